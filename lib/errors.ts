@@ -1,0 +1,72 @@
+/**
+ * Every failure Safelight reports: a `code` to branch on and one sentence that says what to do.
+ *
+ * Codes are stable; messages are for people and may change.
+ */
+export type ErrorCode =
+  /** An option or argument is missing, of the wrong type or out of range. */
+  | 'INVALID_OPTION'
+  /** A file or folder does not exist or cannot be read. */
+  | 'FILE_NOT_FOUND'
+  /** A file could not be written. */
+  | 'FILE_NOT_WRITTEN'
+  /** A model file breaks a rule of its format (truncated, overlapping, absurd sizes ...). */
+  | 'INVALID_FILE'
+  /** A model file is well formed but not of a family or form that Safelight runs. */
+  | 'UNSUPPORTED_MODEL'
+  /** A tensor that the model needs is not in its files. */
+  | 'MISSING_TENSOR'
+  /** A tensor or an input has another shape than the model's config asks for. */
+  | 'SHAPE_MISMATCH'
+  /** A picture cannot be decoded, or its header promises more pixels than are allowed. */
+  | 'INVALID_IMAGE'
+  /** A latent or a picture stopped being finite. */
+  | 'NOT_FINITE'
+  /** More memory is needed than there is. */
+  | 'OUT_OF_MEMORY'
+  /** Stopped by an AbortSignal. */
+  | 'ABORTED'
+  /** The object was disposed, or is disposed while it works. */
+  | 'DISPOSED'
+  /** The native binary cannot be found or loaded on this machine. */
+  | 'BINARY_NOT_FOUND'
+  /** The backend asked for is not compiled in or has no device. */
+  | 'BACKEND_UNAVAILABLE'
+  /** A defect in Safelight: please report it. */
+  | 'INTERNAL';
+
+export class SafelightError extends Error {
+  override readonly name = 'SafelightError';
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+}
+
+/** `Expected integer between 1 and 10 for steps but received 0 of type number` (the shape of sharp's messages). */
+export function invalidOption(name: string, expected: string, received: unknown): SafelightError {
+  return new SafelightError(
+    'INVALID_OPTION',
+    `Expected ${expected} for ${name} but received ${shown(received)} of type ${typeof received}`,
+  );
+}
+
+/** Throws the typed error of an aborted signal; for loops in TypeScript between native calls. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw aborted(signal.reason);
+}
+
+/** The error every cancelled operation rejects with; `cause` is the signal's reason. */
+export function aborted(reason?: unknown): SafelightError {
+  return new SafelightError('ABORTED', 'The operation was aborted by its signal', { cause: reason });
+}
+
+function shown(value: unknown): string {
+  if (typeof value === 'string') return value.length > 60 ? `${JSON.stringify(value.slice(0, 60))}...` : JSON.stringify(value);
+  if (value === null || value === undefined || typeof value === 'number' || typeof value === 'boolean') return String(value);
+  return Array.isArray(value) ? `an array of ${value.length}` : `a ${typeof value}`;
+}

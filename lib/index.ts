@@ -1,0 +1,1 @@
+export { type ErrorCode, SafelightError } from './errors.js';

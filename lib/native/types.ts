@@ -1,0 +1,147 @@
+/**
+ * The native seam: what the C++ addon offers, typed. The addon knows modules (a kind, a config, weights), not
+ * pipelines; everything that decides is on this side of it.
+ */
+
+/** What a computing device is called and holds. */
+export interface BackendInfo {
+  /** `cpu`, `cuda`, `metal` or `vulkan`. */
+  readonly name: BackendName;
+  /** ggml's name of the device, such as `CPU` or `CUDA0`. */
+  readonly device: string;
+  /** What the driver calls it. */
+  readonly description: string;
+  /** Bytes. */
+  readonly memory: { readonly free: number; readonly total: number };
+}
+export type BackendName = 'cpu' | 'cuda' | 'metal' | 'vulkan';
+
+/** Storage types a weight can be kept in; arithmetic is f32 whatever the storage. */
+export type StorageType = 'f32' | 'f16' | 'bf16' | 'q8_0';
+
+/** Element types of a weight's bytes in its file. */
+export type SourceType = 'F64' | 'F32' | 'F16' | 'BF16' | 'F8_E4M3' | 'F8_E5M2';
+
+export type ModuleKind = 'text_encoder' | 'unet' | 'autoencoder_kl';
+
+/** Plain data for C++: numbers, booleans, strings, and arrays and objects of them. */
+export type ConfigValue = null | boolean | number | string | readonly ConfigValue[] | { readonly [key: string]: ConfigValue };
+export type NativeConfig = { readonly [key: string]: ConfigValue };
+
+/** One parameter that a module of some config needs, as the graph builder asks for it. */
+export interface WeightRequirement {
+  /** Canonical (diffusers or transformers) name, such as `down_blocks.0.resnets.0.conv1.weight`. */
+  readonly name: string;
+  /** Shape in PyTorch's order. */
+  readonly shape: readonly number[];
+  /**
+   * What the parameter is for; decides how it may be stored. `matrix` (linear layers and 1x1 convolutions) may take any storage,
+   * `conv` (larger filters) f32, f16 or bf16, `embedding` f32, f16 or bf16, `vector` (norms, biases) always f32.
+   */
+  readonly role: 'matrix' | 'conv' | 'embedding' | 'vector';
+}
+
+/** Where a parameter comes from and how it is kept. */
+export interface WeightPlanEntry {
+  readonly name: string;
+  /** Shape after the transform, PyTorch's order; must match the requirement up to ones (`[C, C, 1, 1]` is `[C, C]`). */
+  readonly shape: readonly number[];
+  readonly source: {
+    /** Index into `WeightPlan.files`. */
+    readonly file: number;
+    /** Absolute byte offset in the file. */
+    readonly offset: number;
+    /** Bytes. */
+    readonly length: number;
+    readonly type: SourceType;
+    readonly shape: readonly number[];
+  };
+  /** `rows`: keep rows [start, end) of the first dimension (a fused in_proj); `transpose`: swap the two dimensions of a matrix. */
+  readonly transform?: { readonly op: 'rows'; readonly start: number; readonly end: number } | { readonly op: 'transpose' };
+  readonly storage: StorageType;
+}
+
+export interface WeightPlan {
+  /** Absolute paths. */
+  readonly files: readonly string[];
+  readonly entries: readonly WeightPlanEntry[];
+}
+
+/** A tensor crossing the seam: contiguous, C order, PyTorch's shape. */
+export interface NativeTensor {
+  readonly data: Float32Array | Int32Array;
+  readonly shape: readonly number[];
+}
+
+export interface ModuleOptions {
+  readonly backend: BackendName;
+  /** Threads of the CPU backend; 0 takes the number of physical cores. */
+  readonly threads: number;
+  /** Build graphs from stock ggml ops only, as on other backends (the oracle of our kernels). */
+  readonly stockOps?: boolean;
+}
+
+export interface RunOptions {
+  /** Scalars that are part of the graph's shape rather than data, such as the number of layers to run. */
+  readonly params?: NativeConfig;
+  /** Names (from `nodes`) to read out of the run. */
+  readonly taps?: readonly string[];
+  /** Measure each named node (slower: runs node by node). */
+  readonly timings?: boolean;
+}
+
+export interface RunResult {
+  readonly outputs: Record<string, NativeTensor>;
+  readonly taps: Record<string, NativeTensor>;
+  readonly timings: {
+    /** Milliseconds of building and allocating the graph, and of computing it. */
+    readonly build: number;
+    readonly compute: number;
+    readonly nodes?: Record<string, number>;
+  };
+}
+
+export interface NodeInfo {
+  readonly name: string;
+  readonly shape: readonly number[];
+}
+
+/** A call under way: `promise` settles once; `cancel` may be called at any time, also after that. */
+export interface NativeTask<T> {
+  readonly promise: Promise<T>;
+  cancel(): void;
+}
+
+export interface MemoryInfo {
+  /** Bytes of the weights. */
+  readonly weights: number;
+  /** Bytes of the compute buffers that the largest run so far needed. */
+  readonly compute: number;
+  readonly backend: BackendName;
+}
+
+/** The class the addon exports; `lib/native/module.ts` wraps it with AbortSignal and typed errors. */
+export interface NativeModuleHandle {
+  run(entry: string, inputs: Record<string, NativeTensor>, options: RunOptions): NativeTask<RunResult>;
+  /** Everything that can be tapped, for inputs of these shapes. */
+  nodes(entry: string, shapes: Record<string, readonly number[]>, params: NativeConfig): NodeInfo[];
+  memory(): MemoryInfo;
+  /** Safe twice and during a run (which rejects with DISPOSED); memory is given back once nothing runs. */
+  dispose(): void;
+}
+
+/** Exports of the addon. Errors thrown or rejected carry a `code` of `ErrorCode`. */
+export interface NativeAddon {
+  version(): { safelight: string; ggml: string };
+  backends(): BackendInfo[];
+  physicalCores(): number;
+  /** The parameters that a module of this config needs. Throws UNSUPPORTED_MODEL or INVALID_OPTION for a config that makes no sense. */
+  requirements(kind: ModuleKind, config: NativeConfig): WeightRequirement[];
+  createModule(
+    kind: ModuleKind,
+    config: NativeConfig,
+    plan: WeightPlan,
+    options: ModuleOptions,
+    onProgress?: (done: number, total: number) => void,
+  ): NativeTask<NativeModuleHandle>;
+}

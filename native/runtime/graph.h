@@ -1,0 +1,135 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ggml.h"
+#include "runtime/config.h"
+#include "runtime/error.h"
+
+namespace safelight {
+
+using tensor = ggml_tensor *;
+using shape = std::vector<int64_t>;  // PyTorch's order: [B, C, H, W]; ggml's ne is the reverse
+
+enum class weight_role { matrix, conv, embedding, vector };
+
+struct weight_requirement {
+    std::string name;
+    shape dims;
+    weight_role role;
+};
+
+// Where a graph takes its parameters from: the loaded weights, or a recorder that lists what is asked for.
+class weight_source {
+  public:
+    virtual ~weight_source() = default;
+    // Throws MISSING_TENSOR or SHAPE_MISMATCH with the full name.
+    virtual tensor get(const std::string & name, const shape & dims, weight_role role) = 0;
+};
+
+// A graph while it is built: context, inputs, outputs, the table of names that can be tapped (our own: ggml cuts names at 63
+// bytes). Models see it through model_ref.
+class graph {
+  public:
+    struct options {
+        bool cpu = true;              // the CPU backend: nn/ may emit custom ops
+        bool stock_ops = false;       // stock ggml ops only, as on other backends
+        std::set<std::string> taps;   // names to keep readable; with any tap the graph is built unfused
+        bool list_nodes = false;      // only listing: build as with taps
+    };
+
+    graph(weight_source & weights, options opts);
+    ~graph();
+    graph(const graph &) = delete;
+    graph & operator=(const graph &) = delete;
+
+    ggml_context * ctx() const { return ctx_; }
+    const options & opts() const { return opts_; }
+    bool unfused() const { return opts_.list_nodes || !opts_.taps.empty(); }
+    weight_source & weights() const { return weights_; }
+
+    // Data that the caller gives with the run; ggml tensor with the reverse of `dims`, F32 or I32.
+    tensor input(const std::string & name, ggml_type type, const shape & dims);
+    // Data computed on the host when the graph runs, from the inputs that the caller gave (a timestep's sinusoid).
+    // `fill` writes ggml_nelements() values of the tensor's type.
+    using host_data = std::map<std::string, const void *>;  // input name -> its data
+    tensor computed(ggml_type type, const shape & dims, std::function<void(const host_data &, void *)> fill);
+    void output(const std::string & name, tensor x, const shape & dims);
+
+    // Makes x readable under this name; `dims` is its shape as the user sees it (contiguous, PyTorch's order), by default the
+    // reverse of ne without leading ones. Returns x (made contiguous if it has to be).
+    tensor name(const std::string & name, tensor x, shape dims = {});
+    bool tapped(const std::string & name) const { return opts_.taps.count(name) > 0; }
+
+    struct binding {
+        tensor value;
+        shape dims;
+    };
+    struct host_binding {
+        tensor value;
+        std::function<void(const host_data &, void *)> fill;
+    };
+    std::map<std::string, binding> inputs, outputs, names;
+    std::vector<std::string> name_order;
+    std::vector<host_binding> computed_inputs;
+    std::vector<std::function<void()>> keep;  // owns userdata of custom ops as long as the graph lives
+
+  private:
+    weight_source & weights_;
+    options opts_;
+    ggml_context * ctx_;
+};
+
+// A place in the tree of parameters: m["down_blocks"][0]["resnets"][1]. Names of weights and of taps hang below it.
+class model_ref {
+  public:
+    explicit model_ref(graph & g, std::string prefix = "") : graph_(&g), prefix_(std::move(prefix)) {}
+
+    model_ref operator[](std::string_view part) const { return model_ref(*graph_, path(part)); }
+    model_ref operator[](const char * part) const { return model_ref(*graph_, path(part)); }
+    model_ref operator[](int64_t index) const { return model_ref(*graph_, path(std::to_string(index))); }
+
+    graph & g() const { return *graph_; }
+    ggml_context * ctx() const { return graph_->ctx(); }
+    const std::string & prefix() const { return prefix_; }
+    std::string path(std::string_view part) const {
+        return prefix_.empty() ? std::string(part) : prefix_ + "." + std::string(part);
+    }
+
+    tensor weight(std::string_view part, const shape & dims, weight_role role) const {
+        return graph_->weights().get(path(part), dims, role);
+    }
+    // Names the output of this place: "down_blocks.0.resnets.1".
+    tensor named(tensor x, shape dims = {}) const { return graph_->name(prefix_, x, std::move(dims)); }
+    tensor named(std::string_view part, tensor x, shape dims = {}) const {
+        return graph_->name(path(part), x, std::move(dims));
+    }
+
+  private:
+    graph * graph_;
+    std::string prefix_;
+};
+
+// A kind of module: checks its config and builds graphs of its entry points. Implementations live in models/.
+class architecture {
+  public:
+    virtual ~architecture() = default;
+    virtual std::vector<std::string> entries() const = 0;
+    // Builds the entry's graph for inputs of these shapes into g. Checks shapes first: SHAPE_MISMATCH or INVALID_OPTION says
+    // what was expected. Must not depend on weights' data.
+    virtual void build(graph & g, const std::string & entry, const std::map<std::string, shape> & inputs,
+                       const config & params) const = 0;
+    // Builds every entry once at a minimal size, with a recorder as weight source, to list parameters or to check them.
+    virtual void build_all(graph & g) const = 0;
+};
+
+// Throws UNSUPPORTED_MODEL for an unknown kind. Defined in models/registry.cpp.
+std::unique_ptr<architecture> make_architecture(const std::string & kind, const config & cfg);
+
+}  // namespace safelight
