@@ -25,7 +25,13 @@ export type SourceType = 'F64' | 'F32' | 'F16' | 'BF16' | 'F8_E4M3' | 'F8_E5M2';
 export type ModuleKind = 'text_encoder' | 'unet' | 'autoencoder_kl';
 
 /** Plain data for C++: numbers, booleans, strings, and arrays and objects of them. */
-export type ConfigValue = null | boolean | number | string | readonly ConfigValue[] | { readonly [key: string]: ConfigValue };
+export type ConfigValue =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly ConfigValue[]
+  | { readonly [key: string]: ConfigValue };
 export type NativeConfig = { readonly [key: string]: ConfigValue };
 
 /** One parameter that a module of some config needs, as the graph builder asks for it. */
@@ -57,7 +63,9 @@ export interface WeightPlanEntry {
     readonly shape: readonly number[];
   };
   /** `rows`: keep rows [start, end) of the first dimension (a fused in_proj); `transpose`: swap the two dimensions of a matrix. */
-  readonly transform?: { readonly op: 'rows'; readonly start: number; readonly end: number } | { readonly op: 'transpose' };
+  readonly transform?:
+    | { readonly op: 'rows'; readonly start: number; readonly end: number }
+    | { readonly op: 'transpose' };
   readonly storage: StorageType;
 }
 

@@ -1,0 +1,132 @@
+// @ts-check
+/**
+ * Dependencies point one way (ARCHITECTURE.md), and this fails where one does not:
+ *
+ *     cli, server -> pipelines -> {models, sampling, text, image} -> {weights, tensor} -> native       (lib/)
+ *     addon -> models -> nn -> {kernels, runtime} -> ggml                                              (native/)
+ *
+ * A file may import from its own folder and from any lower row, never from a neighbour in its row.
+ *
+ *     node scripts/check-dependencies.mjs [FOLDER]
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize, relative, resolve, sep } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { root, walk } from './files.mjs';
+
+/** Rows from the top down. */
+const LIB = [
+  ['cli', 'server'],
+  ['pipelines'],
+  ['models', 'sampling', 'text', 'image'],
+  ['weights', 'tensor'],
+  ['native'],
+];
+const NATIVE = [['addon'], ['models'], ['nn'], ['kernels', 'runtime']];
+/** For everyone. */
+const COMMON = new Set(['errors.ts', 'runtime/error.h']);
+/** Descriptions of data that lower rows hand up: for everyone too, but as types only. */
+const SHARED_TYPES = new Set(['models/config.ts', 'text/vocabulary.ts']);
+
+/**
+ * Every import that breaks a rule, as a sentence.
+ * @param {string} folder a package's folder, with lib/ and native/ in it
+ * @returns {string[]}
+ */
+export function violations(folder) {
+  return [...typescriptViolations(join(folder, 'lib')), ...cppViolations(join(folder, 'native'))];
+}
+
+/** @param {string} lib */
+function typescriptViolations(lib) {
+  const found = [];
+  for (const file of walk(lib, (path) => path.endsWith('.ts'))) {
+    const from = slashes(relative(lib, file));
+    for (const { specifier, typeOnly } of importsOf(readFileSync(file, 'utf8'))) {
+      if (!specifier.startsWith('.')) continue;
+      const to = slashes(relative(lib, resolve(dirname(file), specifier.replace(/\.js$/, '.ts'))));
+      if (to.startsWith('../')) continue; // package.json and the like
+      if (COMMON.has(to) || (typeOnly && SHARED_TYPES.has(to))) continue;
+      const problem = judge(from, to, LIB);
+      if (problem) found.push(`lib/${from} imports lib/${to}: ${problem}`);
+    }
+  }
+  return found;
+}
+
+/** @param {string} native */
+function cppViolations(native) {
+  const found = [];
+  for (const file of walk(native, (path) => /\.(cpp|h|hpp|c|cc|cu)$/.test(path))) {
+    const from = slashes(relative(native, file));
+    if (from.startsWith('ggml/')) continue;
+    for (const [, name = ''] of readFileSync(file, 'utf8').matchAll(
+      /^[ \t]*#[ \t]*include[ \t]*["<]([^">]+)[">]/gm,
+    )) {
+      if (/^(napi|node_api|js_native_api|uv|v8|node)\b.*\.h$/.test(name) && !from.startsWith('addon/')) {
+        found.push(`native/${from} includes ${name}: only native/addon knows Node`);
+        continue;
+      }
+      const target = [join(dirname(file), name), join(native, name)].find((path) => existsSync(path));
+      if (!target) continue; // the system's, Node's or ggml's
+      const to = slashes(relative(native, normalize(target)));
+      if (COMMON.has(to) || to.startsWith('ggml/')) continue;
+      const problem = judge(from, to, NATIVE);
+      if (problem) found.push(`native/${from} includes native/${to}: ${problem}`);
+    }
+  }
+  return found;
+}
+
+/**
+ * @param {string} from @param {string} to @param {string[][]} rows
+ * @returns {string | undefined} why not
+ */
+function judge(from, to, rows) {
+  const [source, target] = [folderOf(from), folderOf(to)];
+  if (source === target) return undefined;
+  // The root of lib/ is the public face: it may see everything, and nothing in the house looks back at it.
+  if (source === '') return undefined;
+  if (target === '') return 'the root is for the public exports; import the piece itself';
+  const [above, below] = [rowOf(source, rows), rowOf(target, rows)];
+  if (above < 0) return `${source}/ is in no row of scripts/check-dependencies.mjs`;
+  if (below < 0) return `${target}/ is in no row of scripts/check-dependencies.mjs`;
+  if (above === below) return `${source} and ${target} are neighbours and do not know each other`;
+  return above > below ? `${source} is below ${target}` : undefined;
+}
+
+/**
+ * Static, re-exporting, side-effect and dynamic imports of a module.
+ * @param {string} text
+ */
+export function importsOf(text) {
+  const code = text.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
+  const found = [];
+  const pattern =
+    /\b(?:import|export)\s+(type\s+)?(?:[\w*${}\s,]+?\s+from\s+)?['"]([^'"]+)['"]|\bimport\s*\(\s*['"]([^'"]+)['"]/g;
+  for (const [, type, fixed, dynamic] of code.matchAll(pattern)) {
+    found.push({ specifier: fixed ?? dynamic ?? '', typeOnly: type !== undefined });
+  }
+  return found;
+}
+
+/** @param {string} path */
+function folderOf(path) {
+  return path.includes('/') ? path.slice(0, path.indexOf('/')) : '';
+}
+
+/** @param {string} folder @param {string[][]} rows */
+function rowOf(folder, rows) {
+  return rows.findIndex((row) => row.includes(folder));
+}
+
+/** @param {string} path */
+function slashes(path) {
+  return path.split(sep).join('/');
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const found = violations(resolve(process.argv[2] ?? root));
+  for (const line of found) console.error(line);
+  process.exit(found.length > 0 ? 1 : 0);
+}

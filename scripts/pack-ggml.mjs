@@ -1,0 +1,20 @@
+// @ts-check
+/**
+ * npm's `prepack` and `postpack`: the tarball carries the ggml source that `safelight build` compiles, as native/ggml. In a
+ * clone the same files come from the dev dependency ggml-source, so the copy lives only while npm packs.
+ */
+import { cpSync, existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { root } from './files.mjs';
+
+const target = join(root, 'native/ggml');
+rmSync(target, { recursive: true, force: true });
+if (process.argv[2] === 'copy') {
+  const source = join(root, 'node_modules/ggml-source/cpp/whisper.cpp');
+  if (!existsSync(join(source, 'ggml/CMakeLists.txt'))) {
+    console.error('safelight prepack: node_modules/ggml-source has no ggml in it; run npm ci first.');
+    process.exit(1);
+  }
+  cpSync(join(source, 'ggml'), target, { recursive: true });
+  cpSync(join(source, 'LICENSE'), join(target, 'LICENSE'));
+}

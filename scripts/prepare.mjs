@@ -1,0 +1,100 @@
+// @ts-check
+/**
+ * npm's `prepare`: after `npm ci` in a clone, before `npm pack`, and again at the first `npx safelight` in a clone. Builds
+ * dist/ from lib/ and the addon from native/, each only when its sources differ from those of the last build, so
+ * that the second and third call cost a hash. npm never runs it where the published tarball is installed.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fingerprint, lockedIntegrity, root, walk } from './files.mjs';
+
+const only = process.argv.find((argument) => argument.startsWith('--only='))?.slice('--only='.length);
+
+try {
+  if (only !== 'native') buildTypes();
+  if (only !== 'types') buildAddon();
+} catch (error) {
+  console.error(`safelight prepare: ${error instanceof Error ? error.message : error}`);
+  process.exit(1);
+}
+
+function buildTypes() {
+  const compiler = join(root, 'node_modules/typescript/bin/tsc');
+  if (!existsSync(compiler)) {
+    console.error(
+      'safelight prepare: TypeScript is not installed (npm ci --omit=dev?); dist/ is left as it is.',
+    );
+    return;
+  }
+  const state = fingerprint(
+    [...walk(join(root, 'lib')), join(root, 'tsconfig.json')],
+    [lockedIntegrity('typescript')],
+  );
+  const stamp = join(root, 'dist/.stamp');
+  if (read(stamp) === state) return;
+  // From nothing, so that a file that left lib/ leaves the package too.
+  rmSync(join(root, 'dist'), { recursive: true, force: true });
+  run(process.execPath, [compiler, '-p', 'tsconfig.json'], 'the types above do not check');
+  write(stamp, state);
+}
+
+function buildAddon() {
+  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  if (!manifest.scripts?.['build:native']) return;
+  const sources = [...walk(join(root, 'native'), (file) => !file.startsWith(join(root, 'native/ggml/')))];
+  for (const file of ['CMakeLists.txt', 'binding.gyp']) sources.push(...walk(join(root, file)));
+  const pinned = ['ggml-source', 'node-addon-api', 'cmake-js'].map(lockedIntegrity);
+  const state = fingerprint(sources, [...pinned, manifest.version, process.platform, process.arch]);
+  const stamp = join(root, 'build/.stamp');
+  const built = walk(join(root, 'build/Release'), (file) => file.endsWith('.node'));
+  if (read(stamp) === state && built.length > 0) return;
+  keepDates('ggml-source', 'cpp/whisper.cpp/ggml');
+  keepDates('node-addon-api', '.');
+  run(
+    'npm',
+    ['run', '--silent', 'build:native'],
+    'the addon did not build; it needs a C++20 compiler (GCC 12, Clang 15 or newer) and CMake 3.25 or newer on the PATH',
+  );
+  write(stamp, state);
+}
+
+/**
+ * npm dates every file it unpacks with the present, which would make each `npm ci` rebuild all of ggml. The contents
+ * are pinned by the lock file: while it names the same package, the dates of the first build are put back.
+ * @param {string} name
+ * @param {string} folder
+ */
+function keepDates(name, folder) {
+  const note = join(root, `build/.dates-${name}`);
+  const [integrity, seconds] = (read(note) ?? '').split(' ');
+  if (integrity !== lockedIntegrity(name) || !seconds) {
+    write(note, `${lockedIntegrity(name)} ${Math.floor(Date.now() / 1000)}`);
+    return;
+  }
+  for (const file of walk(join(root, 'node_modules', name, folder)))
+    utimesSync(file, Number(seconds), Number(seconds));
+}
+
+/** @param {string} command @param {string[]} args @param {string} failure */
+function run(command, args, failure) {
+  const { status, error } = spawnSync(command, args, {
+    cwd: root,
+    // stdout belongs to whoever called: `npx safelight ... --json` may have started this.
+    stdio: ['ignore', process.stderr, process.stderr],
+    shell: process.platform === 'win32' && command === 'npm',
+  });
+  if (error) throw error;
+  if (status !== 0) throw new Error(failure);
+}
+
+/** @param {string} file */
+function read(file) {
+  return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
+}
+
+/** @param {string} file @param {string} text */
+function write(file, text) {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, text);
+}

@@ -1,0 +1,93 @@
+// @ts-check
+/**
+ * clang-tidy over native/, with the compile commands of the last build. What passed is remembered (by the contents of native/
+ * and the file's command) under build/, so that only what changed is read again.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fingerprint, lockedIntegrity, root, walk } from './files.mjs';
+
+const tidy = join(root, 'node_modules/clang-tidy/src/index.js');
+const database = join(root, 'build/compile_commands.json');
+const cacheFile = join(root, 'build/.tidy.json');
+
+const skip = reasonToSkip();
+if (skip) {
+  console.log(`note: clang-tidy skipped: ${skip}`);
+  process.exit(0);
+}
+
+const headers = fingerprint(
+  [...walk(join(root, 'native'), (file) => file.endsWith('.h') && !copied(file)), join(root, '.clang-tidy')],
+  ['clang-tidy', 'ggml-source', 'node-addon-api'].map(lockedIntegrity),
+);
+/** @type {Record<string, string>} */
+const passed = existsSync(cacheFile) ? JSON.parse(readFileSync(cacheFile, 'utf8')) : {};
+/** @type {{ file: string, directory: string, command?: string, arguments?: string[] }[]} */
+const commands = JSON.parse(readFileSync(database, 'utf8'));
+const queue = commands
+  .map((entry) => ({ ...entry, file: resolve(entry.directory, entry.file) }))
+  .filter(({ file }) => file.startsWith(join(root, 'native/')) && !copied(file) && existsSync(file))
+  .map((entry) => ({
+    file: entry.file,
+    key: fingerprint([entry.file], [headers, entry.command ?? String(entry.arguments)]),
+  }))
+  .filter(({ file, key }) => passed[file] !== key);
+
+// The package is the bare program: the compiler's own headers (stddef.h) come from the installed GCC.
+const builtin = spawnSync('g++', ['-print-file-name=include'], { encoding: 'utf8' }).stdout?.trim();
+const extra = builtin ? [`--extra-arg=-isystem${builtin}`] : [];
+let failures = 0;
+await Promise.all(Array.from({ length: Math.min(4, availableParallelism()) }, work));
+mkdirSync(dirname(cacheFile), { recursive: true });
+writeFileSync(cacheFile, JSON.stringify(passed));
+process.exit(failures > 0 ? 1 : 0);
+
+async function work() {
+  for (let next = queue.shift(); next; next = queue.shift()) {
+    const { file, key } = next;
+    const output = await check(file);
+    if (output === '') {
+      passed[file] = key;
+    } else {
+      failures++;
+      console.log(output);
+    }
+  }
+}
+
+/** @param {string} file @returns {Promise<string>} what it found, empty for nothing */
+function check(file) {
+  return new Promise((done, reject) => {
+    const args = [tidy, '--quiet', `-p=${dirname(database)}`, '--warnings-as-errors=*', ...extra, file];
+    const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+    let found = '';
+    let trouble = '';
+    child.stdout.on('data', (data) => {
+      found += data;
+    });
+    child.stderr.on('data', (data) => {
+      trouble += data;
+    });
+    child
+      .on('error', reject)
+      .on('close', (status) => done(status === 0 ? '' : found || trouble || `${file}: failed`));
+  });
+}
+
+/** @param {string} file the copy of ggml that npm pack makes is not ours to lint */
+function copied(file) {
+  return file.startsWith(join(root, 'native/ggml/'));
+}
+
+function reasonToSkip() {
+  if (!existsSync(join(root, '.clang-tidy'))) return 'there is no .clang-tidy';
+  if (!existsSync(database))
+    return 'there is no build/compile_commands.json (npm run build:native writes it)';
+  if (spawnSync(process.execPath, [tidy, '--version']).status !== 0) {
+    return `its package has no program for ${process.platform}-${process.arch}; the compiler's warnings remain`;
+  }
+  return undefined;
+}

@@ -1,0 +1,109 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, expect, it } from 'vitest';
+import { importsOf, violations } from '../../scripts/check-dependencies.mjs';
+
+const made: string[] = [];
+afterEach(() => {
+  for (const folder of made.splice(0)) rmSync(folder, { recursive: true });
+});
+
+/** A package of these files: path -> text. */
+function packageOf(files: Record<string, string>): string {
+  const folder = mkdtempSync(join(tmpdir(), 'safelight-deps-'));
+  made.push(folder);
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), text);
+  }
+  return folder;
+}
+
+it('lets imports go down, within a folder and to the errors', () => {
+  const folder = packageOf({
+    'lib/index.ts': `export * from './pipelines/a.js';`,
+    'lib/errors.ts': '',
+    'lib/pipelines/a.ts': `import { b } from '../sampling/b.js';\nimport { SafelightError } from '../errors.js';\nimport x from 'sharp';`,
+    'lib/sampling/b.ts': `import { c } from './deep/c.js';\nimport { t } from '../tensor/t.js';\nimport type { C } from '../models/config.js';`,
+    'native/addon/a.cpp': '#include "napi.h"\n#include "models/m.h"\n#include "runtime/r.h"',
+    'native/models/m.h': '#include "../runtime/r.h"\n#include "ggml.h"\n#include <vector>',
+    'native/runtime/r.h': '',
+  });
+  expect(violations(folder)).toEqual([]);
+});
+
+it.each([
+  ['up', 'lib/tensor/t.ts', `import { p } from '../pipelines/p.js';`, 'tensor is below pipelines'],
+  ['to a neighbour', 'lib/sampling/s.ts', `import { U } from '../models/unet.js';`, 'neighbours'],
+  [
+    'for types, to a neighbour',
+    'lib/sampling/s.ts',
+    `import type { U } from '../models/unet.js';`,
+    'neighbours',
+  ],
+  [
+    'a value of the shared types',
+    'lib/weights/w.ts',
+    `import { D } from '../models/config.js';`,
+    'weights is below models',
+  ],
+  [
+    'over several lines',
+    'lib/weights/w.ts',
+    `import {\n  a,\n  type B,\n} from '../text/bpe.js';`,
+    'weights is below text',
+  ],
+  ['by re-export', 'lib/native/n.ts', `export * from '../weights/w.js';`, 'native is below weights'],
+  ['dynamically', 'lib/models/m.ts', `const p = await import('../cli/main.js');`, 'models is below cli'],
+  ['to the root', 'lib/cli/c.ts', `import { x } from '../index.js';`, 'public exports'],
+  ['from an unknown folder', 'lib/odds/o.ts', `import { x } from '../tensor/t.js';`, 'no row'],
+])('refuses an import %s', (_name, file, text, reason) => {
+  const found = violations(packageOf({ [file]: text }));
+  expect(found).toHaveLength(1);
+  expect(found[0]).toContain(file);
+  expect(found[0]).toContain(reason);
+});
+
+it.each([
+  [
+    'up',
+    { 'native/runtime/r.cpp': '#include "nn/linear.h"', 'native/nn/linear.h': '' },
+    'runtime is below nn',
+  ],
+  [
+    'to a neighbour',
+    { 'native/kernels/k.cpp': '#include "../runtime/graph.h"', 'native/runtime/graph.h': '' },
+    'neighbours',
+  ],
+  [
+    'of Node outside the addon',
+    { 'native/models/m.cpp': '#include <napi.h>' },
+    'only native/addon knows Node',
+  ],
+])('refuses an include %s', (_name, files, reason) => {
+  const found = violations(packageOf(files as Record<string, string>));
+  expect(found).toHaveLength(1);
+  expect(found[0]).toContain(reason);
+});
+
+it('reads every form of import and no comment', () => {
+  const text = `
+    import './a.js';
+    import b, { type C } from "./b.js";
+    import type { D } from './d.js';
+    export { e } from './e.js';
+    // import './f.js';
+    /* import './g.js'; */
+    const h = await import('./h.js');
+    import * as i from './i.js';`;
+  expect(importsOf(text).map(({ specifier }) => specifier)).toEqual([
+    './a.js',
+    './b.js',
+    './d.js',
+    './e.js',
+    './h.js',
+    './i.js',
+  ]);
+  expect(importsOf(text)[2]?.typeOnly).toBe(true);
+});
