@@ -1,0 +1,119 @@
+/**
+ * The two Gaussian blurs of inpainting, byte for byte: OpenCV's, by which A1111 softens a mask, and Pillow's, by which it
+ * spreads the surroundings into the hole (`fill`).
+ */
+import type { ByteImage } from './resample.js';
+
+/**
+ * OpenCV's `GaussianBlur` along x and then along y, as A1111 blurs masks: 2·⌊2.5·σ + ½⌋ + 1 taps, in 8-bit fixed point whose
+ * rounding errors are carried from tap to tap, edges mirrored without repeating the last pixel.
+ */
+export function blurMask(mask: ByteImage, sigma: number): ByteImage {
+  if (sigma <= 0) return mask;
+  const kernel = fixedKernel(2 * Math.floor(2.5 * sigma + 0.5) + 1, sigma);
+  const rows = alongX(mask, kernel);
+  return transpose(alongX(transpose(rows), kernel));
+}
+
+function fixedKernel(size: number, sigma: number): Int32Array {
+  const middle = (size - 1) / 2;
+  const exact = Array.from({ length: size }, (_, i) => Math.exp(-((i - middle) ** 2) / (2 * sigma * sigma)));
+  const total = exact.reduce((a, b) => a + b, 0);
+  const kernel = new Int32Array(size);
+  let error = 0;
+  let sum = 0;
+  for (let i = 0; i < middle; i++) {
+    const wanted = (exact[i]! / total) * 256 + error;
+    const taken = roundEven(wanted);
+    error = wanted - taken;
+    kernel[i] = kernel[size - 1 - i] = taken;
+    sum += 2 * taken;
+  }
+  kernel[middle] = 256 - sum;
+  return kernel;
+}
+
+function alongX(image: ByteImage, kernel: Int32Array): ByteImage {
+  const { width, height, channels } = image;
+  const out = new Uint8Array(image.data.length);
+  const half = (kernel.length - 1) / 2;
+  for (let y = 0; y < height; y++) {
+    const row = y * width * channels;
+    for (let x = 0; x < width; x++) {
+      for (let c = 0; c < channels; c++) {
+        let sum = 128;
+        for (let k = -half; k <= half; k++) {
+          sum += kernel[k + half]! * image.data[row + mirror(x + k, width) * channels + c]!;
+        }
+        out[row + x * channels + c] = Math.min(255, sum >> 8);
+      }
+    }
+  }
+  return { ...image, data: out };
+}
+
+/** Index into a line continued by its mirror image, the edge pixel not repeated. */
+function mirror(i: number, length: number): number {
+  if (length === 1) return 0;
+  const period = 2 * (length - 1);
+  const at = ((i % period) + period) % period;
+  return at < length ? at : period - at;
+}
+
+function roundEven(x: number): number {
+  const down = Math.floor(x);
+  const rest = x - down;
+  return rest > 0.5 || (rest === 0.5 && down % 2 !== 0) ? down + 1 : down;
+}
+
+/**
+ * Pillow's `ImageFilter.GaussianBlur`: three box blurs of fractional radius along x, then three along y, each rounded to
+ * bytes (src/libImaging/BoxBlur.c; Gwosdek et al. 2011, "Theoretical foundations of Gaussian convolution by extended box filtering").
+ */
+export function blurByBoxes(image: ByteImage, radius: number): ByteImage {
+  if (radius <= 0) return image;
+  const variance = (radius * radius) / 3;
+  const whole = Math.floor((Math.sqrt(12 * variance + 1) - 1) / 2);
+  const rest = ((2 * whole + 1) * (whole * (whole + 1) - 3 * variance)) / (6 * (variance - (whole + 1) ** 2));
+  const thrice = (picture: ByteImage): ByteImage => {
+    let result = picture;
+    for (let pass = 0; pass < 3; pass++) result = boxAlongX(result, whole + rest);
+    return result;
+  };
+  return transpose(thrice(transpose(thrice(image))));
+}
+
+function boxAlongX(image: ByteImage, radius: number): ByteImage {
+  const { width, height, channels, data } = image;
+  const out = new Uint8Array(data.length);
+  const reach = Math.trunc(radius);
+  // Weights of the whole pixels of the box and of the fractional ones at its two ends, in 24-bit fixed point.
+  const inner = Math.trunc(2 ** 24 / (radius * 2 + 1));
+  const outer = Math.trunc((2 ** 24 - (reach * 2 + 1) * inner) / 2);
+  for (let y = 0; y < height; y++) {
+    for (let c = 0; c < channels; c++) {
+      const at = (x: number): number =>
+        data[(y * width + Math.min(width - 1, Math.max(0, x))) * channels + c]!;
+      let sum = 0;
+      for (let x = -reach; x <= reach; x++) sum += at(x);
+      for (let x = 0; x < width; x++) {
+        const value = sum * inner + (at(x - reach - 1) + at(x + reach + 1)) * outer + 2 ** 23;
+        out[(y * width + x) * channels + c] = Math.floor(value / 2 ** 24);
+        sum += at(x + reach + 1) - at(x - reach);
+      }
+    }
+  }
+  return { ...image, data: out };
+}
+
+function transpose(image: ByteImage): ByteImage {
+  const { width, height, channels, data } = image;
+  const out = new Uint8Array(data.length);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      for (let c = 0; c < channels; c++)
+        out[(x * height + y) * channels + c] = data[(y * width + x) * channels + c]!;
+    }
+  }
+  return { data: out, width: height, height: width, channels };
+}
