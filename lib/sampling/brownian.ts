@@ -1,0 +1,158 @@
+/**
+ * Brownian motion that depends on a seed alone and not on when or in which order it is asked: torchsde's `BrownianTree` with
+ * tolerance 1e-6 and k-diffusion's `BrownianTreeNoiseSampler` over it (torchsde 0.2.6, k-diffusion 0.1.1; the bridge is Li et
+ * al. 2020, arXiv:2001.01328, section 4).
+ *
+ * The interval is halved again and again; a half's increment is a Brownian bridge of its parent's, with noise from a seed of
+ * the parent's place in the tree. An asked interval is a sum of such halves. All of it is rounded to f32 as torch rounds it,
+ * since the small differences between large sums are what is asked for.
+ */
+import { invalidOption } from '../errors.js';
+import { createGenerator, type Rng, type Seed, seedBits } from './generators/index.js';
+import { generateState } from './generators/seed-sequence.js';
+
+const POOL_SIZE = 24;
+/** Bridges kept: the paths to both ends of one query (24 halvings for sigmas up to 16), so that the next finds one of them. */
+const CACHED_BRIDGES = 48;
+
+const f32 = Math.fround;
+
+/** One node: the interval [start, end], whose place is `key` (left to right) among those of its depth. */
+interface Interval {
+  readonly start: number;
+  readonly end: number;
+  readonly depth: number;
+  readonly key: number;
+}
+
+export class BrownianTree {
+  private readonly root: Interval;
+  private readonly rootIncrement: Float32Array;
+  private readonly entropy: bigint;
+  /** Increments of left halves by their parent's place; in a Map's order of insertion, the least recently used first. */
+  private readonly leftIncrements = new Map<number, Float32Array>();
+
+  /** @param size numbers of one increment. @param seed the path's entropy. @param start time, less than `end`. */
+  constructor(
+    private readonly rng: Rng,
+    seed: Seed,
+    private readonly size: number,
+    start: number,
+    end: number,
+  ) {
+    this.entropy = seedBits(seed);
+    this.root = { start: toTolerance(start), end: toTolerance(end), depth: 0, key: 0 };
+    const scale = f32(Math.sqrt(end - start));
+    const [rootSeed] = generateState(this.entropy, [], POOL_SIZE, 3);
+    this.rootIncrement = this.randn(rootSeed!).map((value) => value * scale);
+  }
+
+  /** W(to) - W(from) for from <= to; times are clamped to the tree's interval and rounded to its tolerance. */
+  increment(from: number, to: number): Float32Array {
+    const { start, end } = this.root;
+    const clamped = (t: number) => toTolerance(Math.min(Math.max(t, start), end));
+    const sum = new Float32Array(this.size);
+    const [a, b] = [clamped(from), clamped(to)];
+    if (a < b) this.add(sum, a, b, this.root, this.rootIncrement);
+    return sum;
+  }
+
+  /** Adds the increment over [from, to], which lies within the interval, from left to right. */
+  private add(
+    sum: Float32Array,
+    from: number,
+    to: number,
+    interval: Interval,
+    increment: Float32Array,
+  ): void {
+    const { start, end, depth, key } = interval;
+    if (from === start && to === end) {
+      for (let i = 0; i < sum.length; i++) sum[i]! += increment[i]!;
+      return;
+    }
+    const middle = toTolerance(0.5 * (end + start));
+    const left = this.leftIncrement(interval, middle, increment);
+    if (from < middle) {
+      const half = { start, end: middle, depth: depth + 1, key: 2 * key };
+      this.add(sum, from, Math.min(to, middle), half, left);
+    }
+    if (to > middle) {
+      const half = { start: middle, end, depth: depth + 1, key: 2 * key + 1 };
+      const right = increment.map((value, i) => value - left[i]!);
+      this.add(sum, Math.max(from, middle), to, half, right);
+    }
+  }
+
+  /** The bridge: given W over the interval, W over its left part is normal around its share of it. */
+  private leftIncrement(interval: Interval, middle: number, increment: Float32Array): Float32Array {
+    const { start, end, depth, key } = interval;
+    const place = depth * 2 ** 44 + key;
+    let left = this.leftIncrements.get(place);
+    if (left === undefined) {
+      const perLength = 1 / (end - start);
+      const [leftLength, rightLength] = [middle - start, end - middle];
+      const deviation = f32(Math.sqrt(leftLength * rightLength * perLength));
+      const [length, reciprocal] = [f32(leftLength), f32(perLength)];
+      const [seed] = generateState(this.entropy, [key, depth], POOL_SIZE, 4);
+      left = this.randn(seed!);
+      for (let i = 0; i < left.length; i++) {
+        const mean = f32(f32(length * increment[i]!) * reciprocal);
+        left[i] = mean + f32(deviation * left[i]!);
+      }
+      if (this.leftIncrements.size >= CACHED_BRIDGES) {
+        const [oldest] = this.leftIncrements.keys();
+        this.leftIncrements.delete(oldest!);
+      }
+    } else {
+      this.leftIncrements.delete(place);
+    }
+    this.leftIncrements.set(place, left);
+    return left;
+  }
+
+  private randn(seed: number): Float32Array {
+    return createGenerator(this.rng, seed).randn(this.size);
+  }
+}
+
+/**
+ * Unit-variance noise for steps between sigmas: for each picture, the increment over [sigma, sigmaNext] of its own tree over
+ * [sigmaMin, sigmaMax], divided by the root of the step's length. Sigmas are rounded to f32 first, as k-diffusion holds them;
+ * that matters, for the path moves by 1e-3 where a sigma moves by 1e-6. A step of no length gives zeros.
+ *
+ * @throws INVALID_OPTION unless 0 <= sigmaMin < sigmaMax, both finite.
+ */
+export function createBrownianNoise(
+  rng: Rng,
+  seeds: readonly Seed[],
+  size: number,
+  sigmaMin: number,
+  sigmaMax: number,
+): (sigma: number, sigmaNext: number) => Float32Array {
+  const [low, high] = [f32(sigmaMin), f32(sigmaMax)];
+  if (!(low >= 0)) throw invalidOption('sigmaMin', 'number of at least 0', sigmaMin);
+  if (!(high > low && Number.isFinite(high))) {
+    throw invalidOption('sigmaMax', `finite number above sigmaMin (${low})`, sigmaMax);
+  }
+  const trees = seeds.map((seed) => new BrownianTree(rng, seed, size, low, high));
+  return (sigma, sigmaNext) => {
+    const [from, to] = [f32(sigma), f32(sigmaNext)];
+    const noise = new Float32Array(trees.length * size);
+    if (from === to) return noise;
+    const divisor = f32(Math.sqrt(f32(Math.abs(to - from)))) * (from < to ? 1 : -1);
+    trees.forEach((tree, picture) => {
+      const increment = tree.increment(Math.min(from, to), Math.max(from, to));
+      for (let i = 0; i < size; i++) noise[picture * size + i] = increment[i]! / divisor;
+    });
+    return noise;
+  };
+}
+
+/** Python's `round(t, 6)`: to the nearest six decimals of the exact value, exact ties to the even digit. */
+function toTolerance(t: number): number {
+  const rounded = Number(t.toFixed(6));
+  // at six decimals only odd multiples of 1/128 are exact ties; toFixed takes the larger neighbour of them
+  if ((t * 128) % 2 !== 1) return rounded;
+  const millionths = Math.floor(t * 1e6);
+  return Number(`${millionths % 2 === 0 ? millionths : millionths + 1}e-6`);
+}
