@@ -1,0 +1,24 @@
+import type { Sampler } from '../types.js';
+import { combine, eulerStep } from '../vector.js';
+import { ancestralStep, intervals } from './steps.js';
+import { toVariancePreserving } from './timesteps.js';
+
+/**
+ * DDIM (Song et al. 2021, arXiv:2010.02502, equations 12 and 16). In sigmas its step is Euler's, and eta's noise is that of
+ * an ancestral step; unlike there it is also drawn in the last step, which ends at timestep 0 and not at sigma 0.
+ * Reference: diffusers `DDIMScheduler` (leading, steps_offset 1, set_alpha_to_one false).
+ */
+export const ddim: Sampler = async function* (denoise, latent, sigmas, noise, options = {}) {
+  const { eta = 0, sNoise = 1 } = options;
+  let x = latent;
+  for (const interval of intervals(sigmas)) {
+    const { step, steps, sigma, sigmaNext } = interval;
+    const denoised = await denoise(x, sigma);
+    const { down, up } = ancestralStep(sigma, sigmaNext, eta);
+    x = eulerStep(x, denoised, sigma, down);
+    if (eta !== 0) x = combine([1, x], [sNoise * up, noise.next()]);
+    if (step === steps - 1) x = toVariancePreserving(x, sigmaNext);
+    yield { ...interval, latent: x, denoised };
+  }
+  return x;
+};

@@ -1,0 +1,30 @@
+import type { DiscreteSchedule } from '../denoiser.js';
+import type { Sampler } from '../types.js';
+import { combine } from '../vector.js';
+import { intervals } from './steps.js';
+import { timestepOf } from './timesteps.js';
+
+const SIGMA_DATA = 0.5;
+const TIMESTEP_SCALING = 10;
+
+/**
+ * Latent consistency sampling (Luo et al. 2023, arXiv:2310.04378, Algorithm 1): predict x0, add fresh noise of the next
+ * level, repeat. Reference: diffusers `LCMScheduler` (50 original steps).
+ */
+export function lcm(schedule: DiscreteSchedule): Sampler {
+  return async function* (denoise, latent, sigmas, noise, { sNoise = 1 } = {}) {
+    let x = latent;
+    for (const interval of intervals(sigmas)) {
+      const { step, steps, sigma, sigmaNext } = interval;
+      const denoised = await denoise(x, sigma);
+      // boundary condition of a consistency function, f(x, 0) = x; x in the scale of the network's input
+      const t = timestepOf(schedule, sigma) * TIMESTEP_SCALING;
+      const skip = SIGMA_DATA ** 2 / (t ** 2 + SIGMA_DATA ** 2);
+      const out = t / Math.sqrt(t ** 2 + SIGMA_DATA ** 2);
+      x = combine([out, denoised], [skip / Math.sqrt(1 + sigma * sigma), x]);
+      if (step < steps - 1) x = combine([1, x], [sNoise * sigmaNext, noise.next()]);
+      yield { ...interval, latent: x, denoised };
+    }
+    return x;
+  };
+}

@@ -1,0 +1,56 @@
+/** Sampler names as people write them: ours, A1111's displayed ones, k-diffusion's, and old ones that end in a schedule. */
+import { invalidOption } from '../../errors.js';
+import { type SamplerInfo, samplerNames, samplers } from './registry.js';
+
+export interface ResolvedSampler {
+  readonly sampler: SamplerInfo;
+  /** The schedule that the name itself asks for ("DPM++ 2M Karras"); undefined for most. */
+  readonly schedule: string | undefined;
+}
+
+/** Endings of A1111's names before 1.9 and of its aliases (`k_dpmpp_2m_ka`), by the schedule they stand for. */
+const SCHEDULES: Readonly<Record<string, readonly string[]>> = {
+  karras: ['karras', 'ka'],
+  polyexponential: ['polyexponential'],
+  exponential: ['exponential', 'exp'],
+  sgm_uniform: ['sgmuniform'],
+  discrete: ['discrete', 'normal', 'uniform'],
+  simple: ['simple'],
+  beta: ['beta'],
+  align_your_steps: ['alignyoursteps'],
+  kl_optimal: ['kloptimal'],
+};
+
+const BY_KEY = new Map(
+  samplers.flatMap((sampler) =>
+    [sampler.name, sampler.label, ...sampler.aliases].map((name) => [key(name), sampler] as const),
+  ),
+);
+
+/**
+ * The sampler of a name, in any case and with spaces, underscores or hyphens: `dpmpp_2m`, `DPM++ 2M`, `k_dpmpp_2m`,
+ * `sample_dpmpp_2m`, `DPM++ 2M Karras`.
+ * @throws INVALID_OPTION for another name, with all names in the message.
+ */
+export function resolveSampler(name: string): ResolvedSampler {
+  const wanted = key(String(name));
+  const exact = BY_KEY.get(wanted);
+  if (exact !== undefined) return { sampler: exact, schedule: undefined };
+  for (const [schedule, endings] of Object.entries(SCHEDULES)) {
+    for (const ending of endings) {
+      const sampler = wanted.endsWith(ending) ? BY_KEY.get(wanted.slice(0, -ending.length)) : undefined;
+      if (sampler !== undefined) return { sampler, schedule };
+    }
+  }
+  throw invalidOption('sampler', `one of ${samplerNames.join(', ')}`, name);
+}
+
+/** The same for all spellings of a name: `DPM++ 2S a` and `k_dpmpp_2s_a` are `dpmpp2sa`. */
+function key(name: string): string {
+  return name
+    .trim()
+    .toLowerCase()
+    .replace(/^(k|sample)[_ ]/, '')
+    .replaceAll('++', 'pp')
+    .replace(/[\s_-]+/g, '');
+}

@@ -1,0 +1,30 @@
+import type { DiscreteSchedule } from '../denoiser.js';
+import type { Sampler } from '../types.js';
+import { combine, eulerStep } from '../vector.js';
+import { intervals } from './steps.js';
+import { timestepOf, toVariancePreserving } from './timesteps.js';
+
+/**
+ * Trajectory consistency sampling (Zheng et al. 2024, arXiv:2402.19159, Algorithm 4): a DDIM step past the next timestep
+ * to s = (1 - eta) * t, then fresh noise back up to it. Reference: diffusers `TCDScheduler`, whose eta the paper calls gamma.
+ */
+export function tcd(schedule: DiscreteSchedule): Sampler {
+  return async function* (denoise, latent, sigmas, noise, options = {}) {
+    const { eta = 0.3, sNoise = 1 } = options;
+    let x = latent;
+    for (const interval of intervals(sigmas)) {
+      const { step, steps, sigma, sigmaNext } = interval;
+      const denoised = await denoise(x, sigma);
+      const s = Math.floor((1 - eta) * timestepOf(schedule, sigmaNext));
+      const sigmaS = schedule.sigmas[s]!;
+      x = eulerStep(x, denoised, sigma, sigmaS);
+      if (step === steps - 1) {
+        x = toVariancePreserving(x, sigmaS);
+      } else if (eta !== 0) {
+        x = combine([1, x], [sNoise * Math.sqrt(sigmaNext ** 2 - sigmaS ** 2), noise.next()]);
+      }
+      yield { ...interval, latent: x, denoised };
+    }
+    return x;
+  };
+}
