@@ -8,25 +8,26 @@
 import { type Generator, type Seed, seedBits } from './generator.js';
 
 const ROUNDS = 10;
-const MULTIPLIER = [0xd2511f53, 0xcd9e8d57] as const;
-const WEYL = [0x9e3779b9, 0xbb67ae85] as const;
+const MULTIPLIER_A = 0xd2511f53;
+const MULTIPLIER_B = 0xcd9e8d57;
+const WEYL_LOW = 0x9e3779b9;
+const WEYL_HIGH = 0xbb67ae85;
 
 /** cuRAND's constants in f32; A1111's arithmetic over them is f64. */
 const TO_UNIT = Math.fround(2.3283064e-10);
 const TO_CIRCLE = Math.fround(2.3283064e-10 * 6.2831855);
 
 export class TorchCudaGenerator implements Generator {
-  /** Low and high half of the seed for each round, bumped by the Weyl constants. */
-  private readonly keys: readonly (readonly [number, number])[];
+  /** The seed's low and high word, one after the other for each round, bumped by the Weyl constants. */
+  private readonly keys = new Int32Array(2 * ROUNDS);
   private draws = 0;
 
   constructor(seed: Seed) {
     const bits = seedBits(seed);
-    const [low, high] = [Number(bits & 0xffffffffn), Number(bits >> 32n)];
-    this.keys = Array.from({ length: ROUNDS }, (_, i) => [
-      (low + Math.imul(i, WEYL[0])) | 0,
-      (high + Math.imul(i, WEYL[1])) | 0,
-    ]);
+    for (let round = 0; round < ROUNDS; round++) {
+      this.keys[2 * round] = Number(bits & 0xffffffffn) + Math.imul(round, WEYL_LOW);
+      this.keys[2 * round + 1] = Number(bits >> 32n) + Math.imul(round, WEYL_HIGH);
+    }
   }
 
   randn(size: number): Float32Array {
@@ -37,15 +38,17 @@ export class TorchCudaGenerator implements Generator {
   }
 
   private normal(element: number): number {
-    // the counter's words: (draw, 0, element, 0)
-    let [a, b, c, d] = [this.draws, 0, element, 0];
-    for (const [low, high] of this.keys) {
-      const [p, q] = [highProduct(a, MULTIPLIER[0]), highProduct(c, MULTIPLIER[1])];
-      const [pLow, qLow] = [Math.imul(a, MULTIPLIER[0]), Math.imul(c, MULTIPLIER[1])];
-      a = q ^ b ^ low;
-      b = qLow;
-      c = p ^ d ^ high;
-      d = pLow;
+    const { keys } = this;
+    let a = this.draws | 0; // the counter's four words
+    let b = 0;
+    let c = element | 0;
+    let d = 0;
+    for (let i = 0; i < 2 * ROUNDS; i += 2) {
+      const nextC = highProduct(a, MULTIPLIER_A) ^ d ^ keys[i + 1]!;
+      d = Math.imul(a, MULTIPLIER_A);
+      a = highProduct(c, MULTIPLIER_B) ^ b ^ keys[i]!;
+      b = Math.imul(c, MULTIPLIER_B);
+      c = nextC;
     }
     const unit = (a >>> 0) * TO_UNIT + TO_UNIT / 2;
     const angle = (b >>> 0) * TO_CIRCLE + TO_CIRCLE / 2;
@@ -53,10 +56,13 @@ export class TorchCudaGenerator implements Generator {
   }
 }
 
-/** High 32 bits of a product of two unsigned 32-bit numbers, by halves that f64 holds exactly. */
+/** High 32 bits of the product of two words taken as unsigned; the partial sums of 16-bit halves all fit in 32 bits. */
 function highProduct(x: number, y: number): number {
-  const unsigned = x >>> 0;
-  const low = unsigned * (y & 0xffff);
-  const high = unsigned * (y >>> 16);
-  return (high + Math.floor(low / 65536)) / 65536;
+  const xLow = x & 0xffff;
+  const xHigh = x >>> 16;
+  const yLow = y & 0xffff;
+  const yHigh = y >>> 16;
+  const first = Math.imul(xHigh, yLow) + (Math.imul(xLow, yLow) >>> 16);
+  const second = Math.imul(xLow, yHigh) + (first & 0xffff);
+  return (Math.imul(xHigh, yHigh) + (first >>> 16) + (second >>> 16)) | 0;
 }
