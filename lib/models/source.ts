@@ -1,0 +1,76 @@
+/** A model that was found and understood but not loaded: configs, and where its weights lie. */
+import type { ComponentWeights } from '../weights/component.js';
+import type { TokenizerSource } from '../weights/tokenizer-files.js';
+import type {
+  AutoencoderConfig,
+  GenerationDefaults,
+  ModelFamily,
+  SchedulerConfig,
+  TextEncoderConfig,
+  UNetConfig,
+} from './config.js';
+
+export interface ModelSource {
+  /** Absolute path of the folder or file. */
+  readonly path: string;
+  /** A diffusers folder, or a single file in CompVis' form. */
+  readonly form: 'folder' | 'file';
+  readonly family: ModelFamily;
+  /** In the order in which their states are joined; the refiner has only SDXL's second. */
+  readonly textEncoders: readonly TextEncoderSource[];
+  readonly unet: UNetSource;
+  readonly autoencoder: AutoencoderSource;
+  readonly scheduler: SchedulerConfig;
+  readonly defaults: GenerationDefaults;
+  /** An empty negative prompt gives zero context and zero pooled (SDXL). */
+  readonly forceZerosForEmptyPrompt: boolean;
+  /** Tensors that no module takes, as real files carry them. */
+  readonly ignored: readonly IgnoredTensor[];
+  /**
+   * A single file of SD2 shape without a sign of what it predicts: `scheduler.prediction` is only a guess ('eps') until
+   * `probePrediction` has run the U-Net.
+   */
+  readonly predictionUncertain: boolean;
+}
+
+export interface TextEncoderSource {
+  readonly config: TextEncoderConfig;
+  readonly weights: ComponentWeights;
+  readonly tokenizer: TokenizerSource;
+  /** Fills windows after the end token: OpenCLIP's own tokenizer pads with 0, CLIP's with the end token. */
+  readonly padId: number;
+  readonly kind: 'clip' | 'openclip';
+  /** The hidden state used when clip skip is 1: `hidden_states[layer]`. */
+  readonly layer: number;
+  /** Whether that state passes the final layer norm. */
+  readonly finalNorm: boolean;
+  /** Whether the pooled output is used (SDXL's second encoder). */
+  readonly pooled: boolean;
+}
+
+export interface UNetSource {
+  readonly config: UNetConfig;
+  readonly weights: ComponentWeights;
+}
+
+export interface AutoencoderSource {
+  readonly config: AutoencoderConfig;
+  readonly weights: ComponentWeights;
+}
+
+export interface IgnoredTensor {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  /** Absolute path. */
+  readonly file: string;
+}
+
+export interface OpenModelOptions {
+  /** Takes `NAME.VARIANT.safetensors` where a folder has it, such as `fp16`. */
+  readonly variant?: string;
+  /** Another autoencoder instead of the model's: a safetensors file (CompVis or diffusers) or a diffusers folder. */
+  readonly vae?: string;
+  /** Overrides what the model says or what its tensors suggest. */
+  readonly prediction?: SchedulerConfig['prediction'];
+}

@@ -1,0 +1,28 @@
+/**
+ * Which names are parameters of the modules Safelight runs: the state dicts of diffusers' `UNet2DConditionModel` and
+ * `AutoencoderKL` and of transformers' `CLIPTextModel` (with `text_model.`). Whatever else a file holds is listed and ignored.
+ */
+
+const WEIGHT_OR_BIAS = '\\.(?:weight|bias)$';
+const RESNET = 'norm[12]|conv[12]|conv_shortcut';
+const TRANSFORMER =
+  'norm|proj_in|proj_out|transformer_blocks\\.\\d+\\.(?:norm[123]|attn[12]\\.(?:to_q|to_k|to_v|to_out\\.0)|ff\\.net\\.(?:0\\.proj|2))';
+
+const UNET = new RegExp(
+  `^(?:conv_in|conv_norm_out|conv_out|(?:time|add)_embedding\\.linear_[12]|(?:(?:down|up)_blocks\\.\\d+|mid_block)\\.` +
+    `(?:resnets\\.\\d+\\.(?:${RESNET}|time_emb_proj)|attentions\\.\\d+\\.(?:${TRANSFORMER})|(?:down|up)samplers\\.0\\.conv))${WEIGHT_OR_BIAS}`,
+);
+
+const AUTOENCODER = new RegExp(
+  `^(?:quant_conv|post_quant_conv|(?:en|de)coder\\.(?:conv_in|conv_norm_out|conv_out|(?:(?:down|up)_blocks\\.\\d+|mid_block)\\.` +
+    `(?:resnets\\.\\d+\\.(?:${RESNET})|attentions\\.\\d+\\.(?:group_norm|to_q|to_k|to_v|to_out\\.0)|(?:down|up)samplers\\.0\\.conv)))${WEIGHT_OR_BIAS}`,
+);
+
+const TEXT_ENCODER = new RegExp(
+  `^(?:text_projection\\.weight$|text_model\\.(?:embeddings\\.(?:token|position)_embedding\\.weight$|` +
+    `(?:final_layer_norm|encoder\\.layers\\.\\d+\\.(?:layer_norm[12]|self_attn\\.(?:[qkv]|out)_proj|mlp\\.fc[12]))${WEIGHT_OR_BIAS}))`,
+);
+
+export const isUNetParameter = (name: string): boolean => UNET.test(name);
+export const isAutoencoderParameter = (name: string): boolean => AUTOENCODER.test(name);
+export const isTextEncoderParameter = (name: string): boolean => TEXT_ENCODER.test(name);

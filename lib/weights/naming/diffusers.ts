@@ -1,0 +1,40 @@
+/** The names of diffusers itself: canonical, but for the attention of autoencoders saved before mid 2023. */
+import { isAutoencoderParameter, isUNetParameter } from './canonical.js';
+import type { CanonicalPart, Naming } from './naming.js';
+
+export const diffusersUNetNaming: Naming = {
+  dialect: 'diffusers',
+  canonical: (source) => (isUNetParameter(source) ? [{ name: source }] : []),
+  source: (canonical) => canonical,
+};
+
+const OLD_ATTENTION: readonly (readonly [old: string, now: string])[] = [
+  ['query', 'to_q'],
+  ['key', 'to_k'],
+  ['value', 'to_v'],
+  ['proj_attn', 'to_out.0'],
+];
+
+/** @param names all names of the file, to tell which of the two ways it writes attention */
+export function diffusersAutoencoderNaming(names: Iterable<string>): Naming {
+  let old = false;
+  for (const name of names) old ||= /\.attentions\.\d+\.query\.weight$/.test(name);
+  const rename = (name: string, pairs: readonly (readonly [string, string])[]): string => {
+    for (const [from, to] of pairs) {
+      const at = name.lastIndexOf(`.${from}.`);
+      if (at >= 0 && /\.attentions\.\d+$/.test(name.slice(0, at))) {
+        return `${name.slice(0, at)}.${to}.${name.slice(at + from.length + 2)}`;
+      }
+    }
+    return name;
+  };
+  const backwards = OLD_ATTENTION.map(([was, now]) => [now, was] as const);
+  return {
+    dialect: old ? 'diffusers (attention as query, key, value)' : 'diffusers',
+    canonical: (source): CanonicalPart[] => {
+      const name = old ? rename(source, OLD_ATTENTION) : source;
+      return isAutoencoderParameter(name) ? [{ name }] : [];
+    },
+    source: (canonical) => (old ? rename(canonical, backwards) : canonical),
+  };
+}

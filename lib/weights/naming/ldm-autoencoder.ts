@@ -1,0 +1,59 @@
+/** CompVis' autoencoder (`first_stage_model.`): levels of the decoder are counted from the finest, diffusers counts from the coarsest. */
+import { isAutoencoderParameter } from './canonical.js';
+import { type CanonicalPart, countPlaces, type Naming, PlaceTable } from './naming.js';
+
+const RESNET = [
+  ['norm1', 'norm1'],
+  ['conv1', 'conv1'],
+  ['norm2', 'norm2'],
+  ['conv2', 'conv2'],
+  ['nin_shortcut', 'conv_shortcut'],
+] as const;
+
+/** 1x1 convolutions of shape [C, C, 1, 1] there, linear layers here. */
+const ATTENTION = [
+  ['norm', 'group_norm'],
+  ['q', 'to_q'],
+  ['k', 'to_k'],
+  ['v', 'to_v'],
+  ['proj_out', 'to_out.0'],
+] as const;
+
+/** @param prefix what stands before the autoencoder's names, with its dot; empty in a file of its own */
+export function ldmAutoencoderNaming(names: Iterable<string>, prefix: string): Naming {
+  const own: string[] = [];
+  for (const name of names) if (name.startsWith(prefix)) own.push(name.slice(prefix.length));
+  const table = new PlaceTable().add('quant_conv', 'quant_conv').add('post_quant_conv', 'post_quant_conv');
+  addHalf(table, own, 'encoder', 'down');
+  addHalf(table, own, 'decoder', 'up');
+  return {
+    dialect: 'ldm',
+    canonical: (source): CanonicalPart[] => {
+      const name = source.startsWith(prefix) ? table.canonical(source.slice(prefix.length)) : null;
+      return name !== null && isAutoencoderParameter(name) ? [{ name }] : [];
+    },
+    source: (canonical) => prefix + (table.source(canonical) ?? canonical),
+  };
+}
+
+function addHalf(
+  table: PlaceTable,
+  names: readonly string[],
+  half: 'encoder' | 'decoder',
+  path: 'down' | 'up',
+): void {
+  table.add(`${half}.conv_in`, `${half}.conv_in`);
+  table.add(`${half}.norm_out`, `${half}.conv_norm_out`);
+  table.add(`${half}.conv_out`, `${half}.conv_out`);
+  table.addEach(`${half}.mid.block_1`, `${half}.mid_block.resnets.0`, RESNET);
+  table.addEach(`${half}.mid.attn_1`, `${half}.mid_block.attentions.0`, ATTENTION);
+  table.addEach(`${half}.mid.block_2`, `${half}.mid_block.resnets.1`, RESNET);
+  const levels = countPlaces(names, `${half}.${path}.`).count;
+  for (let level = 0; level < levels; level++) {
+    const from = `${half}.${path}.${level}`;
+    const to = `${half}.${path}_blocks.${path === 'up' ? levels - 1 - level : level}`;
+    const blocks = countPlaces(names, `${from}.block.`).count;
+    for (let j = 0; j < blocks; j++) table.addEach(`${from}.block.${j}`, `${to}.resnets.${j}`, RESNET);
+    table.add(`${from}.${path}sample.conv`, `${to}.${path}samplers.0.conv`);
+  }
+}

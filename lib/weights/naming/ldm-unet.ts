@@ -1,0 +1,152 @@
+/**
+ * CompVis' U-Net (`model.diffusion_model.`): one flat list of input blocks and one of output blocks, where diffusers has levels. Which
+ * block is what is read off the tensors, so any size maps: level boundaries are where `op` (a downsampling convolution) stands.
+ */
+import { SafelightError } from '../../errors.js';
+import { isUNetParameter } from './canonical.js';
+import { type CanonicalPart, countPlaces, type Naming, PlaceTable } from './naming.js';
+
+const RESNET = [
+  ['in_layers.0', 'norm1'],
+  ['in_layers.2', 'conv1'],
+  ['emb_layers.1', 'time_emb_proj'],
+  ['out_layers.0', 'norm2'],
+  ['out_layers.3', 'conv2'],
+  ['skip_connection', 'conv_shortcut'],
+] as const;
+
+/**
+ * @param prefix what stands before the U-Net's names, with its dot; empty in a file of its own
+ * @param path for messages
+ * @throws MISSING_TENSOR if a whole block is missing, UNSUPPORTED_MODEL for a block that Stable Diffusion does not have
+ */
+export function ldmUNetNaming(names: Iterable<string>, prefix: string, path: string): Naming {
+  const own: string[] = [];
+  for (const name of names) if (name.startsWith(prefix)) own.push(name.slice(prefix.length));
+  const table = new Layout(own, prefix, path).table();
+  return {
+    dialect: 'ldm',
+    canonical: (source): CanonicalPart[] => {
+      const name = source.startsWith(prefix) ? table.canonical(source.slice(prefix.length)) : null;
+      return name !== null && isUNetParameter(name) ? [{ name }] : [];
+    },
+    source: (canonical) => prefix + (table.source(canonical) ?? canonical),
+  };
+}
+
+class Layout {
+  private readonly places = new PlaceTable();
+  private readonly groups = new Set<string>();
+
+  constructor(
+    private readonly names: readonly string[],
+    private readonly prefix: string,
+    private readonly path: string,
+  ) {
+    // Every leading part of every name, so that asking what exists below a place is a lookup.
+    for (const name of names) {
+      for (let cut = name.indexOf('.'); cut >= 0; cut = name.indexOf('.', cut + 1))
+        this.groups.add(name.slice(0, cut));
+    }
+  }
+
+  table(): PlaceTable {
+    this.places
+      .add('time_embed.0', 'time_embedding.linear_1')
+      .add('time_embed.2', 'time_embedding.linear_2')
+      .add('label_emb.0.0', 'add_embedding.linear_1')
+      .add('label_emb.0.2', 'add_embedding.linear_2')
+      .add('input_blocks.0.0', 'conv_in')
+      .add('out.0', 'conv_norm_out')
+      .add('out.2', 'conv_out');
+    const layers = this.inputBlocks();
+    this.middleBlock();
+    this.outputBlocks(layers);
+    return this.places;
+  }
+
+  /** Residual blocks of each level, finest first. */
+  private inputBlocks(): number[] {
+    const layers = [0];
+    const count = this.blocks('input_blocks');
+    for (let block = 1; block < count; block++) {
+      const level = layers.length - 1;
+      const from = `input_blocks.${block}`;
+      if (this.has(`${from}.0.op`)) {
+        this.places.add(`${from}.0.op`, `down_blocks.${level}.downsamplers.0.conv`);
+        layers.push(0);
+        continue;
+      }
+      const layer = layers[level] ?? 0;
+      this.resnet(`${from}.0`, `down_blocks.${level}.resnets.${layer}`);
+      if (this.has(`${from}.1`)) this.transformer(`${from}.1`, `down_blocks.${level}.attentions.${layer}`);
+      layers[level] = layer + 1;
+    }
+    return layers;
+  }
+
+  private middleBlock(): void {
+    this.resnet('middle_block.0', 'mid_block.resnets.0');
+    this.transformer('middle_block.1', 'mid_block.attentions.0');
+    this.resnet('middle_block.2', 'mid_block.resnets.1');
+  }
+
+  /** The up path mirrors the down path with one more residual block a level. */
+  private outputBlocks(layers: readonly number[]): void {
+    const expected = layers.reduce((sum, n) => sum + n + 1, 0);
+    const count = this.blocks('output_blocks');
+    if (count < expected) throw this.missing(`output_blocks.${count}`);
+    if (count > expected) throw this.unsupported(`output_blocks.${expected}`, 'is one output block too many');
+    let block = 0;
+    [...layers].reverse().forEach((n, level) => {
+      for (let layer = 0; layer <= n; layer++, block++) {
+        const from = `output_blocks.${block}`;
+        this.resnet(`${from}.0`, `up_blocks.${level}.resnets.${layer}`);
+        const attends = this.has(`${from}.1`) && !this.has(`${from}.1.conv`);
+        if (attends) this.transformer(`${from}.1`, `up_blocks.${level}.attentions.${layer}`);
+        if (layer === n && level < layers.length - 1) {
+          this.places.add(`${from}.${attends ? 2 : 1}.conv`, `up_blocks.${level}.upsamplers.0.conv`);
+        }
+      }
+    });
+  }
+
+  private resnet(from: string, to: string): void {
+    if (this.has(from) && !this.has(`${from}.in_layers`) && !this.has(`${from}.out_layers`)) {
+      throw this.unsupported(from, 'is no residual block');
+    }
+    this.places.addEach(from, to, RESNET);
+  }
+
+  private transformer(from: string, to: string): void {
+    if (this.has(`${from}.qkv`))
+      throw this.unsupported(`${from}.qkv`, 'is attention without a text condition');
+    if (this.has(`${from}.in_layers`))
+      throw this.unsupported(from, 'is a residual block where a transformer belongs');
+    this.places.add(from, to);
+  }
+
+  private has(place: string): boolean {
+    return this.groups.has(place);
+  }
+
+  private blocks(list: string): number {
+    const { count, gap } = countPlaces(this.names, `${list}.`);
+    if (gap) throw this.missing(`${list}.${count}`);
+    return count;
+  }
+
+  private missing(place: string): SafelightError {
+    return new SafelightError(
+      'MISSING_TENSOR',
+      `${this.path} has no tensors of "${this.prefix}${place}", which its U-Net needs; the file is incomplete: download it again`,
+    );
+  }
+
+  private unsupported(place: string, why: string): SafelightError {
+    return new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `"${this.prefix}${place}" in ${this.path} ${why}, which no Stable Diffusion U-Net has; take a checkpoint of SD1, SD2 or SDXL`,
+    );
+  }
+}

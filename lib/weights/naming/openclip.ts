@@ -1,0 +1,66 @@
+/**
+ * OpenCLIP's text tower (`cond_stage_model.model.` of SD2, `conditioner.embedders.N.model.` of SDXL): query, key and value are the
+ * rows of one `in_proj`, and `text_projection` is x * P, so the transpose of a Linear's weight.
+ */
+import { isTextEncoderParameter } from './canonical.js';
+import { type CanonicalPart, type Naming, PlaceTable } from './naming.js';
+
+const TOP = new PlaceTable()
+  .add('positional_embedding', 'text_model.embeddings.position_embedding.weight')
+  .add('token_embedding', 'text_model.embeddings.token_embedding')
+  .add('ln_final', 'text_model.final_layer_norm')
+  .add('text_projection', 'text_projection.weight');
+
+const BLOCK = new PlaceTable()
+  .add('ln_1', 'layer_norm1')
+  .add('ln_2', 'layer_norm2')
+  .add('mlp.c_fc', 'mlp.fc1')
+  .add('mlp.c_proj', 'mlp.fc2')
+  .add('attn.out_proj', 'self_attn.out_proj');
+
+const SOURCE_BLOCK = /^transformer\.resblocks\.(\d+)\.(.+)$/;
+const CANONICAL_BLOCK = /^text_model\.encoder\.layers\.(\d+)\.(.+)$/;
+const FUSED = ['q_proj', 'k_proj', 'v_proj'] as const;
+
+/**
+ * @param prefix what stands before the tower's names, with its dot
+ * @param projection whether the pooled output's projection is wanted (SD2 does not use it)
+ */
+export function openClipNaming(prefix: string, projection: boolean): Naming {
+  return {
+    dialect: 'openclip',
+    canonical: (source, shape): readonly CanonicalPart[] => {
+      if (!source.startsWith(prefix)) return [];
+      const name = source.slice(prefix.length);
+      if (name === 'text_projection') {
+        return projection ? [{ name: 'text_projection.weight', transform: { op: 'transpose' } }] : [];
+      }
+      const parts = blockParts(name, shape) ?? [{ name: TOP.canonical(name) ?? '' }];
+      return parts.filter((part) => isTextEncoderParameter(part.name));
+    },
+    source: (canonical) => prefix + sourceName(canonical),
+  };
+}
+
+function blockParts(name: string, shape: readonly number[]): CanonicalPart[] | null {
+  const [, layer, leaf] = SOURCE_BLOCK.exec(name) ?? [];
+  if (layer === undefined || leaf === undefined) return null;
+  const place = `text_model.encoder.layers.${layer}`;
+  const fused = /^attn\.in_proj_(weight|bias)$/.exec(leaf)?.[1];
+  if (fused === undefined) return [{ name: `${place}.${BLOCK.canonical(leaf) ?? leaf}` }];
+  // A length that three does not divide is left whole, so that its shape is reported as the mismatch it is.
+  const rows = (shape[0] ?? 0) / 3;
+  return FUSED.map((part, i) => ({
+    name: `${place}.self_attn.${part}.${fused}`,
+    ...(Number.isInteger(rows)
+      ? { transform: { op: 'rows', start: i * rows, end: (i + 1) * rows } as const }
+      : {}),
+  }));
+}
+
+function sourceName(canonical: string): string {
+  const [, layer, leaf] = CANONICAL_BLOCK.exec(canonical) ?? [];
+  if (layer === undefined || leaf === undefined) return TOP.source(canonical) ?? canonical;
+  const fused = /^self_attn\.[qkv]_proj\.(weight|bias)$/.exec(leaf)?.[1];
+  return `transformer.resblocks.${layer}.${fused === undefined ? (BLOCK.source(leaf) ?? leaf) : `attn.in_proj_${fused}`}`;
+}

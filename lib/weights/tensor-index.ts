@@ -1,0 +1,30 @@
+/** Where the bytes of one tensor are. */
+export interface TensorInfo {
+  /** Name in the file. */
+  readonly name: string;
+  /** Absolute path. */
+  readonly file: string;
+  /** Absolute byte offset in the file. */
+  readonly offset: number;
+  /** Bytes. */
+  readonly length: number;
+  /** As the file says it, such as `F16` or `I64`. */
+  readonly dtype: string;
+  readonly shape: readonly number[];
+}
+
+/** The tensors of one or several files by their names there, in the order of the header. */
+export type TensorIndex = ReadonlyMap<string, TensorInfo>;
+
+/** `[320, 4, 3, 3]` */
+export function shown(shape: readonly number[]): string {
+  return `[${shape.join(', ')}]`;
+}
+
+/** The tensors whose names begin with `prefix`, without it. */
+export function below(index: TensorIndex, prefix: string): Map<string, TensorInfo> {
+  const found = new Map<string, TensorInfo>();
+  for (const [name, tensor] of index)
+    if (name.startsWith(prefix)) found.set(name.slice(prefix.length), tensor);
+  return found;
+}
