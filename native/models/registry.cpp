@@ -1,0 +1,14 @@
+#include "models/autoencoder_kl.h"
+#include "models/text_encoder.h"
+#include "models/unet.h"
+
+namespace safelight {
+
+std::unique_ptr<architecture> make_architecture(const std::string & kind, const config & cfg) {
+    if (kind == "text_encoder") return make_text_encoder(cfg);
+    if (kind == "unet") return make_unet(cfg);
+    if (kind == "autoencoder_kl") return make_autoencoder_kl(cfg);
+    throw error("UNSUPPORTED_MODEL", "There is no kind of model named " + kind);
+}
+
+}  // namespace safelight

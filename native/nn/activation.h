@@ -1,0 +1,16 @@
+#pragma once
+
+#include "runtime/graph.h"
+
+namespace safelight {
+
+// x·sigmoid(x)
+tensor silu(model_ref m, tensor x);
+// x·Φ(x), exact. (ggml_gelu is the tanh approximation, and on the CPU from a table in f16.)
+tensor gelu(model_ref m, tensor x);
+// x·sigmoid(1.702 x), CLIP's approximation. (ggml_gelu_quick reads a table in f16 on the CPU.)
+tensor quick_gelu(model_ref m, tensor x);
+// The last dimension in two halves a and b: a·gelu(b) (Shazeer 2020, as diffusers orders the halves).
+tensor geglu(model_ref m, tensor x);
+
+}  // namespace safelight

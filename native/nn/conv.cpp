@@ -1,0 +1,57 @@
+#include "nn/conv.h"
+
+#include "nn/layout.h"
+#include "nn/linear.h"
+#include "nn/weight.h"
+
+namespace safelight {
+namespace {
+
+// Where the patches of a whole map would need more than this, the convolution gathers them piece by piece.
+constexpr int64_t im2col_limit = int64_t(256) << 20;
+
+tensor with_bias(model_ref m, tensor x, int64_t out) {
+    return ggml_add(m.ctx(), x, ggml_reshape_4d(m.ctx(), vector_weight(m, "bias", out), 1, 1, out, 1));
+}
+
+// Patches as rows, then one product: quick on GPUs, but kernel² times the map's memory.
+tensor conv2d_im2col(ggml_context * ctx, tensor w, tensor x, conv_options o) {
+    tensor patches = ggml_im2col(ctx, w, x, o.stride, o.stride, o.padding, o.padding, 1, 1, true, w->type);
+    int64_t width = patches->ne[1], height = patches->ne[2], batch = patches->ne[3], out = w->ne[3];
+    tensor y = ggml_mul_mat(ctx, ggml_reshape_2d(ctx, patches, patches->ne[0], width * height * batch),
+                            ggml_reshape_2d(ctx, w, patches->ne[0], out));
+    ggml_mul_mat_set_prec(y, GGML_PREC_F32);
+    y = ggml_reshape_4d(ctx, y, width, height, batch, out);
+    return ggml_cont(ctx, ggml_permute(ctx, y, 0, 1, 3, 2));
+}
+
+// ggml's own blocked form: its CPU kernel gathers patches into 16 MiB at a time, whatever the map's size.
+tensor conv2d_direct(ggml_context * ctx, tensor w, tensor x, conv_options o) {
+    return ggml_conv_2d_direct(ctx, w, x, o.stride, o.stride, o.padding, o.padding, 1, 1);
+}
+
+bool im2col_fits(tensor x, conv_options o) {
+    int64_t patch = int64_t(o.kernel) * o.kernel * int64_t(sizeof(float));
+    return ggml_nelements(x) * patch / (int64_t(o.stride) * o.stride) <= im2col_limit;
+}
+
+}  // namespace
+
+tensor conv2d(model_ref m, tensor x, int64_t out, conv_options o) {
+    tensor w = filter_weight(m, out, dims_of_map(x).channels, o.kernel);
+    bool direct = expands_weights(m) || !im2col_fits(x, o);
+    tensor y = direct ? conv2d_direct(m.ctx(), w, x, o) : conv2d_im2col(m.ctx(), w, x, o);
+    return with_bias(m, y, out);
+}
+
+tensor conv1x1(model_ref m, tensor x, int64_t out) {
+    map_dims d = dims_of_map(x);
+    if (!expands_weights(m)) {
+        return map_from_sequence(m, linear(m, sequence_from_map(m, x), out), d.height, d.width);
+    }
+    // No copy of the map in another order, which the decoder's widest layers would feel.
+    tensor w = ggml_reshape_4d(m.ctx(), matrix_weight(m, out, d.channels), 1, 1, d.channels, out);
+    return with_bias(m, conv2d_direct(m.ctx(), w, x, {.kernel = 1, .stride = 1, .padding = 0}), out);
+}
+
+}  // namespace safelight

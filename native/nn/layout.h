@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+
+#include "runtime/graph.h"
+
+namespace safelight {
+
+// Activations come in two forms: a map, PyTorch's [B, C, H, W], and a sequence, PyTorch's [B, T, C]. In
+// ggml's order (fastest first) a map lies as [W, H, C, B] and a sequence as [C, T, B]. Models ask here
+// instead of reading ne, so that kernels may choose another order of maps in memory later.
+
+struct map_dims {
+    int64_t batch, channels, height, width;
+};
+struct sequence_dims {
+    int64_t batch, length, channels;
+};
+
+map_dims dims_of_map(tensor x);
+sequence_dims dims_of_sequence(tensor x);
+
+// [B, C, H, W] -> [B, H*W, C], row by row of the picture.
+tensor sequence_from_map(model_ref m, tensor x);
+// [B, H*W, C] -> [B, C, H, W]
+tensor map_from_sequence(model_ref m, tensor x, int64_t height, int64_t width);
+
+// Joins two maps by their channels, a's first.
+tensor concat_channels(model_ref m, tensor a, tensor b);
+// x + v, one number of v [B, C] for each channel of each map of x.
+tensor add_to_channels(model_ref m, tensor x, tensor v);
+// The sum of two tensors of one shape (a residual).
+tensor add(model_ref m, tensor a, tensor b);
+
+// Make x readable under m's own path, in the shape that PyTorch's module of that name would give.
+tensor named_map(model_ref m, tensor x);
+tensor named_sequence(model_ref m, tensor x);
+// [B, C]
+tensor named_vector(model_ref m, tensor x);
+
+}  // namespace safelight

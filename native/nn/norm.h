@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+
+#include "runtime/graph.h"
+
+namespace safelight {
+
+// GroupNorm's parameters, the same throughout a model.
+struct group_norm_options {
+    int64_t groups;
+    float eps;
+};
+
+// Each group of channels of each map to mean 0 and variance 1, then scaled and shifted by channel (Wu & He
+// 2018). Weights m.weight and m.bias [C].
+tensor group_norm(model_ref m, tensor x, group_norm_options o);
+// The last dimension to mean 0 and variance 1, then scaled and shifted. Weights m.weight and m.bias [C].
+tensor layer_norm(model_ref m, tensor x, float eps);
+
+}  // namespace safelight

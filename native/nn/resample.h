@@ -1,0 +1,14 @@
+#pragma once
+
+#include <cstdint>
+
+#include "runtime/graph.h"
+
+namespace safelight {
+
+// Nearest neighbour to the given size: pixel (i, j) is taken from (⌊i·h/height⌋, ⌊j·w/width⌋).
+tensor upsample_nearest(model_ref m, tensor x, int64_t height, int64_t width);
+// A row of zeros below and a column to the right (the autoencoder's asymmetric padding).
+tensor pad_bottom_right(model_ref m, tensor x);
+
+}  // namespace safelight
