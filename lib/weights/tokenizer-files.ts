@@ -6,6 +6,15 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { SafelightError } from '../errors.js';
 import { kindOf, readJson, readText } from './files.js';
+import {
+  type AddedToken,
+  addedTokensFile,
+  joinSpecialTokens,
+  numberTokens,
+  serializedTokens,
+  specialTokensMap,
+  tokenizerConfig,
+} from './tokenizer-special.js';
 
 /** The vocabulary of a model folder. */
 export interface TokenizerFiles {
@@ -15,8 +24,12 @@ export interface TokenizerFiles {
   readonly merges: readonly string[];
   readonly bosId: number;
   readonly eosId: number;
+  /** Stands for a byte that the vocabulary does not have. */
+  readonly unkId: number;
   /** Fills windows after the end token. */
   readonly padId: number;
+  /** Strings that are tokens of their own wherever they stand; the start and end token among them. */
+  readonly added: readonly AddedToken[];
   /** Window length, start and end included. */
   readonly maxLength: number;
 }
@@ -37,13 +50,7 @@ const vocabulary = z.record(
 const pair = z.union([z.string(), z.tuple([z.string(), z.string()])]);
 const tokenizerJson = z.object({
   model: z.object({ vocab: vocabulary, merges: z.array(pair) }),
-  added_tokens: z.array(z.object({ id: z.int().min(0), content: z.string() })).nullish(),
-});
-const token = z.union([z.string(), z.object({ content: z.string() })]).nullish();
-const specialTokens = z.object({ bos_token: token, eos_token: token, pad_token: token });
-const tokenizerConfig = specialTokens.extend({
-  model_max_length: z.number().nullish(),
-  added_tokens_decoder: z.record(z.string(), z.unknown()).nullish(),
+  added_tokens: serializedTokens.nullish(),
 });
 
 /**
@@ -52,41 +59,49 @@ const tokenizerConfig = specialTokens.extend({
  * @throws FILE_NOT_FOUND, INVALID_FILE
  */
 export async function readTokenizerFiles(folder: string, window: number): Promise<TokenizerFiles> {
-  const { vocab, merges } = await readVocabulary(folder);
-  const config = (await optional(join(folder, 'tokenizer_config.json'), tokenizerConfig)) ?? {};
-  const map = (await optional(join(folder, 'special_tokens_map.json'), specialTokens)) ?? {};
-  // transformers lets the map win unless the config is of the newer kind, which lists the added tokens itself.
-  const special = config.added_tokens_decoder
-    ? { ...map, ...present(config) }
-    : { ...config, ...present(map) };
-  const id = (key: 'bos_token' | 'eos_token' | 'pad_token', otherwise: string): number => {
-    const given = special[key];
-    const name = typeof given === 'string' ? given : (given?.content ?? otherwise);
-    const found = vocab.get(name);
+  const { vocab, merges, serialized } = await readVocabulary(folder);
+  const config = await optional(join(folder, 'tokenizer_config.json'), tokenizerConfig);
+  const special = joinSpecialTokens({
+    config,
+    map: await optional(join(folder, 'special_tokens_map.json'), specialTokensMap),
+    addedTokens: await optional(join(folder, 'added_tokens.json'), addedTokensFile),
+    serialized,
+  });
+  const added = numberTokens(special.added, vocab);
+  const id = (key: 'bos' | 'eos' | 'unk' | 'pad'): number => {
+    const found = added.find(({ content }) => content === special[key])?.id ?? vocab.get(special[key]);
     if (found === undefined)
-      throw invalid(folder, `has no id for its ${key} ${JSON.stringify(name.slice(0, 40))}`);
+      throw invalid(folder, `has no id for its ${key}_token ${JSON.stringify(special[key].slice(0, 40))}`);
     return found;
   };
-  const limit = config.model_max_length ?? window;
+  const limit = config?.model_max_length ?? window;
   return {
     vocab,
     merges,
-    bosId: id('bos_token', '<|startoftext|>'),
-    eosId: id('eos_token', '<|endoftext|>'),
-    padId: id('pad_token', '<|endoftext|>'),
+    bosId: id('bos'),
+    eosId: id('eos'),
+    unkId: id('unk'),
+    padId: id('pad'),
+    added,
     // transformers writes 1e30 for "no limit".
     maxLength: Number.isInteger(limit) && limit >= 2 && limit < window ? limit : window,
   };
 }
 
-async function readVocabulary(folder: string): Promise<{ vocab: Map<string, number>; merges: string[] }> {
+interface VocabularyFiles {
+  vocab: Map<string, number>;
+  merges: string[];
+  /** `added_tokens` of a tokenizer.json. */
+  serialized: z.infer<typeof serializedTokens> | null;
+}
+
+async function readVocabulary(folder: string): Promise<VocabularyFiles> {
   const whole = join(folder, 'tokenizer.json');
   if ((await kindOf(whole)) === 'file') {
     const { model, added_tokens } = check(tokenizerJson, await readJson(whole, MAX_VOCABULARY), whole);
     const vocab = new Map(Object.entries(model.vocab));
-    for (const { id, content } of added_tokens ?? []) vocab.set(content, id);
     const merges = model.merges.map((merge) => (typeof merge === 'string' ? merge : merge.join(' ')));
-    return { vocab, merges: checkMerges(merges, whole) };
+    return { vocab, merges: checkMerges(merges, whole), serialized: added_tokens ?? null };
   }
   const vocabFile = join(folder, 'vocab.json');
   const mergesFile = join(folder, 'merges.txt');
@@ -101,7 +116,7 @@ async function readVocabulary(folder: string): Promise<{ vocab: Map<string, numb
   );
   const lines = (await readText(mergesFile, MAX_VOCABULARY)).split(/\r?\n/);
   const merges = lines.filter((line, i) => line !== '' && !(i === 0 && line.startsWith('#version')));
-  return { vocab, merges: checkMerges(merges, mergesFile) };
+  return { vocab, merges: checkMerges(merges, mergesFile), serialized: null };
 }
 
 function checkMerges(merges: string[], path: string): string[] {
@@ -113,13 +128,6 @@ function checkMerges(merges: string[], path: string): string[] {
 
 async function optional<T>(path: string, schema: z.ZodType<T>): Promise<T | null> {
   return (await kindOf(path)) === 'file' ? check(schema, await readJson(path, MAX_CONFIG), path) : null;
-}
-
-/** The fields that say something. */
-function present<T extends object>(fields: T): Partial<T> {
-  return Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => value !== null && value !== undefined),
-  ) as Partial<T>;
 }
 
 function check<T>(schema: z.ZodType<T>, value: unknown, path: string): T {

@@ -1,0 +1,162 @@
+/**
+ * Which strings of a text are tokens of their own (`<|endoftext|>`, a `pad_token` of "!", words that were added in training),
+ * put together from a tokenizer's files in the order in which transformers 5 puts them together
+ * (`PreTrainedTokenizerBase._from_pretrained`, `TokenizersBackend.__init__`).
+ */
+import { z } from 'zod';
+
+/** A string that becomes one token wherever it stands. */
+export interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  /** Looked for in the normalized text (lower case), else in the text as it was written. */
+  readonly normalized: boolean;
+  /** Swallows the white space before it, after it. */
+  readonly lstrip: boolean;
+  readonly rstrip: boolean;
+  /** Only where no letter or digit touches it. */
+  readonly singleWord: boolean;
+}
+
+const flag = z.boolean().nullish();
+const tokenObject = z.object({
+  content: z.string(),
+  normalized: flag,
+  lstrip: flag,
+  rstrip: flag,
+  single_word: flag,
+  special: flag,
+});
+type TokenObject = z.infer<typeof tokenObject>;
+type Given = string | TokenObject;
+
+const named = z.union([z.string(), tokenObject]).nullish();
+const extra = z.union([z.array(z.union([z.string(), tokenObject])), z.record(z.string(), z.unknown())]);
+
+/** `special_tokens_map.json` */
+export const specialTokensMap = z.object({
+  bos_token: named,
+  eos_token: named,
+  unk_token: named,
+  pad_token: named,
+  additional_special_tokens: extra.nullish(),
+});
+/** `tokenizer_config.json` */
+export const tokenizerConfig = specialTokensMap.extend({
+  model_max_length: z.number().nullish(),
+  added_tokens_decoder: z.record(z.string().regex(/^\d{1,10}$/), tokenObject).nullish(),
+});
+/** `added_tokens` of a `tokenizer.json` */
+export const serializedTokens = z.array(tokenObject.extend({ id: z.int().min(0) }));
+/** `added_tokens.json`: token -> id */
+export const addedTokensFile = z.record(z.string(), z.int().min(0));
+
+export interface SpecialTokenFiles {
+  readonly config: z.infer<typeof tokenizerConfig> | null;
+  readonly map: z.infer<typeof specialTokensMap> | null;
+  readonly addedTokens: z.infer<typeof addedTokensFile> | null;
+  readonly serialized: z.infer<typeof serializedTokens> | null;
+}
+
+/** Contents of the named tokens; the names CLIPTokenizer has where the files say nothing. */
+export interface SpecialTokens {
+  readonly bos: string;
+  readonly eos: string;
+  readonly unk: string;
+  readonly pad: string;
+  /** Later entries override earlier ones of the same content. */
+  readonly added: readonly Omit<AddedToken, 'id'>[];
+}
+
+const KEYS = ['bos_token', 'eos_token', 'unk_token', 'pad_token'] as const;
+
+/** Joins what the files say of special and added tokens. */
+export function joinSpecialTokens(files: SpecialTokenFiles): SpecialTokens {
+  const given = new Map<string, Given>();
+  const take = (source: SpecialTokenFiles['map'], special: boolean) => {
+    for (const key of KEYS) {
+      const value = source?.[key];
+      if (value) given.set(key, special && typeof value === 'object' ? { ...value, special: true } : value);
+    }
+  };
+  take(files.config, false);
+  // A config that lists its added tokens is of the newer kind, and then the only source.
+  const declared = files.config?.added_tokens_decoder;
+  if (!declared) take(files.map, true);
+  const base = declared ? byId(declared) : legacyTokens(files, given);
+  for (const [key, value] of given) {
+    const same = base.findLast(({ content }) => content === contentOf(value));
+    if (same) given.set(key, same);
+  }
+  const name = (key: (typeof KEYS)[number]) =>
+    contentOf(given.get(key) ?? (key === 'bos_token' ? '<|startoftext|>' : '<|endoftext|>'));
+  const specials = KEYS.map((key) => given.get(key) ?? name(key));
+  const others = files.config?.additional_special_tokens ?? files.map?.additional_special_tokens;
+  const added: Given[] = [...base];
+  for (const token of [...specials, ...(Array.isArray(others) ? others : [])]) {
+    if (base.some(({ content }) => content === contentOf(token)) || added.some((one) => equal(one, token)))
+      continue;
+    added.push(token);
+  }
+  return {
+    bos: name('bos_token'),
+    eos: name('eos_token'),
+    unk: name('unk_token'),
+    pad: name('pad_token'),
+    added: added.map(withFlags).filter(({ content }) => content !== ''),
+  };
+}
+
+/** `added_tokens.json`, then a `tokenizer.json`'s list, which knows better. */
+function legacyTokens(files: SpecialTokenFiles, given: ReadonlyMap<string, Given>): TokenObject[] {
+  const tokens = new Map<number, TokenObject>();
+  const special = new Set([...given.values()].map(contentOf));
+  for (const [content, id] of Object.entries(files.addedTokens ?? {}))
+    tokens.set(id, { content, normalized: !special.has(content), special: special.has(content) });
+  for (const { id, ...token } of files.serialized ?? []) tokens.set(id, token);
+  return [...tokens].sort(([a], [b]) => a - b).map(([, token]) => token);
+}
+
+function byId(decoder: Readonly<Record<string, TokenObject>>): TokenObject[] {
+  return Object.entries(decoder)
+    .sort(([a], [b]) => Number(a) - Number(b))
+    .map(([, token]) => token);
+}
+
+function contentOf(token: Given): string {
+  return typeof token === 'string' ? token : token.content;
+}
+
+/** A bare string is a special token, looked for as written. */
+function withFlags(token: Given): Omit<AddedToken, 'id'> {
+  const object: TokenObject = typeof token === 'string' ? { content: token, special: true } : token;
+  return {
+    content: object.content,
+    normalized: object.normalized ?? !object.special,
+    lstrip: object.lstrip ?? false,
+    rstrip: object.rstrip ?? false,
+    singleWord: object.single_word ?? false,
+  };
+}
+
+/** As Python's `in` sees it: a string never equals an object. */
+function equal(a: Given, b: Given): boolean {
+  if (typeof a !== typeof b) return false;
+  return JSON.stringify(withFlags(a)) === JSON.stringify(withFlags(b));
+}
+
+/** Ids as the tokenizers library gives them: the vocabulary's, else the next free one. */
+export function numberTokens(
+  tokens: readonly Omit<AddedToken, 'id'>[],
+  vocab: ReadonlyMap<string, number>,
+): AddedToken[] {
+  const byContent = new Map<string, AddedToken>();
+  let largest = -1;
+  for (const token of tokens) {
+    const known = byContent.get(token.content)?.id ?? vocab.get(token.content);
+    const id = known ?? Math.max(largest + 1, vocab.size);
+    largest = Math.max(largest, id);
+    byContent.set(token.content, { ...token, id });
+  }
+  return [...byContent.values()];
+}
