@@ -7,11 +7,14 @@ import type { Latent } from './types.js';
 /** A latent and its coefficient. */
 export type Term = readonly [coefficient: number, latent: Latent];
 
+/** A linear combination that is not summed yet; summing late saves roundings. */
+export type Terms = readonly [Term, ...Term[]];
+
 /**
  * The linear combination `a * x + b * y + ...` in a new array: `combine([a, x], [b, y])`.
  * A latent whose coefficient is 0 is left out, so that what it holds cannot matter.
  */
-export function combine(...terms: readonly [Term, ...Term[]]): Latent {
+export function combine(...terms: Terms): Latent {
   const sum = new Float32Array(terms[0][1].length);
   const [first, second, third, ...rest] = terms.filter(([coefficient]) => coefficient !== 0);
   if (first === undefined) return sum;

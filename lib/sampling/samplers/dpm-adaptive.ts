@@ -1,9 +1,10 @@
 import { SafelightError } from '../../errors.js';
 import type { Latent, Sampler } from '../types.js';
-import { combine, slope } from '../vector.js';
+import { combine, slope, type Term } from '../vector.js';
 import {
   ancestralTime,
   predictAt,
+  predictAtTwoThirds,
   type Start,
   secondOrder,
   sigmaOf,
@@ -46,13 +47,15 @@ export const dpmAdaptive: Sampler = async function* (denoise, latent, sigmas, no
       const { target, up } = ancestralTime(t, tNext, end, eta);
       const from: Start = { x, eps, t, tNext: target };
       const epsAtThird = await predictAt(denoise, from, 1 / 3);
-      const low = secondOrder(from, epsAtThird, 1 / 3);
-      const high = await thirdOrder(denoise, from, epsAtThird);
-      const factor = stepFactor(errorBetween(low, high, previousLow), errorOrder);
+      const lowTerms = secondOrder(from, epsAtThird, 1 / 3);
+      const highTerms = thirdOrder(from, await predictAtTwoThirds(denoise, from, epsAtThird));
+      const low = combine(...lowTerms);
+      const difference = combine(...highTerms, ...lowTerms.map(([a, latent]): Term => [-a, latent]));
+      const factor = stepFactor(errorOf(difference, low, previousLow), errorOrder);
       h *= factor;
       if (!(factor >= ACCEPT_SAFETY)) continue;
       previousLow = low;
-      x = eta === 0 ? high : combine([1, high], [sNoise * up, noise.next()]);
+      x = combine(...highTerms, ...(eta === 0 ? [] : [[sNoise * up, noise.next()] as const]));
       const steps = Math.max(step + 1, Math.ceil(((step + 1) * (end - start)) / (tNext - start)));
       yield { step, steps, sigma: sigmaOf(t), sigmaNext: sigmaOf(tNext), latent: x, denoised };
       t = tNext;
@@ -63,12 +66,11 @@ export const dpmAdaptive: Sampler = async function* (denoise, latent, sigmas, no
 };
 
 /** Root mean square of the difference, in units of the tolerance. */
-function errorBetween(low: Latent, high: Latent, previousLow: Latent): number {
+function errorOf(difference: Latent, low: Latent, previousLow: Latent): number {
   let sum = 0;
   for (let i = 0; i < low.length; i++) {
     const scale = Math.max(Math.abs(low[i]!), Math.abs(previousLow[i]!));
-    const delta = Math.max(ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE * scale);
-    sum += ((low[i]! - high[i]!) / delta) ** 2;
+    sum += (difference[i]! / Math.max(ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE * scale)) ** 2;
   }
   return Math.sqrt(sum / low.length);
 }

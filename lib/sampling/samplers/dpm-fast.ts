@@ -1,9 +1,10 @@
-import type { Sampler } from '../types.js';
-import { combine, slope } from '../vector.js';
+import type { Denoise, Sampler } from '../types.js';
+import { combine, slope, type Terms } from '../vector.js';
 import {
   ancestralTime,
   firstOrder,
   predictAt,
+  predictAtTwoThirds,
   type Start,
   secondOrder,
   sigmaOf,
@@ -30,14 +31,19 @@ export const dpmFast: Sampler = async function* (denoise, latent, sigmas, noise,
     const denoised = await denoise(x, sigma);
     const { target, up } = ancestralTime(t, tNext, end, eta);
     const from: Start = { x, eps: slope(x, sigma, denoised), t, tNext: target };
-    if (order === 1) x = firstOrder(from);
-    else if (order === 2) x = secondOrder(from, await predictAt(denoise, from, 1 / 2), 1 / 2);
-    else x = await thirdOrder(denoise, from, await predictAt(denoise, from, 1 / 3));
+    x = combine(...(await stepOfOrder(denoise, from, order)));
     if (eta !== 0) x = combine([1, x], [sNoise * up, noise.next()]);
     yield { step, steps: orders.length, sigma, sigmaNext, latent: x, denoised };
   }
   return x;
 };
+
+async function stepOfOrder(denoise: Denoise, start: Start, order: 1 | 2 | 3): Promise<Terms> {
+  if (order === 1) return firstOrder(start);
+  if (order === 2) return secondOrder(start, await predictAt(denoise, start, 1 / 2), 1 / 2);
+  const epsAtThird = await predictAt(denoise, start, 1 / 3);
+  return thirdOrder(start, await predictAtTwoThirds(denoise, start, epsAtThird));
+}
 
 /** Orders whose sum, the number of model calls, is n. */
 function ordersFor(n: number): (1 | 2 | 3)[] {

@@ -1,10 +1,11 @@
 /**
  * Single steps of DPM-Solver (Lu et al. 2022, arXiv:2206.00927, Algorithms 1 to 3 and appendix D) in t = -log(sigma), where
- * the first-order step is DDIM's. Reference: k-diffusion `DPMSolver`.
+ * the first-order step is DDIM's. Results are given as terms to combine, because two of them are compared at a precision
+ * that f32 latents do not have. Reference: k-diffusion `DPMSolver`.
  */
 
 import type { Denoise, Latent } from '../types.js';
-import { combine, slope } from '../vector.js';
+import { combine, slope, type Terms } from '../vector.js';
 import { ancestralStep } from './steps.js';
 
 /** A step from time t to tNext at x, where the network predicted the noise eps. */
@@ -19,34 +20,43 @@ export const sigmaOf = (t: number): number => Math.exp(-t);
 export const timeOf = (sigma: number): number => -Math.log(sigma);
 
 /** DPM-Solver-1, to time s (or tNext). */
-export function firstOrder({ x, eps, t, tNext }: Start, s = tNext): Latent {
-  return combine([1, x], [-sigmaOf(s) * Math.expm1(s - t), eps]);
+export function firstOrder({ x, eps, t, tNext }: Start, s = tNext): Terms {
+  return [
+    [1, x],
+    [-sigmaOf(s) * Math.expm1(s - t), eps],
+  ];
 }
 
 /** DPM-Solver-2 from the noise predicted at t and, by `predictAt` the same r, at t + r h. */
-export function secondOrder({ x, eps, t, tNext }: Start, epsAtR: Latent, r: number): Latent {
-  const whole = sigmaOf(tNext) * Math.expm1(tNext - t);
-  const change = whole / (2 * r);
-  return combine([1, x], [change - whole, eps], [-change, epsAtR]);
+export function secondOrder(start: Start, epsAtR: Latent, r: number): Terms {
+  const change = (sigmaOf(start.tNext) * Math.expm1(start.tNext - start.t)) / (2 * r);
+  return [...firstOrder(start), [change, start.eps], [-change, epsAtR]];
 }
 
-/** DPM-Solver-3 from the noise predicted at t and at t + h/3; it calls the network once more, at t + 2h/3. */
-export async function thirdOrder(denoise: Denoise, start: Start, epsAtThird: Latent): Promise<Latent> {
-  const { t, tNext, eps } = start;
-  const h = tNext - t;
-  const s = t + (2 / 3) * h;
-  const curve = sigmaOf(s) * 2 * (Math.expm1((2 / 3) * h) / ((2 / 3) * h) - 1);
-  const x = combine([1, firstOrder(start, s)], [-curve, epsAtThird], [curve, eps]);
-  const epsAtTwoThirds = slope(x, sigmaOf(s), await denoise(x, sigmaOf(s)));
-  const change = sigmaOf(tNext) * (3 / 2) * (Math.expm1(h) / h - 1);
-  return combine([1, firstOrder(start)], [-change, epsAtTwoThirds], [change, eps]);
+/** DPM-Solver-3 from the noise predicted at t and, by `predictAtTwoThirds`, at t + 2h/3. */
+export function thirdOrder(start: Start, epsAtTwoThirds: Latent): Terms {
+  const h = start.tNext - start.t;
+  const change = sigmaOf(start.tNext) * (3 / 2) * (Math.expm1(h) / h - 1);
+  return [...firstOrder(start), [change, start.eps], [-change, epsAtTwoThirds]];
 }
 
 /** The noise that the network predicts at t + r h, reached by a first-order step. */
-export async function predictAt(denoise: Denoise, start: Start, r: number): Promise<Latent> {
+export function predictAt(denoise: Denoise, start: Start, r: number): Promise<Latent> {
   const s = start.t + r * (start.tNext - start.t);
-  const x = firstOrder(start, s);
-  return slope(x, sigmaOf(s), await denoise(x, sigmaOf(s)));
+  return predictNoise(denoise, combine(...firstOrder(start, s)), s);
+}
+
+/** The noise that the network predicts at t + 2h/3, reached with the help of the one at t + h/3. */
+export function predictAtTwoThirds(denoise: Denoise, start: Start, epsAtThird: Latent): Promise<Latent> {
+  const part = (2 / 3) * (start.tNext - start.t);
+  const s = start.t + part;
+  const change = sigmaOf(s) * 2 * (Math.expm1(part) / part - 1);
+  const x = combine(...firstOrder(start, s), [change, start.eps], [-change, epsAtThird]);
+  return predictNoise(denoise, x, s);
+}
+
+async function predictNoise(denoise: Denoise, x: Latent, t: number): Promise<Latent> {
+  return slope(x, sigmaOf(t), await denoise(x, sigmaOf(t)));
 }
 
 /** Where a step to tNext goes and the noise added there for eta > 0; never past `end`. */
