@@ -270,7 +270,9 @@ def text_to_image(model, spec, seed):
         concat = torch.cat([torch.ones(1, 1, *latent_size), grey], dim=1)
     denoiser = work.denoiser(size, concat=concat)
     sigmas = webui.schedule(denoiser, o["schedule"], o["steps"])
-    latent = work.sample(denoiser, noise.next()[None] * sigmas[0], sigmas, noise)
+    # diffusers' UniPC starts from the noise itself, which is sqrt(1 + sigma^2) times it in k-diffusion's scale.
+    scale = (1 + sigmas[0] ** 2) ** 0.5 if o["sampler"] == "unipc" else sigmas[0]
+    latent = work.sample(denoiser, noise.next()[None] * scale, sigmas, noise)
     if "hiresScale" not in o:
         return latent
     large = [int(s * o["hiresScale"]) // model.factor * model.factor for s in size]
