@@ -15,6 +15,9 @@ const POOL_SIZE = 24;
 /** Bridges kept: the paths to both ends of one query (24 halvings for sigmas up to 16), so that the next finds one of them. */
 const CACHED_BRIDGES = 48;
 
+/** Far beyond any model's sigma, and still a tree of 40 halvings. */
+const LARGEST_SIGMA = 1e6;
+
 const f32 = Math.fround;
 
 /** One node: the interval [start, end], whose place is `key` (left to right) among those of its depth. */
@@ -120,7 +123,7 @@ export class BrownianTree {
  * [sigmaMin, sigmaMax], divided by the root of the step's length. Sigmas are rounded to f32 first, as k-diffusion holds them;
  * that matters, for the path moves by 1e-3 where a sigma moves by 1e-6. A step of no length gives zeros.
  *
- * @throws INVALID_OPTION unless 0 <= sigmaMin < sigmaMax, both finite.
+ * @throws INVALID_OPTION unless 0 <= sigmaMin < sigmaMax <= 1e6.
  */
 export function createBrownianNoise(
   rng: Rng,
@@ -131,8 +134,8 @@ export function createBrownianNoise(
 ): (sigma: number, sigmaNext: number) => Float32Array {
   const [low, high] = [f32(sigmaMin), f32(sigmaMax)];
   if (!(low >= 0)) throw invalidOption('sigmaMin', 'number of at least 0', sigmaMin);
-  if (!(high > low && Number.isFinite(high))) {
-    throw invalidOption('sigmaMax', `finite number above sigmaMin (${low})`, sigmaMax);
+  if (!(high > low && high <= LARGEST_SIGMA)) {
+    throw invalidOption('sigmaMax', `number above sigmaMin (${low}) and at most ${LARGEST_SIGMA}`, sigmaMax);
   }
   const trees = seeds.map((seed) => new BrownianTree(rng, seed, size, low, high));
   return (sigma, sigmaNext) => {

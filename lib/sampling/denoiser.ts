@@ -108,8 +108,11 @@ export function scalings(prediction: SchedulerConfig['prediction'], sigma: numbe
   }
 }
 
-/** Runs the network on a scaled latent `[B, C, H, W]` at a (fractional) timestep and gives its raw prediction, same shape. */
-export type Predict = (scaled: Latent, t: number) => Promise<Latent>;
+/**
+ * Runs the network on a scaled latent `[B, C, H, W]` at a (fractional) timestep and gives its raw prediction, same shape;
+ * the timestep's sigma is for what depends on it around the network, such as guidance.
+ */
+export type Predict = (scaled: Latent, t: number, sigma: number) => Promise<Latent>;
 
 /**
  * Turns a raw network call into what samplers use. Neither the sampler's latent nor the prediction is written to.
@@ -126,6 +129,7 @@ export function createDenoise(
     const predicted = await predict(
       x.map((value) => value * cIn),
       t,
+      sigma,
     );
     if (predicted.length !== x.length) {
       throw new SafelightError(
