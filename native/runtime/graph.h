@@ -56,6 +56,8 @@ class graph {
 
     // Data that the caller gives with the run; ggml tensor with the reverse of `dims`, F32 or I32.
     tensor input(const std::string & name, ggml_type type, const shape & dims);
+    // The values that an I32 input may hold (token ids, positions): checked before each run, as ggml aborts on a bad index.
+    void limit(const std::string & name, int64_t smallest, int64_t largest);
     // Data computed on the host when the graph runs, from the inputs that the caller gave (a timestep's sinusoid).
     // `fill` writes ggml_nelements() values of the tensor's type.
     using host_data = std::map<std::string, const void *>;  // input name -> its data
@@ -66,16 +68,25 @@ class graph {
     // reverse of ne without leading ones. Returns x (made contiguous if it has to be).
     tensor name(const std::string & name, tensor x, shape dims = {});
     bool tapped(const std::string & name) const { return opts_.taps.count(name) > 0; }
+    // A parameter with exactly the reverse of `dims` as ne (the source compares shapes up to ones).
+    tensor weight(const std::string & name, const shape & dims, weight_role role);
+    // Throws UNSUPPORTED_MODEL when the context cannot take this many more tensors: ggml itself would abort. Asked with every
+    // weight and name; a builder asks itself before a loop that emits thousands of nodes between two names.
+    void require_room(size_t tensors) const;
 
     struct binding {
         tensor value;
         shape dims;
+    };
+    struct range {
+        int64_t smallest, largest;
     };
     struct host_binding {
         tensor value;
         std::function<void(const host_data &, void *)> fill;
     };
     std::map<std::string, binding> inputs, outputs, names;
+    std::map<std::string, range> limits;  // of I32 inputs
     std::vector<std::string> name_order;
     std::vector<host_binding> computed_inputs;
     std::vector<std::function<void()>> keep;  // owns userdata of custom ops as long as the graph lives
@@ -94,6 +105,7 @@ class model_ref {
     model_ref operator[](std::string_view part) const { return model_ref(*graph_, path(part)); }
     model_ref operator[](const char * part) const { return model_ref(*graph_, path(part)); }
     model_ref operator[](int64_t index) const { return model_ref(*graph_, path(std::to_string(index))); }
+    model_ref operator[](int index) const { return (*this)[int64_t(index)]; }  // or a literal 0 is a null pointer too
 
     graph & g() const { return *graph_; }
     ggml_context * ctx() const { return graph_->ctx(); }
@@ -103,7 +115,7 @@ class model_ref {
     }
 
     tensor weight(std::string_view part, const shape & dims, weight_role role) const {
-        return graph_->weights().get(path(part), dims, role);
+        return graph_->weight(path(part), dims, role);
     }
     // Names the output of this place: "down_blocks.0.resnets.1".
     tensor named(tensor x, shape dims = {}) const { return graph_->name(prefix_, x, std::move(dims)); }

@@ -1,0 +1,10 @@
+#pragma once
+
+#include <napi.h>
+
+namespace safelight {
+
+// NativeAddon.createModule of lib/native/types.ts: loads on the new module's own thread.
+Napi::Value create_module(const Napi::CallbackInfo & info);
+
+}  // namespace safelight

@@ -1,0 +1,99 @@
+#include <ggml.h>
+#include <napi.h>
+
+#include "addon/create_module.h"
+#include "addon/environment.h"
+#include "addon/promise_worker.h"
+#include "addon/values.h"
+#include "runtime/device.h"
+#include "runtime/recorder.h"
+#include "runtime/threads.h"
+
+// Registers the addon's functions; NativeAddon of lib/native/types.ts.
+
+namespace safelight {
+
+namespace {
+
+Napi::Value version(const Napi::CallbackInfo & info) {
+    Napi::Object out = Napi::Object::New(info.Env());
+    out.Set("safelight", SAFELIGHT_VERSION);
+    out.Set("ggml", ggml_version());
+    return out;
+}
+
+Napi::Value backends(const Napi::CallbackInfo & info) {
+    Napi::Env env = info.Env();
+    return guarded(env, [&]() -> Napi::Value {
+        std::vector<device_info> found = devices();
+        Napi::Array out = Napi::Array::New(env, found.size());
+        for (uint32_t i = 0; i < found.size(); i++) {
+            Napi::Object memory = Napi::Object::New(env);
+            memory.Set("free", Napi::Number::New(env, static_cast<double>(found[i].memory_free)));
+            memory.Set("total", Napi::Number::New(env, static_cast<double>(found[i].memory_total)));
+            Napi::Object one = Napi::Object::New(env);
+            one.Set("name", found[i].name);
+            one.Set("device", found[i].device);
+            one.Set("description", found[i].description);
+            one.Set("memory", memory);
+            out.Set(i, one);
+        }
+        return out;
+    });
+}
+
+Napi::Value physical_cores_of(const Napi::CallbackInfo & info) {
+    return Napi::Number::New(info.Env(), physical_cores());
+}
+
+const char * name_of(weight_role role) {
+    switch (role) {
+        case weight_role::matrix:
+            return "matrix";
+        case weight_role::conv:
+            return "conv";
+        case weight_role::embedding:
+            return "embedding";
+        case weight_role::vector:
+            return "vector";
+    }
+    return "vector";
+}
+
+Napi::Value requirements_of(const Napi::CallbackInfo & info) {
+    Napi::Env env = info.Env();
+    return guarded(env, [&]() -> Napi::Value {
+        std::string kind = to_text(info[0], "the kind of module");
+        std::vector<weight_requirement> found = requirements(*make_architecture(kind, to_config(info[1])));
+        Napi::Array out = Napi::Array::New(env, found.size());
+        for (uint32_t i = 0; i < found.size(); i++) {
+            Napi::HandleScope scope(env);
+            Napi::Object one = Napi::Object::New(env);
+            one.Set("name", found[i].name);
+            one.Set("shape", from_shape(env, found[i].dims));
+            one.Set("role", name_of(found[i].role));
+            out.Set(i, one);
+        }
+        return out;
+    });
+}
+
+// ggml speaks to stderr of what a library should not; its failures reach us as return values.
+void silence(ggml_log_level, const char *, void *) {}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+    ggml_log_set(silence, nullptr);
+    environment::create(env);
+    exports.Set("version", Napi::Function::New(env, version, "version"));
+    exports.Set("backends", Napi::Function::New(env, backends, "backends"));
+    exports.Set("physicalCores", Napi::Function::New(env, physical_cores_of, "physicalCores"));
+    exports.Set("requirements", Napi::Function::New(env, requirements_of, "requirements"));
+    exports.Set("createModule", Napi::Function::New(env, create_module, "createModule"));
+    return exports;
+}
+
+NODE_API_MODULE(safelight, init)
+
+}  // namespace
+
+}  // namespace safelight

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <set>
+
+#include "runtime/module.h"
+#include "runtime/worker.h"
+
+namespace safelight {
+
+class promise_worker;
+
+// A loaded module and the thread that it lives on; given back on that thread once nothing runs.
+struct module_host {
+    std::unique_ptr<loaded_module> loaded;
+    std::shared_ptr<worker> thread;
+};
+
+// NativeModuleHandle of lib/native/types.ts.
+class native_module : public Napi::ObjectWrap<native_module> {
+  public:
+    static Napi::Function define(Napi::Env env);
+    static Napi::Object create(Napi::Env env, std::shared_ptr<module_host> host);
+
+    // Called by Node-API, through create() only.
+    explicit native_module(const Napi::CallbackInfo & info);
+    ~native_module() override;
+
+    void begin(promise_worker * call) { calls_.insert(call); }
+    void end(promise_worker * call);
+
+  private:
+    Napi::Value run(const Napi::CallbackInfo & info);
+    Napi::Value nodes(const Napi::CallbackInfo & info);
+    Napi::Value memory(const Napi::CallbackInfo & info);
+    Napi::Value dispose(const Napi::CallbackInfo & info);
+
+    module_host & host() const;  // throws DISPOSED
+    void release();
+    void tell_collector(int64_t bytes);
+
+    std::shared_ptr<module_host> host_;  // null once disposed
+    std::set<promise_worker *> calls_;
+    int64_t told_bytes_ = 0;  // what V8's garbage collector was told that this object holds
+};
+
+}  // namespace safelight

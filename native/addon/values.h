@@ -1,0 +1,25 @@
+#pragma once
+
+#include <napi.h>
+
+#include "runtime/module.h"
+
+namespace safelight {
+
+// JavaScript values to ours and back. What is not of the seam's types (lib/native/types.ts) throws
+// INVALID_OPTION.
+
+config to_config(const Napi::Value & value);
+shape to_shape(const Napi::Value & value, const std::string & name);
+std::map<std::string, shape> to_shapes(const Napi::Value & value);
+host_tensors to_tensors(const Napi::Value & value);
+weight_plan to_plan(const Napi::Value & value);
+module_options to_module_options(const Napi::Value & value);
+void read_run_options(const Napi::Value & value, run_request & request);
+std::string to_text(const Napi::Value & value, const std::string & name);
+
+Napi::Array from_shape(Napi::Env env, const shape & dims);
+// Hands the memory over without a copy where the engine allows it (Electron does not).
+Napi::Object from_tensors(Napi::Env env, host_tensors & tensors);
+
+}  // namespace safelight

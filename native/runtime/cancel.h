@@ -1,0 +1,38 @@
+#pragma once
+
+#include <atomic>
+
+#include "runtime/error.h"
+
+namespace safelight {
+
+// Set from any thread, looked at by the thread that works. The first reason stays.
+class cancel_token {
+  public:
+    void abort() { set(reason::aborted); }
+    void dispose() { set(reason::disposed); }
+    bool cancelled() const { return reason_.load(std::memory_order_relaxed) != reason::none; }
+
+    void throw_if_cancelled() const {
+        switch (reason_.load(std::memory_order_relaxed)) {
+            case reason::none:
+                return;
+            case reason::aborted:
+                throw error("ABORTED", "The operation was aborted");
+            case reason::disposed:
+                throw error("DISPOSED", "The module was disposed while it worked");
+        }
+    }
+
+  private:
+    enum class reason { none, aborted, disposed };
+
+    void set(reason why) {
+        reason expected = reason::none;
+        reason_.compare_exchange_strong(expected, why);
+    }
+
+    std::atomic<reason> reason_{reason::none};
+};
+
+}  // namespace safelight

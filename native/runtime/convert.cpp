@@ -1,0 +1,144 @@
+#include "runtime/convert.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+namespace safelight {
+
+namespace {
+
+// Eight-bit floats, "FP8 Formats for Deep Learning" (Micikevicius et al. 2022). E4M3 has no infinity and one
+// NaN a sign; E5M2 follows IEEE 754, so that it is the upper byte of a half.
+float e4m3(uint8_t bits) {
+    int exponent = (bits >> 3) & 15, mantissa = bits & 7;
+    float magnitude = exponent == 15 && mantissa == 7 ? std::numeric_limits<float>::quiet_NaN()
+                      : exponent == 0                 ? std::ldexp(static_cast<float>(mantissa), -9)
+                                      : std::ldexp(static_cast<float>(8 + mantissa), exponent - 10);
+    return (bits & 0x80) != 0 ? -magnitude : magnitude;
+}
+
+float e5m2(uint8_t bits) {
+    return ggml_fp16_to_fp32(static_cast<ggml_fp16_t>(bits << 8));
+}
+
+using table = std::array<float, 256>;
+
+table tabulate(float (*value)(uint8_t)) {
+    table out;
+    for (size_t i = 0; i < out.size(); i++) {
+        out[i] = value(static_cast<uint8_t>(i));
+    }
+    return out;
+}
+
+void look_up(const table & values, const std::byte * from, float * to, int64_t count) {
+    for (int64_t i = 0; i < count; i++) {
+        to[i] = values[std::to_integer<size_t>(from[i])];
+    }
+}
+
+// Files align nothing, so values are copied out before they are read as numbers.
+template <typename T, typename F>
+void in_pieces(const std::byte * from, float * to, int64_t count, F convert) {
+    constexpr int64_t piece = 512;
+    T values[piece];
+    for (int64_t done = 0; done < count; done += piece) {
+        int64_t n = std::min(piece, count - done);
+        std::memcpy(values, from + done * static_cast<int64_t>(sizeof(T)),
+                    static_cast<size_t>(n) * sizeof(T));
+        convert(values, to + done, n);
+    }
+}
+
+}  // namespace
+
+void decode(source_type type, const std::byte * from, float * to, int64_t count) {
+    static const table e4m3_values = tabulate(e4m3);
+    static const table e5m2_values = tabulate(e5m2);
+    switch (type) {
+        case source_type::f64:
+            in_pieces<double>(from, to, count, [](const double * x, float * y, int64_t n) {
+                std::transform(x, x + n, y, [](double v) { return static_cast<float>(v); });
+            });
+            break;
+        case source_type::f32:
+            std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
+            break;
+        case source_type::f16:
+            in_pieces<ggml_fp16_t>(from, to, count, ggml_fp16_to_fp32_row);
+            break;
+        case source_type::bf16:
+            in_pieces<ggml_bf16_t>(from, to, count, ggml_bf16_to_fp32_row);
+            break;
+        case source_type::f8_e4m3:
+            look_up(e4m3_values, from, to, count);
+            break;
+        case source_type::f8_e5m2:
+            look_up(e5m2_values, from, to, count);
+            break;
+    }
+}
+
+void encode(ggml_type type, const float * from, void * to, int64_t count, int64_t row) {
+    switch (type) {
+        case GGML_TYPE_F32:
+            std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
+            break;
+        case GGML_TYPE_F16:
+            ggml_fp32_to_fp16_row(from, static_cast<ggml_fp16_t *>(to), count);
+            break;
+        case GGML_TYPE_BF16:
+            ggml_fp32_to_bf16_row(from, static_cast<ggml_bf16_t *>(to), count);
+            break;
+        default:
+            ggml_quantize_chunk(type, from, to, 0, count / row, row, nullptr);
+    }
+}
+
+bool same_bytes(source_type from, ggml_type to) {
+    return (from == source_type::f32 && to == GGML_TYPE_F32) ||
+           (from == source_type::f16 && to == GGML_TYPE_F16) ||
+           (from == source_type::bf16 && to == GGML_TYPE_BF16);
+}
+
+void convert_rows(const weight_entry & entry, const std::byte * from, int64_t row, int64_t begin, int64_t end,
+                  void * to) {
+    auto size = static_cast<int64_t>(element_size(entry.type));
+    int64_t count = (end - begin) * row;
+    if (entry.op != weight_entry::transform::transpose) {
+        int64_t skipped = 0;  // elements before the result's first
+        if (entry.op == weight_entry::transform::rows) {
+            int64_t source_row = 1;
+            for (size_t i = 1; i < entry.source_dims.size(); i++) {
+                source_row *= entry.source_dims[i];
+            }
+            skipped = entry.row_begin * source_row;
+        }
+        const std::byte * first = from + (skipped + begin * row) * size;
+        if (same_bytes(entry.type, entry.storage)) {
+            std::memcpy(to, first, static_cast<size_t>(count * size));
+            return;
+        }
+        std::vector<float> values(static_cast<size_t>(count));
+        decode(entry.type, first, values.data(), count);
+        encode(entry.storage, values.data(), to, count, row);
+        return;
+    }
+    // Element (i, j) of the result is (j, i) of the source [rows of the source = columns of the result].
+    int64_t height = entry.source_dims[0], width = entry.source_dims[1];
+    std::vector<std::byte> column(static_cast<size_t>(height * size));
+    std::vector<float> values(static_cast<size_t>((end - begin) * height));
+    for (int64_t i = begin; i < end; i++) {
+        for (int64_t j = 0; j < height; j++) {
+            std::memcpy(column.data() + j * size, from + (j * width + i) * size, static_cast<size_t>(size));
+        }
+        decode(entry.type, column.data(), values.data() + (i - begin) * height, height);
+    }
+    encode(entry.storage, values.data(), to, count, row);
+}
+
+}  // namespace safelight

@@ -1,0 +1,100 @@
+#include "runtime/memory.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <limits>
+#include <string>
+
+#ifdef __APPLE__
+#include <mach/mach.h>
+#include <unistd.h>
+#endif
+
+#include "runtime/error.h"
+
+namespace safelight {
+
+namespace {
+
+constexpr uint64_t unlimited = std::numeric_limits<uint64_t>::max();
+
+std::string shown(uint64_t bytes) {
+    char text[64];
+    std::snprintf(text, sizeof text, "%.1f MiB", static_cast<double>(bytes) / (1 << 20));
+    return std::to_string(bytes) + " bytes (" + text + ")";
+}
+
+#ifdef __linux__
+
+// The number after `key` in a file of "key value" lines.
+uint64_t line_of(const char * path, const std::string & key, uint64_t otherwise) {
+    std::ifstream in(path);
+    std::string word;
+    uint64_t number = 0;
+    while (in >> word) {
+        if (word == key) {
+            return in >> number ? number : otherwise;
+        }
+        in.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+    }
+    return otherwise;
+}
+
+uint64_t number_in(const char * path, uint64_t otherwise) {
+    std::ifstream in(path);
+    uint64_t number = 0;
+    return in >> number ? number : otherwise;
+}
+
+// What the container's limit leaves. Cached file pages count as used but give way.
+uint64_t left_in_group(const char * limit, const char * usage, const char * stat, const char * cache) {
+    uint64_t most = number_in(limit, unlimited), used = number_in(usage, 0);
+    if (most == unlimited) {
+        return unlimited;
+    }
+    used -= std::min(used, line_of(stat, cache, 0));
+    return most - std::min(most, used);
+}
+
+#endif
+
+}  // namespace
+
+uint64_t available_memory() {
+#ifdef __linux__
+    uint64_t kib = line_of("/proc/meminfo", "MemAvailable:", 0);
+    uint64_t machine = kib == 0 ? unlimited : kib * 1024;
+    uint64_t group = std::min(left_in_group("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current",
+                                            "/sys/fs/cgroup/memory.stat", "inactive_file"),
+                              left_in_group("/sys/fs/cgroup/memory/memory.limit_in_bytes",
+                                            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+                                            "/sys/fs/cgroup/memory/memory.stat", "total_inactive_file"));
+    uint64_t least = std::min(machine, group);
+    return least == unlimited ? 0 : std::max<uint64_t>(least, 1);
+#elif defined(__APPLE__)
+    vm_statistics64_data_t pages = {};
+    mach_msg_type_number_t count = HOST_VM_INFO64_COUNT;
+    if (host_statistics64(mach_host_self(), HOST_VM_INFO64, reinterpret_cast<host_info64_t>(&pages),
+                          &count) != KERN_SUCCESS) {
+        return 0;
+    }
+    uint64_t free = uint64_t(pages.free_count) + pages.inactive_count + pages.purgeable_count;
+    return free * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+#else
+    return 0;
+#endif
+}
+
+void out_of_memory(uint64_t bytes, const std::string & purpose) {
+    throw error("OUT_OF_MEMORY", purpose + " cannot have the " + shown(bytes) + " that it needs");
+}
+
+void require_memory(uint64_t bytes, uint64_t available, const std::string & purpose) {
+    if (available != 0 && bytes > available) {
+        throw error("OUT_OF_MEMORY",
+                    purpose + " needs " + shown(bytes) + ", but only " + shown(available) + " are available");
+    }
+}
+
+}  // namespace safelight

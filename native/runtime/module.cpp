@@ -1,0 +1,161 @@
+#include "runtime/module.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "runtime/device.h"
+#include "runtime/recorder.h"
+#include "runtime/shape.h"
+#include "runtime/threads.h"
+
+namespace safelight {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+double since(clock::time_point start) {
+    return std::chrono::duration<double, std::milli>(clock::now() - start).count();
+}
+
+// One text for one value, so that equal params give equal keys.
+void append_key(std::string & key, const config & c) {
+    if (const auto * flag = std::get_if<bool>(&c.raw())) {
+        key += *flag ? "true" : "false";
+    } else if (const auto * number = std::get_if<double>(&c.raw())) {
+        key.append(reinterpret_cast<const char *>(number), sizeof *number);
+    } else if (const auto * text = std::get_if<std::string>(&c.raw())) {
+        key += std::to_string(text->size()) + ":" + *text;
+    } else if (const auto * items = std::get_if<config::array>(&c.raw())) {
+        key += "[";
+        for (const config & item : *items) {
+            append_key(key, item);
+            key += ",";
+        }
+        key += "]";
+    } else if (const auto * fields = std::get_if<config::object>(&c.raw())) {
+        key += "{";
+        for (const auto & [name, field] : *fields) {
+            key += std::to_string(name.size()) + ":" + name;
+            append_key(key, field);
+            key += ",";
+        }
+        key += "}";
+    } else {
+        key += "null";
+    }
+}
+
+// What a graph depends on.
+std::string key_of(const run_request & request) {
+    std::string key = request.entry + "\n";
+    for (const auto & [name, input] : request.inputs) {
+        key += name + ggml_type_name(input.type) + to_string(input.dims) + "\n";
+    }
+    append_key(key, request.params);
+    for (const std::string & tap : request.taps) {
+        key += "\n" + tap;
+    }
+    return key;
+}
+
+void check_data(const run_request & request) {
+    for (const auto & [name, input] : request.inputs) {
+        int64_t count = element_count(input.dims);
+        if (count < 0 || static_cast<uint64_t>(count) != input.size / ggml_type_size(input.type)) {
+            throw error("SHAPE_MISMATCH", "The input " + name + " holds " +
+                                              std::to_string(input.size / ggml_type_size(input.type)) +
+                                              " values, which its shape " + to_string(input.dims) +
+                                              " does not");
+        }
+    }
+}
+
+}  // namespace
+
+loaded_module::loaded_module(std::unique_ptr<architecture> model, const weight_plan & plan,
+                             const module_options & how, const cancel_token & cancel,
+                             std::function<void(uint64_t, uint64_t)> progress)
+    : how_(how), model_(std::move(model)) {
+    if (how_.threads == 0) {
+        how_.threads = physical_cores();
+    }
+    ggml_backend_dev_t device = find_device(how_.backend);
+    weights_ = std::make_unique<weights>(plan, requirements(*model_),
+                                         weights::options{device, how_.threads, cancel, std::move(progress)});
+    executor_ = make_executor(device, how_.threads);
+}
+
+void loaded_module::check_entry_name(const std::string & entry) const {
+    std::vector<std::string> known = model_->entries();
+    if (std::find(known.begin(), known.end(), entry) == known.end()) {
+        throw error("INVALID_OPTION", "This module has no entry " + entry);
+    }
+}
+
+built_graph & loaded_module::graph_for(const run_request & request) {
+    std::string key = key_of(request);
+    if (!last_ || key != last_key_) {
+        last_.reset();
+        graph::options options;
+        options.cpu = how_.backend == "cpu";
+        options.stock_ops = how_.stock_ops || !options.cpu;
+        options.taps = request.taps;
+        auto fresh = std::make_unique<built_graph>(*weights_, options, *model_, request.entry, request.inputs,
+                                                   request.params);
+        executor_->allocate(fresh->nodes());
+        last_ = std::move(fresh);
+        last_key_ = std::move(key);
+    }
+    return *last_;
+}
+
+run_result loaded_module::run(run_request & request, const cancel_token & cancel) {
+    cancel.throw_if_cancelled();
+    check_entry_name(request.entry);
+    check_data(request);
+
+    run_result result;
+    auto start = clock::now();
+    built_graph & graph = graph_for(request);
+    graph.set_inputs(request.inputs);
+    result.build_ms = since(start);
+
+    start = clock::now();
+    if (request.timings) {
+        result.timed = true;
+        executor_->compute_timed(graph.nodes(), cancel, graph.names(),
+                                 [&](const std::string & name, double ms) {
+                                     if (!name.empty()) {  // what follows the last named node
+                                         result.nodes[name] += ms;
+                                     }
+                                 });
+    } else {
+        executor_->compute(graph.nodes(), cancel);
+    }
+    result.compute_ms = since(start);
+    compute_bytes_ = std::max<uint64_t>(compute_bytes_, executor_->bytes());
+
+    result.outputs = graph.outputs();
+    result.taps = graph.taps();
+    return result;
+}
+
+std::vector<node_info> loaded_module::nodes(const std::string & entry,
+                                            const std::map<std::string, shape> & inputs,
+                                            const config & params) const {
+    check_entry_name(entry);
+    graph::options options;
+    options.cpu = how_.backend == "cpu";
+    options.stock_ops = how_.stock_ops || !options.cpu;
+    options.list_nodes = true;
+    graph g(*weights_, options);
+    model_->build(g, entry, inputs, params);
+    std::vector<node_info> out;
+    for (const std::string & name : g.name_order) {
+        out.push_back({name, g.names.at(name).dims});
+    }
+    return out;
+}
+
+}  // namespace safelight

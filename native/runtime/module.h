@@ -1,0 +1,65 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "runtime/built_graph.h"
+#include "runtime/executor.h"
+#include "runtime/weights.h"
+
+namespace safelight {
+
+struct module_options {
+    std::string backend;
+    int threads = 0;  // 0: physical cores
+    bool stock_ops = false;
+};
+
+struct run_request {
+    std::string entry;
+    std::map<std::string, host_tensor> inputs;
+    config params;
+    std::set<std::string> taps;
+    bool timings = false;
+};
+
+struct run_result {
+    std::map<std::string, host_tensor> outputs, taps;
+    double build_ms = 0, compute_ms = 0;
+    bool timed = false;
+    std::map<std::string, double> nodes;  // milliseconds, if timed
+};
+
+struct node_info {
+    std::string name;
+    shape dims;
+};
+
+// A kind, a config and weights on a backend. run() belongs to the module's own thread; the others may be
+// called beside it.
+class loaded_module {
+  public:
+    loaded_module(std::unique_ptr<architecture> model, const weight_plan & plan, const module_options & how,
+                  const cancel_token & cancel, std::function<void(uint64_t done, uint64_t total)> progress);
+
+    run_result run(run_request & request, const cancel_token & cancel);
+    std::vector<node_info> nodes(const std::string & entry, const std::map<std::string, shape> & inputs,
+                                 const config & params) const;
+    uint64_t weight_bytes() const { return weights_->bytes(); }
+    uint64_t compute_bytes() const { return compute_bytes_; }  // of the largest run so far
+    const std::string & backend() const { return how_.backend; }
+
+  private:
+    built_graph & graph_for(const run_request & request);
+    void check_entry_name(const std::string & entry) const;
+
+    module_options how_;
+    std::unique_ptr<architecture> model_;
+    std::unique_ptr<weights> weights_;
+    std::unique_ptr<executor> executor_;
+    std::unique_ptr<built_graph> last_;  // a sampler runs the same graph at every step
+    std::string last_key_;
+    std::atomic<uint64_t> compute_bytes_{0};
+};
+
+}  // namespace safelight

@@ -1,0 +1,129 @@
+#include "runtime/weight_plan.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "runtime/shape.h"
+
+namespace safelight {
+
+namespace {
+
+[[noreturn]] void bad(const weight_entry & entry, const std::string & what) {
+    throw error("INVALID_FILE", "The weight plan of " + entry.name + " " + what);
+}
+
+bool all_positive(const shape & dims) {
+    return std::all_of(dims.begin(), dims.end(), [](int64_t n) { return n > 0; });
+}
+
+shape transformed(const weight_entry & entry) {
+    shape dims = entry.source_dims;
+    switch (entry.op) {
+        case weight_entry::transform::none:
+            break;
+        case weight_entry::transform::rows:
+            if (dims.empty() || entry.row_begin < 0 || entry.row_begin >= entry.row_end ||
+                entry.row_end > dims[0]) {
+                bad(entry, "takes rows " + std::to_string(entry.row_begin) + " to " +
+                               std::to_string(entry.row_end) + " of " + to_string(dims));
+            }
+            dims[0] = entry.row_end - entry.row_begin;
+            break;
+        case weight_entry::transform::transpose:
+            if (dims.size() != 2) {
+                bad(entry, "transposes " + to_string(dims) + ", which is not a matrix");
+            }
+            std::swap(dims[0], dims[1]);
+            break;
+    }
+    return dims;
+}
+
+// The graph builders rely on it: a type that an operation does not take would make ggml abort.
+bool storable(weight_role role, ggml_type type) {
+    return type == GGML_TYPE_F32 || role == weight_role::matrix ||
+           (role != weight_role::vector && (type == GGML_TYPE_F16 || type == GGML_TYPE_BF16));
+}
+
+}  // namespace
+
+size_t element_size(source_type type) {
+    switch (type) {
+        case source_type::f64:
+            return 8;
+        case source_type::f32:
+            return 4;
+        case source_type::f16:
+        case source_type::bf16:
+            return 2;
+        case source_type::f8_e4m3:
+        case source_type::f8_e5m2:
+            return 1;
+    }
+    throw error("INTERNAL", "Unknown source type");
+}
+
+void check_entry(const weight_entry & entry, uint64_t file_size) {
+    if (entry.offset > file_size || entry.length > file_size - entry.offset) {
+        bad(entry, "reads bytes " + std::to_string(entry.offset) + " to " +
+                       std::to_string(entry.offset + entry.length) + " of a file of " +
+                       std::to_string(file_size));
+    }
+    int64_t count = element_count(entry.source_dims);
+    auto size = static_cast<int64_t>(element_size(entry.type));
+    if (!all_positive(entry.source_dims) || count <= 0 || count > INT64_MAX / size ||
+        static_cast<uint64_t>(count * size) != entry.length) {
+        bad(entry,
+            "gives " + std::to_string(entry.length) + " bytes to the shape " + to_string(entry.source_dims));
+    }
+    shape dims = transformed(entry);
+    if (element_count(entry.dims) != element_count(dims) || without_ones(entry.dims) != without_ones(dims)) {
+        throw error("SHAPE_MISMATCH", "The weight plan of " + entry.name + " has the shape " +
+                                          to_string(dims) + " where " + to_string(entry.dims) +
+                                          " was announced");
+    }
+}
+
+std::vector<const weight_entry *> match(const weight_plan & plan,
+                                        const std::vector<weight_requirement> & required) {
+    std::unordered_map<std::string, const weight_entry *> by_name;
+    for (const weight_entry & entry : plan.entries) {
+        if (!by_name.emplace(entry.name, &entry).second) {
+            bad(entry, "is given twice");
+        }
+        if (entry.file >= plan.files.size()) {
+            bad(entry,
+                "names file " + std::to_string(entry.file) + " of " + std::to_string(plan.files.size()));
+        }
+    }
+    std::vector<const weight_entry *> out;
+    for (const weight_requirement & r : required) {
+        auto found = by_name.find(r.name);
+        if (found == by_name.end()) {
+            throw error("MISSING_TENSOR",
+                        "The model has no tensor " + r.name + " of shape " + to_string(r.dims));
+        }
+        const weight_entry & entry = *found->second;
+        if (without_ones(entry.dims) != without_ones(r.dims)) {
+            throw error("SHAPE_MISMATCH", "Expected shape " + to_string(r.dims) + " for " + r.name +
+                                              " but found " + to_string(entry.dims));
+        }
+        if (!storable(r.role, entry.storage)) {
+            throw error("INVALID_OPTION", std::string(ggml_type_name(entry.storage)) + " cannot store " +
+                                              r.name +
+                                              ": only matrices are quantized, and norms and biases stay f32");
+        }
+        int64_t row = r.dims.back();
+        if (row % ggml_blck_size(entry.storage) != 0) {
+            throw error("INVALID_OPTION", "Rows of " + std::to_string(row) + " of " + r.name +
+                                              " cannot be stored as " + ggml_type_name(entry.storage) +
+                                              ", which has blocks of " +
+                                              std::to_string(ggml_blck_size(entry.storage)));
+        }
+        out.push_back(&entry);
+    }
+    return out;
+}
+
+}  // namespace safelight

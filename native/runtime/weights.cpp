@@ -1,0 +1,131 @@
+#include "runtime/weights.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "ggml-alloc.h"
+#include "runtime/convert.h"
+#include "runtime/device.h"
+#include "runtime/mapped_file.h"
+#include "runtime/memory.h"
+#include "runtime/shape.h"
+#include "runtime/threads.h"
+
+namespace safelight {
+
+namespace {
+
+constexpr int64_t piece_elements = 1 << 19;  // a piece of work of a thread: 2 MiB as f32
+
+// A run of rows of one parameter, converted by one thread.
+struct piece {
+    const weight_entry * entry;
+    const std::byte * from;
+    tensor to;
+    int64_t row, begin, end;
+};
+
+void cut(const weight_entry & entry, const std::byte * from, tensor to, std::vector<piece> & out) {
+    int64_t row = entry.op == weight_entry::transform::transpose ? entry.source_dims[0] : to->ne[0];
+    int64_t rows = ggml_nelements(to) / row;
+    int64_t step = std::max<int64_t>(1, piece_elements / row);
+    for (int64_t begin = 0; begin < rows; begin += step) {
+        out.push_back({&entry, from, to, row, begin, std::min(rows, begin + step)});
+    }
+}
+
+size_t bytes_of_rows(const piece & p, int64_t rows) {
+    return static_cast<size_t>(rows * p.row / ggml_blck_size(p.to->type)) * ggml_type_size(p.to->type);
+}
+
+// Straight into the buffer where the host can write to it, else by way of `staging`.
+void convert(const piece & p, std::mutex & device) {
+    size_t offset = bytes_of_rows(p, p.begin), size = bytes_of_rows(p, p.end - p.begin);
+    if (ggml_backend_buffer_is_host(p.to->buffer)) {
+        convert_rows(*p.entry, p.from, p.row, p.begin, p.end, static_cast<std::byte *>(p.to->data) + offset);
+        return;
+    }
+    std::vector<std::byte> staging(size);
+    convert_rows(*p.entry, p.from, p.row, p.begin, p.end, staging.data());
+    std::lock_guard<std::mutex> lock(device);
+    ggml_backend_tensor_set(p.to, staging.data(), offset, size);
+}
+
+}  // namespace
+
+weights::weights(const weight_plan & plan, const std::vector<weight_requirement> & required,
+                 const options & how) {
+    std::vector<const weight_entry *> entries = match(plan, required);
+    std::map<size_t, mapped_file> files;
+    uint64_t total = 0, done = 0;
+    for (const weight_entry * entry : entries) {
+        auto file = files.find(entry->file);
+        if (file == files.end()) {
+            file = files.emplace(entry->file, mapped_file(plan.files[entry->file])).first;
+        }
+        check_entry(*entry, file->second.size());
+        total += entry->length;
+    }
+
+    ctx_ = ggml_init({(required.size() + 1) * ggml_tensor_overhead(), nullptr, /*no_alloc*/ true});
+    std::unique_ptr<ggml_context, decltype(&ggml_free)> owned(ctx_, ggml_free);
+    std::vector<piece> pieces;
+    for (size_t i = 0; i < entries.size(); i++) {
+        std::vector<int64_t> ne(required[i].dims.rbegin(), required[i].dims.rend());
+        tensor t = ggml_new_tensor(ctx_, entries[i]->storage, static_cast<int>(ne.size()), ne.data());
+        parameters_[required[i].name] = {t, required[i].dims};
+        cut(*entries[i], files.at(entries[i]->file).data() + entries[i]->offset, t, pieces);
+    }
+    allocate(how.device);
+    std::unique_ptr<ggml_backend_buffer, decltype(&ggml_backend_buffer_free)> buffer(
+        buffer_, ggml_backend_buffer_free);
+
+    std::mutex device, reporting;
+    parallel_for(static_cast<int64_t>(pieces.size()), how.threads, [&](int64_t i) {
+        how.cancel.throw_if_cancelled();
+        const piece & p = pieces[static_cast<size_t>(i)];
+        convert(p, device);
+        std::lock_guard<std::mutex> lock(reporting);
+        done += static_cast<uint64_t>((p.end - p.begin) * p.row) * element_size(p.entry->type);
+        how.progress(std::min(done, total), total);
+    });
+    buffer.release();
+    owned.release();
+}
+
+weights::~weights() {
+    ggml_backend_buffer_free(buffer_);
+    ggml_free(ctx_);
+}
+
+void weights::allocate(ggml_backend_dev_t device) {
+    ggml_backend_buffer_type_t type = ggml_backend_dev_buffer_type(device);
+    size_t size = ggml_backend_alloc_ctx_tensors_from_buft_size(ctx_, type);
+    require_memory(size, available_memory(device), "The model's weights");
+    buffer_ = size == 0 ? nullptr : ggml_backend_alloc_ctx_tensors_from_buft(ctx_, type);
+    if (size > 0 && buffer_ == nullptr) {
+        out_of_memory(size, "The model's weights");
+    }
+    if (buffer_ != nullptr) {
+        ggml_backend_buffer_set_usage(buffer_, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    }
+}
+
+tensor weights::get(const std::string & name, const shape & dims, weight_role) {
+    auto found = parameters_.find(name);
+    if (found == parameters_.end()) {
+        throw error("MISSING_TENSOR", "The model has no tensor " + name + " of shape " + to_string(dims));
+    }
+    if (without_ones(found->second.dims) != without_ones(dims)) {
+        throw error("SHAPE_MISMATCH", "Expected shape " + to_string(dims) + " for " + name + " but found " +
+                                          to_string(found->second.dims));
+    }
+    return found->second.value;
+}
+
+uint64_t weights::bytes() const {
+    return buffer_ == nullptr ? 0 : ggml_backend_buffer_get_size(buffer_);
+}
+
+}  // namespace safelight

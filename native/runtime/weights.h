@@ -1,0 +1,46 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <unordered_map>
+
+#include "ggml-backend.h"
+#include "runtime/cancel.h"
+#include "runtime/graph.h"
+#include "runtime/weight_plan.h"
+
+namespace safelight {
+
+// The parameters of a module, converted and in one buffer of its backend.
+class weights : public weight_source {
+  public:
+    struct options {
+        ggml_backend_dev_t device;
+        int threads;
+        const cancel_token & cancel;
+        std::function<void(uint64_t done, uint64_t total)>
+            progress;  // bytes of the files; from any thread, one at a time
+    };
+
+    // Reads what is required and nothing else; the files are unmapped when it returns.
+    weights(const weight_plan & plan, const std::vector<weight_requirement> & required, const options & how);
+    ~weights() override;
+    weights(const weights &) = delete;
+    weights & operator=(const weights &) = delete;
+
+    tensor get(const std::string & name, const shape & dims, weight_role role) override;
+    uint64_t bytes() const;
+
+  private:
+    void allocate(ggml_backend_dev_t device);
+
+    ggml_context * ctx_ = nullptr;
+    ggml_backend_buffer_t buffer_ = nullptr;
+    struct parameter {
+        tensor value;
+        shape dims;
+    };
+    std::unordered_map<std::string, parameter> parameters_;
+};
+
+}  // namespace safelight
