@@ -19,13 +19,22 @@ const ATTENTION = [
   ['proj_out', 'to_out.0'],
 ] as const;
 
+/** Far more than any autoencoder has; bounds the table of a hostile file. */
+const MAX_LEVELS = 16;
+const MAX_BLOCKS = 64;
+
 /** @param prefix what stands before the autoencoder's names, with its dot; empty in a file of its own */
 export function ldmAutoencoderNaming(names: Iterable<string>, prefix: string): Naming {
   const own: string[] = [];
   for (const name of names) if (name.startsWith(prefix)) own.push(name.slice(prefix.length));
   const table = new PlaceTable().add('quant_conv', 'quant_conv').add('post_quant_conv', 'post_quant_conv');
-  addHalf(table, own, 'encoder', 'down');
-  addHalf(table, own, 'decoder', 'up');
+  // Of both halves, lest a missing level turn the other's count around.
+  const levels = Math.min(
+    MAX_LEVELS,
+    Math.max(countPlaces(own, 'encoder.down.').end, countPlaces(own, 'decoder.up.').end),
+  );
+  addHalf(table, own, levels, 'encoder', 'down');
+  addHalf(table, own, levels, 'decoder', 'up');
   return {
     dialect: 'ldm',
     canonical: (source): CanonicalPart[] => {
@@ -39,6 +48,7 @@ export function ldmAutoencoderNaming(names: Iterable<string>, prefix: string): N
 function addHalf(
   table: PlaceTable,
   names: readonly string[],
+  levels: number,
   half: 'encoder' | 'decoder',
   path: 'down' | 'up',
 ): void {
@@ -48,11 +58,10 @@ function addHalf(
   table.addEach(`${half}.mid.block_1`, `${half}.mid_block.resnets.0`, RESNET);
   table.addEach(`${half}.mid.attn_1`, `${half}.mid_block.attentions.0`, ATTENTION);
   table.addEach(`${half}.mid.block_2`, `${half}.mid_block.resnets.1`, RESNET);
-  const levels = countPlaces(names, `${half}.${path}.`).count;
   for (let level = 0; level < levels; level++) {
     const from = `${half}.${path}.${level}`;
     const to = `${half}.${path}_blocks.${path === 'up' ? levels - 1 - level : level}`;
-    const blocks = countPlaces(names, `${from}.block.`).count;
+    const blocks = Math.min(MAX_BLOCKS, countPlaces(names, `${from}.block.`).end);
     for (let j = 0; j < blocks; j++) table.addEach(`${from}.block.${j}`, `${to}.resnets.${j}`, RESNET);
     table.add(`${from}.${path}sample.conv`, `${to}.${path}samplers.0.conv`);
   }

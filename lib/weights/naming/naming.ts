@@ -57,8 +57,14 @@ function renamed(table: ReadonlyMap<string, string>, name: string): string | nul
   return null;
 }
 
-/** Distinct numbers N of names `prefix.N...`, counted from 0: how many follow without a gap, and the first that lies beyond a gap. */
-export function countPlaces(names: Iterable<string>, prefix: string): { count: number; gap: boolean } {
+/**
+ * The numbers N of names `prefix.N...`: how many follow each other from 0 on, the end of all (one past the largest), and whether some
+ * are missing before it.
+ */
+export function countPlaces(
+  names: Iterable<string>,
+  prefix: string,
+): { count: number; end: number; gap: boolean } {
   const seen = new Set<number>();
   for (const name of names) {
     if (!name.startsWith(prefix)) continue;
@@ -67,5 +73,7 @@ export function countPlaces(names: Iterable<string>, prefix: string): { count: n
   }
   let count = 0;
   while (seen.has(count)) count++;
-  return { count, gap: seen.size > count };
+  let end = count;
+  for (const index of seen) end = Math.max(end, index + 1);
+  return { count, end, gap: end > count };
 }

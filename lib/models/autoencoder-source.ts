@@ -1,0 +1,83 @@
+/** An autoencoder wherever it is: inside a checkpoint, in a file of its own (CompVis' or diffusers' names), or a diffusers folder. */
+import { dirname, join, resolve } from 'node:path';
+import { SafelightError } from '../errors.js';
+import { ComponentWeights } from '../weights/component.js';
+import { kindOf } from '../weights/files.js';
+import { diffusersAutoencoderNaming } from '../weights/naming/diffusers.js';
+import { ldmAutoencoderNaming } from '../weights/naming/ldm-autoencoder.js';
+import { openWeights } from '../weights/open-weights.js';
+import type { TensorIndex } from '../weights/tensor-index.js';
+import { readAutoencoderConfig } from './config-autoencoder.js';
+import { detectAutoencoderConfig } from './detect-autoencoder.js';
+import { openAutoencoderFolder } from './folder.js';
+import type { LatentScale } from './parts.js';
+import type { AutoencoderSource } from './source.js';
+import { type ConfigFields, readConfig } from './validate.js';
+
+const PREFIX = 'first_stage_model.';
+
+/** CompVis' autoencoder among a checkpoint's tensors. @throws MISSING_TENSOR if there is none */
+export function openAutoencoderTensors(
+  tensors: TensorIndex,
+  prefix: string,
+  path: string,
+  scale: LatentScale,
+): AutoencoderSource {
+  if (![...tensors.keys()].some((name) => name.startsWith(prefix))) {
+    throw new SafelightError(
+      'MISSING_TENSOR',
+      `${path} has no autoencoder (${prefix}*); name one by the vae option`,
+    );
+  }
+  const weights = new ComponentWeights(
+    'autoencoder',
+    path,
+    tensors,
+    ldmAutoencoderNaming(tensors.keys(), prefix),
+  );
+  return { config: detectAutoencoderConfig(weights, scale), weights };
+}
+
+/**
+ * The `vae` option: a folder (an autoencoder's, or a whole model's whose autoencoder is taken) or a safetensors file.
+ * @param scale of the model that the autoencoder is for, kept where the file has no config beside it
+ */
+export async function openAutoencoder(
+  path: string,
+  variant: string | undefined,
+  scale: LatentScale,
+): Promise<AutoencoderSource> {
+  const absolute = resolve(path);
+  if ((await kindOf(absolute)) === 'folder') {
+    const inner = join(absolute, 'vae');
+    const whole =
+      (await kindOf(join(absolute, 'config.json'))) !== 'file' && (await kindOf(inner)) === 'folder';
+    return openAutoencoderFolder(whole ? inner : absolute, variant);
+  }
+  const { tensors } = await openWeights(absolute);
+  const names = [...tensors.keys()];
+  const has = (prefix: string): boolean => names.some((name) => name.startsWith(prefix));
+  if (has(PREFIX)) return openAutoencoderTensors(tensors, PREFIX, absolute, scale);
+  if (has('encoder.down.') || has('decoder.up.')) return openAutoencoderTensors(tensors, '', absolute, scale);
+  if (!has('encoder.down_blocks.') && !has('decoder.up_blocks.')) {
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `${absolute} holds no autoencoder; name a file or folder of a KL autoencoder`,
+    );
+  }
+  const weights = new ComponentWeights('autoencoder', absolute, tensors, diffusersAutoencoderNaming(names));
+  const beside = await configBeside(absolute);
+  const config =
+    beside === null
+      ? detectAutoencoderConfig(weights, scale)
+      : readAutoencoderConfig(beside.fields, beside.path);
+  return { config, weights };
+}
+
+/** The config.json in a file's folder, if it is an autoencoder's. */
+async function configBeside(file: string): Promise<{ fields: ConfigFields; path: string } | null> {
+  const path = join(dirname(file), 'config.json');
+  if ((await kindOf(path)) !== 'file') return null;
+  const fields = await readConfig(path);
+  return fields._class_name === 'AutoencoderKL' ? { fields, path } : null;
+}

@@ -1,0 +1,150 @@
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { invalidOption, SafelightError } from '../errors.js';
+import { kindOf } from '../weights/files.js';
+import { openAutoencoder } from './autoencoder-source.js';
+import { autoencoderFactor } from './config-autoencoder.js';
+import { openFolder } from './folder.js';
+import type { ModelParts } from './parts.js';
+import { nativeSize, openSingleFile } from './single-file.js';
+import type {
+  AutoencoderSource,
+  IgnoredTensor,
+  ModelSource,
+  OpenModelOptions,
+  TextEncoderSource,
+  UNetSource,
+} from './source.js';
+
+/** The folder of the small model that ships with the package, from `lib/` and from `dist/` alike. */
+export const starterModel = fileURLToPath(new URL('../../models/starter', import.meta.url));
+
+/**
+ * Finds out what a model is and where its weights lie, without reading them.
+ * @param path a diffusers folder, or a single safetensors file (or shard index) in CompVis' form
+ * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION
+ */
+export async function openModel(path: string, options: OpenModelOptions = {}): Promise<ModelSource> {
+  if (typeof path !== 'string' || path === '') throw invalidOption('model', 'path of a folder or file', path);
+  if (options.prediction !== undefined && !['eps', 'v', 'x0'].includes(options.prediction)) {
+    throw invalidOption('prediction', 'eps, v or x0', options.prediction);
+  }
+  const absolute = resolve(path);
+  const folder = (await kindOf(absolute)) === 'folder';
+  const parts = folder ? await openFolder(absolute, options) : await openSingleFile(absolute, options);
+  const autoencoder = parts.autoencoder ?? (await replacement(parts, options));
+  checkTogether(absolute, parts, autoencoder);
+  const { read: _, latentScale: __, ...rest } = parts;
+  const source = sized({ ...rest, path: absolute, autoencoder, ignored: ignored(parts, autoencoder) });
+  return options.prediction === undefined ? source : withPrediction(source, options.prediction);
+}
+
+/**
+ * The same model with what it predicts settled, by the user or by `probePrediction`. The size that a single file is best at follows:
+ * SD2's 768 model is the one that predicts v.
+ */
+export function withPrediction(
+  source: ModelSource,
+  prediction: ModelSource['scheduler']['prediction'],
+): ModelSource {
+  return sized({ ...source, scheduler: { ...source.scheduler, prediction }, predictionUncertain: false });
+}
+
+/** A single file does not say its size of pictures; its family does. */
+function sized(source: ModelSource): ModelSource {
+  if (source.form === 'folder') return source;
+  const { config, weights } = source.unet;
+  const side = nativeSize(source.family, source.scheduler) / autoencoderFactor(source.autoencoder.config);
+  return { ...source, unet: { config: { ...config, sample_size: Math.max(1, side) }, weights } };
+}
+
+async function replacement(
+  parts: ModelParts,
+  { vae, variant }: OpenModelOptions,
+): Promise<AutoencoderSource> {
+  if (vae === undefined)
+    throw new SafelightError('INTERNAL', 'The model has no autoencoder and none was named');
+  if (typeof vae !== 'string' || vae === '') throw invalidOption('vae', 'path of a folder or file', vae);
+  return openAutoencoder(vae, variant, parts.latentScale);
+}
+
+/** Widths that have to agree between the components. */
+function checkTogether(
+  path: string,
+  { unet, textEncoders, family }: ModelParts,
+  autoencoder: AutoencoderSource,
+): void {
+  const latent = autoencoder.config.latent_channels;
+  const { in_channels, out_channels } = unet.config;
+  if (out_channels !== latent) {
+    throw mismatch(
+      path,
+      `its U-Net predicts ${out_channels} channels but latents of its autoencoder have ${latent}`,
+    );
+  }
+  // Latent alone; latent and a picture's latent (pix2pix); latent, mask and masked latent (inpainting).
+  if (![latent, 2 * latent, 2 * latent + 1].includes(in_channels)) {
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `${path} has a U-Net with ${in_channels} input channels (a depth or upscaling model); take one with ${latent} or ${2 * latent + 1}`,
+    );
+  }
+  checkText(path, unet, textEncoders);
+  if (unet.config.addition !== null && family !== 'sdxl' && family !== 'sdxl_refiner') {
+    throw mismatch(path, 'its U-Net takes pooled text but no text encoder gives it');
+  }
+}
+
+function checkText(path: string, unet: UNetSource, encoders: readonly TextEncoderSource[]): void {
+  if (encoders.length === 0) {
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `${path} has no text encoder; take a model that reads a prompt`,
+    );
+  }
+  const given = encoders.reduce((sum, { config }) => sum + config.hidden_size, 0);
+  if (given !== unet.config.cross_attention_dim) {
+    throw mismatch(
+      path,
+      `its text encoders give ${given} numbers a token but its U-Net takes ${unet.config.cross_attention_dim}`,
+    );
+  }
+  const { addition } = unet.config;
+  if (addition === null) return;
+  const encoder = encoders.find(({ pooled }) => pooled);
+  if (encoder === undefined) throw mismatch(path, 'its U-Net takes pooled text but no text encoder gives it');
+  const pooled = encoder.config.projection_dim || encoder.config.hidden_size;
+  const ids = (addition.input_dim - pooled) / addition.time_embed_dim;
+  if (ids !== 5 && ids !== 6) {
+    throw mismatch(
+      path,
+      `its U-Net takes ${addition.input_dim} numbers besides time and text, which are not ${pooled} of pooled text and 5 or 6 sinusoids of ${addition.time_embed_dim}`,
+    );
+  }
+}
+
+function mismatch(path: string, what: string): SafelightError {
+  return new SafelightError(
+    'SHAPE_MISMATCH',
+    `${path} does not fit together: ${what}; its parts are of different models`,
+  );
+}
+
+/** Tensors of the model's files that are no parameter of any component. */
+function ignored(parts: ModelParts, autoencoder: AutoencoderSource): IgnoredTensor[] {
+  const components = [...parts.textEncoders, parts.unet, autoencoder].map(({ weights }) => weights);
+  const used = new Map<string, Set<string>>();
+  for (const { parameters } of components) {
+    for (const { tensor } of parameters.values()) {
+      const names = used.get(tensor.file) ?? new Set();
+      used.set(tensor.file, names.add(tensor.name));
+    }
+  }
+  const found: IgnoredTensor[] = [];
+  for (const tensors of new Set(components.map((weights) => weights.tensors))) {
+    for (const { name, dtype, shape, file } of tensors.values()) {
+      if (!used.get(file)?.has(name) && !parts.read.has(name)) found.push({ name, dtype, shape, file });
+    }
+  }
+  return found;
+}
