@@ -12,8 +12,6 @@ import { createGenerator, type Rng, type Seed, seedBits } from './generators/ind
 import { generateState } from './generators/seed-sequence.js';
 
 const POOL_SIZE = 24;
-/** Bridges kept: the paths to both ends of one query (24 halvings for sigmas up to 16), so that the next finds one of them. */
-const CACHED_BRIDGES = 48;
 
 /** Far beyond any model's sigma, and still a tree of 40 halvings. */
 const LARGEST_SIGMA = 1e6;
@@ -32,8 +30,12 @@ export class BrownianTree {
   private readonly root: Interval;
   private readonly rootIncrement: Float32Array;
   private readonly entropy: bigint;
-  /** Increments of left halves by their parent's place; in a Map's order of insertion, the least recently used first. */
-  private readonly leftIncrements = new Map<number, Float32Array>();
+  /**
+   * Increments of left halves by their parent's place, of the last query and of the one under way: a sampler's next step
+   * begins where its last ended, and finds the path there (24 halvings deep for sigmas up to 16). The rest is forgotten.
+   */
+  private last = new Map<number, Float32Array>();
+  private current = new Map<number, Float32Array>();
 
   /** @param size numbers of one increment. @param seed the path's entropy. @param start time, less than `end`. */
   constructor(
@@ -56,7 +58,11 @@ export class BrownianTree {
     const clamped = (t: number) => toTolerance(Math.min(Math.max(t, start), end));
     const sum = new Float32Array(this.size);
     const [a, b] = [clamped(from), clamped(to)];
-    if (a < b) this.add(sum, a, b, this.root, this.rootIncrement);
+    if (a < b) {
+      this.add(sum, a, b, this.root, this.rootIncrement);
+      this.last = this.current;
+      this.current = new Map();
+    }
     return sum;
   }
 
@@ -86,30 +92,20 @@ export class BrownianTree {
     }
   }
 
-  /** The bridge: given W over the interval, W over its left part is normal around its share of it. */
+  /** W over the left part of an interval, normal around its share of W over the whole: the Brownian bridge. */
   private leftIncrement(interval: Interval, middle: number, increment: Float32Array): Float32Array {
     const { start, end, depth, key } = interval;
     const place = depth * 2 ** 44 + key;
-    let left = this.leftIncrements.get(place);
+    let left = this.last.get(place);
     if (left === undefined) {
-      const perLength = 1 / (end - start);
-      const [leftLength, rightLength] = [middle - start, end - middle];
-      const deviation = f32(Math.sqrt(leftLength * rightLength * perLength));
-      const [length, reciprocal] = [f32(leftLength), f32(perLength)];
       const [seed] = generateState(this.entropy, [key, depth], POOL_SIZE, 4);
-      left = this.randn(seed!);
-      for (let i = 0; i < left.length; i++) {
-        const mean = f32(f32(length * increment[i]!) * reciprocal);
-        left[i] = mean + f32(deviation * left[i]!);
-      }
-      if (this.leftIncrements.size >= CACHED_BRIDGES) {
-        const [oldest] = this.leftIncrements.keys();
-        this.leftIncrements.delete(oldest!);
-      }
-    } else {
-      this.leftIncrements.delete(place);
+      const noise = this.randn(seed!);
+      const perLength = 1 / (end - start);
+      const deviation = f32(Math.sqrt((middle - start) * (end - middle) * perLength));
+      const [length, reciprocal] = [f32(middle - start), f32(perLength)];
+      left = increment.map((whole, i) => f32(f32(length * whole) * reciprocal) + f32(deviation * noise[i]!));
     }
-    this.leftIncrements.set(place, left);
+    this.current.set(place, left);
     return left;
   }
 
