@@ -1,0 +1,116 @@
+import { aborted, SafelightError } from '../errors.js';
+import { addon } from './binding.js';
+import { guarded, settle } from './task.js';
+import type {
+  MemoryInfo,
+  ModuleKind,
+  ModuleOptions,
+  NativeConfig,
+  NativeModuleHandle,
+  NativeTensor,
+  NodeInfo,
+  RunOptions,
+  RunResult,
+  WeightPlan,
+  WeightRequirement,
+} from './types.js';
+
+export interface CreateOptions extends ModuleOptions {
+  /** Stops the loading between pieces of the weights. */
+  readonly signal?: AbortSignal | undefined;
+  /** Bytes of the files converted so far, and of all. What it throws stops the loading and is rethrown. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+export interface RunOptionsWithSignal extends RunOptions {
+  /** Stops the run between graph nodes: it rejects with ABORTED. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * A module (text encoder, U-Net, autoencoder) on a backend, run by entry point. It has a thread of its own; runs of one module
+ * queue up, modules run at the same time.
+ */
+export class NativeModule implements AsyncDisposable {
+  #handle: NativeModuleHandle | undefined;
+
+  private constructor(
+    readonly kind: ModuleKind,
+    handle: NativeModuleHandle,
+  ) {
+    this.#handle = handle;
+  }
+
+  /**
+   * Loads weights and readies them for the backend.
+   *
+   * @throws SafelightError UNSUPPORTED_MODEL or INVALID_OPTION (config), MISSING_TENSOR, SHAPE_MISMATCH, INVALID_FILE (plan),
+   *   FILE_NOT_FOUND, OUT_OF_MEMORY, BACKEND_UNAVAILABLE, ABORTED
+   */
+  static async create(
+    kind: ModuleKind,
+    config: NativeConfig,
+    plan: WeightPlan,
+    options: CreateOptions,
+  ): Promise<NativeModule> {
+    const { signal, onProgress, ...how } = options;
+    const start = () => addon().createModule(kind, config, plan, how, onProgress);
+    const handle = await settle(start, signal);
+    if (signal?.aborted) {
+      handle.dispose();
+      throw aborted(signal.reason);
+    }
+    return new NativeModule(kind, handle);
+  }
+
+  /**
+   * Runs an entry point. Inputs are copied when the call is made; outputs are the caller's.
+   *
+   * @throws SafelightError INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
+   */
+  async run(
+    entry: string,
+    inputs: Record<string, NativeTensor>,
+    options: RunOptionsWithSignal = {},
+  ): Promise<RunResult> {
+    const { signal, ...how } = options;
+    return settle(() => this.#open().run(entry, inputs, how), signal);
+  }
+
+  /** Everything that can be tapped in a run of inputs of these shapes. */
+  nodes(entry: string, shapes: Record<string, readonly number[]>, params: NativeConfig = {}): NodeInfo[] {
+    return guarded(() => this.#open().nodes(entry, shapes, params));
+  }
+
+  memory(): MemoryInfo {
+    return guarded(() => this.#open().memory());
+  }
+
+  get disposed(): boolean {
+    return this.#handle === undefined;
+  }
+
+  /** Runs under way reject with DISPOSED; memory returns once the last has stopped. Safe to call again. */
+  dispose(): void {
+    this.#handle?.dispose();
+    this.#handle = undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.dispose();
+  }
+
+  #open(): NativeModuleHandle {
+    if (this.#handle) return this.#handle;
+    throw new SafelightError('DISPOSED', `The ${this.kind} was disposed and cannot be used any more`);
+  }
+}
+
+/**
+ * The parameters that a module of this config needs.
+ *
+ * @throws SafelightError UNSUPPORTED_MODEL or INVALID_OPTION for a config that makes no sense
+ */
+export function requirements(kind: ModuleKind, config: NativeConfig): WeightRequirement[] {
+  return guarded(() => addon().requirements(kind, config));
+}
