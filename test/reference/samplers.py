@@ -57,6 +57,19 @@ def denoise(x, sigma):
     return c + (x - c) * w + 0.25 * u / (1 + u**2)
 
 
+class SeededNoise:
+    """A1111's noise on the CPU: each picture its own generator, of which the first noise was the first draw; each its tree."""
+
+    def __init__(self, x, sigmas, seeds):
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.shape, self.draws, self.times = x.shape[1:], 0, []
+        self.next()
+        self.brownian = K.BrownianTreeNoiseSampler(x, sigmas[sigmas > 0].min(), sigmas.max(), seed=seeds)
+
+    def next(self, *_args, **_kwargs):
+        return torch.stack([torch.randn(self.shape, generator=generator) for generator in self.generators])
+
+
 class Noise:
     """Takes the place of every generator; counts its draws and notes the sigmas a Brownian tree would be asked for."""
 
@@ -122,12 +135,12 @@ BROWNIAN = {"dpmpp_sde", "dpmpp_2m_sde", "dpmpp_2m_sde_heun", "dpmpp_3m_sde"}
 NAMES = {"eta": "eta", "sChurn": "s_churn", "sTmin": "s_tmin", "sTmax": "s_tmax", "sNoise": "s_noise"}
 
 
-def k_diffusion(name, scheduler, n, options=None, dtype=torch.float64, all_steps=False):
+def k_diffusion(name, scheduler, n, options=None, dtype=torch.float64, all_steps=False, seeds=None):
     options = options or {}
     sigmas = schedule(scheduler, n).to(dtype)
     torch.set_default_dtype(dtype)
-    noise = Noise(dtype)
     x = torch.from_numpy(LATENT) * sigmas[0].float()
+    noise = SeededNoise(x, sigmas, seeds) if seeds else Noise(dtype)
     kwargs = {NAMES[key]: value for key, value in options.items()} | {"disable": True}
     steps = []
 
@@ -149,7 +162,7 @@ def k_diffusion(name, scheduler, n, options=None, dtype=torch.float64, all_steps
     final = K_SAMPLERS[name](denoise, x.to(dtype), *span, callback=callback, **kwargs)
     torch.randn_like = randn_like
     torch.set_default_dtype(torch.float32)
-    more = {"dtype": "f32"} if dtype == torch.float32 else {}
+    more = ({"dtype": "f32"} if dtype == torch.float32 else {}) | ({"seeds": seeds} if seeds else {})
     if noise.times and dtype == torch.float32:
         more["times"] = noise.times
     if name == "dpm_adaptive":
@@ -272,6 +285,9 @@ def main():
     for name in ("euler_a", "dpm2_a", "dpmpp_2s_a", *sorted(BROWNIAN), "dpm_fast", "dpm_adaptive"):
         for options in ({"eta": 0}, {"eta": 0.5}, {"eta": 1, "sNoise": 1.05}):
             k_diffusion(name, "karras", 10, options)
+    for name in ("euler_a", *sorted(BROWNIAN)):
+        for scheduler in ("karras", "discrete"):
+            k_diffusion(name, scheduler, 12, dtype=torch.float32, seeds=[1234, 1235])
     for n in (1, 5, 19, 20, 25, 36, 40):
         restart(n)
     restart(24, {"sNoise": 1.02})

@@ -6,7 +6,7 @@ import { resolveSampler } from '../../lib/sampling/samplers/index.js';
 import type { Denoise, Latent, NoiseSource, SamplerOptions, SamplerStep } from '../../lib/sampling/types.js';
 
 /** Numbers of one picture; the latents are `[2, 3, 4, 4]`. */
-const SIZE = 48;
+export const SIZE = 48;
 const DRAWS = 24;
 
 export interface Case {
@@ -25,6 +25,8 @@ export interface Case {
   /** Steps taken, of the samplers that choose them. */
   readonly steps?: number;
   readonly dtype?: 'f32';
+  /** The pictures' seeds, where noise was PyTorch's instead of the table's. */
+  readonly seeds?: readonly number[];
   /** Sigmas at which the reference asked its Brownian tree. */
   readonly times?: readonly (readonly [number, number])[];
   /** Whether the latent after every step was kept, not only the last. */
@@ -95,7 +97,6 @@ export class TableNoise implements NoiseSource {
 export interface Run {
   readonly steps: SamplerStep[];
   readonly final: Latent;
-  readonly noise: TableNoise;
 }
 
 /** Runs a sampler by name to its end; `x` is not copied. */
@@ -103,21 +104,16 @@ export async function run(
   name: string,
   x: Latent,
   sigmas: readonly number[],
+  noise: NoiseSource,
   { prediction = 'eps', zeroSnr = false, options }: Partial<Case> = {},
 ): Promise<Run> {
   const { sampler } = resolveSampler(name);
-  const noise = new TableNoise();
-  const generator = sampler.create({ schedule: stableDiffusion(zeroSnr), prediction })(
-    denoise,
-    x,
-    sigmas,
-    noise,
-    options,
-  );
+  const model = { schedule: stableDiffusion(zeroSnr), prediction };
+  const generator = sampler.create(model)(denoise, x, sigmas, noise, options);
   const steps: SamplerStep[] = [];
   for (;;) {
     const next = await generator.next();
-    if (next.done) return { steps, final: next.value, noise };
+    if (next.done) return { steps, final: next.value };
     steps.push(next.value);
   }
 }

@@ -1,25 +1,22 @@
 /** Sampler names as people write them: ours, A1111's displayed ones, k-diffusion's, and old ones that end in a schedule. */
 import { invalidOption } from '../../errors.js';
+import { type ScheduleName, schedules } from '../schedules/index.js';
 import { type SamplerInfo, samplerNames, samplers } from './registry.js';
 
 export interface ResolvedSampler {
   readonly sampler: SamplerInfo;
   /** The schedule that the name itself asks for ("DPM++ 2M Karras"); undefined for most. */
-  readonly schedule: string | undefined;
+  readonly schedule: ScheduleName | undefined;
 }
 
-/** Endings of A1111's names before 1.9 and of its aliases (`k_dpmpp_2m_ka`), by the schedule they stand for. */
-const SCHEDULES: Readonly<Record<string, readonly string[]>> = {
-  karras: ['karras', 'ka'],
-  polyexponential: ['polyexponential'],
-  exponential: ['exponential', 'exp'],
-  sgm_uniform: ['sgmuniform'],
-  discrete: ['discrete', 'normal', 'uniform'],
-  simple: ['simple'],
-  beta: ['beta'],
-  align_your_steps: ['alignyoursteps'],
-  kl_optimal: ['kloptimal'],
-};
+/** Endings of A1111's names before 1.9 ("DPM++ 2M Karras") and of its aliases (`k_dpmpp_2m_ka`), and what they ask for. */
+const ENDINGS: readonly (readonly [ending: string, schedule: ScheduleName])[] = [
+  ['ka', 'karras'],
+  ['exp', 'exponential'],
+  ...schedules.flatMap(({ name, label, aliases }) =>
+    [name, label, ...aliases].map((ending) => [key(ending), name] as const),
+  ),
+];
 
 const BY_KEY = new Map(
   samplers.flatMap((sampler) =>
@@ -36,11 +33,9 @@ export function resolveSampler(name: string): ResolvedSampler {
   const wanted = key(String(name));
   const exact = BY_KEY.get(wanted);
   if (exact !== undefined) return { sampler: exact, schedule: undefined };
-  for (const [schedule, endings] of Object.entries(SCHEDULES)) {
-    for (const ending of endings) {
-      const sampler = wanted.endsWith(ending) ? BY_KEY.get(wanted.slice(0, -ending.length)) : undefined;
-      if (sampler !== undefined) return { sampler, schedule };
-    }
+  for (const [ending, schedule] of ENDINGS) {
+    const sampler = wanted.endsWith(ending) ? BY_KEY.get(wanted.slice(0, -ending.length)) : undefined;
+    if (sampler !== undefined) return { sampler, schedule };
   }
   throw invalidOption('sampler', `one of ${samplerNames.join(', ')}`, name);
 }

@@ -1,6 +1,7 @@
 /** Every sampler, with what a pipeline must know to run it. To add one: a file with its generator, and an entry here. */
 import type { SchedulerConfig } from '../../models/config.js';
 import type { DiscreteSchedule } from '../denoiser.js';
+import type { ScheduleName } from '../schedules/index.js';
 import type { Sampler } from '../types.js';
 import { ddim } from './ddim.js';
 import { dpmAdaptive } from './dpm-adaptive.js';
@@ -62,7 +63,7 @@ export interface SamplerInfo {
   /** A1111 runs it without the penultimate sigma (of one step more); Safelight only where asked to. */
   readonly discardsPenultimate: boolean;
   /** The schedule of A1111's "Automatic". */
-  readonly automaticSchedule: 'discrete' | 'karras' | 'exponential';
+  readonly automaticSchedule: ScheduleName;
 }
 
 /** An entry of the table: what differs from a plain sampler on the given schedule. */

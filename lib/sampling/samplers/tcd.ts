@@ -1,3 +1,4 @@
+import { invalidOption } from '../../errors.js';
 import type { DiscreteSchedule } from '../denoiser.js';
 import type { Sampler } from '../types.js';
 import { combine, eulerStep } from '../vector.js';
@@ -7,10 +8,13 @@ import { timestepOf, toVariancePreserving } from './timesteps.js';
 /**
  * Trajectory consistency sampling (Zheng et al. 2024, arXiv:2402.19159, Algorithm 4): a DDIM step past the next timestep
  * to s = (1 - eta) * t, then fresh noise back up to it. Reference: diffusers `TCDScheduler`, whose eta the paper calls gamma.
+ *
+ * @throws INVALID_OPTION for an eta outside [0, 1].
  */
 export function tcd(schedule: DiscreteSchedule): Sampler {
   return async function* (denoise, latent, sigmas, noise, options = {}) {
     const { eta = 0.3, sNoise = 1 } = options;
+    if (!(eta >= 0 && eta <= 1)) throw invalidOption('eta', 'number between 0 and 1 for tcd', eta);
     let x = latent;
     for (const interval of intervals(sigmas)) {
       const { step, steps, sigma, sigmaNext } = interval;
