@@ -1,6 +1,6 @@
 import { SafelightError } from '../../errors.js';
-import type { Latent, Sampler } from '../types.js';
-import { combine, slope, type Term } from '../vector.js';
+import type { Denoise, Latent, Sampler } from '../types.js';
+import { combine, slope, type Term, type Terms } from '../vector.js';
 import {
   ancestralTime,
   predictAt,
@@ -35,10 +35,11 @@ export const dpmAdaptive: Sampler = async function* (denoise, latent, sigmas, no
   const { start, end } = timeSpan(sigmas);
   if (!(end > start)) return yield* euler(denoise, latent, sigmas, noise); // one step, straight to 0
   const errorOrder = eta === 0 ? 3 : 1.5;
+  const last = end - 1e-5;
   let x = latent;
   let previousLow = latent;
   let h = FIRST_STEP;
-  for (let t = start, step = 0; t < end - 1e-5; step++) {
+  for (let t = start, step = 0; t < last; step++) {
     const denoised = await denoise(x, sigmaOf(t));
     const eps = slope(x, sigmaOf(t), denoised);
     for (;;) {
@@ -46,17 +47,12 @@ export const dpmAdaptive: Sampler = async function* (denoise, latent, sigmas, no
       if (!(tNext > t)) throw notFinite(sigmaOf(t));
       const { target, up } = ancestralTime(t, tNext, end, eta);
       const from: Start = { x, eps, t, tNext: target };
-      const epsAtThird = await predictAt(denoise, from, 1 / 3);
-      const lowTerms = secondOrder(from, epsAtThird, 1 / 3);
-      const highTerms = thirdOrder(from, await predictAtTwoThirds(denoise, from, epsAtThird));
-      const low = combine(...lowTerms);
-      const difference = combine(...highTerms, ...lowTerms.map(([a, latent]): Term => [-a, latent]));
-      const factor = stepFactor(errorOf(difference, low, previousLow), errorOrder);
+      const { low, high, factor } = await attempt(denoise, from, previousLow, errorOrder);
       h *= factor;
       if (!(factor >= ACCEPT_SAFETY)) continue;
       previousLow = low;
-      x = combine(...highTerms, ...(eta === 0 ? [] : [[sNoise * up, noise.next()] as const]));
-      const steps = Math.max(step + 1, Math.ceil(((step + 1) * (end - start)) / (tNext - start)));
+      x = combine(...high, ...(eta === 0 ? [] : [[sNoise * up, noise.next()] as const]));
+      const steps = tNext < last ? Math.ceil(((step + 1) * (end - start)) / (tNext - start)) : step + 1;
       yield { step, steps, sigma: sigmaOf(t), sigmaNext: sigmaOf(tNext), latent: x, denoised };
       t = tNext;
       break;
@@ -64,6 +60,22 @@ export const dpmAdaptive: Sampler = async function* (denoise, latent, sigmas, no
   }
   return x;
 };
+
+/** The step at both orders, and how much longer the next one may be; softly limited to about 0.2 to 2.6. */
+async function attempt(
+  denoise: Denoise,
+  step: Start,
+  previousLow: Latent,
+  errorOrder: number,
+): Promise<{ low: Latent; high: Terms; factor: number }> {
+  const epsAtThird = await predictAt(denoise, step, 1 / 3);
+  const lowTerms = secondOrder(step, epsAtThird, 1 / 3);
+  const high = thirdOrder(step, await predictAtTwoThirds(denoise, step, epsAtThird));
+  const low = combine(...lowTerms);
+  const difference = combine(...high, ...lowTerms.map(([a, latent]): Term => [-a, latent]));
+  const error = errorOf(difference, low, previousLow);
+  return { low, high, factor: 1 + Math.atan((1 / (error + 1e-8)) ** (1 / errorOrder) - 1) };
+}
 
 /** Root mean square of the difference, in units of the tolerance. */
 function errorOf(difference: Latent, low: Latent, previousLow: Latent): number {
@@ -73,11 +85,6 @@ function errorOf(difference: Latent, low: Latent, previousLow: Latent): number {
     sum += (difference[i]! / Math.max(ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE * scale)) ** 2;
   }
   return Math.sqrt(sum / low.length);
-}
-
-/** How much longer the next step may be; softly limited to about 0.2 to 2.6. */
-function stepFactor(error: number, order: number): number {
-  return 1 + Math.atan((1 / (error + 1e-8)) ** (1 / order) - 1);
 }
 
 function notFinite(sigma: number): SafelightError {

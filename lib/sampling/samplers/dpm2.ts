@@ -2,7 +2,10 @@ import type { Denoise, Latent, Sampler } from '../types.js';
 import { combine, eulerStep, slope } from '../vector.js';
 import { churn, intervals } from './steps.js';
 
-/** Midpoint steps in log sigma, after DPM-Solver-2 (Lu et al. 2022, arXiv:2206.00927) and Karras et al.'s Algorithm 2. Reference: k-diffusion `sample_dpm_2`. */
+/**
+ * Midpoint steps in log sigma, after DPM-Solver-2 (Lu et al. 2022, arXiv:2206.00927) and Karras et al.'s Algorithm 2.
+ * Reference: k-diffusion `sample_dpm_2`.
+ */
 export const dpm2: Sampler = async function* (denoise, latent, sigmas, noise, options = {}) {
   let x = latent;
   for (const interval of intervals(sigmas)) {

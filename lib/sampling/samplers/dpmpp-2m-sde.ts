@@ -2,7 +2,10 @@ import type { Latent, Sampler } from '../types.js';
 import { combine, type Term } from '../vector.js';
 import { brownianOver, intervals } from './steps.js';
 
-/** Second-order multistep DPM-Solver++ for the diffusion SDE (Lu et al. 2022, arXiv:2211.01095), corrected at the midpoint. Reference: k-diffusion `sample_dpmpp_2m_sde`, solver_type `midpoint`. */
+/**
+ * Second-order multistep DPM-Solver++ for the diffusion SDE (Lu et al. 2022, arXiv:2211.01095), corrected at the midpoint.
+ * Reference: k-diffusion `sample_dpmpp_2m_sde`, solver_type `midpoint`.
+ */
 export const dpmpp2mSde = create('midpoint');
 
 /** The same with Heun's correction. Reference: k-diffusion `sample_dpmpp_2m_sde`, solver_type `heun`. */

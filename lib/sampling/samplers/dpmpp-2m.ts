@@ -2,7 +2,10 @@ import type { Latent, Sampler } from '../types.js';
 import { combine, eulerStep } from '../vector.js';
 import { intervals } from './steps.js';
 
-/** Second-order multistep DPM-Solver++ (Lu et al. 2022, arXiv:2211.01095, Algorithm 2). Reference: k-diffusion `sample_dpmpp_2m`. */
+/**
+ * Second-order multistep DPM-Solver++ (Lu et al. 2022, arXiv:2211.01095, Algorithm 2).
+ * Reference: k-diffusion `sample_dpmpp_2m`.
+ */
 export const dpmpp2m: Sampler = async function* (denoise, latent, sigmas) {
   let x = latent;
   let last: { denoised: Latent; h: number } | undefined;

@@ -2,7 +2,10 @@ import type { Sampler } from '../types.js';
 import { combine, eulerStep } from '../vector.js';
 import { ancestralStep, intervals } from './steps.js';
 
-/** Ancestral sampling with single-step second-order DPM-Solver++ steps (Lu et al. 2022, arXiv:2211.01095). Reference: k-diffusion `sample_dpmpp_2s_ancestral`. */
+/**
+ * Ancestral sampling with single-step second-order DPM-Solver++ steps (Lu et al. 2022, arXiv:2211.01095).
+ * Reference: k-diffusion `sample_dpmpp_2s_ancestral`.
+ */
 export const dpmpp2sAncestral: Sampler = async function* (denoise, latent, sigmas, noise, options = {}) {
   const { eta = 1, sNoise = 1 } = options;
   let x = latent;

@@ -2,7 +2,10 @@ import type { Latent, Sampler } from '../types.js';
 import { combine, type Term } from '../vector.js';
 import { brownianOver, intervals } from './steps.js';
 
-/** Third-order multistep DPM-Solver++ for the diffusion SDE, in exponential integrator form. Reference: k-diffusion `sample_dpmpp_3m_sde`. */
+/**
+ * Third-order multistep DPM-Solver++ for the diffusion SDE, in exponential integrator form.
+ * Reference: k-diffusion `sample_dpmpp_3m_sde`.
+ */
 export const dpmpp3mSde: Sampler = async function* (denoise, latent, sigmas, noise, options = {}) {
   const { eta = 1, sNoise = 1 } = options;
   const brownian = brownianOver(sigmas, noise);

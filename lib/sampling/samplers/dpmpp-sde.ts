@@ -2,7 +2,10 @@ import type { Latent, Sampler } from '../types.js';
 import { combine, eulerStep } from '../vector.js';
 import { ancestralStep, brownianOver, intervals } from './steps.js';
 
-/** Stochastic single-step second-order DPM-Solver++ (Lu et al. 2022, arXiv:2211.01095), noise from a Brownian path. Reference: k-diffusion `sample_dpmpp_sde` (r = 1/2). */
+/**
+ * Stochastic single-step second-order DPM-Solver++ (Lu et al. 2022, arXiv:2211.01095), noise from a Brownian path.
+ * Reference: k-diffusion `sample_dpmpp_sde` (r = 1/2).
+ */
 export const dpmppSde: Sampler = async function* (denoise, latent, sigmas, noise, options = {}) {
   const { eta = 1, sNoise = 1 } = options;
   const brownian = brownianOver(sigmas, noise);

@@ -2,7 +2,10 @@ import type { Sampler } from '../types.js';
 import { combine, eulerStep } from '../vector.js';
 import { ancestralStep, intervals } from './steps.js';
 
-/** Ancestral sampling with Euler steps: a step further than asked, then fresh noise back up. Reference: k-diffusion `sample_euler_ancestral`. */
+/**
+ * Ancestral sampling with Euler steps: a step further than asked, then fresh noise back up.
+ * Reference: k-diffusion `sample_euler_ancestral`.
+ */
 export const eulerAncestral: Sampler = async function* (denoise, latent, sigmas, noise, options = {}) {
   const { eta = 1, sNoise = 1 } = options;
   let x = latent;

@@ -2,7 +2,10 @@ import type { Sampler } from '../types.js';
 import { eulerStep } from '../vector.js';
 import { churn, intervals } from './steps.js';
 
-/** Euler steps along the probability flow: Algorithm 2 without its correction, Karras et al. 2022 (arXiv:2206.00364). Reference: k-diffusion `sample_euler`. */
+/**
+ * Euler steps along the probability flow: Algorithm 2 without its correction, Karras et al. 2022 (arXiv:2206.00364).
+ * Reference: k-diffusion `sample_euler`.
+ */
 export const euler: Sampler = async function* (denoise, latent, sigmas, noise, options = {}) {
   let x = latent;
   for (const interval of intervals(sigmas)) {

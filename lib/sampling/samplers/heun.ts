@@ -2,7 +2,10 @@ import type { Denoise, Latent, Sampler } from '../types.js';
 import { combine, eulerStep, slope } from '../vector.js';
 import { churn, intervals } from './steps.js';
 
-/** Heun's method: Algorithm 2, Karras et al. 2022 (arXiv:2206.00364); two model calls a step, one in the last. Reference: k-diffusion `sample_heun`. */
+/**
+ * Heun's method: Algorithm 2, Karras et al. 2022 (arXiv:2206.00364); two model calls a step, one in the last.
+ * Reference: k-diffusion `sample_heun`.
+ */
 export const heun: Sampler = async function* (denoise, latent, sigmas, noise, options = {}) {
   let x = latent;
   for (const interval of intervals(sigmas)) {

@@ -4,7 +4,10 @@ import { intervals } from './steps.js';
 
 const ORDER = 4;
 
-/** Linear multistep: integrates the polynomial through the last four slopes (Adams-Bashforth on uneven steps). Reference: k-diffusion `sample_lms`. */
+/**
+ * Linear multistep: integrates the polynomial through the last four slopes (Adams-Bashforth on uneven steps).
+ * Reference: k-diffusion `sample_lms`.
+ */
 export const lms: Sampler = async function* (denoise, latent, sigmas) {
   let x = latent;
   let history: { x: Latent; sigma: number; denoised: Latent }[] = [];

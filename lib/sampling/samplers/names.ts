@@ -1,4 +1,4 @@
-/** Sampler names as people write them: ours, A1111's displayed ones, k-diffusion's, and old ones that end in a schedule. */
+/** Sampler names as people write them: ours, A1111's displayed ones, k-diffusion's, old ones that end in a schedule. */
 import { invalidOption } from '../../errors.js';
 import { type ScheduleName, schedules } from '../schedules/index.js';
 import { type SamplerInfo, samplerNames, samplers } from './registry.js';
@@ -9,7 +9,7 @@ export interface ResolvedSampler {
   readonly schedule: ScheduleName | undefined;
 }
 
-/** Endings of A1111's names before 1.9 ("DPM++ 2M Karras") and of its aliases (`k_dpmpp_2m_ka`), and what they ask for. */
+/** Endings of A1111's names before 1.9 ("DPM++ 2M Karras") and of its aliases (`k_dpmpp_2m_ka`). */
 const ENDINGS: readonly (readonly [ending: string, schedule: ScheduleName])[] = [
   ['ka', 'karras'],
   ['exp', 'exponential'],
