@@ -1,0 +1,69 @@
+import { mkdtempSync } from 'node:fs';
+import { mkdir, open, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll } from 'vitest';
+
+/** A folder of the test file's own, removed after it. */
+export function scratch(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'safelight-weights-'));
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+export interface FakeTensor {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+}
+
+const BYTES: Record<string, number> = {
+  F64: 8,
+  I64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+  U8: 1,
+  I8: 1,
+};
+
+/** A well-formed header for tensors that lie one after another, and how many bytes of data follow it. */
+export function headerOf(tensors: Record<string, FakeTensor>): { header: Buffer; data: number } {
+  let data = 0;
+  const fields: Record<string, unknown> = {};
+  for (const [name, { dtype, shape }] of Object.entries(tensors)) {
+    const begin = data;
+    data += shape.reduce((product, side) => product * side, 1) * (BYTES[dtype] ?? 1);
+    fields[name] = { dtype, shape, data_offsets: [begin, data] };
+  }
+  return { header: framed(JSON.stringify(fields)), data };
+}
+
+/** A header's text with its length before it. */
+export function framed(text: string | Buffer): Buffer {
+  const bytes = Buffer.from(text);
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(bytes.length));
+  return Buffer.concat([length, bytes]);
+}
+
+/** Writes a file whose data is a hole: gigabytes that take no room on the disk. */
+export async function writeSparse(path: string, tensors: Record<string, FakeTensor>): Promise<string> {
+  const { header, data } = headerOf(tensors);
+  await mkdir(dirname(path), { recursive: true });
+  const file = await open(path, 'w');
+  try {
+    await file.write(header);
+    await file.truncate(header.length + data);
+  } finally {
+    await file.close();
+  }
+  return path;
+}
+
+export async function writeJson(path: string, value: unknown): Promise<string> {
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, JSON.stringify(value));
+  return path;
+}
