@@ -1,0 +1,123 @@
+import { chooseBackend } from '../native/backends.js';
+import { NativeModule, requirements } from '../native/module.js';
+import type {
+  BackendName,
+  MemoryInfo,
+  ModuleKind,
+  NativeConfig,
+  NativeTensor,
+  NodeInfo,
+  RunResult,
+  StorageType,
+} from '../native/types.js';
+import { Tensor } from '../tensor/tensor.js';
+import type { ComponentWeights } from '../weights/component.js';
+
+/** How a module is loaded. */
+export interface LoadOptions {
+  /** `auto` (the default) takes a GPU if there is one. */
+  readonly backend?: BackendName | 'auto' | undefined;
+  /** How weights are kept; by default as in their file. */
+  readonly storage?: StorageType | undefined;
+  /** Threads of the CPU; 0 (the default) is one a physical core. */
+  readonly threads?: number | undefined;
+  /** Stock ggml operations only, as on GPUs: the oracle of the CPU kernels. */
+  readonly stockOps?: boolean | undefined;
+  /** Stops the loading. */
+  readonly signal?: AbortSignal | undefined;
+  /** Bytes converted so far, and of all. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** What every run may be asked. */
+export interface CallOptions {
+  /** Stops the run between graph nodes. */
+  readonly signal?: AbortSignal | undefined;
+  /** Names of nodes (see `nodes`) to read out. */
+  readonly taps?: readonly string[] | undefined;
+  /** Measure each named node. */
+  readonly timings?: boolean | undefined;
+}
+
+/** What every run tells besides its outputs. */
+export interface CallResult {
+  readonly taps: Readonly<Record<string, Tensor>>;
+  /** Milliseconds. */
+  readonly timings: RunResult['timings'];
+}
+
+/** What the typed wrappers share: a native module, its config, and its end. */
+export abstract class LoadedModule<Config> implements AsyncDisposable {
+  protected constructor(
+    readonly config: Config,
+    private readonly module: NativeModule,
+  ) {}
+
+  /** Bytes of weights, and of the buffers that the largest run so far needed. */
+  memory(): MemoryInfo {
+    return this.module.memory();
+  }
+
+  get disposed(): boolean {
+    return this.module.disposed;
+  }
+
+  /** Gives memory back; runs under way reject with DISPOSED. Safe to call again. */
+  dispose(): void {
+    this.module.dispose();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.dispose();
+  }
+
+  protected async call(
+    entry: string,
+    inputs: Record<string, NativeTensor>,
+    { signal, taps, timings }: CallOptions,
+    params: NativeConfig = {},
+  ): Promise<CallResult & { readonly outputs: Readonly<Record<string, Tensor>> }> {
+    const result = await this.module.run(entry, inputs, {
+      params,
+      ...(signal ? { signal } : {}),
+      ...(taps ? { taps } : {}),
+      ...(timings ? { timings } : {}),
+    });
+    return { outputs: wrapped(result.outputs), taps: wrapped(result.taps), timings: result.timings };
+  }
+
+  protected listNodes(
+    entry: string,
+    shapes: Record<string, readonly number[]>,
+    params: NativeConfig = {},
+  ): NodeInfo[] {
+    return this.module.nodes(entry, shapes, params);
+  }
+}
+
+/** Plans the weights of a component and loads them. */
+export async function loadModule(
+  kind: ModuleKind,
+  config: NativeConfig,
+  weights: ComponentWeights,
+  { backend = 'auto', storage, threads = 0, stockOps, signal, onProgress }: LoadOptions,
+): Promise<NativeModule> {
+  const plan = weights.plan(requirements(kind, config), storage);
+  return NativeModule.create(kind, config, plan, {
+    backend: chooseBackend(backend),
+    threads,
+    ...(stockOps === undefined ? {} : { stockOps }),
+    signal,
+    onProgress,
+  });
+}
+
+function wrapped(tensors: Record<string, NativeTensor>): Record<string, Tensor> {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([name, { data, shape }]) => [
+      name,
+      // Outputs and taps are f32; tokens come in as integers and never out.
+      Tensor.from(data instanceof Float32Array ? data : Float32Array.from(data), shape),
+    ]),
+  );
+}

@@ -1,0 +1,76 @@
+import { invalidOption } from '../errors.js';
+import type { NodeInfo } from '../native/types.js';
+import type { Tensor } from '../tensor/tensor.js';
+import type { TextEncoderConfig } from './config.js';
+import {
+  type CallOptions,
+  type CallResult,
+  LoadedModule,
+  type LoadOptions,
+  loadModule,
+} from './loaded-module.js';
+import type { TextEncoderSource } from './source.js';
+
+export interface TextEncoderInputs {
+  /** `[B, T]` i32, T at most `max_position_embeddings`. */
+  readonly tokens?: Tensor<Int32Array> | undefined;
+  /** `[B, T, C]` token embeddings instead of tokens. */
+  readonly embeddings?: Tensor | undefined;
+  /** `[B]` i32: the position whose state becomes the pooled output. */
+  readonly eosIndex?: Tensor<Int32Array> | undefined;
+}
+
+export interface TextEncoderOptions extends CallOptions {
+  /** Which hidden state: 0 is the embeddings, L (the default) the last layer's. */
+  readonly layer?: number | undefined;
+  /** Whether that state passes the final layer norm; by default it does. */
+  readonly finalNorm?: boolean | undefined;
+}
+
+export interface TextEncoderOutput extends CallResult {
+  /** `[B, T, C]` */
+  readonly hidden: Tensor;
+  /** `[B, P]`, if `eosIndex` was given: of the last layer, normed and projected. */
+  readonly pooled: Tensor | undefined;
+}
+
+/** A CLIP text encoder (OpenAI's or OpenCLIP's), loaded. */
+export class TextEncoder extends LoadedModule<TextEncoderConfig> {
+  /**
+   * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, FILE_NOT_FOUND, OUT_OF_MEMORY, BACKEND_UNAVAILABLE,
+   *   BINARY_NOT_FOUND, ABORTED
+   */
+  static async load(
+    { config, weights }: Pick<TextEncoderSource, 'config' | 'weights'>,
+    options: LoadOptions = {},
+  ): Promise<TextEncoder> {
+    return new TextEncoder(config, await loadModule('text_encoder', { ...config }, weights, options));
+  }
+
+  /** @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED */
+  async encode(inputs: TextEncoderInputs, options: TextEncoderOptions = {}): Promise<TextEncoderOutput> {
+    const { tokens, embeddings, eosIndex } = inputs;
+    const input = tokens ?? embeddings;
+    if (input === undefined) throw invalidOption('tokens', 'a tensor of tokens or of embeddings', tokens);
+    const { outputs, taps, timings } = await this.call(
+      'encode',
+      { [tokens ? 'tokens' : 'embeddings']: input, ...(eosIndex ? { eos_index: eosIndex } : {}) },
+      options,
+      this.params(options),
+    );
+    return { hidden: outputs.hidden!, pooled: outputs.pooled, taps, timings };
+  }
+
+  /** Everything that can be tapped when `[batch, length]` tokens are encoded. */
+  nodes(
+    { batch = 1, length = this.config.max_position_embeddings, pooled = false } = {},
+    options: Pick<TextEncoderOptions, 'layer' | 'finalNorm'> = {},
+  ): NodeInfo[] {
+    const shapes = { tokens: [batch, length], ...(pooled ? { eos_index: [batch] } : {}) };
+    return this.listNodes('encode', shapes, this.params(options));
+  }
+
+  private params({ layer = this.config.num_hidden_layers, finalNorm = true }: TextEncoderOptions) {
+    return { layer, final_norm: finalNorm };
+  }
+}
