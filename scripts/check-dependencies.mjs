@@ -26,7 +26,7 @@ const NATIVE = [['addon'], ['models'], ['nn'], ['kernels', 'runtime']];
 /** For everyone. */
 const COMMON = new Set(['errors.ts', 'runtime/error.h']);
 /** Descriptions of data that lower rows hand up: for everyone too, but as types only. */
-const SHARED_TYPES = new Set(['models/config.ts', 'text/vocabulary.ts']);
+const SHARED_TYPES = new Set(['models/config.ts']);
 
 /**
  * Every import that breaks a rule, as a sentence.

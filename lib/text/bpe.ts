@@ -1,0 +1,118 @@
+/**
+ * Byte pair encoding of one word (Sennrich, Haddow, Birch 2016, https://arxiv.org/abs/1508.07909) over UTF-8 bytes, each byte
+ * written as a printable character (GPT-2), the last one marked with `</w>` (CLIP).
+ */
+import { SafelightError } from '../errors.js';
+import { MergeQueue } from './merge-queue.js';
+
+/** Merges of two ids: the key is `left * ids + right`. */
+interface Merge {
+  readonly rank: number;
+  readonly id: number;
+}
+
+const END_OF_WORD = '</w>';
+/** Words are remembered up to this length (UTF-16 units), and so many of them. */
+const CACHED_LENGTH = 64;
+const CACHED_WORDS = 20_000;
+
+export class Bpe {
+  readonly #merges: ReadonlyMap<number, Merge>;
+  readonly #ids: number;
+  /** Ids of the bytes inside a word, and at its end. */
+  readonly #inner: Int32Array;
+  readonly #last: Int32Array;
+  readonly #cache = new Map<string, readonly number[]>();
+
+  /**
+   * @param vocab token -> id
+   * @param merges pairs `"a b"`, the first to be merged first
+   * @param unknown id of a byte that the vocabulary lacks
+   * @throws INVALID_FILE for a merge of or into tokens that the vocabulary lacks
+   */
+  constructor(vocab: ReadonlyMap<string, number>, merges: readonly string[], unknown: number) {
+    let largest = unknown;
+    for (const id of vocab.values()) largest = Math.max(largest, id);
+    this.#ids = largest + 1;
+    this.#merges = mergeTable(vocab, merges, this.#ids);
+    const symbols = byteSymbols();
+    this.#inner = Int32Array.from(symbols, (symbol) => vocab.get(symbol) ?? unknown);
+    this.#last = Int32Array.from(symbols, (symbol) => vocab.get(symbol + END_OF_WORD) ?? unknown);
+  }
+
+  /** Ids of a word that is not empty. */
+  encode(word: string): readonly number[] {
+    const cached = this.#cache.get(word);
+    if (cached) return cached;
+    const ids = this.#merge(Buffer.from(word, 'utf8'));
+    if (word.length <= CACHED_LENGTH) {
+      if (this.#cache.size >= CACHED_WORDS) this.#cache.clear();
+      this.#cache.set(word, ids);
+    }
+    return ids;
+  }
+
+  /**
+   * Merges the pair of lowest rank, leftmost first, until none is left. Symbols are a linked list and pairs a heap, so that a word of n
+   * bytes takes n log n.
+   */
+  #merge(bytes: Uint8Array): number[] {
+    const ids = Int32Array.from(bytes, (byte) => this.#inner[byte]!);
+    const end = ids.length - 1;
+    ids[end] = this.#last[bytes[end]!]!;
+    const next = Int32Array.from(ids, (_, i) => (i === end ? -1 : i + 1));
+    const previous = Int32Array.from(ids, (_, i) => i - 1);
+    const queue = new MergeQueue();
+    const offer = (left: number) => {
+      const right = left < 0 ? -1 : next[left]!;
+      const merge = right < 0 ? undefined : this.#merges.get(ids[left]! * this.#ids + ids[right]!);
+      if (merge) queue.push(merge.rank, left);
+    };
+    for (let i = 0; i < end; i++) offer(i);
+    while (queue.length > 0) {
+      const { rank, position } = queue.pop();
+      const right = next[position]!;
+      // The pair may have gone since it was offered: its left symbol swallowed, or either one grown.
+      if (ids[position]! < 0 || right < 0) continue;
+      const merge = this.#merges.get(ids[position]! * this.#ids + ids[right]!);
+      if (merge?.rank !== rank) continue;
+      ids[position] = merge.id;
+      ids[right] = -1;
+      next[position] = next[right]!;
+      if (next[right]! >= 0) previous[next[right]!] = position;
+      offer(previous[position]!);
+      offer(position);
+    }
+    return Array.from(ids).filter((id) => id >= 0);
+  }
+}
+
+function mergeTable(
+  vocab: ReadonlyMap<string, number>,
+  merges: readonly string[],
+  ids: number,
+): Map<number, Merge> {
+  const table = new Map<number, Merge>();
+  merges.forEach((merge, rank) => {
+    const space = merge.indexOf(' ');
+    const [left, right] = [merge.slice(0, space), merge.slice(space + 1)];
+    const [a, b, id] = [vocab.get(left), vocab.get(right), vocab.get(left + right)];
+    if (a === undefined || b === undefined || id === undefined)
+      throw new SafelightError(
+        'INVALID_FILE',
+        `The tokenizer's merge ${rank + 1}, ${JSON.stringify(merge.slice(0, 60))}, needs a token that its vocabulary lacks; download the tokenizer again`,
+      );
+    table.set(a * ids + b, { rank, id });
+  });
+  return table;
+}
+
+/** GPT-2's characters for the 256 bytes: printable Latin-1 as it is, the others from U+0100 on. */
+function byteSymbols(): string[] {
+  let moved = 0x100;
+  return Array.from({ length: 256 }, (_, byte) => {
+    const printable =
+      (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff);
+    return String.fromCharCode(printable ? byte : moved++);
+  });
+}

@@ -1,0 +1,97 @@
+/** CLIP's tokenizer, equal to transformers' `CLIPTokenizer` (5.23) on any text. */
+import { invalidOption, SafelightError } from '../errors.js';
+import { readTokenizerFiles, type TokenizerSource } from '../weights/tokenizer-files.js';
+import { AddedTokens } from './added-tokens.js';
+import { Bpe } from './bpe.js';
+import { splitWords } from './normalize.js';
+import { standardVocabulary, type Vocabulary } from './vocabulary.js';
+
+/** Length of CLIP's windows. */
+const CLIP_WINDOW = 77;
+
+export interface TokenizerOptions {
+  /** Tokens of the text encoder's window, start and end included (`max_position_embeddings`); a folder's own limit counts if it is lower. */
+  readonly window?: number;
+  /** Fills windows after the end token; default the vocabulary's own. OpenCLIP's is 0. */
+  readonly padId?: number;
+}
+
+export class Tokenizer {
+  /** Tokens of a window, start and end included. */
+  readonly window: number;
+  readonly bos: number;
+  readonly eos: number;
+  readonly pad: number;
+  /** The comma that ends a word, where windows are best cut; undefined if the vocabulary has none. */
+  readonly comma: number | undefined;
+  readonly #bpe: Bpe;
+  readonly #added: AddedTokens;
+  readonly #strings: ReadonlyMap<number, string>;
+
+  /** @throws INVALID_FILE where merges and vocabulary do not fit together */
+  constructor(vocabulary: Vocabulary, options: TokenizerOptions = {}) {
+    const { vocab, merges, added } = vocabulary;
+    this.window = options.window ?? CLIP_WINDOW;
+    if (!Number.isSafeInteger(this.window) || this.window < 3)
+      throw invalidOption('window', 'an integer of at least 3', this.window);
+    this.bos = vocabulary.bosId;
+    this.eos = vocabulary.eosId;
+    this.pad = options.padId ?? vocabulary.padId;
+    this.comma = vocab.get(',</w>');
+    this.#bpe = new Bpe(vocab, merges, vocabulary.unkId);
+    this.#added = new AddedTokens(added);
+    this.#strings = new Map([
+      ...[...vocab].map(([token, id]) => [id, token] as const),
+      ...added.map(({ content, id }) => [id, content] as const),
+    ]);
+  }
+
+  /** The tokenizer of a model: its folder's own vocabulary, or CLIP's. */
+  static async load(source: TokenizerSource, options: TokenizerOptions = {}): Promise<Tokenizer> {
+    if (source === 'standard') return Tokenizer.standard(options);
+    return new Tokenizer(source, { ...options, window: source.maxLength });
+  }
+
+  /**
+   * From a folder of `tokenizer.json`, or `vocab.json` and `merges.txt`, with `tokenizer_config.json` and `special_tokens_map.json`.
+   * @throws FILE_NOT_FOUND, INVALID_FILE
+   */
+  static async fromFiles(folder: string, options: TokenizerOptions = {}): Promise<Tokenizer> {
+    const files = await readTokenizerFiles(folder, options.window ?? CLIP_WINDOW);
+    return Tokenizer.load(files, options);
+  }
+
+  /** CLIP's 49,408 tokens in windows of 77. */
+  static async standard(options: TokenizerOptions = {}): Promise<Tokenizer> {
+    return new Tokenizer(await standardVocabulary(), options);
+  }
+
+  /**
+   * Ids of a text, without start, end and padding; never cut. A lone surrogate counts as U+FFFD. Time grows in
+   * proportion to the text.
+   */
+  encode(text: string): number[] {
+    const ids: number[] = [];
+    for (const segment of this.#added.split(wellFormed(text))) {
+      if ('id' in segment) ids.push(segment.id);
+      else for (const word of splitWords(segment.text)) for (const id of this.#bpe.encode(word)) ids.push(id);
+    }
+    return ids;
+  }
+
+  /** The vocabulary's string of each id, such as `apple</w>` (transformers' `convert_ids_to_tokens`). */
+  tokens(ids: readonly number[]): string[] {
+    return ids.map((id) => {
+      const token = this.#strings.get(id);
+      if (token === undefined)
+        throw new SafelightError('INVALID_OPTION', `The vocabulary has no token with the id ${id}`);
+      return token;
+    });
+  }
+}
+
+const surrogates = /\p{Surrogate}/gu;
+
+function wellFormed(text: string): string {
+  return text.replace(surrogates, '\uFFFD');
+}
