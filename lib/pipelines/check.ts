@@ -1,0 +1,70 @@
+/** Validation of single options, once, in one message shape. */
+import { invalidOption } from '../errors.js';
+
+/** A whole number in [min, max]. */
+export function integer(name: string, value: unknown, min: number, max: number): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max) {
+    throw invalidOption(name, `integer between ${min} and ${max}`, value);
+  }
+  return value;
+}
+
+/** A finite number in [min, max]. */
+export function number(name: string, value: unknown, min: number, max: number): number {
+  if (typeof value !== 'number' || !(value >= min && value <= max)) {
+    throw invalidOption(name, `number between ${min} and ${max}`, value);
+  }
+  return value;
+}
+
+export function boolean(name: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') throw invalidOption(name, 'true or false', value);
+  return value;
+}
+
+export function string(name: string, value: unknown): string {
+  if (typeof value !== 'string') throw invalidOption(name, 'string', value);
+  return value;
+}
+
+export function oneOf<T extends string>(name: string, value: unknown, names: readonly T[]): T {
+  const found = names.find((candidate) => candidate === value);
+  if (found === undefined) throw invalidOption(name, `one of ${names.join(', ')}`, value);
+  return found;
+}
+
+/** Two numbers in order. */
+export function interval(name: string, value: unknown, min: number, max: number): readonly [number, number] {
+  const pair: readonly unknown[] = Array.isArray(value) ? value : [];
+  const [low, high] = pair;
+  if (
+    pair.length !== 2 ||
+    !(typeof low === 'number' && typeof high === 'number' && low >= min && high <= max && low <= high)
+  ) {
+    throw invalidOption(name, `two numbers in order between ${min} and ${max}`, value);
+  }
+  return [low, high];
+}
+
+/** A multiple of `step` in [step, max]. */
+export function multiple(name: string, value: unknown, step: number, max: number): number {
+  if (
+    typeof value !== 'number' ||
+    !Number.isSafeInteger(value) ||
+    value < step ||
+    value > max ||
+    value % step !== 0
+  ) {
+    throw invalidOption(name, `multiple of ${step} between ${step} and ${max}`, value);
+  }
+  return value;
+}
+
+/** Refuses keys that mean nothing: a misspelt option would be ignored in silence. `undefined` values count as left out. */
+export function knownKeys(what: string, options: unknown, keys: ReadonlySet<string>): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options))
+    throw invalidOption(what, 'an object', options);
+  for (const key of Object.keys(options)) {
+    if (!keys.has(key)) throw invalidOption(what, `only ${[...keys].join(', ')}`, key);
+  }
+}

@@ -1,0 +1,144 @@
+/** The middle stage by itself: encodings in, a latent out. */
+import { invalidOption, SafelightError } from '../errors.js';
+import type { Rng } from '../sampling/generators/index.js';
+import { createNoise } from '../sampling/noise.js';
+import { initialNoiseScale } from '../sampling/samplers/index.js';
+import { Tensor } from '../tensor/tensor.js';
+import * as check from './check.js';
+import type { Encoding } from './conditioning.js';
+import { type DenoiseStep, denoiseSteps } from './denoise-loop.js';
+import type { Engine } from './engine.js';
+import { repeatBatch } from './latents.js';
+import { checkControl, checkSize, resolveText } from './options.js';
+import { type OnProgress, ProgressReporter } from './progress.js';
+import { resolveSamplingOptions, type SamplingOptions, samplingKeys } from './sampling-options.js';
+import { brownianRange, fullSigmas, partialSigmas } from './sigmas.js';
+import { maskedEverywhere } from './text-to-image.js';
+
+export interface DenoiseOptions extends SamplingOptions {
+  /** Of `pipeline.encodeText`. */
+  readonly positive: Encoding;
+  /** Default: the empty prompt. */
+  readonly negative?: Encoding;
+  /** Pixels; default the model's, or the latent's with `latent`. */
+  readonly width?: number;
+  readonly height?: number;
+  /** Seed of the first picture, default 0, and how many, default 1. */
+  readonly seed?: number;
+  readonly count?: number;
+  readonly rng?: Rng;
+  /** A clean latent `[1 or count, C, h, w]` to begin from, as `pipeline.encode` gives it. */
+  readonly latent?: Tensor;
+  /** How far to go from it; default 0.75. */
+  readonly strength?: number;
+  readonly taps?: readonly string[];
+  /** Called after each step; what is written into its latent counts. The next step waits for it. */
+  readonly onStep?: (step: DenoiseStep) => void | Promise<void>;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+}
+
+const KEYS: ReadonlySet<string> = new Set([
+  ...[
+    'positive',
+    'negative',
+    'width',
+    'height',
+    'seed',
+    'count',
+    'rng',
+    'latent',
+    'strength',
+    'taps',
+    'onStep',
+  ],
+  ...['signal', 'onProgress'],
+  ...samplingKeys,
+]);
+
+/** @returns `[count, C, h, w]`, as `pipeline.decode` takes it */
+export async function denoiseStage(engine: Engine, options: DenoiseOptions): Promise<Tensor> {
+  check.knownKeys('options', options, KEYS);
+  const { facts } = engine;
+  const { signal, onProgress } = checkControl(options);
+  const settings = resolveSamplingOptions(options, facts.defaults);
+  const count = check.integer('count', options.count ?? 1, 1, 64);
+  const seed = check.integer('seed', options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER - count);
+  const rng = check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']);
+  const strength = check.number('strength', options.strength ?? 0.75, 0, 1);
+  const conditioning = await conditioningOf(engine, options, signal);
+  const model = await engine.denoiser(signal);
+  const shape = latentShape(engine, options, count);
+  const [, channels, h, w] = shape;
+
+  const partial =
+    options.latent &&
+    partialSigmas(settings, model.schedule, facts.family, { steps: settings.steps, strength, mode: 'share' });
+  const sigmas = partial ? partial.sigmas : fullSigmas(settings, model.schedule, facts.family);
+  const seeds = Array.from({ length: count }, (_, i) => seed + i);
+  const range = partial ? { brownianRange: brownianRange(partial.full) } : {};
+  const noise = createNoise({ rng, seeds, size: channels * h * w, ...range });
+  const scale = partial ? sigmas[0]! : initialNoiseScale(settings.sampler, sigmas[0]!);
+  const clean = options.latent && repeatBatch(options.latent, count).data;
+  const first = noise.next().map((value, i) => value * scale + (clean ? clean[i]! : 0));
+  const pixels = { width: w * facts.factor, height: h * facts.factor };
+  const extra = await maskedEverywhere(engine, pixels.width, pixels.height, signal);
+
+  const reporter = new ProgressReporter(onProgress);
+  const steps = denoiseSteps(model, {
+    latent: Tensor.from(first, shape),
+    sigmas,
+    noise,
+    sampler: settings.sampler,
+    samplerOptions: settings.sampling,
+    conditioning,
+    guidance: { scale: settings.cfg, interval: settings.guidanceInterval, rescale: settings.guidanceRescale },
+    pixels,
+    extra,
+    taps: options.taps,
+    signal,
+  });
+  for (;;) {
+    const next = await steps.next();
+    if (next.done) return next.value;
+    const { step, steps: all, x0 } = next.value;
+    const preview = () => engine.preview.draw(x0.at(0), pixels.width, pixels.height);
+    reporter.report('denoise', step + 1, all, preview);
+    await options.onStep?.(next.value);
+  }
+}
+
+async function conditioningOf(engine: Engine, options: DenoiseOptions, signal: AbortSignal | undefined) {
+  const text = resolveText({});
+  const conditioner = await engine.conditioner(signal);
+  for (const name of ['positive', 'negative'] as const) {
+    const encoding = options[name];
+    if (encoding === undefined && name === 'negative') continue;
+    if (!(encoding?.context instanceof Tensor))
+      throw invalidOption(name, 'an encoding of encodeText', encoding);
+  }
+  const negative = options.negative ?? (await conditioner.encodeNegative('', text, signal));
+  return conditioner.align(options.positive, negative, text, signal);
+}
+
+function latentShape(
+  engine: Engine,
+  options: DenoiseOptions,
+  count: number,
+): [number, number, number, number] {
+  const { facts } = engine;
+  const channels = facts.autoencoder.latent_channels;
+  if (options.latent === undefined) {
+    const { width = facts.defaults.width, height = facts.defaults.height } = checkSize(options, facts.factor);
+    return [count, channels, height / facts.factor, width / facts.factor];
+  }
+  const { shape } = options.latent;
+  const [batch, c, h = 0, w = 0] = shape;
+  if (shape.length !== 4 || c !== channels || (batch !== 1 && batch !== count) || h * w === 0) {
+    throw new SafelightError(
+      'SHAPE_MISMATCH',
+      `Expected a latent of shape [1 or ${count}, ${channels}, h, w] but received [${shape.join(', ')}]`,
+    );
+  }
+  return [count, channels, h, w];
+}

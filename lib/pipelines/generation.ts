@@ -1,0 +1,160 @@
+/** One call: prompts encoded, batches denoised, latents decoded. Yields every step of the sampler on the way. */
+
+import type { Condition } from '../sampling/guidance.js';
+import type { RgbImage } from '../tensor/picture.js';
+import type { Tensor } from '../tensor/tensor.js';
+import type { Encoding } from './conditioning.js';
+import { type DenoiseStep, denoiseSteps } from './denoise-loop.js';
+import type { Engine } from './engine.js';
+import { type HiresPlan, planHires } from './hires.js';
+import { GeneratedImage, toPixels } from './image-result.js';
+import { planImageToImage } from './image-to-image.js';
+import { unscaled } from './latents.js';
+import { parametersOf } from './metadata.js';
+import type { Settings } from './options.js';
+import type { Pass, Plan } from './plan.js';
+import { ProgressReporter } from './progress.js';
+import { planTextToImage } from './text-to-image.js';
+
+/** A step of the sampler in a call. */
+export interface GenerationStep extends DenoiseStep {
+  /** 1, or 2 in the second pass of hires fix. */
+  readonly pass: 1 | 2;
+  /** Of the pictures of this batch. */
+  readonly seeds: readonly number[];
+  /** What the batch's first picture (or the `index`th) looks like so far. */
+  preview(index?: number): Promise<RgbImage>;
+}
+
+export interface GenerateResult {
+  readonly images: readonly GeneratedImage[];
+  /** Of the first image. */
+  readonly seed: number;
+  /** From call to result. */
+  readonly seconds: number;
+}
+
+type Steps<T> = AsyncGenerator<GenerationStep, T>;
+type Conditioning = Readonly<Record<Condition, Encoding>>;
+
+/** @throws every code of SafelightError that the stages name */
+export async function* generateSteps(engine: Engine, settings: Settings): Steps<GenerateResult> {
+  const reporter = new ProgressReporter(settings.onProgress);
+  const { count, seed, batch } = settings;
+  const { plan, hires, conditioning } = await prepare(engine, settings, reporter);
+  const run = new Run(
+    engine,
+    settings,
+    conditioning,
+    reporter,
+    Math.ceil(count / batch) * (plan.steps + (hires?.steps ?? 0)),
+  );
+  const images: GeneratedImage[] = [];
+  for (let first = 0; first < count; first += batch) {
+    const seeds = Array.from({ length: Math.min(batch, count - first) }, (_, i) => seed + first + i);
+    let latents = yield* run.pass(plan.pass(seeds), seeds, plan, 1);
+    if (hires) latents = yield* run.pass(await hires.pass(latents, seeds), seeds, hires, 2);
+    for (const [i, own] of seeds.entries()) {
+      reporter.report('decode', images.length, count);
+      images.push(await decodeOne(engine, settings, plan, latents.slice([i, i + 1]), own));
+    }
+  }
+  reporter.report('decode', count, count);
+  return { images, seed, seconds: reporter.elapsed };
+}
+
+async function prepare(
+  engine: Engine,
+  settings: Settings,
+  reporter: ProgressReporter,
+): Promise<{ plan: Plan; hires: HiresPlan | undefined; conditioning: Conditioning }> {
+  const { init, signal } = settings;
+  reporter.report('encode', 0, 2);
+  const plan = await (init
+    ? planImageToImage(engine, { ...settings, init })
+    : planTextToImage(engine, settings));
+  const hires = settings.hires && (await planHires(engine, settings, settings.hires, plan));
+  reporter.report('encode', 1, 2);
+  const conditioner = await engine.conditioner(signal);
+  const conditioning = await conditioner.encodePair(
+    settings.prompt,
+    settings.negative,
+    settings.text,
+    signal,
+  );
+  reporter.report('encode', 2, 2);
+  return { plan, hires, conditioning };
+}
+
+/** The passes of one call, which count their steps together. */
+class Run {
+  private done = 0;
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly settings: Settings,
+    private readonly conditioning: Conditioning,
+    private readonly reporter: ProgressReporter,
+    /** Steps that are to come; corrected where a sampler takes others than its schedule has. */
+    private planned: number,
+  ) {}
+
+  async *pass(
+    pass: Pass,
+    seeds: readonly number[],
+    size: { readonly width: number; readonly height: number; readonly steps: number },
+    number: 1 | 2,
+  ): Steps<Tensor> {
+    const { sampling, taps, signal } = this.settings;
+    this.reporter.report('denoise', this.done, this.planned);
+    const steps = denoiseSteps(await this.engine.denoiser(signal), {
+      ...pass,
+      sampler: sampling.sampler,
+      samplerOptions: sampling.sampling,
+      conditioning: this.conditioning,
+      guidance: {
+        scale: sampling.cfg,
+        interval: sampling.guidanceInterval,
+        rescale: sampling.guidanceRescale,
+      },
+      pixels: size,
+      taps,
+      signal,
+    });
+    let taken = 0;
+    for (;;) {
+      const next = await steps.next();
+      if (next.done) {
+        this.done += taken;
+        this.planned += taken - size.steps;
+        return next.value;
+      }
+      const step = next.value;
+      const preview = (index = 0): Promise<RgbImage> =>
+        this.engine.preview.draw(step.x0.at(index), size.width, size.height);
+      taken = step.step + 1;
+      const planned = this.planned + step.steps - size.steps;
+      this.reporter.report('denoise', this.done + taken, planned, preview);
+      yield { ...step, pass: number, seeds, preview };
+    }
+  }
+}
+
+async function decodeOne(
+  engine: Engine,
+  settings: Settings,
+  plan: Plan,
+  latent: Tensor,
+  seed: number,
+): Promise<GeneratedImage> {
+  const autoencoder = await engine.autoencoder(settings.signal);
+  const decoded = await autoencoder.decode(unscaled(latent, engine.facts.autoencoder), {
+    signal: settings.signal,
+  });
+  const image = await plan.finish(toPixels(decoded));
+  return new GeneratedImage(image, {
+    seed,
+    latent,
+    parameters: parametersOf(engine.facts, settings, plan, seed),
+  });
+}

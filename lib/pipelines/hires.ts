@@ -1,0 +1,100 @@
+/** The second pass of hires fix: the first picture enlarged, noise on it, and the end of the schedule again. */
+import { crop } from '../image/composite.js';
+import { resample } from '../image/resample.js';
+import { createNoise } from '../sampling/noise.js';
+import { interpolate } from '../tensor/interpolate.js';
+import { Tensor } from '../tensor/tensor.js';
+import type { Engine } from './engine.js';
+import { type HiresSettings, type HiresTarget, hiresTarget, latentUpscalers } from './hires-options.js';
+import { toPixels } from './image-result.js';
+import { imageTensor, latentsOf, unscaled } from './latents.js';
+import { checkSize, type Settings } from './options.js';
+import type { Pass } from './plan.js';
+import { brownianRange, partialSigmas } from './sigmas.js';
+import { maskedEverywhere } from './text-to-image.js';
+
+export interface HiresPlan {
+  readonly width: number;
+  readonly height: number;
+  readonly steps: number;
+  /** The second pass of a batch, from the latents `[B, C, h, w]` of its first. */
+  pass(latents: Tensor, seeds: readonly number[]): Promise<Pass>;
+}
+
+export async function planHires(
+  engine: Engine,
+  settings: Settings,
+  hires: HiresSettings,
+  first: { readonly width: number; readonly height: number },
+): Promise<HiresPlan> {
+  const { facts } = engine;
+  const { sampling, signal, rng } = settings;
+  const target = hiresTarget(first.width, first.height, hires, facts.factor);
+  const { width, height } = target;
+  checkSize({ width, height }, facts.factor);
+  const { schedule } = await engine.denoiser(signal);
+  const { full, sigmas } = partialSigmas(sampling, schedule, facts.family, {
+    steps: hires.steps ?? sampling.steps,
+    strength: hires.strength,
+    mode: 'exact',
+  });
+  const extra = await maskedEverywhere(engine, width, height, signal);
+  return {
+    width,
+    height,
+    steps: sigmas.length - 1,
+    pass: async (latents, seeds) => {
+      const enlarged = await enlarge(engine, latents, hires, target, signal);
+      const noise = createNoise({
+        rng,
+        seeds,
+        size: enlarged.size / seeds.length,
+        brownianRange: brownianRange(full),
+      });
+      const added = noise.next();
+      const latent = Tensor.from(
+        enlarged.data.map((value, i) => value + added[i]! * sigmas[0]!),
+        enlarged.shape,
+      );
+      return { latent, sigmas, noise, extra };
+    },
+  };
+}
+
+async function enlarge(
+  engine: Engine,
+  latents: Tensor,
+  hires: HiresSettings,
+  target: HiresTarget,
+  signal: AbortSignal | undefined,
+): Promise<Tensor> {
+  const { factor, autoencoder: config } = engine.facts;
+  const [left, top] = [target.coverWidth - target.width, target.coverHeight - target.height].map(
+    (extra) => Math.floor(extra / factor / 2) * factor,
+  ) as [number, number];
+  if (hires.upscaler !== 'lanczos') {
+    const mode = latentUpscalers[hires.upscaler];
+    const covered = interpolate(latents, target.coverHeight / factor, target.coverWidth / factor, mode);
+    const rows = [top / factor, (top + target.height) / factor] as const;
+    return covered.slice(null, null, rows, [left / factor, (left + target.width) / factor]);
+  }
+  const autoencoder = await engine.autoencoder(signal);
+  const [pictures = 0, ...shape] = latents.shape;
+  const enlarged: Float32Array[] = [];
+  for (let i = 0; i < pictures; i++) {
+    const decoded = await autoencoder.decode(unscaled(latents.at(i).reshape([1, ...shape]), config), {
+      signal,
+    });
+    const image = { ...toPixels(decoded), channels: 3 };
+    const covered = await resample(image, target.coverWidth, target.coverHeight, 'lanczos', signal);
+    const moments = await autoencoder.encode(
+      imageTensor(crop(covered, left, top, target.width, target.height)),
+      { signal },
+    );
+    enlarged.push(latentsOf(moments, config).data);
+  }
+  const size = enlarged[0]!.length;
+  const joined = new Float32Array(pictures * size);
+  for (const [i, one] of enlarged.entries()) joined.set(one, i * size);
+  return Tensor.from(joined, [pictures, shape[0]!, target.height / factor, target.width / factor]);
+}

@@ -1,0 +1,73 @@
+/** How a pipeline is loaded. */
+import { invalidOption } from '../errors.js';
+import type { OpenModelOptions } from '../models/source.js';
+import type { BackendName, StorageType } from '../native/types.js';
+import * as check from './check.js';
+import { type ModelPart, type ModuleSettings, modelParts } from './modules.js';
+import { checkControl } from './options.js';
+import type { OnProgress } from './progress.js';
+
+export interface LoadPipelineOptions extends OpenModelOptions {
+  /** Default `auto`: a GPU if the binary has one with a device, else the CPU. */
+  readonly backend?: BackendName | 'auto';
+  /** How weights are kept in memory; default as in the file. */
+  readonly storage?: StorageType;
+  /** Threads of the CPU, 1 to 1024; default one a physical core. */
+  readonly threads?: number;
+  /** Stock ggml operations only: the oracle of the CPU kernels. */
+  readonly stockOps?: boolean;
+  /** Modules to load at once; the others are loaded when they are first needed. Default all. */
+  readonly parts?: readonly ModelPart[];
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+}
+
+const KEYS: ReadonlySet<string> = new Set([
+  ...[
+    'backend',
+    'storage',
+    'threads',
+    'stockOps',
+    'parts',
+    'signal',
+    'onProgress',
+    'variant',
+    'vae',
+    'prediction',
+  ],
+]);
+const backendNames = ['auto', 'cpu', 'cuda', 'metal', 'vulkan'] as const;
+const storageTypes = ['f32', 'f16', 'bf16', 'q8_0'] as const;
+
+export interface LoadSettings {
+  readonly open: OpenModelOptions;
+  readonly modules: ModuleSettings;
+  readonly parts: readonly ModelPart[];
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: OnProgress | undefined;
+}
+
+/** @throws INVALID_OPTION naming the option */
+export function checkLoadOptions(options: LoadPipelineOptions): LoadSettings {
+  check.knownKeys('options', options, KEYS);
+  const { variant, vae, prediction, storage, threads } = options;
+  const parts: unknown = options.parts ?? modelParts;
+  if (!Array.isArray(parts)) throw invalidOption('parts', 'an array of modules', parts);
+  return {
+    open: {
+      ...(variant === undefined ? {} : { variant: check.string('variant', variant) }),
+      ...(vae === undefined ? {} : { vae: check.string('vae', vae) }),
+      ...(prediction === undefined
+        ? {}
+        : { prediction: check.oneOf('prediction', prediction, ['eps', 'v', 'x0']) }),
+    },
+    modules: {
+      backend: check.oneOf('backend', options.backend ?? 'auto', backendNames),
+      storage: storage === undefined ? undefined : check.oneOf('storage', storage, storageTypes),
+      threads: threads === undefined ? 0 : check.integer('threads', threads, 1, 1024),
+      stockOps: check.boolean('stockOps', options.stockOps ?? false),
+    },
+    parts: parts.map((part) => check.oneOf('parts', part, modelParts)),
+    ...checkControl(options),
+  };
+}

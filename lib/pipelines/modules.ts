@@ -1,0 +1,211 @@
+/** The modules of a model: which there are, loaded when needed, freed together. */
+import { basename, extname } from 'node:path';
+import { SafelightError } from '../errors.js';
+import { Autoencoder } from '../models/autoencoder.js';
+import { autoencoderFactor } from '../models/config-autoencoder.js';
+import { withPrediction } from '../models/open-model.js';
+import { probePrediction } from '../models/prediction-probe.js';
+import type { ModelSource } from '../models/source.js';
+import { TextEncoder } from '../models/text-encoder.js';
+import { UNet } from '../models/unet.js';
+import type { BackendName, MemoryInfo, StorageType } from '../native/types.js';
+import { DiscreteSchedule } from '../sampling/denoiser.js';
+import { Tokenizer } from '../text/tokenizer.js';
+import type { ComponentWeights } from '../weights/component.js';
+import { Conditioner, type LoadedEncoder } from './conditioning.js';
+import type { DenoiseModel } from './denoise-loop.js';
+import { type Engine, isInpaintingModel, type ModelFacts } from './engine.js';
+import { Lazy } from './lazy.js';
+import { LatentPreview } from './preview.js';
+import { type OnProgress, ProgressReporter } from './progress.js';
+
+export type ModelPart = 'text_encoder' | 'unet' | 'autoencoder';
+export const modelParts: readonly ModelPart[] = ['text_encoder', 'unet', 'autoencoder'];
+
+export interface ModuleSettings {
+  readonly backend: BackendName | 'auto';
+  readonly storage: StorageType | undefined;
+  readonly threads: number;
+  readonly stockOps: boolean;
+}
+
+interface TextModules {
+  readonly encoders: readonly LoadedEncoder[];
+  readonly conditioner: Conditioner;
+}
+
+export class Modules implements Engine {
+  readonly preview: LatentPreview;
+  private readonly text: Lazy<TextModules>;
+  private readonly unet: Lazy<DenoiseModel>;
+  private readonly vae: Lazy<Autoencoder>;
+  private report: ((done: number, total: number) => void) | undefined;
+
+  /** @throws UNSUPPORTED_MODEL for a U-Net whose input is neither a latent nor that of an inpainting model */
+  constructor(
+    private model: ModelSource,
+    private readonly settings: ModuleSettings,
+  ) {
+    const { in_channels } = model.unet.config;
+    if (in_channels !== model.autoencoder.config.latent_channels && !isInpaintingModel(this.facts)) {
+      throw new SafelightError(
+        'UNSUPPORTED_MODEL',
+        `${model.path} has a U-Net of ${in_channels} input channels (instruct-pix2pix), which no pipeline runs yet`,
+      );
+    }
+    this.text = new Lazy(
+      'text encoder',
+      (signal) => this.loadText(signal),
+      ({ encoders }) => {
+        for (const { encoder } of encoders) encoder.dispose();
+      },
+    );
+    this.unet = new Lazy(
+      'U-Net',
+      (signal) => this.loadUNet(signal),
+      ({ unet }) => unet.dispose(),
+    );
+    this.vae = new Lazy(
+      'autoencoder',
+      (signal) => this.loadAutoencoder(signal),
+      (vae) => vae.dispose(),
+    );
+    this.preview = new LatentPreview(model.autoencoder.config, this.facts.factor, () => this.vae.get());
+  }
+
+  get source(): ModelSource {
+    return this.model;
+  }
+
+  get facts(): ModelFacts {
+    const { path, family, unet, autoencoder, defaults } = this.model;
+    const factor = autoencoderFactor(autoencoder.config);
+    const side = unet.config.sample_size * factor;
+    return {
+      name: basename(path, extname(path) === '.safetensors' ? '.safetensors' : ''),
+      family,
+      unet: unet.config,
+      autoencoder: autoencoder.config,
+      factor,
+      defaults: { ...defaults, width: defaults.width ?? side, height: defaults.height ?? side },
+    };
+  }
+
+  /** Loads what is asked for now; the rest when it is first needed. */
+  async load(
+    parts: readonly ModelPart[],
+    signal: AbortSignal | undefined,
+    onProgress: OnProgress | undefined,
+  ): Promise<void> {
+    const reporter = new ProgressReporter(onProgress);
+    const loaders = {
+      text_encoder: {
+        run: () => this.text.get(signal),
+        bytes: this.model.textEncoders.reduce((n, e) => n + bytesOf(e.weights), 0),
+      },
+      unet: { run: () => this.unet.get(signal), bytes: bytesOf(this.model.unet.weights) },
+      autoencoder: { run: () => this.vae.get(signal), bytes: bytesOf(this.model.autoencoder.weights) },
+    };
+    const wanted = modelParts.filter((part) => parts.includes(part)).map((part) => loaders[part]);
+    const total = wanted.reduce((n, { bytes }) => n + bytes, 0);
+    let before = 0;
+    reporter.report('load', 0, total);
+    try {
+      for (const { run, bytes } of wanted) {
+        this.report = (done, all) =>
+          reporter.report('load', Math.round(before + bytes * Math.min(1, done / Math.max(1, all))), total);
+        await run();
+        before += bytes;
+        reporter.report('load', before, total);
+      }
+    } finally {
+      this.report = undefined;
+    }
+  }
+
+  async conditioner(signal?: AbortSignal): Promise<Conditioner> {
+    return (await this.text.get(signal)).conditioner;
+  }
+
+  async encoders(signal?: AbortSignal): Promise<readonly LoadedEncoder[]> {
+    return (await this.text.get(signal)).encoders;
+  }
+
+  denoiser(signal?: AbortSignal): Promise<DenoiseModel> {
+    return this.unet.get(signal);
+  }
+
+  autoencoder(signal?: AbortSignal): Promise<Autoencoder> {
+    return this.vae.get(signal);
+  }
+
+  /** Of the modules loaded by now. */
+  memory(): Record<string, MemoryInfo> {
+    const found: Record<string, MemoryInfo> = {};
+    this.text.current?.encoders.forEach(({ encoder }, i) => {
+      found[i === 0 ? 'text_encoder' : `text_encoder_${i + 1}`] = encoder.memory();
+    });
+    if (this.unet.current) found.unet = this.unet.current.unet.memory();
+    if (this.vae.current) found.autoencoder = this.vae.current.memory();
+    return found;
+  }
+
+  dispose(): void {
+    for (const module of [this.text, this.unet, this.vae]) module.dispose();
+  }
+
+  private get loadOptions() {
+    return {
+      ...this.settings,
+      onProgress: (done: number, total: number): void => this.report?.(done, total),
+    };
+  }
+
+  private async loadText(signal: AbortSignal | undefined): Promise<TextModules> {
+    const encoders: LoadedEncoder[] = [];
+    try {
+      for (const source of this.model.textEncoders) {
+        const tokenizer = await Tokenizer.load(source.tokenizer, {
+          window: source.config.max_position_embeddings,
+          padId: source.padId,
+        });
+        const encoder = await TextEncoder.load(source, { ...this.loadOptions, signal });
+        encoders.push({ encoder, tokenizer, source });
+      }
+    } catch (error) {
+      for (const { encoder } of encoders) encoder.dispose();
+      throw error;
+    }
+    const { family, forceZerosForEmptyPrompt } = this.model;
+    const conditioner = new Conditioner({
+      encoders,
+      clipSkips: encoders.length === 1 && (family === 'sd1' || family === 'custom'),
+      zeroEmptyNegative: forceZerosForEmptyPrompt,
+    });
+    return { encoders, conditioner };
+  }
+
+  private async loadUNet(signal: AbortSignal | undefined): Promise<DenoiseModel> {
+    const unet = await UNet.load(this.model.unet, { ...this.loadOptions, signal });
+    try {
+      if (this.model.predictionUncertain)
+        this.model = withPrediction(this.model, await probePrediction(unet, signal));
+    } catch (error) {
+      unet.dispose();
+      throw error;
+    }
+    const { scheduler } = this.model;
+    return { unet, schedule: DiscreteSchedule.fromConfig(scheduler), prediction: scheduler.prediction };
+  }
+
+  private loadAutoencoder(signal: AbortSignal | undefined): Promise<Autoencoder> {
+    return Autoencoder.load(this.model.autoencoder, { ...this.loadOptions, signal });
+  }
+}
+
+/** Of the files that a module is loaded from. */
+function bytesOf(weights: ComponentWeights): number {
+  let bytes = 0;
+  for (const { tensor } of weights.parameters.values()) bytes += tensor.length;
+  return bytes;
+}

@@ -1,0 +1,46 @@
+/** What can be tapped. */
+import type { NodeInfo } from '../native/types.js';
+import * as check from './check.js';
+import type { Modules } from './modules.js';
+import { checkSize } from './options.js';
+
+export interface NodesOptions {
+  readonly module: 'text_encoder' | 'text_encoder_2' | 'unet' | 'encoder' | 'decoder';
+  /** Of the picture, in pixels; default the model's. */
+  readonly width?: number;
+  readonly height?: number;
+  /** Pictures and conditions together; default 1. */
+  readonly batch?: number;
+  /** Windows of the prompt; default 1. */
+  readonly chunks?: number;
+}
+
+const MODULES = ['text_encoder', 'text_encoder_2', 'unet', 'encoder', 'decoder'] as const;
+
+export async function listNodes(modules: Modules, options: NodesOptions): Promise<NodeInfo[]> {
+  check.knownKeys('options', options, new Set(['module', 'width', 'height', 'batch', 'chunks']));
+  const module = check.oneOf('module', options.module, MODULES);
+  const batch = check.integer('batch', options.batch ?? 1, 1, 128);
+  const chunks = check.integer('chunks', options.chunks ?? 1, 1, 1000);
+  const { facts } = modules;
+  const { width = facts.defaults.width, height = facts.defaults.height } = checkSize(options, facts.factor);
+  if (module === 'encoder' || module === 'decoder') {
+    const autoencoder = await modules.autoencoder();
+    return autoencoder.nodes(module === 'encoder' ? 'encode' : 'decode', { batch, width, height });
+  }
+  const encoders = await modules.encoders();
+  const length = encoders[0]!.tokenizer.window;
+  if (module === 'unet') {
+    const { unet } = await modules.denoiser();
+    const size = { width: width / facts.factor, height: height / facts.factor };
+    return unet.nodes({
+      batch,
+      ...size,
+      length: chunks * length,
+      timeIds: facts.family === 'sdxl_refiner' ? 5 : 6,
+    });
+  }
+  const names = MODULES.slice(0, encoders.length);
+  const index = names.indexOf(check.oneOf('module', module, names));
+  return encoders[index]!.encoder.nodes({ batch: batch * chunks, length });
+}

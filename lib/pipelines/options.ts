@@ -1,0 +1,174 @@
+/** What a generation can be asked for, and its defaults and bounds: everything is checked here, once. */
+import { randomInt } from 'node:crypto';
+import { invalidOption } from '../errors.js';
+import type { ImageSource } from '../image/read.js';
+import type { GenerationDefaults } from '../models/config.js';
+import type { Rng } from '../sampling/generators/index.js';
+import type { Emphasis } from '../text/emphasis.js';
+import { emphases } from '../text/emphasis.js';
+import * as check from './check.js';
+import { type HiresOptions, type HiresSettings, resolveHires } from './hires-options.js';
+import { MAX_PIXELS, MAX_PROMPT, MAX_SIDE } from './limits.js';
+import { type MaskOptions, type MaskSettings, maskKeys, resolveMask } from './mask-options.js';
+import type { Progress } from './progress.js';
+import {
+  resolveSamplingOptions,
+  type SamplingOptions,
+  type SamplingSettings,
+  samplingKeys,
+} from './sampling-options.js';
+
+export interface GenerateOptions extends SamplingOptions, MaskOptions {
+  /** What to draw, in A1111's syntax. */
+  readonly prompt: string;
+  /** What not to draw; default empty. */
+  readonly negative?: string;
+  /** Pixels, multiples of the autoencoder's factor (8); default the model's, or the picture's with `init`. */
+  readonly width?: number;
+  readonly height?: number;
+  /** Of the first picture, counting up for the next; integer of at least 0, below 2^53. Default: random, 32 bits. */
+  readonly seed?: number;
+  /** Pictures, 1 to 1000; default 1. */
+  readonly count?: number;
+  /** Pictures computed together, 1 to 64; more need more memory. Default 4. */
+  readonly batch?: number;
+  /** Which hidden state of the text encoder counts, from its end: 1 (default) is the last. SD2 and SDXL ignore it. */
+  readonly clipSkip?: number;
+  /** How weights like `(red:1.3)` act on the encoded text; default `original`. */
+  readonly emphasis?: Emphasis;
+  /** Whose random numbers: PyTorch's CPU generator (default) or its CUDA generator (A1111's NV). */
+  readonly rng?: Rng;
+  /** The picture to begin from (image to image). */
+  readonly init?: ImageSource;
+  /** How far to go from `init`: 0 keeps it, 1 begins from noise; default 0.75. */
+  readonly strength?: number;
+  /** Latent of `init`: the mean of the encoder's distribution (default) or a sample of it. */
+  readonly posterior?: Posterior;
+  /** A second pass at a larger size. */
+  readonly hires?: HiresOptions;
+  /** Names of the U-Net's nodes to read at each step (see `pipeline.nodes`). */
+  readonly taps?: readonly string[];
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+export type Posterior = 'mean' | 'sample';
+
+/** The same, complete and checked. */
+export interface Settings {
+  readonly prompt: string;
+  readonly negative: string;
+  readonly width: number | undefined;
+  readonly height: number | undefined;
+  readonly seed: number;
+  readonly count: number;
+  readonly batch: number;
+  readonly text: TextSettings;
+  readonly rng: Rng;
+  readonly sampling: SamplingSettings;
+  readonly init:
+    | { readonly source: ImageSource; readonly strength: number; readonly posterior: Posterior }
+    | undefined;
+  readonly mask: MaskSettings | undefined;
+  readonly hires: HiresSettings | undefined;
+  readonly taps: readonly string[];
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: ((progress: Progress) => void) | undefined;
+}
+
+export interface TextSettings {
+  readonly clipSkip: number;
+  readonly emphasis: Emphasis;
+}
+
+const KEYS: ReadonlySet<string> = new Set([
+  ...['prompt', 'negative', 'width', 'height', 'seed', 'count', 'batch', 'clipSkip', 'emphasis', 'rng'],
+  ...['init', 'strength', 'posterior', 'hires', 'taps', 'signal', 'onProgress'],
+  ...samplingKeys,
+  ...maskKeys,
+]);
+
+/**
+ * @param defaults of the model
+ * @param factor pixels a latent side stands for
+ * @throws INVALID_OPTION naming the option
+ */
+export function resolveOptions(
+  options: GenerateOptions,
+  defaults: GenerationDefaults,
+  factor: number,
+): Settings {
+  check.knownKeys('options', options, KEYS);
+  const { width, height } = checkSize(options, factor);
+  const count = check.integer('count', options.count ?? 1, 1, 1000);
+  const seed = check.integer('seed', options.seed ?? randomInt(2 ** 32), 0, Number.MAX_SAFE_INTEGER - count);
+  return {
+    prompt: promptText('prompt', options.prompt),
+    negative: promptText('negative', options.negative ?? ''),
+    width,
+    height,
+    seed,
+    count,
+    batch: Math.min(count, check.integer('batch', options.batch ?? 4, 1, 64)),
+    text: resolveText(options),
+    rng: check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']),
+    sampling: resolveSamplingOptions(options, defaults),
+    init: resolveInit(options),
+    mask: resolveMask(options),
+    hires: resolveHires(options, factor),
+    taps: checkTaps(options.taps ?? []),
+    ...checkControl(options),
+  };
+}
+
+export function resolveText(options: Pick<GenerateOptions, 'clipSkip' | 'emphasis'>): TextSettings {
+  return {
+    clipSkip: check.integer('clipSkip', options.clipSkip ?? 1, 1, 100),
+    emphasis: check.oneOf('emphasis', options.emphasis ?? 'original', emphases),
+  };
+}
+
+/** The prompt as given; a million characters are a mistake. */
+export function promptText(name: string, value: unknown): string {
+  const text = check.string(name, value);
+  if (text.length > MAX_PROMPT) throw invalidOption(name, `at most ${MAX_PROMPT} characters`, text.length);
+  return text;
+}
+
+export function checkSize(
+  size: { readonly width?: number | undefined; readonly height?: number | undefined },
+  factor: number,
+): { width: number | undefined; height: number | undefined } {
+  const side = (name: 'width' | 'height'): number | undefined =>
+    size[name] === undefined ? undefined : check.multiple(name, size[name], factor, MAX_SIDE);
+  const [width, height] = [side('width'), side('height')];
+  if (width !== undefined && height !== undefined && width * height > MAX_PIXELS) {
+    throw invalidOption('width x height', `at most ${MAX_PIXELS} pixels`, width * height);
+  }
+  return { width, height };
+}
+
+function resolveInit(options: GenerateOptions): Settings['init'] {
+  const strength = check.number('strength', options.strength ?? 0.75, 0, 1);
+  const posterior = check.oneOf('posterior', options.posterior ?? 'mean', ['mean', 'sample']);
+  return options.init === undefined ? undefined : { source: options.init, strength, posterior };
+}
+
+function checkTaps(taps: unknown): readonly string[] {
+  if (!Array.isArray(taps) || !taps.every((tap) => typeof tap === 'string'))
+    throw invalidOption('taps', 'an array of names', taps);
+  return [...taps];
+}
+
+export function checkControl(
+  options: Pick<GenerateOptions, 'signal' | 'onProgress'>,
+): Pick<Settings, 'signal' | 'onProgress'> {
+  const { signal, onProgress } = options;
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw invalidOption('signal', 'AbortSignal', signal);
+  if (onProgress !== undefined && typeof onProgress !== 'function')
+    throw invalidOption('onProgress', 'function', onProgress);
+  return { signal, onProgress };
+}
+
+export type { HiresOptions, MaskOptions, SamplingOptions };

@@ -1,0 +1,145 @@
+/** The stages before and after denoising, one by one. */
+import { SafelightError } from '../errors.js';
+import { type ImageSource, readImage } from '../image/read.js';
+import type { Rng } from '../sampling/generators/index.js';
+import { createNoise } from '../sampling/noise.js';
+import { Tensor } from '../tensor/tensor.js';
+import type { Chunk } from '../text/chunks.js';
+import * as check from './check.js';
+import type { Encoding } from './conditioning.js';
+import type { Engine } from './engine.js';
+import { throwIfNotFinite } from './finite.js';
+import { GeneratedImage, toPixels } from './image-result.js';
+import { sizeFrom } from './image-to-image.js';
+import { prepareImage } from './inpaint.js';
+import { imageTensor, latentsOf, unscaled } from './latents.js';
+import {
+  checkControl,
+  checkSize,
+  type GenerateOptions,
+  type Posterior,
+  promptText,
+  resolveText,
+} from './options.js';
+import { type OnProgress, ProgressReporter } from './progress.js';
+
+export interface TokenizeOptions {
+  /** Takes the text as it is, without prompt syntax; default false. */
+  readonly raw?: boolean;
+}
+
+export interface EncodeTextOptions extends Pick<GenerateOptions, 'clipSkip' | 'emphasis'> {
+  /** Encodes it as a negative prompt, which some models want to be zeros where it is empty; default false. */
+  readonly negative?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface EncodeImageOptions {
+  /** Pixels; default the picture's, rounded down to the grid. */
+  readonly width?: number;
+  readonly height?: number;
+  /** The mean of the encoder's distribution (default), or a sample of it. */
+  readonly posterior?: Posterior;
+  /** Of the sample; default 0. */
+  readonly seed?: number;
+  readonly rng?: Rng;
+  readonly signal?: AbortSignal;
+}
+
+export interface DecodeOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+}
+
+export async function tokenizeStage(
+  engine: Engine,
+  text: string,
+  options: TokenizeOptions,
+): Promise<Chunk[]> {
+  check.knownKeys('options', options, new Set(['raw']));
+  const raw = check.boolean('raw', options.raw ?? false);
+  const conditioner = await engine.conditioner();
+  return conditioner.tokenize(promptText('text', text), raw ? 'none' : 'original');
+}
+
+export async function encodeTextStage(
+  engine: Engine,
+  prompt: string,
+  options: EncodeTextOptions,
+): Promise<Encoding> {
+  check.knownKeys('options', options, new Set(['clipSkip', 'emphasis', 'negative', 'signal']));
+  const text = resolveText(options);
+  const { signal } = checkControl(options);
+  const negative = check.boolean('negative', options.negative ?? false);
+  const given = promptText('prompt', prompt);
+  const conditioner = await engine.conditioner(signal);
+  const encoding = await (negative
+    ? conditioner.encodeNegative(given, text, signal)
+    : conditioner.encode(given, text, signal));
+  // The caller may write into it; what is kept for the next call must not change.
+  return { ...encoding, context: encoding.context.clone(), pooled: encoding.pooled?.clone() };
+}
+
+export async function encodeImageStage(
+  engine: Engine,
+  source: ImageSource,
+  options: EncodeImageOptions,
+): Promise<Tensor> {
+  check.knownKeys('options', options, new Set(['width', 'height', 'posterior', 'seed', 'rng', 'signal']));
+  const { factor, autoencoder: config } = engine.facts;
+  const { signal } = checkControl(options);
+  const posterior = check.oneOf('posterior', options.posterior ?? 'mean', ['mean', 'sample']);
+  const seed = check.integer('seed', options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER);
+  const rng = check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']);
+  const asked = checkSize(options, factor);
+  const original = await readImage(source);
+  const { width, height } = sizeFrom(asked, original, factor);
+  const { image } = await prepareImage(original, width, height, signal);
+  const autoencoder = await engine.autoencoder(signal);
+  const moments = await autoencoder.encode(imageTensor(image), { signal });
+  const size = moments.size / 2;
+  return latentsOf(
+    moments,
+    config,
+    posterior === 'sample' ? createNoise({ rng, seeds: [seed], size }).next() : undefined,
+  );
+}
+
+export async function decodeStage(
+  engine: Engine,
+  latent: Tensor,
+  options: DecodeOptions,
+): Promise<GeneratedImage[]> {
+  check.knownKeys('options', options, new Set(['signal', 'onProgress']));
+  const { signal, onProgress } = checkControl(options);
+  const { autoencoder: config } = engine.facts;
+  checkLatent(latent, config.latent_channels);
+  throwIfNotFinite(latent.data, 'The latent');
+  const reporter = new ProgressReporter(onProgress);
+  const autoencoder = await engine.autoencoder(signal);
+  const count = latent.shape[0]!;
+  const images: GeneratedImage[] = [];
+  for (let i = 0; i < count; i++) {
+    reporter.report('decode', i, count);
+    const one = latent.slice([i, i + 1]);
+    images.push(
+      new GeneratedImage(toPixels(await autoencoder.decode(unscaled(one, config), { signal })), {
+        latent: one,
+      }),
+    );
+  }
+  reporter.report('decode', count, count);
+  return images;
+}
+
+function checkLatent(latent: unknown, channels: number): asserts latent is Tensor {
+  const shape = latent instanceof Tensor && latent.dtype === 'f32' ? latent.shape : [];
+  if (shape.length !== 4 || shape[1] !== channels || shape.some((side) => side === 0)) {
+    const received =
+      latent instanceof Tensor ? `${latent.dtype} [${latent.shape.join(', ')}]` : typeof latent;
+    throw new SafelightError(
+      'SHAPE_MISMATCH',
+      `Expected an f32 latent of shape [B, ${channels}, h, w] but received ${received}`,
+    );
+  }
+}

@@ -1,0 +1,51 @@
+/** From noise alone. */
+import { createNoise } from '../sampling/noise.js';
+import { initialNoiseScale } from '../sampling/samplers/index.js';
+import { Tensor } from '../tensor/tensor.js';
+import { joinChannels } from './denoise-loop.js';
+import { type Engine, isInpaintingModel } from './engine.js';
+import { latentsOf } from './latents.js';
+import type { Settings } from './options.js';
+import type { Plan } from './plan.js';
+import { fullSigmas } from './sigmas.js';
+
+export async function planTextToImage(engine: Engine, settings: Settings): Promise<Plan> {
+  const { signal, sampling } = settings;
+  const { schedule } = await engine.denoiser(signal);
+  const { facts } = engine;
+  const { width = facts.defaults.width, height = facts.defaults.height } = settings;
+  const sigmas = fullSigmas(sampling, schedule, facts.family);
+  const scale = initialNoiseScale(sampling.sampler, sigmas[0]!);
+  const [h, w] = [height / facts.factor, width / facts.factor];
+  const channels = facts.autoencoder.latent_channels;
+  const extra = await maskedEverywhere(engine, width, height, signal);
+  return {
+    width,
+    height,
+    steps: sigmas.length - 1,
+    pass: (seeds) => {
+      const noise = createNoise({ rng: settings.rng, seeds, size: channels * h * w });
+      const first = noise.next().map((value) => value * scale);
+      return { latent: Tensor.from(first, [seeds.length, channels, h, w]), sigmas, noise, extra };
+    },
+    finish: async (image) => image,
+  };
+}
+
+/**
+ * What an inpainting model is told where all of the picture is to be made: a full mask over a gray picture, `[1, 1 + C, h, w]`.
+ * Undefined for other models.
+ */
+export async function maskedEverywhere(
+  engine: Engine,
+  width: number,
+  height: number,
+  signal: AbortSignal | undefined,
+): Promise<Tensor | undefined> {
+  if (!isInpaintingModel(engine.facts)) return undefined;
+  const autoencoder = await engine.autoencoder(signal);
+  const moments = await autoencoder.encode(Tensor.zeros([1, 3, height, width]), { signal });
+  const gray = latentsOf(moments, engine.facts.autoencoder);
+  const [, , h = 0, w = 0] = gray.shape;
+  return joinChannels(Tensor.from(new Float32Array(h * w).fill(1), [1, 1, h, w]), gray);
+}
