@@ -1,1 +1,50 @@
 export { type ErrorCode, SafelightError } from './errors.js';
+export { formatParameters, type GenerationParameters, parseParameters } from './image/parameters.js';
+export { encodePng, readPngText } from './image/png.js';
+export { type ImageSource, type ReadOptions, readImage } from './image/read.js';
+export { Autoencoder } from './models/autoencoder.js';
+export type {
+  AutoencoderConfig,
+  GenerationDefaults,
+  ModelFamily,
+  SchedulerConfig,
+  TextEncoderConfig,
+  UNetConfig,
+} from './models/config.js';
+export { openModel, starterModel } from './models/open-model.js';
+export type { ModelSource, OpenModelOptions } from './models/source.js';
+export { TextEncoder } from './models/text-encoder.js';
+export { UNet } from './models/unet.js';
+export { backends } from './native/backends.js';
+export type { BackendInfo, BackendName, MemoryInfo, NodeInfo, StorageType } from './native/types.js';
+export type { AttentionMap, AttentionOptions } from './pipelines/attention-map.js';
+export type { Encoding } from './pipelines/conditioning.js';
+export type { DenoiseStep } from './pipelines/denoise-loop.js';
+export type { DenoiseOptions } from './pipelines/denoise-stage.js';
+export type { GenerateResult, GenerationStep } from './pipelines/generation.js';
+export type { HiresOptions, HiresUpscaler } from './pipelines/hires-options.js';
+export { GeneratedImage, type SaveOptions } from './pipelines/image-result.js';
+export type { LoadPipelineOptions } from './pipelines/load-options.js';
+export type { MaskFill, MaskOptions } from './pipelines/mask-options.js';
+export type { ModelPart } from './pipelines/modules.js';
+export type { NodesOptions } from './pipelines/nodes.js';
+export type { GenerateOptions, Posterior } from './pipelines/options.js';
+export { Pipeline, type PipelineInfo } from './pipelines/pipeline.js';
+export type { Progress } from './pipelines/progress.js';
+export type { SamplingOptions } from './pipelines/sampling-options.js';
+export type {
+  DecodeOptions,
+  EncodeImageOptions,
+  EncodeTextOptions,
+  TokenizeOptions,
+} from './pipelines/stages.js';
+export type { GenerationStream } from './pipelines/stream.js';
+export { type SamplerInfo, type SamplerName, samplers } from './sampling/samplers/index.js';
+export { type ScheduleInfo, type ScheduleName, schedules } from './sampling/schedules/index.js';
+export type { PictureOptions, RgbImage } from './tensor/picture.js';
+export type { Histogram, TensorStats } from './tensor/stats.js';
+export { type AnyTensor, type DType, type Range, Tensor, type TensorData } from './tensor/tensor.js';
+export type { Chunk } from './text/chunks.js';
+export type { Emphasis } from './text/emphasis.js';
+export { type PromptPart, parsePrompt } from './text/prompt.js';
+export { Tokenizer } from './text/tokenizer.js';
