@@ -2,6 +2,7 @@
  * Text as CLIP's tokenizer sees it before byte pairs are merged: normalized, then cut into words. Facts: transformers 5
  * `models/clip/tokenization_clip.py`; where Unicode versions differ, the tokenizers library's count.
  */
+import { orderMarks } from './mark-order.js';
 import { LETTERS, NUMBERS, STRANGERS_TO_NFC, YOUNG_CAPITALS } from './unicode-tables.js';
 
 /** `White_Space` of Unicode; JavaScript's `\s` lacks U+0085 and adds U+FEFF. */
@@ -10,8 +11,11 @@ const LETTER = classOf(LETTERS);
 const NUMBER = classOf(NUMBERS);
 
 const spaces = new RegExp(`[${SPACE}]+`, 'gu');
-const strangers = new RegExp(`[${classOf(STRANGERS_TO_NFC)}]`, 'u');
-const aroundStrangers = new RegExp(`([${classOf(STRANGERS_TO_NFC)}]+)`, 'u');
+const stranger = `[${classOf(STRANGERS_TO_NFC)}]`;
+const strangers = new RegExp(stranger, 'u');
+const aroundStrangers = new RegExp(`(${stranger}+)`, 'u');
+/** With the marks behind, which take their places again. */
+const madeStrangers = new RegExp(`${stranger}\\p{M}*`, 'gu');
 const young = new Map(
   YOUNG_CAPITALS.split(' ').map((pair) => {
     const [capital = 0, small = 0] = pair.split('.').map((digits) => Number.parseInt(digits, 36));
@@ -41,14 +45,20 @@ export function splitWords(text: string): string[] {
 }
 
 /**
- * The library's NFC knows nothing newer than Unicode 9: later characters stand still and nothing moves past them.
+ * The library's NFC knows nothing newer than Unicode 9: later characters stand still, nothing moves past them, and none comes of
+ * composing.
  */
 function compose(text: string): string {
-  if (!strangers.test(text)) return text.normalize('NFC');
-  return text
-    .split(aroundStrangers)
-    .map((part, i) => (i % 2 === 0 ? part.normalize('NFC') : part))
+  const parts = strangers.test(text) ? text.split(aroundStrangers) : [text];
+  return parts
+    .map((part, i) =>
+      i % 2 === 0 ? orderMarks(part).normalize('NFC').replace(madeStrangers, decompose) : part,
+    )
     .join('');
+}
+
+function decompose(text: string): string {
+  return text.normalize('NFD');
 }
 
 /** Character by character: no final sigma. */

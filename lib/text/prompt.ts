@@ -19,7 +19,7 @@ const ROUND = 1.1;
 const SQUARE = 1 / 1.1;
 
 /** Weights are multiplied in A1111's order (inner brackets first), to the last bit, down to this depth; below it in the cheapest order. */
-const EXACT_DEPTH = 64;
+const EXACT_DEPTH = 500;
 
 /**
  * Splits a prompt into runs of equal weight. Takes time in proportion to the prompt's length, however brackets are nested.
