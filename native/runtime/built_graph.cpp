@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <unordered_set>
+#include <vector>
 
 #include "runtime/memory.h"
 #include "runtime/shape.h"
@@ -96,22 +98,37 @@ void built_graph::check_taps() const {
     }
 }
 
+// In the order in which the builder made them, not in ggml's (each node's first operand first, which is its
+// weight): a weight that a layer expands must not exist before the layer's turn, and a timed run must find
+// nodes next to their names.
 void built_graph::collect_nodes() {
-    size_t count = 1024;
+    std::vector<ggml_tensor *> made;
     for (ggml_tensor * t = ggml_get_first_tensor(graph_.ctx()); t != nullptr;
          t = ggml_get_next_tensor(graph_.ctx(), t)) {
         check_size(t);
-        count += 2;  // itself, and a weight that it may use
+        made.push_back(t);
     }
-    ctx_.reset(ggml_init({ggml_graph_overhead_custom(count, false) + 1024, nullptr, /*no_alloc*/ true}));
-    nodes_ = ggml_new_graph_custom(ctx_.get(), count, false);
+    size_t capacity = 1024 + 2 * made.size();  // each, and a weight that it may use
+    ctx_.reset(
+        ggml_init({2 * ggml_graph_overhead_custom(capacity, false) + 1024, nullptr, /*no_alloc*/ true}));
+    ggml_cgraph * any_order = ggml_new_graph_custom(ctx_.get(), capacity, false);
     for (const std::string & name : graph_.name_order) {
         if (graph_.tapped(name)) {
-            ggml_build_forward_expand(nodes_, graph_.names.at(name).value);
+            ggml_build_forward_expand(any_order, graph_.names.at(name).value);
         }
     }
     for (const auto & [name, out] : graph_.outputs) {
-        ggml_build_forward_expand(nodes_, out.value);
+        ggml_build_forward_expand(any_order, out.value);
+    }
+    std::unordered_set<ggml_tensor *> needed;
+    for (int i = 0; i < ggml_graph_n_nodes(any_order); i++) {
+        needed.insert(ggml_graph_node(any_order, i));
+    }
+    nodes_ = ggml_new_graph_custom(ctx_.get(), capacity, false);
+    for (ggml_tensor * t : made) {
+        if (needed.count(t) > 0) {
+            ggml_build_forward_expand(nodes_, t);
+        }
     }
 }
 
