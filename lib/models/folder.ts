@@ -63,7 +63,6 @@ export async function openFolder(path: string, options: OpenModelOptions): Promi
     defaults: await readDefaults(path),
     forceZerosForEmptyPrompt: typeof zeros === 'boolean' ? zeros : xl,
     predictionUncertain: false,
-    read: new Set(),
   };
 }
 

@@ -6,7 +6,7 @@ import { openAutoencoder } from './autoencoder-source.js';
 import { autoencoderFactor } from './config-autoencoder.js';
 import { openFolder } from './folder.js';
 import type { ModelParts } from './parts.js';
-import { nativeSize, openSingleFile } from './single-file.js';
+import { isMarker, nativeSize, openSingleFile } from './single-file.js';
 import type {
   AutoencoderSource,
   IgnoredTensor,
@@ -34,7 +34,7 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
   const parts = folder ? await openFolder(absolute, options) : await openSingleFile(absolute, options);
   const autoencoder = parts.autoencoder ?? (await replacement(parts, options));
   checkTogether(absolute, parts, autoencoder);
-  const { read: _, latentScale: __, ...rest } = parts;
+  const { latentScale: _, ...rest } = parts;
   const source = sized({ ...rest, path: absolute, autoencoder, ignored: ignored(parts, autoencoder) });
   return options.prediction === undefined ? source : withPrediction(source, options.prediction);
 }
@@ -143,7 +143,7 @@ function ignored(parts: ModelParts, autoencoder: AutoencoderSource): IgnoredTens
   const found: IgnoredTensor[] = [];
   for (const tensors of new Set(components.map((weights) => weights.tensors))) {
     for (const { name, dtype, shape, file } of tensors.values()) {
-      if (!used.get(file)?.has(name) && !parts.read.has(name)) found.push({ name, dtype, shape, file });
+      if (!used.get(file)?.has(name) && !isMarker(name)) found.push({ name, dtype, shape, file });
     }
   }
   return found;

@@ -10,8 +10,6 @@ export interface ModelParts extends Omit<ModelSource, 'path' | 'autoencoder' | '
   readonly autoencoder: AutoencoderSource | null;
   /** How its sampler sees latents, for another autoencoder that does not say. */
   readonly latentScale: LatentScale;
-  /** Tensors without a parameter that were read all the same (`v_pred`). */
-  readonly read: ReadonlySet<string>;
 }
 
 /** CLIP's vocabulary: the end token's id. */

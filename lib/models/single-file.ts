@@ -77,7 +77,7 @@ export async function openSingleFile(path: string, options: OpenModelOptions): P
     // Settled once the autoencoder's factor is known.
     sampleSize: 64,
   });
-  const { scheduler, uncertain, read } = training(tensors, family, config.in_channels, options.prediction);
+  const { scheduler, uncertain } = training(tensors, family, config.in_channels, options.prediction);
   return {
     form: 'file',
     family,
@@ -89,7 +89,6 @@ export async function openSingleFile(path: string, options: OpenModelOptions): P
     defaults: {},
     forceZerosForEmptyPrompt: family === 'sdxl' || family === 'sdxl_refiner',
     predictionUncertain: uncertain,
-    read,
   };
 }
 
@@ -144,21 +143,25 @@ function openEncoder(place: EncoderPlace, tensors: TensorIndex, path: string): T
   };
 }
 
-/** How the model was trained: `v_pred` and `ztsnr` are tensors by which its makers say so. */
+/** Tensors by which the makers of a file say how it was trained; they are no weights. */
+export function isMarker(name: string): boolean {
+  return name === 'v_pred' || name === 'ztsnr';
+}
+
+/** How the model was trained, by its markers. */
 function training(
   tensors: TensorIndex,
   family: FileFamily,
   inChannels: number,
   override: SchedulerConfig['prediction'] | undefined,
-): { scheduler: SchedulerConfig; uncertain: boolean; read: Set<string> } {
-  const read = new Set(['v_pred', 'ztsnr'].filter((name) => tensors.has(name)));
-  const sign = read.has('v_pred') ? 'v' : undefined;
+): { scheduler: SchedulerConfig; uncertain: boolean } {
+  const sign = tensors.has('v_pred') ? 'v' : undefined;
   const scheduler: SchedulerConfig = {
     ...STABLE_DIFFUSION_SCHEDULER,
     prediction: override ?? sign ?? 'eps',
-    rescale_zero_snr: read.has('ztsnr'),
+    rescale_zero_snr: tensors.has('ztsnr'),
   };
   // SD2's 512 model predicts eps, its 768 model v, its inpainting model eps; the first two have the same tensors.
   const uncertain = family === 'sd2' && inChannels !== 9 && override === undefined && sign === undefined;
-  return { scheduler, uncertain, read };
+  return { scheduler, uncertain };
 }

@@ -1,0 +1,239 @@
+/** What a model file or folder holds, as plain data; nothing is loaded. */
+import { join, resolve } from 'node:path';
+import { SafelightError } from '../errors.js';
+import { requirements } from '../native/module.js';
+import type { ModuleKind, NativeConfig, StorageType, WeightPlan } from '../native/types.js';
+import type { ComponentWeights } from '../weights/component.js';
+import { kindOf } from '../weights/files.js';
+import { openWeights } from '../weights/open-weights.js';
+import type { TensorIndex, TensorInfo } from '../weights/tensor-index.js';
+import type {
+  AutoencoderConfig,
+  GenerationDefaults,
+  ModelFamily,
+  SchedulerConfig,
+  TextEncoderConfig,
+  UNetConfig,
+} from './config.js';
+import { openComponentFile, openComponentFolder } from './lone-component.js';
+import { openModel } from './open-model.js';
+import { otherFamily } from './other-families.js';
+import { isMarker } from './single-file.js';
+import type { IgnoredTensor, ModelSource, OpenModelOptions } from './source.js';
+
+export interface InspectOptions extends OpenModelOptions {
+  /** For the weight plans; by default as in the files. */
+  readonly storage?: StorageType;
+}
+
+export interface Inspection {
+  /** Absolute. */
+  readonly path: string;
+  /** A diffusers folder, a whole checkpoint, one component of a model, or a safetensors file of something else. */
+  readonly form: 'folder' | 'file' | 'component' | 'other';
+  /** Null unless it is a whole model. */
+  readonly family: ModelFamily | null;
+  /** Why it cannot be run as a model, if so. */
+  readonly problem: string | null;
+  readonly scheduler: SchedulerConfig | null;
+  /** Whether what it predicts has to be found out by running it. */
+  readonly predictionUncertain: boolean;
+  readonly defaults: GenerationDefaults;
+  readonly components: readonly InspectedComponent[];
+  readonly files: readonly { readonly path: string; readonly tensors: number; readonly bytes: number }[];
+  /** Of all tensors, the largest share first. */
+  readonly dtypes: readonly { readonly dtype: string; readonly tensors: number; readonly bytes: number }[];
+  readonly ignored: readonly IgnoredTensor[];
+  readonly tensors: readonly TensorInfo[];
+}
+
+export interface InspectedComponent {
+  /** As diffusers calls it: `text_encoder`, `text_encoder_2`, `unet`, `vae`. */
+  readonly name: string;
+  readonly kind: ModuleKind;
+  readonly config: UNetConfig | AutoencoderConfig | TextEncoderConfig;
+  /** How its file names its parameters. */
+  readonly dialect: string;
+  /** Numbers, and bytes in the file. */
+  readonly parameters: number;
+  readonly bytes: number;
+  /** Null if the native binary is not there, or the weights do not fit the config (see `problem`). */
+  readonly plan: WeightPlan | null;
+}
+
+type Part = Pick<InspectedComponent, 'name' | 'kind' | 'config'> & { readonly weights: ComponentWeights };
+
+/** @throws FILE_NOT_FOUND, INVALID_FILE, INVALID_OPTION; a model that cannot be run is no error here, but a `problem` */
+export async function inspectModel(path: string, options: InspectOptions = {}): Promise<Inspection> {
+  const absolute = resolve(path);
+  const folder = (await kindOf(absolute)) === 'folder';
+  if (folder && (await kindOf(join(absolute, 'model_index.json'))) !== 'file')
+    return inspectComponent(absolute, true, options, null);
+  try {
+    return inspectWhole(await openModel(path, options), options);
+  } catch (error) {
+    const { message } = expectProblem(error);
+    if (folder) return describe(absolute, 'folder', await readableParts(absolute, options), message, options);
+    return inspectComponent(absolute, false, options, message);
+  }
+}
+
+function inspectWhole(source: ModelSource, options: InspectOptions): Inspection {
+  const parts: Part[] = source.textEncoders.map(({ config, weights }, i) => ({
+    name: i > 0 || source.family === 'sdxl_refiner' ? 'text_encoder_2' : 'text_encoder',
+    kind: 'text_encoder',
+    config,
+    weights,
+  }));
+  parts.push({ name: 'unet', kind: 'unet', ...source.unet });
+  parts.push({ name: 'vae', kind: 'autoencoder_kl', ...source.autoencoder });
+  const { family, scheduler, defaults, predictionUncertain } = source;
+  return {
+    ...describe(source.path, source.form, parts, null, options),
+    family,
+    scheduler,
+    defaults,
+    predictionUncertain,
+  };
+}
+
+/** The components of a folder that is no model Safelight runs, as far as they are readable. */
+async function readableParts(folder: string, { variant }: InspectOptions): Promise<Part[]> {
+  const parts: Part[] = [];
+  for (const name of ['text_encoder', 'text_encoder_2', 'unet', 'vae']) {
+    try {
+      if ((await kindOf(join(folder, name, 'config.json'))) !== 'file') continue;
+      const found = await openComponentFolder(join(folder, name), variant);
+      if (found !== null) parts.push({ name, ...found });
+    } catch (error) {
+      expectProblem(error);
+    }
+  }
+  return parts;
+}
+
+async function inspectComponent(
+  path: string,
+  folder: boolean,
+  options: InspectOptions,
+  problem: string | null,
+): Promise<Inspection> {
+  const tensors = folder ? null : (await openWeights(path)).tensors;
+  const other = tensors && otherFamily(tensors);
+  let why = problem;
+  try {
+    const found = other
+      ? null
+      : await (folder ? openComponentFolder(path, options.variant) : openComponentFile(path));
+    if (found !== null) {
+      const name = { unet: 'unet', autoencoder_kl: 'vae', text_encoder: 'text_encoder' }[found.kind];
+      return describe(
+        path,
+        'component',
+        [{ name, ...found }],
+        problem ?? `${path} is one component, no whole model`,
+        options,
+      );
+    }
+  } catch (error) {
+    why ??= expectProblem(error).message;
+  }
+  if (tensors === null) {
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      why ??
+        `${path} is no model folder and no folder of a component Safelight knows; name a folder with model_index.json`,
+    );
+  }
+  return describe(path, 'other', [], why, options, tensors);
+}
+
+/** Errors that tell what a model is like, rather than that it cannot be read. */
+function expectProblem(error: unknown): SafelightError {
+  const codes = ['UNSUPPORTED_MODEL', 'MISSING_TENSOR', 'SHAPE_MISMATCH'];
+  if (error instanceof SafelightError && codes.includes(error.code)) return error;
+  throw error;
+}
+
+function describe(
+  path: string,
+  form: Inspection['form'],
+  parts: readonly Part[],
+  problem: string | null,
+  { storage }: InspectOptions,
+  index?: TensorIndex,
+): Inspection {
+  const indexes = new Set(index ? [index] : parts.map(({ weights }) => weights.tensors));
+  const tensors = [...indexes].flatMap((one) => [...one.values()]);
+  let found = problem;
+  const used = new Set<TensorInfo>();
+  const components = parts.map(({ name, kind, config, weights }): InspectedComponent => {
+    const planned = planOf(kind, config, weights, storage);
+    if (typeof planned === 'string') found ??= planned;
+    const needed =
+      typeof planned === 'object' && planned
+        ? planned.entries.map((entry) => entry.name)
+        : weights.parameters.keys();
+    let parameters = 0;
+    let bytes = 0;
+    for (const parameter of needed) {
+      const { tensor, shape } = weights.parameter(parameter);
+      parameters += shape.reduce((product, side) => product * side, 1);
+      if (!used.has(tensor)) bytes += tensor.length;
+      used.add(tensor);
+    }
+    return {
+      name,
+      kind,
+      config,
+      dialect: weights.dialect,
+      parameters,
+      bytes,
+      plan: typeof planned === 'string' ? null : planned,
+    };
+  });
+  return {
+    path,
+    form,
+    family: null,
+    problem: found,
+    scheduler: null,
+    predictionUncertain: false,
+    defaults: {},
+    components,
+    files: grouped(tensors, ({ file }) => file).map(([path, group]) => ({ path, ...group })),
+    dtypes: grouped(tensors, ({ dtype }) => dtype)
+      .map(([dtype, group]) => ({ dtype, ...group }))
+      .sort((a, b) => b.bytes - a.bytes),
+    ignored:
+      parts.length === 0 ? [] : tensors.filter((tensor) => !used.has(tensor) && !isMarker(tensor.name)),
+    tensors,
+  };
+}
+
+/** The plan; null without the native binary; a sentence if weights and config do not fit. */
+function planOf(
+  kind: ModuleKind,
+  config: InspectedComponent['config'],
+  weights: ComponentWeights,
+  storage: StorageType | undefined,
+): WeightPlan | string | null {
+  try {
+    return weights.plan(requirements(kind, { ...config } as NativeConfig), storage);
+  } catch (error) {
+    if (error instanceof SafelightError && error.code === 'BINARY_NOT_FOUND') return null;
+    return expectProblem(error).message;
+  }
+}
+
+function grouped(
+  tensors: readonly TensorInfo[],
+  key: (tensor: TensorInfo) => string,
+): [key: string, group: { tensors: number; bytes: number }][] {
+  const groups = new Map<string, { tensors: number; bytes: number }>();
+  for (const tensor of tensors) {
+    const { tensors: count, bytes } = groups.get(key(tensor)) ?? { tensors: 0, bytes: 0 };
+    groups.set(key(tensor), { tensors: count + 1, bytes: bytes + tensor.length });
+  }
+  return [...groups];
+}

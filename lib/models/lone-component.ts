@@ -1,0 +1,115 @@
+/** A U-Net, autoencoder or text encoder by itself: a component's folder, or a file that is no whole checkpoint. */
+import { dirname, join } from 'node:path';
+import type { ModuleKind } from '../native/types.js';
+import { ComponentWeights } from '../weights/component.js';
+import { kindOf } from '../weights/files.js';
+import { clipNaming } from '../weights/naming/clip.js';
+import { diffusersUNetNaming } from '../weights/naming/diffusers.js';
+import { ldmUNetNaming } from '../weights/naming/ldm-unet.js';
+import { openWeights } from '../weights/open-weights.js';
+import type { TensorIndex } from '../weights/tensor-index.js';
+import { openAutoencoder } from './autoencoder-source.js';
+import type { AutoencoderConfig, TextEncoderConfig, UNetConfig } from './config.js';
+import { readTextEncoderConfig } from './config-text-encoder.js';
+import { readUNetConfig } from './config-unet.js';
+import { detectTextEncoderConfig } from './detect-text-encoder.js';
+import { detectUNetConfig } from './detect-unet.js';
+import { openAutoencoderFolder, openTextEncoderFolder, openUNetFolder } from './folder.js';
+import { type ConfigFields, readConfig } from './validate.js';
+
+export interface LoneComponent {
+  readonly kind: ModuleKind;
+  readonly config: UNetConfig | AutoencoderConfig | TextEncoderConfig;
+  readonly weights: ComponentWeights;
+}
+
+/** Stable Diffusion's own scale; a file by itself does not say. */
+const SCALE = { scaling_factor: 0.18215, shift_factor: 0 };
+
+/** @returns null if the folder's config is of no component that Safelight knows */
+export async function openComponentFolder(folder: string, variant?: string): Promise<LoneComponent | null> {
+  const fields = await readConfig(join(folder, 'config.json'));
+  if (fields._class_name === 'UNet2DConditionModel')
+    return { kind: 'unet', ...(await openUNetFolder(folder, variant)) };
+  if (fields._class_name === 'AutoencoderKL') {
+    return { kind: 'autoencoder_kl', ...(await openAutoencoderFolder(folder, variant)) };
+  }
+  if (!isTextEncoder(fields)) return null;
+  const role = String(fields.architectures).includes('WithProjection') ? 'second' : 'only';
+  const { config, weights } = await openTextEncoderFolder(folder, join(folder, 'tokenizer'), role, variant);
+  return { kind: 'text_encoder', config, weights };
+}
+
+/** @returns null if the file's names are of no component that Safelight knows */
+export async function openComponentFile(path: string): Promise<LoneComponent | null> {
+  const { tensors } = await openWeights(path);
+  const has = (...prefixes: string[]): boolean =>
+    [...tensors.keys()].some((name) => prefixes.some((p) => name.startsWith(p)));
+  for (const prefix of ['model.diffusion_model.', '']) {
+    if (has(`${prefix}input_blocks.`)) {
+      const weights = new ComponentWeights(
+        'U-Net',
+        path,
+        tensors,
+        ldmUNetNaming(tensors.keys(), prefix, path),
+      );
+      return {
+        kind: 'unet',
+        config: detectUNetConfig(weights, { addition: guessAddition(weights), sampleSize: 64 }),
+        weights,
+      };
+    }
+  }
+  if (has('first_stage_model.', 'encoder.down', 'decoder.up')) {
+    return { kind: 'autoencoder_kl', ...(await openAutoencoder(path, undefined, SCALE)) };
+  }
+  if (has('down_blocks.') && has('mid_block.')) return diffusersUNet(path, tensors);
+  if (has('text_model.embeddings.', 'embeddings.token_embedding.')) return clip(path, tensors);
+  return null;
+}
+
+async function diffusersUNet(path: string, tensors: TensorIndex): Promise<LoneComponent> {
+  const weights = new ComponentWeights('U-Net', path, tensors, diffusersUNetNaming);
+  const beside = await configBeside(path, (fields) => fields._class_name === 'UNet2DConditionModel');
+  const config = beside
+    ? readUNetConfig(beside.fields, beside.path)
+    : detectUNetConfig(weights, { addition: guessAddition(weights), sampleSize: 64 });
+  return { kind: 'unet', config, weights };
+}
+
+async function clip(path: string, tensors: TensorIndex): Promise<LoneComponent> {
+  const projected = tensors.has('text_projection.weight');
+  const weights = new ComponentWeights(
+    'text encoder',
+    path,
+    tensors,
+    clipNaming(tensors.keys(), '', projected),
+  );
+  const beside = await configBeside(path, isTextEncoder);
+  // Without a config, width tells: OpenAI's largest text encoder is 768 wide, OpenCLIP's here are 1024 and 1280.
+  const side = weights.shape('text_model.embeddings.token_embedding.weight', 2)[1] ?? 0;
+  const config = beside
+    ? readTextEncoderConfig(beside.fields, beside.path, projected)
+    : detectTextEncoderConfig(weights, side > 768 ? 'openclip' : 'clip', projected);
+  return { kind: 'text_encoder', config, weights };
+}
+
+/** Of SDXL's U-Nets: 1280 of bigG's pooled text, and as many sinusoids of 256 as the rest gives. */
+function guessAddition(weights: ComponentWeights): { pooled: number; ids: number } | null {
+  const input = weights.parameters.get('add_embedding.linear_1.weight')?.shape[1];
+  return input === undefined ? null : { pooled: 1280, ids: Math.max(1, Math.round((input - 1280) / 256)) };
+}
+
+function isTextEncoder({ model_type, architectures }: ConfigFields): boolean {
+  return model_type === 'clip_text_model' || String(architectures).startsWith('CLIPText');
+}
+
+async function configBeside(
+  file: string,
+  fits: (fields: ConfigFields) => boolean,
+): Promise<{ fields: ConfigFields; path: string } | null> {
+  const path = join(dirname(file), 'config.json');
+  if ((await kindOf(path)) !== 'file') return null;
+  const fields = await readConfig(path);
+  return fits(fields) ? { fields, path } : null;
+}
