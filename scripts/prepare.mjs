@@ -5,7 +5,7 @@
  * that the second and third call cost a hash. npm never runs it where the published tarball is installed.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fingerprint, lockedIntegrity, root, walk } from './files.mjs';
 
@@ -31,8 +31,8 @@ function buildTypes() {
     [...walk(join(root, 'lib')), join(root, 'tsconfig.json')],
     [lockedIntegrity('typescript')],
   );
-  const stamp = join(root, 'dist/.stamp');
-  if (read(stamp) === state) return;
+  const stamp = join(root, '.build/.types');
+  if (read(stamp) === state && existsSync(join(root, 'dist/index.js'))) return;
   // From nothing, so that a file that left lib/ leaves the package too.
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   run(process.execPath, [compiler, '-p', 'tsconfig.json'], 'the types above do not check');
@@ -41,12 +41,13 @@ function buildTypes() {
 
 function buildAddon() {
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-  if (!manifest.scripts?.['build:native']) return;
+  // Packing takes prebuilds/, not build/; and while it runs, ggml's source lies in two places.
+  if (process.env.npm_command === 'pack' || process.env.npm_command === 'publish') return;
   const sources = [...walk(join(root, 'native'), (file) => !file.startsWith(join(root, 'native/ggml/')))];
   for (const file of ['CMakeLists.txt', 'binding.gyp']) sources.push(...walk(join(root, file)));
   const pinned = ['ggml-source', 'node-addon-api', 'cmake-js'].map(lockedIntegrity);
   const state = fingerprint(sources, [...pinned, manifest.version, process.platform, process.arch]);
-  const stamp = join(root, 'build/.stamp');
+  const stamp = join(root, '.build/.addon');
   const built = walk(join(root, 'build/Release'), (file) => file.endsWith('.node'));
   if (read(stamp) === state && built.length > 0) return;
   keepDates('ggml-source', 'cpp/whisper.cpp/ggml');
@@ -60,20 +61,21 @@ function buildAddon() {
 }
 
 /**
- * npm dates every file it unpacks with the present, which would make each `npm ci` rebuild all of ggml. The contents
- * are pinned by the lock file: while it names the same package, the dates of the first build are put back.
+ * npm dates every file it unpacks with the present, which would make each `npm ci` compile all of ggml again. The contents are pinned by
+ * the lock file: while it names the same package, its files get back the date that they had before the first build.
  * @param {string} name
  * @param {string} folder
  */
 function keepDates(name, folder) {
-  const note = join(root, `build/.dates-${name}`);
+  const files = walk(join(root, 'node_modules', name, folder));
+  const note = join(root, `.build/.dates-${name}`);
   const [integrity, seconds] = (read(note) ?? '').split(' ');
-  if (integrity !== lockedIntegrity(name) || !seconds) {
-    write(note, `${lockedIntegrity(name)} ${Math.floor(Date.now() / 1000)}`);
-    return;
+  if (integrity === lockedIntegrity(name)) {
+    for (const file of files) utimesSync(file, Number(seconds), Number(seconds));
+  } else {
+    const newest = Math.max(...files.map((file) => statSync(file).mtimeMs));
+    write(note, `${lockedIntegrity(name)} ${Math.floor(newest / 1000)}`);
   }
-  for (const file of walk(join(root, 'node_modules', name, folder)))
-    utimesSync(file, Number(seconds), Number(seconds));
 }
 
 /** @param {string} command @param {string[]} args @param {string} failure */

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * clang-tidy over native/, with the compile commands of the last build. What passed is remembered (by the contents of native/
- * and the file's command) under build/, so that only what changed is read again.
+ * and the file's command) under .build/, so that only what changed is read again.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { fingerprint, lockedIntegrity, root, walk } from './files.mjs';
 
 const tidy = join(root, 'node_modules/clang-tidy/src/index.js');
 const database = join(root, 'build/compile_commands.json');
-const cacheFile = join(root, 'build/.tidy.json');
+const cacheFile = join(root, '.build/.tidy.json');
 
 const skip = reasonToSkip();
 if (skip) {
