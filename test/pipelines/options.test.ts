@@ -1,0 +1,136 @@
+import { describe, expect, it } from 'vitest';
+import type { SafelightError } from '../../lib/errors.js';
+import { checkLoadOptions } from '../../lib/pipelines/load-options.js';
+import { type GenerateOptions, resolveOptions } from '../../lib/pipelines/options.js';
+
+const resolve = (options: Record<string, unknown>, defaults = {}) =>
+  resolveOptions({ prompt: 'a', ...options } as unknown as GenerateOptions, defaults, 8);
+
+function errorOf(run: () => unknown): SafelightError {
+  try {
+    run();
+  } catch (error) {
+    return error as SafelightError;
+  }
+  throw new Error('nothing was thrown');
+}
+
+const picture = { data: new Uint8Array(3), width: 1, height: 1 };
+
+describe('options of a generation', () => {
+  it("are Safelight's defaults, the model's over them, and the caller's over both", () => {
+    const own = resolve({});
+    expect(own).toMatchObject({
+      negative: '',
+      count: 1,
+      rng: 'cpu',
+      text: { clipSkip: 1, emphasis: 'original' },
+    });
+    expect(own.sampling).toMatchObject({ steps: 20, cfg: 7, schedule: 'karras', discardPenultimate: false });
+    expect(own.sampling.sampler.name).toBe('dpmpp_2m');
+    expect([own.width, own.init, own.mask, own.hires]).toEqual([undefined, undefined, undefined, undefined]);
+    const models = { steps: 8, cfg: 4, sampler: 'euler', schedule: 'beta' };
+    expect(resolve({}, models).sampling).toMatchObject({ steps: 8, cfg: 4, schedule: 'beta' });
+    expect(resolve({ steps: 3, schedule: 'simple' }, models).sampling).toMatchObject({
+      steps: 3,
+      schedule: 'simple',
+    });
+  });
+
+  it("understand A1111's names, and a schedule in a sampler's name", () => {
+    const { sampling } = resolve({ sampler: 'DPM++ 2M SDE Exponential' }, { schedule: 'beta' });
+    expect([sampling.sampler.name, sampling.schedule]).toEqual(['dpmpp_2m_sde', 'exponential']);
+    expect(resolve({ sampler: 'DPM2 a', schedule: 'Automatic' }).sampling.schedule).toBe('karras');
+  });
+
+  it('take a random seed of 32 bits where none is given', () => {
+    const seeds = new Set(Array.from({ length: 20 }, () => resolve({}).seed));
+    expect(seeds.size).toBeGreaterThan(15);
+    for (const seed of seeds) expect(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32).toBe(true);
+  });
+
+  it.each([
+    ['prompt', undefined],
+    ['prompt', 7],
+    ['negative', 7],
+    ['width', 0],
+    ['width', 2 ** 32],
+    ['width', 100],
+    ['height', -8],
+    ['height', 64.5],
+    ['height', Number.NaN],
+    ['steps', 0],
+    ['steps', 1001],
+    ['steps', '20'],
+    ['cfg', Number.NaN],
+    ['cfg', -1],
+    ['seed', -1],
+    ['seed', 2 ** 53],
+    ['seed', 0.5],
+    ['count', 0],
+    ['count', 1e9],
+    ['batch', 0],
+    ['sampler', 'nosuch'],
+    ['schedule', 'nosuch'],
+    ['clipSkip', 0],
+    ['emphasis', 'loud'],
+    ['rng', 'gpu'],
+    ['eta', -1],
+    ['eta', Number.POSITIVE_INFINITY],
+    ['sNoise', 'x'],
+    ['rho', 0],
+    ['guidanceRescale', 2],
+    ['guidanceInterval', [3, 1]],
+    ['guidanceInterval', 3],
+    ['discardPenultimate', 1],
+    ['strength', 1.1],
+    ['posterior', 'mode'],
+    ['maskBlur', -1],
+    ['fill', 'red'],
+    ['onlyMasked', 'yes'],
+    ['padding', 1.5],
+    ['taps', 'unet'],
+    ['signal', {}],
+    ['onProgress', 'print'],
+    ['hires', 2],
+    ['colour', 'red'],
+  ])('refuse %s of %s', (name, value) => {
+    const error = errorOf(() => resolve({ [name]: value }));
+    expect(error.code).toBe('INVALID_OPTION');
+    expect(error.message).toContain(name);
+  });
+
+  it('refuse what does not go together', () => {
+    expect(errorOf(() => resolve({ mask: picture })).message).toContain('init');
+    expect(errorOf(() => resolve({ init: picture, hires: {} })).message).toContain('hires');
+    expect(errorOf(() => resolve({ width: 16384, height: 16384 })).message).toContain('pixels');
+    for (const hires of [
+      { scale: 0.5 },
+      { steps: 0 },
+      { strength: 0 },
+      { upscaler: 'esrgan' },
+      { width: 7 },
+      { factor: 2 },
+    ]) {
+      expect(errorOf(() => resolve({ hires })).code).toBe('INVALID_OPTION');
+    }
+  });
+});
+
+describe('options of loading', () => {
+  it.each([
+    [{ backend: 'tpu' }],
+    [{ storage: 'f8' }],
+    [{ threads: 0 }],
+    [{ threads: 1e6 }],
+    [{ stockOps: 1 }],
+    [{ parts: 'unet' }],
+    [{ parts: ['brain'] }],
+    [{ prediction: 'noise' }],
+    [{ vae: 7 }],
+    [{ signal: 'now' }],
+    [{ modell: 'x' }],
+  ])('refuse %o', (options) => {
+    expect(errorOf(() => checkLoadOptions(options as never)).code).toBe('INVALID_OPTION');
+  });
+});
