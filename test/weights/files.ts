@@ -17,6 +17,8 @@ export interface FakeTensor {
 }
 
 const BYTES: Record<string, number> = {
+  I32: 4,
+  F4: 0.5,
   F64: 8,
   I64: 8,
   F32: 4,

@@ -58,11 +58,15 @@ function addHalf(
   table.addEach(`${half}.mid.block_1`, `${half}.mid_block.resnets.0`, RESNET);
   table.addEach(`${half}.mid.attn_1`, `${half}.mid_block.attentions.0`, ATTENTION);
   table.addEach(`${half}.mid.block_2`, `${half}.mid_block.resnets.1`, RESNET);
-  for (let level = 0; level < levels; level++) {
-    const from = `${half}.${path}.${level}`;
+  const levelNames = Array.from({ length: levels }, (_, level) => `${half}.${path}.${level}`);
+  // Every level has as many; the most of any, so that one that is missing is missed by its name.
+  const blocks = Math.min(
+    MAX_BLOCKS,
+    Math.max(0, ...levelNames.map((level) => countPlaces(names, `${level}.block.`).end)),
+  );
+  levelNames.forEach((from, level) => {
     const to = `${half}.${path}_blocks.${path === 'up' ? levels - 1 - level : level}`;
-    const blocks = Math.min(MAX_BLOCKS, countPlaces(names, `${from}.block.`).end);
     for (let j = 0; j < blocks; j++) table.addEach(`${from}.block.${j}`, `${to}.resnets.${j}`, RESNET);
     table.add(`${from}.${path}sample.conv`, `${to}.${path}samplers.0.conv`);
-  }
+  });
 }
