@@ -1,13 +1,16 @@
 // @ts-check
 /**
  * npm's `prepack` and `postpack`: the tarball carries the ggml source that `safelight build` compiles, as native/ggml. In a
- * clone the same files come from the dev dependency ggml-source, so the copy lives only while npm packs.
+ * clone the same files come from the dev dependency ggml-source, so the copy lives only while npm packs. Backends that Safelight
+ * does not build stay out: they are half of it.
  */
 import { cpSync, existsSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { root } from './files.mjs';
 
 const target = join(root, 'native/ggml');
+const backends = ['ggml-cpu', 'ggml-cuda', 'ggml-metal', 'ggml-vulkan'];
+
 rmSync(target, { recursive: true, force: true });
 if (process.argv[2] === 'copy') {
   const source = join(root, 'node_modules/ggml-source/cpp/whisper.cpp');
@@ -15,6 +18,14 @@ if (process.argv[2] === 'copy') {
     console.error('safelight prepack: node_modules/ggml-source has no ggml in it; run npm ci first.');
     process.exit(1);
   }
-  cpSync(join(source, 'ggml'), target, { recursive: true });
+  cpSync(join(source, 'ggml'), target, {
+    recursive: true,
+    filter: (file) => {
+      const folder = /^src\/(ggml-[^/.]+)(\/|$)/.exec(
+        relative(join(source, 'ggml'), file).replaceAll('\\', '/'),
+      )?.[1];
+      return folder === undefined || backends.includes(folder);
+    },
+  });
   cpSync(join(source, 'LICENSE'), join(target, 'LICENSE'));
 }

@@ -1,0 +1,194 @@
+/**
+ * What a user gets: the tarball that npm would publish, installed in an empty project on a machine without compiler, CMake and
+ * Python, and used there.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const npm = npmFolder();
+const skip = reasonToSkip();
+if (skip) console.warn(`The installation test is skipped because ${skip}.`);
+
+describe.skipIf(skip)('the packed package', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'safelight-install-'));
+  const project = join(folder, 'project');
+  const installed = join(project, 'node_modules/safelight');
+  let files: string[] = [];
+  let offline = '';
+
+  beforeAll(() => {
+    npmRun(root, process.env, 'run', 'prebuild');
+    const [packed] = JSON.parse(npmRun(root, process.env, 'pack', '--json', '--pack-destination', folder));
+    files = packed.files.map(({ path }: { path: string }) => path);
+    try {
+      install(join(folder, packed.filename), packed.integrity);
+    } catch (error) {
+      if (!/ENOTFOUND|EAI_AGAIN|ECONN|ETIMEDOUT|ENETUNREACH|ENOTCACHED/.test(String(error))) throw error;
+      offline = 'npm has not cached the dependencies and reaches no registry';
+      console.warn(`The installation test is skipped because ${offline}.`);
+    }
+  }, 180_000);
+  beforeEach((context) => context.skip(offline !== '', offline));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('holds the program, the binary, the model and the sources, and nothing of the workshop', () => {
+    const platform = `${process.platform}-${process.arch}`;
+    for (const file of [
+      'LICENSE',
+      'dist/index.js',
+      'dist/index.d.ts',
+      'dist/cli/main.js',
+      `prebuilds/${platform}/safelight.node`,
+      'models/starter/LICENSE',
+      'models/starter/unet/diffusion_pytorch_model.safetensors',
+      'native/addon/module.cpp',
+      'native/ggml/LICENSE',
+      'native/ggml/CMakeLists.txt',
+      'native/ggml/src/ggml-vulkan/CMakeLists.txt',
+      'CMakeLists.txt',
+      'scripts/build-native.mjs',
+    ])
+      expect(files).toContain(file);
+    expect(files.filter((file) => file.startsWith(`prebuilds/${platform}/`))).toHaveLength(1);
+    expect(files.filter((file) => /^(test|bench|build|\.build|node_modules|\.ci)\//.test(file))).toEqual([]);
+  });
+
+  it('leaves the clone without the copy of ggml that was packed', () => {
+    expect(existsSync(join(root, 'native/ggml'))).toBe(false);
+  });
+
+  it('has no install script', () => {
+    const { scripts, gypfile } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'));
+    expect(Object.keys(scripts)).not.toEqual(expect.arrayContaining([expect.stringMatching(/install$/)]));
+    // Either makes npm run node-gyp of its own accord; from a lock file it does so even where gypfile is false.
+    expect(gypfile).toBe(false);
+    expect(files).not.toContain('binding.gyp');
+    expect(existsSync(join(installed, 'build'))).toBe(false);
+  });
+
+  it('finds its binary without a compiler', () => {
+    const backends = JSON.parse(npx('safelight', 'backends', '--json'));
+    expect(JSON.stringify(backends)).toContain('cpu');
+  });
+
+  it('can be imported', () => {
+    const script = `const s = await import('safelight'); console.log(typeof s.Pipeline, s.backends()[0].name);`;
+    const args = ['--input-type=module', '-e', script];
+    expect(execFileSync(process.execPath, args, { cwd: project, encoding: 'utf8' }).trim()).toBe(
+      'function cpu',
+    );
+  });
+
+  it('draws a picture', () => {
+    const out = npx(
+      'safelight',
+      'generate',
+      'a red apple',
+      '--steps',
+      '1',
+      '--output',
+      'apple.png',
+      '--json',
+    );
+    expect(JSON.parse(out).images).toHaveLength(1);
+    expect(readFileSync(join(project, 'apple.png')).subarray(1, 4).toString()).toBe('PNG');
+  });
+
+  /** `npm ci` of a project whose lock file has what ours has, so that npm needs no more than its cache. */
+  function install(tarball: string, integrity: string): void {
+    mkdirSync(project);
+    const dependencies = { safelight: `file:../${basename(tarball)}` };
+    const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
+    const packages: Record<string, object> = { '': { dependencies } };
+    for (const [path, entry] of Object.entries<{ dev?: boolean; version: string }>(lock.packages)) {
+      if (path === '' || entry.dev) continue;
+      const name = path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length);
+      const file = `${basename(name)}-${entry.version}.tgz`;
+      packages[path] = { resolved: `https://registry.npmjs.org/${name}/-/${file}`, ...entry };
+    }
+    const { version, bin } = manifest;
+    const resolved = dependencies.safelight;
+    packages['node_modules/safelight'] = {
+      version,
+      resolved,
+      integrity,
+      bin,
+      dependencies: manifest.dependencies,
+    };
+    const document = { name: 'project', lockfileVersion: 3, requires: true, packages };
+    writeFileSync(join(project, 'package.json'), JSON.stringify({ private: true, dependencies }));
+    writeFileSync(join(project, 'package-lock.json'), JSON.stringify(document));
+    npmRun(project, bareEnvironment(), 'ci', '--prefer-offline');
+  }
+
+  /** A PATH of node and a shell alone. */
+  function bareEnvironment(): NodeJS.ProcessEnv {
+    const bin = join(folder, 'bin');
+    if (!existsSync(bin)) {
+      mkdirSync(bin);
+      symlinkSync(process.execPath, join(bin, 'node'));
+      symlinkSync(realpathSync('/bin/sh'), join(bin, 'sh'));
+    }
+    const kept = Object.entries(process.env).filter(
+      ([name]) => !/^(npm_|NODE_OPTIONS|VITEST|CC$|CXX$)/.test(name),
+    );
+    return { ...Object.fromEntries(kept), PATH: bin };
+  }
+
+  function npx(...args: string[]): string {
+    const all = [join(npm, 'npx-cli.js'), '--no', '--', ...args];
+    return execFileSync(process.execPath, all, {
+      cwd: project,
+      env: bareEnvironment(),
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  }
+});
+
+function npmRun(cwd: string, env: NodeJS.ProcessEnv, ...args: string[]): string {
+  const all = [join(npm, 'npm-cli.js'), '--loglevel=error', '--no-audit', '--no-fund', ...args];
+  const { status, stdout, stderr } = spawnSync(process.execPath, all, {
+    cwd,
+    env,
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
+  });
+  if (status !== 0)
+    throw new Error(`npm ${args.join(' ')} failed:\n${stdout.slice(-4000)}\n${stderr.slice(-4000)}`);
+  return stdout;
+}
+
+/** Where npm-cli.js and npx-cli.js lie: of the npm that runs this, else beside node. */
+function npmFolder(): string {
+  const running = process.env.npm_execpath;
+  if (running && basename(running) === 'npm-cli.js') return dirname(running);
+  const prefix = dirname(dirname(realpathSync(process.execPath)));
+  return join(prefix, 'lib/node_modules/npm/bin');
+}
+
+function reasonToSkip(): string {
+  if (process.platform === 'win32') return 'it needs links and a shell';
+  if (!existsSync(join(npm, 'npm-cli.js'))) return `there is no npm in ${npm}`;
+  const folders = (process.env.PATH ?? '').split(':').filter((folder) => existsSync(folder));
+  const has = (name: string) => folders.some((folder) => readdirSync(folder).includes(name));
+  if (!has('cmake')) return 'there is no CMake for the prebuilt binary';
+  if (!['c++', 'g++', 'clang++'].some(has)) return 'there is no C++ compiler for the prebuilt binary';
+  return '';
+}
