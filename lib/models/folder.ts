@@ -30,6 +30,14 @@ export async function openFolder(path: string, options: OpenModelOptions): Promi
     throw unsupported(join(path, 'model_index.json'), '_class_name', index._class_name, 'it has no U-Net');
   if (has('text_encoder_3'))
     throw unsupported(join(path, 'model_index.json'), 'text_encoder_3', index.text_encoder_3);
+  if (!has('vae') && options.vae === undefined) {
+    throw unsupported(
+      join(path, 'model_index.json'),
+      'vae',
+      index.vae ?? null,
+      'name an autoencoder by the vae option',
+    );
+  }
   if (variant !== undefined) await requireVariant(path, variant, has);
 
   const unet = await openUNetFolder(join(path, 'unet'), variant);
