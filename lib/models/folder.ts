@@ -24,6 +24,12 @@ type EncoderRole = 'only' | 'first' | 'second';
 /** @param path absolute path of the folder */
 export async function openFolder(path: string, options: OpenModelOptions): Promise<ModelParts> {
   const { variant } = options;
+  if ((await kindOf(join(path, 'model_index.json'))) !== 'file') {
+    throw new SafelightError(
+      'FILE_NOT_FOUND',
+      `${path} has no model_index.json, so it is no diffusers model; name a folder that has one, or a .safetensors checkpoint itself`,
+    );
+  }
   const index = await readConfig(join(path, 'model_index.json'));
   const has = (component: string): boolean => isListed(index, component, path);
   if (!has('unet'))
