@@ -1,5 +1,5 @@
 /** An autoencoder wherever it is: inside a checkpoint, in a file of its own (CompVis' or diffusers' names), or a diffusers folder. */
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { SafelightError } from '../errors.js';
 import { ComponentWeights } from '../weights/component.js';
 import { kindOf } from '../weights/files.js';
@@ -12,7 +12,7 @@ import { detectAutoencoderConfig } from './detect-autoencoder.js';
 import { openAutoencoderFolder } from './folder.js';
 import type { LatentScale } from './parts.js';
 import type { AutoencoderSource } from './source.js';
-import { type ConfigFields, readConfig } from './validate.js';
+import { readConfigBeside } from './validate.js';
 
 const PREFIX = 'first_stage_model.';
 
@@ -66,18 +66,10 @@ export async function openAutoencoder(
     );
   }
   const weights = new ComponentWeights('autoencoder', absolute, tensors, diffusersAutoencoderNaming(names));
-  const beside = await configBeside(absolute);
+  const beside = await readConfigBeside(absolute, (fields) => fields._class_name === 'AutoencoderKL');
   const config =
     beside === null
       ? detectAutoencoderConfig(weights, scale)
       : readAutoencoderConfig(beside.fields, beside.path);
   return { config, weights };
-}
-
-/** The config.json in a file's folder, if it is an autoencoder's. */
-async function configBeside(file: string): Promise<{ fields: ConfigFields; path: string } | null> {
-  const path = join(dirname(file), 'config.json');
-  if ((await kindOf(path)) !== 'file') return null;
-  const fields = await readConfig(path);
-  return fields._class_name === 'AutoencoderKL' ? { fields, path } : null;
 }

@@ -1,8 +1,7 @@
 /** A U-Net, autoencoder or text encoder by itself: a component's folder, or a file that is no whole checkpoint. */
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { ModuleKind } from '../native/types.js';
 import { ComponentWeights } from '../weights/component.js';
-import { kindOf } from '../weights/files.js';
 import { clipNaming } from '../weights/naming/clip.js';
 import { diffusersUNetNaming } from '../weights/naming/diffusers.js';
 import { ldmUNetNaming } from '../weights/naming/ldm-unet.js';
@@ -15,7 +14,7 @@ import { readUNetConfig } from './config-unet.js';
 import { detectTextEncoderConfig } from './detect-text-encoder.js';
 import { detectUNetConfig } from './detect-unet.js';
 import { openAutoencoderFolder, openTextEncoderFolder, openUNetFolder } from './folder.js';
-import { type ConfigFields, readConfig } from './validate.js';
+import { type ConfigFields, readConfig, readConfigBeside } from './validate.js';
 
 export interface LoneComponent {
   readonly kind: ModuleKind;
@@ -70,7 +69,7 @@ export async function openComponentFile(path: string): Promise<LoneComponent | n
 
 async function diffusersUNet(path: string, tensors: TensorIndex): Promise<LoneComponent> {
   const weights = new ComponentWeights('U-Net', path, tensors, diffusersUNetNaming);
-  const beside = await configBeside(path, (fields) => fields._class_name === 'UNet2DConditionModel');
+  const beside = await readConfigBeside(path, (fields) => fields._class_name === 'UNet2DConditionModel');
   const config = beside
     ? readUNetConfig(beside.fields, beside.path)
     : detectUNetConfig(weights, { addition: guessAddition(weights), sampleSize: 64 });
@@ -85,7 +84,7 @@ async function clip(path: string, tensors: TensorIndex): Promise<LoneComponent> 
     tensors,
     clipNaming(tensors.keys(), '', projected),
   );
-  const beside = await configBeside(path, isTextEncoder);
+  const beside = await readConfigBeside(path, isTextEncoder);
   // Without a config, width tells: OpenAI's largest text encoder is 768 wide, OpenCLIP's here are 1024 and 1280.
   const side = weights.shape('text_model.embeddings.token_embedding.weight', 2)[1] ?? 0;
   const config = beside
@@ -102,14 +101,4 @@ function guessAddition(weights: ComponentWeights): { pooled: number; ids: number
 
 function isTextEncoder({ model_type, architectures }: ConfigFields): boolean {
   return model_type === 'clip_text_model' || String(architectures).startsWith('CLIPText');
-}
-
-async function configBeside(
-  file: string,
-  fits: (fields: ConfigFields) => boolean,
-): Promise<{ fields: ConfigFields; path: string } | null> {
-  const path = join(dirname(file), 'config.json');
-  if ((await kindOf(path)) !== 'file') return null;
-  const fields = await readConfig(path);
-  return fits(fields) ? { fields, path } : null;
 }

@@ -1,7 +1,8 @@
 /** Checks of config files, which come from strangers: types and ranges by zod, features by tables of what Safelight runs. */
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { SafelightError } from '../errors.js';
-import { readJson } from '../weights/files.js';
+import { kindOf, readJson } from '../weights/files.js';
 
 const MAX_CONFIG = 4 * 1024 * 1024;
 
@@ -21,6 +22,17 @@ export type ConfigFields = Readonly<Record<string, unknown>>;
 /** Reads a config.json, which has to be an object. */
 export async function readConfig(path: string): Promise<ConfigFields> {
   return checkConfig(z.record(z.string(), z.unknown()), await readJson(path, MAX_CONFIG), path);
+}
+
+/** The config.json in a weight file's own folder, if it is one that fits. */
+export async function readConfigBeside(
+  file: string,
+  fits: (fields: ConfigFields) => boolean,
+): Promise<{ fields: ConfigFields; path: string } | null> {
+  const path = join(dirname(file), 'config.json');
+  if ((await kindOf(path)) !== 'file') return null;
+  const fields = await readConfig(path);
+  return fits(fields) ? { fields, path } : null;
 }
 
 /** @throws INVALID_FILE naming the field */

@@ -16,7 +16,7 @@ export function renamed(
 }
 
 /** A diffusers folder of the family, with weights that are all holes and no tokenizer. */
-export async function writeFolder(path: string, family: ReferenceFamily): Promise<string> {
+export async function writeFolder(path: string, family: ReferenceFamily, dtype = 'F16'): Promise<string> {
   const names =
     family.text_encoders.length > 1 || family.unet.config.addition_embed_type
       ? ['text_encoder', 'text_encoder_2']
@@ -45,16 +45,16 @@ export async function writeFolder(path: string, family: ReferenceFamily): Promis
   await writeComponent(
     join(path, 'unet'),
     { _class_name: 'UNet2DConditionModel', ...family.unet.config },
-    canonical(family.unet),
+    canonical(family.unet, dtype),
   );
   await writeComponent(
     join(path, 'vae'),
     { _class_name: 'AutoencoderKL', ...family.vae.config },
-    canonical(family.vae),
+    canonical(family.vae, dtype),
   );
   for (const [name, encoder] of encoders) {
     const config = { model_type: 'clip_text_model', ...encoder.config };
-    await writeComponent(join(path, name), config, canonical(encoder), 'model.safetensors');
+    await writeComponent(join(path, name), config, canonical(encoder, dtype), 'model.safetensors');
   }
   return path;
 }
