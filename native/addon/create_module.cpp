@@ -30,6 +30,12 @@ class load_worker : public promise_worker {
         host_->thread = environment::of(env).start_worker();
     }
 
+    ~load_worker() override {
+        if (!handed_over_) {
+            module_host::close(host_);
+        }
+    }
+
     Napi::Object start() { return promise_worker::start(*host_->thread); }
 
   protected:
@@ -44,14 +50,6 @@ class load_worker : public promise_worker {
         Napi::Object handle = native_module::create(env, host_);
         handed_over_ = true;
         return handle;
-    }
-
-    void settled(Napi::Env) override {
-        if (!handed_over_) {
-            std::shared_ptr<module_host> host = host_;
-            host->thread->push([host] { host->loaded.reset(); });
-            host->thread->close();
-        }
     }
 
   private:

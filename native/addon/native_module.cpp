@@ -3,6 +3,7 @@
 #include "addon/environment.h"
 #include "addon/promise_worker.h"
 #include "addon/values.h"
+#include "runtime/memory.h"
 
 namespace safelight {
 
@@ -15,6 +16,8 @@ class run_worker : public promise_worker {
         owner_.begin(this);
         handle_ = Napi::Persistent(owner_.Value());  // not collected while it runs
     }
+
+    ~run_worker() override { owner_.end(this); }
 
   protected:
     void execute() override { result_ = host_->loaded->run(request_, token()); }
@@ -37,8 +40,6 @@ class run_worker : public promise_worker {
         return out;
     }
 
-    void settled(Napi::Env) override { owner_.end(this); }
-
   private:
     native_module & owner_;
     Napi::ObjectReference handle_;
@@ -48,6 +49,14 @@ class run_worker : public promise_worker {
 };
 
 }  // namespace
+
+void module_host::close(const std::shared_ptr<module_host> & host) {
+    host->thread->push([host] {
+        host->loaded.reset();
+        return_freed_memory();
+    });
+    host->thread->close();
+}
 
 Napi::Function native_module::define(Napi::Env env) {
     return DefineClass(
@@ -60,8 +69,14 @@ Napi::Function native_module::define(Napi::Env env) {
 Napi::Object native_module::create(Napi::Env env, std::shared_ptr<module_host> host) {
     // The class is not exported, but JavaScript can reach it as handle.constructor: the host comes by a way
     // it cannot take.
-    environment::of(env).handing_over = std::move(host);
-    return environment::of(env).module_class().New({});
+    std::shared_ptr<module_host> & way = environment::of(env).handing_over;
+    way = std::move(host);
+    try {
+        return environment::of(env).module_class().New({});
+    } catch (...) {
+        way.reset();
+        throw;
+    }
 }
 
 native_module::native_module(const Napi::CallbackInfo & info)
@@ -95,7 +110,6 @@ void native_module::tell_collector(int64_t bytes) {
     told_bytes_ = bytes;
 }
 
-// The thread gives the memory back when what is queued has stopped, and ends.
 void native_module::release() {
     if (!host_) {
         return;
@@ -103,10 +117,8 @@ void native_module::release() {
     for (promise_worker * call : calls_) {
         call->token().dispose();
     }
-    worker & thread = *host_->thread;
-    std::shared_ptr<module_host> last = std::move(host_);
-    thread.push([last] { last->loaded.reset(); });
-    thread.close();
+    module_host::close(host_);
+    host_.reset();
     tell_collector(0);
 }
 

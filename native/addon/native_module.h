@@ -16,6 +16,9 @@ class promise_worker;
 struct module_host {
     std::unique_ptr<loaded_module> loaded;
     std::shared_ptr<worker> thread;
+
+    // The thread does what is queued, gives the memory back and ends.
+    static void close(const std::shared_ptr<module_host> & host);
 };
 
 // NativeModuleHandle of lib/native/types.ts.

@@ -95,7 +95,6 @@ void promise_worker::settle(Napi::Env env) {
         } catch (...) {
             deferred_.Reject(to_javascript(env, std::current_exception()).Value());
         }
-        settled(env);
     } catch (...) {
         // Only while the environment goes down: there is nobody to tell.
     }

@@ -38,8 +38,6 @@ class promise_worker : public std::enable_shared_from_this<promise_worker> {
   protected:
     virtual void execute() = 0;                     // on the thread; no JavaScript
     virtual Napi::Value result(Napi::Env env) = 0;  // on the JavaScript thread
-    virtual void settled(Napi::Env) {}              // on the JavaScript thread, after the promise
-    void fail(std::exception_ptr failure) { failure_ = std::move(failure); }
     // Posts to the JavaScript thread while execute() runs; what `message` throws cancels the call and becomes
     // its rejection.
     void post(std::function<void(Napi::Env)> message);

@@ -174,18 +174,23 @@ host_tensor to_tensor(const Napi::Value & value, const std::string & name) {
     return out;
 }
 
+// Without a copy where it is large: such a buffer is no longer V8's own, so Electron forbids it, and
+// postMessage copies it (Node 20) or refuses to transfer it.
+constexpr size_t large = 4 << 20;
+
 Napi::ArrayBuffer to_buffer(Napi::Env env, host_tensor & from) {
-    napi_value value = nullptr;
     std::byte * data = from.data.get();
-    napi_status status = napi_create_external_arraybuffer(
-        env, data, from.size,
-        [](napi_env, void * owned, void *) { delete[] static_cast<std::byte *>(owned); }, nullptr, &value);
-    if (status == napi_ok) {
-        from.data.release();
-        return Napi::ArrayBuffer(env, value);
+    if (from.size >= large) {
+        napi_value value = nullptr;
+        auto release = [](napi_env, void * owned, void *) { delete[] static_cast<std::byte *>(owned); };
+        if (napi_create_external_arraybuffer(env, data, from.size, release, nullptr, &value) == napi_ok) {
+            from.data.release();
+            return Napi::ArrayBuffer(env, value);
+        }
     }
     Napi::ArrayBuffer copy = Napi::ArrayBuffer::New(env, from.size);
     std::memcpy(copy.Data(), data, from.size);
+    from.data.reset();
     return copy;
 }
 

@@ -6,6 +6,9 @@
 #include <limits>
 #include <string>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #ifdef __APPLE__
 #include <mach/mach.h>
 #include <unistd.h>
@@ -83,6 +86,12 @@ uint64_t available_memory() {
     return free * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 #else
     return 0;
+#endif
+}
+
+void return_freed_memory() {
+#ifdef __GLIBC__
+    malloc_trim(0);
 #endif
 }
 
