@@ -1,0 +1,71 @@
+/** `safelight encode`: a picture's latent as a NumPy file. */
+import { Command, Option } from 'commander';
+import { UsageError } from './failure.js';
+import { interruptible } from './interrupt.js';
+import {
+  addCommonOptions,
+  addModelOptions,
+  addRunOptions,
+  type CommonOptions,
+  given,
+  type ModelOptions,
+  type RunOptions,
+} from './model-options.js';
+import { wholeNumber } from './numbers.js';
+import { openPipeline } from './open-pipeline.js';
+import { checkInput, checkOutput, duration, print, printJson } from './output.js';
+import { createProgress } from './progress.js';
+
+interface Flags extends ModelOptions, RunOptions, CommonOptions {
+  readonly output: string;
+  readonly posterior?: 'mean' | 'sample';
+  readonly seed?: number;
+  readonly rng?: 'cpu' | 'cuda';
+}
+
+export function encodeCommand(): Command {
+  const command = new Command('encode')
+    .summary("write a picture's latent as .npy")
+    .description("Write a picture's latent, as the sampler sees it: f32 [1, C, h, w] in a .npy file.")
+    .argument('<image>', 'PNG, JPEG, WebP, AVIF, GIF or TIFF; its size is rounded down to the grid')
+    .requiredOption('-o, --output <file.npy>', 'replaced if it exists')
+    .addOption(
+      new Option('--posterior <kind>', "the encoder's mean (default) or a sample").choices([
+        'mean',
+        'sample',
+      ]),
+    )
+    .option('-s, --seed <n>', 'of the sample', wholeNumber('--seed', 0))
+    .addOption(
+      new Option('--rng <kind>', "the sample's numbers as PyTorch's CPU (default) or CUDA generator").choices(
+        ['cpu', 'cuda'],
+      ),
+    );
+  addModelOptions(command);
+  addRunOptions(command);
+  addCommonOptions(command, 'print only {"file","shape","seconds"} on stdout');
+  return command.action(encode);
+}
+
+async function encode(image: string, flags: Flags): Promise<void> {
+  const { output, posterior, seed, rng } = flags;
+  if (seed !== undefined && posterior !== 'sample') throw new UsageError('--seed is for --posterior sample');
+  await checkInput(image, 'picture');
+  await checkOutput(output);
+  const start = performance.now();
+  const progress = createProgress({ quiet: flags.quiet ?? false });
+  const latent = await interruptible(async (signal) => {
+    const pipeline = await openPipeline(flags, { signal, onProgress: progress.show, parts: ['autoencoder'] });
+    try {
+      return await pipeline.encode(image, given({ posterior, seed, rng, signal }));
+    } finally {
+      await pipeline.dispose();
+      progress.clear();
+    }
+  });
+  const { writeFileAtomic } = await import('../image/save.js');
+  await writeFileAtomic(output, latent.toNpy());
+  const seconds = Math.round(performance.now() - start) / 1000;
+  if (flags.json) return printJson({ file: output, shape: latent.shape, seconds });
+  print(`${output}  [${latent.shape.join(', ')}] in ${duration(seconds)}`);
+}

@@ -1,0 +1,64 @@
+/** Errors on the command line: one sentence, a stack only where asked for, and the exit code. */
+import { CommanderError } from 'commander';
+import { SafelightError } from '../errors.js';
+
+/** Exit codes; 130 is 128 + SIGINT, 143 is 128 + SIGTERM. */
+export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130, terminated: 143 } as const;
+
+/** A command line that cannot be meant. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** What a signal that ends the program aborts its work with. */
+export class Interruption extends Error {
+  override readonly name = 'Interruption';
+  constructor(readonly signal: NodeJS.Signals) {
+    super(`interrupted by ${signal}`);
+  }
+}
+
+/** Prints the error to stderr and gives its exit code. */
+export function report(error: unknown, verbose: boolean): number {
+  if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done; // --help, --version
+  const interruption = interruptionOf(error);
+  if (interruption) {
+    process.stderr.write('safelight: interrupted, nothing was written\n');
+    return interruption.signal === 'SIGTERM' ? EXIT.terminated : EXIT.interrupted;
+  }
+  process.stderr.write(`safelight: ${sentence(error)}\n`);
+  if (verbose) process.stderr.write(`${stack(error)}\n`);
+  return isUsage(error) ? EXIT.usage : EXIT.failed;
+}
+
+function isUsage(error: unknown): boolean {
+  return (
+    error instanceof UsageError ||
+    error instanceof CommanderError ||
+    (error instanceof SafelightError && error.code === 'INVALID_OPTION')
+  );
+}
+
+function interruptionOf(error: unknown): Interruption | undefined {
+  if (error instanceof Interruption) return error;
+  if (!(error instanceof SafelightError) || error.code !== 'ABORTED') return undefined;
+  return error.cause instanceof Interruption ? error.cause : undefined;
+}
+
+function sentence(error: unknown): string {
+  if (error instanceof CommanderError) {
+    if (error.code === 'commander.help') return 'which command? (--help lists them)';
+    return error.message.replace(/^error: /, '').replaceAll('\n', ' ');
+  }
+  if (error instanceof SafelightError || error instanceof UsageError)
+    return error.message.replaceAll('\n', ' ');
+  const message = error instanceof Error ? error.message : String(error);
+  return `${message.replaceAll('\n', ' ')} (unexpected: run again with --verbose and report it)`;
+}
+
+/** The stack, and those of the errors it came from. */
+function stack(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const own = error.stack ?? error.message;
+  return error.cause === undefined ? own : `${own}\ncaused by ${stack(error.cause)}`;
+}

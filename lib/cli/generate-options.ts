@@ -1,0 +1,182 @@
+/** The options of `generate` and how they become the API's. */
+import { type Command, Option } from 'commander';
+import { type HiresOptions, latentUpscalers } from '../pipelines/hires-options.js';
+import { maskFills } from '../pipelines/mask-options.js';
+import type { GenerateOptions } from '../pipelines/options.js';
+import { type Emphasis, emphases } from '../text/emphasis.js';
+import { given } from './model-options.js';
+import { decimal, pair, wholeNumber } from './numbers.js';
+
+/** As commander gives them: camel case of the options' names. */
+export type GenerateFlags = Omit<
+  GenerateOptions,
+  'prompt' | 'emphasis' | 'init' | 'mask' | 'hires' | 'taps' | 'signal' | 'onProgress'
+> & {
+  readonly emphasis?: string;
+  readonly init?: string;
+  readonly mask?: string;
+  readonly hires?: boolean;
+  readonly hiresScale?: number;
+  readonly hiresWidth?: number;
+  readonly hiresHeight?: number;
+  readonly hiresSteps?: number;
+  readonly hiresStrength?: number;
+  readonly hiresUpscaler?: NonNullable<HiresOptions['upscaler']>;
+};
+
+export function addGenerateOptions(command: Command): void {
+  addPictureOptions(command);
+  addImageOptions(command);
+  addSamplingOptions(command);
+}
+
+function addPictureOptions(command: Command): void {
+  command
+    .optionsGroup('Picture:')
+    .option('-n, --negative <text>', 'what not to draw')
+    .option('-W, --width <n>', "pixels; default the model's", wholeNumber('--width', 1))
+    .option('-H, --height <n>', "pixels; default the model's", wholeNumber('--height', 1))
+    .option('-s, --seed <n>', 'default random, printed', wholeNumber('--seed', 0))
+    .option('-c, --count <n>', 'pictures, seeds counting up; default 1', wholeNumber('--count', 1, 1000))
+    .option('--batch <n>', 'pictures computed together; default up to 4', wholeNumber('--batch', 1, 64))
+    .option('--steps <n>', "default the model's, else 20", wholeNumber('--steps', 1, 1000))
+    .option('--cfg <n>', "guidance scale, 1 is none; default the model's, else 7", decimal('--cfg', 0, 100))
+    .option(
+      '--clip-skip <n>',
+      'layer of the text encoder from its end; default 1',
+      wholeNumber('--clip-skip', 1, 100),
+    )
+    .addOption(choice('--emphasis <mode>', 'how (weights:1.3) act; default original', emphases.map(dashed)));
+}
+
+function addImageOptions(command: Command): void {
+  command
+    .optionsGroup('From a picture:')
+    .option('-i, --init <file>', 'begin from this picture')
+    .option('--strength <n>', 'how far to go from it, 0 to 1; default 0.75', decimal('--strength', 0, 1))
+    .addOption(
+      choice('--posterior <kind>', "its latent: the encoder's mean (default) or a sample", [
+        'mean',
+        'sample',
+      ]),
+    )
+    .option('--mask <file>', 'repaint only what is white here')
+    .option(
+      '--mask-blur <n>',
+      "pixels of softness at the mask's edge; default 4",
+      decimal('--mask-blur', 0, 64),
+    )
+    .addOption(choice('--fill <kind>', 'what the masked part begins from; default original', maskFills))
+    .option('--only-masked', 'work at full size on the masked part alone')
+    .option('--padding <n>', 'pixels around it that are seen; default 32', wholeNumber('--padding', 0))
+    .optionsGroup('Second, larger pass:')
+    .option('--hires', 'make the picture larger in a second pass (also by any option below)')
+    .option('--hires-scale <n>', 'how many times; default 2', decimal('--hires-scale', 1, 8))
+    .option('--hires-width <n>', 'pixels instead', wholeNumber('--hires-width', 1))
+    .option('--hires-height <n>', 'pixels instead', wholeNumber('--hires-height', 1))
+    .option(
+      '--hires-steps <n>',
+      'steps that it runs; default as many again',
+      wholeNumber('--hires-steps', 1, 1000),
+    )
+    .option(
+      '--hires-strength <n>',
+      'how far it may go, to 1; default 0.75',
+      decimal('--hires-strength', 0, 1),
+    )
+    .addOption(
+      choice('--hires-upscaler <name>', 'default latent', [...Object.keys(latentUpscalers), 'lanczos']),
+    );
+}
+
+function addSamplingOptions(command: Command): void {
+  command
+    .optionsGroup('Sampling:')
+    .option('--sampler <name>', "by Safelight's or A1111's name; default the model's, else dpmpp_2m")
+    .option('--schedule <name>', "noise levels; default the model's, else karras")
+    .addOption(
+      choice('--rng <kind>', "random numbers as PyTorch's CPU (default) or CUDA generator", ['cpu', 'cuda']),
+    )
+    .option(
+      '--eta <n>',
+      'noise of ancestral and SDE samplers (default 1) and DDIM (0)',
+      decimal('--eta', 0, 10),
+    )
+    .option('--s-churn <n>', 'stochasticity of euler, heun and dpm2; default 0', decimal('--s-churn', 0))
+    .option('--s-tmin <n>', 'lowest sigma that is churned', decimal('--s-tmin', 0))
+    .option('--s-tmax <n>', 'highest sigma that is churned', decimal('--s-tmax', 0))
+    .option('--s-noise <n>', 'multiplies added noise; default 1', decimal('--s-noise', 0, 10))
+    .option('--discard-penultimate', 'leave out the last sigma but one')
+    .option(
+      '--sigma-min <n>',
+      "lowest sigma of formula schedules; default the model's",
+      decimal('--sigma-min', 1e-6, 1e6),
+    )
+    .option('--sigma-max <n>', "highest sigma; default the model's", decimal('--sigma-max', 1e-6, 1e6))
+    .option('--rho <n>', 'bend of karras (7) and polyexponential (1)', decimal('--rho', 1e-3, 1e3))
+    .option(
+      '--guidance-rescale <n>',
+      'contrast restored after guidance, 0 (default) to 1',
+      decimal('--guidance-rescale', 0, 1),
+    )
+    .option(
+      '--guidance-interval <low,high>',
+      'sigmas between which there is guidance',
+      pair('--guidance-interval'),
+    );
+}
+
+/** `no norm` is `no-norm` on a command line. */
+function dashed(name: string): string {
+  return name.replaceAll(' ', '-');
+}
+
+function choice(flags: string, description: string, choices: readonly string[]): Option {
+  return new Option(flags, description).choices(choices);
+}
+
+export function toGenerateOptions(prompt: string, flags: GenerateFlags): GenerateOptions {
+  const hires = given<HiresOptions>({
+    scale: flags.hiresScale,
+    width: flags.hiresWidth,
+    height: flags.hiresHeight,
+    steps: flags.hiresSteps,
+    strength: flags.hiresStrength,
+    upscaler: flags.hiresUpscaler,
+  } as HiresOptions);
+  return given<GenerateOptions>({
+    prompt,
+    ...pick(flags, [
+      ...([
+        'negative',
+        'width',
+        'height',
+        'steps',
+        'cfg',
+        'sampler',
+        'schedule',
+        'seed',
+        'count',
+        'batch',
+      ] as const),
+      ...(['clipSkip', 'rng', 'init', 'strength', 'posterior', 'mask', 'maskBlur', 'fill'] as const),
+      ...([
+        'onlyMasked',
+        'padding',
+        'eta',
+        'sChurn',
+        'sTmin',
+        'sTmax',
+        'sNoise',
+        'discardPenultimate',
+      ] as const),
+      ...(['sigmaMin', 'sigmaMax', 'rho', 'guidanceRescale', 'guidanceInterval'] as const),
+    ]),
+    emphasis: emphases.find((mode) => dashed(mode) === flags.emphasis) as Emphasis,
+    ...(flags.hires || Object.keys(hires).length > 0 ? { hires } : {}),
+  });
+}
+
+function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
+  return Object.fromEntries(keys.map((key) => [key, from[key]])) as Pick<T, K>;
+}

@@ -1,0 +1,14 @@
+#!/usr/bin/env node
+/** The command line's door: looks at Node's version before anything else is loaded, so that an old one gets a sentence. */
+
+const OLDEST_NODE = 20;
+
+if (Number(process.versions.node.split('.')[0]) < OLDEST_NODE) {
+  process.stderr.write(
+    `safelight: Node.js ${OLDEST_NODE} or newer is needed, this is ${process.versions.node}\n`,
+  );
+  process.exitCode = 1;
+} else {
+  const { run } = await import('./program.js');
+  process.exitCode = await run(process.argv.slice(2));
+}

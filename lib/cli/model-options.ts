@@ -1,0 +1,80 @@
+/** Options that several commands share: which model, and where it runs. */
+import { type Command, Option } from 'commander';
+import { wholeNumber } from './numbers.js';
+
+export interface ModelOptions {
+  readonly model?: string;
+  readonly vae?: string;
+  readonly variant?: string;
+  readonly prediction?: 'eps' | 'v' | 'x0';
+}
+
+export interface RunOptions {
+  readonly backend?: 'auto' | 'cpu' | 'cuda' | 'metal' | 'vulkan';
+  readonly storage?: 'f32' | 'f16' | 'bf16' | 'q8_0';
+  readonly threads?: number;
+}
+
+export interface CommonOptions {
+  readonly verbose?: boolean;
+  readonly quiet?: boolean;
+  readonly json?: boolean;
+}
+
+export function addModelOption(command: Command): Command {
+  return command.option(
+    '-m, --model <path>',
+    'folder (diffusers) or safetensors file; default: the starter model',
+  );
+}
+
+export function addModelOptions(command: Command): Command {
+  return addModelOption(command.optionsGroup('Model:'))
+    .option('--vae <path>', "autoencoder instead of the model's: safetensors file or folder")
+    .option('--variant <name>', 'weight files NAME.VARIANT.safetensors of a folder, such as fp16')
+    .addOption(
+      new Option('--prediction <kind>', 'what the U-Net predicts, if the model does not say').choices([
+        'eps',
+        'v',
+        'x0',
+      ]),
+    );
+}
+
+export function addRunOptions(command: Command): Command {
+  return command
+    .optionsGroup('Machine:')
+    .addOption(
+      new Option('--backend <name>', 'where to compute; default auto').choices([
+        'auto',
+        'cpu',
+        'cuda',
+        'metal',
+        'vulkan',
+      ]),
+    )
+    .addOption(
+      new Option('--storage <type>', "how weights are kept in memory; default the file's").choices([
+        'f32',
+        'f16',
+        'bf16',
+        'q8_0',
+      ]),
+    )
+    .option('--threads <n>', 'CPU threads; default one a physical core', wholeNumber('--threads', 1, 1024));
+}
+
+/** Last, so that it stands at the end of the help. */
+export function addCommonOptions(command: Command, json = 'print only JSON on stdout'): Command {
+  return command
+    .optionsGroup('Other:')
+    .option('--json', json)
+    .option('-q, --quiet', 'no progress')
+    .option('--verbose', 'show where an error comes from')
+    .helpOption('-h, --help', 'show this help');
+}
+
+/** Without the keys that were not given: options of the API tell "not given" by absence. */
+export function given<T extends object>(options: { readonly [K in keyof T]: T[K] | undefined }): T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
+}

@@ -1,0 +1,42 @@
+/** Numbers of options, read strictly: `12abc`, an empty text, `NaN` and `0x10` are no numbers here. */
+import { UsageError } from './failure.js';
+
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+/** A parser for commander: a whole number in [min, max]. */
+export function wholeNumber(option: string, min: number, max = Number.MAX_SAFE_INTEGER) {
+  return (text: string): number => {
+    const value = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= min && value <= max)) {
+      throw new UsageError(
+        `${option} takes a whole number ${range(min, max, Number.MAX_SAFE_INTEGER)}, not '${text}'`,
+      );
+    }
+    return value;
+  };
+}
+
+/** A parser for commander: a number in [min, max]. */
+export function decimal(option: string, min: number, max = Number.MAX_VALUE) {
+  return (text: string): number => {
+    const value = DECIMAL.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= min && value <= max)) {
+      throw new UsageError(`${option} takes a number ${range(min, max, Number.MAX_VALUE)}, not '${text}'`);
+    }
+    return value;
+  };
+}
+
+/** A parser for commander: `LOW,HIGH`. */
+export function pair(option: string) {
+  const one = decimal(option, 0);
+  return (text: string): [number, number] => {
+    const parts = text.split(',');
+    if (parts.length !== 2) throw new UsageError(`${option} takes two numbers as LOW,HIGH, not '${text}'`);
+    return [one(parts[0]!.trim()), one(parts[1]!.trim())];
+  };
+}
+
+function range(min: number, max: number, unlimited: number): string {
+  return max === unlimited ? `of at least ${min}` : `between ${min} and ${max}`;
+}

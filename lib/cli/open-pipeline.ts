@@ -1,0 +1,22 @@
+/** Opens the pipeline that a command's options ask for. */
+import type { LoadPipelineOptions } from '../pipelines/load-options.js';
+import type { Pipeline } from '../pipelines/pipeline.js';
+import { given, type ModelOptions, type RunOptions } from './model-options.js';
+import type { Report } from './progress.js';
+
+export async function openPipeline(
+  options: ModelOptions & RunOptions,
+  control: {
+    readonly signal: AbortSignal;
+    readonly onProgress: (report: Report) => void;
+    /** What is loaded at once; default all. */
+    readonly parts?: LoadPipelineOptions['parts'];
+  },
+): Promise<Pipeline> {
+  const { Pipeline } = await import('../pipelines/pipeline.js');
+  const { vae, variant, prediction, backend, storage, threads } = options;
+  return Pipeline.load(
+    options.model,
+    given({ vae, variant, prediction, backend, storage, threads, ...control }),
+  );
+}

@@ -1,0 +1,65 @@
+/** The program: its commands, and what becomes of their errors. Commands load what they need only when they run. */
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { backendsCommand } from './backends.js';
+import { buildCommand } from './build.js';
+import { decodeCommand } from './decode.js';
+import { encodeCommand } from './encode.js';
+import { EXIT, report } from './failure.js';
+import { generateCommand, listSamplers } from './generate.js';
+import { inspectCommand } from './inspect.js';
+import { guardPipes } from './output.js';
+import { tokenizeCommand } from './tokenize.js';
+
+/** Runs one command line (without node and the script). @returns the exit code; never throws. */
+export async function run(args: readonly string[]): Promise<number> {
+  guardPipes();
+  const generate = generateCommand();
+  // Only here: the list of samplers takes longer to load than the rest of the help.
+  if (args.includes('generate')) await listSamplers(generate);
+  const program = createProgram(generate);
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return EXIT.done;
+  } catch (error) {
+    return report(error, args.includes('--verbose'));
+  }
+}
+
+function createProgram(generate: Command): Command {
+  const program = new Command('safelight')
+    .description('Latent diffusion for Node.js: pictures from text, on this machine.')
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show help, also for a single command')
+    .helpCommand('help [command]', 'show help for a command')
+    .addHelpText(
+      'after',
+      '\nExamples:\n' +
+        '  $ safelight generate "a red apple"\n' +
+        '  $ safelight generate "a castle at night" --model sd15.safetensors --steps 30 --seed 7 --output castle.png\n' +
+        '  $ safelight inspect sd15.safetensors',
+    );
+  const commands = [
+    generate,
+    tokenizeCommand(),
+    encodeCommand(),
+    decodeCommand(),
+    inspectCommand(),
+    backendsCommand(),
+    buildCommand(),
+  ];
+  for (const command of commands) program.addCommand(command);
+  // Errors are thrown instead of ending the process, so that one place gives the exit codes.
+  for (const command of [program, ...commands]) command.exitOverride().configureOutput(quietErrors);
+  return program;
+}
+
+/** commander prints `error: ...`; ours are one sentence that begins with the program's name, printed by `report`. */
+const quietErrors = { outputError: () => undefined };
+
+function version(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  const found =
+    typeof manifest === 'object' && manifest !== null && 'version' in manifest ? manifest.version : undefined;
+  return String(found ?? 'unknown');
+}

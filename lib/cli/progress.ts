@@ -1,0 +1,122 @@
+/** Progress on stderr: a bar with a time estimate on a terminal, plain lines elsewhere. */
+import { duration } from './output.js';
+
+/** What a pipeline reports; `load` counts bytes. */
+export interface Report {
+  readonly phase: 'load' | 'encode' | 'denoise' | 'decode';
+  readonly step: number;
+  readonly steps: number;
+}
+
+export interface ProgressDisplay {
+  readonly show: (report: Report) => void;
+  /** Takes the bar away, so that what is printed next begins at the line's start. */
+  readonly clear: () => void;
+}
+
+const LABELS = { load: 'Loading', encode: 'Encoding', denoise: 'Drawing', decode: 'Decoding' } as const;
+const BAR_WIDTH = 30;
+/** Milliseconds: a terminal is not painted more often, a log gets no more lines than that. */
+const PAINT_EVERY = 50;
+const LINE_EVERY = 2000;
+
+export function createProgress(
+  options: { readonly quiet: boolean },
+  stream: NodeJS.WriteStream = process.stderr,
+): ProgressDisplay {
+  if (options.quiet) return { show: () => undefined, clear: () => undefined };
+  return stream.isTTY && process.env.TERM !== 'dumb' ? bar(stream) : lines(stream);
+}
+
+function bar(stream: NodeJS.WriteStream): ProgressDisplay {
+  const clock = new PhaseClock();
+  let painted = Number.NEGATIVE_INFINITY;
+  let visible = false;
+  return {
+    show: (report) => {
+      const timing = clock.at(report);
+      const now = performance.now();
+      if (now - painted < PAINT_EVERY && report.step !== report.steps && !timing.isNew) return;
+      painted = now;
+      visible = true;
+      stream.write(`\r${cut(barLine(report, timing), stream.columns)}\x1b[K`);
+    },
+    clear: () => {
+      if (visible) stream.write('\r\x1b[K');
+      visible = false;
+    },
+  };
+}
+
+function barLine(report: Report, timing: Timing): string {
+  const share = report.steps > 0 ? Math.min(1, report.step / report.steps) : 0;
+  // Half cells: a full block, a half one, an empty one.
+  const halves = Math.round(share * BAR_WIDTH * 2);
+  const full = Math.floor(halves / 2);
+  const drawn = `${'━'.repeat(full)}${halves % 2 ? '╸' : ''}`;
+  return `${LABELS[report.phase].padEnd(8)} ${drawn}${' '.repeat(BAR_WIDTH - drawn.length)}  ${counts(report)}${estimate(report, timing)}`;
+}
+
+function lines(stream: NodeJS.WriteStream): ProgressDisplay {
+  const clock = new PhaseClock();
+  let written = Number.NEGATIVE_INFINITY;
+  let last = '';
+  return {
+    show: (report) => {
+      const timing = clock.at(report);
+      const now = performance.now();
+      const isDone = report.step === report.steps && report.steps > 0;
+      if (!timing.isNew && !isDone && now - written < LINE_EVERY) return;
+      const what = `${report.phase} ${counts(report)}`;
+      if (what === last) return;
+      [last, written] = [what, now];
+      stream.write(`${LABELS[report.phase]} ${counts(report)}${estimate(report, timing)}\n`);
+    },
+    clear: () => undefined,
+  };
+}
+
+function counts({ phase, step, steps }: Report): string {
+  if (phase === 'load') return `${steps > 0 ? Math.floor((100 * step) / steps) : 0}%`;
+  return phase === 'denoise' ? `step ${step}/${steps}` : `${step}/${steps}`;
+}
+
+function estimate({ phase, step, steps }: Report, { seconds, from }: Timing): string {
+  if (step >= steps) return `, ${duration(seconds)}`;
+  // The first step also warms up; with it alone an estimate is still better than none.
+  const done = step - from;
+  if (done <= 0 || seconds === 0) return '';
+  const perStep = seconds / done;
+  const left = `${duration(perStep * (steps - step))} left`;
+  return phase === 'denoise' ? `, ${duration(perStep)}/step, ${left}` : `, ${left}`;
+}
+
+interface Timing {
+  /** Since the phase began. */
+  readonly seconds: number;
+  /** The step at which it began. */
+  readonly from: number;
+  readonly isNew: boolean;
+}
+
+class PhaseClock {
+  private phase: string | undefined;
+  private start = 0;
+  private from = 0;
+
+  at({ phase, step }: Report): Timing {
+    const now = performance.now();
+    const isNew = phase !== this.phase || step < this.from;
+    if (isNew) {
+      this.phase = phase;
+      this.from = Math.min(step, phase === 'load' ? step : 0);
+      this.start = now;
+    }
+    return { seconds: (now - this.start) / 1000, from: this.from, isNew };
+  }
+}
+
+/** Cuts a line to the terminal's width: a wrapped line could not be painted over. */
+function cut(line: string, columns: number | undefined): string {
+  return columns !== undefined && line.length >= columns ? line.slice(0, Math.max(0, columns - 1)) : line;
+}

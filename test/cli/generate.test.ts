@@ -1,0 +1,168 @@
+import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parseParameters } from '../../lib/image/parameters.js';
+import { readPngText } from '../../lib/image/png.js';
+import { readImage } from '../../lib/image/read.js';
+import { MAIN, type Result, run, start, workFolder } from './safelight.js';
+
+interface Summary {
+  images: { file: string; seed: number; width: number; height: number }[];
+  seconds: number;
+}
+
+let folder: ReturnType<typeof workFolder>;
+beforeEach(() => {
+  folder = workFolder();
+});
+afterEach(() => folder.remove());
+
+/** In the test's folder, with the starter and few steps. */
+const generate = (...args: string[]): Promise<Result> =>
+  run(['generate', 'a red apple', '--steps', '2', ...args], folder.path);
+
+const summary = ({ code, stdout }: Result): Summary => {
+  expect(code).toBe(0);
+  return JSON.parse(stdout) as Summary;
+};
+
+describe('safelight generate', () => {
+  it('draws with the starter into a file of its own name, and never over another', async () => {
+    const first = await generate('--seed', '5');
+    expect(first.stdout).toContain('safelight-5.png  128x128, seed 5');
+    expect(first.code).toBe(0);
+    const before = readFileSync(folder.file('safelight-5.png'));
+    const second = await generate('--seed', '5');
+    expect(second.stdout).toContain('safelight-5-2.png');
+    expect(readdirSync(folder.path).sort()).toEqual(['safelight-5-2.png', 'safelight-5.png']);
+    expect(readFileSync(folder.file('safelight-5.png')).equals(before)).toBe(true);
+    // The same seed is the same picture, to the byte.
+    expect(readFileSync(folder.file('safelight-5-2.png')).equals(before)).toBe(true);
+  });
+
+  it('chooses a random seed of 32 bits and tells it', async () => {
+    const { images } = summary(await generate('--json'));
+    const { file, seed } = images[0]!;
+    expect(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32).toBe(true);
+    expect(file).toBe(`safelight-${seed}.png`);
+  });
+
+  it('prints only JSON on stdout, progress as plain lines on stderr', async () => {
+    const result = await generate('--seed', '7', '--json', '--output', folder.file('apple.png'));
+    const { images, seconds } = summary(result);
+    expect(images).toEqual([{ file: folder.file('apple.png'), seed: 7, width: 128, height: 128 }]);
+    expect(seconds).toBeGreaterThan(0);
+    expect(result.stdout.trimEnd().split('\n')).toHaveLength(1);
+    expect(result.stderr).toContain('Drawing step 2/2');
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal codes are what is looked for
+    expect(result.stderr).not.toMatch(/[\r\x1b]/);
+  });
+
+  it('says nothing on the way with --quiet', async () => {
+    expect((await generate('--quiet', '--json')).stderr).toBe('');
+  });
+
+  it('makes several pictures, seeds counting up, and replaces the file that was named', async () => {
+    writeFileSync(folder.file('apple.png'), 'old');
+    const { images } = summary(
+      await generate('--json', '--seed', '9', '--count', '3', '--output', 'apple.png'),
+    );
+    expect(images.map(({ file, seed }) => [file, seed])).toEqual([
+      ['apple.png', 9],
+      ['apple-2.png', 10],
+      ['apple-3.png', 11],
+    ]);
+    const pictures = images.map(({ file }) => readFileSync(folder.file(file)));
+    expect(new Set(pictures.map((png) => png.toString('base64'))).size).toBe(3);
+    expect((await readImage(pictures[0]!)).width).toBe(128);
+    expect(readdirSync(folder.path)).toHaveLength(3);
+    // A picture of a batch is the picture that its seed makes alone.
+    await generate('--seed', '10', '--output', 'alone.png', '--json');
+    const alone = await readImage(folder.file('alone.png'));
+    const together = await readImage(pictures[1]!);
+    expect(Math.max(...alone.data.map((v, i) => Math.abs(v - together.data[i]!)))).toBeLessThanOrEqual(1);
+  });
+
+  it('writes into the PNG how it was made', async () => {
+    await generate('--seed', '3', '--cfg', '5', '--negative', 'blue', '--output', 'a.png');
+    const { prompt, negative, fields } = parseParameters(
+      readPngText(readFileSync(folder.file('a.png'))).parameters!,
+    );
+    expect({ prompt, negative }).toEqual({ prompt: 'a red apple', negative: 'blue' });
+    expect(fields).toMatchObject({ Steps: '2', 'CFG scale': '5', Seed: '3', Size: '128x128' });
+    await generate('--no-metadata', '--output', 'b.png');
+    expect(readPngText(readFileSync(folder.file('b.png')))).toEqual({});
+  });
+
+  it('keeps a prompt of any script', async () => {
+    await run(['generate', 'ein Apfel, 苹果 🍎', '--steps', '1', '--output', 'a.png'], folder.path);
+    const { prompt } = parseParameters(readPngText(readFileSync(folder.file('a.png'))).parameters!);
+    expect(prompt).toBe('ein Apfel, 苹果 🍎');
+  });
+
+  it.each([
+    ['apple.jpg', [0xff, 0xd8, 0xff]],
+    ['apple.webp', [0x52, 0x49, 0x46, 0x46]],
+    ['apple', [0x89, 0x50, 0x4e, 0x47]],
+  ])('writes %s', async (name, magic) => {
+    summary(await generate('--json', '--output', name));
+    const bytes = readFileSync(folder.file(name));
+    expect([...bytes.subarray(0, magic.length)]).toEqual(magic);
+    expect((await readImage(bytes)).height).toBe(128);
+  });
+
+  it('refuses sizes off the grid as usage', async () => {
+    const { code, stderr } = await generate('--width', '100');
+    expect(stderr).toContain('multiple of 8');
+    expect(code).toBe(2);
+  });
+});
+
+describe('safelight generate is stopped', () => {
+  const long = ['generate', 'a red apple', '--steps', '900', '--count', '4'];
+
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('by %s: exit code %d, and no file', async (signal, code) => {
+    const running = start(long, folder.path);
+    await running.stderrHas(/Drawing step/);
+    running.child.kill(signal);
+    const result = await running.result;
+    expect(result.stderr).toContain('safelight: interrupted, nothing was written');
+    expect(result.stdout).toBe('');
+    expect(result.code).toBe(code);
+    expect(readdirSync(folder.path)).toEqual([]);
+  });
+
+  it('before the model is loaded', async () => {
+    const running = start(long, folder.path);
+    await running.stderrHas(/Loading|Encoding/);
+    running.child.kill('SIGINT');
+    expect((await running.result).code).toBe(130);
+    expect(readdirSync(folder.path)).toEqual([]);
+  });
+
+  it('at once by a second SIGINT', async () => {
+    const running = start(long, folder.path);
+    await running.stderrHas(/Drawing step/);
+    running.child.kill('SIGINT');
+    running.child.kill('SIGINT');
+    expect((await running.result).code).toBe(130);
+    expect(readdirSync(folder.path)).toEqual([]);
+  });
+
+  it('quietly when nobody reads its output any more', async () => {
+    const child = spawn(process.execPath, [MAIN, 'generate', '--help'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let stderr = '';
+    child.stderr.on('data', (data: Buffer) => {
+      stderr += data.toString();
+    });
+    child.stdout.destroy();
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+  });
+});
