@@ -49,7 +49,9 @@ export async function readImage(source: ImageSource, options: ReadOptions = {}):
     const upright = image.autoOrient().toColourspace('srgb');
     const flat = alpha === 'keep' ? upright.ensureAlpha() : upright.flatten({ background: '#ffffff' });
     const { data, info } = await flat.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
-    return { data, width: info.width, height: info.height, channels: info.channels };
+    // A plain array: a Buffer's slice() would share its memory.
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    return { data: bytes, width: info.width, height: info.height, channels: info.channels };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new SafelightError('INVALID_IMAGE', `Cannot decode ${label}: ${why}`, { cause: error });
