@@ -17,7 +17,7 @@ using params = autoencoder_kl_params;
 
 // Every pixel of the map attends to every other, in one head as wide as the map.
 tensor map_attention(model_ref m, tensor x, group_norm_options norm) {
-    map_dims d = dims_of_map(x);
+    map_dims d = dims_of_map(m, x);
     tensor h = sequence_from_map(m, group_norm(m["group_norm"], x, norm));
     tensor q = named_sequence(m["to_q"], linear(m["to_q"], h, d.channels));
     tensor k = named_sequence(m["to_k"], linear(m["to_k"], h, d.channels));
@@ -35,7 +35,7 @@ tensor mid_block(model_ref m, tensor x, const params & p) {
 
 // Halves the map: a row and a column of zeros after it, then every second position of a 3x3 convolution.
 tensor downsample(model_ref m, tensor x) {
-    x = conv2d(m["conv"], pad_bottom_right(m, x), dims_of_map(x).channels,
+    x = conv2d(m["conv"], pad_bottom_right(m, x), dims_of_map(m, x).channels,
                {.kernel = 3, .stride = 2, .padding = 0});
     return named_map(m, x);
 }
@@ -64,7 +64,7 @@ tensor decoder(model_ref m, tensor x, const params & p) {
         for (int64_t j = 0; j < p.layers + 1; ++j) {
             x = resnet_block(block["resnets"][j], x, nullptr, p.channels[p.channels.size() - 1 - i], p.norm);
         }
-        map_dims d = dims_of_map(x);
+        map_dims d = dims_of_map(m, x);
         if (i + 1 < p.channels.size()) x = upsample(block["upsamplers"][0], x, 2 * d.height, 2 * d.width);
         x = named_map(block, x);
     }
@@ -72,21 +72,19 @@ tensor decoder(model_ref m, tensor x, const params & p) {
 }
 
 void build_encode(model_ref m, const shape & dims, const params & p) {
-    tensor x = m.g().input("image", GGML_TYPE_F32, dims);
+    tensor x = map_input(m, "image", dims);
     x = encoder(m["encoder"], x, p);
     if (p.quant_conv) x = named_map(m["quant_conv"], conv1x1(m["quant_conv"], x, 2 * p.latent_channels));
-    map_dims d = dims_of_map(x);
-    m.g().output("moments", x, {d.batch, d.channels, d.height, d.width});
+    map_output(m, "moments", x);
 }
 
 void build_decode(model_ref m, const shape & dims, const params & p) {
-    tensor x = m.g().input("latent", GGML_TYPE_F32, dims);
+    tensor x = map_input(m, "latent", dims);
     if (p.post_quant_conv) {
         x = named_map(m["post_quant_conv"], conv1x1(m["post_quant_conv"], x, p.latent_channels));
     }
     x = decoder(m["decoder"], x, p);
-    map_dims d = dims_of_map(x);
-    m.g().output("image", x, {d.batch, d.channels, d.height, d.width});
+    map_output(m, "image", x);
 }
 
 // Pixels of a picture for one of the latent, on a side.

@@ -14,12 +14,12 @@ tensor resnet_block(model_ref m, tensor x, tensor emb, int64_t channels, group_n
     if (emb) h = add_to_channels(m, h, linear(m["time_emb_proj"], emb, channels));
     h = silu(m, group_norm(m["norm2"], h, norm));
     h = conv2d(m["conv2"], h, channels);
-    if (dims_of_map(x).channels != channels) x = conv1x1(m["conv_shortcut"], x, channels);
+    if (dims_of_map(m, x).channels != channels) x = conv1x1(m["conv_shortcut"], x, channels);
     return named_map(m, add(m, h, x));
 }
 
 tensor upsample(model_ref m, tensor x, int64_t height, int64_t width) {
-    int64_t channels = dims_of_map(x).channels;
+    int64_t channels = dims_of_map(m, x).channels;
     return named_map(m, conv2d(m["conv"], upsample_nearest(m, x, height, width), channels));
 }
 

@@ -47,7 +47,7 @@ tensor transformer_block(model_ref m, tensor x, tensor context, int64_t heads) {
 // Transformer blocks over the pixels of a map, around them a residual. [B, C, H, W] -> [B, C, H, W]. proj_in
 // and proj_out are 1x1 convolutions in SD1, linear layers later: the same sum over a sequence.
 tensor spatial_transformer(model_ref m, tensor x, tensor context, const unet_level & level, int64_t groups) {
-    map_dims d = dims_of_map(x);
+    map_dims d = dims_of_map(m, x);
     tensor h = sequence_from_map(m, group_norm(m["norm"], x, {groups, transformer_norm_eps}));
     h = linear(m["proj_in"], h, d.channels);
     for (int64_t i = 0; i < level.depth; ++i) {
@@ -102,7 +102,7 @@ tensor up_block(model_ref m, tensor x, const conditions & c, const unet_level & 
         x = resnet_and_attention(m, i, x, c, level, level.up_attention, p);
     }
     if (!last) {
-        map_dims next = dims_of_map(skips.back());
+        map_dims next = dims_of_map(m, skips.back());
         x = upsample(m["upsamplers"][0], x, next.height, next.width);
     }
     return named_map(m, x);
@@ -129,7 +129,7 @@ tensor time_embedding(model_ref m, const input_shapes & inputs, const params & p
 }
 
 void unet(model_ref m, const input_shapes & inputs, const params & p) {
-    tensor x = m.g().input("sample", GGML_TYPE_F32, inputs.at("sample"));
+    tensor x = map_input(m, "sample", inputs.at("sample"));
     conditions c{time_embedding(m, inputs, p), m.g().input("context", GGML_TYPE_F32, inputs.at("context"))};
 
     x = named_map(m["conv_in"], conv2d(m["conv_in"], x, p.levels.front().channels));
@@ -143,8 +143,7 @@ void unet(model_ref m, const input_shapes & inputs, const params & p) {
         x = up_block(m["up_blocks"][i], x, c, p.levels[count - 1 - i], i == count - 1, p, skips);
     }
     x = convolution_out(m, x, p.out_channels, p.norm);
-    map_dims d = dims_of_map(x);
-    m.g().output("sample", x, {d.batch, d.channels, d.height, d.width});
+    map_output(m, "sample", x);
 }
 
 // The widest activations of each level: joined with a skip, and inside the transformers' GEGLU.

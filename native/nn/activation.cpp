@@ -1,20 +1,27 @@
 #include "nn/activation.h"
 
+#include "nn/fusion.h"
+
 namespace safelight {
 
 tensor silu(model_ref m, tensor x) {
+    if (tensor y = with_silu_of_norm(m, x)) return y;
+    if (tensor y = with_activation(m, x, kernels::activation::silu)) return y;
     return ggml_silu(m.ctx(), x);
 }
 
 tensor gelu(model_ref m, tensor x) {
+    if (tensor y = with_activation(m, x, kernels::activation::gelu)) return y;
     return ggml_gelu_erf(m.ctx(), x);
 }
 
 tensor quick_gelu(model_ref m, tensor x) {
+    if (tensor y = with_activation(m, x, kernels::activation::quick_gelu)) return y;
     return ggml_mul(m.ctx(), x, ggml_sigmoid(m.ctx(), ggml_scale(m.ctx(), x, 1.702f)));
 }
 
 tensor geglu(model_ref m, tensor x) {
+    if (tensor y = with_activation(m, x, kernels::activation::geglu)) return y;
     return ggml_geglu_erf_swapped(m.ctx(), x);
 }
 

@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "nn/fusion.h"
 #include "nn/layout.h"
 #include "nn/weight.h"
 
@@ -94,6 +95,8 @@ bool tiled_is_right(model_ref m, tensor q, tensor mask) {
 }  // namespace
 
 tensor attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, tensor mask) {
+    bool causal = mask && fusion_of(m).causal_masks.count(mask);
+    if (fuses(m) && (!mask || causal)) return emit_attention(m, q, k, v, heads, causal);
     ggml_context * ctx = m.ctx();
     q = split_heads(ctx, q, heads);
     k = split_heads(ctx, k, heads);
@@ -107,14 +110,17 @@ tensor attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, tenso
 }
 
 tensor causal_mask(model_ref m, int64_t length) {
-    return m.g().computed(GGML_TYPE_F32, {length, length}, [length](const graph::host_data &, void * to) {
+    auto fill = [length](const graph::host_data &, void * to) {
         float * mask = static_cast<float *>(to);
         for (int64_t row = 0; row < length; ++row) {
             for (int64_t column = 0; column < length; ++column) {
                 mask[row * length + column] = column <= row ? 0.0f : -std::numeric_limits<float>::infinity();
             }
         }
-    });
+    };
+    tensor mask = m.g().computed(GGML_TYPE_F32, {length, length}, fill);
+    fusion_of(m).causal_masks.insert(mask);
+    return mask;
 }
 
 }  // namespace safelight

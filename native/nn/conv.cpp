@@ -1,5 +1,6 @@
 #include "nn/conv.h"
 
+#include "nn/fusion.h"
 #include "nn/layout.h"
 #include "nn/linear.h"
 #include "nn/weight.h"
@@ -35,18 +36,37 @@ bool im2col_fits(tensor x, conv_options o) {
     return ggml_nelements(x) * patch / (int64_t(o.stride) * o.stride) <= im2col_limit;
 }
 
+tensor fused(model_ref m, tensor x, int64_t out, conv_options o) {
+    map_dims d = dims_of_map(m, x);
+    product p;
+    p.kind = product_kind::convolution;
+    p.in = as_prologue(m, x);
+    p.w = m.weight("weight", {out, d.channels, o.kernel, o.kernel}, weight_role::conv);
+    p.bias = vector_weight(m, "bias", out);
+    p.out = out;
+    p.kernel = o.kernel;
+    p.stride = o.stride;
+    p.pad_begin = o.padding;
+    p.ne[0] = out;
+    p.ne[1] = (d.width + 2 * o.padding - o.kernel) / o.stride + 1;
+    p.ne[2] = (d.height + 2 * o.padding - o.kernel) / o.stride + 1;
+    p.ne[3] = d.batch;
+    return emit(m, p);
+}
+
 }  // namespace
 
 tensor conv2d(model_ref m, tensor x, int64_t out, conv_options o) {
-    tensor w = filter_weight(m, out, dims_of_map(x).channels, o.kernel);
+    if (fuses(m)) return fused(m, x, out, o);
+    tensor w = filter_weight(m, out, dims_of_map(m, x).channels, o.kernel);
     bool direct = expands_weights(m) || !im2col_fits(x, o);
     tensor y = direct ? conv2d_direct(m.ctx(), w, x, o) : conv2d_im2col(m.ctx(), w, x, o);
     return with_bias(m, y, out);
 }
 
 tensor conv1x1(model_ref m, tensor x, int64_t out) {
-    map_dims d = dims_of_map(x);
-    if (!expands_weights(m)) {
+    map_dims d = dims_of_map(m, x);
+    if (fuses(m) || !expands_weights(m)) {
         return map_from_sequence(m, linear(m, sequence_from_map(m, x), out), d.height, d.width);
     }
     // No copy of the map in another order, which the decoder's widest layers would feel.

@@ -1,8 +1,13 @@
 #include "nn/layout.h"
 
+#include <utility>
+
+#include "nn/fusion.h"
+
 namespace safelight {
 
-map_dims dims_of_map(tensor x) {
+map_dims dims_of_map(model_ref m, tensor x) {
+    if (fuses(m)) return {x->ne[3], x->ne[0], x->ne[2], x->ne[1]};
     return {x->ne[3], x->ne[2], x->ne[1], x->ne[0]};
 }
 
@@ -10,32 +15,51 @@ sequence_dims dims_of_sequence(tensor x) {
     return {x->ne[2], x->ne[1], x->ne[0]};
 }
 
+tensor map_input(model_ref m, const std::string & name, const shape & dims) {
+    tensor x = m.g().input(name, GGML_TYPE_F32, dims);
+    return fuses(m) ? ggml_cont(m.ctx(), ggml_permute(m.ctx(), x, 1, 2, 0, 3)) : x;
+}
+
+void map_output(model_ref m, const std::string & name, tensor x) {
+    map_dims d = dims_of_map(m, x);
+    if (fuses(m)) x = ggml_permute(m.ctx(), x, 2, 0, 1, 3);
+    m.g().output(name, x, {d.batch, d.channels, d.height, d.width});
+}
+
 tensor sequence_from_map(model_ref m, tensor x) {
-    map_dims d = dims_of_map(x);
+    map_dims d = dims_of_map(m, x);
+    if (fuses(m)) return reshape_known(m, x, d.channels, d.width * d.height, d.batch, 1);
     tensor flat = ggml_reshape_3d(m.ctx(), x, d.width * d.height, d.channels, d.batch);
     return ggml_cont(m.ctx(), ggml_permute(m.ctx(), flat, 1, 0, 2, 3));
 }
 
 tensor map_from_sequence(model_ref m, tensor x, int64_t height, int64_t width) {
     sequence_dims d = dims_of_sequence(x);
+    if (fuses(m)) return reshape_known(m, x, d.channels, width, height, d.batch);
     tensor planes = ggml_cont(m.ctx(), ggml_permute(m.ctx(), x, 1, 0, 2, 3));
     return ggml_reshape_4d(m.ctx(), planes, width, height, d.channels, d.batch);
 }
 
 tensor concat_channels(model_ref m, tensor a, tensor b) {
-    return ggml_concat(m.ctx(), a, b, 2);
+    return ggml_concat(m.ctx(), a, b, fuses(m) ? 0 : 2);
 }
 
 tensor add_to_channels(model_ref m, tensor x, tensor v) {
-    return ggml_add(m.ctx(), x, ggml_reshape_4d(m.ctx(), v, 1, 1, v->ne[0], v->ne[1]));
+    if (!fuses(m)) return ggml_add(m.ctx(), x, ggml_reshape_4d(m.ctx(), v, 1, 1, v->ne[0], v->ne[1]));
+    if (tensor y = with_channel_sum(m, x, v)) return y;
+    return ggml_add(m.ctx(), x, ggml_reshape_4d(m.ctx(), v, v->ne[0], 1, 1, v->ne[1]));
 }
 
 tensor add(model_ref m, tensor a, tensor b) {
+    if (fuses(m)) {
+        if (tensor y = with_residual(m, b, a)) return y;
+        if (tensor y = with_residual(m, a, b)) return y;
+    }
     return ggml_add(m.ctx(), a, b);
 }
 
 tensor named_map(model_ref m, tensor x) {
-    map_dims d = dims_of_map(x);
+    map_dims d = dims_of_map(m, x);
     return m.named(x, {d.batch, d.channels, d.height, d.width});
 }
 

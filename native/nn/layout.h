@@ -1,14 +1,15 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "runtime/graph.h"
 
 namespace safelight {
 
 // Activations come in two forms: a map, PyTorch's [B, C, H, W], and a sequence, PyTorch's [B, T, C]. In
-// ggml's order (fastest first) a map lies as [W, H, C, B] and a sequence as [C, T, B]. Models ask here
-// instead of reading ne, so that kernels may choose another order of maps in memory later.
+// ggml's order (fastest first) a sequence lies as [C, T, B] and a map as [W, H, C, B], or channels-last as
+// [C, W, H, B] where our kernels compute (fusion.h). Models ask here instead of reading ne.
 
 struct map_dims {
     int64_t batch, channels, height, width;
@@ -17,8 +18,12 @@ struct sequence_dims {
     int64_t batch, length, channels;
 };
 
-map_dims dims_of_map(tensor x);
+map_dims dims_of_map(model_ref m, tensor x);
 sequence_dims dims_of_sequence(tensor x);
+
+// The caller's data as a map, and a map as the caller's data: PyTorch's order outside.
+tensor map_input(model_ref m, const std::string & name, const shape & dims);
+void map_output(model_ref m, const std::string & name, tensor x);
 
 // [B, C, H, W] -> [B, H*W, C], row by row of the picture.
 tensor sequence_from_map(model_ref m, tensor x);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "ggml.h"
+#include "runtime/cancel.h"
 #include "runtime/config.h"
 #include "runtime/error.h"
 
@@ -33,15 +35,23 @@ class weight_source {
     virtual tensor get(const std::string & name, const shape & dims, weight_role role) = 0;
 };
 
-// A graph while it is built: context, inputs, outputs, the table of names that can be tapped (our own: ggml cuts names at 63
-// bytes). Models see it through model_ref.
+// What the nodes of a graph can see of the run that they are part of.
+struct run_state {
+    const cancel_token * cancel = nullptr;
+    std::atomic<bool> out_of_memory{false};
+
+    bool cancelled() const { return cancel && cancel->cancelled(); }
+};
+
+// A graph while it is built: context, inputs, outputs, the table of names that can be tapped (our own: ggml
+// cuts names at 63 bytes). Models see it through model_ref.
 class graph {
   public:
     struct options {
-        bool cpu = true;              // the CPU backend: nn/ may emit custom ops
-        bool stock_ops = false;       // stock ggml ops only, as on other backends
-        std::set<std::string> taps;   // names to keep readable; with any tap the graph is built unfused
-        bool list_nodes = false;      // only listing: build as with taps
+        bool cpu = true;             // the CPU backend: nn/ may emit custom ops
+        bool stock_ops = false;      // stock ggml ops only, as on other backends
+        std::set<std::string> taps;  // names to keep readable; with any tap the graph is built unfused
+        bool list_nodes = false;     // only listing: build as with taps
     };
 
     graph(weight_source & weights, options opts);
@@ -56,22 +66,24 @@ class graph {
 
     // Data that the caller gives with the run; ggml tensor with the reverse of `dims`, F32 or I32.
     tensor input(const std::string & name, ggml_type type, const shape & dims);
-    // The values that an I32 input may hold (token ids, positions): checked before each run, as ggml aborts on a bad index.
+    // The values that an I32 input may hold (token ids, positions): checked before each run, as ggml aborts
+    // on a bad index.
     void limit(const std::string & name, int64_t smallest, int64_t largest);
-    // Data computed on the host when the graph runs, from the inputs that the caller gave (a timestep's sinusoid).
-    // `fill` writes ggml_nelements() values of the tensor's type.
+    // Data computed on the host when the graph runs, from the inputs that the caller gave (a timestep's
+    // sinusoid). `fill` writes ggml_nelements() values of the tensor's type.
     using host_data = std::map<std::string, const void *>;  // input name -> its data
     tensor computed(ggml_type type, const shape & dims, std::function<void(const host_data &, void *)> fill);
     void output(const std::string & name, tensor x, const shape & dims);
 
-    // Makes x readable under this name; `dims` is its shape as the user sees it (contiguous, PyTorch's order), by default the
-    // reverse of ne without leading ones. Returns x (made contiguous if it has to be).
+    // Makes x readable under this name; `dims` is its shape as the user sees it (contiguous, PyTorch's
+    // order), by default the reverse of ne without leading ones. Returns x (made contiguous if it has to be).
     tensor name(const std::string & name, tensor x, shape dims = {});
     bool tapped(const std::string & name) const { return opts_.taps.count(name) > 0; }
     // A parameter with exactly the reverse of `dims` as ne (the source compares shapes up to ones).
     tensor weight(const std::string & name, const shape & dims, weight_role role);
-    // Throws UNSUPPORTED_MODEL when the context cannot take this many more tensors: ggml itself would abort. Asked with every
-    // weight and name; a builder asks itself before a loop that emits thousands of nodes between two names.
+    // Throws UNSUPPORTED_MODEL when the context cannot take this many more tensors: ggml itself would abort.
+    // Asked with every weight and name; a builder asks itself before a loop that emits thousands of nodes
+    // between two names.
     void require_room(size_t tensors) const;
 
     struct binding {
@@ -89,7 +101,9 @@ class graph {
     std::map<std::string, range> limits;  // of I32 inputs
     std::vector<std::string> name_order;
     std::vector<host_binding> computed_inputs;
-    std::vector<std::function<void()>> keep;  // owns userdata of custom ops as long as the graph lives
+    std::vector<std::shared_ptr<void>> keep;  // owns userdata of custom ops as long as the graph lives
+    std::shared_ptr<void> nn_state;           // what nn/ remembers of the graph while it is built
+    run_state state;
 
   private:
     weight_source & weights_;
@@ -97,7 +111,8 @@ class graph {
     ggml_context * ctx_;
 };
 
-// A place in the tree of parameters: m["down_blocks"][0]["resnets"][1]. Names of weights and of taps hang below it.
+// A place in the tree of parameters: m["down_blocks"][0]["resnets"][1]. Names of weights and of taps hang
+// below it.
 class model_ref {
   public:
     explicit model_ref(graph & g, std::string prefix = "") : graph_(&g), prefix_(std::move(prefix)) {}
@@ -105,7 +120,9 @@ class model_ref {
     model_ref operator[](std::string_view part) const { return model_ref(*graph_, path(part)); }
     model_ref operator[](const char * part) const { return model_ref(*graph_, path(part)); }
     model_ref operator[](int64_t index) const { return model_ref(*graph_, path(std::to_string(index))); }
-    model_ref operator[](int index) const { return (*this)[int64_t(index)]; }  // or a literal 0 is a null pointer too
+    model_ref operator[](int index) const {
+        return (*this)[int64_t(index)];
+    }  // or a literal 0 is a null pointer too
 
     graph & g() const { return *graph_; }
     ggml_context * ctx() const { return graph_->ctx(); }
@@ -133,11 +150,12 @@ class architecture {
   public:
     virtual ~architecture() = default;
     virtual std::vector<std::string> entries() const = 0;
-    // Builds the entry's graph for inputs of these shapes into g. Checks shapes first: SHAPE_MISMATCH or INVALID_OPTION says
-    // what was expected. Must not depend on weights' data.
+    // Builds the entry's graph for inputs of these shapes into g. Checks shapes first: SHAPE_MISMATCH or
+    // INVALID_OPTION says what was expected. Must not depend on weights' data.
     virtual void build(graph & g, const std::string & entry, const std::map<std::string, shape> & inputs,
                        const config & params) const = 0;
-    // Builds every entry once at a minimal size, with a recorder as weight source, to list parameters or to check them.
+    // Builds every entry once at a minimal size, with a recorder as weight source, to list parameters or to
+    // check them.
     virtual void build_all(graph & g) const = 0;
 };
 

@@ -122,6 +122,8 @@ run_result loaded_module::run(run_request & request, const cancel_token & cancel
     result.build_ms = since(start);
 
     start = clock::now();
+    graph.state().cancel = &cancel;
+    graph.state().out_of_memory = false;
     if (request.timings) {
         result.timed = true;
         executor_->compute_timed(graph.nodes(), cancel, graph.names(),
@@ -134,6 +136,9 @@ run_result loaded_module::run(run_request & request, const cancel_token & cancel
         executor_->compute(graph.nodes(), cancel);
     }
     result.compute_ms = since(start);
+    graph.state().cancel = nullptr;
+    if (graph.state().out_of_memory)
+        throw error("OUT_OF_MEMORY", "There is no memory for the kernels' panels");
     compute_bytes_ = std::max<uint64_t>(compute_bytes_, executor_->bytes());
 
     result.outputs = graph.outputs();

@@ -1,0 +1,74 @@
+// @ts-check
+/**
+ * Writes a single-file checkpoint of a real model's size with random f16 weights: to measure time and memory where no trained
+ * weights are to be had. Names and shapes are those of test/fixtures/weights/names.json.gz.
+ *
+ *   node bench/random-checkpoint.mjs sd1|sd2|sdxl OUT.safetensors
+ */
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { gunzipSync } from 'node:zlib';
+
+const [family = '', out = ''] = process.argv.slice(2);
+const known = JSON.parse(
+  gunzipSync(readFileSync(new URL('../test/fixtures/weights/names.json.gz', import.meta.url))).toString(),
+);
+if (!(family in known) || !out) {
+  console.error(`usage: random-checkpoint.mjs ${Object.keys(known).join('|')} OUT.safetensors`);
+  process.exit(2);
+}
+
+/** @type {Map<string, number[]>} */
+const shapes = new Map();
+for (const { rows } of [...known[family].text_encoders, known[family].unet, known[family].vae]) {
+  for (const [, , source, shape] of rows) shapes.set(source, shape);
+}
+
+/** @param {number[]} shape */
+const count = (shape) => shape.reduce((a, b) => a * b, 1);
+/** @type {Record<string, unknown>} */
+const header = {};
+let end = 0;
+for (const [name, shape] of shapes) {
+  const begin = end;
+  end += 2 * count(shape);
+  header[name] = { dtype: 'F16', shape, data_offsets: [begin, end] };
+}
+const text = Buffer.from(JSON.stringify(header));
+const length = Buffer.alloc(8);
+length.writeBigUInt64LE(BigInt(text.length));
+
+// f16 numbers of one random table, written again and again from changing places: 2^20 + 7 values near a normal distribution.
+const table = new Float32Array((1 << 20) + 7);
+let state = 12345;
+const uniform = () => {
+  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+  return state / 2 ** 32;
+};
+for (let i = 0; i < table.length; i++) table[i] = (uniform() + uniform() + uniform() + uniform() - 2) * Math.sqrt(3);
+
+const view = new DataView(new ArrayBuffer(4));
+const file = openSync(out, 'w');
+writeSync(file, length);
+writeSync(file, text);
+let place = 0;
+for (const [name, shape] of shapes) {
+  const n = count(shape);
+  const fanIn = n / (shape[0] ?? 1);
+  const bias = name.endsWith('bias');
+  const offset = shape.length === 1 && !bias ? 1 : 0;
+  const scale = shape.length === 1 ? 0.02 : name.includes('embedding') ? 0.02 : 1 / Math.sqrt(fanIn);
+  const chunk = new Uint16Array(Math.min(n, 1 << 20));
+  for (let i = 0; i < chunk.length; i++) chunk[i] = half((table[(place + i) % table.length] ?? 0) * scale + offset);
+  place += 7919;
+  for (let done = 0; done < n; done += chunk.length) writeSync(file, chunk, 0, 2 * Math.min(chunk.length, n - done));
+}
+closeSync(file);
+
+/** Nearest f16 of a number of ordinary size; smaller ones become 0. @param {number} value */
+function half(value) {
+  view.setFloat32(0, value);
+  const bits = view.getUint32(0);
+  const exponent = ((bits >>> 23) & 255) - 112;
+  if (exponent <= 0) return 0;
+  return ((bits >>> 16) & 0x8000) | ((exponent << 10) + (((bits & 0x7fffff) + 0x1000) >>> 13));
+}

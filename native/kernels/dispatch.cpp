@@ -1,0 +1,78 @@
+#include <cstdlib>
+#include <cstring>
+
+#include "kernels/kernels.h"
+
+namespace safelight::kernels {
+
+#if defined(__x86_64__)
+namespace avx2 {
+extern const table kernels;
+}
+namespace avx512 {
+extern const table kernels;
+}
+#endif
+namespace portable {
+extern const table kernels;
+}
+
+namespace {
+
+bool runs(const table & t) {
+#if defined(__x86_64__)
+    if (&t == &avx512::kernels) {
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    }
+    if (&t == &avx2::kernels) {
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+               __builtin_cpu_supports("f16c");
+    }
+#endif
+    return true;
+}
+
+// Best first. NEON is what the portable vectors compile to on 64-bit Arm.
+const table * const known[] = {
+#if defined(__x86_64__)
+    &avx512::kernels,
+    &avx2::kernels,
+#endif
+    &portable::kernels,
+};
+
+}  // namespace
+
+const table * find(const char * name) {
+    for (const table * t : known) {
+        if (std::strcmp(t->name, name) == 0 && runs(*t)) return t;
+    }
+    return nullptr;
+}
+
+const table & active() {
+    static const table * const chosen = [] {
+        const char * asked = std::getenv("SAFELIGHT_ISA");
+        if (const table * t = asked ? find(asked) : nullptr) return t;
+        for (const table * t : known) {
+            if (runs(*t)) return t;
+        }
+        return &portable::kernels;
+    }();
+    return *chosen;
+}
+
+void leave(const team & t) {
+    if (t.counter->finished.fetch_add(1, std::memory_order_acq_rel) == t.count - 1) {
+        t.counter->next.store(0, std::memory_order_relaxed);
+        t.counter->finished.store(0, std::memory_order_release);
+    }
+}
+
+int64_t group_norm_chunks(int64_t pixels) {
+    return (pixels + 63) / 64;
+}
+
+}  // namespace safelight::kernels

@@ -1,0 +1,240 @@
+// Matrix products over rows of activations: linear layers, 1x1 convolutions, and by gathering rows every
+// other convolution. Blocks of rows are packed once (normalized, activated or gathered on the way) and stay
+// in cache; weights are expanded to f32 panel by panel, each panel used by all rows of the block.
+
+#include <cmath>
+
+#include "kernels/isa/isa.h"
+#include "kernels/isa/micro.h"
+#include "kernels/scratch.h"
+
+namespace safelight::kernels::SAFELIGHT_ISA {
+
+namespace {
+
+constexpr int64_t deepest = 512;  // depth of a weight panel at most
+constexpr int64_t A_pad = 16;
+constexpr int64_t few_rows =
+    4;  // up to here weights are read as rows and dotted: packing would cost more than it saves
+
+struct block {
+    const gemm_args & p;
+    int64_t first, rows;  // rows [first, first + rows)
+    int64_t panels, KB;   // of depth, and the depth of each
+    float * A;            // [panels][rows][KB]
+    float * B;            // [KB][NB]
+    float * E;            // [NB][KB] expanded weights
+    float * C;            // [2][rows][NB]
+
+    int64_t A_stride() const { return rows * KB + A_pad; }
+};
+
+// Row `row` of the left side into out[depth]: gathered, normalized, activated.
+void gather_convolution(const gemm_args & p, int64_t row, float * out) {
+    const auto & c = p.conv;
+    const int64_t each = c.out_height * c.out_width, batch = row / each;
+    const int64_t oy = row % each / c.out_width, ox = row % c.out_width, taps = c.kernel * c.kernel;
+    for (int64_t tap = 0; tap < taps; tap++) {
+        const int64_t y = oy * c.stride + tap / c.kernel - c.pad_begin,
+                      x = ox * c.stride + tap % c.kernel - c.pad_begin;
+        if (y < 0 || y >= c.height || x < 0 || x >= c.width) {
+            for (int64_t i = 0; i < c.cin; i++) out[i * taps + tap] = 0;
+            continue;
+        }
+        const float * from = p.x + ((batch * c.height + y) * c.width + x) * c.cin;
+        const float * scale = p.scale_shift ? p.scale_shift + batch * 2 * c.cin : nullptr;
+        for (int64_t i = 0; i < c.cin; i += VL) {
+            const int n = static_cast<int>(std::min<int64_t>(VL, c.cin - i));
+            vf v = load_part(from + i, n);
+            if (scale) v = v * load_part(scale + i, n) + load_part(scale + c.cin + i, n);
+            if (p.silu) v = silu(v);
+            for (int k = 0; k < n; k++) out[(i + k) * taps + tap] = v[k];
+        }
+    }
+}
+
+void normalize_row(const gemm_args & p, const float * x, float * out) {
+    const int64_t whole = p.depth / VL * VL;
+    vf added = {};
+    for (int64_t k = 0; k < whole; k += VL) added += load(x + k);
+    double mean = sum(added);
+    for (int64_t k = whole; k < p.depth; k++) mean += x[k];
+    const float centre = static_cast<float>(mean / static_cast<double>(p.depth));
+    vf total = {};
+    for (int64_t k = 0; k < whole; k += VL) {
+        const vf d = load(x + k) - centre;
+        total += d * d;
+    }
+    double squares = sum(total);
+    for (int64_t k = whole; k < p.depth; k++) squares += (x[k] - centre) * (x[k] - centre);
+    const float scale =
+        static_cast<float>(1 / std::sqrt(squares / static_cast<double>(p.depth) + p.norm_eps));
+    for (int64_t k = 0; k < p.depth; k += VL) {
+        const int n = static_cast<int>(std::min<int64_t>(VL, p.depth - k));
+        const vf beta = p.norm_beta ? load_part(p.norm_beta + k, n) : vf{};
+        store_part(out + k, (load_part(x + k, n) - centre) * scale * load_part(p.norm_gamma + k, n) + beta,
+                   n);
+    }
+}
+
+void read_row(const gemm_args & p, int64_t row, float * out) {
+    if (p.conv.kernel) return gather_convolution(p, row, out);
+    const float * x = p.x + row * p.ldx;
+    if (p.norm_gamma) return normalize_row(p, x, out);
+    if (!p.scale_shift && !p.silu) {
+        std::memcpy(out, x, sizeof(float) * static_cast<size_t>(p.depth));
+        return;
+    }
+    const float * scale = p.scale_shift ? p.scale_shift + row / p.rows_per_batch * 2 * p.depth : nullptr;
+    for (int64_t k = 0; k < p.depth; k += VL) {
+        const int n = static_cast<int>(std::min<int64_t>(VL, p.depth - k));
+        vf v = load_part(x + k, n);
+        if (scale) v = v * load_part(scale + k, n) + load_part(scale + p.depth + k, n);
+        store_part(out + k, p.silu ? silu(v) : v, n);
+    }
+}
+
+void pack_rows(const block & b, float * row_buffer) {
+    for (int64_t r = 0; r < b.rows; r++) {
+        read_row(b.p, b.first + r, row_buffer);
+        for (int64_t k = 0; k < b.panels; k++) {
+            const int64_t n = std::min(b.KB, b.p.depth - k * b.KB);
+            std::memcpy(b.A + k * b.A_stride() + r * b.KB, row_buffer + k * b.KB,
+                        sizeof(float) * static_cast<size_t>(n));
+        }
+    }
+}
+
+// C[rows, NB] of output columns [n, n + NB).
+void product(const block & b, int64_t n, float * c) {
+    const int columns = static_cast<int>(std::min<int64_t>(NB, b.p.columns - n));
+    const int64_t KB = b.KB;
+    for (int64_t k = 0; k < b.panels; k++) {
+        const int64_t kn = std::min(KB, b.p.depth - k * KB);
+        for (int r = 0; r < columns; r++) expand(b.p.w, n + r, k * KB, b.E + r * (KB + A_pad), kn);
+        transpose_panel(b.E, KB + A_pad, columns, static_cast<int>(kn), b.B);
+        if (columns <= VL && NV > 1) {
+            multiply<1>(b.rows, b.A + k * b.A_stride(), KB, b.B, NB, c, NB, kn, k > 0);
+        } else {
+            multiply<NV>(b.rows, b.A + k * b.A_stride(), KB, b.B, NB, c, NB, kn, k > 0);
+        }
+    }
+}
+
+inline vf activate(activation act, vf v) {
+    switch (act) {
+        case activation::silu:
+            return silu(v);
+        case activation::gelu:
+            return gelu(v);
+        case activation::quick_gelu:
+            return quick_gelu(v);
+        default:
+            return v;
+    }
+}
+
+// One vector of outputs: `v` and for GEGLU `gate` are products, column n of row `row`.
+inline void finish(const gemm_args & p, int64_t row, int64_t n, int part, vf v, vf gate) {
+    if (p.bias) v += load_part(p.bias + n, part);
+    if (p.add) v += load_part(p.add + row / p.rows_per_batch * p.columns + n, part);
+    if (p.act == activation::geglu) {
+        if (p.bias) gate += load_part(p.bias + p.columns / 2 + n, part);
+        v *= gelu(gate);
+    } else {
+        v = activate(p.act, v);
+    }
+    if (p.residual) v += load_part(p.residual + row * p.ldy + n, part);
+    store_part(p.y + row * p.ldy + n, v, part);
+}
+
+void few(const gemm_args & p, const team & t) {
+    const int64_t outputs = p.act == activation::geglu ? p.columns / 2 : p.columns,
+                  groups = (outputs + NB - 1) / NB;
+    float * memory = scratch(static_cast<size_t>(p.rows * (p.depth + A_pad) + deepest));
+    float *x = memory, *row = memory + p.rows * (p.depth + A_pad);
+    for (int64_t r = 0; r < p.rows; r++) read_row(p, r, x + r * (p.depth + A_pad));
+    const auto dot = [&](int64_t column, float * out) {
+        for (int64_t r = 0; r < p.rows; r++) out[r] = 0;
+        for (int64_t k = 0; k < p.depth; k += deepest) {
+            const int64_t n = std::min(deepest, p.depth - k);
+            expand(p.w, column, k, row, n);
+            for (int64_t r = 0; r < p.rows; r++) {
+                const float * a = x + r * (p.depth + A_pad) + k;
+                vf total = {};
+                int64_t i = 0;
+                for (; i + VL <= n; i += VL) total += load(a + i) * load(row + i);
+                float s = sum(total);
+                for (; i < n; i++) s += a[i] * row[i];
+                out[r] += s;
+            }
+        }
+    };
+    for_each_item(t, groups, [&](int64_t group) {
+        for (int64_t n = group * NB; n < std::min(outputs, (group + 1) * NB); n++) {
+            float value[few_rows], gate[few_rows] = {};
+            dot(n, value);
+            if (p.act == activation::geglu) dot(n + outputs, gate);
+            for (int64_t r = 0; r < p.rows; r++) finish(p, r, n, 1, splat(value[r]), splat(gate[r]));
+        }
+    });
+}
+
+}  // namespace
+
+void rows(const gemm_args & p, const team & t) {
+    constexpr int64_t each = 32;
+    for_each_item(t, (p.rows + each - 1) / each, [&](int64_t item) {
+        for (int64_t r = item * each; r < std::min(p.rows, (item + 1) * each); r++)
+            read_row(p, r, p.y + r * p.ldy);
+    });
+}
+
+void gemm(const gemm_args & p, const team & t) {
+    if (p.rows <= few_rows) return few(p, t);
+    const bool gated = p.act == activation::geglu;
+    const int64_t outputs = gated ? p.columns / 2 : p.columns, groups = (outputs + NB - 1) / NB;
+    const int64_t cached = (768 << 10) / (4 * p.depth),
+                  each = std::min(p.rows, std::clamp<int64_t>(cached / MR * MR, 24, 192));
+    const int64_t blocks = (p.rows + each - 1) / each, panels = (p.depth + deepest - 1) / deepest;
+    // Panels of equal depth, in whole blocks of the storage type.
+    const int64_t unit = std::max<int64_t>(p.w.block, 16),
+                  KB = ((p.depth + panels - 1) / panels + unit - 1) / unit * unit;
+    const int64_t splits =
+        std::min<int64_t>(groups, std::max<int64_t>(1, (4 * t.count + blocks - 1) / blocks));
+    const size_t A_size = static_cast<size_t>(panels * (each * KB + A_pad)),
+                 B_size = static_cast<size_t>(KB * NB);
+    const size_t E_size = static_cast<size_t>(NB * (KB + A_pad)), C_size = static_cast<size_t>(each * NB);
+    float * memory = scratch(A_size + B_size + E_size + 2 * C_size + static_cast<size_t>(p.depth + VL));
+    float * row_buffer = memory + A_size + B_size + E_size + 2 * C_size;
+
+    for_each_item(t, blocks * splits, [&](int64_t item) {
+        const int64_t first = item / splits * each, split = item % splits;
+        block b{p,
+                first,
+                std::min(each, p.rows - first),
+                panels,
+                KB,
+                memory,
+                memory + A_size,
+                memory + A_size + B_size,
+                memory + A_size + B_size + E_size};
+        pack_rows(b, row_buffer);
+        for (int64_t group = groups * split / splits; group < groups * (split + 1) / splits; group++) {
+            if (cancelled(t)) return;
+            const int64_t n = group * NB;
+            float * gate = b.C + C_size;
+            product(b, n, b.C);
+            if (gated) product(b, n + outputs, gate);
+            for (int64_t r = 0; r < b.rows; r++) {
+                for (int64_t v = 0; v < NB && n + v < outputs; v += VL) {
+                    const int part = static_cast<int>(std::min<int64_t>(VL, outputs - n - v));
+                    finish(p, first + r, n + v, part, load(b.C + r * NB + v),
+                           gated ? load(gate + r * NB + v) : vf{});
+                }
+            }
+        }
+    });
+}
+
+}  // namespace safelight::kernels::SAFELIGHT_ISA

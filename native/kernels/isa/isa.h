@@ -1,0 +1,17 @@
+#pragma once
+
+#include "kernels/kernels.h"
+
+// The kernels of one instruction set.
+namespace safelight::kernels::SAFELIGHT_ISA {
+
+void group_norm_partial(const group_norm_args &, const team &);
+void group_norm_fold(const group_norm_args &, const team &);
+void conv3x3(const conv3x3_args &, const team &);
+void gemm(const gemm_args &, const team &);
+void rows(const gemm_args &, const team &);
+void attention(const attention_args &, const team &);
+void upsample(const upsample_args &, const team &);
+extern const table kernels;
+
+}  // namespace safelight::kernels::SAFELIGHT_ISA

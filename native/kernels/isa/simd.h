@@ -1,0 +1,187 @@
+#pragma once
+
+// One vector type for each instruction set, from GCC's vector extensions: this file is compiled once for each
+// of them, in a namespace of its own (SAFELIGHT_ISA), and the rest of the kernels reads the same for all.
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace safelight::kernels::SAFELIGHT_ISA {
+
+#if defined(__AVX512F__)
+constexpr int VL = 16;  // floats in a vector
+constexpr int NV = 2;   // vectors across a micro tile
+constexpr int MR = 12;  // rows of a micro tile
+#elif defined(__AVX2__)
+constexpr int VL = 8, NV = 2, MR = 6;
+#else
+constexpr int VL = 4, NV = 2, MR = 8;
+#endif
+constexpr int NB = NV * VL;  // columns of a micro tile
+
+typedef float vf __attribute__((vector_size(VL * 4)));
+typedef int32_t vi __attribute__((vector_size(VL * 4)));
+typedef float vf_unaligned __attribute__((vector_size(VL * 4), aligned(4), may_alias));
+
+inline vf load(const float * p) {
+    return *reinterpret_cast<const vf_unaligned *>(p);
+}
+inline void store(float * p, vf v) {
+    *reinterpret_cast<vf_unaligned *>(p) = v;
+}
+inline vf splat(float x) {
+    return vf{} + x;
+}
+inline vf select(vi mask, vf a, vf b) {
+    return mask ? a : b;
+}
+inline vf max(vf a, vf b) {
+    return a > b ? a : b;
+}
+inline vf min(vf a, vf b) {
+    return a < b ? a : b;
+}
+
+inline vf load_part(const float * p, int n) {
+    if (n == VL) [[likely]]
+        return load(p);
+    vf v = {};
+    std::memcpy(&v, p, sizeof(float) * static_cast<size_t>(n));
+    return v;
+}
+inline void store_part(float * p, vf v, int n) {
+    if (n == VL) [[likely]]
+        return store(p, v);
+    std::memcpy(p, &v, sizeof(float) * static_cast<size_t>(n));
+}
+inline float sum(vf v) {
+    float s = 0;
+    for (int i = 0; i < VL; i++) s += v[i];
+    return s;
+}
+inline float highest(vf v) {
+    float m = v[0];
+    for (int i = 1; i < VL; i++) m = std::max(m, v[i]);
+    return m;
+}
+
+// e^x to about one unit in the last place: 2^n times a polynomial of the fraction (range reduction by Cody
+// and Waite).
+inline vf exp(vf x) {
+    const vf clamped = min(max(x, splat(-87.3f)), splat(88.3f));
+    const vf shifted = clamped * 1.44269504089f + 12582912.f;  // rounds to an integer in the low bits
+    const vf n = shifted - 12582912.f;
+    const vf r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
+    vf p = splat(1.9875691500e-4f);
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.f;
+    vi bits;
+    std::memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits - 0x4B400000 + 127) << 23;
+    vf scale;
+    std::memcpy(&scale, &bits, sizeof scale);
+    const vf y = p * scale;
+    return x != x ? x : select(x < -87.3f, vf{}, y);  // NaN stays NaN
+}
+inline vf silu(vf x) {
+    return x / (1.f + exp(-x));
+}
+inline vf quick_gelu(vf x) {
+    return x / (1.f + exp(x * -1.702f));
+}
+
+// x/2 (1 + erf(x/sqrt 2)); erf by Abramowitz and Stegun 7.1.26, absolute error below 1.5e-7.
+inline vf gelu(vf x) {
+    const vf z = x * 0.70710678118f;
+    const vf a = max(z, -z);
+    const vf t = 1.f / (1.f + 0.3275911f * a);
+    const vf poly = t * (0.254829592f +
+                         t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
+    const vf e = 1.f - poly * exp(-a * a);
+    return 0.5f * x * (1.f + select(z < 0.f, -e, e));
+}
+
+inline float half_to_float(uint16_t h) {
+#if defined(__F16C__)
+    return _cvtsh_ss(h);
+#else
+    const uint32_t sign = static_cast<uint32_t>(h & 0x8000) << 16, magnitude = h & 0x7FFF;
+    uint32_t bits = sign | ((magnitude << 13) + 0x38000000);
+    if (magnitude >= 0x7C00) bits = sign | 0x7F800000 | (magnitude << 13);
+    float f;
+    if (magnitude < 0x0400) {
+        f = static_cast<float>(magnitude) * 5.9604644775390625e-8f;  // subnormal: units of 2^-24
+        return sign ? -f : f;
+    }
+    std::memcpy(&f, &bits, sizeof f);
+    return f;
+#endif
+}
+inline void expand_f16(const uint16_t * from, float * to, int64_t count) {
+    int64_t i = 0;
+#if defined(__AVX512F__)
+    for (; i + 16 <= count; i += 16) {
+        const __m256i h = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(from + i));
+        _mm512_storeu_ps(to + i, _mm512_cvtph_ps(h));
+    }
+#elif defined(__F16C__)
+    for (; i + 8 <= count; i += 8) {
+        const __m128i h = _mm_loadu_si128(reinterpret_cast<const __m128i *>(from + i));
+        _mm256_storeu_ps(to + i, _mm256_cvtph_ps(h));
+    }
+#endif
+    for (; i < count; i++) to[i] = half_to_float(from[i]);
+}
+inline void expand_bf16(const uint16_t * from, float * to, int64_t count) {
+    for (int64_t i = 0; i < count; i++) {
+        const uint32_t bits = static_cast<uint32_t>(from[i]) << 16;
+        std::memcpy(to + i, &bits, sizeof bits);
+    }
+}
+
+// Turns `rows` <= NB rows of `count` floats (stride ld) into columns: out[k * NB + row]; missing rows become
+// zeros.
+inline void transpose_panel(const float * in, int64_t ld, int rows, int count, float * out) {
+    int k = 0;
+#if defined(__AVX2__)
+    if (rows == NB) {
+        for (; k + 8 <= count; k += 8) {
+            for (int n = 0; n < NB; n += 8) {
+                const float * p = in + n * ld + k;
+                __m256 r[8], t[8];
+                for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(p + i * ld);
+                for (int i = 0; i < 4; i++) {
+                    t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+                    t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+                }
+                for (int i = 0; i < 2; i++) {
+                    r[4 * i] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
+                    r[4 * i + 1] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0xEE);
+                    r[4 * i + 2] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
+                    r[4 * i + 3] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xEE);
+                }
+                for (int i = 0; i < 4; i++) {
+                    _mm256_storeu_ps(out + (k + i) * NB + n, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+                    _mm256_storeu_ps(out + (k + i + 4) * NB + n,
+                                     _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+                }
+            }
+        }
+    }
+#endif
+    for (; k < count; k++) {
+        for (int n = 0; n < NB; n++) out[k * NB + n] = n < rows ? in[n * ld + k] : 0.f;
+    }
+}
+
+}  // namespace safelight::kernels::SAFELIGHT_ISA
