@@ -1,13 +1,13 @@
 // @ts-check
 /**
- * clang-tidy over native/, with the compile commands of the last build. What passed is remembered (by the contents of native/
- * and the file's command) under .build/, so that only what changed is read again.
+ * clang-tidy over native/, with the compile commands of the last build. What passed is remembered (by the contents of the file
+ * and of our headers that it includes) under .build/, so that only what changed is read again.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { fingerprint, lockedIntegrity, root, walk } from './files.mjs';
+import { fingerprint, lockedIntegrity, root } from './files.mjs';
 
 const tidy = join(root, 'node_modules/clang-tidy/src/index.js');
 const database = join(root, 'build/compile_commands.json');
@@ -19,10 +19,7 @@ if (skip) {
   process.exit(0);
 }
 
-const headers = fingerprint(
-  [...walk(join(root, 'native'), (file) => file.endsWith('.h') && !copied(file)), join(root, '.clang-tidy')],
-  ['clang-tidy', 'ggml-source', 'node-addon-api'].map(lockedIntegrity),
-);
+const tools = ['clang-tidy', 'ggml-source', 'node-addon-api'].map(lockedIntegrity);
 /** @type {Record<string, string>} */
 const passed = existsSync(cacheFile) ? JSON.parse(readFileSync(cacheFile, 'utf8')) : {};
 /** @type {{ file: string, directory: string, command?: string, arguments?: string[] }[]} */
@@ -32,7 +29,10 @@ const queue = commands
   .filter(({ file }) => file.startsWith(join(root, 'native/')) && !copied(file) && existsSync(file))
   .map((entry) => ({
     file: entry.file,
-    key: fingerprint([entry.file], [headers, entry.command ?? String(entry.arguments)]),
+    key: fingerprint(
+      [join(root, '.clang-tidy'), ...withOwnHeaders(entry.file)],
+      [...tools, entry.command ?? String(entry.arguments)],
+    ),
   }))
   .filter(({ file, key }) => passed[file] !== key);
 
@@ -75,6 +75,21 @@ function check(file) {
       .on('error', reject)
       .on('close', (status) => done(status === 0 ? '' : found || trouble || `${file}: failed`));
   });
+}
+
+/**
+ * A file and the headers of native/ that it includes, directly or not.
+ * @param {string} file
+ * @param {Set<string>} seen
+ */
+function withOwnHeaders(file, seen = new Set()) {
+  if (seen.has(file)) return seen;
+  seen.add(file);
+  for (const [, name = ''] of readFileSync(file, 'utf8').matchAll(/^[ \t]*#[ \t]*include[ \t]*"([^"]+)"/gm)) {
+    const found = [join(dirname(file), name), join(root, 'native', name)].find((path) => existsSync(path));
+    if (found) withOwnHeaders(found, seen);
+  }
+  return seen;
 }
 
 /** @param {string} file the copy of ggml that npm pack makes is not ours to lint */

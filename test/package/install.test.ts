@@ -134,7 +134,7 @@ describe.skipIf(skip)('the packed package', () => {
     const document = { name: 'project', lockfileVersion: 3, requires: true, packages };
     writeFileSync(join(project, 'package.json'), JSON.stringify({ private: true, dependencies }));
     writeFileSync(join(project, 'package-lock.json'), JSON.stringify(document));
-    npmRun(project, bareEnvironment(), 'ci', '--prefer-offline');
+    npmRun(project, bareEnvironment(), 'ci', '--prefer-offline', '--fetch-retries=1');
   }
 
   /** A PATH of node and a shell alone. */
@@ -146,7 +146,7 @@ describe.skipIf(skip)('the packed package', () => {
       symlinkSync(realpathSync('/bin/sh'), join(bin, 'sh'));
     }
     const kept = Object.entries(process.env).filter(
-      ([name]) => !/^(npm_|NODE_OPTIONS|VITEST|CC$|CXX$)/.test(name),
+      ([name]) => !/^(npm_(?!config_(registry|cache|userconfig)$)|NODE_OPTIONS|VITEST|CC$|CXX$)/.test(name),
     );
     return { ...Object.fromEntries(kept), PATH: bin };
   }
