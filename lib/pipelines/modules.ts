@@ -70,7 +70,7 @@ export class Modules implements Engine {
       (signal) => this.loadAutoencoder(signal),
       (vae) => vae.dispose(),
     );
-    this.preview = new LatentPreview(model.autoencoder.config, this.facts.factor, () => this.vae.get());
+    this.preview = new LatentPreview(model.autoencoder.config, () => this.vae.get());
   }
 
   get source(): ModelSource {

@@ -1,102 +1,72 @@
 /**
- * A cheap look at a latent: each of its pixels as a colour, by a linear map. Autoencoders of this kind keep the picture's
- * colours as a linear function of the latent's channels, nearly; the map of a model is found by encoding one test picture and
- * fitting, so that it holds for any autoencoder.
+ * A cheap look at a latent. Its colours come from decoding it at a fraction of its size, its shapes from the latent itself: each
+ * latent pixel is shown by the linear map from channels to colour that explains the small decoded picture best. The map is
+ * fitted anew for each look, so that it holds for any autoencoder, also where colours are no linear function of the latent at large.
  */
 import { resample } from '../image/resample.js';
 import type { Autoencoder } from '../models/autoencoder.js';
 import type { AutoencoderConfig } from '../models/config.js';
+import { interpolate } from '../tensor/interpolate.js';
 import type { RgbImage } from '../tensor/picture.js';
-import { Tensor } from '../tensor/tensor.js';
-import { latentsOf } from './latents.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { unscaled } from './latents.js';
 
-/** Latent pixels of a side of the test picture. */
+/** The small picture has about so many latent pixels a side, and at most half of the latent's own. */
 const SIDE = 16;
 /** Keeps the fit defined where channels say nothing about colour. */
-const RIDGE = 1e-3;
+const RIDGE = 1e-2;
 
 export class LatentPreview {
-  private fitted: Promise<readonly (readonly number[])[]> | undefined;
-
   constructor(
     private readonly config: AutoencoderConfig,
-    private readonly factor: number,
     private readonly autoencoder: () => Promise<Autoencoder>,
   ) {}
 
-  /** The picture that `[C, h, w]` will be, roughly, at the given size. */
+  /** The picture that `[C, h, w]` will be, roughly, at the given size. @throws DISPOSED, OUT_OF_MEMORY */
   async draw(latent: Tensor, width: number, height: number): Promise<RgbImage> {
     const [channels = 0, h = 0, w = 0] = latent.shape;
-    const map = await this.map();
-    const plane = h * w;
-    const data = new Uint8Array(plane * 3);
-    for (let i = 0; i < plane; i++) {
-      for (let c = 0; c < 3; c++) {
-        let value = map[c]![channels]!;
-        for (let k = 0; k < channels; k++) value += map[c]![k]! * latent.data[k * plane + i]!;
+    const shrink = Math.max(2, Math.sqrt(h * w) / SIDE);
+    const [rows, columns] = [h, w].map((side) => Math.max(1, Math.round(side / shrink))) as [number, number];
+    const small = interpolate(latent, rows, columns, 'bicubic-antialiased');
+    const autoencoder = await this.autoencoder();
+    const decoded = await autoencoder.decode(
+      unscaled(small.reshape([1, channels, rows, columns]), this.config),
+    );
+    const features = pixelsOf(small);
+    const maps = [0, 1, 2].map((c) => leastSquares(features, meansOf(decoded, c, rows, columns)));
+
+    const data = new Uint8Array(h * w * 3);
+    pixelsOf(latent).forEach((pixel, i) => {
+      maps.forEach((map, c) => {
+        const value = map.reduce((sum, weight, k) => sum + weight * pixel[k]!, 0);
         data[i * 3 + c] = Math.round(255 * Math.min(1, Math.max(0, value / 2 + 0.5)));
-      }
-    }
+      });
+    });
     return resample({ data, width: w, height: h, channels: 3 }, width, height, 'bicubic');
   }
-
-  /** For each colour the weights of the channels, and a constant. */
-  private map(): Promise<readonly (readonly number[])[]> {
-    this.fitted ??= this.fit().catch((error: unknown) => {
-      this.fitted = undefined;
-      throw error;
-    });
-    return this.fitted;
-  }
-
-  private async fit(): Promise<readonly (readonly number[])[]> {
-    const { colours, picture } = testPicture(this.factor);
-    const moments = await (await this.autoencoder()).encode(picture, {});
-    const latent = latentsOf(moments, this.config);
-    const plane = SIDE * SIDE;
-    const rows = Array.from({ length: plane }, (_, i) => {
-      const row = Array.from({ length: latent.shape[1]! }, (_c, k) => latent.data[k * plane + i]!);
-      return [...row, 1];
-    });
-    return colours.map((targets) => leastSquares(rows, targets));
-  }
 }
 
-/** Patches of random colours, blended into one another: `[1, 3, H, W]`, and the mean colours of the latent's pixels. */
-function testPicture(factor: number): { colours: number[][]; picture: Tensor } {
-  const random = lcg(20240607);
-  const knots = 7;
-  const side = SIDE * factor;
-  const picture = Tensor.zeros([1, 3, side, side]);
-  const colours = [0, 1, 2].map(() => new Array<number>(SIDE * SIDE).fill(0));
-  for (let c = 0; c < 3; c++) {
-    // Uniform colours between and beyond the ends, so that black and white come up too.
-    const grid = Array.from({ length: knots * knots }, () => Math.min(1, Math.max(-1, 2.6 * random() - 1.3)));
-    for (let y = 0; y < side; y++) {
-      for (let x = 0; x < side; x++) {
-        const value = bilinear(grid, knots, (x / (side - 1)) * (knots - 1), (y / (side - 1)) * (knots - 1));
-        picture.data[(c * side + y) * side + x] = value;
-        colours[c]![Math.floor(y / factor) * SIDE + Math.floor(x / factor)]! += value / (factor * factor);
-      }
+/** For each pixel of `[C, h, w]` its channels, and a 1 for the constant. */
+function pixelsOf(latent: Tensor): number[][] {
+  const [channels = 0, h = 0, w = 0] = latent.shape;
+  return Array.from({ length: h * w }, (_, i) => {
+    const pixel = Array.from({ length: channels }, (_c, k) => latent.data[k * h * w + i]!);
+    return [...pixel, 1];
+  });
+}
+
+/** Means of a colour of `[1, 3, H, W]` over `rows` x `columns` squares, within what can be shown. */
+function meansOf(decoded: Tensor, colour: number, rows: number, columns: number): number[] {
+  const [, , height = 0, width = 0] = decoded.shape;
+  const factor = height / rows;
+  const means = new Array<number>(rows * columns).fill(0);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const value = Math.min(1, Math.max(-1, decoded.data[(colour * height + y) * width + x]!));
+      means[Math.floor(y / factor) * columns + Math.floor(x / factor)]! += value / (factor * factor);
     }
   }
-  return { colours, picture };
-}
-
-function bilinear(grid: readonly number[], knots: number, x: number, y: number): number {
-  const [left, top] = [Math.min(knots - 2, Math.floor(x)), Math.min(knots - 2, Math.floor(y))];
-  const at = (dx: number, dy: number): number => grid[(top + dy) * knots + left + dx]!;
-  const [u, v] = [x - left, y - top];
-  return (1 - v) * ((1 - u) * at(0, 0) + u * at(1, 0)) + v * ((1 - u) * at(0, 1) + u * at(1, 1));
-}
-
-/** The same numbers every time. */
-function lcg(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
+  return means;
 }
 
 /** Weights w that make rows * w come nearest to the targets: the normal equations, by elimination with pivots. */
