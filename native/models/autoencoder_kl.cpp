@@ -127,13 +127,9 @@ class autoencoder_kl : public architecture {
 
     void build(graph & g, const std::string & entry, const input_shapes & inputs,
                const config &) const override {
-        if (entry == "encode") {
-            build_encode(model_ref(g), check_encode(inputs, p_), p_);
-        } else if (entry == "decode") {
-            build_decode(model_ref(g), check_decode(inputs, p_), p_);
-        } else {
-            unknown_entry(entry);
-        }
+        if (entry == "encode") return build_encode(model_ref(g), check_encode(inputs, p_), p_);
+        if (entry == "decode") return build_decode(model_ref(g), check_decode(inputs, p_), p_);
+        unknown_entry(entry);
     }
 
     void build_all(graph & g) const override {

@@ -20,9 +20,9 @@ std::vector<unet_level> read_levels(const config & cfg) {
     auto up = config_booleans(cfg, "up_attention", count);
     auto depth = config_integers(cfg, "transformer_layers_per_block", count, 0, 128);
     auto heads = config_integers(cfg, "num_attention_heads", count, 0, 1 << 10);
-    std::vector<unet_level> levels;
+    std::vector<unet_level> levels(count);
     for (size_t i = 0; i < count; ++i) {
-        levels.push_back({channels[i], layers[i], down[i], up[count - 1 - i], depth[i], heads[i]});
+        levels[i] = {channels[i], layers[i], down[i], up[count - 1 - i], depth[i], heads[i]};
     }
     return levels;
 }
