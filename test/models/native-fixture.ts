@@ -1,7 +1,7 @@
 /** Modules of test/fixtures/models (written by test/reference/models.py) in the addon, and how far their results are off. */
 import { open, readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { addon as load } from '../../lib/native/binding.js';
 import type {
   ModuleKind,
   ModuleOptions,
@@ -15,7 +15,7 @@ import type {
 } from '../../lib/native/types.js';
 import { readSafetensors, type SafetensorsFile } from '../../lib/weights/safetensors.js';
 
-export const addon: NativeAddon = createRequire(import.meta.url)('../../build/Release/safelight.node');
+export const addon: NativeAddon = load();
 
 export const NAMES = [
   'clip',
