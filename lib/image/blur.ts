@@ -3,16 +3,17 @@
  * spreads the surroundings into the hole (`fill`).
  */
 import type { ByteImage } from './resample.js';
+import { inSlices } from './slices.js';
 
 /**
  * OpenCV's `GaussianBlur` along x and then along y, as A1111 blurs masks: 2·⌊2.5·σ + ½⌋ + 1 taps, in 8-bit fixed point whose
- * rounding errors are carried from tap to tap, edges mirrored without repeating the last pixel.
+ * rounding errors are carried from tap to tap, edges mirrored without repeating the last pixel. @throws ABORTED
  */
-export function blurMask(mask: ByteImage, sigma: number): ByteImage {
+export async function blurMask(mask: ByteImage, sigma: number, signal?: AbortSignal): Promise<ByteImage> {
   if (sigma <= 0) return mask;
   const kernel = fixedKernel(2 * Math.floor(2.5 * sigma + 0.5) + 1, sigma);
-  const rows = alongX(mask, kernel);
-  return transpose(alongX(transpose(rows), kernel));
+  const rows = await alongX(mask, kernel, signal);
+  return transpose(await alongX(transpose(rows), kernel, signal));
 }
 
 function fixedKernel(size: number, sigma: number): Int32Array {
@@ -33,22 +34,26 @@ function fixedKernel(size: number, sigma: number): Int32Array {
   return kernel;
 }
 
-function alongX(image: ByteImage, kernel: Int32Array): ByteImage {
-  const { width, height, channels } = image;
-  const out = new Uint8Array(image.data.length);
+async function alongX(
+  image: ByteImage,
+  kernel: Int32Array,
+  signal: AbortSignal | undefined,
+): Promise<ByteImage> {
+  const { width, height, channels, data } = image;
+  const out = new Uint8Array(data.length);
   const half = (kernel.length - 1) / 2;
-  for (let y = 0; y < height; y++) {
+  // Where in the row each tap of each pixel lies.
+  const places = Int32Array.from({ length: width + 2 * half }, (_, i) => mirror(i - half, width) * channels);
+  await inSlices(height, width * channels * kernel.length, signal, (y) => {
     const row = y * width * channels;
     for (let x = 0; x < width; x++) {
       for (let c = 0; c < channels; c++) {
         let sum = 128;
-        for (let k = -half; k <= half; k++) {
-          sum += kernel[k + half]! * image.data[row + mirror(x + k, width) * channels + c]!;
-        }
+        for (let k = 0; k < kernel.length; k++) sum += kernel[k]! * data[row + places[x + k]! + c]!;
         out[row + x * channels + c] = Math.min(255, sum >> 8);
       }
     }
-  }
+  });
   return { ...image, data: out };
 }
 
@@ -70,27 +75,35 @@ function roundEven(x: number): number {
  * Pillow's `ImageFilter.GaussianBlur`: three box blurs of fractional radius along x, then three along y, each rounded to
  * bytes (src/libImaging/BoxBlur.c; Gwosdek et al. 2011, "Theoretical foundations of Gaussian convolution by extended box filtering").
  */
-export function blurByBoxes(image: ByteImage, radius: number): ByteImage {
+export async function blurByBoxes(
+  image: ByteImage,
+  radius: number,
+  signal?: AbortSignal,
+): Promise<ByteImage> {
   if (radius <= 0) return image;
   const variance = (radius * radius) / 3;
   const whole = Math.floor((Math.sqrt(12 * variance + 1) - 1) / 2);
   const rest = ((2 * whole + 1) * (whole * (whole + 1) - 3 * variance)) / (6 * (variance - (whole + 1) ** 2));
-  const thrice = (picture: ByteImage): ByteImage => {
+  const thrice = async (picture: ByteImage): Promise<ByteImage> => {
     let result = picture;
-    for (let pass = 0; pass < 3; pass++) result = boxAlongX(result, whole + rest);
+    for (let pass = 0; pass < 3; pass++) result = await boxAlongX(result, whole + rest, signal);
     return result;
   };
-  return transpose(thrice(transpose(thrice(image))));
+  return transpose(await thrice(transpose(await thrice(image))));
 }
 
-function boxAlongX(image: ByteImage, radius: number): ByteImage {
+async function boxAlongX(
+  image: ByteImage,
+  radius: number,
+  signal: AbortSignal | undefined,
+): Promise<ByteImage> {
   const { width, height, channels, data } = image;
   const out = new Uint8Array(data.length);
   const reach = Math.trunc(radius);
   // Weights of the whole pixels of the box and of the fractional ones at its two ends, in 24-bit fixed point.
   const inner = Math.trunc(2 ** 24 / (radius * 2 + 1));
   const outer = Math.trunc((2 ** 24 - (reach * 2 + 1) * inner) / 2);
-  for (let y = 0; y < height; y++) {
+  await inSlices(height, width * channels * 8, signal, (y) => {
     for (let c = 0; c < channels; c++) {
       const at = (x: number): number =>
         data[(y * width + Math.min(width - 1, Math.max(0, x))) * channels + c]!;
@@ -102,7 +115,7 @@ function boxAlongX(image: ByteImage, radius: number): ByteImage {
         sum += at(x + reach + 1) - at(x - reach);
       }
     }
-  }
+  });
   return { ...image, data: out };
 }
 

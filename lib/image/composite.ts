@@ -66,9 +66,13 @@ export function paste(image: ByteImage, part: ByteImage, left: number, top: numb
 
 /**
  * A1111's `fill`: the masked part takes colours of its surroundings, spread by blurs from wide to narrow laid over each
- * other. `mask` is 255 where the picture is to be replaced.
+ * other. `mask` is 255 where the picture is to be replaced. @throws ABORTED
  */
-export function fillMasked(image: ByteImage, mask: ByteImage): ByteImage {
+export async function fillMasked(
+  image: ByteImage,
+  mask: ByteImage,
+  signal?: AbortSignal,
+): Promise<ByteImage> {
   const count = image.width * image.height;
   // The surroundings, premultiplied by how much of them stays: [R·a, G·a, B·a, a].
   const kept = new Uint8Array(count * 4);
@@ -88,7 +92,7 @@ export function fillMasked(image: ByteImage, mask: ByteImage): ByteImage {
     [0, 1],
   ] as const;
   for (const [radius, repeats] of layers) {
-    const layer = straightAlpha(blurByBoxes(surroundings, radius).data);
+    const layer = straightAlpha((await blurByBoxes(surroundings, radius, signal)).data);
     for (let i = 0; i < repeats; i++) compositeOver(canvas, layer);
   }
   return {

@@ -1,5 +1,6 @@
 /** Pictures in: files or bytes that nobody vouches for, decoded by sharp (libvips) within limits. */
 import { stat } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { invalidOption, SafelightError } from '../errors.js';
 import type { ByteImage } from './resample.js';
@@ -100,7 +101,7 @@ function fromPixels(
 function pathOf(source: string | URL): string {
   if (typeof source === 'string') return source;
   if (source.protocol !== 'file:') throw invalidOption('image', "a 'file:' URL", source.protocol);
-  return decodeURIComponent(source.pathname);
+  return fileURLToPath(source);
 }
 
 async function checkFile(path: string): Promise<void> {

@@ -5,8 +5,8 @@
  * A separable filter whose support grows with the shrinking factor (antialiasing), coefficients in 22-bit fixed point, the
  * horizontal pass first and rounded to bytes: Pillow's `ImagingResample` (src/libImaging/Resample.c).
  */
-import { setImmediate } from 'node:timers/promises';
-import { invalidOption, throwIfAborted } from '../errors.js';
+import { invalidOption } from '../errors.js';
+import { inSlices } from './slices.js';
 
 /** Interleaved bytes, `channels` a pixel. */
 export interface ByteImage {
@@ -32,8 +32,6 @@ const FILTERS: Record<ResampleFilter, { support: number; weight: (x: number) => 
 };
 
 const PRECISION = 2 ** 22;
-/** Multiplications after which the event loop gets a turn: about ten milliseconds. */
-const TURN = 4_000_000;
 
 /** One output position: weights of the inputs from `start` on. */
 interface Tap {
@@ -135,20 +133,4 @@ function roundAway(x: number): number {
 
 function sinc(x: number): number {
   return x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x);
-}
-
-async function inSlices(
-  count: number,
-  work: number,
-  signal: AbortSignal | undefined,
-  each: (i: number) => void,
-): Promise<void> {
-  const slice = Math.max(1, Math.floor(TURN / Math.max(1, work)));
-  for (let i = 0; i < count; i++) {
-    if (i > 0 && i % slice === 0) {
-      await setImmediate();
-      throwIfAborted(signal);
-    }
-    each(i);
-  }
 }

@@ -40,15 +40,13 @@ export async function prepareMasked(
   signal?: AbortSignal,
 ): Promise<PreparedImage> {
   const read = maskOf(await readImage(settings.source, { alpha: 'keep' }));
-  const mask = blurMask(
-    await resample(read, original.width, original.height, 'lanczos', signal),
-    settings.blur,
-  );
+  const sized = await resample(read, original.width, original.height, 'lanczos', signal);
+  const mask = await blurMask(sized, settings.blur, signal);
   const prepared = settings.onlyMasked
     ? await prepareRegion(original, mask, settings.padding, width, height, signal)
     : await prepareWhole(original, mask, width, height, signal);
   if (settings.fill !== 'fill') return prepared;
-  return { ...prepared, image: fillMasked(prepared.image, prepared.mask!) };
+  return { ...prepared, image: await fillMasked(prepared.image, prepared.mask!, signal) };
 }
 
 /** Outside the mask, softened to twice its strength, the original's pixels return. */

@@ -42,12 +42,12 @@ describe('resizing', () => {
 });
 
 describe('blurs', () => {
-  it.each([1, 4, 7, 16])("a mask blurred by %i is OpenCV's", (sigma) => {
-    expect(furthest(blurMask(load('mask'), sigma), load(`blur-${sigma}`))).toBe(0);
+  it.each([1, 4, 7, 16])("a mask blurred by %i is OpenCV's", async (sigma) => {
+    expect(furthest(await blurMask(load('mask'), sigma), load(`blur-${sigma}`))).toBe(0);
   });
 
-  it.each([2, 4, 16, 256])("a picture blurred by %i is Pillow's", (radius) => {
-    expect(furthest(blurByBoxes(load('picture'), radius), load(`boxes-${radius}`))).toBe(0);
+  it.each([2, 4, 16, 256])("a picture blurred by %i is Pillow's", async (radius) => {
+    expect(furthest(await blurByBoxes(load('picture'), radius), load(`boxes-${radius}`))).toBe(0);
   });
 });
 
@@ -56,8 +56,8 @@ describe('compositing', () => {
     expect(furthest(toGray(load('picture')), load('gray'))).toBe(0);
   });
 
-  it("a hole filled from its surroundings is A1111's", () => {
-    expect(furthest(fillMasked(load('picture'), load('hole')), load('filled'))).toBe(0);
+  it("a hole filled from its surroundings is A1111's", async () => {
+    expect(furthest(await fillMasked(load('picture'), load('hole')), load('filled'))).toBe(0);
   });
 
   it('a mask is the transparency of a picture that has some, else its brightness', () => {

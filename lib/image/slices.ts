@@ -1,0 +1,25 @@
+import { setImmediate } from 'node:timers/promises';
+import { throwIfAborted } from '../errors.js';
+
+/** Multiplications after which the event loop gets a turn: about ten milliseconds. */
+const TURN = 4_000_000;
+
+/**
+ * Calls `each` for 0 ... count - 1, and lets the event loop turn now and then.
+ * @param work multiplications of one call, roughly. @throws ABORTED
+ */
+export async function inSlices(
+  count: number,
+  work: number,
+  signal: AbortSignal | undefined,
+  each: (i: number) => void,
+): Promise<void> {
+  const slice = Math.max(1, Math.floor(TURN / Math.max(1, work)));
+  for (let i = 0; i < count; i++) {
+    if (i > 0 && i % slice === 0) {
+      await setImmediate();
+      throwIfAborted(signal);
+    }
+    each(i);
+  }
+}
