@@ -1,4 +1,8 @@
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { starterModel } from '../../lib/models/open-model.js';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';
 import { Pipeline } from '../../lib/pipelines/pipeline.js';
 
@@ -116,5 +120,25 @@ describe('the life of a pipeline', () => {
       code: 'ABORTED',
     });
     await expect(Pipeline.load('/no/such/model')).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
+  });
+
+  it('says so when weights are not numbers', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'safelight-nan-'));
+    try {
+      const vae = join(folder, 'vae');
+      await cp(join(starterModel, 'vae'), vae, { recursive: true });
+      const path = join(vae, 'diffusion_pytorch_model.safetensors');
+      const file = await readFile(path);
+      const length = Number(file.readBigUInt64LE(0));
+      const header = JSON.parse(file.toString('utf8', 8, 8 + length));
+      const [start, end] = header['decoder.conv_in.weight'].data_offsets;
+      // All bits set are NaN in every format of floats.
+      file.fill(0xff, 8 + length + start, 8 + length + end);
+      await writeFile(path, file);
+      await using pipeline = await Pipeline.load(undefined, { vae, threads: 1 });
+      await expect(pipeline.generate(APPLE)).rejects.toMatchObject({ code: 'NOT_FINITE' });
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 });
