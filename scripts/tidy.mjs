@@ -11,7 +11,8 @@ import { fingerprint, lockedIntegrity, root } from './files.mjs';
 
 const tidy = join(root, 'node_modules/clang-tidy/src/index.js');
 const database = join(root, 'build/compile_commands.json');
-const cacheFile = join(root, '.build/.tidy.json');
+const folder = join(root, '.build/tidy');
+const cacheFile = join(folder, 'passed.json');
 
 const skip = reasonToSkip();
 if (skip) {
@@ -24,9 +25,15 @@ const tools = ['clang-tidy', 'ggml-source', 'node-addon-api'].map(lockedIntegrit
 const passed = existsSync(cacheFile) ? JSON.parse(readFileSync(cacheFile, 'utf8')) : {};
 /** @type {{ file: string, directory: string, command?: string, arguments?: string[] }[]} */
 const commands = JSON.parse(readFileSync(database, 'utf8'));
-const queue = commands
-  .map((entry) => ({ ...entry, file: resolve(entry.directory, entry.file) }))
-  .filter(({ file }) => file.startsWith(join(root, 'native/')) && !copied(file) && existsSync(file))
+/** One command a file: kernels are compiled once for each instruction set, the portable one first. */
+const ours = new Map(
+  commands
+    .map((entry) => ({ ...entry, file: resolve(entry.directory, entry.file) }))
+    .filter(({ file }) => file.startsWith(join(root, 'native/')) && !copied(file) && existsSync(file))
+    .toReversed()
+    .map((entry) => [entry.file, entry]),
+);
+const queue = [...ours.values()]
   .map((entry) => ({
     file: entry.file,
     key: fingerprint(
@@ -35,13 +42,14 @@ const queue = commands
     ),
   }))
   .filter(({ file, key }) => passed[file] !== key);
+mkdirSync(folder, { recursive: true });
+writeFileSync(join(folder, 'compile_commands.json'), JSON.stringify([...ours.values()]));
 
 // The package is the bare program: the compiler's own headers (stddef.h) come from the installed GCC.
 const builtin = spawnSync('g++', ['-print-file-name=include'], { encoding: 'utf8' }).stdout?.trim();
 const extra = builtin ? [`--extra-arg=-isystem${builtin}`] : [];
 let failures = 0;
 await Promise.all(Array.from({ length: Math.min(4, availableParallelism()) }, work));
-mkdirSync(dirname(cacheFile), { recursive: true });
 writeFileSync(cacheFile, JSON.stringify(passed));
 process.exit(failures > 0 ? 1 : 0);
 
@@ -61,7 +69,7 @@ async function work() {
 /** @param {string} file @returns {Promise<string>} what it found, empty for nothing */
 function check(file) {
   return new Promise((done, reject) => {
-    const args = [tidy, '--quiet', `-p=${dirname(database)}`, '--warnings-as-errors=*', ...extra, file];
+    const args = [tidy, '--quiet', `-p=${folder}`, '--warnings-as-errors=*', ...extra, file];
     const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
     let found = '';
     let trouble = '';

@@ -157,6 +157,7 @@ std::vector<node_info> loaded_module::nodes(const std::string & entry,
     graph g(*weights_, options);
     model_->build(g, entry, inputs, params);
     std::vector<node_info> out;
+    out.reserve(g.name_order.size());
     for (const std::string & name : g.name_order) {
         out.push_back({name, g.names.at(name).dims});
     }

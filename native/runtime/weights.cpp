@@ -90,8 +90,8 @@ weights::weights(const weight_plan & plan, const std::vector<weight_requirement>
         done += static_cast<uint64_t>((p.end - p.begin) * p.row) * element_size(p.entry->type);
         how.progress(std::min(done, total), total);
     });
-    buffer.release();
-    owned.release();
+    static_cast<void>(buffer.release());  // the destructor frees it from here on
+    static_cast<void>(owned.release());
 }
 
 weights::~weights() {
