@@ -1,0 +1,465 @@
+// Every kernel of every instruction set that this machine runs, against the same sums in float64. Prints one
+// line of JSON a case: what it was and its error, relative to the largest value. `kernels-test list` prints
+// the instruction sets.
+
+#include "kernels/kernels.h"
+
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "ggml-cpu.h"
+#include "ggml.h"
+
+using namespace safelight::kernels;
+
+namespace {
+
+using floats = std::vector<float>;
+
+std::mt19937 generator(1);
+
+floats random_floats(int64_t n, float scale = 1) {
+    std::normal_distribution<float> normal;
+    floats v(static_cast<size_t>(n));
+    for (float & x : v) x = normal(generator) * scale;
+    return v;
+}
+
+// Weights of some storage type, and the numbers that they stand for.
+struct stored {
+    std::vector<char> bytes;
+    floats values;
+    weights view;
+};
+
+stored store(ggml_type type, int64_t rows, int64_t columns) {
+    const auto * traits = ggml_get_type_traits(type);
+    stored s;
+    s.values = random_floats(rows * columns, 0.1f);
+    s.bytes.resize(static_cast<size_t>(rows) * ggml_row_size(type, columns));
+    ggml_quantize_chunk(type, s.values.data(), s.bytes.data(), 0, rows, columns, nullptr);
+    if (type != GGML_TYPE_F32) traits->to_float(s.bytes.data(), s.values.data(), rows * columns);
+    const storage kind = type == GGML_TYPE_F32    ? storage::f32
+                         : type == GGML_TYPE_F16  ? storage::f16
+                         : type == GGML_TYPE_BF16 ? storage::bf16
+                                                  : storage::blocks;
+    s.view = {s.bytes.data(),   ggml_row_size(type, columns), kind, traits->to_float, traits->blck_size,
+              traits->type_size};
+    return s;
+}
+
+void run(int threads, const std::function<void(const team &)> & kernel) {
+    work_counter counter;
+    std::vector<std::thread> others;
+    for (int i = 1; i < threads; i++) {
+        others.emplace_back([&, i] { kernel(team{i, threads, &counter, nullptr, nullptr}); });
+    }
+    kernel(team{0, threads, &counter, nullptr, nullptr});
+    for (std::thread & t : others) t.join();
+}
+
+struct comparison {
+    double worst = 0, largest = 0;
+
+    void add(double expected, double got) {
+        const double off = std::abs(expected - got);
+        if (!(off <= worst)) worst = std::isnan(off) ? INFINITY : off;
+        largest = std::max(largest, std::abs(expected));
+    }
+};
+
+void report(const table & k, const std::string & kernel, const std::string & what, const comparison & c) {
+    std::printf("{\"isa\":\"%s\",\"kernel\":\"%s\",\"case\":\"%s\",\"error\":%.3g}\n", k.name, kernel.c_str(),
+                what.c_str(), std::isfinite(c.worst) ? c.worst / c.largest : 1e30);
+}
+
+double silu(double x) {
+    return x / (1 + std::exp(-x));
+}
+double gelu(double x) {
+    return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
+}
+
+struct conv_case {
+    int64_t batch, height, width, cin, cout;
+    ggml_type type;
+    bool norm, extras;
+};
+
+void check_conv3x3(const table & k, const conv_case & s, int threads) {
+    const floats x = random_floats(s.batch * s.height * s.width * s.cin), bias = random_floats(s.cout);
+    const floats scale_shift = random_floats(s.batch * 2 * s.cin), add = random_floats(s.batch * s.cout);
+    const floats residual = random_floats(s.batch * s.height * s.width * s.cout);
+    const stored w = store(s.type, s.cout, s.cin * 9);
+    floats y(residual.size(), NAN);
+    const conv3x3_args args{s.batch,
+                            s.height,
+                            s.width,
+                            s.cin,
+                            s.cout,
+                            x.data(),
+                            y.data(),
+                            w.view,
+                            bias.data(),
+                            s.norm ? scale_shift.data() : nullptr,
+                            s.norm,
+                            s.extras ? add.data() : nullptr,
+                            s.extras ? residual.data() : nullptr};
+    run(threads, [&](const team & t) { k.conv3x3(args, t); });
+
+    comparison c;
+    const auto at = [&](int64_t b, int64_t i, int64_t j, int64_t ch) -> double {
+        if (i < 0 || j < 0 || i >= s.height || j >= s.width) return 0;
+        const double v = x[static_cast<size_t>(((b * s.height + i) * s.width + j) * s.cin + ch)];
+        if (!s.norm) return v;
+        const float * ss = scale_shift.data() + b * 2 * s.cin;
+        return silu(v * ss[ch] + ss[s.cin + ch]);
+    };
+    for (size_t n = 0; n < y.size(); n++) {
+        if (y.size() > 4000 && generator() % (y.size() / 2000) != 0 && !std::isnan(y[n])) continue;
+        const auto index = static_cast<int64_t>(n);
+        const int64_t o = index % s.cout, j = index / s.cout % s.width,
+                      i = index / s.cout / s.width % s.height;
+        const int64_t b = index / s.cout / s.width / s.height;
+        double sum = bias[static_cast<size_t>(o)];
+        for (int64_t ch = 0; ch < s.cin; ch++) {
+            for (int64_t tap = 0; tap < 9; tap++) {
+                const double v = at(b, i + tap / 3 - 1, j + tap % 3 - 1, ch);
+                sum += v * w.values[static_cast<size_t>((o * s.cin + ch) * 9 + tap)];
+            }
+        }
+        if (s.extras) sum += double(add[static_cast<size_t>(b * s.cout + o)]) + residual[n];
+        c.add(sum, y[n]);
+    }
+    char what[160];
+    std::snprintf(what, sizeof what, "%ldx%ldx%ld %ld to %ld %s norm %d extras %d threads %d", long(s.batch),
+                  long(s.height), long(s.width), long(s.cin), long(s.cout), ggml_type_name(s.type), s.norm,
+                  s.extras, threads);
+    report(k, "conv3x3", what, c);
+}
+
+struct gemm_case {
+    int64_t rows, columns, depth;
+    ggml_type type;
+    activation act;
+    bool layer_norm;
+};
+
+void check_gemm(const table & k, const gemm_case & s, int threads) {
+    const int64_t outputs = s.act == activation::geglu ? s.columns / 2 : s.columns;
+    const floats x = random_floats(s.rows * s.depth), bias = random_floats(s.columns),
+                 gamma = random_floats(s.depth);
+    const floats beta = random_floats(s.depth), residual = random_floats(s.rows * outputs);
+    const stored w = store(s.type, s.columns, s.depth);
+    floats y(residual.size(), NAN);
+    gemm_args args{};
+    args.rows = args.rows_per_batch = s.rows;
+    args.columns = s.columns;
+    args.depth = args.ldx = s.depth;
+    args.x = x.data();
+    args.y = y.data();
+    args.ldy = outputs;
+    args.w = w.view;
+    args.bias = bias.data();
+    args.act = s.act;
+    args.residual = residual.data();
+    if (s.layer_norm) {
+        args.norm_gamma = gamma.data();
+        args.norm_beta = beta.data();
+        args.norm_eps = 1e-5f;
+    }
+    run(threads, [&](const team & t) { k.gemm(args, t); });
+
+    comparison c;
+    std::vector<double> row(static_cast<size_t>(s.depth));
+    for (int64_t r = 0; r<s.rows; r += s.rows> 40 ? 7 : 1) {
+        double mean = 0, variance = 0;
+        for (int64_t i = 0; i < s.depth; i++)
+            mean += x[static_cast<size_t>(r * s.depth + i)] / double(s.depth);
+        for (int64_t i = 0; i < s.depth; i++) {
+            variance += std::pow(x[static_cast<size_t>(r * s.depth + i)] - mean, 2) / double(s.depth);
+        }
+        for (int64_t i = 0; i < s.depth; i++) {
+            const auto u = static_cast<size_t>(i);
+            const double v = x[static_cast<size_t>(r * s.depth + i)];
+            row[u] = s.layer_norm ? (v - mean) / std::sqrt(variance + 1e-5) * gamma[u] + beta[u] : v;
+        }
+        const auto product = [&](int64_t n) {
+            double sum = bias[static_cast<size_t>(n)];
+            for (int64_t i = 0; i < s.depth; i++) {
+                sum += row[static_cast<size_t>(i)] * w.values[static_cast<size_t>(n * s.depth + i)];
+            }
+            return sum;
+        };
+        for (int64_t n = 0; n < outputs; n++) {
+            double v = product(n);
+            switch (s.act) {
+                case activation::none:
+                    break;
+                case activation::silu:
+                    v = silu(v);
+                    break;
+                case activation::gelu:
+                    v = gelu(v);
+                    break;
+                case activation::quick_gelu:
+                    v = v / (1 + std::exp(-1.702 * v));
+                    break;
+                case activation::geglu:
+                    v *= gelu(product(n + outputs));
+                    break;
+            }
+            const auto at = static_cast<size_t>(r * outputs + n);
+            c.add(v + residual[at], y[at]);
+        }
+    }
+    char what[160];
+    std::snprintf(what, sizeof what, "%ldx%ldx%ld %s activation %d norm %d threads %d", long(s.rows),
+                  long(s.columns), long(s.depth), ggml_type_name(s.type), int(s.act), s.layer_norm, threads);
+    report(k, "gemm", what, c);
+}
+
+struct gather_case {
+    int64_t batch, height, width, cin, cout, kernel, stride, pad;
+};
+
+// A convolution as a product of gathered rows: stride 2, or another kernel than 3.
+void check_gather(const table & k, const gather_case & s, int threads) {
+    const int64_t oh = (s.height + 2 * s.pad - s.kernel) / s.stride + 1,
+                  ow = (s.width + 2 * s.pad - s.kernel) / s.stride + 1;
+    const floats x = random_floats(s.batch * s.height * s.width * s.cin);
+    const stored w = store(GGML_TYPE_F16, s.cout, s.cin * s.kernel * s.kernel);
+    floats y(static_cast<size_t>(s.batch * oh * ow * s.cout), NAN);
+    gemm_args args{};
+    args.rows = s.batch * oh * ow;
+    args.columns = s.cout;
+    args.depth = s.cin * s.kernel * s.kernel;
+    args.x = x.data();
+    args.y = y.data();
+    args.ldy = s.cout;
+    args.w = w.view;
+    args.rows_per_batch = oh * ow;
+    args.conv = {s.height, s.width, s.cin, s.kernel, s.stride, s.pad, oh, ow};
+    run(threads, [&](const team & t) { k.gemm(args, t); });
+
+    comparison c;
+    for (size_t n = 0; n < y.size(); n++) {
+        const auto index = static_cast<int64_t>(n);
+        const int64_t o = index % s.cout, ox = index / s.cout % ow, oy = index / s.cout / ow % oh,
+                      b = index / s.cout / ow / oh;
+        double sum = 0;
+        for (int64_t ch = 0; ch < s.cin; ch++) {
+            for (int64_t tap = 0; tap < s.kernel * s.kernel; tap++) {
+                const int64_t i = oy * s.stride + tap / s.kernel - s.pad,
+                              j = ox * s.stride + tap % s.kernel - s.pad;
+                if (i < 0 || j < 0 || i >= s.height || j >= s.width) continue;
+                sum += double(x[static_cast<size_t>(((b * s.height + i) * s.width + j) * s.cin + ch)]) *
+                       w.values[static_cast<size_t>((o * s.cin + ch) * s.kernel * s.kernel + tap)];
+            }
+        }
+        c.add(sum, y[n]);
+    }
+    char what[160];
+    std::snprintf(what, sizeof what, "%ldx%ldx%ld %ld to %ld kernel %ld stride %ld pad %ld", long(s.batch),
+                  long(s.height), long(s.width), long(s.cin), long(s.cout), long(s.kernel), long(s.stride),
+                  long(s.pad));
+    report(k, "gather", what, c);
+}
+
+struct attention_case {
+    int64_t batch, heads, head_dim, queries, keys;
+    bool causal;
+    float spread;  // of the scores
+};
+
+void check_attention(const table & k, const attention_case & s, int threads) {
+    const int64_t width = s.heads * s.head_dim;
+    const floats q = random_floats(s.batch * s.queries * width, s.spread),
+                 key = random_floats(s.batch * s.keys * width);
+    const floats v = random_floats(s.batch * s.keys * width);
+    floats y(q.size(), NAN);
+    const double scale = 1 / std::sqrt(double(s.head_dim));
+    const attention_args args{s.batch,
+                              s.heads,
+                              s.head_dim,
+                              s.queries,
+                              s.keys,
+                              q.data(),
+                              key.data(),
+                              v.data(),
+                              y.data(),
+                              width,
+                              width,
+                              width,
+                              width,
+                              s.queries * width,
+                              s.keys * width,
+                              s.keys * width,
+                              s.queries * width,
+                              static_cast<float>(scale),
+                              s.causal};
+    run(threads, [&](const team & t) { k.attention(args, t); });
+
+    comparison c;
+    for (int64_t b = 0; b < s.batch; b++) {
+        for (int64_t h = 0; h < s.heads; h++) {
+            for (int64_t t = 0; t<s.queries; t += s.queries> 100 ? 13 : 1) {
+                const int64_t end = s.causal ? std::min(t + 1, s.keys) : s.keys;
+                std::vector<double> p(static_cast<size_t>(end));
+                double top = -INFINITY, total = 0;
+                const float * row = q.data() + (b * s.queries + t) * width + h * s.head_dim;
+                for (int64_t i = 0; i < end; i++) {
+                    const float * to = key.data() + (b * s.keys + i) * width + h * s.head_dim;
+                    double dot = 0;
+                    for (int64_t d = 0; d < s.head_dim; d++) dot += double(row[d]) * to[d];
+                    p[static_cast<size_t>(i)] = dot * scale;
+                    top = std::max(top, dot * scale);
+                }
+                for (double & e : p) total += e = std::exp(e - top);
+                for (int64_t d = 0; d < s.head_dim; d++) {
+                    double sum = 0;
+                    for (int64_t i = 0; i < end; i++) {
+                        sum += p[static_cast<size_t>(i)] / total *
+                               v[static_cast<size_t>((b * s.keys + i) * width + h * s.head_dim + d)];
+                    }
+                    c.add(sum, y[static_cast<size_t>((b * s.queries + t) * width + h * s.head_dim + d)]);
+                }
+            }
+        }
+    }
+    char what[160];
+    std::snprintf(what, sizeof what, "%ld x %ld heads of %ld, %ld over %ld, causal %d spread %g",
+                  long(s.batch), long(s.heads), long(s.head_dim), long(s.queries), long(s.keys), s.causal,
+                  double(s.spread));
+    report(k, "attention", what, c);
+}
+
+// The scale and shift that a reader applies, compared as what they make of x.
+void check_group_norm(const table & k, int64_t batch, int64_t pixels, int64_t channels, int64_t groups,
+                      float offset, int threads) {
+    floats x = random_floats(batch * pixels * channels);
+    for (float & v : x) v += offset;
+    const floats gamma = random_floats(channels), beta = random_floats(channels);
+    floats partial(static_cast<size_t>(batch * group_norm_chunks(pixels) * groups * 2));
+    floats scale_shift(static_cast<size_t>(batch * 2 * channels), NAN);
+    const group_norm_args args{batch,    pixels,       channels,    groups,         1e-5f,
+                               x.data(), gamma.data(), beta.data(), partial.data(), scale_shift.data()};
+    run(threads, [&](const team & t) { k.group_norm_partial(args, t); });
+    run(threads, [&](const team & t) { k.group_norm_fold(args, t); });
+
+    comparison c;
+    const int64_t width = channels / groups;
+    for (int64_t b = 0; b < batch; b++) {
+        for (int64_t g = 0; g < groups; g++) {
+            double mean = 0, variance = 0;
+            const auto each = [&](const std::function<void(double, int64_t)> & f) {
+                for (int64_t i = 0; i < pixels; i++) {
+                    for (int64_t ch = g * width; ch < (g + 1) * width; ch++) {
+                        f(x[static_cast<size_t>((b * pixels + i) * channels + ch)], ch);
+                    }
+                }
+            };
+            const double n = double(pixels * width);
+            each([&](double v, int64_t) { mean += v / n; });
+            each([&](double v, int64_t) { variance += (v - mean) * (v - mean) / n; });
+            const float * ss = scale_shift.data() + b * 2 * channels;
+            each([&](double v, int64_t ch) {
+                const auto u = static_cast<size_t>(ch);
+                c.add((v - mean) / std::sqrt(variance + 1e-5) * gamma[u] + beta[u],
+                      v * ss[ch] + double(ss[channels + ch]));
+            });
+        }
+    }
+    char what[160];
+    std::snprintf(what, sizeof what, "%ld x %ld pixels, %ld channels in %ld groups, mean %g", long(batch),
+                  long(pixels), long(channels), long(groups), double(offset));
+    report(k, "group_norm", what, c);
+}
+
+void check_upsample(const table & k, int64_t height, int64_t width, int64_t to_height, int64_t to_width,
+                    int64_t channels) {
+    const floats x = random_floats(2 * height * width * channels);
+    floats y(static_cast<size_t>(2 * to_height * to_width * channels), NAN);
+    run(2, [&](const team & t) {
+        k.upsample({2, height, width, to_height, to_width, channels, x.data(), y.data()}, t);
+    });
+    comparison c;
+    for (size_t n = 0; n < y.size(); n++) {
+        const auto index = static_cast<int64_t>(n);
+        const int64_t ch = index % channels, j = index / channels % to_width,
+                      i = index / channels / to_width % to_height;
+        const int64_t b = index / channels / to_width / to_height;
+        const int64_t from =
+            ((b * height + i * height / to_height) * width + j * width / to_width) * channels + ch;
+        c.add(x[static_cast<size_t>(from)], y[n]);
+    }
+    report(k, "upsample", "to " + std::to_string(to_height) + "x" + std::to_string(to_width), c);
+}
+
+void check_all(const table & k) {
+    for (int threads : {1, 3}) {
+        for (ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16}) {
+            check_conv3x3(k, {1, 1, 1, 1, 1, type, true, true}, threads);
+            check_conv3x3(k, {2, 7, 5, 3, 5, type, true, true}, threads);
+            check_conv3x3(k, {3, 9, 13, 65, 33, type, true, false}, threads);
+            check_conv3x3(k, {1, 4, 130, 40, 70, type, false, true}, threads);
+            check_conv3x3(k, {9, 8, 8, 128, 64, type, false, false}, threads);
+        }
+        for (ggml_type type :
+             {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q8_0, GGML_TYPE_Q5_0, GGML_TYPE_Q4_0}) {
+            for (activation act : {activation::none, activation::geglu}) {
+                check_gemm(k, {1, 34, 320, type, act, true}, threads);
+                check_gemm(k, {5, 66, 96, type, act, false}, threads);
+                check_gemm(k, {201, 18, 1056, type, act, true}, threads);
+            }
+        }
+        for (ggml_type type : {GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K}) {
+            check_gemm(k, {2, 6, 768, type, activation::none, false}, threads);
+            check_gemm(k, {33, 40, 768, type, activation::none, true}, threads);
+        }
+        for (activation act : {activation::silu, activation::gelu, activation::quick_gelu}) {
+            check_gemm(k, {3, 9, 77, GGML_TYPE_F16, act, true}, threads);
+            check_gemm(k, {97, 18, 513, GGML_TYPE_F32, act, false}, threads);
+        }
+        check_gather(k, {2, 9, 7, 5, 6, 3, 2, 1}, threads);
+        check_gather(k, {2, 10, 8, 5, 6, 3, 2, 0}, threads);
+        check_gather(k, {1, 16, 16, 4, 40, 4, 2, 1}, threads);
+        check_gather(k, {1, 6, 6, 33, 3, 5, 1, 2}, threads);
+        check_attention(k, {2, 3, 5, 7, 9, false, 1}, threads);
+        check_attention(k, {1, 2, 40, 300, 77, false, 1}, threads);
+        check_attention(k, {2, 2, 64, 77, 77, true, 1}, threads);
+        check_attention(k, {1, 2, 80, 130, 259, false, 30}, threads);
+        check_attention(k, {1, 1, 160, 40, 40, true, 30}, threads);
+        check_attention(k, {1, 1, 512, 100, 200, false, 1}, threads);
+        check_attention(k, {3, 1, 1, 1, 1, false, 1}, threads);
+        check_group_norm(k, 2, 100, 64, 32, 0, threads);
+        check_group_norm(k, 1, 1000, 40, 4, 100, threads);
+        check_group_norm(k, 3, 1, 33, 1, 0, threads);
+    }
+    check_upsample(k, 3, 5, 6, 10, 7);
+    check_upsample(k, 4, 4, 7, 5, 33);
+}
+
+}  // namespace
+
+int main(int argc, char ** argv) {
+    ggml_cpu_init();
+    const bool list = argc > 1 && std::strcmp(argv[1], "list") == 0;
+    for (const char * name : {"portable", "avx2", "avx512"}) {
+        const table * k = find(name);
+        if (!k) continue;
+        if (list) {
+            std::printf("%s\n", name);
+        } else if (argc < 2 || std::strcmp(argv[1], name) == 0) {
+            check_all(*k);
+        }
+    }
+    return 0;
+}

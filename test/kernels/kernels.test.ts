@@ -1,0 +1,76 @@
+/** The CPU kernels against float64, by a program of their own (kernels-test.cpp), for each instruction set of this machine. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const build = join(root, '.build/cpu');
+const program = join(build, 'kernels-test');
+
+interface Outcome {
+  readonly isa: string;
+  readonly kernel: string;
+  readonly case: string;
+  readonly error: number;
+}
+
+/**
+ * Of the largest value. Sums of a thousand products lose some 1e-6 in f32 however they are added; GroupNorm with a mean a hundred times
+ * the deviation loses that factor in x * scale + shift, and attention scores of a hundred that of the exponent.
+ */
+const TOLERANCE: Readonly<Record<string, number>> = {
+  conv3x3: 5e-6,
+  gemm: 5e-6,
+  gather: 2e-6,
+  attention: 3e-5,
+  group_norm: 3e-5,
+  upsample: 0,
+};
+
+const skip = existsSync(join(build, 'CMakeCache.txt')) ? '' : ' (skipped: no CMake build of the addon here)';
+
+describe.skipIf(skip !== '')(`the kernels equal float64${skip}`, () => {
+  beforeAll(() => {
+    const { status, stdout, stderr } = spawnSync('cmake', ['--build', build, '--target', 'kernels-test'], {
+      encoding: 'utf8',
+    });
+    if (status !== 0) throw new Error(`kernels-test does not compile:\n${stdout}${stderr}`);
+  }, 300_000);
+
+  it.each(['portable', 'avx2', 'avx512'])('with %s instructions', (isa) => {
+    const here = execFileSync(program, ['list'], { encoding: 'utf8' }).trim().split('\n');
+    expect(here).toContain('portable');
+    if (!here.includes(isa)) return console.log(`note: ${isa} kernels not run: this processor has them not`);
+    const outcomes: Outcome[] = execFileSync(program, [isa], { encoding: 'utf8' })
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(outcomes.length).toBeGreaterThan(100);
+    expect(new Set(outcomes.map((o) => o.kernel))).toEqual(new Set(Object.keys(TOLERANCE)));
+    const wrong = outcomes.filter((o) => !(o.isa === isa && o.error <= TOLERANCE[o.kernel]!));
+    expect(wrong).toEqual([]);
+  });
+
+  it('in objects that share nothing with code for other processors', () => {
+    // A function of the standard library that an AVX-512 object defines too may be the one that the linker keeps for all.
+    const folders = readdirSync(join(build, 'CMakeFiles')).filter((name) =>
+      name.startsWith('safelight-kernels-'),
+    );
+    expect(folders.length).toBeGreaterThan(0);
+    for (const folder of folders) {
+      const isa = folder.replace(/^safelight-kernels-|\.dir$/g, '');
+      const objects = execFileSync('find', [join(build, 'CMakeFiles', folder), '-name', '*.o'], {
+        encoding: 'utf8',
+      });
+      const symbols = execFileSync('nm', ['-C', '--defined-only', ...objects.trim().split('\n')], {
+        encoding: 'utf8',
+      });
+      const shared = symbols
+        .split('\n')
+        .filter((line) => / [WVu] /.test(line) && !line.includes(`kernels::${isa}::`));
+      expect(shared).toEqual([]);
+    }
+  });
+});
