@@ -44,7 +44,8 @@ const uniform = () => {
   state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
   return state / 2 ** 32;
 };
-for (let i = 0; i < table.length; i++) table[i] = (uniform() + uniform() + uniform() + uniform() - 2) * Math.sqrt(3);
+for (let i = 0; i < table.length; i++)
+  table[i] = (uniform() + uniform() + uniform() + uniform() - 2) * Math.sqrt(3);
 
 const view = new DataView(new ArrayBuffer(4));
 const file = openSync(out, 'w');
@@ -58,9 +59,11 @@ for (const [name, shape] of shapes) {
   const offset = shape.length === 1 && !bias ? 1 : 0;
   const scale = shape.length === 1 ? 0.02 : name.includes('embedding') ? 0.02 : 1 / Math.sqrt(fanIn);
   const chunk = new Uint16Array(Math.min(n, 1 << 20));
-  for (let i = 0; i < chunk.length; i++) chunk[i] = half((table[(place + i) % table.length] ?? 0) * scale + offset);
+  for (let i = 0; i < chunk.length; i++)
+    chunk[i] = half((table[(place + i) % table.length] ?? 0) * scale + offset);
   place += 7919;
-  for (let done = 0; done < n; done += chunk.length) writeSync(file, chunk, 0, 2 * Math.min(chunk.length, n - done));
+  for (let done = 0; done < n; done += chunk.length)
+    writeSync(file, chunk, 0, 2 * Math.min(chunk.length, n - done));
 }
 closeSync(file);
 

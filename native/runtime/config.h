@@ -8,8 +8,8 @@
 
 namespace safelight {
 
-// Plain data that came over the seam (lib/native/types.ts, ConfigValue). Reading a field that is missing or of another type
-// throws INVALID_OPTION with the field's name.
+// Plain data that came over the seam (lib/native/types.ts, ConfigValue). Reading a field that is missing or
+// of another type throws INVALID_OPTION with the field's name.
 class config {
   public:
     using array = std::vector<config>;
@@ -19,9 +19,9 @@ class config {
     config() : value_(nullptr) {}
     explicit config(value v) : value_(std::move(v)) {}
 
-    bool has(const std::string & key) const;               // present and not null
-    const config & at(const std::string & key) const;      // a field of an object
-    int64_t integer(const std::string & key) const;        // an integral number
+    bool has(const std::string & key) const;           // present and not null
+    const config & at(const std::string & key) const;  // a field of an object
+    int64_t integer(const std::string & key) const;    // an integral number
     int64_t integer(const std::string & key, int64_t otherwise) const;
     double number(const std::string & key) const;
     double number(const std::string & key, double otherwise) const;
