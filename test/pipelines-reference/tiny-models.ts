@@ -32,7 +32,7 @@ export function manifest(model: TinyModel): Row[] {
 /** SHA-256 over every tensor's f16 bytes in the manifest's order, as `checksums.json` has it from Python. */
 export function checksum(model: TinyModel): string {
   const digest = createHash('sha256');
-  for (const row of manifest(model)) digest.update(f16Bytes(values(row)));
+  for (const row of manifest(model)) digest.update(halves(row));
   return digest.digest('hex');
 }
 
@@ -145,7 +145,7 @@ export function editJson(path: string, changes: Record<string, unknown>): void {
 }
 
 function f16Tensor(row: Row): RawTensor {
-  return { dtype: 'F16', shape: row[2], data: f16Bytes(values(row)) };
+  return { dtype: 'F16', shape: row[2], data: new Uint8Array(halves(row).buffer) };
 }
 
 /** The row with a token embedding of 49,408 rows; other rows as they are. */
@@ -173,19 +173,23 @@ function transposed(data: Uint8Array, shape: readonly number[]): Uint8Array {
   );
 }
 
-/** `base + amplitude * noise`, with noise (2u - 255) / 256 from a 32-bit hash of the name and the index. */
-function values(row: Row): Float32Array {
+/** f16 bits of `base + amplitude * noise`, with noise (2u - 255) / 256 from a 32-bit hash of the name and the index. */
+function halves(row: Row): Uint16Array {
   const [component, name, shape, amplitude, base] = row;
   const count = shape.reduce((product, side) => product * side, 1);
   const [first, second] = typeof amplitude === 'number' ? [amplitude, amplitude] : amplitude;
+  const tables = [first, second].map((amp) =>
+    Uint16Array.from({ length: 256 }, (_, u) => f16(base + (amp * (2 * u - 255)) / 256)),
+  );
   const seed = nameHash(`${component}.${name}`);
-  return Float32Array.from({ length: count }, (_, i) => {
+  const out = new Uint16Array(count);
+  for (let i = 0; i < count; i++) {
     let x = (seed + Math.imul(i, 0x9e3779b9)) | 0;
     x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
     x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
-    const u = (x ^ (x >>> 16)) >>> 24;
-    return base + (i < count / 2 ? first : second) * ((2 * u - 255) / 256);
-  });
+    out[i] = tables[i < count / 2 ? 0 : 1]![(x ^ (x >>> 16)) >>> 24]!;
+  }
+  return out;
 }
 
 /** FNV-1a. */
@@ -195,20 +199,16 @@ function nameHash(name: string): number {
   return hash;
 }
 
-/** Exact conversion of numbers that f16 holds; throws on others, so that no weight is ever rounded by a test. */
-function f16Bytes(numbers: Float32Array): Uint8Array {
-  const bits = new Uint32Array(numbers.buffer);
-  const halves = Uint16Array.from(bits, (word) => {
-    const sign = (word >>> 16) & 0x8000;
-    if ((word & 0x7fffffff) === 0) return sign;
-    const exponent = ((word >>> 23) & 0xff) - 112;
-    if (exponent >= 31 || (word & 0x1fff) !== 0) throw new Error('a fixture weight is not exact in f16');
-    const mantissa = (word >>> 13) & 0x3ff;
-    if (exponent > 0) return sign | (exponent << 10) | mantissa;
-    const shift = 1 - exponent;
-    const full = 0x400 | mantissa;
-    if (shift > 10 || full & ((1 << shift) - 1)) throw new Error('a fixture weight is not exact in f16');
-    return sign | (full >>> shift);
-  });
-  return new Uint8Array(halves.buffer);
+/** The bits of a number that f16 holds; throws on others, so that no weight is ever rounded by a test. */
+function f16(value: number): number {
+  const word = new Uint32Array(Float32Array.of(value).buffer)[0]!;
+  const sign = (word >>> 16) & 0x8000;
+  if ((word & 0x7fffffff) === 0) return sign;
+  const exponent = ((word >>> 23) & 0xff) - 112;
+  const mantissa = (word >>> 13) & 0x3ff;
+  const shift = Math.max(0, 1 - exponent);
+  const full = 0x400 | mantissa;
+  const isExact = (word & 0x1fff) === 0 && exponent < 31 && shift <= 10 && (full & ((1 << shift) - 1)) === 0;
+  if (!isExact) throw new Error(`${value} is not exact in f16`);
+  return sign | (exponent > 0 ? (exponent << 10) | mantissa : full >>> shift);
 }
