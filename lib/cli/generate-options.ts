@@ -1,6 +1,7 @@
 /** The options of `generate` and how they become the API's. */
 import { type Command, Option } from 'commander';
 import { type HiresOptions, latentUpscalers } from '../pipelines/hires-options.js';
+import { MAX_SIDE, MAX_STEPS } from '../pipelines/limits.js';
 import { maskFills } from '../pipelines/mask-options.js';
 import type { GenerateOptions } from '../pipelines/options.js';
 import { type Emphasis, emphases } from '../text/emphasis.js';
@@ -34,12 +35,12 @@ function addPictureOptions(command: Command): void {
   command
     .optionsGroup('Picture:')
     .option('-n, --negative <text>', 'what not to draw')
-    .option('-W, --width <n>', "pixels; default the model's", wholeNumber('--width', 1))
-    .option('-H, --height <n>', "pixels; default the model's", wholeNumber('--height', 1))
+    .option('-W, --width <n>', "pixels; default the model's", wholeNumber('--width', 1, MAX_SIDE))
+    .option('-H, --height <n>', "pixels; default the model's", wholeNumber('--height', 1, MAX_SIDE))
     .option('-s, --seed <n>', 'default random, printed', wholeNumber('--seed', 0))
     .option('-c, --count <n>', 'pictures, seeds counting up; default 1', wholeNumber('--count', 1, 1000))
     .option('--batch <n>', 'pictures computed together; default up to 4', wholeNumber('--batch', 1, 64))
-    .option('--steps <n>', "default the model's, else 20", wholeNumber('--steps', 1, 1000))
+    .option('--steps <n>', "default the model's, else 20", wholeNumber('--steps', 1, MAX_STEPS))
     .option('--cfg <n>', "guidance scale, 1 is none; default the model's, else 7", decimal('--cfg', 0, 100))
     .option(
       '--clip-skip <n>',
@@ -72,12 +73,12 @@ function addImageOptions(command: Command): void {
     .optionsGroup('Second, larger pass:')
     .option('--hires', 'make the picture larger in a second pass (also by any option below)')
     .option('--hires-scale <n>', 'how many times; default 2', decimal('--hires-scale', 1, 8))
-    .option('--hires-width <n>', 'pixels instead', wholeNumber('--hires-width', 1))
-    .option('--hires-height <n>', 'pixels instead', wholeNumber('--hires-height', 1))
+    .option('--hires-width <n>', 'pixels instead', wholeNumber('--hires-width', 1, MAX_SIDE))
+    .option('--hires-height <n>', 'pixels instead', wholeNumber('--hires-height', 1, MAX_SIDE))
     .option(
       '--hires-steps <n>',
       'steps that it runs; default as many again',
-      wholeNumber('--hires-steps', 1, 1000),
+      wholeNumber('--hires-steps', 1, MAX_STEPS),
     )
     .option(
       '--hires-strength <n>',

@@ -50,11 +50,11 @@ function bar(stream: NodeJS.WriteStream): ProgressDisplay {
 
 function barLine(report: Report, timing: Timing): string {
   const share = report.steps > 0 ? Math.min(1, report.step / report.steps) : 0;
-  // Half cells: a full block, a half one, an empty one.
+  // Half cells: heavy line, half of it, light line.
   const halves = Math.round(share * BAR_WIDTH * 2);
   const full = Math.floor(halves / 2);
   const drawn = `${'━'.repeat(full)}${halves % 2 ? '╸' : ''}`;
-  return `${LABELS[report.phase].padEnd(8)} ${drawn}${' '.repeat(BAR_WIDTH - drawn.length)}  ${counts(report)}${estimate(report, timing)}`;
+  return `${LABELS[report.phase].padEnd(8)} ${drawn}${'─'.repeat(BAR_WIDTH - drawn.length)}  ${counts(report)}${estimate(report, timing)}`;
 }
 
 function lines(stream: NodeJS.WriteStream): ProgressDisplay {
