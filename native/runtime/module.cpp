@@ -110,6 +110,27 @@ built_graph & loaded_module::graph_for(const run_request & request) {
     return *last_;
 }
 
+void loaded_module::compute(built_graph & graph, bool timed, const cancel_token & cancel,
+                            run_result & result) {
+    graph.state().cancel = &cancel;  // looked at by the nodes of this run only
+    graph.state().out_of_memory = false;
+    if (timed) {
+        result.timed = true;
+        executor_->compute_timed(graph.nodes(), cancel, graph.names(),
+                                 [&](const std::string & name, double ms) {
+                                     if (!name.empty()) {  // what follows the last named node
+                                         result.nodes[name] += ms;
+                                     }
+                                 });
+    } else {
+        executor_->compute(graph.nodes(), cancel);
+    }
+    if (graph.state().out_of_memory) {
+        throw error("OUT_OF_MEMORY", "There is no memory for the kernels' panels");
+    }
+    compute_bytes_ = std::max<uint64_t>(compute_bytes_, executor_->bytes());
+}
+
 run_result loaded_module::run(run_request & request, const cancel_token & cancel) {
     cancel.throw_if_cancelled();
     check_entry_name(request.entry);
@@ -122,24 +143,8 @@ run_result loaded_module::run(run_request & request, const cancel_token & cancel
     result.build_ms = since(start);
 
     start = clock::now();
-    graph.state().cancel = &cancel;
-    graph.state().out_of_memory = false;
-    if (request.timings) {
-        result.timed = true;
-        executor_->compute_timed(graph.nodes(), cancel, graph.names(),
-                                 [&](const std::string & name, double ms) {
-                                     if (!name.empty()) {  // what follows the last named node
-                                         result.nodes[name] += ms;
-                                     }
-                                 });
-    } else {
-        executor_->compute(graph.nodes(), cancel);
-    }
+    compute(graph, request.timings, cancel, result);
     result.compute_ms = since(start);
-    graph.state().cancel = nullptr;
-    if (graph.state().out_of_memory)
-        throw error("OUT_OF_MEMORY", "There is no memory for the kernels' panels");
-    compute_bytes_ = std::max<uint64_t>(compute_bytes_, executor_->bytes());
 
     result.outputs = graph.outputs();
     result.taps = graph.taps();

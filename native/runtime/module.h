@@ -51,6 +51,7 @@ class loaded_module {
 
   private:
     built_graph & graph_for(const run_request & request);
+    void compute(built_graph & graph, bool timed, const cancel_token & cancel, run_result & result);
     void check_entry_name(const std::string & entry) const;
 
     module_options how_;
