@@ -110,6 +110,13 @@ describe.skipIf(skip)('the packed package', () => {
     expect(readFileSync(join(project, 'apple.png')).subarray(1, 4).toString()).toBe('PNG');
   });
 
+  it('brings all that `safelight build` compiles', () => {
+    const cmakeJs = join(project, 'node_modules/cmake-js/bin/cmake-js');
+    const args = [cmakeJs, 'configure', '-d', installed, '-O', join(folder, 'cmake'), '-l', 'error'];
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+    expect(`${status} ${status === 0 ? '' : stdout + stderr}`).toBe('0 ');
+  });
+
   /** `npm ci` of a project whose lock file has what ours has, so that npm needs no more than its cache. */
   function install(tarball: string, integrity: string): void {
     mkdirSync(project);
