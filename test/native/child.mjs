@@ -16,7 +16,7 @@ const inputs = (batch = 1) => ({ tokens: { data: new Int32Array(8 * batch).fill(
 const run = (module, batch = 1) => module.run('encode', inputs(batch), {}).promise;
 /** @param {number} ms */
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const LONG = 256; // a batch that takes seconds
+const LONG = 4096; // a batch that takes seconds
 
 /** @type {Record<string, () => Promise<void>>} */
 const scenarios = {

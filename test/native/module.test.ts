@@ -13,7 +13,7 @@ const i32 = (values: readonly number[], shape: readonly number[]): NativeTensor 
 
 /** Enough work to be stopped in the middle: about a second. */
 const slowConfig = { ...config, hidden_size: 256, intermediate_size: 1024, num_hidden_layers: 8 };
-const slowInputs = () => ({ tokens: i32(new Array(8 * 128).fill(1), [128, 8]) });
+const slowInputs = () => ({ tokens: i32(new Array(8 * 512).fill(1), [512, 8]) });
 
 describe('a module', () => {
   let module: NativeModule;
@@ -167,7 +167,7 @@ describe('an AbortSignal', () => {
     const started = performance.now();
     const whole = await module.run('encode', slowInputs());
     const seconds = (performance.now() - started) / 1000;
-    for (const part of [0, 0.1, 0.5]) {
+    for (const part of [0, 0.1, 0.3]) {
       const controller = new AbortController();
       setTimeout(() => controller.abort(new Error('stop')), seconds * part * 1000);
       const begun = performance.now();
@@ -175,7 +175,8 @@ describe('an AbortSignal', () => {
         code: 'ABORTED',
         cause: expect.objectContaining({ message: 'stop' }),
       });
-      expect(performance.now() - begun).toBeLessThan(seconds * 1000 * (part + 0.4) + 100);
+      // Far from the end, also where other processes make the machine slow.
+      expect(performance.now() - begun).toBeLessThan(seconds * 1000 * (part + 0.5));
     }
     const again = await module.run('encode', slowInputs());
     expect(again.outputs.hidden?.data).toEqual(whole.outputs.hidden?.data);
