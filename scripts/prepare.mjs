@@ -5,10 +5,20 @@
  * that the second and third call cost a hash. npm never runs it where the published tarball is installed.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fingerprint, lockedIntegrity, root, walk } from './files.mjs';
 
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const only = process.argv.find((argument) => argument.startsWith('--only='))?.slice('--only='.length);
 
 try {
@@ -36,11 +46,12 @@ function buildTypes() {
   // From nothing, so that a file that left lib/ leaves the package too.
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   run(process.execPath, [compiler, '-p', 'tsconfig.json'], 'the types above do not check');
+  // npm does so once, when it links the command; this file is another one.
+  for (const command of Object.values(manifest.bin)) chmodSync(join(root, String(command)), 0o755);
   write(stamp, state);
 }
 
 function buildAddon() {
-  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   // Packing takes prebuilds/, not build/; and while it runs, ggml's source lies in two places.
   if (process.env.npm_command === 'pack' || process.env.npm_command === 'publish') return;
   const sources = [...walk(join(root, 'native'), (file) => !file.startsWith(join(root, 'native/ggml/')))];
