@@ -33,7 +33,9 @@ for (const [name, shape] of shapes) {
   end += 2 * count(shape);
   header[name] = { dtype: 'F16', shape, data_offsets: [begin, end] };
 }
-const text = Buffer.from(JSON.stringify(header));
+// Padded, so that the data begins at a multiple of 8 as in other writers' files.
+const json = JSON.stringify(header);
+const text = Buffer.from(json.padEnd(Math.ceil(json.length / 8) * 8));
 const length = Buffer.alloc(8);
 length.writeBigUInt64LE(BigInt(text.length));
 

@@ -13,6 +13,7 @@ export interface RunOptions {
   readonly backend?: 'auto' | 'cpu' | 'cuda' | 'metal' | 'vulkan';
   readonly storage?: 'f32' | 'f16' | 'bf16' | 'q8_0';
   readonly threads?: number;
+  readonly memory?: 'balanced' | 'lean';
 }
 
 export interface CommonOptions {
@@ -60,6 +61,12 @@ export function addRunOptions(command: Command): Command {
         'bf16',
         'q8_0',
       ]),
+    )
+    .addOption(
+      new Option(
+        '--memory <mode>',
+        'lean: weights stay in their files, small pieces; default balanced',
+      ).choices(['balanced', 'lean']),
     )
     .option('--threads <n>', 'CPU threads; default one a physical core', wholeNumber('--threads', 1, 1024));
 }

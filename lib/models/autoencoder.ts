@@ -1,4 +1,5 @@
 import { invalidOption, SafelightError } from '../errors.js';
+import type { NativeModule } from '../native/module.js';
 import type { NodeInfo } from '../native/types.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { AutoencoderConfig } from './config.js';
@@ -15,7 +16,7 @@ import { runTiled } from './tiling.js';
 
 export interface TiledOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Pixels a side above which a picture is worked through in overlapping tiles; Infinity for never. By default 1024. */
+  /** Pixels a side above which a picture is worked through in overlapping tiles; Infinity for never. By default 1024, of a lean one 256. */
   readonly tile?: number | undefined;
   /** Tiles done, and of all; a picture that is no larger than a tile is one. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
@@ -23,6 +24,8 @@ export interface TiledOptions {
 
 /** Above SDXL's own size, so that pictures of the sizes models are trained on are whole and equal to the reference. */
 const TILE = 1024;
+/** The decoder's activations of a 512 x 512 picture take 640 MB. */
+const LEAN_TILE = 256;
 /** Part of a tile that it shares with its neighbour. */
 const OVERLAP = 0.25;
 
@@ -30,12 +33,21 @@ const OVERLAP = 0.25;
  * A KL autoencoder, loaded. Latents are the codec's own: the sampler's are (z - shift_factor) * scaling_factor of the config.
  */
 export class Autoencoder extends LoadedModule<AutoencoderConfig> {
+  private constructor(
+    config: AutoencoderConfig,
+    module: NativeModule,
+    private readonly tile: number,
+  ) {
+    super(config, module);
+  }
+
   /**
    * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, FILE_NOT_FOUND, OUT_OF_MEMORY, BACKEND_UNAVAILABLE,
    *   BINARY_NOT_FOUND, ABORTED
    */
   static async load({ config, weights }: AutoencoderSource, options: LoadOptions = {}): Promise<Autoencoder> {
-    return new Autoencoder(config, await loadModule('autoencoder_kl', { ...config }, weights, options));
+    const module = await loadModule('autoencoder_kl', { ...config }, weights, options);
+    return new Autoencoder(config, module, options.memory === 'lean' ? LEAN_TILE : TILE);
   }
 
   /** Pixels a side that one number of the latent stands for. */
@@ -107,7 +119,7 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
     input: Tensor,
     scale: { readonly from: number; readonly to: number },
     channels: number,
-    { signal, tile = TILE, onProgress }: TiledOptions,
+    { signal, tile = this.tile, onProgress }: TiledOptions,
     run: (tile: Tensor) => Promise<Tensor>,
   ): Promise<Tensor> {
     const { factor } = this;

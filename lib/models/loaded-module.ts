@@ -13,6 +13,9 @@ import type {
 import { Tensor } from '../tensor/tensor.js';
 import type { ComponentWeights } from '../weights/component.js';
 
+/** How much memory may be traded for speed. */
+export type MemoryMode = 'balanced' | 'lean';
+
 /** How a module is loaded. */
 export interface LoadOptions {
   /** `auto` (the default) takes a GPU if there is one. */
@@ -23,6 +26,12 @@ export interface LoadOptions {
   readonly threads?: number | undefined;
   /** Stock ggml operations only, as on GPUs: the oracle of the CPU kernels. */
   readonly stockOps?: boolean | undefined;
+  /**
+   * `balanced` (the default) reads weights into memory. `lean` leaves them in their files where the CPU can compute with the file's
+   * bytes (the file's own storage), and works in smaller pieces; while it is in use a model file may be replaced by renaming, but
+   * not be rewritten in place.
+   */
+  readonly memory?: MemoryMode | undefined;
   /** Stops the loading. */
   readonly signal?: AbortSignal | undefined;
   /** Bytes converted so far, and of all. */
@@ -100,13 +109,14 @@ export async function loadModule(
   kind: ModuleKind,
   config: NativeConfig,
   weights: ComponentWeights,
-  { backend = 'auto', storage, threads = 0, stockOps, signal, onProgress }: LoadOptions,
+  { backend = 'auto', storage, threads = 0, stockOps, memory, signal, onProgress }: LoadOptions,
 ): Promise<NativeModule> {
   const plan = weights.plan(requirements(kind, config), storage);
   return NativeModule.create(kind, config, plan, {
     backend: chooseBackend(backend),
     threads,
     ...(stockOps === undefined ? {} : { stockOps }),
+    ...(memory === 'lean' ? { mapWeights: true } : {}),
     signal,
     onProgress,
   });

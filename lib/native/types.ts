@@ -87,6 +87,11 @@ export interface ModuleOptions {
   readonly threads: number;
   /** Build graphs from stock ggml ops only, as on other backends (the oracle of our kernels). */
   readonly stockOps?: boolean;
+  /**
+   * Leave weights in their files, mapped, where the CPU can compute with the file's bytes: no private memory for them and no time
+   * to load, but a file that is shortened meanwhile ends the process (SIGBUS).
+   */
+  readonly mapWeights?: boolean;
 }
 
 export interface RunOptions {

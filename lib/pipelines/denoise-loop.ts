@@ -22,6 +22,8 @@ export interface DenoiseModel {
   readonly unet: UNet;
   readonly schedule: DiscreteSchedule;
   readonly prediction: SchedulerConfig['prediction'];
+  /** Conditions one after the other instead of in one batch: half the memory. */
+  readonly oneByOne?: boolean;
 }
 
 export interface DenoiseRun {
@@ -116,9 +118,23 @@ class Network {
     private readonly run: DenoiseRun,
   ) {}
 
-  /** All conditions in one batch. */
   async predict(scaled: Latent, t: number, conditions: readonly Condition[]): Promise<Latent> {
-    const { latent, extra, guidance, taps, signal } = this.run;
+    const pictures = this.run.latent.shape[0]!;
+    // Taps are of one run, with all conditions in it.
+    if (!this.model.oneByOne || this.run.taps?.length) {
+      const all = await this.forward(scaled, t, conditions);
+      return combinePredictions(this.run.guidance, conditions, all, pictures);
+    }
+    const all = new Float32Array(scaled.length * conditions.length);
+    for (const [i, condition] of conditions.entries()) {
+      all.set(await this.forward(scaled, t, [condition]), i * scaled.length);
+    }
+    return combinePredictions(this.run.guidance, conditions, all, pictures);
+  }
+
+  /** These conditions in one batch. */
+  private async forward(scaled: Latent, t: number, conditions: readonly Condition[]): Promise<Latent> {
+    const { latent, extra, taps, signal } = this.run;
     const [pictures = 0, channels = 0, height = 0, width = 0] = latent.shape;
     const rows = pictures * conditions.length;
     let sample = Tensor.from(repeatFor(conditions, scaled), [rows, channels, height, width]);
@@ -132,7 +148,7 @@ class Network {
       { taps, signal },
     );
     this.taps = output.taps;
-    return combinePredictions(guidance, conditions, output.sample.data, pictures);
+    return output.sample.data;
   }
 
   /** The same at every step. */

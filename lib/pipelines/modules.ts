@@ -3,6 +3,7 @@ import { basename, extname } from 'node:path';
 import { SafelightError } from '../errors.js';
 import { Autoencoder } from '../models/autoencoder.js';
 import { autoencoderFactor } from '../models/config-autoencoder.js';
+import type { MemoryMode } from '../models/loaded-module.js';
 import { withPrediction } from '../models/open-model.js';
 import { probePrediction } from '../models/prediction-probe.js';
 import type { ModelSource } from '../models/source.js';
@@ -26,6 +27,7 @@ export interface ModuleSettings {
   readonly backend: BackendName | 'auto';
   readonly storage: StorageType | undefined;
   readonly threads: number;
+  readonly memory: MemoryMode;
   readonly stockOps: boolean;
 }
 
@@ -71,6 +73,11 @@ export class Modules implements Engine {
       (vae) => vae.dispose(),
     );
     this.preview = new LatentPreview(model.autoencoder.config, () => this.vae.get());
+  }
+
+  /** Whether memory counts more than speed. */
+  get lean(): boolean {
+    return this.settings.memory === 'lean';
   }
 
   get source(): ModelSource {
@@ -195,7 +202,12 @@ export class Modules implements Engine {
       throw error;
     }
     const { scheduler } = this.model;
-    return { unet, schedule: DiscreteSchedule.fromConfig(scheduler), prediction: scheduler.prediction };
+    return {
+      unet,
+      schedule: DiscreteSchedule.fromConfig(scheduler),
+      prediction: scheduler.prediction,
+      oneByOne: this.lean,
+    };
   }
 
   private loadAutoencoder(signal: AbortSignal | undefined): Promise<Autoencoder> {

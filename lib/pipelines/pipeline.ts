@@ -96,7 +96,8 @@ export class Pipeline implements AsyncDisposable {
   stream(options: GenerateOptions): GenerationStream {
     const modules = this.open();
     const { defaults, factor } = modules.facts;
-    return new GenerationStream(generateSteps(modules, resolveOptions(options, defaults, factor)));
+    const asked = modules.lean ? { batch: 1, ...options } : options;
+    return new GenerationStream(generateSteps(modules, resolveOptions(asked, defaults, factor)));
   }
 
   /** The windows of tokens that a prompt becomes, for the first text encoder. */

@@ -81,8 +81,9 @@ loaded_module::loaded_module(std::unique_ptr<architecture> model, const weight_p
         how_.threads = physical_cores();
     }
     ggml_backend_dev_t device = find_device(how_.backend);
-    weights_ = std::make_unique<weights>(plan, requirements(*model_),
-                                         weights::options{device, how_.threads, cancel, std::move(progress)});
+    weights_ = std::make_unique<weights>(
+        plan, requirements(*model_),
+        weights::options{device, how_.threads, how_.map_weights, cancel, std::move(progress)});
     executor_ = make_executor(device, how_.threads);
 }
 

@@ -13,6 +13,7 @@ struct module_options {
     std::string backend;
     int threads = 0;  // 0: physical cores
     bool stock_ops = false;
+    bool map_weights = false;  // leave weights in their files where they can be used from there
 };
 
 struct run_request {

@@ -7,7 +7,6 @@
 #include "ggml-alloc.h"
 #include "runtime/convert.h"
 #include "runtime/device.h"
-#include "runtime/mapped_file.h"
 #include "runtime/memory.h"
 #include "runtime/shape.h"
 #include "runtime/threads.h"
@@ -52,20 +51,43 @@ void convert(const piece & p, std::mutex & device) {
     ggml_backend_tensor_set(p.to, staging.data(), offset, size);
 }
 
+// A parameter whose bytes in the file are what the CPU computes with: its first byte there, else null.
+const std::byte * bytes_in_file(const weight_entry & entry, const std::byte * file) {
+    bool whole_rows = entry.op == weight_entry::transform::none || entry.op == weight_entry::transform::rows;
+    size_t size = element_size(entry.type);
+    if (!whole_rows || !same_bytes(entry.type, entry.storage) || entry.offset % size != 0) {
+        return nullptr;
+    }
+    const std::byte * from = file + entry.offset;
+    if (entry.op == weight_entry::transform::rows) {
+        shape row(entry.source_dims.begin() + 1, entry.source_dims.end());
+        from += static_cast<size_t>(entry.row_begin * element_count(row)) * size;
+    }
+    return from;
+}
+
 }  // namespace
 
 weights::weights(const weight_plan & plan, const std::vector<weight_requirement> & required,
                  const options & how) {
     std::vector<const weight_entry *> entries = match(plan, required);
-    std::map<size_t, mapped_file> files;
+    std::map<size_t, std::unique_ptr<mapped_file>> files;
     uint64_t total = 0, done = 0;
     for (const weight_entry * entry : entries) {
         auto file = files.find(entry->file);
         if (file == files.end()) {
-            file = files.emplace(entry->file, mapped_file(plan.files[entry->file])).first;
+            file = files.emplace(entry->file, std::make_unique<mapped_file>(plan.files[entry->file])).first;
         }
-        check_entry(*entry, file->second.size());
+        check_entry(*entry, file->second->size());
         total += entry->length;
+    }
+    bool map = how.map && ggml_backend_dev_type(how.device) == GGML_BACKEND_DEVICE_TYPE_CPU;
+    std::map<size_t, ggml_backend_buffer_t> windows;
+    for (const auto & [index, file] : files) {
+        if (!map) break;
+        auto * base = const_cast<std::byte *>(file->data());  // nothing writes to a weight
+        windows_.emplace_back(ggml_backend_cpu_buffer_from_ptr(base, file->size()), ggml_backend_buffer_free);
+        windows[index] = windows_.back().get();
     }
 
     ctx_ = ggml_init({(required.size() + 1) * ggml_tensor_overhead(), nullptr, /*no_alloc*/ true});
@@ -75,7 +97,14 @@ weights::weights(const weight_plan & plan, const std::vector<weight_requirement>
         std::vector<int64_t> ne(required[i].dims.rbegin(), required[i].dims.rend());
         tensor t = ggml_new_tensor(ctx_, entries[i]->storage, static_cast<int>(ne.size()), ne.data());
         parameters_[required[i].name] = {t, required[i].dims};
-        cut(*entries[i], files.at(entries[i]->file).data() + entries[i]->offset, t, pieces);
+        const std::byte * file = files.at(entries[i]->file)->data();
+        if (const std::byte * there = map ? bytes_in_file(*entries[i], file) : nullptr) {
+            t->data = const_cast<std::byte *>(there);
+            t->buffer = windows.at(entries[i]->file);
+            done += entries[i]->length;
+        } else {
+            cut(*entries[i], file + entries[i]->offset, t, pieces);
+        }
     }
     allocate(how.device);
     std::unique_ptr<ggml_backend_buffer, decltype(&ggml_backend_buffer_free)> buffer(
@@ -90,6 +119,9 @@ weights::weights(const weight_plan & plan, const std::vector<weight_requirement>
         done += static_cast<uint64_t>((p.end - p.begin) * p.row) * element_size(p.entry->type);
         how.progress(std::min(done, total), total);
     });
+    if (map) {
+        for (auto & [index, file] : files) files_.push_back(std::move(file));
+    }
     static_cast<void>(buffer.release());  // the destructor frees it from here on
     static_cast<void>(owned.release());
 }
