@@ -39,6 +39,11 @@ function pipelineFor({ model, scheduler, options }: Case): Promise<Pipeline> {
   return pipeline;
 }
 
+/** A picture between two passes is rounded to bytes: a last digit that tips one of them over shows in what is encoded from it. */
+function latentsOff({ options }: (typeof cases)[number]): number {
+  return options.hiresScale !== undefined && options.hiresUpscaler !== 'latent' ? 5 * LATENTS : LATENTS;
+}
+
 afterAll(async () => {
   for (const pipeline of pipelines.values()) await (await pipeline).dispose();
   rmSync(root, { recursive: true, force: true });
@@ -54,7 +59,7 @@ describe('a whole picture equals the reference', () => {
       const expected = await readImage(expectedPath(one.images[i]!));
       expect(image.seed).toBe(Number(one.options.seed) + i);
       expect([image.width, image.height]).toEqual([expected.width, expected.height]);
-      expect(relativeError(image.latent.data, latents.at(i).data)).toBeLessThan(LATENTS);
+      expect(relativeError(image.latent.data, latents.at(i).data)).toBeLessThan(latentsOff(one));
       expect(largestDifference(image.data, expected.data)).toBeLessThanOrEqual(PIXELS);
     }
   });

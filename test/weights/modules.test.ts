@@ -34,7 +34,10 @@ test('a text encoder gives states, pooled output and taps, by layer', async () =
   const raw = await encoder.encode({ tokens }, { layer: 4, finalNorm: false });
   expect(raw.pooled).toBeUndefined();
   const tap = last.taps['text_model.encoder.layers.3']!;
-  expect(Math.max(...tap.data.map((value, i) => Math.abs(value - raw.hidden.data[i]!)))).toBeLessThan(1e-4);
+  // A run with taps computes by other operations; f32 states of hundreds differ in their last digits.
+  const largest = Math.max(...raw.hidden.data.map(Math.abs));
+  const off = Math.max(...tap.data.map((value, i) => Math.abs(value - raw.hidden.data[i]!)));
+  expect(off / largest).toBeLessThan(1e-5);
   expect(encoder.nodes().map(({ name }) => name)).toContain('text_model.encoder.layers.0.self_attn.probs');
   await expect(encoder.encode({})).rejects.toMatchObject({ code: 'INVALID_OPTION' });
   await expect(encoder.encode({ tokens }, { layer: 5 })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
