@@ -2,8 +2,8 @@
  * Resizing as Pillow does it, in bytes as Pillow keeps them, so that pictures and masks that pass through a resize equal
  * those of A1111 and diffusers (sharp's kernels are the same on paper, but libvips shrinks by boxes first).
  *
- * A separable filter whose support grows with the shrinking factor (antialiasing), coefficients in 22-bit fixed point, the
- * horizontal pass first and rounded to bytes: Pillow's `ImagingResample` (src/libImaging/Resample.c).
+ * A separable filter whose support grows with the shrinking factor (antialiasing), coefficients in 22-bit fixed point, each
+ * pass rounded to bytes: Pillow's `ImagingResample` (src/libImaging/Resample.c of 13.0).
  */
 import { invalidOption } from '../errors.js';
 import { inSlices } from './slices.js';
@@ -15,6 +15,8 @@ export interface ByteImage {
   readonly height: number;
   readonly channels: number;
 }
+
+type Size = Pick<ByteImage, 'width' | 'height'>;
 
 export type ResampleFilter = 'lanczos' | 'bicubic';
 
@@ -53,36 +55,58 @@ export async function resample(
   for (const [name, size] of Object.entries({ width, height })) {
     if (!Number.isSafeInteger(size) || size < 1) throw invalidOption(name, 'integer of at least 1', size);
   }
-  const { channels } = image;
-  let { data } = image;
-  if (width !== image.width) {
-    const out = new Uint8Array(width * image.height * channels);
-    const taps = tapsOf(image.width, width, filter);
-    const work = width * channels * taps[0]!.weights.length;
-    await inSlices(image.height, work, signal, (y) => {
-      const row = data.subarray(y * image.width * channels, (y + 1) * image.width * channels);
-      weighRow(row, channels, taps, out, y * width * channels);
-    });
-    data = out;
-  }
-  if (height !== image.height) {
-    const out = new Uint8Array(width * height * channels);
-    const taps = tapsOf(image.height, height, filter);
-    const stride = width * channels;
-    const sums = new Float64Array(stride);
-    await inSlices(height, stride * taps[0]!.weights.length, signal, (y) => {
-      const { start, weights } = taps[y]!;
-      sums.fill(PRECISION / 2);
-      for (let k = 0; k < weights.length; k++) {
-        const from = (start + k) * stride;
-        const weight = weights[k]!;
-        for (let i = 0; i < stride; i++) sums[i]! += weight * data[from + i]!;
-      }
-      for (let i = 0; i < stride; i++) out[y * stride + i] = toByte(sums[i]!);
-    });
-    data = out;
-  }
-  return { data: data === image.data ? data.slice() : data, width, height, channels };
+  const size = { width, height };
+  if (width === image.width && height === image.height) return { ...image, data: new Uint8Array(image.data) };
+  if (!isVerticalFirst(image, size))
+    return alongY(await alongX(image, width, filter, signal), height, filter, signal);
+  return alongX(await alongY(image, height, filter, signal), width, filter, signal);
+}
+
+/** Pillow 13's rule (older ones always begin with the width; the roundings differ): where the height shrinks by more than twice what the width does, its pass comes first. */
+function isVerticalFirst(from: Size, to: Size): boolean {
+  return from.height > to.height && from.height - to.height > 2 * (from.width - to.width);
+}
+
+async function alongX(
+  image: ByteImage,
+  width: number,
+  filter: ResampleFilter,
+  signal: AbortSignal | undefined,
+): Promise<ByteImage> {
+  if (width === image.width) return image;
+  const { data, height, channels } = image;
+  const out = new Uint8Array(width * height * channels);
+  const taps = tapsOf(image.width, width, filter);
+  await inSlices(height, width * channels * taps[0]!.weights.length, signal, (y) => {
+    const row = data.subarray(y * image.width * channels, (y + 1) * image.width * channels);
+    weighRow(row, channels, taps, out, y * width * channels);
+  });
+  return { data: out, width, height, channels };
+}
+
+async function alongY(
+  image: ByteImage,
+  height: number,
+  filter: ResampleFilter,
+  signal: AbortSignal | undefined,
+): Promise<ByteImage> {
+  if (height === image.height) return image;
+  const { data, width, channels } = image;
+  const stride = width * channels;
+  const out = new Uint8Array(height * stride);
+  const taps = tapsOf(image.height, height, filter);
+  const sums = new Float64Array(stride);
+  await inSlices(height, stride * taps[0]!.weights.length, signal, (y) => {
+    const { start, weights } = taps[y]!;
+    sums.fill(PRECISION / 2);
+    for (let k = 0; k < weights.length; k++) {
+      const from = (start + k) * stride;
+      const weight = weights[k]!;
+      for (let i = 0; i < stride; i++) sums[i]! += weight * data[from + i]!;
+    }
+    for (let i = 0; i < stride; i++) out[y * stride + i] = toByte(sums[i]!);
+  });
+  return { data: out, width, height, channels };
 }
 
 function weighRow(

@@ -25,7 +25,7 @@ picture[8:20, 5:30] = [250, 5, 128]
 save("picture", picture)
 image = Image.fromarray(picture)
 cases = []
-for width, height in [(64, 64), (16, 8), (41, 13), (97, 29), (7, 3), (1, 1)]:
+for width, height in [(64, 64), (16, 8), (41, 13), (36, 14), (50, 10), (97, 29), (7, 3), (1, 1)]:
     for name, method in [("lanczos", Image.Resampling.LANCZOS), ("bicubic", Image.Resampling.BICUBIC)]:
         save(f"{name}-{width}x{height}", image.resize((width, height), method))
         cases.append([name, width, height])
