@@ -74,6 +74,7 @@ def masking(width, height, box):
 IMAGES = {
     "init.png": drawing(64, 64), "init-large.png": drawing(96, 80), "init-ragged.png": drawing(70, 51),
     "mask.png": masking(64, 64, [20, 12, 47, 43]), "mask-small.png": masking(64, 64, [18, 22, 25, 29]),
+    "mask-large.png": masking(96, 80, [30, 14, 71, 49]),
 }  # fmt: skip
 
 
@@ -167,6 +168,7 @@ def image_cases():
     case("mask-fill", "sd1", **masked, fill="fill")
     case("mask-only", "sd1", **masked | dict(mask="mask-small.png"), fill="original", onlyMasked=True, padding=8,
          maskBlur=0)  # fmt: skip
+    case("mask-resized", "sd1", **masked | dict(init="init-large.png", mask="mask-large.png", width=68, height=40), fill="fill")
     case("mask-inpaint", "inpaint", **masked, fill="original")
     case("mask-inpaint-sample", "inpaint", **masked, fill="noise", posterior="sample")
     case("mask-inpaint-none", "inpaint", **common, strength=0.7)
@@ -177,6 +179,7 @@ def hires_cases():
     case("hires-latent", "sd1", **common, hiresUpscaler="latent")
     case("hires-lanczos", "sd1", **common, hiresUpscaler="lanczos", sampler="dpmpp_2m")
     case("hires-ancestral", "sd1", **common | dict(hiresSteps=None), hiresUpscaler="latent", sampler="euler_a", count=2)
+    case("hires-inpaint", "inpaint", **common, hiresUpscaler="latent")
     case("hires-xl", "sdxl", **common | dict(hiresScale=1.25, width=64), hiresUpscaler="latent", steps=5)
 
 
@@ -277,12 +280,14 @@ def text_to_image(model, spec, seed):
         return latent
     large = [int(s * o["hiresScale"]) // model.factor * model.factor for s in size]
     large_latent = [s // model.factor for s in large]
+    if concat is not None:
+        concat = torch.cat([torch.ones(1, 1, *large_latent), webui.encode_image(model, torch.zeros(1, 3, *large))], dim=1)
     if o["hiresUpscaler"] == "latent":
         latent = torch.nn.functional.interpolate(latent, size=large_latent, mode="bilinear", antialias=False)
     else:
         image = Image.fromarray(webui.to_pixels(webui.decode(model, latent))).resize(large[::-1], Image.LANCZOS)
         latent = webui.encode_image(model, webui.to_tensor(image))
-    return work.from_image(work.denoiser(large), latent, work.noise(large_latent), o.get("hiresSteps", o["steps"]),
+    return work.from_image(work.denoiser(large, concat=concat), latent, work.noise(large_latent), o.get("hiresSteps", o["steps"]),
                            o["hiresStrength"], fixed=True)  # fmt: skip
 
 
@@ -298,12 +303,17 @@ def image_to_image(model, spec, seed):
     mask, region = None, None
     if "mask" in o:
         mask = webui.blur_mask(IMAGES[o["mask"]], o.get("maskBlur", 4))
-        overlay, original = mask.point(lambda v: min(2 * v, 255)), image
+        original = image
         if o.get("onlyMasked"):
             overlay = mask
             region = webui.crop_region(mask, o["padding"], (width, height))
             mask = mask.crop(region).resize((width, height), Image.LANCZOS)
             image = image.crop(region)
+        elif image.size != (width, height):
+            image, mask = (each.resize((width, height), Image.LANCZOS) for each in (image, mask))
+            original = image
+        if region is None:
+            overlay = mask.point(lambda v: min(2 * v, 255))
 
         def finish(pixels):
             if region is None:
