@@ -9,7 +9,7 @@ export interface Case {
   readonly name: string;
   readonly model: TinyModel;
   /** Names of the command line's options, in camel case. */
-  readonly options: Readonly<Record<string, string | number | boolean>>;
+  readonly options: Readonly<Record<string, string | number | boolean | readonly number[]>>;
   /** Changes of the model's scheduler config. */
   readonly scheduler?: Record<string, unknown>;
   /** Expected PNG files. */

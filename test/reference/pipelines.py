@@ -114,6 +114,10 @@ def text_cases():
     case("sd1-dpmpp-3m-sde", "sd1", sampler="dpmpp_3m_sde", schedule="exponential", steps=7)
     case("sd1-cuda", "sd1", rng="cuda")
     case("sd1-cfg-1", "sd1", cfg=1)
+    case("sd1-cfg-0", "sd1", cfg=0)
+    case("sd1-rescale", "sd1", diffusers="euler", guidanceRescale=0.7)
+    case("sd2-rescale", "sd2", diffusers="euler", guidanceRescale=0.7)
+    case("sd1-interval", "sd1", guidanceInterval=[0.5, 6])
     case("sd1-wide", "sd1", width=96, height=40)
     case("sd1-odd", "sd1", width=52, height=36)
     case("sd1-clip-skip", "sd1", clipSkip=2)
@@ -198,6 +202,8 @@ def diffusers_latent(model, spec, seed):
     }[spec["diffusers"]]()
     run = dict(prompt=o["prompt"], num_inference_steps=o["steps"], guidance_scale=o["cfg"], width=o["width"], height=o["height"],
                generator=torch.Generator().manual_seed(seed), output_type="latent")  # fmt: skip
+    if "guidanceRescale" in o:
+        run["guidance_rescale"] = o["guidanceRescale"]
     if "eta" in o or spec["diffusers"] == "tcd":
         run["eta"] = o.get("eta", 0.3)
     negative = o.get("negative", "")
@@ -245,6 +251,7 @@ class Work:
         return webui.NOISE[self.rng](self.seed, (4, *latent_size))
 
     def denoiser(self, size, **more):
+        more["interval"] = self.o.get("guidanceInterval")
         return webui.Denoiser(self.model, self.cond, self.uncond, self.o["cfg"], size, **more)
 
     def sample(self, denoiser, x, sigmas, noise, full=None):

@@ -188,11 +188,11 @@ def alphas_cumprod(config):
 class Denoiser(external.DiscreteSchedule):
     """denoise(x, sigma) -> x0 with guidance; `blend` is (init latent, mask [h, w] with 1 where repainted)."""
 
-    def __init__(self, model, cond, uncond, cfg, size, concat=None, blend=None, rescale=0.0, interval=None):
+    def __init__(self, model, cond, uncond, cfg, size, concat=None, blend=None, interval=None):
         alphas = alphas_cumprod(model.scheduler)
         super().__init__(((1 - alphas) / alphas) ** 0.5, quantize=False)
         self.model, self.cfg, self.concat, self.blend = model, cfg, concat, blend
-        self.rescale, self.interval = rescale, interval
+        self.interval = interval
         self.cond, self.uncond = cond, uncond
         height, width = size
         self.ids = torch.tensor([[height, width, 0, 0, height, width]], dtype=torch.float32)
@@ -222,21 +222,12 @@ class Denoiser(external.DiscreteSchedule):
         if guided:
             cond, uncond = self.predict(x, sigma, [self.cond, self.uncond]).chunk(2)
             x0 = uncond + self.cfg * (cond - uncond)
-            if self.rescale:
-                x0 = self.rescaled(x, sigma, cond, x0)
         else:
             x0 = self.predict(x, sigma, [self.cond])
         if self.blend is not None:
             init, mask = self.blend
             x0 = x0 * mask + init * (1 - mask)
         return x0
-
-    def rescaled(self, x, sigma, cond, x0):
-        """Lin et al. 2023, section 3.4, on v: the guided prediction keeps the conditional one's deviation."""
-        root = (sigma**2 + 1) ** 0.5
-        v_cond, v = ((x / (sigma**2 + 1) - z) * root / sigma for z in (cond, x0))
-        v = v * (self.rescale * v_cond.std() / v.std() + 1 - self.rescale)
-        return x / (sigma**2 + 1) - v * sigma / root
 
 
 def schedule(denoiser, name, n):
