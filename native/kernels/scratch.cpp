@@ -1,8 +1,13 @@
 #include "kernels/scratch.h"
 
 #include <atomic>
-#include <cstdlib>
 #include <new>
+
+#if defined(_WIN32)
+#include <malloc.h>
+#else
+#include <sys/mman.h>
+#endif
 
 namespace safelight::kernels {
 
@@ -10,15 +15,35 @@ namespace {
 
 std::atomic<size_t> total{0};
 
+// Pages of the system rather than malloc's: they are gone when the thread is, where malloc would keep
+// megabytes in the arena of each thread that there ever was.
+void * take(size_t bytes) {
+#if defined(_WIN32)
+    return _aligned_malloc(bytes, 64);
+#else
+    void * pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return pages == MAP_FAILED ? nullptr : pages;
+#endif
+}
+
+void give_back(void * pages, size_t bytes) {
+#if defined(_WIN32)
+    static_cast<void>(bytes);
+    _aligned_free(pages);
+#else
+    munmap(pages, bytes);
+#endif
+}
+
 struct buffer {
     float * data = nullptr;
-    size_t size = 0;
+    size_t bytes = 0;
 
     void release() {
-        std::free(data);
-        total -= size * sizeof(float);
+        if (data) give_back(data, bytes);
+        total -= bytes;
         data = nullptr;
-        size = 0;
+        bytes = 0;
     }
     ~buffer() { release(); }
 };
@@ -28,13 +53,14 @@ thread_local buffer own;
 }  // namespace
 
 float * scratch(size_t floats) {
-    floats = (floats + 15) & ~size_t{15};
-    if (own.size < floats) {
+    constexpr size_t page = 4096;
+    const size_t bytes = (floats * sizeof(float) + page - 1) / page * page;
+    if (own.bytes < bytes) {
         own.release();
-        own.data = static_cast<float *>(std::aligned_alloc(64, floats * sizeof(float)));
+        own.data = static_cast<float *>(take(bytes));
         if (!own.data) throw std::bad_alloc();
-        own.size = floats;
-        total += floats * sizeof(float);
+        own.bytes = bytes;
+        total += bytes;
     }
     return own.data;
 }

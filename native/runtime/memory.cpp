@@ -1,10 +1,14 @@
 #include "runtime/memory.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <limits>
+#include <new>
 #include <string>
+#include <utility>
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -87,6 +91,33 @@ uint64_t available_memory() {
 #else
     return 0;
 #endif
+}
+
+system_memory::system_memory(size_t bytes) : size_(bytes) {
+    if (bytes == 0) {
+        return;
+    }
+    data_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data_ == MAP_FAILED) {
+        data_ = nullptr;
+        throw std::bad_alloc();
+    }
+}
+
+system_memory::~system_memory() {
+    if (data_ != nullptr) {
+        munmap(data_, size_);
+    }
+}
+
+system_memory::system_memory(system_memory && other) noexcept {
+    *this = std::move(other);
+}
+
+system_memory & system_memory::operator=(system_memory && other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
 }
 
 void return_freed_memory() {

@@ -7,7 +7,6 @@
 #include "ggml-alloc.h"
 #include "runtime/convert.h"
 #include "runtime/device.h"
-#include "runtime/memory.h"
 #include "runtime/shape.h"
 #include "runtime/threads.h"
 
@@ -135,7 +134,18 @@ void weights::allocate(ggml_backend_dev_t device) {
     ggml_backend_buffer_type_t type = ggml_backend_dev_buffer_type(device);
     size_t size = ggml_backend_alloc_ctx_tensors_from_buft_size(ctx_, type);
     require_memory(size, available_memory(device), "The model's weights");
-    buffer_ = size == 0 ? nullptr : ggml_backend_alloc_ctx_tensors_from_buft(ctx_, type);
+    if (size > 0 && type == ggml_backend_cpu_buffer_type()) {
+        memory_ = system_memory(size);
+        buffer_ = ggml_backend_cpu_buffer_from_ptr(memory_.data(), size);
+        ggml_tallocr places = ggml_tallocr_new(buffer_);
+        for (tensor t = ggml_get_first_tensor(ctx_); t != nullptr; t = ggml_get_next_tensor(ctx_, t)) {
+            if (t->data == nullptr) {
+                ggml_tallocr_alloc(&places, t);
+            }
+        }
+    } else if (size > 0) {
+        buffer_ = ggml_backend_alloc_ctx_tensors_from_buft(ctx_, type);
+    }
     if (size > 0 && buffer_ == nullptr) {
         out_of_memory(size, "The model's weights");
     }

@@ -8,6 +8,7 @@
 #include "runtime/cancel.h"
 #include "runtime/graph.h"
 #include "runtime/mapped_file.h"
+#include "runtime/memory.h"
 #include "runtime/weight_plan.h"
 
 namespace safelight {
@@ -38,6 +39,7 @@ class weights : public weight_source {
     void allocate(ggml_backend_dev_t device);
 
     ggml_context * ctx_ = nullptr;
+    system_memory memory_;  // of the buffer, on the CPU
     ggml_backend_buffer_t buffer_ = nullptr;
     std::vector<std::unique_ptr<mapped_file>> files_;  // that parameters stay in
     std::vector<std::unique_ptr<ggml_backend_buffer, void (*)(ggml_backend_buffer *)>> windows_;  // on them
