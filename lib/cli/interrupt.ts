@@ -11,9 +11,10 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
   const controller = new AbortController();
   const onSignal = (name: NodeJS.Signals): void => {
     if (controller.signal.aborted) process.exit(name === 'SIGTERM' ? EXIT.terminated : EXIT.interrupted);
-    process.stderr.write(
-      `\n${name === 'SIGINT' ? 'Stopping (Ctrl-C again ends at once) ...' : 'Stopping ...'}\n`,
-    );
+    // After the terminal's own ^C, on a line of its own.
+    const lineBreak = process.stderr.isTTY ? '\n' : '';
+    const hint = name === 'SIGINT' ? ' (Ctrl-C again ends at once)' : '';
+    process.stderr.write(`${lineBreak}Stopping${hint} ...\n`);
     controller.abort(new Interruption(name));
   };
   for (const name of SIGNALS) process.on(name, onSignal);

@@ -3,14 +3,23 @@ import { access, constants, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { SafelightError } from '../errors.js';
 
-/** A reader that goes away (`safelight inspect x | head`) ends the program quietly. */
+/**
+ * Readers may go away: without one for the results (`safelight inspect x | head`) the program ends quietly; progress that nobody
+ * reads is no reason to stop.
+ */
 export function guardPipes(): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-      process.exit(process.exitCode ?? 0);
-    });
-  }
+  const onError = (onGone: () => void) => (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    onGone();
+  };
+  process.stdout.on(
+    'error',
+    onError(() => process.exit(process.exitCode ?? 0)),
+  );
+  process.stderr.on(
+    'error',
+    onError(() => undefined),
+  );
 }
 
 export function print(text: string): void {

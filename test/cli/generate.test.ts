@@ -152,6 +152,13 @@ describe('safelight generate is stopped', () => {
     expect(readdirSync(folder.path)).toEqual([]);
   });
 
+  it('not by a progress that nobody reads', async () => {
+    const running = start(['generate', 'a red apple', '--steps', '30', '--output', 'apple.png'], folder.path);
+    running.child.stderr!.destroy();
+    expect((await running.result).code).toBe(0);
+    expect(readdirSync(folder.path)).toEqual(['apple.png']);
+  });
+
   it('quietly when nobody reads its output any more', async () => {
     const child = spawn(process.execPath, [MAIN, 'generate', '--help'], {
       stdio: ['ignore', 'pipe', 'pipe'],
