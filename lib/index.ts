@@ -11,6 +11,7 @@ export type {
   TextEncoderConfig,
   UNetConfig,
 } from './models/config.js';
+export { inspectModel } from './models/inspect.js';
 export { openModel, starterModel } from './models/open-model.js';
 export type { ModelSource, OpenModelOptions } from './models/source.js';
 export { TextEncoder } from './models/text-encoder.js';
