@@ -1,6 +1,5 @@
 #include "kernels/scratch.h"
 
-#include <atomic>
 #include <new>
 
 #if defined(_WIN32)
@@ -12,8 +11,6 @@
 namespace safelight::kernels {
 
 namespace {
-
-std::atomic<size_t> total{0};
 
 // Pages of the system rather than malloc's: they are gone when the thread is, where malloc would keep
 // megabytes in the arena of each thread that there ever was.
@@ -41,7 +38,6 @@ struct buffer {
 
     void release() {
         if (data) give_back(data, bytes);
-        total -= bytes;
         data = nullptr;
         bytes = 0;
     }
@@ -60,13 +56,8 @@ float * scratch(size_t floats) {
         own.data = static_cast<float *>(take(bytes));
         if (!own.data) throw std::bad_alloc();
         own.bytes = bytes;
-        total += bytes;
     }
     return own.data;
-}
-
-size_t scratch_bytes() {
-    return total.load();
 }
 
 }  // namespace safelight::kernels

@@ -8,7 +8,4 @@ namespace safelight::kernels {
 // asked for most. Throws std::bad_alloc.
 float * scratch(size_t floats);
 
-// Bytes that all threads' scratch takes at present.
-size_t scratch_bytes();
-
 }  // namespace safelight::kernels

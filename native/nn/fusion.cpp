@@ -152,7 +152,9 @@ tensor emit(model_ref m, const product & p) {
     tensor y = kernel_node(m.g(), p.ne, sources, [p, winograd](tensor out, const kernels::team & team) {
         winograd ? run_conv3x3(p, out, team) : run_gemm(p, out, team);
     });
-    fusion_of(m).products[y] = p;
+    auto & products = fusion_of(m).products;
+    product & made = products[y] = p;
+    made.order = products.size();
     return y;
 }
 
@@ -198,12 +200,18 @@ tensor with_channel_sum(model_ref m, tensor x, tensor v) {
     return emit(m, p);
 }
 
-tensor with_residual(model_ref m, tensor x, tensor residual) {
-    const product * made = product_of(m, x);
-    if (!made || made->residual || !ggml_are_same_shape(x, residual) || !ggml_is_contiguous(residual))
-        return nullptr;
-    product p = *made;
-    p.residual = residual;
+tensor sum_with_product(model_ref m, tensor a, tensor b) {
+    if (!ggml_are_same_shape(a, b)) return nullptr;
+    const auto open_product = [&](tensor x, tensor other) {
+        const product * made = product_of(m, x);
+        return made && !made->residual && ggml_is_contiguous(other) ? made : nullptr;
+    };
+    const product * first = open_product(a, b);
+    const product * second = open_product(b, a);
+    if (!first && !second) return nullptr;
+    bool takes_second = !first || (second && second->order > first->order);
+    product p = takes_second ? *second : *first;
+    p.residual = takes_second ? a : b;
     return emit(m, p);
 }
 

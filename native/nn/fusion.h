@@ -44,6 +44,7 @@ struct product {
     kernels::activation act = kernels::activation::none;
     tensor add = nullptr;       // [out, B]: to every pixel of each map
     tensor residual = nullptr;  // like the result
+    size_t order = 0;           // among the products of the graph
 };
 
 // What nodes of a graph were made by. A reshape of one stands for it.
@@ -63,11 +64,13 @@ tensor emit(model_ref m, const product & p);
 tensor reshape_known(model_ref m, tensor x, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3);
 
 // x with one more operation in the node that makes it, or null where that node cannot take it (or x is not
-// made by one of ours): silu(norm), act(product), product + v by channel, product + residual.
+// made by one of ours): silu(norm), act(product), product + v by channel.
 tensor with_silu_of_norm(model_ref m, tensor x);
 tensor with_activation(model_ref m, tensor x, kernels::activation act);
 tensor with_channel_sum(model_ref m, tensor x, tensor v);
-tensor with_residual(model_ref m, tensor x, tensor residual);
+// a + b in the node that makes one of them, or null. Of two products the later one takes the other in: what
+// is older may have other readers, for whom it would have to be computed a second time.
+tensor sum_with_product(model_ref m, tensor a, tensor b);
 
 // GroupNorm's statistics of a channels-last map as scale and shift [C, 2, B].
 tensor group_norm_scale_shift(model_ref m, tensor x, tensor gamma, tensor beta, int64_t groups, float eps);

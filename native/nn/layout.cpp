@@ -51,10 +51,7 @@ tensor add_to_channels(model_ref m, tensor x, tensor v) {
 }
 
 tensor add(model_ref m, tensor a, tensor b) {
-    if (fuses(m)) {
-        if (tensor y = with_residual(m, b, a)) return y;
-        if (tensor y = with_residual(m, a, b)) return y;
-    }
+    if (tensor y = sum_with_product(m, a, b)) return y;
     return ggml_add(m.ctx(), a, b);
 }
 
