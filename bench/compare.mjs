@@ -1,0 +1,169 @@
+// @ts-check
+/**
+ * Safelight beside diffusers on PyTorch, OpenVINO and stable-diffusion.cpp on this machine's CPU: seconds of one U-Net evaluation and of one decode with
+ * random weights, runs interleaved, medians. Prints a table and writes JSON. Linux only (it reads /proc).
+ *
+ *   bench/peers/install.sh                       the peers, once
+ *   node bench/compare.mjs [--python .peers/bin/python] [--families sd1,sdxl] [--cells REGEX] [--runs 3] [--threads N] [--json compare.json]
+ *                          [--peers safelight,safelight-q8_0,torch,openvino,sdcpp]
+ *
+ * Multiply-adds are those of a direct evaluation (bench/peers/count.py), so that "share of peak" can pass 100 % where Winograd needs fewer.
+ * SDXL's contenders are measured in pairs with Safelight: together their f32 weights do not fit into 24 GB.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Contender } from './contender.mjs';
+
+/** 10^9 multiply-adds by latent side, batch 1. @type {Record<string, Record<number, number>>} */
+const WORK = {
+  'sd1 unet': { 32: 90.05, 64: 401.64 },
+  'sdxl unet': { 32: 213.89, 64: 794.39 },
+  decoder: { 32: 311.09, 64: 1257.26 },
+};
+
+const { values: given } = parseArgs({
+  options: {
+    python: { type: 'string', default: '.peers/bin/python' },
+    families: { type: 'string', default: 'sd1,sdxl' },
+    cells: { type: 'string', default: '' },
+    peers: { type: 'string', default: 'safelight,safelight-q8_0,torch,openvino,sdcpp' },
+    runs: { type: 'string', default: '3' },
+    threads: { type: 'string', default: '2' },
+    checkpoints: { type: 'string', default: join(tmpdir(), 'safelight-bench') },
+    json: { type: 'string', default: 'compare.json' },
+  },
+});
+const python = given.python;
+const runs = Number(given.runs);
+const threads = Number(given.threads);
+const here = import.meta.dirname ?? '.';
+const peers = given.peers.split(',');
+
+/** @typedef {{ family: string, module: 'unet' | 'decoder', side: number, batch: number }} Cell */
+/** @typedef {{ cell: string, peer: string, seconds: number, gflops: number, share: number, ratio: number, privateBytes: number }} Row */
+
+/** @type {Row[]} */
+const rows = [];
+const peak = await matmulPeak();
+console.log(
+  `${cpus()[0]?.model.trim()}, ${threads} threads; matrix product (PyTorch, 3072²): ${Math.round(peak)} GFLOPS\n`,
+);
+for (const family of given.families.split(',')) {
+  const checkpoint = randomCheckpoint(family);
+  for (const cell of cells(family).filter((cell) => new RegExp(given.cells).test(label(cell)))) {
+    for (const group of groups(cell)) await measure(cell, group, checkpoint);
+  }
+}
+writeFileSync(
+  given.json,
+  `${JSON.stringify({ cpu: cpus()[0]?.model, threads, runs, matmulGflops: peak, rows }, undefined, 1)}\n`,
+);
+
+/** @param {string} family @returns {Cell[]} */
+function cells(family) {
+  /** @type {Cell[]} */
+  const all = [];
+  for (const side of [32, 64]) for (const batch of [1, 2]) all.push({ family, module: 'unet', side, batch });
+  if (family === 'sd1') for (const side of [32, 64]) all.push({ family, module: 'decoder', side, batch: 1 });
+  return all;
+}
+
+/** Who is measured together. stable-diffusion.cpp evaluates one by one and takes minutes above 256 pixels. @param {Cell} cell */
+function groups(cell) {
+  const able = peers.filter((peer) => peer !== 'sdcpp' || (cell.side === 32 && cell.batch === 1));
+  if (cell.family === 'sd1') return [able];
+  return able.filter((peer) => peer !== 'safelight').map((peer) => ['safelight', peer]);
+}
+
+/** @param {Cell} cell @param {string[]} group @param {string} checkpoint */
+async function measure(cell, group, checkpoint) {
+  const all = group.map((peer) => new Contender(peer, ...command(peer, checkpoint)));
+  try {
+    /** @type {Map<Contender, { bytes: number, seconds: number[] }>} */
+    const found = new Map();
+    for (const contender of all) {
+      await contender.ask({ cmd: 'load', threads, ...cell });
+      found.set(contender, { bytes: await contender.peakMemory(() => contender.run()), seconds: [] });
+    }
+    for (let i = 0; i < runs; i++) {
+      for (const [contender, { seconds }] of found) seconds.push(await contender.run());
+    }
+    const ours = median(found.get(/** @type {Contender} */ (all[0]))?.seconds ?? []);
+    for (const [{ name }, { bytes, seconds }] of found) report(cell, name, median(seconds), ours, bytes);
+  } finally {
+    await Promise.all(all.map((contender) => contender.end()));
+  }
+}
+
+/** @param {Cell} cell @param {string} peer @param {number} seconds @param {number} ours @param {number} bytes */
+function report(cell, peer, seconds, ours, bytes) {
+  const work = WORK[cell.module === 'decoder' ? 'decoder' : `${cell.family} unet`]?.[cell.side] ?? Number.NaN;
+  const gflops = (2 * work * cell.batch) / seconds;
+  rows.push({
+    cell: label(cell),
+    peer,
+    seconds,
+    gflops,
+    share: gflops / peak,
+    ratio: seconds / ours,
+    privateBytes: bytes,
+  });
+  console.log(
+    [
+      label(cell).padEnd(20),
+      peer.padEnd(15),
+      `${seconds.toFixed(2)} s`.padStart(9),
+      `${Math.round(gflops)} GFLOPS`.padStart(12),
+      `${Math.round((100 * gflops) / peak)} % of peak`.padStart(15),
+      `${(seconds / ours).toFixed(2)} x`.padStart(8),
+      `${Math.round(bytes / 1e6)} MB`.padStart(10),
+    ].join(''),
+  );
+}
+
+/** @param {Cell} cell */
+function label({ family, module, side, batch }) {
+  return `${family} ${module} ${8 * side}² b${batch}`;
+}
+
+/** @param {number[]} seconds */
+function median(seconds) {
+  return [...seconds].sort((a, b) => a - b)[Math.floor(seconds.length / 2)] ?? Number.NaN;
+}
+
+/** @param {string} peer @param {string} checkpoint @returns {[string[], NodeJS.ProcessEnv]} */
+function command(peer, checkpoint) {
+  const env = { PEERS_CHECKPOINT: checkpoint, PEERS_TMP: given.checkpoints };
+  if (!peer.startsWith('safelight')) return [[python, join(here, `peers/${peer}_peer.py`)], env];
+  const storage = peer.split('-')[1];
+  return [
+    [process.execPath, join(here, 'peers/safelight_peer.mjs')],
+    { ...env, ...(storage && { PEERS_STORAGE: storage }) },
+  ];
+}
+
+/** GFLOPS of PyTorch's product of two large matrices: what a direct convolution can reach at best. */
+async function matmulPeak() {
+  const contender = new Contender('torch', ...command('torch', ''));
+  try {
+    await contender.ask({ cmd: 'load', module: 'matmul', threads });
+    return (2 * 3072 ** 3) / (await contender.run()) / 1e9;
+  } finally {
+    await contender.end();
+  }
+}
+
+/** @param {string} family */
+function randomCheckpoint(family) {
+  const path = join(given.checkpoints, `${family}.safetensors`);
+  if (existsSync(path)) return path;
+  mkdirSync(given.checkpoints, { recursive: true });
+  const { status } = spawnSync(process.execPath, [join(here, 'random-checkpoint.mjs'), family, path], {
+    stdio: 'inherit',
+  });
+  if (status !== 0) throw new Error(`the random checkpoint ${path} could not be written`);
+  return path;
+}

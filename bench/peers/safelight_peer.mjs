@@ -1,0 +1,68 @@
+// @ts-check
+/** Safelight as a contender of bench/compare.mjs: see worker.py for what is asked and answered. PEERS_STORAGE and PEERS_MEMORY choose how it loads. */
+import { createInterface } from 'node:readline';
+import { Autoencoder, openModel, Tensor, UNet } from '../../dist/index.js';
+
+const checkpoint = process.env.PEERS_CHECKPOINT ?? '';
+/** @type {{ dispose(): void } | undefined} */
+let loaded;
+/** @type {() => Promise<unknown>} */
+let run = async () => undefined;
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const asked = JSON.parse(line);
+  if (asked.cmd === 'load') {
+    loaded?.dispose();
+    [loaded, run] = await load(asked);
+    answer({});
+  } else {
+    const start = performance.now();
+    await run();
+    answer({ seconds: (performance.now() - start) / 1000 });
+  }
+}
+loaded?.dispose();
+
+/**
+ * @param {{ module: string, side: number, batch: number, threads: number }} cell
+ * @returns {Promise<[{ dispose(): void }, () => Promise<unknown>]>}
+ */
+async function load({ module, side, batch, threads }) {
+  const model = await openModel(checkpoint);
+  const how = /** @type {any} */ ({
+    threads,
+    storage: process.env.PEERS_STORAGE,
+    memory: process.env.PEERS_MEMORY,
+  });
+  if (module === 'decoder') {
+    const autoencoder = await Autoencoder.load(model.autoencoder, how);
+    const latent = waves([batch, model.autoencoder.config.latent_channels, side, side]);
+    return [autoencoder, () => autoencoder.decode(latent)];
+  }
+  const unet = await UNet.load(model.unet, how);
+  const { in_channels, cross_attention_dim, addition } = model.unet.config;
+  const inputs = {
+    sample: waves([batch, in_channels, side, side]),
+    timestep: Tensor.from(new Float32Array(batch).fill(500), [batch]),
+    context: waves([batch, 77, cross_attention_dim]),
+    ...(addition && {
+      textEmbeds: waves([batch, addition.input_dim - 6 * addition.time_embed_dim]),
+      timeIds: waves([batch, 6]),
+    }),
+  };
+  return [unet, () => unet.forward(inputs)];
+}
+
+/** @param {number[]} shape */
+function waves(shape) {
+  const count = shape.reduce((a, b) => a * b, 1);
+  return Tensor.from(
+    Float32Array.from({ length: count }, (_, i) => 1.5 * Math.sin(12.9898 * i)),
+    shape,
+  );
+}
+
+/** @param {Record<string, unknown>} value */
+function answer(value) {
+  console.log(JSON.stringify(value));
+}
