@@ -3,6 +3,7 @@ import { relative } from 'node:path';
 import { Command, Option } from 'commander';
 import type { InspectedComponent, Inspection, InspectOptions } from '../models/inspect.js';
 import type { StorageType } from '../native/types.js';
+import { storageTypes } from '../weights/storage.js';
 import { addCommonOptions, type CommonOptions, given } from './model-options.js';
 import { bytes, print, printJson, table } from './output.js';
 
@@ -25,9 +26,7 @@ export function inspectCommand(): Command {
     .option('--vae <path>', "autoencoder instead of the model's")
     .option('--variant <name>', 'weight files NAME.VARIANT.safetensors of a folder, such as fp16')
     .addOption(new Option('--prediction <kind>', 'what the U-Net predicts').choices(['eps', 'v', 'x0']))
-    .addOption(
-      new Option('--storage <type>', 'plan for this storage').choices(['f32', 'f16', 'bf16', 'q8_0']),
-    );
+    .addOption(new Option('--storage <type>', 'plan for this storage').choices(storageTypes));
   addCommonOptions(command);
   return command.action(inspect);
 }

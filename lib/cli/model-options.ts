@@ -1,5 +1,7 @@
 /** Options that several commands share: which model, and where it runs. */
 import { type Command, Option } from 'commander';
+import type { StorageType } from '../native/types.js';
+import { storageTypes } from '../weights/storage.js';
 import { wholeNumber } from './numbers.js';
 
 export interface ModelOptions {
@@ -11,7 +13,7 @@ export interface ModelOptions {
 
 export interface RunOptions {
   readonly backend?: 'auto' | 'cpu' | 'cuda' | 'metal' | 'vulkan';
-  readonly storage?: 'f32' | 'f16' | 'bf16' | 'q8_0';
+  readonly storage?: StorageType;
   readonly threads?: number;
   readonly memory?: 'balanced' | 'lean';
 }
@@ -55,12 +57,9 @@ export function addRunOptions(command: Command): Command {
       ]),
     )
     .addOption(
-      new Option('--storage <type>', "how weights are kept in memory; default the file's").choices([
-        'f32',
-        'f16',
-        'bf16',
-        'q8_0',
-      ]),
+      new Option('--storage <type>', "how weights are kept in memory; default the file's").choices(
+        storageTypes,
+      ),
     )
     .addOption(
       new Option(

@@ -16,11 +16,22 @@ export interface BackendInfo {
 }
 export type BackendName = 'cpu' | 'cuda' | 'metal' | 'vulkan';
 
-/** Storage types a weight can be kept in; arithmetic is f32 whatever the storage. */
-export type StorageType = 'f32' | 'f16' | 'bf16' | 'q8_0';
+/**
+ * Storage types that weights can be written and kept in; arithmetic is f32 whatever the storage. The quantized ones are ggml's: blocks
+ * of 32 (`_0`) or 256 (`_K`) weights with a scale.
+ */
+export type StorageType = 'f32' | 'f16' | 'bf16' | 'q8_0' | 'q5_0' | 'q4_0' | 'q4_K' | 'q5_K' | 'q6_K';
 
-/** Element types of a weight's bytes in its file. */
-export type SourceType = 'F64' | 'F32' | 'F16' | 'BF16' | 'F8_E4M3' | 'F8_E5M2';
+/** Quantized types that are not written: weights in them can be kept as their GGUF file has them, or be converted. */
+export type ReadOnlyType =
+  | ('q4_1' | 'q5_1' | 'q2_K' | 'q3_K' | 'iq1_s' | 'iq1_m' | 'iq2_xxs' | 'iq2_xs' | 'iq2_s' | 'iq3_xxs')
+  | ('iq3_s' | 'iq4_nl' | 'iq4_xs' | 'tq1_0' | 'tq2_0' | 'mxfp4' | 'nvfp4' | 'q1_0');
+
+/** Quantized types under GGUF's names. */
+export type BlockType = Uppercase<Exclude<StorageType, 'f32' | 'f16' | 'bf16'> | ReadOnlyType>;
+
+/** Element types of a weight's bytes in its file: safetensors' and GGUF's names. */
+export type SourceType = 'F64' | 'F32' | 'F16' | 'BF16' | 'F8_E4M3' | 'F8_E5M2' | BlockType;
 
 export type ModuleKind = 'text_encoder' | 'unet' | 'autoencoder_kl';
 
@@ -66,7 +77,8 @@ export interface WeightPlanEntry {
   readonly transform?:
     | { readonly op: 'rows'; readonly start: number; readonly end: number }
     | { readonly op: 'transpose' };
-  readonly storage: StorageType;
+  /** A `ReadOnlyType` only where the source has it, untransposed. */
+  readonly storage: StorageType | ReadOnlyType;
 }
 
 export interface WeightPlan {

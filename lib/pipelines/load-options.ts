@@ -3,6 +3,7 @@ import { invalidOption } from '../errors.js';
 import type { MemoryMode } from '../models/loaded-module.js';
 import type { OpenModelOptions } from '../models/source.js';
 import type { BackendName, StorageType } from '../native/types.js';
+import { storageTypes } from '../weights/storage.js';
 import * as check from './check.js';
 import { type ModelPart, type ModuleSettings, modelParts } from './modules.js';
 import { checkControl } from './options.js';
@@ -44,7 +45,6 @@ const KEYS: ReadonlySet<string> = new Set([
   ],
 ]);
 const backendNames = ['auto', 'cpu', 'cuda', 'metal', 'vulkan'] as const;
-const storageTypes = ['f32', 'f16', 'bf16', 'q8_0'] as const;
 
 export interface LoadSettings {
   readonly open: OpenModelOptions;

@@ -2,7 +2,7 @@ import { SafelightError } from '../errors.js';
 import type { StorageType, WeightPlan, WeightPlanEntry, WeightRequirement } from '../native/types.js';
 import { isSourceType } from './dtypes.js';
 import type { CanonicalPart, Naming } from './naming/naming.js';
-import { storageFor, withoutTrailingOnes } from './storage.js';
+import { sameShape, storageFor } from './storage.js';
 import { shown, type TensorIndex, type TensorInfo } from './tensor-index.js';
 
 /** A canonical parameter in its file. */
@@ -104,7 +104,7 @@ export class ComponentWeights {
           shape: tensor.shape,
         },
         ...(transform ? { transform } : {}),
-        storage: storageFor(requirement, tensor.dtype, storage),
+        storage: storageFor(requirement, tensor.dtype, storage, transform),
       };
     });
     return { files: [...files.keys()], entries };
@@ -126,7 +126,7 @@ export class ComponentWeights {
   private unreadable(name: string, dtype: string): SafelightError {
     return new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${this.called(name)} is stored as ${dtype}, which cannot be loaded; take the model in F32, F16, BF16 or F8`,
+      `${this.called(name)} is stored as ${dtype}, which cannot be loaded; take the model in F32, F16, BF16, F8 or a quantized type of GGUF`,
     );
   }
 
@@ -156,9 +156,4 @@ function transformed(shape: readonly number[], transform: CanonicalPart['transfo
   if (transform === undefined) return shape;
   if (transform.op === 'rows') return [transform.end - transform.start, ...shape.slice(1)];
   return shape.length === 2 ? [shape[1] ?? 0, shape[0] ?? 0] : shape;
-}
-
-function sameShape(a: readonly number[], b: readonly number[]): boolean {
-  const [short, other] = [withoutTrailingOnes(a), withoutTrailingOnes(b)];
-  return short.length === other.length && short.every((side, i) => side === other[i]);
 }

@@ -1,4 +1,5 @@
 import type { SourceType } from '../native/types.js';
+import { isBlockType } from './storage.js';
 
 /** Bits of an element, for every dtype that safetensors names. */
 const BITS: ReadonlyMap<string, number> = new Map([
@@ -42,5 +43,5 @@ export function dtypeBits(dtype: string): number | undefined {
 
 /** Whether weights of this dtype can be loaded; others are only listed. */
 export function isSourceType(dtype: string): dtype is SourceType {
-  return READABLE.has(dtype);
+  return READABLE.has(dtype) || isBlockType(dtype);
 }

@@ -1,5 +1,7 @@
 #include "addon/values.h"
 
+#include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstring>
 
@@ -111,16 +113,37 @@ T one_of(const Napi::Value & value, const std::string & name, const std::map<std
     return found->second;
 }
 
+// Every type of ggml that can be expanded to f32, by its name there with `change` applied to each letter.
+template <typename T>
+std::map<std::string, T> types_by_name(int (*change)(int)) {
+    std::map<std::string, T> out;
+    for (int i = 0; i < GGML_TYPE_COUNT; i++) {
+        auto type = static_cast<ggml_type>(i);
+        const ggml_type_traits * traits = ggml_get_type_traits(type);
+        if (type != GGML_TYPE_F32 && (traits->blck_size == 0 || traits->to_float == nullptr)) {
+            continue;
+        }
+        std::string name = traits->type_name;
+        std::transform(name.begin(), name.end(), name.begin(),
+                       [change](unsigned char c) { return static_cast<char>(change(c)); });
+        out[name] = static_cast<T>(type);
+    }
+    return out;
+}
+
 const std::map<std::string, source_type> & source_types() {
-    static const std::map<std::string, source_type> types = {
-        {"F64", source_type::f64},   {"F32", source_type::f32},         {"F16", source_type::f16},
-        {"BF16", source_type::bf16}, {"F8_E4M3", source_type::f8_e4m3}, {"F8_E5M2", source_type::f8_e5m2}};
+    static const std::map<std::string, source_type> types = [] {
+        auto all = types_by_name<source_type>(std::toupper);
+        all["F64"] = source_type::f64;
+        all["F8_E4M3"] = source_type::f8_e4m3;
+        all["F8_E5M2"] = source_type::f8_e5m2;
+        return all;
+    }();
     return types;
 }
 
 const std::map<std::string, ggml_type> & storage_types() {
-    static const std::map<std::string, ggml_type> types = {
-        {"f32", GGML_TYPE_F32}, {"f16", GGML_TYPE_F16}, {"bf16", GGML_TYPE_BF16}, {"q8_0", GGML_TYPE_Q8_0}};
+    static const auto types = types_by_name<ggml_type>([](int c) { return c; });
     return types;
 }
 

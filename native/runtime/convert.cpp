@@ -54,6 +54,41 @@ void in_pieces(const std::byte * from, float * to, int64_t count, F convert) {
     }
 }
 
+// ggml expands whole blocks, which lie at multiples of two bytes there.
+void expand(ggml_type type, const std::byte * from, float * to, int64_t count) {
+    constexpr size_t piece = 64;     // blocks
+    constexpr size_t largest = 512;  // bytes of a block of any type
+    alignas(16) std::byte blocks[piece * largest];
+    auto elements = static_cast<size_t>(ggml_blck_size(type)), bytes = ggml_type_size(type);
+    ggml_to_float_t to_float = ggml_get_type_traits(type)->to_float;
+    if (to_float == nullptr || bytes > largest) {
+        throw error("UNSUPPORTED_MODEL",
+                    std::string("Weights in ") + ggml_type_name(type) + " cannot be read");
+    }
+    for (size_t done = 0, all = static_cast<size_t>(count) / elements; done < all; done += piece) {
+        size_t n = std::min(piece, all - done);
+        std::memcpy(blocks, from + done * bytes, n * bytes);
+        to_float(blocks, to + done * elements, static_cast<int64_t>(n * elements));
+    }
+}
+
+// Columns [begin, end) of the entry's source [height, width] as rows.
+std::vector<float> transposed(const weight_entry & entry, const std::byte * from, int64_t begin,
+                              int64_t end) {
+    int64_t height = entry.source_dims[0], width = entry.source_dims[1];
+    int64_t block = block_elements(entry.type);
+    int64_t first = begin / block * block, last = std::min(width, (end + block - 1) / block * block);
+    std::vector<float> line(static_cast<size_t>(last - first));
+    std::vector<float> out(static_cast<size_t>((end - begin) * height));
+    for (int64_t j = 0; j < height; j++) {
+        decode(entry.type, from + bytes_of(entry.type, j * width + first), line.data(), last - first);
+        for (int64_t i = begin; i < end; i++) {
+            out[static_cast<size_t>((i - begin) * height + j)] = line[static_cast<size_t>(i - first)];
+        }
+    }
+    return out;
+}
+
 }  // namespace
 
 void decode(source_type type, const std::byte * from, float * to, int64_t count) {
@@ -80,6 +115,8 @@ void decode(source_type type, const std::byte * from, float * to, int64_t count)
         case source_type::f8_e5m2:
             look_up(e5m2_values, from, to, count);
             break;
+        default:
+            expand(static_cast<ggml_type>(type), from, to, count);
     }
 }
 
@@ -100,45 +137,36 @@ void encode(ggml_type type, const float * from, void * to, int64_t count, int64_
 }
 
 bool same_bytes(source_type from, ggml_type to) {
-    return (from == source_type::f32 && to == GGML_TYPE_F32) ||
-           (from == source_type::f16 && to == GGML_TYPE_F16) ||
-           (from == source_type::bf16 && to == GGML_TYPE_BF16);
+    return static_cast<int>(from) == static_cast<int>(to);
 }
 
 void convert_rows(const weight_entry & entry, const std::byte * from, int64_t row, int64_t begin, int64_t end,
                   void * to) {
-    auto size = static_cast<int64_t>(element_size(entry.type));
     int64_t count = (end - begin) * row;
-    if (entry.op != weight_entry::transform::transpose) {
-        int64_t skipped = 0;  // elements before the result's first
-        if (entry.op == weight_entry::transform::rows) {
-            int64_t source_row = 1;
-            for (size_t i = 1; i < entry.source_dims.size(); i++) {
-                source_row *= entry.source_dims[i];
-            }
-            skipped = entry.row_begin * source_row;
-        }
-        const std::byte * first = from + (skipped + begin * row) * size;
-        if (same_bytes(entry.type, entry.storage)) {
-            std::memcpy(to, first, static_cast<size_t>(count * size));
-            return;
-        }
-        std::vector<float> values(static_cast<size_t>(count));
-        decode(entry.type, first, values.data(), count);
-        encode(entry.storage, values.data(), to, count, row);
+    if (entry.op == weight_entry::transform::transpose) {
+        encode(entry.storage, transposed(entry, from, begin, end).data(), to, count, row);
         return;
     }
-    // Element (i, j) of the result is (j, i) of the source [rows of the source = columns of the result].
-    int64_t height = entry.source_dims[0], width = entry.source_dims[1];
-    std::vector<std::byte> column(static_cast<size_t>(height * size));
-    std::vector<float> values(static_cast<size_t>((end - begin) * height));
-    for (int64_t i = begin; i < end; i++) {
-        for (int64_t j = 0; j < height; j++) {
-            std::memcpy(column.data() + j * size, from + (j * width + i) * size, static_cast<size_t>(size));
+    int64_t skipped = 0;  // elements before the result's first
+    if (entry.op == weight_entry::transform::rows) {
+        int64_t source_row = 1;
+        for (size_t i = 1; i < entry.source_dims.size(); i++) {
+            source_row *= entry.source_dims[i];
         }
-        decode(entry.type, column.data(), values.data() + (i - begin) * height, height);
+        skipped = entry.row_begin * source_row;
     }
-    encode(entry.storage, values.data(), to, count, row);
+    int64_t block = block_elements(entry.type);
+    int64_t first = skipped + begin * row, lead = first % block;
+    const std::byte * bytes = from + bytes_of(entry.type, first - lead);
+    if (same_bytes(entry.type, entry.storage) && lead == 0 && count % block == 0) {
+        std::memcpy(to, bytes, bytes_of(entry.type, count));
+        return;
+    }
+    // A result with shorter rows than the source's blocks ([C] as [C, 1]) may begin within one.
+    int64_t whole = (lead + count + block - 1) / block * block;
+    std::vector<float> values(static_cast<size_t>(whole));
+    decode(entry.type, bytes, values.data(), whole);
+    encode(entry.storage, values.data() + lead, to, count, row);
 }
 
 }  // namespace safelight

@@ -7,7 +7,7 @@
 
 namespace safelight {
 
-// Reads `count` values from bytes of any alignment.
+// Reads `count` values, whole blocks, from bytes of any alignment.
 void decode(source_type type, const std::byte * from, float * to, int64_t count);
 
 // Writes values in a storage type; for a block type `count` is a multiple of `row`, and `row` of the block.

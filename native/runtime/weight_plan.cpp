@@ -46,22 +46,49 @@ bool storable(weight_role role, ggml_type type) {
            (role != weight_role::vector && (type == GGML_TYPE_F16 || type == GGML_TYPE_BF16));
 }
 
+// Rows that are kept must begin with a block, and bytes that cannot be written anew must stay as they are.
+void check_blocks(const weight_entry & entry) {
+    int64_t row = entry.source_dims.size() > 1 ? entry.source_dims.back() : 1;
+    if (entry.op == weight_entry::transform::rows && row % block_elements(entry.type) != 0) {
+        bad(entry, "cuts blocks of " + std::to_string(block_elements(entry.type)));
+    }
+    bool as_they_are = static_cast<int>(entry.type) == static_cast<int>(entry.storage) &&
+                       entry.op != weight_entry::transform::transpose;
+    if (!encodable(entry.storage) && !as_they_are) {
+        throw error("INVALID_OPTION", std::string(ggml_type_name(entry.storage)) + " cannot be written for " +
+                                          entry.name + ": it is only kept where a file has it");
+    }
+}
+
 }  // namespace
 
-size_t element_size(source_type type) {
+int64_t block_elements(source_type type) {
+    return type < source_type::f8_e4m3 ? ggml_blck_size(static_cast<ggml_type>(type)) : 1;
+}
+
+size_t block_bytes(source_type type) {
+    return type < source_type::f8_e4m3 ? ggml_type_size(static_cast<ggml_type>(type)) : 1;
+}
+
+size_t bytes_of(source_type type, int64_t count) {
+    return static_cast<size_t>(count / block_elements(type)) * block_bytes(type);
+}
+
+bool encodable(ggml_type type) {
     switch (type) {
-        case source_type::f64:
-            return 8;
-        case source_type::f32:
-            return 4;
-        case source_type::f16:
-        case source_type::bf16:
-            return 2;
-        case source_type::f8_e4m3:
-        case source_type::f8_e5m2:
-            return 1;
+        case GGML_TYPE_F32:
+        case GGML_TYPE_F16:
+        case GGML_TYPE_BF16:
+        case GGML_TYPE_Q8_0:
+        case GGML_TYPE_Q5_0:
+        case GGML_TYPE_Q4_0:
+        case GGML_TYPE_Q4_K:
+        case GGML_TYPE_Q5_K:
+        case GGML_TYPE_Q6_K:
+            return true;
+        default:
+            return false;
     }
-    throw error("INTERNAL", "Unknown source type");
 }
 
 void check_entry(const weight_entry & entry, uint64_t file_size) {
@@ -71,12 +98,14 @@ void check_entry(const weight_entry & entry, uint64_t file_size) {
                        std::to_string(file_size));
     }
     int64_t count = element_count(entry.source_dims);
-    auto size = static_cast<int64_t>(element_size(entry.type));
-    if (!all_positive(entry.source_dims) || count <= 0 || count > INT64_MAX / size ||
-        static_cast<uint64_t>(count * size) != entry.length) {
+    int64_t block = block_elements(entry.type);
+    auto size = static_cast<int64_t>(block_bytes(entry.type));
+    if (!all_positive(entry.source_dims) || count <= 0 || entry.source_dims.back() % block != 0 ||
+        count / block > INT64_MAX / size || static_cast<uint64_t>(count / block * size) != entry.length) {
         bad(entry,
             "gives " + std::to_string(entry.length) + " bytes to the shape " + to_string(entry.source_dims));
     }
+    check_blocks(entry);
     shape dims = transformed(entry);
     if (element_count(entry.dims) != element_count(dims) || without_ones(entry.dims) != without_ones(dims)) {
         throw error("SHAPE_MISMATCH", "The weight plan of " + entry.name + " has the shape " +

@@ -8,10 +8,26 @@
 
 namespace safelight {
 
-// Element types of a weight in its file (safetensors' names).
-enum class source_type { f64, f32, f16, bf16, f8_e4m3, f8_e5m2 };
+// Element types of a weight in its file: ggml's types under their own numbers, so that a cast leads from one
+// to the other, and those that only safetensors has.
+enum class source_type : int {
+    f64 = GGML_TYPE_F64,
+    f32 = GGML_TYPE_F32,
+    f16 = GGML_TYPE_F16,
+    bf16 = GGML_TYPE_BF16,
+    f8_e4m3 = GGML_TYPE_COUNT,
+    f8_e5m2,
+};
 
-size_t element_size(source_type type);
+// Elements that are stored together, and their bytes: 1 and those of a number, or a block of a quantized
+// type.
+int64_t block_elements(source_type type);
+size_t block_bytes(source_type type);
+// Bytes of `count` elements in whole blocks.
+size_t bytes_of(source_type type, int64_t count);
+
+// Whether values can be written in this type; others (q2_K, iq4_nl ...) are only kept as they are in a file.
+bool encodable(ggml_type type);
 
 // Where a parameter comes from and how it is kept; WeightPlanEntry of lib/native/types.ts.
 struct weight_entry {

@@ -48,7 +48,7 @@ describe('the command line is forgiving to read and strict to parse', () => {
     [['generate', 'a', '--count', '0'], '--count takes a whole number'],
     [['generate', 'a', '--rng', 'gpu'], 'Allowed choices are cpu, cuda'],
     [['generate', 'a', '--backend', 'tpu'], 'Allowed choices are auto, cpu, cuda, metal, vulkan'],
-    [['generate', 'a', '--storage', 'q4_0'], 'Allowed choices are f32, f16, bf16, q8_0'],
+    [['generate', 'a', '--storage', 'q2_K'], 'Allowed choices are f32, f16, bf16, q8_0, q6_K'],
     [['generate', 'a', '--prediction', 'noise'], 'Allowed choices are eps, v, x0'],
     [['generate', 'a', '--width', '16384', '--height', '16384'], 'pixels'],
     [['generate', 'a', '--guidance-interval', '3'], '--guidance-interval takes two numbers as LOW,HIGH'],
