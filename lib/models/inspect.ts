@@ -126,7 +126,12 @@ async function inspectComponent(
       ? null
       : await (folder ? openComponentFolder(path, options.variant) : openComponentFile(path));
     if (found !== null) {
-      const name = { unet: 'unet', autoencoder_kl: 'vae', text_encoder: 'text_encoder' }[found.kind];
+      const name = {
+        unet: 'unet',
+        autoencoder_kl: 'vae',
+        text_encoder: 'text_encoder',
+        latent_transformer: 'transformer',
+      }[found.kind];
       return describe(
         path,
         'component',

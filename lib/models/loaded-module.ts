@@ -85,14 +85,21 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
     inputs: Record<string, NativeTensor>,
     { signal, taps, timings }: CallOptions,
     params: NativeConfig = {},
+    session?: string,
   ): Promise<CallResult & { readonly outputs: Readonly<Record<string, Tensor>> }> {
     const result = await this.module.run(entry, inputs, {
       params,
+      ...(session === undefined ? {} : { session }),
       ...(signal ? { signal } : {}),
       ...(taps ? { taps } : {}),
       ...(timings ? { timings } : {}),
     });
     return { outputs: wrapped(result.outputs), taps: wrapped(result.taps), timings: result.timings };
+  }
+
+  /** Frees what entries keep between runs under this name. */
+  protected release(session: string): void {
+    this.module.release(session);
   }
 
   protected listNodes(

@@ -86,6 +86,11 @@ export class NativeModule implements AsyncDisposable {
     return guarded(() => this.#open().memory());
   }
 
+  /** Frees what a session keeps between runs (see `RunOptions.session`), once the runs queued before are done. Safe at any time. */
+  release(session: string): void {
+    guarded(() => this.#handle?.release(session));
+  }
+
   get disposed(): boolean {
     return this.#handle === undefined;
   }

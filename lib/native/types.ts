@@ -33,7 +33,7 @@ export type BlockType = Uppercase<Exclude<StorageType, 'f32' | 'f16' | 'bf16'> |
 /** Element types of a weight's bytes in its file: safetensors' and GGUF's names. */
 export type SourceType = 'F64' | 'F32' | 'F16' | 'BF16' | 'F8_E4M3' | 'F8_E5M2' | BlockType;
 
-export type ModuleKind = 'text_encoder' | 'unet' | 'autoencoder_kl';
+export type ModuleKind = 'text_encoder' | 'unet' | 'autoencoder_kl' | 'latent_transformer';
 
 /** Plain data for C++: numbers, booleans, strings, and arrays and objects of them. */
 export type ConfigValue =
@@ -113,6 +113,12 @@ export interface RunOptions {
   readonly taps?: readonly string[];
   /** Measure each named node (slower: runs node by node). */
   readonly timings?: boolean;
+  /**
+   * Whose state the run works on, for entries that keep tensors between runs (a KV cache, a prompt's keys and values). Any name; its
+   * state begins zeroed, stays with the module until `release` or `dispose`, and is released by a run of it that fails or is
+   * cancelled once computing has begun.
+   */
+  readonly session?: string;
 }
 
 export interface RunResult {
@@ -142,6 +148,8 @@ export interface MemoryInfo {
   readonly weights: number;
   /** Bytes of the compute buffers that the largest run so far needed. */
   readonly compute: number;
+  /** Bytes that sessions keep between runs. */
+  readonly sessions: number;
   readonly backend: BackendName;
 }
 
@@ -151,6 +159,8 @@ export interface NativeModuleHandle {
   /** Everything that can be tapped, for inputs of these shapes. */
   nodes(entry: string, shapes: Record<string, readonly number[]>, params: NativeConfig): NodeInfo[];
   memory(): MemoryInfo;
+  /** Frees what a session keeps, after the runs queued before; an unknown one is no error. */
+  release(session: string): void;
   /** Safe twice and during a run (which rejects with DISPOSED); memory is given back once nothing runs. */
   dispose(): void;
 }

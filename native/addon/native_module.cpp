@@ -62,6 +62,7 @@ Napi::Function native_module::define(Napi::Env env) {
     return DefineClass(
         env, "NativeModule",
         {InstanceMethod("run", &native_module::run), InstanceMethod("nodes", &native_module::nodes),
+         InstanceMethod("release", &native_module::release_session),
          InstanceMethod("memory", &native_module::memory),
          InstanceMethod("dispose", &native_module::dispose)});
 }
@@ -101,7 +102,9 @@ module_host & native_module::host() const {
 void native_module::end(promise_worker * call) {
     calls_.erase(call);
     if (host_) {
-        tell_collector(static_cast<int64_t>(host_->loaded->weight_bytes() + host_->loaded->compute_bytes()));
+        const loaded_module & loaded = *host_->loaded;
+        tell_collector(
+            static_cast<int64_t>(loaded.weight_bytes() + loaded.compute_bytes() + loaded.state_bytes()));
     }
 }
 
@@ -152,12 +155,22 @@ Napi::Value native_module::nodes(const Napi::CallbackInfo & info) {
     });
 }
 
+Napi::Value native_module::release_session(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        std::string session = to_text(info[0], "session");
+        std::shared_ptr<module_host> kept = host_;
+        host().thread->push([kept, session] { kept->loaded->release(session); });
+        return info.Env().Undefined();
+    });
+}
+
 Napi::Value native_module::memory(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
         const loaded_module & loaded = *host().loaded;
         Napi::Object out = Napi::Object::New(info.Env());
         out.Set("weights", Napi::Number::New(info.Env(), static_cast<double>(loaded.weight_bytes())));
         out.Set("compute", Napi::Number::New(info.Env(), static_cast<double>(loaded.compute_bytes())));
+        out.Set("sessions", Napi::Number::New(info.Env(), static_cast<double>(loaded.state_bytes())));
         out.Set("backend", loaded.backend());
         return out;
     });

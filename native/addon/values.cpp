@@ -306,6 +306,10 @@ void read_run_options(const Napi::Value & value, run_request & request) {
     Napi::Object from = object(value, "the run's options");
     request.params = to_config(from.Get("params"));
     request.timings = flag(from, "timings");
+    Napi::Value session = from.Get("session");
+    if (!session.IsUndefined()) {
+        request.session = to_text(session, "session");
+    }
     Napi::Value taps = from.Get("taps");
     if (!taps.IsUndefined()) {
         Napi::Array names = array(taps, "taps");

@@ -106,7 +106,8 @@ struct attention_args {
     int64_t ldq, ldk, ldv, ldy;
     int64_t batch_q, batch_k, batch_v, batch_y;  // elements between batches
     float scale;
-    bool causal;
+    bool causal;  // query i sees the keys up to past + i, and all of the first `unmasked`
+    int64_t past, unmasked;
 };
 
 // Nearest neighbour to height x width: pixel (i, j) comes from (floor(i h / height), floor(j w / width)).

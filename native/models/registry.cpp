@@ -1,4 +1,5 @@
 #include "models/autoencoder_kl.h"
+#include "models/latent_transformer.h"
 #include "models/text_encoder.h"
 #include "models/unet.h"
 
@@ -8,6 +9,7 @@ std::unique_ptr<architecture> make_architecture(const std::string & kind, const 
     if (kind == "text_encoder") return make_text_encoder(cfg);
     if (kind == "unet") return make_unet(cfg);
     if (kind == "autoencoder_kl") return make_autoencoder_kl(cfg);
+    if (kind == "latent_transformer") return make_latent_transformer(cfg);
     throw error("UNSUPPORTED_MODEL", "There is no kind of model named " + kind);
 }
 

@@ -35,7 +35,7 @@ tensor kernel_node(graph & g, const int64_t ne[4], const std::vector<tensor> & s
     g.require_room(1);
     auto n = std::make_shared<node>();
     n->run = std::move(run);
-    n->state = &g.state;
+    n->state = &g.run;
     g.keep.push_back(n);
     std::vector<tensor> args = sources;
     return ggml_custom_4d(g.ctx(), GGML_TYPE_F32, ne[0], ne[1], ne[2], ne[3], args.data(),

@@ -120,6 +120,9 @@ void built_graph::collect_nodes() {
     for (const auto & [name, out] : graph_.outputs) {
         ggml_build_forward_expand(any_order, out.value);
     }
+    for (tensor x : graph_.effects) {
+        ggml_build_forward_expand(any_order, x);
+    }
     std::unordered_set<ggml_tensor *> needed;
     for (int i = 0; i < ggml_graph_n_nodes(any_order); i++) {
         needed.insert(ggml_graph_node(any_order, i));

@@ -28,7 +28,7 @@ class built_graph {
 
     ggml_cgraph * nodes() const { return nodes_; }
     named_nodes names() const;
-    run_state & state() { return graph_.state; }
+    run_state & state() { return graph_.run; }
 
     // Copies the inputs in and computes what derives from them. Throws INVALID_OPTION for a value that the
     // graph cannot take.

@@ -35,6 +35,20 @@ class weight_source {
     virtual tensor get(const std::string & name, const shape & dims, weight_role role) = 0;
 };
 
+// Whether a run may be the first of its session to ask for a state, which it then finds zeroed, or needs what
+// an earlier run has written.
+enum class state_origin { any_run, earlier_run };
+
+// Where a graph takes the tensors from that stay with the module between runs.
+class state_source {
+  public:
+    virtual ~state_source() = default;
+    // Throws INVALID_OPTION without a session or without the earlier run, SHAPE_MISMATCH where the session
+    // has it in another shape, OUT_OF_MEMORY.
+    virtual tensor get(const std::string & session, const std::string & name, ggml_type type,
+                       const shape & dims, state_origin origin) = 0;
+};
+
 // What the nodes of a graph can see of the run that they are part of.
 struct run_state {
     const cancel_token * cancel = nullptr;
@@ -48,10 +62,12 @@ struct run_state {
 class graph {
   public:
     struct options {
-        bool cpu = true;             // the CPU backend: nn/ may emit custom ops
-        bool stock_ops = false;      // stock ggml ops only, as on other backends
-        std::set<std::string> taps;  // names to keep readable; with any tap the graph is built unfused
-        bool list_nodes = false;     // only listing: build as with taps
+        bool cpu = true;                  // the CPU backend: nn/ may emit custom ops
+        bool stock_ops = false;           // stock ggml ops only, as on other backends
+        std::set<std::string> taps;       // names to keep readable; with any tap the graph is built unfused
+        bool list_nodes = false;          // only listing: build as with taps
+        state_source * states = nullptr;  // null where nothing runs
+        std::string session;              // whose states the graph works on
     };
 
     graph(weight_source & weights, options opts);
@@ -81,6 +97,14 @@ class graph {
     bool tapped(const std::string & name) const { return opts_.taps.count(name) > 0; }
     // A parameter with exactly the reverse of `dims` as ne (the source compares shapes up to ones).
     tensor weight(const std::string & name, const shape & dims, weight_role role);
+    // A tensor that outlives the run: one for each session, with the reverse of `dims` as ne. Write to it
+    // with ggml_set_rows or ggml_cpy and read from what those return, so that the read comes after; a write
+    // that nothing in the graph reads is kept by effect(). A run that fails once computing has begun releases
+    // its session, so no run finds half of a write.
+    tensor state(const std::string & name, ggml_type type, const shape & dims,
+                 state_origin origin = state_origin::any_run);
+    // x is computed although no output depends on it.
+    void effect(tensor x) { effects.push_back(x); }
     // Throws UNSUPPORTED_MODEL when the context cannot take this many more tensors: ggml itself would abort.
     // Asked with every weight and name; a builder asks itself before a loop that emits thousands of nodes
     // between two names.
@@ -101,9 +125,10 @@ class graph {
     std::map<std::string, range> limits;  // of I32 inputs
     std::vector<std::string> name_order;
     std::vector<host_binding> computed_inputs;
+    std::vector<tensor> effects;
     std::vector<std::shared_ptr<void>> keep;  // owns userdata of custom ops as long as the graph lives
     std::shared_ptr<void> nn_state;           // what nn/ remembers of the graph while it is built
-    run_state state;
+    run_state run;
 
   private:
     weight_source & weights_;

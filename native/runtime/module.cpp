@@ -48,7 +48,8 @@ void append_key(std::string & key, const config & c) {
 
 // What a graph depends on.
 std::string key_of(const run_request & request) {
-    std::string key = request.entry + "\n";
+    std::string key =
+        request.entry + "\n" + std::to_string(request.session.size()) + ":" + request.session + "\n";
     for (const auto & [name, input] : request.inputs) {
         key += name + ggml_type_name(input.type) + to_string(input.dims) + "\n";
     }
@@ -84,6 +85,7 @@ loaded_module::loaded_module(std::unique_ptr<architecture> model, const weight_p
     weights_ = std::make_unique<weights>(
         plan, requirements(*model_),
         weights::options{device, how_.threads, how_.map_weights, cancel, std::move(progress)});
+    states_ = std::make_unique<session_states>(device);
     executor_ = make_executor(device, how_.threads);
 }
 
@@ -97,16 +99,19 @@ void loaded_module::check_entry_name(const std::string & entry) const {
 built_graph & loaded_module::graph_for(const run_request & request) {
     std::string key = key_of(request);
     if (!last_ || key != last_key_) {
-        last_.reset();
+        forget_graph();
         graph::options options;
         options.cpu = how_.backend == "cpu";
         options.stock_ops = how_.stock_ops || !options.cpu;
         options.taps = request.taps;
+        options.states = states_.get();
+        options.session = request.session;
         auto fresh = std::make_unique<built_graph>(*weights_, options, *model_, request.entry, request.inputs,
                                                    request.params);
         executor_->allocate(fresh->nodes());
         last_ = std::move(fresh);
         last_key_ = std::move(key);
+        last_session_ = request.session;
     }
     return *last_;
 }
@@ -139,17 +144,41 @@ run_result loaded_module::run(run_request & request, const cancel_token & cancel
 
     run_result result;
     auto start = clock::now();
-    built_graph & graph = graph_for(request);
-    graph.set_inputs(request.inputs);
-    result.build_ms = since(start);
+    bool computing = false;
+    try {
+        built_graph & graph = graph_for(request);
+        graph.set_inputs(request.inputs);
+        result.build_ms = since(start);
 
-    start = clock::now();
-    compute(graph, request.timings, cancel, result);
-    result.compute_ms = since(start);
+        start = clock::now();
+        computing = true;
+        compute(graph, request.timings, cancel, result);
+        result.compute_ms = since(start);
+        states_->commit(request.session);
 
-    result.outputs = graph.outputs();
-    result.taps = graph.taps();
+        result.outputs = graph.outputs();
+        result.taps = graph.taps();
+    } catch (...) {
+        if (computing) {
+            release(request.session);
+        } else if (states_->drop_new(request.session)) {
+            forget_graph();
+        }
+        throw;
+    }
     return result;
+}
+
+void loaded_module::forget_graph() {
+    last_.reset();
+    last_key_.clear();
+    last_session_.clear();
+}
+
+void loaded_module::release(const std::string & session) {
+    if (session.empty()) return;
+    if (last_session_ == session) forget_graph();  // its nodes point to what goes
+    states_->release(session);
 }
 
 std::vector<node_info> loaded_module::nodes(const std::string & entry,

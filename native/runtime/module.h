@@ -5,6 +5,7 @@
 
 #include "runtime/built_graph.h"
 #include "runtime/executor.h"
+#include "runtime/session_states.h"
 #include "runtime/weights.h"
 
 namespace safelight {
@@ -22,6 +23,7 @@ struct run_request {
     config params;
     std::set<std::string> taps;
     bool timings = false;
+    std::string session;  // whose states the run works on; empty for none
 };
 
 struct run_result {
@@ -46,21 +48,26 @@ class loaded_module {
     run_result run(run_request & request, const cancel_token & cancel);
     std::vector<node_info> nodes(const std::string & entry, const std::map<std::string, shape> & inputs,
                                  const config & params) const;
+    // Frees what the session's runs have kept. On the module's thread, like run().
+    void release(const std::string & session);
     uint64_t weight_bytes() const { return weights_->bytes(); }
     uint64_t compute_bytes() const { return compute_bytes_; }  // of the largest run so far
+    uint64_t state_bytes() const { return states_->bytes(); }  // of all sessions
     const std::string & backend() const { return how_.backend; }
 
   private:
     built_graph & graph_for(const run_request & request);
     void compute(built_graph & graph, bool timed, const cancel_token & cancel, run_result & result);
+    void forget_graph();
     void check_entry_name(const std::string & entry) const;
 
     module_options how_;
     std::unique_ptr<architecture> model_;
     std::unique_ptr<weights> weights_;
+    std::unique_ptr<session_states> states_;
     std::unique_ptr<executor> executor_;
     std::unique_ptr<built_graph> last_;  // a sampler runs the same graph at every step
-    std::string last_key_;
+    std::string last_key_, last_session_;
     std::atomic<uint64_t> compute_bytes_{0};
 };
 

@@ -27,6 +27,8 @@ export const NAMES = [
   'unet-plain',
   'kl',
   'kl-plain',
+  'latent-transformer',
+  'latent-transformer-unmasked',
 ] as const;
 
 export interface Case {

@@ -3,7 +3,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type CreateOptions, NativeModule, requirements } from '../../lib/native/module.js';
-import type { NativeConfig, NativeTensor, WeightPlan, WeightPlanEntry } from '../../lib/native/types.js';
+import type {
+  ModuleKind,
+  NativeConfig,
+  NativeTensor,
+  WeightPlan,
+  WeightPlanEntry,
+} from '../../lib/native/types.js';
 
 export const config = {
   vocab_size: 10,
@@ -50,8 +56,9 @@ export function noise(seed: number): () => number {
 export function planOf(
   how: NativeConfig = config,
   values: Record<string, (index: number) => number> = {},
+  kind: ModuleKind = 'text_encoder',
 ): WeightPlan & { entries: WeightPlanEntry[] } {
-  const needed = requirements('text_encoder', how);
+  const needed = requirements(kind, how);
   const total = needed.reduce((sum, { shape }) => sum + product(shape), 0);
   const data = new Float32Array(total);
   const next = noise(1);

@@ -127,14 +127,16 @@ void attention(const attention_args & p, const team & t) {
         b.top = b.O + O_size;
         b.total = b.top + BQ;
         load_queries(b);
-        const int64_t end = p.causal ? std::min(p.keys, first + b.rows) : p.keys;
+        const auto seen = [&](int64_t query) {
+            return p.causal ? std::min(p.keys, std::max(p.past + query + 1, p.unmasked)) : p.keys;
+        };
+        const int64_t end = seen(first + b.rows - 1);
         for (int64_t key = 0; key < end; key += BK) {
             if (cancelled(t)) return;
             const int64_t keys = std::min(BK, end - key);
             scores(b, key, keys);
-            for (int64_t r = 0; r < b.rows; r++) {
-                soften(b, r, p.causal ? std::clamp<int64_t>(first + r + 1 - key, 0, keys) : keys);
-            }
+            for (int64_t r = 0; r < b.rows; r++)
+                soften(b, r, std::clamp<int64_t>(seen(first + r) - key, 0, keys));
             add_values(b, key, keys);
         }
         write_rows(b);
