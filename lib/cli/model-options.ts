@@ -15,7 +15,7 @@ export interface RunOptions {
   readonly backend?: 'auto' | 'cpu' | 'cuda' | 'metal' | 'vulkan';
   readonly storage?: StorageType;
   readonly threads?: number;
-  readonly memory?: 'balanced' | 'lean';
+  readonly memory?: 'fast' | 'balanced' | 'lean';
 }
 
 export interface CommonOptions {
@@ -64,8 +64,8 @@ export function addRunOptions(command: Command): Command {
     .addOption(
       new Option(
         '--memory <mode>',
-        'lean: weights stay in their files, small pieces; default balanced',
-      ).choices(['balanced', 'lean']),
+        'lean: weights stay in their files, small pieces; fast: more memory; default balanced',
+      ).choices(['fast', 'balanced', 'lean']),
     )
     .option('--threads <n>', 'CPU threads; default one a physical core', wholeNumber('--threads', 1, 1024));
 }

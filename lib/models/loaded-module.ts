@@ -14,7 +14,8 @@ import { Tensor } from '../tensor/tensor.js';
 import type { ComponentWeights } from '../weights/component.js';
 
 /** How much memory may be traded for speed. */
-export type MemoryMode = 'balanced' | 'lean';
+export const memoryModes = ['fast', 'balanced', 'lean'] as const;
+export type MemoryMode = (typeof memoryModes)[number];
 
 /** How a module is loaded. */
 export interface LoadOptions {
@@ -27,7 +28,7 @@ export interface LoadOptions {
   /** Stock ggml operations only, as on GPUs: the oracle of the CPU kernels. */
   readonly stockOps?: boolean | undefined;
   /**
-   * `balanced` (the default) reads weights into memory. `lean` leaves them in their files where the CPU can compute with the file's
+   * `balanced` (the default) reads weights into memory. `fast` keeps there whatever speeds up their use too. `lean` leaves them in their files where the CPU can compute with the file's
    * bytes (the file's own storage), and works in smaller pieces; while it is in use a model file may be replaced by renaming, but
    * not be rewritten in place.
    */
@@ -123,7 +124,8 @@ export async function loadModule(
     backend: chooseBackend(backend),
     threads,
     ...(stockOps === undefined ? {} : { stockOps }),
-    ...(memory === 'lean' ? { mapWeights: true } : {}),
+    ...(memory === 'fast' ? { prepack: true } : {}),
+    ...(memory === 'lean' ? { mapWeights: true, releaseBuffers: true } : {}),
     signal,
     onProgress,
   });

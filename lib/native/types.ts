@@ -104,6 +104,10 @@ export interface ModuleOptions {
    * to load, but a file that is shortened meanwhile ends the process (SIGBUS).
    */
   readonly mapWeights?: boolean;
+  /** Give a run's buffers back when it ends, rather than keep them for the next run of the same shapes. */
+  readonly releaseBuffers?: boolean;
+  /** Keep forms of the weights that the CPU's kernels are faster with (transformed filters, expanded panels): more memory. */
+  readonly prepack?: boolean;
 }
 
 export interface RunOptions {

@@ -1,6 +1,6 @@
 /** How a pipeline is loaded. */
 import { invalidOption } from '../errors.js';
-import type { MemoryMode } from '../models/loaded-module.js';
+import { type MemoryMode, memoryModes } from '../models/loaded-module.js';
 import type { OpenModelOptions } from '../models/source.js';
 import type { BackendName, StorageType } from '../native/types.js';
 import { storageTypes } from '../weights/storage.js';
@@ -17,7 +17,7 @@ export interface LoadPipelineOptions extends OpenModelOptions {
   /** Threads of the CPU, 1 to 1024; default one a physical core. */
   readonly threads?: number;
   /**
-   * `balanced` (default) keeps weights in memory. `lean` leaves them in their files where the CPU can compute with them there, runs
+   * `balanced` (default) keeps weights in memory, `fast` also forms of them that are quicker to use. `lean` leaves them in their files where the CPU can compute with them there, runs
    * one picture and one prompt at a time, and decodes in tiles of 256 pixels: slower, for little memory.
    */
   readonly memory?: MemoryMode;
@@ -72,7 +72,7 @@ export function checkLoadOptions(options: LoadPipelineOptions): LoadSettings {
       backend: check.oneOf('backend', options.backend ?? 'auto', backendNames),
       storage: storage === undefined ? undefined : check.oneOf('storage', storage, storageTypes),
       threads: threads === undefined ? 0 : check.integer('threads', threads, 1, 1024),
-      memory: check.oneOf('memory', options.memory ?? 'balanced', ['balanced', 'lean']),
+      memory: check.oneOf('memory', options.memory ?? 'balanced', memoryModes),
       stockOps: check.boolean('stockOps', options.stockOps ?? false),
     },
     parts: parts.map((part) => check.oneOf('parts', part, modelParts)),

@@ -4,8 +4,9 @@
  */
 import { SafelightError } from '../errors.js';
 import { MergeQueue } from './merge-queue.js';
+import { PairTable } from './pair-table.js';
 
-/** Merges of two ids: the key is `left * ids + right`. */
+/** What two ids merge into. */
 interface Merge {
   readonly rank: number;
   readonly id: number;
@@ -17,8 +18,9 @@ const CACHED_LENGTH = 64;
 const CACHED_WORDS = 20_000;
 
 export class Bpe {
-  readonly #merges: ReadonlyMap<number, Merge>;
-  readonly #ids: number;
+  readonly #merges: PairTable;
+  /** By rank, the id that a merge gives. */
+  readonly #merged: Int32Array;
   /** Ids of the bytes inside a word, and at its end. */
   readonly #inner: Int32Array;
   readonly #last: Int32Array;
@@ -31,10 +33,8 @@ export class Bpe {
    * @throws INVALID_FILE for a merge of or into tokens that the vocabulary lacks
    */
   constructor(vocab: ReadonlyMap<string, number>, merges: readonly string[], unknown: number) {
-    let largest = unknown;
-    for (const id of vocab.values()) largest = Math.max(largest, id);
-    this.#ids = largest + 1;
-    this.#merges = mergeTable(vocab, merges, this.#ids);
+    this.#merges = new PairTable(merges.length);
+    this.#merged = Int32Array.from(merges, (merge, rank) => this.#learn(vocab, merge, rank));
     const symbols = byteSymbols();
     this.#inner = Int32Array.from(symbols, (symbol) => vocab.get(symbol) ?? unknown);
     this.#last = Int32Array.from(symbols, (symbol) => vocab.get(symbol + END_OF_WORD) ?? unknown);
@@ -65,7 +65,7 @@ export class Bpe {
     const queue = new MergeQueue();
     const offer = (left: number) => {
       const right = left < 0 ? -1 : next[left]!;
-      const merge = right < 0 ? undefined : this.#merges.get(ids[left]! * this.#ids + ids[right]!);
+      const merge = right < 0 ? undefined : this.#find(ids[left]!, ids[right]!);
       if (merge) queue.push(merge.rank, left);
     };
     for (let i = 0; i < end; i++) offer(i);
@@ -74,7 +74,7 @@ export class Bpe {
       const right = next[position]!;
       // The pair may have gone since it was offered: its left symbol swallowed, or either one grown.
       if (ids[position]! < 0 || right < 0) continue;
-      const merge = this.#merges.get(ids[position]! * this.#ids + ids[right]!);
+      const merge = this.#find(ids[position]!, ids[right]!);
       if (merge?.rank !== rank) continue;
       ids[position] = merge.id;
       ids[right] = -1;
@@ -85,15 +85,14 @@ export class Bpe {
     }
     return Array.from(ids).filter((id) => id >= 0);
   }
-}
 
-function mergeTable(
-  vocab: ReadonlyMap<string, number>,
-  merges: readonly string[],
-  ids: number,
-): Map<number, Merge> {
-  const table = new Map<number, Merge>();
-  merges.forEach((merge, rank) => {
+  #find(left: number, right: number): Merge | undefined {
+    const rank = this.#merges.get(left, right);
+    return rank === undefined ? undefined : { rank, id: this.#merged[rank]! };
+  }
+
+  /** Enters a merge. @returns the id that it gives */
+  #learn(vocab: ReadonlyMap<string, number>, merge: string, rank: number): number {
     const space = merge.indexOf(' ');
     const [left, right] = [merge.slice(0, space), merge.slice(space + 1)];
     const [a, b, id] = [vocab.get(left), vocab.get(right), vocab.get(left + right)];
@@ -102,9 +101,9 @@ function mergeTable(
         'INVALID_FILE',
         `The tokenizer's merge ${rank + 1}, ${JSON.stringify(merge.slice(0, 60))}, needs a token that its vocabulary lacks; download the tokenizer again`,
       );
-    table.set(a * ids + b, { rank, id });
-  });
-  return table;
+    this.#merges.set(a, b, rank);
+    return id;
+  }
 }
 
 /** GPT-2's characters for the 256 bytes: printable Latin-1 as it is, the others from U+0100 on. */

@@ -26,7 +26,9 @@ export class Tokenizer {
   readonly comma: number | undefined;
   readonly #bpe: Bpe;
   readonly #added: AddedTokens;
-  readonly #strings: ReadonlyMap<number, string>;
+  readonly #vocabulary: Vocabulary;
+  /** Of every id, made when first asked for. */
+  #strings: ReadonlyMap<number, string> | undefined;
 
   /** @throws INVALID_FILE where merges and vocabulary do not fit together */
   constructor(vocabulary: Vocabulary, options: TokenizerOptions = {}) {
@@ -40,10 +42,7 @@ export class Tokenizer {
     this.comma = vocab.get(',</w>');
     this.#bpe = new Bpe(vocab, merges, vocabulary.unkId);
     this.#added = new AddedTokens(added);
-    this.#strings = new Map([
-      ...[...vocab].map(([token, id]) => [id, token] as const),
-      ...added.map(({ content, id }) => [id, content] as const),
-    ]);
+    this.#vocabulary = vocabulary;
   }
 
   /** The tokenizer of a model: its folder's own vocabulary, or CLIP's. */
@@ -81,13 +80,21 @@ export class Tokenizer {
 
   /** The vocabulary's string of each id, such as `apple</w>` (transformers' `convert_ids_to_tokens`). */
   tokens(ids: readonly number[]): string[] {
+    this.#strings ??= stringsOf(this.#vocabulary);
     return ids.map((id) => {
-      const token = this.#strings.get(id);
+      const token = this.#strings?.get(id);
       if (token === undefined)
         throw new SafelightError('INVALID_OPTION', `The vocabulary has no token with the id ${id}`);
       return token;
     });
   }
+}
+
+function stringsOf({ vocab, added }: Vocabulary): Map<number, string> {
+  const strings = new Map<number, string>();
+  for (const [token, id] of vocab) strings.set(id, token);
+  for (const { content, id } of added) strings.set(id, content);
+  return strings;
 }
 
 const surrogates = /\p{Surrogate}/gu;

