@@ -2,7 +2,7 @@
 /**
  * Dependencies point one way (ARCHITECTURE.md), and this fails where one does not:
  *
- *     cli, server -> pipelines -> {models, sampling, text, image} -> {weights, tensor} -> native       (lib/)
+ *     cli -> {server, ai} -> jobs -> pipelines -> {models, sampling, text, image} -> {weights, tensor, hub} -> native       (lib/)
  *     addon -> models -> nn -> {kernels, runtime} -> ggml                                              (native/)
  *
  * A file may import from its own folder and from any lower row, never from a neighbour in its row.
@@ -16,10 +16,12 @@ import { root, walk } from './files.mjs';
 
 /** Rows from the top down. */
 const LIB = [
-  ['cli', 'server'],
+  ['cli'],
+  ['server', 'ai'],
+  ['jobs'],
   ['pipelines'],
   ['models', 'sampling', 'text', 'image'],
-  ['weights', 'tensor'],
+  ['weights', 'tensor', 'hub'],
   ['native'],
 ];
 const NATIVE = [['addon'], ['models'], ['nn'], ['kernels', 'runtime']];
