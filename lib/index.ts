@@ -39,6 +39,7 @@ export type {
   EncodeTextOptions,
   TokenizeOptions,
 } from './pipelines/stages.js';
+export type { DeepCacheOptions } from './pipelines/step-cache.js';
 export type { GenerationStream } from './pipelines/stream.js';
 export { type SamplerInfo, type SamplerName, samplers } from './sampling/samplers/index.js';
 export { type ScheduleInfo, type ScheduleName, schedules } from './sampling/schedules/index.js';

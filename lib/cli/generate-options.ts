@@ -4,6 +4,7 @@ import { type HiresOptions, latentUpscalers } from '../pipelines/hires-options.j
 import { MAX_SIDE, MAX_STEPS } from '../pipelines/limits.js';
 import { maskFills } from '../pipelines/mask-options.js';
 import type { GenerateOptions } from '../pipelines/options.js';
+import type { DeepCacheOptions } from '../pipelines/step-cache.js';
 import { type Emphasis, emphases } from '../text/emphasis.js';
 import { given } from './model-options.js';
 import { decimal, pair, wholeNumber } from './numbers.js';
@@ -11,7 +12,7 @@ import { decimal, pair, wholeNumber } from './numbers.js';
 /** As commander gives them: camel case of the options' names. */
 export type GenerateFlags = Omit<
   GenerateOptions,
-  'prompt' | 'emphasis' | 'init' | 'mask' | 'hires' | 'taps' | 'signal' | 'onProgress'
+  'prompt' | 'emphasis' | 'init' | 'mask' | 'hires' | 'deepCache' | 'taps' | 'signal' | 'onProgress'
 > & {
   readonly emphasis?: string;
   readonly init?: string;
@@ -23,6 +24,8 @@ export type GenerateFlags = Omit<
   readonly hiresSteps?: number;
   readonly hiresStrength?: number;
   readonly hiresUpscaler?: NonNullable<HiresOptions['upscaler']>;
+  readonly deepcacheInterval?: number;
+  readonly deepcacheBranch?: number;
 };
 
 export function addGenerateOptions(command: Command): void {
@@ -122,8 +125,19 @@ function addSamplingOptions(command: Command): void {
     )
     .option(
       '--guidance-interval <low,high>',
-      'sigmas between which there is guidance',
+      'sigmas between which there is guidance; outside of them half the work',
       pair('--guidance-interval'),
+    )
+    .optionsGroup('Step caching (faster, a little different):')
+    .option(
+      '--deepcache-interval <n>',
+      'run the whole U-Net only every n evaluations; 3 if a branch is given',
+      wholeNumber('--deepcache-interval', 1, 1000),
+    )
+    .option(
+      '--deepcache-branch <n>',
+      'how much of it runs in between: three branches a level; default 0, the least',
+      wholeNumber('--deepcache-branch', 0, 35),
     );
 }
 
@@ -145,6 +159,10 @@ export function toGenerateOptions(prompt: string, flags: GenerateFlags): Generat
     strength: flags.hiresStrength,
     upscaler: flags.hiresUpscaler,
   } as HiresOptions);
+  const deepCache = given<DeepCacheOptions>({
+    interval: flags.deepcacheInterval,
+    branch: flags.deepcacheBranch,
+  } as DeepCacheOptions);
   return given<GenerateOptions>({
     prompt,
     ...pick(flags, [
@@ -175,6 +193,7 @@ export function toGenerateOptions(prompt: string, flags: GenerateFlags): Generat
     ]),
     emphasis: emphases.find((mode) => dashed(mode) === flags.emphasis) as Emphasis,
     ...(flags.hires || Object.keys(hires).length > 0 ? { hires } : {}),
+    ...(Object.keys(deepCache).length > 0 ? { deepCache } : {}),
   });
 }
 

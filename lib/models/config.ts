@@ -18,7 +18,10 @@ export interface TextEncoderConfig {
   projection_dim: number;
 }
 
-/** diffusers `UNet2DConditionModel`; one array element a level, finest first. */
+/**
+ * diffusers `UNet2DConditionModel`, or `UNet2DModel` where `attention_blocks` is set; one array element a level, finest first. What is
+ * optional has the default that Stable Diffusion's U-Nets need.
+ */
 export interface UNetConfig {
   in_channels: number;
   out_channels: number;
@@ -28,24 +31,51 @@ export interface UNetConfig {
   down_attention: boolean[];
   /** Of the up blocks, in the order of the up path (coarsest first). */
   up_attention: boolean[];
-  /** Transformer blocks a level, of the down path; the up path mirrors it. */
+  /** Attention blocks that know no text (diffusers' `AttnDownBlock2D`) in the place of transformers; default false. */
+  attention_blocks?: boolean;
+  /** Transformer blocks a level, of the down path; the up path mirrors it. 0 with attention blocks. */
   transformer_layers_per_block: number[];
   /** Heads a level, of the down path; the up path mirrors it. */
   num_attention_heads: number[];
   mid_attention: boolean;
+  /** Residual blocks of the middle, 0 to 2; default 2 with attention between them, else 1. */
+  mid_resnets?: number;
+  /** Groups of the norm of an attention block in the middle, 0 for no norm; default `norm_num_groups`. */
+  mid_attention_groups?: number;
+  /** What the middle's sums are divided by; default 1. */
+  mid_block_scale_factor?: number;
+  /** Width of the states that transformers attend to; 0 with attention blocks. */
   cross_attention_dim: number;
   /** Linear proj_in and proj_out (SD2, SDXL) instead of 1x1 convolutions (SD1). */
   use_linear_projection: boolean;
   norm_num_groups: number;
   norm_eps: number;
+  /** The time embedding scales and shifts after a residual block's second norm, instead of being added before it; default false. */
+  scale_shift_norm?: boolean;
+  /** Whether the level's down block ends in a residual block that halves the map, instead of a convolution; default none. */
+  resnet_downsample?: boolean[];
+  /** The same of the up blocks, in the order of the up path (coarsest first). */
+  resnet_upsample?: boolean[];
+  /** Of the convolutions that halve: 1 (default) on each side, 0 one row and column of zeros after the map (DDPM). */
+  downsample_padding?: 0 | 1;
   /** Order of the timestep's sinusoid: cosines first if true. */
   flip_sin_to_cos: boolean;
   freq_shift: number;
   /** SDXL's `text_time` embedding: width of each time id's sinusoid and of add_embedding's input; null for none. */
   addition: { time_embed_dim: number; input_dim: number } | null;
+  /** How a class is told to the U-Net; null or nothing if it is not. */
+  class_embedding?: ClassEmbeddingConfig | null;
   /** Latent side in training; only a default for the size of pictures. */
   sample_size: number;
 }
+
+/**
+ * What of a class is added to the time embedding: row `label` of a table of `size` rows; two linear layers over the label's sinusoid
+ * (`timestep`), or over `size` numbers (`projection`); or the label itself, `4 * block_out_channels[0]` numbers (`identity`).
+ */
+export type ClassEmbeddingConfig =
+  | { type: 'table' | 'projection'; size: number }
+  | { type: 'timestep' | 'identity' };
 
 /** diffusers `AutoencoderKL`. */
 export interface AutoencoderConfig {

@@ -1,6 +1,6 @@
 import type { NodeInfo } from '../native/types.js';
 import type { Tensor } from '../tensor/tensor.js';
-import type { UNetConfig } from './config.js';
+import type { ClassEmbeddingConfig, UNetConfig } from './config.js';
 import {
   type CallOptions,
   type CallResult,
@@ -15,12 +15,14 @@ export interface UNetInputs {
   readonly sample: Tensor;
   /** `[B]`, may be between two training steps. */
   readonly timestep: Tensor;
-  /** `[B, T, D]` states of the text. */
-  readonly context: Tensor;
+  /** `[B, T, D]` states of the text; of every U-Net with transformers, and of no other. */
+  readonly context?: Tensor | undefined;
   /** `[B, P]` pooled text, for SDXL. */
   readonly textEmbeds?: Tensor | undefined;
   /** `[B, 6]` (the refiner 5), for SDXL: original size, crop, target size, each height before width. */
   readonly timeIds?: Tensor | undefined;
+  /** For U-Nets with a class embedding: `[B]` i32 rows of a table, `[B]` f32 numbers, or `[B, P]` f32 (see `ClassEmbeddingConfig`). */
+  readonly classLabels?: Tensor | undefined;
 }
 
 export interface UNetOutput extends CallResult {
@@ -28,7 +30,17 @@ export interface UNetOutput extends CallResult {
   readonly sample: Tensor;
 }
 
-/** A conditional U-Net, loaded. */
+export interface ForwardOptions extends CallOptions {
+  /** Also give out what `shallow` goes on from: the branch at which it cuts (see there). */
+  readonly branch?: number | undefined;
+}
+
+export interface ForwardOutput extends UNetOutput {
+  /** `[B, C', h', w']`, if a branch was asked for. */
+  readonly deep: Tensor | undefined;
+}
+
+/** A U-Net, loaded. */
 export class UNet extends LoadedModule<UNetConfig> {
   /**
    * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, FILE_NOT_FOUND, OUT_OF_MEMORY, BACKEND_UNAVAILABLE,
@@ -39,19 +51,28 @@ export class UNet extends LoadedModule<UNetConfig> {
   }
 
   /** @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED */
-  async forward(inputs: UNetInputs, options: CallOptions = {}): Promise<UNetOutput> {
-    const { sample, timestep, context, textEmbeds, timeIds } = inputs;
-    const { outputs, taps, timings } = await this.call(
-      'forward',
-      {
-        sample,
-        timestep,
-        context,
-        ...(textEmbeds ? { text_embeds: textEmbeds } : {}),
-        ...(timeIds ? { time_ids: timeIds } : {}),
-      },
-      options,
-    );
+  async forward(inputs: UNetInputs, { branch, ...options }: ForwardOptions = {}): Promise<ForwardOutput> {
+    const params = branch === undefined ? {} : { branch };
+    const { outputs, taps, timings } = await this.call('forward', named(inputs), options, params);
+    return { sample: outputs.sample!, deep: outputs.deep, taps, timings };
+  }
+
+  /**
+   * The shallow part alone: what lies deeper is taken from an earlier `forward` with the same branch (DeepCache: Ma et al. 2023,
+   * arXiv:2312.00858). Branches are numbered as in the DeepCache package, three a level from the finest on; branch 0 runs least: the
+   * first convolution and the last residual block.
+   * @param deep `[B, C', h', w']` of that evaluation
+   * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
+   */
+  async shallow(
+    inputs: UNetInputs,
+    deep: Tensor,
+    branch: number,
+    options: CallOptions = {},
+  ): Promise<UNetOutput> {
+    const { outputs, taps, timings } = await this.call('shallow', { ...named(inputs), deep }, options, {
+      branch,
+    });
     return { sample: outputs.sample!, taps, timings };
   }
 
@@ -66,15 +87,34 @@ export class UNet extends LoadedModule<UNetConfig> {
     length = 77,
     timeIds = 6,
   } = {}): NodeInfo[] {
-    const { in_channels, cross_attention_dim, addition } = this.config;
+    const { in_channels, cross_attention_dim, addition, attention_blocks, class_embedding } = this.config;
     return this.listNodes('forward', {
       sample: [batch, in_channels, height, width],
       timestep: [batch],
-      context: [batch, length, cross_attention_dim],
+      ...(!attention_blocks && { context: [batch, length, cross_attention_dim] }),
+      ...(class_embedding && { class_labels: [batch, ...this.labelShape(class_embedding)] }),
       ...(addition && {
         text_embeds: [batch, addition.input_dim - timeIds * addition.time_embed_dim],
         time_ids: [batch, timeIds],
       }),
     });
   }
+
+  /** Of one picture's label. */
+  private labelShape(embedding: ClassEmbeddingConfig): number[] {
+    if (embedding.type === 'projection') return [embedding.size];
+    return embedding.type === 'identity' ? [4 * this.config.block_out_channels[0]!] : [];
+  }
+}
+
+/** Under the names of the graph. */
+function named({ sample, timestep, context, textEmbeds, timeIds, classLabels }: UNetInputs) {
+  return {
+    sample,
+    timestep,
+    ...(context ? { context } : {}),
+    ...(textEmbeds ? { text_embeds: textEmbeds } : {}),
+    ...(timeIds ? { time_ids: timeIds } : {}),
+    ...(classLabels ? { class_labels: classLabels } : {}),
+  };
 }

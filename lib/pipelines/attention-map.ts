@@ -11,7 +11,7 @@ import * as check from './check.js';
 import { type GenerationStep, generateSteps } from './generation.js';
 import type { GeneratedImage } from './image-result.js';
 import type { Modules } from './modules.js';
-import { type GenerateOptions, resolveOptions } from './options.js';
+import { checkTaps, type GenerateOptions, resolveOptions } from './options.js';
 
 export interface AttentionMap {
   readonly image: GeneratedImage;
@@ -31,6 +31,7 @@ export async function attentionMaps(modules: Modules, options: AttentionOptions)
   const { word, ...rest } = options;
   const { defaults, factor } = modules.facts;
   const settings = resolveOptions(rest, defaults, factor);
+  checkTaps({ taps: ['attn2.probs'], deepCache: rest.deepCache });
   const [first] = await modules.encoders(settings.signal);
   const chunks = (await modules.conditioner(settings.signal)).tokenize(
     settings.prompt,

@@ -16,6 +16,7 @@ import type { Denoise, Latent, NoiseSource, SamplerOptions } from '../sampling/t
 import { Tensor } from '../tensor/tensor.js';
 import type { Encoding } from './conditioning.js';
 import { throwIfNotFinite } from './finite.js';
+import { type DeepCacheSettings, StepCache } from './step-cache.js';
 
 /** The U-Net, and how it was trained. */
 export interface DenoiseModel {
@@ -41,6 +42,8 @@ export interface DenoiseRun {
   readonly extra?: Tensor | undefined;
   /** What stays: x0 becomes x0 * mask + latent * (1 - mask); latent `[B, C, h, w]`, mask `[h, w]`. */
   readonly keep?: { readonly latent: Tensor; readonly mask: Float32Array } | undefined;
+  /** Step caching; begins anew with each pass. Not with taps. */
+  readonly deepCache?: DeepCacheSettings | undefined;
   readonly taps?: readonly string[] | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -111,14 +114,18 @@ function keepOutside(x: Latent, kept: Latent, mask: Float32Array): void {
 /** The U-Net with everything but latent and time settled. */
 class Network {
   taps: Readonly<Record<string, Tensor>> = {};
+  private readonly cache: StepCache | undefined;
   private readonly inputs = new Map<string, { context: Tensor; textEmbeds?: Tensor; timeIds?: Tensor }>();
 
   constructor(
     private readonly model: DenoiseModel,
     private readonly run: DenoiseRun,
-  ) {}
+  ) {
+    if (run.deepCache) this.cache = new StepCache(model.unet, run.deepCache);
+  }
 
   async predict(scaled: Latent, t: number, conditions: readonly Condition[]): Promise<Latent> {
+    this.cache?.begin(conditions);
     const pictures = this.run.latent.shape[0]!;
     // Taps are of one run, with all conditions in it.
     if (!this.model.oneByOne || this.run.taps?.length) {
@@ -139,14 +146,14 @@ class Network {
     const rows = pictures * conditions.length;
     let sample = Tensor.from(repeatFor(conditions, scaled), [rows, channels, height, width]);
     if (extra) sample = joinChannels(sample, extra);
-    const output = await this.model.unet.forward(
-      {
-        sample,
-        timestep: Tensor.from(new Float32Array(rows).fill(t), [rows]),
-        ...this.inputsFor(conditions, pictures),
-      },
-      { taps, signal },
-    );
+    const inputs = {
+      sample,
+      timestep: Tensor.from(new Float32Array(rows).fill(t), [rows]),
+      ...this.inputsFor(conditions, pictures),
+    };
+    const output = await (this.cache
+      ? this.cache.run(inputs, conditions, signal)
+      : this.model.unet.forward(inputs, { taps, signal }));
     this.taps = output.taps;
     return output.sample.data;
   }

@@ -9,7 +9,7 @@ import type { Encoding } from './conditioning.js';
 import { type DenoiseStep, denoiseSteps } from './denoise-loop.js';
 import type { Engine } from './engine.js';
 import { repeatBatch } from './latents.js';
-import { checkControl, checkSize, resolveText } from './options.js';
+import { checkControl, checkSize, checkTaps, resolveText } from './options.js';
 import { type OnProgress, ProgressReporter } from './progress.js';
 import { resolveSamplingOptions, type SamplingOptions, samplingKeys } from './sampling-options.js';
 import { brownianRange, fullSigmas, partialSigmas } from './sigmas.js';
@@ -62,6 +62,7 @@ export async function denoiseStage(engine: Engine, options: DenoiseOptions): Pro
   const { facts } = engine;
   const { signal, onProgress } = checkControl(options);
   const settings = resolveSamplingOptions(options, facts.defaults);
+  const taps = checkTaps(options);
   const count = check.integer('count', options.count ?? 1, 1, 64);
   const seed = check.integer('seed', options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER - count);
   const rng = check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']);
@@ -95,7 +96,8 @@ export async function denoiseStage(engine: Engine, options: DenoiseOptions): Pro
     guidance: { scale: settings.cfg, interval: settings.guidanceInterval, rescale: settings.guidanceRescale },
     pixels,
     extra,
-    taps: options.taps,
+    deepCache: settings.deepCache,
+    taps,
     signal,
   });
   for (;;) {

@@ -118,6 +118,7 @@ class Run {
         rescale: sampling.guidanceRescale,
       },
       pixels: size,
+      deepCache: sampling.deepCache,
       taps,
       signal,
     });

@@ -88,6 +88,9 @@ function samplerFields({ sampling }: Settings): Record<string, string | number |
     'Schedule min sigma': sampling.range.sigmaMin,
     'Schedule max sigma': sampling.range.sigmaMax,
     'Schedule rho': sampling.range.rho,
+    'Guidance interval': sampling.guidanceInterval?.join(' to '),
+    'DeepCache interval': sampling.deepCache?.interval,
+    'DeepCache branch': sampling.deepCache?.branch,
   };
 }
 

@@ -99,6 +99,7 @@ export function resolveOptions(
   factor: number,
 ): Settings {
   check.knownKeys('options', options, KEYS);
+  const taps = checkTaps(options);
   const { width, height } = checkSize(options, factor);
   const count = check.integer('count', options.count ?? 1, 1, 1000);
   const seed = check.integer('seed', options.seed ?? randomInt(2 ** 32), 0, Number.MAX_SAFE_INTEGER - count);
@@ -116,7 +117,7 @@ export function resolveOptions(
     init: resolveInit(options),
     mask: resolveMask(options),
     hires: resolveHires(options, factor),
-    taps: checkTaps(options.taps ?? []),
+    taps,
     ...checkControl(options),
   };
 }
@@ -154,9 +155,18 @@ function resolveInit(options: GenerateOptions): Settings['init'] {
   return options.init === undefined ? undefined : { source: options.init, strength, posterior };
 }
 
-function checkTaps(taps: unknown): readonly string[] {
+/** @throws INVALID_OPTION; also for taps beside step caching, which leaves out most of the nodes at most of the steps */
+export function checkTaps({
+  taps = [],
+  deepCache,
+}: {
+  readonly taps?: unknown;
+  readonly deepCache?: unknown;
+}): readonly string[] {
   if (!Array.isArray(taps) || !taps.every((tap) => typeof tap === 'string'))
     throw invalidOption('taps', 'an array of names', taps);
+  if (taps.length > 0 && deepCache !== undefined)
+    throw invalidOption('deepCache', 'none beside taps (they need every step to be whole)', deepCache);
   return [...taps];
 }
 

@@ -5,6 +5,7 @@ import { resolveSchedule, type ScheduleName } from '../sampling/schedules/index.
 import type { SamplerOptions } from '../sampling/types.js';
 import * as check from './check.js';
 import { MAX_STEPS } from './limits.js';
+import { type DeepCacheOptions, type DeepCacheSettings, resolveDeepCache } from './step-cache.js';
 
 export interface SamplingOptions {
   /** 1 to 1000; default the model's, else 20. */
@@ -33,6 +34,8 @@ export interface SamplingOptions {
   readonly guidanceRescale?: number;
   /** Sigmas between which there is guidance, `[low, high]`; default everywhere. */
   readonly guidanceInterval?: readonly [number, number];
+  /** Step caching: most evaluations run only the shallow part of the U-Net (faster, a little different). Default: none. */
+  readonly deepCache?: DeepCacheOptions;
 }
 
 export interface SamplingSettings {
@@ -49,6 +52,7 @@ export interface SamplingSettings {
   };
   readonly guidanceRescale: number;
   readonly guidanceInterval: readonly [number, number] | undefined;
+  readonly deepCache: DeepCacheSettings | undefined;
 }
 
 export const samplingKeys = [
@@ -64,7 +68,7 @@ export const samplingKeys = [
     'sNoise',
     'discardPenultimate',
   ],
-  ...['sigmaMin', 'sigmaMax', 'rho', 'guidanceRescale', 'guidanceInterval'],
+  ...['sigmaMin', 'sigmaMax', 'rho', 'guidanceRescale', 'guidanceInterval', 'deepCache'],
 ];
 
 /** @throws INVALID_OPTION naming the option */
@@ -94,6 +98,7 @@ export function resolveSamplingOptions(
       guidanceInterval === undefined
         ? undefined
         : check.interval('guidanceInterval', guidanceInterval, 0, Number.POSITIVE_INFINITY),
+    deepCache: resolveDeepCache(options.deepCache),
   };
 }
 

@@ -239,6 +239,23 @@ tensor group_norm_scale_shift(model_ref m, tensor x, tensor gamma, tensor beta, 
     });
 }
 
+tensor modulated_scale_shift(model_ref m, tensor scale_shift, tensor modulation) {
+    auto run = [=](tensor out, const kernels::team & team) {
+        if (team.index != 0) return;  // a few thousand numbers
+        int64_t c = out->ne[0];
+        float * to = static_cast<float *>(out->data);
+        for (int64_t b = 0; b < out->ne[2]; ++b) {
+            const float * from = data_of(scale_shift) + b * 2 * c;
+            const float * change = data_of(modulation) + b * 2 * c;
+            for (int64_t i = 0; i < c; ++i) {
+                to[b * 2 * c + i] = from[i] * (1 + change[i]);
+                to[b * 2 * c + c + i] = from[c + i] * (1 + change[i]) + change[c + i];
+            }
+        }
+    };
+    return kernel_node(m.g(), scale_shift->ne, {scale_shift, modulation}, run);
+}
+
 tensor emit_attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, bool causal) {
     return kernel_node(m.g(), q->ne, {q, k, v}, [=](tensor out, const kernels::team & team) {
         kernels::attention_args a{};

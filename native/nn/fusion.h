@@ -74,6 +74,8 @@ tensor sum_with_product(model_ref m, tensor a, tensor b);
 
 // GroupNorm's statistics of a channels-last map as scale and shift [C, 2, B].
 tensor group_norm_scale_shift(model_ref m, tensor x, tensor gamma, tensor beta, int64_t groups, float eps);
+// The same of y·(1 + scale) + shift, where y is what that scale and shift give and modulation is [2C, B].
+tensor modulated_scale_shift(model_ref m, tensor scale_shift, tensor modulation);
 // q [C, Tq, B], k and v [C, Tk, B] -> [C, Tq, B]
 tensor emit_attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, bool causal);
 // A channels-last map to another size.

@@ -6,19 +6,35 @@
 
 namespace safelight {
 
-tensor group_norm(model_ref m, tensor x, group_norm_options o) {
+namespace {
+
+// y·(1 + scale) + shift, with modulation [2C, B] in ggml's order.
+tensor modulated(model_ref m, tensor y, tensor modulation) {
+    int64_t c = modulation->ne[0] / 2, batch = modulation->ne[1];
+    auto half = [&](int64_t first) {
+        tensor part = ggml_view_2d(m.ctx(), modulation, c, batch, modulation->nb[1], first * sizeof(float));
+        return ggml_reshape_4d(m.ctx(), ggml_cont(m.ctx(), part), 1, 1, c, batch);
+    };
+    return ggml_add(m.ctx(), ggml_add(m.ctx(), y, ggml_mul(m.ctx(), y, half(0))), half(c));
+}
+
+}  // namespace
+
+tensor group_norm(model_ref m, tensor x, group_norm_options o, tensor modulation) {
     int64_t c = dims_of_map(m, x).channels;
     if (fuses(m)) {
         prologue p;
         p.x = x;
         p.scale_shift = group_norm_scale_shift(m, x, vector_weight(m, "weight", c),
                                                vector_weight(m, "bias", c), o.groups, o.eps);
+        if (modulation) p.scale_shift = modulated_scale_shift(m, p.scale_shift, modulation);
         return emit(m, p);
     }
     tensor weight = ggml_reshape_4d(m.ctx(), vector_weight(m, "weight", c), 1, 1, c, 1);
     tensor bias = ggml_reshape_4d(m.ctx(), vector_weight(m, "bias", c), 1, 1, c, 1);
     tensor y = ggml_group_norm(m.ctx(), x, static_cast<int>(o.groups), o.eps);
-    return ggml_add(m.ctx(), ggml_mul(m.ctx(), y, weight), bias);
+    y = ggml_add(m.ctx(), ggml_mul(m.ctx(), y, weight), bias);
+    return modulation ? modulated(m, y, modulation) : y;
 }
 
 tensor layer_norm(model_ref m, tensor x, float eps) {

@@ -13,8 +13,9 @@ struct group_norm_options {
 };
 
 // Each group of channels of each map to mean 0 and variance 1, then scaled and shifted by channel (Wu & He
-// 2018). Weights m.weight and m.bias [C].
-tensor group_norm(model_ref m, tensor x, group_norm_options o);
+// 2018). Weights m.weight and m.bias [C]. A `modulation` [B, 2C], first what scales and then what shifts,
+// makes of the result y·(1 + scale) + shift (Perez et al. 2018; scale-shift norm in diffusion models).
+tensor group_norm(model_ref m, tensor x, group_norm_options o, tensor modulation = nullptr);
 // The last dimension to mean 0 and variance 1, then scaled and shifted. Weights m.weight and m.bias [C].
 tensor layer_norm(model_ref m, tensor x, float eps);
 

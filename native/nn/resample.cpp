@@ -11,6 +11,18 @@ tensor upsample_nearest(model_ref m, tensor x, int64_t height, int64_t width) {
     return ggml_interpolate(m.ctx(), x, width, height, d.channels, d.batch, GGML_SCALE_MODE_NEAREST);
 }
 
+tensor average_2x2(model_ref m, tensor x) {
+    if (!fuses(m)) return ggml_pool_2d(m.ctx(), x, GGML_OP_POOL_AVG, 2, 2, 2, 2, 0, 0);
+    // Channels-last, every second pixel is a view of whole rows of channels: four of them and their mean.
+    auto every_second = [&](int64_t row, int64_t column) {
+        return ggml_view_4d(m.ctx(), x, x->ne[0], x->ne[1] / 2, x->ne[2] / 2, x->ne[3], 2 * x->nb[1],
+                            2 * x->nb[2], x->nb[3], row * x->nb[2] + column * x->nb[1]);
+    };
+    tensor above = ggml_add(m.ctx(), every_second(0, 0), every_second(0, 1));
+    tensor below = ggml_add(m.ctx(), every_second(1, 0), every_second(1, 1));
+    return ggml_scale(m.ctx(), ggml_add(m.ctx(), above, below), 0.25f);
+}
+
 tensor pad_bottom_right(model_ref m, tensor x) {
     return fuses(m) ? ggml_pad(m.ctx(), x, 0, 1, 1, 0) : ggml_pad(m.ctx(), x, 1, 1, 0, 0);
 }

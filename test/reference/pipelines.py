@@ -190,7 +190,7 @@ def hires_cases():
 # -- making ----------------------------------------------------------------------------------------------------------
 
 
-def diffusers_latent(model, spec, seed):
+def diffusers_latent(model, spec, seed, prepare=lambda pipe: None):
     o = spec["options"]
     beta = {k: model.scheduler[k] for k in ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps", "prediction_type")}
     scheduler = {
@@ -216,6 +216,7 @@ def diffusers_latent(model, spec, seed):
                                        requires_safety_checker=False)  # fmt: skip
         run["negative_prompt"] = negative
     pipe.set_progress_bar_config(disable=True)
+    prepare(pipe)
     return pipe(**run).images
 
 

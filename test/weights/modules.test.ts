@@ -115,8 +115,8 @@ test('the probe tells eps from v by how far the answer lies below a flat latent'
           asked.push([
             inputs.sample.shape,
             inputs.timestep.data[0],
-            inputs.context.shape,
-            inputs.context.data[0],
+            inputs.context!.shape,
+            inputs.context!.data[0],
           ]);
           const sample = Tensor.zeros([1, 4, 8, 8]);
           sample.data.fill(value);

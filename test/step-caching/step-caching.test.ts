@@ -1,0 +1,186 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import { afterAll, describe, expect, it, test } from 'vitest';
+import { addGenerateOptions, toGenerateOptions } from '../../lib/cli/generate-options.js';
+import type { UNet } from '../../lib/models/unet.js';
+import type { GenerateOptions } from '../../lib/pipelines/options.js';
+import { Pipeline } from '../../lib/pipelines/pipeline.js';
+import { StepCache } from '../../lib/pipelines/step-cache.js';
+import { Tensor } from '../../lib/tensor/tensor.js';
+import { readLatent, relativeError } from '../pipelines-reference/cases.js';
+import { readJson, type TinyModel, writeFolder } from '../pipelines-reference/tiny-models.js';
+
+interface Case {
+  readonly name: string;
+  readonly model: TinyModel;
+  readonly options: GenerateOptions;
+}
+
+const FIXTURES = fileURLToPath(new URL('../fixtures/step-caching/', import.meta.url));
+const cases = readJson<Case[]>(join(FIXTURES, 'cases.json'));
+const root = mkdtempSync(join(tmpdir(), 'safelight-step-caching-'));
+const pipelines = new Map<string, Promise<Pipeline>>();
+
+function pipelineFor(model: TinyModel, memory: 'balanced' | 'lean' = 'balanced'): Promise<Pipeline> {
+  const key = `${model}-${memory}`;
+  const known = pipelines.get(key);
+  if (known) return known;
+  const pipeline = Pipeline.load(writeFolder(model, join(root, key)), { storage: 'f32', memory });
+  pipelines.set(key, pipeline);
+  return pipeline;
+}
+
+afterAll(async () => {
+  for (const pipeline of pipelines.values()) await (await pipeline).dispose();
+  rmSync(root, { recursive: true, force: true });
+});
+
+const SMALL: GenerateOptions = {
+  prompt: 'a red apple',
+  negative: 'blurry',
+  seed: 3,
+  width: 32,
+  height: 32,
+  steps: 5,
+};
+
+async function latentOf(pipeline: Pipeline, options: GenerateOptions): Promise<Float32Array> {
+  const { images } = await pipeline.generate(options);
+  return Float32Array.from(images.flatMap((image) => [...image.latent.data]));
+}
+
+describe('step caching gives what the DeepCache package gives', () => {
+  it.each(cases.map((one) => [one.name, one] as const))('%s', async (name, { model, options }) => {
+    const latent = await latentOf(await pipelineFor(model), options);
+    expect(relativeError(latent, readLatent(join(FIXTURES, `${name}.npy`)).data)).toBeLessThan(1e-3);
+  });
+});
+
+describe('step caching', () => {
+  const deepCache = { interval: 3, branch: 0 };
+
+  test('of one condition after the other is that of both together', async () => {
+    for (const sampler of ['heun', 'dpmpp_2m_sde']) {
+      const options = { ...SMALL, sampler, deepCache, count: 2 };
+      const together = await latentOf(await pipelineFor('sd1'), options);
+      const alone = await latentOf(await pipelineFor('sd1', 'lean'), options);
+      expect(relativeError(alone, together)).toBeLessThan(1e-4);
+    }
+  });
+
+  test('at every evaluation is none', async () => {
+    const pipeline = await pipelineFor('sd1');
+    const plain = await latentOf(pipeline, SMALL);
+    expect(await latentOf(pipeline, { ...SMALL, deepCache: { interval: 1 } })).toEqual(plain);
+    expect(relativeError(await latentOf(pipeline, { ...SMALL, deepCache }), plain)).toBeGreaterThan(1e-3);
+  });
+
+  test('begins anew with each pass: hires fix, and each batch', async () => {
+    const pipeline = await pipelineFor('sd1');
+    const hires = { scale: 1.5, steps: 3, strength: 0.6 };
+    const one = await latentOf(pipeline, { ...SMALL, seed: 4, hires, deepCache });
+    const two = await latentOf(pipeline, { ...SMALL, count: 2, batch: 1, hires, deepCache });
+    expect([...two.subarray(one.length)]).toEqual([...one]);
+  });
+
+  test('works on inpainting models', async () => {
+    const pipeline = await pipelineFor('inpaint');
+    const cached = await latentOf(pipeline, { ...SMALL, deepCache });
+    const off = relativeError(cached, await latentOf(pipeline, SMALL));
+    expect(off).toBeGreaterThan(1e-4);
+    expect(off).toBeLessThan(1);
+  });
+
+  test('is written down with the picture', async () => {
+    const { images } = await (await pipelineFor('sd1')).generate({
+      ...SMALL,
+      steps: 1,
+      deepCache: { interval: 4, branch: 1 },
+      guidanceInterval: [1, 5],
+    });
+    expect(images[0]!.parameters).toMatch(
+      /Guidance interval: 1 to 5, DeepCache interval: 4, DeepCache branch: 1/,
+    );
+  });
+
+  test('is refused where it cannot be done, before anything runs', async () => {
+    const pipeline = await pipelineFor('sd1');
+    const refused = async (options: object) =>
+      expect(pipeline.generate({ ...SMALL, ...options })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+    await refused({ deepCache: { interval: 0 } });
+    await refused({ deepCache: { interval: 2.5 } });
+    await refused({ deepCache: { branch: 9 } });
+    await refused({ deepCache: { depth: 1 } });
+    await refused({ deepCache, taps: ['mid_block'] });
+    await expect(pipeline.attentionMap({ ...SMALL, word: 'apple', deepCache })).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+    });
+  });
+});
+
+test('the command line asks for it by either flag', () => {
+  const asked = (...flags: string[]) => {
+    const command = new Command();
+    addGenerateOptions(command);
+    return toGenerateOptions('x', command.parse(flags, { from: 'user' }).opts()).deepCache;
+  };
+  expect(asked('--deepcache-interval', '4', '--deepcache-branch', '1')).toEqual({ interval: 4, branch: 1 });
+  expect(asked('--deepcache-branch', '2')).toEqual({ branch: 2 });
+  expect(asked('--deepcache-interval', '5')).toEqual({ interval: 5 });
+  expect(asked()).toBeUndefined();
+});
+
+describe('which evaluations are whole', () => {
+  /** Says what it is asked for, and gives each row's number as what is kept. */
+  function counting() {
+    const asked: string[] = [];
+    const config = { block_out_channels: [1, 1] };
+    const sample = Tensor.zeros([1, 1, 1, 1]);
+    const unet = {
+      config,
+      forward: async ({ timestep }: { timestep: Tensor }) => {
+        asked.push(`whole ${timestep.data.join()}`);
+        return { sample, deep: Tensor.from(timestep.data, [timestep.size, 1, 1, 1]), taps: {}, timings: {} };
+      },
+      shallow: async (_: unknown, deep: Tensor) => {
+        asked.push(`shallow ${deep.data.join()}`);
+        return { sample, taps: {}, timings: {} };
+      },
+    };
+    return { asked, unet: unet as unknown as UNet };
+  }
+  const rows = (...values: number[]) => ({
+    sample: Tensor.zeros([1, 1, 1, 1]),
+    timestep: Tensor.from(Float32Array.from(values), [values.length]),
+  });
+
+  test('every nth, and one that needs a condition that was left out', async () => {
+    const { asked, unet } = counting();
+    const cache = new StepCache(unet, { interval: 3, branch: 0 });
+    const evaluate = async (conditions: ('negative' | 'positive')[], ...values: number[]) => {
+      cache.begin(conditions);
+      await cache.run(rows(...values), conditions, undefined);
+    };
+    await evaluate(['positive'], 1);
+    await evaluate(['positive'], 2);
+    await evaluate(['negative', 'positive'], 3, 4); // guidance begins
+    await evaluate(['negative', 'positive'], 5, 6);
+    await evaluate(['positive'], 7); // and ends
+    await evaluate(['positive'], 8);
+    expect(asked).toEqual(['whole 1', 'shallow 1', 'whole 3,4', 'shallow 3,4', 'shallow 4', 'whole 8']);
+  });
+
+  test('conditions that run one by one share one evaluation', async () => {
+    const { asked, unet } = counting();
+    const cache = new StepCache(unet, { interval: 2, branch: 0 });
+    for (const first of [1, 3, 5]) {
+      cache.begin(['negative', 'positive']);
+      await cache.run(rows(first), ['negative'], undefined);
+      await cache.run(rows(first + 1), ['positive'], undefined);
+    }
+    expect(asked).toEqual(['whole 1', 'whole 2', 'shallow 1', 'shallow 2', 'whole 5', 'whole 6']);
+  });
+});
