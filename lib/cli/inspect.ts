@@ -12,6 +12,7 @@ interface Flags extends CommonOptions {
   readonly variant?: string;
   readonly vae?: string;
   readonly prediction?: 'eps' | 'v' | 'x0';
+  readonly ema?: boolean;
   readonly storage?: StorageType;
 }
 
@@ -21,10 +22,11 @@ export function inspectCommand(): Command {
     .description(
       'Tell what a model file or folder holds: family, config, types, sizes, and how each weight is loaded.',
     )
-    .argument('<path>', 'folder (diffusers), safetensors file or shard index')
+    .argument('<path>', 'folder (diffusers), file (safetensors, .ckpt, .pt, .pth, .bin) or shard index')
     .option('--tensors', 'list every tensor, with the parameter that it becomes')
     .option('--vae <path>', "autoencoder instead of the model's")
     .option('--variant <name>', 'weight files NAME.VARIANT.safetensors of a folder, such as fp16')
+    .option('--ema', "the moving average of a file's weights instead of them")
     .addOption(new Option('--prediction <kind>', 'what the U-Net predicts').choices(['eps', 'v', 'x0']))
     .addOption(new Option('--storage <type>', 'plan for this storage').choices(storageTypes));
   addCommonOptions(command);
@@ -33,8 +35,8 @@ export function inspectCommand(): Command {
 
 async function inspect(path: string, flags: Flags): Promise<void> {
   const { inspectModel } = await import('../models/inspect.js');
-  const { variant, vae, prediction, storage } = flags;
-  const found = await inspectModel(path, given<InspectOptions>({ variant, vae, prediction, storage }));
+  const { variant, vae, prediction, ema, storage } = flags;
+  const found = await inspectModel(path, given<InspectOptions>({ variant, vae, prediction, ema, storage }));
   if (flags.json) {
     const { tensors, ...rest } = found;
     return printJson(flags.tensors ? { ...rest, tensors } : rest);
@@ -55,7 +57,7 @@ const FORMS = {
   folder: 'diffusers folder',
   file: 'single file',
   component: 'one component',
-  other: 'safetensors',
+  other: 'weights',
 } as const;
 const PREDICTIONS = { eps: 'noise (eps)', v: 'v', x0: 'the picture (x0)' } as const;
 

@@ -9,6 +9,7 @@ export interface ModelOptions {
   readonly vae?: string;
   readonly variant?: string;
   readonly prediction?: 'eps' | 'v' | 'x0';
+  readonly ema?: boolean;
 }
 
 export interface RunOptions {
@@ -27,14 +28,15 @@ export interface CommonOptions {
 export function addModelOption(command: Command): Command {
   return command.option(
     '-m, --model <path>',
-    'folder (diffusers) or safetensors file; default: the starter model',
+    'folder (diffusers), safetensors or .ckpt file; default: the starter model',
   );
 }
 
 export function addModelOptions(command: Command): Command {
   return addModelOption(command.optionsGroup('Model:'))
-    .option('--vae <path>', "autoencoder instead of the model's: safetensors file or folder")
+    .option('--vae <path>', "autoencoder instead of the model's: file or folder")
     .option('--variant <name>', 'weight files NAME.VARIANT.safetensors of a folder, such as fp16')
+    .option('--ema', "the moving average of a file's weights (model_ema.*) instead of them")
     .addOption(
       new Option('--prediction <kind>', 'what the U-Net predicts, if the model does not say').choices([
         'eps',

@@ -14,9 +14,9 @@ export async function openPipeline(
   },
 ): Promise<Pipeline> {
   const { Pipeline } = await import('../pipelines/pipeline.js');
-  const { vae, variant, prediction, backend, storage, threads, memory } = options;
+  const { vae, variant, prediction, ema, backend, storage, threads, memory } = options;
   return Pipeline.load(
     options.model,
-    given({ vae, variant, prediction, backend, storage, threads, memory, ...control }),
+    given({ vae, variant, prediction, ema, backend, storage, threads, memory, ...control }),
   );
 }

@@ -39,13 +39,15 @@ export function openAutoencoderTensors(
 }
 
 /**
- * The `vae` option: a folder (an autoencoder's, or a whole model's whose autoencoder is taken) or a safetensors file.
+ * The `vae` option: a folder (an autoencoder's, or a whole model's whose autoencoder is taken) or a file of weights.
+ * @param ema takes the moving average of a file's weights
  * @param scale of the model that the autoencoder is for, kept where the file has no config beside it
  */
 export async function openAutoencoder(
   path: string,
   variant: string | undefined,
   scale: LatentScale,
+  ema = false,
 ): Promise<AutoencoderSource> {
   const absolute = resolve(path);
   if ((await kindOf(absolute)) === 'folder') {
@@ -54,7 +56,7 @@ export async function openAutoencoder(
       (await kindOf(join(absolute, 'config.json'))) !== 'file' && (await kindOf(inner)) === 'folder';
     return openAutoencoderFolder(whole ? inner : absolute, variant);
   }
-  const { tensors } = await openWeights(absolute);
+  const { tensors } = await openWeights(absolute, { ema });
   const names = [...tensors.keys()];
   const has = (prefix: string): boolean => names.some((name) => name.startsWith(prefix));
   if (has(PREFIX)) return openAutoencoderTensors(tensors, PREFIX, absolute, scale);

@@ -24,6 +24,12 @@ type EncoderRole = 'only' | 'first' | 'second';
 /** @param path absolute path of the folder */
 export async function openFolder(path: string, options: OpenModelOptions): Promise<ModelParts> {
   const { variant } = options;
+  if (options.ema) {
+    throw new SafelightError(
+      'INVALID_OPTION',
+      `${path} is a folder, which holds weights or their moving average but not both; leave the ema option out`,
+    );
+  }
   if ((await kindOf(join(path, 'model_index.json'))) !== 'file') {
     throw new SafelightError(
       'FILE_NOT_FOUND',

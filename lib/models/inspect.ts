@@ -118,13 +118,13 @@ async function inspectComponent(
   options: InspectOptions,
   problem: string | null,
 ): Promise<Inspection> {
-  const tensors = folder ? null : (await openWeights(path)).tensors;
+  const tensors = folder ? null : (await openWeights(path, { ema: options.ema ?? false })).tensors;
   const other = tensors && otherFamily(tensors);
   let why = problem;
   try {
     const found = other
       ? null
-      : await (folder ? openComponentFolder(path, options.variant) : openComponentFile(path));
+      : await (folder ? openComponentFolder(path, options.variant) : openComponentFile(path, options.ema));
     if (found !== null) {
       const name = {
         unet: 'unet',

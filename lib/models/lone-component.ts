@@ -40,8 +40,8 @@ export async function openComponentFolder(folder: string, variant?: string): Pro
 }
 
 /** @returns null if the file's names are of no component that Safelight knows */
-export async function openComponentFile(path: string): Promise<LoneComponent | null> {
-  const { tensors } = await openWeights(path);
+export async function openComponentFile(path: string, ema = false): Promise<LoneComponent | null> {
+  const { tensors } = await openWeights(path, { ema });
   const has = (...prefixes: string[]): boolean =>
     [...tensors.keys()].some((name) => prefixes.some((p) => name.startsWith(p)));
   for (const prefix of ['model.diffusion_model.', '']) {
@@ -60,7 +60,7 @@ export async function openComponentFile(path: string): Promise<LoneComponent | n
     }
   }
   if (has('first_stage_model.', 'encoder.down', 'decoder.up')) {
-    return { kind: 'autoencoder_kl', ...(await openAutoencoder(path, undefined, SCALE)) };
+    return { kind: 'autoencoder_kl', ...(await openAutoencoder(path, undefined, SCALE, ema)) };
   }
   if (has('down_blocks.') && has('mid_block.')) return diffusersUNet(path, tensors);
   if (has('text_model.embeddings.', 'embeddings.token_embedding.')) return clip(path, tensors);

@@ -21,7 +21,7 @@ export const starterModel = fileURLToPath(new URL('../../models/starter', import
 
 /**
  * Finds out what a model is and where its weights lie, without reading them.
- * @param path a diffusers folder, or a single safetensors file (or shard index) in CompVis' form
+ * @param path a diffusers folder, or a single file (safetensors, PyTorch checkpoint, or shard index) in CompVis' form
  * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION
  */
 export async function openModel(path: string, options: OpenModelOptions = {}): Promise<ModelSource> {
@@ -29,6 +29,8 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
   if (options.prediction !== undefined && !['eps', 'v', 'x0'].includes(options.prediction)) {
     throw invalidOption('prediction', 'eps, v or x0', options.prediction);
   }
+  if (options.ema !== undefined && typeof options.ema !== 'boolean')
+    throw invalidOption('ema', 'boolean', options.ema);
   const absolute = resolve(path);
   const folder = (await kindOf(absolute)) === 'folder';
   const parts = folder ? await openFolder(absolute, options) : await openSingleFile(absolute, options);

@@ -1,5 +1,5 @@
 /**
- * A single file in CompVis' ("ldm") form: everything in one safetensors, no config. The family is told by where the text encoders are,
+ * A single file in CompVis' ("ldm") form: everything in one safetensors or PyTorch checkpoint, no config. The family is told by where the text encoders are,
  * sizes by the tensors; what tensors cannot tell is a fact of the family (FACTS: heads, activations, norms, prediction).
  */
 import { SafelightError } from '../errors.js';
@@ -63,7 +63,7 @@ const SCALE: Readonly<Record<FileFamily, number>> = {
 
 /** @param path absolute path of the file */
 export async function openSingleFile(path: string, options: OpenModelOptions): Promise<ModelParts> {
-  const { tensors } = await openWeights(path);
+  const { tensors } = await openWeights(path, { ema: options.ema ?? false });
   refuseOtherFamilies(tensors, path);
   const family = familyOf(tensors, path);
   const textEncoders = ENCODERS[family].map((place) => openEncoder(place, tensors, path));

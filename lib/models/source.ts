@@ -69,8 +69,10 @@ export interface IgnoredTensor {
 export interface OpenModelOptions {
   /** Takes `NAME.VARIANT.safetensors` where a folder has it, such as `fp16`. */
   readonly variant?: string;
-  /** Another autoencoder instead of the model's: a safetensors file (CompVis or diffusers) or a diffusers folder. */
+  /** Another autoencoder instead of the model's: a weights file (CompVis or diffusers) or a diffusers folder. */
   readonly vae?: string;
   /** Overrides what the model says or what its tensors suggest. */
   readonly prediction?: SchedulerConfig['prediction'];
+  /** Takes the moving average of the weights (`model_ema.*`) that a single file holds beside them. */
+  readonly ema?: boolean;
 }

@@ -72,6 +72,8 @@ export interface WeightPlanEntry {
     readonly length: number;
     readonly type: SourceType;
     readonly shape: readonly number[];
+    /** In elements, where they do not lie one after another; `length` then reaches from the first to the last. */
+    readonly strides?: readonly number[];
   };
   /** `rows`: keep rows [start, end) of the first dimension (a fused in_proj); `transpose`: swap the two dimensions of a matrix. */
   readonly transform?:

@@ -42,6 +42,7 @@ const KEYS: ReadonlySet<string> = new Set([
     'variant',
     'vae',
     'prediction',
+    'ema',
   ],
 ]);
 const backendNames = ['auto', 'cpu', 'cuda', 'metal', 'vulkan'] as const;
@@ -57,7 +58,7 @@ export interface LoadSettings {
 /** @throws INVALID_OPTION naming the option */
 export function checkLoadOptions(options: LoadPipelineOptions): LoadSettings {
   check.knownKeys('options', options, KEYS);
-  const { variant, vae, prediction, storage, threads } = options;
+  const { variant, vae, prediction, ema, storage, threads } = options;
   const parts: unknown = options.parts ?? modelParts;
   if (!Array.isArray(parts)) throw invalidOption('parts', 'an array of modules', parts);
   return {
@@ -67,6 +68,7 @@ export function checkLoadOptions(options: LoadPipelineOptions): LoadSettings {
       ...(prediction === undefined
         ? {}
         : { prediction: check.oneOf('prediction', prediction, ['eps', 'v', 'x0']) }),
+      ...(ema === undefined ? {} : { ema: check.boolean('ema', ema) }),
     },
     modules: {
       backend: check.oneOf('backend', options.backend ?? 'auto', backendNames),

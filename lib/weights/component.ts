@@ -4,6 +4,7 @@ import { isSourceType } from './dtypes.js';
 import type { CanonicalPart, Naming } from './naming/naming.js';
 import { sameShape, storageFor } from './storage.js';
 import { shown, type TensorIndex, type TensorInfo } from './tensor-index.js';
+import { verifyTensors } from './verify.js';
 
 /** A canonical parameter in its file. */
 export interface Parameter {
@@ -102,12 +103,24 @@ export class ComponentWeights {
           length: tensor.length,
           type: tensor.dtype,
           shape: tensor.shape,
+          ...(tensor.strides ? { strides: tensor.strides } : {}),
         },
         ...(transform ? { transform } : {}),
         storage: storageFor(requirement, tensor.dtype, storage, transform),
       };
     });
     return { files: [...files.keys()], entries };
+  }
+
+  /**
+   * Compares what a plan reads with its files' checksums, where they have some that nobody has looked at yet.
+   * @throws INVALID_FILE, ABORTED
+   */
+  async verify({ entries }: WeightPlan, signal?: AbortSignal): Promise<void> {
+    await verifyTensors(
+      entries.map(({ name }) => this.parameter(name).tensor),
+      signal,
+    );
   }
 
   private mismatch(

@@ -1,6 +1,9 @@
-import { readSafetensors } from './safetensors.js';
+import { resolve } from 'node:path';
+import { withAverages } from './ema.js';
 import { readShards } from './shards.js';
 import type { TensorIndex } from './tensor-index.js';
+import type { TorchOptions } from './torch/read-torch.js';
+import { readWeightFile, type WeightFile } from './weight-file.js';
 
 /** A component's or a checkpoint's tensors, wherever they lie. */
 export interface Weights {
@@ -8,12 +11,29 @@ export interface Weights {
   readonly tensors: TensorIndex;
 }
 
-/** Reads one safetensors file, or a sharded set by its `*.safetensors.index.json`. */
-export async function openWeights(path: string): Promise<Weights> {
+/** `ema`: the weights' moving average instead of themselves. */
+export type OpenWeightsOptions = TorchOptions;
+
+/**
+ * Reads a safetensors file, a PyTorch checkpoint (`.ckpt`, `.pt`, `.pth`, `.bin`; nothing in it is executed), or a sharded set of either
+ * by its `*.index.json`.
+ * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR for `ema` without averages
+ */
+export async function openWeights(path: string, options: OpenWeightsOptions = {}): Promise<Weights> {
+  const { files, tensors, averaged } = await readAll(path, options);
+  return {
+    files: files.map(({ path, size }) => ({ path, size })),
+    tensors: options.ema && !averaged ? withAverages(tensors, resolve(path)) : tensors,
+  };
+}
+
+async function readAll(
+  path: string,
+  options: OpenWeightsOptions,
+): Promise<{ files: readonly WeightFile[]; tensors: TensorIndex; averaged: boolean }> {
   if (path.endsWith('.json')) {
-    const { files, tensors } = await readShards(path);
-    return { files: files.map(({ path, size }) => ({ path, size })), tensors };
+    return { ...(await readShards(path, (file) => readWeightFile(file, options))), averaged: false };
   }
-  const { path: file, size, tensors } = await readSafetensors(path);
-  return { files: [{ path: file, size }], tensors };
+  const file = await readWeightFile(path, options);
+  return { files: [file], tensors: file.tensors, averaged: file.averaged };
 }

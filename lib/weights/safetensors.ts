@@ -105,8 +105,6 @@ function headerLength(prefix: Buffer, size: number, path: string): number {
 /** What people mistake for safetensors; each begins with bytes that would be an absurd header length. */
 function otherFormat(prefix: Buffer): string | null {
   const text = prefix.toString('latin1');
-  if (text.startsWith('PK\u0003\u0004'))
-    return 'a PyTorch checkpoint (zip), not safetensors; convert it to safetensors first';
   if (text.startsWith('GGUF')) return 'a GGUF file, not safetensors; take the safetensors form of the model';
   if (text.startsWith('version '))
     return 'a Git LFS pointer, not the file itself; fetch it with "git lfs pull"';

@@ -1,5 +1,5 @@
 /**
- * Weights split over several safetensors files: `*.safetensors.index.json` says which file holds which tensor. The names of the
+ * Weights split over several files: `*.safetensors.index.json` (or `*.bin.index.json`) says which file holds which tensor. The names of the
  * files come from a stranger, so they may only lead to files inside the index's own folder.
  */
 import { realpath } from 'node:fs/promises';
@@ -7,20 +7,21 @@ import { dirname, isAbsolute, resolve, sep } from 'node:path';
 import { SafelightError } from '../errors.js';
 import { fileError, readText } from './files.js';
 import { JsonScanner } from './json-scanner.js';
-import { readSafetensors, type SafetensorsFile } from './safetensors.js';
 import type { TensorInfo } from './tensor-index.js';
+import type { WeightFile } from './weight-file.js';
 
 const MAX_INDEX = 100_000_000;
 
 /** Reads an index and every file it names. INVALID_FILE, FILE_NOT_FOUND, or MISSING_TENSOR for a tensor that is not where the index says. */
 export async function readShards(
   path: string,
-): Promise<{ files: SafetensorsFile[]; tensors: Map<string, TensorInfo> }> {
+  read: (file: string) => Promise<WeightFile>,
+): Promise<{ files: WeightFile[]; tensors: Map<string, TensorInfo> }> {
   const absolute = resolve(path);
   const map = parseShardIndex(await readText(absolute, MAX_INDEX), absolute);
-  const files = new Map<string, SafetensorsFile>();
+  const files = new Map<string, WeightFile>();
   for (const shard of new Set(map.values())) {
-    files.set(shard, await readSafetensors(await insideOwnFolder(absolute, shard)));
+    files.set(shard, await read(await insideOwnFolder(absolute, shard)));
   }
   const tensors = new Map<string, TensorInfo>();
   for (const [name, shard] of map) {

@@ -11,6 +11,21 @@ export interface TensorInfo {
   /** As the file says it, such as `F16` or `I64`. */
   readonly dtype: string;
   readonly shape: readonly number[];
+  /**
+   * Elements from one index to the next, a number a dimension, where they do not lie one after another (views in PyTorch's files);
+   * `length` then reaches from the first to the last element.
+   */
+  readonly strides?: readonly number[];
+  /** Of the bytes around it that its file has a CRC-32 for, where nobody has compared them yet. */
+  readonly checksum?: Checksum;
+}
+
+export interface Checksum {
+  /** Absolute offset in the file. */
+  readonly offset: number;
+  /** Bytes. */
+  readonly length: number;
+  readonly crc: number;
 }
 
 /** The tensors of one or several files by their names there, in the order of the header. */

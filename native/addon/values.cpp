@@ -160,6 +160,9 @@ weight_entry to_entry(const Napi::Value & value) {
     out.length = natural(source.Get("length"), "the length of " + out.name);
     out.type = one_of(source.Get("type"), "the type of " + out.name, source_types());
     out.source_dims = to_shape(source.Get("shape"), out.name);
+    if (source.Has("strides")) {
+        out.strides = to_shape(source.Get("strides"), "the strides of " + out.name);
+    }
 
     Napi::Value transform = from.Get("transform");
     if (!transform.IsUndefined()) {

@@ -7,6 +7,8 @@
 #include <limits>
 #include <vector>
 
+#include "runtime/strided.h"
+
 namespace safelight {
 
 namespace {
@@ -143,6 +145,12 @@ bool same_bytes(source_type from, ggml_type to) {
 void convert_rows(const weight_entry & entry, const std::byte * from, int64_t row, int64_t begin, int64_t end,
                   void * to) {
     int64_t count = (end - begin) * row;
+    if (!entry.strides.empty()) {
+        std::vector<float> values(static_cast<size_t>(count));
+        decode(entry.type, gather(entry, from, begin * row, count).data(), values.data(), count);
+        encode(entry.storage, values.data(), to, count, row);
+        return;
+    }
     if (entry.op == weight_entry::transform::transpose) {
         encode(entry.storage, transposed(entry, from, begin, end).data(), to, count, row);
         return;

@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "runtime/shape.h"
+#include "runtime/strided.h"
 
 namespace safelight {
 
@@ -44,6 +45,19 @@ shape transformed(const weight_entry & entry) {
 bool storable(weight_role role, ggml_type type) {
     return type == GGML_TYPE_F32 || role == weight_role::matrix ||
            (role != weight_role::vector && (type == GGML_TYPE_F16 || type == GGML_TYPE_BF16));
+}
+
+// Whether the bytes of the source are those that its shape, type and strides ask for.
+bool has_its_bytes(const weight_entry & entry) {
+    int64_t count = element_count(entry.source_dims);
+    int64_t block = block_elements(entry.type);
+    auto size = static_cast<int64_t>(block_bytes(entry.type));
+    if (entry.source_dims.empty() || !all_positive(entry.source_dims) || count <= 0 ||
+        entry.source_dims.back() % block != 0 || count / block > INT64_MAX / size) {
+        return false;
+    }
+    int64_t stored = entry.strides.empty() ? count / block : strided_span(entry, INT64_MAX / size);
+    return stored > 0 && static_cast<uint64_t>(stored * size) == entry.length;
 }
 
 // Rows that are kept must begin with a block, and bytes that cannot be written anew must stay as they are.
@@ -97,11 +111,7 @@ void check_entry(const weight_entry & entry, uint64_t file_size) {
                        std::to_string(entry.offset + entry.length) + " of a file of " +
                        std::to_string(file_size));
     }
-    int64_t count = element_count(entry.source_dims);
-    int64_t block = block_elements(entry.type);
-    auto size = static_cast<int64_t>(block_bytes(entry.type));
-    if (!all_positive(entry.source_dims) || count <= 0 || entry.source_dims.back() % block != 0 ||
-        count / block > INT64_MAX / size || static_cast<uint64_t>(count / block * size) != entry.length) {
+    if (!has_its_bytes(entry)) {
         bad(entry,
             "gives " + std::to_string(entry.length) + " bytes to the shape " + to_string(entry.source_dims));
     }

@@ -39,6 +39,7 @@ struct weight_entry {
     uint64_t offset = 0, length = 0;  // bytes
     source_type type = source_type::f32;
     shape source_dims;
+    shape strides;  // in elements; empty where they lie one after another
     transform op = transform::none;
     int64_t row_begin = 0, row_end = 0;  // of `rows`
     ggml_type storage = GGML_TYPE_F32;

@@ -137,7 +137,7 @@ describe('a diffusers folder', () => {
     await rm(join(pickled, 'vae', 'diffusion_pytorch_model.safetensors'));
     await writeFile(join(pickled, 'vae', 'diffusion_pytorch_model.bin'), 'PK');
     await expect(openModel(pickled)).rejects.toMatchObject({
-      code: 'UNSUPPORTED_MODEL',
+      code: 'INVALID_FILE',
       message: expect.stringMatching(/\.bin/),
     });
     await expect(openModel(join(folder, 'nowhere'))).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });

@@ -1,0 +1,88 @@
+/** The functions by which tensors come back from a pickle (`torch/_utils.py`): here they describe a view and read nothing. */
+import { elementSize } from './dtypes.js';
+import { type Fail, Global, type Make, type PickleValue, Storage, TensorView, Tuple } from './values.js';
+
+/** More than PyTorch's own limit of 64 makes no sense. */
+const MAX_DIMENSIONS = 64;
+
+/** `_rebuild_tensor(storage, offset, size, stride)` and `_v2`, which has more that does not matter here. */
+export const rebuildTensor: Make = ([storage, offset, shape, strides], fail) => {
+  if (!(storage instanceof Storage) || storage.dtype === null)
+    return fail('rebuilds a tensor without a storage of a type');
+  return view(storage, storage.dtype, offset, shape, strides, fail);
+};
+
+/** `_rebuild_tensor_v3(storage, offset, size, stride, requires_grad, backward_hooks, dtype, metadata)`: the storage is only bytes. */
+export const rebuildTypedTensor: Make = ([storage, offset, shape, strides, , , dtype], fail) => {
+  if (!(storage instanceof Storage) || !(dtype instanceof Global) || dtype.role.is !== 'dtype')
+    return fail('rebuilds a tensor without a storage or a type');
+  return view(storage, dtype.role.dtype, offset, shape, strides, fail);
+};
+
+/** `_rebuild_parameter(data, requires_grad, hooks)`: the tensor itself. */
+export const rebuildParameter: Make = ([data], fail) =>
+  data instanceof TensorView ? data : fail('has a parameter that is no tensor');
+
+/** `_rebuild_from_type_v2(function, type, args, state)`: a tensor with attributes; those are dropped. */
+export const rebuildFromType: Make = ([make, , args], fail) => {
+  const known =
+    make instanceof Global && make.role.is === 'class' && make.name.startsWith('torch._utils._rebuild_');
+  if (!known || !(args instanceof Tuple)) return fail('rebuilds a tensor by something that rebuilds none');
+  return make.role.is === 'class' ? make.role.make(args.items, fail) : fail('rebuilds no tensor');
+};
+
+function view(
+  storage: Storage,
+  dtype: string,
+  offset: PickleValue | undefined,
+  shape: PickleValue | undefined,
+  strides: PickleValue | undefined,
+  fail: Fail,
+): TensorView {
+  const size = elementSize(dtype);
+  const dims = sizes(shape, fail);
+  const steps = sizes(strides, fail);
+  if (!isSize(offset) || steps.length !== dims.length) return fail('has a tensor whose place makes no sense');
+  const found = new TensorView(storage, dtype, size, offset, dims, steps);
+  const end = (offset + span(found)) * size;
+  // One that is empty may lie anywhere.
+  if (!Number.isSafeInteger(end) || (span(found) > 0 && end > storage.bytes)) {
+    fail(
+      `has a tensor [${dims.join(', ').slice(0, 100)}] that reaches outside of its storage of ${storage.bytes} bytes`,
+    );
+  }
+  return found;
+}
+
+/** Elements from the first to the last one of a view, gaps included. */
+export function span({ shape, strides }: Pick<TensorView, 'shape' | 'strides'>): number {
+  if (shape.includes(0)) return 0;
+  return shape.reduce((sum, side, i) => sum + (side - 1) * (strides[i] ?? 0), 1);
+}
+
+/** Whether elements lie one after another in the order of the indices. */
+export function isContiguous({ shape, strides }: Pick<TensorView, 'shape' | 'strides'>): boolean {
+  if (shape.includes(0)) return true;
+  let expected = 1;
+  for (let i = shape.length - 1; i >= 0; i--) {
+    const side = shape[i] ?? 1;
+    if (side !== 1 && strides[i] !== expected) return false;
+    expected *= side;
+  }
+  return true;
+}
+
+function sizes(value: PickleValue | undefined, fail: Fail): number[] {
+  const items =
+    value instanceof Tuple
+      ? value.items
+      : Array.isArray(value)
+        ? value
+        : fail('has a shape that is no tuple');
+  if (items.length > MAX_DIMENSIONS) fail(`has a tensor of ${items.length} dimensions`);
+  return items.map((item) => (isSize(item) ? item : fail('has a shape of things that are no sizes')));
+}
+
+function isSize(value: PickleValue | undefined): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
