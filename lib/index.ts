@@ -6,12 +6,14 @@ export { Autoencoder } from './models/autoencoder.js';
 export type {
   AutoencoderConfig,
   GenerationDefaults,
+  LatentTransformerConfig,
   ModelFamily,
   SchedulerConfig,
   TextEncoderConfig,
   UNetConfig,
 } from './models/config.js';
 export { inspectModel } from './models/inspect.js';
+export { CodeSequence, LatentTransformer, type SequenceInputs } from './models/latent-transformer.js';
 export { openModel, starterModel } from './models/open-model.js';
 export type { ModelSource, OpenModelOptions } from './models/source.js';
 export { TextEncoder } from './models/text-encoder.js';
@@ -41,6 +43,13 @@ export type {
 } from './pipelines/stages.js';
 export type { DeepCacheOptions } from './pipelines/step-cache.js';
 export type { GenerationStream } from './pipelines/stream.js';
+export type { ChoiceOptions } from './sampling/codes/choose.js';
+export { codesLikelihood, type Likelihood, type LikelihoodOptions } from './sampling/codes/likelihood.js';
+export { codeOrder, type Order, type OrderName } from './sampling/codes/order.js';
+export { type SampleCodesOptions, sampleCodes } from './sampling/codes/sample.js';
+export { type SlideCodesOptions, slideCodes } from './sampling/codes/slide.js';
+export type { CodeModel, Codes, CodesStep } from './sampling/codes/types.js';
+export { windowSide } from './sampling/codes/window.js';
 export { type SamplerInfo, type SamplerName, samplers } from './sampling/samplers/index.js';
 export { type ScheduleInfo, type ScheduleName, schedules } from './sampling/schedules/index.js';
 export type { PictureOptions, RgbImage } from './tensor/picture.js';

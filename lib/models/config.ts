@@ -94,6 +94,20 @@ export interface AutoencoderConfig {
   shift_factor: number;
 }
 
+/** taming-transformers' `GPT` (minGPT), which writes pictures as sequences of codes. */
+export interface LatentTransformerConfig {
+  /** Codes it can read and write. */
+  vocab_size: number;
+  /** Places of its window, condition included. */
+  block_size: number;
+  n_layer: number;
+  n_head: number;
+  /** Width. */
+  n_embd: number;
+  /** Length of a prefix that sees all of itself; everything after it sees what is before. */
+  n_unmasked: number;
+}
+
 /** What the sampler must know of how the model was trained. */
 export interface SchedulerConfig {
   prediction: 'eps' | 'v' | 'x0';

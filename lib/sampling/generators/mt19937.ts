@@ -46,6 +46,20 @@ export class TorchCpuGenerator implements Generator {
     return data;
   }
 
+  /** What `torch.Tensor.exponential_()` fills an f32 tensor of `size` numbers with: rate 1, each from a 53-bit uniform. */
+  exponential(size: number): Float32Array {
+    const data = new Float32Array(size);
+    for (let i = 0; i < size; i++) data[i] = -Math.log1p(-this.uniform53());
+    return data;
+  }
+
+  /** What `torch.randint(below, [size])` gives, for `below` up to 2^24 (PyTorch takes 64 bits for far larger ones). */
+  integers(size: number, below: number): Int32Array {
+    const data = new Int32Array(size);
+    for (let i = 0; i < size; i++) data[i] = this.random() % below;
+    return data;
+  }
+
   /** One number of the scalar path, in f64 from 53-bit uniforms. */
   private normal(): number {
     if (this.spare !== undefined) {
@@ -68,8 +82,8 @@ export class TorchCpuGenerator implements Generator {
     return (high * 2 ** 32 + this.random()) * 2 ** -53;
   }
 
-  /** 32 bits, unsigned. */
-  private random(): number {
+  /** The twister's next 32 bits, unsigned. */
+  random(): number {
     if (this.next === N) this.twist();
     let y = this.state[this.next++]!;
     y ^= y >>> 11;

@@ -1,0 +1,55 @@
+/** Codes of several pictures as a batch, checked where they come in. */
+import { invalidOption, SafelightError } from '../../errors.js';
+import { Tensor } from '../../tensor/tensor.js';
+import type { Codes } from './types.js';
+
+/**
+ * One row a picture.
+ *
+ * @throws INVALID_OPTION for no rows, or a code that is not in `[0, vocabulary)`; SHAPE_MISMATCH for rows of different lengths
+ */
+export function checkCodes(name: string, rows: readonly Codes[], vocabulary: number): readonly Codes[] {
+  if (!Array.isArray(rows) || rows.length === 0)
+    throw invalidOption(name, 'codes of at least one picture', rows);
+  for (const row of rows) {
+    if (row.length !== rows[0]!.length) {
+      throw new SafelightError(
+        'SHAPE_MISMATCH',
+        `Expected as many codes for each picture in ${name} but received ${rows[0]!.length} and ${row.length}`,
+      );
+    }
+    for (let i = 0; i < row.length; i++) {
+      const code = row[i];
+      if (!(Number.isInteger(code) && code! >= 0 && code! < vocabulary)) {
+        throw invalidOption(name, `integers between 0 and ${vocabulary - 1}`, code);
+      }
+    }
+  }
+  return rows;
+}
+
+/** Rows of equal length as `[B, T]`. */
+export function batchOf(rows: readonly Codes[]): Tensor<Int32Array> {
+  const length = rows[0]?.length ?? 0;
+  const data = new Int32Array(rows.length * length);
+  rows.forEach((row, b) => {
+    data.set(row, b * length);
+  });
+  return new Tensor(data, [rows.length, length]);
+}
+
+/** Row b of a tensor `[B, ...]`: a view. */
+export function rowOf({ data, shape }: Tensor, b: number): Float32Array {
+  const size = data.length / (shape[0] ?? 1);
+  return data.subarray(b * size, (b + 1) * size);
+}
+
+export function joinRows(...parts: readonly Codes[]): Int32Array {
+  const out = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}

@@ -1,0 +1,69 @@
+/** test/fixtures/codes/codes.json (written by test/reference/codes.py), and its models loaded. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { LatentTransformerConfig } from '../../lib/models/config.js';
+import { LatentTransformer } from '../../lib/models/latent-transformer.js';
+import type { ChoiceOptions } from '../../lib/sampling/codes/choose.js';
+import type { OrderName } from '../../lib/sampling/codes/order.js';
+import { ComponentWeights } from '../../lib/weights/component.js';
+import { tamingTransformerNaming } from '../../lib/weights/naming/taming-transformer.js';
+import { openWeights } from '../../lib/weights/open-weights.js';
+
+interface CodesFixture {
+  draws: { options: ChoiceOptions; logits: number[]; probabilities: number[]; codes: number[] }[];
+  generators: { seed: number; exponential: number[]; integers: number[]; large: number[]; then: number[] }[];
+  sequences: {
+    model: string;
+    condition: number[];
+    total: number;
+    seed: number;
+    start: number[];
+    options: ChoiceOptions;
+    order: OrderName | null;
+    codes: number[];
+  }[];
+  orders: { name: OrderName; height: number; width: number; order: number[] | null }[];
+  likelihoods: {
+    model: string;
+    condition: number[];
+    height: number;
+    width: number;
+    codes: number[];
+    nats: number[];
+    loss: number;
+  }[];
+  slides: {
+    height: number;
+    width: number;
+    side: number;
+    grid: boolean;
+    seed: number;
+    options: ChoiceOptions;
+    condition: number[];
+    start: number[];
+    codes: number[];
+  }[];
+}
+
+const path = (name: string) => fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
+
+export const fixture = JSON.parse(readFileSync(path('codes/codes.json'), 'utf8')) as CodesFixture;
+
+export async function loadTransformer(name: string, options = {}): Promise<LatentTransformer> {
+  const { config } = JSON.parse(readFileSync(path(`models/${name}.json`), 'utf8')) as {
+    config: LatentTransformerConfig;
+  };
+  const { tensors } = await openWeights(path(`models/${name}.safetensors`));
+  const weights = new ComponentWeights('transformer', name, tensors, tamingTransformerNaming('weights/'));
+  return LatentTransformer.load({ config, weights }, { backend: 'cpu', threads: 1, ...options });
+}
+
+/** All that an async generator yields, and what it returns. */
+export async function all<T, R>(generator: AsyncGenerator<T, R>): Promise<{ steps: T[]; result: R }> {
+  const steps: T[] = [];
+  for (;;) {
+    const { done, value } = await generator.next();
+    if (done) return { steps, result: value };
+    steps.push(value);
+  }
+}
