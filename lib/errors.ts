@@ -18,6 +18,10 @@ export type ErrorCode =
   | 'MISSING_TENSOR'
   /** A tensor or an input has another shape than the model's config asks for. */
   | 'SHAPE_MISMATCH'
+  /** No model of that name is configured or in the cache. */
+  | 'MODEL_NOT_FOUND'
+  /** As many jobs wait as may wait; `retryAfter` says when to come again. */
+  | 'QUEUE_FULL'
   /** A picture cannot be decoded, or its header promises more pixels than are allowed. */
   | 'INVALID_IMAGE'
   /** A latent or a picture stopped being finite. */

@@ -46,6 +46,8 @@ export interface DenoiseRun {
   readonly deepCache?: DeepCacheSettings | undefined;
   readonly taps?: readonly string[] | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Ends the pass after the step under way, with what the model saw in the picture then. */
+  readonly finish?: AbortSignal | undefined;
 }
 
 /** A step of the sampler, and what was read out of the U-Net's last run in it. */
@@ -100,6 +102,10 @@ export async function* denoiseSteps(
     const tensors = { latent: Tensor.from(x, latent.shape), x0: Tensor.from(denoised, latent.shape) };
     yield { ...step, ...tensors, taps: network.taps, conditions };
     throwIfAborted(signal);
+    if (run.finish?.aborted) {
+      await steps.return(x);
+      return tensors.x0;
+    }
   }
 }
 

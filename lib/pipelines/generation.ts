@@ -40,7 +40,7 @@ type Conditioning = Readonly<Record<Condition, Encoding>>;
 /** @throws every code of SafelightError that the stages name */
 export async function* generateSteps(engine: Engine, settings: Settings): Steps<GenerateResult> {
   const reporter = new ProgressReporter(settings.onProgress);
-  const { count, seed, batch } = settings;
+  const { count, seed, batch, finish } = settings;
   const { plan, hires, conditioning } = await prepare(engine, settings, reporter);
   const run = new Run(
     engine,
@@ -50,10 +50,11 @@ export async function* generateSteps(engine: Engine, settings: Settings): Steps<
     Math.ceil(count / batch) * (plan.steps + (hires?.steps ?? 0)),
   );
   const images: GeneratedImage[] = [];
-  for (let first = 0; first < count; first += batch) {
+  for (let first = 0; first < count && !(finish?.aborted && first > 0); first += batch) {
     const seeds = Array.from({ length: Math.min(batch, count - first) }, (_, i) => seed + first + i);
     let latents = yield* run.pass(plan.pass(seeds), seeds, plan, 1);
-    if (hires) latents = yield* run.pass(await hires.pass(latents, seeds), seeds, hires, 2);
+    if (hires && !finish?.aborted)
+      latents = yield* run.pass(await hires.pass(latents, seeds), seeds, hires, 2);
     for (const [i, own] of seeds.entries()) {
       reporter.report('decode', images.length, count);
       images.push(await decodeOne(engine, settings, plan, latents.slice([i, i + 1]), own));
@@ -105,7 +106,7 @@ class Run {
     size: { readonly width: number; readonly height: number; readonly steps: number },
     number: 1 | 2,
   ): Steps<Tensor> {
-    const { sampling, taps, signal } = this.settings;
+    const { sampling, taps, signal, finish } = this.settings;
     this.reporter.report('denoise', this.done, this.planned);
     const steps = denoiseSteps(await this.engine.denoiser(signal), {
       ...pass,
@@ -121,6 +122,7 @@ class Run {
       deepCache: sampling.deepCache,
       taps,
       signal,
+      finish,
     });
     let taken = 0;
     for (;;) {

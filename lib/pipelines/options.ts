@@ -49,6 +49,8 @@ export interface GenerateOptions extends SamplingOptions, MaskOptions {
   /** Names of the U-Net's nodes to read at each step (see `pipeline.nodes`). */
   readonly taps?: readonly string[];
   readonly signal?: AbortSignal;
+  /** Stops sampling after the step under way and finishes the pictures from what the model sees in them by then; further batches are left out. */
+  readonly finish?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
 }
 
@@ -73,6 +75,7 @@ export interface Settings {
   readonly hires: HiresSettings | undefined;
   readonly taps: readonly string[];
   readonly signal: AbortSignal | undefined;
+  readonly finish: AbortSignal | undefined;
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
 
@@ -83,7 +86,7 @@ export interface TextSettings {
 
 const KEYS: ReadonlySet<string> = new Set([
   ...['prompt', 'negative', 'width', 'height', 'seed', 'count', 'batch', 'clipSkip', 'emphasis', 'rng'],
-  ...['init', 'strength', 'posterior', 'hires', 'taps', 'signal', 'onProgress'],
+  ...['init', 'strength', 'posterior', 'hires', 'taps', 'signal', 'finish', 'onProgress'],
   ...samplingKeys,
   ...maskKeys,
 ]);
@@ -118,6 +121,7 @@ export function resolveOptions(
     mask: resolveMask(options),
     hires: resolveHires(options, factor),
     taps,
+    finish: checkSignal('finish', options.finish),
     ...checkControl(options),
   };
 }
@@ -173,12 +177,16 @@ export function checkTaps({
 export function checkControl(
   options: Pick<GenerateOptions, 'signal' | 'onProgress'>,
 ): Pick<Settings, 'signal' | 'onProgress'> {
-  const { signal, onProgress } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw invalidOption('signal', 'AbortSignal', signal);
+  const { onProgress } = options;
+  const signal = checkSignal('signal', options.signal);
   if (onProgress !== undefined && typeof onProgress !== 'function')
     throw invalidOption('onProgress', 'function', onProgress);
   return { signal, onProgress };
+}
+
+function checkSignal(name: string, value: unknown): AbortSignal | undefined {
+  if (value !== undefined && !(value instanceof AbortSignal)) throw invalidOption(name, 'AbortSignal', value);
+  return value;
 }
 
 export type { HiresOptions, MaskOptions, SamplingOptions };

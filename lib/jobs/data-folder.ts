@@ -1,0 +1,89 @@
+/** Where jobs keep their pictures: `jobs/ID/NAME`, and what they were given in `jobs/ID/inputs/NAME`. */
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { SafelightError } from '../errors.js';
+import { isId } from './id.js';
+
+const NAME = /^[a-z0-9][a-z0-9.-]{0,63}$/;
+
+/** `$XDG_DATA_HOME/safelight`, or `~/.local/share/safelight`. */
+export function defaultDataFolder(env: NodeJS.ProcessEnv = process.env): string {
+  return join(env.XDG_DATA_HOME || join(homedir(), '.local', 'share'), 'safelight');
+}
+
+export class DataFolder {
+  private constructor(readonly path: string) {}
+
+  /** Makes it if it is missing. @throws FILE_NOT_WRITTEN */
+  static async open(path: string): Promise<DataFolder> {
+    try {
+      await mkdir(join(path, 'jobs'), { recursive: true });
+    } catch (error) {
+      throw notWritten(path, error);
+    }
+    return new DataFolder(path);
+  }
+
+  /** The path of a job's result, or undefined for what cannot be one's name. */
+  result(id: string, name: string): string | undefined {
+    return isId(id) && NAME.test(name) ? join(this.path, 'jobs', id, name) : undefined;
+  }
+
+  /** Writes a result whole or not at all; the same name again replaces it. @throws FILE_NOT_WRITTEN */
+  async writeResult(id: string, name: string, data: Uint8Array): Promise<void> {
+    await this.write(join(this.path, 'jobs', id), name, data);
+  }
+
+  /** @throws FILE_NOT_WRITTEN */
+  async writeInput(id: string, name: string, data: Uint8Array): Promise<void> {
+    await this.write(join(this.path, 'jobs', id, 'inputs'), name, data);
+  }
+
+  /** @throws FILE_NOT_FOUND */
+  async readInput(id: string, name: string): Promise<Uint8Array> {
+    return this.read(join(this.path, 'jobs', id, 'inputs', name));
+  }
+
+  /** @throws FILE_NOT_FOUND */
+  async readResult(id: string, name: string): Promise<Uint8Array> {
+    const path = this.result(id, name);
+    if (!path)
+      throw new SafelightError('FILE_NOT_FOUND', `No job has a result of the name ${JSON.stringify(name)}`);
+    return this.read(path);
+  }
+
+  /** Forgets everything of a job. */
+  async remove(id: string): Promise<void> {
+    if (isId(id)) await rm(join(this.path, 'jobs', id), { recursive: true, force: true });
+  }
+
+  private async read(path: string): Promise<Uint8Array> {
+    try {
+      return await readFile(path);
+    } catch (error) {
+      throw new SafelightError('FILE_NOT_FOUND', `The picture '${path}' cannot be read any more`, {
+        cause: error,
+      });
+    }
+  }
+
+  private async write(folder: string, name: string, data: Uint8Array): Promise<void> {
+    if (!NAME.test(name))
+      throw new SafelightError('INTERNAL', `${JSON.stringify(name)} is no name for a file`);
+    const path = join(folder, name);
+    try {
+      await mkdir(folder, { recursive: true });
+      await writeFile(`${path}.part`, data);
+      await rename(`${path}.part`, path);
+    } catch (error) {
+      await rm(`${path}.part`, { force: true }).catch(() => undefined);
+      throw notWritten(path, error);
+    }
+  }
+}
+
+function notWritten(path: string, cause: unknown): SafelightError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new SafelightError('FILE_NOT_WRITTEN', `Cannot write '${path}': ${why}`, { cause });
+}

@@ -1,0 +1,368 @@
+/** The queue in this process: jobs on disk, one after the other. */
+import { createHash } from 'node:crypto';
+import { aborted, SafelightError } from '../errors.js';
+import type { DataFolder } from './data-folder.js';
+import { EventLog } from './event-log.js';
+import { newId } from './id.js';
+import type { Json } from './json.js';
+import { storePictures } from './pictures.js';
+import type { RunContext, RunOutcome } from './run-job.js';
+import type { JobStore, StoredJob } from './store.js';
+import type { Job, JobChange, JobEvent, JobFilter, JobProgress, JobQueue, JobRequest } from './types.js';
+import { Watchers } from './watchers.js';
+
+export interface QueueOptions {
+  /** Jobs that may wait; default 100. */
+  readonly maxQueued?: number;
+  /** Ended jobs that are kept, and for how many days; default 1000 and 30. */
+  readonly keepJobs?: number;
+  readonly keepDays?: number;
+  /** Pixels of a picture that is sent; default 2^26. */
+  readonly maxInputPixels?: number;
+}
+
+/** What the queue needs from outside. */
+export interface QueueParts {
+  readonly store: JobStore;
+  readonly data: DataFolder;
+  /** Checks a request, fills in the model and the seed. @throws INVALID_OPTION, MODEL_NOT_FOUND */
+  readonly prepare: (request: JobRequest) => { readonly model: string; readonly options: Job['options'] };
+  readonly run: (job: Job, context: RunContext) => Promise<RunOutcome>;
+}
+
+/** After so many beginnings a job whose process keeps ending is given up. */
+const MAX_ATTEMPTS = 3;
+/** Numbers of events of a further attempt begin here, past all of the one before. */
+const EVENTS_AN_ATTEMPT = 1_000_000;
+
+interface Running {
+  readonly controller: AbortController;
+  readonly finish: AbortController;
+  skip: AbortController;
+  progress?: JobProgress;
+  cancelled: boolean;
+  readonly ended: Promise<void>;
+}
+
+export class EmbeddedQueue implements JobQueue {
+  private readonly waiting: string[] = [];
+  private readonly running = new Map<string, Running>();
+  private readonly logs = new Map<string, EventLog>();
+  private readonly submitting = new Map<string, Promise<Job>>();
+  private readonly watchers = new Watchers();
+  private readonly maxQueued: number;
+  private seconds = 30;
+  private closed = false;
+
+  private constructor(
+    private readonly parts: QueueParts,
+    private readonly options: QueueOptions,
+  ) {
+    this.maxQueued = options.maxQueued ?? 100;
+  }
+
+  /** Takes up what an earlier process left: its running job first. */
+  static async open(parts: QueueParts, options: QueueOptions = {}): Promise<EmbeddedQueue> {
+    const queue = new EmbeddedQueue(parts, options);
+    for (const job of parts.store.unfinished()) {
+      if (job.attempts >= MAX_ATTEMPTS) {
+        const message = `The process ended ${job.attempts} times while this job ran, so it was given up; see the server's log`;
+        await queue.end(job, 'failed', { error: { code: 'INTERNAL', message } });
+      } else {
+        if (job.status === 'running') await parts.store.put({ ...job, status: 'queued' });
+        queue.waiting.push(job.id);
+      }
+    }
+    void queue.expire();
+    queue.pump();
+    return queue;
+  }
+
+  /** Jobs that wait or run. */
+  get length(): number {
+    return this.waiting.length + this.running.size;
+  }
+
+  async submit(request: JobRequest, { idempotencyKey }: { idempotencyKey?: string } = {}): Promise<Job> {
+    if (this.closed) throw new SafelightError('DISPOSED', 'The server is stopping and takes no more jobs');
+    if (idempotencyKey === undefined) return this.enqueue(request);
+    const digest = createHash('sha256').update(JSON.stringify(request)).digest('hex');
+    const known = this.submitting.get(idempotencyKey);
+    if (known) await known.catch(() => undefined);
+    const before = this.parts.store.idempotent(idempotencyKey);
+    const job = before && this.find(before.id);
+    if (before && job) {
+      if (before.digest === digest) return job;
+      throw new SafelightError(
+        'INVALID_OPTION',
+        'This Idempotency-Key came with another request before; take a new one',
+      );
+    }
+    const made = this.enqueue(request).then(async (added) => {
+      await this.parts.store.putIdempotent(idempotencyKey, { id: added.id, digest });
+      return added;
+    });
+    this.submitting.set(idempotencyKey, made);
+    return made.finally(() => this.submitting.delete(idempotencyKey));
+  }
+
+  async get(id: string): Promise<Job | undefined> {
+    return this.find(id);
+  }
+
+  async list(filter?: JobFilter): Promise<Job[]> {
+    return this.parts.store.list(filter).map((job) => this.shown(job));
+  }
+
+  async cancel(id: string): Promise<Job | undefined> {
+    const running = this.running.get(id);
+    if (running) {
+      running.cancelled = true;
+      running.controller.abort();
+      await running.ended;
+    } else {
+      const job = this.parts.store.get(id);
+      const place = this.waiting.indexOf(id);
+      if (job && place >= 0) {
+        this.waiting.splice(place, 1);
+        await this.end(job, 'cancelled', {});
+        this.tellPlaces();
+      }
+    }
+    return this.find(id);
+  }
+
+  async finish(id: string): Promise<Job | undefined> {
+    this.running.get(id)?.finish.abort();
+    return this.find(id);
+  }
+
+  async skip(id: string): Promise<Job | undefined> {
+    this.running.get(id)?.skip.abort();
+    return this.find(id);
+  }
+
+  async move(id: string, place: number): Promise<Job | undefined> {
+    const from = this.waiting.indexOf(id);
+    if (from >= 0) {
+      this.waiting.splice(from, 1);
+      this.waiting.splice(Math.max(0, Math.min(place, this.waiting.length)), 0, id);
+      const at = this.waiting.indexOf(id);
+      const order = between(this.orderOf(this.waiting[at - 1]), this.orderOf(this.waiting[at + 1]));
+      const job = this.parts.store.get(id);
+      if (job) await this.parts.store.put({ ...job, order });
+      this.tellPlaces();
+    }
+    return this.find(id);
+  }
+
+  async remove(id: string): Promise<boolean> {
+    const job = this.parts.store.get(id);
+    if (job?.finished === undefined) return false;
+    await this.parts.store.remove(id);
+    await this.parts.data.remove(id);
+    this.logs.delete(id);
+    this.watchers.tell(id, { removed: id });
+    return true;
+  }
+
+  async *events(
+    id: string,
+    { after = 0, signal }: { after?: number; signal?: AbortSignal } = {},
+  ): AsyncGenerator<JobEvent, void> {
+    const job = this.parts.store.get(id);
+    if (job) yield* this.log(job).follow(after, signal);
+  }
+
+  watch(signal?: AbortSignal): AsyncIterable<JobChange> {
+    return this.watchers.follow(signal);
+  }
+
+  async file(id: string, name: string): Promise<{ path: string; type: string } | undefined> {
+    const image = this.parts.store.get(id)?.images.find((one) => one.name === name);
+    const path = image && this.parts.data.result(id, name);
+    return path === undefined || !image ? undefined : { path, type: image.type };
+  }
+
+  async close({ drain }: { drain: boolean }): Promise<void> {
+    this.closed = true;
+    if (!drain) for (const { controller } of this.running.values()) controller.abort();
+    await Promise.all([...this.running.values()].map(({ ended }) => ended));
+    await this.parts.store.close();
+  }
+
+  private async enqueue(request: JobRequest): Promise<Job> {
+    const { model, options } = this.parts.prepare(request);
+    if (this.waiting.length >= this.maxQueued) throw this.full();
+    const id = newId();
+    const job: StoredJob = {
+      ...{ id, type: request.type, model, status: 'queued', created: new Date().toISOString(), attempts: 0 },
+      ...{ previews: request.previews ?? {}, client: request.client ?? 'own', extra: request.extra ?? null },
+      options: await storePictures(id, options, this.parts.data, this.options.maxInputPixels ?? 2 ** 26),
+      images: [],
+      order: Date.now(),
+    };
+    if (this.closed || this.waiting.length >= this.maxQueued) {
+      await this.parts.data.remove(id);
+      throw this.full();
+    }
+    this.waiting.push(id);
+    await this.parts.store.put(job);
+    this.log(job).add({ type: 'queued', data: { place: this.placeOf(id) ?? 0 } });
+    this.changed(job);
+    this.pump();
+    return this.shown(job);
+  }
+
+  private full(): SafelightError {
+    const retryAfter = Math.max(1, Math.ceil(this.seconds));
+    return Object.assign(
+      new SafelightError(
+        'QUEUE_FULL',
+        `${this.maxQueued} jobs wait already; come again in about ${retryAfter} seconds`,
+      ),
+      { retryAfter },
+    );
+  }
+
+  /** Begins the next job, if none runs. */
+  private pump(): void {
+    if (this.closed || this.running.size > 0) return;
+    const job = this.next();
+    if (!job) return;
+    const running: Omit<Running, 'ended'> = {
+      controller: new AbortController(),
+      finish: new AbortController(),
+      skip: new AbortController(),
+      cancelled: false,
+    };
+    const ended = this.work(job, running as Running).finally(() => {
+      this.running.delete(job.id);
+      this.pump();
+    });
+    this.running.set(job.id, Object.assign(running, { ended }));
+  }
+
+  /** The first that waits and is on disk: one that is only being written comes a moment later. */
+  private next(): StoredJob | undefined {
+    for (const [place, id] of this.waiting.entries()) {
+      const job = this.parts.store.get(id);
+      if (!job) continue;
+      this.waiting.splice(place, 1);
+      return job;
+    }
+    return undefined;
+  }
+
+  private async work(queued: StoredJob, running: Running): Promise<void> {
+    const started = new Date();
+    const job: StoredJob = {
+      ...queued,
+      status: 'running',
+      attempts: queued.attempts + 1,
+      started: started.toISOString(),
+    };
+    const log = this.log(job);
+    try {
+      await this.parts.store.put(job);
+      this.changed(job);
+      this.tellPlaces();
+      if (running.cancelled) throw aborted();
+      const outcome = await this.parts.run(this.shown(job), {
+        data: this.parts.data,
+        signal: running.controller.signal,
+        finish: running.finish.signal,
+        skip: () => {
+          if (running.skip.signal.aborted) running.skip = new AbortController();
+          return running.skip.signal;
+        },
+        emit: (event) => {
+          if (event.type === 'progress') running.progress = event.data;
+          log.add(event);
+          if (event.type !== 'preview') this.changed(this.parts.store.get(job.id) ?? job);
+        },
+      });
+      this.seconds = 0.7 * this.seconds + (0.3 * (Date.now() - started.getTime())) / 1000;
+      await this.end(job, 'done', outcome);
+    } catch (error) {
+      if (running.cancelled) await this.end(job, 'cancelled', {});
+      else if (this.closed) await this.parts.store.put({ ...queued, attempts: queued.attempts });
+      else await this.end(job, 'failed', { error: said(error) });
+    }
+  }
+
+  private async end(
+    job: StoredJob,
+    status: 'done' | 'failed' | 'cancelled',
+    outcome: Partial<Pick<Job, 'images' | 'error'>> & { readonly result?: Json },
+  ): Promise<void> {
+    const ended: StoredJob = { ...job, ...outcome, status, finished: new Date().toISOString() };
+    await this.parts.store.put(ended);
+    this.log(job).add({ type: status, data: this.shown(ended) });
+    this.logs.delete(job.id); // who reads it still has it; who comes later is told the end
+    this.changed(ended);
+    void this.expire();
+  }
+
+  /** The log of a job; of one that ended in an earlier process there is only its end to tell. */
+  private log(job: StoredJob): EventLog {
+    let log = this.logs.get(job.id);
+    if (!log) {
+      log = new EventLog(1 + job.attempts * EVENTS_AN_ATTEMPT);
+      if (job.finished !== undefined)
+        log.add({ type: job.status as 'done' | 'failed' | 'cancelled', data: this.shown(job) });
+      else this.logs.set(job.id, log);
+    }
+    return log;
+  }
+
+  private async expire(): Promise<void> {
+    const { keepJobs = 1000, keepDays = 30 } = this.options;
+    const oldest = new Date(Date.now() - keepDays * 86_400_000).toISOString();
+    for (const id of this.parts.store.expired(keepJobs, oldest)) await this.remove(id);
+  }
+
+  private find(id: string): Job | undefined {
+    const job = this.parts.store.get(id);
+    return job && this.shown(job);
+  }
+
+  private shown({ order: _, ...job }: StoredJob): Job {
+    const place = job.status === 'queued' ? this.placeOf(job.id) : undefined;
+    const progress = this.running.get(job.id)?.progress;
+    return { ...job, ...(place === undefined ? {} : { place }), ...(progress ? { progress } : {}) };
+  }
+
+  private placeOf(id: string): number | undefined {
+    const at = this.waiting.indexOf(id);
+    return at < 0 ? undefined : at + this.running.size;
+  }
+
+  private orderOf(id: string | undefined): number | undefined {
+    return id === undefined ? undefined : this.parts.store.get(id)?.order;
+  }
+
+  private tellPlaces(): void {
+    for (const id of this.waiting) {
+      const job = this.parts.store.get(id);
+      if (!job) continue;
+      this.log(job).add({ type: 'queued', data: { place: this.placeOf(id) ?? 0 } });
+      this.changed(job);
+    }
+  }
+
+  private changed(job: StoredJob): void {
+    this.watchers.tell(job.id, { job: this.shown(job) });
+  }
+}
+
+function between(before: number | undefined, after: number | undefined): number {
+  if (before !== undefined && after !== undefined) return (before + after) / 2;
+  if (before !== undefined) return before + 1;
+  return after !== undefined ? after - 1 : Date.now();
+}
+
+function said(error: unknown): { code: string; message: string } {
+  if (error instanceof SafelightError) return { code: error.code, message: error.message };
+  return { code: 'INTERNAL', message: error instanceof Error ? error.message : String(error) };
+}

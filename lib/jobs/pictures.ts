@@ -1,0 +1,74 @@
+/** Pictures of a request: taken out of it when the job is submitted, so that the job itself stays small and can travel. */
+import { SafelightError } from '../errors.js';
+import { readImage } from '../image/read.js';
+import type { DataFolder } from './data-folder.js';
+import type { Json } from './json.js';
+import type { JobOptions } from './types.js';
+
+/** Options that are pictures. */
+const PICTURES = ['init', 'mask', 'image'] as const;
+
+/**
+ * Writes the pictures among the options to the job's folder, each once looked at, and names them instead.
+ * @throws INVALID_IMAGE, FILE_NOT_FOUND for a result that is not there, FILE_NOT_WRITTEN
+ */
+export async function storePictures(
+  id: string,
+  options: JobOptions,
+  data: DataFolder,
+  maxPixels: number,
+): Promise<JobOptions> {
+  const stored: Record<string, Json> = { ...options };
+  for (const name of PICTURES) {
+    const given = options[name];
+    if (given === undefined) continue;
+    const bytes = await pictureBytes(name, given, data);
+    await readImage(bytes, { maxPixels });
+    await data.writeInput(id, name, bytes);
+    stored[name] = { file: name };
+  }
+  return stored;
+}
+
+/** The pictures of a submitted job. @throws FILE_NOT_FOUND */
+export async function readPictures(
+  id: string,
+  options: JobOptions,
+  data: DataFolder,
+): Promise<Record<string, Uint8Array>> {
+  const pictures: Record<string, Uint8Array> = {};
+  for (const name of PICTURES) {
+    const given = options[name];
+    if (isStored(given)) pictures[name] = await data.readInput(id, given.file);
+  }
+  return pictures;
+}
+
+/** The options that are no pictures. */
+export function withoutPictures(options: JobOptions): Record<string, Json> {
+  const rest: Record<string, Json> = { ...options };
+  for (const name of PICTURES) delete rest[name];
+  return rest;
+}
+
+async function pictureBytes(name: string, given: Json, data: DataFolder): Promise<Uint8Array> {
+  if (typeof given === 'string') return decodeBase64(name, given);
+  const { job, image } = given as { job: string; image: string };
+  return data.readResult(job, image);
+}
+
+/** Base64, plain or as a data URI. @throws INVALID_IMAGE */
+export function decodeBase64(name: string, text: string): Uint8Array {
+  const encoded = text.startsWith('data:') ? text.slice(text.indexOf(',') + 1) : text;
+  if (encoded.length === 0 || !/^[A-Za-z0-9+/_-\s]*={0,2}\s*$/.test(encoded)) {
+    throw new SafelightError(
+      'INVALID_IMAGE',
+      `${name} is not a picture: send its bytes in base64, or as a data URI`,
+    );
+  }
+  return Buffer.from(encoded, 'base64');
+}
+
+function isStored(value: Json | undefined): value is { readonly file: string } {
+  return typeof value === 'object' && value !== null && 'file' in value;
+}
