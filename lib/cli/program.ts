@@ -9,6 +9,7 @@ import { EXIT, report } from './failure.js';
 import { generateCommand, listSamplers } from './generate.js';
 import { inspectCommand } from './inspect.js';
 import { guardPipes } from './output.js';
+import { serveCommand } from './serve.js';
 import { tokenizeCommand } from './tokenize.js';
 
 /** Runs one command line (without node and the script). @returns the exit code; never throws. */
@@ -45,6 +46,7 @@ function createProgram(generate: Command): Command {
     encodeCommand(),
     decodeCommand(),
     inspectCommand(),
+    serveCommand(),
     backendsCommand(),
     buildCommand(),
   ];

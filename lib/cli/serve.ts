@@ -1,0 +1,135 @@
+/** `safelight serve`: the page and the APIs. */
+import { readFile } from 'node:fs/promises';
+import { Command, Option } from 'commander';
+import { SafelightError } from '../errors.js';
+import type { ServeInput } from '../server/config.js';
+import type { RunningServer } from '../server/serve.js';
+import { EXIT } from './failure.js';
+import { wholeNumber } from './numbers.js';
+import { print } from './output.js';
+
+const several = (value: string, before: string[] = []): string[] => [...before, value];
+
+export function serveCommand(): Command {
+  return new Command('serve')
+    .summary('serve a page and the APIs that clients speak')
+    .description(
+      'Serve a page to generate in, and the APIs of Safelight, A1111 and OpenAI. Without options: the starter model, on this machine only.',
+    )
+    .optionsGroup('Models:')
+    .option(
+      '-m, --model <name=path>',
+      'a model: NAME=PATH, a path, or owner/name of the hub; repeat for more',
+      several,
+    )
+    .option('--models <folder>', 'a folder of models, each by its own name')
+    .option('--preload', 'load the first model at once instead of with its first job')
+    .option(
+      '--memory-budget <bytes>',
+      'what loaded models may take together',
+      wholeNumber('--memory-budget', 2 ** 20, Number.MAX_SAFE_INTEGER),
+    )
+    .option(
+      '--idle <seconds>',
+      'unload a model unused for so long, 0 never; default 900',
+      wholeNumber('--idle', 0, 2 ** 31),
+    )
+    .optionsGroup('Network:')
+    .option('--host <address>', 'where to listen; default 127.0.0.1')
+    .option('--port <n>', 'default 7860', wholeNumber('--port', 0, 65_535))
+    .option(
+      '--api-key <key>',
+      'what clients must show (SAFELIGHT_API_KEY does the same, out of sight of other users)',
+    )
+    .option('--allow-host <name>', 'a further name that this server is called by; repeat for more', several)
+    .option('--cors <origin>', 'a site whose pages may call this server; repeat for more', several)
+    .optionsGroup('Jobs:')
+    .option('--data <folder>', 'where jobs and pictures are kept; default ~/.local/share/safelight')
+    .option('--queue <url>', 'redis://...: share the work with `safelight worker` on any machine')
+    .option('--max-queued <n>', 'jobs that may wait; default 100', wholeNumber('--max-queued', 1, 100_000))
+    .optionsGroup('Machine:')
+    .addOption(
+      new Option('--backend <name>', 'where to compute').choices(['auto', 'cpu', 'cuda', 'metal', 'vulkan']),
+    )
+    .addOption(
+      new Option('--memory <mode>', 'memory mode of the models').choices(['fast', 'balanced', 'lean']),
+    )
+    .option('--storage <type>', "how weights are kept in memory; default the file's")
+    .option('--threads <n>', 'CPU threads; default one a physical core', wholeNumber('--threads', 1, 1024))
+    .optionsGroup('Other:')
+    .option('--config <file>', 'YAML or JSON with the same options by their long names, and more limits')
+    .addOption(
+      new Option('--log-level <level>', 'default info').choices([
+        'fatal',
+        'error',
+        'warn',
+        'info',
+        'debug',
+        'trace',
+        'silent',
+      ]),
+    )
+    .option('--verbose', 'show where an error comes from')
+    .helpOption('-h, --help', 'show this help')
+    .action(work);
+}
+
+async function work(flags: Record<string, unknown>): Promise<void> {
+  const input = await merged(flags);
+  const { serve } = await import('../server/serve.js');
+  const server = await serve(input);
+  print(`Safelight serves ${server.url}`);
+  await stopped(server);
+}
+
+/** The configuration file's values, then the environment's, then the command line's. */
+async function merged({ config, verbose: _, ...flags }: Record<string, unknown>): Promise<ServeInput> {
+  const file = typeof config === 'string' ? await readConfig(config) : {};
+  const key = process.env.SAFELIGHT_API_KEY;
+  const given = Object.fromEntries(
+    Object.entries(flags).map(([name, value]) => [
+      name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`),
+      value,
+    ]),
+  );
+  return { ...file, ...(key ? { 'api-key': key } : {}), ...given } as ServeInput;
+}
+
+async function readConfig(path: string): Promise<object> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    throw new SafelightError('FILE_NOT_FOUND', `The configuration '${path}' cannot be read`, {
+      cause: error,
+    });
+  }
+  const { parse } = await import('yaml');
+  try {
+    const read: unknown = parse(text, { maxAliasCount: 100 });
+    if (typeof read === 'object' && read !== null && !Array.isArray(read)) return read;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new SafelightError('INVALID_FILE', `The configuration '${path}' is not YAML: ${why}`, {
+      cause: error,
+    });
+  }
+  throw new SafelightError(
+    'INVALID_FILE',
+    `The configuration '${path}' must be a list of options with their values`,
+  );
+}
+
+/** The first signal lets the running job end, the second ends at once (it runs again at the next start). */
+function stopped(server: RunningServer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let closing = false;
+    const stop = (name: NodeJS.Signals): void => {
+      if (closing) process.exit(name === 'SIGTERM' ? EXIT.terminated : EXIT.interrupted);
+      closing = true;
+      process.stderr.write('Stopping once the running job has ended (again: at once) ...\n');
+      server.close({ drain: true }).then(resolve, reject);
+    };
+    for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, stop);
+  });
+}

@@ -1,0 +1,72 @@
+/** The server's routes put together: everything but listening. */
+import multipart from '@fastify/multipart';
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import Fastify, { type FastifyInstance } from 'fastify';
+import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import type { Catalog } from '../jobs/catalog.js';
+import type { JobQueue } from '../jobs/types.js';
+import type { ServeConfig } from './config.js';
+import { httpFailure } from './errors.js';
+import { health, type Readiness } from './health.js';
+import { metrics } from './metrics.js';
+import { ownJobs } from './own/jobs.js';
+import { addSecurity } from './security.js';
+import { version } from './version.js';
+
+export interface AppParts extends Readiness {
+  readonly config: ServeConfig;
+  readonly queue: JobQueue;
+  readonly catalog: Catalog;
+  /** Aborted when the server closes: what follows the queue ends then. */
+  readonly closing: AbortSignal;
+}
+
+export async function createApp(parts: AppParts): Promise<FastifyInstance> {
+  const { config, queue, catalog, closing } = parts;
+  const app = Fastify({
+    logger:
+      config['log-level'] === 'silent'
+        ? false
+        : { level: config['log-level'], redact: ['req.headers.authorization', 'req.headers.cookie'] },
+    bodyLimit: config['max-body'],
+    requestTimeout: 120_000, // a body that never ends
+    connectionTimeout: 0,
+    forceCloseConnections: true,
+    genReqId: () => crypto.randomUUID(),
+    routerOptions: { maxParamLength: 200 },
+  });
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  app.setErrorHandler((error, request, reply) => {
+    const { status, code, message, retryAfter } = httpFailure(error);
+    if (status >= 500) request.log.error(error);
+    if (retryAfter !== undefined) reply.header('retry-after', String(retryAfter));
+    return reply.code(status).send({ error: { code, message } });
+  });
+  app.setNotFoundHandler((request, reply) =>
+    reply.code(404).send({
+      error: {
+        code: 'NOT_FOUND',
+        message: `There is no ${request.method} ${request.url.split('?', 1)[0]}`,
+      },
+    }),
+  );
+  addSecurity(app, {
+    host: config.host,
+    apiKey: config['api-key'],
+    cors: config.cors,
+    allowHost: config['allow-host'],
+  });
+  await app.register(swagger, {
+    openapi: { info: { title: 'Safelight', version: version() } },
+    transform: jsonSchemaTransform,
+  });
+  await app.register(multipart, { limits: { fileSize: config['max-body'], files: 20, fields: 40 } });
+  ownJobs(app, queue);
+  health(app, parts);
+  metrics(app, queue, catalog, closing);
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  return app;
+}

@@ -1,0 +1,49 @@
+/** What `safelight serve` can be told, on the command line and in its configuration file. */
+import { z } from 'zod';
+import { defaultLimits } from '../jobs/schemas.js';
+import { storageTypes } from '../weights/storage.js';
+
+const port = z.int().min(0).max(65_535);
+const bytes = z.int().min(2 ** 20);
+
+/** By the long names of the options; a configuration file holds the same. */
+export const serveSchema = z.strictObject({
+  /** `NAME=PATH`, a path, or `owner/name` of the hub. */
+  model: z.array(z.string().min(1)).default([]),
+  /** A folder whose model files and folders are offered by their names. */
+  models: z.string().min(1).optional(),
+  host: z.string().min(1).default('127.0.0.1'),
+  port: port.default(7860),
+  'api-key': z.string().min(1).optional(),
+  /** `redis://…`: jobs go to workers on any machine. */
+  queue: z.string().min(1).optional(),
+  'memory-budget': bytes.optional(),
+  /** Where jobs and results are kept. */
+  data: z.string().min(1).optional(),
+  /** Loads the first model at once. */
+  preload: z.boolean().default(false),
+  backend: z.enum(['auto', 'cpu', 'cuda', 'metal', 'vulkan']).default('auto'),
+  storage: z.enum(storageTypes).optional(),
+  threads: z.int().min(1).max(1024).optional(),
+  memory: z.enum(['fast', 'balanced', 'lean']).default('balanced'),
+  /** Seconds after which an unused model is unloaded; 0 is never. */
+  idle: z.int().min(0).default(900),
+  'max-queued': z.int().min(1).max(100_000).default(100),
+  'max-side': z.int().min(64).max(16_384).default(defaultLimits.maxSide),
+  'max-pixels': z.int().min(4096).default(defaultLimits.maxPixels),
+  'max-count': z.int().min(1).max(1000).default(defaultLimits.maxCount),
+  'max-steps': z.int().min(1).max(1000).default(defaultLimits.maxSteps),
+  'max-prompt': z.int().min(1).max(1_000_000).default(defaultLimits.maxPrompt),
+  /** Bytes of a request. */
+  'max-body': bytes.default(64 * 2 ** 20),
+  'keep-jobs': z.int().min(0).default(1000),
+  'keep-days': z.number().min(0).max(36_500).default(30),
+  /** Origins of other sites whose pages may call this server. */
+  cors: z.array(z.url()).default([]),
+  /** Further names by which this server may be called, where a proxy or a name server knows it by them. */
+  'allow-host': z.array(z.string().min(1)).default([]),
+  'log-level': z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+});
+
+export type ServeConfig = z.output<typeof serveSchema>;
+export type ServeInput = z.input<typeof serveSchema>;

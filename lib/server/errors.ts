@@ -1,0 +1,58 @@
+/** From typed errors to HTTP, in one table. */
+import { type ErrorCode, SafelightError } from '../errors.js';
+
+const STATUS: Readonly<Record<ErrorCode, number>> = {
+  INVALID_OPTION: 400,
+  FILE_NOT_FOUND: 404,
+  FILE_NOT_WRITTEN: 507,
+  INVALID_FILE: 500,
+  UNSUPPORTED_MODEL: 422,
+  MISSING_TENSOR: 500,
+  SHAPE_MISMATCH: 422,
+  MODEL_NOT_FOUND: 404,
+  QUEUE_FULL: 429,
+  INVALID_IMAGE: 400,
+  NOT_FINITE: 422,
+  OUT_OF_MEMORY: 507,
+  ABORTED: 499,
+  DISPOSED: 503,
+  BINARY_NOT_FOUND: 500,
+  BACKEND_UNAVAILABLE: 503,
+  INTERNAL: 500,
+};
+
+/** What a front door says of a failure, before it is put into its own form. */
+export interface HttpFailure {
+  readonly status: number;
+  readonly code: string;
+  readonly message: string;
+  /** Seconds. */
+  readonly retryAfter?: number;
+}
+
+/** A defect's message may hold what clients should not see: it goes to the log instead. */
+export function httpFailure(error: unknown): HttpFailure {
+  if (error instanceof SafelightError) {
+    const retryAfter =
+      'retryAfter' in error && typeof error.retryAfter === 'number' ? error.retryAfter : undefined;
+    return {
+      status: STATUS[error.code],
+      code: error.code,
+      message: error.message,
+      ...(retryAfter === undefined ? {} : { retryAfter }),
+    };
+  }
+  // Fastify's own (a body that is too large or no JSON, a schema that does not match) carry a status.
+  const { statusCode, code, message } = error as { statusCode?: unknown; code?: unknown; message?: unknown };
+  if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500)
+    return {
+      status: statusCode,
+      code: typeof code === 'string' ? code : 'BAD_REQUEST',
+      message: String(message),
+    };
+  return {
+    status: 500,
+    code: 'INTERNAL',
+    message: 'Something went wrong inside; the log of the server says what',
+  };
+}

@@ -1,0 +1,157 @@
+/** Safelight's own API: jobs, what happens to them, and what came of them. */
+import { createReadStream } from 'node:fs';
+import type { FastifyInstance } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { SafelightError } from '../../errors.js';
+import type { Job, JobEvent, JobQueue, JobRequest } from '../../jobs/types.js';
+import { type SseEvent, sendEvents } from '../sse.js';
+import * as schemas from './schemas.js';
+
+const tags = ['jobs'];
+const response = { 200: schemas.jobAnswer, '4xx': schemas.failure };
+
+export function ownJobs(instance: FastifyInstance, queue: JobQueue): void {
+  const app = instance.withTypeProvider<ZodTypeProvider>();
+
+  app.post(
+    '/v1/jobs',
+    {
+      schema: {
+        ...{ tags, summary: 'Queue a job', body: schemas.jobRequest },
+        response: { 201: schemas.jobAnswer, '4xx': schemas.failure },
+      },
+    },
+    async (request, reply) => {
+      const key = request.headers['idempotency-key'];
+      const client = request.headers['x-safelight-client'] === 'page' ? 'page' : 'own';
+      const job = await queue.submit({ ...(request.body as JobRequest), client }, keyed(key));
+      request.log.info({ job: job.id, type: job.type, model: job.model }, 'queued');
+      return reply.code(201).header('location', `/v1/jobs/${job.id}`).send(shown(job));
+    },
+  );
+  app.get(
+    '/v1/jobs',
+    {
+      schema: {
+        tags,
+        summary: 'Jobs, newest first',
+        querystring: schemas.listQuery,
+        response: { 200: schemas.jobList },
+      },
+    },
+    async ({ query }) => {
+      const { status, limit, before } = query;
+      const filter = { ...(status && { status }), ...(limit && { limit }), ...(before && { before }) };
+      return { jobs: (await queue.list(filter)).map(shown) };
+    },
+  );
+  app.get(
+    '/v1/jobs/:id',
+    { schema: { tags, summary: 'A job', params: schemas.jobParams, response } },
+    async ({ params }) => shown(known(await queue.get(params.id), params.id)),
+  );
+  app.delete(
+    '/v1/jobs/:id',
+    { schema: { tags, summary: 'Cancel a queued or running job', params: schemas.jobParams, response } },
+    async ({ params }) => shown(known(await queue.cancel(params.id), params.id)),
+  );
+  app.post(
+    '/v1/jobs/:id/finish',
+    {
+      schema: {
+        tags,
+        summary: 'Stop a running job and keep the pictures so far',
+        params: schemas.jobParams,
+        response,
+      },
+    },
+    async ({ params }) => shown(known(await queue.finish(params.id), params.id)),
+  );
+  app.post(
+    '/v1/jobs/:id/move',
+    {
+      schema: {
+        tags,
+        summary: 'Move a queued job',
+        params: schemas.jobParams,
+        body: schemas.moveBody,
+        response,
+      },
+    },
+    async ({ params, body }) => shown(known(await queue.move(params.id, body.place), params.id)),
+  );
+  app.delete(
+    '/v1/jobs/:id/results',
+    { schema: { tags, summary: 'Forget an ended job and its pictures', params: schemas.jobParams } },
+    async ({ params }, reply) => {
+      known(await queue.get(params.id), params.id);
+      if (await queue.remove(params.id)) return reply.code(204).send();
+      throw new SafelightError('INVALID_OPTION', 'The job has not ended; cancel it first');
+    },
+  );
+  app.get(
+    '/v1/jobs/:id/files/:name',
+    { schema: { tags, summary: 'A picture of a job', params: schemas.fileParams } },
+    async ({ params }, reply) => {
+      const file = await queue.file(params.id, params.name);
+      if (!file) throw new SafelightError('FILE_NOT_FOUND', `Job ${params.id} has no result ${params.name}`);
+      return reply
+        .type(file.type)
+        .header('cache-control', 'private, max-age=31536000, immutable')
+        .send(createReadStream(file.path));
+    },
+  );
+  app.get(
+    '/v1/jobs/:id/events',
+    { schema: { tags, summary: 'What happens to a job (server-sent events)', params: schemas.jobParams } },
+    async (request, reply) => {
+      known(await queue.get(request.params.id), request.params.id);
+      const after = lastEventId(request.headers['last-event-id']);
+      return sendEvents(request, reply, (signal) => told(queue.events(request.params.id, { after, signal })));
+    },
+  );
+  app.get(
+    '/v1/events',
+    { schema: { tags, summary: 'Changes of all jobs (server-sent events)' } },
+    async (request, reply) => sendEvents(request, reply, (signal) => changes(queue, signal)),
+  );
+}
+
+/** A job as clients see it: pictures with their addresses, and nothing that is a front door's own. */
+export function shown({ extra: _, previews: _previews, ...job }: Job) {
+  return { ...job, images: job.images.map((image) => ({ ...image, url: fileUrl(job.id, image.name) })) };
+}
+
+export function fileUrl(id: string, name: string): string {
+  return `/v1/jobs/${id}/files/${name}`;
+}
+
+async function* told(events: AsyncIterable<JobEvent>): AsyncGenerator<SseEvent> {
+  for await (const { id, type, data } of events) {
+    yield { id, event: type, data: 'images' in data ? shown(data) : data };
+  }
+}
+
+async function* changes(queue: JobQueue, signal: AbortSignal): AsyncGenerator<SseEvent> {
+  for await (const change of queue.watch(signal)) {
+    if ('job' in change) yield { event: 'job', data: shown(change.job) };
+    else yield { event: 'removed', data: { id: change.removed } };
+  }
+}
+
+function known(job: Job | undefined, id: string): Job {
+  if (job) return job;
+  throw new SafelightError('FILE_NOT_FOUND', `There is no job ${JSON.stringify(id)}`);
+}
+
+function keyed(key: string | string[] | undefined): { idempotencyKey?: string } {
+  if (key === undefined) return {};
+  if (typeof key !== 'string' || key.length === 0 || key.length > 255)
+    throw new SafelightError('INVALID_OPTION', 'An Idempotency-Key has 1 to 255 characters');
+  return { idempotencyKey: key };
+}
+
+function lastEventId(value: string | string[] | undefined): number {
+  const id = Number(value ?? 0);
+  return Number.isSafeInteger(id) && id > 0 ? id : 0;
+}

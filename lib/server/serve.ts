@@ -1,0 +1,145 @@
+/** A server from its configuration to its end. */
+import { readdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import { SafelightError } from '../errors.js';
+import { Catalog, type ConfiguredModel, parseModel, starter } from '../jobs/catalog.js';
+import { DataFolder, defaultDataFolder } from '../jobs/data-folder.js';
+import { EmbeddedQueue } from '../jobs/embedded-queue.js';
+import { runGeneration } from '../jobs/run-job.js';
+import { JobStore } from '../jobs/store.js';
+import type { Job, JobQueue } from '../jobs/types.js';
+import { createApp } from './app.js';
+import { type ServeConfig, type ServeInput, serveSchema } from './config.js';
+import { checkReach } from './security.js';
+
+export interface RunningServer {
+  readonly app: FastifyInstance;
+  readonly queue: JobQueue;
+  /** Where it listens, such as `http://127.0.0.1:7860`. */
+  readonly url: string;
+  /** Takes no more requests. With `drain` the running job ends first, else it is queued again for the next start. */
+  close(options?: { readonly drain?: boolean }): Promise<void>;
+}
+
+/**
+ * Starts a server; models load when a job first needs them.
+ * @throws INVALID_OPTION, FILE_NOT_WRITTEN (the data folder), and INVALID_OPTION where the port is taken
+ */
+export async function serve(input: ServeInput = {}): Promise<RunningServer> {
+  const config = checkConfig(input);
+  checkReach({ host: config.host, apiKey: config['api-key'] });
+  const catalog = new Catalog(
+    await configuredModels(config),
+    {
+      backend: config.backend,
+      memory: config.memory,
+      ...(config.storage ? { storage: config.storage } : {}),
+      ...(config.threads ? { threads: config.threads } : {}),
+    },
+    {
+      ...{ maxSide: config['max-side'], maxPixels: config['max-pixels'], maxCount: config['max-count'] },
+      ...{ maxSteps: config['max-steps'], maxPrompt: config['max-prompt'] },
+    },
+    { budget: config['memory-budget'], idle: config.idle },
+  );
+  const queue = await openQueue(config, catalog);
+  const closing = new AbortController();
+  let draining = false;
+  const app = await createApp({
+    ...{ config, queue, catalog, closing: closing.signal },
+    notReady: () => (draining ? 'the server is stopping' : undefined),
+  });
+  const url = await listen(app, config, queue);
+  if (config.preload) void preload(app, catalog);
+  const close = async ({ drain = false }: { readonly drain?: boolean } = {}): Promise<void> => {
+    draining = true;
+    await queue.close({ drain });
+    closing.abort();
+    await app.close();
+    await catalog.pool.close();
+  };
+  return { app, queue, url, close };
+}
+
+function checkConfig(input: ServeInput): ServeConfig {
+  const checked = serveSchema.safeParse(input);
+  if (checked.success) return checked.data;
+  const [issue] = checked.error.issues;
+  const name = issue?.path.join('.') || 'the configuration';
+  throw new SafelightError('INVALID_OPTION', `Expected a right value for ${name}: ${issue?.message}`);
+}
+
+/** Those named one by one, then those of the folder; the starter where there are none. */
+async function configuredModels({ model, models }: ServeConfig): Promise<ConfiguredModel[]> {
+  const named = model.map(parseModel);
+  const found = models === undefined ? [] : await modelsIn(models);
+  const names = new Set(named.map(({ name }) => name));
+  const all = [...named, ...found.filter(({ name }) => !names.has(name))];
+  return all.length > 0 ? all : [starter];
+}
+
+/** Model files, and folders with a `model_index.json`, directly in the folder. */
+async function modelsIn(folder: string): Promise<ConfiguredModel[]> {
+  let entries: import('node:fs').Dirent[];
+  try {
+    entries = await readdir(folder, { withFileTypes: true });
+  } catch (error) {
+    throw new SafelightError('FILE_NOT_FOUND', `The folder of models '${folder}' cannot be read`, {
+      cause: error,
+    });
+  }
+  const found: ConfiguredModel[] = [];
+  for (const entry of entries.sort((a, b) => a.name.localeCompare(b.name))) {
+    const path = resolve(folder, entry.name);
+    const isModel = entry.isDirectory()
+      ? (await readdir(path).catch((): string[] => [])).includes('model_index.json')
+      : /\.(?:safetensors|gguf|ckpt)$/.test(entry.name);
+    if (isModel) found.push({ name: entry.name.replace(/\.(?:safetensors|gguf|ckpt)$/, ''), path });
+  }
+  return found;
+}
+
+async function openQueue(config: ServeConfig, catalog: Catalog): Promise<JobQueue> {
+  const folder = resolve(config.data ?? defaultDataFolder());
+  const data = await DataFolder.open(folder);
+  const run = async (job: Job, context: Parameters<typeof runGeneration>[2]) => {
+    const { pipeline, release } = await catalog.pool.use(job.model, context.signal, (step, steps) =>
+      context.emit({ type: 'progress', data: { phase: 'load', step, steps, elapsed: 0 } }),
+    );
+    try {
+      return await runGeneration(job, pipeline, context);
+    } finally {
+      release();
+    }
+  };
+  return EmbeddedQueue.open(
+    {
+      store: JobStore.open(join(folder, 'queue')),
+      data,
+      prepare: (request) => catalog.prepare(request),
+      run,
+    },
+    { maxQueued: config['max-queued'], keepJobs: config['keep-jobs'], keepDays: config['keep-days'] },
+  );
+}
+
+async function listen(app: FastifyInstance, { host, port }: ServeConfig, queue: JobQueue): Promise<string> {
+  try {
+    return await app.listen({ host, port });
+  } catch (error) {
+    await queue.close({ drain: false });
+    await app.close();
+    const { code, message } = error as NodeJS.ErrnoException;
+    const why = code === 'EADDRINUSE' ? 'another program listens there; take another --port' : message;
+    throw new SafelightError('INVALID_OPTION', `Cannot listen on ${host}:${port}: ${why}`, { cause: error });
+  }
+}
+
+async function preload(app: FastifyInstance, { pool, defaultModel }: Catalog): Promise<void> {
+  try {
+    (await pool.use(defaultModel)).release();
+  } catch (error) {
+    app.log.error(error, `the model ${defaultModel} does not load`);
+  }
+}

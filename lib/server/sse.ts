@@ -1,0 +1,71 @@
+/** Server-sent events: an async iterable as a body that waits for its reader and ends with it. */
+import { Readable } from 'node:stream';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+
+export interface SseEvent {
+  readonly id?: number;
+  readonly event?: string;
+  readonly data: unknown;
+}
+
+/** Milliseconds of silence after which a comment keeps proxies from closing the connection. */
+const HEARTBEAT = 15_000;
+
+/**
+ * Answers with what `open` gives, event by event. Its signal is aborted when the reader leaves.
+ */
+export function sendEvents(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  open: (signal: AbortSignal) => AsyncIterable<SseEvent>,
+): FastifyReply {
+  const left = new AbortController();
+  request.raw.once('close', () => left.abort());
+  reply.raw.once('close', () => left.abort());
+  return reply
+    .headers({
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-store',
+      'x-accel-buffering': 'no',
+    })
+    .send(Readable.from(text(open(left.signal)), { objectMode: false, highWaterMark: 1 }));
+}
+
+async function* text(events: AsyncIterable<SseEvent>): AsyncGenerator<string> {
+  const iterator = events[Symbol.asyncIterator]();
+  try {
+    yield ': open\n\n';
+    let next = iterator.next();
+    for (;;) {
+      const got = await orSilence(next);
+      if (got === undefined) {
+        yield ': still here\n\n';
+        continue;
+      }
+      if (got.done) return;
+      yield format(got.value);
+      next = iterator.next();
+    }
+  } finally {
+    // Not awaited: a generator that waits for its next event ends when its signal is aborted.
+    void iterator.return?.(undefined);
+  }
+}
+
+export function format({ id, event, data }: SseEvent): string {
+  const body = typeof data === 'string' ? data : JSON.stringify(data);
+  return `${id === undefined ? '' : `id: ${id}\n`}${event === undefined ? '' : `event: ${event}\n`}data: ${body}\n\n`;
+}
+
+/** What comes, or undefined after a while without. */
+async function orSilence<T>(next: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const silence = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), HEARTBEAT);
+  });
+  try {
+    return await Promise.race([next, silence]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
