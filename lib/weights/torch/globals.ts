@@ -109,7 +109,7 @@ export function findGlobal(module: string, name: string, path: string): Global {
       `${path} holds a whole module (${shown}), not only its weights; load it in PyTorch and save its state_dict()`,
     );
   }
-  if (/^torch\._utils\._rebuild_|^torch\.Q?\w+Storage$/.test(full)) {
+  if (/^torch\._utils\._rebuild_\w+$|^torch\.Q?\w+Storage$/.test(full)) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
       `${path} holds tensors of a form that is not read (${shown}: sparse, quantized or of another device); save them as plain tensors`,

@@ -2,9 +2,9 @@
 import type { Fail, PickleValue, Storage } from './values.js';
 
 /** Far above the largest real checkpoints (two hundred thousand steps), so that a hostile one ends in well under a second. */
-const MAX_STEPS = 4_000_000;
+const MAX_STEPS = 2_000_000;
 const MAX_VALUES = 500_000;
-const MAX_MEMO = 1_000_000;
+const MAX_MEMO = 500_000;
 const MAX_MARKS = 10_000;
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
