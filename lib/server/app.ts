@@ -10,6 +10,7 @@ import type { ServeConfig } from './config.js';
 import { httpFailure } from './errors.js';
 import { health, type Readiness } from './health.js';
 import { metrics } from './metrics.js';
+import { openAi } from './openai/routes.js';
 import { ownJobs } from './own/jobs.js';
 import { addSecurity } from './security.js';
 import { version } from './version.js';
@@ -64,6 +65,7 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
   });
   await app.register(multipart, { limits: { fileSize: config['max-body'], files: 20, fields: 40 } });
   ownJobs(app, queue);
+  await app.register(openAi, { queue, catalog });
   health(app, parts);
   metrics(app, queue, catalog, closing);
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });

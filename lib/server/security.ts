@@ -33,6 +33,7 @@ export function addSecurity(app: FastifyInstance, options: SecurityOptions): voi
   const key = options.apiKey;
   app.addHook('onRequest', async (request, reply) => {
     addHeaders(reply);
+    reply.header('x-request-id', request.id);
     checkHost(request, options);
     if (checkOrigin(request, reply, options)) return reply.code(204).send();
     if (key !== undefined && !OPEN.test(pathOf(request)) && !isAuthorized(request, key)) {

@@ -1,0 +1,209 @@
+/** OpenAI's images API, so that its clients work unchanged: generations, edits, models. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { z } from 'zod';
+import { SafelightError } from '../../errors.js';
+import type { Catalog } from '../../jobs/catalog.js';
+import type { JobEvent, JobQueue, JobRequest } from '../../jobs/types.js';
+import { httpFailure } from '../errors.js';
+import { done, leaving, untilDone } from '../finished.js';
+import { type SseEvent, sendEvents } from '../sse.js';
+import { described, encoded, openAiError, pictures, usage } from './answer.js';
+import {
+  editFields,
+  editJob,
+  generationBody,
+  generationJob,
+  type ImageRequest,
+  type OutputSettings,
+  outputOf,
+} from './request.js';
+
+const MAX_PIXELS = 2 ** 26;
+
+export async function openAi(
+  app: FastifyInstance,
+  { queue, catalog }: { queue: JobQueue; catalog: Catalog },
+): Promise<void> {
+  const tags = ['OpenAI'];
+  app.setErrorHandler((error, request, reply) => {
+    const failure = httpFailure(error);
+    if (failure.status >= 500) request.log.error(error);
+    if (failure.retryAfter !== undefined) reply.header('retry-after', String(failure.retryAfter));
+    return reply.code(failure.status).send(openAiError(failure));
+  });
+  const answer = new Answering(queue);
+
+  app.post(
+    '/v1/images/generations',
+    { schema: { tags, summary: 'Create images', body: generationBody } },
+    async (request, reply) => {
+      const body = request.body as ImageRequest;
+      return answer.send(request, reply, {
+        body,
+        job: generationJob(body, catalog.pool.names),
+        given: [],
+        event: 'image_generation',
+      });
+    },
+  );
+  app.post(
+    '/v1/images/edits',
+    { schema: { tags, summary: 'Edit an image (multipart form)', consumes: ['multipart/form-data'] } },
+    async (request, reply) => {
+      const { fields, image, mask } = await form(request);
+      const body = parsed(fields);
+      const job = await editJob(body, { image, mask }, catalog.pool.names, MAX_PIXELS);
+      return answer.send(request, reply, { body, job, given: image, event: 'image_edit' });
+    },
+  );
+  app.get('/v1/models', { schema: { tags, summary: 'Models' } }, async () => ({
+    object: 'list',
+    data: catalog.models.map(({ name }) => model(name, catalog)),
+  }));
+  app.get<{ Params: { model: string } }>(
+    '/v1/models/:model',
+    { schema: { tags, summary: 'A model' } },
+    async ({ params }) => model(catalog.pool.entry(params.model).name, catalog),
+  );
+}
+
+function model(name: string, { pool, defaultModel }: Catalog) {
+  const loaded = pool.loaded.some((one) => one.name === name);
+  return {
+    id: name,
+    object: 'model',
+    created: 0,
+    owned_by: 'safelight',
+    loaded,
+    default: name === defaultModel,
+  };
+}
+
+interface Asked {
+  readonly body: ImageRequest;
+  readonly job: JobRequest;
+  /** Pictures that came along. */
+  readonly given: readonly Uint8Array[];
+  readonly event: 'image_generation' | 'image_edit';
+}
+
+class Answering {
+  constructor(private readonly queue: JobQueue) {}
+
+  async send(request: FastifyRequest, reply: FastifyReply, asked: Asked): Promise<unknown> {
+    const output = outputOf(asked.body);
+    const job = await this.queue.submit(asked.job);
+    const signal = leaving(request);
+    if (output.stream)
+      return sendEvents(request, reply, (left) =>
+        this.events(job.id, asked, output, AbortSignal.any([signal, left])),
+      );
+    const ended = await done(this.queue, job.id, signal);
+    return {
+      created: Math.floor(Date.now() / 1000),
+      data: await pictures(ended, this.queue, output, `${request.protocol}://${request.host}`),
+      ...described(ended, output, asked.body.quality),
+      usage: await usage(ended, asked.body.prompt, asked.given),
+    };
+  }
+
+  /** Partial pictures as they come, then each picture whole. A failure is an event too: the answer has begun. */
+  private async *events(
+    id: string,
+    asked: Asked,
+    output: OutputSettings,
+    signal: AbortSignal,
+  ): AsyncGenerator<SseEvent> {
+    const { body, event } = asked;
+    const created_at = Math.floor(Date.now() / 1000);
+    const format = {
+      output_format: output.format,
+      background: 'opaque',
+      quality: body.quality ?? 'auto',
+      size: body.size ?? 'auto',
+    };
+    const partial = new Partials(output.partialImages);
+    try {
+      const events = untilDone(this.queue, id, signal);
+      let next = await events.next();
+      for (; !next.done; next = await events.next()) {
+        const index = partial.due(next.value);
+        if (index === undefined || next.value.type !== 'preview') continue;
+        const b64_json = await encoded(await asPng(next.value.data.image), output);
+        const type = `${event}.partial_image`;
+        yield { event: type, data: { type, partial_image_index: index, b64_json, created_at, ...format } };
+      }
+      const used = await usage(next.value, body.prompt, asked.given);
+      const all = await pictures(next.value, this.queue, { ...output, asUrl: false }, '');
+      const type = `${event}.completed`;
+      for (const { b64_json } of all)
+        yield {
+          event: type,
+          data: {
+            type,
+            b64_json,
+            created_at,
+            ...format,
+            ...described(next.value, output, body.quality),
+            usage: used,
+          },
+        };
+    } catch (error) {
+      yield { event: 'error', data: { type: 'error', ...openAiError(httpFailure(error)) } };
+    }
+  }
+}
+
+/** Which previews are given out: so many, evenly over the steps. */
+class Partials {
+  private given = 0;
+
+  constructor(private readonly wanted: number) {}
+
+  /** The index of this one, if it is due. */
+  due(event: JobEvent): number | undefined {
+    if (event.type !== 'preview' || this.given >= this.wanted) return undefined;
+    const { step, steps } = event.data;
+    return step / steps >= (this.given + 1) / (this.wanted + 1) ? this.given++ : undefined;
+  }
+}
+
+async function asPng(uri: string): Promise<Uint8Array> {
+  const { default: sharp } = await import('sharp');
+  return sharp(Buffer.from(uri.slice(uri.indexOf(',') + 1), 'base64'))
+    .png()
+    .toBuffer();
+}
+
+interface Form {
+  readonly fields: Record<string, string>;
+  readonly image: Uint8Array[];
+  mask: Uint8Array | undefined;
+}
+
+async function form(request: FastifyRequest): Promise<Form> {
+  if (!request.isMultipart())
+    throw new SafelightError(
+      'INVALID_OPTION',
+      'Send a multipart form, with the picture as its field "image"',
+    );
+  const found: Form = { fields: {}, image: [], mask: undefined };
+  for await (const part of request.parts()) {
+    if (part.type !== 'file') found.fields[part.fieldname] = String(part.value);
+    else if (part.fieldname === 'mask') found.mask = await part.toBuffer();
+    else if (part.fieldname === 'image' || part.fieldname === 'image[]')
+      found.image.push(await part.toBuffer());
+    else part.file.resume();
+  }
+  return found;
+}
+
+function parsed(fields: Record<string, string>): ImageRequest {
+  const checked = editFields.safeParse(fields);
+  if (checked.success) return checked.data;
+  const [issue] = checked.error.issues as [z.core.$ZodIssue];
+  throw new SafelightError(
+    'INVALID_OPTION',
+    `Expected a right value for ${issue.path.join('.')}: ${issue.message}`,
+  );
+}
