@@ -1,0 +1,42 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { afterAll, expect, it } from 'vitest';
+import { FIXTURES } from '../torch/values.js';
+import { call, dict, global, pickle, text, zipForm } from '../torch/write.js';
+import { run, workFolder } from './safelight.js';
+
+const folder = workFolder();
+afterAll(folder.remove);
+
+it('inspect lists the tensors of a PyTorch checkpoint, and of its average with --ema', async () => {
+  const { code, stdout } = await run([
+    'inspect',
+    '--json',
+    '--tensors',
+    '--ema',
+    `${FIXTURES}lightning.ckpt`,
+  ]);
+  expect(code).toBe(0);
+  const { form, tensors } = JSON.parse(stdout) as { form: string; tensors: { name: string }[] };
+  expect(form).toBe('other');
+  expect(tensors.map(({ name }) => name)).toContain('model.a.weight');
+  expect(tensors.map(({ name }) => name)).not.toContain('model_ema.aweight');
+});
+
+it('a checkpoint that would run something is refused by every command with a sentence, and runs nothing', async () => {
+  const marker = folder.file('executed');
+  const file = folder.file('evil.ckpt');
+  writeFileSync(
+    file,
+    zipForm(pickle(dict({ state_dict: call(global('posix', 'system'), text(`touch ${marker}`)) }))),
+  );
+  for (const args of [
+    ['inspect', file],
+    ['generate', 'a fox', '--model', file, '--output', folder.file('a.png')],
+    ['generate', 'a fox', '--vae', file, '--output', folder.file('a.png')],
+  ]) {
+    const { code, stderr } = await run(args);
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(/asks for "posix\.system", which weights do not need; nothing was executed/);
+  }
+  expect(existsSync(marker)).toBe(false);
+});
