@@ -38,28 +38,35 @@ export function checkChoice(options: ChoiceOptions): Choice {
 
 /**
  * @param logits `[vocabulary]`
- * @param generator of the picture; asked for one number a code, also of those that cannot be drawn, unless nothing is drawn
+ * @param noise as many exponential numbers of the picture's generator (`noiseOf`), or null to take the most probable
  * @throws NOT_FINITE where a logit is NaN or infinite
  */
-export function chooseCode(logits: Float32Array, choice: Choice, generator: TorchCpuGenerator): number {
-  const probabilities = codeProbabilities(logits, choice);
-  if (!choice.sample) return indexOfLargest(probabilities);
-  const noise = generator.exponential(probabilities.length);
-  return indexOfLargest(probabilities.map((p, i) => p / noise[i]!));
+export function chooseCode(logits: Float32Array, choice: Choice, noise: Float32Array | null): number {
+  const scores = codeProbabilities(logits, choice);
+  if (noise) for (let i = 0; i < scores.length; i++) scores[i] = scores[i]! / noise[i]!;
+  let best = 0;
+  for (let i = 1; i < scores.length; i++) if (scores[i]! > scores[best]!) best = i;
+  return best;
+}
+
+/** What one draw takes of a picture's generator: a number for each code, also for those that cannot be drawn. */
+export function noiseOf(
+  { sample }: Choice,
+  generator: TorchCpuGenerator,
+  vocabulary: number,
+): Float32Array | null {
+  return sample ? generator.exponential(vocabulary) : null;
 }
 
 /** The probability of each code: `[vocabulary]`, 0 for those left out. @throws NOT_FINITE */
 export function codeProbabilities(logits: Float32Array, { temperature, topK, topP }: Choice): Float32Array {
-  if (!logits.every(Number.isFinite)) {
-    throw new SafelightError(
-      'NOT_FINITE',
-      'The logits hold NaN or infinite numbers: the weights are damaged, or another storage is beyond the model',
-    );
+  const scaled = logits.slice();
+  for (let i = 0; i < scaled.length; i++) {
+    if (!Number.isFinite(scaled[i])) throw notFinite();
+    scaled[i] = scaled[i]! / f32(temperature);
   }
-  const scaled = logits.map((x) => x / f32(temperature));
   if (topK < scaled.length) {
-    // A typed array sorts by value.
-    const least = scaled.slice().sort()[scaled.length - topK]!;
+    const least = nthLargest(scaled, topK);
     for (let i = 0; i < scaled.length; i++) if (scaled[i]! < least) scaled[i] = -Infinity;
   }
   const probabilities = softmax(scaled);
@@ -68,11 +75,48 @@ export function codeProbabilities(logits: Float32Array, { temperature, topK, top
   return softmax(scaled);
 }
 
+function notFinite(): SafelightError {
+  return new SafelightError(
+    'NOT_FINITE',
+    'The logits hold NaN or infinite numbers: the weights are damaged, or another storage is beyond the model',
+  );
+}
+
+/** The n-th largest of the values, from 1 on (Hoare's selection, 1961). */
+function nthLargest(values: Float32Array, n: number): number {
+  const rest = values.slice();
+  let low = 0;
+  let high = rest.length - 1;
+  while (low < high) {
+    const pivot = rest[(low + high) >> 1]!;
+    let left = low;
+    let right = high;
+    while (left <= right) {
+      while (rest[left]! > pivot) left++;
+      while (rest[right]! < pivot) right--;
+      if (left > right) break;
+      const swapped = rest[left]!;
+      rest[left++] = rest[right]!;
+      rest[right--] = swapped;
+    }
+    if (n - 1 <= right) high = right;
+    else if (n - 1 >= left) low = left;
+    else break;
+  }
+  return rest[n - 1]!;
+}
+
 function softmax(logits: Float32Array): Float32Array {
-  const top = logits.reduce((a, b) => Math.max(a, b));
-  const weights = logits.map((x) => Math.exp(f32(x - top)));
-  const total = f32(weights.reduce((a, b) => a + b, 0));
-  return weights.map((x) => x / total);
+  let top = -Infinity;
+  for (const x of logits) if (x > top) top = x;
+  const weights = new Float32Array(logits.length);
+  let total = 0;
+  for (let i = 0; i < weights.length; i++) {
+    weights[i] = Math.exp(f32(logits[i]! - top));
+    total += weights[i]!;
+  }
+  for (let i = 0; i < weights.length; i++) weights[i] = weights[i]! / f32(total);
+  return weights;
 }
 
 /** Codes before which, from the most probable on, the sum is beyond `topP` already. */
@@ -86,10 +130,4 @@ function beyondNucleus(probabilities: Float32Array, topP: number): number[] {
     return full;
   });
   return kept < 0 ? [] : order.slice(kept);
-}
-
-function indexOfLargest(values: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
-  return best;
 }

@@ -3,7 +3,7 @@ import { invalidOption, SafelightError, throwIfAborted } from '../../errors.js';
 import type { Seed } from '../generators/generator.js';
 import { TorchCpuGenerator } from '../generators/mt19937.js';
 import { batchOf, checkCodes, joinRows, rowOf } from './batch.js';
-import { type ChoiceOptions, checkChoice, chooseCode } from './choose.js';
+import { type ChoiceOptions, checkChoice, chooseCode, noiseOf } from './choose.js';
 import type { Order } from './order.js';
 import type { CodeModel, Codes, CodesStep } from './types.js';
 
@@ -50,8 +50,11 @@ export async function* sampleCodes(
     let next = batchOf(condition.map((row, b) => joinRows(row, written[b]!)));
     for (let index = written[0]!.length; index < total; index++) {
       throwIfAborted(signal);
-      const logits = await writer.append({ codes: next }, { signal });
-      const chosen = generators.map((generator, b) => chooseCode(rowOf(logits, b), choice, generator));
+      const reading = writer.append({ codes: next }, { signal });
+      // Drawn while the model computes.
+      const noise = generators.map((generator) => noiseOf(choice, generator, model.vocabulary));
+      const logits = await reading;
+      const chosen = noise.map((numbers, b) => chooseCode(rowOf(logits, b), choice, numbers));
       chosen.forEach((code, b) => {
         put(b, index, code);
       });

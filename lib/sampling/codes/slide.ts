@@ -3,7 +3,7 @@ import { invalidOption, SafelightError, throwIfAborted } from '../../errors.js';
 import type { Seed } from '../generators/generator.js';
 import { TorchCpuGenerator } from '../generators/mt19937.js';
 import { batchOf, checkCodes, joinRows, rowOf } from './batch.js';
-import { type ChoiceOptions, checkChoice, chooseCode } from './choose.js';
+import { type ChoiceOptions, checkChoice, chooseCode, noiseOf } from './choose.js';
 import type { CodeModel, Codes, CodesStep, CodeWriter } from './types.js';
 import { checkSides, cropCodes, type Window, windowAt } from './window.js';
 
@@ -55,9 +55,12 @@ export async function* slideCodes(
   try {
     for (let place = 0; place < total; place++) {
       throwIfAborted(signal);
-      const logits = await view.logitsAt(windowAt(place, height, width, side), signal);
-      generators.forEach((generator, b) => {
-        pictures[b]![place] = chooseCode(rowOf(logits, b), choice, generator);
+      const reading = view.logitsAt(windowAt(place, height, width, side), signal);
+      // Drawn while the model computes.
+      const noise = generators.map((generator) => noiseOf(choice, generator, model.vocabulary));
+      const logits = await reading;
+      noise.forEach((numbers, b) => {
+        pictures[b]![place] = chooseCode(rowOf(logits, b), choice, numbers);
       });
       yield { done: place + 1, total, place, codes: pictures.map((codes) => codes.slice()) };
     }

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "kernels/isa/dot.h"
 #include "kernels/isa/isa.h"
 #include "kernels/isa/micro.h"
 #include "kernels/scratch.h"
@@ -14,8 +15,6 @@ namespace {
 
 constexpr int64_t deepest = 512;  // depth of a weight panel at most
 constexpr int64_t A_pad = 16;
-constexpr int64_t few_rows =
-    4;  // up to here weights are read as rows and dotted: packing would cost more than it saves
 
 struct block {
     const gemm_args & p;
@@ -151,24 +150,11 @@ inline void finish(const gemm_args & p, int64_t row, int64_t n, int part, vf v, 
 void few(const gemm_args & p, const team & t) {
     const int64_t outputs = p.act == activation::geglu ? p.columns / 2 : p.columns,
                   groups = (outputs + NB - 1) / NB;
-    float * memory = scratch(static_cast<size_t>(p.rows * (p.depth + A_pad) + deepest));
+    float * memory = scratch(static_cast<size_t>((p.rows + 1) * (p.depth + A_pad)));
     float *x = memory, *row = memory + p.rows * (p.depth + A_pad);
     for (int64_t r = 0; r < p.rows; r++) read_row(p, r, x + r * (p.depth + A_pad));
     const auto dot = [&](int64_t column, float * out) {
-        for (int64_t r = 0; r < p.rows; r++) out[r] = 0;
-        for (int64_t k = 0; k < p.depth; k += deepest) {
-            const int64_t n = std::min(deepest, p.depth - k);
-            expand(p.w, column, k, row, n);
-            for (int64_t r = 0; r < p.rows; r++) {
-                const float * a = x + r * (p.depth + A_pad) + k;
-                vf total = {};
-                int64_t i = 0;
-                for (; i + VL <= n; i += VL) total += load(a + i) * load(row + i);
-                float s = sum(total);
-                for (; i < n; i++) s += a[i] * row[i];
-                out[r] += s;
-            }
-        }
+        dot_few(p.w, column, p.rows, x, p.depth + A_pad, p.depth, row, out);
     };
     for_each_item(t, groups, [&](int64_t group) {
         for (int64_t n = group * NB; n < std::min(outputs, (group + 1) * NB); n++) {
