@@ -1,0 +1,116 @@
+/** One model as the AI SDK sees it. */
+import type {
+  ImageModelV4,
+  ImageModelV4CallOptions,
+  ImageModelV4File,
+  ImageModelV4Result,
+  SharedV4Warning,
+} from '@ai-sdk/provider';
+import { invalidOption, SafelightError } from '../errors.js';
+import type { GenerateOptions } from '../pipelines/options.js';
+import type { Pipeline } from '../pipelines/pipeline.js';
+
+/** `providerOptions.safelight`: options of `Pipeline.generate` that the AI SDK has no field for. */
+export type SafelightImageOptions = Omit<
+  GenerateOptions,
+  | 'prompt'
+  | 'count'
+  | 'seed'
+  | 'width'
+  | 'height'
+  | 'init'
+  | 'mask'
+  | 'signal'
+  | 'finish'
+  | 'onProgress'
+  | 'taps'
+>;
+
+/** Pictures of one call: more than anybody asks for, so that the SDK does not split calls and give each part the same seed. */
+const MAX_IMAGES = 1000;
+
+export class SafelightImageModel implements ImageModelV4 {
+  readonly specificationVersion = 'v4';
+  readonly provider = 'safelight';
+  readonly maxImagesPerCall = MAX_IMAGES;
+  readonly supportsFileInputs = true;
+  readonly supportsMaskInputs = true;
+
+  constructor(
+    /** Name or path. */
+    readonly modelId: string,
+    private readonly pipeline: () => Promise<Pipeline>,
+  ) {}
+
+  /** @throws SafelightError: what `Pipeline.load` and `Pipeline.generate` throw, INVALID_OPTION for what cannot be done */
+  async doGenerate(options: ImageModelV4CallOptions): Promise<ImageModelV4Result> {
+    options.abortSignal?.throwIfAborted();
+    const timestamp = new Date();
+    const pipeline = await this.pipeline();
+    const { images } = await pipeline.generate({ ...this.asked(options, pipeline) });
+    return {
+      images: await Promise.all(images.map((image) => image.png())),
+      warnings: warningsOf(options),
+      providerMetadata: {
+        safelight: {
+          images: images.map(({ width, height, parameters, seed = null }) => ({
+            seed,
+            width,
+            height,
+            parameters,
+          })),
+        },
+      },
+      response: { timestamp, modelId: this.modelId, headers: undefined },
+    };
+  }
+
+  private asked(options: ImageModelV4CallOptions, { info }: Pipeline): GenerateOptions {
+    const { prompt = '', n, seed, files = [], mask, abortSignal } = options;
+    const [first] = files;
+    if (files.length > 1) throw invalidOption('files', 'one picture', files.length);
+    if (mask && !first)
+      throw invalidOption('mask', 'a picture among files for the mask to lie on', mask.type);
+    return {
+      ...(options.providerOptions.safelight as SafelightImageOptions | undefined),
+      ...{ prompt, count: n, ...sizeOf(options, info) },
+      ...(seed === undefined ? {} : { seed }),
+      ...(first ? { init: bytesOf('files', first) } : {}),
+      ...(mask ? { mask: bytesOf('mask', mask) } : {}),
+      ...(abortSignal ? { signal: abortSignal } : {}),
+    };
+  }
+}
+
+function sizeOf(
+  { size, aspectRatio }: ImageModelV4CallOptions,
+  { width, height, factor }: Pipeline['info'],
+): { width?: number; height?: number } {
+  if (size !== undefined) return pair('size', size, 'x');
+  if (aspectRatio === undefined) return {};
+  const ratio = pair('aspectRatio', aspectRatio, ':');
+  // As many pixels as the model's own size, on its grid.
+  const side = Math.sqrt((width * height * ratio.width) / ratio.height);
+  const onGrid = (length: number): number => Math.max(factor, Math.round(length / factor) * factor);
+  return { width: onGrid(side), height: onGrid((side * ratio.height) / ratio.width) };
+}
+
+function pair(name: string, text: string, separator: string): { width: number; height: number } {
+  const [width = Number.NaN, height = Number.NaN] = text.split(separator).map(Number);
+  if (!(width > 0 && height > 0)) throw invalidOption(name, `WIDTH${separator}HEIGHT`, text);
+  return { width, height };
+}
+
+function bytesOf(name: string, file: ImageModelV4File): Uint8Array {
+  if (file.type === 'url')
+    throw new SafelightError(
+      'INVALID_OPTION',
+      `Give ${name} as bytes or base64: Safelight fetches no addresses`,
+    );
+  return typeof file.data === 'string' ? Buffer.from(file.data, 'base64') : file.data;
+}
+
+function warningsOf({ size, aspectRatio }: ImageModelV4CallOptions): SharedV4Warning[] {
+  if (size === undefined || aspectRatio === undefined) return [];
+  return [{ type: 'unsupported', feature: 'aspectRatio', details: 'size was given, and says all' }];
+}

@@ -1,0 +1,78 @@
+import { generateImage } from 'ai';
+import sharp from 'sharp';
+import { afterAll, describe, expect, it } from 'vitest';
+import { createSafelight } from '../../lib/ai/index.js';
+import { starterModel } from '../../lib/models/open-model.js';
+import { Pipeline } from '../../lib/pipelines/pipeline.js';
+
+const safelight = createSafelight({ threads: 1, models: { mine: starterModel } });
+afterAll(() => safelight.dispose());
+const options = { safelight: { steps: 3 } };
+
+describe("the AI SDK's generateImage with Safelight", () => {
+  it('draws what the pipeline draws, and tells how', async () => {
+    const { image, warnings, providerMetadata } = await generateImage({
+      model: safelight.image('starter'),
+      prompt: 'a red apple',
+      size: '64x64',
+      seed: 7,
+      providerOptions: options,
+    });
+    expect(image.mediaType).toBe('image/png');
+    expect(warnings).toEqual([]);
+    expect(providerMetadata.safelight?.images).toMatchObject([{ seed: 7, width: 64, height: 64 }]);
+    const pipeline = await Pipeline.load(undefined, { threads: 1 });
+    const { images } = await pipeline.generate({
+      prompt: 'a red apple',
+      steps: 3,
+      seed: 7,
+      width: 64,
+      height: 64,
+    });
+    await pipeline.dispose();
+    expect(Buffer.from(image.uint8Array).equals(await images[0]!.png())).toBe(true);
+  });
+
+  it('gives each of several pictures a seed of its own', async () => {
+    const { images } = await generateImage({
+      model: safelight.imageModel('mine'),
+      prompt: 'a pear',
+      n: 3,
+      seed: 1,
+      aspectRatio: '2:1',
+      providerOptions: options,
+    });
+    expect(new Set(images.map(({ base64 }) => base64)).size).toBe(3);
+    const { width = 0, height = 1 } = await sharp(images[0]!.uint8Array).metadata();
+    expect(width / height).toBeCloseTo(2, 0);
+  });
+
+  it('begins from a picture, and keeps what the mask leaves out', async () => {
+    const picture = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#2060a0' } })
+      .png()
+      .toBuffer();
+    const black = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#000000' } })
+      .png()
+      .toBuffer();
+    const { image } = await generateImage({
+      model: safelight('starter'),
+      prompt: { text: 'an apple', images: [picture], mask: black },
+      providerOptions: options,
+    });
+    const pixel = await sharp(image.uint8Array).raw().toBuffer();
+    expect(Math.abs(pixel[2]! - 0xa0)).toBeLessThan(4);
+  });
+
+  it('stops when it is told to, and names what is wrong', async () => {
+    const abortSignal = AbortSignal.timeout(30);
+    const many = { model: safelight.image('starter'), prompt: 'a castle', n: 50, maxRetries: 0 };
+    await expect(generateImage({ ...many, abortSignal })).rejects.toThrow();
+    const wrong = { safelight: { sampler: 'nothing' } };
+    await expect(generateImage({ ...many, providerOptions: wrong })).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+    });
+    await expect(
+      generateImage({ model: safelight.image('no/such/file'), prompt: 'x', maxRetries: 0 }),
+    ).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
+  });
+});
