@@ -12,6 +12,8 @@ export type {
   TextEncoderConfig,
   UNetConfig,
 } from './models/config.js';
+export { type ConvertOptions, type ConvertResult, convertModel } from './models/convert.js';
+export type { ConvertStorage, Keep } from './models/convert-types.js';
 export { inspectModel } from './models/inspect.js';
 export { CodeSequence, LatentTransformer, type SequenceInputs } from './models/latent-transformer.js';
 export { openModel, starterModel } from './models/open-model.js';

@@ -22,7 +22,7 @@ export function inspectCommand(): Command {
     .description(
       'Tell what a model file or folder holds: family, config, types, sizes, and how each weight is loaded.',
     )
-    .argument('<path>', 'folder (diffusers), file (safetensors, .ckpt, .pt, .pth, .bin) or shard index')
+    .argument('<path>', 'folder (diffusers), file (safetensors, GGUF, .ckpt, .pt, .pth, .bin) or shard index')
     .option('--tensors', 'list every tensor, with the parameter that it becomes')
     .option('--vae <path>', "autoencoder instead of the model's")
     .option('--variant <name>', 'weight files NAME.VARIANT.safetensors of a folder, such as fp16')

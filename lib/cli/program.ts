@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { backendsCommand } from './backends.js';
 import { buildCommand } from './build.js';
+import { convertCommand } from './convert.js';
 import { decodeCommand } from './decode.js';
 import { encodeCommand } from './encode.js';
 import { EXIT, report } from './failure.js';
@@ -46,6 +47,7 @@ function createProgram(generate: Command): Command {
     encodeCommand(),
     decodeCommand(),
     inspectCommand(),
+    convertCommand(),
     serveCommand(),
     backendsCommand(),
     buildCommand(),

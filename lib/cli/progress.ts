@@ -1,9 +1,9 @@
 /** Progress on stderr: a bar with a time estimate on a terminal, plain lines elsewhere. */
 import { duration } from './output.js';
 
-/** What a pipeline reports; `load` counts bytes. */
+/** What a pipeline or a conversion reports; `load` and `convert` count bytes. */
 export interface Report {
-  readonly phase: 'load' | 'encode' | 'denoise' | 'decode';
+  readonly phase: 'load' | 'encode' | 'denoise' | 'decode' | 'convert';
   readonly step: number;
   readonly steps: number;
 }
@@ -14,7 +14,13 @@ export interface ProgressDisplay {
   readonly clear: () => void;
 }
 
-const LABELS = { load: 'Loading', encode: 'Encoding', denoise: 'Drawing', decode: 'Decoding' } as const;
+const LABELS = {
+  load: 'Loading',
+  encode: 'Encoding',
+  denoise: 'Drawing',
+  decode: 'Decoding',
+  convert: 'Converting',
+} as const;
 const BAR_WIDTH = 30;
 /** Milliseconds: a terminal is not painted more often, a log gets no more lines than that. */
 const PAINT_EVERY = 50;
@@ -77,7 +83,7 @@ function lines(stream: NodeJS.WriteStream): ProgressDisplay {
 }
 
 function counts({ phase, step, steps }: Report): string {
-  if (phase === 'load') return `${steps > 0 ? Math.floor((100 * step) / steps) : 0}%`;
+  if (phase === 'load' || phase === 'convert') return `${steps > 0 ? Math.floor((100 * step) / steps) : 0}%`;
   return phase === 'denoise' ? `step ${step}/${steps}` : `${step}/${steps}`;
 }
 
@@ -109,7 +115,7 @@ class PhaseClock {
     const isNew = phase !== this.phase || step < this.from;
     if (isNew) {
       this.phase = phase;
-      this.from = Math.min(step, phase === 'load' ? step : 0);
+      this.from = Math.min(step, phase === 'load' || phase === 'convert' ? step : 0);
       this.start = now;
     }
     return { seconds: (now - this.start) / 1000, from: this.from, isNew };

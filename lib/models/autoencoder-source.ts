@@ -9,6 +9,8 @@ import { openWeights } from '../weights/open-weights.js';
 import type { TensorIndex } from '../weights/tensor-index.js';
 import { readAutoencoderConfig } from './config-autoencoder.js';
 import { detectAutoencoderConfig } from './detect-autoencoder.js';
+import { readEmbeddedConfig } from './embedded-config.js';
+import { embeddedAutoencoder } from './embedded-model.js';
 import { openAutoencoderFolder } from './folder.js';
 import type { LatentScale } from './parts.js';
 import type { AutoencoderSource } from './source.js';
@@ -56,7 +58,9 @@ export async function openAutoencoder(
       (await kindOf(join(absolute, 'config.json'))) !== 'file' && (await kindOf(inner)) === 'folder';
     return openAutoencoderFolder(whole ? inner : absolute, variant);
   }
-  const { tensors } = await openWeights(absolute, { ema });
+  const { tensors, metadata } = await openWeights(absolute, { ema });
+  const embedded = metadata && readEmbeddedConfig(metadata, absolute)?.autoencoder;
+  if (embedded) return embeddedAutoencoder(embedded, tensors, absolute);
   const names = [...tensors.keys()];
   const has = (prefix: string): boolean => names.some((name) => name.startsWith(prefix));
   if (has(PREFIX)) return openAutoencoderTensors(tensors, PREFIX, absolute, scale);

@@ -11,6 +11,8 @@ export interface UNetHints {
   readonly addition: { readonly pooled: number; readonly ids: number } | null;
   /** Latent side in training. */
   readonly sampleSize: number;
+  /** Its transformers have convolutions around them, whatever the shapes say. */
+  readonly convolutions?: boolean;
 }
 
 /** @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL */
@@ -29,7 +31,8 @@ export function detectUNetConfig(weights: ComponentWeights, hints: UNetHints): U
     if (layers > expected)
       throw scan.odd(`up_blocks.${i} has ${layers} residual blocks where ${expected} are expected`);
   });
-  const { linear, context } = scan.attention();
+  const { linear: flat, context } = scan.attention();
+  const linear = flat && !hints.convolutions;
   return completeUNetConfig(
     {
       in_channels: input,

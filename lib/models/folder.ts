@@ -14,6 +14,7 @@ import { readAutoencoderConfig } from './config-autoencoder.js';
 import { readSchedulerConfig } from './config-scheduler.js';
 import { readTextEncoderConfig } from './config-text-encoder.js';
 import { readUNetConfig } from './config-unet.js';
+import { defaultsSchema } from './defaults.js';
 import { type LatentScale, type ModelParts, standardPadId } from './parts.js';
 import type { AutoencoderSource, OpenModelOptions, TextEncoderSource, UNetSource } from './source.js';
 import { type ConfigFields, checkConfig, readConfig, unsupported } from './validate.js';
@@ -65,6 +66,7 @@ export async function openFolder(path: string, options: OpenModelOptions): Promi
   const zeros = index.force_zeros_for_empty_prompt;
   return {
     form: 'folder',
+    ownSize: true,
     family: xl
       ? has('text_encoder')
         ? 'sdxl'
@@ -173,30 +175,9 @@ async function requireVariant(
   );
 }
 
-const defaultsSchema = z.object({
-  steps: z.int().min(1).max(10_000).optional(),
-  cfg: z.number().min(-1000).max(1000).optional(),
-  sampler: z.string().max(100).optional(),
-  schedule: z.string().max(100).optional(),
-  width: z.int().min(1).max(65536).optional(),
-  height: z.int().min(1).max(65536).optional(),
-});
-
 /** Safelight's own file: what this model is best sampled with. */
 async function readDefaults(folder: string): Promise<GenerationDefaults> {
   const path = join(folder, 'safelight.json');
   if ((await kindOf(path)) !== 'file') return {};
-  const { steps, cfg, sampler, schedule, width, height } = checkConfig(
-    defaultsSchema,
-    await readConfig(path),
-    path,
-  );
-  return {
-    ...(steps === undefined ? {} : { steps }),
-    ...(cfg === undefined ? {} : { cfg }),
-    ...(sampler === undefined ? {} : { sampler }),
-    ...(schedule === undefined ? {} : { schedule }),
-    ...(width === undefined ? {} : { width }),
-    ...(height === undefined ? {} : { height }),
-  };
+  return checkConfig(defaultsSchema, await readConfig(path), path);
 }

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { ModuleKind } from '../native/types.js';
 import { ComponentWeights } from '../weights/component.js';
+import type { GgufMetadata } from '../weights/gguf-metadata.js';
 import { clipNaming } from '../weights/naming/clip.js';
 import { diffusersUNetNaming } from '../weights/naming/diffusers.js';
 import { ldmUNetNaming } from '../weights/naming/ldm-unet.js';
@@ -13,6 +14,8 @@ import { readTextEncoderConfig } from './config-text-encoder.js';
 import { readUNetConfig } from './config-unet.js';
 import { detectTextEncoderConfig } from './detect-text-encoder.js';
 import { detectUNetConfig } from './detect-unet.js';
+import { readEmbeddedConfig } from './embedded-config.js';
+import { embeddedAutoencoder, embeddedUNet } from './embedded-model.js';
 import { openAutoencoderFolder, openTextEncoderFolder, openUNetFolder } from './folder.js';
 import { type ConfigFields, readConfig, readConfigBeside } from './validate.js';
 
@@ -41,7 +44,9 @@ export async function openComponentFolder(folder: string, variant?: string): Pro
 
 /** @returns null if the file's names are of no component that Safelight knows */
 export async function openComponentFile(path: string, ema = false): Promise<LoneComponent | null> {
-  const { tensors } = await openWeights(path, { ema });
+  const { tensors, metadata } = await openWeights(path, { ema });
+  const embedded = metadata && openEmbeddedComponent(tensors, metadata, path);
+  if (embedded) return embedded;
   const has = (...prefixes: string[]): boolean =>
     [...tensors.keys()].some((name) => prefixes.some((p) => name.startsWith(p)));
   for (const prefix of ['model.diffusion_model.', '']) {
@@ -65,6 +70,27 @@ export async function openComponentFile(path: string, ema = false): Promise<Lone
   if (has('down_blocks.') && has('mid_block.')) return diffusersUNet(path, tensors);
   if (has('text_model.embeddings.', 'embeddings.token_embedding.')) return clip(path, tensors);
   return null;
+}
+
+/** What a converted component says of itself. */
+function openEmbeddedComponent(
+  tensors: TensorIndex,
+  metadata: GgufMetadata,
+  path: string,
+): LoneComponent | null {
+  const config = readEmbeddedConfig(metadata, path);
+  if (config === null || config.family !== null) return null;
+  const { unet, autoencoder, text_encoders: encoders } = config;
+  if (unet) return { kind: 'unet', ...embeddedUNet(unet, tensors, path) };
+  if (autoencoder) return { kind: 'autoencoder_kl', ...embeddedAutoencoder(autoencoder, tensors, path) };
+  const [encoder] = encoders;
+  if (encoder === undefined) return null;
+  const naming = clipNaming(tensors.keys(), '', encoder.pooled);
+  return {
+    kind: 'text_encoder',
+    config: encoder.config,
+    weights: new ComponentWeights('text encoder', path, tensors, naming),
+  };
 }
 
 async function diffusersUNet(path: string, tensors: TensorIndex): Promise<LoneComponent> {

@@ -21,7 +21,7 @@ export const starterModel = fileURLToPath(new URL('../../models/starter', import
 
 /**
  * Finds out what a model is and where its weights lie, without reading them.
- * @param path a diffusers folder, or a single file (safetensors, PyTorch checkpoint, or shard index) in CompVis' form
+ * @param path a diffusers folder, or a single file (safetensors, GGUF, PyTorch checkpoint, or shard index) in CompVis' form
  * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION
  */
 export async function openModel(path: string, options: OpenModelOptions = {}): Promise<ModelSource> {
@@ -52,9 +52,9 @@ export function withPrediction(
   return sized({ ...source, scheduler: { ...source.scheduler, prediction }, predictionUncertain: false });
 }
 
-/** A single file does not say its size of pictures; its family does. */
+/** Most single files do not say their size of pictures; the family does. */
 function sized(source: ModelSource): ModelSource {
-  if (source.form === 'folder') return source;
+  if (source.ownSize) return source;
   const { config, weights } = source.unet;
   const side = nativeSize(source.family, source.scheduler) / autoencoderFactor(source.autoencoder.config);
   return { ...source, unet: { config: { ...config, sample_size: Math.max(1, side) }, weights } };

@@ -15,6 +15,8 @@ export interface ModelSource {
   readonly path: string;
   /** A diffusers folder, or a single file in CompVis' form. */
   readonly form: 'folder' | 'file';
+  /** Whether the model says which size of pictures it is best at; else its family does. */
+  readonly ownSize: boolean;
   readonly family: ModelFamily;
   /** In the order in which their states are joined; the refiner has only SDXL's second. */
   readonly textEncoders: readonly TextEncoderSource[];

@@ -4,6 +4,7 @@ import type { NativeTask } from './types.js';
 const NATIVE_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'INVALID_OPTION',
   'FILE_NOT_FOUND',
+  'FILE_NOT_WRITTEN',
   'INVALID_FILE',
   'UNSUPPORTED_MODEL',
   'MISSING_TENSOR',

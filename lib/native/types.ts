@@ -89,6 +89,16 @@ export interface WeightPlan {
   readonly entries: readonly WeightPlanEntry[];
 }
 
+/** Weights to be converted into a file that exists. */
+export interface WriteRequest {
+  readonly path: string;
+  readonly plan: WeightPlan;
+  /** Where each entry's bytes begin in the output. */
+  readonly offsets: readonly number[];
+  /** 0 takes the number of physical cores. */
+  readonly threads: number;
+}
+
 /** A tensor crossing the seam: contiguous, C order, PyTorch's shape. */
 export interface NativeTensor {
   readonly data: Float32Array | Int32Array;
@@ -185,4 +195,6 @@ export interface NativeAddon {
     options: ModuleOptions,
     onProgress?: (done: number, total: number) => void,
   ): NativeTask<NativeModuleHandle>;
+  /** Converts weights into a file; rejects with FILE_NOT_WRITTEN where that fails. */
+  writeWeights(request: WriteRequest, onProgress?: (done: number, total: number) => void): NativeTask<void>;
 }

@@ -56,11 +56,12 @@ export class ComponentWeights {
 
   /** The shape of a parameter of `rank` dimensions. @throws MISSING_TENSOR, SHAPE_MISMATCH */
   shape(name: string, rank: number): readonly number[] {
-    const { shape } = this.parameter(name);
-    if (shape.length !== rank) {
+    const given = this.parameter(name).shape;
+    const shape = ofRank(given, rank);
+    if (shape === null) {
       throw new SafelightError(
         'SHAPE_MISMATCH',
-        `${this.called(name)} has shape ${shown(shape)} where ${rank} dimensions are expected; the file holds another kind of model`,
+        `${this.called(name)} has shape ${shown(given)} where ${rank} dimensions are expected; the file holds another kind of model`,
       );
     }
     return shape;
@@ -169,4 +170,12 @@ function transformed(shape: readonly number[], transform: CanonicalPart['transfo
   if (transform === undefined) return shape;
   if (transform.op === 'rows') return [transform.end - transform.start, ...shape.slice(1)];
   return shape.length === 2 ? [shape[1] ?? 0, shape[0] ?? 0] : shape;
+}
+
+/** The shape with as many dimensions: writers of GGUF drop ones, at the end of a 1x1 convolution's, else in front. */
+function ofRank(shape: readonly number[], rank: number): readonly number[] | null {
+  const ones = Array.from({ length: Math.max(0, rank - shape.length) }, () => 1);
+  if (shape.length <= rank) return shape.length === 2 ? [...shape, ...ones] : [...ones, ...shape];
+  const [start, end] = [shape.slice(0, rank), shape.slice(rank)];
+  return end.every((side) => side === 1) ? start : null;
 }

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { withAverages } from './ema.js';
+import type { GgufMetadata } from './gguf-metadata.js';
 import { readShards } from './shards.js';
 import type { TensorIndex } from './tensor-index.js';
 import type { TorchOptions } from './torch/read-torch.js';
@@ -9,31 +10,34 @@ import { readWeightFile, type WeightFile } from './weight-file.js';
 export interface Weights {
   readonly files: readonly { readonly path: string; readonly size: number }[];
   readonly tensors: TensorIndex;
+  /** Of a GGUF file; empty where it has none. */
+  readonly metadata?: GgufMetadata;
 }
 
 /** `ema`: the weights' moving average instead of themselves. */
 export type OpenWeightsOptions = TorchOptions;
 
 /**
- * Reads a safetensors file, a PyTorch checkpoint (`.ckpt`, `.pt`, `.pth`, `.bin`; nothing in it is executed), or a sharded set of either
+ * Reads a safetensors or GGUF file, a PyTorch checkpoint (`.ckpt`, `.pt`, `.pth`, `.bin`; nothing in it is executed), or a sharded set
  * by its `*.index.json`.
  * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR for `ema` without averages
  */
 export async function openWeights(path: string, options: OpenWeightsOptions = {}): Promise<Weights> {
-  const { files, tensors, averaged } = await readAll(path, options);
+  const { files, tensors, averaged, metadata } = await readAll(path, options);
   return {
     files: files.map(({ path, size }) => ({ path, size })),
     tensors: options.ema && !averaged ? withAverages(tensors, resolve(path)) : tensors,
+    ...(metadata ? { metadata } : {}),
   };
 }
 
 async function readAll(
   path: string,
   options: OpenWeightsOptions,
-): Promise<{ files: readonly WeightFile[]; tensors: TensorIndex; averaged: boolean }> {
+): Promise<Pick<WeightFile, 'tensors' | 'averaged' | 'metadata'> & { files: readonly WeightFile[] }> {
   if (path.endsWith('.json')) {
     return { ...(await readShards(path, (file) => readWeightFile(file, options))), averaged: false };
   }
   const file = await readWeightFile(path, options);
-  return { files: [file], tensors: file.tensors, averaged: file.averaged };
+  return { ...file, files: [file] };
 }

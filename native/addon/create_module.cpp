@@ -1,18 +1,14 @@
 #include "addon/create_module.h"
 
-#include <chrono>
-
 #include "addon/environment.h"
 #include "addon/native_module.h"
+#include "addon/progress.h"
 #include "addon/promise_worker.h"
 #include "addon/values.h"
 
 namespace safelight {
 
 namespace {
-
-using clock = std::chrono::steady_clock;
-constexpr auto between_reports = std::chrono::milliseconds(40);
 
 class load_worker : public promise_worker {
   public:
@@ -54,10 +50,9 @@ class load_worker : public promise_worker {
 
   private:
     void report(uint64_t done, uint64_t total) {
-        if (!wants_progress_ || (done < total && clock::now() - reported_ < between_reports)) {
+        if (!wants_progress_ || !gate_.opens(done, total)) {
             return;
         }
-        reported_ = clock::now();
         post([this, done, total](Napi::Env env) {
             progress_.Call({Napi::Number::New(env, static_cast<double>(done)),
                             Napi::Number::New(env, static_cast<double>(total))});
@@ -70,7 +65,7 @@ class load_worker : public promise_worker {
     std::shared_ptr<module_host> host_;
     Napi::FunctionReference progress_;
     bool wants_progress_ = false, handed_over_ = false;
-    clock::time_point reported_;
+    progress_gate gate_;
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "addon/environment.h"
 #include "addon/promise_worker.h"
 #include "addon/values.h"
+#include "addon/write_weights.h"
 #include "runtime/device.h"
 #include "runtime/recorder.h"
 #include "runtime/threads.h"
@@ -89,6 +90,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("physicalCores", Napi::Function::New(env, physical_cores_of, "physicalCores"));
     exports.Set("requirements", Napi::Function::New(env, requirements_of, "requirements"));
     exports.Set("createModule", Napi::Function::New(env, create_module, "createModule"));
+    exports.Set("writeWeights", Napi::Function::New(env, write_weights_of, "writeWeights"));
     return exports;
 }
 

@@ -147,6 +147,15 @@ const std::map<std::string, ggml_type> & storage_types() {
     return types;
 }
 
+int to_threads(const Napi::Value & value) {
+    int64_t threads = integer(value, "threads");
+    if (threads < 0 || threads > max_threads) {
+        throw error("INVALID_OPTION", "Expected integer between 0 and " + std::to_string(max_threads) +
+                                          " for threads but received " + std::to_string(threads));
+    }
+    return static_cast<int>(threads);
+}
+
 weight_entry to_entry(const Napi::Value & value) {
     Napi::Object from = object(value, "an entry of the weight plan");
     weight_entry out;
@@ -287,16 +296,27 @@ weight_plan to_plan(const Napi::Value & value) {
     return out;
 }
 
+write_request to_write_request(const Napi::Value & value) {
+    Napi::Object from = object(value, "what to write");
+    write_request out;
+    out.path = to_text(from.Get("path"), "the path of the output");
+    out.plan = to_plan(from.Get("plan"));
+    Napi::Array offsets = array(from.Get("offsets"), "the offsets of the output");
+    if (offsets.Length() != out.plan.entries.size()) {
+        expected("as many offsets as entries", "the output");
+    }
+    for (uint32_t i = 0; i < offsets.Length(); i++) {
+        out.offsets.push_back(natural(offsets.Get(i), "an offset of the output"));
+    }
+    out.threads = to_threads(from.Get("threads"));
+    return out;
+}
+
 module_options to_module_options(const Napi::Value & value) {
     Napi::Object from = object(value, "the module's options");
     module_options out;
     out.backend = to_text(from.Get("backend"), "backend");
-    int64_t threads = integer(from.Get("threads"), "threads");
-    if (threads < 0 || threads > max_threads) {
-        throw error("INVALID_OPTION", "Expected integer between 0 and " + std::to_string(max_threads) +
-                                          " for threads but received " + std::to_string(threads));
-    }
-    out.threads = static_cast<int>(threads);
+    out.threads = to_threads(from.Get("threads"));
     out.stock_ops = flag(from, "stockOps");
     out.map_weights = flag(from, "mapWeights");
     out.release_buffers = flag(from, "releaseBuffers");

@@ -277,7 +277,7 @@ describe('the weight plan', () => {
   });
 
   test('quantizes only matrices with rows of whole blocks', async () => {
-    const found = new Map<string, Set<StorageType>>();
+    const found = new Map<string, Set<string>>();
     for (const { entries } of plans(await open(sdxl), 'q8_0')) {
       for (const { name, shape, storage } of entries) {
         const kind =

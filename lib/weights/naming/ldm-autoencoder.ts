@@ -27,14 +27,21 @@ const MAX_BLOCKS = 64;
 export function ldmAutoencoderNaming(names: Iterable<string>, prefix: string): Naming {
   const own: string[] = [];
   for (const name of names) if (name.startsWith(prefix)) own.push(name.slice(prefix.length));
-  const table = new PlaceTable().add('quant_conv', 'quant_conv').add('post_quant_conv', 'post_quant_conv');
   // Of both halves, lest a missing level turn the other's count around.
   const levels = Math.min(
     MAX_LEVELS,
     Math.max(countPlaces(own, 'encoder.down.').end, countPlaces(own, 'decoder.up.').end),
   );
-  addHalf(table, own, levels, 'encoder', 'down');
-  addHalf(table, own, levels, 'decoder', 'up');
+  // Every level has as many; the most of any, so that one that is missing is missed by its name.
+  const blocks = (path: string): number =>
+    Math.min(
+      MAX_BLOCKS,
+      Math.max(
+        0,
+        ...Array.from({ length: levels }, (_, level) => countPlaces(own, `${path}.${level}.block.`).end),
+      ),
+    );
+  const table = autoencoderTable(levels, blocks('encoder.down'), blocks('decoder.up'));
   return {
     dialect: 'ldm',
     canonical: (source): CanonicalPart[] => {
@@ -45,10 +52,18 @@ export function ldmAutoencoderNaming(names: Iterable<string>, prefix: string): N
   };
 }
 
+/** The places of an autoencoder of so many levels, and residual blocks a level of the encoder and of the decoder. */
+export function autoencoderTable(levels: number, encoderBlocks: number, decoderBlocks: number): PlaceTable {
+  const table = new PlaceTable().add('quant_conv', 'quant_conv').add('post_quant_conv', 'post_quant_conv');
+  addHalf(table, levels, encoderBlocks, 'encoder', 'down');
+  addHalf(table, levels, decoderBlocks, 'decoder', 'up');
+  return table;
+}
+
 function addHalf(
   table: PlaceTable,
-  names: readonly string[],
   levels: number,
+  blocks: number,
   half: 'encoder' | 'decoder',
   path: 'down' | 'up',
 ): void {
@@ -58,15 +73,10 @@ function addHalf(
   table.addEach(`${half}.mid.block_1`, `${half}.mid_block.resnets.0`, RESNET);
   table.addEach(`${half}.mid.attn_1`, `${half}.mid_block.attentions.0`, ATTENTION);
   table.addEach(`${half}.mid.block_2`, `${half}.mid_block.resnets.1`, RESNET);
-  const levelNames = Array.from({ length: levels }, (_, level) => `${half}.${path}.${level}`);
-  // Every level has as many; the most of any, so that one that is missing is missed by its name.
-  const blocks = Math.min(
-    MAX_BLOCKS,
-    Math.max(0, ...levelNames.map((level) => countPlaces(names, `${level}.block.`).end)),
-  );
-  levelNames.forEach((from, level) => {
+  for (let level = 0; level < levels; level++) {
+    const from = `${half}.${path}.${level}`;
     const to = `${half}.${path}_blocks.${path === 'up' ? levels - 1 - level : level}`;
     for (let j = 0; j < blocks; j++) table.addEach(`${from}.block.${j}`, `${to}.resnets.${j}`, RESNET);
     table.add(`${from}.${path}sample.conv`, `${to}.${path}samplers.0.conv`);
-  });
+  }
 }

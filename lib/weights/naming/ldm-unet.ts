@@ -34,6 +34,50 @@ export function ldmUNetNaming(names: Iterable<string>, prefix: string, path: str
   };
 }
 
+/** What stands before the first and after the last block. */
+function addEnds(table: PlaceTable): void {
+  table
+    .add('time_embed.0', 'time_embedding.linear_1')
+    .add('time_embed.2', 'time_embedding.linear_2')
+    .add('label_emb.0.0', 'add_embedding.linear_1')
+    .add('label_emb.0.2', 'add_embedding.linear_2')
+    .add('input_blocks.0.0', 'conv_in')
+    .add('out.0', 'conv_norm_out')
+    .add('out.2', 'conv_out');
+}
+
+/**
+ * The places of a U-Net of this config: `Layout` read backwards, from levels to the flat lists.
+ * @param layers residual blocks a level of the down path, finest first
+ * @param upAttention whether the levels of the up path (coarsest first) have transformers
+ */
+export function unetTable(layers: readonly number[], upAttention: readonly boolean[]): PlaceTable {
+  const table = new PlaceTable();
+  addEnds(table);
+  let block = 1;
+  layers.forEach((count, level) => {
+    for (let j = 0; j < count; j++, block++) {
+      table.addEach(`input_blocks.${block}.0`, `down_blocks.${level}.resnets.${j}`, RESNET);
+      table.add(`input_blocks.${block}.1`, `down_blocks.${level}.attentions.${j}`);
+    }
+    if (level < layers.length - 1)
+      table.add(`input_blocks.${block++}.0.op`, `down_blocks.${level}.downsamplers.0.conv`);
+  });
+  table.addEach('middle_block.0', 'mid_block.resnets.0', RESNET);
+  table.add('middle_block.1', 'mid_block.attentions.0');
+  table.addEach('middle_block.2', 'mid_block.resnets.1', RESNET);
+  block = 0;
+  [...layers].reverse().forEach((count, level) => {
+    const attends = upAttention[level] ?? false;
+    for (let j = 0; j <= count; j++, block++) {
+      table.addEach(`output_blocks.${block}.0`, `up_blocks.${level}.resnets.${j}`, RESNET);
+      if (attends) table.add(`output_blocks.${block}.1`, `up_blocks.${level}.attentions.${j}`);
+    }
+    table.add(`output_blocks.${block - 1}.${attends ? 2 : 1}.conv`, `up_blocks.${level}.upsamplers.0.conv`);
+  });
+  return table;
+}
+
 class Layout {
   private readonly places = new PlaceTable();
   private readonly groups = new Set<string>();
@@ -51,14 +95,7 @@ class Layout {
   }
 
   table(): PlaceTable {
-    this.places
-      .add('time_embed.0', 'time_embedding.linear_1')
-      .add('time_embed.2', 'time_embedding.linear_2')
-      .add('label_emb.0.0', 'add_embedding.linear_1')
-      .add('label_emb.0.2', 'add_embedding.linear_2')
-      .add('input_blocks.0.0', 'conv_in')
-      .add('out.0', 'conv_norm_out')
-      .add('out.2', 'conv_out');
+    addEnds(this.places);
     const layers = this.inputBlocks();
     this.middleBlock();
     this.outputBlocks(layers);

@@ -48,10 +48,18 @@ function blockParts(name: string, shape: readonly number[]): CanonicalPart[] | n
   const place = `text_model.encoder.layers.${layer}`;
   const fused = /^attn\.in_proj_(weight|bias)$/.exec(leaf)?.[1];
   if (fused === undefined) return [{ name: `${place}.${BLOCK.canonical(leaf) ?? leaf}` }];
+  return fusedParts(place, fused, shape);
+}
+
+/**
+ * Query, key and value of a layer out of the tensor of shape `[3 C, ...]` that holds all three.
+ * @param leaf `weight` or `bias`
+ */
+export function fusedParts(layer: string, leaf: string, shape: readonly number[]): CanonicalPart[] {
   // A length that three does not divide is left whole, so that its shape is reported as the mismatch it is.
   const rows = (shape[0] ?? 0) / 3;
   return FUSED.map((part, i) => ({
-    name: `${place}.self_attn.${part}.${fused}`,
+    name: `${layer}.self_attn.${part}.${leaf}`,
     ...(Number.isInteger(rows)
       ? { transform: { op: 'rows', start: i * rows, end: (i + 1) * rows } as const }
       : {}),

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+namespace safelight {
+
+// Lets through as many reports of progress as JavaScript needs, the last one among them.
+class progress_gate {
+  public:
+    bool opens(uint64_t done, uint64_t total) {
+        auto now = std::chrono::steady_clock::now();
+        if (done < total && now - last_ < between_reports) {
+            return false;
+        }
+        last_ = now;
+        return true;
+    }
+
+  private:
+    static constexpr auto between_reports = std::chrono::milliseconds(40);
+    std::chrono::steady_clock::time_point last_;
+};
+
+}  // namespace safelight
