@@ -8,6 +8,7 @@ export type {
   GenerationDefaults,
   LatentTransformerConfig,
   ModelFamily,
+  OrderName,
   SchedulerConfig,
   TextEncoderConfig,
   UNetConfig,
@@ -46,8 +47,9 @@ export type {
 export type { DeepCacheOptions } from './pipelines/step-cache.js';
 export type { GenerationStream } from './pipelines/stream.js';
 export type { ChoiceOptions } from './sampling/codes/choose.js';
+export { coordinateCodes } from './sampling/codes/coordinates.js';
 export { codesLikelihood, type Likelihood, type LikelihoodOptions } from './sampling/codes/likelihood.js';
-export { codeOrder, type Order, type OrderName } from './sampling/codes/order.js';
+export { codeOrder, type Order } from './sampling/codes/order.js';
 export { type SampleCodesOptions, sampleCodes } from './sampling/codes/sample.js';
 export { type SlideCodesOptions, slideCodes } from './sampling/codes/slide.js';
 export type { CodeModel, Codes, CodesStep } from './sampling/codes/types.js';

@@ -2,9 +2,9 @@
 import { SafelightError } from '../errors.js';
 import type { ComponentWeights } from '../weights/component.js';
 import { countPlaces } from '../weights/naming/naming.js';
-import type { LatentTransformerConfig } from './config.js';
+import type { LatentTransformerConfig, OrderName } from './config.js';
 import type { ModelConfig } from './model-config.js';
-import { requireMultiple } from './validate.js';
+import { requireMultiple, unsupported } from './validate.js';
 
 const MINGPT = /(?:^|\.)(?:GPT)$/;
 
@@ -58,6 +58,29 @@ export function readLatentTransformerConfig(
     );
   }
   return config;
+}
+
+const ORDERS: Readonly<Record<string, OrderName>> = {
+  Identity: 'identity',
+  ZCurve: 'zcurve',
+  Subsample: 'subsample',
+  AlternateParsing: 'alternate',
+  SpiralOut: 'spiral_out',
+  SpiralIn: 'spiral_in',
+  Random: 'random',
+};
+
+/**
+ * The order in which a `Net2NetTransformer` writes codes.
+ * @param params its `model.params`
+ * @throws UNSUPPORTED_MODEL, INVALID_FILE
+ */
+export function readCodeOrder(params: ModelConfig): OrderName {
+  const target = params.section('permuter_config')?.getString('target') ?? 'Identity';
+  const name = target.slice(target.lastIndexOf('.') + 1);
+  const order = Object.hasOwn(ORDERS, name) ? ORDERS[name] : undefined;
+  if (order === undefined) throw unsupported(params.where, 'permuter_config.target', target);
+  return order;
 }
 
 function shapesOf(weights: ComponentWeights): Omit<LatentTransformerConfig, 'n_head' | 'n_unmasked'> {

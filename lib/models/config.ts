@@ -108,6 +108,16 @@ export interface LatentTransformerConfig {
   n_unmasked: number;
 }
 
+/** The order in which a transformer writes a picture's codes: row by row is `identity`. */
+export type OrderName =
+  | 'identity'
+  | 'zcurve'
+  | 'subsample'
+  | 'alternate'
+  | 'spiral_out'
+  | 'spiral_in'
+  | 'random';
+
 /** What the sampler must know of how the model was trained. */
 export interface SchedulerConfig {
   prediction: 'eps' | 'v' | 'x0';

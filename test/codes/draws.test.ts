@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { checkChoice, chooseCode, codeProbabilities, noiseOf } from '../../lib/sampling/codes/choose.js';
-import { codeOrder, ORDERS } from '../../lib/sampling/codes/order.js';
+import { coordinateCodes } from '../../lib/sampling/codes/coordinates.js';
+import { codeOrder } from '../../lib/sampling/codes/order.js';
 import { windowAt, windowSide } from '../../lib/sampling/codes/window.js';
 import { TorchCpuGenerator } from '../../lib/sampling/generators/mt19937.js';
 import { fixture } from './fixture.js';
@@ -73,8 +74,12 @@ describe('the order in which codes are written', () => {
 
   it('is row by row where nothing is said', () => {
     expect(codeOrder('identity', 3, 5)).toBeNull();
-    expect(() => codeOrder('diagonal' as never, 4, 4)).toThrow(ORDERS.join(', '));
+    expect(() => codeOrder('diagonal' as never, 4, 4)).toThrow('identity, zcurve, subsample, alternate');
   });
+});
+
+it.each(fixture.coordinates)("coordinates are taming's codes: $height by $width", (one) => {
+  expect([...coordinateCodes(one.height, one.width, one.factor, one.codes)]).toEqual(one.indices);
 });
 
 describe('a window', () => {

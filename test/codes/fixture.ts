@@ -1,10 +1,9 @@
 /** test/fixtures/codes/codes.json (written by test/reference/codes.py), and its models loaded. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { LatentTransformerConfig } from '../../lib/models/config.js';
+import type { LatentTransformerConfig, OrderName } from '../../lib/models/config.js';
 import { LatentTransformer } from '../../lib/models/latent-transformer.js';
 import type { ChoiceOptions } from '../../lib/sampling/codes/choose.js';
-import type { OrderName } from '../../lib/sampling/codes/order.js';
 import { ComponentWeights } from '../../lib/weights/component.js';
 import { tamingTransformerNaming } from '../../lib/weights/naming/taming-transformer.js';
 import { openWeights } from '../../lib/weights/open-weights.js';
@@ -32,6 +31,7 @@ interface CodesFixture {
     nats: number[];
     loss: number;
   }[];
+  coordinates: { height: number; width: number; factor: number; codes: number; indices: number[] }[];
   slides: {
     height: number;
     width: number;
@@ -53,9 +53,15 @@ export async function loadTransformer(name: string, options = {}): Promise<Laten
   const { config } = JSON.parse(readFileSync(path(`models/${name}.json`), 'utf8')) as {
     config: LatentTransformerConfig;
   };
+  return LatentTransformer.load(
+    { config, weights: await weightsOf(name) },
+    { backend: 'cpu', threads: 1, ...options },
+  );
+}
+
+export async function weightsOf(name: string): Promise<ComponentWeights> {
   const { tensors } = await openWeights(path(`models/${name}.safetensors`));
-  const weights = new ComponentWeights('transformer', name, tensors, tamingTransformerNaming('weights/'));
-  return LatentTransformer.load({ config, weights }, { backend: 'cpu', threads: 1, ...options });
+  return new ComponentWeights('transformer', name, tensors, tamingTransformerNaming('weights/'));
 }
 
 /** All that an async generator yields, and what it returns. */

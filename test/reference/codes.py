@@ -11,6 +11,7 @@ import sys
 
 import taming_import
 import torch
+from taming.modules.misc.coord import CoordStage
 from taming.models.cond_transformer import Net2NetTransformer
 from taming.modules.transformer import permuter
 from taming.modules.transformer.mingpt import sample_with_past
@@ -220,10 +221,22 @@ def slides():
     return cases
 
 
+def coordinates():
+    """taming.data.faceshq's picture of coordinates through CoordStage."""
+    out = []
+    for height, width, factor, codes in [(16, 16, 16, 1024), (3, 5, 4, 23), (20, 31, 16, 1024), (7, 2, 3, 16384)]:
+        h, w = height * factor, width * factor
+        picture = (torch.arange(h * w).reshape(1, 1, h, w).double() / (h * w)).float()
+        indices = CoordStage(codes, factor).encode(picture)[2][2]
+        out.append({"height": height, "width": width, "factor": factor, "codes": codes,
+                    "indices": indices.reshape(-1).tolist()})  # fmt: skip
+    return out
+
+
 if __name__ == "__main__":
     out = FIXTURES / "codes"
     out.mkdir(exist_ok=True)
     parts = {"draws": draws(), "generators": generators(), "sequences": sequences(), "orders": orders(),
-             "likelihoods": likelihoods(), "slides": slides()}  # fmt: skip
+             "likelihoods": likelihoods(), "slides": slides(), "coordinates": coordinates()}  # fmt: skip
     text = ",\n".join(f'"{k}": [\n' + ",\n".join(json.dumps(v) for v in cases) + "\n]" for k, cases in parts.items())
     (out / "codes.json").write_text("{\n" + text + "\n}\n")

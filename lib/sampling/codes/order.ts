@@ -3,12 +3,13 @@
  * sequence, its place in the picture, counted row by row.
  */
 import { invalidOption, SafelightError } from '../../errors.js';
+import type { OrderName } from '../../models/config.js';
 import { TorchCpuGenerator } from '../generators/mt19937.js';
 
 /** `order[n]` is the place of the n-th code written. */
 export type Order = Int32Array;
 
-export const ORDERS = [
+const ORDERS: readonly OrderName[] = [
   'identity',
   'zcurve',
   'subsample',
@@ -16,8 +17,7 @@ export const ORDERS = [
   'spiral_out',
   'spiral_in',
   'random',
-] as const;
-export type OrderName = (typeof ORDERS)[number];
+];
 
 /**
  * @returns null for row by row

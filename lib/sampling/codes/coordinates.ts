@@ -1,0 +1,33 @@
+/** Codes of where in the picture each one is: the condition of taming's FacesHQ (`CoordStage`). */
+
+const f32 = Math.fround;
+
+/**
+ * Pixels are numbered row by row in [0, 1); each square's mean, times the number of codes, is rounded to a code. Means lie on halves
+ * often, so sums are rounded where PyTorch rounds them.
+ *
+ * @param height of the picture, in squares, as is `width`
+ * @param factor pixels a side of a square
+ * @param codes which the model has for it: the largest is below this for pictures of more than a few squares
+ * @returns row by row
+ */
+export function coordinateCodes(height: number, width: number, factor: number, codes: number): Int32Array {
+  const across = width * factor;
+  const pixels = across * height * factor;
+  return Int32Array.from({ length: height * width }, (_, n) => {
+    const top = Math.floor(n / width) * factor;
+    const left = (n % width) * factor;
+    let sum = 0;
+    for (let y = top; y < top + factor; y++) {
+      for (let x = left; x < left + factor; x++) sum = f32(sum + f32((y * across + x) / pixels));
+    }
+    return roundHalfEven(f32(codes * f32(f32(sum / factor) / factor)));
+  });
+}
+
+/** As PyTorch rounds. */
+function roundHalfEven(x: number): number {
+  const floor = Math.floor(x);
+  if (x - floor !== 0.5) return Math.round(x);
+  return floor % 2 === 0 ? floor : floor + 1;
+}

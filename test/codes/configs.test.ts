@@ -1,0 +1,91 @@
+import { expect, it } from 'vitest';
+import { readConditionConfig } from '../../lib/models/config-condition.js';
+import { readCodeOrder, readLatentTransformerConfig } from '../../lib/models/config-latent-transformer.js';
+import { ModelConfig } from '../../lib/models/model-config.js';
+import { parseYaml } from '../../lib/models/yaml-tree.js';
+import { weightsOf } from './fixture.js';
+
+const params = (yaml: string) => new ModelConfig('model.yaml', parseYaml(yaml, 'model.yaml'));
+const failure = (code: string, ...parts: string[]) =>
+  expect.objectContaining({ code, message: expect.stringMatching(new RegExp(parts.join('.*'))) });
+
+it('the condition of a Net2NetTransformer is what its YAML says', () => {
+  const cases: [string, object][] = [
+    ['cond_stage_config: __is_unconditional__', { kind: 'none', start: 0 }],
+    [
+      '{cond_stage_config: {target: x.VQModel}, unconditional: true, sos_token: 5}',
+      { kind: 'none', start: 5 },
+    ],
+    [
+      'cond_stage_config: {target: taming.modules.util.SOSProvider, params: {sos_token: 2}}',
+      { kind: 'none', start: 2 },
+    ],
+    [
+      'cond_stage_config: {target: taming.modules.util.Labelator, params: {n_classes: 1000}}',
+      { kind: 'class', classes: 1000 },
+    ],
+    [
+      'cond_stage_config: {target: taming.modules.misc.coord.CoordStage, params: {n_embed: 1024, down_factor: 16}}',
+      { kind: 'coordinates', codes: 1024, factor: 16 },
+    ],
+    ['cond_stage_config: __is_first_stage__', { kind: 'image', autoencoder: null, size: null }],
+    [
+      '{cond_stage_config: __is_first_stage__, downsample_cond_size: 256}',
+      { kind: 'image', autoencoder: null, size: 256 },
+    ],
+  ];
+  for (const [yaml, condition] of cases) expect(readConditionConfig(params(yaml)), yaml).toEqual(condition);
+  const image = readConditionConfig(
+    params('cond_stage_config: {target: taming.models.vqgan.VQModel, params: {n_embed: 7}}'),
+  );
+  expect(image.kind === 'image' && image.autoencoder?.getInt('params.n_embed')).toBe(7);
+});
+
+it('a condition that nobody runs is named', () => {
+  expect(() => readConditionConfig(params('first_stage_key: image'))).toThrow(
+    failure('INVALID_FILE', 'cond_stage_config'),
+  );
+  expect(() => readConditionConfig(params('cond_stage_config: {target: my.Stage}'))).toThrow(
+    failure('UNSUPPORTED_MODEL', 'my.Stage'),
+  );
+  expect(() => readConditionConfig(params('cond_stage_config: {target: util.Labelator}'))).toThrow(
+    failure('INVALID_FILE', 'n_classes'),
+  );
+});
+
+it('the order of codes is the permuter', () => {
+  expect(readCodeOrder(params('cond_stage_key: x'))).toBe('identity');
+  const permuter = (name: string) =>
+    params(`permuter_config: {target: taming.modules.transformer.permuter.${name}}`);
+  expect(readCodeOrder(permuter('SpiralOut'))).toBe('spiral_out');
+  expect(() => readCodeOrder(permuter('toString'))).toThrow(failure('UNSUPPORTED_MODEL', 'permuter_config'));
+});
+
+const GPT = 'target: taming.modules.transformer.mingpt.GPT';
+
+it("the transformer's sizes are its tensors', its heads the YAML's", async () => {
+  const weights = await weightsOf('latent-transformer-unmasked');
+  const sizes = { vocab_size: 11, block_size: 20, n_layer: 2, n_embd: 18 };
+  expect(
+    readLatentTransformerConfig(
+      weights,
+      params(`{${GPT}, params: {n_head: 3, n_unmasked: 7, vocab_size: 11}}`),
+    ),
+  ).toEqual({
+    ...sizes,
+    n_head: 3,
+    n_unmasked: 7,
+  });
+  expect(readLatentTransformerConfig(weights, null, 6)).toEqual({ ...sizes, n_head: 6, n_unmasked: 0 });
+  const bad: [ModelConfig | null, string, string][] = [
+    [null, 'UNSUPPORTED_MODEL', 'n_head'],
+    [params('target: taming.modules.transformer.mingpt.CodeGPT'), 'UNSUPPORTED_MODEL', 'CodeGPT'],
+    [params(`{${GPT}, params: {n_head: 4}}`), 'UNSUPPORTED_MODEL', 'n_head'],
+    [params(`{${GPT}, params: {n_head: 0}}`), 'INVALID_FILE', 'n_head'],
+    [params(`{${GPT}, params: {n_head: 3, block_size: 21}}`), 'INVALID_FILE', 'block_size'],
+    [params(`{${GPT}, params: {n_head: 3, n_unmasked: 21}}`), 'INVALID_FILE', 'n_unmasked'],
+  ];
+  for (const [section, code, part] of bad) {
+    expect(() => readLatentTransformerConfig(weights, section)).toThrow(failure(code, part));
+  }
+});
