@@ -13,8 +13,6 @@ import {
   dict,
   type Entry,
   endRecords,
-  legacyForm,
-  number,
   pickle,
   storage,
   tensor,
@@ -280,37 +278,6 @@ describe('a hostile archive is refused', () => {
   test('wherever it is cut', async () => {
     const whole = archive();
     for (let length = 0; length < whole.length; length += 7) await refused(whole.subarray(0, length), /./);
-  });
-});
-
-describe('a file of the old form is refused', () => {
-  const file = (keys: [string, number, Uint8Array][] = [['0', 4, data]]): Buffer =>
-    legacyForm(stateDict, keys);
-
-  test('where its storages are not what was announced', async () => {
-    expect(valuesOf((await openWeights(await written(file()))).tensors.get('a')!)).toEqual([1, 2, 3, 4]);
-    await refused(file([['0', 5, data]]), /5 elements where 4 were announced/);
-    await refused(file([['0', -1 >>> 0, data]]), /elements where 4/);
-    await refused(file([['1', 4, data]]), /no tensor is of/);
-    await refused(
-      file([
-        ['0', 4, data],
-        ['0', 4, data],
-      ]),
-      /or one twice/,
-    );
-    await refused(file([]), /no data for the storage "0"/);
-    await refused(file().subarray(0, file().length - 1), /middle of a storage/);
-    await refused(file().subarray(0, file().length - 20), /before its last storage/);
-  });
-
-  test('of a big-endian machine, or of another version', async () => {
-    const big = Buffer.from(file());
-    big[big.indexOf(ascii('little_endian')) + 13] = 0x89;
-    await refused(big, /big-endian/, 'UNSUPPORTED_MODEL');
-    const version = Buffer.from(file());
-    version.set(number(1002, 2), version.indexOf(ascii('M\xe9\x03')) + 1);
-    await refused(version, /another version/);
   });
 });
 

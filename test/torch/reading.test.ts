@@ -6,6 +6,7 @@ import { openWeights } from '../../lib/weights/open-weights.js';
 import type { TensorIndex } from '../../lib/weights/tensor-index.js';
 import { scratch } from '../weights/files.js';
 import { FIXTURES, valuesOf } from './values.js';
+import { dict, pickle, storage, tensor, zipForm } from './write.js';
 
 type Expected = Record<string, { dtype: string; shape: number[]; values: number[] }>;
 const expected = JSON.parse(readFileSync(join(FIXTURES, 'expected.json'), 'utf8')) as Record<
@@ -62,6 +63,20 @@ describe('a checkpoint', () => {
     expect(files.length).toBe(2);
     expect(valuesOf(tensors.get('decoder.out.0')!)).toEqual([1]);
   });
+});
+
+test('the model is found beside a tensor of the training', async () => {
+  const one = (key: string): Buffer => tensor(storage('F32', key, 1), [1]);
+  const saved = pickle(dict({ best: one('0'), state_dict: dict({ 'a.weight': one('1') }) }));
+  const path = join(folder, 'beside.pt');
+  await writeFile(
+    path,
+    zipForm(saved, [
+      ['0', Buffer.alloc(4)],
+      ['1', Buffer.alloc(4)],
+    ]),
+  );
+  expect([...(await openWeights(path)).tensors.keys()]).toEqual(['a.weight']);
 });
 
 describe('the moving average of the weights', () => {

@@ -45,54 +45,27 @@ const UNTYPED: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * What training scripts leave in their checkpoints beside the weights (Lightning's callbacks and hyper parameters, numpy's numbers,
- * OmegaConf's configs). They become placeholders: nobody asks for them, but they must not keep the weights from being read.
+ * What training scripts leave in their checkpoints beside the weights. It becomes placeholders: nobody asks for it, but it must not
+ * keep the weights from being read.
  */
 const INERT: ReadonlySet<string> = new Set([
-  ...['scalar', '_reconstruct'].flatMap((name) => [
-    `numpy.core.multiarray.${name}`,
-    `numpy._core.multiarray.${name}`,
-  ]),
-  ...[
-    'numpy.dtype',
-    'numpy.ndarray',
-    '_codecs.encode',
-    'argparse.Namespace',
-    'typing.Any',
-    'pathlib.PosixPath',
-  ],
-  ...['numpy.core.numeric._frombuffer', 'numpy._core.numeric._frombuffer'],
+  // numpy's numbers and arrays, under the names of both of its generations.
+  ...['numpy.core', 'numpy._core'].flatMap((core) =>
+    ['multiarray.scalar', 'multiarray._reconstruct', 'numeric._frombuffer'].map((name) => `${core}.${name}`),
+  ),
+  ...['numpy.dtype', 'numpy.ndarray', '_codecs.encode'],
+  ...['argparse.Namespace', 'pathlib.PosixPath', 'datetime.timedelta', 'typing.Any'],
   ...['torch.device', 'torch.Tensor', 'torch.nn.parameter.Parameter', 'torch.nn.parameter.Buffer'],
-  ...['torch.serialization._get_layout', 'torch.nn.modules.container.ParameterDict', 'datetime.timedelta'],
-  ...['dictconfig.DictConfig', 'listconfig.ListConfig', 'base.ContainerMetadata', 'base.Metadata'].map(
-    ofOmegaConf,
-  ),
-  ...['nodes.AnyNode', 'nodes.ValueNode', 'nodes.IntegerNode', 'nodes.FloatNode', 'nodes.StringNode'].map(
-    ofOmegaConf,
-  ),
+  ...['torch.serialization._get_layout', 'torch.nn.modules.container.ParameterDict'],
   ...['builtins', '__builtin__'].flatMap((module) =>
-    [
-      'dict',
-      'list',
-      'tuple',
-      'int',
-      'long',
-      'float',
-      'bool',
-      'str',
-      'complex',
-      'bytearray',
-      'slice',
-      'object',
-    ].map((name) => `${module}.${name}`),
+    ['dict', 'list', 'tuple', 'int', 'long', 'float', 'bool', 'str', 'complex', 'bytearray', 'object'].map(
+      (name) => `${module}.${name}`,
+    ),
   ),
 ]);
-/** Lightning's classes move from version to version. */
-const INERT_MODULES = /^(?:pytorch_lightning|lightning|lightning_fabric)(?:\.[a-z_]+)*\.[A-Za-z_]+$/;
-
-function ofOmegaConf(name: string): string {
-  return `omegaconf.${name}`;
-}
+/** Lightning's callbacks and hyper parameters and OmegaConf's configs, whose classes move from version to version. */
+const INERT_MODULES =
+  /^(?:pytorch_lightning|lightning|lightning_fabric|omegaconf)(?:\.[a-z_]+)*\.[A-Za-z_]+$|^numpy\.dtypes\.\w+DType$/;
 
 /**
  * @param module as the pickle spells it, such as `torch._utils`

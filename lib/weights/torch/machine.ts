@@ -35,7 +35,7 @@ export interface PickleWorld {
 }
 
 export class Machine {
-  /** Set by STOP. */
+  /** Set by `finish`. */
   result: PickleValue | undefined;
   private readonly stack: PickleValue[] = [];
   private readonly marks: number[] = [];
@@ -143,6 +143,11 @@ export class Machine {
     return mark === undefined
       ? this.fail('has a pickle that closes a group it never opened')
       : this.stack.splice(mark);
+  }
+
+  /** What is on top is what the pickle was about. */
+  finish(): void {
+    this.result = this.pop();
   }
 
   // -- memo

@@ -6,7 +6,8 @@ import { findGlobal } from './globals.js';
 import type { Machine } from './machine.js';
 import { Dict, Global, Inert, type PickleValue, TensorView, Tuple } from './values.js';
 
-export type Operation = (machine: Machine) => void;
+/** What it returns is of no use. */
+export type Operation = (machine: Machine) => unknown;
 
 const code = (character: string): number => character.charCodeAt(0);
 
@@ -40,73 +41,30 @@ const CONTAINERS: [number, Operation][] = [
   [code('t'), (m) => m.push(new Tuple(m.popMark()))],
   [0x91, (m) => m.push(new Tuple(m.popMark()))],
   [code('l'), (m) => m.push(m.popMark())],
-  [
-    code('d'),
-    (m) => {
-      m.push(setItems(m, new Dict(), m.popMark()));
-    },
-  ],
+  [code('d'), (m) => m.push(setItems(m, new Dict(), m.popMark()))],
   [0x85, (m) => m.push(new Tuple(popped(m, 1)))],
   [0x86, (m) => m.push(new Tuple(popped(m, 2)))],
   [0x87, (m) => m.push(new Tuple(popped(m, 3)))],
-  [
-    code('a'),
-    (m) => {
-      const [item] = popped(m, 1);
-      append(m, [item ?? null]);
-    },
-  ],
+  [code('a'), (m) => append(m, popped(m, 1))],
   [code('e'), (m) => append(m, m.popMark())],
   [0x90, (m) => append(m, m.popMark())],
-  [
-    code('s'),
-    (m) => {
-      const items = popped(m, 2);
-      setItems(m, m.top(), items);
-    },
-  ],
-  [
-    code('u'),
-    (m) => {
-      const items = m.popMark();
-      setItems(m, m.top(), items);
-    },
-  ],
+  [code('s'), (m) => setTop(m, popped(m, 2))],
+  [code('u'), (m) => setTop(m, m.popMark())],
 ];
 
 const STACK: [number, Operation][] = [
   [0x80, (m) => protocol(m)],
   // A frame only tells how far to read at once.
-  [
-    0x95,
-    (m) => {
-      m.u64();
-    },
-  ],
-  [
-    code('0'),
-    (m) => {
-      m.pop();
-    },
-  ],
-  [
-    code('1'),
-    (m) => {
-      m.popMark();
-    },
-  ],
+  [0x95, (m) => m.u64()],
+  [code('0'), (m) => m.pop()],
+  [code('1'), (m) => m.popMark()],
   [code('2'), (m) => m.push(m.top())],
   [code('q'), (m) => m.memoize(m.u8())],
   [code('r'), (m) => m.memoize(m.u32())],
   [0x94, (m) => m.memoize(m.memoSize)],
   [code('h'), (m) => m.recall(m.u8())],
   [code('j'), (m) => m.recall(m.u32())],
-  [
-    code('.'),
-    (m) => {
-      m.result = m.pop();
-    },
-  ],
+  [code('.'), (m) => m.finish()],
 ];
 
 /** Nothing is called here: a known class is described by a value of ours, of any other the pickle has been refused by name. */
@@ -115,13 +73,8 @@ const OBJECTS: [number, Operation][] = [
   [0x93, (m) => stackGlobal(m)],
   [code('R'), (m) => reduce(m)],
   [0x81, (m) => reduce(m)],
-  [
-    0x92,
-    (m) => {
-      m.pop();
-      reduce(m);
-    },
-  ],
+  // Keyword arguments, which nothing here has a use for.
+  [0x92, (m) => [m.pop(), reduce(m)]],
   [code('b'), (m) => build(m)],
   [code('Q'), (m) => persistent(m)],
 ];
@@ -182,6 +135,10 @@ function setItems(m: Machine, target: PickleValue, items: readonly PickleValue[]
     return m.fail('has a pickle that sets items of what is no dict');
   for (let i = 0; i < items.length; i += 2) target.entries.set(items[i] ?? null, items[i + 1] ?? null);
   return target;
+}
+
+function setTop(m: Machine, items: readonly PickleValue[]): void {
+  setItems(m, m.top(), items);
 }
 
 function stackGlobal(m: Machine): void {

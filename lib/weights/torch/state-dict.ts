@@ -54,8 +54,6 @@ function unwrapped(
   for (let depth = 0; depth < MAX_DEPTH; depth++) {
     if (!(value instanceof Dict)) break;
     const { entries } = value;
-    // Tensors beside it: a name among names of parameters.
-    if ([...entries.values()].some((one) => one instanceof TensorView)) break;
     const keys = ema && !averaged ? [...AVERAGES, ...WRAPPERS] : WRAPPERS;
     const key = keys.find(
       (one) => entries.get(one) instanceof Dict && finder.tensors(entries.get(one)!).size > 0,
@@ -91,11 +89,12 @@ class Finder {
     return found;
   }
 
-  private add(found: Map<string, TensorView>, name: string, view: TensorView): void {
+  private add(found: Map<string, TensorView>, path: string, view: TensorView): void {
+    const name = path === '' ? 'tensor' : path;
     if (name.length > MAX_NAME) this.fail('has a tensor with an absurdly long name');
     if (found.has(name)) this.fail(`has the tensor ${JSON.stringify(name)} twice`);
     if (found.size >= MAX_TENSORS) this.fail(`has more than ${MAX_TENSORS} tensors`);
-    found.set(name === '' ? 'tensor' : name, view);
+    found.set(name, view);
   }
 }
 

@@ -22,13 +22,8 @@ export async function readZipForm(handle: FileHandle, size: number, path: string
   const root = rootOf(entries, path);
   const content = (entry: ZipEntry): Promise<Uint8Array> => readEntry(handle, entry, path, fail);
   const order = entries.get(`${root}/byteorder`);
-  if (
-    order !== undefined &&
-    Buffer.from(await content(order))
-      .toString('latin1')
-      .trim() === 'big'
-  )
-    throw bigEndian(path);
+  const orderName = order === undefined ? 'little' : Buffer.from(await content(order)).toString('latin1');
+  if (orderName.trim() === 'big') throw bigEndian(path);
   const pickle = entries.get(root + PICKLE);
   if (pickle === undefined) return fail('has no data.pkl');
   const used = new Map<string, ZipEntry>();
