@@ -84,6 +84,11 @@ export async function convertModel(
   const { plan, offsets } = joinPlans(planned, layout.offsets, ({ shape, storage: type }) =>
     storedBytes(product(shape), type as StorageType),
   );
+  for (const [i, { weights }] of source.parts.entries())
+    await weights.verify(
+      planned[i]!.tensors.flatMap((tensor) => tensor.entries),
+      signal,
+    );
   throwIfAborted(signal);
   const absolute = resolve(output);
   await writeThrough(absolute, async (handle, temporary) => {

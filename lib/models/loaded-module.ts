@@ -120,7 +120,7 @@ export async function loadModule(
   { backend = 'auto', storage, threads = 0, stockOps, memory, signal, onProgress }: LoadOptions,
 ): Promise<NativeModule> {
   const plan = weights.plan(requirements(kind, config), storage);
-  await weights.verify(plan, signal);
+  await weights.verify(plan.entries, signal);
   return NativeModule.create(kind, config, plan, {
     backend: chooseBackend(backend),
     threads,

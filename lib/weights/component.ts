@@ -114,10 +114,10 @@ export class ComponentWeights {
   }
 
   /**
-   * Compares what a plan reads with its files' checksums, where they have some that nobody has looked at yet.
+   * Compares what a plan's entries read with their files' checksums, where they have some that nobody has looked at yet.
    * @throws INVALID_FILE, ABORTED
    */
-  async verify({ entries }: WeightPlan, signal?: AbortSignal): Promise<void> {
+  async verify(entries: readonly WeightPlanEntry[], signal?: AbortSignal): Promise<void> {
     await verifyTensors(
       entries.map(({ name }) => this.parameter(name).tensor),
       signal,

@@ -36,7 +36,8 @@ async function readAll(
   options: OpenWeightsOptions,
 ): Promise<Pick<WeightFile, 'tensors' | 'averaged' | 'metadata'> & { files: readonly WeightFile[] }> {
   if (path.endsWith('.json')) {
-    return { ...(await readShards(path, (file) => readWeightFile(file, options))), averaged: false };
+    const shards = await readShards(path, (file) => readWeightFile(file, options));
+    return { ...shards, averaged: shards.files.some(({ averaged }) => averaged) };
   }
   const file = await readWeightFile(path, options);
   return { ...file, files: [file] };
