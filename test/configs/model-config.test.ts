@@ -130,15 +130,12 @@ describe('a hostile YAML file is refused', () => {
     refused(() => parseYaml(text, 'm.yaml'), message);
   });
 
-  test.each(['[', '- ', '? ', '&a ', '"', '\n ', 'a: {', 'a:\n', '{a,', '- a: ', '-\n', '<<: ', '\t- '])(
-    'in little time, such as %j over and over',
-    (part) => {
-      const start = performance.now();
-      refused(() => parseYaml(part.repeat(131_072 / part.length), 'm.yaml'), /no model's config/);
-      // A second on a quiet machine; quadratic time in the text would be minutes.
-      expect(performance.now() - start).toBeLessThan(10_000);
-    },
-  );
+  test.each(['[', '&a ', 'a:\n', '-\n', '\t- '])('in little time, such as %j over and over', (part) => {
+    const start = performance.now();
+    refused(() => parseYaml(part.repeat(131_072 / part.length), 'm.yaml'), /no model's config/);
+    // A second on a quiet machine; quadratic time in the text would be minutes.
+    expect(performance.now() - start).toBeLessThan(10_000);
+  });
 
   test('by its size alone, before it is read', async () => {
     const path = join(await mkdtemp(join(tmpdir(), 'safelight-configs-')), 'config.yaml');
