@@ -1,6 +1,8 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { openCodesWriter } from '../../lib/models/codes-writer.js';
 import { readConditionConfig } from '../../lib/models/config-condition.js';
 import { readCodeOrder, readLatentTransformerConfig } from '../../lib/models/config-latent-transformer.js';
+import { LatentTransformer } from '../../lib/models/latent-transformer.js';
 import { ModelConfig } from '../../lib/models/model-config.js';
 import { parseYaml } from '../../lib/models/yaml-tree.js';
 import { weightsOf } from './fixture.js';
@@ -88,4 +90,57 @@ it("the transformer's sizes are its tensors', its heads the YAML's", async () =>
   for (const [section, code, part] of bad) {
     expect(() => readLatentTransformerConfig(weights, section)).toThrow(failure(code, part));
   }
+});
+
+describe('what writes codes in a checkpoint', () => {
+  const place = async (yaml: string | null) => {
+    const { tensors: found } = await weightsOf('latent-transformer');
+    const tensors = new Map(
+      [...found].map(([name, info]) => {
+        const renamed = name.replace('weights/', 'transformer.');
+        return [renamed, { ...info, name: renamed }];
+      }),
+    );
+    const openCondition = (section: ModelConfig) => section.getString('target');
+    return {
+      tensors,
+      path: 'm.ckpt',
+      yaml: yaml === null ? null : params(yaml),
+      firstStage: 'first',
+      openCondition,
+    };
+  };
+  const model = (more: string) =>
+    `model: {params: {transformer_config: {${GPT}, params: {n_head: 4}}, ${more}}}`;
+
+  it('is its transformer under its condition, in its order', async () => {
+    const sketch = model(
+      'cond_stage_config: {target: taming.models.vqgan.VQModel}, downsample_cond_size: 64',
+    );
+    const { transformer, condition, problem } = openCodesWriter(await place(sketch));
+    expect(problem).toBeNull();
+    expect(transformer?.config).toMatchObject({ n_head: 4, n_layer: 2, block_size: 18 });
+    expect(transformer?.order).toBe('identity');
+    expect(condition).toEqual({ kind: 'image', autoencoder: 'taming.models.vqgan.VQModel', size: 64 });
+    const loaded = await LatentTransformer.load(transformer!, { backend: 'cpu', threads: 1 });
+    expect(loaded.vocabulary).toBe(23);
+    loaded.dispose();
+
+    const own = model('cond_stage_config: __is_first_stage__, permuter_config: {target: p.ZCurve}');
+    const second = openCodesWriter(await place(own));
+    expect(second.condition).toEqual({ kind: 'image', autoencoder: 'first', size: null });
+    expect(second.transformer?.order).toBe('zcurve');
+  });
+
+  it('is nothing in an autoencoder alone, and a reason where the YAML is missing', async () => {
+    const whole = await place(null);
+    expect(openCodesWriter({ ...whole, tensors: new Map() })).toMatchObject({
+      transformer: null,
+      problem: null,
+    });
+    expect(openCodesWriter(whole)).toMatchObject({
+      transformer: null,
+      problem: expect.stringMatching(/m\.ckpt.*n_head.*--config/),
+    });
+  });
 });
