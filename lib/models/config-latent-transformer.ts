@@ -6,58 +6,39 @@ import type { LatentTransformerConfig, OrderName } from './config.js';
 import type { ModelConfig } from './model-config.js';
 import { requireMultiple, unsupported } from './validate.js';
 
-const MINGPT = /(?:^|\.)(?:GPT)$/;
+const MINGPT = /(?:^|\.)GPT$/;
+/** Where its YAML does not say. */
+const MINGPT_HEADS = 8;
 
 /**
- * @param section `transformer_config`: `{target, params}`; null where there is no YAML, which leaves `heads` to say what no tensor does
- * @throws UNSUPPORTED_MODEL for another transformer, or where the number of heads is not known; INVALID_FILE, MISSING_TENSOR,
- *   SHAPE_MISMATCH
+ * @param section `transformer_config`: `{target, params}`; null where there is no YAML
+ * @throws UNSUPPORTED_MODEL for another transformer, or without a YAML, as no tensor tells the number of heads; INVALID_FILE,
+ *   MISSING_TENSOR, SHAPE_MISMATCH
  */
 export function readLatentTransformerConfig(
   weights: ComponentWeights,
   section: ModelConfig | null,
-  heads?: number,
 ): LatentTransformerConfig {
   const shapes = shapesOf(weights);
-  const target = section?.getString('target', null) ?? null;
-  if (target !== null && !MINGPT.test(target)) {
-    throw new SafelightError(
-      'UNSUPPORTED_MODEL',
-      `${section?.where}: the transformer is ${target}, but Safelight runs taming's mingpt.GPT only; take another model`,
-    );
-  }
   const params = section?.section('params') ?? null;
-  const count = (field: string, fallback: number | null) =>
-    params?.getInt(field, fallback, { min: 0, max: 2 ** 24 }) ?? fallback;
-  // minGPT's own default; the tensors decide where they can.
-  const n_head = heads ?? count('n_head', params === null ? null : 8);
-  if (n_head === null) {
+  if (section === null || params === null) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
       `${weights.where}: the tensors do not tell n_head, the number of the transformer's heads; put the model's YAML beside the file or give it with --config`,
     );
   }
-  const config = { ...shapes, n_head, n_unmasked: count('n_unmasked', 0) ?? 0 };
-  for (const field of ['vocab_size', 'block_size', 'n_layer', 'n_embd'] as const) {
-    const said = params?.getInt(field, null) ?? null;
-    if (said !== null && said !== config[field]) {
-      params?.fail(field, `expected ${config[field]}, which the tensors have, but found ${said}`);
-    }
+  const target = section.getString('target');
+  if (!MINGPT.test(target)) {
+    throw unsupported(section.where, 'target', target, "take a model with taming's mingpt.GPT");
   }
-  if (n_head < 1) params?.fail('n_head', `expected a number of at least 1 but found ${n_head}`);
-  requireMultiple(
-    config.n_embd,
-    n_head,
-    'n_embd must be a multiple of n_head',
-    section?.where ?? weights.where,
-  );
-  if (config.n_unmasked > config.block_size) {
-    params?.fail(
-      'n_unmasked',
-      `expected at most the block of ${config.block_size} but found ${config.n_unmasked}`,
-    );
+  for (const [field, found] of Object.entries(shapes)) {
+    const said = params.getInt(field, found);
+    if (said !== found) params.fail(field, `expected ${found}, which the tensors have, but found ${said}`);
   }
-  return config;
+  const n_head = params.getInt('n_head', MINGPT_HEADS, { min: 1, max: 1024 });
+  const n_unmasked = params.getInt('n_unmasked', 0, { min: 0, max: shapes.block_size });
+  requireMultiple(shapes.n_embd, n_head, 'n_embd must be a multiple of n_head', section.where);
+  return { ...shapes, n_head, n_unmasked };
 }
 
 const ORDERS: Readonly<Record<string, OrderName>> = {

@@ -78,10 +78,13 @@ it("the transformer's sizes are its tensors', its heads the YAML's", async () =>
     n_head: 3,
     n_unmasked: 7,
   });
-  expect(readLatentTransformerConfig(weights, null, 6)).toEqual({ ...sizes, n_head: 6, n_unmasked: 0 });
   const bad: [ModelConfig | null, string, string][] = [
     [null, 'UNSUPPORTED_MODEL', 'n_head'],
-    [params('target: taming.modules.transformer.mingpt.CodeGPT'), 'UNSUPPORTED_MODEL', 'CodeGPT'],
+    [
+      params('{target: taming.modules.transformer.mingpt.CodeGPT, params: {n_head: 3}}'),
+      'UNSUPPORTED_MODEL',
+      'CodeGPT',
+    ],
     [params(`{${GPT}, params: {n_head: 4}}`), 'UNSUPPORTED_MODEL', 'n_head'],
     [params(`{${GPT}, params: {n_head: 0}}`), 'INVALID_FILE', 'n_head'],
     [params(`{${GPT}, params: {n_head: 3, block_size: 21}}`), 'INVALID_FILE', 'block_size'],
