@@ -117,6 +117,17 @@ struct upsample_args {
     float * y;
 };
 
+// The code of a codebook that is nearest to each row, as VQGAN's VectorQuantizer2 finds it: |z|² + |e|² - 2
+// z·e, where each of the four terms is rounded to f32 and the first of the smallest wins. Products are summed
+// in double, so the choice is the same on every processor.
+struct nearest_code_args {
+    int64_t rows, codes, width;
+    const float * x;         // [rows, width]
+    const float * codebook;  // [codes, width]
+    int32_t * index;         // [rows], or null
+    float * distances;       // [rows, codes], or null
+};
+
 struct table {
     const char * name;
     void (*group_norm_partial)(const group_norm_args &, const team &);
@@ -126,6 +137,7 @@ struct table {
     void (*rows)(const gemm_args &, const team &);  // y = act(norm(x)) [rows, depth] alone, without a product
     void (*attention)(const attention_args &, const team &);
     void (*upsample)(const upsample_args &, const team &);
+    void (*nearest_code)(const nearest_code_args &, const team &);
 };
 
 // The best of what this processor runs; SAFELIGHT_ISA=portable|avx2|avx512|neon in the environment asks for

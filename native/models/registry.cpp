@@ -2,6 +2,7 @@
 #include "models/latent_transformer.h"
 #include "models/text_encoder.h"
 #include "models/unet.h"
+#include "models/vq_model.h"
 
 namespace safelight {
 
@@ -10,6 +11,7 @@ std::unique_ptr<architecture> make_architecture(const std::string & kind, const 
     if (kind == "unet") return make_unet(cfg);
     if (kind == "autoencoder_kl") return make_autoencoder_kl(cfg);
     if (kind == "latent_transformer") return make_latent_transformer(cfg);
+    if (kind == "vq_model") return make_vq_model(cfg);
     throw error("UNSUPPORTED_MODEL", "There is no kind of model named " + kind);
 }
 

@@ -31,14 +31,14 @@ void compute(tensor out, int index, int count, void * data) {
 }  // namespace
 
 tensor kernel_node(graph & g, const int64_t ne[4], const std::vector<tensor> & sources,
-                   std::function<void(tensor, const kernels::team &)> run) {
+                   std::function<void(tensor, const kernels::team &)> run, ggml_type type) {
     g.require_room(1);
     auto n = std::make_shared<node>();
     n->run = std::move(run);
     n->state = &g.run;
     g.keep.push_back(n);
     std::vector<tensor> args = sources;
-    return ggml_custom_4d(g.ctx(), GGML_TYPE_F32, ne[0], ne[1], ne[2], ne[3], args.data(),
+    return ggml_custom_4d(g.ctx(), type, ne[0], ne[1], ne[2], ne[3], args.data(),
                           static_cast<int>(args.size()), compute, GGML_N_TASKS_MAX, n.get());
 }
 

@@ -107,7 +107,7 @@ tensor graph::computed(ggml_type type, const shape & dims,
 void graph::output(const std::string & name, tensor x, const shape & dims) {
     require_room(2);
     check_dims(name, x, dims);
-    if (x->type != GGML_TYPE_F32) {
+    if (x->type != GGML_TYPE_F32 && x->type != GGML_TYPE_I32) {
         x = ggml_cast(ctx_, x, GGML_TYPE_F32);
     } else if (!ggml_is_contiguous(x)) {
         x = ggml_cont(ctx_, x);

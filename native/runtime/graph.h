@@ -89,6 +89,7 @@ class graph {
     // sinusoid). `fill` writes ggml_nelements() values of the tensor's type.
     using host_data = std::map<std::string, const void *>;  // input name -> its data
     tensor computed(ggml_type type, const shape & dims, std::function<void(const host_data &, void *)> fill);
+    // f32, or i32 where x holds integers.
     void output(const std::string & name, tensor x, const shape & dims);
 
     // Makes x readable under this name; `dims` is its shape as the user sees it (contiguous, PyTorch's

@@ -12,6 +12,7 @@ const table kernels = {SAFELIGHT_NAME(SAFELIGHT_ISA),
                        gemm,
                        rows,
                        attention,
-                       upsample};
+                       upsample,
+                       nearest_code};
 
 }  // namespace safelight::kernels::SAFELIGHT_ISA
