@@ -118,6 +118,8 @@ function shape({ config }: InspectedComponent): string {
   if ('latent_channels' in config) {
     return `${levels}, ${config.latent_channels} latent channels x ${config.scaling_factor}`;
   }
+  if ('num_vq_embeddings' in config)
+    return `${levels}, ${config.num_vq_embeddings} codes of ${config.vq_embed_dim} numbers`;
   const { in_channels, cross_attention_dim, num_attention_heads } = config;
   return `${levels}, ${in_channels} channels in, context ${cross_attention_dim}, heads ${num_attention_heads.join('-')}`;
 }

@@ -1,20 +1,13 @@
 /** diffusers' `AutoencoderKL` config as Safelight's `AutoencoderConfig`. Defaults are those of diffusers 0.42. */
 import { z } from 'zod';
-import type { AutoencoderConfig } from './config.js';
-import {
-  type ConfigFields,
-  channels,
-  checkConfig,
-  count,
-  requireFeatures,
-  requireMultiple,
-  unsupported,
-} from './validate.js';
+import type { AutoencoderConfig, CodecConfig } from './config.js';
+import { AUTOENCODER_NORM_EPS, attendingBlocks, checkCodec, requireTypePerLevel } from './config-codec.js';
+import { type ConfigFields, channels, checkConfig, count, requireFeatures, unsupported } from './validate.js';
 
 const FEATURES = {
   _class_name: ['AutoencoderKL'],
-  down_block_types: ['DownEncoderBlock2D'],
-  up_block_types: ['UpDecoderBlock2D'],
+  down_block_types: ['DownEncoderBlock2D', 'AttnDownEncoderBlock2D'],
+  up_block_types: ['UpDecoderBlock2D', 'AttnUpDecoderBlock2D'],
   act_fn: ['silu', 'swish'],
   latents_mean: [],
   latents_std: [],
@@ -36,34 +29,26 @@ const schema = z.object({
   up_block_types: z.array(z.string()).nullish(),
 });
 
-/** The eps of every norm in diffusers' autoencoder; no config says it. */
-export const AUTOENCODER_NORM_EPS = 1e-6;
-
 /** @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for features Safelight does not run */
 export function readAutoencoderConfig(fields: ConfigFields, path: string): AutoencoderConfig {
   requireFeatures(fields, FEATURES, path);
   const given = checkConfig(schema, fields, path);
-  for (const field of ['down_block_types', 'up_block_types'] as const) {
-    const types = given[field];
-    if (types && types.length !== given.block_out_channels.length) {
-      throw unsupported(
-        path,
-        field,
-        types,
-        `it needs one value a level (${given.block_out_channels.length})`,
-      );
-    }
-  }
+  const levels = given.block_out_channels.length;
+  for (const field of ['down_block_types', 'up_block_types'] as const)
+    requireTypePerLevel(given[field], field, levels, path);
   return completeAutoencoderConfig(
     {
       in_channels: given.in_channels,
       out_channels: given.out_channels,
       latent_channels: given.latent_channels,
+      z_channels: given.latent_channels,
       block_out_channels: given.block_out_channels,
       layers_per_block: given.layers_per_block,
       norm_num_groups: given.norm_num_groups,
       norm_eps: AUTOENCODER_NORM_EPS,
       mid_attention: given.mid_block_add_attention,
+      down_attention: attendingBlocks(given.down_block_types, 'AttnDownEncoderBlock2D', levels),
+      up_attention: attendingBlocks(given.up_block_types, 'AttnUpDecoderBlock2D', levels),
       use_quant_conv: given.use_quant_conv,
       use_post_quant_conv: given.use_post_quant_conv,
       scaling_factor: given.scaling_factor,
@@ -75,14 +60,7 @@ export function readAutoencoderConfig(fields: ConfigFields, path: string): Autoe
 
 /** Checks what must divide, and that pictures have three channels. */
 export function completeAutoencoderConfig(config: AutoencoderConfig, path: string): AutoencoderConfig {
-  for (const side of config.block_out_channels) {
-    requireMultiple(
-      side,
-      config.norm_num_groups,
-      'block_out_channels must be multiples of norm_num_groups',
-      path,
-    );
-  }
+  checkCodec(config, path);
   if (config.in_channels !== 3) throw unsupported(path, 'in_channels', config.in_channels, 'pictures have 3');
   if (config.out_channels !== 3)
     throw unsupported(path, 'out_channels', config.out_channels, 'pictures have 3');
@@ -90,6 +68,6 @@ export function completeAutoencoderConfig(config: AutoencoderConfig, path: strin
 }
 
 /** Pixels a side that one number of the latent stands for: 8 with four levels. */
-export function autoencoderFactor(config: AutoencoderConfig): number {
-  return 2 ** (config.block_out_channels.length - 1);
+export function autoencoderFactor({ block_out_channels }: CodecConfig): number {
+  return 2 ** (block_out_channels.length - 1);
 }

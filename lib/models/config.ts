@@ -77,16 +77,28 @@ export type ClassEmbeddingConfig =
   | { type: 'table' | 'projection'; size: number }
   | { type: 'timestep' | 'identity' };
 
-/** diffusers `AutoencoderKL`. */
-export interface AutoencoderConfig {
+/** The convolutional encoder and decoder that autoencoders share. */
+export interface CodecConfig {
   in_channels: number;
   out_channels: number;
-  latent_channels: number;
+  /** Out of the encoder (twice as many where it gives means and variances) and into the decoder. */
+  z_channels: number;
+  /** A level, finest first. */
   block_out_channels: number[];
   layers_per_block: number;
   norm_num_groups: number;
   norm_eps: number;
   mid_attention: boolean;
+  /** Whether a level of the encoder attends after each residual block, finest first. */
+  down_attention: boolean[];
+  /** Of the decoder, in the order of its own path (coarsest first). */
+  up_attention: boolean[];
+}
+
+/** diffusers `AutoencoderKL`. */
+export interface AutoencoderConfig extends CodecConfig {
+  /** Of latents; other than `z_channels` only with quant_conv and post_quant_conv. */
+  latent_channels: number;
   use_quant_conv: boolean;
   use_post_quant_conv: boolean;
   /** The sampler sees (z - shift_factor) * scaling_factor. */
@@ -117,6 +129,18 @@ export type OrderName =
   | 'spiral_out'
   | 'spiral_in'
   | 'random';
+
+/** diffusers `VQModel`, taming's `VQModel` and `GumbelVQ`: an autoencoder with a codebook. */
+export interface VQModelConfig extends CodecConfig {
+  /** Vectors of the codebook. */
+  num_vq_embeddings: number;
+  /** Numbers of each, and channels of latents. */
+  vq_embed_dim: number;
+  /** `nearest`: the code at the smallest distance; `gumbel`: that of the largest logit. */
+  quantizer: 'nearest' | 'gumbel';
+  /** A sampler sees latents times this. */
+  scaling_factor: number;
+}
 
 /** What the sampler must know of how the model was trained. */
 export interface SchedulerConfig {

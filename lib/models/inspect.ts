@@ -14,6 +14,7 @@ import type {
   SchedulerConfig,
   TextEncoderConfig,
   UNetConfig,
+  VQModelConfig,
 } from './config.js';
 import { openComponentFile, openComponentFolder } from './lone-component.js';
 import { openModel } from './open-model.js';
@@ -48,10 +49,10 @@ export interface Inspection {
 }
 
 export interface InspectedComponent {
-  /** As diffusers calls it: `text_encoder`, `text_encoder_2`, `unet`, `vae`. */
+  /** As diffusers calls it: `text_encoder`, `text_encoder_2`, `unet`, `vae`, `vqvae`. */
   readonly name: string;
   readonly kind: ModuleKind;
-  readonly config: UNetConfig | AutoencoderConfig | TextEncoderConfig;
+  readonly config: UNetConfig | AutoencoderConfig | VQModelConfig | TextEncoderConfig;
   /** How its file names its parameters. */
   readonly dialect: string;
   /** Numbers, and bytes in the file. */
@@ -129,6 +130,7 @@ async function inspectComponent(
       const name = {
         unet: 'unet',
         autoencoder_kl: 'vae',
+        vq_model: 'vqvae',
         text_encoder: 'text_encoder',
         latent_transformer: 'transformer',
       }[found.kind];

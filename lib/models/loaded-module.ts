@@ -56,6 +56,13 @@ export interface CallResult {
   readonly timings: RunResult['timings'];
 }
 
+/** What a run gives. */
+export interface ModuleResult extends CallResult {
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  /** Those of the outputs that are indices. */
+  readonly integers: Readonly<Record<string, Tensor<Int32Array>>>;
+}
+
 /** What the typed wrappers share: a native module, its config, and its end. */
 export abstract class LoadedModule<Config> implements AsyncDisposable {
   protected constructor(
@@ -87,7 +94,7 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
     { signal, taps, timings }: CallOptions,
     params: NativeConfig = {},
     session?: string,
-  ): Promise<CallResult & { readonly outputs: Readonly<Record<string, Tensor>> }> {
+  ): Promise<ModuleResult> {
     const result = await this.module.run(entry, inputs, {
       params,
       ...(session === undefined ? {} : { session }),
@@ -95,7 +102,12 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
       ...(taps ? { taps } : {}),
       ...(timings ? { timings } : {}),
     });
-    return { outputs: wrapped(result.outputs), taps: wrapped(result.taps), timings: result.timings };
+    return {
+      outputs: wrapped(result.outputs),
+      integers: integersOf(result.outputs),
+      taps: wrapped(result.taps),
+      timings: result.timings,
+    };
   }
 
   /** Frees what entries keep between runs under this name. */
@@ -133,11 +145,15 @@ export async function loadModule(
 }
 
 function wrapped(tensors: Record<string, NativeTensor>): Record<string, Tensor> {
-  return Object.fromEntries(
-    Object.entries(tensors).map(([name, { data, shape }]) => [
-      name,
-      // Outputs and taps are f32; tokens come in as integers and never out.
-      Tensor.from(data instanceof Float32Array ? data : Float32Array.from(data), shape),
-    ]),
-  );
+  const found: Record<string, Tensor> = {};
+  for (const [name, { data, shape }] of Object.entries(tensors))
+    if (data instanceof Float32Array) found[name] = Tensor.from(data, shape);
+  return found;
+}
+
+function integersOf(tensors: Record<string, NativeTensor>): Record<string, Tensor<Int32Array>> {
+  const found: Record<string, Tensor<Int32Array>> = {};
+  for (const [name, { data, shape }] of Object.entries(tensors))
+    if (data instanceof Int32Array) found[name] = Tensor.from(data, shape);
+  return found;
 }

@@ -1,4 +1,4 @@
-/** A U-Net, autoencoder or text encoder by itself: a component's folder, or a file that is no whole checkpoint. */
+/** A U-Net, autoencoder (of either kind) or text encoder by itself: a component's folder, or a file that is no whole checkpoint. */
 import { join } from 'node:path';
 import type { ModuleKind } from '../native/types.js';
 import { ComponentWeights } from '../weights/component.js';
@@ -9,19 +9,21 @@ import { ldmUNetNaming } from '../weights/naming/ldm-unet.js';
 import { openWeights } from '../weights/open-weights.js';
 import type { TensorIndex } from '../weights/tensor-index.js';
 import { openAutoencoder } from './autoencoder-source.js';
-import type { AutoencoderConfig, TextEncoderConfig, UNetConfig } from './config.js';
+import { openCodesModel } from './codes-model.js';
+import type { AutoencoderConfig, TextEncoderConfig, UNetConfig, VQModelConfig } from './config.js';
 import { readTextEncoderConfig } from './config-text-encoder.js';
 import { readUNetConfig } from './config-unet.js';
 import { detectTextEncoderConfig } from './detect-text-encoder.js';
 import { detectUNetConfig } from './detect-unet.js';
 import { readEmbeddedConfig } from './embedded-config.js';
 import { embeddedAutoencoder, embeddedUNet } from './embedded-model.js';
+import { openVQModelFolder } from './first-stage-source.js';
 import { openAutoencoderFolder, openTextEncoderFolder, openUNetFolder } from './folder.js';
 import { type ConfigFields, readConfig, readConfigBeside } from './validate.js';
 
 export interface LoneComponent {
   readonly kind: ModuleKind;
-  readonly config: UNetConfig | AutoencoderConfig | TextEncoderConfig;
+  readonly config: UNetConfig | AutoencoderConfig | VQModelConfig | TextEncoderConfig;
   readonly weights: ComponentWeights;
 }
 
@@ -36,6 +38,8 @@ export async function openComponentFolder(folder: string, variant?: string): Pro
   if (fields._class_name === 'AutoencoderKL') {
     return { kind: 'autoencoder_kl', ...(await openAutoencoderFolder(folder, variant)) };
   }
+  if (fields._class_name === 'VQModel')
+    return { kind: 'vq_model', ...(await openVQModelFolder(folder, variant, fields)) };
   if (!isTextEncoder(fields)) return null;
   const role = String(fields.architectures).includes('WithProjection') ? 'second' : 'only';
   const { config, weights } = await openTextEncoderFolder(folder, join(folder, 'tokenizer'), role, variant);
@@ -63,6 +67,10 @@ export async function openComponentFile(path: string, ema = false): Promise<Lone
         weights,
       };
     }
+  }
+  if (has('first_stage_model.quantize.', 'quantize.')) {
+    const { autoencoder } = await openCodesModel(path, { ema });
+    return autoencoder;
   }
   if (has('first_stage_model.', 'encoder.down', 'decoder.up')) {
     return { kind: 'autoencoder_kl', ...(await openAutoencoder(path, undefined, SCALE, ema)) };

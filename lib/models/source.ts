@@ -1,5 +1,6 @@
 /** A model that was found and understood but not loaded: configs, and where its weights lie. */
 import type { ComponentWeights } from '../weights/component.js';
+import type { TensorInfo } from '../weights/tensor-index.js';
 import type { TokenizerSource } from '../weights/tokenizer-files.js';
 import type {
   AutoencoderConfig,
@@ -8,7 +9,9 @@ import type {
   SchedulerConfig,
   TextEncoderConfig,
   UNetConfig,
+  VQModelConfig,
 } from './config.js';
+import type { UnknownIndex } from './config-first-stage.js';
 
 export interface ModelSource {
   /** Absolute path of the folder or file. */
@@ -59,6 +62,21 @@ export interface AutoencoderSource {
   readonly config: AutoencoderConfig;
   readonly weights: ComponentWeights;
 }
+
+/** An autoencoder with a codebook. */
+export interface VQModelSource {
+  readonly config: VQModelConfig;
+  readonly weights: ComponentWeights;
+  /** The table of codes that are used (`quantize.used`), by whose places indices are counted; null if all are. */
+  readonly used: TensorInfo | null;
+  /** What becomes of codes that are not in it. */
+  readonly unknownIndex: UnknownIndex;
+}
+
+/** An autoencoder of either kind. */
+export type FirstStageSource =
+  | ({ readonly kind: 'vq_model' } & VQModelSource)
+  | ({ readonly kind: 'autoencoder_kl' } & AutoencoderSource);
 
 export interface IgnoredTensor {
   readonly name: string;

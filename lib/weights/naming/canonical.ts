@@ -1,6 +1,6 @@
 /**
- * Which names are parameters of the modules Safelight runs: the state dicts of diffusers' `UNet2DConditionModel` and
- * `AutoencoderKL` and of transformers' `CLIPTextModel` (with `text_model.`). Whatever else a file holds is listed and ignored.
+ * Which names are parameters of the modules Safelight runs: the state dicts of diffusers' `UNet2DConditionModel`,
+ * `AutoencoderKL` and `VQModel` (of the Gumbel kind with taming's `quantize.proj` and `quantize.embed`) and of transformers' `CLIPTextModel` (with `text_model.`). Whatever else a file holds is listed and ignored.
  */
 
 const WEIGHT_OR_BIAS = '\\.(?:weight|bias)$';
@@ -14,8 +14,8 @@ const UNET = new RegExp(
 );
 
 const AUTOENCODER = new RegExp(
-  `^(?:quant_conv|post_quant_conv|(?:en|de)coder\\.(?:conv_in|conv_norm_out|conv_out|(?:(?:down|up)_blocks\\.\\d+|mid_block)\\.` +
-    `(?:resnets\\.\\d+\\.(?:${RESNET})|attentions\\.\\d+\\.(?:group_norm|to_q|to_k|to_v|to_out\\.0)|(?:down|up)samplers\\.0\\.conv)))${WEIGHT_OR_BIAS}`,
+  `^(?:quantize\\.(?:embedding\\.weight$|embed\\.weight$|proj${WEIGHT_OR_BIAS})|(?:quant_conv|post_quant_conv|(?:en|de)coder\\.(?:conv_in|conv_norm_out|conv_out|(?:(?:down|up)_blocks\\.\\d+|mid_block)\\.` +
+    `(?:resnets\\.\\d+\\.(?:${RESNET})|attentions\\.\\d+\\.(?:group_norm|to_q|to_k|to_v|to_out\\.0)|(?:down|up)samplers\\.0\\.conv)))${WEIGHT_OR_BIAS})`,
 );
 
 const TEXT_ENCODER = new RegExp(

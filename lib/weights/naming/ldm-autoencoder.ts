@@ -1,4 +1,4 @@
-/** CompVis' autoencoder (`first_stage_model.`): levels of the decoder are counted from the finest, diffusers counts from the coarsest. */
+/** CompVis' and taming's autoencoders (`first_stage_model.`): levels of the decoder are counted from the finest, diffusers counts from the coarsest. */
 import { isAutoencoderParameter } from './canonical.js';
 import { type CanonicalPart, countPlaces, type Naming, PlaceTable } from './naming.js';
 
@@ -54,7 +54,8 @@ export function ldmAutoencoderNaming(names: Iterable<string>, prefix: string): N
 
 /** The places of an autoencoder of so many levels, and residual blocks a level of the encoder and of the decoder. */
 export function autoencoderTable(levels: number, encoderBlocks: number, decoderBlocks: number): PlaceTable {
-  const table = new PlaceTable().add('quant_conv', 'quant_conv').add('post_quant_conv', 'post_quant_conv');
+  const table = new PlaceTable();
+  for (const same of ['quant_conv', 'post_quant_conv', 'quantize']) table.add(same, same);
   addHalf(table, levels, encoderBlocks, 'encoder', 'down');
   addHalf(table, levels, decoderBlocks, 'decoder', 'up');
   return table;
@@ -76,7 +77,10 @@ function addHalf(
   for (let level = 0; level < levels; level++) {
     const from = `${half}.${path}.${level}`;
     const to = `${half}.${path}_blocks.${path === 'up' ? levels - 1 - level : level}`;
-    for (let j = 0; j < blocks; j++) table.addEach(`${from}.block.${j}`, `${to}.resnets.${j}`, RESNET);
+    for (let j = 0; j < blocks; j++) {
+      table.addEach(`${from}.block.${j}`, `${to}.resnets.${j}`, RESNET);
+      table.addEach(`${from}.attn.${j}`, `${to}.attentions.${j}`, ATTENTION);
+    }
     table.add(`${from}.${path}sample.conv`, `${to}.${path}samplers.0.conv`);
   }
 }

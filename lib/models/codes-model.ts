@@ -1,0 +1,128 @@
+/**
+ * Models that turn pictures into codes: autoencoders with a codebook (or KL ones, which the losses and the reconstruction know too),
+ * alone or with what was trained beside them, from taming's and CompVis' checkpoints and from diffusers' folders.
+ */
+import { readdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { invalidOption, SafelightError } from '../errors.js';
+import { fileError, kindOf } from '../weights/files.js';
+import { openWeights } from '../weights/open-weights.js';
+import type { TensorIndex } from '../weights/tensor-index.js';
+import { isFirstStage } from './config-first-stage.js';
+import type { LossConfig } from './config-losses.js';
+import { hasFirstStage, openFirstStage, openVQModelFolder } from './first-stage-source.js';
+import type { ModelConfig } from './model-config.js';
+import { readModelConfig } from './read-model-config.js';
+import type { FirstStageSource, IgnoredTensor } from './source.js';
+import { readConfig } from './validate.js';
+
+export interface OpenCodesOptions {
+  /** The YAML of the checkpoint, where it is not beside it; several are merged, the last wins. */
+  readonly config?: string | readonly string[] | undefined;
+  /** Take averaged weights where the checkpoint has them (`model_ema.`). */
+  readonly ema?: boolean | undefined;
+  /** Of a diffusers folder, such as `fp16`. */
+  readonly variant?: string | undefined;
+}
+
+/** A model that was found and understood but not loaded. */
+export interface CodesModelSource {
+  /** Absolute path of the folder or file. */
+  readonly path: string;
+  readonly form: 'folder' | 'file';
+  readonly autoencoder: FirstStageSource;
+  /** How the autoencoder was trained; null where no config says it. */
+  readonly losses: LossConfig | null;
+  /** What writes codes is conditioned on. */
+  readonly condition: CodesCondition;
+  /** Tensors that nothing takes. */
+  readonly ignored: readonly IgnoredTensor[];
+}
+
+export type CodesCondition =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'class'; readonly classes: number }
+  | { readonly kind: 'image'; readonly autoencoder: FirstStageSource };
+
+const WEIGHTS = /\.(safetensors|ckpt|pt|pth|bin)$/;
+
+/**
+ * Finds out what a model is and where its weights lie, without reading them.
+ * @param path a checkpoint (.safetensors, .ckpt ...) of taming or CompVis, a folder that holds one with its YAML, or a diffusers folder
+ * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION
+ */
+export async function openCodesModel(
+  path: string,
+  options: OpenCodesOptions = {},
+): Promise<CodesModelSource> {
+  if (typeof path !== 'string' || path === '') throw invalidOption('model', 'path of a folder or file', path);
+  const absolute = resolve(path);
+  if ((await kindOf(absolute)) !== 'folder') return openCheckpoint(absolute, absolute, options);
+  for (const folder of [absolute, join(absolute, 'vqvae')]) {
+    if ((await kindOf(join(folder, 'config.json'))) !== 'file') continue;
+    const fields = await readConfig(join(folder, 'config.json'));
+    const source = await openVQModelFolder(folder, options.variant, fields);
+    const autoencoder = { kind: 'vq_model', ...source } as const;
+    return finished({
+      path: absolute,
+      form: 'folder',
+      autoencoder,
+      losses: null,
+      condition: { kind: 'none' },
+    });
+  }
+  return openCheckpoint(await onlyCheckpoint(absolute), absolute, options);
+}
+
+async function openCheckpoint(
+  file: string,
+  path: string,
+  { config: option, ema }: OpenCodesOptions,
+): Promise<CodesModelSource> {
+  const { tensors } = await openWeights(file);
+  const yaml = await readModelConfig(file, option);
+  const prefix = hasFirstStage(tensors, 'first_stage_model.') ? 'first_stage_model.' : '';
+  const config = firstStageSection(yaml);
+  const { source, losses } = openFirstStage({ tensors, prefix, path: file, config, ema });
+  const form = file === path ? 'file' : 'folder';
+  return finished({ path, form, autoencoder: source, losses, condition: { kind: 'none' } });
+}
+
+/** Of an autoencoder alone its `model`; of a model around one, its `first_stage_config`. */
+function firstStageSection(yaml: ModelConfig | null): ModelConfig | null {
+  const model = yaml?.section('model') ?? null;
+  if (model === null || isFirstStage(model.getString('target', ''))) return model;
+  return model.section('params.first_stage_config');
+}
+
+function finished(found: Omit<CodesModelSource, 'ignored'>): CodesModelSource {
+  const { autoencoder, condition } = found;
+  const parts = [autoencoder, ...(condition.kind === 'image' ? [condition.autoencoder] : [])];
+  const used = new Set(parts.flatMap((part) => [...part.weights.used]));
+  for (const part of parts) if (part.kind === 'vq_model' && part.used) used.add(part.used.name);
+  return { ...found, ignored: others(autoencoder.weights.tensors, used) };
+}
+
+function others(tensors: TensorIndex, used: ReadonlySet<string>): IgnoredTensor[] {
+  return [...tensors.values()]
+    .filter(({ name }) => !used.has(name))
+    .map(({ name, dtype, shape, file }) => ({ name, dtype, shape, file }));
+}
+
+/** A folder's only weights. */
+async function onlyCheckpoint(folder: string): Promise<string> {
+  let names: string[];
+  try {
+    names = (await readdir(folder)).filter((name) => WEIGHTS.test(name)).sort();
+  } catch (error) {
+    throw fileError(folder, error);
+  }
+  const [first] = names;
+  if (first !== undefined && names.length === 1) return join(folder, first);
+  throw new SafelightError(
+    'FILE_NOT_FOUND',
+    names.length === 0
+      ? `${folder} holds no checkpoint (.safetensors or .ckpt) and no config.json; name the model's file or folder`
+      : `${folder} holds several checkpoints (${names.slice(0, 4).join(', ')}); name one of them`,
+  );
+}

@@ -1,0 +1,189 @@
+import { invalidOption, SafelightError } from '../errors.js';
+import type { NativeModule } from '../native/module.js';
+import type { NodeInfo } from '../native/types.js';
+import { Tensor } from '../tensor/tensor.js';
+import { CodebookRemap, type PickCode } from './codebook-remap.js';
+import type { VQModelConfig } from './config.js';
+import { autoencoderFactor } from './config-autoencoder.js';
+import type { UnknownIndex } from './config-first-stage.js';
+import {
+  type CallOptions,
+  type CallResult,
+  LoadedModule,
+  type LoadOptions,
+  loadModule,
+} from './loaded-module.js';
+import type { VQModelSource } from './source.js';
+
+export interface QuantizeOptions extends CallOptions {
+  /** All distances besides those of the codes chosen: 4 bytes times B h w N. */
+  readonly distances?: boolean | undefined;
+  /** Of the Gumbel kind, its logits: 4 bytes times B N h w. */
+  readonly logits?: boolean | undefined;
+  /** Where a table of used codes (`remap`) sends unknown codes to random places; by default always the same ones. */
+  readonly pick?: PickCode | undefined;
+}
+
+export interface Quantized extends CallResult {
+  /** `[B, h, w]`, from 0 to `indexCount` - 1. */
+  readonly indices: Tensor<Int32Array>;
+  /** `[B, E, h, w]`: the codes' vectors. */
+  readonly quantized: Tensor;
+  /** `[B, h, w]`: the squared distance of each latent from its code; null of the Gumbel kind. */
+  readonly distance: Tensor | null;
+  /** `[B, h, w, N]`: squared distances from all codes of the codebook, if asked for. */
+  readonly distances: Tensor | null;
+  /** `[B, N, h, w]` of the Gumbel kind, if asked for. */
+  readonly logits: Tensor | null;
+}
+
+export interface DecodeLatentOptions extends CallOptions {
+  /** Quantize the latent first, as latent diffusion does with what its sampler gives; false by default. */
+  readonly quantize?: boolean | undefined;
+}
+
+/**
+ * An autoencoder with a codebook, loaded (VQGAN, latent diffusion's VQ models, diffusers' VQModel). Latents are its own: of a diffusion
+ * model's sampler they are multiplied by the config's `scaling_factor`.
+ */
+export class VQModel extends LoadedModule<VQModelConfig> {
+  private constructor(
+    config: VQModelConfig,
+    module: NativeModule,
+    /** The table of used codes, if the model has one. */
+    readonly remap: CodebookRemap | null,
+  ) {
+    super(config, module);
+  }
+
+  /**
+   * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, FILE_NOT_FOUND, INVALID_FILE, OUT_OF_MEMORY, BACKEND_UNAVAILABLE,
+   *   BINARY_NOT_FOUND, ABORTED
+   */
+  static async load(source: VQModelSource, options: LoadOptions = {}): Promise<VQModel> {
+    const { config, weights, used, unknownIndex } = source;
+    const remap =
+      used === null ? null : await CodebookRemap.read(used, config.num_vq_embeddings, unknownIndex);
+    return new VQModel(config, await loadModule('vq_model', { ...config }, weights, options), remap);
+  }
+
+  /** Pixels a side that one code stands for. */
+  get factor(): number {
+    return autoencoderFactor(this.config);
+  }
+
+  /** How many different indices there are: the codebook's codes, or those of its table of used ones. */
+  get indexCount(): number {
+    return this.remap?.size ?? this.config.num_vq_embeddings;
+  }
+
+  /** What stands for codes that the table of used ones does not hold; null without a table. */
+  get unknownIndex(): UnknownIndex | null {
+    return this.remap?.unknown ?? null;
+  }
+
+  /**
+   * @param image `[B, C, H, W]` in -1..1, sides multiples of `factor`
+   * @returns latent `[B, E, H / factor, W / factor]`, not yet quantized
+   * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
+   */
+  async encode(image: Tensor, options: CallOptions = {}): Promise<CallResult & { readonly latent: Tensor }> {
+    const [, , height = 0, width = 0] = image.shape;
+    if (image.shape.length === 4 && (height % this.factor !== 0 || width % this.factor !== 0))
+      throw invalidOption('image', `sides that are multiples of ${this.factor}`, `${width} x ${height}`);
+    const { outputs, taps, timings } = await this.call('encode', { image }, options);
+    return { latent: outputs.latent!, taps, timings };
+  }
+
+  /**
+   * The code of each latent: the nearest, by the reference's own formula in f32, the first of equals; of the Gumbel kind that of the
+   * largest logit, which is what it draws at temperature 0.
+   * @param latent `[B, E, h, w]`
+   * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
+   */
+  async quantize(latent: Tensor, options: QuantizeOptions = {}): Promise<Quantized> {
+    const { distances = false, logits = false, pick = samePicks(), ...call } = options;
+    const params = { distances, logits };
+    const result = await this.call('quantize', { latent, ...this.mask() }, call, params);
+    const { outputs, taps, timings } = result;
+    const { data, shape } = result.integers.indices!;
+    return {
+      indices: Tensor.from(this.remap?.toPlaces(data, pick) ?? data, shape),
+      quantized: outputs.quantized!,
+      distance: outputs.distance ?? null,
+      distances: outputs.distances ?? null,
+      logits: outputs.logits ?? null,
+      taps,
+      timings,
+    };
+  }
+
+  /**
+   * The codes' vectors.
+   * @param indices `[B, h, w]`, from 0 to `indexCount` - 1
+   * @returns `[B, E, h, w]`
+   * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
+   */
+  async lookup(indices: Tensor<Int32Array>, options: CallOptions = {}): Promise<Tensor> {
+    const { outputs } = await this.call('lookup', { indices: this.codes(indices) }, options);
+    return outputs.quantized!;
+  }
+
+  /**
+   * @param latent `[B, E, h, w]`, or the indices `[B, h, w]` of codes
+   * @returns image `[B, C, h * factor, w * factor]`, in -1..1 or a little beyond
+   * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
+   */
+  async decode(
+    latent: Tensor | Tensor<Int32Array>,
+    { quantize = false, ...call }: DecodeLatentOptions = {},
+  ): Promise<CallResult & { readonly image: Tensor }> {
+    const result = isIndices(latent)
+      ? await this.call('decode', { indices: this.codes(latent) }, call)
+      : await this.call('decode', { latent, ...(quantize ? this.mask() : {}) }, call, { quantize });
+    const { outputs, taps, timings } = result;
+    return { image: outputs.image!, taps, timings };
+  }
+
+  /** Everything that can be tapped for a picture of `height` x `width` pixels. */
+  nodes(entry: 'encode' | 'quantize' | 'decode', { batch = 1, height = 256, width = 256 } = {}): NodeInfo[] {
+    const { factor, config } = this;
+    const small = [Math.floor(height / factor), Math.floor(width / factor)];
+    return this.listNodes(
+      entry,
+      entry === 'encode'
+        ? { image: [batch, config.in_channels, height, width] }
+        : { latent: [batch, config.vq_embed_dim, ...small] },
+      entry === 'decode' ? { quantize: true } : {},
+    );
+  }
+
+  /** Indices as codes of the codebook. */
+  private codes(indices: Tensor<Int32Array>): Tensor<Int32Array> {
+    if (!isIndices(indices))
+      throw new SafelightError('INVALID_OPTION', 'Expected whole numbers (an Int32Array) for indices');
+    const { remap, indexCount } = this;
+    if (remap === null) return indices;
+    const wrong = indices.data.find((index) => index < 0 || index >= indexCount);
+    if (wrong !== undefined)
+      throw invalidOption('indices', `integers between 0 and ${indexCount - 1}`, wrong);
+    return Tensor.from(remap.toCodes(indices.data), indices.shape);
+  }
+
+  /** Of the Gumbel kind only used codes may win; of the other kind those that are not become unknown afterwards. */
+  private mask(): { mask?: Tensor } {
+    const { remap, config } = this;
+    if (remap === null || config.quantizer !== 'gumbel') return {};
+    return { mask: Tensor.from(remap.mask(config.num_vq_embeddings), [config.num_vq_embeddings]) };
+  }
+}
+
+function isIndices(tensor: Tensor | Tensor<Int32Array>): tensor is Tensor<Int32Array> {
+  return tensor.data instanceof Int32Array;
+}
+
+/** A picture's codes should not change from call to call: the same picks each time, spread evenly (Weyl's sequence). */
+function samePicks(): PickCode {
+  let drawn = 0;
+  return (below) => Math.floor(((++drawn * 0.6180339887498949) % 1) * below);
+}
