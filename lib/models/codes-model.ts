@@ -7,11 +7,14 @@ import { join, resolve } from 'node:path';
 import { invalidOption, SafelightError } from '../errors.js';
 import { fileError, kindOf } from '../weights/files.js';
 import { openWeights } from '../weights/open-weights.js';
+import { readValues } from '../weights/read-tensor.js';
 import type { TensorIndex } from '../weights/tensor-index.js';
 import { isFirstStage } from './config-first-stage.js';
 import type { LossConfig } from './config-losses.js';
 import { hasFirstStage, openFirstStage, openVQModelFolder } from './first-stage-source.js';
+import { type LpipsSource, openLpips } from './lpips.js';
 import type { ModelConfig } from './model-config.js';
+import { openPatchDiscriminator, type PatchDiscriminatorSource } from './patch-discriminator.js';
 import { readModelConfig } from './read-model-config.js';
 import type { FirstStageSource, IgnoredTensor } from './source.js';
 import { readConfig } from './validate.js';
@@ -33,6 +36,11 @@ export interface CodesModelSource {
   readonly autoencoder: FirstStageSource;
   /** How the autoencoder was trained; null where no config says it. */
   readonly losses: LossConfig | null;
+  /** What was trained beside it, where the checkpoint still has it. */
+  readonly discriminator: PatchDiscriminatorSource | null;
+  readonly lpips: LpipsSource | null;
+  /** Of a KL autoencoder's training: the log variance of pixels. */
+  readonly logvar: number | null;
   /** What writes codes is conditioned on. */
   readonly condition: CodesCondition;
   /** Tensors that nothing takes. */
@@ -43,6 +51,15 @@ export type CodesCondition =
   | { readonly kind: 'none' }
   | { readonly kind: 'class'; readonly classes: number }
   | { readonly kind: 'image'; readonly autoencoder: FirstStageSource };
+
+/** An autoencoder without anything around it. */
+const ALONE: Omit<CodesModelSource, 'path' | 'form' | 'autoencoder' | 'ignored'> = {
+  losses: null,
+  discriminator: null,
+  lpips: null,
+  logvar: null,
+  condition: { kind: 'none' },
+};
 
 const WEIGHTS = /\.(safetensors|ckpt|pt|pth|bin)$/;
 
@@ -63,13 +80,7 @@ export async function openCodesModel(
     const fields = await readConfig(join(folder, 'config.json'));
     const source = await openVQModelFolder(folder, options.variant, fields);
     const autoencoder = { kind: 'vq_model', ...source } as const;
-    return finished({
-      path: absolute,
-      form: 'folder',
-      autoencoder,
-      losses: null,
-      condition: { kind: 'none' },
-    });
+    return finished({ ...ALONE, path: absolute, form: 'folder', autoencoder });
   }
   return openCheckpoint(await onlyCheckpoint(absolute), absolute, options);
 }
@@ -79,13 +90,24 @@ async function openCheckpoint(
   path: string,
   { config: option, ema }: OpenCodesOptions,
 ): Promise<CodesModelSource> {
-  const { tensors } = await openWeights(file);
+  const { tensors } = await openWeights(file, ema ? { ema } : {});
   const yaml = await readModelConfig(file, option);
   const prefix = hasFirstStage(tensors, 'first_stage_model.') ? 'first_stage_model.' : '';
   const config = firstStageSection(yaml);
-  const { source, losses } = openFirstStage({ tensors, prefix, path: file, config, ema });
+  const { source, losses } = openFirstStage({ tensors, prefix, path: file, config });
   const form = file === path ? 'file' : 'folder';
-  return finished({ path, form, autoencoder: source, losses, condition: { kind: 'none' } });
+  return finished({ ...(await trained(tensors, prefix, file)), path, form, autoencoder: source, losses });
+}
+
+/** What is beside an autoencoder in training. */
+async function trained(tensors: TensorIndex, prefix: string, path: string): Promise<typeof ALONE> {
+  const logvar = tensors.get(`${prefix}loss.logvar`);
+  return {
+    ...ALONE,
+    discriminator: openPatchDiscriminator(tensors, `${prefix}loss.discriminator.`, path),
+    lpips: openLpips(tensors, `${prefix}loss.perceptual_loss.`, path),
+    logvar: logvar === undefined ? null : ((await readValues(logvar, 1))[0] ?? null),
+  };
 }
 
 /** Of an autoencoder alone its `model`; of a model around one, its `first_stage_config`. */
@@ -96,10 +118,11 @@ function firstStageSection(yaml: ModelConfig | null): ModelConfig | null {
 }
 
 function finished(found: Omit<CodesModelSource, 'ignored'>): CodesModelSource {
-  const { autoencoder, condition } = found;
-  const parts = [autoencoder, ...(condition.kind === 'image' ? [condition.autoencoder] : [])];
+  const { autoencoder, condition, discriminator, lpips } = found;
+  const stages = [autoencoder, ...(condition.kind === 'image' ? [condition.autoencoder] : [])];
+  const parts = [...stages, discriminator, lpips].filter((part) => part !== null);
   const used = new Set(parts.flatMap((part) => [...part.weights.used]));
-  for (const part of parts) if (part.kind === 'vq_model' && part.used) used.add(part.used.name);
+  for (const stage of stages) if (stage.kind === 'vq_model' && stage.used) used.add(stage.used.name);
   return { ...found, ignored: others(autoencoder.weights.tensors, used) };
 }
 

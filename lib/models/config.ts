@@ -142,6 +142,21 @@ export interface VQModelConfig extends CodecConfig {
   scaling_factor: number;
 }
 
+/** taming's `NLayerDiscriminator`, pix2pix' discriminator of patches. */
+export interface PatchDiscriminatorConfig {
+  in_channels: number;
+  /** Channels of the first layer. */
+  ndf: number;
+  n_layers: number;
+  /** ActNorm instead of BatchNorm. */
+  use_actnorm: boolean;
+}
+
+/** taming's `LPIPS`: the channels of VGG16's maps at the five depths. */
+export interface LpipsConfig {
+  channels: number[];
+}
+
 /** What the sampler must know of how the model was trained. */
 export interface SchedulerConfig {
   prediction: 'eps' | 'v' | 'x0';

@@ -4,8 +4,8 @@ import { SafelightError } from '../errors.js';
 import { ComponentWeights } from '../weights/component.js';
 import { findWeights } from '../weights/find-weights.js';
 import { diffusersAutoencoderNaming } from '../weights/naming/diffusers.js';
-import { emaNaming } from '../weights/naming/ema.js';
 import { ldmAutoencoderNaming } from '../weights/naming/ldm-autoencoder.js';
+import type { Naming } from '../weights/naming/naming.js';
 import { openWeights } from '../weights/open-weights.js';
 import type { TensorIndex, TensorInfo } from '../weights/tensor-index.js';
 import { type FirstStageConfig, readFirstStageConfig } from './config-first-stage.js';
@@ -27,8 +27,6 @@ export interface FirstStagePlace {
   readonly path: string;
   /** `target` and `params` of its config; null for what its tensors tell. */
   readonly config: ModelConfig | null;
-  /** Take averaged weights (`model_ema.`). */
-  readonly ema?: boolean | undefined;
   /** How a sampler sees latents; as they are unless a diffusion model says otherwise. */
   readonly scale?: LatentScale | undefined;
 }
@@ -57,7 +55,7 @@ export function openFirstStage(place: FirstStagePlace): {
       `${path} has no autoencoder (${prefix}encoder.*); take the whole checkpoint`,
     );
   }
-  const weights = new ComponentWeights('autoencoder', path, tensors, namingOf(place));
+  const weights = new ComponentWeights('autoencoder', path, tensors, namingOf(tensors, prefix));
   const given = section === null ? null : readFirstStageConfig(section, scale);
   const used = tensors.get(`${prefix}quantize.used`) ?? null;
   const found = given ?? detected(weights, used, scale);
@@ -93,13 +91,10 @@ export async function openVQModelFolder(
   };
 }
 
-function namingOf({ tensors, prefix, path, ema = false }: FirstStagePlace) {
+function namingOf(tensors: TensorIndex, prefix: string): Naming {
   const names = [...tensors.keys()];
   const canonical = names.some((name) => /(^|\.)(down|up)_blocks\./.test(name));
-  const naming =
-    canonical && prefix === '' ? diffusersAutoencoderNaming(names) : ldmAutoencoderNaming(names, prefix);
-  if (!ema) return naming;
-  return emaNaming(naming, names, { weights: prefix, averages: `${prefix}model_ema.`, where: path });
+  return canonical && prefix === '' ? diffusersAutoencoderNaming(names) : ldmAutoencoderNaming(names, prefix);
 }
 
 /** What the tensors tell: all but what becomes of unknown codes. */

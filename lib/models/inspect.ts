@@ -133,6 +133,8 @@ async function inspectComponent(
         vq_model: 'vqvae',
         text_encoder: 'text_encoder',
         latent_transformer: 'transformer',
+        patch_discriminator: 'discriminator',
+        lpips: 'lpips',
       }[found.kind];
       return describe(
         path,

@@ -33,7 +33,14 @@ export type BlockType = Uppercase<Exclude<StorageType, 'f32' | 'f16' | 'bf16'> |
 /** Element types of a weight's bytes in its file: safetensors' and GGUF's names. */
 export type SourceType = 'F64' | 'F32' | 'F16' | 'BF16' | 'F8_E4M3' | 'F8_E5M2' | BlockType;
 
-export type ModuleKind = 'text_encoder' | 'unet' | 'autoencoder_kl' | 'vq_model' | 'latent_transformer';
+export type ModuleKind =
+  | 'text_encoder'
+  | 'unet'
+  | 'autoencoder_kl'
+  | 'vq_model'
+  | 'latent_transformer'
+  | 'patch_discriminator'
+  | 'lpips';
 
 /** Plain data for C++: numbers, booleans, strings, and arrays and objects of them. */
 export type ConfigValue =

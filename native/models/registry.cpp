@@ -1,5 +1,7 @@
 #include "models/autoencoder_kl.h"
 #include "models/latent_transformer.h"
+#include "models/lpips.h"
+#include "models/patch_discriminator.h"
 #include "models/text_encoder.h"
 #include "models/unet.h"
 #include "models/vq_model.h"
@@ -12,6 +14,8 @@ std::unique_ptr<architecture> make_architecture(const std::string & kind, const 
     if (kind == "autoencoder_kl") return make_autoencoder_kl(cfg);
     if (kind == "latent_transformer") return make_latent_transformer(cfg);
     if (kind == "vq_model") return make_vq_model(cfg);
+    if (kind == "patch_discriminator") return make_patch_discriminator(cfg);
+    if (kind == "lpips") return make_lpips(cfg);
     throw error("UNSUPPORTED_MODEL", "There is no kind of model named " + kind);
 }
 

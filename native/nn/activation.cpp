@@ -20,6 +20,14 @@ tensor quick_gelu(model_ref m, tensor x) {
     return ggml_mul(m.ctx(), x, ggml_sigmoid(m.ctx(), ggml_scale(m.ctx(), x, 1.702f)));
 }
 
+tensor relu(model_ref m, tensor x) {
+    return ggml_relu(m.ctx(), x);
+}
+
+tensor leaky_relu(model_ref m, tensor x, float slope) {
+    return ggml_leaky_relu(m.ctx(), x, slope, /*inplace*/ false);
+}
+
 tensor geglu(model_ref m, tensor x) {
     if (tensor y = with_activation(m, x, kernels::activation::geglu)) return y;
     return ggml_geglu_erf_swapped(m.ctx(), x);

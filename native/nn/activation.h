@@ -10,6 +10,10 @@ tensor silu(model_ref m, tensor x);
 tensor gelu(model_ref m, tensor x);
 // x·sigmoid(1.702 x), CLIP's approximation. (ggml_gelu_quick reads a table in f16 on the CPU.)
 tensor quick_gelu(model_ref m, tensor x);
+// max(x, 0)
+tensor relu(model_ref m, tensor x);
+// x, or slope·x where x is negative
+tensor leaky_relu(model_ref m, tensor x, float slope);
 // The last dimension in two halves a and b: a·gelu(b) (Shazeer 2020, as diffusers orders the halves).
 tensor geglu(model_ref m, tensor x);
 

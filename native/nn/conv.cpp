@@ -42,7 +42,7 @@ tensor fused(model_ref m, tensor x, int64_t out, conv_options o) {
     p.kind = product_kind::convolution;
     p.in = as_prologue(m, x);
     p.w = m.weight("weight", {out, d.channels, o.kernel, o.kernel}, weight_role::conv);
-    p.bias = vector_weight(m, "bias", out);
+    p.bias = o.bias ? vector_weight(m, "bias", out) : nullptr;
     p.out = out;
     p.kernel = o.kernel;
     p.stride = o.stride;
@@ -61,7 +61,7 @@ tensor conv2d(model_ref m, tensor x, int64_t out, conv_options o) {
     tensor w = filter_weight(m, out, dims_of_map(m, x).channels, o.kernel);
     bool direct = expands_weights(m) || !im2col_fits(x, o);
     tensor y = direct ? conv2d_direct(m.ctx(), w, x, o) : conv2d_im2col(m.ctx(), w, x, o);
-    return with_bias(m, y, out);
+    return o.bias ? with_bias(m, y, out) : y;
 }
 
 tensor conv1x1(model_ref m, tensor x, int64_t out) {

@@ -5,6 +5,14 @@
 #include "nn/fusion.h"
 
 namespace safelight {
+namespace {
+
+// v [C] where it meets the channels of a map.
+tensor along_channels(model_ref m, tensor v) {
+    return fuses(m) ? v : ggml_reshape_4d(m.ctx(), v, 1, 1, v->ne[0], 1);
+}
+
+}  // namespace
 
 map_dims dims_of_map(model_ref m, tensor x) {
     if (fuses(m)) return {x->ne[3], x->ne[0], x->ne[2], x->ne[1]};
@@ -48,6 +56,22 @@ tensor add_to_channels(model_ref m, tensor x, tensor v) {
     if (!fuses(m)) return ggml_add(m.ctx(), x, ggml_reshape_4d(m.ctx(), v, 1, 1, v->ne[0], v->ne[1]));
     if (tensor y = with_channel_sum(m, x, v)) return y;
     return ggml_add(m.ctx(), x, ggml_reshape_4d(m.ctx(), v, v->ne[0], 1, 1, v->ne[1]));
+}
+
+tensor add_channels(model_ref m, tensor x, tensor v) {
+    return ggml_add(m.ctx(), x, along_channels(m, v));
+}
+
+tensor subtract_channels(model_ref m, tensor x, tensor v) {
+    return ggml_sub(m.ctx(), x, along_channels(m, v));
+}
+
+tensor multiply_channels(model_ref m, tensor x, tensor v) {
+    return ggml_mul(m.ctx(), x, along_channels(m, v));
+}
+
+tensor divide_channels(model_ref m, tensor x, tensor v) {
+    return ggml_div(m.ctx(), x, along_channels(m, v));
 }
 
 tensor add(model_ref m, tensor a, tensor b) {

@@ -34,6 +34,11 @@ tensor map_from_sequence(model_ref m, tensor x, int64_t height, int64_t width);
 tensor concat_channels(model_ref m, tensor a, tensor b);
 // x + v, one number of v [B, C] for each channel of each map of x.
 tensor add_to_channels(model_ref m, tensor x, tensor v);
+// x and one number of v [C] for each channel, the same for all maps.
+tensor add_channels(model_ref m, tensor x, tensor v);
+tensor subtract_channels(model_ref m, tensor x, tensor v);
+tensor multiply_channels(model_ref m, tensor x, tensor v);
+tensor divide_channels(model_ref m, tensor x, tensor v);
 // The sum of two tensors of one shape (a residual).
 tensor add(model_ref m, tensor a, tensor b);
 

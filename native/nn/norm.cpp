@@ -37,6 +37,21 @@ tensor group_norm(model_ref m, tensor x, group_norm_options o, tensor modulation
     return modulation ? modulated(m, y, modulation) : y;
 }
 
+tensor batch_norm(model_ref m, tensor x, float eps) {
+    int64_t c = dims_of_map(m, x).channels;
+    tensor deviation =
+        ggml_sqrt(m.ctx(), ggml_scale_bias(m.ctx(), vector_weight(m, "running_var", c), 1.0f, eps));
+    tensor scale = ggml_div(m.ctx(), vector_weight(m, "weight", c), deviation);
+    x = multiply_channels(m, subtract_channels(m, x, vector_weight(m, "running_mean", c)), scale);
+    return add_channels(m, x, vector_weight(m, "bias", c));
+}
+
+tensor act_norm(model_ref m, tensor x) {
+    int64_t c = dims_of_map(m, x).channels;
+    x = add_channels(m, x, m.weight("loc", {1, c}, weight_role::vector));
+    return multiply_channels(m, x, m.weight("scale", {1, c}, weight_role::vector));
+}
+
 tensor layer_norm(model_ref m, tensor x, float eps) {
     if (fuses(m) && ggml_is_contiguous(x)) {
         prologue p;

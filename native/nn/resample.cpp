@@ -23,6 +23,13 @@ tensor average_2x2(model_ref m, tensor x) {
     return ggml_scale(m.ctx(), ggml_add(m.ctx(), above, below), 0.25f);
 }
 
+tensor max_pool(model_ref m, tensor x) {
+    // ggml pools planes; maps that lie channels-last are turned there and back.
+    if (fuses(m)) x = ggml_cont(m.ctx(), ggml_permute(m.ctx(), x, 2, 0, 1, 3));
+    x = ggml_pool_2d(m.ctx(), x, GGML_OP_POOL_MAX, 2, 2, 2, 2, 0, 0);
+    return fuses(m) ? ggml_cont(m.ctx(), ggml_permute(m.ctx(), x, 1, 2, 0, 3)) : x;
+}
+
 tensor pad_bottom_right(model_ref m, tensor x) {
     return fuses(m) ? ggml_pad(m.ctx(), x, 0, 1, 1, 0) : ggml_pad(m.ctx(), x, 1, 1, 0, 0);
 }

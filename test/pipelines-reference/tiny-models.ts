@@ -12,7 +12,7 @@ export const FIXTURES = fileURLToPath(new URL('../fixtures/pipelines/', import.m
 export type TinyModel = 'sd1' | 'sd2' | 'sdxl' | 'inpaint';
 
 /** `[component, name, shape, amplitude (one, or one for each half), base, single-file name, layout there]` */
-type Row = [string, string, number[], number | [number, number], number, string, string | null];
+export type Row = [string, string, number[], number | [number, number], number, string, string | null];
 
 /** Tensor as it goes into a safetensors file. */
 export interface RawTensor {
@@ -144,7 +144,7 @@ export function editJson(path: string, changes: Record<string, unknown>): void {
   writeFileSync(path, JSON.stringify({ ...readJson<Record<string, unknown>>(path), ...changes }));
 }
 
-function f16Tensor(row: Row): RawTensor {
+export function f16Tensor(row: Row): RawTensor {
   return { dtype: 'F16', shape: row[2], data: new Uint8Array(halves(row).buffer) };
 }
 
