@@ -3,24 +3,54 @@ export { formatParameters, type GenerationParameters, parseParameters } from './
 export { encodePng, readPngText } from './image/png.js';
 export { type ImageSource, type ReadOptions, readImage } from './image/read.js';
 export { Autoencoder } from './models/autoencoder.js';
+export { type CodeUsage, codeUsage } from './models/code-usage.js';
+export {
+  type CodesCondition,
+  type CodesModelSource,
+  type OpenCodesOptions,
+  openCodesModel,
+} from './models/codes-model.js';
 export type {
   AutoencoderConfig,
   GenerationDefaults,
   LatentTransformerConfig,
+  LpipsConfig,
   ModelFamily,
   OrderName,
+  PatchDiscriminatorConfig,
   SchedulerConfig,
   TextEncoderConfig,
   UNetConfig,
+  VQModelConfig,
 } from './models/config.js';
+export { type LossConfig, usualLosses } from './models/config-losses.js';
 export { type ConvertOptions, type ConvertResult, convertModel } from './models/convert.js';
 export type { ConvertStorage, Keep } from './models/convert-types.js';
 export { inspectModel } from './models/inspect.js';
 export { CodeSequence, LatentTransformer, type SequenceInputs } from './models/latent-transformer.js';
+export { Lpips, type LpipsSource } from './models/lpips.js';
 export { openModel, starterModel } from './models/open-model.js';
-export type { ModelSource, OpenModelOptions } from './models/source.js';
+export { PatchDiscriminator, type PatchDiscriminatorSource } from './models/patch-discriminator.js';
+export type {
+  FirstStageSource,
+  ModelSource,
+  OpenModelOptions,
+  VQModelSource,
+} from './models/source.js';
 export { TextEncoder } from './models/text-encoder.js';
 export { UNet } from './models/unet.js';
+export {
+  type DecodeLatentOptions,
+  type Quantized,
+  type QuantizeOptions,
+  VQModel,
+} from './models/vq-model.js';
+export {
+  type AutoencoderLosses,
+  type LossModules,
+  type LossOptions,
+  vqganLosses,
+} from './models/vqgan-losses.js';
 export { backends } from './native/backends.js';
 export type { BackendInfo, BackendName, MemoryInfo, NodeInfo, StorageType } from './native/types.js';
 export type { AttentionMap, AttentionOptions } from './pipelines/attention-map.js';
@@ -35,6 +65,7 @@ export type { MaskFill, MaskOptions } from './pipelines/mask-options.js';
 export type { ModelPart } from './pipelines/modules.js';
 export type { NodesOptions } from './pipelines/nodes.js';
 export type { GenerateOptions, Posterior } from './pipelines/options.js';
+export { type PatchMap, patchMap } from './pipelines/patch-map.js';
 export { Pipeline, type PipelineInfo } from './pipelines/pipeline.js';
 export type { Progress } from './pipelines/progress.js';
 export type { SamplingOptions } from './pipelines/sampling-options.js';

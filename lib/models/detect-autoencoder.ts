@@ -14,7 +14,9 @@ export function detectAutoencoderConfig(
       throw odd(weights, `"${name}" is of a codebook (VQ)`);
   }
   const codec = detectCodec(weights);
-  const has = (name: string): boolean => weights.parameters.has(`${name}.weight`);
+  // By either of its tensors, so that the other is missed by its name.
+  const has = (place: string): boolean =>
+    ['weight', 'bias'].some((part) => weights.parameters.has(`${place}.${part}`));
   const [moments = 0] = weights.shape('encoder.conv_out.weight', 4);
   if (moments !== 2 * codec.z_channels)
     throw odd(

@@ -216,7 +216,7 @@ describe('a config that Safelight cannot run is refused by field and value', () 
   test.each([
     ['_class_name', 'AsymmetricAutoencoderKL'],
     ['_class_name', 'VQModel'],
-    ['down_block_types', ['DownEncoderBlock2D', 'AttnDownEncoderBlock2D']],
+    ['down_block_types', ['DownEncoderBlock2D', 'DownEncoderBlockCausal3D']],
     ['up_block_types', ['UpDecoderBlock2D']],
     ['latents_mean', [0, 0, 0, 0]],
     ['in_channels', 4],
