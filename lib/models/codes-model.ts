@@ -9,6 +9,11 @@ import { fileError, kindOf } from '../weights/files.js';
 import { openWeights } from '../weights/open-weights.js';
 import { readValues } from '../weights/read-tensor.js';
 import type { TensorIndex } from '../weights/tensor-index.js';
+import {
+  type CodesWriterSource,
+  openCodesWriter,
+  type CodesCondition as WriterCondition,
+} from './codes-writer.js';
 import { isFirstStage } from './config-first-stage.js';
 import type { LossConfig } from './config-losses.js';
 import { hasFirstStage, openFirstStage, openVQModelFolder } from './first-stage-source.js';
@@ -41,16 +46,17 @@ export interface CodesModelSource {
   readonly lpips: LpipsSource | null;
   /** Of a KL autoencoder's training: the log variance of pixels. */
   readonly logvar: number | null;
-  /** What writes codes is conditioned on. */
+  /** What writes codes; null of an autoencoder alone, and where `problem` says why not. */
+  readonly transformer: CodesWriterSource | null;
+  /** What it is conditioned on. */
   readonly condition: CodesCondition;
+  /** Why a checkpoint that has a transformer cannot write, as a sentence; null if nothing is wrong. */
+  readonly problem: string | null;
   /** Tensors that nothing takes. */
   readonly ignored: readonly IgnoredTensor[];
 }
 
-export type CodesCondition =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'class'; readonly classes: number }
-  | { readonly kind: 'image'; readonly autoencoder: FirstStageSource };
+export type CodesCondition = WriterCondition<FirstStageSource>;
 
 /** An autoencoder without anything around it. */
 const ALONE: Omit<CodesModelSource, 'path' | 'form' | 'autoencoder' | 'ignored'> = {
@@ -58,9 +64,13 @@ const ALONE: Omit<CodesModelSource, 'path' | 'form' | 'autoencoder' | 'ignored'>
   discriminator: null,
   lpips: null,
   logvar: null,
-  condition: { kind: 'none' },
+  transformer: null,
+  condition: { kind: 'none', start: 0 },
+  problem: null,
 };
 
+const FIRST_STAGE = 'first_stage_model.';
+const CONDITION = 'cond_stage_model.';
 const WEIGHTS = /\.(safetensors|ckpt|pt|pth|bin)$/;
 
 /**
@@ -92,18 +102,26 @@ async function openCheckpoint(
 ): Promise<CodesModelSource> {
   const { tensors } = await openWeights(file, ema ? { ema } : {});
   const yaml = await readModelConfig(file, option);
-  const prefix = hasFirstStage(tensors, 'first_stage_model.') ? 'first_stage_model.' : '';
+  const prefix = hasFirstStage(tensors, FIRST_STAGE) ? FIRST_STAGE : '';
   const config = firstStageSection(yaml);
   const { source, losses } = openFirstStage({ tensors, prefix, path: file, config });
+  const writer = openCodesWriter<FirstStageSource>({
+    tensors,
+    path: file,
+    yaml,
+    firstStage: source,
+    openCondition: (section) =>
+      openFirstStage({ tensors, prefix: CONDITION, path: file, config: section }).source,
+  });
   const form = file === path ? 'file' : 'folder';
-  return finished({ ...(await trained(tensors, prefix, file)), path, form, autoencoder: source, losses });
+  const beside = await trained(tensors, prefix, file);
+  return finished({ ...ALONE, ...beside, ...writer, path, form, autoencoder: source, losses });
 }
 
 /** What is beside an autoencoder in training. */
-async function trained(tensors: TensorIndex, prefix: string, path: string): Promise<typeof ALONE> {
+async function trained(tensors: TensorIndex, prefix: string, path: string) {
   const logvar = tensors.get(`${prefix}loss.logvar`);
   return {
-    ...ALONE,
     discriminator: openPatchDiscriminator(tensors, `${prefix}loss.discriminator.`, path),
     lpips: openLpips(tensors, `${prefix}loss.perceptual_loss.`, path),
     logvar: logvar === undefined ? null : ((await readValues(logvar, 1))[0] ?? null),
@@ -118,9 +136,9 @@ function firstStageSection(yaml: ModelConfig | null): ModelConfig | null {
 }
 
 function finished(found: Omit<CodesModelSource, 'ignored'>): CodesModelSource {
-  const { autoencoder, condition, discriminator, lpips } = found;
+  const { autoencoder, condition, discriminator, lpips, transformer } = found;
   const stages = [autoencoder, ...(condition.kind === 'image' ? [condition.autoencoder] : [])];
-  const parts = [...stages, discriminator, lpips].filter((part) => part !== null);
+  const parts = [...stages, discriminator, lpips, transformer].filter((part) => part !== null);
   const used = new Set(parts.flatMap((part) => [...part.weights.used]));
   for (const stage of stages) if (stage.kind === 'vq_model' && stage.used) used.add(stage.used.name);
   return { ...found, ignored: others(autoencoder.weights.tensors, used) };
