@@ -4,12 +4,9 @@ export { encodePng, readPngText } from './image/png.js';
 export { type ImageSource, type ReadOptions, readImage } from './image/read.js';
 export { Autoencoder } from './models/autoencoder.js';
 export { type CodeUsage, codeUsage } from './models/code-usage.js';
-export {
-  type CodesCondition,
-  type CodesModelSource,
-  type OpenCodesOptions,
-  openCodesModel,
-} from './models/codes-model.js';
+export { sketchStarter } from './models/codes-defaults.js';
+export { type CodesModelSource, type OpenCodesOptions, openCodesModel } from './models/codes-model.js';
+export type { CodesCondition, CodesWriterSource } from './models/codes-writer.js';
 export type {
   AutoencoderConfig,
   GenerationDefaults,
@@ -54,6 +51,19 @@ export {
 export { backends } from './native/backends.js';
 export type { BackendInfo, BackendName, MemoryInfo, NodeInfo, StorageType } from './native/types.js';
 export type { AttentionMap, AttentionOptions } from './pipelines/attention-map.js';
+export type { CodeGrid, CodesUsage } from './pipelines/codes/grid.js';
+export type { LogLikelihood } from './pipelines/codes/likelihood.js';
+export type { LoadCodesOptions } from './pipelines/codes/load-options.js';
+export type {
+  CodesPictureOptions,
+  DecodeCodesOptions,
+  PictureCodes,
+  Reconstruction,
+} from './pipelines/codes/reconstruct.js';
+export type { CodesStream, SampleResult, SampleStep } from './pipelines/codes/sample.js';
+export type { DrawOptions, SampleOptions } from './pipelines/codes/sample-options.js';
+export type { Score, ScoreLosses, ScoreOptions } from './pipelines/codes/score.js';
+export { type CodesInfo, CodesPipeline } from './pipelines/codes-pipeline.js';
 export type { Encoding } from './pipelines/conditioning.js';
 export type { DenoiseStep } from './pipelines/denoise-loop.js';
 export type { DenoiseOptions } from './pipelines/denoise-stage.js';

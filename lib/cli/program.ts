@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { backendsCommand } from './backends.js';
 import { buildCommand } from './build.js';
+import { codesCommand } from './codes.js';
 import { convertCommand } from './convert.js';
 import { decodeCommand } from './decode.js';
 import { encodeCommand } from './encode.js';
@@ -10,6 +11,9 @@ import { EXIT, report } from './failure.js';
 import { generateCommand, listSamplers } from './generate.js';
 import { inspectCommand } from './inspect.js';
 import { guardPipes } from './output.js';
+import { reconstructCommand } from './reconstruct.js';
+import { sampleCommand, sketchCommand } from './sample.js';
+import { scoreCommand } from './score.js';
 import { serveCommand } from './serve.js';
 import { tokenizeCommand } from './tokenize.js';
 
@@ -39,6 +43,7 @@ function createProgram(generate: Command): Command {
       '\nExamples:\n' +
         '  $ safelight generate "a red apple"\n' +
         '  $ safelight generate "a castle at night" --model sd15.safetensors --steps 30 --seed 7 --output castle.png\n' +
+        '  $ safelight sketch drawing.png\n' +
         '  $ safelight inspect sd15.safetensors',
     );
   const commands = [
@@ -46,6 +51,11 @@ function createProgram(generate: Command): Command {
     tokenizeCommand(),
     encodeCommand(),
     decodeCommand(),
+    reconstructCommand(),
+    codesCommand(),
+    sampleCommand(),
+    sketchCommand(),
+    scoreCommand(),
     inspectCommand(),
     convertCommand(),
     serveCommand(),

@@ -3,7 +3,7 @@ import { duration } from './output.js';
 
 /** What a pipeline or a conversion reports; `load` and `convert` count bytes. */
 export interface Report {
-  readonly phase: 'load' | 'encode' | 'denoise' | 'decode' | 'convert';
+  readonly phase: 'load' | 'encode' | 'denoise' | 'codes' | 'decode' | 'convert';
   readonly step: number;
   readonly steps: number;
 }
@@ -18,9 +18,12 @@ const LABELS = {
   load: 'Loading',
   encode: 'Encoding',
   denoise: 'Drawing',
+  codes: 'Writing',
   decode: 'Decoding',
   convert: 'Converting',
 } as const;
+/** What is counted, where the numbers alone do not say it. */
+const UNITS: Partial<Record<Report['phase'], string>> = { denoise: 'step', codes: 'code' };
 const BAR_WIDTH = 30;
 /** Milliseconds: a terminal is not painted more often, a log gets no more lines than that. */
 const PAINT_EVERY = 50;
@@ -84,7 +87,7 @@ function lines(stream: NodeJS.WriteStream): ProgressDisplay {
 
 function counts({ phase, step, steps }: Report): string {
   if (phase === 'load' || phase === 'convert') return `${steps > 0 ? Math.floor((100 * step) / steps) : 0}%`;
-  return phase === 'denoise' ? `step ${step}/${steps}` : `${step}/${steps}`;
+  return `${UNITS[phase] ? `${UNITS[phase]} ` : ''}${step}/${steps}`;
 }
 
 function estimate({ phase, step, steps }: Report, { seconds, from }: Timing): string {
@@ -94,7 +97,7 @@ function estimate({ phase, step, steps }: Report, { seconds, from }: Timing): st
   if (done <= 0 || seconds === 0) return '';
   const perStep = seconds / done;
   const left = `${duration(perStep * (steps - step))} left`;
-  return phase === 'denoise' ? `, ${duration(perStep)}/step, ${left}` : `, ${left}`;
+  return UNITS[phase] ? `, ${duration(perStep)}/${UNITS[phase]}, ${left}` : `, ${left}`;
 }
 
 interface Timing {

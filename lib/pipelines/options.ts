@@ -174,9 +174,10 @@ export function checkTaps({
   return [...taps];
 }
 
-export function checkControl(
-  options: Pick<GenerateOptions, 'signal' | 'onProgress'>,
-): Pick<Settings, 'signal' | 'onProgress'> {
+export function checkControl(options: {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: GenerateOptions['onProgress'] | undefined;
+}): Pick<Settings, 'signal' | 'onProgress'> {
   const { onProgress } = options;
   const signal = checkSignal('signal', options.signal);
   if (onProgress !== undefined && typeof onProgress !== 'function')

@@ -2,13 +2,13 @@
 import type { RgbImage } from '../tensor/picture.js';
 
 export interface Progress {
-  readonly phase: 'load' | 'encode' | 'denoise' | 'decode';
-  /** Done, of `steps`: bytes while loading, steps of all passes and batches while denoising, pictures while decoding. */
+  readonly phase: 'load' | 'encode' | 'denoise' | 'codes' | 'decode';
+  /** Done, of `steps`: bytes while loading, steps of all passes and batches while denoising, codes while writing, pictures while decoding. */
   readonly step: number;
   readonly steps: number;
   /** Seconds since the call began. */
   readonly elapsed: number;
-  /** While denoising: what the picture (of a batch, its first) looks like so far. Works only when it is called. */
+  /** While denoising or writing: what the picture (of a batch, its first) looks like so far. Works only when it is called. */
   readonly preview?: () => Promise<RgbImage>;
 }
 

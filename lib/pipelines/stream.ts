@@ -1,4 +1,4 @@
-/** A generation under way: its steps one by one, and what comes out in the end. */
+/** Work under way: its steps one by one, and what comes out in the end. */
 import { aborted } from '../errors.js';
 import type { GenerateResult, GenerationStep } from './generation.js';
 
@@ -6,13 +6,13 @@ import type { GenerateResult, GenerationStep } from './generation.js';
  * `for await (const step of stream)`, then `await stream.result`. The work goes on while the loop asks for steps; leaving the loop
  * early stops it, and `result` rejects with ABORTED. Without a loop, asking for `result` runs it to its end.
  */
-export class GenerationStream implements AsyncIterableIterator<GenerationStep, GenerateResult, undefined> {
-  private resolve!: (result: GenerateResult) => void;
+export class StepStream<Step, Result> implements AsyncIterableIterator<Step, Result, undefined> {
+  private resolve!: (result: Result) => void;
   private reject!: (error: unknown) => void;
-  private readonly settled: Promise<GenerateResult>;
+  private readonly settled: Promise<Result>;
   private begun = false;
 
-  constructor(private readonly steps: AsyncGenerator<GenerationStep, GenerateResult>) {
+  constructor(private readonly steps: AsyncGenerator<Step, Result>) {
     this.settled = new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
@@ -22,12 +22,12 @@ export class GenerationStream implements AsyncIterableIterator<GenerationStep, G
   }
 
   /** The pictures, once all steps are done. */
-  get result(): Promise<GenerateResult> {
+  get result(): Promise<Result> {
     if (!this.begun) void this.drain();
     return this.settled;
   }
 
-  async next(): Promise<IteratorResult<GenerationStep, GenerateResult>> {
+  async next(): Promise<IteratorResult<Step, Result>> {
     this.begun = true;
     try {
       const next = await this.steps.next();
@@ -40,10 +40,10 @@ export class GenerationStream implements AsyncIterableIterator<GenerationStep, G
   }
 
   /** Stops; called by a loop that is left. */
-  async return(): Promise<IteratorResult<GenerationStep, GenerateResult>> {
+  async return(): Promise<IteratorResult<Step, Result>> {
     this.begun = true;
     this.reject(aborted('The loop over the steps was left'));
-    return this.steps.return(undefined as unknown as GenerateResult);
+    return this.steps.return(undefined as unknown as Result);
   }
 
   [Symbol.asyncIterator](): this {
@@ -58,3 +58,6 @@ export class GenerationStream implements AsyncIterableIterator<GenerationStep, G
     }
   }
 }
+
+/** A diffusion under way, a step of the sampler each. */
+export class GenerationStream extends StepStream<GenerationStep, GenerateResult> {}

@@ -1,0 +1,45 @@
+/** How a codes pipeline is loaded. */
+import { invalidOption } from '../../errors.js';
+import type { OpenCodesOptions } from '../../models/codes-model.js';
+import * as check from '../check.js';
+import type { LoadPipelineOptions } from '../load-options.js';
+import { checkLoadOptions } from '../load-options.js';
+import type { ModuleSettings } from '../modules.js';
+import type { OnProgress } from '../progress.js';
+
+export interface LoadCodesOptions
+  extends OpenCodesOptions,
+    Pick<
+      LoadPipelineOptions,
+      'backend' | 'storage' | 'threads' | 'memory' | 'stockOps' | 'signal' | 'onProgress'
+    > {}
+
+export interface LoadCodesSettings {
+  readonly open: OpenCodesOptions;
+  readonly modules: ModuleSettings;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: OnProgress | undefined;
+}
+
+/** @throws INVALID_OPTION naming the option */
+export function checkLoadCodesOptions(options: LoadCodesOptions): LoadCodesSettings {
+  if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
+  const { config, ema, variant, ...shared } = options;
+  const { modules, signal, onProgress } = checkLoadOptions(shared);
+  return {
+    open: {
+      ...(config === undefined ? {} : { config: checkConfigs(config) }),
+      ...(ema === undefined ? {} : { ema: check.boolean('ema', ema) }),
+      ...(variant === undefined ? {} : { variant: check.string('variant', variant) }),
+    },
+    modules,
+    signal,
+    onProgress,
+  };
+}
+
+function checkConfigs(config: string | readonly string[]): string | readonly string[] {
+  if (typeof config === 'string') return config;
+  if (!Array.isArray(config)) throw invalidOption('config', 'path of a YAML file, or several', config);
+  return config.map((path: unknown, i) => check.string(`config[${i}]`, path));
+}
