@@ -44,7 +44,7 @@ void scores(const block & b, int64_t key, int64_t keys) {
     for (int64_t n = 0; n < keys; n += NB) {
         const int columns = static_cast<int>(std::min<int64_t>(NB, keys - n));
         const float * from = p.k + b.batch * p.batch_k + (key + n) * p.ldk + b.head * p.head_dim;
-        transpose_panel(from, p.ldk, columns, static_cast<int>(p.head_dim), b.K);
+        transpose_panel(from, p.ldk, columns, p.head_dim, b.K);
         multiply<NV>(b.rows, b.Q, p.head_dim, b.K, NB, b.S + n, BK, p.head_dim, false);
     }
 }

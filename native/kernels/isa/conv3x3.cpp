@@ -122,7 +122,7 @@ void transform_filters(const block & b, int64_t n, int64_t k0, int64_t kn) {
     const int rows = static_cast<int>(std::min<int64_t>(NB, b.p.cout - n));
     float * columns = b.F + NB * filter_row;
     for (int r = 0; r < rows; r++) expand(b.p.w, n + r, k0 * 9, b.F + r * filter_row, kn * 9);
-    transpose_panel(b.F, filter_row, rows, static_cast<int>(kn * 9), columns);
+    transpose_panel(b.F, filter_row, rows, kn * 9, columns);
     for (int64_t k = 0; k < kn; k++) {
         for (int v = 0; v < NV; v++) {
             const float * from = columns + k * 9 * NB + v * VL;

@@ -149,38 +149,55 @@ inline void expand_bf16(const uint16_t * from, float * to, int64_t count) {
     }
 }
 
-// Turns `rows` <= NB rows of `count` floats (stride ld) into columns: out[k * NB + row]; missing rows become
-// zeros.
-inline void transpose_panel(const float * in, int64_t ld, int rows, int count, float * out) {
-    int k = 0;
+#if defined(__AVX2__)
+inline __m256 load_eight(const float * p) {
+    return _mm256_loadu_ps(p);
+}
+inline __m256 load_eight(const uint16_t * p) {  // f16
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
+}
+template <class T>
+inline void transpose_eight(const T * in, int64_t ld, float * out) {
+    __m256 r[8], t[8];
+    for (int i = 0; i < 8; i++) r[i] = load_eight(in + i * ld);
+    for (int i = 0; i < 4; i++) {
+        t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+    }
+    for (int i = 0; i < 2; i++) {
+        r[4 * i] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
+        r[4 * i + 1] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0xEE);
+        r[4 * i + 2] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
+        r[4 * i + 3] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xEE);
+    }
+    for (int i = 0; i < 4; i++) {
+        _mm256_storeu_ps(out + i * NB, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+        _mm256_storeu_ps(out + (i + 4) * NB, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+    }
+}
+#endif
+
+inline float to_float(float x) {
+    return x;
+}
+inline float to_float(uint16_t half) {
+    return half_to_float(half);
+}
+
+// Turns `rows` <= NB rows of `count` floats or halves (stride ld) into columns: out[k * NB + row]; missing
+// rows become zeros.
+template <class T>
+inline void transpose_panel(const T * in, int64_t ld, int rows, int64_t count, float * out) {
+    int64_t k = 0;
 #if defined(__AVX2__)
     if (rows == NB) {
         for (; k + 8 <= count; k += 8) {
-            for (int n = 0; n < NB; n += 8) {
-                const float * p = in + n * ld + k;
-                __m256 r[8], t[8];
-                for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(p + i * ld);
-                for (int i = 0; i < 4; i++) {
-                    t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-                    t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
-                }
-                for (int i = 0; i < 2; i++) {
-                    r[4 * i] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
-                    r[4 * i + 1] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0xEE);
-                    r[4 * i + 2] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
-                    r[4 * i + 3] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xEE);
-                }
-                for (int i = 0; i < 4; i++) {
-                    _mm256_storeu_ps(out + (k + i) * NB + n, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
-                    _mm256_storeu_ps(out + (k + i + 4) * NB + n,
-                                     _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
-                }
-            }
+            for (int n = 0; n < NB; n += 8) transpose_eight(in + n * ld + k, ld, out + k * NB + n);
         }
     }
 #endif
     for (; k < count; k++) {
-        for (int n = 0; n < NB; n++) out[k * NB + n] = n < rows ? in[n * ld + k] : 0.f;
+        for (int n = 0; n < NB; n++) out[k * NB + n] = n < rows ? to_float(in[n * ld + k]) : 0.f;
     }
 }
 
