@@ -71,13 +71,12 @@ inline float highest(vf v) {
     return m;
 }
 
-// e^x to about one unit in the last place: 2^n times a polynomial of the fraction (range reduction by Cody
-// and Waite).
-inline vf exp(vf x) {
-    const vf clamped = min(max(x, splat(-87.3f)), splat(88.3f));
-    const vf shifted = clamped * 1.44269504089f + 12582912.f;  // rounds to an integer in the low bits
+// e^x for x in [-87.3, 88.3] to about one unit in the last place: 2^n times a polynomial of the fraction
+// (range reduction by Cody and Waite). NaN stays NaN.
+inline vf exp_within(vf x) {
+    const vf shifted = x * 1.44269504089f + 12582912.f;  // rounds to an integer in the low bits
     const vf n = shifted - 12582912.f;
-    const vf r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
+    const vf r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
     vf p = splat(1.9875691500e-4f);
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
@@ -90,8 +89,14 @@ inline vf exp(vf x) {
     bits = (bits - 0x4B400000 + 127) << 23;
     vf scale;
     std::memcpy(&scale, &bits, sizeof scale);
-    const vf y = p * scale;
-    return x != x ? x : select(x < -87.3f, vf{}, y);  // NaN stays NaN
+    return p * scale;
+}
+// e^x for x <= 0, or 1e-38 where it is less than that. (max takes its second argument where one is NaN.)
+inline vf exp_negative(vf x) {
+    return exp_within(max(splat(-87.3f), x));
+}
+inline vf exp(vf x) {
+    return exp_within(min(splat(88.3f), max(splat(-87.3f), x)));
 }
 inline vf silu(vf x) {
     return x / (1.f + exp(-x));
