@@ -35,8 +35,9 @@ inline vf load(const float * p) {
 inline void store(float * p, vf v) {
     *reinterpret_cast<vf_unaligned *>(p) = v;
 }
+// x - 0 is x for every x, and so a load that broadcasts; 0 + x is not (-0), and would be computed.
 inline vf splat(float x) {
-    return vf{} + x;
+    return x - vf{};
 }
 inline vf select(vi mask, vf a, vf b) {
     return mask ? a : b;
