@@ -61,15 +61,37 @@ inline void store_part(float * p, vf v, int n) {
         return store(p, v);
     std::memcpy(p, &v, sizeof(float) * static_cast<size_t>(n));
 }
+// Halves of a vector joined until one number is left; `join` is a sum or a maximum.
+template <class F>
+inline float reduce(vf v, F join) {
+    typedef float pair __attribute__((vector_size(8)));
+    typedef float four __attribute__((vector_size(16)));
+    four x;
+#if defined(__AVX512F__)
+    typedef float eight __attribute__((vector_size(32)));
+    eight low, high;
+    std::memcpy(&low, &v, sizeof low);
+    std::memcpy(&high, reinterpret_cast<const char *>(&v) + sizeof low, sizeof high);
+    low = join(low, high);
+#elif defined(__AVX2__)
+    const vf low = v;
+#endif
+#if defined(__AVX2__)
+    four other;
+    std::memcpy(&x, &low, sizeof x);
+    std::memcpy(&other, reinterpret_cast<const char *>(&low) + sizeof x, sizeof other);
+    x = join(x, other);
+#else
+    x = v;
+#endif
+    const pair two = join(pair{x[0], x[1]}, pair{x[2], x[3]});
+    return join(pair{two[0], 0}, pair{two[1], 0})[0];
+}
 inline float sum(vf v) {
-    float s = 0;
-    for (int i = 0; i < VL; i++) s += v[i];
-    return s;
+    return reduce(v, [](auto a, auto b) { return a + b; });
 }
 inline float highest(vf v) {
-    float m = v[0];
-    for (int i = 1; i < VL; i++) m = std::max(m, v[i]);
-    return m;
+    return reduce(v, [](auto a, auto b) { return a > b ? a : b; });
 }
 
 // e^x for x in [-87.3, 88.3] to about one unit in the last place: 2^n times a polynomial of the fraction
