@@ -1,6 +1,6 @@
 // Times single kernels: reads one layer a line from standard input, writes a line of its milliseconds and of
-// the GFLOPS that fused multiply-adds in registers reached before and after. bench/kernels.mjs says which layers a
-// model has and adds them up.
+// the GFLOPS that fused multiply-adds in registers reached before and after. bench/kernels.mjs says which
+// layers a model has and adds them up.
 //
 //   conv3x3 batch height width cin cout type norm     (norm: GroupNorm and SiLU while reading)
 //   gemm rows columns depth type activation prologue  (prologue: 0 none, 1 LayerNorm)
@@ -170,8 +170,8 @@ double peak(workers & w, int threads) {
     return double(rounds) * 10 * 2 * lanes * threads / ms / 1e6;
 }
 
-// A machine that others share changes its speed from one second to the next: so each run stands between two looks at the peak, and the
-// median is that of time * peak.
+// A machine that others share changes its speed from one second to the next: so each run stands between two
+// looks at the peak, and the median is that of time * peak.
 struct timing {
     double milliseconds, peak;
 };

@@ -25,7 +25,9 @@ const { values, positionals } = parseArgs({
 const models = { sd1: unet, sdxl: unet, decoder };
 const name = positionals[0] ?? '';
 if (!Object.hasOwn(models, name)) {
-  console.error('usage: kernels.mjs sd1|sdxl|decoder [--side N] [--batch N] [--type TYPE] [--threads N] [--layers]');
+  console.error(
+    'usage: kernels.mjs sd1|sdxl|decoder [--side N] [--batch N] [--type TYPE] [--threads N] [--layers]',
+  );
   process.exit(2);
 }
 const batch = Number(values.batch);
@@ -40,11 +42,34 @@ function layer(line, kind, flops) {
   else layers.set(line, { count: 1, kind, flops });
 }
 const conv = (/** @type {number} */ s, /** @type {number} */ cin, /** @type {number} */ cout, norm = 1) =>
-  layer(`conv3x3 ${batch} ${s} ${s} ${cin} ${cout} f16 ${norm}`, `conv3x3 ${s}²`, 18 * batch * s * s * cin * cout);
-const linear = (/** @type {number} */ rows, /** @type {number} */ out, /** @type {number} */ depth, act = 'none', norm = 0) =>
-  layer(`gemm ${rows} ${out} ${depth} ${type} ${act} ${norm}`, rows > batch ? `gemm of ${rows} rows` : 'gemm of one row', 2 * rows * out * depth);
-const heads = (/** @type {number} */ n, /** @type {number} */ d, /** @type {number} */ q, /** @type {number} */ k) =>
-  layer(`attention ${batch} ${n} ${d} ${q} ${k}`, k === 77 ? 'cross-attention' : 'self-attention', 4 * batch * n * d * q * k);
+  layer(
+    `conv3x3 ${batch} ${s} ${s} ${cin} ${cout} f16 ${norm}`,
+    `conv3x3 ${s}²`,
+    18 * batch * s * s * cin * cout,
+  );
+const linear = (
+  /** @type {number} */ rows,
+  /** @type {number} */ out,
+  /** @type {number} */ depth,
+  act = 'none',
+  norm = 0,
+) =>
+  layer(
+    `gemm ${rows} ${out} ${depth} ${type} ${act} ${norm}`,
+    rows > batch ? `gemm of ${rows} rows` : 'gemm of one row',
+    2 * rows * out * depth,
+  );
+const heads = (
+  /** @type {number} */ n,
+  /** @type {number} */ d,
+  /** @type {number} */ q,
+  /** @type {number} */ k,
+) =>
+  layer(
+    `attention ${batch} ${n} ${d} ${q} ${k}`,
+    k === 77 ? 'cross-attention' : 'self-attention',
+    4 * batch * n * d * q * k,
+  );
 const norm = (/** @type {number} */ s, /** @type {number} */ c) =>
   layer(`group_norm ${batch} ${s * s} ${c}`, 'group norm', 0);
 const stride2 = (/** @type {number} */ s, /** @type {number} */ c) =>
@@ -152,7 +177,10 @@ if (!values.program) {
   if (made.status !== 0) throw new Error(`kernels-bench does not compile:\n${made.stdout}${made.stderr}`);
 }
 const input = [...layers.keys()].join('\n');
-const times = execFileSync(values.program ?? join(build, 'kernels-bench'), [threads], { input, encoding: 'utf8' })
+const times = execFileSync(values.program ?? join(build, 'kernels-bench'), [threads], {
+  input,
+  encoding: 'utf8',
+})
   .trim()
   .split('\n')
   .map((line) => line.split(' ').map(Number));
@@ -173,7 +201,8 @@ const total = { ms: 0, flops: 0 };
     sum.flops += count * flops;
   }
 });
-for (const [kind, sum] of [...kinds].sort((a, b) => b[1].ms - a[1].ms)) print(kind, sum.ms, sum.flops, sum.ms);
+for (const [kind, sum] of [...kinds].sort((a, b) => b[1].ms - a[1].ms))
+  print(kind, sum.ms, sum.flops, sum.ms);
 print(`${name} ${values.side}² x ${batch}`, total.ms, total.flops, total.ms);
 console.log(`peak of fused multiply-adds: ${peak.toFixed(0)} GFLOPS`);
 
