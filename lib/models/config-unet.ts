@@ -1,6 +1,8 @@
-/** diffusers' `UNet2DConditionModel` config as Safelight's `UNetConfig`. Defaults are those of diffusers 0.42. */
+/** The config of diffusers' `UNet2DConditionModel`, or `UNet2DModel`, as Safelight's `UNetConfig`. Defaults are those of diffusers 0.42. */
 import { z } from 'zod';
-import type { UNetConfig } from './config.js';
+import { completeUNetConfig } from './complete-unet.js';
+import type { ClassEmbeddingConfig, UNetConfig } from './config.js';
+import { readUNet2DConfig } from './config-unet2d.js';
 import {
   type ConfigFields,
   channels,
@@ -9,7 +11,6 @@ import {
   epsilon,
   perLevel,
   requireFeatures,
-  requireMultiple,
   unsupported,
   width,
 } from './validate.js';
@@ -17,25 +18,23 @@ import {
 const FEATURES = {
   _class_name: ['UNet2DConditionModel'],
   center_input_sample: [false],
-  down_block_types: ['CrossAttnDownBlock2D', 'DownBlock2D'],
-  up_block_types: ['CrossAttnUpBlock2D', 'UpBlock2D'],
+  down_block_types: ['CrossAttnDownBlock2D', 'DownBlock2D', 'ResnetDownsampleBlock2D'],
+  up_block_types: ['CrossAttnUpBlock2D', 'UpBlock2D', 'ResnetUpsampleBlock2D'],
   mid_block_type: ['UNetMidBlock2DCrossAttn', 'UNetMidBlock2D'],
   only_cross_attention: [false],
   mid_block_only_cross_attention: [false],
   dual_cross_attention: [false],
   cross_attention_norm: [],
   attention_type: ['default'],
-  downsample_padding: [1],
-  mid_block_scale_factor: [1],
+  downsample_padding: [0, 1],
   act_fn: ['silu', 'swish'],
   reverse_transformer_layers_per_block: [],
   encoder_hid_dim: [],
   encoder_hid_dim_type: [],
-  class_embed_type: [],
+  class_embed_type: ['timestep', 'identity', 'projection'],
   class_embeddings_concat: [false],
-  num_class_embeds: [],
   addition_embed_type: ['text_time'],
-  resnet_time_scale_shift: ['default'],
+  resnet_time_scale_shift: ['default', 'scale_shift'],
   resnet_skip_time_act: [false],
   resnet_out_scale_factor: [1],
   time_embedding_type: ['positional'],
@@ -71,6 +70,15 @@ const schema = z.object({
   addition_time_embed_dim: channels.nullish(),
   projection_class_embeddings_input_dim: width.nullish(),
   time_embedding_dim: width.nullish(),
+  downsample_padding: z.literal([0, 1]).nullish(),
+  mid_block_scale_factor: z.number().min(1e-3).max(1e3).nullish(),
+  resnet_time_scale_shift: z.string().nullish(),
+  class_embed_type: z.string().nullish(),
+  num_class_embeds: z
+    .int()
+    .min(1)
+    .max(2 ** 24)
+    .nullish(),
   sample_size: z.union([count, z.tuple([count, count])]).nullish(),
 });
 
@@ -80,6 +88,7 @@ const schema = z.object({
  * @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for features Safelight does not run
  */
 export function readUNetConfig(fields: ConfigFields, path: string): UNetConfig {
+  if (fields._class_name === 'UNet2DModel') return readUNet2DConfig(fields, path);
   requireFeatures(fields, FEATURES, path);
   if (fields.mid_block_type === null) throw unsupported(path, 'mid_block_type', null);
   const given = checkConfig(schema, fields, path);
@@ -115,6 +124,7 @@ export function readUNetConfig(fields: ConfigFields, path: string): UNetConfig {
       num_attention_heads: list(heads, 'attention_head_dim'),
       mid_attention: given.mid_block_type === 'UNetMidBlock2DCrossAttn',
       cross_attention_dim: context,
+      ...readVariants(given, path),
       use_linear_projection: given.use_linear_projection,
       norm_num_groups: given.norm_num_groups,
       norm_eps: given.norm_eps,
@@ -136,36 +146,38 @@ function readAddition(given: z.infer<typeof schema>, path: string): UNetConfig['
   return { time_embed_dim: width, input_dim: input };
 }
 
-/**
- * Checks what must divide, and writes 0 blocks and 0 heads where a level has no attention, so that a folder and a single file of one
- * model give one config.
- */
-export function completeUNetConfig(config: UNetConfig, path: string): UNetConfig {
-  const last = config.block_out_channels.length - 1;
-  const attends = config.block_out_channels.map(
-    (_, i) =>
-      config.down_attention[i] || config.up_attention[last - i] || (i === last && config.mid_attention),
-  );
-  config.block_out_channels.forEach((side, i) => {
-    requireMultiple(
-      side,
-      config.norm_num_groups,
-      'block_out_channels must be multiples of norm_num_groups',
-      path,
-    );
-    if (!attends[i]) return;
-    const heads = config.num_attention_heads[i] || 1;
-    requireMultiple(side, heads, 'block_out_channels must be multiples of the number of heads', path);
-    if (!config.transformer_layers_per_block[i])
-      throw unsupported(path, 'transformer_layers_per_block', config.transformer_layers_per_block);
-  });
-  if (!attends.includes(true))
-    throw unsupported(path, 'down_block_types', config.down_attention, 'a U-Net without text condition');
+/** What Stable Diffusion's own do not have. The last level of each path neither halves nor doubles the map. */
+function readVariants(given: z.infer<typeof schema>, path: string): Partial<UNetConfig> {
+  const last = given.block_out_channels.length - 1;
+  const down = given.down_block_types.map((type, i) => i < last && type === 'ResnetDownsampleBlock2D');
+  const up = given.up_block_types.map((type, i) => i < last && type === 'ResnetUpsampleBlock2D');
+  const label = classEmbedding(given, path);
+  const divisor = given.mid_block_scale_factor ?? 1;
   return {
-    ...config,
-    transformer_layers_per_block: config.transformer_layers_per_block.map((depth, i) =>
-      attends[i] ? depth : 0,
-    ),
-    num_attention_heads: config.num_attention_heads.map((heads, i) => (attends[i] ? heads : 0)),
+    ...(down.includes(true) ? { resnet_downsample: down } : {}),
+    ...(up.includes(true) ? { resnet_upsample: up } : {}),
+    ...(given.resnet_time_scale_shift === 'scale_shift' ? { scale_shift_norm: true } : {}),
+    ...(given.downsample_padding === 0 ? { downsample_padding: 0 as const } : {}),
+    ...(divisor === 1 ? {} : { mid_block_scale_factor: divisor }),
+    ...(label === null ? {} : { class_embedding: label }),
   };
+}
+
+function classEmbedding(
+  given: {
+    readonly class_embed_type?: string | null | undefined;
+    readonly num_class_embeds?: number | null | undefined;
+    readonly projection_class_embeddings_input_dim?: number | null | undefined;
+  },
+  path: string,
+): ClassEmbeddingConfig | null {
+  const { class_embed_type: type, num_class_embeds: size } = given;
+  if (type === 'timestep' || type === 'identity') return { type };
+  if (type === 'projection') {
+    const input = given.projection_class_embeddings_input_dim;
+    if (!input)
+      throw unsupported(path, 'projection_class_embeddings_input_dim', input ?? null, 'projection needs it');
+    return { type, size: input };
+  }
+  return size ? { type: 'table', size } : null;
 }

@@ -2,8 +2,8 @@
 import { SafelightError } from '../errors.js';
 import type { ComponentWeights } from '../weights/component.js';
 import { countPlaces } from '../weights/naming/naming.js';
-import type { UNetConfig } from './config.js';
-import { completeUNetConfig } from './config-unet.js';
+import { completeUNetConfig } from './complete-unet.js';
+import type { ClassEmbeddingConfig, UNetConfig } from './config.js';
 
 /** What the tensors of a U-Net do not say. */
 export interface UNetHints {
@@ -13,6 +13,8 @@ export interface UNetHints {
   readonly sampleSize: number;
   /** Its transformers have convolutions around them, whatever the shapes say. */
   readonly convolutions?: boolean;
+  /** Into how many heads so many channels are divided, where a YAML config tells; default what Stable Diffusion does. */
+  readonly heads?: ((channels: number) => number) | undefined;
 }
 
 /** @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL */
@@ -21,9 +23,10 @@ export function detectUNetConfig(weights: ComponentWeights, hints: UNetHints): U
   const [first = 0, input = 0] = weights.shape('conv_in.weight', 4);
   const [output = 0] = weights.shape('conv_out.weight', 4);
   const levels = Math.max(1, scan.count('down_blocks.'));
-  const down = range(levels).map((i) => scan.level(`down_blocks.${i}`));
-  const up = range(levels).map((i) => scan.level(`up_blocks.${i}`));
-  const mid = scan.depth('mid_block.attentions.0');
+  const { blocks, linear: flat, context } = scan.attention();
+  const mid = scan.depth('mid_block.attentions.0', blocks);
+  const down = range(levels).map((i) => scan.level(`down_blocks.${i}`, blocks));
+  const up = range(levels).map((i) => scan.level(`up_blocks.${i}`, blocks));
   const sides = down.map((_, i) => weights.shape(`down_blocks.${i}.resnets.0.conv1.weight`, 4)[0] ?? 0);
   up.forEach(({ layers }, i) => {
     const expected = (down[levels - 1 - i]?.layers ?? 0) + 1;
@@ -31,13 +34,14 @@ export function detectUNetConfig(weights: ComponentWeights, hints: UNetHints): U
     if (layers > expected)
       throw scan.odd(`up_blocks.${i} has ${layers} residual blocks where ${expected} are expected`);
   });
-  const { linear: flat, context } = scan.attention();
   const linear = flat && !hints.convolutions;
+  const heads = hints.heads ?? ((side: number) => headsOf(side, linear));
   return completeUNetConfig(
     {
       in_channels: input,
       out_channels: output,
       block_out_channels: sides,
+      ...(blocks ? { attention_blocks: true } : {}),
       layers_per_block: down.map(({ layers }) => layers),
       down_attention: down.map(({ depth }) => depth > 0),
       up_attention: up.map(({ depth }) => depth > 0),
@@ -45,12 +49,13 @@ export function detectUNetConfig(weights: ComponentWeights, hints: UNetHints): U
         const depths = [down[i]?.depth ?? 0, up[levels - 1 - i]?.depth ?? 0, i === levels - 1 ? mid : 0];
         return scan.common(depths, `level ${i}`);
       }),
-      num_attention_heads: sides.map((side) => headsOf(side, linear)),
+      num_attention_heads: sides.map(heads),
       mid_attention: mid > 0,
       cross_attention_dim: context,
       use_linear_projection: linear,
       norm_num_groups: 32,
       norm_eps: 1e-5,
+      ...scan.variants(sides),
       flip_sin_to_cos: true,
       freq_shift: 0,
       addition: scan.addition(first, hints.addition),
@@ -88,24 +93,27 @@ class Scan {
   }
 
   /** Residual blocks of a level, and how many transformer blocks follow each of them. */
-  level(place: string): { layers: number; depth: number } {
+  level(place: string, blocks: boolean): { layers: number; depth: number } {
     const layers = this.count(`${place}.resnets.`);
     const attentions = this.count(`${place}.attentions.`);
     if (layers === 0) this.weights.parameter(`${place}.resnets.0.conv1.weight`);
     if (attentions === 0) return { layers, depth: 0 };
-    if (attentions < layers) this.weights.parameter(`${place}.attentions.${attentions}.norm.weight`);
+    const norm = blocks ? 'group_norm' : 'norm';
+    if (attentions < layers) this.weights.parameter(`${place}.attentions.${attentions}.${norm}.weight`);
     return {
       layers,
       depth: this.common(
-        range(attentions).map((i) => this.depth(`${place}.attentions.${i}`)),
+        range(attentions).map((i) => this.depth(`${place}.attentions.${i}`, blocks)),
         place,
       ),
     };
   }
 
-  depth(attention: string): number {
+  /** Transformer blocks; an attention block counts as one. */
+  depth(attention: string, attentionBlock: boolean): number {
+    if (attentionBlock) return this.has(`${attention}.`) ? 1 : 0;
     const blocks = this.count(`${attention}.transformer_blocks.`);
-    if (blocks === 0 && this.names.some((name) => name.startsWith(`${attention}.`))) {
+    if (blocks === 0 && this.has(`${attention}.`)) {
       this.weights.parameter(`${attention}.transformer_blocks.0.norm1.weight`);
     }
     return blocks;
@@ -118,13 +126,42 @@ class Scan {
     return found[0] ?? 0;
   }
 
-  /** Of the first transformer: its projections' form, and the width of the text's states. */
-  attention(): { linear: boolean; context: number } {
+  /** Attention blocks; or of the first transformer: its projections' form, and the width of the text's states. */
+  attention(): { blocks: boolean; linear: boolean; context: number } {
     const name = this.names.find((found) => found.endsWith('.attn2.to_k.weight'));
-    if (name === undefined) throw this.odd('there is no attention to a text');
+    if (name === undefined) {
+      if (!this.names.some((found) => found.endsWith('.group_norm.weight')))
+        throw this.odd('there is no attention to a text');
+      return { blocks: true, linear: false, context: 0 };
+    }
     const place = name.slice(0, name.indexOf('.transformer_blocks.'));
     const linear = this.weights.parameter(`${place}.proj_in.weight`).shape.length === 2;
-    return { linear, context: this.weights.shape(name, 2)[1] ?? 0 };
+    return { blocks: false, linear, context: this.weights.shape(name, 2)[1] ?? 0 };
+  }
+
+  /** What Stable Diffusion's own do not have. */
+  variants(sides: readonly number[]): Partial<UNetConfig> {
+    const [first = 0] = sides;
+    const resamples = (path: 'down' | 'up') =>
+      sides.map((_, i) => this.has(`${path}_blocks.${i}.${path}samplers.0.conv1.`));
+    const [down, up] = [resamples('down'), resamples('up')];
+    const [emb = 0] = this.weights.shape('down_blocks.0.resnets.0.time_emb_proj.weight', 2);
+    const label = this.classEmbedding(4 * first);
+    return {
+      ...(down.includes(true) ? { resnet_downsample: down } : {}),
+      ...(up.includes(true) ? { resnet_upsample: up } : {}),
+      ...(emb === 2 * first ? { scale_shift_norm: true } : {}),
+      ...(label ? { class_embedding: label } : {}),
+    };
+  }
+
+  classEmbedding(width: number): ClassEmbeddingConfig | null {
+    if (!this.has('class_embedding.')) return null;
+    if (this.has('class_embedding.linear_1.'))
+      throw this.odd('its class embedding is of numbers, and only a config tells which');
+    const [size = 0, wide] = this.weights.shape('class_embedding.weight', 2);
+    if (wide !== width) throw this.odd(`its class embedding is ${wide} wide where ${width} is expected`);
+    return { type: 'table', size };
   }
 
   addition(side: number, hint: UNetHints['addition']): UNetConfig['addition'] {
@@ -143,10 +180,14 @@ class Scan {
     return { time_embed_dim: each, input_dim: input };
   }
 
+  has(start: string): boolean {
+    return this.names.some((name) => name.startsWith(start));
+  }
+
   odd(what: string): SafelightError {
     return new SafelightError(
       'UNSUPPORTED_MODEL',
-      `The U-Net of ${this.weights.where} is none that Safelight runs: ${what}; take a model of the SD1, SD2 or SDXL kind`,
+      `The U-Net of ${this.weights.where} is none that Safelight runs: ${what}; take a model of the SD1, SD2 or SDXL kind, or of CompVis' latent diffusion`,
     );
   }
 }

@@ -6,10 +6,10 @@
 import { z } from 'zod';
 import { SafelightError } from '../errors.js';
 import type { GgufMetadata } from '../weights/gguf-metadata.js';
+import { completeUNetConfig } from './complete-unet.js';
 import type { AutoencoderConfig, TextEncoderConfig, UNetConfig } from './config.js';
 import { completeAutoencoderConfig } from './config-autoencoder.js';
 import { completeTextEncoderConfig } from './config-text-encoder.js';
-import { completeUNetConfig } from './config-unet.js';
 import { defaultsSchema } from './defaults.js';
 import { channels, checkConfig, count, epsilon, width } from './validate.js';
 

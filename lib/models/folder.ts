@@ -93,7 +93,10 @@ export async function openUNetFolder(folder: string, variant?: string): Promise<
   const path = join(folder, 'config.json');
   const config = readUNetConfig(await readConfig(path), path);
   const { tensors } = await openWeights(await findWeights(folder, variant));
-  return { config, weights: new ComponentWeights('U-Net', folder, tensors, diffusersUNetNaming) };
+  return {
+    config,
+    weights: new ComponentWeights('U-Net', folder, tensors, diffusersUNetNaming(tensors.keys())),
+  };
 }
 
 /** An autoencoder's folder. */

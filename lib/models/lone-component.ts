@@ -19,6 +19,8 @@ import { readEmbeddedConfig } from './embedded-config.js';
 import { embeddedAutoencoder, embeddedUNet } from './embedded-model.js';
 import { openVQModelFolder } from './first-stage-source.js';
 import { openAutoencoderFolder, openTextEncoderFolder, openUNetFolder } from './folder.js';
+import { readLdmUNetFacts } from './ldm-unet-facts.js';
+import { readModelConfig } from './read-model-config.js';
 import { type ConfigFields, readConfig, readConfigBeside } from './validate.js';
 
 export interface LoneComponent {
@@ -55,17 +57,19 @@ export async function openComponentFile(path: string, ema = false): Promise<Lone
     [...tensors.keys()].some((name) => prefixes.some((p) => name.startsWith(p)));
   for (const prefix of ['model.diffusion_model.', '']) {
     if (has(`${prefix}input_blocks.`)) {
+      const facts = readLdmUNetFacts(await readModelConfig(path));
       const weights = new ComponentWeights(
         'U-Net',
         path,
         tensors,
-        ldmUNetNaming(tensors.keys(), prefix, path),
+        ldmUNetNaming(tensors.keys(), prefix, path, facts?.attention),
       );
-      return {
-        kind: 'unet',
-        config: detectUNetConfig(weights, { addition: guessAddition(weights), sampleSize: 64 }),
-        weights,
+      const hints = {
+        addition: guessAddition(weights),
+        sampleSize: facts?.sampleSize ?? 64,
+        heads: facts?.attention.heads,
       };
+      return { kind: 'unet', config: detectUNetConfig(weights, hints), weights };
     }
   }
   if (has('first_stage_model.quantize.', 'quantize.')) {
@@ -102,8 +106,10 @@ function openEmbeddedComponent(
 }
 
 async function diffusersUNet(path: string, tensors: TensorIndex): Promise<LoneComponent> {
-  const weights = new ComponentWeights('U-Net', path, tensors, diffusersUNetNaming);
-  const beside = await readConfigBeside(path, (fields) => fields._class_name === 'UNet2DConditionModel');
+  const weights = new ComponentWeights('U-Net', path, tensors, diffusersUNetNaming(tensors.keys()));
+  const beside = await readConfigBeside(path, (fields) =>
+    ['UNet2DConditionModel', 'UNet2DModel'].includes(String(fields._class_name)),
+  );
   const config = beside
     ? readUNetConfig(beside.fields, beside.path)
     : detectUNetConfig(weights, { addition: guessAddition(weights), sampleSize: 64 });

@@ -82,9 +82,11 @@ export interface WeightPlanEntry {
     /** In elements, where they do not lie one after another; `length` then reaches from the first to the last. */
     readonly strides?: readonly number[];
   };
-  /** `rows`: keep rows [start, end) of the first dimension (a fused in_proj); `transpose`: swap the two dimensions of a matrix. */
+  /**
+   * `rows`: keep rows [start, end) of the first dimension (a fused in_proj), or of each of so many equal groups of them (heads that
+   * were split before query, key and value); `transpose`: swap the two dimensions of a matrix. */
   readonly transform?:
-    | { readonly op: 'rows'; readonly start: number; readonly end: number }
+    | { readonly op: 'rows'; readonly start: number; readonly end: number; readonly groups?: number }
     | { readonly op: 'transpose' };
   /** A `ReadOnlyType` only where the source has it, untransposed. */
   readonly storage: StorageType | ReadOnlyType;

@@ -168,7 +168,8 @@ export class ComponentWeights {
 
 function transformed(shape: readonly number[], transform: CanonicalPart['transform']): readonly number[] {
   if (transform === undefined) return shape;
-  if (transform.op === 'rows') return [transform.end - transform.start, ...shape.slice(1)];
+  if (transform.op === 'rows')
+    return [(transform.end - transform.start) * (transform.groups ?? 1), ...shape.slice(1)];
   return shape.length === 2 ? [shape[1] ?? 0, shape[0] ?? 0] : shape;
 }
 

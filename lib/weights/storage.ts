@@ -82,7 +82,8 @@ export function storageFor(
   if (role === 'vector') return 'f32';
   if (wanted === undefined && isBlockType(source)) {
     // Quantized once is enough: what has to be written anew, or kept in another form, is written as f16.
-    return role === 'matrix' && transform?.op !== 'transpose' ? KEPT.get(source)! : 'f16';
+    const apart = transform?.op === 'transpose' || (transform?.groups ?? 1) > 1;
+    return role === 'matrix' && !apart ? KEPT.get(source)! : 'f16';
   }
   const storage = wanted ?? OWN[source as keyof typeof OWN];
   if (!isQuantized(storage)) return storage;

@@ -182,6 +182,8 @@ weight_entry to_entry(const Napi::Value & value) {
         if (out.op == weight_entry::transform::rows) {
             out.row_begin = integer(how.Get("start"), "the first row of " + out.name);
             out.row_end = integer(how.Get("end"), "the last row of " + out.name);
+            Napi::Value groups = how.Get("groups");
+            if (!groups.IsUndefined()) out.groups = integer(groups, "the groups of " + out.name);
         }
     }
     return out;

@@ -91,6 +91,31 @@ std::vector<float> transposed(const weight_entry & entry, const std::byte * from
     return out;
 }
 
+int64_t elements_of_source_row(const weight_entry & entry) {
+    int64_t count = 1;
+    for (size_t i = 1; i < entry.source_dims.size(); i++) {
+        count *= entry.source_dims[i];
+    }
+    return count;
+}
+
+// Elements [first, first + count) of the rows that the entry takes from each group of its source's.
+std::vector<float> gathered(const weight_entry & entry, const std::byte * from, int64_t first,
+                            int64_t count) {
+    int64_t row = elements_of_source_row(entry);
+    int64_t taken = (entry.row_end - entry.row_begin) * row;    // of a group
+    int64_t whole = entry.source_dims[0] / entry.groups * row;  // a group
+    std::vector<float> out(static_cast<size_t>(count));
+    for (int64_t done = 0; done < count;) {
+        int64_t at = first + done;
+        int64_t n = std::min(taken - at % taken, count - done);
+        int64_t source = at / taken * whole + entry.row_begin * row + at % taken;
+        decode(entry.type, from + bytes_of(entry.type, source), out.data() + done, n);
+        done += n;
+    }
+    return out;
+}
+
 }  // namespace
 
 void decode(source_type type, const std::byte * from, float * to, int64_t count) {
@@ -155,13 +180,13 @@ void convert_rows(const weight_entry & entry, const std::byte * from, int64_t ro
         encode(entry.storage, transposed(entry, from, begin, end).data(), to, count, row);
         return;
     }
+    if (entry.op == weight_entry::transform::rows && entry.groups > 1) {
+        encode(entry.storage, gathered(entry, from, begin * row, count).data(), to, count, row);
+        return;
+    }
     int64_t skipped = 0;  // elements before the result's first
     if (entry.op == weight_entry::transform::rows) {
-        int64_t source_row = 1;
-        for (size_t i = 1; i < entry.source_dims.size(); i++) {
-            source_row *= entry.source_dims[i];
-        }
-        skipped = entry.row_begin * source_row;
+        skipped = entry.row_begin * elements_of_source_row(entry);
     }
     int64_t block = block_elements(entry.type);
     int64_t first = skipped + begin * row, lead = first % block;

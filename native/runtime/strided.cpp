@@ -27,7 +27,9 @@ std::vector<std::byte> gather(const weight_entry & entry, const std::byte * from
     int64_t at = 0;  // of the current element, from the source's first
     if (entry.op == weight_entry::transform::rows) {
         at = entry.row_begin * strides[0];
+        strides.insert(strides.begin(), dims[0] / entry.groups * strides[0]);
         dims[0] = entry.row_end - entry.row_begin;
+        dims.insert(dims.begin(), entry.groups);
     } else if (entry.op == weight_entry::transform::transpose) {
         std::swap(dims[0], dims[1]);
         std::swap(strides[0], strides[1]);

@@ -24,12 +24,13 @@ shape transformed(const weight_entry & entry) {
         case weight_entry::transform::none:
             break;
         case weight_entry::transform::rows:
-            if (dims.empty() || entry.row_begin < 0 || entry.row_begin >= entry.row_end ||
-                entry.row_end > dims[0]) {
+            if (dims.empty() || entry.groups < 1 || dims[0] % entry.groups != 0 || entry.row_begin < 0 ||
+                entry.row_begin >= entry.row_end || entry.row_end > dims[0] / entry.groups) {
                 bad(entry, "takes rows " + std::to_string(entry.row_begin) + " to " +
-                               std::to_string(entry.row_end) + " of " + to_string(dims));
+                               std::to_string(entry.row_end) + " of each of " + std::to_string(entry.groups) +
+                               " groups of " + to_string(dims));
             }
-            dims[0] = entry.row_end - entry.row_begin;
+            dims[0] = (entry.row_end - entry.row_begin) * entry.groups;
             break;
         case weight_entry::transform::transpose:
             if (dims.size() != 2) {
@@ -67,7 +68,7 @@ void check_blocks(const weight_entry & entry) {
         bad(entry, "cuts blocks of " + std::to_string(block_elements(entry.type)));
     }
     bool as_they_are = static_cast<int>(entry.type) == static_cast<int>(entry.storage) &&
-                       entry.op != weight_entry::transform::transpose;
+                       entry.op != weight_entry::transform::transpose && entry.groups == 1;
     if (!encodable(entry.storage) && !as_they_are) {
         throw error("INVALID_OPTION", std::string(ggml_type_name(entry.storage)) + " cannot be written for " +
                                           entry.name + ": it is only kept where a file has it");

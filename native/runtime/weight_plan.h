@@ -42,6 +42,7 @@ struct weight_entry {
     shape strides;  // in elements; empty where they lie one after another
     transform op = transform::none;
     int64_t row_begin = 0, row_end = 0;  // of `rows`
+    int64_t groups = 1;                  // of `rows`: equal groups of the source's rows, each cut so
     ggml_type storage = GGML_TYPE_F32;
 };
 

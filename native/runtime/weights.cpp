@@ -54,7 +54,8 @@ void convert(const piece & p, std::mutex & device) {
 
 // A parameter whose bytes in the file are what the CPU computes with: its first byte there, else null.
 const std::byte * bytes_in_file(const weight_entry & entry, const std::byte * file) {
-    bool whole_rows = entry.strides.empty() && entry.op != weight_entry::transform::transpose;
+    bool whole_rows =
+        entry.strides.empty() && entry.groups == 1 && entry.op != weight_entry::transform::transpose;
     // A block's scale is a half, the only number in it that asks for a place.
     size_t alignment = block_elements(entry.type) == 1 ? block_bytes(entry.type) : sizeof(ggml_fp16_t);
     if (!whole_rows || !same_bytes(entry.type, entry.storage) || entry.offset % alignment != 0) {

@@ -181,13 +181,25 @@ function halves(row: Row): Uint16Array {
   const tables = [first, second].map((amp) =>
     Uint16Array.from({ length: 256 }, (_, u) => f16(base + (amp * (2 * u - 255)) / 256)),
   );
-  const seed = nameHash(`${component}.${name}`);
-  const out = new Uint16Array(count);
+  return Uint16Array.from(
+    hashed(`${component}.${name}`, count),
+    (u, i) => tables[i < count / 2 ? 0 : 1]![u]!,
+  );
+}
+
+/** `count` numbers (2u - 255) / 256 by a name, as `noise` in pipelines_models.py. */
+export function noise(name: string, count: number): Float32Array {
+  return Float32Array.from(hashed(name, count), (u) => (2 * u - 255) / 256);
+}
+
+function hashed(name: string, count: number): Uint8Array {
+  const seed = nameHash(name);
+  const out = new Uint8Array(count);
   for (let i = 0; i < count; i++) {
     let x = (seed + Math.imul(i, 0x9e3779b9)) | 0;
     x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
     x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
-    out[i] = tables[i < count / 2 ? 0 : 1]![(x ^ (x >>> 16)) >>> 24]!;
+    out[i] = (x ^ (x >>> 16)) >>> 24;
   }
   return out;
 }

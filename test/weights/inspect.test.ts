@@ -93,7 +93,7 @@ test('what cannot be run is told with the reason, and its tensors all the same',
   expect(told.tensors.map(({ name }) => name)).toEqual([lora]);
 
   const path = await writeFolder(join(folder, 'wrong'), reference.tiny_sd1!);
-  await writeJson(join(path, 'unet', 'config.json'), { class_embed_type: 'timestep' });
+  await writeJson(join(path, 'unet', 'config.json'), { class_embed_type: 'simple_projection' });
   const wrong = await inspectModel(path);
   expect(wrong.problem).toMatch(/class_embed_type/);
   expect(wrong.components.map(({ name }) => name)).toEqual(['text_encoder', 'vae']);

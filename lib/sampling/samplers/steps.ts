@@ -1,6 +1,6 @@
 /** What the samplers share: the walk over a schedule and the three ways of adding noise on it. */
 
-import type { BrownianNoise, Latent, NoiseSource, SamplerOptions, SamplerStep } from '../types.js';
+import type { Latent, NoiseSource, SamplerOptions, SamplerStep } from '../types.js';
 import { combine } from '../vector.js';
 
 /** Where a step begins and ends. */
@@ -48,14 +48,13 @@ export function churn(
 export function brownianOver(
   sigmas: readonly number[],
   noise: NoiseSource,
-): (sigma: number, sigmaNext: number) => Promise<Latent> {
-  let increments: BrownianNoise | undefined;
-  return async (sigma, sigmaNext) => {
+): (sigma: number, sigmaNext: number) => Latent {
+  let increments: ((sigma: number, sigmaNext: number) => Latent) | undefined;
+  return (sigma, sigmaNext) => {
     if (increments === undefined) {
       const positive = sigmas.filter((value) => value > 0);
       increments = noise.brownian(Math.fround(Math.min(...positive)), Math.fround(Math.max(...positive)));
     }
-    const { inTurns = increments } = increments;
-    return inTurns(Math.fround(sigma), Math.fround(sigmaNext));
+    return increments(Math.fround(sigma), Math.fround(sigmaNext));
   };
 }

@@ -1,21 +1,24 @@
 /**
  * Which names are parameters of the modules Safelight runs: the state dicts of diffusers' `UNet2DConditionModel`,
- * `AutoencoderKL` and `VQModel` (of the Gumbel kind with taming's `quantize.proj` and `quantize.embed`) and of transformers' `CLIPTextModel` (with `text_model.`). Whatever else a file holds is listed and ignored.
+ * `UNet2DModel`, `AutoencoderKL` and `VQModel` (of the Gumbel kind with taming's `quantize.proj` and `quantize.embed`) and of transformers'
+ * `CLIPTextModel` (with `text_model.`). Whatever else a file holds is listed and ignored.
  */
 
 const WEIGHT_OR_BIAS = '\\.(?:weight|bias)$';
 const RESNET = 'norm[12]|conv[12]|conv_shortcut';
+const ATTENTION = 'group_norm|to_q|to_k|to_v|to_out\\.0';
 const TRANSFORMER =
   'norm|proj_in|proj_out|transformer_blocks\\.\\d+\\.(?:norm[123]|attn[12]\\.(?:to_q|to_k|to_v|to_out\\.0)|ff\\.net\\.(?:0\\.proj|2))';
 
 const UNET = new RegExp(
-  `^(?:conv_in|conv_norm_out|conv_out|(?:time|add)_embedding\\.linear_[12]|(?:(?:down|up)_blocks\\.\\d+|mid_block)\\.` +
-    `(?:resnets\\.\\d+\\.(?:${RESNET}|time_emb_proj)|attentions\\.\\d+\\.(?:${TRANSFORMER})|(?:down|up)samplers\\.0\\.conv))${WEIGHT_OR_BIAS}`,
+  `^(?:conv_in|conv_norm_out|conv_out|(?:time|add|class)_embedding\\.linear_[12]|class_embedding|(?:(?:down|up)_blocks\\.\\d+|mid_block)\\.` +
+    `(?:resnets\\.\\d+\\.(?:${RESNET}|time_emb_proj)|attentions\\.\\d+\\.(?:${TRANSFORMER}|${ATTENTION})|` +
+    `(?:down|up)samplers\\.0\\.(?:conv|${RESNET}|time_emb_proj)))${WEIGHT_OR_BIAS}`,
 );
 
 const AUTOENCODER = new RegExp(
   `^(?:quantize\\.(?:embedding\\.weight$|embed\\.weight$|proj${WEIGHT_OR_BIAS})|(?:quant_conv|post_quant_conv|(?:en|de)coder\\.(?:conv_in|conv_norm_out|conv_out|(?:(?:down|up)_blocks\\.\\d+|mid_block)\\.` +
-    `(?:resnets\\.\\d+\\.(?:${RESNET})|attentions\\.\\d+\\.(?:group_norm|to_q|to_k|to_v|to_out\\.0)|(?:down|up)samplers\\.0\\.conv)))${WEIGHT_OR_BIAS})`,
+    `(?:resnets\\.\\d+\\.(?:${RESNET})|attentions\\.\\d+\\.(?:${ATTENTION})|(?:down|up)samplers\\.0\\.conv)))${WEIGHT_OR_BIAS})`,
 );
 
 const TEXT_ENCODER = new RegExp(

@@ -1,12 +1,6 @@
-/** The names of diffusers itself: canonical, but for the attention of autoencoders saved before mid 2023. */
+/** The names of diffusers itself: canonical, but for the attention blocks of files saved before mid 2023. */
 import { isAutoencoderParameter, isUNetParameter } from './canonical.js';
 import type { CanonicalPart, Naming } from './naming.js';
-
-export const diffusersUNetNaming: Naming = {
-  dialect: 'diffusers',
-  canonical: (source) => (isUNetParameter(source) ? [{ name: source }] : []),
-  source: (canonical) => canonical,
-};
 
 const OLD_ATTENTION: readonly (readonly [old: string, now: string])[] = [
   ['query', 'to_q'],
@@ -16,7 +10,16 @@ const OLD_ATTENTION: readonly (readonly [old: string, now: string])[] = [
 ];
 
 /** @param names all names of the file, to tell which of the two ways it writes attention */
+export function diffusersUNetNaming(names: Iterable<string>): Naming {
+  return diffusersNaming(names, isUNetParameter);
+}
+
+/** @param names as for the U-Net */
 export function diffusersAutoencoderNaming(names: Iterable<string>): Naming {
+  return diffusersNaming(names, isAutoencoderParameter);
+}
+
+function diffusersNaming(names: Iterable<string>, isParameter: (name: string) => boolean): Naming {
   let old = false;
   for (const name of names) old ||= /\.attentions\.\d+\.query\.weight$/.test(name);
   const rename = (name: string, pairs: readonly (readonly [string, string])[]): string => {
@@ -33,7 +36,7 @@ export function diffusersAutoencoderNaming(names: Iterable<string>): Naming {
     dialect: old ? 'diffusers (attention as query, key, value)' : 'diffusers',
     canonical: (source): CanonicalPart[] => {
       const name = old ? rename(source, OLD_ATTENTION) : source;
-      return isAutoencoderParameter(name) ? [{ name }] : [];
+      return isParameter(name) ? [{ name }] : [];
     },
     source: (canonical) => (old ? rename(canonical, backwards) : canonical),
   };

@@ -1,9 +1,11 @@
 /**
- * CompVis' U-Net (`model.diffusion_model.`): one flat list of input blocks and one of output blocks, where diffusers has levels. Which
- * block is what is read off the tensors, so any size maps: level boundaries are where `op` (a downsampling convolution) stands.
+ * CompVis' U-Net (`model.diffusion_model.`), which is OpenAI's: one flat list of input blocks and one of output blocks, where diffusers
+ * has levels. Which block is what is read off the tensors, so any size maps: level boundaries are where `op` (a downsampling
+ * convolution) stands; where residual blocks resample, which look like any other, those of the output blocks tell.
  */
 import { SafelightError } from '../../errors.js';
 import { isUNetParameter } from './canonical.js';
+import { inQkv, LDM_ATTENTION, type LdmAttention, qkvParts } from './ldm-attention.js';
 import { type CanonicalPart, countPlaces, type Naming, PlaceTable } from './naming.js';
 
 const RESNET = [
@@ -18,19 +20,28 @@ const RESNET = [
 /**
  * @param prefix what stands before the U-Net's names, with its dot; empty in a file of its own
  * @param path for messages
- * @throws MISSING_TENSOR if a whole block is missing, UNSUPPORTED_MODEL for a block that Stable Diffusion does not have
+ * @param attention of models with attention blocks in the place of transformers, from their YAML config
+ * @throws MISSING_TENSOR if a whole block is missing, UNSUPPORTED_MODEL for a block that no such U-Net has, or for attention blocks
+ *   without `attention`
  */
-export function ldmUNetNaming(names: Iterable<string>, prefix: string, path: string): Naming {
+export function ldmUNetNaming(
+  names: Iterable<string>,
+  prefix: string,
+  path: string,
+  attention?: LdmAttention,
+): Naming {
   const own: string[] = [];
   for (const name of names) if (name.startsWith(prefix)) own.push(name.slice(prefix.length));
-  const table = new Layout(own, prefix, path).table();
+  const table = new Layout(own, prefix, path, attention !== undefined).table();
   return {
     dialect: 'ldm',
-    canonical: (source): CanonicalPart[] => {
+    canonical: (source, shape): CanonicalPart[] => {
       const name = source.startsWith(prefix) ? table.canonical(source.slice(prefix.length)) : null;
-      return name !== null && isUNetParameter(name) ? [{ name }] : [];
+      if (name === null) return [];
+      const parts = attention ? qkvParts(name, shape, attention) : [{ name }];
+      return parts.filter((part) => isUNetParameter(part.name));
     },
-    source: (canonical) => prefix + (table.source(canonical) ?? canonical),
+    source: (canonical) => prefix + (table.source(canonical) ?? table.source(inQkv(canonical)) ?? canonical),
   };
 }
 
@@ -41,6 +52,7 @@ function addEnds(table: PlaceTable): void {
     .add('time_embed.2', 'time_embedding.linear_2')
     .add('label_emb.0.0', 'add_embedding.linear_1')
     .add('label_emb.0.2', 'add_embedding.linear_2')
+    .add('label_emb', 'class_embedding')
     .add('input_blocks.0.0', 'conv_in')
     .add('out.0', 'conv_norm_out')
     .add('out.2', 'conv_out');
@@ -86,6 +98,7 @@ class Layout {
     private readonly names: readonly string[],
     private readonly prefix: string,
     private readonly path: string,
+    private readonly knowsHeads: boolean,
   ) {
     // Every leading part of every name, so that asking what exists below a place is a lookup.
     for (const name of names) {
@@ -106,25 +119,46 @@ class Layout {
   private inputBlocks(): number[] {
     const layers = [0];
     const count = this.blocks('input_blocks');
+    const resampling = this.resamplingInputs();
     for (let block = 1; block < count; block++) {
       const level = layers.length - 1;
       const from = `input_blocks.${block}`;
-      if (this.has(`${from}.0.op`)) {
-        this.places.add(`${from}.0.op`, `down_blocks.${level}.downsamplers.0.conv`);
+      const down = `down_blocks.${level}.downsamplers.0`;
+      if (this.has(`${from}.0.op`) || resampling.has(block)) {
+        if (resampling.has(block)) this.resnet(`${from}.0`, down);
+        else this.places.add(`${from}.0.op`, `${down}.conv`);
         layers.push(0);
         continue;
       }
       const layer = layers[level] ?? 0;
       this.resnet(`${from}.0`, `down_blocks.${level}.resnets.${layer}`);
-      if (this.has(`${from}.1`)) this.transformer(`${from}.1`, `down_blocks.${level}.attentions.${layer}`);
+      if (this.has(`${from}.1`)) this.attention(`${from}.1`, `down_blocks.${level}.attentions.${layer}`);
       layers[level] = layer + 1;
     }
     return layers;
   }
 
+  /**
+   * Which input blocks are residual blocks that halve the map. An output block that ends in a second residual block doubles it and is
+   * the last of its level, which has one more block than its level of the down path; the finest level has none.
+   */
+  private resamplingInputs(): Set<number> {
+    const ends = range(this.blocks('output_blocks')).filter((block) =>
+      [1, 2].some((part) => this.has(`output_blocks.${block}.${part}.in_layers`)),
+    );
+    const found = new Set<number>();
+    let [at, above] = [this.blocks('output_blocks'), 1];
+    for (const end of ends.reverse()) {
+      above += at - (end + 1) - 1;
+      found.add(above);
+      [at, above] = [end + 1, above + 1];
+    }
+    return found;
+  }
+
   private middleBlock(): void {
     this.resnet('middle_block.0', 'mid_block.resnets.0');
-    this.transformer('middle_block.1', 'mid_block.attentions.0');
+    this.attention('middle_block.1', 'mid_block.attentions.0');
     this.resnet('middle_block.2', 'mid_block.resnets.1');
   }
 
@@ -139,10 +173,14 @@ class Layout {
       for (let layer = 0; layer <= n; layer++, block++) {
         const from = `output_blocks.${block}`;
         this.resnet(`${from}.0`, `up_blocks.${level}.resnets.${layer}`);
-        const attends = this.has(`${from}.1`) && !this.has(`${from}.1.conv`);
-        if (attends) this.transformer(`${from}.1`, `up_blocks.${level}.attentions.${layer}`);
+        const attends = ['proj_out', 'qkv', 'transformer_blocks', 'norm'].some((part) =>
+          this.has(`${from}.1.${part}`),
+        );
+        if (attends) this.attention(`${from}.1`, `up_blocks.${level}.attentions.${layer}`);
         if (layer === n && level < layers.length - 1) {
-          this.places.add(`${from}.${attends ? 2 : 1}.conv`, `up_blocks.${level}.upsamplers.0.conv`);
+          const up = `${from}.${attends ? 2 : 1}`;
+          if (this.has(`${up}.in_layers`)) this.resnet(up, `up_blocks.${level}.upsamplers.0`);
+          else this.places.add(`${up}.conv`, `up_blocks.${level}.upsamplers.0.conv`);
         }
       }
     });
@@ -155,12 +193,21 @@ class Layout {
     this.places.addEach(from, to, RESNET);
   }
 
-  private transformer(from: string, to: string): void {
-    if (this.has(`${from}.qkv`))
-      throw this.unsupported(`${from}.qkv`, 'is attention without a text condition');
+  /** A transformer, whose inner names are diffusers' own, or an attention block. */
+  private attention(from: string, to: string): void {
     if (this.has(`${from}.in_layers`))
-      throw this.unsupported(from, 'is a residual block where a transformer belongs');
-    this.places.add(from, to);
+      throw this.unsupported(from, 'is a residual block where attention belongs');
+    if (!this.has(`${from}.qkv`)) {
+      this.places.add(from, to);
+      return;
+    }
+    if (!this.knowsHeads) {
+      throw new SafelightError(
+        'UNSUPPORTED_MODEL',
+        `${this.path} has attention blocks ("${this.prefix}${from}.qkv"), and into how many heads they are divided only the model's YAML config tells; put it beside the file or name it by the config option`,
+      );
+    }
+    this.places.addEach(from, to, LDM_ATTENTION);
   }
 
   private has(place: string): boolean {
@@ -183,7 +230,11 @@ class Layout {
   private unsupported(place: string, why: string): SafelightError {
     return new SafelightError(
       'UNSUPPORTED_MODEL',
-      `"${this.prefix}${place}" in ${this.path} ${why}, which no Stable Diffusion U-Net has; take a checkpoint of SD1, SD2 or SDXL`,
+      `"${this.prefix}${place}" in ${this.path} ${why}, which no U-Net of latent diffusion has; take a checkpoint of Stable Diffusion or of CompVis' latent diffusion`,
     );
   }
+}
+
+function range(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i);
 }

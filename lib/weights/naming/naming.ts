@@ -12,7 +12,7 @@ export interface CanonicalPart {
   readonly name: string;
   /** How to get the parameter out of the source tensor; nothing if it is the whole of it. */
   readonly transform?:
-    | { readonly op: 'rows'; readonly start: number; readonly end: number }
+    | { readonly op: 'rows'; readonly start: number; readonly end: number; readonly groups?: number }
     | { readonly op: 'transpose' };
 }
 

@@ -1,4 +1,5 @@
 /** CompVis' names for canonical parameters: where a file that is written keeps them, and in which shape. */
+import { SafelightError } from '../../errors.js';
 import type { AutoencoderConfig, UNetConfig } from '../../models/config.js';
 import { autoencoderTable } from './ldm-autoencoder.js';
 import { unetTable } from './ldm-unet.js';
@@ -24,7 +25,28 @@ export function textToLdm(naming: { source(canonical: string): string }, openCli
   };
 }
 
+/** What a U-Net can have that files of Stable Diffusion's form have no place for. */
+const NO_PLACE = [
+  'attention_blocks',
+  'mid_resnets',
+  'mid_attention_groups',
+  'mid_block_scale_factor',
+  'scale_shift_norm',
+  'resnet_downsample',
+  'resnet_upsample',
+  'downsample_padding',
+  'class_embedding',
+] as const satisfies readonly (keyof UNetConfig)[];
+
+/** @throws UNSUPPORTED_MODEL for a U-Net of another kind than Stable Diffusion's */
 export function unetToLdm(config: UNetConfig, prefix: string): LdmNaming {
+  const variant = NO_PLACE.find((field) => (config[field] ?? null) !== null);
+  if (variant !== undefined) {
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `The U-Net has ${variant}, which a converted file has no place for; use the model as it is`,
+    );
+  }
   const table = unetTable(config.layers_per_block, config.up_attention);
   return {
     name: named(table, prefix),
