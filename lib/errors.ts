@@ -69,6 +69,17 @@ export function aborted(reason?: unknown): SafelightError {
   return new SafelightError('ABORTED', 'The operation was aborted by its signal', { cause: reason });
 }
 
+/** Waits for a promise until the signal is aborted; then rejects at once, whatever becomes of the promise. Leaves no listener. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise<T>((resolve, reject) => {
+    const stop = () => reject(aborted(signal.reason));
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}
+
 function shown(value: unknown): string {
   if (typeof value === 'string')
     return value.length > 60 ? `${JSON.stringify(value.slice(0, 60))}...` : JSON.stringify(value);

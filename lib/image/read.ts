@@ -86,6 +86,7 @@ function fromPixels(
     );
   }
   const wanted = alpha === 'keep' ? 4 : 3;
+  if (channels === wanted) return { data: new Uint8Array(data), width, height, channels };
   const out = new Uint8Array(width * height * wanted).fill(255);
   for (let i = 0; i < width * height; i++) {
     const a = channels === 4 && alpha === 'white' ? data[i * 4 + 3]! : 255;

@@ -1,4 +1,4 @@
-import { aborted, SafelightError } from '../errors.js';
+import { SafelightError } from '../errors.js';
 import { addon } from './binding.js';
 import { guarded, settle } from './task.js';
 import type {
@@ -55,12 +55,7 @@ export class NativeModule implements AsyncDisposable {
   ): Promise<NativeModule> {
     const { signal, onProgress, ...how } = options;
     const start = () => addon().createModule(kind, config, plan, how, onProgress);
-    const handle = await settle(start, signal);
-    if (signal?.aborted) {
-      handle.dispose();
-      throw aborted(signal.reason);
-    }
-    return new NativeModule(kind, handle);
+    return new NativeModule(kind, await settle(start, signal, (late) => late.dispose()));
   }
 
   /**

@@ -1,4 +1,4 @@
-import { aborted, type ErrorCode, SafelightError, throwIfAborted } from '../errors.js';
+import { type ErrorCode, SafelightError, throwIfAborted, unlessAborted } from '../errors.js';
 import type { NativeTask } from './types.js';
 
 const NATIVE_CODES: ReadonlySet<string> = new Set<ErrorCode>([
@@ -21,30 +21,41 @@ export function guarded<T>(call: () => T): T {
   try {
     return call();
   } catch (error) {
-    throw typed(error, undefined);
+    throw typed(error);
   }
 }
 
-/** Starts a call and waits for it; the signal cancels it, and has no listener of ours afterwards. */
-export async function settle<T>(start: () => NativeTask<T>, signal: AbortSignal | undefined): Promise<T> {
+/**
+ * Starts a call and waits for it. An aborted signal cancels it and rejects at once: the call may wait in its module's queue behind
+ * one that goes on for seconds, and freeing gigabytes takes time too.
+ * @param discard gets a result that came too late
+ */
+export async function settle<T>(
+  start: () => NativeTask<T>,
+  signal: AbortSignal | undefined,
+  discard: (late: T) => void = () => undefined,
+): Promise<T> {
   throwIfAborted(signal);
-  const task = guarded(start);
-  const cancel = () => task.cancel();
-  signal?.addEventListener('abort', cancel, { once: true });
+  const { promise, cancel } = guarded(start);
+  const result = promise.catch((error: unknown) => {
+    throw typed(error);
+  });
+  if (signal === undefined) return result;
   try {
-    return await task.promise;
+    return await unlessAborted(result, signal);
   } catch (error) {
-    throw typed(error, signal);
-  } finally {
-    signal?.removeEventListener('abort', cancel);
+    if (signal.aborted) {
+      cancel();
+      result.then(discard, () => undefined);
+    }
+    throw error;
   }
 }
 
-function typed(error: unknown, signal: AbortSignal | undefined): unknown {
+function typed(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof SafelightError) return error;
   const { code } = error as { code?: unknown };
   // What a callback of the caller's threw passes as it is.
   if (typeof code !== 'string' || !NATIVE_CODES.has(code)) return error;
-  if (code === 'ABORTED') return aborted(signal?.reason);
   return new SafelightError(code as ErrorCode, error.message);
 }

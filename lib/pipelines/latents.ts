@@ -4,14 +4,19 @@ import type { AutoencoderConfig } from '../models/config.js';
 import { Tensor } from '../tensor/tensor.js';
 import { throwIfNotFinite } from './finite.js';
 
+/** Of every byte. */
+const UNITS = Float32Array.from({ length: 256 }, (_, byte) => (byte / 255) * 2 - 1);
+
 /** Bytes to `[1, 3, H, W]` in [-1, 1]. */
 export function imageTensor({ data, width, height }: ByteImage): Tensor {
   const plane = width * height;
-  const out = Tensor.zeros([1, 3, height, width]);
-  for (let c = 0; c < 3; c++) {
-    for (let i = 0; i < plane; i++) out.data[c * plane + i] = (data[i * 3 + c]! / 255) * 2 - 1;
+  const out = new Float32Array(3 * plane);
+  for (let i = 0; i < plane; i++) {
+    out[i] = UNITS[data[3 * i]!]!;
+    out[plane + i] = UNITS[data[3 * i + 1]!]!;
+    out[2 * plane + i] = UNITS[data[3 * i + 2]!]!;
   }
-  return out;
+  return Tensor.from(out, [1, 3, height, width]);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { SafelightError } from '../errors.js';
+import { SafelightError, unlessAborted } from '../errors.js';
 
 /** Something that is loaded once, when it is first asked for, and disposed of with its owner. */
 export class Lazy<T> {
@@ -28,7 +28,7 @@ export class Lazy<T> {
         throw new SafelightError('DISPOSED', `The ${this.name} was disposed and cannot be used any more`);
       this.loading ??= this.start(signal);
       try {
-        return await this.loading;
+        return await unlessAborted(this.loading, signal);
       } catch (error) {
         // Somebody else's signal stopped the loading that this caller only waited for.
         const others =

@@ -1,6 +1,6 @@
 /** The modules of a model: which there are, loaded when needed, freed together. */
 import { basename, extname } from 'node:path';
-import { SafelightError } from '../errors.js';
+import { SafelightError, unlessAborted } from '../errors.js';
 import { Autoencoder } from '../models/autoencoder.js';
 import { autoencoderFactor } from '../models/config-autoencoder.js';
 import type { MemoryMode } from '../models/loaded-module.js';
@@ -172,10 +172,9 @@ export class Modules implements Engine {
     const encoders: LoadedEncoder[] = [];
     try {
       for (const source of this.model.textEncoders) {
-        const tokenizer = await Tokenizer.load(source.tokenizer, {
-          window: source.config.max_position_embeddings,
-          padId: source.padId,
-        });
+        const { max_position_embeddings: window } = source.config;
+        const reading = Tokenizer.load(source.tokenizer, { window, padId: source.padId });
+        const tokenizer = await unlessAborted(reading, signal);
         const encoder = await TextEncoder.load(source, { ...this.loadOptions, signal });
         encoders.push({ encoder, tokenizer, source });
       }

@@ -7,9 +7,11 @@
  * the parent's place in the tree. An asked interval is a sum of such halves. All of it is rounded to f32 as torch rounds it,
  * since the small differences between large sums are what is asked for.
  */
+import { setImmediate } from 'node:timers/promises';
 import { invalidOption } from '../errors.js';
 import { createGenerator, type Rng, type Seed, seedBits } from './generators/index.js';
 import { generateState } from './generators/seed-sequence.js';
+import type { BrownianNoise, Latent } from './types.js';
 
 const POOL_SIZE = 24;
 
@@ -52,14 +54,17 @@ export class BrownianTree {
     this.rootIncrement = this.randn(rootSeed!).map((value) => value * scale);
   }
 
-  /** W(to) - W(from) for from <= to; times are clamped to the tree's interval and rounded to its tolerance. */
-  increment(from: number, to: number): Float32Array {
+  /**
+   * W(to) - W(from) for from <= to; times are clamped to the tree's interval and rounded to its tolerance. Pauses after each
+   * interval's worth of work, so that whoever drives it can do something else between.
+   */
+  *increment(from: number, to: number): Generator<void, Float32Array> {
     const { start, end } = this.root;
     const clamped = (t: number) => toTolerance(Math.min(Math.max(t, start), end));
     const sum = new Float32Array(this.size);
     const [a, b] = [clamped(from), clamped(to)];
     if (a < b) {
-      this.add(sum, a, b, this.root, this.rootIncrement);
+      yield* this.add(sum, a, b, this.root, this.rootIncrement);
       this.last = this.current;
       this.current = new Map();
     }
@@ -67,13 +72,13 @@ export class BrownianTree {
   }
 
   /** Adds the increment over [from, to], which lies within the interval, from left to right. */
-  private add(
+  private *add(
     sum: Float32Array,
     from: number,
     to: number,
     interval: Interval,
     increment: Float32Array,
-  ): void {
+  ): Generator<void, void> {
     const { start, end, depth, key } = interval;
     if (from === start && to === end) {
       for (let i = 0; i < sum.length; i++) sum[i]! += increment[i]!;
@@ -81,14 +86,16 @@ export class BrownianTree {
     }
     const middle = toTolerance(0.5 * (end + start));
     const left = this.leftIncrement(interval, middle, increment);
+    yield;
     if (from < middle) {
       const half = { start, end: middle, depth: depth + 1, key: 2 * key };
-      this.add(sum, from, Math.min(to, middle), half, left);
+      yield* this.add(sum, from, Math.min(to, middle), half, left);
     }
     if (to > middle) {
       const half = { start: middle, end, depth: depth + 1, key: 2 * key + 1 };
-      const right = increment.map((value, i) => value - left[i]!);
-      this.add(sum, Math.max(from, middle), to, half, right);
+      const right = new Float32Array(increment.length);
+      for (let i = 0; i < right.length; i++) right[i] = increment[i]! - left[i]!;
+      yield* this.add(sum, Math.max(from, middle), to, half, right);
     }
   }
 
@@ -103,7 +110,9 @@ export class BrownianTree {
       const perLength = 1 / (end - start);
       const deviation = f32(Math.sqrt((middle - start) * (end - middle) * perLength));
       const [length, reciprocal] = [f32(middle - start), f32(perLength)];
-      left = increment.map((whole, i) => f32(f32(length * whole) * reciprocal) + f32(deviation * noise[i]!));
+      left = noise;
+      for (let i = 0; i < left.length; i++)
+        left[i] = f32(f32(length * increment[i]!) * reciprocal) + f32(deviation * noise[i]!);
     }
     this.current.set(place, left);
     return left;
@@ -127,24 +136,47 @@ export function createBrownianNoise(
   size: number,
   sigmaMin: number,
   sigmaMax: number,
-): (sigma: number, sigmaNext: number) => Float32Array {
+): BrownianNoise {
   const [low, high] = [f32(sigmaMin), f32(sigmaMax)];
   if (!(low >= 0)) throw invalidOption('sigmaMin', 'number of at least 0', sigmaMin);
   if (!(high > low && high <= LARGEST_SIGMA)) {
     throw invalidOption('sigmaMax', `number above sigmaMin (${low}) and at most ${LARGEST_SIGMA}`, sigmaMax);
   }
   const trees = seeds.map((seed) => new BrownianTree(rng, seed, size, low, high));
-  return (sigma, sigmaNext) => {
+  function* increments(sigma: number, sigmaNext: number): Generator<void, Latent> {
     const [from, to] = [f32(sigma), f32(sigmaNext)];
     const noise = new Float32Array(trees.length * size);
     if (from === to) return noise;
     const divisor = f32(Math.sqrt(f32(Math.abs(to - from)))) * (from < to ? 1 : -1);
-    trees.forEach((tree, picture) => {
-      const increment = tree.increment(Math.min(from, to), Math.max(from, to));
+    for (const [picture, tree] of trees.entries()) {
+      const increment = yield* tree.increment(Math.min(from, to), Math.max(from, to));
       for (let i = 0; i < size; i++) noise[picture * size + i] = increment[i]! / divisor;
-    });
+    }
     return noise;
-  };
+  }
+  return Object.assign((sigma: number, sigmaNext: number) => atOnce(increments(sigma, sigmaNext)), {
+    inTurns: (sigma: number, sigmaNext: number) => inTurns(increments(sigma, sigmaNext)),
+  });
+}
+
+function atOnce<T>(work: Generator<void, T>): T {
+  for (;;) {
+    const next = work.next();
+    if (next.done) return next.value;
+  }
+}
+
+/** Milliseconds of work after which the event loop gets its turn. */
+const TURN = 5;
+
+async function inTurns<T>(work: Generator<void, T>): Promise<T> {
+  for (let began = performance.now(); ; ) {
+    const next = work.next();
+    if (next.done) return next.value;
+    if (performance.now() - began < TURN) continue;
+    await setImmediate();
+    began = performance.now();
+  }
 }
 
 /** Python's `round(t, 6)`: to the nearest six decimals of the exact value, exact ties to the even digit. */

@@ -66,7 +66,8 @@ export function combinePredictions(
   if (conditions.length === 1) return predictions;
   const negative = predictions.subarray(0, count * size);
   const positive = predictions.subarray(count * size);
-  const guided = negative.map((value, i) => value + scale * (positive[i]! - value));
+  const guided = new Float32Array(count * size);
+  for (let i = 0; i < guided.length; i++) guided[i] = negative[i]! + scale * (positive[i]! - negative[i]!);
   if (rescale > 0) {
     for (let start = 0; start < guided.length; start += size) {
       rescaleToDeviation(

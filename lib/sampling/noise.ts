@@ -2,7 +2,7 @@
 import { invalidOption } from '../errors.js';
 import { createBrownianNoise } from './brownian.js';
 import { createGenerator, type Generator, type Rng, type Seed } from './generators/index.js';
-import type { Latent, NoiseSource } from './types.js';
+import type { BrownianNoise, Latent, NoiseSource } from './types.js';
 
 export interface NoiseOptions {
   /** Whose numbers: PyTorch's CPU generator (default) or its CUDA generator. */
@@ -45,7 +45,7 @@ class SeededNoise implements NoiseSource {
     return noise;
   }
 
-  brownian(sigmaMin: number, sigmaMax: number): (sigma: number, sigmaNext: number) => Latent {
+  brownian(sigmaMin: number, sigmaMax: number): BrownianNoise {
     const { rng = 'cpu', seeds, brownianRange = [sigmaMin, sigmaMax] } = this.options;
     return createBrownianNoise(rng, seeds, this.size, ...brownianRange);
   }

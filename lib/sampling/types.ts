@@ -21,7 +21,14 @@ export interface NoiseSource {
    * Brownian increments as torchsde's tree gives them over [sigmaMin, sigmaMax], normalized to unit variance
    * (k-diffusion's BrownianTreeNoiseSampler), each picture's seed as entropy.
    */
-  brownian(sigmaMin: number, sigmaMax: number): (sigma: number, sigmaNext: number) => Latent;
+  brownian(sigmaMin: number, sigmaMax: number): BrownianNoise;
+}
+
+/** The path's increment between two sigmas, over the root of their distance. */
+export interface BrownianNoise {
+  (sigma: number, sigmaNext: number): Latent;
+  /** The same numbers; the event loop turns while they are made, for there may be 50 ms of work in them. */
+  readonly inTurns?: (sigma: number, sigmaNext: number) => Promise<Latent>;
 }
 
 /** One completed step. `latent` is the sampler's own state: writing into it changes what follows. */

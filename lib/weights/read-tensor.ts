@@ -8,6 +8,8 @@ const READERS: Readonly<
 > = {
   F64: { bytes: 8, read: (from, at) => from.getFloat64(at, true) },
   F32: { bytes: 4, read: (from, at) => from.getFloat32(at, true) },
+  F16: { bytes: 2, read: (from, at) => halfToNumber(from.getUint16(at, true)) },
+  BF16: { bytes: 2, read: (from, at) => bfloatToNumber(from.getUint16(at, true)) },
   I64: { bytes: 8, read: (from, at) => Number(from.getBigInt64(at, true)) },
   I32: { bytes: 4, read: (from, at) => from.getInt32(at, true) },
 };
@@ -46,4 +48,16 @@ export async function readValues(tensor: TensorInfo, most: number): Promise<numb
   const view = new DataView(bytes.buffer);
   const step = reader.bytes * (strides?.[0] ?? 1);
   return Array.from({ length: count }, (_, i) => reader.read(view, i * step));
+}
+
+function halfToNumber(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >>> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0x1f) return fraction === 0 ? sign * Infinity : Number.NaN;
+  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+function bfloatToNumber(bits: number): number {
+  return new Float32Array(Uint32Array.of(bits << 16).buffer)[0]!;
 }

@@ -134,7 +134,9 @@ Napi::Value native_module::run(const Napi::CallbackInfo & info) {
         read_run_options(info[2], request);
         host();  // reading the arguments may run getters, and those may dispose
         auto call = std::make_shared<run_worker>(*this, host_, std::move(request));
-        return call->start(*host_->thread);
+        Napi::Value task = call->start(*host_->thread);
+        host_->thread->push([host = host_] { host->loaded->end_run(); });
+        return task;
     });
 }
 

@@ -66,7 +66,7 @@ const table & active() {
 
 void leave(const team & t) {
     if (t.counter->finished.fetch_add(1, std::memory_order_acq_rel) == t.count - 1) {
-        t.counter->next.store(0, std::memory_order_relaxed);
+        for (auto & lane : t.counter->next) lane.store(0, std::memory_order_relaxed);
         t.counter->finished.store(0, std::memory_order_release);
     }
 }

@@ -24,9 +24,12 @@ struct weights {
     size_t block_bytes;  // bytes of a block
 };
 
-// Work is handed out in items; the last thread to finish makes the counter ready for the next run.
+// Work is handed out in items, from one lane for each thread (up to `lanes`): a thread goes through its own
+// lane, so that what it prepared for one item is there for the next, then helps in the others'. The last
+// thread to finish makes the counters ready for the next run.
+constexpr int lanes = 16;
 struct work_counter {
-    std::atomic<int64_t> next{0};
+    std::atomic<int64_t> next[lanes]{};
     std::atomic<int> finished{0};
 };
 

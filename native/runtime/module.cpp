@@ -138,8 +138,11 @@ void loaded_module::compute(built_graph & graph, bool timed, const cancel_token 
     compute_bytes_ = std::max<uint64_t>(compute_bytes_, executor_->bytes());
 }
 
-// The graph's buffers, and the threads with their kernels' scratch.
-void loaded_module::release_buffers() {
+void loaded_module::end_run() {
+    if (!how_.release_buffers) {
+        return;
+    }
+    // The graph's buffers, and the threads with their kernels' scratch.
     last_.reset();
     executor_.reset();
     return_freed_memory();
@@ -150,8 +153,6 @@ run_result loaded_module::run(run_request & request, const cancel_token & cancel
     check_entry_name(request.entry);
     check_data(request);
 
-    const std::unique_ptr<loaded_module, void (*)(loaded_module *)> at_end(
-        how_.release_buffers ? this : nullptr, [](loaded_module * m) { m->release_buffers(); });
     if (!executor_) {
         executor_ = make_executor(find_device(how_.backend), how_.threads);
     }

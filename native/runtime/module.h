@@ -47,6 +47,8 @@ class loaded_module {
                   const cancel_token & cancel, std::function<void(uint64_t done, uint64_t total)> progress);
 
     run_result run(run_request & request, const cancel_token & cancel);
+    // After a run, once its result is on its way: gives back what was asked not to be kept.
+    void end_run();
     std::vector<node_info> nodes(const std::string & entry, const std::map<std::string, shape> & inputs,
                                  const config & params) const;
     // Frees what the session's runs have kept. On the module's thread, like run().
@@ -57,7 +59,6 @@ class loaded_module {
     const std::string & backend() const { return how_.backend; }
 
   private:
-    void release_buffers();
     built_graph & graph_for(const run_request & request);
     void compute(built_graph & graph, bool timed, const cancel_token & cancel, run_result & result);
     void forget_graph();

@@ -153,6 +153,23 @@ describe('a module', () => {
 });
 
 describe('an AbortSignal', () => {
+  it('stops a call within 50 ms, also one that waits behind another', async () => {
+    const module = await create(planOf(slowConfig), {}, slowConfig);
+    try {
+      const first = module.run('encode', slowInputs());
+      const controller = new AbortController();
+      const second = module.run('encode', slowInputs(), { signal: controller.signal });
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      const start = performance.now();
+      controller.abort();
+      await expect(second).rejects.toMatchObject({ code: 'ABORTED' });
+      expect(performance.now() - start).toBeLessThan(50);
+      expect((await first).outputs.hidden).toBeDefined();
+    } finally {
+      module.dispose();
+    }
+  });
+
   it('that is aborted already stops a call before it begins', async () => {
     const signal = AbortSignal.abort('enough');
     const stopped = { name: 'SafelightError', code: 'ABORTED', cause: 'enough' };

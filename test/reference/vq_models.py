@@ -38,9 +38,9 @@ def row_of(case, name, value, codebook):
     shape = list(value.shape)
     if name.endswith("quantize.embedding.weight") or name.endswith("quantize.embed.weight"):
         return [case, name, shape, amplitude(codebook), 0.0]
-    if len(shape) < 2:
-        norm = "norm" in name and name.endswith("weight")
-        return [case, name, shape, 0.25 if norm else 0.125, 1.0 if norm else 0.0]
+    if len(shape) < 2 or name.endswith((".loc", ".scale", ".shift")):
+        factor = name.endswith(("weight", "running_var", "scale"))
+        return [case, name, shape, 0.25 if factor else 0.125, 1.0 if factor else 0.0]
     gain = next(gain for part, gain in GAINS if part in name)
     return [case, name, shape, fan_in_amplitude(shape, gain), 0.0]
 
@@ -155,7 +155,7 @@ def taming_cases():
     taming("vq-f4", "ldm.models.autoencoder.VQModelInterface",
            dict(z_channels=3, resolution=32, ch=64, ch_mult=[1, 1, 1], num_res_blocks=1, attn_resolutions=[]),
            dict(embed_dim=3, n_embed=96), (2, 3, 16, 24),
-           [("encoder.mid_block.attentions.0", "encoder.mid.attn_1"), ("decoder.up_blocks.0.upsamplers.0", "decoder.up.2.upsample")])  # fmt: skip
+           [("encoder.mid_block.attentions.0", "encoder.mid.attn_1")])  # fmt: skip
     taming("vq-noattn", "ldm.models.autoencoder.VQModel",
            dict(z_channels=3, resolution=16, ch=64, ch_mult=[1, 1], num_res_blocks=1, attn_resolutions=[], attn_type="none"),
            dict(embed_dim=3, n_embed=32), (1, 3, 8, 12), [("encoder.conv_out", "encoder.conv_out")])  # fmt: skip
@@ -243,19 +243,26 @@ def diffusers_case():
     SECTIONS[case] = {"config": {"_class_name": "VQModel", "_diffusers_version": "0.42.1", **config}, "rows": rows, "taps": taps}
 
 
-def write():
+def shortened(row):
+    """Without the amplitude and the base that most have."""
+    name, shape, amplitude, base = row[1:]
+    short = [name, shape, amplitude, base] if base else [name, shape, amplitude]
+    return short[:2] if short == [name, shape, 0.125] else short
+
+
+def write(file):
     OUT.mkdir(parents=True, exist_ok=True)
-    save_file(TENSORS, OUT / "autoencoders.safetensors")
+    save_file(TENSORS, OUT / f"{file}.safetensors")
     sections = []
     for case, section in SECTIONS.items():
-        rows = ",\n".join(json.dumps(row[1:], separators=(",", ":")) for row in section["rows"])
+        rows = ",\n".join(json.dumps(shortened(row), separators=(",", ":")) for row in section["rows"])
         rest = json.dumps({key: value for key, value in section.items() if key != "rows"})
         sections.append(f'"{case}": {{"about": {rest}, "rows": [\n{rows}\n]}}')
-    (OUT / "autoencoders.json").write_text("{" + ",\n".join(sections) + "}\n")
+    (OUT / f"{file}.json").write_text("{" + ",\n".join(sections) + "}\n")
 
 
 if __name__ == "__main__":
     taming_cases()
     kl_cases()
     diffusers_case()
-    write()
+    write("autoencoders")

@@ -48,6 +48,24 @@ describe('Brownian noise is torchsde’s', () => {
 describe('Brownian noise', () => {
   const range = [0.03, 14.6] as const;
 
+  it('is the same in turns, and the event loop turns meanwhile', async () => {
+    const options = { seeds: [3, 4], size: 4 * 64 * 64 };
+    const expected = createNoise(options).brownian(...range)(14.6, 7.3);
+    const { inTurns } = createNoise(options).brownian(...range);
+    let turns = 0;
+    let running = true;
+    const turn = () => {
+      turns++;
+      if (running) setImmediate(turn);
+    };
+    setImmediate(turn);
+    const start = performance.now();
+    const noise = await inTurns!(14.6, 7.3);
+    running = false;
+    expect(noise).toEqual(expected);
+    if (performance.now() - start > 50) expect(turns).toBeGreaterThan(3);
+  });
+
   it('gives each picture of a batch its own path', () => {
     const batch = createNoise({ seeds: [3, 4], size: 64 }).brownian(...range);
     const alone = [3, 4].map((seed) => createNoise({ seeds: [seed], size: 64 }).brownian(...range));

@@ -11,7 +11,7 @@ import { f16Tensor, type RawTensor, writeSafetensors } from '../pipelines-refere
 
 const FOLDER = fileURLToPath(new URL('../fixtures/vq/', import.meta.url));
 
-type Row = [name: string, shape: number[], amplitude: number, base: number];
+type Row = [name: string, shape: number[], amplitude?: number, base?: number];
 
 export interface Section {
   readonly about: {
@@ -19,6 +19,9 @@ export interface Section {
     readonly params: Record<string, unknown>;
     readonly used?: number[] | null;
     readonly taps?: string[];
+    /** Of the losses, by the reference's names. */
+    readonly logs?: ({ readonly step: number } & Readonly<Record<string, number>>)[];
+    readonly logvar?: number;
     /** Of diffusers. */
     readonly config?: Record<string, unknown>;
   };
@@ -76,7 +79,7 @@ export function tensorsOf(
   { prefix = '', of = name } = {},
 ): Map<string, RawTensor> {
   const tensors = new Map<string, RawTensor>();
-  for (const [source, shape, amplitude, base] of rows)
+  for (const [source, shape, amplitude = 0.125, base = 0] of rows)
     tensors.set(prefix + source, f16Tensor([of, source, shape, amplitude, base, '', null]));
   if (about.used) {
     const data = new Uint8Array(BigInt64Array.from(about.used, BigInt).buffer);

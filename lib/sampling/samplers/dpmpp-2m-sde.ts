@@ -33,7 +33,10 @@ function create(solverType: 'midpoint' | 'heun'): Sampler {
           terms.push([weight, denoised], [-weight, last.denoised]);
         }
         if (eta !== 0) {
-          terms.push([sNoise * sigmaNext * Math.sqrt(-Math.expm1(-2 * eta * h)), brownian(sigma, sigmaNext)]);
+          terms.push([
+            sNoise * sigmaNext * Math.sqrt(-Math.expm1(-2 * eta * h)),
+            await brownian(sigma, sigmaNext),
+          ]);
         }
         x = combine([(sigmaNext / sigma) * Math.exp(-eta * h), x], ...terms);
       }

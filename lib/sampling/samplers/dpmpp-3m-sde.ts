@@ -21,7 +21,10 @@ export const dpmpp3mSde: Sampler = async function* (denoise, latent, sigmas, noi
       const total = h * (eta + 1);
       const terms: Term[] = [[-Math.expm1(-total), denoised], ...differences(denoised, past, h, total)];
       if (eta !== 0) {
-        terms.push([sNoise * sigmaNext * Math.sqrt(-Math.expm1(-2 * h * eta)), brownian(sigma, sigmaNext)]);
+        terms.push([
+          sNoise * sigmaNext * Math.sqrt(-Math.expm1(-2 * h * eta)),
+          await brownian(sigma, sigmaNext),
+        ]);
       }
       x = combine([Math.exp(-total), x], ...terms);
     }

@@ -17,14 +17,14 @@ export const dpmppSde: Sampler = async function* (denoise, latent, sigmas, noise
       x = eulerStep(x, denoised, sigma, 0);
     } else {
       const times = noiseTimes(sigma, sigmaNext);
-      const goTo = (target: number, x0: Latent, noiseTime: number) => {
+      const goTo = async (target: number, x0: Latent, noiseTime: number) => {
         const { down, up } = ancestralStep(sigma, target, eta);
         const mean = eulerStep(x, x0, sigma, down);
-        return eta === 0 ? mean : combine([1, mean], [sNoise * up, brownian(times.from, noiseTime)]);
+        return eta === 0 ? mean : combine([1, mean], [sNoise * up, await brownian(times.from, noiseTime)]);
       };
       const sigmaMid = Math.sqrt(sigma * sigmaNext);
-      const mid = goTo(sigmaMid, denoised, times.mid);
-      x = goTo(sigmaNext, await denoise(mid, sigmaMid), times.to);
+      const mid = await goTo(sigmaMid, denoised, times.mid);
+      x = await goTo(sigmaNext, await denoise(mid, sigmaMid), times.to);
     }
     yield { ...interval, latent: x, denoised };
   }

@@ -1,6 +1,6 @@
 /** What the samplers share: the walk over a schedule and the three ways of adding noise on it. */
 
-import type { Latent, NoiseSource, SamplerOptions, SamplerStep } from '../types.js';
+import type { BrownianNoise, Latent, NoiseSource, SamplerOptions, SamplerStep } from '../types.js';
 import { combine } from '../vector.js';
 
 /** Where a step begins and ends. */
@@ -48,13 +48,14 @@ export function churn(
 export function brownianOver(
   sigmas: readonly number[],
   noise: NoiseSource,
-): (sigma: number, sigmaNext: number) => Latent {
-  let increments: ((sigma: number, sigmaNext: number) => Latent) | undefined;
-  return (sigma, sigmaNext) => {
+): (sigma: number, sigmaNext: number) => Promise<Latent> {
+  let increments: BrownianNoise | undefined;
+  return async (sigma, sigmaNext) => {
     if (increments === undefined) {
       const positive = sigmas.filter((value) => value > 0);
       increments = noise.brownian(Math.fround(Math.min(...positive)), Math.fround(Math.max(...positive)));
     }
-    return increments(Math.fround(sigma), Math.fround(sigmaNext));
+    const { inTurns = increments } = increments;
+    return inTurns(Math.fround(sigma), Math.fround(sigmaNext));
   };
 }

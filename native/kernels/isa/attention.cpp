@@ -1,5 +1,6 @@
 // softmax(q k^T scale) v without the score matrix: blocks of queries go over blocks of keys, with the running
-// maximum and sum of each row (Milakov and Gimelshein 2018; Dao et al. 2022).
+// maximum and sum of each row (Milakov and Gimelshein 2018; Dao et al. 2022). A block of keys and values is
+// packed once for a block of queries; scores exist for a few rows at a time, in the first-level cache.
 
 #include <cmath>
 
@@ -11,8 +12,9 @@ namespace safelight::kernels::SAFELIGHT_ISA {
 
 namespace {
 
-constexpr int64_t BQ = 96;   // queries in a block
-constexpr int64_t BK = 128;  // keys in a block, a multiple of NB
+constexpr int64_t BQ = 16 * MR;  // queries in a block at most
+constexpr int64_t BK = 128;      // keys in a block, a multiple of NB
+constexpr int64_t BR = 2 * MR;   // rows whose scores exist at a time
 constexpr float none = -1e30f;
 
 struct block {
@@ -20,12 +22,17 @@ struct block {
     int64_t batch, head, first, rows;  // queries [first, first + rows)
     int64_t padded;                    // head_dim in whole vectors
     float * Q;                         // [rows][head_dim], scaled
-    float * K;                         // [head_dim][NB]
+    float * K;                         // [BK / NB][head_dim][NB]
     float * V;                         // [BK][padded]
-    float * S;                         // [rows][BK]
+    float * S;                         // [BR][BK]
     float * O;                         // [rows][padded]
     float * top;                       // [rows] running maximum
     float * total;                     // [rows] running sum
+
+    // Keys that a query sees; those from here on count for nothing.
+    int64_t seen(int64_t row) const {
+        return p.causal ? std::min(p.keys, std::max(p.past + first + row + 1, p.unmasked)) : p.keys;
+    }
 };
 
 void load_queries(const block & b) {
@@ -39,32 +46,40 @@ void load_queries(const block & b) {
     std::memset(b.O, 0, sizeof(float) * static_cast<size_t>(b.rows * b.padded));
 }
 
-void scores(const block & b, int64_t key, int64_t keys) {
+void load_keys(const block & b, int64_t key, int64_t keys) {
     const attention_args & p = b.p;
     for (int64_t n = 0; n < keys; n += NB) {
         const int columns = static_cast<int>(std::min<int64_t>(NB, keys - n));
         const float * from = p.k + b.batch * p.batch_k + (key + n) * p.ldk + b.head * p.head_dim;
-        transpose_panel(from, p.ldk, columns, static_cast<int>(p.head_dim), b.K);
-        multiply<NV>(b.rows, b.Q, p.head_dim, b.K, NB, b.S + n, BK, p.head_dim, false);
+        transpose_panel(from, p.ldk, columns, p.head_dim, b.K + n * p.head_dim);
+    }
+    for (int64_t i = 0; i < keys; i++) {
+        const float * from = p.v + b.batch * p.batch_v + (key + i) * p.ldv + b.head * p.head_dim;
+        std::memcpy(b.V + i * b.padded, from, sizeof(float) * static_cast<size_t>(p.head_dim));
+        for (int64_t d = p.head_dim; d < b.padded; d++) b.V[i * b.padded + d] = 0;
     }
 }
 
 // Scores of one row to weights; earlier sums shrink where the maximum grew. Keys beyond `valid` count for
 // nothing.
-void soften(const block & b, int64_t r, int64_t valid) {
-    float * s = b.S + r * BK;
+void soften(const block & b, int64_t r, float * s, int64_t valid, int64_t keys) {
+    if (valid <= 0) {
+        std::memset(s, 0, sizeof(float) * static_cast<size_t>(keys));
+        return;
+    }
     const int64_t whole = (valid + VL - 1) / VL * VL;
-    for (int64_t i = valid; i < BK; i++) s[i] = none;
+    for (int64_t i = valid; i < whole; i++) s[i] = none;
     vf most = splat(b.top[r]);
     for (int64_t i = 0; i < whole; i += VL) most = max(load(s + i), most);
-    const float top = highest(most), shrink = std::exp(b.top[r] - top);
+    const float top = highest(most);
     vf total = {};
     for (int64_t i = 0; i < whole; i += VL) {
-        const vf weight = exp(load(s + i) - top);
+        const vf weight = exp_negative(load(s + i) - top);
         store(s + i, weight);
         total += weight;
     }
-    for (int64_t i = whole; i < BK; i++) s[i] = 0;
+    for (int64_t i = whole; i < keys; i++) s[i] = 0;
+    const float shrink = top == b.top[r] ? 1 : std::exp(b.top[r] - top);
     b.total[r] = b.total[r] * shrink + sum(total);
     b.top[r] = top;
     if (shrink != 1.f) {
@@ -73,18 +88,22 @@ void soften(const block & b, int64_t r, int64_t valid) {
     }
 }
 
-void add_values(const block & b, int64_t key, int64_t keys) {
-    const attention_args & p = b.p;
-    for (int64_t i = 0; i < keys; i++) {
-        const float * from = p.v + b.batch * p.batch_v + (key + i) * p.ldv + b.head * p.head_dim;
-        std::memcpy(b.V + i * b.padded, from, sizeof(float) * static_cast<size_t>(p.head_dim));
-        for (int64_t d = p.head_dim; d < b.padded; d++) b.V[i * b.padded + d] = 0;
+// Rows [r, r + rows) over the block of keys that is loaded.
+void add_rows(const block & b, int64_t r, int64_t rows, int64_t key, int64_t keys) {
+    const int64_t head_dim = b.p.head_dim;
+    for (int64_t n = 0; n < keys; n += NB) {
+        multiply<NV>(rows, b.Q + r * head_dim, head_dim, b.K + n * head_dim, NB, b.S + n, BK, head_dim,
+                     false);
     }
+    for (int64_t i = 0; i < rows; i++) {
+        soften(b, r + i, b.S + i * BK, std::min(b.seen(r + i) - key, keys), keys);
+    }
+    float * out = b.O + r * b.padded;
     int64_t d = 0;
     for (; d + NB <= b.padded; d += NB)
-        multiply<NV>(b.rows, b.S, BK, b.V + d, b.padded, b.O + d, b.padded, keys, true);
+        multiply<NV>(rows, b.S, BK, b.V + d, b.padded, out + d, b.padded, keys, true);
     for (; d < b.padded; d += VL)
-        multiply<1>(b.rows, b.S, BK, b.V + d, b.padded, b.O + d, b.padded, keys, true);
+        multiply<1>(rows, b.S, BK, b.V + d, b.padded, out + d, b.padded, keys, true);
 }
 
 void write_rows(const block & b) {
@@ -96,48 +115,52 @@ void write_rows(const block & b) {
     }
 }
 
+// Queries in a block: few enough to give each thread some, and blocks of one size.
+int64_t block_of_queries(const attention_args & p, int threads) {
+    const int64_t wanted = (4 * threads + p.batch * p.heads - 1) / (p.batch * p.heads);
+    const int64_t blocks = std::max((p.queries + BQ - 1) / BQ, std::min(wanted, (p.queries + BR - 1) / BR));
+    return ((p.queries + blocks - 1) / blocks + MR - 1) / MR * MR;
+}
+
 }  // namespace
 
 void attention(const attention_args & p, const team & t) {
-    const int64_t blocks = (p.queries + BQ - 1) / BQ, padded = (p.head_dim + VL - 1) / VL * VL;
-    const size_t Q_size = static_cast<size_t>(BQ * p.head_dim), K_size = static_cast<size_t>(p.head_dim * NB);
-    const size_t V_size = static_cast<size_t>(BK * padded), S_size = BQ * BK,
-                 O_size = static_cast<size_t>(BQ * padded);
-    float * memory = scratch(Q_size + K_size + V_size + S_size + O_size + 2 * BQ + 64);
+    const int64_t each = block_of_queries(p, t.count), blocks = (p.queries + each - 1) / each;
+    const int64_t padded = (p.head_dim + VL - 1) / VL * VL;
+    const size_t Q_size = static_cast<size_t>(each * p.head_dim),
+                 K_size = static_cast<size_t>(BK * p.head_dim), V_size = static_cast<size_t>(BK * padded),
+                 S_size = BR * BK, O_size = static_cast<size_t>(each * padded),
+                 row_size = static_cast<size_t>(each);
+    float * memory = scratch(Q_size + K_size + V_size + S_size + O_size + 2 * row_size + 64);
 
     for_each_item(t, p.batch * p.heads * blocks, [&](int64_t item) {
-        const int64_t first = item % blocks * BQ;
-        block b{p,
-                item / blocks / p.heads,
-                item / blocks % p.heads,
-                first,
-                std::min(BQ, p.queries - first),
-                padded,
-                memory,
-                nullptr,
-                nullptr,
-                nullptr,
-                nullptr,
-                nullptr,
-                nullptr};
-        b.K = b.Q + Q_size;
-        b.V = b.K + K_size;
-        b.S = b.V + V_size;
-        b.O = b.S + S_size;
-        b.top = b.O + O_size;
-        b.total = b.top + BQ;
-        load_queries(b);
-        const auto seen = [&](int64_t query) {
-            return p.causal ? std::min(p.keys, std::max(p.past + query + 1, p.unmasked)) : p.keys;
+        float * at = memory;
+        const auto take = [&at](size_t size) {
+            float * from = at;
+            at += size;
+            return from;
         };
-        const int64_t end = seen(first + b.rows - 1);
+        const int64_t first = item % blocks * each, rows = std::min(each, p.queries - first);
+        const block b{p,
+                      item / blocks / p.heads,
+                      item / blocks % p.heads,
+                      first,
+                      rows,
+                      padded,
+                      take(Q_size),
+                      take(K_size),
+                      take(V_size),
+                      take(S_size),
+                      take(O_size),
+                      take(row_size),
+                      take(row_size)};
+        load_queries(b);
+        const int64_t end = b.seen(rows - 1);
         for (int64_t key = 0; key < end; key += BK) {
             if (cancelled(t)) return;
             const int64_t keys = std::min(BK, end - key);
-            scores(b, key, keys);
-            for (int64_t r = 0; r < b.rows; r++)
-                soften(b, r, std::clamp<int64_t>(seen(first + r) - key, 0, keys));
-            add_values(b, key, keys);
+            load_keys(b, key, keys);
+            for (int64_t r = 0; r < rows; r += BR) add_rows(b, r, std::min(BR, rows - r), key, keys);
         }
         write_rows(b);
     });

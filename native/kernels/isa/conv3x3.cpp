@@ -15,20 +15,25 @@ namespace safelight::kernels::SAFELIGHT_ISA {
 namespace {
 
 constexpr float q = 1.41421356237309504880f;
-constexpr int64_t KB = 64;         // input channels in a filter panel
-constexpr int64_t max_tiles = 96;  // tiles in a block
+constexpr int64_t KB = 64;          // input channels in a filter panel
+constexpr int64_t max_tiles = 96;   // tiles in a block
+constexpr int64_t max_across = 16;  // of them side by side
 constexpr int64_t U_stride =
     KB * NB + 16;  // off the powers of two: 36 streams of stride 4096 share one cache set
 constexpr int64_t filter_row = KB * 9;
 
+// The maps of a batch lie one below the other: [rows of tiles, tiles across], cut into rectangles.
 struct block {
     const conv3x3_args & p;
-    int64_t tiles_x, tiles_y, first, count;  // tiles [first, first + count)
-    int64_t panels;                          // of input channels
-    float * V;                               // [panels][36][count][KB] transformed input
-    float * U;                               // [36][KB][NB] transformed filters
-    float * M;                               // [36][count][NB] products
-    float * F;                               // [NB][KB * 9] expanded filters, then [KB * 9][NB]
+    int64_t tiles_y;        // rows of tiles of one map
+    int64_t row, column;    // the first tile
+    int64_t across, count;  // tiles side by side, and in all
+    int64_t panels;         // of input channels
+    float * V;              // [panels][36][count][KB] transformed input
+    float * U;              // [36][KB][NB] transformed filters
+    float * M;              // [36][count][NB] products
+    float * F;              // [NB][KB * 9] expanded filters, then [KB * 9][NB]
+    float * strip;          // [6][across * 4 + 2][VL] pixels
 
     int64_t V_stride() const { return count * KB + 16; }
     int64_t M_stride() const { return count * NB + 16; }
@@ -38,8 +43,8 @@ struct place {
     int64_t batch, y, x;
 };
 place tile_place(const block & b, int64_t tile) {
-    const int64_t id = b.first + tile, each = b.tiles_x * b.tiles_y;
-    return {id / each, id % each / b.tiles_x * 4, id % b.tiles_x * 4};
+    const int64_t row = b.row + tile / b.across;
+    return {row / b.tiles_y, row % b.tiles_y * 4, (b.column + tile % b.across) * 4};
 }
 
 inline void input_1d(const vf d[6], vf o[6]) {
@@ -70,48 +75,67 @@ inline void filter_1d(const vf g[3], vf o[6]) {
     o[5] = g[2];
 }
 
-// The 6x6 inputs of a tile for VL channels from c on, normalized and activated where asked; zeros outside the
-// picture.
-inline void read_tile(const conv3x3_args & p, place at, int64_t c, int n, vf d[6][6]) {
+// Rows [from, 6) of the strip of pixels that a row of tiles reads, for VL channels from c on: normalized and
+// activated where asked, zeros outside the picture. Each pixel once, though tiles overlap.
+void read_strip(const block & b, place at, int64_t c, int n, int from) {
+    const conv3x3_args & p = b.p;
     vf scale = splat(1), shift = {};
     if (p.scale_shift) {
         const float * s = p.scale_shift + at.batch * 2 * p.cin + c;
         scale = load_part(s, n);
         shift = load_part(s + p.cin, n);
     }
-    for (int i = 0; i < 6; i++) {
+    const int64_t width = b.across * 4 + 2, begin = std::max<int64_t>(0, 1 - at.x),
+                  end = std::min(width, p.width + 1 - at.x);
+    for (int i = from; i < 6; i++) {
         const int64_t y = at.y + i - 1;
-        for (int j = 0; j < 6; j++) {
-            const int64_t x = at.x + j - 1;
-            if (y < 0 || y >= p.height || x < 0 || x >= p.width) {
-                d[i][j] = vf{};
-                continue;
-            }
-            const float * from = p.x + ((at.batch * p.height + y) * p.width + x) * p.cin + c;
-            vf v = n == VL ? load(from) : load_part(from, n);
-            if (p.scale_shift) v = v * scale + shift;
-            d[i][j] = p.silu ? silu(v) : v;
+        float * to = b.strip + i * width * VL;
+        if (y < 0 || y >= p.height) {
+            std::memset(to, 0, sizeof(float) * static_cast<size_t>(width * VL));
+            continue;
         }
+        const float * row = p.x + ((at.batch * p.height + y) * p.width + at.x - 1) * p.cin + c;
+        for (int64_t x = 0; x < width; x++) {
+            vf v = {};
+            if (x >= begin && x < end) {
+                v = load_part(row + x * p.cin, n);
+                if (p.scale_shift) v = v * scale + shift;
+                if (p.silu) v = silu(v);
+            }
+            store(to + x * VL, v);
+        }
+    }
+}
+
+void transform_tile(const float * pixels, int64_t width, float * to, int64_t stride) {
+    vf d[6][6], o[6];
+    for (int j = 0; j < 6; j++) {
+        vf column[6];
+        for (int i = 0; i < 6; i++) column[i] = load(pixels + (i * width + j) * VL);
+        input_1d(column, o);
+        for (int i = 0; i < 6; i++) d[i][j] = o[i];
+    }
+    for (int i = 0; i < 6; i++) {
+        input_1d(d[i], o);
+        for (int j = 0; j < 6; j++) store(to + (i * 6 + j) * stride, o[j]);
     }
 }
 
 void transform_input(const block & b) {
     const conv3x3_args & p = b.p;
-    for (int64_t t = 0; t < b.count; t++) {
-        const place at = tile_place(b, t);
-        for (int64_t c = 0; c < p.cin; c += VL) {
-            const int n = static_cast<int>(std::min<int64_t>(VL, p.cin - c));
-            vf d[6][6], o[6];
-            read_tile(p, at, c, n, d);
-            for (int j = 0; j < 6; j++) {
-                const vf column[6] = {d[0][j], d[1][j], d[2][j], d[3][j], d[4][j], d[5][j]};
-                input_1d(column, o);
-                for (int i = 0; i < 6; i++) d[i][j] = o[i];
-            }
-            float * to = b.V + c / KB * 36 * b.V_stride() + t * KB + c % KB;
-            for (int i = 0; i < 6; i++) {
-                input_1d(d[i], o);
-                for (int j = 0; j < 6; j++) store(to + (i * 6 + j) * b.V_stride(), o[j]);
+    const int64_t width = b.across * 4 + 2;
+    for (int64_t c = 0; c < p.cin; c += VL) {
+        const int n = static_cast<int>(std::min<int64_t>(VL, p.cin - c));
+        float * to = b.V + c / KB * 36 * b.V_stride() + c % KB;
+        for (int64_t t = 0; t < b.count; t += b.across) {
+            const place at = tile_place(b, t);
+            const bool continues = t > 0 && at.y > 0;  // the last two rows are this row's first
+            if (continues)
+                std::memcpy(b.strip, b.strip + 4 * width * VL,
+                            sizeof(float) * 2 * VL * static_cast<size_t>(width));
+            read_strip(b, at, c, n, continues ? 2 : 0);
+            for (int64_t i = 0; i < b.across; i++) {
+                transform_tile(b.strip + i * 4 * VL, width, to + (t + i) * KB, b.V_stride());
             }
         }
     }
@@ -122,7 +146,7 @@ void transform_filters(const block & b, int64_t n, int64_t k0, int64_t kn) {
     const int rows = static_cast<int>(std::min<int64_t>(NB, b.p.cout - n));
     float * columns = b.F + NB * filter_row;
     for (int r = 0; r < rows; r++) expand(b.p.w, n + r, k0 * 9, b.F + r * filter_row, kn * 9);
-    transpose_panel(b.F, filter_row, rows, static_cast<int>(kn * 9), columns);
+    transpose_panel(b.F, filter_row, rows, kn * 9, columns);
     for (int64_t k = 0; k < kn; k++) {
         for (int v = 0; v < NV; v++) {
             const float * from = columns + k * 9 * NB + v * VL;
@@ -137,6 +161,19 @@ void transform_filters(const block & b, int64_t n, int64_t k0, int64_t kn) {
                 filter_1d(t[i], o);
                 for (int j = 0; j < 6; j++) store(to + (i * 6 + j) * U_stride, o[j]);
             }
+        }
+    }
+}
+
+// M (+)= V U for panel k of input channels, kn of them; `narrow` where one vector holds the output channels.
+void multiply_panel(const block & b, int64_t k, int64_t kn, bool narrow) {
+    for (int64_t f = 0; f < 36; f++) {
+        const float *v = b.V + (k * 36 + f) * b.V_stride(), *u = b.U + f * U_stride;
+        float * m = b.M + f * b.M_stride();
+        if (narrow) {
+            multiply<1>(b.count, v, KB, u, NB, m, NB, kn, k > 0);
+        } else {
+            multiply<NV>(b.count, v, KB, u, NB, m, NB, kn, k > 0);
         }
     }
 }
@@ -178,54 +215,87 @@ void transform_output(const block & b, int64_t n) {
     }
 }
 
-// Tiles in a block: as many as leave the transformed input of a block in the cache, never so few that
-// transforming the filters (about 100 operations a weight) outweighs the products (72 a tile).
-int64_t tiles_in_block(const conv3x3_args & p, int64_t tiles, int threads) {
-    const int64_t cached = (6 << 20) / (36 * 4 * std::max<int64_t>(p.cin, KB));
-    const int64_t wanted = std::clamp<int64_t>(cached / MR * MR, 48, max_tiles);
-    const int64_t blocks = (tiles + wanted - 1) / wanted;
-    return tiles <= wanted || blocks >= 2 * threads ? std::min(wanted, tiles) : (tiles + blocks - 1) / blocks;
+// How the tiles are cut into rectangles.
+struct cut {
+    int64_t tiles_y, across_all, rows_all;  // rows of tiles of one map; tiles of all maps
+    int64_t across, rows;                   // of a rectangle
+    int64_t columns, blocks;                // rectangles side by side, and in all
+    int64_t splits;                         // items that share one and split its output channels
+
+    // As many tiles in a block as leave its transformed input in the cache, never so few that transforming
+    // the filters (about 100 operations a weight) outweighs the products (72 a tile).
+    cut(const conv3x3_args & p, int64_t panels_out, int threads) {
+        tiles_y = (p.height + 3) / 4;
+        across_all = (p.width + 3) / 4;
+        rows_all = p.batch * tiles_y;
+        const int64_t cached = (6 << 20) / (36 * 4 * std::max<int64_t>(p.cin, KB));
+        const int64_t wanted = std::clamp<int64_t>(cached / MR * MR, 64, max_tiles);
+        columns = (across_all + max_across - 1) / max_across;
+        across = (across_all + columns - 1) / columns;
+        const int64_t most = std::max<int64_t>(1, wanted / across), bands = (rows_all + most - 1) / most;
+        rows = (rows_all + bands - 1) / bands;
+        blocks = columns * ((rows_all + rows - 1) / rows);
+        splits = std::min<int64_t>(panels_out, std::max<int64_t>(1, (4 * threads + blocks - 1) / blocks));
+    }
+};
+
+// Maps so small that transforming the filters costs more than it saves: a plain product of gathered pixels.
+bool is_small(const conv3x3_args & p) {
+    return p.batch * p.height * p.width <= 32;
+}
+gemm_args as_product(const conv3x3_args & p) {
+    gemm_args a{};
+    a.rows = p.batch * p.height * p.width;
+    a.rows_per_batch = p.height * p.width;
+    a.columns = a.ldy = p.cout;
+    a.depth = p.cin * 9;
+    a.x = p.x;
+    a.y = p.y;
+    a.w = p.w;
+    a.bias = p.bias;
+    a.residual = p.residual;
+    a.scale_shift = p.scale_shift;
+    a.silu = p.silu;
+    a.conv = {p.height, p.width, p.cin, 3, 1, 1, p.height, p.width};
+    a.add = p.add;
+    return a;
 }
 
 }  // namespace
 
 void conv3x3(const conv3x3_args & p, const team & t) {
-    const int64_t tiles_x = (p.width + 3) / 4, tiles_y = (p.height + 3) / 4,
-                  tiles = p.batch * tiles_x * tiles_y;
-    const int64_t each = tiles_in_block(p, tiles, t.count), blocks = (tiles + each - 1) / each;
+    if (is_small(p)) return gemm(as_product(p), t);
     const int64_t panels_in = (p.cin + KB - 1) / KB, panels_out = (p.cout + NB - 1) / NB;
-    // Few blocks: several items share a block's tiles and split its output channels; what is computed stays
-    // the same.
-    const int64_t splits =
-        std::min<int64_t>(panels_out, std::max<int64_t>(1, (4 * t.count + blocks - 1) / blocks));
-    const size_t V_size = static_cast<size_t>(panels_in * 36 * (each * KB + 16));
-    const size_t M_size = static_cast<size_t>(36 * (each * NB + 16));
-    const size_t U_size = 36 * U_stride, F_size = 2 * NB * filter_row;
-    float * memory = scratch(V_size + U_size + M_size + F_size);
+    const cut s(p, panels_out, t.count);
+    const size_t V_size = static_cast<size_t>(panels_in * 36 * (s.rows * s.across * KB + 16));
+    const size_t M_size = static_cast<size_t>(36 * (s.rows * s.across * NB + 16));
+    const size_t U_size = 36 * U_stride, F_size = 2 * NB * filter_row,
+                 strip_size = static_cast<size_t>(6 * VL * (s.across * 4 + 2));
+    float * memory = scratch(V_size + U_size + M_size + F_size + strip_size);
+    int64_t transformed = -1;
 
-    for_each_item(t, blocks * splits, [&](int64_t item) {
-        const int64_t first = item / splits * each, split = item % splits;
-        block b{p,
-                tiles_x,
-                tiles_y,
-                first,
-                std::min(each, tiles - first),
-                panels_in,
-                memory,
-                memory + V_size,
-                memory + V_size + U_size,
-                memory + V_size + U_size + M_size};
-        transform_input(b);
-        for (int64_t panel = panels_out * split / splits; panel < panels_out * (split + 1) / splits;
+    for_each_item(t, s.blocks * s.splits, [&](int64_t item) {
+        const int64_t which = item / s.splits, split = item % s.splits;
+        const int64_t row = which / s.columns * s.rows, column = which % s.columns * s.across;
+        const int64_t across = std::min(s.across, s.across_all - column),
+                      rows = std::min(s.rows, s.rows_all - row);
+        float * at = memory;
+        const auto take = [&at](size_t size) {
+            float * from = at;
+            at += size;
+            return from;
+        };
+        const block b{p,         s.tiles_y,    row,          column,       across,       across * rows,
+                      panels_in, take(V_size), take(U_size), take(M_size), take(F_size), take(strip_size)};
+        if (which != transformed) transform_input(b);
+        transformed = which;
+        for (int64_t panel = panels_out * split / s.splits; panel < panels_out * (split + 1) / s.splits;
              panel++) {
             if (cancelled(t)) return;
             for (int64_t k = 0; k < panels_in; k++) {
                 const int64_t kn = std::min(KB, p.cin - k * KB);
                 transform_filters(b, panel * NB, k * KB, kn);
-                for (int f = 0; f < 36; f++) {
-                    multiply<NV>(b.count, b.V + (k * 36 + f) * b.V_stride(), KB, b.U + f * U_stride, NB,
-                                 b.M + f * b.M_stride(), NB, kn, k > 0);
-                }
+                multiply_panel(b, k, kn, p.cout - panel * NB <= VL);
             }
             transform_output(b, panel * NB);
         }

@@ -13,19 +13,17 @@ namespace safelight::kernels::SAFELIGHT_ISA {
 
 namespace {
 
-constexpr int64_t deepest = 512;  // depth of a weight panel at most
+constexpr int64_t deepest = 16384 / NB;  // depth of a weight panel at most: it stays in the first-level cache
 constexpr int64_t A_pad = 16;
 
 struct block {
     const gemm_args & p;
-    int64_t first, rows;  // rows [first, first + rows)
-    int64_t panels, KB;   // of depth, and the depth of each
-    float * A;            // [panels][rows][KB]
-    float * B;            // [KB][NB]
-    float * E;            // [NB][KB] expanded weights
-    float * C;            // [2][rows][NB]
-
-    int64_t A_stride() const { return rows * KB + A_pad; }
+    int64_t first, rows;      // rows [first, first + rows)
+    int64_t panels, KB;       // of depth, and the depth of each
+    const float * A;          // [panels][rows][KB], or x itself where nothing is done to it
+    int64_t A_row, A_stride;  // from row to row, and from panel to panel
+    float * B;                // [KB][NB]
+    float * E;                // [NB][expand_row], expanded weights
 };
 
 // Row `row` of the left side into out[depth]: gathered, normalized, activated.
@@ -93,29 +91,34 @@ void read_row(const gemm_args & p, int64_t row, float * out) {
     }
 }
 
-void pack_rows(const block & b, float * row_buffer) {
+bool plain(const gemm_args & p) {
+    return !p.conv.kernel && !p.norm_gamma && !p.scale_shift && !p.silu;
+}
+
+// Rows of the left side as panels out[panels][rows][KB + A_pad]: off the powers of two, so that rows share no
+// cache set.
+void pack_rows(const block & b, float * row_buffer, float * out) {
     for (int64_t r = 0; r < b.rows; r++) {
         read_row(b.p, b.first + r, row_buffer);
         for (int64_t k = 0; k < b.panels; k++) {
             const int64_t n = std::min(b.KB, b.p.depth - k * b.KB);
-            std::memcpy(b.A + k * b.A_stride() + r * b.KB, row_buffer + k * b.KB,
+            std::memcpy(out + k * b.A_stride + r * b.A_row, row_buffer + k * b.KB,
                         sizeof(float) * static_cast<size_t>(n));
         }
     }
 }
 
-// C[rows, NB] of output columns [n, n + NB).
-void product(const block & b, int64_t n, float * c) {
+// C[rows, NB] (+)= panels [from, to) of output columns [n, n + NB).
+void product(const block & b, int64_t n, int64_t from, int64_t to, float * c) {
     const int columns = static_cast<int>(std::min<int64_t>(NB, b.p.columns - n));
-    const int64_t KB = b.KB;
-    for (int64_t k = 0; k < b.panels; k++) {
-        const int64_t kn = std::min(KB, b.p.depth - k * KB);
-        for (int r = 0; r < columns; r++) expand(b.p.w, n + r, k * KB, b.E + r * (KB + A_pad), kn);
-        transpose_panel(b.E, KB + A_pad, columns, static_cast<int>(kn), b.B);
+    for (int64_t k = from; k < to; k++) {
+        const int64_t kn = std::min(b.KB, b.p.depth - k * b.KB);
+        const float * a = b.A + k * b.A_stride;
+        load_panel(b.p.w, n, columns, k * b.KB, kn, b.E, b.B);
         if (columns <= VL && NV > 1) {
-            multiply<1>(b.rows, b.A + k * b.A_stride(), KB, b.B, NB, c, NB, kn, k > 0);
+            multiply<1>(b.rows, a, b.A_row, b.B, NB, c, NB, kn, k > 0);
         } else {
-            multiply<NV>(b.rows, b.A + k * b.A_stride(), KB, b.B, NB, c, NB, kn, k > 0);
+            multiply<NV>(b.rows, a, b.A_row, b.B, NB, c, NB, kn, k > 0);
         }
     }
 }
@@ -176,48 +179,97 @@ void rows(const gemm_args & p, const team & t) {
     });
 }
 
+namespace {
+
+// How a product is cut: rows into blocks, output columns into groups of NB, depth into panels.
+struct cut {
+    int64_t outputs, groups;  // of columns; with GEGLU each has another, its gate
+    int64_t each, blocks;     // rows in a block
+    int64_t panels, KB;
+    int64_t cached;  // panels of a block of rows that stay in the second-level cache together
+    int64_t splits;  // items that share a block of rows
+
+    cut(const gemm_args & p, int threads) {
+        outputs = p.act == activation::geglu ? p.columns / 2 : p.columns;
+        groups = (outputs + NB - 1) / NB;
+        // A weight is expanded once for a block of rows: so as many as memory allows.
+        const int64_t most = std::clamp<int64_t>((1 << 20) / p.depth / MR * MR, 48, 264);
+        blocks = (p.rows + most - 1) / most;
+        each = ((p.rows + blocks - 1) / blocks + MR - 1) / MR * MR;
+        blocks = (p.rows + each - 1) / each;
+        panels = (p.depth + deepest - 1) / deepest;
+        // Panels of equal depth, in whole blocks of the storage type.
+        const int64_t unit = std::max<int64_t>(p.w.block, 16);
+        KB = ((p.depth + panels - 1) / panels + unit - 1) / unit * unit;
+        panels = (p.depth + KB - 1) / KB;
+        cached = std::max<int64_t>(1, (640 << 10) / (4 * each * (KB + A_pad)));
+        splits = std::min<int64_t>(groups, std::max<int64_t>(1, (4 * threads + blocks - 1) / blocks));
+    }
+    size_t A_size(const gemm_args & p) const {
+        if (plain(p)) return 0;
+        return static_cast<size_t>(panels * each * (KB + A_pad));
+    }
+    // Products of the groups of an item: several only if the depth is gone through in parts.
+    size_t C_size(const gemm_args & p) const {
+        const int64_t kept = panels > cached ? (groups + splits - 1) / splits : 1;
+        return static_cast<size_t>(kept * each * NB * (p.act == activation::geglu ? 2 : 1));
+    }
+};
+
+void finish_group(const block & b, int64_t n, int64_t outputs, const float * c) {
+    const bool gated = b.p.act == activation::geglu;
+    for (int64_t r = 0; r < b.rows; r++) {
+        for (int64_t v = 0; v < NB && n + v < outputs; v += VL) {
+            const int part = static_cast<int>(std::min<int64_t>(VL, outputs - n - v));
+            finish(b.p, b.first + r, n + v, part, load(c + r * NB + v),
+                   gated ? load(c + (b.rows + r) * NB + v) : vf{});
+        }
+    }
+}
+
+}  // namespace
+
 void gemm(const gemm_args & p, const team & t) {
     if (p.rows <= few_rows) return few(p, t);
     const bool gated = p.act == activation::geglu;
-    const int64_t outputs = gated ? p.columns / 2 : p.columns, groups = (outputs + NB - 1) / NB;
-    const int64_t cached = (768 << 10) / (4 * p.depth),
-                  each = std::min(p.rows, std::clamp<int64_t>(cached / MR * MR, 24, 192));
-    const int64_t blocks = (p.rows + each - 1) / each, panels = (p.depth + deepest - 1) / deepest;
-    // Panels of equal depth, in whole blocks of the storage type.
-    const int64_t unit = std::max<int64_t>(p.w.block, 16),
-                  KB = ((p.depth + panels - 1) / panels + unit - 1) / unit * unit;
-    const int64_t splits =
-        std::min<int64_t>(groups, std::max<int64_t>(1, (4 * t.count + blocks - 1) / blocks));
-    const size_t A_size = static_cast<size_t>(panels * (each * KB + A_pad)),
-                 B_size = static_cast<size_t>(KB * NB);
-    const size_t E_size = static_cast<size_t>(NB * (KB + A_pad)), C_size = static_cast<size_t>(each * NB);
-    float * memory = scratch(A_size + B_size + E_size + 2 * C_size + static_cast<size_t>(p.depth + VL));
-    float * row_buffer = memory + A_size + B_size + E_size + 2 * C_size;
+    const cut s(p, t.count);
+    const size_t A_size = s.A_size(p), B_size = static_cast<size_t>(s.KB * NB), E_size = NB * expand_row;
+    float * memory = scratch(A_size + B_size + E_size + s.C_size(p) + static_cast<size_t>(p.depth + VL));
+    float * C = memory + A_size + B_size + E_size;
+    float * row_buffer = C + s.C_size(p);
+    int64_t packed = -1;
 
-    for_each_item(t, blocks * splits, [&](int64_t item) {
-        const int64_t first = item / splits * each, split = item % splits;
+    for_each_item(t, s.blocks * s.splits, [&](int64_t item) {
+        const int64_t which = item / s.splits, split = item % s.splits, first = which * s.each;
+        const int64_t rows = std::min(s.each, p.rows - first);
         block b{p,
                 first,
-                std::min(each, p.rows - first),
-                panels,
-                KB,
+                rows,
+                s.panels,
+                s.KB,
                 memory,
+                s.KB + A_pad,
+                rows * (s.KB + A_pad),
                 memory + A_size,
-                memory + A_size + B_size,
-                memory + A_size + B_size + E_size};
-        pack_rows(b, row_buffer);
-        for (int64_t group = groups * split / splits; group < groups * (split + 1) / splits; group++) {
-            if (cancelled(t)) return;
-            const int64_t n = group * NB;
-            float * gate = b.C + C_size;
-            product(b, n, b.C);
-            if (gated) product(b, n + outputs, gate);
-            for (int64_t r = 0; r < b.rows; r++) {
-                for (int64_t v = 0; v < NB && n + v < outputs; v += VL) {
-                    const int part = static_cast<int>(std::min<int64_t>(VL, outputs - n - v));
-                    finish(p, first + r, n + v, part, load(b.C + r * NB + v),
-                           gated ? load(gate + r * NB + v) : vf{});
-                }
+                memory + A_size + B_size};
+        if (plain(p)) {
+            b.A = p.x + first * p.ldx;
+            b.A_row = p.ldx;
+            b.A_stride = s.KB;
+        } else if (which != packed) {
+            pack_rows(b, row_buffer, memory);
+            packed = which;
+        }
+        const int64_t begin = s.groups * split / s.splits, end = s.groups * (split + 1) / s.splits;
+        const int64_t each_C = b.rows * NB * (gated ? 2 : 1);
+        for (int64_t k = 0; k < s.panels; k += s.cached) {
+            const int64_t k_end = std::min(s.panels, k + s.cached);
+            for (int64_t group = begin; group < end; group++) {
+                if (cancelled(t)) return;
+                float * c = C + (s.panels > s.cached ? group - begin : 0) * each_C;
+                product(b, group * NB, k, k_end, c);
+                if (gated) product(b, group * NB + s.outputs, k, k_end, c + b.rows * NB);
+                if (k_end == s.panels) finish_group(b, group * NB, s.outputs, c);
             }
         }
     });

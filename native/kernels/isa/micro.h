@@ -58,10 +58,16 @@ inline bool cancelled(const team & t) {
 // Hands out items [0, count) to the team. Stops early when cancelled.
 template <class F>
 inline void for_each_item(const team & t, int64_t count, F body) {
-    for (;;) {
-        const int64_t item = t.counter->next.fetch_add(1, std::memory_order_relaxed);
-        if (item >= count || cancelled(t)) break;
-        body(item);
+    const int64_t parts = std::min(t.count, lanes);
+    for (int64_t i = 0; i < parts; i++) {
+        const int64_t lane = (t.index + i) % parts;
+        const int64_t first = count * lane / parts, end = count * (lane + 1) / parts;
+        for (;;) {
+            const int64_t item = first + t.counter->next[lane].fetch_add(1, std::memory_order_relaxed);
+            if (item >= end) break;
+            if (cancelled(t)) return leave(t);
+            body(item);
+        }
     }
     leave(t);
 }
@@ -86,6 +92,31 @@ inline void expand(const weights & w, int64_t row, int64_t column, float * out, 
         case storage::blocks:
             w.expand(from, out, count);
             break;
+    }
+}
+
+// Weights of rows [row, row + rows), rows <= NB, and columns [column, column + count) as out[count][NB];
+// missing rows become zeros. `expanded` [NB][expand_columns + 16] is for storage that cannot be turned where
+// it lies.
+constexpr int64_t expand_columns = 256;
+constexpr int64_t expand_row = expand_columns + 16;  // off the powers of two
+inline void load_panel(const weights & w, int64_t row, int rows, int64_t column, int64_t count,
+                       float * expanded, float * out) {
+    if (w.type == storage::f32 || w.type == storage::f16) {
+        const void * from = weights_at(w, row, column);
+        if (w.type == storage::f32) {
+            transpose_panel(static_cast<const float *>(from), static_cast<int64_t>(w.row_bytes / 4), rows,
+                            count, out);
+        } else {
+            transpose_panel(static_cast<const uint16_t *>(from), static_cast<int64_t>(w.row_bytes / 2), rows,
+                            count, out);
+        }
+        return;
+    }
+    for (int64_t k = 0; k < count; k += expand_columns) {
+        const int64_t n = std::min(expand_columns, count - k);
+        for (int r = 0; r < rows; r++) expand(w, row + r, column + k, expanded + r * expand_row, n);
+        transpose_panel(expanded, expand_row, rows, n, out + k * NB);
     }
 }
 

@@ -35,8 +35,9 @@ inline vf load(const float * p) {
 inline void store(float * p, vf v) {
     *reinterpret_cast<vf_unaligned *>(p) = v;
 }
+// x - 0 is x for every x, and so a load that broadcasts; 0 + x is not (-0), and would be computed.
 inline vf splat(float x) {
-    return vf{} + x;
+    return x - vf{};
 }
 inline vf select(vi mask, vf a, vf b) {
     return mask ? a : b;
@@ -60,24 +61,45 @@ inline void store_part(float * p, vf v, int n) {
         return store(p, v);
     std::memcpy(p, &v, sizeof(float) * static_cast<size_t>(n));
 }
+// Halves of a vector joined until one number is left; `join` is a sum or a maximum.
+template <class F>
+inline float reduce(vf v, F join) {
+    typedef float pair __attribute__((vector_size(8)));
+    typedef float four __attribute__((vector_size(16)));
+    four x;
+#if defined(__AVX512F__)
+    typedef float eight __attribute__((vector_size(32)));
+    eight low, high;
+    std::memcpy(&low, &v, sizeof low);
+    std::memcpy(&high, reinterpret_cast<const char *>(&v) + sizeof low, sizeof high);
+    low = join(low, high);
+#elif defined(__AVX2__)
+    const vf low = v;
+#endif
+#if defined(__AVX2__)
+    four other;
+    std::memcpy(&x, &low, sizeof x);
+    std::memcpy(&other, reinterpret_cast<const char *>(&low) + sizeof x, sizeof other);
+    x = join(x, other);
+#else
+    x = v;
+#endif
+    const pair two = join(pair{x[0], x[1]}, pair{x[2], x[3]});
+    return join(pair{two[0], 0}, pair{two[1], 0})[0];
+}
 inline float sum(vf v) {
-    float s = 0;
-    for (int i = 0; i < VL; i++) s += v[i];
-    return s;
+    return reduce(v, [](auto a, auto b) { return a + b; });
 }
 inline float highest(vf v) {
-    float m = v[0];
-    for (int i = 1; i < VL; i++) m = std::max(m, v[i]);
-    return m;
+    return reduce(v, [](auto a, auto b) { return a > b ? a : b; });
 }
 
-// e^x to about one unit in the last place: 2^n times a polynomial of the fraction (range reduction by Cody
-// and Waite).
-inline vf exp(vf x) {
-    const vf clamped = min(max(x, splat(-87.3f)), splat(88.3f));
-    const vf shifted = clamped * 1.44269504089f + 12582912.f;  // rounds to an integer in the low bits
+// e^x for x in [-87.3, 88.3] to about one unit in the last place: 2^n times a polynomial of the fraction
+// (range reduction by Cody and Waite). NaN stays NaN.
+inline vf exp_within(vf x) {
+    const vf shifted = x * 1.44269504089f + 12582912.f;  // rounds to an integer in the low bits
     const vf n = shifted - 12582912.f;
-    const vf r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
+    const vf r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
     vf p = splat(1.9875691500e-4f);
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
@@ -90,8 +112,14 @@ inline vf exp(vf x) {
     bits = (bits - 0x4B400000 + 127) << 23;
     vf scale;
     std::memcpy(&scale, &bits, sizeof scale);
-    const vf y = p * scale;
-    return x != x ? x : select(x < -87.3f, vf{}, y);  // NaN stays NaN
+    return p * scale;
+}
+// e^x for x <= 0, or 1e-38 where it is less than that. (max takes its second argument where one is NaN.)
+inline vf exp_negative(vf x) {
+    return exp_within(max(splat(-87.3f), x));
+}
+inline vf exp(vf x) {
+    return exp_within(min(splat(88.3f), max(splat(-87.3f), x)));
 }
 inline vf silu(vf x) {
     return x / (1.f + exp(-x));
@@ -149,38 +177,55 @@ inline void expand_bf16(const uint16_t * from, float * to, int64_t count) {
     }
 }
 
-// Turns `rows` <= NB rows of `count` floats (stride ld) into columns: out[k * NB + row]; missing rows become
-// zeros.
-inline void transpose_panel(const float * in, int64_t ld, int rows, int count, float * out) {
-    int k = 0;
+#if defined(__AVX2__)
+inline __m256 load_eight(const float * p) {
+    return _mm256_loadu_ps(p);
+}
+inline __m256 load_eight(const uint16_t * p) {  // f16
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
+}
+template <class T>
+inline void transpose_eight(const T * in, int64_t ld, float * out) {
+    __m256 r[8], t[8];
+    for (int i = 0; i < 8; i++) r[i] = load_eight(in + i * ld);
+    for (int i = 0; i < 4; i++) {
+        t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+    }
+    for (int i = 0; i < 2; i++) {
+        r[4 * i] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
+        r[4 * i + 1] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0xEE);
+        r[4 * i + 2] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
+        r[4 * i + 3] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xEE);
+    }
+    for (int i = 0; i < 4; i++) {
+        _mm256_storeu_ps(out + i * NB, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+        _mm256_storeu_ps(out + (i + 4) * NB, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+    }
+}
+#endif
+
+inline float to_float(float x) {
+    return x;
+}
+inline float to_float(uint16_t half) {
+    return half_to_float(half);
+}
+
+// Turns `rows` <= NB rows of `count` floats or halves (stride ld) into columns: out[k * NB + row]; missing
+// rows become zeros.
+template <class T>
+inline void transpose_panel(const T * in, int64_t ld, int rows, int64_t count, float * out) {
+    int64_t k = 0;
 #if defined(__AVX2__)
     if (rows == NB) {
         for (; k + 8 <= count; k += 8) {
-            for (int n = 0; n < NB; n += 8) {
-                const float * p = in + n * ld + k;
-                __m256 r[8], t[8];
-                for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(p + i * ld);
-                for (int i = 0; i < 4; i++) {
-                    t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-                    t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
-                }
-                for (int i = 0; i < 2; i++) {
-                    r[4 * i] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
-                    r[4 * i + 1] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0xEE);
-                    r[4 * i + 2] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
-                    r[4 * i + 3] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xEE);
-                }
-                for (int i = 0; i < 4; i++) {
-                    _mm256_storeu_ps(out + (k + i) * NB + n, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
-                    _mm256_storeu_ps(out + (k + i + 4) * NB + n,
-                                     _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
-                }
-            }
+            for (int n = 0; n < NB; n += 8) transpose_eight(in + n * ld + k, ld, out + k * NB + n);
         }
     }
 #endif
     for (; k < count; k++) {
-        for (int n = 0; n < NB; n++) out[k * NB + n] = n < rows ? in[n * ld + k] : 0.f;
+        for (int n = 0; n < NB; n++) out[k * NB + n] = n < rows ? to_float(in[n * ld + k]) : 0.f;
     }
 }
 

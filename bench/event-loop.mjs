@@ -1,0 +1,54 @@
+// @ts-check
+/**
+ * How long the event loop is held up while pictures are made: the delays of a timer of 1 ms, and the longest ones by phase.
+ * The starter model, at latents of SDXL's size.
+ *
+ *   node bench/event-loop.mjs [SAMPLER] [LATENT_SIDE] [COUNT]
+ */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { Pipeline } from '../dist/index.js';
+
+const [sampler = 'dpmpp_sde', side = '128', count = '1'] = process.argv.slice(2);
+const pipeline = await Pipeline.load(undefined);
+const size = Number(side) * pipeline.info.factor;
+const options = {
+  prompt: 'a red apple',
+  width: size,
+  height: size,
+  steps: 5,
+  seed: 1,
+  sampler,
+  count: Number(count),
+};
+
+const histogram = monitorEventLoopDelay({ resolution: 1 });
+/** @type {Map<string, number>} */
+const longest = new Map();
+let phase = 'start';
+let last = performance.now();
+const timer = setInterval(() => {
+  const now = performance.now();
+  longest.set(phase, Math.max(longest.get(phase) ?? 0, now - last - 1));
+  last = now;
+}, 1);
+histogram.enable();
+const { images } = await pipeline.generate({
+  ...options,
+  onProgress: (report) => {
+    phase = report.phase;
+  },
+});
+phase = 'png';
+await images[0]?.png();
+await new Promise((resolve) => setTimeout(resolve, 5));
+phase = 'image to image';
+await pipeline.generate({ ...options, init: images[0], steps: 2 });
+histogram.disable();
+clearInterval(timer);
+await pipeline.dispose();
+/** @param {number} ns */
+const ms = (ns) => (ns / 1e6).toFixed(1);
+console.log(
+  `${size} x ${size}, ${sampler}: mean ${ms(histogram.mean)} ms, p99 ${ms(histogram.percentile(99))} ms, longest ${ms(histogram.max)} ms`,
+);
+for (const [name, delay] of longest) console.log(`  ${name.padEnd(16)} ${delay.toFixed(1)} ms`);

@@ -1,0 +1,310 @@
+// Times single kernels: reads one layer a line from standard input, writes a line of its milliseconds and of
+// the GFLOPS that fused multiply-adds in registers reached before and after. bench/kernels.mjs says which
+// layers a model has and adds them up.
+//
+//   conv3x3 batch height width cin cout type norm     (norm: GroupNorm and SiLU while reading)
+//   gemm rows columns depth type activation prologue  (prologue: 0 none, 1 LayerNorm)
+//   gather batch height width cin cout kernel stride pad type
+//   attention batch heads head_dim queries keys
+//   group_norm batch pixels channels
+
+#include <algorithm>
+#include <atomic>
+#include <barrier>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <iostream>
+#include <random>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "ggml-cpu.h"
+#include "ggml.h"
+#include "kernels/kernels.h"
+
+using namespace safelight::kernels;
+
+namespace {
+
+using floats = std::vector<float>;
+using seconds = std::chrono::duration<double>;
+
+floats numbers(int64_t n) {
+    floats v(static_cast<size_t>(n));
+    uint32_t state = 1;
+    for (float & x : v) {
+        state = state * 1664525 + 1013904223;
+        x = static_cast<float>(state >> 8) / (1 << 23) - 1;
+    }
+    return v;
+}
+
+struct stored {
+    std::vector<char> bytes;
+    weights view;
+};
+
+stored store(const std::string & name, int64_t rows, int64_t columns) {
+    ggml_type type = GGML_TYPE_COUNT;
+    for (int i = 0; i < GGML_TYPE_COUNT; i++) {
+        const auto each = static_cast<ggml_type>(i);
+        if (ggml_type_name(each) && name == ggml_type_name(each)) type = each;
+    }
+    const auto * traits = ggml_get_type_traits(type);
+    if (columns % traits->blck_size != 0) return store("f16", rows, columns);
+    stored s;
+    s.bytes.resize(static_cast<size_t>(rows) * ggml_row_size(type, columns));
+    const floats row = numbers(columns);
+    for (int64_t r = 0; r < rows; r++) {  // the same row each time: quantizing takes longer than measuring
+        char * to = s.bytes.data() + static_cast<size_t>(r) * ggml_row_size(type, columns);
+        if (r == 0) {
+            ggml_quantize_chunk(type, row.data(), to, 0, 1, columns, nullptr);
+        } else {
+            std::copy_n(s.bytes.data(), ggml_row_size(type, columns), to);
+        }
+    }
+    const storage kind = type == GGML_TYPE_F32    ? storage::f32
+                         : type == GGML_TYPE_F16  ? storage::f16
+                         : type == GGML_TYPE_BF16 ? storage::bf16
+                                                  : storage::blocks;
+    s.view = {s.bytes.data(),   ggml_row_size(type, columns), kind, traits->to_float, traits->blck_size,
+              traits->type_size};
+    return s;
+}
+
+// Threads that stay, as ggml's do: a kernel's scratch memory is its thread's.
+class workers {
+  public:
+    explicit workers(int count) : count_(count), gate_(count) {
+        for (int i = 1; i < count; i++) {
+            threads_.emplace_back([this, i] {
+                for (;;) {
+                    gate_.arrive_and_wait();
+                    if (stop_) return;
+                    (*kernel_)(team{i, count_, &counter_, nullptr, nullptr});
+                    gate_.arrive_and_wait();
+                }
+            });
+        }
+    }
+    ~workers() {
+        stop_ = true;
+        gate_.arrive_and_wait();
+        for (std::thread & t : threads_) t.join();
+    }
+    workers(const workers &) = delete;
+    workers & operator=(const workers &) = delete;
+
+    void run(const std::function<void(const team &)> & kernel) {
+        kernel_ = &kernel;
+        gate_.arrive_and_wait();
+        kernel(team{0, count_, &counter_, nullptr, nullptr});
+        gate_.arrive_and_wait();
+    }
+
+  private:
+    int count_;
+    std::barrier<> gate_;
+    std::atomic<bool> stop_{false};
+    work_counter counter_;
+    const std::function<void(const team &)> * kernel_ = nullptr;
+    std::vector<std::thread> threads_;
+};
+
+// Ten independent sums in registers: what no kernel can go past.
+template <int VL>
+inline __attribute__((always_inline)) float multiply_adds(int64_t rounds, float seed) {
+    typedef float vector __attribute__((vector_size(VL * 4)));
+    vector sums[10], factor = vector{} + seed, term = vector{} + 1e-9f;
+    for (vector & s : sums) s = factor;
+    for (int64_t i = 0; i < rounds; i++) {
+        for (vector & s : sums) s = s * factor + term;
+    }
+    float total = 0;
+    for (const vector & s : sums) {
+        float lanes[VL];
+        std::memcpy(lanes, &s, sizeof lanes);
+        total += lanes[0];
+    }
+    return total;
+}
+#if defined(__x86_64__)
+__attribute__((target("avx512f"))) float multiply_adds_avx512(int64_t rounds, float seed) {
+    return multiply_adds<16>(rounds, seed);
+}
+__attribute__((target("avx2,fma"))) float multiply_adds_avx2(int64_t rounds, float seed) {
+    return multiply_adds<8>(rounds, seed);
+}
+#endif
+float multiply_adds_portable(int64_t rounds, float seed) {
+    return multiply_adds<4>(rounds, seed);
+}
+
+using kernel = std::function<void(const team &)>;
+
+double milliseconds_of_one(workers & w, const kernel & k) {
+    const auto start = std::chrono::steady_clock::now();
+    w.run(k);
+    return 1000 * seconds(std::chrono::steady_clock::now() - start).count();
+}
+
+// GFLOPS of fused multiply-adds now, on all threads.
+double peak(workers & w, int threads) {
+    constexpr int64_t rounds = 300'000;
+    const std::string isa = active().name;
+    int lanes = 4;
+    float (*run)(int64_t, float) = multiply_adds_portable;
+#if defined(__x86_64__)
+    if (isa == "avx512") lanes = 16, run = multiply_adds_avx512;
+    if (isa == "avx2") lanes = 8, run = multiply_adds_avx2;
+#endif
+    const double ms = milliseconds_of_one(w, [&](const team &) {
+        static std::atomic<float> sink;
+        sink = run(rounds, 0.5f);
+    });
+    return double(rounds) * 10 * 2 * lanes * threads / ms / 1e6;
+}
+
+// A machine that others share changes its speed from one second to the next: so each run stands between two
+// looks at the peak, and the median is that of time * peak.
+struct timing {
+    double milliseconds, peak;
+};
+timing measure(workers & w, int threads, const kernel & k) {
+    w.run(k);
+    std::vector<timing> all;
+    double total = 0, before = peak(w, threads);
+    while (all.size() < 5 || (total < 40 && all.size() < 100)) {
+        const double ms = milliseconds_of_one(w, k), after = peak(w, threads);
+        all.push_back({ms, (before + after) / 2});
+        total += ms;
+        before = after;
+    }
+    std::sort(all.begin(), all.end(), [](const timing & a, const timing & b) {
+        return a.milliseconds * a.peak < b.milliseconds * b.peak;
+    });
+    return all[all.size() / 2];
+}
+
+using run_fn = std::function<timing(const kernel &)>;
+
+timing conv3x3(std::istream & in, const table & k, const run_fn & time) {
+    conv3x3_args a{};
+    std::string type;
+    int norm = 0;
+    in >> a.batch >> a.height >> a.width >> a.cin >> a.cout >> type >> norm;
+    const int64_t pixels = a.batch * a.height * a.width;
+    const floats x = numbers(pixels * a.cin), scale = numbers(a.batch * 2 * a.cin), bias = numbers(a.cout);
+    floats y(static_cast<size_t>(pixels * a.cout));
+    const stored s = store(type, a.cout, a.cin * 9);
+    a.x = x.data();
+    a.y = y.data();
+    a.w = s.view;
+    a.bias = bias.data();
+    a.scale_shift = norm ? scale.data() : nullptr;
+    a.silu = norm != 0;
+    return time([&](const team & t) { k.conv3x3(a, t); });
+}
+
+timing gemm(std::istream & in, const table & k, const run_fn & time) {
+    gemm_args a{};
+    std::string type, act;
+    int prologue = 0;
+    in >> a.rows >> a.columns >> a.depth >> type >> act >> prologue;
+    a.act = act == "geglu" ? activation::geglu : act == "gelu" ? activation::gelu : activation::none;
+    const int64_t outputs = a.act == activation::geglu ? a.columns / 2 : a.columns;
+    const floats x = numbers(a.rows * a.depth), gamma = numbers(a.depth), bias = numbers(a.columns);
+    floats y(static_cast<size_t>(a.rows * outputs));
+    const stored s = store(type, a.columns, a.depth);
+    a.x = x.data();
+    a.ldx = a.depth;
+    a.y = y.data();
+    a.ldy = outputs;
+    a.w = s.view;
+    a.bias = bias.data();
+    a.rows_per_batch = a.rows;
+    if (prologue) a.norm_gamma = a.norm_beta = gamma.data();
+    a.norm_eps = 1e-5f;
+    return time([&](const team & t) { k.gemm(a, t); });
+}
+
+timing gather(std::istream & in, const table & k, const run_fn & time) {
+    int64_t batch = 0, height = 0, width = 0, cin = 0, cout = 0, kernel = 0, stride = 0, pad = 0;
+    std::string type;
+    in >> batch >> height >> width >> cin >> cout >> kernel >> stride >> pad >> type;
+    const int64_t oh = (height + 2 * pad - kernel) / stride + 1, ow = (width + 2 * pad - kernel) / stride + 1;
+    const floats x = numbers(batch * height * width * cin);
+    floats y(static_cast<size_t>(batch * oh * ow * cout));
+    const stored s = store(type, cout, cin * kernel * kernel);
+    gemm_args a{};
+    a.rows = batch * oh * ow;
+    a.columns = cout;
+    a.depth = cin * kernel * kernel;
+    a.x = x.data();
+    a.y = y.data();
+    a.ldy = cout;
+    a.w = s.view;
+    a.rows_per_batch = oh * ow;
+    a.conv = {height, width, cin, kernel, stride, pad, oh, ow};
+    return time([&](const team & t) { k.gemm(a, t); });
+}
+
+timing attention(std::istream & in, const table & k, const run_fn & time) {
+    attention_args a{};
+    in >> a.batch >> a.heads >> a.head_dim >> a.queries >> a.keys;
+    const int64_t width = a.heads * a.head_dim;
+    const floats q = numbers(a.batch * a.queries * width), key = numbers(a.batch * a.keys * width);
+    floats y(q.size());
+    a.q = q.data();
+    a.k = a.v = key.data();
+    a.y = y.data();
+    a.ldq = a.ldk = a.ldv = a.ldy = width;
+    a.batch_q = a.batch_y = a.queries * width;
+    a.batch_k = a.batch_v = a.keys * width;
+    a.scale = 0.1f;
+    return time([&](const team & t) { k.attention(a, t); });
+}
+
+timing group_norm(std::istream & in, const table & k, const run_fn & time) {
+    group_norm_args a{};
+    in >> a.batch >> a.pixels >> a.channels;
+    a.groups = 32;
+    a.eps = 1e-5f;
+    const floats x = numbers(a.batch * a.pixels * a.channels);
+    floats partial(static_cast<size_t>(a.batch * group_norm_chunks(a.pixels) * a.groups * 2));
+    floats scale_shift(static_cast<size_t>(a.batch * 2 * a.channels));
+    a.x = x.data();
+    a.partial = partial.data();
+    a.scale_shift = scale_shift.data();
+    return time([&](const team & t) { k.group_norm_partial(a, t); });
+}
+
+}  // namespace
+
+int main(int argc, char ** argv) {
+    ggml_cpu_init();
+    const int threads = argc > 1 ? std::atoi(argv[1]) : 2;
+    const table & k = active();
+    workers w(threads);
+    const auto time = [&](const kernel & run) { return measure(w, threads, run); };
+    std::string line;
+    while (std::getline(std::cin, line)) {
+        std::istringstream in(line);
+        std::string what;
+        in >> what;
+        timing t{};
+        if (what == "conv3x3") t = conv3x3(in, k, time);
+        if (what == "gemm") t = gemm(in, k, time);
+        if (what == "gather") t = gather(in, k, time);
+        if (what == "attention") t = attention(in, k, time);
+        if (what == "group_norm") t = group_norm(in, k, time);
+        std::printf("%.4f %.1f\n", t.milliseconds, t.peak);
+        std::fflush(stdout);
+    }
+    return 0;
+}
