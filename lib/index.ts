@@ -5,8 +5,13 @@ export { type ImageSource, type ReadOptions, readImage } from './image/read.js';
 export { Autoencoder } from './models/autoencoder.js';
 export { type CodeUsage, codeUsage } from './models/code-usage.js';
 export { sketchStarter } from './models/codes-defaults.js';
-export { type CodesModelSource, type OpenCodesOptions, openCodesModel } from './models/codes-model.js';
-export type { CodesCondition, CodesWriterSource } from './models/codes-writer.js';
+export {
+  type CodesCondition,
+  type CodesModelSource,
+  type OpenCodesOptions,
+  openCodesModel,
+} from './models/codes-model.js';
+export type { CodesWriterSource } from './models/codes-writer.js';
 export type {
   AutoencoderConfig,
   GenerationDefaults,

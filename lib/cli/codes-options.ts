@@ -1,6 +1,7 @@
 /** Options that the commands of models of codes share: which model, and how codes are drawn. */
 import { type Command, InvalidArgumentError } from 'commander';
 import type { CodesPipeline } from '../pipelines/codes-pipeline.js';
+import { MAX_SIDE } from '../pipelines/limits.js';
 import { addRunOptions, type CommonOptions, given, type RunOptions } from './model-options.js';
 import { decimal, wholeNumber } from './numbers.js';
 import type { Report } from './progress.js';
@@ -47,8 +48,8 @@ export function addCodesModelOptions(command: Command): Command {
 
 export function addSizeOptions(command: Command, what: string): Command {
   return command
-    .option('-W, --width <px>', what, wholeNumber('--width', 1))
-    .option('-H, --height <px>', 'likewise', wholeNumber('--height', 1));
+    .option('-W, --width <px>', what, wholeNumber('--width', 1, MAX_SIDE))
+    .option('-H, --height <px>', 'likewise', wholeNumber('--height', 1, MAX_SIDE));
 }
 
 export function addDrawOptions(command: Command): Command {

@@ -10,14 +10,14 @@ describe('the command line is forgiving to read and strict to parse', () => {
     expect(await run(['--version'])).toEqual({ code: 0, stdout: `${manifest.version}\n`, stderr: '' });
   });
 
-  it.each(['generate', 'tokenize', 'encode', 'decode', 'inspect', 'backends', 'build'])(
-    'helps with %s',
-    async (command) => {
-      const { code, stdout } = await run([command, '--help']);
-      expect(code).toBe(0);
-      expect(stdout).toContain(`Usage: safelight ${command}`);
-    },
-  );
+  it.each([
+    ...['generate', 'tokenize', 'encode', 'decode', 'inspect', 'backends', 'build'],
+    ...['reconstruct', 'codes', 'sample', 'sketch', 'score'],
+  ])('helps with %s', async (command) => {
+    const { code, stdout } = await run([command, '--help']);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`Usage: safelight ${command}`);
+  });
 
   it('lists samplers and schedules in the help of generate', async () => {
     const { stdout } = await run(['generate', '--help']);

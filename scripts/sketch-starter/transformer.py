@@ -1,0 +1,110 @@
+"""Trains the transformer to write a picture's codes after those of its drawing: [drawing 144, picture 144], each in raster order."""
+import os
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import config
+import data
+from autoencoder import generator, learning_rate
+from networks import GPT, VQModel
+
+GRID = config.SIDE // 8
+CODES = GRID * GRID
+BATCH, RATE, BLANK = 12, 1.5e-3, 0.08  # BLANK: how often the drawing is an empty page, so that the model can also invent
+
+
+def open_autoencoder(out, what):
+    model = VQModel(**getattr(config, what.upper())['model']).eval().to(memory_format=torch.channels_last)
+    model.load_state_dict(torch.load(f'{out}/{what}.pt', weights_only=True)['model'])
+    return model
+
+
+def page(images):
+    return torch.as_tensor(images).float() / 127.5 - 1
+
+
+@torch.no_grad()
+def encode_all(out):
+    """OUT/codes.npz: the codes of all pictures and drawings [N, CODES], and of an empty page."""
+    made = {}
+    for what in ('pictures', 'drawings'):
+        model, images = open_autoencoder(out, what), np.load(f'{out}/{what}.npy', mmap_mode='r')
+        codes = torch.compile(model.codes)
+        parts = [codes(page(images[n : n + 12])).flatten(1) for n in range(0, len(images), 12)]
+        made[what] = torch.cat(parts).short().numpy()
+    made['blank'] = model.codes(torch.ones(1, 1, config.SIDE, config.SIDE)).flatten(1).short().numpy()
+    np.savez(f'{out}/codes.npz', **made)
+
+
+def load_codes(out):
+    """Both autoencoders have to be past the point from which on their codes stay."""
+    if not os.path.exists(f'{out}/codes.npz'):
+        encode_all(out)
+    with np.load(f'{out}/codes.npz') as f:
+        return {k: torch.from_numpy(f[k]).long() for k in f}
+
+
+def batch(codes, step):
+    g = generator(3, step)
+    n = torch.randint(len(codes['pictures']), (BATCH,), generator=g)
+    blank = torch.rand(BATCH, 1, generator=g) < BLANK
+    return torch.cat([torch.where(blank, codes['blank'], codes['drawings'][n]), codes['pictures'][n]], 1)
+
+
+@torch.no_grad()
+def sample(gpt, condition, length=CODES, top_k=100, temperature=1.0, seed=0):
+    """condition [B, T] -> codes [B, length], without a cache of keys and values: plain and slow."""
+    g, tokens = torch.Generator().manual_seed(seed), condition
+    for _ in range(length):
+        logits = gpt(tokens, tokens.shape[1] - 1)[:, -1] / temperature
+        best = logits.topk(top_k)
+        tokens = torch.cat([tokens, best.indices.gather(1, torch.multinomial(best.values.softmax(1), 1, generator=g))], 1)
+    return tokens[:, condition.shape[1] :]
+
+
+@torch.no_grad()
+def show_samples(gpt, out, codes, path, count=10):
+    """Drawings, what the model makes of them, the pictures they were made from; the last two from an empty page."""
+    pictures, n = open_autoencoder(out, 'pictures'), torch.linspace(7, len(codes['pictures']) - 1, count).long()
+    condition = codes['drawings'][n].clone()
+    condition[-2:] = codes['blank']
+    drawn = page(np.load(f'{out}/drawings.npy', mmap_mode='r')[n.numpy()])
+    made = [pictures.decode_codes(sample(gpt, condition, seed=s).view(-1, GRID, GRID)) for s in range(2)]
+    truth = page(np.load(f'{out}/pictures.npy', mmap_mode='r')[n.numpy()])
+    data.sheet([list(drawn), list(made[0]), list(made[1]), list(truth)], path)
+
+
+def train(out, steps, resume):
+    codes, path, step = load_codes(out), f'{out}/transformer.pt', 0
+    torch.manual_seed(3)
+    gpt = GPT(**config.TRANSFORMER, dropout=0.05)
+    opt = torch.optim.AdamW(gpt.parameters(), RATE, betas=(0.9, 0.95), weight_decay=0.01)
+    if resume and os.path.exists(path):
+        state = torch.load(path, weights_only=True)
+        gpt.load_state_dict(state['model'])
+        opt.load_state_dict(state['opt'])
+        step = state['step']
+    forward, start, first, mean = torch.compile(gpt), time.time(), step, None
+    while step < steps:
+        for group in opt.param_groups:
+            group['lr'] = learning_rate(RATE, step, steps, 150)
+        tokens = batch(codes, step)
+        with torch.autocast('cpu', torch.bfloat16):
+            logits = forward(tokens[:, :-1], CODES - 1)
+        loss = F.cross_entropy(logits.flatten(0, 1), tokens[:, CODES:].flatten())
+        opt.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(gpt.parameters(), 1.0)
+        opt.step()
+        step += 1
+        mean = loss.item() if mean is None else 0.95 * mean + 0.05 * loss.item()
+        if step % 25 == 0:
+            print(f'{step}/{steps} {(time.time() - start) / (step - first):.2f} s a step, loss {mean:.4f}', flush=True)
+        if step % 200 == 0 or step == steps:
+            torch.save({'model': gpt.state_dict(), 'opt': opt.state_dict(), 'step': step}, path + '.new')
+            os.replace(path + '.new', path)
+    gpt.eval()
+    show_samples(gpt, out, codes, f'{out}/transformer.png')
