@@ -383,6 +383,48 @@ void check_group_norm(const table & k, int64_t batch, int64_t pixels, int64_t ch
     report(k, "group_norm", what, c);
 }
 
+// By the formula as it stands, with a float for each of its four terms.
+float code_distance(const float * z, const float * e, int64_t width) {
+    double zz = 0, ee = 0, ze = 0;
+    for (int64_t k = 0; k < width; k++) {
+        const double a = z[k], b = e[k];
+        zz += a * a;
+        ee += b * b;
+        ze += a * b;
+    }
+    const float sum = static_cast<float>(zz) + static_cast<float>(ee);
+    return sum - 2 * static_cast<float>(ze);
+}
+
+// Codes as close together as those of an untrained codebook, so that many are equally near in f32, and some
+// twice: the first has to win.
+void check_nearest_code(const table & k, int64_t rows, int64_t codes, int64_t width, int threads) {
+    const floats x = random_floats(rows * width);
+    floats codebook = random_floats(codes * width, 1e-4f);
+    if (codes > 1) std::copy_n(codebook.begin(), width, codebook.end() - width);
+    std::vector<int32_t> index(static_cast<size_t>(rows), -1);
+    floats distances(static_cast<size_t>(rows * codes), NAN);
+    run(threads, [&](const team & t) {
+        k.nearest_code({rows, codes, width, x.data(), codebook.data(), index.data(), nullptr}, t);
+    });
+    run(threads, [&](const team & t) {
+        k.nearest_code({rows, codes, width, x.data(), codebook.data(), nullptr, distances.data()}, t);
+    });
+    comparison c;
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t best = 0;
+        float nearest = INFINITY;
+        for (int64_t n = 0; n < codes; n++) {
+            const float d = code_distance(x.data() + r * width, codebook.data() + n * width, width);
+            if (d < nearest) nearest = d, best = n;
+            c.add(static_cast<double>(d), static_cast<double>(distances[static_cast<size_t>(r * codes + n)]));
+        }
+        c.add(static_cast<double>(best), index[static_cast<size_t>(r)]);
+    }
+    report(k, "nearest_code",
+           std::to_string(rows) + " rows, " + std::to_string(codes) + "x" + std::to_string(width), c);
+}
+
 void check_upsample(const table & k, int64_t height, int64_t width, int64_t to_height, int64_t to_width,
                     int64_t channels) {
     const floats x = random_floats(2 * height * width * channels);
@@ -445,6 +487,11 @@ void check_all(const table & k) {
     }
     check_upsample(k, 3, 5, 6, 10, 7);
     check_upsample(k, 4, 4, 7, 5, 33);
+    check_nearest_code(k, 1, 1, 1, 1);
+    check_nearest_code(k, 70, 333, 3, 1);
+    check_nearest_code(k, 70, 333, 3, 3);
+    check_nearest_code(k, 33, 65, 256, 2);
+    check_nearest_code(k, 96, 2048, 8, 2);
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ const TOLERANCE: Readonly<Record<string, number>> = {
   attention: 3e-5,
   group_norm: 3e-5,
   upsample: 0,
+  nearest_code: 0,
 };
 
 const skip = existsSync(join(build, 'CMakeCache.txt')) ? '' : ' (skipped: no CMake build of the addon here)';

@@ -79,13 +79,21 @@ export function tensorsOf(
   { prefix = '', of = name } = {},
 ): Map<string, RawTensor> {
   const tensors = new Map<string, RawTensor>();
-  for (const [source, shape, amplitude = 0.125, base = 0] of rows)
-    tensors.set(prefix + source, f16Tensor([of, source, shape, amplitude, base, '', null]));
+  for (const row of rows) tensors.set(prefix + row[0], made(of, row));
   if (about.used) {
     const data = new Uint8Array(BigInt64Array.from(about.used, BigInt).buffer);
     tensors.set(`${prefix}quantize.used`, { dtype: 'I64', shape: [about.used.length], data });
   }
   return tensors;
+}
+
+const known = new Map<string, RawTensor>();
+
+function made(of: string, [source, shape, amplitude = 0.125, base = 0]: Row): RawTensor {
+  const key = `${of} ${source}`;
+  const tensor = known.get(key) ?? f16Tensor([of, source, shape, amplitude, base, '', null]);
+  known.set(key, tensor);
+  return tensor;
 }
 
 /** Writes a checkpoint and the YAML beside it (JSON is YAML). @returns the checkpoint's path */

@@ -2,10 +2,12 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Autoencoder } from '../../lib/models/autoencoder.js';
+import { codeUsage } from '../../lib/models/code-usage.js';
 import type { CodesModelSource } from '../../lib/models/codes-model.js';
 import { openCodesModel } from '../../lib/models/codes-model.js';
 import type { LoadOptions } from '../../lib/models/loaded-module.js';
 import { VQModel } from '../../lib/models/vq-model.js';
+import type { Tensor } from '../../lib/tensor/tensor.js';
 import {
   difference,
   expected,
@@ -149,4 +151,66 @@ describe('a KL autoencoder with attention at levels', () => {
     expect(difference(image, await reference.f32('decoded'))).toBeLessThan(TOLERANCE);
     model.dispose();
   });
+});
+
+describe('however it is loaded', () => {
+  const reference = expected('autoencoders', 'vqgan');
+
+  async function decoded(options: LoadOptions): Promise<{ indices: Int32Array; image: Tensor }> {
+    const model = await load('vqgan', options);
+    const { latent } = await model.encode(await reference.f32('image'));
+    const { indices } = await model.quantize(latent);
+    const { image } = await model.decode(indices);
+    model.dispose();
+    return { indices: indices.data, image };
+  }
+
+  test('threads, f16 storage, lean and fast memory change no bit where the file is f16', async () => {
+    const one = await decoded({ storage: 'f32' });
+    const ways: LoadOptions[] = [{ threads: 2 }, { storage: 'f16' }, { memory: 'lean' }];
+    for (const way of ways) expect(await decoded(way)).toEqual(one);
+    const fast = await decoded({ memory: 'fast' });
+    expect(fast.indices).toEqual(one.indices);
+    expect(difference(fast.image, one.image)).toBeLessThan(TOLERANCE);
+  });
+
+  test('the codebook stays exact under any storage', async () => {
+    const model = await load('vqgan', { storage: 'q4_0' });
+    const latent = await reference.f32('latent');
+    const found = await model.quantize(latent);
+    expect(found.indices).toEqual(await reference.i32('indices'));
+    expect(found.quantized).toEqual(await reference.f32('quantized'));
+    model.dispose();
+  });
+
+  test('being looked at does not change the choice', async () => {
+    const model = await load('vqgan');
+    const latent = await reference.f32('latent');
+    const { indices, taps } = await model.quantize(latent, { taps: ['quantize'] });
+    expect(indices).toEqual(await reference.i32('indices'));
+    expect(taps.quantize).toEqual(await reference.f32('quantized'));
+    for (const entry of ['encode', 'quantize', 'decode'] as const)
+      expect(model.nodes(entry, { height: 20, width: 28 }).length).toBeGreaterThan(0);
+    model.dispose();
+  });
+
+  test('a run stops when its signal says so, and a disposed model says so', async () => {
+    const model = await load('vqgan');
+    const image = await reference.f32('image');
+    await expect(model.encode(image, { signal: AbortSignal.abort() })).rejects.toMatchObject({
+      code: 'ABORTED',
+    });
+    model.dispose();
+    await expect(model.encode(image)).rejects.toMatchObject({ code: 'DISPOSED' });
+  });
+});
+
+test('usage counts codes, and perplexity how evenly', () => {
+  expect(codeUsage(Int32Array.of(2, 2, 2), 4)).toEqual({
+    used: 1,
+    of: 4,
+    perplexity: expect.closeTo(1, 6) as number,
+    counts: Int32Array.of(0, 0, 3, 0),
+  });
+  expect(codeUsage(Int32Array.of(0, 1, 2, 3), 4).perplexity).toBeCloseTo(4, 6);
 });
