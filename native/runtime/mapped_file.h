@@ -18,6 +18,8 @@ class mapped_file {
 
     const std::byte * data() const { return data_; }
     uint64_t size() const { return size_; }
+    // Takes bytes out of this process's memory; reading them again brings them back.
+    void let_go(uint64_t offset, uint64_t length) const;
 
   private:
     const std::byte * data_ = nullptr;

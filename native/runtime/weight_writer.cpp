@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -19,11 +21,18 @@ namespace safelight {
 
 namespace {
 
-// A piece of work of a thread: some 10 ms to quantize, so that writing stops in time.
-constexpr int64_t piece_elements = 1 << 17;
+// A piece of work of a thread: some milliseconds to quantize, so that writing stops in time.
+constexpr int64_t piece_elements = 1 << 16;
+
+// An entry under way, whose part of its file is let go when its last piece is written.
+struct source {
+    const mapped_file * file;
+    std::atomic<int64_t> pieces_left{0};
+};
 
 struct piece {
     const weight_entry * entry;
+    source * of;
     const std::byte * from;
     uint64_t to;  // first byte of the entry in the output
     int64_t row, begin, end;
@@ -69,7 +78,8 @@ size_t bytes_of_rows(const piece & p, int64_t rows) {
            ggml_type_size(p.entry->storage);
 }
 
-void cut(const weight_entry & entry, const std::byte * from, uint64_t to, std::vector<piece> & out) {
+void cut(const weight_entry & entry, source & of, uint64_t to, std::vector<piece> & out) {
+    const std::byte * from = of.file->data() + entry.offset;
     bool turned = entry.op == weight_entry::transform::transpose;
     int64_t row = turned ? entry.source_dims[0] : entry.dims.back();
     if (row % ggml_blck_size(entry.storage) != 0) {
@@ -79,7 +89,8 @@ void cut(const weight_entry & entry, const std::byte * from, uint64_t to, std::v
     int64_t rows = element_count(entry.dims) / row;
     int64_t step = std::max<int64_t>(1, piece_elements / row);
     for (int64_t begin = 0; begin < rows; begin += step) {
-        out.push_back({&entry, from, to, row, begin, std::min(rows, begin + step)});
+        out.push_back({&entry, &of, from, to, row, begin, std::min(rows, begin + step)});
+        of.pieces_left++;
     }
 }
 
@@ -89,6 +100,7 @@ void write_weights(const weight_plan & plan, const std::vector<uint64_t> & offse
                    const write_options & how) {
     std::map<size_t, std::unique_ptr<mapped_file>> files;
     std::vector<piece> pieces;
+    std::deque<source> sources;
     for (size_t i = 0; i < plan.entries.size(); i++) {
         const weight_entry & entry = plan.entries[i];
         if (entry.file >= plan.files.size() || i >= offsets.size()) {
@@ -99,7 +111,7 @@ void write_weights(const weight_plan & plan, const std::vector<uint64_t> & offse
             file->second = std::make_unique<mapped_file>(plan.files[entry.file]);
         }
         check_entry(entry, file->second->size());
-        cut(entry, file->second->data() + entry.offset, offsets[i], pieces);
+        cut(entry, sources.emplace_back(file->second.get()), offsets[i], pieces);
     }
     uint64_t total = 0, done = 0;
     for (const piece & p : pieces) {
@@ -113,6 +125,9 @@ void write_weights(const weight_plan & plan, const std::vector<uint64_t> & offse
         std::vector<std::byte> bytes(bytes_of_rows(p, p.end - p.begin));
         convert_rows(*p.entry, p.from, p.row, p.begin, p.end, bytes.data());
         output.write(bytes, p.to + bytes_of_rows(p, p.begin));
+        if (--p.of->pieces_left == 0) {
+            p.of->file->let_go(p.entry->offset, p.entry->length);
+        }
         std::lock_guard<std::mutex> lock(reporting);
         done += bytes.size();
         how.progress(done, total);

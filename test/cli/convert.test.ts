@@ -1,0 +1,78 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { afterAll, describe, expect, it } from 'vitest';
+import { starterModel } from '../../lib/models/open-model.js';
+import { readGguf } from '../../lib/weights/gguf.js';
+import { writeSparse } from '../weights/files.js';
+import { checkpoint, reference } from '../weights/names.js';
+import { run, start, workFolder } from './safelight.js';
+
+const folder = workFolder();
+afterAll(folder.remove);
+const out = folder.file('out.gguf');
+
+describe('safelight convert', () => {
+  it('writes the file, and says what is in it', async () => {
+    const { code, stdout, stderr } = await run(['convert', starterModel, out, '--storage', 'q4_K']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/out\.gguf {2}\d+\.\d MB in /);
+    for (const type of ['f16', 'f32', 'q4_K', 'q5_0'])
+      expect(stdout).toMatch(new RegExp(`^${type} +\\d+ +`, 'm'));
+    expect(stderr).toMatch(/^Converting \d+%/);
+    expect(readdirSync(folder.path)).toEqual(['out.gguf']);
+  });
+
+  it('prints only JSON where asked, and inspect and generate take the file', async () => {
+    const keep = ['--keep', '*.attn1.*=q8_0', '--keep', '*.out.2.weight=f32'];
+    const { stdout } = await run([
+      'convert',
+      starterModel,
+      out,
+      '--storage',
+      'q5_0',
+      ...keep,
+      '--json',
+      '-q',
+    ]);
+    const told = JSON.parse(stdout) as Record<string, unknown>;
+    const { size, tensors, metadata } = await readGguf(out);
+    expect(told).toMatchObject({ file: out, bytes: size, family: 'sd1', tensors: tensors.size });
+    expect(metadata.get('general.file_type')).toEqual({ type: 'uint32', value: 8 });
+    expect(tensors.get('model.diffusion_model.out.2.weight')).toMatchObject({ dtype: 'F32' });
+    const found = JSON.parse((await run(['inspect', out, '--json'])).stdout) as Record<string, unknown>;
+    expect(found).toMatchObject({ form: 'file', family: 'sd1', problem: null });
+    expect(found.defaults).toMatchObject({ sampler: 'dpmpp_2m' });
+    const picture = folder.file('a.png');
+    const drawn = await run(['generate', 'a cat', '--model', out, '--steps', '1', '--output', picture, '-q']);
+    expect(drawn).toMatchObject({ code: 0 });
+    expect(readFileSync(picture).subarray(1, 4).toString()).toBe('PNG');
+  });
+
+  it.each([
+    [['x.safetensors'], /must end in \.gguf/],
+    [[out, '--storage', 'q2_K'], /Allowed choices are f16, q8_0, q5_0, q4_0, q4_K, q5_K, q6_K/],
+    [[out, '--keep', 'a'], /--keep takes PATTERN=TYPE/],
+    [[out, '--keep', '*=q2_K'], /--keep takes PATTERN=TYPE/],
+    [[out, '--keep', 'nothing*=f16'], /matches at least one tensor/],
+    [[out, '--threads', '0'], /--threads takes a whole number/],
+  ])('says what is wrong with %j', async (args, message) => {
+    const { code, stderr } = await run(['convert', starterModel, ...args]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(message);
+    expect(stderr.trim().split('\n')).toHaveLength(1);
+  });
+
+  it('leaves nothing behind when it is interrupted, and the old file as it was', async () => {
+    // 7 GB of zeros that take no room on the disk.
+    const source = await writeSparse(folder.file('sdxl.safetensors'), checkpoint(reference.sdxl!));
+    writeFileSync(out, 'old');
+    const before = readdirSync(folder.path).sort();
+    const running = start(['convert', source, out, '--storage', 'q5_K']);
+    await running.stderrHas(/Converting \d/);
+    running.child.kill('SIGINT');
+    const { code, stderr } = await running.result;
+    expect(code).toBe(130);
+    expect(stderr).toContain('interrupted, nothing was written');
+    expect(readdirSync(folder.path).sort()).toEqual(before);
+    expect(readFileSync(out, 'utf8')).toBe('old');
+  });
+});
