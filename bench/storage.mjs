@@ -88,15 +88,16 @@ async function measure(type) {
   try {
     const picture = await starter(type, folder);
     let source = path;
-    let [bytes, convert] = [undefined, undefined];
+    /** @type {{ bytes?: number, convert?: number }} */
+    const file = {};
     if (!LOADED.has(type)) {
       source = join(folder, 'model.gguf');
       const start = performance.now();
       await convertModel(path, source, { storage: /** @type {any} */ (type) });
-      convert = (performance.now() - start) / 1000;
-      bytes = statSync(source).size;
+      file.convert = (performance.now() - start) / 1000;
+      file.bytes = statSync(source).size;
     }
-    return { bytes, convert, ...picture, ...(await unet(source, LOADED.has(type) ? type : undefined)) };
+    return { ...file, ...picture, ...(await unet(source, LOADED.has(type) ? type : undefined)) };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

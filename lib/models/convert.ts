@@ -72,6 +72,7 @@ export async function convertModel(
     throw invalidOption('output', 'path that ends in .gguf', output);
   if (!Number.isInteger(threads) || threads < 0 || threads > 256)
     throw invalidOption('threads', 'integer between 1 and 256', threads);
+  if (!Array.isArray(keep)) throw invalidOption('keep', 'array of { pattern, type }', keep);
   const choice = new TypeChoice(storage, keep);
   const source = await openConvertSource(path, open);
   const planned = source.parts.map((part) => planPart(part, choice));

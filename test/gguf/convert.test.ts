@@ -7,8 +7,7 @@ import { openConvertSource } from '../../lib/models/convert-source.js';
 import { TypeChoice } from '../../lib/models/convert-types.js';
 import { openModel, starterModel } from '../../lib/models/open-model.js';
 import { readGguf } from '../../lib/weights/gguf.js';
-import { openWeights } from '../../lib/weights/open-weights.js';
-import { type TinyModel, writeFolder, writeSingleFile } from '../pipelines-reference/tiny-models.js';
+import { type TinyModel, writeFolder } from '../pipelines-reference/tiny-models.js';
 import { scratch } from '../weights/files.js';
 import { writeFolder as writeSparseFolder } from '../weights/folders.js';
 import { checkpoint, reference } from '../weights/names.js';
@@ -38,21 +37,6 @@ describe('a converted model draws what its source draws', () => {
       expect(summary(await openModel(out))).toMatchObject(was);
       if (model === 'inpaint') return; // its pipeline needs a picture
       expect(await latentOf(out)).toEqual(await latentOf(folder));
-    },
-  );
-
-  test.each<TinyModel>(['sd2', 'sdxl'])(
-    '%s, from a single file, whose tokenizer is the standard one',
-    async (model) => {
-      const file = writeSingleFile(model, join(root, `${model}.safetensors`));
-      const options = model === 'sd2' ? ({ prediction: 'v' } as const) : {};
-      const out = join(root, `${model}-file.gguf`);
-      await convertModel(file, out, options);
-      expect(await latentOf(out)).toEqual(await latentOf(file, options));
-      expect((await readGguf(out)).metadata.has('safelight.tokenizer.0')).toBe(false);
-      // The same names and shapes, less what nobody needs.
-      const [was, is] = [(await openWeights(file)).tensors, (await openWeights(out)).tensors];
-      for (const { name, shape } of is.values()) expect(was.get(name)?.shape, name).toEqual(shape);
     },
   );
 
