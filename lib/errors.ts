@@ -26,7 +26,9 @@ export type ErrorCode =
   | 'INVALID_IMAGE'
   /** A latent or a picture stopped being finite. */
   | 'NOT_FINITE'
-  /** More memory is needed than there is. */
+  /** A model or a picture needs more memory than there is: said before the work begins, with the numbers. */
+  | 'DOES_NOT_FIT'
+  /** Memory ran out, or a run asked for more than there is. */
   | 'OUT_OF_MEMORY'
   /** Stopped by an AbortSignal. */
   | 'ABORTED'

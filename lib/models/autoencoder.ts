@@ -12,7 +12,7 @@ import {
   loadModule,
 } from './loaded-module.js';
 import type { AutoencoderSource } from './source.js';
-import { runTiled } from './tiling.js';
+import { runTiled, spansOf } from './tiling.js';
 
 export interface TiledOptions {
   readonly signal?: AbortSignal | undefined;
@@ -113,6 +113,16 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
             latent: [batch, config.latent_channels, Math.floor(height / factor), Math.floor(width / factor)],
           },
     );
+  }
+
+  /** Bytes of the buffers that decoding a picture of `height` x `width` pixels needs, in tiles if it is large. @throws ABORTED, DISPOSED */
+  decodeBytes(height: number, width: number, signal?: AbortSignal): Promise<number> {
+    const [side, factor] = [Math.floor(this.tile / this.factor), this.factor];
+    const whole = height <= side * factor && width <= side * factor;
+    const [h, w] = [height, width].map((pixels) =>
+      whole ? pixels / factor : spansOf(pixels / factor, side, Math.ceil(side * OVERLAP)).size,
+    ) as [number, number];
+    return this.needed('decode', { latent: [1, this.config.latent_channels, h, w] }, signal);
   }
 
   private async inTiles(

@@ -9,9 +9,11 @@ import type {
   NodeInfo,
   RunResult,
   StorageType,
+  WeightPlan,
 } from '../native/types.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { ComponentWeights } from '../weights/component.js';
+import { availableMemory, checkFit, TAKE_LESS, weightBytes } from './fit.js';
 
 /** How much memory may be traded for speed. */
 export const memoryModes = ['fast', 'balanced', 'lean'] as const;
@@ -28,9 +30,9 @@ export interface LoadOptions {
   /** Stock ggml operations only, as on GPUs: the oracle of the CPU kernels. */
   readonly stockOps?: boolean | undefined;
   /**
-   * `balanced` (the default) reads weights into memory. `fast` keeps there whatever speeds up their use too. `lean` leaves them in their files where the CPU can compute with the file's
-   * bytes (the file's own storage), and works in smaller pieces; while it is in use a model file may be replaced by renaming, but
-   * not be rewritten in place.
+   * `balanced` (the default) reads weights into memory. `fast` keeps there whatever speeds up their use too. `lean` leaves them in
+   * their files where the CPU can compute with the file's bytes (the file's own storage), and works in smaller pieces; while it is in
+   * use a model file may be replaced by renaming, but not be rewritten in place.
    */
   readonly memory?: MemoryMode | undefined;
   /** Stops the loading. */
@@ -65,6 +67,8 @@ export interface ModuleResult extends CallResult {
 
 /** What the typed wrappers share: a native module, its config, and its end. */
 export abstract class LoadedModule<Config> implements AsyncDisposable {
+  private readonly needs = new Map<string, number>();
+
   protected constructor(
     readonly config: Config,
     private readonly module: NativeModule,
@@ -115,6 +119,18 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
     this.module.release(session);
   }
 
+  /** Bytes of the buffers that a run of f32 inputs of these shapes needs; asked once for each shape. */
+  protected async needed(
+    entry: string,
+    shapes: Record<string, readonly number[]>,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
+    const key = JSON.stringify([entry, shapes]);
+    const known = this.needs.get(key) ?? (await this.module.needed(entry, shapes, signal));
+    this.needs.set(key, known);
+    return known;
+  }
+
   protected listNodes(
     entry: string,
     shapes: Record<string, readonly number[]>,
@@ -124,21 +140,48 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
   }
 }
 
+/** Everything that is settled about a module before its weights are read. */
+export interface PlannedModule {
+  readonly plan: WeightPlan;
+  readonly backend: BackendName;
+  /** Whether weights stay in their files where they can. */
+  readonly mapped: boolean;
+  /** Memory that its weights will take. */
+  readonly bytes: number;
+}
+
+/** @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, BACKEND_UNAVAILABLE */
+export async function planModule(
+  kind: ModuleKind,
+  config: NativeConfig,
+  weights: ComponentWeights,
+  { backend: wanted = 'auto', storage, memory }: LoadOptions,
+): Promise<PlannedModule> {
+  const plan = weights.plan(requirements(kind, config), storage);
+  const backend = chooseBackend(wanted);
+  const mapped = memory === 'lean' && backend === 'cpu';
+  return { plan, backend, mapped, bytes: weightBytes(plan, mapped) };
+}
+
 /** Plans the weights of a component and loads them. */
 export async function loadModule(
   kind: ModuleKind,
   config: NativeConfig,
   weights: ComponentWeights,
-  { backend = 'auto', storage, threads = 0, stockOps, memory, signal, onProgress }: LoadOptions,
+  options: LoadOptions,
 ): Promise<NativeModule> {
-  const plan = weights.plan(requirements(kind, config), storage);
+  const { threads = 0, stockOps, memory, signal, onProgress } = options;
+  const { plan, backend, mapped, bytes } = await planModule(kind, config, weights, options);
+  const need = { label: weights.label, bytes };
+  checkFit(`The ${weights.label}`, [need], availableMemory(backend), TAKE_LESS);
   await weights.verify(plan.entries, signal);
   return NativeModule.create(kind, config, plan, {
-    backend: chooseBackend(backend),
+    backend,
     threads,
     ...(stockOps === undefined ? {} : { stockOps }),
     ...(memory === 'fast' ? { prepack: true } : {}),
-    ...(memory === 'lean' ? { mapWeights: true, releaseBuffers: true } : {}),
+    ...(memory === 'lean' ? { releaseBuffers: true } : {}),
+    ...(mapped ? { mapWeights: true } : {}),
     signal,
     onProgress,
   });

@@ -40,6 +40,16 @@ export interface ForwardOutput extends UNetOutput {
   readonly deep: Tensor | undefined;
 }
 
+/** Of the latents, by default the model's own, and of the text in tokens (77). */
+export interface UNetSize {
+  readonly batch?: number | undefined;
+  readonly height?: number | undefined;
+  readonly width?: number | undefined;
+  readonly length?: number | undefined;
+  /** How many numbers an SDXL U-Net is told of the picture. */
+  readonly timeIds?: number | undefined;
+}
+
 /** A U-Net, loaded. */
 export class UNet extends LoadedModule<UNetConfig> {
   /**
@@ -76,19 +86,25 @@ export class UNet extends LoadedModule<UNetConfig> {
     return { sample: outputs.sample!, taps, timings };
   }
 
-  /**
-   * Everything that can be tapped for latents of `height` x `width` and a text of `length` tokens.
-   * @param size `timeIds` is how many numbers an SDXL U-Net is told of the picture
-   */
-  nodes({
+  /** Everything that can be tapped for inputs of a size. */
+  nodes(size: UNetSize = {}): NodeInfo[] {
+    return this.listNodes('forward', this.shapes(size));
+  }
+
+  /** Bytes of the buffers that an evaluation of this size needs. @throws SHAPE_MISMATCH, INVALID_OPTION, ABORTED, DISPOSED */
+  forwardBytes(size: UNetSize, signal?: AbortSignal): Promise<number> {
+    return this.needed('forward', this.shapes(size), signal);
+  }
+
+  private shapes({
     batch = 1,
     height = this.config.sample_size,
     width = this.config.sample_size,
     length = 77,
     timeIds = 6,
-  } = {}): NodeInfo[] {
+  }: UNetSize): Record<string, readonly number[]> {
     const { in_channels, cross_attention_dim, addition, attention_blocks, class_embedding } = this.config;
-    return this.listNodes('forward', {
+    return {
       sample: [batch, in_channels, height, width],
       timestep: [batch],
       ...(!attention_blocks && { context: [batch, length, cross_attention_dim] }),
@@ -97,7 +113,7 @@ export class UNet extends LoadedModule<UNetConfig> {
         text_embeds: [batch, addition.input_dim - timeIds * addition.time_embed_dim],
         time_ids: [batch, timeIds],
       }),
-    });
+    };
   }
 
   /** Of one picture's label. */

@@ -72,6 +72,15 @@ export class NativeModule implements AsyncDisposable {
     return settle(() => this.#open().run(entry, inputs, how), signal);
   }
 
+  /** Bytes of the buffers on the device that a run of f32 inputs of these shapes would need. */
+  async needed(
+    entry: string,
+    shapes: Record<string, readonly number[]>,
+    signal?: AbortSignal,
+  ): Promise<number> {
+    return settle(() => this.#open().needed(entry, shapes, {}), signal);
+  }
+
   /** Everything that can be tapped in a run of inputs of these shapes. */
   nodes(entry: string, shapes: Record<string, readonly number[]>, params: NativeConfig = {}): NodeInfo[] {
     return guarded(() => this.#open().nodes(entry, shapes, params));

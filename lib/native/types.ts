@@ -183,6 +183,8 @@ export interface NativeModuleHandle {
   run(entry: string, inputs: Record<string, NativeTensor>, options: RunOptions): NativeTask<RunResult>;
   /** Everything that can be tapped, for inputs of these shapes. */
   nodes(entry: string, shapes: Record<string, readonly number[]>, params: NativeConfig): NodeInfo[];
+  /** Bytes of the buffers that a run of f32 inputs of these shapes would need. */
+  needed(entry: string, shapes: Record<string, readonly number[]>, params: NativeConfig): NativeTask<number>;
   memory(): MemoryInfo;
   /** Frees what a session keeps, after the runs queued before; an unknown one is no error. */
   release(session: string): void;

@@ -1,6 +1,7 @@
 /** What the ways of making a picture share of a loaded model. */
 import type { Autoencoder } from '../models/autoencoder.js';
 import type { AutoencoderConfig, GenerationDefaults, ModelFamily, UNetConfig } from '../models/config.js';
+import type { BackendName } from '../native/types.js';
 import type { Conditioner } from './conditioning.js';
 import type { DenoiseModel } from './denoise-loop.js';
 import type { LatentPreview } from './preview.js';
@@ -21,6 +22,10 @@ export interface ModelFacts {
 export interface Engine {
   readonly facts: ModelFacts;
   readonly preview: LatentPreview;
+  /** Whether memory counts more than speed: one condition at a time. */
+  readonly lean: boolean;
+  /** Bytes that a device can give now; undefined where nobody knows. */
+  available(backend: BackendName): number | undefined;
   conditioner(signal?: AbortSignal): Promise<Conditioner>;
   denoiser(signal?: AbortSignal): Promise<DenoiseModel>;
   autoencoder(signal?: AbortSignal): Promise<Autoencoder>;

@@ -6,6 +6,7 @@ import type { Tensor } from '../tensor/tensor.js';
 import type { Encoding } from './conditioning.js';
 import { type DenoiseStep, denoiseSteps } from './denoise-loop.js';
 import type { Engine } from './engine.js';
+import { checkRunFits } from './fit-run.js';
 import { type HiresPlan, planHires } from './hires.js';
 import { GeneratedImage, toPixels } from './image-result.js';
 import { planImageToImage } from './image-to-image.js';
@@ -81,6 +82,16 @@ async function prepare(
     settings.prompt,
     settings.negative,
     settings.text,
+    signal,
+  );
+  const guided = settings.sampling.cfg !== 1;
+  await checkRunFits(
+    engine,
+    hires ? [plan, hires] : [plan],
+    {
+      rows: Math.min(settings.batch, settings.count) * (guided && !engine.lean ? 2 : 1),
+      length: conditioning.positive.context.shape[1] ?? 0,
+    },
     signal,
   );
   reporter.report('encode', 2, 2);

@@ -3,7 +3,8 @@ import { basename, extname } from 'node:path';
 import { SafelightError, unlessAborted } from '../errors.js';
 import { Autoencoder } from '../models/autoencoder.js';
 import { autoencoderFactor } from '../models/config-autoencoder.js';
-import type { MemoryMode } from '../models/loaded-module.js';
+import { availableMemory, checkFit, shownBytes, TAKE_LESS, weightBytes } from '../models/fit.js';
+import { type MemoryMode, planModule } from '../models/loaded-module.js';
 import { withPrediction } from '../models/open-model.js';
 import { probePrediction } from '../models/prediction-probe.js';
 import type { ModelSource } from '../models/source.js';
@@ -75,6 +76,10 @@ export class Modules implements Engine {
     this.preview = new LatentPreview(model.autoencoder.config, () => this.vae.get());
   }
 
+  available(backend: BackendName): number | undefined {
+    return availableMemory(backend);
+  }
+
   /** Whether memory counts more than speed. */
   get lean(): boolean {
     return this.settings.memory === 'lean';
@@ -113,7 +118,9 @@ export class Modules implements Engine {
       unet: { run: () => this.unet.get(signal), bytes: bytesOf(this.model.unet.weights) },
       autoencoder: { run: () => this.vae.get(signal), bytes: bytesOf(this.model.autoencoder.weights) },
     };
-    const wanted = modelParts.filter((part) => parts.includes(part)).map((part) => loaders[part]);
+    const names = modelParts.filter((part) => parts.includes(part));
+    const wanted = names.map((part) => loaders[part]);
+    await this.checkLoadFits(names);
     const total = wanted.reduce((n, { bytes }) => n + bytes, 0);
     let before = 0;
     reporter.report('load', 0, total);
@@ -159,6 +166,33 @@ export class Modules implements Engine {
 
   dispose(): void {
     for (const module of [this.text, this.unet, this.vae]) module.dispose();
+  }
+
+  /** @throws DOES_NOT_FIT before anything is read */
+  private async checkLoadFits(parts: readonly ModelPart[]): Promise<void> {
+    const { textEncoders, unet, autoencoder } = this.model;
+    const sources = [
+      ...textEncoders.map((source) => ({ part: 'text_encoder', kind: 'text_encoder', source }) as const),
+      { part: 'unet', kind: 'unet', source: unet },
+      { part: 'autoencoder', kind: 'autoencoder_kl', source: autoencoder },
+    ] as const;
+    const chosen = sources.filter(({ part }) => parts.includes(part));
+    const planned = await Promise.all(
+      chosen.map(async ({ kind, source: { config, weights } }) => ({
+        label: weights.label,
+        ...(await planModule(kind, { ...config }, weights, this.settings)),
+      })),
+    );
+    const [first] = planned;
+    if (first === undefined) return;
+    const lean = planned.reduce((sum, { plan }) => sum + weightBytes(plan, first.backend === 'cpu'), 0);
+    const leaner = !this.lean && first.backend === 'cpu';
+    checkFit(
+      `The model ${this.model.path}`,
+      planned,
+      this.available(first.backend),
+      `${leaner ? `memory 'lean' needs ${shownBytes(lean)} for its weights; ` : ''}${TAKE_LESS}`,
+    );
   }
 
   private get loadOptions() {

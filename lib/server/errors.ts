@@ -13,6 +13,7 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   QUEUE_FULL: 429,
   INVALID_IMAGE: 400,
   NOT_FINITE: 422,
+  DOES_NOT_FIT: 507,
   OUT_OF_MEMORY: 507,
   ABORTED: 499,
   DISPOSED: 503,

@@ -48,6 +48,36 @@ class run_worker : public promise_worker {
     run_result result_;
 };
 
+class needed_worker : public promise_worker {
+  public:
+    needed_worker(native_module & owner, std::shared_ptr<module_host> host, std::string entry,
+                  std::map<std::string, shape> inputs, config params)
+        : promise_worker(owner.Env()),
+          owner_(owner),
+          host_(std::move(host)),
+          entry_(std::move(entry)),
+          inputs_(std::move(inputs)),
+          params_(std::move(params)) {
+        owner_.begin(this);
+        handle_ = Napi::Persistent(owner_.Value());
+    }
+
+    ~needed_worker() override { owner_.end(this); }
+
+  protected:
+    void execute() override { bytes_ = host_->loaded->needed(entry_, inputs_, params_); }
+    Napi::Value result(Napi::Env env) override { return Napi::Number::New(env, static_cast<double>(bytes_)); }
+
+  private:
+    native_module & owner_;
+    Napi::ObjectReference handle_;
+    std::shared_ptr<module_host> host_;
+    std::string entry_;
+    std::map<std::string, shape> inputs_;
+    config params_;
+    uint64_t bytes_ = 0;
+};
+
 }  // namespace
 
 void module_host::close(const std::shared_ptr<module_host> & host) {
@@ -62,6 +92,7 @@ Napi::Function native_module::define(Napi::Env env) {
     return DefineClass(
         env, "NativeModule",
         {InstanceMethod("run", &native_module::run), InstanceMethod("nodes", &native_module::nodes),
+         InstanceMethod("needed", &native_module::needed),
          InstanceMethod("release", &native_module::release_session),
          InstanceMethod("memory", &native_module::memory),
          InstanceMethod("dispose", &native_module::dispose)});
@@ -134,9 +165,24 @@ Napi::Value native_module::run(const Napi::CallbackInfo & info) {
         read_run_options(info[2], request);
         host();  // reading the arguments may run getters, and those may dispose
         auto call = std::make_shared<run_worker>(*this, host_, std::move(request));
-        Napi::Value task = call->start(*host_->thread);
-        host_->thread->push([host = host_] { host->loaded->end_run(); });
-        return task;
+        return start(call);
+    });
+}
+
+Napi::Value native_module::start(const std::shared_ptr<promise_worker> & call) {
+    Napi::Value task = call->start(*host_->thread);
+    host_->thread->push([host = host_] { host->loaded->end_run(); });
+    return task;
+}
+
+Napi::Value native_module::needed(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        std::string entry = to_text(info[0], "the entry");
+        std::map<std::string, shape> shapes = to_shapes(info[1]);
+        config params = to_config(info[2]);
+        host();
+        return start(std::make_shared<needed_worker>(*this, host_, std::move(entry), std::move(shapes),
+                                                     std::move(params)));
     });
 }
 

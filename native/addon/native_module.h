@@ -36,11 +36,13 @@ class native_module : public Napi::ObjectWrap<native_module> {
 
   private:
     Napi::Value run(const Napi::CallbackInfo & info);
+    Napi::Value needed(const Napi::CallbackInfo & info);
     Napi::Value nodes(const Napi::CallbackInfo & info);
     Napi::Value release_session(const Napi::CallbackInfo & info);
     Napi::Value memory(const Napi::CallbackInfo & info);
     Napi::Value dispose(const Napi::CallbackInfo & info);
 
+    Napi::Value start(const std::shared_ptr<promise_worker> & call);
     module_host & host() const;  // throws DISPOSED
     void release();
     void tell_collector(int64_t bytes);

@@ -36,14 +36,19 @@ void cpu_executor::allocate(ggml_cgraph * graph) {
     work_.reset();
     work_size_ = 0;
     std::unique_ptr<ggml_gallocr, ggml_deleter> fresh(ggml_gallocr_new(ggml_backend_cpu_buffer_type()));
-    size_t size = 0;
-    ggml_gallocr_reserve_n_size(fresh.get(), graph, nullptr, nullptr, &size);
-    size_t work = ggml_graph_plan(graph, threads_, pool_.get()).work_size;
-    require_memory(size + work, available_memory(), "The run");
+    uint64_t size = needed(graph);
+    require_memory(size, available_memory(), "The run");
     if (!ggml_gallocr_reserve(fresh.get(), graph) || !ggml_gallocr_alloc_graph(fresh.get(), graph)) {
         out_of_memory(size, "The run");
     }
     memory_ = std::move(fresh);
+}
+
+uint64_t cpu_executor::needed(ggml_cgraph * graph) {
+    std::unique_ptr<ggml_gallocr, ggml_deleter> probe(ggml_gallocr_new(ggml_backend_cpu_buffer_type()));
+    size_t size = 0;
+    ggml_gallocr_reserve_n_size(probe.get(), graph, nullptr, nullptr, &size);
+    return size + ggml_graph_plan(graph, threads_, pool_.get()).work_size;
 }
 
 ggml_cplan cpu_executor::plan(ggml_cgraph * graph) {

@@ -27,6 +27,7 @@ class cpu_executor : public executor {
     void compute(ggml_cgraph * graph, const cancel_token & cancel) override;
     void compute_timed(ggml_cgraph * graph, const cancel_token & cancel, const named_nodes & names,
                        const report_node & report) override;
+    uint64_t needed(ggml_cgraph * graph) override;
     uint64_t bytes() const override;
 
   private:

@@ -62,6 +62,16 @@ device_executor::device_executor(ggml_backend_dev_t device, int threads)
     ggml_backend_cpu_set_threadpool(cpu_.get(), pool_.get());
 }
 
+uint64_t device_executor::needed(ggml_cgraph * graph) {
+    ggml_backend_t backends[] = {gpu_.get(), cpu_.get()};
+    size_t capacity = 2 * static_cast<size_t>(ggml_graph_size(graph));
+    std::unique_ptr<ggml_backend_sched, ggml_deleter> probe(
+        ggml_backend_sched_new(backends, nullptr, 2, capacity, /*parallel*/ false, /*op_offload*/ true));
+    size_t sizes[2] = {0, 0};
+    ggml_backend_sched_reserve_size(probe.get(), graph, sizes);
+    return sizes[0];
+}
+
 void device_executor::allocate(ggml_cgraph * graph) {
     scheduler_.reset();
     ggml_backend_t backends[] = {gpu_.get(), cpu_.get()};

@@ -27,6 +27,8 @@ class executor {
     // nodes after the last have the name "".
     virtual void compute_timed(ggml_cgraph * graph, const cancel_token & cancel, const named_nodes & names,
                                const report_node & report) = 0;
+    // Bytes on the device that allocate() would ask for; takes none.
+    virtual uint64_t needed(ggml_cgraph * graph) = 0;
     // Bytes of the buffers held now.
     virtual uint64_t bytes() const = 0;
 };

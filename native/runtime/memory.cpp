@@ -9,6 +9,7 @@
 #include <new>
 #include <string>
 #include <utility>
+#include <vector>
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -35,7 +36,7 @@ std::string shown(uint64_t bytes) {
 #ifdef __linux__
 
 // The number after `key` in a file of "key value" lines.
-uint64_t line_of(const char * path, const std::string & key, uint64_t otherwise) {
+uint64_t line_of(const std::string & path, const std::string & key, uint64_t otherwise) {
     std::ifstream in(path);
     std::string word;
     uint64_t number = 0;
@@ -48,20 +49,70 @@ uint64_t line_of(const char * path, const std::string & key, uint64_t otherwise)
     return otherwise;
 }
 
-uint64_t number_in(const char * path, uint64_t otherwise) {
+uint64_t number_in(const std::string & path, uint64_t otherwise) {
     std::ifstream in(path);
     uint64_t number = 0;
     return in >> number ? number : otherwise;
 }
 
-// What the container's limit leaves. Cached file pages count as used but give way.
-uint64_t left_in_group(const char * limit, const char * usage, const char * stat, const char * cache) {
-    uint64_t most = number_in(limit, unlimited), used = number_in(usage, 0);
+// How one version of control groups names its files; `cache` are the pages that give way.
+struct group_files {
+    const char * root;
+    const char * limit;
+    const char * usage;
+    std::vector<std::string> cache;
+};
+
+// What one group's limit leaves. Cached file pages count as used but give way.
+uint64_t left_in_group(const std::string & folder, const group_files & files) {
+    uint64_t most = number_in(folder + "/" + files.limit, unlimited);
     if (most == unlimited) {
         return unlimited;
     }
-    used -= std::min(used, line_of(stat, cache, 0));
+    uint64_t used = number_in(folder + "/" + files.usage, 0);
+    for (const std::string & pages : files.cache) {
+        used -= std::min(used, line_of(folder + "/memory.stat", pages, 0));
+    }
     return most - std::min(most, used);
+}
+
+// What the limits of the process's own group and of all above it leave. In a container the group's path may
+// be the host's, whose folders are not there: then what is at the root counts.
+uint64_t left_in_groups(const std::string & path, const group_files & files) {
+    uint64_t least = unlimited;
+    for (std::string below = path;; below.resize(below.rfind('/'))) {
+        least = std::min(least, left_in_group(files.root + below, files));
+        if (below.empty() || below.rfind('/') == std::string::npos) {
+            return least;
+        }
+    }
+}
+
+uint64_t left_in_container() {
+    const group_files second = {
+        "/sys/fs/cgroup", "memory.max", "memory.current", {"inactive_file", "active_file"}};
+    const group_files first = {"/sys/fs/cgroup/memory",
+                               "memory.limit_in_bytes",
+                               "memory.usage_in_bytes",
+                               {"total_inactive_file", "total_active_file"}};
+    // Lines such as "0::/user.slice" (version 2) and "9:cpu,memory:/docker/1f" (version 1).
+    std::ifstream in("/proc/self/cgroup");
+    uint64_t least = std::min(left_in_groups("", second), left_in_groups("", first));
+    for (std::string line; std::getline(in, line);) {
+        size_t controllers = line.find(':'), path = line.find(':', controllers + 1);
+        if (controllers == std::string::npos || path == std::string::npos) {
+            continue;
+        }
+        std::string names = ",";
+        names += line.substr(controllers + 1, path - controllers - 1);
+        names += ",";
+        if (names == ",,") {
+            least = std::min(least, left_in_groups(line.substr(path + 1), second));
+        } else if (names.find(",memory,") != std::string::npos) {
+            least = std::min(least, left_in_groups(line.substr(path + 1), first));
+        }
+    }
+    return least;
 }
 
 #endif
@@ -72,12 +123,7 @@ uint64_t available_memory() {
 #ifdef __linux__
     uint64_t kib = line_of("/proc/meminfo", "MemAvailable:", 0);
     uint64_t machine = kib == 0 ? unlimited : kib * 1024;
-    uint64_t group = std::min(left_in_group("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current",
-                                            "/sys/fs/cgroup/memory.stat", "inactive_file"),
-                              left_in_group("/sys/fs/cgroup/memory/memory.limit_in_bytes",
-                                            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-                                            "/sys/fs/cgroup/memory/memory.stat", "total_inactive_file"));
-    uint64_t least = std::min(machine, group);
+    uint64_t least = std::min(machine, left_in_container());
     return least == unlimited ? 0 : std::max<uint64_t>(least, 1);
 #elif defined(__APPLE__)
     vm_statistics64_data_t pages = {};

@@ -97,18 +97,41 @@ void loaded_module::check_entry_name(const std::string & entry) const {
     }
 }
 
+graph::options loaded_module::graph_options(const run_request & request) const {
+    graph::options options;
+    options.cpu = how_.backend == "cpu";
+    options.stock_ops = how_.stock_ops || !options.cpu;
+    options.taps = request.taps;
+    options.states = states_.get();
+    options.session = request.session;
+    return options;
+}
+
+void loaded_module::ready_executor() {
+    if (!executor_) {
+        executor_ = make_executor(find_device(how_.backend), how_.threads);
+    }
+}
+
+uint64_t loaded_module::needed(const std::string & entry, const std::map<std::string, shape> & inputs,
+                               const config & params) {
+    check_entry_name(entry);
+    run_request request;
+    request.entry = entry;
+    for (const auto & [name, dims] : inputs) {
+        request.inputs[name].dims = dims;
+    }
+    built_graph graph(*weights_, graph_options(request), *model_, entry, request.inputs, params);
+    ready_executor();
+    return executor_->needed(graph.nodes());
+}
+
 built_graph & loaded_module::graph_for(const run_request & request) {
     std::string key = key_of(request);
     if (!last_ || key != last_key_) {
         forget_graph();
-        graph::options options;
-        options.cpu = how_.backend == "cpu";
-        options.stock_ops = how_.stock_ops || !options.cpu;
-        options.taps = request.taps;
-        options.states = states_.get();
-        options.session = request.session;
-        auto fresh = std::make_unique<built_graph>(*weights_, options, *model_, request.entry, request.inputs,
-                                                   request.params);
+        auto fresh = std::make_unique<built_graph>(*weights_, graph_options(request), *model_, request.entry,
+                                                   request.inputs, request.params);
         executor_->allocate(fresh->nodes());
         last_ = std::move(fresh);
         last_key_ = std::move(key);
@@ -143,7 +166,7 @@ void loaded_module::end_run() {
         return;
     }
     // The graph's buffers, and the threads with their kernels' scratch.
-    last_.reset();
+    forget_graph();
     executor_.reset();
     return_freed_memory();
 }
@@ -153,9 +176,7 @@ run_result loaded_module::run(run_request & request, const cancel_token & cancel
     check_entry_name(request.entry);
     check_data(request);
 
-    if (!executor_) {
-        executor_ = make_executor(find_device(how_.backend), how_.threads);
-    }
+    ready_executor();
     run_result result;
     auto start = clock::now();
     bool computing = false;

@@ -51,6 +51,10 @@ class loaded_module {
     void end_run();
     std::vector<node_info> nodes(const std::string & entry, const std::map<std::string, shape> & inputs,
                                  const config & params) const;
+    // Bytes of the buffers on the device that a run of f32 inputs of these shapes would need. On the module's
+    // thread, like run().
+    uint64_t needed(const std::string & entry, const std::map<std::string, shape> & inputs,
+                    const config & params);
     // Frees what the session's runs have kept. On the module's thread, like run().
     void release(const std::string & session);
     uint64_t weight_bytes() const { return weights_->bytes(); }
@@ -60,6 +64,8 @@ class loaded_module {
 
   private:
     built_graph & graph_for(const run_request & request);
+    graph::options graph_options(const run_request & request) const;
+    void ready_executor();
     void compute(built_graph & graph, bool timed, const cancel_token & cancel, run_result & result);
     void forget_graph();
     void check_entry_name(const std::string & entry) const;

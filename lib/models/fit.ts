@@ -1,0 +1,76 @@
+/** Whether something fits into memory, asked before it is begun. */
+import { SafelightError } from '../errors.js';
+import { backends } from '../native/backends.js';
+import type { BackendName, StorageType, WeightPlan, WeightPlanEntry } from '../native/types.js';
+import { isBlockType, storedBytes } from '../weights/storage.js';
+
+/** What takes memory, for the sentence that says so. */
+export interface Need {
+  /** Such as `U-Net`. */
+  readonly label: string;
+  readonly bytes: number;
+}
+
+/** Advice for weights. */
+export const TAKE_LESS = 'take a smaller storage (q8_0, q4_K), or free some memory';
+
+/**
+ * Bytes that a device can give without swapping: of the CPU under the limits of its container (control groups of both versions),
+ * with the pages of files that the system would drop. Undefined where the system does not say.
+ */
+export function availableMemory(backend: BackendName): number | undefined {
+  const free = backends().find(({ name }) => name === backend)?.memory.free;
+  return free === undefined || free === 0 ? undefined : free;
+}
+
+/** @param mapped whether weights stay in their files where they can. @returns bytes of memory that the plan's weights take */
+export function weightBytes({ entries }: WeightPlan, mapped: boolean): number {
+  let bytes = 0;
+  for (const entry of entries) if (!(mapped && staysInFile(entry))) bytes += bytesOf(entry);
+  return bytes;
+}
+
+/** Whether the CPU can compute with the file's bytes; the native side (`bytes_in_file`) decides by the same rule. */
+function staysInFile({ source, transform, storage }: WeightPlanEntry): boolean {
+  const { type, offset, strides, length, shape } = source;
+  if (storage.toUpperCase() !== type || transform?.op === 'transpose' || strides !== undefined) return false;
+  return offset % (isBlockType(type) ? 2 : length / count(shape)) === 0;
+}
+
+function bytesOf({ source, shape, storage }: WeightPlanEntry): number {
+  const share = count(shape) / count(source.shape);
+  if (storage.toUpperCase() === source.type && source.strides === undefined) return source.length * share;
+  return storedBytes(count(shape), storage as StorageType);
+}
+
+function count(shape: readonly number[]): number {
+  return shape.reduce((product, side) => product * side, 1);
+}
+
+/**
+ * @param what begins the sentence, such as `The model`
+ * @param available bytes, or undefined where nobody knows: then everything fits
+ * @param advice what would need less
+ * @throws DOES_NOT_FIT with the numbers
+ */
+export function checkFit(
+  what: string,
+  needs: readonly Need[],
+  available: number | undefined,
+  advice: string,
+): void {
+  const bytes = needs.reduce((sum, need) => sum + need.bytes, 0);
+  if (available === undefined || bytes <= available) return;
+  const parts = needs.filter((need) => need.bytes > 0);
+  const list = parts.map((need) => `${need.label} ${shownBytes(need.bytes)}`).join(', ');
+  throw new SafelightError(
+    'DOES_NOT_FIT',
+    `${what} needs ${shownBytes(bytes)} of memory${parts.length > 1 ? ` (${list})` : ''}, but only ${shownBytes(available)} are available (${bytes} and ${available} bytes); ${advice}`,
+  );
+}
+
+/** `1.7 GB` */
+export function shownBytes(bytes: number): string {
+  const [unit, name] = bytes >= 1e9 ? [1e9, 'GB'] : bytes >= 1e6 ? [1e6, 'MB'] : [1e3, 'kB'];
+  return `${(bytes / unit).toFixed(1)} ${name}`;
+}

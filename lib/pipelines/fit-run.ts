@@ -1,0 +1,45 @@
+/** Whether a call's runs fit into memory: asked once the modules are loaded, before minutes go into the first of them. */
+import { checkFit, type Need } from '../models/fit.js';
+import type { Engine } from './engine.js';
+
+export interface RunSize {
+  /** Pixels. */
+  readonly width: number;
+  readonly height: number;
+}
+
+/**
+ * @param sizes of the call's passes
+ * @param evaluation of the U-Net: pictures times conditions, and tokens of the text
+ * @throws DOES_NOT_FIT, and what loading the modules throws
+ */
+export async function checkRunFits(
+  engine: Engine,
+  sizes: readonly RunSize[],
+  { rows, length }: { readonly rows: number; readonly length: number },
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { unet, oneByOne } = await engine.denoiser(signal);
+  const autoencoder = await engine.autoencoder(signal);
+  const { factor } = engine.facts;
+  const buffers = async ({ width, height }: RunSize): Promise<Need[]> => {
+    const latent = { batch: rows, height: height / factor, width: width / factor, length };
+    const denoising = { label: 'U-Net', bytes: await unet.forwardBytes(latent, signal) };
+    const decoding = { label: 'decoder', bytes: await autoencoder.decodeBytes(height, width, signal) };
+    // A lean U-Net gives its buffers back before the decoder takes its own.
+    return oneByOne ? [denoising.bytes > decoding.bytes ? denoising : decoding] : [denoising, decoding];
+  };
+  // What modules hold of earlier runs goes when they run anew, and so counts as there.
+  const backend = unet.memory().backend;
+  const held = unet.memory().compute + autoencoder.memory().compute;
+  for (const size of sizes) {
+    const needs = await buffers(size);
+    const available = engine.available(backend);
+    checkFit(
+      `A picture of ${size.width} x ${size.height}`,
+      needs,
+      available === undefined ? undefined : available + held,
+      `take a smaller size or batch${oneByOne ? '' : ", or memory 'lean'"}, or free some memory`,
+    );
+  }
+}
