@@ -1,27 +1,29 @@
 // @ts-check
 /**
  * Writes a single-file checkpoint of a real model's size with random f16 weights: to measure time and memory where no trained
- * weights are to be had. Names and shapes are those of test/fixtures/weights/names.json.gz.
+ * weights are to be had. Names and shapes are those of test/fixtures/weights/names.json.gz; of the published autoencoders
+ * (test/fixtures/vq/shapes.json, such as vqgan-f16-16384, vq-f4, kl-f32) those that their config asks for, which is written beside them.
  *
- *   node bench/random-checkpoint.mjs sd1|sd2|sdxl OUT.safetensors
+ *   node bench/random-checkpoint.mjs sd1|sd2|sdxl|AUTOENCODER OUT.safetensors
  */
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 
 const [family = '', out = ''] = process.argv.slice(2);
 const known = JSON.parse(
   gunzipSync(readFileSync(new URL('../test/fixtures/weights/names.json.gz', import.meta.url))).toString(),
 );
-if (!(family in known) || !out) {
-  console.error(`usage: random-checkpoint.mjs ${Object.keys(known).join('|')} OUT.safetensors`);
+const autoencoders = JSON.parse(
+  readFileSync(new URL('../test/fixtures/vq/shapes.json', import.meta.url), 'utf8'),
+);
+if (!(family in known || family in autoencoders) || !out) {
+  const families = [...Object.keys(known), ...Object.keys(autoencoders)];
+  console.error(`usage: random-checkpoint.mjs ${families.join('|')} OUT.safetensors`);
   process.exit(2);
 }
 
 /** @type {Map<string, number[]>} */
-const shapes = new Map();
-for (const { rows } of [...known[family].text_encoders, known[family].unet, known[family].vae]) {
-  for (const [, , source, shape] of rows) shapes.set(source, shape);
-}
+const shapes = family in known ? modelShapes(known[family]) : await autoencoderShapes(autoencoders[family]);
 
 /** @param {number[]} shape */
 const count = (shape) => shape.reduce((a, b) => a * b, 1);
@@ -76,4 +78,29 @@ function half(value) {
   const exponent = ((bits >>> 23) & 255) - 112;
   if (exponent <= 0) return 0;
   return ((bits >>> 16) & 0x8000) | ((exponent << 10) + (((bits & 0x7fffff) + 0x1000) >>> 13));
+}
+
+/** @param {{ text_encoders: any[], unet: any, vae: any }} model */
+function modelShapes({ text_encoders, unet, vae }) {
+  const found = new Map();
+  for (const { rows } of [...text_encoders, unet, vae])
+    for (const [, , source, shape] of rows) found.set(source, shape);
+  return found;
+}
+
+/** What C++ asks for, under taming's names. @param {{ target: string, params: any }} model */
+async function autoencoderShapes({ target, params }) {
+  const { readFirstStageConfig } = await import('../dist/models/config-first-stage.js');
+  const { ModelConfig } = await import('../dist/models/model-config.js');
+  const { requirements } = await import('../dist/native/module.js');
+  const { autoencoderTable } = await import('../dist/weights/naming/ldm-autoencoder.js');
+  const unscaled = { scaling_factor: 1, shift_factor: 0 };
+  const { kind, config } = readFirstStageConfig(new ModelConfig(out, { target, params }), unscaled);
+  const { layers_per_block: blocks, block_out_channels: levels } = config;
+  const table = autoencoderTable(levels.length, blocks, blocks + 1);
+  const yaml = { model: { target, params: { ...params, lossconfig: { target: 'torch.nn.Identity' } } } };
+  writeFileSync(out.replace(/\.safetensors$/, '.yaml'), JSON.stringify(yaml));
+  return new Map(
+    requirements(kind, { ...config }).map(({ name, shape }) => [table.source(name) ?? name, [...shape]]),
+  );
 }

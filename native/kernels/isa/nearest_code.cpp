@@ -13,8 +13,11 @@ namespace safelight::kernels::SAFELIGHT_ISA {
 
 namespace {
 
-typedef double vd __attribute__((vector_size(VL * 8)));
-typedef double vd_unaligned __attribute__((vector_size(VL * 8), aligned(8), may_alias));
+// As wide as the processor's vectors: compilers keep wider ones in memory.
+constexpr int DL = VL / 2;   // doubles in a vector
+constexpr int ND = NB / DL;  // vectors across a panel
+typedef double vd __attribute__((vector_size(DL * 8)));
+typedef double vd_unaligned __attribute__((vector_size(DL * 8), aligned(8), may_alias));
 
 constexpr int64_t row_block = 32;
 constexpr int R = 2;  // rows at a time, so that sums of NB codes stay in registers
@@ -29,47 +32,53 @@ float squared_length(const float * x, int64_t width) {
     return static_cast<float>(sum);
 }
 
-// What a thread works in: NB codes as columns in double and their squared lengths; for each row of the block
-// its own, and for each lane the smallest distance so far and where.
+// What a thread works in: NB codes as columns, in double, and their squared lengths; for each row of the
+// block its own, and for each lane the smallest distance so far and where.
 struct workspace {
+    float * columns;
     double * panel;
     float *lengths, *row_lengths, *best;
     int32_t * where;
 };
 
 workspace workspace_for(int64_t width) {
-    const auto panel = static_cast<size_t>(2 * width * NB), lanes = static_cast<size_t>(row_block * VL);
-    float * base = scratch(panel + NB + row_block + 2 * lanes);
+    const auto columns = static_cast<size_t>(width * NB), lanes = static_cast<size_t>(row_block * VL);
+    float * base = scratch(3 * columns + NB + row_block + 2 * lanes);
     workspace w{};
     w.panel = reinterpret_cast<double *>(base);
-    w.lengths = base + panel;
+    w.columns = base + 2 * columns;
+    w.lengths = w.columns + columns;
     w.row_lengths = w.lengths + NB;
     w.best = w.row_lengths + row_block;
     w.where = reinterpret_cast<int32_t *>(w.best + lanes);
     return w;
 }
 
-// Codes [first, first + count); columns that are missing repeat the last code, which never wins against it.
+// Codes [first, first + count); columns that are missing are zeros, and left out of the comparison.
 void fill_panel(const nearest_code_args & p, int64_t first, int64_t count, const workspace & w) {
-    for (int64_t n = 0; n < NB; n++) {
-        const float * code = p.codebook + (first + std::min(n, count - 1)) * p.width;
-        for (int64_t k = 0; k < p.width; k++) w.panel[k * NB + n] = static_cast<double>(code[k]);
-        w.lengths[n] = squared_length(code, p.width);
-    }
+    const float * codes = p.codebook + first * p.width;
+    transpose_panel(codes, p.width, static_cast<int>(count), static_cast<int>(p.width), w.columns);
+    for (int64_t i = 0; i < p.width * NB; i++) w.panel[i] = static_cast<double>(w.columns[i]);
+    for (int64_t n = 0; n < count; n++) w.lengths[n] = squared_length(codes + n * p.width, p.width);
+    for (int64_t n = count; n < NB; n++) w.lengths[n] = std::numeric_limits<float>::infinity();
 }
 
-// Dot products of `rows` <= R rows with the panel, rounded to f32.
+// Dot products of ROWS rows with the panel, rounded to f32: out[ROWS][NB].
 template <int ROWS>
-inline void dots(const nearest_code_args & p, const float * x, const double * panel, vf (&out)[R][NV]) {
-    vd sums[ROWS][NV] = {};
+inline void dots(const nearest_code_args & p, const float * x, const double * panel, float * out) {
+    vd sums[ROWS][ND] = {};
     for (int64_t k = 0; k < p.width; k++) {
-        for (int v = 0; v < NV; v++) {
-            const vd column = load_doubles(panel + k * NB + v * VL);
-            for (int r = 0; r < ROWS; r++) sums[r][v] += static_cast<double>(x[r * p.width + k]) * column;
+        vd column[ND];
+        for (int v = 0; v < ND; v++) column[v] = load_doubles(panel + k * NB + v * DL);
+        for (int r = 0; r < ROWS; r++) {
+            const double value = static_cast<double>(x[r * p.width + k]);
+            for (int v = 0; v < ND; v++) sums[r][v] += value * column[v];
         }
     }
     for (int r = 0; r < ROWS; r++) {
-        for (int v = 0; v < NV; v++) out[r][v] = __builtin_convertvector(sums[r][v], vf);
+        for (int v = 0; v < ND; v++) {
+            for (int i = 0; i < DL; i++) out[r * NB + v * DL + i] = static_cast<float>(sums[r][v][i]);
+        }
     }
 }
 
@@ -87,13 +96,13 @@ inline void keep_nearest(const workspace & w, int64_t row, int64_t code, vf dist
 void compare(const nearest_code_args & p, int64_t first_row, int64_t rows, int64_t code, int64_t count,
              const workspace & w) {
     for (int64_t r = 0; r < rows; r += R) {
-        vf products[R][NV];
+        float products[R * NB];
         const float * x = p.x + (first_row + r) * p.width;
         rows - r >= R ? dots<R>(p, x, w.panel, products) : dots<1>(p, x, w.panel, products);
         for (int64_t i = r; i < std::min(r + R, rows); i++) {
             for (int64_t v = 0; v < NV && v * VL < count; v++) {
                 const vf sum = w.row_lengths[i] + load(w.lengths + v * VL);
-                const vf distance = sum - 2.f * products[i - r][v];
+                const vf distance = sum - 2.f * load(products + (i - r) * NB + v * VL);
                 if (p.index) keep_nearest(w, i, code + v * VL, distance);
                 if (!p.distances) continue;
                 float * to = p.distances + (first_row + i) * p.codes + code + v * VL;
