@@ -21,17 +21,21 @@ const DRAWINGS = {
   mug: 'M16 26h50v56q0 8-8 8H24q-8 0-8-8zM66 38q20-2 20 16T66 70M28 18q-4-6 0-12M42 18q-4-6 0-12',
 };
 
+/** @param {string} strokes */
 async function drawingOf(strokes) {
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="-4 -4 108 108" width="192" height="192"><path d="${strokes}" fill="none" stroke="#111" stroke-width="3.2" stroke-linecap="round" stroke-linejoin="round"/></svg>`;
   return sharp(Buffer.from(svg)).flatten({ background: '#fff' }).png().toBuffer();
 }
 
-/** A colour for each code, far from those of the codes beside it (steps of the golden angle). */
+/**
+ * A colour for each code, far from those of the codes beside it (steps of the golden angle).
+ * @param {readonly (readonly number[])[]} codes
+ */
 function codesPicture(codes) {
   const side = SIDE / codes.length;
   const data = new Uint8Array(SIDE * SIDE * 3);
   for (let i = 0; i < SIDE * SIDE; i++) {
-    const code = codes[Math.floor(i / SIDE / side)][Math.floor((i % SIDE) / side)];
+    const code = codes[Math.floor(i / SIDE / side)]?.[Math.floor((i % SIDE) / side)] ?? 0;
     const hue = (code * 0.381966) % 1;
     for (let c = 0; c < 3; c++) {
       const wave = Math.cos(2 * Math.PI * (hue - c / 3));
@@ -41,16 +45,21 @@ function codesPicture(codes) {
   return { data, width: SIDE, height: SIDE };
 }
 
+/** @param {import('../../dist/index.js').RgbImage} image */
 const bytes = ({ data, width, height }) =>
   sharp(data, { raw: { width, height, channels: 3 } })
     .resize(SIDE, SIDE)
     .png()
     .toBuffer();
 
-/** Rows of encoded pictures on one white sheet. */
+/**
+ * Rows of encoded pictures on one white sheet.
+ * @param {string} name
+ * @param {Buffer[][]} rows
+ */
 async function sheet(name, rows) {
   const columns = Math.max(...rows.map((row) => row.length));
-  const place = (n) => n * (SIDE + GAP);
+  const place = (/** @type {number} */ n) => n * (SIDE + GAP);
   const layers = rows.flatMap((row, y) => row.map((input, x) => ({ input, left: place(x), top: place(y) })));
   const size = { width: place(columns) - GAP, height: place(rows.length) - GAP };
   const page = sharp({ create: { ...size, channels: 3, background: '#fff' } }).composite(layers);
@@ -64,8 +73,10 @@ const size = { width: SIDE, height: SIDE };
 const seen = [];
 for (const path of process.argv.slice(2)) {
   const { codes, heatMap, original, reconstruction, psnr, usage } = await pipeline.score(path, size);
-  console.log(`${path}: PSNR ${psnr.toFixed(1)} dB, ${usage.used} codes`);
-  seen.push(await Promise.all([original, codesPicture(codes), reconstruction, heatMap].map(bytes)));
+  console.log(`${path}: PSNR ${psnr.toFixed(1)} dB, ${usage?.used} codes`);
+  seen.push(
+    await Promise.all([original, codesPicture(codes ?? []), reconstruction, heatMap ?? original].map(bytes)),
+  );
 }
 if (seen.length > 0) await sheet('codes-reconstruction.png', seen);
 

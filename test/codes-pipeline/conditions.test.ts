@@ -1,0 +1,245 @@
+/** Whole checkpoints of taming's form around tiny networks: what each condition puts before the codes, through the pipeline. */
+import { afterAll, describe, expect, it } from 'vitest';
+import { openCodesModel } from '../../lib/models/codes-model.js';
+import { LatentTransformer } from '../../lib/models/latent-transformer.js';
+import type { DrawOptions, SampleOptions } from '../../lib/pipelines/codes/sample-options.js';
+import { CodesPipeline } from '../../lib/pipelines/codes-pipeline.js';
+import { coordinateCodes } from '../../lib/sampling/codes/coordinates.js';
+import { codeOrder } from '../../lib/sampling/codes/order.js';
+import { sampleCodes } from '../../lib/sampling/codes/sample.js';
+import { slideCodes } from '../../lib/sampling/codes/slide.js';
+import { f16Tensor, type RawTensor } from '../pipelines-reference/tiny-models.js';
+import { scratch, sections, tensorsOf, writeCheckpoint } from '../vq/fixture.js';
+import { ball, painted } from './drawings.js';
+
+const folder = scratch();
+const autoencoders = sections('autoencoders');
+const SIDE = 4;
+const open: CodesPipeline[] = [];
+afterAll(() => Promise.all(open.map((pipeline) => pipeline.dispose())));
+
+/** minGPT of two layers over the 128 codes of the fixture's VQGAN. */
+function transformer(block: number): Map<string, RawTensor> {
+  const width = 32;
+  const shapes: [string, number[], number, number][] = [
+    ['tok_emb.weight', [128, width], 1, 0],
+    ['pos_emb', [1, block, width], 0.5, 0],
+    ['ln_f.weight', [width], 0.25, 1],
+    ['ln_f.bias', [width], 0.25, 0],
+    ['head.weight', [128, width], 0.5, 0],
+  ];
+  for (const layer of [0, 1].map((n) => `blocks.${n}.`)) {
+    for (const norm of ['ln1', 'ln2'])
+      shapes.push([`${layer}${norm}.weight`, [width], 0.25, 1], [`${layer}${norm}.bias`, [width], 0.25, 0]);
+    for (const name of ['key', 'query', 'value', 'proj'])
+      shapes.push(
+        [`${layer}attn.${name}.weight`, [width, width], 0.25, 0],
+        [`${layer}attn.${name}.bias`, [width], 0.25, 0],
+      );
+    shapes.push(
+      [`${layer}mlp.0.weight`, [4 * width, width], 0.25, 0],
+      [`${layer}mlp.0.bias`, [4 * width], 0.25, 0],
+    );
+    shapes.push(
+      [`${layer}mlp.2.weight`, [width, 4 * width], 0.25, 0],
+      [`${layer}mlp.2.bias`, [width], 0.25, 0],
+    );
+  }
+  return new Map(
+    shapes.map(([name, shape, amplitude, base]) => [
+      `transformer.${name}`,
+      f16Tensor(['writer', name, shape, amplitude, base, '', null]),
+    ]),
+  );
+}
+
+const firstStage = { target: 'taming.models.vqgan.VQModel', params: autoencoders.vqgan!.about.params };
+
+/** A checkpoint whose codes are conditioned on what `cond_stage_config` says. */
+function checkpoint(
+  name: string,
+  block: number,
+  params: Record<string, unknown>,
+  more: ReadonlyMap<string, RawTensor> = new Map(),
+): string {
+  const tensors = tensorsOf('vqgan', autoencoders.vqgan!, { prefix: 'first_stage_model.' });
+  for (const part of [transformer(block), more]) for (const [key, value] of part) tensors.set(key, value);
+  const config = { vocab_size: 128, block_size: block, n_layer: 2, n_head: 4, n_embd: 32 };
+  return writeCheckpoint(`${folder}/${name}`, tensors, {
+    target: 'taming.models.cond_transformer.Net2NetTransformer',
+    params: {
+      transformer_config: { target: 'taming.modules.transformer.mingpt.GPT', params: config },
+      first_stage_config: firstStage,
+      ...params,
+    },
+  });
+}
+
+async function load(path: string): Promise<CodesPipeline> {
+  const pipeline = await CodesPipeline.load(path, { backend: 'cpu', threads: 1 });
+  open.push(pipeline);
+  return pipeline;
+}
+
+const written = async (pipeline: CodesPipeline, options: SampleOptions) =>
+  (await pipeline.sample(options).result).codes.flat();
+
+/** What the sampling itself gives after these codes. */
+async function codesAfter(
+  path: string,
+  condition: readonly number[],
+  seed: number,
+  order?: Int32Array | null,
+) {
+  const { transformer: source } = await openCodesModel(path);
+  await using model = await LatentTransformer.load(source!, { backend: 'cpu', threads: 1 });
+  const options = { condition: [condition], total: SIDE ** 2, seeds: [seed], topK: 250 };
+  const steps = sampleCodes(model, { ...options, ...(order ? { order } : {}) });
+  for (;;) {
+    const next = await steps.next();
+    if (next.done) return [...next.value[0]!];
+  }
+}
+
+describe('what stands before the codes', () => {
+  it('nothing but the start code', async () => {
+    const path = checkpoint('none', 16, { cond_stage_config: '__is_unconditional__', sos_token: 3 });
+    const pipeline = await load(path);
+    expect(pipeline.info).toMatchObject({ condition: 'none', size: 16, factor: 4, vocabulary: 128 });
+    expect(await written(pipeline, { seed: 1 })).toEqual(await codesAfter(path, [3], 1));
+    expect(() => pipeline.sketch(ball(16))).toThrowError(
+      expect.objectContaining({
+        code: 'UNSUPPORTED_MODEL',
+        message: expect.stringContaining('not conditioned'),
+      }),
+    );
+    expect(() => pipeline.sample({ class: 1 })).toThrowError(
+      expect.objectContaining({ code: 'INVALID_OPTION' }),
+    );
+  });
+
+  it('a class', async () => {
+    const labels = { target: 'taming.modules.util.Labelator', params: { n_classes: 20 } };
+    const path = checkpoint('class', 17, { cond_stage_config: labels });
+    const pipeline = await load(path);
+    expect(pipeline.info).toMatchObject({ condition: 'class', classes: 20 });
+    expect(await written(pipeline, { seed: 1, class: 17 })).toEqual(await codesAfter(path, [17], 1));
+    for (const options of [{}, { class: 20 }, { class: -1 }])
+      expect(() => pipeline.sample(options)).toThrowError(
+        expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringContaining('class') }),
+      );
+    await expect(pipeline.score(ball(16))).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+    expect((await pipeline.score(ball(16), { class: 4 })).logLikelihood!.condition).toBe('class');
+  });
+
+  it('where each code is', async () => {
+    const coordinates = {
+      target: 'taming.models.cond_transformer.CoordStage',
+      params: { n_embed: 64, down_factor: 4 },
+    };
+    const path = checkpoint('coordinates', 32, { cond_stage_config: coordinates });
+    const before = [...coordinateCodes(SIDE, SIDE, 4, 64)];
+    expect(await written(await load(path), { seed: 2 })).toEqual(await codesAfter(path, before, 2));
+  });
+
+  it('a picture by the codes of the first stage itself', async () => {
+    const path = checkpoint('own', 32, { cond_stage_config: '__is_first_stage__' });
+    const pipeline = await load(path);
+    const drawing = ball(16);
+    const before = (await pipeline.codes(drawing)).codes.flat();
+    const { codes } = await pipeline.sketch(drawing, { seed: 3 }).result;
+    expect(codes.flat()).toEqual(await codesAfter(path, before, 3));
+  });
+
+  it('a picture by an autoencoder of its own, brought to another size first', async () => {
+    const prefix = 'cond_stage_model.';
+    const stage = {
+      target: 'ldm.models.autoencoder.VQModel',
+      params: autoencoders['vq-noattn']!.about.params,
+    };
+    const path = checkpoint(
+      'other',
+      32,
+      { cond_stage_config: stage, downsample_cond_size: 8 },
+      tensorsOf('vq-noattn', autoencoders['vq-noattn']!, { prefix }),
+    );
+    const drawing = ball(16);
+    const small = painted(8, 8, (x, y) => {
+      const at = (Math.floor(y) * 2 * 16 + Math.floor(x) * 2) * 3;
+      return [drawing.data[at]!, drawing.data[at + 1]!, drawing.data[at + 2]!];
+    });
+    const alone = tensorsOf('vq-noattn', autoencoders['vq-noattn']!);
+    const own = await load(writeCheckpoint(`${folder}/alone`, alone, stage));
+    const before = (await own.codes(small)).codes.flat();
+    const { codes } = await (await load(path)).sketch(drawing, { seed: 4 }).result;
+    expect(codes.flat()).toEqual(await codesAfter(path, before, 4));
+  });
+});
+
+describe('how codes are written', () => {
+  it("in the model's own order", async () => {
+    const permuter = {
+      target: 'taming.modules.transformer.permuter.SpiralOut',
+      params: { H: SIDE, W: SIDE },
+    };
+    const path = checkpoint('spiral', 16, {
+      cond_stage_config: '__is_unconditional__',
+      permuter_config: permuter,
+    });
+    const pipeline = await load(path);
+    const order = codeOrder('spiral_out', SIDE, SIDE);
+    expect(await written(pipeline, { seed: 5 })).toEqual(await codesAfter(path, [0], 5, order));
+    await expect(pipeline.sample({ seed: 5, width: 32, height: 32 }).result).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+    });
+  });
+
+  it('under a window where the model cannot look at all of them, each part with its part of the drawing', async () => {
+    const path = checkpoint('slide', 32, { cond_stage_config: '__is_first_stage__' });
+    const pipeline = await load(path);
+    const drawing = ball(24, 20);
+    const before = (await pipeline.codes(drawing)).codes.flat();
+    const size: DrawOptions = { seed: 6, width: 24, height: 20 };
+    const { codes } = await pipeline.sketch(drawing, size).result;
+    const { transformer: source } = await openCodesModel(path);
+    await using model = await LatentTransformer.load(source!, { backend: 'cpu', threads: 1 });
+    const condition = { kind: 'grid', codes: [before] } as const;
+    const steps = slideCodes(model, { height: 5, width: 6, side: SIDE, condition, seeds: [6], topK: 250 });
+    let next = await steps.next();
+    while (!next.done) next = await steps.next();
+    expect(codes.flat()).toEqual([...next.value[0]!]);
+  });
+});
+
+describe('what a checkpoint does not have', () => {
+  it('a codebook: it reconstructs, and has no codes', async () => {
+    const { target, params } = autoencoders['kl-f16']!.about;
+    const tensors = tensorsOf('kl-f16', autoencoders['kl-f16']!);
+    const pipeline = await load(writeCheckpoint(`${folder}/kl`, tensors, { target, params }));
+    const { image, codes, usage } = await pipeline.reconstruct(ball(32));
+    expect([image.width, codes, usage]).toEqual([32, null, null]);
+    await expect(pipeline.codes(ball(32))).rejects.toMatchObject({ code: 'UNSUPPORTED_MODEL' });
+    await expect(pipeline.decodeCodes([[1]])).rejects.toMatchObject({ code: 'UNSUPPORTED_MODEL' });
+  });
+
+  it('a transformer: it scores without a likelihood, and writes nothing', async () => {
+    const tensors = tensorsOf('vqgan', autoencoders.vqgan!);
+    const pipeline = await load(writeCheckpoint(`${folder}/vq`, tensors, firstStage));
+    expect(pipeline.info).toMatchObject({ condition: null, size: null, discriminator: false });
+    const { logLikelihood, withoutLikelihood, patches, heatMap, leftOut } = await pipeline.score(ball(32));
+    expect([logLikelihood, patches, heatMap]).toEqual([null, null, null]);
+    expect(withoutLikelihood).toContain('alone');
+    expect(leftOut.join()).toContain('loss.discriminator');
+    expect(() => pipeline.sample()).toThrowError(expect.objectContaining({ code: 'UNSUPPORTED_MODEL' }));
+  });
+
+  it('its YAML: what needs none of it still works, and the rest says what is missing', async () => {
+    const tensors = tensorsOf('vqgan', autoencoders.vqgan!, { prefix: 'first_stage_model.' });
+    for (const [key, value] of transformer(16)) tensors.set(key, value);
+    const pipeline = await load(writeCheckpoint(`${folder}/bare`, tensors, null));
+    expect((await pipeline.codes(ball(16))).codes).toHaveLength(SIDE);
+    expect(() => pipeline.sample()).toThrowError(
+      expect.objectContaining({ code: 'UNSUPPORTED_MODEL', message: expect.stringContaining('n_head') }),
+    );
+  });
+});
