@@ -79,6 +79,7 @@ function buildAddon() {
  */
 function keepDates(name, folder) {
   const files = walk(join(root, 'node_modules', name, folder));
+  if (files.length === 0) throw new Error(`${name} is not installed; run npm ci`);
   const note = join(root, `.build/.dates-${name}`);
   const [integrity, seconds] = (read(note) ?? '').split(' ');
   if (integrity === lockedIntegrity(name)) {
