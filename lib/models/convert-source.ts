@@ -143,6 +143,12 @@ function autoencoderPart({ config, weights }: ModelSource['autoencoder']): Conve
 }
 
 function fromComponent({ kind, config, weights }: LoneComponent): ConvertSource {
+  if (kind !== 'unet' && kind !== 'autoencoder_kl' && kind !== 'text_encoder') {
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `${weights.where} is of the kind ${kind}, which is not converted; take a U-Net, a KL autoencoder or a CLIP text encoder`,
+    );
+  }
   const base = { encoders: [], architecture: kind };
   if (kind === 'unet') {
     const unet = config as ModelSource['unet']['config'];

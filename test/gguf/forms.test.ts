@@ -6,7 +6,12 @@ import { inspectModel } from '../../lib/models/inspect.js';
 import { openModel } from '../../lib/models/open-model.js';
 import { readGguf } from '../../lib/weights/gguf.js';
 import { openWeights } from '../../lib/weights/open-weights.js';
-import { type TinyModel, writeFolder, writeSingleFile } from '../pipelines-reference/tiny-models.js';
+import {
+  editJson,
+  type TinyModel,
+  writeFolder,
+  writeSingleFile,
+} from '../pipelines-reference/tiny-models.js';
 import { scratch } from '../weights/files.js';
 import { latentOf, writeGguf } from './models.js';
 
@@ -29,6 +34,20 @@ describe('one component by itself', () => {
     // And again from there.
     await convertModel(out, join(root, 'again.gguf'));
     expect(readFileSync(join(root, 'again.gguf')).equals(readFileSync(out))).toBe(true);
+  });
+
+  test('what a converted file has no place for is refused by its name', async () => {
+    const folder = join(writeFolder('sd1', join(root, 'sd1-unusual')), 'unet');
+    const out = join(root, 'unusual.gguf');
+    for (const fields of [{ mid_block_scale_factor: 2 }, { downsample_padding: 0 }]) {
+      editJson(join(folder, 'config.json'), fields);
+      await expect(convertModel(folder, out)).rejects.toMatchObject({
+        code: 'UNSUPPORTED_MODEL',
+        message: expect.stringContaining(Object.keys(fields)[0]!),
+      });
+      editJson(join(folder, 'config.json'), { mid_block_scale_factor: 1, downsample_padding: 1 });
+    }
+    await convertModel(folder, out);
   });
 
   test('an autoencoder is taken by the vae option', async () => {
