@@ -20,7 +20,6 @@ constexpr int64_t max_tiles = 96;   // tiles in a block
 constexpr int64_t max_across = 16;  // of them side by side
 constexpr int64_t U_stride =
     KB * NB + 16;  // off the powers of two: 36 streams of stride 4096 share one cache set
-constexpr int64_t filter_row = KB * 9;
 
 // The maps of a batch lie one below the other: [rows of tiles, tiles across], cut into rectangles.
 struct block {
@@ -32,7 +31,7 @@ struct block {
     float * V;              // [panels][36][count][KB] transformed input
     float * U;              // [36][KB][NB] transformed filters
     float * M;              // [36][count][NB] products
-    float * F;              // [NB][KB * 9] expanded filters, then [KB * 9][NB]
+    float * F;              // [NB][expand_row] expanded filters, then [KB * 9][NB]
     float * strip;          // [6][across * 4 + 2][VL] pixels
 
     int64_t V_stride() const { return count * KB + 16; }
@@ -144,9 +143,8 @@ void transform_input(const block & b) {
 // Filters of output channels [n, n + NB) and input channels [k0, k0 + kn), expanded and transformed into U.
 void transform_filters(const block & b, int64_t n, int64_t k0, int64_t kn) {
     const int rows = static_cast<int>(std::min<int64_t>(NB, b.p.cout - n));
-    float * columns = b.F + NB * filter_row;
-    for (int r = 0; r < rows; r++) expand(b.p.w, n + r, k0 * 9, b.F + r * filter_row, kn * 9);
-    transpose_panel(b.F, filter_row, rows, kn * 9, columns);
+    float * columns = b.F + NB * expand_row;
+    load_panel(b.p.w, n, rows, k0 * 9, kn * 9, b.F, columns);
     for (int64_t k = 0; k < kn; k++) {
         for (int v = 0; v < NV; v++) {
             const float * from = columns + k * 9 * NB + v * VL;
@@ -269,7 +267,7 @@ void conv3x3(const conv3x3_args & p, const team & t) {
     const cut s(p, panels_out, t.count);
     const size_t V_size = static_cast<size_t>(panels_in * 36 * (s.rows * s.across * KB + 16));
     const size_t M_size = static_cast<size_t>(36 * (s.rows * s.across * NB + 16));
-    const size_t U_size = 36 * U_stride, F_size = 2 * NB * filter_row,
+    const size_t U_size = 36 * U_stride, F_size = NB * expand_row + KB * 9 * NB,
                  strip_size = static_cast<size_t>(6 * VL * (s.across * 4 + 2));
     float * memory = scratch(V_size + U_size + M_size + F_size + strip_size);
     int64_t transformed = -1;

@@ -104,12 +104,13 @@ inline void load_panel(const weights & w, int64_t row, int rows, int64_t column,
                        float * expanded, float * out) {
     if (w.type == storage::f32 || w.type == storage::f16) {
         const void * from = weights_at(w, row, column);
+        const int64_t ld = static_cast<int64_t>(w.row_bytes / w.block_bytes);
+        const int64_t ahead =
+            column + 2 * count <= ld ? count : NB * ld - column;  // this row's next panel, or the next rows'
         if (w.type == storage::f32) {
-            transpose_panel(static_cast<const float *>(from), static_cast<int64_t>(w.row_bytes / 4), rows,
-                            count, out);
+            transpose_panel(static_cast<const float *>(from), ld, rows, count, out, ahead);
         } else {
-            transpose_panel(static_cast<const uint16_t *>(from), static_cast<int64_t>(w.row_bytes / 2), rows,
-                            count, out);
+            transpose_panel(static_cast<const uint16_t *>(from), ld, rows, count, out, ahead);
         }
         return;
     }

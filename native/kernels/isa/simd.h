@@ -213,14 +213,21 @@ inline float to_float(uint16_t half) {
 }
 
 // Turns `rows` <= NB rows of `count` floats or halves (stride ld) into columns: out[k * NB + row]; missing
-// rows become zeros.
+// rows become zeros. What lies `ahead` numbers further is asked of memory meanwhile: it is read next.
 template <class T>
-inline void transpose_panel(const T * in, int64_t ld, int rows, int64_t count, float * out) {
+inline void transpose_panel(const T * in, int64_t ld, int rows, int64_t count, float * out,
+                            [[maybe_unused]] int64_t ahead = 0) {
     int64_t k = 0;
 #if defined(__AVX2__)
+    constexpr int64_t line = 64 / sizeof(T);
     if (rows == NB) {
         for (; k + 8 <= count; k += 8) {
-            for (int n = 0; n < NB; n += 8) transpose_eight(in + n * ld + k, ld, out + k * NB + n);
+            for (int n = 0; n < NB; n += 8) {
+                if (ahead && k % line == 0) {
+                    for (int i = 0; i < 8; i++) __builtin_prefetch(in + (n + i) * ld + k + ahead, 0, 2);
+                }
+                transpose_eight(in + n * ld + k, ld, out + k * NB + n);
+            }
         }
     }
 #endif
