@@ -12,6 +12,10 @@ extern const table kernels;
 namespace avx512 {
 extern const table kernels;
 }
+#elif defined(__aarch64__)
+namespace neon {
+extern const table kernels;
+}
 #endif
 namespace portable {
 extern const table kernels;
@@ -34,11 +38,13 @@ bool runs(const table & t) {
     return true;
 }
 
-// Best first. NEON is what the portable vectors compile to on 64-bit Arm.
+// Best first. Every 64-bit Arm processor has NEON, and its conversions from f16.
 const table * const known[] = {
 #if defined(__x86_64__)
     &avx512::kernels,
     &avx2::kernels,
+#elif defined(__aarch64__)
+    &neon::kernels,
 #endif
     &portable::kernels,
 };

@@ -499,7 +499,7 @@ void check_all(const table & k) {
 int main(int argc, char ** argv) {
     ggml_cpu_init();
     const bool list = argc > 1 && std::strcmp(argv[1], "list") == 0;
-    for (const char * name : {"portable", "avx2", "avx512"}) {
+    for (const char * name : {"portable", "avx2", "avx512", "neon"}) {
         const table * k = find(name);
         if (!k) continue;
         if (list) {

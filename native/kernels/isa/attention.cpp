@@ -4,8 +4,10 @@
 
 #include <cmath>
 
+#include "kernels/isa/functions.h"
 #include "kernels/isa/isa.h"
 #include "kernels/isa/micro.h"
+#include "kernels/isa/panel.h"
 #include "kernels/scratch.h"
 
 namespace safelight::kernels::SAFELIGHT_ISA {

@@ -6,15 +6,17 @@
 
 #include <cmath>
 
+#include "kernels/isa/functions.h"
 #include "kernels/isa/isa.h"
 #include "kernels/isa/micro.h"
+#include "kernels/isa/panel.h"
+#include "kernels/isa/winograd.h"
 #include "kernels/scratch.h"
 
 namespace safelight::kernels::SAFELIGHT_ISA {
 
 namespace {
 
-constexpr float q = 1.41421356237309504880f;
 constexpr int64_t KB = 64;          // input channels in a filter panel
 constexpr int64_t max_tiles = 96;   // tiles in a block
 constexpr int64_t max_across = 16;  // of them side by side
@@ -44,34 +46,6 @@ struct place {
 place tile_place(const block & b, int64_t tile) {
     const int64_t row = b.row + tile / b.across;
     return {row / b.tiles_y, row % b.tiles_y * 4, (b.column + tile % b.across) * 4};
-}
-
-inline void input_1d(const vf d[6], vf o[6]) {
-    const vf a = d[4] - 2.f * d[2], b = q * (d[3] * .5f - d[1]);
-    const vf c = d[4] - .5f * d[2], e = q * (d[3] - d[1] * .5f);
-    o[0] = d[0] - 2.5f * d[2] + d[4];
-    o[1] = a + b;
-    o[2] = a - b;
-    o[3] = c + e;
-    o[4] = c - e;
-    o[5] = d[1] - 2.5f * d[3] + d[5];
-}
-inline void output_1d(const vf m[6], vf o[4]) {
-    const vf s1 = m[1] + m[2], d1 = m[1] - m[2], s2 = m[3] + m[4], d2 = m[3] - m[4];
-    o[0] = m[0] + s1 + s2;
-    o[1] = q * (.5f * d1 + d2);
-    o[2] = .5f * s1 + 2.f * s2;
-    o[3] = q * (.25f * d1 + 2.f * d2) + m[5];
-}
-inline void filter_1d(const vf g[3], vf o[6]) {
-    const vf a = (-2.f / 3) * g[0] - (1.f / 3) * g[2], b = (q / 3) * g[1];
-    const vf c = (1.f / 6) * g[0] + (1.f / 3) * g[2], d = (q / 6) * g[1];
-    o[0] = g[0];
-    o[1] = a - b;
-    o[2] = a + b;
-    o[3] = c + d;
-    o[4] = c - d;
-    o[5] = g[2];
 }
 
 // Rows [from, 6) of the strip of pixels that a row of tiles reads, for VL channels from c on: normalized and
@@ -106,20 +80,6 @@ void read_strip(const block & b, place at, int64_t c, int n, int from) {
     }
 }
 
-void transform_tile(const float * pixels, int64_t width, float * to, int64_t stride) {
-    vf d[6][6], o[6];
-    for (int j = 0; j < 6; j++) {
-        vf column[6];
-        for (int i = 0; i < 6; i++) column[i] = load(pixels + (i * width + j) * VL);
-        input_1d(column, o);
-        for (int i = 0; i < 6; i++) d[i][j] = o[i];
-    }
-    for (int i = 0; i < 6; i++) {
-        input_1d(d[i], o);
-        for (int j = 0; j < 6; j++) store(to + (i * 6 + j) * stride, o[j]);
-    }
-}
-
 void transform_input(const block & b) {
     const conv3x3_args & p = b.p;
     const int64_t width = b.across * 4 + 2;
@@ -147,18 +107,7 @@ void transform_filters(const block & b, int64_t n, int64_t k0, int64_t kn) {
     load_panel(b.p.w, n, rows, k0 * 9, kn * 9, b.F, columns);
     for (int64_t k = 0; k < kn; k++) {
         for (int v = 0; v < NV; v++) {
-            const float * from = columns + k * 9 * NB + v * VL;
-            vf t[6][3], o[6];
-            for (int j = 0; j < 3; j++) {
-                const vf g[3] = {load(from + j * NB), load(from + (3 + j) * NB), load(from + (6 + j) * NB)};
-                filter_1d(g, o);
-                for (int i = 0; i < 6; i++) t[i][j] = o[i];
-            }
-            float * to = b.U + k * NB + v * VL;
-            for (int i = 0; i < 6; i++) {
-                filter_1d(t[i], o);
-                for (int j = 0; j < 6; j++) store(to + (i * 6 + j) * U_stride, o[j]);
-            }
+            transform_filter(columns + k * 9 * NB + v * VL, b.U + k * NB + v * VL, U_stride);
         }
     }
 }
@@ -187,15 +136,10 @@ void transform_output(const block & b, int64_t n) {
         for (int64_t t = 0; t < b.count; t++) {
             const place at = tile_place(b, t);
             const vf add = p.add ? bias + load_part(p.add + at.batch * p.cout + c, part) : bias;
-            vf s[4][6], o[4];
-            for (int j = 0; j < 6; j++) {
-                vf m[6];
-                for (int i = 0; i < 6; i++) m[i] = load(b.M + (i * 6 + j) * b.M_stride() + t * NB + v * VL);
-                output_1d(m, o);
-                for (int i = 0; i < 4; i++) s[i][j] = o[i];
-            }
+            vf rows[4][6], o[4];
+            output_columns(b.M + t * NB + v * VL, b.M_stride(), rows);
             for (int i = 0; i < 4 && at.y + i < p.height; i++) {
-                output_1d(s[i], o);
+                output_1d(rows[i], o);
                 const int64_t row = ((at.batch * p.height + at.y + i) * p.width + at.x) * p.cout + c;
                 for (int j = 0; j < 4 && at.x + j < p.width; j++) {
                     const int64_t to = row + j * p.cout;

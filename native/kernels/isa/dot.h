@@ -3,7 +3,7 @@
 // Dot products of one row of weights with a few vectors, straight from the storage: reading the weights is
 // all that a product of few rows costs, so nothing is written in between.
 
-#include "kernels/isa/micro.h"
+#include "kernels/isa/panel.h"
 
 namespace safelight::kernels::SAFELIGHT_ISA {
 
@@ -12,20 +12,7 @@ struct f32_weights {
     static vf at(const void * row, int64_t k) { return load(static_cast<const float *>(row) + k); }
 };
 struct f16_weights {
-    static vf at(const void * row, int64_t k) {
-        const uint16_t * from = static_cast<const uint16_t *>(row) + k;
-#if defined(__AVX512F__)
-        return reinterpret_cast<vf>(
-            _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(from))));
-#elif defined(__F16C__)
-        return reinterpret_cast<vf>(
-            _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(from))));
-#else
-        vf v;
-        for (int i = 0; i < VL; i++) v[i] = half_to_float(from[i]);
-        return v;
-#endif
-    }
+    static vf at(const void * row, int64_t k) { return load(static_cast<const uint16_t *>(row) + k); }
 };
 struct bf16_weights {
     static vf at(const void * row, int64_t k) {

@@ -2,11 +2,12 @@
 // other convolution. Blocks of rows are packed once (normalized, activated or gathered on the way) and stay
 // in cache; weights are expanded to f32 panel by panel, each panel used by all rows of the block.
 
-#include <cmath>
-
 #include "kernels/isa/dot.h"
+#include "kernels/isa/functions.h"
 #include "kernels/isa/isa.h"
 #include "kernels/isa/micro.h"
+#include "kernels/isa/panel.h"
+#include "kernels/isa/read_row.h"
 #include "kernels/scratch.h"
 
 namespace safelight::kernels::SAFELIGHT_ISA {
@@ -25,75 +26,6 @@ struct block {
     float * B;                // [KB][NB]
     float * E;                // [NB][expand_row], expanded weights
 };
-
-// Row `row` of the left side into out[depth]: gathered, normalized, activated.
-void gather_convolution(const gemm_args & p, int64_t row, float * out) {
-    const auto & c = p.conv;
-    const int64_t each = c.out_height * c.out_width, batch = row / each;
-    const int64_t oy = row % each / c.out_width, ox = row % c.out_width, taps = c.kernel * c.kernel;
-    for (int64_t tap = 0; tap < taps; tap++) {
-        const int64_t y = oy * c.stride + tap / c.kernel - c.pad_begin,
-                      x = ox * c.stride + tap % c.kernel - c.pad_begin;
-        if (y < 0 || y >= c.height || x < 0 || x >= c.width) {
-            for (int64_t i = 0; i < c.cin; i++) out[i * taps + tap] = 0;
-            continue;
-        }
-        const float * from = p.x + ((batch * c.height + y) * c.width + x) * c.cin;
-        const float * scale = p.scale_shift ? p.scale_shift + batch * 2 * c.cin : nullptr;
-        for (int64_t i = 0; i < c.cin; i += VL) {
-            const int n = static_cast<int>(std::min<int64_t>(VL, c.cin - i));
-            vf v = load_part(from + i, n);
-            if (scale) v = v * load_part(scale + i, n) + load_part(scale + c.cin + i, n);
-            if (p.silu) v = silu(v);
-            for (int k = 0; k < n; k++) out[(i + k) * taps + tap] = v[k];
-        }
-    }
-}
-
-void normalize_row(const gemm_args & p, const float * x, float * out) {
-    const int64_t whole = p.depth / VL * VL;
-    vf added = {};
-    for (int64_t k = 0; k < whole; k += VL) added += load(x + k);
-    double mean = sum(added);
-    for (int64_t k = whole; k < p.depth; k++) mean += x[k];
-    const float centre = static_cast<float>(mean / static_cast<double>(p.depth));
-    vf total = {};
-    for (int64_t k = 0; k < whole; k += VL) {
-        const vf d = load(x + k) - centre;
-        total += d * d;
-    }
-    double squares = sum(total);
-    for (int64_t k = whole; k < p.depth; k++) squares += (x[k] - centre) * (x[k] - centre);
-    const float scale =
-        static_cast<float>(1 / std::sqrt(squares / static_cast<double>(p.depth) + p.norm_eps));
-    for (int64_t k = 0; k < p.depth; k += VL) {
-        const int n = static_cast<int>(std::min<int64_t>(VL, p.depth - k));
-        const vf beta = p.norm_beta ? load_part(p.norm_beta + k, n) : vf{};
-        store_part(out + k, (load_part(x + k, n) - centre) * scale * load_part(p.norm_gamma + k, n) + beta,
-                   n);
-    }
-}
-
-void read_row(const gemm_args & p, int64_t row, float * out) {
-    if (p.conv.kernel) return gather_convolution(p, row, out);
-    const float * x = p.x + row * p.ldx;
-    if (p.norm_gamma) return normalize_row(p, x, out);
-    if (!p.scale_shift && !p.silu) {
-        std::memcpy(out, x, sizeof(float) * static_cast<size_t>(p.depth));
-        return;
-    }
-    const float * scale = p.scale_shift ? p.scale_shift + row / p.rows_per_batch * 2 * p.depth : nullptr;
-    for (int64_t k = 0; k < p.depth; k += VL) {
-        const int n = static_cast<int>(std::min<int64_t>(VL, p.depth - k));
-        vf v = load_part(x + k, n);
-        if (scale) v = v * load_part(scale + k, n) + load_part(scale + p.depth + k, n);
-        store_part(out + k, p.silu ? silu(v) : v, n);
-    }
-}
-
-bool plain(const gemm_args & p) {
-    return !p.conv.kernel && !p.norm_gamma && !p.scale_shift && !p.silu;
-}
 
 // Rows of the left side as panels out[panels][rows][KB + A_pad]: off the powers of two, so that rows share no
 // cache set.
@@ -168,18 +100,6 @@ void few(const gemm_args & p, const team & t) {
         }
     });
 }
-
-}  // namespace
-
-void rows(const gemm_args & p, const team & t) {
-    constexpr int64_t each = 32;
-    for_each_item(t, (p.rows + each - 1) / each, [&](int64_t item) {
-        for (int64_t r = item * each; r < std::min(p.rows, (item + 1) * each); r++)
-            read_row(p, r, p.y + r * p.ldy);
-    });
-}
-
-namespace {
 
 // How a product is cut: rows into blocks, output columns into groups of NB, depth into panels.
 struct cut {

@@ -7,6 +7,7 @@
 
 #include "kernels/isa/isa.h"
 #include "kernels/isa/micro.h"
+#include "kernels/isa/panel.h"
 #include "kernels/scratch.h"
 
 namespace safelight::kernels::SAFELIGHT_ISA {

@@ -10,6 +10,8 @@
 
 #if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(SAFELIGHT_NEON)
+#include <arm_neon.h>
 #endif
 
 namespace safelight::kernels::SAFELIGHT_ISA {
@@ -20,8 +22,10 @@ constexpr int NV = 2;   // vectors across a micro tile
 constexpr int MR = 12;  // rows of a micro tile
 #elif defined(__AVX2__)
 constexpr int VL = 8, NV = 2, MR = 6;
+#elif defined(SAFELIGHT_NEON)
+constexpr int VL = 4, NV = 2, MR = 12;  // 32 registers
 #else
-constexpr int VL = 4, NV = 2, MR = 8;
+constexpr int VL = 4, NV = 2, MR = 6;  // 16 registers, as SSE has
 #endif
 constexpr int NB = NV * VL;  // columns of a micro tile
 
@@ -94,54 +98,11 @@ inline float highest(vf v) {
     return reduce(v, [](auto a, auto b) { return a > b ? a : b; });
 }
 
-// e^x for x in [-87.3, 88.3] to about one unit in the last place: 2^n times a polynomial of the fraction
-// (range reduction by Cody and Waite). NaN stays NaN.
-inline vf exp_within(vf x) {
-    const vf shifted = x * 1.44269504089f + 12582912.f;  // rounds to an integer in the low bits
-    const vf n = shifted - 12582912.f;
-    const vf r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-    vf p = splat(1.9875691500e-4f);
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.f;
-    vi bits;
-    std::memcpy(&bits, &shifted, sizeof bits);
-    bits = (bits - 0x4B400000 + 127) << 23;
-    vf scale;
-    std::memcpy(&scale, &bits, sizeof scale);
-    return p * scale;
-}
-// e^x for x <= 0, or 1e-38 where it is less than that. (max takes its second argument where one is NaN.)
-inline vf exp_negative(vf x) {
-    return exp_within(max(splat(-87.3f), x));
-}
-inline vf exp(vf x) {
-    return exp_within(min(splat(88.3f), max(splat(-87.3f), x)));
-}
-inline vf silu(vf x) {
-    return x / (1.f + exp(-x));
-}
-inline vf quick_gelu(vf x) {
-    return x / (1.f + exp(x * -1.702f));
-}
-
-// x/2 (1 + erf(x/sqrt 2)); erf by Abramowitz and Stegun 7.1.26, absolute error below 1.5e-7.
-inline vf gelu(vf x) {
-    const vf z = x * 0.70710678118f;
-    const vf a = max(z, -z);
-    const vf t = 1.f / (1.f + 0.3275911f * a);
-    const vf poly = t * (0.254829592f +
-                         t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
-    const vf e = 1.f - poly * exp(-a * a);
-    return 0.5f * x * (1.f + select(z < 0.f, -e, e));
-}
-
 inline float half_to_float(uint16_t h) {
 #if defined(__F16C__)
     return _cvtsh_ss(h);
+#elif defined(SAFELIGHT_NEON)
+    return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h))), 0);
 #else
     const uint32_t sign = static_cast<uint32_t>(h & 0x8000) << 16, magnitude = h & 0x7FFF;
     uint32_t bits = sign | ((magnitude << 13) + 0x38000000);
@@ -155,85 +116,20 @@ inline float half_to_float(uint16_t h) {
     return f;
 #endif
 }
-inline void expand_f16(const uint16_t * from, float * to, int64_t count) {
-    int64_t i = 0;
+// VL halves as floats.
+inline vf load(const uint16_t * halves) {
 #if defined(__AVX512F__)
-    for (; i + 16 <= count; i += 16) {
-        const __m256i h = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(from + i));
-        _mm512_storeu_ps(to + i, _mm512_cvtph_ps(h));
-    }
-#elif defined(__F16C__)
-    for (; i + 8 <= count; i += 8) {
-        const __m128i h = _mm_loadu_si128(reinterpret_cast<const __m128i *>(from + i));
-        _mm256_storeu_ps(to + i, _mm256_cvtph_ps(h));
-    }
+    return reinterpret_cast<vf>(
+        _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(halves))));
+#elif defined(__AVX2__)
+    return reinterpret_cast<vf>(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(halves))));
+#elif defined(SAFELIGHT_NEON)
+    return reinterpret_cast<vf>(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(halves))));
+#else
+    vf v;
+    for (int i = 0; i < VL; i++) v[i] = half_to_float(halves[i]);
+    return v;
 #endif
-    for (; i < count; i++) to[i] = half_to_float(from[i]);
-}
-inline void expand_bf16(const uint16_t * from, float * to, int64_t count) {
-    for (int64_t i = 0; i < count; i++) {
-        const uint32_t bits = static_cast<uint32_t>(from[i]) << 16;
-        std::memcpy(to + i, &bits, sizeof bits);
-    }
-}
-
-#if defined(__AVX2__)
-inline __m256 load_eight(const float * p) {
-    return _mm256_loadu_ps(p);
-}
-inline __m256 load_eight(const uint16_t * p) {  // f16
-    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
-}
-template <class T>
-inline void transpose_eight(const T * in, int64_t ld, float * out) {
-    __m256 r[8], t[8];
-    for (int i = 0; i < 8; i++) r[i] = load_eight(in + i * ld);
-    for (int i = 0; i < 4; i++) {
-        t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-        t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
-    }
-    for (int i = 0; i < 2; i++) {
-        r[4 * i] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
-        r[4 * i + 1] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0xEE);
-        r[4 * i + 2] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
-        r[4 * i + 3] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xEE);
-    }
-    for (int i = 0; i < 4; i++) {
-        _mm256_storeu_ps(out + i * NB, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
-        _mm256_storeu_ps(out + (i + 4) * NB, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
-    }
-}
-#endif
-
-inline float to_float(float x) {
-    return x;
-}
-inline float to_float(uint16_t half) {
-    return half_to_float(half);
-}
-
-// Turns `rows` <= NB rows of `count` floats or halves (stride ld) into columns: out[k * NB + row]; missing
-// rows become zeros. What lies `ahead` numbers further is asked of memory meanwhile: it is read next.
-template <class T>
-inline void transpose_panel(const T * in, int64_t ld, int rows, int64_t count, float * out,
-                            [[maybe_unused]] int64_t ahead = 0) {
-    int64_t k = 0;
-#if defined(__AVX2__)
-    constexpr int64_t line = 64 / sizeof(T);
-    if (rows == NB) {
-        for (; k + 8 <= count; k += 8) {
-            for (int n = 0; n < NB; n += 8) {
-                if (ahead && k % line == 0) {
-                    for (int i = 0; i < 8; i++) __builtin_prefetch(in + (n + i) * ld + k + ahead, 0, 2);
-                }
-                transpose_eight(in + n * ld + k, ld, out + k * NB + n);
-            }
-        }
-    }
-#endif
-    for (; k < count; k++) {
-        for (int n = 0; n < NB; n++) out[k * NB + n] = n < rows ? to_float(in[n * ld + k]) : 0.f;
-    }
 }
 
 }  // namespace safelight::kernels::SAFELIGHT_ISA

@@ -1,0 +1,54 @@
+#pragma once
+
+// The exponential and what activations make of it, a vector at a time.
+
+#include "kernels/isa/simd.h"
+
+namespace safelight::kernels::SAFELIGHT_ISA {
+
+// e^x for x in [-87.3, 88.3] to about one unit in the last place: 2^n times a polynomial of the fraction
+// (range reduction by Cody and Waite). NaN stays NaN.
+inline vf exp_within(vf x) {
+    const vf shifted = x * 1.44269504089f + 12582912.f;  // rounds to an integer in the low bits
+    const vf n = shifted - 12582912.f;
+    const vf r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    vf p = splat(1.9875691500e-4f);
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.f;
+    vi bits;
+    std::memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits - 0x4B400000 + 127) << 23;
+    vf scale;
+    std::memcpy(&scale, &bits, sizeof scale);
+    return p * scale;
+}
+// e^x for x <= 0, or 1e-38 where it is less than that. (max takes its second argument where one is NaN.)
+inline vf exp_negative(vf x) {
+    return exp_within(max(splat(-87.3f), x));
+}
+inline vf exp(vf x) {
+    return exp_within(min(splat(88.3f), max(splat(-87.3f), x)));
+}
+inline vf silu(vf x) {
+    return x / (1.f + exp(-x));
+}
+inline vf quick_gelu(vf x) {
+    return x / (1.f + exp(x * -1.702f));
+}
+
+// x/2 (1 + erf(x/sqrt 2)); erf by Abramowitz and Stegun 7.1.26, absolute error below 1.5e-7.
+inline vf gelu(vf x) {
+    const vf z = x * 0.70710678118f;
+    const vf a = max(z, -z);
+    const vf t = 1.f / (1.f + 0.3275911f * a);
+    const vf poly = t * (0.254829592f +
+                         t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
+    const vf e = 1.f - poly * exp(-a * a);
+    return 0.5f * x * (1.f + select(z < 0.f, -e, e));
+}
+
+}  // namespace safelight::kernels::SAFELIGHT_ISA
