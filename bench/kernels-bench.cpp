@@ -23,7 +23,6 @@
 #include <thread>
 #include <vector>
 
-#include "ggml-cpu.h"
 #include "ggml.h"
 #include "kernels/kernels.h"
 
@@ -287,7 +286,6 @@ timing group_norm(std::istream & in, const table & k, const run_fn & time) {
 }  // namespace
 
 int main(int argc, char ** argv) {
-    ggml_cpu_init();
     const int threads = argc > 1 ? std::atoi(argv[1]) : 2;
     const table & k = active();
     workers w(threads);

@@ -12,14 +12,18 @@ extern const table kernels;
 namespace avx512 {
 extern const table kernels;
 }
-#elif defined(__aarch64__)
+#endif
+#if defined(__aarch64__)
 namespace neon {
 extern const table kernels;
 }
-#endif
+namespace fallback = neon;
+#else
 namespace portable {
 extern const table kernels;
 }
+namespace fallback = portable;
+#endif
 
 namespace {
 
@@ -38,15 +42,14 @@ bool runs(const table & t) {
     return true;
 }
 
-// Best first. Every 64-bit Arm processor has NEON, and its conversions from f16.
+// Best first; the last one runs everywhere. Every 64-bit Arm processor has NEON, and its conversions from
+// f16.
 const table * const known[] = {
 #if defined(__x86_64__)
     &avx512::kernels,
     &avx2::kernels,
-#elif defined(__aarch64__)
-    &neon::kernels,
 #endif
-    &portable::kernels,
+    &fallback::kernels,
 };
 
 }  // namespace
@@ -65,7 +68,7 @@ const table & active() {
         for (const table * t : known) {
             if (runs(*t)) return t;
         }
-        return &portable::kernels;
+        return &fallback::kernels;
     }();
     return *chosen;
 }

@@ -1,6 +1,6 @@
 // Every kernel of every instruction set that this machine runs, against the same sums in float64. Prints one
 // line of JSON a case: what it was and its error, relative to the largest value. `kernels-test list` prints
-// the instruction sets.
+// the instruction sets, `kernels-test ISA` checks one, `kernels-test ISA quick` with three threads only.
 
 #include "kernels/kernels.h"
 
@@ -14,7 +14,6 @@
 #include <thread>
 #include <vector>
 
-#include "ggml-cpu.h"
 #include "ggml.h"
 
 using namespace safelight::kernels;
@@ -445,8 +444,9 @@ void check_upsample(const table & k, int64_t height, int64_t width, int64_t to_h
     report(k, "upsample", "to " + std::to_string(to_height) + "x" + std::to_string(to_width), c);
 }
 
-void check_all(const table & k) {
+void check_all(const table & k, bool quick) {
     for (int threads : {1, 3}) {
+        if (quick && threads == 1) continue;
         for (ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16}) {
             check_conv3x3(k, {1, 1, 1, 1, 1, type, true, true}, threads);
             check_conv3x3(k, {2, 7, 5, 3, 5, type, true, true}, threads);
@@ -497,7 +497,6 @@ void check_all(const table & k) {
 }  // namespace
 
 int main(int argc, char ** argv) {
-    ggml_cpu_init();
     const bool list = argc > 1 && std::strcmp(argv[1], "list") == 0;
     for (const char * name : {"portable", "avx2", "avx512", "neon"}) {
         const table * k = find(name);
@@ -505,7 +504,7 @@ int main(int argc, char ** argv) {
         if (list) {
             std::printf("%s\n", name);
         } else if (argc < 2 || std::strcmp(argv[1], name) == 0) {
-            check_all(*k);
+            check_all(*k, argc > 2 && std::strcmp(argv[2], "quick") == 0);
         }
     }
     return 0;
