@@ -1,23 +1,30 @@
 /** The configured models as the pool takes them, and what a request means with them. */
 import { randomInt } from 'node:crypto';
 import { basename, extname } from 'node:path';
-import type { z } from 'zod';
 import { invalidOption, SafelightError } from '../errors.js';
-import { starterModel } from '../models/open-model.js';
+import { type ModelKind, modelKind } from '../models/model-kind.js';
+import { CodesPipeline } from '../pipelines/codes-pipeline.js';
 import type { LoadPipelineOptions } from '../pipelines/load-options.js';
 import { Pipeline } from '../pipelines/pipeline.js';
 import type { Json } from './json.js';
 import { type ModelEntry, ModelPool, type PoolOptions } from './models.js';
-import { type JobLimits, type JobSchemas, jobSchemas } from './schemas.js';
-import { type Job, type JobRequest, jobTypes } from './types.js';
+import { type JobLimits, type JobSchemas, jobSchemas, whatIsWrong } from './schemas.js';
+import { type Job, type JobRequest, type JobType, jobTypes, kindOfJob } from './types.js';
 
-export type LoadedModel = { readonly kind: 'diffusion'; readonly pipeline: Pipeline };
+export type LoadedModel = Pipeline | CodesPipeline;
 
 /** A model as it is configured. */
 export interface ConfiguredModel {
   readonly name: string;
   readonly path: string;
 }
+
+export interface CatalogModel extends ConfiguredModel {
+  /** Undefined where the file could not be read: the job that loads it says why. */
+  readonly kind: ModelKind | undefined;
+}
+
+export type Loading = Pick<LoadPipelineOptions, 'backend' | 'storage' | 'threads' | 'memory'>;
 
 /** `NAME=PATH`, or a path alone, whose last part without its ending becomes the name. @throws INVALID_OPTION */
 export function parseModel(text: string): ConfiguredModel {
@@ -28,64 +35,115 @@ export function parseModel(text: string): ConfiguredModel {
   return { name, path };
 }
 
-export const starter: ConfiguredModel = { name: 'starter', path: starterModel };
-
 export class Catalog {
-  readonly pool: ModelPool<Pipeline>;
+  readonly pool: ModelPool<LoadedModel>;
   private readonly schemas: JobSchemas;
 
-  /** @throws INVALID_OPTION for the same name twice or for none */
-  constructor(
-    readonly models: readonly ConfiguredModel[],
-    loading: Pick<LoadPipelineOptions, 'backend' | 'storage' | 'threads' | 'memory'>,
+  private constructor(
+    readonly models: readonly CatalogModel[],
+    loading: Loading,
     readonly limits: JobLimits,
-    pool: PoolOptions = {},
+    pool: PoolOptions,
   ) {
-    const names = models.map(({ name }) => name);
-    const twice = names.find((name, i) => names.indexOf(name) !== i);
-    if (twice !== undefined) throw invalidOption('model', 'names that differ', twice);
-    if (models.length === 0) throw invalidOption('model', 'at least one', models);
     this.schemas = jobSchemas(limits);
     this.pool = new ModelPool(
-      models.map(
-        ({ name, path }): ModelEntry<Pipeline> => ({
-          name,
-          path,
-          load: (signal, onProgress) =>
-            Pipeline.load(path, {
-              ...loading,
-              ...(signal ? { signal } : {}),
-              ...(onProgress ? { onProgress: ({ step, steps }) => onProgress(step, steps) } : {}),
-            }),
-        }),
-      ),
+      models.map((model) => entryOf(model, loading)),
       pool,
     );
   }
 
-  /** What a request that names no model means. */
+  /**
+   * Finds out what each model is, by the headers of its files.
+   * @throws INVALID_OPTION for the same name twice or for none
+   */
+  static async open(
+    models: readonly ConfiguredModel[],
+    loading: Loading,
+    limits: JobLimits,
+    pool: PoolOptions = {},
+  ): Promise<Catalog> {
+    const names = models.map(({ name }) => name);
+    const twice = names.find((name, i) => names.indexOf(name) !== i);
+    if (twice !== undefined) throw invalidOption('model', 'names that differ', twice);
+    if (models.length === 0) throw invalidOption('model', 'at least one', models);
+    const known = await Promise.all(
+      models.map(
+        async (model): Promise<CatalogModel> => ({
+          ...model,
+          kind: await modelKind(model.path).catch(() => undefined),
+        }),
+      ),
+    );
+    return new Catalog(known, loading, limits, pool);
+  }
+
+  /** What a request for a picture that names no model means. */
   get defaultModel(): string {
-    return this.models[0]?.name ?? '';
+    return this.defaultFor('text-to-image') ?? this.models[0]?.name ?? '';
+  }
+
+  /** The first model that can do this. */
+  defaultFor(type: JobType): string | undefined {
+    const kind = kindOfJob[type];
+    return this.ofKind(kind)[0]?.name;
+  }
+
+  /** Those of a kind, in the order in which they are configured; one that could not be read may be of any. */
+  ofKind(kind: ModelKind): CatalogModel[] {
+    const known = this.models.filter((model) => model.kind === kind);
+    return [...known, ...this.models.filter((model) => model.kind === undefined)];
   }
 
   /**
    * Checks a request, and settles what it leaves open: the model, and the seed, so that a job that runs again gives the same pictures.
    * @throws INVALID_OPTION naming the option, MODEL_NOT_FOUND
    */
-  prepare({ type, model = this.defaultModel, options }: JobRequest): Pick<Job, 'model' | 'options'> {
+  prepare({ type, model, options }: JobRequest): Pick<Job, 'model' | 'options'> {
     if (!jobTypes.includes(type)) throw invalidOption('type', `one of ${jobTypes.join(', ')}`, type);
-    this.pool.entry(model);
+    const name = this.modelFor(type, model);
     const checked = this.schemas[type].safeParse(options);
-    if (!checked.success) throw badOptions(checked.error);
+    if (!checked.success)
+      throw new SafelightError(
+        'INVALID_OPTION',
+        `The options are not right: ${whatIsWrong(checked.error.issues)}`,
+      );
     const settled = { seed: randomInt(2 ** 32), ...checked.data } as Record<string, Json>;
     if (type === 'reconstruct') delete settled.seed;
-    return { model, options: settled };
+    return { model: name, options: settled };
+  }
+
+  private modelFor(type: JobType, asked: string | undefined): string {
+    const name = asked ?? this.defaultFor(type);
+    const able = this.ofKind(kindOfJob[type]).map((model) => model.name);
+    if (name === undefined) {
+      throw new SafelightError(
+        'MODEL_NOT_FOUND',
+        `None of the models here does ${type}; there are: ${this.pool.names.join(', ')}`,
+      );
+    }
+    this.pool.entry(name);
+    if (able.includes(name)) return name;
+    throw new SafelightError(
+      'INVALID_OPTION',
+      `The model ${name} does not do ${type}; ${able.length > 0 ? `take ${able.join(', ')}` : 'no model here does'}`,
+    );
   }
 }
 
-function badOptions({ issues }: z.ZodError): SafelightError {
-  const told = issues
-    .slice(0, 3)
-    .map(({ path, message }) => (path.length ? `${path.join('.')}: ${message}` : message));
-  return new SafelightError('INVALID_OPTION', `The options are not right: ${told.join('; ')}`);
+function entryOf({ name, path, kind }: CatalogModel, loading: Loading): ModelEntry<LoadedModel> {
+  return {
+    name,
+    path,
+    load: async (signal, onProgress) => {
+      const options = {
+        ...loading,
+        ...(signal ? { signal } : {}),
+        ...(onProgress
+          ? { onProgress: ({ step, steps }: { step: number; steps: number }) => onProgress(step, steps) }
+          : {}),
+      };
+      const isCodes = (kind ?? (await modelKind(path))) === 'codes';
+      return isCodes ? CodesPipeline.load(path, options) : Pipeline.load(path, options);
+    },
+  };
 }

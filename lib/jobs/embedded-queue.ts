@@ -5,20 +5,18 @@ import type { DataFolder } from './data-folder.js';
 import { EventLog } from './event-log.js';
 import { newId } from './id.js';
 import type { Json } from './json.js';
-import { storePictures } from './pictures.js';
+import { type PictureLimits, storePictures } from './pictures.js';
 import type { RunContext, RunOutcome } from './run-job.js';
 import type { JobStore, StoredJob } from './store.js';
 import type { Job, JobChange, JobEvent, JobFilter, JobProgress, JobQueue, JobRequest } from './types.js';
 import { Watchers } from './watchers.js';
 
-export interface QueueOptions {
+export interface QueueOptions extends PictureLimits {
   /** Jobs that may wait; default 100. */
   readonly maxQueued?: number;
   /** Ended jobs that are kept, and for how many days; default 1000 and 30. */
   readonly keepJobs?: number;
   readonly keepDays?: number;
-  /** Pixels of a picture that is sent; default 2^26. */
-  readonly maxInputPixels?: number;
 }
 
 /** What the queue needs from outside. */
@@ -198,7 +196,7 @@ export class EmbeddedQueue implements JobQueue {
     const job: StoredJob = {
       ...{ id, type: request.type, model, status: 'queued', created: new Date().toISOString(), attempts: 0 },
       ...{ previews: request.previews ?? {}, client: request.client ?? 'own', extra: request.extra ?? null },
-      options: await storePictures(id, options, this.parts.data, this.options.maxInputPixels ?? 2 ** 26),
+      options: await storePictures({ id, type: request.type, options }, this.parts.data, this.options),
       images: [],
       order: Date.now(),
     };

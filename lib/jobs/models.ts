@@ -2,7 +2,8 @@
  * The models that jobs may name: loaded when a job needs them, unloaded when idle or when another needs the memory, never under a running job.
  * Names are configured; no name is ever taken for a path.
  */
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { SafelightError } from '../errors.js';
 
 /** What the pool needs of a loaded model. */
@@ -184,9 +185,14 @@ function bytesOf(pipeline: PooledPipeline): number {
   return Object.values(pipeline.memory()).reduce((sum, { weights, compute }) => sum + weights + compute, 0);
 }
 
+/** Of a file, or of all files of a folder: about what a model takes in memory. */
 async function fileBytes(path: string): Promise<number> {
   try {
-    return (await stat(path)).size;
+    const info = await stat(path);
+    if (!info.isDirectory()) return info.size;
+    const names = await readdir(path);
+    const sizes = await Promise.all(names.map((name) => fileBytes(join(path, name))));
+    return sizes.reduce((sum, size) => sum + size, 0);
   } catch {
     return 0; // loading will say what is wrong
   }

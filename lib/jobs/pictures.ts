@@ -1,33 +1,58 @@
 /** Pictures of a request: taken out of it when the job is submitted, so that the job itself stays small and can travel. */
-import { SafelightError } from '../errors.js';
+import { invalidOption, SafelightError } from '../errors.js';
 import { readImage } from '../image/read.js';
 import type { DataFolder } from './data-folder.js';
 import type { Json } from './json.js';
-import type { JobOptions } from './types.js';
+import type { Job, JobOptions } from './types.js';
 
 /** Options that are pictures. */
 const PICTURES = ['init', 'mask', 'image'] as const;
 
+/** Pixels that pictures may have. */
+export interface PictureLimits {
+  /** Of one that is sent; default 2^26. */
+  readonly maxInputPixels?: number | undefined;
+  /** Of one that is made; default as for those sent. */
+  readonly maxPixels?: number | undefined;
+}
+
 /**
  * Writes the pictures among the options to the job's folder, each once looked at, and names them instead.
- * @throws INVALID_IMAGE, FILE_NOT_FOUND for a result that is not there, FILE_NOT_WRITTEN
+ * @throws INVALID_IMAGE, INVALID_OPTION for one from which a picture larger than allowed would be made, FILE_NOT_FOUND for a result that is
+ *   not there, FILE_NOT_WRITTEN
  */
 export async function storePictures(
-  id: string,
-  options: JobOptions,
+  { id, type, options }: Pick<Job, 'id' | 'type' | 'options'>,
   data: DataFolder,
-  maxPixels: number,
+  { maxInputPixels = 2 ** 26, maxPixels = maxInputPixels }: PictureLimits,
 ): Promise<JobOptions> {
   const stored: Record<string, Json> = { ...options };
   for (const name of PICTURES) {
     const given = options[name];
     if (given === undefined) continue;
     const bytes = await pictureBytes(name, given, data);
-    await readImage(bytes, { maxPixels });
+    const size = await readImage(bytes, { maxPixels: maxInputPixels });
+    if (name === 'init' || type === 'reconstruct') checkResult(name, size, options, maxPixels);
     await data.writeInput(id, name, bytes);
     stored[name] = { file: name };
   }
   return stored;
+}
+
+/** What is made of a picture has its size, unless another is asked for. */
+function checkResult(
+  name: string,
+  picture: { readonly width: number; readonly height: number },
+  { width, height }: JobOptions,
+  maxPixels: number,
+): void {
+  const pixels = Number(width ?? picture.width) * Number(height ?? picture.height);
+  if (pixels <= maxPixels) return;
+  throw invalidOption(
+    name,
+    `a picture of at most ${maxPixels} pixels (or width and height to make it smaller)`,
+    `${picture.width} x ${picture.height}`,
+  );
 }
 
 /** The pictures of a submitted job. @throws FILE_NOT_FOUND */

@@ -22,24 +22,103 @@ export const defaultLimits: JobLimits = {
 };
 
 /** Base64 or a data URI of an encoded picture, an earlier result, or (once the job is submitted) a file of the job. */
-const picture = z.union([
-  z.string().min(1),
-  z.strictObject({ job: z.string().min(1).max(64), image: z.string().min(1).max(64) }),
-]);
+const picture = z
+  .union([
+    z.string().min(1),
+    z.strictObject({ job: z.string().min(1).max(64), image: z.string().min(1).max(64) }),
+  ])
+  .describe(
+    'A picture in base64 or as a data URI, or { job, image }: a result of an earlier job by its name',
+  );
+
+/** The fields of each type's options. */
+export function jobShapes(limits: JobLimits) {
+  const shared = sharedFields(limits);
+  const generation = generationFields(limits, shared);
+  const fromPicture = {
+    ...generation,
+    init: picture,
+    strength: z.number().min(0).max(1).optional().describe('How far to go from init; default 0.75'),
+    posterior: z.enum(['mean', 'sample']).optional(),
+  };
+  const codes = codesFields(shared);
+  const size = { width: shared.side.optional(), height: shared.side.optional() };
+  return {
+    'text-to-image': { ...generation, hires: hiresFields(shared).optional() },
+    'image-to-image': fromPicture,
+    inpaint: {
+      ...fromPicture,
+      mask: picture.describe('White is drawn anew, black stays'),
+      maskBlur: z.number().min(0).max(64).optional(),
+      fill: z.enum(['fill', 'original', 'noise', 'nothing']).optional(),
+      onlyMasked: z.boolean().optional(),
+      padding: z.int().min(0).max(16384).optional(),
+    },
+    reconstruct: { image: picture, ...size },
+    sketch: { ...codes, image: picture.describe('The drawing') },
+    sample: { ...codes, class: z.int().min(0).max(1e6).optional().describe('Of a class-conditional model') },
+  } satisfies Record<JobType, z.ZodRawShape>;
+}
 
 /** Schemas of each type's options. */
 export function jobSchemas(limits: JobLimits) {
-  const prompt = z.string().max(limits.maxPrompt);
-  const side = z.int().min(8).max(limits.maxSide);
-  const seed = z
-    .int()
-    .min(0)
-    .max(2 ** 52);
-  const steps = z.int().min(1).max(limits.maxSteps);
+  const shapes = jobShapes(limits);
+  return {
+    'text-to-image': within(limits, z.strictObject(shapes['text-to-image'])),
+    'image-to-image': within(limits, z.strictObject(shapes['image-to-image'])),
+    inpaint: within(limits, z.strictObject(shapes.inpaint)),
+    reconstruct: within(limits, z.strictObject(shapes.reconstruct)),
+    sketch: within(limits, z.strictObject(shapes.sketch)),
+    sample: within(limits, z.strictObject(shapes.sample)),
+  } satisfies Record<JobType, z.ZodType>;
+}
 
-  const sampling = {
+export type JobSchemas = ReturnType<typeof jobSchemas>;
+
+/** Which field is wrong, and how: the first three. */
+export function whatIsWrong(
+  issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[],
+): string {
+  return issues
+    .slice(0, 3)
+    .map(({ path, message }) => (path.length ? `${path.join('.')}: ${message}` : message))
+    .join('; ');
+}
+
+function sharedFields(limits: JobLimits) {
+  return {
+    side: z.int().min(8).max(limits.maxSide).describe("Pixels, a multiple of the model's factor"),
+    seed: z
+      .int()
+      .min(0)
+      .max(2 ** 52)
+      .describe('Of the first picture; default random'),
+    steps: z.int().min(1).max(limits.maxSteps),
+  };
+}
+type SharedFields = ReturnType<typeof sharedFields>;
+
+function generationFields(limits: JobLimits, { side, seed, steps }: SharedFields) {
+  const prompt = z.string().max(limits.maxPrompt);
+  return {
+    prompt: prompt.default('').describe("What to draw, in A1111's syntax"),
+    negative: prompt.optional().describe('What not to draw'),
+    width: side.optional(),
+    height: side.optional(),
+    seed: seed.optional(),
+    count: z.int().min(1).max(limits.maxCount).optional().describe('Pictures; default 1'),
+    batch: z.int().min(1).max(64).optional().describe('Pictures computed together; default 4'),
+    clipSkip: z.int().min(1).max(100).optional(),
+    emphasis: z.string().max(40).optional(),
+    rng: z.enum(['cpu', 'cuda']).optional(),
+    ...samplingFields(steps),
+  };
+}
+
+function samplingFields(steps: SharedFields['steps']) {
+  return {
     steps: steps.optional(),
-    cfg: z.number().min(0).max(100).optional(),
+    cfg: z.number().min(0).max(100).optional().describe('Guidance scale; 1 is none'),
     sampler: z.string().max(100).optional(),
     schedule: z.string().max(100).optional(),
     eta: z.number().min(0).max(10).optional(),
@@ -60,20 +139,10 @@ export function jobSchemas(limits: JobLimits) {
       })
       .optional(),
   };
-  const picturesOf = {
-    prompt: prompt.default(''),
-    negative: prompt.optional(),
-    width: side.optional(),
-    height: side.optional(),
-    seed: seed.optional(),
-    count: z.int().min(1).max(limits.maxCount).optional(),
-    batch: z.int().min(1).max(64).optional(),
-    clipSkip: z.int().min(1).max(100).optional(),
-    emphasis: z.string().max(40).optional(),
-    rng: z.enum(['cpu', 'cuda']).optional(),
-    ...sampling,
-  };
-  const hires = z.strictObject({
+}
+
+function hiresFields({ side, steps }: SharedFields) {
+  return z.strictObject({
     scale: z.number().min(1).max(8).optional(),
     width: side.optional(),
     height: side.optional(),
@@ -81,45 +150,23 @@ export function jobSchemas(limits: JobLimits) {
     strength: z.number().gt(0).max(1).optional(),
     upscaler: z.string().max(40).optional(),
   });
-  const fromPicture = {
-    ...picturesOf,
-    init: picture,
-    strength: z.number().min(0).max(1).optional(),
-    posterior: z.enum(['mean', 'sample']).optional(),
-  };
-  const codes = {
-    class: z.int().min(0).max(1e6).optional(),
-    topK: z.int().min(1).max(1e6).optional(),
+}
+
+function codesFields({ side, seed }: SharedFields) {
+  const row = z.array(z.int().min(0).max(1e7)).min(1).max(4096);
+  return {
+    topK: z.int().min(1).max(1e6).optional().describe('Draw among so many of the most probable codes'),
     topP: z.number().gt(0).max(1).optional(),
-    temperature: z.number().gt(0).max(100).optional(),
+    temperature: z.number().min(1e-6).max(100).optional(),
     seed: seed.optional(),
     width: side.optional(),
     height: side.optional(),
+    start: z.array(row).min(1).max(4096).optional().describe('Rows of codes to write over'),
   };
-  return {
-    'text-to-image': fits(z.strictObject({ ...picturesOf, hires: hires.optional() }), limits),
-    'image-to-image': fits(z.strictObject(fromPicture), limits),
-    inpaint: fits(
-      z.strictObject({
-        ...fromPicture,
-        mask: picture,
-        maskBlur: z.number().min(0).max(64).optional(),
-        fill: z.enum(['fill', 'original', 'noise', 'nothing']).optional(),
-        onlyMasked: z.boolean().optional(),
-        padding: z.int().min(0).max(16384).optional(),
-      }),
-      limits,
-    ),
-    reconstruct: z.strictObject({ image: picture }),
-    sketch: fits(z.strictObject({ ...codes, image: picture }), limits),
-    sample: fits(z.strictObject(codes), limits),
-  } satisfies Record<JobType, z.ZodType>;
 }
 
-export type JobSchemas = ReturnType<typeof jobSchemas>;
-
-/** Whether the largest picture that is asked for is within the limits, the second pass's too. */
-function fits<T extends z.ZodType<Sized>>(schema: T, limits: JobLimits) {
+/** The same, refusing a picture larger than allowed, the second pass's too. */
+export function within<T extends z.ZodType<object>>(limits: JobLimits, schema: T): T {
   return schema.superRefine((options: Sized, context) => {
     const { width = 512, height = 512, hires } = options;
     const scale = hires ? (hires.scale ?? 2) : 1;

@@ -2,6 +2,7 @@
  * Jobs: what is asked for, what becomes of it, and the queue that all front doors speak to. Plain data, so that a job can lie on disk or
  * travel to another machine.
  */
+import type { ModelKind } from '../models/model-kind.js';
 import type { Json } from './json.js';
 
 export const jobTypes = [
@@ -9,6 +10,12 @@ export const jobTypes = [
   ...(['reconstruct', 'sketch', 'sample'] as const),
 ] as const;
 export type JobType = (typeof jobTypes)[number];
+
+/** The kind of model that each type of job takes. */
+export const kindOfJob = {
+  ...({ 'text-to-image': 'diffusion', 'image-to-image': 'diffusion', inpaint: 'diffusion' } as const),
+  ...({ reconstruct: 'codes', sketch: 'codes', sample: 'codes' } as const),
+} satisfies Record<JobType, ModelKind>;
 
 export const jobStatuses = ['queued', 'running', 'done', 'failed', 'cancelled'] as const;
 export type JobStatus = (typeof jobStatuses)[number];
@@ -29,7 +36,7 @@ export interface PreviewRequest {
 
 export interface JobRequest {
   readonly type: JobType;
-  /** A configured name; default the first one. */
+  /** A configured name; default the first one that can do this type. */
   readonly model?: string;
   readonly options: JobOptions;
   readonly previews?: PreviewRequest;

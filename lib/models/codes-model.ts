@@ -150,8 +150,8 @@ function others(tensors: TensorIndex, used: ReadonlySet<string>): IgnoredTensor[
     .map(({ name, dtype, shape, file }) => ({ name, dtype, shape, file }));
 }
 
-/** A folder's only weights. */
-async function onlyCheckpoint(folder: string): Promise<string> {
+/** A folder's only weights. @throws FILE_NOT_FOUND */
+export async function onlyCheckpoint(folder: string): Promise<string> {
   let names: string[];
   try {
     names = (await readdir(folder)).filter((name) => WEIGHTS.test(name)).sort();

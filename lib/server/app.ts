@@ -64,7 +64,7 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
     transform: jsonSchemaTransform,
   });
   await app.register(multipart, { limits: { fileSize: config['max-body'], files: 20, fields: 40 } });
-  ownJobs(app, queue);
+  ownJobs(app, queue, catalog.limits);
   await app.register(openAi, { queue, catalog });
   health(app, parts);
   metrics(app, queue, catalog, closing);

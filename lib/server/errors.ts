@@ -1,5 +1,7 @@
 /** From typed errors to HTTP, in one table. */
+import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { type ErrorCode, SafelightError } from '../errors.js';
+import { whatIsWrong } from '../jobs/schemas.js';
 
 const STATUS: Readonly<Record<ErrorCode, number>> = {
   INVALID_OPTION: 400,
@@ -41,6 +43,13 @@ export function httpFailure(error: unknown): HttpFailure {
       code: error.code,
       message: error.message,
       ...(retryAfter === undefined ? {} : { retryAfter }),
+    };
+  }
+  if (hasZodFastifySchemaValidationErrors(error)) {
+    return {
+      status: 400,
+      code: 'INVALID_OPTION',
+      message: `The request is not right: ${whatIsWrong(error.validation.map(({ instancePath, message = '' }) => ({ path: instancePath.split('/').slice(1), message })))}`,
     };
   }
   // Fastify's own (a body that is too large or no JSON, a schema that does not match) carry a status.

@@ -1,14 +1,14 @@
 /** A server from its configuration to its end. */
-import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { SafelightError } from '../errors.js';
-import { Catalog, type ConfiguredModel, parseModel, starter } from '../jobs/catalog.js';
+import { Catalog } from '../jobs/catalog.js';
+import { configuredModels } from '../jobs/configured.js';
 import { DataFolder, defaultDataFolder } from '../jobs/data-folder.js';
 import { EmbeddedQueue } from '../jobs/embedded-queue.js';
-import { runGeneration } from '../jobs/run-job.js';
+import { runJob } from '../jobs/run-job.js';
 import { JobStore } from '../jobs/store.js';
-import type { Job, JobQueue } from '../jobs/types.js';
+import type { JobQueue } from '../jobs/types.js';
 import { createApp } from './app.js';
 import { type ServeConfig, type ServeInput, serveSchema } from './config.js';
 import { checkReach } from './security.js';
@@ -29,8 +29,8 @@ export interface RunningServer {
 export async function serve(input: ServeInput = {}): Promise<RunningServer> {
   const config = checkConfig(input);
   checkReach({ host: config.host, apiKey: config['api-key'] });
-  const catalog = new Catalog(
-    await configuredModels(config),
+  const catalog = await Catalog.open(
+    await configuredModels({ model: config.model, models: config.models }),
     {
       backend: config.backend,
       memory: config.memory,
@@ -70,57 +70,22 @@ function checkConfig(input: ServeInput): ServeConfig {
   throw new SafelightError('INVALID_OPTION', `Expected a right value for ${name}: ${issue?.message}`);
 }
 
-/** Those named one by one, then those of the folder; the starter where there are none. */
-async function configuredModels({ model, models }: ServeConfig): Promise<ConfiguredModel[]> {
-  const named = model.map(parseModel);
-  const found = models === undefined ? [] : await modelsIn(models);
-  const names = new Set(named.map(({ name }) => name));
-  const all = [...named, ...found.filter(({ name }) => !names.has(name))];
-  return all.length > 0 ? all : [starter];
-}
-
-/** Model files, and folders with a `model_index.json`, directly in the folder. */
-async function modelsIn(folder: string): Promise<ConfiguredModel[]> {
-  let entries: import('node:fs').Dirent[];
-  try {
-    entries = await readdir(folder, { withFileTypes: true });
-  } catch (error) {
-    throw new SafelightError('FILE_NOT_FOUND', `The folder of models '${folder}' cannot be read`, {
-      cause: error,
-    });
-  }
-  const found: ConfiguredModel[] = [];
-  for (const entry of entries.sort((a, b) => a.name.localeCompare(b.name))) {
-    const path = resolve(folder, entry.name);
-    const isModel = entry.isDirectory()
-      ? (await readdir(path).catch((): string[] => [])).includes('model_index.json')
-      : /\.(?:safetensors|gguf|ckpt)$/.test(entry.name);
-    if (isModel) found.push({ name: entry.name.replace(/\.(?:safetensors|gguf|ckpt)$/, ''), path });
-  }
-  return found;
-}
-
 async function openQueue(config: ServeConfig, catalog: Catalog): Promise<JobQueue> {
   const folder = resolve(config.data ?? defaultDataFolder());
   const data = await DataFolder.open(folder);
-  const run = async (job: Job, context: Parameters<typeof runGeneration>[2]) => {
-    const { pipeline, release } = await catalog.pool.use(job.model, context.signal, (step, steps) =>
-      context.emit({ type: 'progress', data: { phase: 'load', step, steps, elapsed: 0 } }),
-    );
-    try {
-      return await runGeneration(job, pipeline, context);
-    } finally {
-      release();
-    }
-  };
   return EmbeddedQueue.open(
     {
       store: JobStore.open(join(folder, 'queue')),
       data,
       prepare: (request) => catalog.prepare(request),
-      run,
+      run: (job, context) => runJob(job, catalog.pool, context),
     },
-    { maxQueued: config['max-queued'], keepJobs: config['keep-jobs'], keepDays: config['keep-days'] },
+    {
+      maxPixels: config['max-pixels'],
+      maxQueued: config['max-queued'],
+      keepJobs: config['keep-jobs'],
+      keepDays: config['keep-days'],
+    },
   );
 }
 

@@ -8,72 +8,14 @@ import { coordinateCodes } from '../../lib/sampling/codes/coordinates.js';
 import { codeOrder } from '../../lib/sampling/codes/order.js';
 import { sampleCodes } from '../../lib/sampling/codes/sample.js';
 import { slideCodes } from '../../lib/sampling/codes/slide.js';
-import { f16Tensor, type RawTensor } from '../pipelines-reference/tiny-models.js';
-import { scratch, sections, tensorsOf, writeCheckpoint } from '../vq/fixture.js';
+import { scratch, tensorsOf, writeCheckpoint } from '../vq/fixture.js';
+import { autoencoders, firstStage, transformer, writeWriter } from './checkpoint.js';
 import { ball, painted } from './drawings.js';
 
 const folder = scratch();
-const autoencoders = sections('autoencoders');
 const SIDE = 4;
 const open: CodesPipeline[] = [];
 afterAll(() => Promise.all(open.map((pipeline) => pipeline.dispose())));
-
-/** minGPT of two layers over the 128 codes of the fixture's VQGAN. */
-function transformer(block: number): Map<string, RawTensor> {
-  const width = 32;
-  const shapes: [string, number[], number, number][] = [
-    ['tok_emb.weight', [128, width], 1, 0],
-    ['pos_emb', [1, block, width], 0.5, 0],
-    ['ln_f.weight', [width], 0.25, 1],
-    ['ln_f.bias', [width], 0.25, 0],
-    ['head.weight', [128, width], 0.5, 0],
-  ];
-  for (const layer of [0, 1].map((n) => `blocks.${n}.`)) {
-    for (const norm of ['ln1', 'ln2'])
-      shapes.push([`${layer}${norm}.weight`, [width], 0.25, 1], [`${layer}${norm}.bias`, [width], 0.25, 0]);
-    for (const name of ['key', 'query', 'value', 'proj'])
-      shapes.push(
-        [`${layer}attn.${name}.weight`, [width, width], 0.25, 0],
-        [`${layer}attn.${name}.bias`, [width], 0.25, 0],
-      );
-    shapes.push(
-      [`${layer}mlp.0.weight`, [4 * width, width], 0.25, 0],
-      [`${layer}mlp.0.bias`, [4 * width], 0.25, 0],
-    );
-    shapes.push(
-      [`${layer}mlp.2.weight`, [width, 4 * width], 0.25, 0],
-      [`${layer}mlp.2.bias`, [width], 0.25, 0],
-    );
-  }
-  return new Map(
-    shapes.map(([name, shape, amplitude, base]) => [
-      `transformer.${name}`,
-      f16Tensor(['writer', name, shape, amplitude, base, '', null]),
-    ]),
-  );
-}
-
-const firstStage = { target: 'taming.models.vqgan.VQModel', params: autoencoders.vqgan!.about.params };
-
-/** A checkpoint whose codes are conditioned on what `cond_stage_config` says. */
-function checkpoint(
-  name: string,
-  block: number,
-  params: Record<string, unknown>,
-  more: ReadonlyMap<string, RawTensor> = new Map(),
-): string {
-  const tensors = tensorsOf('vqgan', autoencoders.vqgan!, { prefix: 'first_stage_model.' });
-  for (const part of [transformer(block), more]) for (const [key, value] of part) tensors.set(key, value);
-  const config = { vocab_size: 128, block_size: block, n_layer: 2, n_head: 4, n_embd: 32 };
-  return writeCheckpoint(`${folder}/${name}`, tensors, {
-    target: 'taming.models.cond_transformer.Net2NetTransformer',
-    params: {
-      transformer_config: { target: 'taming.modules.transformer.mingpt.GPT', params: config },
-      first_stage_config: firstStage,
-      ...params,
-    },
-  });
-}
 
 async function load(path: string): Promise<CodesPipeline> {
   const pipeline = await CodesPipeline.load(path, { backend: 'cpu', threads: 1 });
@@ -103,7 +45,10 @@ async function codesAfter(
 
 describe('what stands before the codes', () => {
   it('nothing but the start code', async () => {
-    const path = checkpoint('none', 16, { cond_stage_config: '__is_unconditional__', sos_token: 3 });
+    const path = writeWriter(`${folder}/none`, 16, {
+      cond_stage_config: '__is_unconditional__',
+      sos_token: 3,
+    });
     const pipeline = await load(path);
     expect(pipeline.info).toMatchObject({ condition: 'none', size: 16, factor: 4, vocabulary: 128 });
     expect(await written(pipeline, { seed: 1 })).toEqual(await codesAfter(path, [3], 1));
@@ -120,7 +65,7 @@ describe('what stands before the codes', () => {
 
   it('a class', async () => {
     const labels = { target: 'taming.modules.util.Labelator', params: { n_classes: 20 } };
-    const path = checkpoint('class', 17, { cond_stage_config: labels });
+    const path = writeWriter(`${folder}/class`, 17, { cond_stage_config: labels });
     const pipeline = await load(path);
     expect(pipeline.info).toMatchObject({ condition: 'class', classes: 20 });
     expect(await written(pipeline, { seed: 1, class: 17 })).toEqual(await codesAfter(path, [17], 1));
@@ -137,13 +82,13 @@ describe('what stands before the codes', () => {
       target: 'taming.models.cond_transformer.CoordStage',
       params: { n_embed: 64, down_factor: 4 },
     };
-    const path = checkpoint('coordinates', 32, { cond_stage_config: coordinates });
+    const path = writeWriter(`${folder}/coordinates`, 32, { cond_stage_config: coordinates });
     const before = [...coordinateCodes(SIDE, SIDE, 4, 64)];
     expect(await written(await load(path), { seed: 2 })).toEqual(await codesAfter(path, before, 2));
   });
 
   it('a picture by the codes of the first stage itself', async () => {
-    const path = checkpoint('own', 32, { cond_stage_config: '__is_first_stage__' });
+    const path = writeWriter(`${folder}/own`, 32, { cond_stage_config: '__is_first_stage__' });
     const pipeline = await load(path);
     const drawing = ball(16);
     const before = (await pipeline.codes(drawing)).codes.flat();
@@ -157,8 +102,8 @@ describe('what stands before the codes', () => {
       target: 'ldm.models.autoencoder.VQModel',
       params: autoencoders['vq-noattn']!.about.params,
     };
-    const path = checkpoint(
-      'other',
+    const path = writeWriter(
+      `${folder}/other`,
       32,
       { cond_stage_config: stage, downsample_cond_size: 8 },
       tensorsOf('vq-noattn', autoencoders['vq-noattn']!, { prefix }),
@@ -182,7 +127,7 @@ describe('how codes are written', () => {
       target: 'taming.modules.transformer.permuter.SpiralOut',
       params: { H: SIDE, W: SIDE },
     };
-    const path = checkpoint('spiral', 16, {
+    const path = writeWriter(`${folder}/spiral`, 16, {
       cond_stage_config: '__is_unconditional__',
       permuter_config: permuter,
     });
@@ -195,7 +140,7 @@ describe('how codes are written', () => {
   });
 
   it('under a window where the model cannot look at all of them, each part with its part of the drawing', async () => {
-    const path = checkpoint('slide', 32, { cond_stage_config: '__is_first_stage__' });
+    const path = writeWriter(`${folder}/slide`, 32, { cond_stage_config: '__is_first_stage__' });
     const pipeline = await load(path);
     const drawing = ball(24, 20);
     const before = (await pipeline.codes(drawing)).codes.flat();

@@ -67,14 +67,15 @@ export async function openAi(
   );
 }
 
-function model(name: string, { pool, defaultModel }: Catalog) {
+function model(name: string, { models, pool, defaultModel }: Catalog) {
   const loaded = pool.loaded.some((one) => one.name === name);
+  const kind = models.find((one) => one.name === name)?.kind ?? null;
   return {
     id: name,
     object: 'model',
     created: 0,
     owned_by: 'safelight',
-    loaded,
+    ...{ kind, loaded },
     default: name === defaultModel,
   };
 }

@@ -3,28 +3,32 @@ import { createReadStream } from 'node:fs';
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { SafelightError } from '../../errors.js';
-import type { Job, JobEvent, JobQueue, JobRequest } from '../../jobs/types.js';
+import type { JobLimits } from '../../jobs/schemas.js';
+import type { Job, JobEvent, JobQueue } from '../../jobs/types.js';
 import { type SseEvent, sendEvents } from '../sse.js';
 import * as schemas from './schemas.js';
 
 const tags = ['jobs'];
 const response = { 200: schemas.jobAnswer, '4xx': schemas.failure };
 
-export function ownJobs(instance: FastifyInstance, queue: JobQueue): void {
+export function ownJobs(instance: FastifyInstance, queue: JobQueue, limits: JobLimits): void {
   const app = instance.withTypeProvider<ZodTypeProvider>();
 
   app.post(
     '/v1/jobs',
     {
       schema: {
-        ...{ tags, summary: 'Queue a job', body: schemas.jobRequest },
+        ...{ tags, summary: 'Queue a job', body: schemas.jobRequest(limits) },
         response: { 201: schemas.jobAnswer, '4xx': schemas.failure },
+      },
+      preValidation: async (request) => {
+        request.body = schemas.flattened(request.body) as typeof request.body;
       },
     },
     async (request, reply) => {
       const key = request.headers['idempotency-key'];
       const client = request.headers['x-safelight-client'] === 'page' ? 'page' : 'own';
-      const job = await queue.submit({ ...(request.body as JobRequest), client }, keyed(key));
+      const job = await queue.submit({ ...schemas.toJobRequest(request.body), client }, keyed(key));
       request.log.info({ job: job.id, type: job.type, model: job.model }, 'queued');
       return reply.code(201).header('location', `/v1/jobs/${job.id}`).send(shown(job));
     },
@@ -134,7 +138,7 @@ async function* told(events: AsyncIterable<JobEvent>): AsyncGenerator<SseEvent> 
 
 async function* changes(queue: JobQueue, signal: AbortSignal): AsyncGenerator<SseEvent> {
   for await (const change of queue.watch(signal)) {
-    if ('job' in change) yield { event: 'job', data: shown(change.job) };
+    if ('job' in change) yield { event: 'job', data: { ...shown(change.job), result: undefined } };
     else yield { event: 'removed', data: { id: change.removed } };
   }
 }

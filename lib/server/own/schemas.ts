@@ -1,21 +1,59 @@
 /** The own API's bodies and answers, for checking what comes in and for the OpenAPI document. */
 import { z } from 'zod';
-import { jobStatuses, jobTypes } from '../../jobs/types.js';
+import { type JobLimits, jobShapes, within } from '../../jobs/schemas.js';
+import { type JobRequest, type JobType, jobStatuses, jobTypes } from '../../jobs/types.js';
 
-export const jobRequest = z.strictObject({
-  type: z.enum(jobTypes).describe('What to do'),
-  model: z.string().min(1).max(200).optional().describe('A configured name; default the first'),
-  options: z
-    .record(z.string(), z.unknown())
-    .default({})
-    .describe(
-      'Options of the pipeline, by the names of the TypeScript API; pictures in base64 or as data URI',
-    ),
+/** A request of any type: the pipeline's options beside the type, each type with its own. */
+export function jobRequest(limits: JobLimits) {
+  const shapes = jobShapes(limits);
+  const request = <T extends JobType>(type: T) =>
+    within(limits, z.strictObject({ type: z.literal(type), ...common, ...shapes[type] }));
+  return z.discriminatedUnion('type', [
+    request('text-to-image'),
+    request('image-to-image'),
+    request('inpaint'),
+    request('reconstruct'),
+    request('sketch'),
+    request('sample'),
+  ]);
+}
+
+const common = {
+  model: z
+    .string()
+    .min(1)
+    .max(200)
+    .optional()
+    .describe('A configured name; default the first that can do this'),
   previews: z
     .strictObject({ every: z.int().min(0).max(1000).optional() })
     .optional()
     .describe('A preview each so many steps; 0 is none'),
-});
+};
+
+/** Options may come under `options` too; from here on they are beside the type. */
+export function flattened(body: unknown): unknown {
+  if (!isRecord(body) || !isRecord(body.options)) return body;
+  const { options, ...rest } = body;
+  return { ...options, ...rest };
+}
+
+/** The request as the queue takes it. */
+export function toJobRequest(body: z.output<ReturnType<typeof jobRequest>>): JobRequest {
+  const { type, model, previews, ...options } = body;
+  return {
+    type,
+    options: options as JobRequest['options'],
+    ...(model === undefined ? {} : { model }),
+    ...(previews === undefined
+      ? {}
+      : { previews: previews.every === undefined ? {} : { every: previews.every } }),
+  };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
 
 const image = z.object({
   name: z.string(),
@@ -53,7 +91,8 @@ export const jobAnswer = z.object({
   client: z.string(),
 });
 
-export const jobList = z.object({ jobs: z.array(jobAnswer) });
+/** Without `result`, which may be long. */
+export const jobList = z.object({ jobs: z.array(jobAnswer.omit({ result: true })) });
 
 export const listQuery = z.strictObject({
   status: z.enum(jobStatuses).optional(),

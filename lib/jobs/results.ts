@@ -1,0 +1,44 @@
+/** Pictures of a running job: written among its results, and told of. */
+import type { GeneratedImage } from '../pipelines/image-result.js';
+import type { DataFolder } from './data-folder.js';
+import type { NewEvent } from './event-log.js';
+import type { Json } from './json.js';
+import type { Job, JobImage } from './types.js';
+
+/** What a job is run with. */
+export interface RunContext {
+  readonly data: DataFolder;
+  readonly signal: AbortSignal;
+  /** Ends the job where it is; pictures so far are kept. */
+  readonly finish: AbortSignal;
+  /** A signal that leaves out the batch that begins now. */
+  readonly skip: () => AbortSignal;
+  readonly emit: (event: NewEvent) => void;
+}
+
+export interface RunOutcome {
+  readonly images: readonly JobImage[];
+  readonly result?: Json;
+}
+
+/** Writes a picture under a name that depends on nothing but its place, so that a job that runs again replaces it. */
+export async function keep(
+  job: Job,
+  image: Pick<GeneratedImage, 'width' | 'height' | 'seed' | 'parameters' | 'png'>,
+  index: number,
+  { data, emit }: RunContext,
+): Promise<JobImage> {
+  const { width, height, seed, parameters } = image;
+  const name = `${index}.png`;
+  await data.writeResult(job.id, name, await image.png());
+  const kept = {
+    name,
+    type: 'image/png',
+    width,
+    height,
+    parameters,
+    ...(seed === undefined ? {} : { seed }),
+  };
+  emit({ type: 'image', data: { ...kept, index } });
+  return kept;
+}

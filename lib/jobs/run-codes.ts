@@ -1,0 +1,94 @@
+/** Jobs of models that turn pictures into codes: reconstructing, and writing after a drawing, a class or nothing. */
+import { encodePng } from '../image/png.js';
+import type { SampleResult, SampleStep } from '../pipelines/codes/sample.js';
+import type { CodesPipeline } from '../pipelines/codes-pipeline.js';
+import type { Progress } from '../pipelines/progress.js';
+import { Clock } from './clock.js';
+import type { Json } from './json.js';
+import { readPictures, withoutPictures } from './pictures.js';
+import { Previewer } from './previewer.js';
+import { keep, type RunContext, type RunOutcome } from './results.js';
+import { wasSkipped } from './run-generation.js';
+import type { Job } from './types.js';
+
+/** What a call is given, besides its options. */
+interface Control {
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: Progress) => void;
+}
+
+/** @throws what `CodesPipeline`'s calls throw */
+export async function runCodes(job: Job, pipeline: CodesPipeline, context: RunContext): Promise<RunOutcome> {
+  const { signal, emit } = context;
+  const clock = new Clock(1);
+  const previewer = new Previewer(job.previews.every ?? 1, (preview) =>
+    emit({ type: 'preview', data: preview }),
+  );
+  const skip = context.skip();
+  const control: Control = {
+    signal: AbortSignal.any([signal, skip]),
+    onProgress: (progress) => {
+      const now = clock.at(0, progress);
+      emit({ type: 'progress', data: now });
+      if (progress.preview) previewer.offer(now.step, now.steps, progress.preview);
+    },
+  };
+  try {
+    return job.type === 'reconstruct'
+      ? await reconstruct(job, pipeline, control, context)
+      : await write(job, pipeline, control, context);
+  } catch (error) {
+    if (wasSkipped(error, skip, signal)) return { images: [] };
+    throw error;
+  } finally {
+    await previewer.end();
+  }
+}
+
+async function reconstruct(
+  job: Job,
+  pipeline: CodesPipeline,
+  control: Control,
+  context: RunContext,
+): Promise<RunOutcome> {
+  const { image: picture } = await readPictures(job.id, job.options, context.data);
+  const options = { ...withoutPictures(job.options), ...control };
+  const { image, psnr, codes, usage } = await pipeline.reconstruct(picture ?? new Uint8Array(), options);
+  const kept = await keep(job, image, 0, context);
+  // JSON has no infinity: the same picture again is null.
+  const result = { psnr: Number.isFinite(psnr) ? psnr : null, codes, usage: usage && { ...usage } };
+  return { images: [kept], result };
+}
+
+async function write(
+  job: Job,
+  pipeline: CodesPipeline,
+  control: Control,
+  context: RunContext,
+): Promise<RunOutcome> {
+  const { image: drawing } = await readPictures(job.id, job.options, context.data);
+  const options = { ...withoutPictures(job.options), ...control };
+  const stream = drawing ? pipeline.sketch(drawing, options) : pipeline.sample(options);
+  let last: SampleStep | undefined;
+  for await (const step of stream) {
+    if (!context.finish.aborted || step.done === step.total) continue;
+    last = step;
+    break;
+  }
+  return last ? unfinished(job, last, context) : finished(job, await stream.result, context);
+}
+
+async function finished(job: Job, made: SampleResult, context: RunContext): Promise<RunOutcome> {
+  const { image, codes, usage } = made;
+  return { images: [await keep(job, image, 0, context)], result: { codes, usage: { ...usage } } };
+}
+
+/** The picture so far, where the job was told to stop and keep it. */
+async function unfinished(job: Job, step: SampleStep, context: RunContext): Promise<RunOutcome> {
+  const image = await step.preview();
+  const { width, height } = image;
+  const { seed } = job.options as { seed?: number };
+  const picture = { width, height, parameters: '', seed, png: () => encodePng(image, {}) };
+  const codes: Json = step.codes.map((row) => [...row]);
+  return { images: [await keep(job, picture, 0, context)], result: { codes, usage: null } };
+}
