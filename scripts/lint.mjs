@@ -18,6 +18,10 @@ const checks = [
   { name: 'clang-tidy', command: [node, 'scripts/tidy.mjs'] },
   { name: 'biome (TypeScript, JSON)', command: [node, 'node_modules/@biomejs/biome/bin/biome', ...biome()] },
   { name: 'types', command: [node, 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.test.json'] },
+  {
+    name: 'types of the page',
+    command: [node, 'node_modules/typescript/bin/tsc', '-p', 'web/tsconfig.json'],
+  },
   { name: 'clang-format', command: [node, 'node_modules/clang-format/index.js', ...format(), ...native] },
   { name: 'dependency directions', command: [node, 'scripts/check-dependencies.mjs'] },
 ];

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * npm's `prepare`: after `npm ci` in a clone, before `npm pack`, and again at the first `npx safelight` in a clone. Builds
- * dist/ from lib/ and the addon from native/, each only when its sources differ from those of the last build, so
+ * dist/ from lib/, the page in dist/web from web/ and the addon from native/, each only when its sources differ from those of the last build, so
  * that the second and third call cost a hash. npm never runs it where the published tarball is installed.
  */
 import { spawnSync } from 'node:child_process';
@@ -9,6 +9,7 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -16,6 +17,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { fingerprint, lockedIntegrity, root, walk } from './files.mjs';
 
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
@@ -23,6 +25,7 @@ const only = process.argv.find((argument) => argument.startsWith('--only='))?.sl
 
 try {
   if (only !== 'native') buildTypes();
+  if (only !== 'native') await buildWeb();
   if (only !== 'types') buildAddon();
 } catch (error) {
   console.error(`safelight prepare: ${error instanceof Error ? error.message : error}`);
@@ -44,10 +47,41 @@ function buildTypes() {
   const stamp = join(root, '.build/.types');
   if (read(stamp) === state && existsSync(join(root, 'dist/index.js'))) return;
   // From nothing, so that a file that left lib/ leaves the package too.
-  rmSync(join(root, 'dist'), { recursive: true, force: true });
+  for (const name of existsSync(join(root, 'dist')) ? readdirSync(join(root, 'dist')) : []) {
+    if (name !== 'web') rmSync(join(root, 'dist', name), { recursive: true, force: true });
+  }
   run(process.execPath, [compiler, '-p', 'tsconfig.json'], 'the types above do not check');
   // npm does so once, when it links the command; this file is another one.
   for (const command of Object.values(manifest.bin)) chmodSync(join(root, String(command)), 0o755);
+  write(stamp, state);
+}
+
+/** The page, in dist/web: each file beside its compressed forms, which the server sends as they are. */
+async function buildWeb() {
+  const vite = join(root, 'node_modules/vite/package.json');
+  if (!existsSync(vite)) {
+    console.error(
+      'safelight prepare: Vite is not installed (npm ci --omit=dev?); dist/web is left as it is.',
+    );
+    return;
+  }
+  // The page shares a few files of lib/ that are pure TypeScript; the whole of it costs no more to look at.
+  const sources = [
+    ...walk(join(root, 'web')),
+    ...walk(join(root, 'lib/image')),
+    ...walk(join(root, 'lib/jobs')),
+  ];
+  const pinned = ['vite', 'preact', '@preact/signals', 'typescript'].map(lockedIntegrity);
+  const state = fingerprint(sources, pinned);
+  const stamp = join(root, '.build/.web');
+  if (read(stamp) === state && existsSync(join(root, 'dist/web/index.html'))) return;
+  const { build } = await import('vite');
+  await build({ root: join(root, 'web'), configFile: join(root, 'web/vite.config.ts'), logLevel: 'warn' });
+  for (const file of walk(join(root, 'dist/web/assets'), (name) => /\.(?:js|css|svg)$/.test(name))) {
+    const content = readFileSync(file);
+    writeFileSync(`${file}.br`, brotliCompressSync(content));
+    writeFileSync(`${file}.gz`, gzipSync(content, { level: 9 }));
+  }
   write(stamp, state);
 }
 

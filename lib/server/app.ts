@@ -11,7 +11,9 @@ import { httpFailure } from './errors.js';
 import { health, type Readiness } from './health.js';
 import { metrics } from './metrics.js';
 import { openAi } from './openai/routes.js';
+import { about } from './own/about.js';
 import { ownJobs } from './own/jobs.js';
+import { page } from './page.js';
 import { addSecurity } from './security.js';
 import { version } from './version.js';
 
@@ -65,10 +67,12 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
   });
   await app.register(multipart, { limits: { fileSize: config['max-body'], files: 20, fields: 40 } });
   ownJobs(app, queue, catalog.limits);
+  about(app, { catalog, locked: config['api-key'] !== undefined, maxPrompt: config['max-prompt'] });
   await app.register(openAi, { queue, catalog });
   health(app, parts);
   metrics(app, queue, catalog, closing);
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
+  await page(app);
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
   return app;
 }

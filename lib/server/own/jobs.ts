@@ -1,11 +1,11 @@
 /** Safelight's own API: jobs, what happens to them, and what came of them. */
-import { createReadStream } from 'node:fs';
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { SafelightError } from '../../errors.js';
 import type { JobLimits } from '../../jobs/schemas.js';
 import type { Job, JobEvent, JobQueue } from '../../jobs/types.js';
 import { type SseEvent, sendEvents } from '../sse.js';
+import { sendPicture } from './picture.js';
 import * as schemas from './schemas.js';
 
 const tags = ['jobs'];
@@ -95,14 +95,18 @@ export function ownJobs(instance: FastifyInstance, queue: JobQueue, limits: JobL
   );
   app.get(
     '/v1/jobs/:id/files/:name',
-    { schema: { tags, summary: 'A picture of a job', params: schemas.fileParams } },
-    async ({ params }, reply) => {
+    {
+      schema: {
+        tags,
+        summary: 'A picture of a job, or a small form of it',
+        params: schemas.fileParams,
+        querystring: schemas.fileQuery,
+      },
+    },
+    async ({ params, query }, reply) => {
       const file = await queue.file(params.id, params.name);
       if (!file) throw new SafelightError('FILE_NOT_FOUND', `Job ${params.id} has no result ${params.name}`);
-      return reply
-        .type(file.type)
-        .header('cache-control', 'private, max-age=31536000, immutable')
-        .send(createReadStream(file.path));
+      return sendPicture(reply, file, query.width);
     },
   );
   app.get(

@@ -102,5 +102,14 @@ export const listQuery = z.strictObject({
 
 export const jobParams = z.object({ id: z.string().max(64) });
 export const fileParams = z.object({ id: z.string().max(64), name: z.string().max(64) });
+export const fileQuery = z.object({
+  width: z.coerce
+    .number()
+    .int()
+    .min(16)
+    .max(1024)
+    .optional()
+    .describe('Pixels: a WebP no wider and no higher, for galleries'),
+});
 export const moveBody = z.strictObject({ place: z.int().min(0).max(1_000_000) });
 export const failure = z.object({ error: z.object({ code: z.string(), message: z.string() }) });

@@ -1,0 +1,79 @@
+/** What configured models are and how they read a prompt, told from their headers and configs: no weights are loaded for it. */
+import { autoencoderFactor } from '../models/config-autoencoder.js';
+import { openModel } from '../models/open-model.js';
+import { chunksOf } from '../pipelines/conditioning.js';
+import { Tokenizer } from '../text/tokenizer.js';
+
+/** A diffusion model, as far as somebody who fills in a form wants to know it. */
+export interface ModelDescription {
+  readonly family: string;
+  /** Pixels; what is made unless told otherwise, and what sides are multiples of. */
+  readonly width: number;
+  readonly height: number;
+  readonly factor: number;
+  readonly steps?: number | undefined;
+  readonly cfg?: number | undefined;
+  readonly sampler?: string | undefined;
+  readonly schedule?: string | undefined;
+}
+
+export interface TokenCount {
+  /** Of the prompt itself, without start, end and padding. */
+  readonly tokens: number;
+  /** Windows it takes, and the prompt's tokens that one holds. */
+  readonly windows: number;
+  readonly window: number;
+}
+
+interface Known {
+  readonly description: ModelDescription;
+  tokenizer(): Promise<Tokenizer>;
+}
+
+/** Reads each model once. */
+export class Descriptions {
+  private readonly known = new Map<string, Promise<Known>>();
+
+  /** @throws what `openModel` throws */
+  async describe(path: string): Promise<ModelDescription> {
+    return (await this.get(path)).description;
+  }
+
+  /** @throws what `openModel` throws, and INVALID_FILE for a broken vocabulary */
+  async countTokens(path: string, prompt: string): Promise<TokenCount> {
+    const tokenizer = await (await this.get(path)).tokenizer();
+    const chunks = chunksOf(tokenizer, prompt, 'original');
+    const tokens = chunks.reduce((sum, { eosIndex }) => sum + eosIndex - 1, 0);
+    return { tokens, windows: chunks.length, window: tokenizer.window - 2 };
+  }
+
+  private get(path: string): Promise<Known> {
+    let known = this.known.get(path);
+    if (!known) {
+      known = read(path);
+      this.known.set(path, known);
+      // A model that is mended can be read without a new start.
+      known.catch(() => this.known.delete(path));
+    }
+    return known;
+  }
+}
+
+async function read(path: string): Promise<Known> {
+  const { family, unet, autoencoder, defaults, textEncoders } = await openModel(path);
+  const factor = autoencoderFactor(autoencoder.config);
+  const side = unet.config.sample_size * factor;
+  const { width = side, height = side, steps, cfg, sampler, schedule } = defaults;
+  let tokenizer: Promise<Tokenizer> | undefined;
+  return {
+    description: { family, width, height, factor, steps, cfg, sampler, schedule },
+    tokenizer: () => {
+      const [first] = textEncoders;
+      tokenizer ??= Tokenizer.load(first!.tokenizer, {
+        window: first!.config.max_position_embeddings,
+        padId: first!.padId,
+      });
+      return tokenizer;
+    },
+  };
+}

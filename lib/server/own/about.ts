@@ -1,0 +1,91 @@
+/** What a form needs to know: models with their defaults, samplers, schedules, limits; and how long a prompt is to a model. */
+import type { FastifyInstance } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import type { Catalog } from '../../jobs/catalog.js';
+import { Descriptions, type ModelDescription } from '../../jobs/describe.js';
+import { samplers, schedules } from '../../sampling/index.js';
+import { version } from '../version.js';
+import { failure } from './schemas.js';
+
+export interface AboutModel {
+  readonly name: string;
+  /** `unknown` where it cannot be read; `problem` says why. */
+  readonly kind: 'diffusion' | 'codes' | 'unknown';
+  readonly loaded: boolean;
+  readonly diffusion?: ModelDescription;
+  readonly problem?: string;
+}
+
+export interface About {
+  readonly version: string;
+  readonly models: readonly AboutModel[];
+  readonly samplers: readonly {
+    readonly name: string;
+    readonly label: string;
+    readonly ownsSchedule: boolean;
+  }[];
+  readonly schedules: readonly { readonly name: string; readonly label: string }[];
+  readonly limits: Catalog['limits'];
+  /** Whether there is a key to log out of. */
+  readonly locked: boolean;
+}
+
+const tags = ['models'];
+
+export function about(
+  instance: FastifyInstance,
+  { catalog, locked, maxPrompt }: { catalog: Catalog; locked: boolean; maxPrompt: number },
+): void {
+  const app = instance.withTypeProvider<ZodTypeProvider>();
+  const descriptions = new Descriptions();
+
+  app.get(
+    '/v1/about',
+    { schema: { tags, summary: 'What this server has to offer' } },
+    async (): Promise<About> => {
+      const loaded = new Set(catalog.pool.loaded.map(({ name }) => name));
+      const models = catalog.models.map(async ({ name, path }): Promise<AboutModel> => {
+        const common = { name, loaded: loaded.has(name) };
+        try {
+          return { ...common, kind: 'diffusion', diffusion: await descriptions.describe(path) };
+        } catch (error) {
+          return { ...common, kind: 'unknown', problem: error instanceof Error ? error.message : '' };
+        }
+      });
+      return {
+        version: version(),
+        models: await Promise.all(models),
+        samplers: samplers.map(({ name, label, ownsSchedule }) => ({ name, label, ownsSchedule })),
+        schedules: schedules.map(({ name, label }) => ({ name, label })),
+        limits: catalog.limits,
+        locked,
+      };
+    },
+  );
+  app.post(
+    '/v1/tokenize',
+    {
+      schema: {
+        tags,
+        summary: 'How many tokens a prompt has',
+        body: z.strictObject({
+          prompt: z.string().max(maxPrompt),
+          model: z.string().min(1).max(200).optional(),
+        }),
+        response: {
+          200: z.object({
+            tokens: z.number().describe('Of the prompt, without start, end and padding'),
+            windows: z.number(),
+            window: z.number().describe('Tokens of a prompt that a window holds'),
+          }),
+          '4xx': failure,
+        },
+      },
+    },
+    ({ body }) => {
+      const entry = catalog.pool.entry(body.model ?? catalog.defaultModel);
+      return descriptions.countTokens(entry.path, body.prompt);
+    },
+  );
+}

@@ -1,0 +1,51 @@
+/** Requests to the server this page came from. */
+
+/** A failure that can be shown: the server's own sentence, or that it does not answer. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return send<T>('GET', path, undefined, signal);
+}
+
+export async function post<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
+  return send<T>('POST', path, body, signal);
+}
+
+export async function remove<T>(path: string): Promise<T> {
+  return send<T>('DELETE', path);
+}
+
+async function send<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(path, {
+      method,
+      headers: {
+        'x-safelight-client': 'page',
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal ? { signal } : {}),
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ApiError(0, 'OFFLINE', 'The server does not answer. Is it still running?');
+  }
+  const text = await response.text();
+  const parsed: unknown = text === '' ? undefined : JSON.parse(text);
+  if (response.ok) return parsed as T;
+  const { error } = (parsed ?? {}) as { error?: { code?: string; message?: string } };
+  throw new ApiError(
+    response.status,
+    error?.code ?? '',
+    error?.message ?? `The server said ${response.status}`,
+  );
+}

@@ -1,0 +1,77 @@
+/** Ctrl+Up and Ctrl+Down in the prompt: more or less weight for the selected words, as stable-diffusion-webui writes it: `(words:1.1)`. */
+
+export interface Selection {
+  readonly text: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+const STEP = 0.1;
+const LEAST = 0;
+const MOST = 10;
+/** What ends a word. */
+const BREAKS = /[\s,()[\]:|]/;
+
+/** @param direction 1 or -1. @returns the selection as it was where there is no word */
+export function weigh(selection: Selection, direction: 1 | -1): Selection {
+  const { text, start, end } = grown(selection);
+  if (start === end) return selection;
+  const group = groupAround(text, start, end);
+  if (group) return reweigh(text, group, direction);
+  const weight = rounded(1 + direction * STEP);
+  const words = text.slice(start, end);
+  return {
+    text: `${text.slice(0, start)}(${words}:${weight})${text.slice(end)}`,
+    start: start + 1,
+    end: end + 1,
+  };
+}
+
+interface Group {
+  /** Of the words within, without the bracket and the weight. */
+  readonly start: number;
+  readonly end: number;
+  /** Behind the closing bracket. */
+  readonly close: number;
+  readonly weight: number;
+}
+
+function reweigh(text: string, group: Group, direction: 1 | -1): Selection {
+  const weight = rounded(group.weight + direction * STEP);
+  const words = text.slice(group.start, group.end);
+  const before = text.slice(0, group.start - 1);
+  const after = text.slice(group.close);
+  if (weight === 1) return { text: before + words + after, start: group.start - 1, end: group.end - 1 };
+  return { text: `${before}(${words}:${weight})${after}`, start: group.start, end: group.end };
+}
+
+/** The `(words:1.2)` whose words are the selection, or in which the selection lies without brackets between. */
+function groupAround(text: string, start: number, end: number): Group | undefined {
+  const open = text.lastIndexOf('(', start - 1);
+  if (open < 0 || (open > 0 && text[open - 1] === '\\')) return undefined;
+  const tail = /^([^()]*):\s*(\d*\.?\d+)\s*\)/.exec(text.slice(open + 1));
+  if (!tail) return undefined;
+  const group: Group = {
+    start: open + 1,
+    end: open + 1 + tail[1]!.length,
+    close: open + 1 + tail[0].length,
+    weight: Number(tail[2]),
+  };
+  return end <= group.end ? group : undefined;
+}
+
+/** An empty selection takes the word it stands in; blanks at the ends of one are left out. */
+function grown({ text, start, end }: Selection): Selection {
+  let [from, to] = [start, end];
+  if (from === to) {
+    while (from > 0 && !BREAKS.test(text[from - 1]!)) from--;
+    while (to < text.length && !BREAKS.test(text[to]!)) to++;
+  }
+  while (from < to && /\s/.test(text[from]!)) from++;
+  while (to > from && /\s/.test(text[to - 1]!)) to--;
+  return { text, start: from, end: to };
+}
+
+function rounded(weight: number): number {
+  return Math.round(Math.min(MOST, Math.max(LEAST, weight)) * 100) / 100;
+}

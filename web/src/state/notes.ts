@@ -1,0 +1,33 @@
+/** What the page has to say: short notes that go away, and sentences for screen readers alone. */
+import { signal } from '@preact/signals';
+
+export interface Note {
+  readonly id: number;
+  readonly text: string;
+  readonly bad: boolean;
+}
+
+export const notes = signal<readonly Note[]>([]);
+/** Read out, not shown. */
+export const spoken = signal('');
+
+let next = 1;
+
+export function note(text: string, bad = false): void {
+  if (notes.peek().some((one) => one.text === text)) return;
+  const id = next++;
+  notes.value = [...notes.peek(), { id, text, bad }];
+  setTimeout(() => dismiss(id), bad ? 9000 : 4000);
+}
+
+export function complain(error: unknown): void {
+  note(error instanceof Error ? error.message : String(error), true);
+}
+
+export function dismiss(id: number): void {
+  notes.value = notes.peek().filter((one) => one.id !== id);
+}
+
+export function say(text: string): void {
+  spoken.value = text;
+}

@@ -1,0 +1,16 @@
+/** Light, dark, or as the system has it. */
+import { effect } from '@preact/signals';
+import { keptSignal } from './kept.js';
+
+const themes = ['system', 'light', 'dark'] as const;
+export type Theme = (typeof themes)[number];
+
+export const theme = keptSignal<Theme>('theme', (kept) => themes.find((one) => one === kept) ?? 'system');
+
+export function nextTheme(): void {
+  theme.value = themes[(themes.indexOf(theme.peek()) + 1) % themes.length]!;
+}
+
+effect(() => {
+  document.documentElement.dataset.theme = theme.value;
+});

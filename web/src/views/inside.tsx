@@ -1,0 +1,3 @@
+export function Inside() {
+  return <div class="panel" />;
+}
