@@ -1,11 +1,18 @@
 /** What configured models are and how they read a prompt, told from their headers and configs: no weights are loaded for it. */
+
+import { invalidOption } from '../errors.js';
+import { openCodesModel } from '../models/codes-model.js';
 import { autoencoderFactor } from '../models/config-autoencoder.js';
+import { modelKind } from '../models/model-kind.js';
 import { openModel } from '../models/open-model.js';
 import { chunksOf } from '../pipelines/conditioning.js';
 import { Tokenizer } from '../text/tokenizer.js';
 
-/** A diffusion model, as far as somebody who fills in a form wants to know it. */
-export interface ModelDescription {
+/** A model, as far as somebody who fills in a form wants to know it. */
+export type ModelDescription = DiffusionDescription | CodesDescription;
+
+export interface DiffusionDescription {
+  readonly kind: 'diffusion';
   readonly family: string;
   /** Pixels; what is made unless told otherwise, and what sides are multiples of. */
   readonly width: number;
@@ -15,6 +22,15 @@ export interface ModelDescription {
   readonly cfg?: number | undefined;
   readonly sampler?: string | undefined;
   readonly schedule?: string | undefined;
+}
+
+export interface CodesDescription {
+  readonly kind: 'codes';
+  /** What its transformer reads before it writes; null of an autoencoder alone. */
+  readonly condition: 'none' | 'class' | 'coordinates' | 'image' | null;
+  /** Whether pictures have codes at all: those of a KL autoencoder have none. */
+  readonly codebook: boolean;
+  readonly discriminator: boolean;
 }
 
 export interface TokenCount {
@@ -27,21 +43,23 @@ export interface TokenCount {
 
 interface Known {
   readonly description: ModelDescription;
-  tokenizer(): Promise<Tokenizer>;
+  /** Undefined where there is no prompt. */
+  tokenizer?(): Promise<Tokenizer>;
 }
 
 /** Reads each model once. */
 export class Descriptions {
   private readonly known = new Map<string, Promise<Known>>();
 
-  /** @throws what `openModel` throws */
+  /** @throws what `openModel` and `openCodesModel` throw */
   async describe(path: string): Promise<ModelDescription> {
     return (await this.get(path)).description;
   }
 
-  /** @throws what `openModel` throws, and INVALID_FILE for a broken vocabulary */
+  /** @throws what `openModel` throws, INVALID_FILE for a broken vocabulary, INVALID_OPTION for a model that reads no prompt */
   async countTokens(path: string, prompt: string): Promise<TokenCount> {
-    const tokenizer = await (await this.get(path)).tokenizer();
+    const tokenizer = await (await this.get(path)).tokenizer?.();
+    if (!tokenizer) throw invalidOption('model', 'one that reads a prompt', path);
     const chunks = chunksOf(tokenizer, prompt, 'original');
     const tokens = chunks.reduce((sum, { eosIndex }) => sum + eosIndex - 1, 0);
     return { tokens, windows: chunks.length, window: tokenizer.window - 2 };
@@ -60,13 +78,29 @@ export class Descriptions {
 }
 
 async function read(path: string): Promise<Known> {
+  return (await modelKind(path)) === 'codes' ? readCodes(path) : readDiffusion(path);
+}
+
+async function readCodes(path: string): Promise<Known> {
+  const { transformer, condition, autoencoder, discriminator } = await openCodesModel(path);
+  return {
+    description: {
+      kind: 'codes',
+      condition: transformer && condition.kind,
+      codebook: autoencoder.kind === 'vq_model',
+      discriminator: discriminator !== null,
+    },
+  };
+}
+
+async function readDiffusion(path: string): Promise<Known> {
   const { family, unet, autoencoder, defaults, textEncoders } = await openModel(path);
   const factor = autoencoderFactor(autoencoder.config);
   const side = unet.config.sample_size * factor;
   const { width = side, height = side, steps, cfg, sampler, schedule } = defaults;
   let tokenizer: Promise<Tokenizer> | undefined;
   return {
-    description: { family, width, height, factor, steps, cfg, sampler, schedule },
+    description: { kind: 'diffusion', family, width, height, factor, steps, cfg, sampler, schedule },
     tokenizer: () => {
       const [first] = textEncoders;
       tokenizer ??= Tokenizer.load(first!.tokenizer, {

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { Catalog } from '../../jobs/catalog.js';
-import { Descriptions, type ModelDescription } from '../../jobs/describe.js';
+import { type CodesDescription, Descriptions, type DiffusionDescription } from '../../jobs/describe.js';
 import { samplers, schedules } from '../../sampling/index.js';
 import { version } from '../version.js';
 import { failure } from './schemas.js';
@@ -13,7 +13,8 @@ export interface AboutModel {
   /** `unknown` where it cannot be read; `problem` says why. */
   readonly kind: 'diffusion' | 'codes' | 'unknown';
   readonly loaded: boolean;
-  readonly diffusion?: ModelDescription;
+  readonly diffusion?: DiffusionDescription;
+  readonly codes?: CodesDescription;
   readonly problem?: string;
 }
 
@@ -48,7 +49,10 @@ export function about(
       const models = catalog.models.map(async ({ name, path }): Promise<AboutModel> => {
         const common = { name, loaded: loaded.has(name) };
         try {
-          return { ...common, kind: 'diffusion', diffusion: await descriptions.describe(path) };
+          const told = await descriptions.describe(path);
+          return told.kind === 'codes'
+            ? { ...common, kind: 'codes', codes: told }
+            : { ...common, kind: 'diffusion', diffusion: told };
         } catch (error) {
           return { ...common, kind: 'unknown', problem: error instanceof Error ? error.message : '' };
         }

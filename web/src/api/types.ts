@@ -26,6 +26,11 @@ export interface ModelAbout {
     readonly sampler?: string;
     readonly schedule?: string;
   };
+  readonly codes?: {
+    readonly condition: 'none' | 'class' | 'coordinates' | 'image' | null;
+    readonly codebook: boolean;
+    readonly discriminator: boolean;
+  };
   readonly problem?: string;
 }
 

@@ -26,8 +26,13 @@ const TYPES: Readonly<Record<Exclude<Mode, 'inside'>, JobType>> = {
 export function modelFor(settings: Settings, about: About | null): ModelAbout | undefined {
   const kind = settings.mode === 'sketch' ? 'codes' : 'diffusion';
   const name = kind === 'codes' ? settings.codesModel : settings.model;
-  const models = about?.models.filter((model) => model.kind === kind) ?? [];
+  const models = about?.models.filter((model) => fits(model, settings.mode)) ?? [];
   return models.find((model) => model.name === name) ?? models[0];
+}
+
+/** Whether a model can do what a mode is for. */
+export function fits({ kind, codes }: ModelAbout, mode: Mode): boolean {
+  return mode === 'sketch' ? codes?.condition === 'image' : kind === 'diffusion';
 }
 
 /** @throws Error with a sentence for the user where something is missing */
@@ -37,6 +42,7 @@ export function requestOf(settings: Settings, given: Given, about: About | null)
   const model = modelFor(settings, about)?.name;
   const rest = { type: TYPES[mode], ...(model === undefined ? {} : { model }) };
   if (mode === 'sketch') {
+    if (model === undefined) throw new Error('No model here draws after a drawing');
     if (!given.drawing) throw new Error('Draw something first');
     return { ...rest, options: { ...drawing(settings), image: given.drawing } };
   }

@@ -1,6 +1,7 @@
 /** The rest of the form, folded: each fold says what is set in it. */
 import type { ModelAbout } from '../api/types.js';
 import { plain } from '../logic/format.js';
+import { fits } from '../logic/request.js';
 import { upscalers } from '../logic/settings.js';
 import { mode, model, resetSettings, set, settings } from '../state/form.js';
 import { about } from '../state/session.js';
@@ -338,7 +339,7 @@ function Drawing() {
 
 function ModelChoice() {
   const kind = mode.value === 'sketch' ? 'codes' : 'diffusion';
-  const models = (about.value?.models ?? []).filter((one) => one.kind === kind);
+  const models = (about.value?.models ?? []).filter((one) => fits(one, mode.value));
   const broken = (about.value?.models ?? []).filter((one) => one.kind === 'unknown');
   if (models.length < 2 && broken.length === 0) return null;
   return (
