@@ -40,7 +40,7 @@ export type {
   VQModelSource,
 } from './models/source.js';
 export { TextEncoder } from './models/text-encoder.js';
-export { UNet } from './models/unet.js';
+export { KeptTexts, UNet } from './models/unet.js';
 export {
   type DecodeLatentOptions,
   type Quantized,

@@ -1,5 +1,5 @@
 import type { NodeInfo } from '../native/types.js';
-import type { Tensor } from '../tensor/tensor.js';
+import { Tensor } from '../tensor/tensor.js';
 import type { ClassEmbeddingConfig, UNetConfig } from './config.js';
 import {
   type CallOptions,
@@ -17,12 +17,31 @@ export interface UNetInputs {
   readonly timestep: Tensor;
   /** `[B, T, D]` states of the text; of every U-Net with transformers, and of no other. */
   readonly context?: Tensor | undefined;
+  /** In the place of `context`: of texts that were kept, the one of each sample. Not with taps. */
+  readonly text?: { readonly of: KeptTexts; readonly rows: readonly number[] } | undefined;
   /** `[B, P]` pooled text, for SDXL. */
   readonly textEmbeds?: Tensor | undefined;
   /** `[B, 6]` (the refiner 5), for SDXL: original size, crop, target size, each height before width. */
   readonly timeIds?: Tensor | undefined;
   /** For U-Nets with a class embedding: `[B]` i32 rows of a table, `[B]` f32 numbers, or `[B, P]` f32 (see `ClassEmbeddingConfig`). */
   readonly classLabels?: Tensor | undefined;
+}
+
+/** Texts whose keys and values stay with a U-Net until they are disposed of. */
+export class KeptTexts implements Disposable {
+  /** Made by `UNet.keepTexts`. */
+  constructor(
+    readonly session: string,
+    readonly count: number,
+    /** Tokens of each. */
+    readonly length: number,
+    private readonly free: () => void,
+  ) {}
+
+  /** Safe to call again, and after the U-Net's own end. */
+  [Symbol.dispose](): void {
+    this.free();
+  }
 }
 
 export interface UNetOutput extends CallResult {
@@ -52,6 +71,8 @@ export interface UNetSize {
 
 /** A U-Net, loaded. */
 export class UNet extends LoadedModule<UNetConfig> {
+  #texts = 0;
+
   /**
    * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, FILE_NOT_FOUND, OUT_OF_MEMORY, BACKEND_UNAVAILABLE,
    *   BINARY_NOT_FOUND, ABORTED
@@ -62,8 +83,14 @@ export class UNet extends LoadedModule<UNetConfig> {
 
   /** @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED */
   async forward(inputs: UNetInputs, { branch, ...options }: ForwardOptions = {}): Promise<ForwardOutput> {
-    const params = branch === undefined ? {} : { branch };
-    const { outputs, taps, timings } = await this.call('forward', named(inputs), options, params);
+    const params = { ...(branch === undefined ? {} : { branch }), ...textParams(inputs) };
+    const { outputs, taps, timings } = await this.call(
+      'forward',
+      named(inputs),
+      options,
+      params,
+      inputs.text?.of.session,
+    );
     return { sample: outputs.sample!, deep: outputs.deep, taps, timings };
   }
 
@@ -80,10 +107,53 @@ export class UNet extends LoadedModule<UNetConfig> {
     branch: number,
     options: CallOptions = {},
   ): Promise<UNetOutput> {
-    const { outputs, taps, timings } = await this.call('shallow', { ...named(inputs), deep }, options, {
-      branch,
-    });
+    const { outputs, taps, timings } = await this.call(
+      'shallow',
+      { ...named(inputs), deep },
+      options,
+      { branch, ...textParams(inputs) },
+      inputs.text?.of.session,
+    );
     return { sample: outputs.sample!, taps, timings };
+  }
+
+  /**
+   * Computes the keys and values of all attention to these texts, which are the same at every step, and keeps them until they are
+   * disposed of.
+   * @param contexts `[N, T, D]`
+   * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
+   */
+  async keepTexts(contexts: Tensor, { signal }: Pick<CallOptions, 'signal'> = {}): Promise<KeptTexts> {
+    const session = `texts ${++this.#texts}`;
+    const [count = 0, length = 0] = contexts.shape;
+    const texts = new KeptTexts(session, count, length, () => {
+      if (!this.disposed) this.release(session);
+    });
+    try {
+      await this.call('texts', { context: contexts }, { signal }, {}, session);
+    } catch (error) {
+      // An abort is told at once; the run may still come to its end.
+      texts[Symbol.dispose]();
+      throw error;
+    }
+    return texts;
+  }
+
+  /** Bytes that `keepTexts` would keep of so many texts of so many tokens. */
+  bytesOfTexts(count: number, length: number): number {
+    const { block_out_channels: sides, transformer_layers_per_block: depth, layers_per_block } = this.config;
+    const { down_attention, up_attention, mid_attention } = this.config;
+    const last = sides.length - 1;
+    const widths = sides.map((side, i) => {
+      const layers = layers_per_block[i]!;
+      const transformers =
+        (down_attention[i] ? layers : 0) +
+        (up_attention[last - i] ? layers + 1 : 0) +
+        (mid_attention && i === last ? 1 : 0);
+      return side * depth[i]! * transformers;
+    });
+    const floats = 2 * widths.reduce((a, b) => a + b, 0);
+    return 4 * floats * count * length;
   }
 
   /** Everything that can be tapped for inputs of a size. */
@@ -124,13 +194,18 @@ export class UNet extends LoadedModule<UNetConfig> {
 }
 
 /** Under the names of the graph. */
-function named({ sample, timestep, context, textEmbeds, timeIds, classLabels }: UNetInputs) {
+function named({ sample, timestep, context, text, textEmbeds, timeIds, classLabels }: UNetInputs) {
   return {
     sample,
     timestep,
     ...(context ? { context } : {}),
+    ...(text ? { text: new Tensor(Int32Array.from(text.rows), [text.rows.length]) } : {}),
     ...(textEmbeds ? { text_embeds: textEmbeds } : {}),
     ...(timeIds ? { time_ids: timeIds } : {}),
     ...(classLabels ? { class_labels: classLabels } : {}),
   };
+}
+
+function textParams({ text }: UNetInputs): { texts?: number; text_length?: number } {
+  return text ? { texts: text.of.count, text_length: text.of.length } : {};
 }

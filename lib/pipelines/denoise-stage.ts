@@ -8,6 +8,7 @@ import * as check from './check.js';
 import type { Encoding } from './conditioning.js';
 import { type DenoiseStep, denoiseSteps } from './denoise-loop.js';
 import type { Engine } from './engine.js';
+import { TextKeeper } from './kept-texts.js';
 import { repeatBatch } from './latents.js';
 import { checkControl, checkSize, checkTaps, resolveText } from './options.js';
 import { type OnProgress, ProgressReporter } from './progress.js';
@@ -86,6 +87,7 @@ export async function denoiseStage(engine: Engine, options: DenoiseOptions): Pro
   const extra = await maskedEverywhere(engine, pixels.width, pixels.height, signal);
 
   const reporter = new ProgressReporter(onProgress);
+  const texts = new TextKeeper(engine.lean);
   const steps = denoiseSteps(model, {
     latent: Tensor.from(first, shape),
     sigmas,
@@ -94,19 +96,24 @@ export async function denoiseStage(engine: Engine, options: DenoiseOptions): Pro
     samplerOptions: settings.sampling,
     conditioning,
     guidance: { scale: settings.cfg, interval: settings.guidanceInterval, rescale: settings.guidanceRescale },
+    texts,
     pixels,
     extra,
     deepCache: settings.deepCache,
     taps,
     signal,
   });
-  for (;;) {
-    const next = await steps.next();
-    if (next.done) return next.value;
-    const { step, steps: all, x0 } = next.value;
-    const preview = () => engine.preview.draw(x0.at(0), pixels.width, pixels.height);
-    reporter.report('denoise', step + 1, all, preview);
-    await options.onStep?.(next.value);
+  try {
+    for (;;) {
+      const next = await steps.next();
+      if (next.done) return next.value;
+      const { step, steps: all, x0 } = next.value;
+      const preview = () => engine.preview.draw(x0.at(0), pixels.width, pixels.height);
+      reporter.report('denoise', step + 1, all, preview);
+      await options.onStep?.(next.value);
+    }
+  } finally {
+    texts[Symbol.dispose]();
   }
 }
 

@@ -1,6 +1,7 @@
 /** Whether a call's runs fit into memory: asked once the modules are loaded, before minutes go into the first of them. */
 import { checkFit, type Need } from '../models/fit.js';
 import type { Engine } from './engine.js';
+import { keptBytes } from './kept-texts.js';
 
 export interface RunSize {
   /** Pixels. */
@@ -10,24 +11,28 @@ export interface RunSize {
 
 /**
  * @param sizes of the call's passes
- * @param evaluation of the U-Net: pictures times conditions, and tokens of the text
+ * @param evaluation of the U-Net: pictures times conditions, texts whose keys and values are kept, and tokens of each
  * @throws DOES_NOT_FIT, and what loading the modules throws
  */
 export async function checkRunFits(
   engine: Engine,
   sizes: readonly RunSize[],
-  { rows, length }: { readonly rows: number; readonly length: number },
+  { rows, texts, length }: { readonly rows: number; readonly texts: number; readonly length: number },
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { unet, oneByOne } = await engine.denoiser(signal);
   const autoencoder = await engine.autoencoder(signal);
   const { factor } = engine.facts;
+  const kept: Need = { label: 'texts', bytes: keptBytes(unet, texts, length, engine.lean) };
   const buffers = async ({ width, height }: RunSize): Promise<Need[]> => {
     const latent = { batch: rows, height: height / factor, width: width / factor, length };
     const denoising = { label: 'U-Net', bytes: await unet.forwardBytes(latent, signal) };
     const decoding = { label: 'decoder', bytes: await autoencoder.decodeBytes(height, width, signal) };
     // A lean U-Net gives its buffers back before the decoder takes its own.
-    return oneByOne ? [denoising.bytes > decoding.bytes ? denoising : decoding] : [denoising, decoding];
+    return [
+      ...(oneByOne ? [denoising.bytes > decoding.bytes ? denoising : decoding] : [denoising, decoding]),
+      kept,
+    ];
   };
   // What modules hold of earlier runs goes when they run anew, and so counts as there.
   const backend = unet.memory().backend;

@@ -10,6 +10,7 @@ import { checkRunFits } from './fit-run.js';
 import { type HiresPlan, planHires } from './hires.js';
 import { GeneratedImage, toPixels } from './image-result.js';
 import { planImageToImage } from './image-to-image.js';
+import { TextKeeper } from './kept-texts.js';
 import { unscaled } from './latents.js';
 import { parametersOf } from './metadata.js';
 import type { Settings } from './options.js';
@@ -51,15 +52,19 @@ export async function* generateSteps(engine: Engine, settings: Settings): Steps<
     Math.ceil(count / batch) * (plan.steps + (hires?.steps ?? 0)),
   );
   const images: GeneratedImage[] = [];
-  for (let first = 0; first < count && !(finish?.aborted && first > 0); first += batch) {
-    const seeds = Array.from({ length: Math.min(batch, count - first) }, (_, i) => seed + first + i);
-    let latents = yield* run.pass(plan.pass(seeds), seeds, plan, 1);
-    if (hires && !finish?.aborted)
-      latents = yield* run.pass(await hires.pass(latents, seeds), seeds, hires, 2);
-    for (const [i, own] of seeds.entries()) {
-      reporter.report('decode', images.length, count);
-      images.push(await decodeOne(engine, settings, plan, latents.slice([i, i + 1]), own));
+  try {
+    for (let first = 0; first < count && !(finish?.aborted && first > 0); first += batch) {
+      const seeds = Array.from({ length: Math.min(batch, count - first) }, (_, i) => seed + first + i);
+      let latents = yield* run.pass(plan.pass(seeds), seeds, plan, 1);
+      if (hires && !finish?.aborted)
+        latents = yield* run.pass(await hires.pass(latents, seeds), seeds, hires, 2);
+      for (const [i, own] of seeds.entries()) {
+        reporter.report('decode', images.length, count);
+        images.push(await decodeOne(engine, settings, plan, latents.slice([i, i + 1]), own));
+      }
     }
+  } finally {
+    run.texts[Symbol.dispose]();
   }
   reporter.report('decode', count, count);
   return { images, seed, seconds: reporter.elapsed };
@@ -90,6 +95,7 @@ async function prepare(
     hires ? [plan, hires] : [plan],
     {
       rows: Math.min(settings.batch, settings.count) * (guided && !engine.lean ? 2 : 1),
+      texts: guided ? 2 : 1,
       length: conditioning.positive.context.shape[1] ?? 0,
     },
     signal,
@@ -100,6 +106,7 @@ async function prepare(
 
 /** The passes of one call, which count their steps together. */
 class Run {
+  readonly texts: TextKeeper;
   private done = 0;
 
   constructor(
@@ -109,7 +116,9 @@ class Run {
     private readonly reporter: ProgressReporter,
     /** Steps that are to come; corrected where a sampler takes others than its schedule has. */
     private planned: number,
-  ) {}
+  ) {
+    this.texts = new TextKeeper(engine.lean);
+  }
 
   async *pass(
     pass: Pass,
@@ -129,6 +138,7 @@ class Run {
         interval: sampling.guidanceInterval,
         rescale: sampling.guidanceRescale,
       },
+      texts: this.texts,
       pixels: size,
       deepCache: sampling.deepCache,
       taps,

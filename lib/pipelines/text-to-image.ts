@@ -2,9 +2,9 @@
 import { createNoise } from '../sampling/noise.js';
 import { initialNoiseScale } from '../sampling/samplers/index.js';
 import { Tensor } from '../tensor/tensor.js';
-import { joinChannels } from './denoise-loop.js';
 import { type Engine, isInpaintingModel } from './engine.js';
 import { latentsOf } from './latents.js';
+import { joinChannels } from './network.js';
 import type { Settings } from './options.js';
 import type { Plan } from './plan.js';
 import { fullSigmas } from './sigmas.js';

@@ -36,6 +36,12 @@ export function conditionsAt({ scale, interval }: Guidance, sigma: number): read
   return scale === 0 ? ['negative'] : ['negative', 'positive'];
 }
 
+/** All conditions that some sigma can ask for. */
+export function possibleConditions({ scale, interval }: Guidance): readonly Condition[] {
+  if (scale === 1) return ['positive'];
+  return scale === 0 && interval === undefined ? ['negative'] : ['negative', 'positive'];
+}
+
 /** The latents `[B, ...]` once for each condition: the network's input `[conditions * B, ...]`. */
 export function repeatFor(conditions: readonly Condition[], latents: Latent): Latent {
   const rows = new Float32Array(conditions.length * latents.length);

@@ -12,6 +12,7 @@ export {
   combinePredictions,
   conditionsAt,
   type Guidance,
+  possibleConditions,
   repeatFor,
 } from './guidance.js';
 export { createNoise, type NoiseOptions } from './noise.js';

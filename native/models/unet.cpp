@@ -15,7 +15,7 @@ resnet_options resnet_of(const params & p, resampling resample = {}) {
 }
 
 tensor attention_of(model_ref m, tensor x, const conditions & c, const unet_level & level, const params & p) {
-    if (p.transformers) return spatial_transformer(m, x, c.context, level, p.norm.groups);
+    if (p.transformers) return spatial_transformer(m, x, c.text, level, p.norm.groups);
     return attention_block(m, x, {.heads = level.heads, .norm = p.norm});
 }
 
@@ -71,7 +71,7 @@ tensor mid_block(model_ref m, tensor x, const conditions & c, const params & p) 
     x = resnet_block(m["resnets"][0], x, c.emb, level.channels, o);
     model_ref attention = m["attentions"][0];
     if (p.mid_attention && p.transformers) {
-        x = spatial_transformer(attention, x, c.context, level, p.norm.groups);
+        x = spatial_transformer(attention, x, c.text, level, p.norm.groups);
     } else if (p.mid_attention) {
         x = attention_block(attention, x, {level.heads, {p.mid_attention_groups, p.norm.eps}, p.mid_scale});
     }
@@ -105,18 +105,19 @@ tensor up_path(model_ref m, tensor x, int64_t i, int64_t first, pass & run, cons
     return convolution_out(m, x, run.p.out_channels, run.p.norm);
 }
 
-pass begin(model_ref m, const input_shapes & inputs, const params & p, tensor & x) {
+pass begin(model_ref m, const input_shapes & inputs, const config & how, const params & p, tensor & x) {
     x = map_input(m, "sample", inputs.at("sample"));
-    pass run{p, build_conditions(m, inputs, p), {}};
+    pass run{p, build_conditions(m, inputs, how, p), {}};
     x = named_map(m["conv_in"], conv2d(m["conv_in"], x, p.levels.front().channels));
     run.skips.push_back(x);
     return run;
 }
 
 // All of it; with a cut also what a later evaluation can go on from.
-void whole(model_ref m, const input_shapes & inputs, const params & p, const unet_cut * kept) {
+void whole(model_ref m, const input_shapes & inputs, const config & how, const params & p,
+           const unet_cut * kept) {
     tensor x = nullptr;
-    pass run = begin(m, inputs, p, x);
+    pass run = begin(m, inputs, how, p, x);
     for (int64_t i = 0; i < run.count(); ++i) {
         x = down_block(m["down_blocks"][i], x, i, p.levels[i].layers, true, run);
     }
@@ -125,9 +126,10 @@ void whole(model_ref m, const input_shapes & inputs, const params & p, const une
 }
 
 // Only what lies above the cut; what comes from below it was kept by an earlier evaluation.
-void shallow(model_ref m, const input_shapes & inputs, const params & p, const unet_cut & cut) {
+void shallow(model_ref m, const input_shapes & inputs, const config & how, const params & p,
+             const unet_cut & cut) {
     tensor x = nullptr;
-    pass run = begin(m, inputs, p, x);
+    pass run = begin(m, inputs, how, p, x);
     for (int64_t i = 0; i <= cut.level; ++i) {
         x = down_block(m["down_blocks"][i], x, i, i < cut.level ? p.levels[i].layers : cut.layer,
                        i < cut.level, run);
@@ -141,16 +143,20 @@ class unet_architecture : public architecture {
   public:
     explicit unet_architecture(params p) : p_(std::move(p)) {}
 
-    std::vector<std::string> entries() const override { return {"forward", "shallow"}; }
+    std::vector<std::string> entries() const override { return {"forward", "shallow", "texts"}; }
 
     void build(graph & g, const std::string & entry, const input_shapes & inputs,
                const config & how) const override {
+        if (entry == "texts") {
+            check_texts(inputs, p_);
+            return keep_texts(model_ref(g), inputs, p_);
+        }
         bool cuts = entry == "shallow" || (entry == "forward" && how.has("branch"));
         if (!cuts && entry != "forward") unknown_entry(entry);
         unet_cut cut = cuts ? cut_of_branch(how.integer("branch"), p_) : unet_cut{};
-        check_unet_inputs(inputs, p_, entry == "shallow" ? &cut : nullptr);
-        if (entry == "shallow") return shallow(model_ref(g), inputs, p_, cut);
-        whole(model_ref(g), inputs, p_, cuts ? &cut : nullptr);
+        check_unet_inputs(inputs, how, p_, entry == "shallow" ? &cut : nullptr);
+        if (entry == "shallow") return shallow(model_ref(g), inputs, how, p_, cut);
+        whole(model_ref(g), inputs, how, p_, cuts ? &cut : nullptr);
     }
 
     void build_all(graph & g) const override { build(g, "forward", smallest_unet_inputs(p_), {}); }

@@ -68,20 +68,35 @@ shape shape_at_cut(const unet_cut & cut, const shape & sample, const unet_params
 // Of one level's map, that of the next.
 int64_t halved(int64_t side, const unet_level & level, const unet_params & p);
 // SHAPE_MISMATCH or INVALID_OPTION for inputs that do not fit. `cut` where the deeper part is given as
-// "deep".
-void check_unet_inputs(const input_shapes & inputs, const unet_params & p, const unet_cut * cut);
+// "deep"; `how` are the run's params, whose "texts" says that the session keeps so many.
+void check_unet_inputs(const input_shapes & inputs, const config & how, const unet_params & p,
+                       const unet_cut * cut);
+void check_texts(const input_shapes & inputs, const unet_params & p);
 // The smallest inputs that every layer can take.
 input_shapes smallest_unet_inputs(const unet_params & p);
 
+// What transformers attend to: states [B, T, D]; or, of `count` texts whose keys and values the session
+// keeps, the one of each sample.
+struct unet_text {
+    tensor context = nullptr;
+    tensor rows = nullptr;  // [B], I32
+    int64_t count = 0, length = 0;
+};
+
 // What every block is conditioned on.
 struct unet_conditions {
-    tensor emb;      // [B, E], time and what is added to it, SiLU applied
-    tensor context;  // [B, T, D], or null
+    tensor emb;  // [B, E], time and what is added to it, SiLU applied
+    unet_text text;
 };
-unet_conditions build_conditions(model_ref m, const input_shapes & inputs, const unet_params & p);
+unet_conditions build_conditions(model_ref m, const input_shapes & inputs, const config & how,
+                                 const unet_params & p);
 
 // Transformer blocks over the pixels of a map, around them a residual. [B, C, H, W] -> [B, C, H, W].
-tensor spatial_transformer(model_ref m, tensor x, tensor context, const unet_level & level, int64_t groups);
+tensor spatial_transformer(model_ref m, tensor x, const unet_text & text, const unet_level & level,
+                           int64_t groups);
+// Computes the keys and values of all transformers for the texts of "context" [N, T, D], and leaves them with
+// the session.
+void keep_texts(model_ref m, const input_shapes & inputs, const unet_params & p);
 
 std::unique_ptr<architecture> make_unet(const config & cfg);
 

@@ -54,9 +54,16 @@ tensor time_embedding(model_ref m, const input_shapes & inputs, const params & p
 
 }  // namespace
 
-unet_conditions build_conditions(model_ref m, const input_shapes & inputs, const params & p) {
+unet_conditions build_conditions(model_ref m, const input_shapes & inputs, const config & how,
+                                 const params & p) {
     tensor emb = time_embedding(m, inputs, p);
-    return {emb, p.transformers ? m.g().input("context", GGML_TYPE_F32, inputs.at("context")) : nullptr};
+    if (!p.transformers) return {emb, {}};
+    if (!how.has("texts"))
+        return {emb, {.context = m.g().input("context", GGML_TYPE_F32, inputs.at("context"))}};
+    int64_t count = how.integer("texts");
+    m.g().limit("text", 0, count - 1);
+    tensor rows = m.g().input("text", GGML_TYPE_I32, inputs.at("text"));
+    return {emb, {.rows = rows, .count = count, .length = how.integer("text_length")}};
 }
 
 }  // namespace safelight

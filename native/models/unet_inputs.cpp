@@ -50,11 +50,27 @@ shape labels_shape(int64_t batch, const params & p) {
     }
 }
 
-void check_conditions(const input_shapes & inputs, int64_t batch, const params & p) {
+void check_keys(int64_t batch, int64_t length, const params & p) {
+    for (const unet_level & level : p.levels) require_countable({batch, length, level.channels});
+}
+
+void check_kept(const config & how) {
+    constexpr int64_t most = 1 << 20;
+    for (const char * field : {"texts", "text_length"}) {
+        int64_t n = how.integer(field);
+        if (n < 1 || n > most)
+            throw error("INVALID_OPTION", std::string("Expected a positive number for ") + field);
+    }
+}
+
+void check_conditions(const input_shapes & inputs, int64_t batch, const config & how, const params & p) {
     input_shape(inputs, "timestep", {"B"}, {batch});
-    if (p.transformers) {
-        const shape & context = input_shape(inputs, "context", {"B", "T", "D"}, {batch, any, p.context_dim});
-        for (const unet_level & level : p.levels) require_countable({batch, context[1], level.channels});
+    if (p.transformers && how.has("texts")) {
+        check_kept(how);
+        input_shape(inputs, "text", {"B"}, {batch});
+        check_keys(std::max(batch, how.integer("texts")), how.integer("text_length"), p);
+    } else if (p.transformers) {
+        check_keys(batch, input_shape(inputs, "context", {"B", "T", "D"}, {batch, any, p.context_dim})[1], p);
     }
     if (p.label) {
         shape labels = labels_shape(batch, p);
@@ -84,9 +100,10 @@ shape shape_at_cut(const unet_cut & cut, const shape & sample, const params & p)
     return {sample[0], maker.channels, height, width};
 }
 
-void check_unet_inputs(const input_shapes & inputs, const params & p, const unet_cut * cut) {
+void check_unet_inputs(const input_shapes & inputs, const config & how, const params & p,
+                       const unet_cut * cut) {
     std::vector<const char *> names{"sample", "timestep"};
-    if (p.transformers) names.push_back("context");
+    if (p.transformers) names.push_back(how.has("texts") ? "text" : "context");
     if (p.label) names.push_back("class_labels");
     if (p.addition) names.insert(names.end(), {"text_embeds", "time_ids"});
     if (cut) names.push_back("deep");
@@ -94,8 +111,15 @@ void check_unet_inputs(const input_shapes & inputs, const params & p, const unet
     const shape & sample =
         input_shape(inputs, "sample", {"B", "C", "H", "W"}, {any, p.in_channels, any, any});
     check_activations(sample, p);
-    check_conditions(inputs, sample[0], p);
+    check_conditions(inputs, sample[0], how, p);
     if (cut) input_shape(inputs, "deep", {"B", "C", "H", "W"}, shape_at_cut(*cut, sample, p));
+}
+
+void check_texts(const input_shapes & inputs, const params & p) {
+    if (!p.transformers) throw error("INVALID_OPTION", "This U-Net attends to no text");
+    require_inputs(inputs, {"context"});
+    const shape & context = input_shape(inputs, "context", {"N", "T", "D"}, {any, any, p.context_dim});
+    check_keys(context[0], context[1], p);
 }
 
 input_shapes smallest_unet_inputs(const params & p) {

@@ -1,0 +1,213 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openUNetFolder } from '../../lib/models/folder.js';
+import { UNet } from '../../lib/models/unet.js';
+import { TextKeeper } from '../../lib/pipelines/kept-texts.js';
+import { Pipeline } from '../../lib/pipelines/pipeline.js';
+import { Tensor } from '../../lib/tensor/tensor.js';
+import { relativeError } from '../pipelines-reference/cases.js';
+import { noise, writeFolder } from '../pipelines-reference/tiny-models.js';
+
+const root = mkdtempSync(join(tmpdir(), 'safelight-kept-texts-'));
+let unet: UNet;
+let stock: UNet;
+
+beforeAll(async () => {
+  const source = await openUNetFolder(join(writeFolder('sd1', join(root, 'sd1')), 'unet'));
+  unet = await UNet.load(source, { storage: 'f32', threads: 1, backend: 'cpu' });
+  stock = await UNet.load(source, { storage: 'f32', threads: 1, backend: 'cpu', stockOps: true });
+});
+afterAll(() => {
+  for (const one of [unet, stock]) one.dispose();
+  rmSync(root, { recursive: true, force: true });
+});
+
+const LENGTH = 9;
+const text = (name: string, length = LENGTH) => Tensor.from(noise(name, length * 128), [1, length, 128]);
+const both = (a: Tensor, b: Tensor) =>
+  Tensor.from(Float32Array.of(...a.data, ...b.data), [2, ...a.shape.slice(1)]);
+
+/** Sessions are freed behind the runs that are queued. */
+const freed = (memory = () => unet.memory()) => expect.poll(() => memory().sessions).toBe(0);
+
+/** `[rows, 4, 8, 8]` of noise at some time. */
+function inputs(rows: number) {
+  const sample = Tensor.from(noise('sample', rows * 256), [rows, 4, 8, 8]);
+  return { sample, timestep: Tensor.from(new Float32Array(rows).fill(400), [rows]) };
+}
+
+describe('texts that are kept', () => {
+  test.each(['with our kernels', 'with stock operations'])('act as those that are given, %s', async (how) => {
+    const model = how.includes('stock') ? stock : unet;
+    const [a, b] = [text('a'), text('b')];
+    using kept = await model.keepTexts(both(a, b));
+    const expected = async (context: Tensor) =>
+      (await model.forward({ ...inputs(context.shape[0]!), context })).sample.data;
+    const given = async (...rows: number[]) =>
+      (await model.forward({ ...inputs(rows.length), text: { of: kept, rows } })).sample.data;
+    expect(relativeError(await given(0, 1), await expected(both(a, b)))).toBeLessThan(1e-6);
+    expect(relativeError(await given(1, 0), await expected(both(b, a)))).toBeLessThan(1e-6);
+    expect(relativeError(await given(1, 1), await expected(both(b, b)))).toBeLessThan(1e-6);
+    // One by one, in turns.
+    for (const [row, context] of [
+      [0, a],
+      [1, b],
+      [0, a],
+    ] as const)
+      expect(relativeError(await given(row), await expected(context))).toBeLessThan(1e-6);
+    expect(relativeError(await given(0), await expected(b))).toBeGreaterThan(1e-3);
+  });
+
+  test('are of their own session, and freed with it', async () => {
+    await freed();
+    const [a, b] = [await unet.keepTexts(text('a')), await unet.keepTexts(text('b', 12))];
+    expect(unet.memory().sessions).toBe(unet.bytesOfTexts(1, LENGTH) + unet.bytesOfTexts(1, 12));
+    const run = async (of: typeof a) =>
+      (await unet.forward({ ...inputs(1), text: { of, rows: [0] } })).sample.data;
+    const first = await run(a);
+    await run(b);
+    expect(await run(a)).toEqual(first);
+    a[Symbol.dispose]();
+    a[Symbol.dispose]();
+    await expect(run(a)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+    await run(b);
+    b[Symbol.dispose]();
+    await freed();
+  });
+
+  test('are refused where they cannot be', async () => {
+    using kept = await unet.keepTexts(text('a'));
+    const outside = unet.forward({ ...inputs(1), text: { of: kept, rows: [1] } });
+    await expect(outside).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+    const rows = unet.forward({ ...inputs(2), text: { of: kept, rows: [0] } });
+    await expect(rows).rejects.toMatchObject({ code: 'SHAPE_MISMATCH' });
+    const narrow = unet.keepTexts(Tensor.zeros([1, 4, 64]));
+    await expect(narrow).rejects.toMatchObject({ code: 'SHAPE_MISMATCH' });
+  });
+
+  test('go through the step cache', async () => {
+    const [a] = [text('a')];
+    using kept = await unet.keepTexts(a);
+    const of = { of: kept, rows: [0] };
+    for (const branch of [0, 4, 8]) {
+      const whole = await unet.forward({ ...inputs(1), context: a }, { branch });
+      const { deep } = await unet.forward({ ...inputs(1), text: of }, { branch });
+      const shallow = await unet.shallow({ ...inputs(1), text: of }, deep!, branch);
+      expect(relativeError(shallow.sample.data, whole.sample.data)).toBeLessThan(1e-6);
+    }
+  });
+});
+
+describe('a keeper of texts', () => {
+  test('computes them once, anew for others, and keeps one set at most', async () => {
+    const keeper = new TextKeeper(false);
+    await freed();
+    const [a, b] = [text('a'), text('b')];
+    const first = await keeper.keep(unet, [a, b], undefined);
+    expect(await keeper.keep(unet, [a, b], undefined)).toBe(first);
+    const other = await keeper.keep(unet, [a, text('c')], undefined);
+    expect(other).not.toBe(first);
+    await unet.forward({ ...inputs(1), text: { of: other!, rows: [0] } });
+    expect(unet.memory().sessions).toBe(unet.bytesOfTexts(2, LENGTH));
+    expect(await keeper.keep(stock, [a], undefined)).toMatchObject({ count: 1, length: LENGTH });
+    keeper[Symbol.dispose]();
+    await freed();
+    await freed(() => stock.memory());
+  });
+
+  test('leaves texts beyond measure to each step, and in lean mode those of large U-Nets', async () => {
+    const beyond = async (lean: boolean, length: number) => {
+      using keeper = new TextKeeper(lean);
+      return await keeper.keep(unet, [Tensor.zeros([1, length, 128])], undefined);
+    };
+    expect(unet.bytesOfTexts(1, 80_000)).toBeGreaterThan(320e6);
+    expect(await beyond(false, 80_000)).toBeUndefined();
+    expect(unet.bytesOfTexts(1, 8_000)).toBeGreaterThan(32e6);
+    expect(await beyond(true, 8_000)).toBeUndefined();
+    expect(await beyond(true, 800)).toBeDefined();
+    await freed();
+  });
+
+  test('keeps nothing of texts whose computing was aborted, at once or under way', async () => {
+    using keeper = new TextKeeper(false);
+    const long = text('long', 4000);
+    const stop = new AbortController();
+    const kept = keeper.keep(unet, [long], stop.signal);
+    stop.abort();
+    await expect(kept).rejects.toMatchObject({ code: 'ABORTED' });
+    await expect(keeper.keep(unet, [long], stop.signal)).rejects.toMatchObject({ code: 'ABORTED' });
+    await freed();
+    expect(await keeper.keep(unet, [text('a')], undefined)).toBeDefined();
+  });
+});
+
+describe('a generation', () => {
+  const options = { prompt: 'a red apple', seed: 1, width: 32, height: 32, steps: 2, count: 2, batch: 1 };
+  let pipeline: Pipeline;
+  const load = (memory: 'balanced' | 'lean') =>
+    Pipeline.load(writeFolder('sd1', join(root, memory)), { storage: 'f32', memory });
+  beforeAll(async () => {
+    pipeline = await load('balanced');
+  });
+  afterAll(() => pipeline.dispose());
+  const gone = () => freed(() => pipeline.memory().unet!);
+  const latent = async (from: Pipeline, more: object) =>
+    (await from.generate({ ...options, ...more })).images.at(-1)!.latent.data;
+
+  test('keeps its texts while it runs, and nothing once it is done', async () => {
+    const seen: number[] = [];
+    for await (const _ of pipeline.stream(options)) seen.push(pipeline.memory().unet!.sessions);
+    expect(new Set(seen)).toEqual(new Set([unet.bytesOfTexts(2, 77)]));
+    await gone();
+  });
+
+  test('keeps nothing once its stream was left, it was aborted, or failed', async () => {
+    for await (const _ of pipeline.stream({ ...options, steps: 4 })) break;
+    await gone();
+    const stop = new AbortController();
+    const aborted = pipeline.generate({ ...options, signal: stop.signal, onProgress: () => stop.abort() });
+    await expect(aborted).rejects.toMatchObject({ code: 'ABORTED' });
+    await gone();
+    const late = new AbortController();
+    const steps = pipeline.stream({ ...options, signal: late.signal });
+    await steps.next();
+    setImmediate(() => late.abort());
+    await expect(steps.next().then(() => steps.next())).rejects.toMatchObject({ code: 'ABORTED' });
+    await gone();
+    const broken = pipeline.stream(options);
+    const { value } = await broken.next();
+    if (value && 'latent' in value) value.latent.data.fill(Number.NaN);
+    await expect(broken.next()).rejects.toMatchObject({ code: 'NOT_FINITE' });
+    await gone();
+  });
+
+  test('is what it is alone beside others of the same pipeline', async () => {
+    const prompts = ['a red apple', 'a blue house', 'a dog (in the rain:1.3)'];
+    const alone: Float32Array[] = [];
+    for (const prompt of prompts) alone.push(await latent(pipeline, { prompt }));
+    const together = await Promise.all(prompts.map((prompt) => latent(pipeline, { prompt })));
+    expect(together).toEqual(alone);
+    expect(alone[0]).not.toEqual(alone[1]);
+    await gone();
+  });
+
+  test('is the same with taps, which are of runs that keep nothing', async () => {
+    const tapped = await latent(pipeline, { taps: ['mid_block'], batch: 2 });
+    expect(relativeError(await latent(pipeline, { batch: 2 }), tapped)).toBeLessThan(1e-5);
+  });
+
+  test('is the same one condition at a time: guidance in an interval, without, and of the negative prompt alone', async () => {
+    await using lean = await load('lean');
+    for (const more of [
+      { guidanceInterval: [1, 5] },
+      { cfg: 1 },
+      { cfg: 0 },
+      { negative: 'blurry', batch: 2 },
+    ])
+      expect(relativeError(await latent(lean, more), await latent(pipeline, more))).toBeLessThan(1e-5);
+    expect(lean.memory().unet!.sessions).toBeLessThan(32e6);
+    await freed(() => lean.memory().unet!);
+  });
+});
