@@ -43,7 +43,7 @@ const median = (seconds) => seconds.sort((a, b) => a - b)[Math.floor(seconds.len
 
 const { unet: source } = await openModel(path);
 const { cross_attention_dim, in_channels, addition } = source.config;
-await using unet = await UNet.load(source, { memory });
+const unet = await UNet.load(source, { memory });
 const context = waves([batch, 77, cross_attention_dim]);
 const others = {
   sample: waves([batch, in_channels, side, side]),
@@ -83,3 +83,4 @@ console.log(
     `keeping ${keeping.toFixed(3)} s, ${(unet.memory().sessions / 1e6).toFixed(1)} MB; difference ${difference.toExponential(1)}`,
 );
 kept[Symbol.dispose]();
+unet.dispose();
