@@ -32,17 +32,19 @@ const timer = setInterval(() => {
   last = now;
 }, 1);
 histogram.enable();
-const { images } = await pipeline.generate({
+const result = await pipeline.generate({
   ...options,
   onProgress: (report) => {
     phase = report.phase;
   },
 });
+const [image] = result.images;
+if (!image) throw new Error('no picture was made');
 phase = 'png';
-await images[0]?.png();
+await image.png();
 await new Promise((resolve) => setTimeout(resolve, 5));
 phase = 'image to image';
-await pipeline.generate({ ...options, init: images[0], steps: 2 });
+await pipeline.generate({ ...options, init: image, steps: 2 });
 histogram.disable();
 clearInterval(timer);
 await pipeline.dispose();

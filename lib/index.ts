@@ -32,6 +32,13 @@ export { inspectModel } from './models/inspect.js';
 export { CodeSequence, LatentTransformer, type SequenceInputs } from './models/latent-transformer.js';
 export { Lpips, type LpipsSource } from './models/lpips.js';
 export { openModel, starterModel } from './models/open-model.js';
+export {
+  type PackedModule,
+  type PackOptions,
+  packedModules,
+  packModel,
+  removePacked,
+} from './models/pack.js';
 export { PatchDiscriminator, type PatchDiscriminatorSource } from './models/patch-discriminator.js';
 export type {
   FirstStageSource,

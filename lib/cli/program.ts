@@ -11,6 +11,7 @@ import { EXIT, report } from './failure.js';
 import { generateCommand, listSamplers } from './generate.js';
 import { inspectCommand } from './inspect.js';
 import { guardPipes } from './output.js';
+import { packCommand } from './pack.js';
 import { reconstructCommand } from './reconstruct.js';
 import { sampleCommand, sketchCommand } from './sample.js';
 import { scoreCommand } from './score.js';
@@ -58,6 +59,7 @@ function createProgram(generate: Command): Command {
     scoreCommand(),
     inspectCommand(),
     convertCommand(),
+    packCommand(),
     serveCommand(),
     backendsCommand(),
     buildCommand(),

@@ -1,8 +1,8 @@
 /** Whether something fits into memory, asked before it is begun. */
 import { SafelightError } from '../errors.js';
 import { backends } from '../native/backends.js';
-import type { BackendName, StorageType, WeightPlan, WeightPlanEntry } from '../native/types.js';
-import { isBlockType, storedBytes } from '../weights/storage.js';
+import type { BackendName, WeightPlan } from '../native/types.js';
+import { keptBytes, staysInFile } from '../weights/plan-bytes.js';
 
 /** What takes memory, for the sentence that says so. */
 export interface Need {
@@ -26,25 +26,8 @@ export function availableMemory(backend: BackendName): number | undefined {
 /** @param mapped whether weights stay in their files where they can. @returns bytes of memory that the plan's weights take */
 export function weightBytes({ entries }: WeightPlan, mapped: boolean): number {
   let bytes = 0;
-  for (const entry of entries) if (!(mapped && staysInFile(entry))) bytes += bytesOf(entry);
+  for (const entry of entries) if (!(mapped && staysInFile(entry))) bytes += keptBytes(entry);
   return bytes;
-}
-
-/** Whether the CPU can compute with the file's bytes; the native side (`bytes_in_file`) decides by the same rule. */
-function staysInFile({ source, transform, storage }: WeightPlanEntry): boolean {
-  const { type, offset, strides, length, shape } = source;
-  if (storage.toUpperCase() !== type || transform?.op === 'transpose' || strides !== undefined) return false;
-  return offset % (isBlockType(type) ? 2 : length / count(shape)) === 0;
-}
-
-function bytesOf({ source, shape, storage }: WeightPlanEntry): number {
-  const share = count(shape) / count(source.shape);
-  if (storage.toUpperCase() === source.type && source.strides === undefined) return source.length * share;
-  return storedBytes(count(shape), storage as StorageType);
-}
-
-function count(shape: readonly number[]): number {
-  return shape.reduce((product, side) => product * side, 1);
 }
 
 /**

@@ -13,6 +13,7 @@ import type {
 } from '../native/types.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { ComponentWeights } from '../weights/component.js';
+import { findPacked } from '../weights/packed-cache.js';
 import { availableMemory, checkFit, TAKE_LESS, weightBytes } from './fit.js';
 
 /** How much memory may be traded for speed. */
@@ -144,6 +145,8 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
 export interface PlannedModule {
   readonly plan: WeightPlan;
   readonly backend: BackendName;
+  /** Whether it takes packed weights (`packModel`) instead of the model's own files. */
+  readonly packed: boolean;
   /** Whether weights stay in their files where they can. */
   readonly mapped: boolean;
   /** Memory that its weights will take. */
@@ -157,10 +160,12 @@ export async function planModule(
   weights: ComponentWeights,
   { backend: wanted = 'auto', storage, memory }: LoadOptions,
 ): Promise<PlannedModule> {
-  const plan = weights.plan(requirements(kind, config), storage);
+  const own = weights.plan(requirements(kind, config), storage);
+  const packed = await findPacked(own);
+  const plan = packed ?? own;
   const backend = chooseBackend(wanted);
-  const mapped = memory === 'lean' && backend === 'cpu';
-  return { plan, backend, mapped, bytes: weightBytes(plan, mapped) };
+  const mapped = backend === 'cpu' && (memory === 'lean' || packed !== undefined);
+  return { plan, packed: packed !== undefined, backend, mapped, bytes: weightBytes(plan, mapped) };
 }
 
 /** Plans the weights of a component and loads them. */
@@ -171,10 +176,11 @@ export async function loadModule(
   options: LoadOptions,
 ): Promise<NativeModule> {
   const { threads = 0, stockOps, memory, signal, onProgress } = options;
-  const { plan, backend, mapped, bytes } = await planModule(kind, config, weights, options);
+  const { plan, packed, backend, mapped, bytes } = await planModule(kind, config, weights, options);
   const need = { label: weights.label, bytes };
   checkFit(`The ${weights.label}`, [need], availableMemory(backend), TAKE_LESS);
-  await weights.verify(plan.entries, signal);
+  // What was packed was compared then.
+  if (!packed) await weights.verify(plan.entries, signal);
   return NativeModule.create(kind, config, plan, {
     backend,
     threads,

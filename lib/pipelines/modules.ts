@@ -5,6 +5,7 @@ import { Autoencoder } from '../models/autoencoder.js';
 import { autoencoderFactor } from '../models/config-autoencoder.js';
 import { availableMemory, checkFit, shownBytes, TAKE_LESS, weightBytes } from '../models/fit.js';
 import { type MemoryMode, planModule } from '../models/loaded-module.js';
+import { moduleSources } from '../models/module-sources.js';
 import { withPrediction } from '../models/open-model.js';
 import { probePrediction } from '../models/prediction-probe.js';
 import type { ModelSource } from '../models/source.js';
@@ -170,17 +171,11 @@ export class Modules implements Engine {
 
   /** @throws DOES_NOT_FIT before anything is read */
   private async checkLoadFits(parts: readonly ModelPart[]): Promise<void> {
-    const { textEncoders, unet, autoencoder } = this.model;
-    const sources = [
-      ...textEncoders.map((source) => ({ part: 'text_encoder', kind: 'text_encoder', source }) as const),
-      { part: 'unet', kind: 'unet', source: unet },
-      { part: 'autoencoder', kind: 'autoencoder_kl', source: autoencoder },
-    ] as const;
-    const chosen = sources.filter(({ part }) => parts.includes(part));
+    const chosen = moduleSources(this.model).filter(({ part }) => parts.includes(part));
     const planned = await Promise.all(
-      chosen.map(async ({ kind, source: { config, weights } }) => ({
-        label: weights.label,
-        ...(await planModule(kind, { ...config }, weights, this.settings)),
+      chosen.map(async ({ label, kind, config, weights }) => ({
+        label,
+        ...(await planModule(kind, config, weights, this.settings)),
       })),
     );
     const [first] = planned;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -19,34 +19,9 @@ import {
   writeSingleFile,
 } from '../pipelines-reference/tiny-models.js';
 import { scratch } from '../weights/files.js';
-import { legacyForm, type Stored, stateDict, zipForm } from './write.js';
+import { tensorsOf, writeTorch } from './checkpoint.js';
 
 const folder = scratch();
-
-/** The tensors of a safetensors file. */
-async function tensorsOf(path: string): Promise<Map<string, RawTensor>> {
-  const bytes = readFileSync(path);
-  const { tensors } = await openWeights(path);
-  return new Map(
-    [...tensors.values()].map(({ name, dtype, shape, offset, length }) => [
-      name,
-      { dtype, shape, data: bytes.subarray(offset, offset + length) },
-    ]),
-  );
-}
-
-/** Writes a safetensors file's tensors as `torch.save` would. */
-function writeTorch(
-  path: string,
-  tensors: ReadonlyMap<string, Stored>,
-  form: 'zip' | 'legacy' = 'zip',
-): string {
-  const { pickle, storages } = stateDict(tensors);
-  const counts = [...tensors.values()].map(({ shape }) => shape.reduce((a, b) => a * b, 1));
-  const legacy = storages.map(([key, data], i): [string, number, Buffer] => [key, counts[i]!, data]);
-  writeFileSync(path, form === 'zip' ? zipForm(pickle, storages) : legacyForm(pickle, legacy));
-  return path;
-}
 
 /** All parameters of a model: what they are and the bytes they come from. */
 async function contents(path: string, options: OpenModelOptions = {}): Promise<unknown> {

@@ -1,0 +1,32 @@
+/** The modules of a model as the native side knows them. */
+import type { ModuleKind, NativeConfig } from '../native/types.js';
+import type { ComponentWeights } from '../weights/component.js';
+import type { ModelSource } from './source.js';
+
+export interface ModuleSource {
+  readonly part: 'text_encoder' | 'unet' | 'autoencoder';
+  readonly kind: ModuleKind;
+  /** Tells modules of a model apart: `text encoder`, `text encoder 2`, `U-Net`, `autoencoder`. */
+  readonly label: string;
+  readonly config: NativeConfig;
+  readonly weights: ComponentWeights;
+}
+
+export function moduleSources({ textEncoders, unet, autoencoder }: ModelSource): ModuleSource[] {
+  const texts = textEncoders.map(({ config, weights }, i): ModuleSource => {
+    const label = i === 0 ? 'text encoder' : `text encoder ${i + 1}`;
+    return { part: 'text_encoder', kind: 'text_encoder', label, config: { ...config }, weights };
+  });
+  const [drawing, decoding] = [{ ...unet.config }, { ...autoencoder.config }];
+  return [
+    ...texts,
+    { part: 'unet', kind: 'unet', label: 'U-Net', config: drawing, weights: unet.weights },
+    {
+      part: 'autoencoder',
+      kind: 'autoencoder_kl',
+      label: 'autoencoder',
+      config: decoding,
+      weights: autoencoder.weights,
+    },
+  ];
+}
