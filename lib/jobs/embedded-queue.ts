@@ -1,22 +1,29 @@
 /** The queue in this process: jobs on disk, one after the other. */
 import { createHash } from 'node:crypto';
-import { aborted, SafelightError } from '../errors.js';
+import { SafelightError, throwIfAborted } from '../errors.js';
 import type { DataFolder } from './data-folder.js';
 import { EventLog } from './event-log.js';
+import { Expiry, type ExpiryOptions } from './expiry.js';
 import { newId } from './id.js';
 import type { Json } from './json.js';
 import { type PictureLimits, storePictures } from './pictures.js';
 import type { RunContext, RunOutcome } from './run-job.js';
 import type { JobStore, StoredJob } from './store.js';
-import type { Job, JobChange, JobEvent, JobFilter, JobProgress, JobQueue, JobRequest } from './types.js';
+import type {
+  Job,
+  JobChange,
+  JobEvent,
+  JobFilter,
+  JobImage,
+  JobProgress,
+  JobQueue,
+  JobRequest,
+} from './types.js';
 import { Watchers } from './watchers.js';
 
-export interface QueueOptions extends PictureLimits {
+export interface QueueOptions extends PictureLimits, ExpiryOptions {
   /** Jobs that may wait; default 100. */
   readonly maxQueued?: number;
-  /** Ended jobs that are kept, and for how many days; default 1000 and 30. */
-  readonly keepJobs?: number;
-  readonly keepDays?: number;
 }
 
 /** What the queue needs from outside. */
@@ -38,6 +45,8 @@ interface Running {
   readonly finish: AbortController;
   skip: AbortController;
   progress?: JobProgress;
+  /** Pictures that are there already. */
+  readonly images: JobImage[];
   cancelled: boolean;
   readonly ended: Promise<void>;
 }
@@ -46,7 +55,8 @@ export class EmbeddedQueue implements JobQueue {
   private readonly waiting: string[] = [];
   private readonly running = new Map<string, Running>();
   private readonly logs = new Map<string, EventLog>();
-  private readonly submitting = new Map<string, Promise<Job>>();
+  private readonly submitting = new Map<string, Promise<void>>();
+  private readonly kept: Expiry;
   private readonly watchers = new Watchers();
   private readonly maxQueued: number;
   private seconds = 30;
@@ -57,6 +67,7 @@ export class EmbeddedQueue implements JobQueue {
     private readonly options: QueueOptions,
   ) {
     this.maxQueued = options.maxQueued ?? 100;
+    this.kept = new Expiry(parts.store.ended(), options, async (id) => void (await this.remove(id)));
   }
 
   /** Takes up what an earlier process left: its running job first. */
@@ -71,7 +82,7 @@ export class EmbeddedQueue implements JobQueue {
         queue.waiting.push(job.id);
       }
     }
-    void queue.expire();
+    queue.kept.start();
     queue.pump();
     return queue;
   }
@@ -81,27 +92,21 @@ export class EmbeddedQueue implements JobQueue {
     return this.waiting.length + this.running.size;
   }
 
-  async submit(request: JobRequest, { idempotencyKey }: { idempotencyKey?: string } = {}): Promise<Job> {
+  async submit(request: JobRequest, { idempotencyKey: key }: { idempotencyKey?: string } = {}): Promise<Job> {
     if (this.closed) throw new SafelightError('DISPOSED', 'The server is stopping and takes no more jobs');
-    if (idempotencyKey === undefined) return this.enqueue(request);
-    const digest = createHash('sha256').update(JSON.stringify(request)).digest('hex');
-    const known = this.submitting.get(idempotencyKey);
-    if (known) await known.catch(() => undefined);
-    const before = this.parts.store.idempotent(idempotencyKey);
-    const job = before && this.find(before.id);
-    if (before && job) {
-      if (before.digest === digest) return job;
-      throw new SafelightError(
-        'INVALID_OPTION',
-        'This Idempotency-Key came with another request before; take a new one',
-      );
+    if (key === undefined) return this.enqueue(request);
+    // One after the other for each key: the second finds what the first has made.
+    const turn = (this.submitting.get(key) ?? Promise.resolve()).then(() => this.submitOnce(request, key));
+    const settled = turn.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.submitting.set(key, settled);
+    try {
+      return await turn;
+    } finally {
+      if (this.submitting.get(key) === settled) this.submitting.delete(key);
     }
-    const made = this.enqueue(request).then(async (added) => {
-      await this.parts.store.putIdempotent(idempotencyKey, { id: added.id, digest });
-      return added;
-    });
-    this.submitting.set(idempotencyKey, made);
-    return made.finally(() => this.submitting.delete(idempotencyKey));
   }
 
   async get(id: string): Promise<Job | undefined> {
@@ -157,6 +162,7 @@ export class EmbeddedQueue implements JobQueue {
   async remove(id: string): Promise<boolean> {
     const job = this.parts.store.get(id);
     if (job?.finished === undefined) return false;
+    this.kept.forget(id);
     await this.parts.store.remove(id);
     await this.parts.data.remove(id);
     this.logs.delete(id);
@@ -177,39 +183,70 @@ export class EmbeddedQueue implements JobQueue {
   }
 
   async file(id: string, name: string): Promise<{ path: string; type: string } | undefined> {
-    const image = this.parts.store.get(id)?.images.find((one) => one.name === name);
+    const image = this.find(id)?.images.find((one) => one.name === name);
     const path = image && this.parts.data.result(id, name);
     return path === undefined || !image ? undefined : { path, type: image.type };
   }
 
   async close({ drain }: { drain: boolean }): Promise<void> {
     this.closed = true;
+    this.kept.stop();
     if (!drain) for (const { controller } of this.running.values()) controller.abort();
     await Promise.all([...this.running.values()].map(({ ended }) => ended));
     await this.parts.store.close();
   }
 
-  private async enqueue(request: JobRequest): Promise<Job> {
+  private async submitOnce(request: JobRequest, key: string): Promise<Job> {
+    const digest = createHash('sha256').update(JSON.stringify(request)).digest('hex');
+    const before = this.parts.store.idempotent(key);
+    const job = before && this.find(before.id);
+    if (!before || !job) return this.enqueue(request, { key, digest });
+    if (before.digest === digest) return job;
+    throw new SafelightError(
+      'INVALID_OPTION',
+      'This Idempotency-Key came with another request before; take a new one',
+    );
+  }
+
+  private async enqueue(
+    request: JobRequest,
+    idempotent?: { readonly key: string; readonly digest: string },
+  ): Promise<Job> {
     const { model, options } = this.parts.prepare(request);
     if (this.waiting.length >= this.maxQueued) throw this.full();
     const id = newId();
-    const job: StoredJob = {
-      ...{ id, type: request.type, model, status: 'queued', created: new Date().toISOString(), attempts: 0 },
-      ...{ previews: request.previews ?? {}, client: request.client ?? 'own', extra: request.extra ?? null },
-      options: await storePictures({ id, type: request.type, options }, this.parts.data, this.options),
-      images: [],
-      order: Date.now(),
-    };
-    if (this.closed || this.waiting.length >= this.maxQueued) {
+    this.waiting.push(id); // its place is taken from here on
+    try {
+      const job: StoredJob = {
+        ...{
+          id,
+          type: request.type,
+          model,
+          status: 'queued',
+          created: new Date().toISOString(),
+          attempts: 0,
+        },
+        ...{
+          previews: request.previews ?? {},
+          client: request.client ?? 'own',
+          extra: request.extra ?? null,
+        },
+        options: await storePictures({ id, type: request.type, options }, this.parts.data, this.options),
+        images: [],
+        order: Date.now(),
+        ...(idempotent ? { key: idempotent.key } : {}),
+      };
+      if (this.closed) throw new SafelightError('DISPOSED', 'The server is stopping and takes no more jobs');
+      await this.parts.store.add(job, idempotent?.digest);
+      this.log(job).add({ type: 'queued', data: { place: this.placeOf(id) ?? 0 } });
+      this.changed(job);
+      this.pump();
+      return this.shown(job);
+    } catch (error) {
+      this.waiting.splice(this.waiting.indexOf(id), 1);
       await this.parts.data.remove(id);
-      throw this.full();
+      throw error;
     }
-    this.waiting.push(id);
-    await this.parts.store.put(job);
-    this.log(job).add({ type: 'queued', data: { place: this.placeOf(id) ?? 0 } });
-    this.changed(job);
-    this.pump();
-    return this.shown(job);
   }
 
   private full(): SafelightError {
@@ -232,6 +269,7 @@ export class EmbeddedQueue implements JobQueue {
       controller: new AbortController(),
       finish: new AbortController(),
       skip: new AbortController(),
+      images: [],
       cancelled: false,
     };
     const ended = this.work(job, running as Running).finally(() => {
@@ -265,7 +303,7 @@ export class EmbeddedQueue implements JobQueue {
       await this.parts.store.put(job);
       this.changed(job);
       this.tellPlaces();
-      if (running.cancelled) throw aborted();
+      throwIfAborted(running.controller.signal);
       const outcome = await this.parts.run(this.shown(job), {
         data: this.parts.data,
         signal: running.controller.signal,
@@ -276,6 +314,7 @@ export class EmbeddedQueue implements JobQueue {
         },
         emit: (event) => {
           if (event.type === 'progress') running.progress = event.data;
+          if (event.type === 'image') running.images.push(imageOf(event.data));
           log.add(event);
           if (event.type !== 'preview') this.changed(this.parts.store.get(job.id) ?? job);
         },
@@ -299,7 +338,7 @@ export class EmbeddedQueue implements JobQueue {
     this.log(job).add({ type: status, data: this.shown(ended) });
     this.logs.delete(job.id); // who reads it still has it; who comes later is told the end
     this.changed(ended);
-    void this.expire();
+    this.kept.add(job.id, ended.finished);
   }
 
   /** The log of a job; of one that ended in an earlier process there is only its end to tell. */
@@ -314,21 +353,21 @@ export class EmbeddedQueue implements JobQueue {
     return log;
   }
 
-  private async expire(): Promise<void> {
-    const { keepJobs = 1000, keepDays = 30 } = this.options;
-    const oldest = new Date(Date.now() - keepDays * 86_400_000).toISOString();
-    for (const id of this.parts.store.expired(keepJobs, oldest)) await this.remove(id);
-  }
-
   private find(id: string): Job | undefined {
     const job = this.parts.store.get(id);
     return job && this.shown(job);
   }
 
-  private shown({ order: _, ...job }: StoredJob): Job {
+  private shown({ order: _, key: _key, ...job }: StoredJob): Job {
+    if (job.finished !== undefined) return job;
     const place = job.status === 'queued' ? this.placeOf(job.id) : undefined;
-    const progress = this.running.get(job.id)?.progress;
-    return { ...job, ...(place === undefined ? {} : { place }), ...(progress ? { progress } : {}) };
+    const { progress, images = [] } = this.running.get(job.id) ?? {};
+    return {
+      ...job,
+      ...(place === undefined ? {} : { place }),
+      ...(progress ? { progress } : {}),
+      images: [...images],
+    };
   }
 
   private placeOf(id: string): number | undefined {
@@ -352,6 +391,10 @@ export class EmbeddedQueue implements JobQueue {
   private changed(job: StoredJob): void {
     this.watchers.tell(job.id, { job: this.shown(job) });
   }
+}
+
+function imageOf({ index: _, ...image }: JobImage & { readonly index: number }): JobImage {
+  return image;
 }
 
 function between(before: number | undefined, after: number | undefined): number {

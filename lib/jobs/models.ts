@@ -4,7 +4,7 @@
  */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SafelightError } from '../errors.js';
+import { SafelightError, throwIfAborted, unlessAborted } from '../errors.js';
 
 /** What the pool needs of a loaded model. */
 export interface PooledPipeline {
@@ -37,7 +37,7 @@ export interface Lease<P> {
 
 interface Slot<P> {
   readonly entry: ModelEntry<P & PooledPipeline>;
-  loading: Promise<P> | undefined;
+  loading: Promise<void> | undefined;
   pipeline: P | undefined;
   users: number;
   used: number;
@@ -46,6 +46,8 @@ interface Slot<P> {
 
 export class ModelPool<P extends PooledPipeline> {
   private readonly slots = new Map<string, Slot<P>>();
+  private readonly waiting: (() => void)[] = [];
+  private turn: Promise<void> = Promise.resolve();
   private readonly idle: number;
   private readonly budget: number;
 
@@ -93,7 +95,7 @@ export class ModelPool<P extends PooledPipeline> {
     slot.users++;
     clearTimeout(slot.timer);
     try {
-      slot.pipeline ??= await this.load(slot, signal, onProgress);
+      while (!slot.pipeline) await this.load(slot, signal, onProgress);
     } catch (error) {
       this.leave(slot);
       throw error;
@@ -140,21 +142,38 @@ export class ModelPool<P extends PooledPipeline> {
     );
   }
 
-  private load(
+  /** Settles once the model is loaded, or what it waited for has gone: look again. */
+  private async load(
     slot: Slot<P>,
     signal: AbortSignal | undefined,
     onProgress: ((done: number, total: number) => void) | undefined,
-  ): Promise<P> {
-    slot.loading ??= this.makeRoom(slot)
-      .then(() => slot.entry.load(signal, onProgress))
+  ): Promise<void> {
+    if (slot.loading) {
+      // Somebody else's load: if they are stopped, that is no reason for this one to stop.
+      await unlessAborted(
+        slot.loading.catch(() => undefined),
+        signal,
+      );
+      throwIfAborted(signal);
+      return;
+    }
+    // One after the other: what another model takes is known once it is there.
+    const loading = this.turn
+      .then(async () => {
+        throwIfAborted(signal);
+        await this.makeRoom(slot, signal);
+        slot.pipeline = await slot.entry.load(signal, onProgress);
+      })
       .finally(() => {
         slot.loading = undefined;
       });
-    return slot.loading;
+    slot.loading = loading;
+    this.turn = loading.catch(() => undefined);
+    await unlessAborted(loading, signal);
   }
 
-  /** Unloads what has been unused longest until the model fits. */
-  private async makeRoom(wanted: Slot<P>): Promise<void> {
+  /** Unloads what has been unused longest until the model fits; waits for jobs that use others where that is not enough. */
+  private async makeRoom(wanted: Slot<P>, signal: AbortSignal | undefined): Promise<void> {
     if (this.budget === Number.POSITIVE_INFINITY) return;
     const needed = (await wanted.entry.estimate?.()) ?? (await fileBytes(wanted.entry.path));
     if (needed > this.budget) {
@@ -163,18 +182,23 @@ export class ModelPool<P extends PooledPipeline> {
         `The model ${wanted.entry.name} needs about ${needed} bytes, and the memory budget is ${this.budget}; raise the budget, or take a smaller storage`,
       );
     }
-    const idle = [...this.slots.values()].filter((slot) => slot.pipeline && slot.users === 0);
-    idle.sort((a, b) => a.used - b.used);
-    for (const slot of idle) {
-      const taken = this.loaded.reduce((sum, { bytes }) => sum + bytes, 0);
-      if (taken + needed <= this.budget) return;
-      await this.unload(slot.entry.name);
+    while (this.loaded.reduce((sum, { bytes }) => sum + bytes, 0) + needed > this.budget) {
+      const others = [...this.slots.values()].filter((slot) => slot.pipeline);
+      if (others.length === 0) return;
+      const [oldest] = others.filter((slot) => slot.users === 0).sort((a, b) => a.used - b.used);
+      if (oldest) await this.unload(oldest.entry.name);
+      else await unlessAborted(this.nextRelease(), signal);
     }
+  }
+
+  private nextRelease(): Promise<void> {
+    return new Promise((resolve) => this.waiting.push(resolve));
   }
 
   private leave(slot: Slot<P>): void {
     slot.users--;
     slot.used = Date.now();
+    for (const wake of this.waiting.splice(0)) wake();
     if (slot.users > 0 || this.idle === 0) return;
     slot.timer = setTimeout(() => void this.unload(slot.entry.name).catch(() => undefined), this.idle);
     slot.timer.unref();

@@ -11,6 +11,7 @@ const PAUSE = 300;
 export class Previewer {
   private busy: Promise<void> | undefined;
   private last = Number.NEGATIVE_INFINITY;
+  private ended = false;
 
   constructor(
     private readonly every: number,
@@ -24,16 +25,19 @@ export class Previewer {
     this.last = now;
     this.busy = draw()
       .then(encode)
-      .then((image) => this.emit({ step, steps, image }))
+      .then((image) => {
+        if (!this.ended) this.emit({ step, steps, image });
+      })
       .catch(() => undefined)
       .finally(() => {
         this.busy = undefined;
       });
   }
 
-  /** Waits for the one under way, so that none comes after the job has ended. */
-  async end(): Promise<void> {
-    await this.busy;
+  /** Waits for the one under way, so that none comes after the job has ended; where the job is stopped, leaves it out. */
+  async end(stopped: boolean): Promise<void> {
+    if (!stopped) await this.busy;
+    this.ended = true;
   }
 }
 

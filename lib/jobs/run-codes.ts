@@ -41,7 +41,7 @@ export async function runCodes(job: Job, pipeline: CodesPipeline, context: RunCo
     if (wasSkipped(error, skip, signal)) return { images: [] };
     throw error;
   } finally {
-    await previewer.end();
+    await previewer.end(control.signal.aborted);
   }
 }
 

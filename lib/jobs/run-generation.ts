@@ -1,5 +1,6 @@
 /** Text to image and its kin, batch by batch, so that each picture is there as soon as it is made. */
 import { SafelightError } from '../errors.js';
+import type { GeneratedImage } from '../pipelines/image-result.js';
 import type { GenerateOptions } from '../pipelines/options.js';
 import type { Pipeline } from '../pipelines/pipeline.js';
 import { Clock } from './clock.js';
@@ -20,10 +21,10 @@ export async function runGeneration(job: Job, pipeline: Pipeline, context: RunCo
     emit({ type: 'preview', data: preview }),
   );
   const images: JobImage[] = [];
-  for (let first = 0, part = 0; first < count && !(finish.aborted && first > 0); first += batch, part++) {
-    const skip = context.skip();
-    try {
-      const { images: made } = await pipeline.generate({
+  try {
+    for (let first = 0, part = 0; first < count && !(finish.aborted && first > 0); first += batch, part++) {
+      const skip = context.skip();
+      const options: GenerateOptions = {
         ...given,
         ...pictures,
         seed: given.seed + first,
@@ -35,15 +36,28 @@ export async function runGeneration(job: Job, pipeline: Pipeline, context: RunCo
           emit({ type: 'progress', data: now });
           if (progress.preview) previewer.offer(now.step, now.steps, progress.preview);
         },
-      });
-      for (const image of made) images.push(await keep(job, image, images.length, context));
-    } catch (error) {
-      if (!wasSkipped(error, skip, signal)) throw error;
-    } finally {
-      await previewer.end();
+      };
+      for (const image of await unlessSkipped(pipeline, options, skip, signal))
+        images.push(await keep(job, image, images.length, context));
     }
+  } finally {
+    await previewer.end(signal.aborted);
   }
   return { images };
+}
+
+async function unlessSkipped(
+  pipeline: Pipeline,
+  options: GenerateOptions,
+  skip: AbortSignal,
+  signal: AbortSignal,
+): Promise<readonly GeneratedImage[]> {
+  try {
+    return (await pipeline.generate(options)).images;
+  } catch (error) {
+    if (wasSkipped(error, skip, signal)) return [];
+    throw error;
+  }
 }
 
 /** Whether a picture was left out on request, rather than the job stopped or failed. */

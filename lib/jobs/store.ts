@@ -9,6 +9,8 @@ import type { Job, JobFilter } from './types.js';
 export interface StoredJob extends Omit<Job, 'place' | 'progress'> {
   /** Queued jobs run in the order of these. */
   readonly order: number;
+  /** The Idempotency-Key it came with: forgotten with it. */
+  readonly key?: string;
 }
 
 interface Idempotent {
@@ -48,8 +50,20 @@ export class JobStore {
     await this.jobs.put(job.id, job);
   }
 
+  /** A new job and its key, both or neither: a key that were lost would let the job be made twice. */
+  async add(job: StoredJob, digest?: string): Promise<void> {
+    await this.root.transaction(() => {
+      void this.jobs.put(job.id, job);
+      if (job.key !== undefined && digest !== undefined) void this.keys.put(job.key, { id: job.id, digest });
+    });
+  }
+
   async remove(id: string): Promise<void> {
-    await this.jobs.remove(id);
+    const key = this.jobs.get(id)?.key;
+    await this.root.transaction(() => {
+      void this.jobs.remove(id);
+      if (key !== undefined) void this.keys.remove(key);
+    });
   }
 
   /** Newest first: ids sort by when they were made. */
@@ -71,23 +85,16 @@ export class JobStore {
     return found.sort((a, b) => a.order - b.order);
   }
 
-  /** Ended jobs beyond `count` of them or finished before `time` (ISO 8601). */
-  expired(count: number, time: string): string[] {
-    const ids: string[] = [];
-    let kept = 0;
-    for (const { value } of this.jobs.getRange({ reverse: true })) {
-      if (value.finished === undefined) continue;
-      if (++kept > count || value.finished < time) ids.push(value.id);
-    }
-    return ids;
+  /** Ids of ended jobs and when they ended (ISO 8601), oldest first. */
+  ended(): Map<string, string> {
+    const found: [string, string][] = [];
+    for (const { value } of this.jobs.getRange())
+      if (value.finished !== undefined) found.push([value.id, value.finished]);
+    return new Map(found.sort(([, a], [, b]) => (a < b ? -1 : a > b ? 1 : 0)));
   }
 
   idempotent(key: string): Idempotent | undefined {
     return this.keys.get(key);
-  }
-
-  async putIdempotent(key: string, value: Idempotent): Promise<void> {
-    await this.keys.put(key, value);
   }
 
   async close(): Promise<void> {

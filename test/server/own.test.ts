@@ -94,3 +94,107 @@ describe('requests that are not right', () => {
     expect(await post({ type: 'text-to-image', model: '/etc/passwd' })).toMatchObject({ status: 404 });
   });
 });
+
+describe('a job that lasts', () => {
+  const long = { type: 'text-to-image', ...small, width: 256, height: 256, steps: 100 };
+  const cancel = async (id: string) => {
+    const begun = performance.now();
+    const { body } = await call<Shown>(`${server.url}/v1/jobs/${id}`, { method: 'DELETE' });
+    return { job: body, took: performance.now() - begun };
+  };
+
+  it('is cancelled within 200 ms, running or queued', async () => {
+    const running = (await post(long)).body.id;
+    const queued = (await post(long)).body;
+    expect(queued).toMatchObject({ status: 'queued', place: 1 });
+    for await (const { event } of events(running)) if (event === 'progress') break;
+    for (const id of [queued.id, running]) {
+      const { job, took } = await cancel(id);
+      expect(job.status).toBe('cancelled');
+      expect(took).toBeLessThan(200);
+    }
+    expect((await cancel(running)).job.status).toBe('cancelled');
+  });
+
+  it('keeps the picture so far when it is told to finish', async () => {
+    const { id } = (await post(long)).body;
+    for await (const { event } of events(id)) if (event === 'progress') break;
+    await call(`${server.url}/v1/jobs/${id}/finish`, { method: 'POST' });
+    expect(await ended(id)).toMatchObject({ status: 'done', images: [{ width: 256 }] });
+  });
+
+  it('waits behind another place when it is moved', async () => {
+    const ids = [];
+    for (let i = 0; i < 3; i++) ids.push((await post(long)).body.id);
+    const moved = `${server.url}/v1/jobs/${ids[2]}/move`;
+    await call(moved, { method: 'POST', json: { place: 0 } });
+    expect(await get(ids[1]!)).toMatchObject({ place: 2 });
+    expect((await call(moved, { method: 'POST', json: { place: -1 } })).status).toBe(400);
+    for (const id of ids.reverse()) await cancel(id);
+  });
+
+  it('tells what happens, and goes on from the Last-Event-ID', async () => {
+    const { id } = (await post({ ...long, steps: 12, previews: { every: 1 } })).body;
+    const seen: Told[] = [];
+    for await (const event of events(id)) seen.push(event);
+    const kinds = seen.map(({ event }) => event);
+    expect(kinds[0]).toBe('queued');
+    expect(kinds).toContain('preview');
+    expect(kinds.slice(-2)).toEqual(['image', 'done']);
+    const steps = seen.filter(({ event, data }) => event === 'progress' && data.phase === 'denoise');
+    expect(steps.at(-1)!.data).toMatchObject({ step: 12, steps: 12, left: 0 });
+    expect(seen.at(-1)!.data).toMatchObject({ id, status: 'done' });
+    const numbers = seen.map((event) => event.id);
+    expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+    const later: Told[] = [];
+    for await (const event of events(id, seen.at(-2)!.id)) later.push(event);
+    expect(later.map(({ event }) => event)).toEqual(['done']);
+  });
+
+  it('is made once for one Idempotency-Key', async () => {
+    const headers = { 'idempotency-key': 'one' };
+    const request = { type: 'text-to-image', ...small };
+    const made = await Promise.all([post(request, headers), post(request, headers), post(request, headers)]);
+    expect(new Set(made.map(({ body }) => body.id)).size).toBe(1);
+    expect((await post({ ...request, prompt: 'a pear' }, headers)).status).toBe(400);
+    expect((await post(request, { 'idempotency-key': 'x'.repeat(256) })).status).toBe(400);
+    await ended(made[0]!.body.id);
+  });
+
+  it('is listed, newest first, and forgotten with its pictures', async () => {
+    const { id } = await ended((await post({ type: 'text-to-image', ...small })).body.id);
+    const list = async (query: string) =>
+      (await call<{ jobs: Shown[] }>(`${server.url}/v1/jobs?${query}`)).body.jobs;
+    const [first, second] = await list('status=done&limit=2');
+    expect(first!.id).toBe(id);
+    expect((await list(`status=done&limit=1&before=${id}`))[0]!.id).toBe(second!.id);
+    expect((await call(`${server.url}/v1/jobs?limit=0`)).status).toBe(400);
+    expect((await call(`${server.url}/v1/jobs/${id}/results`, { method: 'DELETE' })).status).toBe(204);
+    expect((await call(`${server.url}/v1/jobs/${id}`)).status).toBe(404);
+    expect((await call(`${server.url}${first!.images[0]!.url}`)).status).toBe(404);
+    expect((await call(`${server.url}/v1/jobs/${id}/events`)).status).toBe(404);
+  });
+});
+
+interface Told {
+  readonly id: number;
+  readonly event: string;
+  readonly data: Record<string, unknown>;
+}
+
+/** Server-sent events as `curl -N` prints them. */
+async function* events(id: string, after?: number): AsyncGenerator<Told> {
+  const headers = after === undefined ? {} : { 'last-event-id': String(after) };
+  const { body } = await fetch(`${server.url}/v1/jobs/${id}/events`, { headers });
+  let text = '';
+  for await (const chunk of body!.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    const blocks = text.split('\n\n');
+    text = blocks.pop()!;
+    for (const block of blocks) {
+      const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1] ?? '';
+      if (field('event'))
+        yield { id: Number(field('id')), event: field('event'), data: JSON.parse(field('data')) };
+    }
+  }
+}
