@@ -1,0 +1,91 @@
+// @ts-check
+/**
+ * What step caching and a guidance interval save and change: seconds of denoising (median, all settings in turns), how many times faster
+ * than without, and how far the pictures are from those drawn without (mean and largest difference of 255). Without a checkpoint the
+ * starter draws four prompts; of one with random weights (`--speed`) only the seconds mean something. Needs `npm run prepare`.
+ *
+ *   node bench/step-caching.mjs [CHECKPOINT] [--size 256] [--steps 20] [--runs 3] [--speed]
+ */
+import { Pipeline } from '../dist/index.js';
+
+const args = process.argv.slice(2);
+const path = args[0]?.startsWith('--') ? undefined : args[0];
+/** @param {string} name @param {number} fallback */
+const number = (name, fallback) => (args.includes(name) ? Number(args[args.indexOf(name) + 1]) : fallback);
+const speed = args.includes('--speed');
+const size = args.includes('--size') ? { width: number('--size', 256), height: number('--size', 256) } : {};
+const steps = number('--steps', 20);
+const runs = number('--runs', 3);
+
+// The interval is that of Kynkäänniemi et al. 2024 (arXiv:2404.07724) for SDXL.
+/** @type {Record<string, import('../dist/index.js').GenerateOptions extends infer O ? Partial<O> : never>} */
+const SETTINGS = {
+  none: {},
+  'DeepCache 2': { deepCache: { interval: 2 } },
+  'DeepCache 3': { deepCache: { interval: 3 } },
+  'DeepCache 5': { deepCache: { interval: 5 } },
+  'guidance 0.28 to 5.42': { guidanceInterval: [0.28, 5.42] },
+  'both, DeepCache 3': { deepCache: { interval: 3 }, guidanceInterval: [0.28, 5.42] },
+};
+const PROMPTS = speed
+  ? ['a house']
+  : ['a red apple', 'a blue house', 'a green tree at night', 'a yellow star'];
+
+const pipeline = await Pipeline.load(path, {});
+// Not counted: the first touch of weights and buffers.
+await pipeline.generate({ prompt: 'a house', steps: 2, ...size });
+
+/**
+ * @param {string} prompt @param {object} setting
+ * @returns {Promise<{ seconds: number, pixels: Uint8Array | Uint8ClampedArray }>} of denoising
+ */
+async function draw(prompt, setting) {
+  const stream = pipeline.stream({ prompt, seed: 1, steps, ...size, ...setting });
+  let begun = 0;
+  let ended = 0;
+  for await (const step of stream) {
+    // From the end of the first step, which also builds graphs, to the end of the last.
+    ended = performance.now();
+    if (step.step === 0) begun = ended;
+  }
+  const { images } = await stream.result;
+  const [image] = images;
+  if (!image) throw new Error('No picture');
+  return { seconds: (ended - begun) / 1000, pixels: image.data };
+}
+
+/** @param {number[]} values */
+const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+
+/** @type {Map<string, { seconds: number[], differences: number[], largest: number }>} */
+const rows = new Map(
+  Object.keys(SETTINGS).map((name) => [name, { seconds: [], differences: [], largest: 0 }]),
+);
+for (let run = 0; run < runs; run++) {
+  for (const prompt of PROMPTS) {
+    /** @type {Uint8Array | Uint8ClampedArray | undefined} */
+    let plain;
+    for (const [name, setting] of Object.entries(SETTINGS)) {
+      const { seconds, pixels } = await draw(prompt, setting);
+      plain ??= pixels;
+      const row = rows.get(name);
+      if (!row) continue;
+      row.seconds.push(seconds);
+      const off = Array.from(pixels, (value, i) => Math.abs(value - (plain?.[i] ?? 0)));
+      row.differences.push(off.reduce((a, b) => a + b, 0) / off.length);
+      row.largest = off.reduce((a, b) => Math.max(a, b), row.largest);
+    }
+  }
+}
+await pipeline.dispose();
+
+const whole = median(rows.get('none')?.seconds ?? []);
+console.log(`| setting | seconds | faster |${speed ? '' : ' mean difference | largest |'}`);
+console.log(`| --- | --- | --- |${speed ? '' : ' --- | --- |'}`);
+for (const [name, { seconds, differences, largest }] of rows) {
+  const own = median(seconds);
+  const mean = differences.reduce((a, b) => a + b, 0) / differences.length;
+  console.log(
+    `| ${name} | ${own.toFixed(2)} | ${(whole / own).toFixed(2)}× |${speed ? '' : ` ${mean.toFixed(1)} | ${largest} |`}`,
+  );
+}
