@@ -35,6 +35,9 @@ export function parseModel(text: string): ConfiguredModel {
   return { name, path };
 }
 
+/** What draws nothing by chance, or by the chance of another job. */
+const SEEDLESS: ReadonlySet<JobType> = new Set(['reconstruct', 'score', 'inside']);
+
 export class Catalog {
   readonly pool: ModelPool<LoadedModel>;
   private readonly schemas: JobSchemas;
@@ -108,7 +111,7 @@ export class Catalog {
         `The options are not right: ${whatIsWrong(checked.error.issues)}`,
       );
     const settled = { seed: randomInt(2 ** 32), ...checked.data } as Record<string, Json>;
-    if (type === 'reconstruct') delete settled.seed;
+    if (SEEDLESS.has(type)) delete settled.seed;
     return { model: name, options: settled };
   }
 

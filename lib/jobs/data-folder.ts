@@ -42,6 +42,8 @@ export class DataFolder {
 
   /** @throws FILE_NOT_FOUND */
   async readInput(id: string, name: string): Promise<Uint8Array> {
+    if (!isId(id) || !NAME.test(name))
+      throw new SafelightError('FILE_NOT_FOUND', `No job has an input of the name ${JSON.stringify(name)}`);
     return this.read(join(this.path, 'jobs', id, 'inputs', name));
   }
 

@@ -76,10 +76,14 @@ export function withoutPictures(options: JobOptions): Record<string, Json> {
   return rest;
 }
 
+export function isPictureOption(name: string): boolean {
+  return PICTURES.some((one) => one === name);
+}
+
 async function pictureBytes(name: string, given: Json, data: DataFolder): Promise<Uint8Array> {
   if (typeof given === 'string') return decodeBase64(name, given);
-  const { job, image } = given as { job: string; image: string };
-  return data.readResult(job, image);
+  const { job, image, input } = given as { job: string; image?: string; input?: string };
+  return input === undefined ? data.readResult(job, String(image)) : data.readInput(job, input);
 }
 
 /** Base64, plain or as a data URI. @throws INVALID_IMAGE */

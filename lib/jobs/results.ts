@@ -21,6 +21,17 @@ export interface RunOutcome {
   readonly result?: Json;
 }
 
+/** Writes any other file of a job; of files that are no pictures, width and height are 0. */
+export async function keepFile(
+  job: Job,
+  file: Pick<JobImage, 'name' | 'type' | 'width' | 'height'>,
+  bytes: Uint8Array,
+  { data }: RunContext,
+): Promise<JobImage> {
+  await data.writeResult(job.id, file.name, bytes);
+  return { ...file, parameters: '' };
+}
+
 /** Writes a picture under a name that depends on nothing but its place, so that a job that runs again replaces it. */
 export async function keep(
   job: Job,

@@ -3,13 +3,14 @@ import { encodePng } from '../image/png.js';
 import type { SampleResult, SampleStep } from '../pipelines/codes/sample.js';
 import type { CodesPipeline } from '../pipelines/codes-pipeline.js';
 import type { Progress } from '../pipelines/progress.js';
+import type { Tensor } from '../tensor/tensor.js';
 import { Clock } from './clock.js';
 import type { Json } from './json.js';
 import { readPictures, withoutPictures } from './pictures.js';
 import { Previewer } from './previewer.js';
 import { keep, type RunContext, type RunOutcome } from './results.js';
 import { wasSkipped } from './run-generation.js';
-import type { Job } from './types.js';
+import type { Job, JobImage } from './types.js';
 
 /** What a call is given, besides its options. */
 interface Control {
@@ -34,9 +35,9 @@ export async function runCodes(job: Job, pipeline: CodesPipeline, context: RunCo
     },
   };
   try {
-    return job.type === 'reconstruct'
-      ? await reconstruct(job, pipeline, control, context)
-      : await write(job, pipeline, control, context);
+    if (job.type === 'reconstruct') return await reconstruct(job, pipeline, control, context);
+    if (job.type === 'score') return await score(job, pipeline, control, context);
+    return await write(job, pipeline, control, context);
   } catch (error) {
     if (wasSkipped(error, skip, signal)) return { images: [] };
     throw error;
@@ -58,6 +59,46 @@ async function reconstruct(
   // JSON has no infinity: the same picture again is null.
   const result = { psnr: Number.isFinite(psnr) ? psnr : null, codes, usage: usage && { ...usage } };
   return { images: [kept], result };
+}
+
+/** How the model sees a picture: as it was encoded, as it is made again, and where it looks real. */
+async function score(
+  job: Job,
+  pipeline: CodesPipeline,
+  control: Control,
+  context: RunContext,
+): Promise<RunOutcome> {
+  const { image: picture } = await readPictures(job.id, job.options, context.data);
+  const options = { ...withoutPictures(job.options), ...control };
+  const seen = await pipeline.score(picture ?? new Uint8Array(), options);
+  const images: JobImage[] = [];
+  for (const image of [seen.original, seen.reconstruction, seen.heatMap]) {
+    if (!image) continue;
+    const { width, height } = image;
+    const shown = { width, height, parameters: '', seed: undefined, png: () => encodePng(image) };
+    images.push(await keep(job, shown, images.length, context));
+  }
+  const { losses, leftOut, logLikelihood, withoutLikelihood, codes, usage, psnr, patches } = seen;
+  const likelihood = logLikelihood && {
+    ...{ total: logLikelihood.total, mean: logLikelihood.mean, condition: logLikelihood.condition },
+    codes: rowsOf(logLikelihood.codes),
+  };
+  return {
+    images,
+    result: {
+      ...{ codes, usage: usage && { ...usage }, losses: { ...losses }, leftOut, withoutLikelihood },
+      psnr: Number.isFinite(psnr) ? psnr : null,
+      patches: patches && rowsOf(patches),
+      logLikelihood: likelihood,
+    },
+  };
+}
+
+/** The rows of `[h, w]`, to four digits behind the point. */
+function rowsOf(tensor: Tensor): number[][] {
+  return Array.from({ length: tensor.shape.at(-2) ?? 0 }, (_, y) =>
+    Array.from(tensor.at(y).data, (value) => Math.round(value * 1e4) / 1e4),
+  );
 }
 
 async function write(

@@ -4,11 +4,13 @@
  */
 import { invalidOption } from '../errors.js';
 import { CodesPipeline } from '../pipelines/codes-pipeline.js';
+import { Pipeline } from '../pipelines/pipeline.js';
 import type { LoadedModel } from './catalog.js';
 import type { ModelPool } from './models.js';
 import type { RunContext, RunOutcome } from './results.js';
 import { runCodes } from './run-codes.js';
 import { runGeneration } from './run-generation.js';
+import { runInside } from './run-inside.js';
 import { type Job, kindOfJob } from './types.js';
 
 export type { RunContext, RunOutcome } from './results.js';
@@ -26,6 +28,7 @@ export async function runJob(
     const isCodes = pipeline instanceof CodesPipeline;
     if (isCodes !== (kindOfJob[job.type] === 'codes'))
       throw invalidOption('model', `one that does ${job.type}`, job.model);
+    if (pipeline instanceof Pipeline && job.type === 'inside') return await runInside(job, pipeline, context);
     return await (isCodes ? runCodes(job, pipeline, context) : runGeneration(job, pipeline, context));
   } finally {
     release();

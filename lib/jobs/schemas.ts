@@ -31,6 +31,8 @@ const picture = z
     'A picture in base64 or as a data URI, or { job, image }: a result of an earlier job by its name',
   );
 
+const earlierInput = z.strictObject({ job: z.string().max(64), input: z.string().max(64) });
+
 /** The fields of each type's options. */
 export function jobShapes(limits: JobLimits) {
   const shared = sharedFields(limits);
@@ -57,6 +59,22 @@ export function jobShapes(limits: JobLimits) {
     reconstruct: { image: picture, ...size },
     sketch: { ...codes, image: picture.describe('The drawing') },
     sample: { ...codes, class: z.int().min(0).max(1e6).optional().describe('Of a class-conditional model') },
+    score: {
+      image: picture,
+      ...size,
+      class: z.int().min(0).max(1e6).optional().describe('Of a class-conditional model'),
+    },
+    inside: {
+      job: z.string().min(1).max(64).describe('An earlier job, one of whose pictures is made again'),
+      picture: z.int().min(0).max(1e6).optional().describe('Which of its pictures; default 0, the first'),
+      tensors: z
+        .array(z.string().min(1).max(300))
+        .max(32)
+        .optional()
+        .describe(
+          'Names of nodes, such as mid_block.resnets.0, decoder:decoder.mid_block or text_encoder:final_layer_norm',
+        ),
+    },
   } satisfies Record<JobType, z.ZodRawShape>;
 }
 
@@ -70,6 +88,14 @@ export function jobSchemas(limits: JobLimits) {
     reconstruct: within(limits, z.strictObject(shapes.reconstruct)),
     sketch: within(limits, z.strictObject(shapes.sketch)),
     sample: within(limits, z.strictObject(shapes.sample)),
+    score: within(limits, z.strictObject(shapes.score)),
+    // As `insideRequest` makes it: with the settings of the other job, which were checked when it came.
+    inside: z.strictObject({
+      ...shapes.inside,
+      settings: z.record(z.string(), z.unknown()),
+      init: earlierInput.optional(),
+      mask: earlierInput.optional(),
+    }),
   } satisfies Record<JobType, z.ZodType>;
 }
 

@@ -7,14 +7,17 @@ import type { Json } from './json.js';
 
 export const jobTypes = [
   ...(['text-to-image', 'image-to-image', 'inpaint'] as const),
-  ...(['reconstruct', 'sketch', 'sample'] as const),
+  ...(['reconstruct', 'sketch', 'sample', 'score'] as const),
+  /** A picture of an earlier job made again, and everything on the way written down. */
+  'inside',
 ] as const;
 export type JobType = (typeof jobTypes)[number];
 
 /** The kind of model that each type of job takes. */
 export const kindOfJob = {
   ...({ 'text-to-image': 'diffusion', 'image-to-image': 'diffusion', inpaint: 'diffusion' } as const),
-  ...({ reconstruct: 'codes', sketch: 'codes', sample: 'codes' } as const),
+  ...({ reconstruct: 'codes', sketch: 'codes', sample: 'codes', score: 'codes' } as const),
+  inside: 'diffusion' as const,
 } satisfies Record<JobType, ModelKind>;
 
 export const jobStatuses = ['queued', 'running', 'done', 'failed', 'cancelled'] as const;

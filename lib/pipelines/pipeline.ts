@@ -25,6 +25,7 @@ import {
   tokenizeStage,
 } from './stages.js';
 import { GenerationStream } from './stream.js';
+import { type TapOptions, tapStage } from './tap.js';
 
 /** What a pipeline's model is. */
 export interface PipelineInfo {
@@ -136,6 +137,11 @@ export class Pipeline implements AsyncDisposable {
   /** Names and shapes of everything that can be tapped in a module, for pictures of a size. */
   async nodes(options: NodesOptions): Promise<NodeInfo[]> {
     return listNodes(this.open(), options);
+  }
+
+  /** Reads inside of a text encoder's or the decoder's run; the U-Net's tensors come with `stream`'s steps (`taps`). */
+  async tap(options: TapOptions): Promise<Readonly<Record<string, Tensor>>> {
+    return tapStage(this.open(), options);
   }
 
   /** Bytes of the modules that are loaded, by name. */

@@ -1,7 +1,8 @@
 /** The own API's bodies and answers, for checking what comes in and for the OpenAPI document. */
 import { z } from 'zod';
+import { insideRequest } from '../../jobs/inside-request.js';
 import { type JobLimits, jobShapes, within } from '../../jobs/schemas.js';
-import { type JobRequest, type JobType, jobStatuses, jobTypes } from '../../jobs/types.js';
+import { type JobQueue, type JobRequest, type JobType, jobStatuses, jobTypes } from '../../jobs/types.js';
 
 /** A request of any type: the pipeline's options beside the type, each type with its own. */
 export function jobRequest(limits: JobLimits) {
@@ -15,6 +16,8 @@ export function jobRequest(limits: JobLimits) {
     request('reconstruct'),
     request('sketch'),
     request('sample'),
+    request('score'),
+    request('inside'),
   ]);
 }
 
@@ -38,8 +41,11 @@ export function flattened(body: unknown): unknown {
   return { ...options, ...rest };
 }
 
-/** The request as the queue takes it. */
-export function toJobRequest(body: z.output<ReturnType<typeof jobRequest>>): JobRequest {
+type Body = z.output<ReturnType<typeof jobRequest>>;
+
+/** The request as the queue takes it. @throws what `insideRequest` throws */
+export async function toJobRequest(body: Body, queue: Pick<JobQueue, 'get'>): Promise<JobRequest> {
+  if (body.type === 'inside') return insideRequest(queue, body);
   const { type, model, previews, ...options } = body;
   return {
     type,

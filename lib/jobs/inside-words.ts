@@ -1,0 +1,48 @@
+/** Where each word of a prompt went in the picture, all of them in one run. */
+import { SafelightError } from '../errors.js';
+import { AttentionSum, positionsOf } from '../pipelines/attention-map.js';
+import type { GenerationStep } from '../pipelines/generation.js';
+import type { Pipeline } from '../pipelines/pipeline.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { parsePrompt } from '../text/prompt.js';
+
+/** Words that are followed; later ones of a long prompt are not. */
+const MOST = 40;
+
+export class WordMaps {
+  private constructor(private readonly sums: ReadonlyMap<string, AttentionSum>) {}
+
+  /** @throws what `Pipeline.tokenize` throws */
+  static async of(pipeline: Pipeline, prompt: string): Promise<WordMaps> {
+    const chunks = await pipeline.tokenize(prompt);
+    const sums = new Map<string, AttentionSum>();
+    for (const word of wordsOf(prompt)) {
+      const [chunk] = await pipeline.tokenize(word, { raw: true });
+      const ids = chunk!.ids.slice(1, chunk!.eosIndex);
+      try {
+        sums.set(word, new AttentionSum(positionsOf(word, ids, chunks)));
+      } catch (error) {
+        // A word that the tokenizer sees as a part of something else.
+        if (!(error instanceof SafelightError && error.code === 'INVALID_OPTION')) throw error;
+      }
+    }
+    return new WordMaps(sums);
+  }
+
+  add(step: GenerationStep): void {
+    for (const sum of this.sums.values()) sum.add(step, 0);
+  }
+
+  /** Of each word `[h, w]` from 0 to 1, at the latent's size. */
+  maps(latent: Tensor): { readonly word: string; readonly map: Tensor }[] {
+    const [height = 0, width = 0] = latent.shape.slice(-2);
+    return [...this.sums].map(([word, sum]) => ({ word, map: sum.map(0, latent, width, height) }));
+  }
+}
+
+/** In their order, each once, without the signs between them. */
+export function wordsOf(prompt: string): string[] {
+  const text = parsePrompt(prompt).flatMap((part) => (part.kind === 'text' ? [part.text] : []));
+  const words = text.join(' ').match(/[\p{L}\p{N}][\p{L}\p{N}\p{M}'’-]*/gu) ?? [];
+  return [...new Set(words)].slice(0, MOST);
+}
