@@ -37,7 +37,7 @@ export const gallery = computed<readonly Shown[]>(() =>
 
 /** A look inside another job belongs to that one and not into the gallery. */
 export function isInside(job: ShownJob): boolean {
-  return String(job.type) === 'inside';
+  return job.type === 'inside' || job.type === 'score';
 }
 
 let source: EventSource | undefined;

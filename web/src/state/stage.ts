@@ -1,7 +1,7 @@
 /** What stands on the stage: a job under way with its previews, or a picture. */
 import { computed, effect, signal } from '@preact/signals';
 import type { JobPreview, Picture, ShownJob } from '../api/types.js';
-import { gallery, jobs, loaded, queued, running, type Shown } from './jobs.js';
+import { gallery, isInside, jobs, loaded, queued, running, type Shown } from './jobs.js';
 import { keptSignal } from './kept.js';
 import { say } from './notes.js';
 
@@ -64,7 +64,8 @@ export function browse(direction: 1 | -1): void {
 // A page that opens shows what runs, else what was looked at, else the newest picture.
 effect(() => {
   if (!loaded.value || staged.value) return;
-  const first = running.value[0] ?? queued.value[0] ?? gallery.value[0]?.job;
+  const open = [...running.value, ...queued.value].find((job) => !isInside(job));
+  const first = open ?? gallery.value[0]?.job;
   if (first) show(first.id);
 });
 
