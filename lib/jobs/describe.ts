@@ -7,6 +7,7 @@ import { modelKind } from '../models/model-kind.js';
 import { openModel } from '../models/open-model.js';
 import { chunksOf } from '../pipelines/conditioning.js';
 import { Tokenizer } from '../text/tokenizer.js';
+import type { ConfiguredModel } from './catalog.js';
 
 /** A model, as far as somebody who fills in a form wants to know it. */
 export type ModelDescription = DiffusionDescription | CodesDescription;
@@ -57,9 +58,9 @@ export class Descriptions {
   }
 
   /** @throws what `openModel` throws, INVALID_FILE for a broken vocabulary, INVALID_OPTION for a model that reads no prompt */
-  async countTokens(path: string, prompt: string): Promise<TokenCount> {
+  async countTokens({ name, path }: ConfiguredModel, prompt: string): Promise<TokenCount> {
     const tokenizer = await (await this.get(path)).tokenizer?.();
-    if (!tokenizer) throw invalidOption('model', 'one that reads a prompt', path);
+    if (!tokenizer) throw invalidOption('model', 'one that reads a prompt', name);
     const chunks = chunksOf(tokenizer, prompt, 'original');
     const tokens = chunks.reduce((sum, { eosIndex }) => sum + eosIndex - 1, 0);
     return { tokens, windows: chunks.length, window: tokenizer.window - 2 };

@@ -89,7 +89,7 @@ export function about(
     },
     ({ body }) => {
       const entry = catalog.pool.entry(body.model ?? catalog.defaultModel);
-      return descriptions.countTokens(entry.path, body.prompt);
+      return descriptions.countTokens(entry, body.prompt);
     },
   );
 }
