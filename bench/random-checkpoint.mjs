@@ -1,29 +1,27 @@
 // @ts-check
 /**
  * Writes a single-file checkpoint of a real model's size with random f16 weights: to measure time and memory where no trained
- * weights are to be had. Names and shapes are those of test/fixtures/weights/names.json.gz; of the published autoencoders
- * (test/fixtures/vq/shapes.json, such as vqgan-f16-16384, vq-f4, kl-f32) those that their config asks for, which is written beside them.
+ * weights are to be had. Names and shapes are those of test/fixtures/weights/names.json.gz; of published models of codes and of latent
+ * diffusion (published.mjs) those that their config asks for, which is written beside them.
  *
- *   node bench/random-checkpoint.mjs sd1|sd2|sdxl|AUTOENCODER OUT.safetensors
+ *   node bench/random-checkpoint.mjs sd1|sd2|sdxl|vqgan-f16-16384|vq-f4|kl-f32|taming-24|cin256-v2... OUT.safetensors
  */
 import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
+import { published, publishedNames } from './published.mjs';
 
 const [family = '', out = ''] = process.argv.slice(2);
 const known = JSON.parse(
   gunzipSync(readFileSync(new URL('../test/fixtures/weights/names.json.gz', import.meta.url))).toString(),
 );
-const autoencoders = JSON.parse(
-  readFileSync(new URL('../test/fixtures/vq/shapes.json', import.meta.url), 'utf8'),
-);
-if (!(family in known || family in autoencoders) || !out) {
-  const families = [...Object.keys(known), ...Object.keys(autoencoders)];
+if (!(family in known || publishedNames.includes(family)) || !out) {
+  const families = [...Object.keys(known), ...publishedNames];
   console.error(`usage: random-checkpoint.mjs ${families.join('|')} OUT.safetensors`);
   process.exit(2);
 }
 
 /** @type {Map<string, number[]>} */
-const shapes = family in known ? modelShapes(known[family]) : await autoencoderShapes(autoencoders[family]);
+const shapes = family in known ? modelShapes(known[family]) : publishedShapes();
 
 /** @param {number[]} shape */
 const count = (shape) => shape.reduce((a, b) => a * b, 1);
@@ -88,19 +86,8 @@ function modelShapes({ text_encoders, unet, vae }) {
   return found;
 }
 
-/** What C++ asks for, under taming's names. @param {{ target: string, params: any }} model */
-async function autoencoderShapes({ target, params }) {
-  const { readFirstStageConfig } = await import('../dist/models/config-first-stage.js');
-  const { ModelConfig } = await import('../dist/models/model-config.js');
-  const { requirements } = await import('../dist/native/module.js');
-  const { autoencoderTable } = await import('../dist/weights/naming/ldm-autoencoder.js');
-  const unscaled = { scaling_factor: 1, shift_factor: 0 };
-  const { kind, config } = readFirstStageConfig(new ModelConfig(out, { target, params }), unscaled);
-  const { layers_per_block: blocks, block_out_channels: levels } = config;
-  const table = autoencoderTable(levels.length, blocks, blocks + 1);
-  const yaml = { model: { target, params: { ...params, lossconfig: { target: 'torch.nn.Identity' } } } };
+function publishedShapes() {
+  const { shapes, yaml } = published(family);
   writeFileSync(out.replace(/\.safetensors$/, '.yaml'), JSON.stringify(yaml));
-  return new Map(
-    requirements(kind, { ...config }).map(({ name, shape }) => [table.source(name) ?? name, [...shape]]),
-  );
+  return shapes;
 }
