@@ -43,6 +43,7 @@ function tamingTransformer() {
     },
   };
   const transformer = asked('latent_transformer', { ...gpt, n_unmasked: 0 }, 'transformer.');
+  transformer.set('transformer.pos_emb', [1, gpt.block_size, gpt.n_embd]);
   return { shapes: new Map([...autoencoder(first, 'first_stage_model.'), ...transformer]), yaml: { model } };
 }
 
@@ -89,7 +90,7 @@ function classConditional() {
   return { shapes: shapes.set('cond_stage_model.embedding.weight', [1001, 512]), yaml: { model } };
 }
 
-/** @param {Section | undefined} model @param {string} prefix */
+/** @param {Section} model @param {string} prefix */
 function autoencoder({ target, params }, prefix) {
   const unscaled = { scaling_factor: 1, shift_factor: 0 };
   const { kind, config } = readFirstStageConfig(new ModelConfig('published', { target, params }), unscaled);
@@ -101,12 +102,12 @@ function autoencoder({ target, params }, prefix) {
 /**
  * What C++ asks for.
  * @param {import('../dist/native/types.js').ModuleKind} kind
- * @param {Record<string, unknown>} config
+ * @param {import('../dist/native/types.js').NativeConfig} config
  * @param {string} prefix
  * @param {(canonical: string) => string | null} source
  * @returns {Map<string, number[]>}
  */
-function asked(kind, config, prefix, source = (name) => name) {
+export function asked(kind, config, prefix, source = (name) => name) {
   return new Map(
     requirements(kind, config).map(({ name, shape }) => [prefix + (source(name) ?? name), [...shape]]),
   );

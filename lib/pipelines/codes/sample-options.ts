@@ -111,11 +111,12 @@ export function checkSketchOptions(options: DrawOptions): void {
 }
 
 /** Side of the window, in codes: what the model was trained at, as far as it tells. */
-export function sideOf({ source }: CodesModules): number {
-  const { transformer, condition } = source;
+export function sideOf({ source, factor }: CodesModules): number {
+  const { transformer, condition, resolution } = source;
   const block = transformer?.config.block_size ?? 1;
   const many = condition.kind === 'image' || condition.kind === 'coordinates';
-  return windowSide({ block, condition: many ? 'grid' : 'tokens' });
+  const trained = resolution === null ? undefined : Math.max(1, Math.floor(resolution / factor));
+  return windowSide({ block, condition: many ? 'grid' : 'tokens', trained });
 }
 
 function withoutUndefined<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {
