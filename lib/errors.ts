@@ -22,6 +22,8 @@ export type ErrorCode =
   | 'MODEL_NOT_FOUND'
   /** As many jobs wait as may wait; `retryAfter` says when to come again. */
   | 'QUEUE_FULL'
+  /** The shared queue (Redis) does not answer, or the packages that speak to it are not installed. */
+  | 'QUEUE_UNAVAILABLE'
   /** A picture cannot be decoded, or its header promises more pixels than are allowed. */
   | 'INVALID_IMAGE'
   /** A latent or a picture stopped being finite. */

@@ -17,6 +17,7 @@ import { sampleCommand, sketchCommand } from './sample.js';
 import { scoreCommand } from './score.js';
 import { serveCommand } from './serve.js';
 import { tokenizeCommand } from './tokenize.js';
+import { workerCommand } from './worker.js';
 
 /** Runs one command line (without node and the script). @returns the exit code; never throws. */
 export async function run(args: readonly string[]): Promise<number> {
@@ -61,6 +62,7 @@ function createProgram(generate: Command): Command {
     convertCommand(),
     packCommand(),
     serveCommand(),
+    workerCommand(),
     backendsCommand(),
     buildCommand(),
   ];

@@ -3,10 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { SafelightError } from '../errors.js';
 import type { ServeInput } from '../server/config.js';
-import type { RunningServer } from '../server/serve.js';
-import { EXIT } from './failure.js';
 import { wholeNumber } from './numbers.js';
 import { print } from './output.js';
+import { untilStopped } from './until-stopped.js';
 
 const several = (value: string, before: string[] = []): string[] => [...before, value];
 
@@ -79,7 +78,7 @@ async function work(flags: Record<string, unknown>): Promise<void> {
   const { serve } = await import('../server/serve.js');
   const server = await serve(input);
   print(`Safelight serves ${server.url}`);
-  await stopped(server);
+  await untilStopped(() => server.close({ drain: true }));
 }
 
 /** The configuration file's values, then the environment's, then the command line's. */
@@ -118,18 +117,4 @@ async function readConfig(path: string): Promise<object> {
     'INVALID_FILE',
     `The configuration '${path}' must be a list of options with their values`,
   );
-}
-
-/** The first signal lets the running job end, the second ends at once (it runs again at the next start). */
-function stopped(server: RunningServer): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let closing = false;
-    const stop = (name: NodeJS.Signals): void => {
-      if (closing) process.exit(name === 'SIGTERM' ? EXIT.terminated : EXIT.interrupted);
-      closing = true;
-      process.stderr.write('Stopping once the running job has ended (again: at once) ...\n');
-      server.close({ drain: true }).then(resolve, reject);
-    };
-    for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, stop);
-  });
 }

@@ -1,4 +1,5 @@
 /** Where jobs keep their pictures: `jobs/ID/NAME`, and what they were given in `jobs/ID/inputs/NAME`. */
+import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -74,12 +75,13 @@ export class DataFolder {
     if (!NAME.test(name))
       throw new SafelightError('INTERNAL', `${JSON.stringify(name)} is no name for a file`);
     const path = join(folder, name);
+    const part = `${path}.${randomUUID()}.part`; // two may write the same at once
     try {
       await mkdir(folder, { recursive: true });
-      await writeFile(`${path}.part`, data);
-      await rename(`${path}.part`, path);
+      await writeFile(part, data);
+      await rename(part, path);
     } catch (error) {
-      await rm(`${path}.part`, { force: true }).catch(() => undefined);
+      await rm(part, { force: true }).catch(() => undefined);
       throw notWritten(path, error);
     }
   }
@@ -89,3 +91,8 @@ function notWritten(path: string, cause: unknown): SafelightError {
   const why = cause instanceof Error ? cause.message : String(cause);
   return new SafelightError('FILE_NOT_WRITTEN', `Cannot write '${path}': ${why}`, { cause });
 }
+
+/** What a running job needs of where its pictures lie. */
+export type JobFiles = Pick<DataFolder, 'readInput' | 'writeResult'>;
+/** And what a request needs whose pictures are taken out of it. */
+export type RequestFiles = Pick<DataFolder, 'writeInput' | 'readInput' | 'readResult'>;

@@ -4,6 +4,7 @@ import { SafelightError, throwIfAborted } from '../errors.js';
 import type { DataFolder } from './data-folder.js';
 import { EventLog } from './event-log.js';
 import { Expiry, type ExpiryOptions } from './expiry.js';
+import { said } from './failure.js';
 import { newId } from './id.js';
 import type { Json } from './json.js';
 import { type PictureLimits, storePictures } from './pictures.js';
@@ -36,7 +37,7 @@ export interface QueueParts {
 }
 
 /** After so many beginnings a job whose process keeps ending is given up. */
-const MAX_ATTEMPTS = 3;
+const MAX_ATTEMPTS = 5;
 /** Numbers of events of a further attempt begin here, past all of the one before. */
 const EVENTS_AN_ATTEMPT = 1_000_000;
 
@@ -213,7 +214,7 @@ export class EmbeddedQueue implements JobQueue {
     idempotent?: { readonly key: string; readonly digest: string },
   ): Promise<Job> {
     const { model, options } = this.parts.prepare(request);
-    if (this.waiting.length >= this.maxQueued) throw this.full();
+    if (this.waiting.length >= this.maxQueued) throw queueFull(this.maxQueued, this.seconds);
     const id = newId();
     this.waiting.push(id); // its place is taken from here on
     try {
@@ -247,17 +248,6 @@ export class EmbeddedQueue implements JobQueue {
       await this.parts.data.remove(id);
       throw error;
     }
-  }
-
-  private full(): SafelightError {
-    const retryAfter = Math.max(1, Math.ceil(this.seconds));
-    return Object.assign(
-      new SafelightError(
-        'QUEUE_FULL',
-        `${this.maxQueued} jobs wait already; come again in about ${retryAfter} seconds`,
-      ),
-      { retryAfter },
-    );
   }
 
   /** Begins the next job, if none runs. */
@@ -403,7 +393,12 @@ function between(before: number | undefined, after: number | undefined): number 
   return after !== undefined ? after - 1 : Date.now();
 }
 
-function said(error: unknown): { code: string; message: string } {
-  if (error instanceof SafelightError) return { code: error.code, message: error.message };
-  return { code: 'INTERNAL', message: error instanceof Error ? error.message : String(error) };
+/** @param seconds what a job takes */
+export function queueFull(maxQueued: number, seconds: number): SafelightError {
+  const retryAfter = Math.max(1, Math.ceil(seconds));
+  const error = new SafelightError(
+    'QUEUE_FULL',
+    `${maxQueued} jobs wait already; come again in about ${retryAfter} seconds`,
+  );
+  return Object.assign(error, { retryAfter });
 }

@@ -1,7 +1,7 @@
 /** Pictures of a request: taken out of it when the job is submitted, so that the job itself stays small and can travel. */
 import { invalidOption, SafelightError } from '../errors.js';
 import { readImage } from '../image/read.js';
-import type { DataFolder } from './data-folder.js';
+import type { JobFiles, RequestFiles } from './data-folder.js';
 import type { Json } from './json.js';
 import type { Job, JobOptions } from './types.js';
 
@@ -23,7 +23,7 @@ export interface PictureLimits {
  */
 export async function storePictures(
   { id, type, options }: Pick<Job, 'id' | 'type' | 'options'>,
-  data: DataFolder,
+  data: RequestFiles,
   { maxInputPixels = 2 ** 26, maxPixels = maxInputPixels }: PictureLimits,
 ): Promise<JobOptions> {
   const stored: Record<string, Json> = { ...options };
@@ -59,7 +59,7 @@ function checkResult(
 export async function readPictures(
   id: string,
   options: JobOptions,
-  data: DataFolder,
+  data: JobFiles,
 ): Promise<Record<string, Uint8Array>> {
   const pictures: Record<string, Uint8Array> = {};
   for (const name of PICTURES) {
@@ -80,7 +80,7 @@ export function isPictureOption(name: string): boolean {
   return PICTURES.some((one) => one === name);
 }
 
-async function pictureBytes(name: string, given: Json, data: DataFolder): Promise<Uint8Array> {
+async function pictureBytes(name: string, given: Json, data: RequestFiles): Promise<Uint8Array> {
   if (typeof given === 'string') return decodeBase64(name, given);
   const { job, image, input } = given as { job: string; image?: string; input?: string };
   return input === undefined ? data.readResult(job, String(image)) : data.readInput(job, input);

@@ -1,13 +1,13 @@
 /** Pictures of a running job: written among its results, and told of. */
 import type { GeneratedImage } from '../pipelines/image-result.js';
-import type { DataFolder } from './data-folder.js';
+import type { JobFiles } from './data-folder.js';
 import type { NewEvent } from './event-log.js';
 import type { Json } from './json.js';
 import type { Job, JobImage } from './types.js';
 
 /** What a job is run with. */
 export interface RunContext {
-  readonly data: DataFolder;
+  readonly data: JobFiles;
   readonly signal: AbortSignal;
   /** Ends the job where it is; pictures so far are kept. */
   readonly finish: AbortSignal;

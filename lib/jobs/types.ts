@@ -135,6 +135,8 @@ export type JobChange = { readonly job: Job } | { readonly removed: string };
 
 /** A queue of jobs, here or on Redis. All methods that name an unknown job give undefined or false. */
 export interface JobQueue {
+  /** Why it cannot take jobs at present; undefined where it can. */
+  readonly problem?: string | undefined;
   /**
    * @param options.idempotencyKey the same key with the same request gives the same job again
    * @throws INVALID_OPTION, MODEL_NOT_FOUND, INVALID_IMAGE or QUEUE_FULL, before anything is queued

@@ -5,7 +5,8 @@ import { SafelightError } from '../errors.js';
 import { Catalog } from '../jobs/catalog.js';
 import { configuredModels } from '../jobs/configured.js';
 import { DataFolder, defaultDataFolder } from '../jobs/data-folder.js';
-import { EmbeddedQueue } from '../jobs/embedded-queue.js';
+import { EmbeddedQueue, type QueueParts } from '../jobs/embedded-queue.js';
+import { RedisQueue } from '../jobs/redis/queue.js';
 import { runJob } from '../jobs/run-job.js';
 import { JobStore } from '../jobs/store.js';
 import type { JobQueue } from '../jobs/types.js';
@@ -48,7 +49,7 @@ export async function serve(input: ServeInput = {}): Promise<RunningServer> {
   let draining = false;
   const app = await createApp({
     ...{ config, queue, catalog, closing: closing.signal },
-    notReady: () => (draining ? 'the server is stopping' : undefined),
+    notReady: () => (draining ? 'the server is stopping' : queue.problem),
   });
   const url = await listen(app, config, queue);
   if (config.preload) void preload(app, catalog);
@@ -73,19 +74,18 @@ function checkConfig(input: ServeInput): ServeConfig {
 async function openQueue(config: ServeConfig, catalog: Catalog): Promise<JobQueue> {
   const folder = resolve(config.data ?? defaultDataFolder());
   const data = await DataFolder.open(folder);
+  const prepare: QueueParts['prepare'] = (request) => catalog.prepare(request);
+  const options = {
+    ...{ maxPixels: config['max-pixels'], maxQueued: config['max-queued'] },
+    ...{ keepJobs: config['keep-jobs'], keepDays: config['keep-days'] },
+  };
+  if (config.queue !== undefined) return RedisQueue.open({ url: config.queue, data, prepare }, options);
   return EmbeddedQueue.open(
     {
-      store: JobStore.open(join(folder, 'queue')),
-      data,
-      prepare: (request) => catalog.prepare(request),
+      ...{ store: JobStore.open(join(folder, 'queue')), data, prepare },
       run: (job, context) => runJob(job, catalog.pool, context),
     },
-    {
-      maxPixels: config['max-pixels'],
-      maxQueued: config['max-queued'],
-      keepJobs: config['keep-jobs'],
-      keepDays: config['keep-days'],
-    },
+    options,
   );
 }
 

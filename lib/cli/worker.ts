@@ -1,0 +1,66 @@
+/** `safelight worker`: takes jobs off a shared queue. */
+import { Command } from 'commander';
+import type { WorkerConfig } from '../jobs/worker.js';
+import { addRunOptions, given, type RunOptions } from './model-options.js';
+import { wholeNumber } from './numbers.js';
+import { print } from './output.js';
+import { untilStopped } from './until-stopped.js';
+
+interface Flags extends RunOptions {
+  readonly queue: string;
+  readonly model?: string[];
+  readonly models?: string;
+  readonly memoryBudget?: number;
+  readonly idle?: number;
+  readonly concurrency?: number;
+  readonly quiet?: boolean;
+}
+
+const several = (value: string, before: string[] = []): string[] => [...before, value];
+
+export function workerCommand(): Command {
+  const command = new Command('worker')
+    .summary('do the jobs of a shared queue')
+    .description(
+      'Do the jobs that `safelight serve --queue` shares. Any number of workers, on any machines that reach the same Redis; each takes jobs for the models it has, which go by the same names as on the server. Without models: those that come with the package.',
+    )
+    .requiredOption('--queue <url>', "redis://..., the server's")
+    .option('--concurrency <n>', 'jobs at a time; default 1', wholeNumber('--concurrency', 1, 64))
+    .optionsGroup('Models:')
+    .option('-m, --model <name=path>', 'a model: NAME=PATH or a path; repeat for more', several)
+    .option('--models <folder>', 'a folder of models, each by its own name')
+    .option(
+      '--memory-budget <bytes>',
+      'what loaded models may take together',
+      wholeNumber('--memory-budget', 2 ** 20, Number.MAX_SAFE_INTEGER),
+    )
+    .option(
+      '--idle <seconds>',
+      'unload a model unused for so long, 0 never; default 900',
+      wholeNumber('--idle', 0, 2 ** 31),
+    );
+  return addRunOptions(command)
+    .optionsGroup('Other:')
+    .option('-q, --quiet', 'no word about jobs')
+    .option('--verbose', 'show where an error comes from')
+    .helpOption('-h, --help', 'show this help')
+    .action(work);
+}
+
+async function work(flags: Flags): Promise<void> {
+  const { queue, model, models, memoryBudget, idle, concurrency, backend, storage, threads, memory } = flags;
+  const config: WorkerConfig = {
+    ...{ queue, model, models, memoryBudget, idle, concurrency },
+    ...given({ backend, storage, threads, memory }),
+    ...(flags.quiet ? {} : { log }),
+  };
+  const { startWorker } = await import('../jobs/worker.js');
+  const worker = await startWorker(config);
+  print(`Safelight works for ${worker.models.join(', ')}`);
+  await untilStopped(() => worker.close({ drain: true }));
+}
+
+/** A line of JSON, as the server's log. */
+function log(message: string, about: Readonly<Record<string, unknown>>): void {
+  process.stderr.write(`${JSON.stringify({ time: Date.now(), pid: process.pid, ...about, msg: message })}\n`);
+}

@@ -1,0 +1,108 @@
+/** Redis and BullMQ, which are there only if somebody installed them. */
+import { SafelightError } from '../../errors.js';
+
+/** What is used of an ioredis client: described here, so that the package builds without it. */
+export interface RedisClient {
+  readonly status: string;
+  connect(): Promise<void>;
+  duplicate(): RedisClient;
+  defineCommand(name: string, definition: { readonly numberOfKeys: number; readonly lua: string }): void;
+  on(event: 'error' | 'ready' | 'end', listener: (error: Error) => void): this;
+  on(event: 'message', listener: (channel: string, message: string) => void): this;
+  disconnect(): void;
+  hgetall(key: string): Promise<Record<string, string>>;
+  hgetBuffer(key: string, field: string): Promise<Buffer | null>;
+  hmget(key: string, ...fields: string[]): Promise<(string | null)[]>;
+  hkeys(key: string): Promise<string[]>;
+  hset(key: string, field: string, value: string | Uint8Array): Promise<number>;
+  expire(key: string, seconds: number): Promise<number>;
+  del(...keys: string[]): Promise<number>;
+  publish(channel: string, message: string): Promise<number>;
+  subscribe(...channels: string[]): Promise<unknown>;
+  scard(key: string): Promise<number>;
+  smembers(key: string): Promise<string[]>;
+  srem(key: string, member: string): Promise<number>;
+  zcard(key: string): Promise<number>;
+  zrank(key: string, member: string): Promise<number | null>;
+  zrange(key: string, start: number, stop: number, ...more: string[]): Promise<string[]>;
+  zrevrangebylex(
+    key: string,
+    max: string,
+    min: string,
+    limit: 'LIMIT',
+    offset: number,
+    count: number,
+  ): Promise<string[]>;
+  zrangebyscore(key: string, min: number | string, max: number | string): Promise<string[]>;
+}
+
+export type BullMQ = typeof import('bullmq');
+
+interface Driver {
+  readonly Redis: new (url: string, options: Record<string, unknown>) => RedisClient;
+}
+
+/** How long a start waits for Redis, in milliseconds. */
+const PATIENCE = 5000;
+
+/**
+ * A connection that comes back by itself when it was lost.
+ * @param patient whether commands wait for that, as a worker's do, or fail at once, as a request's have to
+ * @throws INVALID_OPTION for another address, QUEUE_UNAVAILABLE where nobody answers or a package is missing
+ */
+export async function connectRedis(url: string, patient: boolean): Promise<RedisClient> {
+  if (!/^rediss?:\/\//.test(url) || !URL.canParse(url)) {
+    throw new SafelightError(
+      'INVALID_OPTION',
+      `Expected an address such as redis://HOST:6379 for queue, but received ${JSON.stringify(hideSecret(url))}`,
+    );
+  }
+  const { Redis } = await optional<Driver>('ioredis');
+  const client = new Redis(url, {
+    lazyConnect: true,
+    connectTimeout: PATIENCE,
+    maxRetriesPerRequest: patient ? null : 1,
+    retryStrategy: (times: number) => Math.min(100 * times, 2000),
+  });
+  let last: Error | undefined;
+  client.on('error', (error) => {
+    last = error;
+  });
+  const late = new Promise<never>((_, reject) => {
+    setTimeout(() => reject(last ?? new Error('no answer')), PATIENCE).unref();
+  });
+  try {
+    await Promise.race([client.connect(), late]);
+    return client;
+  } catch (error) {
+    client.disconnect();
+    const why = (last ?? (error as Error)).message;
+    throw new SafelightError(
+      'QUEUE_UNAVAILABLE',
+      `Cannot reach Redis at ${hideSecret(url)}: ${why || 'nobody answers'}; start it, or correct --queue`,
+      { cause: error },
+    );
+  }
+}
+
+/** @throws QUEUE_UNAVAILABLE where it is missing */
+export function loadBullMQ(): Promise<BullMQ> {
+  return optional<BullMQ>('bullmq');
+}
+
+/** An address without its password. */
+export function hideSecret(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, '//***@');
+}
+
+async function optional<T>(name: string): Promise<T> {
+  try {
+    return (await import(name)) as T;
+  } catch (error) {
+    throw new SafelightError(
+      'QUEUE_UNAVAILABLE',
+      `--queue redis://... needs the package ${name}, which is not installed: npm install bullmq ioredis`,
+      { cause: error },
+    );
+  }
+}

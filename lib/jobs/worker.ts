@@ -1,0 +1,48 @@
+/** A worker from its configuration to its end: the models it has, and the jobs for them. */
+import { Catalog, type Loading } from './catalog.js';
+import { configuredModels } from './configured.js';
+import { QueueWorker } from './redis/worker.js';
+import { runJob } from './run-job.js';
+import { defaultLimits } from './schemas.js';
+
+export interface WorkerConfig extends Loading {
+  /** `redis://...` */
+  readonly queue: string;
+  /** `NAME=PATH` or paths. */
+  readonly model?: readonly string[] | undefined;
+  /** A folder of models. */
+  readonly models?: string | undefined;
+  /** Bytes that loaded models may take together. */
+  readonly memoryBudget?: number | undefined;
+  /** Seconds after which an unused model is unloaded; 0 is never. */
+  readonly idle?: number | undefined;
+  /** Jobs at a time; default 1. */
+  readonly concurrency?: number | undefined;
+  readonly log?: (message: string, about: Readonly<Record<string, unknown>>) => void;
+}
+
+export interface RunningWorker {
+  /** Names of the models it has. */
+  readonly models: readonly string[];
+  /** With `drain` the jobs under way end first, else other workers begin them again. */
+  close(options: { readonly drain: boolean }): Promise<void>;
+}
+
+/** @throws INVALID_OPTION, FILE_NOT_FOUND, QUEUE_UNAVAILABLE */
+export async function startWorker(config: WorkerConfig): Promise<RunningWorker> {
+  const { queue, model, models, memoryBudget, idle, concurrency, log, ...loading } = config;
+  const configured = await configuredModels({ model, models });
+  // What may be asked was checked by the server that took the job.
+  const pool = { budget: memoryBudget, idle };
+  const catalog = await Catalog.open(configured, loading, defaultLimits, pool);
+  const worker = await QueueWorker.start({
+    ...{ url: queue, models: catalog.pool.names, concurrency },
+    run: (job, context) => runJob(job, catalog.pool, context),
+    ...(log ? { log } : {}),
+  });
+  const close = async (options: { readonly drain: boolean }): Promise<void> => {
+    await worker.close(options);
+    await catalog.pool.close();
+  };
+  return { models: catalog.pool.names, close };
+}
