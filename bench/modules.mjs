@@ -54,9 +54,11 @@ for (const side of [32, 64]) {
   report('U-Net', side, await median(() => unet.forward(inputs)), unet.memory().compute);
 }
 unet.dispose();
+if (model.autoencoder.kind !== 'autoencoder_kl') throw new Error(`${path} has no KL autoencoder`);
+const { latent_channels } = model.autoencoder.config;
 const autoencoder = await Autoencoder.load(model.autoencoder, { stockOps });
 for (const side of [32, 64]) {
-  const latent = waves([1, model.autoencoder.config.latent_channels, side, side]);
+  const latent = waves([1, latent_channels, side, side]);
   report('decode', side, await median(() => autoencoder.decode(latent)), autoencoder.memory().compute);
 }
 autoencoder.dispose();

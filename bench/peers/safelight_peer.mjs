@@ -35,8 +35,10 @@ async function load({ module, side, batch, threads }) {
     memory: process.env.PEERS_MEMORY,
   });
   if (module === 'decoder') {
+    if (model.autoencoder.kind !== 'autoencoder_kl') throw new Error(`${checkpoint} has no KL autoencoder`);
+    const { latent_channels } = model.autoencoder.config;
     const autoencoder = await Autoencoder.load(model.autoencoder, how);
-    const latent = waves([batch, model.autoencoder.config.latent_channels, side, side]);
+    const latent = waves([batch, latent_channels, side, side]);
     return [autoencoder, () => autoencoder.decode(latent)];
   }
   const unet = await UNet.load(model.unet, how);

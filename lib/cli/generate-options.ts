@@ -38,6 +38,7 @@ function addPictureOptions(command: Command): void {
   command
     .optionsGroup('Picture:')
     .option('-n, --negative <text>', 'what not to draw')
+    .option('--class <n>', 'which class to draw, of models that know classes', wholeNumber('--class', 0))
     .option('-W, --width <n>', "pixels; default the model's", wholeNumber('--width', 1, MAX_SIDE))
     .option('-H, --height <n>', "pixels; default the model's", wholeNumber('--height', 1, MAX_SIDE))
     .option('-s, --seed <n>', 'default random, printed', wholeNumber('--seed', 0))
@@ -150,7 +151,7 @@ function choice(flags: string, description: string, choices: readonly string[]):
   return new Option(flags, description).choices(choices);
 }
 
-export function toGenerateOptions(prompt: string, flags: GenerateFlags): GenerateOptions {
+export function toGenerateOptions(prompt: string | undefined, flags: GenerateFlags): GenerateOptions {
   const hires = given<HiresOptions>({
     scale: flags.hiresScale,
     width: flags.hiresWidth,
@@ -164,10 +165,11 @@ export function toGenerateOptions(prompt: string, flags: GenerateFlags): Generat
     branch: flags.deepcacheBranch,
   } as DeepCacheOptions);
   return given<GenerateOptions>({
-    prompt,
+    prompt: prompt as string,
     ...pick(flags, [
       ...([
         'negative',
+        'class',
         'width',
         'height',
         'steps',

@@ -9,6 +9,7 @@ import {
   addRunOptions,
   type CommonOptions,
   type ModelOptions,
+  openOptions,
   type RunOptions,
 } from './model-options.js';
 import { openPipeline } from './open-pipeline.js';
@@ -25,7 +26,10 @@ export function generateCommand(): Command {
   const command = new Command('generate')
     .summary('make pictures from a prompt')
     .description('Make pictures from a prompt.')
-    .argument('<prompt>', "what to draw, in A1111's syntax: (more:1.3), [less], BREAK")
+    .argument(
+      '[prompt]',
+      "what to draw, in A1111's syntax: (more:1.3), [less], BREAK; of models that read text",
+    )
     .optionsGroup('Output:')
     .option(
       '-o, --output <file>',
@@ -47,7 +51,7 @@ export async function listSamplers(command: Command): Promise<void> {
   command.addHelpText('after', `\nSamplers:\n${list(samplerNames)}\nSchedules:\n${list(scheduleNames)}`);
 }
 
-async function generate(prompt: string, flags: Flags): Promise<void> {
+async function generate(prompt: string | undefined, flags: Flags): Promise<void> {
   const options = toGenerateOptions(prompt, flags);
   await checkBeforeLoading(options, flags);
   const start = performance.now();
@@ -90,6 +94,12 @@ async function checkBeforeLoading(options: GenerateOptions, flags: Flags): Promi
   const { resolveOptions } = await import('../pipelines/options.js');
   const anySize = 1;
   resolveOptions(options, {}, anySize);
+  // Which of these two has to be given, the model's config tells.
+  if (options.prompt === undefined || options.class !== undefined) {
+    const { openModel, starterModel } = await import('../models/open-model.js');
+    const { condition } = await openModel(flags.model ?? starterModel, openOptions(flags));
+    resolveOptions(options, {}, anySize, condition);
+  }
   await checkPictureOutput(flags.output);
   if (flags.init !== undefined) await checkInput(flags.init, 'picture');
   if (flags.mask !== undefined) await checkInput(flags.mask, 'mask');

@@ -13,6 +13,7 @@ interface Flags extends CommonOptions {
   readonly vae?: string;
   readonly prediction?: 'eps' | 'v' | 'x0';
   readonly ema?: boolean;
+  readonly config?: string;
   readonly storage?: StorageType;
 }
 
@@ -26,6 +27,7 @@ export function inspectCommand(): Command {
     .option('--tensors', 'list every tensor, with the parameter that it becomes')
     .option('--vae <path>', "autoencoder instead of the model's")
     .option('--variant <name>', 'weight files NAME.VARIANT.safetensors of a folder, such as fp16')
+    .option('--config <file>', 'YAML of a CompVis checkpoint; default what lies beside it')
     .option('--ema', "the moving average of a file's weights instead of them")
     .addOption(new Option('--prediction <kind>', 'what the U-Net predicts').choices(['eps', 'v', 'x0']))
     .addOption(new Option('--storage <type>', 'plan for this storage').choices(storageTypes));
@@ -35,8 +37,11 @@ export function inspectCommand(): Command {
 
 async function inspect(path: string, flags: Flags): Promise<void> {
   const { inspectModel } = await import('../models/inspect.js');
-  const { variant, vae, prediction, ema, storage } = flags;
-  const found = await inspectModel(path, given<InspectOptions>({ variant, vae, prediction, ema, storage }));
+  const { variant, vae, prediction, ema, config, storage } = flags;
+  const found = await inspectModel(
+    path,
+    given<InspectOptions>({ variant, vae, prediction, ema, config, storage } as InspectOptions),
+  );
   if (flags.json) {
     const { tensors, ...rest } = found;
     return printJson(flags.tensors ? { ...rest, tensors } : rest);
@@ -51,6 +56,8 @@ const FAMILIES = {
   sd2: 'Stable Diffusion 2',
   sdxl: 'Stable Diffusion XL',
   sdxl_refiner: 'Stable Diffusion XL refiner',
+  ldm: 'Latent diffusion (CompVis)',
+  ddpm: 'Diffusion of pixels (DDPM)',
   custom: 'Latent diffusion of its own kind',
 } as const;
 const FORMS = {
@@ -66,12 +73,15 @@ function heading({
   family,
   form,
   problem,
+  condition,
   scheduler,
   predictionUncertain,
   defaults,
 }: Inspection): string {
   const what = family ? `${FAMILIES[family]}, ${FORMS[form]}` : FORMS[form];
   const lines = [path, what];
+  if (condition?.kind === 'class') lines.push(`Draws ${condition.classes} classes, by number`);
+  if (condition?.kind === 'none') lines.push('Reads no text');
   if (scheduler) {
     const { prediction, beta_schedule, beta_start, beta_end, rescale_zero_snr } = scheduler;
     const guess = predictionUncertain ? ' or v, found out when it is loaded' : '';

@@ -1,5 +1,6 @@
 /** Options that several commands share: which model, and where it runs. */
 import { type Command, Option } from 'commander';
+import type { OpenModelOptions } from '../models/source.js';
 import type { StorageType } from '../native/types.js';
 import { storageTypes } from '../weights/storage.js';
 import { wholeNumber } from './numbers.js';
@@ -10,6 +11,7 @@ export interface ModelOptions {
   readonly variant?: string;
   readonly prediction?: 'eps' | 'v' | 'x0';
   readonly ema?: boolean;
+  readonly config?: string;
 }
 
 export interface RunOptions {
@@ -36,6 +38,7 @@ export function addModelOptions(command: Command): Command {
   return addModelOption(command.optionsGroup('Model:'))
     .option('--vae <path>', "autoencoder instead of the model's: file or folder")
     .option('--variant <name>', 'weight files NAME.VARIANT.safetensors of a folder, such as fp16')
+    .option('--config <file>', 'YAML of a CompVis checkpoint; default what lies beside it')
     .option('--ema', "the moving average of a file's weights (model_ema.*) instead of them")
     .addOption(
       new Option('--prediction <kind>', 'what the U-Net predicts, if the model does not say').choices([
@@ -80,6 +83,11 @@ export function addCommonOptions(command: Command, json = 'print only JSON on st
     .option('-q, --quiet', 'no progress')
     .option('--verbose', 'show where an error comes from')
     .helpOption('-h, --help', 'show this help');
+}
+
+/** What of them says which of a model's files to take, and how. */
+export function openOptions({ vae, variant, prediction, ema, config }: ModelOptions): OpenModelOptions {
+  return given<OpenModelOptions>({ vae, variant, prediction, ema, config } as OpenModelOptions);
 }
 
 /** Without the keys that were not given: options of the API tell "not given" by absence. */

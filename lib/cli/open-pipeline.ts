@@ -1,7 +1,7 @@
 /** Opens the pipeline that a command's options ask for. */
 import type { LoadPipelineOptions } from '../pipelines/load-options.js';
 import type { Pipeline } from '../pipelines/pipeline.js';
-import { given, type ModelOptions, type RunOptions } from './model-options.js';
+import { given, type ModelOptions, openOptions, type RunOptions } from './model-options.js';
 import type { Report } from './progress.js';
 
 export async function openPipeline(
@@ -14,9 +14,9 @@ export async function openPipeline(
   },
 ): Promise<Pipeline> {
   const { Pipeline } = await import('../pipelines/pipeline.js');
-  const { vae, variant, prediction, ema, backend, storage, threads, memory } = options;
+  const { backend, storage, threads, memory } = options;
   return Pipeline.load(
     options.model,
-    given({ vae, variant, prediction, ema, backend, storage, threads, memory, ...control }),
+    given({ ...openOptions(options), backend, storage, threads, memory, ...control }),
   );
 }

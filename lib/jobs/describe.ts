@@ -2,7 +2,7 @@
 
 import { invalidOption } from '../errors.js';
 import { openCodesModel } from '../models/codes-model.js';
-import { autoencoderFactor } from '../models/config-autoencoder.js';
+import { latentFactor } from '../models/latent-source.js';
 import { modelKind } from '../models/model-kind.js';
 import { openModel } from '../models/open-model.js';
 import { chunksOf } from '../pipelines/conditioning.js';
@@ -96,17 +96,29 @@ async function readCodes(path: string): Promise<Known> {
 
 async function readDiffusion(path: string): Promise<Known> {
   const { family, unet, autoencoder, defaults, textEncoders } = await openModel(path);
-  const factor = autoencoderFactor(autoencoder.config);
+  const factor = latentFactor(autoencoder);
   const side = unet.config.sample_size * factor;
   const { width = side, height = side, steps, cfg, sampler, schedule } = defaults;
+  const description = {
+    kind: 'diffusion',
+    family,
+    width,
+    height,
+    factor,
+    steps,
+    cfg,
+    sampler,
+    schedule,
+  } as const;
+  const [first] = textEncoders;
+  if (!first) return { description };
   let tokenizer: Promise<Tokenizer> | undefined;
   return {
-    description: { kind: 'diffusion', family, width, height, factor, steps, cfg, sampler, schedule },
+    description,
     tokenizer: () => {
-      const [first] = textEncoders;
-      tokenizer ??= Tokenizer.load(first!.tokenizer, {
-        window: first!.config.max_position_embeddings,
-        padId: first!.padId,
+      tokenizer ??= Tokenizer.load(first.tokenizer, {
+        window: first.config.max_position_embeddings,
+        padId: first.padId,
       });
       return tokenizer;
     },

@@ -34,7 +34,7 @@ export async function runInside(job: Job, pipeline: Pipeline, context: RunContex
   const pictures = await readPictures(job.id, job.options, context.data);
   const { signal, emit } = context;
   const clock = new Clock(1);
-  const words = await WordMaps.of(pipeline, settings.prompt);
+  const words = await WordMaps.of(pipeline, settings.prompt ?? '');
   const nodes = await nodesOf(pipeline, settings);
   const attention = nodes.unet!.map(({ name }) => name).filter(isCrossAttention);
   const records = tensors.map((asked) => ({ ...parseTensor(asked), record: new TensorRecord(asked) }));
@@ -61,11 +61,11 @@ export async function runInside(job: Job, pipeline: Pipeline, context: RunContex
     for (const { name, record } of ofUnet) record.add(step.step, step.taps[name]!);
   }
   const [image] = (await stream.result).images;
-  await tapTheRest(pipeline, records, { prompt: settings.prompt, latent: image!.latent, signal });
+  await tapTheRest(pipeline, records, { prompt: settings.prompt ?? '', latent: image!.latent, signal });
   const files = new Files(job, context);
   const maps = await files.strip('words.png', wordStrip(words, image!.latent));
   const seen = {
-    prompt: settings.prompt,
+    prompt: settings.prompt ?? '',
     width: image!.width,
     height: image!.height,
     steps: recorder.steps,

@@ -168,7 +168,8 @@ export interface SchedulerConfig {
   rescale_zero_snr: boolean;
 }
 
-export type ModelFamily = 'sd1' | 'sd2' | 'sdxl' | 'sdxl_refiner' | 'custom';
+/** `ldm`: latent diffusion's own models (CompVis 2022); `ddpm`: diffusion of pixels. */
+export type ModelFamily = 'sd1' | 'sd2' | 'sdxl' | 'sdxl_refiner' | 'ldm' | 'ddpm' | 'custom';
 
 /** Defaults of a model, over Safelight's own, from a folder's `safelight.json`. */
 export interface GenerationDefaults {

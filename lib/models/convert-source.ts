@@ -11,7 +11,7 @@ import { CONFIG_VERSION, type EmbeddedConfig } from './embedded-config.js';
 import { type LoneComponent, openComponentFile, openComponentFolder } from './lone-component.js';
 import { openModel } from './open-model.js';
 import { AUTOENCODER, ENCODERS, encoderNaming, UNET } from './single-file-text.js';
-import type { ModelSource, OpenModelOptions, TextEncoderSource } from './source.js';
+import type { AutoencoderSource, ModelSource, OpenModelOptions, TextEncoderSource } from './source.js';
 
 export interface ConvertSource {
   readonly parts: readonly ConvertPart[];
@@ -67,8 +67,11 @@ async function loneComponent(path: string, ema: boolean | undefined): Promise<Lo
 
 function fromModel(source: ModelSource): ConvertSource {
   const { family, textEncoders, unet, autoencoder } = source;
-  if (family === 'custom') {
-    throw new SafelightError('UNSUPPORTED_MODEL', `${source.path} is of no family that CompVis' form has`);
+  if (family === 'custom' || family === 'ldm' || family === 'ddpm' || autoencoder.kind !== 'autoencoder_kl') {
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `${source.path} is no Stable Diffusion, and only its families are converted; load the model as it is`,
+    );
   }
   const places = ENCODERS[family];
   const text = textEncoders.map(({ config, weights, pooled }, i): ConvertPart => {
@@ -132,7 +135,7 @@ function unetPart({ config, weights }: ModelSource['unet']): ConvertPart {
   };
 }
 
-function autoencoderPart({ config, weights }: ModelSource['autoencoder']): ConvertPart {
+function autoencoderPart({ config, weights }: AutoencoderSource): ConvertPart {
   return {
     kind: 'autoencoder_kl',
     config: { ...config },
@@ -155,7 +158,7 @@ function fromComponent({ kind, config, weights }: LoneComponent): ConvertSource 
     return { ...base, parts: [unetPart({ config: unet, weights })], config: { ...EMPTY, unet } };
   }
   if (kind === 'autoencoder_kl') {
-    const autoencoder = config as ModelSource['autoencoder']['config'];
+    const autoencoder = config as AutoencoderSource['config'];
     return {
       ...base,
       parts: [autoencoderPart({ config: autoencoder, weights })],

@@ -59,8 +59,12 @@ export function openEmbedded(
         pooled: encoder.pooled,
       };
     }),
+    condition: { kind: 'text' },
     unet: embeddedUNet(unet, tensors, path),
-    autoencoder: options.vae === undefined ? embeddedAutoencoder(autoencoder!, tensors, path) : null,
+    autoencoder:
+      options.vae === undefined
+        ? { kind: 'autoencoder_kl', ...embeddedAutoencoder(autoencoder!, tensors, path) }
+        : null,
     latentScale: { scaling_factor, shift_factor },
     scheduler: { ...scheduler, ...(asked ? { prediction: asked } : {}) },
     defaults: config.defaults,

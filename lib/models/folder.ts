@@ -31,6 +31,12 @@ export async function openFolder(path: string, options: OpenModelOptions): Promi
       `${path} is a folder, which holds weights or their moving average but not both; leave the ema option out`,
     );
   }
+  if (options.config !== undefined) {
+    throw new SafelightError(
+      'INVALID_OPTION',
+      `${path} is a folder, whose parts have configs of their own; leave the config option out`,
+    );
+  }
   if ((await kindOf(join(path, 'model_index.json'))) !== 'file') {
     throw new SafelightError(
       'FILE_NOT_FOUND',
@@ -75,8 +81,12 @@ export async function openFolder(path: string, options: OpenModelOptions): Promi
         ? 'sd2'
         : 'sd1',
     textEncoders,
+    condition: { kind: 'text' },
     unet,
-    autoencoder: options.vae === undefined ? await openAutoencoderFolder(join(path, 'vae'), variant) : null,
+    autoencoder:
+      options.vae === undefined
+        ? { kind: 'autoencoder_kl', ...(await openAutoencoderFolder(join(path, 'vae'), variant)) }
+        : null,
     latentScale: await readScale(join(path, 'vae', 'config.json'), xl),
     scheduler: readSchedulerConfig(
       await readConfig(join(path, 'scheduler', 'scheduler_config.json')),

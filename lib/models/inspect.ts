@@ -20,7 +20,7 @@ import { openComponentFile, openComponentFolder } from './lone-component.js';
 import { openModel } from './open-model.js';
 import { otherFamily } from './other-families.js';
 import { isMarker } from './single-file.js';
-import type { IgnoredTensor, ModelSource, OpenModelOptions } from './source.js';
+import type { ConditionSource, IgnoredTensor, ModelSource, OpenModelOptions } from './source.js';
 
 export interface InspectOptions extends OpenModelOptions {
   /** For the weight plans; by default as in the files. */
@@ -36,6 +36,8 @@ export interface Inspection {
   readonly family: ModelFamily | null;
   /** Why it cannot be run as a model, if so. */
   readonly problem: string | null;
+  /** What it is told of a picture; null unless it is a whole model. */
+  readonly condition: ConditionFacts | null;
   readonly scheduler: SchedulerConfig | null;
   /** Whether what it predicts has to be found out by running it. */
   readonly predictionUncertain: boolean;
@@ -47,6 +49,10 @@ export interface Inspection {
   readonly ignored: readonly IgnoredTensor[];
   readonly tensors: readonly TensorInfo[];
 }
+
+export type ConditionFacts =
+  | { readonly kind: 'text' | 'none' }
+  | { readonly kind: 'class'; readonly classes: number; readonly unconditional: number | null };
 
 export interface InspectedComponent {
   /** As diffusers calls it: `text_encoder`, `text_encoder_2`, `unet`, `vae`, `vqvae`. */
@@ -87,15 +93,30 @@ function inspectWhole(source: ModelSource, options: InspectOptions): Inspection 
     weights,
   }));
   parts.push({ name: 'unet', kind: 'unet', ...source.unet });
-  parts.push({ name: 'vae', kind: 'autoencoder_kl', ...source.autoencoder });
+  const { autoencoder } = source;
+  if (autoencoder.kind === 'vq_model') parts.push({ name: 'vqvae', ...autoencoder });
+  if (autoencoder.kind === 'autoencoder_kl') parts.push({ name: 'vae', ...autoencoder });
   const { family, scheduler, defaults, predictionUncertain } = source;
+  const described = describe(source.path, source.form, parts, null, options);
+  // What no module takes may still be read (a table of classes).
+  const unread = new Set(source.ignored.map(({ name, file }) => `${file}\0${name}`));
+  const taken = new Set(parts.flatMap(({ weights }) => [...weights.used]));
   return {
-    ...describe(source.path, source.form, parts, null, options),
+    ...described,
+    ignored: described.ignored.filter(({ name, file }) => unread.has(`${file}\0${name}`) || taken.has(name)),
     family,
+    condition: factsOf(source.condition),
     scheduler,
     defaults,
     predictionUncertain,
   };
+}
+
+/** Without where a table of classes lies. */
+function factsOf(condition: ConditionSource): ConditionFacts {
+  if (condition.kind !== 'class') return { kind: condition.kind };
+  const { kind, classes, unconditional } = condition;
+  return { kind, classes, unconditional };
 }
 
 /** The components of a folder that is no model Safelight runs, as far as they are readable. */
@@ -206,6 +227,7 @@ function describe(
     form,
     family: null,
     problem: found,
+    condition: null,
     scheduler: null,
     predictionUncertain: false,
     defaults: {},

@@ -17,15 +17,23 @@ export function moduleSources({ textEncoders, unet, autoencoder }: ModelSource):
     const label = i === 0 ? 'text encoder' : `text encoder ${i + 1}`;
     return { part: 'text_encoder', kind: 'text_encoder', label, config: { ...config }, weights };
   });
-  const [drawing, decoding] = [{ ...unet.config }, { ...autoencoder.config }];
+  const drawing: ModuleSource = {
+    part: 'unet',
+    kind: 'unet',
+    label: 'U-Net',
+    config: { ...unet.config },
+    weights: unet.weights,
+  };
+  // Pixels need no module.
+  if (autoencoder.kind === 'pixels') return [...texts, drawing];
   return [
     ...texts,
-    { part: 'unet', kind: 'unet', label: 'U-Net', config: drawing, weights: unet.weights },
+    drawing,
     {
       part: 'autoencoder',
-      kind: 'autoencoder_kl',
+      kind: autoencoder.kind,
       label: 'autoencoder',
-      config: decoding,
+      config: { ...autoencoder.config },
       weights: autoencoder.weights,
     },
   ];

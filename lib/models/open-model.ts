@@ -3,13 +3,14 @@ import { fileURLToPath } from 'node:url';
 import { invalidOption, SafelightError } from '../errors.js';
 import { kindOf } from '../weights/files.js';
 import { openAutoencoder } from './autoencoder-source.js';
-import { autoencoderFactor } from './config-autoencoder.js';
 import { openFolder } from './folder.js';
+import { extraChannels, latentChannels, latentFactor } from './latent-source.js';
 import type { ModelParts } from './parts.js';
 import { isMarker, nativeSize, openSingleFile } from './single-file.js';
 import type {
-  AutoencoderSource,
+  ConditionSource,
   IgnoredTensor,
+  LatentSource,
   ModelSource,
   OpenModelOptions,
   TextEncoderSource,
@@ -56,42 +57,34 @@ export function withPrediction(
 function sized(source: ModelSource): ModelSource {
   if (source.ownSize) return source;
   const { config, weights } = source.unet;
-  const side = nativeSize(source.family, source.scheduler) / autoencoderFactor(source.autoencoder.config);
+  const side = nativeSize(source.family, source.scheduler) / latentFactor(source.autoencoder);
   return { ...source, unet: { config: { ...config, sample_size: Math.max(1, side) }, weights } };
 }
 
-async function replacement(
-  parts: ModelParts,
-  { vae, variant }: OpenModelOptions,
-): Promise<AutoencoderSource> {
+async function replacement(parts: ModelParts, { vae, variant }: OpenModelOptions): Promise<LatentSource> {
   if (vae === undefined)
     throw new SafelightError('INTERNAL', 'The model has no autoencoder and none was named');
   if (typeof vae !== 'string' || vae === '') throw invalidOption('vae', 'path of a folder or file', vae);
-  return openAutoencoder(vae, variant, parts.latentScale);
+  return { kind: 'autoencoder_kl', ...(await openAutoencoder(vae, variant, parts.latentScale)) };
 }
 
 /** Widths that have to agree between the components. */
 function checkTogether(
   path: string,
-  { unet, textEncoders, family }: ModelParts,
-  autoencoder: AutoencoderSource,
+  { unet, condition, textEncoders, family }: ModelParts,
+  autoencoder: LatentSource,
 ): void {
-  const latent = autoencoder.config.latent_channels;
-  const { in_channels, out_channels } = unet.config;
+  const latent = latentChannels(autoencoder);
+  const { out_channels } = unet.config;
   if (out_channels !== latent) {
     throw mismatch(
       path,
       `its U-Net predicts ${out_channels} channels but latents of its autoencoder have ${latent}`,
     );
   }
-  // Latent alone; latent and a picture's latent (pix2pix); latent, mask and masked latent (inpainting).
-  if (![latent, 2 * latent, 2 * latent + 1].includes(in_channels)) {
-    throw new SafelightError(
-      'UNSUPPORTED_MODEL',
-      `${path} has a U-Net with ${in_channels} input channels (a depth or upscaling model); take one with ${latent} or ${2 * latent + 1}`,
-    );
-  }
-  checkText(path, unet, textEncoders);
+  extraChannels({ path, condition, unet }, autoencoder);
+  if (condition.kind === 'text') checkText(path, unet, textEncoders);
+  else checkCondition(path, unet, condition);
   if (unet.config.addition !== null && family !== 'sdxl' && family !== 'sdxl_refiner') {
     throw mismatch(path, 'its U-Net takes pooled text but no text encoder gives it');
   }
@@ -125,6 +118,24 @@ function checkText(path: string, unet: UNetSource, encoders: readonly TextEncode
   }
 }
 
+/** Of what is no text: the widths of a class's states, and that a U-Net is told what it asks for. */
+function checkCondition(path: string, { config }: UNetSource, condition: ConditionSource): void {
+  const table = condition.kind === 'class' ? condition.table : null;
+  const asks = config.attention_blocks ? 0 : config.cross_attention_dim;
+  const given = table?.shape[1] ?? 0;
+  if (given !== asks) {
+    throw mismatch(
+      path,
+      asks === 0
+        ? `it has a table of classes but its U-Net attends to nothing`
+        : `its U-Net attends to ${asks} numbers a token where ${given || 'none'} are given`,
+    );
+  }
+  const labelled = (config.class_embedding ?? null) !== null;
+  if (labelled !== (condition.kind === 'class' && table === null))
+    throw mismatch(path, `its U-Net ${labelled ? 'takes' : 'does not take'} the number of a class`);
+}
+
 function mismatch(path: string, what: string): SafelightError {
   return new SafelightError(
     'SHAPE_MISMATCH',
@@ -133,7 +144,7 @@ function mismatch(path: string, what: string): SafelightError {
 }
 
 /** Tensors of the model's files that are no parameter of any component. */
-function ignored(parts: ModelParts, autoencoder: AutoencoderSource): IgnoredTensor[] {
+function ignored(parts: ModelParts, autoencoder: LatentSource): IgnoredTensor[] {
   const components = [...parts.textEncoders, parts.unet, autoencoder].map(({ weights }) => weights);
   const used = new Map<string, Set<string>>();
   for (const { parameters } of components) {
@@ -142,6 +153,11 @@ function ignored(parts: ModelParts, autoencoder: AutoencoderSource): IgnoredTens
       used.set(tensor.file, names.add(tensor.name));
     }
   }
+  const { condition } = parts;
+  if (condition.kind === 'class' && condition.table)
+    used.get(condition.table.file)?.add(condition.table.name);
+  if (autoencoder.kind === 'vq_model' && autoencoder.used)
+    used.get(autoencoder.used.file)?.add(autoencoder.used.name);
   const found: IgnoredTensor[] = [];
   for (const tensors of new Set(components.map((weights) => weights.tensors))) {
     for (const { name, dtype, shape, file } of tensors.values()) {

@@ -9,7 +9,6 @@ const SIGNS: readonly (readonly [sign: RegExp, what: string])[] = [
   [/^control_model\.|^(input_hint_block|controlnet_cond_embedding|zero_convs)\./, 'a ControlNet'],
   [/^lora_(unet|te\d?)_|\.lora_(A|B|up|down)\./, 'a LoRA'],
   [/^edm_(mean|std)$|^edm_vpred\./, 'a model of the EDM kind (Playground 2.5)'],
-  [/^model\.diffusion_model\.label_emb\.weight$/, 'a class-conditional model'],
 ];
 
 /** @throws UNSUPPORTED_MODEL saying what the file is instead, as far as its names tell */

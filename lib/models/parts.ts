@@ -1,5 +1,5 @@
 import type { AutoencoderConfig } from './config.js';
-import type { AutoencoderSource, ModelSource } from './source.js';
+import type { LatentSource, ModelSource } from './source.js';
 
 /** What an autoencoder's tensors do not say. */
 export type LatentScale = Pick<AutoencoderConfig, 'scaling_factor' | 'shift_factor'>;
@@ -7,7 +7,7 @@ export type LatentScale = Pick<AutoencoderConfig, 'scaling_factor' | 'shift_fact
 /** A model as its folder or file tells it, before options and the checks across components. */
 export interface ModelParts extends Omit<ModelSource, 'path' | 'autoencoder' | 'ignored'> {
   /** Null where another one was asked for. */
-  readonly autoencoder: AutoencoderSource | null;
+  readonly autoencoder: LatentSource | null;
   /** How its sampler sees latents, for another autoencoder that does not say. */
   readonly latentScale: LatentScale;
 }

@@ -14,7 +14,7 @@ import type { TextEncoderSource } from './source.js';
 export const UNET = 'model.diffusion_model.';
 export const AUTOENCODER = 'first_stage_model.';
 
-export type FileFamily = Exclude<ModelFamily, 'custom'>;
+export type FileFamily = Exclude<ModelFamily, 'ldm' | 'ddpm' | 'custom'>;
 
 /** What of an encoder a family uses. */
 interface Use {

@@ -11,6 +11,7 @@ import type { ModelFamily, SchedulerConfig } from './config.js';
 import { STABLE_DIFFUSION_SCHEDULER } from './config-scheduler.js';
 import { detectUNetConfig } from './detect-unet.js';
 import { openEmbedded } from './embedded-model.js';
+import { isLatentDiffusion, openLatentDiffusion, readNamedScheduler } from './latent-diffusion.js';
 import { refuseOtherFamilies } from './other-families.js';
 import type { ModelParts } from './parts.js';
 import { AUTOENCODER, type FileFamily, familyOf, openEncoder, UNET } from './single-file-text.js';
@@ -32,12 +33,15 @@ export async function openSingleFile(path: string, options: OpenModelOptions): P
   const embedded = metadata && openEmbedded(tensors, metadata, path, options);
   if (embedded) return embedded;
   refuseOtherFamilies(tensors, path);
+  if (isLatentDiffusion(tensors)) return openLatentDiffusion(tensors, path, options);
   const { family, places } = familyOf(tensors, path);
   const textEncoders = places.map((place) => openEncoder(place, tensors, path));
   const weights = new ComponentWeights('U-Net', path, tensors, ldmUNetNaming(tensors.keys(), UNET, path));
   const scale = { scaling_factor: SCALE[family], shift_factor: 0 };
   const autoencoder =
-    options.vae === undefined ? openAutoencoderTensors(tensors, AUTOENCODER, path, scale) : null;
+    options.vae === undefined
+      ? { kind: 'autoencoder_kl' as const, ...openAutoencoderTensors(tensors, AUTOENCODER, path, scale) }
+      : null;
   const pooled = textEncoders.find((encoder) => encoder.pooled)?.config.projection_dim;
   const config = detectUNetConfig(weights, {
     addition: pooled === undefined ? null : { pooled, ids: TIME_IDS[family] },
@@ -46,12 +50,14 @@ export async function openSingleFile(path: string, options: OpenModelOptions): P
     // Writers of GGUF may drop the ones of 1x1 convolutions; SD1 has them in every file.
     ...(metadata && family === 'sd1' ? { convolutions: true } : {}),
   });
-  const { scheduler, uncertain } = training(tensors, family, config.in_channels, options.prediction);
+  const told = await readNamedScheduler(path, options);
+  const { scheduler, uncertain } = training(tensors, family, config.in_channels, options.prediction, told);
   return {
     form: 'file',
     ownSize: false,
     family,
     textEncoders,
+    condition: { kind: 'text' },
     unet: { config, weights },
     autoencoder,
     latentScale: scale,
@@ -70,7 +76,7 @@ export function nativeSize(family: ModelFamily, scheduler: SchedulerConfig): num
 
 /** Tensors by which the makers of a file say how it was trained; they are no weights. */
 export function isMarker(name: string): boolean {
-  return name === 'v_pred' || name === 'ztsnr';
+  return name === 'v_pred' || name === 'ztsnr' || name === 'scale_factor';
 }
 
 /** How the model was trained, by its markers. */
@@ -79,14 +85,16 @@ function training(
   family: FileFamily,
   inChannels: number,
   override: SchedulerConfig['prediction'] | undefined,
+  told: SchedulerConfig | null,
 ): { scheduler: SchedulerConfig; uncertain: boolean } {
   const sign = tensors.has('v_pred') ? 'v' : undefined;
   const scheduler: SchedulerConfig = {
-    ...STABLE_DIFFUSION_SCHEDULER,
-    prediction: override ?? sign ?? 'eps',
+    ...(told ?? STABLE_DIFFUSION_SCHEDULER),
+    prediction: override ?? told?.prediction ?? sign ?? 'eps',
     rescale_zero_snr: tensors.has('ztsnr'),
   };
   // SD2's 512 model predicts eps, its 768 model v, its inpainting model eps; the first two have the same tensors.
-  const uncertain = family === 'sd2' && inChannels !== 9 && override === undefined && sign === undefined;
+  const uncertain =
+    family === 'sd2' && inChannels !== 9 && override === undefined && !told && sign === undefined;
   return { scheduler, uncertain };
 }

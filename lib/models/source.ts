@@ -23,8 +23,10 @@ export interface ModelSource {
   readonly family: ModelFamily;
   /** In the order in which their states are joined; the refiner has only SDXL's second. */
   readonly textEncoders: readonly TextEncoderSource[];
+  /** What its U-Net is told of the picture; with `text`, the text encoders above read a prompt. */
+  readonly condition: ConditionSource;
   readonly unet: UNetSource;
-  readonly autoencoder: AutoencoderSource;
+  readonly autoencoder: LatentSource;
   readonly scheduler: SchedulerConfig;
   readonly defaults: GenerationDefaults;
   /** An empty negative prompt gives zero context and zero pooled (SDXL). */
@@ -78,6 +80,36 @@ export type FirstStageSource =
   | ({ readonly kind: 'vq_model' } & VQModelSource)
   | ({ readonly kind: 'autoencoder_kl' } & AutoencoderSource);
 
+/** Where latents come from: an autoencoder of either kind, or a picture's own pixels. */
+export type LatentSource = FirstStageSource | PixelSource;
+
+/** No autoencoder: what is sampled are pictures (DDPM). */
+export interface PixelSource {
+  readonly kind: 'pixels';
+  /** Colours. */
+  readonly config: { readonly latent_channels: number };
+  /** None. */
+  readonly weights: ComponentWeights;
+}
+
+/** What a U-Net is told of the picture it is to draw. */
+export type ConditionSource =
+  /** A prompt, by text encoders. */
+  | { readonly kind: 'text' }
+  | ClassSource
+  /** Nothing. */
+  | { readonly kind: 'none' };
+
+/** One of so many classes, by its number. */
+export interface ClassSource {
+  readonly kind: 'class';
+  readonly classes: number;
+  /** The class that stands for none, which guidance leads away from; null if there is no such class. */
+  readonly unconditional: number | null;
+  /** The table `[classes, D]` of what the U-Net's transformers attend to; null where the U-Net has its own. */
+  readonly table: TensorInfo | null;
+}
+
 export interface IgnoredTensor {
   readonly name: string;
   readonly dtype: string;
@@ -93,6 +125,8 @@ export interface OpenModelOptions {
   readonly vae?: string;
   /** Overrides what the model says or what its tensors suggest. */
   readonly prediction?: SchedulerConfig['prediction'];
+  /** YAML config (or configs, later ones over earlier ones) of a CompVis checkpoint, if it does not lie beside it. */
+  readonly config?: string | readonly string[];
   /** Takes the moving average of the weights (`model_ema.*`) that a single file holds beside them. */
   readonly ema?: boolean;
 }

@@ -24,7 +24,7 @@ export interface UNetInputs {
   /** `[B, 6]` (the refiner 5), for SDXL: original size, crop, target size, each height before width. */
   readonly timeIds?: Tensor | undefined;
   /** For U-Nets with a class embedding: `[B]` i32 rows of a table, `[B]` f32 numbers, or `[B, P]` f32 (see `ClassEmbeddingConfig`). */
-  readonly classLabels?: Tensor | undefined;
+  readonly classLabels?: Tensor | Tensor<Int32Array> | undefined;
 }
 
 /** Texts whose keys and values stay with a U-Net until they are disposed of. */

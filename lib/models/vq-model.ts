@@ -145,6 +145,12 @@ export class VQModel extends LoadedModule<VQModelConfig> {
     return { image: outputs.image!, taps, timings };
   }
 
+  /** Bytes of the buffers that decoding a quantized picture of `height` x `width` pixels needs. @throws ABORTED, DISPOSED */
+  decodeBytes(height: number, width: number, signal?: AbortSignal): Promise<number> {
+    const latent = [1, this.config.vq_embed_dim, height / this.factor, width / this.factor];
+    return this.needed('decode', { latent }, signal);
+  }
+
   /** Everything that can be tapped for a picture of `height` x `width` pixels. */
   nodes(entry: 'encode' | 'quantize' | 'decode', { batch = 1, height = 256, width = 256 } = {}): NodeInfo[] {
     const { factor, config } = this;

@@ -29,8 +29,8 @@ export interface AttentionOptions extends GenerateOptions {
 /** One map a picture. Of hires fix, the first pass counts. @throws INVALID_OPTION for a word that is not in the prompt */
 export async function attentionMaps(modules: Modules, options: AttentionOptions): Promise<AttentionMap[]> {
   const { word, ...rest } = options;
-  const { defaults, factor } = modules.facts;
-  const settings = resolveOptions(rest, defaults, factor);
+  const { defaults, factor, condition } = modules.facts;
+  const settings = resolveOptions(rest, defaults, factor, condition);
   checkTaps({ taps: ['attn2.probs'], deepCache: rest.deepCache });
   const [first] = await modules.encoders(settings.signal);
   const chunks = (await modules.conditioner(settings.signal)).tokenize(

@@ -8,7 +8,7 @@ import { type Condition, conditionsAt, type Guidance } from '../sampling/guidanc
 import type { SamplerInfo } from '../sampling/samplers/index.js';
 import type { Denoise, Latent, NoiseSource, SamplerOptions } from '../sampling/types.js';
 import { Tensor } from '../tensor/tensor.js';
-import type { Encoding } from './conditioning.js';
+import type { Conditions } from './condition.js';
 import { throwIfNotFinite } from './finite.js';
 import type { TextKeeper } from './kept-texts.js';
 import { Network } from './network.js';
@@ -30,7 +30,7 @@ export interface DenoiseRun {
   readonly noise: NoiseSource;
   readonly sampler: SamplerInfo;
   readonly samplerOptions: SamplerOptions;
-  readonly conditioning: Readonly<Record<Condition, Encoding>>;
+  readonly conditioning: Conditions;
   readonly guidance: Guidance;
   /** Keeps the texts with the U-Net; the caller disposes of it once the last pass is done. */
   readonly texts: TextKeeper;

@@ -5,6 +5,8 @@ import { createNoise } from '../sampling/noise.js';
 import { initialNoiseScale } from '../sampling/samplers/index.js';
 import { Tensor } from '../tensor/tensor.js';
 import * as check from './check.js';
+import { type Conditions, encodeConditions } from './condition.js';
+import { resolveCondition, resolveGuidance } from './condition-options.js';
 import type { Encoding } from './conditioning.js';
 import { type DenoiseStep, denoiseSteps } from './denoise-loop.js';
 import type { Engine } from './engine.js';
@@ -17,10 +19,12 @@ import { brownianRange, fullSigmas, partialSigmas } from './sigmas.js';
 import { maskedEverywhere } from './text-to-image.js';
 
 export interface DenoiseOptions extends SamplingOptions {
-  /** Of `pipeline.encodeText`. */
-  readonly positive: Encoding;
+  /** Of `pipeline.encodeText`; of models that read text. */
+  readonly positive?: Encoding;
   /** Default: the empty prompt. */
   readonly negative?: Encoding;
+  /** Of models that were trained on classes. */
+  readonly class?: number;
   /** Pixels; default the model's, or the latent's with `latent`. */
   readonly width?: number;
   readonly height?: number;
@@ -43,6 +47,7 @@ const KEYS: ReadonlySet<string> = new Set([
   ...[
     'positive',
     'negative',
+    'class',
     'width',
     'height',
     'seed',
@@ -62,7 +67,8 @@ export async function denoiseStage(engine: Engine, options: DenoiseOptions): Pro
   check.knownKeys('options', options, KEYS);
   const { facts } = engine;
   const { signal, onProgress } = checkControl(options);
-  const settings = resolveSamplingOptions(options, facts.defaults);
+  const asked = resolveSamplingOptions(options, facts.defaults);
+  const settings = resolveGuidance(asked, options.cfg, facts.condition);
   const taps = checkTaps(options);
   const count = check.integer('count', options.count ?? 1, 1, 64);
   const seed = check.integer('seed', options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER - count);
@@ -117,17 +123,34 @@ export async function denoiseStage(engine: Engine, options: DenoiseOptions): Pro
   }
 }
 
-async function conditioningOf(engine: Engine, options: DenoiseOptions, signal: AbortSignal | undefined) {
+async function conditioningOf(
+  engine: Engine,
+  options: DenoiseOptions,
+  signal: AbortSignal | undefined,
+): Promise<Conditions> {
   const text = resolveText({});
-  const conditioner = await engine.conditioner(signal);
-  for (const name of ['positive', 'negative'] as const) {
-    const encoding = options[name];
-    if (encoding === undefined && name === 'negative') continue;
-    if (!(encoding?.context instanceof Tensor))
-      throw invalidOption(name, 'an encoding of encodeText', encoding);
+  const { condition } = engine.facts;
+  if (condition.kind !== 'text') {
+    for (const name of ['positive', 'negative'] as const)
+      if (options[name] !== undefined)
+        throw invalidOption(name, 'nothing (this model reads no text)', options[name]);
+    const label = options.class;
+    const told = resolveCondition(label === undefined ? {} : { class: label }, condition);
+    return encodeConditions(engine, { ...told, text }, signal);
   }
+  if (options.class !== undefined)
+    throw invalidOption('class', 'nothing (this model reads a prompt)', options.class);
+  const conditioner = await engine.conditioner(signal);
+  const { positive } = options;
+  if (!isEncoding(positive)) throw invalidOption('positive', 'an encoding of encodeText', positive);
+  if (options.negative !== undefined && !isEncoding(options.negative))
+    throw invalidOption('negative', 'an encoding of encodeText', options.negative);
   const negative = options.negative ?? (await conditioner.encodeNegative('', text, signal));
-  return conditioner.align(options.positive, negative, text, signal);
+  return conditioner.align(positive, negative, text, signal);
+}
+
+function isEncoding(value: Encoding | undefined): value is Encoding {
+  return value?.context instanceof Tensor;
 }
 
 function latentShape(
@@ -136,7 +159,7 @@ function latentShape(
   count: number,
 ): [number, number, number, number] {
   const { facts } = engine;
-  const channels = facts.autoencoder.latent_channels;
+  const channels = facts.latentChannels;
   if (options.latent === undefined) {
     const { width = facts.defaults.width, height = facts.defaults.height } = checkSize(options, facts.factor);
     return [count, channels, height / facts.factor, width / facts.factor];

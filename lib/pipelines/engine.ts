@@ -1,7 +1,9 @@
 /** What the ways of making a picture share of a loaded model. */
-import type { Autoencoder } from '../models/autoencoder.js';
-import type { AutoencoderConfig, GenerationDefaults, ModelFamily, UNetConfig } from '../models/config.js';
+import type { GenerationDefaults, ModelFamily, UNetConfig } from '../models/config.js';
+import type { ExtraChannels } from '../models/latent-source.js';
+import type { ConditionSource } from '../models/source.js';
 import type { BackendName } from '../native/types.js';
+import type { LatentCodec } from './codec.js';
 import type { Conditioner } from './conditioning.js';
 import type { DenoiseModel } from './denoise-loop.js';
 import type { LatentPreview } from './preview.js';
@@ -11,7 +13,11 @@ export interface ModelFacts {
   readonly name: string;
   readonly family: ModelFamily;
   readonly unet: UNetConfig;
-  readonly autoencoder: AutoencoderConfig;
+  /** Numbers at each place of a latent. */
+  readonly latentChannels: number;
+  readonly condition: ConditionSource;
+  /** What the U-Net sees beside it. */
+  readonly extra: ExtraChannels;
   /** Pixels that a latent side stands for. */
   readonly factor: number;
   /** Complete: width and height too. */
@@ -28,10 +34,10 @@ export interface Engine {
   available(backend: BackendName): number | undefined;
   conditioner(signal?: AbortSignal): Promise<Conditioner>;
   denoiser(signal?: AbortSignal): Promise<DenoiseModel>;
-  autoencoder(signal?: AbortSignal): Promise<Autoencoder>;
+  codec(signal?: AbortSignal): Promise<LatentCodec>;
 }
 
-/** A U-Net of nine input channels is told what is masked, and sees the rest of the picture (SD inpainting models). */
-export function isInpaintingModel({ unet, autoencoder }: ModelFacts): boolean {
-  return unet.in_channels === 2 * autoencoder.latent_channels + 1;
+/** Whether the U-Net is told what is masked, and sees the rest of the picture. */
+export function isInpaintingModel({ extra }: ModelFacts): boolean {
+  return extra === 'inpainting' || extra === 'masked';
 }

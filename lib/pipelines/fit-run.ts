@@ -21,13 +21,13 @@ export async function checkRunFits(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { unet, oneByOne } = await engine.denoiser(signal);
-  const autoencoder = await engine.autoencoder(signal);
+  const codec = await engine.codec(signal);
   const { factor } = engine.facts;
   const kept: Need = { label: 'texts', bytes: keptBytes(unet, texts, length, engine.lean) };
   const buffers = async ({ width, height }: RunSize): Promise<Need[]> => {
     const latent = { batch: rows, height: height / factor, width: width / factor, length };
     const denoising = { label: 'U-Net', bytes: await unet.forwardBytes(latent, signal) };
-    const decoding = { label: 'decoder', bytes: await autoencoder.decodeBytes(height, width, signal) };
+    const decoding = { label: 'decoder', bytes: await codec.decodeBytes(height, width, signal) };
     // A lean U-Net gives its buffers back before the decoder takes its own.
     return [
       ...(oneByOne ? [denoising.bytes > decoding.bytes ? denoising : decoding] : [denoising, decoding]),
@@ -36,7 +36,7 @@ export async function checkRunFits(
   };
   // What modules hold of earlier runs goes when they run anew, and so counts as there.
   const backend = unet.memory().backend;
-  const held = unet.memory().compute + autoencoder.memory().compute;
+  const held = unet.memory().compute + (codec.memory()?.compute ?? 0);
   for (const size of sizes) {
     const needs = await buffers(size);
     const available = engine.available(backend);

@@ -1,9 +1,8 @@
 /** One call: prompts encoded, batches denoised, latents decoded. Yields every step of the sampler on the way. */
 
-import type { Condition } from '../sampling/guidance.js';
 import type { RgbImage } from '../tensor/picture.js';
 import type { Tensor } from '../tensor/tensor.js';
-import type { Encoding } from './conditioning.js';
+import { type Conditions, encodeConditions, lengthOf } from './condition.js';
 import { type DenoiseStep, denoiseSteps } from './denoise-loop.js';
 import type { Engine } from './engine.js';
 import { checkRunFits } from './fit-run.js';
@@ -11,7 +10,6 @@ import { type HiresPlan, planHires } from './hires.js';
 import { GeneratedImage, toPixels } from './image-result.js';
 import { planImageToImage } from './image-to-image.js';
 import { TextKeeper } from './kept-texts.js';
-import { unscaled } from './latents.js';
 import { parametersOf } from './metadata.js';
 import type { Settings } from './options.js';
 import type { Pass, Plan } from './plan.js';
@@ -37,7 +35,6 @@ export interface GenerateResult {
 }
 
 type Steps<T> = AsyncGenerator<GenerationStep, T>;
-type Conditioning = Readonly<Record<Condition, Encoding>>;
 
 /** @throws every code of SafelightError that the stages name */
 export async function* generateSteps(engine: Engine, settings: Settings): Steps<GenerateResult> {
@@ -74,7 +71,7 @@ async function prepare(
   engine: Engine,
   settings: Settings,
   reporter: ProgressReporter,
-): Promise<{ plan: Plan; hires: HiresPlan | undefined; conditioning: Conditioning }> {
+): Promise<{ plan: Plan; hires: HiresPlan | undefined; conditioning: Conditions }> {
   const { init, signal } = settings;
   reporter.report('encode', 0, 2);
   const plan = await (init
@@ -82,13 +79,7 @@ async function prepare(
     : planTextToImage(engine, settings));
   const hires = settings.hires && (await planHires(engine, settings, settings.hires, plan));
   reporter.report('encode', 1, 2);
-  const conditioner = await engine.conditioner(signal);
-  const conditioning = await conditioner.encodePair(
-    settings.prompt,
-    settings.negative,
-    settings.text,
-    signal,
-  );
+  const conditioning = await encodeConditions(engine, settings, signal);
   const guided = settings.sampling.cfg !== 1;
   await checkRunFits(
     engine,
@@ -96,7 +87,7 @@ async function prepare(
     {
       rows: Math.min(settings.batch, settings.count) * (guided && !engine.lean ? 2 : 1),
       texts: guided ? 2 : 1,
-      length: conditioning.positive.context.shape[1] ?? 0,
+      length: lengthOf(conditioning),
     },
     signal,
   );
@@ -112,7 +103,7 @@ class Run {
   constructor(
     private readonly engine: Engine,
     private readonly settings: Settings,
-    private readonly conditioning: Conditioning,
+    private readonly conditioning: Conditions,
     private readonly reporter: ProgressReporter,
     /** Steps that are to come; corrected where a sampler takes others than its schedule has. */
     private planned: number,
@@ -171,10 +162,8 @@ async function decodeOne(
   latent: Tensor,
   seed: number,
 ): Promise<GeneratedImage> {
-  const autoencoder = await engine.autoencoder(settings.signal);
-  const decoded = await autoencoder.decode(unscaled(latent, engine.facts.autoencoder), {
-    signal: settings.signal,
-  });
+  const codec = await engine.codec(settings.signal);
+  const decoded = await codec.decode(latent, { signal: settings.signal });
   const image = await plan.finish(toPixels(decoded));
   return new GeneratedImage(image, {
     seed,

@@ -7,7 +7,7 @@ import { Tensor } from '../tensor/tensor.js';
 import type { Engine } from './engine.js';
 import { type HiresSettings, type HiresTarget, hiresTarget, latentUpscalers } from './hires-options.js';
 import { toPixels } from './image-result.js';
-import { imageTensor, latentsOf, unscaled } from './latents.js';
+import { imageTensor } from './latents.js';
 import { checkSize, type Settings } from './options.js';
 import type { Pass } from './plan.js';
 import { brownianRange, partialSigmas } from './sigmas.js';
@@ -68,7 +68,7 @@ async function enlarge(
   target: HiresTarget,
   signal: AbortSignal | undefined,
 ): Promise<Tensor> {
-  const { factor, autoencoder: config } = engine.facts;
+  const { factor } = engine.facts;
   const [left, top] = [target.coverWidth - target.width, target.coverHeight - target.height].map(
     (extra) => Math.floor(extra / factor / 2) * factor,
   ) as [number, number];
@@ -78,20 +78,15 @@ async function enlarge(
     const rows = [top / factor, (top + target.height) / factor] as const;
     return covered.slice(null, null, rows, [left / factor, (left + target.width) / factor]);
   }
-  const autoencoder = await engine.autoencoder(signal);
+  const codec = await engine.codec(signal);
   const [pictures = 0, ...shape] = latents.shape;
   const enlarged: Float32Array[] = [];
   for (let i = 0; i < pictures; i++) {
-    const decoded = await autoencoder.decode(unscaled(latents.at(i).reshape([1, ...shape]), config), {
-      signal,
-    });
+    const decoded = await codec.decode(latents.at(i).reshape([1, ...shape]), { signal });
     const image = { ...toPixels(decoded), channels: 3 };
     const covered = await resample(image, target.coverWidth, target.coverHeight, 'lanczos', signal);
-    const moments = await autoencoder.encode(
-      imageTensor(crop(covered, left, top, target.width, target.height)),
-      { signal },
-    );
-    enlarged.push(latentsOf(moments, config).data);
+    const cut = crop(covered, left, top, target.width, target.height);
+    enlarged.push((await codec.encode(imageTensor(cut), { signal })).latents().data);
   }
   const size = enlarged[0]!.length;
   const joined = new Float32Array(pictures * size);

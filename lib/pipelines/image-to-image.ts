@@ -6,21 +6,22 @@ import { createNoise } from '../sampling/noise.js';
 import type { NoiseSource } from '../sampling/types.js';
 import { interpolate } from '../tensor/interpolate.js';
 import { Tensor } from '../tensor/tensor.js';
+import type { EncodedImage } from './codec.js';
 import { type Engine, isInpaintingModel } from './engine.js';
 import { type PreparedImage, prepareImage, prepareMasked } from './inpaint.js';
-import { imageTensor, latentsOf, repeatBatch } from './latents.js';
+import { imageTensor, repeatBatch } from './latents.js';
 import { joinChannels } from './network.js';
 import { checkSize, type Settings } from './options.js';
 import type { Pass, Plan } from './plan.js';
 import { brownianRange, partialSigmas } from './sigmas.js';
 
-/** What was encoded of the picture: moments `[1, 2C, h, w]`, and mask at the latent's size. */
+/** What was encoded of the picture, and the mask at the latent's size. */
 interface Encoded {
-  readonly picture: Tensor;
+  readonly picture: EncodedImage;
   /** `[h, w]`, 1 where it is repainted, 0 elsewhere. */
   readonly mask: Float32Array | undefined;
-  /** For inpainting models: `[1, 1, h, w]`, and the moments of the picture that is gray where it is masked. */
-  readonly hint: { readonly mask: Tensor; readonly masked: Tensor } | undefined;
+  /** For inpainting models: `[1, 1, h, w]`, and the picture that is gray where it is masked. */
+  readonly hint: { readonly mask: Tensor; readonly masked: EncodedImage } | undefined;
 }
 
 export async function planImageToImage(engine: Engine, settings: Settings & { init: object }): Promise<Plan> {
@@ -42,7 +43,7 @@ export async function planImageToImage(engine: Engine, settings: Settings & { in
     width,
     height,
     steps: sigmas.length - 1,
-    pass: (seeds) => begin(engine, settings, encoded, seeds, full, sigmas),
+    pass: (seeds) => begin(settings, encoded, seeds, full, sigmas),
     finish: prepared.finish,
   };
 }
@@ -71,9 +72,9 @@ async function encode(
   prepared: PreparedImage,
   signal: AbortSignal | undefined,
 ): Promise<Encoded> {
-  const autoencoder = await engine.autoencoder(signal);
+  const codec = await engine.codec(signal);
   const image = imageTensor(prepared.image);
-  const picture = await autoencoder.encode(image, { signal });
+  const picture = await codec.encode(image, { signal });
   const [, , h = 0, w = 0] = picture.shape;
   const { mask } = prepared;
   const small = mask && (await resample(mask, w, h, 'bicubic', signal));
@@ -92,7 +93,7 @@ async function encode(
     );
     return {
       mask: interpolate(Tensor.from(hidden, [1, 1, height, width]), h, w, 'nearest'),
-      masked: await autoencoder.encode(seen, { signal }),
+      masked: await codec.encode(seen, { signal }),
     };
   }
 }
@@ -104,21 +105,19 @@ function rounded(byte: number): number {
 
 /** Latents of the picture, with noise of the first sigma on them. */
 function begin(
-  engine: Engine,
   settings: Settings & { init: { posterior: string } },
   encoded: Encoded,
   seeds: readonly number[],
   full: readonly number[],
   sigmas: readonly number[],
 ): Pass {
-  const config = engine.facts.autoencoder;
-  const size = encoded.picture.size / 2;
+  const { size } = encoded.picture;
   const { rng } = settings;
   const noise = createNoise({ rng, seeds, size, brownianRange: brownianRange(full) });
   // A sample of the posterior is the first thing drawn from a picture's generator, before its noise.
   const draw = (): Float32Array | undefined =>
     settings.init.posterior === 'sample' ? noise.next() : undefined;
-  const clean = repeatBatch(latentsOf(encoded.picture, config, draw()), seeds.length);
+  const clean = repeatBatch(encoded.picture.latents(draw), seeds.length);
   const latent = encoded.mask
     ? filled(clean, encoded.mask, settings, () => createNoise({ rng, seeds, size }))
     : clean;
@@ -126,7 +125,7 @@ function begin(
     encoded.hint &&
     joinChannels(
       repeatBatch(encoded.hint.mask, seeds.length),
-      repeatBatch(latentsOf(encoded.hint.masked, config, draw()), seeds.length),
+      repeatBatch(encoded.hint.masked.latents(draw), seeds.length),
     );
   const first = noise.next();
   return {

@@ -47,7 +47,7 @@ export function latentsOf(moments: Tensor, config: AutoencoderConfig, noise?: Fl
 /** Back to what the decoder takes: z / scale + shift. */
 export function unscaled(
   latent: Tensor,
-  { scaling_factor: scale, shift_factor: shift }: AutoencoderConfig,
+  { scaling_factor: scale, shift_factor: shift }: Pick<AutoencoderConfig, 'scaling_factor' | 'shift_factor'>,
 ): Tensor {
   return Tensor.from(
     latent.data.map((z) => z / scale + shift),

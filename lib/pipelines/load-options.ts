@@ -43,6 +43,7 @@ const KEYS: ReadonlySet<string> = new Set([
     'vae',
     'prediction',
     'ema',
+    'config',
   ],
 ]);
 const backendNames = ['auto', 'cpu', 'cuda', 'metal', 'vulkan'] as const;
@@ -58,7 +59,7 @@ export interface LoadSettings {
 /** @throws INVALID_OPTION naming the option */
 export function checkLoadOptions(options: LoadPipelineOptions): LoadSettings {
   check.knownKeys('options', options, KEYS);
-  const { variant, vae, prediction, ema, storage, threads } = options;
+  const { variant, vae, prediction, ema, config, storage, threads } = options;
   const parts: unknown = options.parts ?? modelParts;
   if (!Array.isArray(parts)) throw invalidOption('parts', 'an array of modules', parts);
   return {
@@ -68,6 +69,7 @@ export function checkLoadOptions(options: LoadPipelineOptions): LoadSettings {
       ...(prediction === undefined
         ? {}
         : { prediction: check.oneOf('prediction', prediction, ['eps', 'v', 'x0']) }),
+      ...(config === undefined ? {} : { config }),
       ...(ema === undefined ? {} : { ema: check.boolean('ema', ema) }),
     },
     modules: {

@@ -41,6 +41,7 @@ export function parametersOf(
       ? undefined
       : schedules.find(({ name }) => name === sampling.schedule)?.label,
     'CFG scale': sampling.cfg,
+    Class: settings.class,
     Seed: seed,
     Size: `${size.width}x${size.height}`,
     Model: facts.name,

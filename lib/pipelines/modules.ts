@@ -1,9 +1,8 @@
 /** The modules of a model: which there are, loaded when needed, freed together. */
 import { basename, extname } from 'node:path';
 import { SafelightError, unlessAborted } from '../errors.js';
-import { Autoencoder } from '../models/autoencoder.js';
-import { autoencoderFactor } from '../models/config-autoencoder.js';
 import { availableMemory, checkFit, shownBytes, TAKE_LESS, weightBytes } from '../models/fit.js';
+import { extraChannels, latentChannels, latentFactor } from '../models/latent-source.js';
 import { type MemoryMode, planModule } from '../models/loaded-module.js';
 import { moduleSources } from '../models/module-sources.js';
 import { withPrediction } from '../models/open-model.js';
@@ -15,9 +14,10 @@ import type { BackendName, MemoryInfo, StorageType } from '../native/types.js';
 import { DiscreteSchedule } from '../sampling/denoiser.js';
 import { Tokenizer } from '../text/tokenizer.js';
 import type { ComponentWeights } from '../weights/component.js';
+import { type LatentCodec, loadCodec } from './codec.js';
 import { Conditioner, type LoadedEncoder } from './conditioning.js';
 import type { DenoiseModel } from './denoise-loop.js';
-import { type Engine, isInpaintingModel, type ModelFacts } from './engine.js';
+import type { Engine, ModelFacts } from './engine.js';
 import { Lazy } from './lazy.js';
 import { LatentPreview } from './preview.js';
 import { type OnProgress, ProgressReporter } from './progress.js';
@@ -42,7 +42,7 @@ export class Modules implements Engine {
   readonly preview: LatentPreview;
   private readonly text: Lazy<TextModules>;
   private readonly unet: Lazy<DenoiseModel>;
-  private readonly vae: Lazy<Autoencoder>;
+  private readonly vae: Lazy<LatentCodec>;
   private report: ((done: number, total: number) => void) | undefined;
 
   /** @throws UNSUPPORTED_MODEL for a U-Net whose input is neither a latent nor that of an inpainting model */
@@ -51,7 +51,7 @@ export class Modules implements Engine {
     private readonly settings: ModuleSettings,
   ) {
     const { in_channels } = model.unet.config;
-    if (in_channels !== model.autoencoder.config.latent_channels && !isInpaintingModel(this.facts)) {
+    if (this.facts.extra === 'picture') {
       throw new SafelightError(
         'UNSUPPORTED_MODEL',
         `${model.path} has a U-Net of ${in_channels} input channels (instruct-pix2pix), which no pipeline runs yet`,
@@ -74,7 +74,7 @@ export class Modules implements Engine {
       (signal) => this.loadAutoencoder(signal),
       (vae) => vae.dispose(),
     );
-    this.preview = new LatentPreview(model.autoencoder.config, () => this.vae.get());
+    this.preview = new LatentPreview(() => this.vae.get());
   }
 
   available(backend: BackendName): number | undefined {
@@ -92,13 +92,15 @@ export class Modules implements Engine {
 
   get facts(): ModelFacts {
     const { path, family, unet, autoencoder, defaults } = this.model;
-    const factor = autoencoderFactor(autoencoder.config);
+    const factor = latentFactor(autoencoder);
     const side = unet.config.sample_size * factor;
     return {
       name: basename(path, extname(path) === '.safetensors' ? '.safetensors' : ''),
       family,
       unet: unet.config,
-      autoencoder: autoencoder.config,
+      condition: this.model.condition,
+      latentChannels: latentChannels(autoencoder),
+      extra: extraChannels(this.model, autoencoder),
       factor,
       defaults: { ...defaults, width: defaults.width ?? side, height: defaults.height ?? side },
     };
@@ -119,7 +121,7 @@ export class Modules implements Engine {
       unet: { run: () => this.unet.get(signal), bytes: bytesOf(this.model.unet.weights) },
       autoencoder: { run: () => this.vae.get(signal), bytes: bytesOf(this.model.autoencoder.weights) },
     };
-    const names = modelParts.filter((part) => parts.includes(part));
+    const names = modelParts.filter((part) => parts.includes(part) && this.has(part));
     const wanted = names.map((part) => loaders[part]);
     await this.checkLoadFits(names);
     const total = wanted.reduce((n, { bytes }) => n + bytes, 0);
@@ -138,11 +140,14 @@ export class Modules implements Engine {
     }
   }
 
+  /** @throws UNSUPPORTED_MODEL for a model that reads no text */
   async conditioner(signal?: AbortSignal): Promise<Conditioner> {
+    this.requireText();
     return (await this.text.get(signal)).conditioner;
   }
 
   async encoders(signal?: AbortSignal): Promise<readonly LoadedEncoder[]> {
+    this.requireText();
     return (await this.text.get(signal)).encoders;
   }
 
@@ -150,7 +155,7 @@ export class Modules implements Engine {
     return this.unet.get(signal);
   }
 
-  autoencoder(signal?: AbortSignal): Promise<Autoencoder> {
+  codec(signal?: AbortSignal): Promise<LatentCodec> {
     return this.vae.get(signal);
   }
 
@@ -161,12 +166,25 @@ export class Modules implements Engine {
       found[i === 0 ? 'text_encoder' : `text_encoder_${i + 1}`] = encoder.memory();
     });
     if (this.unet.current) found.unet = this.unet.current.unet.memory();
-    if (this.vae.current) found.autoencoder = this.vae.current.memory();
+    const codec = this.vae.current?.memory();
+    if (codec) found.autoencoder = codec;
     return found;
   }
 
   dispose(): void {
     for (const module of [this.text, this.unet, this.vae]) module.dispose();
+  }
+
+  private has(part: ModelPart): boolean {
+    return part !== 'text_encoder' || this.model.condition.kind === 'text';
+  }
+
+  private requireText(): void {
+    if (this.has('text_encoder')) return;
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `${this.model.path} reads no text, so there is no prompt to encode; take a model that does`,
+    );
   }
 
   /** @throws DOES_NOT_FIT before anything is read */
@@ -238,8 +256,8 @@ export class Modules implements Engine {
     };
   }
 
-  private loadAutoencoder(signal: AbortSignal | undefined): Promise<Autoencoder> {
-    return Autoencoder.load(this.model.autoencoder, { ...this.loadOptions, signal });
+  private loadAutoencoder(signal: AbortSignal | undefined): Promise<LatentCodec> {
+    return loadCodec(this.model.autoencoder, { ...this.loadOptions, signal });
   }
 }
 

@@ -3,7 +3,7 @@ import type { UNetInputs } from '../models/unet.js';
 import { type Condition, combinePredictions, possibleConditions, repeatFor } from '../sampling/guidance.js';
 import type { Latent } from '../sampling/types.js';
 import { Tensor } from '../tensor/tensor.js';
-import type { Encoding } from './conditioning.js';
+import type { ModelCondition } from './condition.js';
 import type { DenoiseModel, DenoiseRun } from './denoise-loop.js';
 import { StepCache } from './step-cache.js';
 
@@ -62,6 +62,7 @@ export class Network {
       const encodings = conditions.map((condition) => this.run.conditioning[condition]);
       inputs = {
         ...(await this.texts(conditions, pictures)),
+        ...labelsOf(encodings, pictures),
         ...this.additions(encodings, conditions, pictures),
       };
       this.inputs.set(key, inputs);
@@ -73,12 +74,13 @@ export class Network {
   private async texts(conditions: readonly Condition[], pictures: number) {
     const { conditioning, guidance, taps, signal } = this.run;
     const all = possibleConditions(guidance);
-    const contexts = all.map((condition) => conditioning[condition].context);
+    const contexts = all.flatMap((condition) => conditioning[condition].context ?? []);
+    if (contexts.length < all.length) return {};
     const kept = taps?.length ? undefined : await this.run.texts.keep(this.model.unet, contexts, signal);
     if (!kept)
       return {
         context: repeatRows(
-          conditions.map((one) => conditioning[one].context),
+          conditions.map((one) => contexts[all.indexOf(one)]!),
           pictures,
         ),
       };
@@ -87,7 +89,11 @@ export class Network {
   }
 
   /** SDXL's: pooled text, and the sizes that the picture pretends to have. */
-  private additions(encodings: readonly Encoding[], conditions: readonly Condition[], pictures: number) {
+  private additions(
+    encodings: readonly ModelCondition[],
+    conditions: readonly Condition[],
+    pictures: number,
+  ) {
     const { addition } = this.model.unet.config;
     const pooled = encodings.flatMap((e) => e.pooled ?? []);
     if (!addition || pooled.length < encodings.length) return {};
@@ -103,6 +109,12 @@ export class Network {
     });
     return { textEmbeds: repeatRows(pooled, pictures), timeIds: repeatRows(ids, pictures) };
   }
+}
+
+/** Numbers of classes, where that is what the U-Net is told. */
+function labelsOf(encodings: readonly ModelCondition[], times: number): { classLabels?: Tensor<Int32Array> } {
+  const rows = encodings.flatMap(({ label }) => (label ? new Array<number>(times).fill(label.data[0]!) : []));
+  return rows.length === 0 ? {} : { classLabels: Tensor.from(Int32Array.from(rows), [rows.length]) };
 }
 
 /** Tensors `[1, ...]` each `times` over, one after the other. */

@@ -25,11 +25,13 @@ export async function listNodes(modules: Modules, options: NodesOptions): Promis
   const { facts } = modules;
   const { width = facts.defaults.width, height = facts.defaults.height } = checkSize(options, facts.factor);
   if (module === 'encoder' || module === 'decoder') {
-    const autoencoder = await modules.autoencoder();
-    return autoencoder.nodes(module === 'encoder' ? 'encode' : 'decode', { batch, width, height });
+    const codec = await modules.codec();
+    return codec.nodes(module === 'encoder' ? 'encode' : 'decode', { batch, width, height });
   }
-  const encoders = await modules.encoders();
-  const length = encoders[0]!.tokenizer.window;
+  const reads = facts.condition.kind === 'text';
+  const encoders = reads || module !== 'unet' ? await modules.encoders() : [];
+  // A class is one token.
+  const length = encoders[0]?.tokenizer.window ?? 1;
   if (module === 'unet') {
     const { unet } = await modules.denoiser();
     const size = { width: width / facts.factor, height: height / facts.factor };

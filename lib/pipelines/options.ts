@@ -3,12 +3,19 @@ import { randomInt } from 'node:crypto';
 import { invalidOption } from '../errors.js';
 import type { ImageSource } from '../image/read.js';
 import type { GenerationDefaults } from '../models/config.js';
+import type { ConditionSource } from '../models/source.js';
 import type { Rng } from '../sampling/generators/index.js';
 import type { Emphasis } from '../text/emphasis.js';
 import { emphases } from '../text/emphasis.js';
 import * as check from './check.js';
+import {
+  type ConditionOptions,
+  type ConditionSettings,
+  resolveCondition,
+  resolveGuidance,
+} from './condition-options.js';
 import { type HiresOptions, type HiresSettings, resolveHires } from './hires-options.js';
-import { MAX_PIXELS, MAX_PROMPT, MAX_SIDE } from './limits.js';
+import { MAX_PIXELS, MAX_SIDE } from './limits.js';
 import { type MaskOptions, type MaskSettings, maskKeys, resolveMask } from './mask-options.js';
 import type { Progress } from './progress.js';
 import {
@@ -18,11 +25,7 @@ import {
   samplingKeys,
 } from './sampling-options.js';
 
-export interface GenerateOptions extends SamplingOptions, MaskOptions {
-  /** What to draw, in A1111's syntax. */
-  readonly prompt: string;
-  /** What not to draw; default empty. */
-  readonly negative?: string;
+export interface GenerateOptions extends SamplingOptions, MaskOptions, ConditionOptions {
   /** Pixels, multiples of the autoencoder's factor (8); default the model's, or the picture's with `init`. */
   readonly width?: number;
   readonly height?: number;
@@ -57,9 +60,7 @@ export interface GenerateOptions extends SamplingOptions, MaskOptions {
 export type Posterior = 'mean' | 'sample';
 
 /** The same, complete and checked. */
-export interface Settings {
-  readonly prompt: string;
-  readonly negative: string;
+export interface Settings extends ConditionSettings {
   readonly width: number | undefined;
   readonly height: number | undefined;
   readonly seed: number;
@@ -85,7 +86,19 @@ export interface TextSettings {
 }
 
 const KEYS: ReadonlySet<string> = new Set([
-  ...['prompt', 'negative', 'width', 'height', 'seed', 'count', 'batch', 'clipSkip', 'emphasis', 'rng'],
+  ...[
+    'prompt',
+    'negative',
+    'class',
+    'width',
+    'height',
+    'seed',
+    'count',
+    'batch',
+    'clipSkip',
+    'emphasis',
+    'rng',
+  ],
   ...['init', 'strength', 'posterior', 'hires', 'taps', 'signal', 'finish', 'onProgress'],
   ...samplingKeys,
   ...maskKeys,
@@ -94,12 +107,14 @@ const KEYS: ReadonlySet<string> = new Set([
 /**
  * @param defaults of the model
  * @param factor pixels a latent side stands for
+ * @param condition what the model is told; undefined where it is not known yet
  * @throws INVALID_OPTION naming the option
  */
 export function resolveOptions(
   options: GenerateOptions,
   defaults: GenerationDefaults,
   factor: number,
+  condition?: ConditionSource,
 ): Settings {
   check.knownKeys('options', options, KEYS);
   const taps = checkTaps(options);
@@ -107,8 +122,7 @@ export function resolveOptions(
   const count = check.integer('count', options.count ?? 1, 1, 1000);
   const seed = check.integer('seed', options.seed ?? randomInt(2 ** 32), 0, Number.MAX_SAFE_INTEGER - count);
   return {
-    prompt: promptText('prompt', options.prompt),
-    negative: promptText('negative', options.negative ?? ''),
+    ...resolveCondition(options, condition),
     width,
     height,
     seed,
@@ -116,7 +130,7 @@ export function resolveOptions(
     batch: Math.min(count, check.integer('batch', options.batch ?? 4, 1, 64)),
     text: resolveText(options),
     rng: check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']),
-    sampling: resolveSamplingOptions(options, defaults),
+    sampling: resolveGuidance(resolveSamplingOptions(options, defaults), options.cfg, condition),
     init: resolveInit(options),
     mask: resolveMask(options),
     hires: resolveHires(options, factor),
@@ -131,13 +145,6 @@ export function resolveText(options: Pick<GenerateOptions, 'clipSkip' | 'emphasi
     clipSkip: check.integer('clipSkip', options.clipSkip ?? 1, 1, 100),
     emphasis: check.oneOf('emphasis', options.emphasis ?? 'original', emphases),
   };
-}
-
-/** The prompt as given; a million characters are a mistake. */
-export function promptText(name: string, value: unknown): string {
-  const text = check.string(name, value);
-  if (text.length > MAX_PROMPT) throw invalidOption(name, `at most ${MAX_PROMPT} characters`, text.length);
-  return text;
 }
 
 export function checkSize(

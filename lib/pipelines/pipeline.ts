@@ -78,7 +78,7 @@ export class Pipeline implements AsyncDisposable {
       width: facts.defaults.width,
       height: facts.defaults.height,
       factor: facts.factor,
-      latentChannels: facts.autoencoder.latent_channels,
+      latentChannels: facts.latentChannels,
     };
   }
 
@@ -96,9 +96,9 @@ export class Pipeline implements AsyncDisposable {
    */
   stream(options: GenerateOptions): GenerationStream {
     const modules = this.open();
-    const { defaults, factor } = modules.facts;
+    const { defaults, factor, condition } = modules.facts;
     const asked = modules.lean ? { batch: 1, ...options } : options;
-    return new GenerationStream(generateSteps(modules, resolveOptions(asked, defaults, factor)));
+    return new GenerationStream(generateSteps(modules, resolveOptions(asked, defaults, factor, condition)));
   }
 
   /** The windows of tokens that a prompt becomes, for the first text encoder. */

@@ -4,12 +4,10 @@
  * fitted anew for each look, so that it holds for any autoencoder, also where colours are no linear function of the latent at large.
  */
 import { resample } from '../image/resample.js';
-import type { Autoencoder } from '../models/autoencoder.js';
-import type { AutoencoderConfig } from '../models/config.js';
 import { interpolate } from '../tensor/interpolate.js';
 import type { RgbImage } from '../tensor/picture.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { unscaled } from './latents.js';
+import type { LatentCodec } from './codec.js';
 
 /** The small picture has about so many latent pixels a side, and at most half of the latent's own. */
 const SIDE = 16;
@@ -17,10 +15,7 @@ const SIDE = 16;
 const RIDGE = 1e-2;
 
 export class LatentPreview {
-  constructor(
-    private readonly config: AutoencoderConfig,
-    private readonly autoencoder: () => Promise<Autoencoder>,
-  ) {}
+  constructor(private readonly codec: () => Promise<LatentCodec>) {}
 
   /** The picture that `[C, h, w]` will be, roughly, at the given size. @throws DISPOSED, OUT_OF_MEMORY */
   async draw(latent: Tensor, width: number, height: number): Promise<RgbImage> {
@@ -28,10 +23,8 @@ export class LatentPreview {
     const shrink = Math.max(2, Math.sqrt(h * w) / SIDE);
     const [rows, columns] = [h, w].map((side) => Math.max(1, Math.round(side / shrink))) as [number, number];
     const small = interpolate(latent, rows, columns, 'bicubic-antialiased');
-    const autoencoder = await this.autoencoder();
-    const decoded = await autoencoder.decode(
-      unscaled(small.reshape([1, channels, rows, columns]), this.config),
-    );
+    const codec = await this.codec();
+    const decoded = await codec.decode(small.reshape([1, channels, rows, columns]));
     const features = pixelsOf(small);
     const maps = [0, 1, 2].map((c) => leastSquares(features, meansOf(decoded, c, rows, columns)));
 

@@ -6,21 +6,15 @@ import { createNoise } from '../sampling/noise.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { Chunk } from '../text/chunks.js';
 import * as check from './check.js';
+import { promptText } from './condition-options.js';
 import type { Encoding } from './conditioning.js';
 import type { Engine } from './engine.js';
 import { throwIfNotFinite } from './finite.js';
 import { GeneratedImage, toPixels } from './image-result.js';
 import { sizeFrom } from './image-to-image.js';
 import { prepareImage } from './inpaint.js';
-import { imageTensor, latentsOf, unscaled } from './latents.js';
-import {
-  checkControl,
-  checkSize,
-  type GenerateOptions,
-  type Posterior,
-  promptText,
-  resolveText,
-} from './options.js';
+import { imageTensor } from './latents.js';
+import { checkControl, checkSize, type GenerateOptions, type Posterior, resolveText } from './options.js';
 import { type OnProgress, ProgressReporter } from './progress.js';
 
 export interface TokenizeOptions {
@@ -86,7 +80,7 @@ export async function encodeImageStage(
   options: EncodeImageOptions,
 ): Promise<Tensor> {
   check.knownKeys('options', options, new Set(['width', 'height', 'posterior', 'seed', 'rng', 'signal']));
-  const { factor, autoencoder: config } = engine.facts;
+  const { factor } = engine.facts;
   const { signal } = checkControl(options);
   const posterior = check.oneOf('posterior', options.posterior ?? 'mean', ['mean', 'sample']);
   const seed = check.integer('seed', options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER);
@@ -95,14 +89,12 @@ export async function encodeImageStage(
   const original = await readImage(source);
   const { width, height } = sizeFrom(asked, original, factor);
   const { image } = await prepareImage(original, width, height, signal);
-  const autoencoder = await engine.autoencoder(signal);
-  const moments = await autoencoder.encode(imageTensor(image), { signal });
-  const size = moments.size / 2;
-  return latentsOf(
-    moments,
-    config,
-    posterior === 'sample' ? createNoise({ rng, seeds: [seed], size }).next() : undefined,
-  );
+  const codec = await engine.codec(signal);
+  const encoded = await codec.encode(imageTensor(image), { signal });
+  const { size } = encoded;
+  return encoded
+    .latents(posterior === 'sample' ? () => createNoise({ rng, seeds: [seed], size }).next() : undefined)
+    .clone();
 }
 
 export async function decodeStage(
@@ -112,18 +104,17 @@ export async function decodeStage(
 ): Promise<GeneratedImage[]> {
   check.knownKeys('options', options, new Set(['signal', 'onProgress']));
   const { signal, onProgress } = checkControl(options);
-  const { autoencoder: config } = engine.facts;
-  checkLatent(latent, config.latent_channels);
+  checkLatent(latent, engine.facts.latentChannels);
   throwIfNotFinite(latent.data, 'The latent');
   const reporter = new ProgressReporter(onProgress);
-  const autoencoder = await engine.autoencoder(signal);
+  const codec = await engine.codec(signal);
   const count = latent.shape[0]!;
   const images: GeneratedImage[] = [];
   for (let i = 0; i < count; i++) {
     reporter.report('decode', i, count);
     const one = latent.slice([i, i + 1]);
     images.push(
-      new GeneratedImage(toPixels(await autoencoder.decode(unscaled(one, config), { signal })), {
+      new GeneratedImage(toPixels(await codec.decode(one, { signal })), {
         latent: one,
       }),
     );

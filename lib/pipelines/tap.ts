@@ -2,10 +2,10 @@
 import { invalidOption } from '../errors.js';
 import { Tensor } from '../tensor/tensor.js';
 import * as check from './check.js';
+import { promptText } from './condition-options.js';
 import { chunksOf } from './conditioning.js';
-import { unscaled } from './latents.js';
 import type { Modules } from './modules.js';
-import { checkControl, promptText } from './options.js';
+import { checkControl } from './options.js';
 
 export type TapOptions = {
   /** Names from `pipeline.nodes`, 1 to 100. */
@@ -34,10 +34,7 @@ export async function tapStage(
     throw invalidOption('names', '1 to 100 names', taps);
   if (options.module === 'decoder') {
     if (!(options.latent instanceof Tensor)) throw invalidOption('latent', 'a tensor', options.latent);
-    const autoencoder = await modules.autoencoder(signal);
-    return (
-      await autoencoder.decodeWhole(unscaled(options.latent, modules.facts.autoencoder), { signal, taps })
-    ).taps;
+    return (await modules.codec(signal)).tapDecoder(options.latent, taps, { signal });
   }
   const encoders = await modules.encoders(signal);
   const names = ['text_encoder', 'text_encoder_2'].slice(0, encoders.length);

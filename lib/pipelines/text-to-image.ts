@@ -3,7 +3,6 @@ import { createNoise } from '../sampling/noise.js';
 import { initialNoiseScale } from '../sampling/samplers/index.js';
 import { Tensor } from '../tensor/tensor.js';
 import { type Engine, isInpaintingModel } from './engine.js';
-import { latentsOf } from './latents.js';
 import { joinChannels } from './network.js';
 import type { Settings } from './options.js';
 import type { Plan } from './plan.js';
@@ -17,7 +16,7 @@ export async function planTextToImage(engine: Engine, settings: Settings): Promi
   const sigmas = fullSigmas(sampling, schedule, facts.family);
   const scale = initialNoiseScale(sampling.sampler, sigmas[0]!);
   const [h, w] = [height / facts.factor, width / facts.factor];
-  const channels = facts.autoencoder.latent_channels;
+  const channels = facts.latentChannels;
   const extra = await maskedEverywhere(engine, width, height, signal);
   return {
     width,
@@ -43,9 +42,8 @@ export async function maskedEverywhere(
   signal: AbortSignal | undefined,
 ): Promise<Tensor | undefined> {
   if (!isInpaintingModel(engine.facts)) return undefined;
-  const autoencoder = await engine.autoencoder(signal);
-  const moments = await autoencoder.encode(Tensor.zeros([1, 3, height, width]), { signal });
-  const gray = latentsOf(moments, engine.facts.autoencoder);
+  const codec = await engine.codec(signal);
+  const gray = (await codec.encode(Tensor.zeros([1, 3, height, width]), { signal })).latents();
   const [, , h = 0, w = 0] = gray.shape;
   return joinChannels(Tensor.from(new Float32Array(h * w).fill(1), [1, 1, h, w]), gray);
 }

@@ -20,14 +20,7 @@ const READERS: Readonly<
  * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL for an element type that such tensors do not have
  */
 export async function readValues(tensor: TensorInfo, most: number): Promise<number[]> {
-  const { name, file, dtype, shape, offset, length, strides } = tensor;
-  const reader = READERS[dtype];
-  if (reader === undefined) {
-    throw new SafelightError(
-      'UNSUPPORTED_MODEL',
-      `"${name}" in ${file} is stored as ${dtype}, which cannot be read as a list of numbers; take the model as it was published`,
-    );
-  }
+  const { name, file, shape, strides } = tensor;
   const [count = 1, ...more] = shape;
   if (more.length > 0 || count > most) {
     throw new SafelightError(
@@ -35,19 +28,48 @@ export async function readValues(tensor: TensorInfo, most: number): Promise<numb
       `"${name}" in ${file} has shape ${shown(shape)}, where a list of at most ${most} numbers is expected; the file holds another kind of model`,
     );
   }
+  return readRun(tensor, 0, strides?.[0] ?? 1, count);
+}
+
+/**
+ * A row of a table `[N, D]` of which a model needs no more than that (what a class is told to a U-Net by).
+ * @param row from 0 to N - 1. @throws as `readValues`
+ */
+export async function readRow(tensor: TensorInfo, row: number): Promise<Float32Array> {
+  const { name, file, shape, strides } = tensor;
+  const [rows = 0, width = 0, ...more] = shape;
+  if (more.length > 0 || row >= rows) {
+    throw new SafelightError(
+      'INVALID_FILE',
+      `"${name}" in ${file} has shape ${shown(shape)}, where a table with a row ${row} is expected; the file holds another kind of model`,
+    );
+  }
+  const [down = width, across = 1] = strides ?? [];
+  return Float32Array.from(await readRun(tensor, row * down, across, width));
+}
+
+/** `count` elements from the `first` on, each `stride` after the one before. */
+async function readRun(tensor: TensorInfo, first: number, stride: number, count: number): Promise<number[]> {
+  const { name, file, dtype, offset } = tensor;
+  const reader = READERS[dtype];
+  if (reader === undefined) {
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `"${name}" in ${file} is stored as ${dtype}, which cannot be read as a list of numbers; take the model as it was published`,
+    );
+  }
   await verifyTensors([tensor]);
-  const bytes = new Uint8Array(length);
+  const bytes = new Uint8Array(count === 0 ? 0 : ((count - 1) * stride + 1) * reader.bytes);
   const { handle } = await openRegular(file);
   try {
-    await readFully(handle, bytes, offset, file);
+    await readFully(handle, bytes, offset + first * reader.bytes, file);
   } catch (error) {
     throw fileError(file, error);
   } finally {
     await handle.close();
   }
   const view = new DataView(bytes.buffer);
-  const step = reader.bytes * (strides?.[0] ?? 1);
-  return Array.from({ length: count }, (_, i) => reader.read(view, i * step));
+  return Array.from({ length: count }, (_, i) => reader.read(view, i * stride * reader.bytes));
 }
 
 function halfToNumber(bits: number): number {

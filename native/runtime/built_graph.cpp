@@ -77,7 +77,8 @@ void built_graph::check_inputs(const host_tensors & inputs) const {
             throw error("INVALID_OPTION",
                         "The input " + name + " of shape " + to_string(wanted.dims) + " is missing");
         }
-        if (given->second.type != wanted.value->type) {
+        bool typed = given->second.type != any_type;
+        if (typed && given->second.type != wanted.value->type) {
             throw error("INVALID_OPTION", "Expected " + std::string(ggml_type_name(wanted.value->type)) +
                                               " data for the input " + name + " but received " +
                                               ggml_type_name(given->second.type));

@@ -8,6 +8,9 @@
 
 namespace safelight {
 
+// Of an input whose type is whatever the graph asks for, where only sizes matter.
+inline constexpr ggml_type any_type = GGML_TYPE_COUNT;
+
 // A tensor in the host's memory: contiguous, PyTorch's shape, F32 or I32.
 struct host_tensor {
     ggml_type type = GGML_TYPE_F32;

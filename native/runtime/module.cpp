@@ -119,6 +119,7 @@ uint64_t loaded_module::needed(const std::string & entry, const std::map<std::st
     run_request request;
     request.entry = entry;
     for (const auto & [name, dims] : inputs) {
+        request.inputs[name].type = any_type;
         request.inputs[name].dims = dims;
     }
     built_graph graph(*weights_, graph_options(request), *model_, entry, request.inputs, params);

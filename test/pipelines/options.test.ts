@@ -4,7 +4,7 @@ import { checkLoadOptions } from '../../lib/pipelines/load-options.js';
 import { type GenerateOptions, resolveOptions } from '../../lib/pipelines/options.js';
 
 const resolve = (options: Record<string, unknown>, defaults = {}) =>
-  resolveOptions({ prompt: 'a', ...options } as unknown as GenerateOptions, defaults, 8);
+  resolveOptions({ prompt: 'a', ...options } as unknown as GenerateOptions, defaults, 8, { kind: 'text' });
 
 function errorOf(run: () => unknown): SafelightError {
   try {

@@ -27,9 +27,9 @@ const folder = scratch();
 async function contents(path: string, options: OpenModelOptions = {}): Promise<unknown> {
   const { textEncoders, unet, autoencoder, family } = await openModel(path, options);
   const parts = [
-    ...textEncoders.map(({ config, weights }) => ({ kind: 'text_encoder' as const, config, weights })),
-    { kind: 'unet' as const, ...unet },
-    { kind: 'autoencoder_kl' as const, ...autoencoder },
+    ...textEncoders.map(({ config, weights }) => ({ kind: 'text_encoder' as ModuleKind, config, weights })),
+    { ...unet, kind: 'unet' as ModuleKind },
+    { ...autoencoder, kind: autoencoder.kind as ModuleKind },
   ];
   const described = parts.map(({ kind, config, weights }) => ({
     config,

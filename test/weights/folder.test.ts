@@ -341,14 +341,14 @@ describe('the vae option', () => {
     ];
     for (const tensors of files) {
       const { config } = await opened(await writeSparse(join(fresh(), 'vae.safetensors'), tensors));
-      expect(config.scaling_factor).toBe(0.18215);
+      expect(config).toMatchObject({ scaling_factor: 0.18215 });
     }
     const model = await writeFolder(fresh(), tiny);
     await writeJson(join(model, 'vae', 'config.json'), scaled);
     const { autoencoder } = await openModel(model, {
       vae: await writeSparse(join(fresh(), 'vae.safetensors'), ldm),
     });
-    expect(autoencoder.config.scaling_factor).toBe(0.5);
+    expect(autoencoder.config).toMatchObject({ scaling_factor: 0.5 });
   });
 
   test('takes the place of an autoencoder that is missing, and must fit the U-Net', async () => {
@@ -357,7 +357,7 @@ describe('the vae option', () => {
     );
     const path = await writeSparse(join(fresh(), 'model.safetensors'), rest);
     const vae = await writeComponent(fresh(), VAE, canonical(tiny.vae));
-    expect((await openModel(path, { vae })).autoencoder.config.latent_channels).toBe(4);
+    expect((await openModel(path, { vae })).autoencoder.config).toMatchObject({ latent_channels: 4 });
     await writeJson(join(vae, 'config.json'), { ...VAE, latent_channels: 16 });
     await expect(openModel(path, { vae })).rejects.toMatchObject({
       code: 'SHAPE_MISMATCH',

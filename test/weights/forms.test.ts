@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Autoencoder } from '../../lib/models/autoencoder.js';
 import { openModel } from '../../lib/models/open-model.js';
-import type { ModelSource } from '../../lib/models/source.js';
+import type { AutoencoderSource, ModelSource } from '../../lib/models/source.js';
 import { TextEncoder } from '../../lib/models/text-encoder.js';
 import { UNet } from '../../lib/models/unet.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
@@ -128,7 +128,7 @@ async function outputs({
       timeIds: wave([1, 6]),
     }),
   });
-  await using autoencoder = await Autoencoder.load(autoencoderSource);
+  await using autoencoder = await Autoencoder.load(autoencoderSource as AutoencoderSource);
   found.push(
     sample,
     await autoencoder.decode(wave([1, 4, 4, 4])),

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { Autoencoder } from '../../lib/models/autoencoder.js';
 import { openModel, starterModel } from '../../lib/models/open-model.js';
 import { probePrediction } from '../../lib/models/prediction-probe.js';
+import type { AutoencoderSource } from '../../lib/models/source.js';
 import { TextEncoder } from '../../lib/models/text-encoder.js';
 import { UNet } from '../../lib/models/unet.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
@@ -132,7 +133,7 @@ test('the probe tells eps from v by how far the answer lies below a flat latent'
 });
 
 test('an autoencoder codes a picture and its tiles without a seam', async () => {
-  await using autoencoder = await Autoencoder.load(source.autoencoder);
+  await using autoencoder = await Autoencoder.load(source.autoencoder as AutoencoderSource);
   const image = picture(160, 192);
   const moments = await autoencoder.encode(image);
   expect(moments.shape).toEqual([1, 8, 20, 24]);

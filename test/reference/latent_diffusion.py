@@ -1,0 +1,238 @@
+"""Writes test/fixtures/ldm: whole pictures of CompVis' latent diffusion and of diffusers' pipelines of that kind.
+
+    pip install --no-deps stable-diffusion-sdkit==2.1.5 taming-transformers-rom1504==0.0.6
+    python test/reference/latent_diffusion.py
+
+CompVis' U-Net and samplers and taming's autoencoder make the pictures of the `ldm` cases, as CompVis' scripts call them; diffusers'
+pipelines those of the others. No weight is stored: each is a hash of its name (`pipelines_models.py`). models.json has the
+manifests `[name, shape, amplitude, base]` of parts, cases.json what a checkpoint is made of and how it is asked.
+"""
+
+import json
+import sys
+import types
+
+import numpy as np
+import taming_import  # noqa: F401
+import torch
+from safetensors.torch import save_file
+
+from common import FIXTURES
+from pipelines_models import fan_in_amplitude, tensor
+
+torch.set_grad_enabled(False)
+OUT = FIXTURES / "ldm"
+MODELS, CASES, EXPECTED = {}, [], {}
+
+GAINS = [("attn2.to_q", 2.0), ("attn2.to_k", 2.0), ("attn2.to_v", 2.0), ("to_q", 1.6), ("to_k", 1.6), ("qkv", 1.6), ("conv2", 0.7),
+         ("conv_out", 0.7), ("out.2", 0.5), ("", 1.0)]  # fmt: skip
+
+
+# -- parts -----------------------------------------------------------------------------------------------------------
+
+
+def part(name, module):
+    """Fills a module with numbers by the names of its tensors, and notes its manifest."""
+    rows, state = [], {}
+    for key, value in module.state_dict().items():
+        if not value.dtype.is_floating_point:
+            continue
+        shape = list(value.shape)
+        if key.endswith("bias"):
+            amp, base = 0.125, 0.0
+        elif len(shape) == 1:
+            amp, base = 0.25, 1.0
+        elif any(end in key for end in ("embedding.weight", "embed_tokens", "embed_positions", "label_emb", "class_embedding", "_emb.")):
+            amp, base = (16.0 if "quantize" in key else 1.0), 0.0
+        else:
+            amp, base = fan_in_amplitude(shape, next(gain for has, gain in GAINS if has in key)), 0.0
+        rows.append([key, shape, amp, base])
+        state[key] = torch.from_numpy(tensor(f"{name}.{key}", [name, key, shape, amp, base]))
+    module.load_state_dict(state, strict=False)
+    known = MODELS.setdefault(name, rows)
+    assert known == rows
+    return module.eval().requires_grad_(False)
+
+
+def noise(seeds, shape):
+    return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+
+
+def keep(name, latents, pictures):
+    """Pictures `[B, 3, H, W]` in -1..1, as bytes of rows of RGB."""
+    EXPECTED[f"{name}/latent"] = latents.float().contiguous()
+    pixels = ((pictures.clamp(-1, 1) + 1) / 2 * 255).round().permute(0, 2, 3, 1)
+    EXPECTED[f"{name}/picture"] = pixels.to(torch.uint8).contiguous()
+    print(name, tuple(latents.shape), f"{latents.std():.2f}", f"{pixels.float().std():.1f}")
+
+
+# -- CompVis ---------------------------------------------------------------------------------------------------------
+
+VQ_DD = dict(double_z=False, z_channels=3, resolution=32, in_channels=3, out_ch=3, ch=32, ch_mult=[1, 1, 2], num_res_blocks=1,
+             attn_resolutions=[], dropout=0.0)  # fmt: skip
+VQ = {"target": "ldm.models.autoencoder.VQModelInterface",
+      "params": {"embed_dim": 3, "n_embed": 64, "ddconfig": VQ_DD, "lossconfig": {"target": "torch.nn.Identity"}}}  # fmt: skip
+KL_DD = dict(VQ_DD, double_z=True, z_channels=4)
+KL = {"target": "ldm.models.autoencoder.AutoencoderKL",
+      "params": {"embed_dim": 4, "ddconfig": KL_DD, "lossconfig": {"target": "torch.nn.Identity"}}}  # fmt: skip
+
+
+class Codebook(torch.nn.Module):
+    """LDM's VQModelInterface over taming's modules: encode gives what is not yet quantized, decode quantizes."""
+
+    def __init__(self):
+        super().__init__()
+        from taming.modules.diffusionmodules.model import Decoder, Encoder
+        from taming.modules.vqvae.quantize import VectorQuantizer2
+
+        self.encoder, self.decoder = Encoder(**VQ_DD), Decoder(**VQ_DD)
+        self.quantize = VectorQuantizer2(64, 3, beta=0.25)
+        self.quant_conv, self.post_quant_conv = torch.nn.Conv2d(3, 3, 1), torch.nn.Conv2d(3, 3, 1)
+
+    def encode(self, x):
+        return self.quant_conv(self.encoder(x))
+
+    def decode(self, z):
+        return self.decoder(self.post_quant_conv(self.quantize(z)[0]))
+
+
+class Distribution(torch.nn.Module):
+    """AutoencoderKL; nothing here encodes with it."""
+
+    def __init__(self):
+        super().__init__()
+        from taming.modules.diffusionmodules.model import Decoder, Encoder
+
+        self.encoder, self.decoder = Encoder(**KL_DD), Decoder(**dict(KL_DD, double_z=False))
+        self.quant_conv, self.post_quant_conv = torch.nn.Conv2d(8, 8, 1), torch.nn.Conv2d(4, 4, 1)
+
+    def decode(self, z):
+        return self.decoder(self.post_quant_conv(z))
+
+
+def unet(name, **params):
+    from ldm.modules.diffusionmodules.openaimodel import UNetModel
+
+    base = dict(image_size=8, in_channels=3, out_channels=3, model_channels=32, num_res_blocks=1, attention_resolutions=[1, 2],
+                channel_mult=[1, 2], use_checkpoint=False)  # fmt: skip
+    params = base | params
+    return part(name, UNetModel(**params).eval()), params
+
+
+class Diffusion:
+    """What CompVis' samplers ask of a LatentDiffusion; schedule of `make_beta_schedule`."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, unet, training, call):
+        from ldm.modules.diffusionmodules.util import make_beta_schedule
+
+        self.unet, self.call = unet, call
+        self.parameterization = training.get("parameterization", "eps")
+        self.num_timesteps = training["timesteps"]
+        betas = make_beta_schedule(training.get("beta_schedule", "linear"), self.num_timesteps, training["linear_start"], training["linear_end"])
+        alphas = np.cumprod(1 - betas)
+        self.betas, self.alphas_cumprod = torch.tensor(betas).float(), torch.tensor(alphas).float()
+        self.alphas_cumprod_prev = torch.tensor(np.append(1.0, alphas[:-1])).float()
+
+    def apply_model(self, x, t, condition):
+        return self.call(self.unet, x, t, condition)
+
+    def predict_eps_from_z_and_v(self, x, t, v):
+        a = self.alphas_cumprod[t].view(-1, 1, 1, 1)
+        return a.sqrt() * v + (1 - a).sqrt() * x
+
+    def predict_start_from_z_and_v(self, x, t, v):
+        a = self.alphas_cumprod[t].view(-1, 1, 1, 1)
+        return a.sqrt() * x - (1 - a).sqrt() * v
+
+
+CALLS = {
+    "crossattn": lambda net, x, t, c: net(x, t, context=c),
+    "adm": lambda net, x, t, c: net(x, t, y=c),
+    "concat": lambda net, x, t, c: net(torch.cat([x, c], 1), t),
+    None: lambda net, x, t, _: net(x, t),
+}
+TRAINING = dict(timesteps=1000, linear_start=0.0015, linear_end=0.0195)
+
+
+def sample(model, sampler, steps, start, condition=None, unconditional=None, scale=1.0):
+    from ldm.models.diffusion.ddim import DDIMSampler
+    from ldm.models.diffusion.plms import PLMSSampler
+
+    draw = {"ddim": DDIMSampler, "plms": PLMSSampler}[sampler](model)
+    latents, _ = draw.sample(S=steps, batch_size=len(start), shape=start.shape[1:], conditioning=condition, x_T=start, eta=0.0, verbose=False,
+                             unconditional_guidance_scale=scale, unconditional_conditioning=unconditional)  # fmt: skip
+    return latents
+
+
+def ldm_case(name, net, config, parts, first, *, key=None, training=TRAINING, factor=1.0, buffer=False, condition=None, options, **tensors):
+    """A checkpoint of `parts` (prefix: manifest) with its YAML, and the picture that it makes with these options."""
+    seeds = [options["seed"] + i for i in range(options.get("count", 1))]
+    model = Diffusion(net, training, CALLS[key])
+    size = options.pop("size", [8, 8])
+    start = noise(seeds, (config["out_channels"], *size))
+    told, nothing = (condition or (lambda count: (None, None)))(len(seeds))
+    latents = sample(model, options["sampler"], options["steps"], start, told, nothing, options.get("cfg", 1.0))
+    keep(name, latents, first.decode(latents / factor) if first else latents)
+    target = "ldm.models.diffusion.ddpm.LatentDiffusion" if first else "ldm.models.diffusion.ddpm.DDPM"
+    stage = {} if first is None else {"first_stage_config": KL if isinstance(first, Distribution) else VQ}
+    params = {**training, "image_size": 8, "channels": config["out_channels"], **stage, **tensors.pop("yaml", {}),
+              **({} if buffer else {"scale_factor": factor}),
+              "unet_config": {"target": "ldm.modules.diffusionmodules.openaimodel.UNetModel", "params": config}}  # fmt: skip
+    CASES.append(dict(name=name, yaml={"model": {"target": target, "params": params}}, parts=parts, options=options, size=size,
+                      **({"scale_factor": factor} if buffer else {}), **tensors))  # fmt: skip
+
+
+def ldm_cases():
+    vq, kl = part("vq", Codebook()), part("kl", Distribution())
+    first = {"first_stage_model.": "vq"}
+
+    # cin256-v2: a class is a token; the last one stands for none.
+    net, config = unet("cin", num_heads=1, use_spatial_transformer=True, transformer_depth=1, context_dim=16)
+    table = part("classes", torch.nn.ModuleDict({"embedding": torch.nn.Embedding(5, 16)}))["embedding"]
+
+    def classes(label):
+        return lambda count: tuple(table(torch.tensor([n] * count))[:, None] for n in (label, 4))
+
+    embedder = {"target": "ldm.modules.encoders.modules.ClassEmbedder", "params": {"n_classes": 5, "embed_dim": 16, "key": "class_label"}}
+    made = dict(key="crossattn", yaml={"cond_stage_config": embedder, "conditioning_key": "crossattn"})
+    parts = {"model.diffusion_model.": "cin", "cond_stage_model.": "classes", **first}
+    ldm_case("class", net, config, parts, vq, condition=classes(2),
+             options=dict(sampler="ddim", steps=4, cfg=3.0, seed=5, count=2), **{"class": 2}, **made)  # fmt: skip
+    ldm_case("class-plms", net, config, parts, vq, condition=classes(0),
+             options=dict(sampler="plms", steps=5, cfg=1.5, seed=9), **{"class": 0}, **made)  # fmt: skip
+
+    # celebahq, ffhq: attention blocks, nothing is told.
+    net, config = unet("faces", num_head_channels=32)
+    parts = {"model.diffusion_model.": "faces", **first}
+    plain = dict(yaml={"cond_stage_config": "__is_unconditional__"})
+    ldm_case("faces", net, config, parts, vq, options=dict(sampler="ddim", steps=5, seed=3, count=2), **plain)
+    ldm_case("faces-v", net, config, parts, vq, training=dict(TRAINING, parameterization="v", beta_schedule="cosine"),
+             options=dict(sampler="ddim", steps=4, seed=4), **plain)  # fmt: skip
+
+    # churches: KL, scale and shift, residual blocks that resample; the scale was measured.
+    net, config = unet("churches", num_heads=4, use_scale_shift_norm=True, resblock_updown=True, in_channels=4, out_channels=4)
+    ldm_case("churches", net, config, {"model.diffusion_model.": "churches", "first_stage_model.": "kl"}, kl, factor=0.75, buffer=True,
+             training=dict(TRAINING, linear_end=0.0155), options=dict(sampler="plms", steps=4, seed=6, size=[8, 12]), **plain)  # fmt: skip
+
+    # A class that the U-Net has a table of its own for.
+    net, config = unet("labels", num_heads=2, num_classes=4)
+    ldm_case("labels", net, config, {"model.diffusion_model.": "labels", **first}, vq, key="adm",
+             condition=lambda count: (torch.tensor([3] * count), None), yaml={"conditioning_key": "adm"},
+             options=dict(sampler="ddim", steps=5, seed=1), **{"class": 3})  # fmt: skip
+
+
+def main():
+    sys.modules.setdefault("xformers", None)
+    sys.modules.setdefault("pytorch_lightning", types.ModuleType("pytorch_lightning"))
+    ldm_cases()
+    OUT.mkdir(parents=True, exist_ok=True)
+    manifests = [f'"{name}": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]" for name, rows in MODELS.items()]
+    (OUT / "models.json").write_text("{\n" + ",\n".join(manifests) + "\n}\n")
+    (OUT / "cases.json").write_text("[\n" + ",\n".join(json.dumps(case) for case in CASES) + "\n]\n")
+    save_file(EXPECTED, OUT / "expected.safetensors")
+
+
+if __name__ == "__main__":
+    main()
