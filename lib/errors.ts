@@ -20,6 +20,12 @@ export type ErrorCode =
   | 'SHAPE_MISMATCH'
   /** No model of that name is configured or in the cache. */
   | 'MODEL_NOT_FOUND'
+  /** A repository or file on the hub does not exist, or not for who asks: gated, private, or without a token. */
+  | 'ACCESS_DENIED'
+  /** A server could not be reached, or went on failing after several attempts. */
+  | 'DOWNLOAD_FAILED'
+  /** What was downloaded is not what its publisher's checksum promises. */
+  | 'CHECKSUM_MISMATCH'
   /** As many jobs wait as may wait; `retryAfter` says when to come again. */
   | 'QUEUE_FULL'
   /** The shared queue (Redis) does not answer, or the packages that speak to it are not installed. */

@@ -1,4 +1,14 @@
 export { type ErrorCode, SafelightError } from './errors.js';
+export {
+  type DownloadedModel,
+  listModels,
+  locateModel,
+  type PullModelOptions,
+  type PullProgress,
+  type PullResult,
+  pullModel,
+  removeModel,
+} from './hub/index.js';
 export { formatParameters, type GenerationParameters, parseParameters } from './image/parameters.js';
 export { encodePng, readPngText } from './image/png.js';
 export { type ImageSource, type ReadOptions, readImage } from './image/read.js';

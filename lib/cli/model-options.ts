@@ -30,7 +30,7 @@ export interface CommonOptions {
 export function addModelOption(command: Command): Command {
   return command.option(
     '-m, --model <path>',
-    'folder (diffusers), safetensors, GGUF or .ckpt file; default: the starter model',
+    'folder (diffusers), safetensors, GGUF or .ckpt file, or a pulled owner/name; default: the starter model',
   );
 }
 

@@ -10,8 +10,10 @@ import { encodeCommand } from './encode.js';
 import { EXIT, report } from './failure.js';
 import { generateCommand, listSamplers } from './generate.js';
 import { inspectCommand } from './inspect.js';
+import { modelsCommand, removeCommand } from './models.js';
 import { guardPipes } from './output.js';
 import { packCommand } from './pack.js';
+import { pullCommand } from './pull.js';
 import { reconstructCommand } from './reconstruct.js';
 import { sampleCommand, sketchCommand } from './sample.js';
 import { scoreCommand } from './score.js';
@@ -61,6 +63,9 @@ function createProgram(generate: Command): Command {
     inspectCommand(),
     convertCommand(),
     packCommand(),
+    pullCommand(),
+    modelsCommand(),
+    removeCommand(),
     serveCommand(),
     workerCommand(),
     backendsCommand(),

@@ -1,11 +1,14 @@
 /** Progress on stderr: a bar with a time estimate on a terminal, plain lines elsewhere. */
-import { duration } from './output.js';
+import { bytes, duration } from './output.js';
 
-/** What a pipeline or a conversion reports; `load` and `convert` count bytes. */
+/** What a pipeline or a conversion reports; `load`, `convert` and `pull` count bytes. */
 export interface Report {
-  readonly phase: 'load' | 'encode' | 'denoise' | 'codes' | 'decode' | 'convert';
+  readonly phase: 'load' | 'encode' | 'denoise' | 'codes' | 'decode' | 'convert' | 'pull';
   readonly step: number;
   readonly steps: number;
+  /** Where it knows better than its phase's average: bytes a second, and seconds left. */
+  readonly rate?: number;
+  readonly left?: number | undefined;
 }
 
 export interface ProgressDisplay {
@@ -21,6 +24,7 @@ const LABELS = {
   codes: 'Writing',
   decode: 'Decoding',
   convert: 'Converting',
+  pull: 'Fetching',
 } as const;
 /** What is counted, where the numbers alone do not say it. */
 const UNITS: Partial<Record<Report['phase'], string>> = { denoise: 'step', codes: 'code' };
@@ -87,17 +91,20 @@ function lines(stream: NodeJS.WriteStream): ProgressDisplay {
 
 function counts({ phase, step, steps }: Report): string {
   if (phase === 'load' || phase === 'convert') return `${steps > 0 ? Math.floor((100 * step) / steps) : 0}%`;
+  if (phase === 'pull') return `${bytes(step)} of ${bytes(steps)}`;
   return `${UNITS[phase] ? `${UNITS[phase]} ` : ''}${step}/${steps}`;
 }
 
-function estimate({ phase, step, steps }: Report, { seconds, from }: Timing): string {
+function estimate({ phase, step, steps, rate, left }: Report, { seconds, from }: Timing): string {
   if (step >= steps) return `, ${duration(seconds)}`;
+  if (rate !== undefined)
+    return rate > 0 ? `, ${bytes(rate)}/s${left === undefined ? '' : `, ${duration(left)} left`}` : '';
   // The first step also warms up; with it alone an estimate is still better than none.
   const done = step - from;
   if (done <= 0 || seconds === 0) return '';
   const perStep = seconds / done;
-  const left = `${duration(perStep * (steps - step))} left`;
-  return UNITS[phase] ? `, ${duration(perStep)}/${UNITS[phase]}, ${left}` : `, ${left}`;
+  const remaining = `${duration(perStep * (steps - step))} left`;
+  return UNITS[phase] ? `, ${duration(perStep)}/${UNITS[phase]}, ${remaining}` : `, ${remaining}`;
 }
 
 interface Timing {

@@ -1,6 +1,7 @@
 /** An autoencoder wherever it is: inside a checkpoint, in a file of its own (CompVis' or diffusers' names), or a diffusers folder. */
 import { join, resolve } from 'node:path';
 import { SafelightError } from '../errors.js';
+import { locateModel } from '../hub/locate.js';
 import { ComponentWeights } from '../weights/component.js';
 import { kindOf } from '../weights/files.js';
 import { diffusersAutoencoderNaming } from '../weights/naming/diffusers.js';
@@ -51,7 +52,7 @@ export async function openAutoencoder(
   scale: LatentScale,
   ema = false,
 ): Promise<AutoencoderSource> {
-  const absolute = resolve(path);
+  const absolute = resolve(await locateModel(path));
   if ((await kindOf(absolute)) === 'folder') {
     const inner = join(absolute, 'vae');
     const whole =

@@ -5,6 +5,7 @@
 import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { invalidOption, SafelightError } from '../errors.js';
+import { locateModel } from '../hub/locate.js';
 import { fileError, kindOf } from '../weights/files.js';
 import { openWeights } from '../weights/open-weights.js';
 import { readValues } from '../weights/read-tensor.js';
@@ -83,7 +84,7 @@ export async function openCodesModel(
   options: OpenCodesOptions = {},
 ): Promise<CodesModelSource> {
   if (typeof path !== 'string' || path === '') throw invalidOption('model', 'path of a folder or file', path);
-  const absolute = resolve(path);
+  const absolute = resolve(await locateModel(path));
   if ((await kindOf(absolute)) !== 'folder') return openCheckpoint(absolute, absolute, options);
   for (const folder of [absolute, join(absolute, 'vqvae')]) {
     if ((await kindOf(join(folder, 'config.json'))) !== 'file') continue;

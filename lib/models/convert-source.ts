@@ -1,6 +1,7 @@
 /** What there is to convert: a whole model, or one component of it. */
 import { join, resolve } from 'node:path';
 import { SafelightError } from '../errors.js';
+import { locateModel } from '../hub/locate.js';
 import { kindOf } from '../weights/files.js';
 import { clipNaming } from '../weights/naming/clip.js';
 import { ldmAutoencoderNaming } from '../weights/naming/ldm-autoencoder.js';
@@ -24,7 +25,7 @@ export interface ConvertSource {
 
 /** @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION */
 export async function openConvertSource(path: string, options: OpenModelOptions): Promise<ConvertSource> {
-  const absolute = resolve(path);
+  const absolute = resolve(await locateModel(path));
   if (
     (await kindOf(absolute)) === 'folder' &&
     (await kindOf(join(absolute, 'model_index.json'))) !== 'file'

@@ -1,6 +1,7 @@
 /** What a model file or folder holds, as plain data; nothing is loaded. */
 import { join, resolve } from 'node:path';
 import { SafelightError } from '../errors.js';
+import { locateModel } from '../hub/locate.js';
 import { requirements } from '../native/module.js';
 import type { ModuleKind, NativeConfig, StorageType, WeightPlan } from '../native/types.js';
 import type { ComponentWeights } from '../weights/component.js';
@@ -72,7 +73,7 @@ type Part = Pick<InspectedComponent, 'name' | 'kind' | 'config'> & { readonly we
 
 /** @throws FILE_NOT_FOUND, INVALID_FILE, INVALID_OPTION; a model that cannot be run is no error here, but a `problem` */
 export async function inspectModel(path: string, options: InspectOptions = {}): Promise<Inspection> {
-  const absolute = resolve(path);
+  const absolute = resolve(await locateModel(path));
   const folder = (await kindOf(absolute)) === 'folder';
   if (folder && (await kindOf(join(absolute, 'model_index.json'))) !== 'file')
     return inspectComponent(absolute, true, options, null);

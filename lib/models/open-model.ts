@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { invalidOption, SafelightError } from '../errors.js';
+import { locateModel } from '../hub/locate.js';
 import { kindOf } from '../weights/files.js';
 import { openAutoencoder } from './autoencoder-source.js';
 import { openFolder } from './folder.js';
@@ -22,8 +23,9 @@ export const starterModel = fileURLToPath(new URL('../../models/starter', import
 
 /**
  * Finds out what a model is and where its weights lie, without reading them.
- * @param path a diffusers folder, or a single file (safetensors, GGUF, PyTorch checkpoint, or shard index) in CompVis' form
- * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION
+ * @param path a diffusers folder, a single file (safetensors, GGUF, PyTorch checkpoint, or shard index) in CompVis' form, or the name of a downloaded
+ *   model (`owner/name`, `civitai:VERSION_ID`)
+ * @throws FILE_NOT_FOUND, MODEL_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION
  */
 export async function openModel(path: string, options: OpenModelOptions = {}): Promise<ModelSource> {
   if (typeof path !== 'string' || path === '') throw invalidOption('model', 'path of a folder or file', path);
@@ -32,7 +34,7 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
   }
   if (options.ema !== undefined && typeof options.ema !== 'boolean')
     throw invalidOption('ema', 'boolean', options.ema);
-  const absolute = resolve(path);
+  const absolute = resolve(await locateModel(path));
   const folder = (await kindOf(absolute)) === 'folder';
   const parts = folder ? await openFolder(absolute, options) : await openSingleFile(absolute, options);
   const autoencoder = parts.autoencoder ?? (await replacement(parts, options));

@@ -208,4 +208,6 @@ export interface NativeAddon {
   ): NativeTask<NativeModuleHandle>;
   /** Converts weights into a file; rejects with FILE_NOT_WRITTEN where that fails. */
   writeWeights(request: WriteRequest, onProgress?: (done: number, total: number) => void): NativeTask<void>;
+  /** flock(2) of an open file, exclusive and without waiting; closing the file lets go. `unsupported`: this file system has no such locks. */
+  tryLock(descriptor: number): 'locked' | 'busy' | 'unsupported';
 }

@@ -3,6 +3,7 @@
 
 #include "addon/create_module.h"
 #include "addon/environment.h"
+#include "addon/file_lock.h"
 #include "addon/promise_worker.h"
 #include "addon/values.h"
 #include "addon/write_weights.h"
@@ -91,6 +92,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("requirements", Napi::Function::New(env, requirements_of, "requirements"));
     exports.Set("createModule", Napi::Function::New(env, create_module, "createModule"));
     exports.Set("writeWeights", Napi::Function::New(env, write_weights_of, "writeWeights"));
+    exports.Set("tryLock", Napi::Function::New(env, try_lock_of, "tryLock"));
     return exports;
 }
 

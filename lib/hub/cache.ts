@@ -1,0 +1,179 @@
+/**
+ * The Hugging Face cache on disk, shared with Python's client: `models--OWNER--NAME/` with `blobs/ETAG`, `refs/REVISION` (a commit) and
+ * `snapshots/COMMIT/PATH`, links to the blobs.
+ */
+import {
+  copyFile,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
+import { dirname, join, relative, sep } from 'node:path';
+import { SafelightError } from '../errors.js';
+import { isRepositoryId } from './names.js';
+
+const COMMIT = /^[0-9a-f]{40}$/;
+const TAG =
+  'Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache: backups may leave it out (https://bford.info/cachedir/).\n';
+
+export class RepositoryCache {
+  readonly folder: string;
+  private readonly locks: string;
+
+  /** @param cache the cache's folder @param id `owner/name` */
+  constructor(
+    private readonly cache: string,
+    readonly id: string,
+  ) {
+    const name = `models--${id.replace('/', '--')}`;
+    this.folder = join(cache, name);
+    this.locks = join(cache, '.locks', name);
+  }
+
+  blob(etag: string): string {
+    return join(this.folder, 'blobs', etag);
+  }
+
+  lock(etag: string): string {
+    return join(this.locks, `${etag}.lock`);
+  }
+
+  snapshot(commit: string): string {
+    return join(this.folder, 'snapshots', commit);
+  }
+
+  /** Where a file of a commit is. */
+  file(commit: string, path: string): string {
+    return join(this.snapshot(commit), ...path.split('/'));
+  }
+
+  /** The folder of a revision that was downloaded: a branch or tag by its ref, or a commit. */
+  async find(revision: string): Promise<{ commit: string; path: string } | undefined> {
+    const ref = await readFile(join(this.folder, 'refs', ...revision.split('/')), 'utf8').catch(
+      () => undefined,
+    );
+    const commit = ref?.trim() ?? revision;
+    if (!COMMIT.test(commit)) return undefined;
+    const path = this.snapshot(commit);
+    const found = await stat(path).catch(() => undefined);
+    return found?.isDirectory() ? { commit, path } : undefined;
+  }
+
+  /** Makes the folder and marks the cache as one. */
+  async prepare(): Promise<void> {
+    await mkdir(join(this.folder, 'blobs'), { recursive: true });
+    await writeFile(join(this.cache, 'CACHEDIR.TAG'), TAG, { flag: 'wx' }).catch(() => undefined);
+  }
+
+  /** Gives a blob its name in a commit. Where links are not to be had, the file itself goes there. */
+  async link(etag: string, commit: string, path: string): Promise<void> {
+    const [blob, file] = [this.blob(etag), this.file(commit, path)];
+    const target = relative(dirname(file), blob);
+    await mkdir(dirname(file), { recursive: true });
+    const beside = `${file}.${process.pid}.new`;
+    await rm(beside, { force: true });
+    try {
+      await symlink(target, beside);
+    } catch (error) {
+      if (!['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].includes(`${(error as NodeJS.ErrnoException).code}`))
+        throw error;
+      await copyFile(blob, beside);
+    }
+    await rename(beside, file);
+  }
+
+  async writeRef(revision: string, commit: string): Promise<void> {
+    if (COMMIT.test(revision)) return;
+    const path = join(this.folder, 'refs', ...revision.split('/'));
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(`${path}.${process.pid}.new`, commit);
+    await rename(`${path}.${process.pid}.new`, path);
+  }
+
+  /** Branches and tags by their commits. */
+  async refs(): Promise<Map<string, string>> {
+    const found = new Map<string, string>();
+    for (const path of await filesUnder(join(this.folder, 'refs'))) {
+      const commit = (await readFile(path, 'utf8').catch(() => '')).trim();
+      if (COMMIT.test(commit)) found.set(slashes(relative(join(this.folder, 'refs'), path)), commit);
+    }
+    return found;
+  }
+
+  async commits(): Promise<string[]> {
+    const names = await readdir(join(this.folder, 'snapshots')).catch(() => []);
+    return names.filter((name) => COMMIT.test(name));
+  }
+
+  /** Bytes on disk, each blob once. */
+  async bytes(): Promise<number> {
+    let sum = 0;
+    for (const path of await filesUnder(this.folder)) {
+      const found = await lstat(path).catch(() => undefined);
+      if (found?.isFile())
+        sum += found.blocks !== undefined && path.endsWith('-part') ? found.blocks * 512 : found.size;
+    }
+    return sum;
+  }
+
+  /** Removes a commit, what only it needs, and the names that led to it. @returns freed bytes */
+  async remove(commit: string): Promise<number> {
+    const before = await this.bytes();
+    await rm(this.snapshot(commit), { recursive: true, force: true });
+    for (const [name, at] of await this.refs())
+      if (at === commit) await rm(join(this.folder, 'refs', ...name.split('/')), { force: true });
+    if ((await this.commits()).length === 0) {
+      await rm(this.folder, { recursive: true, force: true });
+      await rm(this.locks, { recursive: true, force: true });
+      return before;
+    }
+    await this.removeUnused();
+    return before - (await this.bytes());
+  }
+
+  private async removeUnused(): Promise<void> {
+    const used = new Set<string>();
+    for (const path of await filesUnder(join(this.folder, 'snapshots'))) {
+      const found = await stat(path).catch(() => undefined);
+      if (found) used.add(`${found.dev}:${found.ino}`);
+    }
+    for (const path of await filesUnder(join(this.folder, 'blobs'))) {
+      const found = await stat(path).catch(() => undefined);
+      if (found && !used.has(`${found.dev}:${found.ino}`)) await rm(path, { force: true });
+    }
+    await rmdir(join(this.folder, 'blobs')).catch(() => undefined);
+  }
+}
+
+/** The repositories that a cache holds, by name. */
+export async function cachedRepositories(cache: string): Promise<RepositoryCache[]> {
+  const names = await readdir(cache).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
+    throw new SafelightError('FILE_NOT_FOUND', `The cache '${cache}' cannot be read: ${error.message}`, {
+      cause: error,
+    });
+  });
+  return names
+    .filter((name) => name.startsWith('models--'))
+    .map((name) => name.slice('models--'.length).replace('--', '/'))
+    .filter(isRepositoryId)
+    .sort()
+    .map((id) => new RepositoryCache(cache, id));
+}
+
+/** Paths of files (and links to files) below a folder; none where there is no folder. */
+export async function filesUnder(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true, recursive: true }).catch(() => []);
+  return entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
+}
+
+export function slashes(path: string): string {
+  return sep === '/' ? path : path.replaceAll(sep, '/');
+}

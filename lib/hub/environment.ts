@@ -1,0 +1,69 @@
+/** Where the Hugging Face hub and Civitai are, and where their files go: the environment variables of their own clients. */
+import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `$HF_HOME/hub`, or `~/.cache/huggingface/hub`: as huggingface_hub looks for it. */
+export function cacheFolder(env: Environment = process.env): string {
+  return path(env, env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE || join(home(env), 'hub'));
+}
+
+/** `HF_ENDPOINT`, without a slash at its end. */
+export function endpoint(env: Environment = process.env): string {
+  return (env.HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, '');
+}
+
+/** `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`: nothing is asked of the network. */
+export function isOffline(env: Environment = process.env): boolean {
+  return isTrue(env.HF_HUB_OFFLINE || env.TRANSFORMERS_OFFLINE);
+}
+
+/** `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, or what `hf auth login` wrote. */
+export async function hubToken(env: Environment = process.env): Promise<string | undefined> {
+  if (isTrue(env.HF_HUB_DISABLE_IMPLICIT_TOKEN)) return undefined;
+  const given = clean(env.HF_TOKEN) ?? clean(env.HUGGING_FACE_HUB_TOKEN);
+  if (given !== undefined) return given;
+  const file = path(env, env.HF_TOKEN_PATH || join(home(env), 'token'));
+  return clean(await readFile(file, 'utf8').catch(() => undefined));
+}
+
+/** `CIVITAI_ENDPOINT`, for mirrors and tests. */
+export function civitaiEndpoint(env: Environment = process.env): string {
+  return (env.CIVITAI_ENDPOINT || 'https://civitai.com').replace(/\/+$/, '');
+}
+
+/** `CIVITAI_API_TOKEN`, or `CIVITAI_TOKEN`. */
+export function civitaiToken(env: Environment = process.env): string | undefined {
+  return clean(env.CIVITAI_API_TOKEN) ?? clean(env.CIVITAI_TOKEN);
+}
+
+/** Where files from Civitai go: `SAFELIGHT_MODELS`, or `models` in Safelight's data folder (`$XDG_DATA_HOME/safelight`, `~/.local/share/safelight`). */
+export function modelsFolder(env: Environment = process.env): string {
+  const data = env.XDG_DATA_HOME || join(homeFolder(env), '.local', 'share');
+  return path(env, env.SAFELIGHT_MODELS || join(data, 'safelight', 'models'));
+}
+
+function home(env: Environment): string {
+  return path(env, env.HF_HOME || join(env.XDG_CACHE_HOME || join(homeFolder(env), '.cache'), 'huggingface'));
+}
+
+function homeFolder(env: Environment): string {
+  return env.HOME || homedir();
+}
+
+/** `~` and `$NAME` are expanded in these variables, as in Python. */
+function path(env: Environment, text: string): string {
+  return text
+    .replace(/^~(?=$|[/\\])/, () => homeFolder(env))
+    .replace(/\$(?:\{(\w+)\}|(\w+))/g, (whole, braced, bare) => env[braced ?? bare] ?? whole);
+}
+
+function isTrue(value: string | undefined): boolean {
+  return value !== undefined && ['1', 'on', 'yes', 'true'].includes(value.toLowerCase());
+}
+
+function clean(text: string | undefined): string | undefined {
+  return text?.replace(/[\r\n]/g, '').trim() || undefined;
+}

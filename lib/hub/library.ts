@@ -1,0 +1,89 @@
+/** What was downloaded: listed and removed. */
+import { rm } from 'node:fs/promises';
+import { basename, extname } from 'node:path';
+import { SafelightError } from '../errors.js';
+import { RepositoryCache as Cache, cachedRepositories, type RepositoryCache } from './cache.js';
+import { civitaiVersion, infoOf } from './civitai.js';
+import { cacheFolder, type Environment, modelsFolder } from './environment.js';
+import { modelFiles } from './models-folder.js';
+import { parseRepository } from './names.js';
+
+export interface DownloadedModel {
+  /** By which Safelight opens it. */
+  readonly name: string;
+  readonly source: 'hub' | 'civitai' | 'file';
+  readonly path: string;
+  /** On disk; a repository's revisions share files, so each gives the whole repository's. */
+  readonly bytes: number;
+  /** Of a repository: the commit, and the branches and tags that lead to it. */
+  readonly commit?: string;
+  readonly revisions?: readonly string[];
+}
+
+/** Repositories of the Hugging Face cache (whoever downloaded them) and files of the models folder. */
+export async function listModels(env: Environment = process.env): Promise<DownloadedModel[]> {
+  const found: DownloadedModel[] = [];
+  for (const cache of await cachedRepositories(cacheFolder(env))) {
+    const refs = await cache.refs();
+    const bytes = await cache.bytes();
+    for (const commit of await cache.commits()) {
+      const revisions = [...refs].filter(([, at]) => at === commit).map(([name]) => name);
+      const main = revisions.includes('main');
+      const name = main ? cache.id : `${cache.id}@${revisions[0] ?? commit.slice(0, 12)}`;
+      found.push({ name, source: 'hub', path: cache.snapshot(commit), bytes, commit, revisions });
+    }
+  }
+  for (const { path, bytes, civitai } of await modelFiles(modelsFolder(env))) {
+    if (civitai === undefined)
+      found.push({ name: basename(path, extname(path)), source: 'file', path, bytes });
+    else found.push({ name: `civitai:${civitai}`, source: 'civitai', path, bytes });
+  }
+  return found;
+}
+
+/**
+ * Removes a downloaded model: a repository (`owner/name`: all of its revisions; with `@revision` that one, and what only it needs), or a file of
+ * the models folder by `civitai:VERSION_ID` or its name.
+ * @returns bytes that became free @throws MODEL_NOT_FOUND
+ */
+export async function removeModel(name: string, env: Environment = process.env): Promise<number> {
+  const repository = parseRepository(name);
+  if (repository)
+    return removeRepository(new Cache(cacheFolder(env), repository.id), name, repository.revision);
+  const version = civitaiVersion(name);
+  const files = await modelFiles(modelsFolder(env));
+  const match = files.find(({ path, civitai }) =>
+    version === undefined
+      ? basename(path, extname(path)) === name || basename(path) === name
+      : civitai === version,
+  );
+  if (!match) throw missing(name);
+  await rm(match.path);
+  await rm(infoOf(match.path), { force: true });
+  return match.bytes;
+}
+
+async function removeRepository(
+  cache: RepositoryCache,
+  name: string,
+  revision: string | undefined,
+): Promise<number> {
+  const commits = await cache.commits();
+  if (commits.length === 0) throw missing(name);
+  if (revision === undefined) {
+    let freed = 0;
+    for (const commit of commits) freed += await cache.remove(commit);
+    return freed;
+  }
+  const found = await cache.find(revision);
+  const commit = found?.commit ?? commits.find((one) => revision.length >= 7 && one.startsWith(revision));
+  if (commit === undefined) throw missing(name);
+  return cache.remove(commit);
+}
+
+function missing(name: string): SafelightError {
+  return new SafelightError(
+    'MODEL_NOT_FOUND',
+    `No downloaded model is called '${name}'; \`safelight models\` lists them`,
+  );
+}

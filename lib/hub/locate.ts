@@ -1,0 +1,96 @@
+/** What the name of a model means: a path, a repository in the cache, a file from Civitai. Nothing is asked of the network. */
+import { readdir, stat } from 'node:fs/promises';
+import { basename, extname, join } from 'node:path';
+import { SafelightError } from '../errors.js';
+import { RepositoryCache } from './cache.js';
+import { civitaiVersion } from './civitai.js';
+import { cacheFolder, type Environment, modelsFolder } from './environment.js';
+import { modelFiles } from './models-folder.js';
+import { parseRepository } from './names.js';
+
+/** Endings of files that hold weights. */
+const WEIGHTS = /\.(?:safetensors|gguf|ckpt|pt|pth|bin|sft)$/i;
+
+/**
+ * The path behind a model's name. A path that exists is itself; then `owner/name[@revision][/file]` is looked for in the Hugging Face cache,
+ * `civitai:VERSION_ID` and a bare name in the models folder; whatever else it is is given back as it came.
+ *
+ * @throws SafelightError MODEL_NOT_FOUND where it is the name of a model that was not downloaded, INVALID_OPTION where a repository holds several
+ */
+export async function locateModel(name: string, env: Environment = process.env): Promise<string> {
+  if (typeof name !== 'string' || name === '' || (await stat(name).catch(() => undefined))) return name;
+  const version = civitaiVersion(name);
+  if (version !== undefined) return civitaiFile(name, version, env);
+  const repository = parseRepository(name);
+  // `models/sd15.safetensors` is a path that is not there, not a repository.
+  if (repository && !WEIGHTS.test(repository.id)) {
+    const { id, revision, file } = repository;
+    const found = await snapshotOf(new RepositoryCache(cacheFolder(env), id), revision);
+    if (!found) throw notPulled(name, revision === undefined ? id : `${id}@${revision}`);
+    return file === undefined ? modelIn(found, name) : fileIn(found, file, name);
+  }
+  if (/^[\w.() -]+$/.test(name) && extname(name) === '') {
+    const files = await modelFiles(modelsFolder(env));
+    const match = files.find(({ path }) => basename(path, extname(path)) === name);
+    if (match) return match.path;
+  }
+  return name;
+}
+
+/** The revision's folder; without one `main`'s, or the only one there is. */
+export async function snapshotOf(
+  cache: RepositoryCache,
+  revision: string | undefined,
+): Promise<string | undefined> {
+  const found = await cache.find(revision ?? 'main');
+  if (found) return found.path;
+  const commits = await cache.commits();
+  // A shortened commit, as people copy it; or what another client fetched by its commit.
+  const matches = revision === undefined ? commits : commits.filter((commit) => commit.startsWith(revision));
+  return matches.length === 1 && (revision === undefined || revision.length >= 7)
+    ? cache.snapshot(matches[0]!)
+    : undefined;
+}
+
+/** A folder in a form that is read as a folder, or its one file of weights. */
+export async function modelIn(folder: string, name: string): Promise<string> {
+  const files = await readdir(folder, { withFileTypes: true });
+  const names = files.filter((entry) => !entry.isDirectory()).map((entry) => entry.name);
+  if (names.includes('model_index.json') || names.includes('config.json')) return folder;
+  const weights = names.filter((file) => WEIGHTS.test(file));
+  const safe = weights.filter((file) => /\.(?:safetensors|gguf)$/i.test(file));
+  const choice = safe.length > 0 ? safe : weights;
+  if (choice.length > 1)
+    throw new SafelightError(
+      'INVALID_OPTION',
+      `${name} holds several models; name one: ${choice
+        .slice(0, 8)
+        .map((file) => `${name}/${file}`)
+        .join(', ')}`,
+    );
+  return choice.length === 1 ? join(folder, choice[0]!) : folder;
+}
+
+async function fileIn(folder: string, file: string, name: string): Promise<string> {
+  const path = join(folder, ...file.split('/'));
+  if (await stat(path).catch(() => undefined)) return path;
+  const id = name.slice(0, name.length - file.length - 1);
+  throw new SafelightError(
+    'MODEL_NOT_FOUND',
+    `'${file}' of ${id} is not in the cache: download it with \`safelight pull ${id} --include '${file}'\``,
+  );
+}
+
+async function civitaiFile(name: string, version: number, env: Environment): Promise<string> {
+  const files = await modelFiles(modelsFolder(env));
+  const match = files.find(({ civitai }) => civitai === version);
+  if (!match) throw notPulled(name, name);
+  return match.path;
+}
+
+function notPulled(name: string, wanted: string): SafelightError {
+  return new SafelightError(
+    'MODEL_NOT_FOUND',
+    `'${name}' is neither a file or folder here nor a downloaded model: \`safelight pull ${wanted}\` downloads it`,
+  );
+}

@@ -1,0 +1,196 @@
+/** A repository of the Hugging Face hub into its standard cache. */
+import { readFile, stat } from 'node:fs/promises';
+import { z } from 'zod';
+import { aborted, invalidOption, SafelightError } from '../errors.js';
+import { RepositoryCache } from './cache.js';
+import { type Choice, chooseFiles } from './choose-files.js';
+import { cacheFolder, endpoint, hubToken, isOffline } from './environment.js';
+import { HttpFailure } from './http.js';
+import { withLock } from './lock.js';
+import { parseRepository } from './names.js';
+import { type RemoteFile, Repository } from './repository.js';
+import { checkRoom, Session } from './session.js';
+import { partialOf, transfer } from './transfer.js';
+import type { PullOptions, PullResult } from './types.js';
+
+export interface PullRepositoryOptions extends PullOptions {
+  /** Patterns of files to take (`*.safetensors`, `unet/`), instead of those that Safelight needs. */
+  readonly include?: readonly string[];
+  /** Weights `NAME.VARIANT.safetensors`, such as `fp16`, where there are any. */
+  readonly variant?: string;
+}
+
+/**
+ * Downloads a model of the hub: of a diffusers repository its components in safetensors, of others their one checkpoint. Files go where Python's
+ * client looks for them, and are checked against the hub's SHA-256 before they get their names. Interrupted, it goes on where it stopped.
+ *
+ * @param name `owner/name`, `owner/name@revision`
+ * @throws SafelightError INVALID_OPTION, MODEL_NOT_FOUND, ACCESS_DENIED, UNSUPPORTED_MODEL (only pickles, nothing readable), DOWNLOAD_FAILED,
+ *   CHECKSUM_MISMATCH, FILE_NOT_WRITTEN, ABORTED
+ */
+export async function pullRepository(name: string, options: PullRepositoryOptions = {}): Promise<PullResult> {
+  const parsed = parseRepository(name);
+  if (!parsed) throw invalidOption('model', 'owner/name or owner/name@revision of the hub', name);
+  const revision = parsed.revision ?? 'main';
+  const include = parsed.file === undefined ? options.include : [parsed.file, ...(options.include ?? [])];
+  try {
+    const pull = new Pull(parsed.id, revision, { ...options, ...(include ? { include } : {}) });
+    const result = await pull.run();
+    return { ...result, name: parsed.revision === undefined ? parsed.id : `${parsed.id}@${revision}` };
+  } catch (error) {
+    if (options.signal?.aborted) throw aborted(options.signal.reason);
+    throw error;
+  }
+}
+
+class Pull {
+  private readonly session: Session;
+  private readonly cache: RepositoryCache;
+  private readonly env;
+  private token: string | undefined;
+
+  constructor(
+    private readonly id: string,
+    private readonly revision: string,
+    private readonly options: PullRepositoryOptions,
+  ) {
+    this.session = new Session(options);
+    this.env = options.env ?? process.env;
+    this.cache = new RepositoryCache(cacheFolder(this.env), id);
+  }
+
+  async run(): Promise<Omit<PullResult, 'name'>> {
+    if (isOffline(this.env)) return this.offline();
+    this.token = await hubToken(this.env);
+    const repository = new Repository(this.id, this.revision, {
+      ...this.session.connection(this.token),
+      token: this.token,
+      endpoint: endpoint(this.env),
+    });
+    const { commit, files } = await repository.list();
+    await this.cache.prepare();
+    const chosen = chooseFiles(this.id, files, await this.choice(repository, commit, files));
+    const remote = await this.all(chosen, (path) => repository.stat(commit, path));
+    const sizes = remote.map(({ size }) => size ?? 0);
+    this.session.expect(remote.length, sum(sizes));
+    await checkRoom(this.cache.folder, sum(await this.all(remote, (file) => this.missing(file))));
+    await this.all(remote, (file) => this.get(repository, commit, file));
+    // Last: whoever finds the revision finds it whole.
+    await this.cache.writeRef(this.revision, commit);
+    return {
+      path: this.cache.snapshot(commit),
+      version: commit,
+      files: chosen,
+      bytes: sum(sizes),
+      fetched: this.session.fetched,
+    };
+  }
+
+  private async offline(): Promise<Omit<PullResult, 'name'>> {
+    const found = await this.cache.find(this.revision);
+    if (!found)
+      throw new SafelightError(
+        'DOWNLOAD_FAILED',
+        `HF_HUB_OFFLINE is set and ${this.id}@${this.revision} is not in the cache; unset it to download`,
+      );
+    return { path: found.path, version: found.commit, files: [], bytes: 0, fetched: 0 };
+  }
+
+  /** Of a pipeline, its index tells which folders belong to it. */
+  private async choice(repository: Repository, commit: string, files: readonly string[]): Promise<Choice> {
+    const { include, variant, pickle } = this.options;
+    if (include?.length || !files.includes('model_index.json')) return { include, variant, pickle };
+    const index = await repository.stat(commit, 'model_index.json');
+    await this.get(repository, commit, index, false);
+    const components = await readComponents(this.cache.file(commit, 'model_index.json'));
+    return { variant, pickle, components };
+  }
+
+  private async get(repository: Repository, commit: string, file: RemoteFile, counts = true): Promise<void> {
+    const { etag, path, size } = file;
+    const { cache, session, options } = this;
+    let fetched = false;
+    if (!(await this.has(file))) {
+      await withLock(cache.lock(etag), options, async () => {
+        if (await this.has(file)) return; // another process was faster
+        fetched = true;
+        const onBytes = (bytes: number) => counts && session.add(path, bytes, true);
+        if (file.checksum === undefined)
+          options.onNote?.(`${path}: the server gives no checksum to hold it to`);
+        await transfer(
+          { ...file, name: `${path} of ${this.id}`, path: cache.blob(etag), tag: etag, onBytes },
+          session.connection(this.token),
+        ).catch((error: unknown) => {
+          throw error instanceof HttpFailure ? repository.explained(`Downloading ${path}`, error) : error;
+        });
+      });
+    }
+    await cache.link(etag, commit, path);
+    if (!counts) return;
+    if (!fetched) session.add(path, size ?? 0, false);
+    session.finished(path);
+  }
+
+  private async has({ etag, size }: RemoteFile): Promise<boolean> {
+    const found = await stat(this.cache.blob(etag)).catch(() => undefined);
+    return found?.isFile() === true && (size === undefined || found.size === size);
+  }
+
+  /** Bytes that are still to come. */
+  private async missing(file: RemoteFile): Promise<number> {
+    if (file.size === undefined || (await this.has(file))) return 0;
+    const partial = await stat(partialOf(this.cache.blob(file.etag))).catch(() => undefined);
+    return Math.max(0, file.size - (partial?.blocks ?? 0) * 512);
+  }
+
+  /** Several at a time; the first failure ends it when those under way have ended. */
+  private async all<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+    let failed = false;
+    const results = await Promise.allSettled(
+      items.map((item) =>
+        this.session.files.run(async () => {
+          if (failed) throw undefined;
+          try {
+            return await work(item);
+          } catch (error) {
+            failed = true;
+            throw error;
+          }
+        }),
+      ),
+    );
+    for (const result of results)
+      if (result.status === 'rejected' && result.reason !== undefined) throw result.reason;
+    return results.map((result) => (result as PromiseFulfilledResult<R>).value);
+  }
+}
+
+const indexSchema = z.record(z.string(), z.unknown());
+
+/** Folders that `model_index.json` names as `[library, class]`, without those that Safelight has no use for. */
+async function readComponents(path: string): Promise<string[]> {
+  let json: unknown;
+  try {
+    json = JSON.parse(await readFile(path, 'utf8'));
+  } catch (cause) {
+    throw new SafelightError(
+      'INVALID_FILE',
+      `${path} is not valid JSON; choose files yourself by --include`,
+      { cause },
+    );
+  }
+  const index = indexSchema.safeParse(json);
+  if (!index.success)
+    throw new SafelightError('INVALID_FILE', `${path} is no index of a pipeline; choose files by --include`);
+  const unused = new Set(['safety_checker', 'feature_extractor', 'image_encoder', 'watermark']);
+  return Object.entries(index.data)
+    .filter(
+      ([name, value]) =>
+        !name.startsWith('_') && !unused.has(name) && Array.isArray(value) && value[0] !== null,
+    )
+    .map(([name]) => name);
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
