@@ -112,14 +112,14 @@ export class RepositoryCache {
     return names.filter((name) => COMMIT.test(name));
   }
 
-  /** Bytes on disk, each blob once. */
+  /** Bytes of its files on disk, each blob once. */
   async bytes(): Promise<number> {
     let sum = 0;
-    for (const path of await filesUnder(this.folder)) {
-      const found = await lstat(path).catch(() => undefined);
-      if (found?.isFile())
-        sum += found.blocks !== undefined && path.endsWith('-part') ? found.blocks * 512 : found.size;
-    }
+    for (const folder of ['blobs', 'snapshots'])
+      for (const path of await filesUnder(join(this.folder, folder))) {
+        const found = await lstat(path).catch(() => undefined);
+        if (found?.isFile()) sum += path.endsWith('-part') ? found.blocks * 512 : found.size;
+      }
     return sum;
   }
 

@@ -185,7 +185,7 @@ async function fetchFile(
       size,
       checksum,
       tag: checksum?.value ?? file.downloadUrl,
-      onBytes: (bytes) => session.add(file.name, bytes, true),
+      onBytes: (bytes, now) => session.add(file.name, bytes, now),
     },
     connection,
   );

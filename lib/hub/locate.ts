@@ -6,7 +6,7 @@ import { RepositoryCache } from './cache.js';
 import { civitaiVersion } from './civitai.js';
 import { cacheFolder, type Environment, modelsFolder } from './environment.js';
 import { modelFiles } from './models-folder.js';
-import { parseRepository } from './names.js';
+import { parseRepository, type RepositoryName } from './names.js';
 
 /** Endings of files that hold weights. */
 const WEIGHTS = /\.(?:safetensors|gguf|ckpt|pt|pth|bin|sft)$/i;
@@ -21,9 +21,8 @@ export async function locateModel(name: string, env: Environment = process.env):
   if (typeof name !== 'string' || name === '' || (await stat(name).catch(() => undefined))) return name;
   const version = civitaiVersion(name);
   if (version !== undefined) return civitaiFile(name, version, env);
-  const repository = parseRepository(name);
-  // `models/sd15.safetensors` is a path that is not there, not a repository.
-  if (repository && !WEIGHTS.test(repository.id)) {
+  const repository = repositoryOf(name);
+  if (repository) {
     const { id, revision, file } = repository;
     const found = await snapshotOf(new RepositoryCache(cacheFolder(env), id), revision);
     if (!found) throw notPulled(name, revision === undefined ? id : `${id}@${revision}`);
@@ -35,6 +34,17 @@ export async function locateModel(name: string, env: Environment = process.env):
     if (match) return match.path;
   }
   return name;
+}
+
+/** Whether it names a repository or a version of Civitai's, unless it is a path that exists. */
+export function isModelName(name: string): boolean {
+  return civitaiVersion(name) !== undefined || repositoryOf(name) !== undefined;
+}
+
+/** `models/sd15.safetensors` is a path that is not there, not a repository. */
+function repositoryOf(name: string): RepositoryName | undefined {
+  const repository = parseRepository(name);
+  return repository && !WEIGHTS.test(repository.id) ? repository : undefined;
 }
 
 /** The revision's folder; without one `main`'s, or the only one there is. */

@@ -114,7 +114,7 @@ class Pull {
       await withLock(cache.lock(etag), options, async () => {
         if (await this.has(file)) return; // another process was faster
         fetched = true;
-        const onBytes = (bytes: number) => counts && session.add(path, bytes, true);
+        const onBytes = (bytes: number, now: boolean) => counts && session.add(path, bytes, now);
         if (file.checksum === undefined)
           options.onNote?.(`${path}: the server gives no checksum to hold it to`);
         await transfer(

@@ -29,8 +29,8 @@ export interface Transfer {
   readonly checksum?: Checksum | undefined;
   /** What else tells this version of the file from another; a partial file of another is not gone on with. */
   readonly tag: string;
-  /** Bytes that came (negative where they had to be thrown away), those of earlier runs first. */
-  readonly onBytes: (count: number) => void;
+  /** Bytes that came now, or that were there from earlier runs, or (negative) that had to be thrown away. */
+  readonly onBytes: (count: number, now: boolean) => void;
 }
 
 /** The server does not send parts of this file. */
@@ -108,7 +108,7 @@ async function inParts(
     parts.clear();
     await handle.truncate(size); // sparse: the disk is filled as parts come
   }
-  file.onBytes(parts.bytes);
+  file.onBytes(parts.bytes, false);
   const stop = new AbortController();
   const signal = connection.signal ? AbortSignal.any([connection.signal, stop.signal]) : stop.signal;
   let noted = performance.now();
@@ -135,7 +135,7 @@ async function inParts(
     const reason: unknown = stop.signal.reason;
     if (connection.signal?.aborted) await parts.note();
     else if (reason instanceof NoParts || reason instanceof Mismatch) {
-      file.onBytes(-parts.bytes);
+      file.onBytes(-parts.bytes, false);
       await parts.forget();
     } else await parts.note();
     throw reason;
@@ -177,7 +177,7 @@ async function fetchPart(
       await writeAll(handle, piece, at);
       at += piece.length;
       parts.add(part, piece.length);
-      file.onBytes(piece.length);
+      file.onBytes(piece.length, true);
       gained();
       await note();
       if (at === part.end) break;
@@ -199,13 +199,13 @@ async function asOne(handle: FileHandle, file: Transfer, connection: Connection)
             throw new Mismatch(`the server sent more than ${file.size} bytes`);
           await writeAll(handle, chunk, at);
           at += chunk.length;
-          file.onBytes(chunk.length);
+          file.onBytes(chunk.length, true);
         }
         const said = Number(answer.headers.get('content-length') ?? Number.NaN);
         const size = file.size ?? (Number.isFinite(said) ? said : at);
         if (at < size) throw cutShort(file, size - at);
       } catch (error) {
-        file.onBytes(-at);
+        file.onBytes(-at, false);
         throw error;
       }
     }),
@@ -220,7 +220,7 @@ async function check(
   if (checksum === undefined) return;
   const value = await fileHash(partial, checksum.kind, signal);
   if (value === checksum.value) return;
-  onBytes(-(size ?? 0));
+  onBytes(-(size ?? 0), false);
   throw new Mismatch(`its ${checksum.kind} is ${value}, not ${checksum.value}`);
 }
 

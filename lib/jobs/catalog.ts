@@ -1,7 +1,9 @@
 /** The configured models as the pool takes them, and what a request means with them. */
 import { randomInt } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { basename, extname } from 'node:path';
 import { invalidOption, SafelightError } from '../errors.js';
+import { isModelName } from '../hub/locate.js';
 import { type ModelKind, modelKind } from '../models/model-kind.js';
 import { CodesPipeline } from '../pipelines/codes-pipeline.js';
 import type { LoadPipelineOptions } from '../pipelines/load-options.js';
@@ -26,13 +28,20 @@ export interface CatalogModel extends ConfiguredModel {
 
 export type Loading = Pick<LoadPipelineOptions, 'backend' | 'storage' | 'threads' | 'memory'>;
 
-/** `NAME=PATH`, or a path alone, whose last part without its ending becomes the name. @throws INVALID_OPTION */
+/**
+ * `NAME=PATH`, or a path alone, whose last part without its ending becomes the name; `owner/name` of a pulled repository keeps its whole name.
+ * @throws INVALID_OPTION
+ */
 export function parseModel(text: string): ConfiguredModel {
   const at = text.indexOf('=');
   const path = at < 0 ? text : text.slice(at + 1);
-  const name = at < 0 ? basename(text, extname(text)) : text.slice(0, at);
-  if (!name || !path) throw invalidOption('model', 'NAME=PATH', text);
+  const name = at < 0 ? nameOf(text) : text.slice(0, at);
+  if (!name || !path) throw invalidOption('model', 'NAME=PATH or owner/name', text);
   return { name, path };
+}
+
+function nameOf(path: string): string {
+  return isModelName(path) && !existsSync(path) ? path : basename(path, extname(path));
 }
 
 /** What draws nothing by chance, or by the chance of another job. */

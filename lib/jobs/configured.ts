@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { SafelightError } from '../errors.js';
+import { locateModel } from '../hub/locate.js';
 import { sketchStarter } from '../models/codes-defaults.js';
 import { starterModel } from '../models/open-model.js';
 import { type ConfiguredModel, parseModel } from './catalog.js';
@@ -18,7 +19,7 @@ export function starters(): ConfiguredModel[] {
 
 /**
  * Those named one by one, then those of the folder; the starters where there are none.
- * @throws INVALID_OPTION, FILE_NOT_FOUND
+ * @throws INVALID_OPTION, FILE_NOT_FOUND, MODEL_NOT_FOUND for what has to be pulled first
  */
 export async function configuredModels({
   model = [],
@@ -27,7 +28,12 @@ export async function configuredModels({
   readonly model?: readonly string[] | undefined;
   readonly models?: string | undefined;
 }): Promise<ConfiguredModel[]> {
-  const named = model.map(parseModel);
+  const named = await Promise.all(
+    model.map(async (text) => {
+      const { name, path } = parseModel(text);
+      return { name, path: await locateModel(path) };
+    }),
+  );
   const found = models === undefined ? [] : await modelsIn(models);
   const names = new Set(named.map(({ name }) => name));
   const all = [...named, ...found.filter(({ name }) => !names.has(name))];

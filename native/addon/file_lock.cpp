@@ -1,9 +1,9 @@
 #include "addon/file_lock.h"
 
 #ifndef _WIN32
-    #include <sys/file.h>
+#include <sys/file.h>
 
-    #include <cerrno>
+#include <cerrno>
 #endif
 
 namespace safelight {

@@ -4,7 +4,8 @@
 
 namespace safelight {
 
-// NativeAddon.tryLock of lib/native/types.ts: flock(2) on a descriptor that JavaScript opened, without waiting.
+// NativeAddon.tryLock of lib/native/types.ts: flock(2) on a descriptor that JavaScript opened, without
+// waiting.
 Napi::Value try_lock_of(const Napi::CallbackInfo & info);
 
 }  // namespace safelight

@@ -51,7 +51,7 @@ async function safelight(...args: string[]) {
 it('goes on after kill -9, and lists and removes what it fetched', async () => {
   server.faults = { slow: 15 << 20 };
   const { child, out, ended } = start('pull', 'owner/large');
-  while (server.sent < 22 << 20 && child.exitCode === null)
+  while (server.sent < 16 << 20 && child.exitCode === null)
     await new Promise((resolve) => setTimeout(resolve, 20));
   child.kill('SIGKILL');
   await ended;

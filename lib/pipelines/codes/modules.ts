@@ -70,7 +70,8 @@ export class CodesModules {
     options: OpenCodesOptions,
     settings: ModuleSettings,
   ): Promise<CodesModules> {
-    return new CodesModules(await openCodesModel(path, options), await readCodesDefaults(path), settings);
+    const source = await openCodesModel(path, options);
+    return new CodesModules(source, await readCodesDefaults(source.path), settings);
   }
 
   /** Pixels a side that one code stands for. */
