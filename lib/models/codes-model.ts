@@ -40,6 +40,8 @@ export interface CodesModelSource {
   readonly path: string;
   readonly form: 'folder' | 'file';
   readonly autoencoder: FirstStageSource;
+  /** Pixels a side of the pictures it was trained on, as its config names them; null where none does. */
+  readonly resolution: number | null;
   /** How the autoencoder was trained; null where no config says it. */
   readonly losses: LossConfig | null;
   /** What was trained beside it, where the checkpoint still has it. */
@@ -61,6 +63,7 @@ export type CodesCondition = WriterCondition<FirstStageSource>;
 
 /** An autoencoder without anything around it. */
 const ALONE: Omit<CodesModelSource, 'path' | 'form' | 'autoencoder' | 'ignored'> = {
+  resolution: null,
   losses: null,
   discriminator: null,
   lpips: null,
@@ -116,7 +119,8 @@ async function openCheckpoint(
   });
   const form = file === path ? 'file' : 'folder';
   const beside = await trained(tensors, prefix, file);
-  return finished({ ...ALONE, ...beside, ...writer, path, form, autoencoder: source, losses });
+  const resolution = config?.section('params.ddconfig')?.getInt('resolution', 0) || null;
+  return finished({ ...ALONE, ...beside, ...writer, path, form, autoencoder: source, resolution, losses });
 }
 
 /** What is beside an autoencoder in training. */

@@ -30,11 +30,12 @@ def colour(x):
 
 
 def difference(y, x):
-    """L1, L2, L1 of each picture's worst pixels (norms invite specks that carry what is true of the whole picture), and at four sizes L1 of the slopes, which keeps edges where L1 alone would blur them, and of the colours: norms of as many groups as
-    channels make lightness easy to learn and colours hard, and codes that are placed before there are colours never learn them."""
+    """L1, L2, L1 of each picture's worst pixels (norms invite specks that carry what is true of the whole picture), and at four sizes L1 of
+    the slopes, which keeps edges where L1 alone would blur them, and of the colours: norms of as many groups as channels make lightness easy
+    to learn and colours hard, and codes that are placed before there are colours never learn them."""
     off = (y - x).abs()
-    worst = off.amax(1).flatten(1).topk(off[0, 0].numel() // 100).values
-    loss = off.mean() + 0.5 * off.pow(2).mean() + 0.2 * worst.mean()
+    worst = off.amax(1).flatten(1).topk(off[0, 0].numel() // 400).values
+    loss = off.mean() + 0.5 * off.pow(2).mean() + 0.3 * worst.mean()
     for n in range(4):
         if n < 3:
             for d in (2, 3):
@@ -83,9 +84,16 @@ class Trainer:
         for k in ('model', 'disc', 'opt', 'disc_opt'):
             getattr(self, k).load_state_dict(state[k])
         self.step = state['step']
-        if state['averages'] and self.step > int(self.steps * CODEBOOK_FROM):
+        if state['averages']:
             self.averages = Averages(self.model.quantize)
             self.averages.load(state['averages'])
+
+    def begin(self, state):
+        """Starts from what another run learned. Its codes go on where they are, so that a transformer that knows them need only catch up."""
+        self.model.load_state_dict(state['model'])
+        self.disc.load_state_dict(state['disc'])
+        self.averages = Averages(self.model.quantize)
+        self.averages.load(state['averages'])
 
     @torch.no_grad()
     def place_codes(self):
@@ -103,7 +111,7 @@ class Trainer:
         return z + (q - z).detach(), (z - q).pow(2).mean(), len(index.unique())
 
     def update(self):
-        if self.step == int(self.steps * CODEBOOK_FROM):
+        if self.step == int(self.steps * CODEBOOK_FROM) and self.averages is None:
             self.place_codes()
         x, bf16, gan = self.crops(self.step), torch.autocast('cpu', torch.bfloat16), self.step >= self.turn
         self.set_rates(gan)

@@ -16,8 +16,8 @@ DRAWINGS = {
     ),
     'discriminator': dict(in_channels=1, ndf=16, n_layers=2),
 }  # fmt: skip
-TRANSFORMER = dict(vocab_size=1024, block_size=288, n_layer=6, n_head=6, n_embd=192)
+TRANSFORMER = dict(vocab_size=1024, block_size=288, n_layer=4, n_head=6, n_embd=192)
 
 CROPS = {'pictures': dict(batch=4, side=96, seed=1), 'drawings': dict(batch=4, side=64, seed=2)}
-RATES = {'pictures': dict(rate=1.2e-3, gan=0.3), 'drawings': dict(rate=1.5e-3, gan=0)}  # nobody looks at decoded drawings
+RATES = {'pictures': dict(rate=1.0e-3, gan=0.2), 'drawings': dict(rate=1.5e-3, gan=0)}  # nobody looks at decoded drawings
 VARIANTS = 6  # of each picture, at different places and sizes

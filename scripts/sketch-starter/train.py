@@ -6,8 +6,10 @@
     python train.py transformer --out WORK                the transformer, on both one's codes
     python train.py export      --out WORK --model DIR    writes DIR/model.safetensors (float16) and DIR/config.yaml
 
-DIR holds emoji128.npz (imgs: uint8 [N, 128, 128, 3] on white) and caps.json ([label, tags, group] a picture). --steps N makes it shorter, --resume goes on
-where a stopped run was saved, --begin FILE with the weights of another run. The transformer may begin when both autoencoders are past 70% of their steps (all of the drawings'): from then on only the decoder learns. One thread each: with more, threads wait for each other longer than they compute. README.md has the times it took.
+DIR holds emoji128.npz (imgs: uint8 [N, 128, 128, 3] on white) and caps.json ([label, tags, group] a picture). --steps N makes it shorter or
+longer, --resume goes on where a stopped run was saved, --begin FILE starts an autoencoder with what another run learned. The transformer may
+begin when the drawings' autoencoder is done and the pictures' is past 70% of its steps: from then on only the decoder learns. One thread
+each: with more, threads wait for each other longer than they compute. README.md has the commands and times of models/sketch.
 """
 import argparse
 import os
@@ -39,7 +41,7 @@ def train_autoencoder(what, out, steps, resume, begin):
     crops = autoencoder.Crops(images, **config.CROPS[what])
     trainer = autoencoder.Trainer(getattr(config, what.upper()), crops, steps, **config.RATES[what])
     if begin:
-        trainer.model.load_state_dict(torch.load(begin, weights_only=True)['model'])
+        trainer.begin(torch.load(begin, weights_only=True))
     autoencoder.train(trainer, f'{out}/{what}.pt', resume)
     data.show_reconstructions(trainer.model, images, f'{out}/{what}.png')
 

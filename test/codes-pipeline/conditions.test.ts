@@ -63,6 +63,13 @@ describe('what stands before the codes', () => {
     );
   });
 
+  it('of a picture as large as those it was trained on, though the transformer could look at more', async () => {
+    const path = writeWriter(`${folder}/larger`, 512, { cond_stage_config: '__is_unconditional__' });
+    const { resolution } = await openCodesModel(path);
+    expect(resolution).toBe(64);
+    expect((await load(path)).info.size).toBe(64);
+  });
+
   it('a class', async () => {
     const labels = { target: 'taming.modules.util.Labelator', params: { n_classes: 20 } };
     const path = writeWriter(`${folder}/class`, 17, { cond_stage_config: labels });

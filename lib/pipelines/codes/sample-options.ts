@@ -1,12 +1,13 @@
 /** What a sampling of codes can be asked for. */
 import { randomInt } from 'node:crypto';
-import { SafelightError } from '../../errors.js';
+import { invalidOption, SafelightError } from '../../errors.js';
 import type { CodesModelSource } from '../../models/codes-model.js';
 import { windowSide } from '../../sampling/codes/window.js';
+import type { Tensor } from '../../tensor/tensor.js';
 import * as check from '../check.js';
 import { checkControl, checkSize } from '../options.js';
 import type { OnProgress } from '../progress.js';
-import type { CodeGrid } from './grid.js';
+import { type CodeGrid, checkGrid } from './grid.js';
 import type { CodesModules } from './modules.js';
 
 /** How codes are drawn. */
@@ -25,7 +26,7 @@ export interface DrawOptions {
    */
   readonly width?: number | undefined;
   readonly height?: number | undefined;
-  /** Codes `[H/f][W/f]` to write over, in the place of random ones; every code is seen under a window then, whatever the size. */
+  /** Codes `[H/f][W/f]` to write over, in the place of random ones; their size is the picture's, and every code is written under a window. */
   readonly start?: CodeGrid | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: OnProgress | undefined;
@@ -44,7 +45,7 @@ export interface DrawSettings {
   readonly height: number;
   /** The window's side, in codes. */
   readonly side: number;
-  readonly start: CodeGrid | undefined;
+  readonly start: Tensor<Int32Array> | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: OnProgress | undefined;
 }
@@ -62,7 +63,16 @@ export function resolveDraw(modules: CodesModules, options: DrawOptions): DrawSe
   const { factor, defaults } = modules;
   const { topK, topP, temperature } = { ...USUAL, ...defaults, ...withoutUndefined(options) };
   const side = sideOf(modules);
-  const { width = side * factor, height = side * factor } = withoutUndefined(checkSize(options, factor));
+  const start = options.start && checkGrid(options.start, modules.vocabulary ?? 0, factor);
+  const [, rows = side, columns = side] = start?.shape ?? [];
+  const asked = withoutUndefined(checkSize(options, factor));
+  const { width = columns * factor, height = rows * factor } = asked;
+  if (start && (width !== columns * factor || height !== rows * factor))
+    throw invalidOption(
+      'start',
+      `${height / factor} rows of ${width / factor} codes`,
+      `${rows} of ${columns}`,
+    );
   return {
     choice: {
       topK: check.integer('topK', topK, 1, MAX_TOP_K),
@@ -73,7 +83,7 @@ export function resolveDraw(modules: CodesModules, options: DrawOptions): DrawSe
     width: width / factor,
     height: height / factor,
     side,
-    start: options.start,
+    start,
     ...checkControl(options),
   };
 }
@@ -101,11 +111,12 @@ export function checkSketchOptions(options: DrawOptions): void {
 }
 
 /** Side of the window, in codes: what the model was trained at, as far as it tells. */
-export function sideOf({ source }: CodesModules): number {
-  const { transformer, condition } = source;
+export function sideOf({ source, factor }: CodesModules): number {
+  const { transformer, condition, resolution } = source;
   const block = transformer?.config.block_size ?? 1;
   const many = condition.kind === 'image' || condition.kind === 'coordinates';
-  return windowSide({ block, condition: many ? 'grid' : 'tokens' });
+  const trained = resolution === null ? undefined : Math.max(1, Math.floor(resolution / factor));
+  return windowSide({ block, condition: many ? 'grid' : 'tokens', trained });
 }
 
 function withoutUndefined<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {

@@ -11,7 +11,7 @@ import type { GeneratedImage } from '../image-result.js';
 import { ProgressReporter } from '../progress.js';
 import { StepStream } from '../stream.js';
 import type { ConditionCodes } from './condition.js';
-import { type CodesUsage, checkGrid, toGrid, usageOf } from './grid.js';
+import { type CodesUsage, toGrid, usageOf } from './grid.js';
 import type { CodesModules } from './modules.js';
 import { codesImage } from './reconstruct.js';
 import type { DrawSettings } from './sample-options.js';
@@ -61,10 +61,9 @@ export async function* sampleSteps(
   const condition = await conditionOf();
   reporter.report('encode', 1, 1);
   const canvas = new Canvas(model, modules.factor, settings);
-  const steps = await writtenCodes(modules, model, settings, condition);
-  for (let next = await steps.next(); ; next = await steps.next()) {
-    if (next.done) break;
-    const step = canvas.put(next.value);
+  // Where the caller leaves, this loop ends the inner one, which frees what the transformer kept.
+  for await (const written of await writtenCodes(modules, settings, condition)) {
+    const step = canvas.put(written);
     reporter.report('codes', step.done, step.total, step.preview);
     yield step;
   }
@@ -85,7 +84,6 @@ export async function* sampleSteps(
 /** At once if the model can look at the whole picture; else, or over codes that are there already, under a window. */
 async function writtenCodes(
   modules: CodesModules,
-  model: VQModel,
   { width, height, side, seed, start, choice, signal }: DrawSettings,
   { kind, codes }: ConditionCodes,
 ): Promise<AsyncGenerator<WrittenCode>> {
@@ -102,14 +100,13 @@ async function writtenCodes(
       `The model writes codes in an order of its own (${modules.writingOrder}), which a sliding window does not know; take the size it was trained at and no start`,
     );
   }
-  const from = start && checkGrid(start, model.indexCount, modules.factor);
   return slideCodes(transformer, {
     ...options,
     height,
     width,
     side,
     condition: { kind, codes: [codes] },
-    ...(from ? { start: [from.data] } : {}),
+    ...(start ? { start: [start.data] } : {}),
   });
 }
 

@@ -1,0 +1,89 @@
+// @ts-check
+/**
+ * What a step of one U-Net costs on the pixels of a picture of 512 x 512 and on its latents of 64 x 64, and what decoding adds once a picture:
+ * seconds (the least of the runs) and the memory of the graph, with random weights. Needs `npm run prepare`.
+ *
+ *   node bench/latent-vs-pixels.mjs [--side 512] [--runs 2]
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Tensor, UNet, VQModel } from '../dist/index.js';
+import { openCodesModel } from '../dist/models/codes-model.js';
+import { openUNetFolder } from '../dist/models/folder.js';
+import { asked, published } from './published.mjs';
+import { writeRandom } from './random-weights.mjs';
+
+const FACTOR = 8;
+const { values } = parseArgs({
+  options: { side: { type: 'string', default: '512' }, runs: { type: 'string', default: '2' } },
+});
+const [side, runs] = [Number(values.side), Number(values.runs)];
+
+/** DDPM's form: attention at the lowest resolution alone, so that pixels can be afforded at all. */
+const ARCHITECTURE = {
+  _class_name: 'UNet2DModel',
+  in_channels: 4,
+  out_channels: 4,
+  block_out_channels: [128, 256, 384, 512],
+  layers_per_block: 2,
+  down_block_types: ['DownBlock2D', 'DownBlock2D', 'DownBlock2D', 'AttnDownBlock2D'],
+  up_block_types: ['AttnUpBlock2D', 'UpBlock2D', 'UpBlock2D', 'UpBlock2D'],
+  attention_head_dim: 32,
+  sample_size: 64,
+};
+
+/** @param {number[]} shape */
+const waves = (shape) =>
+  Tensor.from(
+    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => 1.5 * Math.sin(12.9898 * i)),
+    shape,
+  );
+
+/** @param {string} what @param {{ memory(): { compute: number } }} module @param {() => Promise<unknown>} run */
+async function report(what, module, run) {
+  let least = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < runs; i++) {
+    const start = performance.now();
+    await run();
+    least = Math.min(least, (performance.now() - start) / 1000);
+  }
+  const megabytes = module.memory().compute / 2 ** 20;
+  console.log(`${what}: ${least.toFixed(3)} s, ${megabytes.toFixed(0)} MiB`);
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'safelight-bench-'));
+try {
+  writeFileSync(join(folder, 'config.json'), JSON.stringify(ARCHITECTURE));
+  const { config } = await openArchitecture();
+  for (const [what, size] of /** @type {const} */ ([
+    [`a step on ${side / FACTOR} x ${side / FACTOR} latents`, side / FACTOR],
+    [`a step on ${side} x ${side} pixels`, side],
+  ])) {
+    const unet = await UNet.load(await openUNetFolder(folder));
+    const sample = waves([1, config.in_channels, size, size]);
+    const timestep = Tensor.from(Float32Array.of(500), [1]);
+    await report(what, unet, () => unet.forward({ sample, timestep }));
+    unet.dispose();
+  }
+  const { shapes, yaml } = published('vq-f8');
+  writeRandom(shapes, join(folder, 'vq-f8.safetensors'));
+  writeFileSync(join(folder, 'vq-f8.yaml'), JSON.stringify(yaml));
+  const { autoencoder } = await openCodesModel(join(folder, 'vq-f8.safetensors'));
+  if (autoencoder.kind !== 'vq_model') throw new Error('vq-f8 has a codebook');
+  const model = await VQModel.load(autoencoder);
+  const latent = waves([1, 4, side / FACTOR, side / FACTOR]);
+  await report(`decoding them (VQ-f8)`, model, () => model.decode(latent));
+  model.dispose();
+} finally {
+  rmSync(folder, { recursive: true });
+}
+
+/** The U-Net's config, its weights written beside it. */
+async function openArchitecture() {
+  const { readUNetConfig } = await import('../dist/models/config-unet.js');
+  const config = readUNetConfig(ARCHITECTURE, folder);
+  writeRandom(asked('unet', { ...config }, ''), join(folder, 'diffusion_pytorch_model.safetensors'));
+  return { config };
+}
