@@ -35,11 +35,12 @@ export async function dropSource(): Promise<void> {
 
 async function replace(next: Omit<Source, 'url'> | null): Promise<void> {
   const before = source.peek();
+  // Before anybody can paint on the new one: its mask must not be forgotten with the old.
+  const kept = [keepDraft('source', next?.blob), keepDraft('mask', undefined)];
   source.value = next && { ...next, url: URL.createObjectURL(next.blob) };
   mask.value = next && new Sheet(next.width, next.height);
   if (before) URL.revokeObjectURL(before.url);
-  await keepDraft('source', next?.blob);
-  await keepDraft('mask', undefined);
+  await Promise.all(kept);
 }
 
 async function prepared(file: Blob): Promise<Omit<Source, 'url'>> {

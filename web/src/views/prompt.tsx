@@ -81,7 +81,7 @@ export function Words({ label, value, placeholder, onInput, rows }: WordsProps) 
 export function Prompt() {
   useEffect(countTokens, []);
   return (
-    <section class="prompt" aria-label="Prompt">
+    <div class="prompt">
       <Words
         label="Prompt"
         value={settings.value.prompt}
@@ -90,7 +90,7 @@ export function Prompt() {
         rows={3}
       />
       <Count />
-    </section>
+    </div>
   );
 }
 

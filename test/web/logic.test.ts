@@ -1,0 +1,213 @@
+/** What the page works out by itself: weights in a prompt, paint on a sheet, settings in and out of the form. */
+import { describe, expect, it } from 'vitest';
+import type { About } from '../../web/src/api/types.js';
+import { Pointers } from '../../web/src/logic/pointers.js';
+import { requestOf } from '../../web/src/logic/request.js';
+import { fieldsOf, merged } from '../../web/src/logic/restore.js';
+import { defaults, revived } from '../../web/src/logic/settings.js';
+import { Sheet } from '../../web/src/logic/sheet.js';
+import { weigh } from '../../web/src/logic/weights.js';
+
+const about = {
+  models: [
+    { name: 'starter', kind: 'diffusion', loaded: false },
+    {
+      name: 'writer',
+      kind: 'codes',
+      loaded: false,
+      codes: { condition: 'image', codebook: true, discriminator: false },
+    },
+  ],
+  samplers: [
+    { name: 'dpmpp_2m', label: 'DPM++ 2M', ownsSchedule: false },
+    { name: 'euler_a', label: 'Euler a', ownsSchedule: false },
+  ],
+  schedules: [{ name: 'karras', label: 'Karras' }],
+} as unknown as About;
+
+/** `[words]` marks the selection, `[]` a caret. */
+function weighed(marked: string, ...directions: (1 | -1)[]): string {
+  const start = marked.indexOf('[');
+  const end = marked.indexOf(']') - 1;
+  let now = { text: marked.replace('[', '').replace(']', ''), start, end };
+  for (const direction of directions) now = weigh(now, direction);
+  return `${now.text.slice(0, now.start)}[${now.text.slice(now.start, now.end)}]${now.text.slice(now.end)}`;
+}
+
+describe('Ctrl+Up and Ctrl+Down', () => {
+  it('weigh the selected words', () => {
+    expect(weighed('a [red] apple', 1)).toBe('a ([red]:1.1) apple');
+    expect(weighed('a [red] apple', -1)).toBe('a ([red]:0.9) apple');
+    expect(weighed('[a red] apple', 1)).toBe('([a red]:1.1) apple');
+  });
+
+  it('go on with a weight that is there, and take it away at 1', () => {
+    expect(weighed('a [red] apple', 1, 1, 1)).toBe('a ([red]:1.3) apple');
+    expect(weighed('a ([red]:1.1) apple', -1)).toBe('a [red] apple');
+    expect(weighed('a [red] apple', 1, 1, -1, -1)).toBe('a [red] apple');
+  });
+
+  it('take the word the caret stands in', () => {
+    expect(weighed('a re[]d apple', 1)).toBe('a ([red]:1.1) apple');
+    expect(weighed('a (very re[]d:1.2) apple', 1)).toBe('a ([very red]:1.3) apple');
+  });
+
+  it('leave blanks and nothing alone', () => {
+    expect(weighed('a[ red ]apple', 1)).toBe('a ([red]:1.1) apple');
+    expect(weighed('a  [] apple', 1)).toBe('a  [] apple');
+  });
+
+  it('do not take an earlier group for the one around', () => {
+    expect(weighed('(red:1.2) [apple]', 1)).toBe('(red:1.2) ([apple]:1.1)');
+    expect(weighed('\\(red\\) [apple]', 1)).toBe('\\(red\\) ([apple]:1.1)');
+  });
+
+  it('stop at nothing', () => {
+    expect(weighed('[red]', ...Array<-1>(14).fill(-1))).toBe('([red]:0)');
+  });
+});
+
+describe('a sheet', () => {
+  const rows = (sheet: Sheet): string[] =>
+    Array.from({ length: sheet.height }, (_, y) =>
+      Array.from(sheet.data.subarray(y * sheet.width, (y + 1) * sheet.width), (v) =>
+        v > 127 ? '#' : '.',
+      ).join(''),
+    );
+
+  it('covers what the brush went over, and nothing else', () => {
+    const sheet = new Sheet(12, 5);
+    sheet.begin(2, 2.5, 1.5, false);
+    sheet.move(9, 2.5);
+    sheet.end();
+    expect(rows(sheet)).toEqual([
+      '............',
+      '.#########..',
+      '###########.',
+      '.#########..',
+      '............',
+    ]);
+  });
+
+  it('says which part has changed, within its bounds', () => {
+    const sheet = new Sheet(20, 20);
+    expect(sheet.begin(0, 0, 3, false)).toEqual({ left: 0, top: 0, right: 4, bottom: 4 });
+    const far = sheet.move(100, 0);
+    expect([far.right, far.top]).toEqual([20, 0]);
+    sheet.end();
+  });
+
+  it('is softer at its edge by one pixel', () => {
+    const sheet = new Sheet(9, 9);
+    sheet.begin(4.5, 4.5, 2, false);
+    sheet.end();
+    const line = [...sheet.data.subarray(4 * 9, 5 * 9)];
+    expect(line).toEqual([0, 0, 128, 255, 255, 255, 128, 0, 0]);
+  });
+
+  it('is wiped by the eraser, and takes back and does again', () => {
+    const sheet = new Sheet(16, 16);
+    sheet.begin(8, 8, 5, false);
+    sheet.end();
+    const full = sheet.data.slice();
+    sheet.begin(8, 8, 2, true);
+    sheet.end();
+    expect(sheet.data[8 * 16 + 8]).toBe(0);
+    const holed = sheet.data.slice();
+    sheet.undo();
+    expect(sheet.data).toEqual(full);
+    sheet.undo();
+    expect(sheet.empty && !sheet.canUndo && sheet.canRedo).toBe(true);
+    sheet.redo();
+    sheet.redo();
+    expect(sheet.data).toEqual(holed);
+    sheet.change((value) => 255 - value);
+    expect(sheet.canRedo).toBe(false);
+    sheet.undo();
+    expect(sheet.data).toEqual(holed);
+  });
+
+  it('forgets a stroke that a second finger turned into a pinch', () => {
+    const sheet = new Sheet(8, 8);
+    sheet.begin(4, 4, 2, false);
+    sheet.move(6, 6);
+    sheet.abandon();
+    expect([sheet.empty, sheet.canUndo]).toEqual([true, false]);
+  });
+
+  it('takes up what was kept, if it is of its size', () => {
+    const kept = new Uint8Array(16).fill(7);
+    expect(new Sheet(4, 4, kept).data).toBe(kept);
+    expect(new Sheet(5, 4, kept).empty).toBe(true);
+  });
+});
+
+it('two fingers zoom by how much they part, and move by their middle', () => {
+  const pointers = new Pointers();
+  pointers.add(1, { x: 0, y: 0 });
+  expect(pointers.move(1, { x: 1, y: 0 })).toBeUndefined();
+  pointers.add(2, { x: 3, y: 0 });
+  const pinch = pointers.move(2, { x: 5, y: 0 });
+  expect(pinch).toEqual({ factor: 2, middle: { x: 3, y: 0 }, moved: { x: 1, y: 0 } });
+  pointers.remove(1);
+  expect(pointers.move(2, { x: 0, y: 0 })).toBeUndefined();
+});
+
+describe('settings', () => {
+  const text =
+    'a red apple\nNegative prompt: blur\nSteps: 12, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 4.5, Seed: 7, Size: 128x96, ' +
+    'Denoising strength: 0.4, Hires upscale: 1.5, Hires steps: 5, Hires upscaler: Latent (bicubic), RNG: NV, Version: x';
+
+  it('come back from the text of a picture', () => {
+    const patch = merged(fieldsOf(text, about));
+    expect(patch).toMatchObject({
+      ...{ prompt: 'a red apple', negative: 'blur', steps: 12, sampler: 'dpmpp_2m', schedule: 'karras' },
+      ...{ cfg: 4.5, seed: 7, width: 128, height: 96, rng: 'cuda' },
+      ...{ hires: true, hiresScale: 1.5, hiresSteps: 5, hiresStrength: 0.4, hiresUpscaler: 'latent_bicubic' },
+    });
+    expect(patch.strength).toBeUndefined();
+  });
+
+  it('are taken over one by one', () => {
+    const seed = fieldsOf(text, about).find(({ label }) => label === 'Seed');
+    expect(seed?.patch).toEqual({ seed: 7 });
+  });
+
+  it('know the sampler and schedule that older files say in one', () => {
+    const fields = fieldsOf('x\nSteps: 1, Sampler: DPM++ 2M Karras, Seed: 1', about);
+    expect(merged(fields)).toMatchObject({ sampler: 'dpmpp_2m', schedule: 'karras' });
+  });
+
+  it('become a job, and what is left to the model is left out', () => {
+    const request = requestOf({ ...defaults, prompt: 'cat', steps: 5, count: 3 }, {}, about);
+    expect(request).toEqual({
+      type: 'text-to-image',
+      model: 'starter',
+      options: { prompt: 'cat', steps: 5, count: 3 },
+    });
+    const hires = requestOf({ ...defaults, prompt: 'cat', hires: true }, {}, about);
+    expect(hires.options.hires).toEqual({ scale: 2, strength: 0.6, upscaler: 'latent' });
+  });
+
+  it('say what is missing', () => {
+    expect(() => requestOf({ ...defaults, mode: 'picture' }, {}, about)).toThrow('picture');
+    expect(() => requestOf({ ...defaults, mode: 'inpaint' }, { init: 'data:' }, about)).toThrow('Paint');
+    expect(() => requestOf({ ...defaults, mode: 'sketch' }, {}, about)).toThrow('Draw');
+    const sketch = requestOf({ ...defaults, mode: 'sketch', temperature: 0.8 }, { drawing: 'data:x' }, about);
+    expect(sketch).toEqual({
+      type: 'sketch',
+      model: 'writer',
+      options: { image: 'data:x', temperature: 0.8 },
+    });
+  });
+
+  it('survive a visit, and nonsense does not', () => {
+    expect(revived({ prompt: 'x', mode: 'inpaint', steps: 3 })).toMatchObject({
+      prompt: 'x',
+      mode: 'inpaint',
+      steps: 3,
+    });
+    expect(revived({ prompt: 7, mode: 'nowhere', evil: 1 })).toEqual(defaults);
+    expect(revived('text')).toEqual(defaults);
+  });
+});
