@@ -9,6 +9,7 @@ export {
   pullModel,
   removeModel,
 } from './hub/index.js';
+export type { ResizeMode } from './image/fit.js';
 export { formatParameters, type GenerationParameters, parseParameters } from './image/parameters.js';
 export { encodePng, readPngText } from './image/png.js';
 export { type ImageSource, type ReadOptions, readImage } from './image/read.js';
@@ -100,6 +101,7 @@ export type { GenerateOptions, Posterior } from './pipelines/options.js';
 export { type PatchMap, patchMap } from './pipelines/patch-map.js';
 export { Pipeline, type PipelineInfo } from './pipelines/pipeline.js';
 export type { Progress } from './pipelines/progress.js';
+export { type Restored, restoreOptions } from './pipelines/restore.js';
 export type { SamplingOptions } from './pipelines/sampling-options.js';
 export type {
   DecodeOptions,
@@ -109,6 +111,7 @@ export type {
 } from './pipelines/stages.js';
 export type { DeepCacheOptions } from './pipelines/step-cache.js';
 export type { GenerationStream } from './pipelines/stream.js';
+export type { VariationOptions } from './pipelines/variation-options.js';
 export type { ChoiceOptions } from './sampling/codes/choose.js';
 export { coordinateCodes } from './sampling/codes/coordinates.js';
 export { codesLikelihood, type Likelihood, type LikelihoodOptions } from './sampling/codes/likelihood.js';

@@ -1,13 +1,14 @@
 /** The options of `generate` and how they become the API's. */
 import { type Command, Option } from 'commander';
-import { type HiresOptions, latentUpscalers } from '../pipelines/hires-options.js';
+import { resizeModes } from '../image/fit.js';
+import { type HiresOptions, hiresUpscalers } from '../pipelines/hires-options.js';
 import { MAX_SIDE, MAX_STEPS } from '../pipelines/limits.js';
 import { maskFills } from '../pipelines/mask-options.js';
 import type { GenerateOptions } from '../pipelines/options.js';
 import type { DeepCacheOptions } from '../pipelines/step-cache.js';
 import { type Emphasis, emphases } from '../text/emphasis.js';
 import { given } from './model-options.js';
-import { decimal, pair, wholeNumber } from './numbers.js';
+import { decimal, dimensions, pair, wholeNumber } from './numbers.js';
 
 /** As commander gives them: camel case of the options' names. */
 export type GenerateFlags = Omit<
@@ -24,6 +25,10 @@ export type GenerateFlags = Omit<
   readonly hiresSteps?: number;
   readonly hiresStrength?: number;
   readonly hiresUpscaler?: NonNullable<HiresOptions['upscaler']>;
+  readonly hiresPrompt?: string;
+  readonly hiresNegative?: string;
+  readonly hiresSampler?: string;
+  readonly hiresSchedule?: string;
   readonly deepcacheInterval?: number;
   readonly deepcacheBranch?: number;
 };
@@ -42,6 +47,13 @@ function addPictureOptions(command: Command): void {
     .option('-W, --width <n>', "pixels; default the model's", wholeNumber('--width', 1, MAX_SIDE))
     .option('-H, --height <n>', "pixels; default the model's", wholeNumber('--height', 1, MAX_SIDE))
     .option('-s, --seed <n>', 'default random, printed', wholeNumber('--seed', 0))
+    .option('--subseed <n>', 'seed of a variation; default random', wholeNumber('--subseed', 0))
+    .option(
+      '--subseed-strength <n>',
+      'how far to go to it, 0 (default) to 1; its seed counts up then',
+      decimal('--subseed-strength', 0, 1),
+    )
+    .option('--seed-resize-from <WxH>', 'resemble the picture of this size', dimensions('--seed-resize-from'))
     .option('-c, --count <n>', 'pictures, seeds counting up; default 1', wholeNumber('--count', 1, 1000))
     .option('--batch <n>', 'pictures computed together; default up to 4', wholeNumber('--batch', 1, 64))
     .option('--steps <n>', "default the model's, else 20", wholeNumber('--steps', 1, MAX_STEPS))
@@ -65,12 +77,22 @@ function addImageOptions(command: Command): void {
         'sample',
       ]),
     )
+    .addOption(
+      choice('--resize-mode <kind>', 'how it becomes the size asked for; default resize', resizeModes),
+    )
+    .option(
+      '--initial-noise-multiplier <n>',
+      'multiplies the noise laid on it; default 1',
+      decimal('--initial-noise-multiplier', 0, 1.5),
+    )
     .option('--mask <file>', 'repaint only what is white here')
     .option(
       '--mask-blur <n>',
       "pixels of softness at the mask's edge; default 4",
       decimal('--mask-blur', 0, 64),
     )
+    .option('--mask-invert', 'repaint what is black there instead')
+    .option('--no-mask-round', 'let the mask count by shades in the latent')
     .addOption(choice('--fill <kind>', 'what the masked part begins from; default original', maskFills))
     .option('--only-masked', 'work at full size on the masked part alone')
     .option('--padding <n>', 'pixels around it that are seen; default 32', wholeNumber('--padding', 0))
@@ -89,9 +111,11 @@ function addImageOptions(command: Command): void {
       'how far it may go, to 1; default 0.75',
       decimal('--hires-strength', 0, 1),
     )
-    .addOption(
-      choice('--hires-upscaler <name>', 'default latent', [...Object.keys(latentUpscalers), 'lanczos']),
-    );
+    .addOption(choice('--hires-upscaler <name>', 'default latent', hiresUpscalers))
+    .option('--hires-prompt <text>', 'what to draw in it; default the same')
+    .option('--hires-negative <text>', 'what not to draw in it; default the same')
+    .option('--hires-sampler <name>', 'default the same')
+    .option('--hires-schedule <name>', 'default the same');
 }
 
 function addSamplingOptions(command: Command): void {
@@ -111,6 +135,11 @@ function addSamplingOptions(command: Command): void {
     .option('--s-tmin <n>', 'lowest sigma that is churned', decimal('--s-tmin', 0))
     .option('--s-tmax <n>', 'highest sigma that is churned', decimal('--s-tmax', 0))
     .option('--s-noise <n>', 'multiplies added noise; default 1', decimal('--s-noise', 0, 10))
+    .option(
+      '--eta-noise-seed-delta <n>',
+      'added to the seed for noise of samplers; default 0',
+      wholeNumber('--eta-noise-seed-delta', -(2 ** 31), 2 ** 31),
+    )
     .option('--discard-penultimate', 'leave out the last sigma but one')
     .option(
       '--sigma-min <n>',
@@ -159,6 +188,10 @@ export function toGenerateOptions(prompt: string | undefined, flags: GenerateFla
     steps: flags.hiresSteps,
     strength: flags.hiresStrength,
     upscaler: flags.hiresUpscaler,
+    prompt: flags.hiresPrompt,
+    negative: flags.hiresNegative,
+    sampler: flags.hiresSampler,
+    schedule: flags.hiresSchedule,
   } as HiresOptions);
   const deepCache = given<DeepCacheOptions>({
     interval: flags.deepcacheInterval,
@@ -181,6 +214,8 @@ export function toGenerateOptions(prompt: string | undefined, flags: GenerateFla
         'batch',
       ] as const),
       ...(['clipSkip', 'rng', 'init', 'strength', 'posterior', 'mask', 'maskBlur', 'fill'] as const),
+      ...(['subseed', 'subseedStrength', 'seedResizeFrom', 'etaNoiseSeedDelta', 'resizeMode'] as const),
+      ...(['initialNoiseMultiplier', 'maskInvert'] as const),
       ...([
         'onlyMasked',
         'padding',
@@ -193,6 +228,7 @@ export function toGenerateOptions(prompt: string | undefined, flags: GenerateFla
       ] as const),
       ...(['sigmaMin', 'sigmaMax', 'rho', 'guidanceRescale', 'guidanceInterval'] as const),
     ]),
+    ...(flags.maskRound === false ? { maskRound: false } : {}),
     emphasis: emphases.find((mode) => dashed(mode) === flags.emphasis) as Emphasis,
     ...(flags.hires || Object.keys(hires).length > 0 ? { hires } : {}),
     ...(Object.keys(deepCache).length > 0 ? { deepCache } : {}),

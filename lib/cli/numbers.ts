@@ -37,6 +37,16 @@ export function pair(option: string) {
   };
 }
 
+/** A parser for commander: `WIDTHxHEIGHT` in pixels. */
+export function dimensions(option: string) {
+  return (text: string): { width: number; height: number } => {
+    const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(text) ?? [];
+    if (!Number(width) || !Number(height))
+      throw new UsageError(`${option} takes a size as WIDTHxHEIGHT, such as 512x512, not '${text}'`);
+    return { width: Number(width), height: Number(height) };
+  };
+}
+
 function range(min: number, max: number, unlimited: number): string {
   return max === unlimited ? `of at least ${min}` : `between ${min} and ${max}`;
 }

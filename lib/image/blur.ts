@@ -9,11 +9,15 @@ import { inSlices } from './slices.js';
  * OpenCV's `GaussianBlur` along x and then along y, as A1111 blurs masks: 2·⌊2.5·σ + ½⌋ + 1 taps, in 8-bit fixed point whose
  * rounding errors are carried from tap to tap, edges mirrored without repeating the last pixel. @throws ABORTED
  */
-export async function blurMask(mask: ByteImage, sigma: number, signal?: AbortSignal): Promise<ByteImage> {
-  if (sigma <= 0) return mask;
-  const kernel = fixedKernel(2 * Math.floor(2.5 * sigma + 0.5) + 1, sigma);
-  const rows = await alongX(mask, kernel, signal);
-  return transpose(await alongX(transpose(rows), kernel, signal));
+export async function blurMask(
+  mask: ByteImage,
+  [x, y]: readonly [sigmaX: number, sigmaY: number],
+  signal?: AbortSignal,
+): Promise<ByteImage> {
+  const along = (image: ByteImage, sigma: number): Promise<ByteImage> =>
+    alongX(image, fixedKernel(2 * Math.floor(2.5 * sigma + 0.5) + 1, sigma), signal);
+  const rows = x > 0 ? await along(mask, x) : mask;
+  return y > 0 ? transpose(await along(transpose(rows), y)) : rows;
 }
 
 function fixedKernel(size: number, sigma: number): Int32Array {

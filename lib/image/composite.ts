@@ -20,13 +20,14 @@ export function toGray(image: ByteImage): ByteImage {
 /**
  * What a mask file means, as A1111 reads it: where a picture has transparency, opaque (alpha above 128) is to be repainted;
  * otherwise its brightness counts. White (255) is repainted.
+ * @param soft keeps transparency between, instead of all or nothing
  */
-export function maskOf(image: ByteImage): ByteImage {
+export function maskOf(image: ByteImage, soft = false): ByteImage {
   const { data, width, height, channels } = image;
   if (channels === 4) {
     const alpha = Uint8Array.from({ length: width * height }, (_, i) => data[i * 4 + 3]!);
     if (alpha.some((a) => a !== 255))
-      return { data: alpha.map((a) => (a > 128 ? 255 : 0)), width, height, channels: 1 };
+      return { data: soft ? alpha : alpha.map((a) => (a > 128 ? 255 : 0)), width, height, channels: 1 };
   }
   return toGray(image);
 }
@@ -51,15 +52,16 @@ export function crop(image: ByteImage, left: number, top: number, width: number,
   return { data: out, width, height, channels };
 }
 
-/** A copy of `image` with `part` laid on it, its corner at (left, top); the part must fit. */
+/** A copy of `image` with `part` laid on it, its corner at (left, top); what reaches beyond is cut off. */
 export function paste(image: ByteImage, part: ByteImage, left: number, top: number): ByteImage {
+  const { channels } = image;
   const out = image.data.slice();
-  const stride = part.width * part.channels;
-  for (let y = 0; y < part.height; y++) {
-    out.set(
-      part.data.subarray(y * stride, (y + 1) * stride),
-      ((top + y) * image.width + left) * image.channels,
-    );
+  const from = Math.max(0, -left);
+  const to = Math.min(part.width, image.width - left);
+  for (let y = Math.max(0, -top); y < Math.min(part.height, image.height - top); y++) {
+    if (to <= from) break;
+    const row = part.data.subarray((y * part.width + from) * channels, (y * part.width + to) * channels);
+    out.set(row, ((top + y) * image.width + left + from) * channels);
   }
   return { ...image, data: out };
 }

@@ -133,21 +133,59 @@ function toByte(sum: number): number {
   return value < 0 ? 0 : Math.min(255, value);
 }
 
+/**
+ * An edge of a picture drawn out to `size` pixels, as Pillow resizes a strip without any extent there (bicubic): the outermost
+ * line, sharpened a little against the one behind it.
+ */
+export function edgeStrip(
+  image: ByteImage,
+  edge: 'top' | 'bottom' | 'left' | 'right',
+  size: number,
+): ByteImage {
+  const { data, width, height, channels } = image;
+  const isRow = edge === 'top' || edge === 'bottom';
+  const length = isRow ? height : width;
+  const tap = tapAt(edge === 'top' || edge === 'left' ? 0 : length, length, 1, FILTERS.bicubic);
+  const line = (isRow ? width : height) * channels;
+  const bytes = Uint8Array.from({ length: line }, (_, i) => {
+    let sum = PRECISION / 2;
+    tap.weights.forEach((weight, k) => {
+      const place = tap.start + k;
+      const pixel = isRow
+        ? place * width + Math.floor(i / channels)
+        : Math.floor(i / channels) * width + place;
+      sum += weight * data[pixel * channels + (i % channels)]!;
+    });
+    return toByte(sum);
+  });
+  const [w, h] = isRow ? [width, size] : [size, height];
+  const out = new Uint8Array(w * h * channels);
+  for (let y = 0; y < h; y++) {
+    for (let x = 0; x < w; x++) {
+      const from = (isRow ? x : y) * channels;
+      out.set(bytes.subarray(from, from + channels), (y * w + x) * channels);
+    }
+  }
+  return { data: out, width: w, height: h, channels };
+}
+
 function tapsOf(from: number, to: number, name: ResampleFilter): Tap[] {
   const filter = FILTERS[name];
   const scale = from / to;
   const stretch = Math.max(scale, 1);
+  return Array.from({ length: to }, (_, i) => tapAt((i + 0.5) * scale, from, stretch, filter));
+}
+
+/** What the picture is at a place, seen through a filter `stretch` times as wide. */
+function tapAt(center: number, from: number, stretch: number, filter: (typeof FILTERS)[ResampleFilter]): Tap {
   const support = filter.support * stretch;
-  return Array.from({ length: to }, (_, i) => {
-    const center = (i + 0.5) * scale;
-    const start = Math.max(0, Math.trunc(center - support + 0.5));
-    const end = Math.min(from, Math.trunc(center + support + 0.5));
-    const weights = Float64Array.from({ length: end - start }, (_, k) =>
-      filter.weight((start + k - center + 0.5) / stretch),
-    );
-    const sum = weights.reduce((a, b) => a + b, 0);
-    return { start, weights: weights.map((w) => roundAway((w / sum) * PRECISION)) };
-  });
+  const start = Math.max(0, Math.trunc(center - support + 0.5));
+  const end = Math.min(from, Math.trunc(center + support + 0.5));
+  const weights = Float64Array.from({ length: end - start }, (_, k) =>
+    filter.weight((start + k - center + 0.5) / stretch),
+  );
+  const sum = weights.reduce((a, b) => a + b, 0);
+  return { start, weights: weights.map((w) => roundAway((w / sum) * PRECISION)) };
 }
 
 /** C's cast after adding half in the number's own direction. */

@@ -120,6 +120,7 @@ export class Catalog {
         `The options are not right: ${whatIsWrong(checked.error.issues)}`,
       );
     const settled = { seed: randomInt(2 ** 32), ...checked.data } as Record<string, Json>;
+    if (settled.subseedStrength) settled.subseed ??= randomInt(2 ** 32);
     if (SEEDLESS.has(type)) delete settled.seed;
     return { model: name, options: settled };
   }

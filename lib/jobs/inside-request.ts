@@ -38,7 +38,11 @@ export async function insideRequest(
     options: {
       ...{ job: id, picture },
       ...(tensors ? { tensors } : {}),
-      settings: { ...settings, seed: image.seed ?? Number(settings.seed) + picture },
+      settings: {
+        ...settings,
+        seed: image.seed ?? Number(settings.seed) + picture,
+        ...(settings.subseedStrength ? { subseed: Number(settings.subseed) + picture } : {}),
+      },
       ...Object.fromEntries(given.map((name) => [name, { job: id, input: name }])),
     },
     previews: { every: 0 },

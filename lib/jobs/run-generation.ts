@@ -3,6 +3,7 @@ import { SafelightError } from '../errors.js';
 import type { GeneratedImage } from '../pipelines/image-result.js';
 import type { GenerateOptions } from '../pipelines/options.js';
 import type { Pipeline } from '../pipelines/pipeline.js';
+import { seedsAt } from '../pipelines/variation-options.js';
 import { Clock } from './clock.js';
 import { readPictures, withoutPictures } from './pictures.js';
 import { Previewer } from './previewer.js';
@@ -27,7 +28,7 @@ export async function runGeneration(job: Job, pipeline: Pipeline, context: RunCo
       const options: GenerateOptions = {
         ...given,
         ...pictures,
-        seed: given.seed + first,
+        ...seedsAt(given, first),
         count: Math.min(batch, count - first),
         signal: AbortSignal.any([signal, skip]),
         finish,

@@ -1,5 +1,6 @@
 /** What each type of job may be asked: the pipeline's options by their own names, with the limits of whoever serves them. */
 import { z } from 'zod';
+import { resizeModes } from '../image/fit.js';
 import type { JobType } from './types.js';
 
 /** What a server allows; the pipeline's own bounds lie further out. */
@@ -42,7 +43,10 @@ export function jobShapes(limits: JobLimits) {
     init: picture,
     strength: z.number().min(0).max(1).optional().describe('How far to go from init; default 0.75'),
     posterior: z.enum(['mean', 'sample']).optional(),
+    resizeMode: z.enum(resizeModes).optional().describe('How init becomes the size asked for'),
+    initialNoiseMultiplier: z.number().min(0).max(1.5).optional(),
   };
+  const blur = z.number().min(0).max(64);
   const codes = codesFields(shared);
   const size = { width: shared.side.optional(), height: shared.side.optional() };
   return {
@@ -51,7 +55,12 @@ export function jobShapes(limits: JobLimits) {
     inpaint: {
       ...fromPicture,
       mask: picture.describe('White is drawn anew, black stays'),
-      maskBlur: z.number().min(0).max(64).optional(),
+      maskBlur: z
+        .union([blur, z.array(blur).length(2)])
+        .optional()
+        .describe('Pixels; two are across and down'),
+      maskInvert: z.boolean().optional().describe('Draws black anew instead'),
+      maskRound: z.boolean().optional(),
       fill: z.enum(['fill', 'original', 'noise', 'nothing']).optional(),
       onlyMasked: z.boolean().optional(),
       padding: z.int().min(0).max(16384).optional(),
@@ -120,18 +129,29 @@ function sharedFields(limits: JobLimits) {
       .max(2 ** 52)
       .describe('Of the first picture; default random'),
     steps: z.int().min(1).max(limits.maxSteps),
+    prompt: z.string().max(limits.maxPrompt),
   };
 }
 type SharedFields = ReturnType<typeof sharedFields>;
 
-function generationFields(limits: JobLimits, { side, seed, steps }: SharedFields) {
-  const prompt = z.string().max(limits.maxPrompt);
+function generationFields(limits: JobLimits, { side, seed, steps, prompt }: SharedFields) {
   return {
     prompt: prompt.default('').describe("What to draw, in A1111's syntax"),
     negative: prompt.optional().describe('What not to draw'),
     width: side.optional(),
     height: side.optional(),
     seed: seed.optional(),
+    subseed: seed.optional().describe('Of a variation; default random'),
+    subseedStrength: z.number().min(0).max(1).optional().describe('How far to go to the variation'),
+    seedResizeFrom: z
+      .strictObject({ width: z.int().min(1).max(16384), height: z.int().min(1).max(16384) })
+      .optional()
+      .describe('Size of the picture to resemble'),
+    etaNoiseSeedDelta: z
+      .int()
+      .min(-(2 ** 31))
+      .max(2 ** 31)
+      .optional(),
     count: z.int().min(1).max(limits.maxCount).optional().describe('Pictures; default 1'),
     batch: z.int().min(1).max(64).optional().describe('Pictures computed together; default 4'),
     clipSkip: z.int().min(1).max(100).optional(),
@@ -167,7 +187,7 @@ function samplingFields(steps: SharedFields['steps']) {
   };
 }
 
-function hiresFields({ side, steps }: SharedFields) {
+function hiresFields({ side, steps, prompt }: SharedFields) {
   return z.strictObject({
     scale: z.number().min(1).max(8).optional(),
     width: side.optional(),
@@ -175,6 +195,11 @@ function hiresFields({ side, steps }: SharedFields) {
     steps: steps.optional(),
     strength: z.number().gt(0).max(1).optional(),
     upscaler: z.string().max(40).optional(),
+    prompt: prompt.optional(),
+    negative: prompt.optional(),
+    sampler: z.string().max(100).optional(),
+    schedule: z.string().max(100).optional(),
+    discardPenultimate: z.boolean().optional(),
   });
 }
 

@@ -15,6 +15,7 @@ import type { Settings } from './options.js';
 import type { Pass, Plan } from './plan.js';
 import { ProgressReporter } from './progress.js';
 import { planTextToImage } from './text-to-image.js';
+import { batchSeeds } from './variation-options.js';
 
 /** A step of the sampler in a call. */
 export interface GenerationStep extends DenoiseStep {
@@ -40,24 +41,26 @@ type Steps<T> = AsyncGenerator<GenerationStep, T>;
 export async function* generateSteps(engine: Engine, settings: Settings): Steps<GenerateResult> {
   const reporter = new ProgressReporter(settings.onProgress);
   const { count, seed, batch, finish } = settings;
-  const { plan, hires, conditioning } = await prepare(engine, settings, reporter);
+  const { plan, hires, conditionings } = await prepare(engine, settings, reporter);
   const run = new Run(
     engine,
     settings,
-    conditioning,
+    conditionings,
     reporter,
     Math.ceil(count / batch) * (plan.steps + (hires?.steps ?? 0)),
   );
   const images: GeneratedImage[] = [];
   try {
     for (let first = 0; first < count && !(finish?.aborted && first > 0); first += batch) {
-      const seeds = Array.from({ length: Math.min(batch, count - first) }, (_, i) => seed + first + i);
-      let latents = yield* run.pass(plan.pass(seeds), seeds, plan, 1);
+      const pictures = batchSeeds(settings, first, Math.min(batch, count - first));
+      const { seeds } = pictures;
+      let latents = yield* run.pass(plan.pass(pictures), seeds, plan, 1);
       if (hires && !finish?.aborted)
-        latents = yield* run.pass(await hires.pass(latents, seeds), seeds, hires, 2);
+        latents = yield* run.pass(await hires.pass(latents, pictures), seeds, hires, 2);
       for (const [i, own] of seeds.entries()) {
         reporter.report('decode', images.length, count);
-        images.push(await decodeOne(engine, settings, plan, latents.slice([i, i + 1]), own));
+        const both = { seed: own, subseed: pictures.subseeds[i]! };
+        images.push(await decodeOne(engine, settings, plan, latents.slice([i, i + 1]), both));
       }
     }
   } finally {
@@ -71,8 +74,12 @@ async function prepare(
   engine: Engine,
   settings: Settings,
   reporter: ProgressReporter,
-): Promise<{ plan: Plan; hires: HiresPlan | undefined; conditioning: Conditions }> {
-  const { init, signal } = settings;
+): Promise<{
+  plan: Plan;
+  hires: HiresPlan | undefined;
+  conditionings: readonly [Conditions, Conditions];
+}> {
+  const { init, signal, prompt, negative } = settings;
   reporter.report('encode', 0, 2);
   const plan = await (init
     ? planImageToImage(engine, { ...settings, init })
@@ -80,6 +87,10 @@ async function prepare(
   const hires = settings.hires && (await planHires(engine, settings, settings.hires, plan));
   reporter.report('encode', 1, 2);
   const conditioning = await encodeConditions(engine, settings, signal);
+  // The second pass may have prompts of its own; the same ones are not encoded again.
+  const own = { prompt: settings.hires?.prompt ?? prompt, negative: settings.hires?.negative ?? negative };
+  const same = own.prompt === prompt && own.negative === negative;
+  const second = same ? conditioning : await encodeConditions(engine, { ...settings, ...own }, signal);
   const guided = settings.sampling.cfg !== 1;
   await checkRunFits(
     engine,
@@ -87,12 +98,12 @@ async function prepare(
     {
       rows: Math.min(settings.batch, settings.count) * (guided && !engine.lean ? 2 : 1),
       texts: guided ? 2 : 1,
-      length: lengthOf(conditioning),
+      length: Math.max(lengthOf(conditioning), lengthOf(second)),
     },
     signal,
   );
   reporter.report('encode', 2, 2);
-  return { plan, hires, conditioning };
+  return { plan, hires, conditionings: [conditioning, second] };
 }
 
 /** The passes of one call, which count their steps together. */
@@ -103,7 +114,8 @@ class Run {
   constructor(
     private readonly engine: Engine,
     private readonly settings: Settings,
-    private readonly conditioning: Conditions,
+    /** Of the first pass and of the second. */
+    private readonly conditionings: readonly [Conditions, Conditions],
     private readonly reporter: ProgressReporter,
     /** Steps that are to come; corrected where a sampler takes others than its schedule has. */
     private planned: number,
@@ -117,13 +129,14 @@ class Run {
     size: { readonly width: number; readonly height: number; readonly steps: number },
     number: 1 | 2,
   ): Steps<Tensor> {
-    const { sampling, taps, signal, finish } = this.settings;
+    const { taps, signal, finish, hires } = this.settings;
+    const sampling = number === 2 && hires ? hires.sampling : this.settings.sampling;
     this.reporter.report('denoise', this.done, this.planned);
     const steps = denoiseSteps(await this.engine.denoiser(signal), {
       ...pass,
       sampler: sampling.sampler,
       samplerOptions: sampling.sampling,
-      conditioning: this.conditioning,
+      conditioning: this.conditionings[number - 1]!,
       guidance: {
         scale: sampling.cfg,
         interval: sampling.guidanceInterval,
@@ -160,14 +173,14 @@ async function decodeOne(
   settings: Settings,
   plan: Plan,
   latent: Tensor,
-  seed: number,
+  seeds: { readonly seed: number; readonly subseed: number },
 ): Promise<GeneratedImage> {
   const codec = await engine.codec(settings.signal);
   const decoded = await codec.decode(latent, { signal: settings.signal });
   const image = await plan.finish(toPixels(decoded));
   return new GeneratedImage(image, {
-    seed,
+    seed: seeds.seed,
     latent,
-    parameters: parametersOf(engine.facts, settings, plan, seed),
+    parameters: parametersOf(engine.facts, settings, plan, seeds),
   });
 }

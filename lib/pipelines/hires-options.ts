@@ -1,8 +1,12 @@
 /** Options of the second, larger pass (A1111's "Hires. fix"). */
 import { invalidOption } from '../errors.js';
+import { resolveSampler } from '../sampling/samplers/index.js';
+import { resolveSchedule } from '../sampling/schedules/index.js';
 import type { Interpolation } from '../tensor/interpolate.js';
 import * as check from './check.js';
+import { promptText } from './condition-options.js';
 import { MAX_SIDE, MAX_STEPS } from './limits.js';
+import type { SamplingSettings } from './sampling-options.js';
 
 export interface HiresOptions {
   /** How many times larger, 1 to 8; default 2. Sizes are rounded down to the grid. */
@@ -14,8 +18,16 @@ export interface HiresOptions {
   readonly steps?: number;
   /** How far the second pass goes from the first picture, above 0 to 1; default 0.75. */
   readonly strength?: number;
-  /** `latent` (default) and its kin enlarge the latent, `lanczos` the decoded picture. */
+  /** `latent` (default) and its kin enlarge the latent, `lanczos` and `nearest` the decoded picture. */
   readonly upscaler?: HiresUpscaler;
+  /** What to draw, and what not, in the second pass; default as in the first. */
+  readonly prompt?: string;
+  readonly negative?: string;
+  /** Sampler and noise levels of the second pass; default those of the first. */
+  readonly sampler?: string;
+  readonly schedule?: string;
+  /** As in the first pass, unless given. */
+  readonly discardPenultimate?: boolean;
 }
 
 /** Latent upscalers by A1111's names for them, and the interpolation that they are. */
@@ -28,10 +40,11 @@ export const latentUpscalers = {
   latent_nearest_exact: 'nearest-exact',
 } as const satisfies Record<string, Interpolation>;
 
-export type HiresUpscaler = keyof typeof latentUpscalers | 'lanczos';
-const upscalers: readonly HiresUpscaler[] = [
+export type HiresUpscaler = keyof typeof latentUpscalers | 'lanczos' | 'nearest';
+export const hiresUpscalers: readonly HiresUpscaler[] = [
   ...(Object.keys(latentUpscalers) as (keyof typeof latentUpscalers)[]),
   'lanczos',
+  'nearest',
 ];
 
 export interface HiresSettings {
@@ -41,13 +54,21 @@ export interface HiresSettings {
   readonly steps: number | undefined;
   readonly strength: number;
   readonly upscaler: HiresUpscaler;
+  readonly prompt: string | undefined;
+  readonly negative: string | undefined;
+  /** Complete: of the second pass. */
+  readonly sampling: SamplingSettings;
 }
 
-const KEYS: ReadonlySet<string> = new Set(['scale', 'width', 'height', 'steps', 'strength', 'upscaler']);
+const KEYS: ReadonlySet<string> = new Set([
+  ...['scale', 'width', 'height', 'steps', 'strength', 'upscaler', 'prompt', 'negative'],
+  ...['sampler', 'schedule', 'discardPenultimate'],
+]);
 
 export function resolveHires(
   options: { readonly hires?: HiresOptions; readonly init?: unknown },
   factor: number,
+  sampling: SamplingSettings,
 ): HiresSettings | undefined {
   const { hires, init } = options;
   if (hires === undefined) return undefined;
@@ -64,7 +85,28 @@ export function resolveHires(
     height: side('height'),
     steps: hires.steps === undefined ? undefined : check.integer('hires.steps', hires.steps, 1, MAX_STEPS),
     strength,
-    upscaler: check.oneOf('hires.upscaler', hires.upscaler ?? 'latent', upscalers),
+    prompt: hires.prompt === undefined ? undefined : promptText('hires.prompt', hires.prompt),
+    negative: hires.negative === undefined ? undefined : promptText('hires.negative', hires.negative),
+    sampling: secondSampling(hires, sampling),
+    upscaler: check.oneOf('hires.upscaler', hires.upscaler ?? 'latent', hiresUpscalers),
+  };
+}
+
+/** The first pass's, but for what the second has of its own. */
+function secondSampling(hires: HiresOptions, first: SamplingSettings): SamplingSettings {
+  const named =
+    hires.sampler === undefined ? undefined : resolveSampler(check.string('hires.sampler', hires.sampler));
+  const sampler = named?.sampler ?? first.sampler;
+  const schedule =
+    hires.schedule === undefined ? named?.schedule : check.string('hires.schedule', hires.schedule);
+  return {
+    ...first,
+    sampler,
+    schedule: schedule === undefined ? first.schedule : resolveSchedule(schedule, sampler.automaticSchedule),
+    discardPenultimate: check.boolean(
+      'hires.discardPenultimate',
+      hires.discardPenultimate ?? first.discardPenultimate,
+    ),
   };
 }
 
@@ -80,7 +122,7 @@ export interface HiresTarget {
 export function hiresTarget(
   width: number,
   height: number,
-  hires: HiresSettings,
+  hires: Pick<HiresSettings, 'scale' | 'width' | 'height'>,
   factor: number,
 ): HiresTarget {
   const onGrid = (size: number): number => Math.max(factor, Math.floor(size / factor) * factor);

@@ -1,7 +1,7 @@
 /** The second pass of hires fix: the first picture enlarged, noise on it, and the end of the schedule again. */
 import { crop } from '../image/composite.js';
+import { nearest } from '../image/fit.js';
 import { resample } from '../image/resample.js';
-import { createNoise } from '../sampling/noise.js';
 import { interpolate } from '../tensor/interpolate.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { Engine } from './engine.js';
@@ -12,13 +12,14 @@ import { checkSize, type Settings } from './options.js';
 import type { Pass } from './plan.js';
 import { brownianRange, partialSigmas } from './sigmas.js';
 import { maskedEverywhere } from './text-to-image.js';
+import { type BatchSeeds, pictureNoise } from './variation-options.js';
 
 export interface HiresPlan {
   readonly width: number;
   readonly height: number;
   readonly steps: number;
   /** The second pass of a batch, from the latents `[B, C, h, w]` of its first. */
-  pass(latents: Tensor, seeds: readonly number[]): Promise<Pass>;
+  pass(latents: Tensor, seeds: BatchSeeds): Promise<Pass>;
 }
 
 export async function planHires(
@@ -28,7 +29,8 @@ export async function planHires(
   first: { readonly width: number; readonly height: number },
 ): Promise<HiresPlan> {
   const { facts } = engine;
-  const { sampling, signal, rng } = settings;
+  const { signal } = settings;
+  const { sampling } = hires;
   const target = hiresTarget(first.width, first.height, hires, facts.factor);
   const { width, height } = target;
   checkSize({ width, height }, facts.factor);
@@ -45,13 +47,9 @@ export async function planHires(
     steps: sigmas.length - 1,
     pass: async (latents, seeds) => {
       const enlarged = await enlarge(engine, latents, hires, target, signal);
-      const noise = createNoise({
-        rng,
-        seeds,
-        size: enlarged.size / seeds.length,
-        brownianRange: brownianRange(full),
-      });
-      const added = noise.next();
+      const [, channels = 0, h = 0, w = 0] = enlarged.shape;
+      const noise = pictureNoise(settings, seeds, [channels, h, w], facts.factor, brownianRange(full));
+      const added = noise.first();
       const latent = Tensor.from(
         enlarged.data.map((value, i) => value + added[i]! * sigmas[0]!),
         enlarged.shape,
@@ -72,7 +70,7 @@ async function enlarge(
   const [left, top] = [target.coverWidth - target.width, target.coverHeight - target.height].map(
     (extra) => Math.floor(extra / factor / 2) * factor,
   ) as [number, number];
-  if (hires.upscaler !== 'lanczos') {
+  if (hires.upscaler !== 'lanczos' && hires.upscaler !== 'nearest') {
     const mode = latentUpscalers[hires.upscaler];
     const covered = interpolate(latents, target.coverHeight / factor, target.coverWidth / factor, mode);
     const rows = [top / factor, (top + target.height) / factor] as const;
@@ -84,7 +82,11 @@ async function enlarge(
   for (let i = 0; i < pictures; i++) {
     const decoded = await codec.decode(latents.at(i).reshape([1, ...shape]), { signal });
     const image = { ...toPixels(decoded), channels: 3 };
-    const covered = await resample(image, target.coverWidth, target.coverHeight, 'lanczos', signal);
+    const { coverWidth, coverHeight } = target;
+    const covered =
+      hires.upscaler === 'nearest'
+        ? nearest(image, coverWidth, coverHeight)
+        : await resample(image, coverWidth, coverHeight, 'lanczos', signal);
     const cut = crop(covered, left, top, target.width, target.height);
     enlarged.push((await codec.encode(imageTensor(cut), { signal })).latents().data);
   }

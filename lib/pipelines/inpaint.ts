@@ -5,8 +5,9 @@
 import { SafelightError } from '../errors.js';
 import { blurMask } from '../image/blur.js';
 import { blend, crop, fillMasked, maskOf, paste } from '../image/composite.js';
+import { fitTo, type ResizeMode } from '../image/fit.js';
 import { readImage } from '../image/read.js';
-import { type ByteImage, resample } from '../image/resample.js';
+import type { ByteImage } from '../image/resample.js';
 import type { RgbImage } from '../tensor/picture.js';
 import { expandRegion, maskRegion } from './crop-region.js';
 import type { MaskSettings } from './mask-options.js';
@@ -20,14 +21,15 @@ export interface PreparedImage {
   readonly finish: (result: RgbImage) => Promise<RgbImage>;
 }
 
-/** A picture without a mask: only resized (Lanczos). */
+/** A picture without a mask: only brought to its size. */
 export async function prepareImage(
   original: ByteImage,
   width: number,
   height: number,
+  mode: ResizeMode,
   signal?: AbortSignal,
 ): Promise<PreparedImage> {
-  const image = await resample(original, width, height, 'lanczos', signal);
+  const image = await fitTo(original, width, height, mode, signal);
   return { image, mask: undefined, finish: async (result) => result };
 }
 
@@ -37,15 +39,18 @@ export async function prepareMasked(
   settings: MaskSettings,
   width: number,
   height: number,
+  mode: ResizeMode,
   signal?: AbortSignal,
 ): Promise<PreparedImage> {
-  const read = maskOf(await readImage(settings.source, { alpha: 'keep' }));
-  const sized = await resample(read, original.width, original.height, 'lanczos', signal);
+  const read = maskOf(await readImage(settings.source, { alpha: 'keep' }), !settings.round);
+  const white = settings.invert ? { ...read, data: read.data.map((value) => 255 - value) } : read;
+  const sized = await fitTo(white, original.width, original.height, 'resize', signal);
   const mask = await blurMask(sized, settings.blur, signal);
   const prepared = settings.onlyMasked
     ? await prepareRegion(original, mask, settings.padding, width, height, signal)
-    : await prepareWhole(original, mask, width, height, signal);
-  if (settings.fill !== 'fill') return prepared;
+    : await prepareWhole(original, mask, width, height, mode, signal);
+  // Also where the latent is replaced after: the encoder must not see what is to go.
+  if (settings.fill === 'original') return prepared;
   return { ...prepared, image: await fillMasked(prepared.image, prepared.mask!, signal) };
 }
 
@@ -55,10 +60,11 @@ async function prepareWhole(
   blurred: ByteImage,
   width: number,
   height: number,
+  mode: ResizeMode,
   signal?: AbortSignal,
 ): Promise<PreparedImage> {
-  const image = await resample(original, width, height, 'lanczos', signal);
-  const mask = await resample(blurred, width, height, 'lanczos', signal);
+  const image = await fitTo(original, width, height, mode, signal);
+  const mask = await fitTo(blurred, width, height, mode, signal);
   const overlay = { ...mask, data: mask.data.map((v) => Math.min(255, 2 * v)) };
   return { image, mask, finish: async (result) => blend(image, withChannels(result), overlay) };
 }
@@ -81,12 +87,12 @@ async function prepareRegion(
   }
   const { left, top, right, bottom } = expandRegion(region, width / height, original);
   const cut = (from: ByteImage) =>
-    resample(crop(from, left, top, right - left, bottom - top), width, height, 'lanczos', signal);
+    fitTo(crop(from, left, top, right - left, bottom - top), width, height, 'fill', signal);
   return {
     image: await cut(original),
     mask: await cut(blurred),
     finish: async (result) => {
-      const part = await resample(withChannels(result), right - left, bottom - top, 'lanczos', signal);
+      const part = await fitTo(withChannels(result), right - left, bottom - top, 'crop', signal);
       return blend(original, paste(original, part, left, top), blurred);
     },
   };

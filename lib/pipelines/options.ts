@@ -1,6 +1,7 @@
 /** What a generation can be asked for, and its defaults and bounds: everything is checked here, once. */
 import { randomInt } from 'node:crypto';
 import { invalidOption } from '../errors.js';
+import { type ResizeMode, resizeModes } from '../image/fit.js';
 import type { ImageSource } from '../image/read.js';
 import type { GenerationDefaults } from '../models/config.js';
 import type { ConditionSource } from '../models/source.js';
@@ -24,8 +25,14 @@ import {
   type SamplingSettings,
   samplingKeys,
 } from './sampling-options.js';
+import {
+  resolveVariation,
+  type VariationOptions,
+  type VariationSettings,
+  variationKeys,
+} from './variation-options.js';
 
-export interface GenerateOptions extends SamplingOptions, MaskOptions, ConditionOptions {
+export interface GenerateOptions extends SamplingOptions, MaskOptions, ConditionOptions, VariationOptions {
   /** Pixels, multiples of the autoencoder's factor (8); default the model's, or the picture's with `init`. */
   readonly width?: number;
   readonly height?: number;
@@ -47,6 +54,10 @@ export interface GenerateOptions extends SamplingOptions, MaskOptions, Condition
   readonly strength?: number;
   /** Latent of `init`: the mean of the encoder's distribution (default) or a sample of it. */
   readonly posterior?: Posterior;
+  /** How `init` becomes the size asked for; default `resize`. */
+  readonly resizeMode?: ResizeMode;
+  /** Multiplies the noise laid on `init`, 0 to 1.5; default 1. */
+  readonly initialNoiseMultiplier?: number;
   /** A second pass at a larger size. */
   readonly hires?: HiresOptions;
   /** Names of the U-Net's nodes to read at each step (see `pipeline.nodes`). */
@@ -69,9 +80,8 @@ export interface Settings extends ConditionSettings {
   readonly text: TextSettings;
   readonly rng: Rng;
   readonly sampling: SamplingSettings;
-  readonly init:
-    | { readonly source: ImageSource; readonly strength: number; readonly posterior: Posterior }
-    | undefined;
+  readonly variation: VariationSettings;
+  readonly init: InitSettings | undefined;
   readonly mask: MaskSettings | undefined;
   readonly hires: HiresSettings | undefined;
   readonly taps: readonly string[];
@@ -80,26 +90,24 @@ export interface Settings extends ConditionSettings {
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
 
+export interface InitSettings {
+  readonly source: ImageSource;
+  readonly strength: number;
+  readonly posterior: Posterior;
+  readonly resizeMode: ResizeMode;
+  readonly noiseMultiplier: number;
+}
+
 export interface TextSettings {
   readonly clipSkip: number;
   readonly emphasis: Emphasis;
 }
 
 const KEYS: ReadonlySet<string> = new Set([
-  ...[
-    'prompt',
-    'negative',
-    'class',
-    'width',
-    'height',
-    'seed',
-    'count',
-    'batch',
-    'clipSkip',
-    'emphasis',
-    'rng',
-  ],
-  ...['init', 'strength', 'posterior', 'hires', 'taps', 'signal', 'finish', 'onProgress'],
+  ...['prompt', 'negative', 'class', 'width', 'height', 'seed', 'count', 'batch', 'clipSkip'],
+  ...['emphasis', 'rng', 'init', 'strength', 'posterior', 'resizeMode', 'initialNoiseMultiplier', 'hires'],
+  ...['taps', 'signal', 'finish', 'onProgress'],
+  ...variationKeys,
   ...samplingKeys,
   ...maskKeys,
 ]);
@@ -120,6 +128,7 @@ export function resolveOptions(
   const taps = checkTaps(options);
   const { width, height } = checkSize(options, factor);
   const count = check.integer('count', options.count ?? 1, 1, 1000);
+  const sampling = resolveGuidance(resolveSamplingOptions(options, defaults), options.cfg, condition);
   const seed = check.integer('seed', options.seed ?? randomInt(2 ** 32), 0, Number.MAX_SAFE_INTEGER - count);
   return {
     ...resolveCondition(options, condition),
@@ -130,10 +139,11 @@ export function resolveOptions(
     batch: Math.min(count, check.integer('batch', options.batch ?? 4, 1, 64)),
     text: resolveText(options),
     rng: check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']),
-    sampling: resolveGuidance(resolveSamplingOptions(options, defaults), options.cfg, condition),
+    sampling,
+    variation: resolveVariation(options, count),
     init: resolveInit(options),
     mask: resolveMask(options),
-    hires: resolveHires(options, factor),
+    hires: resolveHires(options, factor, sampling),
     taps,
     finish: checkSignal('finish', options.finish),
     ...checkControl(options),
@@ -160,10 +170,13 @@ export function checkSize(
   return { width, height };
 }
 
-function resolveInit(options: GenerateOptions): Settings['init'] {
+function resolveInit(options: GenerateOptions): InitSettings | undefined {
   const strength = check.number('strength', options.strength ?? 0.75, 0, 1);
   const posterior = check.oneOf('posterior', options.posterior ?? 'mean', ['mean', 'sample']);
-  return options.init === undefined ? undefined : { source: options.init, strength, posterior };
+  const resizeMode = check.oneOf('resizeMode', options.resizeMode ?? 'resize', resizeModes);
+  const noiseMultiplier = check.number('initialNoiseMultiplier', options.initialNoiseMultiplier ?? 1, 0, 1.5);
+  if (options.init === undefined) return undefined;
+  return { source: options.init, strength, posterior, resizeMode, noiseMultiplier };
 }
 
 /** @throws INVALID_OPTION; also for taps beside step caching, which leaves out most of the nodes at most of the steps */

@@ -2,6 +2,7 @@
 import type { NoiseSource } from '../sampling/types.js';
 import type { RgbImage } from '../tensor/picture.js';
 import type { Tensor } from '../tensor/tensor.js';
+import type { BatchSeeds } from './variation-options.js';
 
 /** A batch ready for the sampler. */
 export interface Pass {
@@ -20,7 +21,7 @@ export interface Plan {
   /** Steps of each batch. */
   readonly steps: number;
   /** A batch of these seeds. */
-  pass(seeds: readonly number[]): Pass;
+  pass(seeds: BatchSeeds): Pass;
   /** What becomes of a decoded picture. */
   finish(image: RgbImage): Promise<RgbImage>;
 }

@@ -88,7 +88,7 @@ export async function encodeImageStage(
   const asked = checkSize(options, factor);
   const original = await readImage(source);
   const { width, height } = sizeFrom(asked, original, factor);
-  const { image } = await prepareImage(original, width, height, signal);
+  const { image } = await prepareImage(original, width, height, 'resize', signal);
   const codec = await engine.codec(signal);
   const encoded = await codec.encode(imageTensor(image), { signal });
   const { size } = encoded;

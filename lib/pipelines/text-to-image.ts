@@ -1,5 +1,4 @@
 /** From noise alone. */
-import { createNoise } from '../sampling/noise.js';
 import { initialNoiseScale } from '../sampling/samplers/index.js';
 import { Tensor } from '../tensor/tensor.js';
 import { type Engine, isInpaintingModel } from './engine.js';
@@ -7,6 +6,7 @@ import { joinChannels } from './network.js';
 import type { Settings } from './options.js';
 import type { Plan } from './plan.js';
 import { fullSigmas } from './sigmas.js';
+import { pictureNoise } from './variation-options.js';
 
 export async function planTextToImage(engine: Engine, settings: Settings): Promise<Plan> {
   const { signal, sampling } = settings;
@@ -23,9 +23,9 @@ export async function planTextToImage(engine: Engine, settings: Settings): Promi
     height,
     steps: sigmas.length - 1,
     pass: (seeds) => {
-      const noise = createNoise({ rng: settings.rng, seeds, size: channels * h * w });
-      const first = noise.next().map((value) => value * scale);
-      return { latent: Tensor.from(first, [seeds.length, channels, h, w]), sigmas, noise, extra };
+      const noise = pictureNoise(settings, seeds, [channels, h, w], facts.factor);
+      const first = noise.first().map((value) => value * scale);
+      return { latent: Tensor.from(first, [noise.count, channels, h, w]), sigmas, noise, extra };
     },
     finish: async (image) => image,
   };

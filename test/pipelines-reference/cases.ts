@@ -5,11 +5,13 @@ import type { GenerateOptions } from '../../lib/pipelines/options.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 import { FIXTURES, readJson, type TinyModel } from './tiny-models.js';
 
+type Option = string | number | boolean | readonly number[] | Readonly<Record<string, number>>;
+
 export interface Case {
   readonly name: string;
   readonly model: TinyModel;
   /** Names of the command line's options, in camel case. */
-  readonly options: Readonly<Record<string, string | number | boolean | readonly number[]>>;
+  readonly options: Readonly<Record<string, Option>>;
   /** Changes of the model's scheduler config. */
   readonly scheduler?: Record<string, unknown>;
   /** Expected PNG files. */

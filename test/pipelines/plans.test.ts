@@ -63,12 +63,7 @@ describe('the sigmas of a run', () => {
 
 describe('the size of a second pass', () => {
   const target = (hires: Partial<HiresSettings>) =>
-    hiresTarget(
-      512,
-      384,
-      { scale: 2, width: undefined, height: undefined, steps: 1, strength: 1, upscaler: 'latent', ...hires },
-      8,
-    );
+    hiresTarget(512, 384, { scale: 2, width: undefined, height: undefined, ...hires }, 8);
 
   it('is scaled, or follows the side that is given, on the grid', () => {
     expect(target({})).toMatchObject({ width: 1024, height: 768 });
@@ -143,9 +138,14 @@ describe('where only the masked part is worked on', () => {
     const source = { ...mask(64, 48, [[20, 10, 40, 30]]), channels: 1 as const };
     return prepareMasked(
       gray,
-      { source, blur: 4, fill: 'original', onlyMasked: false, padding: 4, ...more },
+      {
+        ...{ source, blur: [4, 4], fill: 'original', onlyMasked: false, padding: 4 },
+        ...{ invert: false, round: true },
+        ...more,
+      },
       64,
       64,
+      'resize',
     );
   };
   const red = {
@@ -158,7 +158,7 @@ describe('where only the masked part is worked on', () => {
   ];
 
   it('the result is laid into the original at its own size', async () => {
-    const { image, finish } = await masked({ onlyMasked: true, blur: 0 });
+    const { image, finish } = await masked({ onlyMasked: true, blur: [0, 0] });
     expect([image.width, image.height]).toEqual([64, 64]);
     const result = await finish(red);
     expect([result.width, result.height]).toEqual([64, 48]);

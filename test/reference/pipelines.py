@@ -187,6 +187,30 @@ def hires_cases():
     case("hires-xl", "sdxl", **common | dict(hiresScale=1.25, width=64), hiresUpscaler="latent", steps=5)
 
 
+def extra_cases():
+    """What A1111's API has beyond the common: variations, seed resize, ENSD, resize modes, second passes of their own."""
+    small = dict(width=48, height=40, steps=4)
+    case("extra-variation", "sd1", **small, subseed=5, subseedStrength=0.3, count=2, sampler="euler_a")
+    case("extra-variation-cuda", "sd1", **small, subseed=77, subseedStrength=0.6, rng="cuda", sampler="dpmpp_2m_sde")
+    case("extra-resize-smaller", "sd1", **small, seedResizeFrom=dict(width=28, height=56), sampler="euler_a")
+    case("extra-resize-larger", "sd1", **small, seedResizeFrom=dict(width=84, height=64), subseed=3, subseedStrength=0.5,
+         etaNoiseSeedDelta=31337, sampler="euler_a")  # fmt: skip
+    case("extra-ensd", "sd1", **small, etaNoiseSeedDelta=31337, sampler="dpmpp_2s_a", count=2)
+    case("extra-hires", "sd1", **small, subseed=9, subseedStrength=0.4, hiresScale=1.5, hiresSteps=3, hiresStrength=0.6,
+         hiresUpscaler="nearest", hiresPrompt="a castle at night", hiresNegative="red", hiresSampler="dpmpp_2m",
+         hiresSchedule="exponential")  # fmt: skip
+    common = dict(init="init-ragged.png", width=56, height=48, sampler="euler_a", steps=5, strength=0.6)
+    case("extra-crop", "sd1", **common, resizeMode="crop", initialNoiseMultiplier=0.8, subseed=2, subseedStrength=0.2)
+    case("extra-fill", "sd1", **common | dict(width=48, height=64), resizeMode="fill")
+    case("extra-fill-wide", "sd1", **common | dict(width=72, height=32), resizeMode="fill")
+    case("extra-latent", "sd1", **common | dict(init="init.png", width=48, height=72), resizeMode="latent")
+    masked = common | dict(init="init-large.png", mask="mask-large.png")
+    case("extra-mask-crop", "sd1", **masked, resizeMode="crop", fill="original", maskBlur=[6, 1], maskRound=False)
+    case("extra-mask-fill", "sd1", **masked | dict(width=40, height=56), resizeMode="fill", fill="nothing")
+    case("extra-mask-invert", "sd1", **masked, fill="noise", maskInvert=True, maskBlur=2)
+    case("extra-mask-only", "sd1", **masked | dict(width=72, height=24), fill="original", onlyMasked=True, padding=6, count=2)
+
+
 # -- making ----------------------------------------------------------------------------------------------------------
 
 
@@ -237,8 +261,12 @@ class Work:
     """The second and later passes of a case: prompts at a size, then sampling from given noise."""
 
     def __init__(self, model, spec, seed):
-        self.model, self.o, self.seed = model, spec["options"], seed
+        # With a variation the subseed counts up instead of the seed.
+        count = seed - spec["options"]["seed"]
+        varies = spec["options"].get("subseedStrength", 0) != 0
+        self.model, self.o, self.seed = model, spec["options"], seed - count if varies else seed
         o = self.o
+        self.subseed = o.get("subseed", 0) + count
         plain = lambda text: [(text, 1.0)] if text else []  # noqa: E731
         skip = o.get("clipSkip", 1)
         cond = webui.encode(model, spec["segments"] or plain(o["prompt"]), skip)
@@ -249,6 +277,13 @@ class Work:
         self.rng = o.get("rng", "cpu")
 
     def noise(self, latent_size):
+        o, factor = self.o, self.model.factor
+        resize = o.get("seedResizeFrom")
+        return webui.VariedNoise(self.rng, self.seed, (4, *latent_size), self.subseed, o.get("subseedStrength", 0),
+                                 resize and [resize["height"] // factor, resize["width"] // factor],
+                                 o.get("etaNoiseSeedDelta", 0))  # fmt: skip
+
+    def plain_noise(self, latent_size):
         return webui.NOISE[self.rng](self.seed, (4, *latent_size))
 
     def denoiser(self, size, **more):
@@ -266,7 +301,7 @@ class Work:
         steps = int(steps / min(strength, 0.999)) if fixed else steps
         full = webui.schedule(denoiser, self.o["schedule"], steps)
         sigmas = full[steps - t - 1 :]
-        return self.sample(denoiser, latent + noise.next()[None] * sigmas[0], sigmas, noise, full)
+        return self.sample(denoiser, latent + noise.next()[None] * sigmas[0] * self.o.get("initialNoiseMultiplier", 1), sigmas, noise, full)
 
 
 def text_to_image(model, spec, seed):
@@ -293,10 +328,13 @@ def text_to_image(model, spec, seed):
     if o["hiresUpscaler"] == "latent":
         latent = torch.nn.functional.interpolate(latent, size=large_latent, mode="bilinear", antialias=False)
     else:
-        image = Image.fromarray(webui.to_pixels(webui.decode(model, latent))).resize(large[::-1], Image.LANCZOS)
+        kernel = {"lanczos": Image.LANCZOS, "nearest": Image.NEAREST}[o["hiresUpscaler"]]
+        image = Image.fromarray(webui.to_pixels(webui.decode(model, latent))).resize(large[::-1], kernel)
         latent = webui.encode_image(model, webui.to_tensor(image))
-    return work.from_image(work.denoiser(large, concat=concat), latent, work.noise(large_latent), o.get("hiresSteps", o["steps"]),
-                           o["hiresStrength"], fixed=True)  # fmt: skip
+    second = Work(model, spec | dict(options=o | {k: o[f"hires{k.capitalize()}"] for k in ("prompt", "negative", "sampler", "schedule")
+                                                  if f"hires{k.capitalize()}" in o}), seed)  # fmt: skip
+    return second.from_image(second.denoiser(large, concat=concat), latent, second.noise(large_latent),
+                             o.get("hiresSteps", o["steps"]), o["hiresStrength"], fixed=True)  # fmt: skip
 
 
 def image_to_image(model, spec, seed):
@@ -308,17 +346,21 @@ def image_to_image(model, spec, seed):
     size, latent_size = (height, width), (height // factor, width // factor)
     noise = work.noise(latent_size)
     finish = lambda pixels: pixels  # noqa: E731
+    resize_mode = {"crop": 1, "fill": 2}.get(o.get("resizeMode"), 0)
     mask, region = None, None
     if "mask" in o:
-        mask = webui.blur_mask(IMAGES[o["mask"]], o.get("maskBlur", 4))
+        mask = IMAGES[o["mask"]]
+        if o.get("maskInvert"):
+            mask = mask.point(lambda v: 255 - v)
+        mask = webui.blur_mask(mask, o.get("maskBlur", 4))
         original = image
         if o.get("onlyMasked"):
             overlay = mask
             region = webui.crop_region(mask, o["padding"], (width, height))
-            mask = mask.crop(region).resize((width, height), Image.LANCZOS)
-            image = image.crop(region)
+            mask = webui.resize_image(2, mask.crop(region), width, height)
+            image = webui.resize_image(2, image.crop(region), width, height)
         elif image.size != (width, height):
-            image, mask = (each.resize((width, height), Image.LANCZOS) for each in (image, mask))
+            image, mask = (webui.resize_image(resize_mode, each, width, height) for each in (image, mask))
             original = image
         if region is None:
             overlay = mask.point(lambda v: min(2 * v, 255))
@@ -328,20 +370,22 @@ def image_to_image(model, spec, seed):
                 return webui.paste_back(pixels, original, overlay)
             x1, y1, x2, y2 = region
             whole = original.copy()
-            whole.paste(Image.fromarray(pixels).resize((x2 - x1, y2 - y1), Image.LANCZOS), (x1, y1))
+            whole.paste(webui.resize_image(1, Image.fromarray(pixels), x2 - x1, y2 - y1), (x1, y1))
             return webui.paste_back(np.asarray(whole), original, overlay)
 
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.LANCZOS)
-    if o.get("fill") == "fill":
+    if image.size != (width, height) and o.get("resizeMode") != "latent":
+        image = webui.resize_image(resize_mode, image, width, height)
+    if "mask" in o and o["fill"] != "original":  # A1111 fills before it encodes also where the latent is replaced after
         image = webui.fill(image, mask)
     posterior = (lambda: noise.next()[None]) if o.get("posterior") == "sample" else (lambda: None)
     latent = webui.encode_image(model, webui.to_tensor(image), posterior())
+    if o.get("resizeMode") == "latent":
+        latent = torch.nn.functional.interpolate(latent, size=latent_size, mode="bilinear")
     blend, concat = None, None
     if mask is not None:
-        small = webui.latent_mask(mask, latent.shape)
+        small = webui.latent_mask(mask, latent.shape, o.get("maskRound", True))
         if o["fill"] == "noise":  # from a generator of its own: the numbers of the picture's first draw
-            latent = latent * (1 - small) + work.noise(latent_size).next()[None] * small
+            latent = latent * (1 - small) + work.plain_noise(latent_size).next()[None] * small
         elif o["fill"] == "nothing":
             latent = latent * (1 - small)
         blend = (latent, small)
@@ -408,7 +452,7 @@ def main():
     models.write_tokenizer(OUT / "tokenizer_2", pad="!")
     for name, image in IMAGES.items():
         image.save(OUT / "images" / name, optimize=True)
-    for add in (text_cases, prompt_cases, image_cases, hires_cases):
+    for add in (text_cases, prompt_cases, image_cases, hires_cases, extra_cases):
         add()
     wanted = sys.argv[1:]
     loaded = {name: load(name) for name in models.MODELS}

@@ -70,6 +70,51 @@ class CudaNoise:
 NOISE = {"cpu": CpuNoise, "cuda": CudaNoise}
 
 
+def slerp(share, low, high):
+    """[C, h, w] each; angles between their columns, as A1111's norm along dimension 1 has it."""
+    cosine = torch.nn.functional.cosine_similarity(low.double(), high.double(), dim=1, eps=0)[:, None]
+    if cosine.mean() > 0.9995:
+        return share * low + (1 - share) * high
+    angle = torch.acos(cosine)
+    return ((torch.sin((1 - share) * angle) * low + torch.sin(share * angle) * high) / torch.sin(angle)).float()
+
+
+class VariedNoise:
+    """A1111's rng.py: the first draw varied towards a subseed and taken from another size, later ones as they come."""
+
+    def __init__(self, kind, seed, shape, subseed=0, strength=0, resize_from=None, delta=0):
+        self.make, self.seed, self.shape, self.delta = NOISE[kind], seed, tuple(shape), delta
+        self.subseed, self.strength, self.resize_from = subseed, strength, resize_from
+        self.source, self.is_first = self.make(seed, self.shape), True
+
+    def next(self):
+        if not self.is_first:
+            return self.source.next()
+        self.is_first = False
+        plain = self.source.next()
+        shape = (self.shape[0], *self.resize_from) if self.resize_from else self.shape
+        noise = plain if shape == self.shape else self.make(self.seed, shape).next()
+        if self.strength:
+            noise = slerp(self.strength, noise, self.make(self.subseed, shape).next())
+        if shape != self.shape:
+            noise = self.centered(plain, noise)
+        if self.delta:
+            self.source = self.make(self.seed + self.delta, self.shape)
+        return noise
+
+    @staticmethod
+    def centered(outer, inner):
+        """The inner noise in the middle of the outer one; a half difference goes down."""
+        outer, spans = outer.clone(), []
+        for large, small in zip(outer.shape[1:], inner.shape[1:]):
+            gap = (large - small) // 2
+            count = small if gap >= 0 else min(small + 2 * gap, large)
+            spans.append((slice(max(gap, 0), max(gap, 0) + count), slice(max(-gap, 0), max(-gap, 0) + count)))
+        (oy, iy), (ox, ix) = spans
+        outer[:, oy, ox] = inner[:, iy, ix]
+        return outer
+
+
 def brownian(x, sigmas, seed, rng):
     """The tree over a schedule's range, the picture's seed as entropy, nodes drawn from the chosen generator."""
 
@@ -289,18 +334,42 @@ def decode(model, latent):
 
 
 def blur_mask(mask, sigma):
-    """Along each axis, as A1111 does."""
-    if sigma <= 0:
-        return mask
-    size = 2 * int(2.5 * sigma + 0.5) + 1
-    rows = cv2.GaussianBlur(np.asarray(mask), (size, 1), sigma)
-    return Image.fromarray(cv2.GaussianBlur(rows, (1, size), sigma))
+    """Along each axis, as A1111 does; a pair is across and down."""
+    for axis, one in enumerate(sigma if isinstance(sigma, (list, tuple)) else (sigma, sigma)):
+        if one > 0:
+            size = 2 * int(2.5 * one + 0.5) + 1
+            mask = Image.fromarray(cv2.GaussianBlur(np.asarray(mask), ((size, 1), (1, size))[axis], one))
+    return mask
 
 
-def latent_mask(mask, shape):
-    """[h, w], 1 where repainted: Pillow's bicubic with antialiasing, then rounded."""
-    small = mask.convert("RGB").resize((shape[-1], shape[-2]))
-    return torch.from_numpy(np.around(np.asarray(small, dtype=np.float32)[:, :, 0] / 255))
+def resize_image(mode, image, width, height):
+    """A1111's resize modes. 0: stretched. 1: covers the size, cut around its middle. 2: within it, its edges drawn out."""
+    if mode == 0:
+        return image.resize((width, height), Image.LANCZOS)
+    wider = width / height > image.width / image.height
+    if (mode == 1) == wider or (mode == 2 and width / height == image.width / image.height):
+        inner = width, image.height * width // image.width
+    else:
+        inner = image.width * height // image.height, height
+    if width / height == image.width / image.height:
+        inner = width, height
+    small = image.resize(inner, Image.LANCZOS)
+    result = Image.new(image.mode, (width, height))
+    left, top = width // 2 - inner[0] // 2, height // 2 - inner[1] // 2
+    result.paste(small, (left, top))
+    if mode == 2 and not wider and top > 0:
+        result.paste(small.resize((width, top), box=(0, 0, width, 0)), (0, 0))
+        result.paste(small.resize((width, top), box=(0, inner[1], width, inner[1])), (0, top + inner[1]))
+    elif mode == 2 and wider and left > 0:
+        result.paste(small.resize((left, height), box=(0, 0, 0, height)), (0, 0))
+        result.paste(small.resize((left, height), box=(inner[0], 0, inner[0], height)), (left + inner[0], 0))
+    return result
+
+
+def latent_mask(mask, shape, rounds=True):
+    """[h, w], 1 where repainted: Pillow's bicubic with antialiasing, then rounded unless shades are wanted."""
+    small = np.asarray(mask.convert("RGB").resize((shape[-1], shape[-2])), dtype=np.float32)[:, :, 0] / 255
+    return torch.from_numpy(np.around(small) if rounds else small)
 
 
 def paste_back(pixels, original, overlay_mask):
