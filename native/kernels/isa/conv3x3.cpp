@@ -100,27 +100,46 @@ void transform_input(const block & b) {
     }
 }
 
-// Filters of output channels [n, n + NB) and input channels [k0, k0 + kn), expanded and transformed into U.
+// Filters of output channels [n, n + NB) and input channels [k0, k0 + kn), expanded and transformed into U: a
+// few channels at a time, so that expanded ones stay in the first-level cache; blocks of weights are not cut.
 void transform_filters(const block & b, int64_t n, int64_t k0, int64_t kn) {
     const int rows = static_cast<int>(std::min<int64_t>(NB, b.p.cout - n));
+    const int64_t some = b.p.w.type == storage::blocks ? KB : 8;
     float * columns = b.F + NB * expand_row;
-    load_panel(b.p.w, n, rows, k0 * 9, kn * 9, b.F, columns);
-    for (int64_t k = 0; k < kn; k++) {
-        for (int v = 0; v < NV; v++) {
-            transform_filter(columns + k * 9 * NB + v * VL, b.U + k * NB + v * VL, U_stride);
+    for (int64_t first = 0; first < kn; first += some) {
+        const int64_t count = std::min(some, kn - first);
+        load_panel(b.p.w, n, rows, (k0 + first) * 9, count * 9, b.F, columns);
+        for (int64_t k = 0; k < count; k++) {
+            for (int v = 0; v < NV; v++) {
+                transform_filter(columns + k * 9 * NB + v * VL, b.U + (first + k) * NB + v * VL, U_stride);
+            }
         }
     }
 }
 
-// M (+)= V U for panel k of input channels, kn of them; `narrow` where one vector holds the output channels.
-void multiply_panel(const block & b, int64_t k, int64_t kn, bool narrow) {
+// Filters of the panel of input channels after k, or of the first one for the next output channels.
+coming next_filters(const block & b, int64_t n, int64_t k) {
+    const bool last = k + 1 == b.panels;
+    const int64_t row = last ? std::min(n + NB, b.p.cout) : n, column = last ? 0 : k + 1;
+    return {b.p.w,
+            row,
+            std::min<int64_t>(NB, b.p.cout - row),
+            column * KB * 9,
+            std::min(KB, b.p.cin - column * KB) * 9,
+            36 * looks(b.count)};
+}
+
+// M (+)= V U for panel k of input channels, kn of them, and output channels [n, n + NB).
+void multiply_panel(const block & b, int64_t n, int64_t k, int64_t kn) {
+    const bool narrow = b.p.cout - n <= VL;  // one vector holds the output channels
+    coming next = next_filters(b, n, k);
     for (int64_t f = 0; f < 36; f++) {
         const float *v = b.V + (k * 36 + f) * b.V_stride(), *u = b.U + f * U_stride;
         float * m = b.M + f * b.M_stride();
         if (narrow) {
-            multiply<1>(b.count, v, KB, u, NB, m, NB, kn, k > 0);
+            multiply<1>(b.count, v, KB, u, NB, m, NB, kn, k > 0, &next);
         } else {
-            multiply<NV>(b.count, v, KB, u, NB, m, NB, kn, k > 0);
+            multiply<NV>(b.count, v, KB, u, NB, m, NB, kn, k > 0, &next);
         }
     }
 }
@@ -237,7 +256,7 @@ void conv3x3(const conv3x3_args & p, const team & t) {
             for (int64_t k = 0; k < panels_in; k++) {
                 const int64_t kn = std::min(KB, p.cin - k * KB);
                 transform_filters(b, panel * NB, k * KB, kn);
-                multiply_panel(b, k, kn, p.cout - panel * NB <= VL);
+                multiply_panel(b, panel * NB, k, kn);
             }
             transform_output(b, panel * NB);
         }

@@ -16,6 +16,7 @@ namespace {
 
 constexpr int64_t deepest = 16384 / NB;  // depth of a weight panel at most: it stays in the first-level cache
 constexpr int64_t A_pad = 16;
+constexpr int64_t few_blocks = 12 * MR;  // rows up to which weights come in little by little
 
 struct block {
     const gemm_args & p;
@@ -40,6 +41,18 @@ void pack_rows(const block & b, float * row_buffer, float * out) {
     }
 }
 
+// Panel k of the same columns, or else of the ones that follow them.
+coming next_panel(const block & b, int64_t n, int64_t columns, int64_t k, bool same) {
+    const int64_t row = same ? n : std::min(n + columns, b.p.columns),
+                  rows = same ? columns : std::min<int64_t>(NB, b.p.columns - row);
+    return {b.p.w,
+            row,
+            rows,
+            k * b.KB,
+            std::min(b.KB, b.p.depth - k * b.KB),
+            b.rows <= few_blocks ? looks(b.rows, b.KB) : looks(b.rows)};
+}
+
 // C[rows, NB] (+)= panels [from, to) of output columns [n, n + NB).
 void product(const block & b, int64_t n, int64_t from, int64_t to, float * c) {
     const int columns = static_cast<int>(std::min<int64_t>(NB, b.p.columns - n));
@@ -47,10 +60,13 @@ void product(const block & b, int64_t n, int64_t from, int64_t to, float * c) {
         const int64_t kn = std::min(b.KB, b.p.depth - k * b.KB);
         const float * a = b.A + k * b.A_stride;
         load_panel(b.p.w, n, columns, k * b.KB, kn, b.E, b.B);
+        coming next = next_panel(b, n, columns, k + 1 < to ? k + 1 : from, k + 1 < to);
         if (columns <= VL && NV > 1) {
             multiply<1>(b.rows, a, b.A_row, b.B, NB, c, NB, kn, k > 0);
+        } else if (b.rows <= few_blocks) {
+            multiply<NV, true>(b.rows, a, b.A_row, b.B, NB, c, NB, kn, k > 0, &next);
         } else {
-            multiply<NV>(b.rows, a, b.A_row, b.B, NB, c, NB, kn, k > 0);
+            multiply<NV>(b.rows, a, b.A_row, b.B, NB, c, NB, kn, k > 0, &next);
         }
     }
 }

@@ -1,19 +1,24 @@
 #pragma once
 
+#include "kernels/isa/coming.h"
 #include "kernels/isa/simd.h"
 #include "kernels/kernels.h"
 
 namespace safelight::kernels::SAFELIGHT_ISA {
 
+constexpr int64_t micro_step = 8;  // of the depth, between two looks at what is read next
+
 // C[R, V vectors] (+)= A[R, depth] B[depth, V vectors], kept in registers over the whole depth.
-template <int R, int V>
+template <int R, int V, bool looking>
 inline void micro(const float * __restrict a, int64_t lda, const float * __restrict b, int64_t ldb,
-                  float * __restrict c, int64_t ldc, int64_t depth, bool accumulate) {
+                  float * __restrict c, int64_t ldc, int64_t depth, bool accumulate, coming * next) {
     vf acc[R][V];
     for (int r = 0; r < R; r++) {
         for (int v = 0; v < V; v++) acc[r][v] = accumulate ? load(c + r * ldc + v * VL) : vf{};
     }
+    if (next && !looking) next->ask();
     for (int64_t k = 0; k < depth; k++) {
+        if (looking && k % micro_step == 0) next->ask();
         vf column[V];
         for (int v = 0; v < V; v++) column[v] = load(b + k * ldb + v * VL);
 #pragma GCC unroll 16
@@ -28,27 +33,34 @@ inline void micro(const float * __restrict a, int64_t lda, const float * __restr
     }
 }
 
-template <int V>
-using micro_fn = void (*)(const float *, int64_t, const float *, int64_t, float *, int64_t, int64_t, bool);
+using micro_fn = void (*)(const float *, int64_t, const float *, int64_t, float *, int64_t, int64_t, bool,
+                          coming *);
 
-template <int V, size_t... I>
-inline void micro_tail(std::index_sequence<I...>, int64_t rows, const float * a, int64_t lda, const float * b,
-                       int64_t ldb, float * c, int64_t ldc, int64_t depth, bool accumulate) {
-    static constexpr micro_fn<V> table[] = {micro<static_cast<int>(I) + 1, V>...};
-    table[rows - 1](a, lda, b, ldb, c, ldc, depth, accumulate);
+template <int V, bool looking, size_t... I>
+inline micro_fn micro_of(std::index_sequence<I...>, int64_t rows) {
+    static constexpr micro_fn table[] = {micro<static_cast<int>(I) + 1, V, looking>...};
+    return table[rows - 1];
 }
 
-// C[rows, V vectors] (+)= A B for any number of rows.
-template <int V>
+// C[rows, V vectors] (+)= A B for any number of rows. What is read `next` is asked for meanwhile: before each
+// MR rows, or, where they are few and the depth is long, `looking` as it goes through the depth.
+template <int V, bool looking = false>
 inline void multiply(int64_t rows, const float * a, int64_t lda, const float * b, int64_t ldb, float * c,
-                     int64_t ldc, int64_t depth, bool accumulate) {
+                     int64_t ldc, int64_t depth, bool accumulate, coming * next = nullptr) {
     int64_t r = 0;
     for (; r + MR <= rows; r += MR)
-        micro<MR, V>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth, accumulate);
+        micro<MR, V, looking>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth, accumulate, next);
     if (r < rows) {
-        micro_tail<V>(std::make_index_sequence<MR - 1>{}, rows - r, a + r * lda, lda, b, ldb, c + r * ldc,
-                      ldc, depth, accumulate);
+        const micro_fn rest = micro_of<V, looking>(std::make_index_sequence<MR - 1>{}, rows - r);
+        rest(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth, accumulate, next);
     }
+}
+// How often a multiply asks.
+inline int64_t looks(int64_t rows) {
+    return (rows + MR - 1) / MR;
+}
+inline int64_t looks(int64_t rows, int64_t depth) {
+    return looks(rows) * ((depth + micro_step - 1) / micro_step);
 }
 
 inline bool cancelled(const team & t) {

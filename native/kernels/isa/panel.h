@@ -2,6 +2,7 @@
 
 // Weights from their storage to panels of f32 that a product reads: expanded, and rows turned into columns.
 
+#include "kernels/isa/coming.h"
 #include "kernels/isa/simd.h"
 #include "kernels/kernels.h"
 
@@ -71,18 +72,13 @@ inline float to_float(uint16_t half) {
 }
 
 // Turns `rows` <= NB rows of `count` floats or halves (stride ld) into columns: out[k * NB + row]; missing
-// rows become zeros. What lies `ahead` numbers further is asked of memory meanwhile: it is read next.
+// rows become zeros.
 template <class T>
-inline void transpose_panel(const T * in, int64_t ld, int rows, int64_t count, float * out,
-                            int64_t ahead = 0) {
-    constexpr int64_t line = 64 / sizeof(T);
+inline void transpose_panel(const T * in, int64_t ld, int rows, int64_t count, float * out) {
     int64_t k = 0;
     if (rows == NB) {
         for (; k + square <= count; k += square) {
             for (int n = 0; n < NB; n += square) {
-                if (ahead && k % line == 0) {
-                    for (int i = 0; i < square; i++) __builtin_prefetch(in + (n + i) * ld + k + ahead, 0, 2);
-                }
                 transpose_square(in + n * ld + k, ld, out + k * NB + n);
             }
         }
@@ -92,11 +88,6 @@ inline void transpose_panel(const T * in, int64_t ld, int rows, int64_t count, f
     }
 }
 
-// Where row `row`'s weights from column `column` on begin; `column` must be a multiple of the block.
-inline const void * weights_at(const weights & w, int64_t row, int64_t column) {
-    return static_cast<const char *>(w.data) + static_cast<size_t>(row) * w.row_bytes +
-           static_cast<size_t>(column / w.block) * w.block_bytes;
-}
 inline void expand(const weights & w, int64_t row, int64_t column, float * out, int64_t count) {
     const void * from = weights_at(w, row, column);
     switch (w.type) {
@@ -125,12 +116,10 @@ inline void load_panel(const weights & w, int64_t row, int rows, int64_t column,
     if (w.type == storage::f32 || w.type == storage::f16) {
         const void * from = weights_at(w, row, column);
         const int64_t ld = static_cast<int64_t>(w.row_bytes / w.block_bytes);
-        const int64_t ahead =
-            column + 2 * count <= ld ? count : NB * ld - column;  // this row's next panel, or the next rows'
         if (w.type == storage::f32) {
-            transpose_panel(static_cast<const float *>(from), ld, rows, count, out, ahead);
+            transpose_panel(static_cast<const float *>(from), ld, rows, count, out);
         } else {
-            transpose_panel(static_cast<const uint16_t *>(from), ld, rows, count, out, ahead);
+            transpose_panel(static_cast<const uint16_t *>(from), ld, rows, count, out);
         }
         return;
     }
