@@ -6,6 +6,7 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import type { Catalog } from '../jobs/catalog.js';
 import type { JobQueue } from '../jobs/types.js';
+import { a1111 } from './a1111/routes.js';
 import type { ServeConfig } from './config.js';
 import { httpFailure } from './errors.js';
 import { health, type Readiness } from './health.js';
@@ -69,6 +70,7 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
   ownJobs(app, queue, catalog.limits);
   about(app, { catalog, locked: config['api-key'] !== undefined, maxPrompt: config['max-prompt'] });
   await app.register(openAi, { queue, catalog });
+  await app.register(a1111, { queue, catalog, config });
   health(app, parts);
   metrics(app, queue, catalog, closing);
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });

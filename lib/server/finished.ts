@@ -1,16 +1,13 @@
 /** A job from a front door that answers once it has ended: a client that leaves takes its job with it. */
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import { SafelightError } from '../errors.js';
 import type { Job, JobEvent, JobQueue } from '../jobs/types.js';
 
-/** A signal that is aborted when the client leaves. */
-export function leaving(request: FastifyRequest): AbortSignal {
+/** A signal that is aborted when the client leaves; or when it has its answer, which nobody listens to any more. */
+export function leaving(reply: FastifyReply): AbortSignal {
   const left = new AbortController();
-  const { socket } = request.raw;
-  // The request's own 'close' comes with the end of its body already.
-  const leave = (): void => left.abort();
-  socket.once('close', leave);
-  left.signal.addEventListener('abort', () => socket.off('close', leave));
+  // Of the answer, not of its connection: that may stay for further requests.
+  reply.raw.once('close', () => left.abort());
   return left.signal;
 }
 

@@ -94,7 +94,7 @@ class Answering {
   async send(request: FastifyRequest, reply: FastifyReply, asked: Asked): Promise<unknown> {
     const output = outputOf(asked.body);
     const job = await this.queue.submit(asked.job);
-    const signal = leaving(request);
+    const signal = leaving(reply);
     if (output.stream)
       return sendEvents(request, reply, (left) =>
         this.events(job.id, asked, output, AbortSignal.any([signal, left])),

@@ -1,0 +1,51 @@
+/** Pictures that are only looked at, or enlarged. */
+import type { FastifyInstance } from 'fastify';
+import { decodeBase64 } from '../../jobs/pictures.js';
+import { asPng, enlarge, sentence } from './extras.js';
+import { type ExtraFields, extraBatchFields, extraSingleFields, pngInfoFields } from './fields.js';
+import { parameterFields, pictureOf, textsOf } from './pictures.js';
+import type { Door } from './routes.js';
+
+const tags = ['A1111'];
+
+export function fileRoutes(app: FastifyInstance, { limits }: Door): void {
+  const one = async (field: string, text: string, fields: ExtraFields) => {
+    const image = await pictureOf(field, text);
+    const texts = await textsOf(decodeBase64(field, text.trim()));
+    const made = await enlarge(image, fields, limits);
+    return { image: await asPng(made, texts), html: `<p>${sentence(made.info)}</p>` };
+  };
+  app.post(
+    '/extra-single-image',
+    { schema: { tags, summary: 'Enlarge a picture', body: extraSingleFields } },
+    async (request) => {
+      const body = request.body as ExtraFields & { image: string };
+      const { image, html } = await one('image', body.image, body);
+      return { html_info: html, image };
+    },
+  );
+  app.post(
+    '/extra-batch-images',
+    { schema: { tags, summary: 'Enlarge pictures', body: extraBatchFields } },
+    async (request) => {
+      const body = request.body as ExtraFields & { imageList: { data: string }[] };
+      const images: string[] = [];
+      let html = '<p></p>';
+      for (const { data } of body.imageList) {
+        const made = await one('imageList', data, body);
+        images.push(made.image);
+        html = made.html;
+      }
+      return { html_info: html, images };
+    },
+  );
+  app.post(
+    '/png-info',
+    { schema: { tags, summary: 'What a picture says it was made by', body: pngInfoFields } },
+    async (request) => {
+      const { image } = request.body as { image: string };
+      const { parameters: info = '', ...items } = await textsOf(decodeBase64('image', image.trim()));
+      return { info, items, parameters: parameterFields(info) };
+    },
+  );
+}

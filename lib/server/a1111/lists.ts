@@ -1,0 +1,60 @@
+/** What A1111's clients ask for before they begin: lists, most of them short here, and the machine. */
+import { freemem, totalmem } from 'node:os';
+import type { FastifyInstance } from 'fastify';
+import { latentUpscalers } from '../../pipelines/hires-options.js';
+import { upscalerLabels } from '../../pipelines/labels.js';
+import { upscalerList } from './extras.js';
+import { notBuilt } from './failures.js';
+import { interrogateFields } from './fields.js';
+import type { Door } from './routes.js';
+import { samplerList, schedulerList } from './samplers.js';
+
+const tags = ['A1111'];
+
+export function listRoutes(app: FastifyInstance, { config }: Door): void {
+  const get = (path: string, summary: string, list: () => object): void => {
+    app.get(path, { schema: { tags, summary } }, async () => list());
+  };
+  get('/samplers', 'Samplers', samplerList);
+  get('/schedulers', 'Schedules', schedulerList);
+  get('/upscalers', 'Upscalers', upscalerList);
+  get('/latent-upscale-modes', 'Ways of enlarging a latent', () =>
+    (Object.keys(latentUpscalers) as (keyof typeof latentUpscalers)[]).map((name) => ({
+      name: upscalerLabels[name],
+    })),
+  );
+  get('/sd-vae', 'Autoencoders beside the models', () => []);
+  get('/loras', 'LoRAs', () => []);
+  get('/embeddings', 'Textual inversions', () => ({ loaded: {}, skipped: {} }));
+  get('/hypernetworks', 'Hypernetworks', () => []);
+  get('/face-restorers', 'Face restorers', () => []);
+  get('/realesrgan-models', 'Real-ESRGAN models', () => []);
+  get('/prompt-styles', 'Styles', () => []);
+  get('/scripts', 'Scripts', () => ({ txt2img: [], img2img: [] }));
+  get('/script-info', 'Arguments of scripts', () => []);
+  get('/extensions', 'Extensions', () => []);
+  get('/memory', 'Memory', memory);
+  get('/cmd-flags', 'Options of the command line', () => ({
+    ...{ api: true, nowebui: false, listen: config.host, port: config.port, share: false, ckpt: null },
+    ...{
+      api_auth: null,
+      cors_allow_origins: config.cors.join(',') || null,
+      lowvram: config.memory === 'lean',
+    },
+    ...{ medvram: false, disable_nan_check: false, use_cpu: config.backend === 'cpu' ? ['all'] : [] },
+  }));
+  app.post(
+    '/interrogate',
+    { schema: { tags, summary: 'Not built: describe a picture', body: interrogateFields } },
+    async () => {
+      throw notBuilt('interrogate', 'pictures cannot be described in words');
+    },
+  );
+}
+
+/** Bytes. Of other devices nobody tells here. */
+function memory() {
+  const total = totalmem();
+  const used = process.memoryUsage().rss;
+  return { ram: { free: freemem(), used, total }, cuda: { error: 'unavailable' } };
+}

@@ -1,0 +1,78 @@
+/** Pictures in and out of A1111's requests, and what they say of themselves. */
+import sharp from 'sharp';
+import { SafelightError } from '../../errors.js';
+import { maskOf } from '../../image/composite.js';
+import { userComment } from '../../image/exif.js';
+import { parseParameters } from '../../image/parameters.js';
+import { readPngText } from '../../image/png.js';
+import { readImage } from '../../image/read.js';
+import type { ByteImage } from '../../image/resample.js';
+import { decodeBase64 } from '../../jobs/pictures.js';
+
+const MAX_PIXELS = 2 ** 26;
+
+/** @throws INVALID_IMAGE */
+export function pictureOf(field: string, text: string): Promise<ByteImage> {
+  return readImage(decodeBase64(field, text.trim()), { maxPixels: MAX_PIXELS });
+}
+
+/** Whether a mask leaves nothing to repaint. @throws INVALID_IMAGE */
+export async function isBlank(mask: string, inverted: boolean, rounded: boolean): Promise<boolean> {
+  const read = await readImage(decodeBase64('mask', mask.trim()), { alpha: 'keep', maxPixels: MAX_PIXELS });
+  const kept = inverted ? 255 : 0;
+  return maskOf(read, !rounded).data.every((value) => value === kept);
+}
+
+/** Texts that a file carries: PNG's chunks, or what others write as EXIF. @throws INVALID_IMAGE */
+export async function textsOf(bytes: Uint8Array): Promise<Record<string, string>> {
+  const { format, exif } = await sharp(bytes, { limitInputPixels: MAX_PIXELS })
+    .metadata()
+    .catch((error: unknown) => {
+      throw new SafelightError('INVALID_IMAGE', 'Invalid encoded image: image must be a picture in base64', {
+        cause: error,
+      });
+    });
+  if (format === 'png') return readPngText(bytes);
+  const comment = exif && userComment(exif);
+  return comment ? { parameters: comment } : {};
+}
+
+/** What A1111 takes for given where a text does not say it. */
+const UNSAID = {
+  'Clip skip': '1',
+  'Hires resize-1': 0,
+  'Hires resize-2': 0,
+  'Hires sampler': 'Use same sampler',
+  'Hires schedule type': 'Use same scheduler',
+  'Hires checkpoint': 'Use same checkpoint',
+  'Hires prompt': '',
+  'Hires negative prompt': '',
+  'Mask mode': 'Inpaint masked',
+  'Masked content': 'original',
+  'Inpaint area': 'Whole picture',
+  'Masked area padding': 32,
+  RNG: 'GPU',
+  'Schedule type': 'Automatic',
+  'Schedule max sigma': 0,
+  'Schedule min sigma': 0,
+  'Schedule rho': 0,
+  'VAE Encoder': 'Full',
+  'VAE Decoder': 'Full',
+  'FP8 weight': 'Disable',
+  Emphasis: 'Original',
+};
+
+/** A text's fields as A1111 gives them: sizes in two parts. */
+export function parameterFields(text: string): Record<string, string | number> {
+  const { prompt, negative, fields } = parseParameters(text);
+  const parts = Object.entries(fields).flatMap(([name, value]): [string, string][] => {
+    const [, width, height] = /^(\d+)x(\d+)$/.exec(value) ?? [];
+    return width && height
+      ? [
+          [`${name}-1`, width],
+          [`${name}-2`, height],
+        ]
+      : [[name, value]];
+  });
+  return { Prompt: prompt, 'Negative prompt': negative, ...UNSAID, ...Object.fromEntries(parts) };
+}

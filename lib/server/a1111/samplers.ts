@@ -1,0 +1,82 @@
+/** Samplers and schedules by the names that A1111's clients know. */
+import { SafelightError } from '../../errors.js';
+import { resolveSampler, type SamplerInfo, samplers } from '../../sampling/samplers/index.js';
+import { resolveSchedule } from '../../sampling/schedules/index.js';
+import { failure } from './failures.js';
+
+/** @throws 400 "Sampler not found", as A1111 */
+export function samplerNamed(
+  field: string,
+  name: string,
+): { sampler: SamplerInfo; schedule: string | undefined } {
+  try {
+    return resolveSampler(name);
+  } catch (error) {
+    if (!(error instanceof SafelightError)) throw error;
+    throw failure(
+      400,
+      `Sampler not found: ${field} is ${JSON.stringify(name.slice(0, 100))}; /sdapi/v1/samplers lists them`,
+    );
+  }
+}
+
+/** @returns the schedule's own name. @throws 422 */
+export function scheduleNamed(field: string, name: string, sampler: SamplerInfo): string {
+  try {
+    return resolveSchedule(name, sampler.automaticSchedule);
+  } catch (error) {
+    if (!(error instanceof SafelightError)) throw error;
+    throw failure(
+      422,
+      `Scheduler not found: ${field} is ${JSON.stringify(name.slice(0, 100))}; /sdapi/v1/schedulers lists them`,
+    );
+  }
+}
+
+/** As A1111 lists them: options are text. */
+export function samplerList() {
+  return samplers.map((sampler) => ({
+    name: sampler.label,
+    aliases: [
+      ...new Set([`k_${sampler.name}`, sampler.name, ...sampler.aliases.map((alias) => `k_${alias}`)]),
+    ],
+    options: {
+      ...(sampler.automaticSchedule === 'discrete' ? {} : { scheduler: sampler.automaticSchedule }),
+      ...(sampler.ancestral ? { uses_ensd: 'True' } : {}),
+      ...(sampler.discardsPenultimate ? { discard_next_to_last_sigma: 'True' } : {}),
+      ...(sampler.usesBrownian ? { brownian_noise: 'True' } : {}),
+      ...(sampler.callsPerStep === 2 ? { second_order: 'True' } : {}),
+    },
+  }));
+}
+
+interface Scheduler {
+  readonly name: string;
+  readonly label: string;
+  readonly aliases: readonly string[] | null;
+  readonly default_rho: number;
+  readonly need_inner_model: boolean;
+}
+
+/** A1111's names; -1 is no rho. Its Uniform and Normal are the same levels. */
+export function schedulerList(): Scheduler[] {
+  const entry = (name: string, label: string, more: Partial<Scheduler> = {}): Scheduler => ({
+    ...{ name, label, aliases: null, default_rho: -1, need_inner_model: false },
+    ...more,
+  });
+  const needs = { need_inner_model: true };
+  return [
+    entry('automatic', 'Automatic'),
+    entry('uniform', 'Uniform', needs),
+    entry('karras', 'Karras', { default_rho: 7 }),
+    entry('exponential', 'Exponential'),
+    entry('polyexponential', 'Polyexponential', { default_rho: 1 }),
+    entry('sgm_uniform', 'SGM Uniform', { ...needs, aliases: ['SGMUniform'] }),
+    entry('kl_optimal', 'KL Optimal'),
+    entry('align_your_steps', 'Align Your Steps'),
+    entry('simple', 'Simple', needs),
+    entry('normal', 'Normal', needs),
+    entry('ddim', 'DDIM', needs),
+    entry('beta', 'Beta', needs),
+  ];
+}

@@ -1,0 +1,194 @@
+/** A1111's options: those that mean something here, each with its default and what it may be. Kept on disk. */
+import { readFile } from 'node:fs/promises';
+import { writeFileAtomic } from '../../image/save.js';
+import type { Json } from '../../jobs/json.js';
+import { emphasisLabels, labelled } from '../../pipelines/labels.js';
+import { failure, notBuilt } from './failures.js';
+
+/** By A1111's names. */
+export interface Settings {
+  /** A configured name; empty for the first model. */
+  readonly sd_model_checkpoint: string;
+  readonly CLIP_stop_at_last_layers: number;
+  readonly randn_source: 'CPU' | 'GPU' | 'NV';
+  readonly eta_noise_seed_delta: number;
+  readonly eta_ancestral: number;
+  readonly eta_ddim: number;
+  readonly s_churn: number;
+  readonly s_tmin: number;
+  readonly s_tmax: number;
+  readonly s_noise: number;
+  readonly sigma_min: number;
+  readonly sigma_max: number;
+  readonly rho: number;
+  readonly always_discard_next_to_last_sigma: boolean;
+  readonly emphasis: string;
+  readonly initial_noise_multiplier: number;
+  readonly live_previews_enable: boolean;
+  readonly show_progress_every_n_steps: number;
+}
+
+type Read = (name: string, value: unknown) => Json;
+
+const between =
+  (min: number, max: number, whole = false): Read =>
+  (name, value) => {
+    const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+    const right = typeof number === 'number' && number >= min && number <= max;
+    if (right && (!whole || Number.isInteger(number))) return number;
+    throw failure(422, `The option ${name} takes a ${whole ? 'whole ' : ''}number from ${min} to ${max}`);
+  };
+const flag: Read = (name, value) => {
+  if (typeof value === 'boolean') return value;
+  throw failure(422, `The option ${name} takes true or false`);
+};
+const sources = ['CPU', 'GPU', 'NV'];
+
+/** Name, default, and what it may be. */
+const USED: Readonly<Record<Exclude<keyof Settings, 'sd_model_checkpoint'>, readonly [Json, Read]>> = {
+  CLIP_stop_at_last_layers: [1, between(1, 12, true)],
+  randn_source: [
+    'CPU',
+    (name, value) => {
+      if (typeof value === 'string' && sources.includes(value)) return value;
+      throw failure(422, `The option ${name} takes one of ${sources.join(', ')}`);
+    },
+  ],
+  eta_noise_seed_delta: [0, between(-(2 ** 31), 2 ** 31, true)],
+  eta_ancestral: [1, between(0, 10)],
+  eta_ddim: [0, between(0, 10)],
+  s_churn: [0, between(0, 1e6)],
+  s_tmin: [0, between(0, 1e6)],
+  s_tmax: [0, between(0, 1e6)],
+  s_noise: [1, between(0, 10)],
+  sigma_min: [0, between(0, 1e6)],
+  sigma_max: [0, between(0, 1e6)],
+  rho: [0, between(0, 1e3)],
+  always_discard_next_to_last_sigma: [false, flag],
+  emphasis: [
+    'Original',
+    (name, value) => {
+      const found = typeof value === 'string' ? labelled(emphasisLabels, value) : undefined;
+      if (found) return emphasisLabels[found];
+      throw failure(422, `The option ${name} takes one of ${Object.values(emphasisLabels).join(', ')}`);
+    },
+  ],
+  initial_noise_multiplier: [1, between(0, 1.5)],
+  live_previews_enable: [true, flag],
+  show_progress_every_n_steps: [1, between(-1, 1000, true)],
+};
+
+/** Options of A1111 that are always as they are here, and further values of the same meaning. */
+const FIXED: Readonly<Record<string, readonly [value: Json, ...same: Json[]]>> = {
+  sd_vae: ['Automatic', 'None', '', null],
+  sd_lora: ['None', '', null],
+  sd_hypernetwork: ['None', '', null],
+  sd_unet: ['Automatic', 'None'],
+  samples_format: ['png'],
+  enable_pnginfo: [true],
+  save_images_add_number: [true],
+  img2img_background_color: ['#ffffff'],
+  img2img_color_correction: [false],
+  img2img_extra_noise: [0],
+  inpainting_mask_weight: [1],
+  upscaler_for_img2img: [null, '', 'None'],
+  face_restoration: [false],
+  face_restoration_model: [null, '', 'CodeFormer', 'GFPGAN'],
+  token_merging_ratio: [0],
+  token_merging_ratio_hr: [0],
+  token_merging_ratio_img2img: [0],
+  s_min_uncond: [0],
+  comma_padding_backtrack: [20],
+  pad_cond_uncond: [true, false],
+  persistent_cond_cache: [true, false],
+  batch_cond_uncond: [true, false],
+  enable_batch_seeds: [true],
+  use_old_emphasis_implementation: [false],
+  use_old_karras_scheduler_sigmas: [false],
+  use_old_hires_fix_width_height: [false],
+  no_dpmpp_sde_batch_determinism: [false],
+  use_old_scheduling: [false],
+  use_downcasted_alpha_bar: [false],
+  refiner_switch_by_sample_steps: [false],
+  tiling: [false],
+  fp8_storage: ['Disable'],
+  live_previews_image_format: ['png'],
+  interrogate_return_ranks: [false],
+};
+
+const defaults = {
+  sd_model_checkpoint: '',
+  ...Object.fromEntries(Object.entries(USED).map(([name, [value]]) => [name, value])),
+} as unknown as Settings;
+
+/** Names a model by any of the names that clients have for it. @throws 404 */
+export type FindModel = (name: string) => string;
+
+/**
+ * The settings with changes on them; options that nobody knows are left out.
+ * @throws 422 for a value that is wrong, or asks for what is not built; 404 for a model that there is not
+ */
+export function changed(
+  settings: Settings,
+  changes: Readonly<Record<string, unknown>>,
+  find: FindModel,
+): Settings {
+  const next: Record<string, Json> = { ...settings } as unknown as Record<string, Json>;
+  for (const [name, value] of Object.entries(changes)) {
+    if (name === 'sd_model_checkpoint') {
+      if (value !== null && value !== '') next[name] = find(String(value));
+    } else if (Object.hasOwn(USED, name)) {
+      if (value !== null) next[name] = USED[name as keyof typeof USED][1](name, value);
+    } else if (Object.hasOwn(FIXED, name)) {
+      if (!FIXED[name]!.some((one) => one === value))
+        throw notBuilt(`The option ${name}`, `it is always ${JSON.stringify(FIXED[name]![0])}`);
+    }
+  }
+  return next as unknown as Settings;
+}
+
+/** All of them, as GET /options gives them. */
+export function shown(settings: Settings, title: string): Record<string, Json> {
+  return {
+    ...Object.fromEntries(Object.entries(FIXED).map(([name, [value]]) => [name, value])),
+    ...(settings as unknown as Record<string, Json>),
+    sd_model_checkpoint: title,
+    sd_checkpoint_hash: null,
+  };
+}
+
+/** The settings of a server, from start to start. */
+export class SettingsFile {
+  private constructor(
+    private readonly path: string,
+    private current: Settings,
+  ) {}
+
+  /** Values of an earlier version, or of a hand, that are not right any more are left out. */
+  static async open(path: string, find: FindModel): Promise<SettingsFile> {
+    let settings = defaults;
+    const text = await readFile(path, 'utf8').catch(() => '{}');
+    let saved: unknown;
+    try {
+      saved = JSON.parse(text);
+    } catch {
+      saved = {};
+    }
+    for (const [name, value] of Object.entries(saved ?? {})) {
+      try {
+        settings = changed(settings, { [name]: value }, find);
+      } catch {}
+    }
+    return new SettingsFile(path, settings);
+  }
+
+  get settings(): Settings {
+    return this.current;
+  }
+
+  /** @throws FILE_NOT_WRITTEN */
+  async keep(settings: Settings): Promise<void> {
+    this.current = settings;
+    await writeFileAtomic(this.path, Buffer.from(`${JSON.stringify(settings, null, 2)}\n`));
+  }
+}
