@@ -62,6 +62,38 @@ const CLASSES: ReadonlyMap<string, Betas> = new Map([
   ['TCDScheduler', CONSISTENCY],
 ]);
 
+const samplingSchema = z.object({
+  _class_name: z.string().default('DDIMScheduler'),
+  clip_sample: z.boolean().nullish(),
+  clip_sample_range: z.number().gt(0).max(1e6).default(1),
+  steps_offset: z.int().min(0).max(100_000).default(0),
+  set_alpha_to_one: z.boolean().nullish(),
+});
+
+/** Classes that bound x0 unless they are told not to, and those whose last step ends at a clean picture unless told. */
+const CLIPS = /^DD[IP]M(Parallel)?Scheduler$/;
+
+/**
+ * How diffusers' own pipelines of such models step: pixels are bounded, and timesteps begin where the file says. Of Stable Diffusion's
+ * folders this is not asked: how they are sampled is the user's choice.
+ */
+export function readSampling(
+  fields: ConfigFields,
+  path: string,
+): Pick<SchedulerConfig, 'clip_x0' | 'steps_offset' | 'ends_clean'> {
+  const given = checkConfig(samplingSchema, fields, path);
+  const clips = CLIPS.test(given._class_name) && (given.clip_sample ?? true);
+  // PNDM is told to; DDPM has no other way.
+  const clean = given._class_name.startsWith('PNDM')
+    ? (given.set_alpha_to_one ?? false)
+    : given._class_name.startsWith('DDPM') || (given.set_alpha_to_one ?? true);
+  return {
+    ...(clips ? { clip_x0: given.clip_sample_range } : {}),
+    steps_offset: given.steps_offset,
+    ends_clean: clean,
+  };
+}
+
 /** @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for another kind of diffusion */
 export function readSchedulerConfig(fields: ConfigFields, path: string): SchedulerConfig {
   requireFeatures(fields, FEATURES, path);

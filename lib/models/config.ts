@@ -166,6 +166,12 @@ export interface SchedulerConfig {
   num_train_timesteps: number;
   /** Betas rescaled to zero terminal SNR (Lin et al. 2023). */
   rescale_zero_snr: boolean;
+  /** Bound of each number of x0, where the model is sampled so (pixels); default none. */
+  clip_x0?: number;
+  /** The lowest of the timesteps that DDIM and PLMS take; default 1. */
+  steps_offset?: number;
+  /** Whether their last step ends without noise, instead of with that of timestep 0; default false. */
+  ends_clean?: boolean;
 }
 
 /** `ldm`: latent diffusion's own models (CompVis 2022); `ddpm`: diffusion of pixels. */

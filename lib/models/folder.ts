@@ -15,6 +15,7 @@ import { readSchedulerConfig } from './config-scheduler.js';
 import { readTextEncoderConfig } from './config-text-encoder.js';
 import { readUNetConfig } from './config-unet.js';
 import { defaultsSchema } from './defaults.js';
+import { isLdmFolder, openLdmFolder } from './folder-ldm.js';
 import { type LatentScale, type ModelParts, standardPadId } from './parts.js';
 import type { AutoencoderSource, OpenModelOptions, TextEncoderSource, UNetSource } from './source.js';
 import { type ConfigFields, checkConfig, readConfig, unsupported } from './validate.js';
@@ -47,6 +48,8 @@ export async function openFolder(path: string, options: OpenModelOptions): Promi
   const has = (component: string): boolean => isListed(index, component, path);
   if (!has('unet'))
     throw unsupported(join(path, 'model_index.json'), '_class_name', index._class_name, 'it has no U-Net');
+  if (variant !== undefined) await requireVariant(path, variant, has);
+  if (isLdmFolder(has)) return openLdmFolder(path, index, has, options);
   if (has('text_encoder_3'))
     throw unsupported(join(path, 'model_index.json'), 'text_encoder_3', index.text_encoder_3);
   if (!has('vae') && options.vae === undefined) {
@@ -57,7 +60,6 @@ export async function openFolder(path: string, options: OpenModelOptions): Promi
       'name an autoencoder by the vae option',
     );
   }
-  if (variant !== undefined) await requireVariant(path, variant, has);
 
   const unet = await openUNetFolder(join(path, 'unet'), variant);
   const second = has('text_encoder_2');
@@ -179,7 +181,7 @@ async function requireVariant(
   has: (component: string) => boolean,
 ): Promise<void> {
   checkVariant(variant);
-  for (const component of ['unet', 'text_encoder', 'text_encoder_2', 'vae']) {
+  for (const component of ['unet', 'text_encoder', 'text_encoder_2', 'vae', 'vqvae', 'bert']) {
     if (has(component) && (await hasVariant(join(path, component), variant))) return;
   }
   throw new SafelightError(
@@ -189,7 +191,7 @@ async function requireVariant(
 }
 
 /** Safelight's own file: what this model is best sampled with. */
-async function readDefaults(folder: string): Promise<GenerationDefaults> {
+export async function readDefaults(folder: string): Promise<GenerationDefaults> {
   const path = join(folder, 'safelight.json');
   if ((await kindOf(path)) !== 'file') return {};
   return checkConfig(defaultsSchema, await readConfig(path), path);

@@ -19,6 +19,8 @@ export interface DenoiseModel {
   readonly unet: UNet;
   readonly schedule: DiscreteSchedule;
   readonly prediction: SchedulerConfig['prediction'];
+  /** Bound of each number of x0, of models of pixels. */
+  readonly clip?: number | undefined;
   /** Conditions one after the other instead of in one batch: half the memory. */
   readonly oneByOne?: boolean;
 }
@@ -84,6 +86,7 @@ export async function* denoiseSteps(
     throwIfNotFinite(x, 'The latent');
     conditions = conditionsAt(run.guidance, sigma);
     const x0 = await predicted(x, sigma);
+    if (model.clip !== undefined) bound(x0, model.clip);
     if (keep) keepOutside(x0, keep.latent.data, keep.mask);
     return x0;
   };
@@ -105,6 +108,11 @@ export async function* denoiseSteps(
       return tensors.x0;
     }
   }
+}
+
+/** In place. */
+function bound(x: Latent, limit: number): void {
+  for (let i = 0; i < x.length; i++) x[i] = Math.min(limit, Math.max(-limit, x[i]!));
 }
 
 /** x * mask + kept * (1 - mask), in place; the mask is the same for every picture and channel. */

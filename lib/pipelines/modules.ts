@@ -252,6 +252,7 @@ export class Modules implements Engine {
       unet,
       schedule: DiscreteSchedule.fromConfig(scheduler),
       prediction: scheduler.prediction,
+      clip: scheduler.clip_x0,
       oneByOne: this.lean,
     };
   }

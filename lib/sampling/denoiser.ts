@@ -22,8 +22,16 @@ export class DiscreteSchedule {
   readonly sigmas: Float32Array;
   private readonly logSigmas: Float32Array;
 
-  /** @param alphasCumprod one value in (0, 1) for each training timestep, strictly descending; at least 2. */
-  constructor(alphasCumprod: ArrayLike<number>) {
+  /**
+   * @param alphasCumprod one value in (0, 1) for each training timestep, strictly descending; at least 2.
+   * @param offset the lowest of the timesteps that evenly spaced ones begin at
+   * @param endsClean whether these end without noise, instead of with that of timestep 0
+   */
+  constructor(
+    alphasCumprod: ArrayLike<number>,
+    readonly offset = 1,
+    readonly endsClean = false,
+  ) {
     this.alphasCumprod = Float32Array.from(alphasCumprod);
     this.sigmas = this.alphasCumprod.map((a) => Math.sqrt(f32(f32(1 - a) / a)));
     this.logSigmas = this.sigmas.map(Math.log);
@@ -41,7 +49,11 @@ export class DiscreteSchedule {
    */
   static fromConfig(config: SchedulerConfig): DiscreteSchedule {
     const alphas = alphasCumprodOf(betasOf(config));
-    return new DiscreteSchedule(config.rescale_zero_snr ? rescaleToZeroTerminalSnr(alphas) : alphas);
+    return new DiscreteSchedule(
+      config.rescale_zero_snr ? rescaleToZeroTerminalSnr(alphas) : alphas,
+      config.steps_offset,
+      config.ends_clean,
+    );
   }
 
   /** Training timesteps. */

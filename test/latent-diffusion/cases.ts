@@ -1,6 +1,6 @@
 /** The cases of `test/reference/latent_diffusion.py`: checkpoints and folders of tiny models, written from hashes of names, and their pictures. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';
@@ -14,7 +14,9 @@ export interface Case {
   readonly name: string;
   /** The YAML of a checkpoint. */
   readonly yaml?: { readonly model: Record<string, unknown> };
-  /** What stands before the names of each part of a checkpoint, and its manifest in models.json. */
+  /** The files of a diffusers folder besides its weights. */
+  readonly folder?: Readonly<Record<string, unknown>>;
+  /** Manifests in models.json, by what stands before their names in a checkpoint, or by the weights file in a folder. */
   readonly parts: Readonly<Record<string, string>>;
   /** A checkpoint's `scale_factor`. */
   readonly scale_factor?: number;
@@ -60,6 +62,18 @@ export function writeCheckpoint(one: Case, folder: string, tensors = tensorsOfCa
   writeSafetensors(path, tensors);
   writeFileSync(join(folder, 'model.yaml'), stringify(one.yaml));
   return path;
+}
+
+/** Writes a checkpoint or a folder. @returns its path */
+export function writeModel(one: Case, folder: string): string {
+  if (one.folder === undefined) return writeCheckpoint(one, folder);
+  for (const [name, content] of Object.entries(one.folder)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), typeof content === 'string' ? content : JSON.stringify(content));
+  }
+  for (const [file, model] of Object.entries(one.parts))
+    writeSafetensors(join(folder, `${file}.safetensors`), new Map(tensorsOf(model)));
+  return folder;
 }
 
 export function generateOptions(one: Case): GenerateOptions {

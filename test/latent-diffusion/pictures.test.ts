@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Pipeline } from '../../lib/pipelines/pipeline.js';
 import { largestDifference, relativeError } from '../pipelines-reference/cases.js';
-import { type Case, cases, expectedOf, generateOptions, writeCheckpoint } from './cases.js';
+import { type Case, cases, expectedOf, generateOptions, writeModel } from './cases.js';
 
 /** Whole pictures within 2 of 255, the latents they are decoded from within 1e-3 of their largest number. */
 const PIXELS = 2;
@@ -14,7 +14,7 @@ const root = mkdtempSync(join(tmpdir(), 'safelight-ldm-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 async function draw(one: Case) {
-  const path = writeCheckpoint(one, join(root, one.name));
+  const path = writeModel(one, join(root, one.name));
   await using pipeline = await Pipeline.load(path, { storage: 'f32', threads: 1 });
   const { factor } = pipeline.info;
   const [height, width] = one.size.map((side) => side * factor) as [number, number];

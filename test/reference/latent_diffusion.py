@@ -61,7 +61,7 @@ def noise(seeds, shape):
 def keep(name, latents, pictures):
     """Pictures `[B, 3, H, W]` in -1..1, as bytes of rows of RGB."""
     EXPECTED[f"{name}/latent"] = latents.float().contiguous()
-    pixels = ((pictures.clamp(-1, 1) + 1) / 2 * 255).round().permute(0, 2, 3, 1)
+    pixels = ((pictures.clamp(-1, 1) + 1) / 2 * 255).round().permute(0, 2, 3, 1).expand(-1, -1, -1, 3)
     EXPECTED[f"{name}/picture"] = pixels.to(torch.uint8).contiguous()
     print(name, tuple(latents.shape), f"{latents.std():.2f}", f"{pixels.float().std():.1f}")
 
@@ -223,10 +223,77 @@ def ldm_cases():
              options=dict(sampler="ddim", steps=5, seed=1), **{"class": 3})  # fmt: skip
 
 
+# -- diffusers -------------------------------------------------------------------------------------------------------
+
+
+def described(module):
+    config = {k: v for k, v in module.config.items() if k not in ("_use_default_values", "_diffusers_version")}
+    return {"_class_name": type(module).__name__, **json.loads(json.dumps(config))}
+
+
+def folder_case(name, cls, components, parts, options, call, size, ask=None, files=None):
+    """A diffusers folder, and what its pipeline draws. `parts`: manifests of components; `ask`: options of ours that say the same."""
+    pipeline = cls(**components)
+    pipeline.set_progress_bar_config(disable=True)
+    last, step = {}, pipeline.scheduler.step
+
+    def recorded(*given, **more):
+        done = step(*given, **more)
+        last["latent"] = done.prev_sample
+        return done
+
+    pipeline.scheduler.step = recorded
+    generators = [torch.Generator().manual_seed(options["seed"] + i) for i in range(options.get("count", 1))]
+    # One generator where the pipeline takes no list.
+    drawn = pipeline(generator=generators if len(generators) > 1 else generators[0], num_inference_steps=options["steps"],
+                     output_type="np", **call).images  # fmt: skip
+    keep(name, last["latent"], torch.from_numpy(drawn).permute(0, 3, 1, 2) * 2 - 1)
+    index = {"_class_name": cls.__name__, **{key: ["diffusers", type(value).__name__] for key, value in components.items()}}
+    configs = {f"{key}/{'scheduler_' if key == 'scheduler' else ''}config.json": described(value) for key, value in components.items()
+               if hasattr(value, "config") and key != "tokenizer"}  # fmt: skip
+    CASES.append(dict(name=name, folder={"model_index.json": index, **configs, **(files or {})}, parts=parts,
+                      options={**options, **(ask or {})}, size=size))  # fmt: skip
+
+
+def small_unet(name, **config):
+    from diffusers import UNet2DModel
+
+    base = dict(sample_size=16, layers_per_block=1, norm_num_groups=8, block_out_channels=(16, 32), attention_head_dim=8,
+                down_block_types=("DownBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "UpBlock2D"))  # fmt: skip
+    return part(name, UNet2DModel(**base | config))
+
+
+def folder_cases():
+    from diffusers import DDIMPipeline, DDIMScheduler, DDPMPipeline, DDPMScheduler, LDMSuperResolutionPipeline, VQModel
+    from diffusers.pipelines.deprecated.latent_diffusion_uncond.pipeline_latent_diffusion_uncond import LDMPipeline
+
+    # google/ddpm-*: pixels, which are bounded at each step.
+    pixels = small_unet("pixels", downsample_padding=0, flip_sin_to_cos=False, freq_shift=1, norm_eps=1e-6)
+    parts = {"unet/diffusion_pytorch_model": "pixels"}
+    folder_case("ddpm", DDPMPipeline, dict(unet=pixels, scheduler=DDPMScheduler()), parts, dict(steps=6, seed=2, count=2),
+                dict(batch_size=2), [16, 16], dict(sampler="ddpm"))  # fmt: skip
+    # What is bounded is what the step goes on from, as in Nichol and Dhariwal's code.
+    folder_case("ddpm-ddim", DDIMPipeline, dict(unet=pixels, scheduler=DDIMScheduler()), parts, dict(steps=5, seed=3),
+                dict(use_clipped_model_output=True), [16, 16], dict(sampler="ddim"))  # fmt: skip
+    gray = small_unet("gray", in_channels=1, out_channels=1)
+    folder_case("ddpm-gray", DDPMPipeline, dict(unet=gray, scheduler=DDPMScheduler(clip_sample=False, prediction_type="v_prediction")),
+                {"unet/diffusion_pytorch_model": "gray"}, dict(steps=4, seed=1), {}, [16, 16], dict(sampler="ddpm"))  # fmt: skip
+
+    vq = part("vqvae", VQModel(block_out_channels=(16, 32), down_block_types=("DownEncoderBlock2D",) * 2, layers_per_block=1,
+                               up_block_types=("UpDecoderBlock2D",) * 2, latent_channels=3, num_vq_embeddings=32, norm_num_groups=8,
+                               sample_size=16, scaling_factor=0.5))  # fmt: skip
+    betas = dict(beta_schedule="scaled_linear", beta_start=0.0015, beta_end=0.0195, clip_sample=False)
+    latents = small_unet("latents", sample_size=8)
+    parts = {"unet/diffusion_pytorch_model": "latents", "vqvae/diffusion_pytorch_model": "vqvae"}
+    folder_case("ldm-faces", LDMPipeline, dict(vqvae=vq, unet=latents, scheduler=DDIMScheduler(**betas)), parts, dict(steps=5, seed=7), {},
+                [8, 8], dict(sampler="ddim"))  # fmt: skip
+
+
 def main():
     sys.modules.setdefault("xformers", None)
     sys.modules.setdefault("pytorch_lightning", types.ModuleType("pytorch_lightning"))
     ldm_cases()
+    folder_cases()
     OUT.mkdir(parents=True, exist_ok=True)
     manifests = [f'"{name}": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]" for name, rows in MODELS.items()]
     (OUT / "models.json").write_text("{\n" + ",\n".join(manifests) + "\n}\n")

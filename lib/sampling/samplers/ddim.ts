@@ -22,3 +22,10 @@ export const ddim: Sampler = async function* (denoise, latent, sigmas, noise, op
   }
   return x;
 };
+
+/**
+ * Ancestral sampling (Ho et al. 2020, arXiv:2006.11239, algorithm 2) with the posterior's variance, over a share of the timesteps: DDIM's
+ * step with eta 1. Reference: diffusers `DDPMScheduler` (fixed_small).
+ */
+export const ddpm: Sampler = (denoise, latent, sigmas, noise, options = {}) =>
+  ddim(denoise, latent, sigmas, noise, { eta: 1, ...options });

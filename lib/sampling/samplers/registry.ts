@@ -3,7 +3,7 @@ import type { SchedulerConfig } from '../../models/config.js';
 import type { DiscreteSchedule } from '../denoiser.js';
 import type { ScheduleName } from '../schedules/index.js';
 import type { Sampler } from '../types.js';
-import { ddim } from './ddim.js';
+import { ddim, ddpm } from './ddim.js';
 import { dpmAdaptive } from './dpm-adaptive.js';
 import { dpmFast } from './dpm-fast.js';
 import { dpm2 } from './dpm2.js';
@@ -146,6 +146,14 @@ const ENTRIES = {
     label: 'DDIM',
     sampler: ddim,
     defaultEta: 0,
+    ownSigmas: leadingSigmas,
+    initialNoise: 'vp',
+  },
+  ddpm: {
+    label: 'DDPM',
+    sampler: ddpm,
+    ancestral: true,
+    defaultEta: 1,
     ownSigmas: leadingSigmas,
     initialNoise: 'vp',
   },

@@ -14,15 +14,16 @@ const ORIGINAL_STEPS = 50;
 
 /**
  * Sigmas at `i * floor(T / n) + 1`, i = n - 1 ... 0, then that of timestep 0: diffusers' `leading` spacing with
- * `steps_offset` 1, and its last step with `set_alpha_to_one` false.
+ * `steps_offset` 1, and its last step with `set_alpha_to_one` false. A model may set another offset, and a last step to sigma 0.
  * @throws INVALID_OPTION for more steps than the model has timesteps.
  */
 export function leadingSigmas(schedule: DiscreteSchedule, steps: number): number[] {
   checkSteps(steps, schedule.length);
   const stride = Math.floor(schedule.length / steps);
-  const timesteps = Array.from({ length: steps }, (_, i) => (steps - 1 - i) * stride + 1);
+  const timesteps = Array.from({ length: steps }, (_, i) => (steps - 1 - i) * stride + schedule.offset);
   // n = T would begin one past the last timestep
-  return [...timesteps, 0].map((t) => schedule.sigmas[Math.min(t, schedule.length - 1)]!);
+  const sigmas = timesteps.map((t) => schedule.sigmas[Math.min(t, schedule.length - 1)]!);
+  return [...sigmas, schedule.endsClean ? 0 : schedule.sigmaMin];
 }
 
 /**
