@@ -63,7 +63,7 @@ describe('sampler names', () => {
         expect(resolveSampler(name)).toEqual({ sampler, schedule: undefined });
       }
     }
-    expect(new Set(samplerNames).size).toBe(20);
+    expect(new Set(samplerNames).size).toBe(21);
   });
 });
 
@@ -76,7 +76,7 @@ describe('what a pipeline needs to know of a sampler', () => {
 
   it('knows which samplers own their timesteps, and how many they can have', () => {
     const owning = samplers.filter(({ ownsSchedule }) => ownsSchedule).map(({ name }) => name);
-    expect(owning).toEqual(['ddim', 'plms', 'lcm', 'tcd']);
+    expect(owning).toEqual(['ddim', 'ddpm', 'plms', 'lcm', 'tcd']);
     for (const [name, most] of [
       ['ddim', 1000],
       ['plms', 1000],
