@@ -38,7 +38,11 @@ function Making() {
     <>
       <div class="panel">
         {(now === 'picture' || now === 'inpaint') && <Source />}
-        {now !== 'sketch' && <Prompt />}
+        {now === 'sketch' ? (
+          <p class="hint">Draw on the page, roughly: the model makes a picture of it, code by code.</p>
+        ) : (
+          <Prompt />
+        )}
         <Actions />
         <Settings />
         <RestoreButton />

@@ -20,6 +20,7 @@ export async function generate(): Promise<void> {
   compared.value = null;
   show(job.id);
   say('Started');
+  document.querySelector('.stage')?.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
 }
 
 /** Queues it and leaves the stage as it is. */

@@ -16,7 +16,8 @@ let next = 1;
 export function note(text: string, bad = false): void {
   if (notes.peek().some((one) => one.text === text)) return;
   const id = next++;
-  notes.value = [...notes.peek(), { id, text, bad }];
+  // Of good news the newest is enough.
+  notes.value = [...notes.peek().filter((one) => one.bad), { id, text, bad }];
   setTimeout(() => dismiss(id), bad ? 9000 : 4000);
 }
 

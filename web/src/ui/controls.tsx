@@ -78,6 +78,8 @@ interface FoldProps {
   readonly title: string;
   /** What is set within, for when it is closed. */
   readonly summary?: string;
+  /** Whether it is open at first. */
+  readonly open?: boolean;
   readonly children: ComponentChildren;
 }
 
@@ -86,14 +88,14 @@ const folds = keptSignal<Readonly<Record<string, boolean>>>('folds', (kept) =>
 );
 
 /** A part of the form that can be opened; whether it is survives a reload. */
-export function Fold({ title, summary, children }: FoldProps) {
+export function Fold({ title, summary, open: first = false, children }: FoldProps) {
   return (
     <details
       class="fold"
-      open={folds.value[title] ?? false}
+      open={folds.value[title] ?? first}
       onToggle={(event) => {
         const { open } = event.currentTarget;
-        if (open !== (folds.peek()[title] ?? false)) folds.value = { ...folds.peek(), [title]: open };
+        if (open !== (folds.peek()[title] ?? first)) folds.value = { ...folds.peek(), [title]: open };
       }}
     >
       <summary>

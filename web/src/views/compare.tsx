@@ -3,7 +3,7 @@ import { signal } from '@preact/signals';
 import { excerpt } from '../logic/format.js';
 import { gallery } from '../state/jobs.js';
 import { compared, current, stage } from '../state/stage.js';
-import { IconButton, Select } from '../ui/controls.js';
+import { Select } from '../ui/controls.js';
 import { promptOf } from './stage.js';
 
 const share = signal(50);
@@ -65,13 +65,15 @@ export function Compare() {
         />
       </div>
       <div class="row-end">
-        <IconButton
-          icon="close"
-          label="End the comparison"
+        <button
+          type="button"
+          class="plain"
           onClick={() => {
             compared.value = null;
           }}
-        />
+        >
+          End the comparison
+        </button>
       </div>
     </section>
   );

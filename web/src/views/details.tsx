@@ -1,11 +1,11 @@
 /** What can be done with a picture, and what it was made with: each thing can be taken over. */
-import { fieldsOf, fieldsOfOptions } from '../logic/restore.js';
+import { type Field, fieldsOf, fieldsOfOptions } from '../logic/restore.js';
 import { discard, reuse, useAsInput } from '../state/actions.js';
 import { set } from '../state/form.js';
 import { gallery, type Shown } from '../state/jobs.js';
 import { about } from '../state/session.js';
 import { compared } from '../state/stage.js';
-import { IconButton } from '../ui/controls.js';
+import { Fold, IconButton } from '../ui/controls.js';
 import { Icon } from '../ui/icons.js';
 
 export function Details({ shown }: { readonly shown: Shown }) {
@@ -42,25 +42,35 @@ export function Details({ shown }: { readonly shown: Shown }) {
         </button>
       </div>
       {told.length > 0 && (
-        <dl class="facts">
-          {told.map((field) => (
-            <div key={field.label} class={field.value.length > 24 ? 'wide' : ''}>
-              <dt>{field.label}</dt>
-              <dd>
-                <span>{field.value}</span>
-                <IconButton icon="reuse" label={`Use this ${field.label}`} onClick={() => reuse([field])} />
-              </dd>
-            </div>
-          ))}
-        </dl>
-      )}
-      {told.length > 1 && (
-        <button type="button" class="link" onClick={() => reuse(fields, true)}>
-          Use all of these settings
-        </button>
+        <Fold title="Made with" open={wide} summary={summaryOf(told)}>
+          <dl class="facts">
+            {told.map((field) => (
+              <div key={field.label} class={field.value.length > 24 ? 'wide' : ''}>
+                <dt>{field.label}</dt>
+                <dd>
+                  <span>{field.value}</span>
+                  <IconButton icon="reuse" label={`Use this ${field.label}`} onClick={() => reuse([field])} />
+                </dd>
+              </div>
+            ))}
+          </dl>
+          {told.length > 1 && (
+            <button type="button" class="link" onClick={() => reuse(fields, true)}>
+              Use all of these settings
+            </button>
+          )}
+        </Fold>
       )}
     </div>
   );
+}
+
+/** On a phone the prompt shall be near the picture. */
+const wide = matchMedia('(min-width: 800px)').matches;
+
+function summaryOf(fields: readonly Field[]): string {
+  const seed = fields.find(({ label }) => label === 'Seed');
+  return [fields[0]?.value, seed && `seed ${seed.value}`].filter(Boolean).join(', ');
 }
 
 /** What it is compared with at first: the picture made before it, else the one after. */

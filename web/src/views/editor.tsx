@@ -18,7 +18,7 @@ export function Editor() {
       <section class="editor empty" aria-label="Mask">
         <div class="frame">
           <div class="tray">
-            <p>Choose a picture, and paint over what is to be made anew.</p>
+            <p>Drop, paste or choose a picture, and paint over what is to be made anew.</p>
           </div>
         </div>
       </section>

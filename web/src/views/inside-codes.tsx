@@ -21,7 +21,7 @@ export function CodesView({ data, job }: ViewProps) {
   const code = over.value && codes[over.value.y]?.[over.value.x];
   return (
     <>
-      <div class="step">
+      <div class="step three">
         <figure>
           <img class="large" src={fileOf(job, '0.png')} alt="As it was encoded" />
           <figcaption>The picture</figcaption>
@@ -88,7 +88,7 @@ export function PatchesView({ data, job }: ViewProps) {
   const told = Object.entries(losses).filter(([, value]) => value !== null);
   return (
     <>
-      <div class="step">
+      <div class="step three">
         <figure>
           <img class="large" src={fileOf(job, '0.png')} alt="As it was encoded" />
           <figcaption>The picture</figcaption>
