@@ -47,7 +47,7 @@ export class Visitor {
   /** Opens the page as somebody would who was here before. */
   async visit({ settings, ...options }: Visit = {}, url = this.server.url): Promise<Page> {
     const context = await this.browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
-    context.setDefaultTimeout(20_000);
+    context.setDefaultTimeout(30_000);
     context.on('request', (request) => this.asked.push(request.url()));
     context.on('console', (message) => {
       if (message.type() === 'error') this.errors.push(message.text());
