@@ -71,7 +71,7 @@ describe.skipIf(withoutRedis !== undefined)(
         options,
       );
     const worker = async (models = ['a'], run = work.run, concurrency = 1) => {
-      const started = await QueueWorker.start({ url: url(), models, run, concurrency, lock: 600 });
+      const started = await QueueWorker.start({ url: url(), models, run, concurrency, lock: 640 });
       workers.push(started);
       return started;
     };

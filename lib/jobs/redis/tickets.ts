@@ -31,6 +31,8 @@ export class Tickets {
     private readonly bullmq: BullMQ,
     private readonly redis: RedisClient,
     private readonly lock = LOCK,
+    /** Hears of what goes wrong beside any call; a connection comes back by itself. */
+    private readonly problem: (error: Error) => void = () => undefined,
   ) {}
 
   /** One more turn of a model. */
@@ -38,7 +40,7 @@ export class Tickets {
     let queue = this.queues.get(model);
     if (!queue) {
       queue = new this.bullmq.Queue(queueName(model), this.settings());
-      queue.on('error', () => undefined); // the connection comes back by itself
+      queue.on('error', this.problem);
       this.queues.set(model, queue);
     }
     await queue.add('turn', {}, { removeOnComplete: true, removeOnFail: true });
@@ -74,9 +76,9 @@ export class Tickets {
       worker = new this.bullmq.Worker(queueName(model), null, {
         ...this.settings(),
         ...{ autorun: false, maxStalledCount: MANY },
-        ...{ lockDuration: this.lock, stalledInterval: this.lock / 3 },
+        ...{ lockDuration: this.lock, stalledInterval: Math.round(this.lock / 3) },
       });
-      worker.on('error', () => undefined);
+      worker.on('error', this.problem);
       this.workers.set(model, worker);
       await worker.startStalledCheckTimer();
     }

@@ -56,7 +56,9 @@ export class QueueWorker {
   static async start(parts: WorkerParts): Promise<QueueWorker> {
     const bullmq = await loadBullMQ();
     const redis = await connectRedis(parts.url, true);
-    const worker = new QueueWorker(parts, redis, new Records(redis), new Tickets(bullmq, redis, parts.lock));
+    const problem = (error: Error) => parts.log?.('the queue has a problem', { error: error.message });
+    const tickets = new Tickets(bullmq, redis, parts.lock, problem);
+    const worker = new QueueWorker(parts, redis, new Records(redis), tickets);
     worker.subscriber = await follow<Control>(redis, CONTROL, (message) => worker.told(message));
     for (let i = 0; i < (parts.concurrency ?? 1); i++) worker.loops.push(worker.loop());
     return worker;
