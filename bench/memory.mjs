@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Peak private memory of a command: runs it, reads RssAnon of /proc/PID/status every 10 ms and prints the peak of each phase. Phases
- * are what the command's progress says on stderr (`load`, `encode`, `denoise`, `decode`).
+ * are what the command's progress says on stderr (loading, encoding, drawing, decoding).
  *
  *   node bench/memory.mjs node dist/cli/main.js generate 'a house' --model sd1.safetensors --memory lean -W 512 -H 512 --steps 2
  */
@@ -21,7 +21,7 @@ const peaks = new Map();
 
 child.stderr.on('data', (/** @type {Buffer} */ data) => {
   process.stderr.write(data);
-  for (const [word] of data.toString().matchAll(/\b(load|encod|denois|decod)\w*/gi))
+  for (const [word] of data.toString().matchAll(/\b(load|encod|draw|denois|decod)\w*/gi))
     phase = word.toLowerCase();
 });
 
