@@ -1,6 +1,7 @@
 // @ts-check
 /**
- * Time from `abort()` to the rejection, in every phase of a call and at moments spread over it. Needs the built package.
+ * Time from `abort()` to the rejection, and until the process is idle (what goes on behind the rejection counts too), in every phase of a
+ * call and at moments spread over it. Needs the built package.
  *
  *   node bench/abort.mjs MODEL.safetensors [balanced|lean|fast] [SIDE] [MOMENTS]
  */
@@ -12,10 +13,19 @@ if (!model) {
   process.exit(2);
 }
 const pixels = Number(side);
+/** @param {AbortSignal | undefined} signal */
+const given = (signal) => (signal ? { signal } : {});
 const how = /** @type {import('../dist/index.js').LoadPipelineOptions} */ ({ memory });
 
-/** Milliseconds, at growing moments after the start; the longest moment is `within` ms. @param {string} phase @param {number} within @param {(signal: AbortSignal) => Promise<unknown>} call */
-async function measure(phase, within, call) {
+/**
+ * Times one call to its end, then aborts others at moments spread over that time.
+ * @param {string} phase @param {(signal?: AbortSignal) => Promise<unknown>} call
+ */
+async function measure(phase, call) {
+  const begin = performance.now();
+  await call();
+  const within = performance.now() - begin;
+  /** @type {{ wait: number, returned: number, idle: number }[]} */
   const times = [];
   for (let i = 0; i < Number(moments); i++) {
     const controller = new AbortController();
@@ -30,25 +40,42 @@ async function measure(phase, within, call) {
       (error) => error.code,
     );
     clearTimeout(timer);
-    if (at && outcome === 'ABORTED') times.push({ wait, ms: performance.now() - at });
+    if (!at || outcome !== 'ABORTED') continue;
+    const returned = performance.now() - at;
+    times.push({ wait, returned, idle: (await idle()) - at });
   }
-  const worst = Math.max(...times.map(({ ms }) => ms));
-  const list = times.map(({ wait, ms }) => `${ms.toFixed(1)} (at ${wait})`).join(', ');
-  console.log(`${phase.padEnd(12)} worst ${worst.toFixed(1).padStart(7)} ms: ${list}`);
+  const worst = (/** @type {'returned' | 'idle'} */ key) => Math.max(...times.map((time) => time[key]));
+  const list = times.map((t) => `${t.returned.toFixed(1)}/${t.idle.toFixed(0)} (at ${t.wait})`).join(', ');
+  console.log(
+    `${phase.padEnd(12)} of ${within.toFixed(0).padStart(5)} ms: worst ${worst('returned').toFixed(1)} ms, idle after ${worst('idle').toFixed(0)} ms: ${list}`,
+  );
 }
 
-await measure('load', 800, (signal) => Pipeline.load(model, { ...how, signal }).then((p) => p.dispose()));
+/** When threads had stopped working: the time before the first 4 ms in which the process used less than a quarter of a core. */
+async function idle() {
+  for (;;) {
+    const [from, before] = [performance.now(), process.cpuUsage()];
+    await new Promise((resolve) => setTimeout(resolve, 4));
+    const { user, system } = process.cpuUsage(before);
+    if ((user + system) / 1000 < (performance.now() - from) / 4) return from;
+  }
+}
+
+await measure('load', (signal) =>
+  Pipeline.load(model, { ...how, ...given(signal) }).then((p) => p.dispose()),
+);
 const pipeline = await Pipeline.load(model, how);
-await pipeline.encodeText('warm');
-await measure('encode text', 150, (signal) => pipeline.encodeText('a house', { signal }));
+// Texts are kept: each is a new one.
+let houses = 0;
+await measure('encode text', (signal) => pipeline.encodeText(`a house ${++houses}`, given(signal)));
 const text = { prompt: 'a house', width: pixels, height: pixels, seed: 1 };
-await measure('denoise', 9000, (signal) => pipeline.generate({ ...text, steps: 2, signal }));
+await measure('denoise', (signal) => pipeline.generate({ ...text, steps: 2, ...given(signal) }));
 const { latentChannels, factor } = pipeline.info;
 const latent = Tensor.from(
   Float32Array.from({ length: latentChannels * (pixels / factor) ** 2 }, (_, i) => Math.sin(i)),
   [1, latentChannels, pixels / factor, pixels / factor],
 );
-await measure('decode', 9000, (signal) => pipeline.decode(latent, { signal }));
+await measure('decode', (signal) => pipeline.decode(latent, given(signal)));
 const picture = { data: new Uint8Array(3 * pixels * pixels).fill(90), width: pixels, height: pixels };
-await measure('encode', 5000, (signal) => pipeline.encode(picture, { signal }));
+await measure('encode', (signal) => pipeline.encode(picture, given(signal)));
 await pipeline.dispose();

@@ -1,5 +1,5 @@
 /** Pictures as codes, and codes as pictures, with one model: an autoencoder with a codebook, and what was trained around it. */
-import { SafelightError } from '../errors.js';
+import { SafelightError, unlessAborted } from '../errors.js';
 import type { ImageSource } from '../image/read.js';
 import { sketchStarter } from '../models/codes-defaults.js';
 import type { MemoryInfo } from '../native/types.js';
@@ -63,7 +63,7 @@ export class CodesPipeline implements AsyncDisposable {
    */
   static async load(path: string = sketchStarter, options: LoadCodesOptions = {}): Promise<CodesPipeline> {
     const { open, modules: settings, signal, onProgress } = checkLoadCodesOptions(options);
-    const modules = await CodesModules.open(path, open, settings);
+    const modules = await unlessAborted(CodesModules.open(path, open, settings), signal);
     try {
       await modules.load(signal, onProgress);
     } catch (error) {

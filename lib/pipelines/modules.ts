@@ -123,7 +123,7 @@ export class Modules implements Engine {
     };
     const names = modelParts.filter((part) => parts.includes(part) && this.has(part));
     const wanted = names.map((part) => loaders[part]);
-    await this.checkLoadFits(names);
+    await unlessAborted(this.checkLoadFits(names), signal);
     const total = wanted.reduce((n, { bytes }) => n + bytes, 0);
     let before = 0;
     reporter.report('load', 0, total);

@@ -1,5 +1,5 @@
 /** Text to image, and everything on the way, with one model. */
-import { SafelightError } from '../errors.js';
+import { SafelightError, unlessAborted } from '../errors.js';
 import type { ImageSource } from '../image/read.js';
 import { openModel, starterModel } from '../models/open-model.js';
 import type { MemoryInfo, NodeInfo } from '../native/types.js';
@@ -58,7 +58,7 @@ export class Pipeline implements AsyncDisposable {
    */
   static async load(path: string = starterModel, options: LoadPipelineOptions = {}): Promise<Pipeline> {
     const { open, modules: settings, parts, signal, onProgress } = checkLoadOptions(options);
-    const modules = new Modules(await openModel(path, open), settings);
+    const modules = new Modules(await unlessAborted(openModel(path, open), signal), settings);
     try {
       await modules.load(parts, signal, onProgress);
     } catch (error) {

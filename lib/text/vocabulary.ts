@@ -72,6 +72,8 @@ async function readHere(): Promise<Tables> {
 async function read(): Promise<Vocabulary> {
   const { tokens, ids, merges } = await readInThread().catch(readHere);
   const vocab = new Map(tokens.split('\n').map((token, i) => [token, ids[i]!]));
+  // What is made of it takes as long again: others come first.
+  await new Promise(setImmediate);
   const [bosId, eosId] = [vocab.get(BOS)!, vocab.get(EOS)!];
   const flags = { lstrip: false, rstrip: false, singleWord: false };
   return {

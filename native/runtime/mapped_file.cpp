@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "runtime/error.h"
+#include "runtime/memory.h"
 
 namespace safelight {
 
@@ -54,7 +55,7 @@ mapped_file::mapped_file(mapped_file && other) noexcept
 
 mapped_file::~mapped_file() {
     if (data_ != nullptr) {
-        munmap(const_cast<std::byte *>(data_), size_);
+        unmap(const_cast<std::byte *>(data_), size_);
     }
 }
 

@@ -152,7 +152,7 @@ system_memory::system_memory(size_t bytes) : size_(bytes) {
 
 system_memory::~system_memory() {
     if (data_ != nullptr) {
-        munmap(data_, size_);
+        unmap(data_, size_);
     }
 }
 
@@ -164,6 +164,15 @@ system_memory & system_memory::operator=(system_memory && other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     return *this;
+}
+
+void unmap(void * pages, size_t bytes) {
+    constexpr size_t piece = size_t{4} << 20;
+    auto * from = static_cast<std::byte *>(pages);
+    for (size_t done = 0; done < bytes; done += piece) {
+        static_cast<void>(madvise(from + done, std::min(piece, bytes - done), MADV_DONTNEED));
+    }
+    munmap(pages, bytes);
 }
 
 void return_freed_memory() {

@@ -32,6 +32,10 @@ class system_memory {
     size_t size_ = 0;
 };
 
+// Ends a mapping whose pages were given back before, some megabytes at a time: while the system frees pages
+// at one go, other threads that ask it for memory wait, for gigabytes a third of a second.
+void unmap(void * pages, size_t bytes);
+
 // Gives freed memory back to the system. glibc keeps what threads freed for their like; a module's buffers
 // come on a new thread each time, so that several times the need would stay.
 void return_freed_memory();
