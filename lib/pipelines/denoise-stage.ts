@@ -5,6 +5,7 @@ import { createNoise } from '../sampling/noise.js';
 import { initialNoiseScale } from '../sampling/samplers/index.js';
 import { Tensor } from '../tensor/tensor.js';
 import * as check from './check.js';
+import { needsPicture } from './concatenation.js';
 import { type Conditions, encodeConditions } from './condition.js';
 import { resolveCondition, resolveGuidance } from './condition-options.js';
 import type { Encoding } from './conditioning.js';
@@ -90,6 +91,12 @@ export async function denoiseStage(engine: Engine, options: DenoiseOptions): Pro
   const clean = options.latent && repeatBatch(options.latent, count).data;
   const first = noise.next().map((value, i) => value * scale + (clean ? clean[i]! : 0));
   const pixels = { width: w * facts.factor, height: h * facts.factor };
+  if (needsPicture(engine)) {
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      'This model draws beside a picture, which this stage does not take; use generate with init',
+    );
+  }
   const extra = await maskedEverywhere(engine, pixels.width, pixels.height, signal);
 
   const reporter = new ProgressReporter(onProgress);

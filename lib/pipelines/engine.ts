@@ -36,8 +36,3 @@ export interface Engine {
   denoiser(signal?: AbortSignal): Promise<DenoiseModel>;
   codec(signal?: AbortSignal): Promise<LatentCodec>;
 }
-
-/** Whether the U-Net is told what is masked, and sees the rest of the picture. */
-export function isInpaintingModel({ extra }: ModelFacts): boolean {
-  return extra === 'inpainting' || extra === 'masked';
-}

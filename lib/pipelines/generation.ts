@@ -2,6 +2,7 @@
 
 import type { RgbImage } from '../tensor/picture.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { needsPicture, planWithPicture } from './concatenation.js';
 import { type Conditions, encodeConditions, lengthOf } from './condition.js';
 import { type DenoiseStep, denoiseSteps } from './denoise-loop.js';
 import type { Engine } from './engine.js';
@@ -70,6 +71,12 @@ export async function* generateSteps(engine: Engine, settings: Settings): Steps<
   return { images, seed, seconds: reporter.elapsed };
 }
 
+function planOf(engine: Engine, settings: Settings): Promise<Plan> {
+  const { init } = settings;
+  if (needsPicture(engine)) return planWithPicture(engine, settings);
+  return init ? planImageToImage(engine, { ...settings, init }) : planTextToImage(engine, settings);
+}
+
 async function prepare(
   engine: Engine,
   settings: Settings,
@@ -79,11 +86,9 @@ async function prepare(
   hires: HiresPlan | undefined;
   conditionings: readonly [Conditions, Conditions];
 }> {
-  const { init, signal, prompt, negative } = settings;
+  const { signal, prompt, negative } = settings;
   reporter.report('encode', 0, 2);
-  const plan = await (init
-    ? planImageToImage(engine, { ...settings, init })
-    : planTextToImage(engine, settings));
+  const plan = await planOf(engine, settings);
   const hires = settings.hires && (await planHires(engine, settings, settings.hires, plan));
   reporter.report('encode', 1, 2);
   const conditioning = await encodeConditions(engine, settings, signal);

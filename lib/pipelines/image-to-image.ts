@@ -7,7 +7,7 @@ import type { NoiseSource } from '../sampling/types.js';
 import { interpolate } from '../tensor/interpolate.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { EncodedImage } from './codec.js';
-import { type Engine, isInpaintingModel } from './engine.js';
+import type { Engine } from './engine.js';
 import { type PreparedImage, prepareImage, prepareMasked } from './inpaint.js';
 import { imageTensor, repeatBatch } from './latents.js';
 import { joinChannels } from './network.js';
@@ -101,7 +101,7 @@ async function encode(
   return {
     ...{ picture, height: h, width: w },
     mask: small && Float32Array.from(small.data, share),
-    hint: isInpaintingModel(engine.facts) ? await hintOf() : undefined,
+    hint: engine.facts.extra === 'inpainting' ? await hintOf() : undefined,
   };
 
   async function hintOf() {

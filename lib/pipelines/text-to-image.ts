@@ -1,7 +1,7 @@
 /** From noise alone. */
 import { initialNoiseScale } from '../sampling/samplers/index.js';
 import { Tensor } from '../tensor/tensor.js';
-import { type Engine, isInpaintingModel } from './engine.js';
+import type { Engine } from './engine.js';
 import { joinChannels } from './network.js';
 import type { Settings } from './options.js';
 import type { Plan } from './plan.js';
@@ -9,21 +9,31 @@ import { fullSigmas } from './sigmas.js';
 import { pictureNoise } from './variation-options.js';
 
 export async function planTextToImage(engine: Engine, settings: Settings): Promise<Plan> {
+  const { defaults } = engine.facts;
+  const { width = defaults.width, height = defaults.height, signal } = settings;
+  const extra = await maskedEverywhere(engine, width, height, signal);
+  return planFromNoise(engine, settings, { width, height, extra });
+}
+
+/** @param picture its size, and what the U-Net sees beside the latent: `[1, n, h, w]` */
+export async function planFromNoise(
+  engine: Engine,
+  settings: Settings,
+  picture: { readonly width: number; readonly height: number; readonly extra: Tensor | undefined },
+): Promise<Plan> {
   const { signal, sampling } = settings;
   const { schedule } = await engine.denoiser(signal);
-  const { facts } = engine;
-  const { width = facts.defaults.width, height = facts.defaults.height } = settings;
-  const sigmas = fullSigmas(sampling, schedule, facts.family);
+  const { factor, family, latentChannels: channels } = engine.facts;
+  const { width, height, extra } = picture;
+  const sigmas = fullSigmas(sampling, schedule, family);
   const scale = initialNoiseScale(sampling.sampler, sigmas[0]!);
-  const [h, w] = [height / facts.factor, width / facts.factor];
-  const channels = facts.latentChannels;
-  const extra = await maskedEverywhere(engine, width, height, signal);
+  const [h, w] = [height / factor, width / factor];
   return {
     width,
     height,
     steps: sigmas.length - 1,
     pass: (seeds) => {
-      const noise = pictureNoise(settings, seeds, [channels, h, w], facts.factor);
+      const noise = pictureNoise(settings, seeds, [channels, h, w], factor);
       const first = noise.first().map((value) => value * scale);
       return { latent: Tensor.from(first, [noise.count, channels, h, w]), sigmas, noise, extra };
     },
@@ -41,7 +51,7 @@ export async function maskedEverywhere(
   height: number,
   signal: AbortSignal | undefined,
 ): Promise<Tensor | undefined> {
-  if (!isInpaintingModel(engine.facts)) return undefined;
+  if (engine.facts.extra !== 'inpainting') return undefined;
   const codec = await engine.codec(signal);
   const gray = (await codec.encode(Tensor.zeros([1, 3, height, width]), { signal })).latents();
   const [, , h = 0, w = 0] = gray.shape;

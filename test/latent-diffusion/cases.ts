@@ -76,8 +76,17 @@ export function writeModel(one: Case, folder: string): string {
   return folder;
 }
 
+/** Pictures are files of the fixtures. */
 export function generateOptions(one: Case): GenerateOptions {
-  return { ...one.options, ...(one.class === undefined ? {} : { class: one.class }) } as GenerateOptions;
+  const options = { ...one.options, ...(one.class === undefined ? {} : { class: one.class }) };
+  const given = Object.entries(options).map(([name, value]) =>
+    name === 'init' || name === 'mask' ? [name, picturePath(String(value))] : [name, value],
+  );
+  return Object.fromEntries(given) as GenerateOptions;
+}
+
+export function picturePath(name: string): string {
+  return join(FIXTURES, name);
 }
 
 /** Latents `[B, C, h, w]`, and pictures as bytes of rows of RGB. */

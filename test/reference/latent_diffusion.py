@@ -15,6 +15,7 @@ import types
 import numpy as np
 import taming_import  # noqa: F401
 import torch
+from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
 from common import FIXTURES
@@ -180,6 +181,7 @@ def ldm_case(name, net, config, parts, first, *, key=None, training=TRAINING, fa
     params = {**training, "image_size": 8, "channels": config["out_channels"], **stage, **tensors.pop("yaml", {}),
               **({} if buffer else {"scale_factor": factor}),
               "unet_config": {"target": "ldm.modules.diffusionmodules.openaimodel.UNetModel", "params": config}}  # fmt: skip
+    options.update(tensors.pop("ask", {}))
     CASES.append(dict(name=name, yaml={"model": {"target": target, "params": params}}, parts=parts, options=options, size=size,
                       **({"scale_factor": factor} if buffer else {}), **tensors))  # fmt: skip
 
@@ -289,11 +291,59 @@ def folder_cases():
                 [8, 8], dict(sampler="ddim"))  # fmt: skip
 
 
+# -- a picture beside the latent -------------------------------------------------------------------------------------
+
+
+def drawing(width, height):
+    y, x = np.mgrid[0:height, 0:width]
+    base = np.stack([255 * x / width, 255 * y / height, 128 + 90 * np.sin(x / 3) * np.cos(y / 4)], axis=-1)
+    return Image.fromarray(base.astype(np.uint8))
+
+
+def picture_cases():
+    from diffusers import DDIMScheduler, LDMSuperResolutionPipeline, VQModel
+
+    OUT.mkdir(parents=True, exist_ok=True)
+    drawing(32, 32).save(OUT / "init.png")
+    drawing(16, 8).save(OUT / "small.png")
+    mask = Image.new("L", (32, 32), 0)
+    ImageDraw.Draw(mask).rectangle([9, 6, 22, 25], fill=255)
+    mask.save(OUT / "mask.png")
+
+    # scripts/inpaint.py: the masked picture's latent and the mask, from noise; outside the mask the picture stays.
+    vq = part("vq", Codebook())
+    image, hole = (torch.from_numpy(np.array(Image.open(OUT / name), dtype=np.float32) / 255) for name in ("init.png", "mask.png"))
+    image, hole = image.permute(2, 0, 1)[None], (hole[None, None] >= 0.5).float()
+    masked = ((1 - hole) * image) * 2 - 1
+    where = torch.nn.functional.interpolate(hole * 2 - 1, size=(8, 8))
+    beside = torch.cat([vq.encode(masked), where], 1)
+    net, config = unet("inpaint", num_heads=2, in_channels=7)
+
+    class Whole:
+        decode = staticmethod(lambda z: ((1 - hole) * image + hole * ((vq.decode(z) + 1) / 2).clamp(0, 1)) * 2 - 1)
+
+    ldm_case("inpaint", net, config, {"model.diffusion_model.": "inpaint", "first_stage_model.": "vq"}, Whole(), key="concat",
+             training=dict(TRAINING, linear_end=0.0205), condition=lambda count: (beside.repeat(count, 1, 1, 1), None),
+             yaml={"cond_stage_config": "__is_first_stage__", "conditioning_key": "concat"},
+             options=dict(sampler="ddim", steps=4, seed=8, count=2), ask=dict(init="init.png", mask="mask.png", maskBlur=0))  # fmt: skip
+
+    net = small_unet("enlarge", in_channels=6, sample_size=8)
+    first = part("vqvae", VQModel(block_out_channels=(16, 32), down_block_types=("DownEncoderBlock2D",) * 2, layers_per_block=1,
+                                  up_block_types=("UpDecoderBlock2D",) * 2, latent_channels=3, num_vq_embeddings=32, norm_num_groups=8,
+                                  sample_size=16, scaling_factor=0.5))  # fmt: skip
+    betas = dict(beta_schedule="scaled_linear", beta_start=0.0015, beta_end=0.0155, clip_sample=False)
+    low = torch.from_numpy(np.array(Image.open(OUT / "small.png"), dtype=np.float32) / 255 * 2 - 1).permute(2, 0, 1)[None]
+    folder_case("super-resolution", LDMSuperResolutionPipeline, dict(vqvae=first, unet=net, scheduler=DDIMScheduler(**betas)),
+                {"unet/diffusion_pytorch_model": "enlarge", "vqvae/diffusion_pytorch_model": "vqvae"}, dict(steps=4, seed=5),
+                dict(image=low), [8, 16], dict(sampler="ddim", init="small.png"))  # fmt: skip
+
+
 def main():
     sys.modules.setdefault("xformers", None)
     sys.modules.setdefault("pytorch_lightning", types.ModuleType("pytorch_lightning"))
     ldm_cases()
     folder_cases()
+    picture_cases()
     OUT.mkdir(parents=True, exist_ok=True)
     manifests = [f'"{name}": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]" for name, rows in MODELS.items()]
     (OUT / "models.json").write_text("{\n" + ",\n".join(manifests) + "\n}\n")
