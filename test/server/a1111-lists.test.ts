@@ -1,4 +1,4 @@
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -34,7 +34,6 @@ describe('every list has the fields that clients read', () => {
     ['hypernetworks', [], 0],
     ['face-restorers', [], 0],
     ['realesrgan-models', [], 0],
-    ['prompt-styles', [], 0],
     ['script-info', [], 0],
     ['extensions', [], 0],
   ])('%s', async (path, fields, least) => {
@@ -148,6 +147,26 @@ describe('options', () => {
       show_progress_every_n_steps: 3,
     });
     expect((await api.get('options')).body).not.toHaveProperty('unknown_option');
+  });
+
+  it('styles of a styles.csv are listed, and put into prompts', async () => {
+    expect((await api.get('prompt-styles')).body).toEqual([]);
+    const rows = [
+      'name,prompt,negative_prompt',
+      'ink,"{prompt}, drawn in ""ink""","colour, blur"',
+      'old,faded,',
+    ];
+    await writeFile(join(data, 'styles.csv'), `\uFEFF${rows.join('\r\n')}\r\n`);
+    expect((await api.get('prompt-styles')).body).toEqual([
+      { name: 'ink', prompt: '{prompt}, drawn in "ink"', negative_prompt: 'colour, blur' },
+      { name: 'old', prompt: 'faded', negative_prompt: '' },
+    ]);
+    const made = await api.txt2img({ styles: ['ink', 'old'], negative_prompt: 'x', steps: 1 });
+    expect(JSON.parse(made.info)).toMatchObject({
+      ...{ prompt: 'a red apple, drawn in "ink", faded', negative_prompt: 'x, colour, blur' },
+      styles: ['ink', 'old'],
+    });
+    await expect(api.txt2img({ styles: ['none such'] })).rejects.toThrow(/422 styles/);
   });
 
   it('a checkpoint is unloaded and loaded on request', async () => {

@@ -14,19 +14,18 @@ import {
   txt2imgDefaults,
   txt2imgFields,
 } from './fields.js';
-import { type Asked, imageToImage, textToImage } from './request.js';
+import { type Asked, imageToImage, type Reading, textToImage } from './request.js';
 import type { Door } from './routes.js';
 
 const tags = ['A1111'];
 
 export function generationRoutes(app: FastifyInstance, door: Door): void {
-  const { checkpoints } = door;
   app.post(
     '/txt2img',
     { schema: { tags, summary: 'Pictures of a prompt', body: txt2imgFields } },
     async (request, reply) => {
       const body = request.body as Txt2ImgBody;
-      const asked = textToImage(body, await door.settings(), checkpoints.find);
+      const asked = textToImage(body, await reading(door));
       return generate(door, reply, body, asked, { ...txt2imgDefaults, ...said(body) });
     },
   );
@@ -35,12 +34,17 @@ export function generationRoutes(app: FastifyInstance, door: Door): void {
     { schema: { tags, summary: 'Pictures of a picture, or of a part of it', body: img2imgFields } },
     async (request, reply) => {
       const body = request.body as Img2ImgBody;
-      const asked = await imageToImage(body, await door.settings(), checkpoints.find);
+      const asked = await imageToImage(body, await reading(door));
       const pictures = body.include_init_images ? {} : { init_images: null, mask: null };
       return generate(door, reply, body, asked, { ...img2imgDefaults, ...said(body), ...pictures });
     },
   );
   watching(app, door);
+}
+
+async function reading(door: Door): Promise<Reading> {
+  const { find } = door.checkpoints;
+  return { settings: await door.settings(), styles: await door.styles(), find };
 }
 
 function watching(app: FastifyInstance, { activity, queue }: Door): void {

@@ -11,8 +11,8 @@ import { samplerList, schedulerList } from './samplers.js';
 
 const tags = ['A1111'];
 
-export function listRoutes(app: FastifyInstance, { config }: Door): void {
-  const get = (path: string, summary: string, list: () => object): void => {
+export function listRoutes(app: FastifyInstance, { config, styles }: Door): void {
+  const get = (path: string, summary: string, list: () => object | Promise<object>): void => {
     app.get(path, { schema: { tags, summary } }, async () => list());
   };
   get('/samplers', 'Samplers', samplerList);
@@ -29,7 +29,7 @@ export function listRoutes(app: FastifyInstance, { config }: Door): void {
   get('/hypernetworks', 'Hypernetworks', () => []);
   get('/face-restorers', 'Face restorers', () => []);
   get('/realesrgan-models', 'Real-ESRGAN models', () => []);
-  get('/prompt-styles', 'Styles', () => []);
+  get('/prompt-styles', 'Styles', styles);
   get('/scripts', 'Scripts', () => ({ txt2img: [], img2img: [] }));
   get('/script-info', 'Arguments of scripts', () => []);
   get('/extensions', 'Extensions', () => []);

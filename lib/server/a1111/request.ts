@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto';
 import { resizeModes } from '../../image/fit.js';
 import type { Json } from '../../jobs/json.js';
 import type { JobRequest } from '../../jobs/types.js';
-import { emphasisLabels, labelled, upscalerLabels } from '../../pipelines/labels.js';
+import { emphasisLabels, labelled } from '../../pipelines/labels.js';
 import { maskFills } from '../../pipelines/mask-options.js';
 import { restoreOptions } from '../../pipelines/restore.js';
 import type { SamplerInfo } from '../../sampling/samplers/index.js';
@@ -12,9 +12,9 @@ import type { GenerationBody, Img2ImgBody, Txt2ImgBody } from './fields.js';
 import { isBlank } from './pictures.js';
 import { checkedPrompt } from './prompts.js';
 import { samplerNamed, scheduleNamed } from './samplers.js';
+import { GRID, hiresOf, type Options, type ReadPrompt, secondSampler, unless } from './second-pass.js';
 import { changed, type FindModel, type Settings } from './settings.js';
-
-type Options = Record<string, Json>;
+import { type Style, styled, stylesNamed } from './styles.js';
 
 /** A request understood. */
 export interface Asked {
@@ -26,13 +26,18 @@ export interface Asked {
   readonly batches: number;
 }
 
-/** Pixels of the grid to which A1111 rounds sizes down. */
-const GRID = 8;
+/** What a request is read by. */
+export interface Reading {
+  /** Before what the request overrides. */
+  readonly settings: Settings;
+  readonly styles: readonly Style[];
+  readonly find: FindModel;
+}
 
 /** @throws 400 for an unknown sampler, 422 naming the field, 404 for an unknown model */
-export function textToImage(body: Txt2ImgBody, settings: Settings, find: FindModel): Asked {
-  const given = body.enable_hr ? hiresOf(body) : undefined;
-  const asked = generation('text-to-image', body, settings, find);
+export function textToImage(body: Txt2ImgBody, reading: Reading): Asked {
+  const given = body.enable_hr ? hiresOf(body, reader(body, reading)) : undefined;
+  const asked = generation('text-to-image', body, reading);
   const { strength, ...all } = asked.job.options;
   const options = without(all, [...OF_MASKS, 'resizeMode', 'initialNoiseMultiplier']);
   if (!body.enable_hr)
@@ -41,13 +46,13 @@ export function textToImage(body: Txt2ImgBody, settings: Settings, find: FindMod
     ...(typeof options.hires === 'object' ? (options.hires as Options) : {}),
     ...given,
     strength: body.denoising_strength ?? strength ?? 0.75,
-    ...secondSampler(body, asked),
+    ...secondSampler(body, asked.sampler, asked.settings),
   };
   return withOptions(asked, { ...options, hires });
 }
 
 /** @throws as `textToImage`, 404 without a picture, INVALID_IMAGE */
-export async function imageToImage(body: Img2ImgBody, settings: Settings, find: FindModel): Promise<Asked> {
+export async function imageToImage(body: Img2ImgBody, reading: Reading): Promise<Asked> {
   const [init, ...more] = body.init_images ?? [];
   if (init === undefined) throw failure(404, 'Init image not found: init_images needs a picture');
   if (more.length > 0) throw notBuilt('init_images', 'give one picture');
@@ -56,7 +61,7 @@ export async function imageToImage(body: Img2ImgBody, settings: Settings, find: 
   const isMasked =
     mask !== undefined &&
     !(await isBlank(mask, body.inpainting_mask_invert ?? false, body.mask_round ?? true));
-  const asked = generation(isMasked ? 'inpaint' : 'image-to-image', body, settings, find);
+  const asked = generation(isMasked ? 'inpaint' : 'image-to-image', body, reading);
   const options: Options = {
     ...asked.job.options,
     init,
@@ -89,14 +94,10 @@ function withOptions(asked: Asked, options: Options): Asked {
   return { ...asked, job: { ...asked.job, options } };
 }
 
-function generation(
-  type: JobRequest['type'],
-  body: GenerationBody,
-  before: Settings,
-  find: FindModel,
-): Asked {
+function generation(type: JobRequest['type'], body: GenerationBody, reading: Reading): Asked {
   refuse(body);
-  const settings = changed(before, body.override_settings ?? {}, find);
+  const settings = changed(reading.settings, body.override_settings ?? {}, reading.find);
+  const read = reader(body, reading);
   const restored = body.infotext ? (restoreOptions(body.infotext).options as unknown as Options) : {};
   const asked = samplingOf(body, restored, settings);
   const batchSize = body.batch_size ?? 1;
@@ -112,8 +113,8 @@ function generation(
   const onGrid = (side: number): number => Math.floor(side / GRID) * GRID;
   const options: Options = {
     ...restored,
-    prompt: checkedPrompt('prompt', body.prompt ?? String(restored.prompt ?? '')),
-    negative: checkedPrompt('negative_prompt', body.negative_prompt ?? String(restored.negative ?? '')),
+    prompt: read('prompt', body.prompt ?? String(restored.prompt ?? '')),
+    negative: read('negative_prompt', body.negative_prompt ?? String(restored.negative ?? '')),
     width: onGrid(body.width ?? Number(restored.width ?? 512)),
     height: onGrid(body.height ?? Number(restored.height ?? 512)),
     seed: random(body.seed, restored.seed),
@@ -129,6 +130,16 @@ function generation(
   return {
     job: { type, client: 'a1111', previews: { every }, options },
     ...{ sampler: asked.sampler, settings, batchSize, batches },
+  };
+}
+
+/** Prompts with the request's styles in them. */
+function reader(body: GenerationBody, { styles }: Reading): ReadPrompt {
+  const chosen = stylesNamed(styles, body.styles ?? []);
+  return (field, prompt) => {
+    const key = field.includes('negative') ? 'negative_prompt' : 'prompt';
+    const texts = chosen.map((style) => style[key]);
+    return checkedPrompt(field, styled(prompt, texts));
   };
 }
 
@@ -197,49 +208,6 @@ function fromSettings(settings: Settings, restored: Options): Options {
 
 function resizedFrom({ seed_resize_from_w: width, seed_resize_from_h: height }: GenerationBody): Options {
   return width && height && width > 0 && height > 0 ? { seedResizeFrom: { width, height } } : {};
-}
-
-function hiresOf(body: Txt2ImgBody): Options {
-  if (body.hr_checkpoint_name && !/^use same|^none$/i.test(body.hr_checkpoint_name))
-    throw notBuilt('hr_checkpoint_name', 'the second pass has the model of the first');
-  const upscaler = body.hr_upscaler ?? 'Latent';
-  // A1111's None enlarges too, with Lanczos.
-  const found = upscaler === 'None' ? 'lanczos' : labelled(upscalerLabels, upscaler);
-  if (!found)
-    throw failure(422, `hr_upscaler: there is no upscaler ${JSON.stringify(upscaler.slice(0, 100))}`);
-  const onGrid = (side: number | null | undefined): number => Math.floor((side ?? 0) / GRID) * GRID;
-  const [width, height] = [onGrid(body.hr_resize_x), onGrid(body.hr_resize_y)];
-  return {
-    upscaler: found,
-    ...(width || height ? unless(0, { width, height }) : { scale: body.hr_scale ?? 2 }),
-    ...unless(0, { steps: body.hr_second_pass_steps ?? 0 }),
-    ...(body.hr_prompt ? { prompt: checkedPrompt('hr_prompt', body.hr_prompt) } : {}),
-    ...(body.hr_negative_prompt
-      ? { negative: checkedPrompt('hr_negative_prompt', body.hr_negative_prompt) }
-      : {}),
-  };
-}
-
-/** The second pass's sampler; Automatic stands for its own schedule. */
-function secondSampler(body: Txt2ImgBody, { sampler: first, settings }: Asked): Options {
-  const same = (name: string | null | undefined): name is null | undefined | '' =>
-    !name || /^use same/i.test(name);
-  if (same(body.hr_sampler_name) && same(body.hr_scheduler)) return {};
-  const named = same(body.hr_sampler_name)
-    ? { sampler: first, schedule: undefined }
-    : samplerNamed('hr_sampler_name', body.hr_sampler_name as string);
-  const { sampler, schedule: own } = named;
-  const asked = same(body.hr_scheduler) ? body.scheduler || 'Automatic' : (body.hr_scheduler as string);
-  return {
-    sampler: sampler.name,
-    schedule: scheduleNamed('hr_scheduler', own ?? asked, sampler),
-    discardPenultimate: sampler.discardsPenultimate || settings.always_discard_next_to_last_sigma,
-  };
-}
-
-/** The entries that are not this value. */
-function unless(inert: Json, options: Readonly<Record<string, Json>>): Options {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== inert));
 }
 
 function fromBody(options: Readonly<Record<string, Json | null | undefined>>): Options {

@@ -14,6 +14,7 @@ import { generationRoutes } from './generation.js';
 import { listRoutes } from './lists.js';
 import { modelRoutes } from './models.js';
 import { type Settings, SettingsFile } from './settings.js';
+import { readStyles, type Style } from './styles.js';
 
 /** What the routes share. */
 export interface Door {
@@ -25,6 +26,7 @@ export interface Door {
   readonly activity: Activity;
   /** Whether workers elsewhere do the jobs. */
   readonly isRemote: boolean;
+  styles(): Promise<Style[]>;
   settings(): Promise<Settings>;
   keep(settings: Settings): Promise<void>;
 }
@@ -72,15 +74,16 @@ export async function a1111(app: FastifyInstance, parts: A1111Parts): Promise<vo
 
 function doorOf({ queue, catalog, config }: A1111Parts): Door {
   const checkpoints = new Checkpoints(catalog);
-  const path = resolve(config.data ?? defaultDataFolder(), 'a1111-options.json');
+  const inData = (name: string): string => resolve(config.data ?? defaultDataFolder(), name);
   let file: Promise<SettingsFile> | undefined;
   const open = (): Promise<SettingsFile> => {
-    file ??= SettingsFile.open(path, checkpoints.find);
+    file ??= SettingsFile.open(inData('a1111-options.json'), checkpoints.find);
     return file;
   };
   return {
     ...{ queue, config, checkpoints, limits: catalog.limits, pool: catalog.pool, activity: new Activity() },
     isRemote: config.queue !== undefined,
+    styles: () => readStyles(inData('styles.csv')),
     settings: async () => (await open()).settings,
     keep: async (settings) => (await open()).keep(settings),
   };
