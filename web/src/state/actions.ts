@@ -20,7 +20,9 @@ export async function generate(): Promise<void> {
   compared.value = null;
   show(job.id);
   say('Started');
-  document.querySelector('.stage')?.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+  // Where all is one column, the result may lie out of sight.
+  if (matchMedia('(max-width: 799px)').matches)
+    document.querySelector('.stage .frame')?.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
 }
 
 /** Queues it and leaves the stage as it is. */

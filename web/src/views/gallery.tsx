@@ -28,7 +28,7 @@ function Thumb({ shown }: { readonly shown: Shown }) {
   const chosen = stage.value?.job === job.id && stage.value.index === index;
   const element = useRef<HTMLButtonElement>(null);
   useEffect(() => {
-    if (chosen) element.current?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    if (chosen) intoSight(element.current!);
   }, [chosen]);
   return (
     <li>
@@ -50,6 +50,15 @@ function Thumb({ shown }: { readonly shown: Shown }) {
       </button>
     </li>
   );
+}
+
+/** Scrolls the column of pictures, never the page: on a phone the stage is what one looks at. */
+function intoSight(element: HTMLElement): void {
+  const column = element.closest('.side');
+  if (!column || column.scrollHeight <= column.clientHeight) return;
+  const [box, room] = [element.getBoundingClientRect(), column.getBoundingClientRect()];
+  if (box.top < room.top) column.scrollTop -= room.top - box.top + 8;
+  else if (box.bottom > room.bottom) column.scrollTop += box.bottom - room.bottom + 8;
 }
 
 /** Asks for older ones when it comes into sight; a button too, for whoever does not scroll. */
