@@ -31,8 +31,8 @@ export interface LoadOptions {
   /** Stock ggml operations only, as on GPUs: the oracle of the CPU kernels. */
   readonly stockOps?: boolean | undefined;
   /**
-   * `balanced` (the default) reads weights into memory. `fast` keeps there whatever speeds up their use too. `lean` leaves them in
-   * their files where the CPU can compute with the file's bytes (the file's own storage), and works in smaller pieces; while it is in
+   * `balanced` (the default) reads weights into memory. `fast` may keep forms of them there too that speed up their use: none does at
+   * present (docs/performance.md says why), so the CPU runs it as `balanced`. `lean` leaves them in their files where the CPU can compute with the file's bytes (the file's own storage), and works in smaller pieces; while it is in
    * use a model file may be replaced by renaming, but not be rewritten in place.
    */
   readonly memory?: MemoryMode | undefined;
@@ -185,7 +185,6 @@ export async function loadModule(
     backend,
     threads,
     ...(stockOps === undefined ? {} : { stockOps }),
-    ...(memory === 'fast' ? { prepack: true } : {}),
     ...(memory === 'lean' ? { releaseBuffers: true } : {}),
     ...(mapped ? { mapWeights: true } : {}),
     signal,

@@ -127,8 +127,6 @@ export interface ModuleOptions {
   readonly mapWeights?: boolean;
   /** Give a run's buffers back when it ends, rather than keep them for the next run of the same shapes. */
   readonly releaseBuffers?: boolean;
-  /** Keep forms of the weights that the CPU's kernels are faster with (transformed filters, expanded panels): more memory. */
-  readonly prepack?: boolean;
 }
 
 export interface RunOptions {

@@ -1,5 +1,6 @@
 #include "addon/create_module.h"
 
+#include "addon/checked.h"
 #include "addon/environment.h"
 #include "addon/native_module.h"
 #include "addon/progress.h"

@@ -1,6 +1,7 @@
 #include <ggml.h>
 #include <napi.h>
 
+#include "addon/checked.h"
 #include "addon/create_module.h"
 #include "addon/environment.h"
 #include "addon/file_lock.h"

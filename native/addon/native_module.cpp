@@ -1,5 +1,6 @@
 #include "addon/native_module.h"
 
+#include "addon/checked.h"
 #include "addon/environment.h"
 #include "addon/promise_worker.h"
 #include "addon/values.h"

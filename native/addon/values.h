@@ -25,7 +25,6 @@ weight_plan to_plan(const Napi::Value & value);
 write_request to_write_request(const Napi::Value & value);
 module_options to_module_options(const Napi::Value & value);
 void read_run_options(const Napi::Value & value, run_request & request);
-std::string to_text(const Napi::Value & value, const std::string & name);
 
 Napi::Array from_shape(Napi::Env env, const shape & dims);
 // Hands the memory over without a copy where the engine allows it (Electron does not).
