@@ -260,6 +260,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
     ).toMatch(/inset\(0px 0/);
     await page.getByRole('button', { name: 'End the comparison' }).click();
     await page.getByRole('button', { name: 'Delete' }).click();
+    await page.getByRole('button', { name: 'All 2, really?' }).click();
     await page.locator('.gallery').waitFor({ state: 'detached' });
     expect(await visitor.newest()).toBeUndefined();
   });

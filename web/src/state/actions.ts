@@ -11,7 +11,7 @@ import { set, settings } from './form.js';
 import { forget, gallery, jobs, learn, queued, running, type Shown } from './jobs.js';
 import { complain, note, say } from './notes.js';
 import { about } from './session.js';
-import { browse, compared, isOpen, show, stage, staged } from './stage.js';
+import { compared, isOpen, show, stage, staged } from './stage.js';
 
 /** Queues what the form says and shows it. */
 export async function generate(): Promise<void> {
@@ -84,10 +84,10 @@ export async function clearQueue(): Promise<void> {
 export async function discard(job: ShownJob): Promise<void> {
   await attempt(async () => {
     if (stage.peek()?.job === job.id) {
-      const at = gallery.peek().findIndex((shown) => shown.job.id === job.id);
-      const next = gallery.peek().find((shown, i) => i > at && shown.job.id !== job.id);
-      if (next) show(next.job.id, next.index);
-      else browse(-1);
+      const all = gallery.peek();
+      const at = all.findIndex((shown) => shown.job.id === job.id);
+      const next = all.find((shown, i) => i > at && shown.job.id !== job.id) ?? all[at - 1];
+      stage.value = next ? { job: next.job.id, index: next.index } : null;
     }
     if (compared.peek()?.job === job.id) compared.value = null;
     await remove(`/v1/jobs/${job.id}/results`);

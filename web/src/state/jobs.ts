@@ -42,8 +42,11 @@ export function isInside(job: ShownJob): boolean {
 
 let source: EventSource | undefined;
 
-/** From now on; a broken connection is taken up again, and what was missed is asked for. */
-export function follow(): void {
+/**
+ * From now on; a broken connection is taken up again, and what was missed is asked for.
+ * @param lost called where the server does not want us any more, such as without its key
+ */
+export function follow(lost: () => void): void {
   source?.close();
   source = new EventSource('/v1/events');
   source.onopen = () => {
@@ -52,7 +55,7 @@ export function follow(): void {
   };
   source.onerror = () => {
     online.value = false;
-    if (source?.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
+    if (source?.readyState === EventSource.CLOSED) setTimeout(lost, 3000);
   };
   source.addEventListener('job', ({ data }) => learn(JSON.parse(data) as ShownJob));
   source.addEventListener('removed', ({ data }) => forget((JSON.parse(data) as { id: string }).id));

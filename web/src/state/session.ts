@@ -13,7 +13,7 @@ export async function begin(): Promise<void> {
   try {
     about.value = await get<About>('/v1/about');
     needsKey.value = false;
-    follow();
+    follow(() => void begin());
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) needsKey.value = true;
     else {

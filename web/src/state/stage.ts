@@ -1,7 +1,8 @@
 /** What stands on the stage: a job under way with its previews, or a picture. */
 import { computed, effect, signal } from '@preact/signals';
+import { get } from '../api/http.js';
 import type { JobPreview, Picture, ShownJob } from '../api/types.js';
-import { gallery, isInside, jobs, loaded, queued, running, type Shown } from './jobs.js';
+import { gallery, isInside, jobs, learn, loaded, queued, running, type Shown } from './jobs.js';
 import { keptSignal } from './kept.js';
 import { say } from './notes.js';
 
@@ -61,13 +62,25 @@ export function browse(direction: 1 | -1): void {
   if (next) show(next.job.id, next.index);
 }
 
-// A page that opens shows what runs, else what was looked at, else the newest picture.
+/** Jobs that were known, or asked for by their ids: of one that is gone now nobody needs to ask again. */
+const asked = new Set<string>();
+
+// A page that opens shows what was looked at, else what runs, else the newest picture.
 effect(() => {
+  if (staged.value) asked.add(staged.value.id);
   if (!loaded.value || staged.value) return;
+  const id = stage.value?.job;
+  if (id !== undefined && !asked.has(id)) {
+    asked.add(id);
+    get<ShownJob>(`/v1/jobs/${id}`).then(learn, showSomething); // older than the first page of jobs, or gone
+  } else showSomething();
+});
+
+function showSomething(): void {
   const open = [...running.value, ...queued.value].find((job) => !isInside(job));
   const first = open ?? gallery.value[0]?.job;
   if (first) show(first.id);
-});
+}
 
 const openJob = computed(() => (isOpen(staged.value) ? staged.value!.id : null));
 
@@ -77,10 +90,15 @@ effect(() => {
   if (id === null) return undefined;
   const source = new EventSource(`/v1/jobs/${id}/events`);
   arrived.value = { job: id, pictures: [] };
+  let fresh = true;
+  source.onopen = () => {
+    fresh = true; // the server may have begun the job anew
+  };
   source.addEventListener('preview', ({ data }) => {
     const frame = JSON.parse(data) as JobPreview;
     const last = preview.peek();
-    if (last?.job === id && last.step > frame.step) return; // comes late
+    if (!fresh && last?.job === id && last.step > frame.step) return; // comes late
+    fresh = false;
     preview.value = { ...frame, job: id };
   });
   source.addEventListener('image', ({ data }) => {

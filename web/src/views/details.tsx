@@ -1,4 +1,6 @@
 /** What can be done with a picture, and what it was made with: each thing can be taken over. */
+import { useSignal } from '@preact/signals';
+import type { ShownJob } from '../api/types.js';
 import { type Field, fieldsOf, fieldsOfOptions } from '../logic/restore.js';
 import { discard, reuse, useAsInput } from '../state/actions.js';
 import { set } from '../state/form.js';
@@ -37,9 +39,7 @@ export function Details({ shown }: { readonly shown: Shown }) {
         <button type="button" class="plain" onClick={() => set({ mode: 'inside' })}>
           <Icon name="look" /> Look inside
         </button>
-        <button type="button" class="plain" onClick={() => void discard(job)}>
-          <Icon name="trash" /> Delete
-        </button>
+        <Delete key={job.id} job={job} />
       </div>
       {told.length > 0 && (
         <Fold title="Made with" open={wide} summary={summaryOf(told)}>
@@ -62,6 +62,27 @@ export function Details({ shown }: { readonly shown: Shown }) {
         </Fold>
       )}
     </div>
+  );
+}
+
+/** Asks once more where it stands: what is deleted is gone. */
+function Delete({ job }: { readonly job: ShownJob }) {
+  const armed = useSignal(false);
+  const many = job.images.length;
+  return (
+    <button
+      type="button"
+      class="plain"
+      onBlur={() => {
+        armed.value = false;
+      }}
+      onClick={() => {
+        if (armed.value) void discard(job);
+        armed.value = true;
+      }}
+    >
+      <Icon name="trash" /> {armed.value ? (many > 1 ? `All ${many}, really?` : 'Really?') : 'Delete'}
+    </button>
   );
 }
 
