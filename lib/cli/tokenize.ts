@@ -1,5 +1,6 @@
 /** `safelight tokenize`: the tokens and weights that a model's first text encoder is given. */
 import { Command } from 'commander';
+import { invalidOption } from '../errors.js';
 import { addCommonOptions, addModelOption, type CommonOptions } from './model-options.js';
 import { print, printJson, table } from './output.js';
 
@@ -21,12 +22,13 @@ export function tokenizeCommand(): Command {
 
 async function tokenize(text: string, { model, raw, json }: Flags): Promise<void> {
   const { openModel, starterModel } = await import('../models/open-model.js');
-  const { Tokenizer } = await import('../text/tokenizer.js');
+  const { loadTokenizer } = await import('../text/load-tokenizer.js');
   const { chunkPrompt } = await import('../text/chunks.js');
   const { parsePrompt } = await import('../text/prompt.js');
-  const source = (await openModel(model ?? starterModel)).textEncoders[0]!;
+  const [source] = (await openModel(model ?? starterModel)).textEncoders;
+  if (!source) throw invalidOption('--model', 'one that reads a prompt', model);
   const window = source.config.max_position_embeddings;
-  const tokenizer = await Tokenizer.load(source.tokenizer, { window, padId: source.padId });
+  const tokenizer = await loadTokenizer(source.tokenizer, { window, padId: source.padId });
   const parts = raw ? [{ kind: 'text' as const, text, weight: 1 }] : parsePrompt(text);
   const chunks = chunkPrompt(tokenizer, parts).map(({ ids, tokens, weights }) => ({ ids, tokens, weights }));
   if (json) return printJson({ chunks });

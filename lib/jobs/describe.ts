@@ -6,7 +6,8 @@ import { latentFactor } from '../models/latent-source.js';
 import { modelKind } from '../models/model-kind.js';
 import { openModel } from '../models/open-model.js';
 import { chunksOf } from '../pipelines/conditioning.js';
-import { Tokenizer } from '../text/tokenizer.js';
+import type { PromptTokenizer } from '../text/chunks.js';
+import { loadTokenizer } from '../text/load-tokenizer.js';
 import type { ConfiguredModel } from './catalog.js';
 
 /** A model, as far as somebody who fills in a form wants to know it. */
@@ -45,7 +46,7 @@ export interface TokenCount {
 interface Known {
   readonly description: ModelDescription;
   /** Undefined where there is no prompt. */
-  tokenizer?(): Promise<Tokenizer>;
+  tokenizer?(): Promise<PromptTokenizer>;
 }
 
 /** Reads each model once. */
@@ -112,11 +113,11 @@ async function readDiffusion(path: string): Promise<Known> {
   } as const;
   const [first] = textEncoders;
   if (!first) return { description };
-  let tokenizer: Promise<Tokenizer> | undefined;
+  let tokenizer: Promise<PromptTokenizer> | undefined;
   return {
     description,
     tokenizer: () => {
-      tokenizer ??= Tokenizer.load(first.tokenizer, {
+      tokenizer ??= loadTokenizer(first.tokenizer, {
         window: first.config.max_position_embeddings,
         padId: first.padId,
       });

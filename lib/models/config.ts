@@ -3,13 +3,15 @@
  * are (`native/models` reads the same names), so every field is plain data.
  */
 
-/** CLIP text model (transformers `CLIPTextModel`, OpenCLIP's text tower). */
+/** CLIP text model (transformers `CLIPTextModel`, OpenCLIP's text tower), or latent diffusion's over BERT's tokens. */
 export interface TextEncoderConfig {
   vocab_size: number;
   hidden_size: number;
   intermediate_size: number;
   num_hidden_layers: number;
   num_attention_heads: number;
+  /** Width of a head of the latter, whose heads may be wider than their share. */
+  head_dim?: number;
   /** Window length, start and end tokens included. */
   max_position_embeddings: number;
   hidden_act: 'quick_gelu' | 'gelu';

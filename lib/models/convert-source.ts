@@ -123,7 +123,9 @@ const EMPTY: EmbeddedConfig = {
 
 function encoderConfig(encoder: TextEncoderSource): EmbeddedConfig['text_encoders'][number] {
   const { config, kind, layer, finalNorm, pooled, padId } = encoder;
-  return { config, kind, layer, final_norm: finalNorm, pooled, pad_id: padId, tokenizer: null };
+  // Only families with CLIP's encoders are converted.
+  const clip = kind === 'openclip' ? kind : 'clip';
+  return { config, kind: clip, layer, final_norm: finalNorm, pooled, pad_id: padId, tokenizer: null };
 }
 
 function unetPart({ config, weights }: ModelSource['unet']): ConvertPart {

@@ -116,7 +116,8 @@ function metadataOf(
   // Encoders that share a vocabulary share the text.
   const tokenizers: string[] = [];
   const numbers = encoders.map(({ tokenizer }) => {
-    if (tokenizer === 'standard') return null;
+    // BERT's is of no family that is converted.
+    if (tokenizer === 'standard' || 'kind' in tokenizer) return null;
     const text = serializeTokenizer(tokenizer);
     const known = tokenizers.indexOf(text);
     return known < 0 ? tokenizers.push(text) - 1 : known;

@@ -3,6 +3,7 @@
  * diffusion of pixels (`DDPMPipeline`, `DDIMPipeline`).
  */
 import { join } from 'node:path';
+import { openBertFolder } from './bert-source.js';
 import type { SchedulerConfig, UNetConfig } from './config.js';
 import { readSampling, readSchedulerConfig } from './config-scheduler.js';
 import { openVQModelFolder } from './first-stage-source.js';
@@ -31,13 +32,17 @@ export async function openLdmFolder(
   const latents = has('vqvae')
     ? await openFirstStageFolder(join(path, 'vqvae'), variant, enlarges)
     : pixelSource(path, unet.config.out_channels);
-  const condition = conditionOf(path, unet.config);
+  const textEncoders = has('bert')
+    ? [await openBertFolder(join(path, 'bert'), join(path, 'tokenizer'), variant)]
+    : [];
+  const condition: ConditionSource =
+    textEncoders.length > 0 ? { kind: 'text' } : conditionOf(path, unet.config);
   const scheduler = await readTraining(join(path, 'scheduler', 'scheduler_config.json'));
   return {
     form: 'folder',
     ownSize: true,
     family: latents.kind === 'pixels' ? 'ddpm' : 'ldm',
-    textEncoders: [],
+    textEncoders,
     condition,
     unet,
     autoencoder: vae === undefined ? latents : null,

@@ -22,6 +22,7 @@ import { openModel } from './open-model.js';
 import { otherFamily } from './other-families.js';
 import { isMarker } from './single-file.js';
 import type { ConditionSource, IgnoredTensor, ModelSource, OpenModelOptions } from './source.js';
+import { moduleKindOf } from './text-encoder.js';
 
 export interface InspectOptions extends OpenModelOptions {
   /** For the weight plans; by default as in the files. */
@@ -87,9 +88,14 @@ export async function inspectModel(path: string, options: InspectOptions = {}): 
 }
 
 function inspectWhole(source: ModelSource, options: InspectOptions): Inspection {
-  const parts: Part[] = source.textEncoders.map(({ config, weights }, i) => ({
-    name: i > 0 || source.family === 'sdxl_refiner' ? 'text_encoder_2' : 'text_encoder',
-    kind: 'text_encoder',
+  const parts: Part[] = source.textEncoders.map(({ config, weights, kind }, i) => ({
+    name:
+      kind === 'bert'
+        ? 'bert'
+        : i > 0 || source.family === 'sdxl_refiner'
+          ? 'text_encoder_2'
+          : 'text_encoder',
+    kind: moduleKindOf(kind),
     config,
     weights,
   }));
@@ -154,6 +160,7 @@ async function inspectComponent(
         autoencoder_kl: 'vae',
         vq_model: 'vqvae',
         text_encoder: 'text_encoder',
+        bert_encoder: 'bert',
         latent_transformer: 'transformer',
         patch_discriminator: 'discriminator',
         lpips: 'lpips',

@@ -7,6 +7,7 @@ import { ComponentWeights } from '../weights/component.js';
 import { ldmUNetNaming } from '../weights/naming/ldm-unet.js';
 import { readValues } from '../weights/read-tensor.js';
 import type { TensorIndex } from '../weights/tensor-index.js';
+import { hasBert, openBertTensors } from './bert-source.js';
 import type { GenerationDefaults, SchedulerConfig, UNetConfig } from './config.js';
 import { classOf } from './config-codec.js';
 import { isFirstStage } from './config-first-stage.js';
@@ -22,6 +23,7 @@ import { readModelConfig } from './read-model-config.js';
 import { AUTOENCODER, UNET } from './single-file-text.js';
 import type { ConditionSource, LatentSource, OpenModelOptions } from './source.js';
 
+const READS: ConditionSource = { kind: 'text' };
 const CLASSES = 'cond_stage_model.embedding.weight';
 
 /** Whether a checkpoint is one of these, by what its U-Net is told. */
@@ -29,7 +31,7 @@ export function isLatentDiffusion(tensors: TensorIndex): boolean {
   const names = [...tensors.keys()];
   const has = (prefix: string): boolean => names.some((name) => name.startsWith(prefix));
   if (!has(UNET)) return false;
-  if (has(CLASSES) || hasFirstStage(tensors, 'cond_stage_model.')) return true;
+  if (has(CLASSES) || hasBert(tensors) || hasFirstStage(tensors, 'cond_stage_model.')) return true;
   const attends = names.some((name) => name.startsWith(UNET) && name.includes('.attn2.'));
   return !attends && !has('cond_stage_model.') && !has('conditioner.');
 }
@@ -57,13 +59,14 @@ export async function openLatentDiffusion(
   });
   const scale = { scaling_factor: await scaleOf(tensors, params), shift_factor: 0 };
   const scheduler = readLdmScheduler(params);
-  const condition = conditionOf(tensors, config);
+  const textEncoders = hasBert(tensors) ? [await openBertTensors(tensors, path)] : [];
+  const condition = textEncoders.length > 0 ? READS : conditionOf(tensors, config);
   const autoencoder = options.vae === undefined ? latentsOf(tensors, path, params, scale, config) : null;
   return {
     form: 'file',
     ownSize: true,
     family: autoencoder?.kind === 'pixels' ? 'ddpm' : 'ldm',
-    textEncoders: [],
+    textEncoders,
     condition,
     unet: { config, weights },
     autoencoder,

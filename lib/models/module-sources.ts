@@ -2,6 +2,7 @@
 import type { ModuleKind, NativeConfig } from '../native/types.js';
 import type { ComponentWeights } from '../weights/component.js';
 import type { ModelSource } from './source.js';
+import { moduleKindOf } from './text-encoder.js';
 
 export interface ModuleSource {
   readonly part: 'text_encoder' | 'unet' | 'autoencoder';
@@ -13,9 +14,9 @@ export interface ModuleSource {
 }
 
 export function moduleSources({ textEncoders, unet, autoencoder }: ModelSource): ModuleSource[] {
-  const texts = textEncoders.map(({ config, weights }, i): ModuleSource => {
+  const texts = textEncoders.map(({ config, weights, kind }, i): ModuleSource => {
     const label = i === 0 ? 'text encoder' : `text encoder ${i + 1}`;
-    return { part: 'text_encoder', kind: 'text_encoder', label, config: { ...config }, weights };
+    return { part: 'text_encoder', kind: moduleKindOf(kind), label, config: { ...config }, weights };
   });
   const drawing: ModuleSource = {
     part: 'unet',

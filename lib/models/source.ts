@@ -46,7 +46,7 @@ export interface TextEncoderSource {
   readonly tokenizer: TokenizerSource;
   /** Fills windows after the end token: OpenCLIP's own tokenizer pads with 0, CLIP's with the end token. */
   readonly padId: number;
-  readonly kind: 'clip' | 'openclip';
+  readonly kind: 'clip' | 'openclip' | 'bert';
   /** The hidden state used when clip skip is 1: `hidden_states[layer]`. */
   readonly layer: number;
   /** Whether that state passes the final layer norm. */

@@ -34,17 +34,26 @@ export interface TextEncoderOutput extends CallResult {
   readonly pooled: Tensor | undefined;
 }
 
-/** A CLIP text encoder (OpenAI's or OpenCLIP's), loaded. */
+/** What an encoder is on the native side. */
+export function moduleKindOf(kind: TextEncoderSource['kind'] = 'clip'): 'text_encoder' | 'bert_encoder' {
+  return kind === 'bert' ? 'bert_encoder' : 'text_encoder';
+}
+
+/** A text encoder (OpenAI's CLIP, OpenCLIP's, or latent diffusion's over BERT's tokens), loaded. */
 export class TextEncoder extends LoadedModule<TextEncoderConfig> {
   /**
    * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, FILE_NOT_FOUND, OUT_OF_MEMORY, BACKEND_UNAVAILABLE,
    *   BINARY_NOT_FOUND, ABORTED
    */
   static async load(
-    { config, weights }: Pick<TextEncoderSource, 'config' | 'weights'>,
+    {
+      config,
+      weights,
+      kind,
+    }: Pick<TextEncoderSource, 'config' | 'weights'> & Partial<Pick<TextEncoderSource, 'kind'>>,
     options: LoadOptions = {},
   ): Promise<TextEncoder> {
-    return new TextEncoder(config, await loadModule('text_encoder', { ...config }, weights, options));
+    return new TextEncoder(config, await loadModule(moduleKindOf(kind), { ...config }, weights, options));
   }
 
   /** @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED */

@@ -35,6 +35,7 @@ export type SourceType = 'F64' | 'F32' | 'F16' | 'BF16' | 'F8_E4M3' | 'F8_E5M2' 
 
 export type ModuleKind =
   | 'text_encoder'
+  | 'bert_encoder'
   | 'unet'
   | 'autoencoder_kl'
   | 'vq_model'

@@ -25,14 +25,12 @@ export function needsPicture({ facts }: Engine): boolean {
 
 /** @throws INVALID_OPTION for a picture or a mask that is missing, or is no use; FILE_NOT_FOUND, INVALID_IMAGE */
 export async function planWithPicture(engine: Engine, settings: Settings): Promise<Plan> {
-  const { init, mask, hires } = settings;
+  const { init, mask } = settings;
   const enlarges = engine.facts.extra === 'low_resolution';
   if (init === undefined) {
     const what = enlarges ? 'a picture to enlarge' : 'a picture to repaint a part of';
     throw invalidOption('init', `${what}, which this model cannot do without,`, init);
   }
-  if (hires !== undefined)
-    throw unfit('hires', 'This model draws beside a picture of one size, so there is no second pass');
   if (enlarges) {
     if (mask !== undefined) throw unfit('mask', 'This model enlarges pictures, all of them');
     return planEnlargement(engine, settings, init.source);

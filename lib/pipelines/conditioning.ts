@@ -3,10 +3,9 @@ import { invalidOption, SafelightError } from '../errors.js';
 import type { TextEncoderSource } from '../models/source.js';
 import type { TextEncoder } from '../models/text-encoder.js';
 import { Tensor } from '../tensor/tensor.js';
-import { type Chunk, chunkPrompt } from '../text/chunks.js';
+import { type Chunk, chunkPrompt, type PromptTokenizer } from '../text/chunks.js';
 import { applyEmphasis, padChunks } from '../text/emphasis.js';
 import { parsePrompt, plainPrompt } from '../text/prompt.js';
-import type { Tokenizer } from '../text/tokenizer.js';
 import { throwIfNotFinite } from './finite.js';
 import type { TextSettings } from './options.js';
 
@@ -23,7 +22,7 @@ export interface Encoding {
 /** One text encoder with what belongs to it. */
 export interface LoadedEncoder {
   readonly encoder: TextEncoder;
-  readonly tokenizer: Tokenizer;
+  readonly tokenizer: PromptTokenizer;
   readonly source: TextEncoderSource;
 }
 
@@ -162,7 +161,11 @@ export class Conditioner {
   }
 }
 
-export function chunksOf(tokenizer: Tokenizer, prompt: string, emphasis: TextSettings['emphasis']): Chunk[] {
+export function chunksOf(
+  tokenizer: PromptTokenizer,
+  prompt: string,
+  emphasis: TextSettings['emphasis'],
+): Chunk[] {
   return chunkPrompt(tokenizer, emphasis === 'none' ? plainPrompt(prompt) : parsePrompt(prompt));
 }
 

@@ -12,7 +12,7 @@ import { TextEncoder } from '../models/text-encoder.js';
 import { UNet } from '../models/unet.js';
 import type { BackendName, MemoryInfo, StorageType } from '../native/types.js';
 import { DiscreteSchedule } from '../sampling/denoiser.js';
-import { Tokenizer } from '../text/tokenizer.js';
+import { loadTokenizer } from '../text/load-tokenizer.js';
 import type { ComponentWeights } from '../weights/component.js';
 import { type LatentCodec, loadCodec } from './codec.js';
 import { Conditioner, type LoadedEncoder } from './conditioning.js';
@@ -220,7 +220,7 @@ export class Modules implements Engine {
     try {
       for (const source of this.model.textEncoders) {
         const { max_position_embeddings: window } = source.config;
-        const reading = Tokenizer.load(source.tokenizer, { window, padId: source.padId });
+        const reading = loadTokenizer(source.tokenizer, { window, padId: source.padId });
         const tokenizer = await unlessAborted(reading, signal);
         const encoder = await TextEncoder.load(source, { ...this.loadOptions, signal });
         encoders.push({ encoder, tokenizer, source });

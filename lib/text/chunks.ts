@@ -4,7 +4,21 @@
  */
 import { SafelightError } from '../errors.js';
 import type { PromptPart } from './prompt.js';
-import type { Tokenizer } from './tokenizer.js';
+
+/** What becomes of text, whatever its kind: CLIP's byte pairs, BERT's pieces of words. */
+export interface PromptTokenizer {
+  /** Tokens of a window, start and end included. */
+  readonly window: number;
+  readonly bos: number;
+  readonly eos: number;
+  readonly pad: number;
+  /** Where windows are best cut; undefined if the vocabulary has none. */
+  readonly comma: number | undefined;
+  /** Ids of a text, without start, end and padding; never cut. */
+  encode(text: string): number[];
+  /** The vocabulary's string of each id. */
+  tokens(ids: readonly number[]): string[];
+}
 
 /** One window of a prompt. */
 export interface Chunk {
@@ -28,7 +42,7 @@ export interface ChunkOptions {
  * @returns at least one chunk; an empty prompt gives one of start, end and padding
  */
 export function chunkPrompt(
-  tokenizer: Tokenizer,
+  tokenizer: PromptTokenizer,
   parts: readonly PromptPart[],
   { commaBacktrack = 20 }: ChunkOptions = {},
 ): Chunk[] {
@@ -76,7 +90,7 @@ interface Window {
   weights: number[];
 }
 
-function finish(tokenizer: Tokenizer, { ids: inner, weights }: Window): Chunk {
+function finish(tokenizer: PromptTokenizer, { ids: inner, weights }: Window): Chunk {
   const { window, bos, eos, pad } = tokenizer;
   const rest = window - inner.length - 2;
   const ids = [bos, ...inner, eos, ...Array<number>(rest).fill(pad)];

@@ -1,10 +1,12 @@
 /** CLIP's tokenizer, equal to transformers' `CLIPTokenizer` (5.23) on any text. */
 import { invalidOption, SafelightError } from '../errors.js';
-import { readTokenizerFiles, type TokenizerSource } from '../weights/tokenizer-files.js';
+import { readTokenizerFiles, type TokenizerFiles } from '../weights/tokenizer-files.js';
 import { AddedTokens } from './added-tokens.js';
 import { Bpe } from './bpe.js';
 import { splitWords } from './normalize.js';
 import { standardVocabulary, type Vocabulary } from './vocabulary.js';
+
+type ClipSource = TokenizerFiles | 'standard';
 
 /** Length of CLIP's windows. */
 const CLIP_WINDOW = 77;
@@ -46,7 +48,7 @@ export class Tokenizer {
   }
 
   /** The tokenizer of a model: its folder's own vocabulary, or CLIP's. */
-  static async load(source: TokenizerSource, options: TokenizerOptions = {}): Promise<Tokenizer> {
+  static async load(source: ClipSource, options: TokenizerOptions = {}): Promise<Tokenizer> {
     if (source === 'standard') return Tokenizer.standard(options);
     return new Tokenizer(source, { ...options, window: source.maxLength });
   }

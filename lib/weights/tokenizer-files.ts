@@ -15,6 +15,7 @@ import {
   specialTokensMap,
   tokenizerConfig,
 } from './tokenizer-special.js';
+import type { WordPieceVocabulary } from './wordpiece-files.js';
 
 /** The vocabulary of a model folder. */
 export interface TokenizerFiles {
@@ -34,8 +35,8 @@ export interface TokenizerFiles {
   readonly maxLength: number;
 }
 
-/** A folder's own vocabulary, or CLIP's standard one. */
-export type TokenizerSource = TokenizerFiles | 'standard';
+/** A folder's own vocabulary, CLIP's standard one, or BERT's. */
+export type TokenizerSource = TokenizerFiles | 'standard' | WordPieceVocabulary;
 
 const MAX_VOCABULARY = 64 * 1024 * 1024;
 const MAX_CONFIG = 4 * 1024 * 1024;

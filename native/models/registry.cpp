@@ -1,4 +1,5 @@
 #include "models/autoencoder_kl.h"
+#include "models/bert_encoder.h"
 #include "models/latent_transformer.h"
 #include "models/lpips.h"
 #include "models/patch_discriminator.h"
@@ -10,6 +11,7 @@ namespace safelight {
 
 std::unique_ptr<architecture> make_architecture(const std::string & kind, const config & cfg) {
     if (kind == "text_encoder") return make_text_encoder(cfg);
+    if (kind == "bert_encoder") return make_bert_encoder(cfg);
     if (kind == "unet") return make_unet(cfg);
     if (kind == "autoencoder_kl") return make_autoencoder_kl(cfg);
     if (kind == "latent_transformer") return make_latent_transformer(cfg);

@@ -25,7 +25,7 @@ describe('a model that draws beside a picture', () => {
   it.each([
     ['super-resolution', {}, /a picture to enlarge.*init/],
     ['super-resolution', { init, mask }, /leave out mask/],
-    ['super-resolution', { init, hires: {} }, /leave out hires/],
+    ['super-resolution', { init, hires: {} }, /init.*hires|hires.*init/],
     ['super-resolution', { init, prompt: 'sharp' }, /reads no text/],
     ['inpaint', {}, /a picture to repaint.*init/],
     ['inpaint', { init }, /white where this model is to repaint.*mask/],

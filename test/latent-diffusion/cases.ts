@@ -1,5 +1,5 @@
 /** The cases of `test/reference/latent_diffusion.py`: checkpoints and folders of tiny models, written from hashes of names, and their pictures. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
@@ -61,6 +61,8 @@ export function writeCheckpoint(one: Case, folder: string, tensors = tensorsOfCa
   const path = join(folder, 'model.safetensors');
   writeSafetensors(path, tensors);
   writeFileSync(join(folder, 'model.yaml'), stringify(one.yaml));
+  if (Object.values(one.parts).includes('ldm-bert'))
+    cpSync(picturePath('vocab.txt'), join(folder, 'vocab.txt'));
   return path;
 }
 

@@ -252,7 +252,7 @@ def folder_case(name, cls, components, parts, options, call, size, ask=None, fil
     keep(name, last["latent"], torch.from_numpy(drawn).permute(0, 3, 1, 2) * 2 - 1)
     index = {"_class_name": cls.__name__, **{key: ["diffusers", type(value).__name__] for key, value in components.items()}}
     configs = {f"{key}/{'scheduler_' if key == 'scheduler' else ''}config.json": described(value) for key, value in components.items()
-               if hasattr(value, "config") and key != "tokenizer"}  # fmt: skip
+               if hasattr(value, "config") and key not in ("tokenizer", "bert")}  # fmt: skip
     CASES.append(dict(name=name, folder={"model_index.json": index, **configs, **(files or {})}, parts=parts,
                       options={**options, **(ask or {})}, size=size))  # fmt: skip
 
@@ -338,12 +338,98 @@ def picture_cases():
                 dict(image=low), [8, 16], dict(sampler="ddim", init="small.png"))  # fmt: skip
 
 
+# -- text by BERT ---------------------------------------------------------------------------------------------------
+
+WORDS = """[PAD] [UNK] [CLS] [SEP] [MASK] ! ' ( ) , - . : ? a an the of on in with and red green blue fox cat dog castle moon night paint
+##ing ##s ##ed ##er un ##believ ##able cafe n b ##o ##x x 1 ##2 ##3 \u4e2d \u6587 \u00df \u03c3 old strasse stra ##\u00dfe""".split()
+TEXTS = ["", "a red fox", "A RED Fox, unbelievable!", "painting foxes", "caf\u00e9 na\u00efve", "\u4e2d\u6587 and\u4e2d", "x123 xx", "a\u200bb\tc\u0000d",
+         "[MASK] fox[SEP]", "Stra\u00dfe \u03a3\u03c3", "(red) - blue...", "\u2014the\u2019s", "o" * 101, "\U0001f98a fox", "e\u0301 a\u0308"]  # fmt: skip
+
+
+def x_transformers(state):
+    """LDM's own names of diffusers' text encoder, as convert_original_checkpoint reads them."""
+    names = {"model.embed_tokens": "token_emb", "model.embed_positions": "pos_emb.emb", "model.layer_norm": "norm"}
+    inner = {"self_attn_layer_norm": (0, "0"), "self_attn.q_proj": (0, "1.to_q"), "self_attn.k_proj": (0, "1.to_k"), "self_attn.v_proj": (0, "1.to_v"),
+             "self_attn.out_proj": (0, "1.to_out"), "final_layer_norm": (1, "0"), "fc1": (1, "1.net.0.0"), "fc2": (1, "1.net.2")}  # fmt: skip
+    renamed = {}
+    for key, value in state.items():
+        stem, leaf = key.rsplit(".", 1)
+        if stem in names:
+            renamed[f"{names[stem]}.{leaf}"] = value
+            continue
+        layer, rest = stem.removeprefix("model.layers.").split(".", 1)
+        odd, place = inner[rest]
+        renamed[f"attn_layers.layers.{2 * int(layer) + odd}.{place}.{leaf}"] = value
+    return renamed
+
+
+class Renamed(torch.nn.Module):
+    """A module whose state has other names: weights are then hashes of those."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.inner = [module]
+
+    def state_dict(self):
+        return x_transformers(self.inner[0].state_dict())
+
+    def load_state_dict(self, state, strict=False):
+        back = {new: old for old, new in zip(self.inner[0].state_dict(), x_transformers(self.inner[0].state_dict()))}
+        self.inner[0].load_state_dict({back[key]: value for key, value in state.items()})
+
+
+def text_cases():
+    from diffusers import AutoencoderKL, DDIMScheduler, LDMTextToImagePipeline, UNet2DConditionModel
+    from diffusers.pipelines.latent_diffusion.pipeline_latent_diffusion import LDMBertConfig, LDMBertModel
+    from transformers import BertTokenizerFast
+
+    vocabulary = "\n".join(WORDS) + "\n"
+    (OUT / "vocab.txt").write_text(vocabulary, encoding="utf-8")
+    tokenizer = BertTokenizerFast(vocab={word: i for i, word in enumerate(WORDS)}, do_lower_case=True, model_max_length=77)
+    tokens = [[text, tokenizer(text, add_special_tokens=False).input_ids] for text in TEXTS]
+    (OUT / "tokens.json").write_text("[\n" + ",\n".join(json.dumps(row) for row in tokens) + "\n]\n")
+
+    def bert():
+        config = LDMBertConfig(vocab_size=len(WORDS), encoder_layers=2, encoder_ffn_dim=64, encoder_attention_heads=8, head_dim=8, d_model=32)
+        module = LDMBertModel(config).eval()
+        module.to_logits = torch.nn.Identity()
+        return module
+
+    def encode(module, text):
+        ids = tokenizer([text], padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
+        return module(ids)[0]
+
+    prompt, cfg = "A red fox, painting", 4.0
+    module = part("bert", bert())
+    net = part("text-unet", UNet2DConditionModel(
+        sample_size=8, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(32, 64), cross_attention_dim=32, attention_head_dim=4,
+        norm_num_groups=8, down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D")))  # fmt: skip
+    vae = part("text-vae", AutoencoderKL(block_out_channels=(16,) * 4, down_block_types=("DownEncoderBlock2D",) * 4, layers_per_block=1, latent_channels=4,
+                                         up_block_types=("UpDecoderBlock2D",) * 4, norm_num_groups=8, sample_size=64))  # fmt: skip
+    betas = dict(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, clip_sample=False)
+    files = {"bert/config.json": json.loads(module.config.to_json_string()), "tokenizer/vocab.txt": vocabulary}
+    folder_case("text-folder", LDMTextToImagePipeline, dict(vqvae=vae, bert=module, tokenizer=tokenizer, unet=net, scheduler=DDIMScheduler(**betas)),
+                {"unet/diffusion_pytorch_model": "text-unet", "vqvae/diffusion_pytorch_model": "text-vae", "bert/model": "bert"},
+                dict(steps=4, seed=11), dict(prompt=[prompt], guidance_scale=cfg, height=64, width=64), [8, 8],
+                dict(sampler="ddim", prompt=prompt, cfg=cfg), files)  # fmt: skip
+
+    named = bert()
+    part("ldm-bert", Renamed(named))
+    net, config = unet("text", num_heads=4, use_spatial_transformer=True, transformer_depth=1, context_dim=32)
+    embedder = {"target": "ldm.modules.encoders.modules.BERTEmbedder", "params": {"n_embed": 32, "n_layer": 2}}
+    ldm_case("text", net, config, {"model.diffusion_model.": "text", "first_stage_model.": "vq", "cond_stage_model.transformer.": "ldm-bert"},
+             part("vq", Codebook()), key="crossattn", yaml={"cond_stage_config": embedder, "conditioning_key": "crossattn"},
+             condition=lambda count: (encode(named, prompt), encode(named, "")), options=dict(sampler="ddim", steps=4, cfg=cfg, seed=12),
+             ask=dict(prompt=prompt))  # fmt: skip
+
+
 def main():
     sys.modules.setdefault("xformers", None)
     sys.modules.setdefault("pytorch_lightning", types.ModuleType("pytorch_lightning"))
     ldm_cases()
     folder_cases()
     picture_cases()
+    text_cases()
     OUT.mkdir(parents=True, exist_ok=True)
     manifests = [f'"{name}": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]" for name, rows in MODELS.items()]
     (OUT / "models.json").write_text("{\n" + ",\n".join(manifests) + "\n}\n")
