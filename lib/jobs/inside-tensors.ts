@@ -70,7 +70,8 @@ export async function nodesOf(
   const { width, height } = size;
   const found: Record<string, { name: string; shape: readonly number[] }[]> = {};
   for (const module of insideModules) {
-    if (module === 'text_encoder_2' && !('text_encoder_2' in pipeline.memory())) continue;
+    // Not every model reads a prompt, and few have two encoders for it.
+    if (module.startsWith('text_encoder') && !(module in pipeline.memory())) continue;
     const options = { module, ...(width && { width }), ...(height && { height }) };
     found[module] = (await pipeline.nodes(options)).map(({ name, shape }) => ({ name, shape: [...shape] }));
   }

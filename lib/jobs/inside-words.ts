@@ -14,9 +14,10 @@ export class WordMaps {
 
   /** @throws what `Pipeline.tokenize` throws */
   static async of(pipeline: Pipeline, prompt: string): Promise<WordMaps> {
-    const chunks = await pipeline.tokenize(prompt);
     const sums = new Map<string, AttentionSum>();
-    for (const word of wordsOf(prompt)) {
+    const words = 'text_encoder' in pipeline.memory() ? wordsOf(prompt) : [];
+    const chunks = words.length > 0 ? await pipeline.tokenize(prompt) : [];
+    for (const word of words) {
       const [chunk] = await pipeline.tokenize(word, { raw: true });
       const ids = chunk!.ids.slice(1, chunk!.eosIndex);
       try {

@@ -5,6 +5,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { starterModel } from '../../lib/models/open-model.js';
 import { writeWriter } from '../codes-pipeline/checkpoint.js';
+import { caseNamed, writeModel } from '../latent-diffusion/cases.js';
 import { scratch } from '../vq/fixture.js';
 import { call, startServer, type TestServer } from './running.js';
 
@@ -23,7 +24,12 @@ beforeAll(async () => {
     cond_stage_config: '__is_first_stage__',
   });
   const gone = join(folder, 'gone.safetensors');
-  server = await startServer({ model: [`starter=${starterModel}`, `writer=${writer}`, `gone=${gone}`] });
+  const wordless = ['faces', 'ddpm'].map(
+    (name) => `${name}=${writeModel(caseNamed(name), join(folder, name))}`,
+  );
+  server = await startServer({
+    model: [`starter=${starterModel}`, `writer=${writer}`, `gone=${gone}`, ...wordless],
+  });
 });
 afterAll(() => server.end());
 
@@ -49,6 +55,8 @@ describe('GET /v1/about', () => {
         },
         { name: 'writer', kind: 'codes', codes: { codebook: true, discriminator: false } },
         { name: 'gone', kind: 'unknown' },
+        { name: 'faces', kind: 'diffusion' },
+        { name: 'ddpm', kind: 'diffusion' },
       ],
       locked: false,
     });
@@ -162,6 +170,15 @@ describe('a look inside', () => {
     expect((await sharp(Buffer.from(await small.arrayBuffer())).metadata()).width).toBe(32);
     expect((await fetch(url)).headers.get('content-type')).toBe('image/png');
     expect((await fetch(`${url}?width=4`)).status).toBe(400);
+  });
+
+  it.each(['faces', 'ddpm'])('sees the steps of a model that reads no prompt: %s', async (model) => {
+    const other = await ended({ type: 'text-to-image', model, steps: 3, sampler: 'ddim' });
+    expect(other).toMatchObject({ status: 'done' });
+    const look = await ended({ type: 'inside', job: other.id, tensors: ['conv_in'] });
+    expect(look).toMatchObject({ status: 'done', result: { steps: 3, words: [] } });
+    const seen = (await (await file(look, 'inside.json')).json()) as { tensors: { steps: unknown[] }[] };
+    expect(seen.tensors[0]!.steps).toHaveLength(3);
   });
 
   it('shows a picture to a model of codes', async () => {
