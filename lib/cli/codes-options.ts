@@ -55,15 +55,19 @@ export function addSizeOptions(command: Command, what: string): Command {
 export function addDrawOptions(command: Command): Command {
   command
     .optionsGroup('Drawing:')
-    .option('--top-k <n>', 'draw among the n most probable codes; default 250', wholeNumber('--top-k', 1))
+    .option(
+      '--top-k <n>',
+      "draw among the n most probable codes; default the model's, else 250",
+      wholeNumber('--top-k', 1),
+    )
     .option(
       '--top-p <p>',
-      'draw among the most probable codes that sum to p; default 1: all',
+      "draw among the most probable codes that sum to p; default the model's, else 1: all",
       decimal('--top-p', 0, 1),
     )
     .option(
       '--temperature <t>',
-      'less than 1 is more careful, more is wilder; default 1',
+      "less than 1 is more careful, more is wilder; default the model's, else 1",
       decimal('--temperature', 0),
     )
     .option('-s, --seed <n>', 'default: random', wholeNumber('--seed', 0));

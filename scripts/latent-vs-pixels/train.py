@@ -65,21 +65,26 @@ class Pixels:
 class Latents:
     """What it sees is what the starter's encoder says before its codes are looked up, with the variance 1."""
 
-    side = starter.SIDE // 8
+    side, channels = starter.SIDE // 8, 4
 
     @torch.no_grad()
     def __init__(self, pictures):
-        self.model, self.channels = VQModel(**starter.PICTURES['model']).eval(), starter.PICTURES['model']['embed_dim']
-        weights = load_file(f'{SKETCH}/model.safetensors')
+        params = starter.PICTURES['model']
+        whole, weights = VQModel(**params).eval(), load_file(f'{SKETCH}/model.safetensors')
         first = {k.removeprefix('first_stage_model.'): v for k, v in weights.items() if k.startswith('first_stage_model.') and '.loss.' not in k}
-        self.model.load_state_dict({k: v.float() for k, v in first.items()})
-        encode, pages = torch.compile(self.model.latent), Pixels(pictures)
+        whole.load_state_dict({k: v.float() for k, v in first.items()})
+        encode, pages = torch.compile(whole.latent), Pixels(pictures)
         z = torch.cat([encode(pages.batch(torch.arange(n, n + 12))).half() for n in range(0, len(pictures), 12)])
-        self.scale = 1 / z.float().std().item()
-        self.z = z
+        self.params = dict(params, embed_dim=self.channels)
+        self.model = VQModel(**self.params).eval()
+        mean, axes, kept = principal(z, self.channels)
+        self.model.load_state_dict(turned(whole.state_dict(), mean, axes))
+        print(f'{self.channels} of {len(mean)} axes keep {kept:.1%} of the variance', flush=True)
+        self.z = torch.einsum('nchw,cd->ndhw', z.float() - mean.view(-1, 1, 1), axes)
+        self.scale = 1 / self.z.std().item()
 
     def batch(self, places):
-        return self.z[places].float() * self.scale
+        return self.z[places] * self.scale
 
     def picture(self, x):
         rows = (x / self.scale).movedim(1, 3)
@@ -100,7 +105,7 @@ class Latents:
             'attention_resolutions': [2 ** (len(WIDTHS) - 1)], 'num_res_blocks': LAYERS, 'channel_mult': [w // WIDTHS[0] for w in WIDTHS],
             'num_head_channels': HEAD_CHANNELS,
         }  # fmt: skip
-        first = dict(copy.deepcopy(starter.PICTURES['model']), lossconfig={'target': 'torch.nn.Identity'})
+        first = dict(copy.deepcopy(self.params), lossconfig={'target': 'torch.nn.Identity'})
         params = {
             'linear_start': BETAS['beta_start'], 'linear_end': BETAS['beta_end'], 'timesteps': BETAS['num_train_timesteps'],
             'first_stage_key': 'image', 'image_size': self.side, 'channels': self.channels, 'scale_factor': self.scale,
@@ -109,6 +114,26 @@ class Latents:
             'cond_stage_config': '__is_unconditional__',
         }  # fmt: skip
         return {'model': {'target': 'ldm.models.diffusion.ddpm.LatentDiffusion', 'params': params}}
+
+
+def principal(z, count):
+    """z [N, C, h, w] -> mean [C], the axes along which it varies most [C, count], and what part of the variance they keep. The codes of the
+    starter fill few of their dimensions; noise in the others would drown what a U-Net has to learn."""
+    rows = z[::8].float().movedim(1, 3).flatten(0, 2)
+    values, axes = torch.linalg.eigh(torch.cov(rows.T))
+    return rows.mean(0), axes[:, -count:].contiguous(), (values[-count:].sum() / values.sum()).item()
+
+
+def turned(state, mean, axes):
+    """The autoencoder with its latents in these axes: distances from codes, and so the codes, stay what they are."""
+    state = dict(state)
+    by_axes = lambda t: torch.einsum('cd,c...->d...', axes, t).contiguous()
+    state['quant_conv.weight'], state['quant_conv.bias'] = by_axes(state['quant_conv.weight']), by_axes(state['quant_conv.bias'] - mean)
+    state['quantize.embedding.weight'] = (state['quantize.embedding.weight'] - mean) @ axes
+    after = state['post_quant_conv.weight'][..., 0, 0]
+    state['post_quant_conv.bias'] = state['post_quant_conv.bias'] + after @ mean
+    state['post_quant_conv.weight'] = (after @ axes)[..., None, None]
+    return state
 
 
 def train(space, net, batch, count, end):

@@ -21,3 +21,4 @@ TRANSFORMER = dict(vocab_size=1024, block_size=288, n_layer=4, n_head=6, n_embd=
 CROPS = {'pictures': dict(batch=4, side=96, seed=1), 'drawings': dict(batch=4, side=64, seed=2)}
 RATES = {'pictures': dict(rate=1.0e-3, gan=0.2), 'drawings': dict(rate=1.5e-3, gan=0)}  # nobody looks at decoded drawings
 VARIANTS = 6  # of each picture, at different places and sizes
+DRAW = {'topP': 0.9, 'temperature': 0.75}  # a model that has learned little should say what it is surest of

@@ -1,5 +1,6 @@
 """Writes the trained networks as one checkpoint of taming-transformers: its Net2NetTransformer with a first stage for pictures, a condition
-stage for drawings, and the pictures' discriminator; float16, with the YAML that names the classes."""
+stage for drawings, and the pictures' discriminator; float16, with the YAML that names the classes, and how its codes are best drawn."""
+import json
 import os
 
 import torch
@@ -70,4 +71,6 @@ def write(out, folder):
     with open(f'{folder}/config.yaml', 'w') as f:
         plain = yaml.safe_load(yaml.safe_dump(settings(), sort_keys=False))  # without aliases for what is used twice
         yaml.safe_dump(plain, f, sort_keys=False)
+    with open(f'{folder}/safelight.json', 'w') as f:
+        f.write(json.dumps(config.DRAW) + '\n')
     print(f'{sum(t.nbytes for t in weights.values()) / 1e6:.1f} MB in {len(weights)} tensors')

@@ -47,6 +47,23 @@ def load_codes(out):
         return {k: torch.from_numpy(f[k]).long() for k in f}
 
 
+@torch.no_grad()
+def place_by_place(gpt, reach=1.5, gain=4.0):
+    """A beginning that knows where codes are: a place has the same embedding (Fourier features of random frequencies, Rahimi and Recht 2007) among
+    the drawing's codes and where the picture's code is to be written, and the first two layers look where it is most like their own. From numbers
+    without order a transformer takes most of its training to find the drawing's code that belongs to a picture's."""
+    g, width = torch.Generator().manual_seed(4), gpt.pos_emb.shape[2]
+    places = torch.cartesian_prod(torch.arange(GRID), torch.arange(GRID)).float()
+    angles = places @ (torch.randn(2, width // 2, generator=g) / reach)
+    base = torch.cat([angles.cos(), angles.sin()], 1)
+    of_drawing, of_picture = torch.randn(2, 1, width, generator=g) * 0.4
+    gpt.pos_emb[0, :CODES] = 0.04 * (base + of_drawing)
+    gpt.pos_emb[0, CODES:] = 0.04 * (base.roll(-1, 0) + of_picture)  # the code at a place of the sequence tells the next
+    for block in gpt.blocks[:2]:
+        block.attn.key.weight.mul_(gain)
+        block.attn.query.weight.copy_(block.attn.key.weight)
+
+
 def batch(codes, step):
     g = generator(3, step)
     n = torch.randint(len(codes['pictures']), (BATCH,), generator=g)
@@ -81,6 +98,7 @@ def train(out, steps, resume):
     codes, path, step = load_codes(out), f'{out}/transformer.pt', 0
     torch.manual_seed(3)
     gpt = GPT(**config.TRANSFORMER, dropout=0.05)
+    place_by_place(gpt)
     opt = torch.optim.AdamW(gpt.parameters(), RATE, betas=(0.9, 0.95), weight_decay=0.01)
     if resume and os.path.exists(path):
         state = torch.load(path, weights_only=True)

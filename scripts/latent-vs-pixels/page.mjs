@@ -1,0 +1,53 @@
+/**
+ * The picture of docs/latent-vs-pixels.md, and the seconds of each model: `node scripts/latent-vs-pixels/page.mjs LATENTS PIXELS` after
+ * `npm run prepare`, with what train.py wrote. The first row is the latents' model, the second the pixels', one seed a column.
+ */
+import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
+import { Pipeline } from '../../dist/index.js';
+
+const SIDE = 96;
+const GAP = 6;
+const COUNT = 8;
+
+/**
+ * @param {string} path
+ * @param {string} name
+ */
+async function drawn(path, name) {
+  const pipeline = await Pipeline.load(path);
+  /** @type {Buffer[]} */
+  const pictures = [];
+  /** @type {number[]} */
+  const times = [];
+  for (let seed = 0; seed < COUNT; seed++) {
+    const { images, seconds } = await pipeline.generate({ seed, steps: 50, sampler: 'ddim' });
+    times.push(seconds);
+    for (const { data, width, height } of images)
+      pictures.push(
+        await sharp(data, { raw: { width, height, channels: 3 } })
+          .png()
+          .toBuffer(),
+      );
+  }
+  await pipeline.dispose();
+  times.sort((a, b) => a - b);
+  console.log(`${name}: ${times[COUNT >> 1]?.toFixed(2)} s a picture (median of ${COUNT})`);
+  return pictures;
+}
+
+const [latents, pixels] = process.argv.slice(2);
+if (!latents || !pixels) {
+  console.error('usage: page.mjs LATENTS PIXELS');
+  process.exit(2);
+}
+const place = (/** @type {number} */ n) => n * (SIDE + GAP);
+const rows = [await drawn(latents, 'latents'), await drawn(pixels, 'pixels')];
+const layers = rows.flatMap((row, y) => row.map((input, x) => ({ input, left: place(x), top: place(y) })));
+const size = { width: place(COUNT) - GAP, height: place(2) - GAP };
+const out = fileURLToPath(new URL('../../docs/pictures/latent-vs-pixels.png', import.meta.url));
+await sharp({ create: { ...size, channels: 3, background: '#fff' } })
+  .composite(layers)
+  .png({ palette: true, colours: 200, compressionLevel: 9 })
+  .toFile(out);
+console.log(out);
