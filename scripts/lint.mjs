@@ -22,7 +22,10 @@ const checks = [
     name: 'types of the page',
     command: [node, 'node_modules/typescript/bin/tsc', '-p', 'web/tsconfig.json'],
   },
-  { name: 'types of its tests', command: [node, 'node_modules/typescript/bin/tsc', '-p', 'test/web/tsconfig.json'] },
+  {
+    name: 'types of its tests',
+    command: [node, 'node_modules/typescript/bin/tsc', '-p', 'test/web/tsconfig.json'],
+  },
   { name: 'clang-format', command: [node, 'node_modules/clang-format/index.js', ...format(), ...native] },
   { name: 'dependency directions', command: [node, 'scripts/check-dependencies.mjs'] },
 ];

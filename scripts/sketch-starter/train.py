@@ -21,7 +21,7 @@ import autoencoder
 import config
 import data
 
-STEPS = {'drawings': 900, 'pictures': 3000, 'transformer': 2600}
+STEPS = {'drawings': 900, 'pictures': 3000, 'transformer': 1800}
 
 
 def arguments():
