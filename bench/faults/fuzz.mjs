@@ -35,7 +35,20 @@ const PICTURES = [
   `${PNG.slice(0, 20)}////${PNG.slice(24)}`,
 ];
 /** Of what works and is small: so that jobs that are taken end soon. */
-const SMALL = { width: 64, height: 64, steps: 1, count: 1, batch: 1, hires: undefined };
+const SMALL = {
+  ...{ width: 64, height: 64, steps: 1, count: 1, batch: 1, hires: undefined, settings: undefined },
+  ...{
+    n: 1,
+    size: '64x64',
+    quality: 'low',
+    batch_size: 1,
+    n_iter: 1,
+    enable_hr: false,
+    hr_second_pass_steps: 1,
+  },
+};
+/** Milliseconds after which a client leaves; so many are at it at once. */
+const [PATIENCE, AT_ONCE] = [3000, 6];
 /** Never called: they last, or end the session. */
 const LEFT_OUT = [/events$/, /^\/logout/, /^\/sdapi\/v1\/(server-|unload)/];
 
@@ -59,15 +72,18 @@ export async function fuzz({ requests, seed, at }) {
   const memory = own && memoryOf;
   let before = 0;
   const warm = Math.min(1000, Math.floor(requests / 3));
-  for (let i = 0; i < requests; i++) {
-    if (i === warm && own) before = await settled(own.command);
+  const one = async () => {
     const { init, path, method } = request(random, pick(random, routes), document);
     const answer = await asked(url + path, init);
     statuses[answer.status] = (statuses[answer.status] ?? 0) + 1;
-    if (answer.status >= 500 || answer.status === 0)
+    if (Number(answer.status) >= 500 || answer.status === 'gone')
       bad.push(
         `${method} ${path} ${String(init.body ?? '').slice(0, 300)} -> ${answer.status} ${answer.text.slice(0, 200)}`,
       );
+  };
+  for (let i = 0; i < requests; i += AT_ONCE) {
+    if (i >= warm && before === 0 && own) before = await settled(own.command);
+    await Promise.all(Array.from({ length: Math.min(AT_ONCE, requests - i) }, one));
   }
   const after = own && memory ? await settled(own.command) : 0;
   await own?.command.kill();
@@ -121,7 +137,7 @@ function request(random, { path, method, about }, document) {
     );
   const content = about.requestBody?.content ?? {};
   /** @type {RequestInit} */
-  const init = { method, headers: {}, signal: AbortSignal.timeout(60_000) };
+  const init = { method, headers: {}, signal: AbortSignal.timeout(PATIENCE) };
   const schema = content['application/json']?.schema;
   if (schema || (method !== 'GET' && random() < 0.3)) {
     init.headers = {
@@ -242,6 +258,7 @@ async function asked(url, init) {
     const text = await answer.text();
     return { status: answer.status, text };
   } catch (error) {
-    return { status: 0, text: error instanceof Error ? `${error.message} ${error.cause}` : '' };
+    if (error instanceof Error && error.name === 'TimeoutError') return { status: 'left', text: '' };
+    return { status: 'gone', text: error instanceof Error ? `${error.message} ${error.cause}` : '' };
   }
 }

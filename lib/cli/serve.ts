@@ -45,6 +45,12 @@ export function serveCommand(): Command {
     .optionsGroup('Jobs:')
     .option('--data <folder>', 'where jobs and pictures are kept; default ~/.local/share/safelight')
     .option('--queue <url>', 'redis://...: share the work with `safelight worker` on any machine')
+    .option(
+      '--keep-jobs <n>',
+      'ended jobs that are kept; default 1000',
+      wholeNumber('--keep-jobs', 0, 2 ** 31),
+    )
+    .option('--keep-days <n>', 'and for how many days; default 30', wholeNumber('--keep-days', 0, 36_500))
     .option('--max-queued <n>', 'jobs that may wait; default 100', wholeNumber('--max-queued', 1, 100_000))
     .optionsGroup('Machine:')
     .addOption(
