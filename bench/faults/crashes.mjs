@@ -117,8 +117,8 @@ async function differing(url, folder, list) {
   const known = new Map();
   const wrong = [];
   for (const job of list) {
-    const files = await readdir(join(folder, 'jobs', job.id));
     const bytes = await fetch(url + (job.images[0]?.url ?? '/')).then((answer) => answer.arrayBuffer());
+    const files = await readdir(join(folder, 'jobs', job.id));
     const digest = createHash('sha256').update(Buffer.from(bytes)).digest('hex');
     const first = known.get(job.options.seed) ?? digest;
     known.set(job.options.seed, first);

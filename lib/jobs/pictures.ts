@@ -89,13 +89,14 @@ async function pictureBytes(name: string, given: Json, data: RequestFiles): Prom
 /** Base64, plain or as a data URI. @throws INVALID_IMAGE */
 export function decodeBase64(name: string, text: string): Uint8Array {
   const encoded = text.startsWith('data:') ? text.slice(text.indexOf(',') + 1) : text;
-  if (encoded.length === 0 || !/^[A-Za-z0-9+/_-\s]*={0,2}\s*$/.test(encoded)) {
+  const bytes = /^[A-Za-z0-9+/_-\s]*={0,2}\s*$/.test(encoded) ? Buffer.from(encoded, 'base64') : undefined;
+  if (!bytes?.length) {
     throw new SafelightError(
       'INVALID_IMAGE',
       `${name} is not a picture: send its bytes in base64, or as a data URI`,
     );
   }
-  return Buffer.from(encoded, 'base64');
+  return bytes;
 }
 
 function isStored(value: Json | undefined): value is { readonly file: string } {
