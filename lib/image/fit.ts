@@ -1,6 +1,7 @@
 /** How a picture becomes one of another shape: A1111's resize modes, in Pillow's arithmetic. */
 import { paste } from './composite.js';
 import { type ByteImage, edgeStrip, resample } from './resample.js';
+import { inSlices } from './slices.js';
 
 /**
  * `resize` changes the proportions, `crop` covers the size and cuts off what is too much, `fill` lies within it and draws its edges
@@ -45,18 +46,23 @@ function middle(outer: number, inner: number): number {
   return Math.floor(outer / 2) - Math.floor(inner / 2);
 }
 
-/** Each pixel the nearest one, as Pillow's NEAREST. */
-export function nearest(image: ByteImage, width: number, height: number): ByteImage {
+/** Each pixel the nearest one, as Pillow's NEAREST. @throws ABORTED */
+export async function nearest(
+  image: ByteImage,
+  width: number,
+  height: number,
+  signal?: AbortSignal,
+): Promise<ByteImage> {
   const { data, channels } = image;
   const [columns, rows] = [places(image.width, width), places(image.height, height)];
   const out = new Uint8Array(width * height * channels);
-  let at = 0;
-  for (const row of rows) {
+  await inSlices(height, width * channels, signal, (y) => {
+    let at = y * width * channels;
     for (const column of columns) {
-      const from = (row * image.width + column) * channels;
+      const from = (rows[y]! * image.width + column) * channels;
       for (let c = 0; c < channels; c++) out[at++] = data[from + c]!;
     }
-  }
+  });
   return { data: out, width, height, channels };
 }
 

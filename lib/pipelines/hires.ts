@@ -85,7 +85,7 @@ async function enlarge(
     const { coverWidth, coverHeight } = target;
     const covered =
       hires.upscaler === 'nearest'
-        ? nearest(image, coverWidth, coverHeight)
+        ? await nearest(image, coverWidth, coverHeight, signal)
         : await resample(image, coverWidth, coverHeight, 'lanczos', signal);
     const cut = crop(covered, left, top, target.width, target.height);
     enlarged.push((await codec.encode(imageTensor(cut), { signal })).latents().data);

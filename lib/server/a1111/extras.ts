@@ -4,6 +4,7 @@ import { paste } from '../../image/composite.js';
 import { nearest } from '../../image/fit.js';
 import { encodePng } from '../../image/png.js';
 import { type ByteImage, resample } from '../../image/resample.js';
+import { inSlices } from '../../image/slices.js';
 import type { JobLimits } from '../../jobs/schemas.js';
 import { failure, notBuilt } from './failures.js';
 import type { ExtraFields } from './fields.js';
@@ -14,7 +15,7 @@ type Enlarge = (image: ByteImage, width: number, height: number) => Promise<Byte
 const UPSCALERS: Readonly<Record<string, Enlarge | undefined>> = {
   None: undefined,
   Lanczos: (image, width, height) => resample(image, width, height, 'lanczos'),
-  Nearest: async (image, width, height) => nearest(image, width, height),
+  Nearest: nearest,
 };
 
 export function upscalerList() {
@@ -51,7 +52,7 @@ export async function enlarge(image: ByteImage, fields: ExtraFields, limits: Job
   const one = await by(first);
   const mixed = second && visibility > 0;
   return {
-    image: mixed ? mix(one, await by(second), visibility) : one,
+    image: mixed ? await mix(one, await by(second), visibility) : one,
     info: {
       ...target.info,
       'Postprocess upscaler': fields.upscaler_1 ?? '',
@@ -109,8 +110,14 @@ async function cut(upscaler: Enlarge, image: ByteImage, { width, height, crop }:
   return paste(canvas, large, at(crop.width, width), at(crop.height, height));
 }
 
-function mix(a: ByteImage, b: ByteImage, share: number): ByteImage {
-  return { ...a, data: a.data.map((value, i) => Math.round(value + (b.data[i]! - value) * share)) };
+async function mix(a: ByteImage, b: ByteImage, share: number): Promise<ByteImage> {
+  const row = a.width * a.channels;
+  const data = new Uint8Array(a.data.length);
+  await inSlices(a.height, row, undefined, (y) => {
+    for (let i = y * row; i < (y + 1) * row; i++)
+      data[i] = Math.round(a.data[i]! + (b.data[i]! - a.data[i]!) * share);
+  });
+  return { ...a, data };
 }
 
 /** As a PNG in base64 that says what it was made by, and what it was before. */

@@ -1,5 +1,5 @@
 /** Pictures in and out of A1111's requests, and what they say of themselves. */
-import sharp from 'sharp';
+import sharp, { type Metadata } from 'sharp';
 import { SafelightError } from '../../errors.js';
 import { maskOf } from '../../image/composite.js';
 import { userComment } from '../../image/exif.js';
@@ -25,16 +25,21 @@ export async function isBlank(mask: string, inverted: boolean, rounded: boolean)
 
 /** Texts that a file carries: PNG's chunks, or what others write as EXIF. @throws INVALID_IMAGE */
 export async function textsOf(bytes: Uint8Array): Promise<Record<string, string>> {
-  const { format, exif } = await sharp(bytes, { limitInputPixels: MAX_PIXELS })
-    .metadata()
-    .catch((error: unknown) => {
-      throw new SafelightError('INVALID_IMAGE', 'Invalid encoded image: image must be a picture in base64', {
-        cause: error,
-      });
-    });
+  const { format, exif } = await headerOf(bytes);
   if (format === 'png') return readPngText(bytes);
   const comment = exif && userComment(exif);
   return comment ? { parameters: comment } : {};
+}
+
+/** sharp refuses some bytes at once, others when it reads them. */
+async function headerOf(bytes: Uint8Array): Promise<Metadata> {
+  try {
+    return await sharp(bytes, { limitInputPixels: MAX_PIXELS }).metadata();
+  } catch (error) {
+    throw new SafelightError('INVALID_IMAGE', 'Invalid encoded image: image must be a picture in base64', {
+      cause: error,
+    });
+  }
 }
 
 /** What A1111 takes for given where a text does not say it. */
