@@ -32,8 +32,9 @@ export interface LoadOptions {
   readonly stockOps?: boolean | undefined;
   /**
    * `balanced` (the default) reads weights into memory. `fast` may keep forms of them there too that speed up their use: none does at
-   * present (docs/performance.md says why), so the CPU runs it as `balanced`. `lean` leaves them in their files where the CPU can compute with the file's bytes (the file's own storage), and works in smaller pieces; while it is in
-   * use a model file may be replaced by renaming, but not be rewritten in place.
+   * present (docs/performance.md says why), so that it runs as `balanced`. `lean` leaves them in their files where the CPU can compute
+   * with the file's bytes (the file's own storage), and works in smaller pieces; while it is in use a model file may be replaced by
+   * renaming, but not be rewritten in place.
    */
   readonly memory?: MemoryMode | undefined;
   /** Stops the loading. */

@@ -33,19 +33,25 @@ inline void gather_convolution(const gemm_args & p, int64_t row, float * out) {
     }
 }
 
+// The sum of f(vector) over the whole vectors of a row: four sums side by side, so that none waits
+// for the one before.
+template <class F>
+inline float sum_row(const float * x, int64_t whole, F f) {
+    vf sums[4] = {};
+    int64_t k = 0;
+    for (; k + 4 * VL <= whole; k += 4 * VL) {
+        for (int i = 0; i < 4; i++) sums[i] += f(load(x + k + i * VL));
+    }
+    for (; k < whole; k += VL) sums[0] += f(load(x + k));
+    return sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
 inline void normalize_row(const gemm_args & p, const float * x, float * out) {
     const int64_t whole = p.depth / VL * VL;
-    vf added = {};
-    for (int64_t k = 0; k < whole; k += VL) added += load(x + k);
-    double mean = sum(added);
+    double mean = sum_row(x, whole, [](vf v) { return v; });
     for (int64_t k = whole; k < p.depth; k++) mean += x[k];
     const float centre = static_cast<float>(mean / static_cast<double>(p.depth));
-    vf total = {};
-    for (int64_t k = 0; k < whole; k += VL) {
-        const vf d = load(x + k) - centre;
-        total += d * d;
-    }
-    double squares = sum(total);
+    double squares = sum_row(x, whole, [centre](vf v) { return (v - centre) * (v - centre); });
     for (int64_t k = whole; k < p.depth; k++) squares += (x[k] - centre) * (x[k] - centre);
     const float scale =
         static_cast<float>(1 / std::sqrt(squares / static_cast<double>(p.depth) + p.norm_eps));
