@@ -1,13 +1,13 @@
 /** The rest of the form, folded: each fold says what is set in it. */
-import type { ModelAbout } from '../api/types.js';
 import { plain } from '../logic/format.js';
 import { fits } from '../logic/request.js';
-import { upscalers } from '../logic/settings.js';
 import { mode, model, resetSettings, set, settings } from '../state/form.js';
 import { about } from '../state/session.js';
-import { Fold, IconButton, Select, Toggle } from '../ui/controls.js';
-import { NumberField, Slider } from '../ui/numbers.js';
+import { Fold, Select } from '../ui/controls.js';
+import { NumberField } from '../ui/numbers.js';
 import { Words } from './prompt.js';
+import { Drawing, Hires, Masking } from './settings-modes.js';
+import { SizeAndNumber } from './settings-size.js';
 
 export function Settings() {
   const drawing = mode.value === 'sketch';
@@ -46,99 +46,6 @@ function Negative() {
         rows={2}
       />
     </Fold>
-  );
-}
-
-function SizeAndNumber() {
-  const { width, height, count, seed } = settings.value;
-  const facts = model.value?.diffusion;
-  const [w, h] = [width ?? facts?.width, height ?? facts?.height];
-  const size = w && h ? `${w} × ${h}` : 'model’s size';
-  const several = count > 1 ? `, ${count} pictures` : '';
-  const fixed = seed === null ? '' : `, seed ${seed}`;
-  const limits = about.value?.limits;
-  const step = facts?.factor ?? 8;
-  const side = { min: step, max: limits?.maxSide ?? 2048, step, optional: true };
-  return (
-    <Fold title="Size and number" summary={size + several + fixed}>
-      <Shapes facts={facts} />
-      <div class="pair">
-        <NumberField
-          {...side}
-          label="Width"
-          value={width}
-          fallback={facts?.width}
-          onChange={(value) => set({ width: value })}
-        />
-        <NumberField
-          {...side}
-          label="Height"
-          value={height}
-          fallback={facts?.height}
-          onChange={(value) => set({ height: value })}
-        />
-      </div>
-      <div class="pair">
-        <NumberField
-          label="Pictures"
-          value={count}
-          min={1}
-          max={limits?.maxCount ?? 16}
-          onChange={(value) => set({ count: value ?? 1 })}
-        />
-        <Seed />
-      </div>
-    </Fold>
-  );
-}
-
-/** Common proportions, at about the number of pixels the model is best at. */
-function Shapes({ facts }: { readonly facts: ModelAbout['diffusion'] | undefined }) {
-  if (!facts) return null;
-  const area = facts.width * facts.height;
-  const onGrid = (side: number): number => Math.round(side / facts.factor) * facts.factor;
-  const shapes = [
-    ['Square', 1],
-    ['Portrait', 2 / 3],
-    ['Landscape', 3 / 2],
-  ] as const;
-  return (
-    <fieldset class="shapes" aria-label="Proportions">
-      {shapes.map(([name, ratio]) => {
-        const size = { width: onGrid(Math.sqrt(area * ratio)), height: onGrid(Math.sqrt(area / ratio)) };
-        const { width, height } = settings.value;
-        const chosen = (width ?? facts.width) === size.width && (height ?? facts.height) === size.height;
-        return (
-          <button key={name} type="button" class="shape" aria-pressed={chosen} onClick={() => set(size)}>
-            <span class={`shape-${name.toLowerCase()}`} aria-hidden="true" />
-            {name}
-          </button>
-        );
-      })}
-    </fieldset>
-  );
-}
-
-function Seed() {
-  const { seed } = settings.value;
-  return (
-    <div class="with-button">
-      <NumberField
-        label="Seed"
-        value={seed}
-        min={0}
-        max={2 ** 52}
-        optional
-        fallback="random"
-        onChange={(value) => set({ seed: value })}
-      />
-      <IconButton
-        icon="dice"
-        label="Another seed each time"
-        disabled={seed === null}
-        onClick={() => set({ seed: null })}
-      />
-    </div>
   );
 }
 
@@ -207,132 +114,6 @@ function Sampling() {
         fallback={1}
         onChange={(value) => set({ clipSkip: value })}
       />
-    </Fold>
-  );
-}
-
-function Hires() {
-  const { hires, hiresScale, hiresSteps, hiresStrength, hiresUpscaler } = settings.value;
-  return (
-    <Fold title="Hires fix" summary={hires ? `${plain(hiresScale)} times larger` : 'off'}>
-      <Toggle label="A second pass at a larger size" on={hires} onChange={(on) => set({ hires: on })} />
-      <div class="pair">
-        <NumberField
-          label="Times larger"
-          value={hiresScale}
-          min={1}
-          max={4}
-          step={0.25}
-          onChange={(value) => set({ hiresScale: value ?? 2, hires: true })}
-        />
-        <NumberField
-          label="Its steps"
-          value={hiresSteps}
-          min={1}
-          max={about.value?.limits.maxSteps ?? 150}
-          optional
-          fallback="same"
-          onChange={(value) => set({ hiresSteps: value, hires: true })}
-        />
-      </div>
-      <Slider
-        label="Its strength"
-        value={hiresStrength}
-        min={0.05}
-        max={1}
-        step={0.05}
-        onChange={(value) => set({ hiresStrength: value, hires: true })}
-      />
-      <Select
-        label="Enlarged by"
-        value={hiresUpscaler}
-        options={upscalers}
-        onChange={(value) => set({ hiresUpscaler: value, hires: true })}
-      />
-    </Fold>
-  );
-}
-
-const FILLS = [
-  ['original', 'What is there'],
-  ['fill', 'Colours around it'],
-  ['noise', 'Noise'],
-  ['nothing', 'Nothing'],
-] as const;
-
-function Masking() {
-  const { maskBlur, fill, onlyMasked, padding } = settings.value;
-  const begins = FILLS.find(([name]) => name === fill)?.[1].toLowerCase();
-  return (
-    <Fold title="Mask" summary={`edge ${maskBlur}, begins with ${begins}`}>
-      <Slider
-        label="Softness of the edge"
-        value={maskBlur}
-        min={0}
-        max={64}
-        step={1}
-        onChange={(value) => set({ maskBlur: value })}
-      />
-      <Select label="Begins with" value={fill} options={FILLS} onChange={(value) => set({ fill: value })} />
-      <Toggle
-        label="Work on the masked part alone, at full size"
-        on={onlyMasked}
-        onChange={(on) => set({ onlyMasked: on })}
-      />
-      {onlyMasked && (
-        <NumberField
-          label="Surroundings it sees (pixels)"
-          value={padding}
-          min={0}
-          max={512}
-          step={4}
-          onChange={(value) => set({ padding: value ?? 32 })}
-        />
-      )}
-    </Fold>
-  );
-}
-
-function Drawing() {
-  const { temperature, topK, topP } = settings.value;
-  return (
-    <Fold
-      title="How freely"
-      summary={temperature === null ? 'model’s own way' : `temperature ${plain(temperature)}`}
-    >
-      <NumberField
-        label="Temperature"
-        value={temperature}
-        min={0.05}
-        max={3}
-        step={0.1}
-        optional
-        fallback="model’s"
-        onChange={(value) => set({ temperature: value })}
-      />
-      <div class="pair">
-        <NumberField
-          label="Top k"
-          value={topK}
-          min={1}
-          max={100_000}
-          step={10}
-          optional
-          fallback="model’s"
-          onChange={(value) => set({ topK: value })}
-        />
-        <NumberField
-          label="Top p"
-          value={topP}
-          min={0.05}
-          max={1}
-          step={0.05}
-          optional
-          fallback="model’s"
-          onChange={(value) => set({ topP: value })}
-        />
-      </div>
-      <Seed />
     </Fold>
   );
 }
