@@ -52,9 +52,13 @@ export {
 } from './models/pack.js';
 export { PatchDiscriminator, type PatchDiscriminatorSource } from './models/patch-discriminator.js';
 export type {
+  ClassSource,
+  ConditionSource,
   FirstStageSource,
+  LatentSource,
   ModelSource,
   OpenModelOptions,
+  PixelSource,
   VQModelSource,
 } from './models/source.js';
 export { TextEncoder } from './models/text-encoder.js';
