@@ -32,6 +32,8 @@ const picture = z
     'A picture in base64 or as a data URI, or { job, image }: a result of an earlier job by its name',
   );
 
+const classIndex = z.int().min(0).max(1e6).describe('What to draw, of a class-conditional model');
+
 const earlierInput = z.strictObject({ job: z.string().max(64), input: z.string().max(64) });
 
 /** The fields of each type's options. */
@@ -67,11 +69,11 @@ export function jobShapes(limits: JobLimits) {
     },
     reconstruct: { image: picture, ...size },
     sketch: { ...codes, image: picture.describe('The drawing') },
-    sample: { ...codes, class: z.int().min(0).max(1e6).optional().describe('Of a class-conditional model') },
+    sample: { ...codes, class: classIndex.optional() },
     score: {
       image: picture,
       ...size,
-      class: z.int().min(0).max(1e6).optional().describe('Of a class-conditional model'),
+      class: classIndex.optional(),
     },
     inside: {
       job: z.string().min(1).max(64).describe('An earlier job, one of whose pictures is made again'),
@@ -138,6 +140,7 @@ function generationFields(limits: JobLimits, { side, seed, steps, prompt }: Shar
   return {
     prompt: prompt.default('').describe("What to draw, in A1111's syntax"),
     negative: prompt.optional().describe('What not to draw'),
+    class: classIndex.optional(),
     width: side.optional(),
     height: side.optional(),
     seed: seed.optional(),
