@@ -101,6 +101,7 @@ async function survive({ jobs, kills, seed, options, url, folder, most = 600 }, 
 function verdict(list, ids) {
   const done = list.filter(({ status }) => status === 'done');
   return {
+    failed: list.filter(({ error }) => error).map(({ attempts, error }) => ({ attempts, ...error })),
     lost: ids.filter((id) => !done.some((job) => job.id === id)),
     doubled: list.filter(({ id }) => !ids.includes(id)).map(({ id }) => id),
     twice: ids.length - new Set(ids).size,
@@ -116,7 +117,7 @@ async function differing(url, folder, list) {
   /** @type {Map<number, string>} */
   const known = new Map();
   const wrong = [];
-  for (const job of list) {
+  for (const job of list.filter(({ status }) => status === 'done')) {
     const bytes = await fetch(url + (job.images[0]?.url ?? '/')).then((answer) => answer.arrayBuffer());
     const files = await readdir(join(folder, 'jobs', job.id));
     const digest = createHash('sha256').update(Buffer.from(bytes)).digest('hex');
