@@ -47,8 +47,21 @@ describe('a code is chosen', () => {
     { topP: 0 },
     { topP: 1.01 },
     { sample: 'yes' as never },
+    { below: 0 },
   ])('not with %o', (options) => {
     expect(() => checkChoice(options)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
+  });
+
+  it('of those that the codebook has, as if the others had not won', () => {
+    const given = Float32Array.of(1, 3, 2, 9, 8);
+    const noise = () => Float32Array.of(1, 1, 0.1, 1, 1);
+    const choose = (options: object) => chooseCode(given, checkChoice(options), noise());
+    expect(choose({})).toBe(3);
+    expect(choose({ below: 3 })).toBe(2);
+    expect(choose({ below: 3, topK: 3 })).toBe(1);
+    // Neither of the two most probable codes can be drawn: they are taken of what can.
+    expect(choose({ below: 3, topK: 2 })).toBe(2);
+    expect(choose({ below: 3, topK: 1 })).toBe(1);
   });
 
   it('not of what is no number', () => {
@@ -88,6 +101,9 @@ describe('a window', () => {
     expect(windowSide({ block: 256, condition: 'tokens' })).toBe(16);
     expect(windowSide({ block: 512, condition: 'tokens', trained: 16 })).toBe(16);
     expect(windowSide({ block: 3, condition: 'grid' })).toBe(1);
+    // 64 codes under 64: the last is never read.
+    expect(windowSide({ block: 127, condition: 'grid', trained: 16 })).toBe(8);
+    expect(windowSide({ block: 126, condition: 'grid', trained: 16 })).toBe(7);
   });
 
   it('lies where taming lays it, row 9 of 20 in the middle and the last at the edge', () => {

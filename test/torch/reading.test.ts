@@ -6,7 +6,7 @@ import { openWeights } from '../../lib/weights/open-weights.js';
 import type { TensorIndex } from '../../lib/weights/tensor-index.js';
 import { scratch } from '../weights/files.js';
 import { FIXTURES, valuesOf } from './values.js';
-import { dict, pickle, storage, tensor, zipForm } from './write.js';
+import { call, dict, global, int, pickle, storage, tensor, zipForm } from './write.js';
 
 type Expected = Record<string, { dtype: string; shape: number[]; values: number[] }>;
 const expected = JSON.parse(readFileSync(join(FIXTURES, 'expected.json'), 'utf8')) as Record<
@@ -77,6 +77,22 @@ test('the model is found beside a tensor of the training', async () => {
     ]),
   );
   expect([...(await openWeights(path)).tensors.keys()]).toEqual(['a.weight']);
+});
+
+test.each([
+  ['datetime', 'datetime'],
+  ['collections', 'deque'],
+  ['__builtin__', 'xrange'],
+  ['pathlib._local', 'WindowsPath'],
+  ['numpy.random._pickle', '__generator_ctor'],
+  ['numpy.random.bit_generator', '__pyx_unpickle_SeedSequence'],
+])('a %s.%s among the settings of a training keeps nobody from its weights', async (module, name) => {
+  const saved = pickle(
+    dict({ hyper: call(global(module, name), int(1)), weights: tensor(storage('F32', '0', 1), [1]) }),
+  );
+  const path = join(folder, 'settings.pt');
+  await writeFile(path, zipForm(saved, [['0', Buffer.alloc(4)]]));
+  expect((await openWeights(path)).tensors.size).toBe(1);
 });
 
 describe('the moving average of the weights', () => {

@@ -88,7 +88,7 @@ async function writtenCodes(
   { kind, codes }: ConditionCodes,
 ): Promise<AsyncGenerator<WrittenCode>> {
   const transformer = await modules.transformer(signal);
-  const options = { ...choice, seeds: [seed], signal };
+  const options = { ...choice, below: modules.vocabulary ?? undefined, seeds: [seed], signal };
   const total = height * width;
   if (codes.length + total - 1 <= transformer.block && start === undefined) {
     const order = codeOrder(modules.writingOrder, height, width);

@@ -14,6 +14,8 @@ export interface ChoiceOptions {
   readonly topP?: number | undefined;
   /** Draw (the default), or take the most probable. */
   readonly sample?: boolean | undefined;
+  /** Never a code of this or more: how many the codebook has, where the model knows others (those of a condition); by default any. */
+  readonly below?: number | undefined;
 }
 
 export type Choice = Required<{ [K in keyof ChoiceOptions]: NonNullable<ChoiceOptions[K]> }>;
@@ -22,7 +24,7 @@ const f32 = Math.fround;
 
 /** Options checked, defaults filled in. @throws INVALID_OPTION */
 export function checkChoice(options: ChoiceOptions): Choice {
-  const { temperature = 1, topK = Infinity, topP = 1, sample = true } = options;
+  const { temperature = 1, topK = Infinity, topP = 1, sample = true, below = Infinity } = options;
   if (!(Number.isFinite(temperature) && temperature > 0)) {
     throw invalidOption('temperature', 'number greater than 0', temperature);
   }
@@ -33,7 +35,10 @@ export function checkChoice(options: ChoiceOptions): Choice {
     throw invalidOption('topP', 'number greater than 0 and at most 1', topP);
   }
   if (typeof sample !== 'boolean') throw invalidOption('sample', 'true or false', sample);
-  return { temperature, topK, topP, sample };
+  if (!(below === Infinity || (Number.isInteger(below) && below >= 1))) {
+    throw invalidOption('below', 'integer of at least 1', below);
+  }
+  return { temperature, topK, topP, sample, below };
 }
 
 /**
@@ -42,10 +47,14 @@ export function checkChoice(options: ChoiceOptions): Choice {
  * @throws NOT_FINITE where a logit is NaN or infinite
  */
 export function chooseCode(logits: Float32Array, choice: Choice, noise: Float32Array | null): number {
-  const scores = codeProbabilities(logits, choice);
-  if (noise) for (let i = 0; i < scores.length; i++) scores[i] = scores[i]! / noise[i]!;
+  const scores = codeProbabilities(logits, choice).subarray(0, choice.below);
+  // Where top k and top p left nothing that can be drawn, they are taken of what can.
+  const possible = scores.some((score) => score > 0)
+    ? scores
+    : codeProbabilities(logits.subarray(0, choice.below), choice);
+  if (noise) for (let i = 0; i < possible.length; i++) possible[i] = possible[i]! / noise[i]!;
   let best = 0;
-  for (let i = 1; i < scores.length; i++) if (scores[i]! > scores[best]!) best = i;
+  for (let i = 1; i < possible.length; i++) if (possible[i]! > possible[best]!) best = i;
   return best;
 }
 

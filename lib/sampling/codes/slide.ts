@@ -42,7 +42,7 @@ export async function* slideCodes(
   const total = height * width;
   const generators = seeds.map((seed) => new TorchCpuGenerator(seed));
   const pictures = generators.map((generator, b) =>
-    start ? Int32Array.from(start[b]!) : generator.integers(total, model.vocabulary),
+    start ? Int32Array.from(start[b]!) : generator.integers(total, Math.min(choice.below, model.vocabulary)),
   );
   const conditions = condition.codes.map((codes) => Int32Array.from(codes));
   const view = new WindowView(model, (window) =>

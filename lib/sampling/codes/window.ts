@@ -23,9 +23,13 @@ export interface WindowSideOptions {
   readonly trained?: number | undefined;
 }
 
-/** The side of windows that the model can look at: √(block / 2) under a condition of as many codes, else √block. */
+/**
+ * The side of windows that the model can look at: √(block / 2) under a condition of as many codes, else √block. The last code is never
+ * read, so that a block of 2 s² - 1 is enough for a side of s.
+ */
 export function windowSide({ block, condition, trained = Infinity }: WindowSideOptions): number {
-  return Math.max(1, Math.min(trained, Math.floor(Math.sqrt(condition === 'grid' ? block / 2 : block))));
+  const codes = condition === 'grid' ? Math.floor((block + 1) / 2) : block;
+  return Math.max(1, Math.min(trained, Math.floor(Math.sqrt(codes))));
 }
 
 /**

@@ -54,18 +54,23 @@ const INERT: ReadonlySet<string> = new Set([
     ['multiarray.scalar', 'multiarray._reconstruct', 'numeric._frombuffer'].map((name) => `${core}.${name}`),
   ),
   ...['numpy.dtype', 'numpy.ndarray', '_codecs.encode'],
-  ...['argparse.Namespace', 'pathlib.PosixPath', 'datetime.timedelta', 'typing.Any'],
+  ...['argparse.Namespace', 'typing.Any', 'collections.Counter', 'collections.deque'],
+  ...['date', 'datetime', 'time', 'timedelta', 'timezone'].map((name) => `datetime.${name}`),
+  ...['pathlib', 'pathlib._local'].flatMap((module) =>
+    ['PosixPath', 'WindowsPath', 'PurePosixPath', 'PureWindowsPath'].map((name) => `${module}.${name}`),
+  ),
   ...['torch.device', 'torch.Tensor', 'torch.nn.parameter.Parameter', 'torch.nn.parameter.Buffer'],
   ...['torch.serialization._get_layout', 'torch.nn.modules.container.ParameterDict'],
   ...['builtins', '__builtin__'].flatMap((module) =>
-    ['dict', 'list', 'tuple', 'int', 'long', 'float', 'bool', 'str', 'complex', 'bytearray', 'object'].map(
-      (name) => `${module}.${name}`,
-    ),
+    [
+      ...['dict', 'list', 'tuple', 'int', 'long', 'float', 'bool', 'str', 'complex', 'bytearray', 'object'],
+      ...['range', 'xrange', 'slice', 'Ellipsis'],
+    ].map((name) => `${module}.${name}`),
   ),
 ]);
-/** Lightning's callbacks and hyper parameters and OmegaConf's configs, whose classes move from version to version. */
+/** Lightning's callbacks and hyper parameters, OmegaConf's configs and numpy's generators, whose classes move from version to version. */
 const INERT_MODULES =
-  /^(?:pytorch_lightning|lightning|lightning_fabric|omegaconf)(?:\.[a-z_]+)*\.[A-Za-z_]+$|^numpy\.dtypes\.\w+DType$/;
+  /^(?:pytorch_lightning|lightning|lightning_fabric|omegaconf)(?:\.[a-z_]+)*\.[A-Za-z_]+$|^numpy\.dtypes\.\w+DType$|^numpy\.random\.[\w.]+$/;
 
 /**
  * @param module as the pickle spells it, such as `torch._utils`
