@@ -25,13 +25,13 @@ const tools = ['clang-tidy', 'ggml-source', 'node-addon-api'].map(lockedIntegrit
 const passed = existsSync(cacheFile) ? JSON.parse(readFileSync(cacheFile, 'utf8')) : {};
 /** @type {{ file: string, directory: string, command?: string, arguments?: string[] }[]} */
 const commands = JSON.parse(readFileSync(database, 'utf8'));
-/** One command a file: kernels are compiled once for each instruction set, the portable one first. */
+/** One command a file: of a kernel, which is compiled once for each instruction set, the portable one, as clang knows GCC's intrinsics by other names. */
 const ours = new Map(
   commands
     .map((entry) => ({ ...entry, file: resolve(entry.directory, entry.file) }))
     .filter(({ file }) => file.startsWith(join(root, 'native/')) && !copied(file) && existsSync(file))
-    .toReversed()
-    .map((entry) => [entry.file, entry]),
+    .toSorted((a, b) => Number(isPortable(a)) - Number(isPortable(b)))
+    .map((entry) => [entry.file, entry]), // the last of a file counts
 );
 const queue = [...ours.values()]
   .map((entry) => ({
@@ -98,6 +98,11 @@ function withOwnHeaders(file, seen = new Set()) {
     if (found) withOwnHeaders(found, seen);
   }
   return seen;
+}
+
+/** @param {{ command?: string, arguments?: string[] }} entry */
+function isPortable({ command, arguments: words }) {
+  return !/-mavx/.test(command ?? String(words));
 }
 
 /** @param {string} file the copy of ggml that npm pack makes is not ours to lint */

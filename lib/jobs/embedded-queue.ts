@@ -37,7 +37,7 @@ export interface QueueParts {
 }
 
 /** After so many beginnings a job whose process keeps ending is given up. */
-const MAX_ATTEMPTS = 5;
+const MAX_ATTEMPTS = 10;
 /** Numbers of events of a further attempt begin here, past all of the one before. */
 const EVENTS_AN_ATTEMPT = 1_000_000;
 

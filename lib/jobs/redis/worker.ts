@@ -27,7 +27,7 @@ const PAUSE = 500;
 /** And between looks whether the job is still to be done. */
 const CHECK = 1000;
 /** After so many beginnings a job that keeps ending its workers is given up. */
-export const MAX_ATTEMPTS = 5;
+export const MAX_ATTEMPTS = 10;
 
 interface Running {
   readonly claim: Claim;
