@@ -12,6 +12,7 @@ import { bodyOf, pause, pick, randomBy } from './random.mjs';
  * @property {number} kills
  * @property {number} seed
  * @property {Record<string, unknown>} options of each job
+ * @property {[number, number]} [between] milliseconds from one kill to the next
  * @property {number} [most] seconds that all of it may take
  */
 
@@ -60,14 +61,15 @@ export async function killWorkers(crashes) {
  * @param {Crashes & { url: string, folder: string }} crashes
  * @param {() => import('./processes.mjs').Command[]} victims
  */
-async function survive({ jobs, kills, seed, options, url, folder, most = 600 }, victims) {
+async function survive(crashes, victims) {
+  const { jobs, kills, seed, options, url, folder, between = [200, 2200], most = 600 } = crashes;
   const random = randomBy(seed);
   const begun = performance.now();
   let killed = 0;
   let submitting = true;
   const killing = (async () => {
     for (; killed < kills; killed++) {
-      await pause(200 + 2000 * random());
+      await pause(between[0] + (between[1] - between[0]) * random());
       const victim = pick(random, victims());
       await victim.kill();
       await pause(300 * random());

@@ -1,6 +1,7 @@
 /** `safelight generate`: from a prompt to picture files. */
 import { Command } from 'commander';
 import type { GenerateOptions } from '../pipelines/options.js';
+import { UsageError } from './failure.js';
 import { addGenerateOptions, type GenerateFlags, toGenerateOptions } from './generate-options.js';
 import { interruptible } from './interrupt.js';
 import {
@@ -98,6 +99,8 @@ async function checkBeforeLoading(options: GenerateOptions, flags: Flags): Promi
   if (options.prompt === undefined || options.class !== undefined) {
     const { openModel, starterModel } = await import('../models/open-model.js');
     const { condition } = await openModel(flags.model ?? starterModel, openOptions(flags));
+    if (condition.kind === 'text' && options.prompt === undefined)
+      throw new UsageError("missing required argument 'prompt': this model draws what a text says");
     resolveOptions(options, {}, anySize, condition);
   }
   await checkPictureOutput(flags.output);

@@ -25,6 +25,7 @@ export async function locateModel(name: string, env: Environment = process.env):
   if (repository) {
     const { id, revision, file } = repository;
     const found = await snapshotOf(new RepositoryCache(cacheFolder(env), id), revision);
+    if (!found && file !== undefined && revision === undefined) return name; // a path of three parts, more likely
     if (!found) throw notPulled(name, revision === undefined ? id : `${id}@${revision}`);
     return file === undefined ? modelIn(found, name) : fileIn(found, file, name);
   }

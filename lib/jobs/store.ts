@@ -23,6 +23,8 @@ export class JobStore {
   private readonly jobs;
   private readonly keys;
 
+  private closed = false;
+
   private constructor(private readonly root: RootDatabase) {
     this.jobs = root.openDB<StoredJob, string>({ name: 'jobs', encoding: 'json' });
     this.keys = root.openDB<Idempotent, string>({ name: 'idempotency', encoding: 'json' });
@@ -42,16 +44,18 @@ export class JobStore {
   }
 
   get(id: string): StoredJob | undefined {
-    return this.jobs.get(id);
+    return this.closed ? undefined : this.jobs.get(id);
   }
 
   /** Settles once the job would survive the end of the process. */
   async put(job: StoredJob): Promise<void> {
+    this.check();
     await this.jobs.put(job.id, job);
   }
 
   /** A new job and its key, both or neither: a key that were lost would let the job be made twice. */
   async add(job: StoredJob, digest?: string): Promise<void> {
+    this.check();
     await this.root.transaction(() => {
       void this.jobs.put(job.id, job);
       if (job.key !== undefined && digest !== undefined) void this.keys.put(job.key, { id: job.id, digest });
@@ -59,6 +63,7 @@ export class JobStore {
   }
 
   async remove(id: string): Promise<void> {
+    this.check();
     const key = this.jobs.get(id)?.key;
     await this.root.transaction(() => {
       void this.jobs.remove(id);
@@ -68,6 +73,7 @@ export class JobStore {
 
   /** Newest first: ids sort by when they were made. */
   list({ status, limit = 100, before }: JobFilter = {}): StoredJob[] {
+    if (this.closed) return [];
     const found: StoredJob[] = [];
     for (const { value } of this.jobs.getRange({ reverse: true, ...(before ? { start: before } : {}) })) {
       if (value.id === before || (status && value.status !== status)) continue;
@@ -78,6 +84,7 @@ export class JobStore {
 
   /** Every job that has not ended, in the order in which they are to run. */
   unfinished(): StoredJob[] {
+    if (this.closed) return [];
     const found: StoredJob[] = [];
     for (const { value } of this.jobs.getRange()) {
       if (value.status === 'queued' || value.status === 'running') found.push(value);
@@ -94,10 +101,21 @@ export class JobStore {
   }
 
   idempotent(key: string): Idempotent | undefined {
-    return this.keys.get(key);
+    return this.closed ? undefined : this.keys.get(key);
   }
 
+  /** Whoever still reads (a request that outlives the server) finds nothing from now on. */
   async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    // What lmdb does on a timer of its own after each read would hit the closed file.
+    this.root.resetReadTxn();
     await this.root.close();
+  }
+
+  /** @throws DISPOSED */
+  private check(): void {
+    if (this.closed)
+      throw new SafelightError('DISPOSED', 'The queue is closed; send it again to the next server');
   }
 }

@@ -388,6 +388,7 @@ describe('what was downloaded', () => {
     expect((await failing(locateModel('owner/never', env))).message).toContain('safelight pull owner/never');
     expect(await locateModel('models/none.safetensors', env)).toBe('models/none.safetensors');
     expect(await locateModel('/no/such', env)).toBe('/no/such');
+    expect(await locateModel('no/such/file', env)).toBe('no/such/file');
     await pull('owner/one');
     expect(await locateModel('owner/one/model.safetensors', env)).toMatch(/model\.safetensors$/);
     expect(await failing(locateModel('owner/one/other.safetensors', env))).toMatchObject({

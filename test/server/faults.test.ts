@@ -9,8 +9,9 @@ import { JobStore } from '../../lib/jobs/store.js';
 import { withoutRedis } from '../jobs/redis-server.js';
 import { call, startServer, type TestServer } from './running.js';
 
-const options = { prompt: 'a red apple', width: 128, height: 128, steps: 8 };
-const small = { jobs: 5, kills: 2, seed: 1, options };
+// Jobs of half a second, killed in the first second: the machine may be fast.
+const options = { prompt: 'a red apple', width: 192, height: 192, steps: 16 };
+const small = { jobs: 4, kills: 2, seed: 1, options, between: [100, 600] as [number, number] };
 
 describe('kill -9', () => {
   it('of the server loses no job and doubles none', async () => {
