@@ -70,6 +70,7 @@ async function buildWeb() {
     ...walk(join(root, 'web')),
     ...walk(join(root, 'lib/image')),
     ...walk(join(root, 'lib/jobs')),
+    ...walk(join(root, 'lib/tensor')),
   ];
   const pinned = ['vite', 'preact', '@preact/signals', 'typescript'].map(lockedIntegrity);
   const state = fingerprint(sources, pinned);

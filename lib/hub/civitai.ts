@@ -6,6 +6,7 @@ import { aborted, invalidOption, SafelightError } from '../errors.js';
 import { type Checksum, fileHash } from './checksum.js';
 import { civitaiEndpoint, civitaiToken, isOffline, modelsFolder } from './environment.js';
 import { downloadFailed, HttpFailure, requestJson } from './http.js';
+import { parsedJson } from './json.js';
 import { withLock } from './lock.js';
 import { checkedFileName } from './names.js';
 import { withRetries } from './retry.js';
@@ -151,7 +152,7 @@ async function freeName(
 ): Promise<string> {
   const path = join(folder, name);
   if (!(await stat(path).catch(() => undefined))) return name;
-  const info = versionSchema.safeParse(parsed(await readFile(infoOf(path), 'utf8').catch(() => '')));
+  const info = versionSchema.safeParse(parsedJson(await readFile(infoOf(path), 'utf8').catch(() => '')));
   if (info.success && info.data.id === id) return name;
   const checksum = checksumOf(file);
   if (checksum && (await fileHash(path, 'sha256', signal)) === checksum.value) return name;
@@ -232,12 +233,4 @@ function explained(name: string, failure: HttpFailure): SafelightError {
 async function writeWhole(path: string, text: string): Promise<void> {
   await writeFile(`${path}.new`, text);
   await rename(`${path}.new`, path);
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -41,8 +41,12 @@ export function civitaiToken(env: Environment = process.env): string | undefined
 
 /** Where files from Civitai go: `SAFELIGHT_MODELS`, or `models` in Safelight's data folder (`$XDG_DATA_HOME/safelight`, `~/.local/share/safelight`). */
 export function modelsFolder(env: Environment = process.env): string {
-  const data = env.XDG_DATA_HOME || join(homeFolder(env), '.local', 'share');
-  return path(env, env.SAFELIGHT_MODELS || join(data, 'safelight', 'models'));
+  return path(env, env.SAFELIGHT_MODELS || join(dataFolder(env), 'models'));
+}
+
+/** Where Safelight keeps what is no cache: `$XDG_DATA_HOME/safelight`, or `~/.local/share/safelight`. */
+export function dataFolder(env: Environment = process.env): string {
+  return join(env.XDG_DATA_HOME || join(homeFolder(env), '.local', 'share'), 'safelight');
 }
 
 function home(env: Environment): string {

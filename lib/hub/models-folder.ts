@@ -3,6 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { filesUnder } from './cache.js';
 import { infoOf } from './civitai.js';
+import { parsedJson } from './json.js';
 
 const WEIGHTS = new Set(['.safetensors', '.gguf', '.ckpt', '.pt', '.pth']);
 
@@ -27,12 +28,8 @@ export async function modelFiles(folder: string): Promise<ModelFile[]> {
 async function versionOf(path: string): Promise<number | undefined> {
   const text = await readFile(infoOf(path), 'utf8').catch(() => undefined);
   if (text === undefined) return undefined;
-  try {
-    const info: unknown = JSON.parse(text);
-    return typeof info === 'object' && info !== null && 'id' in info && Number.isInteger(info.id)
-      ? Number(info.id)
-      : undefined;
-  } catch {
-    return undefined;
-  }
+  const info = parsedJson(text);
+  return typeof info === 'object' && info !== null && 'id' in info && Number.isInteger(info.id)
+    ? Number(info.id)
+    : undefined;
 }

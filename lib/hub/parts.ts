@@ -1,6 +1,7 @@
 /** What has come of a file that is downloaded in parts, noted beside it so that the next run goes on there. */
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { parsedJson } from './json.js';
 
 /** Bytes of a part; the last is shorter. */
 export const PART = 32 << 20;
@@ -33,7 +34,7 @@ export class Parts {
   static async open(path: string, size: number, tag: string): Promise<Parts> {
     const count = Math.ceil(size / PART);
     const text = await readFile(path, 'utf8').catch(() => undefined);
-    const noted = schema.safeParse(text === undefined ? undefined : parsed(text));
+    const noted = schema.safeParse(text === undefined ? undefined : parsedJson(text));
     const fits =
       noted.success && noted.data.size === size && noted.data.tag === tag && noted.data.done.length === count;
     const done = fits ? noted.data.done : Array.from({ length: count }, () => 0);
@@ -78,13 +79,5 @@ export class Parts {
   private part(index: number): Part {
     const begin = index * PART;
     return { index, begin, end: Math.min(begin + PART, this.size) };
-  }
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

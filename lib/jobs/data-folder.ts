@@ -1,17 +1,11 @@
 /** Where jobs keep their pictures: `jobs/ID/NAME`, and what they were given in `jobs/ID/inputs/NAME`. */
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { SafelightError } from '../errors.js';
 import { isId } from './id.js';
 
 const NAME = /^[a-z0-9][a-z0-9.-]{0,63}$/;
-
-/** `$XDG_DATA_HOME/safelight`, or `~/.local/share/safelight`. */
-export function defaultDataFolder(env: NodeJS.ProcessEnv = process.env): string {
-  return join(env.XDG_DATA_HOME || join(homedir(), '.local', 'share'), 'safelight');
-}
 
 export class DataFolder {
   private constructor(readonly path: string) {}

@@ -46,14 +46,19 @@ export async function runCodes(job: Job, pipeline: CodesPipeline, context: RunCo
   }
 }
 
+/** A job's picture, if it has one, and the rest of its options with what every call is given. */
+async function callOf(job: Job, control: Control, context: RunContext) {
+  const { image } = await readPictures(job.id, job.options, context.data);
+  return { picture: image, options: { ...withoutPictures(job.options), ...control } };
+}
+
 async function reconstruct(
   job: Job,
   pipeline: CodesPipeline,
   control: Control,
   context: RunContext,
 ): Promise<RunOutcome> {
-  const { image: picture } = await readPictures(job.id, job.options, context.data);
-  const options = { ...withoutPictures(job.options), ...control };
+  const { picture, options } = await callOf(job, control, context);
   const { image, psnr, codes, usage } = await pipeline.reconstruct(picture ?? new Uint8Array(), options);
   const kept = await keep(job, image, 0, context);
   // JSON has no infinity: the same picture again is null.
@@ -68,8 +73,7 @@ async function score(
   control: Control,
   context: RunContext,
 ): Promise<RunOutcome> {
-  const { image: picture } = await readPictures(job.id, job.options, context.data);
-  const options = { ...withoutPictures(job.options), ...control };
+  const { picture, options } = await callOf(job, control, context);
   const seen = await pipeline.score(picture ?? new Uint8Array(), options);
   const images: JobImage[] = [];
   for (const image of [seen.original, seen.reconstruction, seen.heatMap]) {
@@ -107,8 +111,7 @@ async function write(
   control: Control,
   context: RunContext,
 ): Promise<RunOutcome> {
-  const { image: drawing } = await readPictures(job.id, job.options, context.data);
-  const options = { ...withoutPictures(job.options), ...control };
+  const { picture: drawing, options } = await callOf(job, control, context);
   const stream = drawing ? pipeline.sketch(drawing, options) : pipeline.sample(options);
   let last: SampleStep | undefined;
   for await (const step of stream) {

@@ -3,8 +3,9 @@
  * 2022, "What the DAAM", arXiv:2210.04885).
  */
 import { invalidOption } from '../errors.js';
+import { heatColour } from '../tensor/heat.js';
 import { interpolate } from '../tensor/interpolate.js';
-import { heatColour, type RgbImage } from '../tensor/picture.js';
+import type { RgbImage } from '../tensor/picture.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { Chunk } from '../text/chunks.js';
 import * as check from './check.js';

@@ -2,9 +2,10 @@
 import { join, resolve } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { SafelightError } from '../errors.js';
+import { dataFolder } from '../hub/environment.js';
 import { Catalog } from '../jobs/catalog.js';
 import { configuredModels } from '../jobs/configured.js';
-import { DataFolder, defaultDataFolder } from '../jobs/data-folder.js';
+import { DataFolder } from '../jobs/data-folder.js';
 import { EmbeddedQueue, type QueueParts } from '../jobs/embedded-queue.js';
 import { RedisQueue } from '../jobs/redis/queue.js';
 import { runJob } from '../jobs/run-job.js';
@@ -72,7 +73,7 @@ function checkConfig(input: ServeInput): ServeConfig {
 }
 
 async function openQueue(config: ServeConfig, catalog: Catalog): Promise<JobQueue> {
-  const folder = resolve(config.data ?? defaultDataFolder());
+  const folder = resolve(config.data ?? dataFolder());
   const data = await DataFolder.open(folder);
   const prepare: QueueParts['prepare'] = (request) => catalog.prepare(request);
   const options = {

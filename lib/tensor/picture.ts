@@ -1,5 +1,7 @@
 /** Drawing a tensor, so that it can be looked at. */
+
 import { invalidOption } from '../errors.js';
+import { heatColour } from './heat.js';
 import { statsOf } from './stats.js';
 import type { TensorData } from './tensor.js';
 
@@ -26,19 +28,6 @@ export interface PictureOptions {
 interface Cell {
   readonly planes: readonly number[];
 }
-
-/** Matplotlib's inferno at eighths, black to pale yellow; perceptually even, and readable in gray. */
-const INFERNO = [
-  [0, 0, 4],
-  [31, 12, 72],
-  [85, 15, 109],
-  [136, 34, 106],
-  [186, 54, 85],
-  [227, 89, 51],
-  [249, 140, 10],
-  [249, 201, 50],
-  [252, 255, 164],
-] as const;
 
 /** Elements that are not finite, in no colour of the scale. */
 const BROKEN = [0, 255, 255] as const;
@@ -131,13 +120,4 @@ function resolveRange(
   if (range === undefined && mode === 'rgb') return [-1, 1];
   const { min, max } = statsOf(data);
   return Number.isNaN(min) ? [0, 1] : [min, max];
-}
-
-/** The colour of a number between 0 and 1, for heat maps elsewhere (an attention map over a picture) too. */
-export function heatColour(unit: number): [number, number, number] {
-  const position = Math.min(1, Math.max(0, unit)) * (INFERNO.length - 1);
-  const i = Math.min(INFERNO.length - 2, Math.floor(position));
-  const [from, to] = [INFERNO[i]!, INFERNO[i + 1]!];
-  const mix = (c: 0 | 1 | 2): number => Math.round(from[c] + (to[c] - from[c]) * (position - i));
-  return [mix(0), mix(1), mix(2)];
 }

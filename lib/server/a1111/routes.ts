@@ -1,8 +1,8 @@
 /** The API of stable-diffusion-webui, so that its clients work unchanged: /sdapi/v1, its errors, its tolerance. */
 import { resolve } from 'node:path';
 import type { FastifyInstance } from 'fastify';
+import { dataFolder } from '../../hub/environment.js';
 import type { Catalog } from '../../jobs/catalog.js';
-import { defaultDataFolder } from '../../jobs/data-folder.js';
 import type { JobLimits } from '../../jobs/schemas.js';
 import type { JobQueue } from '../../jobs/types.js';
 import type { ServeConfig } from '../config.js';
@@ -74,7 +74,7 @@ export async function a1111(app: FastifyInstance, parts: A1111Parts): Promise<vo
 
 function doorOf({ queue, catalog, config }: A1111Parts): Door {
   const checkpoints = new Checkpoints(catalog);
-  const inData = (name: string): string => resolve(config.data ?? defaultDataFolder(), name);
+  const inData = (name: string): string => resolve(config.data ?? dataFolder(), name);
   let file: Promise<SettingsFile> | undefined;
   const open = (): Promise<SettingsFile> => {
     file ??= SettingsFile.open(inData('a1111-options.json'), checkpoints.find);
