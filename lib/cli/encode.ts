@@ -1,5 +1,6 @@
 /** `safelight encode`: a picture's latent as a NumPy file. */
 import { Command, Option } from 'commander';
+import type { OnWarning } from '../warnings.js';
 import { UsageError } from './failure.js';
 import { interruptible } from './interrupt.js';
 import {
@@ -13,7 +14,7 @@ import {
 } from './model-options.js';
 import { wholeNumber } from './numbers.js';
 import { openPipeline } from './open-pipeline.js';
-import { checkInput, checkOutput, duration, print, printJson } from './output.js';
+import { checkInput, checkOutput, collectWarnings, duration, print, printJson } from './output.js';
 import { createProgress } from './progress.js';
 
 interface Flags extends ModelOptions, RunOptions, CommonOptions {
@@ -43,7 +44,7 @@ export function encodeCommand(): Command {
     );
   addModelOptions(command);
   addRunOptions(command);
-  addCommonOptions(command, 'print only {"file","shape","seconds"} on stdout');
+  addCommonOptions(command, 'print only {"file","shape","seconds","warnings"} on stdout');
   return command.action(encode);
 }
 
@@ -54,10 +55,12 @@ async function encode(image: string, flags: Flags): Promise<void> {
   await checkOutput(output);
   const start = performance.now();
   const progress = createProgress({ quiet: flags.quiet ?? false });
+  const warnings = collectWarnings(flags.json, progress.clear);
+  const onWarning: OnWarning = ({ code, message }) => warnings.add(code, message);
   const latent = await interruptible(async (signal) => {
     const pipeline = await openPipeline(flags, { signal, onProgress: progress.show, parts: ['autoencoder'] });
     try {
-      return await pipeline.encode(image, given({ posterior, seed, rng, signal }));
+      return await pipeline.encode(image, given({ posterior, seed, rng, signal, onWarning }));
     } finally {
       await pipeline.dispose();
       progress.clear();
@@ -66,6 +69,6 @@ async function encode(image: string, flags: Flags): Promise<void> {
   const { writeFileAtomic } = await import('../image/save.js');
   await writeFileAtomic(output, latent.toNpy());
   const seconds = Math.round(performance.now() - start) / 1000;
-  if (flags.json) return printJson({ file: output, shape: latent.shape, seconds });
+  if (flags.json) return printJson({ file: output, shape: latent.shape, seconds, warnings: warnings.list });
   print(`${output}  [${latent.shape.join(', ')}] in ${duration(seconds)}`);
 }
