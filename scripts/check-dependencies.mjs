@@ -2,7 +2,7 @@
 /**
  * Dependencies point one way (ARCHITECTURE.md), and this fails where one does not:
  *
- *     cli -> {server, ai} -> jobs -> pipelines -> {models, sampling, text, image} -> {weights, tensor, hub} -> native       (lib/)
+ *     cli -> {server, ai} -> jobs -> pipelines -> {models, sampling, text, image} -> {weights, tensor, hub} -> {native, files}   (lib/)
  *     addon -> models -> nn -> {kernels, runtime} -> ggml                                              (native/)
  *
  * A file may import from its own folder and from any lower row, never from a neighbour in its row.
@@ -22,7 +22,7 @@ const LIB = [
   ['pipelines'],
   ['models', 'sampling', 'text', 'image'],
   ['weights', 'tensor', 'hub'],
-  ['native'],
+  ['native', 'files'],
 ];
 const NATIVE = [['addon'], ['models'], ['nn'], ['kernels', 'runtime']];
 /** For everyone. */

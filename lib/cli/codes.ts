@@ -28,7 +28,7 @@ export function codesCommand(): Command {
     .option('--decode', 'make the picture of codes')
     .option(
       '-o, --output <file>',
-      'JSON, or with --decode .png, .jpg or .webp; replaced if it exists. Default stdout, or NAME.png, never replaced',
+      'JSON, or with --decode .png, .jpg or .webp, - for stdout; replaced if it exists. Default stdout, or NAME.png, never replaced',
     );
   addSizeOptions(command, 'pixels: the picture is resized to cover them and its middle taken');
   addCodesModelOptions(command);
@@ -39,14 +39,14 @@ export function codesCommand(): Command {
 async function encode(file: string, flags: Flags): Promise<void> {
   const { width, height, output, json } = flags;
   await checkInput(file, 'picture');
-  if (output !== undefined) await checkOutput(output);
+  if (output !== undefined) await checkOutput(output, json);
   const { value, seconds, warnings } = await withCodes(flags, ({ pipeline, ...control }) =>
     pipeline.codes(file, given({ width, height, ...control })),
   );
   const { codes, usage } = value;
   if (output === undefined) return printJson({ codes, usage });
-  const { writeFileAtomic } = await import('../image/save.js');
-  await writeFileAtomic(output, Buffer.from(`${JSON.stringify({ codes, usage })}\n`));
+  const { writeOutput } = await import('../files/write.js');
+  await writeOutput(output, Buffer.from(`${JSON.stringify({ codes, usage })}\n`));
   if (json) return printJson({ file: output, usage, seconds, warnings });
   print(`${output}  ${codes[0]?.length}x${codes.length} codes, ${usage.used} of ${usage.vocabulary} used`);
 }
@@ -56,7 +56,7 @@ async function decode(file: string, flags: Flags): Promise<void> {
   if (width !== undefined || height !== undefined)
     throw new UsageError('--width and --height are of pictures; codes have their size');
   await checkInput(file, 'file of codes');
-  await checkPictureOutput(output);
+  await checkPictureOutput(output, json);
   const codes = await readCodes(file);
   const { value, seconds, warnings } = await withCodes(flags, ({ pipeline, signal, onProgress }) =>
     // The pipeline checks all of it.

@@ -29,7 +29,7 @@ export function convertCommand(): Command {
         'Norms and biases stay f32; filters, word tables and embeddings of time stay f16.',
     )
     .argument('<in>', 'folder (diffusers), single file, or one component of a model')
-    .argument('<out.gguf>', 'replaced if it exists, once the new file is complete')
+    .argument('<out.gguf>', '- for stdout; replaced if it exists, once the new file is complete')
     .addOption(
       new Option('--storage <type>', 'type of the large matrices; default f16').choices(convertStorages),
     )
@@ -62,9 +62,9 @@ export function convertCommand(): Command {
 }
 
 async function convert(input: string, output: string, flags: Flags): Promise<void> {
-  if (!output.toLowerCase().endsWith('.gguf'))
-    throw new UsageError(`the output '${output}' must end in .gguf`);
-  await checkOutput(output);
+  if (output !== '-' && !output.toLowerCase().endsWith('.gguf'))
+    throw new UsageError(`the output '${output}' must end in .gguf, or be - for stdout`);
+  await checkOutput(output, flags.json);
   const { convertModel } = await import('../models/convert.js');
   const start = performance.now();
   const progress = createProgress({ quiet: flags.quiet ?? false });

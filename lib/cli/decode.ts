@@ -30,7 +30,7 @@ export function decodeCommand(): Command {
     )
     .option(
       '-o, --output <file>',
-      '.png, .jpg or .webp; replaced if it exists. Default NAME.png in this folder, never replaced',
+      '.png, .jpg or .webp, - for stdout; replaced if it exists. Default NAME.png in this folder, never replaced',
     );
   addModelOptions(command);
   addRunOptions(command);
@@ -40,7 +40,7 @@ export function decodeCommand(): Command {
 
 async function decode(file: string, flags: Flags): Promise<void> {
   await checkInput(file, 'latent');
-  await checkPictureOutput(flags.output);
+  await checkPictureOutput(flags.output, flags.json);
   const { Tensor } = await import('../tensor/tensor.js');
   const { asLatent } = await import('./latent.js');
   const latent = asLatent(Tensor.fromNpy(await readFile(file)), file);

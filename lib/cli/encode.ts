@@ -29,7 +29,7 @@ export function encodeCommand(): Command {
     .summary("write a picture's latent as .npy")
     .description("Write a picture's latent, as the sampler sees it: f32 [1, C, h, w] in a .npy file.")
     .argument('<image>', 'PNG, JPEG, WebP, AVIF, GIF or TIFF; its size is rounded down to the grid')
-    .requiredOption('-o, --output <file.npy>', 'replaced if it exists')
+    .requiredOption('-o, --output <file.npy>', '- for stdout; replaced if it exists')
     .addOption(
       new Option('--posterior <kind>', "the encoder's mean (default) or a sample").choices([
         'mean',
@@ -52,7 +52,7 @@ async function encode(image: string, flags: Flags): Promise<void> {
   const { output, posterior, seed, rng } = flags;
   if (seed !== undefined && posterior !== 'sample') throw new UsageError('--seed is for --posterior sample');
   await checkInput(image, 'picture');
-  await checkOutput(output);
+  await checkOutput(output, flags.json);
   const start = performance.now();
   const progress = createProgress({ quiet: flags.quiet ?? false });
   const warnings = collectWarnings(flags.json, progress.clear);
@@ -66,8 +66,8 @@ async function encode(image: string, flags: Flags): Promise<void> {
       progress.clear();
     }
   });
-  const { writeFileAtomic } = await import('../image/save.js');
-  await writeFileAtomic(output, latent.toNpy());
+  const { writeOutput } = await import('../files/write.js');
+  await writeOutput(output, latent.toNpy());
   const seconds = Math.round(performance.now() - start) / 1000;
   if (flags.json) return printJson({ file: output, shape: latent.shape, seconds, warnings: warnings.list });
   print(`${output}  [${latent.shape.join(', ')}] in ${duration(seconds)}`);

@@ -34,7 +34,7 @@ export function generateCommand(): Command {
     .optionsGroup('Output:')
     .option(
       '-o, --output <file>',
-      '.png, .jpg or .webp; replaced if it exists. Default safelight-SEED.png, never replaced',
+      '.png, .jpg or .webp, - for stdout; replaced if it exists. Default safelight-SEED.png, never replaced',
     )
     .option('--no-metadata', 'leave out of the PNG how it was made');
   addGenerateOptions(command);
@@ -111,7 +111,7 @@ async function checkBeforeLoading(options: GenerateOptions, flags: Flags): Promi
       throw new UsageError("missing required argument 'prompt': this model draws what a text says");
     resolveOptions(options, {}, anySize, condition);
   }
-  await checkPictureOutput(flags.output);
+  await checkPictureOutput(flags.output, flags.json);
   if (flags.init !== undefined) await checkInput(flags.init, 'picture');
   if (flags.mask !== undefined) await checkInput(flags.mask, 'mask');
 }

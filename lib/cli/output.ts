@@ -3,6 +3,7 @@ import { access, constants, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { SafelightError } from '../errors.js';
 import { Warnings } from '../warnings.js';
+import { EXIT, UsageError } from './failure.js';
 
 /**
  * Readers may go away: without one for the results (`safelight inspect x | head`) the program ends quietly; progress that nobody
@@ -10,8 +11,11 @@ import { Warnings } from '../warnings.js';
  */
 export function guardPipes(): void {
   const onError = (onGone: () => void) => (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    onGone();
+    if (error.code === 'EPIPE') return onGone();
+    // A full disk, mostly. On stderr there is nowhere left to say so.
+    if (error.code !== undefined)
+      process.stderr.write(`safelight: cannot write the output: ${error.message}\n`);
+    process.exit(EXIT.failed);
   };
   process.stdout.on(
     'error',
@@ -23,8 +27,11 @@ export function guardPipes(): void {
   );
 }
 
+/** Stdout, or stderr where stdout carries an output file. */
+let results: NodeJS.WriteStream = process.stdout;
+
 export function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  results.write(`${text}\n`);
 }
 
 /** One line of JSON. */
@@ -44,11 +51,25 @@ export function collectWarnings(json: boolean | undefined, clear: () => void): W
   });
 }
 
-/** @throws FILE_NOT_WRITTEN before any work is done, if `path` cannot become a file */
-export async function checkOutput(path: string): Promise<void> {
-  const folder = dirname(path);
+/**
+ * Checks before any work is done that `path` can be written. What goes to stdout (`-`, `/dev/stdout`) has it for itself: reports go to stderr from
+ * here on.
+ * @throws FILE_NOT_WRITTEN; UsageError for stdout with `json`, or where it is a terminal
+ */
+export async function checkOutput(path: string, json: boolean | undefined): Promise<void> {
+  const { destinationOf } = await import('../files/destination.js');
+  const destination = await destinationOf(path);
+  if (destination.kind === 'stdout') return reserveStdout(path, json);
   const fail = (why: string, cause?: unknown) =>
     new SafelightError('FILE_NOT_WRITTEN', `Cannot write '${path}': ${why}`, { cause });
+  const existing = destination.kind === 'file' ? destination.existing : true;
+  if (existing) {
+    await access(path, constants.W_OK).catch((error: unknown) => {
+      throw fail('it is not writable', error);
+    });
+    return;
+  }
+  const folder = dirname(destination.path);
   const info = await stat(folder).catch((error: unknown) => {
     throw fail(`the folder '${folder}' does not exist`, error);
   });
@@ -56,8 +77,13 @@ export async function checkOutput(path: string): Promise<void> {
   await access(folder, constants.W_OK).catch((error: unknown) => {
     throw fail(`the folder '${folder}' is not writable`, error);
   });
-  const existing = await stat(path).catch(() => undefined);
-  if (existing?.isDirectory()) throw fail('it is a folder');
+}
+
+function reserveStdout(path: string, json: boolean | undefined): void {
+  if (json) throw new UsageError(`--json and an output of '${path}' both write to stdout; name a file`);
+  if (process.stdout.isTTY)
+    throw new UsageError(`'${path}' is a terminal, which shows no such data; redirect it, or name a file`);
+  results = process.stderr;
 }
 
 /** @throws FILE_NOT_FOUND before any work is done */
@@ -65,7 +91,10 @@ export async function checkInput(path: string, what: string): Promise<void> {
   const info = await stat(path).catch((error: unknown) => {
     throw new SafelightError('FILE_NOT_FOUND', `There is no ${what} at '${path}'`, { cause: error });
   });
-  if (!info.isFile()) throw new SafelightError('FILE_NOT_FOUND', `'${path}' is a folder, not a ${what}`);
+  if (info.isDirectory()) throw new SafelightError('FILE_NOT_FOUND', `'${path}' is a folder, not a ${what}`);
+  // A pipe is read to its end, such as a shell's <(command); a device may have none.
+  if (!info.isFile() && !info.isFIFO())
+    throw new SafelightError('FILE_NOT_FOUND', `'${path}' is a device, not a ${what}`);
 }
 
 /** Rows under a heading, each column as wide as its widest cell; the last column is not padded. */

@@ -1,75 +1,72 @@
-/** Where pictures go: names that overwrite nothing unless told to, and formats by their endings. */
-import { extname } from 'node:path';
+/** Where images go: names that overwrite nothing unless told to, and formats by their extensions. */
 import type { RgbImage } from '../tensor/picture.js';
 import { UsageError } from './failure.js';
 import { checkOutput } from './output.js';
 
-/** A picture of a pipeline, as far as saving goes. */
+/** An image of a pipeline, as far as saving goes. */
 export interface SavedPicture extends RgbImage {
   readonly seed: number | undefined;
   png(options?: { readonly metadata?: boolean }): Promise<Uint8Array>;
 }
 
-const FORMATS: Readonly<Record<string, 'png' | 'jpeg' | 'webp'>> = {
-  '': 'png',
-  '.png': 'png',
-  '.jpg': 'jpeg',
-  '.jpeg': 'jpeg',
-  '.webp': 'webp',
-};
-const QUALITY = 95;
-
-/** @throws UsageError for an ending that is no picture's, FILE_NOT_WRITTEN for a place that cannot be written to */
-export async function checkPictureOutput(path: string | undefined): Promise<void> {
-  if (path !== undefined) formatOf(path);
-  await checkOutput(path ?? 'safelight.png');
+/**
+ * @throws UsageError for an extension that is no image's, and for `-` with `json` or a terminal; FILE_NOT_WRITTEN for a place that cannot be
+ *   written to
+ */
+export async function checkPictureOutput(path: string | undefined, json: boolean | undefined): Promise<void> {
+  if (path !== undefined) await formatOf(path);
+  await checkOutput(path ?? 'safelight.png', json);
 }
 
 export interface SaveOptions {
   /** As given; undefined for a fresh name in the working folder. */
   readonly output: string | undefined;
-  /** The fresh name of a picture without `output`; a number is added where it is taken. */
+  /** The fresh name of an image without `output`; a number is added where it is taken. */
   readonly name: (picture: SavedPicture) => string;
   readonly metadata: boolean;
 }
 
 /**
- * Saves pictures in order. A given name is overwritten, the second and later ones get `NAME-2.png` and so on; names of our own
- * are never overwritten. @returns the files
+ * Saves images in order. A named file is overwritten, the second and later ones get `NAME-2.png` and so on; all go through the same stdout,
+ * FIFO or device, one after the other. Names of our own are never overwritten. @returns the files
  */
 export async function savePictures(
   pictures: readonly SavedPicture[],
   { output, name, metadata }: SaveOptions,
 ): Promise<string[]> {
-  const { numbered, writeFileAtomic, writeFileFresh } = await import('../image/save.js');
+  const { numbered, writeNewOutput, writeOutput } = await import('../files/write.js');
   const files: string[] = [];
+  if (output === undefined) {
+    for (const picture of pictures)
+      files.push(await writeNewOutput(name(picture), await picture.png({ metadata })));
+    return files;
+  }
+  const { destinationOf } = await import('../files/destination.js');
+  const isFile = (await destinationOf(output)).kind === 'file';
+  const format = await formatOf(output);
+  const { encodeImage } = await import('../image/encode.js');
+  // Only PNG keeps the parameters.
+  const encoded = (picture: SavedPicture): Promise<Uint8Array> =>
+    format === 'png' ? picture.png({ metadata }) : encodeImage(picture, format);
+  if (!isFile) {
+    // In one go: the reader of a FIFO sees its end when it is closed.
+    await writeOutput(output, Buffer.concat(await Promise.all(pictures.map(encoded))));
+    return pictures.map(() => output);
+  }
   for (const [index, picture] of pictures.entries()) {
-    if (output === undefined) {
-      files.push(await writeFileFresh(name(picture), await picture.png({ metadata })));
-      continue;
-    }
     const file = index === 0 ? output : numbered(output, index + 1);
-    await writeFileAtomic(file, await encoded(picture, formatOf(output), metadata));
+    await writeOutput(file, await encoded(picture));
     files.push(file);
   }
   return files;
 }
 
-function formatOf(path: string): 'png' | 'jpeg' | 'webp' {
-  const format = FORMATS[extname(path).toLowerCase()];
-  if (format === undefined)
+async function formatOf(path: string): Promise<'png' | 'jpeg' | 'webp'> {
+  const { imageFormatOf } = await import('../image/encode.js');
+  try {
+    return imageFormatOf(path);
+  } catch {
+    const { extname } = await import('node:path');
     throw new UsageError(`--output ends in .png, .jpg or .webp, not '${extname(path)}'`);
-  return format;
-}
-
-/** Only PNG keeps the parameters. */
-async function encoded(
-  picture: SavedPicture,
-  format: 'png' | 'jpeg' | 'webp',
-  metadata: boolean,
-): Promise<Uint8Array> {
-  if (format === 'png') return picture.png({ metadata });
-  const { default: sharp } = await import('sharp');
-  const raw = { width: picture.width, height: picture.height, channels: 3 as const };
-  return sharp(picture.data, { raw }).toFormat(format, { quality: QUALITY }).toBuffer();
+  }
 }

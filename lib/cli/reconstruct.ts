@@ -19,7 +19,7 @@ export function reconstructCommand(): Command {
     .argument('<image>', "PNG, JPEG, WebP, AVIF, GIF or TIFF; cropped to multiples of the model's factor")
     .option(
       '-o, --output <file>',
-      '.png, .jpg or .webp; replaced if it exists. Default NAME-reconstructed.png, never replaced',
+      '.png, .jpg or .webp, - for stdout; replaced if it exists. Default NAME-reconstructed.png, never replaced',
     );
   addSizeOptions(command, 'pixels: the picture is resized to cover them and its middle taken');
   addCodesModelOptions(command);
@@ -33,7 +33,7 @@ export function reconstructCommand(): Command {
 async function reconstruct(image: string, flags: Flags): Promise<void> {
   const { width, height, output, json } = flags;
   await checkInput(image, 'picture');
-  await checkPictureOutput(output);
+  await checkPictureOutput(output, json);
   const { value, seconds, warnings } = await withCodes(flags, ({ pipeline, ...control }) =>
     pipeline.reconstruct(image, given({ width, height, ...control })),
   );

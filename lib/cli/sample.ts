@@ -26,7 +26,7 @@ export function sampleCommand(): Command {
     .option('--class <n>', 'of a class-conditional model, from 0', wholeNumber('--class', 0))
     .option(
       '-o, --output <file>',
-      '.png, .jpg or .webp; replaced if it exists. Default safelight-SEED.png, never replaced',
+      '.png, .jpg or .webp, - for stdout; replaced if it exists. Default safelight-SEED.png, never replaced',
     );
   addDrawOptions(command);
   addCodesModelOptions(command);
@@ -49,7 +49,7 @@ export function sketchCommand(): Command {
     .argument('<image>', 'dark lines on white; resized to cover the size, and its middle taken')
     .option(
       '-o, --output <file>',
-      '.png, .jpg or .webp; replaced if it exists. Default NAME-SEED.png, never replaced',
+      '.png, .jpg or .webp, - for stdout; replaced if it exists. Default NAME-SEED.png, never replaced',
     );
   addDrawOptions(command);
   addCodesModelOptions(command);
@@ -67,7 +67,7 @@ async function draw(
   begin: (work: CodesWork, options: DrawOptions) => CodesStream,
 ): Promise<void> {
   const { topK, topP, temperature, seed, width, height, output, json } = flags;
-  await checkPictureOutput(output);
+  await checkPictureOutput(output, json);
   const { value, seconds, warnings } = await withCodes(flags, (work) => {
     const { pipeline: _, ...control } = work;
     const asked = { topK, topP, temperature, seed, width, height, ...control };

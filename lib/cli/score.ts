@@ -25,7 +25,7 @@ export function scoreCommand(): Command {
     .argument('<image>', "PNG, JPEG, WebP, AVIF, GIF or TIFF; cropped to multiples of the model's factor")
     .option(
       '-o, --output <file>',
-      'the patch map: .png, .jpg or .webp; replaced if it exists. Default NAME-patches.png, never replaced',
+      'the patch map: .png, .jpg or .webp, - for stdout; replaced if it exists. Default NAME-patches.png, never replaced',
     )
     .option('--condition <image>', 'of models that draw after pictures: the drawing; default an empty page')
     .option('--class <n>', 'of a class-conditional model, from 0', wholeNumber('--class', 0));
@@ -42,7 +42,7 @@ async function score(image: string, flags: Flags): Promise<void> {
   const { width, height, output, condition, json } = flags;
   await checkInput(image, 'picture');
   if (condition !== undefined) await checkInput(condition, 'picture');
-  await checkPictureOutput(output);
+  await checkPictureOutput(output, json);
   const { value, seconds, warnings } = await withCodes(flags, ({ pipeline, ...control }) => {
     if (output !== undefined && !pipeline.info.discriminator) throw noMap(pipeline.info.path);
     return pipeline.score(image, given({ width, height, condition, class: flags.class, ...control }));

@@ -1,9 +1,10 @@
 /** Writes a model, whatever its form, as one GGUF file: weights in another type, with everything else that a model is. */
 import { resolve } from 'node:path';
 import { invalidOption, throwIfAborted } from '../errors.js';
+import { pathOf, STDOUT } from '../files/destination.js';
+import { writeLargeOutput } from '../files/write.js';
 import type { StorageType } from '../native/types.js';
 import { writeWeights } from '../native/write-weights.js';
-import { writeThrough } from '../weights/atomic-file.js';
 import { type GgufWritable, layoutGguf } from '../weights/gguf-writer.js';
 import { storedBytes } from '../weights/storage.js';
 import { serializeTokenizer } from '../weights/tokenizer-embedded.js';
@@ -29,7 +30,7 @@ export interface ConvertOptions extends OpenModelOptions {
 }
 
 export interface ConvertResult {
-  /** Absolute path of the file. */
+  /** Absolute path of the file; `-` for stdout. */
   readonly path: string;
   /** Of the whole file. */
   readonly bytes: number;
@@ -58,18 +59,19 @@ const QUANTIZATION_VERSION = 2;
  * it is complete, or not at all; memory is some megabytes whatever the model's size.
  *
  * @param path a diffusers folder, a single file of any form Safelight reads, or one component
- * @param output ends in `.gguf`; replaced if it exists
+ * @param output a path or `file:` URL that ends in `.gguf`, replaced if it exists; `-` is stdout
  * @throws INVALID_OPTION, FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, FILE_NOT_WRITTEN,
  *   BINARY_NOT_FOUND, ABORTED
  */
 export async function convertModel(
   path: string,
-  output: string,
+  output: string | URL,
   options: ConvertOptions = {},
 ): Promise<ConvertResult> {
   const { storage = 'f16', keep = [], threads = 0, signal, onProgress, ...open } = options;
-  if (typeof output !== 'string' || !output.toLowerCase().endsWith('.gguf'))
-    throw invalidOption('output', 'path that ends in .gguf', output);
+  const target = typeof output === 'string' || (output as unknown) instanceof URL ? pathOf(output) : '';
+  if (target !== STDOUT && !target.toLowerCase().endsWith('.gguf'))
+    throw invalidOption('output', 'path that ends in .gguf, or - for stdout', output);
   if (!Number.isInteger(threads) || threads < 0 || threads > 256)
     throw invalidOption('threads', 'integer between 1 and 256', threads);
   if (!Array.isArray(keep)) throw invalidOption('keep', 'array of { pattern, type }', keep);
@@ -91,8 +93,8 @@ export async function convertModel(
       signal,
     );
   throwIfAborted(signal);
-  const absolute = resolve(output);
-  await writeThrough(absolute, async (handle, temporary) => {
+  const absolute = target === STDOUT ? STDOUT : resolve(target);
+  await writeLargeOutput(absolute, async (handle, temporary) => {
     await handle.writeFile(layout.header);
     await handle.truncate(layout.size);
     await writeWeights({ path: temporary, plan, offsets, threads }, { signal, onProgress });

@@ -2,10 +2,10 @@
 import { mkdir, statfs } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { invalidOption, SafelightError } from '../errors.js';
+import { writeLargeOutput } from '../files/write.js';
 import { requirements } from '../native/module.js';
 import type { StorageType, WeightPlan } from '../native/types.js';
 import { writeWeights } from '../native/write-weights.js';
-import { writeThrough } from '../weights/atomic-file.js';
 import {
   cleanPacked,
   contentHash,
@@ -110,7 +110,7 @@ export async function packModel(path: string, options: PackOptions = {}): Promis
     const target = packedPath(key);
     await makeFolder(dirname(target));
     await checkRoom(dirname(target), layout.size);
-    await writeThrough(target, async (handle, temporary) => {
+    await writeLargeOutput(target, async (handle, temporary) => {
       await handle.truncate(layout.size);
       const written = (bytes: number) => onProgress?.(before + bytes, total);
       await writeWeights({ path: temporary, plan, offsets, threads }, { signal, onProgress: written });

@@ -1,16 +1,23 @@
 /** The picture that a pipeline gives. */
+import { pathOf } from '../files/destination.js';
+import { writeNewOutput, writeOutput } from '../files/write.js';
+import { encodeImage, imageFormatOf } from '../image/encode.js';
 import { encodePng } from '../image/png.js';
-import { writeFileAtomic, writeFileFresh } from '../image/save.js';
 import type { RgbImage } from '../tensor/picture.js';
 import type { Tensor } from '../tensor/tensor.js';
+import * as check from './check.js';
 import { throwIfNotFinite } from './finite.js';
 
 export interface SaveOptions {
-  /** Whether the PNG says how it was made (default true). */
+  /** Writes the parameters into a PNG (default true); JPEG and WebP hold none. */
   readonly metadata?: boolean;
   /** Replaces an existing file; otherwise the next free name is taken (`NAME-2.png`). Default false. */
   readonly overwrite?: boolean;
+  /** Of JPEG and WebP, 1 to 100; default 95. */
+  readonly quality?: number;
 }
+
+const SAVE_KEYS: ReadonlySet<string> = new Set(['metadata', 'overwrite', 'quality']);
 
 export class GeneratedImage implements RgbImage {
   /** Red, green, blue bytes, row by row. */
@@ -39,12 +46,22 @@ export class GeneratedImage implements RgbImage {
     return encodePng(this, withText ? { parameters: this.parameters } : {});
   }
 
-  /** Writes the PNG whole or not at all. @returns the path written. @throws FILE_NOT_WRITTEN */
-  async save(path: string, options: SaveOptions = {}): Promise<string> {
-    const png = await this.png(options);
-    if (!options.overwrite) return writeFileFresh(path, png);
-    await writeFileAtomic(path, png);
-    return path;
+  /**
+   * Writes a PNG, JPEG or WebP file, by the extension of its name (PNG without one), whole or not at all. Symbolic links are followed; FIFOs and
+   * devices are written through, and `-` is stdout.
+   * @param path a file path or a `file:` URL
+   * @returns the path written: another one than `path` where that exists and `overwrite` is not set
+   * @throws INVALID_OPTION for another extension, FILE_NOT_WRITTEN
+   */
+  async save(path: string | URL, options: SaveOptions = {}): Promise<string> {
+    check.knownKeys('options', options, SAVE_KEYS);
+    const name = pathOf(path);
+    const format = imageFormatOf(name);
+    const quality = check.integer('quality', options.quality ?? 95, 1, 100);
+    const bytes = format === 'png' ? await this.png(options) : await encodeImage(this, format, { quality });
+    if (!check.boolean('overwrite', options.overwrite ?? false)) return writeNewOutput(name, bytes);
+    await writeOutput(name, bytes);
+    return name;
   }
 }
 

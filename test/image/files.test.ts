@@ -1,13 +1,13 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeOutput } from '../../lib/files/write.js';
 import { formatParameters, parseParameters } from '../../lib/image/parameters.js';
 import { encodePng, readPngText } from '../../lib/image/png.js';
 import { readImage } from '../../lib/image/read.js';
-import { writeFileAtomic, writeFileFresh } from '../../lib/image/save.js';
 
 let folder: string;
 beforeAll(async () => {
@@ -25,7 +25,7 @@ describe('pictures in', () => {
   it('reads what it wrote, from a path, a URL and bytes', async () => {
     const png = await encodePng(pixels);
     const path = join(folder, 'a picture #1.png');
-    await writeFileAtomic(path, png);
+    await writeOutput(path, png);
     for (const source of [path, pathToFileURL(path), png]) {
       const image = await readImage(source);
       expect(image).toMatchObject({ width: 6, height: 4, channels: 3 });
@@ -165,31 +165,5 @@ describe('generation parameters', () => {
       parseParameters(hostile);
       expect(performance.now() - start).toBeLessThan(1000);
     }
-  });
-});
-
-describe('saving', () => {
-  it('takes the next free name instead of overwriting, and leaves no temporary file', async () => {
-    const inside = await mkdtemp(join(folder, 'fresh-'));
-    const path = join(inside, 'x.png');
-    const written = await Promise.all([1, 2, 3].map((n) => writeFileFresh(path, Uint8Array.of(n))));
-    expect([...written].sort()).toEqual([join(inside, 'x-2.png'), join(inside, 'x-3.png'), path]);
-    const contents = await Promise.all(written.map(async (file) => (await readFile(file))[0]));
-    expect(contents).toEqual([1, 2, 3]);
-    expect((await readdir(inside)).sort()).toEqual(['x-2.png', 'x-3.png', 'x.png']);
-  });
-
-  it('replaces a file whole, and says when it cannot write', async () => {
-    const path = join(folder, 'whole');
-    await writeFile(path, 'old and longer');
-    await writeFileAtomic(path, Buffer.from('new'));
-    expect(await readFile(path, 'utf8')).toBe('new');
-    const nowhere = join(folder, 'no', 'such', 'folder.png');
-    await expect(writeFileAtomic(nowhere, Buffer.from('x'))).rejects.toMatchObject({
-      code: 'FILE_NOT_WRITTEN',
-    });
-    await expect(writeFileFresh(nowhere, Buffer.from('x'))).rejects.toMatchObject({
-      code: 'FILE_NOT_WRITTEN',
-    });
   });
 });

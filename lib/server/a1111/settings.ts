@@ -1,6 +1,6 @@
 /** A1111's options: those that mean something here, each with its default and what it may be. Kept on disk. */
 import { readFile } from 'node:fs/promises';
-import { writeFileAtomic } from '../../image/save.js';
+import { writeOutput } from '../../files/write.js';
 import type { Json } from '../../jobs/json.js';
 import { emphasisLabels, labelled } from '../../pipelines/labels.js';
 import { failure, notBuilt } from './failures.js';
@@ -189,6 +189,6 @@ export class SettingsFile {
   /** @throws FILE_NOT_WRITTEN */
   async keep(settings: Settings): Promise<void> {
     this.current = settings;
-    await writeFileAtomic(this.path, Buffer.from(`${JSON.stringify(settings, null, 2)}\n`));
+    await writeOutput(this.path, Buffer.from(`${JSON.stringify(settings, null, 2)}\n`));
   }
 }

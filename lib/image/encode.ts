@@ -1,0 +1,43 @@
+/** Image file formats, chosen by a path's extension. */
+import { extname } from 'node:path';
+import sharp from 'sharp';
+import { invalidOption } from '../errors.js';
+import type { RgbImage } from '../tensor/picture.js';
+import { encodePng } from './png.js';
+
+export type ImageFormat = 'png' | 'jpeg' | 'webp';
+
+const FORMATS: Readonly<Record<string, ImageFormat>> = {
+  '': 'png',
+  '.png': 'png',
+  '.jpg': 'jpeg',
+  '.jpeg': 'jpeg',
+  '.webp': 'webp',
+};
+/** Of JPEG and WebP: little to be seen of them. */
+const QUALITY = 95;
+
+/** The format for a path's extension in any case; PNG without one. @throws INVALID_OPTION for any other, named `option` */
+export function imageFormatOf(path: string, option = 'path'): ImageFormat {
+  const format = FORMATS[extname(path).toLowerCase()];
+  if (format === undefined)
+    throw invalidOption(option, 'a name that ends in .png, .jpg, .jpeg or .webp', path);
+  return format;
+}
+
+export interface EncodeOptions {
+  /** Of JPEG and WebP, 1 to 100; default 95. */
+  readonly quality?: number | undefined;
+  /** Text chunks of a PNG; the other formats hold none. */
+  readonly text?: Readonly<Record<string, string>> | undefined;
+}
+
+export async function encodeImage(
+  image: RgbImage,
+  format: ImageFormat,
+  { quality = QUALITY, text = {} }: EncodeOptions = {},
+): Promise<Uint8Array> {
+  if (format === 'png') return encodePng(image, text);
+  const raw = { width: image.width, height: image.height, channels: 3 as const };
+  return sharp(image.data, { raw }).toFormat(format, { quality }).toBuffer();
+}
