@@ -26,6 +26,8 @@ export type ErrorCode =
   | 'DOWNLOAD_FAILED'
   /** What was downloaded is not what its publisher's checksum promises. */
   | 'CHECKSUM_MISMATCH'
+  /** Another process keeps its jobs in the same data folder; the message names it. */
+  | 'DATA_IN_USE'
   /** As many jobs wait as may wait; `retryAfter` says when to come again. */
   | 'QUEUE_FULL'
   /** The shared queue (Redis) does not answer, or the packages that speak to it are not installed. */

@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto';
 import { SafelightError, throwIfAborted } from '../errors.js';
 import { Warnings } from '../warnings.js';
 import type { DataFolder } from './data-folder.js';
+import type { DataLock } from './data-lock.js';
+import { DiskWatch, isDiskError } from './disk.js';
 import { EventLog } from './event-log.js';
 import { Expiry, type ExpiryOptions } from './expiry.js';
 import { said } from './failure.js';
@@ -32,6 +34,8 @@ export interface QueueOptions extends PictureLimits, ExpiryOptions {
 export interface QueueParts {
   readonly store: JobStore;
   readonly data: DataFolder;
+  /** Of the data folder; let go of when the queue is closed. */
+  readonly lock?: DataLock | undefined;
   /** Checks a request, fills in the model and the seed. @throws INVALID_OPTION, MODEL_NOT_FOUND */
   readonly prepare: (request: JobRequest) => { readonly model: string; readonly options: Job['options'] };
   readonly run: (job: Job, context: RunContext) => Promise<RunOutcome>;
@@ -62,6 +66,7 @@ export class EmbeddedQueue implements JobQueue {
   private readonly kept: Expiry;
   private readonly watchers = new Watchers();
   private readonly maxQueued: number;
+  private readonly disk: DiskWatch;
   private seconds = 30;
   private closed = false;
 
@@ -70,6 +75,11 @@ export class EmbeddedQueue implements JobQueue {
     private readonly options: QueueOptions,
   ) {
     this.maxQueued = options.maxQueued ?? 100;
+    this.disk = new DiskWatch(parts.data.path, () => {
+      parts.store.flush();
+      this.pump();
+    });
+    parts.store.onFailure = (error) => this.disk.failed(error);
     this.kept = new Expiry(parts.store.ended(), options, async (id) => void (await this.remove(id)));
   }
 
@@ -81,13 +91,18 @@ export class EmbeddedQueue implements JobQueue {
         const message = `The process ended ${job.attempts} times while this job ran, so it was given up; see the server's log`;
         await queue.end(job, 'failed', { error: { code: 'INTERNAL', message } });
       } else {
-        if (job.status === 'running') await parts.store.put({ ...job, status: 'queued' });
+        if (job.status === 'running') parts.store.put({ ...job, status: 'queued' });
         queue.waiting.push(job.id);
       }
     }
     queue.kept.start();
     queue.pump();
     return queue;
+  }
+
+  /** The reason why the disk takes no jobs at present; undefined where it does. */
+  get problem(): string | undefined {
+    return this.disk.problem;
   }
 
   /** Jobs that wait or run. */
@@ -156,7 +171,7 @@ export class EmbeddedQueue implements JobQueue {
       const at = this.waiting.indexOf(id);
       const order = between(this.orderOf(this.waiting[at - 1]), this.orderOf(this.waiting[at + 1]));
       const job = this.parts.store.get(id);
-      if (job) await this.parts.store.put({ ...job, order });
+      if (job) this.parts.store.put({ ...job, order });
       this.tellPlaces();
     }
     return this.find(id);
@@ -166,8 +181,9 @@ export class EmbeddedQueue implements JobQueue {
     const job = this.parts.store.get(id);
     if (job?.finished === undefined) return false;
     this.kept.forget(id);
-    await this.parts.store.remove(id);
+    // Files first: on a full disk they make the room to forget the job in.
     await this.parts.data.remove(id);
+    this.parts.store.remove(id);
     this.logs.delete(id);
     this.watchers.tell(id, { removed: id });
     return true;
@@ -194,9 +210,20 @@ export class EmbeddedQueue implements JobQueue {
   async close({ drain }: { drain: boolean }): Promise<void> {
     this.closed = true;
     this.kept.stop();
+    this.disk.stop();
     if (!drain) for (const { controller } of this.running.values()) controller.abort();
     await Promise.all([...this.running.values()].map(({ ended }) => ended));
+    this.flush();
     await this.parts.store.close();
+    await this.parts.lock?.close();
+  }
+
+  private flush(): void {
+    try {
+      this.parts.store.flush();
+    } catch {
+      // The disk is full still: the next process runs again what this one could not write down as ended.
+    }
   }
 
   private async submitOnce(request: JobRequest, key: string): Promise<Job> {
@@ -216,6 +243,7 @@ export class EmbeddedQueue implements JobQueue {
     idempotent?: { readonly key: string; readonly digest: string },
   ): Promise<Job> {
     const { model, options } = this.parts.prepare(request);
+    this.disk.check();
     if (this.waiting.length >= this.maxQueued) throw queueFull(this.maxQueued, this.seconds);
     const id = newId();
     this.waiting.push(id); // its place is taken from here on
@@ -240,21 +268,32 @@ export class EmbeddedQueue implements JobQueue {
         ...(idempotent ? { key: idempotent.key } : {}),
       };
       if (this.closed) throw new SafelightError('DISPOSED', 'The server is stopping and takes no more jobs');
-      await this.parts.store.add(job, idempotent?.digest);
+      this.parts.store.add(job, idempotent?.digest);
       this.log(job).add({ type: 'queued', data: { place: this.placeOf(id) ?? 0 } });
       this.changed(job);
+      const queued = this.shown(job);
       this.pump();
-      return this.shown(job);
+      return queued;
     } catch (error) {
       this.waiting.splice(this.waiting.indexOf(id), 1);
-      await this.parts.data.remove(id);
+      await this.parts.data.remove(id).catch(() => undefined);
+      this.noteDisk(error);
       throw error;
     }
   }
 
-  /** Begins the next job, if none runs. */
+  /** A disk that is full keeps further jobs waiting: their images could not be written either. */
+  private noteDisk(error: unknown): void {
+    if (isDiskError(error)) this.disk.failed(error);
+  }
+
+  /** Begins the next job, if none runs and the disk takes its images. */
   private pump(): void {
     if (this.closed || this.running.size > 0) return;
+    if (this.waiting.length > 0 && this.disk.problem !== undefined) {
+      this.disk.wait();
+      return;
+    }
     const job = this.next();
     if (!job) return;
     const running: Omit<Running, 'ended'> = {
@@ -293,7 +332,7 @@ export class EmbeddedQueue implements JobQueue {
     };
     const log = this.log(job);
     try {
-      await this.parts.store.put(job);
+      this.parts.store.put(job);
       this.changed(job);
       this.tellPlaces();
       throwIfAborted(running.controller.signal);
@@ -316,8 +355,9 @@ export class EmbeddedQueue implements JobQueue {
       this.seconds = 0.7 * this.seconds + (0.3 * (Date.now() - started.getTime())) / 1000;
       await this.end(job, 'done', outcome);
     } catch (error) {
+      this.noteDisk(error);
       if (running.cancelled) await this.end(job, 'cancelled', {});
-      else if (this.closed) await this.parts.store.put({ ...queued, attempts: queued.attempts });
+      else if (this.closed) this.parts.store.put({ ...queued, attempts: queued.attempts });
       else await this.end(job, 'failed', { error: said(error) });
     }
   }
@@ -329,7 +369,7 @@ export class EmbeddedQueue implements JobQueue {
   ): Promise<void> {
     const warnings = this.running.get(job.id)?.warnings.list ?? [];
     const ended: StoredJob = { ...job, ...outcome, warnings, status, finished: new Date().toISOString() };
-    await this.parts.store.put(ended);
+    this.parts.store.put(ended);
     this.log(job).add({ type: status, data: this.shown(ended) });
     this.logs.delete(job.id); // who reads it still has it; who comes later is told the end
     this.changed(ended);

@@ -1,4 +1,7 @@
-/** Jobs on disk (LMDB): what was queued or running is there after any end of the process. */
+/**
+ * Jobs on disk (LMDB): what was queued or running is there after any end of the process. A write that a full disk refuses is kept in memory
+ * until `flush` succeeds; only a new job is refused, as nobody may take it for safe.
+ */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
@@ -20,63 +23,84 @@ interface Idempotent {
   readonly digest: string;
 }
 
+const REMOVED = null;
+
+/**
+ * Writes are LMDB's synchronous ones, about half a millisecond: their errors are thrown where they happen, while each failed commit of the
+ * asynchronous ones also rejects a promise that lmdb keeps to itself, which would end the process.
+ */
 export class JobStore {
   private readonly jobs;
   private readonly keys;
-
+  /** Newer than what is on the disk, which would not take it. */
+  private readonly unwritten = new Map<string, StoredJob | typeof REMOVED>();
   private closed = false;
 
-  private constructor(private readonly root: RootDatabase) {
+  /** Called with the error of each write that is kept in memory. */
+  onFailure: (error: unknown) => void = () => undefined;
+
+  private constructor(
+    /** The folder that it keeps. */
+    readonly folder: string,
+    private readonly root: RootDatabase,
+  ) {
     this.jobs = root.openDB<StoredJob, string>({ name: 'jobs', encoding: 'json' });
     this.keys = root.openDB<Idempotent, string>({ name: 'idempotency', encoding: 'json' });
   }
 
-  /** @param folder the data folder. @throws FILE_NOT_WRITTEN */
+  /** @param folder a folder of the data folder. @throws FILE_NOT_WRITTEN */
   static open(folder: string): JobStore {
     try {
       mkdirSync(folder, { recursive: true });
-      return new JobStore(open({ path: join(folder, 'jobs.lmdb'), maxDbs: 4 }));
+      return new JobStore(folder, open({ path: join(folder, 'jobs.lmdb'), maxDbs: 4 }));
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      throw new SafelightError('FILE_NOT_WRITTEN', `Cannot keep jobs in '${folder}': ${why}`, {
-        cause: error,
-      });
+      throw notKept(folder, error);
     }
   }
 
   get(id: string): StoredJob | undefined {
-    return this.closed ? undefined : this.jobs.get(id);
+    if (this.closed) return undefined;
+    const newer = this.unwritten.get(id);
+    return newer === undefined ? this.jobs.get(id) : (newer ?? undefined);
   }
 
-  /** Settles once the job would survive the end of the process. */
-  async put(job: StoredJob): Promise<void> {
+  /** Survives the end of the process from here on; on a disk that is full, once there is space again. */
+  put(job: StoredJob): void {
     this.check();
-    await this.jobs.put(job.id, job);
+    this.attempt(job.id, job);
   }
 
-  /** A new job and its key, both or neither: a key that were lost would let the job be made twice. */
-  async add(job: StoredJob, digest?: string): Promise<void> {
+  /** A new job and its key. @throws FILE_NOT_WRITTEN where it would not survive the end of the process */
+  add(job: StoredJob, digest?: string): void {
     this.check();
-    await this.root.transaction(() => {
-      void this.jobs.put(job.id, job);
-      if (job.key !== undefined && digest !== undefined) void this.keys.put(job.key, { id: job.id, digest });
-    });
+    try {
+      // A key without its job counts for nothing; a job without its key could be made twice.
+      if (job.key !== undefined && digest !== undefined) this.keys.putSync(job.key, { id: job.id, digest });
+      this.jobs.putSync(job.id, job);
+    } catch (error) {
+      throw notKept(this.folder, error);
+    }
   }
 
-  async remove(id: string): Promise<void> {
+  remove(id: string): void {
     this.check();
-    const key = this.jobs.get(id)?.key;
-    await this.root.transaction(() => {
-      void this.jobs.remove(id);
-      if (key !== undefined) void this.keys.remove(key);
-    });
+    this.attempt(id, REMOVED);
+  }
+
+  /** Writes what could not be written before. @throws the disk's error */
+  flush(): void {
+    if (this.closed) return;
+    for (const [id, job] of [...this.unwritten]) {
+      this.write(id, job);
+      this.unwritten.delete(id);
+    }
   }
 
   /** Newest first: ids sort by when they were made. */
   list({ status, limit = 100, before }: JobFilter = {}): StoredJob[] {
     if (this.closed) return [];
     const found: StoredJob[] = [];
-    for (const { value } of this.jobs.getRange({ reverse: true, ...(before ? { start: before } : {}) })) {
+    for (const value of this.all({ reverse: true, ...(before ? { start: before } : {}) })) {
       if (value.id === before || (status && value.status !== status)) continue;
       if (found.push(value) >= limit) break;
     }
@@ -86,18 +110,14 @@ export class JobStore {
   /** Every job that has not ended, in the order in which they are to run. */
   unfinished(): StoredJob[] {
     if (this.closed) return [];
-    const found: StoredJob[] = [];
-    for (const { value } of this.jobs.getRange()) {
-      if (value.status === 'queued' || value.status === 'running') found.push(value);
-    }
+    const found = [...this.all()].filter(({ status }) => status === 'queued' || status === 'running');
     return found.sort((a, b) => a.order - b.order);
   }
 
   /** Ids of ended jobs and when they ended (ISO 8601), oldest first. */
   ended(): Map<string, string> {
     const found: [string, string][] = [];
-    for (const { value } of this.jobs.getRange())
-      if (value.finished !== undefined) found.push([value.id, value.finished]);
+    for (const { id, finished } of this.all()) if (finished !== undefined) found.push([id, finished]);
     return new Map(found.sort(([, a], [, b]) => (a < b ? -1 : a > b ? 1 : 0)));
   }
 
@@ -114,9 +134,41 @@ export class JobStore {
     await this.root.close();
   }
 
+  private *all(range: { reverse?: boolean; start?: string } = {}): Generator<StoredJob> {
+    for (const { key, value } of this.jobs.getRange(range)) {
+      const newer = this.unwritten.get(key);
+      if (newer !== REMOVED) yield newer ?? value;
+    }
+  }
+
+  private attempt(id: string, job: StoredJob | typeof REMOVED): void {
+    try {
+      this.write(id, job);
+      this.unwritten.delete(id);
+    } catch (error) {
+      this.unwritten.set(id, job);
+      this.onFailure(error);
+    }
+  }
+
+  private write(id: string, job: StoredJob | typeof REMOVED): void {
+    if (job) {
+      this.jobs.putSync(id, job);
+    } else {
+      const key = this.jobs.get(id)?.key;
+      this.jobs.removeSync(id);
+      if (key !== undefined) this.keys.removeSync(key);
+    }
+  }
+
   /** @throws DISPOSED */
   private check(): void {
     if (this.closed)
       throw new SafelightError('DISPOSED', 'The queue is closed; send it again to the next server');
   }
+}
+
+function notKept(folder: string, error: unknown): SafelightError {
+  const why = error instanceof Error ? error.message : String(error);
+  return new SafelightError('FILE_NOT_WRITTEN', `Cannot keep jobs in '${folder}': ${why}`, { cause: error });
 }

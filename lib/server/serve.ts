@@ -6,6 +6,7 @@ import { dataFolder } from '../hub/environment.js';
 import { Catalog } from '../jobs/catalog.js';
 import { configuredModels } from '../jobs/configured.js';
 import { DataFolder } from '../jobs/data-folder.js';
+import { DataLock } from '../jobs/data-lock.js';
 import { EmbeddedQueue, type QueueParts } from '../jobs/embedded-queue.js';
 import { RedisQueue } from '../jobs/redis/queue.js';
 import { runJob } from '../jobs/run-job.js';
@@ -26,7 +27,7 @@ export interface RunningServer {
 
 /**
  * Starts a server; models load when a job first needs them.
- * @throws INVALID_OPTION, FILE_NOT_WRITTEN (the data folder), and INVALID_OPTION where the port is taken
+ * @throws INVALID_OPTION, FILE_NOT_WRITTEN and DATA_IN_USE (the data folder), and INVALID_OPTION where the port is taken
  */
 export async function serve(input: ServeInput = {}): Promise<RunningServer> {
   const config = checkConfig(input);
@@ -45,7 +46,7 @@ export async function serve(input: ServeInput = {}): Promise<RunningServer> {
     },
     { budget: config['memory-budget'], idle: config.idle },
   );
-  const queue = await openQueue(config, catalog);
+  const { queue, lock } = await openQueue(config, catalog);
   const closing = new AbortController();
   let draining = false;
   const app = await createApp({
@@ -53,6 +54,7 @@ export async function serve(input: ServeInput = {}): Promise<RunningServer> {
     notReady: () => (draining ? 'the server is stopping' : queue.problem),
   });
   const url = await listen(app, config, queue);
+  await lock?.note({ url });
   if (config.preload) void preload(app, catalog);
   const close = async ({ drain = false }: { readonly drain?: boolean } = {}): Promise<void> => {
     draining = true;
@@ -72,7 +74,11 @@ function checkConfig(input: ServeInput): ServeConfig {
   throw new SafelightError('INVALID_OPTION', `Expected a right value for ${name}: ${issue?.message}`);
 }
 
-async function openQueue(config: ServeConfig, catalog: Catalog): Promise<JobQueue> {
+/** Servers of one Redis share a data folder; a queue of its own has it alone. */
+async function openQueue(
+  config: ServeConfig,
+  catalog: Catalog,
+): Promise<{ readonly queue: JobQueue; readonly lock?: DataLock }> {
   const folder = resolve(config.data ?? dataFolder());
   const data = await DataFolder.open(folder);
   const prepare: QueueParts['prepare'] = (request) => catalog.prepare(request);
@@ -80,14 +86,22 @@ async function openQueue(config: ServeConfig, catalog: Catalog): Promise<JobQueu
     ...{ maxPixels: config['max-pixels'], maxQueued: config['max-queued'] },
     ...{ keepJobs: config['keep-jobs'], keepDays: config['keep-days'] },
   };
-  if (config.queue !== undefined) return RedisQueue.open({ url: config.queue, data, prepare }, options);
-  return EmbeddedQueue.open(
-    {
-      ...{ store: JobStore.open(join(folder, 'queue')), data, prepare },
-      run: (job, context) => runJob(job, catalog.pool, context),
-    },
-    options,
-  );
+  if (config.queue !== undefined)
+    return { queue: await RedisQueue.open({ url: config.queue, data, prepare }, options) };
+  const lock = await DataLock.acquire(folder);
+  try {
+    const queue = await EmbeddedQueue.open(
+      {
+        ...{ store: JobStore.open(join(folder, 'queue')), data, lock, prepare },
+        run: (job, context) => runJob(job, catalog.pool, context),
+      },
+      options,
+    );
+    return { queue, lock };
+  } catch (error) {
+    await lock.close();
+    throw error;
+  }
 }
 
 async function listen(app: FastifyInstance, { host, port }: ServeConfig, queue: JobQueue): Promise<string> {

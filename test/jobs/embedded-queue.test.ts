@@ -73,7 +73,12 @@ describe('a queue in this process', () => {
 
   it('keeps the warnings of a job: while it runs, once it has ended, and after a restart', async () => {
     const warning = { code: 'PROMPT_SYNTAX', message: 'AND is drawn as a word.' } as const;
+    let start = (): void => undefined;
+    const started = new Promise<void>((resolve) => {
+      start = resolve;
+    });
     work.run = async (_, { emit }) => {
+      await started;
       emit({ type: 'warning', data: warning });
       emit({ type: 'warning', data: warning });
       return { images: [] };
@@ -81,7 +86,10 @@ describe('a queue in this process', () => {
     const { id, warnings } = await queue.submit(request);
     expect(warnings).toEqual([]);
     const events: JobEvent[] = [];
-    for await (const event of queue.events(id)) events.push(event);
+    for await (const event of queue.events(id)) {
+      events.push(event);
+      start();
+    }
     expect(events.filter(({ type }) => type === 'warning').map(({ data }) => data)).toContainEqual(warning);
     expect(events.at(-1)).toMatchObject({ type: 'done', data: { warnings: [warning] } });
     await queue.close({ drain: true });

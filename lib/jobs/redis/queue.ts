@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { SafelightError } from '../../errors.js';
 import type { DataFolder } from '../data-folder.js';
+import { DiskWatch } from '../disk.js';
 import { queueFull } from '../embedded-queue.js';
 import { EventLog } from '../event-log.js';
 import { newId } from '../id.js';
@@ -40,6 +41,7 @@ export class RedisQueue implements JobQueue {
   private readonly timers: NodeJS.Timeout[] = [];
   private subscriber: RedisClient | undefined;
   private seconds = 30;
+  private readonly disk: DiskWatch;
   private closed = false;
 
   private constructor(
@@ -48,7 +50,9 @@ export class RedisQueue implements JobQueue {
     private readonly redis: RedisClient,
     private readonly records: Records,
     private readonly tickets: Tickets,
-  ) {}
+  ) {
+    this.disk = new DiskWatch(parts.data.path, () => undefined);
+  }
 
   /** @throws QUEUE_UNAVAILABLE, INVALID_OPTION */
   static async open(parts: RedisQueueParts, options: RedisQueueOptions = {}): Promise<RedisQueue> {
@@ -66,7 +70,7 @@ export class RedisQueue implements JobQueue {
 
   /** Why it cannot take jobs now, or undefined. */
   get problem(): string | undefined {
-    return this.redis.status === 'ready' ? undefined : 'Redis does not answer';
+    return this.redis.status === 'ready' ? this.disk.problem : 'Redis does not answer';
   }
 
   async submit(request: JobRequest, { idempotencyKey }: { idempotencyKey?: string } = {}): Promise<Job> {
