@@ -1,12 +1,12 @@
 // @ts-check
 /**
- * Compiles the addon with cmake-js and puts it where node-gyp-build looks: build/Release/safelight.node. Called by `npm run
+ * Compiles the addon with cmake-js and puts it where lib/native looks: build/Release/safelight.node, and for a GPU backend
+ * build/Release/safelight-BACKEND.node beside it, so that the CPU's never depends on a GPU's libraries. Called by `npm run
  * build:native`, by binding.gyp (prebuildify) and by `safelight build` in an installed package, so it needs no dev dependency.
  *
  *   node scripts/build-native.mjs [--cpu|--cuda|--metal|--vulkan] [--werror]
  *
- * CMake works in .build/BACKEND, which node-gyp does not clean: a second build compiles only what changed. Without a backend
- * the one built last is built again.
+ * CMake works in .build/BACKEND, which node-gyp does not clean: a second build compiles only what changed.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -24,9 +24,7 @@ import { dirname, join } from 'node:path';
 import { root } from './files.mjs';
 
 const backends = ['cpu', 'cuda', 'metal', 'vulkan'];
-const lastBackend = join(root, '.build/backend');
-const chosen = backends.find((name) => process.argv.includes(`--${name}`));
-const backend = chosen ?? (existsSync(lastBackend) ? readFileSync(lastBackend, 'utf8') : 'cpu');
+const backend = backends.find((name) => process.argv.includes(`--${name}`)) ?? 'cpu';
 const folder = join(root, '.build', backend);
 
 const flags = [
@@ -38,10 +36,12 @@ discardForeignCache();
 const built = join(folder, 'Release/safelight.node');
 if (!existsSync(join(folder, 'CMakeCache.txt')) || flagsChanged()) cmakeJs('configure', ...flags);
 cmakeJs('build', '-p', String(availableParallelism()));
-install(built, join(root, 'build/Release/safelight.node'));
-install(join(folder, 'compile_commands.json'), join(root, 'build/compile_commands.json'));
+install(built, join(root, 'build/Release', backend === 'cpu' ? 'safelight.node' : `safelight-${backend}.node`));
+const testDevice = join(folder, 'Release/safelight-test-device.node');
+// Under a GPU backend's name in a folder of its own: test/gpu finds it through SAFELIGHT_GPU_BINARIES.
+if (existsSync(testDevice)) install(testDevice, join(root, 'build/test-device/safelight-vulkan.node'));
+if (backend === 'cpu') install(join(folder, 'compile_commands.json'), join(root, 'build/compile_commands.json'));
 writeFileSync(join(folder, '.flags'), flags.join(' '));
-writeFileSync(lastBackend, backend);
 
 /** @param {string} command @param {string[]} args */
 function cmakeJs(command, ...args) {

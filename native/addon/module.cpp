@@ -1,6 +1,8 @@
 #include <ggml.h>
 #include <napi.h>
 
+#include <cstdlib>
+
 #include "addon/checked.h"
 #include "addon/create_module.h"
 #include "addon/environment.h"
@@ -38,10 +40,34 @@ Napi::Value backends(const Napi::CallbackInfo & info) {
             one.Set("name", found[i].name);
             one.Set("device", found[i].device);
             one.Set("description", found[i].description);
+            one.Set("type", found[i].type);
             one.Set("memory", memory);
             out.Set(i, one);
         }
         return out;
+    });
+}
+
+Napi::Value skipped_devices_of(const Napi::CallbackInfo & info) {
+    Napi::Env env = info.Env();
+    return guarded(env, [&]() -> Napi::Value {
+        std::vector<skipped_device> found = skipped_devices();
+        Napi::Array out = Napi::Array::New(env, found.size());
+        for (uint32_t i = 0; i < found.size(); i++) {
+            Napi::Object one = Napi::Object::New(env);
+            one.Set("description", found[i].description);
+            one.Set("reason", found[i].reason);
+            out.Set(i, one);
+        }
+        return out;
+    });
+}
+
+Napi::Value try_device_of(const Napi::CallbackInfo & info) {
+    Napi::Env env = info.Env();
+    return guarded(env, [&]() -> Napi::Value {
+        try_device(to_text(info[0], "the backend"), to_text(info[1], "the device"));
+        return env.Undefined();
     });
 }
 
@@ -86,9 +112,13 @@ void silence(ggml_log_level, const char *, void *) {}
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
     ggml_log_set(silence, nullptr);
+    // ggml's backtrace of a failed assertion forks a process that has threads: the copies hang, and outlive it.
+    setenv("GGML_NO_BACKTRACE", "1", 0);
     environment::create(env);
     exports.Set("version", Napi::Function::New(env, version, "version"));
     exports.Set("backends", Napi::Function::New(env, backends, "backends"));
+    exports.Set("skippedDevices", Napi::Function::New(env, skipped_devices_of, "skippedDevices"));
+    exports.Set("tryDevice", Napi::Function::New(env, try_device_of, "tryDevice"));
     exports.Set("physicalCores", Napi::Function::New(env, physical_cores_of, "physicalCores"));
     exports.Set("requirements", Napi::Function::New(env, requirements_of, "requirements"));
     exports.Set("createModule", Napi::Function::New(env, create_module, "createModule"));

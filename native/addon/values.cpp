@@ -58,6 +58,11 @@ module_options to_module_options(const Napi::Value & value) {
     Napi::Object from = object(value, "the module's options");
     module_options out;
     out.backend = to_text(from.Get("backend"), "backend");
+    Napi::Value device = from.Get("device");
+    if (!device.IsUndefined()) {
+        out.device = to_text(device, "device");
+    }
+    out.host_weights = flag(from, "hostWeights");
     out.threads = to_threads(from.Get("threads"));
     out.stock_ops = flag(from, "stockOps");
     out.map_weights = flag(from, "mapWeights");

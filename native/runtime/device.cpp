@@ -1,6 +1,7 @@
 #include "runtime/device.h"
 
 #include <map>
+#include <memory>
 
 #include "runtime/error.h"
 #include "runtime/memory.h"
@@ -17,6 +18,17 @@ std::string name_of(ggml_backend_dev_t device) {
     return found == names.end() ? "" : found->second;
 }
 
+std::string type_of(ggml_backend_dev_t device) {
+    switch (ggml_backend_dev_type(device)) {
+        case GGML_BACKEND_DEVICE_TYPE_CPU:
+            return "cpu";
+        case GGML_BACKEND_DEVICE_TYPE_IGPU:
+            return "integrated";
+        default:
+            return "gpu";
+    }
+}
+
 }  // namespace
 
 std::vector<device_info> devices() {
@@ -27,25 +39,40 @@ std::vector<device_info> devices() {
         if (!name.empty()) {
             size_t free = 0, total = 0;
             ggml_backend_dev_memory(device, &free, &total);
-            out.push_back({name, ggml_backend_dev_name(device), ggml_backend_dev_description(device),
+            out.push_back({name, ggml_backend_dev_name(device), ggml_backend_dev_description(device), type_of(device),
                            name == "cpu" ? available_memory() : free, total});
         }
     }
     return out;
 }
 
-ggml_backend_dev_t find_device(const std::string & name) {
+ggml_backend_dev_t find_device(const std::string & backend, const std::string & device) {
     for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
-        ggml_backend_dev_t device = ggml_backend_dev_get(i);
-        if (name_of(device) == name) {
-            return device;
+        ggml_backend_dev_t found = ggml_backend_dev_get(i);
+        if (name_of(found) == backend && (device.empty() || device == ggml_backend_dev_name(found))) {
+            return found;
         }
     }
-    throw error("BACKEND_UNAVAILABLE",
-                "The backend " + name +
-                    " is not compiled in or has no device: `npx safelight backends` lists those there are, "
-                    "`npx safelight build --" +
-                    name + "` compiles one");
+    std::string what = device.empty() ? "The backend " + backend : "The device " + device + " of the backend " + backend;
+    throw error("BACKEND_UNAVAILABLE", what +
+                                           " is not there: `npx safelight backends` lists what there is, `npx safelight build --" +
+                                           backend + "` compiles a backend");
+}
+
+void try_device(const std::string & backend, const std::string & device) {
+    ggml_backend_dev_t found = find_device(backend, device);
+    std::string reason = "is its driver installed and its memory free?";
+    try {
+        std::unique_ptr<ggml_backend, decltype(&ggml_backend_free)> opened(ggml_backend_dev_init(found, nullptr),
+                                                                           ggml_backend_free);
+        if (opened) {
+            return;
+        }
+    } catch (const std::exception & failure) {
+        reason = failure.what();
+    }
+    throw error("BACKEND_UNAVAILABLE", std::string("The device ") + ggml_backend_dev_name(found) + " (" +
+                                           ggml_backend_dev_description(found) + ") cannot be opened: " + reason);
 }
 
 uint64_t available_memory(ggml_backend_dev_t device) {

@@ -1,6 +1,9 @@
 #include "runtime/device_executor.h"
 
+#include <algorithm>
+#include <array>
 #include <chrono>
+#include <vector>
 
 #include "runtime/device.h"
 #include "runtime/memory.h"
@@ -42,6 +45,33 @@ bool time_node(ggml_tensor * node, bool ask, void * data) {
     return !state->cancel.cancelled();
 }
 
+// The sources of a graph's nodes. The scheduler rewrites those that lie on another backend to point to copies, which it owns and
+// frees: a graph that it is shown again must be as it was made (ggml-backend.h). Kept by node, not by place, as backends reorder the
+// nodes of a graph.
+class graph_sources {
+  public:
+    explicit graph_sources(ggml_cgraph * graph) {
+        nodes_.reserve(static_cast<size_t>(ggml_graph_n_nodes(graph)));
+        for (int i = 0; i < ggml_graph_n_nodes(graph); i++) {
+            ggml_tensor * node = ggml_graph_node(graph, i);
+            nodes_.push_back({node, {}});
+            std::copy(std::begin(node->src), std::end(node->src), nodes_.back().sources.begin());
+        }
+    }
+    void restore() const {
+        for (const entry & one : nodes_) {
+            std::copy(one.sources.begin(), one.sources.end(), one.node->src);
+        }
+    }
+
+  private:
+    struct entry {
+        ggml_tensor * node;
+        std::array<ggml_tensor *, GGML_MAX_SRC> sources;
+    };
+    std::vector<entry> nodes_;
+};
+
 bool cancelled(void * token) {
     return static_cast<const cancel_token *>(token)->cancelled();
 }
@@ -68,7 +98,9 @@ uint64_t device_executor::needed(ggml_cgraph * graph) {
     std::unique_ptr<ggml_backend_sched, ggml_deleter> probe(
         ggml_backend_sched_new(backends, nullptr, 2, capacity, /*parallel*/ false, /*op_offload*/ true));
     size_t sizes[2] = {0, 0};
+    graph_sources sources(graph);
     ggml_backend_sched_reserve_size(probe.get(), graph, sizes);
+    sources.restore();
     return sizes[0];
 }
 
@@ -79,13 +111,16 @@ void device_executor::allocate(ggml_cgraph * graph) {
     std::unique_ptr<ggml_backend_sched, ggml_deleter> fresh(
         ggml_backend_sched_new(backends, nullptr, 2, capacity, /*parallel*/ false, /*op_offload*/ true));
     size_t sizes[2] = {0, 0};
+    graph_sources sources(graph);
     ggml_backend_sched_reserve_size(fresh.get(), graph, sizes);
+    sources.restore();
     require_memory(sizes[0], available_memory(device_), "The run");
     require_memory(sizes[1], available_memory(), "The run");
     ggml_backend_sched_reset(fresh.get());
     if (!ggml_backend_sched_reserve(fresh.get(), graph)) {
         out_of_memory(sizes[0] + sizes[1], "The run");
     }
+    sources.restore();
     ggml_backend_sched_reset(fresh.get());
     if (!ggml_backend_sched_alloc_graph(fresh.get(), graph)) {
         out_of_memory(sizes[0] + sizes[1], "The run");

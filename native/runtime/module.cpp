@@ -82,10 +82,11 @@ loaded_module::loaded_module(std::unique_ptr<architecture> model, const weight_p
     if (how_.threads == 0) {
         how_.threads = physical_cores();
     }
-    ggml_backend_dev_t device = find_device(how_.backend);
+    ggml_backend_dev_t device = find_device(how_.backend, how_.device);
+    ggml_backend_dev_t home = how_.host_weights ? find_device("cpu") : device;
     weights_ = std::make_unique<weights>(
         plan, requirements(*model_),
-        weights::options{device, how_.threads, how_.map_weights, cancel, std::move(progress)});
+        weights::options{home, how_.threads, how_.map_weights, cancel, std::move(progress)});
     states_ = std::make_unique<session_states>(device);
     executor_ = make_executor(device, how_.threads);
 }
@@ -109,7 +110,7 @@ graph::options loaded_module::graph_options(const run_request & request) const {
 
 void loaded_module::ready_executor() {
     if (!executor_) {
-        executor_ = make_executor(find_device(how_.backend), how_.threads);
+        executor_ = make_executor(find_device(how_.backend, how_.device), how_.threads);
     }
 }
 
