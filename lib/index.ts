@@ -76,7 +76,14 @@ export {
   vqganLosses,
 } from './models/vqgan-losses.js';
 export { backends } from './native/backends.js';
-export type { BackendInfo, BackendName, MemoryInfo, NodeInfo, StorageType } from './native/types.js';
+export type {
+  BackendChoice,
+  BackendInfo,
+  BackendName,
+  MemoryInfo,
+  NodeInfo,
+  StorageType,
+} from './native/types.js';
 export type { AttentionMap, AttentionOptions } from './pipelines/attention-map.js';
 export type { CodeGrid, CodesUsage } from './pipelines/codes/grid.js';
 export type { LogLikelihood } from './pipelines/codes/likelihood.js';

@@ -11,6 +11,8 @@ export type WarningCode =
   | 'IMAGE_RESIZED'
   /** A requested size is far above what the model was trained on: slow, and prone to repeated subjects. */
   | 'LARGE_IMAGE'
+  /** A GPU that is there cannot be used, or has too little memory: the work is done on the CPU. */
+  | 'BACKEND_FALLBACK'
   /** Settings of an infotext that could not be restored. */
   | 'NOT_RESTORED';
 

@@ -27,7 +27,7 @@ export async function withCodes<T>(
   try {
     const value = await interruptible(async (signal) => {
       const onProgress = progress.show;
-      const pipeline = await openCodes(flags, { signal, onProgress });
+      const pipeline = await openCodes(flags, { signal, onProgress, onWarning });
       try {
         return await work({ pipeline, signal, onProgress, onWarning });
       } finally {

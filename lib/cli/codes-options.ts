@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { CodesPipeline } from '../pipelines/codes-pipeline.js';
 import { MAX_SIDE } from '../pipelines/limits.js';
+import type { OnWarning } from '../warnings.js';
 import { addRunOptions, type CommonOptions, given, type RunOptions } from './model-options.js';
 import { decimal, wholeNumber } from './numbers.js';
 import type { Report } from './progress.js';
@@ -80,7 +81,11 @@ export function addDrawOptions(command: Command): Command {
 /** The pipeline that a command's options ask for. */
 export async function openCodes(
   { model, config, ema, variant, backend, storage, threads, memory }: CodesFlags,
-  control: { readonly signal: AbortSignal; readonly onProgress: (report: Report) => void },
+  control: {
+    readonly signal: AbortSignal;
+    readonly onProgress: (report: Report) => void;
+    readonly onWarning: OnWarning;
+  },
 ): Promise<CodesPipeline> {
   const { CodesPipeline } = await import('../pipelines/codes-pipeline.js');
   return CodesPipeline.load(

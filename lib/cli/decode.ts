@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Command } from 'commander';
+import type { OnWarning } from '../warnings.js';
 import { interruptible } from './interrupt.js';
 import {
   addCommonOptions,
@@ -12,7 +13,7 @@ import {
   type RunOptions,
 } from './model-options.js';
 import { openPipeline } from './open-pipeline.js';
-import { checkInput, duration, print, printJson } from './output.js';
+import { checkInput, collectWarnings, duration, print, printJson } from './output.js';
 import { checkPictureOutput, savePictures } from './pictures.js';
 import { createProgress } from './progress.js';
 
@@ -34,7 +35,10 @@ export function decodeCommand(): Command {
     );
   addModelOptions(command);
   addRunOptions(command);
-  addCommonOptions(command, 'print only {"images":[{"file","width","height"}],"seconds"} on stdout');
+  addCommonOptions(
+    command,
+    'print only {"images":[{"file","width","height"}],"seconds","warnings"} on stdout',
+  );
   return command.action(decode);
 }
 
@@ -46,8 +50,15 @@ async function decode(file: string, flags: Flags): Promise<void> {
   const latent = asLatent(Tensor.fromNpy(await readFile(file)), file);
   const start = performance.now();
   const progress = createProgress({ quiet: flags.quiet ?? false });
+  const warnings = collectWarnings(flags.json, progress.clear);
+  const onWarning: OnWarning = ({ code, message }) => warnings.add(code, message);
   const pictures = await interruptible(async (signal) => {
-    const pipeline = await openPipeline(flags, { signal, onProgress: progress.show, parts: ['autoencoder'] });
+    const pipeline = await openPipeline(flags, {
+      signal,
+      onProgress: progress.show,
+      onWarning,
+      parts: ['autoencoder'],
+    });
     try {
       return await pipeline.decode(latent, { signal });
     } finally {
@@ -62,7 +73,7 @@ async function decode(file: string, flags: Flags): Promise<void> {
   });
   const seconds = Math.round(performance.now() - start) / 1000;
   const images = pictures.map(({ width, height }, i) => ({ file: files[i], width, height }));
-  if (flags.json) return printJson({ images, seconds });
+  if (flags.json) return printJson({ images, seconds, warnings: warnings.list });
   for (const { file: written, width, height } of images) print(`${written}  ${width}x${height}`);
   print(`${images.length === 1 ? '1 picture' : `${images.length} pictures`} in ${duration(seconds)}`);
 }

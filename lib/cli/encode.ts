@@ -58,7 +58,12 @@ async function encode(image: string, flags: Flags): Promise<void> {
   const warnings = collectWarnings(flags.json, progress.clear);
   const onWarning: OnWarning = ({ code, message }) => warnings.add(code, message);
   const latent = await interruptible(async (signal) => {
-    const pipeline = await openPipeline(flags, { signal, onProgress: progress.show, parts: ['autoencoder'] });
+    const pipeline = await openPipeline(flags, {
+      signal,
+      onProgress: progress.show,
+      onWarning,
+      parts: ['autoencoder'],
+    });
     try {
       return await pipeline.encode(image, given({ posterior, seed, rng, signal, onWarning }));
     } finally {

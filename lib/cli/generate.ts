@@ -1,6 +1,7 @@
 /** `safelight generate`: from a prompt to picture files. */
 import { Command } from 'commander';
 import type { GenerateOptions } from '../pipelines/options.js';
+import type { OnWarning } from '../warnings.js';
 import { UsageError } from './failure.js';
 import { addGenerateOptions, type GenerateFlags, toGenerateOptions } from './generate-options.js';
 import { interruptible } from './interrupt.js';
@@ -74,13 +75,14 @@ async function work(
   signal: AbortSignal,
   start: number,
 ): Promise<void> {
-  const pipeline = await openPipeline(flags, { signal, onProgress: progress.show });
+  const warnings = collectWarnings(flags.json, progress.clear);
+  const onWarning: OnWarning = ({ code, message }) => warnings.add(code, message);
+  const pipeline = await openPipeline(flags, { signal, onProgress: progress.show, onWarning });
   try {
-    const warnings = collectWarnings(flags.json, progress.clear);
     const { images: pictures } = await pipeline.generate({
       ...options,
       ...{ signal, onProgress: progress.show },
-      onWarning: ({ code, message }) => warnings.add(code, message),
+      onWarning,
     });
     const files = await savePictures(pictures, {
       output: flags.output,

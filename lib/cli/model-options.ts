@@ -1,8 +1,9 @@
 /** Options that several commands share: which model, and where it runs. */
 import { type Command, Option } from 'commander';
 import type { OpenModelOptions } from '../models/source.js';
-import type { StorageType } from '../native/types.js';
+import type { BackendChoice, StorageType } from '../native/types.js';
 import { storageTypes } from '../weights/storage.js';
+import { UsageError } from './failure.js';
 import { wholeNumber } from './numbers.js';
 
 export interface ModelOptions {
@@ -15,7 +16,7 @@ export interface ModelOptions {
 }
 
 export interface RunOptions {
-  readonly backend?: 'auto' | 'cpu' | 'cuda' | 'metal' | 'vulkan';
+  readonly backend?: BackendChoice;
   readonly storage?: StorageType;
   readonly threads?: number;
   readonly memory?: 'fast' | 'balanced' | 'lean';
@@ -49,18 +50,23 @@ export function addModelOptions(command: Command): Command {
     );
 }
 
+/** `--backend`: whether there is such a device is found out when the model is loaded. */
+export function backendOption(description: string): Option {
+  return new Option(
+    '--backend <name>',
+    `${description}: auto, cpu, cuda, metal, vulkan, or a device as in vulkan:1 or cuda:NAME`,
+  ).argParser((text) => {
+    if (/^(?:auto|cpu|(?:cuda|metal|vulkan)(?::.+)?)$/.test(text)) return text;
+    throw new UsageError(
+      `--backend takes auto, cpu, cuda, metal or vulkan, or a device of one as in vulkan:1 or cuda:NAME, not '${text}'`,
+    );
+  });
+}
+
 export function addRunOptions(command: Command): Command {
   return command
     .optionsGroup('Machine:')
-    .addOption(
-      new Option('--backend <name>', 'where to compute; default auto').choices([
-        'auto',
-        'cpu',
-        'cuda',
-        'metal',
-        'vulkan',
-      ]),
-    )
+    .addOption(backendOption('where to compute; default auto'))
     .addOption(
       new Option('--storage <type>', "how weights are kept in memory; default the file's").choices(
         storageTypes,

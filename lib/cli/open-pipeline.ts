@@ -1,6 +1,7 @@
 /** Opens the pipeline that a command's options ask for. */
 import type { LoadPipelineOptions } from '../pipelines/load-options.js';
 import type { Pipeline } from '../pipelines/pipeline.js';
+import type { OnWarning } from '../warnings.js';
 import { given, type ModelOptions, openOptions, type RunOptions } from './model-options.js';
 import type { Report } from './progress.js';
 
@@ -9,6 +10,7 @@ export async function openPipeline(
   control: {
     readonly signal: AbortSignal;
     readonly onProgress: (report: Report) => void;
+    readonly onWarning: OnWarning;
     /** What is loaded at once; default all. */
     readonly parts?: LoadPipelineOptions['parts'];
   },

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { SafelightError } from '../errors.js';
 import type { ServeInput } from '../server/config.js';
+import { backendOption } from './model-options.js';
 import { wholeNumber } from './numbers.js';
 import { print } from './output.js';
 import { untilStopped } from './until-stopped.js';
@@ -53,9 +54,7 @@ export function serveCommand(): Command {
     .option('--keep-days <n>', 'and for how many days; default 30', wholeNumber('--keep-days', 0, 36_500))
     .option('--max-queued <n>', 'jobs that may wait; default 100', wholeNumber('--max-queued', 1, 100_000))
     .optionsGroup('Machine:')
-    .addOption(
-      new Option('--backend <name>', 'where to compute').choices(['auto', 'cpu', 'cuda', 'metal', 'vulkan']),
-    )
+    .addOption(backendOption('where to compute'))
     .addOption(
       new Option('--memory <mode>', 'memory mode of the models').choices(['fast', 'balanced', 'lean']),
     )

@@ -24,6 +24,7 @@ export async function runJob(
   const { pipeline, release } = await pool.use(job.model, context.signal, (step, steps) =>
     context.emit({ type: 'progress', data: { phase: 'load', step, steps, elapsed: 0 } }),
   );
+  for (const warning of pipeline.warnings) context.emit({ type: 'warning', data: warning });
   try {
     const isCodes = pipeline instanceof CodesPipeline;
     if (isCodes !== (kindOfJob[job.type] === 'codes'))

@@ -1,7 +1,7 @@
 /** Whether something fits into memory, asked before it is begun. */
 import { SafelightError } from '../errors.js';
-import { backends } from '../native/backends.js';
-import type { BackendName, WeightPlan } from '../native/types.js';
+import { type ChosenBackend, freeMemory } from '../native/backends.js';
+import type { WeightPlan } from '../native/types.js';
 import { keptBytes, staysInFile } from '../weights/plan-bytes.js';
 
 /** What takes memory, for the sentence that says so. */
@@ -18,9 +18,8 @@ export const TAKE_LESS = 'take a smaller storage (q8_0, q4_K), or free some memo
  * Bytes that a device can give without swapping: of the CPU under the limits of its container (control groups of both versions),
  * with the pages of files that the system would drop. Undefined where the system does not say.
  */
-export function availableMemory(backend: BackendName): number | undefined {
-  const free = backends().find(({ name }) => name === backend)?.memory.free;
-  return free === undefined || free === 0 ? undefined : free;
+export function availableMemory(where: Pick<ChosenBackend, 'backend' | 'device'>): number | undefined {
+  return freeMemory(where);
 }
 
 /** @param mapped whether weights stay in their files where they can. @returns bytes of memory that the plan's weights take */

@@ -1,7 +1,8 @@
-import { chooseBackend } from '../native/backends.js';
+import { SafelightError } from '../errors.js';
+import { type ChosenBackend, chooseBackend } from '../native/backends.js';
 import { NativeModule, requirements } from '../native/module.js';
 import type {
-  BackendName,
+  BackendChoice,
   MemoryInfo,
   ModuleKind,
   NativeConfig,
@@ -12,6 +13,7 @@ import type {
   WeightPlan,
 } from '../native/types.js';
 import { Tensor } from '../tensor/tensor.js';
+import type { OnWarning } from '../warnings.js';
 import type { ComponentWeights } from '../weights/component.js';
 import { findPacked } from '../weights/packed-cache.js';
 import { availableMemory, checkFit, TAKE_LESS, weightBytes } from './fit.js';
@@ -22,8 +24,8 @@ export type MemoryMode = (typeof memoryModes)[number];
 
 /** How a module is loaded. */
 export interface LoadOptions {
-  /** `auto` (the default) takes a GPU if there is one. */
-  readonly backend?: BackendName | 'auto' | undefined;
+  /** `auto` (the default) takes a GPU if there is one that opens and has the memory. */
+  readonly backend?: BackendChoice | undefined;
   /** How weights are kept; by default as in their file. */
   readonly storage?: StorageType | undefined;
   /** Threads of the CPU; 0 (the default) is one a physical core. */
@@ -34,13 +36,15 @@ export interface LoadOptions {
    * `balanced` (the default) reads weights into memory. `fast` may keep forms of them there too that speed up their use: none does at
    * present (docs/performance.md says why), so that it runs as `balanced`. `lean` leaves them in their files where the CPU can compute
    * with the file's bytes (the file's own storage), and works in smaller pieces; while it is in use a model file may be replaced by
-   * renaming, but not be rewritten in place.
+   * renaming, but not be rewritten in place. On a GPU it keeps weights in the host's memory and copies them over as they are needed.
    */
   readonly memory?: MemoryMode | undefined;
   /** Stops the loading. */
   readonly signal?: AbortSignal | undefined;
   /** Bytes converted so far, and of all. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Called where `auto` has to leave a GPU for the CPU. */
+  readonly onWarning?: OnWarning | undefined;
 }
 
 /** What every run may be asked. */
@@ -145,12 +149,14 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
 /** Everything that is settled about a module before its weights are read. */
 export interface PlannedModule {
   readonly plan: WeightPlan;
-  readonly backend: BackendName;
+  readonly where: ChosenBackend;
   /** Whether it takes packed weights (`packModel`) instead of the model's own files. */
   readonly packed: boolean;
   /** Whether weights stay in their files where they can. */
   readonly mapped: boolean;
-  /** Memory that its weights will take. */
+  /** Whether weights stay in the host's memory though a GPU computes. */
+  readonly hostWeights: boolean;
+  /** Memory that its weights will take: the host's with `hostWeights`, else the device's. */
   readonly bytes: number;
 }
 
@@ -164,26 +170,62 @@ export async function planModule(
   const own = weights.plan(requirements(kind, config), storage);
   const packed = await findPacked(own);
   const plan = packed ?? own;
-  const backend = chooseBackend(wanted);
-  const mapped = backend === 'cpu' && (memory === 'lean' || packed !== undefined);
-  return { plan, packed: packed !== undefined, backend, mapped, bytes: weightBytes(plan, mapped) };
+  const where = chooseBackend(wanted);
+  const hostWeights = where.backend !== 'cpu' && memory === 'lean';
+  const mapped = hostWeights || (where.backend === 'cpu' && (memory === 'lean' || packed !== undefined));
+  return { plan, packed: packed !== undefined, where, mapped, hostWeights, bytes: weightBytes(plan, mapped) };
 }
 
-/** Plans the weights of a component and loads them. */
+/** Plans the weights of a component and loads them; with `auto` on the CPU where a GPU has too little memory for them. */
 export async function loadModule(
   kind: ModuleKind,
   config: NativeConfig,
   weights: ComponentWeights,
   options: LoadOptions,
 ): Promise<NativeModule> {
-  const { threads = 0, stockOps, memory, signal, onProgress } = options;
-  const { plan, packed, backend, mapped, bytes } = await planModule(kind, config, weights, options);
+  const planned = await planModule(kind, config, weights, options);
+  const { where } = planned;
+  if (where.warning !== undefined) options.onWarning?.({ code: 'BACKEND_FALLBACK', message: where.warning });
+  try {
+    return await loadPlanned(kind, config, weights, planned, options);
+  } catch (error) {
+    const isAuto = options.backend === undefined || options.backend === 'auto';
+    if (!isAuto || where.backend === 'cpu' || !isMemoryError(error)) throw error;
+    options.onWarning?.({ code: 'BACKEND_FALLBACK', message: cpuInstead(error) });
+    return loadModule(kind, config, weights, { ...options, backend: 'cpu' });
+  }
+}
+
+/** True for an error of memory that there is not, foreseen or met. */
+export function isMemoryError(error: unknown): error is SafelightError {
+  return error instanceof SafelightError && (error.code === 'OUT_OF_MEMORY' || error.code === 'DOES_NOT_FIT');
+}
+
+/** The warning of a fall back to the CPU. */
+export function cpuInstead({ message }: SafelightError): string {
+  return `Computing on the CPU, as the GPU has too little memory: ${message}`;
+}
+
+async function loadPlanned(
+  kind: ModuleKind,
+  config: NativeConfig,
+  weights: ComponentWeights,
+  { plan, packed, where, mapped, hostWeights, bytes }: PlannedModule,
+  { threads = 0, stockOps, memory, signal, onProgress }: LoadOptions,
+): Promise<NativeModule> {
   const need = { label: weights.label, bytes };
-  checkFit(`The ${weights.label}`, [need], availableMemory(backend), TAKE_LESS);
+  checkFit(
+    `The ${weights.label}`,
+    [need],
+    availableMemory(hostWeights ? { backend: 'cpu' } : where),
+    TAKE_LESS,
+  );
   // What was packed was compared then.
   if (!packed) await weights.verify(plan.entries, signal);
   return NativeModule.create(kind, config, plan, {
-    backend,
+    backend: where.backend,
+    ...(where.device === undefined ? {} : { device: where.device }),
+    ...(hostWeights ? { hostWeights } : {}),
     threads,
     ...(stockOps === undefined ? {} : { stockOps }),
     ...(memory === 'lean' ? { releaseBuffers: true } : {}),

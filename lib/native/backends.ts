@@ -1,11 +1,16 @@
 import { SafelightError } from '../errors.js';
 import { addon } from './binding.js';
+import { type GpuBackend, gpuAddon, gpuBackends, gpuReport } from './gpu.js';
 import { guarded } from './task.js';
-import type { BackendInfo, BackendName } from './types.js';
+import type { BackendChoice, BackendInfo, BackendName, NativeAddon } from './types.js';
 
-/** Every device that this build of the binary can compute on; the CPU is always among them. */
+/**
+ * Every device that can be computed on, and those that are there but cannot (`opens` is false, `problem` says why). The first call opens
+ * the devices of installed GPU backends in a child process.
+ */
 export function backends(): BackendInfo[] {
-  return guarded(() => addon().backends());
+  const cpu = guarded(() => addon().backends()).map((device) => ({ ...device, opens: true }));
+  return [...cpu, ...gpuBackends.flatMap(devicesOf)];
 }
 
 /** Cores of this process, two hardware threads counted once: the default number of threads. */
@@ -13,20 +18,121 @@ export function physicalCores(): number {
   return guarded(() => addon().physicalCores());
 }
 
+/** The addon that computes on a backend. @throws BACKEND_UNAVAILABLE */
+export function addonOf(backend: BackendName): NativeAddon {
+  return backend === 'cpu' ? addon() : gpuAddon(backend);
+}
+
+/** Bytes that can be allocated on a device now; undefined where nobody says. */
+export function freeMemory({
+  backend,
+  device,
+}: Pick<ChosenBackend, 'backend' | 'device'>): number | undefined {
+  const found = guarded(() => addonOf(backend).backends()).filter(({ name }) => name === backend);
+  const free = (found.find((one) => one.device === device) ?? found[0])?.memory.free;
+  return free === undefined || free === 0 ? undefined : free;
+}
+
+/** Where a module computes. */
+export interface ChosenBackend {
+  readonly backend: BackendName;
+  /** ggml's name of a GPU. */
+  readonly device?: string;
+  /** The reason why `auto` does not take a GPU that is there. */
+  readonly warning?: string;
+}
+
+/** For types and messages: what `backend` options accept. */
+export const BACKEND_FORMS =
+  'auto, cpu, cuda, metal or vulkan, or a device of one as in vulkan:1 or cuda:NAME';
+
+/** `vulkan:1` is the backend and what names the device; undefined for anything else than `BACKEND_FORMS`. */
+export function parseBackend(
+  text: unknown,
+): { readonly name: 'auto' | BackendName; readonly which?: string } | undefined {
+  if (text === 'auto' || text === 'cpu') return { name: text };
+  const [, name, which] = /^(cuda|metal|vulkan)(?::(.+))?$/.exec(typeof text === 'string' ? text : '') ?? [];
+  return name === undefined
+    ? undefined
+    : { name: name as GpuBackend, ...(which === undefined ? {} : { which }) };
+}
+
 /**
- * The backend to use: for `auto` a GPU if the binary has one with a device, else the CPU.
- *
- * @throws SafelightError BACKEND_UNAVAILABLE
+ * The device to compute on. `auto` takes the first GPU that opens, else the CPU.
+ * @param found devices, for tests
+ * @throws INVALID_OPTION, and BACKEND_UNAVAILABLE naming the device and the reason
  */
-export function chooseBackend(
-  wanted: BackendName | 'auto',
-  found: readonly BackendInfo[] = backends(),
-): BackendName {
-  const names = found.map(({ name }) => name);
-  if (wanted === 'auto') return names.find((name) => name !== 'cpu') ?? 'cpu';
-  if (names.includes(wanted)) return wanted;
-  throw new SafelightError(
-    'BACKEND_UNAVAILABLE',
-    `The backend ${wanted} is not compiled in or has no device (there is ${names.join(', ')}): run \`npx safelight build --${wanted}\` to compile it`,
-  );
+export function chooseBackend(wanted: BackendChoice, found?: readonly BackendInfo[]): ChosenBackend {
+  const parsed = parseBackend(wanted);
+  if (!parsed)
+    throw new SafelightError(
+      'INVALID_OPTION',
+      `Expected ${BACKEND_FORMS} for backend but received ${JSON.stringify(wanted)}`,
+    );
+  const devices = (backend: GpuBackend) =>
+    found?.filter(({ name }) => name === backend) ?? devicesOf(backend);
+  if (parsed.name === 'cpu') return { backend: 'cpu' };
+  if (parsed.name !== 'auto') return named(parsed.name, parsed.which, devices(parsed.name));
+  const all = gpuBackends.flatMap(devices);
+  const first = all.find(({ opens }) => opens);
+  if (first) return { backend: first.name, device: first.device };
+  // A device that ggml passes over has no name: nobody expects to compute on it unless they ask.
+  const [refused] = all.filter(({ device }) => device !== '');
+  if (!refused) return { backend: 'cpu' };
+  return {
+    backend: 'cpu',
+    warning: `Computing on the CPU: ${refused.name} cannot use ${refused.description}: ${refused.problem}`,
+  };
+}
+
+function named(
+  backend: GpuBackend,
+  which: string | undefined,
+  devices: readonly BackendInfo[],
+): ChosenBackend {
+  const usable = devices.filter(({ device }) => device !== '');
+  const matching = which === undefined ? usable : select(usable, which);
+  const chosen = matching.find(({ opens }) => opens);
+  if (chosen) return { backend, device: chosen.device };
+  throw new SafelightError('BACKEND_UNAVAILABLE', unavailable(backend, which, matching[0], devices));
+}
+
+/** By index, by ggml's name, or by a part of what the driver calls it. */
+function select(devices: readonly BackendInfo[], which: string): readonly BackendInfo[] {
+  if (/^\d{1,3}$/.test(which) && Number(which) < devices.length)
+    return devices.slice(Number(which), Number(which) + 1);
+  const text = which.toLowerCase();
+  const exact = devices.filter(({ device }) => device.toLowerCase() === text);
+  return exact.length > 0
+    ? exact
+    : devices.filter(({ description }) => description.toLowerCase().includes(text));
+}
+
+function unavailable(
+  backend: GpuBackend,
+  which: string | undefined,
+  refused: BackendInfo | undefined,
+  devices: readonly BackendInfo[],
+): string {
+  if (refused)
+    return `The device ${refused.device} (${refused.description}) of ${backend} cannot be used: ${refused.problem}`;
+  const { file, problem } = gpuReport(backend);
+  if (which !== undefined && devices.length > 0)
+    return `The backend ${backend} has no device ${JSON.stringify(which)}; there are: ${devices.map(({ device, description }, i) => `${i} ${device} (${description})`).join(', ')}`;
+  if (problem !== undefined) return `The backend ${backend} does not load here: ${problem}`;
+  if (file === undefined)
+    return `The backend ${backend} is not installed: run \`npx safelight build --${backend}\` to compile it`;
+  const passedOver = devices.map(({ description, problem: why }) => `${description}: ${why}`).join('; ');
+  return `The backend ${backend} has no device${passedOver ? ` (${passedOver})` : '; is the driver installed?'}`;
+}
+
+function devicesOf(backend: GpuBackend): readonly BackendInfo[] {
+  const { file, devices, problem } = gpuReport(backend);
+  if (file === undefined || problem === undefined || devices.length > 0) return devices;
+  return [
+    {
+      ...{ name: backend, device: '', description: file, type: 'gpu', memory: { free: 0, total: 0 } },
+      ...{ opens: false, problem },
+    } as const,
+  ];
 }

@@ -1,4 +1,5 @@
 import { SafelightError } from '../errors.js';
+import { addonOf } from './backends.js';
 import { addon } from './binding.js';
 import { guarded, settle } from './task.js';
 import type {
@@ -37,6 +38,7 @@ export class NativeModule implements AsyncDisposable {
   private constructor(
     readonly kind: ModuleKind,
     handle: NativeModuleHandle,
+    private readonly device: string | undefined,
   ) {
     this.#handle = handle;
   }
@@ -54,8 +56,8 @@ export class NativeModule implements AsyncDisposable {
     options: CreateOptions,
   ): Promise<NativeModule> {
     const { signal, onProgress, ...how } = options;
-    const start = () => addon().createModule(kind, config, plan, how, onProgress);
-    return new NativeModule(kind, await settle(start, signal, (late) => late.dispose()));
+    const start = () => addonOf(how.backend).createModule(kind, config, plan, how, onProgress);
+    return new NativeModule(kind, await settle(start, signal, (late) => late.dispose()), how.device);
   }
 
   /**
@@ -87,7 +89,8 @@ export class NativeModule implements AsyncDisposable {
   }
 
   memory(): MemoryInfo {
-    return guarded(() => this.#open().memory());
+    const memory = guarded(() => this.#open().memory());
+    return this.device === undefined ? memory : { ...memory, device: this.device };
   }
 
   /** Frees what a session keeps between runs (see `RunOptions.session`), once the runs queued before are done. Safe at any time. */

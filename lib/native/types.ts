@@ -11,10 +11,17 @@ export interface BackendInfo {
   readonly device: string;
   /** What the driver calls it. */
   readonly description: string;
-  /** Bytes. */
+  /** `integrated` shares the machine's memory. */
+  readonly type: 'cpu' | 'gpu' | 'integrated';
+  /** Bytes; 0 where the driver does not say. */
   readonly memory: { readonly free: number; readonly total: number };
+  /** Whether it can be used; `problem` is the reason why not. */
+  readonly opens: boolean;
+  readonly problem?: string;
 }
 export type BackendName = 'cpu' | 'cuda' | 'metal' | 'vulkan';
+/** `auto`, a backend, or a device of one by its index (`vulkan:1`) or a part of its name (`cuda:4090`). */
+export type BackendChoice = 'auto' | BackendName | `${Exclude<BackendName, 'cpu'>}:${string}`;
 
 /**
  * Storage types that weights can be written and kept in; arithmetic is f32 whatever the storage. The quantized ones are ggml's: blocks
@@ -117,6 +124,10 @@ export interface NativeTensor {
 
 export interface ModuleOptions {
   readonly backend: BackendName;
+  /** ggml's name of the device; default the backend's first. */
+  readonly device?: string;
+  /** Keep weights in the host's memory, and copy them to a GPU as its products need them. */
+  readonly hostWeights?: boolean;
   /** Threads of the CPU backend; 0 takes the number of physical cores. */
   readonly threads: number;
   /** Build graphs from stock ggml ops only, as on other backends (the oracle of our kernels). */
@@ -175,6 +186,8 @@ export interface MemoryInfo {
   /** Bytes that sessions keep between runs. */
   readonly sessions: number;
   readonly backend: BackendName;
+  /** ggml's name of the device, on a GPU. */
+  readonly device?: string;
 }
 
 /** The class the addon exports; `lib/native/module.ts` wraps it with AbortSignal and typed errors. */
@@ -194,7 +207,12 @@ export interface NativeModuleHandle {
 /** Exports of the addon. Errors thrown or rejected carry a `code` of `ErrorCode`. */
 export interface NativeAddon {
   version(): { safelight: string; ggml: string };
-  backends(): BackendInfo[];
+  /** Devices of the backends compiled in; none is opened. */
+  backends(): Omit<BackendInfo, 'opens' | 'problem'>[];
+  /** Devices that the backend's driver lists and ggml passes over. */
+  skippedDevices(): { readonly description: string; readonly reason: string }[];
+  /** Opens a device and closes it. Throws BACKEND_UNAVAILABLE; a driver may also end the process. */
+  tryDevice(backend: BackendName, device: string): void;
   physicalCores(): number;
   /** The parameters that a module of this config needs. Throws UNSUPPORTED_MODEL or INVALID_OPTION for a config that makes no sense. */
   requirements(kind: ModuleKind, config: NativeConfig): WeightRequirement[];

@@ -3,6 +3,7 @@ import { SafelightError, unlessAborted } from '../errors.js';
 import type { ImageSource } from '../image/read.js';
 import { sketchStarter } from '../models/codes-defaults.js';
 import type { MemoryInfo } from '../native/types.js';
+import type { Warning } from '../warnings.js';
 import { conditionCodes } from './codes/condition.js';
 import type { CodeGrid } from './codes/grid.js';
 import { checkLoadCodesOptions, type LoadCodesOptions } from './codes/load-options.js';
@@ -62,8 +63,8 @@ export class CodesPipeline implements AsyncDisposable {
    *   BACKEND_UNAVAILABLE, BINARY_NOT_FOUND, ABORTED
    */
   static async load(path: string = sketchStarter, options: LoadCodesOptions = {}): Promise<CodesPipeline> {
-    const { open, modules: settings, signal, onProgress } = checkLoadCodesOptions(options);
-    const modules = await unlessAborted(CodesModules.open(path, open, settings), signal);
+    const { open, modules: settings, signal, onProgress, warnings } = checkLoadCodesOptions(options);
+    const modules = await unlessAborted(CodesModules.open(path, open, settings, warnings), signal);
     try {
       await modules.load(signal, onProgress);
     } catch (error) {
@@ -138,6 +139,11 @@ export class CodesPipeline implements AsyncDisposable {
    */
   async score(image: ImageSource, options: ScoreOptions = {}): Promise<Score> {
     return scoreStage(this.open(), image, options);
+  }
+
+  /** Warnings of loading the model, such as of a GPU that could not be used. */
+  get warnings(): readonly Warning[] {
+    return this.open().warnings.list;
   }
 
   /** Bytes of the modules that are loaded, by name. */

@@ -2,7 +2,7 @@
 import type { GenerationDefaults, ModelFamily, UNetConfig } from '../models/config.js';
 import type { ExtraChannels } from '../models/latent-source.js';
 import type { ConditionSource } from '../models/source.js';
-import type { BackendName } from '../native/types.js';
+import type { MemoryInfo } from '../native/types.js';
 import type { LatentCodec } from './codec.js';
 import type { Conditioner } from './conditioning.js';
 import type { DenoiseModel } from './denoise-loop.js';
@@ -31,7 +31,7 @@ export interface Engine {
   /** Whether memory counts more than speed: one condition at a time. */
   readonly lean: boolean;
   /** Bytes that a device can give now; undefined where nobody knows. */
-  available(backend: BackendName): number | undefined;
+  available(where: Pick<MemoryInfo, 'backend' | 'device'>): number | undefined;
   conditioner(signal?: AbortSignal): Promise<Conditioner>;
   denoiser(signal?: AbortSignal): Promise<DenoiseModel>;
   codec(signal?: AbortSignal): Promise<LatentCodec>;

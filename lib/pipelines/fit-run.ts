@@ -35,11 +35,10 @@ export async function checkRunFits(
     ];
   };
   // What modules hold of earlier runs goes when they run anew, and so counts as there.
-  const backend = unet.memory().backend;
   const held = unet.memory().compute + (codec.memory()?.compute ?? 0);
   for (const size of sizes) {
     const needs = await buffers(size);
-    const available = engine.available(backend);
+    const available = engine.available(unet.memory());
     checkFit(
       `A picture of ${size.width} x ${size.height}`,
       needs,

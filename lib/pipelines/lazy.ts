@@ -38,6 +38,13 @@ export class Lazy<T> {
     }
   }
 
+  /** Gives back what is loaded; the next call loads it again. */
+  reset(): void {
+    if (this.loaded !== undefined) this.release(this.loaded);
+    this.loaded = undefined;
+    this.loading = undefined;
+  }
+
   dispose(): void {
     this.disposed = true;
     if (this.loaded !== undefined) this.release(this.loaded);

@@ -2,7 +2,9 @@
 import { invalidOption } from '../errors.js';
 import { type MemoryMode, memoryModes } from '../models/loaded-module.js';
 import type { OpenModelOptions } from '../models/source.js';
-import type { BackendName, StorageType } from '../native/types.js';
+import { BACKEND_FORMS, parseBackend } from '../native/backends.js';
+import type { BackendChoice, StorageType } from '../native/types.js';
+import type { OnWarning, Warnings } from '../warnings.js';
 import { storageTypes } from '../weights/storage.js';
 import * as check from './check.js';
 import { type ModelPart, type ModuleSettings, modelParts } from './modules.js';
@@ -10,8 +12,11 @@ import { checkControl } from './options.js';
 import type { OnProgress } from './progress.js';
 
 export interface LoadPipelineOptions extends OpenModelOptions {
-  /** Default `auto`: a GPU if the binary has one with a device, else the CPU. */
-  readonly backend?: BackendName | 'auto';
+  /**
+   * Default `auto`: the first GPU that opens and has the memory, else the CPU. `vulkan:1` and `cuda:NAME` pick a device by its index or a part of
+   * its name.
+   */
+  readonly backend?: BackendChoice;
   /** How weights are kept in memory; default as in the file. */
   readonly storage?: StorageType;
   /** Threads of the CPU, 1 to 1024; default one a physical core. */
@@ -27,6 +32,8 @@ export interface LoadPipelineOptions extends OpenModelOptions {
   readonly parts?: readonly ModelPart[];
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
+  /** Called with each warning as it occurs; `pipeline.warnings` lists them all. */
+  readonly onWarning?: OnWarning;
 }
 
 const KEYS: ReadonlySet<string> = new Set([
@@ -39,6 +46,7 @@ const KEYS: ReadonlySet<string> = new Set([
     'parts',
     'signal',
     'onProgress',
+    'onWarning',
     'variant',
     'vae',
     'prediction',
@@ -46,7 +54,6 @@ const KEYS: ReadonlySet<string> = new Set([
     'config',
   ],
 ]);
-const backendNames = ['auto', 'cpu', 'cuda', 'metal', 'vulkan'] as const;
 
 export interface LoadSettings {
   readonly open: OpenModelOptions;
@@ -54,6 +61,7 @@ export interface LoadSettings {
   readonly parts: readonly ModelPart[];
   readonly signal: AbortSignal | undefined;
   readonly onProgress: OnProgress | undefined;
+  readonly warnings: Warnings;
 }
 
 /** @throws INVALID_OPTION naming the option */
@@ -73,7 +81,7 @@ export function checkLoadOptions(options: LoadPipelineOptions): LoadSettings {
       ...(ema === undefined ? {} : { ema: check.boolean('ema', ema) }),
     },
     modules: {
-      backend: check.oneOf('backend', options.backend ?? 'auto', backendNames),
+      backend: checkBackend(options.backend ?? 'auto'),
       storage: storage === undefined ? undefined : check.oneOf('storage', storage, storageTypes),
       threads: threads === undefined ? 0 : check.integer('threads', threads, 1, 1024),
       memory: check.oneOf('memory', options.memory ?? 'balanced', memoryModes),
@@ -82,4 +90,10 @@ export function checkLoadOptions(options: LoadPipelineOptions): LoadSettings {
     parts: parts.map((part) => check.oneOf('parts', part, modelParts)),
     ...checkControl(options),
   };
+}
+
+/** @throws INVALID_OPTION; whether there is such a device is found out when modules load */
+function checkBackend(value: unknown): BackendChoice {
+  if (parseBackend(value) === undefined) throw invalidOption('backend', BACKEND_FORMS, value);
+  return value as BackendChoice;
 }

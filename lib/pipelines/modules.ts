@@ -3,16 +3,18 @@ import { basename, extname } from 'node:path';
 import { SafelightError, unlessAborted } from '../errors.js';
 import { availableMemory, checkFit, shownBytes, TAKE_LESS, weightBytes } from '../models/fit.js';
 import { extraChannels, latentChannels, latentFactor } from '../models/latent-source.js';
-import { type MemoryMode, planModule } from '../models/loaded-module.js';
+import { cpuInstead, isMemoryError, type MemoryMode, planModule } from '../models/loaded-module.js';
 import { moduleSources } from '../models/module-sources.js';
 import { withPrediction } from '../models/open-model.js';
 import { probePrediction } from '../models/prediction-probe.js';
 import type { ModelSource } from '../models/source.js';
 import { TextEncoder } from '../models/text-encoder.js';
 import { UNet } from '../models/unet.js';
-import type { BackendName, MemoryInfo, StorageType } from '../native/types.js';
+import { chooseBackend } from '../native/backends.js';
+import type { BackendChoice, MemoryInfo, StorageType } from '../native/types.js';
 import { DiscreteSchedule } from '../sampling/denoiser.js';
 import { loadTokenizer } from '../text/load-tokenizer.js';
+import { type Warning, Warnings } from '../warnings.js';
 import type { ComponentWeights } from '../weights/component.js';
 import { type LatentCodec, loadCodec } from './codec.js';
 import { Conditioner, type LoadedEncoder } from './conditioning.js';
@@ -26,7 +28,7 @@ export type ModelPart = 'text_encoder' | 'unet' | 'autoencoder';
 export const modelParts: readonly ModelPart[] = ['text_encoder', 'unet', 'autoencoder'];
 
 export interface ModuleSettings {
-  readonly backend: BackendName | 'auto';
+  readonly backend: BackendChoice;
   readonly storage: StorageType | undefined;
   readonly threads: number;
   readonly memory: MemoryMode;
@@ -48,7 +50,8 @@ export class Modules implements Engine {
   /** @throws UNSUPPORTED_MODEL for a U-Net whose input is neither a latent nor that of an inpainting model */
   constructor(
     private model: ModelSource,
-    private readonly settings: ModuleSettings,
+    private settings: ModuleSettings,
+    readonly warnings = new Warnings(),
   ) {
     const { in_channels } = model.unet.config;
     if (this.facts.extra === 'picture') {
@@ -77,8 +80,28 @@ export class Modules implements Engine {
     this.preview = new LatentPreview(() => this.vae.get());
   }
 
-  available(backend: BackendName): number | undefined {
-    return availableMemory(backend);
+  available(where: Pick<MemoryInfo, 'backend' | 'device'>): number | undefined {
+    return availableMemory(where);
+  }
+
+  /**
+   * Leaves a GPU that `auto` chose for the CPU: modules are freed, and load there when they are next needed. Runs under way on the GPU
+   * reject with DISPOSED. @returns false where there is nothing to fall back from
+   */
+  fallBackToCpu(error: unknown): boolean {
+    if (!isMemoryError(error) || this.settings.backend !== 'auto') return false;
+    if (chooseBackend('auto').backend === 'cpu') return false;
+    this.warnings.add('BACKEND_FALLBACK', cpuInstead(error));
+    this.settings = { ...this.settings, backend: 'cpu' };
+    for (const module of [this.text, this.unet, this.vae]) module.reset();
+    return true;
+  }
+
+  /** True once `fallBackToCpu` has left a GPU. */
+  get fellBack(): boolean {
+    return (
+      this.settings.backend === 'cpu' && this.warnings.list.some(({ code }) => code === 'BACKEND_FALLBACK')
+    );
   }
 
   /** Whether memory counts more than speed. */
@@ -123,7 +146,13 @@ export class Modules implements Engine {
     };
     const names = modelParts.filter((part) => parts.includes(part) && this.has(part));
     const wanted = names.map((part) => loaders[part]);
-    await unlessAborted(this.checkLoadFits(names), signal);
+    await unlessAborted(
+      this.checkLoadFits(names).catch((error: unknown) => {
+        if (!this.fallBackToCpu(error)) throw error;
+        return this.checkLoadFits(names);
+      }),
+      signal,
+    );
     const total = wanted.reduce((n, { bytes }) => n + bytes, 0);
     let before = 0;
     reporter.report('load', 0, total);
@@ -198,13 +227,14 @@ export class Modules implements Engine {
     );
     const [first] = planned;
     if (first === undefined) return;
-    const lean = planned.reduce((sum, { plan }) => sum + weightBytes(plan, first.backend === 'cpu'), 0);
-    const leaner = !this.lean && first.backend === 'cpu';
+    const { where, hostWeights } = first;
+    const lean = planned.reduce((sum, { plan }) => sum + weightBytes(plan, true), 0);
+    const leaner = !this.lean;
     checkFit(
       `The model ${this.model.path}`,
       planned,
-      this.available(first.backend),
-      `${leaner ? `memory 'lean' needs ${shownBytes(lean)} for its weights; ` : ''}${TAKE_LESS}`,
+      this.available(hostWeights ? { backend: 'cpu' } : where),
+      `${leaner ? `memory 'lean' needs ${shownBytes(lean)}${where.backend === 'cpu' ? '' : " of the host's memory"} for its weights; ` : ''}${TAKE_LESS}`,
     );
   }
 
@@ -212,6 +242,7 @@ export class Modules implements Engine {
     return {
       ...this.settings,
       onProgress: (done: number, total: number): void => this.report?.(done, total),
+      onWarning: ({ code, message }: Warning): void => this.warnings.add(code, message),
     };
   }
 

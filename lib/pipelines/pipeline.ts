@@ -5,10 +5,12 @@ import { openModel, starterModel } from '../models/open-model.js';
 import type { MemoryInfo, NodeInfo } from '../native/types.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { Chunk } from '../text/chunks.js';
+import type { Warning } from '../warnings.js';
 import { type AttentionMap, type AttentionOptions, attentionMaps } from './attention-map.js';
 import type { Encoding } from './conditioning.js';
 import { type DenoiseOptions, denoiseStage } from './denoise-stage.js';
-import { type GenerateResult, generateSteps } from './generation.js';
+import { generateWithFallback } from './fallback.js';
+import type { GenerateResult } from './generation.js';
 import type { GeneratedImage } from './image-result.js';
 import { checkLoadOptions, type LoadPipelineOptions } from './load-options.js';
 import { Modules } from './modules.js';
@@ -57,8 +59,8 @@ export class Pipeline implements AsyncDisposable {
    *   BACKEND_UNAVAILABLE, BINARY_NOT_FOUND, ABORTED
    */
   static async load(path: string = starterModel, options: LoadPipelineOptions = {}): Promise<Pipeline> {
-    const { open, modules: settings, parts, signal, onProgress } = checkLoadOptions(options);
-    const modules = new Modules(await unlessAborted(openModel(path, open), signal), settings);
+    const { open, modules: settings, parts, signal, onProgress, warnings } = checkLoadOptions(options);
+    const modules = new Modules(await unlessAborted(openModel(path, open), signal), settings, warnings);
     try {
       await modules.load(parts, signal, onProgress);
     } catch (error) {
@@ -98,7 +100,9 @@ export class Pipeline implements AsyncDisposable {
     const modules = this.open();
     const { defaults, factor, condition } = modules.facts;
     const asked = modules.lean ? { batch: 1, ...options } : options;
-    return new GenerationStream(generateSteps(modules, resolveOptions(asked, defaults, factor, condition)));
+    return new GenerationStream(
+      generateWithFallback(modules, resolveOptions(asked, defaults, factor, condition)),
+    );
   }
 
   /** The windows of tokens that a prompt becomes, for the first text encoder. */
@@ -142,6 +146,11 @@ export class Pipeline implements AsyncDisposable {
   /** Reads inside of a text encoder's or the decoder's run; the U-Net's tensors come with `stream`'s steps (`taps`). */
   async tap(options: TapOptions): Promise<Readonly<Record<string, Tensor>>> {
     return tapStage(this.open(), options);
+  }
+
+  /** Warnings of loading the model, such as of a GPU that could not be used. */
+  get warnings(): readonly Warning[] {
+    return this.open().warnings.list;
   }
 
   /** Bytes of the modules that are loaded, by name. */

@@ -1,6 +1,8 @@
 /** What `safelight serve` can be told, on the command line and in its configuration file. */
 import { z } from 'zod';
 import { defaultLimits } from '../jobs/schemas.js';
+import { BACKEND_FORMS, parseBackend } from '../native/backends.js';
+import type { BackendChoice } from '../native/types.js';
 import { storageTypes } from '../weights/storage.js';
 
 const port = z.int().min(0).max(65_535);
@@ -22,7 +24,9 @@ export const serveSchema = z.strictObject({
   data: z.string().min(1).optional(),
   /** Loads the first model at once. */
   preload: z.boolean().default(false),
-  backend: z.enum(['auto', 'cpu', 'cuda', 'metal', 'vulkan']).default('auto'),
+  backend: z
+    .custom<BackendChoice>((value) => parseBackend(value) !== undefined, `expected ${BACKEND_FORMS}`)
+    .default('auto'),
   storage: z.enum(storageTypes).optional(),
   threads: z.int().min(1).max(1024).optional(),
   memory: z.enum(['fast', 'balanced', 'lean']).default('balanced'),

@@ -1,10 +1,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterAll, afterEach, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { backends, chooseBackend, physicalCores } from '../../lib/native/backends.js';
 import { addon, load } from '../../lib/native/binding.js';
 import { buildNative } from '../../lib/native/build.js';
 import { missingInstructions } from '../../lib/native/cpu.js';
+import type { BackendInfo, BackendName } from '../../lib/native/types.js';
 import { removeFiles, writeFile } from './tiny.js';
 
 afterAll(removeFiles);
@@ -61,22 +62,69 @@ it('backends() always has the CPU, with its memory', () => {
   expect(physicalCores()).toBeGreaterThanOrEqual(1);
 });
 
-it('auto takes a GPU if there is one, and a backend that is missing is a typed error', () => {
-  const device = (name: 'cpu' | 'cuda') => ({
-    name,
-    device: name,
-    description: name,
-    memory: { free: 1, total: 1 },
+describe('chooseBackend', () => {
+  const device = (name: BackendName, more: Partial<BackendInfo> = {}): BackendInfo => ({
+    ...{ name, device: `${name}0`, description: `A ${name} device`, type: name === 'cpu' ? 'cpu' : 'gpu' },
+    ...{ memory: { free: 1, total: 1 }, opens: true },
+    ...more,
   });
-  expect(chooseBackend('auto', [device('cpu')])).toBe('cpu');
-  expect(chooseBackend('auto', [device('cpu'), device('cuda')])).toBe('cuda');
-  expect(chooseBackend('cpu', [device('cpu'), device('cuda')])).toBe('cpu');
-  expect(() => chooseBackend('vulkan', [device('cpu')])).toThrow(
-    expect.objectContaining({
-      code: 'BACKEND_UNAVAILABLE',
-      message: expect.stringContaining('npx safelight build --vulkan'),
-    }),
-  );
+  const cpu = device('cpu');
+
+  it('takes with auto the first GPU that opens, else the CPU', () => {
+    expect(chooseBackend('auto', [cpu])).toEqual({ backend: 'cpu' });
+    expect(chooseBackend('auto', [cpu, device('vulkan')])).toEqual({ backend: 'vulkan', device: 'vulkan0' });
+    const refused = device('cuda', { opens: false, problem: 'out of order' });
+    expect(chooseBackend('auto', [cpu, refused, device('vulkan')])).toMatchObject({ backend: 'vulkan' });
+    expect(chooseBackend('cpu', [cpu, device('vulkan')])).toEqual({ backend: 'cpu' });
+  });
+
+  it('falls back to the CPU with a warning where a GPU does not open, but not for one that ggml passes over', () => {
+    const refused = device('vulkan', { opens: false, problem: 'out of order' });
+    expect(chooseBackend('auto', [cpu, refused])).toEqual({
+      backend: 'cpu',
+      warning: expect.stringContaining('A vulkan device: out of order'),
+    });
+    expect(chooseBackend('auto', [cpu, { ...refused, device: '' }])).toEqual({ backend: 'cpu' });
+  });
+
+  it('picks a device by its index, its name or a part of its description', () => {
+    const devices = [
+      device('vulkan', { device: 'Vulkan0', description: 'Radeon 780M' }),
+      device('vulkan', { device: 'Vulkan1', description: 'GeForce RTX 4090' }),
+    ];
+    for (const which of ['1', 'Vulkan1', 'vulkan1', '4090', 'geforce'])
+      expect(chooseBackend(`vulkan:${which}`, devices)).toEqual({ backend: 'vulkan', device: 'Vulkan1' });
+    for (const which of ['2', 'intel'])
+      expect(() => chooseBackend(`vulkan:${which}`, devices)).toThrow(
+        expect.objectContaining({
+          code: 'BACKEND_UNAVAILABLE',
+          message: expect.stringContaining('1 Vulkan1 (GeForce RTX 4090)'),
+        }),
+      );
+  });
+
+  it('names a device that is refused and the reason, and how to install a backend that is not there', () => {
+    const refused = device('vulkan', { opens: false, problem: 'out of order' });
+    expect(() => chooseBackend('vulkan', [refused])).toThrow(
+      expect.objectContaining({
+        code: 'BACKEND_UNAVAILABLE',
+        message: expect.stringMatching(/vulkan0 \(A vulkan device\).*out of order/),
+      }),
+    );
+    expect(() => chooseBackend('metal', [cpu])).toThrow(
+      expect.objectContaining({
+        code: 'BACKEND_UNAVAILABLE',
+        message: expect.stringContaining('npx safelight build --metal'),
+      }),
+    );
+  });
+
+  it('refuses other names', () => {
+    for (const wrong of ['gpu', 'cpu:1', 'vulkan:', '', 'CUDA'])
+      expect(() => chooseBackend(wrong as BackendName)).toThrow(
+        expect.objectContaining({ code: 'INVALID_OPTION' }),
+      );
+  });
 });
 
 it('a build without CMake or a compiler says what to install', async () => {

@@ -90,7 +90,7 @@ export function tensorsOf(
 const known = new Map<string, RawTensor>();
 
 function made(of: string, [source, shape, amplitude = 0.125, base = 0]: Row): RawTensor {
-  const key = `${of} ${source}`;
+  const key = `${of} ${source} ${shape}`;
   const tensor = known.get(key) ?? f16Tensor([of, source, shape, amplitude, base, '', null]);
   known.set(key, tensor);
   return tensor;

@@ -1,6 +1,7 @@
 /** How a codes pipeline is loaded. */
 import { invalidOption } from '../../errors.js';
 import type { OpenCodesOptions } from '../../models/codes-model.js';
+import type { Warnings } from '../../warnings.js';
 import * as check from '../check.js';
 import type { LoadPipelineOptions } from '../load-options.js';
 import { checkLoadOptions } from '../load-options.js';
@@ -11,7 +12,7 @@ export interface LoadCodesOptions
   extends OpenCodesOptions,
     Pick<
       LoadPipelineOptions,
-      'backend' | 'storage' | 'threads' | 'memory' | 'stockOps' | 'signal' | 'onProgress'
+      'backend' | 'storage' | 'threads' | 'memory' | 'stockOps' | 'signal' | 'onProgress' | 'onWarning'
     > {}
 
 export interface LoadCodesSettings {
@@ -19,13 +20,14 @@ export interface LoadCodesSettings {
   readonly modules: ModuleSettings;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: OnProgress | undefined;
+  readonly warnings: Warnings;
 }
 
 /** @throws INVALID_OPTION naming the option */
 export function checkLoadCodesOptions(options: LoadCodesOptions): LoadCodesSettings {
   if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
   const { config, ema, variant, ...shared } = options;
-  const { modules, signal, onProgress } = checkLoadOptions(shared);
+  const { modules, signal, onProgress, warnings } = checkLoadOptions(shared);
   return {
     open: {
       ...(config === undefined ? {} : { config: checkConfigs(config) }),
@@ -35,6 +37,7 @@ export function checkLoadCodesOptions(options: LoadCodesOptions): LoadCodesSetti
     modules,
     signal,
     onProgress,
+    warnings,
   };
 }
 

@@ -11,6 +11,7 @@ import { PatchDiscriminator } from '../../models/patch-discriminator.js';
 import type { FirstStageSource } from '../../models/source.js';
 import { VQModel } from '../../models/vq-model.js';
 import type { MemoryInfo } from '../../native/types.js';
+import { type Warning, Warnings } from '../../warnings.js';
 import { Lazy } from '../lazy.js';
 import type { ModuleSettings } from '../modules.js';
 import { type OnProgress, ProgressReporter } from '../progress.js';
@@ -35,6 +36,7 @@ export class CodesModules {
     /** How the model's codes are best drawn, as far as it says. */
     readonly defaults: CodesDefaults,
     private readonly settings: ModuleSettings,
+    readonly warnings: Warnings,
   ) {
     this.firstStage = new Lazy(
       'autoencoder',
@@ -69,9 +71,10 @@ export class CodesModules {
     path: string,
     options: OpenCodesOptions,
     settings: ModuleSettings,
+    warnings = new Warnings(),
   ): Promise<CodesModules> {
     const source = await openCodesModel(path, options);
-    return new CodesModules(source, await readCodesDefaults(source.path), settings);
+    return new CodesModules(source, await readCodesDefaults(source.path), settings, warnings);
   }
 
   /** Pixels a side that one code stands for. */
@@ -192,7 +195,8 @@ export class CodesModules {
 
   private options(signal: AbortSignal | undefined) {
     const onProgress: Report = (done, total) => this.report?.(done, total);
-    return { ...this.settings, signal, onProgress };
+    const onWarning = ({ code, message }: Warning): void => this.warnings.add(code, message);
+    return { ...this.settings, signal, onProgress, onWarning };
   }
 
   private noCodebook(): SafelightError {

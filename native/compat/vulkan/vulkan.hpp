@@ -5,7 +5,7 @@
 
 #include_next <vulkan/vulkan.hpp>
 
-#if VK_HEADER_VERSION_COMPLETE < VK_MAKE_API_VERSION(0, 1, 3, 272)
+#if VK_HEADER_VERSION < 272  // a counter that goes on over 1.3 and 1.4
 
 #include <vector>
 
