@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Compiles the addon with cmake-js and puts it where lib/native looks: build/Release/safelight.node, and for a GPU backend
- * build/Release/safelight-BACKEND.node beside it, so that the CPU's never depends on a GPU's libraries. Called by `npm run
+ * build/gpu/safelight-BACKEND.node, so that the CPU's never depends on a GPU's libraries. Called by `npm run
  * build:native`, by binding.gyp (prebuildify) and by `safelight build` in an installed package, so it needs no dev dependency.
  *
  *   node scripts/build-native.mjs [--cpu|--cuda|--metal|--vulkan] [--werror]
@@ -36,7 +36,8 @@ discardForeignCache();
 const built = join(folder, 'Release/safelight.node');
 if (!existsSync(join(folder, 'CMakeCache.txt')) || flagsChanged()) cmakeJs('configure', ...flags);
 cmakeJs('build', '-p', String(availableParallelism()));
-install(built, join(root, 'build/Release', backend === 'cpu' ? 'safelight.node' : `safelight-${backend}.node`));
+// Not beside the CPU's: node-gyp-build takes the first of a folder.
+install(built, join(root, backend === 'cpu' ? 'build/Release/safelight.node' : `build/gpu/safelight-${backend}.node`));
 const testDevice = join(folder, 'Release/safelight-test-device.node');
 // Under a GPU backend's name in a folder of its own: test/gpu finds it through SAFELIGHT_GPU_BINARIES.
 if (existsSync(testDevice)) install(testDevice, join(root, 'build/test-device/safelight-vulkan.node'));
