@@ -9,7 +9,7 @@ export default defineConfig({
     maxWorkers: Math.max(2, availableParallelism()),
     projects: [
       {
-        test: { ...common, name: 'safelight', include: ['test/**/*.test.ts'], exclude: ['test/package/**'] },
+        test: { ...common, name: 'safelight', include: ['test/**/*.test.ts'], exclude: ['test/package/**', 'test/gpu/vulkan.test.ts'] },
       },
       {
         // After the others and alone: it builds, packs and installs, which moves files that the others use.

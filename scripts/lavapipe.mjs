@@ -23,7 +23,14 @@ const icd = join(folder, 'lavapipe.json');
 /** To build the backend, and what Mesa's drivers are linked to. */
 const packages = [
   ...['libvulkan-dev', 'glslc', 'glslang-tools', 'spirv-headers', 'libvulkan1', 'libllvm15', 'libelf1'],
-  ...['libwayland-client0', 'libx11-xcb1', 'libxcb-dri3-0', 'libxcb-present0', 'libxcb-randr0', 'libxcb-shm0'],
+  ...[
+    'libwayland-client0',
+    'libx11-xcb1',
+    'libxcb-dri3-0',
+    'libxcb-present0',
+    'libxcb-randr0',
+    'libxcb-shm0',
+  ],
   ...['libxcb-sync1', 'libxcb-xfixes0', 'libxshmfence1', 'libzstd1', 'libexpat1'],
 ];
 const fromBackports = ['mesa-vulkan-drivers', 'libdrm2', 'libdrm-amdgpu1'];
@@ -46,7 +53,9 @@ export function lavapipe() {
 }
 
 function setUp() {
-  const missing = packages.filter((name) => spawnSync('dpkg', ['-s', name], { stdio: 'ignore' }).status !== 0);
+  const missing = packages.filter(
+    (name) => spawnSync('dpkg', ['-s', name], { stdio: 'ignore' }).status !== 0,
+  );
   if (missing.length > 0) {
     if (process.getuid?.() !== 0)
       throw new Error(`These packages are missing; install them: apt-get install ${missing.join(' ')}`);
