@@ -10,5 +10,9 @@ if (Number(process.versions.node.split('.')[0]) < OLDEST_NODE) {
   process.exitCode = 1;
 } else {
   const { run } = await import('./program.js');
-  process.exitCode = await run(process.argv.slice(2));
+  const { EXIT } = await import('./failure.js');
+  const code = await run(process.argv.slice(2));
+  // At once: the end of the event loop would wait for threads, and one in a driver that compiles a shader cannot be stopped.
+  if (code === EXIT.interrupted || code === EXIT.terminated) process.exit(code);
+  process.exitCode = code;
 }

@@ -116,6 +116,20 @@ describe.skipIf(without)(`choosing a device${without ? `: ${without}` : ''}`, ()
     expect((await run(draw, variables)).code).toBe(0);
   });
 
+  it('ends at Ctrl-C while a driver cannot be stopped', async () => {
+    const env = { ...process.env, SAFELIGHT_GPU_BINARIES: BINARIES, SAFELIGHT_TEST_DEVICE_WAITS: '20000' };
+    const args = [MAIN, 'generate', 'red apple', '--backend', 'vulkan'];
+    const child = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'ignore', 'pipe'] });
+    await new Promise<void>((resolve) =>
+      child.stderr.on('data', (data: Buffer) => data.toString().includes('Encoding') && resolve()),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const start = performance.now();
+    child.kill('SIGINT');
+    expect(await new Promise((resolve) => child.on('exit', resolve))).toBe(130);
+    expect(performance.now() - start).toBeLessThan(3000);
+  });
+
   it('refuses other names of backends as usage', async () => {
     for (const wrong of ['gpu', 'vulkan:', 'cpu:1'])
       expect(await run([...draw, '--backend', wrong])).toMatchObject({

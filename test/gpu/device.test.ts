@@ -79,6 +79,20 @@ describe.skipIf(without)(`the test device${without ? `: ${without}` : ''}`, () =
     expect(Buffer.from(again[0]!.data).equals(Buffer.from(whole[0]!.data))).toBe(true);
   });
 
+  it('answers within 200 ms when it is cancelled while the driver cannot be stopped', async () => {
+    await using pipeline = await Pipeline.load(undefined, { backend: 'vulkan', threads: 1 });
+    vi.stubEnv('SAFELIGHT_TEST_DEVICE_WAITS', '500');
+    const controller = new AbortController();
+    const running = pipeline.generate({ ...prompt, signal: controller.signal });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const start = performance.now();
+    controller.abort();
+    await expect(running).rejects.toMatchObject({ code: 'ABORTED' });
+    expect(performance.now() - start).toBeLessThan(200);
+    vi.unstubAllEnvs();
+    expect((await pipeline.generate(prompt)).images).toHaveLength(1);
+  });
+
   it('rejects a run with DISPOSED when its pipeline is disposed of', async () => {
     const pipeline = await Pipeline.load(undefined, { backend: 'vulkan', threads: 1 });
     const running = pipeline.generate({

@@ -5,6 +5,7 @@
 //   SAFELIGHT_TEST_DEVICE_BYTES=N    memory of each; default 16 GiB
 //   SAFELIGHT_TEST_DEVICE_LACKS=A,B  operations that they do not know, such as SOFT_MAX
 //   SAFELIGHT_TEST_DEVICE_REFUSES=1  index of a device that cannot be opened (null)
+//   SAFELIGHT_TEST_DEVICE_WAITS=MS   milliseconds that each graph takes before it can be stopped, as while a driver compiles a shader
 //   SAFELIGHT_TEST_DEVICE_ABORTS=1   index of a device whose opening ends the process, as an assertion in a driver does
 #include <sys/mman.h>
 
@@ -159,6 +160,7 @@ ggml_backend_t open_backend(ggml_backend_dev_t device, const char *) {
         delete backend;
     };
     f.graph_compute = [](ggml_backend_t backend, ggml_cgraph * graph) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(number_of("SAFELIGHT_TEST_DEVICE_WAITS", 0)));
         access now;
         return ggml_backend_graph_compute(static_cast<ggml_backend_t>(backend->context), graph);
     };
