@@ -29,6 +29,10 @@ const folder = join(root, '.build', backend);
 
 const flags = [
   ...(backend === 'cpu' ? [] : [`--CDSAFELIGHT_${backend.toUpperCase()}=ON`]),
+  // CMake's own variable for it, which ggml overrides with a list of every generation: hours of nvcc.
+  ...(backend === 'cuda' && process.env.CUDAARCHS
+    ? [`--CDCMAKE_CUDA_ARCHITECTURES=${process.env.CUDAARCHS}`]
+    : []),
   `--CDSAFELIGHT_WERROR=${process.argv.includes('--werror') ? 'ON' : 'OFF'}`,
 ];
 
@@ -37,11 +41,15 @@ const built = join(folder, 'Release/safelight.node');
 if (!existsSync(join(folder, 'CMakeCache.txt')) || flagsChanged()) cmakeJs('configure', ...flags);
 cmakeJs('build', '-p', String(availableParallelism()));
 // Not beside the CPU's: node-gyp-build takes the first of a folder.
-install(built, join(root, backend === 'cpu' ? 'build/Release/safelight.node' : `build/gpu/safelight-${backend}.node`));
+install(
+  built,
+  join(root, backend === 'cpu' ? 'build/Release/safelight.node' : `build/gpu/safelight-${backend}.node`),
+);
 const testDevice = join(folder, 'Release/safelight-test-device.node');
 // Under a GPU backend's name in a folder of its own: test/gpu finds it through SAFELIGHT_GPU_BINARIES.
 if (existsSync(testDevice)) install(testDevice, join(root, 'build/test-device/safelight-vulkan.node'));
-if (backend === 'cpu') install(join(folder, 'compile_commands.json'), join(root, 'build/compile_commands.json'));
+if (backend === 'cpu')
+  install(join(folder, 'compile_commands.json'), join(root, 'build/compile_commands.json'));
 writeFileSync(join(folder, '.flags'), flags.join(' '));
 
 /** @param {string} command @param {string[]} args */
