@@ -29,6 +29,10 @@ const folder = join(root, '.build', backend);
 
 const flags = [
   ...(backend === 'cpu' ? [] : [`--CDSAFELIGHT_${backend.toUpperCase()}=ON`]),
+  // CMake's own variable for it, which ggml overrides with a list of every generation: hours of nvcc.
+  ...(backend === 'cuda' && process.env.CUDAARCHS
+    ? [`--CDCMAKE_CUDA_ARCHITECTURES=${process.env.CUDAARCHS}`]
+    : []),
   `--CDSAFELIGHT_WERROR=${process.argv.includes('--werror') ? 'ON' : 'OFF'}`,
 ];
 

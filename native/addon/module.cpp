@@ -114,6 +114,10 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     ggml_log_set(silence, nullptr);
     // ggml's backtrace of a failed assertion forks a process that has threads: the copies hang, and outlive it.
     setenv("GGML_NO_BACKTRACE", "1", 0);
+#ifdef __APPLE__
+    // Metal's residency sets assert at exit that every buffer was freed; process.exit frees none.
+    setenv("GGML_METAL_NO_RESIDENCY", "1", 0);
+#endif
     environment::create(env);
     exports.Set("version", Napi::Function::New(env, version, "version"));
     exports.Set("backends", Napi::Function::New(env, backends, "backends"));
