@@ -1,14 +1,14 @@
 /** One model as the AI SDK sees it. */
-import type {
-  ImageModelV4,
-  ImageModelV4CallOptions,
-  ImageModelV4File,
-  ImageModelV4Result,
-  SharedV4Warning,
-} from '@ai-sdk/provider';
 import { invalidOption, SafelightError } from '../errors.js';
 import type { GenerateOptions } from '../pipelines/options.js';
 import type { Pipeline } from '../pipelines/pipeline.js';
+import {
+  type ImageModelCallOptions,
+  type ImageModelFile,
+  type ImageModelResult,
+  type ImageModelWarning,
+  SPECIFICATION_VERSION,
+} from './specification.js';
 
 /** `providerOptions.safelight`: options of `Pipeline.generate` that the AI SDK has no field for. */
 export type SafelightImageOptions = Omit<
@@ -29,8 +29,8 @@ export type SafelightImageOptions = Omit<
 /** Pictures of one call: more than anybody asks for, so that the SDK does not split calls and give each part the same seed. */
 const MAX_IMAGES = 1000;
 
-export class SafelightImageModel implements ImageModelV4 {
-  readonly specificationVersion = 'v4';
+export class SafelightImageModel {
+  readonly specificationVersion = SPECIFICATION_VERSION;
   readonly provider = 'safelight';
   readonly maxImagesPerCall = MAX_IMAGES;
   readonly supportsFileInputs = true;
@@ -43,7 +43,7 @@ export class SafelightImageModel implements ImageModelV4 {
   ) {}
 
   /** @throws SafelightError: what `Pipeline.load` and `Pipeline.generate` throw, INVALID_OPTION for what cannot be done */
-  async doGenerate(options: ImageModelV4CallOptions): Promise<ImageModelV4Result> {
+  async doGenerate(options: ImageModelCallOptions): Promise<ImageModelResult> {
     options.abortSignal?.throwIfAborted();
     const timestamp = new Date();
     const pipeline = await this.pipeline();
@@ -68,7 +68,7 @@ export class SafelightImageModel implements ImageModelV4 {
     };
   }
 
-  private asked(options: ImageModelV4CallOptions, { info }: Pipeline): GenerateOptions {
+  private asked(options: ImageModelCallOptions, { info }: Pipeline): GenerateOptions {
     const { prompt = '', n, seed, files = [], mask, abortSignal } = options;
     const [first] = files;
     if (files.length > 1) throw invalidOption('files', 'one picture', files.length);
@@ -86,7 +86,7 @@ export class SafelightImageModel implements ImageModelV4 {
 }
 
 function sizeOf(
-  { size, aspectRatio }: ImageModelV4CallOptions,
+  { size, aspectRatio }: ImageModelCallOptions,
   { width, height, factor }: Pipeline['info'],
 ): { width?: number; height?: number } {
   if (size !== undefined) return pair('size', size, 'x');
@@ -104,7 +104,7 @@ function pair(name: string, text: string, separator: string): { width: number; h
   return { width, height };
 }
 
-function bytesOf(name: string, file: ImageModelV4File): Uint8Array {
+function bytesOf(name: string, file: ImageModelFile): Uint8Array {
   if (file.type === 'url')
     throw new SafelightError(
       'INVALID_OPTION',
@@ -113,7 +113,7 @@ function bytesOf(name: string, file: ImageModelV4File): Uint8Array {
   return typeof file.data === 'string' ? Buffer.from(file.data, 'base64') : file.data;
 }
 
-function warningsOf({ size, aspectRatio }: ImageModelV4CallOptions): SharedV4Warning[] {
+function warningsOf({ size, aspectRatio }: ImageModelCallOptions): ImageModelWarning[] {
   if (size === undefined || aspectRatio === undefined) return [];
   return [{ type: 'unsupported', feature: 'aspectRatio', details: 'size was given, and says all' }];
 }
