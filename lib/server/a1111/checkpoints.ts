@@ -42,15 +42,13 @@ export class Checkpoints {
       if (exact) return exact.name;
     }
     const wanted = plain(withoutHash(asked));
-    const whole = models.filter((model) => namesOf(model).includes(wanted));
-    const last = models.filter((model) => namesOf(model).some((name) => name.endsWith(`/${wanted}`)));
-    const found = wanted === '' ? undefined : [whole, last].find((those) => those.length > 0);
+    const found = this.named(wanted) ?? this.named(wanted.replace(ENDING, ''));
     if (found?.length === 1) return found[0]!.name;
     if (found) {
       const titles = found.map(titleOf).join(', ');
       throw failure(422, `${field}: ${quoted(asked)} stands for several checkpoints: ${titles}`);
     }
-    throw failure(422, `${field}: there is no checkpoint ${quoted(asked)}${this.instead(wanted)}`);
+    throw failure(422, `${field}: there is no checkpoint ${quoted(asked)}. ${this.instead(wanted)}`);
   };
 
   /** The name that a setting stands for: the first model where it is empty, or of a model that is gone. */
@@ -63,14 +61,22 @@ export class Checkpoints {
     return model ? titleOf(model) : name;
   }
 
+  /** Those of a whole name, else those whose names end in it, such as `name` of `sub/name`. */
+  private named(wanted: string): readonly Model[] | undefined {
+    if (wanted === '') return undefined;
+    const whole = this.models().filter((model) => namesOf(model).includes(wanted));
+    const last = this.models().filter((model) => namesOf(model).some((name) => name.endsWith(`/${wanted}`)));
+    return [whole, last].find((those) => those.length > 0);
+  }
+
   private instead(wanted: string): string {
     const titles = this.models().map(titleOf);
-    if (titles.length === 0) return '; there are none here';
+    if (titles.length === 0) return 'There are none here';
     const { near, all } = mostAlike(wanted, titles);
     const listed = all.slice(0, MOST_LISTED).join(', ');
     const more =
       all.length > MOST_LISTED ? ` and ${all.length - MOST_LISTED} more (/sdapi/v1/sd-models)` : '';
-    return `${near.length > 0 ? `; did you mean ${near.join(' or ')}?` : ';'} There are: ${listed}${more}`;
+    return `${near.length > 0 ? `Did you mean ${near.join(' or ')}? ` : ''}There are: ${listed}${more}`;
   }
 
   private models(): readonly Model[] {

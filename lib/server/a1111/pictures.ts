@@ -42,7 +42,7 @@ export async function naming<T>(field: string, read: () => Promise<T>): Promise<
   } catch (error) {
     if (!(error instanceof SafelightError) || error.code !== 'INVALID_IMAGE') throw error;
     const [, rest] = /^\S+ (is not an? (?:picture|image).*)$/s.exec(error.message) ?? [];
-    const message = `${field} ${rest ?? `is not a picture that can be read: ${error.message}`}`;
+    const message = `${field} ${rest ?? `is not an image that can be read: ${error.message}`}`;
     throw new SafelightError('INVALID_IMAGE', message, { cause: error });
   }
 }
