@@ -55,11 +55,9 @@ export function textToImage(body: Txt2ImgBody, reading: Reading): Asked {
 export async function imageToImage(body: Img2ImgBody, reading: Reading): Promise<Asked> {
   const [init, ...more] = body.init_images ?? [];
   if (init === undefined) throw failure(404, 'Init image not found: init_images needs a picture');
+  if (base64Of(init) === '') throw failure(400, 'init_images[0] is empty: send an image in base64');
   if (more.length > 0)
-    throw notBuilt(
-      `init_images with ${more.length + 1} pictures`,
-      'give one picture, and batch_size or n_iter',
-    );
+    throw notBuilt(`init_images with ${more.length + 1} images`, 'give one, and batch_size or n_iter');
   const mask = body.mask || undefined;
   // With "only masked", which is A1111's default, a mask without anything in it is none.
   const isMasked =
