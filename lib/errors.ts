@@ -81,6 +81,16 @@ export function aborted(reason?: unknown): SafelightError {
   return new SafelightError('ABORTED', 'The operation was aborted by its signal', { cause: reason });
 }
 
+/** Tells the error of a cancelled operation from others. */
+export function isAborted(error: unknown): boolean {
+  return error instanceof SafelightError && error.code === 'ABORTED';
+}
+
+/** A signal that is aborted with the first of two; undefined where there is none. */
+export function eitherOf(a: AbortSignal | undefined, b: AbortSignal | undefined): AbortSignal | undefined {
+  return a && b ? AbortSignal.any([a, b]) : (a ?? b);
+}
+
 /** Waits for a promise until the signal is aborted; then rejects at once, whatever becomes of the promise. Leaves no listener. */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;

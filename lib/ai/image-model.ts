@@ -22,6 +22,7 @@ export type SafelightImageOptions = Omit<
   | 'mask'
   | 'signal'
   | 'finish'
+  | 'hurry'
   | 'onProgress'
   | 'taps'
 >;

@@ -150,7 +150,10 @@ export interface JobQueue {
   list(filter?: JobFilter): Promise<Job[]>;
   /** Ends a queued or running job within 200 ms; an ended one stays as it is. */
   cancel(id: string): Promise<Job | undefined>;
-  /** Stops where it is and keeps the pictures so far, as A1111's interrupt does. */
+  /**
+   * Stops where it is and keeps the pictures so far, as A1111's interrupt does. A second call stops decoding them too: the job ends with
+   * previews.
+   */
   finish(id: string): Promise<Job | undefined>;
   /** Leaves out the picture (or batch) under way, as A1111's skip does. */
   skip(id: string): Promise<Job | undefined>;

@@ -119,7 +119,7 @@ export async function denoiseStage(engine: Engine, options: DenoiseOptions): Pro
   try {
     for (;;) {
       const next = await steps.next();
-      if (next.done) return next.value;
+      if (next.done) return next.value.latent;
       const { step, steps: all, x0 } = next.value;
       const preview = () => engine.preview.draw(x0.at(0), pixels.width, pixels.height);
       reporter.report('denoise', step + 1, all, preview);

@@ -165,6 +165,7 @@ function begin(
     sigmas,
     noise,
     extra,
+    before: latent,
     keep: encoded.mask && { latent, mask: encoded.mask },
   };
 }

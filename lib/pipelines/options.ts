@@ -64,8 +64,13 @@ export interface GenerateOptions extends SamplingOptions, MaskOptions, Condition
   /** Names of the U-Net's nodes to read at each step (see `pipeline.nodes`). */
   readonly taps?: readonly string[];
   readonly signal?: AbortSignal;
-  /** Stops sampling after the step under way and finishes the pictures from what the model sees in them by then; further batches are left out. */
+  /**
+   * Stops sampling at once and decodes what the model saw in the images at its last evaluation; further batches are left out. Where the
+   * CPU decodes, those images of the batch that take longer than 0.4 s are given as their previews, but for the first.
+   */
   readonly finish?: AbortSignal;
+  /** Stops decoding too: images that are not decoded yet are given as their previews. For a `finish` that takes too long. */
+  readonly hurry?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
   /** Called with each warning as it occurs; the result lists them all. */
   readonly onWarning?: OnWarning;
@@ -90,6 +95,7 @@ export interface Settings extends ConditionSettings {
   readonly taps: readonly string[];
   readonly signal: AbortSignal | undefined;
   readonly finish: AbortSignal | undefined;
+  readonly hurry: AbortSignal | undefined;
   readonly onProgress: ((progress: Progress) => void) | undefined;
   /** Collects what the caller should know about this call. */
   readonly warnings: Warnings;
@@ -111,7 +117,7 @@ export interface TextSettings {
 const KEYS: ReadonlySet<string> = new Set([
   ...['prompt', 'negative', 'class', 'width', 'height', 'seed', 'count', 'batch', 'clipSkip'],
   ...['emphasis', 'rng', 'init', 'strength', 'posterior', 'resizeMode', 'initialNoiseMultiplier', 'hires'],
-  ...['taps', 'signal', 'finish', 'onProgress', 'onWarning'],
+  ...['taps', 'signal', 'finish', 'hurry', 'onProgress', 'onWarning'],
   ...variationKeys,
   ...samplingKeys,
   ...maskKeys,
@@ -151,6 +157,7 @@ export function resolveOptions(
     hires: resolveHires(options, factor, sampling),
     taps,
     finish: checkSignal('finish', options.finish),
+    hurry: checkSignal('hurry', options.hurry),
     ...checkControl(options),
   };
 }

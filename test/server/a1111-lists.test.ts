@@ -136,7 +136,7 @@ describe('options', () => {
       [{ CLIP_stop_at_last_layers: 0 }, 422],
       [{ randn_source: 'dice' }, 422],
       [{ token_merging_ratio: 0.5 }, 422],
-      [{ sd_model_checkpoint: '../../etc/passwd' }, 404],
+      [{ sd_model_checkpoint: '../../etc/passwd' }, 422],
     ] as const)
       expect((await api.post('options', { s_churn: 2, ...wrong })).status).toBe(status);
     await server.close();

@@ -34,6 +34,7 @@ interface Running {
   readonly claim: Claim;
   readonly controller: AbortController;
   readonly finish: AbortController;
+  readonly hurry: AbortController;
   skip: AbortController;
 }
 
@@ -83,6 +84,7 @@ export class QueueWorker {
     } else {
       const running = this.running.get(message.id);
       if (message.kind === 'cancel') running?.controller.abort();
+      else if (message.kind === 'finish' && running?.finish.signal.aborted) running.hurry.abort();
       else running?.[message.kind].abort();
     }
   }
@@ -137,6 +139,7 @@ export class QueueWorker {
   private async work(job: Job, claim: Claim): Promise<void> {
     const running: Running = {
       ...{ claim, controller: new AbortController(), finish: new AbortController() },
+      hurry: new AbortController(),
       skip: new AbortController(),
     };
     this.running.set(job.id, running);
@@ -170,6 +173,7 @@ export class QueueWorker {
         data: this.files(running.claim),
         signal: running.controller.signal,
         finish: running.finish.signal,
+        hurry: running.hurry.signal,
         skip: () => {
           if (running.skip.signal.aborted) running.skip = new AbortController();
           return running.skip.signal;

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { dataFolder } from '../../hub/environment.js';
 import type { Catalog } from '../../jobs/catalog.js';
-import type { JobLimits } from '../../jobs/schemas.js';
+import { type JobLimits, type JobSchemas, jobSchemas } from '../../jobs/schemas.js';
 import type { JobQueue } from '../../jobs/types.js';
 import type { ServeConfig } from '../config.js';
 import { Activity } from './activity.js';
@@ -21,6 +21,8 @@ export interface Door {
   readonly queue: JobQueue;
   readonly pool: Catalog['pool'];
   readonly limits: JobLimits;
+  /** What jobs may be asked. */
+  readonly schemas: JobSchemas;
   readonly config: ServeConfig;
   readonly checkpoints: Checkpoints;
   readonly activity: Activity;
@@ -82,6 +84,7 @@ function doorOf({ queue, catalog, config }: A1111Parts): Door {
   };
   return {
     ...{ queue, config, checkpoints, limits: catalog.limits, pool: catalog.pool, activity: new Activity() },
+    schemas: jobSchemas(catalog.limits),
     isRemote: config.queue !== undefined,
     styles: () => readStyles(inData('styles.csv')),
     settings: async () => (await open()).settings,
