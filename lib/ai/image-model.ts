@@ -7,6 +7,7 @@ import type {
   SharedV4Warning,
 } from '@ai-sdk/provider';
 import { invalidOption, SafelightError } from '../errors.js';
+import { requiredMask } from '../image/alpha-mask.js';
 import type { GenerateOptions } from '../pipelines/options.js';
 import type { Pipeline } from '../pipelines/pipeline.js';
 
@@ -42,12 +43,16 @@ export class SafelightImageModel implements ImageModelV4 {
     private readonly pipeline: () => Promise<Pipeline>,
   ) {}
 
-  /** @throws SafelightError: what `Pipeline.load` and `Pipeline.generate` throw, INVALID_OPTION for what cannot be done */
+  /**
+   * The transparent part of `mask` is drawn anew, as in OpenAI's API (in `Pipeline.generate` it is the white part).
+   * @throws SafelightError: what `Pipeline.load` and `Pipeline.generate` throw, INVALID_OPTION for what cannot be done, INVALID_IMAGE for a mask
+   *   without transparency
+   */
   async doGenerate(options: ImageModelV4CallOptions): Promise<ImageModelV4Result> {
     options.abortSignal?.throwIfAborted();
     const timestamp = new Date();
     const pipeline = await this.pipeline();
-    const { images } = await pipeline.generate({ ...this.asked(options, pipeline) });
+    const { images } = await pipeline.generate(await this.asked(options, pipeline));
     return {
       images: await Promise.all(images.map((image) => image.png())),
       warnings: warningsOf(options),
@@ -65,7 +70,7 @@ export class SafelightImageModel implements ImageModelV4 {
     };
   }
 
-  private asked(options: ImageModelV4CallOptions, { info }: Pipeline): GenerateOptions {
+  private async asked(options: ImageModelV4CallOptions, { info }: Pipeline): Promise<GenerateOptions> {
     const { prompt = '', n, seed, files = [], mask, abortSignal } = options;
     const [first] = files;
     if (files.length > 1) throw invalidOption('files', 'one picture', files.length);
@@ -74,9 +79,9 @@ export class SafelightImageModel implements ImageModelV4 {
     return {
       ...(options.providerOptions.safelight as SafelightImageOptions | undefined),
       ...{ prompt, count: n, ...sizeOf(options, info) },
-      ...(seed === undefined ? {} : { seed }),
+      ...(seed === undefined || seed === -1 ? {} : { seed }), // -1 is random
       ...(first ? { init: bytesOf('files', first) } : {}),
-      ...(mask ? { mask: bytesOf('mask', mask) } : {}),
+      ...(mask ? { mask: await requiredMask(bytesOf('mask', mask)) } : {}),
       ...(abortSignal ? { signal: abortSignal } : {}),
     };
   }

@@ -18,9 +18,7 @@ export async function runGeneration(job: Job, pipeline: Pipeline, context: RunCo
   const count = given.count ?? 1;
   const batch = Math.min(count, given.batch ?? 4);
   const clock = new Clock(Math.ceil(count / batch));
-  const previewer = new Previewer(job.previews.every ?? 1, (preview) =>
-    emit({ type: 'preview', data: preview }),
-  );
+  const previewer = new Previewer(job.previews, (preview) => emit({ type: 'preview', data: preview }));
   const images: JobImage[] = [];
   try {
     for (let first = 0, part = 0; first < count && !(finish.aborted && first > 0); first += batch, part++) {

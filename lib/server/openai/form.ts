@@ -1,0 +1,51 @@
+/** The multipart form of an edit: its images, its mask, and its other fields as text. */
+import type { FastifyRequest } from 'fastify';
+import { invalidOption, SafelightError } from '../../errors.js';
+import { decodeBase64 } from '../../jobs/pictures.js';
+
+export interface EditForm {
+  readonly fields: Readonly<Record<string, string>>;
+  readonly image: readonly Uint8Array[];
+  readonly mask: Uint8Array | undefined;
+}
+
+/** `image`, `image[]` and `image[0]` are how clients write a list. */
+const FILE = /^(image|mask)(?:\[\d*\])?$/;
+
+/** @throws INVALID_OPTION for a file of another field, a second mask, or an image that is only named; INVALID_IMAGE */
+export async function editForm(request: FastifyRequest): Promise<EditForm> {
+  if (!request.isMultipart())
+    throw new SafelightError(
+      'INVALID_OPTION',
+      'Send the request as multipart/form-data, with the image as a file of the field "image"',
+    );
+  const fields: Record<string, string> = {};
+  const files: Record<'image' | 'mask', Uint8Array[]> = { image: [], mask: [] };
+  for await (const part of request.parts()) {
+    const name = FILE.exec(part.fieldname)?.[1] as 'image' | 'mask' | undefined;
+    if (part.type === 'file') {
+      if (!name)
+        throw new SafelightError(
+          'INVALID_OPTION',
+          `The form has a file ${JSON.stringify(part.fieldname.slice(0, 100))}, which is not known; files are image and mask`,
+        );
+      files[name].push(await part.toBuffer());
+    } else if (name) {
+      files[name].push(ofText(name, String(part.value)));
+    } else {
+      fields[part.fieldname] = String(part.value);
+    }
+  }
+  if (files.mask.length > 1) throw invalidOption('mask', 'one mask', `${files.mask.length} masks`);
+  return { fields, image: files.image, mask: files.mask[0] };
+}
+
+/** An image as text: base64 or a data URI, as other image APIs take it. */
+function ofText(name: string, text: string): Uint8Array {
+  if (/^data:|^[A-Za-z0-9+/_-]{64,}/.test(text)) return decodeBase64(name, text);
+  throw invalidOption(
+    name,
+    'a file with a file name, or a data URI (no address is fetched, and there are no uploaded files to name)',
+    text,
+  );
+}
