@@ -17,7 +17,7 @@ import { openAi } from './openai/routes.js';
 import { about } from './own/about.js';
 import { ownJobs } from './own/jobs.js';
 import { page } from './page.js';
-import { logRequests } from './request-log.js';
+import { RequestLog } from './request-log.js';
 import { addSecurity } from './security.js';
 import { version } from './version.js';
 
@@ -33,7 +33,7 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
   const { config, queue, catalog, closing } = parts;
   const app = Fastify({
     logger: config['log-level'] === 'silent' ? false : { level: config['log-level'] },
-    disableRequestLogging: true, // `logRequests` writes one line with what it was
+    logController: new RequestLog(),
     bodyLimit: config['max-body'],
     requestTimeout: 120_000, // a body that never ends
     connectionTimeout: 0,
@@ -57,7 +57,6 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
       },
     }),
   );
-  logRequests(app);
   addSecurity(app, {
     host: config.host,
     apiKey: config['api-key'],
