@@ -37,7 +37,7 @@ export class EventLog {
 
   add(event: NewEvent): void {
     if (this.ended) return;
-    if (isReplaced(event)) this.kept = this.kept.filter(({ type }) => type !== event.type);
+    if (isReplaced(event)) this.kept = this.kept.filter((old) => old.type !== event.type || !isReplaced(old));
     this.kept.push({ ...event, id: this.next++ } as JobEvent);
     for (const wake of [...this.waiting]) wake();
   }

@@ -44,7 +44,7 @@ export class Previewer {
   async end(stopped: boolean): Promise<void> {
     if (!stopped) {
       const missing = (this.count ?? 0) - this.taken;
-      for (const frame of missing > 0 ? this.spare.slice(-missing) : []) this.take(frame);
+      this.takeSpare(missing);
       await this.busy;
     }
     this.ended = true;
@@ -68,11 +68,18 @@ export class Previewer {
   private offerCounted(frame: Frame, count: number): void {
     if (this.taken >= count) return;
     if (frame.step >= dueStep(this.taken, count, frame.steps)) {
-      this.spare = [];
+      // Should too few steps be left for the others, those before this one are taken for them.
+      const late = count - this.taken - 1 - Math.max(0, frame.steps - frame.step);
+      this.takeSpare(late);
       this.take(frame);
     } else {
       this.spare = [...this.spare, frame].slice(-count);
     }
+  }
+
+  /** The newest of the steps that were left out, in their order. */
+  private takeSpare(count: number): void {
+    if (count > 0) for (const frame of this.spare.splice(-count)) this.take(frame);
   }
 
   /** Draws one of a count after those before it. */

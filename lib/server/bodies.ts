@@ -11,7 +11,9 @@ export function acceptBodies(app: FastifyInstance): void {
   app.addHook('onRequest', async ({ headers, method }) => {
     if (method === 'GET' || method === 'HEAD') return;
     const { 'content-length': length, 'transfer-encoding': encoding } = headers;
-    if (encoding === undefined && Number(length ?? 0) === 0) delete headers['content-type'];
+    const isEmpty = encoding === undefined && Number(length ?? 0) === 0;
+    // One that is no media type is as good as none: the answer says what to send.
+    if (isEmpty || !/^[^\s/;]+\/[^\s/;]+/.test(headers['content-type'] ?? '')) delete headers['content-type'];
   });
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeContentTypeParser(['application/json', 'text/plain']);
@@ -56,7 +58,7 @@ function unsupported(request: FastifyRequest): Error {
   return wrong(
     415,
     'UNSUPPORTED_MEDIA_TYPE',
-    `Send the body with content-type: ${wanted}; ${given === undefined ? 'none was given' : `received ${JSON.stringify(given.slice(0, 100))}`}`,
+    `Send the body with content-type: ${wanted}; ${given === undefined ? 'none was given that names a media type' : `received ${JSON.stringify(given.slice(0, 100))}`}`,
   );
 }
 

@@ -215,6 +215,14 @@ describe("OpenAI's client, unchanged", () => {
       const { status, body } = await form(files);
       expect([status, body.error.message]).toEqual([400, expect.stringMatching(message)]);
     }
+    const large = await form([
+      ['masks', Buffer.alloc(8 * 2 ** 20)],
+      ['image', image],
+    ]);
+    expect(large).toMatchObject({
+      status: 400,
+      body: { error: { message: expect.stringContaining('masks') } },
+    });
     const asked = client.images.generate({ prompt: 'x', image: 'data:,' } as { prompt: string });
     await expect(asked).rejects.toMatchObject({ status: 400, param: 'image' });
     const json = client.post('/images/edits', { body: { prompt: 'x' } });

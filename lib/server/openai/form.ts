@@ -21,23 +21,45 @@ export async function editForm(request: FastifyRequest): Promise<EditForm> {
     );
   const fields: Record<string, string> = {};
   const files: Record<'image' | 'mask', Uint8Array[]> = { image: [], mask: [] };
+  // What is refused is read to its end all the same: clients send the whole form before they look at an answer.
+  let refused: Error | undefined;
+  let left = request.routeOptions.bodyLimit;
   for await (const part of request.parts()) {
     const name = FILE.exec(part.fieldname)?.[1] as 'image' | 'mask' | undefined;
-    if (part.type === 'file') {
-      if (!name)
-        throw new SafelightError(
-          'INVALID_OPTION',
-          `The form has a file ${JSON.stringify(part.fieldname.slice(0, 100))}, which is not known; files are image and mask`,
-        );
-      files[name].push(await part.toBuffer());
-    } else if (name) {
-      files[name].push(ofText(name, String(part.value)));
-    } else {
-      fields[part.fieldname] = String(part.value);
+    if (refused || (part.type === 'file' && !name)) {
+      refused ??= unknownFile(part.fieldname);
+      if (part.type === 'file') part.file.resume();
+      continue;
+    }
+    const value = part.type === 'file' ? await part.toBuffer() : String(part.value);
+    left -= value.length;
+    if (left < 0) refused = tooLarge(request.routeOptions.bodyLimit);
+    else if (!name) fields[part.fieldname] = String(value);
+    else if (typeof value !== 'string') files[name].push(value);
+    else {
+      try {
+        files[name].push(ofText(name, value));
+      } catch (error) {
+        refused = error as Error;
+      }
     }
   }
+  if (refused) throw refused;
   if (files.mask.length > 1) throw invalidOption('mask', 'one mask', `${files.mask.length} masks`);
   return { fields, image: files.image, mask: files.mask[0] };
+}
+
+function unknownFile(field: string): SafelightError {
+  return new SafelightError(
+    'INVALID_OPTION',
+    `The form has a file ${JSON.stringify(field.slice(0, 100))}, which is not known; files are image and mask`,
+  );
+}
+
+/** An error that `httpFailure` gives this status. */
+function tooLarge(limit: number): Error {
+  const message = `The form is larger than the ${limit} bytes that this server takes (--config: max-body)`;
+  return Object.assign(new Error(message), { statusCode: 413, code: 'FST_ERR_CTP_BODY_TOO_LARGE' });
 }
 
 /** An image as text: base64 or a data URI, as other image APIs take it. */
