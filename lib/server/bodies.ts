@@ -1,5 +1,6 @@
 /** Bodies of requests on all routes: ignored where none is expected, and clear about what is wanted where one is. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { SafelightError } from '../errors.js';
 
 interface Schema {
   safeParse(value: unknown): { readonly success: boolean };
@@ -32,9 +33,8 @@ export function acceptBodies(app: FastifyInstance): void {
     // Nothing is as good as an empty object where every field may be left out.
     if (schema.safeParse({}).success) request.body = {};
     else
-      throw wrong(
-        400,
-        'BAD_REQUEST',
+      throw new SafelightError(
+        'INVALID_OPTION',
         'This request needs a body: send JSON, with content-type: application/json',
       );
   });
@@ -51,18 +51,15 @@ function bodySchema(request: FastifyRequest): Schema | undefined {
   return typeof body === 'object' && body !== null && 'safeParse' in body ? (body as Schema) : undefined;
 }
 
+/** An error that `httpFailure` gives its status. */
 function unsupported(request: FastifyRequest): Error {
   const { schema } = request.routeOptions;
   const wanted = schema?.consumes?.join(' or ') ?? 'application/json';
   const given = request.headers['content-type'];
-  return wrong(
-    415,
-    'UNSUPPORTED_MEDIA_TYPE',
-    `Send the body with content-type: ${wanted}; ${given === undefined ? 'none was given that names a media type' : `received ${JSON.stringify(given.slice(0, 100))}`}`,
-  );
-}
-
-/** An error that `httpFailure` gives this status. */
-function wrong(statusCode: number, code: string, message: string): Error {
-  return Object.assign(new Error(message), { statusCode, code });
+  const received =
+    given === undefined
+      ? 'none was given that names a media type'
+      : `received ${JSON.stringify(given.slice(0, 100))}`;
+  const message = `Send the body with content-type: ${wanted}; ${received}`;
+  return Object.assign(new Error(message), { statusCode: 415, code: 'UNSUPPORTED_MEDIA_TYPE' });
 }

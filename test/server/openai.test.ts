@@ -229,6 +229,19 @@ describe("OpenAI's client, unchanged", () => {
     await expect(json).rejects.toThrow(/multipart\/form-data/);
   });
 
+  it.each([
+    ['multipart/form-data', 'abc'],
+    ['multipart/form-data; boundary=x', 'abc'],
+    [
+      'multipart/form-data; boundary=x',
+      '--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\nabc',
+    ],
+  ])('refuses a broken form with 400: %s', async (type, body) => {
+    const headers = { authorization: `Bearer ${KEY}`, 'content-type': type };
+    const { status } = await call(`${server.url}/v1/images/edits`, { method: 'POST', headers, body });
+    expect(status).toBe(400);
+  });
+
   it('lists models, and knows one of a subfolder by its path', async () => {
     const { data } = await client.models.list();
     expect(data.map(({ id }) => id)).toEqual(['starter', 'sub/mine', 'sketch']);

@@ -1,4 +1,5 @@
 /** The multipart form of an edit: its images, its mask, and its other fields as text. */
+import type { MultipartFile, MultipartValue } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
 import { invalidOption, SafelightError } from '../../errors.js';
 import { decodeBase64 } from '../../jobs/pictures.js';
@@ -24,14 +25,14 @@ export async function editForm(request: FastifyRequest): Promise<EditForm> {
   // What is refused is read to its end all the same: clients send the whole form before they look at an answer.
   let refused: Error | undefined;
   let left = request.routeOptions.bodyLimit;
-  for await (const part of request.parts()) {
+  for await (const part of parts(request)) {
     const name = FILE.exec(part.fieldname)?.[1] as 'image' | 'mask' | undefined;
     if (refused || (part.type === 'file' && !name)) {
       refused ??= unknownFile(part.fieldname);
       if (part.type === 'file') part.file.resume();
       continue;
     }
-    const value = part.type === 'file' ? await part.toBuffer() : String(part.value);
+    const value = part.type === 'file' ? await bytesOf(part) : String(part.value);
     left -= value.length;
     if (left < 0) refused = tooLarge(request.routeOptions.bodyLimit);
     else if (!name) fields[part.fieldname] = String(value);
@@ -49,6 +50,23 @@ export async function editForm(request: FastifyRequest): Promise<EditForm> {
   return { fields, image: files.image, mask: files.mask[0] };
 }
 
+/** @throws INVALID_OPTION for a form without a boundary */
+async function* parts(request: FastifyRequest): AsyncGenerator<MultipartFile | MultipartValue, void> {
+  try {
+    yield* request.parts() as AsyncIterable<MultipartFile | MultipartValue>;
+  } catch (error) {
+    throw formError(error);
+  }
+}
+
+/** What the parser throws for a form that is cut off or none is a plain error. */
+function formError(error: unknown): unknown {
+  if (!(error instanceof Error) || 'statusCode' in error || error instanceof SafelightError) return error;
+  return new SafelightError('INVALID_OPTION', `The multipart form cannot be read: ${error.message}`, {
+    cause: error,
+  });
+}
+
 function unknownFile(field: string): SafelightError {
   return new SafelightError(
     'INVALID_OPTION',
@@ -60,6 +78,14 @@ function unknownFile(field: string): SafelightError {
 function tooLarge(limit: number): Error {
   const message = `The form is larger than the ${limit} bytes that this server takes (--config: max-body)`;
   return Object.assign(new Error(message), { statusCode: 413, code: 'FST_ERR_CTP_BODY_TOO_LARGE' });
+}
+
+async function bytesOf(part: MultipartFile): Promise<Buffer> {
+  try {
+    return await part.toBuffer();
+  } catch (error) {
+    throw formError(error);
+  }
 }
 
 /** An image as text: base64 or a data URI, as other image APIs take it. */
