@@ -1,6 +1,7 @@
 /** What takes jobs off the queue in Redis and does them: any number of these, on any machines. */
 import { SafelightError, throwIfAborted } from '../../errors.js';
 import type { JobFiles } from '../data-folder.js';
+import { isReplaced } from '../event-log.js';
 import { said } from '../failure.js';
 import type { RunContext, RunOutcome } from '../results.js';
 import type { Job, JobImage } from '../types.js';
@@ -225,7 +226,7 @@ class Telling {
   ) {}
 
   add(event: Parameters<RunContext['emit']>[0]): void {
-    const same = event.type === 'image' ? -1 : this.pending.findIndex(({ type }) => type === event.type);
+    const same = this.pending.findIndex((old) => old.type === event.type && isReplaced(old));
     if (same >= 0) this.pending.splice(same, 1);
     this.pending.push(event);
     this.telling ??= this.tell().finally(() => {
