@@ -31,6 +31,11 @@ export function printJson(value: unknown): void {
   print(JSON.stringify(value));
 }
 
+/** A line of a structured log, as the server's has them, with its end. */
+export function lineOfLog(message: string, about: Readonly<Record<string, unknown>> = {}): string {
+  return `${JSON.stringify({ level: 30, time: Date.now(), pid: process.pid, ...about, msg: message })}\n`;
+}
+
 /** @throws FILE_NOT_WRITTEN before any work is done, if `path` cannot become a file */
 export async function checkOutput(path: string): Promise<void> {
   const folder = dirname(path);

@@ -5,7 +5,7 @@ import { SafelightError } from '../errors.js';
 import type { ServeInput } from '../server/config.js';
 import type { RunningServer } from '../server/serve.js';
 import { wholeNumber } from './numbers.js';
-import { print } from './output.js';
+import { lineOfLog, print } from './output.js';
 import { untilStopped } from './until-stopped.js';
 
 const several = (value: string, before: string[] = []): string[] => [...before, value];
@@ -85,29 +85,23 @@ async function work(flags: Record<string, unknown>): Promise<void> {
   const input = await merged(flags);
   const { serve } = await import('../server/serve.js');
   const server = await serve(input);
-  const say = announcer(server);
-  say(`Safelight serves ${server.url}`);
+  const isLogging = ![undefined, 'silent'].includes(server.app.log.level);
+  if (isLogging) logStart(server);
+  else print(`Safelight serves ${server.url}`);
+  // Read by scripts on stderr; as a line of JSON where both streams may end up in one log.
+  const isPlain = !isLogging || process.stderr.isTTY;
   await untilStopped(
     () => server.close({ drain: true }),
-    process.stderr.isTTY ? undefined : (line) => say(line),
+    isPlain ? undefined : (line) => void process.stderr.write(lineOfLog(line)),
   );
 }
 
-/**
- * Says what people and scripts wait for: on stdout, as a line of the log where there is one, so that every line there is JSON. Where
- * stderr is a terminal, it is said there in plain text, too.
- */
-function announcer({ app, url, models }: RunningServer): (line: string) => void {
-  const { level } = app.log;
-  if (level === undefined || level === 'silent') return print;
+/** Says what people and scripts wait for as a line of the log, so that every line of stdout is JSON; to a terminal also in plain text. */
+function logStart({ app, url, models }: RunningServer): void {
+  const line = `Safelight serves ${url}`;
   // Whatever the level: that the server is there is no detail.
-  const log = app.log.child({}, { level: 'info' });
-  return (line) => {
-    const isStart = line.endsWith(url);
-    if (isStart) log.info({ url, models }, `${line} with ${models.join(', ')}`);
-    else log.info(line);
-    if (process.stderr.isTTY) process.stderr.write(`${line}\n`);
-  };
+  app.log.child({}, { level: 'info' }).info({ url, models }, `${line} with ${models.join(', ')}`);
+  if (process.stderr.isTTY) process.stderr.write(`${line}\n`);
 }
 
 /** The configuration file's values, then the environment's, then the command line's. */

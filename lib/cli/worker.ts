@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import type { WorkerConfig } from '../jobs/worker.js';
 import { addRunOptions, given, type RunOptions } from './model-options.js';
 import { wholeNumber } from './numbers.js';
-import { print } from './output.js';
+import { lineOfLog } from './output.js';
 import { untilStopped } from './until-stopped.js';
 
 interface Flags extends RunOptions {
@@ -68,15 +68,10 @@ async function work(flags: Flags): Promise<void> {
   const isLogged = !flags.quiet && !process.stderr.isTTY;
   // Plain text among lines of JSON would stop who reads those.
   const start = `Safelight works for ${names.join(', ')}`;
-  print(isLogged ? lineOf(start, { models: names }) : start);
-  await untilStopped(() => worker.close({ drain: true }), isLogged ? (line) => log(line, {}) : undefined);
+  process.stdout.write(isLogged ? lineOfLog(start, { models: names }) : `${start}\n`);
+  await untilStopped(() => worker.close({ drain: true }), isLogged ? log : undefined);
 }
 
-/** A line of JSON, as the server's log. */
-function log(message: string, about: Readonly<Record<string, unknown>>): void {
-  process.stderr.write(`${lineOf(message, about)}\n`);
-}
-
-function lineOf(message: string, about: Readonly<Record<string, unknown>>): string {
-  return JSON.stringify({ time: Date.now(), pid: process.pid, ...about, msg: message });
+function log(message: string, about: Readonly<Record<string, unknown>> = {}): void {
+  process.stderr.write(lineOfLog(message, about));
 }

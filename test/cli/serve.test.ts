@@ -55,7 +55,7 @@ it('logs one JSON line for each request and each step of a job, and nothing else
     },
   );
   expect(code).toBe(0);
-  expect(stderr).toBe('');
+  expect(JSON.parse(stderr)).toMatchObject({ msg: expect.stringMatching(/^Stopping/) });
   const lines = stdout
     .trim()
     .split('\n')
