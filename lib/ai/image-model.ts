@@ -1,5 +1,6 @@
 /** One model as the AI SDK sees it. */
 import { invalidOption, SafelightError } from '../errors.js';
+import { requiredMask } from '../image/alpha-mask.js';
 import type { GenerateOptions } from '../pipelines/options.js';
 import type { Pipeline } from '../pipelines/pipeline.js';
 import {
@@ -43,12 +44,16 @@ export class SafelightImageModel {
     private readonly pipeline: () => Promise<Pipeline>,
   ) {}
 
-  /** @throws SafelightError: what `Pipeline.load` and `Pipeline.generate` throw, INVALID_OPTION for what cannot be done */
+  /**
+   * The transparent part of `mask` is drawn anew, as in OpenAI's API (in `Pipeline.generate` it is the white part).
+   * @throws SafelightError: what `Pipeline.load` and `Pipeline.generate` throw, INVALID_OPTION for what cannot be done, INVALID_IMAGE for a mask
+   *   without transparency
+   */
   async doGenerate(options: ImageModelCallOptions): Promise<ImageModelResult> {
     options.abortSignal?.throwIfAborted();
     const timestamp = new Date();
     const pipeline = await this.pipeline();
-    const { images, warnings } = await pipeline.generate({ ...this.asked(options, pipeline) });
+    const { images, warnings } = await pipeline.generate(await this.asked(options, pipeline));
     return {
       images: await Promise.all(images.map((image) => image.png())),
       warnings: [
@@ -69,7 +74,7 @@ export class SafelightImageModel {
     };
   }
 
-  private asked(options: ImageModelCallOptions, { info }: Pipeline): GenerateOptions {
+  private async asked(options: ImageModelCallOptions, { info }: Pipeline): Promise<GenerateOptions> {
     const { prompt = '', n, seed, files = [], mask, abortSignal } = options;
     const [first] = files;
     if (files.length > 1) throw invalidOption('files', 'one picture', files.length);
@@ -78,9 +83,9 @@ export class SafelightImageModel {
     return {
       ...(options.providerOptions.safelight as SafelightImageOptions | undefined),
       ...{ prompt, count: n, ...sizeOf(options, info) },
-      ...(seed === undefined ? {} : { seed }),
+      ...(seed === undefined || seed === -1 ? {} : { seed }), // -1 is random
       ...(first ? { init: bytesOf('files', first) } : {}),
-      ...(mask ? { mask: bytesOf('mask', mask) } : {}),
+      ...(mask ? { mask: await requiredMask(bytesOf('mask', mask)) } : {}),
       ...(abortSignal ? { signal: abortSignal } : {}),
     };
   }

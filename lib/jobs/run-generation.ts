@@ -22,9 +22,7 @@ export async function runGeneration(job: Job, pipeline: Pipeline, context: RunCo
   const count = given.count ?? 1;
   const batch = Math.min(count, given.batch ?? 4);
   const clock = new Clock(Math.ceil(count / batch));
-  const previewer = new Previewer(job.previews.every ?? 1, (preview) =>
-    emit({ type: 'preview', data: preview }),
-  );
+  const previewer = new Previewer(job.previews, (preview) => emit({ type: 'preview', data: preview }));
   // Each batch is a call of its own and would repeat them.
   const warnings = new Warnings((warning) => emit({ type: 'warning', data: warning }));
   const images: JobImage[] = [];

@@ -36,6 +36,8 @@ export type JobOptions = Readonly<Record<string, Json>>;
 export interface PreviewRequest {
   /** A preview each so many steps; 0 is none. Default 1. */
   readonly every?: number;
+  /** Instead: exactly so many (or one a step, of a job of fewer steps), evenly over the steps, none of which is dropped. */
+  readonly count?: number;
 }
 
 export interface JobRequest {
@@ -123,6 +125,8 @@ export interface JobPreview {
   readonly steps: number;
   /** Data URI of a small WebP. */
   readonly image: string;
+  /** Of previews that were asked for by their count: from 0. */
+  readonly index?: number;
 }
 
 export interface JobFilter {

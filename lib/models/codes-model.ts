@@ -5,6 +5,7 @@
 import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { invalidOption, SafelightError } from '../errors.js';
+import { weightsEnding } from '../hub/find-models.js';
 import { locateModel } from '../hub/locate.js';
 import { fileError, kindOf } from '../weights/files.js';
 import { openWeights } from '../weights/open-weights.js';
@@ -75,7 +76,6 @@ const ALONE: Omit<CodesModelSource, 'path' | 'form' | 'autoencoder' | 'ignored'>
 
 const FIRST_STAGE = 'first_stage_model.';
 const CONDITION = 'cond_stage_model.';
-const WEIGHTS = /\.(safetensors|ckpt|pt|pth|bin)$/;
 
 /**
  * Finds out what a model is and where its weights lie, without reading them.
@@ -159,7 +159,9 @@ function others(tensors: TensorIndex, used: ReadonlySet<string>): IgnoredTensor[
 export async function onlyCheckpoint(folder: string): Promise<string> {
   let names: string[];
   try {
-    names = (await readdir(folder)).filter((name) => WEIGHTS.test(name)).sort();
+    names = (await readdir(folder))
+      .filter((name) => weightsEnding.test(name) && !name.startsWith('.'))
+      .sort();
   } catch (error) {
     throw fileError(folder, error);
   }

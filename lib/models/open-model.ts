@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { invalidOption, SafelightError } from '../errors.js';
+import { bundledModels } from '../hub/bundled.js';
 import { locateModel } from '../hub/locate.js';
 import { kindOf } from '../weights/files.js';
 import { openAutoencoder } from './autoencoder-source.js';
@@ -19,12 +19,12 @@ import type {
 } from './source.js';
 
 /** The folder of the small model that ships with the package, from `lib/` and from `dist/` alike. */
-export const starterModel = fileURLToPath(new URL('../../models/starter', import.meta.url));
+export const starterModel = bundledModels.starter;
 
 /**
  * Finds out what a model is and where its weights lie, without reading them.
- * @param path a diffusers folder, a single file (safetensors, GGUF, PyTorch checkpoint, or shard index) in CompVis' form, or the name of a downloaded
- *   model (`owner/name`, `civitai:VERSION_ID`)
+ * @param path a diffusers folder, a single file (safetensors, GGUF, PyTorch checkpoint, or shard index) in CompVis' form, or the name of a bundled
+ *   (`starter`) or downloaded model (`owner/name`, `civitai:VERSION_ID`)
  * @throws FILE_NOT_FOUND, MODEL_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION
  */
 export async function openModel(path: string, options: OpenModelOptions = {}): Promise<ModelSource> {

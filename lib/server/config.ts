@@ -10,8 +10,10 @@ const bytes = z.int().min(2 ** 20);
 export const serveSchema = z.strictObject({
   /** `NAME=PATH`, a path, or `owner/name` of the hub. */
   model: z.array(z.string().min(1)).default([]),
-  /** A folder whose model files and folders are offered by their names. */
+  /** A folder whose models, also those of its subfolders, are offered by their names. */
   models: z.string().min(1).optional(),
+  /** Offers the bundled models beside others. */
+  starter: z.boolean().default(true),
   host: z.string().min(1).default('127.0.0.1'),
   port: port.default(7860),
   'api-key': z.string().min(1).optional(),

@@ -17,7 +17,7 @@ let server: TestServer;
 let api: WebUIApi;
 beforeAll(async () => {
   data = await mkdtemp(join(tmpdir(), 'safelight-a1111-'));
-  server = await startServer({ 'api-key': KEY, model, data });
+  server = await startServer({ 'api-key': KEY, model, starter: false, data });
   api = new WebUIApi(server.url, basic);
 });
 afterAll(() => server.end());
@@ -140,7 +140,7 @@ describe('options', () => {
     ] as const)
       expect((await api.post('options', { s_churn: 2, ...wrong })).status).toBe(status);
     await server.close();
-    server = await startServer({ 'api-key': KEY, model, data });
+    server = await startServer({ 'api-key': KEY, model, starter: false, data });
     api = new WebUIApi(server.url, basic);
     expect((await api.get('options')).body).toMatchObject({
       ...{ eta_noise_seed_delta: 31337, s_churn: 0, sd_model_checkpoint: 'first' },

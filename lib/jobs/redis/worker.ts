@@ -2,6 +2,7 @@
 import { SafelightError, throwIfAborted } from '../../errors.js';
 import { Warnings } from '../../warnings.js';
 import type { JobFiles } from '../data-folder.js';
+import { isReplaced } from '../event-log.js';
 import { said } from '../failure.js';
 import type { RunContext, RunOutcome } from '../results.js';
 import type { Job, JobImage } from '../types.js';
@@ -231,8 +232,7 @@ class Telling {
   ) {}
 
   add(event: Parameters<RunContext['emit']>[0]): void {
-    const replaces = event.type === 'progress' || event.type === 'preview';
-    const same = replaces ? this.pending.findIndex(({ type }) => type === event.type) : -1;
+    const same = this.pending.findIndex((old) => old.type === event.type && isReplaced(old));
     if (same >= 0) this.pending.splice(same, 1);
     this.pending.push(event);
     this.telling ??= this.tell().finally(() => {

@@ -55,7 +55,6 @@ export async function a1111(app: FastifyInstance, parts: A1111Parts): Promise<vo
   );
   await app.register(
     async (api) => {
-      takeEmptyBodies(api);
       api.setNotFoundHandler((request, reply) =>
         reply.code(404).send(
           inItsForm({
@@ -90,14 +89,4 @@ function doorOf({ queue, catalog, config }: A1111Parts): Door {
     settings: async () => (await open()).settings,
     keep: async (settings) => (await open()).keep(settings),
   };
-}
-
-/** Clients post to `interrupt` and its like without a body, but say that it is JSON. */
-function takeEmptyBodies(app: FastifyInstance): void {
-  const parse = app.getDefaultJsonParser('error', 'error');
-  app.removeContentTypeParser('application/json');
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body === '') done(null, {});
-    else parse(request, body as string, done);
-  });
 }
