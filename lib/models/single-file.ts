@@ -15,7 +15,8 @@ import { isLatentDiffusion, openLatentDiffusion, readNamedScheduler } from './la
 import { refuseOtherFamilies } from './other-families.js';
 import type { ModelParts } from './parts.js';
 import { AUTOENCODER, type FileFamily, familyOf, openEncoder, UNET } from './single-file-text.js';
-import type { OpenModelOptions } from './source.js';
+import type { OpenModelOptions, PredictionFrom } from './source.js';
+import { readStatedTraining, type StatedTraining } from './stated-training.js';
 
 /** Numbers that follow the pooled text: sizes, crop and target size, of which the refiner has an aesthetic score instead. */
 const TIME_IDS: Readonly<Record<FileFamily, number>> = { sd1: 0, sd2: 0, sdxl: 6, sdxl_refiner: 5 };
@@ -29,7 +30,7 @@ const SCALE: Readonly<Record<FileFamily, number>> = {
 
 /** @param path absolute path of the file */
 export async function openSingleFile(path: string, options: OpenModelOptions): Promise<ModelParts> {
-  const { tensors, metadata } = await openWeights(path, { ema: options.ema ?? false });
+  const { tensors, metadata, notes } = await openWeights(path, { ema: options.ema ?? false });
   const embedded = metadata && openEmbedded(tensors, metadata, path, options);
   if (embedded) return embedded;
   refuseOtherFamilies(tensors, path);
@@ -51,7 +52,14 @@ export async function openSingleFile(path: string, options: OpenModelOptions): P
     ...(metadata && family === 'sd1' ? { convolutions: true } : {}),
   });
   const told = await readNamedScheduler(path, options);
-  const { scheduler, uncertain } = training(tensors, family, config.in_channels, options.prediction, told);
+  const { scheduler, from, uncertain } = training({
+    tensors,
+    family,
+    inChannels: config.in_channels,
+    override: options.prediction,
+    told,
+    stated: readStatedTraining(notes),
+  });
   return {
     form: 'file',
     ownSize: false,
@@ -65,6 +73,7 @@ export async function openSingleFile(path: string, options: OpenModelOptions): P
     defaults: {},
     forceZerosForEmptyPrompt: family === 'sdxl' || family === 'sdxl_refiner',
     predictionUncertain: uncertain,
+    predictionFrom: from,
   };
 }
 
@@ -79,22 +88,36 @@ export function isMarker(name: string): boolean {
   return name === 'v_pred' || name === 'ztsnr' || name === 'scale_factor';
 }
 
-/** How the model was trained, by its markers. */
-function training(
-  tensors: TensorIndex,
-  family: FileFamily,
-  inChannels: number,
-  override: SchedulerConfig['prediction'] | undefined,
-  told: SchedulerConfig | null,
-): { scheduler: SchedulerConfig; uncertain: boolean } {
-  const sign = tensors.has('v_pred') ? 'v' : undefined;
+interface TrainingFacts {
+  readonly tensors: TensorIndex;
+  readonly family: FileFamily;
+  readonly inChannels: number;
+  readonly override: SchedulerConfig['prediction'] | undefined;
+  /** By a YAML that was named. */
+  readonly told: SchedulerConfig | null;
+  /** By the file's metadata. */
+  readonly stated: StatedTraining;
+}
+
+/** How the model was trained: by the option, a YAML that was named, its markers, its metadata, its family, the first that says. */
+function training({ tensors, family, inChannels, override, told, stated }: TrainingFacts): {
+  scheduler: SchedulerConfig;
+  from: PredictionFrom;
+  uncertain: boolean;
+} {
+  const sayings: readonly (readonly [SchedulerConfig['prediction'] | undefined, PredictionFrom])[] = [
+    [override, { kind: 'option' }],
+    [told?.prediction, { kind: 'config' }],
+    [tensors.has('v_pred') ? 'v' : undefined, { kind: 'tensor', name: 'v_pred' }],
+    [stated.prediction?.value, { kind: 'metadata', name: stated.prediction?.key ?? '' }],
+  ];
+  const [said, from] = sayings.find(([prediction]) => prediction !== undefined) ?? [];
   const scheduler: SchedulerConfig = {
     ...(told ?? STABLE_DIFFUSION_SCHEDULER),
-    prediction: override ?? told?.prediction ?? sign ?? 'eps',
-    rescale_zero_snr: tensors.has('ztsnr'),
+    prediction: said ?? 'eps',
+    rescale_zero_snr: tensors.has('ztsnr') || (stated.zeroSnr?.value ?? false),
   };
   // SD2's 512 model predicts eps, its 768 model v, its inpainting model eps; the first two have the same tensors.
-  const uncertain =
-    family === 'sd2' && inChannels !== 9 && override === undefined && !told && sign === undefined;
-  return { scheduler, uncertain };
+  const uncertain = family === 'sd2' && inChannels !== 9 && said === undefined;
+  return { scheduler, from: from ?? { kind: 'family' }, uncertain };
 }
