@@ -3,7 +3,7 @@
  * sizes by the tensors; what tensors cannot tell is a fact of the family (FACTS: heads, activations, norms, prediction).
  */
 import { ComponentWeights } from '../weights/component.js';
-import { ldmUNetNaming } from '../weights/naming/ldm-unet.js';
+import { findUNet, unetNaming } from '../weights/naming/unet-place.js';
 import { openWeights } from '../weights/open-weights.js';
 import type { TensorIndex } from '../weights/tensor-index.js';
 import { openAutoencoderTensors } from './autoencoder-source.js';
@@ -12,9 +12,10 @@ import { STABLE_DIFFUSION_SCHEDULER } from './config-scheduler.js';
 import { detectUNetConfig } from './detect-unet.js';
 import { openEmbedded } from './embedded-model.js';
 import { isLatentDiffusion, openLatentDiffusion, readNamedScheduler } from './latent-diffusion.js';
+import { incomplete } from './missing-parts.js';
 import { refuseOtherFamilies } from './other-families.js';
 import type { ModelParts } from './parts.js';
-import { AUTOENCODER, type FileFamily, familyOf, openEncoder, UNET } from './single-file-text.js';
+import { AUTOENCODER, type FileFamily, familyOf, openEncoder } from './single-file-text.js';
 import type { OpenModelOptions, PredictionFrom } from './source.js';
 import { readStatedTraining, type StatedTraining } from './stated-training.js';
 
@@ -35,9 +36,12 @@ export async function openSingleFile(path: string, options: OpenModelOptions): P
   if (embedded) return embedded;
   refuseOtherFamilies(tensors, path);
   if (isLatentDiffusion(tensors)) return openLatentDiffusion(tensors, path, options);
-  const { family, places } = familyOf(tensors, path);
+  const place = findUNet(tensors.keys());
+  const found = place && familyOf(tensors, place.prefix);
+  if (place === null || found === null) throw incomplete(tensors, path, options.vae !== undefined);
+  const { family, places } = found;
   const textEncoders = places.map((place) => openEncoder(place, tensors, path));
-  const weights = new ComponentWeights('U-Net', path, tensors, ldmUNetNaming(tensors.keys(), UNET, path));
+  const weights = new ComponentWeights('U-Net', path, tensors, unetNaming(place, tensors.keys(), path));
   const scale = { scaling_factor: SCALE[family], shift_factor: 0 };
   const autoencoder =
     options.vae === undefined
