@@ -189,7 +189,7 @@ describe('tensors that ComfyUI-GGUF has laid out as rows of 256', () => {
 
   /** F16 bits as whole steps from -127 to 127. */
   const quants = (data: Uint8Array): number[] => {
-    const halves = new Uint16Array(data.slice().buffer);
+    const halves = new Uint16Array(Uint8Array.from(data).buffer);
     return [...halves].map((bits) => {
       const [sign, exponent, fraction] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
       const number = exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15);
@@ -253,11 +253,13 @@ describe('tensors that ComfyUI-GGUF has laid out as rows of 256', () => {
     );
     write(join(unet, `${WEIGHTS}.safetensors`), rounded);
     const expected = await latentOf(folder, { storage: 'f16' });
+    // In smaller pieces, whose sums end in other digits.
+    const lean = await latentOf(folder, { storage: 'f16', memory: 'lean' });
     rmSync(join(unet, `${WEIGHTS}.safetensors`));
     rearranged(join(unet, 'unet-Q8_0.gguf'), ldm, true);
     expect((await inspectModel(folder)).problem).toBeNull();
     expect(await latentOf(folder, { storage: 'f16' })).toEqual(expected);
-    expect(await latentOf(folder, { storage: 'f16', memory: 'lean' })).toEqual(expected);
+    expect(await latentOf(folder, { storage: 'f16', memory: 'lean' })).toEqual(lean);
     // As the file has them: what is quantized by rows stays so.
     expect((await latentOf(folder)).every(Number.isFinite)).toBe(true);
     const out = join(root, `${model}-converted.gguf`);
