@@ -39,7 +39,8 @@ function withoutText(tensors: TensorIndex, path: string, unet: UNetPlace, vae: b
   const kind = kindOf(tensors, unet);
   const whole = unet.prefix === 'model.diffusion_model.';
   const hasVae = hasFirstStage(tensors, 'first_stage_model.');
-  const encoders = kind?.encoders ?? ['of the width its attention takes'];
+  const context = contextOf(tensors, unet.prefix);
+  const encoders = kind?.encoders ?? [context === undefined ? 'if it reads text' : `${context} wide`];
   const missing = encoders.map((encoder, i) => `text encoder${i > 0 ? ` ${i + 1}` : ''} (${encoder})`);
   missing.push(encoders.length > 1 ? 'their tokenizers' : 'its tokenizer');
   if (!hasVae && !vae) missing.push('autoencoder (VAE)');
