@@ -70,7 +70,7 @@ export async function snapshotOf(
     : undefined;
 }
 
-/** A folder in a form that is read as a folder, or its one file of weights. */
+/** A folder in a form that is read as a folder, or its one file of weights (of shards, their index). */
 export async function modelIn(folder: string, name: string): Promise<string> {
   const files = await readdir(folder, { withFileTypes: true });
   const names = files.filter((entry) => !entry.isDirectory()).map((entry) => entry.name);
@@ -78,6 +78,9 @@ export async function modelIn(folder: string, name: string): Promise<string> {
   const weights = names.filter((file) => weightsEnding.test(file));
   const safe = weights.filter((file) => /\.(?:safetensors|gguf)$/i.test(file));
   const choice = safe.length > 0 ? safe : weights;
+  const indexes = names.filter((file) => /\.(?:safetensors|bin)\.index\.json$/.test(file));
+  if (indexes.length === 1 && choice.every((file) => /-\d{5}-of-\d{5}\./.test(file)))
+    return join(folder, indexes[0]!);
   if (choice.length > 1)
     throw new SafelightError(
       'INVALID_OPTION',

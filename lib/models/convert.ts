@@ -15,6 +15,7 @@ import { type ConvertStorage, type Keep, TypeChoice } from './convert-types.js';
 import { CONFIG_KEY } from './embedded-config.js';
 import { tokenizerKey } from './embedded-model.js';
 import type { OpenModelOptions } from './source.js';
+import { withWholeRows } from './whole-rows.js';
 
 export interface ConvertOptions extends OpenModelOptions {
   /** Type of the matrices; default f16. Norms and biases are f32, all other weights f16. */
@@ -97,7 +98,9 @@ export async function convertModel(
   await writeLargeOutput(absolute, async (handle, temporary) => {
     await handle.writeFile(layout.header);
     await handle.truncate(layout.size);
-    await writeWeights({ path: temporary, plan, offsets, threads }, { signal, onProgress });
+    await withWholeRows(plan, { threads, signal }, (whole) =>
+      writeWeights({ path: temporary, plan: whole, offsets, threads }, { signal, onProgress }),
+    );
   });
   return {
     path: absolute,

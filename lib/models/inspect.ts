@@ -21,7 +21,13 @@ import { openComponentFile, openComponentFolder } from './lone-component.js';
 import { openModel } from './open-model.js';
 import { otherFamily } from './other-families.js';
 import { isMarker } from './single-file.js';
-import type { ConditionSource, IgnoredTensor, ModelSource, OpenModelOptions } from './source.js';
+import type {
+  ConditionSource,
+  IgnoredTensor,
+  ModelSource,
+  OpenModelOptions,
+  PredictionFrom,
+} from './source.js';
 import { moduleKindOf } from './text-encoder.js';
 
 export interface InspectOptions extends OpenModelOptions {
@@ -43,6 +49,8 @@ export interface Inspection {
   readonly scheduler: SchedulerConfig | null;
   /** Whether what it predicts has to be found out by running it. */
   readonly predictionUncertain: boolean;
+  /** What says `scheduler.prediction`; null unless it is a single file without configs. */
+  readonly predictionFrom: PredictionFrom | null;
   readonly defaults: GenerationDefaults;
   readonly components: readonly InspectedComponent[];
   readonly files: readonly { readonly path: string; readonly tensors: number; readonly bytes: number }[];
@@ -103,7 +111,7 @@ function inspectWhole(source: ModelSource, options: InspectOptions): Inspection 
   const { autoencoder } = source;
   if (autoencoder.kind === 'vq_model') parts.push({ name: 'vqvae', ...autoencoder });
   if (autoencoder.kind === 'autoencoder_kl') parts.push({ name: 'vae', ...autoencoder });
-  const { family, scheduler, defaults, predictionUncertain } = source;
+  const { family, scheduler, defaults, predictionUncertain, predictionFrom = null } = source;
   const described = describe(source.path, source.form, parts, null, options);
   // What no module takes may still be read (a table of classes).
   const unread = new Set(source.ignored.map(({ name, file }) => `${file}\0${name}`));
@@ -116,6 +124,7 @@ function inspectWhole(source: ModelSource, options: InspectOptions): Inspection 
     scheduler,
     defaults,
     predictionUncertain,
+    predictionFrom,
   };
 }
 
@@ -238,6 +247,7 @@ function describe(
     condition: null,
     scheduler: null,
     predictionUncertain: false,
+    predictionFrom: null,
     defaults: {},
     components,
     files: grouped(tensors, ({ file }) => file).map(([path, group]) => ({ path, ...group })),

@@ -15,6 +15,7 @@ import { Tensor } from '../tensor/tensor.js';
 import type { ComponentWeights } from '../weights/component.js';
 import { findPacked } from '../weights/packed-cache.js';
 import { availableMemory, checkFit, TAKE_LESS, weightBytes } from './fit.js';
+import { withWholeRows } from './whole-rows.js';
 
 /** How much memory may be traded for speed. */
 export const memoryModes = ['fast', 'balanced', 'lean'] as const;
@@ -182,15 +183,17 @@ export async function loadModule(
   checkFit(`The ${weights.label}`, [need], availableMemory(backend), TAKE_LESS);
   // What was packed was compared then.
   if (!packed) await weights.verify(plan.entries, signal);
-  return NativeModule.create(kind, config, plan, {
-    backend,
-    threads,
-    ...(stockOps === undefined ? {} : { stockOps }),
-    ...(memory === 'lean' ? { releaseBuffers: true } : {}),
-    ...(mapped ? { mapWeights: true } : {}),
-    signal,
-    onProgress,
-  });
+  return withWholeRows(plan, { threads, signal }, (whole) =>
+    NativeModule.create(kind, config, whole, {
+      backend,
+      threads,
+      ...(stockOps === undefined ? {} : { stockOps }),
+      ...(memory === 'lean' ? { releaseBuffers: true } : {}),
+      ...(mapped ? { mapWeights: true } : {}),
+      signal,
+      onProgress,
+    }),
+  );
 }
 
 function wrapped(tensors: Record<string, NativeTensor>): Record<string, Tensor> {

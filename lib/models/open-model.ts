@@ -52,7 +52,8 @@ export function withPrediction(
   source: ModelSource,
   prediction: ModelSource['scheduler']['prediction'],
 ): ModelSource {
-  return sized({ ...source, scheduler: { ...source.scheduler, prediction }, predictionUncertain: false });
+  const scheduler = { ...source.scheduler, prediction };
+  return sized({ ...source, scheduler, predictionUncertain: false });
 }
 
 /** Most single files do not say their size of pictures; the family does. */

@@ -21,6 +21,7 @@ import { storageTypes } from '../weights/storage.js';
 import { type ModuleSource, moduleSources } from './module-sources.js';
 import { openModel } from './open-model.js';
 import type { OpenModelOptions } from './source.js';
+import { withWholeRows } from './whole-rows.js';
 
 export interface PackOptions extends OpenModelOptions {
   /** How weights are kept; default as in their files. Loads find what was packed for the storage they ask for. */
@@ -113,7 +114,9 @@ export async function packModel(path: string, options: PackOptions = {}): Promis
     await writeLargeOutput(target, async (handle, temporary) => {
       await handle.truncate(layout.size);
       const written = (bytes: number) => onProgress?.(before + bytes, total);
-      await writeWeights({ path: temporary, plan, offsets, threads }, { signal, onProgress: written });
+      await withWholeRows(plan, { threads, signal }, (whole) =>
+        writeWeights({ path: temporary, plan: whole, offsets, threads }, { signal, onProgress: written }),
+      );
       const content = await contentHash(temporary, layout.dataOffset, signal);
       await writePackedHeader(handle, { ...layout, header: { ...layout.header, content } });
     });
