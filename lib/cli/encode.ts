@@ -1,4 +1,5 @@
 /** `safelight encode`: a picture's latent as a NumPy file. */
+import { randomInt } from 'node:crypto';
 import { Command, Option } from 'commander';
 import { UsageError } from './failure.js';
 import { interruptible } from './interrupt.js';
@@ -11,7 +12,7 @@ import {
   type ModelOptions,
   type RunOptions,
 } from './model-options.js';
-import { wholeNumber } from './numbers.js';
+import { seedNumber } from './numbers.js';
 import { openPipeline } from './open-pipeline.js';
 import { checkInput, checkOutput, duration, print, printJson } from './output.js';
 import { createProgress } from './progress.js';
@@ -35,7 +36,7 @@ export function encodeCommand(): Command {
         'sample',
       ]),
     )
-    .option('-s, --seed <n>', 'of the sample', wholeNumber('--seed', 0))
+    .option('-s, --seed <n>', 'of the sample, -1 for a random one, printed; default 0', seedNumber('--seed'))
     .addOption(
       new Option('--rng <kind>', "the sample's numbers as PyTorch's CPU (default) or CUDA generator").choices(
         ['cpu', 'cuda'],
@@ -43,13 +44,16 @@ export function encodeCommand(): Command {
     );
   addModelOptions(command);
   addRunOptions(command);
-  addCommonOptions(command, 'print only {"file","shape","seconds"} on stdout');
+  addCommonOptions(command, 'print only {"file","shape","seconds"} on stdout, and "seed" of a sample');
   return command.action(encode);
 }
 
 async function encode(image: string, flags: Flags): Promise<void> {
-  const { output, posterior, seed, rng } = flags;
-  if (seed !== undefined && posterior !== 'sample') throw new UsageError('--seed is for --posterior sample');
+  const { output, posterior, rng } = flags;
+  if (flags.seed !== undefined && posterior !== 'sample')
+    throw new UsageError('--seed is for --posterior sample');
+  // Drawn here, as the latent does not tell it.
+  const seed = flags.seed === -1 ? randomInt(2 ** 32) : flags.seed;
   await checkInput(image, 'picture');
   await checkOutput(output);
   const start = performance.now();
@@ -66,6 +70,8 @@ async function encode(image: string, flags: Flags): Promise<void> {
   const { writeFileAtomic } = await import('../image/save.js');
   await writeFileAtomic(output, latent.toNpy());
   const seconds = Math.round(performance.now() - start) / 1000;
-  if (flags.json) return printJson({ file: output, shape: latent.shape, seconds });
-  print(`${output}  [${latent.shape.join(', ')}] in ${duration(seconds)}`);
+  const sample = posterior === 'sample' ? { seed: seed ?? 0 } : {};
+  if (flags.json) return printJson({ file: output, shape: latent.shape, ...sample, seconds });
+  const drawn = sample.seed === undefined ? '' : `, seed ${sample.seed}`;
+  print(`${output}  [${latent.shape.join(', ')}]${drawn} in ${duration(seconds)}`);
 }

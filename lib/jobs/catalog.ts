@@ -119,8 +119,11 @@ export class Catalog {
         'INVALID_OPTION',
         `The options are not right: ${whatIsWrong(checked.error.issues)}`,
       );
-    const settled = { seed: randomInt(2 ** 32), ...checked.data } as Record<string, Json>;
-    if (settled.subseedStrength) settled.subseed ??= randomInt(2 ** 32);
+    const settled = { ...checked.data } as Record<string, Json>;
+    const random = (seed: Json | undefined): Json =>
+      seed === undefined || seed === -1 ? randomInt(2 ** 32) : seed;
+    settled.seed = random(settled.seed);
+    if (settled.subseedStrength || settled.subseed === -1) settled.subseed = random(settled.subseed);
     if (SEEDLESS.has(type)) delete settled.seed;
     return { model: name, options: settled };
   }

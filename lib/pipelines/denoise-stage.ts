@@ -29,7 +29,7 @@ export interface DenoiseOptions extends SamplingOptions {
   /** Pixels; default the model's, or the latent's with `latent`. */
   readonly width?: number;
   readonly height?: number;
-  /** Seed of the first picture, default 0, and how many, default 1. */
+  /** Seed of the first picture, default 0 (-1: random), and how many, default 1. */
   readonly seed?: number;
   readonly count?: number;
   readonly rng?: Rng;
@@ -72,7 +72,7 @@ export async function denoiseStage(engine: Engine, options: DenoiseOptions): Pro
   const settings = resolveGuidance(asked, options.cfg, facts.condition);
   const taps = checkTaps(options);
   const count = check.integer('count', options.count ?? 1, 1, 64);
-  const seed = check.integer('seed', options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER - count);
+  const seed = check.seed('seed', options.seed ?? 0, Number.MAX_SAFE_INTEGER - count);
   const rng = check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']);
   const strength = check.number('strength', options.strength ?? 0.75, 0, 1);
   const conditioning = await conditioningOf(engine, options, signal);

@@ -34,7 +34,7 @@ export interface EncodeImageOptions {
   readonly height?: number;
   /** The mean of the encoder's distribution (default), or a sample of it. */
   readonly posterior?: Posterior;
-  /** Of the sample; default 0. */
+  /** Of the sample; default 0, -1: random. */
   readonly seed?: number;
   readonly rng?: Rng;
   readonly signal?: AbortSignal;
@@ -83,7 +83,7 @@ export async function encodeImageStage(
   const { factor } = engine.facts;
   const { signal } = checkControl(options);
   const posterior = check.oneOf('posterior', options.posterior ?? 'mean', ['mean', 'sample']);
-  const seed = check.integer('seed', options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER);
+  const seed = check.seed('seed', options.seed ?? 0);
   const rng = check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']);
   const asked = checkSize(options, factor);
   const original = await readImage(source);

@@ -1,5 +1,4 @@
 /** What a sampling of codes can be asked for. */
-import { randomInt } from 'node:crypto';
 import { invalidOption, SafelightError } from '../../errors.js';
 import type { CodesModelSource } from '../../models/codes-model.js';
 import { windowSide } from '../../sampling/codes/window.js';
@@ -18,7 +17,7 @@ export interface DrawOptions {
   readonly topP?: number | undefined;
   /** Logits are divided by it: less than 1 is more careful, more is wilder; in (0, 100], default 1, or the model's. */
   readonly temperature?: number | undefined;
-  /** Of PyTorch's CPU generator; integer of at least 0, below 2^53. Default: random, 32 bits. */
+  /** Of PyTorch's CPU generator; integer of at least 0, below 2^53. -1, the default: random, 32 bits. */
   readonly seed?: number | undefined;
   /**
    * Pixels, multiples of the model's factor; default the size it was trained at. Of larger pictures every code is written under a window of
@@ -79,7 +78,7 @@ export function resolveDraw(modules: CodesModules, options: DrawOptions): DrawSe
       topP: check.number('topP', topP, Number.MIN_VALUE, 1),
       temperature: check.number('temperature', temperature, 1e-6, 100),
     },
-    seed: check.integer('seed', options.seed ?? randomInt(2 ** 32), 0, Number.MAX_SAFE_INTEGER),
+    seed: check.seed('seed', options.seed),
     width: width / factor,
     height: height / factor,
     side,
