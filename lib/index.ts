@@ -133,3 +133,4 @@ export type { Chunk } from './text/chunks.js';
 export type { Emphasis } from './text/emphasis.js';
 export { type PromptPart, parsePrompt } from './text/prompt.js';
 export { Tokenizer } from './text/tokenizer.js';
+export type { OnWarning, Warning, WarningCode } from './warnings.js';

@@ -26,7 +26,7 @@ const LIB = [
 ];
 const NATIVE = [['addon'], ['models'], ['nn'], ['kernels', 'runtime']];
 /** For everyone. */
-const COMMON = new Set(['errors.ts', 'runtime/error.h']);
+const COMMON = new Set(['errors.ts', 'warnings.ts', 'runtime/error.h']);
 /** Descriptions of data that lower rows hand up: for everyone too, but as types only. */
 const SHARED_TYPES = new Set(['models/config.ts']);
 

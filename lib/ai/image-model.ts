@@ -47,10 +47,13 @@ export class SafelightImageModel implements ImageModelV4 {
     options.abortSignal?.throwIfAborted();
     const timestamp = new Date();
     const pipeline = await this.pipeline();
-    const { images } = await pipeline.generate({ ...this.asked(options, pipeline) });
+    const { images, warnings } = await pipeline.generate({ ...this.asked(options, pipeline) });
     return {
       images: await Promise.all(images.map((image) => image.png())),
-      warnings: warningsOf(options),
+      warnings: [
+        ...warningsOf(options),
+        ...warnings.map(({ message }) => ({ type: 'other', message }) as const),
+      ],
       providerMetadata: {
         safelight: {
           images: images.map(({ width, height, parameters, seed = null }) => ({

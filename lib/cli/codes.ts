@@ -32,7 +32,7 @@ export function codesCommand(): Command {
     );
   addSizeOptions(command, 'pixels: the picture is resized to cover them and its middle taken');
   addCodesModelOptions(command);
-  addCommonOptions(command, 'print only JSON on stdout; of --decode {"images":[…],"seconds"}');
+  addCommonOptions(command, 'print only JSON on stdout; of --decode {"images":[…],"seconds","warnings"}');
   return command.action((file: string, flags: Flags) => (flags.decode ? decode : encode)(file, flags));
 }
 
@@ -40,14 +40,14 @@ async function encode(file: string, flags: Flags): Promise<void> {
   const { width, height, output, json } = flags;
   await checkInput(file, 'picture');
   if (output !== undefined) await checkOutput(output);
-  const { value, seconds } = await withCodes(flags, ({ pipeline, signal, onProgress }) =>
-    pipeline.codes(file, given({ width, height, signal, onProgress })),
+  const { value, seconds, warnings } = await withCodes(flags, ({ pipeline, ...control }) =>
+    pipeline.codes(file, given({ width, height, ...control })),
   );
   const { codes, usage } = value;
   if (output === undefined) return printJson({ codes, usage });
   const { writeFileAtomic } = await import('../image/save.js');
   await writeFileAtomic(output, Buffer.from(`${JSON.stringify({ codes, usage })}\n`));
-  if (json) return printJson({ file: output, usage, seconds });
+  if (json) return printJson({ file: output, usage, seconds, warnings });
   print(`${output}  ${codes[0]?.length}x${codes.length} codes, ${usage.used} of ${usage.vocabulary} used`);
 }
 
@@ -58,7 +58,7 @@ async function decode(file: string, flags: Flags): Promise<void> {
   await checkInput(file, 'file of codes');
   await checkPictureOutput(output);
   const codes = await readCodes(file);
-  const { value, seconds } = await withCodes(flags, ({ pipeline, signal, onProgress }) =>
+  const { value, seconds, warnings } = await withCodes(flags, ({ pipeline, signal, onProgress }) =>
     // The pipeline checks all of it.
     pipeline.decodeCodes(codes as CodeGrid, { signal, onProgress }),
   );
@@ -68,6 +68,7 @@ async function decode(file: string, flags: Flags): Promise<void> {
     name: namedAfter(file, ''),
     json,
     seconds,
+    warnings,
     facts: {},
     line: '',
   });

@@ -1,6 +1,7 @@
 /** `safelight encode`: a picture's latent as a NumPy file. */
 import { randomInt } from 'node:crypto';
 import { Command, Option } from 'commander';
+import type { OnWarning } from '../warnings.js';
 import { UsageError } from './failure.js';
 import { interruptible } from './interrupt.js';
 import {
@@ -14,7 +15,7 @@ import {
 } from './model-options.js';
 import { seedNumber } from './numbers.js';
 import { openPipeline } from './open-pipeline.js';
-import { checkInput, checkOutput, duration, print, printJson } from './output.js';
+import { checkInput, checkOutput, collectWarnings, duration, print, printJson } from './output.js';
 import { createProgress } from './progress.js';
 
 interface Flags extends ModelOptions, RunOptions, CommonOptions {
@@ -44,7 +45,10 @@ export function encodeCommand(): Command {
     );
   addModelOptions(command);
   addRunOptions(command);
-  addCommonOptions(command, 'print only {"file","shape","seconds"} on stdout, and "seed" of a sample');
+  addCommonOptions(
+    command,
+    'print only {"file","shape","seconds","warnings"} on stdout, and the "seed" of a sample',
+  );
   return command.action(encode);
 }
 
@@ -58,10 +62,12 @@ async function encode(image: string, flags: Flags): Promise<void> {
   await checkOutput(output);
   const start = performance.now();
   const progress = createProgress({ quiet: flags.quiet ?? false });
+  const warnings = collectWarnings(flags.json, progress.clear);
+  const onWarning: OnWarning = ({ code, message }) => warnings.add(code, message);
   const latent = await interruptible(async (signal) => {
     const pipeline = await openPipeline(flags, { signal, onProgress: progress.show, parts: ['autoencoder'] });
     try {
-      return await pipeline.encode(image, given({ posterior, seed, rng, signal }));
+      return await pipeline.encode(image, given({ posterior, seed, rng, signal, onWarning }));
     } finally {
       await pipeline.dispose();
       progress.clear();
@@ -71,7 +77,8 @@ async function encode(image: string, flags: Flags): Promise<void> {
   await writeFileAtomic(output, latent.toNpy());
   const seconds = Math.round(performance.now() - start) / 1000;
   const sample = posterior === 'sample' ? { seed: seed ?? 0 } : {};
-  if (flags.json) return printJson({ file: output, shape: latent.shape, ...sample, seconds });
+  if (flags.json)
+    return printJson({ file: output, shape: latent.shape, ...sample, seconds, warnings: warnings.list });
   const drawn = sample.seed === undefined ? '' : `, seed ${sample.seed}`;
   print(`${output}  [${latent.shape.join(', ')}]${drawn} in ${duration(seconds)}`);
 }

@@ -14,7 +14,7 @@ import {
   type RunOptions,
 } from './model-options.js';
 import { openPipeline } from './open-pipeline.js';
-import { checkInput, duration, print, printJson } from './output.js';
+import { checkInput, collectWarnings, duration, print, printJson } from './output.js';
 import { checkPictureOutput, savePictures } from './pictures.js';
 import { createProgress, type ProgressDisplay } from './progress.js';
 
@@ -40,7 +40,10 @@ export function generateCommand(): Command {
   addGenerateOptions(command);
   addModelOptions(command);
   addRunOptions(command);
-  addCommonOptions(command, 'print only {"images":[{"file","seed","width","height"}],"seconds"} on stdout');
+  addCommonOptions(
+    command,
+    'print only {"images":[{"file","seed","width","height"}],"seconds","warnings"} on stdout',
+  );
   return command.action(generate);
 }
 
@@ -73,7 +76,12 @@ async function work(
 ): Promise<void> {
   const pipeline = await openPipeline(flags, { signal, onProgress: progress.show });
   try {
-    const { images: pictures } = await pipeline.generate({ ...options, signal, onProgress: progress.show });
+    const warnings = collectWarnings(flags.json, progress.clear);
+    const { images: pictures } = await pipeline.generate({
+      ...options,
+      ...{ signal, onProgress: progress.show },
+      onWarning: ({ code, message }) => warnings.add(code, message),
+    });
     const files = await savePictures(pictures, {
       output: flags.output,
       name: ({ seed }) => `safelight-${seed}.png`,
@@ -82,7 +90,7 @@ async function work(
     const seconds = Math.round(performance.now() - start) / 1000;
     progress.clear();
     const images = pictures.map(({ seed, width, height }, i) => ({ file: files[i], seed, width, height }));
-    if (flags.json) return printJson({ images, seconds });
+    if (flags.json) return printJson({ images, seconds, warnings: warnings.list });
     for (const { file, seed, width, height } of images) print(`${file}  ${width}x${height}, seed ${seed}`);
     print(`${images.length === 1 ? '1 picture' : `${images.length} pictures`} in ${duration(seconds)}`);
   } finally {

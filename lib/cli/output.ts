@@ -2,6 +2,7 @@
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { SafelightError } from '../errors.js';
+import { Warnings } from '../warnings.js';
 
 /**
  * Readers may go away: without one for the results (`safelight inspect x | head`) the program ends quietly; progress that nobody
@@ -29,6 +30,18 @@ export function print(text: string): void {
 /** One line of JSON. */
 export function printJson(value: unknown): void {
   print(JSON.stringify(value));
+}
+
+/**
+ * Collects a command's warnings. Without `json` each is printed to stderr as it occurs, `--quiet` or not.
+ * @param clear removes a progress bar that may be on the line
+ */
+export function collectWarnings(json: boolean | undefined, clear: () => void): Warnings {
+  return new Warnings(({ message }) => {
+    if (json) return;
+    clear();
+    process.stderr.write(`safelight: warning: ${message.replaceAll('\n', ' ')}\n`);
+  });
 }
 
 /** @throws FILE_NOT_WRITTEN before any work is done, if `path` cannot become a file */

@@ -25,7 +25,7 @@ export function reconstructCommand(): Command {
   addCodesModelOptions(command);
   addCommonOptions(
     command,
-    'print only {"images":[{"file","width","height"}],"psnr","usage","seconds"} on stdout',
+    'print only {"images":[{"file","width","height"}],"psnr","usage","seconds","warnings"} on stdout',
   );
   return command.action(reconstruct);
 }
@@ -34,8 +34,8 @@ async function reconstruct(image: string, flags: Flags): Promise<void> {
   const { width, height, output, json } = flags;
   await checkInput(image, 'picture');
   await checkPictureOutput(output);
-  const { value, seconds } = await withCodes(flags, ({ pipeline, signal, onProgress }) =>
-    pipeline.reconstruct(image, given({ width, height, signal, onProgress })),
+  const { value, seconds, warnings } = await withCodes(flags, ({ pipeline, ...control }) =>
+    pipeline.reconstruct(image, given({ width, height, ...control })),
   );
   const { psnr, usage } = value;
   const codes = usage
@@ -47,6 +47,7 @@ async function reconstruct(image: string, flags: Flags): Promise<void> {
     name: namedAfter(image, '-reconstructed'),
     json,
     seconds,
+    warnings,
     // JSON has no infinity: the same picture again is null.
     facts: { psnr, usage },
     line: `PSNR ${psnr.toFixed(2)} dB${codes}`,

@@ -15,7 +15,7 @@ interface Flags extends CodesFlags, DrawFlags {
 }
 
 const JSON_HELP =
-  'print only {"images":[{"file","seed","width","height"}],"codes","usage","seconds"} on stdout';
+  'print only {"images":[{"file","seed","width","height"}],"codes","usage","seconds","warnings"} on stdout';
 
 export function sampleCommand(): Command {
   const command = new Command('sample')
@@ -68,9 +68,9 @@ async function draw(
 ): Promise<void> {
   const { topK, topP, temperature, seed, width, height, output, json } = flags;
   await checkPictureOutput(output);
-  const { value, seconds } = await withCodes(flags, (work) => {
-    const { signal, onProgress } = work;
-    const asked = { topK, topP, temperature, seed, width, height, signal, onProgress };
+  const { value, seconds, warnings } = await withCodes(flags, (work) => {
+    const { pipeline: _, ...control } = work;
+    const asked = { topK, topP, temperature, seed, width, height, ...control };
     return begin(work, given<DrawOptions>(asked)).result;
   });
   const { image, codes, usage } = value;
@@ -80,6 +80,7 @@ async function draw(
     name: name(value),
     json,
     seconds,
+    warnings,
     facts: { codes, usage },
     line: `seed ${value.seed}, ${usage.used} of ${usage.vocabulary} codes`,
   });

@@ -33,7 +33,7 @@ export function scoreCommand(): Command {
   addCodesModelOptions(command);
   addCommonOptions(
     command,
-    'print only {"images":[{"file","width","height"}],"patches","losses","leftOut","logLikelihood","psnr","usage","seconds"}',
+    'print only {"images":[{"file","width","height"}],"patches","losses","leftOut","logLikelihood","psnr","usage","seconds","warnings"}',
   );
   return command.action(score);
 }
@@ -43,12 +43,12 @@ async function score(image: string, flags: Flags): Promise<void> {
   await checkInput(image, 'picture');
   if (condition !== undefined) await checkInput(condition, 'picture');
   await checkPictureOutput(output);
-  const { value, seconds } = await withCodes(flags, ({ pipeline, signal, onProgress }) => {
+  const { value, seconds, warnings } = await withCodes(flags, ({ pipeline, ...control }) => {
     if (output !== undefined && !pipeline.info.discriminator) throw noMap(pipeline.info.path);
-    return pipeline.score(image, given({ width, height, condition, class: flags.class, signal, onProgress }));
+    return pipeline.score(image, given({ width, height, condition, class: flags.class, ...control }));
   });
   const images = value.heatMap ? [await saveMap(value.heatMap, output, namedAfter(image, '-patches'))] : [];
-  if (json) return printJson({ images, ...numbers(value), seconds });
+  if (json) return printJson({ images, ...numbers(value), seconds, warnings });
   for (const { file, width: w, height: h } of images) print(`${file}  ${w}x${h}`);
   print(report(value));
   print(`scored in ${duration(seconds)}`);

@@ -1,6 +1,7 @@
 /** The queue in this process: jobs on disk, one after the other. */
 import { createHash } from 'node:crypto';
 import { SafelightError, throwIfAborted } from '../errors.js';
+import { Warnings } from '../warnings.js';
 import type { DataFolder } from './data-folder.js';
 import { EventLog } from './event-log.js';
 import { Expiry, type ExpiryOptions } from './expiry.js';
@@ -48,6 +49,7 @@ interface Running {
   progress?: JobProgress;
   /** Pictures that are there already. */
   readonly images: JobImage[];
+  readonly warnings: Warnings;
   cancelled: boolean;
   readonly ended: Promise<void>;
 }
@@ -233,7 +235,7 @@ export class EmbeddedQueue implements JobQueue {
           extra: request.extra ?? null,
         },
         options: await storePictures({ id, type: request.type, options }, this.parts.data, this.options),
-        images: [],
+        ...{ images: [], warnings: [] },
         order: Date.now(),
         ...(idempotent ? { key: idempotent.key } : {}),
       };
@@ -260,6 +262,7 @@ export class EmbeddedQueue implements JobQueue {
       finish: new AbortController(),
       skip: new AbortController(),
       images: [],
+      warnings: new Warnings(),
       cancelled: false,
     };
     const ended = this.work(job, running as Running).finally(() => {
@@ -305,6 +308,7 @@ export class EmbeddedQueue implements JobQueue {
         emit: (event) => {
           if (event.type === 'progress') running.progress = event.data;
           if (event.type === 'image') running.images.push(imageOf(event.data));
+          if (event.type === 'warning') running.warnings.add(event.data.code, event.data.message);
           log.add(event);
           if (event.type !== 'preview') this.changed(this.parts.store.get(job.id) ?? job);
         },
@@ -323,7 +327,8 @@ export class EmbeddedQueue implements JobQueue {
     status: 'done' | 'failed' | 'cancelled',
     outcome: Partial<Pick<Job, 'images' | 'error'>> & { readonly result?: Json },
   ): Promise<void> {
-    const ended: StoredJob = { ...job, ...outcome, status, finished: new Date().toISOString() };
+    const warnings = this.running.get(job.id)?.warnings.list ?? [];
+    const ended: StoredJob = { ...job, ...outcome, warnings, status, finished: new Date().toISOString() };
     await this.parts.store.put(ended);
     this.log(job).add({ type: status, data: this.shown(ended) });
     this.logs.delete(job.id); // who reads it still has it; who comes later is told the end
@@ -348,15 +353,17 @@ export class EmbeddedQueue implements JobQueue {
     return job && this.shown(job);
   }
 
-  private shown({ order: _, key: _key, ...job }: StoredJob): Job {
+  private shown({ order: _, key: _key, ...stored }: StoredJob): Job {
+    const job = { ...stored, warnings: stored.warnings ?? [] }; // version 0.1 stored none
     if (job.finished !== undefined) return job;
     const place = job.status === 'queued' ? this.placeOf(job.id) : undefined;
-    const { progress, images = [] } = this.running.get(job.id) ?? {};
+    const { progress, images = [], warnings } = this.running.get(job.id) ?? {};
     return {
       ...job,
       ...(place === undefined ? {} : { place }),
       ...(progress ? { progress } : {}),
       images: [...images],
+      warnings: warnings?.list ?? [],
     };
   }
 

@@ -4,6 +4,7 @@ import type { SampleResult, SampleStep } from '../pipelines/codes/sample.js';
 import type { CodesPipeline } from '../pipelines/codes-pipeline.js';
 import type { Progress } from '../pipelines/progress.js';
 import type { Tensor } from '../tensor/tensor.js';
+import type { OnWarning } from '../warnings.js';
 import { Clock } from './clock.js';
 import type { Json } from './json.js';
 import { readPictures, withoutPictures } from './pictures.js';
@@ -16,6 +17,7 @@ import type { Job, JobImage } from './types.js';
 interface Control {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: Progress) => void;
+  readonly onWarning: OnWarning;
 }
 
 /** @throws what `CodesPipeline`'s calls throw */
@@ -28,6 +30,7 @@ export async function runCodes(job: Job, pipeline: CodesPipeline, context: RunCo
   const skip = context.skip();
   const control: Control = {
     signal: AbortSignal.any([signal, skip]),
+    onWarning: (warning) => emit({ type: 'warning', data: warning }),
     onProgress: (progress) => {
       const now = clock.at(0, progress);
       emit({ type: 'progress', data: now });

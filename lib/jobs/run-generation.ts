@@ -4,6 +4,7 @@ import type { GeneratedImage } from '../pipelines/image-result.js';
 import type { GenerateOptions } from '../pipelines/options.js';
 import type { Pipeline } from '../pipelines/pipeline.js';
 import { seedsAt } from '../pipelines/variation-options.js';
+import { Warnings } from '../warnings.js';
 import { Clock } from './clock.js';
 import { readPictures, withoutPictures } from './pictures.js';
 import { Previewer } from './previewer.js';
@@ -21,6 +22,8 @@ export async function runGeneration(job: Job, pipeline: Pipeline, context: RunCo
   const previewer = new Previewer(job.previews.every ?? 1, (preview) =>
     emit({ type: 'preview', data: preview }),
   );
+  // Each batch is a call of its own and would repeat them.
+  const warnings = new Warnings((warning) => emit({ type: 'warning', data: warning }));
   const images: JobImage[] = [];
   try {
     for (let first = 0, part = 0; first < count && !(finish.aborted && first > 0); first += batch, part++) {
@@ -32,6 +35,7 @@ export async function runGeneration(job: Job, pipeline: Pipeline, context: RunCo
         count: Math.min(batch, count - first),
         signal: AbortSignal.any([signal, skip]),
         finish,
+        onWarning: ({ code, message }) => warnings.add(code, message),
         onProgress: (progress) => {
           const now = clock.at(part, progress);
           emit({ type: 'progress', data: now });

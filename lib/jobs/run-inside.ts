@@ -52,6 +52,7 @@ export async function runInside(job: Job, pipeline: Pipeline, context: RunContex
     ...pictures,
     taps: [...new Set([...attention, ...ofUnet.map(({ name }) => name)])],
     signal,
+    onWarning: (warning) => emit({ type: 'warning', data: warning }),
     onProgress: (progress) => emit({ type: 'progress', data: clock.at(0, progress) }),
   });
   const recorder = new StepRecorder();

@@ -6,7 +6,8 @@ import { SafelightError } from '../errors.js';
 import type { Job, JobFilter } from './types.js';
 
 /** A job as it is kept. */
-export interface StoredJob extends Omit<Job, 'place' | 'progress'> {
+export interface StoredJob extends Omit<Job, 'place' | 'progress' | 'warnings'> {
+  readonly warnings?: Job['warnings'];
   /** Queued jobs run in the order of these. */
   readonly order: number;
   /** The Idempotency-Key it came with: forgotten with it. */

@@ -3,6 +3,7 @@
  * travel to another machine.
  */
 import type { ModelKind } from '../models/model-kind.js';
+import type { Warning } from '../warnings.js';
 import type { Json } from './json.js';
 
 export const jobTypes = [
@@ -97,6 +98,7 @@ export interface Job {
   readonly place?: number;
   readonly progress?: JobProgress;
   readonly images: readonly JobImage[];
+  readonly warnings: readonly Warning[];
   /** What there is besides pictures: codes, PSNR, usage. */
   readonly result?: Json;
   readonly error?: JobError;
@@ -104,13 +106,14 @@ export interface Job {
 
 /** In the order in which they come; the last three end a job. */
 export const jobEventTypes = [
-  ...(['queued', 'progress', 'preview', 'image'] as const),
+  ...(['queued', 'warning', 'progress', 'preview', 'image'] as const),
   ...(['done', 'failed', 'cancelled'] as const),
 ] as const;
 
 export type JobEvent =
   | { readonly id: number; readonly type: 'queued'; readonly data: { readonly place: number } }
   | { readonly id: number; readonly type: 'progress'; readonly data: JobProgress }
+  | { readonly id: number; readonly type: 'warning'; readonly data: Warning }
   | { readonly id: number; readonly type: 'preview'; readonly data: JobPreview }
   | { readonly id: number; readonly type: 'image'; readonly data: JobImage & { readonly index: number } }
   | { readonly id: number; readonly type: 'done' | 'failed' | 'cancelled'; readonly data: Job };

@@ -2,6 +2,7 @@
 
 import type { RgbImage } from '../tensor/picture.js';
 import type { Tensor } from '../tensor/tensor.js';
+import type { Warning } from '../warnings.js';
 import { needsPicture, planWithPicture } from './concatenation.js';
 import { type Conditions, encodeConditions, lengthOf } from './condition.js';
 import { type DenoiseStep, denoiseSteps } from './denoise-loop.js';
@@ -34,6 +35,7 @@ export interface GenerateResult {
   readonly seed: number;
   /** From call to result. */
   readonly seconds: number;
+  readonly warnings: readonly Warning[];
 }
 
 type Steps<T> = AsyncGenerator<GenerationStep, T>;
@@ -68,7 +70,7 @@ export async function* generateSteps(engine: Engine, settings: Settings): Steps<
     run.texts[Symbol.dispose]();
   }
   reporter.report('decode', count, count);
-  return { images, seed, seconds: reporter.elapsed };
+  return { images, seed, seconds: reporter.elapsed, warnings: settings.warnings.list };
 }
 
 function planOf(engine: Engine, settings: Settings): Promise<Plan> {

@@ -7,6 +7,7 @@ import type { ConditionSource } from '../models/source.js';
 import type { Rng } from '../sampling/generators/index.js';
 import type { Emphasis } from '../text/emphasis.js';
 import { emphases } from '../text/emphasis.js';
+import { type OnWarning, Warnings } from '../warnings.js';
 import * as check from './check.js';
 import {
   type ConditionOptions,
@@ -65,6 +66,8 @@ export interface GenerateOptions extends SamplingOptions, MaskOptions, Condition
   /** Stops sampling after the step under way and finishes the pictures from what the model sees in them by then; further batches are left out. */
   readonly finish?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
+  /** Called with each warning as it occurs; the result lists them all. */
+  readonly onWarning?: OnWarning;
 }
 
 export type Posterior = 'mean' | 'sample';
@@ -87,6 +90,8 @@ export interface Settings extends ConditionSettings {
   readonly signal: AbortSignal | undefined;
   readonly finish: AbortSignal | undefined;
   readonly onProgress: ((progress: Progress) => void) | undefined;
+  /** Collects what the caller should know about this call. */
+  readonly warnings: Warnings;
 }
 
 export interface InitSettings {
@@ -105,7 +110,7 @@ export interface TextSettings {
 const KEYS: ReadonlySet<string> = new Set([
   ...['prompt', 'negative', 'class', 'width', 'height', 'seed', 'count', 'batch', 'clipSkip'],
   ...['emphasis', 'rng', 'init', 'strength', 'posterior', 'resizeMode', 'initialNoiseMultiplier', 'hires'],
-  ...['taps', 'signal', 'finish', 'onProgress'],
+  ...['taps', 'signal', 'finish', 'onProgress', 'onWarning'],
   ...variationKeys,
   ...samplingKeys,
   ...maskKeys,
@@ -202,12 +207,15 @@ export function checkTaps({
 export function checkControl(options: {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: GenerateOptions['onProgress'] | undefined;
-}): Pick<Settings, 'signal' | 'onProgress'> {
-  const { onProgress } = options;
+  readonly onWarning?: OnWarning | undefined;
+}): Pick<Settings, 'signal' | 'onProgress' | 'warnings'> {
+  const { onProgress, onWarning } = options;
   const signal = checkSignal('signal', options.signal);
   if (onProgress !== undefined && typeof onProgress !== 'function')
     throw invalidOption('onProgress', 'function', onProgress);
-  return { signal, onProgress };
+  if (onWarning !== undefined && typeof onWarning !== 'function')
+    throw invalidOption('onWarning', 'function', onWarning);
+  return { signal, onProgress, warnings: new Warnings(onWarning) };
 }
 
 function checkSignal(name: string, value: unknown): AbortSignal | undefined {

@@ -5,6 +5,7 @@ import type { Rng } from '../sampling/generators/index.js';
 import { createNoise } from '../sampling/noise.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { Chunk } from '../text/chunks.js';
+import type { OnWarning } from '../warnings.js';
 import * as check from './check.js';
 import { promptText } from './condition-options.js';
 import type { Encoding } from './conditioning.js';
@@ -26,6 +27,8 @@ export interface EncodeTextOptions extends Pick<GenerateOptions, 'clipSkip' | 'e
   /** Encodes it as a negative prompt, which some models want to be zeros where it is empty; default false. */
   readonly negative?: boolean;
   readonly signal?: AbortSignal;
+  /** Called with each warning as it occurs. */
+  readonly onWarning?: OnWarning;
 }
 
 export interface EncodeImageOptions {
@@ -38,6 +41,8 @@ export interface EncodeImageOptions {
   readonly seed?: number;
   readonly rng?: Rng;
   readonly signal?: AbortSignal;
+  /** Called with each warning as it occurs. */
+  readonly onWarning?: OnWarning;
 }
 
 export interface DecodeOptions {
@@ -61,7 +66,7 @@ export async function encodeTextStage(
   prompt: string,
   options: EncodeTextOptions,
 ): Promise<Encoding> {
-  check.knownKeys('options', options, new Set(['clipSkip', 'emphasis', 'negative', 'signal']));
+  check.knownKeys('options', options, new Set(['clipSkip', 'emphasis', 'negative', 'signal', 'onWarning']));
   const text = resolveText(options);
   const { signal } = checkControl(options);
   const negative = check.boolean('negative', options.negative ?? false);
@@ -79,7 +84,11 @@ export async function encodeImageStage(
   source: ImageSource,
   options: EncodeImageOptions,
 ): Promise<Tensor> {
-  check.knownKeys('options', options, new Set(['width', 'height', 'posterior', 'seed', 'rng', 'signal']));
+  check.knownKeys(
+    'options',
+    options,
+    new Set(['width', 'height', 'posterior', 'seed', 'rng', 'signal', 'onWarning']),
+  );
   const { factor } = engine.facts;
   const { signal } = checkControl(options);
   const posterior = check.oneOf('posterior', options.posterior ?? 'mean', ['mean', 'sample']);

@@ -53,7 +53,7 @@ async function run(
   }
   const job: Job = {
     ...{ id, type: request.type, model, status: 'running', options: stored, previews: {}, client: 'own' },
-    ...{ extra: null, created: new Date().toISOString(), attempts: 1, images: [] },
+    ...{ extra: null, created: new Date().toISOString(), attempts: 1, images: [], warnings: [] },
   };
   const events: NewEvent[] = [];
   const never = new AbortController().signal;

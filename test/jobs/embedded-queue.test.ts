@@ -71,6 +71,24 @@ describe('a queue in this process', () => {
     expect((await queue.list()).map(({ id }) => id)).toEqual(jobs.map(({ id }) => id).reverse());
   });
 
+  it('keeps the warnings of a job: while it runs, once it has ended, and after a restart', async () => {
+    const warning = { code: 'PROMPT_SYNTAX', message: 'AND is drawn as a word.' } as const;
+    work.run = async (_, { emit }) => {
+      emit({ type: 'warning', data: warning });
+      emit({ type: 'warning', data: warning });
+      return { images: [] };
+    };
+    const { id, warnings } = await queue.submit(request);
+    expect(warnings).toEqual([]);
+    const events: JobEvent[] = [];
+    for await (const event of queue.events(id)) events.push(event);
+    expect(events.filter(({ type }) => type === 'warning').map(({ data }) => data)).toContainEqual(warning);
+    expect(events.at(-1)).toMatchObject({ type: 'done', data: { warnings: [warning] } });
+    await queue.close({ drain: true });
+    queue = await open();
+    expect((await queue.get(id))?.warnings).toEqual([warning]);
+  });
+
   it('moves a job that waits to the front', async () => {
     const [first, second, third] = [
       await queue.submit(request),

@@ -125,6 +125,23 @@ describe.skipIf(withoutRedis !== undefined)(
       expect(later.map(({ type }) => type)).toEqual(['done']);
     });
 
+    it('keeps the warnings of a job, also of one that was cancelled', async () => {
+      const warning = { code: 'PROMPT_SYNTAX', message: 'AND is drawn as a word.' } as const;
+      await worker(['a'], (job, context) => {
+        context.emit({ type: 'warning', data: warning });
+        return work.run(job, context);
+      });
+      const warned = (id: string) => until(async () => (await queue.get(id))?.warnings.length === 1);
+      const first = await queue.submit(request);
+      await warned(first.id);
+      await work.end(first.id);
+      await ended(first.id);
+      expect((await queue.get(first.id))?.warnings).toEqual([warning]);
+      const second = await queue.submit(request);
+      await warned(second.id);
+      expect(await queue.cancel(second.id)).toMatchObject({ status: 'cancelled', warnings: [warning] });
+    });
+
     it('cancels what waits and what runs within 200 ms, and nothing comes of it later', async () => {
       await worker();
       const [first, second] = [await queue.submit(request), await queue.submit(request)];

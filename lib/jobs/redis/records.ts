@@ -1,5 +1,6 @@
 /** Jobs as they lie in Redis, with the steps that change them by their names. */
 import { SafelightError } from '../../errors.js';
+import type { Warning } from '../../warnings.js';
 import type { NewEvent } from '../event-log.js';
 import type { RunOutcome } from '../results.js';
 import type { Job, JobError, JobFilter, JobImage, JobProgress, JobStatus } from '../types.js';
@@ -9,7 +10,16 @@ import { CONTROL, type EVENTS, key, luaOf, type ScriptName, scripts } from './sc
 /** What never changes of a job. */
 export type JobBase = Omit<
   Job,
-  'status' | 'attempts' | 'started' | 'finished' | 'place' | 'progress' | 'images' | 'result' | 'error'
+  | 'status'
+  | 'attempts'
+  | 'started'
+  | 'finished'
+  | 'place'
+  | 'progress'
+  | 'images'
+  | 'warnings'
+  | 'result'
+  | 'error'
 >;
 
 /** A job that a worker has taken: only the attempt that is the newest may change it. */
@@ -20,6 +30,9 @@ export interface Claim {
 }
 
 export type Outcome = Partial<RunOutcome> & { readonly error?: JobError };
+
+/** Everything of its kind so far, stored with an event so that it can be read later. */
+export type Kept = { readonly images: readonly JobImage[] } | { readonly warnings: readonly Warning[] };
 
 /** What is told of jobs. */
 export type Message =
@@ -108,14 +121,13 @@ export class Records {
   }
 
   /** Tells who follows the job, and keeps what is there to be asked for later. @returns whether it is this attempt's still */
-  async tell({ id, attempt }: Claim, event: NewEvent, kept?: Pick<Job, 'images'>): Promise<boolean> {
+  async tell({ id, attempt }: Claim, event: NewEvent, kept?: Kept): Promise<boolean> {
     const message = JSON.stringify({ kind: 'event', id, event } satisfies Message);
-    const [field, value] = kept
-      ? ['images', JSON.stringify(kept.images)]
-      : event.type === 'progress'
-        ? ['progress', JSON.stringify(event.data)]
-        : ['', ''];
-    return (await this.steps.tell(id, attempt, field ?? '', value ?? '', message)) === 1;
+    const [[field, value] = ['', undefined]] = Object.entries(
+      event.type === 'progress' ? { progress: event.data } : (kept ?? {}),
+    );
+    const text = value === undefined ? '' : JSON.stringify(value);
+    return (await this.steps.tell(id, attempt, field, text, message)) === 1;
   }
 
   async control(message: Control): Promise<void> {
@@ -243,10 +255,11 @@ function read(fields: Readonly<Record<string, string>>): Job {
   const { base = '{}', status = 'queued', attempts = '0', started, finished } = fields;
   const outcome = fields.outcome ? (JSON.parse(fields.outcome) as Outcome) : {};
   const images = fields.images ? (JSON.parse(fields.images) as JobImage[]) : [];
+  const warnings = fields.warnings ? (JSON.parse(fields.warnings) as Warning[]) : [];
   const progress = fields.progress ? (JSON.parse(fields.progress) as JobProgress) : undefined;
   return {
     ...(JSON.parse(base) as JobBase),
-    ...{ status: status as JobStatus, attempts: Number(attempts), images },
+    ...{ status: status as JobStatus, attempts: Number(attempts), images, warnings },
     ...(started === undefined ? {} : { started }),
     ...(finished === undefined ? {} : { finished }),
     ...(progress ? { progress } : {}),

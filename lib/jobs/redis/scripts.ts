@@ -1,7 +1,7 @@
 /**
  * What happens to a job in Redis, each as one step that nobody can come between (Lua, run by Redis itself).
  *
- * A job is the hash `job:ID`: `base` (what was asked; never changes), `status`, `attempts`, `started`, `finished`, `progress`, `images`, and
+ * A job is the hash `job:ID`: `base` (what was asked; never changes), `status`, `attempts`, `started`, `finished`, `progress`, `images`, `warnings`, and
  * `outcome` in the end. `queued` has the jobs that wait by their order, `queued:MODEL` those of a model, `running` those that run, `ended`
  * those that ended by when, `all` every id. `input:ID` holds the pictures it was given, `files:ID` those it made until a server has fetched
  * them, `collect` the ids of ended jobs with such files. `tickets` says which job a ticket of BullMQ was taken for.
@@ -75,7 +75,7 @@ leaveQueue(id)
 redis.call('SADD', p .. 'running', id)
 local attempt = redis.call('HINCRBY', p .. 'job:' .. id, 'attempts', 1)
 redis.call('HSET', p .. 'job:' .. id, 'status', 'running', 'started', started)
-redis.call('HDEL', p .. 'job:' .. id, 'progress', 'images')
+redis.call('HDEL', p .. 'job:' .. id, 'progress', 'images', 'warnings')
 changed(id)
 return { id, tostring(attempt) }`,
   /** id, attempt, ticket, status, outcome, finished, ms -> 1, or 0 where the job is not this attempt's any more */
@@ -96,7 +96,7 @@ local job = p .. 'job:' .. id
 redis.call('SREM', p .. 'running', id)
 redis.call('HSET', job, 'status', 'queued')
 redis.call('HINCRBY', job, 'attempts', -1)
-redis.call('HDEL', job, 'started', 'progress', 'images')
+redis.call('HDEL', job, 'started', 'progress', 'images', 'warnings')
 redis.call('ZADD', p .. 'queued', order, id)
 redis.call('ZADD', p .. 'queued:' .. redis.call('HGET', job, 'model'), order, id)
 changed(id)

@@ -1,11 +1,12 @@
 /** What takes jobs off the queue in Redis and does them: any number of these, on any machines. */
 import { SafelightError, throwIfAborted } from '../../errors.js';
+import { Warnings } from '../../warnings.js';
 import type { JobFiles } from '../data-folder.js';
 import { said } from '../failure.js';
 import type { RunContext, RunOutcome } from '../results.js';
 import type { Job, JobImage } from '../types.js';
 import { connectRedis, loadBullMQ, type RedisClient } from './connect.js';
-import { type Claim, type Control, follow, Records } from './records.js';
+import { type Claim, type Control, follow, type Kept, Records } from './records.js';
 import { CONTROL } from './scripts.js';
 import { type HeldTicket, Tickets } from './tickets.js';
 
@@ -216,6 +217,7 @@ export class QueueWorker {
 /** Tells of a job one thing after the other: of progress and previews only the newest, where Redis is slower than the job. */
 class Telling {
   private readonly images: JobImage[] = [];
+  private readonly warnings = new Warnings();
   private readonly pending: Parameters<RunContext['emit']>[0][] = [];
   private telling: Promise<void> | undefined;
 
@@ -225,7 +227,8 @@ class Telling {
   ) {}
 
   add(event: Parameters<RunContext['emit']>[0]): void {
-    const same = event.type === 'image' ? -1 : this.pending.findIndex(({ type }) => type === event.type);
+    const replaces = event.type === 'progress' || event.type === 'preview';
+    const same = replaces ? this.pending.findIndex(({ type }) => type === event.type) : -1;
     if (same >= 0) this.pending.splice(same, 1);
     this.pending.push(event);
     this.telling ??= this.tell().finally(() => {
@@ -239,13 +242,19 @@ class Telling {
 
   private async tell(): Promise<void> {
     for (let event = this.pending.shift(); event; event = this.pending.shift()) {
-      if (event.type === 'image') {
-        const { index: _, ...image } = event.data;
-        this.images.push(image);
-      }
-      const kept = event.type === 'image' ? { images: this.images } : undefined;
-      await this.records.tell(this.claim, event, kept).catch(() => undefined);
+      await this.records.tell(this.claim, event, this.keep(event)).catch(() => undefined);
     }
+  }
+
+  private keep(event: Parameters<RunContext['emit']>[0]): Kept | undefined {
+    if (event.type === 'image') {
+      const { index: _, ...image } = event.data;
+      this.images.push(image);
+      return { images: this.images };
+    }
+    if (event.type !== 'warning') return undefined;
+    this.warnings.add(event.data.code, event.data.message);
+    return { warnings: this.warnings.list };
   }
 }
 

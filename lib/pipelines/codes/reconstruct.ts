@@ -3,6 +3,7 @@ import type { ImageSource } from '../../image/read.js';
 import type { VQModel } from '../../models/vq-model.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import type { OnWarning, Warning } from '../../warnings.js';
 import * as check from '../check.js';
 import { throwIfNotFinite } from '../finite.js';
 import { GeneratedImage } from '../image-result.js';
@@ -22,6 +23,8 @@ export interface CodesPictureOptions {
   readonly height?: number | undefined;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
+  /** Called with each warning as it occurs; the result lists them all. */
+  readonly onWarning?: OnWarning;
 }
 
 export interface PictureCodes {
@@ -30,6 +33,7 @@ export interface PictureCodes {
   readonly usage: CodesUsage;
   /** The picture as it was encoded. */
   readonly original: RgbImage;
+  readonly warnings: readonly Warning[];
 }
 
 export interface Reconstruction {
@@ -43,6 +47,7 @@ export interface Reconstruction {
   readonly usage: CodesUsage | null;
   /** From call to result. */
   readonly seconds: number;
+  readonly warnings: readonly Warning[];
 }
 
 export interface DecodeCodesOptions {
@@ -50,14 +55,14 @@ export interface DecodeCodesOptions {
   readonly onProgress?: OnProgress;
 }
 
-const PICTURE_KEYS: ReadonlySet<string> = new Set(['width', 'height', 'signal', 'onProgress']);
+const PICTURE_KEYS: ReadonlySet<string> = new Set(['width', 'height', 'signal', 'onProgress', 'onWarning']);
 
 export async function reconstructStage(
   modules: CodesModules,
   source: ImageSource,
   options: CodesPictureOptions,
 ): Promise<Reconstruction> {
-  const { signal, reporter, picture } = await readPicture(modules, source, options);
+  const { signal, reporter, picture, warnings } = await readPicture(modules, source, options);
   const stage = await modules.autoencoder(signal);
   reporter.report('encode', 0, 1);
   const { latent, indices } = await encoded(stage, picture.input, signal);
@@ -73,6 +78,7 @@ export async function reconstructStage(
     codes: indices && toGrid(indices),
     usage: indices && stage.kind === 'vq_model' ? usageOf(indices.data, stage.model.indexCount) : null,
     seconds: reporter.elapsed,
+    warnings: warnings.list,
   };
 }
 
@@ -82,13 +88,18 @@ export async function codesStage(
   options: CodesPictureOptions,
 ): Promise<PictureCodes> {
   modules.checkCodebook();
-  const { signal, reporter, picture } = await readPicture(modules, source, options);
+  const { signal, reporter, picture, warnings } = await readPicture(modules, source, options);
   const model = await modules.codebook(signal);
   reporter.report('encode', 0, 1);
   const indices = await indicesOf(model, picture.input, signal);
   reporter.report('encode', 1, 1);
   const usage = usageOf(indices.data, model.indexCount);
-  return { codes: toGrid(indices), usage, original: pictureOf(picture.input) };
+  return {
+    codes: toGrid(indices),
+    usage,
+    original: pictureOf(picture.input),
+    warnings: warnings.list,
+  };
 }
 
 export async function decodeCodesStage(
@@ -140,12 +151,12 @@ export async function readPicture(
 ) {
   check.knownKeys('options', options, PICTURE_KEYS);
   const { factor } = modules;
-  const { signal, onProgress } = checkControl(options);
+  const { signal, onProgress, warnings } = checkControl(options);
   const size = checkSize(options, factor);
   const reporter = new ProgressReporter(onProgress);
   const channels = modules.source.autoencoder.config.in_channels;
   const picture = await preparePicture(source, { size, most, factor, channels, signal });
-  return { signal, reporter, picture };
+  return { signal, reporter, picture, warnings };
 }
 
 /** What the decoder gets: the codes' vectors, or the mean of a KL autoencoder's distribution. */

@@ -3,6 +3,7 @@ import { invalidOption, SafelightError } from '../../errors.js';
 import type { CodesModelSource } from '../../models/codes-model.js';
 import { windowSide } from '../../sampling/codes/window.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import type { OnWarning, Warnings } from '../../warnings.js';
 import * as check from '../check.js';
 import { checkControl, checkSize } from '../options.js';
 import type { OnProgress } from '../progress.js';
@@ -29,6 +30,8 @@ export interface DrawOptions {
   readonly start?: CodeGrid | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: OnProgress | undefined;
+  /** Called with each warning as it occurs; the result lists them all. */
+  readonly onWarning?: OnWarning | undefined;
 }
 
 export interface SampleOptions extends DrawOptions {
@@ -47,10 +50,11 @@ export interface DrawSettings {
   readonly start: Tensor<Int32Array> | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: OnProgress | undefined;
+  readonly warnings: Warnings;
 }
 
 const DRAW_KEYS = [
-  ...['topK', 'topP', 'temperature', 'seed', 'width', 'height', 'start', 'signal', 'onProgress'],
+  ...['topK', 'topP', 'temperature', 'seed', 'width', 'height', 'start', 'signal', 'onProgress', 'onWarning'],
 ];
 /** taming's own (`scripts/sample_fast.py`, `sample_conditional.py`). */
 const USUAL = { topK: 250, topP: 1, temperature: 1 };

@@ -7,6 +7,7 @@ import { slideCodes } from '../../sampling/codes/slide.js';
 import type { CodesStep as WrittenCode } from '../../sampling/codes/types.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import { Tensor } from '../../tensor/tensor.js';
+import type { Warning } from '../../warnings.js';
 import type { GeneratedImage } from '../image-result.js';
 import { ProgressReporter } from '../progress.js';
 import { StepStream } from '../stream.js';
@@ -41,6 +42,7 @@ export interface SampleResult {
   readonly seed: number;
   /** From call to result. */
   readonly seconds: number;
+  readonly warnings: readonly Warning[];
 }
 
 /** Codes as they are written: a loop over the steps, then `await stream.result`. */
@@ -78,6 +80,7 @@ export async function* sampleSteps(
     condition: condition.image,
     seed,
     seconds: reporter.elapsed,
+    warnings: settings.warnings.list,
   };
 }
 

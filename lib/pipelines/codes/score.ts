@@ -4,6 +4,7 @@ import { usualLosses } from '../../models/config-losses.js';
 import { type AutoencoderLosses, vqganLosses } from '../../models/vqgan-losses.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import type { Warning } from '../../warnings.js';
 import { throwIfNotFinite } from '../finite.js';
 import { patchMap } from '../patch-map.js';
 import { type CodesUsage, toGrid, usageOf } from './grid.js';
@@ -48,6 +49,7 @@ export interface Score {
   readonly reconstruction: RgbImage;
   /** From call to result. */
   readonly seconds: number;
+  readonly warnings: readonly Warning[];
 }
 
 const NO_TRANSFORMER = 'the model is an autoencoder alone';
@@ -59,7 +61,12 @@ export async function scoreStage(
 ): Promise<Score> {
   const { transformer, losses: config, autoencoder, logvar, problem } = modules.source;
   checkCondition(modules, index, condition);
-  const { signal, reporter, picture } = await readPicture(modules, source, options, mostOf(modules));
+  const { signal, reporter, picture, warnings } = await readPicture(
+    modules,
+    source,
+    options,
+    mostOf(modules),
+  );
   const stage = await modules.autoencoder(signal);
   reporter.report('encode', 0, 2);
   const { tensors, left_out, ...losses } = await vqganLosses(
@@ -94,6 +101,7 @@ export async function scoreStage(
     original,
     reconstruction: made,
     seconds: reporter.elapsed,
+    warnings: warnings.list,
   };
 }
 

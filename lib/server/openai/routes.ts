@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { SafelightError } from '../../errors.js';
 import type { Catalog } from '../../jobs/catalog.js';
-import type { JobEvent, JobQueue, JobRequest } from '../../jobs/types.js';
+import type { Job, JobEvent, JobQueue, JobRequest } from '../../jobs/types.js';
 import { httpFailure } from '../errors.js';
 import { done, leaving, untilDone } from '../finished.js';
 import { type SseEvent, sendEvents } from '../sse.js';
@@ -105,6 +105,7 @@ class Answering {
       data: await pictures(ended, this.queue, output, `${request.protocol}://${request.host}`),
       ...described(ended, output, asked.body.quality),
       usage: await usage(ended, asked.body.prompt, asked.given),
+      ...warningsOf(ended),
     };
   }
 
@@ -147,12 +148,18 @@ class Answering {
             ...format,
             ...described(next.value, output, body.quality),
             usage: used,
+            ...warningsOf(next.value),
           },
         };
     } catch (error) {
       yield { event: 'error', data: { type: 'error', ...openAiError(httpFailure(error)) } };
     }
   }
+}
+
+/** An extension of OpenAI's answers: absent unless there is a warning. */
+function warningsOf({ warnings }: Job): Pick<Job, 'warnings'> | undefined {
+  return warnings.length > 0 ? { warnings } : undefined;
 }
 
 /** Which previews are given out: so many, evenly over the steps. */

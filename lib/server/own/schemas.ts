@@ -92,6 +92,9 @@ export const jobAnswer = z.object({
   place: z.number().optional().describe('How many jobs run or wait before it'),
   progress: progress.optional(),
   images: z.array(image),
+  warnings: z
+    .array(z.object({ code: z.string(), message: z.string() }))
+    .describe('Conditions that may make the result differ from what was expected'),
   result: z.unknown().optional(),
   error: z.object({ code: z.string(), message: z.string() }).optional(),
   client: z.string(),
