@@ -21,7 +21,9 @@ export function seedNumber(option: string) {
   return (text: string): number => {
     const value = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN;
     if (!(value >= -1 && value <= Number.MAX_SAFE_INTEGER))
-      throw new UsageError(`${option} takes a whole number of at least 0, or -1 for a random one, not '${text}'`);
+      throw new UsageError(
+        `${option} takes a whole number of at least 0, or -1 for a random one, not '${text}'`,
+      );
     return value;
   };
 }

@@ -3,16 +3,17 @@ import { invalidOption, SafelightError } from '../errors.js';
 import type { Rng } from '../sampling/generators/index.js';
 import { createNoise } from '../sampling/noise.js';
 import { initialNoiseScale } from '../sampling/samplers/index.js';
+import type { RgbImage } from '../tensor/picture.js';
 import { Tensor } from '../tensor/tensor.js';
 import * as check from './check.js';
 import { needsPicture } from './concatenation.js';
 import { type Conditions, encodeConditions } from './condition.js';
 import { resolveCondition, resolveGuidance } from './condition-options.js';
 import type { Encoding } from './conditioning.js';
-import { type DenoiseStep, denoiseSteps } from './denoise-loop.js';
+import { type DenoiseModel, type DenoiseRun, type DenoiseStep, denoiseSteps } from './denoise-loop.js';
 import type { Engine } from './engine.js';
 import { TextKeeper } from './kept-texts.js';
-import { repeatBatch } from './latents.js';
+import { joinBatches, repeatBatch } from './latents.js';
 import { checkControl, checkSize, checkTaps, resolveText } from './options.js';
 import { type OnProgress, ProgressReporter } from './progress.js';
 import { resolveSamplingOptions, type SamplingOptions, samplingKeys } from './sampling-options.js';
@@ -38,7 +39,10 @@ export interface DenoiseOptions extends SamplingOptions {
   /** How far to go from it; default 0.75. */
   readonly strength?: number;
   readonly taps?: readonly string[];
-  /** Called after each step; what is written into its latent counts. The next step waits for it. */
+  /**
+   * Called after each step; what is written into its latent counts. The next step waits for it. Samplers that take one image at a time
+   * (`dpm_adaptive`) finish the steps of one image before those of the next.
+   */
   readonly onStep?: (step: DenoiseStep) => void | Promise<void>;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
@@ -77,8 +81,7 @@ export async function denoiseStage(engine: Engine, options: DenoiseOptions): Pro
   const strength = check.number('strength', options.strength ?? 0.75, 0, 1);
   const conditioning = await conditioningOf(engine, options, signal);
   const model = await engine.denoiser(signal);
-  const shape = latentShape(engine, options, count);
-  const [, channels, h, w] = shape;
+  const [, channels, h, w] = latentShape(engine, options, count);
 
   const partial =
     options.latent &&
@@ -86,10 +89,8 @@ export async function denoiseStage(engine: Engine, options: DenoiseOptions): Pro
   const sigmas = partial ? partial.sigmas : fullSigmas(settings, model.schedule, facts.family);
   const seeds = Array.from({ length: count }, (_, i) => seed + i);
   const range = partial ? { brownianRange: brownianRange(partial.full) } : {};
-  const noise = createNoise({ rng, seeds, size: channels * h * w, ...range });
   const scale = partial ? sigmas[0]! : initialNoiseScale(settings.sampler, sigmas[0]!);
-  const clean = options.latent && repeatBatch(options.latent, count).data;
-  const first = noise.next().map((value, i) => value * scale + (clean ? clean[i]! : 0));
+  const clean = options.latent && repeatBatch(options.latent, count);
   const pixels = { width: w * facts.factor, height: h * facts.factor };
   if (needsPicture(engine)) {
     throw new SafelightError(
@@ -99,35 +100,61 @@ export async function denoiseStage(engine: Engine, options: DenoiseOptions): Pro
   }
   const extra = await maskedEverywhere(engine, pixels.width, pixels.height, signal);
 
-  const reporter = new ProgressReporter(onProgress);
   const texts = new TextKeeper(engine.lean);
-  const steps = denoiseSteps(model, {
-    latent: Tensor.from(first, shape),
-    sigmas,
-    noise,
-    sampler: settings.sampler,
-    samplerOptions: settings.sampling,
-    conditioning,
+  const common = {
+    ...{ sigmas, sampler: settings.sampler, samplerOptions: settings.sampling, conditioning, texts, pixels },
     guidance: { scale: settings.cfg, interval: settings.guidanceInterval, rescale: settings.guidanceRescale },
-    texts,
-    pixels,
-    extra,
-    deepCache: settings.deepCache,
-    taps,
-    signal,
-  });
+    ...{ extra, deepCache: settings.deepCache, taps, signal },
+  };
+  /** Images [from, to) of the call. */
+  const batch = (from: number, to: number): DenoiseRun => {
+    const noise = createNoise({ rng, seeds: seeds.slice(from, to), size: channels * h * w, ...range });
+    const start = clean?.slice([from, to]).data;
+    const first = noise.next().map((value, i) => value * scale + (start ? start[i]! : 0));
+    return { ...common, latent: Tensor.from(first, [to - from, channels, h, w]), noise };
+  };
+  const size = Math.min(count, settings.sampler.maxBatch);
+  const runs = Array.from({ length: Math.ceil(count / size) }, (_, i) =>
+    batch(i * size, Math.min(count, (i + 1) * size)),
+  );
   try {
-    for (;;) {
-      const next = await steps.next();
-      if (next.done) return next.value;
-      const { step, steps: all, x0 } = next.value;
-      const preview = () => engine.preview.draw(x0.at(0), pixels.width, pixels.height);
-      reporter.report('denoise', step + 1, all, preview);
-      await options.onStep?.(next.value);
-    }
+    return await denoiseRuns(model, runs, {
+      onStep: options.onStep,
+      reporter: new ProgressReporter(onProgress),
+      draw: (x0) => engine.preview.draw(x0.at(0), pixels.width, pixels.height),
+    });
   } finally {
     texts[Symbol.dispose]();
   }
+}
+
+/** Runs batches one after the other. @returns their latents in one tensor */
+async function denoiseRuns(
+  model: DenoiseModel,
+  runs: readonly DenoiseRun[],
+  to: {
+    readonly onStep: DenoiseOptions['onStep'];
+    readonly reporter: ProgressReporter;
+    readonly draw: (x0: Tensor) => Promise<RgbImage>;
+  },
+): Promise<Tensor> {
+  const latents: Tensor[] = [];
+  let done = 0;
+  for (const run of runs) {
+    const steps = denoiseSteps(model, run);
+    let taken = 0;
+    let next = await steps.next();
+    for (; !next.done; next = await steps.next()) {
+      const { step, steps: all, x0 } = next.value;
+      taken = step + 1;
+      const planned = done + all * (runs.length - latents.length);
+      to.reporter.report('denoise', done + taken, planned, () => to.draw(x0));
+      await to.onStep?.(next.value);
+    }
+    latents.push(next.value);
+    done += taken;
+  }
+  return joinBatches(latents);
 }
 
 async function conditioningOf(
