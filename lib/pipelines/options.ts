@@ -19,6 +19,7 @@ import { type HiresOptions, type HiresSettings, resolveHires } from './hires-opt
 import { MAX_PIXELS, MAX_SIDE } from './limits.js';
 import { type MaskOptions, type MaskSettings, maskKeys, resolveMask } from './mask-options.js';
 import type { Progress } from './progress.js';
+import { warnOfSyntax } from './prompt-warnings.js';
 import {
   resolveSamplingOptions,
   type SamplingOptions,
@@ -135,7 +136,7 @@ export function resolveOptions(
   const sampling = resolveGuidance(resolveSamplingOptions(options, defaults), options.cfg, condition);
   const hires = resolveHires(options, factor, sampling);
   const seed = check.seed('seed', options.seed, Number.MAX_SAFE_INTEGER - count);
-  return {
+  const settings: Settings = {
     ...resolveCondition(options, condition),
     width,
     height,
@@ -153,6 +154,11 @@ export function resolveOptions(
     finish: checkSignal('finish', options.finish),
     ...checkControl(options),
   };
+  warnOfSyntax(settings.warnings, {
+    ...{ prompt: settings.prompt, negative: settings.negative },
+    ...{ 'hires.prompt': hires?.prompt, 'hires.negative': hires?.negative },
+  });
+  return settings;
 }
 
 /** What the samplers of both passes allow: the result of a seed does not depend on the images beside it. */

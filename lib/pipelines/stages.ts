@@ -17,6 +17,7 @@ import { prepareImage } from './inpaint.js';
 import { imageTensor } from './latents.js';
 import { checkControl, checkSize, type GenerateOptions, type Posterior, resolveText } from './options.js';
 import { type OnProgress, ProgressReporter } from './progress.js';
+import { warnOfSyntax } from './prompt-warnings.js';
 
 export interface TokenizeOptions {
   /** Takes the text as it is, without prompt syntax; default false. */
@@ -68,9 +69,10 @@ export async function encodeTextStage(
 ): Promise<Encoding> {
   check.knownKeys('options', options, new Set(['clipSkip', 'emphasis', 'negative', 'signal', 'onWarning']));
   const text = resolveText(options);
-  const { signal } = checkControl(options);
+  const { signal, warnings } = checkControl(options);
   const negative = check.boolean('negative', options.negative ?? false);
   const given = promptText('prompt', prompt);
+  warnOfSyntax(warnings, negative ? { 'the negative prompt': given } : { 'the prompt': given });
   const conditioner = await engine.conditioner(signal);
   const encoding = await (negative
     ? conditioner.encodeNegative(given, text, signal)
