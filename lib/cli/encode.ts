@@ -1,6 +1,7 @@
 /** `safelight encode`: a picture's latent as a NumPy file. */
 import { randomInt } from 'node:crypto';
 import { Command, Option } from 'commander';
+import { MAX_SIDE } from '../pipelines/limits.js';
 import type { OnWarning } from '../warnings.js';
 import { UsageError } from './failure.js';
 import { interruptible } from './interrupt.js';
@@ -13,24 +14,34 @@ import {
   type ModelOptions,
   type RunOptions,
 } from './model-options.js';
-import { seedNumber } from './numbers.js';
+import { seedNumber, wholeNumber } from './numbers.js';
 import { openPipeline } from './open-pipeline.js';
 import { checkInput, checkOutput, collectWarnings, duration, print, printJson } from './output.js';
 import { createProgress } from './progress.js';
 
 interface Flags extends ModelOptions, RunOptions, CommonOptions {
   readonly output: string;
+  readonly width?: number;
+  readonly height?: number;
   readonly posterior?: 'mean' | 'sample';
   readonly seed?: number;
   readonly rng?: 'cpu' | 'cuda';
 }
 
+const side = (option: string) => wholeNumber(option, 1, MAX_SIDE);
+
 export function encodeCommand(): Command {
   const command = new Command('encode')
     .summary("write a picture's latent as .npy")
     .description("Write a picture's latent, as the sampler sees it: f32 [1, C, h, w] in a .npy file.")
-    .argument('<image>', 'PNG, JPEG, WebP, AVIF, GIF or TIFF; its size is rounded down to the grid')
+    .argument('<image>', 'PNG, JPEG, WebP, AVIF, GIF or TIFF')
     .requiredOption('-o, --output <file.npy>', 'replaced if it exists')
+    .option(
+      '-W, --width <n>',
+      "pixels; default the image's, at most the model's pixel count",
+      side('--width'),
+    )
+    .option('-H, --height <n>', 'likewise', side('--height'))
     .addOption(
       new Option('--posterior <kind>', "the encoder's mean (default) or a sample").choices([
         'mean',
@@ -53,7 +64,7 @@ export function encodeCommand(): Command {
 }
 
 async function encode(image: string, flags: Flags): Promise<void> {
-  const { output, posterior, rng } = flags;
+  const { output, width, height, posterior, rng } = flags;
   if (flags.seed !== undefined && posterior !== 'sample')
     throw new UsageError('--seed is for --posterior sample');
   // Drawn here, as the latent does not tell it.
@@ -67,7 +78,7 @@ async function encode(image: string, flags: Flags): Promise<void> {
   const latent = await interruptible(async (signal) => {
     const pipeline = await openPipeline(flags, { signal, onProgress: progress.show, parts: ['autoencoder'] });
     try {
-      return await pipeline.encode(image, given({ posterior, seed, rng, signal, onWarning }));
+      return await pipeline.encode(image, given({ width, height, posterior, seed, rng, signal, onWarning }));
     } finally {
       await pipeline.dispose();
       progress.clear();

@@ -58,7 +58,7 @@ async function planRepainting(
 ): Promise<Plan> {
   const { signal } = settings;
   const original = await readImage(source);
-  const { width, height } = sizeFrom(settings, original, engine.facts.factor);
+  const { width, height } = sizeFrom(settings, original, engine.facts, settings.warnings);
   // What the masked part begins from is noise; the model sees nothing of it.
   const whole = { ...mask, fill: 'original', round: true } as const;
   const prepared = await prepareMasked(original, whole, width, height, resizeMode, signal);

@@ -5,6 +5,7 @@ import { createNoise } from '../sampling/noise.js';
 import { initialNoiseScale } from '../sampling/samplers/index.js';
 import type { RgbImage } from '../tensor/picture.js';
 import { Tensor } from '../tensor/tensor.js';
+import type { OnWarning } from '../warnings.js';
 import * as check from './check.js';
 import { needsPicture } from './concatenation.js';
 import { type Conditions, encodeConditions } from './condition.js';
@@ -12,6 +13,7 @@ import { resolveCondition, resolveGuidance } from './condition-options.js';
 import type { Encoding } from './conditioning.js';
 import { type DenoiseModel, type DenoiseRun, type DenoiseStep, denoiseSteps } from './denoise-loop.js';
 import type { Engine } from './engine.js';
+import { warnIfLarge } from './image-size.js';
 import { TextKeeper } from './kept-texts.js';
 import { joinBatches, repeatBatch } from './latents.js';
 import { checkControl, checkSize, checkTaps, resolveText } from './options.js';
@@ -46,6 +48,8 @@ export interface DenoiseOptions extends SamplingOptions {
   readonly onStep?: (step: DenoiseStep) => void | Promise<void>;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
+  /** Called with each warning as it occurs. */
+  readonly onWarning?: OnWarning;
 }
 
 const KEYS: ReadonlySet<string> = new Set([
@@ -63,7 +67,7 @@ const KEYS: ReadonlySet<string> = new Set([
     'taps',
     'onStep',
   ],
-  ...['signal', 'onProgress'],
+  ...['signal', 'onProgress', 'onWarning'],
   ...samplingKeys,
 ]);
 
@@ -71,7 +75,7 @@ const KEYS: ReadonlySet<string> = new Set([
 export async function denoiseStage(engine: Engine, options: DenoiseOptions): Promise<Tensor> {
   check.knownKeys('options', options, KEYS);
   const { facts } = engine;
-  const { signal, onProgress } = checkControl(options);
+  const { signal, onProgress, warnings } = checkControl(options);
   const asked = resolveSamplingOptions(options, facts.defaults);
   const settings = resolveGuidance(asked, options.cfg, facts.condition);
   const taps = checkTaps(options);
@@ -98,6 +102,7 @@ export async function denoiseStage(engine: Engine, options: DenoiseOptions): Pro
       'This model draws beside a picture, which this stage does not take; use generate with init',
     );
   }
+  warnIfLarge(warnings, pixels, facts.defaults);
   const extra = await maskedEverywhere(engine, pixels.width, pixels.height, signal);
 
   const texts = new TextKeeper(engine.lean);

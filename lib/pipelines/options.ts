@@ -34,7 +34,10 @@ import {
 } from './variation-options.js';
 
 export interface GenerateOptions extends SamplingOptions, MaskOptions, ConditionOptions, VariationOptions {
-  /** Pixels, multiples of the autoencoder's factor (8); default the model's, or the picture's with `init`. */
+  /**
+   * Pixels, multiples of the autoencoder's factor (8); default the model's, or with `init` the image's, scaled down to the
+   * model's pixel count.
+   */
   readonly width?: number;
   readonly height?: number;
   /** Of the first picture, counting up for the next; integer of at least 0, below 2^53. -1, the default: random, 32 bits. */

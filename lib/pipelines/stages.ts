@@ -12,6 +12,7 @@ import type { Encoding } from './conditioning.js';
 import type { Engine } from './engine.js';
 import { throwIfNotFinite } from './finite.js';
 import { GeneratedImage, toPixels } from './image-result.js';
+import { warnIfLarge } from './image-size.js';
 import { sizeFrom } from './image-to-image.js';
 import { prepareImage } from './inpaint.js';
 import { imageTensor } from './latents.js';
@@ -33,7 +34,7 @@ export interface EncodeTextOptions extends Pick<GenerateOptions, 'clipSkip' | 'e
 }
 
 export interface EncodeImageOptions {
-  /** Pixels; default the picture's, rounded down to the grid. */
+  /** Pixels; default the image's, rounded down to the grid and scaled down to the model's pixel count. */
   readonly width?: number;
   readonly height?: number;
   /** The mean of the encoder's distribution (default), or a sample of it. */
@@ -91,14 +92,15 @@ export async function encodeImageStage(
     options,
     new Set(['width', 'height', 'posterior', 'seed', 'rng', 'signal', 'onWarning']),
   );
-  const { factor } = engine.facts;
-  const { signal } = checkControl(options);
+  const { factor, defaults } = engine.facts;
+  const { signal, warnings } = checkControl(options);
   const posterior = check.oneOf('posterior', options.posterior ?? 'mean', ['mean', 'sample']);
   const seed = check.seed('seed', options.seed ?? 0);
   const rng = check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']);
   const asked = checkSize(options, factor);
   const original = await readImage(source);
-  const { width, height } = sizeFrom(asked, original, factor);
+  const { width, height } = sizeFrom(asked, original, engine.facts, warnings, 'The image');
+  warnIfLarge(warnings, { width, height }, defaults, { effect: 'it takes long' });
   const { image } = await prepareImage(original, width, height, 'resize', signal);
   const codec = await engine.codec(signal);
   const encoded = await codec.encode(imageTensor(image), { signal });

@@ -5,6 +5,7 @@ import { windowSide } from '../../sampling/codes/window.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning, Warnings } from '../../warnings.js';
 import * as check from '../check.js';
+import { type Size, warnIfLarge } from '../image-size.js';
 import { checkControl, checkSize } from '../options.js';
 import type { OnProgress } from '../progress.js';
 import { type CodeGrid, checkGrid } from './grid.js';
@@ -76,6 +77,8 @@ export function resolveDraw(modules: CodesModules, options: DrawOptions): DrawSe
       `${height / factor} rows of ${width / factor} codes`,
       `${rows} of ${columns}`,
     );
+  const control = checkControl(options);
+  warnIfLargeForCodes(control.warnings, modules, { width, height });
   return {
     choice: {
       topK: check.integer('topK', topK, 1, MAX_TOP_K),
@@ -87,7 +90,7 @@ export function resolveDraw(modules: CodesModules, options: DrawOptions): DrawSe
     height: height / factor,
     side,
     start,
-    ...checkControl(options),
+    ...control,
   };
 }
 
@@ -120,6 +123,14 @@ export function sideOf({ source, factor }: CodesModules): number {
   const many = condition.kind === 'image' || condition.kind === 'coordinates';
   const trained = resolution === null ? undefined : Math.max(1, Math.floor(resolution / factor));
   return windowSide({ block, condition: many ? 'grid' : 'tokens', trained });
+}
+
+/** Adds LARGE_IMAGE for an image of more than four times the pixels that the model was trained at, as far as it tells. */
+export function warnIfLargeForCodes(warnings: Warnings, modules: CodesModules, size: Size): void {
+  const { resolution, transformer } = modules.source;
+  if (resolution === null && transformer === null) return;
+  const side = resolution ?? sideOf(modules) * modules.factor;
+  warnIfLarge(warnings, size, { width: side, height: side }, { effect: 'it takes long' });
 }
 
 function withoutUndefined<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {
