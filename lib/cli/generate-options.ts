@@ -44,8 +44,12 @@ function addPictureOptions(command: Command): void {
     .optionsGroup('Picture:')
     .option('-n, --negative <text>', 'what not to draw')
     .option('--class <n>', 'which class to draw, of models that know classes', wholeNumber('--class', 0))
-    .option('-W, --width <n>', "pixels; default the model's", wholeNumber('--width', 1, MAX_SIDE))
-    .option('-H, --height <n>', "pixels; default the model's", wholeNumber('--height', 1, MAX_SIDE))
+    .option(
+      '-W, --width <n>',
+      "pixels; default the model's, or those of --init, at most the model's pixel count",
+      wholeNumber('--width', 1, MAX_SIDE),
+    )
+    .option('-H, --height <n>', 'likewise', wholeNumber('--height', 1, MAX_SIDE))
     .option('-s, --seed <n>', 'default -1: random, printed', seedNumber('--seed'))
     .option('--subseed <n>', 'seed of a variation; default -1: random', seedNumber('--subseed'))
     .option(

@@ -6,7 +6,7 @@ import { MAX_PROMPT } from './limits.js';
 import type { SamplingSettings } from './sampling-options.js';
 
 export interface ConditionOptions {
-  /** What to draw, in A1111's syntax, at most 100,000 characters; of models that read text. */
+  /** What to draw, in A1111's syntax, at most 120,000 characters; of models that read text. */
   readonly prompt?: string;
   /** What not to draw; default empty. */
   readonly negative?: string;

@@ -60,9 +60,9 @@ describe('options of a generation', () => {
     );
   });
 
-  it('refuse a prompt of more than 100,000 characters with its length and the limit', () => {
-    const long = 'a'.repeat(100_001);
-    expect(resolve({ prompt: long.slice(1) }).prompt).toHaveLength(100_000);
+  it('refuse a prompt of more than 120,000 characters with its length and the limit', () => {
+    const long = 'a'.repeat(120_001);
+    expect(resolve({ prompt: long.slice(1) }).prompt).toHaveLength(120_000);
     for (const [name, options] of Object.entries({
       prompt: { prompt: long },
       negative: { negative: long },
@@ -71,7 +71,7 @@ describe('options of a generation', () => {
     }))
       expect(errorOf(() => resolve(options))).toMatchObject({
         code: 'INVALID_OPTION',
-        message: `Expected at most 100000 characters for ${name} but received 100001: shorten it`,
+        message: `Expected at most 120000 characters for ${name} but received 120001: shorten it`,
       });
   });
 
