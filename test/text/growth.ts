@@ -1,23 +1,28 @@
-/** Growth of work with the length of a text, by the clock but without a bound in seconds. */
+/** Growth of work with the length of a text, by processor time: without a bound in seconds, whatever else the machine does. */
+
+/** Characters of the long text, and times as many as the short one's. */
+const LONG = 128_000;
+const TIMES = 16;
+/** Milliseconds: what takes less is too short to tell growth by. */
+const LEAST = 1;
 
 /**
- * The time of a text of 16,000 x 8 characters over that of 16,000, the shortest of several runs each: about 8 where work is linear, 64
- * where it is quadratic.
+ * The time of a long text over that of one a sixteenth as long, each the shortest of several runs, and over the 16 that it may be: about 1
+ * where work is linear, 16 where it is quadratic.
  * @param make a text of about so many characters
- * @returns the growth over that of linear work: about 1
  */
 export function growth(make: (length: number) => string, work: (text: string) => void): number {
-  const [short, long] = [make(16_000), make(128_000)];
+  const [short, long] = [make(LONG / TIMES), make(LONG)];
   const time = (text: string): number => {
-    let shortest = Number.POSITIVE_INFINITY;
-    for (let run = 0; run < 5; run++) {
-      const start = performance.now();
-      work(text);
-      shortest = Math.min(shortest, performance.now() - start);
-    }
-    return shortest;
+    const start = process.cpuUsage();
+    work(text);
+    const { user, system } = process.cpuUsage(start);
+    return (user + system) / 1000;
   };
-  time(short);
-  // What takes less than a millisecond is too short to tell growth by.
-  return time(long) / 8 / Math.max(time(short), 1);
+  let [ofShort, ofLong] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  for (let run = 0; run < 5; run++) {
+    for (let again = 0; again < 4; again++) ofShort = Math.min(ofShort, time(short));
+    ofLong = Math.min(ofLong, time(long));
+  }
+  return ofLong / TIMES / Math.max(ofShort, LEAST);
 }

@@ -61,7 +61,7 @@ export function resolveSchedule(name: string, automatic: ScheduleName = 'discret
   const wanted = key(String(name));
   const found = wanted === 'automatic' ? automatic : BY_KEY.get(wanted);
   if (found === undefined)
-    throw invalidOption('schedule', `one of automatic, ${scheduleNames.join(', ')}`, name);
+    throw invalidOption('schedule', `one of ${[...scheduleNames, 'automatic'].join(', ')}`, name);
   return found;
 }
 
