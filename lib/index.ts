@@ -105,7 +105,7 @@ export type { GenerateOptions, Posterior } from './pipelines/options.js';
 export { type PatchMap, patchMap } from './pipelines/patch-map.js';
 export { Pipeline, type PipelineInfo } from './pipelines/pipeline.js';
 export type { Progress } from './pipelines/progress.js';
-export { type Restored, restoreOptions } from './pipelines/restore.js';
+export { type Restored, restoreOptions, type UnrestoredSetting } from './pipelines/restore.js';
 export type { SamplingOptions } from './pipelines/sampling-options.js';
 export type {
   DecodeOptions,

@@ -130,9 +130,10 @@ export class Catalog {
         `The options are not right: ${whatIsWrong(checked.error.issues)}`,
       );
     const settled = { ...checked.data } as Record<string, Json>;
-    for (const seed of ['seed', 'subseed']) if (settled[seed] === -1) delete settled[seed];
-    settled.seed ??= randomInt(2 ** 32);
-    if (settled.subseedStrength) settled.subseed ??= randomInt(2 ** 32);
+    const random = (seed: Json | undefined): Json =>
+      seed === undefined || seed === -1 ? randomInt(2 ** 32) : seed;
+    settled.seed = random(settled.seed);
+    if (settled.subseedStrength || settled.subseed === -1) settled.subseed = random(settled.subseed);
     if (SEEDLESS.has(type)) delete settled.seed;
     return { model: name, options: settled };
   }

@@ -33,12 +33,12 @@ export async function attentionMaps(modules: Modules, options: AttentionOptions)
   const { defaults, factor, condition } = modules.facts;
   const settings = resolveOptions(rest, defaults, factor, condition);
   checkTaps({ taps: ['attn2.probs'], deepCache: rest.deepCache });
-  const [first] = await modules.encoders(settings.signal);
+  const [encoder] = await modules.encoders(settings.signal);
   const chunks = (await modules.conditioner(settings.signal)).tokenize(
     settings.prompt,
     settings.text.emphasis,
   );
-  const positions = positionsOf(word, first!.tokenizer.encode(check.string('word', word)), chunks);
+  const positions = positionsOf(word, encoder!.tokenizer.encode(check.string('word', word)), chunks);
   const { unet } = await modules.denoiser(settings.signal);
   const timeIds = modules.facts.family === 'sdxl_refiner' ? 5 : 6;
   const nodes = unet.nodes({ height: 8, width: 8, timeIds }).map(({ name }) => name);
@@ -47,6 +47,9 @@ export async function attentionMaps(modules: Modules, options: AttentionOptions)
     ...settings,
     taps: [...settings.taps, ...nodes.filter(isCrossAttention)],
   });
+  // Images before the batch under way; the seeds of a variation do not count up.
+  let first = 0;
+  let seeds: readonly number[] = [];
   for (;;) {
     const next = await steps.next();
     if (next.done) {
@@ -55,7 +58,13 @@ export async function attentionMaps(modules: Modules, options: AttentionOptions)
         return { image, map, overlay: overlayOf(image, map) };
       });
     }
-    if (next.value.pass === 1) sum.add(next.value, next.value.seeds[0]! - settings.seed);
+    const step = next.value;
+    if (step.pass !== 1) continue;
+    if (step.seeds !== seeds) {
+      first += seeds.length;
+      seeds = step.seeds;
+    }
+    sum.add(step, first);
   }
 }
 

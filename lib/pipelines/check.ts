@@ -1,4 +1,5 @@
 /** Validation of single options, once, in one message shape. */
+import { randomInt } from 'node:crypto';
 import { invalidOption } from '../errors.js';
 
 /** A whole number in [min, max]. */
@@ -6,6 +7,17 @@ export function integer(name: string, value: unknown, min: number, max: number):
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max) {
     throw invalidOption(name, `integer between ${min} and ${max}`, value);
   }
+  return value;
+}
+
+/**
+ * A seed: a whole number in [0, max]. -1, as in A1111, and undefined stand for a random one of 32 bits.
+ * @throws INVALID_OPTION
+ */
+export function seed(name: string, value: unknown, max: number = Number.MAX_SAFE_INTEGER): number {
+  if (value === undefined || value === -1) return randomInt(2 ** 32);
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0 || value > max)
+    throw invalidOption(name, `integer between 0 and ${max}, or -1 (random),`, value);
   return value;
 }
 

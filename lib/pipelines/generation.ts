@@ -11,6 +11,7 @@ import type { Engine } from './engine.js';
 import { checkRunFits } from './fit-run.js';
 import { type HiresPlan, planHires } from './hires.js';
 import { GeneratedImage, toPixels } from './image-result.js';
+import { warnIfLarge } from './image-size.js';
 import { planImageToImage } from './image-to-image.js';
 import { TextKeeper } from './kept-texts.js';
 import { parametersOf } from './metadata.js';
@@ -100,6 +101,8 @@ async function prepare(
   reporter.report('encode', 0, 2);
   const plan = await planOf(engine, settings);
   const hires = settings.hires && (await planHires(engine, settings, settings.hires, plan));
+  warnIfLarge(settings.warnings, plan, engine.facts.defaults);
+  if (hires) warnIfLarge(settings.warnings, hires, engine.facts.defaults, { what: 'A second pass' });
   reporter.report('encode', 1, 2);
   const conditioning = await encodeConditions(engine, settings, signal);
   // The second pass may have prompts of its own; the same ones are not encoded again.

@@ -14,7 +14,10 @@ export interface SamplingOptions {
   readonly cfg?: number;
   /** By Safelight's or A1111's name; default the model's, else `dpmpp_2m`. */
   readonly sampler?: string;
-  /** By Safelight's or A1111's name; default the sampler name's own ("DPM++ 2M Karras"), the model's, else `karras`. */
+  /**
+   * By Safelight's or A1111's name; default the sampler name's own ("DPM++ 2M Karras"), the model's, else `karras`. `Automatic` is the one
+   * that A1111 runs the sampler with.
+   */
   readonly schedule?: string;
   /** Noise of ancestral and SDE samplers (default 1), of DDIM (0), TCD (0.3); 0 to 10. */
   readonly eta?: number;

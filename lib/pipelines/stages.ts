@@ -12,11 +12,13 @@ import type { Encoding } from './conditioning.js';
 import type { Engine } from './engine.js';
 import { throwIfNotFinite } from './finite.js';
 import { GeneratedImage, toPixels } from './image-result.js';
+import { warnIfLarge } from './image-size.js';
 import { sizeFrom } from './image-to-image.js';
 import { prepareImage } from './inpaint.js';
 import { imageTensor } from './latents.js';
 import { checkControl, checkSize, type GenerateOptions, type Posterior, resolveText } from './options.js';
 import { type OnProgress, ProgressReporter } from './progress.js';
+import { warnOfSyntax } from './prompt-warnings.js';
 
 export interface TokenizeOptions {
   /** Takes the text as it is, without prompt syntax; default false. */
@@ -32,12 +34,12 @@ export interface EncodeTextOptions extends Pick<GenerateOptions, 'clipSkip' | 'e
 }
 
 export interface EncodeImageOptions {
-  /** Pixels; default the picture's, rounded down to the grid. */
+  /** Pixels; default the image's, rounded down to the grid and scaled down to the model's pixel count. */
   readonly width?: number;
   readonly height?: number;
   /** The mean of the encoder's distribution (default), or a sample of it. */
   readonly posterior?: Posterior;
-  /** Of the sample; default 0. */
+  /** Of the sample; default 0, -1: random. */
   readonly seed?: number;
   readonly rng?: Rng;
   readonly signal?: AbortSignal;
@@ -68,9 +70,10 @@ export async function encodeTextStage(
 ): Promise<Encoding> {
   check.knownKeys('options', options, new Set(['clipSkip', 'emphasis', 'negative', 'signal', 'onWarning']));
   const text = resolveText(options);
-  const { signal } = checkControl(options);
+  const { signal, warnings } = checkControl(options);
   const negative = check.boolean('negative', options.negative ?? false);
   const given = promptText('prompt', prompt);
+  warnOfSyntax(warnings, negative ? { 'the negative prompt': given } : { 'the prompt': given });
   const conditioner = await engine.conditioner(signal);
   const encoding = await (negative
     ? conditioner.encodeNegative(given, text, signal)
@@ -89,14 +92,15 @@ export async function encodeImageStage(
     options,
     new Set(['width', 'height', 'posterior', 'seed', 'rng', 'signal', 'onWarning']),
   );
-  const { factor } = engine.facts;
-  const { signal } = checkControl(options);
+  const { factor, defaults } = engine.facts;
+  const { signal, warnings } = checkControl(options);
   const posterior = check.oneOf('posterior', options.posterior ?? 'mean', ['mean', 'sample']);
-  const seed = check.integer('seed', options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER);
+  const seed = check.seed('seed', options.seed ?? 0);
   const rng = check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']);
   const asked = checkSize(options, factor);
   const original = await readImage(source);
-  const { width, height } = sizeFrom(asked, original, factor);
+  const { width, height } = sizeFrom(asked, original, engine.facts, warnings, 'The image');
+  warnIfLarge(warnings, { width, height }, defaults, { effect: 'it takes long' });
   const { image } = await prepareImage(original, width, height, 'resize', signal);
   const codec = await engine.codec(signal);
   const encoded = await codec.encode(imageTensor(image), { signal });

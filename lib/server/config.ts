@@ -1,6 +1,7 @@
 /** What `safelight serve` can be told, on the command line and in its configuration file. */
 import { z } from 'zod';
 import { defaultLimits } from '../jobs/schemas.js';
+import { MAX_PROMPT } from '../pipelines/limits.js';
 import { storageTypes } from '../weights/storage.js';
 
 const port = z.int().min(0).max(65_535);
@@ -35,7 +36,7 @@ export const serveSchema = z.strictObject({
   'max-pixels': z.int().min(4096).default(defaultLimits.maxPixels),
   'max-count': z.int().min(1).max(1000).default(defaultLimits.maxCount),
   'max-steps': z.int().min(1).max(1000).default(defaultLimits.maxSteps),
-  'max-prompt': z.int().min(1).max(1_000_000).default(defaultLimits.maxPrompt),
+  'max-prompt': z.int().min(1).max(MAX_PROMPT).default(defaultLimits.maxPrompt),
   /** Bytes of a request. */
   'max-body': bytes.default(64 * 2 ** 20),
   'keep-jobs': z.int().min(0).default(1000),

@@ -81,10 +81,24 @@ describe('jobs over HTTP', () => {
   });
 });
 
+it('takes a seed of -1 for a random one, which the job tells', async () => {
+  const options = { type: 'text-to-image', ...small, schedule: 'Automatic', seed: -1, subseed: -1 };
+  const jobs = await Promise.all([post(options), post(options)]);
+  const seeds = jobs.map(({ status, body }) => {
+    expect(status).toBe(201);
+    return [body.options.seed, body.options.subseed] as number[];
+  });
+  expect(seeds[0]).not.toEqual(seeds[1]);
+  for (const seed of seeds.flat()) expect(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32).toBe(true);
+  const job = await ended(jobs[0]!.body.id);
+  expect(job).toMatchObject({ status: 'done', images: [{ seed: seeds[0]![0] }] });
+});
+
 describe('requests that are not right', () => {
   it.each([
     [{ type: 'text-to-image', stepz: 3 }, /stepz/],
     [{ type: 'text-to-image', steps: 0 }, /steps/],
+    [{ type: 'text-to-image', seed: -2 }, /seed/],
     [{ type: 'text-to-image', steps: 'many' }, /steps/],
     [{ type: 'text-to-image', width: 2048, height: 2056 }, /height/],
     [{ type: 'text-to-image', prompt: 'x'.repeat(10_001) }, /prompt/],

@@ -21,6 +21,8 @@ export interface PreparedPicture {
   readonly image: RgbImage;
   /** `[1, C, H, W]` */
   readonly input: Tensor;
+  /** Size of the source, where it was scaled down though no size was asked for. */
+  readonly scaledFrom: Size | undefined;
 }
 
 export interface PrepareOptions {
@@ -41,7 +43,11 @@ export async function preparePicture(source: ImageSource, options: PrepareOption
   const size = sizeOf(original, asked, options.factor);
   const image = middleOf(await covering(original, size, asked, options), size);
   const { channels } = options;
-  return { image, input: isMap(channels) ? classes(image, channels) : levels(image, channels) };
+  return {
+    image,
+    input: isMap(channels) ? classes(image, channels) : levels(image, channels),
+    scaledFrom: asked === options.most ? { width: original.width, height: original.height } : undefined,
+  };
 }
 
 /** An empty page. */

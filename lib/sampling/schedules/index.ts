@@ -60,7 +60,8 @@ const MOST_STEPS = 10_000;
 export function resolveSchedule(name: string, automatic: ScheduleName = 'discrete'): ScheduleName {
   const wanted = key(String(name));
   const found = wanted === 'automatic' ? automatic : BY_KEY.get(wanted);
-  if (found === undefined) throw invalidOption('schedule', `one of ${scheduleNames.join(', ')}`, name);
+  if (found === undefined)
+    throw invalidOption('schedule', `one of ${[...scheduleNames, 'automatic'].join(', ')}`, name);
   return found;
 }
 

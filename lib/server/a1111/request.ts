@@ -39,7 +39,7 @@ export function textToImage(body: Txt2ImgBody, reading: Reading): Asked {
   const given = body.enable_hr ? hiresOf(body, reader(body, reading)) : undefined;
   const asked = generation('text-to-image', body, reading);
   const { strength, ...all } = asked.job.options;
-  const options = without(all, [...OF_MASKS, 'resizeMode', 'initialNoiseMultiplier']);
+  const options = without(all, [...OF_MASKS, 'posterior', 'resizeMode', 'initialNoiseMultiplier']);
   if (!body.enable_hr)
     return withOptions(asked, body.enable_hr === false ? without(options, ['hires']) : options);
   const hires = {

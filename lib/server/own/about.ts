@@ -61,7 +61,10 @@ export function about(
         version: version(),
         models: await Promise.all(models),
         samplers: samplers.map(({ name, label, ownsSchedule }) => ({ name, label, ownsSchedule })),
-        schedules: schedules.map(({ name, label }) => ({ name, label })),
+        schedules: [
+          { name: 'automatic', label: 'Automatic' },
+          ...schedules.map(({ name, label }) => ({ name, label })),
+        ],
         limits: catalog.limits,
         locked,
       };

@@ -1,5 +1,7 @@
-/** From a picture's parameters back to the form, field by field. */
+/** From an image's parameters back to the form, field by field. */
+import { matters, writtenByOthers } from '../../../lib/image/parameter-fields.js';
 import { parseParameters } from '../../../lib/image/parameters.js';
+import { unsupportedSyntax } from '../../../lib/text/unsupported-syntax.js';
 import type { About, ShownJob } from '../api/types.js';
 import { type Settings, upscalers } from './settings.js';
 
@@ -10,18 +12,58 @@ export interface Field {
   readonly patch: Partial<Settings>;
 }
 
-/** Reads A1111's text. Fields that the form does not have are left out. */
+/**
+ * Reads A1111's text. Fields that the form does not have are left out (`unrestoredOf` lists them). In texts of other programs a missing RNG
+ * is the GPU's, and a schedule that is written nowhere is Automatic.
+ */
 export function fieldsOf(text: string, about: About | null): Field[] {
   if (text.trim() === '') return [];
   const { prompt, negative, fields } = parseParameters(text);
   const found: Field[] = [{ label: 'Prompt', value: prompt, patch: { prompt } }];
   found.push({ label: 'Negative prompt', value: negative, patch: { negative } });
-  const hires = 'Hires upscale' in fields || 'Hires upscaler' in fields;
-  for (const [name, value] of Object.entries(fields)) {
-    const patch = patchOf(name, value, hires, about);
+  for (const [name, value, patch] of patchesOf(fields, about))
     if (patch) found.push({ label: name, value, patch });
-  }
+  if (!writtenByOthers(fields)) return found;
+  if (!found.some(({ patch }) => 'schedule' in patch))
+    found.push({ label: 'Schedule type', value: 'Automatic', patch: { schedule: AUTOMATIC } });
+  if (!found.some(({ patch }) => 'rng' in patch))
+    found.push({ label: 'RNG', value: 'GPU', patch: { rng: 'cuda' } });
   return found;
+}
+
+/** Settings and networks of the image that the form cannot have, as `name: value`. */
+export function unrestoredOf(text: string, about: About | null): string[] {
+  const { prompt, negative, fields } = parseParameters(text);
+  if (Object.keys(fields).length === 0) return [];
+  const foreign = writtenByOthers(fields);
+  const networks = foreign
+    ? [...unsupportedSyntax(prompt), ...unsupportedSyntax(negative, { negative: true })].map(
+        ({ text }) => text,
+      )
+    : [];
+  const lost = patchesOf(fields, about).flatMap(([name, value, patch]) =>
+    patch || UNSHOWN.has(name) || !matters(name, value) ? [] : [`${name}: ${value}`],
+  );
+  return [...new Set([...networks, ...lost])];
+}
+
+/** Of what stands in a text besides, as the form has it by other means. */
+const UNSHOWN: ReadonlySet<string> = new Set(['Lora hashes']);
+
+const AUTOMATIC = 'automatic';
+
+/** Each field with what it changes in the form, if it can. */
+function patchesOf(
+  fields: Readonly<Record<string, string>>,
+  about: About | null,
+): [name: string, value: string, patch: Partial<Settings> | undefined][] {
+  const hires = 'Hires upscale' in fields || 'Hires upscaler' in fields;
+  // A schedule in the sampler's name says more than Automatic.
+  const own = samplerOf(fields.Sampler ?? '', about)?.schedule;
+  return Object.entries(fields).map(([name, value]) => {
+    const patch = patchOf(name, value, hires, about);
+    return [name, value, own && patch?.schedule === AUTOMATIC ? { schedule: own } : patch];
+  });
 }
 
 /** Of jobs whose pictures carry no text. */
@@ -63,24 +105,37 @@ function patchOf(
     case 'Model':
       return about?.models.some((model) => model.name === value) ? { model: value } : undefined;
     case 'RNG':
-      return { rng: value === 'NV' ? 'cuda' : 'cpu' };
+      return { rng: value.toUpperCase() === 'CPU' ? 'cpu' : 'cuda' };
     case 'Hires upscaler':
       return upscalerOf(value);
     case 'Denoising strength':
       return finite ? (hires ? { hires, hiresStrength: number } : { strength: number }) : undefined;
     default: {
-      const key = NUMBERS[name];
+      const key = NUMBERS.get(name);
       if (!key || !finite) return undefined;
+      // As many as in the first pass.
+      if (key === 'hiresSteps' && number === 0) return { hires: true, hiresSteps: null };
+      // Another seed than the one that is written.
+      if (key === 'seed' && !(Number.isSafeInteger(number) && number >= 0)) return undefined;
       return key.startsWith('hires') ? { hires: true, [key]: number } : { [key]: number };
     }
   }
 }
 
-const NUMBERS: Readonly<Record<string, keyof Settings>> = {
-  ...{ Steps: 'steps', 'CFG scale': 'cfg', Seed: 'seed', 'Clip skip': 'clipSkip' },
-  ...{ 'Mask blur': 'maskBlur', 'Masked area padding': 'padding' },
-  ...{ 'Hires upscale': 'hiresScale', 'Hires steps': 'hiresSteps' },
-};
+const NUMBERS: ReadonlyMap<string, keyof Settings> = new Map([
+  ...([
+    ['Steps', 'steps'],
+    ['CFG scale', 'cfg'],
+    ['Seed', 'seed'],
+    ['Clip skip', 'clipSkip'],
+  ] as const),
+  ...([
+    ['Mask blur', 'maskBlur'],
+    ['Masked area padding', 'padding'],
+    ['Hires upscale', 'hiresScale'],
+    ['Hires steps', 'hiresSteps'],
+  ] as const),
+]);
 
 function sizeOf(value: string): Partial<Settings> | undefined {
   const size = /^(\d+)\s*x\s*(\d+)$/.exec(value);
@@ -100,7 +155,12 @@ function samplerOf(value: string, about: About | null): Partial<Settings> | unde
 }
 
 function scheduleOf(value: string, about: About | null): Partial<Settings> | undefined {
-  const found = about?.schedules.find(({ label }) => label.toLowerCase() === value.toLowerCase());
+  const wanted = value.trim().toLowerCase();
+  if (wanted === AUTOMATIC) return { schedule: AUTOMATIC };
+  // A1111's Normal and Uniform are the same levels.
+  const found = about?.schedules.find(({ name, label }) =>
+    [name, label.toLowerCase(), ...(name === 'discrete' ? ['normal'] : [])].includes(wanted),
+  );
   return found ? { schedule: found.name } : undefined;
 }
 
