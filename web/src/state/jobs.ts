@@ -63,7 +63,11 @@ export function follow(lost: () => void): void {
 
 export function learn(...changed: readonly ShownJob[]): void {
   const next = new Map(jobs.peek());
-  for (const job of changed) next.set(job.id, job);
+  for (const job of changed) {
+    // A change that was sent before a warning came by the job's own events does not take it away again.
+    const warnings = job.warnings ?? next.get(job.id)?.warnings;
+    next.set(job.id, warnings ? { ...job, warnings } : job);
+  }
   jobs.value = next;
 }
 

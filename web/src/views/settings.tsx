@@ -1,13 +1,15 @@
 /** The rest of the form, folded: each fold says what is set in it. */
 import { plain } from '../logic/format.js';
 import { fits } from '../logic/request.js';
-import { mode, model, resetSettings, set, settings } from '../state/form.js';
+import { backToDefaults } from '../state/actions.js';
+import { mode, model, set, settings } from '../state/form.js';
 import { about } from '../state/session.js';
 import { Fold, Select } from '../ui/controls.js';
 import { NumberField } from '../ui/numbers.js';
 import { Words } from './prompt.js';
 import { Drawing, Hires, Masking } from './settings-modes.js';
-import { SizeAndNumber } from './settings-size.js';
+import { SizeAndNumber, Variation } from './settings-size.js';
+import { Styles } from './styles.js';
 
 export function Settings() {
   const drawing = mode.value === 'sketch';
@@ -15,7 +17,7 @@ export function Settings() {
     <section class="settings" aria-label="Settings">
       {drawing ? <Drawing /> : <Painting />}
       <ModelChoice />
-      <button type="button" class="link" onClick={resetSettings}>
+      <button type="button" class="link" onClick={backToDefaults}>
         Back to the model's defaults
       </button>
     </section>
@@ -26,7 +28,9 @@ function Painting() {
   return (
     <>
       <Negative />
+      <Styles />
       <SizeAndNumber />
+      <Variation />
       <Sampling />
       {mode.value === 'text' && <Hires />}
       {mode.value === 'inpaint' && <Masking />}
@@ -100,6 +104,7 @@ function Sampling() {
           value={schedule ?? ''}
           options={[
             ['', byModel(schedules.find((one) => one.name === facts?.schedule)?.label)],
+            ['Automatic', 'Automatic'],
             ...schedules.map((one) => [one.name, one.label] as const),
           ]}
           onChange={(value) => set({ schedule: value || null })}
@@ -132,7 +137,7 @@ function ModelChoice() {
         onChange={(name) => set(kind === 'codes' ? { codesModel: name } : { model: name })}
       />
       {broken.map(({ name, problem }) => (
-        <p key={name} class="hint">
+        <p key={name} class="hint broken">
           {name} cannot be used: {problem}
         </p>
       ))}
