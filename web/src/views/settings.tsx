@@ -42,13 +42,15 @@ function Negative() {
   const { negative } = settings.value;
   return (
     <Fold title="Negative prompt" summary={negative === '' ? 'none' : negative}>
-      <Words
-        label="Negative prompt"
-        value={negative}
-        placeholder="What do you not want to see?"
-        onInput={(text) => set({ negative: text })}
-        rows={2}
-      />
+      <div>
+        <Words
+          label="Negative prompt"
+          value={negative}
+          placeholder="What do you not want to see?"
+          onInput={(text) => set({ negative: text })}
+          rows={2}
+        />
+      </div>
     </Fold>
   );
 }

@@ -8,13 +8,13 @@ export function Warnings({ job }: { readonly job: ShownJob }) {
   const open = openWarnings(job);
   if (open.length === 0) return null;
   return (
-    <ul class="warnings" aria-label="Warnings">
+    <div class="warnings">
       {open.map((warning) => (
-        <li key={`${warning.code} ${warning.message}`} class="warning" role="status">
+        <div key={`${warning.code} ${warning.message}`} class="warning" role="status">
           <LongText text={warning.message} />
           <IconButton icon="close" label="Dismiss the warning" onClick={() => dismissWarning(job, warning)} />
-        </li>
+        </div>
       ))}
-    </ul>
+    </div>
   );
 }
