@@ -2,6 +2,7 @@
 import { computed, effect, signal } from '@preact/signals';
 import { get } from '../api/http.js';
 import type { JobPreview, Picture, ShownJob, Warning } from '../api/types.js';
+import { awake } from './awake.js';
 import { mode } from './form.js';
 import { gallery, isInside, jobs, learn, loaded, queued, running, type Shown } from './jobs.js';
 import { keptSignal } from './kept.js';
@@ -95,7 +96,7 @@ const openJob = computed(() => (isOpen(staged.value) ? staged.value!.id : null))
 // Follows the job on the stage while it is under way.
 effect(() => {
   const id = openJob.value;
-  if (id === null) return undefined;
+  if (id === null || !awake.value) return undefined;
   const source = new EventSource(`/v1/jobs/${id}/events`);
   arrived.value = { job: id, pictures: [] };
   let fresh = true;
