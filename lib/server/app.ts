@@ -1,9 +1,11 @@
 /** The server's routes put together: everything but listening. */
+import { resolve } from 'node:path';
 import multipart from '@fastify/multipart';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { dataFolder } from '../hub/environment.js';
 import type { Catalog } from '../jobs/catalog.js';
 import type { JobQueue } from '../jobs/types.js';
 import { a1111 } from './a1111/routes.js';
@@ -16,9 +18,11 @@ import { metrics } from './metrics.js';
 import { openAi } from './openai/routes.js';
 import { about } from './own/about.js';
 import { ownJobs } from './own/jobs.js';
+import { styles } from './own/styles.js';
 import { page } from './page.js';
 import { RequestLog } from './request-log.js';
 import { addSecurity } from './security.js';
+import { StylesFile } from './styles.js';
 import { version } from './version.js';
 
 export interface AppParts extends Readiness {
@@ -73,6 +77,10 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
   });
   ownJobs(app, queue, catalog.limits);
   about(app, { catalog, locked: config['api-key'] !== undefined, maxPrompt: config['max-prompt'] });
+  styles(app, {
+    file: new StylesFile(resolve(config.data ?? dataFolder(), 'styles.csv')),
+    maxPrompt: config['max-prompt'],
+  });
   await app.register(openAi, { queue, catalog });
   await app.register(a1111, { queue, catalog, config });
   health(app, parts);

@@ -23,6 +23,7 @@ const about = {
     { name: 'euler_a', label: 'Euler a', ownsSchedule: false },
   ],
   schedules: [{ name: 'karras', label: 'Karras' }],
+  hiresUpscalers: [{ name: 'latent_bicubic', label: 'Latent (bicubic)' }],
 } as unknown as About;
 
 /** `[words]` marks the selection, `[]` a caret. */

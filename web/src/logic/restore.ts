@@ -3,7 +3,7 @@ import { matters, writtenByOthers } from '../../../lib/image/parameter-fields.js
 import { parseParameters } from '../../../lib/image/parameters.js';
 import { unsupportedSyntax } from '../../../lib/text/unsupported-syntax.js';
 import type { About, ShownJob } from '../api/types.js';
-import { type Settings, upscalers } from './settings.js';
+import { defaults, type Settings } from './settings.js';
 
 /** One thing a picture was made with, and what taking it over changes in the form. */
 export interface Field {
@@ -12,6 +12,10 @@ export interface Field {
   readonly patch: Partial<Settings>;
 }
 
+const FILLS: Readonly<Record<string, Settings['fill']>> = {
+  ...{ fill: 'fill', original: 'original', 'latent noise': 'noise', 'latent nothing': 'nothing' },
+};
+
 /**
  * Reads A1111's text. Fields that the form does not have are left out (`unrestoredOf` lists them). In texts of other programs a missing RNG
  * is the GPU's, and a schedule that is written nowhere is Automatic.
@@ -19,8 +23,9 @@ export interface Field {
 export function fieldsOf(text: string, about: About | null): Field[] {
   if (text.trim() === '') return [];
   const { prompt, negative, fields } = parseParameters(text);
-  const found: Field[] = [{ label: 'Prompt', value: prompt, patch: { prompt } }];
-  found.push({ label: 'Negative prompt', value: negative, patch: { negative } });
+  // These prompts have their styles in them already.
+  const found: Field[] = [{ label: 'Prompt', value: prompt, patch: { prompt, styles: [] } }];
+  found.push({ label: 'Negative prompt', value: negative, patch: { negative, styles: [] } });
   for (const [name, value, patch] of patchesOf(fields, about))
     if (patch) found.push({ label: name, value, patch });
   if (!writtenByOthers(fields)) return found;
@@ -31,7 +36,7 @@ export function fieldsOf(text: string, about: About | null): Field[] {
   return found;
 }
 
-/** Settings and networks of the image that the form cannot have, as `name: value`. */
+/** Settings and networks of the image that the form cannot have, as `name: value`; the hashes of networks only where no tag names them. */
 export function unrestoredOf(text: string, about: About | null): string[] {
   const { prompt, negative, fields } = parseParameters(text);
   if (Object.keys(fields).length === 0) return [];
@@ -42,13 +47,12 @@ export function unrestoredOf(text: string, about: About | null): string[] {
       )
     : [];
   const lost = patchesOf(fields, about).flatMap(([name, value, patch]) =>
-    patch || UNSHOWN.has(name) || !matters(name, value) ? [] : [`${name}: ${value}`],
+    patch || (name === 'Lora hashes' && networks.length > 0) || !matters(name, value)
+      ? []
+      : [`${name}: ${value}`],
   );
   return [...new Set([...networks, ...lost])];
 }
-
-/** Of what stands in a text besides, as the form has it by other means. */
-const UNSHOWN: ReadonlySet<string> = new Set(['Lora hashes']);
 
 const AUTOMATIC = 'automatic';
 
@@ -83,8 +87,14 @@ export function fieldsOfOptions(job: ShownJob): Field[] {
 
 /** Everything that the fields say, with what they do not say as the model has it. */
 export function merged(fields: readonly Field[]): Partial<Settings> {
-  const blank: Partial<Settings> = { steps: null, cfg: null, sampler: null, schedule: null, clipSkip: null };
-  return Object.assign({}, blank, { hires: false, rng: 'cpu' }, ...fields.map(({ patch }) => patch));
+  const { steps, cfg, sampler, schedule, clipSkip, rng, styles, hires, hiresSteps } = defaults;
+  const { hiresPrompt, hiresNegative, subseed, subseedStrength, seedResizeWidth, seedResizeHeight } =
+    defaults;
+  const blank: Partial<Settings> = {
+    ...{ steps, cfg, sampler, schedule, clipSkip, rng, styles, hires, hiresSteps },
+    ...{ hiresPrompt, hiresNegative, subseed, subseedStrength, seedResizeWidth, seedResizeHeight },
+  };
+  return Object.assign({}, blank, ...fields.map(({ patch }) => patch));
 }
 
 function patchOf(
@@ -97,7 +107,9 @@ function patchOf(
   const finite = value !== '' && Number.isFinite(number);
   switch (name) {
     case 'Size':
-      return sizeOf(value);
+      return sizeOf(value, 'width', 'height');
+    case 'Seed resize from':
+      return sizeOf(value, 'seedResizeWidth', 'seedResizeHeight');
     case 'Sampler':
       return samplerOf(value, about);
     case 'Schedule type':
@@ -106,15 +118,23 @@ function patchOf(
       return about?.models.some((model) => model.name === value) ? { model: value } : undefined;
     case 'RNG':
       return { rng: value.toUpperCase() === 'CPU' ? 'cpu' : 'cuda' };
+    case 'Masked content':
+      return Object.hasOwn(FILLS, value) ? { fill: FILLS[value]! } : undefined;
+    case 'Inpaint area':
+      return { onlyMasked: value === 'Only masked' };
     case 'Hires upscaler':
-      return upscalerOf(value);
+      return upscalerOf(value, about);
+    case 'Hires prompt':
+      return { hires, hiresPrompt: value };
+    case 'Hires negative prompt':
+      return { hires, hiresNegative: value };
+    case 'Hires steps':
+      return finite ? { hires, hiresSteps: number || null } : undefined; // 0 is as many as the first pass
     case 'Denoising strength':
       return finite ? (hires ? { hires, hiresStrength: number } : { strength: number }) : undefined;
     default: {
       const key = NUMBERS.get(name);
       if (!key || !finite) return undefined;
-      // As many as in the first pass.
-      if (key === 'hiresSteps' && number === 0) return { hires: true, hiresSteps: null };
       // Another seed than the one that is written.
       if (key === 'seed' && !(Number.isSafeInteger(number) && number >= 0)) return undefined;
       return key.startsWith('hires') ? { hires: true, [key]: number } : { [key]: number };
@@ -128,18 +148,19 @@ const NUMBERS: ReadonlyMap<string, keyof Settings> = new Map([
     ['CFG scale', 'cfg'],
     ['Seed', 'seed'],
     ['Clip skip', 'clipSkip'],
+    ['Variation seed', 'subseed'],
+    ['Variation seed strength', 'subseedStrength'],
   ] as const),
   ...([
     ['Mask blur', 'maskBlur'],
     ['Masked area padding', 'padding'],
     ['Hires upscale', 'hiresScale'],
-    ['Hires steps', 'hiresSteps'],
   ] as const),
 ]);
 
-function sizeOf(value: string): Partial<Settings> | undefined {
-  const size = /^(\d+)\s*x\s*(\d+)$/.exec(value);
-  return size ? { width: Number(size[1]), height: Number(size[2]) } : undefined;
+function sizeOf(value: string, width: keyof Settings, height: keyof Settings): Partial<Settings> | undefined {
+  const size = /^(\d{1,5})\s*x\s*(\d{1,5})$/.exec(value);
+  return size ? { [width]: Number(size[1]), [height]: Number(size[2]) } : undefined;
 }
 
 /** Older files say both in one: `DPM++ 2M Karras`. */
@@ -164,7 +185,7 @@ function scheduleOf(value: string, about: About | null): Partial<Settings> | und
   return found ? { schedule: found.name } : undefined;
 }
 
-function upscalerOf(value: string): Partial<Settings> | undefined {
-  const found = upscalers.find(([, label]) => label.toLowerCase() === value.toLowerCase());
-  return found ? { hires: true, hiresUpscaler: found[0] } : undefined;
+function upscalerOf(value: string, about: About | null): Partial<Settings> | undefined {
+  const found = about?.hiresUpscalers?.find(({ label }) => label.toLowerCase() === value.toLowerCase());
+  return found ? { hires: true, hiresUpscaler: found.name } : undefined;
 }
