@@ -12,7 +12,7 @@ export {
 export type { ResizeMode } from './image/fit.js';
 export { formatParameters, type GenerationParameters, parseParameters } from './image/parameters.js';
 export { encodePng, readPngText } from './image/png.js';
-export { type ImageSource, type ReadOptions, readImage } from './image/read.js';
+export { type ImageSource, type RawImage, type ReadOptions, readImage } from './image/read.js';
 export { Autoencoder } from './models/autoencoder.js';
 export { type CodeUsage, codeUsage } from './models/code-usage.js';
 export { sketchStarter } from './models/codes-defaults.js';

@@ -6,7 +6,7 @@ import type {
   ImageModelV4Result,
   SharedV4Warning,
 } from '@ai-sdk/provider';
-import { invalidOption, SafelightError } from '../errors.js';
+import { invalidOption, SafelightError, throwIfAborted } from '../errors.js';
 import type { GenerateOptions } from '../pipelines/options.js';
 import type { Pipeline } from '../pipelines/pipeline.js';
 
@@ -44,7 +44,7 @@ export class SafelightImageModel implements ImageModelV4 {
 
   /** @throws SafelightError: what `Pipeline.load` and `Pipeline.generate` throw, INVALID_OPTION for what cannot be done */
   async doGenerate(options: ImageModelV4CallOptions): Promise<ImageModelV4Result> {
-    options.abortSignal?.throwIfAborted();
+    throwIfAborted(options.abortSignal);
     const timestamp = new Date();
     const pipeline = await this.pipeline();
     const { images } = await pipeline.generate({ ...this.asked(options, pipeline) });
