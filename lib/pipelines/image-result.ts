@@ -14,7 +14,7 @@ export interface SaveOptions {
 
 export class GeneratedImage implements RgbImage {
   /** Red, green, blue bytes, row by row. */
-  readonly data: Uint8Array;
+  readonly data: Uint8Array<ArrayBuffer>;
   readonly width: number;
   readonly height: number;
   /** Of its noise; the same settings with this seed give this picture again. Undefined where there was none. */
@@ -34,7 +34,7 @@ export class GeneratedImage implements RgbImage {
   }
 
   /** The picture as a PNG file, with its parameters in a text chunk. */
-  png(options: Pick<SaveOptions, 'metadata'> = {}): Promise<Uint8Array> {
+  png(options: Pick<SaveOptions, 'metadata'> = {}): Promise<Uint8Array<ArrayBuffer>> {
     const withText = options.metadata !== false && this.parameters !== '';
     return encodePng(this, withText ? { parameters: this.parameters } : {});
   }
