@@ -78,6 +78,7 @@ export {
 export { backends } from './native/backends.js';
 export type { BackendInfo, BackendName, MemoryInfo, NodeInfo, StorageType } from './native/types.js';
 export type { AttentionMap, AttentionOptions } from './pipelines/attention-map.js';
+export type { GivenEncoding } from './pipelines/check-encoding.js';
 export type { CodeGrid, CodesUsage } from './pipelines/codes/grid.js';
 export type { LogLikelihood } from './pipelines/codes/likelihood.js';
 export type { LoadCodesOptions } from './pipelines/codes/load-options.js';
