@@ -1,10 +1,10 @@
 /** What the name of a model means: a path, a repository in the cache, a file from Civitai. Nothing is asked of the network. */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
-import { SafelightError } from '../errors.js';
+import { invalidOption, SafelightError } from '../errors.js';
 import { RepositoryCache } from './cache.js';
 import { civitaiVersion } from './civitai.js';
-import { cacheFolder, type Environment, modelsFolder } from './environment.js';
+import { cacheFolder, checkEnvironment, type Environment, modelsFolder } from './environment.js';
 import { modelFiles } from './models-folder.js';
 import { parseRepository, type RepositoryName } from './names.js';
 
@@ -18,7 +18,9 @@ const WEIGHTS = /\.(?:safetensors|gguf|ckpt|pt|pth|bin|sft)$/i;
  * @throws SafelightError MODEL_NOT_FOUND where it is the name of a model that was not downloaded, INVALID_OPTION where a repository holds several
  */
 export async function locateModel(name: string, env: Environment = process.env): Promise<string> {
-  if (typeof name !== 'string' || name === '' || (await stat(name).catch(() => undefined))) return name;
+  if (typeof name !== 'string') throw invalidOption('model', 'path or name of a model', name);
+  checkEnvironment(env);
+  if (name === '' || (await stat(name).catch(() => undefined))) return name;
   const version = civitaiVersion(name);
   if (version !== undefined) return civitaiFile(name, version, env);
   const repository = repositoryOf(name);

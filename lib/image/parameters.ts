@@ -6,6 +6,8 @@
  *     Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 1, Size: 512x512
  */
 
+import { invalidOption } from '../errors.js';
+
 export interface GenerationParameters {
   readonly prompt: string;
   readonly negative: string;
@@ -25,6 +27,7 @@ const MIN_FIELDS = 3;
  * lines); such prompts are added once more as quoted fields, which A1111's reader prefers too, so that nothing is lost.
  */
 export function formatParameters(parameters: GenerationParameters): string {
+  checkParameters(parameters);
   const { prompt, negative } = parameters;
   const text = join(prompt, negative, parameters.fields);
   const read = parseParameters(text);
@@ -33,8 +36,9 @@ export function formatParameters(parameters: GenerationParameters): string {
   return join(prompt, negative, { ...parameters.fields, Prompt: prompt, 'Negative prompt': negative });
 }
 
-/** Reads such a text back; what is missing is empty. Never throws. */
+/** Reads such a text back; what is missing is empty. Never throws for a string, whatever it says. */
 export function parseParameters(text: string): GenerationParameters {
+  if (typeof text !== 'string') throw invalidOption('text', 'string', text);
   const lines = text.trim().split('\n');
   const fields = parseFields(lines.at(-1)!);
   if (fields) lines.pop();
@@ -55,6 +59,18 @@ export function parseParameters(text: string): GenerationParameters {
     negative: Negative ?? parts.negative.join('\n'),
     fields: rest,
   };
+}
+
+function checkParameters(parameters: unknown): void {
+  if (typeof parameters !== 'object' || parameters === null)
+    throw invalidOption('parameters', '{ prompt, negative, fields }', parameters);
+  const { prompt, negative, fields } = parameters as Readonly<Record<string, unknown>>;
+  for (const [name, value] of Object.entries({ prompt, negative }))
+    if (typeof value !== 'string') throw invalidOption(name, 'string', value);
+  if (typeof fields !== 'object' || fields === null)
+    throw invalidOption('fields', 'an object of texts', fields);
+  for (const [name, value] of Object.entries(fields))
+    if (typeof value !== 'string') throw invalidOption(`fields.${name}`, 'string', value);
 }
 
 function join(prompt: string, negative: string, fields: Readonly<Record<string, string>>): string {

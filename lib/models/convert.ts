@@ -7,6 +7,7 @@ import { writeThrough } from '../weights/atomic-file.js';
 import { type GgufWritable, layoutGguf } from '../weights/gguf-writer.js';
 import { storedBytes } from '../weights/storage.js';
 import { serializeTokenizer } from '../weights/tokenizer-embedded.js';
+import { checkOpen, checkWriting, openKeys } from './check-open.js';
 import type { ModelFamily } from './config.js';
 import { joinPlans, planPart } from './convert-plan.js';
 import { type ConvertSource, openConvertSource } from './convert-source.js';
@@ -67,8 +68,10 @@ export async function convertModel(
   output: string,
   options: ConvertOptions = {},
 ): Promise<ConvertResult> {
+  checkOpen(path, options, [...openKeys, 'storage', 'keep', 'threads', 'signal', 'onProgress']);
+  checkWriting(options);
   const { storage = 'f16', keep = [], threads = 0, signal, onProgress, ...open } = options;
-  if (typeof output !== 'string' || !output.toLowerCase().endsWith('.gguf'))
+  if (typeof output !== 'string' || output.includes('\0') || !output.toLowerCase().endsWith('.gguf'))
     throw invalidOption('output', 'path that ends in .gguf', output);
   if (!Number.isInteger(threads) || threads < 0 || threads > 256)
     throw invalidOption('threads', 'integer between 1 and 256', threads);

@@ -1,5 +1,5 @@
 import { invalidOption } from '../errors.js';
-import { checkSignal } from '../known-keys.js';
+import { checkSignal, knownKeys } from '../known-keys.js';
 import type { NodeInfo } from '../native/types.js';
 import { checkTensor } from '../tensor/check-tensor.js';
 import { Tensor } from '../tensor/tensor.js';
@@ -225,7 +225,8 @@ function named(inputs: UNetInputs) {
 }
 
 function checkText(text: NonNullable<UNetInputs['text']>): void {
-  const { of, rows } = Object(text) as { of?: unknown; rows?: unknown };
+  knownKeys('text', text, new Set(['of', 'rows']));
+  const { of, rows } = text as { of?: unknown; rows?: unknown };
   if (!(of instanceof KeptTexts)) throw invalidOption('text.of', 'texts of keepTexts', of);
   const isRows =
     Array.isArray(rows) && rows.every((row) => Number.isInteger(row) && row >= 0 && row < of.count);

@@ -29,6 +29,7 @@ export interface AttentionOptions extends GenerateOptions {
 
 /** One map a picture. Of hires fix, the first pass counts. @throws INVALID_OPTION for a word that is not in the prompt */
 export async function attentionMaps(modules: Modules, options: AttentionOptions): Promise<AttentionMap[]> {
+  if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
   const { word, ...rest } = options;
   const { defaults, factor, condition } = modules.facts;
   const settings = resolveOptions(rest, defaults, factor, condition);

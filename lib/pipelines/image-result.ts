@@ -1,4 +1,5 @@
 /** The picture that a pipeline gives. */
+import { invalidOption } from '../errors.js';
 import { encodePng } from '../image/png.js';
 import { writeFileAtomic, writeFileFresh } from '../image/save.js';
 import type { RgbImage } from '../tensor/picture.js';
@@ -34,7 +35,8 @@ export class GeneratedImage implements RgbImage {
   }
 
   /** The picture as a PNG file, with its parameters in a text chunk. */
-  png(options: Pick<SaveOptions, 'metadata'> = {}): Promise<Uint8Array<ArrayBuffer>> {
+  async png(options: Pick<SaveOptions, 'metadata'> = {}): Promise<Uint8Array<ArrayBuffer>> {
+    if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
     const withText = options.metadata !== false && this.parameters !== '';
     return encodePng(this, withText ? { parameters: this.parameters } : {});
   }

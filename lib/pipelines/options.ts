@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import { invalidOption } from '../errors.js';
 import { type ResizeMode, resizeModes } from '../image/fit.js';
 import type { ImageSource } from '../image/read.js';
+import { checkCallback, checkSignal } from '../known-keys.js';
 import type { GenerationDefaults } from '../models/config.js';
 import type { ConditionSource } from '../models/source.js';
 import type { Rng } from '../sampling/generators/index.js';
@@ -200,14 +201,8 @@ export function checkControl(options: {
 }): Pick<Settings, 'signal' | 'onProgress'> {
   const { onProgress } = options;
   const signal = checkSignal('signal', options.signal);
-  if (onProgress !== undefined && typeof onProgress !== 'function')
-    throw invalidOption('onProgress', 'function', onProgress);
+  checkCallback('onProgress', onProgress);
   return { signal, onProgress };
-}
-
-function checkSignal(name: string, value: unknown): AbortSignal | undefined {
-  if (value !== undefined && !(value instanceof AbortSignal)) throw invalidOption(name, 'AbortSignal', value);
-  return value;
 }
 
 export type { HiresOptions, MaskOptions, SamplingOptions };

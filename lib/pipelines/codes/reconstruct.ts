@@ -50,7 +50,7 @@ export interface DecodeCodesOptions {
   readonly onProgress?: OnProgress;
 }
 
-const PICTURE_KEYS: ReadonlySet<string> = new Set(['width', 'height', 'signal', 'onProgress']);
+export const pictureKeys: ReadonlySet<string> = new Set(['width', 'height', 'signal', 'onProgress']);
 
 export async function reconstructStage(
   modules: CodesModules,
@@ -138,7 +138,7 @@ export async function readPicture(
   options: CodesPictureOptions,
   most?: Size,
 ) {
-  check.knownKeys('options', options, PICTURE_KEYS);
+  check.knownKeys('options', options, pictureKeys);
   const { factor } = modules;
   const { signal, onProgress } = checkControl(options);
   const size = checkSize(options, factor);
