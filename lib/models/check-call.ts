@@ -3,7 +3,9 @@ import { invalidOption } from '../errors.js';
 import { checkCallback, checkSignal, knownKeys } from '../known-keys.js';
 import { type AnyTensor, Tensor } from '../tensor/tensor.js';
 import { ComponentWeights } from '../weights/component.js';
-import type { CallOptions } from './loaded-module.js';
+import { storageTypes } from '../weights/storage.js';
+import { checkChoice } from './check-open.js';
+import type { CallOptions, LoadOptions } from './loaded-module.js';
 
 const CALL_KEYS = ['signal', 'taps', 'timings'];
 
@@ -76,16 +78,14 @@ const LARGEST = 2 ** 20;
 const LOAD_KEYS = new Set(['backend', 'storage', 'threads', 'stockOps', 'memory', 'signal', 'onProgress']);
 
 /** @throws INVALID_OPTION */
-export function checkLoad(options: {
-  readonly signal?: AbortSignal | undefined;
-  readonly threads?: number | undefined;
-  readonly onProgress?: unknown;
-}): void {
+export function checkLoad(options: LoadOptions): void {
   knownKeys('options', options, LOAD_KEYS);
   checkSignal('signal', options.signal);
   checkCallback('onProgress', options.onProgress);
   checkFlags(options, 'stockOps');
-  const { threads } = options;
+  const { threads, storage, memory } = options;
+  if (storage !== undefined) checkChoice('storage', storage, storageTypes);
+  if (memory !== undefined) checkChoice('memory', memory, ['fast', 'balanced', 'lean']);
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 0 && threads <= 1024))
     throw invalidOption('threads', 'integer between 0 and 1024', threads);
 }

@@ -39,7 +39,8 @@ export class TypeChoice {
     keep: readonly Keep[],
   ) {
     checkChoice('storage', storage, convertStorages);
-    this.rules = keep.map(checkRule);
+    // Also what is not there, of a sparse array.
+    this.rules = Array.from(keep, (rule) => checkRule(rule));
   }
 
   /**

@@ -1,7 +1,7 @@
 /** The picture that a pipeline gives. */
-import { invalidOption } from '../errors.js';
 import { encodePng } from '../image/png.js';
 import { writeFileAtomic, writeFileFresh } from '../image/save.js';
+import { knownKeys } from '../known-keys.js';
 import type { RgbImage } from '../tensor/picture.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { throwIfNotFinite } from './finite.js';
@@ -36,7 +36,8 @@ export class GeneratedImage implements RgbImage {
 
   /** The picture as a PNG file, with its parameters in a text chunk. */
   async png(options: Pick<SaveOptions, 'metadata'> = {}): Promise<Uint8Array<ArrayBuffer>> {
-    if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
+    // `save` hands its own options on.
+    knownKeys('options', options, new Set(['metadata', 'overwrite']));
     const withText = options.metadata !== false && this.parameters !== '';
     return encodePng(this, withText ? { parameters: this.parameters } : {});
   }

@@ -454,6 +454,52 @@ describe('functions and tensors', () => {
     ]);
   }, 120_000);
 
+  it('type errors of downloads, conversion and packed weights', async () => {
+    const env = () => ({ HF_HOME: folder, SAFELIGHT_MODELS: folder, HF_HUB_OFFLINE: '1' });
+    await tryJunk(
+      'listModels',
+      ((given: never) => api.listModels(Object(given) === given ? given : env())) as never,
+      () => [[]],
+    );
+    await tryJunk('locateModel', ((name: never) => api.locateModel(name, env())) as never, () => ['a']);
+    await tryJunk('removeModel', ((name: never) => api.removeModel(name, env())) as never, () => ['a']);
+    const pull = () => ({
+      env: env(),
+      pickle: false,
+      signal: signal(),
+      onProgress,
+      onNote: onProgress,
+      connections: 1,
+      include: [],
+      variant: 'a',
+    });
+    await tryJunk(
+      'pullModel',
+      ((name: never, options: api.PullModelOptions) =>
+        api.pullModel(name, Object(options) === options ? { ...options, env: env() } : options)) as never,
+      () => ['owner/name', pull()],
+    );
+    const into = join(folder, 'a.gguf');
+    const convert = () => ({
+      storage: 'f16',
+      keep: [{ pattern: 'a', type: 'f32' }],
+      threads: 1,
+      signal: signal(),
+      onProgress,
+    });
+    await tryJunk('convertModel', api.convertModel as never, () => [join(folder, 'nowhere'), into, convert()]);
+    await tryJunk('packModel', api.packModel as never, () => [
+      join(folder, 'nowhere'),
+      { storage: 'f16', verify: false, threads: 1, signal: signal(), onProgress },
+    ]);
+    await tryJunk('packedModules', ((path: never) => api.packedModules(path ?? folder)) as never, () => [
+      folder,
+    ]);
+    await tryJunk('removePacked', ((path: never) => api.removePacked(path ?? folder)) as never, () => [
+      folder,
+    ]);
+  }, 120_000);
+
   it('type errors of images and their texts', async () => {
     await tryJunk('readImage', api.readImage as never, () => [
       image(),
