@@ -487,7 +487,11 @@ describe('functions and tensors', () => {
       signal: signal(),
       onProgress,
     });
-    await tryJunk('convertModel', api.convertModel as never, () => [join(folder, 'nowhere'), into, convert()]);
+    await tryJunk('convertModel', api.convertModel as never, () => [
+      join(folder, 'nowhere'),
+      into,
+      convert(),
+    ]);
     await tryJunk('packModel', api.packModel as never, () => [
       join(folder, 'nowhere'),
       { storage: 'f16', verify: false, threads: 1, signal: signal(), onProgress },
