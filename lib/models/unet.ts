@@ -170,15 +170,23 @@ export class UNet extends LoadedModule<UNetConfig> {
 
   /** Everything that can be tapped for inputs of a size. */
   nodes(size: UNetSize = {}): NodeInfo[] {
-    checkSizes(size, 'batch', 'height', 'width', 'length', 'timeIds');
+    this.checkSize(size);
     return this.listNodes('forward', this.shapes(size));
   }
 
   /** Bytes of the buffers that an evaluation of this size needs. @throws SHAPE_MISMATCH, INVALID_OPTION, ABORTED, DISPOSED */
   async forwardBytes(size: UNetSize, signal?: AbortSignal): Promise<number> {
-    checkSizes(size, 'batch', 'height', 'width', 'length', 'timeIds');
+    this.checkSize(size);
     checkSignal('signal', signal);
     return this.needed('forward', this.shapes(size), signal);
+  }
+
+  /** A U-Net that attends to nothing is told nothing: its text has no length. */
+  private checkSize(size: UNetSize): void {
+    knownKeys('size', size, new Set(['batch', 'height', 'width', 'length', 'timeIds']));
+    const { length, ...sides } = size;
+    checkSizes(sides);
+    if (length !== 0 || !this.config.attention_blocks) checkSizes({ length });
   }
 
   private shapes({
