@@ -12,7 +12,7 @@ export {
 export type { ResizeMode } from './image/fit.js';
 export { formatParameters, type GenerationParameters, parseParameters } from './image/parameters.js';
 export { encodePng, readPngText } from './image/png.js';
-export { type ImageSource, type ReadOptions, readImage } from './image/read.js';
+export { type ImageSource, type RawImage, type ReadOptions, readImage } from './image/read.js';
 export { Autoencoder } from './models/autoencoder.js';
 export { type CodeUsage, codeUsage } from './models/code-usage.js';
 export { sketchStarter } from './models/codes-defaults.js';
@@ -78,6 +78,7 @@ export {
 export { backends } from './native/backends.js';
 export type { BackendInfo, BackendName, MemoryInfo, NodeInfo, StorageType } from './native/types.js';
 export type { AttentionMap, AttentionOptions } from './pipelines/attention-map.js';
+export type { GivenEncoding } from './pipelines/check-encoding.js';
 export type { CodeGrid, CodesUsage } from './pipelines/codes/grid.js';
 export type { LogLikelihood } from './pipelines/codes/likelihood.js';
 export type { LoadCodesOptions } from './pipelines/codes/load-options.js';

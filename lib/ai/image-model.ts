@@ -1,5 +1,5 @@
 /** One model as the AI SDK sees it. */
-import { invalidOption, SafelightError } from '../errors.js';
+import { invalidOption, SafelightError, throwIfAborted } from '../errors.js';
 import { requiredMask } from '../image/alpha-mask.js';
 import type { GenerateOptions } from '../pipelines/options.js';
 import type { Pipeline } from '../pipelines/pipeline.js';
@@ -50,7 +50,7 @@ export class SafelightImageModel {
    *   without transparency
    */
   async doGenerate(options: ImageModelCallOptions): Promise<ImageModelResult> {
-    options.abortSignal?.throwIfAborted();
+    throwIfAborted(options.abortSignal);
     const timestamp = new Date();
     const pipeline = await this.pipeline();
     const { images, warnings } = await pipeline.generate(await this.asked(options, pipeline));

@@ -1,10 +1,10 @@
 /** What was downloaded: listed and removed. */
 import { rm } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { SafelightError } from '../errors.js';
+import { invalidOption, SafelightError } from '../errors.js';
 import { RepositoryCache as Cache, cachedRepositories, type RepositoryCache } from './cache.js';
 import { civitaiVersion, infoOf } from './civitai.js';
-import { cacheFolder, type Environment, modelsFolder } from './environment.js';
+import { cacheFolder, checkEnvironment, type Environment, modelsFolder } from './environment.js';
 import { type ModelFile, modelFiles, shortName } from './models-folder.js';
 import { parseRepository } from './names.js';
 
@@ -22,6 +22,7 @@ export interface DownloadedModel {
 
 /** Repositories of the Hugging Face cache (whoever downloaded them) and files of the models folder. */
 export async function listModels(env: Environment = process.env): Promise<DownloadedModel[]> {
+  checkEnvironment(env);
   const found: DownloadedModel[] = [];
   for (const cache of await cachedRepositories(cacheFolder(env))) {
     const refs = await cache.refs();
@@ -51,6 +52,9 @@ export async function listModels(env: Environment = process.env): Promise<Downlo
  * @returns bytes that became free @throws MODEL_NOT_FOUND
  */
 export async function removeModel(name: string, env: Environment = process.env): Promise<number> {
+  if (typeof name !== 'string' || name === '')
+    throw invalidOption('model', 'name of a downloaded model', name);
+  checkEnvironment(env);
   const repository = parseRepository(name);
   const files = await modelFiles(modelsFolder(env));
   const isFile = repository?.revision === undefined && files.some((file) => file.name === name);

@@ -1,11 +1,11 @@
 /** What the name of a model means: a path, a repository in the cache, a file from Civitai. Nothing is asked of the network. */
 import { readdir, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
-import { SafelightError } from '../errors.js';
+import { invalidOption, SafelightError } from '../errors.js';
 import { bundledModel } from './bundled.js';
 import { RepositoryCache } from './cache.js';
 import { civitaiVersion } from './civitai.js';
-import { cacheFolder, type Environment, modelsFolder } from './environment.js';
+import { cacheFolder, checkEnvironment, type Environment, modelsFolder } from './environment.js';
 import { weightsEnding } from './find-models.js';
 import { modelFiles, shortName } from './models-folder.js';
 import { parseRepository, type RepositoryName } from './names.js';
@@ -18,9 +18,11 @@ import { parseRepository, type RepositoryName } from './names.js';
  * @throws SafelightError MODEL_NOT_FOUND where it is the name of a model that was not downloaded, INVALID_OPTION where a repository holds several
  */
 export async function locateModel(name: string, env: Environment = process.env): Promise<string> {
-  const bundled = typeof name === 'string' ? bundledModel(name) : undefined;
+  if (typeof name !== 'string') throw invalidOption('model', 'path or name of a model', name);
+  checkEnvironment(env);
+  const bundled = bundledModel(name);
   if (bundled !== undefined) return bundled;
-  if (typeof name !== 'string' || name === '' || (await stat(name).catch(() => undefined))) return name;
+  if (name === '' || (await stat(name).catch(() => undefined))) return name;
   const version = civitaiVersion(name);
   if (version !== undefined) return civitaiFile(name, version, env);
   const repository = repositoryOf(name);

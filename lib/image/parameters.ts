@@ -6,6 +6,8 @@
  *     Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 1, Size: 512x512
  */
 
+import { invalidOption } from '../errors.js';
+
 export interface GenerationParameters {
   readonly prompt: string;
   readonly negative: string;
@@ -25,6 +27,7 @@ const MIN_FIELDS = 3;
  * lines); such prompts are added once more as quoted fields, which A1111's reader prefers too, so that nothing is lost.
  */
 export function formatParameters(parameters: GenerationParameters): string {
+  checkParameters(parameters);
   const { prompt, negative } = parameters;
   const text = join(prompt, negative, parameters.fields);
   const read = parseParameters(text);
@@ -35,9 +38,10 @@ export function formatParameters(parameters: GenerationParameters): string {
 
 /**
  * Reads such a text back; what is missing is empty. Lines behind the fields, which extensions add (`Template: ...`), are skipped. Never
- * throws.
+ * throws for a string, whatever it says.
  */
 export function parseParameters(text: string): GenerationParameters {
+  if (typeof text !== 'string') throw invalidOption('text', 'string', text);
   const all = text.trim().split('\n');
   const { at, fields } = findFields(all) ?? { at: all.length, fields: undefined };
   const lines = all.slice(0, at);
@@ -58,6 +62,18 @@ export function parseParameters(text: string): GenerationParameters {
     negative: Negative ?? parts.negative.join('\n'),
     fields: rest,
   };
+}
+
+function checkParameters(parameters: unknown): void {
+  if (typeof parameters !== 'object' || parameters === null)
+    throw invalidOption('parameters', '{ prompt, negative, fields }', parameters);
+  const { prompt, negative, fields } = parameters as Readonly<Record<string, unknown>>;
+  for (const [name, value] of Object.entries({ prompt, negative }))
+    if (typeof value !== 'string') throw invalidOption(name, 'string', value);
+  if (typeof fields !== 'object' || fields === null)
+    throw invalidOption('fields', 'an object of texts', fields);
+  for (const [name, value] of Object.entries(fields))
+    if (typeof value !== 'string') throw invalidOption(`fields.${name}`, 'string', value);
 }
 
 function join(prompt: string, negative: string, fields: Readonly<Record<string, string>>): string {

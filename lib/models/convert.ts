@@ -8,6 +8,7 @@ import { writeWeights } from '../native/write-weights.js';
 import { type GgufWritable, layoutGguf } from '../weights/gguf-writer.js';
 import { storedBytes } from '../weights/storage.js';
 import { serializeTokenizer } from '../weights/tokenizer-embedded.js';
+import { checkOpen, checkWriting, openKeys } from './check-open.js';
 import type { ModelFamily } from './config.js';
 import { joinPlans, planPart } from './convert-plan.js';
 import { type ConvertSource, openConvertSource } from './convert-source.js';
@@ -69,6 +70,8 @@ export async function convertModel(
   output: string | URL,
   options: ConvertOptions = {},
 ): Promise<ConvertResult> {
+  checkOpen(path, options, [...openKeys, 'storage', 'keep', 'threads', 'signal', 'onProgress']);
+  checkWriting(options);
   const { storage = 'f16', keep = [], threads = 0, signal, onProgress, ...open } = options;
   const target = typeof output === 'string' || (output as unknown) instanceof URL ? pathOf(output) : '';
   if (target !== STDOUT && !target.toLowerCase().endsWith('.gguf'))

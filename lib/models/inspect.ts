@@ -7,7 +7,9 @@ import type { ModuleKind, NativeConfig, StorageType, WeightPlan } from '../nativ
 import type { ComponentWeights } from '../weights/component.js';
 import { kindOf } from '../weights/files.js';
 import { openWeights } from '../weights/open-weights.js';
+import { storageTypes } from '../weights/storage.js';
 import type { TensorIndex, TensorInfo } from '../weights/tensor-index.js';
+import { checkChoice, checkOpen, openKeys } from './check-open.js';
 import type {
   AutoencoderConfig,
   GenerationDefaults,
@@ -82,12 +84,15 @@ type Part = Pick<InspectedComponent, 'name' | 'kind' | 'config'> & { readonly we
 
 /** @throws FILE_NOT_FOUND, INVALID_FILE, INVALID_OPTION; a model that cannot be run is no error here, but a `problem` */
 export async function inspectModel(path: string, options: InspectOptions = {}): Promise<Inspection> {
+  checkOpen(path, options, [...openKeys, 'storage']);
+  const { storage, ...open } = options;
+  if (storage !== undefined) checkChoice('storage', storage, storageTypes);
   const absolute = resolve(await locateModel(path));
   const folder = (await kindOf(absolute)) === 'folder';
   if (folder && (await kindOf(join(absolute, 'model_index.json'))) !== 'file')
     return inspectComponent(absolute, true, options, null);
   try {
-    return inspectWhole(await openModel(path, options), options);
+    return inspectWhole(await openModel(path, open), options);
   } catch (error) {
     const { message } = expectProblem(error);
     if (folder) return describe(absolute, 'folder', await readableParts(absolute, options), message, options);

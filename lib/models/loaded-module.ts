@@ -14,6 +14,7 @@ import type {
 import { Tensor } from '../tensor/tensor.js';
 import type { ComponentWeights } from '../weights/component.js';
 import { findPacked } from '../weights/packed-cache.js';
+import { checkIsTensor, checkLoad } from './check-call.js';
 import { availableMemory, checkFit, TAKE_LESS, weightBytes } from './fit.js';
 import { withWholeRows } from './whole-rows.js';
 
@@ -102,6 +103,7 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
     params: NativeConfig = {},
     session?: string,
   ): Promise<ModuleResult> {
+    for (const [name, tensor] of Object.entries(inputs)) checkIsTensor(name, tensor);
     const result = await this.module.run(entry, inputs, {
       params,
       ...(session === undefined ? {} : { session }),
@@ -177,6 +179,7 @@ export async function loadModule(
   weights: ComponentWeights,
   options: LoadOptions,
 ): Promise<NativeModule> {
+  checkLoad(options);
   const { threads = 0, stockOps, memory, signal, onProgress } = options;
   const { plan, packed, backend, mapped, bytes } = await planModule(kind, config, weights, options);
   const need = { label: weights.label, bytes };

@@ -4,6 +4,7 @@ import { bundledModels } from '../hub/bundled.js';
 import { locateModel } from '../hub/locate.js';
 import { kindOf } from '../weights/files.js';
 import { openAutoencoder } from './autoencoder-source.js';
+import { checkOpen } from './check-open.js';
 import { openFolder } from './folder.js';
 import { extraChannels, latentChannels, latentFactor } from './latent-source.js';
 import type { ModelParts } from './parts.js';
@@ -28,12 +29,7 @@ export const starterModel = bundledModels.starter;
  * @throws FILE_NOT_FOUND, MODEL_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION
  */
 export async function openModel(path: string, options: OpenModelOptions = {}): Promise<ModelSource> {
-  if (typeof path !== 'string' || path === '') throw invalidOption('model', 'path of a folder or file', path);
-  if (options.prediction !== undefined && !['eps', 'v', 'x0'].includes(options.prediction)) {
-    throw invalidOption('prediction', 'eps, v or x0', options.prediction);
-  }
-  if (options.ema !== undefined && typeof options.ema !== 'boolean')
-    throw invalidOption('ema', 'boolean', options.ema);
+  checkOpen(path, options);
   const absolute = resolve(await locateModel(path));
   const folder = (await kindOf(absolute)) === 'folder';
   const parts = folder ? await openFolder(absolute, options) : await openSingleFile(absolute, options);

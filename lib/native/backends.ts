@@ -1,4 +1,4 @@
-import { SafelightError } from '../errors.js';
+import { invalidOption, SafelightError } from '../errors.js';
 import { addon } from './binding.js';
 import { guarded } from './task.js';
 import type { BackendInfo, BackendName } from './types.js';
@@ -25,6 +25,8 @@ export function chooseBackend(
   const names = found.map(({ name }) => name);
   if (wanted === 'auto') return names.find((name) => name !== 'cpu') ?? 'cpu';
   if (names.includes(wanted)) return wanted;
+  if (typeof wanted !== 'string')
+    throw invalidOption('backend', `auto or one of ${names.join(', ')}`, wanted);
   throw new SafelightError(
     'BACKEND_UNAVAILABLE',
     `The backend ${wanted} is not compiled in or has no device (there is ${names.join(', ')}): run \`npx safelight build --${wanted}\` to compile it`,

@@ -5,7 +5,7 @@
 import { invalidOption } from '../errors.js';
 import { heatColour } from '../tensor/heat.js';
 import { interpolate } from '../tensor/interpolate.js';
-import type { RgbImage } from '../tensor/picture.js';
+import type { RgbImage, RgbPixels } from '../tensor/picture.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { Chunk } from '../text/chunks.js';
 import * as check from './check.js';
@@ -29,6 +29,7 @@ export interface AttentionOptions extends GenerateOptions {
 
 /** One map a picture. Of hires fix, the first pass counts. @throws INVALID_OPTION for a word that is not in the prompt */
 export async function attentionMaps(modules: Modules, options: AttentionOptions): Promise<AttentionMap[]> {
+  if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
   const { word, ...rest } = options;
   const { defaults, factor, condition } = modules.facts;
   const settings = resolveOptions(rest, defaults, factor, condition);
@@ -145,7 +146,7 @@ export class AttentionSum {
 }
 
 /** False colours over gray: half picture, half map. */
-export function overlayOf(image: RgbImage, map: Tensor): RgbImage {
+export function overlayOf(image: RgbPixels, map: Tensor): RgbImage {
   const data = new Uint8Array(image.data.length);
   for (let i = 0; i < map.size; i++) {
     const [r, g, b] = [image.data[i * 3]!, image.data[i * 3 + 1]!, image.data[i * 3 + 2]!];

@@ -1,6 +1,9 @@
 /** Validation of single options, once, in one message shape. */
 import { randomInt } from 'node:crypto';
 import { invalidOption } from '../errors.js';
+import { didYouMean, suggestValue } from '../suggest.js';
+
+export { knownKeys } from '../known-keys.js';
 
 /** A whole number in [min, max]. */
 export function integer(name: string, value: unknown, min: number, max: number): number {
@@ -41,7 +44,10 @@ export function string(name: string, value: unknown): string {
 
 export function oneOf<T extends string>(name: string, value: unknown, names: readonly T[]): T {
   const found = names.find((candidate) => candidate === value);
-  if (found === undefined) throw invalidOption(name, `one of ${names.join(', ')}`, value);
+  if (found === undefined) {
+    const hint = didYouMean(suggestValue(value, names));
+    throw invalidOption(name, `one of ${names.join(', ')}`, value, hint);
+  }
   return found;
 }
 
@@ -70,13 +76,4 @@ export function multiple(name: string, value: unknown, step: number, max: number
     throw invalidOption(name, `multiple of ${step} between ${step} and ${max}`, value);
   }
   return value;
-}
-
-/** Refuses keys that mean nothing: a misspelt option would be ignored in silence. `undefined` values count as left out. */
-export function knownKeys(what: string, options: unknown, keys: ReadonlySet<string>): void {
-  if (typeof options !== 'object' || options === null || Array.isArray(options))
-    throw invalidOption(what, 'an object', options);
-  for (const key of Object.keys(options)) {
-    if (!keys.has(key)) throw invalidOption(what, `only ${[...keys].join(', ')}`, key);
-  }
 }

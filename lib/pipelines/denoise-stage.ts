@@ -1,16 +1,18 @@
 /** The middle stage by itself: encodings in, a latent out. */
 import { invalidOption, SafelightError } from '../errors.js';
+import { checkCallback } from '../known-keys.js';
 import type { Rng } from '../sampling/generators/index.js';
 import { createNoise } from '../sampling/noise.js';
 import { initialNoiseScale } from '../sampling/samplers/index.js';
+import { checkFinite, checkTensor } from '../tensor/check-tensor.js';
 import type { RgbImage } from '../tensor/picture.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { OnWarning } from '../warnings.js';
 import * as check from './check.js';
+import { checkEncoding, checkPair, type GivenEncoding } from './check-encoding.js';
 import { needsPicture } from './concatenation.js';
 import { type Conditions, encodeConditions } from './condition.js';
 import { resolveCondition, resolveGuidance } from './condition-options.js';
-import type { Encoding } from './conditioning.js';
 import { type DenoiseModel, type DenoiseRun, type DenoiseStep, denoiseSteps } from './denoise-loop.js';
 import type { Engine } from './engine.js';
 import { warnIfLarge } from './image-size.js';
@@ -24,9 +26,9 @@ import { maskedEverywhere } from './text-to-image.js';
 
 export interface DenoiseOptions extends SamplingOptions {
   /** Of `pipeline.encodeText`; of models that read text. */
-  readonly positive?: Encoding;
+  readonly positive?: GivenEncoding;
   /** Default: the empty prompt. */
-  readonly negative?: Encoding;
+  readonly negative?: GivenEncoding;
   /** Of models that were trained on classes. */
   readonly class?: number;
   /** Pixels; default the model's, or the latent's with `latent`. */
@@ -83,9 +85,10 @@ export async function denoiseStage(engine: Engine, options: DenoiseOptions): Pro
   const seed = check.seed('seed', options.seed ?? 0, Number.MAX_SAFE_INTEGER - count);
   const rng = check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']);
   const strength = check.number('strength', options.strength ?? 0.75, 0, 1);
+  checkCallback('onStep', options.onStep);
+  const [, channels, h, w] = latentShape(engine, options, count);
   const conditioning = await conditioningOf(engine, options, signal);
   const model = await engine.denoiser(signal);
-  const [, channels, h, w] = latentShape(engine, options, count);
 
   const partial =
     options.latent &&
@@ -180,16 +183,15 @@ async function conditioningOf(
   if (options.class !== undefined)
     throw invalidOption('class', 'nothing (this model reads a prompt)', options.class);
   const conditioner = await engine.conditioner(signal);
-  const { positive } = options;
-  if (!isEncoding(positive)) throw invalidOption('positive', 'an encoding of encodeText', positive);
-  if (options.negative !== undefined && !isEncoding(options.negative))
-    throw invalidOption('negative', 'an encoding of encodeText', options.negative);
-  const negative = options.negative ?? (await conditioner.encodeNegative('', text, signal));
+  const { facts } = engine;
+  const { window } = conditioner;
+  const positive = checkEncoding('positive', options.positive, facts, window);
+  const negative =
+    options.negative === undefined
+      ? await conditioner.encodeNegative('', text, signal)
+      : checkEncoding('negative', options.negative, facts, window);
+  checkPair(positive, negative, window);
   return conditioner.align(positive, negative, text, signal);
-}
-
-function isEncoding(value: Encoding | undefined): value is Encoding {
-  return value?.context instanceof Tensor;
 }
 
 function latentShape(
@@ -199,17 +201,25 @@ function latentShape(
 ): [number, number, number, number] {
   const { facts } = engine;
   const channels = facts.latentChannels;
+  const asked = checkSize(options, facts.factor);
   if (options.latent === undefined) {
-    const { width = facts.defaults.width, height = facts.defaults.height } = checkSize(options, facts.factor);
+    const { width = facts.defaults.width, height = facts.defaults.height } = asked;
     return [count, channels, height / facts.factor, width / facts.factor];
   }
-  const { shape } = options.latent;
-  const [batch, c, h = 0, w = 0] = shape;
-  if (shape.length !== 4 || c !== channels || (batch !== 1 && batch !== count) || h * w === 0) {
+  const batch = count === 1 ? 1 : `1 or ${count}`;
+  const { shape } = checkTensor('latent', options.latent, [batch, channels, 'h', 'w']);
+  checkFinite('latent', options.latent);
+  const [pictures = 0, , h = 0, w = 0] = shape;
+  if (pictures !== 1 && pictures !== count) {
     throw new SafelightError(
       'SHAPE_MISMATCH',
-      `Expected a latent of shape [1 or ${count}, ${channels}, h, w] but received [${shape.join(', ')}]`,
+      `Expected f32 [${batch}, ${channels}, h, w] for latent but received f32 [${shape.join(', ')}]`,
     );
+  }
+  const own = checkSize({ width: w * facts.factor, height: h * facts.factor }, facts.factor);
+  for (const side of ['width', 'height'] as const) {
+    if (asked[side] !== undefined && asked[side] !== own[side])
+      throw invalidOption(side, `${own[side]} (the latent's) or nothing`, asked[side]);
   }
   return [count, channels, h, w];
 }

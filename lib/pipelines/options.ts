@@ -2,6 +2,7 @@
 import { invalidOption } from '../errors.js';
 import { type ResizeMode, resizeModes } from '../image/fit.js';
 import type { ImageSource } from '../image/read.js';
+import { checkCallback, checkSignal } from '../known-keys.js';
 import type { GenerationDefaults } from '../models/config.js';
 import type { ConditionSource } from '../models/source.js';
 import type { Rng } from '../sampling/generators/index.js';
@@ -227,16 +228,9 @@ export function checkControl(options: {
 }): Pick<Settings, 'signal' | 'onProgress' | 'warnings'> {
   const { onProgress, onWarning } = options;
   const signal = checkSignal('signal', options.signal);
-  if (onProgress !== undefined && typeof onProgress !== 'function')
-    throw invalidOption('onProgress', 'function', onProgress);
-  if (onWarning !== undefined && typeof onWarning !== 'function')
-    throw invalidOption('onWarning', 'function', onWarning);
+  checkCallback('onProgress', onProgress);
+  checkCallback('onWarning', onWarning);
   return { signal, onProgress, warnings: new Warnings(onWarning) };
-}
-
-function checkSignal(name: string, value: unknown): AbortSignal | undefined {
-  if (value !== undefined && !(value instanceof AbortSignal)) throw invalidOption(name, 'AbortSignal', value);
-  return value;
 }
 
 export type { HiresOptions, MaskOptions, SamplingOptions };

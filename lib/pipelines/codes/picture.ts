@@ -4,7 +4,7 @@
  * filter where taming leaves OpenCV to alias.
  */
 import { invalidOption } from '../../errors.js';
-import { type ImageSource, readImage } from '../../image/read.js';
+import { type ImageSource, type RawImage, readImage } from '../../image/read.js';
 import { type ByteImage, resample } from '../../image/resample.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import { Tensor } from '../../tensor/tensor.js';
@@ -51,7 +51,7 @@ export async function preparePicture(source: ImageSource, options: PrepareOption
 }
 
 /** An empty page. */
-export function blankPage({ width, height }: Size): Exclude<ImageSource, string | URL | Uint8Array> {
+export function blankPage({ width, height }: Size): RawImage {
   return { data: new Uint8Array(width * height).fill(255), width, height, channels: 1 };
 }
 

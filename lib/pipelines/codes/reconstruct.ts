@@ -57,7 +57,13 @@ export interface DecodeCodesOptions {
   readonly onProgress?: OnProgress;
 }
 
-const PICTURE_KEYS: ReadonlySet<string> = new Set(['width', 'height', 'signal', 'onProgress', 'onWarning']);
+export const pictureKeys: ReadonlySet<string> = new Set([
+  'width',
+  'height',
+  'signal',
+  'onProgress',
+  'onWarning',
+]);
 
 export async function reconstructStage(
   modules: CodesModules,
@@ -151,7 +157,7 @@ export async function readPicture(
   options: CodesPictureOptions,
   most?: Size,
 ) {
-  check.knownKeys('options', options, PICTURE_KEYS);
+  check.knownKeys('options', options, pictureKeys);
   const { factor } = modules;
   const { signal, onProgress, warnings } = checkControl(options);
   const size = checkSize(options, factor);
