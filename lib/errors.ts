@@ -52,7 +52,8 @@ export type ErrorCode =
   | 'INTERNAL';
 
 export class SafelightError extends Error {
-  override readonly name = 'SafelightError';
+  /** `AbortError` where the code is ABORTED, as everywhere on the platform; else `SafelightError`. */
+  override readonly name: string;
 
   constructor(
     readonly code: ErrorCode,
@@ -60,14 +61,23 @@ export class SafelightError extends Error {
     options?: { cause?: unknown },
   ) {
     super(message, options);
+    this.name = code === 'ABORTED' ? 'AbortError' : 'SafelightError';
   }
 }
 
-/** `Expected integer between 1 and 10 for steps but received 0 of type number` (the shape of sharp's messages). */
-export function invalidOption(name: string, expected: string, received: unknown): SafelightError {
+/**
+ * `Expected integer between 1 and 10 for steps but received 0 of type number` (the shape of sharp's messages).
+ * @param hint what to do instead, as a clause
+ */
+export function invalidOption(
+  name: string,
+  expected: string,
+  received: unknown,
+  hint?: string,
+): SafelightError {
   return new SafelightError(
     'INVALID_OPTION',
-    `Expected ${expected} for ${name} but received ${shown(received)} of type ${typeof received}`,
+    `Expected ${expected} for ${name} but received ${shown(received)} of type ${typeof received}${hint ? `; ${hint}` : ''}`,
   );
 }
 
@@ -81,15 +91,77 @@ export function aborted(reason?: unknown): SafelightError {
   return new SafelightError('ABORTED', 'The operation was aborted by its signal', { cause: reason });
 }
 
+/** Tells the error of a cancelled operation from others. */
+export function isAborted(error: unknown): boolean {
+  return error instanceof SafelightError && error.code === 'ABORTED';
+}
+
+/** A signal that is aborted with the first of two; undefined where there is none. */
+export function eitherOf(a: AbortSignal | undefined, b: AbortSignal | undefined): AbortSignal | undefined {
+  return a && b ? AbortSignal.any([a, b]) : (a ?? b);
+}
+
+/** Callbacks of each signal that is listened to. */
+const callbacks = new WeakMap<
+  AbortSignal,
+  { readonly all: Set<() => void>; readonly listener: () => void }
+>();
+
+/**
+ * Calls `callback` when the signal is aborted, at once if it is aborted already. However many calls share a signal, it has one listener,
+ * so that Node.js does not warn of a leak (MaxListenersExceededWarning), and none once all of them have ended.
+ * @returns a function that stops listening, to be called when the work ends; safe to call again
+ */
+export function onAbort(signal: AbortSignal, callback: () => void): () => void {
+  if (signal.aborted) {
+    callback();
+    return () => undefined;
+  }
+  // The same function may listen twice.
+  const own = () => callback();
+  const entry = callbacks.get(signal) ?? listenTo(signal);
+  entry.all.add(own);
+  return () => {
+    if (!entry.all.delete(own) || entry.all.size > 0) return;
+    callbacks.delete(signal);
+    signal.removeEventListener('abort', entry.listener);
+  };
+}
+
+function listenTo(signal: AbortSignal) {
+  const all = new Set<() => void>();
+  const listener = () => {
+    callbacks.delete(signal);
+    const waiting = [...all];
+    all.clear();
+    for (const callback of waiting) callback();
+  };
+  signal.addEventListener('abort', listener, { once: true });
+  const entry = { all, listener };
+  callbacks.set(signal, entry);
+  return entry;
+}
+
 /** Waits for a promise until the signal is aborted; then rejects at once, whatever becomes of the promise. Leaves no listener. */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
   return new Promise<T>((resolve, reject) => {
-    const stop = () => reject(aborted(signal.reason));
-    if (signal.aborted) stop();
-    else signal.addEventListener('abort', stop, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+    const stop = onAbort(signal, () => reject(aborted(signal.reason)));
+    promise.then(resolve, reject).finally(stop);
   });
+}
+
+/** Waits so many milliseconds. @throws ABORTED */
+export async function pauseFor(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const passed = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, milliseconds);
+  });
+  try {
+    await unlessAborted(passed, signal);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function shown(value: unknown): string {
@@ -97,5 +169,17 @@ function shown(value: unknown): string {
     return value.length > 60 ? `${JSON.stringify(value.slice(0, 60))}...` : JSON.stringify(value);
   if (value === null || value === undefined || typeof value === 'number' || typeof value === 'boolean')
     return String(value);
-  return Array.isArray(value) ? `an array of ${value.length}` : `a ${typeof value}`;
+  if (typeof value === 'bigint') return `${value}n`;
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  return typeof value === 'object' ? classOf(value) : `a ${typeof value}`;
+}
+
+/** The class of an object; without trust in what the object itself says. */
+function classOf(value: object): string {
+  try {
+    const name: unknown = Object.getPrototypeOf(value)?.constructor?.name;
+    return typeof name === 'string' && name !== '' && name !== 'Object' ? name.slice(0, 60) : 'an object';
+  } catch {
+    return 'an object';
+  }
 }

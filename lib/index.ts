@@ -12,7 +12,7 @@ export {
 export type { ResizeMode } from './image/fit.js';
 export { formatParameters, type GenerationParameters, parseParameters } from './image/parameters.js';
 export { encodePng, readPngText } from './image/png.js';
-export { type ImageSource, type ReadOptions, readImage } from './image/read.js';
+export { type ImageSource, type RawImage, type ReadOptions, readImage } from './image/read.js';
 export { Autoencoder } from './models/autoencoder.js';
 export { type CodeUsage, codeUsage } from './models/code-usage.js';
 export { sketchStarter } from './models/codes-defaults.js';
@@ -85,6 +85,7 @@ export type {
   StorageType,
 } from './native/types.js';
 export type { AttentionMap, AttentionOptions } from './pipelines/attention-map.js';
+export type { GivenEncoding } from './pipelines/check-encoding.js';
 export type { CodeGrid, CodesUsage } from './pipelines/codes/grid.js';
 export type { LogLikelihood } from './pipelines/codes/likelihood.js';
 export type { LoadCodesOptions } from './pipelines/codes/load-options.js';
@@ -112,7 +113,7 @@ export type { GenerateOptions, Posterior } from './pipelines/options.js';
 export { type PatchMap, patchMap } from './pipelines/patch-map.js';
 export { Pipeline, type PipelineInfo } from './pipelines/pipeline.js';
 export type { Progress } from './pipelines/progress.js';
-export { type Restored, restoreOptions } from './pipelines/restore.js';
+export { type Restored, restoreOptions, type UnrestoredSetting } from './pipelines/restore.js';
 export type { SamplingOptions } from './pipelines/sampling-options.js';
 export type {
   DecodeOptions,

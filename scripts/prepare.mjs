@@ -18,6 +18,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
+import { writeCommonJs } from './commonjs.mjs';
 import { fingerprint, lockedIntegrity, root, walk } from './files.mjs';
 
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
@@ -41,7 +42,10 @@ function buildTypes() {
     return;
   }
   const state = fingerprint(
-    [...walk(join(root, 'lib')), join(root, 'tsconfig.json')],
+    [
+      ...walk(join(root, 'lib')),
+      ...['tsconfig.json', 'scripts/commonjs.mjs'].map((file) => join(root, file)),
+    ],
     [lockedIntegrity('typescript')],
   );
   const stamp = join(root, '.build/.types');
@@ -51,6 +55,7 @@ function buildTypes() {
     if (name !== 'web') rmSync(join(root, 'dist', name), { recursive: true, force: true });
   }
   run(process.execPath, [compiler, '-p', 'tsconfig.json'], 'the types above do not check');
+  for (const entry of ['index.js', 'ai/index.js']) writeCommonJs(join(root, 'dist', entry));
   // npm does so once, when it links the command; this file is another one.
   for (const command of Object.values(manifest.bin)) chmodSync(join(root, String(command)), 0o755);
   write(stamp, state);

@@ -1,14 +1,15 @@
 /** One model as the AI SDK sees it. */
-import type {
-  ImageModelV4,
-  ImageModelV4CallOptions,
-  ImageModelV4File,
-  ImageModelV4Result,
-  SharedV4Warning,
-} from '@ai-sdk/provider';
-import { invalidOption, SafelightError } from '../errors.js';
+import { invalidOption, SafelightError, throwIfAborted } from '../errors.js';
+import { requiredMask } from '../image/alpha-mask.js';
 import type { GenerateOptions } from '../pipelines/options.js';
 import type { Pipeline } from '../pipelines/pipeline.js';
+import {
+  type ImageModelCallOptions,
+  type ImageModelFile,
+  type ImageModelResult,
+  type ImageModelWarning,
+  SPECIFICATION_VERSION,
+} from './specification.js';
 
 /** `providerOptions.safelight`: options of `Pipeline.generate` that the AI SDK has no field for. */
 export type SafelightImageOptions = Omit<
@@ -22,6 +23,7 @@ export type SafelightImageOptions = Omit<
   | 'mask'
   | 'signal'
   | 'finish'
+  | 'hurry'
   | 'onProgress'
   | 'taps'
 >;
@@ -29,8 +31,8 @@ export type SafelightImageOptions = Omit<
 /** Pictures of one call: more than anybody asks for, so that the SDK does not split calls and give each part the same seed. */
 const MAX_IMAGES = 1000;
 
-export class SafelightImageModel implements ImageModelV4 {
-  readonly specificationVersion = 'v4';
+export class SafelightImageModel {
+  readonly specificationVersion = SPECIFICATION_VERSION;
   readonly provider = 'safelight';
   readonly maxImagesPerCall = MAX_IMAGES;
   readonly supportsFileInputs = true;
@@ -42,12 +44,16 @@ export class SafelightImageModel implements ImageModelV4 {
     private readonly pipeline: () => Promise<Pipeline>,
   ) {}
 
-  /** @throws SafelightError: what `Pipeline.load` and `Pipeline.generate` throw, INVALID_OPTION for what cannot be done */
-  async doGenerate(options: ImageModelV4CallOptions): Promise<ImageModelV4Result> {
-    options.abortSignal?.throwIfAborted();
+  /**
+   * The transparent part of `mask` is drawn anew, as in OpenAI's API (in `Pipeline.generate` it is the white part).
+   * @throws SafelightError: what `Pipeline.load` and `Pipeline.generate` throw, INVALID_OPTION for what cannot be done, INVALID_IMAGE for a mask
+   *   without transparency
+   */
+  async doGenerate(options: ImageModelCallOptions): Promise<ImageModelResult> {
+    throwIfAborted(options.abortSignal);
     const timestamp = new Date();
     const pipeline = await this.pipeline();
-    const { images, warnings } = await pipeline.generate({ ...this.asked(options, pipeline) });
+    const { images, warnings } = await pipeline.generate(await this.asked(options, pipeline));
     return {
       images: await Promise.all(images.map((image) => image.png())),
       warnings: [
@@ -68,7 +74,7 @@ export class SafelightImageModel implements ImageModelV4 {
     };
   }
 
-  private asked(options: ImageModelV4CallOptions, { info }: Pipeline): GenerateOptions {
+  private async asked(options: ImageModelCallOptions, { info }: Pipeline): Promise<GenerateOptions> {
     const { prompt = '', n, seed, files = [], mask, abortSignal } = options;
     const [first] = files;
     if (files.length > 1) throw invalidOption('files', 'one picture', files.length);
@@ -77,16 +83,16 @@ export class SafelightImageModel implements ImageModelV4 {
     return {
       ...(options.providerOptions.safelight as SafelightImageOptions | undefined),
       ...{ prompt, count: n, ...sizeOf(options, info) },
-      ...(seed === undefined ? {} : { seed }),
+      ...(seed === undefined || seed === -1 ? {} : { seed }), // -1 is random
       ...(first ? { init: bytesOf('files', first) } : {}),
-      ...(mask ? { mask: bytesOf('mask', mask) } : {}),
+      ...(mask ? { mask: await requiredMask(bytesOf('mask', mask)) } : {}),
       ...(abortSignal ? { signal: abortSignal } : {}),
     };
   }
 }
 
 function sizeOf(
-  { size, aspectRatio }: ImageModelV4CallOptions,
+  { size, aspectRatio }: ImageModelCallOptions,
   { width, height, factor }: Pipeline['info'],
 ): { width?: number; height?: number } {
   if (size !== undefined) return pair('size', size, 'x');
@@ -104,7 +110,7 @@ function pair(name: string, text: string, separator: string): { width: number; h
   return { width, height };
 }
 
-function bytesOf(name: string, file: ImageModelV4File): Uint8Array {
+function bytesOf(name: string, file: ImageModelFile): Uint8Array {
   if (file.type === 'url')
     throw new SafelightError(
       'INVALID_OPTION',
@@ -113,7 +119,7 @@ function bytesOf(name: string, file: ImageModelV4File): Uint8Array {
   return typeof file.data === 'string' ? Buffer.from(file.data, 'base64') : file.data;
 }
 
-function warningsOf({ size, aspectRatio }: ImageModelV4CallOptions): SharedV4Warning[] {
+function warningsOf({ size, aspectRatio }: ImageModelCallOptions): ImageModelWarning[] {
   if (size === undefined || aspectRatio === undefined) return [];
   return [{ type: 'unsupported', feature: 'aspectRatio', details: 'size was given, and says all' }];
 }

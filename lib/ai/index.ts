@@ -5,7 +5,7 @@
  *     import { safelight } from 'safelight/ai';
  *     const { image } = await generateImage({ model: safelight.image('starter'), prompt: 'a red apple' });
  *
- * Of the AI SDK only types are used here, so that any version of it (and Node 20) can load this module.
+ * AI SDK 6 (which `npm install ai` chooses on Node 20) and 7 are supported. Nothing of the SDK is imported, so that this module loads without it.
  */
 
 export type { SafelightImageModel, SafelightImageOptions } from './image-model.js';

@@ -1,10 +1,10 @@
 /** The provider: models by name, loaded once and shared by everything that asks for them. */
-import type { ProviderV4 } from '@ai-sdk/provider';
 import { SafelightError } from '../errors.js';
 import { starterModel } from '../models/open-model.js';
 import type { LoadPipelineOptions } from '../pipelines/load-options.js';
 import { Pipeline } from '../pipelines/pipeline.js';
 import { SafelightImageModel } from './image-model.js';
+import { SPECIFICATION_VERSION, type SpecificationVersion } from './specification.js';
 
 export interface SafelightProviderSettings
   extends Pick<LoadPipelineOptions, 'backend' | 'storage' | 'threads' | 'memory'> {
@@ -12,11 +12,17 @@ export interface SafelightProviderSettings
   readonly models?: Readonly<Record<string, string>>;
 }
 
-export interface SafelightProvider extends Pick<ProviderV4, 'specificationVersion' | 'imageModel'> {
+/** A provider for `generateImage`, `createProviderRegistry` and `customProvider` of AI SDK 6 and 7. */
+export interface SafelightProvider {
+  readonly specificationVersion: SpecificationVersion;
   /** A model by its name or path; loaded with its first picture. */
   (model: string): SafelightImageModel;
   image(model: string): SafelightImageModel;
   imageModel(model: string): SafelightImageModel;
+  /** Part of the specification. @throws SafelightError INVALID_OPTION: Safelight has image models only */
+  languageModel(model: string): never;
+  /** Part of the specification. @throws SafelightError INVALID_OPTION: Safelight has image models only */
+  embeddingModel(model: string): never;
   /** Frees every model that was loaded. */
   dispose(): Promise<void>;
 }
@@ -40,7 +46,7 @@ export function createSafelight({
   };
   const image = (name: string): SafelightImageModel => new SafelightImageModel(name, () => pipelineOf(name));
   return Object.assign((name: string) => image(name), {
-    ...{ specificationVersion: 'v4' as const, image, imageModel: image },
+    ...{ specificationVersion: SPECIFICATION_VERSION, image, imageModel: image },
     dispose: async (): Promise<void> => {
       const all = [...loaded.values()];
       loaded.clear();

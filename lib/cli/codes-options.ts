@@ -4,7 +4,7 @@ import type { CodesPipeline } from '../pipelines/codes-pipeline.js';
 import { MAX_SIDE } from '../pipelines/limits.js';
 import type { OnWarning } from '../warnings.js';
 import { addRunOptions, type CommonOptions, given, type RunOptions } from './model-options.js';
-import { decimal, wholeNumber } from './numbers.js';
+import { decimal, seedNumber, wholeNumber } from './numbers.js';
 import type { Report } from './progress.js';
 
 export interface CodesFlags extends RunOptions, CommonOptions {
@@ -71,7 +71,7 @@ export function addDrawOptions(command: Command): Command {
       "less than 1 is more careful, more is wilder; default the model's, else 1",
       decimal('--temperature', 0),
     )
-    .option('-s, --seed <n>', 'default: random', wholeNumber('--seed', 0));
+    .option('-s, --seed <n>', 'default -1: random, printed', seedNumber('--seed'));
   return addSizeOptions(
     command,
     'pixels; default the size the model was trained at; larger ones by a sliding window',

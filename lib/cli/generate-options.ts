@@ -8,7 +8,7 @@ import type { GenerateOptions } from '../pipelines/options.js';
 import type { DeepCacheOptions } from '../pipelines/step-cache.js';
 import { type Emphasis, emphases } from '../text/emphasis.js';
 import { given } from './model-options.js';
-import { decimal, dimensions, pair, wholeNumber } from './numbers.js';
+import { decimal, dimensions, pair, seedNumber, wholeNumber } from './numbers.js';
 
 /** As commander gives them: camel case of the options' names. */
 export type GenerateFlags = Omit<
@@ -44,10 +44,14 @@ function addPictureOptions(command: Command): void {
     .optionsGroup('Picture:')
     .option('-n, --negative <text>', 'what not to draw')
     .option('--class <n>', 'which class to draw, of models that know classes', wholeNumber('--class', 0))
-    .option('-W, --width <n>', "pixels; default the model's", wholeNumber('--width', 1, MAX_SIDE))
-    .option('-H, --height <n>', "pixels; default the model's", wholeNumber('--height', 1, MAX_SIDE))
-    .option('-s, --seed <n>', 'default random, printed', wholeNumber('--seed', 0))
-    .option('--subseed <n>', 'seed of a variation; default random', wholeNumber('--subseed', 0))
+    .option(
+      '-W, --width <n>',
+      "pixels; default the model's, or those of --init, at most the model's pixel count",
+      wholeNumber('--width', 1, MAX_SIDE),
+    )
+    .option('-H, --height <n>', 'likewise', wholeNumber('--height', 1, MAX_SIDE))
+    .option('-s, --seed <n>', 'default -1: random, printed', seedNumber('--seed'))
+    .option('--subseed <n>', 'seed of a variation; default -1: random', seedNumber('--subseed'))
     .option(
       '--subseed-strength <n>',
       'how far to go to it, 0 (default) to 1; its seed counts up then',

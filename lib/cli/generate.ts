@@ -53,7 +53,10 @@ export async function listSamplers(command: Command): Promise<void> {
   const { samplerNames } = await import('../sampling/samplers/index.js');
   const { scheduleNames } = await import('../sampling/schedules/index.js');
   const list = (names: readonly string[]) => names.join(', ').replace(/(.{1,74}(?:,|$)) ?/g, '  $1\n');
-  command.addHelpText('after', `\nSamplers:\n${list(samplerNames)}\nSchedules:\n${list(scheduleNames)}`);
+  command.addHelpText(
+    'after',
+    `\nSamplers:\n${list(samplerNames)}\nSchedules:\n${list(['automatic', ...scheduleNames])}`,
+  );
 }
 
 async function generate(prompt: string | undefined, flags: Flags): Promise<void> {

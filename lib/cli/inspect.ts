@@ -76,6 +76,7 @@ function heading({
   condition,
   scheduler,
   predictionUncertain,
+  predictionFrom,
   defaults,
 }: Inspection): string {
   const what = family ? `${FAMILIES[family]}, ${FORMS[form]}` : FORMS[form];
@@ -85,9 +86,13 @@ function heading({
   if (scheduler) {
     const { prediction, beta_schedule, beta_start, beta_end, rescale_zero_snr } = scheduler;
     const guess = predictionUncertain ? ' or v, found out when it is loaded' : '';
+    const says =
+      predictionFrom?.kind === 'tensor' || predictionFrom?.kind === 'metadata'
+        ? ` (by its ${predictionFrom.kind} ${predictionFrom.name})`
+        : '';
     const zero = rescale_zero_snr ? ', zero terminal SNR' : '';
     lines.push(
-      `Predicts ${PREDICTIONS[prediction]}${guess}; betas ${beta_schedule} ${beta_start} to ${beta_end}${zero}`,
+      `Predicts ${PREDICTIONS[prediction]}${guess}${says}; betas ${beta_schedule} ${beta_start} to ${beta_end}${zero}`,
     );
   }
   const own = Object.entries(defaults).map(([name, value]) => `${name} ${value}`);

@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 /** The command line's door: looks at Node's version before anything else is loaded, so that an old one gets a sentence. */
 
-const OLDEST_NODE = 20;
+/** The oldest of package.json's `engines`. */
+const OLDEST_NODE = [20, 19] as const;
 
-if (Number(process.versions.node.split('.')[0]) < OLDEST_NODE) {
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])) {
   process.stderr.write(
-    `safelight: Node.js ${OLDEST_NODE} or newer is needed, this is ${process.versions.node}\n`,
+    `safelight: Node.js ${OLDEST_NODE.join('.')} or newer is needed, this is ${process.versions.node}\n`,
   );
   process.exitCode = 1;
 } else {

@@ -16,6 +16,18 @@ export function wholeNumber(option: string, min: number, max = Number.MAX_SAFE_I
   };
 }
 
+/** A parser for commander: a seed, or -1 for a random one. */
+export function seedNumber(option: string) {
+  return (text: string): number => {
+    const value = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= -1 && value <= Number.MAX_SAFE_INTEGER))
+      throw new UsageError(
+        `${option} takes a whole number of at least 0, or -1 for a random one, not '${text}'`,
+      );
+    return value;
+  };
+}
+
 /** A parser for commander: a number in [min, max]. */
 export function decimal(option: string, min: number, max = Number.MAX_VALUE) {
   return (text: string): number => {

@@ -39,6 +39,11 @@ export function printJson(value: unknown): void {
   print(JSON.stringify(value));
 }
 
+/** A line of a structured log, as the server's has them, with its end. */
+export function lineOfLog(message: string, about: Readonly<Record<string, unknown>> = {}): string {
+  return `${JSON.stringify({ level: 30, time: Date.now(), pid: process.pid, ...about, msg: message })}\n`;
+}
+
 /**
  * Collects a command's warnings. Without `json` each is printed to stderr as it occurs, `--quiet` or not.
  * @param clear removes a progress bar that may be on the line

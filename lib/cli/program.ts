@@ -18,6 +18,7 @@ import { reconstructCommand } from './reconstruct.js';
 import { sampleCommand, sketchCommand } from './sample.js';
 import { scoreCommand } from './score.js';
 import { serveCommand } from './serve.js';
+import { withSuggestion } from './suggest-flags.js';
 import { tokenizeCommand } from './tokenize.js';
 import { workerCommand } from './worker.js';
 
@@ -32,7 +33,8 @@ export async function run(args: readonly string[]): Promise<number> {
     await program.parseAsync(args, { from: 'user' });
     return EXIT.done;
   } catch (error) {
-    return report(error, args.includes('--verbose'));
+    const command = program.commands.find((one) => one.name() === args.find((arg) => !arg.startsWith('-')));
+    return report(withSuggestion(error, command), args.includes('--verbose'));
   }
 }
 

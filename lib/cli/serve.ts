@@ -3,9 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { SafelightError } from '../errors.js';
 import type { ServeInput } from '../server/config.js';
+import type { RunningServer } from '../server/serve.js';
 import { backendOption } from './model-options.js';
 import { wholeNumber } from './numbers.js';
-import { print } from './output.js';
+import { lineOfLog, print } from './output.js';
 import { untilStopped } from './until-stopped.js';
 
 const several = (value: string, before: string[] = []): string[] => [...before, value];
@@ -14,15 +15,16 @@ export function serveCommand(): Command {
   return new Command('serve')
     .summary('serve a page and the APIs that clients speak')
     .description(
-      'Serve a page to generate in, and the APIs of Safelight, A1111 and OpenAI. Without options: the starter model, on this machine only.',
+      'Serve a page to generate in, and the APIs of Safelight, A1111 and OpenAI. Without options: the bundled models, on this machine only.',
     )
     .optionsGroup('Models:')
     .option(
       '-m, --model <name=path>',
-      'a model: NAME=PATH, a path, or owner/name of the hub; repeat for more',
+      'a model: NAME=PATH, a path, owner/name of the hub, or starter; repeat for more',
       several,
     )
-    .option('--models <folder>', 'a folder of models, each by its own name')
+    .option('--models <folder>', 'a folder of models, with its subfolders: each by its path without ending')
+    .option('--no-starter', 'without the bundled models starter and sketch, unless they are named')
     .option('--preload', 'load the first model at once instead of with its first job')
     .option(
       '--memory-budget <bytes>',
@@ -82,19 +84,33 @@ async function work(flags: Record<string, unknown>): Promise<void> {
   const input = await merged(flags);
   const { serve } = await import('../server/serve.js');
   const server = await serve(input);
-  print(`Safelight serves ${server.url}`);
-  await untilStopped(() => server.close({ drain: true }));
+  const isLogging = ![undefined, 'silent'].includes(server.app.log.level);
+  if (isLogging) logStart(server);
+  else print(`Safelight serves ${server.url}`);
+  // Read by scripts on stderr; as a line of JSON where both streams may end up in one log.
+  const isPlain = !isLogging || process.stderr.isTTY;
+  await untilStopped(
+    () => server.close({ drain: true }),
+    isPlain ? undefined : (line) => void process.stderr.write(lineOfLog(line)),
+  );
+}
+
+/** Says what people and scripts wait for as a line of the log, so that every line of stdout is JSON; to a terminal also in plain text. */
+function logStart({ app, url, models }: RunningServer): void {
+  const line = `Safelight serves ${url}`;
+  // Whatever the level: that the server is there is no detail.
+  app.log.child({}, { level: 'info' }).info({ url, models }, `${line} with ${models.join(', ')}`);
+  if (process.stderr.isTTY) process.stderr.write(`${line}\n`);
 }
 
 /** The configuration file's values, then the environment's, then the command line's. */
 async function merged({ config, verbose: _, ...flags }: Record<string, unknown>): Promise<ServeInput> {
   const file = typeof config === 'string' ? await readConfig(config) : {};
   const key = process.env.SAFELIGHT_API_KEY;
+  // commander's default of --no-starter; the file may say otherwise.
+  const said = Object.entries(flags).filter(([name, value]) => !(name === 'starter' && value === true));
   const given = Object.fromEntries(
-    Object.entries(flags).map(([name, value]) => [
-      name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`),
-      value,
-    ]),
+    said.map(([name, value]) => [name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`), value]),
   );
   return { ...file, ...(key ? { 'api-key': key } : {}), ...given } as ServeInput;
 }

@@ -21,6 +21,8 @@ export function tokenizeCommand(): Command {
 }
 
 async function tokenize(text: string, { model, raw, json }: Flags): Promise<void> {
+  const { promptText } = await import('../pipelines/condition-options.js');
+  promptText('text', text);
   const { openModel, starterModel } = await import('../models/open-model.js');
   const { loadTokenizer } = await import('../text/load-tokenizer.js');
   const { chunkPrompt } = await import('../text/chunks.js');

@@ -3,13 +3,15 @@ import { Command } from 'commander';
 import type { WorkerConfig } from '../jobs/worker.js';
 import { addRunOptions, given, type RunOptions } from './model-options.js';
 import { wholeNumber } from './numbers.js';
-import { print } from './output.js';
+import { lineOfLog } from './output.js';
 import { untilStopped } from './until-stopped.js';
 
 interface Flags extends RunOptions {
   readonly queue: string;
   readonly model?: string[];
   readonly models?: string;
+  /** False with --no-starter. */
+  readonly starter?: boolean;
   readonly memoryBudget?: number;
   readonly idle?: number;
   readonly concurrency?: number;
@@ -22,13 +24,18 @@ export function workerCommand(): Command {
   const command = new Command('worker')
     .summary('do the jobs of a shared queue')
     .description(
-      'Do the jobs that `safelight serve --queue` shares. Any number of workers, on any machines that reach the same Redis; each takes jobs for the models it has, which go by the same names as on the server. Without models: those that come with the package.',
+      'Do the jobs that `safelight serve --queue` shares. Any number of workers, on any machines that reach the same Redis; each takes jobs for the models it has, which go by the same names as on the server, and for the bundled models.',
     )
     .requiredOption('--queue <url>', "redis://..., the server's")
     .option('--concurrency <n>', 'jobs at a time; default 1', wholeNumber('--concurrency', 1, 64))
     .optionsGroup('Models:')
-    .option('-m, --model <name=path>', 'a model: NAME=PATH or a path; repeat for more', several)
-    .option('--models <folder>', 'a folder of models, each by its own name')
+    .option(
+      '-m, --model <name=path>',
+      'a model: NAME=PATH, a path, owner/name of the hub, or starter; repeat for more',
+      several,
+    )
+    .option('--models <folder>', 'a folder of models, with its subfolders: each by its path without ending')
+    .option('--no-starter', 'without the bundled models starter and sketch, unless they are named')
     .option(
       '--memory-budget <bytes>',
       'what loaded models may take together',
@@ -48,19 +55,23 @@ export function workerCommand(): Command {
 }
 
 async function work(flags: Flags): Promise<void> {
-  const { queue, model, models, memoryBudget, idle, concurrency, backend, storage, threads, memory } = flags;
+  const { queue, model, models, starter, memoryBudget, idle, concurrency } = flags;
+  const { backend, storage, threads, memory } = flags;
   const config: WorkerConfig = {
-    ...{ queue, model, models, memoryBudget, idle, concurrency },
+    ...{ queue, model, models, starter, memoryBudget, idle, concurrency },
     ...given({ backend, storage, threads, memory }),
     ...(flags.quiet ? {} : { log }),
   };
   const { startWorker } = await import('../jobs/worker.js');
   const worker = await startWorker(config);
-  print(`Safelight works for ${worker.models.join(', ')}`);
-  await untilStopped(() => worker.close({ drain: true }));
+  const { models: names } = worker;
+  const isLogged = !flags.quiet && !process.stderr.isTTY;
+  // Plain text among lines of JSON would stop who reads those.
+  const start = `Safelight works for ${names.join(', ')}`;
+  process.stdout.write(isLogged ? lineOfLog(start, { models: names }) : `${start}\n`);
+  await untilStopped(() => worker.close({ drain: true }), isLogged ? log : undefined);
 }
 
-/** A line of JSON, as the server's log. */
-function log(message: string, about: Readonly<Record<string, unknown>>): void {
-  process.stderr.write(`${JSON.stringify({ time: Date.now(), pid: process.pid, ...about, msg: message })}\n`);
+function log(message: string, about: Readonly<Record<string, unknown>> = {}): void {
+  process.stderr.write(lineOfLog(message, about));
 }

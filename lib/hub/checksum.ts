@@ -2,7 +2,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { SafelightError } from '../errors.js';
+import { SafelightError, throwIfAborted } from '../errors.js';
 
 export interface Checksum {
   readonly kind: 'sha256' | 'git-sha1';
@@ -22,11 +22,10 @@ export function checksumOfETag(etag: string): Checksum | undefined {
 export async function fileHash(path: string, kind: Checksum['kind'], signal?: AbortSignal): Promise<string> {
   try {
     const hash = kind === 'sha256' ? createHash('sha256') : gitHash((await stat(path)).size);
-    for await (const chunk of createReadStream(path, {
-      highWaterMark: 1 << 20,
-      ...(signal ? { signal } : {}),
-    }))
+    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
+      throwIfAborted(signal);
       hash.update(chunk as Buffer);
+    }
     return hash.digest('hex');
   } catch (error) {
     signal?.throwIfAborted();

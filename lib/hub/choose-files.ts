@@ -95,13 +95,23 @@ function singleFile(id: string, files: readonly string[], { pickle }: Choice): s
       `${id} has no model_index.json, safetensors or GGUF file, so there is no model in it that Safelight reads`,
     );
   }
-  if (weights.length > 1)
+  const shards = /^(.*)-\d{5}-of-\d{5}(\.[^/]*)$/.exec(only);
+  if (weights.length > 1 && !(shards && weights.every((file) => isShardOf(file, shards))))
     throw new SafelightError(
       'INVALID_OPTION',
       `${id} has several models; choose by --include: ${shown(weights)}`,
     );
   const folder = only.slice(0, only.lastIndexOf('/') + 1);
-  return [only, ...inFolder(files, folder).filter((file) => SMALL.test(file))];
+  return [...weights, ...inFolder(files, folder).filter((file) => SMALL.test(file))];
+}
+
+/** Whether a file is of the same set as `NAME-00001-of-00002.safetensors`. */
+function isShardOf(file: string, [, name = '', form = '']: RegExpExecArray): boolean {
+  return (
+    file.startsWith(name) &&
+    file.endsWith(form) &&
+    /^-\d{5}-of-\d{5}$/.test(file.slice(name.length, -form.length))
+  );
 }
 
 /** Files of a folder itself, not of those in it. */

@@ -2,8 +2,17 @@
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { invalidOption } from '../errors.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** @throws INVALID_OPTION for what is no set of environment variables */
+export function checkEnvironment(env: unknown): void {
+  if (typeof env !== 'object' || env === null || Array.isArray(env))
+    throw invalidOption('env', 'an object of environment variables', env);
+  for (const [name, value] of Object.entries(env))
+    if (value !== undefined && typeof value !== 'string') throw invalidOption(`env.${name}`, 'string', value);
+}
 
 /** `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `$HF_HOME/hub`, or `~/.cache/huggingface/hub`: as huggingface_hub looks for it. */
 export function cacheFolder(env: Environment = process.env): string {

@@ -1,5 +1,5 @@
 /** Requests to servers that redirect, stall and fail: what each failure means, and which are worth another attempt. */
-import { SafelightError } from '../errors.js';
+import { onAbort, SafelightError } from '../errors.js';
 
 /** A request that did not give what was asked for. */
 export class HttpFailure extends Error {
@@ -75,9 +75,8 @@ export async function request(url: string, options: RequestOptions): Promise<Ans
 async function once(url: URL, first: URL, options: RequestOptions): Promise<Answer> {
   const { method = 'GET', headers = {}, token, signal, patience } = options;
   const controller = new AbortController();
-  const onAbort = () => controller.abort(signal?.reason);
   signal?.throwIfAborted();
-  signal?.addEventListener('abort', onAbort, { once: true });
+  const unlisten = signal && onAbort(signal, () => controller.abort(signal.reason));
   let timer: NodeJS.Timeout | undefined;
   const alive = () => {
     clearTimeout(timer);
@@ -85,7 +84,7 @@ async function once(url: URL, first: URL, options: RequestOptions): Promise<Answ
   };
   const end = () => {
     clearTimeout(timer);
-    signal?.removeEventListener('abort', onAbort);
+    unlisten?.();
   };
   const broken = (cause: unknown) => {
     signal?.throwIfAborted();

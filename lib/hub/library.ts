@@ -1,11 +1,11 @@
 /** What was downloaded: listed and removed. */
 import { rm } from 'node:fs/promises';
-import { basename, extname } from 'node:path';
-import { SafelightError } from '../errors.js';
+import { basename } from 'node:path';
+import { invalidOption, SafelightError } from '../errors.js';
 import { RepositoryCache as Cache, cachedRepositories, type RepositoryCache } from './cache.js';
 import { civitaiVersion, infoOf } from './civitai.js';
-import { cacheFolder, type Environment, modelsFolder } from './environment.js';
-import { modelFiles } from './models-folder.js';
+import { cacheFolder, checkEnvironment, type Environment, modelsFolder } from './environment.js';
+import { type ModelFile, modelFiles, shortName } from './models-folder.js';
 import { parseRepository } from './names.js';
 
 export interface DownloadedModel {
@@ -22,6 +22,7 @@ export interface DownloadedModel {
 
 /** Repositories of the Hugging Face cache (whoever downloaded them) and files of the models folder. */
 export async function listModels(env: Environment = process.env): Promise<DownloadedModel[]> {
+  checkEnvironment(env);
   const found: DownloadedModel[] = [];
   for (const cache of await cachedRepositories(cacheFolder(env))) {
     const refs = await cache.refs();
@@ -33,9 +34,13 @@ export async function listModels(env: Environment = process.env): Promise<Downlo
       found.push({ name, source: 'hub', path: cache.snapshot(commit), bytes, commit, revisions });
     }
   }
-  for (const { path, bytes, civitai } of await modelFiles(modelsFolder(env))) {
-    if (civitai === undefined)
-      found.push({ name: basename(path, extname(path)), source: 'file', path, bytes });
+  const files = await modelFiles(modelsFolder(env));
+  for (const file of files) {
+    const { path, bytes, civitai } = file;
+    // The short name where it is the only one of its kind, else the path below the models folder.
+    const alone = files.filter((other) => shortName(other) === shortName(file)).length === 1;
+    const name = alone ? shortName(file) : file.name;
+    if (civitai === undefined) found.push({ name, source: 'file', path, bytes });
     else found.push({ name: `civitai:${civitai}`, source: 'civitai', path, bytes });
   }
   return found;
@@ -47,20 +52,40 @@ export async function listModels(env: Environment = process.env): Promise<Downlo
  * @returns bytes that became free @throws MODEL_NOT_FOUND
  */
 export async function removeModel(name: string, env: Environment = process.env): Promise<number> {
+  if (typeof name !== 'string' || name === '')
+    throw invalidOption('model', 'name of a downloaded model', name);
+  checkEnvironment(env);
   const repository = parseRepository(name);
-  if (repository)
-    return removeRepository(new Cache(cacheFolder(env), repository.id), name, repository.revision);
-  const version = civitaiVersion(name);
   const files = await modelFiles(modelsFolder(env));
-  const match = files.find(({ path, civitai }) =>
-    version === undefined
-      ? basename(path, extname(path)) === name || basename(path) === name
-      : civitai === version,
+  const isFile = repository?.revision === undefined && files.some((file) => file.name === name);
+  if (repository && !isFile)
+    return removeRepository(new Cache(cacheFolder(env), repository.id), name, repository.revision);
+  const { path, bytes } = fileNamed(name, files);
+  await rm(path);
+  await rm(infoOf(path), { force: true });
+  return bytes;
+}
+
+/** The one file of the models folder that a name means. @throws MODEL_NOT_FOUND, INVALID_OPTION for several, or for a folder */
+function fileNamed(name: string, files: readonly ModelFile[]): ModelFile {
+  const version = civitaiVersion(name);
+  const exact = files.filter((file) =>
+    version === undefined ? file.name === name : file.civitai === version,
   );
+  const near = files.filter((file) => shortName(file) === name || basename(file.path) === name);
+  const [match, ...more] = exact.length > 0 || version !== undefined ? exact : near;
   if (!match) throw missing(name);
-  await rm(match.path);
-  await rm(infoOf(match.path), { force: true });
-  return match.bytes;
+  if (more.length > 0 && version === undefined)
+    throw new SafelightError(
+      'INVALID_OPTION',
+      `Several models are called '${name}': name one of ${[match, ...more].map((file) => file.name).join(', ')}`,
+    );
+  if (match.form === 'folder')
+    throw new SafelightError(
+      'INVALID_OPTION',
+      `'${match.path}' is a folder that was not downloaded by Safelight; remove it yourself`,
+    );
+  return match;
 }
 
 async function removeRepository(

@@ -1,8 +1,7 @@
 /** One process at a time downloads a file: flock(2) on the file that huggingface_hub locks too. */
 import { type FileHandle, mkdir, open, rm, stat, utimes } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { SafelightError } from '../errors.js';
+import { pauseFor, SafelightError } from '../errors.js';
 import { tryLock } from '../native/file-lock.js';
 
 export interface LockOptions {
@@ -106,6 +105,6 @@ async function patiently<T>(
     if (got !== undefined) return got;
     if (attempts * POLL === TELL)
       onNote?.(`waiting: another process downloads the same file ('${path}' is locked)`);
-    await sleep(POLL, undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted());
+    await pauseFor(POLL, signal);
   }
 }

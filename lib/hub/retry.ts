@@ -1,5 +1,5 @@
 /** Attempts with pauses between them. */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pauseFor } from '../errors.js';
 import { HttpFailure } from './http.js';
 
 export interface RetryOptions {
@@ -34,9 +34,7 @@ export async function withRetries<T>(
       const asked = error.retryAfter;
       if (failures >= attempts || (asked ?? 0) > LONGEST_WAIT) throw error;
       const backoff = Math.min(pause * 2 ** (failures - 1), 30_000) * (0.75 + Math.random() / 2);
-      await sleep(Math.max(backoff, (asked ?? 0) * 1000), undefined, signal ? { signal } : {}).catch(() =>
-        signal?.throwIfAborted(),
-      );
+      await pauseFor(Math.max(backoff, (asked ?? 0) * 1000), signal);
     }
   }
 }

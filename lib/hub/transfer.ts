@@ -1,7 +1,7 @@
 /** One file from a server to disk: in parallel parts, resumed, checked, and under its name only when it is whole. */
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { SafelightError } from '../errors.js';
+import { onAbort, SafelightError } from '../errors.js';
 import { type Checksum, fileHash } from './checksum.js';
 import { type Answer, downloadFailed, HttpFailure, request } from './http.js';
 import { type Part, Parts } from './parts.js';
@@ -110,7 +110,9 @@ async function inParts(
   }
   file.onBytes(parts.bytes, false);
   const stop = new AbortController();
-  const signal = connection.signal ? AbortSignal.any([connection.signal, stop.signal]) : stop.signal;
+  const { signal } = stop;
+  const outer = connection.signal;
+  const unlisten = outer && onAbort(outer, () => stop.abort(outer.reason));
   let noted = performance.now();
   const note = async () => {
     if (performance.now() - noted < NOTE_EVERY) return;
@@ -129,6 +131,7 @@ async function inParts(
       ),
     ),
   );
+  unlisten?.();
   await noting;
   // The first that failed stopped the others.
   if (results.some(({ status }) => status === 'rejected')) {

@@ -6,6 +6,8 @@
  *     Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 1, Size: 512x512
  */
 
+import { invalidOption } from '../errors.js';
+
 export interface GenerationParameters {
   readonly prompt: string;
   readonly negative: string;
@@ -15,7 +17,7 @@ export interface GenerationParameters {
 
 const NEGATIVE = 'Negative prompt:';
 /** A field's name and colon, and a value written as a JSON string; anything else reaches to the next comma. */
-const NAME = /\s*(\w[\w \-/]{1,100}):[^\S\n]*/y;
+const NAME = /\s*([\p{L}\p{N}_][\p{L}\p{N}_ \-/]{1,100}):[^\S\n]*/uy;
 const QUOTED = /"(?:\\.|[^\\"])*"(?=\s*(?:,|$))/y;
 /** Fewer fields than this make the last line part of the prompt (A1111's rule). */
 const MIN_FIELDS = 3;
@@ -25,6 +27,7 @@ const MIN_FIELDS = 3;
  * lines); such prompts are added once more as quoted fields, which A1111's reader prefers too, so that nothing is lost.
  */
 export function formatParameters(parameters: GenerationParameters): string {
+  checkParameters(parameters);
   const { prompt, negative } = parameters;
   const text = join(prompt, negative, parameters.fields);
   const read = parseParameters(text);
@@ -33,11 +36,15 @@ export function formatParameters(parameters: GenerationParameters): string {
   return join(prompt, negative, { ...parameters.fields, Prompt: prompt, 'Negative prompt': negative });
 }
 
-/** Reads such a text back; what is missing is empty. Never throws. */
+/**
+ * Reads such a text back; what is missing is empty. Lines behind the fields, which extensions add (`Template: ...`), are skipped. Never
+ * throws for a string, whatever it says.
+ */
 export function parseParameters(text: string): GenerationParameters {
-  const lines = text.trim().split('\n');
-  const fields = parseFields(lines.at(-1)!);
-  if (fields) lines.pop();
+  if (typeof text !== 'string') throw invalidOption('text', 'string', text);
+  const all = text.trim().split('\n');
+  const { at, fields } = findFields(all) ?? { at: all.length, fields: undefined };
+  const lines = all.slice(0, at);
   const parts: { prompt: string[]; negative: string[] } = { prompt: [], negative: [] };
   let part = parts.prompt;
   for (const raw of lines) {
@@ -57,10 +64,46 @@ export function parseParameters(text: string): GenerationParameters {
   };
 }
 
+function checkParameters(parameters: unknown): void {
+  if (typeof parameters !== 'object' || parameters === null)
+    throw invalidOption('parameters', '{ prompt, negative, fields }', parameters);
+  const { prompt, negative, fields } = parameters as Readonly<Record<string, unknown>>;
+  for (const [name, value] of Object.entries({ prompt, negative }))
+    if (typeof value !== 'string') throw invalidOption(name, 'string', value);
+  if (typeof fields !== 'object' || fields === null)
+    throw invalidOption('fields', 'an object of texts', fields);
+  for (const [name, value] of Object.entries(fields))
+    if (typeof value !== 'string') throw invalidOption(`fields.${name}`, 'string', value);
+}
+
 function join(prompt: string, negative: string, fields: Readonly<Record<string, string>>): string {
   const line = Object.entries(fields).map(([name, value]) => `${name}: ${quote(value)}`);
   const negativeLine = negative === '' ? [] : [`${NEGATIVE} ${negative}`];
   return [prompt, ...negativeLine, line.join(', ')].join('\n').trim();
+}
+
+/**
+ * The last line that holds a program's settings; else, by A1111's rule, the last line of all if it holds enough fields to be no part of
+ * the prompt.
+ */
+function findFields(
+  lines: readonly string[],
+): { readonly at: number; readonly fields: Record<string, string> } | undefined {
+  const end = lines.length - 1;
+  for (let at = end; at >= 0; at--) {
+    const fields = parseFields(lines[at]!.trimEnd());
+    if (fields && isSettings(fields)) return { at, fields };
+  }
+  const fields = parseFields(lines[end]!);
+  return fields && { at: end, fields };
+}
+
+const BESIDE_STEPS = ['Sampler', 'Seed', 'Size', 'CFG scale'];
+
+/** Every program writes its steps, first of all, and what else noise and size depend on; a prompt is quoted in these alone. */
+function isSettings(fields: Readonly<Record<string, string>>): boolean {
+  const has = (name: string): boolean => Object.hasOwn(fields, name);
+  return has('Prompt') || (has('Steps') && /^\d+\s*$/.test(fields.Steps!) && BESIDE_STEPS.some(has));
 }
 
 /** One pass from comma to comma, so that a hostile text costs no more than its length. */

@@ -1,8 +1,8 @@
 /** Pictures out: PNG by sharp, with text chunks of our own, and the same chunks read back. */
 import { inflateSync } from 'node:zlib';
 import sharp from 'sharp';
-import { SafelightError } from '../errors.js';
-import type { RgbImage } from '../tensor/picture.js';
+import { invalidOption, SafelightError } from '../errors.js';
+import { checkRgb, type RgbPixels } from '../tensor/picture.js';
 
 const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
 /** Signature, and the header chunk of 13 bytes that always comes first. */
@@ -14,19 +14,27 @@ const MAX_TEXT = 16 * 2 ** 20;
  * A1111, writes). Key: 1 to 79 Latin-1 characters.
  */
 export async function encodePng(
-  image: RgbImage,
+  image: RgbPixels,
   text: Readonly<Record<string, string>> = {},
-): Promise<Uint8Array> {
-  const { data, width, height } = image;
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { data, width, height } = checkRgb('image', image);
+  checkText(text);
   const png = await sharp(data, { raw: { width, height, channels: 3 } })
     .png({ compressionLevel: 6 })
-    .toBuffer();
+    .toBuffer()
+    .catch((cause: unknown) => {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new SafelightError('INVALID_IMAGE', `Cannot write ${width} x ${height} pixels as PNG: ${why}`, {
+        cause,
+      });
+    });
   const chunks = Object.entries(text).map(([key, value]) => textChunk(key, value));
   return Buffer.concat([png.subarray(0, AFTER_HEADER), ...chunks, png.subarray(AFTER_HEADER)]);
 }
 
 /** The text chunks (tEXt, zTXt, iTXt) of a PNG; of a repeated key the first. @throws INVALID_IMAGE if it is no PNG. */
 export function readPngText(png: Uint8Array): Record<string, string> {
+  if (!(png instanceof Uint8Array)) throw invalidOption('png', 'the bytes of a PNG file (Uint8Array)', png);
   if (png.length < AFTER_HEADER || SIGNATURE.some((b, i) => png[i] !== b)) {
     throw new SafelightError('INVALID_IMAGE', 'This is not a PNG file');
   }
@@ -42,6 +50,12 @@ export function readPngText(png: Uint8Array): Record<string, string> {
     at += 12 + length;
   }
   return Object.fromEntries(found);
+}
+
+function checkText(text: unknown): void {
+  if (typeof text !== 'object' || text === null) throw invalidOption('text', 'an object of texts', text);
+  for (const [key, value] of Object.entries(text))
+    if (typeof value !== 'string') throw invalidOption(`text.${key}`, 'string', value);
 }
 
 function textChunk(key: string, value: string): Uint8Array {

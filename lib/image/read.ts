@@ -1,21 +1,13 @@
 /** Pictures in: files or bytes that nobody vouches for, decoded by sharp (libvips) within limits. */
 import { stat } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
+import { types } from 'node:util';
 import sharp from 'sharp';
 import { invalidOption, SafelightError } from '../errors.js';
+import { knownKeys } from '../known-keys.js';
 import type { ByteImage } from './resample.js';
+import { type ImageSource, openSource, type RawImage } from './source.js';
 
-/** A path, an encoded picture's bytes (PNG, JPEG, WebP, AVIF, GIF, TIFF), or pixels: 3 (RGB) or 4 (RGBA) bytes each, row by row. */
-export type ImageSource =
-  | string
-  | URL
-  | Uint8Array
-  | {
-      readonly data: Uint8Array;
-      readonly width: number;
-      readonly height: number;
-      readonly channels?: 1 | 3 | 4;
-    };
+export type { ImageSource, RawImage } from './source.js';
 
 export interface ReadOptions {
   /** `white` lays transparency on white and gives RGB (default), `keep` gives RGBA. */
@@ -33,11 +25,12 @@ const FORMATS = new Set(['png', 'jpeg', 'webp', 'gif', 'tiff', 'heif', 'avif']);
  * @throws FILE_NOT_FOUND, INVALID_IMAGE (not a picture, truncated, too many pixels), INVALID_OPTION
  */
 export async function readImage(source: ImageSource, options: ReadOptions = {}): Promise<ByteImage> {
-  const { alpha = 'white', maxPixels = MAX_PIXELS } = options;
-  if (isPixels(source)) return fromPixels(source, alpha);
-  const label = source instanceof Uint8Array ? 'the image' : `'${pathOf(source)}'`;
-  const input = source instanceof Uint8Array ? source : pathOf(source);
-  if (typeof input === 'string') await checkFile(input);
+  const { alpha, maxPixels } = checkOptions(options);
+  const opened = await openSource(source);
+  if (opened.kind === 'pixels') return fromPixels(opened.pixels, alpha);
+  const label = opened.kind === 'bytes' ? 'the image' : `'${opened.path}'`;
+  if (opened.kind === 'file') await checkFile(opened.path);
+  const input = opened.kind === 'file' ? opened.path : unshared(opened.bytes);
   if (input.length === 0)
     throw new SafelightError('INVALID_IMAGE', 'Cannot decode the image: it has no bytes');
   try {
@@ -50,41 +43,40 @@ export async function readImage(source: ImageSource, options: ReadOptions = {}):
     const upright = image.autoOrient().toColourspace('srgb');
     const flat = alpha === 'keep' ? upright.ensureAlpha() : upright.flatten({ background: '#ffffff' });
     const { data, info } = await flat.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
-    // A plain array: a Buffer's slice() would share its memory.
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    return { data: bytes, width: info.width, height: info.height, channels: info.channels };
+    return { data: ownBytes(data), width: info.width, height: info.height, channels: info.channels };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new SafelightError('INVALID_IMAGE', `Cannot decode ${label}: ${why}`, { cause: error });
+    const hint =
+      source instanceof Uint8ClampedArray ? '; pixels of a canvas are given as { data, width, height }' : '';
+    throw new SafelightError('INVALID_IMAGE', `Cannot decode ${label}: ${why}${hint}`, { cause: error });
   }
 }
 
-function isPixels(source: ImageSource): source is Exclude<ImageSource, string | URL | Uint8Array> {
-  if (typeof source === 'string' || source instanceof Uint8Array || source instanceof URL) return false;
-  if (typeof source !== 'object' || source === null || !('data' in source)) {
-    throw invalidOption('image', 'a path, the bytes of a picture or { data, width, height }', source);
-  }
-  return true;
+function checkOptions(options: ReadOptions): Required<ReadOptions> {
+  knownKeys('options', options, new Set(['alpha', 'maxPixels']));
+  const { alpha = 'white', maxPixels = MAX_PIXELS } = options;
+  if (alpha !== 'white' && alpha !== 'keep') throw invalidOption('alpha', 'white or keep', alpha);
+  if (!Number.isSafeInteger(maxPixels) || maxPixels < 1)
+    throw invalidOption('maxPixels', 'integer of at least 1', maxPixels);
+  return { alpha, maxPixels };
 }
 
-function fromPixels(
-  source: Exclude<ImageSource, string | URL | Uint8Array>,
-  alpha: 'white' | 'keep',
-): ByteImage {
+/** sharp reads no memory that is shared between threads. */
+function unshared(bytes: Uint8Array): Uint8Array {
+  return types.isSharedArrayBuffer(bytes.buffer) ? new Uint8Array(bytes) : bytes;
+}
+
+/** A plain array over the same memory: a Buffer's slice() would share it. */
+function ownBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer } = bytes;
+  return buffer instanceof ArrayBuffer
+    ? new Uint8Array(buffer, bytes.byteOffset, bytes.byteLength)
+    : new Uint8Array(bytes);
+}
+
+function fromPixels(source: RawImage, alpha: 'white' | 'keep'): ByteImage {
   const { data, width, height } = source;
-  for (const [name, size] of Object.entries({ width, height })) {
-    if (!Number.isSafeInteger(size) || size < 1)
-      throw invalidOption(`image.${name}`, 'integer of at least 1', size);
-  }
   const channels = source.channels ?? data.length / (width * height);
-  const known = channels === 1 || channels === 3 || channels === 4;
-  if (!(data instanceof Uint8Array) || !known || data.length !== width * height * channels) {
-    throw invalidOption(
-      'image.data',
-      `1, 3 or 4 bytes for each of ${width} x ${height} pixels`,
-      data?.length,
-    );
-  }
   const wanted = alpha === 'keep' ? 4 : 3;
   if (channels === wanted) return { data: new Uint8Array(data), width, height, channels };
   const out = new Uint8Array(width * height * wanted).fill(255);
@@ -99,15 +91,13 @@ function fromPixels(
   return { data: out, width, height, channels: wanted };
 }
 
-function pathOf(source: string | URL): string {
-  if (typeof source === 'string') return source;
-  if (source.protocol !== 'file:') throw invalidOption('image', "a 'file:' URL", source.protocol);
-  return fileURLToPath(source);
-}
-
 async function checkFile(path: string): Promise<void> {
-  const info = await stat(path).catch((error: unknown) => {
-    throw new SafelightError('FILE_NOT_FOUND', `There is no picture at '${path}'`, { cause: error });
+  const info = await stat(path).catch((cause: unknown) => {
+    const hint = /^[A-Za-z0-9+/_=\s-]{100,}$/.test(path)
+      ? '; base64 is given as a data URI (data:image/png;base64,...)'
+      : '';
+    const shown = path.length > 300 ? `${path.slice(0, 60)}...` : path;
+    throw new SafelightError('FILE_NOT_FOUND', `There is no image at '${shown}'${hint}`, { cause });
   });
   if (!info.isFile()) throw new SafelightError('FILE_NOT_FOUND', `'${path}' is not a file`);
 }

@@ -10,7 +10,7 @@ import { inSlices } from './slices.js';
 
 /** Interleaved bytes, `channels` a pixel. */
 export interface ByteImage {
-  readonly data: Uint8Array;
+  readonly data: Uint8Array<ArrayBuffer>;
   readonly width: number;
   readonly height: number;
   readonly channels: number;

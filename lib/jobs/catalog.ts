@@ -19,6 +19,12 @@ export type LoadedModel = Pipeline | CodesPipeline;
 export interface ConfiguredModel {
   readonly name: string;
   readonly path: string;
+  /** Of a model in a folder of models: its path below the folder with `/`, such as `sub/name.safetensors`. */
+  readonly file?: string | undefined;
+  /** Found out before; default by the headers of its files. */
+  readonly kind?: ModelKind | undefined;
+  /** Comes with the package and was not named: the last choice where a request names no model. */
+  readonly bundled?: boolean | undefined;
 }
 
 export interface CatalogModel extends ConfiguredModel {
@@ -82,7 +88,7 @@ export class Catalog {
       models.map(
         async (model): Promise<CatalogModel> => ({
           ...model,
-          kind: await modelKind(model.path).catch(() => undefined),
+          kind: model.kind ?? (await modelKind(model.path).catch(() => undefined)),
         }),
       ),
     );
@@ -100,10 +106,14 @@ export class Catalog {
     return this.ofKind(kind)[0]?.name;
   }
 
-  /** Those of a kind, in the order in which they are configured; one that could not be read may be of any. */
+  /** Those of a kind, in the order in which they are configured; one that could not be read may be of any, and the bundled ones come last. */
   ofKind(kind: ModelKind): CatalogModel[] {
     const known = this.models.filter((model) => model.kind === kind);
-    return [...known, ...this.models.filter((model) => model.kind === undefined)];
+    return [
+      ...known.filter(({ bundled }) => !bundled),
+      ...this.models.filter((model) => model.kind === undefined),
+      ...known.filter(({ bundled }) => bundled),
+    ];
   }
 
   /**
@@ -119,8 +129,11 @@ export class Catalog {
         'INVALID_OPTION',
         `The options are not right: ${whatIsWrong(checked.error.issues)}`,
       );
-    const settled = { seed: randomInt(2 ** 32), ...checked.data } as Record<string, Json>;
-    if (settled.subseedStrength) settled.subseed ??= randomInt(2 ** 32);
+    const settled = { ...checked.data } as Record<string, Json>;
+    const random = (seed: Json | undefined): Json =>
+      seed === undefined || seed === -1 ? randomInt(2 ** 32) : seed;
+    settled.seed = random(settled.seed);
+    if (settled.subseedStrength || settled.subseed === -1) settled.subseed = random(settled.subseed);
     if (SEEDLESS.has(type)) delete settled.seed;
     return { model: name, options: settled };
   }

@@ -49,6 +49,7 @@ const EVENTS_AN_ATTEMPT = 1_000_000;
 interface Running {
   readonly controller: AbortController;
   readonly finish: AbortController;
+  readonly hurry: AbortController;
   skip: AbortController;
   progress?: JobProgress;
   /** Pictures that are there already. */
@@ -154,7 +155,8 @@ export class EmbeddedQueue implements JobQueue {
   }
 
   async finish(id: string): Promise<Job | undefined> {
-    this.running.get(id)?.finish.abort();
+    const running = this.running.get(id);
+    (running?.finish.signal.aborted ? running.hurry : running?.finish)?.abort();
     return this.find(id);
   }
 
@@ -299,6 +301,7 @@ export class EmbeddedQueue implements JobQueue {
     const running: Omit<Running, 'ended'> = {
       controller: new AbortController(),
       finish: new AbortController(),
+      hurry: new AbortController(),
       skip: new AbortController(),
       images: [],
       warnings: new Warnings(),
@@ -340,6 +343,7 @@ export class EmbeddedQueue implements JobQueue {
         data: this.parts.data,
         signal: running.controller.signal,
         finish: running.finish.signal,
+        hurry: running.hurry.signal,
         skip: () => {
           if (running.skip.signal.aborted) running.skip = new AbortController();
           return running.skip.signal;

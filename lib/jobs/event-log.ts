@@ -1,6 +1,6 @@
 /**
  * What happened to a job, for whoever asks and from wherever they left off. Of progress and previews only the newest is kept, so that a slow
- * reader misses frames and holds nobody up, and a log stays small.
+ * reader misses frames and holds nobody up, and a log stays small; a counted preview is kept with the others of its count.
  */
 import type { JobEvent } from './types.js';
 
@@ -9,6 +9,11 @@ export type NewEvent = JobEvent extends infer E ? (E extends JobEvent ? Omit<E, 
 
 const REPLACED: ReadonlySet<string> = new Set(['queued', 'progress', 'preview']);
 const LAST: ReadonlySet<string> = new Set(['done', 'failed', 'cancelled']);
+
+/** Whether a later event of its type stands for it: not of previews that were asked for by their count. */
+export function isReplaced(event: NewEvent): boolean {
+  return REPLACED.has(event.type) && !(event.type === 'preview' && event.data.index !== undefined);
+}
 
 export class EventLog {
   private kept: JobEvent[] = [];
@@ -32,7 +37,7 @@ export class EventLog {
 
   add(event: NewEvent): void {
     if (this.ended) return;
-    if (REPLACED.has(event.type)) this.kept = this.kept.filter(({ type }) => type !== event.type);
+    if (isReplaced(event)) this.kept = this.kept.filter((old) => old.type !== event.type || !isReplaced(old));
     this.kept.push({ ...event, id: this.next++ } as JobEvent);
     for (const wake of [...this.waiting]) wake();
   }

@@ -1,5 +1,6 @@
 /** Pictures of a request: taken out of it when the job is submitted, so that the job itself stays small and can travel. */
 import { invalidOption, SafelightError } from '../errors.js';
+import { parseDataUri } from '../image/data-uri.js';
 import { readImage } from '../image/read.js';
 import type { JobFiles, RequestFiles } from './data-folder.js';
 import type { Json } from './json.js';
@@ -88,8 +89,8 @@ async function pictureBytes(name: string, given: Json, data: RequestFiles): Prom
 
 /** Base64, plain or as a data URI. @throws INVALID_IMAGE */
 export function decodeBase64(name: string, text: string): Uint8Array {
-  const encoded = text.startsWith('data:') ? text.slice(text.indexOf(',') + 1) : text;
-  const bytes = /^[A-Za-z0-9+/_-\s]*={0,2}\s*$/.test(encoded) ? Buffer.from(encoded, 'base64') : undefined;
+  if (/^\s*data:/i.test(text)) return parseDataUri(text.trim());
+  const bytes = /^[A-Za-z0-9+/_-\s]*={0,2}\s*$/.test(text) ? Buffer.from(text, 'base64') : undefined;
   if (!bytes?.length) {
     throw new SafelightError(
       'INVALID_IMAGE',

@@ -11,6 +11,8 @@ export interface RunContext {
   readonly signal: AbortSignal;
   /** Ends the job where it is; pictures so far are kept. */
   readonly finish: AbortSignal;
+  /** Gives previews of the images that are not decoded yet: aborted when a job that finishes is told to finish again. */
+  readonly hurry?: AbortSignal;
   /** A signal that leaves out the batch that begins now. */
   readonly skip: () => AbortSignal;
   readonly emit: (event: NewEvent) => void;

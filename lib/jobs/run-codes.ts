@@ -24,9 +24,7 @@ interface Control {
 export async function runCodes(job: Job, pipeline: CodesPipeline, context: RunContext): Promise<RunOutcome> {
   const { signal, emit } = context;
   const clock = new Clock(1);
-  const previewer = new Previewer(job.previews.every ?? 1, (preview) =>
-    emit({ type: 'preview', data: preview }),
-  );
+  const previewer = new Previewer(job.previews, (preview) => emit({ type: 'preview', data: preview }));
   const skip = context.skip();
   const control: Control = {
     signal: AbortSignal.any([signal, skip]),

@@ -3,66 +3,99 @@ import { SafelightError } from '../errors.js';
 import type { GeneratedImage } from '../pipelines/image-result.js';
 import type { GenerateOptions } from '../pipelines/options.js';
 import type { Pipeline } from '../pipelines/pipeline.js';
+import type { Progress } from '../pipelines/progress.js';
 import { seedsAt } from '../pipelines/variation-options.js';
-import { Warnings } from '../warnings.js';
+import { type OnWarning, Warnings } from '../warnings.js';
 import { Clock } from './clock.js';
 import { readPictures, withoutPictures } from './pictures.js';
 import { Previewer } from './previewer.js';
 import { keep, type RunContext, type RunOutcome } from './results.js';
 import type { Job, JobImage } from './types.js';
 
+type Given = GenerateOptions & { readonly seed: number };
+
 /** @throws what `Pipeline.generate` throws */
 export async function runGeneration(job: Job, pipeline: Pipeline, context: RunContext): Promise<RunOutcome> {
   const { data, signal, finish, emit } = context;
-  const given = withoutPictures(job.options) as unknown as GenerateOptions & { seed: number };
-  const pictures = await readPictures(job.id, job.options, data);
+  const options = withoutPictures(job.options) as unknown as Given;
+  const given = { ...options, ...(await readPictures(job.id, job.options, data)) };
   const count = given.count ?? 1;
   const batch = Math.min(count, given.batch ?? 4);
   const clock = new Clock(Math.ceil(count / batch));
-  const previewer = new Previewer(job.previews.every ?? 1, (preview) =>
-    emit({ type: 'preview', data: preview }),
-  );
+  const previewer = new Previewer(job.previews, (preview) => emit({ type: 'preview', data: preview }));
   // Each batch is a call of its own and would repeat them.
   const warnings = new Warnings((warning) => emit({ type: 'warning', data: warning }));
   const images: JobImage[] = [];
   try {
     for (let first = 0, part = 0; first < count && !(finish.aborted && first > 0); first += batch, part++) {
-      const skip = context.skip();
-      const options: GenerateOptions = {
-        ...given,
-        ...pictures,
-        ...seedsAt(given, first),
-        count: Math.min(batch, count - first),
-        signal: AbortSignal.any([signal, skip]),
-        finish,
-        onWarning: ({ code, message }) => warnings.add(code, message),
-        onProgress: (progress) => {
-          const now = clock.at(part, progress);
-          emit({ type: 'progress', data: now });
-          if (progress.preview) previewer.offer(now.step, now.steps, progress.preview);
-        },
+      const onProgress = (progress: Progress): void => {
+        const now = clock.at(part, progress);
+        emit({ type: 'progress', data: now });
+        if (progress.preview && !finish.aborted) previewer.offer(now.step, now.steps, progress.preview);
       };
-      for (const image of await unlessSkipped(pipeline, options, skip, signal))
-        images.push(await keep(job, image, images.length, context));
+      const onWarning: OnWarning = ({ code, message }) => warnings.add(code, message);
+      const control = { onProgress, onWarning };
+      const own = { ...seedsAt(given, first), count: Math.min(batch, count - first), ...control };
+      const made = await runBatch(pipeline, { ...given, ...own }, context, images.length > 0);
+      images.push(...(await keepAll(job, made, images.length, context)));
     }
   } finally {
-    await previewer.end(signal.aborted);
+    await previewer.end(signal.aborted || finish.aborted);
   }
   return { images };
 }
 
-async function unlessSkipped(
+/**
+ * The images of one batch; none where it was skipped.
+ * @param optional there are images of earlier batches: where the job is told to finish before this batch has taken a step, it is left out
+ */
+async function runBatch(
   pipeline: Pipeline,
-  options: GenerateOptions,
-  skip: AbortSignal,
-  signal: AbortSignal,
+  options: Given & { readonly onProgress: (progress: Progress) => void },
+  { signal, finish, hurry, skip: nextSkip }: RunContext,
+  optional: boolean,
 ): Promise<readonly GeneratedImage[]> {
+  const skip = nextSkip();
+  const leave = new AbortController();
+  let isWanted = !optional;
+  const leaveUnlessWanted = (): void => {
+    if (!isWanted) leave.abort();
+  };
+  finish.addEventListener('abort', leaveUnlessWanted, { once: true });
+  const left = AbortSignal.any([skip, leave.signal]);
   try {
-    return (await pipeline.generate(options)).images;
+    const { images } = await pipeline.generate({
+      ...options,
+      ...{ signal: AbortSignal.any([signal, left]), finish, ...(hurry ? { hurry } : {}) },
+      onProgress: (progress) => {
+        if (progress.phase === 'denoise' && progress.step > 0) isWanted = true;
+        options.onProgress(progress);
+      },
+    });
+    return images;
   } catch (error) {
-    if (wasSkipped(error, skip, signal)) return [];
+    if (wasSkipped(error, left, signal)) return [];
     throw error;
+  } finally {
+    finish.removeEventListener('abort', leaveUnlessWanted);
   }
+}
+
+/** Encodes images side by side, and keeps them in their order. */
+async function keepAll(
+  job: Job,
+  images: readonly GeneratedImage[],
+  first: number,
+  context: RunContext,
+): Promise<JobImage[]> {
+  const encoded = images.map((image) => image.png());
+  for (const one of encoded) one.catch(() => undefined); // it is thrown where the image is kept
+  const kept: JobImage[] = [];
+  for (const [i, { width, height, seed, parameters }] of images.entries()) {
+    const image = { width, height, seed, parameters, png: () => encoded[i]! };
+    kept.push(await keep(job, image, first + i, context));
+  }
+  return kept;
 }
 
 /** Whether a picture was left out on request, rather than the job stopped or failed. */

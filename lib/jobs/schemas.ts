@@ -127,9 +127,9 @@ function sharedFields(limits: JobLimits) {
     side: z.int().min(8).max(limits.maxSide).describe("Pixels, a multiple of the model's factor"),
     seed: z
       .int()
-      .min(0)
+      .min(-1)
       .max(2 ** 52)
-      .describe('Of the first picture; default random'),
+      .describe('Of the first image; -1, the default, is random'),
     steps: z.int().min(1).max(limits.maxSteps),
     prompt: z.string().max(limits.maxPrompt),
   };
@@ -144,7 +144,7 @@ function generationFields(limits: JobLimits, { side, seed, steps, prompt }: Shar
     width: side.optional(),
     height: side.optional(),
     seed: seed.optional(),
-    subseed: seed.optional().describe('Of a variation; default random'),
+    subseed: seed.optional().describe('Of a variation; -1, the default, is random'),
     subseedStrength: z.number().min(0).max(1).optional().describe('How far to go to the variation'),
     seedResizeFrom: z
       .strictObject({ width: z.int().min(1).max(16384), height: z.int().min(1).max(16384) })

@@ -36,6 +36,8 @@ export type JobOptions = Readonly<Record<string, Json>>;
 export interface PreviewRequest {
   /** A preview each so many steps; 0 is none. Default 1. */
   readonly every?: number;
+  /** Instead: exactly so many (or one a step, of a job of fewer steps), evenly over the steps, none of which is dropped. */
+  readonly count?: number;
 }
 
 export interface JobRequest {
@@ -123,6 +125,8 @@ export interface JobPreview {
   readonly steps: number;
   /** Data URI of a small WebP. */
   readonly image: string;
+  /** Of previews that were asked for by their count: from 0. */
+  readonly index?: number;
 }
 
 export interface JobFilter {
@@ -150,7 +154,10 @@ export interface JobQueue {
   list(filter?: JobFilter): Promise<Job[]>;
   /** Ends a queued or running job within 200 ms; an ended one stays as it is. */
   cancel(id: string): Promise<Job | undefined>;
-  /** Stops where it is and keeps the pictures so far, as A1111's interrupt does. */
+  /**
+   * Stops where it is and keeps the pictures so far, as A1111's interrupt does. A second call stops decoding them too: the job ends with
+   * previews.
+   */
   finish(id: string): Promise<Job | undefined>;
   /** Leaves out the picture (or batch) under way, as A1111's skip does. */
   skip(id: string): Promise<Job | undefined>;

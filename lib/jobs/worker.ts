@@ -12,6 +12,8 @@ export interface WorkerConfig extends Loading {
   readonly model?: readonly string[] | undefined;
   /** A folder of models. */
   readonly models?: string | undefined;
+  /** Whether it does jobs of the bundled models besides; default true. */
+  readonly starter?: boolean | undefined;
   /** Bytes that loaded models may take together. */
   readonly memoryBudget?: number | undefined;
   /** Seconds after which an unused model is unloaded; 0 is never. */
@@ -30,8 +32,15 @@ export interface RunningWorker {
 
 /** @throws INVALID_OPTION, FILE_NOT_FOUND, QUEUE_UNAVAILABLE */
 export async function startWorker(config: WorkerConfig): Promise<RunningWorker> {
-  const { queue, model, models, memoryBudget, idle, concurrency, log, ...loading } = config;
-  const configured = await configuredModels({ model, models });
+  const { queue, model, models, starter, memoryBudget, idle, concurrency, log, ...loading } = config;
+  const configured = await configuredModels({
+    ...{ model, models, starter },
+    onProblem: ({ offered, ...problem }) =>
+      log?.(
+        offered ? 'a model cannot be loaded: its jobs will fail' : 'left out of the folder of models',
+        problem,
+      ),
+  });
   // What may be asked was checked by the server that took the job.
   const pool = { budget: memoryBudget, idle };
   const catalog = await Catalog.open(configured, loading, defaultLimits, pool);

@@ -1,7 +1,10 @@
-import { invalidOption, SafelightError } from '../errors.js';
+import { invalidOption } from '../errors.js';
+import { checkCallback, checkSignal, knownKeys } from '../known-keys.js';
 import type { NativeModule } from '../native/module.js';
 import type { NodeInfo } from '../native/types.js';
+import { checkTensor } from '../tensor/check-tensor.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { checkCall, checkEntry, checkSizes, checkSource, type ImageSize } from './check-call.js';
 import type { AutoencoderConfig } from './config.js';
 import { autoencoderFactor } from './config-autoencoder.js';
 import {
@@ -45,7 +48,8 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
    * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, FILE_NOT_FOUND, OUT_OF_MEMORY, BACKEND_UNAVAILABLE,
    *   BINARY_NOT_FOUND, ABORTED
    */
-  static async load({ config, weights }: AutoencoderSource, options: LoadOptions = {}): Promise<Autoencoder> {
+  static async load(source: AutoencoderSource, options: LoadOptions = {}): Promise<Autoencoder> {
+    const { config, weights } = checkSource(source);
     const module = await loadModule('autoencoder_kl', { ...config }, weights, options);
     return new Autoencoder(config, module, options.memory === 'lean' ? LEAN_TILE : TILE);
   }
@@ -61,8 +65,9 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async encode(image: Tensor, options: TiledOptions = {}): Promise<Tensor> {
+    checkTiled(options);
     const { factor } = this;
-    const [height, width] = sides(image, 'image');
+    const [height, width] = sides('image', image, this.config.in_channels);
     if (height % factor !== 0 || width % factor !== 0) {
       throw invalidOption('image', `sides that are multiples of ${factor}`, `${width} x ${height}`);
     }
@@ -78,6 +83,8 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async decode(latent: Tensor, options: TiledOptions = {}): Promise<Tensor> {
+    checkTiled(options);
+    sides('latent', latent, this.config.latent_channels);
     const scale = { from: 1, to: this.factor };
     return this.inTiles(latent, scale, this.config.out_channels, options, async (tile) => {
       return (await this.call('decode', { latent: tile }, { signal: options.signal })).outputs.image!;
@@ -89,6 +96,8 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
     image: Tensor,
     options: CallOptions = {},
   ): Promise<CallResult & { readonly moments: Tensor }> {
+    checkCall(options);
+    sides('image', image, this.config.in_channels);
     const { outputs, ...told } = await this.call('encode', { image }, options);
     return { moments: outputs.moments!, ...told };
   }
@@ -98,12 +107,17 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
     latent: Tensor,
     options: CallOptions = {},
   ): Promise<CallResult & { readonly image: Tensor }> {
+    checkCall(options);
+    sides('latent', latent, this.config.latent_channels);
     const { outputs, ...told } = await this.call('decode', { latent }, options);
     return { image: outputs.image!, ...told };
   }
 
   /** Everything that can be tapped for a picture of `height` x `width` pixels. */
-  nodes(entry: 'encode' | 'decode', { batch = 1, height = 512, width = 512 } = {}): NodeInfo[] {
+  nodes(entry: 'encode' | 'decode', size: ImageSize = {}): NodeInfo[] {
+    checkEntry(entry, 'encode', 'decode');
+    checkSizes(size, 'batch', 'height', 'width');
+    const { batch = 1, height = 512, width = 512 } = size;
     const { factor, config } = this;
     return this.listNodes(
       entry,
@@ -116,7 +130,9 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
   }
 
   /** Bytes of the buffers that decoding a picture of `height` x `width` pixels needs, in tiles if it is large. @throws ABORTED, DISPOSED */
-  decodeBytes(height: number, width: number, signal?: AbortSignal): Promise<number> {
+  async decodeBytes(height: number, width: number, signal?: AbortSignal): Promise<number> {
+    checkSizes({ height, width });
+    checkSignal('signal', signal);
     const [side, factor] = [Math.floor(this.tile / this.factor), this.factor];
     const whole = height <= side * factor && width <= side * factor;
     const [h, w] = [height, width].map((pixels) =>
@@ -136,7 +152,7 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
     if (typeof tile !== 'number' || !(tile >= 4 * factor)) {
       throw invalidOption('tile', `number of pixels of at least ${4 * factor}`, tile);
     }
-    const [height, width] = sides(input, 'input').map((side) => side / scale.from) as [number, number];
+    const [height, width] = input.shape.slice(2).map((side) => side / scale.from) as [number, number];
     const side = Math.floor(tile / factor);
     if (height <= side && width <= side) {
       const output = await run(input);
@@ -155,13 +171,13 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
   }
 }
 
-function sides({ shape }: Tensor, name: string): [height: number, width: number] {
-  const [, , height, width] = shape;
-  if (shape.length !== 4 || height === undefined || width === undefined) {
-    throw new SafelightError(
-      'SHAPE_MISMATCH',
-      `Expected ${name} of shape [B, C, H, W] but received [${shape.join(', ')}]`,
-    );
-  }
-  return [height, width];
+function sides(name: string, tensor: Tensor, channels: number): [height: number, width: number] {
+  const { shape } = checkTensor(name, tensor, ['B', channels, 'H', 'W']);
+  return [shape[2]!, shape[3]!];
+}
+
+function checkTiled(options: TiledOptions): void {
+  knownKeys('options', options, new Set(['signal', 'tile', 'onProgress']));
+  checkSignal('signal', options.signal);
+  checkCallback('onProgress', options.onProgress);
 }

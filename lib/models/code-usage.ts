@@ -1,3 +1,8 @@
+import { invalidOption } from '../errors.js';
+
+/** Beyond any codebook. */
+const MOST_CODES = 2 ** 24;
+
 /** How a picture uses a codebook. */
 export interface CodeUsage {
   /** Different codes that occur. */
@@ -14,8 +19,15 @@ export interface CodeUsage {
 
 /** @param indices from 0 to `codes` - 1 */
 export function codeUsage(indices: Int32Array, codes: number): CodeUsage {
+  if (!Number.isSafeInteger(codes) || codes < 1 || codes > MOST_CODES)
+    throw invalidOption('codes', `integer between 1 and ${MOST_CODES}`, codes);
+  if (!(indices instanceof Int32Array)) throw invalidOption('indices', 'Int32Array', indices);
   const counts = new Int32Array(codes);
-  for (const index of indices) counts[index]! += 1;
+  for (const index of indices) {
+    if (index < 0 || index >= codes)
+      throw invalidOption('indices', `integers between 0 and ${codes - 1}`, index);
+    counts[index]! += 1;
+  }
   let entropy = 0;
   let used = 0;
   for (const count of counts) {

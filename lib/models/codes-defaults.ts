@@ -1,12 +1,12 @@
 /** The model of codes that ships with the package, and what models say of how their codes are best drawn. */
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { bundledModels } from '../hub/bundled.js';
 import { kindOf } from '../weights/files.js';
 import { checkConfig, readConfig } from './validate.js';
 
 /** The folder of the small model that draws after sketches, from `lib/` and from `dist/` alike. */
-export const sketchStarter = fileURLToPath(new URL('../../models/sketch', import.meta.url));
+export const sketchStarter = bundledModels.sketch;
 
 /** Over Safelight's own, from a `safelight.json` beside the weights. */
 export interface CodesDefaults {

@@ -4,12 +4,14 @@
  */
 import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { invalidOption, SafelightError } from '../errors.js';
+import { SafelightError } from '../errors.js';
+import { weightsEnding } from '../hub/find-models.js';
 import { locateModel } from '../hub/locate.js';
 import { fileError, kindOf } from '../weights/files.js';
 import { openWeights } from '../weights/open-weights.js';
 import { readValues } from '../weights/read-tensor.js';
 import type { TensorIndex } from '../weights/tensor-index.js';
+import { checkOpen } from './check-open.js';
 import {
   type CodesWriterSource,
   openCodesWriter,
@@ -75,7 +77,6 @@ const ALONE: Omit<CodesModelSource, 'path' | 'form' | 'autoencoder' | 'ignored'>
 
 const FIRST_STAGE = 'first_stage_model.';
 const CONDITION = 'cond_stage_model.';
-const WEIGHTS = /\.(safetensors|ckpt|pt|pth|bin)$/;
 
 /**
  * Finds out what a model is and where its weights lie, without reading them.
@@ -86,7 +87,7 @@ export async function openCodesModel(
   path: string,
   options: OpenCodesOptions = {},
 ): Promise<CodesModelSource> {
-  if (typeof path !== 'string' || path === '') throw invalidOption('model', 'path of a folder or file', path);
+  checkOpen(path, options, ['config', 'ema', 'variant']);
   const absolute = resolve(await locateModel(path));
   if ((await kindOf(absolute)) !== 'folder') return openCheckpoint(absolute, absolute, options);
   for (const folder of [absolute, join(absolute, 'vqvae')]) {
@@ -159,7 +160,9 @@ function others(tensors: TensorIndex, used: ReadonlySet<string>): IgnoredTensor[
 export async function onlyCheckpoint(folder: string): Promise<string> {
   let names: string[];
   try {
-    names = (await readdir(folder)).filter((name) => WEIGHTS.test(name)).sort();
+    names = (await readdir(folder))
+      .filter((name) => weightsEnding.test(name) && !name.startsWith('.'))
+      .sort();
   } catch (error) {
     throw fileError(folder, error);
   }

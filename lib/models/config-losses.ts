@@ -1,4 +1,5 @@
 /** How an autoencoder was trained, as far as its losses say: `lossconfig` of taming's and CompVis' YAML. */
+import { invalidOption } from '../errors.js';
 import { classOf } from './config-codec.js';
 import type { ModelConfig } from './model-config.js';
 
@@ -45,6 +46,7 @@ const DEFAULTS: LossConfig = {
 
 /** What a checkpoint without a config was most likely trained with. */
 export function usualLosses(kind: LossConfig['kind']): LossConfig {
+  if (kind !== 'vq' && kind !== 'kl') throw invalidOption('kind', 'vq or kl', kind);
   return { ...DEFAULTS, kind };
 }
 

@@ -2,6 +2,7 @@
 import { invalidOption } from '../errors.js';
 import type { StorageType, WeightRequirement } from '../native/types.js';
 import { fitting, isQuantized, storageTypes } from '../weights/storage.js';
+import { checkChoice } from './check-open.js';
 
 /** Types that a whole file can be converted to. */
 export const convertStorages = ['f16', 'q8_0', 'q5_0', 'q4_0', 'q4_K', 'q5_K', 'q6_K'] as const;
@@ -37,9 +38,9 @@ export class TypeChoice {
     private readonly storage: ConvertStorage,
     keep: readonly Keep[],
   ) {
-    if (!convertStorages.includes(storage))
-      throw invalidOption('storage', `one of ${convertStorages.join(', ')}`, storage);
-    this.rules = keep.map(checkRule);
+    checkChoice('storage', storage, convertStorages);
+    // Also what is not there, of a sparse array.
+    this.rules = Array.from(keep, (rule) => checkRule(rule));
   }
 
   /**
@@ -69,10 +70,12 @@ export class TypeChoice {
   }
 }
 
-function checkRule({ pattern, type }: Keep): { matches: RegExp; type: StorageType; pattern: string } {
+function checkRule(rule: Keep): { matches: RegExp; type: StorageType; pattern: string } {
+  const { pattern, type } = Object(rule) as Partial<Keep>;
   if (typeof pattern !== 'string' || pattern === '' || pattern.length > MAX_PATTERN)
     throw invalidOption('keep', `a pattern of 1 to ${MAX_PATTERN} characters`, pattern);
-  if (!storageTypes.includes(type)) throw invalidOption('keep', `a type of ${storageTypes.join(', ')}`, type);
+  if (type === undefined || !storageTypes.includes(type))
+    throw invalidOption('keep', `a type of ${storageTypes.join(', ')}`, type);
   return { matches: glob(pattern), type, pattern };
 }
 

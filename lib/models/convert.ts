@@ -8,6 +8,7 @@ import { writeWeights } from '../native/write-weights.js';
 import { type GgufWritable, layoutGguf } from '../weights/gguf-writer.js';
 import { storedBytes } from '../weights/storage.js';
 import { serializeTokenizer } from '../weights/tokenizer-embedded.js';
+import { checkOpen, checkWriting, openKeys } from './check-open.js';
 import type { ModelFamily } from './config.js';
 import { joinPlans, planPart } from './convert-plan.js';
 import { type ConvertSource, openConvertSource } from './convert-source.js';
@@ -15,6 +16,7 @@ import { type ConvertStorage, type Keep, TypeChoice } from './convert-types.js';
 import { CONFIG_KEY } from './embedded-config.js';
 import { tokenizerKey } from './embedded-model.js';
 import type { OpenModelOptions } from './source.js';
+import { withWholeRows } from './whole-rows.js';
 
 export interface ConvertOptions extends OpenModelOptions {
   /** Type of the matrices; default f16. Norms and biases are f32, all other weights f16. */
@@ -68,6 +70,8 @@ export async function convertModel(
   output: string | URL,
   options: ConvertOptions = {},
 ): Promise<ConvertResult> {
+  checkOpen(path, options, [...openKeys, 'storage', 'keep', 'threads', 'signal', 'onProgress']);
+  checkWriting(options);
   const { storage = 'f16', keep = [], threads = 0, signal, onProgress, ...open } = options;
   const target = typeof output === 'string' || (output as unknown) instanceof URL ? pathOf(output) : '';
   if (target !== STDOUT && !target.toLowerCase().endsWith('.gguf'))
@@ -97,7 +101,9 @@ export async function convertModel(
   await writeLargeOutput(absolute, async (handle, temporary) => {
     await handle.writeFile(layout.header);
     await handle.truncate(layout.size);
-    await writeWeights({ path: temporary, plan, offsets, threads }, { signal, onProgress });
+    await withWholeRows(plan, { threads, signal }, (whole) =>
+      writeWeights({ path: temporary, plan: whole, offsets, threads }, { signal, onProgress }),
+    );
   });
   return {
     path: absolute,

@@ -6,8 +6,13 @@ import { ComponentWeights } from '../weights/component.js';
 import { kindOf } from '../weights/files.js';
 import { checkVariant, findWeights, hasVariant } from '../weights/find-weights.js';
 import { clipNaming } from '../weights/naming/clip.js';
-import { diffusersAutoencoderNaming, diffusersUNetNaming } from '../weights/naming/diffusers.js';
+import { diffusersAutoencoderNaming } from '../weights/naming/diffusers.js';
+import { ldmAutoencoderNaming } from '../weights/naming/ldm-autoencoder.js';
+import type { Naming } from '../weights/naming/naming.js';
+import { openClipNaming } from '../weights/naming/openclip.js';
+import { findUNet, unetNaming } from '../weights/naming/unet-place.js';
 import { openWeights } from '../weights/open-weights.js';
+import type { TensorIndex } from '../weights/tensor-index.js';
 import { readTokenizerFiles, type TokenizerSource } from '../weights/tokenizer-files.js';
 import type { GenerationDefaults } from './config.js';
 import { readAutoencoderConfig } from './config-autoencoder.js';
@@ -107,8 +112,14 @@ export async function openUNetFolder(folder: string, variant?: string): Promise<
   const { tensors } = await openWeights(await findWeights(folder, variant));
   return {
     config,
-    weights: new ComponentWeights('U-Net', folder, tensors, diffusersUNetNaming(tensors.keys())),
+    weights: new ComponentWeights('U-Net', folder, tensors, unetNamingOf(tensors, folder)),
   };
+}
+
+/** diffusers' names, or those of a U-Net out of a checkpoint that was put in their place. */
+function unetNamingOf(tensors: TensorIndex, folder: string): Naming {
+  const place = findUNet(tensors.keys()) ?? { prefix: '', names: 'diffusers' };
+  return unetNaming(place, tensors.keys(), folder);
 }
 
 /** An autoencoder's folder. */
@@ -118,8 +129,16 @@ export async function openAutoencoderFolder(folder: string, variant?: string): P
   const { tensors } = await openWeights(await findWeights(folder, variant));
   return {
     config,
-    weights: new ComponentWeights('autoencoder', folder, tensors, diffusersAutoencoderNaming(tensors.keys())),
+    weights: new ComponentWeights('autoencoder', folder, tensors, autoencoderNaming(tensors.keys())),
   };
+}
+
+/** diffusers' names, or CompVis' of an autoencoder that was put in their place. */
+function autoencoderNaming(tensors: Iterable<string>): Naming {
+  const names = [...tensors];
+  const prefix = names.some((name) => name.startsWith('first_stage_model.')) ? 'first_stage_model.' : '';
+  const ldm = names.some((name) => /^(?:encoder\.down|decoder\.up)\.\d/.test(name.slice(prefix.length)));
+  return ldm ? ldmAutoencoderNaming(names, prefix) : diffusersAutoencoderNaming(names);
 }
 
 /** A text encoder's folder; `tokenizer` is that of its vocabulary, which may be missing. */
@@ -134,7 +153,10 @@ export async function openTextEncoderFolder(
   const pooled = role === 'second';
   const fields = await readConfig(path);
   const projected =
-    pooled && (tensors.has('text_projection.weight') || classOf(fields).includes('WithProjection'));
+    pooled &&
+    (tensors.has('text_projection.weight') ||
+      tensors.has('text_projection') ||
+      classOf(fields).includes('WithProjection'));
   const config = readTextEncoderConfig(fields, path, projected);
   const kind = config.hidden_act === 'gelu' ? 'openclip' : 'clip';
   const source: TokenizerSource =
@@ -143,7 +165,7 @@ export async function openTextEncoderFolder(
       : 'standard';
   return {
     config,
-    weights: new ComponentWeights('text encoder', folder, tensors, clipNaming(tensors.keys(), '', projected)),
+    weights: new ComponentWeights('text encoder', folder, tensors, textNaming(tensors.keys(), projected)),
     tokenizer: source,
     padId: source === 'standard' ? standardPadId(kind) : source.padId,
     kind,
@@ -152,6 +174,13 @@ export async function openTextEncoderFolder(
     finalNorm: role === 'only',
     pooled,
   };
+}
+
+/** transformers' names, or OpenCLIP's of an encoder that was put in their place. */
+function textNaming(tensors: Iterable<string>, projected: boolean): Naming {
+  const names = [...tensors];
+  const openClip = names.some((name) => name.startsWith('transformer.resblocks.'));
+  return openClip ? openClipNaming('', projected) : clipNaming(names, '', projected);
 }
 
 function classOf(fields: ConfigFields): string {

@@ -7,7 +7,9 @@ import type { ModuleKind, NativeConfig, StorageType, WeightPlan } from '../nativ
 import type { ComponentWeights } from '../weights/component.js';
 import { kindOf } from '../weights/files.js';
 import { openWeights } from '../weights/open-weights.js';
+import { storageTypes } from '../weights/storage.js';
 import type { TensorIndex, TensorInfo } from '../weights/tensor-index.js';
+import { checkChoice, checkOpen, openKeys } from './check-open.js';
 import type {
   AutoencoderConfig,
   GenerationDefaults,
@@ -21,7 +23,13 @@ import { openComponentFile, openComponentFolder } from './lone-component.js';
 import { openModel } from './open-model.js';
 import { otherFamily } from './other-families.js';
 import { isMarker } from './single-file.js';
-import type { ConditionSource, IgnoredTensor, ModelSource, OpenModelOptions } from './source.js';
+import type {
+  ConditionSource,
+  IgnoredTensor,
+  ModelSource,
+  OpenModelOptions,
+  PredictionFrom,
+} from './source.js';
 import { moduleKindOf } from './text-encoder.js';
 
 export interface InspectOptions extends OpenModelOptions {
@@ -43,6 +51,8 @@ export interface Inspection {
   readonly scheduler: SchedulerConfig | null;
   /** Whether what it predicts has to be found out by running it. */
   readonly predictionUncertain: boolean;
+  /** What says `scheduler.prediction`; null unless it is a single file without configs. */
+  readonly predictionFrom: PredictionFrom | null;
   readonly defaults: GenerationDefaults;
   readonly components: readonly InspectedComponent[];
   readonly files: readonly { readonly path: string; readonly tensors: number; readonly bytes: number }[];
@@ -74,12 +84,15 @@ type Part = Pick<InspectedComponent, 'name' | 'kind' | 'config'> & { readonly we
 
 /** @throws FILE_NOT_FOUND, INVALID_FILE, INVALID_OPTION; a model that cannot be run is no error here, but a `problem` */
 export async function inspectModel(path: string, options: InspectOptions = {}): Promise<Inspection> {
+  checkOpen(path, options, [...openKeys, 'storage']);
+  const { storage, ...open } = options;
+  if (storage !== undefined) checkChoice('storage', storage, storageTypes);
   const absolute = resolve(await locateModel(path));
   const folder = (await kindOf(absolute)) === 'folder';
   if (folder && (await kindOf(join(absolute, 'model_index.json'))) !== 'file')
     return inspectComponent(absolute, true, options, null);
   try {
-    return inspectWhole(await openModel(path, options), options);
+    return inspectWhole(await openModel(path, open), options);
   } catch (error) {
     const { message } = expectProblem(error);
     if (folder) return describe(absolute, 'folder', await readableParts(absolute, options), message, options);
@@ -103,7 +116,7 @@ function inspectWhole(source: ModelSource, options: InspectOptions): Inspection 
   const { autoencoder } = source;
   if (autoencoder.kind === 'vq_model') parts.push({ name: 'vqvae', ...autoencoder });
   if (autoencoder.kind === 'autoencoder_kl') parts.push({ name: 'vae', ...autoencoder });
-  const { family, scheduler, defaults, predictionUncertain } = source;
+  const { family, scheduler, defaults, predictionUncertain, predictionFrom = null } = source;
   const described = describe(source.path, source.form, parts, null, options);
   // What no module takes may still be read (a table of classes).
   const unread = new Set(source.ignored.map(({ name, file }) => `${file}\0${name}`));
@@ -116,6 +129,7 @@ function inspectWhole(source: ModelSource, options: InspectOptions): Inspection 
     scheduler,
     defaults,
     predictionUncertain,
+    predictionFrom,
   };
 }
 
@@ -238,6 +252,7 @@ function describe(
     condition: null,
     scheduler: null,
     predictionUncertain: false,
+    predictionFrom: null,
     defaults: {},
     components,
     files: grouped(tensors, ({ file }) => file).map(([path, group]) => ({ path, ...group })),

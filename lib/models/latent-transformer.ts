@@ -2,6 +2,7 @@ import { invalidOption, SafelightError } from '../errors.js';
 import type { NodeInfo } from '../native/types.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { ComponentWeights } from '../weights/component.js';
+import { checkCall, checkInputs, checkIsTensor, checkSizes, checkSource } from './check-call.js';
 import type { LatentTransformerConfig } from './config.js';
 import {
   type CallOptions,
@@ -37,10 +38,8 @@ export class LatentTransformer extends LoadedModule<LatentTransformerConfig> {
    * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, FILE_NOT_FOUND, OUT_OF_MEMORY, BACKEND_UNAVAILABLE,
    *   BINARY_NOT_FOUND, ABORTED
    */
-  static async load(
-    { config, weights }: LatentTransformerSource,
-    options: LoadOptions = {},
-  ): Promise<LatentTransformer> {
+  static async load(source: LatentTransformerSource, options: LoadOptions = {}): Promise<LatentTransformer> {
+    const { config, weights } = checkSource(source);
     return new LatentTransformer(
       config,
       await loadModule('latent_transformer', { ...config }, weights, options),
@@ -63,6 +62,7 @@ export class LatentTransformer extends LoadedModule<LatentTransformerConfig> {
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async forward(inputs: SequenceInputs, options: CallOptions = {}): Promise<LogitsOutput> {
+    checkCall(options);
     const { outputs, taps, timings } = await this.call('forward', given(inputs), options);
     return { logits: outputs.logits!, taps, timings };
   }
@@ -83,7 +83,9 @@ export class LatentTransformer extends LoadedModule<LatentTransformerConfig> {
   }
 
   /** Everything that can be tapped when `[batch, length]` codes are read. */
-  nodes({ batch = 1, length = this.block } = {}): NodeInfo[] {
+  nodes(size: { batch?: number; length?: number } = {}): NodeInfo[] {
+    checkSizes(size, 'batch', 'length');
+    const { batch = 1, length = this.block } = size;
     return this.listNodes('forward', { codes: [batch, length] });
   }
 }
@@ -121,7 +123,8 @@ export class CodeSequence implements Disposable {
    * @returns `[B, vocab_size]`: logits of the code after the last
    * @throws INVALID_OPTION (also while another call is under way), SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
-  async append(inputs: SequenceInputs, { signal }: Pick<CallOptions, 'signal'> = {}): Promise<Tensor> {
+  async append(inputs: SequenceInputs, options: Pick<CallOptions, 'signal'> = {}): Promise<Tensor> {
+    const { signal } = checkCall(options);
     this.check();
     const added = lengthOf(inputs);
     if (this.#length + added > this.limits.block) {
@@ -172,7 +175,10 @@ export class CodeSequence implements Disposable {
   }
 }
 
-function given({ codes, embeddings }: SequenceInputs): Record<string, Tensor | Tensor<Int32Array>> {
+function given(inputs: SequenceInputs): Record<string, Tensor | Tensor<Int32Array>> {
+  const { codes, embeddings } = checkInputs(inputs, 'codes', 'embeddings');
+  for (const [name, tensor] of Object.entries({ codes, embeddings }))
+    if (tensor !== undefined) checkIsTensor(name, tensor);
   if (codes === undefined && embeddings === undefined) {
     throw invalidOption('codes', 'a tensor of codes or of embeddings', codes);
   }

@@ -16,7 +16,9 @@ import { Tensor } from '../tensor/tensor.js';
 import type { OnWarning } from '../warnings.js';
 import type { ComponentWeights } from '../weights/component.js';
 import { findPacked } from '../weights/packed-cache.js';
+import { checkIsTensor, checkLoad } from './check-call.js';
 import { availableMemory, checkFit, TAKE_LESS, weightBytes } from './fit.js';
+import { withWholeRows } from './whole-rows.js';
 
 /** How much memory may be traded for speed. */
 export const memoryModes = ['fast', 'balanced', 'lean'] as const;
@@ -105,6 +107,7 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
     params: NativeConfig = {},
     session?: string,
   ): Promise<ModuleResult> {
+    for (const [name, tensor] of Object.entries(inputs)) checkIsTensor(name, tensor);
     const result = await this.module.run(entry, inputs, {
       params,
       ...(session === undefined ? {} : { session }),
@@ -183,6 +186,7 @@ export async function loadModule(
   weights: ComponentWeights,
   options: LoadOptions,
 ): Promise<NativeModule> {
+  checkLoad(options);
   const planned = await planModule(kind, config, weights, options);
   const { where } = planned;
   if (where.warning !== undefined) options.onWarning?.({ code: 'BACKEND_FALLBACK', message: where.warning });
@@ -222,17 +226,19 @@ async function loadPlanned(
   );
   // What was packed was compared then.
   if (!packed) await weights.verify(plan.entries, signal);
-  return NativeModule.create(kind, config, plan, {
-    backend: where.backend,
-    ...(where.device === undefined ? {} : { device: where.device }),
-    ...(hostWeights ? { hostWeights } : {}),
-    threads,
-    ...(stockOps === undefined ? {} : { stockOps }),
-    ...(memory === 'lean' ? { releaseBuffers: true } : {}),
-    ...(mapped ? { mapWeights: true } : {}),
-    signal,
-    onProgress,
-  });
+  return withWholeRows(plan, { threads, signal }, (whole) =>
+    NativeModule.create(kind, config, whole, {
+      backend: where.backend,
+      ...(where.device === undefined ? {} : { device: where.device }),
+      ...(hostWeights ? { hostWeights } : {}),
+      threads,
+      ...(stockOps === undefined ? {} : { stockOps }),
+      ...(memory === 'lean' ? { releaseBuffers: true } : {}),
+      ...(mapped ? { mapWeights: true } : {}),
+      signal,
+      onProgress,
+    }),
+  );
 }
 
 function wrapped(tensors: Record<string, NativeTensor>): Record<string, Tensor> {

@@ -4,8 +4,8 @@ import type { ModuleKind } from '../native/types.js';
 import { ComponentWeights } from '../weights/component.js';
 import type { GgufMetadata } from '../weights/gguf-metadata.js';
 import { clipNaming } from '../weights/naming/clip.js';
-import { diffusersUNetNaming } from '../weights/naming/diffusers.js';
-import { ldmUNetNaming } from '../weights/naming/ldm-unet.js';
+import { openClipNaming } from '../weights/naming/openclip.js';
+import { findUNet, type UNetPlace, unetNaming } from '../weights/naming/unet-place.js';
 import { openWeights } from '../weights/open-weights.js';
 import type { TensorIndex } from '../weights/tensor-index.js';
 import { openAutoencoder } from './autoencoder-source.js';
@@ -20,6 +20,7 @@ import { embeddedAutoencoder, embeddedUNet } from './embedded-model.js';
 import { openVQModelFolder } from './first-stage-source.js';
 import { openAutoencoderFolder, openTextEncoderFolder, openUNetFolder } from './folder.js';
 import { readLdmUNetFacts } from './ldm-unet-facts.js';
+import { contextOf } from './missing-parts.js';
 import { readModelConfig } from './read-model-config.js';
 import { type ConfigFields, readConfig, readConfigBeside } from './validate.js';
 
@@ -55,22 +56,19 @@ export async function openComponentFile(path: string, ema = false): Promise<Lone
   if (embedded) return embedded;
   const has = (...prefixes: string[]): boolean =>
     [...tensors.keys()].some((name) => prefixes.some((p) => name.startsWith(p)));
-  for (const prefix of ['model.diffusion_model.', '']) {
-    if (has(`${prefix}input_blocks.`)) {
-      const facts = readLdmUNetFacts(await readModelConfig(path));
-      const weights = new ComponentWeights(
-        'U-Net',
-        path,
-        tensors,
-        ldmUNetNaming(tensors.keys(), prefix, path, facts?.attention),
-      );
-      const hints = {
-        addition: guessAddition(weights),
-        sampleSize: facts?.sampleSize ?? 64,
-        heads: facts?.attention.heads,
-      };
-      return { kind: 'unet', config: detectUNetConfig(weights, hints), weights };
-    }
+  const place = findUNet(tensors.keys());
+  if (place?.names === 'ldm') {
+    const facts = readLdmUNetFacts(await readModelConfig(path));
+    const naming = unetNaming(place, tensors.keys(), path, facts?.attention);
+    const weights = new ComponentWeights('U-Net', path, tensors, naming);
+    const hints = {
+      addition: guessAddition(weights),
+      sampleSize: facts?.sampleSize ?? 64,
+      heads: facts?.attention.heads,
+      // Writers of GGUF may drop the ones of 1x1 convolutions.
+      convolutions: metadata !== undefined && contextOf(tensors, place.prefix) === 768,
+    };
+    return { kind: 'unet', config: detectUNetConfig(weights, hints), weights };
   }
   if (has('first_stage_model.quantize.', 'quantize.')) {
     const { autoencoder } = await openCodesModel(path, { ema });
@@ -79,8 +77,9 @@ export async function openComponentFile(path: string, ema = false): Promise<Lone
   if (has('first_stage_model.', 'encoder.down', 'decoder.up')) {
     return { kind: 'autoencoder_kl', ...(await openAutoencoder(path, undefined, SCALE, ema)) };
   }
-  if (has('down_blocks.') && has('mid_block.')) return diffusersUNet(path, tensors);
+  if (place) return diffusersUNet(path, tensors, place);
   if (has('text_model.embeddings.', 'embeddings.token_embedding.')) return clip(path, tensors);
+  if (has('transformer.resblocks.')) return openClip(path, tensors);
   return null;
 }
 
@@ -105,8 +104,8 @@ function openEmbeddedComponent(
   };
 }
 
-async function diffusersUNet(path: string, tensors: TensorIndex): Promise<LoneComponent> {
-  const weights = new ComponentWeights('U-Net', path, tensors, diffusersUNetNaming(tensors.keys()));
+async function diffusersUNet(path: string, tensors: TensorIndex, place: UNetPlace): Promise<LoneComponent> {
+  const weights = new ComponentWeights('U-Net', path, tensors, unetNaming(place, tensors.keys(), path));
   const beside = await readConfigBeside(path, (fields) =>
     ['UNet2DConditionModel', 'UNet2DModel'].includes(String(fields._class_name)),
   );
@@ -131,6 +130,13 @@ async function clip(path: string, tensors: TensorIndex): Promise<LoneComponent> 
     ? readTextEncoderConfig(beside.fields, beside.path, projected)
     : detectTextEncoderConfig(weights, side > 768 ? 'openclip' : 'clip', projected);
   return { kind: 'text_encoder', config, weights };
+}
+
+/** OpenCLIP's text tower in a file of its own. */
+function openClip(path: string, tensors: TensorIndex): LoneComponent {
+  const projected = tensors.has('text_projection');
+  const weights = new ComponentWeights('text encoder', path, tensors, openClipNaming('', projected));
+  return { kind: 'text_encoder', config: detectTextEncoderConfig(weights, 'openclip', projected), weights };
 }
 
 /** Of SDXL's U-Nets: 1280 of bigG's pooled text, and as many sinusoids of 256 as the rest gives. */

@@ -1,7 +1,9 @@
+import { checkTensor } from '../tensor/check-tensor.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { ComponentWeights } from '../weights/component.js';
 import { lpipsNaming } from '../weights/naming/losses.js';
 import type { TensorIndex } from '../weights/tensor-index.js';
+import { checkCall, checkSource } from './check-call.js';
 import type { LpipsConfig } from './config.js';
 import { type CallOptions, LoadedModule, type LoadOptions, loadModule } from './loaded-module.js';
 
@@ -32,7 +34,8 @@ export class Lpips extends LoadedModule<LpipsConfig> {
    * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, FILE_NOT_FOUND, OUT_OF_MEMORY, BACKEND_UNAVAILABLE,
    *   BINARY_NOT_FOUND, ABORTED
    */
-  static async load({ config, weights }: LpipsSource, options: LoadOptions = {}): Promise<Lpips> {
+  static async load(source: LpipsSource, options: LoadOptions = {}): Promise<Lpips> {
+    const { config, weights } = checkSource(source);
     return new Lpips(config, await loadModule('lpips', { ...config }, weights, options));
   }
 
@@ -45,8 +48,11 @@ export class Lpips extends LoadedModule<LpipsConfig> {
   async compare(
     a: Tensor,
     b: Tensor,
-    { signal }: CallOptions = {},
+    options: CallOptions = {},
   ): Promise<{ readonly distance: Tensor; readonly layers: Tensor }> {
+    const { signal } = checkCall(options);
+    const { shape } = checkTensor('a', a, ['B', 3, 'H', 'W']);
+    checkTensor('b', b, shape);
     const { outputs } = await this.call('compare', { a, b }, { signal });
     return { distance: outputs.distance!, layers: outputs.layers! };
   }

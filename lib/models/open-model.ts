@@ -1,9 +1,10 @@
 import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { invalidOption, SafelightError } from '../errors.js';
+import { bundledModels } from '../hub/bundled.js';
 import { locateModel } from '../hub/locate.js';
 import { kindOf } from '../weights/files.js';
 import { openAutoencoder } from './autoencoder-source.js';
+import { checkOpen } from './check-open.js';
 import { openFolder } from './folder.js';
 import { extraChannels, latentChannels, latentFactor } from './latent-source.js';
 import type { ModelParts } from './parts.js';
@@ -19,21 +20,16 @@ import type {
 } from './source.js';
 
 /** The folder of the small model that ships with the package, from `lib/` and from `dist/` alike. */
-export const starterModel = fileURLToPath(new URL('../../models/starter', import.meta.url));
+export const starterModel = bundledModels.starter;
 
 /**
  * Finds out what a model is and where its weights lie, without reading them.
- * @param path a diffusers folder, a single file (safetensors, GGUF, PyTorch checkpoint, or shard index) in CompVis' form, or the name of a downloaded
- *   model (`owner/name`, `civitai:VERSION_ID`)
+ * @param path a diffusers folder, a single file (safetensors, GGUF, PyTorch checkpoint, or shard index) in CompVis' form, or the name of a bundled
+ *   (`starter`) or downloaded model (`owner/name`, `civitai:VERSION_ID`)
  * @throws FILE_NOT_FOUND, MODEL_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION
  */
 export async function openModel(path: string, options: OpenModelOptions = {}): Promise<ModelSource> {
-  if (typeof path !== 'string' || path === '') throw invalidOption('model', 'path of a folder or file', path);
-  if (options.prediction !== undefined && !['eps', 'v', 'x0'].includes(options.prediction)) {
-    throw invalidOption('prediction', 'eps, v or x0', options.prediction);
-  }
-  if (options.ema !== undefined && typeof options.ema !== 'boolean')
-    throw invalidOption('ema', 'boolean', options.ema);
+  checkOpen(path, options);
   const absolute = resolve(await locateModel(path));
   const folder = (await kindOf(absolute)) === 'folder';
   const parts = folder ? await openFolder(absolute, options) : await openSingleFile(absolute, options);
@@ -52,7 +48,8 @@ export function withPrediction(
   source: ModelSource,
   prediction: ModelSource['scheduler']['prediction'],
 ): ModelSource {
-  return sized({ ...source, scheduler: { ...source.scheduler, prediction }, predictionUncertain: false });
+  const scheduler = { ...source.scheduler, prediction };
+  return sized({ ...source, scheduler, predictionUncertain: false });
 }
 
 /** Most single files do not say their size of pictures; the family does. */

@@ -18,9 +18,11 @@ import {
 } from '../weights/packed-cache.js';
 import { layoutPacked, readPacked, writePackedHeader } from '../weights/packed-file.js';
 import { storageTypes } from '../weights/storage.js';
+import { checkChoice, checkOpen, checkPath, checkWriting, openKeys } from './check-open.js';
 import { type ModuleSource, moduleSources } from './module-sources.js';
 import { openModel } from './open-model.js';
 import type { OpenModelOptions } from './source.js';
+import { withWholeRows } from './whole-rows.js';
 
 export interface PackOptions extends OpenModelOptions {
   /** How weights are kept; default as in their files. Loads find what was packed for the storage they ask for. */
@@ -55,9 +57,11 @@ export interface PackedModule {
  *   MISSING_TENSOR, SHAPE_MISMATCH, BINARY_NOT_FOUND, ABORTED
  */
 export async function packModel(path: string, options: PackOptions = {}): Promise<PackedModule[]> {
+  checkOpen(path, options, [...openKeys, 'storage', 'verify', 'threads', 'signal', 'onProgress']);
+  checkWriting(options);
   const { storage, verify = false, threads = 0, signal, onProgress, ...open } = options;
-  if (storage !== undefined && !storageTypes.includes(storage))
-    throw invalidOption('storage', `one of ${storageTypes.join(', ')}`, storage);
+  if (storage !== undefined) checkChoice('storage', storage, storageTypes);
+  if (typeof verify !== 'boolean') throw invalidOption('verify', 'true or false', verify);
   if (!Number.isInteger(threads) || threads < 0 || threads > 256)
     throw invalidOption('threads', 'integer between 1 and 256', threads);
   const model = await openModel(path, open);
@@ -113,7 +117,9 @@ export async function packModel(path: string, options: PackOptions = {}): Promis
     await writeLargeOutput(target, async (handle, temporary) => {
       await handle.truncate(layout.size);
       const written = (bytes: number) => onProgress?.(before + bytes, total);
-      await writeWeights({ path: temporary, plan, offsets, threads }, { signal, onProgress: written });
+      await withWholeRows(plan, { threads, signal }, (whole) =>
+        writeWeights({ path: temporary, plan: whole, offsets, threads }, { signal, onProgress: written }),
+      );
       const content = await contentHash(temporary, layout.dataOffset, signal);
       await writePackedHeader(handle, { ...layout, header: { ...layout.header, content } });
     });
@@ -152,6 +158,7 @@ async function check(
 
 /** What is packed, of a model or of all. */
 export async function packedModules(path?: string): Promise<PackedModule[]> {
+  if (path !== undefined) checkPath('model', path);
   const model = path === undefined ? undefined : resolve(path);
   const found = await listPacked();
   return found.flatMap(({ path: file, packed, fresh }) => {

@@ -1,9 +1,11 @@
 import { SafelightError } from '../errors.js';
 import type { NodeInfo } from '../native/types.js';
+import { checkTensor } from '../tensor/check-tensor.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { ComponentWeights } from '../weights/component.js';
 import { discriminatorNaming } from '../weights/naming/losses.js';
 import type { TensorIndex } from '../weights/tensor-index.js';
+import { checkCall, checkSizes, checkSource, type ImageSize } from './check-call.js';
 import type { PatchDiscriminatorConfig } from './config.js';
 import {
   type CallOptions,
@@ -54,9 +56,10 @@ export class PatchDiscriminator extends LoadedModule<PatchDiscriminatorConfig> {
    *   BINARY_NOT_FOUND, ABORTED
    */
   static async load(
-    { config, weights }: PatchDiscriminatorSource,
+    source: PatchDiscriminatorSource,
     options: LoadOptions = {},
   ): Promise<PatchDiscriminator> {
+    const { config, weights } = checkSource(source);
     return new PatchDiscriminator(
       config,
       await loadModule('patch_discriminator', { ...config }, weights, options),
@@ -69,12 +72,16 @@ export class PatchDiscriminator extends LoadedModule<PatchDiscriminatorConfig> {
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async score(image: Tensor, options: CallOptions = {}): Promise<CallResult & { readonly logits: Tensor }> {
+    checkCall(options);
+    checkTensor('image', image, ['B', this.config.in_channels, 'H', 'W']);
     const { outputs, taps, timings } = await this.call('score', { image }, options);
     return { logits: outputs.logits!, taps, timings };
   }
 
   /** Everything that can be tapped for a picture of `height` x `width` pixels. */
-  nodes({ batch = 1, height = 256, width = 256 } = {}): NodeInfo[] {
+  nodes(size: ImageSize = {}): NodeInfo[] {
+    checkSizes(size, 'batch', 'height', 'width');
+    const { batch = 1, height = 256, width = 256 } = size;
     return this.listNodes('score', { image: [batch, this.config.in_channels, height, width] });
   }
 }

@@ -1,5 +1,4 @@
 /** Where single files keep their text encoders, which tells the family: SD1 and SD2 one, SDXL two, its refiner SDXL's second alone. */
-import { SafelightError } from '../errors.js';
 import { ComponentWeights } from '../weights/component.js';
 import { clipNaming } from '../weights/naming/clip.js';
 import type { Naming } from '../weights/naming/naming.js';
@@ -60,19 +59,16 @@ const SDCPP: Readonly<Record<Exclude<FileFamily, 'sd1'>, readonly EncoderPlace[]
   sdxl_refiner: [{ prefix: FIRST, ...OPENCLIP_XL, sdcpp: true }],
 };
 
-/** @throws UNSUPPORTED_MODEL, MISSING_TENSOR if the file is no whole checkpoint */
+/**
+ * @param unet what stands before the names of the U-Net
+ * @returns null if the file has no text encoder
+ */
 export function familyOf(
   tensors: TensorIndex,
-  path: string,
-): { family: FileFamily; places: readonly EncoderPlace[] } {
+  unet: string,
+): { family: FileFamily; places: readonly EncoderPlace[] } | null {
   const names = [...tensors.keys()];
   const has = (prefix: string): boolean => names.some((name) => name.startsWith(prefix));
-  if (!has(UNET)) {
-    throw new SafelightError(
-      'UNSUPPORTED_MODEL',
-      `${path} holds no U-Net (${UNET}*), so it is no whole checkpoint; name a diffusers folder or a single-file checkpoint ("safelight inspect" tells what this is)`,
-    );
-  }
   const ldm = (family: FileFamily) => ({ family, places: ENCODERS[family] });
   const sdcpp = (family: keyof typeof SDCPP) => ({ family, places: SDCPP[family] });
   if (has('conditioner.embedders.1.') || has('conditioner.embedders.0.transformer.')) return ldm('sdxl');
@@ -80,13 +76,9 @@ export function familyOf(
   if (has('cond_stage_model.model.')) return ldm('sd2');
   if (has(SECOND)) return sdcpp('sdxl');
   if (has(`${FIRST}text_model.encoder.layers.0.self_attn.in_proj.`)) {
-    return sdcpp(has(`${UNET}label_emb.`) ? 'sdxl_refiner' : 'sd2');
+    return sdcpp(has(`${unet}label_emb.`) ? 'sdxl_refiner' : 'sd2');
   }
-  if (has(FIRST)) return ldm('sd1');
-  throw new SafelightError(
-    'MISSING_TENSOR',
-    `${path} holds a U-Net but no text encoder (cond_stage_model.* or conditioner.*); take a whole checkpoint`,
-  );
+  return has(FIRST) ? ldm('sd1') : null;
 }
 
 /** The names of the encoder at a place. */

@@ -3,7 +3,7 @@
  * sizes by the tensors; what tensors cannot tell is a fact of the family (FACTS: heads, activations, norms, prediction).
  */
 import { ComponentWeights } from '../weights/component.js';
-import { ldmUNetNaming } from '../weights/naming/ldm-unet.js';
+import { findUNet, unetNaming } from '../weights/naming/unet-place.js';
 import { openWeights } from '../weights/open-weights.js';
 import type { TensorIndex } from '../weights/tensor-index.js';
 import { openAutoencoderTensors } from './autoencoder-source.js';
@@ -12,10 +12,12 @@ import { STABLE_DIFFUSION_SCHEDULER } from './config-scheduler.js';
 import { detectUNetConfig } from './detect-unet.js';
 import { openEmbedded } from './embedded-model.js';
 import { isLatentDiffusion, openLatentDiffusion, readNamedScheduler } from './latent-diffusion.js';
+import { incomplete } from './missing-parts.js';
 import { refuseOtherFamilies } from './other-families.js';
 import type { ModelParts } from './parts.js';
-import { AUTOENCODER, type FileFamily, familyOf, openEncoder, UNET } from './single-file-text.js';
-import type { OpenModelOptions } from './source.js';
+import { AUTOENCODER, type FileFamily, familyOf, openEncoder } from './single-file-text.js';
+import type { OpenModelOptions, PredictionFrom } from './source.js';
+import { readStatedTraining, type StatedTraining } from './stated-training.js';
 
 /** Numbers that follow the pooled text: sizes, crop and target size, of which the refiner has an aesthetic score instead. */
 const TIME_IDS: Readonly<Record<FileFamily, number>> = { sd1: 0, sd2: 0, sdxl: 6, sdxl_refiner: 5 };
@@ -29,14 +31,17 @@ const SCALE: Readonly<Record<FileFamily, number>> = {
 
 /** @param path absolute path of the file */
 export async function openSingleFile(path: string, options: OpenModelOptions): Promise<ModelParts> {
-  const { tensors, metadata } = await openWeights(path, { ema: options.ema ?? false });
+  const { tensors, metadata, notes } = await openWeights(path, { ema: options.ema ?? false });
   const embedded = metadata && openEmbedded(tensors, metadata, path, options);
   if (embedded) return embedded;
   refuseOtherFamilies(tensors, path);
   if (isLatentDiffusion(tensors)) return openLatentDiffusion(tensors, path, options);
-  const { family, places } = familyOf(tensors, path);
+  const place = findUNet(tensors.keys());
+  const found = place && familyOf(tensors, place.prefix);
+  if (place === null || found === null) throw incomplete(tensors, path, options.vae !== undefined);
+  const { family, places } = found;
   const textEncoders = places.map((place) => openEncoder(place, tensors, path));
-  const weights = new ComponentWeights('U-Net', path, tensors, ldmUNetNaming(tensors.keys(), UNET, path));
+  const weights = new ComponentWeights('U-Net', path, tensors, unetNaming(place, tensors.keys(), path));
   const scale = { scaling_factor: SCALE[family], shift_factor: 0 };
   const autoencoder =
     options.vae === undefined
@@ -51,7 +56,14 @@ export async function openSingleFile(path: string, options: OpenModelOptions): P
     ...(metadata && family === 'sd1' ? { convolutions: true } : {}),
   });
   const told = await readNamedScheduler(path, options);
-  const { scheduler, uncertain } = training(tensors, family, config.in_channels, options.prediction, told);
+  const { scheduler, from, uncertain } = training({
+    tensors,
+    family,
+    inChannels: config.in_channels,
+    override: options.prediction,
+    told,
+    stated: readStatedTraining(notes),
+  });
   return {
     form: 'file',
     ownSize: false,
@@ -65,6 +77,7 @@ export async function openSingleFile(path: string, options: OpenModelOptions): P
     defaults: {},
     forceZerosForEmptyPrompt: family === 'sdxl' || family === 'sdxl_refiner',
     predictionUncertain: uncertain,
+    predictionFrom: from,
   };
 }
 
@@ -79,22 +92,36 @@ export function isMarker(name: string): boolean {
   return name === 'v_pred' || name === 'ztsnr' || name === 'scale_factor';
 }
 
-/** How the model was trained, by its markers. */
-function training(
-  tensors: TensorIndex,
-  family: FileFamily,
-  inChannels: number,
-  override: SchedulerConfig['prediction'] | undefined,
-  told: SchedulerConfig | null,
-): { scheduler: SchedulerConfig; uncertain: boolean } {
-  const sign = tensors.has('v_pred') ? 'v' : undefined;
+interface TrainingFacts {
+  readonly tensors: TensorIndex;
+  readonly family: FileFamily;
+  readonly inChannels: number;
+  readonly override: SchedulerConfig['prediction'] | undefined;
+  /** By a YAML that was named. */
+  readonly told: SchedulerConfig | null;
+  /** By the file's metadata. */
+  readonly stated: StatedTraining;
+}
+
+/** How the model was trained: by the option, a YAML that was named, its markers, its metadata, its family, the first that says. */
+function training({ tensors, family, inChannels, override, told, stated }: TrainingFacts): {
+  scheduler: SchedulerConfig;
+  from: PredictionFrom;
+  uncertain: boolean;
+} {
+  const sayings: readonly (readonly [SchedulerConfig['prediction'] | undefined, PredictionFrom])[] = [
+    [override, { kind: 'option' }],
+    [told?.prediction, { kind: 'config' }],
+    [tensors.has('v_pred') ? 'v' : undefined, { kind: 'tensor', name: 'v_pred' }],
+    [stated.prediction?.value, { kind: 'metadata', name: stated.prediction?.key ?? '' }],
+  ];
+  const [said, from] = sayings.find(([prediction]) => prediction !== undefined) ?? [];
   const scheduler: SchedulerConfig = {
     ...(told ?? STABLE_DIFFUSION_SCHEDULER),
-    prediction: override ?? told?.prediction ?? sign ?? 'eps',
-    rescale_zero_snr: tensors.has('ztsnr'),
+    prediction: said ?? 'eps',
+    rescale_zero_snr: tensors.has('ztsnr') || (stated.zeroSnr?.value ?? false),
   };
   // SD2's 512 model predicts eps, its 768 model v, its inpainting model eps; the first two have the same tensors.
-  const uncertain =
-    family === 'sd2' && inChannels !== 9 && override === undefined && !told && sign === undefined;
-  return { scheduler, uncertain };
+  const uncertain = family === 'sd2' && inChannels !== 9 && said === undefined;
+  return { scheduler, from: from ?? { kind: 'family' }, uncertain };
 }

@@ -38,6 +38,14 @@ export interface ModelSource {
    * `probePrediction` has run the U-Net.
    */
   readonly predictionUncertain: boolean;
+  /** Of a single file without configs: what says `scheduler.prediction`. */
+  readonly predictionFrom?: PredictionFrom;
+}
+
+/** The option, a YAML that was named, a marker tensor or a key of the metadata by its `name`, the family (or running it). */
+export interface PredictionFrom {
+  readonly kind: 'option' | 'config' | 'tensor' | 'metadata' | 'family';
+  readonly name?: string;
 }
 
 export interface TextEncoderSource {

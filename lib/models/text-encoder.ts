@@ -1,6 +1,8 @@
 import { invalidOption } from '../errors.js';
+import { knownKeys } from '../known-keys.js';
 import type { NodeInfo } from '../native/types.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { checkCall, checkFlags, checkInputs, checkSizes, checkSource } from './check-call.js';
 import type { TextEncoderConfig } from './config.js';
 import {
   type CallOptions,
@@ -46,19 +48,18 @@ export class TextEncoder extends LoadedModule<TextEncoderConfig> {
    *   BINARY_NOT_FOUND, ABORTED
    */
   static async load(
-    {
-      config,
-      weights,
-      kind,
-    }: Pick<TextEncoderSource, 'config' | 'weights'> & Partial<Pick<TextEncoderSource, 'kind'>>,
+    source: Pick<TextEncoderSource, 'config' | 'weights'> & Partial<Pick<TextEncoderSource, 'kind'>>,
     options: LoadOptions = {},
   ): Promise<TextEncoder> {
+    const { config, weights, kind } = checkSource(source);
     return new TextEncoder(config, await loadModule(moduleKindOf(kind), { ...config }, weights, options));
   }
 
   /** @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED */
   async encode(inputs: TextEncoderInputs, options: TextEncoderOptions = {}): Promise<TextEncoderOutput> {
-    const { tokens, embeddings, eosIndex } = inputs;
+    checkCall(options, 'layer', 'finalNorm');
+    checkFlags(options, 'finalNorm');
+    const { tokens, embeddings, eosIndex } = checkInputs(inputs, 'tokens', 'embeddings', 'eosIndex');
     const input = tokens ?? embeddings;
     if (input === undefined) throw invalidOption('tokens', 'a tensor of tokens or of embeddings', tokens);
     const { outputs, taps, timings } = await this.call(
@@ -72,9 +73,15 @@ export class TextEncoder extends LoadedModule<TextEncoderConfig> {
 
   /** Everything that can be tapped when `[batch, length]` tokens are encoded. */
   nodes(
-    { batch = 1, length = this.config.max_position_embeddings, pooled = false } = {},
+    size: { batch?: number; length?: number; pooled?: boolean } = {},
     options: Pick<TextEncoderOptions, 'layer' | 'finalNorm'> = {},
   ): NodeInfo[] {
+    knownKeys('size', size, new Set(['batch', 'length', 'pooled']));
+    const { batch = 1, length = this.config.max_position_embeddings, pooled = false } = size;
+    checkSizes({ batch, length });
+    checkFlags(size, 'pooled');
+    knownKeys('options', options, new Set(['layer', 'finalNorm']));
+    checkFlags(options, 'finalNorm');
     const shapes = { tokens: [batch, length], ...(pooled ? { eos_index: [batch] } : {}) };
     return this.listNodes('encode', shapes, this.params(options));
   }

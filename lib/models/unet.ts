@@ -1,5 +1,9 @@
+import { invalidOption } from '../errors.js';
+import { checkSignal, knownKeys } from '../known-keys.js';
 import type { NodeInfo } from '../native/types.js';
+import { checkTensor } from '../tensor/check-tensor.js';
 import { Tensor } from '../tensor/tensor.js';
+import { checkCall, checkInputs, checkIsTensor, checkSizes, checkSource } from './check-call.js';
 import type { ClassEmbeddingConfig, UNetConfig } from './config.js';
 import {
   type CallOptions,
@@ -77,16 +81,19 @@ export class UNet extends LoadedModule<UNetConfig> {
    * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, FILE_NOT_FOUND, OUT_OF_MEMORY, BACKEND_UNAVAILABLE,
    *   BINARY_NOT_FOUND, ABORTED
    */
-  static async load({ config, weights }: UNetSource, options: LoadOptions = {}): Promise<UNet> {
+  static async load(source: UNetSource, options: LoadOptions = {}): Promise<UNet> {
+    const { config, weights } = checkSource(source);
     return new UNet(config, await loadModule('unet', { ...config }, weights, options));
   }
 
   /** @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED */
-  async forward(inputs: UNetInputs, { branch, ...options }: ForwardOptions = {}): Promise<ForwardOutput> {
+  async forward(inputs: UNetInputs, settings: ForwardOptions = {}): Promise<ForwardOutput> {
+    const { branch, ...options } = checkCall(settings, 'branch');
+    const tensors = named(inputs);
     const params = { ...(branch === undefined ? {} : { branch }), ...textParams(inputs) };
     const { outputs, taps, timings } = await this.call(
       'forward',
-      named(inputs),
+      tensors,
       options,
       params,
       inputs.text?.of.session,
@@ -107,6 +114,8 @@ export class UNet extends LoadedModule<UNetConfig> {
     branch: number,
     options: CallOptions = {},
   ): Promise<UNetOutput> {
+    checkCall(options);
+    checkIsTensor('deep', deep);
     const { outputs, taps, timings } = await this.call(
       'shallow',
       { ...named(inputs), deep },
@@ -123,7 +132,9 @@ export class UNet extends LoadedModule<UNetConfig> {
    * @param contexts `[N, T, D]`
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
-  async keepTexts(contexts: Tensor, { signal }: Pick<CallOptions, 'signal'> = {}): Promise<KeptTexts> {
+  async keepTexts(contexts: Tensor, options: Pick<CallOptions, 'signal'> = {}): Promise<KeptTexts> {
+    const { signal } = checkCall(options);
+    checkTensor('contexts', contexts, ['N', 'T', this.config.cross_attention_dim]);
     const session = `texts ${++this.#texts}`;
     const [count = 0, length = 0] = contexts.shape;
     const texts = new KeptTexts(session, count, length, () => {
@@ -141,6 +152,7 @@ export class UNet extends LoadedModule<UNetConfig> {
 
   /** Bytes that `keepTexts` would keep of so many texts of so many tokens. */
   bytesOfTexts(count: number, length: number): number {
+    checkSizes({ count, length });
     const { block_out_channels: sides, transformer_layers_per_block: depth, layers_per_block } = this.config;
     const { down_attention, up_attention, mid_attention } = this.config;
     const last = sides.length - 1;
@@ -158,12 +170,23 @@ export class UNet extends LoadedModule<UNetConfig> {
 
   /** Everything that can be tapped for inputs of a size. */
   nodes(size: UNetSize = {}): NodeInfo[] {
+    this.checkSize(size);
     return this.listNodes('forward', this.shapes(size));
   }
 
   /** Bytes of the buffers that an evaluation of this size needs. @throws SHAPE_MISMATCH, INVALID_OPTION, ABORTED, DISPOSED */
-  forwardBytes(size: UNetSize, signal?: AbortSignal): Promise<number> {
+  async forwardBytes(size: UNetSize, signal?: AbortSignal): Promise<number> {
+    this.checkSize(size);
+    checkSignal('signal', signal);
     return this.needed('forward', this.shapes(size), signal);
+  }
+
+  /** A U-Net that attends to nothing is told nothing: its text has no length. */
+  private checkSize(size: UNetSize): void {
+    knownKeys('size', size, new Set(['batch', 'height', 'width', 'length', 'timeIds']));
+    const { length, ...sides } = size;
+    checkSizes(sides);
+    if (length !== 0 || !this.config.attention_blocks) checkSizes({ length });
   }
 
   private shapes({
@@ -194,7 +217,10 @@ export class UNet extends LoadedModule<UNetConfig> {
 }
 
 /** Under the names of the graph. */
-function named({ sample, timestep, context, text, textEmbeds, timeIds, classLabels }: UNetInputs) {
+function named(inputs: UNetInputs) {
+  const keys = ['sample', 'timestep', 'context', 'text', 'textEmbeds', 'timeIds', 'classLabels'] as const;
+  const { sample, timestep, context, text, textEmbeds, timeIds, classLabels } = checkInputs(inputs, ...keys);
+  if (text !== undefined) checkText(text);
   return {
     sample,
     timestep,
@@ -204,6 +230,15 @@ function named({ sample, timestep, context, text, textEmbeds, timeIds, classLabe
     ...(timeIds ? { time_ids: timeIds } : {}),
     ...(classLabels ? { class_labels: classLabels } : {}),
   };
+}
+
+function checkText(text: NonNullable<UNetInputs['text']>): void {
+  knownKeys('text', text, new Set(['of', 'rows']));
+  const { of, rows } = text as { of?: unknown; rows?: unknown };
+  if (!(of instanceof KeptTexts)) throw invalidOption('text.of', 'texts of keepTexts', of);
+  const isRows =
+    Array.isArray(rows) && rows.every((row) => Number.isInteger(row) && row >= 0 && row < of.count);
+  if (!isRows) throw invalidOption('text.rows', `integers between 0 and ${of.count - 1}`, rows);
 }
 
 function textParams({ text }: UNetInputs): { texts?: number; text_length?: number } {

@@ -1,7 +1,10 @@
-import { invalidOption, SafelightError } from '../errors.js';
+import { invalidOption } from '../errors.js';
+import { checkCallback, checkSignal } from '../known-keys.js';
 import type { NativeModule } from '../native/module.js';
 import type { NodeInfo } from '../native/types.js';
+import { checkIndices, checkTensor } from '../tensor/check-tensor.js';
 import { Tensor } from '../tensor/tensor.js';
+import { checkCall, checkEntry, checkFlags, checkSizes, checkSource, type ImageSize } from './check-call.js';
 import { CodebookRemap, type PickCode } from './codebook-remap.js';
 import type { VQModelConfig } from './config.js';
 import { autoencoderFactor } from './config-autoencoder.js';
@@ -61,7 +64,7 @@ export class VQModel extends LoadedModule<VQModelConfig> {
    *   BINARY_NOT_FOUND, ABORTED
    */
   static async load(source: VQModelSource, options: LoadOptions = {}): Promise<VQModel> {
-    const { config, weights, used, unknownIndex } = source;
+    const { config, weights, used, unknownIndex } = checkSource(source);
     const remap =
       used === null ? null : await CodebookRemap.read(used, config.num_vq_embeddings, unknownIndex);
     return new VQModel(config, await loadModule('vq_model', { ...config }, weights, options), remap);
@@ -88,8 +91,10 @@ export class VQModel extends LoadedModule<VQModelConfig> {
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async encode(image: Tensor, options: CallOptions = {}): Promise<CallResult & { readonly latent: Tensor }> {
-    const [, , height = 0, width = 0] = image.shape;
-    if (image.shape.length === 4 && (height % this.factor !== 0 || width % this.factor !== 0))
+    checkCall(options);
+    const { shape } = checkTensor('image', image, ['B', this.config.in_channels, 'H', 'W']);
+    const [, , height = 0, width = 0] = shape;
+    if (height % this.factor !== 0 || width % this.factor !== 0)
       throw invalidOption('image', `sides that are multiples of ${this.factor}`, `${width} x ${height}`);
     const { outputs, taps, timings } = await this.call('encode', { image }, options);
     return { latent: outputs.latent!, taps, timings };
@@ -102,6 +107,10 @@ export class VQModel extends LoadedModule<VQModelConfig> {
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async quantize(latent: Tensor, options: QuantizeOptions = {}): Promise<Quantized> {
+    checkCall(options, 'distances', 'logits', 'pick');
+    checkFlags(options, 'distances', 'logits');
+    checkCallback('pick', options.pick);
+    checkTensor('latent', latent, ['B', this.config.vq_embed_dim, 'h', 'w']);
     const { distances = false, logits = false, pick = samePicks(), ...call } = options;
     const params = { distances, logits };
     const result = await this.call('quantize', { latent, ...this.mask() }, call, params);
@@ -125,6 +134,7 @@ export class VQModel extends LoadedModule<VQModelConfig> {
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async lookup(indices: Tensor<Int32Array>, options: CallOptions = {}): Promise<Tensor> {
+    checkCall(options);
     const { outputs } = await this.call('lookup', { indices: this.codes(indices) }, options);
     return outputs.quantized!;
   }
@@ -136,23 +146,32 @@ export class VQModel extends LoadedModule<VQModelConfig> {
    */
   async decode(
     latent: Tensor | Tensor<Int32Array>,
-    { quantize = false, ...call }: DecodeLatentOptions = {},
+    options: DecodeLatentOptions = {},
   ): Promise<CallResult & { readonly image: Tensor }> {
+    const { quantize = false, ...call } = checkCall(options, 'quantize');
+    checkFlags(options, 'quantize');
     const result = isIndices(latent)
       ? await this.call('decode', { indices: this.codes(latent) }, call)
-      : await this.call('decode', { latent, ...(quantize ? this.mask() : {}) }, call, { quantize });
+      : await this.call('decode', { latent: this.latent(latent), ...(quantize ? this.mask() : {}) }, call, {
+          quantize,
+        });
     const { outputs, taps, timings } = result;
     return { image: outputs.image!, taps, timings };
   }
 
   /** Bytes of the buffers that decoding a quantized picture of `height` x `width` pixels needs. @throws ABORTED, DISPOSED */
-  decodeBytes(height: number, width: number, signal?: AbortSignal): Promise<number> {
+  async decodeBytes(height: number, width: number, signal?: AbortSignal): Promise<number> {
+    checkSizes({ height, width });
+    checkSignal('signal', signal);
     const latent = [1, this.config.vq_embed_dim, height / this.factor, width / this.factor];
     return this.needed('decode', { latent }, signal);
   }
 
   /** Everything that can be tapped for a picture of `height` x `width` pixels. */
-  nodes(entry: 'encode' | 'quantize' | 'decode', { batch = 1, height = 256, width = 256 } = {}): NodeInfo[] {
+  nodes(entry: 'encode' | 'quantize' | 'decode', size: ImageSize = {}): NodeInfo[] {
+    checkEntry(entry, 'encode', 'quantize', 'decode');
+    checkSizes(size, 'batch', 'height', 'width');
+    const { batch = 1, height = 256, width = 256 } = size;
     const { factor, config } = this;
     const small = [Math.floor(height / factor), Math.floor(width / factor)];
     return this.listNodes(
@@ -164,15 +183,19 @@ export class VQModel extends LoadedModule<VQModelConfig> {
     );
   }
 
+  private latent(latent: Tensor): Tensor {
+    return checkTensor('latent', latent, ['B', this.config.vq_embed_dim, 'h', 'w']);
+  }
+
   /** Indices as codes of the codebook. */
   private codes(indices: Tensor<Int32Array>): Tensor<Int32Array> {
-    if (!isIndices(indices))
-      throw new SafelightError('INVALID_OPTION', 'Expected whole numbers (an Int32Array) for indices');
+    if (!isIndices(indices)) throw invalidOption('indices', 'a Tensor of whole numbers (i32)', indices);
+    checkIndices('indices', indices, ['B', 'h', 'w']);
     const { remap, indexCount } = this;
-    if (remap === null) return indices;
     const wrong = indices.data.find((index) => index < 0 || index >= indexCount);
     if (wrong !== undefined)
       throw invalidOption('indices', `integers between 0 and ${indexCount - 1}`, wrong);
+    if (remap === null) return indices;
     return Tensor.from(remap.toCodes(indices.data), indices.shape);
   }
 
@@ -184,8 +207,8 @@ export class VQModel extends LoadedModule<VQModelConfig> {
   }
 }
 
-function isIndices(tensor: Tensor | Tensor<Int32Array>): tensor is Tensor<Int32Array> {
-  return tensor.data instanceof Int32Array;
+function isIndices(tensor: unknown): tensor is Tensor<Int32Array> {
+  return tensor instanceof Tensor && tensor.data instanceof Int32Array;
 }
 
 /** A picture's codes should not change from call to call: the same picks each time, spread evenly (Weyl's sequence). */

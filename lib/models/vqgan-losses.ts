@@ -2,9 +2,12 @@
  * The losses of pictures under an autoencoder, as its training would compute them: taming's and CompVis' VQLPIPSWithDiscriminator, and
  * CompVis' LPIPSWithDiscriminator of KL autoencoders.
  */
+import { invalidOption } from '../errors.js';
+import { checkSignal, knownKeys } from '../known-keys.js';
+import { checkTensor } from '../tensor/check-tensor.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { Autoencoder } from './autoencoder.js';
-import type { LossConfig } from './config-losses.js';
+import { type LossConfig, usualLosses } from './config-losses.js';
 import {
   discriminatorLoss,
   gumbelDivergence,
@@ -13,9 +16,9 @@ import {
   meansOf,
   pixelDistance,
 } from './loss-terms.js';
-import type { Lpips } from './lpips.js';
-import type { PatchDiscriminator } from './patch-discriminator.js';
-import type { VQModel } from './vq-model.js';
+import { Lpips } from './lpips.js';
+import { PatchDiscriminator } from './patch-discriminator.js';
+import { VQModel } from './vq-model.js';
 
 export interface LossModules {
   readonly autoencoder: VQModel | Autoencoder;
@@ -75,9 +78,11 @@ export interface AutoencoderLosses {
 export async function vqganLosses(
   modules: LossModules,
   image: Tensor,
-  { step, signal }: LossOptions = {},
+  options: LossOptions = {},
 ): Promise<AutoencoderLosses> {
-  const { autoencoder, config, lpips } = modules;
+  const { step, signal } = checkOptions(options);
+  const { autoencoder, config, lpips } = checkModules(modules);
+  checkTensor('image', image, ['B', autoencoder.config.in_channels, 'H', 'W']);
   const through =
     autoencoder instanceof Autoencoder
       ? await throughGaussian(autoencoder, image, signal)
@@ -110,6 +115,36 @@ export async function vqganLosses(
     left_out,
     tensors: { reconstruction, indices: through.indices, ...judged.tensors },
   };
+}
+
+function checkOptions(options: LossOptions): LossOptions {
+  knownKeys('options', options, new Set(['step', 'signal']));
+  checkSignal('signal', options.signal);
+  const { step } = options;
+  if (step !== undefined && !(Number.isSafeInteger(step) && step >= 0))
+    throw invalidOption('step', 'integer of at least 0', step);
+  return options;
+}
+
+function checkModules(modules: LossModules): LossModules {
+  const keys = ['autoencoder', 'config', 'discriminator', 'lpips', 'logvar'];
+  knownKeys('modules', modules, new Set(keys));
+  const { autoencoder, config, discriminator, lpips, logvar } = modules;
+  if (!(autoencoder instanceof Autoencoder || autoencoder instanceof VQModel))
+    throw invalidOption('autoencoder', 'a loaded Autoencoder or VQModel', autoencoder);
+  if (discriminator && !(discriminator instanceof PatchDiscriminator))
+    throw invalidOption('discriminator', 'a loaded PatchDiscriminator', discriminator);
+  if (lpips && !(lpips instanceof Lpips)) throw invalidOption('lpips', 'a loaded Lpips', lpips);
+  if (logvar !== undefined && logvar !== null && !Number.isFinite(logvar))
+    throw invalidOption('logvar', 'finite number', logvar);
+  // All that the default of either kind has.
+  knownKeys('config', config, new Set(Object.keys(usualLosses('vq'))));
+  for (const [name, usual] of Object.entries(usualLosses('vq'))) {
+    const value: unknown = new Map<string, unknown>(Object.entries(config)).get(name);
+    if (typeof value !== typeof usual)
+      throw invalidOption(`config.${name}`, `${typeof usual} (see usualLosses)`, value);
+  }
+  return modules;
 }
 
 interface Through {

@@ -1,4 +1,4 @@
-import { SafelightError } from '../errors.js';
+import { invalidOption, SafelightError } from '../errors.js';
 import { addon } from './binding.js';
 import { type GpuBackend, gpuAddon, gpuBackends, gpuReport } from './gpu.js';
 import { guarded } from './task.js';
@@ -64,11 +64,7 @@ export function parseBackend(
  */
 export function chooseBackend(wanted: BackendChoice, found?: readonly BackendInfo[]): ChosenBackend {
   const parsed = parseBackend(wanted);
-  if (!parsed)
-    throw new SafelightError(
-      'INVALID_OPTION',
-      `Expected ${BACKEND_FORMS} for backend but received ${JSON.stringify(wanted)}`,
-    );
+  if (!parsed) throw invalidOption('backend', BACKEND_FORMS, wanted);
   const devices = (backend: GpuBackend) =>
     found?.filter(({ name }) => name === backend) ?? devicesOf(backend);
   if (parsed.name === 'cpu') return { backend: 'cpu' };

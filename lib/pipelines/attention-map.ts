@@ -5,7 +5,7 @@
 import { invalidOption } from '../errors.js';
 import { heatColour } from '../tensor/heat.js';
 import { interpolate } from '../tensor/interpolate.js';
-import type { RgbImage } from '../tensor/picture.js';
+import type { RgbImage, RgbPixels } from '../tensor/picture.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { Chunk } from '../text/chunks.js';
 import * as check from './check.js';
@@ -29,16 +29,17 @@ export interface AttentionOptions extends GenerateOptions {
 
 /** One map a picture. Of hires fix, the first pass counts. @throws INVALID_OPTION for a word that is not in the prompt */
 export async function attentionMaps(modules: Modules, options: AttentionOptions): Promise<AttentionMap[]> {
+  if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
   const { word, ...rest } = options;
   const { defaults, factor, condition } = modules.facts;
   const settings = resolveOptions(rest, defaults, factor, condition);
   checkTaps({ taps: ['attn2.probs'], deepCache: rest.deepCache });
-  const [first] = await modules.encoders(settings.signal);
+  const [encoder] = await modules.encoders(settings.signal);
   const chunks = (await modules.conditioner(settings.signal)).tokenize(
     settings.prompt,
     settings.text.emphasis,
   );
-  const positions = positionsOf(word, first!.tokenizer.encode(check.string('word', word)), chunks);
+  const positions = positionsOf(word, encoder!.tokenizer.encode(check.string('word', word)), chunks);
   const { unet } = await modules.denoiser(settings.signal);
   const timeIds = modules.facts.family === 'sdxl_refiner' ? 5 : 6;
   const nodes = unet.nodes({ height: 8, width: 8, timeIds }).map(({ name }) => name);
@@ -47,6 +48,9 @@ export async function attentionMaps(modules: Modules, options: AttentionOptions)
     ...settings,
     taps: [...settings.taps, ...nodes.filter(isCrossAttention)],
   });
+  // Images before the batch under way; the seeds of a variation do not count up.
+  let first = 0;
+  let seeds: readonly number[] = [];
   for (;;) {
     const next = await steps.next();
     if (next.done) {
@@ -55,7 +59,13 @@ export async function attentionMaps(modules: Modules, options: AttentionOptions)
         return { image, map, overlay: overlayOf(image, map) };
       });
     }
-    if (next.value.pass === 1) sum.add(next.value, next.value.seeds[0]! - settings.seed);
+    const step = next.value;
+    if (step.pass !== 1) continue;
+    if (step.seeds !== seeds) {
+      first += seeds.length;
+      seeds = step.seeds;
+    }
+    sum.add(step, first);
   }
 }
 
@@ -136,7 +146,7 @@ export class AttentionSum {
 }
 
 /** False colours over gray: half picture, half map. */
-export function overlayOf(image: RgbImage, map: Tensor): RgbImage {
+export function overlayOf(image: RgbPixels, map: Tensor): RgbImage {
   const data = new Uint8Array(image.data.length);
   for (let i = 0; i < map.size; i++) {
     const [r, g, b] = [image.data[i * 3]!, image.data[i * 3 + 1]!, image.data[i * 3 + 2]!];

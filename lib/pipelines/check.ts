@@ -1,11 +1,26 @@
 /** Validation of single options, once, in one message shape. */
+import { randomInt } from 'node:crypto';
 import { invalidOption } from '../errors.js';
+import { didYouMean, suggestValue } from '../suggest.js';
+
+export { knownKeys } from '../known-keys.js';
 
 /** A whole number in [min, max]. */
 export function integer(name: string, value: unknown, min: number, max: number): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max) {
     throw invalidOption(name, `integer between ${min} and ${max}`, value);
   }
+  return value;
+}
+
+/**
+ * A seed: a whole number in [0, max]. -1, as in A1111, and undefined stand for a random one of 32 bits.
+ * @throws INVALID_OPTION
+ */
+export function seed(name: string, value: unknown, max: number = Number.MAX_SAFE_INTEGER): number {
+  if (value === undefined || value === -1) return randomInt(2 ** 32);
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0 || value > max)
+    throw invalidOption(name, `integer between 0 and ${max}, or -1 (random),`, value);
   return value;
 }
 
@@ -29,7 +44,10 @@ export function string(name: string, value: unknown): string {
 
 export function oneOf<T extends string>(name: string, value: unknown, names: readonly T[]): T {
   const found = names.find((candidate) => candidate === value);
-  if (found === undefined) throw invalidOption(name, `one of ${names.join(', ')}`, value);
+  if (found === undefined) {
+    const hint = didYouMean(suggestValue(value, names));
+    throw invalidOption(name, `one of ${names.join(', ')}`, value, hint);
+  }
   return found;
 }
 
@@ -58,13 +76,4 @@ export function multiple(name: string, value: unknown, step: number, max: number
     throw invalidOption(name, `multiple of ${step} between ${step} and ${max}`, value);
   }
   return value;
-}
-
-/** Refuses keys that mean nothing: a misspelt option would be ignored in silence. `undefined` values count as left out. */
-export function knownKeys(what: string, options: unknown, keys: ReadonlySet<string>): void {
-  if (typeof options !== 'object' || options === null || Array.isArray(options))
-    throw invalidOption(what, 'an object', options);
-  for (const key of Object.keys(options)) {
-    if (!keys.has(key)) throw invalidOption(what, `only ${[...keys].join(', ')}`, key);
-  }
 }

@@ -36,6 +36,12 @@ export interface LatentCodec {
    * @returns `[B, 3, H, W]`, in -1..1 or a little beyond. @throws SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   decode(latent: Tensor, control?: Control): Promise<Tensor>;
+  /** What encoding an image `[1, 3, H, W]` computes on the way, as `tapDecoder` does. */
+  tapEncoder(
+    image: Tensor,
+    taps: readonly string[],
+    control?: Control,
+  ): Promise<Readonly<Record<string, Tensor>>>;
   /** What decoding a latent computes on the way, by the names of nodes. @throws INVALID_OPTION for a name that there is not */
   tapDecoder(
     latent: Tensor,
@@ -84,6 +90,10 @@ class DistributionCodec implements LatentCodec {
     return this.model.decode(unscaled(latent, this.config), control);
   }
 
+  async tapEncoder(image: Tensor, taps: readonly string[], { signal }: Control = {}) {
+    return (await this.model.encodeWhole(image, { signal, taps })).taps;
+  }
+
   async tapDecoder(latent: Tensor, taps: readonly string[], { signal }: Control = {}) {
     return (await this.model.decodeWhole(unscaled(latent, this.config), { signal, taps })).taps;
   }
@@ -124,6 +134,10 @@ class CodebookCodec implements LatentCodec {
 
   async decode(latent: Tensor, { signal }: Control = {}): Promise<Tensor> {
     return (await this.model.decode(this.own(latent), { quantize: true, signal })).image;
+  }
+
+  async tapEncoder(image: Tensor, taps: readonly string[], { signal }: Control = {}) {
+    return (await this.model.encode(image, { signal, taps })).taps;
   }
 
   async tapDecoder(latent: Tensor, taps: readonly string[], { signal }: Control = {}) {
@@ -178,6 +192,10 @@ class PixelCodec implements LatentCodec {
     const out = Tensor.zeros([batch, 3, height, width]);
     for (let b = 0; b < batch; b++) for (let c = 0; c < 3; c++) out.at(b).at(c).data.set(latent.at(b).data);
     return out;
+  }
+
+  async tapEncoder(_image: Tensor, [first]: readonly string[]): Promise<Readonly<Record<string, Tensor>>> {
+    throw invalidOption('names', 'nothing (pixels need no encoder)', first);
   }
 
   async tapDecoder(_latent: Tensor, [first]: readonly string[]): Promise<Readonly<Record<string, Tensor>>> {

@@ -58,7 +58,10 @@ async function planRepainting(
 ): Promise<Plan> {
   const { signal } = settings;
   const original = await readImage(source);
-  const { width, height } = sizeFrom(settings, original, engine.facts.factor);
+  const { factor, defaults } = engine.facts;
+  // The reference works on images of twice the sides that the model was trained at.
+  const most = { ...defaults, width: 2 * defaults.width, height: 2 * defaults.height };
+  const { width, height } = sizeFrom(settings, original, { factor, defaults: most }, settings.warnings);
   // What the masked part begins from is noise; the model sees nothing of it.
   const whole = { ...mask, fill: 'original', round: true } as const;
   const prepared = await prepareMasked(original, whole, width, height, resizeMode, signal);

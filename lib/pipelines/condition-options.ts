@@ -6,7 +6,7 @@ import { MAX_PROMPT } from './limits.js';
 import type { SamplingSettings } from './sampling-options.js';
 
 export interface ConditionOptions {
-  /** What to draw, in A1111's syntax; of models that read text. */
+  /** What to draw, in A1111's syntax, at most 120,000 characters; of models that read text. */
   readonly prompt?: string;
   /** What not to draw; default empty. */
   readonly negative?: string;
@@ -73,10 +73,14 @@ export function resolveGuidance(
   return { ...settings, cfg: 1 };
 }
 
-/** The prompt as given; a million characters are a mistake. */
+/** Checks a prompt. @throws INVALID_OPTION unless it is a text of at most MAX_PROMPT characters */
 export function promptText(name: string, value: unknown): string {
   const text = check.string(name, value);
-  if (text.length > MAX_PROMPT) throw invalidOption(name, `at most ${MAX_PROMPT} characters`, text.length);
+  if (text.length > MAX_PROMPT)
+    throw new SafelightError(
+      'INVALID_OPTION',
+      `Expected at most ${MAX_PROMPT} characters for ${name} but received ${text.length}: shorten it`,
+    );
   return text;
 }
 

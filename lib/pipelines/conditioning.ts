@@ -45,6 +45,11 @@ export class Conditioner {
 
   constructor(private readonly options: ConditionerOptions) {}
 
+  /** Tokens of the first encoder's window. */
+  get window(): number {
+    return this.options.encoders[0]!.tokenizer.window;
+  }
+
   /** The windows of a prompt for the first encoder. */
   tokenize(prompt: string, emphasis: TextSettings['emphasis']): Chunk[] {
     return chunksOf(this.options.encoders[0]!.tokenizer, prompt, emphasis);

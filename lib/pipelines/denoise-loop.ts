@@ -1,6 +1,6 @@
 /** One pass of a batch of pictures through the sampler: the only place where samplers and the U-Net meet. */
 
-import { throwIfAborted } from '../errors.js';
+import { eitherOf, isAborted, throwIfAborted } from '../errors.js';
 import type { SchedulerConfig } from '../models/config.js';
 import type { UNet } from '../models/unet.js';
 import { createDenoise, type DiscreteSchedule } from '../sampling/denoiser.js';
@@ -46,8 +46,20 @@ export interface DenoiseRun {
   readonly deepCache?: DeepCacheSettings | undefined;
   readonly taps?: readonly string[] | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Ends the pass after the step under way, with what the model saw in the picture then. */
+  /** Ends the pass at once, without the evaluation under way: with the last x0, or with `before` where there is none yet. */
   readonly finish?: AbortSignal | undefined;
+  /** What the latent was before the noise of this pass; of a pass from noise alone there is nothing. */
+  readonly before?: Tensor | undefined;
+}
+
+/** The end of a pass. */
+export interface Denoised {
+  /** `[B, C, h, w]`; after `finish` that of `before` in place of h and w if no evaluation was done. */
+  readonly latent: Tensor;
+  /** Evaluations of the model that were done. */
+  readonly evaluations: number;
+  /** Ended by `finish` before its last step. */
+  readonly unfinished: boolean;
 }
 
 /** A step of the sampler, and what was read out of the U-Net's last run in it. */
@@ -68,45 +80,86 @@ export interface DenoiseStep {
 }
 
 /**
- * Yields after each step; what is written into the step's latent counts from then on. Returns the last latent `[B, C, h, w]`.
+ * Yields after each step; what is written into the step's latent counts from then on.
  * @throws NOT_FINITE, ABORTED, DISPOSED, INVALID_OPTION for an unknown tap
  */
 export async function* denoiseSteps(
   model: DenoiseModel,
   run: DenoiseRun,
-): AsyncGenerator<DenoiseStep, Tensor> {
-  const { latent, sampler, signal, keep } = run;
-  const network = new Network(model, run);
-  let conditions: readonly Condition[] = [];
-  const predicted = createDenoise(model.schedule, model.prediction, (scaled, t) =>
-    network.predict(scaled, t, conditions),
-  );
-  const denoise: Denoise = async (x, sigma) => {
-    throwIfAborted(signal);
+): AsyncGenerator<DenoiseStep, Denoised> {
+  const { latent, sampler, signal, finish, keep } = run;
+  const evaluations = new Evaluations(model, run);
+  const { denoise } = evaluations;
+  const steps = sampler.create(model)(denoise, latent.data, run.sigmas, run.noise, run.samplerOptions);
+  try {
+    for (;;) {
+      const next = await steps.next();
+      if (next.done) {
+        throwIfNotFinite(next.value, 'The latent');
+        if (keep) keepOutside(next.value, keep.latent.data, keep.mask);
+        const last = Tensor.from(next.value, latent.shape);
+        return { latent: last, evaluations: evaluations.done, unfinished: false };
+      }
+      const { latent: x, denoised, ...step } = next.value;
+      throwIfNotFinite(x, 'The latent');
+      const tensors = { latent: Tensor.from(x, latent.shape), x0: Tensor.from(denoised, latent.shape) };
+      yield { ...step, ...tensors, taps: evaluations.taps, conditions: evaluations.conditions };
+      throwIfAborted(signal);
+    }
+  } catch (error) {
+    const ended = finish?.aborted && !signal?.aborted && isAborted(error);
+    if (!ended) throw error;
+    return { latent: evaluations.seen(), evaluations: evaluations.done, unfinished: true };
+  }
+}
+
+/** The model as the sampler calls it, and what it saw last. */
+class Evaluations {
+  done = 0;
+  conditions: readonly Condition[] = [];
+  private x0: Latent | undefined;
+  private readonly network: Network;
+  private readonly predicted: Denoise;
+  /** Stops an evaluation: `signal` or `finish`. */
+  private readonly stop: AbortSignal | undefined;
+
+  constructor(
+    private readonly model: DenoiseModel,
+    private readonly run: DenoiseRun,
+  ) {
+    this.stop = eitherOf(run.signal, run.finish);
+    this.network = new Network(model, { ...run, signal: this.stop });
+    this.predicted = createDenoise(model.schedule, model.prediction, (scaled, t) =>
+      this.network.predict(scaled, t, this.conditions),
+    );
+  }
+
+  get taps(): Readonly<Record<string, Tensor>> {
+    return this.network.taps;
+  }
+
+  readonly denoise: Denoise = async (x, sigma) => {
+    const { model, run } = this;
+    throwIfAborted(this.stop);
     throwIfNotFinite(x, 'The latent');
-    conditions = conditionsAt(run.guidance, sigma);
-    const x0 = await predicted(x, sigma);
+    this.conditions = conditionsAt(run.guidance, sigma);
+    const x0 = await this.predicted(x, sigma);
     if (model.clip !== undefined) bound(x0, model.clip);
-    if (keep) keepOutside(x0, keep.latent.data, keep.mask);
+    if (run.keep) keepOutside(x0, run.keep.latent.data, run.keep.mask);
+    this.x0 = x0;
+    this.done++;
     return x0;
   };
-  const steps = sampler.create(model)(denoise, latent.data, run.sigmas, run.noise, run.samplerOptions);
-  for (;;) {
-    const next = await steps.next();
-    if (next.done) {
-      throwIfNotFinite(next.value, 'The latent');
-      if (keep) keepOutside(next.value, keep.latent.data, keep.mask);
-      return Tensor.from(next.value, latent.shape);
-    }
-    const { latent: x, denoised, ...step } = next.value;
-    throwIfNotFinite(x, 'The latent');
-    const tensors = { latent: Tensor.from(x, latent.shape), x0: Tensor.from(denoised, latent.shape) };
-    yield { ...step, ...tensors, taps: network.taps, conditions };
-    throwIfAborted(signal);
-    if (run.finish?.aborted) {
-      await steps.return(x);
-      return tensors.x0;
-    }
+
+  /** The clean latent as far as it is known. @throws NOT_FINITE */
+  seen(): Tensor {
+    const { latent, before, sigmas } = this.run;
+    if (!this.x0 && before) return before;
+    // Noise alone, at the variance of latents: A1111 decodes it too.
+    const scale = 1 / Math.hypot(1, sigmas[0] ?? 0);
+    const x0 = this.x0 ?? latent.data.map((value) => value * scale);
+    throwIfNotFinite(x0, 'The latent');
+    return Tensor.from(x0, latent.shape);
   }
 }
 

@@ -1,18 +1,23 @@
 /** The middle stage by itself: encodings in, a latent out. */
 import { invalidOption, SafelightError } from '../errors.js';
+import { checkCallback } from '../known-keys.js';
 import type { Rng } from '../sampling/generators/index.js';
 import { createNoise } from '../sampling/noise.js';
 import { initialNoiseScale } from '../sampling/samplers/index.js';
+import { checkFinite, checkTensor } from '../tensor/check-tensor.js';
+import type { RgbImage } from '../tensor/picture.js';
 import { Tensor } from '../tensor/tensor.js';
+import type { OnWarning } from '../warnings.js';
 import * as check from './check.js';
+import { checkEncoding, checkPair, type GivenEncoding } from './check-encoding.js';
 import { needsPicture } from './concatenation.js';
 import { type Conditions, encodeConditions } from './condition.js';
 import { resolveCondition, resolveGuidance } from './condition-options.js';
-import type { Encoding } from './conditioning.js';
-import { type DenoiseStep, denoiseSteps } from './denoise-loop.js';
+import { type DenoiseModel, type DenoiseRun, type DenoiseStep, denoiseSteps } from './denoise-loop.js';
 import type { Engine } from './engine.js';
+import { warnIfLarge } from './image-size.js';
 import { TextKeeper } from './kept-texts.js';
-import { repeatBatch } from './latents.js';
+import { joinBatches, repeatBatch } from './latents.js';
 import { checkControl, checkSize, checkTaps, resolveText } from './options.js';
 import { type OnProgress, ProgressReporter } from './progress.js';
 import { resolveSamplingOptions, type SamplingOptions, samplingKeys } from './sampling-options.js';
@@ -21,15 +26,15 @@ import { maskedEverywhere } from './text-to-image.js';
 
 export interface DenoiseOptions extends SamplingOptions {
   /** Of `pipeline.encodeText`; of models that read text. */
-  readonly positive?: Encoding;
+  readonly positive?: GivenEncoding;
   /** Default: the empty prompt. */
-  readonly negative?: Encoding;
+  readonly negative?: GivenEncoding;
   /** Of models that were trained on classes. */
   readonly class?: number;
   /** Pixels; default the model's, or the latent's with `latent`. */
   readonly width?: number;
   readonly height?: number;
-  /** Seed of the first picture, default 0, and how many, default 1. */
+  /** Seed of the first picture, default 0 (-1: random), and how many, default 1. */
   readonly seed?: number;
   readonly count?: number;
   readonly rng?: Rng;
@@ -38,10 +43,15 @@ export interface DenoiseOptions extends SamplingOptions {
   /** How far to go from it; default 0.75. */
   readonly strength?: number;
   readonly taps?: readonly string[];
-  /** Called after each step; what is written into its latent counts. The next step waits for it. */
+  /**
+   * Called after each step; what is written into its latent counts. The next step waits for it. Samplers that take one image at a time
+   * (`dpm_adaptive`) finish the steps of one image before those of the next.
+   */
   readonly onStep?: (step: DenoiseStep) => void | Promise<void>;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
+  /** Called with each warning as it occurs. */
+  readonly onWarning?: OnWarning;
 }
 
 const KEYS: ReadonlySet<string> = new Set([
@@ -59,7 +69,7 @@ const KEYS: ReadonlySet<string> = new Set([
     'taps',
     'onStep',
   ],
-  ...['signal', 'onProgress'],
+  ...['signal', 'onProgress', 'onWarning'],
   ...samplingKeys,
 ]);
 
@@ -67,18 +77,18 @@ const KEYS: ReadonlySet<string> = new Set([
 export async function denoiseStage(engine: Engine, options: DenoiseOptions): Promise<Tensor> {
   check.knownKeys('options', options, KEYS);
   const { facts } = engine;
-  const { signal, onProgress } = checkControl(options);
+  const { signal, onProgress, warnings } = checkControl(options);
   const asked = resolveSamplingOptions(options, facts.defaults);
   const settings = resolveGuidance(asked, options.cfg, facts.condition);
   const taps = checkTaps(options);
   const count = check.integer('count', options.count ?? 1, 1, 64);
-  const seed = check.integer('seed', options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER - count);
+  const seed = check.seed('seed', options.seed ?? 0, Number.MAX_SAFE_INTEGER - count);
   const rng = check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']);
   const strength = check.number('strength', options.strength ?? 0.75, 0, 1);
+  checkCallback('onStep', options.onStep);
+  const [, channels, h, w] = latentShape(engine, options, count);
   const conditioning = await conditioningOf(engine, options, signal);
   const model = await engine.denoiser(signal);
-  const shape = latentShape(engine, options, count);
-  const [, channels, h, w] = shape;
 
   const partial =
     options.latent &&
@@ -86,10 +96,8 @@ export async function denoiseStage(engine: Engine, options: DenoiseOptions): Pro
   const sigmas = partial ? partial.sigmas : fullSigmas(settings, model.schedule, facts.family);
   const seeds = Array.from({ length: count }, (_, i) => seed + i);
   const range = partial ? { brownianRange: brownianRange(partial.full) } : {};
-  const noise = createNoise({ rng, seeds, size: channels * h * w, ...range });
   const scale = partial ? sigmas[0]! : initialNoiseScale(settings.sampler, sigmas[0]!);
-  const clean = options.latent && repeatBatch(options.latent, count).data;
-  const first = noise.next().map((value, i) => value * scale + (clean ? clean[i]! : 0));
+  const clean = options.latent && repeatBatch(options.latent, count);
   const pixels = { width: w * facts.factor, height: h * facts.factor };
   if (needsPicture(engine)) {
     throw new SafelightError(
@@ -97,37 +105,64 @@ export async function denoiseStage(engine: Engine, options: DenoiseOptions): Pro
       'This model draws beside a picture, which this stage does not take; use generate with init',
     );
   }
+  warnIfLarge(warnings, pixels, facts.defaults);
   const extra = await maskedEverywhere(engine, pixels.width, pixels.height, signal);
 
-  const reporter = new ProgressReporter(onProgress);
   const texts = new TextKeeper(engine.lean);
-  const steps = denoiseSteps(model, {
-    latent: Tensor.from(first, shape),
-    sigmas,
-    noise,
-    sampler: settings.sampler,
-    samplerOptions: settings.sampling,
-    conditioning,
+  const common = {
+    ...{ sigmas, sampler: settings.sampler, samplerOptions: settings.sampling, conditioning, texts, pixels },
     guidance: { scale: settings.cfg, interval: settings.guidanceInterval, rescale: settings.guidanceRescale },
-    texts,
-    pixels,
-    extra,
-    deepCache: settings.deepCache,
-    taps,
-    signal,
-  });
+    ...{ extra, deepCache: settings.deepCache, taps, signal },
+  };
+  /** Images [from, to) of the call. */
+  const batch = (from: number, to: number): DenoiseRun => {
+    const noise = createNoise({ rng, seeds: seeds.slice(from, to), size: channels * h * w, ...range });
+    const start = clean?.slice([from, to]).data;
+    const first = noise.next().map((value, i) => value * scale + (start ? start[i]! : 0));
+    return { ...common, latent: Tensor.from(first, [to - from, channels, h, w]), noise };
+  };
+  const size = Math.min(count, settings.sampler.maxBatch);
+  const runs = Array.from({ length: Math.ceil(count / size) }, (_, i) =>
+    batch(i * size, Math.min(count, (i + 1) * size)),
+  );
   try {
-    for (;;) {
-      const next = await steps.next();
-      if (next.done) return next.value;
-      const { step, steps: all, x0 } = next.value;
-      const preview = () => engine.preview.draw(x0.at(0), pixels.width, pixels.height);
-      reporter.report('denoise', step + 1, all, preview);
-      await options.onStep?.(next.value);
-    }
+    return await denoiseRuns(model, runs, {
+      onStep: options.onStep,
+      reporter: new ProgressReporter(onProgress),
+      draw: (x0) => engine.preview.draw(x0.at(0), pixels.width, pixels.height),
+    });
   } finally {
     texts[Symbol.dispose]();
   }
+}
+
+/** Runs batches one after the other. @returns their latents in one tensor */
+async function denoiseRuns(
+  model: DenoiseModel,
+  runs: readonly DenoiseRun[],
+  to: {
+    readonly onStep: DenoiseOptions['onStep'];
+    readonly reporter: ProgressReporter;
+    readonly draw: (x0: Tensor) => Promise<RgbImage>;
+  },
+): Promise<Tensor> {
+  const latents: Tensor[] = [];
+  let done = 0;
+  for (const run of runs) {
+    const steps = denoiseSteps(model, run);
+    let taken = 0;
+    let next = await steps.next();
+    for (; !next.done; next = await steps.next()) {
+      const { step, steps: all, x0 } = next.value;
+      taken = step + 1;
+      const planned = done + all * (runs.length - latents.length);
+      to.reporter.report('denoise', done + taken, planned, () => to.draw(x0));
+      await to.onStep?.(next.value);
+    }
+    latents.push(next.value.latent);
+    done += taken;
+  }
+  return joinBatches(latents);
 }
 
 async function conditioningOf(
@@ -148,16 +183,15 @@ async function conditioningOf(
   if (options.class !== undefined)
     throw invalidOption('class', 'nothing (this model reads a prompt)', options.class);
   const conditioner = await engine.conditioner(signal);
-  const { positive } = options;
-  if (!isEncoding(positive)) throw invalidOption('positive', 'an encoding of encodeText', positive);
-  if (options.negative !== undefined && !isEncoding(options.negative))
-    throw invalidOption('negative', 'an encoding of encodeText', options.negative);
-  const negative = options.negative ?? (await conditioner.encodeNegative('', text, signal));
+  const { facts } = engine;
+  const { window } = conditioner;
+  const positive = checkEncoding('positive', options.positive, facts, window);
+  const negative =
+    options.negative === undefined
+      ? await conditioner.encodeNegative('', text, signal)
+      : checkEncoding('negative', options.negative, facts, window);
+  checkPair(positive, negative, window);
   return conditioner.align(positive, negative, text, signal);
-}
-
-function isEncoding(value: Encoding | undefined): value is Encoding {
-  return value?.context instanceof Tensor;
 }
 
 function latentShape(
@@ -167,17 +201,25 @@ function latentShape(
 ): [number, number, number, number] {
   const { facts } = engine;
   const channels = facts.latentChannels;
+  const asked = checkSize(options, facts.factor);
   if (options.latent === undefined) {
-    const { width = facts.defaults.width, height = facts.defaults.height } = checkSize(options, facts.factor);
+    const { width = facts.defaults.width, height = facts.defaults.height } = asked;
     return [count, channels, height / facts.factor, width / facts.factor];
   }
-  const { shape } = options.latent;
-  const [batch, c, h = 0, w = 0] = shape;
-  if (shape.length !== 4 || c !== channels || (batch !== 1 && batch !== count) || h * w === 0) {
+  const batch = count === 1 ? 1 : `1 or ${count}`;
+  const { shape } = checkTensor('latent', options.latent, [batch, channels, 'h', 'w']);
+  checkFinite('latent', options.latent);
+  const [pictures = 0, , h = 0, w = 0] = shape;
+  if (pictures !== 1 && pictures !== count) {
     throw new SafelightError(
       'SHAPE_MISMATCH',
-      `Expected a latent of shape [1 or ${count}, ${channels}, h, w] but received [${shape.join(', ')}]`,
+      `Expected f32 [${batch}, ${channels}, h, w] for latent but received f32 [${shape.join(', ')}]`,
     );
+  }
+  const own = checkSize({ width: w * facts.factor, height: h * facts.factor }, facts.factor);
+  for (const side of ['width', 'height'] as const) {
+    if (asked[side] !== undefined && asked[side] !== own[side])
+      throw invalidOption(side, `${own[side]} (the latent's) or nothing`, asked[side]);
   }
   return [count, channels, h, w];
 }

@@ -2,8 +2,13 @@ import { SafelightError } from '../errors.js';
 import { allFinite } from '../tensor/stats.js';
 import type { TensorData } from '../tensor/tensor.js';
 
-/** @throws NOT_FINITE naming `what` if it holds NaN or an infinity. */
+/** @throws NOT_FINITE naming `what` if it holds NaN or an infinity; SHAPE_MISMATCH if a caller gave its memory away (`postMessage` with a transfer list) */
 export function throwIfNotFinite(data: TensorData, what: string): void {
+  if (data.length === 0)
+    throw new SafelightError(
+      'SHAPE_MISMATCH',
+      `${what} has no numbers: its memory was transferred to another thread`,
+    );
   if (allFinite(data)) return;
   throw new SafelightError(
     'NOT_FINITE',

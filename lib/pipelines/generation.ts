@@ -1,15 +1,17 @@
 /** One call: prompts encoded, batches denoised, latents decoded. Yields every step of the sampler on the way. */
 
+import { eitherOf, isAborted, throwIfAborted, unlessAborted } from '../errors.js';
 import type { RgbImage } from '../tensor/picture.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { Warning } from '../warnings.js';
 import { needsPicture, planWithPicture } from './concatenation.js';
 import { type Conditions, encodeConditions, lengthOf } from './condition.js';
-import { type DenoiseStep, denoiseSteps } from './denoise-loop.js';
+import { type Denoised, type DenoiseStep, denoiseSteps } from './denoise-loop.js';
 import type { Engine } from './engine.js';
 import { checkRunFits } from './fit-run.js';
 import { type HiresPlan, planHires } from './hires.js';
 import { GeneratedImage, toPixels } from './image-result.js';
+import { warnIfLarge } from './image-size.js';
 import { planImageToImage } from './image-to-image.js';
 import { TextKeeper } from './kept-texts.js';
 import { parametersOf } from './metadata.js';
@@ -17,7 +19,7 @@ import type { Settings } from './options.js';
 import type { Pass, Plan } from './plan.js';
 import { ProgressReporter } from './progress.js';
 import { planTextToImage } from './text-to-image.js';
-import { batchSeeds } from './variation-options.js';
+import { type BatchSeeds, batchSeeds } from './variation-options.js';
 
 /** A step of the sampler in a call. */
 export interface GenerationStep extends DenoiseStep {
@@ -38,6 +40,12 @@ export interface GenerateResult {
   readonly warnings: readonly Warning[];
 }
 
+/**
+ * Milliseconds in which an unfinished batch is decoded where the CPU does it. Images after the first that take longer are given as their
+ * previews: who ends a batch early waits for its answer, and is not to wait for eight decodings.
+ */
+const PATIENCE = 400;
+
 type Steps<T> = AsyncGenerator<GenerationStep, T>;
 
 /** @throws every code of SafelightError that the stages name */
@@ -56,14 +64,15 @@ export async function* generateSteps(engine: Engine, settings: Settings): Steps<
   try {
     for (let first = 0; first < count && !(finish?.aborted && first > 0); first += batch) {
       const pictures = batchSeeds(settings, first, Math.min(batch, count - first));
-      const { seeds } = pictures;
-      let latents = yield* run.pass(plan.pass(pictures), seeds, plan, 1);
-      if (hires && !finish?.aborted)
-        latents = yield* run.pass(await hires.pass(latents, pictures), seeds, hires, 2);
-      for (const [i, own] of seeds.entries()) {
+      const made = yield* run.passes(plan, hires, pictures);
+      // Ended before the model saw this batch once: nothing of it is worth keeping beside finished images.
+      if (made.unfinished && made.evaluations === 0 && first > 0) break;
+      const late = made.unfinished ? AbortSignal.timeout(PATIENCE) : undefined;
+      for (const [i, own] of pictures.seeds.entries()) {
         reporter.report('decode', images.length, count);
         const both = { seed: own, subseed: pictures.subseeds[i]! };
-        images.push(await decodeOne(engine, settings, plan, latents.slice([i, i + 1]), both));
+        const latent = made.latent.slice([i, i + 1]);
+        images.push(await decodeOne(engine, settings, plan, latent, both, i > 0 ? late : undefined));
       }
     }
   } finally {
@@ -92,6 +101,8 @@ async function prepare(
   reporter.report('encode', 0, 2);
   const plan = await planOf(engine, settings);
   const hires = settings.hires && (await planHires(engine, settings, settings.hires, plan));
+  warnIfLarge(settings.warnings, plan, engine.facts.defaults);
+  if (hires) warnIfLarge(settings.warnings, hires, engine.facts.defaults, { what: 'A second pass' });
   reporter.report('encode', 1, 2);
   const conditioning = await encodeConditions(engine, settings, signal);
   // The second pass may have prompts of its own; the same ones are not encoded again.
@@ -130,12 +141,30 @@ class Run {
     this.texts = new TextKeeper(engine.lean);
   }
 
-  async *pass(
+  /** Both passes of a batch; ended early, what the last evaluation saw, or the first pass's images where the second saw nothing. */
+  async *passes(plan: Plan, hires: HiresPlan | undefined, pictures: BatchSeeds): Steps<Denoised> {
+    const { finish } = this.settings;
+    const first = yield* this.pass(plan.pass(pictures), pictures.seeds, plan, 1);
+    if (!hires || first.unfinished) return first;
+    const before = first.latent;
+    let second: Pass;
+    try {
+      second = await unlessAborted(hires.pass(before, pictures, finish), finish);
+    } catch (error) {
+      throwIfAborted(this.settings.signal);
+      if (finish?.aborted) return first;
+      throw error;
+    }
+    const last = yield* this.pass({ ...second, before }, pictures.seeds, hires, 2);
+    return last.evaluations === 0 ? first : last;
+  }
+
+  private async *pass(
     pass: Pass,
     seeds: readonly number[],
     size: { readonly width: number; readonly height: number; readonly steps: number },
     number: 1 | 2,
-  ): Steps<Tensor> {
+  ): Steps<Denoised> {
     const { taps, signal, finish, hires } = this.settings;
     const sampling = number === 2 && hires ? hires.sampling : this.settings.sampling;
     this.reporter.report('denoise', this.done, this.planned);
@@ -181,13 +210,35 @@ async function decodeOne(
   plan: Plan,
   latent: Tensor,
   seeds: { readonly seed: number; readonly subseed: number },
+  late: AbortSignal | undefined,
 ): Promise<GeneratedImage> {
-  const codec = await engine.codec(settings.signal);
-  const decoded = await codec.decode(latent, { signal: settings.signal });
-  const image = await plan.finish(toPixels(decoded));
+  const image = await plan.finish(await imageOf(engine, settings, latent, late));
   return new GeneratedImage(image, {
     seed: seeds.seed,
     latent,
     parameters: parametersOf(engine.facts, settings, plan, seeds),
   });
+}
+
+/**
+ * Decodes a latent. Draws its preview instead, which takes a small part of the time, once `hurry` is aborted, or `late` where the CPU
+ * decodes.
+ */
+async function imageOf(
+  engine: Engine,
+  { signal, hurry }: Settings,
+  latent: Tensor,
+  late: AbortSignal | undefined,
+): Promise<RgbImage> {
+  const codec = await engine.codec(signal);
+  const early = codec.memory()?.backend === 'cpu' ? eitherOf(hurry, late) : hurry;
+  try {
+    return toPixels(await codec.decode(latent, { signal: eitherOf(signal, early) }));
+  } catch (error) {
+    throwIfAborted(signal);
+    if (!early?.aborted || !isAborted(error)) throw error;
+  }
+  const { factor } = engine.facts;
+  const [, , height = 0, width = 0] = latent.shape;
+  return engine.preview.draw(latent.at(0), width * factor, height * factor);
 }

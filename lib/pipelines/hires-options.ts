@@ -1,12 +1,12 @@
 /** Options of the second, larger pass (A1111's "Hires. fix"). */
 import { invalidOption } from '../errors.js';
-import { resolveSampler } from '../sampling/samplers/index.js';
-import { resolveSchedule } from '../sampling/schedules/index.js';
+import { resolveSampler, type SamplerName } from '../sampling/samplers/index.js';
+import { resolveSchedule, type ScheduleName } from '../sampling/schedules/index.js';
 import type { Interpolation } from '../tensor/interpolate.js';
 import * as check from './check.js';
 import { promptText } from './condition-options.js';
 import { MAX_SIDE, MAX_STEPS } from './limits.js';
-import type { SamplingSettings } from './sampling-options.js';
+import type { SamplingSettings, Spelled } from './sampling-options.js';
 
 export interface HiresOptions {
   /** How many times larger, 1 to 8; default 2. Sizes are rounded down to the grid. */
@@ -24,8 +24,8 @@ export interface HiresOptions {
   readonly prompt?: string;
   readonly negative?: string;
   /** Sampler and noise levels of the second pass; default those of the first. */
-  readonly sampler?: string;
-  readonly schedule?: string;
+  readonly sampler?: Spelled<SamplerName>;
+  readonly schedule?: Spelled<ScheduleName | 'automatic'>;
   /** As in the first pass, unless given. */
   readonly discardPenultimate?: boolean;
 }

@@ -1,4 +1,5 @@
 /** The second pass of hires fix: the first picture enlarged, noise on it, and the end of the schedule again. */
+import { eitherOf } from '../errors.js';
 import { crop } from '../image/composite.js';
 import { nearest } from '../image/fit.js';
 import { resample } from '../image/resample.js';
@@ -18,8 +19,8 @@ export interface HiresPlan {
   readonly width: number;
   readonly height: number;
   readonly steps: number;
-  /** The second pass of a batch, from the latents `[B, C, h, w]` of its first. */
-  pass(latents: Tensor, seeds: BatchSeeds): Promise<Pass>;
+  /** The second pass of a batch, from the latents `[B, C, h, w]` of its first; `finish` stops the enlarging too. */
+  pass(latents: Tensor, seeds: BatchSeeds, finish?: AbortSignal): Promise<Pass>;
 }
 
 export async function planHires(
@@ -45,8 +46,8 @@ export async function planHires(
     width,
     height,
     steps: sigmas.length - 1,
-    pass: async (latents, seeds) => {
-      const enlarged = await enlarge(engine, latents, hires, target, signal);
+    pass: async (latents, seeds, finish) => {
+      const enlarged = await enlarge(engine, latents, hires, target, eitherOf(signal, finish));
       const [, channels = 0, h = 0, w = 0] = enlarged.shape;
       const noise = pictureNoise(settings, seeds, [channels, h, w], facts.factor, brownianRange(full));
       const added = noise.first();

@@ -3,6 +3,7 @@ import { pathOf } from '../files/destination.js';
 import { writeNewOutput, writeOutput } from '../files/write.js';
 import { encodeImage, imageFormatOf } from '../image/encode.js';
 import { encodePng } from '../image/png.js';
+import { knownKeys } from '../known-keys.js';
 import type { RgbImage } from '../tensor/picture.js';
 import type { Tensor } from '../tensor/tensor.js';
 import * as check from './check.js';
@@ -21,7 +22,7 @@ const SAVE_KEYS: ReadonlySet<string> = new Set(['metadata', 'overwrite', 'qualit
 
 export class GeneratedImage implements RgbImage {
   /** Red, green, blue bytes, row by row. */
-  readonly data: Uint8Array;
+  readonly data: Uint8Array<ArrayBuffer>;
   readonly width: number;
   readonly height: number;
   /** Of its noise; the same settings with this seed give this picture again. Undefined where there was none. */
@@ -41,7 +42,9 @@ export class GeneratedImage implements RgbImage {
   }
 
   /** The picture as a PNG file, with its parameters in a text chunk. */
-  png(options: Pick<SaveOptions, 'metadata'> = {}): Promise<Uint8Array> {
+  async png(options: Pick<SaveOptions, 'metadata'> = {}): Promise<Uint8Array<ArrayBuffer>> {
+    // `save` hands its own options on.
+    knownKeys('options', options, new Set(['metadata', 'overwrite']));
     const withText = options.metadata !== false && this.parameters !== '';
     return encodePng(this, withText ? { parameters: this.parameters } : {});
   }

@@ -6,8 +6,10 @@ import { createNoise } from '../sampling/noise.js';
 import type { NoiseSource } from '../sampling/types.js';
 import { interpolate } from '../tensor/interpolate.js';
 import { Tensor } from '../tensor/tensor.js';
+import type { Warnings } from '../warnings.js';
 import type { EncodedImage } from './codec.js';
-import type { Engine } from './engine.js';
+import type { Engine, ModelFacts } from './engine.js';
+import { fittingSize, type Size, warnIfLarge, warnOfResize } from './image-size.js';
 import { type PreparedImage, prepareImage, prepareMasked } from './inpaint.js';
 import { imageTensor, repeatBatch } from './latents.js';
 import { joinChannels } from './network.js';
@@ -35,11 +37,16 @@ export async function planImageToImage(engine: Engine, settings: ImageSettings):
   const { facts } = engine;
   const { signal, sampling, mask, init } = settings;
   const original = await readImage(init.source);
-  const { width, height } = sizeFrom(settings, original, facts.factor);
+  const { width, height } = sizeFrom(settings, original, facts, settings.warnings);
   const prepared = mask
     ? await prepareMasked(original, mask, width, height, init.resizeMode, signal)
     : await prepareImage(original, width, height, init.resizeMode, signal);
   const own = init.resizeMode === 'latent' && !mask?.onlyMasked;
+  // The image's own size is encoded then, whatever size is asked for.
+  if (own)
+    warnIfLarge(settings.warnings, original, facts.defaults, {
+      ...{ what: 'init, which resizeMode latent encodes whole,', effect: 'it takes long' },
+    });
   const encoded = await encode(engine, prepared, {
     image: own ? await onGrid(original, facts.factor, signal) : prepared.image,
     round: mask?.round ?? true,
@@ -60,14 +67,20 @@ export async function planImageToImage(engine: Engine, settings: ImageSettings):
   };
 }
 
-/** The size asked for, else the picture's, rounded down to the latent grid. */
+/**
+ * The size asked for, else the image's, rounded down to the latent grid and scaled down to the model's pixel count, which is warned of.
+ * @param option what the image was given as
+ * @throws INVALID_OPTION
+ */
 export function sizeFrom(
   asked: { readonly width: number | undefined; readonly height: number | undefined },
-  image: { readonly width: number; readonly height: number },
-  factor: number,
-): { width: number; height: number } {
-  const onGrid = (size: number): number => Math.floor(size / factor) * factor;
-  const { width = onGrid(image.width), height = onGrid(image.height) } = asked;
+  image: Size,
+  { factor, defaults }: Pick<ModelFacts, 'factor' | 'defaults'>,
+  warnings: Warnings,
+  option = 'init',
+): Size {
+  const { scaled, ...size } = fittingSize(asked, image, factor, defaults);
+  const { width, height } = size;
   if (width < factor || height < factor) {
     throw invalidOption(
       'init',
@@ -75,8 +88,9 @@ export function sizeFrom(
       `${image.width} x ${image.height}`,
     );
   }
-  checkSize({ width, height }, factor);
-  return { width, height };
+  checkSize(size, factor);
+  if (scaled) warnOfResize(warnings, image, size, option);
+  return size;
 }
 
 /** A picture at its own size, as far as the latent grid goes. */
@@ -165,6 +179,7 @@ function begin(
     sigmas,
     noise,
     extra,
+    before: latent,
     keep: encoded.mask && { latent, mask: encoded.mask },
   };
 }

@@ -4,7 +4,7 @@
 export const MAX_SIDE = 2 ** 14;
 export const MAX_PIXELS = 2 ** 26;
 
-/** Characters of a prompt. */
-export const MAX_PROMPT = 1_000_000;
+/** Characters (UTF-16 units) of a prompt: some 1,600 windows of CLIP where each is a token. */
+export const MAX_PROMPT = 120_000;
 
 export const MAX_STEPS = 1000;

@@ -38,6 +38,7 @@ export function parametersOf(
     ...samplerFields(settings),
     Emphasis: text.emphasis === 'original' ? undefined : emphasisLabels[text.emphasis],
     ...(init && {
+      Posterior: init.posterior === 'sample' ? 'sample' : undefined,
       'Noise multiplier': init.noiseMultiplier === 1 ? undefined : init.noiseMultiplier,
       'Resize mode': init.resizeMode === 'resize' ? undefined : resizeLabels[init.resizeMode],
     }),
@@ -59,6 +60,7 @@ function maskFields(mask: MaskSettings): Record<string, string | number | undefi
   const [x, y] = mask.blur;
   return {
     'Mask blur': x === y ? x : `${x}/${y}`,
+    'Mask round': mask.round ? undefined : 'False',
     'Mask mode': mask.invert ? 'Inpaint not masked' : undefined,
     'Masked content': fillLabels[mask.fill],
     'Inpaint area': mask.onlyMasked ? 'Only masked' : undefined,
@@ -80,6 +82,12 @@ function hiresFields(
     'Hires upscaler': upscalerLabels[hires.upscaler],
     'Hires sampler': sampling.sampler === first.sampler ? undefined : sampling.sampler.label,
     'Hires schedule type': schedule === scheduleOf(first) ? undefined : schedule,
+    'Hires discard penultimate sigma':
+      sampling.discardPenultimate === first.discardPenultimate
+        ? undefined
+        : sampling.discardPenultimate
+          ? 'True'
+          : 'False',
     'Hires prompt': hires.prompt,
     'Hires negative prompt': hires.negative,
   };

@@ -1,11 +1,13 @@
 /** What can be tapped. */
 import type { NodeInfo } from '../native/types.js';
 import * as check from './check.js';
+import { checkModule, type ModuleName } from './module-names.js';
 import type { Modules } from './modules.js';
 import { checkSize } from './options.js';
 
 export interface NodesOptions {
-  readonly module: 'text_encoder' | 'text_encoder_2' | 'unet' | 'encoder' | 'decoder';
+  /** One that the model has; an error lists them. */
+  readonly module: ModuleName;
   /** Of the picture, in pixels; default the model's. */
   readonly width?: number;
   readonly height?: number;
@@ -15,11 +17,9 @@ export interface NodesOptions {
   readonly chunks?: number;
 }
 
-const MODULES = ['text_encoder', 'text_encoder_2', 'unet', 'encoder', 'decoder'] as const;
-
 export async function listNodes(modules: Modules, options: NodesOptions): Promise<NodeInfo[]> {
   check.knownKeys('options', options, new Set(['module', 'width', 'height', 'batch', 'chunks']));
-  const module = check.oneOf('module', options.module, MODULES);
+  const module = checkModule(options.module, modules.source);
   const batch = check.integer('batch', options.batch ?? 1, 1, 128);
   const chunks = check.integer('chunks', options.chunks ?? 1, 1, 1000);
   const { facts } = modules;
@@ -28,8 +28,7 @@ export async function listNodes(modules: Modules, options: NodesOptions): Promis
     const codec = await modules.codec();
     return codec.nodes(module === 'encoder' ? 'encode' : 'decode', { batch, width, height });
   }
-  const reads = facts.condition.kind === 'text';
-  const encoders = reads || module !== 'unet' ? await modules.encoders() : [];
+  const encoders = facts.condition.kind === 'text' ? await modules.encoders() : [];
   // A class is one token.
   const length = encoders[0]?.tokenizer.window ?? 1;
   if (module === 'unet') {
@@ -42,7 +41,6 @@ export async function listNodes(modules: Modules, options: NodesOptions): Promis
       timeIds: facts.family === 'sdxl_refiner' ? 5 : 6,
     });
   }
-  const names = MODULES.slice(0, encoders.length);
-  const index = names.indexOf(check.oneOf('module', module, names));
-  return encoders[index]!.encoder.nodes({ batch: batch * chunks, length });
+  const { encoder, tokenizer } = encoders[module === 'text_encoder' ? 0 : 1]!;
+  return encoder.nodes({ batch: batch * chunks, length: tokenizer.window });
 }

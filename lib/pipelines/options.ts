@@ -1,8 +1,8 @@
 /** What a generation can be asked for, and its defaults and bounds: everything is checked here, once. */
-import { randomInt } from 'node:crypto';
 import { invalidOption } from '../errors.js';
 import { type ResizeMode, resizeModes } from '../image/fit.js';
 import type { ImageSource } from '../image/read.js';
+import { checkCallback, checkSignal } from '../known-keys.js';
 import type { GenerationDefaults } from '../models/config.js';
 import type { ConditionSource } from '../models/source.js';
 import type { Rng } from '../sampling/generators/index.js';
@@ -20,6 +20,7 @@ import { type HiresOptions, type HiresSettings, resolveHires } from './hires-opt
 import { MAX_PIXELS, MAX_SIDE } from './limits.js';
 import { type MaskOptions, type MaskSettings, maskKeys, resolveMask } from './mask-options.js';
 import type { Progress } from './progress.js';
+import { warnOfSyntax } from './prompt-warnings.js';
 import {
   resolveSamplingOptions,
   type SamplingOptions,
@@ -34,14 +35,17 @@ import {
 } from './variation-options.js';
 
 export interface GenerateOptions extends SamplingOptions, MaskOptions, ConditionOptions, VariationOptions {
-  /** Pixels, multiples of the autoencoder's factor (8); default the model's, or the picture's with `init`. */
+  /**
+   * Pixels, multiples of the autoencoder's factor (8); default the model's, or with `init` the image's, scaled down to the
+   * model's pixel count.
+   */
   readonly width?: number;
   readonly height?: number;
-  /** Of the first picture, counting up for the next; integer of at least 0, below 2^53. Default: random, 32 bits. */
+  /** Of the first picture, counting up for the next; integer of at least 0, below 2^53. -1, the default: random, 32 bits. */
   readonly seed?: number;
   /** Pictures, 1 to 1000; default 1. */
   readonly count?: number;
-  /** Pictures computed together, 1 to 64; more need more memory. Default 4. */
+  /** Images computed together, 1 to 64; more need more memory. Default 4; `dpm_adaptive` computes one at a time. */
   readonly batch?: number;
   /** Which hidden state of the text encoder counts, from its end: 1 (default) is the last. SD2 and SDXL ignore it. */
   readonly clipSkip?: number;
@@ -64,8 +68,13 @@ export interface GenerateOptions extends SamplingOptions, MaskOptions, Condition
   /** Names of the U-Net's nodes to read at each step (see `pipeline.nodes`). */
   readonly taps?: readonly string[];
   readonly signal?: AbortSignal;
-  /** Stops sampling after the step under way and finishes the pictures from what the model sees in them by then; further batches are left out. */
+  /**
+   * Stops sampling at once and decodes what the model saw in the images at its last evaluation; further batches are left out. Where the
+   * CPU decodes, those images of the batch that take longer than 0.4 s are given as their previews, but for the first.
+   */
   readonly finish?: AbortSignal;
+  /** Stops decoding too: images that are not decoded yet are given as their previews. For a `finish` that takes too long. */
+  readonly hurry?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
   /** Called with each warning as it occurs; the result lists them all. */
   readonly onWarning?: OnWarning;
@@ -90,6 +99,7 @@ export interface Settings extends ConditionSettings {
   readonly taps: readonly string[];
   readonly signal: AbortSignal | undefined;
   readonly finish: AbortSignal | undefined;
+  readonly hurry: AbortSignal | undefined;
   readonly onProgress: ((progress: Progress) => void) | undefined;
   /** Collects what the caller should know about this call. */
   readonly warnings: Warnings;
@@ -111,7 +121,7 @@ export interface TextSettings {
 const KEYS: ReadonlySet<string> = new Set([
   ...['prompt', 'negative', 'class', 'width', 'height', 'seed', 'count', 'batch', 'clipSkip'],
   ...['emphasis', 'rng', 'init', 'strength', 'posterior', 'resizeMode', 'initialNoiseMultiplier', 'hires'],
-  ...['taps', 'signal', 'finish', 'onProgress', 'onWarning'],
+  ...['taps', 'signal', 'finish', 'hurry', 'onProgress', 'onWarning'],
   ...variationKeys,
   ...samplingKeys,
   ...maskKeys,
@@ -134,25 +144,37 @@ export function resolveOptions(
   const { width, height } = checkSize(options, factor);
   const count = check.integer('count', options.count ?? 1, 1, 1000);
   const sampling = resolveGuidance(resolveSamplingOptions(options, defaults), options.cfg, condition);
-  const seed = check.integer('seed', options.seed ?? randomInt(2 ** 32), 0, Number.MAX_SAFE_INTEGER - count);
-  return {
+  const hires = resolveHires(options, factor, sampling);
+  const seed = check.seed('seed', options.seed, Number.MAX_SAFE_INTEGER - count);
+  const settings: Settings = {
     ...resolveCondition(options, condition),
     width,
     height,
     seed,
     count,
-    batch: Math.min(count, check.integer('batch', options.batch ?? 4, 1, 64)),
+    batch: Math.min(count, check.integer('batch', options.batch ?? 4, 1, 64), maxBatch(sampling, hires)),
     text: resolveText(options),
     rng: check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']),
     sampling,
     variation: resolveVariation(options, count),
     init: resolveInit(options),
     mask: resolveMask(options),
-    hires: resolveHires(options, factor, sampling),
+    hires,
     taps,
     finish: checkSignal('finish', options.finish),
+    hurry: checkSignal('hurry', options.hurry),
     ...checkControl(options),
   };
+  warnOfSyntax(settings.warnings, {
+    ...{ prompt: settings.prompt, negative: settings.negative },
+    ...{ 'hires.prompt': hires?.prompt, 'hires.negative': hires?.negative },
+  });
+  return settings;
+}
+
+/** What the samplers of both passes allow: the result of a seed does not depend on the images beside it. */
+function maxBatch(sampling: SamplingSettings, hires: HiresSettings | undefined): number {
+  return Math.min(sampling.sampler.maxBatch, hires?.sampling.sampler.maxBatch ?? Number.POSITIVE_INFINITY);
 }
 
 export function resolveText(options: Pick<GenerateOptions, 'clipSkip' | 'emphasis'>): TextSettings {
@@ -206,16 +228,9 @@ export function checkControl(options: {
 }): Pick<Settings, 'signal' | 'onProgress' | 'warnings'> {
   const { onProgress, onWarning } = options;
   const signal = checkSignal('signal', options.signal);
-  if (onProgress !== undefined && typeof onProgress !== 'function')
-    throw invalidOption('onProgress', 'function', onProgress);
-  if (onWarning !== undefined && typeof onWarning !== 'function')
-    throw invalidOption('onWarning', 'function', onWarning);
+  checkCallback('onProgress', onProgress);
+  checkCallback('onWarning', onWarning);
   return { signal, onProgress, warnings: new Warnings(onWarning) };
-}
-
-function checkSignal(name: string, value: unknown): AbortSignal | undefined {
-  if (value !== undefined && !(value instanceof AbortSignal)) throw invalidOption(name, 'AbortSignal', value);
-  return value;
 }
 
 export type { HiresOptions, MaskOptions, SamplingOptions };

@@ -1,6 +1,7 @@
 /** Where a picture looks real and where it does not, to a discriminator of patches. */
+import { checkFinite, checkTensor } from '../tensor/check-tensor.js';
 import { interpolate } from '../tensor/interpolate.js';
-import type { RgbImage } from '../tensor/picture.js';
+import { checkRgb, type RgbImage, type RgbPixels } from '../tensor/picture.js';
 import { Tensor } from '../tensor/tensor.js';
 import { overlayOf } from './attention-map.js';
 
@@ -12,12 +13,16 @@ export interface PatchMap {
 }
 
 /** @param logits `[1, h, w]` or `[h, w]` of one picture */
-export function patchMap(image: RgbImage, logits: Tensor): PatchMap {
+export function patchMap(image: RgbPixels, logits: Tensor): PatchMap {
+  const pixels = checkRgb('image', image);
+  const rank = logits instanceof Tensor ? logits.shape.length : 0;
+  checkTensor('logits', logits, rank === 2 ? ['h', 'w'] : [1, 'h', 'w']);
+  checkFinite('logits', logits);
   const [height = 0, width = 0] = logits.shape.slice(-2);
   const real = Tensor.from(
     logits.data.map((logit) => 1 / (1 + Math.exp(-logit))),
     [height, width],
   );
-  const map = interpolate(real, image.height, image.width, 'bilinear');
-  return { map, overlay: overlayOf(image, map) };
+  const map = interpolate(real, pixels.height, pixels.width, 'bilinear');
+  return { map, overlay: overlayOf(pixels, map) };
 }

@@ -143,7 +143,7 @@ export class Pipeline implements AsyncDisposable {
     return listNodes(this.open(), options);
   }
 
-  /** Reads inside of a text encoder's or the decoder's run; the U-Net's tensors come with `stream`'s steps (`taps`). */
+  /** Reads inside of a run of a text encoder, the encoder or the decoder; the U-Net's tensors come with `stream`'s steps (`taps`). */
   async tap(options: TapOptions): Promise<Readonly<Record<string, Tensor>>> {
     return tapStage(this.open(), options);
   }

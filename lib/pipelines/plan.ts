@@ -11,6 +11,8 @@ export interface Pass {
   readonly sigmas: readonly number[];
   readonly noise: NoiseSource;
   readonly extra?: Tensor | undefined;
+  /** The latent without its noise, where it was one of an image. */
+  readonly before?: Tensor | undefined;
   readonly keep?: { readonly latent: Tensor; readonly mask: Float32Array } | undefined;
 }
 

@@ -1,110 +1,145 @@
-/** The other way round: from the text that a picture carries to the options that make it again. */
+/** From the text that an image carries to the options that make it again. */
+import { matters, namesOfHashes, writtenByOthers } from '../image/parameter-fields.js';
 import { parseParameters } from '../image/parameters.js';
+import { type UnsupportedKind, unsupportedSyntax } from '../text/unsupported-syntax.js';
+import type { Warning } from '../warnings.js';
 import type { HiresOptions } from './hires-options.js';
-import { emphasisLabels, fillLabels, labelled, resizeLabels, upscalerLabels } from './labels.js';
 import type { GenerateOptions } from './options.js';
+import { deepCacheFields, hiresFields, plainFields, type Read, type Size, sizeOf } from './restore-fields.js';
+import { restoreSamplers, samplerFields } from './restore-sampler.js';
 
-/** What a text says; pictures (`init`, `mask`) are not in it. */
+/** The content of a text; images (`init`, `mask`) are not in it. */
 export interface Restored {
   readonly options: Partial<GenerateOptions>;
-  /** Name of the model, where it is told. */
+  /** Name of the model, where it is written. */
   readonly model: string | undefined;
+  /** Settings that the image was made with and that `options` cannot give, by the names of their fields. */
+  readonly unrestored: readonly UnrestoredSetting[];
+  /** One NOT_RESTORED warning that lists them, or none. */
+  readonly warnings: readonly Warning[];
+}
+
+export interface UnrestoredSetting {
+  /** As A1111 writes it (`VAE`, `Hires upscaler`); `LoRA` and the like for networks in a prompt. */
+  readonly name: string;
+  readonly value: string;
 }
 
 type Options = { -readonly [K in keyof GenerateOptions]?: GenerateOptions[K] };
 type Hires = { -readonly [K in keyof HiresOptions]?: HiresOptions[K] };
-type Read = (text: string) => unknown;
+type Fields = Readonly<Record<string, string>>;
 
-/** Values that cannot be read are left out, as if the text did not have them. */
-const number: Read = (text) => {
-  const value = Number(text);
-  return text.trim() === '' || !Number.isFinite(value) ? undefined : value;
-};
-const yes: Read = (text) => (text === 'True' ? true : undefined);
-const same: Read = (text) => text;
-const size = (text: string): { width: number; height: number } | undefined => {
-  const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(text.trim()) ?? [];
-  return width && height ? { width: Number(width), height: Number(height) } : undefined;
-};
-
-const PLAIN: Readonly<Record<string, readonly [option: keyof GenerateOptions, read: Read]>> = {
-  Steps: ['steps', number],
-  Sampler: ['sampler', same],
-  'Schedule type': ['schedule', same],
-  'CFG scale': ['cfg', number],
-  Seed: ['seed', number],
-  'Denoising strength': ['strength', number],
-  'Clip skip': ['clipSkip', number],
-  RNG: ['rng', (text) => (text === 'CPU' ? 'cpu' : 'cuda')],
-  Emphasis: ['emphasis', (text) => labelled(emphasisLabels, text)],
-  'Variation seed': ['subseed', number],
-  'Variation seed strength': ['subseedStrength', number],
-  'Seed resize from': ['seedResizeFrom', size],
-  ENSD: ['etaNoiseSeedDelta', number],
-  Eta: ['eta', number],
-  'Eta DDIM': ['eta', number],
-  'Sigma churn': ['sChurn', number],
-  'Sigma tmin': ['sTmin', number],
-  'Sigma tmax': ['sTmax', number],
-  'Sigma noise': ['sNoise', number],
-  'Discard penultimate sigma': ['discardPenultimate', yes],
-  'Schedule min sigma': ['sigmaMin', number],
-  'Schedule max sigma': ['sigmaMax', number],
-  'Schedule rho': ['rho', number],
-  'Guidance rescale': ['guidanceRescale', number],
-  'Noise multiplier': ['initialNoiseMultiplier', number],
-  'Resize mode': ['resizeMode', (text) => labelled(resizeLabels, text)],
-  'Mask blur': ['maskBlur', (text) => blurOf(text)],
-  'Mask mode': ['maskInvert', (text) => text === 'Inpaint not masked'],
-  'Masked content': ['fill', (text) => labelled(fillLabels, text)],
-  'Inpaint area': ['onlyMasked', (text) => text === 'Only masked'],
-  'Masked area padding': ['padding', number],
-};
-
-const HIRES: Readonly<Record<string, readonly [option: keyof HiresOptions, read: Read]>> = {
-  'Hires upscale': ['scale', number],
-  'Hires steps': ['steps', (text) => number(text) || undefined],
-  'Hires upscaler': ['upscaler', (text) => labelled(upscalerLabels, text)],
-  'Hires prompt': ['prompt', same],
-  'Hires negative prompt': ['negative', same],
-  'Hires sampler': ['sampler', same],
-  'Hires schedule type': ['schedule', same],
-};
-
-/** Reads A1111's generation parameters, its own and Safelight's. Never throws; `generate` checks what it is given. */
+/**
+ * Reads A1111's generation parameters, its own, Safelight's and those of programs that write them alike. In texts that Safelight did not
+ * write, a missing `RNG` is noise of the GPU (`rng: 'cuda'`) and a missing `Schedule type` is `Automatic`, as A1111 reads them. Never
+ * throws; `generate` checks the options it is given.
+ */
 export function restoreOptions(text: string): Restored {
   const { prompt, negative, fields } = parseParameters(text);
+  const foreign = writtenByOthers(fields);
+  const samplers = restoreSamplers(fields);
   const options: Options = { prompt, ...(negative === '' ? {} : { negative }) };
   const hires: Hires = {};
-  for (const [label, value] of Object.entries(fields)) {
-    read(PLAIN[label], value, options);
-    read(HIRES[label], value, hires);
+  const deepCache: { interval?: number; branch?: number } = {};
+  const lost = new Map<string, string>(samplers.unknown.map((name) => [name, fields[name]!]));
+  for (const [name, value] of Object.entries(fields)) {
+    const known =
+      samplerFields.has(name) ||
+      SIZES.has(name) ||
+      (name === 'Model' && !foreign) ||
+      name === 'Lora hashes' ||
+      read(plainFields.get(name), value, options) ||
+      read(hiresFields.get(name), value, hires) ||
+      read(deepCacheFields.get(name), value, deepCache);
+    if (!known && matters(name, value)) lost.set(name, value);
   }
-  Object.assign(options, size(fields.Size ?? ''));
-  const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(fields['Hires resize'] ?? '') ?? [];
-  if (Number(width)) hires.width = Number(width);
-  if (Number(height)) hires.height = Number(height);
-  if (Object.keys(hires).length > 0) {
-    const { strength, ...rest } = options;
-    return {
-      options: { ...rest, hires: { ...hires, ...(strength ? { strength } : {}) } },
-      model: fields.Model,
-    };
-  }
-  return { options, model: fields.Model };
+  for (const name of restoreSizes(fields, options, hires)) lost.set(name, fields[name]!);
+  if (foreign && options.rng === undefined) options.rng = 'cuda';
+  Object.assign(options, { ...samplers.options, ...options });
+  if (Object.keys(deepCache).length > 0) options.deepCache = deepCache;
+  const unrestored = [
+    ...(foreign ? networksOf([prompt, negative, hires.prompt, hires.negative], fields) : []),
+  ];
+  for (const [name, value] of lost) unrestored.push({ name, value });
+  return {
+    options: withHires(options, { ...samplers.hires, ...hires }),
+    model: fields.Model,
+    unrestored,
+    warnings: warningsOf(unrestored),
+  };
 }
 
+/** The strength of a text with a second pass is that pass's. */
+function withHires(options: Options, hires: Hires): Options {
+  if (Object.keys(hires).length === 0) return options;
+  const { strength, ...rest } = options;
+  return { ...rest, hires: { ...hires, ...(strength ? { strength } : {}) } };
+}
+
+/** @returns whether there was something to read, and it could be read */
 function read(
   entry: readonly [option: string, read: Read] | undefined,
   text: string,
   into: Record<string, unknown>,
-): void {
+): boolean {
   const value = entry?.[1](text);
-  if (entry && value !== undefined) into[entry[0]] = value;
+  if (!entry || value === undefined) return false;
+  if (value !== null) into[entry[0]] = value;
+  return true;
 }
 
-function blurOf(text: string): number | readonly [number, number] | undefined {
-  const [x, y, ...more] = text.split('/').map(Number);
-  if (more.length > 0 || !Number.isFinite(x)) return undefined;
-  return y === undefined ? x : Number.isFinite(y) ? [x!, y] : undefined;
+const SIZES: ReadonlySet<string> = new Set(['Size', 'Hires resize', 'First pass size']);
+
+/** @returns names of fields that are no sizes */
+function restoreSizes(fields: Fields, options: Options, hires: Hires): string[] {
+  const size = sizeOf(fields.Size ?? '');
+  Object.assign(options, size);
+  const resize = sizeOf(fields['Hires resize'] ?? '');
+  if (resize?.width) hires.width = resize.width;
+  if (resize?.height) hires.height = resize.height;
+  const first = sizeOf(fields['First pass size'] ?? '');
+  // Before version 1.0, A1111 wrote the size of the second pass as the size.
+  if (first && size) {
+    Object.assign(options, first.width && first.height ? first : firstPassOf(size));
+    Object.assign(hires, size);
+  }
+  return [...SIZES].filter((name) => Object.hasOwn(fields, name) && !sizeOf(fields[name]!));
+}
+
+/** The size that A1111 chose for the first pass then: about 512 x 512 pixels, on a grid of 64. */
+function firstPassOf({ width, height }: Size): Size {
+  const scale = Math.sqrt((512 * 512) / (width * height));
+  const onGrid = (side: number): number => Math.ceil((scale * side) / 64) * 64;
+  return { width: onGrid(width), height: onGrid(height) };
+}
+
+const KINDS: Readonly<Record<UnsupportedKind, string>> = {
+  ...{ lora: 'LoRA', lyco: 'LyCORIS', hypernet: 'Hypernetwork' },
+  ...{ editing: 'Prompt editing', alternation: 'Alternation', AND: 'AND' },
+};
+
+/** Networks and other constructs in the prompts, and the LoRAs whose hashes are written beside them. */
+function networksOf(prompts: readonly (string | undefined)[], fields: Fields): UnrestoredSetting[] {
+  const found = prompts.flatMap((prompt = '', i) =>
+    unsupportedSyntax(prompt, { negative: i % 2 === 1 }).map(({ kind, text }) => ({
+      name: KINDS[kind],
+      value: text,
+    })),
+  );
+  const written = found.map(({ value }) => value.split(':')[1]?.replace(/>$/, ''));
+  const hashed = namesOfHashes(fields['Lora hashes'] ?? '').filter((name) => !written.includes(name));
+  const all = [...found, ...hashed.map((value) => ({ name: 'LoRA', value }))];
+  return [...new Map(all.map((one) => [`${one.name} ${one.value}`, one])).values()];
+}
+
+/** Characters of a value that the warning quotes. */
+const QUOTED = 60;
+
+function warningsOf(unrestored: readonly UnrestoredSetting[]): Warning[] {
+  if (unrestored.length === 0) return [];
+  const shown = (value: string) => (value.length > QUOTED ? `${value.slice(0, QUOTED)}...` : value);
+  const list = unrestored.map(({ name, value }) => `${name} (${shown(value)})`).join(', ');
+  return [
+    { code: 'NOT_RESTORED', message: `The image was made with settings that are not restored: ${list}` },
+  ];
 }

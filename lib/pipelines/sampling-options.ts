@@ -1,11 +1,14 @@
 /** Options of the denoising itself: sampler, schedule, guidance. */
 import type { GenerationDefaults } from '../models/config.js';
-import { resolveSampler, type SamplerInfo } from '../sampling/samplers/index.js';
+import { resolveSampler, type SamplerInfo, type SamplerName } from '../sampling/samplers/index.js';
 import { resolveSchedule, type ScheduleName } from '../sampling/schedules/index.js';
 import type { SamplerOptions } from '../sampling/types.js';
 import * as check from './check.js';
 import { MAX_STEPS } from './limits.js';
 import { type DeepCacheOptions, type DeepCacheSettings, resolveDeepCache } from './step-cache.js';
+
+/** One of the names, offered by editors; other spellings (A1111's labels) are read too. */
+export type Spelled<Name extends string> = Name | (string & Record<never, never>);
 
 export interface SamplingOptions {
   /** 1 to 1000; default the model's, else 20. */
@@ -13,9 +16,12 @@ export interface SamplingOptions {
   /** Classifier-free guidance scale, 0 to 100; 1 is none and half the work. Default the model's, else 7. */
   readonly cfg?: number;
   /** By Safelight's or A1111's name; default the model's, else `dpmpp_2m`. */
-  readonly sampler?: string;
-  /** By Safelight's or A1111's name; default the sampler name's own ("DPM++ 2M Karras"), the model's, else `karras`. */
-  readonly schedule?: string;
+  readonly sampler?: Spelled<SamplerName>;
+  /**
+   * By Safelight's or A1111's name; default the sampler name's own ("DPM++ 2M Karras"), the model's, else `karras`. `Automatic` is the one
+   * that A1111 runs the sampler with.
+   */
+  readonly schedule?: Spelled<ScheduleName | 'automatic'>;
   /** Noise of ancestral and SDE samplers (default 1), of DDIM (0), TCD (0.3); 0 to 10. */
   readonly eta?: number;
   /** Karras' stochasticity for euler, heun and dpm2: default none. */

@@ -1,22 +1,23 @@
 /** The stages before and after denoising, one by one. */
-import { SafelightError } from '../errors.js';
 import { type ImageSource, readImage } from '../image/read.js';
 import type { Rng } from '../sampling/generators/index.js';
 import { createNoise } from '../sampling/noise.js';
-import { Tensor } from '../tensor/tensor.js';
+import { checkFinite, checkTensor } from '../tensor/check-tensor.js';
+import type { Tensor } from '../tensor/tensor.js';
 import type { Chunk } from '../text/chunks.js';
 import type { OnWarning } from '../warnings.js';
 import * as check from './check.js';
 import { promptText } from './condition-options.js';
 import type { Encoding } from './conditioning.js';
-import type { Engine } from './engine.js';
-import { throwIfNotFinite } from './finite.js';
+import type { Engine, ModelFacts } from './engine.js';
 import { GeneratedImage, toPixels } from './image-result.js';
+import { warnIfLarge } from './image-size.js';
 import { sizeFrom } from './image-to-image.js';
 import { prepareImage } from './inpaint.js';
 import { imageTensor } from './latents.js';
 import { checkControl, checkSize, type GenerateOptions, type Posterior, resolveText } from './options.js';
 import { type OnProgress, ProgressReporter } from './progress.js';
+import { warnOfSyntax } from './prompt-warnings.js';
 
 export interface TokenizeOptions {
   /** Takes the text as it is, without prompt syntax; default false. */
@@ -32,12 +33,12 @@ export interface EncodeTextOptions extends Pick<GenerateOptions, 'clipSkip' | 'e
 }
 
 export interface EncodeImageOptions {
-  /** Pixels; default the picture's, rounded down to the grid. */
+  /** Pixels; default the image's, rounded down to the grid and scaled down to the model's pixel count. */
   readonly width?: number;
   readonly height?: number;
   /** The mean of the encoder's distribution (default), or a sample of it. */
   readonly posterior?: Posterior;
-  /** Of the sample; default 0. */
+  /** Of the sample; default 0, -1: random. */
   readonly seed?: number;
   readonly rng?: Rng;
   readonly signal?: AbortSignal;
@@ -68,9 +69,10 @@ export async function encodeTextStage(
 ): Promise<Encoding> {
   check.knownKeys('options', options, new Set(['clipSkip', 'emphasis', 'negative', 'signal', 'onWarning']));
   const text = resolveText(options);
-  const { signal } = checkControl(options);
+  const { signal, warnings } = checkControl(options);
   const negative = check.boolean('negative', options.negative ?? false);
   const given = promptText('prompt', prompt);
+  warnOfSyntax(warnings, negative ? { 'the negative prompt': given } : { 'the prompt': given });
   const conditioner = await engine.conditioner(signal);
   const encoding = await (negative
     ? conditioner.encodeNegative(given, text, signal)
@@ -90,20 +92,32 @@ export async function encodeImageStage(
     new Set(['width', 'height', 'posterior', 'seed', 'rng', 'signal', 'onWarning']),
   );
   const { factor } = engine.facts;
-  const { signal } = checkControl(options);
+  const { signal, warnings } = checkControl(options);
   const posterior = check.oneOf('posterior', options.posterior ?? 'mean', ['mean', 'sample']);
-  const seed = check.integer('seed', options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER);
+  const seed = check.seed('seed', options.seed ?? 0);
   const rng = check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']);
   const asked = checkSize(options, factor);
-  const original = await readImage(source);
-  const { width, height } = sizeFrom(asked, original, factor);
-  const { image } = await prepareImage(original, width, height, 'resize', signal);
+  const input = await imageInput(engine, source, asked, { signal, warnings });
   const codec = await engine.codec(signal);
-  const encoded = await codec.encode(imageTensor(image), { signal });
+  const encoded = await codec.encode(input, { signal });
   const { size } = encoded;
   return encoded
     .latents(posterior === 'sample' ? () => createNoise({ rng, seeds: [seed], size }).next() : undefined)
     .clone();
+}
+
+/** An image as the encoder takes it, `[1, 3, H, W]`: of the size asked for, else its own on the latent grid, at most the model's pixel count. */
+export async function imageInput(
+  { facts }: Engine,
+  source: ImageSource,
+  asked: { readonly width: number | undefined; readonly height: number | undefined },
+  { signal, warnings }: Pick<ReturnType<typeof checkControl>, 'signal' | 'warnings'>,
+): Promise<Tensor> {
+  const original = await readImage(source);
+  const { width, height } = sizeFrom(asked, original, facts, warnings, 'The image');
+  warnIfLarge(warnings, { width, height }, facts.defaults, { effect: 'it takes long' });
+  const { image } = await prepareImage(original, width, height, 'resize', signal);
+  return imageTensor(image);
 }
 
 export async function decodeStage(
@@ -113,8 +127,7 @@ export async function decodeStage(
 ): Promise<GeneratedImage[]> {
   check.knownKeys('options', options, new Set(['signal', 'onProgress']));
   const { signal, onProgress } = checkControl(options);
-  checkLatent(latent, engine.facts.latentChannels);
-  throwIfNotFinite(latent.data, 'The latent');
+  checkLatent('latent', latent, engine.facts);
   const reporter = new ProgressReporter(onProgress);
   const codec = await engine.codec(signal);
   const count = latent.shape[0]!;
@@ -132,14 +145,11 @@ export async function decodeStage(
   return images;
 }
 
-function checkLatent(latent: unknown, channels: number): asserts latent is Tensor {
-  const shape = latent instanceof Tensor && latent.dtype === 'f32' ? latent.shape : [];
-  if (shape.length !== 4 || shape[1] !== channels || shape.some((side) => side === 0)) {
-    const received =
-      latent instanceof Tensor ? `${latent.dtype} [${latent.shape.join(', ')}]` : typeof latent;
-    throw new SafelightError(
-      'SHAPE_MISMATCH',
-      `Expected an f32 latent of shape [B, ${channels}, h, w] but received ${received}`,
-    );
-  }
+/** A latent as the sampler sees it, of a size that can be decoded. @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE */
+export function checkLatent(name: string, latent: unknown, { latentChannels, factor }: ModelFacts): Tensor {
+  const tensor = checkTensor(name, latent, ['B', latentChannels, 'h', 'w']);
+  checkFinite(name, tensor);
+  const [, , height = 0, width = 0] = tensor.shape;
+  checkSize({ width: width * factor, height: height * factor }, factor);
+  return tensor;
 }

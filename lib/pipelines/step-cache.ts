@@ -5,8 +5,9 @@
 import { invalidOption } from '../errors.js';
 import type { ForwardOutput, UNet, UNetInputs, UNetOutput } from '../models/unet.js';
 import type { Condition } from '../sampling/guidance.js';
-import { Tensor } from '../tensor/tensor.js';
+import type { Tensor } from '../tensor/tensor.js';
 import * as check from './check.js';
+import { joinBatches } from './latents.js';
 
 export interface DeepCacheOptions {
   /** Every so many evaluations of the U-Net one is whole, 1 (all: no caching) to 1000; default 3. */
@@ -78,7 +79,7 @@ export class StepCache {
   ): Promise<UNetOutput> {
     const { branch } = this.settings;
     if (!this.wholeNow) {
-      const deep = joined(conditions.map((condition) => this.kept.get(condition)!));
+      const deep = joinBatches(conditions.map((condition) => this.kept.get(condition)!));
       return this.unet.shallow(inputs, deep, branch, { signal });
     }
     const output = await this.unet.forward(inputs, { branch, signal });
@@ -92,15 +93,4 @@ export class StepCache {
       this.kept.set(condition, deep!.slice([i * pictures, (i + 1) * pictures]));
     });
   }
-}
-
-/** Along the first dimension. */
-function joined(tensors: readonly Tensor[]): Tensor {
-  const [first] = tensors as [Tensor];
-  if (tensors.length === 1) return first;
-  const data = new Float32Array(first.size * tensors.length);
-  tensors.forEach((tensor, i) => {
-    data.set(tensor.data, i * first.size);
-  });
-  return Tensor.from(data, [first.shape[0]! * tensors.length, ...first.shape.slice(1)]);
 }

@@ -1,5 +1,4 @@
 /** Options of a picture's noise besides its seed: A1111's "Extra" row. */
-import { randomInt } from 'node:crypto';
 import { createNoise, type PictureNoise } from '../sampling/noise.js';
 import type { LatentShape } from '../sampling/variation.js';
 import * as check from './check.js';
@@ -8,7 +7,7 @@ import type { Settings } from './options.js';
 
 export interface VariationOptions {
   /**
-   * Seed of the variation, as `seed`; default random. With a strength above 0 it counts up from picture to picture, and `seed`
+   * Seed of the variation, as `seed`; -1, the default: random. With a strength above 0 it counts up from picture to picture, and `seed`
    * stays.
    */
   readonly subseed?: number;
@@ -37,12 +36,7 @@ export function resolveVariation(options: VariationOptions, count: number): Vari
   const side = (name: 'width' | 'height'): number =>
     check.integer(`seedResizeFrom.${name}`, seedResizeFrom?.[name], 1, MAX_SIDE);
   return {
-    subseed: check.integer(
-      'subseed',
-      options.subseed ?? randomInt(2 ** 32),
-      0,
-      Number.MAX_SAFE_INTEGER - count,
-    ),
+    subseed: check.seed('subseed', options.subseed, Number.MAX_SAFE_INTEGER - count),
     strength: check.number('subseedStrength', options.subseedStrength ?? 0, 0, 1),
     from: seedResizeFrom === undefined ? undefined : { width: side('width'), height: side('height') },
     seedDelta: check.integer('etaNoiseSeedDelta', options.etaNoiseSeedDelta ?? 0, -(2 ** 31), 2 ** 31),

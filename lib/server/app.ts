@@ -1,21 +1,28 @@
 /** The server's routes put together: everything but listening. */
+import { resolve } from 'node:path';
 import multipart from '@fastify/multipart';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { dataFolder } from '../hub/environment.js';
 import type { Catalog } from '../jobs/catalog.js';
 import type { JobQueue } from '../jobs/types.js';
 import { a1111 } from './a1111/routes.js';
+import { acceptBodies } from './bodies.js';
 import type { ServeConfig } from './config.js';
 import { httpFailure } from './errors.js';
 import { health, type Readiness } from './health.js';
+import { logJobs } from './job-log.js';
 import { metrics } from './metrics.js';
 import { openAi } from './openai/routes.js';
 import { about } from './own/about.js';
 import { ownJobs } from './own/jobs.js';
+import { styles } from './own/styles.js';
 import { page } from './page.js';
+import { RequestLog } from './request-log.js';
 import { addSecurity } from './security.js';
+import { StylesFile } from './styles.js';
 import { version } from './version.js';
 
 export interface AppParts extends Readiness {
@@ -29,16 +36,14 @@ export interface AppParts extends Readiness {
 export async function createApp(parts: AppParts): Promise<FastifyInstance> {
   const { config, queue, catalog, closing } = parts;
   const app = Fastify({
-    logger:
-      config['log-level'] === 'silent'
-        ? false
-        : { level: config['log-level'], redact: ['req.headers.authorization', 'req.headers.cookie'] },
+    logger: config['log-level'] === 'silent' ? false : { level: config['log-level'] },
+    logController: new RequestLog(),
     bodyLimit: config['max-body'],
     requestTimeout: 120_000, // a body that never ends
     connectionTimeout: 0,
     forceCloseConnections: true,
     genReqId: () => crypto.randomUUID(),
-    routerOptions: { maxParamLength: 200 },
+    routerOptions: { maxParamLength: 2000 },
   });
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
@@ -62,17 +67,25 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
     cors: config.cors,
     allowHost: config['allow-host'],
   });
+  acceptBodies(app);
   await app.register(swagger, {
     openapi: { info: { title: 'Safelight', version: version() } },
     transform: jsonSchemaTransform,
   });
-  await app.register(multipart, { limits: { fileSize: config['max-body'], files: 20, fields: 40 } });
+  await app.register(multipart, {
+    limits: { fileSize: config['max-body'], fieldSize: config['max-body'], files: 20, fields: 40 },
+  });
   ownJobs(app, queue, catalog.limits);
   about(app, { catalog, locked: config['api-key'] !== undefined, maxPrompt: config['max-prompt'] });
+  styles(app, {
+    file: new StylesFile(resolve(config.data ?? dataFolder(), 'styles.csv')),
+    maxPrompt: config['max-prompt'],
+  });
   await app.register(openAi, { queue, catalog });
   await app.register(a1111, { queue, catalog, config });
   health(app, parts);
   metrics(app, queue, catalog, closing);
+  logJobs(app.log, queue, closing);
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
   await page(app);
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { defaultLimits } from '../jobs/schemas.js';
 import { BACKEND_FORMS, parseBackend } from '../native/backends.js';
 import type { BackendChoice } from '../native/types.js';
+import { MAX_PROMPT } from '../pipelines/limits.js';
 import { storageTypes } from '../weights/storage.js';
 
 const port = z.int().min(0).max(65_535);
@@ -12,8 +13,10 @@ const bytes = z.int().min(2 ** 20);
 export const serveSchema = z.strictObject({
   /** `NAME=PATH`, a path, or `owner/name` of the hub. */
   model: z.array(z.string().min(1)).default([]),
-  /** A folder whose model files and folders are offered by their names. */
+  /** A folder whose models, also those of its subfolders, are offered by their names. */
   models: z.string().min(1).optional(),
+  /** Offers the bundled models beside others. */
+  starter: z.boolean().default(true),
   host: z.string().min(1).default('127.0.0.1'),
   port: port.default(7860),
   'api-key': z.string().min(1).optional(),
@@ -37,7 +40,7 @@ export const serveSchema = z.strictObject({
   'max-pixels': z.int().min(4096).default(defaultLimits.maxPixels),
   'max-count': z.int().min(1).max(1000).default(defaultLimits.maxCount),
   'max-steps': z.int().min(1).max(1000).default(defaultLimits.maxSteps),
-  'max-prompt': z.int().min(1).max(1_000_000).default(defaultLimits.maxPrompt),
+  'max-prompt': z.int().min(1).max(MAX_PROMPT).default(defaultLimits.maxPrompt),
   /** Bytes of a request. */
   'max-body': bytes.default(64 * 2 ** 20),
   'keep-jobs': z.int().min(0).default(1000),

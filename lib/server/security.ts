@@ -14,6 +14,17 @@ const COOKIE = 'safelight';
 /** What anybody may see: whether the process lives, and the page, which asks for the key itself. */
 const OPEN = /^\/(?:health\/(?:live|ready)|login|logout)?$|^\/assets\//;
 
+/** Headers of requests that pages of other sites may send. */
+const ALLOWED = [
+  ...['accept', 'authorization', 'cache-control', 'content-type', 'idempotency-key', 'last-event-id'],
+  ...['openai-beta', 'openai-organization', 'openai-project'],
+  ...['x-api-key', 'x-request-id', 'x-requested-with', 'x-safelight-client'],
+];
+/** OpenAI's SDK describes itself by a changing set of these. */
+const SDK_HEADER = /^x-stainless-[a-z0-9-]{1,60}$/;
+/** Headers of answers that they may read. */
+const EXPOSED = 'content-disposition, content-length, location, retry-after, x-request-id';
+
 /** @throws INVALID_OPTION for an address that others can reach without a key */
 export function checkReach({ host, apiKey }: Pick<SecurityOptions, 'host' | 'apiKey'>): void {
   if (apiKey !== undefined || isLoopback(host)) return;
@@ -50,7 +61,7 @@ export function addSecurity(app: FastifyInstance, options: SecurityOptions): voi
 
 function addLogin(app: FastifyInstance, key: string): void {
   const attributes = 'Path=/; HttpOnly; SameSite=Strict';
-  app.post('/login', { schema: { hide: true } }, async (request, reply) => {
+  app.post('/login', { schema: { hide: true }, config: { body: true } }, async (request, reply) => {
     const { key: given } = (request.body ?? {}) as { key?: unknown };
     if (typeof given !== 'string' || !same(given, key))
       throw denied(401, 'UNAUTHORIZED', 'That is not the key');
@@ -97,16 +108,17 @@ function checkHost(request: FastifyRequest, { host, apiKey, allowHost }: Securit
 function checkOrigin(request: FastifyRequest, reply: FastifyReply, { cors }: SecurityOptions): boolean {
   const { origin } = request.headers;
   if (origin === undefined) return false;
-  if (cors.includes(origin)) {
+  if (cors.some((site) => originOf(site) === originOf(origin))) {
     reply.headers({
       'access-control-allow-origin': origin,
       vary: 'origin',
       'cross-origin-resource-policy': 'cross-origin',
+      'access-control-expose-headers': EXPOSED,
     });
     if (request.method !== 'OPTIONS') return false;
     reply.headers({
       'access-control-allow-methods': 'GET, POST, PUT, DELETE',
-      'access-control-allow-headers': 'authorization, content-type, idempotency-key, last-event-id',
+      'access-control-allow-headers': allowedHeaders(request.headers['access-control-request-headers']),
       'access-control-max-age': '600',
     });
     return true;
@@ -118,6 +130,26 @@ function checkOrigin(request: FastifyRequest, reply: FastifyReply, { cors }: Sec
     'FORBIDDEN',
     'Pages of other sites may not call this server; --cors ORIGIN lists those that may',
   );
+}
+
+/** The headers that may be sent: all that are known, and those of OpenAI's SDK that were asked for. */
+function allowedHeaders(asked: string | string[] | undefined): string {
+  const names = String(asked ?? '')
+    .toLowerCase()
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => SDK_HEADER.test(name));
+  return [...new Set([...ALLOWED, ...names])].join(', ');
+}
+
+/** As a browser writes it: `https://Studio.example/` is configured as a site, too. */
+function originOf(site: string): string {
+  try {
+    const { origin } = new URL(site);
+    return origin === 'null' ? site : origin;
+  } catch {
+    return site;
+  }
 }
 
 function sameOrigin(origin: string, host: string): boolean {

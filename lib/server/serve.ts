@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { SafelightError } from '../errors.js';
 import { dataFolder } from '../hub/environment.js';
 import { Catalog } from '../jobs/catalog.js';
-import { configuredModels } from '../jobs/configured.js';
+import { configuredModels, type ModelProblem } from '../jobs/configured.js';
 import { DataFolder } from '../jobs/data-folder.js';
 import { DataLock } from '../jobs/data-lock.js';
 import { EmbeddedQueue, type QueueParts } from '../jobs/embedded-queue.js';
@@ -21,19 +21,27 @@ export interface RunningServer {
   readonly queue: JobQueue;
   /** Where it listens, such as `http://127.0.0.1:7860`. */
   readonly url: string;
+  /** Names of the models it offers. */
+  readonly models: readonly string[];
   /** Takes no more requests. With `drain` the running job ends first, else it is queued again for the next start. */
   close(options?: { readonly drain?: boolean }): Promise<void>;
 }
 
 /**
  * Starts a server; models load when a job first needs them.
- * @throws INVALID_OPTION, FILE_NOT_WRITTEN and DATA_IN_USE (the data folder), and INVALID_OPTION where the port is taken
+ * @throws INVALID_OPTION, FILE_NOT_FOUND (a model), MODEL_NOT_FOUND, FILE_NOT_WRITTEN and DATA_IN_USE (the data folder), and INVALID_OPTION
+ *   where the port is taken
  */
 export async function serve(input: ServeInput = {}): Promise<RunningServer> {
   const config = checkConfig(input);
   checkReach({ host: config.host, apiKey: config['api-key'] });
+  const problems: ModelProblem[] = [];
   const catalog = await Catalog.open(
-    await configuredModels({ model: config.model, models: config.models }),
+    await configuredModels({
+      ...{ model: config.model, models: config.models, starter: config.starter },
+      remote: config.queue !== undefined,
+      onProblem: (problem) => problems.push(problem),
+    }),
     {
       backend: config.backend,
       memory: config.memory,
@@ -53,8 +61,10 @@ export async function serve(input: ServeInput = {}): Promise<RunningServer> {
     ...{ config, queue, catalog, closing: closing.signal },
     notReady: () => (draining ? 'the server is stopping' : queue.problem),
   });
+  for (const problem of problems) app.log.warn(problem, problemMessage(problem));
   const url = await listen(app, config, queue);
   await lock?.note({ url });
+  const models = catalog.models.map(({ name }) => name);
   if (config.preload) void preload(app, catalog);
   const close = async ({ drain = false }: { readonly drain?: boolean } = {}): Promise<void> => {
     draining = true;
@@ -63,7 +73,13 @@ export async function serve(input: ServeInput = {}): Promise<RunningServer> {
     await app.close();
     await catalog.pool.close();
   };
-  return { app, queue, url, close };
+  return { app, queue, url, models, close };
+}
+
+function problemMessage({ model, offered }: ModelProblem): string {
+  return offered
+    ? `the model ${model} cannot be loaded: its jobs will fail`
+    : `${model} of the folder of models is not offered`;
 }
 
 function checkConfig(input: ServeInput): ServeConfig {

@@ -49,6 +49,8 @@ const TYPES: Record<string, ElementType> = {
  * @throws INVALID_FILE for anything that breaks the format, is truncated, has bytes left over or an element type not named here.
  */
 export function parseNpy(bytes: Uint8Array): NpyArray {
+  // Also of memory that was transferred to another thread, which has no view.
+  if (bytes.length === 0) throw invalid('it is empty');
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const { descr, fortran, shape, start } = readHeader(bytes, view);
   const type = Object.hasOwn(TYPES, descr) ? TYPES[descr] : undefined;
@@ -65,7 +67,7 @@ export function parseNpy(bytes: Uint8Array): NpyArray {
 }
 
 /** The bytes of a `.npy` file, version 1.0, little-endian, data aligned to 64 bytes as NumPy does. */
-export function writeNpy(data: TensorData, shape: readonly number[]): Uint8Array {
+export function writeNpy(data: TensorData, shape: readonly number[]): Uint8Array<ArrayBuffer> {
   const descr =
     data instanceof Float32Array
       ? '<f4'

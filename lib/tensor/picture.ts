@@ -7,9 +7,36 @@ import type { TensorData } from './tensor.js';
 
 /** Pixels, three bytes each (red, green, blue), row by row from the top left. */
 export interface RgbImage {
-  readonly data: Uint8Array;
+  readonly data: Uint8Array<ArrayBuffer>;
   readonly width: number;
   readonly height: number;
+}
+
+/** The same of a caller's, over memory of any kind. */
+export interface RgbPixels {
+  readonly data: Uint8Array | Uint8ClampedArray;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** @throws INVALID_OPTION */
+export function checkRgb(name: string, image: unknown): RgbPixels {
+  if (typeof image !== 'object' || image === null)
+    throw invalidOption(name, 'RGB pixels as { data, width, height }', image);
+  const { data, width, height } = image as Readonly<Record<string, unknown>>;
+  for (const [side, size] of Object.entries({ width, height })) {
+    if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 1)
+      throw invalidOption(`${name}.${side}`, 'integer of at least 1', size);
+  }
+  const bytes = data instanceof Uint8Array || data instanceof Uint8ClampedArray ? data : undefined;
+  const sides = { width: Number(width), height: Number(height) };
+  if (bytes?.length !== sides.width * sides.height * 3)
+    throw invalidOption(
+      `${name}.data`,
+      `3 bytes for each of ${width} x ${height} pixels`,
+      bytes?.length ?? data,
+    );
+  return { data: bytes, ...sides };
 }
 
 export interface PictureOptions {
@@ -48,6 +75,8 @@ export function drawTensor(data: TensorData, shape: readonly number[], options: 
   if (!Number.isInteger(scale) || scale < 1)
     throw invalidOption('scale', 'integer of at least 1', options.scale);
   const mode = options.mode ?? (channels === 3 ? 'rgb' : 'heat');
+  if (mode !== 'rgb' && mode !== 'heat' && mode !== 'gray')
+    throw invalidOption('mode', 'one of rgb, heat, gray', mode);
   if (mode === 'rgb' && channels !== 3) throw invalidOption('mode', 'three channels for rgb', mode);
 
   const plane = width * height;
@@ -111,7 +140,8 @@ function resolveRange(
   range: PictureOptions['range'],
 ): readonly [number, number] {
   if (range !== undefined && range !== 'auto') {
-    if (!Number.isFinite(range[0]) || !Number.isFinite(range[1]) || range[0] >= range[1]) {
+    const isPair = Array.isArray(range) && range.length === 2 && range.every(Number.isFinite);
+    if (!isPair || range[0] >= range[1]) {
       throw invalidOption('range', 'two finite numbers, the smaller first', range);
     }
     return range;

@@ -59,6 +59,8 @@ export function histogramOf(data: TensorData, bins: number, range?: readonly [nu
   if (!Number.isInteger(bins) || bins < 1 || bins > 1_000_000) {
     throw invalidOption('bins', 'integer between 1 and 1000000', bins);
   }
+  if (range !== undefined && !(Array.isArray(range) && range.length === 2))
+    throw invalidOption('range', 'two finite numbers in order', range);
   let [low, high] = range ?? extremes(data);
   if (!Number.isFinite(low) || !Number.isFinite(high) || low > high) {
     throw invalidOption('range', 'two finite numbers in order', range);

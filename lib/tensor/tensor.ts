@@ -5,12 +5,17 @@
  * contiguous, in C order (the last dimension varies fastest), which is also PyTorch's and NumPy's default.
  */
 import { invalidOption, SafelightError } from '../errors.js';
+import { knownKeys } from '../known-keys.js';
 import { parseNpy, writeNpy } from './npy.js';
 import { drawTensor, type PictureOptions, type RgbImage } from './picture.js';
 import { type Histogram, histogramOf, statsOf, type TensorStats } from './stats.js';
 
+/** As many as NumPy knows. */
+const MAX_DIMENSIONS = 32;
+
 export type TensorData = Float32Array | Float64Array | Int32Array | Uint8Array;
 export type DType = 'f32' | 'f64' | 'i32' | 'u8';
+const ARRAYS = { f32: Float32Array, f64: Float64Array, i32: Int32Array, u8: Uint8Array } as const;
 
 /** A tensor of any element type. */
 export type AnyTensor = Tensor<TensorData>;
@@ -47,17 +52,18 @@ export class Tensor<T extends TensorData = Float32Array> {
 
   /** A new f32 tensor of zeros. */
   static zeros(shape: readonly number[]): Tensor {
-    return new Tensor(new Float32Array(sizeOf(shape)), shape);
+    return new Tensor(zerosOf(Float32Array, sizeOf(shape)), shape);
   }
 
   /** Reads a `.npy` file's bytes (see `parseNpy` for what is read and refused). */
   static fromNpy(bytes: Uint8Array): AnyTensor {
+    if (!(bytes instanceof Uint8Array)) throw invalidOption('bytes', 'Uint8Array', bytes);
     const { data, shape } = parseNpy(bytes);
     return new Tensor<TensorData>(data, shape);
   }
 
   /** The tensor as a `.npy` file (version 1.0), as `numpy.save` writes it. */
-  toNpy(): Uint8Array {
+  toNpy(): Uint8Array<ArrayBuffer> {
     return writeNpy(this.data, this.shape);
   }
 
@@ -72,6 +78,7 @@ export class Tensor<T extends TensorData = Float32Array> {
 
   /** The same data seen with another shape; one dimension may be -1 and is worked out. */
   reshape(shape: readonly number[]): Tensor<T> {
+    checkShapeArray(shape);
     const open = shape.indexOf(-1);
     if (open < 0) return new Tensor(this.data, shape);
     const known = sizeOf(shape.filter((_, i) => i !== open));
@@ -101,8 +108,12 @@ export class Tensor<T extends TensorData = Float32Array> {
     }
     const spans = this.shape.map((length, dim) => resolveRange(ranges[dim] ?? null, length, dim));
     const shape = spans.filter((s) => !s.dropped).map((s) => s.end - s.start);
-    const Data = this.data.constructor as new (length: number) => T;
-    const out = new Data(spans.reduce((n, s) => n * (s.end - s.start), 1));
+    const out = zerosOf(
+      ARRAYS[this.dtype] as new (
+        length: number,
+      ) => TensorData,
+      spans.reduce((n, s) => n * (s.end - s.start), 1),
+    ) as T;
     let written = 0;
     const copy = (dim: number, offset: number): void => {
       const span = spans[dim];
@@ -123,7 +134,8 @@ export class Tensor<T extends TensorData = Float32Array> {
 
   /** A copy with its own memory. */
   clone(): Tensor<T> {
-    return new Tensor(this.data.slice() as T, this.shape);
+    // Of a Buffer, slice() would share the memory.
+    return new Tensor(new ARRAYS[this.dtype](this.data) as T, this.shape);
   }
 
   /** Extremes, mean and standard deviation of the finite elements, and how many are not. */
@@ -138,12 +150,14 @@ export class Tensor<T extends TensorData = Float32Array> {
 
   /** A picture to look at: RGB for three channels, heat maps for everything else (see `PictureOptions`). */
   toImage(options: PictureOptions = {}): RgbImage {
+    knownKeys('options', options, new Set(['range', 'mode', 'scale']));
     return drawTensor(this.data, this.shape, options);
   }
 }
 
 /** The product of a shape. @throws INVALID_OPTION unless every dimension is a whole number >= 0 and the product is exact. */
 export function sizeOf(shape: readonly number[]): number {
+  checkShapeArray(shape);
   let size = 1;
   for (const dim of shape) {
     if (!Number.isSafeInteger(dim) || dim < 0)
@@ -152,6 +166,21 @@ export function sizeOf(shape: readonly number[]): number {
   }
   if (!Number.isSafeInteger(size)) throw invalidOption('shape', 'fewer than 2^53 elements', size);
   return size;
+}
+
+/** @throws OUT_OF_MEMORY for more than JavaScript can allocate */
+function zerosOf<A>(Data: new (length: number) => A, length: number): A {
+  try {
+    return new Data(length);
+  } catch (cause) {
+    throw new SafelightError('OUT_OF_MEMORY', `Cannot allocate a tensor of ${length} elements`, { cause });
+  }
+}
+
+function checkShapeArray(shape: unknown): void {
+  if (!Array.isArray(shape)) throw invalidOption('shape', 'an array of whole numbers', shape);
+  if (shape.length > MAX_DIMENSIONS)
+    throw invalidOption('shape', `at most ${MAX_DIMENSIONS} dimensions`, shape);
 }
 
 function dtypeOf(data: unknown): DType | undefined {
@@ -163,7 +192,7 @@ function dtypeOf(data: unknown): DType | undefined {
 }
 
 function resolveIndex(index: number, length: number, dim: number): number {
-  const i = index < 0 ? index + length : index;
+  const i = typeof index === 'number' && index < 0 ? index + length : index;
   if (!Number.isInteger(i) || i < 0 || i >= length) {
     throw invalidOption(`index of dimension ${dim}`, `integer between ${-length} and ${length - 1}`, index);
   }
@@ -179,6 +208,8 @@ function resolveRange(
     const start = resolveIndex(range, length, dim);
     return { start, end: start + 1, dropped: true };
   }
+  if (range !== null && (!Array.isArray(range) || range.length > 2))
+    throw invalidOption(`range of dimension ${dim}`, 'an index, [start, end] or null', range);
   const edge = (value: number | null | undefined, fallback: number): number => {
     if (value === null || value === undefined) return fallback;
     if (!Number.isInteger(value)) throw invalidOption(`range of dimension ${dim}`, 'integers', value);

@@ -1,5 +1,7 @@
 /** BERT's basic tokenizer, uncased: words and marks of a text as its WordPiece vocabulary has them (transformers' `BertTokenizerFast`). */
 
+import { orderMarks } from './mark-order.js';
+
 /** Tab, line feed and carriage return are spaces, other control characters nothing. */
 const SPACE = /[\t\n\r\p{Zs}]/u;
 const CONTROL = /[\0\uFFFD\p{C}]/u;
@@ -25,7 +27,7 @@ export function basicWords(text: string): string[] {
     if (SPACE.test(character)) cleaned += ' ';
     else if (!CONTROL.test(character)) cleaned += isIdeograph(character) ? ` ${character} ` : character;
   }
-  const plain = cleaned.normalize('NFD').replace(MARK, '').toLowerCase();
+  const plain = orderMarks(cleaned).normalize('NFD').replace(MARK, '').toLowerCase();
   const words: string[] = [];
   let word = '';
   const close = () => {

@@ -10,6 +10,8 @@
  * - BREAK counts outside of brackets only: inside, it is the word "BREAK" with minus the weight of its place.
  */
 
+import { invalidOption } from '../errors.js';
+
 /** A run of text of one weight, or the end of a chunk. */
 export type PromptPart =
   | { readonly kind: 'text'; readonly text: string; readonly weight: number }
@@ -26,6 +28,7 @@ const EXACT_DEPTH = 500;
  * @returns at least one part
  */
 export function parsePrompt(prompt: string): PromptPart[] {
+  if (typeof prompt !== 'string') throw invalidOption('prompt', 'string', prompt);
   const tokens = scan(prompt);
   const brackets = match(tokens);
   const pieces = weigh(tokens, brackets);

@@ -1,5 +1,6 @@
 /** CLIP's tokenizer, equal to transformers' `CLIPTokenizer` (5.23) on any text. */
 import { invalidOption, SafelightError } from '../errors.js';
+import { knownKeys } from '../known-keys.js';
 import { readTokenizerFiles, type TokenizerFiles } from '../weights/tokenizer-files.js';
 import { AddedTokens } from './added-tokens.js';
 import { Bpe } from './bpe.js';
@@ -10,6 +11,7 @@ type ClipSource = TokenizerFiles | 'standard';
 
 /** Length of CLIP's windows. */
 const CLIP_WINDOW = 77;
+const LONGEST_WINDOW = 2 ** 20;
 
 export interface TokenizerOptions {
   /** Tokens of the text encoder's window, start and end included (`max_position_embeddings`); a folder's own limit counts if it is lower. */
@@ -34,10 +36,9 @@ export class Tokenizer {
 
   /** @throws INVALID_FILE where merges and vocabulary do not fit together */
   constructor(vocabulary: Vocabulary, options: TokenizerOptions = {}) {
+    checkOptions(options);
     const { vocab, merges, added } = vocabulary;
     this.window = options.window ?? CLIP_WINDOW;
-    if (!Number.isSafeInteger(this.window) || this.window < 3)
-      throw invalidOption('window', 'an integer of at least 3', this.window);
     this.bos = vocabulary.bosId;
     this.eos = vocabulary.eosId;
     this.pad = options.padId ?? vocabulary.padId;
@@ -49,6 +50,9 @@ export class Tokenizer {
 
   /** The tokenizer of a model: its folder's own vocabulary, or CLIP's. */
   static async load(source: ClipSource, options: TokenizerOptions = {}): Promise<Tokenizer> {
+    checkOptions(options);
+    if (source !== 'standard' && !(typeof source === 'object' && source !== null && 'vocab' in source))
+      throw invalidOption('source', "'standard' or what readTokenizerFiles reads", source);
     if (source === 'standard') return Tokenizer.standard(options);
     return new Tokenizer(source, { ...options, window: source.maxLength });
   }
@@ -58,6 +62,9 @@ export class Tokenizer {
    * @throws FILE_NOT_FOUND, INVALID_FILE
    */
   static async fromFiles(folder: string, options: TokenizerOptions = {}): Promise<Tokenizer> {
+    if (typeof folder !== 'string' || folder === '')
+      throw invalidOption('folder', 'path of a folder', folder);
+    checkOptions(options);
     const files = await readTokenizerFiles(folder, options.window ?? CLIP_WINDOW);
     return Tokenizer.load(files, options);
   }
@@ -72,6 +79,7 @@ export class Tokenizer {
    * proportion to the text.
    */
   encode(text: string): number[] {
+    if (typeof text !== 'string') throw invalidOption('text', 'string', text);
     const ids: number[] = [];
     for (const segment of this.#added.split(wellFormed(text))) {
       if ('id' in segment) ids.push(segment.id);
@@ -82,14 +90,24 @@ export class Tokenizer {
 
   /** The vocabulary's string of each id, such as `apple</w>` (transformers' `convert_ids_to_tokens`). */
   tokens(ids: readonly number[]): string[] {
+    if (!Array.isArray(ids)) throw invalidOption('ids', 'an array of ids', ids);
     this.#strings ??= stringsOf(this.#vocabulary);
     return ids.map((id) => {
       const token = this.#strings?.get(id);
       if (token === undefined)
-        throw new SafelightError('INVALID_OPTION', `The vocabulary has no token with the id ${id}`);
+        throw new SafelightError('INVALID_OPTION', `The vocabulary has no token with the id ${String(id)}`);
       return token;
     });
   }
+}
+
+function checkOptions(options: TokenizerOptions): void {
+  knownKeys('options', options, new Set(['window', 'padId']));
+  const { window, padId } = options;
+  if (window !== undefined && !(Number.isSafeInteger(window) && window >= 3 && window <= LONGEST_WINDOW))
+    throw invalidOption('window', `integer between 3 and ${LONGEST_WINDOW}`, window);
+  if (padId !== undefined && !(Number.isSafeInteger(padId) && padId >= 0))
+    throw invalidOption('padId', 'integer of at least 0', padId);
 }
 
 function stringsOf({ vocab, added }: Vocabulary): Map<number, string> {

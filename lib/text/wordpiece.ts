@@ -17,6 +17,8 @@ export class WordPieceTokenizer implements PromptTokenizer {
   readonly #vocabulary: ReadonlyMap<string, number>;
   readonly #strings: readonly string[];
   readonly #unknown: number;
+  /** UTF-16 units of the longest token. */
+  readonly #longest: number;
   /** Special tokens stand for themselves wherever they are written. */
   readonly #special: RegExp;
 
@@ -28,6 +30,7 @@ export class WordPieceTokenizer implements PromptTokenizer {
     this.eos = ids.sep;
     this.pad = ids.pad;
     this.#unknown = ids.unk;
+    this.#longest = tokens.reduce((longest, token) => Math.max(longest, token.length), 0);
     this.comma = this.#vocabulary.get(',');
     const special = Object.values(ids).map((id) => tokens[id]!.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
     this.#special = new RegExp(`(${special.join('|')})`);
@@ -53,14 +56,14 @@ export class WordPieceTokenizer implements PromptTokenizer {
 
   /** The longest pieces from the left; a word that has no such division is unknown as a whole. */
   #pieces(word: string): number[] {
-    const characters = [...word];
-    if (characters.length > LONGEST_WORD) return [this.#unknown];
+    if (word.length > 2 * LONGEST_WORD || [...word].length > LONGEST_WORD) return [this.#unknown];
     const pieces: number[] = [];
-    for (let start = 0; start < characters.length; ) {
-      let end = characters.length;
+    for (let start = 0; start < word.length; ) {
+      let end = Math.min(word.length, start + this.#longest);
       let id: number | undefined;
+      // Half a surrogate pair is in no vocabulary.
       for (; end > start && id === undefined; end--)
-        id = this.#vocabulary.get((start > 0 ? '##' : '') + characters.slice(start, end).join(''));
+        id = this.#vocabulary.get((start > 0 ? '##' : '') + word.slice(start, end));
       if (id === undefined) return [this.#unknown];
       pieces.push(id);
       start = end + 1;

@@ -1,8 +1,9 @@
 import { SafelightError } from '../errors.js';
 import type { StorageType, WeightPlan, WeightPlanEntry, WeightRequirement } from '../native/types.js';
 import { isSourceType } from './dtypes.js';
+import { blockOf } from './gguf-types.js';
 import type { CanonicalPart, Naming } from './naming/naming.js';
-import { sameShape, storageFor } from './storage.js';
+import { isBlockType, sameShape, storageFor } from './storage.js';
 import { shown, type TensorIndex, type TensorInfo } from './tensor-index.js';
 import { verifyTensors } from './verify.js';
 
@@ -93,6 +94,7 @@ export class ComponentWeights {
       if (!sameShape(shape, requirement.shape)) throw this.mismatch(requirement, tensor, shape);
       if (!isSourceType(tensor.dtype)) throw this.unreadable(requirement.name, tensor.dtype);
       if (tensor.dtype.startsWith('F8')) this.refuseScaled(requirement.name, tensor);
+      const beyond = this.goesBeyondRows(requirement.name, tensor, transform);
       const file = files.get(tensor.file) ?? files.size;
       files.set(tensor.file, file);
       return {
@@ -103,11 +105,12 @@ export class ComponentWeights {
           offset: tensor.offset,
           length: tensor.length,
           type: tensor.dtype,
-          shape: tensor.shape,
+          // A block a row, for `withWholeRows`.
+          shape: beyond ? [count(tensor.shape) / blockOf(tensor.dtype), blockOf(tensor.dtype)] : tensor.shape,
           ...(tensor.strides ? { strides: tensor.strides } : {}),
         },
         ...(transform ? { transform } : {}),
-        storage: storageFor(requirement, tensor.dtype, storage, transform),
+        storage: storageFor(requirement, beyond ? 'F16' : tensor.dtype, storage, transform),
       };
     });
     return { files: [...files.keys()], entries };
@@ -144,6 +147,17 @@ export class ComponentWeights {
     );
   }
 
+  /** Whether a tensor's blocks go on from row to row, as ComfyUI-GGUF writes convolutions. */
+  private goesBeyondRows(name: string, { dtype, shape }: TensorInfo, transform: unknown): boolean {
+    if (!isBlockType(dtype) || (shape.at(-1) ?? 1) % blockOf(dtype) === 0) return false;
+    if (transform === undefined) return true;
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `${this.called(name)} of shape ${shown(shape)} is ${dtype} in blocks of ${blockOf(dtype)} that go beyond its rows, which cannot be ` +
+        'taken apart; take the file in F16',
+    );
+  }
+
   /** F8 files of some tools keep a factor beside every weight; without it the weights would be silently wrong. */
   private refuseScaled(name: string, { name: source }: TensorInfo): void {
     const place = source.replace(/\.[^.]*$/, '');
@@ -164,6 +178,10 @@ export class ComponentWeights {
   private alias(name: string): string {
     return this.naming.source(name) === name ? '' : ` (${name})`;
   }
+}
+
+function count(shape: readonly number[]): number {
+  return shape.reduce((all, side) => all * side, 1);
 }
 
 function transformed(shape: readonly number[], transform: CanonicalPart['transform']): readonly number[] {

@@ -5,12 +5,12 @@ import { fileError } from './files.js';
 
 /** How diffusers and transformers name a component's weights. */
 const BASES = ['diffusion_pytorch_model', 'model', 'pytorch_model'];
-/** safetensors before PyTorch's own files, which older models have alone. */
-const FORMS = ['safetensors', 'bin'];
+/** safetensors before PyTorch's own files, which older models have alone, and GGUF, which somebody put in their place. */
+const FORMS = ['safetensors', 'bin', 'gguf'];
 
 /**
  * The file (or shard index) to read a folder component's weights from: the variant asked for, else the plain one, else `.fp16`;
- * any safetensors rather than a `.bin`, unless that is the variant asked for.
+ * any safetensors rather than a `.bin` or `.gguf`, unless that is the variant asked for. A GGUF file may have any name if it is the only one.
  * @param variant such as `fp16` or `non_ema`
  * @throws FILE_NOT_FOUND if there is none
  */
@@ -20,9 +20,11 @@ export async function findWeights(folder: string, variant?: string): Promise<str
   const asked = variant === undefined ? [] : FORMS.flatMap((form) => candidates(variant, form));
   const found = [...asked, ...plain].find((name) => files.has(name));
   if (found !== undefined) return join(folder, found);
+  const others = [...files].filter((name) => /^[^.].*\.gguf$/i.test(name));
+  if (others.length === 1) return join(folder, others[0]!);
   throw new SafelightError(
     'FILE_NOT_FOUND',
-    `${folder} has no ${BASES[0]}.safetensors or model.safetensors (nor .bin); the model folder is incomplete: download it again`,
+    `${folder} has no ${BASES[0]}.safetensors or model.safetensors (nor .bin or .gguf); the model folder is incomplete: download it again`,
   );
 }
 

@@ -1,4 +1,4 @@
-/** The keys and values that stand before a GGUF file's tensors. Arrays are checked and passed: nothing here needs what they hold. */
+/** The keys and values that stand before a GGUF file's tensors. Arrays are checked and passed, but for short ones of integers (shapes). */
 import type { Fail, GgufCursor } from './gguf-cursor.js';
 import { GGUF_VALUE } from './gguf-types.js';
 
@@ -13,7 +13,13 @@ export type GgufValue =
       readonly type: Exclude<GgufTypeName, 'string' | 'bool' | 'float32' | 'float64' | 'array'>;
       readonly value: number | bigint;
     }
-  | { readonly type: 'array'; readonly of: GgufTypeName; readonly length: number };
+  /** `values` of a short one of integers, such as a shape. */
+  | {
+      readonly type: 'array';
+      readonly of: GgufTypeName;
+      readonly length: number;
+      readonly values?: readonly number[];
+    };
 
 export type GgufMetadata = ReadonlyMap<string, GgufValue>;
 
@@ -21,6 +27,8 @@ const MAX_KEY = 65_535;
 /** The largest tokenizers have some hundred thousand entries. */
 const MAX_ARRAY = 1 << 24;
 const MAX_STRING = 64 << 20;
+/** Numbers of a shape. */
+const MAX_VALUES = 16;
 
 const NAMES: ReadonlyMap<number, GgufTypeName> = new Map(
   Object.entries(GGUF_VALUE).map(([name, id]) => [id, name as GgufTypeName]),
@@ -86,6 +94,10 @@ function readArray(cursor: GgufCursor, what: string): GgufValue {
     for (let i = 0; i < length; i++) cursor.stringBytes(`element ${i} of ${what}`, MAX_STRING);
   } else if (of === 'bool') {
     for (let i = 0; i < length; i++) bool(cursor.u8(what), what, cursor.fail);
+  } else if (length <= MAX_VALUES && /int/.test(of)) {
+    const size = SIZES[of as keyof typeof SIZES];
+    const values = Array.from({ length }, () => Number(cursor.integer(size, of.startsWith('int'), what)));
+    return { type: 'array', of, length, values };
   } else cursor.skip(length * each, what);
   return { type: 'array', of, length };
 }

@@ -59,6 +59,11 @@ export function ggufTypeId(name: string): number | undefined {
   return IDS.get(name);
 }
 
+/** Elements of a block of a type by its name; 1 for a name that is none. */
+export function blockOf(name: string): number {
+  return TYPES.get(IDS.get(name) ?? -1)?.block ?? 1;
+}
+
 /** Types of metadata values: their numbers in the file. */
 export const GGUF_VALUE = {
   uint8: 0,

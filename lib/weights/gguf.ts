@@ -18,6 +18,8 @@ const FIRST_READ = 1 << 20;
 const MAX_TENSORS = 1_000_000;
 const MAX_NAME = 255;
 const MAX_DIMENSIONS = 4;
+/** Video models have five dimensions. */
+const MAX_ORIGINAL = 8;
 const DEFAULT_ALIGNMENT = 32;
 const MAX_ALIGNMENT = 1 << 20;
 /** Bytes of the smallest entry: an empty name, one dimension, a type and an offset. */
@@ -103,7 +105,8 @@ export function parseGgufHeader(bytes: Uint8Array, size: number, path: string): 
   checkLayout(entries, size - base, fail);
   const tensors = new Map<string, TensorInfo>();
   for (const { name, type, shape, offset, length } of entries) {
-    tensors.set(name, { name, file: path, offset: base + offset, length, dtype: type.name, shape });
+    const own = originalShape(metadata, name, shape, fail);
+    tensors.set(name, { name, file: path, offset: base + offset, length, dtype: type.name, shape: own });
   }
   return { path, size, version, metadata, tensors };
 }
@@ -138,6 +141,34 @@ function wrongVersion(version: number, path: string): SafelightError {
     version === 1 ? 'UNSUPPORTED_MODEL' : 'INVALID_FILE',
     `${path} is GGUF of version ${version}, where 2 and 3 are read; convert the model again with a current tool`,
   );
+}
+
+/**
+ * ComfyUI-GGUF lays tensors whose rows are no whole blocks out as rows of 256, and notes what they were. The numbers and their order
+ * are the same.
+ */
+function originalShape(
+  metadata: GgufMetadata,
+  name: string,
+  shape: readonly number[],
+  fail: Fail,
+): readonly number[] {
+  const given = metadata.get(`comfy.gguf.orig_shape.${name}`);
+  if (given === undefined) return shape;
+  const values = given.type === 'array' ? given.values : undefined;
+  const product = (sides: readonly number[]): number => sides.reduce((all, side) => all * side, 1);
+  if (
+    values === undefined ||
+    values.length === 0 ||
+    values.length > MAX_ORIGINAL ||
+    values.some((side) => side < 1)
+  )
+    return fail(`has no shape for comfy.gguf.orig_shape of ${JSON.stringify(name)}`);
+  if (product(values) !== product(shape))
+    return fail(
+      `gives ${JSON.stringify(name)} the original shape ${shown(values)}, which has other numbers than ${shown(shape)}`,
+    );
+  return values;
 }
 
 /** `general.alignment`: of all data, a power of two of at least 8 as the format has it. */

@@ -5,8 +5,8 @@
 
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const LONE_SURROGATE = /\p{Surrogate}/u;
-/** Deep enough for any honest header; bounds the recursion of `skip`. */
-const MAX_DEPTH = 64;
+/** Together with the two objects around it this is serde_json's limit of 128, the reference's; bounds the recursion of `skip`. */
+const MAX_DEPTH = 125;
 
 export class JsonScanner {
   private at = 0;
@@ -87,6 +87,14 @@ export class JsonScanner {
     else if (first === '[') this.array(what, () => this.skip(what, depth + 1));
     else if (first === '"') this.string(what);
     else if (!this.literal()) this.number(what);
+  }
+
+  /** Consumes `null` if it is the next value. */
+  acceptNull(): boolean {
+    this.space();
+    if (!this.text.startsWith('null', this.at)) return false;
+    this.at += 'null'.length;
+    return true;
   }
 
   /** Nothing but whitespace may follow. */

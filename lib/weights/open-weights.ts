@@ -12,6 +12,8 @@ export interface Weights {
   readonly tensors: TensorIndex;
   /** Of a GGUF file; empty where it has none. */
   readonly metadata?: GgufMetadata;
+  /** What the writers of its files noted, by key; of shards, the first file that has the key. */
+  readonly notes: ReadonlyMap<string, string>;
 }
 
 /** `ema`: the weights' moving average instead of themselves. */
@@ -28,6 +30,7 @@ export async function openWeights(path: string, options: OpenWeightsOptions = {}
     files: files.map(({ path, size }) => ({ path, size })),
     tensors: options.ema && !averaged ? withAverages(tensors, resolve(path)) : tensors,
     ...(metadata ? { metadata } : {}),
+    notes: new Map(files.toReversed().flatMap((file) => [...(file.notes ?? [])])),
   };
 }
 

@@ -1,7 +1,7 @@
 /**
  * Reads the header of a safetensors file, never its data. Model files come from strangers and their data is memory-mapped by
  * C++ afterwards, so every rule of the format is enforced here: header of at most 100 MB, `{` first, UTF-8, no duplicate keys,
- * string metadata, exact sizes computed without overflow, no hole, no overlap, and the last tensor ends where the file does.
+ * string metadata (or null for none), exact sizes computed without overflow, no hole, no overlap, and the last tensor ends where the file does.
  * Format: https://github.com/huggingface/safetensors#format
  */
 import { resolve } from 'node:path';
@@ -53,6 +53,8 @@ export function parseSafetensorsHeader(header: Uint8Array, size: number, path: s
   const scanner = new JsonScanner(decodeUtf8(header, path), fail);
   scanner.object('the header', (key) => {
     if (key === '__metadata__') {
+      // The reference reads an optional map, so some writers give null for none.
+      if (scanner.acceptNull()) return;
       scanner.object('__metadata__', (name) =>
         metadata.set(name, scanner.string(`__metadata__ ${JSON.stringify(name)}`)),
       );

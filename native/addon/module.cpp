@@ -112,7 +112,8 @@ void silence(ggml_log_level, const char *, void *) {}
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
     ggml_log_set(silence, nullptr);
-    // ggml's backtrace of a failed assertion forks a process that has threads: the copies hang, and outlive it.
+    // ggml's backtrace of a failed assertion forks a process that has threads: the copies hang, and outlive
+    // it.
     setenv("GGML_NO_BACKTRACE", "1", 0);
 #ifdef __APPLE__
     // Metal's residency sets assert at exit that every buffer was freed; process.exit frees none.

@@ -82,7 +82,8 @@ tensor stock_largest(model_ref m, tensor x) {
     });
     tensor any_largest = ggml_reshape_2d(ctx, ggml_argmax(ctx, x), 1, rows);
     tensor largest = ggml_get_rows(ctx, ggml_reshape_3d(ctx, x, 1, count, rows), any_largest);
-    // -1 below the largest, 0 at it. Not ggml_step: at 0 that is 0 on the CPU, CUDA and Metal, and 1 on Vulkan.
+    // -1 below the largest, 0 at it. Not ggml_step: at 0 that is 0 on the CPU, CUDA and Metal, and 1 on
+    // Vulkan.
     tensor sign = ggml_sgn(ctx, ggml_sub(ctx, x, ggml_reshape_2d(ctx, largest, 1, rows)));
     tensor equal = ggml_scale_bias(ctx, sign, 1.0f, 1.0f);
     return ggml_argmax(ctx, ggml_mul(ctx, equal, earliness));

@@ -39,8 +39,8 @@ std::vector<device_info> devices() {
         if (!name.empty()) {
             size_t free = 0, total = 0;
             ggml_backend_dev_memory(device, &free, &total);
-            out.push_back({name, ggml_backend_dev_name(device), ggml_backend_dev_description(device), type_of(device),
-                           name == "cpu" ? available_memory() : free, total});
+            out.push_back({name, ggml_backend_dev_name(device), ggml_backend_dev_description(device),
+                           type_of(device), name == "cpu" ? available_memory() : free, total});
         }
     }
     return out;
@@ -53,18 +53,20 @@ ggml_backend_dev_t find_device(const std::string & backend, const std::string & 
             return found;
         }
     }
-    std::string what = device.empty() ? "The backend " + backend : "The device " + device + " of the backend " + backend;
-    throw error("BACKEND_UNAVAILABLE", what +
-                                           " is not there: `npx safelight backends` lists what there is, `npx safelight build --" +
-                                           backend + "` compiles a backend");
+    std::string what =
+        device.empty() ? "The backend " + backend : "The device " + device + " of the backend " + backend;
+    throw error("BACKEND_UNAVAILABLE",
+                what +
+                    " is not there: `npx safelight backends` lists what there is, `npx safelight build --" +
+                    backend + "` compiles a backend");
 }
 
 void try_device(const std::string & backend, const std::string & device) {
     ggml_backend_dev_t found = find_device(backend, device);
     std::string reason = "is its driver installed and its memory free?";
     try {
-        std::unique_ptr<ggml_backend, decltype(&ggml_backend_free)> opened(ggml_backend_dev_init(found, nullptr),
-                                                                           ggml_backend_free);
+        std::unique_ptr<ggml_backend, decltype(&ggml_backend_free)> opened(
+            ggml_backend_dev_init(found, nullptr), ggml_backend_free);
         if (opened) {
             return;
         }
@@ -72,7 +74,8 @@ void try_device(const std::string & backend, const std::string & device) {
         reason = failure.what();
     }
     throw error("BACKEND_UNAVAILABLE", std::string("The device ") + ggml_backend_dev_name(found) + " (" +
-                                           ggml_backend_dev_description(found) + ") cannot be opened: " + reason);
+                                           ggml_backend_dev_description(found) +
+                                           ") cannot be opened: " + reason);
 }
 
 uint64_t available_memory(ggml_backend_dev_t device) {

@@ -26,11 +26,12 @@ std::vector<device_info> devices();
 // Devices that the driver lists and the backend compiled in passes over.
 std::vector<skipped_device> skipped_devices();
 
-// A device of a backend, by our name of the backend and ggml's of the device; the backend's first for an empty one. Throws
-// BACKEND_UNAVAILABLE.
+// A device of a backend, by our name of the backend and ggml's of the device; the backend's first for an
+// empty one. Throws BACKEND_UNAVAILABLE.
 ggml_backend_dev_t find_device(const std::string & backend, const std::string & device = "");
 
-// Opens the device and closes it again. Throws BACKEND_UNAVAILABLE; a driver that fails may also end the process.
+// Opens the device and closes it again. Throws BACKEND_UNAVAILABLE; a driver that fails may also end the
+// process.
 void try_device(const std::string & backend, const std::string & device);
 
 // Bytes that can be allocated on the device now; 0 if unknown.

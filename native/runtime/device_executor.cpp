@@ -45,9 +45,9 @@ bool time_node(ggml_tensor * node, bool ask, void * data) {
     return !state->cancel.cancelled();
 }
 
-// The sources of a graph's nodes. The scheduler rewrites those that lie on another backend to point to copies, which it owns and
-// frees: a graph that it is shown again must be as it was made (ggml-backend.h). Kept by node, not by place, as backends reorder the
-// nodes of a graph.
+// The sources of a graph's nodes. The scheduler rewrites those that lie on another backend to point to
+// copies, which it owns and frees: a graph that it is shown again must be as it was made (ggml-backend.h).
+// Kept by node, not by place, as backends reorder the nodes of a graph.
 class graph_sources {
   public:
     explicit graph_sources(ggml_cgraph * graph) {

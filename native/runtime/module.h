@@ -12,9 +12,9 @@ namespace safelight {
 
 struct module_options {
     std::string backend;
-    std::string device;  // ggml's name; empty: the backend's first
+    std::string device;         // ggml's name; empty: the backend's first
     bool host_weights = false;  // keep weights in the host's memory and copy them over as a GPU needs them
-    int threads = 0;  // 0: physical cores
+    int threads = 0;            // 0: physical cores
     bool stock_ops = false;
     bool map_weights = false;      // leave weights in their files where they can be used from there
     bool release_buffers = false;  // hold no memory between runs but the weights

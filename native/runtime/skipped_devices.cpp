@@ -1,7 +1,7 @@
 #include "runtime/device.h"
 
-// ggml's Vulkan backend passes over software devices, and over those that lack what its shaders need, without a word. Whoever misses
-// a device wants to know.
+// ggml's Vulkan backend passes over software devices, and over those that lack what its shaders need, without
+// a word. Whoever misses a device wants to know.
 
 #ifdef SAFELIGHT_VULKAN
 
@@ -37,8 +37,10 @@ std::vector<skipped_device> listed(VkInstance instance) {
         std::string name = properties.deviceName;
         if (!stores_halves(found[i])) {
             out.push_back({name, "it has no 16-bit storage, which ggml's shaders need"});
-        } else if (properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU && std::getenv("GGML_VK_VISIBLE_DEVICES") == nullptr) {
-            out.push_back({name, "it is a software device; GGML_VK_VISIBLE_DEVICES=" + std::to_string(i) + " allows it"});
+        } else if (properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU &&
+                   std::getenv("GGML_VK_VISIBLE_DEVICES") == nullptr) {
+            out.push_back({name, "it is a software device; GGML_VK_VISIBLE_DEVICES=" + std::to_string(i) +
+                                     " allows it"});
         }
     }
     return out;

@@ -9,6 +9,9 @@ const safelight = createSafelight({ threads: 1, models: { mine: starterModel } }
 afterAll(() => safelight.dispose());
 const options = { safelight: { steps: 3 } };
 
+const flat = (background: string, width = 64, height = 64, channels: 3 | 4 = 4): Promise<Buffer> =>
+  sharp({ create: { width, height, channels, background } }).png().toBuffer();
+
 describe("the AI SDK's generateImage with Safelight", () => {
   it('draws what the pipeline draws, and tells how', async () => {
     const { image, warnings, providerMetadata } = await generateImage({
@@ -47,20 +50,38 @@ describe("the AI SDK's generateImage with Safelight", () => {
     expect(width / height).toBeCloseTo(2, 0);
   });
 
-  it('begins from a picture, and keeps what the mask leaves out', async () => {
-    const picture = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#2060a0' } })
-      .png()
-      .toBuffer();
-    const black = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#000000' } })
+  it("edits the transparent part of the mask and keeps the rest, as in OpenAI's API", async () => {
+    const picture = await flat('#2060a0');
+    // Transparent below; what is opaque is neither black nor white.
+    const mask = await sharp({ create: { width: 64, height: 64, channels: 4, background: '#00000000' } })
+      .composite([{ input: await flat('#808080ff', 64, 32), top: 0, left: 0 }])
       .png()
       .toBuffer();
     const { image } = await generateImage({
       model: safelight('starter'),
-      prompt: { text: 'an apple', images: [picture], mask: black },
-      providerOptions: options,
+      prompt: { text: 'a red apple', images: [picture], mask },
+      seed: -1,
+      providerOptions: { safelight: { steps: 6, strength: 1, fill: 'noise', maskBlur: 0 } },
     });
-    const pixel = await sharp(image.uint8Array).raw().toBuffer();
-    expect(Math.abs(pixel[2]! - 0xa0)).toBeLessThan(4);
+    const pixels = await sharp(image.uint8Array).raw().toBuffer();
+    const changed = (top: number, bottom: number) => {
+      let sum = 0;
+      for (let i = top * 64; i < bottom * 64; i++)
+        sum += Math.abs(pixels[3 * i]! - 0x20) + Math.abs(pixels[3 * i + 2]! - 0xa0);
+      return sum / ((bottom - top) * 64);
+    };
+    expect(changed(0, 24)).toBeLessThan(6);
+    expect(changed(40, 64)).toBeGreaterThan(30);
+  });
+
+  it.each([
+    ['without an alpha channel', () => flat('#000000', 64, 64, 3)],
+    ['that is opaque all over', () => flat('#ffffffff')],
+  ])('refuses a mask %s', async (_, mask) => {
+    const prompt = { text: 'an apple', images: [await flat('#2060a0')], mask: await mask() };
+    await expect(
+      generateImage({ model: safelight('starter'), prompt, providerOptions: options, maxRetries: 0 }),
+    ).rejects.toMatchObject({ code: 'INVALID_IMAGE', message: expect.stringContaining('transparent') });
   });
 
   it('stops when it is told to, and names what is wrong', async () => {

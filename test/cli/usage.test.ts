@@ -40,7 +40,16 @@ describe('the command line is forgiving to read and strict to parse', () => {
     [['generate', 'a', '--width', ''], '--width takes a whole number'],
     [['generate', 'a', '--width', '0x40'], '--width takes a whole number'],
     [['generate', 'a', '--width', '4294967296'], '--width takes a whole number'],
-    [['generate', 'a', '--seed', '-1'], '--seed takes a whole number of at least 0'],
+    [
+      ['generate', 'a', '--seed', '-2'],
+      "--seed takes a whole number of at least 0, or -1 for a random one, not '-2'",
+    ],
+    [
+      ['generate', 'a', '--subseed=-5'],
+      '--subseed takes a whole number of at least 0, or -1 for a random one',
+    ],
+    [['sample', '--seed', '-2'], '--seed takes a whole number of at least 0, or -1 for a random one'],
+    [['encode', 'a.png', '-o', 'a.npy', '-s', '-3'], '--seed takes a whole number of at least 0, or -1'],
     [['generate', 'a', '--seed', '1e999'], '--seed takes a whole number'],
     [['generate', 'a', '--cfg', 'Infinity'], '--cfg takes a number between 0 and 100'],
     [['generate', 'a', '--cfg', '7,5'], '--cfg takes a number'],

@@ -208,7 +208,7 @@ describe('what cannot be', () => {
     ['topP', { topP: 1.5 }],
     ['topP', { topP: 0 }],
     ['temperature', { temperature: 0 }],
-    ['seed', { seed: -1 }],
+    ['seed', { seed: -2 }],
     ['width', { width: 100 }],
     ['height', { height: 0 }],
     ['steps', { steps: 3 }],

@@ -62,7 +62,9 @@ describe('compositing', () => {
 
   it('a mask is the transparency of a picture that has some, else its brightness', () => {
     const pixels = Uint8Array.of(255, 255, 255, 255, 0, 0, 0, 255);
-    const mask = (data: Uint8Array) => [...maskOf({ data, width: 2, height: 1, channels: 4 }).data];
+    const mask = (data: Uint8Array<ArrayBuffer>) => [
+      ...maskOf({ data, width: 2, height: 1, channels: 4 }).data,
+    ];
     expect(mask(pixels)).toEqual([255, 0]);
     expect(mask(Uint8Array.of(0, 0, 0, 200, 255, 255, 255, 0))).toEqual([255, 0]);
   });

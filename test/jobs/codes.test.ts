@@ -152,6 +152,6 @@ describe('which model a request means', () => {
     const names = (await configuredModels({})).map(({ name }) => name);
     expect(names).toEqual(existsSync(sketchStarter) ? ['starter', 'sketch'] : ['starter']);
     const found = await configuredModels({ models: folder, model: [`first=${starterModel}`] });
-    expect(found.map(({ name }) => name)).toEqual(['first', 'writer']);
+    expect(found.map(({ name }) => name)).toEqual(['first', 'writer', 'starter', 'sketch']);
   });
 });

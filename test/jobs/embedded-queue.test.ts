@@ -15,11 +15,14 @@ const request: JobRequest = { type: 'text-to-image', options: { prompt: 'an appl
 /** A job that ends when the test says so, or when it is stopped. */
 class Work {
   readonly begun: string[] = [];
+  readonly contexts = new Map<string, RunContext>();
   private readonly ends = new Map<string, (error?: Error) => void>();
 
-  run = (job: Job, { signal, emit }: RunContext): Promise<RunOutcome> =>
+  run = (job: Job, context: RunContext): Promise<RunOutcome> =>
     new Promise((resolve, reject) => {
+      const { signal, emit } = context;
       this.begun.push(job.id);
+      this.contexts.set(job.id, context);
       emit({ type: 'progress', data: { phase: 'denoise', step: 1, steps: 2, elapsed: 0 } });
       signal.addEventListener('abort', () => reject(new Error('stopped')));
       this.ends.set(job.id, (error) => (error ? reject(error) : resolve({ images: [] })));
@@ -95,6 +98,20 @@ describe('a queue in this process', () => {
     await queue.close({ drain: true });
     queue = await open();
     expect((await queue.get(id))?.warnings).toEqual([warning]);
+  });
+
+  it('finishes a running job, and hurries it when it is told to finish again', async () => {
+    const [running, waiting] = [await queue.submit(request), await queue.submit(request)];
+    await until(() => work.begun.length === 1);
+    const { finish, hurry } = work.contexts.get(running.id)!;
+    expect((await queue.finish(running.id))?.status).toBe('running');
+    expect([finish.aborted, hurry?.aborted]).toEqual([true, false]);
+    await queue.finish(running.id);
+    expect(hurry?.aborted).toBe(true);
+    // A job that waits has nothing to keep.
+    expect((await queue.finish(waiting.id))?.status).toBe('queued');
+    for (const { id } of [running, waiting]) await work.end(id);
+    expect(work.contexts.get(waiting.id)!.finish.aborted).toBe(false);
   });
 
   it('moves a job that waits to the front', async () => {

@@ -172,6 +172,9 @@ describe.skipIf(withoutRedis !== undefined)(
       expect(work.begun).toEqual([third.id]);
       await queue.finish(third.id);
       await until(() => work.contexts.get(third.id)!.finish.aborted);
+      expect(work.contexts.get(third.id)!.hurry?.aborted).toBe(false);
+      await queue.finish(third.id);
+      await until(() => work.contexts.get(third.id)!.hurry?.aborted === true);
       const skip = work.contexts.get(third.id)!.skip();
       await queue.skip(third.id);
       await until(() => skip.aborted);

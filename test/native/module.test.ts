@@ -172,7 +172,7 @@ describe('an AbortSignal', () => {
 
   it('that is aborted already stops a call before it begins', async () => {
     const signal = AbortSignal.abort('enough');
-    const stopped = { name: 'SafelightError', code: 'ABORTED', cause: 'enough' };
+    const stopped = { name: 'AbortError', code: 'ABORTED', cause: 'enough' };
     await expect(create(planOf(), { signal })).rejects.toMatchObject(stopped);
     const module = await create();
     await expect(module.run('encode', tokens(1), { signal })).rejects.toMatchObject(stopped);

@@ -15,13 +15,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { npmFolder, npmMissing, npmRun, root } from './npm.js';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-const npm = npmFolder();
 const skip = reasonToSkip();
 if (skip) console.warn(`The installation test is skipped because ${skip}.`);
 
@@ -31,10 +29,12 @@ describe.skipIf(skip)('the packed package', () => {
   const installed = join(project, 'node_modules/safelight');
   let files: string[] = [];
   let offline = '';
+  let warnings = '';
 
   beforeAll(() => {
     npmRun(root, process.env, 'run', 'prebuild');
-    const [packed] = JSON.parse(npmRun(root, process.env, 'pack', '--json', '--pack-destination', folder));
+    const packing = ['pack', '--json', '--pack-destination', folder];
+    const [packed] = JSON.parse(npmRun(root, process.env, ...packing).stdout);
     files = packed.files.map(({ path }: { path: string }) => path);
     try {
       install(join(folder, packed.filename), packed.integrity);
@@ -80,6 +80,10 @@ describe.skipIf(skip)('the packed package', () => {
     expect(gypfile).toBe(false);
     expect(files).not.toContain('binding.gyp');
     expect(existsSync(join(installed, 'build'))).toBe(false);
+  });
+
+  it('installs without a warning about the version of Node', () => {
+    expect(warnings).not.toContain('EBADENGINE');
   });
 
   it('finds its binary without a compiler', () => {
@@ -141,7 +145,7 @@ describe.skipIf(skip)('the packed package', () => {
     const document = { name: 'project', lockfileVersion: 3, requires: true, packages };
     writeFileSync(join(project, 'package.json'), JSON.stringify({ private: true, dependencies }));
     writeFileSync(join(project, 'package-lock.json'), JSON.stringify(document));
-    npmRun(project, bareEnvironment(), 'ci', '--prefer-offline', '--fetch-retries=1');
+    warnings = npmRun(project, bareEnvironment(), 'ci', '--prefer-offline', '--fetch-retries=1').stderr;
   }
 
   /** A PATH of node and a shell alone. */
@@ -159,7 +163,7 @@ describe.skipIf(skip)('the packed package', () => {
   }
 
   function npx(...args: string[]): string {
-    const all = [join(npm, 'npx-cli.js'), '--no', '--', ...args];
+    const all = [join(npmFolder, 'npx-cli.js'), '--no', '--', ...args];
     return execFileSync(process.execPath, all, {
       cwd: project,
       env: bareEnvironment(),
@@ -169,30 +173,9 @@ describe.skipIf(skip)('the packed package', () => {
   }
 });
 
-function npmRun(cwd: string, env: NodeJS.ProcessEnv, ...args: string[]): string {
-  const all = [join(npm, 'npm-cli.js'), '--loglevel=error', '--no-audit', '--no-fund', ...args];
-  const { status, stdout, stderr } = spawnSync(process.execPath, all, {
-    cwd,
-    env,
-    encoding: 'utf8',
-    maxBuffer: 2 ** 26,
-  });
-  if (status !== 0)
-    throw new Error(`npm ${args.join(' ')} failed:\n${stdout.slice(-4000)}\n${stderr.slice(-4000)}`);
-  return stdout;
-}
-
-/** Where npm-cli.js and npx-cli.js lie: of the npm that runs this, else beside node. */
-function npmFolder(): string {
-  const running = process.env.npm_execpath;
-  if (running && basename(running) === 'npm-cli.js') return dirname(running);
-  const prefix = dirname(dirname(realpathSync(process.execPath)));
-  return join(prefix, 'lib/node_modules/npm/bin');
-}
-
 function reasonToSkip(): string {
   if (process.platform === 'win32') return 'it needs links and a shell';
-  if (!existsSync(join(npm, 'npm-cli.js'))) return `there is no npm in ${npm}`;
+  if (npmMissing) return npmMissing;
   const folders = (process.env.PATH ?? '').split(':').filter((folder) => existsSync(folder));
   const has = (name: string) => folders.some((folder) => readdirSync(folder).includes(name));
   if (!has('cmake')) return 'there is no CMake for the prebuilt binary';

@@ -212,7 +212,7 @@ function nameHash(name: string): number {
 }
 
 /** The bits of a number that f16 holds; throws on others, so that no weight is ever rounded by a test. */
-function f16(value: number): number {
+export function f16(value: number): number {
   const word = new Uint32Array(Float32Array.of(value).buffer)[0]!;
   const sign = (word >>> 16) & 0x8000;
   if ((word & 0x7fffffff) === 0) return sign;

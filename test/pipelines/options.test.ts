@@ -49,6 +49,32 @@ describe('options of a generation', () => {
     for (const seed of seeds) expect(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32).toBe(true);
   });
 
+  it('take -1 for a random seed, and say so of other negative ones', () => {
+    const seeds = Array.from({ length: 20 }, () => resolve({ seed: -1, subseed: -1 }));
+    for (const each of [seeds.map(({ seed }) => seed), seeds.map(({ variation }) => variation.subseed)]) {
+      expect(new Set(each).size).toBeGreaterThan(15);
+      expect(each.every((seed) => Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32)).toBe(true);
+    }
+    expect(errorOf(() => resolve({ seed: -2 })).message).toBe(
+      `Expected integer between 0 and ${Number.MAX_SAFE_INTEGER - 1}, or -1 (random), for seed but received -2 of type number`,
+    );
+  });
+
+  it('refuse a prompt of more than 120,000 characters with its length and the limit', () => {
+    const long = 'a'.repeat(120_001);
+    expect(resolve({ prompt: long.slice(1) }).prompt).toHaveLength(120_000);
+    for (const [name, options] of Object.entries({
+      prompt: { prompt: long },
+      negative: { negative: long },
+      'hires.prompt': { hires: { prompt: long } },
+      'hires.negative': { hires: { negative: long } },
+    }))
+      expect(errorOf(() => resolve(options))).toMatchObject({
+        code: 'INVALID_OPTION',
+        message: `Expected at most 120000 characters for ${name} but received 120001: shorten it`,
+      });
+  });
+
   it.each([
     ['prompt', undefined],
     ['prompt', 7],
@@ -64,7 +90,8 @@ describe('options of a generation', () => {
     ['steps', '20'],
     ['cfg', Number.NaN],
     ['cfg', -1],
-    ['seed', -1],
+    ['seed', -2],
+    ['seed', '-1'],
     ['seed', 2 ** 53],
     ['seed', 0.5],
     ['count', 0],
@@ -87,7 +114,7 @@ describe('options of a generation', () => {
     ['posterior', 'mode'],
     ['resizeMode', 'stretch'],
     ['initialNoiseMultiplier', 2],
-    ['subseed', -1],
+    ['subseed', -2],
     ['subseedStrength', 1.5],
     ['seedResizeFrom', 512],
     ['seedResizeFrom', { width: 512 }],

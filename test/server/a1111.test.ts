@@ -160,10 +160,10 @@ describe('txt2img', () => {
     [{ enable_hr: true, hr_checkpoint_name: 'other' }, 422, 'hr_checkpoint_name'],
     [{ enable_hr: true, hr_upscaler: 'R-ESRGAN 4x+' }, 422, 'hr_upscaler'],
     [{ override_settings: { sd_vae: 'other.vae' } }, 422, 'sd_vae'],
-    [{ override_settings: { sd_model_checkpoint: 'other' } }, 404, 'other'],
+    [{ override_settings: { sd_model_checkpoint: 'other' } }, 422, 'other'],
     [{ steps: 100_000 }, 422, 'steps'],
     [{ width: 'wide' }, 422, 'width'],
-    [{ cfg_scale: -3 }, 422, 'cfg'],
+    [{ cfg_scale: -3 }, 422, 'Expected cfg_scale of at least 0, received -3'],
   ])('refuses %j in its own form', async (fields, status, detail) => {
     const refused = await api.post('txt2img', { prompt: 'x', steps: 1, width: 64, height: 64, ...fields });
     expect(refused.status).toBe(status);

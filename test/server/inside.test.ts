@@ -1,5 +1,6 @@
 /** What the page asks of the own API besides jobs: what there is, tokens, small pictures, looks inside. */
 
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -24,11 +25,13 @@ beforeAll(async () => {
     cond_stage_config: '__is_first_stage__',
   });
   const gone = join(folder, 'gone.safetensors');
+  writeFileSync(gone, 'not a model');
   const wordless = ['faces', 'ddpm'].map(
     (name) => `${name}=${writeModel(caseNamed(name), join(folder, name))}`,
   );
   server = await startServer({
     model: [`starter=${starterModel}`, `writer=${writer}`, `gone=${gone}`, ...wordless],
+    starter: false,
   });
 });
 afterAll(() => server.end());

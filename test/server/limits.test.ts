@@ -83,7 +83,50 @@ describe('who may call', () => {
     });
     expect(asked.headers.get('access-control-allow-origin')).toBe('https://friend.example');
     const get = await fetch(`${server.url}/v1/jobs`, { headers: { origin: 'https://evil.example' } });
+    expect(get.headers.get('access-control-allow-headers')).toBeNull();
     expect(get.headers.get('access-control-allow-origin')).toBeNull();
+  });
+
+  it("may send what OpenAI's SDK sends from a page that is allowed, and read what it reads", async () => {
+    server = await startServer({ cors: ['https://friend.example/'], 'api-key': 'k' });
+    const preflight = async (origin: string, headers: string) => {
+      const answer = await fetch(`${server!.url}/v1/images/generations`, {
+        method: 'OPTIONS',
+        headers: {
+          origin,
+          'access-control-request-method': 'POST',
+          'access-control-request-headers': headers,
+        },
+      });
+      return { status: answer.status, allowed: answer.headers.get('access-control-allow-headers') };
+    };
+    const sdk = [
+      'lang',
+      'package-version',
+      'os',
+      'arch',
+      'runtime',
+      'runtime-version',
+      'retry-count',
+      'timeout',
+    ];
+    const sent = [
+      ...['authorization', 'content-type', 'openai-organization', 'openai-project', 'x-api-key'],
+      ...['x-safelight-client', 'idempotency-key', ...sdk.map((name) => `x-stainless-${name}`)],
+    ];
+    const { status, allowed } = await preflight('https://friend.example', sent.join(','));
+    expect(status).toBe(204);
+    expect(allowed!.split(', ')).toEqual(expect.arrayContaining(sent));
+    expect((await preflight('https://friend.example', 'x-evil, X-Stainless-OS')).allowed).toMatch(
+      /^(?!.*x-evil).*x-stainless-os/,
+    );
+    expect(await preflight('https://evil.example', sent.join(','))).toEqual({ status: 403, allowed: null });
+    const headers = { origin: 'https://friend.example' };
+    const answer = await fetch(`${server.url}/v1/jobs`, { headers });
+    expect(answer.status).toBe(401);
+    expect(answer.headers.get('access-control-allow-origin')).toBe('https://friend.example');
+    for (const name of ['x-request-id', 'retry-after', 'location'])
+      expect(answer.headers.get('access-control-expose-headers')).toContain(name);
   });
 
   it('shows the key: as a Bearer token, as Basic password, or by the cookie that the login sets', async () => {

@@ -58,6 +58,18 @@ describe('jobs over HTTP', () => {
     expect((await ended(body.id)).options).toEqual(small);
   });
 
+  it('take -1 for a random seed, which the job names', async () => {
+    const seeds = { seed: -1, subseed: -1, subseedStrength: 0.5 };
+    const { status, body } = await post({ type: 'text-to-image', ...small, ...seeds });
+    expect(status).toBe(201);
+    const { options, images } = await ended(body.id);
+    for (const name of ['seed', 'subseed']) expect(Number(options[name])).toBeGreaterThanOrEqual(0);
+    expect(images[0]!.seed).toBe(options.seed);
+    const sample = await ended((await post({ type: 'sample', seed: -1 })).body.id);
+    expect(Number(sample.options.seed)).toBeGreaterThanOrEqual(0);
+    expect((await post({ type: 'text-to-image', ...small, seed: -2 })).status).toBe(400);
+  });
+
   it('of models of codes give their codes', async () => {
     const image = `data:image/png;base64,${(await pngOf(ball(16))).toString('base64')}`;
     for (const type of ['reconstruct', 'sketch', 'sample'] as const) {
@@ -69,10 +81,24 @@ describe('jobs over HTTP', () => {
   });
 });
 
+it('takes a seed of -1 for a random one, which the job tells', async () => {
+  const options = { type: 'text-to-image', ...small, schedule: 'Automatic', seed: -1, subseed: -1 };
+  const jobs = await Promise.all([post(options), post(options)]);
+  const seeds = jobs.map(({ status, body }) => {
+    expect(status).toBe(201);
+    return [body.options.seed, body.options.subseed] as number[];
+  });
+  expect(seeds[0]).not.toEqual(seeds[1]);
+  for (const seed of seeds.flat()) expect(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32).toBe(true);
+  const job = await ended(jobs[0]!.body.id);
+  expect(job).toMatchObject({ status: 'done', images: [{ seed: seeds[0]![0] }] });
+});
+
 describe('requests that are not right', () => {
   it.each([
     [{ type: 'text-to-image', stepz: 3 }, /stepz/],
     [{ type: 'text-to-image', steps: 0 }, /steps/],
+    [{ type: 'text-to-image', seed: -2 }, /seed/],
     [{ type: 'text-to-image', steps: 'many' }, /steps/],
     [{ type: 'text-to-image', width: 2048, height: 2056 }, /height/],
     [{ type: 'text-to-image', prompt: 'x'.repeat(10_001) }, /prompt/],
@@ -92,6 +118,63 @@ describe('requests that are not right', () => {
 
   it('name a model that is not there: 404', async () => {
     expect(await post({ type: 'text-to-image', model: '/etc/passwd' })).toMatchObject({ status: 404 });
+  });
+});
+
+describe('a request with a content type and no body', () => {
+  const types = [
+    'application/x-www-form-urlencoded',
+    'text/plain',
+    'application/json',
+    'multipart/form-data',
+  ];
+  const ask = async (method: string, path: string, type: string, body: string | ReadableStream = '') => {
+    const duplex = body instanceof ReadableStream ? { duplex: 'half' } : {};
+    const init = { method, headers: { 'content-type': type }, body, ...duplex };
+    const response = await fetch(server.url + path, init as RequestInit);
+    return { status: response.status, text: await response.text() };
+  };
+  const chunked = () => new Blob([]).stream(); // no content-length
+
+  it.each(types)('is answered where none is expected: %s', async (type) => {
+    const { id } = (await post({ type: 'text-to-image', ...small })).body;
+    await ended(id);
+    for (const body of [() => '', chunked]) {
+      expect((await ask('POST', `/v1/jobs/${id}/finish`, type, body())).status).toBe(200);
+      expect((await ask('DELETE', `/v1/jobs/${id}`, type, body())).status).toBe(200);
+      expect((await ask('POST', '/sdapi/v1/interrupt', type, body())).status).toBe(200);
+      expect((await ask('POST', '/sdapi/v1/refresh-checkpoints', type, body())).status).toBe(200);
+    }
+    expect((await ask('DELETE', `/v1/jobs/${id}/results`, type)).status).toBe(204);
+  });
+
+  it('may even have one', async () => {
+    const { id } = (await post({ type: 'text-to-image', ...small })).body;
+    await ended(id);
+    for (const [type, body] of [
+      [types[0]!, 'a=b'],
+      [types[1]!, 'text'],
+      [types[2]!, '{broken'],
+    ] as const)
+      expect((await ask('POST', `/v1/jobs/${id}/finish`, type, body)).status).toBe(200);
+  });
+
+  it('is told what to send where a body is needed', async () => {
+    for (const path of ['/v1/jobs', '/v1/images/generations', '/v1/tokenize', '/sdapi/v1/png-info']) {
+      for (const type of types) {
+        const { status, text } = await ask('POST', path, type);
+        const wanted = path.startsWith('/sdapi') ? 422 : 400;
+        expect([path, status, text]).toEqual([path, wanted, expect.stringContaining('application/json')]);
+      }
+      for (const type of types.slice(0, 2)) {
+        const { status, text } = await ask('POST', path, type, '{"prompt":"x"}');
+        expect([path, status, text]).toEqual([path, 415, expect.stringContaining('application/json')]);
+      }
+    }
+    const { status, text } = await ask('POST', '/v1/images/edits', types[0]!, 'prompt=x');
+    expect([status, text]).toEqual([415, expect.stringContaining('multipart/form-data')]);
+    expect((await ask('POST', '/v1/jobs', 'nonsense', '{}')).text).toContain('application/json');
+    expect((await ask('POST', '/v1/jobs', types[2]!, '{broken')).status).toBe(400);
   });
 });
 

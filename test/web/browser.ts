@@ -1,7 +1,13 @@
 /** A browser on a server's page: one of each for a file, a fresh visit for each test. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Page,
+} from 'playwright-core';
 import type { Settings } from '../../web/src/logic/settings.js';
 import { startServer, type TestServer } from '../server/running.js';
 
@@ -20,6 +26,8 @@ export const withoutBrowser =
 export interface Visit extends BrowserContextOptions {
   /** What an earlier visit left in the form. */
   readonly settings?: Partial<Settings>;
+  /** Called before the page is opened, such as for answers that stand in for the server's. */
+  readonly prepare?: (context: BrowserContext) => Promise<unknown>;
 }
 
 export class Visitor {
@@ -34,7 +42,7 @@ export class Visitor {
 
   static async start(model: readonly string[]): Promise<Visitor> {
     if (!existsSync(builtPage)) throw new Error('The page is not built: npm run prepare');
-    const server = await startServer({ model: [...model] });
+    const server = await startServer({ model: [...model], starter: false });
     const browser = await chromium.launch({ executablePath: browserPath!, args: ['--no-sandbox'] });
     return new Visitor(server, browser);
   }
@@ -45,7 +53,7 @@ export class Visitor {
   }
 
   /** Opens the page as somebody would who was here before. */
-  async visit({ settings, ...options }: Visit = {}, url = this.server.url): Promise<Page> {
+  async visit({ settings, prepare, ...options }: Visit = {}, url = this.server.url): Promise<Page> {
     const context = await this.browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
     context.setDefaultTimeout(30_000);
     context.on('request', (request) => this.asked.push(request.url()));
@@ -61,6 +69,7 @@ export class Visitor {
       },
       JSON.stringify({ steps: 4, seed: 1, ...settings }),
     );
+    await prepare?.(context);
     const page = await context.newPage();
     await page.goto(url);
     return page;

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { About } from '../../web/src/api/types.js';
 import { Pointers } from '../../web/src/logic/pointers.js';
 import { requestOf } from '../../web/src/logic/request.js';
-import { fieldsOf, merged } from '../../web/src/logic/restore.js';
+import { fieldsOf, merged, unrestoredOf } from '../../web/src/logic/restore.js';
 import { defaults, revived } from '../../web/src/logic/settings.js';
 import { Sheet } from '../../web/src/logic/sheet.js';
 import { weigh } from '../../web/src/logic/weights.js';
@@ -23,6 +23,7 @@ const about = {
     { name: 'euler_a', label: 'Euler a', ownsSchedule: false },
   ],
   schedules: [{ name: 'karras', label: 'Karras' }],
+  hiresUpscalers: [{ name: 'latent_bicubic', label: 'Latent (bicubic)' }],
 } as unknown as About;
 
 /** `[words]` marks the selection, `[]` a caret. */
@@ -176,6 +177,34 @@ describe('settings', () => {
   it('know the sampler and schedule that older files say in one', () => {
     const fields = fieldsOf('x\nSteps: 1, Sampler: DPM++ 2M Karras, Seed: 1', about);
     expect(merged(fields)).toMatchObject({ sampler: 'dpmpp_2m', schedule: 'karras' });
+  });
+
+  it('of A1111 have noise of the GPU and the schedule Automatic where neither is written', () => {
+    const of = (line: string) => merged(fieldsOf(`x\nSteps: 1, Seed: 1, ${line}`, about));
+    expect(of('Sampler: Euler a')).toMatchObject({ sampler: 'euler_a', schedule: 'automatic', rng: 'cuda' });
+    expect(of('Sampler: DPM++ 2M Karras')).toMatchObject({ schedule: 'karras', rng: 'cuda' });
+    expect(of('Sampler: DPM++ 2M Karras, Schedule type: Automatic')).toMatchObject({ schedule: 'karras' });
+    expect(of('Sampler: DPM++ 2M, Schedule type: Automatic, RNG: GPU')).toMatchObject({
+      ...{ schedule: 'automatic', rng: 'cuda' },
+    });
+    expect(of('Sampler: Euler a, RNG: CPU').rng).toBe('cpu');
+    const own = of('Sampler: Euler a, Version: Safelight 0.1.0');
+    expect([own.schedule, own.rng]).toEqual([null, 'cpu']);
+    expect(fieldsOf('words alone', about).map(({ label }) => label)).toEqual(['Prompt', 'Negative prompt']);
+  });
+
+  it('of A1111 come from the line before those of extensions, and what the form cannot have is listed', () => {
+    const foreign =
+      'a <lora:x:1> cat\nSteps: 3, Sampler: Nowhere, Seed: 4, Size: 64x64, Model: sd, VAE: mse, Eta: 0.5, Hires steps: 0, ' +
+      'constructor: 3, Version: v1.9.4\nTemplate: a {cat|dog}';
+    expect(merged(fieldsOf(foreign, about))).toMatchObject({
+      ...{ prompt: 'a <lora:x:1> cat', steps: 3, seed: 4, width: 64, hiresSteps: null, sampler: null },
+    });
+    expect(unrestoredOf(foreign, about)).toEqual([
+      ...['<lora:x:1>', 'Sampler: Nowhere', 'Model: sd', 'VAE: mse', 'Eta: 0.5', 'constructor: 3'],
+    ]);
+    expect(unrestoredOf(text, about)).toEqual([]);
+    expect(unrestoredOf('words alone', about)).toEqual([]);
   });
 
   it('become a job, and what is left to the model is left out', () => {

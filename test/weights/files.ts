@@ -31,9 +31,12 @@ const BYTES: Record<string, number> = {
 };
 
 /** A well-formed header for tensors that lie one after another, and how many bytes of data follow it. */
-export function headerOf(tensors: Record<string, FakeTensor>): { header: Buffer; data: number } {
+export function headerOf(
+  tensors: Record<string, FakeTensor>,
+  metadata?: Record<string, string>,
+): { header: Buffer; data: number } {
   let data = 0;
-  const fields: Record<string, unknown> = {};
+  const fields: Record<string, unknown> = metadata ? { __metadata__: metadata } : {};
   for (const [name, { dtype, shape }] of Object.entries(tensors)) {
     const begin = data;
     data += shape.reduce((product, side) => product * side, 1) * (BYTES[dtype] ?? 1);
@@ -51,8 +54,12 @@ export function framed(text: string | Buffer): Buffer {
 }
 
 /** Writes a file whose data is a hole: gigabytes that take no room on the disk. */
-export async function writeSparse(path: string, tensors: Record<string, FakeTensor>): Promise<string> {
-  const { header, data } = headerOf(tensors);
+export async function writeSparse(
+  path: string,
+  tensors: Record<string, FakeTensor>,
+  metadata?: Record<string, string>,
+): Promise<string> {
+  const { header, data } = headerOf(tensors, metadata);
   await mkdir(dirname(path), { recursive: true });
   const file = await open(path, 'w');
   try {

@@ -27,8 +27,10 @@ async function refused(reading: Promise<unknown>, message: RegExp): Promise<void
   expect((error as SafelightError).message).toMatch(message);
 }
 
+const entry = (dtype: string, shape: string, offsets: string): string =>
+  `{"dtype":"${dtype}","shape":${shape},"data_offsets":${offsets}}`;
 const one = (dtype: string, shape: string, offsets: string): string =>
-  `{"a":{"dtype":"${dtype}","shape":${shape},"data_offsets":${offsets}}}`;
+  `{"a":${entry(dtype, shape, offsets)}}`;
 
 describe('a safetensors file', () => {
   test('gives every tensor with its absolute place', async () => {
@@ -68,6 +70,30 @@ describe('a safetensors file', () => {
     ).toBe(true);
   });
 
+  test('may have null for its metadata, as the reference reader accepts it', async () => {
+    const file = await read(`{"__metadata__": null ,"a":${entry('F16', '[2]', '[0,4]')}}`, 4);
+    expect(file.metadata.size).toBe(0);
+    expect([...file.tensors.keys()]).toEqual(['a']);
+    expect((await read('{"__metadata__":null}')).tensors.size).toBe(0);
+  });
+
+  test('may have whatever else the reference reader accepts', async () => {
+    expect([...(await read('{"__metadata__":{"":"","a":"\\ud83d\\ude00"}}')).metadata]).toEqual([
+      ['', ''],
+      ['a', '\u{1f600}'],
+    ]);
+    // Spaces after the JSON align the data.
+    await read(`${one('U8', '[1]', '[0,1]')} \n\r\t`, 1);
+    const unordered = await read(
+      `{"b":${entry('U8', '[3]', '[1,4]')},"none":${entry('F32', '[0,7]', '[1,1]')},"a":${entry('U8', '[1]', '[0,1]')}}`,
+      4,
+    );
+    expect([...unordered.tensors.keys()]).toEqual(['b', 'none', 'a']);
+    await read(one('U8', `[${Array(70).fill(1).join(',')}]`, '[0,1]'), 1);
+    const nested = `${'['.repeat(124)}${']'.repeat(124)}`;
+    await read(`{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0],"more":${nested}}}`);
+  });
+
   test('is never read beyond its header', async () => {
     const path = await writeSparse(join(folder, 'huge.safetensors'), {
       a: { dtype: 'F32', shape: [1 << 20, 1 << 18] },
@@ -101,7 +127,17 @@ describe('a malformed safetensors file is refused with INVALID_FILE', () => {
     ],
     ['a field given twice', '{"a":{"dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]}}', /twice/],
     ['metadata given twice', '{"__metadata__":{},"__metadata__":{}}', /twice/],
-    ['metadata that is no object', '{"__metadata__":null}', /__metadata__/],
+    ['metadata that is no object', '{"__metadata__":[]}', /__metadata__/],
+    ['metadata that only begins like null', '{"__metadata__":nul}', /__metadata__/],
+    ['metadata with a value of null', '{"__metadata__":{"a":null}}', /needs a string for __metadata__ "a"/],
+    ['metadata twice, the first time null', '{"__metadata__":null,"__metadata__":{}}', /twice/],
+    ['a tensor that is null', '{"a":null}', /tensor "a"/],
+    [
+      'data before an empty tensor that points inside of it',
+      `{"a":${entry('U8', '[4]', '[0,4]')},"b":${entry('U8', '[0]', '[2,2]')}}`,
+      /overlap/,
+      4,
+    ],
     ['metadata that is no string', '{"__metadata__":{"step":1}}', /__metadata__/],
     ['a tensor that is no object', '{"a":1}', /"a/],
     ['no dtype', '{"a":{"shape":[0],"data_offsets":[0,0]}}', /no dtype/],

@@ -3,6 +3,7 @@ import { mode } from './state/form.js';
 import { Arrival, RestoreButton } from './views/arrival.js';
 import { Help, Login, Notes } from './views/dialogs.js';
 import { Editor } from './views/editor.js';
+import { Enlarge } from './views/enlarge.js';
 import { Gallery } from './views/gallery.js';
 import { Header } from './views/header.js';
 import { Inside } from './views/inside.js';
@@ -11,6 +12,7 @@ import { Queue } from './views/queue.js';
 import { Settings } from './views/settings.js';
 import { Source } from './views/source.js';
 import { Stage } from './views/stage.js';
+import { StyleEditor } from './views/styles.js';
 
 export function App() {
   return (
@@ -25,6 +27,8 @@ export function App() {
       </main>
       <Notes />
       <Arrival />
+      <Enlarge />
+      <StyleEditor />
       <Help />
       <Login />
     </>

@@ -1,6 +1,7 @@
 import './styles/tokens.css';
 import './styles/controls.css';
 import './styles/layout.css';
+import './styles/gallery.css';
 import './styles/stage.css';
 import './styles/editor.css';
 import './styles/inside.css';
@@ -8,9 +9,11 @@ import { render } from 'preact';
 import { App } from './app.js';
 import { restoreDrafts } from './state/drafts.js';
 import { listenToKeys } from './state/keys.js';
+import { tellTabsApart } from './state/own.js';
 import { begin } from './state/session.js';
 import { listenToArrivals } from './views/arrival.js';
 
+tellTabsApart();
 listenToKeys();
 listenToArrivals();
 void restoreDrafts();

@@ -2,6 +2,7 @@
 import { SafelightError, throwIfAborted } from '../../errors.js';
 import { Warnings } from '../../warnings.js';
 import type { JobFiles } from '../data-folder.js';
+import { isReplaced } from '../event-log.js';
 import { said } from '../failure.js';
 import type { RunContext, RunOutcome } from '../results.js';
 import type { Job, JobImage } from '../types.js';
@@ -34,6 +35,7 @@ interface Running {
   readonly claim: Claim;
   readonly controller: AbortController;
   readonly finish: AbortController;
+  readonly hurry: AbortController;
   skip: AbortController;
 }
 
@@ -83,6 +85,7 @@ export class QueueWorker {
     } else {
       const running = this.running.get(message.id);
       if (message.kind === 'cancel') running?.controller.abort();
+      else if (message.kind === 'finish' && running?.finish.signal.aborted) running.hurry.abort();
       else running?.[message.kind].abort();
     }
   }
@@ -137,6 +140,7 @@ export class QueueWorker {
   private async work(job: Job, claim: Claim): Promise<void> {
     const running: Running = {
       ...{ claim, controller: new AbortController(), finish: new AbortController() },
+      hurry: new AbortController(),
       skip: new AbortController(),
     };
     this.running.set(job.id, running);
@@ -170,6 +174,7 @@ export class QueueWorker {
         data: this.files(running.claim),
         signal: running.controller.signal,
         finish: running.finish.signal,
+        hurry: running.hurry.signal,
         skip: () => {
           if (running.skip.signal.aborted) running.skip = new AbortController();
           return running.skip.signal;
@@ -227,8 +232,7 @@ class Telling {
   ) {}
 
   add(event: Parameters<RunContext['emit']>[0]): void {
-    const replaces = event.type === 'progress' || event.type === 'preview';
-    const same = replaces ? this.pending.findIndex(({ type }) => type === event.type) : -1;
+    const same = this.pending.findIndex((old) => old.type === event.type && isReplaced(old));
     if (same >= 0) this.pending.splice(same, 1);
     this.pending.push(event);
     this.telling ??= this.tell().finally(() => {

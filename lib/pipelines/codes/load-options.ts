@@ -23,9 +23,14 @@ export interface LoadCodesSettings {
   readonly warnings: Warnings;
 }
 
+const KEYS: ReadonlySet<string> = new Set([
+  ...['backend', 'storage', 'threads', 'memory', 'stockOps', 'signal', 'onProgress'],
+  ...['config', 'ema', 'variant'],
+]);
+
 /** @throws INVALID_OPTION naming the option */
 export function checkLoadCodesOptions(options: LoadCodesOptions): LoadCodesSettings {
-  if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
+  check.knownKeys('options', options, KEYS);
   const { config, ema, variant, ...shared } = options;
   const { modules, signal, onProgress, warnings } = checkLoadOptions(shared);
   return {

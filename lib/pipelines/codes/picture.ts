@@ -4,7 +4,7 @@
  * filter where taming leaves OpenCV to alias.
  */
 import { invalidOption } from '../../errors.js';
-import { type ImageSource, readImage } from '../../image/read.js';
+import { type ImageSource, type RawImage, readImage } from '../../image/read.js';
 import { type ByteImage, resample } from '../../image/resample.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import { Tensor } from '../../tensor/tensor.js';
@@ -21,6 +21,8 @@ export interface PreparedPicture {
   readonly image: RgbImage;
   /** `[1, C, H, W]` */
   readonly input: Tensor;
+  /** Size of the source, where it was scaled down though no size was asked for. */
+  readonly scaledFrom: Size | undefined;
 }
 
 export interface PrepareOptions {
@@ -41,11 +43,15 @@ export async function preparePicture(source: ImageSource, options: PrepareOption
   const size = sizeOf(original, asked, options.factor);
   const image = middleOf(await covering(original, size, asked, options), size);
   const { channels } = options;
-  return { image, input: isMap(channels) ? classes(image, channels) : levels(image, channels) };
+  return {
+    image,
+    input: isMap(channels) ? classes(image, channels) : levels(image, channels),
+    scaledFrom: asked === options.most ? { width: original.width, height: original.height } : undefined,
+  };
 }
 
 /** An empty page. */
-export function blankPage({ width, height }: Size): Exclude<ImageSource, string | URL | Uint8Array> {
+export function blankPage({ width, height }: Size): RawImage {
   return { data: new Uint8Array(width * height).fill(255), width, height, channels: 1 };
 }
 

@@ -7,12 +7,14 @@ import type { OnWarning, Warning } from '../../warnings.js';
 import * as check from '../check.js';
 import { throwIfNotFinite } from '../finite.js';
 import { GeneratedImage } from '../image-result.js';
+import { warnOfResize } from '../image-size.js';
 import { checkControl, checkSize } from '../options.js';
 import { type OnProgress, ProgressReporter } from '../progress.js';
 import { type CodeGrid, type CodesUsage, checkGrid, toGrid, usageOf } from './grid.js';
 import type { CodesModules, FirstStage } from './modules.js';
 import { preparePicture, type Size } from './picture.js';
 import { pictureOf, psnr } from './pixels.js';
+import { warnIfLargeForCodes } from './sample-options.js';
 
 export interface CodesPictureOptions {
   /**
@@ -55,7 +57,13 @@ export interface DecodeCodesOptions {
   readonly onProgress?: OnProgress;
 }
 
-const PICTURE_KEYS: ReadonlySet<string> = new Set(['width', 'height', 'signal', 'onProgress', 'onWarning']);
+export const pictureKeys: ReadonlySet<string> = new Set([
+  'width',
+  'height',
+  'signal',
+  'onProgress',
+  'onWarning',
+]);
 
 export async function reconstructStage(
   modules: CodesModules,
@@ -149,13 +157,16 @@ export async function readPicture(
   options: CodesPictureOptions,
   most?: Size,
 ) {
-  check.knownKeys('options', options, PICTURE_KEYS);
+  check.knownKeys('options', options, pictureKeys);
   const { factor } = modules;
   const { signal, onProgress, warnings } = checkControl(options);
   const size = checkSize(options, factor);
   const reporter = new ProgressReporter(onProgress);
   const channels = modules.source.autoencoder.config.in_channels;
   const picture = await preparePicture(source, { size, most, factor, channels, signal });
+  const { image, scaledFrom } = picture;
+  if (scaledFrom) warnOfResize(warnings, scaledFrom, image, 'The image');
+  warnIfLargeForCodes(warnings, modules, image);
   return { signal, reporter, picture, warnings };
 }
 

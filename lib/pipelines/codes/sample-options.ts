@@ -1,11 +1,11 @@
 /** What a sampling of codes can be asked for. */
-import { randomInt } from 'node:crypto';
 import { invalidOption, SafelightError } from '../../errors.js';
 import type { CodesModelSource } from '../../models/codes-model.js';
 import { windowSide } from '../../sampling/codes/window.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning, Warnings } from '../../warnings.js';
 import * as check from '../check.js';
+import { type Size, warnIfLarge } from '../image-size.js';
 import { checkControl, checkSize } from '../options.js';
 import type { OnProgress } from '../progress.js';
 import { type CodeGrid, checkGrid } from './grid.js';
@@ -19,7 +19,7 @@ export interface DrawOptions {
   readonly topP?: number | undefined;
   /** Logits are divided by it: less than 1 is more careful, more is wilder; in (0, 100], default 1, or the model's. */
   readonly temperature?: number | undefined;
-  /** Of PyTorch's CPU generator; integer of at least 0, below 2^53. Default: random, 32 bits. */
+  /** Of PyTorch's CPU generator; integer of at least 0, below 2^53. -1, the default: random, 32 bits. */
   readonly seed?: number | undefined;
   /**
    * Pixels, multiples of the model's factor; default the size it was trained at. Of larger pictures every code is written under a window of
@@ -77,18 +77,20 @@ export function resolveDraw(modules: CodesModules, options: DrawOptions): DrawSe
       `${height / factor} rows of ${width / factor} codes`,
       `${rows} of ${columns}`,
     );
+  const control = checkControl(options);
+  warnIfLargeForCodes(control.warnings, modules, { width, height });
   return {
     choice: {
       topK: check.integer('topK', topK, 1, MAX_TOP_K),
       topP: check.number('topP', topP, Number.MIN_VALUE, 1),
       temperature: check.number('temperature', temperature, 1e-6, 100),
     },
-    seed: check.integer('seed', options.seed ?? randomInt(2 ** 32), 0, Number.MAX_SAFE_INTEGER),
+    seed: check.seed('seed', options.seed),
     width: width / factor,
     height: height / factor,
     side,
     start,
-    ...checkControl(options),
+    ...control,
   };
 }
 
@@ -121,6 +123,14 @@ export function sideOf({ source, factor }: CodesModules): number {
   const many = condition.kind === 'image' || condition.kind === 'coordinates';
   const trained = resolution === null ? undefined : Math.max(1, Math.floor(resolution / factor));
   return windowSide({ block, condition: many ? 'grid' : 'tokens', trained });
+}
+
+/** Adds LARGE_IMAGE for an image of more than four times the pixels that the model was trained at, as far as it tells. */
+export function warnIfLargeForCodes(warnings: Warnings, modules: CodesModules, size: Size): void {
+  const { resolution, transformer } = modules.source;
+  if (resolution === null && transformer === null) return;
+  const side = resolution ?? sideOf(modules) * modules.factor;
+  warnIfLarge(warnings, size, { width: side, height: side }, { effect: 'it takes long' });
 }
 
 function withoutUndefined<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {

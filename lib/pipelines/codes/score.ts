@@ -5,6 +5,7 @@ import { type AutoencoderLosses, vqganLosses } from '../../models/vqgan-losses.j
 import type { RgbImage } from '../../tensor/picture.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { Warning } from '../../warnings.js';
+import * as check from '../check.js';
 import { throwIfNotFinite } from '../finite.js';
 import { patchMap } from '../patch-map.js';
 import { type CodesUsage, toGrid, usageOf } from './grid.js';
@@ -12,7 +13,7 @@ import { type LogLikelihood, likelihoodOf } from './likelihood.js';
 import type { CodesModules } from './modules.js';
 import type { Size } from './picture.js';
 import { pictureOf, psnr } from './pixels.js';
-import { type CodesPictureOptions, readPicture } from './reconstruct.js';
+import { type CodesPictureOptions, pictureKeys, readPicture } from './reconstruct.js';
 import { resolveClass, sideOf } from './sample-options.js';
 
 /**
@@ -57,8 +58,10 @@ const NO_TRANSFORMER = 'the model is an autoencoder alone';
 export async function scoreStage(
   modules: CodesModules,
   source: ImageSource,
-  { class: index, condition, ...options }: ScoreOptions,
+  asked: ScoreOptions,
 ): Promise<Score> {
+  check.knownKeys('options', asked, new Set([...pictureKeys, 'class', 'condition']));
+  const { class: index, condition, ...options } = asked;
   const { transformer, losses: config, autoencoder, logvar, problem } = modules.source;
   checkCondition(modules, index, condition);
   const { signal, reporter, picture, warnings } = await readPicture(

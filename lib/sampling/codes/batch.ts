@@ -1,7 +1,8 @@
 /** Codes of several pictures as a batch, checked where they come in. */
 import { invalidOption, SafelightError } from '../../errors.js';
+import { knownKeys } from '../../known-keys.js';
 import { Tensor } from '../../tensor/tensor.js';
-import type { Codes } from './types.js';
+import type { CodeModel, Codes } from './types.js';
 
 /**
  * One row a picture.
@@ -12,6 +13,7 @@ export function checkCodes(name: string, rows: readonly Codes[], vocabulary: num
   if (!Array.isArray(rows) || rows.length === 0)
     throw invalidOption(name, 'codes of at least one picture', rows);
   for (const row of rows) {
+    if (!isRow(row)) throw invalidOption(name, 'codes of each picture', row);
     if (row.length !== rows[0]!.length) {
       throw new SafelightError(
         'SHAPE_MISMATCH',
@@ -26,6 +28,29 @@ export function checkCodes(name: string, rows: readonly Codes[], vocabulary: num
     }
   }
   return rows;
+}
+
+/** Lists of numbers, and typed arrays. */
+function isRow(row: unknown): boolean {
+  return Array.isArray(row) || (ArrayBuffer.isView(row) && !(row instanceof DataView));
+}
+
+/** @throws INVALID_OPTION */
+export function checkCondition(condition: unknown): void {
+  knownKeys('condition', condition, new Set(['kind', 'codes', 'image']));
+  const { kind, codes } = condition as { kind?: unknown; codes?: unknown };
+  if (kind !== 'grid' && kind !== 'tokens') throw invalidOption('condition.kind', 'grid or tokens', kind);
+  if (typeof codes !== 'object' || codes === null) throw invalidOption('condition.codes', 'codes', codes);
+}
+
+/** @throws INVALID_OPTION for what is no `LatentTransformer`, and not like one */
+export function checkModel(model: unknown): void {
+  const { vocabulary, block, forward, begin } = Object(model) as {
+    readonly [K in keyof CodeModel]?: unknown;
+  };
+  const sized = [vocabulary, block].every((size) => Number.isSafeInteger(size) && Number(size) >= 1);
+  if (!sized || typeof forward !== 'function' || typeof begin !== 'function')
+    throw invalidOption('model', 'a loaded LatentTransformer', model);
 }
 
 /** Rows of equal length as `[B, T]`. */

@@ -18,6 +18,8 @@ export interface ChoiceOptions {
   readonly below?: number | undefined;
 }
 
+export const choiceKeys = ['temperature', 'topK', 'topP', 'sample', 'below'] as const;
+
 export type Choice = Required<{ [K in keyof ChoiceOptions]: NonNullable<ChoiceOptions[K]> }>;
 
 const f32 = Math.fround;

@@ -1,6 +1,10 @@
 /** Codes of where in the picture each one is: the condition of taming's FacesHQ (`CoordStage`). */
 
+import { invalidOption } from '../../errors.js';
+import { checkSides } from './window.js';
+
 const f32 = Math.fround;
+const MOST_PIXELS = 2 ** 26;
 
 /**
  * Pixels are numbered row by row in [0, 1); each square's mean, times the number of codes, is rounded to a code. Means lie on halves
@@ -12,6 +16,11 @@ const f32 = Math.fround;
  * @returns row by row
  */
 export function coordinateCodes(height: number, width: number, factor: number, codes: number): Int32Array {
+  checkSides({ height, width, factor });
+  if (!(Number.isSafeInteger(codes) && codes >= 1))
+    throw invalidOption('codes', 'integer of at least 1', codes);
+  if (height * width * factor ** 2 > MOST_PIXELS)
+    throw invalidOption('height x width', `at most ${MOST_PIXELS} pixels`, height * width * factor ** 2);
   const across = width * factor;
   const pixels = across * height * factor;
   return Int32Array.from({ length: height * width }, (_, n) => {

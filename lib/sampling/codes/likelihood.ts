@@ -1,7 +1,8 @@
 /** How probable a model thinks a picture's codes (taming's cross-entropy is the mean, negated). */
 import { SafelightError, throwIfAborted } from '../../errors.js';
-import { batchOf, checkCodes, joinRows, rowOf } from './batch.js';
-import type { Order } from './order.js';
+import { checkSignal, knownKeys } from '../../known-keys.js';
+import { batchOf, checkCodes, checkCondition, checkModel, joinRows, rowOf } from './batch.js';
+import { checkOrder, type Order } from './order.js';
 import type { CodeModel, Codes } from './types.js';
 import { checkSides, cropCodes, windowAt } from './window.js';
 
@@ -25,6 +26,8 @@ export interface Likelihood {
   readonly codes: Float32Array;
 }
 
+const KEYS = new Set(['height', 'width', 'condition', 'side', 'order', 'signal']);
+
 /**
  * @param codes of one picture, row by row
  * @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE, ABORTED, DISPOSED, OUT_OF_MEMORY
@@ -34,7 +37,10 @@ export async function codesLikelihood(
   codes: Codes,
   options: LikelihoodOptions,
 ): Promise<Likelihood> {
+  knownKeys('options', options, KEYS);
+  checkModel(model);
   const { width, condition, order, signal } = options;
+  checkSignal('signal', signal);
   check(model, codes, options);
   const picture = Int32Array.from(codes);
   const before = Int32Array.from(condition.codes);
@@ -90,6 +96,8 @@ function logProbability(logits: Float32Array, code: number): number {
 function check(model: CodeModel, codes: Codes, options: LikelihoodOptions): void {
   const { height, width, condition, order, side = Math.max(height, width) } = options;
   checkSides({ height, width, side });
+  checkCondition(condition);
+  if (order !== undefined) checkOrder(order);
   checkCodes('codes', [codes], model.vocabulary);
   checkCodes('condition', [condition.codes], model.vocabulary);
   const total = height * width;

@@ -5,6 +5,10 @@
 import { invalidOption, SafelightError } from '../../errors.js';
 import type { OrderName } from '../../models/config.js';
 import { TorchCpuGenerator } from '../generators/mt19937.js';
+import { checkSides } from './window.js';
+
+/** More than any model writes at once. */
+const MOST_CODES = 2 ** 22;
 
 /** `order[n]` is the place of the n-th code written. */
 export type Order = Int32Array;
@@ -24,6 +28,9 @@ const ORDERS: readonly OrderName[] = [
  * @throws INVALID_OPTION for a picture that the order does not know
  */
 export function codeOrder(name: OrderName, height: number, width: number): Order | null {
+  checkSides({ height, width });
+  if (height * width > MOST_CODES)
+    throw invalidOption('height x width', `at most ${MOST_CODES} codes`, height * width);
   switch (name) {
     case 'identity':
       return null;
@@ -42,6 +49,15 @@ export function codeOrder(name: OrderName, height: number, width: number): Order
     default:
       throw invalidOption('order', `one of ${ORDERS.join(', ')}`, name);
   }
+}
+
+/** @throws INVALID_OPTION for what is no order of so many codes */
+export function checkOrder(order: unknown): void {
+  if (!(order instanceof Int32Array)) throw invalidOption('order', 'Int32Array of codeOrder', order);
+  const places = new Set(order);
+  const wrong = order.find((place) => place < 0 || place >= order.length);
+  if (wrong !== undefined || places.size < order.length)
+    throw invalidOption('order', `each place from 0 to ${order.length - 1} once`, wrong ?? order);
 }
 
 /** By the interleaved bits of row and column (Morton 1966), the column's lowest first. */

@@ -1,10 +1,11 @@
 /** Autoregressive sampling of codes (taming's `sample_with_past`, Net2NetTransformer's `sample`), one code at a time. */
 import { invalidOption, SafelightError, throwIfAborted } from '../../errors.js';
+import { checkSignal, knownKeys } from '../../known-keys.js';
 import type { Seed } from '../generators/generator.js';
 import { TorchCpuGenerator } from '../generators/mt19937.js';
-import { batchOf, checkCodes, joinRows, rowOf } from './batch.js';
-import { type ChoiceOptions, checkChoice, chooseCode, noiseOf } from './choose.js';
-import type { Order } from './order.js';
+import { batchOf, checkCodes, checkModel, joinRows, rowOf } from './batch.js';
+import { type ChoiceOptions, checkChoice, choiceKeys, chooseCode, noiseOf } from './choose.js';
+import { checkOrder, type Order } from './order.js';
 import type { CodeModel, Codes, CodesStep } from './types.js';
 
 export interface SampleCodesOptions extends ChoiceOptions {
@@ -22,6 +23,8 @@ export interface SampleCodesOptions extends ChoiceOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+const KEYS = new Set([...choiceKeys, 'condition', 'total', 'seeds', 'start', 'order', 'signal']);
+
 /**
  * Yields after each code; what it returns is the last step's codes.
  *
@@ -32,7 +35,10 @@ export async function* sampleCodes(
   model: CodeModel,
   options: SampleCodesOptions,
 ): AsyncGenerator<CodesStep, readonly Int32Array[]> {
+  knownKeys('options', options, KEYS);
   const { condition, start, total, order, signal } = options;
+  checkModel(model);
+  checkSignal('signal', signal);
   const choice = checkChoice(options);
   const generators = checkPictures(model, options);
   const written = generators.map((_, b) => Int32Array.from(start?.[b] ?? []));
@@ -89,12 +95,14 @@ function checkPictures(model: CodeModel, options: SampleCodesOptions): readonly 
       `The model looks at ${model.block} places, but a condition of ${before} and ${total} codes need ${before + total - 1}; sample large pictures with a sliding window (slideCodes)`,
     );
   }
+  if (order !== undefined) checkOrder(order);
   if (order && order.length !== total) {
     throw new SafelightError(
       'SHAPE_MISMATCH',
       `The model writes ${order.length} codes in an order of its own, so ${total} cannot be; take the size it was trained at`,
     );
   }
+  if (!Array.isArray(seeds)) throw invalidOption('seeds', 'one for each condition', seeds);
   for (const [name, rows] of Object.entries({ seeds, ...(start ? { start } : {}) })) {
     if (rows.length !== condition.length) {
       throw invalidOption(name, `one for each of the ${condition.length} conditions`, rows.length);

@@ -1,9 +1,10 @@
 /** Large pictures: every code written anew, row by row, under the window around it. */
 import { invalidOption, SafelightError, throwIfAborted } from '../../errors.js';
+import { checkSignal, knownKeys } from '../../known-keys.js';
 import type { Seed } from '../generators/generator.js';
 import { TorchCpuGenerator } from '../generators/mt19937.js';
-import { batchOf, checkCodes, joinRows, rowOf } from './batch.js';
-import { type ChoiceOptions, checkChoice, chooseCode, noiseOf } from './choose.js';
+import { batchOf, checkCodes, checkCondition, checkModel, joinRows, rowOf } from './batch.js';
+import { type ChoiceOptions, checkChoice, choiceKeys, chooseCode, noiseOf } from './choose.js';
 import type { CodeModel, Codes, CodesStep, CodeWriter } from './types.js';
 import { checkSides, cropCodes, type Window, windowAt } from './window.js';
 
@@ -26,6 +27,11 @@ export interface SlideCodesOptions extends ChoiceOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+const KEYS = new Set([
+  ...choiceKeys,
+  ...['height', 'width', 'side', 'condition', 'seeds', 'start', 'signal'],
+]);
+
 /**
  * Yields after each code; what it returns is the last step's codes. A picture no larger than the window is sampled as `sampleCodes`
  * does it.
@@ -36,7 +42,10 @@ export async function* slideCodes(
   model: CodeModel,
   options: SlideCodesOptions,
 ): AsyncGenerator<CodesStep, readonly Int32Array[]> {
+  knownKeys('options', options, KEYS);
   const { height, width, side, condition, seeds, start, signal } = options;
+  checkModel(model);
+  checkSignal('signal', signal);
   const choice = checkChoice(options);
   checkSlide(model, options);
   const total = height * width;
@@ -103,7 +112,9 @@ class WindowView {
 function checkSlide(model: CodeModel, options: SlideCodesOptions): void {
   const { height, width, side, condition, seeds, start } = options;
   checkSides({ height, width, side });
+  checkCondition(condition);
   checkCodes('condition', condition.codes, model.vocabulary);
+  if (!Array.isArray(seeds)) throw invalidOption('seeds', 'one for each condition', seeds);
   if (start) checkCodes('start', start, model.vocabulary);
   const total = height * width;
   const before = condition.codes[0]!.length;

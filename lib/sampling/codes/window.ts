@@ -3,6 +3,7 @@
  * scripts/sample_conditional.py): each code is seen from a window around it that stays inside of the picture.
  */
 import { invalidOption } from '../../errors.js';
+import { knownKeys } from '../../known-keys.js';
 
 /** A code's window, in codes of the picture, and where in it the code is. */
 export interface Window {
@@ -27,7 +28,15 @@ export interface WindowSideOptions {
  * The side of windows that the model can look at: √(block / 2) under a condition of as many codes, else √block. The last code is never
  * read, so that a block of 2 s² - 1 is enough for a side of s.
  */
-export function windowSide({ block, condition, trained = Infinity }: WindowSideOptions): number {
+export function windowSide(options: WindowSideOptions): number {
+  knownKeys('options', options, new Set(['block', 'condition', 'trained']));
+  const { block, condition, trained = Infinity } = options;
+  if (!(Number.isSafeInteger(block) && block >= 1))
+    throw invalidOption('block', 'integer of at least 1', block);
+  if (condition !== 'grid' && condition !== 'tokens')
+    throw invalidOption('condition', 'grid or tokens', condition);
+  if (!(typeof trained === 'number' && trained >= 1))
+    throw invalidOption('trained', 'number of at least 1', trained);
   const codes = condition === 'grid' ? Math.floor((block + 1) / 2) : block;
   return Math.max(1, Math.min(trained, Math.floor(Math.sqrt(codes))));
 }

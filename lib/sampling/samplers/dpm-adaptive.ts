@@ -24,8 +24,8 @@ const ACCEPT_SAFETY = 0.81;
  * third-order results agree, and the next one is sized by how well they do. Of the schedule only its first and its last
  * positive sigma count; `steps` is an estimate until the last.
  *
- * The error is one number for the whole batch, as in the reference: pictures of a batch share their sigmas, so a picture
- * made alone may differ slightly from the same one in a batch.
+ * The error is one number for the whole batch, as in the reference: images of a batch share their sigmas, and each depends on
+ * the others. Pipelines therefore run it on batches of one (`maxBatch`), where each image has steps of its own.
  * Reference: k-diffusion `sample_dpm_adaptive` (order 3; of its PID controller only the I term, its default).
  *
  * @throws NOT_FINITE if the error stops being a number or no step is short enough: no step would ever be kept.

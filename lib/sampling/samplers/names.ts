@@ -1,7 +1,8 @@
 /** Sampler names as people write them: ours, A1111's displayed ones, k-diffusion's, old ones that end in a schedule. */
 import { invalidOption } from '../../errors.js';
+import { didYouMean, nearest } from '../../suggest.js';
 import { type ScheduleName, schedules } from '../schedules/index.js';
-import { type SamplerInfo, samplerNames, samplers } from './registry.js';
+import { type SamplerInfo, type SamplerName, samplerNames, samplers } from './registry.js';
 
 export interface ResolvedSampler {
   readonly sampler: SamplerInfo;
@@ -37,7 +38,44 @@ export function resolveSampler(name: string): ResolvedSampler {
     const sampler = wanted.endsWith(ending) ? BY_KEY.get(wanted.slice(0, -ending.length)) : undefined;
     if (sampler !== undefined) return { sampler, schedule };
   }
-  throw invalidOption('sampler', `one of ${samplerNames.join(', ')}`, name);
+  throw invalidOption('sampler', `one of ${samplerNames.join(', ')}`, name, suggestion(wanted));
+}
+
+/** Classes of diffusers' schedulers and names of ComfyUI's that are no spelling of ours. */
+const ELSEWHERE: Readonly<Record<string, SamplerName>> = {
+  eulerdiscrete: 'euler',
+  eulerancestraldiscrete: 'euler_a',
+  heundiscrete: 'heun',
+  kdpm2discrete: 'dpm2',
+  kdpm2ancestraldiscrete: 'dpm2_a',
+  lmsdiscrete: 'lms',
+  dpmsolver: 'dpmpp_2m',
+  dpmsolvermultistep: 'dpmpp_2m',
+  dpmsolversinglestep: 'dpmpp_2s_a',
+  dpmsolversde: 'dpmpp_sde',
+  unipcmultistep: 'unipc',
+  dpmpp2mgpu: 'dpmpp_2m',
+  dpmppsdegpu: 'dpmpp_sde',
+  dpmpp2msdegpu: 'dpmpp_2m_sde',
+  dpmpp3msdegpu: 'dpmpp_3m_sde',
+};
+
+/** A clause on what an unknown name probably means, with the schedule at its end if there is one ("DPM++ 2M Karas"). */
+function suggestion(wanted: string): string | undefined {
+  const schedule = schedules.find(({ name, label }) => [key(name), key(label)].includes(wanted));
+  if (schedule) return `that is a schedule, give it as schedule: '${schedule.name}'`;
+  const stem = wanted.replace(/(scheduler|sampler)$/, '');
+  const known = BY_KEY.get(stem)?.name ?? (Object.hasOwn(ELSEWHERE, stem) ? ELSEWHERE[stem] : undefined);
+  if (known !== undefined) return didYouMean(known);
+  const meanings = new Map([...BY_KEY].map(([spelling, { name }]) => [spelling, String(name)]));
+  for (const [spelling, { name }] of BY_KEY) {
+    for (const [ending, its] of ENDINGS) {
+      const both = `${name} with schedule: '${its}'`;
+      if (!meanings.has(spelling + ending)) meanings.set(spelling + ending, both);
+    }
+  }
+  const near = nearest(stem, [...meanings.keys()]);
+  return didYouMean(near && meanings.get(near));
 }
 
 /** The same for all spellings of a name: `DPM++ 2S a` and `k_dpmpp_2s_a` are `dpmpp2sa`. */

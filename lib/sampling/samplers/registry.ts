@@ -62,6 +62,11 @@ export interface SamplerInfo {
   readonly initialNoise: 'sigma' | 'vp';
   /** A1111 runs it without the penultimate sigma (of one step more); Safelight only where asked to. */
   readonly discardsPenultimate: boolean;
+  /**
+   * Images that may share a batch. 1 of samplers that size their steps by the latents: images of one batch share their noise levels, so
+   * that each image would depend on the others.
+   */
+  readonly maxBatch: number;
   /** The schedule of A1111's "Automatic". */
   readonly automaticSchedule: ScheduleName;
 }
@@ -195,6 +200,7 @@ const ENTRIES = {
     defaultEta: 0,
     a1111Eta: 1,
     callsPerStep: 3,
+    maxBatch: 1,
   },
 } satisfies Record<string, Entry>;
 
@@ -215,6 +221,7 @@ export const samplers: readonly SamplerInfo[] = samplerNames.map((name) => {
     churns: false,
     initialNoise: 'sigma',
     discardsPenultimate: false,
+    maxBatch: Number.POSITIVE_INFINITY,
     automaticSchedule: 'discrete',
     ...entry,
     name,

@@ -1,5 +1,6 @@
 /** Every schedule by its names. To add one: a file with its formula, and an entry here. */
 import { invalidOption, SafelightError } from '../../errors.js';
+import { didYouMean, nearest } from '../../suggest.js';
 import { alignYourSteps } from './align-your-steps.js';
 import { beta } from './beta.js';
 import { ddim } from './ddim.js';
@@ -60,7 +61,11 @@ const MOST_STEPS = 10_000;
 export function resolveSchedule(name: string, automatic: ScheduleName = 'discrete'): ScheduleName {
   const wanted = key(String(name));
   const found = wanted === 'automatic' ? automatic : BY_KEY.get(wanted);
-  if (found === undefined) throw invalidOption('schedule', `one of ${scheduleNames.join(', ')}`, name);
+  if (found === undefined) {
+    const near = nearest(wanted, [...BY_KEY.keys()]);
+    const hint = didYouMean(near && BY_KEY.get(near));
+    throw invalidOption('schedule', `one of ${[...scheduleNames, 'automatic'].join(', ')}`, name, hint);
+  }
   return found;
 }
 

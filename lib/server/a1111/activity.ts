@@ -52,11 +52,17 @@ export class Work {
       this.begun ??= performance.now();
       this.progress = event.data;
       const { phase, step, steps } = event.data;
-      if (phase === 'denoise')
-        this.batch = Math.min(this.batches - 1, Math.floor((step * this.batches) / Math.max(1, steps)));
+      if (phase === 'denoise') this.reach(Math.floor((step * this.batches) / Math.max(1, steps)));
     }
     if (event.type === 'preview') this.preview = event.data.image;
     if (event.type === 'image') this.skipped = false;
+  }
+
+  /** What was skipped is over once the next batch has begun. */
+  private reach(batch: number): void {
+    const now = Math.min(this.batches - 1, batch);
+    if (now > this.batch) this.skipped = false;
+    this.batch = now;
   }
 
   told(): Progress {

@@ -1,5 +1,8 @@
 /** Failures as A1111 tells them. */
+import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import { SafelightError } from '../../errors.js';
 import { type HttpFailure, httpFailure } from '../errors.js';
+import { inFields } from './field-names.js';
 
 /** What asks for something that Safelight does not do: 422, naming the field. */
 export function notBuilt(field: string, instead: string): Error {
@@ -18,10 +21,14 @@ export interface A1111Failure {
   readonly errors: string;
 }
 
-/** A request that was understood and is wrong is 422 here, as in FastAPI. */
+/** A request that was understood and is wrong is 422 here, as in FastAPI. Options are named by the fields that they came from. */
 export function failureOf(error: unknown): HttpFailure {
   const found = httpFailure(error);
-  return found.code === 'INVALID_OPTION' ? { ...found, status: 422 } : found;
+  if (found.code !== 'INVALID_OPTION') return found;
+  if (hasZodFastifySchemaValidationErrors(error))
+    return { ...found, status: 422, message: found.message.replace(/\.(\d+)(?=[.:])/g, '[$1]') };
+  const message = error instanceof SafelightError ? inFields(found.message) : found.message;
+  return { ...found, status: 422, message };
 }
 
 /** In A1111 the first field is the class of Python's exception. */
@@ -37,4 +44,10 @@ export function inItsForm({ status, code, message }: HttpFailure): A1111Failure 
     body: '',
     errors: message,
   };
+}
+
+/** A value of a request, for an error to quote. */
+export function quoted(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 100 ? `${text.slice(0, 100)}...` : text;
 }

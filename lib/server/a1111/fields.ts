@@ -1,117 +1,132 @@
 /** The fields of A1111's requests that mean something here. Others are ignored, and null is as good as left out. */
 import { z } from 'zod';
 
-/** Numbers also come as text from some clients. */
-const number = z.coerce.number();
-const whole = z.coerce.number().int();
-const flag = z.union([
-  z.boolean(),
-  z.enum(['true', 'false', 'True', 'False']).transform((text) => text.toLowerCase() === 'true'),
-  z.literal(0).transform(() => false),
-  z.literal(1).transform(() => true),
-]);
-const text = z.string();
-const side = whole.min(0).max(65_536);
+/** Numbers also come as text from some clients, and empty text where nothing was typed. */
+function asNumber(value: unknown): unknown {
+  if (typeof value === 'boolean') return Number(value);
+  if (typeof value !== 'string') return value;
+  if (value.trim() === '') return null;
+  return /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(value.trim()) ? Number(value) : value;
+}
+
+/** What Python's clients and forms write for true and false. */
+function asFlag(value: unknown): unknown {
+  if (value === 1 || value === 0) return value === 1;
+  if (typeof value !== 'string') return value;
+  if (/^(?:true|t|yes|y|on|1)$/i.test(value.trim())) return true;
+  return /^(?:false|f|no|n|off|0)$/i.test(value.trim()) ? false : value;
+}
+
+const asText = (value: unknown): unknown => (typeof value === 'number' ? String(value) : value);
+
+const of = (kind: z.ZodNumber) => z.preprocess(asNumber, kind.nullish()).optional();
+const number = of(z.number());
+const whole = of(z.int());
+const wholeFrom = (min: number, max?: number) =>
+  of(max === undefined ? z.int().min(min) : z.int().min(min).max(max));
+const flag = z.preprocess(asFlag, z.boolean().nullish()).optional();
+const text = z.preprocess(asText, z.string().nullish()).optional();
+const side = wholeFrom(0, 65_536);
 const picture = z.string().describe('Base64 or a data URI');
 
 const generation = {
-  prompt: text.nullish(),
-  negative_prompt: text.nullish(),
-  styles: z.array(text).max(1000).nullish(),
-  seed: whole.nullish().describe('-1 is random'),
-  subseed: whole.nullish(),
-  subseed_strength: number.nullish(),
-  seed_resize_from_h: whole.nullish(),
-  seed_resize_from_w: whole.nullish(),
-  sampler_name: text.nullish().describe('Default Euler'),
-  sampler_index: text.nullish(),
-  scheduler: text.nullish().describe('Default Automatic'),
-  batch_size: whole.min(1).max(1000).nullish(),
-  n_iter: whole.min(1).max(1000).nullish(),
-  steps: whole.min(1).nullish().describe('Default 50'),
-  cfg_scale: number.nullish().describe('Default 7'),
-  width: side.nullish().describe('Pixels, rounded down to the grid; default 512'),
-  height: side.nullish(),
-  denoising_strength: number.nullish().describe('Default 0.75'),
-  restore_faces: flag.nullish(),
-  tiling: flag.nullish(),
-  eta: number.nullish(),
-  s_churn: number.nullish(),
-  s_tmax: number.nullish(),
-  s_tmin: number.nullish(),
-  s_noise: number.nullish(),
-  s_min_uncond: number.nullish(),
+  prompt: text,
+  negative_prompt: text,
+  styles: z.array(z.string()).max(1000).nullish(),
+  seed: whole.describe('-1 is random'),
+  subseed: whole,
+  subseed_strength: number,
+  seed_resize_from_h: whole,
+  seed_resize_from_w: whole,
+  sampler_name: text.describe('Default Euler'),
+  sampler_index: text,
+  scheduler: text.describe('Default Automatic'),
+  batch_size: wholeFrom(1, 1000),
+  n_iter: wholeFrom(1, 1000),
+  steps: wholeFrom(1).describe('Default 50'),
+  cfg_scale: number.describe('Default 7'),
+  width: side.describe('Pixels, rounded down to the grid; default 512'),
+  height: side,
+  denoising_strength: number.describe('Default 0.75'),
+  restore_faces: flag,
+  tiling: flag,
+  eta: number,
+  s_churn: number,
+  s_tmax: number,
+  s_tmin: number,
+  s_noise: number,
+  s_min_uncond: number,
   override_settings: z.record(z.string(), z.unknown()).nullish(),
-  override_settings_restore_afterwards: flag.nullish(),
-  refiner_checkpoint: text.nullish(),
-  refiner_switch_at: number.nullish(),
-  send_images: flag.nullish(),
-  save_images: flag.nullish(),
-  do_not_save_samples: flag.nullish(),
-  do_not_save_grid: flag.nullish(),
-  script_name: text.nullish(),
+  override_settings_restore_afterwards: flag,
+  refiner_checkpoint: text,
+  refiner_switch_at: number,
+  send_images: flag,
+  save_images: flag,
+  do_not_save_samples: flag,
+  do_not_save_grid: flag,
+  script_name: text,
   script_args: z.array(z.unknown()).nullish(),
   alwayson_scripts: z.record(z.string(), z.unknown()).nullish(),
-  infotext: text.nullish().describe('Parameters of a picture, for fields that are left out'),
+  infotext: text.describe('Parameters of a picture, for fields that are left out'),
 };
 
 export const txt2imgFields = z.object({
   ...generation,
-  enable_hr: flag.nullish(),
-  firstphase_width: whole.nullish(),
-  firstphase_height: whole.nullish(),
-  hr_scale: number.nullish(),
-  hr_upscaler: text.nullish(),
-  hr_second_pass_steps: whole.min(0).nullish(),
-  hr_resize_x: side.nullish(),
-  hr_resize_y: side.nullish(),
-  hr_checkpoint_name: text.nullish(),
-  hr_sampler_name: text.nullish(),
-  hr_scheduler: text.nullish(),
-  hr_prompt: text.nullish(),
-  hr_negative_prompt: text.nullish(),
+  enable_hr: flag,
+  firstphase_width: whole,
+  firstphase_height: whole,
+  hr_scale: number,
+  hr_upscaler: text,
+  hr_second_pass_steps: wholeFrom(0),
+  hr_resize_x: side,
+  hr_resize_y: side,
+  hr_checkpoint_name: text,
+  hr_sampler_name: text,
+  hr_scheduler: text,
+  hr_prompt: text,
+  hr_negative_prompt: text,
 });
 
 export const img2imgFields = z.object({
   ...generation,
   init_images: z.array(picture).nullish(),
-  resize_mode: whole.min(0).max(3).nullish().describe('0 stretch, 1 crop, 2 fill, 3 stretch the latent'),
-  image_cfg_scale: number.nullish(),
+  resize_mode: wholeFrom(0, 3).describe('0 stretch, 1 crop, 2 fill, 3 stretch the latent'),
+  image_cfg_scale: number,
   mask: picture.nullish(),
-  mask_blur_x: number.nullish(),
-  mask_blur_y: number.nullish(),
-  mask_blur: number.nullish(),
-  mask_round: flag.nullish(),
-  inpainting_fill: whole.min(0).max(3).nullish().describe('0 fill, 1 original, 2 noise, 3 nothing'),
-  inpaint_full_res: flag.nullish(),
-  inpaint_full_res_padding: whole.nullish(),
-  inpainting_mask_invert: flag.nullish(),
-  initial_noise_multiplier: number.nullish(),
-  include_init_images: flag.nullish(),
+  mask_blur_x: number,
+  mask_blur_y: number,
+  mask_blur: number,
+  mask_round: flag,
+  inpainting_fill: wholeFrom(0, 3).describe('0 fill, 1 original, 2 noise, 3 nothing'),
+  inpaint_full_res: flag,
+  inpaint_full_res_padding: whole,
+  inpainting_mask_invert: flag,
+  initial_noise_multiplier: number,
+  include_init_images: flag,
 });
 
 const extras = {
-  resize_mode: whole.min(0).max(1).nullish(),
-  show_extras_results: flag.nullish(),
-  gfpgan_visibility: number.nullish(),
-  codeformer_visibility: number.nullish(),
-  codeformer_weight: number.nullish(),
-  upscaling_resize: number.min(0.01).max(100).nullish(),
-  upscaling_resize_w: side.nullish(),
-  upscaling_resize_h: side.nullish(),
-  upscaling_crop: flag.nullish(),
-  upscaler_1: text.nullish(),
-  upscaler_2: text.nullish(),
-  extras_upscaler_2_visibility: number.min(0).max(1).nullish(),
-  upscale_first: flag.nullish(),
+  resize_mode: wholeFrom(0, 1),
+  show_extras_results: flag,
+  gfpgan_visibility: number,
+  codeformer_visibility: number,
+  codeformer_weight: number,
+  upscaling_resize: of(z.number().min(0.01).max(100)),
+  upscaling_resize_w: side,
+  upscaling_resize_h: side,
+  upscaling_crop: flag,
+  upscaler_1: text,
+  upscaler_2: text,
+  extras_upscaler_2_visibility: of(z.number().min(0).max(1)),
+  upscale_first: flag,
 };
 export const extraSingleFields = z.object({ ...extras, image: picture });
 export const extraBatchFields = z.object({
   ...extras,
-  imageList: z.array(z.object({ data: picture, name: text.nullish() })).max(64),
+  imageList: z.array(z.object({ data: picture, name: text })).max(64),
 });
 export const pngInfoFields = z.object({ image: picture });
-export const interrogateFields = z.object({ image: picture.nullish(), model: text.nullish() });
+export const interrogateFields = z.object({ image: picture.nullish(), model: text });
 
 export type Txt2ImgBody = z.output<typeof txt2imgFields>;
 export type Img2ImgBody = z.output<typeof img2imgFields>;

@@ -1,9 +1,8 @@
 /** Pictures that are only looked at, or enlarged. */
 import type { FastifyInstance } from 'fastify';
-import { decodeBase64 } from '../../jobs/pictures.js';
 import { asPng, enlarge, sentence } from './extras.js';
 import { type ExtraFields, extraBatchFields, extraSingleFields, pngInfoFields } from './fields.js';
-import { parameterFields, pictureOf, textsOf } from './pictures.js';
+import { bytesOf, parameterFields, pictureOf, textsOf } from './pictures.js';
 import type { Door } from './routes.js';
 
 const tags = ['A1111'];
@@ -11,7 +10,7 @@ const tags = ['A1111'];
 export function fileRoutes(app: FastifyInstance, { limits }: Door): void {
   const one = async (field: string, text: string, fields: ExtraFields) => {
     const image = await pictureOf(field, text);
-    const texts = await textsOf(decodeBase64(field, text.trim()));
+    const texts = await textsOf(field, bytesOf(field, text));
     const made = await enlarge(image, fields, limits);
     return { image: await asPng(made, texts), html: `<p>${sentence(made.info)}</p>` };
   };
@@ -31,8 +30,8 @@ export function fileRoutes(app: FastifyInstance, { limits }: Door): void {
       const body = request.body as ExtraFields & { imageList: { data: string }[] };
       const images: string[] = [];
       let html = '<p></p>';
-      for (const { data } of body.imageList) {
-        const made = await one('imageList', data, body);
+      for (const [i, { data }] of body.imageList.entries()) {
+        const made = await one(`imageList[${i}].data`, data, body);
         images.push(made.image);
         html = made.html;
       }
@@ -44,7 +43,7 @@ export function fileRoutes(app: FastifyInstance, { limits }: Door): void {
     { schema: { tags, summary: 'What a picture says it was made by', body: pngInfoFields } },
     async (request) => {
       const { image } = request.body as { image: string };
-      const { parameters: info = '', ...items } = await textsOf(decodeBase64('image', image.trim()));
+      const { parameters: info = '', ...items } = await textsOf('image', bytesOf('image', image));
       return { info, items, parameters: parameterFields(info) };
     },
   );

@@ -14,6 +14,8 @@ import {
   txt2imgDefaults,
   txt2imgFields,
 } from './fields.js';
+import { checkJob } from './job-check.js';
+import { naming } from './pictures.js';
 import { type Asked, imageToImage, type Reading, textToImage } from './request.js';
 import type { Door } from './routes.js';
 
@@ -57,17 +59,19 @@ function watching(app: FastifyInstance, { activity, queue }: Door): void {
       return { ...told, current_image: isWanted ? await asPng(preview) : null };
     },
   );
+  // A second one ends the decoding too: the answer is the previews then.
   app.post('/interrupt', { schema: { tags, summary: 'Stop, and keep the picture so far' } }, async () => {
     const work = activity.current;
-    if (work?.id !== undefined && work.isRunning) {
-      work.interrupted = true;
-      await queue.finish(work.id);
-    }
+    if (work?.id === undefined) return {};
+    // The queue knows first that a job has begun; one that waits is not ended.
+    const job = await queue.finish(work.id);
+    if (job?.status === 'running') work.interrupted = true;
     return {};
   });
   app.post('/skip', { schema: { tags, summary: 'Leave out the picture under way' } }, async (_, reply) => {
     const work = activity.current;
-    if (work?.id !== undefined && work.isRunning) {
+    // What an interrupted job has is its answer; there is nothing after it to go on with.
+    if (work?.id !== undefined && work.isRunning && !work.interrupted) {
       work.skipped = true;
       await queue.skip(work.id);
     }
@@ -87,9 +91,11 @@ async function generate(
   asked: Asked,
   parameters: Readonly<Record<string, unknown>>,
 ): Promise<{ images: string[]; parameters: Readonly<Record<string, unknown>>; info: string }> {
-  const { queue, checkpoints } = door;
+  const { queue, checkpoints, schemas } = door;
   const model = checkpoints.current(asked.settings.sd_model_checkpoint);
-  const job = await queue.submit({ ...asked.job, model });
+  checkJob(asked.job, body, schemas);
+  // The only picture that has not been looked at is the first; masks were read to see whether they are empty.
+  const job = await naming('init_images[0]', () => queue.submit({ ...asked.job, model }));
   const ended = await follow(door, job, asked, leaving(reply));
   if (body.override_settings && body.override_settings_restore_afterwards === false)
     await door.keep(asked.settings);

@@ -11,34 +11,57 @@ import { decodeBase64 } from '../../jobs/pictures.js';
 
 const MAX_PIXELS = 2 ** 26;
 
-/** @throws INVALID_IMAGE */
+/** The base64 of a picture as clients send it: plain, or a data URI in any case, with white space around it. */
+export function base64Of(text: string): string {
+  return text.trim().replace(/^data:[^,]*,/i, '');
+}
+
+/** The bytes of a picture. @throws INVALID_IMAGE naming the field */
+export function bytesOf(field: string, text: string): Uint8Array {
+  return decodeBase64(field, base64Of(text));
+}
+
+/** @throws INVALID_IMAGE naming the field */
 export function pictureOf(field: string, text: string): Promise<ByteImage> {
-  return readImage(decodeBase64(field, text.trim()), { maxPixels: MAX_PIXELS });
+  return naming(field, () => readImage(bytesOf(field, text), { maxPixels: MAX_PIXELS }));
 }
 
 /** Whether a mask leaves nothing to repaint. @throws INVALID_IMAGE */
 export async function isBlank(mask: string, inverted: boolean, rounded: boolean): Promise<boolean> {
-  const read = await readImage(decodeBase64('mask', mask.trim()), { alpha: 'keep', maxPixels: MAX_PIXELS });
+  const read = await naming('mask', () =>
+    readImage(bytesOf('mask', mask), { alpha: 'keep', maxPixels: MAX_PIXELS }),
+  );
   const kept = inverted ? 255 : 0;
   return maskOf(read, !rounded).data.every((value) => value === kept);
 }
 
+/** Errors of pictures say which field they were in. */
+export async function naming<T>(field: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof SafelightError) || error.code !== 'INVALID_IMAGE') throw error;
+    const [, rest] = /^\S+ (is not an? (?:picture|image).*)$/s.exec(error.message) ?? [];
+    const message = `${field} ${rest ?? `is not an image that can be read: ${error.message}`}`;
+    throw new SafelightError('INVALID_IMAGE', message, { cause: error });
+  }
+}
+
 /** Texts that a file carries: PNG's chunks, or what others write as EXIF. @throws INVALID_IMAGE */
-export async function textsOf(bytes: Uint8Array): Promise<Record<string, string>> {
-  const { format, exif } = await headerOf(bytes);
+export async function textsOf(field: string, bytes: Uint8Array): Promise<Record<string, string>> {
+  const { format, exif } = await headerOf(field, bytes);
   if (format === 'png') return readPngText(bytes);
   const comment = exif && userComment(exif);
   return comment ? { parameters: comment } : {};
 }
 
 /** sharp refuses some bytes at once, others when it reads them. */
-async function headerOf(bytes: Uint8Array): Promise<Metadata> {
+async function headerOf(field: string, bytes: Uint8Array): Promise<Metadata> {
   try {
     return await sharp(bytes, { limitInputPixels: MAX_PIXELS }).metadata();
   } catch (error) {
-    throw new SafelightError('INVALID_IMAGE', 'Invalid encoded image: image must be a picture in base64', {
-      cause: error,
-    });
+    const message = `Invalid encoded image: ${field} must be a picture in base64`;
+    throw new SafelightError('INVALID_IMAGE', message, { cause: error });
   }
 }
 

@@ -1,15 +1,17 @@
 /** Prompts as A1111's interface takes them, before the pipeline reads them. */
+import { type UnsupportedKind, unsupportedSyntax } from '../../text/unsupported-syntax.js';
 import { notBuilt } from './failures.js';
 
+const NETWORKS = 'networks such as <lora:name:1> cannot be loaded';
 /** What A1111's prompts can say and Safelight does not do yet. */
-const UNBUILT: readonly (readonly [pattern: RegExp, what: string])[] = [
-  [/<(?:lora|lyco|hypernet):[^>]+>/i, 'networks such as <lora:name:1> cannot be loaded'],
-  [
-    /(?<!\\)\[[^[\]]*:\s*[+-]?(?:\d+\.?\d*|\.\d+)\s*(?<!\\)\]/,
-    'a prompt cannot change on the way ([from:to:when])',
-  ],
-  [/(?<!\\)\[[^[\]]*\|[^[\]]*(?<!\\)\]/, 'prompts cannot alternate ([a|b])'],
-];
+const UNBUILT: Readonly<Record<UnsupportedKind, string>> = {
+  lora: NETWORKS,
+  lyco: NETWORKS,
+  hypernet: NETWORKS,
+  editing: 'a prompt cannot change on the way ([from:to:when])',
+  alternation: 'prompts cannot alternate ([a|b])',
+  AND: 'prompts cannot be joined by AND',
+};
 
 /**
  * Without comments: from `#` to the end of a line.
@@ -18,8 +20,7 @@ const UNBUILT: readonly (readonly [pattern: RegExp, what: string])[] = [
 export function checkedPrompt(field: string, prompt: string): string {
   const text = prompt.replace(/(^|\n)#[^\n]*(\n|$)/g, '\n').replace(/#[^\n]*(\n|$)/g, '\n');
   const clean = text === prompt ? prompt : text.trim();
-  for (const [pattern, what] of UNBUILT) if (pattern.test(clean)) throw notBuilt(field, what);
-  if (!field.includes('negative') && /\bAND\b/.test(clean))
-    throw notBuilt(field, 'prompts cannot be joined by AND');
+  const [unbuilt] = unsupportedSyntax(clean, { negative: field.includes('negative') });
+  if (unbuilt) throw notBuilt(field, UNBUILT[unbuilt.kind]);
   return clean;
 }

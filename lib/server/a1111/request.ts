@@ -9,7 +9,7 @@ import { restoreOptions } from '../../pipelines/restore.js';
 import type { SamplerInfo } from '../../sampling/samplers/index.js';
 import { failure, notBuilt } from './failures.js';
 import type { GenerationBody, Img2ImgBody, Txt2ImgBody } from './fields.js';
-import { isBlank } from './pictures.js';
+import { base64Of, isBlank } from './pictures.js';
 import { checkedPrompt } from './prompts.js';
 import { samplerNamed, scheduleNamed } from './samplers.js';
 import { GRID, hiresOf, type Options, type ReadPrompt, secondSampler, unless } from './second-pass.js';
@@ -34,12 +34,12 @@ export interface Reading {
   readonly find: FindModel;
 }
 
-/** @throws 400 for an unknown sampler, 422 naming the field, 404 for an unknown model */
+/** @throws 400 for an unknown sampler, 422 naming the field */
 export function textToImage(body: Txt2ImgBody, reading: Reading): Asked {
   const given = body.enable_hr ? hiresOf(body, reader(body, reading)) : undefined;
   const asked = generation('text-to-image', body, reading);
   const { strength, ...all } = asked.job.options;
-  const options = without(all, [...OF_MASKS, 'resizeMode', 'initialNoiseMultiplier']);
+  const options = without(all, [...OF_MASKS, 'posterior', 'resizeMode', 'initialNoiseMultiplier']);
   if (!body.enable_hr)
     return withOptions(asked, body.enable_hr === false ? without(options, ['hires']) : options);
   const hires = {
@@ -55,8 +55,10 @@ export function textToImage(body: Txt2ImgBody, reading: Reading): Asked {
 export async function imageToImage(body: Img2ImgBody, reading: Reading): Promise<Asked> {
   const [init, ...more] = body.init_images ?? [];
   if (init === undefined) throw failure(404, 'Init image not found: init_images needs a picture');
-  if (more.length > 0) throw notBuilt('init_images', 'give one picture');
-  const mask = body.mask ?? undefined;
+  if (base64Of(init) === '') throw failure(400, 'init_images[0] is empty: send an image in base64');
+  if (more.length > 0)
+    throw notBuilt(`init_images with ${more.length + 1} images`, 'give one, and batch_size or n_iter');
+  const mask = body.mask || undefined;
   // With "only masked", which is A1111's default, a mask without anything in it is none.
   const isMasked =
     mask !== undefined &&
@@ -64,7 +66,7 @@ export async function imageToImage(body: Img2ImgBody, reading: Reading): Promise
   const asked = generation(isMasked ? 'inpaint' : 'image-to-image', body, reading);
   const options: Options = {
     ...asked.job.options,
-    init,
+    init: base64Of(init),
     strength: body.denoising_strength ?? asked.job.options.strength ?? 0.75,
     resizeMode: resizeModes[body.resize_mode ?? 0]!,
     initialNoiseMultiplier: body.initial_noise_multiplier ?? asked.settings.initial_noise_multiplier,
@@ -73,7 +75,7 @@ export async function imageToImage(body: Img2ImgBody, reading: Reading): Promise
   const { mask_blur: both } = body;
   return withOptions(asked, {
     ...without(options, ['hires']),
-    mask,
+    mask: base64Of(mask),
     maskBlur: [both ?? body.mask_blur_x ?? 4, both ?? body.mask_blur_y ?? 4],
     maskInvert: body.inpainting_mask_invert ?? false,
     maskRound: body.mask_round ?? true,
@@ -96,7 +98,12 @@ function withOptions(asked: Asked, options: Options): Asked {
 
 function generation(type: JobRequest['type'], body: GenerationBody, reading: Reading): Asked {
   refuse(body);
-  const settings = changed(reading.settings, body.override_settings ?? {}, reading.find);
+  const settings = changed(
+    reading.settings,
+    body.override_settings ?? {},
+    reading.find,
+    'override_settings.',
+  );
   const read = reader(body, reading);
   const restored = body.infotext ? (restoreOptions(body.infotext).options as unknown as Options) : {};
   const asked = samplingOf(body, restored, settings);

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { dataFolder } from '../../hub/environment.js';
 import type { Catalog } from '../../jobs/catalog.js';
-import type { JobLimits } from '../../jobs/schemas.js';
+import { type JobLimits, type JobSchemas, jobSchemas } from '../../jobs/schemas.js';
 import type { JobQueue } from '../../jobs/types.js';
 import type { ServeConfig } from '../config.js';
 import { Activity } from './activity.js';
@@ -21,6 +21,8 @@ export interface Door {
   readonly queue: JobQueue;
   readonly pool: Catalog['pool'];
   readonly limits: JobLimits;
+  /** What jobs may be asked. */
+  readonly schemas: JobSchemas;
   readonly config: ServeConfig;
   readonly checkpoints: Checkpoints;
   readonly activity: Activity;
@@ -53,7 +55,6 @@ export async function a1111(app: FastifyInstance, parts: A1111Parts): Promise<vo
   );
   await app.register(
     async (api) => {
-      takeEmptyBodies(api);
       api.setNotFoundHandler((request, reply) =>
         reply.code(404).send(
           inItsForm({
@@ -82,19 +83,10 @@ function doorOf({ queue, catalog, config }: A1111Parts): Door {
   };
   return {
     ...{ queue, config, checkpoints, limits: catalog.limits, pool: catalog.pool, activity: new Activity() },
+    schemas: jobSchemas(catalog.limits),
     isRemote: config.queue !== undefined,
     styles: () => readStyles(inData('styles.csv')),
     settings: async () => (await open()).settings,
     keep: async (settings) => (await open()).keep(settings),
   };
-}
-
-/** Clients post to `interrupt` and its like without a body, but say that it is JSON. */
-function takeEmptyBodies(app: FastifyInstance): void {
-  const parse = app.getDefaultJsonParser('error', 'error');
-  app.removeContentTypeParser('application/json');
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body === '') done(null, {});
-    else parse(request, body as string, done);
-  });
 }

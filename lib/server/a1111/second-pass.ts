@@ -2,7 +2,7 @@
 import type { Json } from '../../jobs/json.js';
 import { labelled, upscalerLabels } from '../../pipelines/labels.js';
 import type { SamplerInfo } from '../../sampling/samplers/index.js';
-import { failure, notBuilt } from './failures.js';
+import { failure, notBuilt, quoted } from './failures.js';
 import type { Txt2ImgBody } from './fields.js';
 import { samplerNamed, scheduleNamed } from './samplers.js';
 import type { Settings } from './settings.js';
@@ -23,7 +23,10 @@ export function hiresOf(body: Txt2ImgBody, read: ReadPrompt): Options {
   // A1111's None enlarges too, with Lanczos.
   const found = upscaler === 'None' ? 'lanczos' : labelled(upscalerLabels, upscaler);
   if (!found)
-    throw failure(422, `hr_upscaler: there is no upscaler ${JSON.stringify(upscaler.slice(0, 100))}`);
+    throw failure(
+      422,
+      `hr_upscaler: there is no upscaler ${quoted(upscaler)}; there are None, ${Object.values(upscalerLabels).join(', ')}`,
+    );
   const onGrid = (side: number | null | undefined): number => Math.floor((side ?? 0) / GRID) * GRID;
   const [width, height] = [onGrid(body.hr_resize_x), onGrid(body.hr_resize_y)];
   return {

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { writeOutput } from '../../files/write.js';
 import type { Json } from '../../jobs/json.js';
 import { emphasisLabels, labelled } from '../../pipelines/labels.js';
-import { failure, notBuilt } from './failures.js';
+import { failure, notBuilt, quoted } from './failures.js';
 
 /** By A1111's names. */
 export interface Settings {
@@ -28,7 +28,11 @@ export interface Settings {
   readonly show_progress_every_n_steps: number;
 }
 
+/** @param name for the error, as the caller wrote it */
 type Read = (name: string, value: unknown) => Json;
+
+const wrong = (name: string, expected: string, value: unknown): Error =>
+  failure(422, `The option ${name} takes ${expected}, received ${quoted(value)}`);
 
 const between =
   (min: number, max: number, whole = false): Read =>
@@ -36,24 +40,29 @@ const between =
     const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
     const right = typeof number === 'number' && number >= min && number <= max;
     if (right && (!whole || Number.isInteger(number))) return number;
-    throw failure(422, `The option ${name} takes a ${whole ? 'whole ' : ''}number from ${min} to ${max}`);
+    throw wrong(name, `a ${whole ? 'whole ' : ''}number from ${min} to ${max}`, value);
   };
 const flag: Read = (name, value) => {
   if (typeof value === 'boolean') return value;
-  throw failure(422, `The option ${name} takes true or false`);
+  if (value === 0 || value === 1) return value === 1;
+  if (typeof value === 'string' && /^(?:true|false)$/i.test(value)) return value.toLowerCase() === 'true';
+  throw wrong(name, 'true or false', value);
 };
-const sources = ['CPU', 'GPU', 'NV'];
+const source: Read = (name, value) => {
+  const found = ['CPU', 'GPU', 'NV'].find((one) => one === String(value).toUpperCase());
+  if (found) return found;
+  throw wrong(name, 'one of CPU, GPU, NV', value);
+};
+const emphasis: Read = (name, value) => {
+  const found = typeof value === 'string' ? labelled(emphasisLabels, value) : undefined;
+  if (found) return emphasisLabels[found];
+  throw wrong(name, `one of ${Object.values(emphasisLabels).join(', ')}`, value);
+};
 
 /** Name, default, and what it may be. */
 const USED: Readonly<Record<Exclude<keyof Settings, 'sd_model_checkpoint'>, readonly [Json, Read]>> = {
   CLIP_stop_at_last_layers: [1, between(1, 12, true)],
-  randn_source: [
-    'CPU',
-    (name, value) => {
-      if (typeof value === 'string' && sources.includes(value)) return value;
-      throw failure(422, `The option ${name} takes one of ${sources.join(', ')}`);
-    },
-  ],
+  randn_source: ['CPU', source],
   eta_noise_seed_delta: [0, between(-(2 ** 31), 2 ** 31, true)],
   eta_ancestral: [1, between(0, 10)],
   eta_ddim: [0, between(0, 10)],
@@ -65,14 +74,7 @@ const USED: Readonly<Record<Exclude<keyof Settings, 'sd_model_checkpoint'>, read
   sigma_max: [0, between(0, 1e6)],
   rho: [0, between(0, 1e3)],
   always_discard_next_to_last_sigma: [false, flag],
-  emphasis: [
-    'Original',
-    (name, value) => {
-      const found = typeof value === 'string' ? labelled(emphasisLabels, value) : undefined;
-      if (found) return emphasisLabels[found];
-      throw failure(422, `The option ${name} takes one of ${Object.values(emphasisLabels).join(', ')}`);
-    },
-  ],
+  emphasis: ['Original', emphasis],
   initial_noise_multiplier: [1, between(0, 1.5)],
   live_previews_enable: [true, flag],
   show_progress_every_n_steps: [1, between(-1, 1000, true)],
@@ -121,30 +123,49 @@ const defaults = {
   ...Object.fromEntries(Object.entries(USED).map(([name, [value]]) => [name, value])),
 } as unknown as Settings;
 
-/** Names a model by any of the names that clients have for it. @throws 404 */
-export type FindModel = (name: string) => string;
+/** Names a model by any of the names that clients have for it; `field` is for the error. @throws 422 */
+export type FindModel = (name: string, field?: string) => string;
 
 /**
  * The settings with changes on them; options that nobody knows are left out.
- * @throws 422 for a value that is wrong, or asks for what is not built; 404 for a model that there is not
+ * @param within what the caller named them in, such as `override_settings.`
+ * @throws 422 for a value that is wrong, asks for what is not built, or for a model that there is not
  */
 export function changed(
   settings: Settings,
   changes: Readonly<Record<string, unknown>>,
   find: FindModel,
+  within = '',
 ): Settings {
   const next: Record<string, Json> = { ...settings } as unknown as Record<string, Json>;
   for (const [name, value] of Object.entries(changes)) {
+    const field = within + name;
     if (name === 'sd_model_checkpoint') {
-      if (value !== null && value !== '') next[name] = find(String(value));
+      if (value !== null && value !== '') next[name] = find(modelName(field, value), field);
     } else if (Object.hasOwn(USED, name)) {
-      if (value !== null) next[name] = USED[name as keyof typeof USED][1](name, value);
+      if (value !== null) next[name] = USED[name as keyof typeof USED][1](field, value);
     } else if (Object.hasOwn(FIXED, name)) {
-      if (!FIXED[name]!.some((one) => one === value))
-        throw notBuilt(`The option ${name}`, `it is always ${JSON.stringify(FIXED[name]![0])}`);
+      if (!FIXED[name]!.some((one) => means(value, one)))
+        throw notBuilt(
+          `The option ${field} (${quoted(value)})`,
+          `it is always ${JSON.stringify(FIXED[name]![0])}`,
+        );
     }
   }
   return next as unknown as Settings;
+}
+
+function modelName(field: string, value: unknown): string {
+  if (typeof value === 'string' || typeof value === 'number') return String(value);
+  throw wrong(field, 'the title of a checkpoint (/sdapi/v1/sd-models lists them)', value);
+}
+
+/** Clients write names in any case, and numbers as text. */
+function means(value: unknown, one: Json): boolean {
+  if (value === one) return true;
+  if (typeof value !== 'string') return false;
+  if (typeof one === 'string') return value.trim().toLowerCase() === one.toLowerCase();
+  return value.trim() !== '' && value.trim().toLowerCase() === String(one);
 }
 
 /** All of them, as GET /options gives them. */

@@ -69,8 +69,11 @@ export async function usage(job: Job, prompt: string, given: readonly Uint8Array
 
 export function openAiError({ status, code, message }: HttpFailure) {
   const type = status === 429 ? 'requests' : status >= 500 ? 'server_error' : 'invalid_request_error';
+  if (code === 'MODEL_NOT_FOUND')
+    return { error: { message, type: 'invalid_request_error', param: 'model', code: 'model_not_found' } };
   const known = { 401: 'invalid_api_key', 404: 'not_found', 429: 'rate_limit_exceeded' }[status];
-  const param = /(?:value for|for|options are not right:) ([a-z_A-Z]+)/.exec(message)?.[1] ?? null;
+  const param =
+    /(?:value for|for|options are not right:|request is not right:) ([a-z_A-Z]+)/.exec(message)?.[1] ?? null;
   return {
     error: { message, type, param: status === 400 ? param : null, code: known ?? code.toLowerCase() },
   };

@@ -1,8 +1,7 @@
 /** OpenAI's image requests: their fields, and the jobs that they mean. */
 import { z } from 'zod';
-import { invalidOption, SafelightError } from '../../errors.js';
-import { encodePng } from '../../image/png.js';
-import { readImage } from '../../image/read.js';
+import { invalidOption } from '../../errors.js';
+import { maskOfTransparency, requiredMask } from '../../image/alpha-mask.js';
 import type { Json } from '../../jobs/json.js';
 import type { JobRequest } from '../../jobs/types.js';
 
@@ -12,7 +11,11 @@ const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) =>
 
 const common = {
   prompt: z.string().max(32_000),
-  model: z.string().max(200).nullish().describe('A configured name; any other means the first model'),
+  model: z
+    .string()
+    .max(200)
+    .nullish()
+    .describe("A configured name; OpenAI's own names mean the default model"),
   n: integer(1, 10).nullish(),
   size: z.string().max(20).nullish().describe('WIDTHxHEIGHT or auto'),
   quality: z.string().max(20).nullish().describe('low, medium, high or auto: fewer or more steps'),
@@ -25,15 +28,19 @@ const common = {
   user: z.string().max(1000).nullish(),
 };
 
+/** What an edit has, and would be left out here without a word. */
+const ofEdits = z.null('belongs to a request to /v1/images/edits').optional();
+
 /** Fields that are not listed are ignored, as OpenAI's clients keep getting new ones. */
 export const generationBody = z.object({
   ...common,
   moderation: z.string().max(20).nullish(),
   style: z.string().max(20).nullish(),
+  ...{ image: ofEdits, images: ofEdits, mask: ofEdits },
 });
 export const editFields = z.object({ ...common, input_fidelity: z.enum(['low', 'high']).nullish() });
 
-export type ImageRequest = z.output<typeof generationBody> & {
+export type ImageRequest = Omit<z.output<typeof generationBody>, 'image' | 'images' | 'mask'> & {
   input_fidelity?: 'low' | 'high' | null | undefined;
 };
 
@@ -59,35 +66,29 @@ export function outputOf(body: ImageRequest): OutputSettings {
   };
 }
 
-/** @param models configured names. @throws INVALID_OPTION */
-export function generationJob(body: ImageRequest, models: readonly string[]): JobRequest {
+/** @param model a configured name; undefined for the default. @throws INVALID_OPTION */
+export function generationJob(body: ImageRequest, model: string | undefined): JobRequest {
   return {
     ...{ type: 'text-to-image', client: 'openai' },
-    ...(body.model && models.includes(body.model) ? { model: body.model } : {}),
-    previews: { every: body.partial_images ? 1 : 0 },
+    ...(model === undefined ? {} : { model }),
+    previews: body.partial_images ? { count: body.partial_images } : { every: 0 },
     options: { prompt: body.prompt, count: body.n ?? 1, ...sizeOf(body.size), ...stepsOf(body.quality) },
   };
 }
 
 /**
- * A picture to work on: what its mask (or else the picture itself) leaves transparent is drawn anew; without transparency the whole.
+ * An image to work on: what its mask (or else the image itself) leaves transparent is drawn anew; without transparency the whole.
  * @throws INVALID_IMAGE, INVALID_OPTION
  */
 export async function editJob(
   body: ImageRequest,
   files: { readonly image: readonly Uint8Array[]; readonly mask: Uint8Array | undefined },
-  models: readonly string[],
-  maxPixels: number,
+  model: string | undefined,
 ): Promise<JobRequest> {
   const [image] = files.image;
-  if (!image || files.image.length > 1) throw invalidOption('image', 'one picture', files.image.length);
-  const base = generationJob(body, models);
-  const mask = await transparent(files.mask ?? image, maxPixels);
-  if (!mask && files.mask)
-    throw new SafelightError(
-      'INVALID_IMAGE',
-      'The mask has no transparent part, so nothing would be drawn: make the part to edit transparent',
-    );
+  if (!image || files.image.length > 1) throw invalidOption('image', 'one image', files.image.length);
+  const base = generationJob(body, model);
+  const mask = await (files.mask ? requiredMask(files.mask) : maskOfTransparency(image));
   const options: Record<string, Json> = { ...base.options, init: base64(image) };
   if (mask) return { ...base, type: 'inpaint', options: { ...options, mask: base64(mask), strength: 1 } };
   return {
@@ -107,19 +108,6 @@ function sizeOf(size: string | null | undefined): { width?: number; height?: num
 function stepsOf(quality: string | null | undefined): { steps?: number } {
   const steps = { low: 10, high: 30, hd: 30 }[quality ?? ''];
   return steps === undefined ? {} : { steps };
-}
-
-/** White where a picture is transparent, as a PNG; undefined where it is not. */
-async function transparent(source: Uint8Array, maxPixels: number): Promise<Uint8Array | undefined> {
-  const { data, width, height } = await readImage(source, { alpha: 'keep', maxPixels });
-  const mask = new Uint8Array(width * height * 3);
-  let any = false;
-  for (let i = 0; i < width * height; i++) {
-    if (data[i * 4 + 3]! > 127) continue;
-    any = true;
-    mask.fill(255, i * 3, i * 3 + 3);
-  }
-  return any ? encodePng({ data: mask, width, height }) : undefined;
 }
 
 function base64(bytes: Uint8Array): string {

@@ -8,6 +8,8 @@ import { httpFailure } from '../errors.js';
 import { done, leaving, untilDone } from '../finished.js';
 import { type SseEvent, sendEvents } from '../sse.js';
 import { described, encoded, openAiError, pictures, usage } from './answer.js';
+import { editForm } from './form.js';
+import { listed, requestedModel, retrieved } from './models.js';
 import {
   editFields,
   editJob,
@@ -17,8 +19,6 @@ import {
   type OutputSettings,
   outputOf,
 } from './request.js';
-
-const MAX_PIXELS = 2 ** 26;
 
 export async function openAi(
   app: FastifyInstance,
@@ -40,7 +40,7 @@ export async function openAi(
       const body = request.body as ImageRequest;
       return answer.send(request, reply, {
         body,
-        job: generationJob(body, catalog.pool.names),
+        job: generationJob(body, requestedModel(catalog, body.model)),
         given: [],
         event: 'image_generation',
       });
@@ -50,34 +50,25 @@ export async function openAi(
     '/v1/images/edits',
     { schema: { tags, summary: 'Edit an image (multipart form)', consumes: ['multipart/form-data'] } },
     async (request, reply) => {
-      const { fields, image, mask } = await form(request);
+      const { fields, image, mask } = await editForm(request);
       const body = parsed(fields);
-      const job = await editJob(body, { image, mask }, catalog.pool.names, MAX_PIXELS);
+      const job = await editJob(body, { image, mask }, requestedModel(catalog, body.model));
       return answer.send(request, reply, { body, job, given: image, event: 'image_edit' });
     },
   );
   app.get('/v1/models', { schema: { tags, summary: 'Models' } }, async () => ({
     object: 'list',
-    data: catalog.models.map(({ name }) => model(name, catalog)),
+    data: listed(catalog),
   }));
   app.get<{ Params: { model: string } }>(
     '/v1/models/:model',
     { schema: { tags, summary: 'A model' } },
-    async ({ params }) => model(catalog.pool.entry(params.model).name, catalog),
+    async ({ params }) => retrieved(params.model, catalog),
   );
-}
-
-function model(name: string, { models, pool, defaultModel }: Catalog) {
-  const loaded = pool.loaded.some((one) => one.name === name);
-  const kind = models.find((one) => one.name === name)?.kind ?? null;
-  return {
-    id: name,
-    object: 'model',
-    created: 0,
-    owned_by: 'safelight',
-    ...{ kind, loaded },
-    default: name === defaultModel,
-  };
+  // `sub/name` from clients that do not encode the slash.
+  app.get<{ Params: { '*': string } }>('/v1/models/*', { schema: { hide: true } }, async ({ params }) =>
+    retrieved(params['*'], catalog),
+  );
 }
 
 interface Asked {
@@ -124,12 +115,12 @@ class Answering {
       quality: body.quality ?? 'auto',
       size: body.size ?? 'auto',
     };
-    const partial = new Partials(output.partialImages);
+    const partial = new Partials();
     try {
       const events = untilDone(this.queue, id, signal);
       let next = await events.next();
       for (; !next.done; next = await events.next()) {
-        const index = partial.due(next.value);
+        const index = partial.indexOf(next.value);
         if (index === undefined || next.value.type !== 'preview') continue;
         const b64_json = await encoded(await asPng(next.value.data.image), output);
         const type = `${event}.partial_image`;
@@ -162,17 +153,18 @@ function warningsOf({ warnings }: Job): Pick<Job, 'warnings'> | undefined {
   return warnings.length > 0 ? { warnings } : undefined;
 }
 
-/** Which previews are given out: so many, evenly over the steps. */
+/** Numbers the previews of a job, each once: a job that runs again on another worker begins anew. */
 class Partials {
   private given = 0;
+  private last = -1;
 
-  constructor(private readonly wanted: number) {}
-
-  /** The index of this one, if it is due. */
-  due(event: JobEvent): number | undefined {
-    if (event.type !== 'preview' || this.given >= this.wanted) return undefined;
-    const { step, steps } = event.data;
-    return step / steps >= (this.given + 1) / (this.wanted + 1) ? this.given++ : undefined;
+  /** Undefined for what is no preview, or one that was given before. */
+  indexOf(event: JobEvent): number | undefined {
+    if (event.type !== 'preview') return undefined;
+    const { index = -1 } = event.data;
+    if (index <= this.last) return undefined;
+    this.last = index;
+    return this.given++;
   }
 }
 
@@ -181,29 +173,6 @@ async function asPng(uri: string): Promise<Uint8Array> {
   return sharp(Buffer.from(uri.slice(uri.indexOf(',') + 1), 'base64'))
     .png()
     .toBuffer();
-}
-
-interface Form {
-  readonly fields: Record<string, string>;
-  readonly image: Uint8Array[];
-  mask: Uint8Array | undefined;
-}
-
-async function form(request: FastifyRequest): Promise<Form> {
-  if (!request.isMultipart())
-    throw new SafelightError(
-      'INVALID_OPTION',
-      'Send a multipart form, with the picture as its field "image"',
-    );
-  const found: Form = { fields: {}, image: [], mask: undefined };
-  for await (const part of request.parts()) {
-    if (part.type !== 'file') found.fields[part.fieldname] = String(part.value);
-    else if (part.fieldname === 'mask') found.mask = await part.toBuffer();
-    else if (part.fieldname === 'image' || part.fieldname === 'image[]')
-      found.image.push(await part.toBuffer());
-    else part.file.resume();
-  }
-  return found;
 }
 
 function parsed(fields: Record<string, string>): ImageRequest {

@@ -4,6 +4,8 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { Catalog } from '../../jobs/catalog.js';
 import { type CodesDescription, Descriptions, type DiffusionDescription } from '../../jobs/describe.js';
+import { hiresUpscalers } from '../../pipelines/hires-options.js';
+import { upscalerLabels } from '../../pipelines/labels.js';
 import { samplers, schedules } from '../../sampling/index.js';
 import { version } from '../version.js';
 import { failure } from './schemas.js';
@@ -27,6 +29,8 @@ export interface About {
     readonly ownsSchedule: boolean;
   }[];
   readonly schedules: readonly { readonly name: string; readonly label: string }[];
+  /** Upscalers of the second pass, by A1111's names for them. */
+  readonly hiresUpscalers: readonly { readonly name: string; readonly label: string }[];
   readonly limits: Catalog['limits'];
   /** Whether there is a key to log out of. */
   readonly locked: boolean;
@@ -61,7 +65,11 @@ export function about(
         version: version(),
         models: await Promise.all(models),
         samplers: samplers.map(({ name, label, ownsSchedule }) => ({ name, label, ownsSchedule })),
-        schedules: schedules.map(({ name, label }) => ({ name, label })),
+        schedules: [
+          { name: 'automatic', label: 'Automatic' },
+          ...schedules.map(({ name, label }) => ({ name, label })),
+        ],
+        hiresUpscalers: hiresUpscalers.map((name) => ({ name, label: upscalerLabels[name] })),
         limits: catalog.limits,
         locked,
       };

@@ -30,7 +30,6 @@ export function ownJobs(instance: FastifyInstance, queue: JobQueue, limits: JobL
       const client = request.headers['x-safelight-client'] === 'page' ? 'page' : 'own';
       const asked = await schemas.toJobRequest(request.body, queue);
       const job = await queue.submit({ ...asked, client }, keyed(key));
-      request.log.info({ job: job.id, type: job.type, model: job.model }, 'queued');
       return reply.code(201).header('location', `/v1/jobs/${job.id}`).send(shown(job));
     },
   );

@@ -1,11 +1,19 @@
 /**
  * What a checkpoint's pickle may import. A pickle is a program; its imports are what makes it dangerous, so nothing is looked up
- * anywhere: a name is in this table, or the file is refused.
+ * anywhere: a name is in this table, is that of a leftover (`leftovers.ts`), or the file is refused.
  */
 import { SafelightError } from '../../errors.js';
 import { dtypeOfStorage, dtypeOfTorch } from './dtypes.js';
-import { rebuildFromType, rebuildParameter, rebuildTensor, rebuildTypedTensor } from './rebuild.js';
-import { Dict, Global, type GlobalRole, type Make, type PickleValue, Tuple } from './values.js';
+import { isLeftover } from './leftovers.js';
+import {
+  makeParameter,
+  rebuildFromType,
+  rebuildParameter,
+  rebuildTensor,
+  rebuildTypedTensor,
+  typedStorage,
+} from './rebuild.js';
+import { Dict, Global, type GlobalRole, Inert, type Make, type PickleValue, Tuple } from './values.js';
 
 const dict: Make = ([pairs], fail) => {
   const made = new Dict();
@@ -20,6 +28,9 @@ const dict: Make = ([pairs], fail) => {
 const itemsOf = (value: PickleValue | undefined): readonly PickleValue[] =>
   Array.isArray(value) ? value : value instanceof Tuple ? value.items : [];
 
+/** Where storages were when they were saved does not matter. */
+const DEVICES = /^torch(?:\.(?:cuda|xpu|hpu|mps|npu|mlu|privateuseone))?$/;
+
 const CLASSES: ReadonlyMap<string, Make> = new Map<string, Make>([
   ['collections.OrderedDict', dict],
   // Its first argument is what makes defaults.
@@ -30,7 +41,17 @@ const CLASSES: ReadonlyMap<string, Make> = new Map<string, Make>([
   ['torch._utils._rebuild_tensor_v3', rebuildTypedTensor],
   ['torch._utils._rebuild_parameter', rebuildParameter],
   ['torch._utils._rebuild_parameter_with_state', rebuildParameter],
-  ['torch._tensor._rebuild_from_type_v2', rebuildFromType],
+  ...['torch._tensor', 'torch.tensor'].flatMap((module): [string, Make][] => [
+    [`${module}._rebuild_from_type`, rebuildFromType],
+    [`${module}._rebuild_from_type_v2`, rebuildFromType],
+  ]),
+  ...['torch.nn', 'torch.nn.parameter'].flatMap((module): [string, Make][] => [
+    [`${module}.Parameter`, makeParameter],
+    [`${module}.Buffer`, makeParameter],
+  ]),
+  ['torch.storage.TypedStorage', typedStorage],
+  ['torch.storage._TypedStorage', typedStorage],
+  ['torch.TypedStorage', typedStorage],
   ...['builtins', '__builtin__'].flatMap((module): [string, Make][] => [
     [`${module}.set`, ([items]) => [...itemsOf(items)]],
     [`${module}.frozenset`, ([items]) => new Tuple(itemsOf(items))],
@@ -45,34 +66,6 @@ const UNTYPED: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * What training scripts leave in their checkpoints beside the weights. It becomes placeholders: nobody asks for it, but it must not
- * keep the weights from being read.
- */
-const INERT: ReadonlySet<string> = new Set([
-  // numpy's numbers and arrays, under the names of both of its generations.
-  ...['numpy.core', 'numpy._core'].flatMap((core) =>
-    ['multiarray.scalar', 'multiarray._reconstruct', 'numeric._frombuffer'].map((name) => `${core}.${name}`),
-  ),
-  ...['numpy.dtype', 'numpy.ndarray', '_codecs.encode'],
-  ...['argparse.Namespace', 'typing.Any', 'collections.Counter', 'collections.deque'],
-  ...['date', 'datetime', 'time', 'timedelta', 'timezone'].map((name) => `datetime.${name}`),
-  ...['pathlib', 'pathlib._local'].flatMap((module) =>
-    ['PosixPath', 'WindowsPath', 'PurePosixPath', 'PureWindowsPath'].map((name) => `${module}.${name}`),
-  ),
-  ...['torch.device', 'torch.Tensor', 'torch.nn.parameter.Parameter', 'torch.nn.parameter.Buffer'],
-  ...['torch.serialization._get_layout', 'torch.nn.modules.container.ParameterDict'],
-  ...['builtins', '__builtin__'].flatMap((module) =>
-    [
-      ...['dict', 'list', 'tuple', 'int', 'long', 'float', 'bool', 'str', 'complex', 'bytearray', 'object'],
-      ...['range', 'xrange', 'slice', 'Ellipsis'],
-    ].map((name) => `${module}.${name}`),
-  ),
-]);
-/** Lightning's callbacks and hyper parameters, OmegaConf's configs and numpy's generators, whose classes move from version to version. */
-const INERT_MODULES =
-  /^(?:pytorch_lightning|lightning|lightning_fabric|omegaconf)(?:\.[a-z_]+)*\.[A-Za-z_]+$|^numpy\.dtypes\.\w+DType$|^numpy\.random\.[\w.]+$/;
-
-/**
  * @param module as the pickle spells it, such as `torch._utils`
  * @throws INVALID_FILE for a name that no checkpoint of weights needs, UNSUPPORTED_MODEL for forms of tensors that are not read
  */
@@ -81,12 +74,8 @@ export function findGlobal(module: string, name: string, path: string): Global {
   const role = roleOf(module, name, full);
   if (role !== null) return new Global(full, role);
   const shown = JSON.stringify(full.slice(0, 120));
-  if (module.startsWith('torch.nn.') || module === '__torch__' || module.startsWith('__torch__.')) {
-    throw new SafelightError(
-      'UNSUPPORTED_MODEL',
-      `${path} holds a whole module (${shown}), not only its weights; load it in PyTorch and save its state_dict()`,
-    );
-  }
+  if (module.startsWith('torch.nn.') || module === '__torch__' || module.startsWith('__torch__.'))
+    throw wholeModule(full, path);
   if (/^torch\._utils\._rebuild_\w+$|^torch\.Q?\w+Storage$/.test(full)) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
@@ -100,15 +89,31 @@ export function findGlobal(module: string, name: string, path: string): Global {
   );
 }
 
+/** For a class of PyTorch's modules that has the weights as its attributes. */
+export function wholeModule(name: string, path: string): SafelightError {
+  return new SafelightError(
+    'UNSUPPORTED_MODEL',
+    `${path} holds a whole module (${JSON.stringify(name.slice(0, 120))}), not only its weights; load it in PyTorch and save its state_dict()`,
+  );
+}
+
+/** @throws UNSUPPORTED_MODEL if what was saved is one of PyTorch's modules itself */
+export function refuseModule(root: PickleValue, path: string): void {
+  if (root instanceof Inert && root.className.startsWith('torch.nn.modules.'))
+    throw wholeModule(root.className, path);
+}
+
 function roleOf(module: string, name: string, full: string): GlobalRole | null {
   const make = CLASSES.get(full);
-  if (make !== undefined) return { is: 'class', make };
+  if (make !== undefined) return { is: 'class', make, keywords: make === typedStorage };
   if (UNTYPED.has(full)) return { is: 'storage', dtype: null };
-  if (module === 'torch') {
+  if (DEVICES.test(module)) {
     const storage = dtypeOfStorage(name);
     if (storage !== undefined) return { is: 'storage', dtype: storage };
+  }
+  if (module === 'torch') {
     const dtype = dtypeOfTorch(name);
     if (dtype !== undefined) return { is: 'dtype', dtype };
   }
-  return INERT.has(full) || INERT_MODULES.test(full) ? { is: 'inert' } : null;
+  return isLeftover(module, name) ? { is: 'inert' } : null;
 }

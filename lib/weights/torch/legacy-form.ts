@@ -6,6 +6,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { readFully } from '../files.js';
 import { bigEndian, type Checkpoint, failure, MAX_PICKLE } from './checkpoint.js';
 import { elementSize } from './dtypes.js';
+import { refuseModule } from './globals.js';
 import { PickleBudget, type PickleWorld } from './machine.js';
 import { storageId } from './operations.js';
 import { unpickle } from './unpickle.js';
@@ -47,6 +48,7 @@ export async function readLegacyForm(handle: FileHandle, size: number, path: str
   const machine = next();
   if (machine instanceof Dict && machine.entries.get('little_endian') === false) throw bigEndian(path);
   const root = next();
+  refuseModule(root, path);
   const keys = next();
   const places = await findData({ handle, size, path, fail }, at, keys, announced);
   const place = ({ key, begin }: Storage): number =>
@@ -56,7 +58,8 @@ export async function readLegacyForm(handle: FileHandle, size: number, path: str
 
 /** `('storage', class, key, location, elements, view)`, where a view of another storage is `(key, offset, elements)`. */
 function storageOf(id: readonly PickleValue[], announced: Map<string, Announced>, fail: Fail): Storage {
-  const { dtype, key, count } = storageId(id, fail);
+  const { dtype, key, count, counts } = storageId(id, fail);
+  if (counts === 'unknown') return fail('has a storage of no known type');
   const size = dtype === null ? 1 : elementSize(dtype);
   const before = announced.get(key);
   if (before !== undefined && (before.count !== count || before.elementSize !== size))

@@ -2,6 +2,7 @@
  * The operations of pickles of protocol 2 to 5 (`pickletools.py` describes them), as far as plain data and tensors need them. What
  * is not in the table is refused by its name.
  */
+import { isUtf8 } from 'node:buffer';
 import { findGlobal } from './globals.js';
 import type { Machine } from './machine.js';
 import { Dict, Global, Inert, type PickleValue, TensorView, Tuple } from './values.js';
@@ -20,9 +21,9 @@ const CONSTANTS: [number, Operation][] = [
   [code('J'), (m) => m.push(m.i32())],
   [0x8a, (m) => m.push(integer(m.take(m.u8())))],
   [code('G'), (m) => m.push(m.f64())],
-  // Python 2's strings, which are names too.
-  [code('U'), (m) => m.push(m.text(m.u8()))],
-  [code('T'), (m) => m.push(m.text(m.u32()))],
+  // Python 2's strings, which are names and bytes alike.
+  [code('U'), (m) => m.push(oldString(m.take(m.u8())))],
+  [code('T'), (m) => m.push(oldString(m.take(m.u32())))],
   [0x8c, (m) => m.push(m.text(m.u8()))],
   [code('X'), (m) => m.push(m.text(m.u32()))],
   [0x8d, (m) => m.push(m.text(m.u64()))],
@@ -73,8 +74,8 @@ const OBJECTS: [number, Operation][] = [
   [0x93, (m) => stackGlobal(m)],
   [code('R'), (m) => reduce(m)],
   [0x81, (m) => reduce(m)],
-  // Keyword arguments, which nothing here has a use for.
-  [0x92, (m) => [m.pop(), reduce(m)]],
+  // With keyword arguments.
+  [0x92, (m) => reduce(m, m.pop())],
   [code('b'), (m) => build(m)],
   [code('Q'), (m) => persistent(m)],
 ];
@@ -107,6 +108,11 @@ function protocol(m: Machine): void {
   if (version < 2 || version > 5) m.fail(`has a pickle of protocol ${version}, where 2 to 5 are expected`);
 }
 
+/** Of Python 2: text where it is UTF-8, else bytes (arrays of numpy). */
+function oldString(bytes: Uint8Array): string | Uint8Array {
+  return isUtf8(bytes) ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8') : bytes;
+}
+
 /** Little-endian two's complement. */
 function integer(bytes: Uint8Array): number | bigint {
   let value = 0n;
@@ -124,13 +130,16 @@ function popped(m: Machine, count: number): PickleValue[] {
 
 function append(m: Machine, items: readonly PickleValue[]): void {
   const list = m.top();
-  if (list instanceof Inert) return;
+  if (list instanceof Inert) return void list.content.push(...items);
   if (!Array.isArray(list)) m.fail('has a pickle that appends to what is no list');
   else for (const item of items) list.push(item);
 }
 
 function setItems(m: Machine, target: PickleValue, items: readonly PickleValue[]): PickleValue {
-  if (target instanceof Inert) return target;
+  if (target instanceof Inert) {
+    target.content.push(...items);
+    return target;
+  }
   if (!(target instanceof Dict) || items.length % 2 !== 0)
     return m.fail('has a pickle that sets items of what is no dict');
   for (let i = 0; i < items.length; i += 2) target.entries.set(items[i] ?? null, items[i + 1] ?? null);
@@ -147,15 +156,17 @@ function stackGlobal(m: Machine): void {
   else m.fail('has a pickle that imports what is no name');
 }
 
-function reduce(m: Machine): void {
+function reduce(m: Machine, keywords: PickleValue = null): void {
   const [made, args] = popped(m, 2);
-  if (!(made instanceof Global) || !(args instanceof Tuple))
+  if (!(made instanceof Global || made instanceof Inert) || !(args instanceof Tuple))
     m.fail('has a pickle that calls what is no known class');
-  else if (made.role.is === 'inert') m.push(new Inert(made.name));
+  else if (made instanceof Inert) m.push(new Inert(made.className, [made, args, keywords]));
+  else if (made.role.is === 'inert') m.push(new Inert(made.name, [args, keywords]));
   else if (made.role.is !== 'class') m.fail(`has a pickle that calls ${made.name}`);
   else {
     for (const argument of args.items) m.world.budget.values(lengthOf(argument), m.fail);
-    m.push(made.role.make(args.items, m.fail));
+    const named = keywords instanceof Dict ? [...keywords.entries.values()] : [];
+    m.push(made.role.make([...args.items, ...(made.role.keywords ? named : [])], m.fail));
   }
 }
 
@@ -166,15 +177,19 @@ function lengthOf(value: PickleValue): number {
 
 /** State of an object: of what is known, nothing that matters (the versions of a state dict's modules, attributes of parameters). */
 function build(m: Machine): void {
-  m.pop();
+  const state = m.pop();
   const object = m.top();
+  if (object instanceof Inert) object.state.push(state);
   if (!(object instanceof Inert || object instanceof Dict || object instanceof TensorView))
     m.fail('has a pickle that sets the state of what has none');
 }
 
 function persistent(m: Machine): void {
   const id = m.pop();
-  if (id instanceof Tuple && id.items[0] === 'storage') m.push(m.world.storage(id.items, m.fail));
+  const [kind, type] = id instanceof Tuple ? id.items : [];
+  if (id instanceof Tuple && kind === 'storage') m.push(m.world.storage(id.items, m.fail));
+  // A module's class with its source, as the old form writes it.
+  else if (kind === 'module' && type instanceof Global) m.push(type);
   else m.fail('has a pickle that refers to what is no storage');
 }
 
@@ -182,11 +197,16 @@ function persistent(m: Machine): void {
 export function storageId(
   id: readonly PickleValue[],
   fail: (what: string) => never,
-): { dtype: string | null; key: string; count: number } {
+): { dtype: string | null; key: string; count: number; counts: 'bytes' | 'elements' | 'unknown' } {
   const [, type, key, , count] = id;
-  if (!(type instanceof Global) || type.role.is !== 'storage') return fail('has a storage of no known type');
+  if (!(type instanceof Global)) return fail('has a storage of no known type');
+  const { role } = type;
+  // Its type comes with the tensor.
+  const typed = role.is === 'class' && /^torch\.(?:storage\.)?_?TypedStorage$/.test(type.name);
+  if (role.is !== 'storage' && !typed) return fail(`has a storage of no known type (${type.name})`);
+  const dtype = role.is === 'storage' ? role.dtype : null;
   if (typeof key !== 'string' || key.length > 200) return fail('has a storage without a key');
   if (typeof count !== 'number' || !Number.isSafeInteger(count) || count < 0)
     return fail('has a storage of an absurd size');
-  return { dtype: type.role.dtype, key, count };
+  return { dtype, key, count, counts: typed ? 'unknown' : dtype === null ? 'bytes' : 'elements' };
 }

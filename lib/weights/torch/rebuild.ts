@@ -1,35 +1,97 @@
 /** The functions by which tensors come back from a pickle (`torch/_utils.py`): here they describe a view and read nothing. */
 import { elementSize } from './dtypes.js';
-import { type Fail, Global, type Make, type PickleValue, Storage, TensorView, Tuple } from './values.js';
+import {
+  Dict,
+  type Fail,
+  Global,
+  Inert,
+  type Make,
+  type PickleValue,
+  Storage,
+  TensorView,
+  Tuple,
+} from './values.js';
 
 /** More than PyTorch's own limit of 64 makes no sense. */
 const MAX_DIMENSIONS = 64;
 
 /** `_rebuild_tensor(storage, offset, size, stride)` and `_v2`, which has more that does not matter here. */
-export const rebuildTensor: Make = ([storage, offset, shape, strides], fail) => {
+export const rebuildTensor: Make = (args, fail) => {
+  const [given, offset, shape, strides] = args;
+  const storage = typedBy(given) ?? given;
+  if (storage instanceof Inert) return lost(storage, args);
   if (!(storage instanceof Storage) || storage.dtype === null)
     return fail('rebuilds a tensor without a storage of a type');
   return view(storage, storage.dtype, offset, shape, strides, fail);
 };
 
 /** `_rebuild_tensor_v3(storage, offset, size, stride, requires_grad, backward_hooks, dtype, metadata)`: the storage is only bytes. */
-export const rebuildTypedTensor: Make = ([storage, offset, shape, strides, , , dtype], fail) => {
+export const rebuildTypedTensor: Make = (args, fail) => {
+  const [given, offset, shape, strides, , , dtype] = args;
+  const storage = typedBy(given) ?? given;
+  for (const unknown of [storage, dtype]) if (unknown instanceof Inert) return lost(unknown, args);
+  if (dtype instanceof Global && dtype.role.is === 'inert') return lost(new Inert(dtype.name), args);
   if (!(storage instanceof Storage) || !(dtype instanceof Global) || dtype.role.is !== 'dtype')
     return fail('rebuilds a tensor without a storage or a type');
   return view(storage, dtype.role.dtype, offset, shape, strides, fail);
 };
 
 /** `_rebuild_parameter(data, requires_grad, hooks)`: the tensor itself. */
-export const rebuildParameter: Make = ([data], fail) =>
-  data instanceof TensorView ? data : fail('has a parameter that is no tensor');
+export const rebuildParameter: Make = (args, fail) => {
+  const [data] = args;
+  if (data instanceof Inert) return lost(data, args);
+  return data instanceof TensorView ? data : fail('has a parameter that is no tensor');
+};
+
+/** `Parameter(data, requires_grad)`: the tensor itself; without one it is filled later, which is not followed. */
+export const makeParameter: Make = (args) => {
+  const [data] = args;
+  if (data instanceof Inert) return lost(data, args);
+  return data instanceof TensorView ? data : new Inert('torch.nn.parameter.Parameter', [...args]);
+};
+
+/** Classes of tensors whose numbers are those of their storage. */
+const PLAIN = /^torch\.(?:(?:_tensor\.)?Tensor|nn\.(?:parameter\.)?(?:Parameter|Buffer))$/;
 
 /** `_rebuild_from_type_v2(function, type, args, state)`: a tensor with attributes; those are dropped. */
-export const rebuildFromType: Make = ([make, , args], fail) => {
+export const rebuildFromType: Make = (all, fail) => {
+  const [make, type, args] = all;
+  if (make instanceof Global && make.role.is === 'inert') return lost(new Inert(make.name), all);
+  // What the numbers mean is the class's own affair: of quantized ones, codes.
+  if (type instanceof Global && !PLAIN.test(type.name)) return lost(new Inert(type.name), all);
   const known =
     make instanceof Global && make.role.is === 'class' && make.name.startsWith('torch._utils._rebuild_');
   if (!known || !(args instanceof Tuple)) return fail('rebuilds a tensor by something that rebuilds none');
   return make.role.is === 'class' ? make.role.make(args.items, fail) : fail('rebuilds no tensor');
 };
+
+/** `TypedStorage(wrap_storage=..., dtype=...)`, which gives a type to bytes without one. */
+export const typedStorage: Make = (args) => {
+  const inert = new Inert(TYPED, [...args]);
+  return typedBy(inert) ?? inert;
+};
+
+const TYPED = 'torch.storage.TypedStorage';
+
+/** The storage that such an object was made with, by arguments or by its state. */
+function typedBy(value: PickleValue | undefined): Storage | undefined {
+  if (!(value instanceof Inert) || value.className !== TYPED) return undefined;
+  const parts = [
+    ...value.content,
+    ...value.state.flatMap((state) => (state instanceof Dict ? [...state.entries.values()] : [])),
+  ];
+  const storage = parts.find((part) => part instanceof Storage);
+  const dtype = parts.find((part) => part instanceof Global && part.role.is === 'dtype');
+  if (storage === undefined) return undefined;
+  if (!(dtype instanceof Global) || dtype.role.is !== 'dtype')
+    return storage.dtype === null ? undefined : storage;
+  return new Storage(storage.key, dtype.role.dtype, storage.bytes, storage.begin);
+}
+
+/** In the place of a tensor that depends on something unknown. */
+function lost({ className }: Inert, args: readonly PickleValue[]): Inert {
+  return new Inert(className, [...args], true);
+}
 
 function view(
   storage: Storage,

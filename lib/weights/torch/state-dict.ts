@@ -2,8 +2,9 @@
 import { SafelightError } from '../../errors.js';
 import type { TensorInfo } from '../tensor-index.js';
 import { type Checkpoint, failure } from './checkpoint.js';
+import { refuseModule, wholeModule } from './globals.js';
 import { isContiguous, span } from './rebuild.js';
-import { Dict, type PickleValue, TensorView, Tuple } from './values.js';
+import { Dict, Inert, type PickleValue, Storage, TensorView, Tuple } from './values.js';
 
 /** Where training scripts put the model beside their optimizer's state, the first that is there. */
 const WRAPPERS = ['state_dict', 'model_state_dict', 'model', 'net', 'network', 'module', 'params', 'weights'];
@@ -29,10 +30,12 @@ export interface StateDict {
  * @throws INVALID_FILE, or UNSUPPORTED_MODEL if there is no tensor at all
  */
 export function stateDict(checkpoint: Checkpoint, path: string, size: number, ema: boolean): StateDict {
+  refuseModule(checkpoint.root, path);
   const found = new Finder(path);
   const { value, averaged } = unwrapped(checkpoint.root, ema, found);
   const views = withoutPrefix(found.tensors(value));
   if (views.size === 0) {
+    found.refuseHolder();
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
       `${path} holds no tensors; name the file that has the model's state_dict`,
@@ -58,7 +61,10 @@ function unwrapped(
     const key = keys.find(
       (one) => entries.get(one) instanceof Dict && finder.tensors(entries.get(one)!).size > 0,
     );
-    if (key === undefined) break;
+    if (key === undefined) {
+      for (const one of WRAPPERS) finder.refuseIfHolder(one, entries.get(one) ?? null);
+      break;
+    }
     averaged ||= AVERAGES.includes(key);
     value = entries.get(key) ?? null;
   }
@@ -69,9 +75,56 @@ function unwrapped(
 class Finder {
   private visits = 0;
   private readonly fail;
+  /** The first unknown object on the way, and the first with tensors among its attributes. */
+  private unknown: Inert | undefined;
+  private holder: readonly [name: string, object: Inert] | undefined;
 
-  constructor(path: string) {
+  constructor(private readonly path: string) {
     this.fail = failure(path);
+  }
+
+  /** Where no tensor was found because they are all in an object of an unknown class. @throws INVALID_FILE, UNSUPPORTED_MODEL */
+  refuseHolder(): void {
+    if (this.holder) this.refuse(...this.holder);
+    if (this.unknown?.className.startsWith('torch.nn.')) throw wholeModule(this.unknown.className, this.path);
+  }
+
+  /** @throws INVALID_FILE, UNSUPPORTED_MODEL if the value is an object of an unknown class that has tensors */
+  refuseIfHolder(name: string, value: PickleValue): void {
+    if (value instanceof Inert && this.holdsTensors([...value.content, ...value.state]))
+      this.refuse(name, value);
+  }
+
+  private refuse(name: string, { className }: Inert): never {
+    if (className.startsWith('torch.nn.')) throw wholeModule(className, this.path);
+    throw new SafelightError(
+      'INVALID_FILE',
+      `${this.path} asks for ${JSON.stringify(className.slice(0, 120))} to make ${JSON.stringify(name.slice(0, 120) || 'what it holds')}, which is ` +
+        'no class of plain tensors; nothing was executed. Load it where that is installed and save its state_dict, or take the model as safetensors',
+    );
+  }
+
+  /** A leftover of the training is passed over; a tensor that depends on it is not. */
+  private visitUnknown(object: Inert, name: string): void {
+    this.unknown ??= object;
+    if (object.isTensor || this.holdsTensors(object.content)) this.refuse(name, object);
+    if (this.holder === undefined && this.holdsTensors(object.state)) this.holder = [name, object];
+  }
+
+  private holdsTensors(values: readonly PickleValue[]): boolean {
+    const seen = new Set<PickleValue>();
+    const open: PickleValue[] = [...values];
+    for (let value = open.pop(); value !== undefined; value = open.pop()) {
+      if (value instanceof TensorView || value instanceof Storage) return true;
+      if (typeof value !== 'object' || value === null || seen.has(value)) continue;
+      if (++this.visits > MAX_VISITS) this.fail('holds more than anybody can look through');
+      seen.add(value);
+      if (value instanceof Inert) open.push(...value.content, ...value.state);
+      else if (value instanceof Dict) open.push(...value.entries.values());
+      else if (value instanceof Tuple) open.push(...value.items);
+      else if (Array.isArray(value)) open.push(...value);
+    }
+    return false;
   }
 
   /** Every tensor at or below a value, its keys joined by dots. */
@@ -80,6 +133,7 @@ class Finder {
     const visit = (value: PickleValue, name: string, depth: number): void => {
       if (++this.visits > MAX_VISITS) this.fail('holds more than anybody can look through');
       if (value instanceof TensorView) this.add(found, name, value);
+      else if (value instanceof Inert) this.visitUnknown(value, name);
       else if (depth < MAX_DEPTH) {
         for (const [key, item] of children(value))
           visit(item, name === '' ? key : `${name}.${key}`, depth + 1);

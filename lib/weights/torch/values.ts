@@ -36,7 +36,8 @@ export type GlobalRole =
   /** `dtype` is null for bytes without a type. */
   | { readonly is: 'storage'; readonly dtype: string | null }
   | { readonly is: 'dtype'; readonly dtype: string }
-  | { readonly is: 'class'; readonly make: Make }
+  /** `keywords`: keyword arguments follow the others, whatever their names. */
+  | { readonly is: 'class'; readonly make: Make; readonly keywords?: boolean }
   | { readonly is: 'inert' };
 
 /** Makes a value of a known class out of its arguments. Throws by way of `fail` where they make no sense. */
@@ -69,7 +70,19 @@ export class TensorView {
   ) {}
 }
 
-/** An object of a class that is known to come along in training checkpoints. It has no state and does nothing. */
+/**
+ * An object of a class that is not known, or known to be nothing but a leftover of the training. It does nothing. What it was made of is
+ * kept to tell, once the model's tensors are looked for, whether some of them are lost in it.
+ */
 export class Inert {
-  constructor(readonly className: string) {}
+  /** Set as attributes. */
+  readonly state: PickleValue[] = [];
+
+  constructor(
+    readonly className: string,
+    /** Arguments of its making, and items that were added. */
+    readonly content: PickleValue[] = [],
+    /** Whether it stands in the place of a tensor. */
+    readonly isTensor = false,
+  ) {}
 }

@@ -28,12 +28,12 @@ export async function readZipForm(handle: FileHandle, size: number, path: string
   if (pickle === undefined) return fail('has no data.pkl');
   const used = new Map<string, ZipEntry>();
   const storage = (id: readonly PickleValue[], why: Fail): Storage => {
-    const { dtype, key, count } = storageId(id, why);
+    const { dtype, key, count, counts } = storageId(id, why);
     const entry = entries.get(`${root}/data/${key}`);
     if (entry === undefined) return why(`has no entry for the storage ${JSON.stringify(key)}`);
     if (entry.deflated) throw compressed(path);
     // Bytes without a type are counted as such.
-    const bytes = count * (dtype === null ? 1 : elementSize(dtype));
+    const bytes = counts === 'unknown' ? entry.size : count * (dtype === null ? 1 : elementSize(dtype));
     if (bytes > entry.size) return why(`has ${entry.size} bytes for a storage of ${bytes}`);
     used.set(key, entry);
     return new Storage(key, dtype, bytes);

@@ -19,6 +19,10 @@ export async function post<T>(path: string, body: unknown, signal?: AbortSignal)
   return send<T>('POST', path, body, signal);
 }
 
+export async function put<T>(path: string, body: unknown): Promise<T> {
+  return send<T>('PUT', path, body);
+}
+
 export async function remove<T>(path: string): Promise<T> {
   return send<T>('DELETE', path);
 }
@@ -39,8 +43,7 @@ async function send<T>(method: string, path: string, body?: unknown, signal?: Ab
     if (signal?.aborted) throw error;
     throw new ApiError(0, 'OFFLINE', 'The server does not answer. Is it still running?');
   }
-  const text = await response.text();
-  const parsed: unknown = text === '' ? undefined : JSON.parse(text);
+  const parsed = parse(await response.text());
   if (response.ok) return parsed as T;
   const { error } = (parsed ?? {}) as { error?: { code?: string; message?: string } };
   throw new ApiError(
@@ -48,4 +51,13 @@ async function send<T>(method: string, path: string, body?: unknown, signal?: Ab
     error?.code ?? '',
     error?.message ?? `The server said ${response.status}`,
   );
+}
+
+/** Proxies answer with HTML at times; then there is nothing to tell but the status. */
+function parse(text: string): unknown {
+  try {
+    return text === '' ? undefined : JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

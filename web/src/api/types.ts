@@ -7,9 +7,24 @@ export interface Picture extends JobImage {
   readonly url: string;
 }
 
+/** Something about a job that its user should know, such as a part of the prompt that has no effect. */
+export interface Warning {
+  readonly code: string;
+  readonly message: string;
+}
+
 /** A job as `GET /v1/jobs/:id` gives it. */
-export interface ShownJob extends Omit<Job, 'extra' | 'previews' | 'images'> {
+export interface ShownJob extends Omit<Job, 'extra' | 'previews' | 'images' | 'warnings'> {
   readonly images: readonly Picture[];
+  /** Missing on jobs of earlier versions. */
+  readonly warnings?: readonly Warning[];
+}
+
+/** One of `GET /v1/styles`. */
+export interface Style {
+  readonly name: string;
+  readonly prompt: string;
+  readonly negative: string;
 }
 
 export interface ModelAbout {
@@ -44,6 +59,7 @@ export interface About {
     readonly ownsSchedule: boolean;
   }[];
   readonly schedules: readonly { readonly name: string; readonly label: string }[];
+  readonly hiresUpscalers: readonly { readonly name: string; readonly label: string }[];
   readonly limits: {
     readonly maxSide: number;
     readonly maxPixels: number;

@@ -8,8 +8,9 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
-/** A number for a field: as short as it can be. */
+/** A number for a field: as short as it can be. Whole ones keep every digit, a seed has up to 16. */
 export function plain(value: number): string {
+  if (Number.isInteger(value)) return String(value);
   return String(Math.round(value * 1e4) / 1e4);
 }
 

@@ -1,6 +1,8 @@
 /** From the form to a job. */
-import type { About, JobType, ModelAbout } from '../api/types.js';
-import type { Mode, Settings } from './settings.js';
+
+import { styled } from '../../../lib/jobs/styles.js';
+import type { About, JobType, ModelAbout, Style } from '../api/types.js';
+import { imagesOf, type Mode, type Settings } from './settings.js';
 
 /** Pictures that a mode needs, as data URIs. */
 export interface Given {
@@ -35,8 +37,16 @@ export function fits({ kind, codes }: ModelAbout, mode: Mode): boolean {
   return mode === 'sketch' ? codes?.condition === 'image' : kind === 'diffusion';
 }
 
-/** @throws Error with a sentence for the user where something is missing */
-export function requestOf(settings: Settings, given: Given, about: About | null): Request {
+/**
+ * @param library the server's styles, those that the settings name among them
+ * @throws Error with a sentence for the user where something is missing
+ */
+export function requestOf(
+  settings: Settings,
+  given: Given,
+  about: About | null,
+  library: readonly Style[] = [],
+): Request {
   const { mode } = settings;
   if (mode === 'inside') throw new Error('Choose a picture to look inside of');
   const model = modelFor(settings, about)?.name;
@@ -46,7 +56,8 @@ export function requestOf(settings: Settings, given: Given, about: About | null)
     if (!given.drawing) throw new Error('Draw something first');
     return { ...rest, options: { ...drawing(settings), image: given.drawing } };
   }
-  const options = { ...painting(settings), ...(mode === 'text' ? hires(settings) : {}) };
+  const styles = stylesOf(settings, library);
+  const options = { ...painting(settings, styles), ...(mode === 'text' ? hires(settings, styles) : {}) };
   if (mode === 'text') return { ...rest, options };
   if (!given.init) throw new Error('Drop, paste or choose a picture first');
   const from = { ...options, init: given.init, strength: settings.strength };
@@ -56,22 +67,65 @@ export function requestOf(settings: Settings, given: Given, about: About | null)
   return { ...rest, options: { ...from, mask: given.mask, maskBlur, fill, onlyMasked, padding } };
 }
 
-function painting(settings: Settings): Record<string, unknown> {
-  const { prompt, negative, width, height, count, steps, cfg, sampler, schedule, seed, clipSkip, rng } =
-    settings;
+/** @throws Error for a style that the server does not have */
+export function stylesOf({ styles }: Pick<Settings, 'styles'>, library: readonly Style[]): Style[] {
+  return styles.map((name) => {
+    const found = library.find((style) => style.name === name);
+    if (!found) throw new Error(`The server has no style “${name}” any more; choose another one`);
+    return found;
+  });
+}
+
+/** The prompts with the styles in them, as the model is given them. */
+export function styledPrompts(
+  { prompt, negative }: Pick<Settings, 'prompt' | 'negative'>,
+  styles: readonly Style[],
+): { prompt: string; negative: string } {
   return {
-    prompt,
-    ...(negative === '' ? {} : { negative }),
-    ...(count === 1 ? {} : { count }),
-    ...(rng === 'cpu' ? {} : { rng }),
-    ...given({ width, height, steps, cfg, sampler, schedule, seed, clipSkip }),
+    prompt: styled(
+      prompt,
+      styles.map((style) => style.prompt),
+    ),
+    negative: styled(
+      negative,
+      styles.map((style) => style.negative),
+    ),
   };
 }
 
-function hires(settings: Settings): Record<string, unknown> {
+function painting(settings: Settings, styles: readonly Style[]): Record<string, unknown> {
+  const { width, height, batch, steps, cfg, sampler, schedule, seed, clipSkip, rng } = settings;
+  const { prompt, negative } = styledPrompts(settings, styles);
+  const count = imagesOf(settings);
+  return {
+    prompt,
+    ...(negative === '' ? {} : { negative }),
+    ...(count === 1 ? {} : { count, ...given({ batch }) }),
+    ...(rng === 'cpu' ? {} : { rng }),
+    ...given({ width, height, steps, cfg, sampler, schedule, seed, clipSkip }),
+    ...variation(settings),
+  };
+}
+
+function variation(settings: Settings): Record<string, unknown> {
+  const { subseed, subseedStrength, seedResizeWidth: width, seedResizeHeight: height } = settings;
+  if ((width === null) !== (height === null))
+    throw new Error('Seed resize takes both a width and a height, or neither');
+  return {
+    ...(subseedStrength > 0 ? { subseedStrength, ...given({ subseed }) } : {}),
+    ...(width === null ? {} : { seedResizeFrom: { width, height } }),
+  };
+}
+
+function hires(settings: Settings, styles: readonly Style[]): Record<string, unknown> {
   if (!settings.hires) return {};
   const { hiresScale: scale, hiresSteps: steps, hiresStrength: strength, hiresUpscaler: upscaler } = settings;
-  return { hires: { scale, strength, upscaler, ...given({ steps }) } };
+  const own = styledPrompts({ prompt: settings.hiresPrompt, negative: settings.hiresNegative }, styles);
+  const prompts = {
+    ...(settings.hiresPrompt.trim() === '' ? {} : { prompt: own.prompt }),
+    ...(settings.hiresNegative.trim() === '' ? {} : { negative: own.negative }),
+  };
+  return { hires: { scale, strength, upscaler, ...given({ steps }), ...prompts } };
 }
 
 function drawing({ temperature, topK, topP, seed }: Settings): Record<string, unknown> {

@@ -1,7 +1,9 @@
-/** From a picture's parameters back to the form, field by field. */
+/** From an image's parameters back to the form, field by field. */
+import { matters, writtenByOthers } from '../../../lib/image/parameter-fields.js';
 import { parseParameters } from '../../../lib/image/parameters.js';
+import { unsupportedSyntax } from '../../../lib/text/unsupported-syntax.js';
 import type { About, ShownJob } from '../api/types.js';
-import { type Settings, upscalers } from './settings.js';
+import { defaults, type Settings } from './settings.js';
 
 /** One thing a picture was made with, and what taking it over changes in the form. */
 export interface Field {
@@ -10,18 +12,62 @@ export interface Field {
   readonly patch: Partial<Settings>;
 }
 
-/** Reads A1111's text. Fields that the form does not have are left out. */
+const FILLS: Readonly<Record<string, Settings['fill']>> = {
+  ...{ fill: 'fill', original: 'original', 'latent noise': 'noise', 'latent nothing': 'nothing' },
+};
+
+/**
+ * Reads A1111's text. Fields that the form does not have are left out (`unrestoredOf` lists them). In texts of other programs a missing RNG
+ * is the GPU's, and a schedule that is written nowhere is Automatic.
+ */
 export function fieldsOf(text: string, about: About | null): Field[] {
   if (text.trim() === '') return [];
   const { prompt, negative, fields } = parseParameters(text);
-  const found: Field[] = [{ label: 'Prompt', value: prompt, patch: { prompt } }];
-  found.push({ label: 'Negative prompt', value: negative, patch: { negative } });
-  const hires = 'Hires upscale' in fields || 'Hires upscaler' in fields;
-  for (const [name, value] of Object.entries(fields)) {
-    const patch = patchOf(name, value, hires, about);
+  // These prompts have their styles in them already.
+  const found: Field[] = [{ label: 'Prompt', value: prompt, patch: { prompt, styles: [] } }];
+  found.push({ label: 'Negative prompt', value: negative, patch: { negative, styles: [] } });
+  for (const [name, value, patch] of patchesOf(fields, about))
     if (patch) found.push({ label: name, value, patch });
-  }
+  if (!writtenByOthers(fields)) return found;
+  if (!found.some(({ patch }) => 'schedule' in patch))
+    found.push({ label: 'Schedule type', value: 'Automatic', patch: { schedule: AUTOMATIC } });
+  if (!found.some(({ patch }) => 'rng' in patch))
+    found.push({ label: 'RNG', value: 'GPU', patch: { rng: 'cuda' } });
   return found;
+}
+
+/** Settings and networks of the image that the form cannot have, as `name: value`; the hashes of networks only where no tag names them. */
+export function unrestoredOf(text: string, about: About | null): string[] {
+  const { prompt, negative, fields } = parseParameters(text);
+  if (Object.keys(fields).length === 0) return [];
+  const foreign = writtenByOthers(fields);
+  const networks = foreign
+    ? [...unsupportedSyntax(prompt), ...unsupportedSyntax(negative, { negative: true })].map(
+        ({ text }) => text,
+      )
+    : [];
+  const lost = patchesOf(fields, about).flatMap(([name, value, patch]) =>
+    patch || (name === 'Lora hashes' && networks.length > 0) || !matters(name, value)
+      ? []
+      : [`${name}: ${value}`],
+  );
+  return [...new Set([...networks, ...lost])];
+}
+
+const AUTOMATIC = 'automatic';
+
+/** Each field with what it changes in the form, if it can. */
+function patchesOf(
+  fields: Readonly<Record<string, string>>,
+  about: About | null,
+): [name: string, value: string, patch: Partial<Settings> | undefined][] {
+  const hires = 'Hires upscale' in fields || 'Hires upscaler' in fields;
+  // A schedule in the sampler's name says more than Automatic.
+  const own = samplerOf(fields.Sampler ?? '', about)?.schedule;
+  return Object.entries(fields).map(([name, value]) => {
+    const patch = patchOf(name, value, hires, about);
+    return [name, value, own && patch?.schedule === AUTOMATIC ? { schedule: own } : patch];
+  });
 }
 
 /** Of jobs whose pictures carry no text. */
@@ -41,8 +87,14 @@ export function fieldsOfOptions(job: ShownJob): Field[] {
 
 /** Everything that the fields say, with what they do not say as the model has it. */
 export function merged(fields: readonly Field[]): Partial<Settings> {
-  const blank: Partial<Settings> = { steps: null, cfg: null, sampler: null, schedule: null, clipSkip: null };
-  return Object.assign({}, blank, { hires: false, rng: 'cpu' }, ...fields.map(({ patch }) => patch));
+  const { steps, cfg, sampler, schedule, clipSkip, rng, styles, hires, hiresSteps } = defaults;
+  const { hiresPrompt, hiresNegative, subseed, subseedStrength, seedResizeWidth, seedResizeHeight } =
+    defaults;
+  const blank: Partial<Settings> = {
+    ...{ steps, cfg, sampler, schedule, clipSkip, rng, styles, hires, hiresSteps },
+    ...{ hiresPrompt, hiresNegative, subseed, subseedStrength, seedResizeWidth, seedResizeHeight },
+  };
+  return Object.assign({}, blank, ...fields.map(({ patch }) => patch));
 }
 
 function patchOf(
@@ -55,7 +107,9 @@ function patchOf(
   const finite = value !== '' && Number.isFinite(number);
   switch (name) {
     case 'Size':
-      return sizeOf(value);
+      return sizeOf(value, 'width', 'height');
+    case 'Seed resize from':
+      return sizeOf(value, 'seedResizeWidth', 'seedResizeHeight');
     case 'Sampler':
       return samplerOf(value, about);
     case 'Schedule type':
@@ -63,28 +117,50 @@ function patchOf(
     case 'Model':
       return about?.models.some((model) => model.name === value) ? { model: value } : undefined;
     case 'RNG':
-      return { rng: value === 'NV' ? 'cuda' : 'cpu' };
+      return { rng: value.toUpperCase() === 'CPU' ? 'cpu' : 'cuda' };
+    case 'Masked content':
+      return Object.hasOwn(FILLS, value) ? { fill: FILLS[value]! } : undefined;
+    case 'Inpaint area':
+      return { onlyMasked: value === 'Only masked' };
     case 'Hires upscaler':
-      return upscalerOf(value);
+      return upscalerOf(value, about);
+    case 'Hires prompt':
+      return { hires, hiresPrompt: value };
+    case 'Hires negative prompt':
+      return { hires, hiresNegative: value };
+    case 'Hires steps':
+      return finite ? { hires, hiresSteps: number || null } : undefined; // 0 is as many as the first pass
     case 'Denoising strength':
       return finite ? (hires ? { hires, hiresStrength: number } : { strength: number }) : undefined;
     default: {
-      const key = NUMBERS[name];
+      const key = NUMBERS.get(name);
       if (!key || !finite) return undefined;
+      // Another seed than the one that is written.
+      if (key === 'seed' && !(Number.isSafeInteger(number) && number >= 0)) return undefined;
       return key.startsWith('hires') ? { hires: true, [key]: number } : { [key]: number };
     }
   }
 }
 
-const NUMBERS: Readonly<Record<string, keyof Settings>> = {
-  ...{ Steps: 'steps', 'CFG scale': 'cfg', Seed: 'seed', 'Clip skip': 'clipSkip' },
-  ...{ 'Mask blur': 'maskBlur', 'Masked area padding': 'padding' },
-  ...{ 'Hires upscale': 'hiresScale', 'Hires steps': 'hiresSteps' },
-};
+const NUMBERS: ReadonlyMap<string, keyof Settings> = new Map([
+  ...([
+    ['Steps', 'steps'],
+    ['CFG scale', 'cfg'],
+    ['Seed', 'seed'],
+    ['Clip skip', 'clipSkip'],
+    ['Variation seed', 'subseed'],
+    ['Variation seed strength', 'subseedStrength'],
+  ] as const),
+  ...([
+    ['Mask blur', 'maskBlur'],
+    ['Masked area padding', 'padding'],
+    ['Hires upscale', 'hiresScale'],
+  ] as const),
+]);
 
-function sizeOf(value: string): Partial<Settings> | undefined {
-  const size = /^(\d+)\s*x\s*(\d+)$/.exec(value);
-  return size ? { width: Number(size[1]), height: Number(size[2]) } : undefined;
+function sizeOf(value: string, width: keyof Settings, height: keyof Settings): Partial<Settings> | undefined {
+  const size = /^(\d{1,5})\s*x\s*(\d{1,5})$/.exec(value);
+  return size ? { [width]: Number(size[1]), [height]: Number(size[2]) } : undefined;
 }
 
 /** Older files say both in one: `DPM++ 2M Karras`. */
@@ -100,11 +176,16 @@ function samplerOf(value: string, about: About | null): Partial<Settings> | unde
 }
 
 function scheduleOf(value: string, about: About | null): Partial<Settings> | undefined {
-  const found = about?.schedules.find(({ label }) => label.toLowerCase() === value.toLowerCase());
+  const wanted = value.trim().toLowerCase();
+  if (wanted === AUTOMATIC) return { schedule: AUTOMATIC };
+  // A1111's Normal and Uniform are the same levels.
+  const found = about?.schedules.find(({ name, label }) =>
+    [name, label.toLowerCase(), ...(name === 'discrete' ? ['normal'] : [])].includes(wanted),
+  );
   return found ? { schedule: found.name } : undefined;
 }
 
-function upscalerOf(value: string): Partial<Settings> | undefined {
-  const found = upscalers.find(([, label]) => label.toLowerCase() === value.toLowerCase());
-  return found ? { hires: true, hiresUpscaler: found[0] } : undefined;
+function upscalerOf(value: string, about: About | null): Partial<Settings> | undefined {
+  const found = about?.hiresUpscalers?.find(({ label }) => label.toLowerCase() === value.toLowerCase());
+  return found ? { hires: true, hiresUpscaler: found.name } : undefined;
 }

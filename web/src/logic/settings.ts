@@ -10,15 +10,26 @@ export interface Settings {
   readonly codesModel: string | null;
   readonly prompt: string;
   readonly negative: string;
+  /** Names of the styles that are put into the prompts when a job is queued. */
+  readonly styles: readonly string[];
   readonly width: number | null;
   readonly height: number | null;
+  /** Batch count; with a batch size, so many images are made. */
   readonly count: number;
+  /** Batch size: images computed together. Null lets the server choose and counts as one. */
+  readonly batch: number | null;
   readonly steps: number | null;
   readonly cfg: number | null;
   readonly sampler: string | null;
   readonly schedule: string | null;
   /** Null is a new one for each job. */
   readonly seed: number | null;
+  /** Seed of a variation; null is a new one for each job. Counts only with a strength above 0. */
+  readonly subseed: number | null;
+  readonly subseedStrength: number;
+  /** Size of the image whose composition is kept at another size. */
+  readonly seedResizeWidth: number | null;
+  readonly seedResizeHeight: number | null;
   readonly clipSkip: number | null;
   readonly rng: 'cpu' | 'cuda';
   readonly strength: number;
@@ -27,6 +38,9 @@ export interface Settings {
   readonly hiresSteps: number | null;
   readonly hiresStrength: number;
   readonly hiresUpscaler: string;
+  /** Prompts of the second pass; empty ones are those of the first. */
+  readonly hiresPrompt: string;
+  readonly hiresNegative: string;
   readonly maskBlur: number;
   readonly fill: 'fill' | 'original' | 'noise' | 'nothing';
   readonly onlyMasked: boolean;
@@ -37,33 +51,40 @@ export interface Settings {
 }
 
 export const defaults: Settings = {
-  ...{ mode: 'text', model: null, codesModel: null, prompt: '', negative: '' },
-  ...{ width: null, height: null, count: 1, steps: null, cfg: null, sampler: null, schedule: null },
-  ...{ seed: null, clipSkip: null, rng: 'cpu', strength: 0.75 },
-  ...{ hires: false, hiresScale: 2, hiresSteps: null, hiresStrength: 0.6, hiresUpscaler: 'latent' },
+  ...{ mode: 'text', model: null, codesModel: null, prompt: '', negative: '', styles: [] },
+  ...{ width: null, height: null, count: 1, batch: null },
+  ...{ steps: null, cfg: null, sampler: null, schedule: null, clipSkip: null, rng: 'cpu' },
+  ...{ seed: null, subseed: null, subseedStrength: 0, seedResizeWidth: null, seedResizeHeight: null },
+  ...{ strength: 0.75, hires: false, hiresScale: 2, hiresSteps: null, hiresStrength: 0.6 },
+  ...{ hiresUpscaler: 'latent', hiresPrompt: '', hiresNegative: '' },
   ...{ maskBlur: 4, fill: 'original', onlyMasked: false, padding: 32 },
   ...{ temperature: null, topK: null, topP: null },
 };
 
-/** By A1111's names in saved settings. */
-export const upscalers = [
-  ['latent', 'Latent'],
-  ['latent_antialiased', 'Latent (antialiased)'],
-  ['latent_bicubic', 'Latent (bicubic)'],
-  ['latent_bicubic_antialiased', 'Latent (bicubic antialiased)'],
-  ['latent_nearest', 'Latent (nearest)'],
-  ['latent_nearest_exact', 'Latent (nearest-exact)'],
-  ['lanczos', 'Lanczos'],
-] as const;
+/** Nullable settings that are names; the other nullable ones are numbers. */
+const NAMES: ReadonlySet<string> = new Set(['model', 'codesModel', 'sampler', 'schedule']);
 
 /** Settings that were kept by an earlier visit: whatever still has its type. */
 export function revived(kept: unknown): Settings {
   if (typeof kept !== 'object' || kept === null) return defaults;
-  const known = Object.entries(kept).filter(([key, value]) => {
-    if (!(key in defaults)) return false;
-    const own = defaults[key as keyof Settings];
-    return own === null || typeof value === typeof own;
-  });
+  const known = Object.entries(kept).filter(([key, value]) => key in defaults && hasType(key, value));
   const settings = { ...defaults, ...Object.fromEntries(known) };
   return modes.includes(settings.mode) ? settings : { ...settings, mode: 'text' };
+}
+
+function hasType(key: string, value: unknown): boolean {
+  const own = defaults[key as keyof Settings];
+  if (Array.isArray(own)) return Array.isArray(value) && value.every((one) => typeof one === 'string');
+  if (own !== null) return typeof value === typeof own;
+  return value === null || typeof value === (NAMES.has(key) ? 'string' : 'number');
+}
+
+/** What "Back to the model's defaults" leaves: the mode, the models and the prompt. Everything else is reset. */
+export function resetOf({ mode, model, codesModel, prompt }: Settings): Settings {
+  return { ...defaults, mode, model, codesModel, prompt };
+}
+
+/** Images that a job of these settings makes. */
+export function imagesOf({ count, batch }: Pick<Settings, 'count' | 'batch'>): number {
+  return count * (batch ?? 1);
 }

@@ -1,7 +1,7 @@
 /** The form's settings, kept. */
 import { computed } from '@preact/signals';
 import { modelFor } from '../logic/request.js';
-import { defaults, type Mode, revived, type Settings } from '../logic/settings.js';
+import { type Mode, resetOf, revived, type Settings } from '../logic/settings.js';
 import { keptSignal } from './kept.js';
 import { about } from './session.js';
 
@@ -16,8 +16,9 @@ export function set(patch: Partial<Settings>): void {
   settings.value = { ...settings.peek(), ...patch };
 }
 
-/** Back to the model's defaults; prompts and modes stay. */
-export function resetSettings(): void {
-  const { mode: now, model: chosen, codesModel, prompt, negative } = settings.peek();
-  settings.value = { ...defaults, mode: now, model: chosen, codesModel, prompt, negative };
+/** Back to the model's defaults; the mode, the models and the prompt stay. @returns the settings before, for taking it back */
+export function resetSettings(): Settings {
+  const before = settings.peek();
+  settings.value = resetOf(before);
+  return before;
 }

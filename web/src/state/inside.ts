@@ -5,6 +5,7 @@ import type { ShownJob } from '../api/types.js';
 import { jobs, learn } from './jobs.js';
 import { keptSignal } from './kept.js';
 import { complain } from './notes.js';
+import { claim } from './own.js';
 import { about } from './session.js';
 import { current } from './stage.js';
 
@@ -106,7 +107,12 @@ export async function askLook(tensors: readonly string[] = []): Promise<void> {
   if (!now) return;
   try {
     const question = { type: 'inside', job: now.job.id, picture: now.index };
-    learn(await post<ShownJob>('/v1/jobs', { ...question, ...(tensors.length > 0 ? { tensors } : {}) }));
+    const job = await post<ShownJob>('/v1/jobs', {
+      ...question,
+      ...(tensors.length > 0 ? { tensors } : {}),
+    });
+    claim(job.id);
+    learn(job);
   } catch (error) {
     complain(error);
   }
@@ -118,6 +124,7 @@ export async function askScore(): Promise<void> {
   try {
     const image = { job: now.job.id, image: now.picture.name };
     const job = await post<ShownJob>('/v1/jobs', { type: 'score', model: model.name, image });
+    claim(job.id);
     learn(job);
     scores.value = { ...scores.peek(), [key]: job.id };
   } catch (error) {

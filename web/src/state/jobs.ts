@@ -1,7 +1,8 @@
 /** All jobs the page knows: the queue, the running one, and the pictures of those that ended; newest changes come by server-sent events. */
-import { batch, computed, signal } from '@preact/signals';
+import { batch, computed, effect, signal } from '@preact/signals';
 import { get } from '../api/http.js';
 import type { Picture, ShownJob } from '../api/types.js';
+import { awake } from './awake.js';
 
 /** One picture of the gallery. */
 export interface Shown {
@@ -40,30 +41,38 @@ export function isInside(job: ShownJob): boolean {
   return job.type === 'inside' || job.type === 'score';
 }
 
-let source: EventSource | undefined;
+let unfollow: (() => void) | undefined;
 
 /**
- * From now on; a broken connection is taken up again, and what was missed is asked for.
+ * From now on, while the page is looked at; a broken connection is taken up again, and what was missed is asked for.
  * @param lost called where the server does not want us any more, such as without its key
  */
 export function follow(lost: () => void): void {
-  source?.close();
-  source = new EventSource('/v1/events');
-  source.onopen = () => {
-    online.value = true;
-    void refresh();
-  };
-  source.onerror = () => {
-    online.value = false;
-    if (source?.readyState === EventSource.CLOSED) setTimeout(lost, 3000);
-  };
-  source.addEventListener('job', ({ data }) => learn(JSON.parse(data) as ShownJob));
-  source.addEventListener('removed', ({ data }) => forget((JSON.parse(data) as { id: string }).id));
+  unfollow?.();
+  unfollow = effect(() => {
+    if (!awake.value) return undefined;
+    const source = new EventSource('/v1/events');
+    source.onopen = () => {
+      online.value = true;
+      void refresh();
+    };
+    source.onerror = () => {
+      online.value = false;
+      if (source.readyState === EventSource.CLOSED) setTimeout(lost, 3000);
+    };
+    source.addEventListener('job', ({ data }) => learn(JSON.parse(data) as ShownJob));
+    source.addEventListener('removed', ({ data }) => forget((JSON.parse(data) as { id: string }).id));
+    return () => source.close();
+  });
 }
 
 export function learn(...changed: readonly ShownJob[]): void {
   const next = new Map(jobs.peek());
-  for (const job of changed) next.set(job.id, job);
+  for (const job of changed) {
+    // A change that was sent before a warning came by the job's own events does not take it away again.
+    const warnings = job.warnings ?? next.get(job.id)?.warnings;
+    next.set(job.id, warnings ? { ...job, warnings } : job);
+  }
   jobs.value = next;
 }
 

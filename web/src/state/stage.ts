@@ -1,10 +1,13 @@
 /** What stands on the stage: a job under way with its previews, or a picture. */
 import { computed, effect, signal } from '@preact/signals';
 import { get } from '../api/http.js';
-import type { JobPreview, Picture, ShownJob } from '../api/types.js';
+import type { JobPreview, Picture, ShownJob, Warning } from '../api/types.js';
+import { awake } from './awake.js';
+import { mode } from './form.js';
 import { gallery, isInside, jobs, learn, loaded, queued, running, type Shown } from './jobs.js';
 import { keptSignal } from './kept.js';
 import { say } from './notes.js';
+import { withWarning } from './warnings.js';
 
 export interface Stage {
   readonly job: string;
@@ -19,6 +22,12 @@ export const stage = keptSignal<Stage | null>('stage', (kept) => {
 
 /** The picture it is compared with. */
 export const compared = signal<Stage | null>(null);
+
+// The comparison belongs to where it was begun.
+effect(() => {
+  void mode.value;
+  compared.value = null;
+});
 
 /** The newest preview of the job on the stage, and pictures it has finished so far. */
 export const preview = signal<(JobPreview & { readonly job: string }) | null>(null);
@@ -87,7 +96,7 @@ const openJob = computed(() => (isOpen(staged.value) ? staged.value!.id : null))
 // Follows the job on the stage while it is under way.
 effect(() => {
   const id = openJob.value;
-  if (id === null) return undefined;
+  if (id === null || !awake.value) return undefined;
   const source = new EventSource(`/v1/jobs/${id}/events`);
   arrived.value = { job: id, pictures: [] };
   let fresh = true;
@@ -107,11 +116,15 @@ effect(() => {
     const url = `/v1/jobs/${id}/files/${picture.name}`;
     arrived.value = { job: id, pictures: [...before, { ...picture, url }] };
   });
+  source.addEventListener('warning', ({ data }) => {
+    const job = jobs.peek().get(id);
+    if (job) learn(withWarning(job, JSON.parse(data) as Warning));
+  });
   for (const type of ['done', 'failed', 'cancelled'] as const) {
     source.addEventListener(type, ({ data }) => {
       source.close();
       const job = JSON.parse(data) as ShownJob;
-      jobs.value = new Map(jobs.peek()).set(id, job);
+      learn(job);
       if (type === 'done')
         say(job.images.length > 1 ? `${job.images.length} pictures are ready` : 'The picture is ready');
       else say(type === 'failed' ? `It failed: ${job.error?.message ?? ''}` : 'Stopped');

@@ -87,12 +87,13 @@ const folds = keptSignal<Readonly<Record<string, boolean>>>('folds', (kept) =>
   typeof kept === 'object' && kept !== null ? (kept as Record<string, boolean>) : {},
 );
 
-/** A part of the form that can be opened; whether it is survives a reload. */
+/** A part of the form that can be opened; whether it is survives a reload. While it is closed, nothing in it is drawn. */
 export function Fold({ title, summary, open: first = false, children }: FoldProps) {
+  const isOpen = folds.value[title] ?? first;
   return (
     <details
       class="fold"
-      open={folds.value[title] ?? first}
+      open={isOpen}
       onToggle={(event) => {
         const { open } = event.currentTarget;
         if (open !== (folds.peek()[title] ?? first)) folds.value = { ...folds.peek(), [title]: open };
@@ -102,7 +103,7 @@ export function Fold({ title, summary, open: first = false, children }: FoldProp
         <span class="fold-title">{title}</span>
         {summary && <span class="fold-summary">{summary}</span>}
       </summary>
-      <div class="fold-body">{children}</div>
+      {isOpen && <div class="fold-body">{children}</div>}
     </details>
   );
 }

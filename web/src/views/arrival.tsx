@@ -1,6 +1,7 @@
 /** A picture dropped or pasted anywhere: its settings back, or itself as input? */
 import { signal } from '@preact/signals';
 import { useEffect, useState } from 'preact/hooks';
+import { excerpt } from '../logic/format.js';
 import { readParameters } from '../logic/png-text.js';
 import { fieldsOf } from '../logic/restore.js';
 import { restoreFrom, takeFile } from '../state/actions.js';
@@ -42,7 +43,7 @@ export function Arrival() {
   return (
     <Dialog title="A picture with settings" onClose={() => (arrived.value = null)}>
       <Thumbnail file={now.file} />
-      <p class="quote">{now.prompt}</p>
+      <p class="quote">{excerpt(now.prompt, 300)}</p>
       <div class="dialog-actions">
         <button type="button" class="primary" onClick={() => then(restoreFrom)}>
           Restore its settings

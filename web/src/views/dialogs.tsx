@@ -6,6 +6,7 @@ import { dismiss, notes, spoken } from '../state/notes.js';
 import { about, login, needsKey } from '../state/session.js';
 import { IconButton } from '../ui/controls.js';
 import { Dialog } from '../ui/dialog.js';
+import { LongText } from '../ui/long-text.js';
 
 const wrong = signal('');
 
@@ -45,19 +46,21 @@ export function Login() {
   );
 }
 
-const KEYS = [
-  ['Ctrl Enter', 'Generate'],
-  ['Ctrl E', 'Queue it and go on looking'],
-  ['Esc', 'Stop'],
-  ['Ctrl ↑ ↓', 'More or less weight for the selected words'],
-  ['← →', 'Browse the pictures'],
-  ['B E', 'On the canvas: brush, eraser'],
-  ['[ ]', 'Smaller or larger brush'],
-  ['Ctrl Z, Ctrl Shift Z', 'Undo, redo a stroke'],
-  ['+ − 0', 'Zoom in, out, to fit; Space and drag moves'],
-  ['Arrows, Enter', 'On the canvas: move the brush, set it down and lift it'],
-  ['?', 'This help'],
-] as const;
+/** Keys that do one thing, each a row of keys pressed together, and what they do. */
+const KEYS: readonly (readonly [readonly string[], string])[] = [
+  [['Ctrl Enter'], 'Generate'],
+  [['Ctrl E'], 'Queue it and go on looking'],
+  [['Esc'], 'End the comparison or the selection; else stop what this page has started'],
+  [['Ctrl ↑', 'Ctrl ↓'], 'More or less weight for the selected words'],
+  [['←', '→'], 'Browse the pictures'],
+  [['Ctrl click', 'Shift click'], 'Select a picture, or all up to it'],
+  [['B', 'E'], 'On the canvas: brush, eraser'],
+  [['[', ']'], 'Smaller or larger brush'],
+  [['Ctrl Z', 'Ctrl Shift Z'], 'Undo, redo a stroke'],
+  [['+', '−', '0'], 'Zoom in, out, to fit; the middle button drags'],
+  [['Arrows', 'Enter'], 'On the canvas: move the brush, set it down and lift it'],
+  [['?'], 'This help'],
+];
 
 export function Help() {
   if (!helpShown.value) return null;
@@ -65,10 +68,14 @@ export function Help() {
     <Dialog title="Keys" onClose={() => (helpShown.value = false)}>
       <dl class="keys">
         {KEYS.map(([keys, what]) => (
-          <div key={keys}>
+          <div key={what}>
             <dt>
-              {keys.split(' ').map((key) => (
-                <kbd key={key}>{key}</kbd>
+              {keys.map((together) => (
+                <span key={together} class="together">
+                  {together.split(' ').map((key) => (
+                    <kbd key={key}>{key}</kbd>
+                  ))}
+                </span>
               ))}
             </dt>
             <dd>{what}</dd>
@@ -91,9 +98,21 @@ export function Notes() {
   return (
     <>
       <div class="notes">
-        {notes.value.map(({ id, text, bad }) => (
+        {notes.value.map(({ id, text, bad, action }) => (
           <div key={id} class={`note ${bad ? 'bad' : ''}`} role={bad ? 'alert' : 'status'}>
-            <span>{text}</span>
+            <LongText text={text} />
+            {action && (
+              <button
+                type="button"
+                class="link"
+                onClick={() => {
+                  dismiss(id);
+                  action.run();
+                }}
+              >
+                {action.label}
+              </button>
+            )}
             <IconButton icon="close" label="Dismiss" onClick={() => dismiss(id)} />
           </div>
         ))}

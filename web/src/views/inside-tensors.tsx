@@ -29,9 +29,9 @@ function Measured({ tensor, job }: { readonly tensor: SeenTensor; readonly job: 
   const broken = (last?.nan ?? 0) + (last?.inf ?? 0);
   return (
     <article class="tensor" aria-label={tensor.name}>
-      <h3>
+      <h2>
         <code>{tensor.name}</code> <small>[{tensor.shape.join(', ')}]</small>
-      </h3>
+      </h2>
       <dl class="figures">
         {(['min', 'max', 'mean', 'std'] as const).map((key) => (
           <div key={key}>

@@ -4,11 +4,10 @@ import { useEffect, useId } from 'preact/hooks';
 import { post } from '../api/http.js';
 import type { TokenCount } from '../api/types.js';
 import { weigh } from '../logic/weights.js';
-import { enqueue, generate, stop } from '../state/actions.js';
+import { canStop, enqueue, generate, stop } from '../state/actions.js';
 import { mode, model, set, settings } from '../state/form.js';
-import { queued, running } from '../state/jobs.js';
+import { queued } from '../state/jobs.js';
 import { about } from '../state/session.js';
-import { isOpen, staged } from '../state/stage.js';
 
 const tokens = signal<TokenCount | null>(null);
 
@@ -111,7 +110,6 @@ function Count() {
 
 /** Generate, and what belongs beside it; at the lower edge of a phone it is always in reach. */
 export function Actions() {
-  const busy = isOpen(staged.value) || running.value.length > 0;
   const waiting = queued.value.length;
   return (
     <div class="actions">
@@ -126,7 +124,13 @@ export function Actions() {
       >
         Queue{waiting > 0 && <span class="badge">{waiting}</span>}
       </button>
-      <button type="button" class="plain stop" title="Esc" disabled={!busy} onClick={() => void stop()}>
+      <button
+        type="button"
+        class="plain stop"
+        title="Stop what this page has started (Esc)"
+        disabled={!canStop.value}
+        onClick={() => void stop()}
+      >
         Stop
       </button>
     </div>

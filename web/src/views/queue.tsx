@@ -3,6 +3,7 @@ import type { ShownJob } from '../api/types.js';
 import { duration, excerpt } from '../logic/format.js';
 import { cancel, clearQueue, move } from '../state/actions.js';
 import { isInside, queued, running } from '../state/jobs.js';
+import { isOwn } from '../state/own.js';
 import { show, stage } from '../state/stage.js';
 import { IconButton } from '../ui/controls.js';
 import { promptOf } from './stage.js';
@@ -11,13 +12,19 @@ export function Queue() {
   const waiting = queued.value;
   const all = [...running.value, ...waiting];
   if (all.length === 0) return null;
+  const own = waiting.filter(({ id }) => isOwn(id)).length;
   return (
     <section class="queue" aria-labelledby="queue-title">
       <div class="section-head">
         <h2 id="queue-title">Queue</h2>
-        {waiting.length > 1 && (
-          <button type="button" class="link" onClick={() => void clearQueue()}>
-            Clear
+        {own > 1 && (
+          <button
+            type="button"
+            class="link"
+            title="Cancels what this page has queued and what does not run yet"
+            onClick={() => void clearQueue()}
+          >
+            {own < waiting.length ? 'Clear mine' : 'Clear'}
           </button>
         )}
       </div>
@@ -35,6 +42,8 @@ function Entry({ job, at, last }: { readonly job: ShownJob; readonly at: number;
   const name = isInside(job) ? 'A look inside' : excerpt(promptOf(job), 48);
   const share = progress && progress.steps > 0 ? progress.step / progress.steps : 0;
   const left = progress?.left === undefined ? '' : duration(progress.left);
+  const own = isOwn(job.id);
+  const state = at < 0 ? left || 'running' : job.model;
   return (
     <li
       class={at < 0 ? 'now' : ''}
@@ -43,11 +52,12 @@ function Entry({ job, at, last }: { readonly job: ShownJob; readonly at: number;
       <button
         type="button"
         class="queue-name"
+        title={isInside(job) ? name : excerpt(promptOf(job), 300)}
         aria-current={stage.value?.job === job.id ? 'true' : undefined}
         onClick={() => !isInside(job) && show(job.id)}
       >
         {name}
-        <small>{at < 0 ? left || 'running' : job.model}</small>
+        <small>{own ? state : `another’s, ${state}`}</small>
       </button>
       {at >= 0 && (
         <>
@@ -65,7 +75,11 @@ function Entry({ job, at, last }: { readonly job: ShownJob; readonly at: number;
           />
         </>
       )}
-      <IconButton icon="close" label={`Cancel: ${name}`} onClick={() => void cancel(job.id)} />
+      <IconButton
+        icon="close"
+        label={own ? `Cancel: ${name}` : `Cancel another’s job: ${name}`}
+        onClick={() => void cancel(job.id)}
+      />
     </li>
   );
 }

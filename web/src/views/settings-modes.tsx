@@ -1,14 +1,16 @@
 /** Folds of single modes: the second pass, the mask, how freely a drawing is taken. */
 import { plain } from '../logic/format.js';
-import { upscalers } from '../logic/settings.js';
 import { set, settings } from '../state/form.js';
 import { about } from '../state/session.js';
 import { Fold, Select, Toggle } from '../ui/controls.js';
 import { NumberField, Slider } from '../ui/numbers.js';
+import { Words } from './prompt.js';
 import { Seed } from './settings-size.js';
 
 export function Hires() {
   const { hires, hiresScale, hiresSteps, hiresStrength, hiresUpscaler } = settings.value;
+  const { hiresPrompt, hiresNegative } = settings.value;
+  const upscalers = about.value?.hiresUpscalers ?? [{ name: hiresUpscaler, label: hiresUpscaler }];
   return (
     <Fold title="Hires fix" summary={hires ? `${plain(hiresScale)} times larger` : 'off'}>
       <Toggle label="A second pass at a larger size" on={hires} onChange={(on) => set({ hires: on })} />
@@ -42,9 +44,27 @@ export function Hires() {
       <Select
         label="Enlarged by"
         value={hiresUpscaler}
-        options={upscalers}
+        options={upscalers.map(({ name, label }) => [name, label] as const)}
         onChange={(value) => set({ hiresUpscaler: value, hires: true })}
       />
+      <div>
+        <Words
+          label="Its prompt"
+          value={hiresPrompt}
+          placeholder="As in the first pass"
+          onInput={(text) => set({ hiresPrompt: text })}
+          rows={2}
+        />
+      </div>
+      <div>
+        <Words
+          label="Its negative prompt"
+          value={hiresNegative}
+          placeholder="As in the first pass"
+          onInput={(text) => set({ hiresNegative: text })}
+          rows={2}
+        />
+      </div>
     </Fold>
   );
 }

@@ -1,20 +1,25 @@
 /** How large, how many, and by which chance. */
 import type { ModelAbout } from '../api/types.js';
+import { plain } from '../logic/format.js';
+import { imagesOf } from '../logic/settings.js';
 import { model, set, settings } from '../state/form.js';
 import { about } from '../state/session.js';
 import { Fold, IconButton } from '../ui/controls.js';
-import { NumberField } from '../ui/numbers.js';
+import { NumberField, Slider } from '../ui/numbers.js';
+
+/** The largest seed that the server takes. */
+const MAX_SEED = 2 ** 52;
 
 export function SizeAndNumber() {
-  const { width, height, count, seed } = settings.value;
+  const { width, height, seed } = settings.value;
   const facts = model.value?.diffusion;
   const [w, h] = [width ?? facts?.width, height ?? facts?.height];
   const size = w && h ? `${w} × ${h}` : 'model’s size';
-  const several = count > 1 ? `, ${count} pictures` : '';
+  const images = imagesOf(settings.value);
+  const several = images > 1 ? `, ${images} pictures` : '';
   const fixed = seed === null ? '' : `, seed ${seed}`;
-  const limits = about.value?.limits;
   const step = facts?.factor ?? 8;
-  const side = { min: step, max: limits?.maxSide ?? 2048, step, optional: true };
+  const side = { min: step, max: about.value?.limits.maxSide ?? 2048, step, optional: true };
   return (
     <Fold title="Size and number" summary={size + several + fixed}>
       <Shapes facts={facts} />
@@ -34,17 +39,46 @@ export function SizeAndNumber() {
           onChange={(value) => set({ height: value })}
         />
       </div>
+      <Batches />
+      <Seed />
+    </Fold>
+  );
+}
+
+/** As many images as the server allows: the batch size comes first, the count takes what is left. */
+function Batches() {
+  const { count, batch } = settings.value;
+  const most = about.value?.limits.maxCount ?? 64;
+  const images = imagesOf(settings.value);
+  return (
+    <div class="field">
       <div class="pair">
         <NumberField
-          label="Pictures"
+          label="Batch count"
           value={count}
           min={1}
-          max={limits?.maxCount ?? 16}
+          max={Math.max(1, Math.floor(most / (batch ?? 1)))}
           onChange={(value) => set({ count: value ?? 1 })}
         />
-        <Seed />
+        <NumberField
+          label="Batch size"
+          value={batch}
+          min={1}
+          max={Math.min(64, most)}
+          optional
+          fallback="auto"
+          onChange={(value) =>
+            set({ batch: value, count: Math.max(1, Math.min(count, Math.floor(most / (value ?? 1)))) })
+          }
+        />
       </div>
-    </Fold>
+      {images > 1 && (
+        <p class="hint">
+          {images} pictures
+          {batch === null ? '' : batch === 1 ? ', one after the other' : `, ${batch} at a time`}
+        </p>
+      )}
+    </div>
   );
 }
 
@@ -75,25 +109,76 @@ function Shapes({ facts }: { readonly facts: ModelAbout['diffusion'] | undefined
   );
 }
 
-export function Seed() {
-  const { seed } = settings.value;
+interface SeedFieldProps {
+  readonly label: string;
+  readonly value: number | null;
+  readonly onChange: (value: number | null) => void;
+}
+
+/** Empty and -1, as stable-diffusion-webui has it, are a new seed for each job. */
+function SeedField({ label, value, onChange }: SeedFieldProps) {
   return (
     <div class="with-button">
       <NumberField
-        label="Seed"
-        value={seed}
-        min={0}
-        max={2 ** 52}
+        label={label}
+        value={value}
+        min={-1}
+        max={MAX_SEED}
         optional
         fallback="random"
-        onChange={(value) => set({ seed: value })}
+        onChange={(seed) => onChange(seed === -1 ? null : seed)}
       />
       <IconButton
         icon="dice"
-        label="Another seed each time"
-        disabled={seed === null}
-        onClick={() => set({ seed: null })}
+        label={`${label}: another one each time`}
+        disabled={value === null}
+        onClick={() => onChange(null)}
       />
     </div>
+  );
+}
+
+export function Seed() {
+  return <SeedField label="Seed" value={settings.value.seed} onChange={(value) => set({ seed: value })} />;
+}
+
+/** A second seed that the first one's noise is mixed with, and the size whose composition is kept. */
+export function Variation() {
+  const { subseed, subseedStrength, seedResizeWidth, seedResizeHeight } = settings.value;
+  const resized =
+    seedResizeWidth !== null && seedResizeHeight !== null
+      ? `resized from ${seedResizeWidth} × ${seedResizeHeight}`
+      : '';
+  const varied = subseedStrength > 0 ? `strength ${plain(subseedStrength)}` : '';
+  const facts = model.value?.diffusion;
+  const step = facts?.factor ?? 8;
+  const side = { min: step, max: 16_384, step, optional: true, fallback: 'off' };
+  return (
+    <Fold title="Variation" summary={[varied, resized].filter(Boolean).join(', ') || 'off'}>
+      <Slider
+        label="Variation strength"
+        value={subseedStrength}
+        min={0}
+        max={1}
+        step={0.05}
+        ends={['the seed alone', 'the variation alone']}
+        onChange={(value) => set({ subseedStrength: value })}
+      />
+      <SeedField label="Variation seed" value={subseed} onChange={(value) => set({ subseed: value })} />
+      <div class="pair">
+        <NumberField
+          {...side}
+          label="Resize seed from width"
+          value={seedResizeWidth}
+          onChange={(value) => set({ seedResizeWidth: value })}
+        />
+        <NumberField
+          {...side}
+          label="Resize seed from height"
+          value={seedResizeHeight}
+          onChange={(value) => set({ seedResizeHeight: value })}
+        />
+      </div>
+    </Fold>
   );
 }

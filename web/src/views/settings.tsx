@@ -1,13 +1,15 @@
 /** The rest of the form, folded: each fold says what is set in it. */
 import { plain } from '../logic/format.js';
 import { fits } from '../logic/request.js';
-import { mode, model, resetSettings, set, settings } from '../state/form.js';
+import { backToDefaults } from '../state/actions.js';
+import { mode, model, set, settings } from '../state/form.js';
 import { about } from '../state/session.js';
 import { Fold, Select } from '../ui/controls.js';
 import { NumberField } from '../ui/numbers.js';
 import { Words } from './prompt.js';
 import { Drawing, Hires, Masking } from './settings-modes.js';
-import { SizeAndNumber } from './settings-size.js';
+import { SizeAndNumber, Variation } from './settings-size.js';
+import { Styles } from './styles.js';
 
 export function Settings() {
   const drawing = mode.value === 'sketch';
@@ -15,7 +17,7 @@ export function Settings() {
     <section class="settings" aria-label="Settings">
       {drawing ? <Drawing /> : <Painting />}
       <ModelChoice />
-      <button type="button" class="link" onClick={resetSettings}>
+      <button type="button" class="link" onClick={backToDefaults}>
         Back to the model's defaults
       </button>
     </section>
@@ -26,7 +28,9 @@ function Painting() {
   return (
     <>
       <Negative />
+      <Styles />
       <SizeAndNumber />
+      <Variation />
       <Sampling />
       {mode.value === 'text' && <Hires />}
       {mode.value === 'inpaint' && <Masking />}
@@ -38,13 +42,15 @@ function Negative() {
   const { negative } = settings.value;
   return (
     <Fold title="Negative prompt" summary={negative === '' ? 'none' : negative}>
-      <Words
-        label="Negative prompt"
-        value={negative}
-        placeholder="What do you not want to see?"
-        onInput={(text) => set({ negative: text })}
-        rows={2}
-      />
+      <div>
+        <Words
+          label="Negative prompt"
+          value={negative}
+          placeholder="What do you not want to see?"
+          onInput={(text) => set({ negative: text })}
+          rows={2}
+        />
+      </div>
     </Fold>
   );
 }
@@ -132,7 +138,7 @@ function ModelChoice() {
         onChange={(name) => set(kind === 'codes' ? { codesModel: name } : { model: name })}
       />
       {broken.map(({ name, problem }) => (
-        <p key={name} class="hint">
+        <p key={name} class="hint broken">
           {name} cannot be used: {problem}
         </p>
       ))}

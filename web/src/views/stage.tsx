@@ -4,10 +4,13 @@ import { duration, excerpt } from '../logic/format.js';
 import { cancel, finish } from '../state/actions.js';
 import { model } from '../state/form.js';
 import { loaded } from '../state/jobs.js';
+import { isOwn } from '../state/own.js';
 import { compared, current, isOpen, pictures, preview, show, stage, staged } from '../state/stage.js';
 import { Frame } from '../ui/frame.js';
+import { LongText } from '../ui/long-text.js';
 import { Compare } from './compare.js';
 import { Details } from './details.js';
+import { Warnings } from './warnings.js';
 
 export function Stage() {
   const job = staged.value;
@@ -17,6 +20,7 @@ export function Stage() {
     <section class="stage" aria-label="Picture">
       <Canvas job={job} />
       {isOpen(job) ? <Progress job={job} /> : <End job={job} />}
+      <Warnings job={job} />
       {pictures.value.length > 1 && <Strip />}
       {current.value && !isOpen(job) && <Details shown={current.value} />}
     </section>
@@ -99,7 +103,7 @@ export function Progress({ job }: { readonly job: ShownJob }) {
           </button>
         )}
         <button type="button" class="link" onClick={() => void cancel(job.id)}>
-          Cancel
+          {isOwn(job.id) ? 'Cancel' : 'Cancel another’s job'}
         </button>
       </div>
     </div>
@@ -110,7 +114,7 @@ function End({ job }: { readonly job: ShownJob }) {
   if (job.status === 'failed')
     return (
       <p class="problem" role="alert">
-        It failed. {job.error?.message}
+        It failed. <LongText text={job.error?.message ?? ''} />
       </p>
     );
   if (job.status === 'cancelled') return <p class="hint">Stopped before it was done.</p>;

@@ -1,0 +1,35 @@
+// GET /images?prompt=TEXT answers with a PNG.
+import { Pipeline, SafelightError } from 'safelight';
+
+// The native addon needs the Node.js runtime, not the edge runtime.
+export const runtime = 'nodejs';
+export const dynamic = 'force-dynamic';
+
+// Kept outside the module, so that a reload of `next dev` does not load the model again.
+const shared = globalThis as typeof globalThis & { pipeline?: Promise<Pipeline> };
+
+/** The pipeline of all requests, loaded by the first. A load that failed is tried again by the next request. */
+function loadPipeline(): Promise<Pipeline> {
+  shared.pipeline ??= Pipeline.load().catch((error: unknown) => {
+    delete shared.pipeline;
+    throw error;
+  });
+  return shared.pipeline;
+}
+
+export async function GET(request: Request): Promise<Response> {
+  const prompt = new URL(request.url).searchParams.get('prompt');
+  if (!prompt) return Response.json({ message: 'Expected a prompt: /images?prompt=TEXT' }, { status: 400 });
+  try {
+    const pipeline = await loadPipeline();
+    // The signal stops the work when the client leaves.
+    const { images } = await pipeline.generate({ prompt, signal: request.signal });
+    const [image] = images;
+    if (!image) throw new Error('A generation returns at least one image');
+    return new Response(await image.png(), { headers: { 'content-type': 'image/png' } });
+  } catch (error) {
+    if (!(error instanceof SafelightError)) throw error;
+    const status = error.code === 'INVALID_OPTION' ? 400 : 500;
+    return Response.json({ code: error.code, message: error.message }, { status });
+  }
+}

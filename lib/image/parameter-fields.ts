@@ -1,0 +1,34 @@
+/** Facts about the fields of generation parameters that are the same for the API and the page. */
+
+type Fields = Readonly<Record<string, string>>;
+
+/** Whether Safelight wrote the text: it leaves out other fields than A1111 does, and has other defaults for them. */
+export function writtenBySafelight(fields: Fields): boolean {
+  return Object.hasOwn(fields, 'Version') && /^safelight\b/i.test(fields.Version!.trim());
+}
+
+/**
+ * Whether another program wrote it. A1111 leaves out `RNG` where noise came from the GPU, and versions before 1.9 leave out
+ * `Schedule type`, which then is in the sampler's name or Automatic.
+ */
+export function writtenByOthers(fields: Fields): boolean {
+  return Object.keys(fields).length > 0 && !writtenBySafelight(fields);
+}
+
+/** Fields that describe an image and change nothing in it; hashes belong to a name in another field. */
+const DESCRIPTIVE: ReadonlySet<string> = new Set([
+  ...['Version', 'User', 'App', 'Backend', 'Created Date', 'Time taken', 'Hashes', 'Model hash', 'VAE hash'],
+  ...['Batch size', 'Batch pos', 'Civitai resources', 'Civitai metadata'],
+  // Safelight always makes both prompts equally long.
+  'Pad conds',
+]);
+
+/** Whether a field that was not restored would change the image. */
+export function matters(name: string, value: string): boolean {
+  return !DESCRIPTIVE.has(name) && !['', 'None', 'False', '0'].includes(value.trim());
+}
+
+/** Names in `Lora hashes: "name: hash, name: hash"`. */
+export function namesOfHashes(value: string): string[] {
+  return value.split(',').flatMap((entry) => entry.split(':')[0]?.trim() || []);
+}

@@ -1,0 +1,94 @@
+/**
+ * Prompt styles, A1111's named pieces of prompts, and the CSV they are kept in: columns `name`, `prompt` and `negative_prompt`. Plain text
+ * in and out, so that the page applies a style by the same rule as the server.
+ */
+
+export interface Style {
+  readonly name: string;
+  readonly prompt: string;
+  readonly negative_prompt: string;
+}
+
+const BOM = '\uFEFF';
+const COLUMNS = ['name', 'prompt', 'negative_prompt'] as const;
+
+/** Puts the prompt into each style's text at `{prompt}`; a text without it follows the prompt after a comma. */
+export function styled(prompt: string, texts: readonly string[]): string {
+  return texts.reduce(
+    (before, text) =>
+      text.includes('{prompt}')
+        ? text.replaceAll('{prompt}', () => before)
+        : [before, text]
+            .map((part) => part.trim())
+            .filter(Boolean)
+            .join(', '),
+    prompt,
+  );
+}
+
+/** Reads the styles of a CSV. Rows without a name, such as A1111's dividers, are left out. Never throws. */
+export function parseStyles(csv: string): Style[] {
+  const { head, rows } = parseTable(csv);
+  const at = columnsOf(head);
+  return rows.flatMap((row) => {
+    const name = row[at.name]?.trim();
+    if (!name) return [];
+    return [{ name, prompt: row[at.prompt] ?? '', negative_prompt: row[at.negative_prompt] ?? '' }];
+  });
+}
+
+/** Returns the CSV with the style added, or replaced where its name is taken. Other rows and further columns stay as they are. */
+export function withStyle(csv: string, style: Style): string {
+  const { head, rows } = parseTable(csv);
+  const columns = head.length > 0 ? [...head] : [...COLUMNS];
+  const known = columnsOf(columns);
+  for (const column of COLUMNS) if (known[column] < 0) columns.push(column);
+  const at = columnsOf(columns);
+  const index = rows.findIndex((row) => row[at.name]?.trim() === style.name);
+  const row = columns.map((_, i) => rows[index]?.[i] ?? '');
+  for (const column of COLUMNS) row[at[column]] = style[column];
+  return formatTable([columns, ...(index < 0 ? [...rows, row] : rows.with(index, row))]);
+}
+
+/** Returns the CSV without the styles of that name. */
+export function withoutStyle(csv: string, name: string): string {
+  const { head, rows } = parseTable(csv);
+  const at = columnsOf(head);
+  return formatTable([head, ...rows.filter((row) => row[at.name]?.trim() !== name)]);
+}
+
+/** Positions of the columns, -1 for a missing one. Old files call the prompt `text`. */
+function columnsOf(head: readonly string[]): Record<(typeof COLUMNS)[number], number> {
+  const prompt = head.indexOf('prompt');
+  return {
+    name: head.indexOf('name'),
+    prompt: prompt < 0 ? head.indexOf('text') : prompt,
+    negative_prompt: head.indexOf('negative_prompt'),
+  };
+}
+
+function parseTable(csv: string): { readonly head: string[]; readonly rows: string[][] } {
+  const [head = [], ...rows] = csvRows(csv.startsWith(BOM) ? csv.slice(1) : csv);
+  return { head, rows };
+}
+
+/** Rows of comma-separated values; quoted ones may hold commas, line breaks and doubled quotes. */
+function csvRows(text: string): string[][] {
+  const rows: string[][] = [];
+  let row: string[] = [];
+  // A value, quoted or plain, and what ends it: a comma, a line break, or the end of the text.
+  for (const [, quoted, plain, end] of text.matchAll(/(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r?\n|$)/g)) {
+    row.push(quoted?.replaceAll('""', '"') ?? plain ?? '');
+    if (end === ',') continue;
+    if (row.some((value) => value !== '')) rows.push(row);
+    row = [];
+  }
+  return rows;
+}
+
+/** With a byte order mark and CRLF, as A1111 writes it. */
+function formatTable(rows: readonly (readonly string[])[]): string {
+  const quoted = (value: string): string =>
+    /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
+  return `${BOM}${rows.map((row) => `${row.map(quoted).join(',')}\r\n`).join('')}`;
+}

@@ -1,0 +1,72 @@
+/** Prompt styles of the own API: list, save, delete. */
+import type { FastifyInstance } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { SafelightError } from '../../errors.js';
+import type { Style } from '../../jobs/styles.js';
+import type { StylesFile } from '../styles.js';
+import { failure } from './schemas.js';
+
+const tags = ['styles'];
+const style = z.object({
+  name: z.string(),
+  prompt: z.string().describe('{prompt} in it stands for the prompt; a text without it follows the prompt'),
+  negative: z.string(),
+});
+const params = z.object({
+  name: z
+    .string()
+    .trim()
+    .min(1)
+    .max(100)
+    // A line break or a tab would not survive the file, and A1111's clients mean no style by None.
+    .regex(/^\P{Cc}+$/u, 'Expected a name of one line without control characters')
+    .refine((name) => name !== 'None', 'Expected another name than None, which stands for no style'),
+});
+
+export function styles(
+  instance: FastifyInstance,
+  { file, maxPrompt }: { file: StylesFile; maxPrompt: number },
+): void {
+  const app = instance.withTypeProvider<ZodTypeProvider>();
+  const text = z.string().max(maxPrompt).default('');
+
+  app.get(
+    '/v1/styles',
+    { schema: { tags, summary: 'Prompt styles', response: { 200: z.object({ styles: z.array(style) }) } } },
+    async () => ({ styles: (await file.read()).map(shown) }),
+  );
+  app.put(
+    '/v1/styles/:name',
+    {
+      schema: {
+        tags,
+        summary: 'Save a style; one of the same name is replaced',
+        params,
+        body: z.strictObject({ prompt: text, negative: text }),
+        response: { 200: style, '4xx': failure },
+      },
+    },
+    async ({ params: { name }, body: { prompt, negative } }) => {
+      if (prompt === '' && negative === '')
+        throw new SafelightError(
+          'INVALID_OPTION',
+          'Expected a style with a prompt, a negative prompt or both, received neither',
+        );
+      await file.save({ name, prompt, negative_prompt: negative });
+      return { name, prompt, negative };
+    },
+  );
+  app.delete(
+    '/v1/styles/:name',
+    { schema: { tags, summary: 'Delete a style', params } },
+    async ({ params: { name } }, reply) => {
+      if (await file.remove(name)) return reply.code(204).send();
+      throw new SafelightError('FILE_NOT_FOUND', `There is no style ${JSON.stringify(name)}`);
+    },
+  );
+}
+
+function shown({ name, prompt, negative_prompt: negative }: Style): z.output<typeof style> {
+  return { name, prompt, negative };
+}

@@ -1,0 +1,145 @@
+// @ts-check
+/**
+ * Writes the entries of CommonJS callers beside those of the compiler: `index.cjs`, which hands out the same module through
+ * `require` (Node 20.19 and 22.12 can require ES modules), and `index.d.cts`, its types. TypeScript refuses (TS1479) to follow a plain
+ * `export * from './index.js'` out of a CommonJS file under `module: node16`; type imports with a resolution mode are allowed, so every
+ * name is declared by such an import, and a class stays one type for both kinds of callers.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+
+const IMPORT_MODE = `{ 'resolution-mode': 'import' }`;
+
+/**
+ * @typedef {{ name: string, source: string }} Value an exported value, and the declaration file that declares it
+ * @typedef {{ parameters: string, names: string[] }} Generics `<T extends A = B>` as it is written, and its names: T
+ */
+
+/**
+ * Writes `NAME.cjs` and `NAME.d.cts` for a compiled entry `NAME.js`.
+ * @param {string} entry path of the .js file
+ */
+export function writeCommonJs(entry) {
+  const stem = entry.slice(0, -'.js'.length);
+  const specifier = `./${basename(entry)}`;
+  const loader = `'use strict';\nmodule.exports = require('${specifier}');\n`;
+  writeFileSync(`${stem}.cjs`, loader);
+  writeFileSync(`${stem}.d.cts`, declarations(`${stem}.d.ts`, specifier));
+}
+
+/**
+ * @param {string} file the entry's .d.ts
+ * @param {string} specifier
+ */
+function declarations(file, specifier) {
+  const lines = [
+    `export type * from '${specifier}' with ${IMPORT_MODE};`,
+    `type Module = typeof import('${specifier}', { with: ${IMPORT_MODE} });`,
+  ];
+  for (const { name, source } of exportedValues(file)) {
+    lines.push(`export declare const ${name}: Module['${name}'];`);
+    // The value hides the type of the same name that the first line brings, so it is declared again.
+    const generics = typeOf(readFileSync(source, 'utf8'), name);
+    if (!generics) continue;
+    const { parameters, names } = qualified(generics, source, file);
+    const imported = `import('${specifier}', { with: ${IMPORT_MODE} }).${name}`;
+    lines.push(
+      `export type ${name}${parameters} = ${imported}${names.length ? `<${names.join(', ')}>` : ''};`,
+    );
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+/**
+ * All values that a declaration file re-exports by name. Other forms of export are refused, lest one is forgotten.
+ * @param {string} file
+ * @returns {Value[]}
+ */
+export function exportedValues(file) {
+  const text = withoutComments(readFileSync(file, 'utf8'));
+  const values = /** @type {Value[]} */ ([]);
+  const form = /export\s+(type\s+)?\{([^}]*)\}\s+from\s+['"](\.[^'"]*)\.js['"];?/g;
+  for (const [, typeOnly, list = '', path = ''] of text.matchAll(form)) {
+    if (typeOnly) continue;
+    for (const item of list.split(',').map((part) => part.trim())) {
+      if (item === '' || item.startsWith('type ')) continue;
+      if (!/^[\w$]+$/.test(item)) throw new Error(`${file}: cannot read the export "${item}"`);
+      values.push({ name: item, source: declaredIn(join(dirname(file), `${path}.d.ts`), item) });
+    }
+  }
+  const rest = text.replace(form, '').trim();
+  if (rest !== '') throw new Error(`${file}: expected exports of names only, found ${rest.slice(0, 80)}`);
+  return values;
+}
+
+/**
+ * The file that declares an export, past those that pass it on.
+ * @param {string} file
+ * @param {string} name
+ * @returns {string}
+ */
+function declaredIn(file, name) {
+  const text = withoutComments(readFileSync(file, 'utf8'));
+  const declaration = `export declare (?:abstract class|class|function|const|let) ${name}\\b`;
+  if (new RegExp(declaration).test(text)) return file;
+  const next = new RegExp(`export\\s+\\{[^}]*\\b${name}\\b[^}]*\\}\\s+from\\s+['"](\\.[^'"]*)\\.js['"]`).exec(
+    text,
+  );
+  if (next) return declaredIn(join(dirname(file), `${next[1]}.d.ts`), name);
+  throw new Error(`${file}: found no class, function or constant called ${name}`);
+}
+
+/**
+ * The type parameters of the type that a name stands for beside its value; undefined for a value alone.
+ * @param {string} text
+ * @param {string} name
+ * @returns {Generics | undefined}
+ */
+function typeOf(text, name) {
+  const match = new RegExp(`export (?:declare (?:abstract )?class|interface|type) ${name}\\b(<)?`).exec(text);
+  if (!match) return undefined;
+  if (!match[1]) return { parameters: '', names: [] };
+  const begin = match.index + match[0].length;
+  const items = [''];
+  let depth = 1;
+  let at = begin;
+  for (; depth > 0; at++) {
+    const character = text[at];
+    if (character === undefined) throw new Error(`the type parameters of ${name} do not end`);
+    if ('<({['.includes(character)) depth++;
+    else if (')}]'.includes(character) || (character === '>' && text[at - 1] !== '=')) depth--;
+    if (character === ',' && depth === 1) items.push('');
+    else items[items.length - 1] += character;
+  }
+  const names = items.map((item) => /^\s*(?:const\s+)?([\w$]+)/.exec(item)?.[1] ?? '');
+  return { parameters: text.slice(begin - 1, at), names };
+}
+
+/**
+ * The same with names of the declaring module, such as a constraint, written as imports of it.
+ * @param {Generics} generics
+ * @param {string} source
+ * @param {string} entry
+ * @returns {Generics}
+ */
+function qualified({ parameters, names }, source, entry) {
+  const text = readFileSync(source, 'utf8');
+  const folder = dirname(entry);
+  const specifier = `.${source
+    .slice(folder.length)
+    .replaceAll('\\', '/')
+    .replace(/\.d\.ts$/, '.js')}`;
+  const whole = parameters.replace(/[\w$]+/g, (word) => {
+    const exported = new RegExp(`export (?:declare (?:abstract )?class|interface|type) ${word}\\b`).test(
+      text,
+    );
+    if (names.includes(word) || !exported) return word;
+    return `import('${specifier}', { with: ${IMPORT_MODE} }).${word}`;
+  });
+  return { parameters: whole, names };
+}
+
+/** @param {string} text */
+function withoutComments(text) {
+  return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
+}

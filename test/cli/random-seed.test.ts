@@ -1,0 +1,86 @@
+/** A seed of -1 is a random one, as everywhere in the field, and the one that was drawn is told. */
+import { writeFileSync } from 'node:fs';
+import sharp from 'sharp';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { run, workFolder } from './safelight.js';
+
+let folder: ReturnType<typeof workFolder>;
+beforeAll(async () => {
+  folder = workFolder();
+  const gray = sharp({ create: { width: 200, height: 160, channels: 3, background: 'gray' } });
+  writeFileSync(folder.file('gray.png'), await gray.png().toBuffer());
+});
+afterAll(() => folder.remove());
+
+const small = ['--steps', '1', '--width', '32', '--height', '32', '--json'];
+
+it.each([
+  ['generate', ['generate', 'a red apple', ...small], ['--seed', '-1']],
+  ['generate, with an equals sign', ['generate', 'a red apple', ...small], ['--seed=-1']],
+  ['generate, by the short name', ['generate', 'a red apple', ...small], ['-s', '-1']],
+  ['sample', ['sample', '--width', '48', '--height', '48', '--json'], ['--seed', '-1']],
+  ['sketch', ['sketch', 'gray.png', '--width', '48', '--height', '48', '--json'], ['-s-1']],
+])('%s draws a seed each time and tells it', async (_name, args, seed) => {
+  const seeds: number[] = [];
+  for (let i = 0; i < 2; i++) {
+    const { code, stdout, stderr } = await run([...args, ...seed], folder.path);
+    expect([code, stderr.includes('safelight:')]).toEqual([0, false]);
+    const { images } = JSON.parse(stdout) as { images: { seed: number }[] };
+    seeds.push(images[0]!.seed);
+  }
+  expect(seeds[0]).not.toBe(seeds[1]);
+  for (const one of seeds) expect(Number.isInteger(one) && one >= 0 && one < 2 ** 32).toBe(true);
+});
+
+it('takes -1 for the seed of a variation', async () => {
+  const args = [
+    'generate',
+    'a red apple',
+    ...small,
+    '--seed',
+    '3',
+    '--subseed',
+    '-1',
+    '--subseed-strength',
+    '0.1',
+  ];
+  const { code, stdout } = await run(args, folder.path);
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ images: [{ seed: 3 }] });
+});
+
+it('tells the seed of a latent that is a sample, which gives it again', async () => {
+  const encode = async (seed: string) => {
+    const args = ['encode', 'gray.png', '-o', 'a.npy', '--posterior', 'sample', '--seed', seed, '--json'];
+    const { code, stdout } = await run(args, folder.path);
+    expect(code).toBe(0);
+    return JSON.parse(stdout) as { seed: number; shape: number[]; warnings: { code: string }[] };
+  };
+  const first = await encode('-1');
+  expect(first.seed).not.toBe((await encode('-1')).seed);
+  expect((await encode(String(first.seed))).seed).toBe(first.seed);
+});
+
+it('says on stderr that a large photo is scaled down, and of what is drawn as words', async () => {
+  const args = ['generate', 'a <lora:x:1> cat', '--init', 'gray.png', '--steps', '1', '--output', 'b.png'];
+  const { code, stdout, stderr } = await run(args, folder.path);
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/safelight: warning: init of 200 x 160 pixels .* scaled down to 144 x 112/);
+  expect(stderr).toMatch(/safelight: warning: <lora:x:1> in prompt is a LoRA/);
+  expect(stdout).toContain('144x112');
+  const asked = await run([...args, '--width', '200', '--height', '160', '--quiet'], folder.path);
+  expect(asked.stdout).toContain('200x160');
+  expect(asked.stderr).not.toContain('scaled down');
+  const encoded = await run(
+    ['encode', 'gray.png', '-W', '200', '-H', '160', '-o', 'c.npy', '--json'],
+    folder.path,
+  );
+  expect(JSON.parse(encoded.stdout)).toMatchObject({ shape: [1, 4, 20, 25], warnings: [] });
+});
+
+it('refuses a prompt that is too long with its length and the limit', async () => {
+  const { code, stderr } = await run(['tokenize', 'a'.repeat(120_001)], folder.path);
+  expect(stderr).toContain('Expected at most 120000 characters for text but received 120001');
+  expect(code).not.toBe(0);
+  expect((await run(['tokenize', 'a'.repeat(120_000), '--json'], folder.path)).code).toBe(0);
+});

@@ -1,0 +1,39 @@
+/** The npm that comes with Node, called without a shell. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, realpathSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** This clone. */
+export const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Folder of npm-cli.js and npx-cli.js: of the npm that runs this process, else beside node. */
+export const npmFolder = findNpm();
+
+/** The reason why npm cannot be run here; empty where it can. */
+export const npmMissing = existsSync(join(npmFolder, 'npm-cli.js')) ? '' : `there is no npm in ${npmFolder}`;
+
+/** Runs npm, and returns its stdout and stderr. @throws Error with both when npm fails */
+export function npmRun(
+  cwd: string,
+  env: NodeJS.ProcessEnv,
+  ...args: string[]
+): { stdout: string; stderr: string } {
+  const all = [join(npmFolder, 'npm-cli.js'), '--loglevel=warn', '--no-audit', '--no-fund', ...args];
+  const { status, stdout, stderr } = spawnSync(process.execPath, all, {
+    cwd,
+    env,
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
+  });
+  if (status !== 0)
+    throw new Error(`npm ${args.join(' ')} failed:\n${stdout.slice(-4000)}\n${stderr.slice(-4000)}`);
+  return { stdout, stderr };
+}
+
+function findNpm(): string {
+  const running = process.env.npm_execpath;
+  if (running && basename(running) === 'npm-cli.js') return dirname(running);
+  const prefix = dirname(dirname(realpathSync(process.execPath)));
+  return join(prefix, 'lib/node_modules/npm/bin');
+}

@@ -1,0 +1,148 @@
+/** Prompt styles: named pieces of prompts that the server keeps, chosen for the next job, saved, changed and deleted. */
+import { useSignal } from '@preact/signals';
+import { useId } from 'preact/hooks';
+import { settings } from '../state/form.js';
+import { about } from '../state/session.js';
+import { deleteStyle, edited, library, saveStyle, toggleStyle, writeStyles } from '../state/styles.js';
+import { Fold } from '../ui/controls.js';
+import { Dialog } from '../ui/dialog.js';
+
+export function Styles() {
+  const { styles: chosen, prompt, negative } = settings.value;
+  const all = library.value;
+  const only = chosen.length === 1 ? all.find(({ name }) => name === chosen[0]) : undefined;
+  return (
+    <Fold title="Styles" summary={chosen.length > 0 ? chosen.join(', ') : 'none'}>
+      {all.length > 0 ? (
+        <fieldset class="chips" aria-label="Styles">
+          {all.map((style) => (
+            <button
+              key={style.name}
+              type="button"
+              class="chip"
+              title={[style.prompt, style.negative && `not: ${style.negative}`].filter(Boolean).join('\n')}
+              aria-pressed={chosen.includes(style.name)}
+              onClick={() => toggleStyle(style.name)}
+            >
+              {style.name}
+            </button>
+          ))}
+        </fieldset>
+      ) : (
+        <p class="hint">A style adds its text to the prompt of a job. None is saved yet.</p>
+      )}
+      <div class="links">
+        <button
+          type="button"
+          class="link"
+          onClick={() => {
+            edited.value = { style: { name: '', prompt, negative }, isNew: true };
+          }}
+        >
+          Save the prompt as a style
+        </button>
+        {only && (
+          <button
+            type="button"
+            class="link"
+            onClick={() => {
+              edited.value = { style: only, isNew: false };
+            }}
+          >
+            Edit
+          </button>
+        )}
+        {chosen.length > 0 && (
+          <button type="button" class="link" onClick={writeStyles}>
+            Write into the prompt
+          </button>
+        )}
+      </div>
+    </Fold>
+  );
+}
+
+export function StyleEditor() {
+  const now = edited.value;
+  if (!now) return null;
+  return <Editor key={now.style.name} {...now} />;
+}
+
+function Editor({ style, isNew }: NonNullable<typeof edited.value>) {
+  const id = useId();
+  const draft = useSignal(style);
+  const armed = useSignal(false);
+  const { name, prompt, negative } = draft.value;
+  const replaces = library.value.some(
+    (one) => one.name === name.trim() && (isNew || one.name !== style.name),
+  );
+  const close = (): void => {
+    edited.value = null;
+  };
+  const most = about.value?.limits.maxPrompt ?? 10_000;
+  const area = (key: 'prompt' | 'negative', label: string) => (
+    <div class="field">
+      <label for={`${id}-${key}`}>{label}</label>
+      <textarea
+        id={`${id}-${key}`}
+        rows={3}
+        maxLength={most}
+        value={draft.value[key]}
+        onInput={(event) => {
+          draft.value = { ...draft.peek(), [key]: event.currentTarget.value };
+        }}
+      />
+    </div>
+  );
+  return (
+    <Dialog title={isNew ? 'A new style' : 'Edit the style'} onClose={close}>
+      <form
+        onSubmit={async (event) => {
+          event.preventDefault();
+          const saved = { name: name.trim(), prompt, negative };
+          if (await saveStyle(saved, isNew ? undefined : style.name)) close();
+        }}
+      >
+        <div class="field">
+          <label for={id}>Name</label>
+          <input
+            id={id}
+            type="text"
+            required
+            maxLength={100}
+            autocomplete="off"
+            value={name}
+            onInput={(event) => {
+              draft.value = { ...draft.peek(), name: event.currentTarget.value };
+            }}
+          />
+        </div>
+        {area('prompt', 'Prompt')}
+        {area('negative', 'Negative prompt')}
+        <p class="hint">
+          {'{prompt}'} in a text stands for what is in the form; a text without it is added after a comma.
+        </p>
+        <div class="dialog-actions">
+          <button type="submit" class="primary" disabled={prompt.trim() === '' && negative.trim() === ''}>
+            {replaces ? 'Replace' : 'Save'}
+          </button>
+          {!isNew && (
+            <button
+              type="button"
+              class="plain"
+              onBlur={() => {
+                armed.value = false;
+              }}
+              onClick={() => {
+                if (armed.value) void deleteStyle(style.name).then(close);
+                armed.value = true;
+              }}
+            >
+              {armed.value ? 'Really?' : 'Delete'}
+            </button>
+          )}
+        </div>
+      </form>
+    </Dialog>
+  );
+}
