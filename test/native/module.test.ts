@@ -331,8 +331,8 @@ it.each([-1, 257, 1.5])('refuses %s threads', async (threads) => {
 });
 
 it('refuses a backend that is not compiled in', async () => {
-  await expect(create(planOf(), { backend: 'toaster' as never })).rejects.toMatchObject({
+  await expect(create(planOf(), { backend: 'metal' })).rejects.toMatchObject({
     code: 'BACKEND_UNAVAILABLE',
-    message: expect.stringContaining('safelight build'),
+    message: expect.stringContaining('npx safelight build --metal'),
   });
 });
