@@ -95,7 +95,8 @@ function buildAddon() {
   // Packing takes prebuilds/, not build/; and while it runs, ggml's source lies in two places.
   if (process.env.npm_command === 'pack' || process.env.npm_command === 'publish') return;
   const sources = [...walk(join(root, 'native'), (file) => !file.startsWith(join(root, 'native/ggml/')))];
-  for (const file of ['CMakeLists.txt', 'binding.gyp']) sources.push(...walk(join(root, file)));
+  for (const file of ['CMakeLists.txt', 'binding.gyp', 'test/gpu/test_device.cpp'])
+    sources.push(...walk(join(root, file)));
   const pinned = ['ggml-source', 'node-addon-api', 'cmake-js'].map(lockedIntegrity);
   const state = fingerprint(sources, [...pinned, manifest.version, process.platform, process.arch]);
   const stamp = join(root, '.build/.addon');

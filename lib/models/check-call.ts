@@ -75,7 +75,16 @@ export function checkEntry(entry: unknown, ...entries: string[]): void {
 /** Of a size, so that a slip is an error instead of a graph of terabytes. */
 const LARGEST = 2 ** 20;
 
-const LOAD_KEYS = new Set(['backend', 'storage', 'threads', 'stockOps', 'memory', 'signal', 'onProgress', 'onWarning']);
+const LOAD_KEYS = new Set([
+  'backend',
+  'storage',
+  'threads',
+  'stockOps',
+  'memory',
+  'signal',
+  'onProgress',
+  'onWarning',
+]);
 
 /** @throws INVALID_OPTION */
 export function checkLoad(options: LoadOptions): void {
