@@ -1,6 +1,6 @@
 import { invalidOption, SafelightError } from '../errors.js';
 import { addon } from './binding.js';
-import { type GpuBackend, gpuAddon, gpuBackends, gpuReport } from './gpu.js';
+import { type GpuBackend, gpuAddon, gpuBackends, gpuReport, notInstalled } from './gpu.js';
 import { guarded } from './task.js';
 import type { BackendChoice, BackendInfo, BackendName, NativeAddon } from './types.js';
 
@@ -116,8 +116,7 @@ function unavailable(
   if (which !== undefined && devices.length > 0)
     return `The backend ${backend} has no device ${JSON.stringify(which)}; there are: ${devices.map(({ device, description }, i) => `${i} ${device} (${description})`).join(', ')}`;
   if (problem !== undefined) return `The backend ${backend} does not load here: ${problem}`;
-  if (file === undefined)
-    return `The backend ${backend} is not installed: run \`npx safelight build --${backend}\` to compile it`;
+  if (file === undefined) return notInstalled(backend);
   const passedOver = devices.map(({ description, problem: why }) => `${description}: ${why}`).join('; ');
   return `The backend ${backend} has no device${passedOver ? ` (${passedOver})` : '; is the driver installed?'}`;
 }

@@ -63,10 +63,16 @@ export function gpuReport(backend: GpuBackend): GpuReport {
   return report;
 }
 
+/** The sentence of an error. */
+export function notInstalled(backend: GpuBackend): string {
+  return `The backend ${backend} is not installed: run \`npx safelight build --${backend}\` to compile it`;
+}
+
 /** The addon of a backend that has a device that opens. @throws BACKEND_UNAVAILABLE */
 export function gpuAddon(backend: GpuBackend): NativeAddon {
   const { file, devices, problem } = gpuReport(backend);
-  if (file === undefined || !devices.some(({ opens }) => opens))
+  if (file === undefined) throw new SafelightError('BACKEND_UNAVAILABLE', notInstalled(backend));
+  if (!devices.some(({ opens }) => opens))
     throw new SafelightError(
       'BACKEND_UNAVAILABLE',
       `The backend ${backend} has no device: ${problem ?? 'none opens'}`,
