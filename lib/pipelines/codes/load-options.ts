@@ -24,7 +24,7 @@ export interface LoadCodesSettings {
 }
 
 const KEYS: ReadonlySet<string> = new Set([
-  ...['backend', 'storage', 'threads', 'memory', 'stockOps', 'signal', 'onProgress'],
+  ...['backend', 'storage', 'threads', 'memory', 'stockOps', 'signal', 'onProgress', 'onWarning'],
   ...['config', 'ema', 'variant'],
 ]);
 
