@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import type { OpenModelOptions } from '../models/source.js';
 import type { BackendChoice, StorageType } from '../native/types.js';
+import { didYouMean, suggestValue } from '../suggest.js';
 import { storageTypes } from '../weights/storage.js';
 import { UsageError } from './failure.js';
 import { wholeNumber } from './numbers.js';
@@ -57,8 +58,9 @@ export function backendOption(description: string): Option {
     `${description}: auto, cpu, cuda, metal, vulkan, or a device as in vulkan:1 or cuda:NAME`,
   ).argParser((text) => {
     if (/^(?:auto|cpu|(?:cuda|metal|vulkan)(?::.+)?)$/.test(text)) return text;
+    const hint = didYouMean(suggestValue(text, ['auto', 'cpu', 'cuda', 'metal', 'vulkan']));
     throw new UsageError(
-      `--backend takes auto, cpu, cuda, metal or vulkan, or a device of one as in vulkan:1 or cuda:NAME, not '${text}'`,
+      `--backend takes auto, cpu, cuda, metal or vulkan, or a device of one as in vulkan:1 or cuda:NAME, not '${text}'${hint ? `; ${hint}` : ''}`,
     );
   });
 }

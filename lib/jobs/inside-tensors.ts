@@ -69,9 +69,8 @@ export async function nodesOf(
 ): Promise<Record<string, { readonly name: string; readonly shape: readonly number[] }[]>> {
   const { width, height } = size;
   const found: Record<string, { name: string; shape: readonly number[] }[]> = {};
-  for (const module of insideModules) {
-    // Not every model reads a prompt, and few have two encoders for it.
-    if (module.startsWith('text_encoder') && !(module in pipeline.memory())) continue;
+  const known = pipeline.info.modules;
+  for (const module of insideModules.filter((name) => known.includes(name))) {
     const options = { module, ...(width && { width }), ...(height && { height }) };
     found[module] = (await pipeline.nodes(options)).map(({ name, shape }) => ({ name, shape: [...shape] }));
   }

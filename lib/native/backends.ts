@@ -1,4 +1,5 @@
 import { invalidOption, SafelightError } from '../errors.js';
+import { didYouMean, suggestValue } from '../suggest.js';
 import { addon } from './binding.js';
 import { type GpuBackend, gpuAddon, gpuBackends, gpuReport, notInstalled } from './gpu.js';
 import { guarded } from './task.js';
@@ -57,14 +58,20 @@ export function parseBackend(
     : { name: name as GpuBackend, ...(which === undefined ? {} : { which }) };
 }
 
+/** @throws INVALID_OPTION; whether there is such a device is found out when modules load */
+export function checkBackend(value: unknown): BackendChoice {
+  if (parseBackend(value) !== undefined) return value as BackendChoice;
+  const hint = didYouMean(suggestValue(value, ['auto', 'cpu', ...gpuBackends]));
+  throw invalidOption('backend', BACKEND_FORMS, value, hint);
+}
+
 /**
  * The device to compute on. `auto` takes the first GPU that opens, else the CPU.
  * @param found devices, for tests
  * @throws INVALID_OPTION, and BACKEND_UNAVAILABLE naming the device and the reason
  */
 export function chooseBackend(wanted: BackendChoice, found?: readonly BackendInfo[]): ChosenBackend {
-  const parsed = parseBackend(wanted);
-  if (!parsed) throw invalidOption('backend', BACKEND_FORMS, wanted);
+  const parsed = parseBackend(checkBackend(wanted))!;
   const devices = (backend: GpuBackend) =>
     found?.filter(({ name }) => name === backend) ?? devicesOf(backend);
   if (parsed.name === 'cpu') return { backend: 'cpu' };

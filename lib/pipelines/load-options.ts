@@ -1,8 +1,9 @@
 /** How a pipeline is loaded. */
+
 import { invalidOption } from '../errors.js';
 import { type MemoryMode, memoryModes } from '../models/loaded-module.js';
 import type { OpenModelOptions } from '../models/source.js';
-import { BACKEND_FORMS, parseBackend } from '../native/backends.js';
+import { checkBackend } from '../native/backends.js';
 import type { BackendChoice, StorageType } from '../native/types.js';
 import type { OnWarning, Warnings } from '../warnings.js';
 import { storageTypes } from '../weights/storage.js';
@@ -90,10 +91,4 @@ export function checkLoadOptions(options: LoadPipelineOptions): LoadSettings {
     parts: parts.map((part) => check.oneOf('parts', part, modelParts)),
     ...checkControl(options),
   };
-}
-
-/** @throws INVALID_OPTION; whether there is such a device is found out when modules load */
-function checkBackend(value: unknown): BackendChoice {
-  if (parseBackend(value) === undefined) throw invalidOption('backend', BACKEND_FORMS, value);
-  return value as BackendChoice;
 }

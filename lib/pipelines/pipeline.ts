@@ -13,6 +13,7 @@ import { generateWithFallback } from './fallback.js';
 import type { GenerateResult } from './generation.js';
 import type { GeneratedImage } from './image-result.js';
 import { checkLoadOptions, type LoadPipelineOptions } from './load-options.js';
+import { type ModuleName, modulesOf } from './module-names.js';
 import { Modules } from './modules.js';
 import { listNodes, type NodesOptions } from './nodes.js';
 import { type GenerateOptions, resolveOptions } from './options.js';
@@ -42,6 +43,8 @@ export interface PipelineInfo {
   /** Pixels a side that one number of the latent stands for, and numbers for each such square. */
   readonly factor: number;
   readonly latentChannels: number;
+  /** Those of the model that `nodes` and `tap` know. */
+  readonly modules: readonly ModuleName[];
 }
 
 /**
@@ -81,6 +84,7 @@ export class Pipeline implements AsyncDisposable {
       height: facts.defaults.height,
       factor: facts.factor,
       latentChannels: facts.latentChannels,
+      modules: modulesOf(source),
     };
   }
 

@@ -86,6 +86,8 @@ describe('safelight backends', () => {
     const { code, stdout } = await run(['backends', '--json']);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toContainEqual(expect.objectContaining({ name: 'cpu', device: 'CPU' }));
-    expect((await run(['backends'])).stdout).toMatch(/^backend +device +memory free +description\n/);
+    expect((await run(['backends'])).stdout).toMatch(
+      /^backend +device +type +memory free +opens +description\n/,
+    );
   });
 });

@@ -56,7 +56,11 @@ describe('the command line is forgiving to read and strict to parse', () => {
     [['generate', 'a', '--strength', '1.5'], '--strength takes a number between 0 and 1'],
     [['generate', 'a', '--count', '0'], '--count takes a whole number'],
     [['generate', 'a', '--rng', 'gpu'], 'Allowed choices are cpu, cuda'],
-    [['generate', 'a', '--backend', 'tpu'], 'Allowed choices are auto, cpu, cuda, metal, vulkan'],
+    [
+      ['generate', 'a', '--backend', 'tpu'],
+      '--backend takes auto, cpu, cuda, metal or vulkan, or a device of one',
+    ],
+    [['generate', 'a', '--backend', 'CUDA'], 'did you mean cuda?'],
     [['generate', 'a', '--storage', 'q2_K'], 'Allowed choices are f32, f16, bf16, q8_0, q6_K'],
     [['generate', 'a', '--prediction', 'noise'], 'Allowed choices are eps, v, x0'],
     [['generate', 'a', '--width', '16384', '--height', '16384'], 'pixels'],

@@ -63,7 +63,8 @@ describe('Brownian noise', () => {
     const noise = await inTurns!(14.6, 7.3);
     running = false;
     expect(noise).toEqual(expected);
-    if (performance.now() - start > 50) expect(turns).toBeGreaterThan(3);
+    // A busy machine makes turns long, so only whether there are several is checked: a blocked loop has one at most.
+    if (performance.now() - start > 50) expect(turns).toBeGreaterThan(1);
   });
 
   it('gives each picture of a batch its own path', () => {
