@@ -69,6 +69,7 @@ export class EmbeddedQueue implements JobQueue {
   private readonly maxQueued: number;
   private readonly disk: DiskWatch;
   private seconds = 30;
+  private lastOrder = 0;
   private closed = false;
 
   private constructor(
@@ -94,6 +95,7 @@ export class EmbeddedQueue implements JobQueue {
       } else {
         if (job.status === 'running') parts.store.put({ ...job, status: 'queued' });
         queue.waiting.push(job.id);
+        queue.lastOrder = job.order;
       }
     }
     queue.kept.start();
@@ -174,6 +176,7 @@ export class EmbeddedQueue implements JobQueue {
       const order = between(this.orderOf(this.waiting[at - 1]), this.orderOf(this.waiting[at + 1]));
       const job = this.parts.store.get(id);
       if (job) this.parts.store.put({ ...job, order });
+      this.lastOrder = Math.max(this.lastOrder, order);
       this.tellPlaces();
     }
     return this.find(id);
@@ -249,6 +252,8 @@ export class EmbeddedQueue implements JobQueue {
     if (this.waiting.length >= this.maxQueued) throw queueFull(this.maxQueued, this.seconds);
     const id = newId();
     this.waiting.push(id); // its place is taken from here on
+    this.lastOrder = Math.max(Date.now(), this.lastOrder + 1);
+    const order = this.lastOrder;
     try {
       const job: StoredJob = {
         ...{
@@ -266,7 +271,7 @@ export class EmbeddedQueue implements JobQueue {
         },
         options: await storePictures({ id, type: request.type, options }, this.parts.data, this.options),
         ...{ images: [], warnings: [] },
-        order: Date.now(),
+        order,
         ...(idempotent ? { key: idempotent.key } : {}),
       };
       if (this.closed) throw new SafelightError('DISPOSED', 'The server is stopping and takes no more jobs');

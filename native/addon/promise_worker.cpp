@@ -70,6 +70,9 @@ void promise_worker::run() {
 
 void promise_worker::post(std::function<void(Napi::Env)> message) {
     mail_->post([this, message = std::move(message)](Napi::Env env) {
+        if (token_.cancelled()) {
+            return;
+        }
         try {
             message(env);
         } catch (const Napi::Error & e) {
