@@ -38,8 +38,8 @@ class promise_worker : public std::enable_shared_from_this<promise_worker> {
   protected:
     virtual void execute() = 0;                     // on the thread; no JavaScript
     virtual Napi::Value result(Napi::Env env) = 0;  // on the JavaScript thread
-    // Posts to the JavaScript thread while execute() runs, where a call that was cancelled meanwhile runs no more
-    // messages. What `message` throws cancels the call and becomes its rejection.
+    // Posts to the JavaScript thread while execute() runs, where a call that was cancelled meanwhile runs no
+    // more messages. What `message` throws cancels the call and becomes its rejection.
     void post(std::function<void(Napi::Env)> message);
 
   private:
