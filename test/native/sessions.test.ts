@@ -155,7 +155,7 @@ describe('a session', () => {
   });
 
   it('is released by a run of it that is stopped', async () => {
-    const big = { vocab_size: 16, block_size: 512, n_layer: 4, n_head: 4, n_embd: 256, n_unmasked: 0 };
+    const big = { vocab_size: 16, block_size: 512, n_layer: 12, n_head: 4, n_embd: 256, n_unmasked: 0 };
     const how = { backend: 'cpu' as const, threads: 1 };
     const plan = planOf(big, {}, 'latent_transformer');
     const module = await addon.createModule('latent_transformer', big, plan, how).promise;
@@ -164,7 +164,7 @@ describe('a session', () => {
     const first = await step(module, 'a', codes, 8, 9);
     const task = module.run('step', places(codes, 9, 500), { session: 'a' });
     const stopped = expect(task.promise).rejects.toMatchObject({ code: 'ABORTED' });
-    setTimeout(() => task.cancel(), 20);
+    setTimeout(() => task.cancel(), 10);
     await stopped;
     await settled(module);
     expect(module.memory().sessions).toBe(0);
