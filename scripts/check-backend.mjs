@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * `npm run check:backend -- BACKEND`: on a machine that has the device, after `npm run build:native -- --BACKEND`, compares what it computes with
- * the CPU through the command line: the starter's image, within 3 of 255, and its code indices, which must be equal.
+ * the CPU through the command line: the starter's image, within 3 of 255, and its code indices, of which one in a hundred may be a neighbor's.
  *
  *   node scripts/check-backend.mjs metal|cuda|vulkan[:DEVICE]
  */
@@ -14,6 +14,8 @@ import { root } from './files.mjs';
 
 /** Of 255; a GPU rounds otherwise than the CPU. */
 const TOLERANCE = 3;
+/** The share of code indices that may be those of a neighbor, which rounding can make the nearest. */
+const CODES = 0.01;
 const SIZE = ['--width', '96', '--height', '96'];
 
 const backend = process.argv[2];
@@ -30,8 +32,12 @@ if (!devices.some(({ name, opens }) => opens && name === backend.split(':')[0]))
 const [expected, image] = [await generate('cpu'), await generate(backend)];
 compare(expected, image);
 const codes = [encode('cpu'), encode(backend)];
-if (codes[0] !== codes[1]) fail(`code indices differ: ${codes[0]} on the CPU, ${codes[1]} on ${backend}`);
-console.log('code indices equal the CPU');
+const [here = [], there = []] = codes;
+if (here.length === 0 || here.length !== there.length)
+  fail(`there are ${here.length} code indices on the CPU and ${there.length} on ${backend}`);
+const differ = here.filter((code, i) => code !== there[i]).length;
+if (differ > here.length * CODES) fail(`${differ} of ${here.length} code indices differ from the CPU`);
+console.log(`${differ} of ${here.length} code indices differ from the CPU`);
 
 /** @param {string} where @returns {Promise<Buffer>} the pixels */
 async function generate(where) {
@@ -42,12 +48,12 @@ async function generate(where) {
   return sharp(file).removeAlpha().raw().toBuffer();
 }
 
-/** The code indices of the CPU's image. @param {string} where @returns {string} */
+/** The code indices of the CPU's image. @param {string} where @returns {number[]} */
 function encode(where) {
   const { codes: rows } = JSON.parse(
     safelight('codes', join(folder, 'cpu.png'), ...SIZE, '--json', '--backend', where),
   );
-  return JSON.stringify(rows);
+  return rows.flat();
 }
 
 /** @param {Buffer} one @param {Buffer} other */

@@ -1,7 +1,8 @@
 // @ts-check
 /**
- * `npm run test:vulkan`: builds the Vulkan backend and runs test/gpu/vulkan.test.ts on lavapipe, Mesa's software device; `--device` takes the machine's
- * own Vulkan devices instead. The build (.build/vulkan) and the shaders (.build/lavapipe/shaders) are kept for the next run.
+ * `npm run test:vulkan`: builds the Vulkan backend and runs test/gpu/vulkan.test.ts on lavapipe, Mesa's software device, once with products in f32
+ * and once with inputs rounded to f16, which is ggml's default. `--f32` or `--f16` does one of them; `--device` takes the machine's own Vulkan
+ * devices instead. The build (.build/vulkan) and the shaders (.build/lavapipe/shaders) are kept for the next run.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
@@ -10,13 +11,16 @@ import { root } from './files.mjs';
 import { lavapipe } from './lavapipe.mjs';
 
 const own = process.argv.includes('--device');
-const rest = process.argv.slice(2).filter((argument) => argument !== '--device');
+const flags = ['--device', '--f32', '--f16'];
+const rest = process.argv.slice(2).filter((argument) => !flags.includes(argument));
 mkdirSync(join(root, '.build/lavapipe'), { recursive: true });
 const variables = own ? {} : lavapipe();
 run(process.execPath, ['scripts/build-native.mjs', '--vulkan'], {});
 // One case after the other: two would compile the same shaders.
 const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/gpu/vitest.config.ts', ...rest];
-run(process.execPath, vitest, variables);
+if (!process.argv.includes('--f16'))
+  run(process.execPath, vitest, { ...variables, GGML_VK_DISABLE_F16: '1' });
+if (!process.argv.includes('--f32')) run(process.execPath, vitest, variables);
 
 /** @param {string} command @param {string[]} args @param {Record<string, string>} more */
 function run(command, args, more) {

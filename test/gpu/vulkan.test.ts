@@ -1,7 +1,8 @@
 /**
  * The Vulkan backend on a real driver: Mesa's lavapipe where there is no GPU (`npm run test:vulkan`, which is no part of `npm test`: a cold run
- * compiles shaders for the better part of an hour). Results are within 1e-2 of the CPU's, as ggml's Vulkan products round their inputs to
- * f16; codes are equal.
+ * compiles shaders for the better part of an hour). Two runs: with GGML_VK_DISABLE_F16 results are within 1e-2 of the CPU's and codes are
+ * equal. Without it, as users compute, ggml rounds the inputs of its products to f16: random weights and samplers magnify that, and a code
+ * may become its nearest neighbor.
  */
 import { appendFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -9,9 +10,15 @@ import { backends } from '../../lib/native/backends.js';
 import { Pipeline } from '../../lib/pipelines/pipeline.js';
 import { gpuCases, type Results } from './cases.js';
 
-const TOLERANCE = 1e-2;
-/** Of nodes inside, which may be small beside what they are added to, or exponentials of scores. */
-const INSIDE = 3e-2;
+/**
+ * The most by which results may differ: outputs (1 is their largest value); nodes inside, which may be small beside what they are added to, or
+ * exponentials of scores; the share of codes; a byte of an image.
+ */
+const EXACT = { outputs: 1e-2, nodes: 3e-2, codes: 0, bytes: 3 };
+const ROUNDED = { outputs: 2e-2, nodes: 1e-1, codes: 1e-2, bytes: 24 };
+const rounds = process.env.GGML_VK_DISABLE_F16 === undefined;
+/** Products with weights in bf16 round the other input too, to eight bits. */
+const limitsOf = (name: string) => (rounds || name.endsWith('in bf16') ? ROUNDED : EXACT);
 const LONG = 1_800_000;
 
 /** SAFELIGHT_VULKAN_CASES=PATTERN runs some of the cases. */
@@ -24,14 +31,14 @@ interface Comparison {
   readonly error: number;
   readonly inside: number;
   readonly worst: string;
-  /** Codes that differ. */
+  /** The share of codes that differ. */
   readonly codes: number;
   /** The largest difference of a byte of an image. */
   readonly pixels: number;
 }
 
 function compare(actual: Results, expected: Results): Comparison {
-  let [error, inside, codes, pixels, worst] = [0, 0, 0, 0, ''];
+  let [error, inside, codes, compared, pixels, worst] = [0, 0, 0, 0, 0, ''];
   for (const [name, b] of Object.entries(expected)) {
     const a = actual[name]!;
     if (a.length !== b.length) return { error: Number.POSITIVE_INFINITY, inside, worst: name, codes, pixels };
@@ -42,15 +49,17 @@ function compare(actual: Results, expected: Results): Comparison {
       off = Math.max(off, d);
       largest = Math.max(largest, Math.abs(b[i]!));
     }
-    if (b instanceof Int32Array) codes += a.filter((value, i) => value !== b[i]).length;
-    else if (b instanceof Uint8Array) pixels = Math.max(pixels, off);
+    if (b instanceof Int32Array) {
+      codes += a.filter((value, i) => value !== b[i]).length;
+      compared += b.length;
+    } else if (b instanceof Uint8Array) pixels = Math.max(pixels, off);
     else {
       const relative = largest === 0 ? off : off / largest;
       if (!name.startsWith('node ')) error = Math.max(error, relative);
       else if (relative > inside) [inside, worst] = [relative, name];
     }
   }
-  return { error, inside, worst, codes, pixels };
+  return { error, inside, worst, codes: codes / Math.max(1, compared), pixels };
 }
 
 describe('the Vulkan backend', () => {
@@ -59,16 +68,17 @@ describe('the Vulkan backend', () => {
   });
 
   it.each(gpuCases.filter(({ name }) => pattern.test(name)).map((one) => [one.name, one] as const))(
-    'computes %s within 1e-2 of the CPU, codes equal',
+    'computes %s as the CPU does, but for rounding',
     async (name, { run }) => {
       const start = performance.now();
+      const most = limitsOf(name);
       const found = compare(await run({ backend: 'vulkan' }), await run({ backend: 'cpu' }));
       const seconds = Math.round((performance.now() - start) / 100) / 10;
       if (report) appendFileSync(report, `${JSON.stringify({ name, ...found, seconds })}\n`);
-      expect(found.error).toBeLessThan(TOLERANCE);
-      expect(found.inside, found.worst).toBeLessThan(INSIDE);
-      expect(found.codes).toBe(0);
-      expect(found.pixels).toBeLessThanOrEqual(3);
+      expect(found.error).toBeLessThanOrEqual(most.outputs);
+      expect(found.inside, found.worst).toBeLessThanOrEqual(most.nodes);
+      expect(found.codes).toBeLessThanOrEqual(most.codes);
+      expect(found.pixels).toBeLessThanOrEqual(most.bytes);
     },
     LONG,
   );
