@@ -1,4 +1,4 @@
-/** Where images go: names that overwrite nothing unless told to, and formats by their extensions. */
+/** Names the files of images: existing files are kept unless the user names one, and the extension chooses the format. */
 import type { RgbImage } from '../tensor/picture.js';
 import { UsageError } from './failure.js';
 import { checkOutput } from './output.js';

@@ -1,4 +1,4 @@
-/** What an unknown flag, or an unknown value of one, probably means: commander knows misspellings, but not the names of other software. */
+/** Suggests a flag or value for an unknown one. Commander finds misspellings, but does not know the names that other software uses. */
 import { type Command, CommanderError } from 'commander';
 import { suggestOption, suggestValue } from '../suggest.js';
 

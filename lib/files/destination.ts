@@ -1,4 +1,4 @@
-/** What an output path names: a regular file that can be replaced as a whole, or something that bytes are written through. */
+/** Resolves an output path to a regular file, which can be replaced as a whole, or to a device or pipe, which is written to. */
 import { fstatSync, type Stats } from 'node:fs';
 import { lstat, readlink, stat } from 'node:fs/promises';
 import { dirname, resolve, sep } from 'node:path';
@@ -44,7 +44,7 @@ export async function destinationOf(path: string): Promise<Destination> {
   if (info && isStdout(info)) return { kind: 'stdout' };
   if (info && !info.isFile()) return { kind: 'stream', path };
   const target = await endOfLinks(path);
-  // What a process has open (/dev/fd/3): a file of that name would be another one.
+  // /dev/fd/3 is a descriptor that is open already: replacing the path would not reach it.
   if (target === undefined) return { kind: 'stream', path };
   return { kind: 'file', path: target, existing: info };
 }

@@ -105,7 +105,7 @@ function singleFile(id: string, files: readonly string[], { pickle }: Choice): s
   return [...weights, ...inFolder(files, folder).filter((file) => SMALL.test(file))];
 }
 
-/** Whether a file is of the same set as `NAME-00001-of-00002.safetensors`. */
+/** True for a shard of the same set as `NAME-00001-of-00002.safetensors`. */
 function isShardOf(file: string, [, name = '', form = '']: RegExpExecArray): boolean {
   return (
     file.startsWith(name) &&

@@ -66,7 +66,7 @@ export async function removeModel(name: string, env: Environment = process.env):
   return bytes;
 }
 
-/** The one file of the models folder that a name means. @throws MODEL_NOT_FOUND, INVALID_OPTION for several, or for a folder */
+/** Finds the file of the models folder that has this name. @throws MODEL_NOT_FOUND, INVALID_OPTION for several, or for a folder */
 function fileNamed(name: string, files: readonly ModelFile[]): ModelFile {
   const version = civitaiVersion(name);
   const exact = files.filter((file) =>

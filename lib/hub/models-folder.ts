@@ -6,7 +6,7 @@ import { type FoundModel, findModels } from './find-models.js';
 import { parsedJson } from './json.js';
 
 export interface ModelFile {
-  /** Of a file, or of a folder that is one model. */
+  /** Path of a file, or of a folder that is one model. */
   readonly path: string;
   readonly form: FoundModel['form'];
   /** The relative path without its ending, with `/`. */

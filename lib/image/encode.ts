@@ -14,7 +14,7 @@ const FORMATS: Readonly<Record<string, ImageFormat>> = {
   '.jpeg': 'jpeg',
   '.webp': 'webp',
 };
-/** Of JPEG and WebP: little to be seen of them. */
+/** Quality of JPEG and WebP at which artifacts are hardly visible. */
 const QUALITY = 95;
 
 /** The format for a path's extension in any case; PNG without one. @throws INVALID_OPTION for any other, named `option` */
@@ -26,7 +26,7 @@ export function imageFormatOf(path: string, option = 'path'): ImageFormat {
 }
 
 export interface EncodeOptions {
-  /** Of JPEG and WebP, 1 to 100; default 95. */
+  /** Quality of JPEG and WebP, 1 to 100; default 95. */
   readonly quality?: number | undefined;
   /** Text chunks of a PNG; the other formats hold none. */
   readonly text?: Readonly<Record<string, string>> | undefined;

@@ -2,13 +2,13 @@
 
 type Fields = Readonly<Record<string, string>>;
 
-/** Whether Safelight wrote the text: it leaves out other fields than A1111 does, and has other defaults for them. */
+/** True where Safelight wrote the text. It omits other fields than A1111 does, and has other defaults for them. */
 export function writtenBySafelight(fields: Fields): boolean {
   return Object.hasOwn(fields, 'Version') && /^safelight\b/i.test(fields.Version!.trim());
 }
 
 /**
- * Whether another program wrote it. A1111 leaves out `RNG` where noise came from the GPU, and versions before 1.9 leave out
+ * True where another program wrote the text. A1111 omits `RNG` where noise came from the GPU, and versions before 1.9 omit
  * `Schedule type`, which then is in the sampler's name or Automatic.
  */
 export function writtenByOthers(fields: Fields): boolean {
@@ -23,7 +23,7 @@ const DESCRIPTIVE: ReadonlySet<string> = new Set([
   'Pad conds',
 ]);
 
-/** Whether a field that was not restored would change the image. */
+/** True where a field that was not restored would change the image. */
 export function matters(name: string, value: string): boolean {
   return !DESCRIPTIVE.has(name) && !['', 'None', 'False', '0'].includes(value.trim());
 }

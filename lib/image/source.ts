@@ -1,4 +1,4 @@
-/** What a caller may give as an image: told apart by what it is, read into bytes or pixels, or refused by name. */
+/** Reads an image argument (path, URL, bytes or pixels) into bytes or pixels; an error names the type of anything else. */
 
 import { fileURLToPath } from 'node:url';
 import { types } from 'node:util';

@@ -19,7 +19,7 @@ export type LoadedModel = Pipeline | CodesPipeline;
 export interface ConfiguredModel {
   readonly name: string;
   readonly path: string;
-  /** Of a model in a folder of models: its path below the folder with `/`, such as `sub/name.safetensors`. */
+  /** Path below the models folder, with `/`, such as `sub/name.safetensors`; undefined for other models. */
   readonly file?: string | undefined;
   /** Found out before; default by the headers of its files. */
   readonly kind?: ModelKind | undefined;

@@ -17,7 +17,7 @@ export interface ModelProblem {
   /** An `ErrorCode`. */
   readonly code: string;
   readonly reason: string;
-  /** Whether it is offered all the same: a model that was named is, and its jobs fail with the reason. */
+  /** True for a model that was named: it is offered all the same, and its jobs fail with the reason. */
   readonly offered: boolean;
 }
 
@@ -26,7 +26,7 @@ export interface ConfiguredOptions {
   readonly model?: readonly string[] | undefined;
   /** A folder, which is searched with its subfolders. */
   readonly models?: string | undefined;
-  /** Whether the bundled models are offered beside others; default true. */
+  /** Offers the bundled models beside others; default true. */
   readonly starter?: boolean | undefined;
   /** Workers elsewhere load the models, so that a path need not exist here. */
   readonly remote?: boolean | undefined;
@@ -98,7 +98,7 @@ async function namedKind(path: string): Promise<ConfiguredModel['kind']> {
 interface Beside {
   /** Models named one by one: what the folder has of their names or paths is not offered twice. */
   readonly named: readonly ConfiguredModel[];
-  /** Whose names are theirs. */
+  /** Bundled models, whose names a file of the folder may not take. */
   readonly bundled: readonly ConfiguredModel[];
   readonly onProblem: (problem: ModelProblem) => void;
 }

@@ -17,7 +17,7 @@ interface Holder {
   readonly host: string;
   /** ISO 8601. */
   readonly started: string;
-  /** Where it listens, once it does. */
+  /** Address of the server, once it listens. */
   readonly url?: string;
 }
 

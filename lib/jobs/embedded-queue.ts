@@ -34,7 +34,7 @@ export interface QueueOptions extends PictureLimits, ExpiryOptions {
 export interface QueueParts {
   readonly store: JobStore;
   readonly data: DataFolder;
-  /** Of the data folder; let go of when the queue is closed. */
+  /** Lock of the data folder; closing the queue releases it. */
   readonly lock?: DataLock | undefined;
   /** Checks a request, fills in the model and the seed. @throws INVALID_OPTION, MODEL_NOT_FOUND */
   readonly prepare: (request: JobRequest) => { readonly model: string; readonly options: Job['options'] };

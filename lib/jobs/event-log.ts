@@ -10,7 +10,7 @@ export type NewEvent = JobEvent extends infer E ? (E extends JobEvent ? Omit<E, 
 const REPLACED: ReadonlySet<string> = new Set(['queued', 'progress', 'preview']);
 const LAST: ReadonlySet<string> = new Set(['done', 'failed', 'cancelled']);
 
-/** Whether a later event of its type stands for it: not of previews that were asked for by their count. */
+/** True for an event that a later one of its type replaces. Previews that were requested by count are all kept. */
 export function isReplaced(event: NewEvent): boolean {
   return REPLACED.has(event.type) && !(event.type === 'preview' && event.data.index !== undefined);
 }

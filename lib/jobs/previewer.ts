@@ -20,7 +20,7 @@ export class Previewer {
   private readonly every: number;
   private readonly count: number | undefined;
   private readonly emit: (preview: JobPreview) => void;
-  /** The one under way, or (counted) all up to the last. */
+  /** Settles with the preview under way; where previews are counted, with all up to the last. */
   private busy: Promise<void> | undefined;
   private last = Number.NEGATIVE_INFINITY;
   private ended = false;

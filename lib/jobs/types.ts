@@ -125,7 +125,7 @@ export interface JobPreview {
   readonly steps: number;
   /** Data URI of a small WebP. */
   readonly image: string;
-  /** Of previews that were asked for by their count: from 0. */
+  /** Index from 0, of previews that were requested by count. */
   readonly index?: number;
 }
 

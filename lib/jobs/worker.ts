@@ -12,7 +12,7 @@ export interface WorkerConfig extends Loading {
   readonly model?: readonly string[] | undefined;
   /** A folder of models. */
   readonly models?: string | undefined;
-  /** Whether it does jobs of the bundled models besides; default true. */
+  /** Also takes jobs of the bundled models; default true. */
   readonly starter?: boolean | undefined;
   /** Bytes that loaded models may take together. */
   readonly memoryBudget?: number | undefined;
