@@ -1,6 +1,6 @@
-/** Objects of options, checked by the names in them: a misspelt option would be ignored in silence. */
+/** Checks of options that pipelines, models and tensors share. A misspelt option would be ignored in silence, so unknown names are refused. */
 import { invalidOption, SafelightError } from './errors.js';
-import { didYouMean, suggestOption } from './suggest.js';
+import { didYouMean, suggestOption, suggestValue } from './suggest.js';
 
 /**
  * Refuses what is no object, and names that mean nothing. `undefined` values count as left out.
@@ -23,6 +23,13 @@ export function unknownOption(what: string, key: string, keys: Iterable<string>)
     'INVALID_OPTION',
     `Unknown option ${name}${where}: ${hint ? `${hint} Accepted` : 'accepted'} are ${[...keys].join(', ')}`,
   );
+}
+
+/** @throws INVALID_OPTION with the value that was probably meant */
+export function oneOf<T extends string>(name: string, value: unknown, names: readonly T[]): T {
+  const found = names.find((candidate) => candidate === value);
+  if (found !== undefined) return found;
+  throw invalidOption(name, `one of ${names.join(', ')}`, value, didYouMean(suggestValue(value, names)));
 }
 
 /** @throws INVALID_OPTION */

@@ -1,8 +1,8 @@
 /** Options that several commands share: which model, and where it runs. */
 import { type Command, Option } from 'commander';
 import type { OpenModelOptions } from '../models/source.js';
+import { BACKEND_FORMS, backendHint, parseBackend } from '../native/backend-choice.js';
 import type { BackendChoice, StorageType } from '../native/types.js';
-import { didYouMean, suggestValue } from '../suggest.js';
 import { storageTypes } from '../weights/storage.js';
 import { UsageError } from './failure.js';
 import { wholeNumber } from './numbers.js';
@@ -51,17 +51,46 @@ export function addModelOptions(command: Command): Command {
     );
 }
 
+/** For options that may be given again. */
+export const several = (value: string, before: string[] = []): string[] => [...before, value];
+
+/** The models that `serve` and `worker` offer. */
+export function addOfferedModels(command: Command): Command {
+  return command
+    .optionsGroup('Models:')
+    .option(
+      '-m, --model <name=path>',
+      'a model: NAME=PATH, a path, owner/name of the hub, or starter; repeat for more',
+      several,
+    )
+    .option('--models <folder>', 'a folder of models, with its subfolders: each by its path without ending')
+    .option('--no-starter', 'without the bundled models starter and sketch, unless they are named');
+}
+
+/** How long `serve` and `worker` keep models loaded. */
+export function addModelMemory(command: Command): Command {
+  return command
+    .option(
+      '--memory-budget <bytes>',
+      'what loaded models may take together',
+      wholeNumber('--memory-budget', 2 ** 20, Number.MAX_SAFE_INTEGER),
+    )
+    .option(
+      '--idle <seconds>',
+      'unload a model unused for so long, 0 never; default 900',
+      wholeNumber('--idle', 0, 2 ** 31),
+    );
+}
+
 /** `--backend`: whether there is such a device is found out when the model is loaded. */
 export function backendOption(description: string): Option {
   return new Option(
     '--backend <name>',
     `${description}: auto, cpu, cuda, metal, vulkan, or a device as in vulkan:1 or cuda:NAME`,
   ).argParser((text) => {
-    if (/^(?:auto|cpu|(?:cuda|metal|vulkan)(?::.+)?)$/.test(text)) return text;
-    const hint = didYouMean(suggestValue(text, ['auto', 'cpu', 'cuda', 'metal', 'vulkan']));
-    throw new UsageError(
-      `--backend takes auto, cpu, cuda, metal or vulkan, or a device of one as in vulkan:1 or cuda:NAME, not '${text}'${hint ? `; ${hint}` : ''}`,
-    );
+    if (parseBackend(text)) return text;
+    const hint = backendHint(text);
+    throw new UsageError(`--backend takes ${BACKEND_FORMS}, not '${text}'${hint ? `; ${hint}` : ''}`);
   });
 }
 

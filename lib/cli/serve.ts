@@ -4,38 +4,19 @@ import { Command, Option } from 'commander';
 import { SafelightError } from '../errors.js';
 import type { ServeInput } from '../server/config.js';
 import type { RunningServer } from '../server/serve.js';
-import { backendOption } from './model-options.js';
+import { addModelMemory, addOfferedModels, backendOption, several } from './model-options.js';
 import { wholeNumber } from './numbers.js';
 import { lineOfLog, print } from './output.js';
 import { untilStopped } from './until-stopped.js';
 
-const several = (value: string, before: string[] = []): string[] => [...before, value];
-
 export function serveCommand(): Command {
-  return new Command('serve')
+  const command = new Command('serve')
     .summary('serve a page and the APIs that clients speak')
     .description(
       'Serve a page to generate in, and the APIs of Safelight, A1111 and OpenAI. Without options: the bundled models, on this machine only.',
-    )
-    .optionsGroup('Models:')
-    .option(
-      '-m, --model <name=path>',
-      'a model: NAME=PATH, a path, owner/name of the hub, or starter; repeat for more',
-      several,
-    )
-    .option('--models <folder>', 'a folder of models, with its subfolders: each by its path without ending')
-    .option('--no-starter', 'without the bundled models starter and sketch, unless they are named')
-    .option('--preload', 'load the first model at once instead of with its first job')
-    .option(
-      '--memory-budget <bytes>',
-      'what loaded models may take together',
-      wholeNumber('--memory-budget', 2 ** 20, Number.MAX_SAFE_INTEGER),
-    )
-    .option(
-      '--idle <seconds>',
-      'unload a model unused for so long, 0 never; default 900',
-      wholeNumber('--idle', 0, 2 ** 31),
-    )
+    );
+  addOfferedModels(command).option('--preload', 'load the first model at once instead of with its first job');
+  return addModelMemory(command)
     .optionsGroup('Network:')
     .option('--host <address>', 'where to listen; default 127.0.0.1')
     .option('--port <n>', 'default 7860', wholeNumber('--port', 0, 65_535))

@@ -1,7 +1,7 @@
 /** `safelight worker`: takes jobs off a shared queue. */
 import { Command } from 'commander';
 import type { WorkerConfig } from '../jobs/worker.js';
-import { addRunOptions, given, type RunOptions } from './model-options.js';
+import { addModelMemory, addOfferedModels, addRunOptions, given, type RunOptions } from './model-options.js';
 import { wholeNumber } from './numbers.js';
 import { lineOfLog } from './output.js';
 import { untilStopped } from './until-stopped.js';
@@ -18,8 +18,6 @@ interface Flags extends RunOptions {
   readonly quiet?: boolean;
 }
 
-const several = (value: string, before: string[] = []): string[] => [...before, value];
-
 export function workerCommand(): Command {
   const command = new Command('worker')
     .summary('do the jobs of a shared queue')
@@ -27,26 +25,8 @@ export function workerCommand(): Command {
       'Do the jobs that `safelight serve --queue` shares. Any number of workers, on any machines that reach the same Redis; each takes jobs for the models it has, which go by the same names as on the server, and for the bundled models.',
     )
     .requiredOption('--queue <url>', "redis://..., the server's")
-    .option('--concurrency <n>', 'jobs at a time; default 1', wholeNumber('--concurrency', 1, 64))
-    .optionsGroup('Models:')
-    .option(
-      '-m, --model <name=path>',
-      'a model: NAME=PATH, a path, owner/name of the hub, or starter; repeat for more',
-      several,
-    )
-    .option('--models <folder>', 'a folder of models, with its subfolders: each by its path without ending')
-    .option('--no-starter', 'without the bundled models starter and sketch, unless they are named')
-    .option(
-      '--memory-budget <bytes>',
-      'what loaded models may take together',
-      wholeNumber('--memory-budget', 2 ** 20, Number.MAX_SAFE_INTEGER),
-    )
-    .option(
-      '--idle <seconds>',
-      'unload a model unused for so long, 0 never; default 900',
-      wholeNumber('--idle', 0, 2 ** 31),
-    );
-  return addRunOptions(command)
+    .option('--concurrency <n>', 'jobs at a time; default 1', wholeNumber('--concurrency', 1, 64));
+  return addRunOptions(addModelMemory(addOfferedModels(command)))
     .optionsGroup('Other:')
     .option('-q, --quiet', 'no word about jobs')
     .option('--verbose', 'show where an error comes from')

@@ -1,10 +1,9 @@
-/** What callers give to a loaded module, checked before it is read: whatever it is, the error is a typed one. */
+/** Checks the arguments of a loaded module's methods, so that any malformed one is a typed error. */
 import { invalidOption } from '../errors.js';
-import { checkCallback, checkSignal, knownKeys } from '../known-keys.js';
+import { checkCallback, checkSignal, knownKeys, oneOf } from '../known-keys.js';
 import { type AnyTensor, Tensor } from '../tensor/tensor.js';
 import { ComponentWeights } from '../weights/component.js';
 import { storageTypes } from '../weights/storage.js';
-import { checkChoice } from './check-open.js';
 import type { CallOptions, LoadOptions } from './loaded-module.js';
 
 const CALL_KEYS = ['signal', 'taps', 'timings'];
@@ -59,7 +58,7 @@ export function checkSizes(sizes: object, ...names: string[]): void {
   }
 }
 
-/** Of images in pixels, and how many of them. */
+/** Size of images in pixels, and their number. */
 export interface ImageSize {
   readonly batch?: number;
   readonly height?: number;
@@ -72,7 +71,7 @@ export function checkEntry(entry: unknown, ...entries: string[]): void {
     throw invalidOption('entry', `one of ${entries.join(', ')}`, entry);
 }
 
-/** Of a size, so that a slip is an error instead of a graph of terabytes. */
+/** Largest size accepted, so that a slip is an error instead of a graph of terabytes. */
 const LARGEST = 2 ** 20;
 
 const LOAD_KEYS = new Set([
@@ -94,8 +93,8 @@ export function checkLoad(options: LoadOptions): void {
   checkCallback('onWarning', options.onWarning);
   checkFlags(options, 'stockOps');
   const { threads, storage, memory } = options;
-  if (storage !== undefined) checkChoice('storage', storage, storageTypes);
-  if (memory !== undefined) checkChoice('memory', memory, ['fast', 'balanced', 'lean']);
+  if (storage !== undefined) oneOf('storage', storage, storageTypes);
+  if (memory !== undefined) oneOf('memory', memory, ['fast', 'balanced', 'lean']);
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 0 && threads <= 1024))
     throw invalidOption('threads', 'integer between 0 and 1024', threads);
 }

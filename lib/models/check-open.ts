@@ -1,7 +1,6 @@
 /** The path and the options with which a model is opened, checked before anything is looked at. */
 import { invalidOption } from '../errors.js';
-import { checkCallback, checkSignal, knownKeys } from '../known-keys.js';
-import { didYouMean, suggestValue } from '../suggest.js';
+import { checkCallback, checkSignal, knownKeys, oneOf } from '../known-keys.js';
 import type { OpenModelOptions } from './source.js';
 
 export const openKeys = ['variant', 'vae', 'prediction', 'config', 'ema'] as const;
@@ -20,7 +19,7 @@ export function checkOpen(path: unknown, options: Opening, keys: readonly string
   if (variant !== undefined && typeof variant !== 'string')
     throw invalidOption('variant', 'string, such as fp16', variant);
   if (vae !== undefined) checkPath('vae', vae);
-  if (prediction !== undefined) checkChoice('prediction', prediction, PREDICTIONS);
+  if (prediction !== undefined) oneOf('prediction', prediction, PREDICTIONS);
   if (ema !== undefined && typeof ema !== 'boolean') throw invalidOption('ema', 'boolean', ema);
   const configs: readonly unknown[] = Array.isArray(config) ? config : [config];
   if (config !== undefined && !(configs.length > 0 && configs.every(isPath)))
@@ -30,12 +29,6 @@ export function checkOpen(path: unknown, options: Opening, keys: readonly string
 /** @throws INVALID_OPTION */
 export function checkPath(name: string, path: unknown): void {
   if (!isPath(path)) throw invalidOption(name, 'path of a folder or file', path);
-}
-
-/** @throws INVALID_OPTION with the value that was probably meant */
-export function checkChoice(name: string, value: unknown, names: readonly string[]): void {
-  if (names.some((one) => one === value)) return;
-  throw invalidOption(name, `one of ${names.join(', ')}`, value, didYouMean(suggestValue(value, names)));
 }
 
 /** What writing a model may be asked besides. @throws INVALID_OPTION */

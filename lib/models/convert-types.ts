@@ -1,8 +1,8 @@
 /** In which type each tensor of a converted file is stored, and what users may say about it. */
 import { invalidOption } from '../errors.js';
+import { oneOf } from '../known-keys.js';
 import type { StorageType, WeightRequirement } from '../native/types.js';
 import { fitting, isQuantized, storageTypes } from '../weights/storage.js';
-import { checkChoice } from './check-open.js';
 
 /** Types that a whole file can be converted to. */
 export const convertStorages = ['f16', 'q8_0', 'q5_0', 'q4_0', 'q4_K', 'q5_K', 'q6_K'] as const;
@@ -38,7 +38,7 @@ export class TypeChoice {
     private readonly storage: ConvertStorage,
     keep: readonly Keep[],
   ) {
-    checkChoice('storage', storage, convertStorages);
+    oneOf('storage', storage, convertStorages);
     // Also what is not there, of a sparse array.
     this.rules = Array.from(keep, (rule) => checkRule(rule));
   }

@@ -2,6 +2,7 @@
 import { join, resolve } from 'node:path';
 import { SafelightError } from '../errors.js';
 import { locateModel } from '../hub/locate.js';
+import { oneOf } from '../known-keys.js';
 import { requirements } from '../native/module.js';
 import type { ModuleKind, NativeConfig, StorageType, WeightPlan } from '../native/types.js';
 import type { ComponentWeights } from '../weights/component.js';
@@ -9,7 +10,7 @@ import { kindOf } from '../weights/files.js';
 import { openWeights } from '../weights/open-weights.js';
 import { storageTypes } from '../weights/storage.js';
 import type { TensorIndex, TensorInfo } from '../weights/tensor-index.js';
-import { checkChoice, checkOpen, openKeys } from './check-open.js';
+import { checkOpen, openKeys } from './check-open.js';
 import type {
   AutoencoderConfig,
   GenerationDefaults,
@@ -86,7 +87,7 @@ type Part = Pick<InspectedComponent, 'name' | 'kind' | 'config'> & { readonly we
 export async function inspectModel(path: string, options: InspectOptions = {}): Promise<Inspection> {
   checkOpen(path, options, [...openKeys, 'storage']);
   const { storage, ...open } = options;
-  if (storage !== undefined) checkChoice('storage', storage, storageTypes);
+  if (storage !== undefined) oneOf('storage', storage, storageTypes);
   const absolute = resolve(await locateModel(path));
   const folder = (await kindOf(absolute)) === 'folder';
   if (folder && (await kindOf(join(absolute, 'model_index.json'))) !== 'file')

@@ -3,6 +3,7 @@ import { mkdir, statfs } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { invalidOption, SafelightError } from '../errors.js';
 import { writeLargeOutput } from '../files/write.js';
+import { oneOf } from '../known-keys.js';
 import { requirements } from '../native/module.js';
 import type { StorageType, WeightPlan } from '../native/types.js';
 import { writeWeights } from '../native/write-weights.js';
@@ -18,7 +19,7 @@ import {
 } from '../weights/packed-cache.js';
 import { layoutPacked, readPacked, writePackedHeader } from '../weights/packed-file.js';
 import { storageTypes } from '../weights/storage.js';
-import { checkChoice, checkOpen, checkPath, checkWriting, openKeys } from './check-open.js';
+import { checkOpen, checkPath, checkWriting, openKeys } from './check-open.js';
 import { type ModuleSource, moduleSources } from './module-sources.js';
 import { openModel } from './open-model.js';
 import type { OpenModelOptions } from './source.js';
@@ -60,7 +61,7 @@ export async function packModel(path: string, options: PackOptions = {}): Promis
   checkOpen(path, options, [...openKeys, 'storage', 'verify', 'threads', 'signal', 'onProgress']);
   checkWriting(options);
   const { storage, verify = false, threads = 0, signal, onProgress, ...open } = options;
-  if (storage !== undefined) checkChoice('storage', storage, storageTypes);
+  if (storage !== undefined) oneOf('storage', storage, storageTypes);
   if (typeof verify !== 'boolean') throw invalidOption('verify', 'true or false', verify);
   if (!Number.isInteger(threads) || threads < 0 || threads > 256)
     throw invalidOption('threads', 'integer between 1 and 256', threads);

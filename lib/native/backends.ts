@@ -1,7 +1,7 @@
-import { invalidOption, SafelightError } from '../errors.js';
-import { didYouMean, suggestValue } from '../suggest.js';
+import { SafelightError } from '../errors.js';
+import { checkBackend, type GpuBackend, gpuBackends, parseBackend } from './backend-choice.js';
 import { addon } from './binding.js';
-import { type GpuBackend, gpuAddon, gpuBackends, gpuReport, notInstalled } from './gpu.js';
+import { gpuAddon, gpuReport, notInstalled } from './gpu.js';
 import { guarded } from './task.js';
 import type { BackendChoice, BackendInfo, BackendName, NativeAddon } from './types.js';
 
@@ -41,28 +41,6 @@ export interface ChosenBackend {
   readonly device?: string;
   /** The reason why `auto` does not take a GPU that is there. */
   readonly warning?: string;
-}
-
-/** For types and messages: what `backend` options accept. */
-export const BACKEND_FORMS =
-  'auto, cpu, cuda, metal or vulkan, or a device of one as in vulkan:1 or cuda:NAME';
-
-/** `vulkan:1` is the backend and what names the device; undefined for anything else than `BACKEND_FORMS`. */
-export function parseBackend(
-  text: unknown,
-): { readonly name: 'auto' | BackendName; readonly which?: string } | undefined {
-  if (text === 'auto' || text === 'cpu') return { name: text };
-  const [, name, which] = /^(cuda|metal|vulkan)(?::(.+))?$/.exec(typeof text === 'string' ? text : '') ?? [];
-  return name === undefined
-    ? undefined
-    : { name: name as GpuBackend, ...(which === undefined ? {} : { which }) };
-}
-
-/** @throws INVALID_OPTION; whether there is such a device is found out when modules load */
-export function checkBackend(value: unknown): BackendChoice {
-  if (parseBackend(value) !== undefined) return value as BackendChoice;
-  const hint = didYouMean(suggestValue(value, ['auto', 'cpu', ...gpuBackends]));
-  throw invalidOption('backend', BACKEND_FORMS, value, hint);
 }
 
 /**

@@ -7,14 +7,11 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { SafelightError } from '../errors.js';
+import type { GpuBackend } from './backend-choice.js';
 import { packageFolder } from './binding.js';
-import type { BackendInfo, BackendName, NativeAddon } from './types.js';
+import type { BackendInfo, NativeAddon } from './types.js';
 
 const require = createRequire(import.meta.url);
-
-export type GpuBackend = Exclude<BackendName, 'cpu'>;
-/** In the order in which `auto` asks. */
-export const gpuBackends: readonly GpuBackend[] = ['cuda', 'metal', 'vulkan'];
 
 /** Milliseconds within which a driver must open its devices. */
 const PATIENCE = 60_000;

@@ -1,9 +1,8 @@
 /** Validation of single options, once, in one message shape. */
 import { randomInt } from 'node:crypto';
 import { invalidOption } from '../errors.js';
-import { didYouMean, suggestValue } from '../suggest.js';
 
-export { knownKeys } from '../known-keys.js';
+export { knownKeys, oneOf } from '../known-keys.js';
 
 /** A whole number in [min, max]. */
 export function integer(name: string, value: unknown, min: number, max: number): number {
@@ -40,15 +39,6 @@ export function boolean(name: string, value: unknown): boolean {
 export function string(name: string, value: unknown): string {
   if (typeof value !== 'string') throw invalidOption(name, 'string', value);
   return value;
-}
-
-export function oneOf<T extends string>(name: string, value: unknown, names: readonly T[]): T {
-  const found = names.find((candidate) => candidate === value);
-  if (found === undefined) {
-    const hint = didYouMean(suggestValue(value, names));
-    throw invalidOption(name, `one of ${names.join(', ')}`, value, hint);
-  }
-  return found;
 }
 
 /** Two numbers in order. */

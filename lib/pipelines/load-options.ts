@@ -3,7 +3,7 @@
 import { invalidOption } from '../errors.js';
 import { type MemoryMode, memoryModes } from '../models/loaded-module.js';
 import type { OpenModelOptions } from '../models/source.js';
-import { checkBackend } from '../native/backends.js';
+import { checkBackend } from '../native/backend-choice.js';
 import type { BackendChoice, StorageType } from '../native/types.js';
 import type { OnWarning, Warnings } from '../warnings.js';
 import { storageTypes } from '../weights/storage.js';

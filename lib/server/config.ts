@@ -1,7 +1,7 @@
 /** What `safelight serve` can be told, on the command line and in its configuration file. */
 import { z } from 'zod';
 import { defaultLimits } from '../jobs/schemas.js';
-import { BACKEND_FORMS, parseBackend } from '../native/backends.js';
+import { BACKEND_FORMS, parseBackend } from '../native/backend-choice.js';
 import type { BackendChoice } from '../native/types.js';
 import { MAX_PROMPT } from '../pipelines/limits.js';
 import { storageTypes } from '../weights/storage.js';

@@ -4,6 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { createSafelight } from '../../lib/ai/index.js';
 import { starterModel } from '../../lib/models/open-model.js';
 import { Pipeline } from '../../lib/pipelines/pipeline.js';
+import { changeOf } from '../image/change.js';
 
 const safelight = createSafelight({ threads: 1, models: { mine: starterModel } });
 afterAll(() => safelight.dispose());
@@ -64,14 +65,8 @@ describe("the AI SDK's generateImage with Safelight", () => {
       providerOptions: { safelight: { steps: 6, strength: 1, fill: 'noise', maskBlur: 0 } },
     });
     const pixels = await sharp(image.uint8Array).raw().toBuffer();
-    const changed = (top: number, bottom: number) => {
-      let sum = 0;
-      for (let i = top * 64; i < bottom * 64; i++)
-        sum += Math.abs(pixels[3 * i]! - 0x20) + Math.abs(pixels[3 * i + 2]! - 0xa0);
-      return sum / ((bottom - top) * 64);
-    };
-    expect(changed(0, 24)).toBeLessThan(6);
-    expect(changed(40, 64)).toBeGreaterThan(30);
+    expect(changeOf(pixels, 0, 24)).toBeLessThan(6);
+    expect(changeOf(pixels, 40, 64)).toBeGreaterThan(30);
   });
 
   it.each([

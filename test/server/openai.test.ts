@@ -3,6 +3,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readPngText } from '../../lib/image/png.js';
 import { starterModel } from '../../lib/models/open-model.js';
+import { changeOf } from '../image/change.js';
 import { call, startServer, type TestServer } from './running.js';
 
 const KEY = 'sk-safelight';
@@ -128,15 +129,9 @@ describe("OpenAI's client, unchanged", () => {
     const { data: pixels } = await sharp(Buffer.from(data![0]!.b64_json!, 'base64'))
       .raw()
       .toBuffer({ resolveWithObject: true });
-    // How far the rows are from the picture's colour, on average: the seed is the server's, so no single pixel can be foretold.
-    const changed = (top: number, bottom: number) => {
-      let sum = 0;
-      for (let i = top * 64; i < bottom * 64; i++)
-        sum += Math.abs(pixels[3 * i]! - 0x20) + Math.abs(pixels[3 * i + 2]! - 0xa0);
-      return sum / ((bottom - top) * 64);
-    };
-    expect(changed(0, 24)).toBeLessThan(6);
-    expect(changed(40, 64)).toBeGreaterThan(30);
+    // The seed is the server's, so no single pixel can be foretold.
+    expect(changeOf(pixels, 0, 24)).toBeLessThan(6);
+    expect(changeOf(pixels, 40, 64)).toBeGreaterThan(30);
   });
 
   const form = async (files: readonly (readonly [string, Buffer | string])[], more: object = {}) => {

@@ -1,8 +1,38 @@
 /** Buttons, folds, choices: labelled, and usable by keyboard. */
+import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useId } from 'preact/hooks';
 import { keptSignal } from '../state/kept.js';
 import { Icon, type IconName } from './icons.js';
+
+interface DeleteButtonProps {
+  /** What the second click confirms. */
+  readonly question?: string;
+  readonly onDelete: () => void;
+  /** Before the word. */
+  readonly children?: ComponentChildren;
+}
+
+/** Deletes at the second click, since what is deleted is gone. */
+export function DeleteButton({ question = 'Really?', onDelete, children }: DeleteButtonProps) {
+  const armed = useSignal(false);
+  return (
+    <button
+      type="button"
+      class="plain"
+      onBlur={() => {
+        armed.value = false;
+      }}
+      onClick={() => {
+        if (armed.value) onDelete();
+        armed.value = true;
+      }}
+    >
+      {children}
+      {armed.value ? question : 'Delete'}
+    </button>
+  );
+}
 
 interface IconButtonProps {
   readonly icon: IconName;

@@ -1,5 +1,4 @@
 /** What can be done with a picture, and what it was made with: each thing can be taken over. */
-import { useSignal } from '@preact/signals';
 import type { ShownJob } from '../api/types.js';
 import { canEnlarge } from '../logic/enlarge.js';
 import { downloadName } from '../logic/names.js';
@@ -10,7 +9,7 @@ import { set } from '../state/form.js';
 import { gallery, type Shown } from '../state/jobs.js';
 import { about } from '../state/session.js';
 import { compared } from '../state/stage.js';
-import { Fold, IconButton, Toggle } from '../ui/controls.js';
+import { DeleteButton, Fold, IconButton, Toggle } from '../ui/controls.js';
 import { Icon } from '../ui/icons.js';
 import { LongText } from '../ui/long-text.js';
 import { enlarging } from './enlarge.js';
@@ -125,24 +124,16 @@ function MadeWith({ fields, job }: MadeWithProps) {
   );
 }
 
-/** Asks once more where it stands: what is deleted is gone. */
+/** Deletes the job with all its images. */
 function Delete({ job }: { readonly job: ShownJob }) {
-  const armed = useSignal(false);
   const many = job.images.length;
   return (
-    <button
-      type="button"
-      class="plain"
-      onBlur={() => {
-        armed.value = false;
-      }}
-      onClick={() => {
-        if (armed.value) void discard(job);
-        armed.value = true;
-      }}
+    <DeleteButton
+      {...(many > 1 ? { question: `All ${many}, really?` } : {})}
+      onDelete={() => void discard(job)}
     >
-      <Icon name="trash" /> {armed.value ? (many > 1 ? `All ${many}, really?` : 'Really?') : 'Delete'}
-    </button>
+      <Icon name="trash" />{' '}
+    </DeleteButton>
   );
 }
 

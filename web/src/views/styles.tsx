@@ -4,7 +4,7 @@ import { useId } from 'preact/hooks';
 import { settings } from '../state/form.js';
 import { about } from '../state/session.js';
 import { deleteStyle, edited, library, saveStyle, toggleStyle, writeStyles } from '../state/styles.js';
-import { Fold } from '../ui/controls.js';
+import { DeleteButton, Fold } from '../ui/controls.js';
 import { Dialog } from '../ui/dialog.js';
 
 export function Styles() {
@@ -71,7 +71,6 @@ export function StyleEditor() {
 function Editor({ style, isNew }: NonNullable<typeof edited.value>) {
   const id = useId();
   const draft = useSignal(style);
-  const armed = useSignal(false);
   const { name, prompt, negative } = draft.value;
   const replaces = library.value.some(
     (one) => one.name === name.trim() && (isNew || one.name !== style.name),
@@ -126,21 +125,7 @@ function Editor({ style, isNew }: NonNullable<typeof edited.value>) {
           <button type="submit" class="primary" disabled={prompt.trim() === '' && negative.trim() === ''}>
             {replaces ? 'Replace' : 'Save'}
           </button>
-          {!isNew && (
-            <button
-              type="button"
-              class="plain"
-              onBlur={() => {
-                armed.value = false;
-              }}
-              onClick={() => {
-                if (armed.value) void deleteStyle(style.name).then(close);
-                armed.value = true;
-              }}
-            >
-              {armed.value ? 'Really?' : 'Delete'}
-            </button>
-          )}
+          {!isNew && <DeleteButton onDelete={() => void deleteStyle(style.name).then(close)} />}
         </div>
       </form>
     </Dialog>
