@@ -180,11 +180,14 @@ describe.skipIf(browserPath === undefined)(`the layout${withoutBrowser}`, () => 
   });
 });
 
-/** Colours change by a transition, even if it is a short one. */
+/** Waits until no transition runs: where one ends, an element that inherits the color may begin another. */
 async function settled(): Promise<void> {
-  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-  const transitions = document.getAnimations().filter((one) => one instanceof CSSTransition);
-  await Promise.all(transitions.map(({ finished }) => finished.catch(() => undefined)));
+  for (;;) {
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    const transitions = document.getAnimations().filter((one) => one instanceof CSSTransition);
+    if (transitions.length === 0) return;
+    await Promise.all(transitions.map(({ finished }) => finished.catch(() => undefined)));
+  }
 }
 
 async function violations(page: Page, parts: readonly string[]): Promise<unknown[]> {
