@@ -1,10 +1,12 @@
 /** Text to image and its kin, batch by batch, so that each picture is there as soon as it is made. */
-import { SafelightError } from '../errors.js';
+import { invalidOption, SafelightError } from '../errors.js';
+import { generationFields } from '../options/declarations/generation.js';
+import { fromJson } from '../options/json.js';
 import type { Pipeline } from '../pipelines/diffusion/pipeline.js';
+import { seedsAt } from '../pipelines/diffusion/seeds.js';
 import type { GeneratedImage } from '../pipelines/image-result.js';
 import type { GenerateOptions } from '../pipelines/options.js';
 import type { Progress } from '../pipelines/progress.js';
-import { seedsAt } from '../pipelines/variation-options.js';
 import { type OnWarning, Warnings } from '../warnings.js';
 import { Clock } from './clock.js';
 import { readPictures, withoutPictures } from './pictures.js';
@@ -17,8 +19,9 @@ type Given = GenerateOptions & { readonly seed: number };
 /** @throws what `Pipeline.generate` throws */
 export async function runGeneration(job: Job, pipeline: Pipeline, context: RunContext): Promise<RunOutcome> {
   const { data, signal, finish, emit } = context;
-  const options = withoutPictures(job.options) as unknown as Given;
-  const given = { ...options, ...(await readPictures(job.id, job.options, data)) };
+  const options = fromJson(generationFields, withoutPictures(job.options));
+  const pictures = await readPictures(job.id, job.options, data);
+  const given: Given = { ...options, seed: seedOf(options), ...pictures };
   const count = given.count ?? 1;
   const batch = Math.min(count, given.batch ?? 4);
   const clock = new Clock(Math.ceil(count / batch));
@@ -43,6 +46,13 @@ export async function runGeneration(job: Job, pipeline: Pipeline, context: RunCo
     await previewer.end(signal.aborted || finish.aborted);
   }
   return { images };
+}
+
+/** Settled when the job was submitted, so that one that runs again gives the same images. */
+function seedOf({ seed }: GenerateOptions): number {
+  if (seed === undefined)
+    throw invalidOption('seed', 'an integer that was settled when the job was made', seed);
+  return seed;
 }
 
 /**

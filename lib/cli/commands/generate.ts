@@ -117,6 +117,6 @@ async function checkBeforeLoading(options: GenerateOptions, flags: Flags): Promi
     resolveOptions(options, {}, anySize, condition);
   }
   await checkPictureOutput(flags.output, flags.json);
-  if (flags.init !== undefined) await checkInput(flags.init, 'picture');
-  if (flags.mask !== undefined) await checkInput(flags.mask, 'mask');
+  if (typeof options.init === 'string') await checkInput(options.init, 'picture');
+  if (typeof options.mask === 'string') await checkInput(options.mask, 'mask');
 }

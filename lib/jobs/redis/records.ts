@@ -57,10 +57,12 @@ export class Records {
   constructor(readonly redis: RedisClient) {
     for (const name of Object.keys(scripts) as ScriptName[])
       redis.defineCommand(`sl_${name}`, { numberOfKeys: 0, lua: luaOf(name) });
-    const commands = redis as unknown as Record<string, Scripts[ScriptName]>;
+    // ioredis adds each command as a method.
+    const commands: object = redis;
     const steps = Object.keys(scripts).map((name) => [
       name,
-      (...values: Parameters<Scripts[ScriptName]>) => commands[`sl_${name}`]!.call(redis, ...values),
+      (...values: Parameters<Scripts[ScriptName]>) =>
+        (commands as Record<string, Scripts[ScriptName]>)[`sl_${name}`]!.call(redis, ...values),
     ]);
     this.steps = Object.fromEntries(steps) as Scripts;
   }

@@ -2,6 +2,10 @@
 import { invalidOption, SafelightError } from '../../errors.js';
 import { joinBatches, repeatBatch } from '../../families/shared/latents.js';
 import { checkCallback } from '../../known-keys.js';
+import * as check from '../../options/check.js';
+import { type SamplingOptions, samplingFields } from '../../options/declarations/sampling.js';
+import { resolveCondition, resolveGuidance } from '../../options/settings/condition.js';
+import { resolveSamplingOptions } from '../../options/settings/sampling.js';
 import type { Rng } from '../../sampling/generators/index.js';
 import { createNoise } from '../../sampling/noise.js';
 import { initialNoiseScale } from '../../sampling/samplers/index.js';
@@ -9,12 +13,9 @@ import { checkFinite, checkTensor } from '../../tensor/check-tensor.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning } from '../../warnings.js';
-import * as check from '../check.js';
-import { resolveCondition, resolveGuidance } from '../condition-options.js';
 import type { Engine } from '../model/loaded-model.js';
 import { checkControl, checkSize, checkTaps, resolveText } from '../options.js';
 import { type OnProgress, ProgressReporter } from '../progress.js';
-import { resolveSamplingOptions, type SamplingOptions, samplingKeys } from '../sampling-options.js';
 import { checkEncoding, checkPair, type GivenEncoding } from './check-encoding.js';
 import { TextKeeper } from './cross-attention-cache.js';
 import { type DenoiseModel, type DenoiseRun, type DenoiseStep, denoiseSteps } from './denoise-loop.js';
@@ -70,7 +71,7 @@ const KEYS: ReadonlySet<string> = new Set([
     'onStep',
   ],
   ...['signal', 'onProgress', 'onWarning'],
-  ...samplingKeys,
+  ...Object.keys(samplingFields),
 ]);
 
 /** @returns `[count, C, h, w]`, as `pipeline.decode` takes it */

@@ -5,11 +5,10 @@ import type { RgbImage } from '../../tensor/picture.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { Warning } from '../../warnings.js';
 import { GeneratedImage, toPixels } from '../image-result.js';
-import { parametersOf } from '../metadata.js';
+import { exactOptionsOf, parametersOf } from '../metadata.js';
 import type { Engine } from '../model/loaded-model.js';
 import type { Settings } from '../options.js';
 import { ProgressReporter } from '../progress.js';
-import { type BatchSeeds, batchSeeds } from '../variation-options.js';
 import { TextKeeper } from './cross-attention-cache.js';
 import { type Denoised, type DenoiseStep, denoiseSteps } from './denoise-loop.js';
 import { checkRunFits } from './fit-run.js';
@@ -19,6 +18,7 @@ import { warnIfLarge } from './image-size.js';
 import { planImageToImage } from './image-to-image.js';
 import { needsPicture, planWithPicture } from './ldm-inpaint.js';
 import type { Pass, Plan } from './plan.js';
+import { type BatchSeeds, batchSeeds } from './seeds.js';
 import { planTextToImage } from './text-to-image.js';
 
 /** A step of the sampler in a call. */
@@ -217,6 +217,7 @@ async function decodeOne(
     seed: seeds.seed,
     latent,
     parameters: parametersOf(engine.facts, settings, plan, seeds),
+    exactOptions: exactOptionsOf(engine.facts, settings, plan, seeds),
   });
 }
 

@@ -1,9 +1,9 @@
 /** The noise levels of a run: which schedule, and where in it image to image begins. */
 import type { ModelFamily } from '../../checkpoint/config/types.js';
+import type { SamplingSettings } from '../../options/settings/sampling.js';
 import type { DiscreteSchedule } from '../../sampling/denoiser.js';
 import { discardPenultimate } from '../../sampling/samplers/index.js';
 import { scheduleSigmas } from '../../sampling/schedules/index.js';
-import type { SamplingSettings } from '../sampling-options.js';
 
 /** The whole schedule for `steps` steps, ending where sampling ends. @throws INVALID_OPTION for steps that it cannot give */
 export function fullSigmas(

@@ -1,6 +1,6 @@
 /** What can be tapped. */
 import type { NodeInfo } from '../../binding/types.js';
-import * as check from '../check.js';
+import * as check from '../../options/check.js';
 import type { Modules } from '../model/lazy-model.js';
 import { checkModule, type ModuleName } from '../model/module-names.js';
 import { checkSize } from '../options.js';

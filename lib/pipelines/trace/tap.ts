@@ -6,10 +6,10 @@
 import { chunksOf } from '../../conditioning/prompt-encoder.js';
 import { invalidOption } from '../../errors.js';
 import type { ImageSource } from '../../image/read.js';
+import * as check from '../../options/check.js';
+import { promptText } from '../../options/settings/condition.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning } from '../../warnings.js';
-import * as check from '../check.js';
-import { promptText } from '../condition-options.js';
 import { checkLatent, imageInput } from '../diffusion/stages.js';
 import type { Modules } from '../model/lazy-model.js';
 import { checkModule, modulesOf } from '../model/module-names.js';

@@ -4,8 +4,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { Catalog } from '../../jobs/catalog.js';
 import { type CodesDescription, Descriptions, type DiffusionDescription } from '../../jobs/describe.js';
-import { hiresUpscalers } from '../../pipelines/hires-options.js';
-import { upscalerLabels } from '../../pipelines/labels.js';
+import { hiresFields } from '../../options/declarations/hires.js';
 import { samplers, schedules } from '../../sampling/index.js';
 import { version } from '../version.js';
 import { failure } from './schemas.js';
@@ -37,6 +36,7 @@ export interface About {
 }
 
 const tags = ['models'];
+const { upscaler } = hiresFields.hires.fields;
 
 export function about(
   instance: FastifyInstance,
@@ -69,7 +69,7 @@ export function about(
           { name: 'automatic', label: 'Automatic' },
           ...schedules.map(({ name, label }) => ({ name, label })),
         ],
-        hiresUpscalers: hiresUpscalers.map((name) => ({ name, label: upscalerLabels[name] })),
+        hiresUpscalers: upscaler.values.map((name) => ({ name, label: upscaler.labels[name] })),
         limits: catalog.limits,
         locked,
       };

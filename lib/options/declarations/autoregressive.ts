@@ -1,0 +1,42 @@
+/** Options of drawing code indices (VQGAN): how they are chosen, and how many. */
+import { integer, number, seed, side } from '../field.js';
+
+export const choiceFields = {
+  /** Draw among so many of the most probable codes; default the model's, else 250. */
+  topK: integer({
+    description: "draw among the n most probable codes; default the model's, else 250",
+    ...{ min: 1, max: 2 ** 22, default: 250 },
+    byModel: true,
+  }),
+  /** Draw among the fewest most probable codes whose probabilities sum to more than this, in (0, 1]; default the model's, else 1. */
+  topP: number({
+    description: "draw among the most probable codes that sum to p; default the model's, else 1: all",
+    ...{ min: 0, max: 1, default: 1 },
+    above: true,
+    byModel: true,
+    flag: { argument: 'p' },
+  }),
+  /** Logits are divided by it: less than 1 is more careful, more is wilder; 1e-6 to 100, default the model's, else 1. */
+  temperature: number({
+    description: "less than 1 is more careful, more is wilder; default the model's, else 1",
+    ...{ min: 1e-6, max: 100, default: 1 },
+    byModel: true,
+    flag: { argument: 't' },
+  }),
+  /** Of PyTorch's CPU generator; integer of at least 0, below 2^53. -1, the default: random, 32 bits. */
+  seed: seed({ description: 'seed of the random numbers; default -1: random', flag: { short: 's' } }),
+};
+
+export const canvasFields = {
+  /**
+   * Pixels, multiples of the model's factor; default the size it was trained at. Of larger images every code is drawn under a window of
+   * that size around it, beginning with random ones.
+   */
+  width: side({
+    description: 'pixels; default the size the model was trained at; larger ones by a sliding window',
+    flag: { short: 'W', argument: 'px' },
+  }),
+  height: side({ description: 'pixels; default as for the width', flag: { short: 'H', argument: 'px' } }),
+};
+
+export const drawFields = { ...choiceFields, ...canvasFields };
