@@ -1,11 +1,9 @@
 /** Options that the commands of models of codes share: which model, and how codes are drawn. */
 import { type Command, InvalidArgumentError } from 'commander';
-import { drawFields } from '../options/declarations/autoregressive.js';
-import { apiLimits } from '../options/limits.js';
+import { coverFields, drawFields } from '../options/declarations/autoregressive.js';
 import type { CodesPipeline } from '../pipelines/vqgan/vqgan-pipeline.js';
 import type { OnWarning } from '../warnings.js';
 import { addRunOptions, type CommonOptions, given, type RunOptions } from './model-options.js';
-import { wholeNumber } from './numbers.js';
 import { addOptionFlags } from './option-flags.js';
 import type { Report } from './progress.js';
 
@@ -42,10 +40,8 @@ export function addCodesModelOptions(command: Command): Command {
   return addRunOptions(command);
 }
 
-export function addSizeOptions(command: Command, what: string): Command {
-  return command
-    .option('-W, --width <px>', what, wholeNumber('--width', 1, apiLimits.maxSide))
-    .option('-H, --height <px>', 'likewise', wholeNumber('--height', 1, apiLimits.maxSide));
+export function addSizeOptions(command: Command): Command {
+  return addOptionFlags(command, '', coverFields);
 }
 
 export function addDrawOptions(command: Command): Command {

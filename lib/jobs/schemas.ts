@@ -1,6 +1,6 @@
 /** What each type of job may be asked: the pipeline's options by their own names, with the limits of whoever serves them. */
 import { z } from 'zod';
-import { canvasFields, drawFields } from '../options/declarations/autoregressive.js';
+import { coverFields, drawFields } from '../options/declarations/autoregressive.js';
 import { commonFields } from '../options/declarations/generation.js';
 import { hiresFields } from '../options/declarations/hires.js';
 import { maskFields } from '../options/declarations/mask.js';
@@ -21,7 +21,7 @@ export function jobShapes(limits: JobLimits) {
   const common = shapeOf(commonFields, limits);
   const generation = { ...common, prompt: common.prompt.default('') };
   const fromImage = { ...generation, ...shapeOf(sourceFields, limits), init: imageSchema };
-  const size = shapeOf(canvasFields, limits);
+  const size = shapeOf(coverFields, limits);
   const label = shapeOf({ class: conditionFields.class }, limits);
   const row = z.array(z.int().min(0).max(1e7)).min(1).max(4096);
   const codes = {

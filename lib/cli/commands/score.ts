@@ -30,7 +30,7 @@ export function scoreCommand(): Command {
     )
     .option('--condition <image>', 'of models that draw after pictures: the drawing; default an empty page');
   addOptionFlags(command, '', { class: conditionFields.class });
-  addSizeOptions(command, 'pixels: the picture is resized to cover them and its middle taken');
+  addSizeOptions(command);
   addCodesModelOptions(command);
   addCommonOptions(
     command,

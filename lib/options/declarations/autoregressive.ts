@@ -36,7 +36,16 @@ export const canvasFields = {
     description: 'pixels; default the size the model was trained at; larger ones by a sliding window',
     flag: { short: 'W', argument: 'px' },
   }),
-  height: side({ description: 'pixels; default as for the width', flag: { short: 'H', argument: 'px' } }),
+  height: side({ description: 'pixels; see the width', flag: { short: 'H', argument: 'px' } }),
 };
 
 export const drawFields = { ...choiceFields, ...canvasFields };
+
+/** The size of an image that is encoded rather than drawn. */
+export const coverFields = {
+  width: side({
+    description: 'pixels: the image is resized to cover them and its middle taken',
+    flag: { short: 'W', argument: 'px' },
+  }),
+  height: side({ description: 'pixels; see the width', flag: { short: 'H', argument: 'px' } }),
+};

@@ -10,7 +10,7 @@ export const imageFields = {
     description: "pixels; default the model's, or those of init, at most the model's pixel count",
     flag: { short: 'W' },
   }),
-  height: side({ description: 'pixels; default as for the width', flag: { short: 'H' } }),
+  height: side({ description: 'pixels; see the width', flag: { short: 'H' } }),
   /** Images, 1 to 1000; default 1. */
   count: integer({
     description: 'images, seeds counting up; default 1',

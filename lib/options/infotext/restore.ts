@@ -1,12 +1,13 @@
 /** From the texts that an image carries to the options that make it again. */
 import { type UnsupportedKind, unsupportedSyntax } from '../../conditioning/unsupported-syntax.js';
+import { invalidOption } from '../../errors.js';
 import { matters, namesOfHashes, writtenByOthers } from '../../image/parameter-fields.js';
 import { parseParameters } from '../../image/parameters.js';
 import type { Warning } from '../../warnings.js';
-import { type GenerationOptions, generationFields } from '../declarations/generation.js';
+import type { GenerationOptions } from '../declarations/generation.js';
 import type { HiresOptions } from '../declarations/hires.js';
 import { EXACT, parseExact } from '../exact.js';
-import { entriesOf, type Field, type Fields } from '../field.js';
+import { type LabeledOption, optionsByLabel } from './labels.js';
 import { restoreSamplers, samplerFields } from './samplers.js';
 import { parseSize, parseValue, type Size } from './values.js';
 
@@ -35,10 +36,13 @@ type Texts = Readonly<Record<string, string>>;
  * Reads the texts of an image, as `readPngText` gives them: Safelight's exact options (`safelight`) where they are there and right, else
  * A1111's generation parameters (`parameters`). A string is such parameters: A1111's own, Safelight's and those of programs that write
  * them alike. In parameters that Safelight did not write, a missing `RNG` is noise of the GPU (`rng: 'cuda'`) and a missing `Schedule type`
- * is `Automatic`, as A1111 reads them. Never throws for texts; `generate` checks the options it is given.
+ * is `Automatic`, as A1111 reads them. Accepts every text; `generate` checks the options it is given.
+ * @throws INVALID_OPTION for what is no text
  */
 export function restoreOptions(texts: string | Texts): Restored {
   if (typeof texts === 'string') return restoreInfotext(texts);
+  if (typeof texts !== 'object' || texts === null || Array.isArray(texts))
+    throw invalidOption('texts', 'string, or texts as readPngText gives them', texts);
   const exact = parseExact(texts[EXACT]);
   if (!exact) return restoreInfotext(texts.parameters ?? '');
   const { options, model, unknown } = exact;
@@ -60,7 +64,7 @@ function restoreInfotext(text: string): Restored {
       SIZES.has(name) ||
       (name === 'Model' && !foreign) ||
       name === 'Lora hashes' ||
-      read(FIELDS.get(name), value, targets);
+      read(optionsByLabel.get(name), value, targets);
     if (!known && matters(name, value)) lost.set(name, value);
   }
   for (const name of restoreSizes(fields, options, hires)) lost.set(name, fields[name]!);
@@ -86,32 +90,15 @@ function withHires(options: Options, hires: Hires): Options {
   return { ...rest, hires: { ...hires, ...(strength ? { strength } : {}) } };
 }
 
-interface Entry {
-  /** The option that has this one; empty at the top. */
-  readonly path: string;
-  readonly name: string;
-  readonly field: Field;
-}
-
-/** Options by the labels of their fields. */
-const FIELDS: ReadonlyMap<string, Entry> = new Map([
-  ...entriesByLabel(generationFields, ''),
-  ['Denoising strength', { path: '', name: 'strength', field: generationFields.strength }] as const,
-]);
-
-function entriesByLabel(fields: Fields, path: string): [label: string, entry: Entry][] {
-  return entriesOf(fields).flatMap(([name, field]): [string, Entry][] => {
-    if (field.kind === 'object') return entriesByLabel(field.fields, name);
-    const { label, also = [] } = field.infotext ?? {};
-    return label === undefined ? [] : [label, ...also].map((one) => [one, { path, name, field }]);
-  });
-}
-
 /** @returns whether there was something to read, and it could be read */
-function read(entry: Entry | undefined, text: string, targets: Readonly<Record<string, object>>): boolean {
+function read(
+  entry: LabeledOption | undefined,
+  text: string,
+  targets: Readonly<Record<string, object>>,
+): boolean {
   const value = entry && parseValue(entry.field, text);
   if (!entry || value === undefined) return false;
-  if (value !== null) Object.assign(targets[entry.path]!, { [entry.name]: value });
+  if (value !== null) Object.assign(targets[entry.parent]!, { [entry.name]: value });
   return true;
 }
 

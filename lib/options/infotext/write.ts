@@ -22,8 +22,6 @@ export function formatInfotext(model: string, options: GenerationOptions): strin
     Version: `Safelight ${version()}`,
   };
   if (options.sampler === 'ddim') rename(all, 'Eta', 'Eta DDIM');
-  if (options.hires && (options.hires.width ?? options.hires.height) !== undefined)
-    delete all['Hires upscale'];
   const { Version, ...rest } = all;
   const first = HEAD.filter((label) => label in rest);
   const others = Object.keys(rest).filter((label) => !HEAD.includes(label));

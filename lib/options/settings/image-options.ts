@@ -48,16 +48,17 @@ function samplerNames({ sampler, schedule }: SamplingSettings) {
   return { sampler: sampler.name, schedule: sampler.ownsSchedule ? undefined : schedule };
 }
 
-/** What differs from the first pass. */
+/** What differs from the first pass; a size leaves the scale without effect. */
 function hiresOptions(
   checked: CheckedOf<typeof generationFields>['hires'],
-  { sampling }: HiresSettings,
+  { sampling, scale, width, height }: HiresSettings,
   first: SamplingSettings,
 ): GenerationOptions['hires'] {
   const [own, before] = [samplerNames(sampling), samplerNames(first)];
   const differs = sampling.discardPenultimate !== first.discardPenultimate;
   return defined({
     ...checked,
+    scale: (width ?? height) === undefined ? scale : undefined,
     sampler: own.sampler === before.sampler ? undefined : own.sampler,
     schedule: own.schedule === before.schedule ? undefined : own.schedule,
     discardPenultimate: differs ? sampling.discardPenultimate : undefined,
