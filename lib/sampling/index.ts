@@ -7,13 +7,12 @@ export {
 } from './denoiser.js';
 export type { Rng, Seed } from './generators/index.js';
 export {
-  type Condition,
+  activeBranches,
   checkGuidance,
   combinePredictions,
-  conditionsAt,
   type Guidance,
-  possibleConditions,
-  repeatFor,
+  type GuidancePair,
+  guidanceBranches,
 } from './guidance.js';
 export { createNoise, type NoiseOptions } from './noise.js';
 export {

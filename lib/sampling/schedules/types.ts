@@ -1,4 +1,3 @@
-import type { ModelFamily } from '../../checkpoint/config/types.js';
 import type { DiscreteSchedule } from '../denoiser.js';
 
 /** What a schedule may depend on besides the number of steps. */
@@ -10,8 +9,8 @@ export interface ScheduleContext {
   readonly sigmaMax?: number | undefined;
   /** Bend of `karras` (default 7) and `polyexponential` (default 1). */
   readonly rho?: number | undefined;
-  /** Chooses the table of `align_your_steps`. */
-  readonly family?: ModelFamily | undefined;
+  /** The table of `align_your_steps`; default Stable Diffusion 1's. */
+  readonly alignYourSteps?: readonly number[] | undefined;
 }
 
 /** The context with its defaults filled in and its numbers checked. */
