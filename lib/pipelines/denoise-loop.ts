@@ -1,10 +1,11 @@
 /** One pass of a batch of pictures through the sampler: the only place where samplers and the U-Net meet. */
 
 import { eitherOf, isAborted, throwIfAborted } from '../errors.js';
-import type { SchedulerConfig } from '../models/config.js';
 import type { UNet } from '../models/unet.js';
-import { createDenoise, type DiscreteSchedule } from '../sampling/denoiser.js';
+import { createDenoise } from '../sampling/denoiser.js';
 import { type Condition, conditionsAt, type Guidance } from '../sampling/guidance.js';
+import type { NoiseSchedule } from '../sampling/noise-schedule.js';
+import type { Prediction } from '../sampling/prediction.js';
 import type { SamplerInfo } from '../sampling/samplers/index.js';
 import type { Denoise, Latent, NoiseSource, SamplerOptions } from '../sampling/types.js';
 import { Tensor } from '../tensor/tensor.js';
@@ -17,8 +18,8 @@ import type { DeepCacheSettings } from './step-cache.js';
 /** The U-Net, and how it was trained. */
 export interface DenoiseModel {
   readonly unet: UNet;
-  readonly schedule: DiscreteSchedule;
-  readonly prediction: SchedulerConfig['prediction'];
+  readonly schedule: NoiseSchedule;
+  readonly prediction: Prediction;
   /** Bound of each number of x0, of models of pixels. */
   readonly clip?: number | undefined;
   /** Conditions one after the other instead of in one batch: half the memory. */
@@ -154,9 +155,10 @@ class Evaluations {
   /** The clean latent as far as it is known. @throws NOT_FINITE */
   seen(): Tensor {
     const { latent, before, sigmas } = this.run;
+    const [sigma = 0] = sigmas;
     if (!this.x0 && before) return before;
     // Noise alone, at the variance of latents: A1111 decodes it too.
-    const scale = 1 / Math.hypot(1, sigmas[0] ?? 0);
+    const scale = 1 / Math.hypot(this.model.schedule.alpha(sigma), sigma);
     const x0 = this.x0 ?? latent.data.map((value) => value * scale);
     throwIfNotFinite(x0, 'The latent');
     return Tensor.from(x0, latent.shape);

@@ -3,6 +3,7 @@ import { invalidOption, SafelightError } from '../errors.js';
 import { checkCallback } from '../known-keys.js';
 import type { Rng } from '../sampling/generators/index.js';
 import { createNoise } from '../sampling/noise.js';
+import { addNoise } from '../sampling/noise-schedule.js';
 import { initialNoiseScale } from '../sampling/samplers/index.js';
 import { checkFinite, checkTensor } from '../tensor/check-tensor.js';
 import type { RgbImage } from '../tensor/picture.js';
@@ -96,7 +97,7 @@ export async function denoiseStage(engine: Engine, options: DenoiseOptions): Pro
   const sigmas = partial ? partial.sigmas : fullSigmas(settings, model.schedule, facts.family);
   const seeds = Array.from({ length: count }, (_, i) => seed + i);
   const range = partial ? { brownianRange: brownianRange(partial.full) } : {};
-  const scale = partial ? sigmas[0]! : initialNoiseScale(settings.sampler, sigmas[0]!);
+  const scale = initialNoiseScale(settings.sampler, sigmas[0]!, model.schedule);
   const clean = options.latent && repeatBatch(options.latent, count);
   const pixels = { width: w * facts.factor, height: h * facts.factor };
   if (needsPicture(engine)) {
@@ -118,7 +119,10 @@ export async function denoiseStage(engine: Engine, options: DenoiseOptions): Pro
   const batch = (from: number, to: number): DenoiseRun => {
     const noise = createNoise({ rng, seeds: seeds.slice(from, to), size: channels * h * w, ...range });
     const start = clean?.slice([from, to]).data;
-    const first = noise.next().map((value, i) => value * scale + (start ? start[i]! : 0));
+    const drawn = noise.next();
+    const first = start
+      ? addNoise(model.schedule, start, drawn, sigmas[0]!)
+      : drawn.map((value) => value * scale);
     return { ...common, latent: Tensor.from(first, [to - from, channels, h, w]), noise };
   };
   const size = Math.min(count, settings.sampler.maxBatch);

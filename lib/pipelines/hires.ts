@@ -3,6 +3,7 @@ import { eitherOf } from '../errors.js';
 import { crop } from '../image/composite.js';
 import { nearest } from '../image/fit.js';
 import { resample } from '../image/resample.js';
+import { addNoise } from '../sampling/noise-schedule.js';
 import { interpolate } from '../tensor/interpolate.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { Engine } from './engine.js';
@@ -51,10 +52,7 @@ export async function planHires(
       const [, channels = 0, h = 0, w = 0] = enlarged.shape;
       const noise = pictureNoise(settings, seeds, [channels, h, w], facts.factor, brownianRange(full));
       const added = noise.first();
-      const latent = Tensor.from(
-        enlarged.data.map((value, i) => value + added[i]! * sigmas[0]!),
-        enlarged.shape,
-      );
+      const latent = Tensor.from(addNoise(schedule, enlarged.data, added, sigmas[0]!), enlarged.shape);
       return { latent, sigmas, noise, extra };
     },
   };

@@ -3,6 +3,7 @@ import { invalidOption } from '../errors.js';
 import { readImage } from '../image/read.js';
 import { type ByteImage, resample } from '../image/resample.js';
 import { createNoise } from '../sampling/noise.js';
+import { addNoise, type NoiseSchedule } from '../sampling/noise-schedule.js';
 import type { NoiseSource } from '../sampling/types.js';
 import { interpolate } from '../tensor/interpolate.js';
 import { Tensor } from '../tensor/tensor.js';
@@ -15,7 +16,7 @@ import { imageTensor, repeatBatch } from './latents.js';
 import { joinChannels } from './network.js';
 import { checkSize, type InitSettings, type Settings } from './options.js';
 import type { Pass, Plan } from './plan.js';
-import { brownianRange, partialSigmas } from './sigmas.js';
+import { brownianRange, type PartialSigmas, partialSigmas } from './sigmas.js';
 import { type BatchSeeds, pictureNoise } from './variation-options.js';
 
 /** What was encoded of the picture, and the mask at the latent's size. */
@@ -62,7 +63,7 @@ export async function planImageToImage(engine: Engine, settings: ImageSettings):
     width,
     height,
     steps: sigmas.length - 1,
-    pass: (seeds) => begin(facts.factor, settings, encoded, seeds, full, sigmas),
+    pass: (seeds) => begin(facts.factor, settings, encoded, seeds, { schedule, full, sigmas }),
     finish: prepared.finish,
   };
 }
@@ -144,9 +145,9 @@ function begin(
   settings: ImageSettings,
   encoded: Encoded,
   pictures: BatchSeeds,
-  full: readonly number[],
-  sigmas: readonly number[],
+  levels: PartialSigmas & { readonly schedule: NoiseSchedule },
 ): Pass {
+  const { schedule, full, sigmas } = levels;
   const { rng, init } = settings;
   const { seeds } = pictures;
   const { height, width, picture } = encoded;
@@ -170,12 +171,9 @@ function begin(
       repeatBatch(encoded.hint.masked.latents(draw(noise)), seeds.length),
     );
   const first = noise.first();
-  const scale = sigmas[0]! * init.noiseMultiplier;
+  const noisy = addNoise(schedule, latent.data, first, sigmas[0]!, init.noiseMultiplier);
   return {
-    latent: Tensor.from(
-      latent.data.map((value, i) => value + first[i]! * scale),
-      latent.shape,
-    ),
+    latent: Tensor.from(noisy, latent.shape),
     sigmas,
     noise,
     extra,

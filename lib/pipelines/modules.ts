@@ -12,7 +12,7 @@ import { TextEncoder } from '../models/text-encoder.js';
 import { UNet } from '../models/unet.js';
 import { chooseBackend } from '../native/backends.js';
 import type { BackendChoice, MemoryInfo, StorageType } from '../native/types.js';
-import { DiscreteSchedule } from '../sampling/denoiser.js';
+import { DiscreteSchedule } from '../sampling/discrete-schedule.js';
 import { loadTokenizer } from '../text/load-tokenizer.js';
 import { type Warning, Warnings } from '../warnings.js';
 import type { ComponentWeights } from '../weights/component.js';

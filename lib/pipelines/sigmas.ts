@@ -1,19 +1,20 @@
 /** The noise levels of a run: which schedule, and where in it image to image begins. */
 import type { ModelFamily } from '../models/config.js';
-import type { DiscreteSchedule } from '../sampling/denoiser.js';
-import { discardPenultimate } from '../sampling/samplers/index.js';
+import { isFlow, type NoiseSchedule } from '../sampling/noise-schedule.js';
+import { checkSampler, discardPenultimate } from '../sampling/samplers/index.js';
 import { scheduleSigmas } from '../sampling/schedules/index.js';
 import type { SamplingSettings } from './sampling-options.js';
 
 /** The whole schedule for `steps` steps, ending where sampling ends. @throws INVALID_OPTION for steps that it cannot give */
 export function fullSigmas(
   settings: SamplingSettings,
-  schedule: DiscreteSchedule,
+  schedule: NoiseSchedule,
   family: ModelFamily,
   steps = settings.steps,
 ): number[] {
   const { sampler, range } = settings;
-  if (sampler.ownSigmas) return sampler.ownSigmas(schedule, steps);
+  checkSampler(sampler, schedule, settings.sampling);
+  if (sampler.ownSigmas && !isFlow(schedule)) return sampler.ownSigmas(schedule, steps);
   const context = { schedule, family, ...range };
   if (!settings.discardPenultimate) return scheduleSigmas(settings.schedule, steps, context);
   return discardPenultimate(scheduleSigmas(settings.schedule, steps + 1, context));
@@ -32,7 +33,7 @@ export interface PartialSigmas {
  */
 export function partialSigmas(
   settings: SamplingSettings,
-  schedule: DiscreteSchedule,
+  schedule: NoiseSchedule,
   family: ModelFamily,
   run: { readonly steps: number; readonly strength: number; readonly mode: 'share' | 'exact' },
 ): PartialSigmas {

@@ -26,7 +26,7 @@ export async function planFromNoise(
   const { factor, family, latentChannels: channels } = engine.facts;
   const { width, height, extra } = picture;
   const sigmas = fullSigmas(sampling, schedule, family);
-  const scale = initialNoiseScale(sampling.sampler, sigmas[0]!);
+  const scale = initialNoiseScale(sampling.sampler, sigmas[0]!, schedule);
   const [h, w] = [height / factor, width / factor];
   return {
     width,

@@ -8,7 +8,7 @@ import type { MaskSettings } from '../../lib/pipelines/mask-options.js';
 import { leastSquares } from '../../lib/pipelines/preview.js';
 import { resolveSamplingOptions, type SamplingOptions } from '../../lib/pipelines/sampling-options.js';
 import { brownianRange, fullSigmas, partialSigmas } from '../../lib/pipelines/sigmas.js';
-import { DiscreteSchedule } from '../../lib/sampling/denoiser.js';
+import { DiscreteSchedule } from '../../lib/sampling/discrete-schedule.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 
 const schedule = DiscreteSchedule.fromConfig({

@@ -1,7 +1,7 @@
 /** Reads test/fixtures/sampling-samplers and gives the denoiser and the noise that test/reference/samplers.py used. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { DiscreteSchedule } from '../../lib/sampling/denoiser.js';
+import { DiscreteSchedule } from '../../lib/sampling/discrete-schedule.js';
 import { resolveSampler } from '../../lib/sampling/samplers/index.js';
 import type { Denoise, Latent, NoiseSource, SamplerOptions, SamplerStep } from '../../lib/sampling/types.js';
 

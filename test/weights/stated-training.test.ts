@@ -6,7 +6,7 @@ import { inspectModel } from '../../lib/models/inspect.js';
 import { openModel } from '../../lib/models/open-model.js';
 import type { OpenModelOptions } from '../../lib/models/source.js';
 import { readStatedTraining } from '../../lib/models/stated-training.js';
-import { DiscreteSchedule } from '../../lib/sampling/denoiser.js';
+import { DiscreteSchedule } from '../../lib/sampling/discrete-schedule.js';
 import { build, F16, text, u8, value } from '../gguf/build.js';
 import { type FakeTensor, headerOf, scratch, writeJson, writeSparse } from './files.js';
 import { checkpoint, reference } from './names.js';
