@@ -44,7 +44,7 @@ export class DiscreteSchedule implements NoiseSchedule {
   }
 
   /**
-   * Of a model's config, computed as LDM (and so A1111 and ComfyUI) does: products in f64, kept as f32.
+   * Computes the schedule of a model's config as LDM (and so A1111 and ComfyUI) does: products in f64, kept as f32.
    * @throws UNSUPPORTED_MODEL if the config gives no usable schedule.
    */
   static fromConfig(config: SchedulerConfig): DiscreteSchedule {

@@ -140,7 +140,7 @@ function tensor(name: string): Float32Array {
   return values;
 }
 
-function readTensors(path: string): Map<string, Float32Array> {
+export function readTensors(path: string): Map<string, Float32Array> {
   const bytes = readFileSync(path);
   const headerEnd = 8 + Number(bytes.readBigUInt64LE(0));
   const header: Record<string, { data_offsets?: [number, number] }> = JSON.parse(

@@ -19,22 +19,22 @@ export interface SamplerFacts {
   readonly create: (model: SampledModel) => Sampler;
   /** Model calls of a full step, for time estimates; 3 for the adaptive one are each attempt's. */
   readonly callsPerStep: 1 | 2 | 3;
-  /** Adds fresh noise from each picture's generator while it runs, with its default eta. */
+  /** Adds fresh noise from each image's generator while it runs, with its default eta. */
   readonly ancestral: boolean;
   /** Draws from the Brownian tree. */
   readonly usesBrownian: boolean;
-  /** What `eta` is if not given; undefined where eta means nothing. */
+  /** `eta` if not given; undefined where eta means nothing. */
   readonly defaultEta: number | undefined;
   /** The eta A1111 runs it with by default, where that is another than the reference's: for replaying saved settings. */
   readonly a1111Eta: number | undefined;
-  /** Whether it listens to sChurn, sTmin and sTmax. */
+  /** Takes sChurn, sTmin and sTmax. */
   readonly churns: boolean;
   /** It ignores the schedule: run it on `ownSigmas`. On a flow, which has no discrete timesteps, it takes the schedule. */
   readonly ownsSchedule: boolean;
   /** Its sigmas for n steps, n + 1 of them; only where `ownsSchedule`. @throws INVALID_OPTION for too many steps. */
   readonly ownSigmas?: (schedule: NoiseSchedule, steps: number) => number[];
   /**
-   * How the first noise is scaled at the first sigma for text to image. `sigma`: x = noise * sigma (k-diffusion, A1111).
+   * Scale of the first noise at the first sigma, for text to image. `sigma`: x = noise * sigma (k-diffusion, A1111).
    * `vp`: x = noise * sqrt(1 + sigma^2), so that the network's first input is the noise itself (diffusers; A1111 for these).
    * Image to image starts from latent + noise * sigma in both. On a flow both are noise * sigma.
    */
@@ -48,7 +48,7 @@ export interface SamplerFacts {
   readonly maxBatch: number;
   /** The schedule of A1111's "Automatic". */
   readonly automaticSchedule: ScheduleName;
-  /** How it runs on a flow-matching model. */
+  /** Its form on a flow-matching model. */
   readonly flow: FlowForm;
 }
 

@@ -38,7 +38,7 @@ export function renoisedStep(schedule: NoiseSchedule, from: number, to: number, 
   if (!isFlow(schedule)) return { ...ancestralStep(from, to, eta), kept: 1 };
   const down = to * Math.max(0, 1 + (to / from - 1) * eta);
   const kept = schedule.alpha(to) / schedule.alpha(down);
-  return { down, kept, up: Math.sqrt(to ** 2 - (kept * down) ** 2) };
+  return { down, kept, up: Math.sqrt(Math.max(0, to ** 2 - (kept * down) ** 2)) };
 }
 
 /**
