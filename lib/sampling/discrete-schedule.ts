@@ -5,8 +5,9 @@
  * Numbers are rounded to f32 where the reference holds f32 tensors: the schedules, timesteps and with them the seeds'
  * images then agree to the last digits.
  */
+
+import type { SchedulerConfig } from '../checkpoint/config/types.js';
 import { SafelightError } from '../errors.js';
-import type { SchedulerConfig } from '../models/config.js';
 import type { NoiseSchedule } from './noise-schedule.js';
 
 const f32 = Math.fround;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { fullSigmas, partialSigmas } from '../../lib/pipelines/diffusion/sigmas.js';
 import { resolveSamplingOptions } from '../../lib/pipelines/sampling-options.js';
-import { fullSigmas, partialSigmas } from '../../lib/pipelines/sigmas.js';
 import { FlowSchedule } from '../../lib/sampling/flow-schedule.js';
 import { scheduleSigmas } from '../../lib/sampling/schedules/index.js';
 

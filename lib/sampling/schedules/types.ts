@@ -1,4 +1,4 @@
-import type { ModelFamily } from '../../models/config.js';
+import type { ModelFamily } from '../../checkpoint/config/types.js';
 import type { NoiseSchedule } from '../noise-schedule.js';
 
 /** The model and the range that a schedule is made for. */
