@@ -3,12 +3,12 @@
  * in its file in this folder; no other file branches on a family's name.
  */
 import type { MemoryInfo } from '../binding/types.js';
-import type { SchedulerConfig } from '../checkpoint/config/types.js';
 import type { ModelDescriptor } from '../checkpoint/model-descriptor.js';
 import type { ModelOpener } from '../checkpoint/open.js';
-import type { DiscreteSchedule } from '../sampling/denoiser.js';
 import type { combinePredictions } from '../sampling/guidance.js';
 import type { DiffusionNetwork, LatentShape } from '../sampling/network.js';
+import type { NoiseSchedule } from '../sampling/noise-schedule.js';
+import type { Prediction } from '../sampling/prediction.js';
 import type { Warnings } from '../warnings.js';
 import type { LoadedModel, ModuleSettings } from './loaded-model.js';
 
@@ -43,7 +43,7 @@ export interface OpenedModel<Model extends ModelDescriptor = ModelDescriptor> {
 /** The network of a loaded model, and how it was trained. */
 export interface DenoiseModel {
   readonly network: DiffusionNetwork;
-  readonly prediction: SchedulerConfig['prediction'];
+  readonly prediction: Prediction;
   /** Bound of each number of x0, of models of pixels. */
   readonly clip?: number | undefined;
   /** Guidance branches one after the other instead of in one batch: half the memory. */
@@ -51,7 +51,7 @@ export interface DenoiseModel {
   /** Combines the predictions of the branches where it is not plain guidance. */
   readonly guide?: typeof combinePredictions;
   /** The trained noise levels; of some families they depend on the latent's size and the number of steps. */
-  noiseSchedule(run: { readonly shape: LatentShape; readonly steps: number }): DiscreteSchedule;
+  noiseSchedule(run: { readonly shape: LatentShape; readonly steps: number }): NoiseSchedule;
   /** Undefined where no native module runs. */
   memory(): MemoryInfo | undefined;
 }

@@ -1,11 +1,12 @@
 /** A model as pipelines see it, whatever its family. */
 import type { BackendChoice, MemoryInfo, StorageType } from '../binding/types.js';
-import type { GenerationDefaults, SchedulerConfig } from '../checkpoint/config/types.js';
+import type { GenerationDefaults } from '../checkpoint/config/types.js';
 import type { ExtraChannels } from '../checkpoint/latent-source.js';
 import type { ConditionSource, ModelDescriptor } from '../checkpoint/model-descriptor.js';
 import type { LoadedEncoder, PromptEncoder, TextSettings } from '../conditioning/prompt-encoder.js';
 import type { MemoryMode } from '../modules/loaded-module.js';
 import type { GuidancePair } from '../sampling/guidance.js';
+import type { Prediction } from '../sampling/prediction.js';
 import type { Warnings } from '../warnings.js';
 import type { DenoiseModel } from './family.js';
 import type { LatentCodec } from './shared/latent-codec.js';
@@ -28,7 +29,7 @@ export interface ModelFacts {
   /** File or folder name without its extension. */
   readonly name: string;
   readonly family: string;
-  readonly prediction: SchedulerConfig['prediction'];
+  readonly prediction: Prediction;
   /** Channels of a latent. */
   readonly latentChannels: number;
   /** Pixels a side that a place of the latent stands for. */

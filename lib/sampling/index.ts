@@ -1,10 +1,9 @@
-export {
-  createDenoise,
-  DiscreteSchedule,
-  type Predict,
-  type Scalings,
-  scalings,
-} from './denoiser.js';
+export { createDenoise, type Predict } from './denoiser.js';
+export { DiscreteSchedule } from './discrete-schedule.js';
+export type { FlowConfig } from './flow-config.js';
+export { type FlowImage, FlowSchedule } from './flow-schedule.js';
+export { flux2Mu, linearMu, type ShiftLine } from './flow-shift.js';
+export { evenTimes, trailingTimes } from './flow-times.js';
 export type { Rng, Seed } from './generators/index.js';
 export {
   activeBranches,
@@ -15,8 +14,12 @@ export {
   guidanceBranches,
 } from './guidance.js';
 export { createNoise, type NoiseOptions } from './noise.js';
+export { addNoise, type FlowTimes, isFlow, type NoiseSchedule } from './noise-schedule.js';
+export { type Prediction, type Scalings, scalings } from './prediction.js';
 export {
+  checkSampler,
   discardPenultimate,
+  type FlowForm,
   initialNoiseScale,
   type ResolvedSampler,
   resolveSampler,

@@ -13,7 +13,7 @@ import { type HiresSettings, hiresTarget } from '../../lib/pipelines/hires-optio
 import { toPixels } from '../../lib/pipelines/image-result.js';
 import type { MaskSettings } from '../../lib/pipelines/mask-options.js';
 import { resolveSamplingOptions, type SamplingOptions } from '../../lib/pipelines/sampling-options.js';
-import { DiscreteSchedule } from '../../lib/sampling/denoiser.js';
+import { DiscreteSchedule } from '../../lib/sampling/discrete-schedule.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 
 const schedule = DiscreteSchedule.fromConfig({

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { DiscreteSchedule } from '../../lib/sampling/denoiser.js';
+import { DiscreteSchedule } from '../../lib/sampling/discrete-schedule.js';
 import { SDXL_STEPS } from '../../lib/sampling/schedules/align-your-steps.js';
 import {
   resolveSchedule,

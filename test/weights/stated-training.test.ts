@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import type { OpenModelOptions } from '../../lib/checkpoint/model-descriptor.js';
 import { readStatedTraining } from '../../lib/checkpoint/stated-training.js';
 import { openModel } from '../../lib/families/registry.js';
-import { DiscreteSchedule } from '../../lib/sampling/denoiser.js';
+import { DiscreteSchedule } from '../../lib/sampling/discrete-schedule.js';
 import { inspectModel } from '../../lib/tools/inspect.js';
 import { build, F16, text, u8, value } from '../gguf/build.js';
 import { type FakeTensor, headerOf, scratch, writeJson, writeSparse } from './files.js';

@@ -12,7 +12,7 @@ import type { LoadOptions } from '../../modules/loaded-module.js';
 import { probePrediction } from '../../modules/prediction-probe.js';
 import { TextEncoder } from '../../modules/text-encoder.js';
 import { UNet } from '../../modules/unet.js';
-import { DiscreteSchedule } from '../../sampling/denoiser.js';
+import { DiscreteSchedule } from '../../sampling/discrete-schedule.js';
 import { loadTokenizer } from '../../tokenizers/load-tokenizer.js';
 import type { Warnings } from '../../warnings.js';
 import { type LoadedModel, type ModelFacts, type ModuleSettings, moduleNames } from '../loaded-model.js';

@@ -2,8 +2,8 @@
 
 import { isAborted, throwIfAborted } from '../../errors.js';
 import type { DenoiseModel } from '../../families/family.js';
-import type { DiscreteSchedule } from '../../sampling/denoiser.js';
 import type { Guidance, GuidancePair } from '../../sampling/guidance.js';
+import type { NoiseSchedule } from '../../sampling/noise-schedule.js';
 import type { SamplerInfo } from '../../sampling/samplers/index.js';
 import type { NoiseSource, SamplerOptions } from '../../sampling/types.js';
 import { throwIfNotFinite } from '../../tensor/finite.js';
@@ -16,7 +16,7 @@ export interface DenoiseRun {
   /** `[B, C, h, w]`, noisy at the first of the sigmas. */
   readonly latent: Tensor;
   readonly sigmas: readonly number[];
-  readonly noiseSchedule: DiscreteSchedule;
+  readonly noiseSchedule: NoiseSchedule;
   readonly noise: NoiseSource;
   readonly sampler: SamplerInfo;
   readonly samplerOptions: SamplerOptions;

@@ -8,6 +8,7 @@ import { checkCallback } from '../../known-keys.js';
 import type { Rng } from '../../sampling/generators/index.js';
 import type { GuidancePair } from '../../sampling/guidance.js';
 import { createNoise } from '../../sampling/noise.js';
+import { addNoise } from '../../sampling/noise-schedule.js';
 import { initialNoiseScale } from '../../sampling/samplers/index.js';
 import { checkFinite, checkTensor } from '../../tensor/check-tensor.js';
 import type { RgbImage } from '../../tensor/picture.js';
@@ -100,7 +101,7 @@ export async function denoiseStage(loaded: LoadedModel, options: DenoiseOptions)
   const { noiseSchedule, sigmas } = partial ?? fullSigmas(settings, scheduled);
   const seeds = Array.from({ length: count }, (_, i) => seed + i);
   const range = partial ? { brownianRange: brownianRange(partial.full) } : {};
-  const scale = partial ? sigmas[0]! : initialNoiseScale(settings.sampler, sigmas[0]!);
+  const scale = initialNoiseScale(settings.sampler, sigmas[0]!, noiseSchedule);
   const clean = options.latent && repeatBatch(options.latent, count);
   const pixels = { width: w * facts.downsampleFactor, height: h * facts.downsampleFactor };
   if (needsPicture(loaded)) {
@@ -122,7 +123,10 @@ export async function denoiseStage(loaded: LoadedModel, options: DenoiseOptions)
   const batch = (from: number, to: number): DenoiseRun => {
     const noise = createNoise({ rng, seeds: seeds.slice(from, to), size: channels * h * w, ...range });
     const start = clean?.slice([from, to]).data;
-    const first = noise.next().map((value, i) => value * scale + (start ? start[i]! : 0));
+    const drawn = noise.next();
+    const first = start
+      ? addNoise(noiseSchedule, start, drawn, sigmas[0]!)
+      : drawn.map((value) => value * scale);
     return { ...common, latent: Tensor.from(first, [to - from, channels, h, w]), noise };
   };
   const size = Math.min(count, settings.sampler.maxBatch);

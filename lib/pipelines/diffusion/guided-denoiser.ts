@@ -69,10 +69,11 @@ export class GuidedDenoiser {
 
   /** The clean latent as far as it is known. @throws NOT_FINITE */
   seen(): Tensor {
-    const { latent, before, sigmas } = this.run;
+    const { latent, before, sigmas, noiseSchedule } = this.run;
+    const [sigma = 0] = sigmas;
     if (!this.x0 && before) return before;
     // Noise alone, at the variance of latents: A1111 decodes it too.
-    const scale = 1 / Math.hypot(1, sigmas[0] ?? 0);
+    const scale = 1 / Math.hypot(noiseSchedule.alpha(sigma), sigma);
     const x0 = this.x0 ?? latent.data.map((value) => value * scale);
     throwIfNotFinite(x0, 'The latent');
     return Tensor.from(x0, latent.shape);

@@ -5,6 +5,7 @@ import { imageTensor } from '../../families/shared/latents.js';
 import { crop } from '../../image/composite.js';
 import { nearest } from '../../image/fit.js';
 import { resample } from '../../image/resample.js';
+import { addNoise } from '../../sampling/noise-schedule.js';
 import { interpolate } from '../../tensor/interpolate.js';
 import { Tensor } from '../../tensor/tensor.js';
 import { type HiresSettings, type HiresTarget, hiresTarget, latentUpscalers } from '../hires-options.js';
@@ -62,10 +63,7 @@ export async function planHires(
         brownianRange(full),
       );
       const added = noise.first();
-      const latent = Tensor.from(
-        enlarged.data.map((value, i) => value + added[i]! * sigmas[0]!),
-        enlarged.shape,
-      );
+      const latent = Tensor.from(addNoise(schedule, enlarged.data, added, sigmas[0]!), enlarged.shape);
       return { latent, sigmas, noiseSchedule: schedule, noise, extra };
     },
   };

@@ -6,6 +6,7 @@ import { imageTensor, repeatBatch } from '../../families/shared/latents.js';
 import { readImage } from '../../image/read.js';
 import { type ByteImage, resample } from '../../image/resample.js';
 import { createNoise } from '../../sampling/noise.js';
+import { addNoise, type NoiseSchedule } from '../../sampling/noise-schedule.js';
 import type { NoiseSource } from '../../sampling/types.js';
 import { interpolate } from '../../tensor/interpolate.js';
 import { Tensor } from '../../tensor/tensor.js';
@@ -172,12 +173,10 @@ function begin(
       1,
     );
   const first = noise.first();
-  const scale = levels.sigmas[0]! * init.noiseMultiplier;
+  const { noiseSchedule, sigmas } = levels;
+  const noisy = addNoise(noiseSchedule, latent.data, first, sigmas[0]!, init.noiseMultiplier);
   return {
-    latent: Tensor.from(
-      latent.data.map((value, i) => value + first[i]! * scale),
-      latent.shape,
-    ),
+    latent: Tensor.from(noisy, latent.shape),
     ...levels,
     noise,
     extra,

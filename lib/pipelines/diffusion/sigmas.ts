@@ -1,8 +1,8 @@
 /** The noise levels of a run, and where in them image to image begins. */
 import type { DenoiseModel } from '../../families/family.js';
-import type { DiscreteSchedule } from '../../sampling/denoiser.js';
 import type { LatentShape } from '../../sampling/network.js';
-import { discardPenultimate } from '../../sampling/samplers/index.js';
+import { isFlow, type NoiseSchedule } from '../../sampling/noise-schedule.js';
+import { checkSampler, discardPenultimate } from '../../sampling/samplers/index.js';
 import { scheduleSigmas } from '../../sampling/schedules/index.js';
 import type { SamplingSettings } from '../sampling-options.js';
 
@@ -14,7 +14,7 @@ export interface ScheduledModel extends Pick<DenoiseModel, 'noiseSchedule'> {
 
 export interface RunSigmas {
   /** The trained noise levels. */
-  readonly noiseSchedule: DiscreteSchedule;
+  readonly noiseSchedule: NoiseSchedule;
   /** Descending, ending where sampling ends. */
   readonly sigmas: readonly number[];
 }
@@ -27,7 +27,9 @@ export function fullSigmas(
 ): RunSigmas {
   const { sampler, range } = settings;
   const noiseSchedule = model.noiseSchedule({ shape, steps });
-  if (sampler.ownSigmas) return { noiseSchedule, sigmas: sampler.ownSigmas(noiseSchedule, steps) };
+  checkSampler(sampler, noiseSchedule, settings.sampling);
+  if (sampler.ownSigmas && !isFlow(noiseSchedule))
+    return { noiseSchedule, sigmas: sampler.ownSigmas(noiseSchedule, steps) };
   const context = { schedule: noiseSchedule, alignYourSteps, ...range };
   const sigmas = settings.discardPenultimate
     ? discardPenultimate(scheduleSigmas(settings.schedule, steps + 1, context))

@@ -28,7 +28,7 @@ export async function planFromNoise(
   const [h, w] = [height / factor, width / factor];
   const levels = fullSigmas(sampling, { noiseSchedule, alignYourSteps, shape: [1, channels, h, w] });
   const { sigmas } = levels;
-  const scale = initialNoiseScale(sampling.sampler, sigmas[0]!);
+  const scale = initialNoiseScale(sampling.sampler, sigmas[0]!, levels.noiseSchedule);
   return {
     width,
     height,

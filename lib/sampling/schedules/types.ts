@@ -1,9 +1,9 @@
-import type { DiscreteSchedule } from '../denoiser.js';
+import type { NoiseSchedule } from '../noise-schedule.js';
 
-/** What a schedule may depend on besides the number of steps. */
+/** The model and the range that a schedule is made for. */
 export interface ScheduleContext {
   /** The model's trained noise levels. */
-  readonly schedule: DiscreteSchedule;
+  readonly schedule: NoiseSchedule;
   /** Range of the schedules that are formulas; the model's own by default, as in A1111. */
   readonly sigmaMin?: number | undefined;
   readonly sigmaMax?: number | undefined;
