@@ -1,7 +1,8 @@
 /** The texts that an image carries about how it was made. */
+
+import type { ModelFacts } from '../families/shared/loaded-model.js';
 import { formatExact } from '../options/exact.js';
 import { formatInfotext } from '../options/infotext/write.js';
-import type { ModelFacts } from './model/loaded-model.js';
 import type { Settings } from './options.js';
 
 interface Size {

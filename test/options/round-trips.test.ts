@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { addGenerateOptions, toGenerateOptions } from '../../lib/cli/generate-options.js';
+import type { ModelFacts } from '../../lib/families/shared/loaded-model.js';
 import { encodePng, readPngText } from '../../lib/image/png.js';
 import { defaultLimits, jobSchemas } from '../../lib/jobs/schemas.js';
 import { commonFields, generationFields } from '../../lib/options/declarations/generation.js';
@@ -14,7 +15,6 @@ import { dashed, flagsOf } from '../../lib/options/flags.js';
 import { restoreOptions } from '../../lib/options/infotext/restore.js';
 import { fromJson, toJson } from '../../lib/options/json.js';
 import { exactOptionsOf, parametersOf } from '../../lib/pipelines/metadata.js';
-import type { ModelFacts } from '../../lib/pipelines/model/loaded-model.js';
 import { type GenerateOptions, resolveOptions, type Settings } from '../../lib/pipelines/options.js';
 import { arbitraryOptions } from './arbitrary.js';
 
