@@ -32,7 +32,7 @@ function optionOf(flag: Flag): Option {
   return parse ? option.argParser(parse) : option;
 }
 
-function parserOf({ field, name }: Flag): ((text: string) => unknown) | undefined {
+function parserOf({ field, name }: Flag): ((text: string, before: unknown) => unknown) | undefined {
   const range = rangeOf(field, apiLimits);
   switch (field.kind) {
     case 'number':
@@ -49,6 +49,8 @@ function parserOf({ field, name }: Flag): ((text: string) => unknown) | undefine
       return pair(name, ...range);
     case 'size':
       return dimensions(name);
+    case 'custom':
+      return (text, before) => [...(Array.isArray(before) ? before : []), field.parse?.(text)];
     default:
       return undefined;
   }

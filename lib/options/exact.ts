@@ -5,7 +5,7 @@
  *     {"version":1,"model":"starter","options":{"prompt":"an apple","seed":1,"width":64,"height":64,"steps":20, ...}}
  */
 import { type GenerationOptions, generationFields } from './declarations/generation.js';
-import { entriesOf, type Fields } from './field.js';
+import { defaultOf, entriesOf, type Fields, travels } from './field.js';
 import { fromJson, type Json, toJson } from './json.js';
 
 /** Key of the text in a PNG. */
@@ -34,9 +34,9 @@ export function formatExact(model: string, options: GenerationOptions): string {
 function withoutDefaults(fields: Fields, json: Readonly<Record<string, Json>>): Record<string, Json> {
   const kept = entriesOf(fields).flatMap(([name, field]): [string, Json][] => {
     const value = json[name];
-    if (value === undefined) return [];
+    if (value === undefined || !travels(field)) return [];
     if (field.kind === 'object' && isJsonObject(value)) return [[name, withoutDefaults(field.fields, value)]];
-    const fallback = 'default' in field && !field.byModel ? field.default : undefined;
+    const fallback = defaultOf(field);
     return value === fallback ? [] : [[name, value]];
   });
   return Object.fromEntries(kept);
@@ -49,7 +49,8 @@ export function parseExact(text: unknown): ExactText | undefined {
     const read: unknown = JSON.parse(text);
     if (!isRecord(read) || read.version !== VERSION || !isRecord(read.options)) return undefined;
     const names = Object.entries(read.options);
-    const known = names.filter(([name]) => Object.hasOwn(generationFields, name));
+    const fields: Fields = generationFields;
+    const known = names.filter(([name]) => Object.hasOwn(fields, name) && travels(fields[name]!));
     return {
       model: typeof read.model === 'string' ? read.model : undefined,
       options: fromJson(generationFields, Object.fromEntries(known)),

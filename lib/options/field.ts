@@ -2,6 +2,7 @@
  * The language in which options are declared: plain data, one object an option. Types, checks, flags and their help, JSON schemas, the
  * fields of generation parameters and the limits of forms derive from it. Nothing here needs Node.js, so the page imports it too.
  */
+import type { ZodType } from 'zod';
 import type { ImageSource } from '../image/source.js';
 import type { Limits } from './limits.js';
 
@@ -132,6 +133,20 @@ export interface SizeField extends Declared, Ranged {
   readonly kind: 'size';
 }
 
+interface CustomSpec<T> extends Omit<Declared, 'infotext' | 'byModel'> {
+  readonly infotext?: undefined;
+  /** @throws INVALID_OPTION naming the option */
+  readonly check: (name: string, value: unknown) => T;
+  /** Reads the value of one flag; those of several are collected in an array. Without it, there is no flag. */
+  readonly parse?: (text: string) => unknown;
+  /** Without it, the option stays out of jobs and images: what it names is on this machine alone. */
+  readonly schema?: (limits: Limits) => ZodType;
+}
+/** An option of no other kind: says itself how it is checked and read. */
+export interface CustomField<T = unknown> extends CustomSpec<T> {
+  readonly kind: 'custom';
+}
+
 interface ObjectSpec<F extends Fields> extends Omit<Declared, 'flag'> {
   readonly fields: F;
   /** `prefix` begins the flags of its options; `itself`: an empty one can be given by a flag of its own. */
@@ -156,7 +171,8 @@ export type ScalarField =
   | ImageField
   | IntervalField
   | PairField
-  | SizeField;
+  | SizeField
+  | CustomField;
 export type Field = ScalarField | ObjectField;
 export interface Fields {
   readonly [name: string]: Field;
@@ -182,11 +198,13 @@ export type ValueOf<F> = F extends { readonly kind: 'number' | 'integer' | 'side
               ? readonly [low: number, high: number]
               : F extends { readonly kind: 'pair' }
                 ? number | readonly [x: number, y: number]
-                : F extends { readonly kind: 'size' }
-                  ? { readonly width: number; readonly height: number }
-                  : F extends { readonly kind: 'object'; readonly fields: infer G }
-                    ? OptionsOf<G>
-                    : never;
+                : F extends CustomField<infer T>
+                  ? T
+                  : F extends { readonly kind: 'size' }
+                    ? { readonly width: number; readonly height: number }
+                    : F extends { readonly kind: 'object'; readonly fields: infer G }
+                      ? OptionsOf<G>
+                      : never;
 
 /** Options as a caller gives them. */
 export type OptionsOf<F> = { readonly [K in keyof F]?: ValueOf<F[K]> };
@@ -221,10 +239,21 @@ export const name =
     ...spec,
     kind: 'name',
   });
+export const custom = <T>(spec: CustomSpec<T>): CustomField<T> => ({ ...spec, kind: 'custom' });
 export const object = <const F extends Fields>(spec: ObjectSpec<F>): ObjectField<F> => ({
   ...spec,
   kind: 'object',
 });
+
+/** The default that is the same for every model. */
+export function defaultOf(field: Field): unknown {
+  return 'default' in field && field.byModel !== true ? field.default : undefined;
+}
+
+/** True for options that may leave this machine, in jobs and images. */
+export function travels(field: Field): boolean {
+  return field.kind !== 'custom' || field.schema !== undefined;
+}
 
 /** The number that a bound stands for. */
 export function boundOf(bound: Bound, limits: Limits): number {

@@ -22,7 +22,14 @@ export interface Flag {
 /** How help shows a value. */
 const ARGUMENTS: Readonly<Record<Field['kind'], string | undefined>> = {
   ...{ number: 'n', integer: 'n', side: 'n', seed: 'n', pair: 'n', text: 'text', image: 'file', size: 'WxH' },
-  ...{ choice: 'name', name: 'name', interval: 'low,high', boolean: undefined, object: undefined },
+  ...{
+    custom: 'value',
+    choice: 'name',
+    name: 'name',
+    interval: 'low,high',
+    boolean: undefined,
+    object: undefined,
+  },
 };
 
 /**
@@ -30,7 +37,7 @@ const ARGUMENTS: Readonly<Record<Field['kind'], string | undefined>> = {
  * @param prefix of the option that it belongs to
  */
 export function flagsOf(option: string, field: Exclude<Field, ObjectField>, prefix = ''): Flag[] {
-  if (field.flag === null) return [];
+  if (field.flag === null || (field.kind === 'custom' && !field.parse)) return [];
   const { short, argument = ARGUMENTS[field.kind] } = field.flag ?? {};
   const name = nameOf(option, field, prefix);
   const flag = (text: string): Flag => ({

@@ -1,6 +1,6 @@
 /** Options as JSON schemas: what a job may have, within the limits of whoever runs it, and what the OpenAPI document says of it. */
 import { z } from 'zod';
-import { boundOf, entriesOf, type Field, type Fields } from './field.js';
+import { boundOf, entriesOf, type Field, type Fields, travels } from './field.js';
 import { INFINITY, isUnbounded } from './json.js';
 import type { Limits } from './limits.js';
 import { rangeOf } from './validate.js';
@@ -18,12 +18,14 @@ export const imageSchema = z
   ])
   .describe('An image in base64 or as a data URI, or { job, image }: a result of an earlier job by its name');
 
-/** A schema for each option, none of them required. */
+/** A schema for each option that may be in a job, none of them required. */
 export function shapeOf<const F extends Fields>(
   fields: F,
   limits: Limits,
 ): { [K in keyof F]: z.ZodOptional<z.ZodType> } {
-  const shape = entriesOf(fields).map(([name, field]) => [name, schemaOf(field, limits).optional()]);
+  const shape = entriesOf(fields)
+    .filter(([, field]) => travels(field))
+    .map(([name, field]) => [name, schemaOf(field, limits).optional()]);
   return Object.fromEntries(shape) as { [K in keyof F]: z.ZodOptional<z.ZodType> };
 }
 
@@ -68,6 +70,8 @@ function valueSchema(field: Field, limits: Limits): z.ZodType {
     }
     case 'size':
       return z.strictObject({ width: z.int().min(min).max(max), height: z.int().min(min).max(max) });
+    case 'custom':
+      return field.schema?.(limits) ?? z.never();
     case 'object':
       return z.strictObject(shapeOf(field.fields, limits));
   }

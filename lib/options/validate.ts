@@ -27,7 +27,7 @@ export function validate<const F extends Fields>(
 ): CheckedOf<F> {
   const { defaults = {} } = context;
   const checked = entriesOf(fields).map(([name, field]): [string, unknown] => {
-    const own = field.byModel ? defaults[name] : undefined;
+    const own = 'byModel' in field && field.byModel ? defaults[name] : undefined;
     const fallback = own ?? ('default' in field ? field.default : undefined);
     // As ever, null asks for the default where there is one.
     const value = options[name] ?? fallback ?? options[name];
@@ -93,6 +93,8 @@ function validateField(name: string, field: Field, value: unknown, context: Chec
       return check.text(name, value, boundOf(field.max, limits));
     case 'image':
       return value; // read where it is used
+    case 'custom':
+      return field.check(name, value);
     case 'interval':
       return check.interval(name, value, ...range());
     case 'pair': {

@@ -2,13 +2,13 @@
 import { integer, number, seed, side } from '../field.js';
 
 export const choiceFields = {
-  /** Draw among so many of the most probable codes; default the model's, else 250. */
+  /** Number of the most probable codes that are drawn from; default the model's, else 250. */
   topK: integer({
     description: "draw among the n most probable codes; default the model's, else 250",
     ...{ min: 1, max: 2 ** 22, default: 250 },
     byModel: true,
   }),
-  /** Draw among the fewest most probable codes whose probabilities sum to more than this, in (0, 1]; default the model's, else 1. */
+  /** Draws from the fewest most probable codes whose probabilities sum to more than this, in (0, 1]; default the model's, else 1. */
   topP: number({
     description: "draw among the most probable codes that sum to p; default the model's, else 1: all",
     ...{ min: 0, max: 1, default: 1 },
@@ -16,14 +16,14 @@ export const choiceFields = {
     byModel: true,
     flag: { argument: 'p' },
   }),
-  /** Logits are divided by it: less than 1 is more careful, more is wilder; 1e-6 to 100, default the model's, else 1. */
+  /** Divides the logits: below 1 the likeliest codes gain, above 1 they lose; 1e-6 to 100, default the model's, else 1. */
   temperature: number({
     description: "less than 1 is more careful, more is wilder; default the model's, else 1",
     ...{ min: 1e-6, max: 100, default: 1 },
     byModel: true,
     flag: { argument: 't' },
   }),
-  /** Of PyTorch's CPU generator; integer of at least 0, below 2^53. -1, the default: random, 32 bits. */
+  /** Seed of PyTorch's CPU generator: an integer from 0, below 2^53. -1, the default, is random, of 32 bits. */
   seed: seed({ description: 'seed of the random numbers; default -1: random', flag: { short: 's' } }),
 };
 

@@ -8,17 +8,31 @@ import { samplingFields } from './sampling.js';
 import { sourceFields } from './source.js';
 import { textFields } from './text.js';
 
-/** Options under their headings in help, in order. */
-export const topics = [
+/** Options under their headings in help, in order; an object has a heading of its own. */
+export const topics: readonly { readonly title: string; readonly fields: Fields }[] = [
   { title: 'Prompt:', fields: textFields },
   { title: 'Image:', fields: imageFields },
   { title: 'Noise:', fields: noiseFields },
   { title: 'From an image:', fields: { ...sourceFields, ...maskFields } },
   { title: '', fields: hiresFields },
   { title: 'Sampling:', fields: samplingFields },
-] as const satisfies readonly { readonly title: string; readonly fields: Fields }[];
+];
+
+// Named, so that declaration files and messages of the compiler do not repeat every declaration.
+type CommonFields = typeof textFields & typeof imageFields & typeof noiseFields & typeof samplingFields;
+type GenerationFields = CommonFields & typeof sourceFields & typeof maskFields & typeof hiresFields;
 
 /** Options that every kind of generation has. */
-export const commonFields = { ...textFields, ...imageFields, ...noiseFields, ...samplingFields };
-export const generationFields = { ...commonFields, ...sourceFields, ...maskFields, ...hiresFields };
-export type GenerationOptions = OptionsOf<typeof generationFields>;
+export const commonFields: CommonFields = {
+  ...textFields,
+  ...imageFields,
+  ...noiseFields,
+  ...samplingFields,
+};
+export const generationFields: GenerationFields = {
+  ...commonFields,
+  ...sourceFields,
+  ...maskFields,
+  ...hiresFields,
+};
+export type GenerationOptions = OptionsOf<GenerationFields>;

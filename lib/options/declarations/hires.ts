@@ -21,7 +21,7 @@ const upscalers = [
 export type HiresUpscaler = (typeof upscalers)[number];
 
 const fields = {
-  /** How many times larger, 1 to 8; default 2. Sizes are rounded down to the grid. */
+  /** Factor by which each side grows, 1 to 8; default 2. Sizes are rounded down to the grid. */
   scale: number({
     description: 'how many times larger; default 2',
     ...{ min: 1, max: 8, default: 2 },
@@ -37,7 +37,7 @@ const fields = {
     zeroIsNone: true,
     infotext: { label: 'Hires steps' },
   }),
-  /** How far the second pass goes from the first image, above 0 to 1; default 0.75. */
+  /** Distance that the second pass goes from the first image, above 0 to 1; default 0.75. */
   strength: number({
     description: 'how far it may go from the first image, above 0 to 1; default 0.75',
     ...{ min: 0, max: 1, default: 0.75 },
@@ -61,7 +61,7 @@ const fields = {
     otherLabels: { None: 'lanczos' },
     infotext: { label: 'Hires upscaler', always: true },
   }),
-  /** What to draw, and what not, in the second pass; default as in the first. */
+  /** Prompts of the second pass; default those of the first. */
   prompt: text({
     description: 'what to draw in it; default the same',
     max: 'maxPrompt',
@@ -78,7 +78,7 @@ const fields = {
     of: 'schedule',
     description: 'its noise levels; default the same',
   }),
-  /** As in the first pass, unless given. */
+  /** Leaves out the last sigma before the end in the second pass; default as in the first. */
   discardPenultimate: boolean({
     description: 'leave out the last sigma but one; default as in the first pass',
     infotext: { label: 'Hires discard penultimate sigma' },

@@ -7,7 +7,7 @@ const fills = ['fill', 'original', 'noise', 'nothing'] as const;
 export type MaskFill = (typeof fills)[number];
 
 export const maskFields = {
-  /** Where to repaint `init`: white is repainted, black stays. Of the image's size, else it is resized. */
+  /** Says where `init` is repainted: white is repainted, black stays. It is resized to the image's size. */
   mask: image({ description: 'repaint only what is white here' }),
   /** Softens the mask's edge: standard deviation of a Gaussian in pixels, 0 to 64; default 4. A pair is across and down. */
   maskBlur: pair({
@@ -28,7 +28,7 @@ export const maskFields = {
     default: true,
     infotext: { label: 'Mask round' },
   }),
-  /** What the repainted part begins from; default `original`. */
+  /** Content that the repainted part begins from; default `original`. */
   fill: choice(fills, {
     description: 'what the masked part begins from; default original',
     default: 'original',

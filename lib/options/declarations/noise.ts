@@ -3,7 +3,7 @@ import { choice, integer, number, type OptionsOf, seed, size } from '../field.js
 import { apiLimits } from '../limits.js';
 
 export const seedFields = {
-  /** Of the first image, counting up for the next; integer of at least 0, below 2^53. -1, the default: random, 32 bits. */
+  /** Seed of the first image, counting up for the next: an integer from 0, below 2^53. -1, the default, is random, of 32 bits. */
   seed: seed({
     description: 'seed of the first image; default -1: random',
     flag: { short: 's' },
@@ -20,10 +20,9 @@ export const variationFields = {
     description: 'seed of a variation; default -1: random',
     infotext: { label: 'Variation seed' },
   }),
-  /** How far the first noise goes towards the variation's, 0 (default) to 1, on the arc between them. */
+  /** Share of the way from the first noise to the variation's, 0 (default) to 1, on the arc between them. */
   subseedStrength: number({
-    description:
-      'how far the noise goes to the variation, 0 (default) to 1; the variation seed counts up then',
+    description: 'share of the way to the variation, 0 (default) to 1; the variation seed counts up then',
     ...{ min: 0, max: 1, default: 0 },
     infotext: { label: 'Variation seed strength' },
   }),
@@ -42,7 +41,7 @@ export const variationFields = {
 };
 
 export const generatorFields = {
-  /** Whose random numbers: PyTorch's CPU generator (default) or its CUDA generator (A1111's NV). */
+  /** The generator of random numbers: PyTorch's for the CPU (default) or for CUDA (A1111's NV). */
   rng: choice(['cpu', 'cuda'], {
     description: "random numbers as PyTorch's CPU (default) or CUDA generator",
     default: 'cpu',

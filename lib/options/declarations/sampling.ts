@@ -7,7 +7,7 @@ import { boolean, integer, interval, name, number, type OptionsOf, object } from
 const MAX_BRANCH = 35;
 
 export const samplingFields = {
-  /** 1 to 1000; default the model's, else 20. */
+  /** Steps of the sampler, 1 to 1000; default the model's, else 20. */
   steps: integer({
     description: "steps of the sampler; default the model's, else 20",
     ...{ min: 1, max: 'maxSteps', default: 20 },
@@ -21,7 +21,7 @@ export const samplingFields = {
     byModel: true,
     infotext: { label: 'CFG scale', always: true },
   }),
-  /** By Safelight's or A1111's name; default the model's, else `dpmpp_2m`. */
+  /** The sampler, by Safelight's or A1111's name; default the model's, else `dpmpp_2m`. */
   sampler: name<SamplerName>()({
     of: 'sampler',
     description: "by Safelight's or A1111's name; default the model's, else dpmpp_2m",
@@ -29,7 +29,7 @@ export const samplingFields = {
     byModel: true,
   }),
   /**
-   * By Safelight's or A1111's name; default the sampler name's own ("DPM++ 2M Karras"), the model's, else `karras`. `Automatic` is the one
+   * The schedule of noise levels, by Safelight's or A1111's name; default the sampler name's own ("DPM++ 2M Karras"), the model's, else `karras`. `Automatic` is the one
    * that A1111 runs the sampler with.
    */
   schedule: name<ScheduleName | 'automatic'>()({
@@ -48,6 +48,7 @@ export const samplingFields = {
     ...{ min: 0, max: 1e6 },
     infotext: { label: 'Sigma churn' },
   }),
+  /** Lowest and highest sigma that is churned; default all. */
   sTmin: number({
     description: 'lowest sigma that is churned',
     ...{ min: 0, max: Number.POSITIVE_INFINITY },
@@ -86,7 +87,7 @@ export const samplingFields = {
     ...{ min: 1e-3, max: 1e3 },
     infotext: { label: 'Schedule rho' },
   }),
-  /** How much of the conditional prediction's contrast is restored after guidance (Lin et al. 2023), 0 (default) to 1. */
+  /** Share of the conditional prediction's contrast that is restored after guidance (Lin et al. 2023), 0 (default) to 1. */
   guidanceRescale: number({
     description: 'contrast restored after guidance, 0 (default) to 1',
     ...{ min: 0, max: 1, default: 0 },
@@ -107,14 +108,14 @@ export const samplingFields = {
     title: 'Step caching (faster, a little different):',
     flag: { prefix: 'deepcache', itself: false },
     fields: {
-      /** Every so many evaluations of the U-Net one is whole, 1 (all: no caching) to 1000; default 3. */
+      /** Evaluations of the U-Net from one whole one to the next, 1 (no caching) to 1000; default 3. */
       interval: integer({
         description: 'run the whole U-Net only every n evaluations; 3 if a branch is given',
         ...{ min: 1, max: 1000, default: 3 },
         infotext: { label: 'DeepCache interval', always: true },
       }),
       /**
-       * How much runs in between, numbered as in the DeepCache package: three branches a level from the finest on; default 0, the
+       * The part that runs in between, numbered as in the DeepCache package: three branches a level from the finest on; default 0, the
        * least.
        */
       branch: integer({

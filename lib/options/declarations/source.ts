@@ -5,9 +5,9 @@ import { choice, image, number } from '../field.js';
 export const sourceFields = {
   /** The image to begin from (image to image). */
   init: image({ description: 'begin from this image', flag: { short: 'i' } }),
-  /** How far to go from `init`: 0 keeps it, 1 begins from noise; default 0.75. */
+  /** Distance to go from `init`: 0 keeps it, 1 begins from noise; default 0.75. */
   strength: number({
-    description: 'how far to go from it, 0 to 1; default 0.75',
+    description: 'how far to go from it: 0 keeps it, 1 begins from noise; default 0.75',
     ...{ min: 0, max: 1, default: 0.75 },
   }),
   /** Latent of `init`: the mean of the encoder's distribution (default) or a sample of it. */
@@ -17,7 +17,7 @@ export const sourceFields = {
     flag: { argument: 'kind' },
     infotext: { label: 'Posterior' },
   }),
-  /** How `init` becomes the size asked for; default `resize`. */
+  /** The way `init` becomes the size asked for; default `resize`. */
   resizeMode: choice(resizeModes, {
     description: 'how it becomes the size asked for; default resize',
     default: 'resize',

@@ -6,33 +6,33 @@ import { choice, integer, type OptionsOf, text } from '../field.js';
 const MAX_CLASS = 2 ** 24;
 
 export const conditionFields = {
-  /** What to draw, in A1111's syntax, at most 120,000 characters; of models that read text. */
+  /** Describes the image, in A1111's syntax, in at most 120,000 characters; for models that read text. */
   prompt: text({ description: "what to draw, in A1111's syntax", max: 'maxPrompt', flag: null }),
-  /** What not to draw; default empty. */
+  /** Describes what to keep out of the image; default empty. */
   negative: text({
     description: 'what not to draw',
     max: 'maxPrompt',
     default: '',
     flag: { short: 'n' },
   }),
-  /** Which class to draw, from 0; of models that were trained on classes. */
+  /** The class to draw, from 0; for models that were trained on classes. */
   class: integer({
-    description: 'which class to draw, from 0; of models that know classes',
+    description: 'class to draw, from 0; for models that know classes',
     ...{ min: 0, max: MAX_CLASS },
     infotext: { label: 'Class' },
   }),
 };
 
 export const encodingFields = {
-  /** Which hidden state of the text encoder counts, from its end: 1 (default) is the last. SD2 and SDXL ignore it. */
+  /** The hidden state of the text encoder that is used, counted from its end: 1 (default) is the last. SD2 and SDXL ignore it. */
   clipSkip: integer({
     description: 'layer of the text encoder from its end; default 1',
     ...{ min: 1, max: 100, default: 1 },
     infotext: { label: 'Clip skip' },
   }),
-  /** How weights like `(red:1.3)` act on the encoded text; default `original`. */
+  /** The effect of weights like `(red:1.3)` on the encoded text; default `original`. */
   emphasis: choice(emphases, {
-    description: 'how (weights:1.3) act; default original',
+    description: 'effect of (weights:1.3); default original',
     default: 'original',
     labels: { original: 'Original', 'no norm': 'No norm', ignore: 'Ignore', none: 'None' },
     flag: { argument: 'mode' },

@@ -1,7 +1,7 @@
 /** From an image's exact options (the PNG text `safelight`) back to the form. */
 import { generationFields } from '../../../lib/options/declarations/generation.js';
 import { type ExactText, parseExact } from '../../../lib/options/exact.js';
-import { entriesOf, type Fields } from '../../../lib/options/field.js';
+import { defaultOf, entriesOf, type Fields } from '../../../lib/options/field.js';
 import { toJson } from '../../../lib/options/json.js';
 import type { About } from '../api/types.js';
 import { patched } from './further.js';
@@ -58,7 +58,7 @@ function withDefaults(fields: Fields, options: Readonly<Record<string, unknown>>
       return value === undefined
         ? []
         : [[name, withDefaults(field.fields, value as Record<string, unknown>)]];
-    const fallback = 'default' in field && !field.byModel ? field.default : undefined;
+    const fallback = defaultOf(field);
     return (value ?? fallback) === undefined ? [] : [[name, value ?? fallback]];
   });
   return Object.fromEntries(all);
