@@ -5,8 +5,8 @@ import { type HiresOptions, hiresUpscalers } from '../pipelines/hires-options.js
 import { MAX_SIDE, MAX_STEPS } from '../pipelines/limits.js';
 import { maskFills } from '../pipelines/mask-options.js';
 import type { GenerateOptions } from '../pipelines/options.js';
-import type { DeepCacheOptions } from '../pipelines/step-cache.js';
-import { type Emphasis, emphases } from '../text/emphasis.js';
+import type { DeepCacheOptions } from '../pipelines/diffusion/step-cache.js';
+import { type Emphasis, emphases } from '../conditioning/emphasis.js';
 import { given } from './model-options.js';
 import { decimal, dimensions, pair, seedNumber, wholeNumber } from './numbers.js';
 

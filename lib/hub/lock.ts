@@ -2,7 +2,7 @@
 import { type FileHandle, mkdir, open, rm, stat, utimes } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { pauseFor, SafelightError } from '../errors.js';
-import { tryLock } from '../native/file-lock.js';
+import { tryLock } from '../binding/file-lock.js';
 
 export interface LockOptions {
   readonly signal?: AbortSignal | undefined;

@@ -7,7 +7,7 @@ import { knownKeys } from '../known-keys.js';
 import type { RgbImage } from '../tensor/picture.js';
 import type { Tensor } from '../tensor/tensor.js';
 import * as check from './check.js';
-import { throwIfNotFinite } from './finite.js';
+import { throwIfNotFinite } from '../tensor/finite.js';
 
 export interface SaveOptions {
   /** Writes the parameters into a PNG (default true); JPEG and WebP hold none. */

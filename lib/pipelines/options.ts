@@ -3,11 +3,11 @@ import { invalidOption } from '../errors.js';
 import { type ResizeMode, resizeModes } from '../image/fit.js';
 import type { ImageSource } from '../image/read.js';
 import { checkCallback, checkSignal } from '../known-keys.js';
-import type { GenerationDefaults } from '../models/config.js';
-import type { ConditionSource } from '../models/source.js';
+import type { GenerationDefaults } from '../checkpoint/config/types.js';
+import type { ConditionSource } from '../checkpoint/model-descriptor.js';
 import type { Rng } from '../sampling/generators/index.js';
-import type { Emphasis } from '../text/emphasis.js';
-import { emphases } from '../text/emphasis.js';
+import type { Emphasis } from '../conditioning/emphasis.js';
+import { emphases } from '../conditioning/emphasis.js';
 import { type OnWarning, Warnings } from '../warnings.js';
 import * as check from './check.js';
 import {
@@ -20,7 +20,7 @@ import { type HiresOptions, type HiresSettings, resolveHires } from './hires-opt
 import { MAX_PIXELS, MAX_SIDE } from './limits.js';
 import { type MaskOptions, type MaskSettings, maskKeys, resolveMask } from './mask-options.js';
 import type { Progress } from './progress.js';
-import { warnOfSyntax } from './prompt-warnings.js';
+import { warnOfSyntax } from './diffusion/prompt-warnings.js';
 import {
   resolveSamplingOptions,
   type SamplingOptions,

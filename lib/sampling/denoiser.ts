@@ -6,7 +6,7 @@
  * pictures then agree to the last digits.
  */
 import { invalidOption, SafelightError } from '../errors.js';
-import type { SchedulerConfig } from '../models/config.js';
+import type { SchedulerConfig } from '../checkpoint/config/types.js';
 import type { Denoise, Latent } from './types.js';
 
 const f32 = Math.fround;

@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "nn/conv.h"
-#include "runtime/graph.h"
+#include "runtime/graph/graph.h"
 
 namespace safelight {
 

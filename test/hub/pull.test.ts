@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { cachedRepositories, filesUnder } from '../../lib/hub/cache.js';
 import { listModels, locateModel, type PullProgress, pullModel, removeModel } from '../../lib/hub/index.js';
-import { tryLock } from '../../lib/native/file-lock.js';
+import { tryLock } from '../../lib/binding/file-lock.js';
 import { HubServer } from './hub-server.js';
 
 let server: HubServer;

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
-import { readSafetensors } from '../../lib/weights/safetensors.js';
+import { readSafetensors } from '../../lib/checkpoint/formats/safetensors.js';
 import { f16Tensor, type RawTensor, readJson, writeSafetensors } from '../pipelines-reference/tiny-models.js';
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/ldm/', import.meta.url));

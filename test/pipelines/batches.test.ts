@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GeneratedImage } from '../../lib/pipelines/image-result.js';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import { samplerNames } from '../../lib/sampling/samplers/index.js';
 
 let pipeline: Pipeline;

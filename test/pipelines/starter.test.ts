@@ -6,7 +6,7 @@ import { parseParameters } from '../../lib/image/parameters.js';
 import { readPngText } from '../../lib/image/png.js';
 import { readImage } from '../../lib/image/read.js';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import type { Progress } from '../../lib/pipelines/progress.js';
 import type { RgbImage } from '../../lib/tensor/picture.js';
 import { Tensor } from '../../lib/tensor/tensor.js';

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { SafelightError } from '../../lib/errors.js';
-import { openWeights } from '../../lib/weights/open-weights.js';
+import { openWeights } from '../../lib/checkpoint/formats/open-weights.js';
 import { scratch } from '../weights/files.js';
 import {
   ascii,

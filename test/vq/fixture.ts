@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
 import { Tensor } from '../../lib/tensor/tensor.js';
-import { readSafetensors } from '../../lib/weights/safetensors.js';
+import { readSafetensors } from '../../lib/checkpoint/formats/safetensors.js';
 import { f16Tensor, type RawTensor, writeSafetensors } from '../pipelines-reference/tiny-models.js';
 
 const FOLDER = fileURLToPath(new URL('../fixtures/vq/', import.meta.url));

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "runtime/shape.h"
+#include "runtime/graph/shape.h"
 
 namespace safelight {
 

@@ -4,8 +4,8 @@
 #include <optional>
 #include <unordered_map>
 
-#include "runtime/weight_plan.h"
-#include "runtime/weights.h"
+#include "runtime/weights/weight_plan.h"
+#include "runtime/weights/weights.h"
 
 namespace safelight {
 
