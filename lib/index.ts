@@ -1,4 +1,50 @@
+export { backends } from './binding/backends.js';
+export type {
+  BackendChoice,
+  BackendInfo,
+  BackendName,
+  MemoryInfo,
+  NodeInfo,
+  StorageType,
+} from './binding/types.js';
+export { type LossConfig, usualLosses } from './checkpoint/config/omegaconf/losses.js';
+export type {
+  AutoencoderConfig,
+  GenerationDefaults,
+  LatentTransformerConfig,
+  LpipsConfig,
+  ModelFamily,
+  OrderName,
+  PatchDiscriminatorConfig,
+  SchedulerConfig,
+  TextEncoderConfig,
+  UNetConfig,
+  VQModelConfig,
+} from './checkpoint/config/types.js';
+export type {
+  ClassSource,
+  ConditionSource,
+  FirstStageSource,
+  LatentSource,
+  ModelSource,
+  OpenModelOptions,
+  PixelSource,
+  VQModelSource,
+} from './checkpoint/model-descriptor.js';
+export { openModel, starterModel } from './checkpoint/open.js';
+export type { Chunk } from './conditioning/chunks.js';
+export type { Emphasis } from './conditioning/emphasis.js';
+export { type PromptPart, parsePrompt } from './conditioning/prompt.js';
+export type { Encoding } from './conditioning/prompt-encoder.js';
 export { type ErrorCode, SafelightError } from './errors.js';
+export {
+  type CodesCondition,
+  type CodesModelSource,
+  type OpenCodesOptions,
+  openCodesModel,
+} from './families/shared/vqgan/open-vqgan.js';
+export { sketchStarter } from './families/shared/vqgan/vqgan-defaults.js';
+export type { CodesWriterSource } from './families/shared/vqgan/vqgan-transformer.js';
 export {
   type DownloadedModel,
   listModels,
@@ -15,52 +61,9 @@ export { encodePng, readPngText } from './image/png.js';
 export { type ImageSource, type RawImage, type ReadOptions, readImage } from './image/read.js';
 export { Autoencoder } from './modules/autoencoder.js';
 export { type CodeUsage, codeUsage } from './modules/code-usage.js';
-export { sketchStarter } from './families/shared/vqgan/vqgan-defaults.js';
-export {
-  type CodesCondition,
-  type CodesModelSource,
-  type OpenCodesOptions,
-  openCodesModel,
-} from './families/shared/vqgan/open-vqgan.js';
-export type { CodesWriterSource } from './families/shared/vqgan/vqgan-transformer.js';
-export type {
-  AutoencoderConfig,
-  GenerationDefaults,
-  LatentTransformerConfig,
-  LpipsConfig,
-  ModelFamily,
-  OrderName,
-  PatchDiscriminatorConfig,
-  SchedulerConfig,
-  TextEncoderConfig,
-  UNetConfig,
-  VQModelConfig,
-} from './checkpoint/config/types.js';
-export { type LossConfig, usualLosses } from './checkpoint/config/omegaconf/losses.js';
-export { type ConvertOptions, type ConvertResult, convertModel } from './tools/convert.js';
-export type { ConvertStorage, Keep } from './tools/convert-types.js';
-export { inspectModel } from './tools/inspect.js';
 export { CodeSequence, LatentTransformer, type SequenceInputs } from './modules/latent-transformer.js';
 export { Lpips, type LpipsSource } from './modules/lpips.js';
-export { openModel, starterModel } from './checkpoint/open.js';
-export {
-  type PackedModule,
-  type PackOptions,
-  packedModules,
-  packModel,
-  removePacked,
-} from './tools/pack.js';
 export { PatchDiscriminator, type PatchDiscriminatorSource } from './modules/patch-discriminator.js';
-export type {
-  ClassSource,
-  ConditionSource,
-  FirstStageSource,
-  LatentSource,
-  ModelSource,
-  OpenModelOptions,
-  PixelSource,
-  VQModelSource,
-} from './checkpoint/model-descriptor.js';
 export { TextEncoder } from './modules/text-encoder.js';
 export { KeptTexts, UNet } from './modules/unet.js';
 export {
@@ -75,17 +78,32 @@ export {
   type LossOptions,
   vqganLosses,
 } from './modules/vqgan-losses.js';
-export { backends } from './binding/backends.js';
-export type {
-  BackendChoice,
-  BackendInfo,
-  BackendName,
-  MemoryInfo,
-  NodeInfo,
-  StorageType,
-} from './binding/types.js';
-export type { AttentionMap, AttentionOptions } from './pipelines/trace/attention-map.js';
 export type { GivenEncoding } from './pipelines/diffusion/check-encoding.js';
+export type { DenoiseStep } from './pipelines/diffusion/denoise-loop.js';
+export type { DenoiseOptions } from './pipelines/diffusion/denoise-stage.js';
+export type { GenerateResult, GenerationStep } from './pipelines/diffusion/generation.js';
+export { Pipeline, type PipelineInfo } from './pipelines/diffusion/pipeline.js';
+export type {
+  DecodeOptions,
+  EncodeImageOptions,
+  EncodeTextOptions,
+  TokenizeOptions,
+} from './pipelines/diffusion/stages.js';
+export type { DeepCacheOptions } from './pipelines/diffusion/step-cache.js';
+export type { GenerationStream } from './pipelines/diffusion/stream.js';
+export type { HiresOptions, HiresUpscaler } from './pipelines/hires-options.js';
+export { GeneratedImage, type SaveOptions } from './pipelines/image-result.js';
+export type { MaskFill, MaskOptions } from './pipelines/mask-options.js';
+export type { ModelPart } from './pipelines/model/lazy-model.js';
+export type { LoadPipelineOptions } from './pipelines/model/load-options.js';
+export type { GenerateOptions, Posterior } from './pipelines/options.js';
+export type { Progress } from './pipelines/progress.js';
+export { type Restored, restoreOptions, type UnrestoredSetting } from './pipelines/restore.js';
+export type { SamplingOptions } from './pipelines/sampling-options.js';
+export type { AttentionMap, AttentionOptions } from './pipelines/trace/attention-map.js';
+export type { NodesOptions } from './pipelines/trace/nodes.js';
+export { type PatchMap, patchMap } from './pipelines/trace/patch-map.js';
+export type { VariationOptions } from './pipelines/variation-options.js';
 export type { CodeGrid, CodesUsage } from './pipelines/vqgan/grid.js';
 export type { LogLikelihood } from './pipelines/vqgan/likelihood.js';
 export type { LoadCodesOptions } from './pipelines/vqgan/load-options.js';
@@ -99,34 +117,13 @@ export type { CodesStream, SampleResult, SampleStep } from './pipelines/vqgan/sa
 export type { DrawOptions, SampleOptions } from './pipelines/vqgan/sample-options.js';
 export type { Score, ScoreLosses, ScoreOptions } from './pipelines/vqgan/score.js';
 export { type CodesInfo, CodesPipeline } from './pipelines/vqgan/vqgan-pipeline.js';
-export type { Encoding } from './conditioning/prompt-encoder.js';
-export type { DenoiseStep } from './pipelines/diffusion/denoise-loop.js';
-export type { DenoiseOptions } from './pipelines/diffusion/denoise-stage.js';
-export type { GenerateResult, GenerationStep } from './pipelines/diffusion/generation.js';
-export type { HiresOptions, HiresUpscaler } from './pipelines/hires-options.js';
-export { GeneratedImage, type SaveOptions } from './pipelines/image-result.js';
-export type { LoadPipelineOptions } from './pipelines/model/load-options.js';
-export type { MaskFill, MaskOptions } from './pipelines/mask-options.js';
-export type { ModelPart } from './pipelines/model/lazy-model.js';
-export type { NodesOptions } from './pipelines/trace/nodes.js';
-export type { GenerateOptions, Posterior } from './pipelines/options.js';
-export { type PatchMap, patchMap } from './pipelines/trace/patch-map.js';
-export { Pipeline, type PipelineInfo } from './pipelines/diffusion/pipeline.js';
-export type { Progress } from './pipelines/progress.js';
-export { type Restored, restoreOptions, type UnrestoredSetting } from './pipelines/restore.js';
-export type { SamplingOptions } from './pipelines/sampling-options.js';
-export type {
-  DecodeOptions,
-  EncodeImageOptions,
-  EncodeTextOptions,
-  TokenizeOptions,
-} from './pipelines/diffusion/stages.js';
-export type { DeepCacheOptions } from './pipelines/diffusion/step-cache.js';
-export type { GenerationStream } from './pipelines/diffusion/stream.js';
-export type { VariationOptions } from './pipelines/variation-options.js';
 export type { ChoiceOptions } from './sampling/autoregressive/choose.js';
 export { coordinateCodes } from './sampling/autoregressive/coordinates.js';
-export { codesLikelihood, type Likelihood, type LikelihoodOptions } from './sampling/autoregressive/likelihood.js';
+export {
+  codesLikelihood,
+  type Likelihood,
+  type LikelihoodOptions,
+} from './sampling/autoregressive/likelihood.js';
 export { codeOrder, type Order } from './sampling/autoregressive/order.js';
 export { type SampleCodesOptions, sampleCodes } from './sampling/autoregressive/sample.js';
 export { type SlideCodesOptions, slideCodes } from './sampling/autoregressive/slide.js';
@@ -137,8 +134,15 @@ export { type ScheduleInfo, type ScheduleName, schedules } from './sampling/sche
 export type { PictureOptions, RgbImage } from './tensor/picture.js';
 export type { Histogram, TensorStats } from './tensor/stats.js';
 export { type AnyTensor, type DType, type Range, Tensor, type TensorData } from './tensor/tensor.js';
-export type { Chunk } from './conditioning/chunks.js';
-export type { Emphasis } from './conditioning/emphasis.js';
-export { type PromptPart, parsePrompt } from './conditioning/prompt.js';
 export { Tokenizer } from './tokenizers/tokenizer.js';
+export { type ConvertOptions, type ConvertResult, convertModel } from './tools/convert.js';
+export type { ConvertStorage, Keep } from './tools/convert-types.js';
+export { inspectModel } from './tools/inspect.js';
+export {
+  type PackedModule,
+  type PackOptions,
+  packedModules,
+  packModel,
+  removePacked,
+} from './tools/pack.js';
 export type { OnWarning, Warning, WarningCode } from './warnings.js';

@@ -1,15 +1,21 @@
 /** A GGUF file that says what it is: CompVis' names, with configs and tokenizers in its metadata (`safelight convert` writes them). */
-import { ComponentWeights } from './weights/component.js';
-import type { GgufMetadata } from './formats/gguf-metadata.js';
-import { ldmAutoencoderNaming } from './naming/ldm-autoencoder.js';
-import { ldmUNetNaming } from './naming/ldm-unet.js';
-import type { TensorIndex } from './weights/tensor-index.js';
+
 import { parseTokenizer } from '../tokenizers/reading/tokenizer-embedded.js';
 import type { TokenizerSource } from '../tokenizers/reading/tokenizer-files.js';
 import { damaged, type EmbeddedConfig, readEmbeddedConfig } from './config/embedded-config.js';
+import type { GgufMetadata } from './formats/gguf-metadata.js';
+import type {
+  AutoencoderSource,
+  OpenModelOptions,
+  TextEncoderSource,
+  UNetSource,
+} from './model-descriptor.js';
+import { ldmAutoencoderNaming } from './naming/ldm-autoencoder.js';
+import { ldmUNetNaming } from './naming/ldm-unet.js';
 import type { ModelParts } from './parts.js';
 import { AUTOENCODER, ENCODERS, encoderNaming, UNET } from './single-file-text.js';
-import type { AutoencoderSource, OpenModelOptions, TextEncoderSource, UNetSource } from './model-descriptor.js';
+import { ComponentWeights } from './weights/component.js';
+import type { TensorIndex } from './weights/tensor-index.js';
 
 /** The key of a tokenizer. */
 export function tokenizerKey(index: number): string {

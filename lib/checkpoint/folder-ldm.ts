@@ -3,16 +3,16 @@
  * diffusion of pixels (`DDPMPipeline`, `DDIMPipeline`).
  */
 import { join } from 'node:path';
-import { openBertFolder } from './open-bert.js';
-import type { SchedulerConfig, UNetConfig } from './config/types.js';
 import { readSampling, readSchedulerConfig } from './config/diffusers/scheduler.js';
-import { openVQModelFolder } from './open-first-stage.js';
+import type { SchedulerConfig, UNetConfig } from './config/types.js';
+import { type ConfigFields, readConfig, unsupported } from './config/validate.js';
 import { openAutoencoderFolder, openUNetFolder, readDefaults } from './folder.js';
 import { defaultsOf } from './latent-diffusion.js';
 import { pixelSource } from './latent-source.js';
-import type { LatentScale, ModelParts } from './parts.js';
 import type { ConditionSource, LatentSource, OpenModelOptions } from './model-descriptor.js';
-import { type ConfigFields, readConfig, unsupported } from './config/validate.js';
+import { openBertFolder } from './open-bert.js';
+import { openVQModelFolder } from './open-first-stage.js';
+import type { LatentScale, ModelParts } from './parts.js';
 
 /** Whether a folder's components are those of such a model: an autoencoder called `vqvae`, or a U-Net alone. */
 export function isLdmFolder(has: (component: string) => boolean): boolean {

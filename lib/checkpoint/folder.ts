@@ -2,28 +2,33 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { SafelightError } from '../errors.js';
-import { ComponentWeights } from './weights/component.js';
 import { kindOf } from '../files/read.js';
-import { checkVariant, findWeights, hasVariant } from './weights/find-weights.js';
+import { readTokenizerFiles, type TokenizerSource } from '../tokenizers/reading/tokenizer-files.js';
+import { readAutoencoderConfig } from './config/diffusers/autoencoder.js';
+import { readSchedulerConfig } from './config/diffusers/scheduler.js';
+import { readTextEncoderConfig } from './config/diffusers/text-encoder.js';
+import { readUNetConfig } from './config/diffusers/unet.js';
+import type { GenerationDefaults } from './config/types.js';
+import { type ConfigFields, checkConfig, readConfig, unsupported } from './config/validate.js';
+import { defaultsSchema } from './defaults.js';
+import { isLdmFolder, openLdmFolder } from './folder-ldm.js';
+import { openWeights } from './formats/open-weights.js';
+import type {
+  AutoencoderSource,
+  OpenModelOptions,
+  TextEncoderSource,
+  UNetSource,
+} from './model-descriptor.js';
 import { clipNaming } from './naming/clip.js';
 import { diffusersAutoencoderNaming } from './naming/diffusers.js';
 import { ldmAutoencoderNaming } from './naming/ldm-autoencoder.js';
 import type { Naming } from './naming/naming.js';
 import { openClipNaming } from './naming/openclip.js';
 import { findUNet, unetNaming } from './naming/unet-place.js';
-import { openWeights } from './formats/open-weights.js';
-import type { TensorIndex } from './weights/tensor-index.js';
-import { readTokenizerFiles, type TokenizerSource } from '../tokenizers/reading/tokenizer-files.js';
-import type { GenerationDefaults } from './config/types.js';
-import { readAutoencoderConfig } from './config/diffusers/autoencoder.js';
-import { readSchedulerConfig } from './config/diffusers/scheduler.js';
-import { readTextEncoderConfig } from './config/diffusers/text-encoder.js';
-import { readUNetConfig } from './config/diffusers/unet.js';
-import { defaultsSchema } from './defaults.js';
-import { isLdmFolder, openLdmFolder } from './folder-ldm.js';
 import { type LatentScale, type ModelParts, standardPadId } from './parts.js';
-import type { AutoencoderSource, OpenModelOptions, TextEncoderSource, UNetSource } from './model-descriptor.js';
-import { type ConfigFields, checkConfig, readConfig, unsupported } from './config/validate.js';
+import { ComponentWeights } from './weights/component.js';
+import { checkVariant, findWeights, hasVariant } from './weights/find-weights.js';
+import type { TensorIndex } from './weights/tensor-index.js';
 
 /** Roles of the text encoders in a pipeline. */
 type EncoderRole = 'only' | 'first' | 'second';

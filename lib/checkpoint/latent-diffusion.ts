@@ -3,25 +3,25 @@
  * Stable Diffusion's files they differ in what their tensors do not tell, so that most need their YAML.
  */
 import { SafelightError } from '../errors.js';
-import { ComponentWeights } from './weights/component.js';
-import { ldmUNetNaming } from './naming/ldm-unet.js';
-import { readValues } from './weights/read-tensor.js';
-import type { TensorIndex } from './weights/tensor-index.js';
-import { hasBert, openBertTensors } from './open-bert.js';
-import type { GenerationDefaults, SchedulerConfig, UNetConfig } from './config/types.js';
 import { classOf } from './config/codec.js';
+import { detectUNetConfig } from './config/detect/unet.js';
+import { STABLE_DIFFUSION_SCHEDULER } from './config/diffusers/scheduler.js';
 import { isFirstStage } from './config/omegaconf/first-stage.js';
 import { readLdmScheduler } from './config/omegaconf/latent-diffusion.js';
-import { STABLE_DIFFUSION_SCHEDULER } from './config/diffusers/scheduler.js';
-import { detectUNetConfig } from './config/detect/unet.js';
-import { hasFirstStage, openFirstStage } from './open-first-stage.js';
-import { pixelSource } from './latent-source.js';
 import { readLdmUNetFacts } from './config/omegaconf/ldm-unet-facts.js';
 import type { ModelConfig } from './config/omegaconf/model-config.js';
-import type { LatentScale, ModelParts } from './parts.js';
 import { readModelConfig } from './config/omegaconf/read-model-config.js';
-import { AUTOENCODER, UNET } from './single-file-text.js';
+import type { GenerationDefaults, SchedulerConfig, UNetConfig } from './config/types.js';
+import { pixelSource } from './latent-source.js';
 import type { ConditionSource, LatentSource, OpenModelOptions } from './model-descriptor.js';
+import { ldmUNetNaming } from './naming/ldm-unet.js';
+import { hasBert, openBertTensors } from './open-bert.js';
+import { hasFirstStage, openFirstStage } from './open-first-stage.js';
+import type { LatentScale, ModelParts } from './parts.js';
+import { AUTOENCODER, UNET } from './single-file-text.js';
+import { ComponentWeights } from './weights/component.js';
+import { readValues } from './weights/read-tensor.js';
+import type { TensorIndex } from './weights/tensor-index.js';
 
 const READS: ConditionSource = { kind: 'text' };
 const CLASSES = 'cond_stage_model.embedding.weight';

@@ -1,8 +1,8 @@
 /** What a sampler must know of a model's latents, whatever makes them. */
 import { SafelightError } from '../errors.js';
-import { ComponentWeights } from './weights/component.js';
 import { autoencoderFactor } from './config/diffusers/autoencoder.js';
 import type { LatentSource, ModelSource, PixelSource } from './model-descriptor.js';
+import { ComponentWeights } from './weights/component.js';
 
 /** Numbers at each place of a latent. */
 export function latentChannels(source: LatentSource): number {

@@ -1,8 +1,8 @@
 /** What a file lacks to be a whole model, in a sentence: which components, and which of today's options or folders give them. */
 import { SafelightError } from '../errors.js';
 import { findUNet, type UNetPlace } from './naming/unet-place.js';
-import type { TensorIndex } from './weights/tensor-index.js';
 import { hasFirstStage } from './open-first-stage.js';
+import type { TensorIndex } from './weights/tensor-index.js';
 
 interface Kind {
   readonly name: string;

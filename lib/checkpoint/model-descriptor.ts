@@ -1,7 +1,7 @@
 /** A model that was found and understood but not loaded: configs, and where its weights lie. */
-import type { ComponentWeights } from './weights/component.js';
-import type { TensorInfo } from './weights/tensor-index.js';
+
 import type { TokenizerSource } from '../tokenizers/reading/tokenizer-files.js';
+import type { UnknownIndex } from './config/omegaconf/first-stage.js';
 import type {
   AutoencoderConfig,
   GenerationDefaults,
@@ -11,7 +11,8 @@ import type {
   UNetConfig,
   VQModelConfig,
 } from './config/types.js';
-import type { UnknownIndex } from './config/omegaconf/first-stage.js';
+import type { ComponentWeights } from './weights/component.js';
+import type { TensorInfo } from './weights/tensor-index.js';
 
 export interface ModelSource {
   /** Absolute path of the folder or file. */

@@ -1,21 +1,21 @@
 /** An autoencoder wherever it is: inside a checkpoint, in a file of its own (CompVis' or diffusers' names), or a diffusers folder. */
 import { join, resolve } from 'node:path';
 import { SafelightError } from '../errors.js';
-import { locateModel } from '../hub/locate.js';
-import { ComponentWeights } from './weights/component.js';
 import { kindOf } from '../files/read.js';
-import { diffusersAutoencoderNaming } from './naming/diffusers.js';
-import { ldmAutoencoderNaming } from './naming/ldm-autoencoder.js';
-import { openWeights } from './formats/open-weights.js';
-import type { TensorIndex } from './weights/tensor-index.js';
-import { readAutoencoderConfig } from './config/diffusers/autoencoder.js';
+import { locateModel } from '../hub/locate.js';
 import { detectAutoencoderConfig } from './config/detect/autoencoder.js';
+import { readAutoencoderConfig } from './config/diffusers/autoencoder.js';
 import { readEmbeddedConfig } from './config/embedded-config.js';
+import { readConfigBeside } from './config/validate.js';
 import { embeddedAutoencoder } from './embedded-model.js';
 import { openAutoencoderFolder } from './folder.js';
-import type { LatentScale } from './parts.js';
+import { openWeights } from './formats/open-weights.js';
 import type { AutoencoderSource } from './model-descriptor.js';
-import { readConfigBeside } from './config/validate.js';
+import { diffusersAutoencoderNaming } from './naming/diffusers.js';
+import { ldmAutoencoderNaming } from './naming/ldm-autoencoder.js';
+import type { LatentScale } from './parts.js';
+import { ComponentWeights } from './weights/component.js';
+import type { TensorIndex } from './weights/tensor-index.js';
 
 const PREFIX = 'first_stage_model.';
 

@@ -2,16 +2,16 @@
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { SafelightError } from '../errors.js';
-import { ComponentWeights } from './weights/component.js';
-import { findWeights } from './weights/find-weights.js';
-import { ldmBertNaming } from './naming/ldm-bert.js';
-import { countPlaces } from './naming/naming.js';
-import { openWeights } from './formats/open-weights.js';
-import type { TensorIndex } from './weights/tensor-index.js';
 import { readWordPieceFiles, type WordPieceVocabulary } from '../tokenizers/reading/wordpiece-files.js';
 import type { TextEncoderConfig } from './config/types.js';
-import type { TextEncoderSource } from './model-descriptor.js';
 import { checkConfig, count, epsilon, readConfig, unsupported, width } from './config/validate.js';
+import { openWeights } from './formats/open-weights.js';
+import type { TextEncoderSource } from './model-descriptor.js';
+import { ldmBertNaming } from './naming/ldm-bert.js';
+import { countPlaces } from './naming/naming.js';
+import { ComponentWeights } from './weights/component.js';
+import { findWeights } from './weights/find-weights.js';
+import type { TensorIndex } from './weights/tensor-index.js';
 
 const PREFIX = 'cond_stage_model.transformer.';
 /** x-transformers' own, which no config of LDM changes. */

@@ -1,22 +1,22 @@
 /** Autoencoders of either kind among a checkpoint's tensors, in CompVis' and taming's form, and diffusers' `VQModel` folders. */
 import { join } from 'node:path';
 import { SafelightError } from '../errors.js';
-import { ComponentWeights } from './weights/component.js';
-import { findWeights } from './weights/find-weights.js';
+import { detectAutoencoderConfig } from './config/detect/autoencoder.js';
+import { detectVQModelConfig, hasCodebook } from './config/detect/vq-model.js';
+import { readVQModelConfig } from './config/diffusers/vq-model.js';
+import { type FirstStageConfig, readFirstStageConfig } from './config/omegaconf/first-stage.js';
+import type { LossConfig } from './config/omegaconf/losses.js';
+import type { ModelConfig } from './config/omegaconf/model-config.js';
+import { type ConfigFields, readConfig } from './config/validate.js';
+import { openWeights } from './formats/open-weights.js';
+import type { FirstStageSource, VQModelSource } from './model-descriptor.js';
 import { diffusersAutoencoderNaming } from './naming/diffusers.js';
 import { ldmAutoencoderNaming } from './naming/ldm-autoencoder.js';
 import type { Naming } from './naming/naming.js';
-import { openWeights } from './formats/open-weights.js';
-import type { TensorIndex, TensorInfo } from './weights/tensor-index.js';
-import { type FirstStageConfig, readFirstStageConfig } from './config/omegaconf/first-stage.js';
-import type { LossConfig } from './config/omegaconf/losses.js';
-import { readVQModelConfig } from './config/diffusers/vq-model.js';
-import { detectAutoencoderConfig } from './config/detect/autoencoder.js';
-import { detectVQModelConfig, hasCodebook } from './config/detect/vq-model.js';
-import type { ModelConfig } from './config/omegaconf/model-config.js';
 import type { LatentScale } from './parts.js';
-import type { FirstStageSource, VQModelSource } from './model-descriptor.js';
-import { type ConfigFields, readConfig } from './config/validate.js';
+import { ComponentWeights } from './weights/component.js';
+import { findWeights } from './weights/find-weights.js';
+import type { TensorIndex, TensorInfo } from './weights/tensor-index.js';
 
 /** Where an autoencoder is among tensors and what is known of it. */
 export interface FirstStagePlace {

@@ -1,14 +1,11 @@
 import { resolve } from 'node:path';
 import { invalidOption, SafelightError } from '../errors.js';
+import { kindOf } from '../files/read.js';
 import { bundledModels } from '../hub/bundled.js';
 import { locateModel } from '../hub/locate.js';
-import { kindOf } from '../files/read.js';
-import { openAutoencoder } from './open-autoencoder.js';
 import { checkOpen } from './check-open.js';
 import { openFolder } from './folder.js';
 import { extraChannels, latentChannels, latentFactor } from './latent-source.js';
-import type { ModelParts } from './parts.js';
-import { isMarker, nativeSize, openSingleFile } from './single-file.js';
 import type {
   ConditionSource,
   IgnoredTensor,
@@ -18,6 +15,9 @@ import type {
   TextEncoderSource,
   UNetSource,
 } from './model-descriptor.js';
+import { openAutoencoder } from './open-autoencoder.js';
+import type { ModelParts } from './parts.js';
+import { isMarker, nativeSize, openSingleFile } from './single-file.js';
 
 /** The folder of the small model that ships with the package, from `lib/` and from `dist/` alike. */
 export const starterModel = bundledModels.starter;

@@ -1,14 +1,15 @@
 /** Where single files keep their text encoders, which tells the family: SD1 and SD2 one, SDXL two, its refiner SDXL's second alone. */
-import { ComponentWeights } from './weights/component.js';
+
+import { detectTextEncoderConfig } from './config/detect/text-encoder.js';
+import type { ModelFamily } from './config/types.js';
+import type { TextEncoderSource } from './model-descriptor.js';
 import { clipNaming } from './naming/clip.js';
 import type { Naming } from './naming/naming.js';
 import { openClipNaming } from './naming/openclip.js';
 import { sdcppTextNaming } from './naming/sdcpp-text.js';
-import type { TensorIndex } from './weights/tensor-index.js';
-import type { ModelFamily } from './config/types.js';
-import { detectTextEncoderConfig } from './config/detect/text-encoder.js';
 import { standardPadId } from './parts.js';
-import type { TextEncoderSource } from './model-descriptor.js';
+import { ComponentWeights } from './weights/component.js';
+import type { TensorIndex } from './weights/tensor-index.js';
 
 export const UNET = 'model.diffusion_model.';
 export const AUTOENCODER = 'first_stage_model.';

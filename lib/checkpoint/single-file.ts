@@ -2,22 +2,23 @@
  * A single file in CompVis' ("ldm") form: everything in one file, no config. The family is told by where the text encoders are,
  * sizes by the tensors; what tensors cannot tell is a fact of the family (FACTS: heads, activations, norms, prediction).
  */
-import { ComponentWeights } from './weights/component.js';
-import { findUNet, unetNaming } from './naming/unet-place.js';
-import { openWeights } from './formats/open-weights.js';
-import type { TensorIndex } from './weights/tensor-index.js';
-import { openAutoencoderTensors } from './open-autoencoder.js';
-import type { ModelFamily, SchedulerConfig } from './config/types.js';
-import { STABLE_DIFFUSION_SCHEDULER } from './config/diffusers/scheduler.js';
+
 import { detectUNetConfig } from './config/detect/unet.js';
+import { STABLE_DIFFUSION_SCHEDULER } from './config/diffusers/scheduler.js';
+import type { ModelFamily, SchedulerConfig } from './config/types.js';
 import { openEmbedded } from './embedded-model.js';
+import { openWeights } from './formats/open-weights.js';
 import { isLatentDiffusion, openLatentDiffusion, readNamedScheduler } from './latent-diffusion.js';
 import { incomplete } from './missing-parts.js';
+import type { OpenModelOptions, PredictionFrom } from './model-descriptor.js';
+import { findUNet, unetNaming } from './naming/unet-place.js';
+import { openAutoencoderTensors } from './open-autoencoder.js';
 import { refuseOtherFamilies } from './other-families.js';
 import type { ModelParts } from './parts.js';
 import { AUTOENCODER, type FileFamily, familyOf, openEncoder } from './single-file-text.js';
-import type { OpenModelOptions, PredictionFrom } from './model-descriptor.js';
 import { readStatedTraining, type StatedTraining } from './stated-training.js';
+import { ComponentWeights } from './weights/component.js';
+import type { TensorIndex } from './weights/tensor-index.js';
 
 /** Numbers that follow the pooled text: sizes, crop and target size, of which the refiner has an aesthetic score instead. */
 const TIME_IDS: Readonly<Record<FileFamily, number>> = { sd1: 0, sd2: 0, sdxl: 6, sdxl_refiner: 5 };

@@ -1,8 +1,8 @@
 /** Options that several commands share: which model, and where it runs. */
 import { type Command, Option } from 'commander';
-import type { OpenModelOptions } from '../checkpoint/model-descriptor.js';
 import { BACKEND_FORMS, backendHint, parseBackend } from '../binding/backend-choice.js';
 import type { BackendChoice, StorageType } from '../binding/types.js';
+import type { OpenModelOptions } from '../checkpoint/model-descriptor.js';
 import { storageTypes } from '../checkpoint/weights/storage.js';
 import { UsageError } from './failure.js';
 import { wholeNumber } from './numbers.js';

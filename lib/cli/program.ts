@@ -7,20 +7,20 @@ import { codesCommand } from './commands/codes.js';
 import { convertCommand } from './commands/convert.js';
 import { decodeCommand } from './commands/decode.js';
 import { encodeCommand } from './commands/encode.js';
-import { EXIT, report } from './failure.js';
 import { generateCommand, listSamplers } from './commands/generate.js';
 import { inspectCommand } from './commands/inspect.js';
 import { modelsCommand, removeCommand } from './commands/models.js';
-import { guardPipes } from './output.js';
 import { packCommand } from './commands/pack.js';
 import { pullCommand } from './commands/pull.js';
 import { reconstructCommand } from './commands/reconstruct.js';
 import { sampleCommand, sketchCommand } from './commands/sample.js';
 import { scoreCommand } from './commands/score.js';
 import { serveCommand } from './commands/serve.js';
-import { withSuggestion } from './suggest-flags.js';
 import { tokenizeCommand } from './commands/tokenize.js';
 import { workerCommand } from './commands/worker.js';
+import { EXIT, report } from './failure.js';
+import { guardPipes } from './output.js';
+import { withSuggestion } from './suggest-flags.js';
 
 /** Runs one command line (without node and the script). @returns the exit code; never throws. */
 export async function run(args: readonly string[]): Promise<number> {

@@ -1,13 +1,21 @@
 /** From prompts to what the U-Net attends to: tokens, windows, encoder states, weights, and both prompts at one length. */
-import { invalidOption, SafelightError } from '../errors.js';
+
 import type { TextEncoderSource } from '../checkpoint/model-descriptor.js';
+import { invalidOption, SafelightError } from '../errors.js';
 import type { TextEncoder } from '../modules/text-encoder.js';
-import { Tensor } from '../tensor/tensor.js';
-import { type Chunk, chunkPrompt, type PromptTokenizer } from './chunks.js';
-import { applyEmphasis, padChunks } from './emphasis.js';
-import { parsePrompt, plainPrompt } from './prompt.js';
 import { throwIfNotFinite } from '../tensor/finite.js';
-import type { TextSettings } from '../pipelines/options.js';
+import { Tensor } from '../tensor/tensor.js';
+import type { PromptTokenizer } from '../tokenizers/prompt-tokenizer.js';
+import { type Chunk, chunkPrompt } from './chunks.js';
+import { applyEmphasis, type Emphasis, padChunks } from './emphasis.js';
+import { parsePrompt, plainPrompt } from './prompt.js';
+
+/** How a prompt is read. */
+export interface TextSettings {
+  /** 1 reads the layer that the model was trained with, 2 the one before it ... */
+  readonly clipSkip: number;
+  readonly emphasis: Emphasis;
+}
 
 /** A prompt as the U-Net takes it. */
 export interface Encoding {

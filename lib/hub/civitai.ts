@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { aborted, invalidOption, SafelightError } from '../errors.js';
 import { type Checksum, fileHash } from './download/checksum.js';
-import { civitaiEndpoint, civitaiToken, isOffline, modelsFolder } from './environment.js';
 import { downloadFailed, HttpFailure, requestJson } from './download/http.js';
-import { parsedJson } from './json.js';
-import { withLock } from './lock.js';
-import { checkedFileName } from './names.js';
 import { withRetries } from './download/retry.js';
 import { checkRoom, Session } from './download/session.js';
 import { type Connection, remoteSize, transfer } from './download/transfer.js';
+import { civitaiEndpoint, civitaiToken, isOffline, modelsFolder } from './environment.js';
+import { parsedJson } from './json.js';
+import { withLock } from './lock.js';
+import { checkedFileName } from './names.js';
 import type { PullOptions, PullResult } from './types.js';
 
 export interface PullCivitaiOptions extends PullOptions {

@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { SafelightError } from '../errors.js';
 import { type Checksum, checksumOfETag } from './download/checksum.js';
 import { downloadFailed, HttpFailure, type RequestOptions, request, requestJson } from './download/http.js';
-import { isSafePath } from './names.js';
 import { type RetryOptions, withRetries } from './download/retry.js';
+import { isSafePath } from './names.js';
 
 export interface HubConnection extends RetryOptions {
   readonly endpoint: string;

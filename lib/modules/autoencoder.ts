@@ -1,12 +1,13 @@
-import { invalidOption } from '../errors.js';
-import { checkCallback, checkSignal, knownKeys } from '../known-keys.js';
 import type { NativeModule } from '../binding/module.js';
 import type { NodeInfo } from '../binding/types.js';
+import { autoencoderFactor } from '../checkpoint/config/diffusers/autoencoder.js';
+import type { AutoencoderConfig } from '../checkpoint/config/types.js';
+import type { AutoencoderSource } from '../checkpoint/model-descriptor.js';
+import { invalidOption } from '../errors.js';
+import { checkCallback, checkSignal, knownKeys } from '../known-keys.js';
 import { checkTensor } from '../tensor/check-tensor.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkCall, checkEntry, checkSizes, checkSource, type ImageSize } from './check-call.js';
-import type { AutoencoderConfig } from '../checkpoint/config/types.js';
-import { autoencoderFactor } from '../checkpoint/config/diffusers/autoencoder.js';
 import {
   type CallOptions,
   type CallResult,
@@ -14,7 +15,6 @@ import {
   type LoadOptions,
   loadModule,
 } from './loaded-module.js';
-import type { AutoencoderSource } from '../checkpoint/model-descriptor.js';
 import { runTiled, spansOf } from './tiling.js';
 
 export interface TiledOptions {

@@ -1,9 +1,10 @@
 /** Checks the arguments of a loaded module's methods, so that any malformed one is a typed error. */
+
+import { ComponentWeights } from '../checkpoint/weights/component.js';
+import { storageTypes } from '../checkpoint/weights/storage.js';
 import { invalidOption } from '../errors.js';
 import { checkCallback, checkSignal, knownKeys, oneOf } from '../known-keys.js';
 import { type AnyTensor, Tensor } from '../tensor/tensor.js';
-import { ComponentWeights } from '../checkpoint/weights/component.js';
-import { storageTypes } from '../checkpoint/weights/storage.js';
 import type { CallOptions, LoadOptions } from './loaded-module.js';
 
 const CALL_KEYS = ['signal', 'taps', 'timings'];

@@ -2,10 +2,11 @@
  * A table of the codes that training data used (`quantize.used`): outside, a code is its place in the table (taming's
  * VectorQuantizer2 with `remap`).
  */
-import { SafelightError } from '../errors.js';
+
+import type { UnknownIndex } from '../checkpoint/config/omegaconf/first-stage.js';
 import { readValues } from '../checkpoint/weights/read-tensor.js';
 import type { TensorInfo } from '../checkpoint/weights/tensor-index.js';
-import type { UnknownIndex } from '../checkpoint/config/omegaconf/first-stage.js';
+import { SafelightError } from '../errors.js';
 
 const MAX_CODES = 1 << 22;
 

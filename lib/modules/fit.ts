@@ -1,8 +1,9 @@
 /** Whether something fits into memory, asked before it is begun. */
-import { SafelightError } from '../errors.js';
+
 import { type ChosenBackend, freeMemory } from '../binding/backends.js';
 import type { WeightPlan } from '../binding/types.js';
 import { keptBytes, staysInFile } from '../checkpoint/weights/plan-bytes.js';
+import { SafelightError } from '../errors.js';
 
 /** What takes memory, for the sentence that says so. */
 export interface Need {

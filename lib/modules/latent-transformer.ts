@@ -1,9 +1,9 @@
-import { invalidOption, SafelightError } from '../errors.js';
 import type { NodeInfo } from '../binding/types.js';
-import { Tensor } from '../tensor/tensor.js';
-import type { ComponentWeights } from '../checkpoint/weights/component.js';
-import { checkCall, checkInputs, checkIsTensor, checkSizes, checkSource } from './check-call.js';
 import type { LatentTransformerConfig } from '../checkpoint/config/types.js';
+import type { ComponentWeights } from '../checkpoint/weights/component.js';
+import { invalidOption, SafelightError } from '../errors.js';
+import { Tensor } from '../tensor/tensor.js';
+import { checkCall, checkInputs, checkIsTensor, checkSizes, checkSource } from './check-call.js';
 import {
   type CallOptions,
   type CallResult,

@@ -1,4 +1,3 @@
-import { SafelightError } from '../errors.js';
 import { type ChosenBackend, chooseBackend } from '../binding/backends.js';
 import { NativeModule, requirements } from '../binding/module.js';
 import type {
@@ -12,10 +11,11 @@ import type {
   StorageType,
   WeightPlan,
 } from '../binding/types.js';
+import { findPacked } from '../checkpoint/formats/packed-cache.js';
+import type { ComponentWeights } from '../checkpoint/weights/component.js';
+import { SafelightError } from '../errors.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { OnWarning } from '../warnings.js';
-import type { ComponentWeights } from '../checkpoint/weights/component.js';
-import { findPacked } from '../checkpoint/formats/packed-cache.js';
 import { checkIsTensor, checkLoad } from './check-call.js';
 import { availableMemory, checkFit, TAKE_LESS, weightBytes } from './fit.js';
 import { withWholeRows } from './whole-rows.js';

@@ -1,10 +1,10 @@
+import type { LpipsConfig } from '../checkpoint/config/types.js';
+import { lpipsNaming } from '../checkpoint/naming/losses.js';
+import { ComponentWeights } from '../checkpoint/weights/component.js';
+import type { TensorIndex } from '../checkpoint/weights/tensor-index.js';
 import { checkTensor } from '../tensor/check-tensor.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { ComponentWeights } from '../checkpoint/weights/component.js';
-import { lpipsNaming } from '../checkpoint/naming/losses.js';
-import type { TensorIndex } from '../checkpoint/weights/tensor-index.js';
 import { checkCall, checkSource } from './check-call.js';
-import type { LpipsConfig } from '../checkpoint/config/types.js';
 import { type CallOptions, LoadedModule, type LoadOptions, loadModule } from './loaded-module.js';
 
 export interface LpipsSource {

@@ -1,7 +1,7 @@
 /** The modules of a model as the native side knows them. */
 import type { ModuleKind, NativeConfig } from '../binding/types.js';
-import type { ComponentWeights } from '../checkpoint/weights/component.js';
 import type { ModelSource } from '../checkpoint/model-descriptor.js';
+import type { ComponentWeights } from '../checkpoint/weights/component.js';
 import { moduleKindOf } from './text-encoder.js';
 
 export interface ModuleSource {

@@ -1,12 +1,12 @@
-import { SafelightError } from '../errors.js';
 import type { NodeInfo } from '../binding/types.js';
+import type { PatchDiscriminatorConfig } from '../checkpoint/config/types.js';
+import { discriminatorNaming } from '../checkpoint/naming/losses.js';
+import { ComponentWeights } from '../checkpoint/weights/component.js';
+import type { TensorIndex } from '../checkpoint/weights/tensor-index.js';
+import { SafelightError } from '../errors.js';
 import { checkTensor } from '../tensor/check-tensor.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { ComponentWeights } from '../checkpoint/weights/component.js';
-import { discriminatorNaming } from '../checkpoint/naming/losses.js';
-import type { TensorIndex } from '../checkpoint/weights/tensor-index.js';
 import { checkCall, checkSizes, checkSource, type ImageSize } from './check-call.js';
-import type { PatchDiscriminatorConfig } from '../checkpoint/config/types.js';
 import {
   type CallOptions,
   type CallResult,

@@ -1,9 +1,10 @@
+import type { NodeInfo } from '../binding/types.js';
+import type { TextEncoderConfig } from '../checkpoint/config/types.js';
+import type { TextEncoderSource } from '../checkpoint/model-descriptor.js';
 import { invalidOption } from '../errors.js';
 import { knownKeys } from '../known-keys.js';
-import type { NodeInfo } from '../binding/types.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkCall, checkFlags, checkInputs, checkSizes, checkSource } from './check-call.js';
-import type { TextEncoderConfig } from '../checkpoint/config/types.js';
 import {
   type CallOptions,
   type CallResult,
@@ -11,7 +12,6 @@ import {
   type LoadOptions,
   loadModule,
 } from './loaded-module.js';
-import type { TextEncoderSource } from '../checkpoint/model-descriptor.js';
 
 export interface TextEncoderInputs {
   /** `[B, T]` i32, T at most `max_position_embeddings`. */

@@ -1,10 +1,11 @@
+import type { NodeInfo } from '../binding/types.js';
+import type { ClassEmbeddingConfig, UNetConfig } from '../checkpoint/config/types.js';
+import type { UNetSource } from '../checkpoint/model-descriptor.js';
 import { invalidOption } from '../errors.js';
 import { checkSignal, knownKeys } from '../known-keys.js';
-import type { NodeInfo } from '../binding/types.js';
 import { checkTensor } from '../tensor/check-tensor.js';
 import { Tensor } from '../tensor/tensor.js';
 import { checkCall, checkInputs, checkIsTensor, checkSizes, checkSource } from './check-call.js';
-import type { ClassEmbeddingConfig, UNetConfig } from '../checkpoint/config/types.js';
 import {
   type CallOptions,
   type CallResult,
@@ -12,7 +13,6 @@ import {
   type LoadOptions,
   loadModule,
 } from './loaded-module.js';
-import type { UNetSource } from '../checkpoint/model-descriptor.js';
 
 export interface UNetInputs {
   /** `[B, Cin, H, W]` */

@@ -1,14 +1,15 @@
-import { invalidOption } from '../errors.js';
-import { checkCallback, checkSignal } from '../known-keys.js';
 import type { NativeModule } from '../binding/module.js';
 import type { NodeInfo } from '../binding/types.js';
+import { autoencoderFactor } from '../checkpoint/config/diffusers/autoencoder.js';
+import type { UnknownIndex } from '../checkpoint/config/omegaconf/first-stage.js';
+import type { VQModelConfig } from '../checkpoint/config/types.js';
+import type { VQModelSource } from '../checkpoint/model-descriptor.js';
+import { invalidOption } from '../errors.js';
+import { checkCallback, checkSignal } from '../known-keys.js';
 import { checkIndices, checkTensor } from '../tensor/check-tensor.js';
 import { Tensor } from '../tensor/tensor.js';
 import { checkCall, checkEntry, checkFlags, checkSizes, checkSource, type ImageSize } from './check-call.js';
 import { CodebookRemap, type PickCode } from './codebook-remap.js';
-import type { VQModelConfig } from '../checkpoint/config/types.js';
-import { autoencoderFactor } from '../checkpoint/config/diffusers/autoencoder.js';
-import type { UnknownIndex } from '../checkpoint/config/omegaconf/first-stage.js';
 import {
   type CallOptions,
   type CallResult,
@@ -16,7 +17,6 @@ import {
   type LoadOptions,
   loadModule,
 } from './loaded-module.js';
-import type { VQModelSource } from '../checkpoint/model-descriptor.js';
 
 export interface QuantizeOptions extends CallOptions {
   /** All distances besides those of the codes chosen: 4 bytes times B h w N. */

@@ -2,12 +2,13 @@
  * The losses of pictures under an autoencoder, as its training would compute them: taming's and CompVis' VQLPIPSWithDiscriminator, and
  * CompVis' LPIPSWithDiscriminator of KL autoencoders.
  */
+
+import { type LossConfig, usualLosses } from '../checkpoint/config/omegaconf/losses.js';
 import { invalidOption } from '../errors.js';
 import { checkSignal, knownKeys } from '../known-keys.js';
 import { checkTensor } from '../tensor/check-tensor.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { Autoencoder } from './autoencoder.js';
-import { type LossConfig, usualLosses } from '../checkpoint/config/omegaconf/losses.js';
 import {
   discriminatorLoss,
   gumbelDivergence,

@@ -5,10 +5,10 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SafelightError } from '../errors.js';
 import type { WeightPlan, WeightPlanEntry } from '../binding/types.js';
 import { writeWeights } from '../binding/write-weights.js';
 import { sameShape } from '../checkpoint/weights/storage.js';
+import { SafelightError } from '../errors.js';
 
 interface Options {
   readonly threads?: number | undefined;

@@ -3,8 +3,9 @@
  * tokenizers library's (`AddedVocabulary`): first those looked for in the text as written, then, piece by piece, those looked for in
  * normalized text.
  */
-import type { AddedToken } from './reading/tokenizer-special.js';
+
 import { normalize } from './normalize.js';
+import type { AddedToken } from './reading/tokenizer-special.js';
 
 /** A stretch of normalized text, or a token. */
 export type Segment = { readonly text: string } | { readonly id: number };

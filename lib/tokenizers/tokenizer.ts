@@ -1,10 +1,10 @@
 /** CLIP's tokenizer, equal to transformers' `CLIPTokenizer` (5.23) on any text. */
 import { invalidOption, SafelightError } from '../errors.js';
 import { knownKeys } from '../known-keys.js';
-import { readTokenizerFiles, type TokenizerFiles } from './reading/tokenizer-files.js';
 import { AddedTokens } from './added-tokens.js';
 import { Bpe } from './bpe.js';
 import { splitWords } from './normalize.js';
+import { readTokenizerFiles, type TokenizerFiles } from './reading/tokenizer-files.js';
 import { standardVocabulary, type Vocabulary } from './vocabulary.js';
 
 type ClipSource = TokenizerFiles | 'standard';

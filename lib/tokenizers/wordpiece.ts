@@ -1,8 +1,9 @@
 /** BERT's WordPiece tokenizer, equal to transformers' `BertTokenizerFast` of an uncased vocabulary. */
+
 import { SafelightError } from '../errors.js';
-import type { WordPieceVocabulary } from './reading/wordpiece-files.js';
 import { basicWords } from './basic-words.js';
-import type { PromptTokenizer } from '../conditioning/chunks.js';
+import type { PromptTokenizer } from './prompt-tokenizer.js';
+import type { WordPieceVocabulary } from './reading/wordpiece-files.js';
 
 /** A longer word is unknown. */
 const LONGEST_WORD = 100;

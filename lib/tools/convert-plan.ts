@@ -1,5 +1,5 @@
 /** Which tensors a converted file has: CompVis' names for whatever the source calls them, and where their bytes come from. */
-import { SafelightError } from '../errors.js';
+
 import { requirements } from '../binding/module.js';
 import type {
   ModuleKind,
@@ -9,9 +9,10 @@ import type {
   WeightPlanEntry,
   WeightRequirement,
 } from '../binding/types.js';
-import type { ComponentWeights } from '../checkpoint/weights/component.js';
 import type { Naming } from '../checkpoint/naming/naming.js';
 import type { LdmNaming } from '../checkpoint/naming/to-ldm.js';
+import type { ComponentWeights } from '../checkpoint/weights/component.js';
+import { SafelightError } from '../errors.js';
 import type { TypeChoice } from './convert-types.js';
 
 /** A module to be written. */

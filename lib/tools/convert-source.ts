@@ -1,18 +1,27 @@
 /** What there is to convert: a whole model, or one component of it. */
 import { join, resolve } from 'node:path';
-import { SafelightError } from '../errors.js';
-import { locateModel } from '../hub/locate.js';
-import { kindOf } from '../files/read.js';
+import { CONFIG_VERSION, type EmbeddedConfig } from '../checkpoint/config/embedded-config.js';
+import type {
+  AutoencoderSource,
+  ModelSource,
+  OpenModelOptions,
+  TextEncoderSource,
+} from '../checkpoint/model-descriptor.js';
 import { clipNaming } from '../checkpoint/naming/clip.js';
 import { ldmAutoencoderNaming } from '../checkpoint/naming/ldm-autoencoder.js';
 import { ldmUNetNaming } from '../checkpoint/naming/ldm-unet.js';
 import { autoencoderToLdm, textToLdm, unetToLdm } from '../checkpoint/naming/to-ldm.js';
-import type { ConvertPart } from './convert-plan.js';
-import { CONFIG_VERSION, type EmbeddedConfig } from '../checkpoint/config/embedded-config.js';
-import { type LoneComponent, openComponentFile, openComponentFolder } from '../checkpoint/lone-component.js';
 import { openModel } from '../checkpoint/open.js';
 import { AUTOENCODER, ENCODERS, encoderNaming, UNET } from '../checkpoint/single-file-text.js';
-import type { AutoencoderSource, ModelSource, OpenModelOptions, TextEncoderSource } from '../checkpoint/model-descriptor.js';
+import { SafelightError } from '../errors.js';
+import {
+  type LoneComponent,
+  openComponentFile,
+  openComponentFolder,
+} from '../families/shared/lone-component.js';
+import { kindOf } from '../files/read.js';
+import { locateModel } from '../hub/locate.js';
+import type { ConvertPart } from './convert-plan.js';
 
 export interface ConvertSource {
   readonly parts: readonly ConvertPart[];

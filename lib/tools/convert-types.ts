@@ -1,8 +1,9 @@
 /** In which type each tensor of a converted file is stored, and what users may say about it. */
-import { invalidOption } from '../errors.js';
-import { oneOf } from '../known-keys.js';
+
 import type { StorageType, WeightRequirement } from '../binding/types.js';
 import { fitting, isQuantized, storageTypes } from '../checkpoint/weights/storage.js';
+import { invalidOption } from '../errors.js';
+import { oneOf } from '../known-keys.js';
 
 /** Types that a whole file can be converted to. */
 export const convertStorages = ['f16', 'q8_0', 'q5_0', 'q4_0', 'q4_K', 'q5_K', 'q6_K'] as const;

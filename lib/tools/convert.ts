@@ -1,22 +1,22 @@
 /** Writes a model, whatever its form, as one GGUF file: weights in another type, with everything else that a model is. */
 import { resolve } from 'node:path';
+import type { StorageType } from '../binding/types.js';
+import { writeWeights } from '../binding/write-weights.js';
+import { checkOpen, checkWriting, openKeys } from '../checkpoint/check-open.js';
+import { CONFIG_KEY } from '../checkpoint/config/embedded-config.js';
+import type { ModelFamily } from '../checkpoint/config/types.js';
+import { tokenizerKey } from '../checkpoint/embedded-model.js';
+import { type GgufWritable, layoutGguf } from '../checkpoint/formats/gguf-writer.js';
+import type { OpenModelOptions } from '../checkpoint/model-descriptor.js';
+import { storedBytes } from '../checkpoint/weights/storage.js';
 import { invalidOption, throwIfAborted } from '../errors.js';
 import { pathOf, STDOUT } from '../files/destination.js';
 import { writeLargeOutput } from '../files/write.js';
-import type { StorageType } from '../binding/types.js';
-import { writeWeights } from '../binding/write-weights.js';
-import { type GgufWritable, layoutGguf } from '../checkpoint/formats/gguf-writer.js';
-import { storedBytes } from '../checkpoint/weights/storage.js';
+import { withWholeRows } from '../modules/whole-rows.js';
 import { serializeTokenizer } from '../tokenizers/reading/tokenizer-embedded.js';
-import { checkOpen, checkWriting, openKeys } from '../checkpoint/check-open.js';
-import type { ModelFamily } from '../checkpoint/config/types.js';
 import { joinPlans, planPart } from './convert-plan.js';
 import { type ConvertSource, openConvertSource } from './convert-source.js';
 import { type ConvertStorage, type Keep, TypeChoice } from './convert-types.js';
-import { CONFIG_KEY } from '../checkpoint/config/embedded-config.js';
-import { tokenizerKey } from '../checkpoint/embedded-model.js';
-import type { OpenModelOptions } from '../checkpoint/model-descriptor.js';
-import { withWholeRows } from '../modules/whole-rows.js';
 
 export interface ConvertOptions extends OpenModelOptions {
   /** Type of the matrices; default f16. Norms and biases are f32, all other weights f16. */

@@ -1,15 +1,7 @@
 /** What a model file or folder holds, as plain data; nothing is loaded. */
 import { join, resolve } from 'node:path';
-import { SafelightError } from '../errors.js';
-import { locateModel } from '../hub/locate.js';
-import { oneOf } from '../known-keys.js';
 import { requirements } from '../binding/module.js';
 import type { ModuleKind, NativeConfig, StorageType, WeightPlan } from '../binding/types.js';
-import type { ComponentWeights } from '../checkpoint/weights/component.js';
-import { kindOf } from '../files/read.js';
-import { openWeights } from '../checkpoint/formats/open-weights.js';
-import { storageTypes } from '../checkpoint/weights/storage.js';
-import type { TensorIndex, TensorInfo } from '../checkpoint/weights/tensor-index.js';
 import { checkOpen, openKeys } from '../checkpoint/check-open.js';
 import type {
   AutoencoderConfig,
@@ -20,10 +12,7 @@ import type {
   UNetConfig,
   VQModelConfig,
 } from '../checkpoint/config/types.js';
-import { openComponentFile, openComponentFolder } from '../checkpoint/lone-component.js';
-import { openModel } from '../checkpoint/open.js';
-import { otherFamily } from '../checkpoint/other-families.js';
-import { isMarker } from '../checkpoint/single-file.js';
+import { openWeights } from '../checkpoint/formats/open-weights.js';
 import type {
   ConditionSource,
   IgnoredTensor,
@@ -31,6 +20,17 @@ import type {
   OpenModelOptions,
   PredictionFrom,
 } from '../checkpoint/model-descriptor.js';
+import { openModel } from '../checkpoint/open.js';
+import { otherFamily } from '../checkpoint/other-families.js';
+import { isMarker } from '../checkpoint/single-file.js';
+import type { ComponentWeights } from '../checkpoint/weights/component.js';
+import { storageTypes } from '../checkpoint/weights/storage.js';
+import type { TensorIndex, TensorInfo } from '../checkpoint/weights/tensor-index.js';
+import { SafelightError } from '../errors.js';
+import { openComponentFile, openComponentFolder } from '../families/shared/lone-component.js';
+import { kindOf } from '../files/read.js';
+import { locateModel } from '../hub/locate.js';
+import { oneOf } from '../known-keys.js';
 import { moduleKindOf } from '../modules/text-encoder.js';
 
 export interface InspectOptions extends OpenModelOptions {

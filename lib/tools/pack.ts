@@ -1,12 +1,10 @@
 /** Packs a model's weights: converted once, kept on disk, mapped by every later load with the same storage. */
 import { mkdir, statfs } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { invalidOption, SafelightError } from '../errors.js';
-import { writeLargeOutput } from '../files/write.js';
-import { oneOf } from '../known-keys.js';
 import { requirements } from '../binding/module.js';
 import type { StorageType, WeightPlan } from '../binding/types.js';
 import { writeWeights } from '../binding/write-weights.js';
+import { checkOpen, checkPath, checkWriting, openKeys } from '../checkpoint/check-open.js';
 import {
   cleanPacked,
   contentHash,
@@ -18,11 +16,13 @@ import {
   removePackedFile,
 } from '../checkpoint/formats/packed-cache.js';
 import { layoutPacked, readPacked, writePackedHeader } from '../checkpoint/formats/packed-file.js';
-import { storageTypes } from '../checkpoint/weights/storage.js';
-import { checkOpen, checkPath, checkWriting, openKeys } from '../checkpoint/check-open.js';
-import { type ModuleSource, moduleSources } from '../modules/module-sources.js';
-import { openModel } from '../checkpoint/open.js';
 import type { OpenModelOptions } from '../checkpoint/model-descriptor.js';
+import { openModel } from '../checkpoint/open.js';
+import { storageTypes } from '../checkpoint/weights/storage.js';
+import { invalidOption, SafelightError } from '../errors.js';
+import { writeLargeOutput } from '../files/write.js';
+import { oneOf } from '../known-keys.js';
+import { type ModuleSource, moduleSources } from '../modules/module-sources.js';
 import { withWholeRows } from '../modules/whole-rows.js';
 
 export interface PackOptions extends OpenModelOptions {

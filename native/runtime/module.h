@@ -6,8 +6,8 @@
 #include "runtime/graph/built_graph.h"
 #include "runtime/executor.h"
 #include "runtime/session_states.h"
-#include "runtime/weights/weights.h"
 #include "runtime/weights/patch_set.h"
+#include "runtime/weights/weights.h"
 
 namespace safelight {
 

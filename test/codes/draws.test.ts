@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { checkChoice, chooseCode, codeProbabilities, noiseOf } from '../../lib/sampling/autoregressive/choose.js';
+import {
+  checkChoice,
+  chooseCode,
+  codeProbabilities,
+  noiseOf,
+} from '../../lib/sampling/autoregressive/choose.js';
 import { coordinateCodes } from '../../lib/sampling/autoregressive/coordinates.js';
 import { codeOrder } from '../../lib/sampling/autoregressive/order.js';
 import { windowAt, windowSide } from '../../lib/sampling/autoregressive/window.js';

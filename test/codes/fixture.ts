@@ -2,11 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { LatentTransformerConfig, OrderName } from '../../lib/checkpoint/config/types.js';
+import { openWeights } from '../../lib/checkpoint/formats/open-weights.js';
+import { tamingTransformerNaming } from '../../lib/checkpoint/naming/taming-transformer.js';
+import { ComponentWeights } from '../../lib/checkpoint/weights/component.js';
 import { LatentTransformer } from '../../lib/modules/latent-transformer.js';
 import type { ChoiceOptions } from '../../lib/sampling/autoregressive/choose.js';
-import { ComponentWeights } from '../../lib/checkpoint/weights/component.js';
-import { tamingTransformerNaming } from '../../lib/checkpoint/naming/taming-transformer.js';
-import { openWeights } from '../../lib/checkpoint/formats/open-weights.js';
 
 interface CodesFixture {
   draws: { options: ChoiceOptions; logits: number[]; probabilities: number[]; codes: number[] }[];

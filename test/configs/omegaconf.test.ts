@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import type { ConfigValue } from '../../lib/binding/types.js';
 import { ModelConfig } from '../../lib/checkpoint/config/omegaconf/model-config.js';
 import { type ConfigTree, mergeTrees, parseYaml } from '../../lib/checkpoint/config/omegaconf/yaml-tree.js';
-import type { ConfigValue } from '../../lib/binding/types.js';
 
 interface Fixture {
   scalars: [text: string, value: unknown][];

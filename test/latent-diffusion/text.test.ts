@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openModel } from '../../lib/checkpoint/open.js';
-import { WordPieceTokenizer } from '../../lib/tokenizers/wordpiece.js';
 import { readWordPieceFiles } from '../../lib/tokenizers/reading/wordpiece-files.js';
+import { WordPieceTokenizer } from '../../lib/tokenizers/wordpiece.js';
 import { readJson } from '../pipelines-reference/tiny-models.js';
 import { caseNamed, picturePath, writeCheckpoint, writeModel } from './cases.js';
 

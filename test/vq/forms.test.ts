@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { SafelightError } from '../../lib/errors.js';
 import { type CodesModelSource, openCodesModel } from '../../lib/families/shared/vqgan/open-vqgan.js';
-import { inspectModel } from '../../lib/tools/inspect.js';
 import { VQModel } from '../../lib/modules/vq-model.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
+import { inspectModel } from '../../lib/tools/inspect.js';
 import type { RawTensor } from '../pipelines-reference/tiny-models.js';
 import {
   difference,

@@ -1,9 +1,9 @@
 /** Discriminator, perceptual distance and losses against taming-transformers (and latent diffusion's own formula for KL). */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { Autoencoder } from '../../lib/modules/autoencoder.js';
-import { type CodesModelSource, openCodesModel } from '../../lib/families/shared/vqgan/open-vqgan.js';
 import { usualLosses } from '../../lib/checkpoint/config/omegaconf/losses.js';
+import { type CodesModelSource, openCodesModel } from '../../lib/families/shared/vqgan/open-vqgan.js';
+import { Autoencoder } from '../../lib/modules/autoencoder.js';
 import type { LoadOptions } from '../../lib/modules/loaded-module.js';
 import { Lpips } from '../../lib/modules/lpips.js';
 import { PatchDiscriminator } from '../../lib/modules/patch-discriminator.js';

@@ -2,10 +2,10 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { requirements } from '../../lib/binding/module.js';
 import { autoencoderFactor } from '../../lib/checkpoint/config/diffusers/autoencoder.js';
 import { readFirstStageConfig } from '../../lib/checkpoint/config/omegaconf/first-stage.js';
 import { ModelConfig } from '../../lib/checkpoint/config/omegaconf/model-config.js';
-import { requirements } from '../../lib/binding/module.js';
 import { autoencoderTable } from '../../lib/checkpoint/naming/ldm-autoencoder.js';
 import { withoutTrailingOnes } from '../../lib/checkpoint/weights/storage.js';
 

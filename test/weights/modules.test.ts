@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { Autoencoder } from '../../lib/modules/autoencoder.js';
-import { openModel, starterModel } from '../../lib/checkpoint/open.js';
-import { probePrediction } from '../../lib/modules/prediction-probe.js';
 import type { AutoencoderSource } from '../../lib/checkpoint/model-descriptor.js';
+import { openModel, starterModel } from '../../lib/checkpoint/open.js';
+import { Autoencoder } from '../../lib/modules/autoencoder.js';
+import { probePrediction } from '../../lib/modules/prediction-probe.js';
 import { TextEncoder } from '../../lib/modules/text-encoder.js';
 import { UNet } from '../../lib/modules/unet.js';
 import { Tensor } from '../../lib/tensor/tensor.js';

@@ -1,7 +1,7 @@
 /** What the configs of all autoencoders say: diffusers' `config.json`, and `ddconfig` of taming's and CompVis' YAML. */
 import { SafelightError } from '../../errors.js';
-import type { CodecConfig } from './types.js';
 import type { ModelConfig } from './omegaconf/model-config.js';
+import type { CodecConfig } from './types.js';
 import { requireMultiple, unsupported } from './validate.js';
 
 /** The eps of every norm in these autoencoders; no config says it. */

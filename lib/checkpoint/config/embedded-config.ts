@@ -5,12 +5,12 @@
  */
 import { z } from 'zod';
 import { SafelightError } from '../../errors.js';
-import type { GgufMetadata } from '../formats/gguf-metadata.js';
-import { completeUNetConfig } from './diffusers/complete-unet.js';
-import type { AutoencoderConfig, TextEncoderConfig, UNetConfig } from './types.js';
-import { completeAutoencoderConfig } from './diffusers/autoencoder.js';
-import { completeTextEncoderConfig } from './diffusers/text-encoder.js';
 import { defaultsSchema } from '../defaults.js';
+import type { GgufMetadata } from '../formats/gguf-metadata.js';
+import { completeAutoencoderConfig } from './diffusers/autoencoder.js';
+import { completeUNetConfig } from './diffusers/complete-unet.js';
+import { completeTextEncoderConfig } from './diffusers/text-encoder.js';
+import type { AutoencoderConfig, TextEncoderConfig, UNetConfig } from './types.js';
 import { channels, checkConfig, count, epsilon, width } from './validate.js';
 
 export const CONFIG_KEY = 'safelight.config';

@@ -7,10 +7,10 @@
 import { resolve } from 'node:path';
 import { SafelightError } from '../../errors.js';
 import { fileError, openRegular, readFully } from '../../files/read.js';
+import { shown, type TensorInfo } from '../weights/tensor-index.js';
 import { type Fail, GgufCursor, NeedMoreBytes } from './gguf-cursor.js';
 import { type GgufMetadata, readMetadata } from './gguf-metadata.js';
 import { type GgufType, ggufType } from './gguf-types.js';
-import { shown, type TensorInfo } from '../weights/tensor-index.js';
 
 /** As for safetensors: no honest header comes near, and it bounds the memory of a hostile one. */
 const MAX_HEADER = 100_000_000;

@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { withAverages } from '../weights/ema.js';
+import type { TensorIndex } from '../weights/tensor-index.js';
 import type { GgufMetadata } from './gguf-metadata.js';
 import { readShards } from './shards.js';
-import type { TensorIndex } from '../weights/tensor-index.js';
 import type { TorchOptions } from './torch/read-torch.js';
 import { readWeightFile, type WeightFile } from './weight-file.js';
 

@@ -6,8 +6,8 @@ import { createHash } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { SafelightError, throwIfAborted } from '../../errors.js';
 import type { WeightPlan } from '../../binding/types.js';
+import { SafelightError, throwIfAborted } from '../../errors.js';
 import { fileError, openRegular, readFully } from '../../files/read.js';
 import {
   type PackedHeader,

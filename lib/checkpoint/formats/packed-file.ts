@@ -5,8 +5,8 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import { z } from 'zod';
-import { SafelightError } from '../../errors.js';
 import type { SourceType, WeightPlan, WeightPlanEntry } from '../../binding/types.js';
+import { SafelightError } from '../../errors.js';
 import { openRegular, readFully } from '../../files/read.js';
 import { keptBytes } from '../weights/plan-bytes.js';
 

@@ -6,10 +6,10 @@
  */
 import { resolve } from 'node:path';
 import { SafelightError } from '../../errors.js';
-import { dtypeBits } from './dtypes.js';
 import { decodeUtf8, fileError, openRegular, readFully } from '../../files/read.js';
-import { JsonScanner } from './json-scanner.js';
 import { shown, type TensorInfo } from '../weights/tensor-index.js';
+import { dtypeBits } from './dtypes.js';
+import { JsonScanner } from './json-scanner.js';
 
 const MAX_HEADER = 100_000_000;
 

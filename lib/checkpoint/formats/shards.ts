@@ -5,9 +5,9 @@
 import { resolve } from 'node:path';
 import { SafelightError } from '../../errors.js';
 import { readText } from '../../files/read.js';
+import type { TensorInfo } from '../weights/tensor-index.js';
 import { JsonScanner } from './json-scanner.js';
 import { shardPath } from './shard-path.js';
-import type { TensorInfo } from '../weights/tensor-index.js';
 import type { WeightFile } from './weight-file.js';
 
 const MAX_INDEX = 100_000_000;

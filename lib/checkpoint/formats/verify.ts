@@ -1,7 +1,7 @@
 import { SafelightError, throwIfAborted } from '../../errors.js';
-import { crcOfRange } from './crc.js';
 import { fileError, openRegular } from '../../files/read.js';
 import type { Checksum, TensorInfo } from '../weights/tensor-index.js';
+import { crcOfRange } from './crc.js';
 
 /**
  * Compares tensors with the checksums that their files have for them, each record once, at the speed of the disk (what is read stays

@@ -1,7 +1,7 @@
+import type { TensorIndex } from '../weights/tensor-index.js';
 import { isGgufFile, readGguf } from './gguf.js';
 import type { GgufMetadata } from './gguf-metadata.js';
 import { readSafetensors } from './safetensors.js';
-import type { TensorIndex } from '../weights/tensor-index.js';
 import { isTorchFile, readTorch, type TorchOptions } from './torch/read-torch.js';
 
 const MAX_NOTE = 1000;

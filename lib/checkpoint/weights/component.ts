@@ -1,11 +1,11 @@
-import { SafelightError } from '../../errors.js';
 import type { StorageType, WeightPlan, WeightPlanEntry, WeightRequirement } from '../../binding/types.js';
+import { SafelightError } from '../../errors.js';
 import { isSourceType } from '../formats/dtypes.js';
 import { blockOf } from '../formats/gguf-types.js';
+import { verifyTensors } from '../formats/verify.js';
 import type { CanonicalPart, Naming } from '../naming/naming.js';
 import { isBlockType, sameShape, storageFor } from './storage.js';
 import { shown, type TensorIndex, type TensorInfo } from './tensor-index.js';
-import { verifyTensors } from '../formats/verify.js';
 
 /** A canonical parameter in its file. */
 export interface Parameter {

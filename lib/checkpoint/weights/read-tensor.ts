@@ -1,7 +1,7 @@
 import { SafelightError } from '../../errors.js';
 import { fileError, openRegular, readFully } from '../../files/read.js';
-import { shown, type TensorInfo } from './tensor-index.js';
 import { verifyTensors } from '../formats/verify.js';
+import { shown, type TensorInfo } from './tensor-index.js';
 
 const READERS: Readonly<
   Record<string, { readonly bytes: number; readonly read: (from: DataView, at: number) => number }>

@@ -3,12 +3,12 @@ import { readFile, stat } from 'node:fs/promises';
 import { Command } from 'commander';
 import { SafelightError } from '../../errors.js';
 import type { CodeGrid } from '../../pipelines/vqgan/grid.js';
-import { namedAfter, reportPicture, withCodes } from './codes-command.js';
 import { addCodesModelOptions, addSizeOptions, type CodesFlags, type SizeFlags } from '../codes-options.js';
 import { UsageError } from '../failure.js';
 import { addCommonOptions, given } from '../model-options.js';
 import { checkInput, checkOutput, print, printJson } from '../output.js';
 import { checkPictureOutput } from '../pictures.js';
+import { namedAfter, reportPicture, withCodes } from './codes-command.js';
 
 interface Flags extends CodesFlags, SizeFlags {
   readonly output?: string;

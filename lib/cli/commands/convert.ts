@@ -1,9 +1,9 @@
 /** `safelight convert`: any readable model as one GGUF file. */
 import { Command, Option } from 'commander';
-import type { ConvertOptions, ConvertResult } from '../../tools/convert.js';
-import { type ConvertStorage, convertStorages, type Keep } from '../../tools/convert-types.js';
 import type { StorageType } from '../../binding/types.js';
 import { storageTypes } from '../../checkpoint/weights/storage.js';
+import type { ConvertOptions, ConvertResult } from '../../tools/convert.js';
+import { type ConvertStorage, convertStorages, type Keep } from '../../tools/convert-types.js';
 import { UsageError } from '../failure.js';
 import { interruptible } from '../interrupt.js';
 import { addCommonOptions, type CommonOptions, given } from '../model-options.js';

@@ -1,9 +1,9 @@
 /** `safelight inspect`: what a model file or folder holds, and how it would be loaded. */
 import { relative } from 'node:path';
 import { Command, Option } from 'commander';
-import type { InspectedComponent, Inspection, InspectOptions } from '../../tools/inspect.js';
 import type { StorageType } from '../../binding/types.js';
 import { storageTypes } from '../../checkpoint/weights/storage.js';
+import type { InspectedComponent, Inspection, InspectOptions } from '../../tools/inspect.js';
 import { addCommonOptions, type CommonOptions, given } from '../model-options.js';
 import { bytes, print, printJson, table } from '../output.js';
 

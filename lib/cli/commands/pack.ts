@@ -1,8 +1,8 @@
 /** `safelight pack`: weights converted once, for every later load. */
 import { Command, Option } from 'commander';
-import type { PackedModule, PackOptions } from '../../tools/pack.js';
 import type { StorageType } from '../../binding/types.js';
 import { storageTypes } from '../../checkpoint/weights/storage.js';
+import type { PackedModule, PackOptions } from '../../tools/pack.js';
 import { UsageError } from '../failure.js';
 import { interruptible } from '../interrupt.js';
 import { addCommonOptions, type CommonOptions, given } from '../model-options.js';

@@ -1,10 +1,10 @@
 /** `safelight reconstruct`: what an autoencoder keeps of a picture. */
 import { Command } from 'commander';
-import { namedAfter, reportPicture, withCodes } from './codes-command.js';
 import { addCodesModelOptions, addSizeOptions, type CodesFlags, type SizeFlags } from '../codes-options.js';
 import { addCommonOptions, given } from '../model-options.js';
 import { checkInput } from '../output.js';
 import { checkPictureOutput } from '../pictures.js';
+import { namedAfter, reportPicture, withCodes } from './codes-command.js';
 
 interface Flags extends CodesFlags, SizeFlags {
   readonly output?: string;

@@ -2,12 +2,12 @@
 import { Command } from 'commander';
 import type { CodesStream, SampleResult } from '../../pipelines/vqgan/sample.js';
 import type { DrawOptions } from '../../pipelines/vqgan/sample-options.js';
-import { type CodesWork, namedAfter, reportPicture, withCodes } from './codes-command.js';
 import { addCodesModelOptions, addDrawOptions, type CodesFlags, type DrawFlags } from '../codes-options.js';
 import { addCommonOptions, given } from '../model-options.js';
 import { wholeNumber } from '../numbers.js';
 import { checkInput } from '../output.js';
 import { checkPictureOutput } from '../pictures.js';
+import { type CodesWork, namedAfter, reportPicture, withCodes } from './codes-command.js';
 
 interface Flags extends CodesFlags, DrawFlags {
   readonly output?: string;

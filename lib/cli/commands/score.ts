@@ -3,12 +3,12 @@ import { Command } from 'commander';
 import { SafelightError } from '../../errors.js';
 import type { Score } from '../../pipelines/vqgan/score.js';
 import type { RgbImage } from '../../tensor/picture.js';
-import { namedAfter, withCodes } from './codes-command.js';
 import { addCodesModelOptions, addSizeOptions, type CodesFlags, type SizeFlags } from '../codes-options.js';
 import { addCommonOptions, given } from '../model-options.js';
 import { wholeNumber } from '../numbers.js';
 import { checkInput, duration, print, printJson, table } from '../output.js';
 import { checkPictureOutput, savePictures } from '../pictures.js';
+import { namedAfter, withCodes } from './codes-command.js';
 
 interface Flags extends CodesFlags, SizeFlags {
   readonly output?: string;

@@ -1,13 +1,14 @@
 /** Between pictures and latents as the sampler sees them, whatever a model has for it: a KL autoencoder, a codebook's, or nothing. */
+
+import type { MemoryInfo, NodeInfo } from '../../binding/types.js';
+import type { AutoencoderConfig, VQModelConfig } from '../../checkpoint/config/types.js';
+import type { LatentSource } from '../../checkpoint/model-descriptor.js';
 import { invalidOption } from '../../errors.js';
 import { Autoencoder } from '../../modules/autoencoder.js';
-import type { AutoencoderConfig, VQModelConfig } from '../../checkpoint/config/types.js';
 import type { LoadOptions } from '../../modules/loaded-module.js';
-import type { LatentSource } from '../../checkpoint/model-descriptor.js';
 import { VQModel } from '../../modules/vq-model.js';
-import type { MemoryInfo, NodeInfo } from '../../binding/types.js';
-import { Tensor } from '../../tensor/tensor.js';
 import { throwIfNotFinite } from '../../tensor/finite.js';
+import { Tensor } from '../../tensor/tensor.js';
 import { latentsOf, unscaled } from './latents.js';
 
 interface Control {

@@ -1,8 +1,9 @@
 /** Between pictures and latents as the sampler sees them. */
-import type { ByteImage } from '../../image/resample.js';
+
 import type { AutoencoderConfig } from '../../checkpoint/config/types.js';
-import { Tensor } from '../../tensor/tensor.js';
+import type { ByteImage } from '../../image/resample.js';
 import { throwIfNotFinite } from '../../tensor/finite.js';
+import { Tensor } from '../../tensor/tensor.js';
 
 /** Of every byte. */
 const UNITS = Float32Array.from({ length: 256 }, (_, byte) => (byte / 255) * 2 - 1);

@@ -2,10 +2,10 @@
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { invalidOption, SafelightError } from '../../errors.js';
+import type { PullOptions } from '../types.js';
 import { Rate } from './rate.js';
 import { Gate } from './retry.js';
 import type { Connection } from './transfer.js';
-import type { PullOptions } from '../types.js';
 
 /** Files looked up or downloaded at a time; connections are bounded apart from that. */
 const FILES = 6;

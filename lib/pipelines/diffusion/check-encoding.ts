@@ -1,8 +1,9 @@
 /** Encodings that a caller gives: held to what the U-Net attends to, and to each other. */
+
+import type { Encoding } from '../../conditioning/prompt-encoder.js';
 import { invalidOption, SafelightError } from '../../errors.js';
 import { checkFinite, checkTensor } from '../../tensor/check-tensor.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import type { Encoding } from '../../conditioning/prompt-encoder.js';
 import type { ModelFacts } from '../model/loaded-model.js';
 
 /** An encoding; one that was put together by hand need not say how many windows it has. */

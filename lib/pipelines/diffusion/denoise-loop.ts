@@ -1,16 +1,16 @@
 /** One pass of a batch of pictures through the sampler: the only place where samplers and the U-Net meet. */
 
-import { eitherOf, isAborted, throwIfAborted } from '../../errors.js';
 import type { SchedulerConfig } from '../../checkpoint/config/types.js';
+import { eitherOf, isAborted, throwIfAborted } from '../../errors.js';
 import type { UNet } from '../../modules/unet.js';
 import { createDenoise, type DiscreteSchedule } from '../../sampling/denoiser.js';
 import { type Condition, conditionsAt, type Guidance } from '../../sampling/guidance.js';
 import type { SamplerInfo } from '../../sampling/samplers/index.js';
 import type { Denoise, Latent, NoiseSource, SamplerOptions } from '../../sampling/types.js';
-import { Tensor } from '../../tensor/tensor.js';
-import type { Conditions } from './guidance-branch.js';
 import { throwIfNotFinite } from '../../tensor/finite.js';
+import { Tensor } from '../../tensor/tensor.js';
 import type { TextKeeper } from './cross-attention-cache.js';
+import type { Conditions } from './guidance-branch.js';
 import { Network } from './guided-denoiser.js';
 import type { DeepCacheSettings } from './step-cache.js';
 

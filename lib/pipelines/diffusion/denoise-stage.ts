@@ -1,5 +1,6 @@
 /** The middle stage by itself: encodings in, a latent out. */
 import { invalidOption, SafelightError } from '../../errors.js';
+import { joinBatches, repeatBatch } from '../../families/shared/latents.js';
 import { checkCallback } from '../../known-keys.js';
 import type { Rng } from '../../sampling/generators/index.js';
 import { createNoise } from '../../sampling/noise.js';
@@ -9,18 +10,17 @@ import type { RgbImage } from '../../tensor/picture.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning } from '../../warnings.js';
 import * as check from '../check.js';
-import { checkEncoding, checkPair, type GivenEncoding } from './check-encoding.js';
-import { needsPicture } from './ldm-inpaint.js';
-import { type Conditions, encodeConditions } from './guidance-branch.js';
 import { resolveCondition, resolveGuidance } from '../condition-options.js';
-import { type DenoiseModel, type DenoiseRun, type DenoiseStep, denoiseSteps } from './denoise-loop.js';
 import type { Engine } from '../model/loaded-model.js';
-import { warnIfLarge } from './image-size.js';
-import { TextKeeper } from './cross-attention-cache.js';
-import { joinBatches, repeatBatch } from '../../families/shared/latents.js';
 import { checkControl, checkSize, checkTaps, resolveText } from '../options.js';
 import { type OnProgress, ProgressReporter } from '../progress.js';
 import { resolveSamplingOptions, type SamplingOptions, samplingKeys } from '../sampling-options.js';
+import { checkEncoding, checkPair, type GivenEncoding } from './check-encoding.js';
+import { TextKeeper } from './cross-attention-cache.js';
+import { type DenoiseModel, type DenoiseRun, type DenoiseStep, denoiseSteps } from './denoise-loop.js';
+import { type Conditions, encodeConditions } from './guidance-branch.js';
+import { warnIfLarge } from './image-size.js';
+import { needsPicture } from './ldm-inpaint.js';
 import { brownianRange, fullSigmas, partialSigmas } from './sigmas.js';
 import { maskedEverywhere } from './text-to-image.js';
 

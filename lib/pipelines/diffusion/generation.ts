@@ -4,22 +4,22 @@ import { eitherOf, isAborted, throwIfAborted, unlessAborted } from '../../errors
 import type { RgbImage } from '../../tensor/picture.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { Warning } from '../../warnings.js';
-import { needsPicture, planWithPicture } from './ldm-inpaint.js';
-import { type Conditions, encodeConditions, lengthOf } from './guidance-branch.js';
-import { type Denoised, type DenoiseStep, denoiseSteps } from './denoise-loop.js';
-import type { Engine } from '../model/loaded-model.js';
-import { checkRunFits } from './fit-run.js';
-import { type HiresPlan, planHires } from './hires.js';
 import { GeneratedImage, toPixels } from '../image-result.js';
+import { parametersOf } from '../metadata.js';
+import type { Engine } from '../model/loaded-model.js';
+import type { Settings } from '../options.js';
+import { ProgressReporter } from '../progress.js';
+import { type BatchSeeds, batchSeeds } from '../variation-options.js';
+import { TextKeeper } from './cross-attention-cache.js';
+import { type Denoised, type DenoiseStep, denoiseSteps } from './denoise-loop.js';
+import { checkRunFits } from './fit-run.js';
+import { type Conditions, encodeConditions, lengthOf } from './guidance-branch.js';
+import { type HiresPlan, planHires } from './hires.js';
 import { warnIfLarge } from './image-size.js';
 import { planImageToImage } from './image-to-image.js';
-import { TextKeeper } from './cross-attention-cache.js';
-import { parametersOf } from '../metadata.js';
-import type { Settings } from '../options.js';
+import { needsPicture, planWithPicture } from './ldm-inpaint.js';
 import type { Pass, Plan } from './plan.js';
-import { ProgressReporter } from '../progress.js';
 import { planTextToImage } from './text-to-image.js';
-import { type BatchSeeds, batchSeeds } from '../variation-options.js';
 
 /** A step of the sampler in a call. */
 export interface GenerationStep extends DenoiseStep {

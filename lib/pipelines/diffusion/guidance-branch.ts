@@ -1,8 +1,8 @@
 /** What the U-Net is told of the picture, for either side of guidance: text, a class, or nothing. */
 import type { ClassSource } from '../../checkpoint/model-descriptor.js';
+import { readRow } from '../../checkpoint/weights/read-tensor.js';
 import type { Condition } from '../../sampling/guidance.js';
 import { Tensor } from '../../tensor/tensor.js';
-import { readRow } from '../../checkpoint/weights/read-tensor.js';
 import type { Engine } from '../model/loaded-model.js';
 import type { Settings } from '../options.js';
 

@@ -1,10 +1,15 @@
 /** The U-Net as the sampler sees it: conditions, texts and further inputs settled, run whole or with a step cache. */
 import type { UNetInputs } from '../../modules/unet.js';
-import { type Condition, combinePredictions, possibleConditions, repeatFor } from '../../sampling/guidance.js';
+import {
+  type Condition,
+  combinePredictions,
+  possibleConditions,
+  repeatFor,
+} from '../../sampling/guidance.js';
 import type { Latent } from '../../sampling/types.js';
 import { Tensor } from '../../tensor/tensor.js';
-import type { ModelCondition } from './guidance-branch.js';
 import type { DenoiseModel, DenoiseRun } from './denoise-loop.js';
+import type { ModelCondition } from './guidance-branch.js';
 import { StepCache } from './step-cache.js';
 
 /** The U-Net with everything but latent and time settled. */

@@ -1,19 +1,19 @@
 /** The second pass of hires fix: the first picture enlarged, noise on it, and the end of the schedule again. */
 import { eitherOf } from '../../errors.js';
+import { imageTensor } from '../../families/shared/latents.js';
 import { crop } from '../../image/composite.js';
 import { nearest } from '../../image/fit.js';
 import { resample } from '../../image/resample.js';
 import { interpolate } from '../../tensor/interpolate.js';
 import { Tensor } from '../../tensor/tensor.js';
-import type { Engine } from '../model/loaded-model.js';
 import { type HiresSettings, type HiresTarget, hiresTarget, latentUpscalers } from '../hires-options.js';
 import { toPixels } from '../image-result.js';
-import { imageTensor } from '../../families/shared/latents.js';
+import type { Engine } from '../model/loaded-model.js';
 import { checkSize, type Settings } from '../options.js';
+import { type BatchSeeds, pictureNoise } from '../variation-options.js';
 import type { Pass } from './plan.js';
 import { brownianRange, partialSigmas } from './sigmas.js';
 import { maskedEverywhere } from './text-to-image.js';
-import { type BatchSeeds, pictureNoise } from '../variation-options.js';
 
 export interface HiresPlan {
   readonly width: number;

@@ -1,5 +1,7 @@
 /** From a picture, or a part of one, as A1111 does it. */
 import { invalidOption } from '../../errors.js';
+import type { EncodedImage } from '../../families/shared/latent-codec.js';
+import { imageTensor, repeatBatch } from '../../families/shared/latents.js';
 import { readImage } from '../../image/read.js';
 import { type ByteImage, resample } from '../../image/resample.js';
 import { createNoise } from '../../sampling/noise.js';
@@ -7,16 +9,14 @@ import type { NoiseSource } from '../../sampling/types.js';
 import { interpolate } from '../../tensor/interpolate.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { Warnings } from '../../warnings.js';
-import type { EncodedImage } from '../../families/shared/latent-codec.js';
 import type { Engine, ModelFacts } from '../model/loaded-model.js';
+import { checkSize, type InitSettings, type Settings } from '../options.js';
+import { type BatchSeeds, pictureNoise } from '../variation-options.js';
+import { joinChannels } from './guided-denoiser.js';
 import { fittingSize, type Size, warnIfLarge, warnOfResize } from './image-size.js';
 import { type PreparedImage, prepareImage, prepareMasked } from './inpaint.js';
-import { imageTensor, repeatBatch } from '../../families/shared/latents.js';
-import { joinChannels } from './guided-denoiser.js';
-import { checkSize, type InitSettings, type Settings } from '../options.js';
 import type { Pass, Plan } from './plan.js';
 import { brownianRange, partialSigmas } from './sigmas.js';
-import { type BatchSeeds, pictureNoise } from '../variation-options.js';
 
 /** What was encoded of the picture, and the mask at the latent's size. */
 interface Encoded {

@@ -9,8 +9,8 @@ import { fitTo, type ResizeMode } from '../../image/fit.js';
 import { readImage } from '../../image/read.js';
 import type { ByteImage } from '../../image/resample.js';
 import type { RgbImage } from '../../tensor/picture.js';
-import { expandRegion, maskRegion } from './crop-region.js';
 import type { MaskSettings } from '../mask-options.js';
+import { expandRegion, maskRegion } from './crop-region.js';
 
 export interface PreparedImage {
   /** RGB at the size that is worked at. */

@@ -4,17 +4,17 @@
  * from noise alone.
  */
 import { invalidOption, SafelightError } from '../../errors.js';
+import { imageTensor } from '../../families/shared/latents.js';
 import { type ImageSource, readImage } from '../../image/read.js';
 import { resample } from '../../image/resample.js';
 import { interpolate } from '../../tensor/interpolate.js';
 import { Tensor } from '../../tensor/tensor.js';
+import type { MaskSettings } from '../mask-options.js';
 import type { Engine } from '../model/loaded-model.js';
+import { checkSize, type InitSettings, type Settings } from '../options.js';
+import { joinChannels } from './guided-denoiser.js';
 import { sizeFrom } from './image-to-image.js';
 import { prepareMasked } from './inpaint.js';
-import { imageTensor } from '../../families/shared/latents.js';
-import type { MaskSettings } from '../mask-options.js';
-import { joinChannels } from './guided-denoiser.js';
-import { checkSize, type InitSettings, type Settings } from '../options.js';
 import type { Plan } from './plan.js';
 import { planFromNoise } from './text-to-image.js';
 

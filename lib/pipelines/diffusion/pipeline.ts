@@ -1,22 +1,24 @@
 /** Text to image, and everything on the way, with one model. */
+
+import type { MemoryInfo, NodeInfo } from '../../binding/types.js';
+import { openModel, starterModel } from '../../checkpoint/open.js';
+import type { Chunk } from '../../conditioning/chunks.js';
+import type { Encoding } from '../../conditioning/prompt-encoder.js';
 import { SafelightError, unlessAborted } from '../../errors.js';
 import type { ImageSource } from '../../image/read.js';
-import { openModel, starterModel } from '../../checkpoint/open.js';
-import type { MemoryInfo, NodeInfo } from '../../binding/types.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import type { Chunk } from '../../conditioning/chunks.js';
 import type { Warning } from '../../warnings.js';
-import { type AttentionMap, type AttentionOptions, attentionMaps } from '../trace/attention-map.js';
-import type { Encoding } from '../../conditioning/prompt-encoder.js';
-import { type DenoiseOptions, denoiseStage } from './denoise-stage.js';
-import { generateWithFallback } from '../model/fallback.js';
-import type { GenerateResult } from './generation.js';
 import type { GeneratedImage } from '../image-result.js';
+import { generateWithFallback } from '../model/fallback.js';
+import { Modules } from '../model/lazy-model.js';
 import { checkLoadOptions, type LoadPipelineOptions } from '../model/load-options.js';
 import { type ModuleName, modulesOf } from '../model/module-names.js';
-import { Modules } from '../model/lazy-model.js';
-import { listNodes, type NodesOptions } from '../trace/nodes.js';
 import { type GenerateOptions, resolveOptions } from '../options.js';
+import { type AttentionMap, type AttentionOptions, attentionMaps } from '../trace/attention-map.js';
+import { listNodes, type NodesOptions } from '../trace/nodes.js';
+import { type TapOptions, tapStage } from '../trace/tap.js';
+import { type DenoiseOptions, denoiseStage } from './denoise-stage.js';
+import type { GenerateResult } from './generation.js';
 import {
   type DecodeOptions,
   decodeStage,
@@ -28,7 +30,6 @@ import {
   tokenizeStage,
 } from './stages.js';
 import { GenerationStream } from './stream.js';
-import { type TapOptions, tapStage } from '../trace/tap.js';
 
 /** What a pipeline's model is. */
 export interface PipelineInfo {

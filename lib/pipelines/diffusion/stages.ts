@@ -1,22 +1,23 @@
 /** The stages before and after denoising, one by one. */
+
+import type { Chunk } from '../../conditioning/chunks.js';
+import type { Encoding } from '../../conditioning/prompt-encoder.js';
+import { imageTensor } from '../../families/shared/latents.js';
 import { type ImageSource, readImage } from '../../image/read.js';
 import type { Rng } from '../../sampling/generators/index.js';
 import { createNoise } from '../../sampling/noise.js';
 import { checkFinite, checkTensor } from '../../tensor/check-tensor.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import type { Chunk } from '../../conditioning/chunks.js';
 import type { OnWarning } from '../../warnings.js';
 import * as check from '../check.js';
 import { promptText } from '../condition-options.js';
-import type { Encoding } from '../../conditioning/prompt-encoder.js';
-import type { Engine, ModelFacts } from '../model/loaded-model.js';
 import { GeneratedImage, toPixels } from '../image-result.js';
+import type { Engine, ModelFacts } from '../model/loaded-model.js';
+import { checkControl, checkSize, type GenerateOptions, type Posterior, resolveText } from '../options.js';
+import { type OnProgress, ProgressReporter } from '../progress.js';
 import { warnIfLarge } from './image-size.js';
 import { sizeFrom } from './image-to-image.js';
 import { prepareImage } from './inpaint.js';
-import { imageTensor } from '../../families/shared/latents.js';
-import { checkControl, checkSize, type GenerateOptions, type Posterior, resolveText } from '../options.js';
-import { type OnProgress, ProgressReporter } from '../progress.js';
 import { warnOfSyntax } from './prompt-warnings.js';
 
 export interface TokenizeOptions {

@@ -3,11 +3,11 @@
  * to the next, so it is computed at every `interval`th only; in between the shallow part runs alone and goes on from what was kept.
  */
 import { invalidOption } from '../../errors.js';
+import { joinBatches } from '../../families/shared/latents.js';
 import type { ForwardOutput, UNet, UNetInputs, UNetOutput } from '../../modules/unet.js';
 import type { Condition } from '../../sampling/guidance.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import * as check from '../check.js';
-import { joinBatches } from '../../families/shared/latents.js';
 
 export interface DeepCacheOptions {
   /** Every so many evaluations of the U-Net one is whole, 1 (all: no caching) to 1000; default 3. */

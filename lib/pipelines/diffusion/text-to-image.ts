@@ -2,11 +2,11 @@
 import { initialNoiseScale } from '../../sampling/samplers/index.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { Engine } from '../model/loaded-model.js';
-import { joinChannels } from './guided-denoiser.js';
 import type { Settings } from '../options.js';
+import { pictureNoise } from '../variation-options.js';
+import { joinChannels } from './guided-denoiser.js';
 import type { Plan } from './plan.js';
 import { fullSigmas } from './sigmas.js';
-import { pictureNoise } from '../variation-options.js';
 
 export async function planTextToImage(engine: Engine, settings: Settings): Promise<Plan> {
   const { defaults } = engine.facts;

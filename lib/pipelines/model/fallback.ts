@@ -1,8 +1,8 @@
 /** A generation that begins anew on the CPU where a GPU that `auto` chose has too little memory for it. */
 import { SafelightError } from '../../errors.js';
 import { type GenerateResult, type GenerationStep, generateSteps } from '../diffusion/generation.js';
-import type { Modules } from './lazy-model.js';
 import type { Settings } from '../options.js';
+import type { Modules } from './lazy-model.js';
 
 /** @throws every code of SafelightError that the stages name */
 export async function* generateWithFallback(

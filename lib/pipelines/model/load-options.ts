@@ -1,16 +1,16 @@
 /** How a pipeline is loaded. */
 
-import { invalidOption } from '../../errors.js';
-import { type MemoryMode, memoryModes } from '../../modules/loaded-module.js';
-import type { OpenModelOptions } from '../../checkpoint/model-descriptor.js';
 import { checkBackend } from '../../binding/backend-choice.js';
 import type { BackendChoice, StorageType } from '../../binding/types.js';
-import type { OnWarning, Warnings } from '../../warnings.js';
+import type { OpenModelOptions } from '../../checkpoint/model-descriptor.js';
 import { storageTypes } from '../../checkpoint/weights/storage.js';
+import { invalidOption } from '../../errors.js';
+import { type MemoryMode, memoryModes } from '../../modules/loaded-module.js';
+import type { OnWarning, Warnings } from '../../warnings.js';
 import * as check from '../check.js';
-import { type ModelPart, type ModuleSettings, modelParts } from './lazy-model.js';
 import { checkControl } from '../options.js';
 import type { OnProgress } from '../progress.js';
+import { type ModelPart, type ModuleSettings, modelParts } from './lazy-model.js';
 
 export interface LoadPipelineOptions extends OpenModelOptions {
   /**

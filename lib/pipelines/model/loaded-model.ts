@@ -1,10 +1,11 @@
 /** What the ways of making a picture share of a loaded model. */
+
+import type { MemoryInfo } from '../../binding/types.js';
 import type { GenerationDefaults, ModelFamily, UNetConfig } from '../../checkpoint/config/types.js';
 import type { ExtraChannels } from '../../checkpoint/latent-source.js';
 import type { ConditionSource } from '../../checkpoint/model-descriptor.js';
-import type { MemoryInfo } from '../../binding/types.js';
-import type { LatentCodec } from '../../families/shared/latent-codec.js';
 import type { Conditioner } from '../../conditioning/prompt-encoder.js';
+import type { LatentCodec } from '../../families/shared/latent-codec.js';
 import type { DenoiseModel } from '../diffusion/denoise-loop.js';
 import type { LatentPreview } from '../diffusion/preview.js';
 

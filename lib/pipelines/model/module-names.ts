@@ -1,6 +1,7 @@
 /** The modules of a model by the names under which `nodes` and `tap` know them. */
-import { invalidOption } from '../../errors.js';
+
 import type { ModelSource } from '../../checkpoint/model-descriptor.js';
+import { invalidOption } from '../../errors.js';
 import { didYouMean, suggestValue } from '../../suggest.js';
 
 export const moduleNames = ['text_encoder', 'text_encoder_2', 'unet', 'encoder', 'decoder'] as const;

@@ -2,12 +2,13 @@
  * Where in the picture a word went: the U-Net's cross-attention to its tokens, averaged over layers, heads and steps (Tang et al.
  * 2022, "What the DAAM", arXiv:2210.04885).
  */
+
+import type { Chunk } from '../../conditioning/chunks.js';
 import { invalidOption } from '../../errors.js';
 import { heatColour } from '../../tensor/heat.js';
 import { interpolate } from '../../tensor/interpolate.js';
 import type { RgbImage, RgbPixels } from '../../tensor/picture.js';
 import { Tensor } from '../../tensor/tensor.js';
-import type { Chunk } from '../../conditioning/chunks.js';
 import * as check from '../check.js';
 import { type GenerationStep, generateSteps } from '../diffusion/generation.js';
 import type { GeneratedImage } from '../image-result.js';

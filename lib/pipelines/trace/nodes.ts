@@ -1,8 +1,8 @@
 /** What can be tapped. */
 import type { NodeInfo } from '../../binding/types.js';
 import * as check from '../check.js';
-import { checkModule, type ModuleName } from '../model/module-names.js';
 import type { Modules } from '../model/lazy-model.js';
+import { checkModule, type ModuleName } from '../model/module-names.js';
 import { checkSize } from '../options.js';
 
 export interface NodesOptions {

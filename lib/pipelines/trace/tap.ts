@@ -2,17 +2,18 @@
  * Reading inside of the modules that run once: text encoders on a prompt, the encoder on an image, the decoder on a latent. (The U-Net's
  * nodes are read step by step, with the `taps` of `stream` and `denoise`.)
  */
+
+import { chunksOf } from '../../conditioning/prompt-encoder.js';
 import { invalidOption } from '../../errors.js';
 import type { ImageSource } from '../../image/read.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning } from '../../warnings.js';
 import * as check from '../check.js';
 import { promptText } from '../condition-options.js';
-import { chunksOf } from '../../conditioning/prompt-encoder.js';
-import { checkModule, modulesOf } from '../model/module-names.js';
-import type { Modules } from '../model/lazy-model.js';
-import { checkControl, checkSize } from '../options.js';
 import { checkLatent, imageInput } from '../diffusion/stages.js';
+import type { Modules } from '../model/lazy-model.js';
+import { checkModule, modulesOf } from '../model/module-names.js';
+import { checkControl, checkSize } from '../options.js';
 
 export type TapOptions = {
   /** Names from `pipeline.nodes`, 1 to 100. */

@@ -1,16 +1,21 @@
 /** The modules of a model of codes, each loaded when it is first needed. */
-import { SafelightError } from '../../errors.js';
-import { Autoencoder } from '../../modules/autoencoder.js';
-import { type CodesDefaults, readCodesDefaults } from '../../families/shared/vqgan/vqgan-defaults.js';
-import { type CodesModelSource, type OpenCodesOptions, openCodesModel } from '../../families/shared/vqgan/open-vqgan.js';
-import type { OrderName } from '../../checkpoint/config/types.js';
+
+import type { MemoryInfo } from '../../binding/types.js';
 import { autoencoderFactor } from '../../checkpoint/config/diffusers/autoencoder.js';
+import type { OrderName } from '../../checkpoint/config/types.js';
+import type { FirstStageSource } from '../../checkpoint/model-descriptor.js';
+import { SafelightError } from '../../errors.js';
+import {
+  type CodesModelSource,
+  type OpenCodesOptions,
+  openCodesModel,
+} from '../../families/shared/vqgan/open-vqgan.js';
+import { type CodesDefaults, readCodesDefaults } from '../../families/shared/vqgan/vqgan-defaults.js';
+import { Autoencoder } from '../../modules/autoencoder.js';
 import { LatentTransformer } from '../../modules/latent-transformer.js';
 import { Lpips } from '../../modules/lpips.js';
 import { PatchDiscriminator } from '../../modules/patch-discriminator.js';
-import type { FirstStageSource } from '../../checkpoint/model-descriptor.js';
 import { VQModel } from '../../modules/vq-model.js';
-import type { MemoryInfo } from '../../binding/types.js';
 import { type Warning, Warnings } from '../../warnings.js';
 import { Lazy } from '../model/lazy.js';
 import type { ModuleSettings } from '../model/lazy-model.js';

@@ -1,8 +1,8 @@
 /** Decoded pictures as bytes, and how far two of them are apart. */
 import { SafelightError } from '../../errors.js';
+import { throwIfNotFinite } from '../../tensor/finite.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import { Tensor } from '../../tensor/tensor.js';
-import { throwIfNotFinite } from '../../tensor/finite.js';
 import { toPixels } from '../image-result.js';
 
 /** `[1, C, H, W]` as a picture: RGB, gray, or of a map of classes the most probable as a gray level. @throws NOT_FINITE */

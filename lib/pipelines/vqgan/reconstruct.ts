@@ -1,13 +1,13 @@
 /** What an autoencoder keeps of a picture: its codes, and the picture made of them. */
 import type { ImageSource } from '../../image/read.js';
 import type { VQModel } from '../../modules/vq-model.js';
+import { throwIfNotFinite } from '../../tensor/finite.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning, Warning } from '../../warnings.js';
 import * as check from '../check.js';
-import { throwIfNotFinite } from '../../tensor/finite.js';
-import { GeneratedImage } from '../image-result.js';
 import { warnOfResize } from '../diffusion/image-size.js';
+import { GeneratedImage } from '../image-result.js';
 import { checkControl, checkSize } from '../options.js';
 import { type OnProgress, ProgressReporter } from '../progress.js';
 import { type CodeGrid, type CodesUsage, checkGrid, toGrid, usageOf } from './grid.js';

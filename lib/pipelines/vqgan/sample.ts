@@ -8,9 +8,9 @@ import type { CodesStep as WrittenCode } from '../../sampling/autoregressive/typ
 import type { RgbImage } from '../../tensor/picture.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { Warning } from '../../warnings.js';
+import { StepStream } from '../diffusion/stream.js';
 import type { GeneratedImage } from '../image-result.js';
 import { ProgressReporter } from '../progress.js';
-import { StepStream } from '../diffusion/stream.js';
 import type { ConditionCodes } from './condition.js';
 import { type CodesUsage, toGrid, usageOf } from './grid.js';
 import type { CodesModules } from './modules.js';

@@ -1,12 +1,13 @@
 /** How a model sees a picture: its discriminator's word, the losses it was trained with, and its transformer's surprise. */
-import type { ImageSource } from '../../image/read.js';
+
 import { usualLosses } from '../../checkpoint/config/omegaconf/losses.js';
+import type { ImageSource } from '../../image/read.js';
 import { type AutoencoderLosses, vqganLosses } from '../../modules/vqgan-losses.js';
+import { throwIfNotFinite } from '../../tensor/finite.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { Warning } from '../../warnings.js';
 import * as check from '../check.js';
-import { throwIfNotFinite } from '../../tensor/finite.js';
 import { patchMap } from '../trace/patch-map.js';
 import { type CodesUsage, toGrid, usageOf } from './grid.js';
 import { type LogLikelihood, likelihoodOf } from './likelihood.js';

@@ -1,9 +1,11 @@
 /** Pictures as codes, and codes as pictures, with one model: an autoencoder with a codebook, and what was trained around it. */
-import { SafelightError, unlessAborted } from '../../errors.js';
-import type { ImageSource } from '../../image/read.js';
-import { sketchStarter } from '../../families/shared/vqgan/vqgan-defaults.js';
+
 import type { MemoryInfo } from '../../binding/types.js';
+import { SafelightError, unlessAborted } from '../../errors.js';
+import { sketchStarter } from '../../families/shared/vqgan/vqgan-defaults.js';
+import type { ImageSource } from '../../image/read.js';
 import type { Warning } from '../../warnings.js';
+import type { GeneratedImage } from '../image-result.js';
 import { conditionCodes } from './condition.js';
 import type { CodeGrid } from './grid.js';
 import { checkLoadCodesOptions, type LoadCodesOptions } from './load-options.js';
@@ -28,7 +30,6 @@ import {
   sideOf,
 } from './sample-options.js';
 import { type Score, type ScoreOptions, scoreStage } from './score.js';
-import type { GeneratedImage } from '../image-result.js';
 
 /** What a model of codes is. */
 export interface CodesInfo {

@@ -2,8 +2,9 @@
  * The orders in which taming's transformers may write a picture's codes (`taming.modules.transformer.permuter`): for each code of the
  * sequence, its place in the picture, counted row by row.
  */
-import { invalidOption, SafelightError } from '../../errors.js';
+
 import type { OrderName } from '../../checkpoint/config/types.js';
+import { invalidOption, SafelightError } from '../../errors.js';
 import { TorchCpuGenerator } from '../generators/mt19937.js';
 import { checkSides } from './window.js';
 

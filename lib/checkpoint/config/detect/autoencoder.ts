@@ -1,7 +1,7 @@
 /** The config of a KL autoencoder from its tensors alone. Works on canonical names. */
 import type { ComponentWeights } from '../../weights/component.js';
-import type { AutoencoderConfig } from '../types.js';
 import { completeAutoencoderConfig } from '../diffusers/autoencoder.js';
+import type { AutoencoderConfig } from '../types.js';
 import { detectCodec, odd } from './codec.js';
 
 /** @param scale what the tensors do not say: how the sampler sees latents */

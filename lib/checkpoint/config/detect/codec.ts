@@ -1,9 +1,9 @@
 /** Encoder and decoder of an autoencoder from its tensors alone. Works on canonical names. */
 import { SafelightError } from '../../../errors.js';
-import type { ComponentWeights } from '../../weights/component.js';
 import { countPlaces } from '../../naming/naming.js';
-import type { CodecConfig } from '../types.js';
+import type { ComponentWeights } from '../../weights/component.js';
 import { AUTOENCODER_NORM_EPS, AUTOENCODER_NORM_GROUPS } from '../codec.js';
+import type { CodecConfig } from '../types.js';
 
 /** As many as C++ takes. */
 const MAX_LEVELS = 12;

@@ -1,8 +1,9 @@
 /** The config of a CLIP text encoder from its tensors alone. Works on canonical names. */
-import type { ComponentWeights } from '../../weights/component.js';
+
 import { countPlaces } from '../../naming/naming.js';
-import type { TextEncoderConfig } from '../types.js';
+import type { ComponentWeights } from '../../weights/component.js';
 import { completeTextEncoderConfig } from '../diffusers/text-encoder.js';
+import type { TextEncoderConfig } from '../types.js';
 
 /**
  * Heads are 64 wide in every CLIP; OpenAI's has the quick GELU, OpenCLIP the exact one.

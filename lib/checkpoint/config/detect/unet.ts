@@ -1,7 +1,7 @@
 /** The config of a U-Net from its tensors alone, for single files of any size. Works on canonical names. */
 import { SafelightError } from '../../../errors.js';
-import type { ComponentWeights } from '../../weights/component.js';
 import { countPlaces } from '../../naming/naming.js';
+import type { ComponentWeights } from '../../weights/component.js';
 import { completeUNetConfig } from '../diffusers/complete-unet.js';
 import type { ClassEmbeddingConfig, UNetConfig } from '../types.js';
 

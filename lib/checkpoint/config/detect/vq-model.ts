@@ -1,9 +1,10 @@
 /** The config of an autoencoder with a codebook from its tensors alone. Works on canonical names. */
-import type { ComponentWeights } from '../../weights/component.js';
-import type { VQModelConfig } from '../types.js';
-import { checkCodec } from '../codec.js';
-import { detectCodec, odd } from './codec.js';
+
 import type { LatentScale } from '../../parts.js';
+import type { ComponentWeights } from '../../weights/component.js';
+import { checkCodec } from '../codec.js';
+import type { VQModelConfig } from '../types.js';
+import { detectCodec, odd } from './codec.js';
 
 /** Whether the tensors are of an autoencoder with a codebook. */
 export function hasCodebook({ parameters }: ComponentWeights): boolean {

@@ -1,8 +1,15 @@
 /** diffusers' `AutoencoderKL` config as Safelight's `AutoencoderConfig`. Defaults are those of diffusers 0.42. */
 import { z } from 'zod';
-import type { AutoencoderConfig, CodecConfig } from '../types.js';
 import { AUTOENCODER_NORM_EPS, attendingBlocks, checkCodec, requireTypePerLevel } from '../codec.js';
-import { type ConfigFields, channels, checkConfig, count, requireFeatures, unsupported } from '../validate.js';
+import type { AutoencoderConfig, CodecConfig } from '../types.js';
+import {
+  type ConfigFields,
+  channels,
+  checkConfig,
+  count,
+  requireFeatures,
+  unsupported,
+} from '../validate.js';
 
 const FEATURES = {
   _class_name: ['AutoencoderKL'],

@@ -1,8 +1,6 @@
 /** The config of diffusers' `UNet2DConditionModel`, or `UNet2DModel`, as Safelight's `UNetConfig`. Defaults are those of diffusers 0.42. */
 import { z } from 'zod';
-import { completeUNetConfig } from './complete-unet.js';
 import type { ClassEmbeddingConfig, UNetConfig } from '../types.js';
-import { readUNet2DConfig } from './unet2d.js';
 import {
   type ConfigFields,
   channels,
@@ -14,6 +12,8 @@ import {
   unsupported,
   width,
 } from '../validate.js';
+import { completeUNetConfig } from './complete-unet.js';
+import { readUNet2DConfig } from './unet2d.js';
 
 const FEATURES = {
   _class_name: ['UNet2DConditionModel'],

@@ -1,6 +1,5 @@
 /** diffusers' `UNet2DModel` config (DDPM, unconditional latent diffusion) as Safelight's. Defaults are those of diffusers 0.42. */
 import { z } from 'zod';
-import { completeUNetConfig } from './complete-unet.js';
 import type { ClassEmbeddingConfig, UNetConfig } from '../types.js';
 import {
   type ConfigFields,
@@ -11,6 +10,7 @@ import {
   requireFeatures,
   unsupported,
 } from '../validate.js';
+import { completeUNetConfig } from './complete-unet.js';
 
 const FEATURES = {
   center_input_sample: [false],

@@ -1,7 +1,7 @@
 /** diffusers' `VQModel` config as Safelight's `VQModelConfig`. Defaults are those of diffusers 0.42. */
 import { z } from 'zod';
-import type { VQModelConfig } from '../types.js';
 import { AUTOENCODER_NORM_EPS, attendingBlocks, checkCodec, requireTypePerLevel } from '../codec.js';
+import type { VQModelConfig } from '../types.js';
 import { type ConfigFields, channels, checkConfig, count, requireFeatures } from '../validate.js';
 
 const FEATURES = {

@@ -1,6 +1,7 @@
 /** What a `Net2NetTransformer`'s codes are conditioned on, from taming's YAML. */
-import type { ModelConfig } from './model-config.js';
+
 import { unsupported } from '../validate.js';
+import type { ModelConfig } from './model-config.js';
 
 export type ConditionConfig =
   /** Nothing: every sequence begins with one code. */

@@ -1,7 +1,7 @@
 /** How a model was trained, from the YAML of CompVis' `DDPM` and `LatentDiffusion` (`model.params`). */
 import type { SchedulerConfig } from '../types.js';
-import type { ModelConfig } from './model-config.js';
 import { unsupported } from '../validate.js';
+import type { ModelConfig } from './model-config.js';
 
 const PARAMETERIZATIONS = { eps: 'eps', x0: 'x0', v: 'v' } as const;
 /** Names of `make_beta_schedule`, whose "linear" is linear in the root. */

@@ -1,10 +1,10 @@
 /** The latent transformer's config, from taming's YAML (`transformer_config`) and from its tensors. */
 import { SafelightError } from '../../../errors.js';
-import type { ComponentWeights } from '../../weights/component.js';
 import { countPlaces } from '../../naming/naming.js';
+import type { ComponentWeights } from '../../weights/component.js';
 import type { LatentTransformerConfig, OrderName } from '../types.js';
-import type { ModelConfig } from './model-config.js';
 import { requireMultiple, unsupported } from '../validate.js';
+import type { ModelConfig } from './model-config.js';
 
 const MINGPT = /(?:^|\.)GPT$/;
 /** Where its YAML does not say. */

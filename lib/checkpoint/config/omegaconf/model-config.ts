@@ -1,5 +1,5 @@
-import { SafelightError } from '../../../errors.js';
 import type { ConfigValue } from '../../../binding/types.js';
+import { SafelightError } from '../../../errors.js';
 import { interpolated } from './interpolation.js';
 import { type ConfigTree, isTree, MISSING } from './yaml-tree.js';
 

@@ -3,8 +3,8 @@
  * checkpoints. Only plain data comes out: tags are refused, and size, depth and what aliases expand to are bounded.
  */
 import { LineCounter, parseDocument, type ScalarTag, type Tags } from 'yaml';
-import { SafelightError } from '../../../errors.js';
 import type { ConfigValue } from '../../../binding/types.js';
+import { SafelightError } from '../../../errors.js';
 import { readText } from '../../../files/read.js';
 
 /** Real ones have a few kilobytes; depth and count are far from theirs too. */

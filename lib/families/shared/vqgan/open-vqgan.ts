@@ -4,28 +4,31 @@
  */
 import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { SafelightError } from '../../../errors.js';
-import { weightsEnding } from '../../../hub/find-models.js';
-import { locateModel } from '../../../hub/locate.js';
-import { fileError, kindOf } from '../../../files/read.js';
+import { checkOpen } from '../../../checkpoint/check-open.js';
+import { isFirstStage } from '../../../checkpoint/config/omegaconf/first-stage.js';
+import type { LossConfig } from '../../../checkpoint/config/omegaconf/losses.js';
+import type { ModelConfig } from '../../../checkpoint/config/omegaconf/model-config.js';
+import { readModelConfig } from '../../../checkpoint/config/omegaconf/read-model-config.js';
+import { readConfig } from '../../../checkpoint/config/validate.js';
 import { openWeights } from '../../../checkpoint/formats/open-weights.js';
+import type { FirstStageSource, IgnoredTensor } from '../../../checkpoint/model-descriptor.js';
+import { hasFirstStage, openFirstStage, openVQModelFolder } from '../../../checkpoint/open-first-stage.js';
 import { readValues } from '../../../checkpoint/weights/read-tensor.js';
 import type { TensorIndex } from '../../../checkpoint/weights/tensor-index.js';
-import { checkOpen } from '../../../checkpoint/check-open.js';
+import { SafelightError } from '../../../errors.js';
+import { fileError, kindOf } from '../../../files/read.js';
+import { weightsEnding } from '../../../hub/find-models.js';
+import { locateModel } from '../../../hub/locate.js';
+import { type LpipsSource, openLpips } from '../../../modules/lpips.js';
+import {
+  openPatchDiscriminator,
+  type PatchDiscriminatorSource,
+} from '../../../modules/patch-discriminator.js';
 import {
   type CodesWriterSource,
   openCodesWriter,
   type CodesCondition as WriterCondition,
 } from './vqgan-transformer.js';
-import { isFirstStage } from '../../../checkpoint/config/omegaconf/first-stage.js';
-import type { LossConfig } from '../../../checkpoint/config/omegaconf/losses.js';
-import { hasFirstStage, openFirstStage, openVQModelFolder } from '../../../checkpoint/open-first-stage.js';
-import { type LpipsSource, openLpips } from '../../../modules/lpips.js';
-import type { ModelConfig } from '../../../checkpoint/config/omegaconf/model-config.js';
-import { openPatchDiscriminator, type PatchDiscriminatorSource } from '../../../modules/patch-discriminator.js';
-import { readModelConfig } from '../../../checkpoint/config/omegaconf/read-model-config.js';
-import type { FirstStageSource, IgnoredTensor } from '../../../checkpoint/model-descriptor.js';
-import { readConfig } from '../../../checkpoint/config/validate.js';
 
 export interface OpenCodesOptions {
   /** The YAML of the checkpoint, where it is not beside it; several are merged, the last wins. */

@@ -1,9 +1,9 @@
 /** The model of codes that ships with the package, and what models say of how their codes are best drawn. */
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { bundledModels } from '../../../hub/bundled.js';
-import { kindOf } from '../../../files/read.js';
 import { checkConfig, readConfig } from '../../../checkpoint/config/validate.js';
+import { kindOf } from '../../../files/read.js';
+import { bundledModels } from '../../../hub/bundled.js';
 
 /** The folder of the small model that draws after sketches, from `lib/` and from `dist/` alike. */
 export const sketchStarter = bundledModels.sketch;

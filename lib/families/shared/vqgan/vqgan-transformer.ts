@@ -1,12 +1,16 @@
 /** What writes codes in a checkpoint of taming's: the transformer, and what it is conditioned on. */
-import { ComponentWeights } from '../../../checkpoint/weights/component.js';
-import { tamingTransformerNaming } from '../../../checkpoint/naming/taming-transformer.js';
-import type { TensorIndex } from '../../../checkpoint/weights/tensor-index.js';
-import type { OrderName } from '../../../checkpoint/config/types.js';
+
 import { type ConditionConfig, readConditionConfig } from '../../../checkpoint/config/omegaconf/condition.js';
-import { readCodeOrder, readLatentTransformerConfig } from '../../../checkpoint/config/omegaconf/latent-transformer.js';
-import type { LatentTransformerSource } from '../../../modules/latent-transformer.js';
+import {
+  readCodeOrder,
+  readLatentTransformerConfig,
+} from '../../../checkpoint/config/omegaconf/latent-transformer.js';
 import type { ModelConfig } from '../../../checkpoint/config/omegaconf/model-config.js';
+import type { OrderName } from '../../../checkpoint/config/types.js';
+import { tamingTransformerNaming } from '../../../checkpoint/naming/taming-transformer.js';
+import { ComponentWeights } from '../../../checkpoint/weights/component.js';
+import type { TensorIndex } from '../../../checkpoint/weights/tensor-index.js';
+import type { LatentTransformerSource } from '../../../modules/latent-transformer.js';
 
 const PREFIX = 'transformer.';
 

@@ -1,6 +1,7 @@
 import { SafelightError } from '../../../errors.js';
 import type { Denoise, Latent, Sampler } from '../../types.js';
 import { combine, slope, type Term, type Terms } from '../../vector.js';
+import { euler } from '../euler.js';
 import {
   ancestralTime,
   predictAt,
@@ -11,7 +12,6 @@ import {
   thirdOrder,
   timeSpan,
 } from './dpm-solver.js';
-import { euler } from '../euler.js';
 
 /** k-diffusion's defaults. */
 const ABSOLUTE_TOLERANCE = 0.0078;

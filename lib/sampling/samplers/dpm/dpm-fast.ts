@@ -1,5 +1,6 @@
 import type { Denoise, Sampler } from '../../types.js';
 import { combine, slope, type Terms } from '../../vector.js';
+import { euler } from '../euler.js';
 import {
   ancestralTime,
   firstOrder,
@@ -11,7 +12,6 @@ import {
   thirdOrder,
   timeSpan,
 } from './dpm-solver.js';
-import { euler } from '../euler.js';
 
 /**
  * DPM-Solver-fast (Lu et al. 2022, arXiv:2206.00927, section 3.4): as many model calls as the schedule has steps, spent on

@@ -1,7 +1,7 @@
 import type { Sampler } from '../../types.js';
 import { combine } from '../../vector.js';
-import { midpointStep } from './dpm2.js';
 import { ancestralStep, intervals } from '../steps.js';
+import { midpointStep } from './dpm2.js';
 
 /** Ancestral sampling with DPM-Solver-2 midpoint steps. Reference: k-diffusion `sample_dpm_2_ancestral`. */
 export const dpm2Ancestral: Sampler = async function* (denoise, latent, sigmas, noise, options = {}) {
