@@ -15,6 +15,8 @@ export interface TextSettings {
   /** 1 reads the layer that the model was trained with, 2 the one before it ... */
   readonly clipSkip: number;
   readonly emphasis: Emphasis;
+  /** Names of the patch sets that the text encoders run with, in their order. */
+  readonly patches?: readonly (string | undefined)[];
 }
 
 /** A prompt as the U-Net takes it. */
@@ -65,7 +67,8 @@ export class Conditioner {
 
   /** @throws INVALID_OPTION for a clip skip beyond the layers, NOT_FINITE, ABORTED, DISPOSED */
   async encode(prompt: string, text: TextSettings, signal?: AbortSignal): Promise<Encoding> {
-    const key = JSON.stringify([prompt, text.emphasis, this.options.clipSkips ? text.clipSkip : 1]);
+    const { emphasis, patches = [] } = text;
+    const key = JSON.stringify([prompt, emphasis, this.options.clipSkips ? text.clipSkip : 1, ...patches]);
     const known = this.cache.get(key);
     if (known) {
       // Back to the end of the order in which entries are dropped.
@@ -74,7 +77,7 @@ export class Conditioner {
       return known;
     }
     const parts = await Promise.all(
-      this.options.encoders.map((one) => this.encodeOne(one, prompt, text, signal)),
+      this.options.encoders.map((one, i) => this.encodeOne(one, prompt, text, patches[i], signal)),
     );
     const encoding = join(parts);
     this.remember(key, encoding);
@@ -115,6 +118,7 @@ export class Conditioner {
     { encoder, tokenizer, source }: LoadedEncoder,
     prompt: string,
     text: TextSettings,
+    patches: string | undefined,
     signal: AbortSignal | undefined,
   ): Promise<Encoding> {
     const chunks = chunksOf(tokenizer, prompt, text.emphasis);
@@ -139,7 +143,7 @@ export class Conditioner {
               }
             : {}),
         },
-        { layer, finalNorm: source.finalNorm, signal },
+        { layer, finalNorm: source.finalNorm, patches, signal },
       );
       throwIfNotFinite(output.hidden.data, 'The encoded prompt');
       some.forEach((chunk, i) => {

@@ -7,7 +7,7 @@ import { checkCallback, checkSignal, knownKeys, oneOf } from '../known-keys.js';
 import { type AnyTensor, Tensor } from '../tensor/tensor.js';
 import type { CallOptions, LoadOptions } from './loaded-module.js';
 
-const CALL_KEYS = ['signal', 'taps', 'timings'];
+const CALL_KEYS = ['signal', 'taps', 'timings', 'patches'];
 
 /**
  * Options of one run.
@@ -17,11 +17,13 @@ const CALL_KEYS = ['signal', 'taps', 'timings'];
 export function checkCall<T extends CallOptions>(options: T, ...more: string[]): T {
   knownKeys('options', options, new Set([...CALL_KEYS, ...more]));
   checkSignal('signal', options.signal);
-  const { taps, timings } = options;
+  const { taps, timings, patches } = options;
   if (taps !== undefined && !(Array.isArray(taps) && taps.every((name) => typeof name === 'string')))
     throw invalidOption('taps', 'an array of names', taps);
   if (timings !== undefined && typeof timings !== 'boolean')
     throw invalidOption('timings', 'true or false', timings);
+  if (patches !== undefined && (typeof patches !== 'string' || patches === ''))
+    throw invalidOption('patches', 'the name of a patch set', patches);
   return options;
 }
 

@@ -13,11 +13,13 @@ import type {
 } from '../binding/types.js';
 import { findPacked } from '../checkpoint/formats/packed-cache.js';
 import type { ComponentWeights } from '../checkpoint/weights/component.js';
-import { SafelightError } from '../errors.js';
+import { verifyTensors } from '../checkpoint/formats/verify.js';
+import { invalidOption, SafelightError } from '../errors.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { OnWarning } from '../warnings.js';
 import { checkIsTensor, checkLoad } from './check-call.js';
 import { availableMemory, checkFit, TAKE_LESS, weightBytes } from './fit.js';
+import { planPatches, tensorsOf, type WeightPatch } from './weight-patch.js';
 import { withWholeRows } from './whole-rows.js';
 
 /** How much memory may be traded for speed. */
@@ -57,6 +59,8 @@ export interface CallOptions {
   readonly taps?: readonly string[] | undefined;
   /** Measure each named node. */
   readonly timings?: boolean | undefined;
+  /** Name of the patch set (see `setPatches`) to run with; without one, weights are as they were loaded. */
+  readonly patches?: string | undefined;
 }
 
 /** What every run tells besides its outputs. */
@@ -100,10 +104,27 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
     this.dispose();
   }
 
+  /**
+   * Registers changes to the module's weights under a name, which runs then ask for (`CallOptions.patches`), in the place of those that
+   * had it; none at all frees them. The weights themselves stay as they are, in whatever storage, and runs queued before are not affected.
+   * @throws ADAPTER_MISMATCH for a weight that the module does not have, or has in another shape, UNSUPPORTED_ADAPTER, INVALID_OPTION,
+   *   INVALID_FILE, FILE_NOT_FOUND, OUT_OF_MEMORY, ABORTED, DISPOSED
+   */
+  async setPatches(
+    id: string,
+    patches: readonly WeightPatch[],
+    { signal }: Pick<CallOptions, 'signal'> = {},
+  ): Promise<void> {
+    if (typeof id !== 'string' || id === '') throw invalidOption('id', 'a name', id);
+    if (!Array.isArray(patches)) throw invalidOption('patches', 'an array of patches', patches);
+    await verifyTensors(tensorsOf(patches), signal);
+    await this.module.setPatches(id, planPatches(patches), signal);
+  }
+
   protected async call(
     entry: string,
     inputs: Record<string, NativeTensor>,
-    { signal, taps, timings }: CallOptions,
+    { signal, taps, timings, patches }: CallOptions,
     params: NativeConfig = {},
     session?: string,
   ): Promise<ModuleResult> {
@@ -114,6 +135,7 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
       ...(signal ? { signal } : {}),
       ...(taps ? { taps } : {}),
       ...(timings ? { timings } : {}),
+      ...(patches === undefined ? {} : { patches }),
     });
     return {
       outputs: wrapped(result.outputs),

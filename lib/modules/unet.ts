@@ -39,6 +39,8 @@ export class KeptTexts implements Disposable {
     readonly count: number,
     /** Tokens of each. */
     readonly length: number,
+    /** The patch set that they were computed with. */
+    readonly patches: string | undefined,
     private readonly free: () => void,
   ) {}
 
@@ -89,6 +91,7 @@ export class UNet extends LoadedModule<UNetConfig> {
   /** @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED */
   async forward(inputs: UNetInputs, settings: ForwardOptions = {}): Promise<ForwardOutput> {
     const { branch, ...options } = checkCall(settings, 'branch');
+    checkSamePatches(inputs, options);
     const tensors = named(inputs);
     const params = { ...(branch === undefined ? {} : { branch }), ...textParams(inputs) };
     const { outputs, taps, timings } = await this.call(
@@ -115,6 +118,7 @@ export class UNet extends LoadedModule<UNetConfig> {
     options: CallOptions = {},
   ): Promise<UNetOutput> {
     checkCall(options);
+    checkSamePatches(inputs, options);
     checkIsTensor('deep', deep);
     const { outputs, taps, timings } = await this.call(
       'shallow',
@@ -132,16 +136,19 @@ export class UNet extends LoadedModule<UNetConfig> {
    * @param contexts `[N, T, D]`
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
-  async keepTexts(contexts: Tensor, options: Pick<CallOptions, 'signal'> = {}): Promise<KeptTexts> {
-    const { signal } = checkCall(options);
+  async keepTexts(
+    contexts: Tensor,
+    options: Pick<CallOptions, 'signal' | 'patches'> = {},
+  ): Promise<KeptTexts> {
+    const { signal, patches } = checkCall(options);
     checkTensor('contexts', contexts, ['N', 'T', this.config.cross_attention_dim]);
     const session = `texts ${++this.#texts}`;
     const [count = 0, length = 0] = contexts.shape;
-    const texts = new KeptTexts(session, count, length, () => {
+    const texts = new KeptTexts(session, count, length, patches, () => {
       if (!this.disposed) this.release(session);
     });
     try {
-      await this.call('texts', { context: contexts }, { signal }, {}, session);
+      await this.call('texts', { context: contexts }, { signal, patches }, {}, session);
     } catch (error) {
       // An abort is told at once; the run may still come to its end.
       texts[Symbol.dispose]();
@@ -239,6 +246,12 @@ function checkText(text: NonNullable<UNetInputs['text']>): void {
   const isRows =
     Array.isArray(rows) && rows.every((row) => Number.isInteger(row) && row >= 0 && row < of.count);
   if (!isRows) throw invalidOption('text.rows', `integers between 0 and ${of.count - 1}`, rows);
+}
+
+/** Keys and values hold the patches that they were computed with. */
+function checkSamePatches({ text }: UNetInputs, { patches }: CallOptions): void {
+  if (text instanceof Object && text.of instanceof KeptTexts && text.of.patches !== patches)
+    throw invalidOption('patches', `${text.of.patches ?? 'none'}, with which the texts were kept`, patches);
 }
 
 function textParams({ text }: UNetInputs): { texts?: number; text_length?: number } {

@@ -33,16 +33,18 @@ export class TextKeeper implements Disposable {
     unet: UNet,
     contexts: readonly Tensor[],
     signal: AbortSignal | undefined,
+    patches?: string,
   ): Promise<KeptTexts | undefined> {
     const same =
       unet === this.unet &&
+      patches === this.kept?.patches &&
       contexts.length === this.contexts.length &&
       contexts.every((context, i) => context === this.contexts[i]);
     if (same && this.kept) return this.kept;
     this[Symbol.dispose]();
     const length = contexts[0]?.shape[1] ?? 0;
     if (keptBytes(unet, contexts.length, length, this.lean) === 0) return undefined;
-    this.kept = await unet.keepTexts(stacked(contexts), { signal });
+    this.kept = await unet.keepTexts(stacked(contexts), { patches, signal });
     this.unet = unet;
     this.contexts = contexts;
     return this.kept;

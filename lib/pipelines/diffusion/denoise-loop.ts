@@ -44,6 +44,8 @@ export interface DenoiseRun {
   readonly keep?: { readonly latent: Tensor; readonly mask: Float32Array } | undefined;
   /** Step caching; begins anew with each pass. Not with taps. */
   readonly deepCache?: DeepCacheSettings | undefined;
+  /** Name of the patch set that the U-Net runs with. */
+  readonly patches?: string | undefined;
   readonly taps?: readonly string[] | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Ends the pass at once, without the evaluation under way: with the last x0, or with `before` where there is none yet. */

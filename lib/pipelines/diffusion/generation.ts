@@ -51,12 +51,29 @@ type Steps<T> = AsyncGenerator<GenerationStep, T>;
 /** @throws every code of SafelightError that the stages name */
 export async function* generateSteps(engine: Engine, settings: Settings): Steps<GenerateResult> {
   const reporter = new ProgressReporter(settings.onProgress);
+  const loras = await engine.adapt(settings.loras, settings.warnings, settings.signal);
+  try {
+    const text = { ...settings.text, patches: loras.text };
+    return yield* adaptedSteps(engine, { ...settings, text }, loras.unet, reporter);
+  } finally {
+    loras[Symbol.dispose]();
+  }
+}
+
+/** @param patches name of the patch set that the U-Net runs with */
+async function* adaptedSteps(
+  engine: Engine,
+  settings: Settings,
+  patches: string | undefined,
+  reporter: ProgressReporter,
+): Steps<GenerateResult> {
   const { count, seed, batch, finish } = settings;
   const { plan, hires, conditionings } = await prepare(engine, settings, reporter);
   const run = new Run(
     engine,
     settings,
     conditionings,
+    patches,
     reporter,
     Math.ceil(count / batch) * (plan.steps + (hires?.steps ?? 0)),
   );
@@ -134,6 +151,7 @@ class Run {
     private readonly settings: Settings,
     /** Of the first pass and of the second. */
     private readonly conditionings: readonly [Conditions, Conditions],
+    private readonly patches: string | undefined,
     private readonly reporter: ProgressReporter,
     /** Steps that are to come; corrected where a sampler takes others than its schedule has. */
     private planned: number,
@@ -181,6 +199,7 @@ class Run {
       texts: this.texts,
       pixels: size,
       deepCache: sampling.deepCache,
+      patches: this.patches,
       taps,
       signal,
       finish,

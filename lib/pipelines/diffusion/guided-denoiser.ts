@@ -42,7 +42,7 @@ export class Network {
 
   /** These conditions in one batch. */
   private async forward(scaled: Latent, t: number, conditions: readonly Condition[]): Promise<Latent> {
-    const { latent, extra, taps, signal } = this.run;
+    const { latent, extra, patches, taps, signal } = this.run;
     const [pictures = 0, channels = 0, height = 0, width = 0] = latent.shape;
     const rows = pictures * conditions.length;
     let sample = Tensor.from(repeatFor(conditions, scaled), [rows, channels, height, width]);
@@ -53,8 +53,8 @@ export class Network {
       ...(await this.inputsFor(conditions, pictures)),
     };
     const output = await (this.cache
-      ? this.cache.run(inputs, conditions, signal)
-      : this.model.unet.forward(inputs, { taps, signal }));
+      ? this.cache.run(inputs, conditions, signal, patches)
+      : this.model.unet.forward(inputs, { patches, taps, signal }));
     this.taps = output.taps;
     return output.sample.data;
   }
@@ -77,11 +77,11 @@ export class Network {
 
   /** The text of each row: kept with the U-Net, or its states where taps want to see what becomes of them. */
   private async texts(conditions: readonly Condition[], pictures: number) {
-    const { conditioning, guidance, taps, signal } = this.run;
+    const { conditioning, guidance, patches, taps, signal } = this.run;
     const all = possibleConditions(guidance);
     const contexts = all.flatMap((condition) => conditioning[condition].context ?? []);
     if (contexts.length < all.length) return {};
-    const kept = taps?.length ? undefined : await this.run.texts.keep(this.model.unet, contexts, signal);
+    const kept = taps?.length ? undefined : await this.run.texts.keep(this.model.unet, contexts, signal, patches);
     if (!kept)
       return {
         context: repeatRows(

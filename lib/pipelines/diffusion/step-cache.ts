@@ -76,13 +76,14 @@ export class StepCache {
     inputs: UNetInputs,
     conditions: readonly Condition[],
     signal: AbortSignal | undefined,
+    patches?: string,
   ): Promise<UNetOutput> {
     const { branch } = this.settings;
     if (!this.wholeNow) {
       const deep = joinBatches(conditions.map((condition) => this.kept.get(condition)!));
-      return this.unet.shallow(inputs, deep, branch, { signal });
+      return this.unet.shallow(inputs, deep, branch, { patches, signal });
     }
-    const output = await this.unet.forward(inputs, { branch, signal });
+    const output = await this.unet.forward(inputs, { branch, patches, signal });
     this.keep(output, conditions);
     return output;
   }

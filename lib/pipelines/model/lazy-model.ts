@@ -1,4 +1,7 @@
 /** The modules of a model: which there are, loaded when needed, freed together. */
+import { type AppliedLoras, LoraApplier } from '../../adapters/apply-loras.js';
+import type { LoraSettings } from '../../adapters/lora-options.js';
+import { loraTarget } from './lora-target.js';
 import { basename, extname } from 'node:path';
 import { chooseBackend } from '../../binding/backends.js';
 import type { BackendChoice, MemoryInfo, StorageType } from '../../binding/types.js';
@@ -45,6 +48,7 @@ export class Modules implements Engine {
   private readonly text: Lazy<TextModules>;
   private readonly unet: Lazy<DenoiseModel>;
   private readonly vae: Lazy<LatentCodec>;
+  private readonly loras: LoraApplier;
   private report: ((done: number, total: number) => void) | undefined;
 
   /** @throws UNSUPPORTED_MODEL for a U-Net whose input is neither a latent nor that of an inpainting model */
@@ -77,6 +81,7 @@ export class Modules implements Engine {
       (signal) => this.loadAutoencoder(signal),
       (vae) => vae.dispose(),
     );
+    this.loras = new LoraApplier(loraTarget(this), !this.lean);
     this.preview = new LatentPreview(() => this.vae.get());
   }
 
@@ -186,6 +191,14 @@ export class Modules implements Engine {
 
   codec(signal?: AbortSignal): Promise<LatentCodec> {
     return this.vae.get(signal);
+  }
+
+  adapt(
+    loras: readonly LoraSettings[],
+    warnings: Warnings,
+    signal: AbortSignal | undefined,
+  ): Promise<AppliedLoras> {
+    return this.loras.apply(loras, warnings, signal);
   }
 
   /** Of the modules loaded by now. */

@@ -1,5 +1,8 @@
 /** What the ways of making a picture share of a loaded model. */
 
+import type { AppliedLoras } from '../../adapters/apply-loras.js';
+import type { LoraSettings } from '../../adapters/lora-options.js';
+import type { Warnings } from '../../warnings.js';
 import type { MemoryInfo } from '../../binding/types.js';
 import type { GenerationDefaults, ModelFamily, UNetConfig } from '../../checkpoint/config/types.js';
 import type { ExtraChannels } from '../../checkpoint/latent-source.js';
@@ -36,4 +39,10 @@ export interface Engine {
   conditioner(signal?: AbortSignal): Promise<Conditioner>;
   denoiser(signal?: AbortSignal): Promise<DenoiseModel>;
   codec(signal?: AbortSignal): Promise<LatentCodec>;
+  /** Readies LoRAs for a call, which disposes of them at its end. */
+  adapt(
+    loras: readonly LoraSettings[],
+    warnings: Warnings,
+    signal: AbortSignal | undefined,
+  ): Promise<AppliedLoras>;
 }
