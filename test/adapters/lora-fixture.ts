@@ -104,10 +104,15 @@ function placeOf(model: LoraModel, [component, module]: LoraRow, spelling: Spell
   return `${prefix}${own.replaceAll('.', '_')}`;
 }
 
+const sgm = new Map<LoraModel, Map<string, string>>();
+
 /** CompVis' name of a module, from the manifest of the model's single file. */
 function sgmName(model: LoraModel, module: string): string {
-  const found = manifest(model).find(([component, name]) => component === 'unet' && name === `${module}.weight`);
-  return found![5].replace(/^model\.diffusion_model\./, '').replace(/\.weight$/, '');
+  const names =
+    sgm.get(model) ??
+    new Map(manifest(model).flatMap((row) => (row[0] === 'unet' ? [[row[1], row[5]] as const] : [])));
+  sgm.set(model, names);
+  return names.get(`${module}.weight`)!.replace(/^model\.diffusion_model\./, '').replace(/\.weight$/, '');
 }
 
 function leafOf(spelling: Spelling, place: string, part: 'down' | 'up'): string {
