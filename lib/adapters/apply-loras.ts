@@ -22,6 +22,9 @@ export interface AppliedLoras extends Disposable {
   readonly text: readonly (string | undefined)[];
 }
 
+/** Of a call without LoRAs. */
+export const noLoras: AppliedLoras = { unet: undefined, text: [], [Symbol.dispose]: () => undefined };
+
 const NAMES_IN_WARNING = 3;
 const TEXT: readonly AdaptedComponent[] = ['text_encoder', 'text_encoder_2'];
 

@@ -23,7 +23,10 @@ const KEY = /^(?:(.+)\.)?(lora_alpha|use_rslora|use_dora|alpha_pattern)$/;
  */
 export function readMetadata(notes: ReadonlyMap<string, string>, config: unknown): LoraMetadata {
   const fields = new Map<string, Map<string, unknown>>();
-  for (const [name, value] of [...entriesOf(parsed(notes.get('lora_adapter_metadata'))), ...entriesOf(config)]) {
+  for (const [name, value] of [
+    ...entriesOf(parsed(notes.get('lora_adapter_metadata'))),
+    ...entriesOf(config),
+  ]) {
     const [, component = '', key] = KEY.exec(name) ?? [];
     if (key === undefined) continue;
     const own = fields.get(component) ?? new Map<string, unknown>();
@@ -55,16 +58,16 @@ export function scaleOf(
 function scalingOf(fields: ReadonlyMap<string, unknown>): LoraScaling {
   const alpha = fields.get('lora_alpha');
   const patterns = entriesOf(fields.get('alpha_pattern')).flatMap(([name, value]): [string, number][] =>
-    isFinite(value) ? [[name, value]] : [],
+    isNumber(value) ? [[name, value]] : [],
   );
   return {
-    alpha: isFinite(alpha) ? alpha : undefined,
+    alpha: isNumber(alpha) ? alpha : undefined,
     patterns: new Map(patterns),
     stabilized: fields.get('use_rslora') === true,
   };
 }
 
-function isFinite(value: unknown): value is number {
+function isNumber(value: unknown): value is number {
   return typeof value === 'number' && Number.isFinite(value);
 }
 

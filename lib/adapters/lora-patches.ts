@@ -92,10 +92,7 @@ function columnsOf({ target, shape }: LoraPlace, factor: TensorInfo): number {
   return target === 'conv_in.weight' && own > 0 && own < all ? own : all;
 }
 
-function within(
-  { shape, third }: LoraPlace,
-  columns: number,
-): Pick<WeightPatch, 'columns' | 'factorRows'> {
+function within({ shape, third }: LoraPlace, columns: number): Pick<WeightPatch, 'columns' | 'factorRows'> {
   const [rows = 0, all = 0] = shape;
   return {
     ...(columns === all ? {} : { columns: [0, columns] as const }),

@@ -78,15 +78,12 @@ function spellings(name: string, component: AdaptedComponent, encoders: number):
 }
 
 /** OpenCLIP has query, key and value in one matrix, `in_proj`. */
-function addThird(
-  places: Map<string, LoraPlace[]>,
-  place: LoraPlace,
-  own: string,
-  encoders: number,
-): void {
+function addThird(places: Map<string, LoraPlace[]>, place: LoraPlace, own: string, encoders: number): void {
   const third = FUSED.findIndex((part) => own.endsWith(`.self_attn.${part}`));
   if (third < 0) return;
-  const source = openClipNaming('', true).source(`${own}.weight`).replace(/_weight$/, '');
+  const source = openClipNaming('', true)
+    .source(`${own}.weight`)
+    .replace(/_weight$/, '');
   for (const name of spellings(source, place.component, encoders)) {
     places.set(name, [...(places.get(name) ?? []), { ...place, third: third as 0 | 1 | 2 }]);
   }

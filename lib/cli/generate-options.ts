@@ -1,9 +1,10 @@
 /** The options of `generate` and how they become the API's. */
-import { type LoraOption, parseLora } from '../adapters/lora-options.js';
+
 import { type Command, Option } from 'commander';
+import { type LoraOption, parseLora } from '../adapters/lora-options.js';
 import { type Emphasis, emphases } from '../conditioning/emphasis.js';
 import { resizeModes } from '../image/fit.js';
-import type { DeepCacheOptions } from '../pipelines/diffusion/step-cache.js';
+import type { DeepCacheOptions } from '../pipelines/deep-cache-options.js';
 import { type HiresOptions, hiresUpscalers } from '../pipelines/hires-options.js';
 import { MAX_SIDE, MAX_STEPS } from '../pipelines/limits.js';
 import { maskFills } from '../pipelines/mask-options.js';

@@ -1,9 +1,9 @@
 /** What configured models are and how they read a prompt, told from their headers and configs: no weights are loaded for it. */
 
 import { latentFactor } from '../checkpoint/latent-source.js';
-import { openModel } from '../checkpoint/open.js';
 import { chunksOf } from '../conditioning/prompt-encoder.js';
 import { invalidOption } from '../errors.js';
+import { openModel } from '../families/registry.js';
 import { modelKind } from '../families/shared/model-kind.js';
 import { openCodesModel } from '../families/shared/vqgan/open-vqgan.js';
 import { loadTokenizer } from '../tokenizers/load-tokenizer.js';

@@ -12,8 +12,8 @@ import type {
   WeightPlan,
 } from '../binding/types.js';
 import { findPacked } from '../checkpoint/formats/packed-cache.js';
-import type { ComponentWeights } from '../checkpoint/weights/component.js';
 import { verifyTensors } from '../checkpoint/formats/verify.js';
+import type { ComponentWeights } from '../checkpoint/weights/component.js';
 import { invalidOption, SafelightError } from '../errors.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { OnWarning } from '../warnings.js';

@@ -53,7 +53,10 @@ export function planPatches(patches: readonly WeightPatch[]): PatchPlan {
           : { up: plan.entry(add.up, factorRows), down: plan.entry(add.down) },
     }),
   );
-  return { weights: { files: [...plan.files.keys()], entries: [...plan.entries.values()] }, patches: planned };
+  return {
+    weights: { files: [...plan.files.keys()], entries: [...plan.entries.values()] },
+    patches: planned,
+  };
 }
 
 /** Each factor once, however many patches read it. */

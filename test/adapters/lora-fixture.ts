@@ -112,7 +112,10 @@ function sgmName(model: LoraModel, module: string): string {
     sgm.get(model) ??
     new Map(manifest(model).flatMap((row) => (row[0] === 'unet' ? [[row[1], row[5]] as const] : [])));
   sgm.set(model, names);
-  return names.get(`${module}.weight`)!.replace(/^model\.diffusion_model\./, '').replace(/\.weight$/, '');
+  return names
+    .get(`${module}.weight`)!
+    .replace(/^model\.diffusion_model\./, '')
+    .replace(/\.weight$/, '');
 }
 
 function leafOf(spelling: Spelling, place: string, part: 'down' | 'up'): string {

@@ -3,12 +3,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readLora } from '../../lib/adapters/lora-file.js';
 import { matchLora } from '../../lib/adapters/lora-patches.js';
 import { type AdaptedComponent, type LoraPlaces, loraPlaces } from '../../lib/adapters/lora-places.js';
-import { requirements } from '../../lib/binding/module.js';
 import type { StorageType } from '../../lib/binding/types.js';
 import type { ModelSource } from '../../lib/checkpoint/model-descriptor.js';
-import { openModel } from '../../lib/checkpoint/open.js';
+import { openModel } from '../../lib/families/registry.js';
+import { adaptedModules } from '../../lib/families/shared/lora-target.js';
 import type { LoadOptions } from '../../lib/modules/loaded-module.js';
-import { moduleSources } from '../../lib/modules/module-sources.js';
 import { TextEncoder } from '../../lib/modules/text-encoder.js';
 import { UNet } from '../../lib/modules/unet.js';
 import type { WeightPatch } from '../../lib/modules/weight-patch.js';
@@ -41,23 +40,11 @@ type Patches = Readonly<Record<AdaptedComponent, readonly WeightPatch[]>>;
 
 const known = new Map<LoraModel, LoraPlaces>();
 
-function placesOf(model: LoraModel): LoraPlaces {
-  const { unet } = models[model];
-  const modules = moduleSources(models[model]).filter(({ part }) => part !== 'autoencoder');
-  return loraPlaces(
-    modules.map(({ part, kind, config }, i) =>
-      part === 'unet'
-        ? { component: 'unet', requirements: requirements(kind, config), unet: unet.config }
-        : {
-            component: i === 0 ? 'text_encoder' : 'text_encoder_2',
-            requirements: requirements(kind, config),
-          },
-    ),
-  );
-}
-
-async function read(model: LoraModel, path: string): Promise<{ patches: Patches; ignored: readonly string[] }> {
-  const places = known.get(model) ?? placesOf(model);
+async function read(
+  model: LoraModel,
+  path: string,
+): Promise<{ patches: Patches; ignored: readonly string[] }> {
+  const places = known.get(model) ?? loraPlaces(adaptedModules(models[model]));
   known.set(model, places);
   const { family } = models[model];
   return matchLora(await readLora(path), places, { name: model, family, textWidth: 0 });

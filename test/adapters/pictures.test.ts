@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LoraOption } from '../../lib/adapters/lora-options.js';
 import { readImage } from '../../lib/image/read.js';
-import type { GenerateOptions } from '../../lib/pipelines/options.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
+import type { GenerateOptions } from '../../lib/pipelines/options.js';
 import { largestDifference } from '../pipelines-reference/cases.js';
 import { writeFolder, writeSingleFile } from '../pipelines-reference/tiny-models.js';
 import {
@@ -68,8 +68,7 @@ describe('a generation with LoRAs', () => {
     const together = await Promise.all(calls.map((options) => drawn(pipeline, options)));
     expect(together).toEqual(alone);
     for (const [i, picture] of alone.entries())
-      for (const other of alone.slice(i + 1))
-        expect(largestDifference(picture, other)).toBeGreaterThan(8);
+      for (const other of alone.slice(i + 1)) expect(largestDifference(picture, other)).toBeGreaterThan(8);
   });
 
   it('applies the weight of the text encoder by itself', async () => {
@@ -81,7 +80,13 @@ describe('a generation with LoRAs', () => {
         ...SMALL,
         loras: [{ path, weight, ...(textEncoderWeight === undefined ? {} : { textEncoderWeight }) }],
       });
-    const [none, text, unet, both, same] = [await of(0, 0), await of(0, 1), await of(1, 0), await of(1, 1), await of(1)];
+    const [none, text, unet, both, same] = [
+      await of(0, 0),
+      await of(0, 1),
+      await of(1, 0),
+      await of(1, 1),
+      await of(1),
+    ];
     expect(none).toEqual(plain);
     expect(largestDifference(text, plain)).toBeGreaterThan(8);
     expect(largestDifference(unet, plain)).toBeGreaterThan(8);
@@ -134,7 +139,9 @@ describe('a generation with LoRAs', () => {
     const patched = await drawn(pipeline, { ...SMALL, ...more, loras });
     expect(largestDifference(patched, plain)).toBeGreaterThan(8);
     const tapped = { ...SMALL, loras, taps: ['mid_block'] };
-    expect(largestDifference(await drawn(pipeline, tapped), await drawn(pipeline, { ...SMALL, loras }))).toBeLessThanOrEqual(1);
+    expect(
+      largestDifference(await drawn(pipeline, tapped), await drawn(pipeline, { ...SMALL, loras })),
+    ).toBeLessThanOrEqual(1);
   });
 
   it('takes the same LoRA on a single file of the same model', async () => {

@@ -71,8 +71,16 @@ interface Change {
 const FC1 = { subject: TEXT, target: 'text_model.encoder.layers.1.mlp.fc1.weight', shape: [64, 32] };
 const Q = { subject: TEXT, target: 'text_model.encoder.layers.0.self_attn.q_proj.weight', shape: [32, 32] };
 const CONV_IN = { subject: IMAGE, target: 'encoder.conv_in.weight', shape: [8, 3, 3, 3] };
-const DOWN = { subject: IMAGE, target: 'encoder.down_blocks.0.downsamplers.0.conv.weight', shape: [8, 8, 3, 3] };
-const SHORTCUT = { subject: IMAGE, target: 'encoder.down_blocks.1.resnets.0.conv_shortcut.weight', shape: [12, 8] };
+const DOWN = {
+  subject: IMAGE,
+  target: 'encoder.down_blocks.0.downsamplers.0.conv.weight',
+  shape: [8, 8, 3, 3],
+};
+const SHORTCUT = {
+  subject: IMAGE,
+  target: 'encoder.down_blocks.1.resnets.0.conv_shortcut.weight',
+  shape: [12, 8],
+};
 
 const changes: readonly (readonly [string, Change])[] = [
   ['factors of rank 1', { ...FC1, rank: 1 }],
@@ -115,9 +123,7 @@ function made({ target, shape, rank, rows, columns, factorRows }: Change, seed: 
     const row = Math.floor(i / (inputs * area));
     const column = Math.floor(i / area) % inputs;
     const inside = row >= r0 && row < r1 && column >= c0 && column < c1;
-    return inside
-      ? before(i) + scale * delta(row - r0, (column - c0) * area + (i % area))
-      : before(i);
+    return inside ? before(i) + scale * delta(row - r0, (column - c0) * area + (i % area)) : before(i);
   };
   const range = factorRows ? { rows: factorRows } : {};
   const factors = down
@@ -208,7 +214,10 @@ describe('a patch set', () => {
     const wanted = await run();
     const { weights, patches } = plan;
     const [patch] = patches as [PlannedPatch];
-    const changed = (change: Partial<PlannedPatch>): PatchPlan => ({ weights, patches: [{ ...patch, ...change }] });
+    const changed = (change: Partial<PlannedPatch>): PatchPlan => ({
+      weights,
+      patches: [{ ...patch, ...change }],
+    });
     const bad: readonly (readonly [string, PatchPlan])[] = [
       ['ADAPTER_MISMATCH', changed({ target: 'text_model.nothing.weight' })],
       ['ADAPTER_MISMATCH', changed({ target: 'text_model.final_layer_norm.weight' })],
@@ -249,7 +258,15 @@ describe('a patch set', () => {
     const module = await load(TEXT, {}, false);
     const weights = { files: [], entries: [] };
     const values: unknown[] = [
-      ...[null, 1, {}, { weights }, { weights, patches: 1 }, { weights, patches: [1] }, { weights, patches: [{}] }],
+      ...[
+        null,
+        1,
+        {},
+        { weights },
+        { weights, patches: 1 },
+        { weights, patches: [1] },
+        { weights, patches: [{}] },
+      ],
       { weights, patches: [{ target, scale: '1', add: { full: 'a' } }] },
       { weights, patches: [{ target, scale: 1 }] },
       { weights, patches: [{ target, scale: 1, add: {} }] },
@@ -282,7 +299,12 @@ describe('a patch set', () => {
     const run = () => module.run(TEXT.entry, TEXT.inputs, { patches: 'a' });
     const last = ({ outputs }: RunResult) => outputs.hidden!.data.at(-1);
     const first = last(await run());
-    const waiting = [run(), run(), module.setPatches('a', made({ ...Q, rank: 1 }, 9, 1).plan), run()] as const;
+    const waiting = [
+      run(),
+      run(),
+      module.setPatches('a', made({ ...Q, rank: 1 }, 9, 1).plan),
+      run(),
+    ] as const;
     const removed = module.setPatches('a', { ...plan, patches: [] });
     const after = run();
     await expect(after).rejects.toMatchObject({ code: 'INVALID_OPTION' });

@@ -1,7 +1,7 @@
 /** Finds out by headers and configs whether a file or folder is a model that Safelight runs: no weights are read. */
 
-import { openModel } from '../../checkpoint/open.js';
 import { SafelightError } from '../../errors.js';
+import { openModel } from '../registry.js';
 import { type ModelKind, modelKind } from './model-kind.js';
 import { openCodesModel } from './vqgan/open-vqgan.js';
 
