@@ -174,6 +174,7 @@ function networkSpec(family: UNetFamily): ComponentSpec<ModelSource, UNetModules
       }
       const network = new UNetNetwork(module, {
         downsampleFactor: latentFactor(model.autoencoder),
+        window: model.textEncoders[0]?.config.max_position_embeddings ?? 1,
         timeIds: family.timeIds,
         lean: options.memory === 'lean',
       });

@@ -6,7 +6,7 @@ import { imageTensor, repeatBatch } from '../../families/shared/latents.js';
 import { readImage } from '../../image/read.js';
 import { type ByteImage, resample } from '../../image/resample.js';
 import { createNoise } from '../../sampling/noise.js';
-import { addNoise, type NoiseSchedule } from '../../sampling/noise-schedule.js';
+import { addNoise } from '../../sampling/noise-schedule.js';
 import type { NoiseSource } from '../../sampling/types.js';
 import { interpolate } from '../../tensor/interpolate.js';
 import { Tensor } from '../../tensor/tensor.js';

@@ -42,9 +42,7 @@ export async function attentionMaps(loaded: LoadedModel, options: AttentionOptio
   );
   const positions = positionsOf(word, encoder!.tokenizer.encode(check.string('word', word)), chunks);
   const { network } = await loaded.denoiser(settings.signal);
-  const nodes = network
-    .nodes([1, loaded.facts.latentChannels, 8, 8], encoder!.tokenizer.window)
-    .map(({ name }) => name);
+  const nodes = network.nodes([1, loaded.facts.latentChannels, 8, 8], 1).map(({ name }) => name);
   const sum = new AttentionSum(positions);
   const steps = generateSteps(loaded, {
     ...settings,
