@@ -80,8 +80,9 @@ export class NativeModule implements AsyncDisposable {
     entry: string,
     shapes: Record<string, readonly number[]>,
     signal?: AbortSignal,
+    patches?: string,
   ): Promise<number> {
-    return settle(() => this.#open().needed(entry, shapes, {}), signal);
+    return settle(() => this.#open().needed(entry, shapes, {}, patches), signal);
   }
 
   /** Everything that can be tapped in a run of inputs of these shapes. */

@@ -220,7 +220,12 @@ export interface NativeModuleHandle {
   /** Everything that can be tapped, for inputs of these shapes. */
   nodes(entry: string, shapes: Record<string, readonly number[]>, params: NativeConfig): NodeInfo[];
   /** Bytes of the buffers that a run of f32 inputs of these shapes would need. */
-  needed(entry: string, shapes: Record<string, readonly number[]>, params: NativeConfig): NativeTask<number>;
+  needed(
+    entry: string,
+    shapes: Record<string, readonly number[]>,
+    params: NativeConfig,
+    patches?: string,
+  ): NativeTask<number>;
   memory(): MemoryInfo;
   /**
    * Registers a patch set under a name, in the place of one that has it, after the runs queued before; without patches the name is

@@ -15,11 +15,12 @@ import { findPacked } from '../checkpoint/formats/packed-cache.js';
 import { verifyTensors } from '../checkpoint/formats/verify.js';
 import type { ComponentWeights } from '../checkpoint/weights/component.js';
 import { invalidOption, SafelightError } from '../errors.js';
+import { checkSignal, knownKeys } from '../known-keys.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { OnWarning } from '../warnings.js';
 import { checkIsTensor, checkLoad } from './check-call.js';
 import { availableMemory, checkFit, TAKE_LESS, weightBytes } from './fit.js';
-import { planPatches, tensorsOf, type WeightPatch } from './weight-patch.js';
+import { checkPatches, planPatches, tensorsOf, type WeightPatch } from './weight-patch.js';
 import { withWholeRows } from './whole-rows.js';
 
 /** How much memory may be traded for speed. */
@@ -113,10 +114,12 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
   async setPatches(
     id: string,
     patches: readonly WeightPatch[],
-    { signal }: Pick<CallOptions, 'signal'> = {},
+    options: Pick<CallOptions, 'signal'> = {},
   ): Promise<void> {
     if (typeof id !== 'string' || id === '') throw invalidOption('id', 'a name', id);
-    if (!Array.isArray(patches)) throw invalidOption('patches', 'an array of patches', patches);
+    checkPatches(patches);
+    knownKeys('options', options, new Set(['signal']));
+    const signal = checkSignal('signal', options.signal);
     await verifyTensors(tensorsOf(patches), signal);
     await this.module.setPatches(id, planPatches(patches), signal);
   }
@@ -155,9 +158,10 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
     entry: string,
     shapes: Record<string, readonly number[]>,
     signal: AbortSignal | undefined,
+    patches?: string,
   ): Promise<number> {
-    const key = JSON.stringify([entry, shapes]);
-    const known = this.needs.get(key) ?? (await this.module.needed(entry, shapes, signal));
+    const key = JSON.stringify([entry, shapes, patches]);
+    const known = this.needs.get(key) ?? (await this.module.needed(entry, shapes, signal, patches));
     this.needs.set(key, known);
     return known;
   }

@@ -91,8 +91,8 @@ export class UNet extends LoadedModule<UNetConfig> {
   /** @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED */
   async forward(inputs: UNetInputs, settings: ForwardOptions = {}): Promise<ForwardOutput> {
     const { branch, ...options } = checkCall(settings, 'branch');
-    checkSamePatches(inputs, options);
     const tensors = named(inputs);
+    checkSamePatches(inputs, options);
     const params = { ...(branch === undefined ? {} : { branch }), ...textParams(inputs) };
     const { outputs, taps, timings } = await this.call(
       'forward',
@@ -118,11 +118,12 @@ export class UNet extends LoadedModule<UNetConfig> {
     options: CallOptions = {},
   ): Promise<UNetOutput> {
     checkCall(options);
-    checkSamePatches(inputs, options);
     checkIsTensor('deep', deep);
+    const tensors = named(inputs);
+    checkSamePatches(inputs, options);
     const { outputs, taps, timings } = await this.call(
       'shallow',
-      { ...named(inputs), deep },
+      { ...tensors, deep },
       options,
       { branch, ...textParams(inputs) },
       inputs.text?.of.session,
@@ -181,11 +182,15 @@ export class UNet extends LoadedModule<UNetConfig> {
     return this.listNodes('forward', this.shapes(size));
   }
 
-  /** Bytes of the buffers that an evaluation of this size needs. @throws SHAPE_MISMATCH, INVALID_OPTION, ABORTED, DISPOSED */
-  async forwardBytes(size: UNetSize, signal?: AbortSignal): Promise<number> {
+  /**
+   * Bytes of the buffers that an evaluation of this size needs.
+   * @param patches name of the patch set that it would run with
+   * @throws SHAPE_MISMATCH, INVALID_OPTION, ABORTED, DISPOSED
+   */
+  async forwardBytes(size: UNetSize, signal?: AbortSignal, patches?: string): Promise<number> {
     this.checkSize(size);
     checkSignal('signal', signal);
-    return this.needed('forward', this.shapes(size), signal);
+    return this.needed('forward', this.shapes(size), signal, patches);
   }
 
   /** A U-Net that attends to nothing is told nothing: its text has no length. */
@@ -250,7 +255,7 @@ function checkText(text: NonNullable<UNetInputs['text']>): void {
 
 /** Keys and values hold the patches that they were computed with. */
 function checkSamePatches({ text }: UNetInputs, { patches }: CallOptions): void {
-  if (text instanceof Object && text.of instanceof KeptTexts && text.of.patches !== patches)
+  if (text && text.of.patches !== patches)
     throw invalidOption('patches', `${text.of.patches ?? 'none'}, with which the texts were kept`, patches);
 }
 

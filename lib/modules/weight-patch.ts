@@ -1,4 +1,5 @@
 /** Changes to a module's weights, which a run can ask for: where their factors lie, and what of which weight they change. */
+import { z } from 'zod';
 import type { PatchPlan, PlannedPatch, WeightPlanEntry } from '../binding/types.js';
 import { isSourceType } from '../checkpoint/formats/dtypes.js';
 import { isBlockType, storageFor } from '../checkpoint/weights/storage.js';
@@ -31,6 +32,43 @@ export interface WeightPatch {
   /** Part of the stored factor: of `up`, or of the difference. */
   readonly factorRows?: Range;
   readonly change: { readonly add: LowRank | Full };
+}
+
+const size = z.int().nonnegative();
+const range = z.tuple([size, size]);
+const tensor = z.looseObject({
+  name: z.string(),
+  file: z.string(),
+  offset: size,
+  length: size,
+  dtype: z.string(),
+  shape: z.array(size),
+  strides: z.array(size).optional(),
+  checksum: z.looseObject({ offset: size, length: size, crc: size }).optional(),
+});
+const schema = z.array(
+  z.strictObject({
+    target: z.string(),
+    scale: z.number(),
+    rows: range.optional(),
+    columns: range.optional(),
+    factorRows: range.optional(),
+    change: z.strictObject({
+      add: z.union([z.strictObject({ up: tensor, down: tensor }), z.strictObject({ full: tensor })]),
+    }),
+  }),
+);
+
+/** @throws INVALID_OPTION */
+export function checkPatches(patches: unknown): asserts patches is readonly WeightPatch[] {
+  const { success, error } = schema.safeParse(patches);
+  if (success) return;
+  const [issue] = error.issues;
+  const where = issue && issue.path.length > 0 ? `; ${issue.path.join('.')}: ${issue.message}` : '';
+  throw new SafelightError(
+    'INVALID_OPTION',
+    `Expected an array of changes to weights for patches (target, scale and change)${where}`,
+  );
 }
 
 /** The tensors that patches read. */

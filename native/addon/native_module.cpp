@@ -52,13 +52,14 @@ class run_worker : public promise_worker {
 class needed_worker : public promise_worker {
   public:
     needed_worker(native_module & owner, std::shared_ptr<module_host> host, std::string entry,
-                  std::map<std::string, shape> inputs, config params)
+                  std::map<std::string, shape> inputs, config params, std::string patches)
         : promise_worker(owner.Env()),
           owner_(owner),
           host_(std::move(host)),
           entry_(std::move(entry)),
           inputs_(std::move(inputs)),
-          params_(std::move(params)) {
+          params_(std::move(params)),
+          patches_(std::move(patches)) {
         owner_.begin(this);
         handle_ = Napi::Persistent(owner_.Value());
     }
@@ -66,7 +67,7 @@ class needed_worker : public promise_worker {
     ~needed_worker() override { owner_.end(this); }
 
   protected:
-    void execute() override { bytes_ = host_->loaded->needed(entry_, inputs_, params_); }
+    void execute() override { bytes_ = host_->loaded->needed(entry_, inputs_, params_, patches_); }
     Napi::Value result(Napi::Env env) override { return Napi::Number::New(env, static_cast<double>(bytes_)); }
 
   private:
@@ -76,6 +77,7 @@ class needed_worker : public promise_worker {
     std::string entry_;
     std::map<std::string, shape> inputs_;
     config params_;
+    std::string patches_;
     uint64_t bytes_ = 0;
 };
 
@@ -209,9 +211,10 @@ Napi::Value native_module::needed(const Napi::CallbackInfo & info) {
         std::string entry = to_text(info[0], "the entry");
         std::map<std::string, shape> shapes = to_shapes(info[1]);
         config params = to_config(info[2]);
+        std::string patches = info[3].IsUndefined() ? "" : to_text(info[3], "patches");
         host();
         return start(std::make_shared<needed_worker>(*this, host_, std::move(entry), std::move(shapes),
-                                                     std::move(params)));
+                                                     std::move(params), std::move(patches)));
     });
 }
 

@@ -152,10 +152,11 @@ void loaded_module::ready_executor() {
 }
 
 uint64_t loaded_module::needed(const std::string & entry, const std::map<std::string, shape> & inputs,
-                               const config & params) {
+                               const config & params, const std::string & patches) {
     check_entry_name(entry);
     run_request request;
     request.entry = entry;
+    request.patches = patches;
     for (const auto & [name, dims] : inputs) {
         request.inputs[name].type = any_type;
         request.inputs[name].dims = dims;

@@ -58,7 +58,7 @@ class loaded_module {
     // Bytes of the buffers on the device that a run of f32 inputs of these shapes would need. On the module's
     // thread, like run().
     uint64_t needed(const std::string & entry, const std::map<std::string, shape> & inputs,
-                    const config & params);
+                    const config & params, const std::string & patches);
     // Frees what the session's runs have kept. On the module's thread, like run().
     void release(const std::string & session);
     // Registers a patch set under a name, in the place of one that has it; without patches the name is

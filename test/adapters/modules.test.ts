@@ -182,6 +182,17 @@ describe('patch sets of a module', () => {
     module.dispose();
   });
 
+  it('count in the bytes that an evaluation needs', async () => {
+    const unet = await UNet.load(models.sd1.unet, { threads: 2 });
+    const size = { batch: 2, height: 12, width: 8, length: 9 };
+    const plain = await unet.forwardBytes(size);
+    await unet.setPatches('a', await patchesOf('sd1', 'unet', { whole: [1, 1] }));
+    expect(await unet.forwardBytes(size, undefined, 'a')).toBeGreaterThan(plain);
+    expect(await unet.forwardBytes(size)).toBe(plain);
+    await expect(unet.forwardBytes(size, undefined, 'b')).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+    unet.dispose();
+  });
+
   it('count as memory until they are replaced or removed', async () => {
     const module = await load('sd1', 'unet', {});
     expect(module.memory().patches).toBe(0);

@@ -79,8 +79,8 @@ export class UNetNetwork implements DiffusionNetwork {
     const [images, , height, width] = shape;
     const length = Math.max(0, ...branches.map(contextLength));
     const batch = images * branches.length;
-    const { timeIds } = this.options;
-    const run = await this.unet.forwardBytes({ batch, height, width, length, timeIds }, signal);
+    const { timeIds, patches } = this.options;
+    const run = await this.unet.forwardBytes({ batch, height, width, length, timeIds }, signal, patches);
     return { run, session: this.cache.bytes(branches.length, length) };
   }
 

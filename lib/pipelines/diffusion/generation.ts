@@ -69,7 +69,7 @@ async function* adaptedSteps(
   reporter: ProgressReporter,
 ): Steps<GenerateResult> {
   const { count, seed, batch, finish } = settings;
-  const { plan, hires, conditionings } = await prepare(loaded, settings, reporter);
+  const { plan, hires, conditionings } = await prepare(loaded, settings, patches, reporter);
   const run = new Run(
     loaded,
     settings,
@@ -109,6 +109,7 @@ function planOf(loaded: LoadedModel, settings: Settings): Promise<Plan> {
 async function prepare(
   loaded: LoadedModel,
   settings: Settings,
+  patches: string | undefined,
   reporter: ProgressReporter,
 ): Promise<{
   plan: Plan;
@@ -133,7 +134,7 @@ async function prepare(
     const guidance = guidanceOf(settings.hires.sampling);
     passes.push({ ...hires, branches: guidanceBranches(second, guidance) });
   }
-  await checkRunFits(loaded, passes, Math.min(settings.batch, settings.count), signal);
+  await checkRunFits(loaded, passes, Math.min(settings.batch, settings.count), signal, patches);
   reporter.report('encode', 2, 2);
   return { plan, hires, conditionings: [conditioning, second] };
 }
