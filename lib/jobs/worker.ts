@@ -1,9 +1,9 @@
 /** A worker from its configuration to its end: the models it has, and the jobs for them. */
-import { Catalog, type Loading } from './catalog.js';
-import { configuredModels } from './configured.js';
-import { QueueWorker } from './redis/worker.js';
-import { runJob } from './run-job.js';
+import { Catalog, type Loading } from './models/catalog.js';
+import { configuredModels } from './models/configured.js';
+import { runJob } from './run/run-job.js';
 import { defaultLimits } from './schemas.js';
+import { QueueWorker } from './service/runner.js';
 
 export interface WorkerConfig extends Loading {
   /** `redis://...` */

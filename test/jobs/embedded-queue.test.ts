@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SafelightError } from '../../lib/errors.js';
-import { DataFolder } from '../../lib/jobs/data-folder.js';
-import { EmbeddedQueue, type QueueOptions, type QueueParts } from '../../lib/jobs/embedded-queue.js';
-import type { RunContext, RunOutcome } from '../../lib/jobs/run-job.js';
-import { JobStore } from '../../lib/jobs/store.js';
+import type { RunContext, RunOutcome } from '../../lib/jobs/run/run-job.js';
+import { EmbeddedQueue, type QueueOptions, type QueueParts } from '../../lib/jobs/service/job-service.js';
+import { DataFolder } from '../../lib/jobs/store/data-folder.js';
+import { JobStore } from '../../lib/jobs/store/lmdb/records.js';
 import type { Job, JobEvent, JobRequest } from '../../lib/jobs/types.js';
 
 const request: JobRequest = { type: 'text-to-image', options: { prompt: 'an apple', seed: 1 } };

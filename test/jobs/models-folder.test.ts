@@ -11,8 +11,8 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { listModels, locateModel, removeModel } from '../../lib/hub/index.js';
-import { Catalog } from '../../lib/jobs/catalog.js';
-import { configuredModels, type ModelProblem } from '../../lib/jobs/configured.js';
+import { Catalog } from '../../lib/jobs/models/catalog.js';
+import { configuredModels, type ModelProblem } from '../../lib/jobs/models/configured.js';
 import { defaultLimits } from '../../lib/jobs/schemas.js';
 import { sketchStarter } from '../../lib/models/codes-defaults.js';
 import { convertModel } from '../../lib/models/convert.js';

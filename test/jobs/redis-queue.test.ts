@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { DataFolder } from '../../lib/jobs/data-folder.js';
-import { RedisQueue, type RedisQueueOptions } from '../../lib/jobs/redis/queue.js';
-import { QueueWorker } from '../../lib/jobs/redis/worker.js';
-import type { RunContext, RunOutcome } from '../../lib/jobs/results.js';
+import type { RunContext, RunOutcome } from '../../lib/jobs/run/results.js';
+import { QueueWorker } from '../../lib/jobs/service/runner.js';
+import { DataFolder } from '../../lib/jobs/store/data-folder.js';
+import { RedisQueue, type RedisQueueOptions } from '../../lib/jobs/store/redis/store.js';
 import type { Job, JobEvent, JobRequest } from '../../lib/jobs/types.js';
 import { startRedis, type TestRedis, withoutRedis } from './redis-server.js';
 

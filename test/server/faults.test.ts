@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { killServer, killWorkers } from '../../bench/faults/crashes.mjs';
 import { fuzz } from '../../bench/faults/fuzz.mjs';
 import { scratch, server } from '../../bench/faults/processes.mjs';
-import { JobStore } from '../../lib/jobs/store.js';
+import { JobStore } from '../../lib/jobs/store/lmdb/records.js';
 import { withoutRedis } from '../jobs/redis-server.js';
 import { call, startServer, type TestServer } from './running.js';
 

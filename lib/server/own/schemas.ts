@@ -1,7 +1,7 @@
 /** The own API's bodies and answers, for checking what comes in and for the OpenAPI document. */
 import { z } from 'zod';
-import { insideRequest } from '../../jobs/inside-request.js';
 import { type JobLimits, jobShapes, within } from '../../jobs/schemas.js';
+import { insideRequest } from '../../jobs/trace/request.js';
 import { type JobQueue, type JobRequest, type JobType, jobStatuses, jobTypes } from '../../jobs/types.js';
 
 /** A request of any type: the pipeline's options beside the type, each type with its own. */

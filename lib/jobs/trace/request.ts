@@ -1,8 +1,8 @@
 /** From "look inside this picture" to a job that carries all it needs, whatever becomes of the one it is about. */
-import { invalidOption, SafelightError } from '../errors.js';
-import type { Json } from './json.js';
-import { isPictureOption, withoutPictures } from './pictures.js';
-import { type JobQueue, type JobRequest, kindOfJob } from './types.js';
+import { invalidOption, SafelightError } from '../../errors.js';
+import { isPictureOption, withoutPictures } from '../images.js';
+import type { Json } from '../json.js';
+import { type JobQueue, type JobRequest, kindOfJob } from '../types.js';
 
 export interface InsideQuestion {
   readonly job: string;

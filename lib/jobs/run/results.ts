@@ -1,9 +1,9 @@
 /** Pictures of a running job: written among its results, and told of. */
-import type { GeneratedImage } from '../pipelines/image-result.js';
-import type { JobFiles } from './data-folder.js';
-import type { NewEvent } from './event-log.js';
-import type { Json } from './json.js';
-import type { Job, JobImage } from './types.js';
+import type { GeneratedImage } from '../../pipelines/image-result.js';
+import type { Json } from '../json.js';
+import type { NewEvent } from '../service/event-log.js';
+import type { JobFiles } from '../store/data-folder.js';
+import type { Job, JobImage } from '../types.js';
 
 /** What a job is run with. */
 export interface RunContext {

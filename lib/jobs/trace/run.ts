@@ -3,20 +3,20 @@
  * tensors that were asked for are written down. What comes out is a few files: strips of small pictures, and `inside.json`, which says what
  * lies where.
  */
-import { invalidOption } from '../errors.js';
-import { encodePng } from '../image/png.js';
-import { isCrossAttention } from '../pipelines/attention-map.js';
-import type { GenerationStep } from '../pipelines/generation.js';
-import type { GenerateOptions } from '../pipelines/options.js';
-import type { Pipeline } from '../pipelines/pipeline.js';
-import type { Tensor } from '../tensor/tensor.js';
-import { Clock } from './clock.js';
-import { grayChannels, Strip, shrunk } from './inside-strip.js';
-import { nodesOf, parseTensor, TensorRecord } from './inside-tensors.js';
-import { WordMaps } from './inside-words.js';
-import { readPictures } from './pictures.js';
-import { keepFile, type RunContext, type RunOutcome } from './results.js';
-import type { Job, JobImage } from './types.js';
+import { invalidOption } from '../../errors.js';
+import { encodePng } from '../../image/png.js';
+import { isCrossAttention } from '../../pipelines/attention-map.js';
+import type { GenerationStep } from '../../pipelines/generation.js';
+import type { GenerateOptions } from '../../pipelines/options.js';
+import type { Pipeline } from '../../pipelines/pipeline.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import { readPictures } from '../images.js';
+import { Clock } from '../run/clock.js';
+import { keepFile, type RunContext, type RunOutcome } from '../run/results.js';
+import type { Job, JobImage } from '../types.js';
+import { grayChannels, Strip, shrunk } from './strip.js';
+import { nodesOf, parseTensor, TensorRecord } from './tensors.js';
+import { WordMaps } from './words.js';
 
 /** Steps that are written down at most, evenly spread. */
 const MOST_STEPS = 64;

@@ -2,7 +2,7 @@
  * What happened to a job, for whoever asks and from wherever they left off. Of progress and previews only the newest is kept, so that a slow
  * reader misses frames and holds nobody up, and a log stays small; a counted preview is kept with the others of its count.
  */
-import type { JobEvent } from './types.js';
+import type { JobEvent } from '../types.js';
 
 /** An event before it has its number. */
 export type NewEvent = JobEvent extends infer E ? (E extends JobEvent ? Omit<E, 'id'> : never) : never;

@@ -1,16 +1,16 @@
 /** Text to image and its kin, batch by batch, so that each picture is there as soon as it is made. */
-import { SafelightError } from '../errors.js';
-import type { GeneratedImage } from '../pipelines/image-result.js';
-import type { GenerateOptions } from '../pipelines/options.js';
-import type { Pipeline } from '../pipelines/pipeline.js';
-import type { Progress } from '../pipelines/progress.js';
-import { seedsAt } from '../pipelines/variation-options.js';
-import { type OnWarning, Warnings } from '../warnings.js';
+import { SafelightError } from '../../errors.js';
+import type { GeneratedImage } from '../../pipelines/image-result.js';
+import type { GenerateOptions } from '../../pipelines/options.js';
+import type { Pipeline } from '../../pipelines/pipeline.js';
+import type { Progress } from '../../pipelines/progress.js';
+import { seedsAt } from '../../pipelines/variation-options.js';
+import { type OnWarning, Warnings } from '../../warnings.js';
+import { readPictures, withoutPictures } from '../images.js';
+import type { Job, JobImage } from '../types.js';
 import { Clock } from './clock.js';
-import { readPictures, withoutPictures } from './pictures.js';
 import { Previewer } from './previewer.js';
 import { keep, type RunContext, type RunOutcome } from './results.js';
-import type { Job, JobImage } from './types.js';
 
 type Given = GenerateOptions & { readonly seed: number };
 

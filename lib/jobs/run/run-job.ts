@@ -2,16 +2,16 @@
  * One job from its options to its files: what the queue here and a worker elsewhere do alike. Safe to do again: results have fixed names,
  * and the seed was settled when the job was submitted.
  */
-import { invalidOption } from '../errors.js';
-import { CodesPipeline } from '../pipelines/codes-pipeline.js';
-import { Pipeline } from '../pipelines/pipeline.js';
-import type { LoadedModel } from './catalog.js';
-import type { ModelPool } from './models.js';
+import { invalidOption } from '../../errors.js';
+import { CodesPipeline } from '../../pipelines/codes-pipeline.js';
+import { Pipeline } from '../../pipelines/pipeline.js';
+import type { LoadedModel } from '../models/catalog.js';
+import type { ModelPool } from '../models/pool.js';
+import { runInside } from '../trace/run.js';
+import { type Job, kindOfJob } from '../types.js';
+import { runCodes } from './codes.js';
+import { runGeneration } from './generation.js';
 import type { RunContext, RunOutcome } from './results.js';
-import { runCodes } from './run-codes.js';
-import { runGeneration } from './run-generation.js';
-import { runInside } from './run-inside.js';
-import { type Job, kindOfJob } from './types.js';
 
 export type { RunContext, RunOutcome } from './results.js';
 

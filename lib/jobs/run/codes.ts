@@ -1,17 +1,17 @@
 /** Jobs of models that turn pictures into codes: reconstructing, and writing after a drawing, a class or nothing. */
-import { encodePng } from '../image/png.js';
-import type { SampleResult, SampleStep } from '../pipelines/codes/sample.js';
-import type { CodesPipeline } from '../pipelines/codes-pipeline.js';
-import type { Progress } from '../pipelines/progress.js';
-import type { Tensor } from '../tensor/tensor.js';
-import type { OnWarning } from '../warnings.js';
+import { encodePng } from '../../image/png.js';
+import type { SampleResult, SampleStep } from '../../pipelines/codes/sample.js';
+import type { CodesPipeline } from '../../pipelines/codes-pipeline.js';
+import type { Progress } from '../../pipelines/progress.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import type { OnWarning } from '../../warnings.js';
+import { readPictures, withoutPictures } from '../images.js';
+import type { Json } from '../json.js';
+import type { Job, JobImage } from '../types.js';
 import { Clock } from './clock.js';
-import type { Json } from './json.js';
-import { readPictures, withoutPictures } from './pictures.js';
+import { wasSkipped } from './generation.js';
 import { Previewer } from './previewer.js';
 import { keep, type RunContext, type RunOutcome } from './results.js';
-import { wasSkipped } from './run-generation.js';
-import type { Job, JobImage } from './types.js';
 
 /** What a call is given, besides its options. */
 interface Control {

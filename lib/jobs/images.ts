@@ -2,8 +2,8 @@
 import { invalidOption, SafelightError } from '../errors.js';
 import { parseDataUri } from '../image/data-uri.js';
 import { readImage } from '../image/read.js';
-import type { JobFiles, RequestFiles } from './data-folder.js';
 import type { Json } from './json.js';
+import type { JobFiles, RequestFiles } from './store/data-folder.js';
 import type { Job, JobOptions } from './types.js';
 
 /** Options that are pictures. */

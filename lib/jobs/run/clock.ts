@@ -1,6 +1,6 @@
 /** Progress of a job's parts as one, and the time that is left by the pace of its steps. */
-import type { Progress } from '../pipelines/progress.js';
-import type { JobProgress } from './types.js';
+import type { Progress } from '../../pipelines/progress.js';
+import type { JobProgress } from '../types.js';
 
 /** Phases whose steps take about the same time each. */
 const STEADY: ReadonlySet<string> = new Set(['denoise', 'codes']);

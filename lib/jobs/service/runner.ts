@@ -1,15 +1,15 @@
 /** What takes jobs off the queue in Redis and does them: any number of these, on any machines. */
 import { SafelightError, throwIfAborted } from '../../errors.js';
 import { Warnings } from '../../warnings.js';
-import type { JobFiles } from '../data-folder.js';
-import { isReplaced } from '../event-log.js';
 import { said } from '../failure.js';
-import type { RunContext, RunOutcome } from '../results.js';
+import type { RunContext, RunOutcome } from '../run/results.js';
+import type { JobFiles } from '../store/data-folder.js';
+import { connectRedis, loadBullMQ, type RedisClient } from '../store/redis/connect.js';
+import { type Claim, type Control, follow, type Kept, Records } from '../store/redis/records.js';
+import { CONTROL } from '../store/redis/scripts.js';
+import { type HeldTicket, Tickets } from '../store/redis/tickets.js';
 import type { Job, JobImage } from '../types.js';
-import { connectRedis, loadBullMQ, type RedisClient } from './connect.js';
-import { type Claim, type Control, follow, type Kept, Records } from './records.js';
-import { CONTROL } from './scripts.js';
-import { type HeldTicket, Tickets } from './tickets.js';
+import { isReplaced } from './event-log.js';
 
 export interface WorkerParts {
   readonly url: string;

@@ -1,6 +1,6 @@
 /** Many small pictures of a run as one file: one below the other, each known by where it begins. */
 import sharp from 'sharp';
-import type { RgbImage } from '../tensor/picture.js';
+import type { RgbImage } from '../../tensor/picture.js';
 
 /** Where a picture lies in its strip, in pixels; it begins at the left. */
 export interface Place {

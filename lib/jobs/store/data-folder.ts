@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SafelightError } from '../errors.js';
-import { isId } from './id.js';
+import { SafelightError } from '../../errors.js';
+import { isId } from '../id.js';
 
 const NAME = /^[a-z0-9][a-z0-9.-]{0,63}$/;
 

@@ -5,8 +5,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
-import { SafelightError } from '../errors.js';
-import type { Job, JobFilter } from './types.js';
+import { SafelightError } from '../../../errors.js';
+import type { Job, JobFilter } from '../../types.js';
 
 /** A job as it is kept. */
 export interface StoredJob extends Omit<Job, 'place' | 'progress' | 'warnings'> {

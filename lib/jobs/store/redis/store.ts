@@ -1,15 +1,15 @@
 /** The queue in Redis, as servers see it: workers elsewhere do its jobs, and this one knows what becomes of them. */
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import { SafelightError } from '../../errors.js';
+import { SafelightError } from '../../../errors.js';
+import { newId } from '../../id.js';
+import { type PictureLimits, storePictures } from '../../images.js';
+import { EventLog } from '../../service/event-log.js';
+import { queueFull } from '../../service/job-service.js';
+import { Watchers } from '../../service/watchers.js';
+import type { Job, JobChange, JobEvent, JobFilter, JobImage, JobQueue, JobRequest } from '../../types.js';
 import type { DataFolder } from '../data-folder.js';
 import { DiskWatch } from '../disk.js';
-import { queueFull } from '../embedded-queue.js';
-import { EventLog } from '../event-log.js';
-import { newId } from '../id.js';
-import { type PictureLimits, storePictures } from '../pictures.js';
-import type { Job, JobChange, JobEvent, JobFilter, JobImage, JobQueue, JobRequest } from '../types.js';
-import { Watchers } from '../watchers.js';
 import { connectRedis, loadBullMQ, type RedisClient } from './connect.js';
 import { follow, type Message, Records } from './records.js';
 import { EVENTS } from './scripts.js';

@@ -1,18 +1,16 @@
 /** The queue in this process: jobs on disk, one after the other. */
 import { createHash } from 'node:crypto';
-import { SafelightError, throwIfAborted } from '../errors.js';
-import { Warnings } from '../warnings.js';
-import type { DataFolder } from './data-folder.js';
-import type { DataLock } from './data-lock.js';
-import { DiskWatch, isDiskError } from './disk.js';
-import { EventLog } from './event-log.js';
-import { Expiry, type ExpiryOptions } from './expiry.js';
-import { said } from './failure.js';
-import { newId } from './id.js';
-import type { Json } from './json.js';
-import { type PictureLimits, storePictures } from './pictures.js';
-import type { RunContext, RunOutcome } from './run-job.js';
-import type { JobStore, StoredJob } from './store.js';
+import { SafelightError, throwIfAborted } from '../../errors.js';
+import { Warnings } from '../../warnings.js';
+import { said } from '../failure.js';
+import { newId } from '../id.js';
+import { type PictureLimits, storePictures } from '../images.js';
+import type { Json } from '../json.js';
+import type { RunContext, RunOutcome } from '../run/run-job.js';
+import type { DataFolder } from '../store/data-folder.js';
+import type { DataLock } from '../store/data-lock.js';
+import { DiskWatch, isDiskError } from '../store/disk.js';
+import type { JobStore, StoredJob } from '../store/lmdb/records.js';
 import type {
   Job,
   JobChange,
@@ -22,7 +20,9 @@ import type {
   JobProgress,
   JobQueue,
   JobRequest,
-} from './types.js';
+} from '../types.js';
+import { EventLog } from './event-log.js';
+import { Expiry, type ExpiryOptions } from './expiry.js';
 import { Watchers } from './watchers.js';
 
 export interface QueueOptions extends PictureLimits, ExpiryOptions {

@@ -2,7 +2,7 @@
 import { statfsSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SafelightError } from '../errors.js';
+import { SafelightError } from '../../errors.js';
 
 /** Bytes below which no job is accepted: its record, and an image or two. */
 const MIN_FREE = 256 * 1024;

@@ -1,10 +1,10 @@
 /** Where each word of a prompt went in the picture, all of them in one run. */
-import { SafelightError } from '../errors.js';
-import { AttentionSum, positionsOf } from '../pipelines/attention-map.js';
-import type { GenerationStep } from '../pipelines/generation.js';
-import type { Pipeline } from '../pipelines/pipeline.js';
-import type { Tensor } from '../tensor/tensor.js';
-import { parsePrompt } from '../text/prompt.js';
+import { SafelightError } from '../../errors.js';
+import { AttentionSum, positionsOf } from '../../pipelines/attention-map.js';
+import type { GenerationStep } from '../../pipelines/generation.js';
+import type { Pipeline } from '../../pipelines/pipeline.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import { parsePrompt } from '../../text/prompt.js';
 
 /** Words that are followed; later ones of a long prompt are not. */
 const MOST = 40;

@@ -1,5 +1,5 @@
 /** Redis and BullMQ, which are there only if somebody installed them. */
-import { SafelightError } from '../../errors.js';
+import { SafelightError } from '../../../errors.js';
 
 /** What is used of an ioredis client: described here, so that the package builds without it. */
 export interface RedisClient {

@@ -1,8 +1,8 @@
 /** Numbers about tensors that were asked for by name, and a look at each. */
-import type { Pipeline } from '../pipelines/pipeline.js';
-import type { RgbImage } from '../tensor/picture.js';
-import type { TensorStats } from '../tensor/stats.js';
-import type { Tensor } from '../tensor/tensor.js';
+import type { Pipeline } from '../../pipelines/pipeline.js';
+import type { RgbImage } from '../../tensor/picture.js';
+import type { TensorStats } from '../../tensor/stats.js';
+import type { Tensor } from '../../tensor/tensor.js';
 
 /** Modules whose nodes can be asked for, as they are written before a name: `decoder:NAME`; of the U-Net the name alone will do. */
 export const insideModules = ['unet', 'text_encoder', 'text_encoder_2', 'decoder'] as const;

@@ -1,5 +1,5 @@
 /** Who watches all jobs: each gets the newest state of each job that changed since it last looked. */
-import type { JobChange } from './types.js';
+import type { JobChange } from '../types.js';
 
 export class Watchers {
   private readonly all = new Set<{ readonly pending: Map<string, JobChange>; wake: () => void }>();

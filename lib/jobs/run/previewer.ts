@@ -1,7 +1,7 @@
 /** Previews of a running job, small WebP images: no more than can be drawn on the side, or a number of them that was asked for. */
 import sharp from 'sharp';
-import type { RgbImage } from '../tensor/picture.js';
-import type { JobPreview, PreviewRequest } from './types.js';
+import type { RgbImage } from '../../tensor/picture.js';
+import type { JobPreview, PreviewRequest } from '../types.js';
 
 /** Pixels of the longer side. */
 const SIDE = 384;

@@ -4,7 +4,7 @@
  */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SafelightError, throwIfAborted, unlessAborted } from '../errors.js';
+import { SafelightError, throwIfAborted, unlessAborted } from '../../errors.js';
 
 /** What the pool needs of a loaded model. */
 export interface PooledPipeline {

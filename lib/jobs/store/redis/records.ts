@@ -1,9 +1,9 @@
 /** Jobs as they lie in Redis, with the steps that change them by their names. */
-import { SafelightError } from '../../errors.js';
-import type { Warning } from '../../warnings.js';
-import type { NewEvent } from '../event-log.js';
-import type { RunOutcome } from '../results.js';
-import type { Job, JobError, JobFilter, JobImage, JobProgress, JobStatus } from '../types.js';
+import { SafelightError } from '../../../errors.js';
+import type { Warning } from '../../../warnings.js';
+import type { RunOutcome } from '../../run/results.js';
+import type { NewEvent } from '../../service/event-log.js';
+import type { Job, JobError, JobFilter, JobImage, JobProgress, JobStatus } from '../../types.js';
 import type { RedisClient } from './connect.js';
 import { CONTROL, type EVENTS, key, luaOf, type ScriptName, scripts } from './scripts.js';
 
