@@ -120,6 +120,9 @@ export type JobEvent =
   | { readonly id: number; readonly type: 'image'; readonly data: JobImage & { readonly index: number } }
   | { readonly id: number; readonly type: 'done' | 'failed' | 'cancelled'; readonly data: Job };
 
+/** An event before it has its number. */
+export type NewEvent = JobEvent extends infer E ? (E extends JobEvent ? Omit<E, 'id'> : never) : never;
+
 export interface JobPreview {
   readonly step: number;
   readonly steps: number;

@@ -5,13 +5,14 @@ import type { CodesPipeline } from '../../pipelines/codes-pipeline.js';
 import type { Progress } from '../../pipelines/progress.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning } from '../../warnings.js';
-import { readPictures, withoutPictures } from '../images.js';
+import { readImages, withoutImages } from '../images.js';
 import type { Json } from '../json.js';
 import type { Job, JobImage } from '../types.js';
 import { Clock } from './clock.js';
+import type { RunContext, RunOutcome } from './context.js';
 import { wasSkipped } from './generation.js';
 import { Previewer } from './previewer.js';
-import { keep, type RunContext, type RunOutcome } from './results.js';
+import { keep } from './results.js';
 
 /** What a call is given, besides its options. */
 interface Control {
@@ -49,8 +50,8 @@ export async function runCodes(job: Job, pipeline: CodesPipeline, context: RunCo
 
 /** A job's picture, if it has one, and the rest of its options with what every call is given. */
 async function callOf(job: Job, control: Control, context: RunContext) {
-  const { image } = await readPictures(job.id, job.options, context.data);
-  return { picture: image, options: { ...withoutPictures(job.options), ...control } };
+  const { image } = await readImages(job.id, job.options, context.data);
+  return { picture: image, options: { ...withoutImages(job.options), ...control } };
 }
 
 async function reconstruct(

@@ -6,19 +6,20 @@ import type { Pipeline } from '../../pipelines/pipeline.js';
 import type { Progress } from '../../pipelines/progress.js';
 import { seedsAt } from '../../pipelines/variation-options.js';
 import { type OnWarning, Warnings } from '../../warnings.js';
-import { readPictures, withoutPictures } from '../images.js';
+import { readImages, withoutImages } from '../images.js';
 import type { Job, JobImage } from '../types.js';
 import { Clock } from './clock.js';
+import type { RunContext, RunOutcome } from './context.js';
 import { Previewer } from './previewer.js';
-import { keep, type RunContext, type RunOutcome } from './results.js';
+import { keep } from './results.js';
 
 type Given = GenerateOptions & { readonly seed: number };
 
 /** @throws what `Pipeline.generate` throws */
 export async function runGeneration(job: Job, pipeline: Pipeline, context: RunContext): Promise<RunOutcome> {
   const { data, signal, finish, emit } = context;
-  const options = withoutPictures(job.options) as unknown as Given;
-  const given = { ...options, ...(await readPictures(job.id, job.options, data)) };
+  const options = withoutImages(job.options) as unknown as Given;
+  const given = { ...options, ...(await readImages(job.id, job.options, data)) };
   const count = given.count ?? 1;
   const batch = Math.min(count, given.batch ?? 4);
   const clock = new Clock(Math.ceil(count / batch));

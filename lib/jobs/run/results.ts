@@ -1,29 +1,9 @@
-/** Pictures of a running job: written among its results, and told of. */
+/** Writes images and other files of a running job among its results. */
 import type { GeneratedImage } from '../../pipelines/image-result.js';
-import type { Json } from '../json.js';
-import type { NewEvent } from '../service/event-log.js';
-import type { JobFiles } from '../store/data-folder.js';
 import type { Job, JobImage } from '../types.js';
+import type { RunContext } from './context.js';
 
-/** What a job is run with. */
-export interface RunContext {
-  readonly data: JobFiles;
-  readonly signal: AbortSignal;
-  /** Ends the job where it is; pictures so far are kept. */
-  readonly finish: AbortSignal;
-  /** Gives previews of the images that are not decoded yet: aborted when a job that finishes is told to finish again. */
-  readonly hurry?: AbortSignal;
-  /** A signal that leaves out the batch that begins now. */
-  readonly skip: () => AbortSignal;
-  readonly emit: (event: NewEvent) => void;
-}
-
-export interface RunOutcome {
-  readonly images: readonly JobImage[];
-  readonly result?: Json;
-}
-
-/** Writes any other file of a job; of files that are no pictures, width and height are 0. */
+/** Writes any other file of a job. Width and height of files that are no images are 0. */
 export async function keepFile(
   job: Job,
   file: Pick<JobImage, 'name' | 'type' | 'width' | 'height'>,
@@ -34,7 +14,7 @@ export async function keepFile(
   return { ...file, parameters: '' };
 }
 
-/** Writes a picture under a name that depends on nothing but its place, so that a job that runs again replaces it. */
+/** Writes an image under a name that depends on its index alone, so that a job that runs again replaces it, and emits its event. */
 export async function keep(
   job: Job,
   image: Pick<GeneratedImage, 'width' | 'height' | 'seed' | 'parameters' | 'png'>,

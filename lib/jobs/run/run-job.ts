@@ -10,10 +10,8 @@ import type { ModelPool } from '../models/pool.js';
 import { runInside } from '../trace/run.js';
 import { type Job, kindOfJob } from '../types.js';
 import { runCodes } from './codes.js';
+import type { RunContext, RunOutcome } from './context.js';
 import { runGeneration } from './generation.js';
-import type { RunContext, RunOutcome } from './results.js';
-
-export type { RunContext, RunOutcome } from './results.js';
 
 /** @throws what loading the model and its calls throw */
 export async function runJob(

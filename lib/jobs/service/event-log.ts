@@ -1,18 +1,20 @@
 /**
- * What happened to a job, for whoever asks and from wherever they left off. Of progress and previews only the newest is kept, so that a slow
- * reader misses frames and holds nobody up, and a log stays small; a counted preview is kept with the others of its count.
+ * Events of one job, for any number of readers, each from where it left off. Of progress and previews only the newest is kept, so that a slow
+ * reader misses frames and delays nobody, and a log stays small. Previews that were requested by count are all kept.
  */
-import type { JobEvent } from '../types.js';
-
-/** An event before it has its number. */
-export type NewEvent = JobEvent extends infer E ? (E extends JobEvent ? Omit<E, 'id'> : never) : never;
+import type { Job, JobEvent, NewEvent } from '../types.js';
 
 const REPLACED: ReadonlySet<string> = new Set(['queued', 'progress', 'preview']);
 const LAST: ReadonlySet<string> = new Set(['done', 'failed', 'cancelled']);
 
-/** True for an event that a later one of its type replaces. Previews that were requested by count are all kept. */
+/** True for an event that a later one of its type replaces. */
 export function isReplaced(event: NewEvent): boolean {
   return REPLACED.has(event.type) && !(event.type === 'preview' && event.data.index !== undefined);
+}
+
+/** The event that ends a job. */
+export function endOf(job: Job): NewEvent {
+  return { type: job.status as 'done' | 'failed' | 'cancelled', data: job };
 }
 
 export class EventLog {
@@ -20,7 +22,7 @@ export class EventLog {
   private readonly waiting = new Set<() => void>();
   private next: number;
 
-  /** @param first the number of the first event; later than any given before (a job that runs again goes on counting) */
+  /** @param first number of the first event; above every number given for the job before, so that readers can go on after a restart */
   constructor(first: number) {
     this.next = first;
   }
@@ -30,19 +32,16 @@ export class EventLog {
     return last !== undefined && LAST.has(last.type);
   }
 
-  /** Whether somebody reads it now: previews nobody sees need not be drawn. */
-  get read(): boolean {
-    return this.waiting.size > 0;
-  }
-
-  add(event: NewEvent): void {
-    if (this.ended) return;
+  /** @returns false for an event that says nothing new: the same place in the queue, or anything after the end */
+  add(event: NewEvent): boolean {
+    if (this.ended || this.isKnownPlace(event)) return false;
     if (isReplaced(event)) this.kept = this.kept.filter((old) => old.type !== event.type || !isReplaced(old));
-    this.kept.push({ ...event, id: this.next++ } as JobEvent);
+    this.kept.push({ ...event, id: this.next++ });
     for (const wake of [...this.waiting]) wake();
+    return true;
   }
 
-  /** Events after that number, until the job has ended or the signal is aborted. */
+  /** Yields events numbered above `after`, until the job has ended or the signal is aborted. */
   async *follow(after: number, signal?: AbortSignal): AsyncGenerator<JobEvent, void> {
     let seen = after;
     while (!signal?.aborted) {
@@ -57,6 +56,12 @@ export class EventLog {
         await this.change(signal);
       }
     }
+  }
+
+  private isKnownPlace(event: NewEvent): boolean {
+    if (event.type !== 'queued') return false;
+    const last = this.kept.at(-1);
+    return last?.type === 'queued' && last.data.place === event.data.place;
   }
 
   private change(signal: AbortSignal | undefined): Promise<void> {

@@ -1,267 +1,176 @@
-/** What takes jobs off the queue in Redis and does them: any number of these, on any machines. */
-import { SafelightError, throwIfAborted } from '../../errors.js';
-import { Warnings } from '../../warnings.js';
-import { said } from '../failure.js';
-import type { RunContext, RunOutcome } from '../run/results.js';
-import type { JobFiles } from '../store/data-folder.js';
-import { connectRedis, loadBullMQ, type RedisClient } from '../store/redis/connect.js';
-import { type Claim, type Control, follow, type Kept, Records } from '../store/redis/records.js';
-import { CONTROL } from '../store/redis/scripts.js';
-import { type HeldTicket, Tickets } from '../store/redis/tickets.js';
-import type { Job, JobImage } from '../types.js';
-import { isReplaced } from './event-log.js';
+/** Runs jobs: takes turns from a store, one after the other, in a server or in any number of workers. */
+import { throwIfAborted } from '../../errors.js';
+import { failureOf } from '../failure.js';
+import type { RunJob } from '../run/context.js';
+import type { Control, JobTurn, JobTurns, Outcome } from '../store/store.js';
+import { Reporter } from './reporter.js';
 
-export interface WorkerParts {
-  readonly url: string;
-  /** Names of the models that it has: it takes jobs for these alone. */
-  readonly models: readonly string[];
+export interface RunnerParts {
+  readonly turns: JobTurns;
+  readonly run: RunJob;
   /** Jobs at a time; default 1. */
   readonly concurrency?: number | undefined;
-  /** Milliseconds without a sign of life after which its jobs are others'; default 4000. */
-  readonly lock?: number | undefined;
-  readonly run: (job: Job, context: RunContext) => Promise<RunOutcome>;
-  /** What goes on, for whoever watches the process. */
-  readonly log?: (message: string, about: Readonly<Record<string, unknown>>) => void;
+  /** Called with the error of each run that failed. */
+  readonly onFailure?: ((error: unknown) => void) | undefined;
+  readonly log?: ((message: string, about: Readonly<Record<string, unknown>>) => void) | undefined;
 }
 
-/** Milliseconds between looks where nobody calls. */
-const PAUSE = 500;
-/** And between looks whether the job is still to be done. */
-const CHECK = 1000;
-/** After so many beginnings a job that keeps ending its workers is given up. */
+/** Begins of a job after which it is given up, as each time its process ended. */
 export const MAX_ATTEMPTS = 10;
+/** Milliseconds between looks whether an attempt is still the newest, and after the store did not answer. */
+const [CHECK, RECOVERY] = [1000, 1000];
 
-interface Running {
-  readonly claim: Claim;
+interface Run {
+  readonly turn: JobTurn;
   readonly controller: AbortController;
   readonly finish: AbortController;
   readonly hurry: AbortController;
   skip: AbortController;
 }
 
-export class QueueWorker {
-  private readonly running = new Map<string, Running>();
-  private readonly loops: Promise<void>[] = [];
-  private wakers: (() => void)[] = [];
-  /** Whether no more jobs are taken, and whether those under way are given back. */
+export class JobRunner {
+  private readonly runs = new Map<string, Run>();
+  private loops: Promise<void>[] = [];
+  private readonly wakers = new Set<() => void>();
+  /** Counts calls to `wake`, so that none between a look and a pause is missed. */
+  private calls = 0;
+  /** No more jobs are taken; and those under way are given back. */
   private stopping = false;
   private leaving = false;
-  private subscriber: RedisClient | undefined;
 
-  private constructor(
-    private readonly parts: WorkerParts,
-    private readonly redis: RedisClient,
-    private readonly records: Records,
-    private readonly tickets: Tickets,
-  ) {}
+  constructor(private readonly parts: RunnerParts) {}
 
-  /** Begins to take jobs. @throws QUEUE_UNAVAILABLE, INVALID_OPTION */
-  static async start(parts: WorkerParts): Promise<QueueWorker> {
-    const bullmq = await loadBullMQ();
-    const redis = await connectRedis(parts.url, true);
-    const problem = (error: Error) => parts.log?.('the queue has a problem', { error: error.message });
-    const tickets = new Tickets(bullmq, redis, parts.lock, problem);
-    const worker = new QueueWorker(parts, redis, new Records(redis), tickets);
-    worker.subscriber = await follow<Control>(redis, CONTROL, (message) => worker.told(message));
-    for (let i = 0; i < (parts.concurrency ?? 1); i++) worker.loops.push(worker.loop());
-    return worker;
+  /** Settles once it has begun a job, or found none. @throws what following the store throws */
+  async start(): Promise<void> {
+    await this.parts.turns.follow((control) => this.obey(control));
+    await new Promise<void>((resolve) => {
+      for (let i = 0; i < (this.parts.concurrency ?? 1); i++) this.loops.push(this.loop(resolve));
+    });
   }
 
-  /** Takes no more jobs. With `drain` those it does end first, else they wait again for another worker. */
+  /** Takes no more jobs. With `drain` those under way end first, else they are queued again. */
   async close({ drain }: { readonly drain: boolean }): Promise<void> {
     this.stopping = true;
     this.wake();
     this.leaving = !drain;
-    if (!drain) for (const { controller } of this.running.values()) controller.abort();
+    if (!drain) for (const { controller } of this.runs.values()) controller.abort();
     await Promise.all(this.loops);
-    await this.tickets.close();
-    this.subscriber?.disconnect();
-    this.redis.disconnect();
+    await this.parts.turns.close();
   }
 
-  private told(message: Control): void {
-    if (message.kind === 'work') {
-      this.wake();
-    } else {
-      const running = this.running.get(message.id);
-      if (message.kind === 'cancel') running?.controller.abort();
-      else if (message.kind === 'finish' && running?.finish.signal.aborted) running.hurry.abort();
-      else running?.[message.kind].abort();
-    }
+  private obey(control: Control): void {
+    const run = control.kind === 'work' ? undefined : this.runs.get(control.id);
+    if (control.kind === 'work') this.wake();
+    else if (control.kind === 'cancel') run?.controller.abort();
+    else if (control.kind === 'skip') run?.skip.abort();
+    else (run?.finish.signal.aborted ? run.hurry : run?.finish)?.abort();
   }
 
-  private async loop(): Promise<void> {
+  private async loop(begun: () => void): Promise<void> {
+    const { turns, log } = this.parts;
     while (!this.stopping) {
+      const calls = this.calls;
       try {
-        const ticket = await this.next();
-        if (ticket) await this.serve(ticket);
-        else await this.pause(PAUSE);
+        const turn = await turns.take();
+        if (turn) {
+          await this.serve(turn, begun);
+        } else {
+          begun();
+          await this.pause(turns.poll, calls);
+        }
       } catch (error) {
-        this.parts.log?.('the queue does not answer', { error: said(error).message });
-        await this.pause(2 * PAUSE);
+        begun();
+        log?.('the queue does not answer', { error: failureOf(error).message });
+        await this.pause(RECOVERY, this.calls);
       }
     }
+    begun();
   }
 
-  /** A turn of the model whose job came first. Models with none waiting come before: what a dead worker left is theirs. */
-  private async next(): Promise<HeldTicket | undefined> {
-    const { models } = this.parts;
-    const first = await Promise.all(models.map((model) => this.records.firstOf(model)));
-    const order = models.map((_, i) => i).sort((a, b) => rank(first[a]) - rank(first[b]));
-    for (const i of order) {
-      const model = models[i]!;
-      const ticket = await this.tickets.take(model);
-      if (ticket) return ticket;
-      if (first[i] === undefined) continue;
-      // A job without a ticket: its server ended between the two. One too many does no harm.
-      await this.tickets.add(model);
-      const added = await this.tickets.take(model);
-      if (added) return added;
-    }
-    return undefined;
-  }
-
-  private async serve(ticket: HeldTicket): Promise<void> {
+  private async serve(turn: JobTurn, begun: () => void): Promise<void> {
     try {
-      const claim = await this.records.claim(ticket.model, ticket.name);
-      const job = claim && (await this.records.get(claim.id));
-      if (!claim || !job) return;
-      if (job.attempts > MAX_ATTEMPTS) {
-        const message = `${MAX_ATTEMPTS} workers ended while they did this job, so it was given up; see their logs`;
-        await this.records.finish(claim, 'failed', { error: { code: 'INTERNAL', message } });
+      if (turn.job.attempts <= MAX_ATTEMPTS) {
+        begun();
+        await this.work(turn);
       } else {
-        await this.work(job, claim);
+        const message = `The process that ran this job ended ${MAX_ATTEMPTS} times, so it was given up; see the log of the server or worker`;
+        await turn.finish('failed', { error: { code: 'INTERNAL', message } });
       }
     } finally {
-      await ticket.done();
+      await turn.release();
     }
   }
 
-  private async work(job: Job, claim: Claim): Promise<void> {
-    const running: Running = {
-      ...{ claim, controller: new AbortController(), finish: new AbortController() },
-      hurry: new AbortController(),
-      skip: new AbortController(),
+  private async work(turn: JobTurn): Promise<void> {
+    const { job } = turn;
+    const { log } = this.parts;
+    const run: Run = {
+      ...{ turn, controller: new AbortController(), finish: new AbortController() },
+      ...{ hurry: new AbortController(), skip: new AbortController() },
     };
-    this.running.set(job.id, running);
-    if (this.leaving) running.controller.abort();
-    const checking = setInterval(() => void this.check(running), CHECK);
-    this.parts.log?.('begun', { job: job.id, type: job.type, model: job.model, attempt: job.attempts });
+    this.runs.set(job.id, run);
+    if (this.leaving) run.controller.abort();
+    const checking = setInterval(() => void this.check(run), CHECK);
+    log?.('begun', { job: job.id, type: job.type, model: job.model, attempt: job.attempts });
     const begun = performance.now();
     try {
-      const telling = new Telling(this.records, claim);
-      const outcome = await this.outcome(job, running, telling);
-      await telling.end();
-      if ('given' in outcome) return await this.records.giveBack(claim);
+      const outcome = await this.outcome(run);
+      if (outcome === 'left') return await turn.giveBack();
       const { status, ...rest } = outcome;
-      const kept = await this.records.finish(claim, status, rest);
+      const isKept = await turn.finish(status, rest);
       const seconds = (performance.now() - begun) / 1000;
-      this.parts.log?.(kept ? status : 'stopped', {
-        job: job.id,
-        seconds,
-        ...('error' in rest ? rest.error : {}),
-      });
+      log?.(isKept ? status : 'stopped', { job: job.id, seconds, ...rest.error });
     } finally {
       clearInterval(checking);
-      this.running.delete(job.id);
+      this.runs.delete(job.id);
     }
   }
 
-  private async outcome(job: Job, running: Running, telling: Telling) {
+  private async outcome(run: Run): Promise<'left' | (Outcome & { readonly status: 'done' | 'failed' })> {
+    const { turn, controller, finish, hurry } = run;
+    const reporter = new Reporter(turn);
     try {
-      throwIfAborted(running.controller.signal);
-      const made = await this.parts.run(job, {
-        data: this.files(running.claim),
-        signal: running.controller.signal,
-        finish: running.finish.signal,
-        hurry: running.hurry.signal,
+      throwIfAborted(controller.signal);
+      const made = await this.parts.run(turn.job, {
+        ...{ data: turn.files, signal: controller.signal, finish: finish.signal, hurry: hurry.signal },
         skip: () => {
-          if (running.skip.signal.aborted) running.skip = new AbortController();
-          return running.skip.signal;
+          if (run.skip.signal.aborted) run.skip = new AbortController();
+          return run.skip.signal;
         },
-        emit: (event) => telling.add(event),
+        emit: (event) => reporter.add(event),
       });
-      return { status: 'done', ...made } as const;
+      return { status: 'done', ...made };
     } catch (error) {
-      // Stopped because the process ends, and nobody cancelled it meanwhile: then it waits again.
-      if (this.leaving && running.controller.signal.aborted) return { given: true } as const;
-      return { status: 'failed', error: said(error) } as const;
+      // Stopped because the process ends: the job is to be run again.
+      if (this.leaving && controller.signal.aborted) return 'left';
+      this.parts.onFailure?.(error);
+      return { status: 'failed', error: failureOf(error) };
+    } finally {
+      await reporter.end();
     }
   }
 
-  private files(claim: Claim): JobFiles {
-    return {
-      readInput: (id, name) => this.records.readInput(id, name),
-      writeResult: async (_, name, data) => {
-        if (await this.records.writeFile(claim, name, data)) return;
-        throw new SafelightError('ABORTED', 'The job is somebody else’s by now');
-      },
-    };
-  }
-
-  /** What was told while the connection was away: that the job is cancelled, or another worker's. */
-  private async check({ claim, controller }: Running): Promise<void> {
-    if (!(await this.records.isCurrent(claim).catch(() => true))) controller.abort();
+  /** Makes up for a message that was lost: that the job was cancelled, or is another attempt's. */
+  private async check({ turn, controller }: Run): Promise<void> {
+    if (!(await turn.isCurrent().catch(() => true))) controller.abort();
   }
 
   private wake(): void {
-    for (const wake of this.wakers.splice(0)) wake();
+    this.calls++;
+    for (const wake of [...this.wakers]) wake();
   }
 
-  private pause(milliseconds: number): Promise<void> {
+  /** @param seen value of `calls` before the look that found nothing */
+  private pause(milliseconds: number | undefined, seen: number): Promise<void> {
+    if (this.calls !== seen) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, milliseconds);
-      this.wakers.push(() => {
+      const end = (): void => {
         clearTimeout(timer);
+        this.wakers.delete(end);
         resolve();
-      });
+      };
+      const timer = milliseconds === undefined ? undefined : setTimeout(end, milliseconds);
+      this.wakers.add(end);
     });
   }
-}
-
-/** Tells of a job one thing after the other: of progress and previews only the newest, where Redis is slower than the job. */
-class Telling {
-  private readonly images: JobImage[] = [];
-  private readonly warnings = new Warnings();
-  private readonly pending: Parameters<RunContext['emit']>[0][] = [];
-  private telling: Promise<void> | undefined;
-
-  constructor(
-    private readonly records: Records,
-    private readonly claim: Claim,
-  ) {}
-
-  add(event: Parameters<RunContext['emit']>[0]): void {
-    const same = this.pending.findIndex((old) => old.type === event.type && isReplaced(old));
-    if (same >= 0) this.pending.splice(same, 1);
-    this.pending.push(event);
-    this.telling ??= this.tell().finally(() => {
-      this.telling = undefined;
-    });
-  }
-
-  async end(): Promise<void> {
-    await this.telling;
-  }
-
-  private async tell(): Promise<void> {
-    for (let event = this.pending.shift(); event; event = this.pending.shift()) {
-      await this.records.tell(this.claim, event, this.keep(event)).catch(() => undefined);
-    }
-  }
-
-  private keep(event: Parameters<RunContext['emit']>[0]): Kept | undefined {
-    if (event.type === 'image') {
-      const { index: _, ...image } = event.data;
-      this.images.push(image);
-      return { images: this.images };
-    }
-    if (event.type !== 'warning') return undefined;
-    this.warnings.add(event.data.code, event.data.message);
-    return { warnings: this.warnings.list };
-  }
-}
-
-function rank(order: number | undefined): number {
-  return order ?? Number.NEGATIVE_INFINITY;
 }

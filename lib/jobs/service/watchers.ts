@@ -1,10 +1,15 @@
-/** Who watches all jobs: each gets the newest state of each job that changed since it last looked. */
+/** Readers of the changes of all jobs: each gets the newest state of each job that changed since its last read. */
 import type { JobChange } from '../types.js';
 
-export class Watchers {
-  private readonly all = new Set<{ readonly pending: Map<string, JobChange>; wake: () => void }>();
+interface Watcher {
+  readonly pending: Map<string, JobChange>;
+  wake: () => void;
+}
 
-  tell(id: string, change: JobChange): void {
+export class Watchers {
+  private readonly all = new Set<Watcher>();
+
+  notify(id: string, change: JobChange): void {
     for (const watcher of this.all) {
       watcher.pending.delete(id);
       watcher.pending.set(id, change);
@@ -12,9 +17,9 @@ export class Watchers {
     }
   }
 
-  /** From now on, until the signal is aborted. */
+  /** Yields changes from now on, until the signal is aborted. */
   async *follow(signal?: AbortSignal): AsyncGenerator<JobChange, void> {
-    const watcher = { pending: new Map<string, JobChange>(), wake: (): void => undefined };
+    const watcher: Watcher = { pending: new Map(), wake: () => undefined };
     this.all.add(watcher);
     const stop = (): void => watcher.wake();
     signal?.addEventListener('abort', stop);

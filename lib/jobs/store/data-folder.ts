@@ -1,6 +1,6 @@
-/** Where jobs keep their pictures: `jobs/ID/NAME`, and what they were given in `jobs/ID/inputs/NAME`. */
+/** Files of jobs: results in `jobs/ID/NAME`, and the images of requests in `jobs/ID/inputs/NAME`. */
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SafelightError } from '../../errors.js';
 import { isId } from '../id.js';
@@ -10,7 +10,7 @@ const NAME = /^[a-z0-9][a-z0-9.-]{0,63}$/;
 export class DataFolder {
   private constructor(readonly path: string) {}
 
-  /** Makes it if it is missing. @throws FILE_NOT_WRITTEN */
+  /** Creates the folder if it is missing. @throws FILE_NOT_WRITTEN */
   static async open(path: string): Promise<DataFolder> {
     try {
       await mkdir(join(path, 'jobs'), { recursive: true });
@@ -20,9 +20,11 @@ export class DataFolder {
     return new DataFolder(path);
   }
 
-  /** The path of a job's result, or undefined for what cannot be one's name. */
-  result(id: string, name: string): string | undefined {
-    return isId(id) && NAME.test(name) ? join(this.path, 'jobs', id, name) : undefined;
+  /** The path of a job's result, or undefined where no such file exists. */
+  async result(id: string, name: string): Promise<string | undefined> {
+    const path = this.resultPath(id, name);
+    const info = path === undefined ? undefined : await stat(path).catch(() => undefined);
+    return info?.isFile() ? path : undefined;
   }
 
   /** Writes a result whole or not at all; the same name again replaces it. @throws FILE_NOT_WRITTEN */
@@ -44,22 +46,27 @@ export class DataFolder {
 
   /** @throws FILE_NOT_FOUND */
   async readResult(id: string, name: string): Promise<Uint8Array> {
-    const path = this.result(id, name);
+    const path = this.resultPath(id, name);
     if (!path)
       throw new SafelightError('FILE_NOT_FOUND', `No job has a result of the name ${JSON.stringify(name)}`);
     return this.read(path);
   }
 
-  /** Forgets everything of a job. */
+  /** Removes every file of a job. */
   async remove(id: string): Promise<void> {
     if (isId(id)) await rm(join(this.path, 'jobs', id), { recursive: true, force: true });
+  }
+
+  /** Undefined for an id or name that no file can have. */
+  private resultPath(id: string, name: string): string | undefined {
+    return isId(id) && NAME.test(name) ? join(this.path, 'jobs', id, name) : undefined;
   }
 
   private async read(path: string): Promise<Uint8Array> {
     try {
       return await readFile(path);
     } catch (error) {
-      throw new SafelightError('FILE_NOT_FOUND', `The picture '${path}' cannot be read any more`, {
+      throw new SafelightError('FILE_NOT_FOUND', `The image '${path}' cannot be read any more`, {
         cause: error,
       });
     }
@@ -86,7 +93,7 @@ function notWritten(path: string, cause: unknown): SafelightError {
   return new SafelightError('FILE_NOT_WRITTEN', `Cannot write '${path}': ${why}`, { cause });
 }
 
-/** What a running job needs of where its pictures lie. */
+/** Files that a run reads and writes. */
 export type JobFiles = Pick<DataFolder, 'readInput' | 'writeResult'>;
-/** And what a request needs whose pictures are taken out of it. */
+/** Files of a request, whose images are stored when it is submitted, and may be those of an earlier job. */
 export type RequestFiles = Pick<DataFolder, 'writeInput' | 'readInput' | 'readResult'>;

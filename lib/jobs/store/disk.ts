@@ -23,14 +23,11 @@ export class DiskWatch {
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
 
-  /**
-   * @param folder the data folder
-   * @param recover called once the disk takes writes again; an error that it throws means that it does not yet
-   */
-  constructor(
-    private readonly folder: string,
-    private readonly recover: () => void,
-  ) {}
+  /** Called once the disk takes writes again; an error that it throws means that it does not yet. */
+  onRecovery: () => void = () => undefined;
+
+  /** @param folder the data folder */
+  constructor(private readonly folder: string) {}
 
   /** The reason why the folder cannot be written to at present, with what to do; undefined where it can. */
   get problem(): string | undefined {
@@ -58,7 +55,7 @@ export class DiskWatch {
     clearTimeout(this.timer);
   }
 
-  /** Calls `recover` once the disk takes writes. */
+  /** Calls `onRecovery` once the disk takes writes. */
   wait(): void {
     if (this.timer !== undefined || this.stopped) return;
     this.timer = setTimeout(() => void this.retry(), RETRY);
@@ -72,7 +69,7 @@ export class DiskWatch {
       await writeFile(probe, Buffer.alloc(MIN_FREE / 4));
       await rm(probe);
       this.failure = undefined;
-      this.recover();
+      this.onRecovery();
     } catch (error) {
       this.failed(error);
     } finally {

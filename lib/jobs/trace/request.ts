@@ -1,6 +1,6 @@
 /** From "look inside this picture" to a job that carries all it needs, whatever becomes of the one it is about. */
 import { invalidOption, SafelightError } from '../../errors.js';
-import { isPictureOption, withoutPictures } from '../images.js';
+import { isImageOption, withoutImages } from '../images.js';
 import type { Json } from '../json.js';
 import { type JobQueue, type JobRequest, kindOfJob } from '../types.js';
 
@@ -29,9 +29,9 @@ export async function insideRequest(
       'FILE_NOT_FOUND',
       `Job ${id} has ${job.images.length} pictures, and none of the number ${picture} (the first is 0)`,
     );
-  const settings: Record<string, Json> = withoutPictures(job.options);
+  const settings: Record<string, Json> = withoutImages(job.options);
   for (const name of LEFT_OUT) delete settings[name];
-  const given = Object.keys(job.options).filter(isPictureOption);
+  const given = Object.keys(job.options).filter(isImageOption);
   return {
     type: 'inside',
     model: job.model,

@@ -10,9 +10,10 @@ import type { GenerationStep } from '../../pipelines/generation.js';
 import type { GenerateOptions } from '../../pipelines/options.js';
 import type { Pipeline } from '../../pipelines/pipeline.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import { readPictures } from '../images.js';
+import { readImages } from '../images.js';
 import { Clock } from '../run/clock.js';
-import { keepFile, type RunContext, type RunOutcome } from '../run/results.js';
+import type { RunContext, RunOutcome } from '../run/context.js';
+import { keepFile } from '../run/results.js';
 import type { Job, JobImage } from '../types.js';
 import { grayChannels, Strip, shrunk } from './strip.js';
 import { nodesOf, parseTensor, TensorRecord } from './tensors.js';
@@ -31,7 +32,7 @@ interface InsideOptions {
 /** @throws what `Pipeline.generate` throws; INVALID_OPTION for a tensor that is not there */
 export async function runInside(job: Job, pipeline: Pipeline, context: RunContext): Promise<RunOutcome> {
   const { settings, tensors = [] } = job.options as unknown as InsideOptions;
-  const pictures = await readPictures(job.id, job.options, context.data);
+  const pictures = await readImages(job.id, job.options, context.data);
   const { signal, emit } = context;
   const clock = new Clock(1);
   const words = await WordMaps.of(pipeline, settings.prompt ?? '');

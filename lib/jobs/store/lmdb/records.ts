@@ -8,18 +8,18 @@ import { open, type RootDatabase } from 'lmdb';
 import { SafelightError } from '../../../errors.js';
 import type { Job, JobFilter } from '../../types.js';
 
-/** A job as it is kept. */
+/** A job as it is stored. */
 export interface StoredJob extends Omit<Job, 'place' | 'progress' | 'warnings'> {
   readonly warnings?: Job['warnings'];
-  /** Queued jobs run in the order of these. */
+  /** Queued jobs run in ascending order of this number. */
   readonly order: number;
-  /** The Idempotency-Key it came with: forgotten with it. */
+  /** The Idempotency-Key of its request, which is removed with it. */
   readonly key?: string;
 }
 
 interface Idempotent {
   readonly id: string;
-  /** Of the request: the same key with another request is a mistake. */
+  /** SHA-256 of the request: the same key with another request is refused. */
   readonly digest: string;
 }
 
@@ -29,18 +29,18 @@ const REMOVED = null;
  * Writes are LMDB's synchronous ones, about half a millisecond: their errors are thrown where they happen, while each failed commit of the
  * asynchronous ones also rejects a promise that lmdb keeps to itself, which would end the process.
  */
-export class JobStore {
+export class LmdbRecords {
   private readonly jobs;
   private readonly keys;
-  /** Newer than what is on the disk, which would not take it. */
+  /** Records that are newer than those on the disk, which refused them. */
   private readonly unwritten = new Map<string, StoredJob | typeof REMOVED>();
-  private closed = false;
+  private isClosed = false;
 
   /** Called with the error of each write that is kept in memory. */
   onFailure: (error: unknown) => void = () => undefined;
 
   private constructor(
-    /** The folder that it keeps. */
+    /** Folder of the database. */
     readonly folder: string,
     private readonly root: RootDatabase,
   ) {
@@ -49,17 +49,22 @@ export class JobStore {
   }
 
   /** @param folder a folder of the data folder. @throws FILE_NOT_WRITTEN */
-  static open(folder: string): JobStore {
+  static open(folder: string): LmdbRecords {
     try {
       mkdirSync(folder, { recursive: true });
-      return new JobStore(folder, open({ path: join(folder, 'jobs.lmdb'), maxDbs: 4 }));
+      return new LmdbRecords(folder, open({ path: join(folder, 'jobs.lmdb'), maxDbs: 4 }));
     } catch (error) {
       throw notKept(folder, error);
     }
   }
 
+  /** True once it gives nothing any more, whatever is on the disk. */
+  get closed(): boolean {
+    return this.isClosed;
+  }
+
   get(id: string): StoredJob | undefined {
-    if (this.closed) return undefined;
+    if (this.isClosed) return undefined;
     const newer = this.unwritten.get(id);
     return newer === undefined ? this.jobs.get(id) : (newer ?? undefined);
   }
@@ -87,9 +92,9 @@ export class JobStore {
     this.attempt(id, REMOVED);
   }
 
-  /** Writes what could not be written before. @throws the disk's error */
+  /** Writes the records that the disk refused before. @throws the disk's error */
   flush(): void {
-    if (this.closed) return;
+    if (this.isClosed) return;
     for (const [id, job] of [...this.unwritten]) {
       this.write(id, job);
       this.unwritten.delete(id);
@@ -98,7 +103,7 @@ export class JobStore {
 
   /** Newest first: ids sort by when they were made. */
   list({ status, limit = 100, before }: JobFilter = {}): StoredJob[] {
-    if (this.closed) return [];
+    if (this.isClosed) return [];
     const found: StoredJob[] = [];
     for (const value of this.all({ reverse: true, ...(before ? { start: before } : {}) })) {
       if (value.id === before || (status && value.status !== status)) continue;
@@ -109,7 +114,7 @@ export class JobStore {
 
   /** Every job that has not ended, in the order in which they are to run. */
   unfinished(): StoredJob[] {
-    if (this.closed) return [];
+    if (this.isClosed) return [];
     const found = [...this.all()].filter(({ status }) => status === 'queued' || status === 'running');
     return found.sort((a, b) => a.order - b.order);
   }
@@ -122,14 +127,14 @@ export class JobStore {
   }
 
   idempotent(key: string): Idempotent | undefined {
-    return this.closed ? undefined : this.keys.get(key);
+    return this.isClosed ? undefined : this.keys.get(key);
   }
 
-  /** Whoever still reads (a request that outlives the server) finds nothing from now on. */
+  /** Closes the database. A reader that outlives it, such as a request, finds no job from then on. */
   async close(): Promise<void> {
-    if (this.closed) return;
-    this.closed = true;
-    // What lmdb does on a timer of its own after each read would hit the closed file.
+    if (this.isClosed) return;
+    this.isClosed = true;
+    // lmdb resets it on a timer of its own after each read, which would hit the closed file.
     this.root.resetReadTxn();
     await this.root.close();
   }
@@ -163,7 +168,7 @@ export class JobStore {
 
   /** @throws DISPOSED */
   private check(): void {
-    if (this.closed)
+    if (this.isClosed)
       throw new SafelightError('DISPOSED', 'The queue is closed; send it again to the next server');
   }
 }

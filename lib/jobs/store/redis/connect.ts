@@ -1,8 +1,12 @@
-/** Redis and BullMQ, which are there only if somebody installed them. */
+/** Connections to Redis, and the optional packages ioredis and BullMQ. */
 import { SafelightError } from '../../../errors.js';
 
-/** What is used of an ioredis client: described here, so that the package builds without it. */
+/** A script that was defined as a command. */
+export type ScriptCommand = (...values: (string | number | Uint8Array)[]) => Promise<unknown>;
+
+/** The part of an ioredis client that is used: described here, so that the package builds without it. */
 export interface RedisClient {
+  readonly [script: `sl_${string}`]: ScriptCommand;
   readonly status: string;
   connect(): Promise<void>;
   duplicate(): RedisClient;
@@ -47,7 +51,7 @@ const PATIENCE = 5000;
 
 /**
  * A connection that comes back by itself when it was lost.
- * @param patient whether commands wait for that, as a worker's do, or fail at once, as a request's have to
+ * @param patient commands wait for that, as a worker's do, rather than fail at once, as a request's have to
  * @throws INVALID_OPTION for another address, QUEUE_UNAVAILABLE where nobody answers or a package is missing
  */
 export async function connectRedis(url: string, patient: boolean): Promise<RedisClient> {
@@ -88,6 +92,18 @@ export async function connectRedis(url: string, patient: boolean): Promise<Redis
 /** @throws QUEUE_UNAVAILABLE where it is missing */
 export function loadBullMQ(): Promise<BullMQ> {
   return optional<BullMQ>('bullmq');
+}
+
+/** @throws QUEUE_UNAVAILABLE where Redis does not answer */
+export async function answered<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof SafelightError) throw error;
+    throw new SafelightError('QUEUE_UNAVAILABLE', 'Redis, which keeps the jobs, does not answer', {
+      cause: error,
+    });
+  }
 }
 
 /** An address without its password. */

@@ -1,98 +1,60 @@
-/** Jobs as they lie in Redis, with the steps that change them by their names. */
+/** Jobs in Redis: the reads, and the transitions by their names. */
 import { SafelightError } from '../../../errors.js';
 import type { Warning } from '../../../warnings.js';
-import type { RunOutcome } from '../../run/results.js';
-import type { NewEvent } from '../../service/event-log.js';
-import type { Job, JobError, JobFilter, JobImage, JobProgress, JobStatus } from '../../types.js';
-import type { RedisClient } from './connect.js';
-import { CONTROL, type EVENTS, key, luaOf, type ScriptName, scripts } from './scripts.js';
+import type { Job, JobFilter, JobImage, JobProgress, JobStatus, NewEvent } from '../../types.js';
+import type { AddResult, AddTerms, Control, JobBase, Kept, KeyedJob, Outcome } from '../store.js';
+import type { RedisClient, ScriptCommand } from './connect.js';
+import type { Message } from './messages.js';
+import { CONTROL, key, luaOf, type ScriptName, scripts } from './scripts.js';
 
-/** What never changes of a job. */
-export type JobBase = Omit<
-  Job,
-  | 'status'
-  | 'attempts'
-  | 'started'
-  | 'finished'
-  | 'place'
-  | 'progress'
-  | 'images'
-  | 'warnings'
-  | 'result'
-  | 'error'
->;
-
-/** A job that a worker has taken: only the attempt that is the newest may change it. */
+/** An attempt at a job, and the ticket it was taken with. */
 export interface Claim {
   readonly id: string;
   readonly attempt: string;
   readonly ticket: string;
 }
 
-export type Outcome = Partial<RunOutcome> & { readonly error?: JobError };
-
-/** Everything of its kind so far, stored with an event so that it can be read later. */
-export type Kept = { readonly images: readonly JobImage[] } | { readonly warnings: readonly Warning[] };
-
-/** What is told of jobs. */
-export type Message =
-  | { readonly kind: 'changed'; readonly id: string }
-  | { readonly kind: 'removed'; readonly id: string }
-  | { readonly kind: 'event'; readonly id: string; readonly event: NewEvent };
-
-/** What workers are told. */
-export type Control =
-  | { readonly kind: 'cancel' | 'finish' | 'skip'; readonly id: string }
-  | { readonly kind: 'work' };
-
-/** Seconds that pictures wait for a server, and pictures of a request for being queued. */
-const FILES_WAIT = 30 * 86_400;
+/** Seconds that results wait for a server, and images of a request for the job to be queued. */
+const RESULT_WAIT = 30 * 86_400;
 const INPUT_WAIT = 3600;
 
-type Scripts = Record<ScriptName, (...values: (string | number | Uint8Array)[]) => Promise<unknown>>;
+type Scripts = Readonly<Record<ScriptName, ScriptCommand>>;
 
 export class Records {
   private readonly steps: Scripts;
 
   constructor(readonly redis: RedisClient) {
-    for (const name of Object.keys(scripts) as ScriptName[])
+    const stepOf = (name: ScriptName): ScriptCommand => {
       redis.defineCommand(`sl_${name}`, { numberOfKeys: 0, lua: luaOf(name) });
-    const commands = redis as unknown as Record<string, Scripts[ScriptName]>;
-    const steps = Object.keys(scripts).map((name) => [
-      name,
-      (...values: Parameters<Scripts[ScriptName]>) => commands[`sl_${name}`]!.call(redis, ...values),
-    ]);
-    this.steps = Object.fromEntries(steps) as Scripts;
+      return (...values) => redis[`sl_${name}`]!(...values);
+    };
+    const names = Object.keys(scripts) as ScriptName[];
+    this.steps = Object.fromEntries(names.map((name) => [name, stepOf(name)])) as Scripts;
   }
 
-  /** @returns what became of it; the id of the earlier job for a known idempotency key */
-  async submit(
-    base: JobBase,
-    order: number,
-    most: number,
-    idempotent?: { readonly key: string; readonly digest: string },
-  ): Promise<{ readonly kind: 'ok' | 'full' } | { readonly kind: 'known'; id: string; digest: string }> {
+  async add(base: JobBase, { order, maxQueued, idempotent }: AddTerms): Promise<AddResult> {
     const { key: name = '', digest = '' } = idempotent ?? {};
     const text = JSON.stringify(base);
-    const told = await this.steps.submit(base.id, base.model, text, order, most, name, digest);
-    const [kind, id = '', known = ''] = told as string[];
-    return kind === 'known' ? { kind, id, digest: known } : { kind: kind === 'ok' ? 'ok' : 'full' };
+    const answer = await this.steps.submit(base.id, base.model, text, order, maxQueued, name, digest);
+    const [kind, first = '', second = ''] = answer as (string | number)[];
+    if (kind === 'known') return { kind, id: String(first), digest: String(second) };
+    return kind === 'added' ? { kind, place: Number(first) } : { kind: 'full' };
   }
 
-  /** The job by an idempotency key, if it is there still. */
-  async idempotent(name: string): Promise<{ id: string; digest: string } | undefined> {
+  /** The job by an idempotency key, if it was not removed. */
+  async keyed(name: string): Promise<KeyedJob | undefined> {
     const [id, digest] = await this.redis.hmget(key('key', name), 'id', 'digest');
     return id && digest && (await this.get(id)) ? { id, digest } : undefined;
   }
 
   async claim(model: string, ticket: string): Promise<Claim | undefined> {
-    const told = await this.steps.claim(model, ticket, new Date().toISOString());
-    if (!Array.isArray(told)) return undefined;
-    const [id, attempt] = told as [string, string];
+    const answer = await this.steps.claim(model, ticket, new Date().toISOString());
+    if (!Array.isArray(answer)) return undefined;
+    const [id, attempt] = answer as [string, string];
     return { id, attempt, ticket };
   }
 
-  /** @returns whether the job was this attempt's still */
+  /** @returns false where the attempt is not the newest any more */
   async finish(claim: Claim, status: 'done' | 'failed', outcome: Outcome): Promise<boolean> {
     const { id, attempt, ticket } = claim;
     const now = new Date();
@@ -116,25 +78,25 @@ export class Records {
     await this.steps.move(id, order);
   }
 
-  async forget(id: string): Promise<boolean> {
-    return (await this.steps.forget(id)) === 1;
+  async remove(id: string): Promise<boolean> {
+    return (await this.steps.remove(id)) === 1;
   }
 
-  /** Tells who follows the job, and keeps what is there to be asked for later. @returns whether it is this attempt's still */
-  async tell({ id, attempt }: Claim, event: NewEvent, kept?: Kept): Promise<boolean> {
+  /** Publishes an event of a run, and stores what is kept with it. @returns false where the attempt is not the newest any more */
+  async report({ id, attempt }: Claim, event: NewEvent, kept?: Kept): Promise<boolean> {
     const message = JSON.stringify({ kind: 'event', id, event } satisfies Message);
     const [[field, value] = ['', undefined]] = Object.entries(
       event.type === 'progress' ? { progress: event.data } : (kept ?? {}),
     );
     const text = value === undefined ? '' : JSON.stringify(value);
-    return (await this.steps.tell(id, attempt, field, text, message)) === 1;
+    return (await this.steps.report(id, attempt, field, text, message)) === 1;
   }
 
   async control(message: Control): Promise<void> {
     await this.redis.publish(CONTROL, JSON.stringify(message));
   }
 
-  /** Whether the job is this attempt's still. */
+  /** True while the attempt is the newest of a running job. */
   async isCurrent({ id, attempt }: Claim): Promise<boolean> {
     const [status, attempts] = await this.redis.hmget(key('job', id), 'status', 'attempts');
     return status === 'running' && attempts === attempt;
@@ -168,12 +130,7 @@ export class Records {
     }
   }
 
-  /** Ids of those that wait, the next first. */
-  waiting(): Promise<string[]> {
-    return this.redis.zrange(key('queued'), 0, -1);
-  }
-
-  /** When the first of a model's jobs came, or undefined where none waits. */
+  /** The order of the first queued job of a model; undefined where none waits. */
   async firstOf(model: string): Promise<number | undefined> {
     const [, order] = await this.redis.zrange(key('queued', model), 0, 0, 'WITHSCORES');
     return order === undefined ? undefined : Number(order);
@@ -186,8 +143,12 @@ export class Records {
     return new Map(pairs);
   }
 
-  countRunning(): Promise<number> {
-    return this.redis.scard(key('running'));
+  async counts(): Promise<{ readonly queued: number; readonly running: number }> {
+    const [queued, running] = await Promise.all([
+      this.redis.zcard(key('queued')),
+      this.redis.scard(key('running')),
+    ]);
+    return { queued, running };
   }
 
   /** Ended jobs beyond `count` of them or ended before `time` (ms). */
@@ -210,12 +171,12 @@ export class Records {
   async readInput(id: string, name: string): Promise<Uint8Array> {
     const data = await this.redis.hgetBuffer(key('input', id), name);
     if (data) return data;
-    throw new SafelightError('FILE_NOT_FOUND', `The picture ${name} of the job is not there any more`);
+    throw new SafelightError('FILE_NOT_FOUND', `The image ${name} of the job is not there any more`);
   }
 
-  /** @returns whether the job is this attempt's still */
+  /** @returns false where the attempt is not the newest any more */
   async writeFile({ id, attempt }: Claim, name: string, data: Uint8Array): Promise<boolean> {
-    return (await this.steps.write(id, attempt, name, buffer(data), FILES_WAIT)) === 1;
+    return (await this.steps.write(id, attempt, name, buffer(data), RESULT_WAIT)) === 1;
   }
 
   fileNames(id: string): Promise<string[]> {
@@ -235,20 +196,6 @@ export class Records {
     await this.redis.del(key('files', id));
     await this.redis.srem(key('collect'), id);
   }
-}
-
-/** Calls with what is told on a channel, on a connection of its own. */
-export async function follow<T>(
-  redis: RedisClient,
-  channel: typeof EVENTS | typeof CONTROL,
-  told: (message: T) => void,
-): Promise<RedisClient> {
-  const own = redis.duplicate();
-  own.on('error', () => undefined); // it comes back by itself
-  own.on('message', (_, text) => told(JSON.parse(text) as T));
-  await own.connect();
-  await own.subscribe(channel);
-  return own;
 }
 
 function read(fields: Readonly<Record<string, string>>): Job {

@@ -1,24 +1,25 @@
 /**
- * What happens to a job in Redis, each as one step that nobody can come between (Lua, run by Redis itself).
+ * Transitions of jobs in Redis, each one step that no other can come between (Lua, run by Redis itself).
  *
- * A job is the hash `job:ID`: `base` (what was asked; never changes), `status`, `attempts`, `started`, `finished`, `progress`, `images`, `warnings`, and
- * `outcome` in the end. `queued` has the jobs that wait by their order, `queued:MODEL` those of a model, `running` those that run, `ended`
- * those that ended by when, `all` every id. `input:ID` holds the pictures it was given, `files:ID` those it made until a server has fetched
+ * A job is the hash `job:ID`: `base` (the part that never changes), `status`, `attempts`, `started`, `finished`, `progress`, `images`, `warnings`, and
+ * `outcome` in the end. `queued` has the queued jobs by their order, `queued:MODEL` those of a model, `running` the ids of running jobs, `ended` the
+ * ended jobs by the time of their end, `all` every id. `input:ID` holds the images of a request, `files:ID` results until a server has fetched
  * them, `collect` the ids of ended jobs with such files. `tickets` says which job a ticket of BullMQ was taken for.
  */
 
 const PREFIX = 'safelight:';
 export const key = (...parts: string[]): string => PREFIX + parts.join(':');
 
-/** Who follows what: servers all that happens, workers what they are told. */
+/** Channels: servers follow the changes of jobs, workers the requests to them. */
 export const EVENTS = key('events');
 export const CONTROL = key('control');
 
-/** Lua's beginning of every script. */
+/** Functions that every script begins with. */
 const HEAD = `
 local p = '${PREFIX}'
 local function changed(id)
-  redis.call('PUBLISH', '${EVENTS}', cjson.encode({ kind = 'changed', id = id }))
+  local status = redis.call('HGET', p .. 'job:' .. id, 'status')
+  redis.call('PUBLISH', '${EVENTS}', cjson.encode({ kind = 'changed', id = id, status = status }))
 end
 local function leaveQueue(id)
   redis.call('ZREM', p .. 'queued', id)
@@ -39,7 +40,7 @@ end
 `;
 
 export const scripts = {
-  /** id, model, base, order, most that may wait, idempotency key or '', digest -> {'ok'}, {'full'} or {'known', id, digest} */
+  /** id, model, base, order, most that may wait, idempotency key or '', digest -> {'added', place}, {'full'} or {'known', id, digest} */
   submit: `
 local id, model, base, order, most, name, digest = unpack(ARGV)
 if name ~= '' then
@@ -54,7 +55,7 @@ redis.call('ZADD', p .. 'queued:' .. model, order, id)
 redis.call('PERSIST', p .. 'input:' .. id)
 if name ~= '' then redis.call('HSET', p .. 'key:' .. name, 'id', id, 'digest', digest) end
 changed(id)
-return { 'ok' }`,
+return { 'added', redis.call('ZRANK', p .. 'queued', id) + redis.call('SCARD', p .. 'running') }`,
   /** model, ticket, started -> {id, attempt}, or nil where nothing waits: the job this ticket was taken for before, else the next */
   claim: `
 local model, ticket, started = unpack(ARGV)
@@ -119,11 +120,12 @@ return 1`,
   /** id, order */
   move: `
 local id, order = unpack(ARGV)
+if redis.call('HGET', p .. 'job:' .. id, 'status') ~= 'queued' then return end
 redis.call('ZADD', p .. 'queued', 'XX', order, id)
 redis.call('ZADD', p .. 'queued:' .. redis.call('HGET', p .. 'job:' .. id, 'model'), 'XX', order, id)
 changed(id)`,
-  /** id, attempt, field, value, event as JSON -> 1, or 0: a running job tells of itself */
-  tell: `
+  /** id, attempt, field, value, event as JSON -> 1, or 0: an event of a run, and what is stored with it */
+  report: `
 local id, attempt, field, value, event = unpack(ARGV)
 if not current(id, attempt) then return 0 end
 if field ~= '' then redis.call('HSET', p .. 'job:' .. id, field, value) end
@@ -137,7 +139,7 @@ redis.call('HSET', p .. 'files:' .. id, name, bytes)
 redis.call('EXPIRE', p .. 'files:' .. id, seconds)
 return 1`,
   /** id -> 1, or 0 where it has not ended */
-  forget: `
+  remove: `
 local id = ARGV[1]
 local state = redis.call('HMGET', p .. 'job:' .. id, 'finished', 'key')
 if not state[1] then return 0 end

@@ -1,0 +1,210 @@
+/**
+ * State of the jobs of one process: their records in LMDB, and in memory the order of those that wait and what is known of those that run.
+ * Each method is one step, as nothing else runs in the meantime. A transition is on the disk before it is told of.
+ */
+import type { Warning } from '../../../warnings.js';
+import type { Job, JobFilter, JobImage, JobProgress, NewEvent } from '../../types.js';
+import type {
+  AddResult,
+  AddTerms,
+  Control,
+  JobBase,
+  Kept,
+  KeyedJob,
+  Outcome,
+  StoreMessage,
+} from '../store.js';
+import type { LmdbRecords, StoredJob } from './records.js';
+
+/** State of a running job that is not worth a write. */
+interface Live {
+  readonly progress?: JobProgress;
+  readonly images: readonly JobImage[];
+  readonly warnings: readonly Warning[];
+}
+
+interface Queued {
+  readonly id: string;
+  readonly order: number;
+}
+
+/** An attempt at a job. */
+export interface Claim {
+  readonly id: string;
+  readonly attempt: number;
+}
+
+export class LmdbJobs {
+  onMessage: (message: StoreMessage) => void = () => undefined;
+  onControl: (control: Control) => void = () => undefined;
+  /** Queued jobs, the next one first. */
+  private waiting: readonly Queued[];
+  private readonly running = new Map<string, Live>();
+  /** When jobs ended (ISO 8601), oldest first. */
+  private readonly ended: Map<string, string>;
+
+  /** Queues again what ran when the last process ended, before all that waited. */
+  constructor(readonly records: LmdbRecords) {
+    this.ended = records.ended();
+    const left = records.unfinished();
+    this.waiting = left.filter(({ status }) => status === 'queued').map(queuedOf);
+    for (const job of left.filter(({ status }) => status === 'running').reverse()) this.putFirst(job);
+  }
+
+  get(id: string): Job | undefined {
+    const record = this.records.get(id);
+    return record && this.jobOf(record);
+  }
+
+  isRemoved(id: string): boolean {
+    return !this.records.closed && this.records.get(id) === undefined;
+  }
+
+  list(filter?: JobFilter): Job[] {
+    return this.records.list(filter).map((record) => this.jobOf(record));
+  }
+
+  keyed(key: string): KeyedJob | undefined {
+    const known = this.records.idempotent(key);
+    return known && this.records.get(known.id) ? known : undefined;
+  }
+
+  counts(): { readonly queued: number; readonly running: number } {
+    return { queued: this.waiting.length, running: this.running.size };
+  }
+
+  orders(): Map<string, number> {
+    return new Map(this.waiting.map(({ id, order }) => [id, order]));
+  }
+
+  expired(keep: number, time: number): string[] {
+    const oldest = new Date(time).toISOString();
+    let surplus = this.ended.size - keep;
+    return [...this.ended].filter(([, finished]) => surplus-- > 0 || finished < oldest).map(([id]) => id);
+  }
+
+  add(base: JobBase, { order, maxQueued, idempotent }: AddTerms): AddResult {
+    const known = idempotent && this.keyed(idempotent.key);
+    if (known) return { kind: 'known', ...known };
+    if (this.waiting.length >= maxQueued) return { kind: 'full' };
+    const state = { status: 'queued', attempts: 0, images: [], warnings: [], order } as const;
+    const key = idempotent && { key: idempotent.key };
+    this.records.add({ ...base, ...state, ...key }, idempotent?.digest);
+    this.insert(base.id, order);
+    const place = this.placeOf(base.id);
+    this.changed(base.id);
+    this.onControl({ kind: 'work' });
+    return { kind: 'added', place };
+  }
+
+  move(id: string, order: number): void {
+    const record = this.records.get(id);
+    if (record?.status !== 'queued') return;
+    this.records.put({ ...record, order });
+    this.insert(id, order);
+    this.changed(id);
+  }
+
+  /** Begins the next job. */
+  take(): { readonly claim: Claim; readonly job: Job } | undefined {
+    const [next, ...others] = this.waiting;
+    const record = next && this.records.get(next.id);
+    if (!record) return undefined;
+    const { id } = record;
+    const attempt = record.attempts + 1;
+    this.records.put({ ...record, status: 'running', attempts: attempt, started: new Date().toISOString() });
+    this.waiting = others;
+    this.running.set(id, { images: [], warnings: [] });
+    this.changed(id);
+    return { claim: { id, attempt }, job: this.get(id)! };
+  }
+
+  isCurrent({ id, attempt }: Claim): boolean {
+    return this.running.has(id) && this.records.get(id)?.attempts === attempt;
+  }
+
+  report(claim: Claim, event: NewEvent, kept?: Kept): boolean {
+    const live = this.running.get(claim.id);
+    if (!live || !this.isCurrent(claim)) return false;
+    const progress = event.type === 'progress' ? { progress: event.data } : {};
+    this.running.set(claim.id, { ...live, ...progress, ...kept });
+    this.onMessage({ kind: 'event', id: claim.id, event });
+    return true;
+  }
+
+  finish(claim: Claim, status: 'done' | 'failed', outcome: Outcome): boolean {
+    const record = this.records.get(claim.id);
+    if (!record || !this.isCurrent(claim)) return false;
+    this.end(record, status, outcome);
+    return true;
+  }
+
+  giveBack(claim: Claim): void {
+    const record = this.records.get(claim.id);
+    if (!record || !this.isCurrent(claim)) return;
+    const { started: _, ...rest } = record;
+    this.running.delete(claim.id);
+    this.putFirst({ ...rest, attempts: record.attempts - 1 });
+    this.changed(claim.id);
+  }
+
+  cancel(id: string): boolean {
+    const record = this.records.get(id);
+    if (!record || record.finished !== undefined) return false;
+    this.waiting = this.waiting.filter((other) => other.id !== id);
+    this.end(record, 'cancelled', {});
+    this.onControl({ kind: 'cancel', id });
+    return true;
+  }
+
+  remove(id: string): boolean {
+    if (this.records.get(id)?.finished === undefined) return false;
+    this.records.remove(id);
+    this.ended.delete(id);
+    this.onMessage({ kind: 'removed', id });
+    return true;
+  }
+
+  private end(record: StoredJob, status: 'done' | 'failed' | 'cancelled', outcome: Outcome): void {
+    const { id } = record;
+    const warnings = this.running.get(id)?.warnings ?? [];
+    const finished = new Date().toISOString();
+    this.records.put({ ...record, ...outcome, warnings, status, finished });
+    this.running.delete(id);
+    this.ended.set(id, finished);
+    this.changed(id);
+  }
+
+  private putFirst(record: StoredJob): void {
+    const [next] = this.waiting;
+    const order = next === undefined ? record.order : Math.min(record.order, next.order - 1);
+    this.records.put({ ...record, status: 'queued', order });
+    this.waiting = [{ id: record.id, order }, ...this.waiting];
+  }
+
+  /** Puts a job among those that wait, behind those of the same order. */
+  private insert(id: string, order: number): void {
+    const others = this.waiting.filter((other) => other.id !== id);
+    const at = others.findIndex((other) => other.order > order);
+    this.waiting = others.toSpliced(at < 0 ? others.length : at, 0, { id, order });
+  }
+
+  private placeOf(id: string): number {
+    return this.waiting.findIndex((queued) => queued.id === id) + this.running.size;
+  }
+
+  private changed(id: string): void {
+    const job = this.get(id);
+    if (job) this.onMessage({ kind: 'changed', job });
+  }
+
+  private jobOf({ order: _, key: _key, ...stored }: StoredJob): Job {
+    const job = { ...stored, warnings: stored.warnings ?? [] }; // version 0.1 stored none
+    if (job.status === 'queued') return { ...job, place: this.placeOf(job.id) };
+    return { ...job, ...this.running.get(job.id) };
+  }
+}
+
+function queuedOf({ id, order }: StoredJob): Queued {
+  return { id, order };
+}
