@@ -18,6 +18,7 @@ import type { LmdbRecords, StoredJob } from './records.js';
 
 /** State of a running job that is not worth a write. */
 interface Live {
+  readonly turn: number;
   readonly progress?: JobProgress;
   readonly images: readonly JobImage[];
   readonly warnings: readonly Warning[];
@@ -28,10 +29,10 @@ interface Queued {
   readonly order: number;
 }
 
-/** An attempt at a job. */
+/** An attempt at a job, by a number of its own: a count of attempts goes back where one is given back. */
 export interface Claim {
   readonly id: string;
-  readonly attempt: number;
+  readonly turn: number;
 }
 
 export class LmdbJobs {
@@ -40,6 +41,7 @@ export class LmdbJobs {
   /** Queued jobs, the next one first. */
   private waiting: readonly Queued[];
   private readonly running = new Map<string, Live>();
+  private turns = 0;
   /** When jobs ended (ISO 8601), oldest first. */
   private readonly ended: Map<string, string>;
 
@@ -111,16 +113,18 @@ export class LmdbJobs {
     const record = next && this.records.get(next.id);
     if (!record) return undefined;
     const { id } = record;
-    const attempt = record.attempts + 1;
-    this.records.put({ ...record, status: 'running', attempts: attempt, started: new Date().toISOString() });
+    const attempts = record.attempts + 1;
+    const begun = { ...record, status: 'running', attempts, started: new Date().toISOString() } as const;
+    this.records.put(begun);
     this.waiting = others;
-    this.running.set(id, { images: [], warnings: [] });
+    const turn = ++this.turns;
+    this.running.set(id, { turn, images: [], warnings: [] });
     this.changed(id);
-    return { claim: { id, attempt }, job: this.get(id)! };
+    return { claim: { id, turn }, job: this.jobOf(begun) };
   }
 
-  isCurrent({ id, attempt }: Claim): boolean {
-    return this.running.has(id) && this.records.get(id)?.attempts === attempt;
+  isCurrent({ id, turn }: Claim): boolean {
+    return !this.records.closed && this.running.get(id)?.turn === turn;
   }
 
   report(claim: Claim, event: NewEvent, kept?: Kept): boolean {
@@ -201,7 +205,8 @@ export class LmdbJobs {
   private jobOf({ order: _, key: _key, ...stored }: StoredJob): Job {
     const job = { ...stored, warnings: stored.warnings ?? [] }; // version 0.1 stored none
     if (job.status === 'queued') return { ...job, place: this.placeOf(job.id) };
-    return { ...job, ...this.running.get(job.id) };
+    const { turn: _turn, ...live } = this.running.get(job.id) ?? {};
+    return { ...job, ...live };
   }
 }
 

@@ -83,13 +83,13 @@ export class Records {
   }
 
   /** Publishes an event of a run, and stores what is kept with it. @returns false where the attempt is not the newest any more */
-  async report({ id, attempt }: Claim, event: NewEvent, kept?: Kept): Promise<boolean> {
+  async report({ id, attempt, ticket }: Claim, event: NewEvent, kept?: Kept): Promise<boolean> {
     const message = JSON.stringify({ kind: 'event', id, event } satisfies Message);
     const [[field, value] = ['', undefined]] = Object.entries(
       event.type === 'progress' ? { progress: event.data } : (kept ?? {}),
     );
     const text = value === undefined ? '' : JSON.stringify(value);
-    return (await this.steps.report(id, attempt, field, text, message)) === 1;
+    return (await this.steps.report(id, attempt, ticket, field, text, message)) === 1;
   }
 
   async control(message: Control): Promise<void> {
@@ -97,9 +97,9 @@ export class Records {
   }
 
   /** True while the attempt is the newest of a running job. */
-  async isCurrent({ id, attempt }: Claim): Promise<boolean> {
-    const [status, attempts] = await this.redis.hmget(key('job', id), 'status', 'attempts');
-    return status === 'running' && attempts === attempt;
+  async isCurrent({ id, attempt, ticket }: Claim): Promise<boolean> {
+    const [status, ...of] = await this.redis.hmget(key('job', id), 'status', 'attempts', 'ticket');
+    return status === 'running' && of[0] === attempt && of[1] === ticket;
   }
 
   async get(id: string): Promise<Job | undefined> {
@@ -175,8 +175,8 @@ export class Records {
   }
 
   /** @returns false where the attempt is not the newest any more */
-  async writeFile({ id, attempt }: Claim, name: string, data: Uint8Array): Promise<boolean> {
-    return (await this.steps.write(id, attempt, name, buffer(data), RESULT_WAIT)) === 1;
+  async writeFile({ id, attempt, ticket }: Claim, name: string, data: Uint8Array): Promise<boolean> {
+    return (await this.steps.write(id, attempt, ticket, name, buffer(data), RESULT_WAIT)) === 1;
   }
 
   fileNames(id: string): Promise<string[]> {

@@ -4,7 +4,8 @@
  * A job is the hash `job:ID`: `base` (the part that never changes), `status`, `attempts`, `started`, `finished`, `progress`, `images`, `warnings`, and
  * `outcome` in the end. `queued` has the queued jobs by their order, `queued:MODEL` those of a model, `running` the ids of running jobs, `ended` the
  * ended jobs by the time of their end, `all` every id. `input:ID` holds the images of a request, `files:ID` results until a server has fetched
- * them, `collect` the ids of ended jobs with such files. `tickets` says which job a ticket of BullMQ was taken for.
+ * them, `collect` the ids of ended jobs with such files. `tickets` says which job a ticket of BullMQ was taken for,
+ * and `ticket` of a job which one its newest attempt has.
  */
 
 const PREFIX = 'safelight:';
@@ -25,9 +26,9 @@ local function leaveQueue(id)
   redis.call('ZREM', p .. 'queued', id)
   redis.call('ZREM', p .. 'queued:' .. redis.call('HGET', p .. 'job:' .. id, 'model'), id)
 end
-local function current(id, attempt)
-  local state = redis.call('HMGET', p .. 'job:' .. id, 'status', 'attempts')
-  return state[1] == 'running' and state[2] == attempt
+local function current(id, attempt, ticket)
+  local state = redis.call('HMGET', p .. 'job:' .. id, 'status', 'attempts', 'ticket')
+  return state[1] == 'running' and state[2] == attempt and state[3] == ticket
 end
 local function ended(id, status, outcome, finished, ms)
   local job = p .. 'job:' .. id
@@ -75,15 +76,15 @@ end
 leaveQueue(id)
 redis.call('SADD', p .. 'running', id)
 local attempt = redis.call('HINCRBY', p .. 'job:' .. id, 'attempts', 1)
-redis.call('HSET', p .. 'job:' .. id, 'status', 'running', 'started', started)
+redis.call('HSET', p .. 'job:' .. id, 'status', 'running', 'started', started, 'ticket', ticket)
 redis.call('HDEL', p .. 'job:' .. id, 'progress', 'images', 'warnings')
 changed(id)
 return { id, tostring(attempt) }`,
-  /** id, attempt, ticket, status, outcome, finished, ms -> 1, or 0 where the job is not this attempt's any more */
+  /** id, attempt, ticket, status, outcome, finished, ms -> 1, or 0 where the attempt is not the newest */
   finish: `
 local id, attempt, ticket, status, outcome, finished, ms = unpack(ARGV)
 redis.call('HDEL', p .. 'tickets', ticket)
-if not current(id, attempt) then return 0 end
+if not current(id, attempt, ticket) then return 0 end
 redis.call('SREM', p .. 'running', id)
 if redis.call('EXISTS', p .. 'files:' .. id) == 1 then redis.call('SADD', p .. 'collect', id) end
 ended(id, status, outcome, finished, ms)
@@ -92,7 +93,7 @@ return 1`,
   give: `
 local id, attempt, ticket, order = unpack(ARGV)
 redis.call('HDEL', p .. 'tickets', ticket)
-if not current(id, attempt) then return 0 end
+if not current(id, attempt, ticket) then return 0 end
 local job = p .. 'job:' .. id
 redis.call('SREM', p .. 'running', id)
 redis.call('HSET', job, 'status', 'queued')
@@ -124,17 +125,17 @@ if redis.call('HGET', p .. 'job:' .. id, 'status') ~= 'queued' then return end
 redis.call('ZADD', p .. 'queued', 'XX', order, id)
 redis.call('ZADD', p .. 'queued:' .. redis.call('HGET', p .. 'job:' .. id, 'model'), 'XX', order, id)
 changed(id)`,
-  /** id, attempt, field, value, event as JSON -> 1, or 0: an event of a run, and what is stored with it */
+  /** id, attempt, ticket, field, value, event as JSON -> 1, or 0: an event of a run, and what is stored with it */
   report: `
-local id, attempt, field, value, event = unpack(ARGV)
-if not current(id, attempt) then return 0 end
+local id, attempt, ticket, field, value, event = unpack(ARGV)
+if not current(id, attempt, ticket) then return 0 end
 if field ~= '' then redis.call('HSET', p .. 'job:' .. id, field, value) end
 redis.call('PUBLISH', '${EVENTS}', event)
 return 1`,
-  /** id, attempt, name, bytes, seconds -> 1, or 0 */
+  /** id, attempt, ticket, name, bytes, seconds -> 1, or 0 */
   write: `
-local id, attempt, name, bytes, seconds = unpack(ARGV)
-if not current(id, attempt) then return 0 end
+local id, attempt, ticket, name, bytes, seconds = unpack(ARGV)
+if not current(id, attempt, ticket) then return 0 end
 redis.call('HSET', p .. 'files:' .. id, name, bytes)
 redis.call('EXPIRE', p .. 'files:' .. id, seconds)
 return 1`,
