@@ -2,7 +2,7 @@
 import { Catalog, type Loading } from './models/catalog.js';
 import { configuredModels } from './models/configured.js';
 import type { RunJob } from './run/context.js';
-import { runJob } from './run/run-job.js';
+import { runJob } from './run-job.js';
 import { defaultLimits } from './schemas.js';
 import { JobRunner } from './service/runner.js';
 import { RedisTurns } from './store/redis/turns.js';

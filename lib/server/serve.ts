@@ -7,7 +7,7 @@ import { Catalog } from '../jobs/models/catalog.js';
 import { configuredModels, type ModelProblem } from '../jobs/models/configured.js';
 import { openLocalJobs, openRedisJobs } from '../jobs/open.js';
 import type { RunJob } from '../jobs/run/context.js';
-import { runJob } from '../jobs/run/run-job.js';
+import { runJob } from '../jobs/run-job.js';
 import type { PrepareRequest } from '../jobs/service/submission.js';
 import { DataFolder } from '../jobs/store/data-folder.js';
 import { DataLock } from '../jobs/store/data-lock.js';

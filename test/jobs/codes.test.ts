@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Catalog } from '../../lib/jobs/models/catalog.js';
 import { configuredModels } from '../../lib/jobs/models/configured.js';
 import type { RunOutcome } from '../../lib/jobs/run/context.js';
-import { runJob } from '../../lib/jobs/run/run-job.js';
+import { runJob } from '../../lib/jobs/run-job.js';
 import { defaultLimits } from '../../lib/jobs/schemas.js';
 import { DataFolder } from '../../lib/jobs/store/data-folder.js';
 import type { Job, JobRequest, JobType, NewEvent } from '../../lib/jobs/types.js';

@@ -1,33 +1,34 @@
-/** From "look inside this picture" to a job that carries all it needs, whatever becomes of the one it is about. */
+/** Trace jobs: an image of an earlier job is generated again and traced. The job carries all it needs, whatever becomes of the earlier one. */
 import { invalidOption, SafelightError } from '../../errors.js';
 import { isImageOption, withoutImages } from '../images.js';
 import type { Json } from '../json.js';
 import { type JobQueue, type JobRequest, kindOfJob } from '../types.js';
 
-export interface InsideQuestion {
+export interface TraceQuery {
+  /** Id of the earlier job. */
   readonly job: string;
-  /** Which of its pictures; default the first. */
+  /** Index of its image; default 0, the first. */
   readonly picture?: number | undefined;
   readonly tensors?: readonly string[] | undefined;
 }
 
-/** Options of a generation that a look does without: it makes one picture, every step of it whole. */
+/** Options of a generation that a trace does without: it makes one image, and computes each step in full. */
 const LEFT_OUT = ['count', 'batch', 'deepCache'] as const;
 
-/** @throws FILE_NOT_FOUND for a job or picture that is not there, INVALID_OPTION for a job without steps */
-export async function insideRequest(
+/** @throws FILE_NOT_FOUND for an unknown job or image, INVALID_OPTION for a job without steps */
+export async function traceRequest(
   queue: Pick<JobQueue, 'get'>,
-  { job: id, picture = 0, tensors }: InsideQuestion,
+  { job: id, picture = 0, tensors }: TraceQuery,
 ): Promise<JobRequest> {
   const job = await queue.get(id);
   if (!job) throw new SafelightError('FILE_NOT_FOUND', `There is no job ${JSON.stringify(id)}`);
   if (kindOfJob[job.type] !== 'diffusion' || job.type === 'inside')
-    throw invalidOption('job', 'one that made a picture of a prompt, step by step', job.type);
+    throw invalidOption('job', 'a job that generated an image step by step', job.type);
   const image = job.images[picture];
   if (!image)
     throw new SafelightError(
       'FILE_NOT_FOUND',
-      `Job ${id} has ${job.images.length} pictures, and none of the number ${picture} (the first is 0)`,
+      `Job ${id} has ${job.images.length} images, and none of index ${picture} (the first is 0)`,
     );
   const settings: Record<string, Json> = withoutImages(job.options);
   for (const name of LEFT_OUT) delete settings[name];

@@ -1,7 +1,6 @@
 /**
- * A look inside: one picture of an earlier job is made again, and on the way its latents, the attention to each word of its prompt and the
- * tensors that were asked for are written down. What comes out is a few files: strips of small pictures, and `inside.json`, which says what
- * lies where.
+ * Runs a trace: one image of an earlier job is generated again, and its latents, the attention to each word of its prompt and the requested
+ * tensors are recorded. The results are strips of small images, and `inside.json`, which says where each image lies.
  */
 import { invalidOption } from '../../errors.js';
 import { encodePng } from '../../image/png.js';
@@ -19,38 +18,38 @@ import { grayChannels, Strip, shrunk } from './strip.js';
 import { nodesOf, parseTensor, TensorRecord } from './tensors.js';
 import { WordMaps } from './words.js';
 
-/** Steps that are written down at most, evenly spread. */
-const MOST_STEPS = 64;
+/** Steps that are recorded at most, evenly spread. */
+const MAX_STEPS = 64;
 /** Pixels of a preview's longer side. */
 const PREVIEW = 192;
 
-interface InsideOptions {
+interface TraceOptions {
   readonly settings: GenerateOptions & { readonly seed: number };
   readonly tensors?: readonly string[];
 }
 
 /** @throws what `Pipeline.generate` throws; INVALID_OPTION for a tensor that is not there */
-export async function runInside(job: Job, pipeline: Pipeline, context: RunContext): Promise<RunOutcome> {
-  const { settings, tensors = [] } = job.options as unknown as InsideOptions;
-  const pictures = await readImages(job.id, job.options, context.data);
+export async function runTrace(job: Job, pipeline: Pipeline, context: RunContext): Promise<RunOutcome> {
+  const { settings, tensors = [] } = job.options as unknown as TraceOptions;
+  const images = await readImages(job.id, job.options, context.data);
   const { signal, emit } = context;
   const clock = new Clock(1);
   const words = await WordMaps.of(pipeline, settings.prompt ?? '');
   const nodes = await nodesOf(pipeline, settings);
   const attention = nodes.unet!.map(({ name }) => name).filter(isCrossAttention);
-  const records = tensors.map((asked) => ({ ...parseTensor(asked), record: new TensorRecord(asked) }));
+  const records = tensors.map((text) => ({ ...parseTensor(text), record: new TensorRecord(text) }));
   for (const { module, name, record } of records) {
     if (!nodes[module]?.some((node) => node.name === name))
       throw invalidOption(
         'tensors',
-        `names of nodes (inside.json of a look without any lists them)`,
-        record.asked,
+        'names of nodes (inside.json of a job without any lists them)',
+        record.requested,
       );
   }
   const ofUnet = records.filter(({ module }) => module === 'unet');
   const stream = pipeline.stream({
     ...settings,
-    ...pictures,
+    ...images,
     taps: [...new Set([...attention, ...ofUnet.map(({ name }) => name)])],
     signal,
     onWarning: (warning) => emit({ type: 'warning', data: warning }),
@@ -66,7 +65,7 @@ export async function runInside(job: Job, pipeline: Pipeline, context: RunContex
   await tapTheRest(pipeline, records, { prompt: settings.prompt ?? '', latent: image!.latent, signal });
   const files = new Files(job, context);
   const maps = await files.strip('words.png', wordStrip(words, image!.latent));
-  const seen = {
+  const trace = {
     prompt: settings.prompt ?? '',
     width: image!.width,
     height: image!.height,
@@ -75,16 +74,16 @@ export async function runInside(job: Job, pipeline: Pipeline, context: RunContex
     tensors: await Promise.all(records.map(async ({ record }, i) => files.tensor(record, `tensor-${i}.png`))),
     nodes,
   };
-  await files.strip('latents.png', { strip: recorder.latents, told: null });
-  await files.strip('previews.png', { strip: recorder.previews, told: null });
-  await files.json('inside.json', seen);
+  await files.strip('latents.png', { strip: recorder.latents, entries: null });
+  await files.strip('previews.png', { strip: recorder.previews, entries: null });
+  await files.json('inside.json', trace);
   return {
     images: files.kept,
     result: { steps: recorder.steps.length, words: maps.map(({ word }) => word) },
   };
 }
 
-/** Text encoders and the decoder run once, beside the picture's own run. */
+/** Traces the text encoders and the decoder, which run once, beside the run of the image. */
 async function tapTheRest(
   pipeline: Pipeline,
   records: readonly { readonly module: string; readonly name: string; readonly record: TensorRecord }[],
@@ -102,14 +101,14 @@ async function tapTheRest(
   }
 }
 
-/** The latent and what the model sees in it, step by step. */
+/** Latents and previews, step by step. */
 class StepRecorder {
   readonly latents = new Strip(1);
   readonly previews = new Strip(3);
   readonly steps: object[] = [];
 
   async add(step: GenerationStep): Promise<void> {
-    const every = Math.ceil(step.steps / MOST_STEPS);
+    const every = Math.ceil(step.steps / MAX_STEPS);
     if (step.step % every !== 0 && step.step !== step.steps - 1) return;
     const latent = step.latent.at(0);
     const [channels = 0, height = 0, width = 0] = latent.shape;
@@ -133,16 +132,16 @@ class StepRecorder {
 
 function wordStrip(words: WordMaps, latent: Tensor) {
   const strip = new Strip(1);
-  const told = words.maps(latent).flatMap(({ word, map }) => {
+  const entries = words.maps(latent).flatMap(({ word, map }) => {
     const [height = 0, width = 0] = map.shape;
     const data = Uint8Array.from(map.data, (value) => Math.round(255 * value));
     const place = strip.add({ data, width, height });
     return place ? [{ word, ...place }] : [];
   });
-  return { strip, told };
+  return { strip, entries };
 }
 
-/** The job's files, each told of as a result. */
+/** Result files of the job. */
 class Files {
   readonly kept: JobImage[] = [];
 
@@ -151,21 +150,24 @@ class Files {
     private readonly context: RunContext,
   ) {}
 
-  /** @returns what is told of its parts */
-  async strip<T>(name: string, { strip, told }: { readonly strip: Strip; readonly told: T }): Promise<T> {
-    if (strip.empty) return told;
+  /** Writes a strip, unless it is empty. @returns its entries */
+  async strip<T>(
+    name: string,
+    { strip, entries }: { readonly strip: Strip; readonly entries: T },
+  ): Promise<T> {
+    if (strip.empty) return entries;
     const { data, width, height } = await strip.png();
     this.kept.push(await keepFile(this.job, { name, type: 'image/png', width, height }, data, this.context));
-    return told;
+    return entries;
   }
 
   async tensor(record: TensorRecord, name: string) {
-    const picture = record.picture();
-    if (!picture) return record.told();
-    const { width, height } = picture;
-    const data = await encodePng(picture);
+    const map = record.heatMap();
+    if (!map) return record.snapshot();
+    const { width, height } = map;
+    const data = await encodePng(map);
     this.kept.push(await keepFile(this.job, { name, type: 'image/png', width, height }, data, this.context));
-    return { ...record.told(), picture: name };
+    return { ...record.snapshot(), picture: name };
   }
 
   async json(name: string, value: unknown): Promise<void> {

@@ -1,16 +1,16 @@
-/** Many small pictures of a run as one file: one below the other, each known by where it begins. */
+/** Small images of a run in one file, one below the other. */
 import sharp from 'sharp';
 import type { RgbImage } from '../../tensor/picture.js';
 
-/** Where a picture lies in its strip, in pixels; it begins at the left. */
+/** Position of an image in its strip, in pixels; it begins at the left edge. */
 export interface Place {
   readonly top: number;
   readonly width: number;
   readonly height: number;
 }
 
-/** Pixels of a strip's height; PNG decoders and canvases take no more everywhere. */
-const MOST = 16_384;
+/** Greatest height of a strip in pixels: some PNG decoders and canvases take no more. */
+const MAX_HEIGHT = 16_384;
 
 export class Strip {
   private readonly parts: { readonly data: Uint8Array; readonly place: Place }[] = [];
@@ -24,9 +24,9 @@ export class Strip {
     return this.parts.length === 0;
   }
 
-  /** @returns where it lies; undefined where there is no room left */
+  /** @returns its position; undefined where there is no room left */
   add({ data, width, height }: RgbImage): Place | undefined {
-    if (this.height + height > MOST) return undefined;
+    if (this.height + height > MAX_HEIGHT) return undefined;
     const place = { top: this.height, width, height };
     this.parts.push({ data, place });
     this.height += height;
@@ -48,9 +48,7 @@ export class Strip {
   }
 }
 
-/**
- * The channels of `[C, h, w]` side by side in gray: of each, what lies within two and a half standard deviations of its mean.
- */
+/** Draws the channels of `[C, h, w]` side by side in gray, each over two and a half standard deviations around its mean. */
 export function grayChannels(
   channels: readonly ArrayLike<number>[],
   width: number,
@@ -79,7 +77,7 @@ function rangeOf(values: ArrayLike<number>): { low: number; high: number } {
   return { low: mean - far, high: mean + far };
 }
 
-/** Made smaller, if a side is longer. */
+/** Shrinks an image whose longer side exceeds `side`. */
 export async function shrunk({ data, width, height }: RgbImage, side: number): Promise<RgbImage> {
   if (Math.max(width, height) <= side) return { data, width, height };
   const small = await sharp(data, { raw: { width, height, channels: 3 } })

@@ -1,60 +1,61 @@
-/** Numbers about tensors that were asked for by name, and a look at each. */
+/** Statistics and heat maps of tensors that were requested by name. */
 import type { Pipeline } from '../../pipelines/pipeline.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import type { TensorStats } from '../../tensor/stats.js';
 import type { Tensor } from '../../tensor/tensor.js';
 
-/** Modules whose nodes can be asked for, as they are written before a name: `decoder:NAME`; of the U-Net the name alone will do. */
-export const insideModules = ['unet', 'text_encoder', 'text_encoder_2', 'decoder'] as const;
-export type InsideModule = (typeof insideModules)[number];
+/** Modules whose nodes can be traced, by their prefixes: `decoder:NAME`. A name without a prefix is the U-Net's. */
+export const tracedModules = ['unet', 'text_encoder', 'text_encoder_2', 'decoder'] as const;
+export type TracedModule = (typeof tracedModules)[number];
 
 export interface TensorName {
-  readonly module: InsideModule;
+  readonly module: TracedModule;
   readonly name: string;
 }
 
 export function parseTensor(text: string): TensorName {
   const at = text.indexOf(':');
-  const module = insideModules.find((one) => one === text.slice(0, Math.max(0, at)));
+  const module = tracedModules.find((one) => one === text.slice(0, Math.max(0, at)));
   return module ? { module, name: text.slice(at + 1) } : { module: 'unet', name: text };
 }
 
-/** Of a step (0 for what runs once). */
+/** Statistics at a step; 0 for a module that runs once. */
 export interface StepStats extends TensorStats {
   readonly step: number;
 }
 
 const BINS = 48;
-/** Maps of a tensor that are drawn, and numbers of one that can be. */
-const MOST_MAPS = 16;
-const MOST_NUMBERS = 2 ** 18;
+/** Channels of a tensor that are drawn, and values of the largest one that is. */
+const MAX_CHANNELS = 16;
+const MAX_VALUES = 2 ** 18;
 
-/** What was seen of one tensor in the course of a run. */
+/** One tensor over the steps of a run. */
 export class TensorRecord {
   private readonly steps: StepStats[] = [];
   private last: Tensor | undefined;
 
-  constructor(readonly asked: string) {}
+  constructor(readonly requested: string) {}
 
   add(step: number, value: Tensor): void {
     this.steps.push({ step, ...value.stats() });
     this.last = value;
   }
 
-  /** A heat map of each of the first channels of the last value, if they are of a size to look at. */
-  picture(): RgbImage | undefined {
+  /** Draws a heat map of each of the first channels of the last value; undefined for one that is too large. */
+  heatMap(): RgbImage | undefined {
     const { last } = this;
     if (!last || last.size === 0) return undefined;
     const maps = last.reshape([-1, last.shape.at(-2) ?? 1, last.shape.at(-1) ?? 1]);
     const [count = 0, height = 0, width = 0] = maps.shape;
-    if (height * width > MOST_NUMBERS) return undefined;
-    return maps.slice([0, Math.min(MOST_MAPS, count)]).toImage({ mode: 'heat' });
+    if (height * width > MAX_VALUES) return undefined;
+    return maps.slice([0, Math.min(MAX_CHANNELS, count)]).toImage({ mode: 'heat' });
   }
 
-  told() {
+  /** The record as `inside.json` has it. */
+  snapshot() {
     const { counts, edges } = this.last?.histogram(BINS) ?? { counts: [], edges: [] };
     return {
-      name: this.asked,
+      name: this.requested,
       shape: [...(this.last?.shape ?? [])],
       steps: this.steps,
       histogram: { counts: [...counts], edges: [...edges] },
@@ -62,7 +63,7 @@ export class TensorRecord {
   }
 }
 
-/** Everything that can be asked for, by module, with shapes for a picture of this size. */
+/** Returns every node that can be traced, by module, with its shape for an image of this size. */
 export async function nodesOf(
   pipeline: Pipeline,
   size: { readonly width?: number | undefined; readonly height?: number | undefined },
@@ -70,7 +71,7 @@ export async function nodesOf(
   const { width, height } = size;
   const found: Record<string, { name: string; shape: readonly number[] }[]> = {};
   const known = pipeline.info.modules;
-  for (const module of insideModules.filter((name) => known.includes(name))) {
+  for (const module of tracedModules.filter((name) => known.includes(name))) {
     const options = { module, ...(width && { width }), ...(height && { height }) };
     found[module] = (await pipeline.nodes(options)).map(({ name, shape }) => ({ name, shape: [...shape] }));
   }

@@ -1,4 +1,4 @@
-/** Where each word of a prompt went in the picture, all of them in one run. */
+/** Attention maps of all words of a prompt, from one run. */
 import { SafelightError } from '../../errors.js';
 import { AttentionSum, positionsOf } from '../../pipelines/attention-map.js';
 import type { GenerationStep } from '../../pipelines/generation.js';
@@ -7,7 +7,7 @@ import type { Tensor } from '../../tensor/tensor.js';
 import { parsePrompt } from '../../text/prompt.js';
 
 /** Words that are followed; later ones of a long prompt are not. */
-const MOST = 40;
+const MAX_WORDS = 40;
 
 export class WordMaps {
   private constructor(private readonly sums: ReadonlyMap<string, AttentionSum>) {}
@@ -23,7 +23,7 @@ export class WordMaps {
       try {
         sums.set(word, new AttentionSum(positionsOf(word, ids, chunks)));
       } catch (error) {
-        // A word that the tokenizer sees as a part of something else.
+        // A word that the tokenizer merges with its neighbors.
         if (!(error instanceof SafelightError && error.code === 'INVALID_OPTION')) throw error;
       }
     }
@@ -34,16 +34,16 @@ export class WordMaps {
     for (const sum of this.sums.values()) sum.add(step, 0);
   }
 
-  /** Of each word `[h, w]` from 0 to 1, at the latent's size. */
+  /** Returns a map of each word, `[h, w]` from 0 to 1 at the size of the latent. */
   maps(latent: Tensor): { readonly word: string; readonly map: Tensor }[] {
     const [height = 0, width = 0] = latent.shape.slice(-2);
     return [...this.sums].map(([word, sum]) => ({ word, map: sum.map(0, latent, width, height) }));
   }
 }
 
-/** In their order, each once, without the signs between them. */
+/** Returns the words of a prompt in their order, each once, without punctuation. */
 export function wordsOf(prompt: string): string[] {
   const text = parsePrompt(prompt).flatMap((part) => (part.kind === 'text' ? [part.text] : []));
   const words = text.join(' ').match(/[\p{L}\p{N}][\p{L}\p{N}\p{M}'’-]*/gu) ?? [];
-  return [...new Set(words)].slice(0, MOST);
+  return [...new Set(words)].slice(0, MAX_WORDS);
 }
