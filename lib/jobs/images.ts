@@ -11,9 +11,9 @@ const IMAGES = ['init', 'mask', 'image'] as const;
 
 /** Pixels that images may have. */
 export interface ImageLimits {
-  /** Of one in a request; default 2^26. */
+  /** Limit for an image in a request; default 2^26. */
   readonly maxInputPixels?: number | undefined;
-  /** Of a result; default `maxInputPixels`. */
+  /** Limit for a result; default `maxInputPixels`. */
   readonly maxPixels?: number | undefined;
 }
 

@@ -7,9 +7,9 @@ import { CodesPipeline } from '../pipelines/codes-pipeline.js';
 import { Pipeline } from '../pipelines/pipeline.js';
 import type { LoadedModel } from './models/catalog.js';
 import type { ModelPool } from './models/pool.js';
-import { runCodes } from './run/codes.js';
 import type { RunContext, RunOutcome } from './run/context.js';
 import { runGeneration } from './run/generation.js';
+import { runVqgan } from './run/vqgan.js';
 import { runTrace } from './trace/run.js';
 import { type Job, kindOfJob } from './types.js';
 
@@ -28,7 +28,7 @@ export async function runJob(
     if (isCodes !== (kindOfJob[job.type] === 'codes'))
       throw invalidOption('model', `one that does ${job.type}`, job.model);
     if (pipeline instanceof Pipeline && job.type === 'inside') return await runTrace(job, pipeline, context);
-    return await (isCodes ? runCodes(job, pipeline, context) : runGeneration(job, pipeline, context));
+    return await (isCodes ? runVqgan(job, pipeline, context) : runGeneration(job, pipeline, context));
   } finally {
     release();
   }

@@ -28,7 +28,7 @@ export interface WorkerConfig extends Loading {
 export interface RunningWorker {
   /** Names of the models it has. */
   readonly models: readonly string[];
-  /** With `drain` the jobs under way end first, else other workers begin them again. */
+  /** With `drain` the jobs under way end first, else other workers run them again. */
   close(options: { readonly drain: boolean }): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-/** The configured models as the pool takes them, and what a request means with them. */
+/** Configured models, and the model and options that a request gets from them. */
 import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { basename, extname } from 'node:path';
@@ -21,7 +21,7 @@ export interface ConfiguredModel {
   readonly path: string;
   /** Path below the models folder, with `/`, such as `sub/name.safetensors`; undefined for other models. */
   readonly file?: string | undefined;
-  /** Found out before; default by the headers of its files. */
+  /** Default: detected from the headers of its files. */
   readonly kind?: ModelKind | undefined;
   /** Comes with the package and was not named: the last choice where a request names no model. */
   readonly bundled?: boolean | undefined;
@@ -35,7 +35,7 @@ export interface CatalogModel extends ConfiguredModel {
 export type Loading = Pick<LoadPipelineOptions, 'backend' | 'storage' | 'threads' | 'memory'>;
 
 /**
- * `NAME=PATH`, or a path alone, whose last part without its ending becomes the name; `owner/name` of a pulled repository keeps its whole name.
+ * Parses `NAME=PATH`, or a path alone, whose last part without its ending becomes the name; `owner/name` of a pulled repository keeps its whole name.
  * @throws INVALID_OPTION
  */
 export function parseModel(text: string): ConfiguredModel {
@@ -50,7 +50,7 @@ function nameOf(path: string): string {
   return isModelName(path) && !existsSync(path) ? path : basename(path, extname(path));
 }
 
-/** What draws nothing by chance, or by the chance of another job. */
+/** Types without a seed of their own: deterministic, or seeded by another job. */
 const SEEDLESS: ReadonlySet<JobType> = new Set(['reconstruct', 'score', 'inside']);
 
 export class Catalog {
@@ -71,7 +71,7 @@ export class Catalog {
   }
 
   /**
-   * Finds out what each model is, by the headers of its files.
+   * Detects the kind of each model from the headers of its files.
    * @throws INVALID_OPTION for the same name twice or for none
    */
   static async open(
@@ -95,18 +95,18 @@ export class Catalog {
     return new Catalog(known, loading, limits, pool);
   }
 
-  /** What a request for a picture that names no model means. */
+  /** Name of the model for a text-to-image request that names none. */
   get defaultModel(): string {
     return this.defaultFor('text-to-image') ?? this.models[0]?.name ?? '';
   }
 
-  /** The first model that can do this. */
+  /** Returns the first model that can run this type. */
   defaultFor(type: JobType): string | undefined {
     const kind = kindOfJob[type];
     return this.ofKind(kind)[0]?.name;
   }
 
-  /** Those of a kind, in the order in which they are configured; one that could not be read may be of any, and the bundled ones come last. */
+  /** Returns models of a kind in their configured order. A model that could not be read may be of any kind, and bundled ones come last. */
   ofKind(kind: ModelKind): CatalogModel[] {
     const known = this.models.filter((model) => model.kind === kind);
     return [
@@ -117,7 +117,7 @@ export class Catalog {
   }
 
   /**
-   * Checks a request, and settles what it leaves open: the model, and the seed, so that a job that runs again gives the same pictures.
+   * Checks a request, and settles what it leaves open: the model, and the seed, so that a job that runs again gives the same images.
    * @throws INVALID_OPTION naming the option, MODEL_NOT_FOUND
    */
   prepare({ type, model, options }: JobRequest): Pick<Job, 'model' | 'options'> {

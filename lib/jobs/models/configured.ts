@@ -1,4 +1,4 @@
-/** Models by what a person names: one by one, a folder of them, and those that come with the package. */
+/** Models from the configuration: single ones, a folder of them, and those that come with the package. */
 import { basename, resolve } from 'node:path';
 import { SafelightError } from '../../errors.js';
 import { bundledModel, bundledModels } from '../../hub/bundled.js';
@@ -33,10 +33,10 @@ export interface ConfiguredOptions {
   readonly onProblem?: ((problem: ModelProblem) => void) | undefined;
 }
 
-/** Models of a folder that are looked at together. */
+/** Models of a folder that are read at a time. */
 const AT_A_TIME = 4;
 
-/** The models that come with the package: the one that draws prompts, and the one that draws after sketches. */
+/** Returns the models that come with the package: `starter` for prompts, `sketch` for sketches. */
 export function starters(): ConfiguredModel[] {
   return Object.keys(bundledModels).flatMap((name) => {
     const path = bundledModel(name);
@@ -45,7 +45,7 @@ export function starters(): ConfiguredModel[] {
 }
 
 /**
- * Those named one by one, then those of the folder, then the bundled ones.
+ * Returns the models named one by one, then those of the folder, then the bundled ones.
  * @throws INVALID_OPTION, FILE_NOT_FOUND for a path that does not exist, MODEL_NOT_FOUND for what has to be pulled first
  */
 export async function configuredModels(options: ConfiguredOptions): Promise<ConfiguredModel[]> {
@@ -89,7 +89,7 @@ async function namedModel(
   }
 }
 
-/** As `recognizeModel`, but a VAE that somebody names is meant. */
+/** Detects the kind as `recognizeModel` does, but accepts a VAE, as it was named. */
 async function namedKind(path: string): Promise<ConfiguredModel['kind']> {
   const kind = await modelKind(path);
   return kind === 'codes' ? kind : recognizeModel(path);
@@ -103,7 +103,7 @@ interface Beside {
   readonly onProblem: (problem: ModelProblem) => void;
 }
 
-/** Files and folders below the folder that can be loaded, by their relative paths. */
+/** Returns files and folders below the folder that can be loaded, by their relative paths. */
 async function modelsIn(folder: string, { named, bundled, onProblem }: Beside): Promise<ConfiguredModel[]> {
   const root = resolve(folder);
   const skipped = (file: string, reason: string): void =>
@@ -138,7 +138,7 @@ async function modelsIn(folder: string, { named, bundled, onProblem }: Beside): 
   return found;
 }
 
-/** Results in the order of the items, a few of which are worked on at a time. */
+/** Maps items in parallel, a few at a time; results are in the order of the items. */
 async function inTurns<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = [];
   for (let first = 0; first < items.length; first += AT_A_TIME)

@@ -1,5 +1,4 @@
-/** What configured models are and how they read a prompt, told from their headers and configs: no weights are loaded for it. */
-
+/** Descriptions of models and token counts of prompts, from headers and configs: no weights are loaded for it. */
 import { invalidOption } from '../../errors.js';
 import { openCodesModel } from '../../models/codes-model.js';
 import { latentFactor } from '../../models/latent-source.js';
@@ -10,13 +9,13 @@ import type { PromptTokenizer } from '../../text/chunks.js';
 import { loadTokenizer } from '../../text/load-tokenizer.js';
 import type { ConfiguredModel } from './catalog.js';
 
-/** A model, as far as somebody who fills in a form wants to know it. */
+/** Properties of a model that a form needs. */
 export type ModelDescription = DiffusionDescription | CodesDescription;
 
 export interface DiffusionDescription {
   readonly kind: 'diffusion';
   readonly family: string;
-  /** Pixels; what is made unless told otherwise, and what sides are multiples of. */
+  /** Default size in pixels, and the number that sides are multiples of. */
   readonly width: number;
   readonly height: number;
   readonly factor: number;
@@ -28,15 +27,15 @@ export interface DiffusionDescription {
 
 export interface CodesDescription {
   readonly kind: 'codes';
-  /** What its transformer reads before it writes; null of an autoencoder alone. */
+  /** Conditioning of its transformer; null for an autoencoder alone. */
   readonly condition: 'none' | 'class' | 'coordinates' | 'image' | null;
-  /** Whether pictures have codes at all: those of a KL autoencoder have none. */
+  /** False for a KL autoencoder, which has no code indices. */
   readonly codebook: boolean;
   readonly discriminator: boolean;
 }
 
 export interface TokenCount {
-  /** Of the prompt itself, without start, end and padding. */
+  /** Tokens of the prompt itself, without start, end and padding. */
   readonly tokens: number;
   /** Windows it takes, and the prompt's tokens that one holds. */
   readonly windows: number;
@@ -72,7 +71,7 @@ export class Descriptions {
     if (!known) {
       known = read(path);
       this.known.set(path, known);
-      // A model that is mended can be read without a new start.
+      // A model that is repaired can be read without a restart.
       known.catch(() => this.known.delete(path));
     }
     return known;

@@ -1,12 +1,12 @@
 /**
- * The models that jobs may name: loaded when a job needs them, unloaded when idle or when another needs the memory, never under a running job.
- * Names are configured; no name is ever taken for a path.
+ * Models that jobs may name: loaded when a job needs them, evicted when idle or when another needs the memory, never under a running job.
+ * Names are configured; a name is never used as a path.
  */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SafelightError, throwIfAborted, unlessAborted } from '../../errors.js';
 
-/** What the pool needs of a loaded model. */
+/** Interface of a loaded model. */
 export interface PooledPipeline {
   memory(): Record<string, { readonly weights: number; readonly compute: number }>;
   dispose(): Promise<void>;
@@ -18,7 +18,7 @@ export interface ModelEntry<P extends PooledPipeline = PooledPipeline> {
   readonly path: string;
   /** Loads it; called once at a time. */
   load(signal: AbortSignal | undefined, onProgress?: (done: number, total: number) => void): Promise<P>;
-  /** Bytes that it will take, as far as that can be told before. */
+  /** Estimates the bytes it will take. */
   estimate?(): Promise<number>;
 }
 
@@ -57,7 +57,7 @@ export class ModelPool<P extends PooledPipeline> {
     for (const entry of entries) this.add(entry);
   }
 
-  /** A further name; replaces one of the same name once nobody uses it. */
+  /** Adds a model, or replaces one of the same name that is not in use. */
   add(entry: ModelEntry<P>): void {
     const before = this.slots.get(entry.name);
     if (before && (before.users > 0 || before.loading)) return;
@@ -83,7 +83,7 @@ export class ModelPool<P extends PooledPipeline> {
   }
 
   /**
-   * The model, loaded if it was not; release it when done.
+   * Leases a model, after loading it if needed.
    * @throws MODEL_NOT_FOUND, OUT_OF_MEMORY where it cannot be within the budget, and what loading throws
    */
   async use(
@@ -109,7 +109,7 @@ export class ModelPool<P extends PooledPipeline> {
     return { pipeline: slot.pipeline, release };
   }
 
-  /** Gives its memory back, unless a job uses it. @returns whether it was loaded and is not any more */
+  /** Unloads a model, unless a job uses it. @returns true where it was loaded and is not any more */
   async unload(name: string): Promise<boolean> {
     const slot = this.slot(name);
     const { pipeline } = slot;
@@ -142,14 +142,14 @@ export class ModelPool<P extends PooledPipeline> {
     );
   }
 
-  /** Settles once the model is loaded, or what it waited for has gone: look again. */
+  /** Settles once the model is loaded, or another load of it has ended: the caller looks again. */
   private async load(
     slot: Slot<P>,
     signal: AbortSignal | undefined,
     onProgress: ((done: number, total: number) => void) | undefined,
   ): Promise<void> {
     if (slot.loading) {
-      // Somebody else's load: if they are stopped, that is no reason for this one to stop.
+      // Another job's load: where that job is stopped, this one loads the model itself.
       await unlessAborted(
         slot.loading.catch(() => undefined),
         signal,
@@ -157,7 +157,7 @@ export class ModelPool<P extends PooledPipeline> {
       throwIfAborted(signal);
       return;
     }
-    // One after the other: what another model takes is known once it is there.
+    // One after the other: the memory of a model is known once it is loaded.
     const loading = this.turn
       .then(async () => {
         throwIfAborted(signal);
@@ -172,7 +172,7 @@ export class ModelPool<P extends PooledPipeline> {
     await unlessAborted(loading, signal);
   }
 
-  /** Unloads what has been unused longest until the model fits; waits for jobs that use others where that is not enough. */
+  /** Evicts the models unused longest until this one fits; where that is not enough, waits for jobs that use others. */
   private async makeRoom(wanted: Slot<P>, signal: AbortSignal | undefined): Promise<void> {
     if (this.budget === Number.POSITIVE_INFINITY) return;
     const needed = (await wanted.entry.estimate?.()) ?? (await fileBytes(wanted.entry.path));
@@ -209,7 +209,7 @@ function bytesOf(pipeline: PooledPipeline): number {
   return Object.values(pipeline.memory()).reduce((sum, { weights, compute }) => sum + weights + compute, 0);
 }
 
-/** Of a file, or of all files of a folder: about what a model takes in memory. */
+/** Sums the sizes of a file or of all files of a folder: about the memory a model takes. */
 async function fileBytes(path: string): Promise<number> {
   try {
     const info = await stat(path);

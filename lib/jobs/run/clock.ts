@@ -1,4 +1,4 @@
-/** Progress of a job's parts as one, and the time that is left by the pace of its steps. */
+/** Progress over all batches of a job, and an estimate of the time left from the pace of its steps. */
 import type { Progress } from '../../pipelines/progress.js';
 import type { JobProgress } from '../types.js';
 

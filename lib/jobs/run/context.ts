@@ -8,7 +8,7 @@ export interface RunContext {
   readonly signal: AbortSignal;
   /** Ends the job where it is; images so far are kept. */
   readonly finish: AbortSignal;
-  /** Gives previews of the images that are not decoded yet: aborted when a job that finishes is told to finish again. */
+  /** Gives previews of the images that are not decoded yet: aborted by the second request to finish a job. */
   readonly hurry?: AbortSignal;
   /** Returns a signal that leaves out the batch that begins now. */
   readonly skip: () => AbortSignal;

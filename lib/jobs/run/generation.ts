@@ -1,4 +1,4 @@
-/** Text to image and its kin, batch by batch, so that each picture is there as soon as it is made. */
+/** Runs text-to-image, image-to-image and inpainting jobs batch by batch, so that each image can be fetched once its batch is done. */
 import { SafelightError } from '../../errors.js';
 import type { GeneratedImage } from '../../pipelines/image-result.js';
 import type { GenerateOptions } from '../../pipelines/options.js';
@@ -47,8 +47,8 @@ export async function runGeneration(job: Job, pipeline: Pipeline, context: RunCo
 }
 
 /**
- * The images of one batch; none where it was skipped.
- * @param optional there are images of earlier batches: where the job is told to finish before this batch has taken a step, it is left out
+ * Generates one batch; no images where it was skipped.
+ * @param optional there are images of earlier batches: where the job is to finish before this batch has taken a step, the batch is left out
  */
 async function runBatch(
   pipeline: Pipeline,
@@ -82,7 +82,7 @@ async function runBatch(
   }
 }
 
-/** Encodes images side by side, and keeps them in their order. */
+/** Encodes images in parallel, and writes them in their order. */
 async function keepAll(
   job: Job,
   images: readonly GeneratedImage[],
@@ -90,7 +90,7 @@ async function keepAll(
   context: RunContext,
 ): Promise<JobImage[]> {
   const encoded = images.map((image) => image.png());
-  for (const one of encoded) one.catch(() => undefined); // it is thrown where the image is kept
+  for (const one of encoded) one.catch(() => undefined); // it is thrown where the image is written
   const kept: JobImage[] = [];
   for (const [i, { width, height, seed, parameters }] of images.entries()) {
     const image = { width, height, seed, parameters, png: () => encoded[i]! };
@@ -99,7 +99,7 @@ async function keepAll(
   return kept;
 }
 
-/** Whether a picture was left out on request, rather than the job stopped or failed. */
+/** True for the error of a batch that was skipped, rather than of a job that was stopped or failed. */
 export function wasSkipped(error: unknown, skip: AbortSignal, signal: AbortSignal): boolean {
   return skip.aborted && !signal.aborted && error instanceof SafelightError && error.code === 'ABORTED';
 }

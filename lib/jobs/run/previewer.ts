@@ -1,4 +1,4 @@
-/** Previews of a running job, small WebP images: no more than can be drawn on the side, or a number of them that was asked for. */
+/** Previews of a running job, small WebP images: as many as can be drawn beside the job, or the number that was requested. */
 import sharp from 'sharp';
 import type { RgbImage } from '../../tensor/picture.js';
 import type { JobPreview, PreviewRequest } from '../types.js';

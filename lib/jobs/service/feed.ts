@@ -14,7 +14,7 @@ export class JobFeed {
   /** Messages are handled one after the other: all that follows from one is done before the next. */
   private turn: Promise<void> = Promise.resolve();
   private timer: NodeJS.Timeout | undefined;
-  /** Jobs whose end `look` found before a message told of it. */
+  /** Jobs whose end `look` found before the message of it came. */
   private readonly found = new Set<string>();
 
   /** @param onEnd called for each job that ends */

@@ -1,4 +1,4 @@
-/** One process at a time keeps jobs in a data folder: flock(2) on a file in it, which says who that is. */
+/** Lock of a data folder, which one process at a time uses: flock(2) on a file in it, whose text names the process. */
 import { type FileHandle, open } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { SafelightError } from '../../errors.js';
 import { ownLock } from '../../hub/lock.js';
 import { tryLock } from '../../native/file-lock.js';
 
-/** Milliseconds that a process that is just ending is waited for. */
+/** Milliseconds to wait for a process that is about to end. */
 const PATIENCE = 2000;
 const POLL = 50;
 const MAX_NOTE = 4096;
@@ -29,7 +29,7 @@ export class DataLock {
   ) {}
 
   /**
-   * The lock is the open file's: the end of the process, however it ends, lets go.
+   * Acquires the lock. It belongs to the open file, so that any end of the process releases it.
    * @throws DATA_IN_USE with the process that holds it, FILE_NOT_WRITTEN
    */
   static async acquire(folder: string): Promise<DataLock> {
@@ -53,13 +53,13 @@ export class DataLock {
     }
   }
 
-  /** Adds to what others are told. A full disk is no reason to stop: the lock holds without it. */
+  /** Adds to the text of the lock file. Errors of a full disk are ignored, as the lock holds without it. */
   async note(more: Pick<Holder, 'url'>): Promise<void> {
     try {
       await this.file.truncate();
       await this.file.appendFile(`${JSON.stringify({ ...this.holder, ...more })}\n`);
     } catch {
-      // Whoever comes is told without a name.
+      // Another process is refused without the name of this one.
     }
   }
 
@@ -70,7 +70,7 @@ export class DataLock {
   }
 }
 
-/** Lets go of the lock; undefined where another process keeps it. */
+/** Returns a function that releases the lock; undefined where another process keeps it. */
 async function acquired(file: FileHandle, path: string): Promise<(() => Promise<void>) | undefined> {
   const until = Date.now() + PATIENCE;
   for (;;) {

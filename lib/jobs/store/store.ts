@@ -1,6 +1,6 @@
 /**
  * Storage of jobs. `JobService` decides what happens to jobs and keeps them in a `JobStore`; `JobRunner` takes them from its `JobTurns` and runs
- * them. Each method that changes a job is one step that no other can come between, and tells of the change by a message.
+ * them. Each method that changes a job is one step that no other can come between, and sends a message of the change.
  */
 import type { Warning } from '../../warnings.js';
 import type { Job, JobFilter, JobImage, NewEvent } from '../types.js';
@@ -91,7 +91,7 @@ export type Control =
 
 /** Turns to run jobs. */
 export interface JobTurns {
-  /** Milliseconds between looks for what no message told of; undefined where messages are never lost. */
+  /** Milliseconds between looks for work, as messages may be lost; undefined where they are not. */
   readonly poll: number | undefined;
   follow(onControl: (control: Control) => void): Promise<void>;
   /** Begins the next job: it is running from here on, and its attempts count one more. Undefined where none waits. */

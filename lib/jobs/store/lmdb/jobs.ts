@@ -1,6 +1,6 @@
 /**
- * State of the jobs of one process: their records in LMDB, and in memory the order of those that wait and what is known of those that run.
- * Each method is one step, as nothing else runs in the meantime. A transition is on the disk before it is told of.
+ * Transitions of the jobs of one process: records in LMDB, and in memory the order of queued jobs and the progress of running ones.
+ * Each method is one step, as nothing else runs in the meantime. A transition is on the disk before its message is sent.
  */
 import type { Warning } from '../../../warnings.js';
 import type { Job, JobFilter, JobImage, JobProgress, NewEvent } from '../../types.js';

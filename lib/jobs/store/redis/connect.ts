@@ -46,11 +46,11 @@ interface Driver {
   readonly Redis: new (url: string, options: Record<string, unknown>) => RedisClient;
 }
 
-/** How long a start waits for Redis, in milliseconds. */
+/** Milliseconds that a start waits for Redis. */
 const PATIENCE = 5000;
 
 /**
- * A connection that comes back by itself when it was lost.
+ * Connects to Redis, and again by itself when the connection was lost.
  * @param patient commands wait for that, as a worker's do, rather than fail at once, as a request's have to
  * @throws INVALID_OPTION for another address, QUEUE_UNAVAILABLE where nobody answers or a package is missing
  */

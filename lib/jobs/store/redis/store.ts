@@ -15,7 +15,7 @@ export interface RedisStoreParts {
   readonly data: DataFolder;
 }
 
-/** Milliseconds between looks for results that no message told of. */
+/** Milliseconds between looks for results whose messages were lost. */
 const LOOK = 3000;
 
 export class RedisStore implements JobStore {

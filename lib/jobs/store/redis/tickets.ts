@@ -14,10 +14,10 @@ const LOCK = 4000;
 /** A ticket may be lost as often as workers die; how often a job may be begun is counted with the job. */
 const MANY = 1000;
 
-/** A ticket in a worker's hand. */
+/** A ticket that a worker has taken. */
 export interface HeldTicket {
   readonly model: string;
-  /** Of this ticket, among those of all models. */
+  /** Name of this ticket among those of all models. */
   readonly name: string;
   /** Gives it back for good. */
   done(): Promise<void>;
@@ -31,7 +31,7 @@ export class Tickets {
     private readonly bullmq: BullMQ,
     private readonly redis: RedisClient,
     private readonly lock = LOCK,
-    /** Hears of what goes wrong beside any call; a connection comes back by itself. */
+    /** Called with errors outside of any call; the connection comes back by itself. */
     private readonly problem: (error: Error) => void = () => undefined,
   ) {}
 

@@ -1,4 +1,4 @@
-/** Jobs of models that turn pictures into codes: reconstructing, and writing after a drawing, a class or nothing. */
+/** Runs jobs of VQGAN models: reconstruction, score, and images sampled from a sketch, a class or nothing. */
 import { encodePng } from '../../image/png.js';
 import type { SampleResult, SampleStep } from '../../pipelines/codes/sample.js';
 import type { CodesPipeline } from '../../pipelines/codes-pipeline.js';
@@ -14,7 +14,7 @@ import { wasSkipped } from './generation.js';
 import { Previewer } from './previewer.js';
 import { keep } from './results.js';
 
-/** What a call is given, besides its options. */
+/** Options that every call takes besides those of its job. */
 interface Control {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: Progress) => void;
@@ -22,7 +22,7 @@ interface Control {
 }
 
 /** @throws what `CodesPipeline`'s calls throw */
-export async function runCodes(job: Job, pipeline: CodesPipeline, context: RunContext): Promise<RunOutcome> {
+export async function runVqgan(job: Job, pipeline: CodesPipeline, context: RunContext): Promise<RunOutcome> {
   const { signal, emit } = context;
   const clock = new Clock(1);
   const previewer = new Previewer(job.previews, (preview) => emit({ type: 'preview', data: preview }));
@@ -48,10 +48,10 @@ export async function runCodes(job: Job, pipeline: CodesPipeline, context: RunCo
   }
 }
 
-/** A job's picture, if it has one, and the rest of its options with what every call is given. */
+/** Reads the job's image, if it has one, and joins its other options with those of every call. */
 async function callOf(job: Job, control: Control, context: RunContext) {
   const { image } = await readImages(job.id, job.options, context.data);
-  return { picture: image, options: { ...withoutImages(job.options), ...control } };
+  return { input: image, options: { ...withoutImages(job.options), ...control } };
 }
 
 async function reconstruct(
@@ -60,23 +60,23 @@ async function reconstruct(
   control: Control,
   context: RunContext,
 ): Promise<RunOutcome> {
-  const { picture, options } = await callOf(job, control, context);
-  const { image, psnr, codes, usage } = await pipeline.reconstruct(picture ?? new Uint8Array(), options);
+  const { input, options } = await callOf(job, control, context);
+  const { image, psnr, codes, usage } = await pipeline.reconstruct(input ?? new Uint8Array(), options);
   const kept = await keep(job, image, 0, context);
-  // JSON has no infinity: the same picture again is null.
+  // JSON has no infinity: the PSNR of an identical image is null.
   const result = { psnr: Number.isFinite(psnr) ? psnr : null, codes, usage: usage && { ...usage } };
   return { images: [kept], result };
 }
 
-/** How the model sees a picture: as it was encoded, as it is made again, and where it looks real. */
+/** Gives the image as it was encoded, its reconstruction, and a heat map of where it looks real. */
 async function score(
   job: Job,
   pipeline: CodesPipeline,
   control: Control,
   context: RunContext,
 ): Promise<RunOutcome> {
-  const { picture, options } = await callOf(job, control, context);
-  const seen = await pipeline.score(picture ?? new Uint8Array(), options);
+  const { input, options } = await callOf(job, control, context);
+  const seen = await pipeline.score(input ?? new Uint8Array(), options);
   const images: JobImage[] = [];
   for (const image of [seen.original, seen.reconstruction, seen.heatMap]) {
     if (!image) continue;
@@ -100,7 +100,7 @@ async function score(
   };
 }
 
-/** The rows of `[h, w]`, to four digits behind the point. */
+/** Returns the rows of `[h, w]`, rounded to four decimals. */
 function rowsOf(tensor: Tensor): number[][] {
   return Array.from({ length: tensor.shape.at(-2) ?? 0 }, (_, y) =>
     Array.from(tensor.at(y).data, (value) => Math.round(value * 1e4) / 1e4),
@@ -113,8 +113,8 @@ async function write(
   control: Control,
   context: RunContext,
 ): Promise<RunOutcome> {
-  const { picture: drawing, options } = await callOf(job, control, context);
-  const stream = drawing ? pipeline.sketch(drawing, options) : pipeline.sample(options);
+  const { input: sketch, options } = await callOf(job, control, context);
+  const stream = sketch ? pipeline.sketch(sketch, options) : pipeline.sample(options);
   let last: SampleStep | undefined;
   for await (const step of stream) {
     if (!context.finish.aborted || step.done === step.total) continue;
@@ -129,12 +129,12 @@ async function finished(job: Job, made: SampleResult, context: RunContext): Prom
   return { images: [await keep(job, image, 0, context)], result: { codes, usage: { ...usage } } };
 }
 
-/** The picture so far, where the job was told to stop and keep it. */
+/** Keeps the image so far of a job that is to finish. */
 async function unfinished(job: Job, step: SampleStep, context: RunContext): Promise<RunOutcome> {
   const image = await step.preview();
   const { width, height } = image;
   const { seed } = job.options as { seed?: number };
-  const picture = { width, height, parameters: '', seed, png: () => encodePng(image, {}) };
+  const partial = { width, height, parameters: '', seed, png: () => encodePng(image, {}) };
   const codes: Json = step.codes.map((row) => [...row]);
-  return { images: [await keep(job, picture, 0, context)], result: { codes, usage: null } };
+  return { images: [await keep(job, partial, 0, context)], result: { codes, usage: null } };
 }
