@@ -54,7 +54,10 @@ export class DataFolder {
 
   /** Removes every file of a job. */
   async remove(id: string): Promise<void> {
-    if (isId(id)) await rm(join(this.path, 'jobs', id), { recursive: true, force: true });
+    if (!isId(id)) return;
+    // Retried where a file is written meanwhile.
+    const patience = { maxRetries: 5, retryDelay: 20 };
+    await rm(join(this.path, 'jobs', id), { recursive: true, force: true, ...patience });
   }
 
   /** Undefined for an id or name that no file can have. */

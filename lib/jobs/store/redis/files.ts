@@ -29,8 +29,7 @@ export class RedisFiles implements StoreFiles {
 
   /** Fetches a result that is still in Redis: the newest, after a worker died. */
   async result(id: string, name: string): Promise<string | undefined> {
-    const bytes = await answered(this.records.readFile(id, name));
-    if (bytes) await this.data.writeResult(id, name, bytes);
+    await answered(this.fetch(id, name));
     return this.data.result(id, name);
   }
 
@@ -41,15 +40,20 @@ export class RedisFiles implements StoreFiles {
 
   /** Moves the results of an ended job from Redis into the data folder. */
   async collect(id: string): Promise<void> {
-    for (const name of await this.records.fileNames(id)) {
-      const bytes = await this.records.readFile(id, name);
-      if (bytes) await this.data.writeResult(id, name, bytes);
-    }
+    for (const name of await this.records.fileNames(id)) await this.fetch(id, name);
     await this.records.collected(id);
   }
 
   /** Collects the results of all jobs that ended while no server was there. */
   async collectAll(): Promise<void> {
     for (const id of await this.records.uncollected()) await this.collect(id);
+  }
+
+  private async fetch(id: string, name: string): Promise<void> {
+    const bytes = await this.records.readFile(id, name);
+    if (!bytes) return;
+    await this.data.writeResult(id, name, bytes);
+    // Removed meanwhile: the file would stay for good.
+    if (!(await this.records.exists(id))) await this.data.remove(id);
   }
 }

@@ -102,6 +102,11 @@ export class Records {
     return status === 'running' && of[0] === attempt && of[1] === ticket;
   }
 
+  async exists(id: string): Promise<boolean> {
+    const [status] = await this.redis.hmget(key('job', id), 'status');
+    return typeof status === 'string';
+  }
+
   async get(id: string): Promise<Job | undefined> {
     const fields = await this.redis.hgetall(key('job', id));
     if (fields.base === undefined) return undefined;
