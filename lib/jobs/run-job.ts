@@ -3,8 +3,8 @@
  * settled when the job was submitted.
  */
 import { invalidOption } from '../errors.js';
-import { CodesPipeline } from '../pipelines/codes-pipeline.js';
-import { Pipeline } from '../pipelines/pipeline.js';
+import { Pipeline } from '../pipelines/diffusion/pipeline.js';
+import { CodesPipeline } from '../pipelines/vqgan/vqgan-pipeline.js';
 import type { LoadedModel } from './models/catalog.js';
 import type { ModelPool } from './models/pool.js';
 import type { RunContext, RunOutcome } from './run/context.js';

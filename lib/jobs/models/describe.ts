@@ -1,12 +1,13 @@
 /** Descriptions of models and token counts of prompts, from headers and configs: no weights are loaded for it. */
+
+import { latentFactor } from '../../checkpoint/latent-source.js';
+import { chunksOf } from '../../conditioning/prompt-encoder.js';
 import { invalidOption } from '../../errors.js';
-import { openCodesModel } from '../../models/codes-model.js';
-import { latentFactor } from '../../models/latent-source.js';
-import { modelKind } from '../../models/model-kind.js';
-import { openModel } from '../../models/open-model.js';
-import { chunksOf } from '../../pipelines/conditioning.js';
-import type { PromptTokenizer } from '../../text/chunks.js';
-import { loadTokenizer } from '../../text/load-tokenizer.js';
+import { openModel } from '../../families/registry.js';
+import { modelKind } from '../../families/shared/model-kind.js';
+import { openCodesModel } from '../../families/shared/vqgan/open-vqgan.js';
+import { loadTokenizer } from '../../tokenizers/load-tokenizer.js';
+import type { PromptTokenizer } from '../../tokenizers/prompt-tokenizer.js';
 import type { ConfiguredModel } from './catalog.js';
 
 /** Properties of a model that a form needs. */

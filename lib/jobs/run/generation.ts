@@ -1,8 +1,8 @@
 /** Runs text-to-image, image-to-image and inpainting jobs batch by batch, so that each image can be fetched once its batch is done. */
 import { SafelightError } from '../../errors.js';
+import type { Pipeline } from '../../pipelines/diffusion/pipeline.js';
 import type { GeneratedImage } from '../../pipelines/image-result.js';
 import type { GenerateOptions } from '../../pipelines/options.js';
-import type { Pipeline } from '../../pipelines/pipeline.js';
 import type { Progress } from '../../pipelines/progress.js';
 import { seedsAt } from '../../pipelines/variation-options.js';
 import { type OnWarning, Warnings } from '../../warnings.js';

@@ -1,8 +1,8 @@
 /** Runs jobs of VQGAN models: reconstruction, score, and images sampled from a sketch, a class or nothing. */
 import { encodePng } from '../../image/png.js';
-import type { SampleResult, SampleStep } from '../../pipelines/codes/sample.js';
-import type { CodesPipeline } from '../../pipelines/codes-pipeline.js';
 import type { Progress } from '../../pipelines/progress.js';
+import type { SampleResult, SampleStep } from '../../pipelines/vqgan/sample.js';
+import type { CodesPipeline } from '../../pipelines/vqgan/vqgan-pipeline.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning } from '../../warnings.js';
 import { readImages, withoutImages } from '../images.js';

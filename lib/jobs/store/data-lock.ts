@@ -3,9 +3,9 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { tryLock } from '../../binding/file-lock.js';
 import { SafelightError } from '../../errors.js';
 import { ownLock } from '../../hub/lock.js';
-import { tryLock } from '../../native/file-lock.js';
 
 /** Milliseconds to wait for a process that is about to end. */
 const PATIENCE = 2000;

@@ -4,10 +4,10 @@
  */
 import { invalidOption } from '../../errors.js';
 import { encodePng } from '../../image/png.js';
-import { isCrossAttention } from '../../pipelines/attention-map.js';
-import type { GenerationStep } from '../../pipelines/generation.js';
+import type { GenerationStep } from '../../pipelines/diffusion/generation.js';
+import type { Pipeline } from '../../pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../../pipelines/options.js';
-import type { Pipeline } from '../../pipelines/pipeline.js';
+import { isCrossAttention } from '../../pipelines/trace/attention-map.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { readImages } from '../images.js';
 import { Clock } from '../run/clock.js';

@@ -1,0 +1,61 @@
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { SafelightError } from '../errors.js';
+import { missingInstructions } from './cpu.js';
+import type { NativeAddon } from './types.js';
+
+const require = createRequire(import.meta.url);
+
+/** The package's folder, from lib/binding as from dist/binding. */
+export const packageFolder = fileURLToPath(new URL('../..', import.meta.url));
+
+let loaded: NativeAddon | undefined;
+
+/**
+ * The native addon, loaded on first use: build/Release (compiled here) before prebuilds/PLATFORM-ARCH (came with the package).
+ *
+ * @throws SafelightError BINARY_NOT_FOUND, saying what was tried and what to run
+ */
+export function addon(): NativeAddon {
+  loaded ??= load(packageFolder);
+  return loaded;
+}
+
+/** @param folder where to look, for tests */
+export function load(folder: string): NativeAddon {
+  const missing = missingInstructions();
+  if (missing.length > 0) {
+    throw new SafelightError(
+      'BINARY_NOT_FOUND',
+      `This processor has no ${missing.join(', ')}, which Safelight's native binary needs (x86-64-v3, since about 2013)`,
+    );
+  }
+  const file = find(folder);
+  try {
+    return require(file) as NativeAddon;
+  } catch (cause) {
+    throw new SafelightError(
+      'BINARY_NOT_FOUND',
+      `The native binary ${file} does not load here (${reason(cause)}): run \`npx safelight build\` to compile one for this machine`,
+      { cause },
+    );
+  }
+}
+
+function find(folder: string): string {
+  const { resolve } = require('node-gyp-build') as { resolve(folder: string): string };
+  try {
+    return resolve(folder);
+  } catch (cause) {
+    const system = `${process.platform}-${process.arch}`;
+    throw new SafelightError(
+      'BINARY_NOT_FOUND',
+      `There is no native binary for ${system} in build/Release or prebuilds/${system} of ${folder}: run \`npx safelight build\` to compile one (needs CMake and a C++ compiler)`,
+      { cause },
+    );
+  }
+}
+
+function reason(cause: unknown): string {
+  return cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
+}
