@@ -198,13 +198,6 @@ function joined(parts: readonly SequenceInputs[]): SequenceInputs {
       'some',
     );
   }
-  const codes = parts.flatMap((part) => (part.codes ? [part.codes] : []));
-  const batch = codes[0]?.shape[0] ?? 0;
-  const rows = Array.from({ length: batch }, (_, b) =>
-    codes.flatMap(({ data, shape: [, length = 0] }) => [...data.subarray(b * length, (b + 1) * length)]),
-  );
-  return {
-    codes: new Tensor(Int32Array.from(rows.flat()), [batch, rows[0]?.length ?? 0]),
-    embeddings: parts[0]?.embeddings,
-  };
+  const codes = parts.flatMap((part) => part.codes ?? []);
+  return { codes: Tensor.cat(codes, 1), embeddings: parts[0]?.embeddings };
 }

@@ -13,7 +13,6 @@ import { sizeFrom } from './image-to-image.js';
 import { prepareMasked } from './inpaint.js';
 import { imageTensor } from './latents.js';
 import type { MaskSettings } from './mask-options.js';
-import { joinChannels } from './network.js';
 import { checkSize, type InitSettings, type Settings } from './options.js';
 import type { Plan } from './plan.js';
 import { planFromNoise } from './text-to-image.js';
@@ -94,7 +93,7 @@ export async function hiddenPicture(
     hidden.map((value) => 2 * value - 1),
     [1, 1, height, width],
   );
-  return joinChannels(latent, interpolate(where, h, w, 'nearest'));
+  return Tensor.cat([latent, interpolate(where, h, w, 'nearest')], 1);
 }
 
 function unfit(option: string, why: string): SafelightError {

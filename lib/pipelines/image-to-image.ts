@@ -11,8 +11,7 @@ import type { EncodedImage } from './codec.js';
 import type { Engine, ModelFacts } from './engine.js';
 import { fittingSize, type Size, warnIfLarge, warnOfResize } from './image-size.js';
 import { type PreparedImage, prepareImage, prepareMasked } from './inpaint.js';
-import { imageTensor, repeatBatch } from './latents.js';
-import { joinChannels } from './network.js';
+import { imageTensor } from './latents.js';
 import { checkSize, type InitSettings, type Settings } from './options.js';
 import type { Pass, Plan } from './plan.js';
 import { brownianRange, partialSigmas } from './sigmas.js';
@@ -159,16 +158,14 @@ function begin(
     init.posterior === 'sample' ? source.next() : undefined;
   const seen = picture.latents(draw(isOwnSize ? createNoise({ rng, seeds, size: picture.size }) : noise));
   const sized = isOwnSize ? interpolate(seen, height, width, 'bilinear') : seen;
-  const clean = repeatBatch(sized, seeds.length);
+  const batchOf = (latents: Tensor): Tensor => latents.repeat(seeds.length / latents.shape[0]!, 1, 1, 1);
+  const clean = batchOf(sized);
   const latent = encoded.mask
     ? filled(clean, encoded.mask, settings, () => createNoise({ rng, seeds, size: noise.size }).next())
     : clean;
   const extra =
     encoded.hint &&
-    joinChannels(
-      repeatBatch(encoded.hint.mask, seeds.length),
-      repeatBatch(encoded.hint.masked.latents(draw(noise)), seeds.length),
-    );
+    Tensor.cat([batchOf(encoded.hint.mask), batchOf(encoded.hint.masked.latents(draw(noise)))], 1);
   const first = noise.first();
   const scale = sigmas[0]! * init.noiseMultiplier;
   return {

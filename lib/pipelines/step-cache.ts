@@ -5,9 +5,8 @@
 import { invalidOption } from '../errors.js';
 import type { ForwardOutput, UNet, UNetInputs, UNetOutput } from '../models/unet.js';
 import type { Condition } from '../sampling/guidance.js';
-import type { Tensor } from '../tensor/tensor.js';
+import { Tensor } from '../tensor/tensor.js';
 import * as check from './check.js';
-import { joinBatches } from './latents.js';
 
 export interface DeepCacheOptions {
   /** Every so many evaluations of the U-Net one is whole, 1 (all: no caching) to 1000; default 3. */
@@ -79,7 +78,7 @@ export class StepCache {
   ): Promise<UNetOutput> {
     const { branch } = this.settings;
     if (!this.wholeNow) {
-      const deep = joinBatches(conditions.map((condition) => this.kept.get(condition)!));
+      const deep = Tensor.cat(conditions.map((condition) => this.kept.get(condition)!));
       return this.unet.shallow(inputs, deep, branch, { signal });
     }
     const output = await this.unet.forward(inputs, { branch, signal });

@@ -2,7 +2,6 @@
 import { initialNoiseScale } from '../sampling/samplers/index.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { Engine } from './engine.js';
-import { joinChannels } from './network.js';
 import type { Settings } from './options.js';
 import type { Plan } from './plan.js';
 import { fullSigmas } from './sigmas.js';
@@ -55,5 +54,5 @@ export async function maskedEverywhere(
   const codec = await engine.codec(signal);
   const gray = (await codec.encode(Tensor.zeros([1, 3, height, width]), { signal })).latents();
   const [, , h = 0, w = 0] = gray.shape;
-  return joinChannels(Tensor.from(new Float32Array(h * w).fill(1), [1, 1, h, w]), gray);
+  return Tensor.cat([Tensor.from(new Float32Array(h * w).fill(1), [1, 1, h, w]), gray], 1);
 }

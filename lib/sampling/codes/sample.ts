@@ -3,7 +3,7 @@ import { invalidOption, SafelightError, throwIfAborted } from '../../errors.js';
 import { checkSignal, knownKeys } from '../../known-keys.js';
 import type { Seed } from '../generators/generator.js';
 import { TorchCpuGenerator } from '../generators/mt19937.js';
-import { batchOf, checkCodes, checkModel, joinRows, rowOf } from './batch.js';
+import { batchOf, checkCodes, checkModel, joinRows } from './batch.js';
 import { type ChoiceOptions, checkChoice, choiceKeys, chooseCode, noiseOf } from './choose.js';
 import { checkOrder, type Order } from './order.js';
 import type { CodeModel, Codes, CodesStep } from './types.js';
@@ -60,7 +60,7 @@ export async function* sampleCodes(
       // Drawn while the model computes.
       const noise = generators.map((generator) => noiseOf(choice, generator, model.vocabulary));
       const logits = await reading;
-      const chosen = noise.map((numbers, b) => chooseCode(rowOf(logits, b), choice, numbers));
+      const chosen = noise.map((numbers, b) => chooseCode(logits.at(b).data, choice, numbers));
       chosen.forEach((code, b) => {
         put(b, index, code);
       });

@@ -3,7 +3,7 @@ import { invalidOption, SafelightError, throwIfAborted } from '../../errors.js';
 import { checkSignal, knownKeys } from '../../known-keys.js';
 import type { Seed } from '../generators/generator.js';
 import { TorchCpuGenerator } from '../generators/mt19937.js';
-import { batchOf, checkCodes, checkCondition, checkModel, joinRows, rowOf } from './batch.js';
+import { batchOf, checkCodes, checkCondition, checkModel, joinRows } from './batch.js';
 import { type ChoiceOptions, checkChoice, choiceKeys, chooseCode, noiseOf } from './choose.js';
 import type { CodeModel, Codes, CodesStep, CodeWriter } from './types.js';
 import { checkSides, cropCodes, type Window, windowAt } from './window.js';
@@ -69,7 +69,7 @@ export async function* slideCodes(
       const noise = generators.map((generator) => noiseOf(choice, generator, model.vocabulary));
       const logits = await reading;
       noise.forEach((numbers, b) => {
-        pictures[b]![place] = chooseCode(rowOf(logits, b), choice, numbers);
+        pictures[b]![place] = chooseCode(logits.at(b).data, choice, numbers);
       });
       yield { done: place + 1, total, place, codes: pictures.map((codes) => codes.slice()) };
     }
