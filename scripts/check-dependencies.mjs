@@ -27,7 +27,7 @@ const LIB = [
 const NATIVE = [['addon'], ['models'], ['nn'], ['kernels', 'runtime']];
 /** For everyone. */
 const COMMON = new Set(['errors.ts', 'warnings.ts', 'runtime/error.h']);
-for (const file of ['known-keys.ts', 'suggest.ts']) COMMON.add(file);
+for (const file of ['defined.ts', 'known-keys.ts', 'suggest.ts']) COMMON.add(file);
 /** Descriptions of data that lower rows hand up: for everyone too, but as types only. */
 const SHARED_TYPES = new Set(['models/config.ts']);
 

@@ -12,7 +12,7 @@ import { readAutoencoderConfig } from './config-autoencoder.js';
 import { detectAutoencoderConfig } from './detect-autoencoder.js';
 import { readEmbeddedConfig } from './embedded-config.js';
 import { embeddedAutoencoder } from './embedded-model.js';
-import { openAutoencoderFolder } from './folder.js';
+import { openAutoencoderFolder } from './folder-components.js';
 import type { LatentScale } from './parts.js';
 import type { AutoencoderSource } from './source.js';
 import { readConfigBeside } from './validate.js';

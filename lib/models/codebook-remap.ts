@@ -5,7 +5,7 @@
 import { SafelightError } from '../errors.js';
 import { readValues } from '../weights/read-tensor.js';
 import type { TensorInfo } from '../weights/tensor-index.js';
-import type { UnknownIndex } from './config-first-stage.js';
+import type { UnknownIndex } from './config.js';
 
 const MAX_CODES = 1 << 22;
 

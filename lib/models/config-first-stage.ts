@@ -1,14 +1,11 @@
 /** Autoencoders as taming's and CompVis' YAML describe them: a section with `target` (a class) and `params`. */
-import type { AutoencoderConfig, VQModelConfig } from './config.js';
+import type { AutoencoderConfig, UnknownIndex, VQModelConfig } from './config.js';
 import { completeAutoencoderConfig } from './config-autoencoder.js';
 import { classOf, inconsistent, readDdConfig } from './config-codec.js';
 import { type LossConfig, readLossConfig } from './config-losses.js';
 import type { ModelConfig } from './model-config.js';
 import type { LatentScale } from './parts.js';
 import { unsupported } from './validate.js';
-
-/** What becomes of a code that the `remap` table does not hold: any of the table's, one more index, or this one. */
-export type UnknownIndex = 'random' | 'extra' | number;
 
 export type FirstStageConfig =
   | {

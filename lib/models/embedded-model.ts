@@ -1,4 +1,5 @@
 /** A GGUF file that says what it is: CompVis' names, with configs and tokenizers in its metadata (`safelight convert` writes them). */
+import { defined } from '../defined.js';
 import { ComponentWeights } from '../weights/component.js';
 import type { GgufMetadata } from '../weights/gguf-metadata.js';
 import { ldmAutoencoderNaming } from '../weights/naming/ldm-autoencoder.js';
@@ -66,7 +67,7 @@ export function openEmbedded(
         ? { kind: 'autoencoder_kl', ...embeddedAutoencoder(autoencoder!, tensors, path) }
         : null,
     latentScale: { scaling_factor, shift_factor },
-    scheduler: { ...scheduler, ...(asked ? { prediction: asked } : {}) },
+    scheduler: { ...scheduler, ...defined({ prediction: asked }) },
     defaults: config.defaults,
     forceZerosForEmptyPrompt: config.force_zeros_for_empty_prompt,
     predictionUncertain: config.prediction_uncertain && asked === undefined,

@@ -2,12 +2,14 @@
  * diffusers folders of latent diffusion's own models (`LDMTextToImagePipeline`, `LDMSuperResolutionPipeline`, `LDMPipeline`) and of
  * diffusion of pixels (`DDPMPipeline`, `DDIMPipeline`).
  */
+
 import { join } from 'node:path';
+import { defined } from '../defined.js';
 import { openBertFolder } from './bert-source.js';
 import type { SchedulerConfig, UNetConfig } from './config.js';
 import { readSampling, readSchedulerConfig } from './config-scheduler.js';
 import { openVQModelFolder } from './first-stage-source.js';
-import { openAutoencoderFolder, openUNetFolder, readDefaults } from './folder.js';
+import { openAutoencoderFolder, openUNetFolder, readDefaults } from './folder-components.js';
 import { defaultsOf } from './latent-diffusion.js';
 import { pixelSource } from './latent-source.js';
 import type { LatentScale, ModelParts } from './parts.js';
@@ -47,7 +49,7 @@ export async function openLdmFolder(
     unet,
     autoencoder: vae === undefined ? latents : null,
     latentScale: scaleOf(latents),
-    scheduler: { ...scheduler, ...(prediction ? { prediction } : {}) },
+    scheduler: { ...scheduler, ...defined({ prediction }) },
     defaults: { ...defaultsOf(condition), ...(await readDefaults(path)) },
     forceZerosForEmptyPrompt: false,
     predictionUncertain: false,

@@ -2,6 +2,7 @@
  * A single file of CompVis' latent diffusion: classes, pictures of one kind, inpainting and enlargement, and diffusion of pixels. Unlike
  * Stable Diffusion's files they differ in what their tensors do not tell, so that most need their YAML.
  */
+import { defined } from '../defined.js';
 import { SafelightError } from '../errors.js';
 import { ComponentWeights } from '../weights/component.js';
 import { ldmUNetNaming } from '../weights/naming/ldm-unet.js';
@@ -71,7 +72,7 @@ export async function openLatentDiffusion(
     unet: { config, weights },
     autoencoder,
     latentScale: scale,
-    scheduler: { ...scheduler, ...(options.prediction ? { prediction: options.prediction } : {}) },
+    scheduler: { ...scheduler, ...defined({ prediction: options.prediction }) },
     defaults: defaultsOf(condition),
     forceZerosForEmptyPrompt: false,
     predictionUncertain: false,

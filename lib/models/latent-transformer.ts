@@ -1,3 +1,4 @@
+import { defined } from '../defined.js';
 import { invalidOption, SafelightError } from '../errors.js';
 import type { NodeInfo } from '../native/types.js';
 import { Tensor } from '../tensor/tensor.js';
@@ -182,7 +183,7 @@ function given(inputs: SequenceInputs): Record<string, Tensor | Tensor<Int32Arra
   if (codes === undefined && embeddings === undefined) {
     throw invalidOption('codes', 'a tensor of codes or of embeddings', codes);
   }
-  return { ...(codes ? { codes } : {}), ...(embeddings ? { embeddings } : {}) };
+  return defined({ codes, embeddings });
 }
 
 function lengthOf(inputs: SequenceInputs): number {

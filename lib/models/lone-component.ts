@@ -18,7 +18,7 @@ import { detectUNetConfig } from './detect-unet.js';
 import { readEmbeddedConfig } from './embedded-config.js';
 import { embeddedAutoencoder, embeddedUNet } from './embedded-model.js';
 import { openVQModelFolder } from './first-stage-source.js';
-import { openAutoencoderFolder, openTextEncoderFolder, openUNetFolder } from './folder.js';
+import { openAutoencoderFolder, openTextEncoderFolder, openUNetFolder } from './folder-components.js';
 import { readLdmUNetFacts } from './ldm-unet-facts.js';
 import { contextOf } from './missing-parts.js';
 import { readModelConfig } from './read-model-config.js';

@@ -53,7 +53,7 @@ export async function openSingleFile(path: string, options: OpenModelOptions): P
     // Settled once the autoencoder's factor is known.
     sampleSize: 64,
     // Writers of GGUF may drop the ones of 1x1 convolutions; SD1 has them in every file.
-    ...(metadata && family === 'sd1' ? { convolutions: true } : {}),
+    convolutions: metadata !== undefined && family === 'sd1',
   });
   const told = await readNamedScheduler(path, options);
   const { scheduler, from, uncertain } = training({

@@ -9,9 +9,9 @@ import type {
   SchedulerConfig,
   TextEncoderConfig,
   UNetConfig,
+  UnknownIndex,
   VQModelConfig,
 } from './config.js';
-import type { UnknownIndex } from './config-first-stage.js';
 
 export interface ModelSource {
   /** Absolute path of the folder or file. */

@@ -6,9 +6,8 @@ import { checkIndices, checkTensor } from '../tensor/check-tensor.js';
 import { Tensor } from '../tensor/tensor.js';
 import { checkCall, checkEntry, checkFlags, checkSizes, checkSource, type ImageSize } from './check-call.js';
 import { CodebookRemap, type PickCode } from './codebook-remap.js';
-import type { VQModelConfig } from './config.js';
+import type { UnknownIndex, VQModelConfig } from './config.js';
 import { autoencoderFactor } from './config-autoencoder.js';
-import type { UnknownIndex } from './config-first-stage.js';
 import {
   type CallOptions,
   type CallResult,

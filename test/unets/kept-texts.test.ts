@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openUNetFolder } from '../../lib/models/folder.js';
+import { openUNetFolder } from '../../lib/models/folder-components.js';
 import { UNet } from '../../lib/models/unet.js';
 import { TextKeeper } from '../../lib/pipelines/kept-texts.js';
 import { Pipeline } from '../../lib/pipelines/pipeline.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { stringify } from 'yaml';
 import type { UNetConfig } from '../../lib/models/config.js';
-import { openUNetFolder } from '../../lib/models/folder.js';
+import { openUNetFolder } from '../../lib/models/folder-components.js';
 import { openComponentFile } from '../../lib/models/lone-component.js';
 import type { UNetSource } from '../../lib/models/source.js';
 import { UNet } from '../../lib/models/unet.js';

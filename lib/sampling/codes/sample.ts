@@ -1,4 +1,5 @@
 /** Autoregressive sampling of codes (taming's `sample_with_past`, Net2NetTransformer's `sample`), one code at a time. */
+import { defined } from '../../defined.js';
 import { invalidOption, SafelightError, throwIfAborted } from '../../errors.js';
 import { checkSignal, knownKeys } from '../../known-keys.js';
 import type { Seed } from '../generators/generator.js';
@@ -103,7 +104,7 @@ function checkPictures(model: CodeModel, options: SampleCodesOptions): readonly 
     );
   }
   if (!Array.isArray(seeds)) throw invalidOption('seeds', 'one for each condition', seeds);
-  for (const [name, rows] of Object.entries({ seeds, ...(start ? { start } : {}) })) {
+  for (const [name, rows] of Object.entries(defined({ seeds, start }))) {
     if (rows.length !== condition.length) {
       throw invalidOption(name, `one for each of the ${condition.length} conditions`, rows.length);
     }

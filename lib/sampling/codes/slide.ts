@@ -1,4 +1,5 @@
 /** Large pictures: every code written anew, row by row, under the window around it. */
+import { defined } from '../../defined.js';
 import { invalidOption, SafelightError, throwIfAborted } from '../../errors.js';
 import { checkSignal, knownKeys } from '../../known-keys.js';
 import type { Seed } from '../generators/generator.js';
@@ -121,10 +122,7 @@ function checkSlide(model: CodeModel, options: SlideCodesOptions): void {
   if (condition.kind === 'tokens' && before === 0) {
     throw invalidOption('condition', 'at least one code for each picture', condition.codes[0]);
   }
-  const grids = {
-    ...(condition.kind === 'grid' ? { condition: condition.codes } : {}),
-    ...(start ? { start } : {}),
-  };
+  const grids = defined({ condition: condition.kind === 'grid' ? condition.codes : undefined, start });
   for (const [name, rows] of Object.entries(grids)) {
     if (rows[0]!.length !== total) {
       throw new SafelightError(
@@ -133,7 +131,7 @@ function checkSlide(model: CodeModel, options: SlideCodesOptions): void {
       );
     }
   }
-  for (const [name, rows] of Object.entries({ seeds, ...(start ? { start } : {}) })) {
+  for (const [name, rows] of Object.entries(defined({ seeds, start }))) {
     if (rows.length !== condition.codes.length) {
       throw invalidOption(name, `one for each of the ${condition.codes.length} conditions`, rows.length);
     }

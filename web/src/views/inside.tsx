@@ -1,5 +1,6 @@
 /** How a picture came to be: latents, attention, tensors, codes, patches. */
 import { excerpt } from '../logic/format.js';
+import { promptOf } from '../logic/names.js';
 import {
   askLook,
   askScore,
@@ -16,7 +17,7 @@ import { current, isOpen } from '../state/stage.js';
 import { CodesView, PatchesView } from './inside-codes.js';
 import { StepsView, WordsView } from './inside-steps.js';
 import { TensorsView } from './inside-tensors.js';
-import { Progress, promptOf } from './stage.js';
+import { Progress } from './stage.js';
 
 const VIEWS: Readonly<Record<View, readonly [string, string]>> = {
   steps: ['Steps', 'The latent at each step of the sampler, and the picture that the model sees in it.'],
