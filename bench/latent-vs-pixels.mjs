@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Tensor, UNet, VQModel } from '../dist/index.js';
 import { openCodesModel } from '../dist/models/codes-model.js';
-import { openUNetFolder } from '../dist/models/folder.js';
+import { openUNetFolder } from '../dist/models/folder-components.js';
 import { asked, published } from './published.mjs';
 import { writeRandom } from './random-weights.mjs';
 

@@ -67,7 +67,7 @@ export function detectUNetConfig(weights: ComponentWeights, hints: UNetHints): U
 }
 
 /** SD1 has 8 heads whatever the width, and convolutions around its transformers; later models have heads of 64 and linear layers. */
-export function headsOf(side: number, linear: boolean): number {
+function headsOf(side: number, linear: boolean): number {
   if (!linear) return 8;
   let heads = Math.max(1, Math.floor(side / 64));
   while (side % heads !== 0) heads--;

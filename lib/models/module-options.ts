@@ -17,8 +17,8 @@ export interface LoadOptions {
   /** Stock ggml operations only, as on GPUs: the oracle of the CPU kernels. */
   readonly stockOps?: boolean | undefined;
   /**
-   * `balanced` (the default) reads weights into memory. `fast` may keep forms of them there too that speed up their use: none does at
-   * present (docs/performance.md says why), so that it runs as `balanced`. `lean` leaves them in their files where the CPU can compute
+   * `balanced` (the default) reads weights into memory. `fast` does too, and codes images of up to 2048 pixels a side in one piece, where
+   * `balanced` computes tiles of 1024 and their overlaps: quicker, for several times the memory (docs/memory.md). `lean` leaves them in their files where the CPU can compute
    * with the file's bytes (the file's own storage), and works in smaller pieces; while it is in use a model file may be replaced by
    * renaming, but not be rewritten in place. On a GPU it keeps weights in the host's memory and copies them over as they are needed.
    */

@@ -35,7 +35,7 @@ const addons = new Map<GpuBackend, NativeAddon>();
  * The addon of a backend: in the folder that SAFELIGHT_GPU_BINARIES names, compiled here (build/gpu), shipped with the package (prebuilds),
  * or in a package of its own (@safelight/PLATFORM-ARCH-BACKEND).
  */
-export function gpuBinary(backend: GpuBackend): string | undefined {
+function gpuBinary(backend: GpuBackend): string | undefined {
   const name = `safelight-${backend}.node`;
   const system = `${process.platform}-${process.arch}`;
   const folders = [process.env.SAFELIGHT_GPU_BINARIES, join(packageFolder, 'build/gpu')];

@@ -4,8 +4,6 @@ import { Worker } from 'node:worker_threads';
 import type { TokenizerFiles } from '../weights/tokenizer-files.js';
 import { numberTokens } from '../weights/tokenizer-special.js';
 
-export type { TokenizerFiles, TokenizerSource } from '../weights/tokenizer-files.js';
-
 /** What a tokenizer is made of, but for the window, which the text encoder knows. */
 export type Vocabulary = Omit<TokenizerFiles, 'maxLength'>;
 

@@ -6,7 +6,8 @@ import type { Catalog } from '../../jobs/catalog.js';
 import { type CodesDescription, Descriptions, type DiffusionDescription } from '../../jobs/describe.js';
 import { hiresUpscalers } from '../../pipelines/hires-options.js';
 import { upscalerLabels } from '../../pipelines/labels.js';
-import { samplers, schedules } from '../../sampling/index.js';
+import { samplers } from '../../sampling/samplers/index.js';
+import { schedules } from '../../sampling/schedules/index.js';
 import { version } from '../version.js';
 import { failure } from './schemas.js';
 
