@@ -2,8 +2,8 @@
 import { defined } from '../defined.js';
 import { invalidOption, SafelightError, throwIfAborted } from '../errors.js';
 import { requiredMask } from '../image/alpha-mask.js';
+import type { Pipeline } from '../pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../pipelines/options.js';
-import type { Pipeline } from '../pipelines/pipeline.js';
 import {
   type ImageModelCallOptions,
   type ImageModelFile,

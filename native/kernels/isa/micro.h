@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/isa/coming.h"
+#include "kernels/isa/weight_prefetcher.h"
 #include "kernels/isa/simd.h"
 #include "kernels/kernels.h"
 

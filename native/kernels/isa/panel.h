@@ -2,7 +2,7 @@
 
 // Weights from their storage to panels of f32 that a product reads: expanded, and rows turned into columns.
 
-#include "kernels/isa/coming.h"
+#include "kernels/isa/weight_prefetcher.h"
 #include "kernels/isa/simd.h"
 #include "kernels/kernels.h"
 
