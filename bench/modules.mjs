@@ -7,7 +7,7 @@
  *   node bench/modules.mjs /tmp/sd1.safetensors [--stock] [--runs 3]
  */
 
-import { openModel } from '../dist/checkpoint/open.js';
+import { openModel } from '../dist/families/registry.js';
 import { Autoencoder, Tensor, UNet } from '../dist/index.js';
 
 const args = process.argv.slice(2);

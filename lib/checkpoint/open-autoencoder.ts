@@ -8,7 +8,7 @@ import { readAutoencoderConfig } from './config/diffusers/autoencoder.js';
 import { readEmbeddedConfig } from './config/embedded-config.js';
 import { readConfigBeside } from './config/validate.js';
 import { embeddedAutoencoder } from './embedded-model.js';
-import { openAutoencoderFolder } from './folder-components.js';
+import { openAutoencoderFolder } from './folder.js';
 import { openWeights } from './formats/open-weights.js';
 import type { AutoencoderSource } from './model-descriptor.js';
 import { diffusersAutoencoderNaming } from './naming/diffusers.js';

@@ -1,9 +1,9 @@
 /** Which of the two pipelines a model is for, by the names of its tensors: nothing is loaded. */
 import { join } from 'node:path';
-import { onlyCheckpoint } from '../families/shared/vqgan/open-vqgan.js';
-import { kindOf } from '../files/read.js';
-import { openWeights } from './formats/open-weights.js';
-import { hasFirstStage } from './open-first-stage.js';
+import { openWeights } from '../../checkpoint/formats/open-weights.js';
+import { hasFirstStage } from '../../checkpoint/open-first-stage.js';
+import { kindOf } from '../../files/read.js';
+import { onlyCheckpoint } from './vqgan/open-vqgan.js';
 
 /** `diffusion`: a U-Net draws latents (`Pipeline`). `codes`: an autoencoder, and perhaps a transformer that writes its codes (`CodesPipeline`). */
 export type ModelKind = 'diffusion' | 'codes';
