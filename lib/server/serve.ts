@@ -1,6 +1,7 @@
 /** A server from its configuration to its end. */
 import { resolve } from 'node:path';
 import type { FastifyInstance } from 'fastify';
+import { defined } from '../defined.js';
 import { SafelightError } from '../errors.js';
 import { dataFolder } from '../hub/environment.js';
 import { Catalog } from '../jobs/models/catalog.js';
@@ -42,12 +43,12 @@ export async function serve(input: ServeInput = {}): Promise<RunningServer> {
       remote: config.queue !== undefined,
       onProblem: (problem) => problems.push(problem),
     }),
-    {
+    defined({
       backend: config.backend,
       memory: config.memory,
-      ...(config.storage ? { storage: config.storage } : {}),
-      ...(config.threads ? { threads: config.threads } : {}),
-    },
+      storage: config.storage,
+      threads: config.threads || undefined,
+    }),
     {
       ...{ maxSide: config['max-side'], maxPixels: config['max-pixels'], maxCount: config['max-count'] },
       ...{ maxSteps: config['max-steps'], maxPrompt: config['max-prompt'] },

@@ -25,7 +25,7 @@ export function readJson<T>(path: string): T {
   return JSON.parse(readFileSync(path, 'utf8')) as T;
 }
 
-export function manifest(model: TinyModel): Row[] {
+function manifest(model: TinyModel): Row[] {
   return readJson<Row[]>(join(FIXTURES, model, 'weights.json'));
 }
 

@@ -8,7 +8,7 @@ import type { MemoryMode } from '../../modules/loaded-module.js';
 import type { GuidancePair } from '../../sampling/guidance.js';
 import type { Prediction } from '../../sampling/prediction.js';
 import type { Warnings } from '../../warnings.js';
-import type { DenoiseModel } from '../family.js';
+import type { DenoiseModel } from './denoise-model.js';
 import type { LatentCodec } from './latent-codec.js';
 import type { LatentPreview } from './preview.js';
 

@@ -10,7 +10,8 @@ import {
 } from '../../jobs/models/describe.js';
 import { hiresUpscalers } from '../../pipelines/hires-options.js';
 import { upscalerLabels } from '../../pipelines/labels.js';
-import { samplers, schedules } from '../../sampling/index.js';
+import { samplers } from '../../sampling/samplers/index.js';
+import { schedules } from '../../sampling/schedules/index.js';
 import { version } from '../version.js';
 import { failure } from './schemas.js';
 

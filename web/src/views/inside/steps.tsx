@@ -1,11 +1,11 @@
 /** Steps and words of a look inside. */
 import { signal } from '@preact/signals';
-import type { ShownJob } from '../api/types.js';
-import { digits } from '../logic/format.js';
-import { fileOf, type Seen } from '../state/inside.js';
-import { current } from '../state/stage.js';
-import { Slider } from '../ui/numbers.js';
-import { Line } from './charts.js';
+import type { ShownJob } from '../../api/types.js';
+import { digits } from '../../logic/format.js';
+import { fileOf, type Seen } from '../../state/inside.js';
+import { current } from '../../state/stage.js';
+import { Slider } from '../../ui/numbers.js';
+import { Line } from '../charts.js';
 import { Part } from './part.js';
 
 interface ViewProps {

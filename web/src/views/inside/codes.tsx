@@ -1,10 +1,10 @@
 /** A picture as a model of codes sees it. */
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
-import type { ShownJob } from '../api/types.js';
-import { digits } from '../logic/format.js';
-import { codeColour, heat } from '../logic/heat.js';
-import { fileOf, type Scored } from '../state/inside.js';
+import type { ShownJob } from '../../api/types.js';
+import { digits } from '../../logic/format.js';
+import { codeColour, heat } from '../../logic/heat.js';
+import { fileOf, type Scored } from '../../state/inside.js';
 
 interface ViewProps {
   readonly data: Scored;

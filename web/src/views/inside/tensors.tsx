@@ -1,10 +1,10 @@
 /** Any named tensor: chosen from a list, measured by another look. */
 import { signal } from '@preact/signals';
 import { useId } from 'preact/hooks';
-import type { ShownJob } from '../api/types.js';
-import { digits } from '../logic/format.js';
-import { askLook, fileOf, type Seen, type SeenTensor } from '../state/inside.js';
-import { Bars, Line } from './charts.js';
+import type { ShownJob } from '../../api/types.js';
+import { digits } from '../../logic/format.js';
+import { askLook, fileOf, type Seen, type SeenTensor } from '../../state/inside.js';
+import { Bars, Line } from '../charts.js';
 
 const MOST = 32;
 const SHOWN = 150;

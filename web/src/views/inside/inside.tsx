@@ -1,5 +1,6 @@
 /** How a picture came to be: latents, attention, tensors, codes, patches. */
-import { excerpt } from '../logic/format.js';
+import { excerpt } from '../../logic/format.js';
+import { promptOf } from '../../logic/names.js';
 import {
   askLook,
   askScore,
@@ -11,12 +12,12 @@ import {
   seen,
   type View,
   views,
-} from '../state/inside.js';
-import { current, isOpen } from '../state/stage.js';
-import { CodesView, PatchesView } from './inside-codes.js';
-import { StepsView, WordsView } from './inside-steps.js';
-import { TensorsView } from './inside-tensors.js';
-import { Progress, promptOf } from './stage.js';
+} from '../../state/inside.js';
+import { current, isOpen } from '../../state/stage.js';
+import { Progress } from '../stage.js';
+import { CodesView, PatchesView } from './codes.js';
+import { StepsView, WordsView } from './steps.js';
+import { TensorsView } from './tensors.js';
 
 const VIEWS: Readonly<Record<View, readonly [string, string]>> = {
   steps: ['Steps', 'The latent at each step of the sampler, and the picture that the model sees in it.'],
