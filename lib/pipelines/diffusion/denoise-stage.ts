@@ -19,13 +19,13 @@ import { checkControl, checkSize, checkTaps, resolveText } from '../options.js';
 import { type OnProgress, ProgressReporter } from '../progress.js';
 import { resolveSamplingOptions, type SamplingOptions, samplingKeys } from '../sampling-options.js';
 import { checkEncoding, checkPair, type GivenEncoding } from './check-encoding.js';
-import { type DenoiseStep, denoiseSteps } from './denoise-loop.js';
-import type { DenoiseRun } from './denoise-run.js';
+import { type DenoiseStep, denoiseSteps } from './denoising/denoise-loop.js';
+import type { DenoiseRun } from './denoising/denoise-run.js';
+import { SessionSlot } from './denoising/session-slot.js';
+import { brownianRange, fullSigmas, partialSigmas } from './denoising/sigmas.js';
 import { guidanceOf } from './generation.js';
 import { warnIfLarge } from './image-size.js';
 import { needsPicture } from './ldm-inpaint.js';
-import { SessionSlot } from './session-slot.js';
-import { brownianRange, fullSigmas, partialSigmas } from './sigmas.js';
 import { maskedEverywhere } from './text-to-image.js';
 
 export interface DenoiseOptions extends SamplingOptions {

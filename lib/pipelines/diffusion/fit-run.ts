@@ -2,7 +2,7 @@
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { checkFit, type Need } from '../../modules/fit.js';
 import type { BranchSpec, LatentShape } from '../../sampling/network.js';
-import { sequentialGuidance } from './sequential-guidance.js';
+import { sequentialGuidance } from './denoising/sequential-guidance.js';
 
 /** A pass of the sampler. */
 export interface RunSize {

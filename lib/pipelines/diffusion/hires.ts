@@ -12,8 +12,8 @@ import { type HiresSettings, type HiresTarget, hiresTarget, latentUpscalers } fr
 import { toPixels } from '../image-result.js';
 import { checkSize, type Settings } from '../options.js';
 import { type BatchSeeds, pictureNoise } from '../variation-options.js';
+import { brownianRange, partialSigmas } from './denoising/sigmas.js';
 import type { Pass } from './plan.js';
-import { brownianRange, partialSigmas } from './sigmas.js';
 import { maskedEverywhere } from './text-to-image.js';
 
 export interface HiresPlan {

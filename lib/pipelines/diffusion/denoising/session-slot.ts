@@ -1,4 +1,4 @@
-import type { NetworkSession } from '../../sampling/network.js';
+import type { NetworkSession } from '../../../sampling/network.js';
 
 /**
  * The session of the pass under way. The one before is disposed of once the next is prepared, so that what both use, such as

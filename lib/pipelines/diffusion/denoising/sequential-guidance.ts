@@ -4,8 +4,8 @@ import type {
   NetworkRequest,
   NetworkResult,
   NetworkSession,
-} from '../../sampling/network.js';
-import { Tensor } from '../../tensor/tensor.js';
+} from '../../../sampling/network.js';
+import { Tensor } from '../../../tensor/tensor.js';
 
 /** A network that runs one branch at a time, except for taps, which show all branches of one run. */
 export function sequentialGuidance(network: DiffusionNetwork): DiffusionNetwork {

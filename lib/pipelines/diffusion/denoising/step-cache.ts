@@ -2,7 +2,7 @@
  * Step caching (DeepCache: Ma et al. 2023, arXiv:2312.00858): what the deep part of a network gives changes little from one evaluation
  * to the next, so it is computed at every `interval`th only; in between the shallow part runs alone and goes on from what was kept.
  */
-import { invalidOption } from '../../errors.js';
+import { invalidOption } from '../../../errors.js';
 import type {
   BranchSpec,
   CutPoint,
@@ -12,8 +12,8 @@ import type {
   NetworkRequest,
   NetworkResult,
   NetworkSession,
-} from '../../sampling/network.js';
-import type { DeepCacheSettings } from '../deep-cache-options.js';
+} from '../../../sampling/network.js';
+import type { DeepCacheSettings } from '../../deep-cache-options.js';
 
 /**
  * A network of which most evaluations run only what follows a cut point. Each session begins anew.

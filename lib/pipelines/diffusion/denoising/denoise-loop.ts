@@ -1,9 +1,9 @@
 /** One pass of a batch of images through the sampler. */
 
-import { isAborted, throwIfAborted } from '../../errors.js';
-import type { DenoiseModel } from '../../families/shared/denoise-model.js';
-import { throwIfNotFinite } from '../../tensor/finite.js';
-import { Tensor } from '../../tensor/tensor.js';
+import { isAborted, throwIfAborted } from '../../../errors.js';
+import type { DenoiseModel } from '../../../families/shared/denoise-model.js';
+import { throwIfNotFinite } from '../../../tensor/finite.js';
+import { Tensor } from '../../../tensor/tensor.js';
 import type { DenoiseRun } from './denoise-run.js';
 import { GuidedDenoiser, keepOutside } from './guided-denoiser.js';
 
