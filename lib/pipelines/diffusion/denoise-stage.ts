@@ -1,8 +1,8 @@
 /** The middle stage by itself: encodings in, a latent out. */
 import { invalidOption, SafelightError } from '../../errors.js';
-import type { DenoiseModel } from '../../families/family.js';
-import type { LoadedModel } from '../../families/loaded-model.js';
+import type { DenoiseModel } from '../../families/shared/denoise-model.js';
 import { conditioningOf as conditioningOfEncodings } from '../../families/shared/guidance-pair.js';
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { checkCallback } from '../../known-keys.js';
 import type { Rng } from '../../sampling/generators/index.js';
 import type { GuidancePair } from '../../sampling/guidance.js';
@@ -19,7 +19,8 @@ import { checkControl, checkSize, checkTaps, resolveText } from '../options.js';
 import { type OnProgress, ProgressReporter } from '../progress.js';
 import { resolveSamplingOptions, type SamplingOptions, samplingKeys } from '../sampling-options.js';
 import { checkEncoding, checkPair, type GivenEncoding } from './check-encoding.js';
-import { type DenoiseRun, type DenoiseStep, denoiseSteps } from './denoise-loop.js';
+import { type DenoiseStep, denoiseSteps } from './denoise-loop.js';
+import type { DenoiseRun } from './denoise-run.js';
 import { guidanceOf } from './generation.js';
 import { warnIfLarge } from './image-size.js';
 import { needsPicture } from './ldm-inpaint.js';

@@ -1,6 +1,6 @@
 /** The network with guidance around it, as the sampler calls it: (x, sigma) to x0. */
 import { eitherOf, throwIfAborted } from '../../errors.js';
-import type { DenoiseModel } from '../../families/family.js';
+import type { DenoiseModel } from '../../families/shared/denoise-model.js';
 import { createDenoise } from '../../sampling/denoiser.js';
 import { activeBranches, combinePredictions, guidanceBranches } from '../../sampling/guidance.js';
 import {
@@ -13,7 +13,7 @@ import {
 import type { Denoise, Latent } from '../../sampling/types.js';
 import { throwIfNotFinite } from '../../tensor/finite.js';
 import { Tensor } from '../../tensor/tensor.js';
-import type { DenoiseRun } from './denoise-loop.js';
+import type { DenoiseRun } from './denoise-run.js';
 import { sequentialGuidance } from './sequential-guidance.js';
 import { stepCached } from './step-cache.js';
 

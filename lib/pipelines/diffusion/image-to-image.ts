@@ -1,8 +1,8 @@
 /** From a picture, or a part of one, as A1111 does it. */
 import { invalidOption } from '../../errors.js';
-import type { LoadedModel, ModelFacts } from '../../families/loaded-model.js';
 import type { EncodedImage } from '../../families/shared/latent-codec.js';
 import { imageTensor } from '../../families/shared/latents.js';
+import type { LoadedModel, ModelFacts } from '../../families/shared/loaded-model.js';
 import { readImage } from '../../image/read.js';
 import { type ByteImage, resample } from '../../image/resample.js';
 import { createNoise } from '../../sampling/noise.js';

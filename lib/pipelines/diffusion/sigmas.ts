@@ -1,5 +1,5 @@
 /** The noise levels of a run, and where in them image to image begins. */
-import type { DenoiseModel } from '../../families/family.js';
+import type { DenoiseModel } from '../../families/shared/denoise-model.js';
 import type { LatentShape } from '../../sampling/network.js';
 import { isFlow, type NoiseSchedule } from '../../sampling/noise-schedule.js';
 import { checkSampler, discardPenultimate } from '../../sampling/samplers/index.js';

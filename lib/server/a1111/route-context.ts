@@ -1,4 +1,4 @@
-import type { Catalog } from '../../jobs/catalog.js';
+import type { Catalog } from '../../jobs/models/catalog.js';
 import type { JobLimits, JobSchemas } from '../../jobs/schemas.js';
 import type { JobQueue } from '../../jobs/types.js';
 import type { ServeConfig } from '../config.js';

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { dataFolder } from '../../hub/environment.js';
-import type { Catalog } from '../../jobs/catalog.js';
+import type { Catalog } from '../../jobs/models/catalog.js';
 import { jobSchemas } from '../../jobs/schemas.js';
 import type { JobQueue } from '../../jobs/types.js';
 import type { ServeConfig } from '../config.js';
