@@ -83,8 +83,8 @@ export {
 export type { Full, LowRank, WeightPatch } from './modules/weight-patch.js';
 export type { DeepCacheOptions } from './pipelines/deep-cache-options.js';
 export type { GivenEncoding } from './pipelines/diffusion/check-encoding.js';
-export type { DenoiseStep } from './pipelines/diffusion/denoise-loop.js';
 export type { DenoiseOptions } from './pipelines/diffusion/denoise-stage.js';
+export type { DenoiseStep } from './pipelines/diffusion/denoising/denoise-loop.js';
 export type { GenerateResult, GenerationStep } from './pipelines/diffusion/generation.js';
 export { Pipeline, type PipelineInfo } from './pipelines/diffusion/pipeline.js';
 export type {

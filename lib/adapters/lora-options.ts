@@ -1,4 +1,5 @@
 /** Which LoRAs a call applies, and how strongly: as an option of the API, and as a flag of the command line. */
+import { defined } from '../defined.js';
 import { invalidOption } from '../errors.js';
 import { knownKeys } from '../known-keys.js';
 
@@ -52,9 +53,6 @@ const FLAG = new RegExp(`^(.+?)(?::${NUMBER})?(?::${NUMBER})?$`, 's');
 export function parseLora(text: string): LoraOption {
   const [, path, weight, textEncoderWeight] = FLAG.exec(text) ?? [];
   if (path === undefined) throw invalidOption('--lora', 'FILE[:WEIGHT[:TEXT_ENCODER_WEIGHT]]', text);
-  return {
-    path,
-    ...(weight === undefined ? {} : { weight: Number(weight) }),
-    ...(textEncoderWeight === undefined ? {} : { textEncoderWeight: Number(textEncoderWeight) }),
-  };
+  const number = (value: string | undefined) => (value === undefined ? undefined : Number(value));
+  return defined({ path, weight: number(weight), textEncoderWeight: number(textEncoderWeight) });
 }

@@ -8,7 +8,7 @@ import { sd1 } from './sd1.js';
 import { sd2 } from './sd2.js';
 import { sdxl } from './sdxl.js';
 import { sdxlRefiner } from './sdxl-refiner.js';
-import type { StableDiffusionDefinition } from './shared/stable-diffusion.js';
+import type { StableDiffusionDefinition } from './shared/stable-diffusion-definition.js';
 import { vqgan } from './vqgan.js';
 
 /** Before Stable Diffusion 1, whose text encoder's names others have too, come those. */
@@ -40,4 +40,16 @@ export function familyLabel(name: string): string {
 /** The definition of a family that is written as a single file; undefined for others. */
 export function stableDiffusionDefinition(name: string): StableDiffusionDefinition | undefined {
   return STABLE_DIFFUSION.find((family) => family.name === name)?.definition;
+}
+
+/** The pipeline that a model is for: `Pipeline`, or `CodesPipeline`, whose models turn images into code indices. */
+export type ModelKind = 'diffusion' | 'codes';
+
+/**
+ * @param path a model's folder or file
+ * @throws FILE_NOT_FOUND, INVALID_FILE
+ */
+export async function modelKind(path: string): Promise<ModelKind> {
+  for (const family of autoregressiveFamilies) if (await family.detect(path)) return 'codes';
+  return 'diffusion';
 }

@@ -5,7 +5,7 @@ import { storageTypes } from '../checkpoint/weights/storage.js';
 import { invalidOption } from '../errors.js';
 import { checkCallback, checkSignal, knownKeys, oneOf } from '../known-keys.js';
 import { type AnyTensor, Tensor } from '../tensor/tensor.js';
-import type { CallOptions, LoadOptions } from './loaded-module.js';
+import { type CallOptions, type LoadOptions, memoryModes } from './module-options.js';
 
 const CALL_KEYS = ['signal', 'taps', 'timings', 'patches'];
 
@@ -97,7 +97,7 @@ export function checkLoad(options: LoadOptions): void {
   checkFlags(options, 'stockOps');
   const { threads, storage, memory } = options;
   if (storage !== undefined) oneOf('storage', storage, storageTypes);
-  if (memory !== undefined) oneOf('memory', memory, ['fast', 'balanced', 'lean']);
+  if (memory !== undefined) oneOf('memory', memory, memoryModes);
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 0 && threads <= 1024))
     throw invalidOption('threads', 'integer between 0 and 1024', threads);
 }

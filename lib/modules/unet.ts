@@ -1,6 +1,7 @@
 import type { NodeInfo } from '../binding/types.js';
 import type { ClassEmbeddingConfig, UNetConfig } from '../checkpoint/config/types.js';
 import type { UNetSource } from '../checkpoint/model-descriptor.js';
+import { defined } from '../defined.js';
 import { invalidOption } from '../errors.js';
 import { checkSignal, knownKeys } from '../known-keys.js';
 import { checkTensor } from '../tensor/check-tensor.js';
@@ -93,7 +94,7 @@ export class UNet extends LoadedModule<UNetConfig> {
     const { branch, ...options } = checkCall(settings, 'branch');
     const tensors = named(inputs);
     checkSamePatches(inputs, options);
-    const params = { ...(branch === undefined ? {} : { branch }), ...textParams(inputs) };
+    const params = defined({ branch, ...textParams(inputs) });
     const { outputs, taps, timings } = await this.call(
       'forward',
       tensors,
@@ -233,15 +234,15 @@ function named(inputs: UNetInputs) {
   const keys = ['sample', 'timestep', 'context', 'text', 'textEmbeds', 'timeIds', 'classLabels'] as const;
   const { sample, timestep, context, text, textEmbeds, timeIds, classLabels } = checkInputs(inputs, ...keys);
   if (text !== undefined) checkText(text);
-  return {
+  return defined({
     sample,
     timestep,
-    ...(context ? { context } : {}),
-    ...(text ? { text: new Tensor(Int32Array.from(text.rows), [text.rows.length]) } : {}),
-    ...(textEmbeds ? { text_embeds: textEmbeds } : {}),
-    ...(timeIds ? { time_ids: timeIds } : {}),
-    ...(classLabels ? { class_labels: classLabels } : {}),
-  };
+    context,
+    text: text && new Tensor(Int32Array.from(text.rows), [text.rows.length]),
+    text_embeds: textEmbeds,
+    time_ids: timeIds,
+    class_labels: classLabels,
+  });
 }
 
 function checkText(text: NonNullable<UNetInputs['text']>): void {

@@ -4,6 +4,7 @@ import type { PatchPlan, PlannedPatch, WeightPlanEntry } from '../binding/types.
 import { isSourceType } from '../checkpoint/formats/dtypes.js';
 import { isBlockType, storageFor } from '../checkpoint/weights/storage.js';
 import type { TensorInfo } from '../checkpoint/weights/tensor-index.js';
+import { defined } from '../defined.js';
 import { SafelightError } from '../errors.js';
 
 /** Rows or columns, from the first to the one before the last. */
@@ -81,10 +82,7 @@ export function planPatches(patches: readonly WeightPatch[]): PatchPlan {
   const plan = new PlanBuilder();
   const planned = patches.map(
     ({ target, scale, rows, columns, factorRows, change: { add } }): PlannedPatch => ({
-      target,
-      scale,
-      ...(rows ? { rows } : {}),
-      ...(columns ? { columns } : {}),
+      ...defined({ target, scale, rows, columns }),
       add:
         'full' in add
           ? { full: plan.entry(add.full, factorRows) }
@@ -119,7 +117,7 @@ class PlanBuilder {
     this.entries.set(key, {
       name: key,
       shape: kept,
-      source: { file: index, offset, length, type: dtype, shape, ...(strides ? { strides } : {}) },
+      source: { file: index, ...defined({ offset, length, type: dtype, shape, strides }) },
       ...(rows ? { transform: { op: 'rows', start: rows[0], end: rows[1] } } : {}),
       storage: storageFor({ role: 'matrix', shape: kept }, dtype),
     });

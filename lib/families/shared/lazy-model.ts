@@ -11,10 +11,10 @@ import { availableMemory, checkFit, shownBytes, TAKE_LESS, weightBytes } from '.
 import { cpuInstead, isMemoryError, type LoadOptions, planModule } from '../../modules/loaded-module.js';
 import type { GuidancePair } from '../../sampling/guidance.js';
 import { type Warning, Warnings } from '../../warnings.js';
-import type { DenoiseModel } from '../family.js';
-import type { EncodeRequest, LoadedModel, ModelFacts, ModuleSettings } from '../loaded-model.js';
+import type { DenoiseModel } from './denoise-model.js';
 import type { LatentCodec } from './latent-codec.js';
 import { Lazy } from './lazy.js';
+import type { EncodeRequest, LoadedModel, ModelFacts, ModuleSettings } from './loaded-model.js';
 import { LatentPreview } from './preview.js';
 
 /** One part of a model that is loaded as a whole. */

@@ -1,7 +1,7 @@
 /** One call: prompts encoded, batches denoised, latents decoded. Yields every step of the sampler on the way. */
 
 import { eitherOf, isAborted, throwIfAborted, unlessAborted } from '../../errors.js';
-import type { LoadedModel } from '../../families/loaded-model.js';
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { type Guidance, type GuidancePair, guidanceBranches } from '../../sampling/guidance.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -12,14 +12,14 @@ import type { Settings } from '../options.js';
 import { ProgressReporter } from '../progress.js';
 import type { SamplingSettings } from '../sampling-options.js';
 import { type BatchSeeds, batchSeeds } from '../variation-options.js';
-import { type Denoised, type DenoiseStep, denoiseSteps } from './denoise-loop.js';
+import { type Denoised, type DenoiseStep, denoiseSteps } from './denoising/denoise-loop.js';
+import { SessionSlot } from './denoising/session-slot.js';
 import { checkRunFits, type RunSize } from './fit-run.js';
 import { type HiresPlan, planHires } from './hires.js';
 import { warnIfLarge } from './image-size.js';
 import { planImageToImage } from './image-to-image.js';
 import { needsPicture, planWithPicture } from './ldm-inpaint.js';
 import type { Pass, Plan } from './plan.js';
-import { SessionSlot } from './session-slot.js';
 import { planTextToImage } from './text-to-image.js';
 
 /** A step of the sampler in a call. */

@@ -4,8 +4,8 @@
  * from noise alone.
  */
 import { invalidOption, SafelightError } from '../../errors.js';
-import type { LoadedModel } from '../../families/loaded-model.js';
 import { imageTensor } from '../../families/shared/latents.js';
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { type ImageSource, readImage } from '../../image/read.js';
 import { resample } from '../../image/resample.js';
 import { interpolate } from '../../tensor/interpolate.js';
@@ -80,7 +80,7 @@ async function planRepainting(
  * @param hidden `[H, W]`, 1 or 0
  * @returns `[1, C + 1, h, w]`
  */
-export async function hiddenPicture(
+async function hiddenPicture(
   loaded: LoadedModel,
   image: Tensor,
   hidden: Float32Array,

@@ -5,7 +5,7 @@
 
 import type { Chunk } from '../../conditioning/chunks.js';
 import { invalidOption } from '../../errors.js';
-import type { LoadedModel } from '../../families/loaded-model.js';
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { heatColour } from '../../tensor/heat.js';
 import { interpolate } from '../../tensor/interpolate.js';
 import type { RgbImage, RgbPixels } from '../../tensor/picture.js';
