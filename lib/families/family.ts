@@ -10,7 +10,8 @@ import type { DiffusionNetwork, LatentShape } from '../sampling/network.js';
 import type { NoiseSchedule } from '../sampling/noise-schedule.js';
 import type { Prediction } from '../sampling/prediction.js';
 import type { Warnings } from '../warnings.js';
-import type { LoadedModel, ModuleSettings } from './loaded-model.js';
+import type { LoadedModel, ModuleSettings } from './shared/loaded-model.js';
+import type { CodesModelSource, OpenCodesOptions } from './shared/vqgan/open-vqgan.js';
 
 export type Family = DiffusionFamily | AutoregressiveFamily;
 
@@ -31,6 +32,10 @@ export interface DiffusionFamily<Model extends ModelDescriptor = ModelDescriptor
 /** Models that turn images into code indices and back, and may draw by sampling code indices (`VqganPipeline`). */
 export interface AutoregressiveFamily extends FamilyBase {
   readonly kind: 'autoregressive';
+  /** Tells by names whether a file or folder is of this family. @throws FILE_NOT_FOUND, INVALID_FILE */
+  detect(path: string): Promise<boolean>;
+  /** Finds out what the model is and where its weights lie. @throws as `openCodesModel` */
+  open(path: string, options?: OpenCodesOptions): Promise<CodesModelSource>;
 }
 
 /** A model that was understood, and can be loaded. */

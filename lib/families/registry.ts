@@ -41,3 +41,15 @@ export function familyLabel(name: string): string {
 export function stableDiffusionDefinition(name: string): StableDiffusionDefinition | undefined {
   return STABLE_DIFFUSION.find((family) => family.name === name)?.definition;
 }
+
+/** The pipeline that a model is for: `Pipeline`, or `CodesPipeline`, whose models turn images into code indices. */
+export type ModelKind = 'diffusion' | 'codes';
+
+/**
+ * @param path a model's folder or file
+ * @throws FILE_NOT_FOUND, INVALID_FILE
+ */
+export async function modelKind(path: string): Promise<ModelKind> {
+  for (const family of autoregressiveFamilies) if (await family.detect(path)) return 'codes';
+  return 'diffusion';
+}

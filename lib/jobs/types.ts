@@ -2,7 +2,7 @@
  * Jobs: their requests, states and events, and the queue that every API of the server uses. Plain data, so that a job can be stored on disk
  * or sent to another machine.
  */
-import type { ModelKind } from '../families/shared/model-kind.js';
+import type { ModelKind } from '../families/registry.js';
 import type { Warning } from '../warnings.js';
 import type { Json } from './json.js';
 

@@ -1,6 +1,6 @@
 /** The settings of a picture as A1111 names them. */
 import { readFileSync } from 'node:fs';
-import type { ModelFacts } from '../families/loaded-model.js';
+import type { ModelFacts } from '../families/shared/loaded-model.js';
 import { formatParameters } from '../image/parameters.js';
 import { schedules } from '../sampling/schedules/index.js';
 import type { HiresSettings } from './hires-options.js';

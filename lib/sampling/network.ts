@@ -103,8 +103,8 @@ export interface DiffusionNetwork {
   prepare(branches: readonly BranchSpec[], shape: LatentShape): NetworkSession;
   /** @throws SHAPE_MISMATCH, ABORTED, DISPOSED */
   bytes(branches: readonly BranchSpec[], shape: LatentShape, signal?: AbortSignal): Promise<NetworkBytes>;
-  /** Everything that can be tapped for latents of this shape and a prompt of so many tokens. */
-  nodes(shape: LatentShape, tokens: number): NodeInfo[];
+  /** Everything that can be tapped for latents of this shape and a prompt of so many windows. */
+  nodes(shape: LatentShape, windows: number): NodeInfo[];
 }
 
 /** @throws SHAPE_MISMATCH naming the branch and the tensor that is missing or of another shape than the network takes */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { starterModel } from '../../lib/checkpoint/open.js';
-import { modelKind } from '../../lib/families/shared/model-kind.js';
+import { modelKind } from '../../lib/families/registry.js';
 import { sketchStarter } from '../../lib/families/shared/vqgan/vqgan-defaults.js';
 import { Catalog } from '../../lib/jobs/models/catalog.js';
 import { configuredModels } from '../../lib/jobs/models/configured.js';

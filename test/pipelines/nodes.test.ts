@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { starterModel } from '../../lib/checkpoint/open.js';
-import { type ModuleName, moduleNames } from '../../lib/families/loaded-model.js';
+import { type ModuleName, moduleNames } from '../../lib/families/shared/loaded-model.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';
 import { Tensor } from '../../lib/tensor/tensor.js';

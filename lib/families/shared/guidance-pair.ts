@@ -5,7 +5,7 @@ import type { Encoding, PromptEncoder } from '../../conditioning/prompt-encoder.
 import type { GuidancePair } from '../../sampling/guidance.js';
 import type { Conditioning } from '../../sampling/network.js';
 import { Tensor } from '../../tensor/tensor.js';
-import type { EncodeRequest } from '../loaded-model.js';
+import type { EncodeRequest } from './loaded-model.js';
 
 /** @throws NOT_FINITE, ABORTED, DISPOSED, and what loading a text encoder throws */
 export async function encodeGuidance(

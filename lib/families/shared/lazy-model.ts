@@ -10,9 +10,9 @@ import { cpuInstead, isMemoryError, type LoadOptions, planModule } from '../../m
 import type { GuidancePair } from '../../sampling/guidance.js';
 import { type Warning, Warnings } from '../../warnings.js';
 import type { DenoiseModel } from '../family.js';
-import type { EncodeRequest, LoadedModel, ModelFacts, ModuleSettings } from '../loaded-model.js';
 import type { LatentCodec } from './latent-codec.js';
 import { Lazy } from './lazy.js';
+import type { EncodeRequest, LoadedModel, ModelFacts, ModuleSettings } from './loaded-model.js';
 import { LatentPreview } from './preview.js';
 
 /** One part of a model that is loaded as a whole. */

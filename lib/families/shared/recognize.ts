@@ -1,8 +1,7 @@
 /** Finds out by headers and configs whether a file or folder is a model that Safelight runs: no weights are read. */
 
 import { SafelightError } from '../../errors.js';
-import { openModel } from '../registry.js';
-import { type ModelKind, modelKind } from './model-kind.js';
+import { type ModelKind, modelKind, openModel } from '../registry.js';
 import { openCodesModel } from './vqgan/open-vqgan.js';
 
 /**

@@ -21,6 +21,8 @@ import { type CachedKeys, CrossAttentionCache } from './cross-attention-cache.js
 export interface UNetNetworkOptions {
   /** Pixels a side that a place of the latent stands for. */
   readonly downsampleFactor: number;
+  /** Tokens of a prompt's window; 1 where a class stands in its place. */
+  readonly window: number;
   /** Numbers that SDXL's U-Nets are given of the image: 6, the refiner's 5. */
   readonly timeIds?: number | undefined;
   /** Keeps few keys and values. */
@@ -72,8 +74,9 @@ export class UNetNetwork implements DiffusionNetwork {
     return { run, session: this.cache.bytes(branches.length, length) };
   }
 
-  nodes([batch, , height, width]: LatentShape, tokens: number): NodeInfo[] {
-    return this.unet.nodes({ batch, height, width, length: tokens, timeIds: this.options.timeIds });
+  nodes([batch, , height, width]: LatentShape, windows: number): NodeInfo[] {
+    const { window, timeIds } = this.options;
+    return this.unet.nodes({ batch, height, width, length: windows * window, timeIds });
   }
 
   private get pooledWidth(): number | null {

@@ -15,10 +15,10 @@ import { UNet } from '../../modules/unet.js';
 import { DiscreteSchedule } from '../../sampling/discrete-schedule.js';
 import { loadTokenizer } from '../../tokenizers/load-tokenizer.js';
 import type { Warnings } from '../../warnings.js';
-import { type LoadedModel, type ModelFacts, type ModuleSettings, moduleNames } from '../loaded-model.js';
 import { encodeGuidance } from './guidance-pair.js';
 import { type LatentCodec, loadCodec } from './latent-codec.js';
 import { type ComponentSpec, LazyModel, type ModelSpec } from './lazy-model.js';
+import { type LoadedModel, type ModelFacts, type ModuleSettings, moduleNames } from './loaded-model.js';
 import { type UNetFamilyFacts, withPrediction } from './unet-model.js';
 import { UNetNetwork } from './unet-network.js';
 
@@ -168,6 +168,7 @@ function networkSpec(family: UNetFamily): ComponentSpec<ModelSource, UNetModules
       }
       const network = new UNetNetwork(module, {
         downsampleFactor: latentFactor(model.autoencoder),
+        window: model.textEncoders[0]?.config.max_position_embeddings ?? 1,
         timeIds: family.timeIds,
         lean: options.memory === 'lean',
       });

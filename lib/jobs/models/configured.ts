@@ -1,7 +1,7 @@
 /** Models from the configuration: single ones, a folder of them, and those that come with the package. */
 import { basename, resolve } from 'node:path';
 import { SafelightError } from '../../errors.js';
-import { modelKind } from '../../families/shared/model-kind.js';
+import { modelKind } from '../../families/registry.js';
 import { recognizeModel } from '../../families/shared/recognize.js';
 import { kindOf } from '../../files/read.js';
 import { bundledModel, bundledModels } from '../../hub/bundled.js';

@@ -3,8 +3,7 @@
 import { latentFactor } from '../../checkpoint/latent-source.js';
 import { chunksOf } from '../../conditioning/prompt-encoder.js';
 import { invalidOption } from '../../errors.js';
-import { openModel } from '../../families/registry.js';
-import { modelKind } from '../../families/shared/model-kind.js';
+import { modelKind, openModel } from '../../families/registry.js';
 import { openCodesModel } from '../../families/shared/vqgan/open-vqgan.js';
 import { loadTokenizer } from '../../tokenizers/load-tokenizer.js';
 import type { PromptTokenizer } from '../../tokenizers/prompt-tokenizer.js';

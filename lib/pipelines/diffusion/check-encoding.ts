@@ -2,7 +2,7 @@
 
 import type { Encoding } from '../../conditioning/prompt-encoder.js';
 import { invalidOption, SafelightError } from '../../errors.js';
-import type { ModelFacts } from '../../families/loaded-model.js';
+import type { ModelFacts } from '../../families/shared/loaded-model.js';
 import { checkFinite, checkTensor } from '../../tensor/check-tensor.js';
 import type { Tensor } from '../../tensor/tensor.js';
 

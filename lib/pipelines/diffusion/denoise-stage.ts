@@ -1,9 +1,9 @@
 /** The middle stage by itself: encodings in, a latent out. */
 import { invalidOption, SafelightError } from '../../errors.js';
 import type { DenoiseModel } from '../../families/family.js';
-import type { LoadedModel } from '../../families/loaded-model.js';
 import { conditioningOf as conditioningOfEncodings } from '../../families/shared/guidance-pair.js';
 import { joinBatches, repeatBatch } from '../../families/shared/latents.js';
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { checkCallback } from '../../known-keys.js';
 import type { Rng } from '../../sampling/generators/index.js';
 import type { GuidancePair } from '../../sampling/guidance.js';

@@ -1,5 +1,5 @@
 /** Checks before minutes go into a call that its runs fit into memory, once the modules are loaded. */
-import type { LoadedModel } from '../../families/loaded-model.js';
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { checkFit, type Need } from '../../modules/fit.js';
 import type { BranchSpec, LatentShape } from '../../sampling/network.js';
 import { sequentialGuidance } from './sequential-guidance.js';

@@ -1,7 +1,7 @@
 /** One call: prompts encoded, batches denoised, latents decoded. Yields every step of the sampler on the way. */
 
 import { eitherOf, isAborted, throwIfAborted, unlessAborted } from '../../errors.js';
-import type { LoadedModel } from '../../families/loaded-model.js';
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { type Guidance, type GuidancePair, guidanceBranches } from '../../sampling/guidance.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import type { Tensor } from '../../tensor/tensor.js';

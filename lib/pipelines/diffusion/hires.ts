@@ -1,7 +1,7 @@
 /** The second pass of hires fix: the first picture enlarged, noise on it, and the end of the schedule again. */
 import { eitherOf } from '../../errors.js';
-import type { LoadedModel } from '../../families/loaded-model.js';
 import { imageTensor } from '../../families/shared/latents.js';
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { crop } from '../../image/composite.js';
 import { nearest } from '../../image/fit.js';
 import { resample } from '../../image/resample.js';

@@ -1,12 +1,12 @@
 /** From a picture, or a part of one, as A1111 does it. */
 import { invalidOption } from '../../errors.js';
-import type { LoadedModel, ModelFacts } from '../../families/loaded-model.js';
 import type { EncodedImage } from '../../families/shared/latent-codec.js';
 import { imageTensor, repeatBatch } from '../../families/shared/latents.js';
+import type { LoadedModel, ModelFacts } from '../../families/shared/loaded-model.js';
 import { readImage } from '../../image/read.js';
 import { type ByteImage, resample } from '../../image/resample.js';
 import { createNoise } from '../../sampling/noise.js';
-import { addNoise, type NoiseSchedule } from '../../sampling/noise-schedule.js';
+import { addNoise } from '../../sampling/noise-schedule.js';
 import type { NoiseSource } from '../../sampling/types.js';
 import { interpolate } from '../../tensor/interpolate.js';
 import { Tensor } from '../../tensor/tensor.js';

@@ -4,8 +4,8 @@
  * from noise alone.
  */
 import { invalidOption, SafelightError } from '../../errors.js';
-import type { LoadedModel } from '../../families/loaded-model.js';
 import { imageTensor } from '../../families/shared/latents.js';
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { type ImageSource, readImage } from '../../image/read.js';
 import { resample } from '../../image/resample.js';
 import { interpolate } from '../../tensor/interpolate.js';

@@ -5,9 +5,10 @@ import { starterModel } from '../../checkpoint/open.js';
 import type { Chunk } from '../../conditioning/chunks.js';
 import type { Encoding } from '../../conditioning/prompt-encoder.js';
 import { SafelightError } from '../../errors.js';
-import type { LoadedModel, ModuleName } from '../../families/loaded-model.js';
 import { diffusionFamilies } from '../../families/registry.js';
+import type { LoadedModel, ModuleName } from '../../families/shared/loaded-model.js';
 import type { ImageSource } from '../../image/read.js';
+import type { Prediction } from '../../sampling/prediction.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { Warning } from '../../warnings.js';
 import type { GeneratedImage } from '../image-result.js';
@@ -37,8 +38,8 @@ export interface PipelineInfo {
   readonly path: string;
   readonly name: string;
   readonly family: string;
-  /** What the U-Net predicts. */
-  readonly prediction: 'eps' | 'v' | 'x0';
+  /** The quantity that the network predicts. */
+  readonly prediction: Prediction;
   /** Pixels; what `generate` makes unless told otherwise. */
   readonly width: number;
   readonly height: number;

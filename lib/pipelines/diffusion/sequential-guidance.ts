@@ -18,7 +18,7 @@ export function sequentialGuidance(network: DiffusionNetwork): DiffusionNetwork 
       const alone = await Promise.all(branches.map((branch) => network.bytes([branch], shape, signal)));
       return { session, run: Math.max(0, ...alone.map(({ run }) => run)) };
     },
-    nodes: (shape, tokens) => network.nodes(shape, tokens),
+    nodes: (shape, windows) => network.nodes(shape, windows),
   };
 }
 

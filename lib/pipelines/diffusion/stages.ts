@@ -2,8 +2,8 @@
 
 import type { Chunk } from '../../conditioning/chunks.js';
 import type { Encoding } from '../../conditioning/prompt-encoder.js';
-import type { LoadedModel, ModelFacts } from '../../families/loaded-model.js';
 import { imageTensor } from '../../families/shared/latents.js';
+import type { LoadedModel, ModelFacts } from '../../families/shared/loaded-model.js';
 import { type ImageSource, readImage } from '../../image/read.js';
 import type { Rng } from '../../sampling/generators/index.js';
 import { createNoise } from '../../sampling/noise.js';

@@ -39,7 +39,7 @@ export function stepCached(
     prepare: (branches: readonly BranchSpec[], shape: LatentShape) =>
       new CachedSession(network.prepare(branches, shape), point, interval),
     bytes: (branches, shape, signal) => network.bytes(branches, shape, signal),
-    nodes: (shape, tokens) => network.nodes(shape, tokens),
+    nodes: (shape, windows) => network.nodes(shape, windows),
   };
 }
 

@@ -1,6 +1,6 @@
 /** From noise alone. */
 
-import type { LoadedModel } from '../../families/loaded-model.js';
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { initialNoiseScale } from '../../sampling/samplers/index.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { Settings } from '../options.js';

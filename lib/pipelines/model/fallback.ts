@@ -1,6 +1,6 @@
 /** A generation that begins anew on the CPU where a GPU that `auto` chose has too little memory for it. */
 import { SafelightError } from '../../errors.js';
-import type { LoadedModel } from '../../families/loaded-model.js';
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { type GenerateResult, type GenerationStep, generateSteps } from '../diffusion/generation.js';
 import type { Settings } from '../options.js';
 

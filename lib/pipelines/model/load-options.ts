@@ -5,7 +5,7 @@ import type { BackendChoice, StorageType } from '../../binding/types.js';
 import type { OpenModelOptions } from '../../checkpoint/model-descriptor.js';
 import { storageTypes } from '../../checkpoint/weights/storage.js';
 import { invalidOption } from '../../errors.js';
-import type { ModuleSettings } from '../../families/loaded-model.js';
+import type { ModuleSettings } from '../../families/shared/loaded-model.js';
 import { type MemoryMode, memoryModes } from '../../modules/loaded-module.js';
 import type { OnWarning, Warnings } from '../../warnings.js';
 import * as check from '../check.js';

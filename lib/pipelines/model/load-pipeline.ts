@@ -2,7 +2,7 @@
 import { openWith } from '../../checkpoint/open.js';
 import { unlessAborted } from '../../errors.js';
 import type { DiffusionFamily } from '../../families/family.js';
-import type { LoadedModel } from '../../families/loaded-model.js';
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { ProgressReporter } from '../progress.js';
 import { checkLoadOptions, type LoadPipelineOptions } from './load-options.js';
 

@@ -1,5 +1,5 @@
 import { invalidOption } from '../../errors.js';
-import type { ModuleName } from '../../families/loaded-model.js';
+import type { ModuleName } from '../../families/shared/loaded-model.js';
 import { didYouMean, suggestValue } from '../../suggest.js';
 
 /**

@@ -5,7 +5,7 @@
 
 import type { Chunk } from '../../conditioning/chunks.js';
 import { invalidOption } from '../../errors.js';
-import type { LoadedModel } from '../../families/loaded-model.js';
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { heatColour } from '../../tensor/heat.js';
 import { interpolate } from '../../tensor/interpolate.js';
 import type { RgbImage, RgbPixels } from '../../tensor/picture.js';
@@ -42,9 +42,7 @@ export async function attentionMaps(loaded: LoadedModel, options: AttentionOptio
   );
   const positions = positionsOf(word, encoder!.tokenizer.encode(check.string('word', word)), chunks);
   const { network } = await loaded.denoiser(settings.signal);
-  const nodes = network
-    .nodes([1, loaded.facts.latentChannels, 8, 8], encoder!.tokenizer.window)
-    .map(({ name }) => name);
+  const nodes = network.nodes([1, loaded.facts.latentChannels, 8, 8], 1).map(({ name }) => name);
   const sum = new AttentionSum(positions);
   const steps = generateSteps(loaded, {
     ...settings,

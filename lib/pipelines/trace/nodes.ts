@@ -1,6 +1,6 @@
 /** What can be tapped. */
 import type { NodeInfo } from '../../binding/types.js';
-import type { LoadedModel, ModuleName } from '../../families/loaded-model.js';
+import type { LoadedModel, ModuleName } from '../../families/shared/loaded-model.js';
 import * as check from '../check.js';
 import { checkModule } from '../model/module-names.js';
 import { checkSize } from '../options.js';
@@ -31,14 +31,12 @@ export async function listNodes(loaded: LoadedModel, options: NodesOptions): Pro
     const codec = await loaded.codec();
     return codec.nodes(module === 'encoder' ? 'encode' : 'decode', { batch, width, height });
   }
-  const encoders = facts.condition.kind === 'text' ? await loaded.textEncoders() : [];
-  // A class is one token.
-  const length = encoders[0]?.tokenizer.window ?? 1;
   if (module === 'unet') {
     const { network } = await loaded.denoiser();
     const [h, w] = [height / facts.downsampleFactor, width / facts.downsampleFactor];
-    return network.nodes([batch, facts.latentChannels, h, w], chunks * length);
+    return network.nodes([batch, facts.latentChannels, h, w], chunks);
   }
+  const encoders = await loaded.textEncoders();
   const { encoder, tokenizer } = encoders[module === 'text_encoder' ? 0 : 1]!;
   return encoder.nodes({ batch: batch * chunks, length: tokenizer.window });
 }

@@ -5,7 +5,7 @@
 
 import { chunksOf } from '../../conditioning/prompt-encoder.js';
 import { invalidOption } from '../../errors.js';
-import type { LoadedModel } from '../../families/loaded-model.js';
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import type { ImageSource } from '../../image/read.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning } from '../../warnings.js';

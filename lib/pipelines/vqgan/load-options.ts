@@ -1,6 +1,6 @@
 /** How a codes pipeline is loaded. */
 import { invalidOption } from '../../errors.js';
-import type { ModuleSettings } from '../../families/loaded-model.js';
+import type { ModuleSettings } from '../../families/shared/loaded-model.js';
 import type { OpenCodesOptions } from '../../families/shared/vqgan/open-vqgan.js';
 import type { Warnings } from '../../warnings.js';
 import * as check from '../check.js';

@@ -5,8 +5,8 @@ import { autoencoderFactor } from '../../checkpoint/config/diffusers/autoencoder
 import type { OrderName } from '../../checkpoint/config/types.js';
 import type { FirstStageSource } from '../../checkpoint/model-descriptor.js';
 import { SafelightError } from '../../errors.js';
-import type { ModuleSettings } from '../../families/loaded-model.js';
 import { Lazy } from '../../families/shared/lazy.js';
+import type { ModuleSettings } from '../../families/shared/loaded-model.js';
 import {
   type CodesModelSource,
   type OpenCodesOptions,

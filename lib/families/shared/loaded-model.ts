@@ -1,16 +1,16 @@
 /** A model as pipelines see it, whatever its family. */
-import type { BackendChoice, MemoryInfo, StorageType } from '../binding/types.js';
-import type { GenerationDefaults } from '../checkpoint/config/types.js';
-import type { ExtraChannels } from '../checkpoint/latent-source.js';
-import type { ConditionSource, ModelDescriptor } from '../checkpoint/model-descriptor.js';
-import type { LoadedEncoder, PromptEncoder, TextSettings } from '../conditioning/prompt-encoder.js';
-import type { MemoryMode } from '../modules/loaded-module.js';
-import type { GuidancePair } from '../sampling/guidance.js';
-import type { Prediction } from '../sampling/prediction.js';
-import type { Warnings } from '../warnings.js';
-import type { DenoiseModel } from './family.js';
-import type { LatentCodec } from './shared/latent-codec.js';
-import type { LatentPreview } from './shared/preview.js';
+import type { BackendChoice, MemoryInfo, StorageType } from '../../binding/types.js';
+import type { GenerationDefaults } from '../../checkpoint/config/types.js';
+import type { ExtraChannels } from '../../checkpoint/latent-source.js';
+import type { ConditionSource, ModelDescriptor } from '../../checkpoint/model-descriptor.js';
+import type { LoadedEncoder, PromptEncoder, TextSettings } from '../../conditioning/prompt-encoder.js';
+import type { MemoryMode } from '../../modules/loaded-module.js';
+import type { GuidancePair } from '../../sampling/guidance.js';
+import type { Prediction } from '../../sampling/prediction.js';
+import type { Warnings } from '../../warnings.js';
+import type { DenoiseModel } from '../family.js';
+import type { LatentCodec } from './latent-codec.js';
+import type { LatentPreview } from './preview.js';
 
 /** How modules are loaded. */
 export interface ModuleSettings {
