@@ -94,11 +94,13 @@ export class JobRunner {
         await this.work(turn);
       } else {
         const message = `The process that ran this job ended ${MAX_ATTEMPTS} times, so it was given up; see the log of the server or worker`;
-        await turn.finish('failed', { error: { code: 'INTERNAL', message } });
+        await this.finish(turn, 'failed', { error: { code: 'INTERNAL', message } });
       }
-    } finally {
-      await turn.release();
+    } catch (error) {
+      turn.abandon();
+      throw error;
     }
+    await turn.release();
   }
 
   private async work(turn: JobTurn): Promise<void> {
@@ -117,12 +119,25 @@ export class JobRunner {
       const outcome = await this.outcome(run);
       if (outcome === 'left') return await turn.giveBack();
       const { status, ...rest } = outcome;
-      const isKept = await turn.finish(status, rest);
+      const isKept = await this.finish(turn, status, rest);
       const seconds = (performance.now() - begun) / 1000;
       log?.(isKept ? status : 'stopped', { job: job.id, seconds, ...rest.error });
     } finally {
       clearInterval(checking);
       this.runs.delete(job.id);
+    }
+  }
+
+  /** Stores the outcome of a job: where the store refuses it, again until it takes it, or the runner closes. */
+  private async finish(turn: JobTurn, status: 'done' | 'failed', outcome: Outcome): Promise<boolean> {
+    for (;;) {
+      try {
+        return await turn.finish(status, outcome);
+      } catch (error) {
+        if (this.stopping) throw error;
+        this.parts.log?.('the queue does not answer', { error: failureOf(error).message });
+        await this.pause(RECOVERY, this.calls);
+      }
     }
   }
 

@@ -115,6 +115,8 @@ export interface JobTurn {
   finish(status: 'done' | 'failed', outcome: Outcome): Promise<boolean>;
   /** Queues the job again before all others, as if this attempt had not begun. */
   giveBack(): Promise<void>;
-  /** Frees the turn; called once, whatever became of the job. */
+  /** Frees the turn of a job that was finished, given back, or is another attempt's. */
   release(): Promise<void>;
+  /** Ends the turn without an outcome, as the end of the process would: the job is to be taken up again. */
+  abandon(): void;
 }

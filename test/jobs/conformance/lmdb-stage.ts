@@ -11,12 +11,12 @@ import { LmdbRecords } from '../../../lib/jobs/store/lmdb/records.js';
 import { LmdbStore } from '../../../lib/jobs/store/lmdb/store.js';
 import { prepare, type Stage, type StageKind, type StageRunner } from './stage.js';
 
-export const lmdbKind: StageKind = {
+export const lmdbKind = {
   name: 'LMDB',
   missing: undefined,
   open: async () => LmdbStage.open(await mkdtemp(join(tmpdir(), 'safelight-jobs-'))),
   close: async () => undefined,
-};
+} satisfies StageKind;
 
 export class LmdbStage implements Stage {
   private runner: JobRunner | undefined;

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import type { Stage } from './stage.js';
 import { idsOf, request, until, Work } from './work.js';
 
@@ -126,6 +126,18 @@ export function queueing(stage: () => Stage): void {
       [ids[1]!]: 2,
       [ids[4]!]: 4,
     });
+  });
+
+  it('puts a new job behind one that was moved to the end at the same time', async () => {
+    const { service } = stage();
+    const frozen = vi.spyOn(Date, 'now').mockReturnValue(Date.now());
+    const ids = idsOf(await several(3));
+    for (const i of [0, 1, 0, 1]) await service.move(ids[i]!, 2);
+    ids.push((await submit()).id);
+    frozen.mockRestore();
+    expect(idsOf(await service.list())).toEqual([...ids].reverse());
+    const places = await Promise.all(ids.map(async (id) => (await service.get(id))?.place));
+    expect(places).toEqual([1, 2, 0, 3]);
   });
 
   it('moves neither a running job, nor one that has ended or is unknown', async () => {

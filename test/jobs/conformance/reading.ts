@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { JobChange } from '../../../lib/jobs/types.js';
 import type { Stage } from './stage.js';
-import { eventsOf, image, request, typesOf, until, Work } from './work.js';
+import { eventsOf, idsOf, image, request, typesOf, until, Work } from './work.js';
 
 const progress = (step: number) =>
   ({ type: 'progress', data: { phase: 'denoise', step, steps: 9, elapsed: 0 } }) as const;
@@ -151,6 +151,27 @@ export function reading(stage: () => Stage): void {
     expect([...new Set(statuses(id))].at(-1)).toBe('done');
     expect(statuses(id).filter((status) => status === 'done')).toHaveLength(1);
     expect(statuses(waiting.id).filter((status) => status === 'cancelled')).toHaveLength(1);
+    stop.abort();
+    await watching;
+  });
+
+  it('tells watchers the end of each of many quick jobs once', async () => {
+    const { service } = stage();
+    const stop = new AbortController();
+    const ends: string[] = [];
+    const watching = (async () => {
+      for await (const change of service.watch(stop.signal))
+        if ('job' in change && change.job.finished !== undefined) ends.push(change.job.id);
+    })();
+    await stage().startRunner(async (_, { emit }) => {
+      emit(progress(1));
+      emit({ type: 'image', data: { ...image, index: 0 } });
+      return { images: [image] };
+    });
+    const ids = idsOf(await Promise.all(Array.from({ length: 20 }, submit)));
+    await until(() => ids.every((id) => ends.includes(id)));
+    await until(async () => (await service.list({ status: 'done' })).length === 20);
+    expect([...ends].sort()).toEqual([...ids].sort());
     stop.abort();
     await watching;
   });

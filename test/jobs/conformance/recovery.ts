@@ -107,6 +107,22 @@ export function recovery(stage: () => Stage): void {
     expect(await get(waiting.id)).toMatchObject({ status: 'running' });
   });
 
+  it('keeps an outcome that the store refuses until it takes writes, and runs the jobs that wait', async () => {
+    const work = new Work();
+    await stage().startRunner(work.run);
+    const [first, second] = [await submit(), await submit()];
+    await work.context(first.id);
+    await stage().setFailing(true);
+    await work.end(first.id, new Error('no such thing'));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await stage().setFailing(false);
+    await work.end(second.id);
+    await ended(second.id);
+    expect(await get(first.id)).toMatchObject({ status: 'failed', error: { message: 'no such thing' } });
+    expect(await (await stage().restart()).get(first.id)).toMatchObject({ status: 'failed', attempts: 1 });
+    expect(work.begun).toEqual([first.id, second.id]);
+  });
+
   it('refuses requests while the store takes no writes, answers still, and goes on afterwards', async () => {
     const { service } = stage();
     const work = new Work();

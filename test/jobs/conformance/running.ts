@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import sharp from 'sharp';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { MAX_ATTEMPTS } from '../../../lib/jobs/service/runner.js';
 import type { Stage } from './stage.js';
 import { image, request, until, Work } from './work.js';
@@ -133,14 +133,23 @@ export function running(stage: () => Stage): void {
     const late = context.data.writeResult(id, '0.png', Buffer.from('late'));
     await expect(late).rejects.toMatchObject({ code: 'ABORTED' });
     expect(await get(id)).toMatchObject({ status: 'cancelled', images: [] });
+    const reader = { prompt: '', init: { job: id, image: '0.png' } };
+    const read = service.submit({ type: 'image-to-image', options: reader });
+    await expect(read).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
     await service.remove(id);
     await expect(context.data.writeResult(id, '0.png', Buffer.from('late'))).rejects.toThrow();
     expect(await service.file(id, '0.png')).toBeUndefined();
   });
 
   it('queues a job again before all others when its runner closes, and lets it end where the runner drains', async () => {
-    const { work, runner, id } = await started();
-    const waiting = await submit();
+    const frozen = vi.spyOn(Date, 'now').mockReturnValue(Date.now());
+    const [{ id }, waiting, moved] = [await submit(), await submit(), await submit()];
+    frozen.mockRestore();
+    const work = new Work();
+    const runner = await stage().startRunner(work.run);
+    await work.context(id);
+    // Before the running job by their orders.
+    for (const each of [moved, waiting]) await stage().service.move(each.id, 0);
     await runner.close({ drain: false });
     const again = await stage().restart();
     expect(await again.get(id)).toMatchObject({ status: 'queued', attempts: 0, place: 0 });
@@ -153,6 +162,7 @@ export function running(stage: () => Stage): void {
     await closed;
     expect(await get(id)).toMatchObject({ status: 'done', attempts: 1 });
     expect(await get(waiting.id)).toMatchObject({ status: 'queued', place: 0 });
+    expect(await get(moved.id)).toMatchObject({ status: 'queued', place: 1 });
     expect([work.begun, next.begun]).toEqual([[id], [id]]);
   });
 

@@ -39,6 +39,7 @@ export class LmdbTurns implements JobTurns {
       finish: async (status: 'done' | 'failed', outcome: Outcome) => jobs.finish(claim, status, outcome),
       giveBack: async () => jobs.giveBack(claim),
       release: async () => undefined,
+      abandon: () => undefined, // the next process takes it up
     };
   }
 

@@ -21,6 +21,8 @@ export interface HeldTicket {
   readonly name: string;
   /** Gives it back for good. */
   done(): Promise<void>;
+  /** Shows no more signs of life, so that the ticket comes to another worker. */
+  leave(): void;
 }
 
 export class Tickets {
@@ -54,11 +56,13 @@ export class Tickets {
     if (!ticket) return undefined;
     const renew = (): void => void ticket.extendLock(token, this.lock).catch(() => undefined);
     const renewing = setInterval(renew, this.lock / 4);
+    const leave = (): void => clearInterval(renewing);
     return {
       model,
+      leave,
       name: `${model}/${ticket.id}`,
       done: async () => {
-        clearInterval(renewing);
+        leave();
         // Not this worker's any more: then it is somebody else's to give back.
         await ticket.moveToCompleted(null, token, false).catch(() => undefined);
       },

@@ -95,6 +95,7 @@ export class RedisTurns implements JobTurns {
         finish: (status: 'done' | 'failed', outcome: Outcome) => records.finish(claim, status, outcome),
         giveBack: () => records.giveBack(claim),
         release: () => ticket.done(),
+        abandon: () => ticket.leave(),
       };
     } catch (error) {
       await ticket.done();
