@@ -1,4 +1,5 @@
 /** The options of a generation: those of the schema, those of the call, and how both become settings. */
+import { type LoraSettings, resolveLoras } from '../adapters/lora-options.js';
 import type { GenerationDefaults } from '../checkpoint/config/types.js';
 import type { ConditionSource } from '../checkpoint/model-descriptor.js';
 import type { Emphasis } from '../conditioning/emphasis.js';
@@ -56,6 +57,7 @@ export interface Settings extends ConditionSettings {
   readonly init: InitSettings | undefined;
   readonly mask: MaskSettings | undefined;
   readonly hires: HiresSettings | undefined;
+  readonly loras: readonly LoraSettings[];
   /** Those that determine the images, as they are written into them. */
   readonly options: GenerationOptions;
   readonly taps: readonly string[];
@@ -130,6 +132,7 @@ export function resolveOptions(
     init: initSettings(checked),
     mask: maskSettings(checked, checked.init),
     hires,
+    loras: resolveLoras(checked.loras),
     options: imageOptions(checked, { condition: told, sampling, hires }),
     taps,
     finish: checkSignal('finish', options.finish),

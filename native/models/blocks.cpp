@@ -5,6 +5,7 @@
 #include "nn/conv.h"
 #include "nn/layout.h"
 #include "nn/linear.h"
+#include "nn/qkv.h"
 #include "nn/resample.h"
 
 namespace safelight {
@@ -46,9 +47,7 @@ tensor resnet_block(model_ref m, tensor x, tensor emb, int64_t channels, const r
 tensor attention_block(model_ref m, tensor x, const attention_block_options & o) {
     map_dims d = dims_of_map(m, x);
     tensor h = sequence_from_map(m, o.norm.groups ? group_norm(m["group_norm"], x, o.norm) : x);
-    tensor q = named_sequence(m["to_q"], linear(m["to_q"], h, d.channels));
-    tensor k = named_sequence(m["to_k"], linear(m["to_k"], h, d.channels));
-    tensor v = named_sequence(m["to_v"], linear(m["to_v"], h, d.channels));
+    auto [q, k, v] = project_qkv(m, h, h, d.channels, {"to_q", "to_k", "to_v"});
     h = linear(m["to_out"][0], attention(m, q, k, v, o.heads), d.channels);
     h = add(m, map_from_sequence(m, h, d.height, d.width), x);
     return named_map(m, divided(m, h, o.output_scale));

@@ -4,7 +4,8 @@ import type { Field, Fields } from '../../lib/options/field.js';
 import { entriesOf } from '../../lib/options/field.js';
 import { apiLimits, type Limits } from '../../lib/options/limits.js';
 import { rangeOf } from '../../lib/options/validate.js';
-import { samplers, schedules } from '../../lib/sampling/index.js';
+import { samplers } from '../../lib/sampling/samplers/index.js';
+import { schedules } from '../../lib/sampling/schedules/index.js';
 
 /** Sides stay small, so that every pair of them is within the limit of pixels. */
 const LARGEST_SIDE = 4096;

@@ -6,13 +6,13 @@ import { type HiresSettings, hiresTarget } from '../../lib/options/settings/hire
 import type { MaskSettings } from '../../lib/options/settings/mask.js';
 import { resolveSamplingOptions } from '../../lib/options/settings/sampling.js';
 import { expandRegion, maskRegion } from '../../lib/pipelines/diffusion/crop-region.js';
-import { prepareMasked } from '../../lib/pipelines/diffusion/inpaint.js';
 import {
   brownianRange,
   fullSigmas,
   partialSigmas,
   type ScheduledModel,
-} from '../../lib/pipelines/diffusion/sigmas.js';
+} from '../../lib/pipelines/diffusion/denoising/sigmas.js';
+import { prepareMasked } from '../../lib/pipelines/diffusion/inpaint.js';
 import { toPixels } from '../../lib/pipelines/image-result.js';
 import { DiscreteSchedule } from '../../lib/sampling/discrete-schedule.js';
 import { Tensor } from '../../lib/tensor/tensor.js';

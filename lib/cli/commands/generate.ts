@@ -120,4 +120,8 @@ async function checkBeforeLoading(options: GenerateOptions, flags: Flags): Promi
   await checkPictureOutput(flags.output, flags.json);
   if (typeof options.init === 'string') await checkInput(options.init, 'picture');
   if (typeof options.mask === 'string') await checkInput(options.mask, 'mask');
+  if (options.loras !== undefined) {
+    const { readLora } = await import('../../adapters/lora-file.js');
+    for (const { path } of options.loras) await readLora(path);
+  }
 }

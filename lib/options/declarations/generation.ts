@@ -1,5 +1,6 @@
 /** All options of a diffusion, by topic. An option belongs here once it is declared in one of the files beside. */
 import type { Fields, OptionsOf } from '../field.js';
+import { adapterFields } from './adapters.js';
 import { hiresFields } from './hires.js';
 import { imageFields } from './image.js';
 import { maskFields } from './mask.js';
@@ -16,10 +17,15 @@ export const topics: readonly { readonly title: string; readonly fields: Fields 
   { title: 'From an image:', fields: { ...sourceFields, ...maskFields } },
   { title: '', fields: hiresFields },
   { title: 'Sampling:', fields: samplingFields },
+  { title: 'Adapters:', fields: adapterFields },
 ];
 
 // Named, so that declaration files and messages of the compiler do not repeat every declaration.
-type CommonFields = typeof textFields & typeof imageFields & typeof noiseFields & typeof samplingFields;
+type CommonFields = typeof textFields &
+  typeof imageFields &
+  typeof noiseFields &
+  typeof samplingFields &
+  typeof adapterFields;
 type GenerationFields = CommonFields & typeof sourceFields & typeof maskFields & typeof hiresFields;
 
 /** Options that every kind of generation has. */
@@ -28,6 +34,7 @@ export const commonFields: CommonFields = {
   ...imageFields,
   ...noiseFields,
   ...samplingFields,
+  ...adapterFields,
 };
 export const generationFields: GenerationFields = {
   ...commonFields,

@@ -1,10 +1,11 @@
 /** Samplers and schedules of generation parameters, with what A1111 does for them and does not write. */
+
+import { defined } from '../../defined.js';
 import { writtenByOthers } from '../../image/parameter-fields.js';
 import { resolveSampler, type SamplerInfo } from '../../sampling/samplers/index.js';
 import { resolveSchedule, schedules } from '../../sampling/schedules/index.js';
 import type { GenerationOptions } from '../declarations/generation.js';
 import type { HiresOptions } from '../declarations/hires.js';
-import { defined } from '../defined.js';
 
 export interface RestoredSamplers {
   readonly options: Pick<GenerationOptions, 'sampler' | 'schedule' | 'eta' | 'discardPenultimate'>;

@@ -1,9 +1,9 @@
 /** Options that determine an image, under one spelling: what is written into it. */
 
+import { defined } from '../../defined.js';
 import type { GenerationOptions, generationFields } from '../declarations/generation.js';
 import { maskFields } from '../declarations/mask.js';
 import { sourceFields } from '../declarations/source.js';
-import { defined } from '../defined.js';
 import type { CheckedOf } from '../field.js';
 import type { ConditionSettings } from './condition.js';
 import type { HiresSettings } from './hires.js';

@@ -1,10 +1,10 @@
 /** Sampler, schedule and guidance as the sampling loop takes them. */
 import type { GenerationDefaults } from '../../checkpoint/config/types.js';
+import { defined } from '../../defined.js';
 import { resolveSampler, type SamplerInfo } from '../../sampling/samplers/index.js';
 import { resolveSchedule, type ScheduleName } from '../../sampling/schedules/index.js';
 import type { SamplerOptions } from '../../sampling/types.js';
 import { type SamplingOptions, samplingFields } from '../declarations/sampling.js';
-import { defined } from '../defined.js';
 import type { CheckedOf } from '../field.js';
 import { validate } from '../validate.js';
 

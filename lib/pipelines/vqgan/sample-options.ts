@@ -1,9 +1,10 @@
 /** What a sampling of codes can be asked for. */
+
+import { defined } from '../../defined.js';
 import { invalidOption, SafelightError } from '../../errors.js';
 import type { CodesModelSource } from '../../families/shared/vqgan/open-vqgan.js';
 import * as check from '../../options/check.js';
 import { choiceFields, drawFields } from '../../options/declarations/autoregressive.js';
-import { defined } from '../../options/defined.js';
 import type { OptionsOf } from '../../options/field.js';
 import { validate } from '../../options/validate.js';
 import { windowSide } from '../../sampling/autoregressive/window.js';

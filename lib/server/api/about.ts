@@ -2,10 +2,15 @@
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { Catalog } from '../../jobs/catalog.js';
-import { type CodesDescription, Descriptions, type DiffusionDescription } from '../../jobs/describe.js';
+import type { Catalog } from '../../jobs/models/catalog.js';
+import {
+  type CodesDescription,
+  Descriptions,
+  type DiffusionDescription,
+} from '../../jobs/models/describe.js';
 import { hiresFields } from '../../options/declarations/hires.js';
-import { samplers, schedules } from '../../sampling/index.js';
+import { samplers } from '../../sampling/samplers/index.js';
+import { schedules } from '../../sampling/schedules/index.js';
 import { version } from '../version.js';
 import { failure } from './schemas.js';
 

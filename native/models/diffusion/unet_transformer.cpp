@@ -3,6 +3,7 @@
 #include "nn/attention.h"
 #include "nn/layout.h"
 #include "nn/linear.h"
+#include "nn/qkv.h"
 
 namespace safelight {
 namespace {
@@ -15,21 +16,26 @@ tensor kept_side(model_ref m, int64_t count, int64_t length, int64_t width, stat
     return m.g().state(m.prefix(), GGML_TYPE_F32, {count, length, width}, origin);
 }
 
-// Keys or values: computed from the text's states, or those that the session keeps of each sample's text.
-tensor side(model_ref m, const unet_text & text, int64_t width) {
-    if (text.context) return named_sequence(m, linear_without_bias(m, text.context, width));
+// Keys or values that the session keeps of each sample's text.
+tensor own_side(model_ref m, const unet_text & text, int64_t width) {
     tensor kept = kept_side(m, text.count, text.length, width, state_origin::earlier_run);
     kept = ggml_reshape_2d(m.ctx(), kept, width * text.length, text.count);
     tensor own = ggml_get_rows(m.ctx(), kept, text.rows);
     return named_sequence(m, ggml_reshape_3d(m.ctx(), own, width, text.length, text.rows->ne[0]));
 }
 
+// Keys and values are computed from the text's states, or those that the session keeps.
+qkv cross_qkv(model_ref m, tensor x, const unet_text & text, int64_t width) {
+    const qkv_layers layers{"to_q", "to_k", "to_v", /*bias*/ false};
+    if (text.context) return project_qkv(m, x, text.context, width, layers);
+    return {projection(m[layers.q], x, width, layers.bias), own_side(m[layers.k], text, width),
+            own_side(m[layers.v], text, width)};
+}
+
 // x [B, T, C] attends to a text, or to itself in attn1.
 tensor cross_attention(model_ref m, tensor x, const unet_text & text, int64_t heads) {
     int64_t width = dims_of_sequence(x).channels;
-    tensor q = named_sequence(m["to_q"], linear_without_bias(m["to_q"], x, width));
-    tensor k = side(m["to_k"], text, width);
-    tensor v = side(m["to_v"], text, width);
+    auto [q, k, v] = cross_qkv(m, x, text, width);
     return named_sequence(m, linear(m["to_out"][0], attention(m, q, k, v, heads), width));
 }
 

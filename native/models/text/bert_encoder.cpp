@@ -9,6 +9,7 @@
 #include "nn/layout.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
+#include "nn/qkv.h"
 
 namespace safelight {
 namespace {
@@ -17,9 +18,7 @@ namespace {
 // C.
 tensor self_attention(model_ref m, tensor x, const bert_encoder_params & p) {
     int64_t inner = p.heads * p.head_width;
-    tensor q = named_sequence(m["q_proj"], linear_without_bias(m["q_proj"], x, inner));
-    tensor k = named_sequence(m["k_proj"], linear_without_bias(m["k_proj"], x, inner));
-    tensor v = named_sequence(m["v_proj"], linear_without_bias(m["v_proj"], x, inner));
+    auto [q, k, v] = project_qkv(m, x, x, inner, {"q_proj", "k_proj", "v_proj", /*bias*/ false});
     return named_sequence(m, linear(m["out_proj"], attention(m, q, k, v, p.heads), p.width));
 }
 

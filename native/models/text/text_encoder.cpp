@@ -9,6 +9,7 @@
 #include "nn/layout.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
+#include "nn/qkv.h"
 
 namespace safelight {
 namespace {
@@ -16,9 +17,7 @@ namespace {
 // [B, T, C] -> [B, T, C]; each position sees itself and those before it.
 tensor self_attention(model_ref m, tensor x, tensor mask, int64_t heads) {
     int64_t width = dims_of_sequence(x).channels;
-    tensor q = named_sequence(m["q_proj"], linear(m["q_proj"], x, width));
-    tensor k = named_sequence(m["k_proj"], linear(m["k_proj"], x, width));
-    tensor v = named_sequence(m["v_proj"], linear(m["v_proj"], x, width));
+    auto [q, k, v] = project_qkv(m, x, x, width, {"q_proj", "k_proj", "v_proj"});
     return named_sequence(m, linear(m["out_proj"], attention(m, q, k, v, heads, mask), width));
 }
 

@@ -3,31 +3,18 @@
 #include <algorithm>
 
 #include "models/blocks.h"
-#include "nn/attention.h"
 #include "nn/conv.h"
 #include "nn/layout.h"
-#include "nn/linear.h"
 #include "nn/resample.h"
 
 namespace safelight {
 namespace {
 
-// Every pixel of the map attends to every other, in one head as wide as the map.
-tensor map_attention(model_ref m, tensor x, group_norm_options norm) {
-    map_dims d = dims_of_map(m, x);
-    tensor h = sequence_from_map(m, group_norm(m["group_norm"], x, norm));
-    tensor q = named_sequence(m["to_q"], linear(m["to_q"], h, d.channels));
-    tensor k = named_sequence(m["to_k"], linear(m["to_k"], h, d.channels));
-    tensor v = named_sequence(m["to_v"], linear(m["to_v"], h, d.channels));
-    h = linear(m["to_out"][0], attention(m, q, k, v, 1), d.channels);
-    return named_map(m, add(m, map_from_sequence(m, h, d.height, d.width), x));
-}
-
-// Residual blocks of one width, each followed by attention where the level has it.
+// Residual blocks of one width, each followed by attention in one head where the level has it.
 tensor level(model_ref m, tensor x, int64_t blocks, int64_t channels, bool attends, group_norm_options norm) {
     for (int64_t j = 0; j < blocks; ++j) {
         x = resnet_block(m["resnets"][j], x, nullptr, channels, norm);
-        if (attends) x = map_attention(m["attentions"][j], x, norm);
+        if (attends) x = attention_block(m["attentions"][j], x, {.heads = 1, .norm = norm});
     }
     return x;
 }
@@ -35,7 +22,7 @@ tensor level(model_ref m, tensor x, int64_t blocks, int64_t channels, bool atten
 tensor mid_block(model_ref m, tensor x, const codec_params & p) {
     int64_t channels = p.channels.back();
     x = resnet_block(m["resnets"][0], x, nullptr, channels, p.norm);
-    if (p.mid_attention) x = map_attention(m["attentions"][0], x, p.norm);
+    if (p.mid_attention) x = attention_block(m["attentions"][0], x, {.heads = 1, .norm = p.norm});
     return named_map(m, resnet_block(m["resnets"][1], x, nullptr, channels, p.norm));
 }
 

@@ -7,6 +7,7 @@
 #include "nn/layout.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
+#include "nn/qkv.h"
 
 namespace safelight {
 namespace {
@@ -16,9 +17,7 @@ constexpr float norm_eps = 1e-5f;  // torch.nn.LayerNorm's own; taming sets no o
 // [B, T, C] -> [B, T, C]; keys and values of earlier runs come from the session where there is one.
 tensor self_attention(model_ref m, tensor x, const causal_view & view, int64_t heads) {
     int64_t width = dims_of_sequence(x).channels;
-    tensor q = named_sequence(m["query"], linear(m["query"], x, width));
-    tensor k = named_sequence(m["key"], linear(m["key"], x, width));
-    tensor v = named_sequence(m["value"], linear(m["value"], x, width));
+    auto [q, k, v] = project_qkv(m, x, x, width, {"query", "key", "value"});
     if (view.position) {
         k = cached(m, "keys", k, view);
         v = cached(m, "values", v, view);
