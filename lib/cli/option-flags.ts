@@ -25,8 +25,9 @@ export function addOptionFlags(command: Command, title: string, fields: Fields, 
 
 function optionOf(flag: Flag): Option {
   const { field, usage } = flag;
-  const isNo = field.kind === 'boolean' && field.default === undefined && flag.name.startsWith('--no-');
-  const option = new Option(usage, isNo ? `do not ${field.description}` : field.description);
+  const { description } = field;
+  const isNo = field.kind === 'boolean' && flag.name.startsWith('--no-');
+  const option = new Option(usage, isNo ? (field.off ?? `do not ${description}`) : description);
   if (field.kind === 'choice') return option.choices(field.values.map(dashed));
   const parse = parserOf(flag);
   return parse ? option.argParser(parse) : option;

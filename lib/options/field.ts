@@ -71,6 +71,8 @@ export interface SeedField extends Declared {
 
 interface BooleanSpec extends Declared {
   readonly default?: boolean;
+  /** Description of the flag that turns it off; default by `description`. */
+  readonly off?: string;
   /** Values in generation parameters for false and true; default `False` and `True`. */
   readonly words?: readonly [no: string, yes: string];
 }

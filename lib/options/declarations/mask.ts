@@ -24,7 +24,8 @@ export const maskFields = {
   }),
   /** Takes each pixel of the latent as wholly masked or not (default), or as much as the mask says. */
   maskRound: boolean({
-    description: 'let the mask count by shades in the latent',
+    description: 'take each pixel of the latent as wholly masked or not; default true',
+    off: 'let the mask count by shades in the latent',
     default: true,
     infotext: { label: 'Mask round' },
   }),
