@@ -4,7 +4,7 @@ import { knownKeys } from '../known-keys.js';
 import { readTokenizerFiles, type TokenizerFiles } from '../weights/tokenizer-files.js';
 import { AddedTokens } from './added-tokens.js';
 import { Bpe } from './bpe.js';
-import { splitWords } from './normalize.js';
+import { normalize, splitWords } from './normalize.js';
 import { standardVocabulary, type Vocabulary } from './vocabulary.js';
 
 type ClipSource = TokenizerFiles | 'standard';
@@ -44,7 +44,7 @@ export class Tokenizer {
     this.pad = options.padId ?? vocabulary.padId;
     this.comma = vocab.get(',</w>');
     this.#bpe = new Bpe(vocab, merges, vocabulary.unkId);
-    this.#added = new AddedTokens(added);
+    this.#added = new AddedTokens(added, normalize);
     this.#vocabulary = vocabulary;
   }
 

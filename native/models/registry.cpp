@@ -3,6 +3,7 @@
 #include "models/latent_transformer.h"
 #include "models/lpips.h"
 #include "models/patch_discriminator.h"
+#include "models/text/t5_encoder.h"
 #include "models/text_encoder.h"
 #include "models/unet.h"
 #include "models/vq_model.h"
@@ -12,6 +13,7 @@ namespace safelight {
 std::unique_ptr<architecture> make_architecture(const std::string & kind, const config & cfg) {
     if (kind == "text_encoder") return make_text_encoder(cfg);
     if (kind == "bert_encoder") return make_bert_encoder(cfg);
+    if (kind == "t5_encoder") return make_t5_encoder(cfg);
     if (kind == "unet") return make_unet(cfg);
     if (kind == "autoencoder_kl") return make_autoencoder_kl(cfg);
     if (kind == "latent_transformer") return make_latent_transformer(cfg);
