@@ -20,7 +20,11 @@ const LIB = [
   ['server', 'ai'],
   ['jobs'],
   ['pipelines'],
-  ['models', 'sampling', 'text', 'image'],
+  ['conditioning'],
+  ['modules'],
+  ['checkpoint'],
+  ['tokenizers', 'models', 'sampling'],
+  ['text', 'image'],
   ['weights', 'tensor', 'hub'],
   ['native', 'files'],
 ];
