@@ -10,8 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Tensor, UNet, VQModel } from '../dist/index.js';
-import { openCodesModel } from '../dist/models/codes-model.js';
-import { openUNetFolder } from '../dist/models/folder.js';
+import { openCodesModel } from '../dist/families/shared/vqgan/open-vqgan.js';
+import { openUNetFolder } from '../dist/checkpoint/folder.js';
 import { asked, published } from './published.mjs';
 import { writeRandom } from './random-weights.mjs';
 
@@ -82,7 +82,7 @@ try {
 
 /** The U-Net's config, its weights written beside it. */
 async function openArchitecture() {
-  const { readUNetConfig } = await import('../dist/models/config-unet.js');
+  const { readUNetConfig } = await import('../dist/checkpoint/config/diffusers/unet.js');
   const config = readUNetConfig(ARCHITECTURE, folder);
   writeRandom(asked('unet', { ...config }, ''), join(folder, 'diffusion_pytorch_model.safetensors'));
   return { config };

@@ -8,7 +8,7 @@
  */
 
 import { Autoencoder, Tensor, UNet } from '../dist/index.js';
-import { openModel } from '../dist/models/open-model.js';
+import { openModel } from '../dist/checkpoint/open.js';
 
 const args = process.argv.slice(2);
 const path = args.find((arg) => !arg.startsWith('--'));

@@ -4,12 +4,12 @@
  * C++ asks for where it is told such a config. Needs `npm run prepare`.
  */
 import { readFileSync } from 'node:fs';
-import { readFirstStageConfig } from '../dist/models/config-first-stage.js';
-import { readUNetConfig } from '../dist/models/config-unet.js';
-import { ModelConfig } from '../dist/models/model-config.js';
-import { requirements } from '../dist/native/module.js';
-import { autoencoderTable } from '../dist/weights/naming/ldm-autoencoder.js';
-import { unetTable } from '../dist/weights/naming/ldm-unet.js';
+import { readFirstStageConfig } from '../dist/checkpoint/config/omegaconf/first-stage.js';
+import { readUNetConfig } from '../dist/checkpoint/config/diffusers/unet.js';
+import { ModelConfig } from '../dist/checkpoint/config/omegaconf/model-config.js';
+import { requirements } from '../dist/binding/module.js';
+import { autoencoderTable } from '../dist/checkpoint/naming/ldm-autoencoder.js';
+import { unetTable } from '../dist/checkpoint/naming/ldm-unet.js';
 
 /** @typedef {{ target: string, params: any }} Section */
 /** @typedef {{ shapes: Map<string, number[]>, yaml: { model: Section } }} Published */
@@ -101,8 +101,8 @@ function autoencoder({ target, params }, prefix) {
 
 /**
  * What C++ asks for.
- * @param {import('../dist/native/types.js').ModuleKind} kind
- * @param {import('../dist/native/types.js').NativeConfig} config
+ * @param {import('../dist/binding/types.js').ModuleKind} kind
+ * @param {import('../dist/binding/types.js').NativeConfig} config
  * @param {string} prefix
  * @param {(canonical: string) => string | null} source
  * @returns {Map<string, number[]>}

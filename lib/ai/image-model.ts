@@ -1,8 +1,8 @@
 /** One model as the AI SDK sees it. */
 import { invalidOption, SafelightError, throwIfAborted } from '../errors.js';
 import { requiredMask } from '../image/alpha-mask.js';
+import type { Pipeline } from '../pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../pipelines/options.js';
-import type { Pipeline } from '../pipelines/pipeline.js';
 import {
   type ImageModelCallOptions,
   type ImageModelFile,

@@ -1,8 +1,9 @@
 /** The provider: models by name, loaded once and shared by everything that asks for them. */
+
+import { starterModel } from '../checkpoint/open.js';
 import { SafelightError } from '../errors.js';
-import { starterModel } from '../models/open-model.js';
-import type { LoadPipelineOptions } from '../pipelines/load-options.js';
-import { Pipeline } from '../pipelines/pipeline.js';
+import { Pipeline } from '../pipelines/diffusion/pipeline.js';
+import type { LoadPipelineOptions } from '../pipelines/model/load-options.js';
 import { SafelightImageModel } from './image-model.js';
 import { SPECIFICATION_VERSION, type SpecificationVersion } from './specification.js';
 

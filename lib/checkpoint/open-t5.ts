@@ -1,16 +1,16 @@
 /** A T5 encoder that was found and understood but not loaded. */
 import { join } from 'node:path';
 import { SafelightError } from '../errors.js';
-import type { T5EncoderConfig } from '../models/config.js';
-import { readConfig } from '../models/validate.js';
-import { ComponentWeights } from '../weights/component.js';
-import { kindOf } from '../weights/files.js';
-import { findWeights } from '../weights/find-weights.js';
-import { openWeights } from '../weights/open-weights.js';
-import type { TensorIndex } from '../weights/tensor-index.js';
+import { kindOf } from '../files/read.js';
 import { detectT5Config } from './config/detect/t5.js';
 import { readT5Config } from './config/diffusers/t5.js';
+import type { T5EncoderConfig } from './config/types.js';
+import { readConfig } from './config/validate.js';
+import { openWeights } from './formats/open-weights.js';
 import { findT5 } from './naming/t5.js';
+import { ComponentWeights } from './weights/component.js';
+import { findWeights } from './weights/find-weights.js';
+import type { TensorIndex } from './weights/tensor-index.js';
 
 export interface T5Source {
   readonly config: T5EncoderConfig;

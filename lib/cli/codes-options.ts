@@ -1,7 +1,7 @@
 /** Options that the commands of models of codes share: which model, and how codes are drawn. */
 import { type Command, InvalidArgumentError } from 'commander';
-import type { CodesPipeline } from '../pipelines/codes-pipeline.js';
 import { MAX_SIDE } from '../pipelines/limits.js';
+import type { CodesPipeline } from '../pipelines/vqgan/vqgan-pipeline.js';
 import type { OnWarning } from '../warnings.js';
 import { addRunOptions, type CommonOptions, given, type RunOptions } from './model-options.js';
 import { decimal, seedNumber, wholeNumber } from './numbers.js';
@@ -87,7 +87,7 @@ export async function openCodes(
     readonly onWarning: OnWarning;
   },
 ): Promise<CodesPipeline> {
-  const { CodesPipeline } = await import('../pipelines/codes-pipeline.js');
+  const { CodesPipeline } = await import('../pipelines/vqgan/vqgan-pipeline.js');
   return CodesPipeline.load(
     model,
     given({ config, ema, variant, backend, storage, threads, memory, ...control }),

@@ -1,12 +1,12 @@
 /** The options of `generate` and how they become the API's. */
 import { type Command, Option } from 'commander';
+import { type Emphasis, emphases } from '../conditioning/emphasis.js';
 import { resizeModes } from '../image/fit.js';
+import type { DeepCacheOptions } from '../pipelines/diffusion/step-cache.js';
 import { type HiresOptions, hiresUpscalers } from '../pipelines/hires-options.js';
 import { MAX_SIDE, MAX_STEPS } from '../pipelines/limits.js';
 import { maskFills } from '../pipelines/mask-options.js';
 import type { GenerateOptions } from '../pipelines/options.js';
-import type { DeepCacheOptions } from '../pipelines/step-cache.js';
-import { type Emphasis, emphases } from '../text/emphasis.js';
 import { given } from './model-options.js';
 import { decimal, dimensions, pair, seedNumber, wholeNumber } from './numbers.js';
 

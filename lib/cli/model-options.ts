@@ -1,9 +1,9 @@
 /** Options that several commands share: which model, and where it runs. */
 import { type Command, Option } from 'commander';
-import type { OpenModelOptions } from '../models/source.js';
-import { BACKEND_FORMS, backendHint, parseBackend } from '../native/backend-choice.js';
-import type { BackendChoice, StorageType } from '../native/types.js';
-import { storageTypes } from '../weights/storage.js';
+import { BACKEND_FORMS, backendHint, parseBackend } from '../binding/backend-choice.js';
+import type { BackendChoice, StorageType } from '../binding/types.js';
+import type { OpenModelOptions } from '../checkpoint/model-descriptor.js';
+import { storageTypes } from '../checkpoint/weights/storage.js';
 import { UsageError } from './failure.js';
 import { wholeNumber } from './numbers.js';
 

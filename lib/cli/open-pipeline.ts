@@ -1,6 +1,7 @@
 /** Opens the pipeline that a command's options ask for. */
-import type { LoadPipelineOptions } from '../pipelines/load-options.js';
-import type { Pipeline } from '../pipelines/pipeline.js';
+
+import type { Pipeline } from '../pipelines/diffusion/pipeline.js';
+import type { LoadPipelineOptions } from '../pipelines/model/load-options.js';
 import type { OnWarning } from '../warnings.js';
 import { given, type ModelOptions, openOptions, type RunOptions } from './model-options.js';
 import type { Report } from './progress.js';
@@ -15,7 +16,7 @@ export async function openPipeline(
     readonly parts?: LoadPipelineOptions['parts'];
   },
 ): Promise<Pipeline> {
-  const { Pipeline } = await import('../pipelines/pipeline.js');
+  const { Pipeline } = await import('../pipelines/diffusion/pipeline.js');
   const { backend, storage, threads, memory } = options;
   return Pipeline.load(
     options.model,

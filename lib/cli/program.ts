@@ -1,26 +1,26 @@
 /** The program: its commands, and what becomes of their errors. Commands load what they need only when they run. */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { backendsCommand } from './backends.js';
-import { buildCommand } from './build.js';
-import { codesCommand } from './codes.js';
-import { convertCommand } from './convert.js';
-import { decodeCommand } from './decode.js';
-import { encodeCommand } from './encode.js';
+import { backendsCommand } from './commands/backends.js';
+import { buildCommand } from './commands/build.js';
+import { codesCommand } from './commands/codes.js';
+import { convertCommand } from './commands/convert.js';
+import { decodeCommand } from './commands/decode.js';
+import { encodeCommand } from './commands/encode.js';
+import { generateCommand, listSamplers } from './commands/generate.js';
+import { inspectCommand } from './commands/inspect.js';
+import { modelsCommand, removeCommand } from './commands/models.js';
+import { packCommand } from './commands/pack.js';
+import { pullCommand } from './commands/pull.js';
+import { reconstructCommand } from './commands/reconstruct.js';
+import { sampleCommand, sketchCommand } from './commands/sample.js';
+import { scoreCommand } from './commands/score.js';
+import { serveCommand } from './commands/serve.js';
+import { tokenizeCommand } from './commands/tokenize.js';
+import { workerCommand } from './commands/worker.js';
 import { EXIT, report } from './failure.js';
-import { generateCommand, listSamplers } from './generate.js';
-import { inspectCommand } from './inspect.js';
-import { modelsCommand, removeCommand } from './models.js';
 import { guardPipes } from './output.js';
-import { packCommand } from './pack.js';
-import { pullCommand } from './pull.js';
-import { reconstructCommand } from './reconstruct.js';
-import { sampleCommand, sketchCommand } from './sample.js';
-import { scoreCommand } from './score.js';
-import { serveCommand } from './serve.js';
 import { withSuggestion } from './suggest-flags.js';
-import { tokenizeCommand } from './tokenize.js';
-import { workerCommand } from './worker.js';
 
 /** Runs one command line (without node and the script). @returns the exit code; never throws. */
 export async function run(args: readonly string[]): Promise<number> {

@@ -2,13 +2,13 @@
 import { basename, dirname, join } from 'node:path';
 import { openT5 } from '../checkpoint/open-t5.js';
 import { invalidOption, SafelightError } from '../errors.js';
+import { kindOf } from '../files/read.js';
 import { knownKeys } from '../known-keys.js';
-import { checkFlags } from '../models/check-call.js';
-import type { CallOptions, LoadOptions } from '../models/loaded-module.js';
+import { checkFlags } from '../modules/check-call.js';
+import type { CallOptions, LoadOptions } from '../modules/loaded-module.js';
 import { T5Encoder } from '../modules/t5.js';
 import { Tensor } from '../tensor/tensor.js';
 import { UnigramTokenizer } from '../tokenizers/unigram-tokenizer.js';
-import { kindOf } from '../weights/files.js';
 
 export interface LoadT5Options extends LoadOptions {
   /**

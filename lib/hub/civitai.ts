@@ -3,15 +3,15 @@ import { readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { aborted, invalidOption, SafelightError } from '../errors.js';
-import { type Checksum, fileHash } from './checksum.js';
+import { type Checksum, fileHash } from './download/checksum.js';
+import { downloadFailed, HttpFailure, requestJson } from './download/http.js';
+import { withRetries } from './download/retry.js';
+import { checkRoom, Session } from './download/session.js';
+import { type Connection, remoteSize, transfer } from './download/transfer.js';
 import { civitaiEndpoint, civitaiToken, isOffline, modelsFolder } from './environment.js';
-import { downloadFailed, HttpFailure, requestJson } from './http.js';
 import { parsedJson } from './json.js';
 import { withLock } from './lock.js';
 import { checkedFileName } from './names.js';
-import { withRetries } from './retry.js';
-import { checkRoom, Session } from './session.js';
-import { type Connection, remoteSize, transfer } from './transfer.js';
 import type { PullOptions, PullResult } from './types.js';
 
 export interface PullCivitaiOptions extends PullOptions {

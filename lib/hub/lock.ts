@@ -1,8 +1,8 @@
 /** One process at a time downloads a file: flock(2) on the file that huggingface_hub locks too. */
 import { type FileHandle, mkdir, open, rm, stat, utimes } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { tryLock } from '../binding/file-lock.js';
 import { pauseFor, SafelightError } from '../errors.js';
-import { tryLock } from '../native/file-lock.js';
 
 export interface LockOptions {
   readonly signal?: AbortSignal | undefined;

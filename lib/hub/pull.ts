@@ -4,13 +4,13 @@ import { z } from 'zod';
 import { aborted, invalidOption, SafelightError } from '../errors.js';
 import { RepositoryCache } from './cache.js';
 import { type Choice, chooseFiles } from './choose-files.js';
+import { HttpFailure } from './download/http.js';
+import { checkRoom, Session } from './download/session.js';
+import { partialOf, transfer } from './download/transfer.js';
 import { cacheFolder, endpoint, hubToken, isOffline } from './environment.js';
-import { HttpFailure } from './http.js';
 import { withLock } from './lock.js';
 import { parseRepository } from './names.js';
 import { type RemoteFile, Repository } from './repository.js';
-import { checkRoom, Session } from './session.js';
-import { partialOf, transfer } from './transfer.js';
 import type { PullOptions, PullResult } from './types.js';
 
 export interface PullRepositoryOptions extends PullOptions {

@@ -1,10 +1,10 @@
 /** A repository on the hub: what files it has, and what the hub says of each. */
 import { z } from 'zod';
 import { SafelightError } from '../errors.js';
-import { type Checksum, checksumOfETag } from './checksum.js';
-import { downloadFailed, HttpFailure, type RequestOptions, request, requestJson } from './http.js';
+import { type Checksum, checksumOfETag } from './download/checksum.js';
+import { downloadFailed, HttpFailure, type RequestOptions, request, requestJson } from './download/http.js';
+import { type RetryOptions, withRetries } from './download/retry.js';
 import { isSafePath } from './names.js';
-import { type RetryOptions, withRetries } from './retry.js';
 
 export interface HubConnection extends RetryOptions {
   readonly endpoint: string;

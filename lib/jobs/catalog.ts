@@ -2,12 +2,12 @@
 import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { basename, extname } from 'node:path';
+import { type ModelKind, modelKind } from '../checkpoint/model-kind.js';
 import { invalidOption, SafelightError } from '../errors.js';
 import { isModelName } from '../hub/locate.js';
-import { type ModelKind, modelKind } from '../models/model-kind.js';
-import { CodesPipeline } from '../pipelines/codes-pipeline.js';
-import type { LoadPipelineOptions } from '../pipelines/load-options.js';
-import { Pipeline } from '../pipelines/pipeline.js';
+import { Pipeline } from '../pipelines/diffusion/pipeline.js';
+import type { LoadPipelineOptions } from '../pipelines/model/load-options.js';
+import { CodesPipeline } from '../pipelines/vqgan/vqgan-pipeline.js';
 import type { Json } from './json.js';
 import { type ModelEntry, ModelPool, type PoolOptions } from './models.js';
 import { type JobLimits, type JobSchemas, jobSchemas, whatIsWrong } from './schemas.js';

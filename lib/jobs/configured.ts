@@ -1,12 +1,12 @@
 /** Models by what a person names: one by one, a folder of them, and those that come with the package. */
 import { basename, resolve } from 'node:path';
+import { modelKind } from '../checkpoint/model-kind.js';
+import { recognizeModel } from '../checkpoint/recognize.js';
 import { SafelightError } from '../errors.js';
+import { kindOf } from '../files/read.js';
 import { bundledModel, bundledModels } from '../hub/bundled.js';
 import { findModels } from '../hub/find-models.js';
 import { locateModel } from '../hub/locate.js';
-import { modelKind } from '../models/model-kind.js';
-import { recognizeModel } from '../models/recognize.js';
-import { kindOf } from '../weights/files.js';
 import { type ConfiguredModel, parseModel } from './catalog.js';
 
 /** A file or folder that was named or found but is not offered, or cannot be loaded as it is. */

@@ -3,9 +3,9 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { tryLock } from '../binding/file-lock.js';
 import { SafelightError } from '../errors.js';
 import { ownLock } from '../hub/lock.js';
-import { tryLock } from '../native/file-lock.js';
 
 /** Milliseconds that a process that is just ending is waited for. */
 const PATIENCE = 2000;

@@ -1,5 +1,5 @@
 /** Numbers about tensors that were asked for by name, and a look at each. */
-import type { Pipeline } from '../pipelines/pipeline.js';
+import type { Pipeline } from '../pipelines/diffusion/pipeline.js';
 import type { RgbImage } from '../tensor/picture.js';
 import type { TensorStats } from '../tensor/stats.js';
 import type { Tensor } from '../tensor/tensor.js';

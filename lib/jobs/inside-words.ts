@@ -1,10 +1,11 @@
 /** Where each word of a prompt went in the picture, all of them in one run. */
+
+import { parsePrompt } from '../conditioning/prompt.js';
 import { SafelightError } from '../errors.js';
-import { AttentionSum, positionsOf } from '../pipelines/attention-map.js';
-import type { GenerationStep } from '../pipelines/generation.js';
-import type { Pipeline } from '../pipelines/pipeline.js';
+import type { GenerationStep } from '../pipelines/diffusion/generation.js';
+import type { Pipeline } from '../pipelines/diffusion/pipeline.js';
+import { AttentionSum, positionsOf } from '../pipelines/trace/attention-map.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { parsePrompt } from '../text/prompt.js';
 
 /** Words that are followed; later ones of a long prompt are not. */
 const MOST = 40;

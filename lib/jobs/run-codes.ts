@@ -1,8 +1,8 @@
 /** Jobs of models that turn pictures into codes: reconstructing, and writing after a drawing, a class or nothing. */
 import { encodePng } from '../image/png.js';
-import type { SampleResult, SampleStep } from '../pipelines/codes/sample.js';
-import type { CodesPipeline } from '../pipelines/codes-pipeline.js';
 import type { Progress } from '../pipelines/progress.js';
+import type { SampleResult, SampleStep } from '../pipelines/vqgan/sample.js';
+import type { CodesPipeline } from '../pipelines/vqgan/vqgan-pipeline.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { OnWarning } from '../warnings.js';
 import { Clock } from './clock.js';

@@ -1,8 +1,8 @@
 /** Text to image and its kin, batch by batch, so that each picture is there as soon as it is made. */
 import { SafelightError } from '../errors.js';
+import type { Pipeline } from '../pipelines/diffusion/pipeline.js';
 import type { GeneratedImage } from '../pipelines/image-result.js';
 import type { GenerateOptions } from '../pipelines/options.js';
-import type { Pipeline } from '../pipelines/pipeline.js';
 import type { Progress } from '../pipelines/progress.js';
 import { seedsAt } from '../pipelines/variation-options.js';
 import { type OnWarning, Warnings } from '../warnings.js';

@@ -5,10 +5,10 @@
  */
 import { invalidOption } from '../errors.js';
 import { encodePng } from '../image/png.js';
-import { isCrossAttention } from '../pipelines/attention-map.js';
-import type { GenerationStep } from '../pipelines/generation.js';
+import type { GenerationStep } from '../pipelines/diffusion/generation.js';
+import type { Pipeline } from '../pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../pipelines/options.js';
-import type { Pipeline } from '../pipelines/pipeline.js';
+import { isCrossAttention } from '../pipelines/trace/attention-map.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { Clock } from './clock.js';
 import { grayChannels, Strip, shrunk } from './inside-strip.js';

@@ -3,8 +3,8 @@
  * and the seed was settled when the job was submitted.
  */
 import { invalidOption } from '../errors.js';
-import { CodesPipeline } from '../pipelines/codes-pipeline.js';
-import { Pipeline } from '../pipelines/pipeline.js';
+import { Pipeline } from '../pipelines/diffusion/pipeline.js';
+import { CodesPipeline } from '../pipelines/vqgan/vqgan-pipeline.js';
 import type { LoadedModel } from './catalog.js';
 import type { ModelPool } from './models.js';
 import type { RunContext, RunOutcome } from './results.js';

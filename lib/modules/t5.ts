@@ -1,16 +1,16 @@
+import type { NativeTensor, NodeInfo } from '../binding/types.js';
+import type { T5EncoderConfig } from '../checkpoint/config/types.js';
+import type { ComponentWeights } from '../checkpoint/weights/component.js';
 import { knownKeys } from '../known-keys.js';
-import { checkCall, checkFlags, checkInputs, checkSizes, checkSource } from '../models/check-call.js';
-import type { T5EncoderConfig } from '../models/config.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { checkCall, checkFlags, checkInputs, checkSizes, checkSource } from './check-call.js';
 import {
   type CallOptions,
   type CallResult,
   LoadedModule,
   type LoadOptions,
   loadModule,
-} from '../models/loaded-module.js';
-import type { NativeTensor, NodeInfo } from '../native/types.js';
-import type { Tensor } from '../tensor/tensor.js';
-import type { ComponentWeights } from '../weights/component.js';
+} from './loaded-module.js';
 
 export interface T5Inputs {
   /** `[B, T]` i32. */

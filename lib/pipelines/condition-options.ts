@@ -1,6 +1,7 @@
 /** Which of the options that say what to draw a model takes. */
+
+import type { ConditionSource } from '../checkpoint/model-descriptor.js';
 import { invalidOption, SafelightError } from '../errors.js';
-import type { ConditionSource } from '../models/source.js';
 import * as check from './check.js';
 import { MAX_PROMPT } from './limits.js';
 import type { SamplingSettings } from './sampling-options.js';

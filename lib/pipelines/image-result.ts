@@ -4,10 +4,10 @@ import { writeNewOutput, writeOutput } from '../files/write.js';
 import { encodeImage, imageFormatOf } from '../image/encode.js';
 import { encodePng } from '../image/png.js';
 import { knownKeys } from '../known-keys.js';
+import { throwIfNotFinite } from '../tensor/finite.js';
 import type { RgbImage } from '../tensor/picture.js';
 import type { Tensor } from '../tensor/tensor.js';
 import * as check from './check.js';
-import { throwIfNotFinite } from './finite.js';
 
 export interface SaveOptions {
   /** Writes the parameters into a PNG (default true); JPEG and WebP hold none. */

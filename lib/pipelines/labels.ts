@@ -1,6 +1,7 @@
 /** What A1111 calls the values of options, in the text of a picture and in its API. */
+
+import type { Emphasis } from '../conditioning/emphasis.js';
 import type { ResizeMode } from '../image/fit.js';
-import type { Emphasis } from '../text/emphasis.js';
 import type { HiresUpscaler } from './hires-options.js';
 import type { MaskFill } from './mask-options.js';
 

@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { formatParameters } from '../image/parameters.js';
 import { schedules } from '../sampling/schedules/index.js';
-import type { ModelFacts } from './engine.js';
 import type { HiresSettings } from './hires-options.js';
 import { emphasisLabels, fillLabels, resizeLabels, upscalerLabels } from './labels.js';
 import type { MaskSettings } from './mask-options.js';
+import type { ModelFacts } from './model/loaded-model.js';
 import type { Settings } from './options.js';
 import type { SamplingSettings } from './sampling-options.js';
 

@@ -1,13 +1,14 @@
 /** What a generation can be asked for, and its defaults and bounds: everything is checked here, once. */
+
+import type { GenerationDefaults } from '../checkpoint/config/types.js';
+import type { ConditionSource } from '../checkpoint/model-descriptor.js';
+import type { Emphasis } from '../conditioning/emphasis.js';
+import { emphases } from '../conditioning/emphasis.js';
 import { invalidOption } from '../errors.js';
 import { type ResizeMode, resizeModes } from '../image/fit.js';
 import type { ImageSource } from '../image/read.js';
 import { checkCallback, checkSignal } from '../known-keys.js';
-import type { GenerationDefaults } from '../models/config.js';
-import type { ConditionSource } from '../models/source.js';
 import type { Rng } from '../sampling/generators/index.js';
-import type { Emphasis } from '../text/emphasis.js';
-import { emphases } from '../text/emphasis.js';
 import { type OnWarning, Warnings } from '../warnings.js';
 import * as check from './check.js';
 import {
@@ -16,11 +17,11 @@ import {
   resolveCondition,
   resolveGuidance,
 } from './condition-options.js';
+import { warnOfSyntax } from './diffusion/prompt-warnings.js';
 import { type HiresOptions, type HiresSettings, resolveHires } from './hires-options.js';
 import { MAX_PIXELS, MAX_SIDE } from './limits.js';
 import { type MaskOptions, type MaskSettings, maskKeys, resolveMask } from './mask-options.js';
 import type { Progress } from './progress.js';
-import { warnOfSyntax } from './prompt-warnings.js';
 import {
   resolveSamplingOptions,
   type SamplingOptions,

@@ -1,7 +1,8 @@
 /** From the text that an image carries to the options that make it again. */
+
+import { type UnsupportedKind, unsupportedSyntax } from '../conditioning/unsupported-syntax.js';
 import { matters, namesOfHashes, writtenByOthers } from '../image/parameter-fields.js';
 import { parseParameters } from '../image/parameters.js';
-import { type UnsupportedKind, unsupportedSyntax } from '../text/unsupported-syntax.js';
 import type { Warning } from '../warnings.js';
 import type { HiresOptions } from './hires-options.js';
 import type { GenerateOptions } from './options.js';

@@ -1,11 +1,11 @@
 /** Options of the denoising itself: sampler, schedule, guidance. */
-import type { GenerationDefaults } from '../models/config.js';
+import type { GenerationDefaults } from '../checkpoint/config/types.js';
 import { resolveSampler, type SamplerInfo, type SamplerName } from '../sampling/samplers/index.js';
 import { resolveSchedule, type ScheduleName } from '../sampling/schedules/index.js';
 import type { SamplerOptions } from '../sampling/types.js';
 import * as check from './check.js';
+import { type DeepCacheOptions, type DeepCacheSettings, resolveDeepCache } from './diffusion/step-cache.js';
 import { MAX_STEPS } from './limits.js';
-import { type DeepCacheOptions, type DeepCacheSettings, resolveDeepCache } from './step-cache.js';
 
 /** One of the names, offered by editors; other spellings (A1111's labels) are read too. */
 export type Spelled<Name extends string> = Name | (string & Record<never, never>);

@@ -5,8 +5,9 @@
  * Numbers are rounded to f32 where the reference holds f32 tensors: the schedules, timesteps and with them the seeds'
  * pictures then agree to the last digits.
  */
+
+import type { SchedulerConfig } from '../checkpoint/config/types.js';
 import { invalidOption, SafelightError } from '../errors.js';
-import type { SchedulerConfig } from '../models/config.js';
 import type { Denoise, Latent } from './types.js';
 
 const f32 = Math.fround;

@@ -1,10 +1,10 @@
 /** What `safelight serve` can be told, on the command line and in its configuration file. */
 import { z } from 'zod';
+import { BACKEND_FORMS, parseBackend } from '../binding/backend-choice.js';
+import type { BackendChoice } from '../binding/types.js';
+import { storageTypes } from '../checkpoint/weights/storage.js';
 import { defaultLimits } from '../jobs/schemas.js';
-import { BACKEND_FORMS, parseBackend } from '../native/backend-choice.js';
-import type { BackendChoice } from '../native/types.js';
 import { MAX_PROMPT } from '../pipelines/limits.js';
-import { storageTypes } from '../weights/storage.js';
 
 const port = z.int().min(0).max(65_535);
 const bytes = z.int().min(2 ** 20);

@@ -1,10 +1,10 @@
 /** T5's tokenizer, equal to transformers' `T5TokenizerFast` on any text. */
 import { invalidOption, SafelightError } from '../errors.js';
-import { AddedTokens } from '../text/added-tokens.js';
+import { AddedTokens } from './added-tokens.js';
 import { cutWords } from './metaspace.js';
+import { readUnigramFiles, type UnigramFiles } from './reading/unigram-files.js';
 import { normalizeText } from './text-normalizer.js';
 import { Unigram } from './unigram.js';
-import { readUnigramFiles, type UnigramFiles } from './unigram-files.js';
 
 const LONGEST_WINDOW = 2 ** 20;
 

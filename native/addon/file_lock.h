@@ -4,7 +4,7 @@
 
 namespace safelight {
 
-// NativeAddon.tryLock of lib/native/types.ts: flock(2) on a descriptor that JavaScript opened, without
+// NativeAddon.tryLock of lib/binding/types.ts: flock(2) on a descriptor that JavaScript opened, without
 // waiting.
 Napi::Value try_lock_of(const Napi::CallbackInfo & info);
 

@@ -10,11 +10,11 @@
 #include "addon/promise_worker.h"
 #include "addon/values.h"
 #include "addon/write_weights.h"
-#include "runtime/device.h"
-#include "runtime/recorder.h"
+#include "runtime/device/device.h"
+#include "runtime/graph/recorder.h"
 #include "runtime/threads.h"
 
-// Registers the addon's functions; NativeAddon of lib/native/types.ts.
+// Registers the addon's functions; NativeAddon of lib/binding/types.ts.
 
 namespace safelight {
 

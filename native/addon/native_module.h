@@ -21,7 +21,7 @@ struct module_host {
     static void close(const std::shared_ptr<module_host> & host);
 };
 
-// NativeModuleHandle of lib/native/types.ts.
+// NativeModuleHandle of lib/binding/types.ts.
 class native_module : public Napi::ObjectWrap<native_module> {
   public:
     static Napi::Function define(Napi::Env env);

@@ -14,7 +14,7 @@ struct write_request {
     int threads = 0;
 };
 
-// JavaScript values to ours and back. What is not of the seam's types (lib/native/types.ts) throws
+// JavaScript values to ours and back. What is not of the seam's types (lib/binding/types.ts) throws
 // INVALID_OPTION.
 
 config to_config(const Napi::Value & value);

@@ -5,7 +5,7 @@
 #include "addon/promise_worker.h"
 #include "addon/values.h"
 #include "runtime/threads.h"
-#include "runtime/weight_writer.h"
+#include "runtime/weights/weight_writer.h"
 
 namespace safelight {
 

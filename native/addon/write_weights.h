@@ -4,7 +4,7 @@
 
 namespace safelight {
 
-// NativeAddon.writeWeights of lib/native/types.ts: converts weights into a file, on a thread of its own.
+// NativeAddon.writeWeights of lib/binding/types.ts: converts weights into a file, on a thread of its own.
 Napi::Value write_weights_of(const Napi::CallbackInfo & info);
 
 }  // namespace safelight

@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "nn/norm.h"
-#include "runtime/graph.h"
+#include "runtime/graph/graph.h"
 
 namespace safelight {
 

@@ -1,12 +1,12 @@
-#include "models/autoencoder_kl.h"
-#include "models/bert_encoder.h"
-#include "models/latent_transformer.h"
-#include "models/lpips.h"
-#include "models/patch_discriminator.h"
+#include "models/diffusion/unet.h"
+#include "models/text/bert_encoder.h"
 #include "models/text/t5_encoder.h"
-#include "models/text_encoder.h"
-#include "models/unet.h"
-#include "models/vq_model.h"
+#include "models/text/text_encoder.h"
+#include "models/vae/autoencoder_kl.h"
+#include "models/vae/vq_model.h"
+#include "models/vqgan/latent_transformer.h"
+#include "models/vqgan/lpips.h"
+#include "models/vqgan/patch_discriminator.h"
 
 namespace safelight {
 

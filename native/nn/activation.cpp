@@ -1,6 +1,6 @@
 #include "nn/activation.h"
 
-#include "nn/fusion.h"
+#include "nn/fused/fusion.h"
 
 namespace safelight {
 

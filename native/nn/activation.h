@@ -1,6 +1,6 @@
 #pragma once
 
-#include "runtime/graph.h"
+#include "runtime/graph/graph.h"
 
 namespace safelight {
 

@@ -5,7 +5,7 @@
 #include <limits>
 #include <vector>
 
-#include "nn/fusion.h"
+#include "nn/fused/fusion.h"
 #include "nn/layout.h"
 #include "nn/weight.h"
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "runtime/graph.h"
+#include "runtime/graph/graph.h"
 
 namespace safelight {
 
@@ -12,9 +12,9 @@ namespace safelight {
 // m.probs [B, heads, Tq, Tk]; unless they are, scores are computed some 128 MiB at a time.
 tensor attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, tensor mask = nullptr);
 
-// softmax(q·kᵀ + bias)·v by heads, without a scale, as T5 has it: q, k, v [B, T, C], bias [heads, T, T] or null.
-// `keys` (a key_mask, or null) hides places. The probabilities can be tapped as m.probs. All scores exist at
-// once.
+// softmax(q·kᵀ + bias)·v by heads, without a scale, as T5 has it: q, k, v [B, T, C], bias [heads, T, T] or
+// null. `keys` (a key_mask, or null) hides places. The probabilities can be tapped as m.probs. All scores
+// exist at once.
 tensor biased_attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, tensor bias, tensor keys);
 
 // What hides the places of `input` [B, T] (i32, given by the caller) that are 0: [B, 1, 1, T], added to

@@ -5,8 +5,8 @@
 #include <limits>
 
 #include "nn/attention.h"
-#include "nn/fusion.h"
-#include "nn/kernel_node.h"
+#include "nn/fused/fusion.h"
+#include "nn/fused/kernel_node.h"
 #include "nn/layout.h"
 
 namespace safelight {

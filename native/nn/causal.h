@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "runtime/graph.h"
+#include "runtime/graph/graph.h"
 
 namespace safelight {
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "nn/kernel_node.h"
+#include "nn/fused/kernel_node.h"
 #include "nn/layout.h"
 
 namespace safelight {

@@ -1,6 +1,6 @@
 #include "nn/conv.h"
 
-#include "nn/fusion.h"
+#include "nn/fused/fusion.h"
 #include "nn/layout.h"
 #include "nn/linear.h"
 #include "nn/weight.h"

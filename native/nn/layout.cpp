@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "nn/fusion.h"
+#include "nn/fused/fusion.h"
 
 namespace safelight {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "nn/fusion.h"
+#include "nn/fused/fusion.h"
 #include "nn/weight.h"
 
 namespace safelight {

@@ -1,6 +1,6 @@
 #include "nn/norm.h"
 
-#include "nn/fusion.h"
+#include "nn/fused/fusion.h"
 #include "nn/layout.h"
 #include "nn/weight.h"
 

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "runtime/graph.h"
+#include "runtime/graph/graph.h"
 
 namespace safelight {
 

@@ -17,7 +17,8 @@ int32_t relative_bucket(int64_t distance, int64_t buckets, int64_t max_distance)
     const float place = std::log(ratio) / whole * static_cast<float>(half - exact);
     // Compared before it is made an integer: a distance may be anything.
     const float most = static_cast<float>(half - 1 - exact);
-    return static_cast<int32_t>(first + exact + (place < most ? static_cast<int64_t>(place) : half - 1 - exact));
+    return static_cast<int32_t>(first + exact +
+                                (place < most ? static_cast<int64_t>(place) : half - 1 - exact));
 }
 
 tensor relative_bias(model_ref m, int64_t length, const relative_bias_options & o) {

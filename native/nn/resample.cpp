@@ -1,6 +1,6 @@
 #include "nn/resample.h"
 
-#include "nn/fusion.h"
+#include "nn/fused/fusion.h"
 #include "nn/layout.h"
 
 namespace safelight {

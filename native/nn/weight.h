@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "runtime/graph.h"
+#include "runtime/graph/graph.h"
 
 namespace safelight {
 

@@ -8,7 +8,7 @@
 
 namespace safelight {
 
-// Plain data that came over the seam (lib/native/types.ts, ConfigValue). Reading a field that is missing or
+// Plain data that came over the seam (lib/binding/types.ts, ConfigValue). Reading a field that is missing or
 // of another type throws INVALID_OPTION with the field's name.
 class config {
   public:

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <chrono>
 
-#include "runtime/device.h"
+#include "runtime/device/device.h"
+#include "runtime/graph/recorder.h"
+#include "runtime/graph/shape.h"
 #include "runtime/memory.h"
-#include "runtime/recorder.h"
-#include "runtime/shape.h"
 #include "runtime/threads.h"
 
 namespace safelight {

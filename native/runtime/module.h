@@ -3,10 +3,10 @@
 #include <atomic>
 #include <memory>
 
-#include "runtime/built_graph.h"
 #include "runtime/executor.h"
+#include "runtime/graph/built_graph.h"
 #include "runtime/session_states.h"
-#include "runtime/weights.h"
+#include "runtime/weights/weights.h"
 
 namespace safelight {
 

@@ -3,8 +3,8 @@
 #include <iterator>
 
 #include "ggml-alloc.h"
-#include "runtime/device.h"
-#include "runtime/shape.h"
+#include "runtime/device/device.h"
+#include "runtime/graph/shape.h"
 
 namespace safelight {
 

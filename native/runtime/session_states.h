@@ -6,7 +6,7 @@
 #include <string>
 
 #include "ggml-backend.h"
-#include "runtime/graph.h"
+#include "runtime/graph/graph.h"
 #include "runtime/memory.h"
 
 namespace safelight {

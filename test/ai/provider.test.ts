@@ -2,8 +2,8 @@ import { generateImage } from 'ai';
 import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
 import { createSafelight } from '../../lib/ai/index.js';
-import { starterModel } from '../../lib/models/open-model.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
+import { starterModel } from '../../lib/checkpoint/open.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import { changeOf } from '../image/change.js';
 
 const safelight = createSafelight({ threads: 1, models: { mine: starterModel } });

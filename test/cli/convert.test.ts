@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
-import { starterModel } from '../../lib/models/open-model.js';
-import { readGguf } from '../../lib/weights/gguf.js';
+import { readGguf } from '../../lib/checkpoint/formats/gguf.js';
+import { starterModel } from '../../lib/checkpoint/open.js';
 import { writeSparse } from '../weights/files.js';
 import { checkpoint, reference } from '../weights/names.js';
 import { run, start, workFolder } from './safelight.js';

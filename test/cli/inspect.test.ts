@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Inspection } from '../../lib/models/inspect.js';
+import type { Inspection } from '../../lib/tools/inspect.js';
 import { writeSafetensors, writeSingleFile } from '../pipelines-reference/tiny-models.js';
 import { MAIN, run, workFolder } from './safelight.js';
 

@@ -1,13 +1,13 @@
 /** Whole checkpoints of taming's form around tiny networks: what each condition puts before the codes, through the pipeline. */
 import { afterAll, describe, expect, it } from 'vitest';
-import { openCodesModel } from '../../lib/models/codes-model.js';
-import { LatentTransformer } from '../../lib/models/latent-transformer.js';
-import type { DrawOptions, SampleOptions } from '../../lib/pipelines/codes/sample-options.js';
-import { CodesPipeline } from '../../lib/pipelines/codes-pipeline.js';
-import { coordinateCodes } from '../../lib/sampling/codes/coordinates.js';
-import { codeOrder } from '../../lib/sampling/codes/order.js';
-import { sampleCodes } from '../../lib/sampling/codes/sample.js';
-import { slideCodes } from '../../lib/sampling/codes/slide.js';
+import { openCodesModel } from '../../lib/families/shared/vqgan/open-vqgan.js';
+import { LatentTransformer } from '../../lib/modules/latent-transformer.js';
+import type { DrawOptions, SampleOptions } from '../../lib/pipelines/vqgan/sample-options.js';
+import { CodesPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
+import { coordinateCodes } from '../../lib/sampling/autoregressive/coordinates.js';
+import { codeOrder } from '../../lib/sampling/autoregressive/order.js';
+import { sampleCodes } from '../../lib/sampling/autoregressive/sample.js';
+import { slideCodes } from '../../lib/sampling/autoregressive/slide.js';
 import { scratch, tensorsOf, writeCheckpoint } from '../vq/fixture.js';
 import { autoencoders, firstStage, transformer, writeWriter } from './checkpoint.js';
 import { ball, painted } from './drawings.js';

@@ -1,7 +1,7 @@
 /** The starter as taming-transformers' own classes compute it (test/reference/sketch_starter.py). */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CodesPipeline } from '../../lib/pipelines/codes-pipeline.js';
+import { CodesPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
 import { ball, ring } from './drawings.js';
 
 interface Reference {

@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { SampleOptions } from '../../lib/pipelines/codes/sample-options.js';
-import { CodesPipeline } from '../../lib/pipelines/codes-pipeline.js';
+import type { SampleOptions } from '../../lib/pipelines/vqgan/sample-options.js';
+import { CodesPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
 import { ball, painted, ring } from './drawings.js';
 
 let pipeline: CodesPipeline;

@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { openCodesWriter } from '../../lib/models/codes-writer.js';
-import { readConditionConfig } from '../../lib/models/config-condition.js';
-import { readCodeOrder, readLatentTransformerConfig } from '../../lib/models/config-latent-transformer.js';
-import { LatentTransformer } from '../../lib/models/latent-transformer.js';
-import { ModelConfig } from '../../lib/models/model-config.js';
-import { parseYaml } from '../../lib/models/yaml-tree.js';
+import { readConditionConfig } from '../../lib/checkpoint/config/omegaconf/condition.js';
+import {
+  readCodeOrder,
+  readLatentTransformerConfig,
+} from '../../lib/checkpoint/config/omegaconf/latent-transformer.js';
+import { ModelConfig } from '../../lib/checkpoint/config/omegaconf/model-config.js';
+import { parseYaml } from '../../lib/checkpoint/config/omegaconf/yaml-tree.js';
+import { openCodesWriter } from '../../lib/families/shared/vqgan/vqgan-transformer.js';
+import { LatentTransformer } from '../../lib/modules/latent-transformer.js';
 import { weightsOf } from './fixture.js';
 
 const params = (yaml: string) => new ModelConfig('model.yaml', parseYaml(yaml, 'model.yaml'));

@@ -1,8 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { checkChoice, chooseCode, codeProbabilities, noiseOf } from '../../lib/sampling/codes/choose.js';
-import { coordinateCodes } from '../../lib/sampling/codes/coordinates.js';
-import { codeOrder } from '../../lib/sampling/codes/order.js';
-import { windowAt, windowSide } from '../../lib/sampling/codes/window.js';
+import {
+  checkChoice,
+  chooseCode,
+  codeProbabilities,
+  noiseOf,
+} from '../../lib/sampling/autoregressive/choose.js';
+import { coordinateCodes } from '../../lib/sampling/autoregressive/coordinates.js';
+import { codeOrder } from '../../lib/sampling/autoregressive/order.js';
+import { windowAt, windowSide } from '../../lib/sampling/autoregressive/window.js';
 import { TorchCpuGenerator } from '../../lib/sampling/generators/mt19937.js';
 import { fixture } from './fixture.js';
 

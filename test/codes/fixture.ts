@@ -1,12 +1,12 @@
 /** test/fixtures/codes/codes.json (written by test/reference/codes.py), and its models loaded. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { LatentTransformerConfig, OrderName } from '../../lib/models/config.js';
-import { LatentTransformer } from '../../lib/models/latent-transformer.js';
-import type { ChoiceOptions } from '../../lib/sampling/codes/choose.js';
-import { ComponentWeights } from '../../lib/weights/component.js';
-import { tamingTransformerNaming } from '../../lib/weights/naming/taming-transformer.js';
-import { openWeights } from '../../lib/weights/open-weights.js';
+import type { LatentTransformerConfig, OrderName } from '../../lib/checkpoint/config/types.js';
+import { openWeights } from '../../lib/checkpoint/formats/open-weights.js';
+import { tamingTransformerNaming } from '../../lib/checkpoint/naming/taming-transformer.js';
+import { ComponentWeights } from '../../lib/checkpoint/weights/component.js';
+import { LatentTransformer } from '../../lib/modules/latent-transformer.js';
+import type { ChoiceOptions } from '../../lib/sampling/autoregressive/choose.js';
 
 interface CodesFixture {
   draws: { options: ChoiceOptions; logits: number[]; probabilities: number[]; codes: number[] }[];

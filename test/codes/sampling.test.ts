@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { LatentTransformer } from '../../lib/models/latent-transformer.js';
-import { codesLikelihood } from '../../lib/sampling/codes/likelihood.js';
-import { codeOrder } from '../../lib/sampling/codes/order.js';
-import { sampleCodes } from '../../lib/sampling/codes/sample.js';
-import { slideCodes } from '../../lib/sampling/codes/slide.js';
+import type { LatentTransformer } from '../../lib/modules/latent-transformer.js';
+import { codesLikelihood } from '../../lib/sampling/autoregressive/likelihood.js';
+import { codeOrder } from '../../lib/sampling/autoregressive/order.js';
+import { sampleCodes } from '../../lib/sampling/autoregressive/sample.js';
+import { slideCodes } from '../../lib/sampling/autoregressive/slide.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 import { all, fixture, loadTransformer } from './fixture.js';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { LatentTransformer } from '../../lib/models/latent-transformer.js';
+import type { LatentTransformer } from '../../lib/modules/latent-transformer.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 import { loadTransformer } from './fixture.js';
 

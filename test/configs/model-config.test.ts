@@ -3,10 +3,10 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ModelConfig } from '../../lib/checkpoint/config/omegaconf/model-config.js';
+import { readModelConfig } from '../../lib/checkpoint/config/omegaconf/read-model-config.js';
+import { parseYaml } from '../../lib/checkpoint/config/omegaconf/yaml-tree.js';
 import { type ErrorCode, SafelightError } from '../../lib/errors.js';
-import { ModelConfig } from '../../lib/models/model-config.js';
-import { readModelConfig } from '../../lib/models/read-model-config.js';
-import { parseYaml } from '../../lib/models/yaml-tree.js';
 
 const config = (text: string): ModelConfig => new ModelConfig('m.yaml', parseYaml(text, 'm.yaml'));
 

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { ModelConfig } from '../../lib/models/model-config.js';
-import { type ConfigTree, mergeTrees, parseYaml } from '../../lib/models/yaml-tree.js';
-import type { ConfigValue } from '../../lib/native/types.js';
+import type { ConfigValue } from '../../lib/binding/types.js';
+import { ModelConfig } from '../../lib/checkpoint/config/omegaconf/model-config.js';
+import { type ConfigTree, mergeTrees, parseYaml } from '../../lib/checkpoint/config/omegaconf/yaml-tree.js';
 
 interface Fixture {
   scalars: [text: string, value: unknown][];

@@ -2,12 +2,12 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { convertModel } from '../../lib/models/convert.js';
-import { inspectModel } from '../../lib/models/inspect.js';
-import { openModel } from '../../lib/models/open-model.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
-import { readGguf } from '../../lib/weights/gguf.js';
-import { openWeights } from '../../lib/weights/open-weights.js';
+import { readGguf } from '../../lib/checkpoint/formats/gguf.js';
+import { openWeights } from '../../lib/checkpoint/formats/open-weights.js';
+import { openModel } from '../../lib/checkpoint/open.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
+import { convertModel } from '../../lib/tools/convert.js';
+import { inspectModel } from '../../lib/tools/inspect.js';
 import {
   f16,
   type TinyModel,

@@ -1,12 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type ConvertOptions, convertModel } from '../../lib/models/convert.js';
-import { planPart } from '../../lib/models/convert-plan.js';
-import { openConvertSource } from '../../lib/models/convert-source.js';
-import { TypeChoice } from '../../lib/models/convert-types.js';
-import { openModel, starterModel } from '../../lib/models/open-model.js';
-import { readGguf } from '../../lib/weights/gguf.js';
+import { readGguf } from '../../lib/checkpoint/formats/gguf.js';
+import { openModel, starterModel } from '../../lib/checkpoint/open.js';
+import { type ConvertOptions, convertModel } from '../../lib/tools/convert.js';
+import { planPart } from '../../lib/tools/convert-plan.js';
+import { openConvertSource } from '../../lib/tools/convert-source.js';
+import { TypeChoice } from '../../lib/tools/convert-types.js';
 import { type TinyModel, writeFolder } from '../pipelines-reference/tiny-models.js';
 import { scratch } from '../weights/files.js';
 import { writeFolder as writeSparseFolder } from '../weights/folders.js';

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
-import type { LoadPipelineOptions } from '../../lib/pipelines/load-options.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
-import { layoutGguf } from '../../lib/weights/gguf-writer.js';
+import { layoutGguf } from '../../lib/checkpoint/formats/gguf-writer.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
+import type { LoadPipelineOptions } from '../../lib/pipelines/model/load-options.js';
 
 /** What a model draws, before it is decoded. */
 export async function latentOf(path: string, load: LoadPipelineOptions = {}): Promise<number[]> {

@@ -1,11 +1,11 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { convertModel } from '../../lib/models/convert.js';
-import type { EmbeddedConfig } from '../../lib/models/embedded-config.js';
-import { openModel, starterModel } from '../../lib/models/open-model.js';
-import { readGguf } from '../../lib/weights/gguf.js';
-import { layoutGguf } from '../../lib/weights/gguf-writer.js';
+import type { EmbeddedConfig } from '../../lib/checkpoint/config/embedded-config.js';
+import { readGguf } from '../../lib/checkpoint/formats/gguf.js';
+import { layoutGguf } from '../../lib/checkpoint/formats/gguf-writer.js';
+import { openModel, starterModel } from '../../lib/checkpoint/open.js';
+import { convertModel } from '../../lib/tools/convert.js';
 import { scratch } from '../weights/files.js';
 
 const root = scratch();

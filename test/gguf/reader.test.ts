@@ -2,9 +2,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { parseGgufHeader, readGguf } from '../../lib/weights/gguf.js';
-import { NeedMoreBytes } from '../../lib/weights/gguf-cursor.js';
-import { openWeights } from '../../lib/weights/open-weights.js';
+import { parseGgufHeader, readGguf } from '../../lib/checkpoint/formats/gguf.js';
+import { NeedMoreBytes } from '../../lib/checkpoint/formats/gguf-cursor.js';
+import { openWeights } from '../../lib/checkpoint/formats/open-weights.js';
 import { scratch } from '../weights/files.js';
 import {
   type Build,

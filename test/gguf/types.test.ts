@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { BlockType, SourceType, StorageType } from '../../lib/native/types.js';
-import { readGguf } from '../../lib/weights/gguf.js';
-import type { TensorInfo } from '../../lib/weights/tensor-index.js';
+import type { BlockType, SourceType, StorageType } from '../../lib/binding/types.js';
+import { readGguf } from '../../lib/checkpoint/formats/gguf.js';
+import type { TensorInfo } from '../../lib/checkpoint/weights/tensor-index.js';
 import {
   create,
   embeddingsOf,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { BackendInfo } from '../../lib/native/types.js';
+import type { BackendInfo } from '../../lib/binding/types.js';
 import { MAIN } from '../cli/safelight.js';
 
 const BINARIES = fileURLToPath(new URL('../../build/test-device', import.meta.url));

@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { addonOf } from '../../lib/native/backends.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
+import { addonOf } from '../../lib/binding/backends.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import type { Warning } from '../../lib/warnings.js';
 import { type GpuCase, gpuCases } from './cases.js';
 

@@ -6,8 +6,8 @@
  */
 import { appendFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { backends } from '../../lib/native/backends.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
+import { backends } from '../../lib/binding/backends.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import { gpuCases, type Results } from './cases.js';
 
 /**

@@ -13,9 +13,9 @@ import { mkdir, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { tryLock } from '../../lib/binding/file-lock.js';
 import { cachedRepositories, filesUnder } from '../../lib/hub/cache.js';
 import { listModels, locateModel, type PullProgress, pullModel, removeModel } from '../../lib/hub/index.js';
-import { tryLock } from '../../lib/native/file-lock.js';
 import { HubServer } from './hub-server.js';
 
 let server: HubServer;

@@ -15,10 +15,10 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openModel, starterModel } from '../../lib/checkpoint/open.js';
 import { pullModel } from '../../lib/hub/index.js';
-import { inspectModel } from '../../lib/models/inspect.js';
-import { openModel, starterModel } from '../../lib/models/open-model.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
+import { inspectModel } from '../../lib/tools/inspect.js';
 import { HubServer } from './hub-server.js';
 import { layOutCache, shardedStarter } from './sharded.js';
 

@@ -10,14 +10,14 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { openModel, starterModel } from '../../lib/checkpoint/open.js';
+import { sketchStarter } from '../../lib/families/shared/vqgan/vqgan-defaults.js';
 import { listModels, locateModel, removeModel } from '../../lib/hub/index.js';
 import { Catalog } from '../../lib/jobs/catalog.js';
 import { configuredModels, type ModelProblem } from '../../lib/jobs/configured.js';
 import { defaultLimits } from '../../lib/jobs/schemas.js';
-import { sketchStarter } from '../../lib/models/codes-defaults.js';
-import { convertModel } from '../../lib/models/convert.js';
-import { inspectModel } from '../../lib/models/inspect.js';
-import { openModel, starterModel } from '../../lib/models/open-model.js';
+import { convertModel } from '../../lib/tools/convert.js';
+import { inspectModel } from '../../lib/tools/inspect.js';
 import { writeWriter } from '../codes-pipeline/checkpoint.js';
 import { scratch } from '../vq/fixture.js';
 import { writeSparse } from '../weights/files.js';

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readImage } from '../../lib/image/read.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
 import { caseNamed, generateOptions, picturePath, writeModel } from './cases.js';
 
 const root = mkdtempSync(join(tmpdir(), 'safelight-ldm-'));

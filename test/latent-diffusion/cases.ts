@@ -3,9 +3,9 @@ import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
+import { readSafetensors } from '../../lib/checkpoint/formats/safetensors.js';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
-import { readSafetensors } from '../../lib/weights/safetensors.js';
 import { f16Tensor, type RawTensor, readJson, writeSafetensors } from '../pipelines-reference/tiny-models.js';
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/ldm/', import.meta.url));

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
-import { inspectModel } from '../../lib/models/inspect.js';
-import { openModel } from '../../lib/models/open-model.js';
-import type { DenoiseOptions } from '../../lib/pipelines/denoise-stage.js';
+import { openModel } from '../../lib/checkpoint/open.js';
+import type { DenoiseOptions } from '../../lib/pipelines/diffusion/denoise-stage.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
+import { inspectModel } from '../../lib/tools/inspect.js';
 import { relativeError } from '../pipelines-reference/cases.js';
 import { caseNamed, expectedOf, generateOptions, tensorsOfCase, writeCheckpoint } from './cases.js';
 

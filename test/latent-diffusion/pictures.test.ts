@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import { largestDifference, relativeError } from '../pipelines-reference/cases.js';
 import { type Case, cases, expectedOf, generateOptions, writeModel } from './cases.js';
 

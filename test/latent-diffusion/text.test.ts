@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { openModel } from '../../lib/models/open-model.js';
-import { WordPieceTokenizer } from '../../lib/text/wordpiece.js';
-import { readWordPieceFiles } from '../../lib/weights/wordpiece-files.js';
+import { openModel } from '../../lib/checkpoint/open.js';
+import { readWordPieceFiles } from '../../lib/tokenizers/reading/wordpiece-files.js';
+import { WordPieceTokenizer } from '../../lib/tokenizers/wordpiece.js';
 import { readJson } from '../pipelines-reference/tiny-models.js';
 import { caseNamed, picturePath, writeCheckpoint, writeModel } from './cases.js';
 

@@ -1,7 +1,7 @@
 /** Modules of test/fixtures/models (written by test/reference/models.py) in the addon, and how far their results are off. */
 import { open, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { addon as load } from '../../lib/native/binding.js';
+import { addon as load } from '../../lib/binding/binding.js';
 import type {
   ModuleKind,
   ModuleOptions,
@@ -12,8 +12,8 @@ import type {
   StorageType,
   WeightPlan,
   WeightRequirement,
-} from '../../lib/native/types.js';
-import { readSafetensors, type SafetensorsFile } from '../../lib/weights/safetensors.js';
+} from '../../lib/binding/types.js';
+import { readSafetensors, type SafetensorsFile } from '../../lib/checkpoint/formats/safetensors.js';
 
 export const addon: NativeAddon = load();
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { ConfigValue, NativeConfig, NativeTensor } from '../../lib/native/types.js';
+import type { ConfigValue, NativeConfig, NativeTensor } from '../../lib/binding/types.js';
 import { addon, createModule, readFixture } from './native-fixture.js';
 
 const f32 = (...shape: number[]): NativeTensor => ({

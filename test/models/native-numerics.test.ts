@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { NativeModuleHandle, NativeTensor } from '../../lib/native/types.js';
+import type { NativeModuleHandle, NativeTensor } from '../../lib/binding/types.js';
 import {
   type Case,
   createModule,

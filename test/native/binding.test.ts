@@ -1,11 +1,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
-import { backends, chooseBackend, physicalCores } from '../../lib/native/backends.js';
-import { addon, load } from '../../lib/native/binding.js';
-import { buildNative } from '../../lib/native/build.js';
-import { missingInstructions } from '../../lib/native/cpu.js';
-import type { BackendInfo, BackendName } from '../../lib/native/types.js';
+import { backends, chooseBackend, physicalCores } from '../../lib/binding/backends.js';
+import { addon, load } from '../../lib/binding/binding.js';
+import { buildNative } from '../../lib/binding/build.js';
+import { missingInstructions } from '../../lib/binding/cpu.js';
+import type { BackendInfo, BackendName } from '../../lib/binding/types.js';
 import { removeFiles, writeFile } from './tiny.js';
 
 afterAll(removeFiles);

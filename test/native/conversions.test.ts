@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import type { SourceType, StorageType } from '../../lib/native/types.js';
+import type { SourceType, StorageType } from '../../lib/binding/types.js';
 import {
   config,
   create,

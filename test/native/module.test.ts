@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { NativeModule } from '../../lib/binding/module.js';
+import type { NativeTensor } from '../../lib/binding/types.js';
 import type { ErrorCode } from '../../lib/errors.js';
-import type { NativeModule } from '../../lib/native/module.js';
-import type { NativeTensor } from '../../lib/native/types.js';
 import { config, create, planOf, removeFiles, tokens } from './tiny.js';
 
 afterAll(removeFiles);

@@ -1,9 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { requirements } from '../../lib/binding/module.js';
+import type { WeightPlan, WeightPlanEntry } from '../../lib/binding/types.js';
 import type { ErrorCode } from '../../lib/errors.js';
-import { requirements } from '../../lib/native/module.js';
-import type { WeightPlan, WeightPlanEntry } from '../../lib/native/types.js';
 import { config, create, PROJECTION, planOf, removeFiles, TOKEN_EMBEDDING, tokens } from './tiny.js';
 
 afterAll(removeFiles);

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import type { NativeModuleHandle, NativeTensor } from '../../lib/native/types.js';
+import type { NativeModuleHandle, NativeTensor } from '../../lib/binding/types.js';
 import { addon, createModule, difference, type Fixture, readFixture } from '../models/native-fixture.js';
 import { planOf, removeFiles } from './tiny.js';
 

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import type { WeightPlan, WeightPlanEntry } from '../../lib/native/types.js';
+import type { WeightPlan, WeightPlanEntry } from '../../lib/binding/types.js';
 import {
   config,
   create,

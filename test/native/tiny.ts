@@ -2,14 +2,14 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type CreateOptions, NativeModule, requirements } from '../../lib/native/module.js';
+import { type CreateOptions, NativeModule, requirements } from '../../lib/binding/module.js';
 import type {
   ModuleKind,
   NativeConfig,
   NativeTensor,
   WeightPlan,
   WeightPlanEntry,
-} from '../../lib/native/types.js';
+} from '../../lib/binding/types.js';
 
 export const config = {
   vocab_size: 10,

@@ -14,10 +14,10 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { convertModel } from '../../lib/models/convert.js';
-import { type PackOptions, packedModules, packModel, removePacked } from '../../lib/models/pack.js';
-import type { LoadPipelineOptions } from '../../lib/pipelines/load-options.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
+import type { LoadPipelineOptions } from '../../lib/pipelines/model/load-options.js';
+import { convertModel } from '../../lib/tools/convert.js';
+import { type PackOptions, packedModules, packModel, removePacked } from '../../lib/tools/pack.js';
 import { writeFolder, writeSingleFile } from '../pipelines-reference/tiny-models.js';
 import { tensorsOf, writeTorch } from '../torch/checkpoint.js';
 import { scratch } from '../weights/files.js';

@@ -73,7 +73,7 @@ it.each([
   ],
   [
     'to a neighbour',
-    { 'native/kernels/k.cpp': '#include "../runtime/graph.h"', 'native/runtime/graph.h': '' },
+    { 'native/kernels/k.cpp': '#include "../runtime/graph.h"', 'native/runtime/graph/graph.h': '' },
     'neighbours',
   ],
   [

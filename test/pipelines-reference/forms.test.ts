@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { LoadPipelineOptions } from '../../lib/pipelines/load-options.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
+import type { LoadPipelineOptions } from '../../lib/pipelines/model/load-options.js';
 import { imagePath, largestDifference } from './cases.js';
 import { type TinyModel, writeFolder, writeSingleFile } from './tiny-models.js';
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readImage } from '../../lib/image/read.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import {
   type Case,
   cases,

@@ -2,8 +2,8 @@
 import { getEventListeners } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { aborted, onAbort, pauseFor, SafelightError, unlessAborted } from '../../lib/errors.js';
-import { CodesPipeline } from '../../lib/pipelines/codes-pipeline.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
+import { CodesPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
 
 let pipeline: Pipeline;
 const warnings: Error[] = [];

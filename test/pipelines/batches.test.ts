@@ -1,8 +1,8 @@
 /** The image of a seed does not depend on the images computed beside it. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import type { GeneratedImage } from '../../lib/pipelines/image-result.js';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
 import { samplerNames } from '../../lib/sampling/samplers/index.js';
 
 let pipeline: Pipeline;

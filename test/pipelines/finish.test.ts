@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { aborted } from '../../lib/errors.js';
-import { Autoencoder } from '../../lib/models/autoencoder.js';
-import { UNet } from '../../lib/models/unet.js';
+import { Autoencoder } from '../../lib/modules/autoencoder.js';
+import { UNet } from '../../lib/modules/unet.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
 import { samplerNames } from '../../lib/sampling/samplers/index.js';
 import type { RgbImage } from '../../lib/tensor/picture.js';
 import type { Tensor } from '../../lib/tensor/tensor.js';

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { availableMemory, weightBytes } from '../../lib/models/fit.js';
-import type { WeightPlan } from '../../lib/native/types.js';
-import { Modules } from '../../lib/pipelines/modules.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
+import type { WeightPlan } from '../../lib/binding/types.js';
+import { availableMemory, weightBytes } from '../../lib/modules/fit.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
+import { Modules } from '../../lib/pipelines/model/lazy-model.js';
 
 const machine = (bytes: number | undefined) =>
   vi.spyOn(Modules.prototype, 'available').mockReturnValue(bytes);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fittingSize, warnIfLarge } from '../../lib/pipelines/image-size.js';
+import { fittingSize, warnIfLarge } from '../../lib/pipelines/diffusion/image-size.js';
 import { Warnings } from '../../lib/warnings.js';
 
 const native = { width: 512, height: 512 };

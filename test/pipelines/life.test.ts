@@ -2,10 +2,10 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { starterModel } from '../../lib/checkpoint/open.js';
 import type { SafelightError } from '../../lib/errors.js';
-import { starterModel } from '../../lib/models/open-model.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
 
 const load = () => Pipeline.load(undefined, { threads: 1 });
 const APPLE: GenerateOptions = { prompt: 'a red apple', seed: 7, steps: 3, width: 64, height: 64 };

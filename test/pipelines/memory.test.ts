@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
 
 const APPLE: GenerateOptions = {
   prompt: 'a red apple',

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SafelightError } from '../../lib/errors.js';
-import { checkLoadOptions } from '../../lib/pipelines/load-options.js';
+import { checkLoadOptions } from '../../lib/pipelines/model/load-options.js';
 import { type GenerateOptions, resolveOptions } from '../../lib/pipelines/options.js';
 
 const resolve = (options: Record<string, unknown>, defaults = {}) =>

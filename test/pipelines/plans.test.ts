@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { expandRegion, maskRegion } from '../../lib/pipelines/crop-region.js';
+import { imageTensor, latentsOf, unscaled } from '../../lib/families/shared/latents.js';
+import { expandRegion, maskRegion } from '../../lib/pipelines/diffusion/crop-region.js';
+import { prepareMasked } from '../../lib/pipelines/diffusion/inpaint.js';
+import { leastSquares } from '../../lib/pipelines/diffusion/preview.js';
+import { brownianRange, fullSigmas, partialSigmas } from '../../lib/pipelines/diffusion/sigmas.js';
 import { type HiresSettings, hiresTarget } from '../../lib/pipelines/hires-options.js';
 import { toPixels } from '../../lib/pipelines/image-result.js';
-import { prepareMasked } from '../../lib/pipelines/inpaint.js';
-import { imageTensor, latentsOf, unscaled } from '../../lib/pipelines/latents.js';
 import type { MaskSettings } from '../../lib/pipelines/mask-options.js';
-import { leastSquares } from '../../lib/pipelines/preview.js';
 import { resolveSamplingOptions, type SamplingOptions } from '../../lib/pipelines/sampling-options.js';
-import { brownianRange, fullSigmas, partialSigmas } from '../../lib/pipelines/sigmas.js';
 import { DiscreteSchedule } from '../../lib/sampling/denoiser.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 

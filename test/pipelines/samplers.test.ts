@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
 import { samplerNames } from '../../lib/sampling/samplers/index.js';
 import { scheduleNames } from '../../lib/sampling/schedules/index.js';
 

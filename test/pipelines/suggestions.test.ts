@@ -6,10 +6,10 @@ import { addRunOptions } from '../../lib/cli/model-options.js';
 import { withSuggestion } from '../../lib/cli/suggest-flags.js';
 import type { SafelightError } from '../../lib/errors.js';
 import { knownKeys } from '../../lib/known-keys.js';
-import { checkLoadCodesOptions } from '../../lib/pipelines/codes/load-options.js';
-import { checkSampleOptions } from '../../lib/pipelines/codes/sample-options.js';
-import { checkLoadOptions } from '../../lib/pipelines/load-options.js';
+import { checkLoadOptions } from '../../lib/pipelines/model/load-options.js';
 import { resolveOptions } from '../../lib/pipelines/options.js';
+import { checkLoadCodesOptions } from '../../lib/pipelines/vqgan/load-options.js';
+import { checkSampleOptions } from '../../lib/pipelines/vqgan/sample-options.js';
 import { editDistance, nearest, suggestOption, suggestValue } from '../../lib/suggest.js';
 
 const generate = (options: object) => resolveOptions({ prompt: 'a', ...options }, {}, 8, { kind: 'text' });

@@ -1,8 +1,8 @@
 /** What a call says beside its result, with the starter (128 x 128 pixels). */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GenerateOptions, GenerateResult, Warning } from '../../lib/index.js';
-import { CodesPipeline } from '../../lib/pipelines/codes-pipeline.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
+import { CodesPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
 
 let pipeline: Pipeline;
 beforeAll(async () => {

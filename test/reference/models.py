@@ -81,7 +81,7 @@ def text_encoder(name, seed, act, projection, heads):
 
 
 def unet_config(config):
-    """Our normalized config (lib/models/config.ts) and diffusers' arguments for the same network."""
+    """Our normalized config (lib/checkpoint/config/types.ts) and diffusers' arguments for the same network."""
     levels = len(config["block_out_channels"])
     down = [f"{'CrossAttn' if a else ''}DownBlock2D" for a in config["down_attention"]]
     up = [f"{'CrossAttn' if a else ''}UpBlock2D" for a in config["up_attention"]]

@@ -1,4 +1,4 @@
-"""Writes lib/text/unicode-tables.ts: how the tokenizers library classifies, composes and lowers characters.
+"""Writes lib/tokenizers/unicode-tables.ts: how the tokenizers library classifies, composes and lowers characters.
 
     python test/reference/text_tables.py && npx biome check --write lib/text    (as pinned in requirements.txt)
 

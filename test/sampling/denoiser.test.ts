@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { SchedulerConfig } from '../../lib/models/config.js';
+import type { SchedulerConfig } from '../../lib/checkpoint/config/types.js';
 import { createDenoise, DiscreteSchedule, type Predict, scalings } from '../../lib/sampling/denoiser.js';
 
 interface Case {

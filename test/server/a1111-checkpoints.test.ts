@@ -2,7 +2,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { starterModel } from '../../lib/models/open-model.js';
+import { starterModel } from '../../lib/checkpoint/open.js';
 import { Checkpoints } from '../../lib/server/a1111/checkpoints.js';
 import { WebUIApi } from './a1111-client.js';
 import { startServer, type TestServer } from './running.js';

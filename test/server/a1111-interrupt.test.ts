@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { aborted } from '../../lib/errors.js';
-import { Autoencoder } from '../../lib/models/autoencoder.js';
-import { UNet } from '../../lib/models/unet.js';
+import { Autoencoder } from '../../lib/modules/autoencoder.js';
+import { UNet } from '../../lib/modules/unet.js';
 import { type Generated, WebUIApi } from './a1111-client.js';
 import { call, startServer, type TestServer } from './running.js';
 

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { starterModel } from '../../lib/checkpoint/open.js';
 import { encodePng, readPngText } from '../../lib/image/png.js';
-import { starterModel } from '../../lib/models/open-model.js';
 import { WebUIApi } from './a1111-client.js';
 import { startServer, type TestServer } from './running.js';
 

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { starterModel } from '../../lib/models/open-model.js';
+import { starterModel } from '../../lib/checkpoint/open.js';
 import { writeWriter } from '../codes-pipeline/checkpoint.js';
 import { caseNamed, writeModel } from '../latent-diffusion/cases.js';
 import { scratch } from '../vq/fixture.js';

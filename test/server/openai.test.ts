@@ -1,8 +1,8 @@
 import OpenAI, { toFile } from 'openai';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { starterModel } from '../../lib/checkpoint/open.js';
 import { readPngText } from '../../lib/image/png.js';
-import { starterModel } from '../../lib/models/open-model.js';
 import { changeOf } from '../image/change.js';
 import { call, startServer, type TestServer } from './running.js';
 

@@ -1,7 +1,7 @@
 /** Safelight's own API, as its clients use it: over HTTP. */
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { starterModel } from '../../lib/models/open-model.js';
+import { starterModel } from '../../lib/checkpoint/open.js';
 import { writeWriter } from '../codes-pipeline/checkpoint.js';
 import { ball, pngOf } from '../codes-pipeline/drawings.js';
 import { scratch } from '../vq/fixture.js';

@@ -1,7 +1,7 @@
 import { beforeAll, expect, it } from 'vitest';
-import { chunkPrompt } from '../../lib/text/chunks.js';
-import { parsePrompt, plainPrompt } from '../../lib/text/prompt.js';
-import { Tokenizer } from '../../lib/text/tokenizer.js';
+import { chunkPrompt } from '../../lib/conditioning/chunks.js';
+import { parsePrompt, plainPrompt } from '../../lib/conditioning/prompt.js';
+import { Tokenizer } from '../../lib/tokenizers/tokenizer.js';
 import { fixture, STARTER, STARTER_WINDOW } from './fixtures.js';
 
 type Windows = [number[], number[]][];

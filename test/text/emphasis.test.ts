@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { applyEmphasis, padChunks } from '../../lib/text/emphasis.js';
+import { applyEmphasis, padChunks } from '../../lib/conditioning/emphasis.js';
 import { fixture } from './fixtures.js';
 
 type Fixture = Record<'states' | 'weights' | 'no norm' | 'original', number[]>;

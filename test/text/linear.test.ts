@@ -1,9 +1,9 @@
 /** No prompt, however it is made, takes more than time in proportion to its length. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { chunkPrompt, type PromptTokenizer } from '../../lib/text/chunks.js';
-import { parsePrompt } from '../../lib/text/prompt.js';
-import { Tokenizer } from '../../lib/text/tokenizer.js';
-import { WordPieceTokenizer } from '../../lib/text/wordpiece.js';
+import { chunkPrompt, type PromptTokenizer } from '../../lib/conditioning/chunks.js';
+import { parsePrompt } from '../../lib/conditioning/prompt.js';
+import { Tokenizer } from '../../lib/tokenizers/tokenizer.js';
+import { WordPieceTokenizer } from '../../lib/tokenizers/wordpiece.js';
 import { growth } from './growth.js';
 
 /** Letters without a pattern, so that no merge repeats. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { type PromptPart, parsePrompt, plainPrompt } from '../../lib/text/prompt.js';
+import { type PromptPart, parsePrompt, plainPrompt } from '../../lib/conditioning/prompt.js';
 import { fixture } from './fixtures.js';
 
 const { prompts } = fixture<{ prompts: [string, [string, number][]][] }>('prompts');

@@ -2,7 +2,7 @@ import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Tokenizer } from '../../lib/text/tokenizer.js';
+import { Tokenizer } from '../../lib/tokenizers/tokenizer.js';
 import { fixture, STARTER, STARTER_WINDOW } from './fixtures.js';
 
 interface Fixture {

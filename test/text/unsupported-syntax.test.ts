@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { unsupportedSyntax } from '../../lib/text/unsupported-syntax.js';
+import { unsupportedSyntax } from '../../lib/conditioning/unsupported-syntax.js';
 import { growth } from './growth.js';
 
 const found = (prompt: string, negative = false) =>

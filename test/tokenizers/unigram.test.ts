@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { parseUnigram } from '../../lib/tokenizers/reading/unigram-files.js';
 import { Unigram } from '../../lib/tokenizers/unigram.js';
-import { parseUnigram } from '../../lib/tokenizers/unigram-files.js';
 import { UnigramTokenizer } from '../../lib/tokenizers/unigram-tokenizer.js';
 import { readT5Fixture, tokenizerJson } from './t5-fixture.js';
 

@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { openWeights } from '../../lib/weights/open-weights.js';
+import { openWeights } from '../../lib/checkpoint/formats/open-weights.js';
 import type { RawTensor } from '../pipelines-reference/tiny-models.js';
 import { legacyForm, type Stored, stateDict, zipForm } from './write.js';
 

@@ -1,10 +1,10 @@
 import { open, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { byTable, crc32 } from '../../lib/checkpoint/formats/crc.js';
+import { openWeights } from '../../lib/checkpoint/formats/open-weights.js';
+import { verifyTensors } from '../../lib/checkpoint/formats/verify.js';
 import { type ErrorCode, SafelightError } from '../../lib/errors.js';
-import { byTable, crc32 } from '../../lib/weights/crc.js';
-import { openWeights } from '../../lib/weights/open-weights.js';
-import { verifyTensors } from '../../lib/weights/verify.js';
 import { scratch } from '../weights/files.js';
 import { FIXTURES, valuesOf } from './values.js';
 import {

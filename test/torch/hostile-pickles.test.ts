@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { openWeights } from '../../lib/checkpoint/formats/open-weights.js';
 import { SafelightError } from '../../lib/errors.js';
-import { openWeights } from '../../lib/weights/open-weights.js';
 import { scratch } from '../weights/files.js';
 import {
   ascii,

@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { openWeights } from '../../lib/weights/open-weights.js';
+import { openWeights } from '../../lib/checkpoint/formats/open-weights.js';
 import { scratch } from '../weights/files.js';
 import { valuesOf } from './values.js';
 import {

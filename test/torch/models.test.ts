@@ -3,14 +3,14 @@ import { readFileSync } from 'node:fs';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { inspectModel } from '../../lib/models/inspect.js';
-import { openModel } from '../../lib/models/open-model.js';
-import type { OpenModelOptions } from '../../lib/models/source.js';
-import { requirements } from '../../lib/native/module.js';
-import type { ModuleKind, NativeConfig, WeightPlan } from '../../lib/native/types.js';
-import type { LoadPipelineOptions } from '../../lib/pipelines/load-options.js';
-import { Pipeline } from '../../lib/pipelines/pipeline.js';
-import { openWeights } from '../../lib/weights/open-weights.js';
+import { requirements } from '../../lib/binding/module.js';
+import type { ModuleKind, NativeConfig, WeightPlan } from '../../lib/binding/types.js';
+import { openWeights } from '../../lib/checkpoint/formats/open-weights.js';
+import type { OpenModelOptions } from '../../lib/checkpoint/model-descriptor.js';
+import { openModel } from '../../lib/checkpoint/open.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
+import type { LoadPipelineOptions } from '../../lib/pipelines/model/load-options.js';
+import { inspectModel } from '../../lib/tools/inspect.js';
 import {
   type RawTensor,
   type TinyModel,

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { TensorInfo } from '../../lib/weights/tensor-index.js';
+import type { TensorInfo } from '../../lib/checkpoint/weights/tensor-index.js';
 
 export const FIXTURES = fileURLToPath(new URL('../fixtures/torch/', import.meta.url));
 

@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { UNetInputs } from '../../lib/models/unet.js';
+import { readSafetensors } from '../../lib/checkpoint/formats/safetensors.js';
+import type { UNetInputs } from '../../lib/modules/unet.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
-import { readSafetensors } from '../../lib/weights/safetensors.js';
 import { f16Tensor, noise, type RawTensor, type Row, readJson } from '../pipelines-reference/tiny-models.js';
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/unets/', import.meta.url));

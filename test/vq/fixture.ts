@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
+import { readSafetensors } from '../../lib/checkpoint/formats/safetensors.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
-import { readSafetensors } from '../../lib/weights/safetensors.js';
 import { f16Tensor, type RawTensor, writeSafetensors } from '../pipelines-reference/tiny-models.js';
 
 const FOLDER = fileURLToPath(new URL('../fixtures/vq/', import.meta.url));

@@ -3,10 +3,10 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { SafelightError } from '../../lib/errors.js';
-import { type CodesModelSource, openCodesModel } from '../../lib/models/codes-model.js';
-import { inspectModel } from '../../lib/models/inspect.js';
-import { VQModel } from '../../lib/models/vq-model.js';
+import { type CodesModelSource, openCodesModel } from '../../lib/families/shared/vqgan/open-vqgan.js';
+import { VQModel } from '../../lib/modules/vq-model.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
+import { inspectModel } from '../../lib/tools/inspect.js';
 import type { RawTensor } from '../pipelines-reference/tiny-models.js';
 import {
   difference,

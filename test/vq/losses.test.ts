@@ -1,15 +1,15 @@
 /** Discriminator, perceptual distance and losses against taming-transformers (and latent diffusion's own formula for KL). */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { Autoencoder } from '../../lib/models/autoencoder.js';
-import { type CodesModelSource, openCodesModel } from '../../lib/models/codes-model.js';
-import { usualLosses } from '../../lib/models/config-losses.js';
-import type { LoadOptions } from '../../lib/models/loaded-module.js';
-import { Lpips } from '../../lib/models/lpips.js';
-import { PatchDiscriminator } from '../../lib/models/patch-discriminator.js';
-import { VQModel } from '../../lib/models/vq-model.js';
-import { type LossModules, vqganLosses } from '../../lib/models/vqgan-losses.js';
-import { patchMap } from '../../lib/pipelines/patch-map.js';
+import { usualLosses } from '../../lib/checkpoint/config/omegaconf/losses.js';
+import { type CodesModelSource, openCodesModel } from '../../lib/families/shared/vqgan/open-vqgan.js';
+import { Autoencoder } from '../../lib/modules/autoencoder.js';
+import type { LoadOptions } from '../../lib/modules/loaded-module.js';
+import { Lpips } from '../../lib/modules/lpips.js';
+import { PatchDiscriminator } from '../../lib/modules/patch-discriminator.js';
+import { VQModel } from '../../lib/modules/vq-model.js';
+import { type LossModules, vqganLosses } from '../../lib/modules/vqgan-losses.js';
+import { patchMap } from '../../lib/pipelines/trace/patch-map.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 import { difference, expected, scratch, sections, tensorsOf, writeCheckpoint } from './fixture.js';
 

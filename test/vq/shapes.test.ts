@@ -2,12 +2,12 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { autoencoderFactor } from '../../lib/models/config-autoencoder.js';
-import { readFirstStageConfig } from '../../lib/models/config-first-stage.js';
-import { ModelConfig } from '../../lib/models/model-config.js';
-import { requirements } from '../../lib/native/module.js';
-import { autoencoderTable } from '../../lib/weights/naming/ldm-autoencoder.js';
-import { withoutTrailingOnes } from '../../lib/weights/storage.js';
+import { requirements } from '../../lib/binding/module.js';
+import { autoencoderFactor } from '../../lib/checkpoint/config/diffusers/autoencoder.js';
+import { readFirstStageConfig } from '../../lib/checkpoint/config/omegaconf/first-stage.js';
+import { ModelConfig } from '../../lib/checkpoint/config/omegaconf/model-config.js';
+import { autoencoderTable } from '../../lib/checkpoint/naming/ldm-autoencoder.js';
+import { withoutTrailingOnes } from '../../lib/checkpoint/weights/storage.js';
 
 interface Published {
   readonly target: string;

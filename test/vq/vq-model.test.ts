@@ -1,12 +1,12 @@
 /** Autoencoders with a codebook against taming-transformers and diffusers: the same codes, the same pictures. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { Autoencoder } from '../../lib/models/autoencoder.js';
-import { codeUsage } from '../../lib/models/code-usage.js';
-import type { CodesModelSource } from '../../lib/models/codes-model.js';
-import { openCodesModel } from '../../lib/models/codes-model.js';
-import type { LoadOptions } from '../../lib/models/loaded-module.js';
-import { VQModel } from '../../lib/models/vq-model.js';
+import type { CodesModelSource } from '../../lib/families/shared/vqgan/open-vqgan.js';
+import { openCodesModel } from '../../lib/families/shared/vqgan/open-vqgan.js';
+import { Autoencoder } from '../../lib/modules/autoencoder.js';
+import { codeUsage } from '../../lib/modules/code-usage.js';
+import type { LoadOptions } from '../../lib/modules/loaded-module.js';
+import { VQModel } from '../../lib/modules/vq-model.js';
 import type { Tensor } from '../../lib/tensor/tensor.js';
 import {
   difference,

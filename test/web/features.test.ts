@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { starterModel } from '../../lib/models/open-model.js';
+import { starterModel } from '../../lib/checkpoint/open.js';
 import { readParameters } from '../../web/src/logic/png-text.js';
 import { browserPath, finished, Visitor, withoutBrowser } from './browser.js';
 import { crowd, fakeJob } from './crowd.js';

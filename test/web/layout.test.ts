@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { starterModel } from '../../lib/models/open-model.js';
+import { starterModel } from '../../lib/checkpoint/open.js';
 import { browserPath, Visitor, withoutBrowser } from './browser.js';
 import { busyJobs, crowd, PROMPT, WORD } from './crowd.js';
 import { CONTROLS, flaws } from './layout.js';

@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import type { Page } from 'playwright-core';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { starterModel } from '../../lib/models/open-model.js';
+import { starterModel } from '../../lib/checkpoint/open.js';
 import { walk } from '../../scripts/files.mjs';
 import { writeWriter } from '../codes-pipeline/checkpoint.js';
 import { startServer } from '../server/running.js';

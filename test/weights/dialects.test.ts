@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readAutoencoderConfig } from '../../lib/models/config-autoencoder.js';
-import { readTextEncoderConfig } from '../../lib/models/config-text-encoder.js';
-import { readUNetConfig } from '../../lib/models/config-unet.js';
-import { openModel } from '../../lib/models/open-model.js';
-import type { WeightPlanEntry } from '../../lib/native/types.js';
-import type { ComponentWeights } from '../../lib/weights/component.js';
+import type { WeightPlanEntry } from '../../lib/binding/types.js';
+import { readAutoencoderConfig } from '../../lib/checkpoint/config/diffusers/autoencoder.js';
+import { readTextEncoderConfig } from '../../lib/checkpoint/config/diffusers/text-encoder.js';
+import { readUNetConfig } from '../../lib/checkpoint/config/diffusers/unet.js';
+import { openModel } from '../../lib/checkpoint/open.js';
+import type { ComponentWeights } from '../../lib/checkpoint/weights/component.js';
 import { scratch, writeSparse } from './files.js';
 import { checkpoint, type ReferenceComponent, reference, requirements } from './names.js';
 

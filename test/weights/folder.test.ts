@@ -1,9 +1,9 @@
 import { cp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { openModel, starterModel } from '../../lib/models/open-model.js';
-import type { ModelSource } from '../../lib/models/source.js';
-import { requirements } from '../../lib/native/module.js';
+import { requirements } from '../../lib/binding/module.js';
+import type { ModelSource } from '../../lib/checkpoint/model-descriptor.js';
+import { openModel, starterModel } from '../../lib/checkpoint/open.js';
 import { scratch, writeJson, writeSparse } from './files.js';
 import { canonical, renamed, writeComponent, writeFolder } from './folders.js';
 import { checkpoint, requirements as needed, reference } from './names.js';

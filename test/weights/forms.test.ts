@@ -1,11 +1,11 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { Autoencoder } from '../../lib/models/autoencoder.js';
-import { openModel } from '../../lib/models/open-model.js';
-import type { AutoencoderSource, ModelSource } from '../../lib/models/source.js';
-import { TextEncoder } from '../../lib/models/text-encoder.js';
-import { UNet } from '../../lib/models/unet.js';
+import type { AutoencoderSource, ModelSource } from '../../lib/checkpoint/model-descriptor.js';
+import { openModel } from '../../lib/checkpoint/open.js';
+import { Autoencoder } from '../../lib/modules/autoencoder.js';
+import { TextEncoder } from '../../lib/modules/text-encoder.js';
+import { UNet } from '../../lib/modules/unet.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 import { headerOf, scratch } from './files.js';
 import { writeFolder } from './folders.js';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { inspectModel } from '../../lib/models/inspect.js';
-import { starterModel } from '../../lib/models/open-model.js';
+import { starterModel } from '../../lib/checkpoint/open.js';
+import { inspectModel } from '../../lib/tools/inspect.js';
 import { scratch, writeJson, writeSparse } from './files.js';
 import { canonical, renamed, writeComponent, writeFolder } from './folders.js';
 import { checkpoint, reference } from './names.js';

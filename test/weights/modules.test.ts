@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { Autoencoder } from '../../lib/models/autoencoder.js';
-import { openModel, starterModel } from '../../lib/models/open-model.js';
-import { probePrediction } from '../../lib/models/prediction-probe.js';
-import type { AutoencoderSource } from '../../lib/models/source.js';
-import { TextEncoder } from '../../lib/models/text-encoder.js';
-import { UNet } from '../../lib/models/unet.js';
+import type { AutoencoderSource } from '../../lib/checkpoint/model-descriptor.js';
+import { openModel, starterModel } from '../../lib/checkpoint/open.js';
+import { Autoencoder } from '../../lib/modules/autoencoder.js';
+import { probePrediction } from '../../lib/modules/prediction-probe.js';
+import { TextEncoder } from '../../lib/modules/text-encoder.js';
+import { UNet } from '../../lib/modules/unet.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 
 const source = await openModel(starterModel);

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
-import type { WeightRequirement } from '../../lib/native/types.js';
+import type { WeightRequirement } from '../../lib/binding/types.js';
 import type { FakeTensor } from './files.js';
 
 /** [canonical, its shape, name in a single file, shape there, how to get the one out of the other] */

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { openModel } from '../../lib/models/open-model.js';
-import { requirements } from '../../lib/native/module.js';
-import type { ModuleKind, NativeConfig } from '../../lib/native/types.js';
+import { requirements } from '../../lib/binding/module.js';
+import type { ModuleKind, NativeConfig } from '../../lib/binding/types.js';
+import { openModel } from '../../lib/checkpoint/open.js';
 import { scratch, writeSparse } from './files.js';
 import { checkpoint, type ReferenceComponent, reference } from './names.js';
 

@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { openWeights } from '../../lib/checkpoint/formats/open-weights.js';
+import { parseSafetensorsHeader, readSafetensors } from '../../lib/checkpoint/formats/safetensors.js';
 import { SafelightError } from '../../lib/errors.js';
-import { openWeights } from '../../lib/weights/open-weights.js';
-import { parseSafetensorsHeader, readSafetensors } from '../../lib/weights/safetensors.js';
 import { framed, headerOf, scratch, writeSparse } from './files.js';
 
 const folder = scratch();

@@ -1,7 +1,7 @@
 import { symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { openWeights } from '../../lib/weights/open-weights.js';
+import { openWeights } from '../../lib/checkpoint/formats/open-weights.js';
 import { scratch, writeJson, writeSparse } from './files.js';
 
 const folder = scratch();

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { requirements } from '../../lib/binding/module.js';
+import type { ModuleKind, NativeConfig, StorageType, WeightPlan } from '../../lib/binding/types.js';
+import type { ModelSource, OpenModelOptions } from '../../lib/checkpoint/model-descriptor.js';
+import { openModel, withPrediction } from '../../lib/checkpoint/open.js';
 import { SafelightError } from '../../lib/errors.js';
-import { openModel, withPrediction } from '../../lib/models/open-model.js';
-import type { ModelSource, OpenModelOptions } from '../../lib/models/source.js';
-import { requirements } from '../../lib/native/module.js';
-import type { ModuleKind, NativeConfig, StorageType, WeightPlan } from '../../lib/native/types.js';
 import { type FakeTensor, scratch, writeSparse } from './files.js';
 import { checkpoint, reference } from './names.js';
 

@@ -2,11 +2,11 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { inspectModel } from '../../lib/models/inspect.js';
-import { openModel } from '../../lib/models/open-model.js';
-import type { OpenModelOptions } from '../../lib/models/source.js';
-import { readStatedTraining } from '../../lib/models/stated-training.js';
+import type { OpenModelOptions } from '../../lib/checkpoint/model-descriptor.js';
+import { openModel } from '../../lib/checkpoint/open.js';
+import { readStatedTraining } from '../../lib/checkpoint/stated-training.js';
 import { DiscreteSchedule } from '../../lib/sampling/denoiser.js';
+import { inspectModel } from '../../lib/tools/inspect.js';
 import { build, F16, text, u8, value } from '../gguf/build.js';
 import { type FakeTensor, headerOf, scratch, writeJson, writeSparse } from './files.js';
 import { checkpoint, reference } from './names.js';

@@ -1,9 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import { openModel, starterModel } from '../../lib/models/open-model.js';
-import { UNet } from '../../lib/models/unet.js';
-import type { StorageType } from '../../lib/native/types.js';
+import type { StorageType } from '../../lib/binding/types.js';
+import { openModel, starterModel } from '../../lib/checkpoint/open.js';
+import {
+  fitting,
+  sameShape,
+  storageFor,
+  storageTypes,
+  storedBytes,
+} from '../../lib/checkpoint/weights/storage.js';
+import { UNet } from '../../lib/modules/unet.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
-import { fitting, sameShape, storageFor, storageTypes, storedBytes } from '../../lib/weights/storage.js';
 
 describe('rows that fit no block fall back', () => {
   test.each<[StorageType, number, StorageType]>([

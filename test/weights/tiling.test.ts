@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { fadesOf, runTiled, spansOf } from '../../lib/models/tiling.js';
+import { fadesOf, runTiled, spansOf } from '../../lib/modules/tiling.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 
 function ramp(shape: readonly number[]): Tensor {

@@ -2,7 +2,7 @@
  * The encoder of T5 as transformers' `T5EncoderModel` names it, in a folder or behind a prefix in a single file
  * (`text_encoders.t5xxl.transformer.` in SD3's), and as llama.cpp writes it to GGUF (`enc.blk.N.attn_q`). A whole T5's decoder is ignored.
  */
-import { type CanonicalPart, type Naming, PlaceTable } from '../../weights/naming/naming.js';
+import { type CanonicalPart, type Naming, PlaceTable } from './naming.js';
 
 const EMBEDDING = 'shared.weight';
 /** The same table once more, where both are written; some files have only this one. */

@@ -1,4 +1,4 @@
-import type { SchedulerConfig } from '../../models/config.js';
+import type { SchedulerConfig } from '../../checkpoint/config/types.js';
 import type { Latent, Sampler } from '../types.js';
 import { combine, eulerStep, type Term } from '../vector.js';
 import { intervals } from './steps.js';

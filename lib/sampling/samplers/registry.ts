@@ -1,18 +1,18 @@
 /** Every sampler, with what a pipeline must know to run it. To add one: a file with its generator, and an entry here. */
-import type { SchedulerConfig } from '../../models/config.js';
+import type { SchedulerConfig } from '../../checkpoint/config/types.js';
 import type { DiscreteSchedule } from '../denoiser.js';
 import type { ScheduleName } from '../schedules/index.js';
 import type { Sampler } from '../types.js';
 import { ddim, ddpm } from './ddim.js';
-import { dpmAdaptive } from './dpm-adaptive.js';
-import { dpmFast } from './dpm-fast.js';
-import { dpm2 } from './dpm2.js';
-import { dpm2Ancestral } from './dpm2-ancestral.js';
-import { dpmpp2m } from './dpmpp-2m.js';
-import { dpmpp2mSde, dpmpp2mSdeHeun } from './dpmpp-2m-sde.js';
-import { dpmpp2sAncestral } from './dpmpp-2s-ancestral.js';
-import { dpmpp3mSde } from './dpmpp-3m-sde.js';
-import { dpmppSde } from './dpmpp-sde.js';
+import { dpmAdaptive } from './dpm/dpm-adaptive.js';
+import { dpmFast } from './dpm/dpm-fast.js';
+import { dpm2 } from './dpm/dpm2.js';
+import { dpm2Ancestral } from './dpm/dpm2-ancestral.js';
+import { dpmpp2m } from './dpm/dpmpp-2m.js';
+import { dpmpp2mSde, dpmpp2mSdeHeun } from './dpm/dpmpp-2m-sde.js';
+import { dpmpp2sAncestral } from './dpm/dpmpp-2s-ancestral.js';
+import { dpmpp3mSde } from './dpm/dpmpp-3m-sde.js';
+import { dpmppSde } from './dpm/dpmpp-sde.js';
 import { euler } from './euler.js';
 import { eulerAncestral } from './euler-ancestral.js';
 import { heun } from './heun.js';

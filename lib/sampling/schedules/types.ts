@@ -1,4 +1,4 @@
-import type { ModelFamily } from '../../models/config.js';
+import type { ModelFamily } from '../../checkpoint/config/types.js';
 import type { DiscreteSchedule } from '../denoiser.js';
 
 /** What a schedule may depend on besides the number of steps. */

@@ -1,5 +1,5 @@
 /** Prompts as A1111's interface takes them, before the pipeline reads them. */
-import { type UnsupportedKind, unsupportedSyntax } from '../../text/unsupported-syntax.js';
+import { type UnsupportedKind, unsupportedSyntax } from '../../conditioning/unsupported-syntax.js';
 import { notBuilt } from './failures.js';
 
 const NETWORKS = 'networks such as <lora:name:1> cannot be loaded';

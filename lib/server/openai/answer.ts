@@ -2,9 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import sharp from 'sharp';
 import type { Job, JobQueue } from '../../jobs/types.js';
-import { Tokenizer } from '../../text/tokenizer.js';
+import { Tokenizer } from '../../tokenizers/tokenizer.js';
+import { fileUrl } from '../api/jobs.js';
 import type { HttpFailure } from '../errors.js';
-import { fileUrl } from '../own/jobs.js';
 import type { OutputSettings } from './request.js';
 
 /** Pixels a side of the square that counts as one token of a picture: there is no better unit for a latent model. */

@@ -66,8 +66,8 @@ class t5_encoder : public architecture {
                                               " for layer but received " + std::to_string(layers));
         }
         model_ref m(g), tower = m["encoder"];
-        tensor x = named_sequence(
-            m["shared"], token_embedding(m["shared"], "tokens", dims, p_.vocabulary, p_.width));
+        tensor x = named_sequence(m["shared"],
+                                  token_embedding(m["shared"], "tokens", dims, p_.vocabulary, p_.width));
         model_ref first = tower["block"][0]["layer"][0]["SelfAttention"]["relative_attention_bias"];
         score_terms terms{layers > 0 ? relative_bias(first, dims[1], p_.bias) : nullptr,
                           inputs.count("mask") ? key_mask(m, "mask", dims) : nullptr};

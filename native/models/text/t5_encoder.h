@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "nn/relative_bias.h"
-#include "runtime/graph.h"
+#include "runtime/graph/graph.h"
 
 namespace safelight {
 

@@ -1,8 +1,8 @@
 /** The config of a T5 encoder from its tensors alone. Works on canonical names. */
 import { SafelightError } from '../../../errors.js';
-import type { T5EncoderConfig } from '../../../models/config.js';
-import type { ComponentWeights } from '../../../weights/component.js';
-import { countPlaces } from '../../../weights/naming/naming.js';
+import { countPlaces } from '../../naming/naming.js';
+import type { ComponentWeights } from '../../weights/component.js';
+import type { T5EncoderConfig } from '../types.js';
 
 const BLOCKS = 'encoder.block.';
 const ATTENTION = 'layer.0.SelfAttention';

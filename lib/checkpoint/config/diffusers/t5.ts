@@ -1,6 +1,6 @@
 /** transformers' `T5Config` as Safelight's `T5EncoderConfig`. Defaults are those of transformers 5.23. */
 import { z } from 'zod';
-import type { T5EncoderConfig } from '../../../models/config.js';
+import type { T5EncoderConfig } from '../types.js';
 import {
   type ConfigFields,
   checkConfig,
@@ -9,7 +9,7 @@ import {
   requireFeatures,
   unsupported,
   width,
-} from '../../../models/validate.js';
+} from '../validate.js';
 
 const FEATURES = {
   model_type: ['t5'],

@@ -1,0 +1,46 @@
+/** The path and the options with which a model is opened, checked before anything is looked at. */
+import { invalidOption } from '../errors.js';
+import { checkCallback, checkSignal, knownKeys, oneOf } from '../known-keys.js';
+import type { OpenModelOptions } from './model-descriptor.js';
+
+export const openKeys = ['variant', 'vae', 'prediction', 'config', 'ema'] as const;
+const PREDICTIONS = ['eps', 'v', 'x0'] as const;
+
+type Opening = Pick<OpenModelOptions, never> & { readonly [K in (typeof openKeys)[number]]?: unknown };
+
+/**
+ * @param keys options that the call takes
+ * @throws INVALID_OPTION
+ */
+export function checkOpen(path: unknown, options: Opening, keys: readonly string[] = openKeys): void {
+  checkPath('model', path);
+  knownKeys('options', options, new Set(keys));
+  const { variant, vae, prediction, config, ema } = options;
+  if (variant !== undefined && typeof variant !== 'string')
+    throw invalidOption('variant', 'string, such as fp16', variant);
+  if (vae !== undefined) checkPath('vae', vae);
+  if (prediction !== undefined) oneOf('prediction', prediction, PREDICTIONS);
+  if (ema !== undefined && typeof ema !== 'boolean') throw invalidOption('ema', 'boolean', ema);
+  const configs: readonly unknown[] = Array.isArray(config) ? config : [config];
+  if (config !== undefined && !(configs.length > 0 && configs.every(isPath)))
+    throw invalidOption('config', 'path of a YAML file, or several', config);
+}
+
+/** @throws INVALID_OPTION */
+export function checkPath(name: string, path: unknown): void {
+  if (!isPath(path)) throw invalidOption(name, 'path of a folder or file', path);
+}
+
+/** What writing a model may be asked besides. @throws INVALID_OPTION */
+export function checkWriting(options: {
+  readonly threads?: unknown;
+  readonly signal?: unknown;
+  readonly onProgress?: unknown;
+}): void {
+  checkSignal('signal', options.signal);
+  checkCallback('onProgress', options.onProgress);
+}
+
+function isPath(path: unknown): path is string {
+  return typeof path === 'string' && path !== '' && !path.includes('\0');
+}

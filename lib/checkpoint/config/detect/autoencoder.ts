@@ -1,0 +1,38 @@
+/** The config of a KL autoencoder from its tensors alone. Works on canonical names. */
+import type { ComponentWeights } from '../../weights/component.js';
+import { completeAutoencoderConfig } from '../diffusers/autoencoder.js';
+import type { AutoencoderConfig } from '../types.js';
+import { detectCodec, odd } from './codec.js';
+
+/** @param scale what the tensors do not say: how the sampler sees latents */
+export function detectAutoencoderConfig(
+  weights: ComponentWeights,
+  scale: Pick<AutoencoderConfig, 'scaling_factor' | 'shift_factor'>,
+): AutoencoderConfig {
+  for (const name of weights.tensors.keys()) {
+    if (/(^|\.)quantize\.(embedding|embed|proj)\b/.test(name) && weights.used.has(name))
+      throw odd(weights, `"${name}" is of a codebook (VQ)`);
+  }
+  const codec = detectCodec(weights);
+  // By either of its tensors, so that the other is missed by its name.
+  const has = (place: string): boolean =>
+    ['weight', 'bias'].some((part) => weights.parameters.has(`${place}.${part}`));
+  const [moments = 0] = weights.shape('encoder.conv_out.weight', 4);
+  if (moments !== 2 * codec.z_channels)
+    throw odd(
+      weights,
+      `its encoder gives ${moments} numbers where a mean and a variance of ${codec.z_channels} are expected`,
+    );
+  const embedded = has('quant_conv') ? (weights.shape('quant_conv.weight', 4)[0] ?? 0) : moments;
+  if (embedded % 2 !== 0) throw odd(weights, `its quant_conv gives ${embedded} numbers, an odd number`);
+  return completeAutoencoderConfig(
+    {
+      ...codec,
+      latent_channels: embedded / 2,
+      use_quant_conv: has('quant_conv'),
+      use_post_quant_conv: has('post_quant_conv'),
+      ...scale,
+    },
+    weights.where,
+  );
+}

@@ -1,0 +1,52 @@
+/** Encoder and decoder of an autoencoder from its tensors alone. Works on canonical names. */
+import { SafelightError } from '../../../errors.js';
+import { countPlaces } from '../../naming/naming.js';
+import type { ComponentWeights } from '../../weights/component.js';
+import { AUTOENCODER_NORM_EPS, AUTOENCODER_NORM_GROUPS } from '../codec.js';
+import type { CodecConfig } from '../types.js';
+
+/** As many as C++ takes. */
+const MAX_LEVELS = 12;
+
+/**
+ * What tensors do not say is the same in all that were published: the groups and eps of the norms. Attention is where its tensors are,
+ * so the resolution that a config names is not needed.
+ * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL
+ */
+export function detectCodec(weights: ComponentWeights): CodecConfig {
+  const names = [...weights.parameters.keys()];
+  const has = (prefix: string): boolean => names.some((name) => name.startsWith(prefix));
+  const levels = Math.max(
+    1,
+    countPlaces(names, 'encoder.down_blocks.').end,
+    countPlaces(names, 'decoder.up_blocks.').end,
+  );
+  if (levels > MAX_LEVELS) throw odd(weights, `it has ${levels} levels`);
+  const each = <T>(of: (level: number) => T): T[] => Array.from({ length: levels }, (_, level) => of(level));
+  return {
+    in_channels: weights.shape('encoder.conv_in.weight', 4)[1] ?? 0,
+    out_channels: weights.shape('decoder.conv_out.weight', 4)[0] ?? 0,
+    z_channels: weights.shape('decoder.conv_in.weight', 4)[1] ?? 0,
+    block_out_channels: each(
+      (i) => weights.shape(`encoder.down_blocks.${i}.resnets.0.conv1.weight`, 4)[0] ?? 0,
+    ),
+    layers_per_block: Math.max(
+      1,
+      countPlaces(names, 'encoder.down_blocks.0.resnets.').end,
+      countPlaces(names, 'decoder.up_blocks.0.resnets.').end - 1,
+    ),
+    norm_num_groups: AUTOENCODER_NORM_GROUPS,
+    norm_eps: AUTOENCODER_NORM_EPS,
+    mid_attention: has('encoder.mid_block.attentions.') || has('decoder.mid_block.attentions.'),
+    down_attention: each((i) => has(`encoder.down_blocks.${i}.attentions.`)),
+    up_attention: each((i) => has(`decoder.up_blocks.${i}.attentions.`)),
+  };
+}
+
+/** An autoencoder that its tensors give no sense to. */
+export function odd(weights: ComponentWeights, what: string): SafelightError {
+  return new SafelightError(
+    'UNSUPPORTED_MODEL',
+    `The autoencoder of ${weights.where} is none that Safelight runs: ${what}; take one of Stable Diffusion, latent diffusion or VQGAN`,
+  );
+}

@@ -1,0 +1,197 @@
+/** The config of a U-Net from its tensors alone, for single files of any size. Works on canonical names. */
+import { SafelightError } from '../../../errors.js';
+import { countPlaces } from '../../naming/naming.js';
+import type { ComponentWeights } from '../../weights/component.js';
+import { completeUNetConfig } from '../diffusers/complete-unet.js';
+import type { ClassEmbeddingConfig, UNetConfig } from '../types.js';
+
+/** What the tensors of a U-Net do not say. */
+export interface UNetHints {
+  /** Width of the pooled text, and how many time ids follow it, for a U-Net that takes them (SDXL 6, its refiner 5). */
+  readonly addition: { readonly pooled: number; readonly ids: number } | null;
+  /** Latent side in training. */
+  readonly sampleSize: number;
+  /** Its transformers have convolutions around them, whatever the shapes say. */
+  readonly convolutions?: boolean;
+  /** Into how many heads so many channels are divided, where a YAML config tells; default what Stable Diffusion does. */
+  readonly heads?: ((channels: number) => number) | undefined;
+}
+
+/** @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL */
+export function detectUNetConfig(weights: ComponentWeights, hints: UNetHints): UNetConfig {
+  const scan = new Scan(weights);
+  const [first = 0, input = 0] = weights.shape('conv_in.weight', 4);
+  const [output = 0] = weights.shape('conv_out.weight', 4);
+  const levels = Math.max(1, scan.count('down_blocks.'));
+  const { blocks, linear: flat, context } = scan.attention();
+  const mid = scan.depth('mid_block.attentions.0', blocks);
+  const down = range(levels).map((i) => scan.level(`down_blocks.${i}`, blocks));
+  const up = range(levels).map((i) => scan.level(`up_blocks.${i}`, blocks));
+  const sides = down.map((_, i) => weights.shape(`down_blocks.${i}.resnets.0.conv1.weight`, 4)[0] ?? 0);
+  up.forEach(({ layers }, i) => {
+    const expected = (down[levels - 1 - i]?.layers ?? 0) + 1;
+    if (layers < expected) weights.parameter(`up_blocks.${i}.resnets.${layers}.conv1.weight`);
+    if (layers > expected)
+      throw scan.odd(`up_blocks.${i} has ${layers} residual blocks where ${expected} are expected`);
+  });
+  const linear = flat && !hints.convolutions;
+  const heads = hints.heads ?? ((side: number) => headsOf(side, linear));
+  return completeUNetConfig(
+    {
+      in_channels: input,
+      out_channels: output,
+      block_out_channels: sides,
+      ...(blocks ? { attention_blocks: true } : {}),
+      layers_per_block: down.map(({ layers }) => layers),
+      down_attention: down.map(({ depth }) => depth > 0),
+      up_attention: up.map(({ depth }) => depth > 0),
+      transformer_layers_per_block: range(levels).map((i) => {
+        const depths = [down[i]?.depth ?? 0, up[levels - 1 - i]?.depth ?? 0, i === levels - 1 ? mid : 0];
+        return scan.common(depths, `level ${i}`);
+      }),
+      num_attention_heads: sides.map(heads),
+      mid_attention: mid > 0,
+      cross_attention_dim: context,
+      use_linear_projection: linear,
+      norm_num_groups: 32,
+      norm_eps: 1e-5,
+      ...scan.variants(sides),
+      flip_sin_to_cos: true,
+      freq_shift: 0,
+      addition: scan.addition(first, hints.addition),
+      sample_size: hints.sampleSize,
+    },
+    weights.where,
+  );
+}
+
+/** SD1 has 8 heads whatever the width, and convolutions around its transformers; later models have heads of 64 and linear layers. */
+export function headsOf(side: number, linear: boolean): number {
+  if (!linear) return 8;
+  let heads = Math.max(1, Math.floor(side / 64));
+  while (side % heads !== 0) heads--;
+  return heads;
+}
+
+class Scan {
+  private readonly names: readonly string[];
+
+  constructor(private readonly weights: ComponentWeights) {
+    this.names = [...weights.parameters.keys()];
+  }
+
+  /** How many places `prefix.N` there are; a gap is a missing tensor. */
+  count(prefix: string): number {
+    const { count, gap } = countPlaces(this.names, prefix);
+    if (gap) {
+      throw new SafelightError(
+        'MISSING_TENSOR',
+        `${this.weights.where} has no tensors of ${prefix}${count} of its U-Net, though it has later ones; the file is incomplete: download it again`,
+      );
+    }
+    return count;
+  }
+
+  /** Residual blocks of a level, and how many transformer blocks follow each of them. */
+  level(place: string, blocks: boolean): { layers: number; depth: number } {
+    const layers = this.count(`${place}.resnets.`);
+    const attentions = this.count(`${place}.attentions.`);
+    if (layers === 0) this.weights.parameter(`${place}.resnets.0.conv1.weight`);
+    if (attentions === 0) return { layers, depth: 0 };
+    const norm = blocks ? 'group_norm' : 'norm';
+    if (attentions < layers) this.weights.parameter(`${place}.attentions.${attentions}.${norm}.weight`);
+    return {
+      layers,
+      depth: this.common(
+        range(attentions).map((i) => this.depth(`${place}.attentions.${i}`, blocks)),
+        place,
+      ),
+    };
+  }
+
+  /** Transformer blocks; an attention block counts as one. */
+  depth(attention: string, attentionBlock: boolean): number {
+    if (attentionBlock) return this.has(`${attention}.`) ? 1 : 0;
+    const blocks = this.count(`${attention}.transformer_blocks.`);
+    if (blocks === 0 && this.has(`${attention}.`)) {
+      this.weights.parameter(`${attention}.transformer_blocks.0.norm1.weight`);
+    }
+    return blocks;
+  }
+
+  /** The one value of all that are not 0. */
+  common(depths: readonly number[], place: string): number {
+    const found = [...new Set(depths.filter((depth) => depth > 0))];
+    if (found.length > 1) throw this.odd(`${place} has transformers of ${found.join(' and ')} blocks`);
+    return found[0] ?? 0;
+  }
+
+  /** Attention blocks; or of the first transformer: its projections' form, and the width of the text's states. */
+  attention(): { blocks: boolean; linear: boolean; context: number } {
+    const name = this.names.find((found) => found.endsWith('.attn2.to_k.weight'));
+    if (name === undefined) {
+      if (!this.names.some((found) => found.endsWith('.group_norm.weight')))
+        throw this.odd('there is no attention to a text');
+      return { blocks: true, linear: false, context: 0 };
+    }
+    const place = name.slice(0, name.indexOf('.transformer_blocks.'));
+    const linear = this.weights.parameter(`${place}.proj_in.weight`).shape.length === 2;
+    return { blocks: false, linear, context: this.weights.shape(name, 2)[1] ?? 0 };
+  }
+
+  /** What Stable Diffusion's own do not have. */
+  variants(sides: readonly number[]): Partial<UNetConfig> {
+    const [first = 0] = sides;
+    const resamples = (path: 'down' | 'up') =>
+      sides.map((_, i) => this.has(`${path}_blocks.${i}.${path}samplers.0.conv1.`));
+    const [down, up] = [resamples('down'), resamples('up')];
+    const [emb = 0] = this.weights.shape('down_blocks.0.resnets.0.time_emb_proj.weight', 2);
+    const label = this.classEmbedding(4 * first);
+    return {
+      ...(down.includes(true) ? { resnet_downsample: down } : {}),
+      ...(up.includes(true) ? { resnet_upsample: up } : {}),
+      ...(emb === 2 * first ? { scale_shift_norm: true } : {}),
+      ...(label ? { class_embedding: label } : {}),
+    };
+  }
+
+  classEmbedding(width: number): ClassEmbeddingConfig | null {
+    if (!this.has('class_embedding.')) return null;
+    if (this.has('class_embedding.linear_1.'))
+      throw this.odd('its class embedding is of numbers, and only a config tells which');
+    const [size = 0, wide] = this.weights.shape('class_embedding.weight', 2);
+    if (wide !== width) throw this.odd(`its class embedding is ${wide} wide where ${width} is expected`);
+    return { type: 'table', size };
+  }
+
+  addition(side: number, hint: UNetHints['addition']): UNetConfig['addition'] {
+    if (!this.names.some((name) => name.startsWith('add_embedding.'))) {
+      if (hint !== null) this.weights.parameter('add_embedding.linear_1.weight');
+      return null;
+    }
+    const [, input = 0] = this.weights.shape('add_embedding.linear_1.weight', 2);
+    if (hint === null) throw this.odd(`it takes ${input} numbers besides time and text`);
+    const each = (input - hint.pooled) / hint.ids;
+    if (!Number.isInteger(each) || each < 2) {
+      throw this.odd(
+        `it takes ${input} numbers besides time and text, which are not ${hint.pooled} of pooled text and ${hint.ids} sinusoids (its first level is ${side} wide)`,
+      );
+    }
+    return { time_embed_dim: each, input_dim: input };
+  }
+
+  has(start: string): boolean {
+    return this.names.some((name) => name.startsWith(start));
+  }
+
+  odd(what: string): SafelightError {
+    return new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `The U-Net of ${this.weights.where} is none that Safelight runs: ${what}; take a model of the SD1, SD2 or SDXL kind, or of CompVis' latent diffusion`,
+    );
+  }
+}
+
+function range(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i);
+}

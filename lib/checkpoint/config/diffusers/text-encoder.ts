@@ -1,0 +1,79 @@
+/** transformers' `CLIPTextConfig` (versions 4 and 5) as Safelight's `TextEncoderConfig`. Defaults are those of transformers 5.23. */
+import { z } from 'zod';
+import type { TextEncoderConfig } from '../types.js';
+import {
+  type ConfigFields,
+  checkConfig,
+  count,
+  epsilon,
+  requireFeatures,
+  requireMultiple,
+  width,
+} from '../validate.js';
+
+const FEATURES = {
+  model_type: ['clip_text_model', 'clip'],
+  architectures: ['CLIPTextModel', 'CLIPTextModelWithProjection', 'CLIPModel'],
+  hidden_act: ['quick_gelu', 'gelu'],
+} as const;
+
+const schema = z.object({
+  vocab_size: z
+    .int()
+    .min(1)
+    .max(2 ** 24)
+    .default(49408),
+  hidden_size: width.default(512),
+  intermediate_size: z
+    .int()
+    .min(1)
+    .max(2 ** 20)
+    .default(2048),
+  num_hidden_layers: count.default(12),
+  num_attention_heads: count.default(8),
+  max_position_embeddings: z.int().min(2).max(65536).default(77),
+  hidden_act: z.enum(['quick_gelu', 'gelu']).default('quick_gelu'),
+  layer_norm_eps: epsilon.nullish(),
+  projection_dim: z.int().min(0).max(65536).nullish(),
+});
+
+/**
+ * @param projected whether the pooled output is projected; a CLIPTextModel's config names a width all the same
+ * @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for features Safelight does not run
+ */
+export function readTextEncoderConfig(
+  fields: ConfigFields,
+  path: string,
+  projected: boolean,
+): TextEncoderConfig {
+  requireFeatures(fields, FEATURES, path);
+  // A whole CLIPModel's config holds the text half in a field of its own.
+  const nested = checkConfig(z.record(z.string(), z.unknown()).nullish(), fields.text_config, path);
+  const own = fields.model_type === 'clip' && nested ? nested : fields;
+  requireFeatures(own, FEATURES, path);
+  const given = checkConfig(schema, own, path);
+  return completeTextEncoderConfig(
+    {
+      vocab_size: given.vocab_size,
+      hidden_size: given.hidden_size,
+      intermediate_size: given.intermediate_size,
+      num_hidden_layers: given.num_hidden_layers,
+      num_attention_heads: given.num_attention_heads,
+      max_position_embeddings: given.max_position_embeddings,
+      hidden_act: given.hidden_act,
+      layer_norm_eps: given.layer_norm_eps ?? 1e-5,
+      projection_dim: projected ? (given.projection_dim ?? 512) : 0,
+    },
+    path,
+  );
+}
+
+export function completeTextEncoderConfig(config: TextEncoderConfig, path: string): TextEncoderConfig {
+  requireMultiple(
+    config.hidden_size,
+    config.num_attention_heads,
+    'hidden_size must be a multiple of num_attention_heads',
+    path,
+  );
+  return config;
+}

@@ -1,0 +1,146 @@
+/** diffusers' `UNet2DModel` config (DDPM, unconditional latent diffusion) as Safelight's. Defaults are those of diffusers 0.42. */
+import { z } from 'zod';
+import type { ClassEmbeddingConfig, UNetConfig } from '../types.js';
+import {
+  type ConfigFields,
+  channels,
+  checkConfig,
+  count,
+  epsilon,
+  requireFeatures,
+  unsupported,
+} from '../validate.js';
+import { completeUNetConfig } from './complete-unet.js';
+
+const FEATURES = {
+  center_input_sample: [false],
+  time_embedding_type: ['positional'],
+  down_block_types: ['DownBlock2D', 'AttnDownBlock2D', 'ResnetDownsampleBlock2D'],
+  mid_block_type: ['UNetMidBlock2D'],
+  up_block_types: ['UpBlock2D', 'AttnUpBlock2D', 'ResnetUpsampleBlock2D'],
+  downsample_type: ['conv', 'resnet'],
+  upsample_type: ['conv', 'resnet'],
+  act_fn: ['silu', 'swish'],
+  resnet_time_scale_shift: ['default', 'scale_shift'],
+  class_embed_type: ['timestep', 'identity'],
+} as const;
+
+const schema = z.object({
+  in_channels: channels.default(3),
+  out_channels: channels.default(3),
+  time_embedding_dim: z.int().nullish(),
+  freq_shift: epsilon.default(0),
+  flip_sin_to_cos: z.boolean().default(true),
+  down_block_types: z
+    .array(z.string())
+    .default(['DownBlock2D', 'AttnDownBlock2D', 'AttnDownBlock2D', 'AttnDownBlock2D']),
+  mid_block_type: z.string().nullable().default('UNetMidBlock2D'),
+  up_block_types: z
+    .array(z.string())
+    .default(['AttnUpBlock2D', 'AttnUpBlock2D', 'AttnUpBlock2D', 'UpBlock2D']),
+  block_out_channels: z.array(channels).min(1).max(12).default([224, 448, 672, 896]),
+  layers_per_block: z.int().min(1).max(16).default(2),
+  mid_block_scale_factor: z.number().min(1e-3).max(1e3).default(1),
+  downsample_padding: z.literal([0, 1]).default(1),
+  downsample_type: z.string().default('conv'),
+  upsample_type: z.string().default('conv'),
+  attention_head_dim: count.nullable().default(8),
+  norm_num_groups: count.default(32),
+  attn_norm_num_groups: count.nullable().default(null),
+  norm_eps: epsilon.default(1e-5),
+  resnet_time_scale_shift: z.string().default('default'),
+  add_attention: z.boolean().default(true),
+  class_embed_type: z.string().nullish(),
+  num_class_embeds: z
+    .int()
+    .min(1)
+    .max(2 ** 24)
+    .nullish(),
+  sample_size: z.union([count, z.tuple([count, count])]).nullish(),
+});
+
+type Given = z.infer<typeof schema>;
+
+/**
+ * @param fields a config.json of diffusers
+ * @param path of that file, for messages
+ * @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for features Safelight does not run
+ */
+export function readUNet2DConfig(fields: ConfigFields, path: string): UNetConfig {
+  requireFeatures(fields, FEATURES, path);
+  const given = checkConfig(schema, fields, path);
+  const sides = given.block_out_channels;
+  if (given.time_embedding_dim && given.time_embedding_dim !== 4 * sides[0]!)
+    throw unsupported(path, 'time_embedding_dim', given.time_embedding_dim);
+  for (const field of ['down_block_types', 'up_block_types'] as const) {
+    if (given[field].length !== sides.length)
+      throw unsupported(path, field, given[field], `it needs one value a level (${sides.length})`);
+  }
+  const sample = given.sample_size ?? 64;
+  const headDim = given.attention_head_dim;
+  return completeUNetConfig(
+    {
+      in_channels: given.in_channels,
+      out_channels: given.out_channels,
+      block_out_channels: sides,
+      layers_per_block: sides.map(() => given.layers_per_block),
+      attention_blocks: true,
+      down_attention: given.down_block_types.map((type) => type === 'AttnDownBlock2D'),
+      up_attention: given.up_block_types.map((type) => type === 'AttnUpBlock2D'),
+      transformer_layers_per_block: sides.map(() => 0),
+      num_attention_heads: sides.map((side) => Math.floor(side / (headDim ?? side))),
+      ...middle(given),
+      ...resampling(given),
+      cross_attention_dim: 0,
+      use_linear_projection: false,
+      norm_num_groups: given.norm_num_groups,
+      norm_eps: given.norm_eps,
+      ...(given.resnet_time_scale_shift === 'scale_shift' ? { scale_shift_norm: true } : {}),
+      flip_sin_to_cos: given.flip_sin_to_cos,
+      freq_shift: given.freq_shift,
+      addition: null,
+      ...labels(given),
+      sample_size: Array.isArray(sample) ? Math.max(...sample) : sample,
+    },
+    path,
+  );
+}
+
+/** The attention of the middle has no norm where the time embedding scales, unless its groups are given (diffusers' way). */
+function middle(given: Given) {
+  const norm = given.resnet_time_scale_shift === 'default' ? given.norm_num_groups : 0;
+  const groups = given.attn_norm_num_groups ?? norm;
+  const there = given.mid_block_type !== null;
+  const attends = there && given.add_attention;
+  return {
+    mid_attention: attends,
+    ...(attends ? {} : { mid_resnets: there ? 2 : 0 }),
+    ...(attends && groups !== given.norm_num_groups ? { mid_attention_groups: groups } : {}),
+    ...(given.mid_block_scale_factor === 1 ? {} : { mid_block_scale_factor: given.mid_block_scale_factor }),
+  };
+}
+
+/** The last level of each path neither halves nor doubles the map. */
+function resampling(given: Given): Partial<UNetConfig> {
+  const last = given.block_out_channels.length - 1;
+  const resnet = (type: string, i: number, own: string, attends: string, attending: string) =>
+    i < last && (type === own || (type === attends && attending === 'resnet'));
+  const down = given.down_block_types.map((type, i) =>
+    resnet(type, i, 'ResnetDownsampleBlock2D', 'AttnDownBlock2D', given.downsample_type),
+  );
+  const up = given.up_block_types.map((type, i) =>
+    resnet(type, i, 'ResnetUpsampleBlock2D', 'AttnUpBlock2D', given.upsample_type),
+  );
+  return {
+    ...(down.includes(true) ? { resnet_downsample: down } : {}),
+    ...(up.includes(true) ? { resnet_upsample: up } : {}),
+    ...(given.downsample_padding === 0 ? { downsample_padding: 0 } : {}),
+  };
+}
+
+function labels({ class_embed_type: type, num_class_embeds: size }: Given): {
+  class_embedding?: ClassEmbeddingConfig;
+} {
+  if (type === 'timestep' || type === 'identity') return { class_embedding: { type } };
+  return size ? { class_embedding: { type: 'table', size } } : {};
+}

@@ -1,0 +1,69 @@
+/** What the YAML config of a CompVis checkpoint tells of its U-Net that the tensors do not (`openaimodel.UNetModel`'s arguments). */
+import { SafelightError } from '../../../errors.js';
+import type { LdmAttention } from '../../naming/ldm-attention.js';
+import type { ModelConfig } from './model-config.js';
+
+export interface LdmUNetFacts {
+  readonly attention: LdmAttention;
+  /** Latent side in training. */
+  readonly sampleSize: number | undefined;
+}
+
+/** Settings that change what is computed and that no published model has. */
+const UNSUPPORTED: Readonly<Record<string, (value: unknown) => boolean>> = {
+  dims: (value) => value !== 2,
+  conv_resample: (value) => value === false,
+  n_embed: () => true,
+  num_classes: (value) => value === 'continuous',
+  disable_self_attentions: (value) => Array.isArray(value) && value.includes(true),
+  disable_middle_self_attn: (value) => value === true,
+  num_attention_blocks: () => true,
+};
+
+/**
+ * @param config of the checkpoint, or null
+ * @param section where the U-Net's arguments are
+ * @returns null without a config, or if it has no such section
+ * @throws INVALID_FILE for values of a wrong type, UNSUPPORTED_MODEL for what Safelight does not run
+ */
+export function readLdmUNetFacts(
+  config: ModelConfig | null,
+  section = 'model.params.unet_config.params',
+): LdmUNetFacts | null {
+  const params = config?.section(section) ?? null;
+  if (params === null) return null;
+  for (const [field, refuses] of Object.entries(UNSUPPORTED)) {
+    const value = params.get(field);
+    if (value !== undefined && value !== null && refuses(value)) throw refused(params, field, value);
+  }
+  return {
+    attention: { heads: headsOf(params), newOrder: params.getBoolean('use_new_attention_order', false) },
+    sampleSize: sideOf(params),
+  };
+}
+
+/** One number for both sides, or a list of the two. */
+function sideOf(params: ModelConfig): number | undefined {
+  if (!params.has('image_size')) return undefined;
+  const range = { min: 1, max: 65536 };
+  if (!Array.isArray(params.get('image_size'))) return params.getInt<never>('image_size', undefined, range);
+  return Math.max(1, ...params.getInts<never>('image_size', undefined, range));
+}
+
+/** `num_head_channels` decides where it is given; -1 stands for nothing. */
+function headsOf(params: ModelConfig): (channels: number) => number {
+  const wide = params.getInt('num_head_channels', -1, { min: -1, max: 65536 });
+  if (wide > 0) return (channels) => Math.max(1, Math.floor(channels / wide));
+  const heads = params.getInt('num_heads', -1, { min: -1, max: 1024 });
+  if (heads < 1) params.fail('num_heads', 'expected it or num_head_channels to be given');
+  const upsample = params.getInt('num_heads_upsample', -1, { min: -1, max: 1024 });
+  if (upsample > 0 && upsample !== heads) throw refused(params, 'num_heads_upsample', upsample);
+  return () => heads;
+}
+
+function refused(params: ModelConfig, field: string, value: unknown): SafelightError {
+  return new SafelightError(
+    'UNSUPPORTED_MODEL',
+    `${params.where}: ${field} of the U-Net is ${JSON.stringify(value)}, which Safelight does not run`,
+  );
+}

@@ -1,0 +1,85 @@
+/** Checks of config files, which come from strangers: types and ranges by zod, features by tables of what Safelight runs. */
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { SafelightError } from '../../errors.js';
+import { kindOf, readJson } from '../../files/read.js';
+
+const MAX_CONFIG = 4 * 1024 * 1024;
+
+/** Bounds that every real model keeps by far, so that an absurd config is refused before memory is asked for. */
+export const channels = z.int().min(1).max(16384);
+export const width = z.int().min(1).max(65536);
+export const count = z.int().min(1).max(1024);
+export const epsilon = z.number().min(0).max(1);
+
+/** One value for all levels or one a level. */
+export function perLevel<T extends z.ZodType>(value: T) {
+  return z.union([value, z.array(value).min(1).max(12)]);
+}
+
+export type ConfigFields = Readonly<Record<string, unknown>>;
+
+/** Reads a config.json, which has to be an object. */
+export async function readConfig(path: string): Promise<ConfigFields> {
+  return checkConfig(z.record(z.string(), z.unknown()), await readJson(path, MAX_CONFIG), path);
+}
+
+/** The config.json in a weight file's own folder, if it is one that fits. */
+export async function readConfigBeside(
+  file: string,
+  fits: (fields: ConfigFields) => boolean,
+): Promise<{ fields: ConfigFields; path: string } | null> {
+  const path = join(dirname(file), 'config.json');
+  if ((await kindOf(path)) !== 'file') return null;
+  const fields = await readConfig(path);
+  return fits(fields) ? { fields, path } : null;
+}
+
+/** @throws INVALID_FILE naming the field */
+export function checkConfig<T>(schema: z.ZodType<T>, value: unknown, path: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  const field = issue?.path.join('.');
+  throw new SafelightError(
+    'INVALID_FILE',
+    `${path}: ${field ? `${field}: ` : ''}${issue?.message ?? 'unexpected value'}; the config is damaged or of another model`,
+  );
+}
+
+/**
+ * Refuses features that Safelight does not run. A field that is absent or null is not used; a list counts if all of its values do.
+ * @param allowed for each field, the values that may stand there
+ * @throws UNSUPPORTED_MODEL naming the field and its value
+ */
+export function requireFeatures(
+  config: ConfigFields,
+  allowed: Readonly<Record<string, readonly (string | number | boolean)[]>>,
+  path: string,
+): void {
+  for (const [field, values] of Object.entries(allowed)) {
+    const given = Object.hasOwn(config, field) ? config[field] : undefined;
+    if (given === undefined || given === null) continue;
+    const all: unknown[] = Array.isArray(given) ? given : [given];
+    if (!all.every((value) => (values as readonly unknown[]).includes(value)))
+      throw unsupported(path, field, given);
+  }
+}
+
+export function unsupported(path: string, field: string, value: unknown, hint?: string): SafelightError {
+  const shown = JSON.stringify(value) ?? String(value);
+  return new SafelightError(
+    'UNSUPPORTED_MODEL',
+    `${path}: ${field} is ${shown.length > 80 ? `${shown.slice(0, 80)}...` : shown}, which Safelight does not run${hint ? `; ${hint}` : ''}`,
+  );
+}
+
+/** Both must divide without a rest, or the graph cannot be built. */
+export function requireMultiple(whole: number, part: number, what: string, path: string): void {
+  if (whole % part !== 0) {
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `${path}: ${what} (${whole} is no multiple of ${part}); take another model`,
+    );
+  }
+}

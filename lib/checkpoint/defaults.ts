@@ -1,0 +1,20 @@
+/** Safelight's own defaults of a model: `safelight.json` of a folder, `defaults` of a GGUF file's config. */
+import { z } from 'zod';
+import type { GenerationDefaults } from './config/types.js';
+
+/** Fields that are not given are left out rather than undefined. */
+export const defaultsSchema = z
+  .object({
+    steps: z.int().min(1).max(10_000).optional(),
+    cfg: z.number().min(-1000).max(1000).optional(),
+    sampler: z.string().max(100).optional(),
+    schedule: z.string().max(100).optional(),
+    width: z.int().min(1).max(65536).optional(),
+    height: z.int().min(1).max(65536).optional(),
+  })
+  .transform(
+    (fields) =>
+      Object.fromEntries(
+        Object.entries(fields).filter(([, value]) => value !== undefined),
+      ) as GenerationDefaults,
+  );

@@ -1,0 +1,105 @@
+/** A GGUF file that says what it is: CompVis' names, with configs and tokenizers in its metadata (`safelight convert` writes them). */
+
+import { parseTokenizer } from '../tokenizers/reading/tokenizer-embedded.js';
+import type { TokenizerSource } from '../tokenizers/reading/tokenizer-files.js';
+import { damaged, type EmbeddedConfig, readEmbeddedConfig } from './config/embedded-config.js';
+import type { GgufMetadata } from './formats/gguf-metadata.js';
+import type {
+  AutoencoderSource,
+  OpenModelOptions,
+  TextEncoderSource,
+  UNetSource,
+} from './model-descriptor.js';
+import { ldmAutoencoderNaming } from './naming/ldm-autoencoder.js';
+import { ldmUNetNaming } from './naming/ldm-unet.js';
+import type { ModelParts } from './parts.js';
+import { AUTOENCODER, ENCODERS, encoderNaming, UNET } from './single-file-text.js';
+import { ComponentWeights } from './weights/component.js';
+import type { TensorIndex } from './weights/tensor-index.js';
+
+/** The key of a tokenizer. */
+export function tokenizerKey(index: number): string {
+  return `safelight.tokenizer.${index}`;
+}
+
+/** @returns null if the file has no config of ours, or only that of a component. @throws INVALID_FILE, UNSUPPORTED_MODEL */
+export function openEmbedded(
+  tensors: TensorIndex,
+  metadata: GgufMetadata,
+  path: string,
+  options: OpenModelOptions,
+): ModelParts | null {
+  const config = readEmbeddedConfig(metadata, path);
+  if (config === null || config.family === null) return null;
+  const { family, unet, autoencoder, scheduler, text_encoders: encoders } = config;
+  if (!unet || !scheduler || (!autoencoder && options.vae === undefined)) {
+    throw damaged(
+      path,
+      `has a config of a whole model without ${unet ? 'autoencoder or scheduler' : 'a U-Net'}`,
+    );
+  }
+  const places = ENCODERS[family];
+  if (encoders.length !== places.length) {
+    throw damaged(
+      path,
+      `has configs of ${encoders.length} text encoders where ${family} has ${places.length}`,
+    );
+  }
+  const { scaling_factor, shift_factor } = autoencoder ?? { scaling_factor: 0.18215, shift_factor: 0 };
+  const asked = options.prediction;
+  return {
+    form: 'file',
+    ownSize: config.own_size,
+    family,
+    textEncoders: encoders.map((encoder, i): TextEncoderSource => {
+      const place = { ...places[i]!, pooled: encoder.pooled };
+      const naming = encoderNaming(place, tensors.keys());
+      return {
+        config: encoder.config,
+        weights: new ComponentWeights('text encoder', path, tensors, naming),
+        tokenizer: tokenizerOf(encoder.tokenizer, metadata, path),
+        padId: encoder.pad_id,
+        kind: encoder.kind,
+        layer: encoder.layer,
+        finalNorm: encoder.final_norm,
+        pooled: encoder.pooled,
+      };
+    }),
+    condition: { kind: 'text' },
+    unet: embeddedUNet(unet, tensors, path),
+    autoencoder:
+      options.vae === undefined
+        ? { kind: 'autoencoder_kl', ...embeddedAutoencoder(autoencoder!, tensors, path) }
+        : null,
+    latentScale: { scaling_factor, shift_factor },
+    scheduler: { ...scheduler, ...(asked ? { prediction: asked } : {}) },
+    defaults: config.defaults,
+    forceZerosForEmptyPrompt: config.force_zeros_for_empty_prompt,
+    predictionUncertain: config.prediction_uncertain && asked === undefined,
+  };
+}
+
+export function embeddedUNet(
+  config: NonNullable<EmbeddedConfig['unet']>,
+  tensors: TensorIndex,
+  path: string,
+): UNetSource {
+  const naming = ldmUNetNaming(tensors.keys(), UNET, path);
+  return { config, weights: new ComponentWeights('U-Net', path, tensors, naming) };
+}
+
+export function embeddedAutoencoder(
+  config: NonNullable<EmbeddedConfig['autoencoder']>,
+  tensors: TensorIndex,
+  path: string,
+): AutoencoderSource {
+  const naming = ldmAutoencoderNaming(tensors.keys(), AUTOENCODER);
+  return { config, weights: new ComponentWeights('autoencoder', path, tensors, naming) };
+}
+
+function tokenizerOf(index: number | null, metadata: GgufMetadata, path: string): TokenizerSource {
+  if (index === null) return 'standard';
+  const text = metadata.get(tokenizerKey(index));
+  if (text?.type !== 'string') throw damaged(path, `has no string ${tokenizerKey(index)}`);
+  return parseTokenizer(text.value, `${path} (${tokenizerKey(index)})`);
+}

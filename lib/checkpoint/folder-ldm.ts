@@ -1,0 +1,110 @@
+/**
+ * diffusers folders of latent diffusion's own models (`LDMTextToImagePipeline`, `LDMSuperResolutionPipeline`, `LDMPipeline`) and of
+ * diffusion of pixels (`DDPMPipeline`, `DDIMPipeline`).
+ */
+import { join } from 'node:path';
+import { readSampling, readSchedulerConfig } from './config/diffusers/scheduler.js';
+import type { SchedulerConfig, UNetConfig } from './config/types.js';
+import { type ConfigFields, readConfig, unsupported } from './config/validate.js';
+import { openAutoencoderFolder, openUNetFolder, readDefaults } from './folder.js';
+import { defaultsOf } from './latent-diffusion.js';
+import { pixelSource } from './latent-source.js';
+import type { ConditionSource, LatentSource, OpenModelOptions } from './model-descriptor.js';
+import { openBertFolder } from './open-bert.js';
+import { openVQModelFolder } from './open-first-stage.js';
+import type { LatentScale, ModelParts } from './parts.js';
+
+/** Whether a folder's components are those of such a model: an autoencoder called `vqvae`, or a U-Net alone. */
+export function isLdmFolder(has: (component: string) => boolean): boolean {
+  if (has('bert') || has('vqvae')) return true;
+  return !['text_encoder', 'text_encoder_2', 'text_encoder_3', 'vae'].some(has);
+}
+
+/** @param index of its model_index.json. @throws UNSUPPORTED_MODEL, INVALID_FILE, FILE_NOT_FOUND, MISSING_TENSOR */
+export async function openLdmFolder(
+  path: string,
+  index: ConfigFields,
+  has: (component: string) => boolean,
+  { variant, vae, prediction }: OpenModelOptions,
+): Promise<ModelParts> {
+  const unet = await openUNetFolder(join(path, 'unet'), variant);
+  const enlarges = index._class_name === 'LDMSuperResolutionPipeline';
+  const latents = has('vqvae')
+    ? await openFirstStageFolder(join(path, 'vqvae'), variant, enlarges)
+    : pixelSource(path, unet.config.out_channels);
+  const textEncoders = has('bert')
+    ? [await openBertFolder(join(path, 'bert'), join(path, 'tokenizer'), variant)]
+    : [];
+  const condition: ConditionSource =
+    textEncoders.length > 0 ? { kind: 'text' } : conditionOf(path, unet.config);
+  const scheduler = await readTraining(join(path, 'scheduler', 'scheduler_config.json'));
+  return {
+    form: 'folder',
+    ownSize: true,
+    family: latents.kind === 'pixels' ? 'ddpm' : 'ldm',
+    textEncoders,
+    condition,
+    unet,
+    autoencoder: vae === undefined ? latents : null,
+    latentScale: scaleOf(latents),
+    scheduler: { ...scheduler, ...(prediction ? { prediction } : {}) },
+    defaults: { ...defaultsOf(condition), ...(await readDefaults(path)) },
+    forceZerosForEmptyPrompt: false,
+    predictionUncertain: false,
+  };
+}
+
+/** @param unscaled of enlargement, whose pipeline decodes latents as they are whatever the config says */
+async function openFirstStageFolder(
+  folder: string,
+  variant: string | undefined,
+  unscaled: boolean,
+): Promise<LatentSource> {
+  const path = join(folder, 'config.json');
+  const fields = await readConfig(path);
+  if (fields._class_name === 'VQModel') {
+    const { config, ...source } = await openVQModelFolder(folder, variant, fields);
+    return {
+      kind: 'vq_model',
+      ...source,
+      config: unscaled ? { ...config, scaling_factor: 1 } : config,
+    };
+  }
+  if (fields._class_name === 'AutoencoderKL') {
+    const { config, weights } = await openAutoencoderFolder(folder, variant);
+    return {
+      kind: 'autoencoder_kl',
+      weights,
+      config: unscaled ? { ...config, scaling_factor: 1 } : config,
+    };
+  }
+  throw unsupported(
+    path,
+    '_class_name',
+    fields._class_name ?? null,
+    'it is neither VQModel nor AutoencoderKL',
+  );
+}
+
+function conditionOf(path: string, { class_embedding: label }: UNetConfig): ConditionSource {
+  if (!label) return { kind: 'none' };
+  if (label.type !== 'table')
+    throw unsupported(
+      join(path, 'unet', 'config.json'),
+      'class_embed_type',
+      label.type,
+      'it knows classes by number',
+    );
+  return { kind: 'class', classes: label.size, unconditional: null, table: null };
+}
+
+/** Betas, and how the reference's pipeline steps over them, which its folder sets. */
+async function readTraining(path: string): Promise<SchedulerConfig> {
+  const fields = await readConfig(path);
+  return { ...readSchedulerConfig(fields, path), ...readSampling(fields, path) };
+}
+
+function scaleOf(latents: LatentSource): LatentScale {
+  if (latents.kind === 'autoencoder_kl') return latents.config;
+  return { scaling_factor: latents.kind === 'pixels' ? 1 : latents.config.scaling_factor, shift_factor: 0 };
+}

@@ -1,0 +1,47 @@
+import { resolve } from 'node:path';
+import { withAverages } from '../weights/ema.js';
+import type { TensorIndex } from '../weights/tensor-index.js';
+import type { GgufMetadata } from './gguf-metadata.js';
+import { readShards } from './shards.js';
+import type { TorchOptions } from './torch/read-torch.js';
+import { readWeightFile, type WeightFile } from './weight-file.js';
+
+/** A component's or a checkpoint's tensors, wherever they lie. */
+export interface Weights {
+  readonly files: readonly { readonly path: string; readonly size: number }[];
+  readonly tensors: TensorIndex;
+  /** Of a GGUF file; empty where it has none. */
+  readonly metadata?: GgufMetadata;
+  /** What the writers of its files noted, by key; of shards, the first file that has the key. */
+  readonly notes: ReadonlyMap<string, string>;
+}
+
+/** `ema`: the weights' moving average instead of themselves. */
+export type OpenWeightsOptions = TorchOptions;
+
+/**
+ * Reads a safetensors or GGUF file, a PyTorch checkpoint (`.ckpt`, `.pt`, `.pth`, `.bin`; nothing in it is executed), or a sharded set
+ * by its `*.index.json`.
+ * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR for `ema` without averages
+ */
+export async function openWeights(path: string, options: OpenWeightsOptions = {}): Promise<Weights> {
+  const { files, tensors, averaged, metadata } = await readAll(path, options);
+  return {
+    files: files.map(({ path, size }) => ({ path, size })),
+    tensors: options.ema && !averaged ? withAverages(tensors, resolve(path)) : tensors,
+    ...(metadata ? { metadata } : {}),
+    notes: new Map(files.toReversed().flatMap((file) => [...(file.notes ?? [])])),
+  };
+}
+
+async function readAll(
+  path: string,
+  options: OpenWeightsOptions,
+): Promise<Pick<WeightFile, 'tensors' | 'averaged' | 'metadata'> & { files: readonly WeightFile[] }> {
+  if (path.endsWith('.json')) {
+    const shards = await readShards(path, (file) => readWeightFile(file, options));
+    return { ...shards, averaged: shards.files.some(({ averaged }) => averaged) };
+  }
+  const file = await readWeightFile(path, options);
+  return { ...file, files: [file] };
+}

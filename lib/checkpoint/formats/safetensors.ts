@@ -1,0 +1,185 @@
+/**
+ * Reads the header of a safetensors file, never its data. Model files come from strangers and their data is memory-mapped by
+ * C++ afterwards, so every rule of the format is enforced here: header of at most 100 MB, `{` first, UTF-8, no duplicate keys,
+ * string metadata (or null for none), exact sizes computed without overflow, no hole, no overlap, and the last tensor ends where the file does.
+ * Format: https://github.com/huggingface/safetensors#format
+ */
+import { resolve } from 'node:path';
+import { SafelightError } from '../../errors.js';
+import { decodeUtf8, fileError, openRegular, readFully } from '../../files/read.js';
+import { shown, type TensorInfo } from '../weights/tensor-index.js';
+import { dtypeBits } from './dtypes.js';
+import { JsonScanner } from './json-scanner.js';
+
+const MAX_HEADER = 100_000_000;
+
+export interface SafetensorsFile {
+  /** Absolute path. */
+  readonly path: string;
+  /** Bytes of the whole file. */
+  readonly size: number;
+  /** `__metadata__`, empty if there is none. */
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+}
+
+/** Reads and checks a file's header. FILE_NOT_FOUND if it cannot be read, INVALID_FILE if it breaks a rule. */
+export async function readSafetensors(path: string): Promise<SafetensorsFile> {
+  const absolute = resolve(path);
+  const { handle, size } = await openRegular(absolute);
+  try {
+    const prefix = Buffer.alloc(Math.min(8, size));
+    await readFully(handle, prefix, 0, absolute);
+    const header = new Uint8Array(headerLength(prefix, size, absolute));
+    await readFully(handle, header, 8, absolute);
+    return parseSafetensorsHeader(header, size, absolute);
+  } catch (error) {
+    throw fileError(absolute, error);
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Checks a header that was read.
+ * @param header the JSON's bytes, without the 8 bytes of its length
+ * @param size bytes of the whole file
+ */
+export function parseSafetensorsHeader(header: Uint8Array, size: number, path: string): SafetensorsFile {
+  const fail = failure(path);
+  if (header[0] !== 0x7b) fail('has a header that does not begin with "{"');
+  const metadata = new Map<string, string>();
+  const entries: Entry[] = [];
+  const scanner = new JsonScanner(decodeUtf8(header, path), fail);
+  scanner.object('the header', (key) => {
+    if (key === '__metadata__') {
+      // The reference reads an optional map, so some writers give null for none.
+      if (scanner.acceptNull()) return;
+      scanner.object('__metadata__', (name) =>
+        metadata.set(name, scanner.string(`__metadata__ ${JSON.stringify(name)}`)),
+      );
+    } else entries.push(readEntry(scanner, key, fail));
+  });
+  scanner.end();
+  for (const entry of entries) checkSize(entry, fail);
+  checkLayout(entries, size - 8 - header.length, fail);
+  const base = 8 + header.length;
+  const tensors = new Map<string, TensorInfo>();
+  for (const { name, dtype, shape, begin, end } of entries) {
+    tensors.set(name, { name, file: path, offset: base + begin, length: end - begin, dtype, shape });
+  }
+  return { path, size, metadata, tensors };
+}
+
+interface Entry {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  /** Offsets from the end of the header. */
+  readonly begin: number;
+  readonly end: number;
+}
+
+type Fail = (what: string) => never;
+
+function failure(path: string): Fail {
+  return (what) => {
+    throw new SafelightError(
+      'INVALID_FILE',
+      `${path} ${what}; it is damaged or no safetensors file: download it again`,
+    );
+  };
+}
+
+function headerLength(prefix: Buffer, size: number, path: string): number {
+  const fail = failure(path);
+  if (size < 8) fail(`has ${size} bytes, too few for a safetensors header`);
+  const length = prefix.readBigUInt64LE(0);
+  const hint = length > BigInt(MAX_HEADER) ? otherFormat(prefix) : null;
+  if (hint !== null) throw new SafelightError('INVALID_FILE', `${path} is ${hint}`);
+  if (length > BigInt(MAX_HEADER))
+    fail(`promises a header of ${length} bytes, where at most ${MAX_HEADER} are allowed`);
+  if (length > BigInt(size - 8))
+    fail(`promises a header of ${length} bytes but has only ${size - 8} after its length`);
+  return Number(length);
+}
+
+/** What people mistake for safetensors; each begins with bytes that would be an absurd header length. */
+function otherFormat(prefix: Buffer): string | null {
+  const text = prefix.toString('latin1');
+  if (text.startsWith('GGUF')) return 'a GGUF file, not safetensors; take the safetensors form of the model';
+  if (text.startsWith('version '))
+    return 'a Git LFS pointer, not the file itself; fetch it with "git lfs pull"';
+  if (/^\s*<(!doc|html)/i.test(text))
+    return 'a web page, not a model; the download went wrong: fetch it again';
+  return null;
+}
+
+function readEntry(scanner: JsonScanner, name: string, fail: Fail): Entry {
+  const quoted = JSON.stringify(name);
+  let dtype: string | undefined;
+  let shape: number[] | undefined;
+  let offsets: number[] | undefined;
+  scanner.object(`tensor ${quoted}`, (key) => {
+    if (key === 'dtype') dtype = scanner.string(`the dtype of ${quoted}`);
+    else if (key === 'shape') shape = sizes(scanner, `the shape of ${quoted}`);
+    else if (key === 'data_offsets') offsets = sizes(scanner, `the data_offsets of ${quoted}`);
+    else scanner.skip(`tensor ${quoted}`);
+  });
+  if (dtype === undefined) return fail(`gives no dtype for ${quoted}`);
+  if (shape === undefined) return fail(`gives no shape for ${quoted}`);
+  if (offsets === undefined) return fail(`gives no data_offsets for ${quoted}`);
+  const [begin, end] = offsets;
+  if (begin === undefined || end === undefined || offsets.length !== 2)
+    return fail(`needs two data_offsets for ${quoted}`);
+  if (end < begin) fail(`has data_offsets [${begin}, ${end}] for ${quoted}, which run backwards`);
+  return { name, dtype, shape, begin, end };
+}
+
+function sizes(scanner: JsonScanner, what: string): number[] {
+  const values: number[] = [];
+  scanner.array(what, () => values.push(scanner.size(what)));
+  return values;
+}
+
+/** Shape times element size equals the range, exactly; a product past 2^53 cannot be the size of a file. */
+function checkSize({ name, dtype, shape, begin, end }: Entry, fail: Fail): void {
+  const quoted = JSON.stringify(name);
+  const bits = dtypeBits(dtype);
+  if (bits === undefined) {
+    fail(
+      `has the unknown dtype ${JSON.stringify(dtype.slice(0, 40))} for ${quoted}, whose size cannot be checked`,
+    );
+  }
+  let total: number = bits;
+  for (const side of shape) {
+    total *= side;
+    if (!Number.isSafeInteger(total))
+      fail(`has the absurd shape ${shown(shape).slice(0, 200)} for ${quoted}`);
+  }
+  if (total % 8 !== 0) fail(`has ${total} bits for ${quoted}, which is no whole number of bytes`);
+  if (total / 8 !== end - begin) {
+    fail(
+      `gives ${end - begin} bytes to ${quoted}, but ${dtype} ${shown(shape).slice(0, 200)} takes ${total / 8}`,
+    );
+  }
+}
+
+/** The ranges, sorted, tile the data without hole or overlap. */
+function checkLayout(entries: readonly Entry[], dataLength: number, fail: Fail): void {
+  const sorted = [...entries].sort((a, b) => a.begin - b.begin || a.end - b.end);
+  let position = 0;
+  for (const { name, begin, end } of sorted) {
+    if (begin !== position) {
+      fail(
+        `has ${begin < position ? 'an overlap' : 'a hole'} before the data of ${JSON.stringify(name)} (at ${begin}, expected ${position})`,
+      );
+    }
+    position = end;
+  }
+  if (position !== dataLength) {
+    fail(
+      `has ${dataLength} bytes of data where its tensors take ${position}${position > dataLength ? ' (truncated)' : ''}`,
+    );
+  }
+}

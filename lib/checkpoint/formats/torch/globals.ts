@@ -1,0 +1,119 @@
+/**
+ * What a checkpoint's pickle may import. A pickle is a program; its imports are what makes it dangerous, so nothing is looked up
+ * anywhere: a name is in this table, is that of a leftover (`leftovers.ts`), or the file is refused.
+ */
+import { SafelightError } from '../../../errors.js';
+import { dtypeOfStorage, dtypeOfTorch } from './dtypes.js';
+import { isLeftover } from './leftovers.js';
+import {
+  makeParameter,
+  rebuildFromType,
+  rebuildParameter,
+  rebuildTensor,
+  rebuildTypedTensor,
+  typedStorage,
+} from './rebuild.js';
+import { Dict, Global, type GlobalRole, Inert, type Make, type PickleValue, Tuple } from './values.js';
+
+const dict: Make = ([pairs], fail) => {
+  const made = new Dict();
+  const items = Array.isArray(pairs) ? pairs : pairs instanceof Tuple ? pairs.items : [];
+  for (const pair of items) {
+    const two =
+      pair instanceof Tuple ? pair.items : Array.isArray(pair) ? pair : fail('has a dict of no pairs');
+    made.entries.set(two[0] ?? null, two[1] ?? null);
+  }
+  return made;
+};
+const itemsOf = (value: PickleValue | undefined): readonly PickleValue[] =>
+  Array.isArray(value) ? value : value instanceof Tuple ? value.items : [];
+
+/** Where storages were when they were saved does not matter. */
+const DEVICES = /^torch(?:\.(?:cuda|xpu|hpu|mps|npu|mlu|privateuseone))?$/;
+
+const CLASSES: ReadonlyMap<string, Make> = new Map<string, Make>([
+  ['collections.OrderedDict', dict],
+  // Its first argument is what makes defaults.
+  ['collections.defaultdict', ([, pairs], fail) => dict(pairs === undefined ? [] : [pairs], fail)],
+  ['torch.Size', ([shape]) => new Tuple(itemsOf(shape))],
+  ['torch._utils._rebuild_tensor', rebuildTensor],
+  ['torch._utils._rebuild_tensor_v2', rebuildTensor],
+  ['torch._utils._rebuild_tensor_v3', rebuildTypedTensor],
+  ['torch._utils._rebuild_parameter', rebuildParameter],
+  ['torch._utils._rebuild_parameter_with_state', rebuildParameter],
+  ...['torch._tensor', 'torch.tensor'].flatMap((module): [string, Make][] => [
+    [`${module}._rebuild_from_type`, rebuildFromType],
+    [`${module}._rebuild_from_type_v2`, rebuildFromType],
+  ]),
+  ...['torch.nn', 'torch.nn.parameter'].flatMap((module): [string, Make][] => [
+    [`${module}.Parameter`, makeParameter],
+    [`${module}.Buffer`, makeParameter],
+  ]),
+  ['torch.storage.TypedStorage', typedStorage],
+  ['torch.storage._TypedStorage', typedStorage],
+  ['torch.TypedStorage', typedStorage],
+  ...['builtins', '__builtin__'].flatMap((module): [string, Make][] => [
+    [`${module}.set`, ([items]) => [...itemsOf(items)]],
+    [`${module}.frozenset`, ([items]) => new Tuple(itemsOf(items))],
+  ]),
+]);
+
+/** Bytes without a type, under all of the names they have had. */
+const UNTYPED: ReadonlySet<string> = new Set([
+  'torch.storage.UntypedStorage',
+  'torch.storage._UntypedStorage',
+  'torch.UntypedStorage',
+]);
+
+/**
+ * @param module as the pickle spells it, such as `torch._utils`
+ * @throws INVALID_FILE for a name that no checkpoint of weights needs, UNSUPPORTED_MODEL for forms of tensors that are not read
+ */
+export function findGlobal(module: string, name: string, path: string): Global {
+  const full = `${module}.${name}`;
+  const role = roleOf(module, name, full);
+  if (role !== null) return new Global(full, role);
+  const shown = JSON.stringify(full.slice(0, 120));
+  if (module.startsWith('torch.nn.') || module === '__torch__' || module.startsWith('__torch__.'))
+    throw wholeModule(full, path);
+  if (/^torch\._utils\._rebuild_\w+$|^torch\.Q?\w+Storage$/.test(full)) {
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `${path} holds tensors of a form that is not read (${shown}: sparse, quantized or of another device); save them as plain tensors`,
+    );
+  }
+  throw new SafelightError(
+    'INVALID_FILE',
+    `${path} asks for ${shown}, which weights do not need; nothing was executed. Do not open this file elsewhere unless you trust ` +
+      'where it is from; take the model as safetensors',
+  );
+}
+
+/** For a class of PyTorch's modules that has the weights as its attributes. */
+export function wholeModule(name: string, path: string): SafelightError {
+  return new SafelightError(
+    'UNSUPPORTED_MODEL',
+    `${path} holds a whole module (${JSON.stringify(name.slice(0, 120))}), not only its weights; load it in PyTorch and save its state_dict()`,
+  );
+}
+
+/** @throws UNSUPPORTED_MODEL if what was saved is one of PyTorch's modules itself */
+export function refuseModule(root: PickleValue, path: string): void {
+  if (root instanceof Inert && root.className.startsWith('torch.nn.modules.'))
+    throw wholeModule(root.className, path);
+}
+
+function roleOf(module: string, name: string, full: string): GlobalRole | null {
+  const make = CLASSES.get(full);
+  if (make !== undefined) return { is: 'class', make, keywords: make === typedStorage };
+  if (UNTYPED.has(full)) return { is: 'storage', dtype: null };
+  if (DEVICES.test(module)) {
+    const storage = dtypeOfStorage(name);
+    if (storage !== undefined) return { is: 'storage', dtype: storage };
+  }
+  if (module === 'torch') {
+    const dtype = dtypeOfTorch(name);
+    if (dtype !== undefined) return { is: 'dtype', dtype };
+  }
+  return isLeftover(module, name) ? { is: 'inert' } : null;
+}

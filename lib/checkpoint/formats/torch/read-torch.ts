@@ -1,0 +1,112 @@
+/** A PyTorch checkpoint (`.ckpt`, `.pt`, `.pth`, `.bin`) as an index of tensors. Nothing in it is executed. */
+import type { FileHandle } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { SafelightError } from '../../../errors.js';
+import { fileError, openRegular, readFully } from '../../../files/read.js';
+import type { TensorInfo } from '../../weights/tensor-index.js';
+import { verifyTensors, withoutChecksums } from '../verify.js';
+import type { Checkpoint } from './checkpoint.js';
+import { LEGACY_MAGIC, readLegacyForm } from './legacy-form.js';
+import { stateDict } from './state-dict.js';
+import { readZipForm } from './zip-form.js';
+
+/** Files up to this are compared with their checksums when they are opened: less than a second of reading. */
+const VERIFIED_AT_ONCE = 1024 ** 3;
+/** Enough to tell the forms apart: a tar's sign is at 257. */
+const HEAD = 512;
+
+export interface TorchOptions {
+  /** Takes the weights' moving average where the file keeps one in a dict of its own. */
+  readonly ema?: boolean;
+  /**
+   * Compares all tensors with the checksums of the zip form at once; default for files of up to 1 GiB. Of larger ones, what is loaded
+   * is compared when it is loaded (`verifyTensors`).
+   */
+  readonly verify?: boolean;
+}
+
+export interface TorchFile {
+  /** Absolute path. */
+  readonly path: string;
+  readonly size: number;
+  readonly tensors: Map<string, TensorInfo>;
+  /** Whether `ema` was asked for and is what the tensors are. */
+  readonly averaged: boolean;
+}
+
+type Form = 'zip' | 'legacy' | 'tar' | 'pickle';
+
+/** Which of PyTorch's forms a file begins like; null for none. */
+export function torchForm(head: Uint8Array): Form | null {
+  const bytes = Buffer.from(head.buffer, head.byteOffset, head.byteLength);
+  // A safetensors header whose length begins with the same bytes, such as 640.
+  if (bytes.length > 8 && bytes.readUInt32LE(4) === 0 && bytes[8] === 0x7b) return null;
+  if (bytes.toString('latin1', 0, 4) === 'PK\u0003\u0004') return 'zip';
+  if (bytes.toString('latin1', 257, 262) === 'ustar') return 'tar';
+  // Protocol, perhaps a frame, then the number.
+  if (bytes[0] !== 0x80 || (bytes[1] ?? 0) < 2 || (bytes[1] ?? 0) > 5) return null;
+  return bytes.subarray(0, 32).includes(LEGACY_MAGIC) ? 'legacy' : 'pickle';
+}
+
+/** Whether a file is to be read as a checkpoint of PyTorch, by how it begins. @throws FILE_NOT_FOUND */
+export async function isTorchFile(path: string): Promise<boolean> {
+  const { handle, size } = await openRegular(resolve(path));
+  try {
+    return torchForm(await readHead(handle, size, path)) !== null;
+  } catch (error) {
+    throw fileError(path, error);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL */
+export async function readTorch(
+  path: string,
+  { ema = false, verify }: TorchOptions = {},
+): Promise<TorchFile> {
+  const absolute = resolve(path);
+  const { handle, size } = await openRegular(absolute);
+  try {
+    const form = torchForm(await readHead(handle, size, absolute));
+    const checkpoint =
+      form === 'zip'
+        ? await readZipForm(handle, size, absolute)
+        : form === 'legacy'
+          ? await readLegacyForm(handle, size, absolute)
+          : refuse(form, absolute);
+    const { tensors, averaged } = stateDict(checkpoint, absolute, size, ema);
+    if (!(verify ?? size <= VERIFIED_AT_ONCE)) return { path: absolute, size, tensors, averaged };
+    await verifyTensors(tensors.values());
+    return { path: absolute, size, tensors: withoutChecksums(tensors), averaged };
+  } catch (error) {
+    throw fileError(absolute, error);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function readHead(handle: FileHandle, size: number, path: string): Promise<Uint8Array> {
+  const head = Buffer.alloc(Math.min(HEAD, size));
+  await readFully(handle, head, 0, path);
+  return head;
+}
+
+function refuse(form: Exclude<Form, 'zip' | 'legacy'> | null, path: string): Checkpoint {
+  if (form === 'tar') {
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `${path} is a checkpoint of PyTorch 0.1 (tar), which is not read; load it in PyTorch and save it again`,
+    );
+  }
+  if (form === 'pickle') {
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `${path} is a plain pickle that torch.save did not write; save the model's state_dict with torch.save or as safetensors`,
+    );
+  }
+  throw new SafelightError(
+    'INVALID_FILE',
+    `${path} is no PyTorch checkpoint; it is damaged: download it again`,
+  );
+}

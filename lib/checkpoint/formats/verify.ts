@@ -1,0 +1,45 @@
+import { SafelightError, throwIfAborted } from '../../errors.js';
+import { fileError, openRegular } from '../../files/read.js';
+import type { Checksum, TensorInfo } from '../weights/tensor-index.js';
+import { crcOfRange } from './crc.js';
+
+/**
+ * Compares tensors with the checksums that their files have for them, each record once, at the speed of the disk (what is read stays
+ * in the system's cache, for the loading that follows).
+ * @throws INVALID_FILE naming the tensor, FILE_NOT_FOUND, ABORTED
+ */
+export async function verifyTensors(tensors: Iterable<TensorInfo>, signal?: AbortSignal): Promise<void> {
+  const files = new Map<string, Map<number, { checksum: Checksum; name: string }>>();
+  for (const { name, file, checksum } of tensors) {
+    if (checksum === undefined) continue;
+    const records = files.get(file) ?? new Map();
+    files.set(file, records.set(checksum.offset, { checksum, name }));
+  }
+  for (const [file, records] of files) {
+    const { handle } = await openRegular(file);
+    try {
+      for (const { checksum, name } of [...records.values()].sort(
+        (a, b) => a.checksum.offset - b.checksum.offset,
+      )) {
+        throwIfAborted(signal);
+        if ((await crcOfRange(handle, checksum.offset, checksum.length, file)) !== checksum.crc) {
+          throw new SafelightError(
+            'INVALID_FILE',
+            `${file} has the wrong checksum for ${JSON.stringify(name)}; it is damaged: download it again`,
+          );
+        }
+      }
+    } catch (error) {
+      throw fileError(file, error);
+    } finally {
+      await handle.close();
+    }
+  }
+}
+
+/** The same tensors, for which nothing is left to compare. */
+export function withoutChecksums(tensors: ReadonlyMap<string, TensorInfo>): Map<string, TensorInfo> {
+  return new Map(
+    [...tensors].map(([name, { checksum: _, ...tensor }]): [string, TensorInfo] => [name, tensor]),
+  );
+}

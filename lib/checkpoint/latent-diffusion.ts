@@ -1,0 +1,137 @@
+/**
+ * A single file of CompVis' latent diffusion: classes, pictures of one kind, inpainting and enlargement, and diffusion of pixels. Unlike
+ * Stable Diffusion's files they differ in what their tensors do not tell, so that most need their YAML.
+ */
+import { SafelightError } from '../errors.js';
+import { classOf } from './config/codec.js';
+import { detectUNetConfig } from './config/detect/unet.js';
+import { STABLE_DIFFUSION_SCHEDULER } from './config/diffusers/scheduler.js';
+import { isFirstStage } from './config/omegaconf/first-stage.js';
+import { readLdmScheduler } from './config/omegaconf/latent-diffusion.js';
+import { readLdmUNetFacts } from './config/omegaconf/ldm-unet-facts.js';
+import type { ModelConfig } from './config/omegaconf/model-config.js';
+import { readModelConfig } from './config/omegaconf/read-model-config.js';
+import type { GenerationDefaults, SchedulerConfig, UNetConfig } from './config/types.js';
+import { pixelSource } from './latent-source.js';
+import type { ConditionSource, LatentSource, OpenModelOptions } from './model-descriptor.js';
+import { ldmUNetNaming } from './naming/ldm-unet.js';
+import { hasBert, openBertTensors } from './open-bert.js';
+import { hasFirstStage, openFirstStage } from './open-first-stage.js';
+import type { LatentScale, ModelParts } from './parts.js';
+import { AUTOENCODER, UNET } from './single-file-text.js';
+import { ComponentWeights } from './weights/component.js';
+import { readValues } from './weights/read-tensor.js';
+import type { TensorIndex } from './weights/tensor-index.js';
+
+const READS: ConditionSource = { kind: 'text' };
+const CLASSES = 'cond_stage_model.embedding.weight';
+
+/** Whether a checkpoint is one of these, by what its U-Net is told. */
+export function isLatentDiffusion(tensors: TensorIndex): boolean {
+  const names = [...tensors.keys()];
+  const has = (prefix: string): boolean => names.some((name) => name.startsWith(prefix));
+  if (!has(UNET)) return false;
+  if (has(CLASSES) || hasBert(tensors) || hasFirstStage(tensors, 'cond_stage_model.')) return true;
+  const attends = names.some((name) => name.startsWith(UNET) && name.includes('.attn2.'));
+  return !attends && !has('cond_stage_model.') && !has('conditioner.');
+}
+
+/** @param path absolute path of the file. @throws UNSUPPORTED_MODEL, INVALID_FILE, MISSING_TENSOR, SHAPE_MISMATCH */
+export async function openLatentDiffusion(
+  tensors: TensorIndex,
+  path: string,
+  options: OpenModelOptions,
+): Promise<ModelParts> {
+  const yaml = await readModelConfig(path, options.config);
+  const params = yaml?.section('model.params') ?? null;
+  const facts = readLdmUNetFacts(yaml);
+  if (params === null || facts === null) throw nameless(path);
+  const weights = new ComponentWeights(
+    'U-Net',
+    path,
+    tensors,
+    ldmUNetNaming(tensors.keys(), UNET, path, facts.attention),
+  );
+  const config = detectUNetConfig(weights, {
+    addition: null,
+    sampleSize: facts.sampleSize ?? 64,
+    heads: facts.attention.heads,
+  });
+  const scale = { scaling_factor: await scaleOf(tensors, params), shift_factor: 0 };
+  const scheduler = readLdmScheduler(params);
+  const textEncoders = hasBert(tensors) ? [await openBertTensors(tensors, path)] : [];
+  const condition = textEncoders.length > 0 ? READS : conditionOf(tensors, config);
+  const autoencoder = options.vae === undefined ? latentsOf(tensors, path, params, scale, config) : null;
+  return {
+    form: 'file',
+    ownSize: true,
+    family: autoencoder?.kind === 'pixels' ? 'ddpm' : 'ldm',
+    textEncoders,
+    condition,
+    unet: { config, weights },
+    autoencoder,
+    latentScale: scale,
+    scheduler: { ...scheduler, ...(options.prediction ? { prediction: options.prediction } : {}) },
+    defaults: defaultsOf(condition),
+    forceZerosForEmptyPrompt: false,
+    predictionUncertain: false,
+  };
+}
+
+/** What a YAML that was named says of the training of a Stable Diffusion checkpoint. */
+export async function readNamedScheduler(
+  path: string,
+  { config }: OpenModelOptions,
+): Promise<SchedulerConfig | null> {
+  if (config === undefined) return null;
+  const params = (await readModelConfig(path, config))?.section('model.params') ?? null;
+  return params && { ...STABLE_DIFFUSION_SCHEDULER, ...readLdmScheduler(params) };
+}
+
+/** As the reference's scripts draw: DDIM, and for classes guidance of 3. */
+export function defaultsOf(condition: ConditionSource): GenerationDefaults {
+  const cfg = { class: 3, text: 5, none: 1 }[condition.kind];
+  return { sampler: 'ddim', schedule: 'discrete', steps: 50, cfg };
+}
+
+function conditionOf(tensors: TensorIndex, { class_embedding }: UNetConfig): ConditionSource {
+  const table = tensors.get(CLASSES);
+  if (table) {
+    const [classes = 0] = table.shape;
+    return { kind: 'class', classes, unconditional: Math.max(0, classes - 1), table };
+  }
+  if (class_embedding?.type === 'table')
+    return { kind: 'class', classes: class_embedding.size, unconditional: null, table: null };
+  return { kind: 'none' };
+}
+
+/** The first stage; pixels where there is none, or one that changes nothing. */
+function latentsOf(
+  tensors: TensorIndex,
+  path: string,
+  params: ModelConfig,
+  scale: LatentScale,
+  { out_channels }: UNetConfig,
+): LatentSource {
+  const section = params.section('first_stage_config');
+  const target = section?.getString('target', '') ?? '';
+  const none =
+    classOf(target) === 'IdentityFirstStage' || (section === null && !hasFirstStage(tensors, AUTOENCODER));
+  if (none) return pixelSource(path, out_channels);
+  const config = section && isFirstStage(target) ? section : null;
+  return openFirstStage({ tensors, prefix: AUTOENCODER, path, config, scale }).source;
+}
+
+/** What was measured in training and kept as a tensor, else what the YAML sets. */
+async function scaleOf(tensors: TensorIndex, params: ModelConfig): Promise<number> {
+  const measured = tensors.get('scale_factor');
+  const [value] = measured ? await readValues(measured, 1) : [];
+  return value ?? params.getNumber('scale_factor', 1, { min: 1e-6, max: 1e6 });
+}
+
+function nameless(path: string): SafelightError {
+  return new SafelightError(
+    'UNSUPPORTED_MODEL',
+    `${path} is a latent diffusion model whose tensors do not tell the heads of its attention nor its betas, which its YAML config does (model.params.unet_config.params, linear_start, linear_end); put it beside the file or name it by the config option`,
+  );
+}

@@ -1,0 +1,150 @@
+/** A U-Net, autoencoder (of either kind) or text encoder by itself: a component's folder, or a file that is no whole checkpoint. */
+import { join } from 'node:path';
+import type { ModuleKind } from '../binding/types.js';
+import { openCodesModel } from '../families/shared/vqgan/open-vqgan.js';
+import { detectTextEncoderConfig } from './config/detect/text-encoder.js';
+import { detectUNetConfig } from './config/detect/unet.js';
+import { readTextEncoderConfig } from './config/diffusers/text-encoder.js';
+import { readUNetConfig } from './config/diffusers/unet.js';
+import { readEmbeddedConfig } from './config/embedded-config.js';
+import { readLdmUNetFacts } from './config/omegaconf/ldm-unet-facts.js';
+import { readModelConfig } from './config/omegaconf/read-model-config.js';
+import type { AutoencoderConfig, TextEncoderConfig, UNetConfig, VQModelConfig } from './config/types.js';
+import { type ConfigFields, readConfig, readConfigBeside } from './config/validate.js';
+import { embeddedAutoencoder, embeddedUNet } from './embedded-model.js';
+import { openAutoencoderFolder, openTextEncoderFolder, openUNetFolder } from './folder.js';
+import type { GgufMetadata } from './formats/gguf-metadata.js';
+import { openWeights } from './formats/open-weights.js';
+import { contextOf } from './missing-parts.js';
+import { clipNaming } from './naming/clip.js';
+import { openClipNaming } from './naming/openclip.js';
+import { findUNet, type UNetPlace, unetNaming } from './naming/unet-place.js';
+import { openAutoencoder } from './open-autoencoder.js';
+import { openVQModelFolder } from './open-first-stage.js';
+import { ComponentWeights } from './weights/component.js';
+import type { TensorIndex } from './weights/tensor-index.js';
+
+export interface LoneComponent {
+  readonly kind: ModuleKind;
+  readonly config: UNetConfig | AutoencoderConfig | VQModelConfig | TextEncoderConfig;
+  readonly weights: ComponentWeights;
+}
+
+/** Stable Diffusion's own scale; a file by itself does not say. */
+const SCALE = { scaling_factor: 0.18215, shift_factor: 0 };
+
+/** @returns null if the folder's config is of no component that Safelight knows */
+export async function openComponentFolder(folder: string, variant?: string): Promise<LoneComponent | null> {
+  const fields = await readConfig(join(folder, 'config.json'));
+  if (fields._class_name === 'UNet2DConditionModel')
+    return { kind: 'unet', ...(await openUNetFolder(folder, variant)) };
+  if (fields._class_name === 'AutoencoderKL') {
+    return { kind: 'autoencoder_kl', ...(await openAutoencoderFolder(folder, variant)) };
+  }
+  if (fields._class_name === 'VQModel')
+    return { kind: 'vq_model', ...(await openVQModelFolder(folder, variant, fields)) };
+  if (!isTextEncoder(fields)) return null;
+  const role = String(fields.architectures).includes('WithProjection') ? 'second' : 'only';
+  const { config, weights } = await openTextEncoderFolder(folder, join(folder, 'tokenizer'), role, variant);
+  return { kind: 'text_encoder', config, weights };
+}
+
+/** @returns null if the file's names are of no component that Safelight knows */
+export async function openComponentFile(path: string, ema = false): Promise<LoneComponent | null> {
+  const { tensors, metadata } = await openWeights(path, { ema });
+  const embedded = metadata && openEmbeddedComponent(tensors, metadata, path);
+  if (embedded) return embedded;
+  const has = (...prefixes: string[]): boolean =>
+    [...tensors.keys()].some((name) => prefixes.some((p) => name.startsWith(p)));
+  const place = findUNet(tensors.keys());
+  if (place?.names === 'ldm') {
+    const facts = readLdmUNetFacts(await readModelConfig(path));
+    const naming = unetNaming(place, tensors.keys(), path, facts?.attention);
+    const weights = new ComponentWeights('U-Net', path, tensors, naming);
+    const hints = {
+      addition: guessAddition(weights),
+      sampleSize: facts?.sampleSize ?? 64,
+      heads: facts?.attention.heads,
+      // Writers of GGUF may drop the ones of 1x1 convolutions.
+      convolutions: metadata !== undefined && contextOf(tensors, place.prefix) === 768,
+    };
+    return { kind: 'unet', config: detectUNetConfig(weights, hints), weights };
+  }
+  if (has('first_stage_model.quantize.', 'quantize.')) {
+    const { autoencoder } = await openCodesModel(path, { ema });
+    return autoencoder;
+  }
+  if (has('first_stage_model.', 'encoder.down', 'decoder.up')) {
+    return { kind: 'autoencoder_kl', ...(await openAutoencoder(path, undefined, SCALE, ema)) };
+  }
+  if (place) return diffusersUNet(path, tensors, place);
+  if (has('text_model.embeddings.', 'embeddings.token_embedding.')) return clip(path, tensors);
+  if (has('transformer.resblocks.')) return openClip(path, tensors);
+  return null;
+}
+
+/** What a converted component says of itself. */
+function openEmbeddedComponent(
+  tensors: TensorIndex,
+  metadata: GgufMetadata,
+  path: string,
+): LoneComponent | null {
+  const config = readEmbeddedConfig(metadata, path);
+  if (config === null || config.family !== null) return null;
+  const { unet, autoencoder, text_encoders: encoders } = config;
+  if (unet) return { kind: 'unet', ...embeddedUNet(unet, tensors, path) };
+  if (autoencoder) return { kind: 'autoencoder_kl', ...embeddedAutoencoder(autoencoder, tensors, path) };
+  const [encoder] = encoders;
+  if (encoder === undefined) return null;
+  const naming = clipNaming(tensors.keys(), '', encoder.pooled);
+  return {
+    kind: 'text_encoder',
+    config: encoder.config,
+    weights: new ComponentWeights('text encoder', path, tensors, naming),
+  };
+}
+
+async function diffusersUNet(path: string, tensors: TensorIndex, place: UNetPlace): Promise<LoneComponent> {
+  const weights = new ComponentWeights('U-Net', path, tensors, unetNaming(place, tensors.keys(), path));
+  const beside = await readConfigBeside(path, (fields) =>
+    ['UNet2DConditionModel', 'UNet2DModel'].includes(String(fields._class_name)),
+  );
+  const config = beside
+    ? readUNetConfig(beside.fields, beside.path)
+    : detectUNetConfig(weights, { addition: guessAddition(weights), sampleSize: 64 });
+  return { kind: 'unet', config, weights };
+}
+
+async function clip(path: string, tensors: TensorIndex): Promise<LoneComponent> {
+  const projected = tensors.has('text_projection.weight');
+  const weights = new ComponentWeights(
+    'text encoder',
+    path,
+    tensors,
+    clipNaming(tensors.keys(), '', projected),
+  );
+  const beside = await readConfigBeside(path, isTextEncoder);
+  // Without a config, width tells: OpenAI's largest text encoder is 768 wide, OpenCLIP's here are 1024 and 1280.
+  const side = weights.shape('text_model.embeddings.token_embedding.weight', 2)[1] ?? 0;
+  const config = beside
+    ? readTextEncoderConfig(beside.fields, beside.path, projected)
+    : detectTextEncoderConfig(weights, side > 768 ? 'openclip' : 'clip', projected);
+  return { kind: 'text_encoder', config, weights };
+}
+
+/** OpenCLIP's text tower in a file of its own. */
+function openClip(path: string, tensors: TensorIndex): LoneComponent {
+  const projected = tensors.has('text_projection');
+  const weights = new ComponentWeights('text encoder', path, tensors, openClipNaming('', projected));
+  return { kind: 'text_encoder', config: detectTextEncoderConfig(weights, 'openclip', projected), weights };
+}
+
+/** Of SDXL's U-Nets: 1280 of bigG's pooled text, and as many sinusoids of 256 as the rest gives. */
+function guessAddition(weights: ComponentWeights): { pooled: number; ids: number } | null {
+  const input = weights.parameters.get('add_embedding.linear_1.weight')?.shape[1];
+  return input === undefined ? null : { pooled: 1280, ids: Math.max(1, Math.round((input - 1280) / 256)) };
+}
+
+function isTextEncoder({ model_type, architectures }: ConfigFields): boolean {
+  return model_type === 'clip_text_model' || String(architectures).startsWith('CLIPText');
+}

@@ -1,0 +1,85 @@
+import { SafelightError } from '../../errors.js';
+import { fileError, openRegular, readFully } from '../../files/read.js';
+import { verifyTensors } from '../formats/verify.js';
+import { shown, type TensorInfo } from './tensor-index.js';
+
+const READERS: Readonly<
+  Record<string, { readonly bytes: number; readonly read: (from: DataView, at: number) => number }>
+> = {
+  F64: { bytes: 8, read: (from, at) => from.getFloat64(at, true) },
+  F32: { bytes: 4, read: (from, at) => from.getFloat32(at, true) },
+  F16: { bytes: 2, read: (from, at) => halfToNumber(from.getUint16(at, true)) },
+  BF16: { bytes: 2, read: (from, at) => bfloatToNumber(from.getUint16(at, true)) },
+  I64: { bytes: 8, read: (from, at) => Number(from.getBigInt64(at, true)) },
+  I32: { bytes: 4, read: (from, at) => from.getInt32(at, true) },
+};
+
+/**
+ * The numbers of a small tensor that decides something (a scalar, a list of indices); weights are read by C++.
+ * @param most numbers; more are an INVALID_FILE, as are several dimensions
+ * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL for an element type that such tensors do not have
+ */
+export async function readValues(tensor: TensorInfo, most: number): Promise<number[]> {
+  const { name, file, shape, strides } = tensor;
+  const [count = 1, ...more] = shape;
+  if (more.length > 0 || count > most) {
+    throw new SafelightError(
+      'INVALID_FILE',
+      `"${name}" in ${file} has shape ${shown(shape)}, where a list of at most ${most} numbers is expected; the file holds another kind of model`,
+    );
+  }
+  return readRun(tensor, 0, strides?.[0] ?? 1, count);
+}
+
+/**
+ * A row of a table `[N, D]` of which a model needs no more than that (what a class is told to a U-Net by).
+ * @param row from 0 to N - 1. @throws as `readValues`
+ */
+export async function readRow(tensor: TensorInfo, row: number): Promise<Float32Array> {
+  const { name, file, shape, strides } = tensor;
+  const [rows = 0, width = 0, ...more] = shape;
+  if (more.length > 0 || row >= rows) {
+    throw new SafelightError(
+      'INVALID_FILE',
+      `"${name}" in ${file} has shape ${shown(shape)}, where a table with a row ${row} is expected; the file holds another kind of model`,
+    );
+  }
+  const [down = width, across = 1] = strides ?? [];
+  return Float32Array.from(await readRun(tensor, row * down, across, width));
+}
+
+/** `count` elements from the `first` on, each `stride` after the one before. */
+async function readRun(tensor: TensorInfo, first: number, stride: number, count: number): Promise<number[]> {
+  const { name, file, dtype, offset } = tensor;
+  const reader = READERS[dtype];
+  if (reader === undefined) {
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `"${name}" in ${file} is stored as ${dtype}, which cannot be read as a list of numbers; take the model as it was published`,
+    );
+  }
+  await verifyTensors([tensor]);
+  const bytes = new Uint8Array(count === 0 ? 0 : ((count - 1) * stride + 1) * reader.bytes);
+  const { handle } = await openRegular(file);
+  try {
+    await readFully(handle, bytes, offset + first * reader.bytes, file);
+  } catch (error) {
+    throw fileError(file, error);
+  } finally {
+    await handle.close();
+  }
+  const view = new DataView(bytes.buffer);
+  return Array.from({ length: count }, (_, i) => reader.read(view, i * stride * reader.bytes));
+}
+
+function halfToNumber(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >>> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0x1f) return fraction === 0 ? sign * Infinity : Number.NaN;
+  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+function bfloatToNumber(bits: number): number {
+  return new Float32Array(Uint32Array.of(bits << 16).buffer)[0]!;
+}

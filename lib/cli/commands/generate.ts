@@ -1,0 +1,122 @@
+/** `safelight generate`: from a prompt to picture files. */
+import { Command } from 'commander';
+import type { GenerateOptions } from '../../pipelines/options.js';
+import type { OnWarning } from '../../warnings.js';
+import { UsageError } from '../failure.js';
+import { addGenerateOptions, type GenerateFlags, toGenerateOptions } from '../generate-options.js';
+import { interruptible } from '../interrupt.js';
+import {
+  addCommonOptions,
+  addModelOptions,
+  addRunOptions,
+  type CommonOptions,
+  type ModelOptions,
+  openOptions,
+  type RunOptions,
+} from '../model-options.js';
+import { openPipeline } from '../open-pipeline.js';
+import { checkInput, collectWarnings, duration, print, printJson } from '../output.js';
+import { checkPictureOutput, savePictures } from '../pictures.js';
+import { createProgress, type ProgressDisplay } from '../progress.js';
+
+type Flags = GenerateFlags &
+  ModelOptions &
+  RunOptions &
+  CommonOptions & { readonly output?: string; readonly metadata: boolean };
+
+export function generateCommand(): Command {
+  const command = new Command('generate')
+    .summary('make pictures from a prompt')
+    .description('Make pictures from a prompt.')
+    .argument(
+      '[prompt]',
+      "what to draw, in A1111's syntax: (more:1.3), [less], BREAK; of models that read text",
+    )
+    .optionsGroup('Output:')
+    .option(
+      '-o, --output <file>',
+      '.png, .jpg or .webp, - for stdout; replaced if it exists. Default safelight-SEED.png, never replaced',
+    )
+    .option('--no-metadata', 'leave out of the PNG how it was made');
+  addGenerateOptions(command);
+  addModelOptions(command);
+  addRunOptions(command);
+  addCommonOptions(
+    command,
+    'print only {"images":[{"file","seed","width","height"}],"seconds","warnings"} on stdout',
+  );
+  return command.action(generate);
+}
+
+/** Adds the names of samplers and schedules to the help. */
+export async function listSamplers(command: Command): Promise<void> {
+  const { samplerNames } = await import('../../sampling/samplers/index.js');
+  const { scheduleNames } = await import('../../sampling/schedules/index.js');
+  const list = (names: readonly string[]) => names.join(', ').replace(/(.{1,74}(?:,|$)) ?/g, '  $1\n');
+  command.addHelpText(
+    'after',
+    `\nSamplers:\n${list(samplerNames)}\nSchedules:\n${list(['automatic', ...scheduleNames])}`,
+  );
+}
+
+async function generate(prompt: string | undefined, flags: Flags): Promise<void> {
+  const options = toGenerateOptions(prompt, flags);
+  await checkBeforeLoading(options, flags);
+  const start = performance.now();
+  const progress = createProgress({ quiet: flags.quiet ?? false });
+  try {
+    await interruptible((signal) => work(options, flags, progress, signal, start));
+  } finally {
+    progress.clear();
+  }
+}
+
+async function work(
+  options: GenerateOptions,
+  flags: Flags,
+  progress: ProgressDisplay,
+  signal: AbortSignal,
+  start: number,
+): Promise<void> {
+  const warnings = collectWarnings(flags.json, progress.clear);
+  const onWarning: OnWarning = ({ code, message }) => warnings.add(code, message);
+  const pipeline = await openPipeline(flags, { signal, onProgress: progress.show, onWarning });
+  try {
+    const { images: pictures } = await pipeline.generate({
+      ...options,
+      ...{ signal, onProgress: progress.show },
+      onWarning,
+    });
+    const files = await savePictures(pictures, {
+      output: flags.output,
+      name: ({ seed }) => `safelight-${seed}.png`,
+      metadata: flags.metadata,
+    });
+    const seconds = Math.round(performance.now() - start) / 1000;
+    progress.clear();
+    const images = pictures.map(({ seed, width, height }, i) => ({ file: files[i], seed, width, height }));
+    if (flags.json) return printJson({ images, seconds, warnings: warnings.list });
+    for (const { file, seed, width, height } of images) print(`${file}  ${width}x${height}, seed ${seed}`);
+    print(`${images.length === 1 ? '1 picture' : `${images.length} pictures`} in ${duration(seconds)}`);
+  } finally {
+    await pipeline.dispose();
+  }
+}
+
+/** What can be known without the model is said before minutes go into loading it. */
+async function checkBeforeLoading(options: GenerateOptions, flags: Flags): Promise<void> {
+  const { resolveOptions } = await import('../../pipelines/options.js');
+  const anySize = 1;
+  resolveOptions(options, {}, anySize);
+  // Which of these two has to be given, the model's config tells.
+  if (options.prompt === undefined || options.class !== undefined) {
+    const { openModel, starterModel } = await import('../../checkpoint/open.js');
+    const { condition } = await openModel(flags.model ?? starterModel, openOptions(flags));
+    if (condition.kind === 'text' && options.prompt === undefined)
+      throw new UsageError("missing required argument 'prompt': this model draws what a text says");
+    resolveOptions(options, {}, anySize, condition);
+  }
+  await checkPictureOutput(flags.output, flags.json);
+  if (flags.init !== undefined) await checkInput(flags.init, 'picture');
+  if (flags.mask !== undefined) await checkInput(flags.mask, 'mask');
+}

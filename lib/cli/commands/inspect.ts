@@ -1,0 +1,193 @@
+/** `safelight inspect`: what a model file or folder holds, and how it would be loaded. */
+import { relative } from 'node:path';
+import { Command, Option } from 'commander';
+import type { StorageType } from '../../binding/types.js';
+import { storageTypes } from '../../checkpoint/weights/storage.js';
+import type { InspectedComponent, Inspection, InspectOptions } from '../../tools/inspect.js';
+import { addCommonOptions, type CommonOptions, given } from '../model-options.js';
+import { bytes, print, printJson, table } from '../output.js';
+
+interface Flags extends CommonOptions {
+  readonly tensors?: boolean;
+  readonly variant?: string;
+  readonly vae?: string;
+  readonly prediction?: 'eps' | 'v' | 'x0';
+  readonly ema?: boolean;
+  readonly config?: string;
+  readonly storage?: StorageType;
+}
+
+export function inspectCommand(): Command {
+  const command = new Command('inspect')
+    .summary('tell what a model file or folder holds')
+    .description(
+      'Tell what a model file or folder holds: family, config, types, sizes, and how each weight is loaded.',
+    )
+    .argument('<path>', 'folder (diffusers), file (safetensors, GGUF, .ckpt, .pt, .pth, .bin) or shard index')
+    .option('--tensors', 'list every tensor, with the parameter that it becomes')
+    .option('--vae <path>', "autoencoder instead of the model's")
+    .option('--variant <name>', 'weight files NAME.VARIANT.safetensors of a folder, such as fp16')
+    .option('--config <file>', 'YAML of a CompVis checkpoint; default what lies beside it')
+    .option('--ema', "the moving average of a file's weights instead of them")
+    .addOption(new Option('--prediction <kind>', 'what the U-Net predicts').choices(['eps', 'v', 'x0']))
+    .addOption(new Option('--storage <type>', 'plan for this storage').choices(storageTypes));
+  addCommonOptions(command);
+  return command.action(inspect);
+}
+
+async function inspect(path: string, flags: Flags): Promise<void> {
+  const { inspectModel } = await import('../../tools/inspect.js');
+  const { variant, vae, prediction, ema, config, storage } = flags;
+  const found = await inspectModel(
+    path,
+    given<InspectOptions>({ variant, vae, prediction, ema, config, storage } as InspectOptions),
+  );
+  if (flags.json) {
+    const { tensors, ...rest } = found;
+    return printJson(flags.tensors ? { ...rest, tensors } : rest);
+  }
+  const sections = [heading(found), components(found), types(found), files(found), ignored(found)];
+  if (flags.tensors) sections.push(tensorTable(found));
+  print(sections.filter((section) => section !== '').join('\n\n'));
+}
+
+const FAMILIES = {
+  sd1: 'Stable Diffusion 1',
+  sd2: 'Stable Diffusion 2',
+  sdxl: 'Stable Diffusion XL',
+  sdxl_refiner: 'Stable Diffusion XL refiner',
+  ldm: 'Latent diffusion (CompVis)',
+  ddpm: 'Diffusion of pixels (DDPM)',
+  custom: 'Latent diffusion of its own kind',
+} as const;
+const FORMS = {
+  folder: 'diffusers folder',
+  file: 'single file',
+  component: 'one component',
+  other: 'weights',
+} as const;
+const PREDICTIONS = { eps: 'noise (eps)', v: 'v', x0: 'the picture (x0)' } as const;
+
+function heading({
+  path,
+  family,
+  form,
+  problem,
+  condition,
+  scheduler,
+  predictionUncertain,
+  predictionFrom,
+  defaults,
+}: Inspection): string {
+  const what = family ? `${FAMILIES[family]}, ${FORMS[form]}` : FORMS[form];
+  const lines = [path, what];
+  if (condition?.kind === 'class') lines.push(`Draws ${condition.classes} classes, by number`);
+  if (condition?.kind === 'none') lines.push('Reads no text');
+  if (scheduler) {
+    const { prediction, beta_schedule, beta_start, beta_end, rescale_zero_snr } = scheduler;
+    const guess = predictionUncertain ? ' or v, found out when it is loaded' : '';
+    const says =
+      predictionFrom?.kind === 'tensor' || predictionFrom?.kind === 'metadata'
+        ? ` (by its ${predictionFrom.kind} ${predictionFrom.name})`
+        : '';
+    const zero = rescale_zero_snr ? ', zero terminal SNR' : '';
+    lines.push(
+      `Predicts ${PREDICTIONS[prediction]}${guess}${says}; betas ${beta_schedule} ${beta_start} to ${beta_end}${zero}`,
+    );
+  }
+  const own = Object.entries(defaults).map(([name, value]) => `${name} ${value}`);
+  if (own.length > 0) lines.push(`Defaults: ${own.join(', ')}`);
+  if (problem) lines.push(`Cannot be run: ${problem}`);
+  return lines.join('\n');
+}
+
+function components({ components }: Inspection): string {
+  if (components.length === 0) return '';
+  const rows = components.map((component) => {
+    const { name, dialect, parameters, bytes: size } = component;
+    return [name, dialect, millions(parameters), bytes(size), storages(component), shape(component)];
+  });
+  return table(['component', 'names', 'parameters', 'in file', 'kept as', 'config'], rows);
+}
+
+/** The storage types of the weight plan, the most used first. */
+function storages({ plan }: InspectedComponent): string {
+  if (!plan) return '-';
+  const counts = new Map<string, number>();
+  for (const { storage, source } of plan.entries)
+    counts.set(storage, (counts.get(storage) ?? 0) + source.length);
+  const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
+  const main = [...counts]
+    .sort((a, b) => b[1] - a[1])
+    .filter(([, count], i) => i === 0 || count > total / 100);
+  return main.map(([name]) => name).join(' + ');
+}
+
+/** A config's gist. */
+function shape({ config }: InspectedComponent): string {
+  if ('hidden_size' in config) {
+    const { num_hidden_layers: layers, hidden_size: width, num_attention_heads: heads, hidden_act } = config;
+    return `${layers} layers x ${width}, ${heads} heads, ${hidden_act}, window ${config.max_position_embeddings}`;
+  }
+  const levels = config.block_out_channels.join('-');
+  if ('latent_channels' in config) {
+    return `${levels}, ${config.latent_channels} latent channels x ${config.scaling_factor}`;
+  }
+  if ('num_vq_embeddings' in config)
+    return `${levels}, ${config.num_vq_embeddings} codes of ${config.vq_embed_dim} numbers`;
+  const { in_channels, cross_attention_dim, num_attention_heads } = config;
+  return `${levels}, ${in_channels} channels in, context ${cross_attention_dim}, heads ${num_attention_heads.join('-')}`;
+}
+
+function types({ dtypes }: Inspection): string {
+  return table(
+    ['type', 'tensors', 'size'],
+    dtypes.map(({ dtype, tensors, bytes: size }) => [dtype, `${tensors}`, bytes(size)]),
+  );
+}
+
+function files({ files, path }: Inspection): string {
+  if (files.length <= 1) return '';
+  const rows = files.map((file) => [
+    relative(path, file.path) || file.path,
+    `${file.tensors}`,
+    bytes(file.bytes),
+  ]);
+  return table(['file', 'tensors', 'size'], rows);
+}
+
+function ignored({ ignored }: Inspection): string {
+  if (ignored.length === 0) return '';
+  const shown = ignored.slice(0, 5).map(({ name, dtype, shape }) => `${name} ${dtype} [${shape.join(', ')}]`);
+  const more = ignored.length > shown.length ? `, and ${ignored.length - shown.length} more (--tensors)` : '';
+  return `Not used: ${shown.join(', ')}${more}`;
+}
+
+function tensorTable({ tensors, components }: Inspection): string {
+  const targets = planned(components);
+  const rows = tensors.map(({ name, dtype, shape, length, file, offset }) => [
+    name,
+    dtype,
+    `[${shape.join(', ')}]`,
+    bytes(length),
+    targets.get(`${file}\0${offset}`)?.join('; ') ?? '-',
+  ]);
+  return table(['tensor', 'type', 'shape', 'size', 'becomes'], rows);
+}
+
+/** By file and offset, since a tensor may become several parameters (a fused in_proj). */
+function planned(components: readonly InspectedComponent[]): Map<string, string[]> {
+  const targets = new Map<string, string[]>();
+  for (const { name: component, plan } of components) {
+    for (const { name, source, storage, transform } of plan?.entries ?? []) {
+      const key = `${plan!.files[source.file]}\0${source.offset}`;
+      const how = transform ? `${storage}, ${transform.op}` : storage;
+      targets.set(key, [...(targets.get(key) ?? []), `${component} ${name} (${how})`]);
+    }
+  }
+  return targets;
+}
+
+function millions(count: number): string {
+  return count >= 1e9 ? `${(count / 1e9).toFixed(2)} G` : `${(count / 1e6).toFixed(count < 1e7 ? 2 : 1)} M`;
+}

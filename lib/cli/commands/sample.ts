@@ -1,0 +1,87 @@
+/** `safelight sample` and `safelight sketch`: pictures that a transformer writes code by code. */
+import { Command } from 'commander';
+import type { CodesStream, SampleResult } from '../../pipelines/vqgan/sample.js';
+import type { DrawOptions } from '../../pipelines/vqgan/sample-options.js';
+import { addCodesModelOptions, addDrawOptions, type CodesFlags, type DrawFlags } from '../codes-options.js';
+import { addCommonOptions, given } from '../model-options.js';
+import { wholeNumber } from '../numbers.js';
+import { checkInput } from '../output.js';
+import { checkPictureOutput } from '../pictures.js';
+import { type CodesWork, namedAfter, reportPicture, withCodes } from './codes-command.js';
+
+interface Flags extends CodesFlags, DrawFlags {
+  readonly output?: string;
+  readonly class?: number;
+}
+
+const JSON_HELP =
+  'print only {"images":[{"file","seed","width","height"}],"codes","usage","seconds","warnings"} on stdout';
+
+export function sampleCommand(): Command {
+  const command = new Command('sample')
+    .summary('let a transformer write a picture, code by code')
+    .description(
+      'Let a latent transformer write a picture, code by code. A model that draws after sketches gets an empty page.',
+    )
+    .option('--class <n>', 'of a class-conditional model, from 0', wholeNumber('--class', 0))
+    .option(
+      '-o, --output <file>',
+      '.png, .jpg or .webp, - for stdout; replaced if it exists. Default safelight-SEED.png, never replaced',
+    );
+  addDrawOptions(command);
+  addCodesModelOptions(command);
+  addCommonOptions(command, JSON_HELP);
+  return command.action((flags: Flags) =>
+    draw(
+      flags,
+      ({ seed }) => `safelight-${seed}.png`,
+      ({ pipeline }, options) => pipeline.sample({ ...options, ...given({ class: flags.class }) }),
+    ),
+  );
+}
+
+export function sketchCommand(): Command {
+  const command = new Command('sketch')
+    .summary('make a picture after a drawing')
+    .description(
+      'Make a picture after a drawing (or a map of depths or classes, of models that take one): a transformer writes it code by code.',
+    )
+    .argument('<image>', 'dark lines on white; resized to cover the size, and its middle taken')
+    .option(
+      '-o, --output <file>',
+      '.png, .jpg or .webp, - for stdout; replaced if it exists. Default NAME-SEED.png, never replaced',
+    );
+  addDrawOptions(command);
+  addCodesModelOptions(command);
+  addCommonOptions(command, JSON_HELP);
+  return command.action(async (image: string, flags: Flags) => {
+    await checkInput(image, 'picture');
+    const name = ({ seed }: SampleResult) => namedAfter(image, `-${seed}`);
+    await draw(flags, name, ({ pipeline }, options) => pipeline.sketch(image, options));
+  });
+}
+
+async function draw(
+  flags: Flags,
+  name: (result: SampleResult) => string,
+  begin: (work: CodesWork, options: DrawOptions) => CodesStream,
+): Promise<void> {
+  const { topK, topP, temperature, seed, width, height, output, json } = flags;
+  await checkPictureOutput(output, json);
+  const { value, seconds, warnings } = await withCodes(flags, (work) => {
+    const { pipeline: _, ...control } = work;
+    const asked = { topK, topP, temperature, seed, width, height, ...control };
+    return begin(work, given<DrawOptions>(asked)).result;
+  });
+  const { image, codes, usage } = value;
+  await reportPicture({
+    picture: image,
+    output,
+    name: name(value),
+    json,
+    seconds,
+    warnings,
+    facts: { codes, usage },
+    line: `seed ${value.seed}, ${usage.used} of ${usage.vocabulary} codes`,
+  });
+}

@@ -1,0 +1,105 @@
+/** `safelight score`: how a model of codes sees a picture. */
+import { Command } from 'commander';
+import { SafelightError } from '../../errors.js';
+import type { Score } from '../../pipelines/vqgan/score.js';
+import type { RgbImage } from '../../tensor/picture.js';
+import { addCodesModelOptions, addSizeOptions, type CodesFlags, type SizeFlags } from '../codes-options.js';
+import { addCommonOptions, given } from '../model-options.js';
+import { wholeNumber } from '../numbers.js';
+import { checkInput, duration, print, printJson, table } from '../output.js';
+import { checkPictureOutput, savePictures } from '../pictures.js';
+import { namedAfter, withCodes } from './codes-command.js';
+
+interface Flags extends CodesFlags, SizeFlags {
+  readonly output?: string;
+  readonly condition?: string;
+  readonly class?: number;
+}
+
+export function scoreCommand(): Command {
+  const command = new Command('score')
+    .summary("a discriminator's map of a picture, its losses, how probable its codes are")
+    .description(
+      'How a model sees a picture: what its discriminator says of each patch, the losses it was trained with, and how probable its transformer thinks the codes.',
+    )
+    .argument('<image>', "PNG, JPEG, WebP, AVIF, GIF or TIFF; cropped to multiples of the model's factor")
+    .option(
+      '-o, --output <file>',
+      'the patch map: .png, .jpg or .webp, - for stdout; replaced if it exists. Default NAME-patches.png, never replaced',
+    )
+    .option('--condition <image>', 'of models that draw after pictures: the drawing; default an empty page')
+    .option('--class <n>', 'of a class-conditional model, from 0', wholeNumber('--class', 0));
+  addSizeOptions(command, 'pixels: the picture is resized to cover them and its middle taken');
+  addCodesModelOptions(command);
+  addCommonOptions(
+    command,
+    'print only {"images":[{"file","width","height"}],"patches","losses","leftOut","logLikelihood","psnr","usage","seconds","warnings"}',
+  );
+  return command.action(score);
+}
+
+async function score(image: string, flags: Flags): Promise<void> {
+  const { width, height, output, condition, json } = flags;
+  await checkInput(image, 'picture');
+  if (condition !== undefined) await checkInput(condition, 'picture');
+  await checkPictureOutput(output, json);
+  const { value, seconds, warnings } = await withCodes(flags, ({ pipeline, ...control }) => {
+    if (output !== undefined && !pipeline.info.discriminator) throw noMap(pipeline.info.path);
+    return pipeline.score(image, given({ width, height, condition, class: flags.class, ...control }));
+  });
+  const images = value.heatMap ? [await saveMap(value.heatMap, output, namedAfter(image, '-patches'))] : [];
+  if (json) return printJson({ images, ...numbers(value), seconds, warnings });
+  for (const { file, width: w, height: h } of images) print(`${file}  ${w}x${h}`);
+  print(report(value));
+  print(`scored in ${duration(seconds)}`);
+}
+
+async function saveMap(map: RgbImage, output: string | undefined, name: string) {
+  const { encodePng } = await import('../../image/png.js');
+  const picture = { ...map, seed: undefined, png: () => encodePng(map) };
+  const [file = ''] = await savePictures([picture], { output, name: () => name, metadata: false });
+  return { file, width: map.width, height: map.height };
+}
+
+function numbers({ patches, losses, leftOut, logLikelihood, psnr, usage }: Score) {
+  const rows = patches && rowsOf(patches.data, patches.shape[1] ?? 1);
+  const likelihood = logLikelihood && {
+    total: logLikelihood.total,
+    mean: logLikelihood.mean,
+    condition: logLikelihood.condition,
+  };
+  return { patches: rows, losses, leftOut, logLikelihood: likelihood, psnr, usage };
+}
+
+function rowsOf(data: Float32Array, width: number): number[][] {
+  return Array.from({ length: data.length / width }, (_, y) => [
+    ...data.subarray(y * width, (y + 1) * width),
+  ]);
+}
+
+function report({ patches, losses, leftOut, logLikelihood, withoutLikelihood, psnr, usage }: Score): string {
+  const shown = (value: number) => value.toPrecision(5);
+  const rows: [string, string][] = [['PSNR', `${psnr.toFixed(2)} dB`]];
+  if (usage)
+    rows.push(['codes', `${usage.used} of ${usage.vocabulary}, perplexity ${usage.perplexity.toFixed(1)}`]);
+  if (patches) {
+    const { min, max, mean } = patches.stats();
+    rows.push([
+      'patches',
+      `${patches.shape.join('x')} logits, ${shown(min)} to ${shown(max)}, mean ${shown(mean)}`,
+    ]);
+  }
+  for (const [name, value] of Object.entries(losses)) if (value !== null) rows.push([name, shown(value)]);
+  const likelihood = logLikelihood
+    ? `${shown(logLikelihood.total)} nats, ${shown(logLikelihood.mean)} a code (condition: ${logLikelihood.condition})`
+    : `none: ${withoutLikelihood}`;
+  rows.push(['log-likelihood', likelihood]);
+  return [table(['', ''], rows).trimStart(), ...leftOut.map((what) => `left out: ${what}`)].join('\n');
+}
+
+function noMap(path: string): SafelightError {
+  return new SafelightError(
+    'UNSUPPORTED_MODEL',
+    `${path} has no discriminator and so no patch map; leave --output out`,
+  );
+}

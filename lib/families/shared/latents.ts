@@ -1,0 +1,79 @@
+/** Between pictures and latents as the sampler sees them. */
+
+import type { AutoencoderConfig } from '../../checkpoint/config/types.js';
+import type { ByteImage } from '../../image/resample.js';
+import { throwIfNotFinite } from '../../tensor/finite.js';
+import { Tensor } from '../../tensor/tensor.js';
+
+/** Of every byte. */
+const UNITS = Float32Array.from({ length: 256 }, (_, byte) => (byte / 255) * 2 - 1);
+
+/** Bytes to `[1, 3, H, W]` in [-1, 1]. */
+export function imageTensor({ data, width, height }: ByteImage): Tensor {
+  const plane = width * height;
+  const out = new Float32Array(3 * plane);
+  for (let i = 0; i < plane; i++) {
+    out[i] = UNITS[data[3 * i]!]!;
+    out[plane + i] = UNITS[data[3 * i + 1]!]!;
+    out[2 * plane + i] = UNITS[data[3 * i + 2]!]!;
+  }
+  return Tensor.from(out, [1, 3, height, width]);
+}
+
+/**
+ * Latents of one picture for a batch, scaled: (z - shift) * scale.
+ * @param moments `[1, 2C, h, w]`: mean and log variance of the encoder's distribution
+ * @param noise `[B, C * h * w]` normal numbers for samples of it; without it, its mean
+ * @returns `[B, C, h, w]`, or `[1, C, h, w]` of the mean. @throws NOT_FINITE
+ */
+export function latentsOf(moments: Tensor, config: AutoencoderConfig, noise?: Float32Array): Tensor {
+  const [, twice = 0, height = 0, width = 0] = moments.shape;
+  const shape = [twice / 2, height, width];
+  const size = moments.size / 2;
+  const { scaling_factor: scale, shift_factor: shift } = config;
+  const pictures = noise ? noise.length / size : 1;
+  const out = new Float32Array(pictures * size);
+  for (let i = 0; i < out.length; i++) {
+    const at = i % size;
+    // diffusers and LDM bound the log variance alike.
+    const deviation = noise
+      ? Math.exp(0.5 * Math.min(20, Math.max(-30, moments.data[size + at]!))) * noise[i]!
+      : 0;
+    out[i] = (moments.data[at]! + deviation - shift) * scale;
+  }
+  throwIfNotFinite(out, 'The encoded picture');
+  return Tensor.from(out, [pictures, ...shape]);
+}
+
+/** Back to what the decoder takes: z / scale + shift. */
+export function unscaled(
+  latent: Tensor,
+  { scaling_factor: scale, shift_factor: shift }: Pick<AutoencoderConfig, 'scaling_factor' | 'shift_factor'>,
+): Tensor {
+  return Tensor.from(
+    latent.data.map((z) => z / scale + shift),
+    latent.shape,
+  );
+}
+
+/** Joins tensors `[B, ...]` along their first dimension. */
+export function joinBatches(tensors: readonly Tensor[]): Tensor {
+  const [first] = tensors as [Tensor];
+  if (tensors.length === 1) return first;
+  const data = new Float32Array(tensors.reduce((size, tensor) => size + tensor.size, 0));
+  let at = 0;
+  for (const tensor of tensors) {
+    data.set(tensor.data, at);
+    at += tensor.size;
+  }
+  const count = tensors.reduce((sum, { shape }) => sum + shape[0]!, 0);
+  return Tensor.from(data, [count, ...first.shape.slice(1)]);
+}
+
+/** Repeats `[1, ...]` to `[count, ...]`; a batch stays as it is. */
+export function repeatBatch(tensor: Tensor, count: number): Tensor {
+  if (tensor.shape[0] === count) return tensor;
+  const out = Tensor.zeros([count, ...tensor.shape.slice(1)]);
+  for (let i = 0; i < count; i++) out.at(i).data.set(tensor.data);
+  return out;
+}

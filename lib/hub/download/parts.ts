@@ -1,0 +1,83 @@
+/** What has come of a file that is downloaded in parts, noted beside it so that the next run goes on there. */
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { parsedJson } from '../json.js';
+
+/** Bytes of a part; the last is shorter. */
+export const PART = 32 << 20;
+
+const schema = z.object({
+  version: z.literal(1),
+  size: z.int().positive(),
+  tag: z.string(),
+  part: z.literal(PART),
+  done: z.array(z.int().min(0).max(PART)),
+});
+
+export interface Part {
+  readonly index: number;
+  /** first byte, and the one after the last */
+  readonly begin: number;
+  readonly end: number;
+}
+
+export class Parts {
+  private constructor(
+    private readonly path: string,
+    readonly size: number,
+    private readonly tag: string,
+    /** bytes of each part that are on disk, from its first on */
+    private readonly done: number[],
+  ) {}
+
+  /** As noted at `path` by a run for the same file (size and tag); otherwise from nothing. */
+  static async open(path: string, size: number, tag: string): Promise<Parts> {
+    const count = Math.ceil(size / PART);
+    const text = await readFile(path, 'utf8').catch(() => undefined);
+    const noted = schema.safeParse(text === undefined ? undefined : parsedJson(text));
+    const fits =
+      noted.success && noted.data.size === size && noted.data.tag === tag && noted.data.done.length === count;
+    const done = fits ? noted.data.done : Array.from({ length: count }, () => 0);
+    return new Parts(path, size, tag, done);
+  }
+
+  get bytes(): number {
+    return this.done.reduce((sum, bytes) => sum + bytes, 0);
+  }
+
+  /** Those of which bytes are missing. */
+  missing(): Part[] {
+    return this.done
+      .map((_, index) => this.part(index))
+      .filter(({ index, begin, end }) => begin + this.done[index]! < end);
+  }
+
+  /** Where a part goes on. */
+  next({ index, begin }: Part): number {
+    return begin + this.done[index]!;
+  }
+
+  add({ index }: Part, bytes: number): void {
+    this.done[index]! += bytes;
+  }
+
+  clear(): void {
+    this.done.fill(0);
+  }
+
+  /** After the bytes themselves were written: a killed process then finds too little noted, never too much. */
+  async note(): Promise<void> {
+    const { size, tag, done } = this;
+    await writeFile(`${this.path}.new`, JSON.stringify({ version: 1, size, tag, part: PART, done }));
+    await rename(`${this.path}.new`, this.path);
+  }
+
+  async forget(): Promise<void> {
+    await rm(this.path, { force: true });
+  }
+
+  private part(index: number): Part {
+    const begin = index * PART;
+    return { index, begin, end: Math.min(begin + PART, this.size) };
+  }
+}

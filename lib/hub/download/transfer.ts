@@ -1,0 +1,282 @@
+/** One file from a server to disk: in parallel parts, resumed, checked, and under its name only when it is whole. */
+import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { onAbort, SafelightError } from '../../errors.js';
+import { type Checksum, fileHash } from './checksum.js';
+import { type Answer, downloadFailed, HttpFailure, request } from './http.js';
+import { type Part, Parts } from './parts.js';
+import { type Gate, withRetries } from './retry.js';
+
+export interface Connection {
+  readonly token?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Parts at a time, over all files. */
+  readonly gate: Gate;
+  /** RequestOptions.patience */
+  readonly patience: number;
+  /** RetryOptions */
+  readonly attempts: number;
+  readonly pause: number;
+}
+
+export interface Transfer {
+  readonly url: string;
+  /** Where the file goes. */
+  readonly path: string;
+  /** For people. */
+  readonly name: string;
+  readonly size?: number | undefined;
+  readonly checksum?: Checksum | undefined;
+  /** What else tells this version of the file from another; a partial file of another is not gone on with. */
+  readonly tag: string;
+  /** Bytes that came now, or that were there from earlier runs, or (negative) that had to be thrown away. */
+  readonly onBytes: (count: number, now: boolean) => void;
+}
+
+/** The server does not send parts of this file. */
+class NoParts extends Error {}
+
+/** What comes is not what was promised: worth one more attempt from nothing. */
+class Mismatch extends Error {}
+
+/** Where a file lies until it is whole. */
+export function partialOf(path: string): string {
+  return `${path}.safelight-part`;
+}
+
+/** Milliseconds between two notes of what has come. */
+const NOTE_EVERY = 200;
+
+/**
+ * @throws DOWNLOAD_FAILED, CHECKSUM_MISMATCH, FILE_NOT_WRITTEN, HttpFailure for what another attempt would not change (401, 404 ...), and
+ * the signal's reason. What has come stays beside the file for the next run, unless it was wrong.
+ */
+export async function transfer(file: Transfer, connection: Connection): Promise<void> {
+  const partial = partialOf(file.path);
+  try {
+    await mkdir(dirname(file.path), { recursive: true });
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await fetchInto(partial, file, connection);
+        await check(partial, file, connection.signal);
+        break;
+      } catch (error) {
+        if (!(error instanceof Mismatch)) throw error;
+        await rm(partial, { force: true });
+        if (attempt === 2) throw mismatch(file, error);
+      }
+    }
+    await rename(partial, file.path);
+  } catch (error) {
+    connection.signal?.throwIfAborted();
+    if (error instanceof HttpFailure) {
+      if (error.transient || error.status === 422) throw downloadFailed(`Downloading ${file.name}`, error);
+      throw error;
+    }
+    throw notWritten(file.path, error);
+  }
+}
+
+async function fetchInto(partial: string, file: Transfer, connection: Connection): Promise<void> {
+  const handle = await open(partial, 'a').then(async (created) => {
+    await created.close();
+    return open(partial, 'r+');
+  });
+  try {
+    if (file.size !== undefined && file.size > 0) {
+      try {
+        return await inParts(handle, partial, file.size, file, connection);
+      } catch (error) {
+        if (!(error instanceof NoParts)) throw error;
+      }
+    }
+    await asOne(handle, file, connection);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function inParts(
+  handle: FileHandle,
+  partial: string,
+  size: number,
+  file: Transfer,
+  connection: Connection,
+): Promise<void> {
+  const parts = await Parts.open(`${partial}.json`, size, file.tag);
+  if ((await handle.stat()).size !== size) {
+    parts.clear();
+    await handle.truncate(size); // sparse: the disk is filled as parts come
+  }
+  file.onBytes(parts.bytes, false);
+  const stop = new AbortController();
+  const { signal } = stop;
+  const outer = connection.signal;
+  const unlisten = outer && onAbort(outer, () => stop.abort(outer.reason));
+  let noted = performance.now();
+  const note = async () => {
+    if (performance.now() - noted < NOTE_EVERY) return;
+    noted = performance.now();
+    noting = noting.then(() => parts.note());
+    await noting;
+  };
+  let noting = parts.note();
+  const results = await Promise.allSettled(
+    parts.missing().map((part) =>
+      connection.gate.run(() =>
+        fetchPart(handle, parts, part, file, { ...connection, signal }, note).catch((error: unknown) => {
+          stop.abort(error);
+          throw error;
+        }),
+      ),
+    ),
+  );
+  unlisten?.();
+  await noting;
+  // The first that failed stopped the others.
+  if (results.some(({ status }) => status === 'rejected')) {
+    const reason: unknown = stop.signal.reason;
+    if (connection.signal?.aborted) await parts.note();
+    else if (reason instanceof NoParts || reason instanceof Mismatch) {
+      file.onBytes(-parts.bytes, false);
+      await parts.forget();
+    } else await parts.note();
+    throw reason;
+  }
+  await parts.forget();
+}
+
+async function fetchPart(
+  handle: FileHandle,
+  parts: Parts,
+  part: Part,
+  file: Transfer,
+  connection: Connection,
+  note: () => Promise<void>,
+): Promise<void> {
+  await withRetries(connection, async (gained) => {
+    const from = parts.next(part);
+    if (from >= part.end) return;
+    const answer = await requestFile(file, connection, {
+      range: `bytes=${from}-${part.end - 1}`,
+    }).catch((error: unknown) => {
+      // A range that the server does not know of: the file is another one by now, or it has no ranges.
+      if (error instanceof HttpFailure && error.status === 416) throw new NoParts();
+      throw error;
+    });
+    if (answer.status !== 206) {
+      answer.cancel();
+      throw new NoParts();
+    }
+    const range = answer.headers.get('content-range') ?? '';
+    const [, first, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(range) ?? [];
+    if (Number(first) !== from || (total !== '*' && Number(total) !== parts.size)) {
+      answer.cancel();
+      throw new Mismatch(`the server sent '${range}' of ${parts.size} bytes`);
+    }
+    let at = from;
+    for await (const chunk of answer.body()) {
+      const piece = chunk.subarray(0, part.end - at);
+      await writeAll(handle, piece, at);
+      at += piece.length;
+      parts.add(part, piece.length);
+      file.onBytes(piece.length, true);
+      gained();
+      await note();
+      if (at === part.end) break;
+    }
+    if (at < part.end) throw cutShort(file, part.end - at);
+  });
+}
+
+/** From a server that sends files only whole, or does not say how long they are. */
+async function asOne(handle: FileHandle, file: Transfer, connection: Connection): Promise<void> {
+  await connection.gate.run(() =>
+    withRetries(connection, async () => {
+      await handle.truncate(0);
+      const answer = await requestFile(file, connection);
+      let at = 0;
+      try {
+        for await (const chunk of answer.body()) {
+          if (file.size !== undefined && at + chunk.length > file.size)
+            throw new Mismatch(`the server sent more than ${file.size} bytes`);
+          await writeAll(handle, chunk, at);
+          at += chunk.length;
+          file.onBytes(chunk.length, true);
+        }
+        const said = Number(answer.headers.get('content-length') ?? Number.NaN);
+        const size = file.size ?? (Number.isFinite(said) ? said : at);
+        if (at < size) throw cutShort(file, size - at);
+      } catch (error) {
+        file.onBytes(-at, false);
+        throw error;
+      }
+    }),
+  );
+}
+
+async function check(
+  partial: string,
+  { checksum, onBytes, size }: Transfer,
+  signal: AbortSignal | undefined,
+) {
+  if (checksum === undefined) return;
+  const value = await fileHash(partial, checksum.kind, signal);
+  if (value === checksum.value) return;
+  onBytes(-(size ?? 0), false);
+  throw new Mismatch(`its ${checksum.kind} is ${value}, not ${checksum.value}`);
+}
+
+async function writeAll(handle: FileHandle, bytes: Uint8Array, at: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, at + done);
+    done += bytesWritten;
+  }
+}
+
+/** A page instead of a file asks a person to log in. */
+async function requestFile(
+  { url, name }: Pick<Transfer, 'url' | 'name'>,
+  { token, signal, patience }: Connection,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const answer = await request(url, { token, signal, patience, headers });
+  if (!answer.headers.get('content-type')?.startsWith('text/html') || /\.html?\b/.test(name)) return answer;
+  answer.cancel();
+  throw new HttpFailure('the server answers with a page', 401, answer.headers);
+}
+
+/** How long a file is by its server; undefined where it does not tell. @throws HttpFailure */
+export async function remoteSize(
+  file: Pick<Transfer, 'url' | 'name'>,
+  connection: Connection,
+): Promise<number | undefined> {
+  return withRetries(connection, async () => {
+    const answer = await requestFile(file, connection, { range: 'bytes=0-0' });
+    answer.cancel();
+    const total = /\/(\d{1,15})$/.exec(answer.headers.get('content-range') ?? '')?.[1];
+    return answer.status === 206 && total !== undefined ? Number(total) : undefined;
+  });
+}
+
+function cutShort(file: Transfer, missing: number): HttpFailure {
+  return new HttpFailure(
+    `the connection ended ${missing} bytes before the end of ${file.name}`,
+    0,
+    new Headers(),
+  );
+}
+
+function mismatch({ name, url }: Transfer, { message }: Mismatch): SafelightError {
+  return new SafelightError(
+    'CHECKSUM_MISMATCH',
+    `${name} came wrong from ${new URL(url).host} twice: ${message}. Nothing of it was kept; try again later, or tell its publisher`,
+  );
+}
+
+function notWritten(path: string, error: unknown): unknown {
+  const code = (error as NodeJS.ErrnoException | null)?.code;
+  if (error instanceof SafelightError || typeof code !== 'string' || !/^E[A-Z]+$/.test(code)) return error;
+  const why = code === 'ENOSPC' ? 'the disk is full; make room and run it again' : (error as Error).message;
+  return new SafelightError('FILE_NOT_WRITTEN', `Cannot write '${path}': ${why}`, { cause: error });
+}

@@ -1,0 +1,183 @@
+import type { NativeModule } from '../binding/module.js';
+import type { NodeInfo } from '../binding/types.js';
+import { autoencoderFactor } from '../checkpoint/config/diffusers/autoencoder.js';
+import type { AutoencoderConfig } from '../checkpoint/config/types.js';
+import type { AutoencoderSource } from '../checkpoint/model-descriptor.js';
+import { invalidOption } from '../errors.js';
+import { checkCallback, checkSignal, knownKeys } from '../known-keys.js';
+import { checkTensor } from '../tensor/check-tensor.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { checkCall, checkEntry, checkSizes, checkSource, type ImageSize } from './check-call.js';
+import {
+  type CallOptions,
+  type CallResult,
+  LoadedModule,
+  type LoadOptions,
+  loadModule,
+} from './loaded-module.js';
+import { runTiled, spansOf } from './tiling.js';
+
+export interface TiledOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Pixels a side above which a picture is worked through in overlapping tiles; Infinity for never. By default 1024, of a lean one 256. */
+  readonly tile?: number | undefined;
+  /** Tiles done, and of all; a picture that is no larger than a tile is one. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** Above SDXL's own size, so that pictures of the sizes models are trained on are whole and equal to the reference. */
+const TILE = 1024;
+/** The decoder's activations of a 512 x 512 picture take 640 MB. */
+const LEAN_TILE = 256;
+/** Part of a tile that it shares with its neighbour. */
+const OVERLAP = 0.25;
+
+/**
+ * A KL autoencoder, loaded. Latents are the codec's own: the sampler's are (z - shift_factor) * scaling_factor of the config.
+ */
+export class Autoencoder extends LoadedModule<AutoencoderConfig> {
+  private constructor(
+    config: AutoencoderConfig,
+    module: NativeModule,
+    private readonly tile: number,
+  ) {
+    super(config, module);
+  }
+
+  /**
+   * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, FILE_NOT_FOUND, OUT_OF_MEMORY, BACKEND_UNAVAILABLE,
+   *   BINARY_NOT_FOUND, ABORTED
+   */
+  static async load(source: AutoencoderSource, options: LoadOptions = {}): Promise<Autoencoder> {
+    const { config, weights } = checkSource(source);
+    const module = await loadModule('autoencoder_kl', { ...config }, weights, options);
+    return new Autoencoder(config, module, options.memory === 'lean' ? LEAN_TILE : TILE);
+  }
+
+  /** Pixels a side that one number of the latent stands for. */
+  get factor(): number {
+    return autoencoderFactor(this.config);
+  }
+
+  /**
+   * @param image `[B, 3, H, W]` in -1..1, sides multiples of `factor`
+   * @returns moments `[B, 2C, H / factor, W / factor]`: means, then log variances
+   * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
+   */
+  async encode(image: Tensor, options: TiledOptions = {}): Promise<Tensor> {
+    checkTiled(options);
+    const { factor } = this;
+    const [height, width] = sides('image', image, this.config.in_channels);
+    if (height % factor !== 0 || width % factor !== 0) {
+      throw invalidOption('image', `sides that are multiples of ${factor}`, `${width} x ${height}`);
+    }
+    const moments = 2 * this.config.latent_channels;
+    return this.inTiles(image, { from: factor, to: 1 }, moments, options, async (tile) => {
+      return (await this.call('encode', { image: tile }, { signal: options.signal })).outputs.moments!;
+    });
+  }
+
+  /**
+   * @param latent `[B, C, h, w]`
+   * @returns image `[B, 3, h * factor, w * factor]`, in -1..1 or a little beyond
+   * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
+   */
+  async decode(latent: Tensor, options: TiledOptions = {}): Promise<Tensor> {
+    checkTiled(options);
+    sides('latent', latent, this.config.latent_channels);
+    const scale = { from: 1, to: this.factor };
+    return this.inTiles(latent, scale, this.config.out_channels, options, async (tile) => {
+      return (await this.call('decode', { latent: tile }, { signal: options.signal })).outputs.image!;
+    });
+  }
+
+  /** `encode` of a whole picture, with taps. */
+  async encodeWhole(
+    image: Tensor,
+    options: CallOptions = {},
+  ): Promise<CallResult & { readonly moments: Tensor }> {
+    checkCall(options);
+    sides('image', image, this.config.in_channels);
+    const { outputs, ...told } = await this.call('encode', { image }, options);
+    return { moments: outputs.moments!, ...told };
+  }
+
+  /** `decode` of a whole latent, with taps. */
+  async decodeWhole(
+    latent: Tensor,
+    options: CallOptions = {},
+  ): Promise<CallResult & { readonly image: Tensor }> {
+    checkCall(options);
+    sides('latent', latent, this.config.latent_channels);
+    const { outputs, ...told } = await this.call('decode', { latent }, options);
+    return { image: outputs.image!, ...told };
+  }
+
+  /** Everything that can be tapped for a picture of `height` x `width` pixels. */
+  nodes(entry: 'encode' | 'decode', size: ImageSize = {}): NodeInfo[] {
+    checkEntry(entry, 'encode', 'decode');
+    checkSizes(size, 'batch', 'height', 'width');
+    const { batch = 1, height = 512, width = 512 } = size;
+    const { factor, config } = this;
+    return this.listNodes(
+      entry,
+      entry === 'encode'
+        ? { image: [batch, config.in_channels, height, width] }
+        : {
+            latent: [batch, config.latent_channels, Math.floor(height / factor), Math.floor(width / factor)],
+          },
+    );
+  }
+
+  /** Bytes of the buffers that decoding a picture of `height` x `width` pixels needs, in tiles if it is large. @throws ABORTED, DISPOSED */
+  async decodeBytes(height: number, width: number, signal?: AbortSignal): Promise<number> {
+    checkSizes({ height, width });
+    checkSignal('signal', signal);
+    const [side, factor] = [Math.floor(this.tile / this.factor), this.factor];
+    const whole = height <= side * factor && width <= side * factor;
+    const [h, w] = [height, width].map((pixels) =>
+      whole ? pixels / factor : spansOf(pixels / factor, side, Math.ceil(side * OVERLAP)).size,
+    ) as [number, number];
+    return this.needed('decode', { latent: [1, this.config.latent_channels, h, w] }, signal);
+  }
+
+  private async inTiles(
+    input: Tensor,
+    scale: { readonly from: number; readonly to: number },
+    channels: number,
+    { signal, tile = this.tile, onProgress }: TiledOptions,
+    run: (tile: Tensor) => Promise<Tensor>,
+  ): Promise<Tensor> {
+    const { factor } = this;
+    if (typeof tile !== 'number' || !(tile >= 4 * factor)) {
+      throw invalidOption('tile', `number of pixels of at least ${4 * factor}`, tile);
+    }
+    const [height, width] = input.shape.slice(2).map((side) => side / scale.from) as [number, number];
+    const side = Math.floor(tile / factor);
+    if (height <= side && width <= side) {
+      const output = await run(input);
+      onProgress?.(1, 1);
+      return output;
+    }
+    return runTiled(
+      input,
+      { height, width, tile: side, overlap: Math.ceil(side * OVERLAP), scale, channels },
+      run,
+      {
+        signal,
+        onProgress,
+      },
+    );
+  }
+}
+
+function sides(name: string, tensor: Tensor, channels: number): [height: number, width: number] {
+  const { shape } = checkTensor(name, tensor, ['B', channels, 'H', 'W']);
+  return [shape[2]!, shape[3]!];
+}
+
+function checkTiled(options: TiledOptions): void {
+  knownKeys('options', options, new Set(['signal', 'tile', 'onProgress']));
+  checkSignal('signal', options.signal);
+  checkCallback('onProgress', options.onProgress);
+}

@@ -1,0 +1,256 @@
+import { type ChosenBackend, chooseBackend } from '../binding/backends.js';
+import { NativeModule, requirements } from '../binding/module.js';
+import type {
+  BackendChoice,
+  MemoryInfo,
+  ModuleKind,
+  NativeConfig,
+  NativeTensor,
+  NodeInfo,
+  RunResult,
+  StorageType,
+  WeightPlan,
+} from '../binding/types.js';
+import { findPacked } from '../checkpoint/formats/packed-cache.js';
+import type { ComponentWeights } from '../checkpoint/weights/component.js';
+import { SafelightError } from '../errors.js';
+import { Tensor } from '../tensor/tensor.js';
+import type { OnWarning } from '../warnings.js';
+import { checkIsTensor, checkLoad } from './check-call.js';
+import { availableMemory, checkFit, TAKE_LESS, weightBytes } from './fit.js';
+import { withWholeRows } from './whole-rows.js';
+
+/** How much memory may be traded for speed. */
+export const memoryModes = ['fast', 'balanced', 'lean'] as const;
+export type MemoryMode = (typeof memoryModes)[number];
+
+/** How a module is loaded. */
+export interface LoadOptions {
+  /** `auto` (the default) takes a GPU if there is one that opens and has the memory. */
+  readonly backend?: BackendChoice | undefined;
+  /** How weights are kept; by default as in their file. */
+  readonly storage?: StorageType | undefined;
+  /** Threads of the CPU; 0 (the default) is one a physical core. */
+  readonly threads?: number | undefined;
+  /** Stock ggml operations only, as on GPUs: the oracle of the CPU kernels. */
+  readonly stockOps?: boolean | undefined;
+  /**
+   * `balanced` (the default) reads weights into memory. `fast` may keep forms of them there too that speed up their use: none does at
+   * present (docs/performance.md says why), so that it runs as `balanced`. `lean` leaves them in their files where the CPU can compute
+   * with the file's bytes (the file's own storage), and works in smaller pieces; while it is in use a model file may be replaced by
+   * renaming, but not be rewritten in place. On a GPU it keeps weights in the host's memory and copies them over as they are needed.
+   */
+  readonly memory?: MemoryMode | undefined;
+  /** Stops the loading. */
+  readonly signal?: AbortSignal | undefined;
+  /** Bytes converted so far, and of all. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Called where `auto` has to leave a GPU for the CPU. */
+  readonly onWarning?: OnWarning | undefined;
+}
+
+/** What every run may be asked. */
+export interface CallOptions {
+  /** Stops the run between graph nodes. */
+  readonly signal?: AbortSignal | undefined;
+  /** Names of nodes (see `nodes`) to read out. */
+  readonly taps?: readonly string[] | undefined;
+  /** Measure each named node. */
+  readonly timings?: boolean | undefined;
+}
+
+/** What every run tells besides its outputs. */
+export interface CallResult {
+  readonly taps: Readonly<Record<string, Tensor>>;
+  /** Milliseconds. */
+  readonly timings: RunResult['timings'];
+}
+
+/** What a run gives. */
+export interface ModuleResult extends CallResult {
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  /** Those of the outputs that are indices. */
+  readonly integers: Readonly<Record<string, Tensor<Int32Array>>>;
+}
+
+/** What the typed wrappers share: a native module, its config, and its end. */
+export abstract class LoadedModule<Config> implements AsyncDisposable {
+  private readonly needs = new Map<string, number>();
+
+  protected constructor(
+    readonly config: Config,
+    private readonly module: NativeModule,
+  ) {}
+
+  /** Bytes of weights, and of the buffers that the largest run so far needed. */
+  memory(): MemoryInfo {
+    return this.module.memory();
+  }
+
+  get disposed(): boolean {
+    return this.module.disposed;
+  }
+
+  /** Gives memory back; runs under way reject with DISPOSED. Safe to call again. */
+  dispose(): void {
+    this.module.dispose();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.dispose();
+  }
+
+  protected async call(
+    entry: string,
+    inputs: Record<string, NativeTensor>,
+    { signal, taps, timings }: CallOptions,
+    params: NativeConfig = {},
+    session?: string,
+  ): Promise<ModuleResult> {
+    for (const [name, tensor] of Object.entries(inputs)) checkIsTensor(name, tensor);
+    const result = await this.module.run(entry, inputs, {
+      params,
+      ...(session === undefined ? {} : { session }),
+      ...(signal ? { signal } : {}),
+      ...(taps ? { taps } : {}),
+      ...(timings ? { timings } : {}),
+    });
+    return {
+      outputs: wrapped(result.outputs),
+      integers: integersOf(result.outputs),
+      taps: wrapped(result.taps),
+      timings: result.timings,
+    };
+  }
+
+  /** Frees what entries keep between runs under this name. */
+  protected release(session: string): void {
+    this.module.release(session);
+  }
+
+  /** Bytes of the buffers that a run of f32 inputs of these shapes needs; asked once for each shape. */
+  protected async needed(
+    entry: string,
+    shapes: Record<string, readonly number[]>,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
+    const key = JSON.stringify([entry, shapes]);
+    const known = this.needs.get(key) ?? (await this.module.needed(entry, shapes, signal));
+    this.needs.set(key, known);
+    return known;
+  }
+
+  protected listNodes(
+    entry: string,
+    shapes: Record<string, readonly number[]>,
+    params: NativeConfig = {},
+  ): NodeInfo[] {
+    return this.module.nodes(entry, shapes, params);
+  }
+}
+
+/** Everything that is settled about a module before its weights are read. */
+export interface PlannedModule {
+  readonly plan: WeightPlan;
+  readonly where: ChosenBackend;
+  /** Whether it takes packed weights (`packModel`) instead of the model's own files. */
+  readonly packed: boolean;
+  /** Whether weights stay in their files where they can. */
+  readonly mapped: boolean;
+  /** Whether weights stay in the host's memory though a GPU computes. */
+  readonly hostWeights: boolean;
+  /** Memory that its weights will take: the host's with `hostWeights`, else the device's. */
+  readonly bytes: number;
+}
+
+/** @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, BACKEND_UNAVAILABLE */
+export async function planModule(
+  kind: ModuleKind,
+  config: NativeConfig,
+  weights: ComponentWeights,
+  { backend: wanted = 'auto', storage, memory }: LoadOptions,
+): Promise<PlannedModule> {
+  const own = weights.plan(requirements(kind, config), storage);
+  const packed = await findPacked(own);
+  const plan = packed ?? own;
+  const where = chooseBackend(wanted);
+  const hostWeights = where.backend !== 'cpu' && memory === 'lean';
+  const mapped = hostWeights || (where.backend === 'cpu' && (memory === 'lean' || packed !== undefined));
+  return { plan, packed: packed !== undefined, where, mapped, hostWeights, bytes: weightBytes(plan, mapped) };
+}
+
+/** Plans the weights of a component and loads them; with `auto` on the CPU where a GPU has too little memory for them. */
+export async function loadModule(
+  kind: ModuleKind,
+  config: NativeConfig,
+  weights: ComponentWeights,
+  options: LoadOptions,
+): Promise<NativeModule> {
+  checkLoad(options);
+  const planned = await planModule(kind, config, weights, options);
+  const { where } = planned;
+  if (where.warning !== undefined) options.onWarning?.({ code: 'BACKEND_FALLBACK', message: where.warning });
+  try {
+    return await loadPlanned(kind, config, weights, planned, options);
+  } catch (error) {
+    const isAuto = options.backend === undefined || options.backend === 'auto';
+    if (!isAuto || where.backend === 'cpu' || !isMemoryError(error)) throw error;
+    options.onWarning?.({ code: 'BACKEND_FALLBACK', message: cpuInstead(error) });
+    return loadModule(kind, config, weights, { ...options, backend: 'cpu' });
+  }
+}
+
+/** True for an error of memory that there is not, foreseen or met. */
+export function isMemoryError(error: unknown): error is SafelightError {
+  return error instanceof SafelightError && (error.code === 'OUT_OF_MEMORY' || error.code === 'DOES_NOT_FIT');
+}
+
+/** The warning of a fall back to the CPU. */
+export function cpuInstead({ message }: SafelightError): string {
+  return `Computing on the CPU, as the GPU has too little memory: ${message}`;
+}
+
+async function loadPlanned(
+  kind: ModuleKind,
+  config: NativeConfig,
+  weights: ComponentWeights,
+  { plan, packed, where, mapped, hostWeights, bytes }: PlannedModule,
+  { threads = 0, stockOps, memory, signal, onProgress }: LoadOptions,
+): Promise<NativeModule> {
+  const need = { label: weights.label, bytes };
+  checkFit(
+    `The ${weights.label}`,
+    [need],
+    availableMemory(hostWeights ? { backend: 'cpu' } : where),
+    TAKE_LESS,
+  );
+  // What was packed was compared then.
+  if (!packed) await weights.verify(plan.entries, signal);
+  return withWholeRows(plan, { threads, signal }, (whole) =>
+    NativeModule.create(kind, config, whole, {
+      backend: where.backend,
+      ...(where.device === undefined ? {} : { device: where.device }),
+      ...(hostWeights ? { hostWeights } : {}),
+      threads,
+      ...(stockOps === undefined ? {} : { stockOps }),
+      ...(memory === 'lean' ? { releaseBuffers: true } : {}),
+      ...(mapped ? { mapWeights: true } : {}),
+      signal,
+      onProgress,
+    }),
+  );
+}
+
+function wrapped(tensors: Record<string, NativeTensor>): Record<string, Tensor> {
+  const found: Record<string, Tensor> = {};
+  for (const [name, { data, shape }] of Object.entries(tensors))
+    if (data instanceof Float32Array) found[name] = Tensor.from(data, shape);
+  return found;
+}
+
+function integersOf(tensors: Record<string, NativeTensor>): Record<string, Tensor<Int32Array>> {
+  const found: Record<string, Tensor<Int32Array>> = {};
+  for (const [name, { data, shape }] of Object.entries(tensors))
+    if (data instanceof Int32Array) found[name] = Tensor.from(data, shape);
+  return found;
+}

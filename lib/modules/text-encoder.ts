@@ -1,0 +1,92 @@
+import type { NodeInfo } from '../binding/types.js';
+import type { TextEncoderConfig } from '../checkpoint/config/types.js';
+import type { TextEncoderSource } from '../checkpoint/model-descriptor.js';
+import { invalidOption } from '../errors.js';
+import { knownKeys } from '../known-keys.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { checkCall, checkFlags, checkInputs, checkSizes, checkSource } from './check-call.js';
+import {
+  type CallOptions,
+  type CallResult,
+  LoadedModule,
+  type LoadOptions,
+  loadModule,
+} from './loaded-module.js';
+
+export interface TextEncoderInputs {
+  /** `[B, T]` i32, T at most `max_position_embeddings`. */
+  readonly tokens?: Tensor<Int32Array> | undefined;
+  /** `[B, T, C]` token embeddings instead of tokens. */
+  readonly embeddings?: Tensor | undefined;
+  /** `[B]` i32: the position whose state becomes the pooled output. */
+  readonly eosIndex?: Tensor<Int32Array> | undefined;
+}
+
+export interface TextEncoderOptions extends CallOptions {
+  /** Which hidden state: 0 is the embeddings, L (the default) the last layer's. */
+  readonly layer?: number | undefined;
+  /** Whether that state passes the final layer norm; by default it does. */
+  readonly finalNorm?: boolean | undefined;
+}
+
+export interface TextEncoderOutput extends CallResult {
+  /** `[B, T, C]` */
+  readonly hidden: Tensor;
+  /** `[B, P]`, if `eosIndex` was given: of the last layer, normed and projected. */
+  readonly pooled: Tensor | undefined;
+}
+
+/** What an encoder is on the native side. */
+export function moduleKindOf(kind: TextEncoderSource['kind'] = 'clip'): 'text_encoder' | 'bert_encoder' {
+  return kind === 'bert' ? 'bert_encoder' : 'text_encoder';
+}
+
+/** A text encoder (OpenAI's CLIP, OpenCLIP's, or latent diffusion's over BERT's tokens), loaded. */
+export class TextEncoder extends LoadedModule<TextEncoderConfig> {
+  /**
+   * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, FILE_NOT_FOUND, OUT_OF_MEMORY, BACKEND_UNAVAILABLE,
+   *   BINARY_NOT_FOUND, ABORTED
+   */
+  static async load(
+    source: Pick<TextEncoderSource, 'config' | 'weights'> & Partial<Pick<TextEncoderSource, 'kind'>>,
+    options: LoadOptions = {},
+  ): Promise<TextEncoder> {
+    const { config, weights, kind } = checkSource(source);
+    return new TextEncoder(config, await loadModule(moduleKindOf(kind), { ...config }, weights, options));
+  }
+
+  /** @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED */
+  async encode(inputs: TextEncoderInputs, options: TextEncoderOptions = {}): Promise<TextEncoderOutput> {
+    checkCall(options, 'layer', 'finalNorm');
+    checkFlags(options, 'finalNorm');
+    const { tokens, embeddings, eosIndex } = checkInputs(inputs, 'tokens', 'embeddings', 'eosIndex');
+    const input = tokens ?? embeddings;
+    if (input === undefined) throw invalidOption('tokens', 'a tensor of tokens or of embeddings', tokens);
+    const { outputs, taps, timings } = await this.call(
+      'encode',
+      { [tokens ? 'tokens' : 'embeddings']: input, ...(eosIndex ? { eos_index: eosIndex } : {}) },
+      options,
+      this.params(options),
+    );
+    return { hidden: outputs.hidden!, pooled: outputs.pooled, taps, timings };
+  }
+
+  /** Everything that can be tapped when `[batch, length]` tokens are encoded. */
+  nodes(
+    size: { batch?: number; length?: number; pooled?: boolean } = {},
+    options: Pick<TextEncoderOptions, 'layer' | 'finalNorm'> = {},
+  ): NodeInfo[] {
+    knownKeys('size', size, new Set(['batch', 'length', 'pooled']));
+    const { batch = 1, length = this.config.max_position_embeddings, pooled = false } = size;
+    checkSizes({ batch, length });
+    checkFlags(size, 'pooled');
+    knownKeys('options', options, new Set(['layer', 'finalNorm']));
+    checkFlags(options, 'finalNorm');
+    const shapes = { tokens: [batch, length], ...(pooled ? { eos_index: [batch] } : {}) };
+    return this.listNodes('encode', shapes, this.params(options));
+  }
+
+  private params({ layer = this.config.num_hidden_layers, finalNorm = true }: TextEncoderOptions) {
+    return { layer, final_norm: finalNorm };
+  }
+}

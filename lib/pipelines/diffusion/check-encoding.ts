@@ -1,0 +1,67 @@
+/** Encodings that a caller gives: held to what the U-Net attends to, and to each other. */
+
+import type { Encoding } from '../../conditioning/prompt-encoder.js';
+import { invalidOption, SafelightError } from '../../errors.js';
+import { checkFinite, checkTensor } from '../../tensor/check-tensor.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import type { ModelFacts } from '../model/loaded-model.js';
+
+/** An encoding; one that was put together by hand need not say how many windows it has. */
+export type GivenEncoding = Omit<Encoding, 'chunks' | 'pooled'> &
+  Partial<Pick<Encoding, 'chunks' | 'pooled'>>;
+
+/**
+ * @param name `positive` or `negative`
+ * @param window tokens of the text encoder's window
+ * @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE
+ */
+export function checkEncoding(name: string, value: unknown, facts: ModelFacts, window: number): Encoding {
+  if (typeof value !== 'object' || value === null || !('context' in value))
+    throw invalidOption(name, 'an encoding of encodeText ({ context, pooled, chunks })', value);
+  const { context: states, pooled, chunks } = value as Readonly<Record<string, unknown>>;
+  const context = checkTensor(`${name}.context`, states, [1, 'T', facts.unet.cross_attention_dim]);
+  checkFinite(`${name}.context`, context);
+  return {
+    context,
+    pooled: checkPooled(`${name}.pooled`, pooled, facts),
+    chunks: windows(name, context, chunks, window),
+  };
+}
+
+/** Two encodings can be padded to one length only where they are made of whole windows. @throws SHAPE_MISMATCH */
+export function checkPair(positive: Encoding, negative: Encoding, window: number): void {
+  const [a, b] = [positive.context, negative.context];
+  const whole = [a, b].every(({ shape }) => shape[1]! % window === 0);
+  if (a.shape[1] === b.shape[1] || whole) return;
+  throw new SafelightError(
+    'SHAPE_MISMATCH',
+    `Expected contexts of one length, or of multiples of ${window} tokens, for positive and negative but received ${shown(a)} and ${shown(b)}`,
+  );
+}
+
+/** @returns how many windows the states are of; a fraction where they are not whole */
+function windows(name: string, { shape }: Tensor, chunks: unknown, window: number): number {
+  const [, tokens = 0] = shape;
+  if (chunks === undefined) return tokens / window;
+  if (typeof chunks !== 'number' || !Number.isSafeInteger(chunks) || chunks < 1)
+    throw invalidOption(`${name}.chunks`, 'integer of at least 1', chunks);
+  if (chunks * window === tokens) return chunks;
+  throw new SafelightError(
+    'SHAPE_MISMATCH',
+    `Expected ${chunks * window} tokens (${chunks} windows of ${window}) in ${name}.context but received [${shape.join(', ')}]`,
+  );
+}
+
+/** SDXL's second condition; other U-Nets do not look at it. */
+function checkPooled(name: string, value: unknown, { unet, family }: ModelFacts): Tensor | undefined {
+  const { addition } = unet;
+  if (addition === null) return undefined;
+  const ids = family === 'sdxl_refiner' ? 5 : 6;
+  const pooled = checkTensor(name, value, [1, addition.input_dim - ids * addition.time_embed_dim]);
+  checkFinite(name, pooled);
+  return pooled;
+}
+
+function shown({ shape }: Tensor): string {
+  return `[${shape.join(', ')}]`;
+}

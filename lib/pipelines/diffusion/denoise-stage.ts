@@ -1,0 +1,225 @@
+/** The middle stage by itself: encodings in, a latent out. */
+import { invalidOption, SafelightError } from '../../errors.js';
+import { joinBatches, repeatBatch } from '../../families/shared/latents.js';
+import { checkCallback } from '../../known-keys.js';
+import type { Rng } from '../../sampling/generators/index.js';
+import { createNoise } from '../../sampling/noise.js';
+import { initialNoiseScale } from '../../sampling/samplers/index.js';
+import { checkFinite, checkTensor } from '../../tensor/check-tensor.js';
+import type { RgbImage } from '../../tensor/picture.js';
+import { Tensor } from '../../tensor/tensor.js';
+import type { OnWarning } from '../../warnings.js';
+import * as check from '../check.js';
+import { resolveCondition, resolveGuidance } from '../condition-options.js';
+import type { Engine } from '../model/loaded-model.js';
+import { checkControl, checkSize, checkTaps, resolveText } from '../options.js';
+import { type OnProgress, ProgressReporter } from '../progress.js';
+import { resolveSamplingOptions, type SamplingOptions, samplingKeys } from '../sampling-options.js';
+import { checkEncoding, checkPair, type GivenEncoding } from './check-encoding.js';
+import { TextKeeper } from './cross-attention-cache.js';
+import { type DenoiseModel, type DenoiseRun, type DenoiseStep, denoiseSteps } from './denoise-loop.js';
+import { type Conditions, encodeConditions } from './guidance-branch.js';
+import { warnIfLarge } from './image-size.js';
+import { needsPicture } from './ldm-inpaint.js';
+import { brownianRange, fullSigmas, partialSigmas } from './sigmas.js';
+import { maskedEverywhere } from './text-to-image.js';
+
+export interface DenoiseOptions extends SamplingOptions {
+  /** Of `pipeline.encodeText`; of models that read text. */
+  readonly positive?: GivenEncoding;
+  /** Default: the empty prompt. */
+  readonly negative?: GivenEncoding;
+  /** Of models that were trained on classes. */
+  readonly class?: number;
+  /** Pixels; default the model's, or the latent's with `latent`. */
+  readonly width?: number;
+  readonly height?: number;
+  /** Seed of the first picture, default 0 (-1: random), and how many, default 1. */
+  readonly seed?: number;
+  readonly count?: number;
+  readonly rng?: Rng;
+  /** A clean latent `[1 or count, C, h, w]` to begin from, as `pipeline.encode` gives it. */
+  readonly latent?: Tensor;
+  /** How far to go from it; default 0.75. */
+  readonly strength?: number;
+  readonly taps?: readonly string[];
+  /**
+   * Called after each step; what is written into its latent counts. The next step waits for it. Samplers that take one image at a time
+   * (`dpm_adaptive`) finish the steps of one image before those of the next.
+   */
+  readonly onStep?: (step: DenoiseStep) => void | Promise<void>;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+  /** Called with each warning as it occurs. */
+  readonly onWarning?: OnWarning;
+}
+
+const KEYS: ReadonlySet<string> = new Set([
+  ...[
+    'positive',
+    'negative',
+    'class',
+    'width',
+    'height',
+    'seed',
+    'count',
+    'rng',
+    'latent',
+    'strength',
+    'taps',
+    'onStep',
+  ],
+  ...['signal', 'onProgress', 'onWarning'],
+  ...samplingKeys,
+]);
+
+/** @returns `[count, C, h, w]`, as `pipeline.decode` takes it */
+export async function denoiseStage(engine: Engine, options: DenoiseOptions): Promise<Tensor> {
+  check.knownKeys('options', options, KEYS);
+  const { facts } = engine;
+  const { signal, onProgress, warnings } = checkControl(options);
+  const asked = resolveSamplingOptions(options, facts.defaults);
+  const settings = resolveGuidance(asked, options.cfg, facts.condition);
+  const taps = checkTaps(options);
+  const count = check.integer('count', options.count ?? 1, 1, 64);
+  const seed = check.seed('seed', options.seed ?? 0, Number.MAX_SAFE_INTEGER - count);
+  const rng = check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']);
+  const strength = check.number('strength', options.strength ?? 0.75, 0, 1);
+  checkCallback('onStep', options.onStep);
+  const [, channels, h, w] = latentShape(engine, options, count);
+  const conditioning = await conditioningOf(engine, options, signal);
+  const model = await engine.denoiser(signal);
+
+  const partial =
+    options.latent &&
+    partialSigmas(settings, model.schedule, facts.family, { steps: settings.steps, strength, mode: 'share' });
+  const sigmas = partial ? partial.sigmas : fullSigmas(settings, model.schedule, facts.family);
+  const seeds = Array.from({ length: count }, (_, i) => seed + i);
+  const range = partial ? { brownianRange: brownianRange(partial.full) } : {};
+  const scale = partial ? sigmas[0]! : initialNoiseScale(settings.sampler, sigmas[0]!);
+  const clean = options.latent && repeatBatch(options.latent, count);
+  const pixels = { width: w * facts.factor, height: h * facts.factor };
+  if (needsPicture(engine)) {
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      'This model draws beside a picture, which this stage does not take; use generate with init',
+    );
+  }
+  warnIfLarge(warnings, pixels, facts.defaults);
+  const extra = await maskedEverywhere(engine, pixels.width, pixels.height, signal);
+
+  const texts = new TextKeeper(engine.lean);
+  const common = {
+    ...{ sigmas, sampler: settings.sampler, samplerOptions: settings.sampling, conditioning, texts, pixels },
+    guidance: { scale: settings.cfg, interval: settings.guidanceInterval, rescale: settings.guidanceRescale },
+    ...{ extra, deepCache: settings.deepCache, taps, signal },
+  };
+  /** Images [from, to) of the call. */
+  const batch = (from: number, to: number): DenoiseRun => {
+    const noise = createNoise({ rng, seeds: seeds.slice(from, to), size: channels * h * w, ...range });
+    const start = clean?.slice([from, to]).data;
+    const first = noise.next().map((value, i) => value * scale + (start ? start[i]! : 0));
+    return { ...common, latent: Tensor.from(first, [to - from, channels, h, w]), noise };
+  };
+  const size = Math.min(count, settings.sampler.maxBatch);
+  const runs = Array.from({ length: Math.ceil(count / size) }, (_, i) =>
+    batch(i * size, Math.min(count, (i + 1) * size)),
+  );
+  try {
+    return await denoiseRuns(model, runs, {
+      onStep: options.onStep,
+      reporter: new ProgressReporter(onProgress),
+      draw: (x0) => engine.preview.draw(x0.at(0), pixels.width, pixels.height),
+    });
+  } finally {
+    texts[Symbol.dispose]();
+  }
+}
+
+/** Runs batches one after the other. @returns their latents in one tensor */
+async function denoiseRuns(
+  model: DenoiseModel,
+  runs: readonly DenoiseRun[],
+  to: {
+    readonly onStep: DenoiseOptions['onStep'];
+    readonly reporter: ProgressReporter;
+    readonly draw: (x0: Tensor) => Promise<RgbImage>;
+  },
+): Promise<Tensor> {
+  const latents: Tensor[] = [];
+  let done = 0;
+  for (const run of runs) {
+    const steps = denoiseSteps(model, run);
+    let taken = 0;
+    let next = await steps.next();
+    for (; !next.done; next = await steps.next()) {
+      const { step, steps: all, x0 } = next.value;
+      taken = step + 1;
+      const planned = done + all * (runs.length - latents.length);
+      to.reporter.report('denoise', done + taken, planned, () => to.draw(x0));
+      await to.onStep?.(next.value);
+    }
+    latents.push(next.value.latent);
+    done += taken;
+  }
+  return joinBatches(latents);
+}
+
+async function conditioningOf(
+  engine: Engine,
+  options: DenoiseOptions,
+  signal: AbortSignal | undefined,
+): Promise<Conditions> {
+  const text = resolveText({});
+  const { condition } = engine.facts;
+  if (condition.kind !== 'text') {
+    for (const name of ['positive', 'negative'] as const)
+      if (options[name] !== undefined)
+        throw invalidOption(name, 'nothing (this model reads no text)', options[name]);
+    const label = options.class;
+    const told = resolveCondition(label === undefined ? {} : { class: label }, condition);
+    return encodeConditions(engine, { ...told, text }, signal);
+  }
+  if (options.class !== undefined)
+    throw invalidOption('class', 'nothing (this model reads a prompt)', options.class);
+  const conditioner = await engine.conditioner(signal);
+  const { facts } = engine;
+  const { window } = conditioner;
+  const positive = checkEncoding('positive', options.positive, facts, window);
+  const negative =
+    options.negative === undefined
+      ? await conditioner.encodeNegative('', text, signal)
+      : checkEncoding('negative', options.negative, facts, window);
+  checkPair(positive, negative, window);
+  return conditioner.align(positive, negative, text, signal);
+}
+
+function latentShape(
+  engine: Engine,
+  options: DenoiseOptions,
+  count: number,
+): [number, number, number, number] {
+  const { facts } = engine;
+  const channels = facts.latentChannels;
+  const asked = checkSize(options, facts.factor);
+  if (options.latent === undefined) {
+    const { width = facts.defaults.width, height = facts.defaults.height } = asked;
+    return [count, channels, height / facts.factor, width / facts.factor];
+  }
+  const batch = count === 1 ? 1 : `1 or ${count}`;
+  const { shape } = checkTensor('latent', options.latent, [batch, channels, 'h', 'w']);
+  checkFinite('latent', options.latent);
+  const [pictures = 0, , h = 0, w = 0] = shape;
+  if (pictures !== 1 && pictures !== count) {
+    throw new SafelightError(
+      'SHAPE_MISMATCH',
+      `Expected f32 [${batch}, ${channels}, h, w] for latent but received f32 [${shape.join(', ')}]`,
+    );
+  }
+  const own = checkSize({ width: w * facts.factor, height: h * facts.factor }, facts.factor);
+  for (const side of ['width', 'height'] as const) {
+    if (asked[side] !== undefined && asked[side] !== own[side])
+      throw invalidOption(side, `${own[side]} (the latent's) or nothing`, asked[side]);
+  }
+  return [count, channels, h, w];
+}

@@ -1,0 +1,244 @@
+/** One call: prompts encoded, batches denoised, latents decoded. Yields every step of the sampler on the way. */
+
+import { eitherOf, isAborted, throwIfAborted, unlessAborted } from '../../errors.js';
+import type { RgbImage } from '../../tensor/picture.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import type { Warning } from '../../warnings.js';
+import { GeneratedImage, toPixels } from '../image-result.js';
+import { parametersOf } from '../metadata.js';
+import type { Engine } from '../model/loaded-model.js';
+import type { Settings } from '../options.js';
+import { ProgressReporter } from '../progress.js';
+import { type BatchSeeds, batchSeeds } from '../variation-options.js';
+import { TextKeeper } from './cross-attention-cache.js';
+import { type Denoised, type DenoiseStep, denoiseSteps } from './denoise-loop.js';
+import { checkRunFits } from './fit-run.js';
+import { type Conditions, encodeConditions, lengthOf } from './guidance-branch.js';
+import { type HiresPlan, planHires } from './hires.js';
+import { warnIfLarge } from './image-size.js';
+import { planImageToImage } from './image-to-image.js';
+import { needsPicture, planWithPicture } from './ldm-inpaint.js';
+import type { Pass, Plan } from './plan.js';
+import { planTextToImage } from './text-to-image.js';
+
+/** A step of the sampler in a call. */
+export interface GenerationStep extends DenoiseStep {
+  /** 1, or 2 in the second pass of hires fix. */
+  readonly pass: 1 | 2;
+  /** Of the pictures of this batch. */
+  readonly seeds: readonly number[];
+  /** What the batch's first picture (or the `index`th) looks like so far. */
+  preview(index?: number): Promise<RgbImage>;
+}
+
+export interface GenerateResult {
+  readonly images: readonly GeneratedImage[];
+  /** Of the first image. */
+  readonly seed: number;
+  /** From call to result. */
+  readonly seconds: number;
+  readonly warnings: readonly Warning[];
+}
+
+/**
+ * Milliseconds in which an unfinished batch is decoded where the CPU does it. Images after the first that take longer are given as their
+ * previews: who ends a batch early waits for its answer, and is not to wait for eight decodings.
+ */
+const PATIENCE = 400;
+
+type Steps<T> = AsyncGenerator<GenerationStep, T>;
+
+/** @throws every code of SafelightError that the stages name */
+export async function* generateSteps(engine: Engine, settings: Settings): Steps<GenerateResult> {
+  const reporter = new ProgressReporter(settings.onProgress);
+  const { count, seed, batch, finish } = settings;
+  const { plan, hires, conditionings } = await prepare(engine, settings, reporter);
+  const run = new Run(
+    engine,
+    settings,
+    conditionings,
+    reporter,
+    Math.ceil(count / batch) * (plan.steps + (hires?.steps ?? 0)),
+  );
+  const images: GeneratedImage[] = [];
+  try {
+    for (let first = 0; first < count && !(finish?.aborted && first > 0); first += batch) {
+      const pictures = batchSeeds(settings, first, Math.min(batch, count - first));
+      const made = yield* run.passes(plan, hires, pictures);
+      // Ended before the model saw this batch once: nothing of it is worth keeping beside finished images.
+      if (made.unfinished && made.evaluations === 0 && first > 0) break;
+      const late = made.unfinished ? AbortSignal.timeout(PATIENCE) : undefined;
+      for (const [i, own] of pictures.seeds.entries()) {
+        reporter.report('decode', images.length, count);
+        const both = { seed: own, subseed: pictures.subseeds[i]! };
+        const latent = made.latent.slice([i, i + 1]);
+        images.push(await decodeOne(engine, settings, plan, latent, both, i > 0 ? late : undefined));
+      }
+    }
+  } finally {
+    run.texts[Symbol.dispose]();
+  }
+  reporter.report('decode', count, count);
+  return { images, seed, seconds: reporter.elapsed, warnings: settings.warnings.list };
+}
+
+function planOf(engine: Engine, settings: Settings): Promise<Plan> {
+  const { init } = settings;
+  if (needsPicture(engine)) return planWithPicture(engine, settings);
+  return init ? planImageToImage(engine, { ...settings, init }) : planTextToImage(engine, settings);
+}
+
+async function prepare(
+  engine: Engine,
+  settings: Settings,
+  reporter: ProgressReporter,
+): Promise<{
+  plan: Plan;
+  hires: HiresPlan | undefined;
+  conditionings: readonly [Conditions, Conditions];
+}> {
+  const { signal, prompt, negative } = settings;
+  reporter.report('encode', 0, 2);
+  const plan = await planOf(engine, settings);
+  const hires = settings.hires && (await planHires(engine, settings, settings.hires, plan));
+  warnIfLarge(settings.warnings, plan, engine.facts.defaults);
+  if (hires) warnIfLarge(settings.warnings, hires, engine.facts.defaults, { what: 'A second pass' });
+  reporter.report('encode', 1, 2);
+  const conditioning = await encodeConditions(engine, settings, signal);
+  // The second pass may have prompts of its own; the same ones are not encoded again.
+  const own = { prompt: settings.hires?.prompt ?? prompt, negative: settings.hires?.negative ?? negative };
+  const same = own.prompt === prompt && own.negative === negative;
+  const second = same ? conditioning : await encodeConditions(engine, { ...settings, ...own }, signal);
+  const guided = settings.sampling.cfg !== 1;
+  await checkRunFits(
+    engine,
+    hires ? [plan, hires] : [plan],
+    {
+      rows: Math.min(settings.batch, settings.count) * (guided && !engine.lean ? 2 : 1),
+      texts: guided ? 2 : 1,
+      length: Math.max(lengthOf(conditioning), lengthOf(second)),
+    },
+    signal,
+  );
+  reporter.report('encode', 2, 2);
+  return { plan, hires, conditionings: [conditioning, second] };
+}
+
+/** The passes of one call, which count their steps together. */
+class Run {
+  readonly texts: TextKeeper;
+  private done = 0;
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly settings: Settings,
+    /** Of the first pass and of the second. */
+    private readonly conditionings: readonly [Conditions, Conditions],
+    private readonly reporter: ProgressReporter,
+    /** Steps that are to come; corrected where a sampler takes others than its schedule has. */
+    private planned: number,
+  ) {
+    this.texts = new TextKeeper(engine.lean);
+  }
+
+  /** Both passes of a batch; ended early, what the last evaluation saw, or the first pass's images where the second saw nothing. */
+  async *passes(plan: Plan, hires: HiresPlan | undefined, pictures: BatchSeeds): Steps<Denoised> {
+    const { finish } = this.settings;
+    const first = yield* this.pass(plan.pass(pictures), pictures.seeds, plan, 1);
+    if (!hires || first.unfinished) return first;
+    const before = first.latent;
+    let second: Pass;
+    try {
+      second = await unlessAborted(hires.pass(before, pictures, finish), finish);
+    } catch (error) {
+      throwIfAborted(this.settings.signal);
+      if (finish?.aborted) return first;
+      throw error;
+    }
+    const last = yield* this.pass({ ...second, before }, pictures.seeds, hires, 2);
+    return last.evaluations === 0 ? first : last;
+  }
+
+  private async *pass(
+    pass: Pass,
+    seeds: readonly number[],
+    size: { readonly width: number; readonly height: number; readonly steps: number },
+    number: 1 | 2,
+  ): Steps<Denoised> {
+    const { taps, signal, finish, hires } = this.settings;
+    const sampling = number === 2 && hires ? hires.sampling : this.settings.sampling;
+    this.reporter.report('denoise', this.done, this.planned);
+    const steps = denoiseSteps(await this.engine.denoiser(signal), {
+      ...pass,
+      sampler: sampling.sampler,
+      samplerOptions: sampling.sampling,
+      conditioning: this.conditionings[number - 1]!,
+      guidance: {
+        scale: sampling.cfg,
+        interval: sampling.guidanceInterval,
+        rescale: sampling.guidanceRescale,
+      },
+      texts: this.texts,
+      pixels: size,
+      deepCache: sampling.deepCache,
+      taps,
+      signal,
+      finish,
+    });
+    let taken = 0;
+    for (;;) {
+      const next = await steps.next();
+      if (next.done) {
+        this.done += taken;
+        this.planned += taken - size.steps;
+        return next.value;
+      }
+      const step = next.value;
+      const preview = (index = 0): Promise<RgbImage> =>
+        this.engine.preview.draw(step.x0.at(index), size.width, size.height);
+      taken = step.step + 1;
+      const planned = this.planned + step.steps - size.steps;
+      this.reporter.report('denoise', this.done + taken, planned, preview);
+      yield { ...step, pass: number, seeds, preview };
+    }
+  }
+}
+
+async function decodeOne(
+  engine: Engine,
+  settings: Settings,
+  plan: Plan,
+  latent: Tensor,
+  seeds: { readonly seed: number; readonly subseed: number },
+  late: AbortSignal | undefined,
+): Promise<GeneratedImage> {
+  const image = await plan.finish(await imageOf(engine, settings, latent, late));
+  return new GeneratedImage(image, {
+    seed: seeds.seed,
+    latent,
+    parameters: parametersOf(engine.facts, settings, plan, seeds),
+  });
+}
+
+/**
+ * Decodes a latent. Draws its preview instead, which takes a small part of the time, once `hurry` is aborted, or `late` where the CPU
+ * decodes.
+ */
+async function imageOf(
+  engine: Engine,
+  { signal, hurry }: Settings,
+  latent: Tensor,
+  late: AbortSignal | undefined,
+): Promise<RgbImage> {
+  const codec = await engine.codec(signal);
+  const early = codec.memory()?.backend === 'cpu' ? eitherOf(hurry, late) : hurry;
+  try {
+    return toPixels(await codec.decode(latent, { signal: eitherOf(signal, early) }));
+  } catch (error) {
+    throwIfAborted(signal);
+    if (!early?.aborted || !isAborted(error)) throw error;
+  }
+  const { factor } = engine.facts;
+  const [, , height = 0, width = 0] = latent.shape;
+  return engine.preview.draw(latent.at(0), width * factor, height * factor);
+}

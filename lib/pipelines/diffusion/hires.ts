@@ -1,0 +1,98 @@
+/** The second pass of hires fix: the first picture enlarged, noise on it, and the end of the schedule again. */
+import { eitherOf } from '../../errors.js';
+import { imageTensor } from '../../families/shared/latents.js';
+import { crop } from '../../image/composite.js';
+import { nearest } from '../../image/fit.js';
+import { resample } from '../../image/resample.js';
+import { interpolate } from '../../tensor/interpolate.js';
+import { Tensor } from '../../tensor/tensor.js';
+import { type HiresSettings, type HiresTarget, hiresTarget, latentUpscalers } from '../hires-options.js';
+import { toPixels } from '../image-result.js';
+import type { Engine } from '../model/loaded-model.js';
+import { checkSize, type Settings } from '../options.js';
+import { type BatchSeeds, pictureNoise } from '../variation-options.js';
+import type { Pass } from './plan.js';
+import { brownianRange, partialSigmas } from './sigmas.js';
+import { maskedEverywhere } from './text-to-image.js';
+
+export interface HiresPlan {
+  readonly width: number;
+  readonly height: number;
+  readonly steps: number;
+  /** The second pass of a batch, from the latents `[B, C, h, w]` of its first; `finish` stops the enlarging too. */
+  pass(latents: Tensor, seeds: BatchSeeds, finish?: AbortSignal): Promise<Pass>;
+}
+
+export async function planHires(
+  engine: Engine,
+  settings: Settings,
+  hires: HiresSettings,
+  first: { readonly width: number; readonly height: number },
+): Promise<HiresPlan> {
+  const { facts } = engine;
+  const { signal } = settings;
+  const { sampling } = hires;
+  const target = hiresTarget(first.width, first.height, hires, facts.factor);
+  const { width, height } = target;
+  checkSize({ width, height }, facts.factor);
+  const { schedule } = await engine.denoiser(signal);
+  const { full, sigmas } = partialSigmas(sampling, schedule, facts.family, {
+    steps: hires.steps ?? sampling.steps,
+    strength: hires.strength,
+    mode: 'exact',
+  });
+  const extra = await maskedEverywhere(engine, width, height, signal);
+  return {
+    width,
+    height,
+    steps: sigmas.length - 1,
+    pass: async (latents, seeds, finish) => {
+      const enlarged = await enlarge(engine, latents, hires, target, eitherOf(signal, finish));
+      const [, channels = 0, h = 0, w = 0] = enlarged.shape;
+      const noise = pictureNoise(settings, seeds, [channels, h, w], facts.factor, brownianRange(full));
+      const added = noise.first();
+      const latent = Tensor.from(
+        enlarged.data.map((value, i) => value + added[i]! * sigmas[0]!),
+        enlarged.shape,
+      );
+      return { latent, sigmas, noise, extra };
+    },
+  };
+}
+
+async function enlarge(
+  engine: Engine,
+  latents: Tensor,
+  hires: HiresSettings,
+  target: HiresTarget,
+  signal: AbortSignal | undefined,
+): Promise<Tensor> {
+  const { factor } = engine.facts;
+  const [left, top] = [target.coverWidth - target.width, target.coverHeight - target.height].map(
+    (extra) => Math.floor(extra / factor / 2) * factor,
+  ) as [number, number];
+  if (hires.upscaler !== 'lanczos' && hires.upscaler !== 'nearest') {
+    const mode = latentUpscalers[hires.upscaler];
+    const covered = interpolate(latents, target.coverHeight / factor, target.coverWidth / factor, mode);
+    const rows = [top / factor, (top + target.height) / factor] as const;
+    return covered.slice(null, null, rows, [left / factor, (left + target.width) / factor]);
+  }
+  const codec = await engine.codec(signal);
+  const [pictures = 0, ...shape] = latents.shape;
+  const enlarged: Float32Array[] = [];
+  for (let i = 0; i < pictures; i++) {
+    const decoded = await codec.decode(latents.at(i).reshape([1, ...shape]), { signal });
+    const image = { ...toPixels(decoded), channels: 3 };
+    const { coverWidth, coverHeight } = target;
+    const covered =
+      hires.upscaler === 'nearest'
+        ? await nearest(image, coverWidth, coverHeight, signal)
+        : await resample(image, coverWidth, coverHeight, 'lanczos', signal);
+    const cut = crop(covered, left, top, target.width, target.height);
+    enlarged.push((await codec.encode(imageTensor(cut), { signal })).latents().data);
+  }
+  const size = enlarged[0]!.length;
+  const joined = new Float32Array(pictures * size);
+  for (const [i, one] of enlarged.entries()) joined.set(one, i * size);
+  return Tensor.from(joined, [pictures, shape[0]!, target.height / factor, target.width / factor]);
+}

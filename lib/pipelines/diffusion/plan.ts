@@ -1,0 +1,29 @@
+/** A way of making pictures, prepared once and then run batch by batch. */
+import type { NoiseSource } from '../../sampling/types.js';
+import type { RgbImage } from '../../tensor/picture.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import type { BatchSeeds } from '../variation-options.js';
+
+/** A batch ready for the sampler. */
+export interface Pass {
+  /** `[B, C, h, w]`, noisy. */
+  readonly latent: Tensor;
+  readonly sigmas: readonly number[];
+  readonly noise: NoiseSource;
+  readonly extra?: Tensor | undefined;
+  /** The latent without its noise, where it was one of an image. */
+  readonly before?: Tensor | undefined;
+  readonly keep?: { readonly latent: Tensor; readonly mask: Float32Array } | undefined;
+}
+
+export interface Plan {
+  /** Pixels that the latents stand for. */
+  readonly width: number;
+  readonly height: number;
+  /** Steps of each batch. */
+  readonly steps: number;
+  /** A batch of these seeds. */
+  pass(seeds: BatchSeeds): Pass;
+  /** What becomes of a decoded picture. */
+  finish(image: RgbImage): Promise<RgbImage>;
+}

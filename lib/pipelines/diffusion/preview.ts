@@ -1,0 +1,85 @@
+/**
+ * A cheap look at a latent. Its colours come from decoding it at a fraction of its size, its shapes from the latent itself: each
+ * latent pixel is shown by the linear map from channels to colour that explains the small decoded picture best. The map is
+ * fitted anew for each look, so that it holds for any autoencoder, also where colours are no linear function of the latent at large.
+ */
+
+import type { LatentCodec } from '../../families/shared/latent-codec.js';
+import { resample } from '../../image/resample.js';
+import { interpolate } from '../../tensor/interpolate.js';
+import type { RgbImage } from '../../tensor/picture.js';
+import type { Tensor } from '../../tensor/tensor.js';
+
+/** The small picture has about so many latent pixels a side, and at most half of the latent's own. */
+const SIDE = 16;
+/** Keeps the fit defined where channels say nothing about colour. */
+const RIDGE = 1e-2;
+
+export class LatentPreview {
+  constructor(private readonly codec: () => Promise<LatentCodec>) {}
+
+  /** The picture that `[C, h, w]` will be, roughly, at the given size. @throws DISPOSED, OUT_OF_MEMORY */
+  async draw(latent: Tensor, width: number, height: number): Promise<RgbImage> {
+    const [channels = 0, h = 0, w = 0] = latent.shape;
+    const shrink = Math.max(2, Math.sqrt(h * w) / SIDE);
+    const [rows, columns] = [h, w].map((side) => Math.max(1, Math.round(side / shrink))) as [number, number];
+    const small = interpolate(latent, rows, columns, 'bicubic-antialiased');
+    const codec = await this.codec();
+    const decoded = await codec.decode(small.reshape([1, channels, rows, columns]));
+    const features = pixelsOf(small);
+    const maps = [0, 1, 2].map((c) => leastSquares(features, meansOf(decoded, c, rows, columns)));
+
+    const data = new Uint8Array(h * w * 3);
+    pixelsOf(latent).forEach((pixel, i) => {
+      maps.forEach((map, c) => {
+        const value = map.reduce((sum, weight, k) => sum + weight * pixel[k]!, 0);
+        data[i * 3 + c] = Math.round(255 * Math.min(1, Math.max(0, value / 2 + 0.5)));
+      });
+    });
+    return resample({ data, width: w, height: h, channels: 3 }, width, height, 'bicubic');
+  }
+}
+
+/** For each pixel of `[C, h, w]` its channels, and a 1 for the constant. */
+function pixelsOf(latent: Tensor): number[][] {
+  const [channels = 0, h = 0, w = 0] = latent.shape;
+  return Array.from({ length: h * w }, (_, i) => {
+    const pixel = Array.from({ length: channels }, (_c, k) => latent.data[k * h * w + i]!);
+    return [...pixel, 1];
+  });
+}
+
+/** Means of a colour of `[1, 3, H, W]` over `rows` x `columns` squares, within what can be shown. */
+function meansOf(decoded: Tensor, colour: number, rows: number, columns: number): number[] {
+  const [, , height = 0, width = 0] = decoded.shape;
+  const factor = height / rows;
+  const means = new Array<number>(rows * columns).fill(0);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const value = Math.min(1, Math.max(-1, decoded.data[(colour * height + y) * width + x]!));
+      means[Math.floor(y / factor) * columns + Math.floor(x / factor)]! += value / (factor * factor);
+    }
+  }
+  return means;
+}
+
+/** Weights w that make rows * w come nearest to the targets: the normal equations, by elimination with pivots. */
+export function leastSquares(rows: readonly (readonly number[])[], targets: readonly number[]): number[] {
+  const n = rows[0]!.length;
+  const system = Array.from({ length: n }, (_, i) =>
+    Array.from({ length: n + 1 }, (_c, j) =>
+      rows.reduce((sum, row, r) => sum + row[i]! * (j === n ? targets[r]! : row[j]!), i === j ? RIDGE : 0),
+    ),
+  );
+  for (let i = 0; i < n; i++) {
+    let pivot = i;
+    for (let r = i + 1; r < n; r++) if (Math.abs(system[r]![i]!) > Math.abs(system[pivot]![i]!)) pivot = r;
+    [system[i], system[pivot]] = [system[pivot]!, system[i]!];
+    for (let r = 0; r < n; r++) {
+      if (r === i) continue;
+      const factor = system[r]![i]! / system[i]![i]!;
+      for (let j = i; j <= n; j++) system[r]![j]! -= factor * system[i]![j]!;
+    }
+  }
+  return system.map((row, i) => row[n]! / row[i]!);
+}

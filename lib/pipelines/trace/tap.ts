@@ -1,0 +1,79 @@
+/**
+ * Reading inside of the modules that run once: text encoders on a prompt, the encoder on an image, the decoder on a latent. (The U-Net's
+ * nodes are read step by step, with the `taps` of `stream` and `denoise`.)
+ */
+
+import { chunksOf } from '../../conditioning/prompt-encoder.js';
+import { invalidOption } from '../../errors.js';
+import type { ImageSource } from '../../image/read.js';
+import { Tensor } from '../../tensor/tensor.js';
+import type { OnWarning } from '../../warnings.js';
+import * as check from '../check.js';
+import { promptText } from '../condition-options.js';
+import { checkLatent, imageInput } from '../diffusion/stages.js';
+import type { Modules } from '../model/lazy-model.js';
+import { checkModule, modulesOf } from '../model/module-names.js';
+import { checkControl, checkSize } from '../options.js';
+
+export type TapOptions = {
+  /** Names from `pipeline.nodes`, 1 to 100. */
+  readonly names: readonly string[];
+  readonly signal?: AbortSignal;
+  /** Called with each warning as it occurs. */
+  readonly onWarning?: OnWarning;
+} & (
+  | { readonly module: 'text_encoder' | 'text_encoder_2'; readonly prompt: string }
+  /** Brought to the size that is asked for, by default its own, as `pipeline.encode` does. */
+  | {
+      readonly module: 'encoder';
+      readonly image: ImageSource;
+      readonly width?: number;
+      readonly height?: number;
+    }
+  /** `[B, C, h, w]`, scaled as the sampler sees it. */
+  | { readonly module: 'decoder'; readonly latent: Tensor }
+);
+
+const KEYS = ['module', 'names', 'prompt', 'image', 'width', 'height', 'latent', 'signal', 'onWarning'];
+const MOST_NAMES = 100;
+
+/** @throws INVALID_OPTION (also for a name that the module does not have), SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED */
+export async function tapStage(
+  modules: Modules,
+  options: TapOptions,
+): Promise<Readonly<Record<string, Tensor>>> {
+  check.knownKeys('options', options, new Set(KEYS));
+  const { signal, warnings } = checkControl(options);
+  const module = checkModule(options.module, modules.source);
+  if (module === 'unet') {
+    const names = modulesOf(modules.source).filter((name) => name !== 'unet');
+    const hint = 'nodes of the U-Net are read with stream({ taps }), or denoise({ taps, onStep })';
+    throw invalidOption('module', `one of ${names.join(', ')}`, module, hint);
+  }
+  const taps = checkNames(options.names);
+  if (options.module === 'decoder') {
+    const latent = checkLatent('latent', options.latent, modules.facts);
+    return (await modules.codec(signal)).tapDecoder(latent, taps, { signal });
+  }
+  if (options.module === 'encoder') {
+    const asked = checkSize(options, modules.facts.factor);
+    const image = await imageInput(modules, options.image, asked, { signal, warnings });
+    return (await modules.codec(signal)).tapEncoder(image, taps, { signal });
+  }
+  const prompt = promptText('prompt', options.prompt);
+  const encoders = await modules.encoders(signal);
+  const { encoder, tokenizer } = encoders[module === 'text_encoder' ? 0 : 1]!;
+  const chunks = chunksOf(tokenizer, prompt, 'original');
+  const tokens = Tensor.from(Int32Array.from(chunks.flatMap(({ ids }) => ids)), [
+    chunks.length,
+    tokenizer.window,
+  ]);
+  return (await encoder.encode({ tokens }, { signal, taps })).taps;
+}
+
+function checkNames(names: unknown): readonly string[] {
+  const isList = Array.isArray(names) && names.length >= 1 && names.length <= MOST_NAMES;
+  if (!isList || !names.every((name) => typeof name === 'string'))
+    throw invalidOption('names', `1 to ${MOST_NAMES} names, as nodes lists them`, names);
+  return [...names];
+}

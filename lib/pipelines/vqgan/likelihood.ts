@@ -1,0 +1,56 @@
+/** How probable a model thinks a picture's codes. */
+import type { ImageSource } from '../../image/read.js';
+import { codesLikelihood } from '../../sampling/autoregressive/likelihood.js';
+import { codeOrder } from '../../sampling/autoregressive/order.js';
+import { Tensor } from '../../tensor/tensor.js';
+import { conditionCodes } from './condition.js';
+import type { CodesModules } from './modules.js';
+import { sideOf } from './sample-options.js';
+
+export interface LogLikelihood {
+  /** ln p(codes | condition), in nats: the sum over all codes. */
+  readonly total: number;
+  /** The mean of a code, in nats; taming's training loss is this, negated. */
+  readonly mean: number;
+  /** `[h, w]`: of each code, given those before it. */
+  readonly codes: Tensor;
+  /** What the codes were conditioned on: `blank` is an empty page. */
+  readonly condition: 'none' | 'class' | 'coordinates' | 'image' | 'blank';
+}
+
+export interface LikelihoodInput {
+  /** `[1, h, w]` */
+  readonly indices: Tensor<Int32Array>;
+  readonly image: ImageSource | undefined;
+  readonly index: number | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED, and those of reading the condition */
+export async function likelihoodOf(
+  modules: CodesModules,
+  { indices, image, index, signal }: LikelihoodInput,
+): Promise<LogLikelihood> {
+  const [, height = 0, width = 0] = indices.shape;
+  const { factor } = modules;
+  const size = { width: width * factor, height: height * factor };
+  const condition = await conditionCodes(modules, { size, index, image, signal });
+  const transformer = await modules.transformer(signal);
+  const whole = condition.codes.length + height * width - 1 <= transformer.block;
+  const order = codeOrder(modules.writingOrder, height, width);
+  const { total, codes } = await codesLikelihood(transformer, indices.data, {
+    height,
+    width,
+    condition,
+    ...(whole ? {} : { side: sideOf(modules) }),
+    ...(order ? { order } : {}),
+    signal,
+  });
+  const { kind } = modules.source.condition;
+  return {
+    total,
+    mean: total / codes.length,
+    codes: new Tensor(codes, [height, width]),
+    condition: kind === 'image' && image === undefined ? 'blank' : kind,
+  };
+}

@@ -1,0 +1,53 @@
+/** How a codes pipeline is loaded. */
+import { invalidOption } from '../../errors.js';
+import type { OpenCodesOptions } from '../../families/shared/vqgan/open-vqgan.js';
+import type { Warnings } from '../../warnings.js';
+import * as check from '../check.js';
+import type { ModuleSettings } from '../model/lazy-model.js';
+import type { LoadPipelineOptions } from '../model/load-options.js';
+import { checkLoadOptions } from '../model/load-options.js';
+import type { OnProgress } from '../progress.js';
+
+export interface LoadCodesOptions
+  extends OpenCodesOptions,
+    Pick<
+      LoadPipelineOptions,
+      'backend' | 'storage' | 'threads' | 'memory' | 'stockOps' | 'signal' | 'onProgress' | 'onWarning'
+    > {}
+
+export interface LoadCodesSettings {
+  readonly open: OpenCodesOptions;
+  readonly modules: ModuleSettings;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: OnProgress | undefined;
+  readonly warnings: Warnings;
+}
+
+const KEYS: ReadonlySet<string> = new Set([
+  ...['backend', 'storage', 'threads', 'memory', 'stockOps', 'signal', 'onProgress', 'onWarning'],
+  ...['config', 'ema', 'variant'],
+]);
+
+/** @throws INVALID_OPTION naming the option */
+export function checkLoadCodesOptions(options: LoadCodesOptions): LoadCodesSettings {
+  check.knownKeys('options', options, KEYS);
+  const { config, ema, variant, ...shared } = options;
+  const { modules, signal, onProgress, warnings } = checkLoadOptions(shared);
+  return {
+    open: {
+      ...(config === undefined ? {} : { config: checkConfigs(config) }),
+      ...(ema === undefined ? {} : { ema: check.boolean('ema', ema) }),
+      ...(variant === undefined ? {} : { variant: check.string('variant', variant) }),
+    },
+    modules,
+    signal,
+    onProgress,
+    warnings,
+  };
+}
+
+function checkConfigs(config: string | readonly string[]): string | readonly string[] {
+  if (typeof config === 'string') return config;
+  if (!Array.isArray(config)) throw invalidOption('config', 'path of a YAML file, or several', config);
+  return config.map((path: unknown, i) => check.string(`config[${i}]`, path));
+}

@@ -1,0 +1,159 @@
+/** Pictures written code by code: each step is one code more, and shows the picture so far. */
+import { SafelightError } from '../../errors.js';
+import type { VQModel } from '../../modules/vq-model.js';
+import { codeOrder } from '../../sampling/autoregressive/order.js';
+import { sampleCodes } from '../../sampling/autoregressive/sample.js';
+import { slideCodes } from '../../sampling/autoregressive/slide.js';
+import type { CodesStep as WrittenCode } from '../../sampling/autoregressive/types.js';
+import type { RgbImage } from '../../tensor/picture.js';
+import { Tensor } from '../../tensor/tensor.js';
+import type { Warning } from '../../warnings.js';
+import { StepStream } from '../diffusion/stream.js';
+import type { GeneratedImage } from '../image-result.js';
+import { ProgressReporter } from '../progress.js';
+import type { ConditionCodes } from './condition.js';
+import { type CodesUsage, toGrid, usageOf } from './grid.js';
+import type { CodesModules } from './modules.js';
+import { codesImage } from './reconstruct.js';
+import type { DrawSettings } from './sample-options.js';
+
+/** One code more. */
+export interface SampleStep {
+  /** Codes written, of `total`. */
+  readonly done: number;
+  readonly total: number;
+  /** Where the last one is. */
+  readonly row: number;
+  readonly column: number;
+  /** All codes as they are now; null where none was written yet. */
+  readonly codes: readonly (readonly (number | null)[])[];
+  /** The picture so far, gray where no code was written yet. Works only when it is called. */
+  preview(): Promise<RgbImage>;
+}
+
+export interface SampleResult {
+  readonly image: GeneratedImage;
+  /** `[H/f][W/f]` */
+  readonly codes: number[][];
+  readonly usage: CodesUsage;
+  /** The drawing as the model saw it; null where there was none. */
+  readonly condition: RgbImage | null;
+  /** The same settings with this seed give this picture again. */
+  readonly seed: number;
+  /** From call to result. */
+  readonly seconds: number;
+  readonly warnings: readonly Warning[];
+}
+
+/** Codes as they are written: a loop over the steps, then `await stream.result`. */
+export class CodesStream extends StepStream<SampleStep, SampleResult> {}
+
+const UNWRITTEN = 127;
+
+/** @param conditionOf is asked when work begins */
+export async function* sampleSteps(
+  modules: CodesModules,
+  settings: DrawSettings,
+  conditionOf: () => Promise<ConditionCodes>,
+): AsyncGenerator<SampleStep, SampleResult> {
+  const { signal, width, height, seed } = settings;
+  const reporter = new ProgressReporter(settings.onProgress);
+  const model = await modules.codebook(signal);
+  reporter.report('encode', 0, 1);
+  const condition = await conditionOf();
+  reporter.report('encode', 1, 1);
+  const canvas = new Canvas(model, modules.factor, settings);
+  // Where the caller leaves, this loop ends the inner one, which frees what the transformer kept.
+  for await (const written of await writtenCodes(modules, settings, condition)) {
+    const step = canvas.put(written);
+    reporter.report('codes', step.done, step.total, step.preview);
+    yield step;
+  }
+  const indices = new Tensor(canvas.codes, [1, height, width]);
+  reporter.report('decode', 0, 1);
+  const image = await codesImage(model, indices, signal, seed);
+  reporter.report('decode', 1, 1);
+  return {
+    image,
+    codes: toGrid(indices),
+    usage: usageOf(canvas.codes, model.indexCount),
+    condition: condition.image,
+    seed,
+    seconds: reporter.elapsed,
+    warnings: settings.warnings.list,
+  };
+}
+
+/** At once if the model can look at the whole picture; else, or over codes that are there already, under a window. */
+async function writtenCodes(
+  modules: CodesModules,
+  { width, height, side, seed, start, choice, signal }: DrawSettings,
+  { kind, codes }: ConditionCodes,
+): Promise<AsyncGenerator<WrittenCode>> {
+  const transformer = await modules.transformer(signal);
+  const options = { ...choice, below: modules.vocabulary ?? undefined, seeds: [seed], signal };
+  const total = height * width;
+  if (codes.length + total - 1 <= transformer.block && start === undefined) {
+    const order = codeOrder(modules.writingOrder, height, width);
+    return sampleCodes(transformer, { ...options, condition: [codes], total, ...(order ? { order } : {}) });
+  }
+  if (modules.writingOrder !== 'identity') {
+    throw new SafelightError(
+      'INVALID_OPTION',
+      `The model writes codes in an order of its own (${modules.writingOrder}), which a sliding window does not know; take the size it was trained at and no start`,
+    );
+  }
+  return slideCodes(transformer, {
+    ...options,
+    height,
+    width,
+    side,
+    condition: { kind, codes: [codes] },
+    ...(start ? { start: [start.data] } : {}),
+  });
+}
+
+/** The codes so far. */
+class Canvas {
+  codes: Int32Array;
+  private readonly written: Uint8Array;
+
+  constructor(
+    private readonly model: VQModel,
+    private readonly factor: number,
+    private readonly settings: DrawSettings,
+  ) {
+    const { width, height } = settings;
+    this.codes = new Int32Array(width * height);
+    this.written = new Uint8Array(width * height).fill(settings.start ? 1 : 0);
+  }
+
+  put({ done, total, place, codes }: WrittenCode): SampleStep {
+    const { width, height } = this.settings;
+    this.codes = codes[0]!.slice();
+    this.written[place] = 1;
+    const [now, written] = [this.codes, this.written.slice()];
+    const rows = Array.from({ length: height }, (_, y) =>
+      Array.from({ length: width }, (_c, x) => (written[y * width + x] ? now[y * width + x]! : null)),
+    );
+    const preview = () => this.draw(now, written);
+    return { done, total, row: Math.floor(place / width), column: place % width, codes: rows, preview };
+  }
+
+  private async draw(codes: Int32Array, written: Uint8Array): Promise<RgbImage> {
+    const { width, height, signal } = this.settings;
+    const image = await codesImage(this.model, new Tensor(codes, [1, height, width]), signal);
+    const data = image.data.slice();
+    for (const [place, done] of written.entries()) if (!done) this.clear(data, place);
+    return { data, width: image.width, height: image.height };
+  }
+
+  private clear(data: Uint8Array, place: number): void {
+    const { factor, settings } = this;
+    const [top, left] = [Math.floor(place / settings.width) * factor, (place % settings.width) * factor];
+    for (let y = top; y < top + factor; y++) {
+      const from = (y * settings.width * factor + left) * 3;
+      data.fill(UNWRITTEN, from, from + factor * 3);
+    }
+  }
+}

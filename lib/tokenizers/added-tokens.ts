@@ -1,0 +1,76 @@
+/**
+ * Strings that are tokens of their own (`<|endoftext|>`), cut out of a text before its words are encoded. Order and rules are the
+ * tokenizers library's (`AddedVocabulary`): first those looked for in the text as written, then, piece by piece, those looked for in
+ * normalized text.
+ */
+import type { AddedToken } from './reading/tokenizer-special.js';
+
+/** A stretch of normalized text, which may be the first thing of the whole text, or a token. */
+export type Segment = { readonly text: string; readonly first: boolean } | { readonly id: number };
+
+const WORD = '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]';
+const endsWithWord = new RegExp(`${WORD}$`, 'u');
+const startsWithWord = new RegExp(`^${WORD}`, 'u');
+const space = /\p{White_Space}/u;
+
+export class AddedTokens {
+  readonly #written: Finder;
+  readonly #normalized: Finder;
+  readonly #normalize: (text: string) => string;
+
+  /** @param normalize what the tokenizer does to a text before its tokens are looked for */
+  constructor(tokens: readonly AddedToken[], normalize: (text: string) => string) {
+    this.#normalize = normalize;
+    this.#written = new Finder(tokens.filter(({ normalized }) => !normalized));
+    this.#normalized = new Finder(
+      tokens
+        .filter(({ normalized }) => normalized)
+        .map((token) => ({ ...token, content: normalize(token.content) })),
+    );
+  }
+
+  /** The text in order, normalized. */
+  split(text: string): Segment[] {
+    return this.#written
+      .split(text, true)
+      .flatMap((segment) =>
+        'id' in segment ? segment : this.#normalized.split(this.#normalize(segment.text), segment.first),
+      );
+  }
+}
+
+/** Cuts tokens out of a text: leftmost first, the longest of those that start at the same place. */
+class Finder {
+  readonly #tokens: ReadonlyMap<string, AddedToken>;
+  readonly #pattern: RegExp | undefined;
+
+  constructor(tokens: readonly AddedToken[]) {
+    this.#tokens = new Map(tokens.map((token) => [token.content, token]));
+    const contents = [...this.#tokens.keys()].filter((content) => content !== '');
+    contents.sort((a, b) => b.length - a.length);
+    const escaped = contents.map((content) => content.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'));
+    this.#pattern = escaped.length > 0 ? new RegExp(escaped.join('|'), 'gu') : undefined;
+  }
+
+  /** @param first whether the text is not a later part of another */
+  split(text: string, first: boolean): Segment[] {
+    const segments: Segment[] = [];
+    let done = 0;
+    for (const match of this.#pattern ? text.matchAll(this.#pattern) : []) {
+      const token = this.#tokens.get(match[0])!;
+      let [start, end] = [match.index, match.index + match[0].length];
+      // Two units hold the character next to the token, whatever plane it is of.
+      const touched =
+        endsWithWord.test(text.slice(Math.max(0, start - 2), start)) ||
+        startsWithWord.test(text.slice(end, end + 2));
+      if (token.singleWord && touched) continue;
+      if (token.lstrip) while (start > done && space.test(text[start - 1]!)) start--;
+      if (token.rstrip) while (end < text.length && space.test(text[end]!)) end++;
+      if (start > done) segments.push({ text: text.slice(done, start), first: first && done === 0 });
+      segments.push({ id: token.id });
+      done = end;
+    }
+    if (done < text.length) segments.push({ text: text.slice(done), first: first && done === 0 });
+    return segments;
+  }
+}

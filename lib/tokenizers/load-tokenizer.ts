@@ -1,0 +1,13 @@
+import type { PromptTokenizer } from '../conditioning/chunks.js';
+import type { TokenizerSource } from './reading/tokenizer-files.js';
+import { Tokenizer, type TokenizerOptions } from './tokenizer.js';
+import { WordPieceTokenizer } from './wordpiece.js';
+
+/** The tokenizer of a text encoder, of CLIP's kind or BERT's. @throws INVALID_FILE */
+export async function loadTokenizer(
+  source: TokenizerSource,
+  options: TokenizerOptions & { readonly window: number },
+): Promise<PromptTokenizer> {
+  if (source !== 'standard' && 'kind' in source) return new WordPieceTokenizer(source, options.window);
+  return Tokenizer.load(source, options);
+}

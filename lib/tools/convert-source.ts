@@ -1,0 +1,196 @@
+/** What there is to convert: a whole model, or one component of it. */
+import { join, resolve } from 'node:path';
+import { CONFIG_VERSION, type EmbeddedConfig } from '../checkpoint/config/embedded-config.js';
+import { type LoneComponent, openComponentFile, openComponentFolder } from '../checkpoint/lone-component.js';
+import type {
+  AutoencoderSource,
+  ModelSource,
+  OpenModelOptions,
+  TextEncoderSource,
+} from '../checkpoint/model-descriptor.js';
+import { clipNaming } from '../checkpoint/naming/clip.js';
+import { ldmAutoencoderNaming } from '../checkpoint/naming/ldm-autoencoder.js';
+import { ldmUNetNaming } from '../checkpoint/naming/ldm-unet.js';
+import { autoencoderToLdm, textToLdm, unetToLdm } from '../checkpoint/naming/to-ldm.js';
+import { openModel } from '../checkpoint/open.js';
+import { AUTOENCODER, ENCODERS, encoderNaming, UNET } from '../checkpoint/single-file-text.js';
+import { SafelightError } from '../errors.js';
+import { kindOf } from '../files/read.js';
+import { locateModel } from '../hub/locate.js';
+import type { ConvertPart } from './convert-plan.js';
+
+export interface ConvertSource {
+  readonly parts: readonly ConvertPart[];
+  /** With the tokenizers' numbers still to be given. */
+  readonly config: EmbeddedConfig;
+  readonly encoders: readonly TextEncoderSource[];
+  /** `general.architecture`. */
+  readonly architecture: string;
+}
+
+/** @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION */
+export async function openConvertSource(path: string, options: OpenModelOptions): Promise<ConvertSource> {
+  const absolute = resolve(await locateModel(path));
+  if (
+    (await kindOf(absolute)) === 'folder' &&
+    (await kindOf(join(absolute, 'model_index.json'))) !== 'file'
+  ) {
+    return fromComponent(await componentFolder(absolute, options.variant));
+  }
+  try {
+    return fromModel(await openModel(path, options));
+  } catch (error) {
+    const found = isIncomplete(error) ? await loneComponent(absolute, options.ema) : null;
+    if (found === null) throw error;
+    return fromComponent(found);
+  }
+}
+
+async function componentFolder(folder: string, variant: string | undefined): Promise<LoneComponent> {
+  const found = await openComponentFolder(folder, variant);
+  if (found !== null) return found;
+  throw new SafelightError(
+    'UNSUPPORTED_MODEL',
+    `${folder} is no model folder and no folder of a component Safelight knows; name a folder with model_index.json`,
+  );
+}
+
+function isIncomplete(error: unknown): boolean {
+  return error instanceof SafelightError && ['UNSUPPORTED_MODEL', 'MISSING_TENSOR'].includes(error.code);
+}
+
+/** Null for a checkpoint that only lacks something: half a model is not written for a whole one. */
+async function loneComponent(path: string, ema: boolean | undefined): Promise<LoneComponent | null> {
+  if ((await kindOf(path)) !== 'file') return null;
+  const found = await openComponentFile(path, ema);
+  if (found === null) return null;
+  const { tensors, used } = found.weights;
+  const others = [UNET, AUTOENCODER, 'cond_stage_model.', 'conditioner.'];
+  const own = others.find((prefix) => [...used].some((name) => name.startsWith(prefix)));
+  const mixed = [...tensors.keys()].some((name) => others.some((p) => p !== own && name.startsWith(p)));
+  return mixed ? null : found;
+}
+
+function fromModel(source: ModelSource): ConvertSource {
+  const { family, textEncoders, unet, autoencoder } = source;
+  if (family === 'custom' || family === 'ldm' || family === 'ddpm' || autoencoder.kind !== 'autoencoder_kl') {
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `${source.path} is no Stable Diffusion, and only its families are converted; load the model as it is`,
+    );
+  }
+  const places = ENCODERS[family];
+  const text = textEncoders.map(({ config, weights, pooled }, i): ConvertPart => {
+    const place = { ...places[i]!, pooled };
+    const projection = pooled && config.projection_dim > 0;
+    const reading = (names: readonly string[]) => encoderNaming({ ...place, pooled: projection }, names);
+    // For its way back, an encoder's naming wants to know that names have `text_model.`.
+    const naming = reading([`${place.prefix}text_model.`]);
+    return {
+      kind: 'text_encoder',
+      config: { ...config },
+      weights,
+      ldm: textToLdm(naming, place.kind === 'openclip'),
+      reading,
+    };
+  });
+  return {
+    parts: [...text, unetPart(unet), autoencoderPart(autoencoder)],
+    encoders: textEncoders,
+    architecture: family,
+    config: {
+      ...EMPTY,
+      family,
+      text_encoders: textEncoders.map(encoderConfig),
+      unet: unet.config,
+      autoencoder: autoencoder.config,
+      scheduler: source.scheduler,
+      defaults: source.defaults,
+      force_zeros_for_empty_prompt: source.forceZerosForEmptyPrompt,
+      prediction_uncertain: source.predictionUncertain,
+      own_size: source.ownSize,
+    },
+  };
+}
+
+const EMPTY: EmbeddedConfig = {
+  version: CONFIG_VERSION,
+  family: null,
+  text_encoders: [],
+  unet: null,
+  autoencoder: null,
+  scheduler: null,
+  defaults: {},
+  force_zeros_for_empty_prompt: false,
+  prediction_uncertain: false,
+  own_size: true,
+};
+
+function encoderConfig(encoder: TextEncoderSource): EmbeddedConfig['text_encoders'][number] {
+  const { config, kind, layer, finalNorm, pooled, padId } = encoder;
+  // Only families with CLIP's encoders are converted.
+  const clip = kind === 'openclip' ? kind : 'clip';
+  return { config, kind: clip, layer, final_norm: finalNorm, pooled, pad_id: padId, tokenizer: null };
+}
+
+function unetPart({ config, weights }: ModelSource['unet']): ConvertPart {
+  return {
+    kind: 'unet',
+    config: { ...config },
+    weights,
+    ldm: unetToLdm(config, UNET),
+    reading: (names) => ldmUNetNaming(names, UNET, weights.where),
+  };
+}
+
+function autoencoderPart({ config, weights }: AutoencoderSource): ConvertPart {
+  return {
+    kind: 'autoencoder_kl',
+    config: { ...config },
+    weights,
+    ldm: autoencoderToLdm(config, AUTOENCODER),
+    reading: (names) => ldmAutoencoderNaming(names, AUTOENCODER),
+  };
+}
+
+function fromComponent({ kind, config, weights }: LoneComponent): ConvertSource {
+  if (kind !== 'unet' && kind !== 'autoencoder_kl' && kind !== 'text_encoder') {
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `${weights.where} is of the kind ${kind}, which is not converted; take a U-Net, a KL autoencoder or a CLIP text encoder`,
+    );
+  }
+  const base = { encoders: [], architecture: kind };
+  if (kind === 'unet') {
+    const unet = config as ModelSource['unet']['config'];
+    return { ...base, parts: [unetPart({ config: unet, weights })], config: { ...EMPTY, unet } };
+  }
+  if (kind === 'autoencoder_kl') {
+    const autoencoder = config as AutoencoderSource['config'];
+    return {
+      ...base,
+      parts: [autoencoderPart({ config: autoencoder, weights })],
+      config: { ...EMPTY, autoencoder },
+    };
+  }
+  const text = config as TextEncoderSource['config'];
+  // CompVis' form has no place for a text encoder by itself: transformers' names.
+  const reading = (names: readonly string[]) => clipNaming(names, '', text.projection_dim > 0);
+  const part: ConvertPart = {
+    kind: 'text_encoder',
+    config: { ...text },
+    weights,
+    ldm: textToLdm(reading(['text_model.']), false),
+    reading,
+  };
+  const encoder = {
+    config: text,
+    kind: text.hidden_act === 'gelu' ? ('openclip' as const) : ('clip' as const),
+    layer: text.num_hidden_layers,
+    final_norm: true,
+    pooled: text.projection_dim > 0,
+    pad_id: 0,
+    tokenizer: null,
+  };
+  return { ...base, parts: [part], config: { ...EMPTY, text_encoders: [encoder] } };
+}

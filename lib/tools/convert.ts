@@ -1,0 +1,157 @@
+/** Writes a model, whatever its form, as one GGUF file: weights in another type, with everything else that a model is. */
+import { resolve } from 'node:path';
+import type { StorageType } from '../binding/types.js';
+import { writeWeights } from '../binding/write-weights.js';
+import { checkOpen, checkWriting, openKeys } from '../checkpoint/check-open.js';
+import { CONFIG_KEY } from '../checkpoint/config/embedded-config.js';
+import type { ModelFamily } from '../checkpoint/config/types.js';
+import { tokenizerKey } from '../checkpoint/embedded-model.js';
+import { type GgufWritable, layoutGguf } from '../checkpoint/formats/gguf-writer.js';
+import type { OpenModelOptions } from '../checkpoint/model-descriptor.js';
+import { storedBytes } from '../checkpoint/weights/storage.js';
+import { invalidOption, throwIfAborted } from '../errors.js';
+import { pathOf, STDOUT } from '../files/destination.js';
+import { writeLargeOutput } from '../files/write.js';
+import { withWholeRows } from '../modules/whole-rows.js';
+import { serializeTokenizer } from '../tokenizers/reading/tokenizer-embedded.js';
+import { joinPlans, planPart } from './convert-plan.js';
+import { type ConvertSource, openConvertSource } from './convert-source.js';
+import { type ConvertStorage, type Keep, TypeChoice } from './convert-types.js';
+
+export interface ConvertOptions extends OpenModelOptions {
+  /** Type of the matrices; default f16. Norms and biases are f32, all other weights f16. */
+  readonly storage?: ConvertStorage;
+  /** Tensors to keep in a type of their own; of several patterns that match, the last counts. */
+  readonly keep?: readonly Keep[];
+  /** Threads, 1 to 256; default one a physical core. */
+  readonly threads?: number;
+  /** Stops the conversion; nothing is left behind. */
+  readonly signal?: AbortSignal;
+  /** Bytes written so far, and of all. What it throws stops the conversion and is rethrown. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+export interface ConvertResult {
+  /** Absolute path of the file; `-` for stdout. */
+  readonly path: string;
+  /** Of the whole file. */
+  readonly bytes: number;
+  /** Null for one component by itself. */
+  readonly family: ModelFamily | null;
+  readonly tensors: number;
+  /** How many tensors and bytes are in each type, the most bytes first. */
+  readonly types: readonly { readonly type: StorageType; readonly tensors: number; readonly bytes: number }[];
+}
+
+/** `general.file_type`: the numbers that llama.cpp gave to "mostly" a type. */
+const FILE_TYPES: Readonly<Record<ConvertStorage, number>> = {
+  f16: 1,
+  q4_0: 2,
+  q8_0: 7,
+  q5_0: 8,
+  q4_K: 14,
+  q5_K: 16,
+  q6_K: 18,
+};
+/** Of ggml's block formats. */
+const QUANTIZATION_VERSION = 2;
+
+/**
+ * Converts a model to one GGUF file with CompVis' names, that Safelight loads like any other model. The file appears at `output` when
+ * it is complete, or not at all; memory is some megabytes whatever the model's size.
+ *
+ * @param path a diffusers folder, a single file of any form Safelight reads, or one component
+ * @param output a path or `file:` URL that ends in `.gguf`, replaced if it exists; `-` is stdout
+ * @throws INVALID_OPTION, FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, FILE_NOT_WRITTEN,
+ *   BINARY_NOT_FOUND, ABORTED
+ */
+export async function convertModel(
+  path: string,
+  output: string | URL,
+  options: ConvertOptions = {},
+): Promise<ConvertResult> {
+  checkOpen(path, options, [...openKeys, 'storage', 'keep', 'threads', 'signal', 'onProgress']);
+  checkWriting(options);
+  const { storage = 'f16', keep = [], threads = 0, signal, onProgress, ...open } = options;
+  const target = typeof output === 'string' || (output as unknown) instanceof URL ? pathOf(output) : '';
+  if (target !== STDOUT && !target.toLowerCase().endsWith('.gguf'))
+    throw invalidOption('output', 'path that ends in .gguf, or - for stdout', output);
+  if (!Number.isInteger(threads) || threads < 0 || threads > 256)
+    throw invalidOption('threads', 'integer between 1 and 256', threads);
+  if (!Array.isArray(keep)) throw invalidOption('keep', 'array of { pattern, type }', keep);
+  const choice = new TypeChoice(storage, keep);
+  const source = await openConvertSource(path, open);
+  const planned = source.parts.map((part) => planPart(part, choice));
+  const tensors = planned.flatMap((part) => part.tensors);
+  choice.checkUse(tensors.map(({ name }) => name));
+  const layout = layoutGguf(
+    metadataOf(source, storage),
+    tensors.map(({ name, type, shape }) => ({ name, type: type.toUpperCase(), shape })),
+  );
+  const { plan, offsets } = joinPlans(planned, layout.offsets, ({ shape, storage: type }) =>
+    storedBytes(product(shape), type as StorageType),
+  );
+  for (const [i, { weights }] of source.parts.entries())
+    await weights.verify(
+      planned[i]!.tensors.flatMap((tensor) => tensor.entries),
+      signal,
+    );
+  throwIfAborted(signal);
+  const absolute = target === STDOUT ? STDOUT : resolve(target);
+  await writeLargeOutput(absolute, async (handle, temporary) => {
+    await handle.writeFile(layout.header);
+    await handle.truncate(layout.size);
+    await withWholeRows(plan, { threads, signal }, (whole) =>
+      writeWeights({ path: temporary, plan: whole, offsets, threads }, { signal, onProgress }),
+    );
+  });
+  return {
+    path: absolute,
+    bytes: layout.size,
+    family: source.config.family,
+    tensors: tensors.length,
+    types: typesOf(
+      tensors.map(({ type }) => type),
+      layout.lengths,
+    ),
+  };
+}
+
+function metadataOf(
+  { config, encoders, architecture }: ConvertSource,
+  storage: ConvertStorage,
+): Map<string, GgufWritable> {
+  // Encoders that share a vocabulary share the text.
+  const tokenizers: string[] = [];
+  const numbers = encoders.map(({ tokenizer }) => {
+    // BERT's is of no family that is converted.
+    if (tokenizer === 'standard' || 'kind' in tokenizer) return null;
+    const text = serializeTokenizer(tokenizer);
+    const known = tokenizers.indexOf(text);
+    return known < 0 ? tokenizers.push(text) - 1 : known;
+  });
+  const text_encoders = config.text_encoders.map((encoder, i) => ({
+    ...encoder,
+    tokenizer: numbers[i] ?? null,
+  }));
+  return new Map<string, GgufWritable>([
+    ['general.architecture', { type: 'string', value: architecture }],
+    ['general.quantization_version', { type: 'uint32', value: QUANTIZATION_VERSION }],
+    ['general.file_type', { type: 'uint32', value: FILE_TYPES[storage] }],
+    [CONFIG_KEY, { type: 'string', value: JSON.stringify({ ...config, text_encoders }) }],
+    ...tokenizers.map((value, i): [string, GgufWritable] => [tokenizerKey(i), { type: 'string', value }]),
+  ]);
+}
+
+function typesOf(types: readonly StorageType[], lengths: readonly number[]): ConvertResult['types'] {
+  const found = new Map<StorageType, { tensors: number; bytes: number }>();
+  types.forEach((type, i) => {
+    const { tensors, bytes } = found.get(type) ?? { tensors: 0, bytes: 0 };
+    found.set(type, { tensors: tensors + 1, bytes: bytes + lengths[i]! });
+  });
+  return [...found].map(([type, group]) => ({ type, ...group })).sort((a, b) => b.bytes - a.bytes);
+}
+
+function product(shape: readonly number[]): number {
+  return shape.reduce((a, b) => a * b, 1);
+}

@@ -1,0 +1,69 @@
+#include "models/diffusion/unet.h"
+#include "nn/activation.h"
+#include "nn/embedding.h"
+#include "nn/layout.h"
+#include "nn/linear.h"
+
+namespace safelight {
+namespace {
+
+using params = unet_params;
+
+// Two linear layers with SiLU between: [B, n] -> [B, E].
+tensor embedding_mlp(model_ref m, tensor x, int64_t width) {
+    x = silu(m, linear(m["linear_1"], x, width));
+    return named_vector(m, linear(m["linear_2"], x, width));
+}
+
+tensor class_embedding(model_ref m, const shape & labels, int64_t width, sinusoid_options sinusoid,
+                       const unet_class_embedding & label) {
+    const char * input = "class_labels";
+    switch (label.kind) {
+        case unet_class_embedding::table: {
+            tensor row = token_embedding(m, input, {labels[0], 1}, label.size, width);
+            return named_vector(m, ggml_reshape_2d(m.ctx(), row, width, labels[0]));
+        }
+        case unet_class_embedding::timestep:
+            return embedding_mlp(m, sinusoids(m, input, labels, sinusoid), width);
+        case unet_class_embedding::identity:
+            return m.g().input(input, GGML_TYPE_F32, labels);
+        default:
+            return embedding_mlp(m, m.g().input(input, GGML_TYPE_F32, labels), width);
+    }
+}
+
+tensor time_embedding(model_ref m, const input_shapes & inputs, const params & p) {
+    int64_t width = p.levels.front().channels;
+    sinusoid_options sinusoid{width, p.cosines_first, p.freq_shift};
+    tensor t = sinusoids(m, "timestep", inputs.at("timestep"), sinusoid);
+    tensor emb = embedding_mlp(m["time_embedding"], t, 4 * width);
+    if (p.label) {
+        emb = add(
+            m, emb,
+            class_embedding(m["class_embedding"], inputs.at("class_labels"), 4 * width, sinusoid, *p.label));
+    }
+    if (p.addition) {
+        sinusoid_options o{p.addition->time_embed_dim, p.cosines_first, p.freq_shift};
+        tensor pooled = m.g().input("text_embeds", GGML_TYPE_F32, inputs.at("text_embeds"));
+        tensor numbers = sinusoids(m, "time_ids", inputs.at("time_ids"), o);
+        tensor both = ggml_concat(m.ctx(), pooled, numbers, 0);
+        emb = add(m, emb, embedding_mlp(m["add_embedding"], both, 4 * width));
+    }
+    return silu(m, emb);
+}
+
+}  // namespace
+
+unet_conditions build_conditions(model_ref m, const input_shapes & inputs, const config & how,
+                                 const params & p) {
+    tensor emb = time_embedding(m, inputs, p);
+    if (!p.transformers) return {emb, {}};
+    if (!how.has("texts"))
+        return {emb, {.context = m.g().input("context", GGML_TYPE_F32, inputs.at("context"))}};
+    int64_t count = how.integer("texts");
+    m.g().limit("text", 0, count - 1);
+    tensor rows = m.g().input("text", GGML_TYPE_I32, inputs.at("text"));
+    return {emb, {.rows = rows, .count = count, .length = how.integer("text_length")}};
+}
+
+}  // namespace safelight

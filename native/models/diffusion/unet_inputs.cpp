@@ -1,0 +1,144 @@
+#include <algorithm>
+
+#include "models/diffusion/unet.h"
+
+namespace safelight {
+namespace {
+
+using params = unet_params;
+
+[[noreturn]] void too_small(const shape & sample, int64_t level) {
+    throw error("SHAPE_MISMATCH", "Expected a larger sample: one of " + std::to_string(sample[3]) + "x" +
+                                      std::to_string(sample[2]) + " cannot be halved at level " +
+                                      std::to_string(level));
+}
+
+// The widest activations of each level: joined with a skip, and inside the transformers' GEGLU.
+void check_activations(const shape & sample, const params & p) {
+    int64_t height = sample[2], width = sample[3], previous = p.levels.front().channels;
+    for (size_t i = 0; i < p.levels.size(); ++i) {
+        const unet_level & level = p.levels[i];
+        int64_t joined = 2 * std::max(level.channels, previous);
+        require_countable({sample[0], std::max(8 * level.channels, joined), height, width});
+        height = halved(height, level, p);
+        width = halved(width, level, p);
+        if (i + 1 < p.levels.size() && (height < 1 || width < 1)) too_small(sample, static_cast<int64_t>(i));
+        previous = level.channels;
+    }
+}
+
+void check_addition(const input_shapes & inputs, int64_t batch, const unet_addition & a) {
+    int64_t count = input_shape(inputs, "time_ids", {"B", "N"}, {batch, any})[1];
+    require_countable({batch, count, a.time_embed_dim});
+    int64_t pooled = a.input_dim - count * a.time_embed_dim;
+    if (pooled < 1) {
+        throw error("SHAPE_MISMATCH", "Expected fewer time_ids than " + std::to_string(count) +
+                                          ": add_embedding is " + std::to_string(a.input_dim) + " wide");
+    }
+    input_shape(inputs, "text_embeds", {"B", "P"}, {batch, pooled});
+}
+
+// A label is one number, unless it is an embedding itself or is projected to one.
+shape labels_shape(int64_t batch, const params & p) {
+    switch (p.label->kind) {
+        case unet_class_embedding::identity:
+            return {batch, 4 * p.levels.front().channels};
+        case unet_class_embedding::projection:
+            return {batch, p.label->size};
+        default:
+            return {batch};
+    }
+}
+
+void check_keys(int64_t batch, int64_t length, const params & p) {
+    for (const unet_level & level : p.levels) require_countable({batch, length, level.channels});
+}
+
+void check_kept(const config & how) {
+    constexpr int64_t most = 1 << 20;
+    for (const char * field : {"texts", "text_length"}) {
+        int64_t n = how.integer(field);
+        if (n < 1 || n > most)
+            throw error("INVALID_OPTION", std::string("Expected a positive number for ") + field);
+    }
+}
+
+void check_conditions(const input_shapes & inputs, int64_t batch, const config & how, const params & p) {
+    input_shape(inputs, "timestep", {"B"}, {batch});
+    if (p.transformers && how.has("texts")) {
+        check_kept(how);
+        input_shape(inputs, "text", {"B"}, {batch});
+        check_keys(std::max(batch, how.integer("texts")), how.integer("text_length"), p);
+    } else if (p.transformers) {
+        check_keys(batch, input_shape(inputs, "context", {"B", "T", "D"}, {batch, any, p.context_dim})[1], p);
+    }
+    if (p.label) {
+        shape labels = labels_shape(batch, p);
+        input_shape(inputs, "class_labels", labels.size() > 1 ? std::vector{"B", "P"} : std::vector{"B"},
+                    labels);
+    }
+    if (p.addition) check_addition(inputs, batch, *p.addition);
+}
+
+}  // namespace
+
+// A padded convolution rounds up; without padding, and averaging, round down.
+int64_t halved(int64_t side, const unet_level & level, const params & p) {
+    return level.resnet_down || p.downsample_padding == 0 ? side / 2 : (side + 1) / 2;
+}
+
+shape shape_at_cut(const unet_cut & cut, const shape & sample, const params & p) {
+    int64_t height = sample[2], width = sample[3];
+    for (int64_t i = 0; i < cut.level; ++i) {
+        height = halved(height, p.levels[i], p);
+        width = halved(width, p.levels[i], p);
+    }
+    // What comes from the next level, or from the middle, has its channels.
+    int64_t count = static_cast<int64_t>(p.levels.size());
+    bool from_below = cut.layer == p.levels[cut.level].layers;
+    const unet_level & maker = p.levels[std::min(cut.level + (from_below ? 1 : 0), count - 1)];
+    return {sample[0], maker.channels, height, width};
+}
+
+void check_unet_inputs(const input_shapes & inputs, const config & how, const params & p,
+                       const unet_cut * cut) {
+    std::vector<const char *> names{"sample", "timestep"};
+    if (p.transformers) names.push_back(how.has("texts") ? "text" : "context");
+    if (p.label) names.push_back("class_labels");
+    if (p.addition) names.insert(names.end(), {"text_embeds", "time_ids"});
+    if (cut) names.push_back("deep");
+    require_inputs(inputs, names);
+    const shape & sample =
+        input_shape(inputs, "sample", {"B", "C", "H", "W"}, {any, p.in_channels, any, any});
+    check_activations(sample, p);
+    check_conditions(inputs, sample[0], how, p);
+    if (cut) input_shape(inputs, "deep", {"B", "C", "H", "W"}, shape_at_cut(*cut, sample, p));
+}
+
+void check_texts(const input_shapes & inputs, const params & p) {
+    if (!p.transformers) throw error("INVALID_OPTION", "This U-Net attends to no text");
+    require_inputs(inputs, {"context"});
+    const shape & context = input_shape(inputs, "context", {"N", "T", "D"}, {any, any, p.context_dim});
+    check_keys(context[0], context[1], p);
+}
+
+input_shapes smallest_unet_inputs(const params & p) {
+    int64_t side = 1;
+    for (size_t i = 0; i + 1 < p.levels.size(); ++i) {
+        if (p.levels[i].resnet_down || p.downsample_padding == 0) side *= 2;
+    }
+    input_shapes inputs{{"sample", {1, p.in_channels, side, side}}, {"timestep", {1}}};
+    if (p.transformers) inputs["context"] = {1, 1, p.context_dim};
+    if (p.label) inputs["class_labels"] = labels_shape(1, p);
+    if (p.addition) {
+        const auto [width, all] = *p.addition;
+        int64_t numbers = std::min<int64_t>(6, (all - 1) / width);
+        if (numbers < 1)
+            throw error("UNSUPPORTED_MODEL", "Expected input_dim to hold pooled text and time ids");
+        inputs["time_ids"] = {1, numbers};
+        inputs["text_embeds"] = {1, all - numbers * width};
+    }
+    return inputs;
+}
+
+}  // namespace safelight

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "models/vae/codec.h"
+#include "runtime/graph/graph.h"
+
+namespace safelight {
+
+// The KL autoencoder of latent diffusion (Rombach et al. 2022), diffusers' AutoencoderKL: pictures [B, 3, H,
+// W] in [-1, 1] to the moments of a Gaussian over latents (means, then log variances), and latents to
+// pictures.
+struct autoencoder_kl_params {
+    codec_params codec;
+    int64_t latent_channels;
+    bool quant_conv, post_quant_conv;
+};
+
+autoencoder_kl_params read_autoencoder_kl_params(const config & cfg);
+
+std::unique_ptr<architecture> make_autoencoder_kl(const config & cfg);
+
+}  // namespace safelight

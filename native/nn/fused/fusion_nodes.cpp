@@ -1,0 +1,208 @@
+// The nodes that fusion.cpp decides on: each hands its tensors to a kernel.
+
+#include <algorithm>
+#include <cmath>
+
+#include "nn/fused/fusion.h"
+#include "nn/fused/kernel_node.h"
+
+namespace safelight {
+namespace {
+
+const float * data_of(tensor x) {
+    return x ? static_cast<const float *>(x->data) : nullptr;
+}
+
+// Rows of `columns` weights as the kernels read them; the tensor may hold a row in several dimensions.
+kernels::weights weights_of(tensor w, int64_t rows) {
+    const auto * traits = ggml_get_type_traits(w->type);
+    kernels::weights out{};
+    out.data = w->data;
+    out.row_bytes = ggml_nbytes(w) / static_cast<size_t>(rows);
+    out.block = traits->blck_size;
+    out.block_bytes = traits->type_size;
+    switch (w->type) {
+        case GGML_TYPE_F32:
+            out.type = kernels::storage::f32;
+            break;
+        case GGML_TYPE_F16:
+            out.type = kernels::storage::f16;
+            break;
+        case GGML_TYPE_BF16:
+            out.type = kernels::storage::bf16;
+            break;
+        default:
+            out.type = kernels::storage::blocks;
+            out.expand = traits->to_float;
+    }
+    return out;
+}
+
+void add_source(std::vector<tensor> & sources, tensor x) {
+    if (x && std::find(sources.begin(), sources.end(), x) == sources.end()) sources.push_back(x);
+}
+
+std::vector<tensor> sources_of(const prologue & p) {
+    std::vector<tensor> sources;
+    for (tensor x : {p.x, p.scale_shift, p.gamma, p.beta}) add_source(sources, x);
+    return sources;
+}
+
+// The part of a product that reads; `rows_per_batch` are the pixels of a map or the places of a sequence.
+kernels::gemm_args reading(const prologue & in, int64_t rows_per_batch) {
+    kernels::gemm_args a{};
+    a.depth = a.ldx = in.x->ne[0];
+    a.rows = ggml_nelements(in.x) / in.x->ne[0];
+    a.x = data_of(in.x);
+    a.scale_shift = data_of(in.scale_shift);
+    a.rows_per_batch = rows_per_batch;
+    a.silu = in.silu;
+    a.norm_gamma = data_of(in.gamma);
+    a.norm_beta = data_of(in.beta);
+    a.norm_eps = in.eps;
+    return a;
+}
+
+// Rows of one item of the batch: the scale and shift of GroupNorm, and a time embedding, are the item's.
+int64_t rows_per_batch(const prologue & in, tensor add) {
+    int64_t rows = ggml_nelements(in.x) / in.x->ne[0];
+    int64_t batch = in.scale_shift ? in.scale_shift->ne[2] : add ? add->ne[1] : 1;
+    return rows / batch;
+}
+
+void run_conv3x3(const product & p, tensor out, const kernels::team & team) {
+    kernels::conv3x3_args a{};
+    a.batch = out->ne[3];
+    a.height = out->ne[2];
+    a.width = out->ne[1];
+    a.cin = p.in.x->ne[0];
+    a.cout = p.out;
+    a.x = data_of(p.in.x);
+    a.y = static_cast<float *>(out->data);
+    a.w = weights_of(p.w, p.out);
+    a.bias = data_of(p.bias);
+    a.scale_shift = data_of(p.in.scale_shift);
+    a.silu = p.in.silu;
+    a.add = data_of(p.add);
+    a.residual = data_of(p.residual);
+    kernels::active().conv3x3(a, team);
+}
+
+void run_gemm(const product & p, tensor out, const kernels::team & team) {
+    kernels::gemm_args a = reading(p.in, rows_per_batch(p.in, p.add));
+    a.rows = ggml_nelements(out) / out->ne[0];
+    a.columns = p.out;
+    a.y = static_cast<float *>(out->data);
+    a.ldy = out->ne[0];
+    a.w = weights_of(p.w, p.out);
+    a.bias = data_of(p.bias);
+    a.act = p.act;
+    a.add = data_of(p.add);
+    a.residual = data_of(p.residual);
+    if (p.kind == product_kind::convolution && p.kernel > 1) {
+        a.conv = {p.in.x->ne[2], p.in.x->ne[1], p.in.x->ne[0], p.kernel,
+                  p.stride,      p.pad_begin,   out->ne[2],    out->ne[1]};
+        a.depth = p.in.x->ne[0] * p.kernel * p.kernel;
+        a.rows_per_batch = out->ne[2] * out->ne[1];
+    }
+    kernels::active().gemm(a, team);
+}
+
+}  // namespace
+
+tensor emit(model_ref m, const prologue & p) {
+    tensor y = kernel_node(m.g(), p.x->ne, sources_of(p), [p](tensor out, const kernels::team & team) {
+        kernels::gemm_args a = reading(p, rows_per_batch(p, nullptr));
+        a.y = static_cast<float *>(out->data);
+        a.ldy = out->ne[0];
+        kernels::active().rows(a, team);
+    });
+    fusion_of(m).prologues[y] = p;
+    return y;
+}
+
+tensor emit(model_ref m, const product & p) {
+    std::vector<tensor> sources = sources_of(p.in);
+    for (tensor x : {p.w, p.bias, p.add, p.residual}) add_source(sources, x);
+    bool winograd = p.kind == product_kind::convolution && p.kernel == 3 && p.stride == 1 && p.pad_begin == 1;
+    tensor y = kernel_node(m.g(), p.ne, sources, [p, winograd](tensor out, const kernels::team & team) {
+        winograd ? run_conv3x3(p, out, team) : run_gemm(p, out, team);
+    });
+    auto & products = fusion_of(m).products;
+    product & made = products[y] = p;
+    made.order = products.size();
+    return y;
+}
+
+tensor group_norm_scale_shift(model_ref m, tensor x, tensor gamma, tensor beta, int64_t groups, float eps) {
+    int64_t channels = x->ne[0], pixels = x->ne[1] * x->ne[2], batch = x->ne[3];
+    const int64_t partial_ne[4] = {2, groups, kernels::group_norm_chunks(pixels), batch};
+    auto args = [=](tensor partial, tensor scale_shift) {
+        return kernels::group_norm_args{batch,
+                                        pixels,
+                                        channels,
+                                        groups,
+                                        eps,
+                                        data_of(x),
+                                        data_of(gamma),
+                                        data_of(beta),
+                                        const_cast<float *>(data_of(partial)),
+                                        const_cast<float *>(data_of(scale_shift))};
+    };
+    tensor partial = kernel_node(m.g(), partial_ne, {x}, [=](tensor out, const kernels::team & team) {
+        kernels::active().group_norm_partial(args(out, nullptr), team);
+    });
+    const int64_t ne[4] = {channels, 2, batch, 1};
+    return kernel_node(m.g(), ne, {partial, gamma, beta}, [=](tensor out, const kernels::team & team) {
+        kernels::active().group_norm_fold(args(partial, out), team);
+    });
+}
+
+tensor modulated_scale_shift(model_ref m, tensor scale_shift, tensor modulation) {
+    auto run = [=](tensor out, const kernels::team & team) {
+        if (team.index != 0) return;  // a few thousand numbers
+        int64_t c = out->ne[0];
+        float * to = static_cast<float *>(out->data);
+        for (int64_t b = 0; b < out->ne[2]; ++b) {
+            const float * from = data_of(scale_shift) + b * 2 * c;
+            const float * change = data_of(modulation) + b * 2 * c;
+            for (int64_t i = 0; i < c; ++i) {
+                to[b * 2 * c + i] = from[i] * (1 + change[i]);
+                to[b * 2 * c + c + i] = from[c + i] * (1 + change[i]) + change[c + i];
+            }
+        }
+    };
+    return kernel_node(m.g(), scale_shift->ne, {scale_shift, modulation}, run);
+}
+
+tensor emit_attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, bool causal) {
+    return kernel_node(m.g(), q->ne, {q, k, v}, [=](tensor out, const kernels::team & team) {
+        kernels::attention_args a{};
+        a.batch = q->ne[2];
+        a.heads = heads;
+        a.head_dim = q->ne[0] / heads;
+        a.queries = q->ne[1];
+        a.keys = k->ne[1];
+        a.q = data_of(q);
+        a.k = data_of(k);
+        a.v = data_of(v);
+        a.y = static_cast<float *>(out->data);
+        a.ldq = a.ldk = a.ldv = a.ldy = q->ne[0];
+        a.batch_q = a.batch_y = q->ne[0] * q->ne[1];
+        a.batch_k = a.batch_v = k->ne[0] * k->ne[1];
+        a.scale = 1 / std::sqrt(static_cast<float>(a.head_dim));
+        a.causal = causal;
+        kernels::active().attention(a, team);
+    });
+}
+
+tensor emit_upsample(model_ref m, tensor x, int64_t height, int64_t width) {
+    const int64_t ne[4] = {x->ne[0], width, height, x->ne[3]};
+    return kernel_node(m.g(), ne, {x}, [=](tensor out, const kernels::team & team) {
+        kernels::active().upsample({x->ne[3], x->ne[2], x->ne[1], height, width, x->ne[0], data_of(x),
+                                    static_cast<float *>(out->data)},
+                                   team);
+    });
+}
+
+}  // namespace safelight

@@ -1,0 +1,170 @@
+#include "runtime/device/device_executor.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <vector>
+
+#include "runtime/device/device.h"
+#include "runtime/memory.h"
+
+namespace safelight {
+
+namespace {
+
+// The scheduler waits for the device before it asks, so a look at the cancel flag costs a pipeline stall: not
+// at every node.
+constexpr int nodes_between_looks = 32;
+
+struct looking {
+    const cancel_token & cancel;
+    int asked;
+};
+
+bool look(ggml_tensor *, bool ask, void * data) {
+    auto * state = static_cast<looking *>(data);
+    return ask ? ++state->asked % nodes_between_looks == 0 : !state->cancel.cancelled();
+}
+
+struct timing {
+    const cancel_token & cancel;
+    const named_nodes & names;
+    const report_node & report;
+    std::chrono::steady_clock::time_point since;
+};
+
+bool time_node(ggml_tensor * node, bool ask, void * data) {
+    auto * state = static_cast<timing *>(data);
+    auto named = state->names.find(node);
+    if (ask) {
+        return named != state->names.end();
+    }
+    auto now = std::chrono::steady_clock::now();
+    state->report(named->second, std::chrono::duration<double, std::milli>(now - state->since).count());
+    state->since = now;
+    return !state->cancel.cancelled();
+}
+
+// The sources of a graph's nodes. The scheduler rewrites those that lie on another backend to point to
+// copies, which it owns and frees: a graph that it is shown again must be as it was made (ggml-backend.h).
+// Kept by node, not by place, as backends reorder the nodes of a graph.
+class graph_sources {
+  public:
+    explicit graph_sources(ggml_cgraph * graph) {
+        nodes_.reserve(static_cast<size_t>(ggml_graph_n_nodes(graph)));
+        for (int i = 0; i < ggml_graph_n_nodes(graph); i++) {
+            ggml_tensor * node = ggml_graph_node(graph, i);
+            nodes_.push_back({node, {}});
+            std::copy(std::begin(node->src), std::end(node->src), nodes_.back().sources.begin());
+        }
+    }
+    void restore() const {
+        for (const entry & one : nodes_) {
+            std::copy(one.sources.begin(), one.sources.end(), one.node->src);
+        }
+    }
+
+  private:
+    struct entry {
+        ggml_tensor * node;
+        std::array<ggml_tensor *, GGML_MAX_SRC> sources;
+    };
+    std::vector<entry> nodes_;
+};
+
+bool cancelled(void * token) {
+    return static_cast<const cancel_token *>(token)->cancelled();
+}
+
+}  // namespace
+
+device_executor::device_executor(ggml_backend_dev_t device, int threads)
+    : device_(device),
+      pool_(make_threadpool(threads)),
+      gpu_(ggml_backend_dev_init(device, nullptr)),
+      cpu_(ggml_backend_cpu_init()) {
+    if (!gpu_ || !cpu_) {
+        throw error("BACKEND_UNAVAILABLE",
+                    std::string("The device ") + ggml_backend_dev_name(device) +
+                        " cannot be opened: is its driver installed and its memory free?");
+    }
+    ggml_backend_cpu_set_n_threads(cpu_.get(), threads);
+    ggml_backend_cpu_set_threadpool(cpu_.get(), pool_.get());
+}
+
+uint64_t device_executor::needed(ggml_cgraph * graph) {
+    ggml_backend_t backends[] = {gpu_.get(), cpu_.get()};
+    size_t capacity = 2 * static_cast<size_t>(ggml_graph_size(graph));
+    std::unique_ptr<ggml_backend_sched, ggml_deleter> probe(
+        ggml_backend_sched_new(backends, nullptr, 2, capacity, /*parallel*/ false, /*op_offload*/ true));
+    size_t sizes[2] = {0, 0};
+    graph_sources sources(graph);
+    ggml_backend_sched_reserve_size(probe.get(), graph, sizes);
+    sources.restore();
+    return sizes[0];
+}
+
+void device_executor::allocate(ggml_cgraph * graph) {
+    scheduler_.reset();
+    ggml_backend_t backends[] = {gpu_.get(), cpu_.get()};
+    size_t capacity = 2 * static_cast<size_t>(ggml_graph_size(graph));
+    std::unique_ptr<ggml_backend_sched, ggml_deleter> fresh(
+        ggml_backend_sched_new(backends, nullptr, 2, capacity, /*parallel*/ false, /*op_offload*/ true));
+    size_t sizes[2] = {0, 0};
+    graph_sources sources(graph);
+    ggml_backend_sched_reserve_size(fresh.get(), graph, sizes);
+    sources.restore();
+    require_memory(sizes[0], available_memory(device_), "The run");
+    require_memory(sizes[1], available_memory(), "The run");
+    ggml_backend_sched_reset(fresh.get());
+    if (!ggml_backend_sched_reserve(fresh.get(), graph)) {
+        out_of_memory(sizes[0] + sizes[1], "The run");
+    }
+    sources.restore();
+    ggml_backend_sched_reset(fresh.get());
+    if (!ggml_backend_sched_alloc_graph(fresh.get(), graph)) {
+        out_of_memory(sizes[0] + sizes[1], "The run");
+    }
+    scheduler_ = std::move(fresh);
+}
+
+void device_executor::run(ggml_cgraph * graph, const cancel_token & cancel,
+                          ggml_backend_sched_eval_callback observe, void * data) {
+    ggml_backend_cpu_set_abort_callback(cpu_.get(), cancelled, const_cast<cancel_token *>(&cancel));
+    ggml_backend_sched_set_eval_callback(scheduler_.get(), observe, data);
+    ggml_status status = ggml_backend_sched_graph_compute(scheduler_.get(), graph);
+    ggml_backend_cpu_set_abort_callback(cpu_.get(), nullptr, nullptr);
+    cancel.throw_if_cancelled();
+    if (status == GGML_STATUS_ALLOC_FAILED) {
+        throw error("OUT_OF_MEMORY", "The device has no memory for an operation's scratch space");
+    }
+    if (status != GGML_STATUS_SUCCESS) {
+        throw error("INTERNAL", std::string("The graph failed: ") + ggml_status_to_string(status));
+    }
+}
+
+void device_executor::compute(ggml_cgraph * graph, const cancel_token & cancel) {
+    looking state = {cancel, 0};
+    run(graph, cancel, look, &state);
+}
+
+void device_executor::compute_timed(ggml_cgraph * graph, const cancel_token & cancel,
+                                    const named_nodes & names, const report_node & report) {
+    timing state = {cancel, names, report, std::chrono::steady_clock::now()};
+    run(graph, cancel, time_node, &state);
+}
+
+uint64_t device_executor::bytes() const {
+    return scheduler_ ? ggml_backend_sched_get_buffer_size(scheduler_.get(), gpu_.get()) +
+                            ggml_backend_sched_get_buffer_size(scheduler_.get(), cpu_.get())
+                      : 0;
+}
+
+std::unique_ptr<executor> make_executor(ggml_backend_dev_t device, int threads) {
+    if (ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU) {
+        return std::make_unique<cpu_executor>(threads);
+    }
+    return std::make_unique<device_executor>(device, threads);
+}
+
+}  // namespace safelight

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <map>
+
+#include "runtime/graph/graph.h"
+
+namespace safelight {
+
+// A weight source that holds nothing and lists what a graph asks for: how requirements() and the loader know
+// a model's parameters without a second description of it.
+class recorder : public weight_source {
+  public:
+    recorder();
+    ~recorder() override;
+    recorder(const recorder &) = delete;
+    recorder & operator=(const recorder &) = delete;
+
+    tensor get(const std::string & name, const shape & dims, weight_role role) override;
+    const std::vector<weight_requirement> & required() const { return required_; }
+
+  private:
+    ggml_context * ctx_;
+    std::map<std::string, tensor> known_;
+    std::vector<weight_requirement> required_;
+};
+
+// What a module of this kind and config needs, in the order in which the graph asks.
+std::vector<weight_requirement> requirements(const architecture & model);
+
+}  // namespace safelight

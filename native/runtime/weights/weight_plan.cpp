@@ -1,0 +1,169 @@
+#include "runtime/weights/weight_plan.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "runtime/graph/shape.h"
+#include "runtime/graph/strided.h"
+
+namespace safelight {
+
+namespace {
+
+[[noreturn]] void bad(const weight_entry & entry, const std::string & what) {
+    throw error("INVALID_FILE", "The weight plan of " + entry.name + " " + what);
+}
+
+bool all_positive(const shape & dims) {
+    return std::all_of(dims.begin(), dims.end(), [](int64_t n) { return n > 0; });
+}
+
+shape transformed(const weight_entry & entry) {
+    shape dims = entry.source_dims;
+    switch (entry.op) {
+        case weight_entry::transform::none:
+            break;
+        case weight_entry::transform::rows:
+            if (dims.empty() || entry.groups < 1 || dims[0] % entry.groups != 0 || entry.row_begin < 0 ||
+                entry.row_begin >= entry.row_end || entry.row_end > dims[0] / entry.groups) {
+                bad(entry, "takes rows " + std::to_string(entry.row_begin) + " to " +
+                               std::to_string(entry.row_end) + " of each of " + std::to_string(entry.groups) +
+                               " groups of " + to_string(dims));
+            }
+            dims[0] = (entry.row_end - entry.row_begin) * entry.groups;
+            break;
+        case weight_entry::transform::transpose:
+            if (dims.size() != 2) {
+                bad(entry, "transposes " + to_string(dims) + ", which is not a matrix");
+            }
+            std::swap(dims[0], dims[1]);
+            break;
+    }
+    return dims;
+}
+
+// The graph builders rely on it: a type that an operation does not take would make ggml abort.
+bool storable(weight_role role, ggml_type type) {
+    return type == GGML_TYPE_F32 || role == weight_role::matrix ||
+           (role != weight_role::vector && (type == GGML_TYPE_F16 || type == GGML_TYPE_BF16));
+}
+
+// Whether the bytes of the source are those that its shape, type and strides ask for.
+bool has_its_bytes(const weight_entry & entry) {
+    int64_t count = element_count(entry.source_dims);
+    int64_t block = block_elements(entry.type);
+    auto size = static_cast<int64_t>(block_bytes(entry.type));
+    if (entry.source_dims.empty() || !all_positive(entry.source_dims) || count <= 0 ||
+        entry.source_dims.back() % block != 0 || count / block > INT64_MAX / size) {
+        return false;
+    }
+    int64_t stored = entry.strides.empty() ? count / block : strided_span(entry, INT64_MAX / size);
+    return stored > 0 && static_cast<uint64_t>(stored * size) == entry.length;
+}
+
+// Rows that are kept must begin with a block, and bytes that cannot be written anew must stay as they are.
+void check_blocks(const weight_entry & entry) {
+    int64_t row = entry.source_dims.size() > 1 ? entry.source_dims.back() : 1;
+    if (entry.op == weight_entry::transform::rows && row % block_elements(entry.type) != 0) {
+        bad(entry, "cuts blocks of " + std::to_string(block_elements(entry.type)));
+    }
+    bool as_they_are = static_cast<int>(entry.type) == static_cast<int>(entry.storage) &&
+                       entry.op != weight_entry::transform::transpose && entry.groups == 1;
+    if (!encodable(entry.storage) && !as_they_are) {
+        throw error("INVALID_OPTION", std::string(ggml_type_name(entry.storage)) + " cannot be written for " +
+                                          entry.name + ": it is only kept where a file has it");
+    }
+}
+
+}  // namespace
+
+int64_t block_elements(source_type type) {
+    return type < source_type::f8_e4m3 ? ggml_blck_size(static_cast<ggml_type>(type)) : 1;
+}
+
+size_t block_bytes(source_type type) {
+    return type < source_type::f8_e4m3 ? ggml_type_size(static_cast<ggml_type>(type)) : 1;
+}
+
+size_t bytes_of(source_type type, int64_t count) {
+    return static_cast<size_t>(count / block_elements(type)) * block_bytes(type);
+}
+
+bool encodable(ggml_type type) {
+    switch (type) {
+        case GGML_TYPE_F32:
+        case GGML_TYPE_F16:
+        case GGML_TYPE_BF16:
+        case GGML_TYPE_Q8_0:
+        case GGML_TYPE_Q5_0:
+        case GGML_TYPE_Q4_0:
+        case GGML_TYPE_Q4_K:
+        case GGML_TYPE_Q5_K:
+        case GGML_TYPE_Q6_K:
+            return true;
+        default:
+            return false;
+    }
+}
+
+void check_entry(const weight_entry & entry, uint64_t file_size) {
+    if (entry.offset > file_size || entry.length > file_size - entry.offset) {
+        bad(entry, "reads bytes " + std::to_string(entry.offset) + " to " +
+                       std::to_string(entry.offset + entry.length) + " of a file of " +
+                       std::to_string(file_size));
+    }
+    if (!has_its_bytes(entry)) {
+        bad(entry,
+            "gives " + std::to_string(entry.length) + " bytes to the shape " + to_string(entry.source_dims));
+    }
+    check_blocks(entry);
+    shape dims = transformed(entry);
+    if (element_count(entry.dims) != element_count(dims) || without_ones(entry.dims) != without_ones(dims)) {
+        throw error("SHAPE_MISMATCH", "The weight plan of " + entry.name + " has the shape " +
+                                          to_string(dims) + " where " + to_string(entry.dims) +
+                                          " was announced");
+    }
+}
+
+std::vector<const weight_entry *> match(const weight_plan & plan,
+                                        const std::vector<weight_requirement> & required) {
+    std::unordered_map<std::string, const weight_entry *> by_name;
+    for (const weight_entry & entry : plan.entries) {
+        if (!by_name.emplace(entry.name, &entry).second) {
+            bad(entry, "is given twice");
+        }
+        if (entry.file >= plan.files.size()) {
+            bad(entry,
+                "names file " + std::to_string(entry.file) + " of " + std::to_string(plan.files.size()));
+        }
+    }
+    std::vector<const weight_entry *> out;
+    for (const weight_requirement & r : required) {
+        auto found = by_name.find(r.name);
+        if (found == by_name.end()) {
+            throw error("MISSING_TENSOR",
+                        "The model has no tensor " + r.name + " of shape " + to_string(r.dims));
+        }
+        const weight_entry & entry = *found->second;
+        if (without_ones(entry.dims) != without_ones(r.dims)) {
+            throw error("SHAPE_MISMATCH", "Expected shape " + to_string(r.dims) + " for " + r.name +
+                                              " but found " + to_string(entry.dims));
+        }
+        if (!storable(r.role, entry.storage)) {
+            throw error("INVALID_OPTION", std::string(ggml_type_name(entry.storage)) + " cannot store " +
+                                              r.name +
+                                              ": only matrices are quantized, and norms and biases stay f32");
+        }
+        int64_t row = r.dims.back();
+        if (row % ggml_blck_size(entry.storage) != 0) {
+            throw error("INVALID_OPTION", "Rows of " + std::to_string(row) + " of " + r.name +
+                                              " cannot be stored as " + ggml_type_name(entry.storage) +
+                                              ", which has blocks of " +
+                                              std::to_string(ggml_blck_size(entry.storage)));
+        }
+        out.push_back(&entry);
+    }
+    return out;
+}
+
+}  // namespace safelight

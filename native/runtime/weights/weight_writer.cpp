@@ -1,0 +1,137 @@
+#include "runtime/weights/weight_writer.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "runtime/graph/shape.h"
+#include "runtime/threads.h"
+#include "runtime/weights/convert.h"
+#include "runtime/weights/mapped_file.h"
+
+namespace safelight {
+
+namespace {
+
+// A piece of work of a thread: some milliseconds to quantize, so that writing stops in time.
+constexpr int64_t piece_elements = 1 << 16;
+
+// An entry under way, whose part of its file is let go when its last piece is written.
+struct source {
+    const mapped_file * file;
+    std::atomic<int64_t> pieces_left{0};
+};
+
+struct piece {
+    const weight_entry * entry;
+    source * of;
+    const std::byte * from;
+    uint64_t to;  // first byte of the entry in the output
+    int64_t row, begin, end;
+};
+
+class output_file {
+  public:
+    explicit output_file(const std::string & path)
+        : path_(path), fd_(open(path.c_str(), O_WRONLY | O_CLOEXEC)) {
+        if (fd_ < 0) {
+            fail();
+        }
+    }
+    ~output_file() {
+        if (fd_ >= 0) {
+            close(fd_);
+        }
+    }
+    output_file(const output_file &) = delete;
+    output_file & operator=(const output_file &) = delete;
+
+    void write(const std::vector<std::byte> & bytes, uint64_t at) const {
+        for (size_t done = 0; done < bytes.size();) {
+            ssize_t n = pwrite(fd_, bytes.data() + done, bytes.size() - done, static_cast<off_t>(at + done));
+            if (n < 0 && errno != EINTR) {
+                fail();
+            }
+            done += n > 0 ? static_cast<size_t>(n) : 0;
+        }
+    }
+
+  private:
+    [[noreturn]] void fail() const {
+        throw error("FILE_NOT_WRITTEN", "Cannot write " + path_ + ": " + std::strerror(errno));
+    }
+
+    std::string path_;
+    int fd_;
+};
+
+size_t bytes_of_rows(const piece & p, int64_t rows) {
+    return static_cast<size_t>(rows * p.row / ggml_blck_size(p.entry->storage)) *
+           ggml_type_size(p.entry->storage);
+}
+
+void cut(const weight_entry & entry, source & of, uint64_t to, std::vector<piece> & out) {
+    const std::byte * from = of.file->data() + entry.offset;
+    bool turned = entry.op == weight_entry::transform::transpose;
+    int64_t row = turned ? entry.source_dims[0] : entry.dims.back();
+    if (row % ggml_blck_size(entry.storage) != 0) {
+        throw error("INVALID_OPTION", "Rows of " + std::to_string(row) + " of " + entry.name +
+                                          " cannot be written as " + ggml_type_name(entry.storage));
+    }
+    int64_t rows = element_count(entry.dims) / row;
+    int64_t step = std::max<int64_t>(1, piece_elements / row);
+    for (int64_t begin = 0; begin < rows; begin += step) {
+        out.push_back({&entry, &of, from, to, row, begin, std::min(rows, begin + step)});
+        of.pieces_left++;
+    }
+}
+
+}  // namespace
+
+void write_weights(const weight_plan & plan, const std::vector<uint64_t> & offsets, const std::string & path,
+                   const write_options & how) {
+    std::map<size_t, std::unique_ptr<mapped_file>> files;
+    std::vector<piece> pieces;
+    std::deque<source> sources;
+    for (size_t i = 0; i < plan.entries.size(); i++) {
+        const weight_entry & entry = plan.entries[i];
+        if (entry.file >= plan.files.size() || i >= offsets.size()) {
+            throw error("INVALID_FILE", "The plan to write " + entry.name + " names no file or no place");
+        }
+        auto [file, added] = files.try_emplace(entry.file);
+        if (added) {
+            file->second = std::make_unique<mapped_file>(plan.files[entry.file]);
+        }
+        check_entry(entry, file->second->size());
+        cut(entry, sources.emplace_back(file->second.get()), offsets[i], pieces);
+    }
+    uint64_t total = 0, done = 0;
+    for (const piece & p : pieces) {
+        total += bytes_of_rows(p, p.end - p.begin);
+    }
+    output_file output(path);
+    std::mutex reporting;
+    parallel_for(static_cast<int64_t>(pieces.size()), how.threads, [&](int64_t i) {
+        how.cancel.throw_if_cancelled();
+        const piece & p = pieces[static_cast<size_t>(i)];
+        std::vector<std::byte> bytes(bytes_of_rows(p, p.end - p.begin));
+        convert_rows(*p.entry, p.from, p.row, p.begin, p.end, bytes.data());
+        output.write(bytes, p.to + bytes_of_rows(p, p.begin));
+        if (--p.of->pieces_left == 0) {
+            p.of->file->let_go(p.entry->offset, p.entry->length);
+        }
+        std::lock_guard<std::mutex> lock(reporting);
+        done += bytes.size();
+        how.progress(done, total);
+    });
+}
+
+}  // namespace safelight

@@ -1,0 +1,177 @@
+#include "runtime/weights/weights.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "ggml-alloc.h"
+#include "runtime/device/device.h"
+#include "runtime/graph/shape.h"
+#include "runtime/threads.h"
+#include "runtime/weights/convert.h"
+
+namespace safelight {
+
+namespace {
+
+// A piece of work of a thread: 512 KiB as f32, and some 10 ms to quantize, within which loading can be
+// stopped.
+constexpr int64_t piece_elements = 1 << 17;
+
+// A run of rows of one parameter, converted by one thread.
+struct piece {
+    const weight_entry * entry;
+    const std::byte * from;
+    tensor to;
+    int64_t row, begin, end;
+};
+
+void cut(const weight_entry & entry, const std::byte * from, tensor to, std::vector<piece> & out) {
+    int64_t row = entry.op == weight_entry::transform::transpose ? entry.source_dims[0] : to->ne[0];
+    int64_t rows = ggml_nelements(to) / row;
+    int64_t step = std::max<int64_t>(1, piece_elements / row);
+    for (int64_t begin = 0; begin < rows; begin += step) {
+        out.push_back({&entry, from, to, row, begin, std::min(rows, begin + step)});
+    }
+}
+
+size_t bytes_of_rows(const piece & p, int64_t rows) {
+    return static_cast<size_t>(rows * p.row / ggml_blck_size(p.to->type)) * ggml_type_size(p.to->type);
+}
+
+// Straight into the buffer where the host can write to it, else by way of `staging`.
+void convert(const piece & p, std::mutex & device) {
+    size_t offset = bytes_of_rows(p, p.begin), size = bytes_of_rows(p, p.end - p.begin);
+    if (ggml_backend_buffer_is_host(p.to->buffer)) {
+        convert_rows(*p.entry, p.from, p.row, p.begin, p.end, static_cast<std::byte *>(p.to->data) + offset);
+        return;
+    }
+    std::vector<std::byte> staging(size);
+    convert_rows(*p.entry, p.from, p.row, p.begin, p.end, staging.data());
+    std::lock_guard<std::mutex> lock(device);
+    ggml_backend_tensor_set(p.to, staging.data(), offset, size);
+}
+
+// A parameter whose bytes in the file are what the CPU computes with: its first byte there, else null.
+const std::byte * bytes_in_file(const weight_entry & entry, const std::byte * file) {
+    bool whole_rows =
+        entry.strides.empty() && entry.groups == 1 && entry.op != weight_entry::transform::transpose;
+    // A block's scale is a half, the only number in it that asks for a place.
+    size_t alignment = block_elements(entry.type) == 1 ? block_bytes(entry.type) : sizeof(ggml_fp16_t);
+    if (!whole_rows || !same_bytes(entry.type, entry.storage) || entry.offset % alignment != 0) {
+        return nullptr;
+    }
+    const std::byte * from = file + entry.offset;
+    if (entry.op == weight_entry::transform::rows) {
+        shape row(entry.source_dims.begin() + 1, entry.source_dims.end());
+        from += bytes_of(entry.type, entry.row_begin * element_count(row));
+    }
+    return from;
+}
+
+}  // namespace
+
+weights::weights(const weight_plan & plan, const std::vector<weight_requirement> & required,
+                 const options & how) {
+    std::vector<const weight_entry *> entries = match(plan, required);
+    std::map<size_t, std::unique_ptr<mapped_file>> files;
+    uint64_t total = 0, done = 0;
+    for (const weight_entry * entry : entries) {
+        auto file = files.find(entry->file);
+        if (file == files.end()) {
+            file = files.emplace(entry->file, std::make_unique<mapped_file>(plan.files[entry->file])).first;
+        }
+        check_entry(*entry, file->second->size());
+        total += entry->length;
+    }
+    bool map = how.map && ggml_backend_dev_type(how.device) == GGML_BACKEND_DEVICE_TYPE_CPU;
+    std::map<size_t, ggml_backend_buffer_t> windows;
+    for (const auto & [index, file] : files) {
+        if (!map) break;
+        auto * base = const_cast<std::byte *>(file->data());  // nothing writes to a weight
+        windows_.emplace_back(ggml_backend_cpu_buffer_from_ptr(base, file->size()), ggml_backend_buffer_free);
+        windows[index] = windows_.back().get();
+    }
+
+    ctx_ = ggml_init({(required.size() + 1) * ggml_tensor_overhead(), nullptr, /*no_alloc*/ true});
+    std::unique_ptr<ggml_context, decltype(&ggml_free)> owned(ctx_, ggml_free);
+    std::vector<piece> pieces;
+    for (size_t i = 0; i < entries.size(); i++) {
+        std::vector<int64_t> ne(required[i].dims.rbegin(), required[i].dims.rend());
+        tensor t = ggml_new_tensor(ctx_, entries[i]->storage, static_cast<int>(ne.size()), ne.data());
+        parameters_[required[i].name] = {t, required[i].dims};
+        const std::byte * file = files.at(entries[i]->file)->data();
+        if (const std::byte * there = map ? bytes_in_file(*entries[i], file) : nullptr) {
+            t->data = const_cast<std::byte *>(there);
+            t->buffer = windows.at(entries[i]->file);
+            done += entries[i]->length;
+        } else {
+            cut(*entries[i], file + entries[i]->offset, t, pieces);
+        }
+    }
+    allocate(how.device);
+    std::unique_ptr<ggml_backend_buffer, decltype(&ggml_backend_buffer_free)> buffer(
+        buffer_, ggml_backend_buffer_free);
+
+    std::mutex device, reporting;
+    parallel_for(static_cast<int64_t>(pieces.size()), how.threads, [&](int64_t i) {
+        how.cancel.throw_if_cancelled();
+        const piece & p = pieces[static_cast<size_t>(i)];
+        convert(p, device);
+        std::lock_guard<std::mutex> lock(reporting);
+        done += bytes_of(p.entry->type, (p.end - p.begin) * p.row);
+        how.progress(std::min(done, total), total);
+    });
+    if (map) {
+        for (auto & [index, file] : files) files_.push_back(std::move(file));
+    }
+    static_cast<void>(buffer.release());  // the destructor frees it from here on
+    static_cast<void>(owned.release());
+}
+
+weights::~weights() {
+    ggml_backend_buffer_free(buffer_);
+    ggml_free(ctx_);
+}
+
+void weights::allocate(ggml_backend_dev_t device) {
+    ggml_backend_buffer_type_t type = ggml_backend_dev_buffer_type(device);
+    size_t size = ggml_backend_alloc_ctx_tensors_from_buft_size(ctx_, type);
+    require_memory(size, available_memory(device), "The model's weights");
+    if (size > 0 && type == ggml_backend_cpu_buffer_type()) {
+        memory_ = system_memory(size);
+        buffer_ = ggml_backend_cpu_buffer_from_ptr(memory_.data(), size);
+        ggml_tallocr places = ggml_tallocr_new(buffer_);
+        for (tensor t = ggml_get_first_tensor(ctx_); t != nullptr; t = ggml_get_next_tensor(ctx_, t)) {
+            if (t->data == nullptr) {
+                ggml_tallocr_alloc(&places, t);
+            }
+        }
+    } else if (size > 0) {
+        buffer_ = ggml_backend_alloc_ctx_tensors_from_buft(ctx_, type);
+    }
+    if (size > 0 && buffer_ == nullptr) {
+        out_of_memory(size, "The model's weights");
+    }
+    if (buffer_ != nullptr) {
+        ggml_backend_buffer_set_usage(buffer_, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    }
+}
+
+tensor weights::get(const std::string & name, const shape & dims, weight_role) {
+    auto found = parameters_.find(name);
+    if (found == parameters_.end()) {
+        throw error("MISSING_TENSOR", "The model has no tensor " + name + " of shape " + to_string(dims));
+    }
+    if (without_ones(found->second.dims) != without_ones(dims)) {
+        throw error("SHAPE_MISMATCH", "Expected shape " + to_string(dims) + " for " + name + " but found " +
+                                          to_string(found->second.dims));
+    }
+    return found->second.value;
+}
+
+uint64_t weights::bytes() const {
+    return buffer_ == nullptr ? 0 : ggml_backend_buffer_get_size(buffer_);
+}
+
+}  // namespace safelight
