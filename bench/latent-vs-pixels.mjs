@@ -9,9 +9,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Tensor, UNet, VQModel } from '../dist/index.js';
-import { openCodesModel } from '../dist/families/shared/vqgan/open-vqgan.js';
 import { openUNetFolder } from '../dist/checkpoint/folder.js';
+import { openCodesModel } from '../dist/families/shared/vqgan/open-vqgan.js';
+import { Tensor, UNet, VQModel } from '../dist/index.js';
 import { asked, published } from './published.mjs';
 import { writeRandom } from './random-weights.mjs';
 

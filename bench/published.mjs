@@ -4,10 +4,10 @@
  * C++ asks for where it is told such a config. Needs `npm run prepare`.
  */
 import { readFileSync } from 'node:fs';
-import { readFirstStageConfig } from '../dist/checkpoint/config/omegaconf/first-stage.js';
-import { readUNetConfig } from '../dist/checkpoint/config/diffusers/unet.js';
-import { ModelConfig } from '../dist/checkpoint/config/omegaconf/model-config.js';
 import { requirements } from '../dist/binding/module.js';
+import { readUNetConfig } from '../dist/checkpoint/config/diffusers/unet.js';
+import { readFirstStageConfig } from '../dist/checkpoint/config/omegaconf/first-stage.js';
+import { ModelConfig } from '../dist/checkpoint/config/omegaconf/model-config.js';
 import { autoencoderTable } from '../dist/checkpoint/naming/ldm-autoencoder.js';
 import { unetTable } from '../dist/checkpoint/naming/ldm-unet.js';
 

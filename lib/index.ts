@@ -13,7 +13,6 @@ export type {
   GenerationDefaults,
   LatentTransformerConfig,
   LpipsConfig,
-  ModelFamily,
   OrderName,
   PatchDiscriminatorConfig,
   SchedulerConfig,
@@ -31,12 +30,14 @@ export type {
   PixelSource,
   VQModelSource,
 } from './checkpoint/model-descriptor.js';
-export { openModel, starterModel } from './checkpoint/open.js';
+export { starterModel } from './checkpoint/open.js';
 export type { Chunk } from './conditioning/chunks.js';
 export type { Emphasis } from './conditioning/emphasis.js';
 export { type PromptPart, parsePrompt } from './conditioning/prompt.js';
 export type { Encoding } from './conditioning/prompt-encoder.js';
 export { type ErrorCode, SafelightError } from './errors.js';
+export type { ModelFamily } from './families/registry.js';
+export { openModel } from './families/registry.js';
 export {
   type CodesCondition,
   type CodesModelSource,
@@ -78,6 +79,7 @@ export {
   type LossOptions,
   vqganLosses,
 } from './modules/vqgan-losses.js';
+export type { DeepCacheOptions } from './pipelines/deep-cache-options.js';
 export type { GivenEncoding } from './pipelines/diffusion/check-encoding.js';
 export type { DenoiseStep } from './pipelines/diffusion/denoise-loop.js';
 export type { DenoiseOptions } from './pipelines/diffusion/denoise-stage.js';
@@ -89,13 +91,11 @@ export type {
   EncodeTextOptions,
   TokenizeOptions,
 } from './pipelines/diffusion/stages.js';
-export type { DeepCacheOptions } from './pipelines/diffusion/step-cache.js';
 export type { GenerationStream } from './pipelines/diffusion/stream.js';
 export type { HiresOptions, HiresUpscaler } from './pipelines/hires-options.js';
 export { GeneratedImage, type SaveOptions } from './pipelines/image-result.js';
 export type { MaskFill, MaskOptions } from './pipelines/mask-options.js';
-export type { ModelPart } from './pipelines/model/lazy-model.js';
-export type { LoadPipelineOptions } from './pipelines/model/load-options.js';
+export type { LoadPipelineOptions, ModelPart } from './pipelines/model/load-options.js';
 export type { GenerateOptions, Posterior } from './pipelines/options.js';
 export type { Progress } from './pipelines/progress.js';
 export { type Restored, restoreOptions, type UnrestoredSetting } from './pipelines/restore.js';

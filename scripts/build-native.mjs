@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Compiles the addon with cmake-js and puts it where lib/native looks: build/Release/safelight.node, and for a GPU backend
+ * Compiles the addon with cmake-js and puts it where lib/binding looks: build/Release/safelight.node, and for a GPU backend
  * build/gpu/safelight-BACKEND.node, so that the CPU's never depends on a GPU's libraries. Called by `npm run
  * build:native`, by binding.gyp (prebuildify) and by `safelight build` in an installed package, so it needs no dev dependency.
  *

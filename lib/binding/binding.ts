@@ -6,7 +6,7 @@ import type { NativeAddon } from './types.js';
 
 const require = createRequire(import.meta.url);
 
-/** The package's folder, from lib/native as from dist/native. */
+/** The package's folder, from lib/binding as from dist/binding. */
 export const packageFolder = fileURLToPath(new URL('../..', import.meta.url));
 
 let loaded: NativeAddon | undefined;

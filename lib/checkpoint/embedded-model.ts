@@ -12,8 +12,8 @@ import type {
 } from './model-descriptor.js';
 import { ldmAutoencoderNaming } from './naming/ldm-autoencoder.js';
 import { ldmUNetNaming } from './naming/ldm-unet.js';
-import type { ModelParts } from './parts.js';
-import { AUTOENCODER, ENCODERS, encoderNaming, UNET } from './single-file-text.js';
+import type { UNetModelParts } from './parts.js';
+import { AUTOENCODER, type EncoderLayout, encoderNaming, UNET } from './text-encoder-layout.js';
 import { ComponentWeights } from './weights/component.js';
 import type { TensorIndex } from './weights/tensor-index.js';
 
@@ -28,7 +28,8 @@ export function openEmbedded(
   metadata: GgufMetadata,
   path: string,
   options: OpenModelOptions,
-): ModelParts | null {
+  { encoders: places }: EncoderLayout,
+): UNetModelParts | null {
   const config = readEmbeddedConfig(metadata, path);
   if (config === null || config.family === null) return null;
   const { family, unet, autoencoder, scheduler, text_encoders: encoders } = config;
@@ -38,7 +39,6 @@ export function openEmbedded(
       `has a config of a whole model without ${unet ? 'autoencoder or scheduler' : 'a U-Net'}`,
     );
   }
-  const places = ENCODERS[family];
   if (encoders.length !== places.length) {
     throw damaged(
       path,
@@ -50,7 +50,6 @@ export function openEmbedded(
   return {
     form: 'file',
     ownSize: config.own_size,
-    family,
     textEncoders: encoders.map((encoder, i): TextEncoderSource => {
       const place = { ...places[i]!, pooled: encoder.pooled };
       const naming = encoderNaming(place, tensors.keys());

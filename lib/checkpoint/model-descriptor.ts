@@ -1,11 +1,12 @@
 /** A model that was found and understood but not loaded: configs, and where its weights lie. */
 
+import type { ModuleKind } from '../binding/types.js';
 import type { TokenizerSource } from '../tokenizers/reading/tokenizer-files.js';
 import type { UnknownIndex } from './config/omegaconf/first-stage.js';
 import type {
   AutoencoderConfig,
   GenerationDefaults,
-  ModelFamily,
+  ModuleConfig,
   SchedulerConfig,
   TextEncoderConfig,
   UNetConfig,
@@ -14,26 +15,46 @@ import type {
 import type { ComponentWeights } from './weights/component.js';
 import type { TensorInfo } from './weights/tensor-index.js';
 
-export interface ModelSource {
+/** One native module of a model: its config, and where its weights lie. */
+export interface ComponentSource {
+  /** As diffusers calls it: `text_encoder`, `text_encoder_2`, `unet`, `vae`, `vqvae` ... */
+  readonly name: string;
+  /** The part of a pipeline that it is loaded with: `text_encoder`, `unet` or `autoencoder`. */
+  readonly part: string;
+  /** Names it in messages: `text encoder 2`, `U-Net` ... */
+  readonly label: string;
+  readonly kind: ModuleKind;
+  readonly config: ModuleConfig;
+  readonly weights: ComponentWeights;
+}
+
+/** A model of any family. */
+export interface ModelDescriptor {
   /** Absolute path of the folder or file. */
   readonly path: string;
-  /** A diffusers folder, or a single file in CompVis' form. */
+  /** A diffusers folder, or a single file. */
   readonly form: 'folder' | 'file';
-  /** Whether the model says which size of pictures it is best at; else its family does. */
+  readonly family: string;
+  /** Its native modules. */
+  readonly components: readonly ComponentSource[];
+  /** What it is told of the image that it is to draw. */
+  readonly condition: ConditionSource;
+  readonly defaults: GenerationDefaults;
+  /** Tensors that no module takes, as real files carry them. */
+  readonly ignored: readonly IgnoredTensor[];
+}
+
+/** A model that draws with a U-Net. */
+export interface ModelSource extends ModelDescriptor {
+  /** Whether the model says which size of images it is best at; else its family does. */
   readonly ownSize: boolean;
-  readonly family: ModelFamily;
   /** In the order in which their states are joined; the refiner has only SDXL's second. */
   readonly textEncoders: readonly TextEncoderSource[];
-  /** What its U-Net is told of the picture; with `text`, the text encoders above read a prompt. */
-  readonly condition: ConditionSource;
   readonly unet: UNetSource;
   readonly autoencoder: LatentSource;
   readonly scheduler: SchedulerConfig;
-  readonly defaults: GenerationDefaults;
   /** An empty negative prompt gives zero context and zero pooled (SDXL). */
   readonly forceZerosForEmptyPrompt: boolean;
-  /** Tensors that no module takes, as real files carry them. */
-  readonly ignored: readonly IgnoredTensor[];
   /**
    * A single file of SD2 shape without a sign of what it predicts: `scheduler.prediction` is only a guess ('eps') until
    * `probePrediction` has run the U-Net.

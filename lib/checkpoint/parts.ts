@@ -5,7 +5,8 @@ import type { LatentSource, ModelSource } from './model-descriptor.js';
 export type LatentScale = Pick<AutoencoderConfig, 'scaling_factor' | 'shift_factor'>;
 
 /** A model as its folder or file tells it, before options and the checks across components. */
-export interface ModelParts extends Omit<ModelSource, 'path' | 'autoencoder' | 'ignored'> {
+export interface UNetModelParts
+  extends Omit<ModelSource, 'path' | 'family' | 'autoencoder' | 'components' | 'ignored'> {
   /** Null where another one was asked for. */
   readonly autoencoder: LatentSource | null;
   /** How its sampler sees latents, for another autoencoder that does not say. */

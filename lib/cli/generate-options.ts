@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import { type Emphasis, emphases } from '../conditioning/emphasis.js';
 import { resizeModes } from '../image/fit.js';
-import type { DeepCacheOptions } from '../pipelines/diffusion/step-cache.js';
+import type { DeepCacheOptions } from '../pipelines/deep-cache-options.js';
 import { type HiresOptions, hiresUpscalers } from '../pipelines/hires-options.js';
 import { MAX_SIDE, MAX_STEPS } from '../pipelines/limits.js';
 import { maskFills } from '../pipelines/mask-options.js';

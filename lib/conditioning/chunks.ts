@@ -3,22 +3,8 @@
  * joined. Facts: A1111 `modules/sd_hijack_clip.py` (`tokenize_line`), with its setting of 20 tokens for commas.
  */
 import { SafelightError } from '../errors.js';
+import type { PromptTokenizer } from '../tokenizers/prompt-tokenizer.js';
 import type { PromptPart } from './prompt.js';
-
-/** What becomes of text, whatever its kind: CLIP's byte pairs, BERT's pieces of words. */
-export interface PromptTokenizer {
-  /** Tokens of a window, start and end included. */
-  readonly window: number;
-  readonly bos: number;
-  readonly eos: number;
-  readonly pad: number;
-  /** Where windows are best cut; undefined if the vocabulary has none. */
-  readonly comma: number | undefined;
-  /** Ids of a text, without start, end and padding; never cut. */
-  encode(text: string): number[];
-  /** The vocabulary's string of each id. */
-  tokens(ids: readonly number[]): string[];
-}
 
 /** One window of a prompt. */
 export interface Chunk {

@@ -3,12 +3,19 @@
 import type { TextEncoderSource } from '../checkpoint/model-descriptor.js';
 import { invalidOption, SafelightError } from '../errors.js';
 import type { TextEncoder } from '../modules/text-encoder.js';
-import type { TextSettings } from '../pipelines/options.js';
 import { throwIfNotFinite } from '../tensor/finite.js';
 import { Tensor } from '../tensor/tensor.js';
-import { type Chunk, chunkPrompt, type PromptTokenizer } from './chunks.js';
-import { applyEmphasis, padChunks } from './emphasis.js';
+import type { PromptTokenizer } from '../tokenizers/prompt-tokenizer.js';
+import { type Chunk, chunkPrompt } from './chunks.js';
+import { applyEmphasis, type Emphasis, padChunks } from './emphasis.js';
 import { parsePrompt, plainPrompt } from './prompt.js';
+
+/** How a prompt is read. */
+export interface TextSettings {
+  /** 1 reads the layer that the model was trained with, 2 the one before it ... */
+  readonly clipSkip: number;
+  readonly emphasis: Emphasis;
+}
 
 /** A prompt as the U-Net takes it. */
 export interface Encoding {
@@ -27,7 +34,38 @@ export interface LoadedEncoder {
   readonly source: TextEncoderSource;
 }
 
-export interface ConditionerOptions {
+/** Encodes prompts for a model, and knows how its text is read. */
+export interface PromptEncoder {
+  /** Tokens of the first encoder's window. */
+  readonly window: number;
+  /** The windows of a prompt for the first encoder. */
+  tokenize(prompt: string, emphasis: TextSettings['emphasis']): Chunk[];
+  /** @throws INVALID_OPTION for a clip skip beyond the layers, NOT_FINITE, ABORTED, DISPOSED */
+  encode(prompt: string, text: TextSettings, signal?: AbortSignal): Promise<Encoding>;
+  /** Encodes a negative prompt, which some models want to be zeros where it is empty. */
+  encodeNegative(negative: string, text: TextSettings, signal?: AbortSignal): Promise<Encoding>;
+  /** Encodes both prompts of a guided run, of one length. */
+  encodePair(
+    prompt: string,
+    negative: string,
+    text: TextSettings,
+    signal?: AbortSignal,
+  ): Promise<EncodingPair>;
+  /** Brings two encodings to the length of the longer one. */
+  align(
+    positive: Encoding,
+    negative: Encoding,
+    text: TextSettings,
+    signal?: AbortSignal,
+  ): Promise<EncodingPair>;
+}
+
+export interface EncodingPair {
+  readonly positive: Encoding;
+  readonly negative: Encoding;
+}
+
+export interface ClipPromptEncoderOptions {
   /** In the order in which their states are joined. */
   readonly encoders: readonly LoadedEncoder[];
   /** Whether clip skip counts (SD1 and its like). */
@@ -41,22 +79,20 @@ const WINDOWS_A_RUN = 8;
 /** Numbers of encodings that are kept (64 MB). */
 const CACHE_NUMBERS = 2 ** 24;
 
-export class Conditioner {
+/** The prompt encoder of models with CLIP's text encoders: windows of 77 tokens, encoded apart and joined. */
+export class ClipPromptEncoder implements PromptEncoder {
   private readonly cache = new Map<string, Encoding>();
 
-  constructor(private readonly options: ConditionerOptions) {}
+  constructor(private readonly options: ClipPromptEncoderOptions) {}
 
-  /** Tokens of the first encoder's window. */
   get window(): number {
     return this.options.encoders[0]!.tokenizer.window;
   }
 
-  /** The windows of a prompt for the first encoder. */
   tokenize(prompt: string, emphasis: TextSettings['emphasis']): Chunk[] {
     return chunksOf(this.options.encoders[0]!.tokenizer, prompt, emphasis);
   }
 
-  /** @throws INVALID_OPTION for a clip skip beyond the layers, NOT_FINITE, ABORTED, DISPOSED */
   async encode(prompt: string, text: TextSettings, signal?: AbortSignal): Promise<Encoding> {
     const key = JSON.stringify([prompt, text.emphasis, this.options.clipSkips ? text.clipSkip : 1]);
     const known = this.cache.get(key);
@@ -74,30 +110,28 @@ export class Conditioner {
     return encoding;
   }
 
-  /** Both prompts of a guided run, of one length: encodings of the empty prompt are appended to the shorter one. */
   async encodePair(
     prompt: string,
     negative: string,
     text: TextSettings,
     signal?: AbortSignal,
-  ): Promise<{ positive: Encoding; negative: Encoding }> {
+  ): Promise<EncodingPair> {
     const positive = await this.encode(prompt, text, signal);
     return this.align(positive, await this.encodeNegative(negative, text, signal), text, signal);
   }
 
-  /** Of a negative prompt, which some models want to be zeros where it is empty. */
   async encodeNegative(negative: string, text: TextSettings, signal?: AbortSignal): Promise<Encoding> {
     const encoded = await this.encode(negative, text, signal);
     return negative === '' && this.options.zeroEmptyNegative ? zeros(encoded) : encoded;
   }
 
-  /** Two encodings at the length of the longer one. */
+  /** Encodings of the empty prompt are appended to the shorter one. */
   async align(
     positive: Encoding,
     negative: Encoding,
     text: TextSettings,
     signal?: AbortSignal,
-  ): Promise<{ positive: Encoding; negative: Encoding }> {
+  ): Promise<EncodingPair> {
     if (positive.chunks === negative.chunks) return { positive, negative };
     const empty = await this.encode('', text, signal);
     const most = Math.max(positive.chunks, negative.chunks);

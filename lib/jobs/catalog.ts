@@ -2,8 +2,8 @@
 import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { basename, extname } from 'node:path';
-import { type ModelKind, modelKind } from '../checkpoint/model-kind.js';
 import { invalidOption, SafelightError } from '../errors.js';
+import { type ModelKind, modelKind } from '../families/registry.js';
 import { isModelName } from '../hub/locate.js';
 import { Pipeline } from '../pipelines/diffusion/pipeline.js';
 import type { LoadPipelineOptions } from '../pipelines/model/load-options.js';

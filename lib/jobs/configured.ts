@@ -1,8 +1,8 @@
 /** Models by what a person names: one by one, a folder of them, and those that come with the package. */
 import { basename, resolve } from 'node:path';
-import { modelKind } from '../checkpoint/model-kind.js';
-import { recognizeModel } from '../checkpoint/recognize.js';
 import { SafelightError } from '../errors.js';
+import { modelKind } from '../families/registry.js';
+import { recognizeModel } from '../families/shared/recognize.js';
 import { kindOf } from '../files/read.js';
 import { bundledModel, bundledModels } from '../hub/bundled.js';
 import { findModels } from '../hub/find-models.js';

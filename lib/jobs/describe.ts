@@ -1,13 +1,12 @@
 /** What configured models are and how they read a prompt, told from their headers and configs: no weights are loaded for it. */
 
 import { latentFactor } from '../checkpoint/latent-source.js';
-import { modelKind } from '../checkpoint/model-kind.js';
-import { openModel } from '../checkpoint/open.js';
-import type { PromptTokenizer } from '../conditioning/chunks.js';
 import { chunksOf } from '../conditioning/prompt-encoder.js';
 import { invalidOption } from '../errors.js';
+import { modelKind, openModel } from '../families/registry.js';
 import { openCodesModel } from '../families/shared/vqgan/open-vqgan.js';
 import { loadTokenizer } from '../tokenizers/load-tokenizer.js';
+import type { PromptTokenizer } from '../tokenizers/prompt-tokenizer.js';
 import type { ConfiguredModel } from './catalog.js';
 
 /** A model, as far as somebody who fills in a form wants to know it. */

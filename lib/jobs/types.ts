@@ -2,7 +2,7 @@
  * Jobs: what is asked for, what becomes of it, and the queue that all front doors speak to. Plain data, so that a job can lie on disk or
  * travel to another machine.
  */
-import type { ModelKind } from '../checkpoint/model-kind.js';
+import type { ModelKind } from '../families/registry.js';
 import type { Warning } from '../warnings.js';
 import type { Json } from './json.js';
 

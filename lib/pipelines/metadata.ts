@@ -1,11 +1,11 @@
 /** The settings of a picture as A1111 names them. */
 import { readFileSync } from 'node:fs';
+import type { ModelFacts } from '../families/shared/loaded-model.js';
 import { formatParameters } from '../image/parameters.js';
 import { schedules } from '../sampling/schedules/index.js';
 import type { HiresSettings } from './hires-options.js';
 import { emphasisLabels, fillLabels, resizeLabels, upscalerLabels } from './labels.js';
 import type { MaskSettings } from './mask-options.js';
-import type { ModelFacts } from './model/loaded-model.js';
 import type { Settings } from './options.js';
 import type { SamplingSettings } from './sampling-options.js';
 

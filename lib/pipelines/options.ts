@@ -4,6 +4,7 @@ import type { GenerationDefaults } from '../checkpoint/config/types.js';
 import type { ConditionSource } from '../checkpoint/model-descriptor.js';
 import type { Emphasis } from '../conditioning/emphasis.js';
 import { emphases } from '../conditioning/emphasis.js';
+import type { TextSettings } from '../conditioning/prompt-encoder.js';
 import { invalidOption } from '../errors.js';
 import { type ResizeMode, resizeModes } from '../image/fit.js';
 import type { ImageSource } from '../image/read.js';
@@ -112,11 +113,6 @@ export interface InitSettings {
   readonly posterior: Posterior;
   readonly resizeMode: ResizeMode;
   readonly noiseMultiplier: number;
-}
-
-export interface TextSettings {
-  readonly clipSkip: number;
-  readonly emphasis: Emphasis;
 }
 
 const KEYS: ReadonlySet<string> = new Set([

@@ -4,7 +4,7 @@ import { resolveSampler, type SamplerInfo, type SamplerName } from '../sampling/
 import { resolveSchedule, type ScheduleName } from '../sampling/schedules/index.js';
 import type { SamplerOptions } from '../sampling/types.js';
 import * as check from './check.js';
-import { type DeepCacheOptions, type DeepCacheSettings, resolveDeepCache } from './diffusion/step-cache.js';
+import { type DeepCacheOptions, type DeepCacheSettings, resolveDeepCache } from './deep-cache-options.js';
 import { MAX_STEPS } from './limits.js';
 
 /** One of the names, offered by editors; other spellings (A1111's labels) are read too. */

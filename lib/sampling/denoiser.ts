@@ -1,125 +1,8 @@
-/**
- * The bridge between a network trained on discrete timesteps and samplers that think in sigmas, where a noisy latent is
- * x = x0 + sigma * noise (Karras et al. 2022, arXiv:2206.00364; k-diffusion's `external.py`).
- *
- * Numbers are rounded to f32 where the reference holds f32 tensors: the schedules, timesteps and with them the seeds'
- * pictures then agree to the last digits.
- */
-
-import type { SchedulerConfig } from '../checkpoint/config/types.js';
-import { invalidOption, SafelightError } from '../errors.js';
+/** The bridge between a network, which takes a timestep, and samplers, which take a sigma and expect x0. */
+import { SafelightError } from '../errors.js';
+import type { NoiseSchedule } from './noise-schedule.js';
+import { type Prediction, scalings } from './prediction.js';
 import type { Denoise, Latent } from './types.js';
-
-const f32 = Math.fround;
-
-/** alphas_cumprod of the last timestep of a zero-terminal-SNR model: a true 0 would be an infinite sigma (A1111, ComfyUI). */
-const LAST_ALPHA_OF_ZERO_SNR = 4.8973451890853435e-8;
-
-/** The noise levels a model was trained on, and the continuous map between them and timesteps (log-linear in sigma). */
-export class DiscreteSchedule {
-  /** Product of (1 - beta) up to each timestep, descending; f32 values. */
-  readonly alphasCumprod: Float32Array;
-  /** sqrt((1 - a) / a) for each timestep, ascending; f32 values. */
-  readonly sigmas: Float32Array;
-  private readonly logSigmas: Float32Array;
-
-  /**
-   * @param alphasCumprod one value in (0, 1) for each training timestep, strictly descending; at least 2.
-   * @param offset the lowest of the timesteps that evenly spaced ones begin at
-   * @param endsClean whether these end without noise, instead of with that of timestep 0
-   */
-  constructor(
-    alphasCumprod: ArrayLike<number>,
-    readonly offset = 1,
-    readonly endsClean = false,
-  ) {
-    this.alphasCumprod = Float32Array.from(alphasCumprod);
-    this.sigmas = this.alphasCumprod.map((a) => Math.sqrt(f32(f32(1 - a) / a)));
-    this.logSigmas = this.sigmas.map(Math.log);
-    if (this.sigmas.length < 2 || !strictlyAscends(this.sigmas)) {
-      throw new SafelightError(
-        'UNSUPPORTED_MODEL',
-        'The noise schedule does not rise over the timesteps: check beta_start, beta_end and num_train_timesteps in the scheduler config',
-      );
-    }
-  }
-
-  /**
-   * Of a model's config, computed as LDM (and so A1111 and ComfyUI) does: products in f64, kept as f32.
-   * @throws UNSUPPORTED_MODEL if the config gives no usable schedule.
-   */
-  static fromConfig(config: SchedulerConfig): DiscreteSchedule {
-    const alphas = alphasCumprodOf(betasOf(config));
-    return new DiscreteSchedule(
-      config.rescale_zero_snr ? rescaleToZeroTerminalSnr(alphas) : alphas,
-      config.steps_offset,
-      config.ends_clean,
-    );
-  }
-
-  /** Training timesteps. */
-  get length(): number {
-    return this.sigmas.length;
-  }
-
-  get sigmaMin(): number {
-    return this.sigmas[0]!;
-  }
-
-  get sigmaMax(): number {
-    return this.sigmas[this.length - 1]!;
-  }
-
-  /** Fractional timestep of a sigma; sigmas outside the trained range give the first or the last timestep. */
-  sigmaToT(sigma: number): number {
-    const logSigma = f32(Math.log(f32(sigma)));
-    const low = Math.min(Math.max(lastNotAbove(this.logSigmas, logSigma), 0), this.length - 2);
-    const [a, b] = [this.logSigmas[low]!, this.logSigmas[low + 1]!];
-    const w = Math.min(Math.max(f32(f32(a - logSigma) / f32(a - b)), 0), 1);
-    return f32(f32(f32(1 - w) * low) + f32(w * (low + 1)));
-  }
-
-  /** The trained timestep whose sigma is nearest in log space (k-diffusion's `quantize`); the lower one of a tie. */
-  sigmaToNearestT(sigma: number): number {
-    const logSigma = f32(Math.log(f32(sigma)));
-    const low = lastNotAbove(this.logSigmas, logSigma);
-    if (low < 0) return 0;
-    if (low === this.length - 1) return low;
-    return logSigma - this.logSigmas[low]! <= this.logSigmas[low + 1]! - logSigma ? low : low + 1;
-  }
-
-  /** Sigma of a timestep, fractional ones between the two neighbours' logs; clamped to [0, length - 1]. */
-  tToSigma(t: number): number {
-    const at = f32(Math.min(Math.max(t, 0), this.length - 1));
-    const low = Math.floor(at);
-    const w = f32(at - low);
-    const logSigma = f32(f32(f32(1 - w) * this.logSigmas[low]!) + f32(w * this.logSigmas[Math.ceil(at)]!));
-    return f32(Math.exp(logSigma));
-  }
-}
-
-/** Preconditioning of a network: x0 = network(x * cIn, t) * cOut + x * cSkip. */
-export interface Scalings {
-  readonly cIn: number;
-  readonly cOut: number;
-  readonly cSkip: number;
-}
-
-/** Scalings for unit data variance, of what the network predicts: the noise, v (Salimans and Ho 2022) or x0 itself. */
-export function scalings(prediction: SchedulerConfig['prediction'], sigma: number): Scalings {
-  const total = sigma * sigma + 1;
-  const cIn = 1 / Math.sqrt(total);
-  switch (prediction) {
-    case 'eps':
-      return { cIn, cOut: -sigma, cSkip: 1 };
-    case 'v':
-      return { cIn, cOut: -sigma * cIn, cSkip: 1 / total };
-    case 'x0':
-      return { cIn, cOut: 1, cSkip: 0 };
-    default:
-      throw invalidOption('prediction', 'one of eps, v, x0', prediction);
-  }
-}
 
 /**
  * Runs the network on a scaled latent `[B, C, H, W]` at a (fractional) timestep and gives its raw prediction, same shape;
@@ -131,11 +14,7 @@ export type Predict = (scaled: Latent, t: number, sigma: number) => Promise<Late
  * Turns a raw network call into what samplers use. Neither the sampler's latent nor the prediction is written to.
  * @throws NOT_FINITE if the prediction holds NaN or infinity; SHAPE_MISMATCH if it has another size than the latent.
  */
-export function createDenoise(
-  schedule: DiscreteSchedule,
-  prediction: SchedulerConfig['prediction'],
-  predict: Predict,
-): Denoise {
+export function createDenoise(schedule: NoiseSchedule, prediction: Prediction, predict: Predict): Denoise {
   return async (x, sigma) => {
     const { cIn, cOut, cSkip } = scalings(prediction, sigma);
     const t = schedule.sigmaToT(sigma);
@@ -165,64 +44,4 @@ export function createDenoise(
     }
     return denoised;
   };
-}
-
-/** Betas of the diffusion process, f64 `[T]`; `scaled_linear` is linear in its square root (LDM's "linear"). */
-function betasOf(config: SchedulerConfig): Float64Array {
-  const { num_train_timesteps: steps, beta_start: start, beta_end: end } = config;
-  if (!Number.isInteger(steps) || steps < 2 || steps > 1_000_000) {
-    throw new SafelightError(
-      'UNSUPPORTED_MODEL',
-      `num_train_timesteps in the scheduler config is ${steps}, not an integer between 2 and 1000000`,
-    );
-  }
-  const ramp = (from: number, to: number, i: number) => from + ((to - from) * i) / (steps - 1);
-  switch (config.beta_schedule) {
-    case 'scaled_linear':
-      return Float64Array.from({ length: steps }, (_, i) => ramp(Math.sqrt(start), Math.sqrt(end), i) ** 2);
-    case 'linear':
-      return Float64Array.from({ length: steps }, (_, i) => ramp(start, end, i));
-    case 'squaredcos_cap_v2': {
-      // Nichol and Dhariwal 2021, arXiv:2102.09672, equation 17
-      const alphaBar = (t: number) => Math.cos((((t + 0.008) / 1.008) * Math.PI) / 2) ** 2;
-      return Float64Array.from({ length: steps }, (_, i) =>
-        Math.min(1 - alphaBar((i + 1) / steps) / alphaBar(i / steps), 0.999),
-      );
-    }
-    default:
-      throw new SafelightError('UNSUPPORTED_MODEL', `Unknown beta_schedule ${String(config.beta_schedule)}`);
-  }
-}
-
-function alphasCumprodOf(betas: Float64Array): Float32Array {
-  let product = 1;
-  return Float32Array.from(betas, (beta) => (product *= 1 - beta));
-}
-
-/**
- * Shifts and scales sqrt(alphas_cumprod) so that the last timestep is pure noise and the first stays (Lin et al. 2023,
- * arXiv:2305.08891, algorithm 1), on f32 numbers as A1111 does: near the end the subtraction leaves few digits.
- */
-function rescaleToZeroTerminalSnr(alphasCumprod: Float32Array): Float32Array {
-  const roots = alphasCumprod.map(Math.sqrt);
-  const [first, last] = [roots[0]!, roots[roots.length - 1]!];
-  const scale = f32(first / f32(first - last));
-  const rescaled = roots.map((root) => f32(f32(root - last) * scale) ** 2);
-  rescaled[rescaled.length - 1] = LAST_ALPHA_OF_ZERO_SNR;
-  return rescaled;
-}
-
-/** Index of the last of the ascending values that is <= limit, or -1. */
-function lastNotAbove(ascending: Float32Array, limit: number): number {
-  let [low, high] = [-1, ascending.length];
-  while (high - low > 1) {
-    const middle = (low + high) >>> 1;
-    if (ascending[middle]! <= limit) low = middle;
-    else high = middle;
-  }
-  return low;
-}
-
-function strictlyAscends(values: Float32Array): boolean {
-  return values.every((value, i) => Number.isFinite(value) && (i === 0 ? value > 0 : value > values[i - 1]!));
 }

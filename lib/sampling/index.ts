@@ -1,23 +1,25 @@
-export {
-  createDenoise,
-  DiscreteSchedule,
-  type Predict,
-  type Scalings,
-  scalings,
-} from './denoiser.js';
+export { createDenoise, type Predict } from './denoiser.js';
+export { DiscreteSchedule } from './discrete-schedule.js';
+export type { FlowConfig } from './flow-config.js';
+export { type FlowImage, FlowSchedule } from './flow-schedule.js';
+export { flux2Mu, linearMu, type ShiftLine } from './flow-shift.js';
+export { evenTimes, trailingTimes } from './flow-times.js';
 export type { Rng, Seed } from './generators/index.js';
 export {
-  type Condition,
+  activeBranches,
   checkGuidance,
   combinePredictions,
-  conditionsAt,
   type Guidance,
-  possibleConditions,
-  repeatFor,
+  type GuidancePair,
+  guidanceBranches,
 } from './guidance.js';
 export { createNoise, type NoiseOptions } from './noise.js';
+export { addNoise, type FlowTimes, isFlow, type NoiseSchedule } from './noise-schedule.js';
+export { type Prediction, type Scalings, scalings } from './prediction.js';
 export {
+  checkSampler,
   discardPenultimate,
+  type FlowForm,
   initialNoiseScale,
   type ResolvedSampler,
   resolveSampler,

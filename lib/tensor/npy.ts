@@ -5,7 +5,7 @@
  * Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html (versions 1.0, 2.0 and 3.0).
  */
 import { SafelightError } from '../errors.js';
-import type { TensorData } from './tensor.js';
+import type { TensorData } from './dtypes.js';
 
 export interface NpyArray {
   readonly data: TensorData;

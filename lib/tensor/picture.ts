@@ -1,9 +1,9 @@
 /** Drawing a tensor, so that it can be looked at. */
 
 import { invalidOption } from '../errors.js';
+import type { TensorData } from './dtypes.js';
 import { heatColour } from './heat.js';
 import { statsOf } from './stats.js';
-import type { TensorData } from './tensor.js';
 
 /** Pixels, three bytes each (red, green, blue), row by row from the top left. */
 export interface RgbImage {

@@ -1,6 +1,6 @@
 /** Numbers about the numbers of a tensor. */
 import { invalidOption } from '../errors.js';
-import type { TensorData } from './tensor.js';
+import type { TensorData } from './dtypes.js';
 
 export interface TensorStats {
   /** Of the finite elements; NaN if there are none. */

@@ -6,22 +6,18 @@
  */
 import { invalidOption, SafelightError } from '../errors.js';
 import { knownKeys } from '../known-keys.js';
+import { type DType, dtypeOf, type TensorData, zerosLike, zerosOf } from './dtypes.js';
+import { concatenate, cut, type ShapedArray, stack, tile } from './join.js';
 import { parseNpy, writeNpy } from './npy.js';
 import { drawTensor, type PictureOptions, type RgbImage } from './picture.js';
+import { checkShapeArray, type Range, resolveDim, resolveIndex, resolveRange, sizeOf } from './shape.js';
 import { type Histogram, histogramOf, statsOf, type TensorStats } from './stats.js';
 
-/** As many as NumPy knows. */
-const MAX_DIMENSIONS = 32;
-
-export type TensorData = Float32Array | Float64Array | Int32Array | Uint8Array;
-export type DType = 'f32' | 'f64' | 'i32' | 'u8';
-const ARRAYS = { f32: Float32Array, f64: Float64Array, i32: Int32Array, u8: Uint8Array } as const;
+export type { DType, TensorData } from './dtypes.js';
+export type { Range } from './shape.js';
 
 /** A tensor of any element type. */
 export type AnyTensor = Tensor<TensorData>;
-
-/** An index (the dimension is dropped), `[start, end)` with `null` for "to that side's edge", or `null` for all of it. */
-export type Range = number | readonly [start: number | null, end?: number | null] | null;
 
 export class Tensor<T extends TensorData = Float32Array> {
   /** The numbers themselves, not a copy. */
@@ -53,6 +49,26 @@ export class Tensor<T extends TensorData = Float32Array> {
   /** A new f32 tensor of zeros. */
   static zeros(shape: readonly number[]): Tensor {
     return new Tensor(zerosOf(Float32Array, sizeOf(shape)), shape);
+  }
+
+  /**
+   * Joins tensors along dimension `dim` in a new one, as `torch.cat` and `numpy.concatenate` do: `[B, C, h, w]` and `[B, D, h, w]` give
+   * `[B, C + D, h, w]` along dimension 1. Negative dimensions count from the end.
+   *
+   * @throws SHAPE_MISMATCH unless the other dimensions and the element types are equal, INVALID_OPTION for no tensors and for single numbers
+   */
+  static cat<T extends TensorData>(tensors: readonly Tensor<T>[], dim = 0): Tensor<T> {
+    return wrapped(concatenate(checkTensors(tensors), dim));
+  }
+
+  /**
+   * Joins tensors of one shape along a new dimension that becomes dimension `dim`, as `torch.stack` and `numpy.stack` do: N of `[C, h, w]`
+   * give `[N, C, h, w]`, or `[C, h, w, N]` for `dim` -1.
+   *
+   * @throws SHAPE_MISMATCH unless shapes and element types are equal, INVALID_OPTION for no tensors
+   */
+  static stack<T extends TensorData>(tensors: readonly Tensor<T>[], dim = 0): Tensor<T> {
+    return wrapped(stack(checkTensors(tensors), dim));
   }
 
   /** Reads a `.npy` file's bytes (see `parseNpy` for what is read and refused). */
@@ -99,6 +115,33 @@ export class Tensor<T extends TensorData = Float32Array> {
   }
 
   /**
+   * The part at `index` of dimension `dim`, without that dimension, as `torch.select` gives it; negative numbers count from the end. It
+   * shares this tensor's memory, as `at` does, if all dimensions before `dim` are 1; otherwise its elements lie apart, and it is a copy.
+   *
+   * @throws INVALID_OPTION
+   */
+  select(dim: number, index: number): Tensor<T> {
+    const along = resolveDim(dim, this.shape.length);
+    const i = resolveIndex(index, this.shape[along]!, along);
+    const [outer, rest] = [this.shape.slice(0, along), this.shape.slice(along + 1)];
+    if (outer.every((side) => side === 1)) {
+      const stride = sizeOf(rest);
+      return new Tensor(this.data.subarray(i * stride, (i + 1) * stride) as T, [...outer, ...rest]);
+    }
+    return this.slice(...outer.map(() => null), i);
+  }
+
+  /**
+   * Repeats the whole tensor along each dimension in a new one, as `torch.Tensor.repeat` and `numpy.tile` do: `[1, 4]` repeated
+   * `(3, 1)` is `[3, 4]`. Counts beyond the number of dimensions add dimensions in front.
+   *
+   * @throws INVALID_OPTION for fewer counts than dimensions, or counts that are not whole numbers of at least 0
+   */
+  repeat(...counts: number[]): Tensor<T> {
+    return wrapped(tile(this, counts));
+  }
+
+  /**
    * A copy of a part, one range a dimension; dimensions left out are taken whole, negative numbers count from the end:
    * `latent.slice(0, null, [8, -8])` is the first picture without its outer rows.
    */
@@ -106,36 +149,20 @@ export class Tensor<T extends TensorData = Float32Array> {
     if (ranges.length > this.shape.length) {
       throw invalidOption('ranges', `at most ${this.shape.length} ranges`, ranges);
     }
-    const spans = this.shape.map((length, dim) => resolveRange(ranges[dim] ?? null, length, dim));
-    const shape = spans.filter((s) => !s.dropped).map((s) => s.end - s.start);
-    const out = zerosOf(
-      ARRAYS[this.dtype] as new (
-        length: number,
-      ) => TensorData,
-      spans.reduce((n, s) => n * (s.end - s.start), 1),
-    ) as T;
-    let written = 0;
-    const copy = (dim: number, offset: number): void => {
-      const span = spans[dim];
-      if (span === undefined || dim === spans.length - 1) {
-        const part = span
-          ? this.data.subarray(offset + span.start, offset + span.end)
-          : this.data.subarray(offset, offset + 1);
-        out.set(part, written);
-        written += part.length;
-        return;
-      }
-      const stride = sizeOf(this.shape.slice(dim + 1));
-      for (let i = span.start; i < span.end; i++) copy(dim + 1, offset + i * stride);
-    };
-    if (out.length > 0) copy(0, 0);
-    return new Tensor(out, shape);
+    return wrapped(
+      cut(
+        this,
+        this.shape.map((length, dim) => resolveRange(ranges[dim] ?? null, length, dim)),
+      ),
+    );
   }
 
   /** A copy with its own memory. */
   clone(): Tensor<T> {
     // Of a Buffer, slice() would share the memory.
-    return new Tensor(new ARRAYS[this.dtype](this.data) as T, this.shape);
+    const copy = zerosLike(this.data, this.size);
+    copy.set(this.data);
+    return new Tensor(copy, this.shape);
   }
 
   /** Extremes, mean and standard deviation of the finite elements, and how many are not. */
@@ -155,66 +182,14 @@ export class Tensor<T extends TensorData = Float32Array> {
   }
 }
 
-/** The product of a shape. @throws INVALID_OPTION unless every dimension is a whole number >= 0 and the product is exact. */
-export function sizeOf(shape: readonly number[]): number {
-  checkShapeArray(shape);
-  let size = 1;
-  for (const dim of shape) {
-    if (!Number.isSafeInteger(dim) || dim < 0)
-      throw invalidOption('shape', 'whole numbers of at least 0', dim);
-    size *= dim;
-  }
-  if (!Number.isSafeInteger(size)) throw invalidOption('shape', 'fewer than 2^53 elements', size);
-  return size;
+function wrapped<T extends TensorData>({ data, shape }: ShapedArray<T>): Tensor<T> {
+  return new Tensor(data, shape);
 }
 
-/** @throws OUT_OF_MEMORY for more than JavaScript can allocate */
-function zerosOf<A>(Data: new (length: number) => A, length: number): A {
-  try {
-    return new Data(length);
-  } catch (cause) {
-    throw new SafelightError('OUT_OF_MEMORY', `Cannot allocate a tensor of ${length} elements`, { cause });
-  }
-}
-
-function checkShapeArray(shape: unknown): void {
-  if (!Array.isArray(shape)) throw invalidOption('shape', 'an array of whole numbers', shape);
-  if (shape.length > MAX_DIMENSIONS)
-    throw invalidOption('shape', `at most ${MAX_DIMENSIONS} dimensions`, shape);
-}
-
-function dtypeOf(data: unknown): DType | undefined {
-  if (data instanceof Float32Array) return 'f32';
-  if (data instanceof Int32Array) return 'i32';
-  if (data instanceof Uint8Array) return 'u8';
-  if (data instanceof Float64Array) return 'f64';
-  return undefined;
-}
-
-function resolveIndex(index: number, length: number, dim: number): number {
-  const i = typeof index === 'number' && index < 0 ? index + length : index;
-  if (!Number.isInteger(i) || i < 0 || i >= length) {
-    throw invalidOption(`index of dimension ${dim}`, `integer between ${-length} and ${length - 1}`, index);
-  }
-  return i;
-}
-
-function resolveRange(
-  range: Range,
-  length: number,
-  dim: number,
-): { start: number; end: number; dropped: boolean } {
-  if (typeof range === 'number') {
-    const start = resolveIndex(range, length, dim);
-    return { start, end: start + 1, dropped: true };
-  }
-  if (range !== null && (!Array.isArray(range) || range.length > 2))
-    throw invalidOption(`range of dimension ${dim}`, 'an index, [start, end] or null', range);
-  const edge = (value: number | null | undefined, fallback: number): number => {
-    if (value === null || value === undefined) return fallback;
-    if (!Number.isInteger(value)) throw invalidOption(`range of dimension ${dim}`, 'integers', value);
-    return Math.min(Math.max(value < 0 ? value + length : value, 0), length);
-  };
-  const start = edge(range?.[0], 0);
-  return { start, end: Math.max(start, edge(range?.[1], length)), dropped: false };
+/** @throws INVALID_OPTION for what is no list of tensors */
+function checkTensors<T extends TensorData>(tensors: readonly Tensor<T>[]): readonly Tensor<T>[] {
+  if (!Array.isArray(tensors)) throw invalidOption('tensors', 'an array of tensors', tensors);
+  const wrong = tensors.findIndex((tensor) => !(tensor instanceof Tensor));
+  if (wrong >= 0) throw invalidOption(`tensors[${wrong}]`, 'a Tensor', tensors[wrong]);
+  return tensors;
 }

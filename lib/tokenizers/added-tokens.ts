@@ -3,6 +3,7 @@
  * tokenizers library's (`AddedVocabulary`): first those looked for in the text as written, then, piece by piece, those looked for in
  * normalized text.
  */
+
 import type { AddedToken } from './reading/tokenizer-special.js';
 
 /** A stretch of normalized text, which may be the first thing of the whole text, or a token. */

@@ -1,4 +1,4 @@
-import type { PromptTokenizer } from '../conditioning/chunks.js';
+import type { PromptTokenizer } from './prompt-tokenizer.js';
 import type { TokenizerSource } from './reading/tokenizer-files.js';
 import { Tokenizer, type TokenizerOptions } from './tokenizer.js';
 import { WordPieceTokenizer } from './wordpiece.js';

@@ -1,4 +1,7 @@
-/** T5's tokenizer, equal to transformers' `T5TokenizerFast` on any text. */
+/**
+ * T5's tokenizer, equal to transformers' `T5Tokenizer` (5.23; formerly `T5TokenizerFast`). Clusters of characters are those of Node's own
+ * Unicode version, which matters only to combining marks that are newer than it.
+ */
 import { invalidOption, SafelightError } from '../errors.js';
 import { AddedTokens } from './added-tokens.js';
 import { cutWords } from './metaspace.js';

@@ -1,8 +1,8 @@
 /** BERT's WordPiece tokenizer, equal to transformers' `BertTokenizerFast` of an uncased vocabulary. */
 
-import type { PromptTokenizer } from '../conditioning/chunks.js';
 import { SafelightError } from '../errors.js';
 import { basicWords } from './basic-words.js';
+import type { PromptTokenizer } from './prompt-tokenizer.js';
 import type { WordPieceVocabulary } from './reading/wordpiece-files.js';
 
 /** A longer word is unknown. */

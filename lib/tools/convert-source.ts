@@ -1,7 +1,6 @@
 /** What there is to convert: a whole model, or one component of it. */
 import { join, resolve } from 'node:path';
 import { CONFIG_VERSION, type EmbeddedConfig } from '../checkpoint/config/embedded-config.js';
-import { type LoneComponent, openComponentFile, openComponentFolder } from '../checkpoint/lone-component.js';
 import type {
   AutoencoderSource,
   ModelSource,
@@ -12,9 +11,14 @@ import { clipNaming } from '../checkpoint/naming/clip.js';
 import { ldmAutoencoderNaming } from '../checkpoint/naming/ldm-autoencoder.js';
 import { ldmUNetNaming } from '../checkpoint/naming/ldm-unet.js';
 import { autoencoderToLdm, textToLdm, unetToLdm } from '../checkpoint/naming/to-ldm.js';
-import { openModel } from '../checkpoint/open.js';
-import { AUTOENCODER, ENCODERS, encoderNaming, UNET } from '../checkpoint/single-file-text.js';
+import { AUTOENCODER, encoderNaming, UNET } from '../checkpoint/text-encoder-layout.js';
 import { SafelightError } from '../errors.js';
+import { openModel, stableDiffusionDefinition } from '../families/registry.js';
+import {
+  type LoneComponent,
+  openComponentFile,
+  openComponentFolder,
+} from '../families/shared/lone-component.js';
 import { kindOf } from '../files/read.js';
 import { locateModel } from '../hub/locate.js';
 import type { ConvertPart } from './convert-plan.js';
@@ -73,15 +77,15 @@ async function loneComponent(path: string, ema: boolean | undefined): Promise<Lo
 
 function fromModel(source: ModelSource): ConvertSource {
   const { family, textEncoders, unet, autoencoder } = source;
-  if (family === 'custom' || family === 'ldm' || family === 'ddpm' || autoencoder.kind !== 'autoencoder_kl') {
+  const layout = stableDiffusionDefinition(family)?.layouts[0];
+  if (layout === undefined || autoencoder.kind !== 'autoencoder_kl') {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
       `${source.path} is no Stable Diffusion, and only its families are converted; load the model as it is`,
     );
   }
-  const places = ENCODERS[family];
   const text = textEncoders.map(({ config, weights, pooled }, i): ConvertPart => {
-    const place = { ...places[i]!, pooled };
+    const place = { ...layout.encoders[i]!, pooled };
     const projection = pooled && config.projection_dim > 0;
     const reading = (names: readonly string[]) => encoderNaming({ ...place, pooled: projection }, names);
     // For its way back, an encoder's naming wants to know that names have `text_model.`.

@@ -4,7 +4,6 @@ import type { StorageType } from '../binding/types.js';
 import { writeWeights } from '../binding/write-weights.js';
 import { checkOpen, checkWriting, openKeys } from '../checkpoint/check-open.js';
 import { CONFIG_KEY } from '../checkpoint/config/embedded-config.js';
-import type { ModelFamily } from '../checkpoint/config/types.js';
 import { tokenizerKey } from '../checkpoint/embedded-model.js';
 import { type GgufWritable, layoutGguf } from '../checkpoint/formats/gguf-writer.js';
 import type { OpenModelOptions } from '../checkpoint/model-descriptor.js';
@@ -37,7 +36,7 @@ export interface ConvertResult {
   /** Of the whole file. */
   readonly bytes: number;
   /** Null for one component by itself. */
-  readonly family: ModelFamily | null;
+  readonly family: string | null;
   readonly tensors: number;
   /** How many tensors and bytes are in each type, the most bytes first. */
   readonly types: readonly { readonly type: StorageType; readonly tensors: number; readonly bytes: number }[];

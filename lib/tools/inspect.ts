@@ -6,14 +6,13 @@ import { checkOpen, openKeys } from '../checkpoint/check-open.js';
 import type {
   AutoencoderConfig,
   GenerationDefaults,
-  ModelFamily,
   SchedulerConfig,
   TextEncoderConfig,
   UNetConfig,
   VQModelConfig,
 } from '../checkpoint/config/types.js';
 import { openWeights } from '../checkpoint/formats/open-weights.js';
-import { openComponentFile, openComponentFolder } from '../checkpoint/lone-component.js';
+import { isMarker } from '../checkpoint/markers.js';
 import type {
   ConditionSource,
   IgnoredTensor,
@@ -21,17 +20,16 @@ import type {
   OpenModelOptions,
   PredictionFrom,
 } from '../checkpoint/model-descriptor.js';
-import { openModel } from '../checkpoint/open.js';
 import { otherFamily } from '../checkpoint/other-families.js';
-import { isMarker } from '../checkpoint/single-file.js';
 import type { ComponentWeights } from '../checkpoint/weights/component.js';
 import { storageTypes } from '../checkpoint/weights/storage.js';
 import type { TensorIndex, TensorInfo } from '../checkpoint/weights/tensor-index.js';
 import { SafelightError } from '../errors.js';
+import { openModel } from '../families/registry.js';
+import { openComponentFile, openComponentFolder } from '../families/shared/lone-component.js';
 import { kindOf } from '../files/read.js';
 import { locateModel } from '../hub/locate.js';
 import { oneOf } from '../known-keys.js';
-import { moduleKindOf } from '../modules/text-encoder.js';
 
 export interface InspectOptions extends OpenModelOptions {
   /** For the weight plans; by default as in the files. */
@@ -44,7 +42,7 @@ export interface Inspection {
   /** A diffusers folder, a whole checkpoint, one component of a model, or a safetensors file of something else. */
   readonly form: 'folder' | 'file' | 'component' | 'other';
   /** Null unless it is a whole model. */
-  readonly family: ModelFamily | null;
+  readonly family: string | null;
   /** Why it cannot be run as a model, if so. */
   readonly problem: string | null;
   /** What it is told of a picture; null unless it is a whole model. */
@@ -102,21 +100,7 @@ export async function inspectModel(path: string, options: InspectOptions = {}): 
 }
 
 function inspectWhole(source: ModelSource, options: InspectOptions): Inspection {
-  const parts: Part[] = source.textEncoders.map(({ config, weights, kind }, i) => ({
-    name:
-      kind === 'bert'
-        ? 'bert'
-        : i > 0 || source.family === 'sdxl_refiner'
-          ? 'text_encoder_2'
-          : 'text_encoder',
-    kind: moduleKindOf(kind),
-    config,
-    weights,
-  }));
-  parts.push({ name: 'unet', kind: 'unet', ...source.unet });
-  const { autoencoder } = source;
-  if (autoencoder.kind === 'vq_model') parts.push({ name: 'vqvae', ...autoencoder });
-  if (autoencoder.kind === 'autoencoder_kl') parts.push({ name: 'vae', ...autoencoder });
+  const parts = source.components;
   const { family, scheduler, defaults, predictionUncertain, predictionFrom = null } = source;
   const described = describe(source.path, source.form, parts, null, options);
   // What no module takes may still be read (a table of classes).

@@ -16,13 +16,12 @@ import {
   removePackedFile,
 } from '../checkpoint/formats/packed-cache.js';
 import { layoutPacked, readPacked, writePackedHeader } from '../checkpoint/formats/packed-file.js';
-import type { OpenModelOptions } from '../checkpoint/model-descriptor.js';
-import { openModel } from '../checkpoint/open.js';
+import type { ComponentSource, OpenModelOptions } from '../checkpoint/model-descriptor.js';
 import { storageTypes } from '../checkpoint/weights/storage.js';
 import { invalidOption, SafelightError } from '../errors.js';
+import { openModel } from '../families/registry.js';
 import { writeLargeOutput } from '../files/write.js';
 import { oneOf } from '../known-keys.js';
-import { type ModuleSource, moduleSources } from '../modules/module-sources.js';
 import { withWholeRows } from '../modules/whole-rows.js';
 
 export interface PackOptions extends OpenModelOptions {
@@ -73,9 +72,9 @@ export async function packModel(path: string, options: PackOptions = {}): Promis
     hashes.set(file, known);
     return known;
   };
-  const modules = moduleSources(model).map((source) => ({
+  const modules = model.components.map((source) => ({
     source,
-    plan: source.weights.plan(requirements(source.kind, source.config), storage),
+    plan: source.weights.plan(requirements(source.kind, { ...source.config }), storage),
   }));
   const total = modules.reduce((sum, { plan }) => sum + layoutPacked(plan, UNTOLD).size, 0);
   const done: PackedModule[] = [];
@@ -100,7 +99,7 @@ export async function packModel(path: string, options: PackOptions = {}): Promis
   return done;
 
   async function packOne(
-    source: ModuleSource,
+    source: ComponentSource,
     plan: WeightPlan,
     told: { model: string; module: string; storage: string | null },
   ): Promise<string> {

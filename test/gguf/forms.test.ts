@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readGguf } from '../../lib/checkpoint/formats/gguf.js';
 import { openWeights } from '../../lib/checkpoint/formats/open-weights.js';
-import { openModel } from '../../lib/checkpoint/open.js';
+import { openModel } from '../../lib/families/registry.js';
 import { convertModel } from '../../lib/tools/convert.js';
 import { inspectModel } from '../../lib/tools/inspect.js';
 import {

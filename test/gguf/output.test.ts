@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import type { EmbeddedConfig } from '../../lib/checkpoint/config/embedded-config.js';
 import { readGguf } from '../../lib/checkpoint/formats/gguf.js';
 import { layoutGguf } from '../../lib/checkpoint/formats/gguf-writer.js';
-import { openModel, starterModel } from '../../lib/checkpoint/open.js';
+import { starterModel } from '../../lib/checkpoint/open.js';
+import { openModel } from '../../lib/families/registry.js';
 import { convertModel } from '../../lib/tools/convert.js';
 import { scratch } from '../weights/files.js';
 

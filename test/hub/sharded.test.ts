@@ -15,7 +15,8 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openModel, starterModel } from '../../lib/checkpoint/open.js';
+import { starterModel } from '../../lib/checkpoint/open.js';
+import { openModel } from '../../lib/families/registry.js';
 import { pullModel } from '../../lib/hub/index.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import { inspectModel } from '../../lib/tools/inspect.js';

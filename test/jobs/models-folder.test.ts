@@ -10,7 +10,8 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { openModel, starterModel } from '../../lib/checkpoint/open.js';
+import { starterModel } from '../../lib/checkpoint/open.js';
+import { openModel } from '../../lib/families/registry.js';
 import { sketchStarter } from '../../lib/families/shared/vqgan/vqgan-defaults.js';
 import { listModels, locateModel, removeModel } from '../../lib/hub/index.js';
 import { Catalog } from '../../lib/jobs/catalog.js';

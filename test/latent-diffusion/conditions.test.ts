@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
-import { openModel } from '../../lib/checkpoint/open.js';
+import { openModel } from '../../lib/families/registry.js';
 import type { DenoiseOptions } from '../../lib/pipelines/diffusion/denoise-stage.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';

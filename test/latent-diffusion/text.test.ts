@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { openModel } from '../../lib/checkpoint/open.js';
+import { openModel } from '../../lib/families/registry.js';
 import { readWordPieceFiles } from '../../lib/tokenizers/reading/wordpiece-files.js';
 import { WordPieceTokenizer } from '../../lib/tokenizers/wordpiece.js';
 import { readJson } from '../pipelines-reference/tiny-models.js';

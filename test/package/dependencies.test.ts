@@ -25,7 +25,7 @@ it('lets imports go down, within a folder and to the errors', () => {
     'lib/index.ts': `export * from './pipelines/a.js';`,
     'lib/errors.ts': '',
     'lib/pipelines/a.ts': `import { b } from '../sampling/b.js';\nimport { SafelightError } from '../errors.js';\nimport x from 'sharp';`,
-    'lib/sampling/b.ts': `import { c } from './deep/c.js';\nimport { t } from '../tensor/t.js';\nimport type { C } from '../models/config.js';`,
+    'lib/sampling/b.ts': `import { c } from './deep/c.js';\nimport { t } from '../tensor/t.js';\nimport type { C } from '../checkpoint/config.js';`,
     'native/addon/a.cpp': '#include "napi.h"\n#include "models/m.h"\n#include "runtime/r.h"',
     'native/models/m.h': '#include "../runtime/r.h"\n#include "ggml.h"\n#include <vector>',
     'native/runtime/r.h': '',
@@ -35,27 +35,21 @@ it('lets imports go down, within a folder and to the errors', () => {
 
 it.each([
   ['up', 'lib/tensor/t.ts', `import { p } from '../pipelines/p.js';`, 'tensor is below pipelines'],
-  ['to a neighbour', 'lib/sampling/s.ts', `import { U } from '../models/unet.js';`, 'neighbours'],
+  ['to a neighbour', 'lib/sampling/s.ts', `import { U } from '../modules/unet.js';`, 'neighbours'],
   [
     'for types, to a neighbour',
     'lib/sampling/s.ts',
-    `import type { U } from '../models/unet.js';`,
+    `import type { U } from '../modules/unet.js';`,
     'neighbours',
   ],
   [
-    'a value of the shared types',
-    'lib/weights/w.ts',
-    `import { D } from '../models/config.js';`,
-    'weights is below models',
-  ],
-  [
     'over several lines',
-    'lib/weights/w.ts',
-    `import {\n  a,\n  type B,\n} from '../text/bpe.js';`,
-    'weights is below text',
+    'lib/tokenizers/w.ts',
+    `import {\n  a,\n  type B,\n} from '../conditioning/chunks.js';`,
+    'tokenizers is below conditioning',
   ],
-  ['by re-export', 'lib/native/n.ts', `export * from '../weights/w.js';`, 'native is below weights'],
-  ['dynamically', 'lib/models/m.ts', `const p = await import('../cli/main.js');`, 'models is below cli'],
+  ['by re-export', 'lib/binding/n.ts', `export * from '../checkpoint/w.js';`, 'binding is below checkpoint'],
+  ['dynamically', 'lib/modules/m.ts', `const p = await import('../cli/main.js');`, 'modules is below cli'],
   ['to the root', 'lib/cli/c.ts', `import { x } from '../index.js';`, 'public exports'],
   ['from an unknown folder', 'lib/odds/o.ts', `import { x } from '../tensor/t.js';`, 'no row'],
 ])('refuses an import %s', (_name, file, text, reason) => {
@@ -73,7 +67,7 @@ it.each([
   ],
   [
     'to a neighbour',
-    { 'native/kernels/k.cpp': '#include "../runtime/graph.h"', 'native/runtime/graph/graph.h': '' },
+    { 'native/kernels/k.cpp': '#include "../runtime/graph.h"', 'native/runtime/graph.h': '' },
     'neighbours',
   ],
   [

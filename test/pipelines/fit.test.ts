@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { WeightPlan } from '../../lib/binding/types.js';
+import { LazyModel } from '../../lib/families/shared/lazy-model.js';
 import { availableMemory, weightBytes } from '../../lib/modules/fit.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
-import { Modules } from '../../lib/pipelines/model/lazy-model.js';
 
 const machine = (bytes: number | undefined) =>
-  vi.spyOn(Modules.prototype, 'available').mockReturnValue(bytes);
+  vi.spyOn(LazyModel.prototype, 'available').mockReturnValue(bytes);
 afterEach(() => vi.restoreAllMocks());
 
 describe('a load that cannot fit', () => {

@@ -1,14 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import { imageTensor, latentsOf, unscaled } from '../../lib/families/shared/latents.js';
+import { leastSquares } from '../../lib/families/shared/preview.js';
 import { expandRegion, maskRegion } from '../../lib/pipelines/diffusion/crop-region.js';
 import { prepareMasked } from '../../lib/pipelines/diffusion/inpaint.js';
-import { leastSquares } from '../../lib/pipelines/diffusion/preview.js';
-import { brownianRange, fullSigmas, partialSigmas } from '../../lib/pipelines/diffusion/sigmas.js';
+import {
+  brownianRange,
+  fullSigmas,
+  partialSigmas,
+  type ScheduledModel,
+} from '../../lib/pipelines/diffusion/sigmas.js';
 import { type HiresSettings, hiresTarget } from '../../lib/pipelines/hires-options.js';
 import { toPixels } from '../../lib/pipelines/image-result.js';
 import type { MaskSettings } from '../../lib/pipelines/mask-options.js';
 import { resolveSamplingOptions, type SamplingOptions } from '../../lib/pipelines/sampling-options.js';
-import { DiscreteSchedule } from '../../lib/sampling/denoiser.js';
+import { DiscreteSchedule } from '../../lib/sampling/discrete-schedule.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 
 const schedule = DiscreteSchedule.fromConfig({
@@ -19,18 +24,23 @@ const schedule = DiscreteSchedule.fromConfig({
   num_train_timesteps: 1000,
   rescale_zero_snr: false,
 });
+const model: ScheduledModel = {
+  noiseSchedule: () => schedule,
+  alignYourSteps: undefined,
+  shape: [1, 4, 64, 64],
+};
 const settings = (options: SamplingOptions) => resolveSamplingOptions(options, {});
 
 describe('the sigmas of a run', () => {
   it('are the whole schedule for text, one more than steps', () => {
     for (const sampler of ['euler', 'ddim', 'lcm', 'tcd', 'plms']) {
-      expect(fullSigmas(settings({ steps: 10, sampler }), schedule, 'sd1')).toHaveLength(11);
+      expect(fullSigmas(settings({ steps: 10, sampler }), model).sigmas).toHaveLength(11);
     }
   });
 
   it('leave out the penultimate of one step more, if asked to', () => {
-    const [plain, without] = [{}, { discardPenultimate: true }].map((more) =>
-      fullSigmas(settings({ steps: 10, ...more }), schedule, 'sd1'),
+    const [plain, without] = [{}, { discardPenultimate: true }].map(
+      (more) => fullSigmas(settings({ steps: 10, ...more }), model).sigmas,
     ) as [number[], number[]];
     expect(without).toHaveLength(11);
     expect(without.at(-2)).toBeGreaterThan(plain.at(-2)!);
@@ -44,7 +54,7 @@ describe('the sigmas of a run', () => {
     [0.999, 20],
     [1, 20],
   ])('at strength %d of 20 steps are the last %i', (strength, steps) => {
-    const { full, sigmas } = partialSigmas(settings({}), schedule, 'sd1', {
+    const { full, sigmas } = partialSigmas(settings({}), model, {
       steps: 20,
       strength,
       mode: 'share',
@@ -55,7 +65,7 @@ describe('the sigmas of a run', () => {
 
   it('in a second pass are as many as asked for, of a longer schedule', () => {
     const run = { steps: 5, strength: 0.5, mode: 'exact' } as const;
-    const { full, sigmas } = partialSigmas(settings({}), schedule, 'sd1', run);
+    const { full, sigmas } = partialSigmas(settings({}), model, run);
     expect([full.length, sigmas.length]).toEqual([11, 6]);
     expect(brownianRange(full)).toEqual([Math.fround(full.at(-2)!), Math.fround(full[0]!)]);
   });

@@ -1,8 +1,8 @@
 /** Options out of generation parameters: Safelight's own to the last digit, A1111's with what it does not write. */
 import { describe, expect, it } from 'vitest';
 import type { ConditionSource } from '../../lib/checkpoint/model-descriptor.js';
+import type { ModelFacts } from '../../lib/families/shared/loaded-model.js';
 import { parametersOf } from '../../lib/pipelines/metadata.js';
-import type { ModelFacts } from '../../lib/pipelines/model/loaded-model.js';
 import { type GenerateOptions, resolveOptions, type Settings } from '../../lib/pipelines/options.js';
 import { type Restored, restoreOptions } from '../../lib/pipelines/restore.js';
 import { samplers } from '../../lib/sampling/samplers/index.js';

@@ -1,6 +1,6 @@
 """Writes lib/tokenizers/unicode-tables.ts: how the tokenizers library classifies, composes and lowers characters.
 
-    python test/reference/text_tables.py && npx biome check --write lib/text    (as pinned in requirements.txt)
+    python test/reference/text_tables.py && npx biome check --write lib/tokenizers    (as pinned in requirements.txt)
 
 The library's regular expressions know Unicode 16, its lower case Unicode 17 and its NFC Unicode 9; JavaScript's know whatever
 the running Node was built with. So that every Node gives the same tokens, the library is asked about every code point.

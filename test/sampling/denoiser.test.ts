@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { SchedulerConfig } from '../../lib/checkpoint/config/types.js';
-import { createDenoise, DiscreteSchedule, type Predict, scalings } from '../../lib/sampling/denoiser.js';
+import { createDenoise, type Predict } from '../../lib/sampling/denoiser.js';
+import { DiscreteSchedule } from '../../lib/sampling/discrete-schedule.js';
+import { scalings } from '../../lib/sampling/prediction.js';
 
 interface Case {
   name: string;

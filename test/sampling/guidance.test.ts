@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import {
-  type Condition,
+  activeBranches,
   checkGuidance,
   combinePredictions,
-  conditionsAt,
-  repeatFor,
+  type Guidance,
+  guidanceBranches,
 } from '../../lib/sampling/guidance.js';
+import type { BranchSpec } from '../../lib/sampling/network.js';
+import { Tensor } from '../../lib/tensor/tensor.js';
 
 interface Case {
   scale: number;
@@ -18,18 +20,22 @@ interface Case {
 const cases: Case[] = JSON.parse(
   readFileSync(new URL('../fixtures/sampling/guidance.json', import.meta.url), 'utf8'),
 );
-const both: Condition[] = ['negative', 'positive'];
+const NOTHING = { positive: { tensors: {} }, negative: { tensors: {} } };
+const both = (scale: number): BranchSpec[] => [
+  { name: 'negative', conditioning: NOTHING.negative, weight: 1, base: true },
+  { name: 'positive', conditioning: NOTHING.positive, weight: scale },
+];
+/** Names of the branches that run at a sigma. */
+const namesAt = (guidance: Guidance, sigma: number): string[] => {
+  const branches = guidanceBranches(NOTHING, guidance);
+  return activeBranches(branches, guidance.interval, sigma).map((i) => branches[i]!.name);
+};
 
 describe('guidance', () => {
   it.each(cases)(
     'of $scale, rescaled by $rescale, is that of diffusers',
     ({ scale, rescale, count, ...each }) => {
-      const combined = combinePredictions(
-        { scale, rescale },
-        both,
-        Float32Array.from(each.predictions),
-        count,
-      );
+      const combined = combinePredictions(both(scale), Float32Array.from(each.predictions), count, rescale);
       expect(combined.length).toBe(each.combined.length);
       each.combined.forEach((expected, i) => {
         expect(Math.abs(combined[i]! - expected)).toBeLessThan(1e-5);
@@ -38,44 +44,45 @@ describe('guidance', () => {
   );
 
   it('needs both prompts only where it is applied', () => {
-    expect(conditionsAt({ scale: 7 }, 3)).toEqual(both);
-    expect(conditionsAt({ scale: 1 }, 3)).toEqual(['positive']);
-    expect(conditionsAt({ scale: 0 }, 3)).toEqual(['negative']);
+    expect(namesAt({ scale: 7 }, 3)).toEqual(['negative', 'positive']);
+    expect(namesAt({ scale: 1 }, 3)).toEqual(['positive']);
+    expect(namesAt({ scale: 0 }, 3)).toEqual(['negative']);
     const limited = { scale: 7, interval: [0.3, 5] } as const;
-    expect([0.2, 0.3, 1, 5, 5.1].map((sigma) => conditionsAt(limited, sigma).length)).toEqual([
-      1, 2, 2, 2, 1,
-    ]);
-    expect(conditionsAt({ ...limited, scale: 0 }, 6)).toEqual(['positive']);
+    expect([0.2, 0.3, 1, 5, 5.1].map((sigma) => namesAt(limited, sigma).length)).toEqual([1, 2, 2, 2, 1]);
+    expect(namesAt({ ...limited, scale: 0 }, 6)).toEqual(['positive']);
+    expect(namesAt({ ...limited, scale: 0 }, 3)).toEqual(['negative']);
   });
 
-  it('runs each picture once for each prompt and keeps pictures apart', () => {
-    const latents = Float32Array.of(1, 2, 3, 4);
-    expect([...repeatFor(both, latents)]).toEqual([1, 2, 3, 4, 1, 2, 3, 4]);
-    expect([...repeatFor(['positive'], latents)]).toEqual([1, 2, 3, 4]);
-    const alone = (values: number[]) => [
-      ...combinePredictions({ scale: 3, rescale: 0.5 }, both, Float32Array.from(values), 1),
-    ];
-    const batch = combinePredictions(
-      { scale: 3, rescale: 0.5 },
-      both,
-      Float32Array.of(1, 2, -5, 9, 3, 5, 0, 7),
-      2,
-    );
+  it('keeps the images of a batch apart', () => {
+    const alone = (values: number[]) => [...combinePredictions(both(3), Float32Array.from(values), 1, 0.5)];
+    const batch = combinePredictions(both(3), Float32Array.of(1, 2, -5, 9, 3, 5, 0, 7), 2, 0.5);
     expect([...batch]).toEqual([...alone([1, 2, 3, 5]), ...alone([-5, 9, 0, 7])]);
   });
 
   it('gives the single prediction back where it is skipped', () => {
     const predictions = Float32Array.of(1, 2);
-    expect(combinePredictions({ scale: 7, rescale: 1 }, ['positive'], predictions, 1)).toBe(predictions);
+    expect(combinePredictions([both(7)[1]!], predictions, 1, 1)).toBe(predictions);
+  });
+
+  it('adds up several prompts over one base, each by its weight or mask', () => {
+    const [base, prompt] = both(2);
+    const second = { ...prompt!, weight: Tensor.from(Float32Array.of(0, 1), [1, 2]) };
+    const combined = combinePredictions([base!, prompt!, second], Float32Array.of(1, 1, 2, 3, 5, 6), 1);
+    expect([...combined]).toEqual([1 + 2 * 1, 1 + 2 * 2 + 5]);
+  });
+
+  it('weighs prompts without a base as shares of the whole', () => {
+    const prompts = [1, 3].map((weight) => ({ ...both(0)[1]!, weight }));
+    expect([...combinePredictions(prompts, Float32Array.of(4, 8), 1)]).toEqual([7]);
   });
 
   it('leaves a constant prediction finite when rescaling', () => {
-    const combined = combinePredictions({ scale: 2, rescale: 1 }, both, Float32Array.of(1, 1, 2, 2), 1);
+    const combined = combinePredictions(both(2), Float32Array.of(1, 1, 2, 2), 1, 1);
     expect([...combined]).toEqual([3, 3]);
   });
 
-  it('refuses predictions that do not divide into the pictures', () => {
-    expect(() => combinePredictions({ scale: 2 }, both, new Float32Array(6), 2)).toThrow(
+  it('refuses predictions that do not divide into the images', () => {
+    expect(() => combinePredictions(both(2), new Float32Array(6), 2)).toThrow(
       expect.objectContaining({ code: 'SHAPE_MISMATCH' }),
     );
   });

@@ -1,7 +1,7 @@
 /** Reads test/fixtures/sampling-samplers and gives the denoiser and the noise that test/reference/samplers.py used. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { DiscreteSchedule } from '../../lib/sampling/denoiser.js';
+import { DiscreteSchedule } from '../../lib/sampling/discrete-schedule.js';
 import { resolveSampler } from '../../lib/sampling/samplers/index.js';
 import type { Denoise, Latent, NoiseSource, SamplerOptions, SamplerStep } from '../../lib/sampling/types.js';
 
@@ -140,7 +140,7 @@ function tensor(name: string): Float32Array {
   return values;
 }
 
-function readTensors(path: string): Map<string, Float32Array> {
+export function readTensors(path: string): Map<string, Float32Array> {
   const bytes = readFileSync(path);
   const headerEnd = 8 + Number(bytes.readBigUInt64LE(0));
   const header: Record<string, { data_offsets?: [number, number] }> = JSON.parse(

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { DiscreteSchedule } from '../../lib/sampling/denoiser.js';
+import { DiscreteSchedule } from '../../lib/sampling/discrete-schedule.js';
+import { SDXL_STEPS } from '../../lib/sampling/schedules/align-your-steps.js';
 import {
   resolveSchedule,
   type ScheduleContext,
@@ -20,6 +21,7 @@ interface Case extends Omit<ScheduleContext, 'schedule'> {
   length: number;
   stride: number;
   fromEnd: number[];
+  family?: string;
 }
 const cases: Case[] = fixture('schedules');
 const models = new Map<string, DiscreteSchedule>();
@@ -34,7 +36,13 @@ describe('schedules are those of k-diffusion and A1111', () => {
       it(`${name} for ${model}, ${ours.length} times`, () => {
         for (const { n, length, stride, fromEnd, sigmaMin, sigmaMax, rho, family } of ours) {
           const schedule = models.get(model)!;
-          const sigmas = scheduleSigmas(name, n, { schedule, sigmaMin, sigmaMax, rho, family });
+          const sigmas = scheduleSigmas(name, n, {
+            schedule,
+            sigmaMin,
+            sigmaMax,
+            rho,
+            alignYourSteps: family === 'sdxl' ? SDXL_STEPS : undefined,
+          });
           expect(sigmas.length).toBe(length);
           expect(fromEnd.length).toBe(Math.ceil(length / stride));
           fromEnd.forEach((expected, i) => {

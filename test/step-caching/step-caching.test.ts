@@ -5,10 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { afterAll, describe, expect, it, test } from 'vitest';
 import { addGenerateOptions, toGenerateOptions } from '../../lib/cli/generate-options.js';
-import type { UNet } from '../../lib/modules/unet.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
-import { StepCache } from '../../lib/pipelines/diffusion/step-cache.js';
+import { stepCached } from '../../lib/pipelines/diffusion/step-cache.js';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';
+import type { DiffusionNetwork, NetworkSession } from '../../lib/sampling/network.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 import { readLatent, relativeError } from '../pipelines-reference/cases.js';
 import { readJson, type TinyModel, writeFolder } from '../pipelines-reference/tiny-models.js';
@@ -134,53 +134,77 @@ test('the command line asks for it by either flag', () => {
 });
 
 describe('which evaluations are whole', () => {
-  /** Says what it is asked for, and gives each row's number as what is kept. */
+  /** A network that says what it is asked for, and whose features are its latents. */
   function counting() {
     const asked: string[] = [];
-    const config = { block_out_channels: [1, 1] };
-    const sample = Tensor.zeros([1, 1, 1, 1]);
-    const unet = {
-      config,
-      forward: async ({ timestep }: { timestep: Tensor }) => {
-        asked.push(`whole ${timestep.data.join()}`);
-        return { sample, deep: Tensor.from(timestep.data, [timestep.size, 1, 1, 1]), taps: {}, timings: {} };
+    const session: NetworkSession = {
+      run: async ({ latents, branches, resume, keep }) => {
+        const rows = branches.map((_, i) => (latents instanceof Tensor ? latents.at(i) : latents[i]!));
+        const numbers = (tensors: readonly Tensor[]) => tensors.map(({ data }) => data[0]).join();
+        asked.push(
+          resume ? `shallow ${numbers(resume.states.map((one) => one.features))}` : `whole ${numbers(rows)}`,
+        );
+        const kept = rows.map((features) => ({ features }));
+        return { prediction: Tensor.cat(rows), taps: {}, ...(keep ? { kept } : {}) };
       },
-      shallow: async (_: unknown, deep: Tensor) => {
-        asked.push(`shallow ${deep.data.join()}`);
-        return { sample, taps: {}, timings: {} };
-      },
+      [Symbol.dispose]: () => undefined,
     };
-    return { asked, unet: unet as unknown as UNet };
+    const network: DiffusionNetwork = {
+      inputs: [],
+      cutPoints: [{ name: 'only' }],
+      prepare: () => session,
+      bytes: async () => ({ run: 0, session: 0 }),
+      nodes: () => [],
+    };
+    return { asked, network };
   }
-  const rows = (...values: number[]) => ({
-    sample: Tensor.zeros([1, 1, 1, 1]),
-    timestep: Tensor.from(Float32Array.from(values), [values.length]),
-  });
+  const BOTH = ['negative', 'positive'].map((name) => ({ name, conditioning: { tensors: {} }, weight: 1 }));
 
-  test('every nth, and one that needs a condition that was left out', async () => {
-    const { asked, unet } = counting();
-    const cache = new StepCache(unet, { interval: 3, branch: 0 });
-    const evaluate = async (conditions: ('negative' | 'positive')[], ...values: number[]) => {
-      cache.begin(conditions);
-      await cache.run(rows(...values), conditions, undefined);
-    };
-    await evaluate(['positive'], 1);
-    await evaluate(['positive'], 2);
-    await evaluate(['negative', 'positive'], 3, 4); // guidance begins
-    await evaluate(['negative', 'positive'], 5, 6);
-    await evaluate(['positive'], 7); // and ends
-    await evaluate(['positive'], 8);
-    expect(asked).toEqual(['whole 1', 'shallow 1', 'whole 3,4', 'shallow 3,4', 'shallow 4', 'whole 8']);
-  });
-
-  test('conditions that run one by one share one evaluation', async () => {
-    const { asked, unet } = counting();
-    const cache = new StepCache(unet, { interval: 2, branch: 0 });
-    for (const first of [1, 3, 5]) {
-      cache.begin(['negative', 'positive']);
-      await cache.run(rows(first), ['negative'], undefined);
-      await cache.run(rows(first + 1), ['positive'], undefined);
+  async function evaluations(interval: number, runs: readonly (readonly [number[], ...number[]])[][]) {
+    const { asked, network } = counting();
+    using session = stepCached(network, { interval, branch: 0 }).prepare(BOTH, [1, 1, 1, 1]);
+    for (const [index, evaluation] of runs.entries()) {
+      for (const [branches, ...values] of evaluation) {
+        const latents = values.map((value) => Tensor.from(Float32Array.of(value), [1]));
+        await session.run({ latents, timestep: 0, evaluation: { sigma: 1, index }, branches });
+      }
     }
-    expect(asked).toEqual(['whole 1', 'whole 2', 'shallow 1', 'shallow 2', 'whole 5', 'whole 6']);
+    return asked;
+  }
+
+  test('every nth, and one that needs a branch that was left out', async () => {
+    expect(
+      await evaluations(3, [
+        [[[1], 1]],
+        [[[1], 2]],
+        [[[0, 1], 3, 4]], // guidance begins
+        [[[0, 1], 5, 6]],
+        [[[1], 7]], // and ends
+        [[[1], 8]],
+      ]),
+    ).toEqual(['whole 1', 'shallow 1', 'whole 3,4', 'shallow 3,4', 'shallow 4', 'whole 8']);
+  });
+
+  test('branches that run one by one share one evaluation', async () => {
+    const evaluation = (first: number): (readonly [number[], ...number[]])[] => [
+      [[0], first],
+      [[1], first + 1],
+    ];
+    expect(await evaluations(2, [1, 3, 5].map(evaluation))).toEqual([
+      'whole 1',
+      'whole 2',
+      'shallow 1',
+      'shallow 2',
+      'whole 5',
+      'whole 6',
+    ]);
+  });
+
+  test('a network without cut points is refused', () => {
+    const { network } = counting();
+    const uncut = { ...network, cutPoints: [] };
+    expect(() => stepCached(uncut, { interval: 2, branch: 0 })).toThrow(
+      expect.objectContaining({ code: 'INVALID_OPTION' }),
+    );
   });
 });

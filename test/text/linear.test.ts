@@ -1,7 +1,8 @@
 /** No prompt, however it is made, takes more than time in proportion to its length. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { chunkPrompt, type PromptTokenizer } from '../../lib/conditioning/chunks.js';
+import { chunkPrompt } from '../../lib/conditioning/chunks.js';
 import { parsePrompt } from '../../lib/conditioning/prompt.js';
+import type { PromptTokenizer } from '../../lib/tokenizers/prompt-tokenizer.js';
 import { Tokenizer } from '../../lib/tokenizers/tokenizer.js';
 import { WordPieceTokenizer } from '../../lib/tokenizers/wordpiece.js';
 import { growth } from './growth.js';

@@ -7,7 +7,7 @@ import { requirements } from '../../lib/binding/module.js';
 import type { ModuleKind, NativeConfig, WeightPlan } from '../../lib/binding/types.js';
 import { openWeights } from '../../lib/checkpoint/formats/open-weights.js';
 import type { OpenModelOptions } from '../../lib/checkpoint/model-descriptor.js';
-import { openModel } from '../../lib/checkpoint/open.js';
+import { openModel } from '../../lib/families/registry.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import type { LoadPipelineOptions } from '../../lib/pipelines/model/load-options.js';
 import { inspectModel } from '../../lib/tools/inspect.js';

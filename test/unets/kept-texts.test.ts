@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openUNetFolder } from '../../lib/checkpoint/folder.js';
+import { CrossAttentionCache } from '../../lib/families/shared/cross-attention-cache.js';
 import { UNet } from '../../lib/modules/unet.js';
-import { TextKeeper } from '../../lib/pipelines/diffusion/cross-attention-cache.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 import { relativeError } from '../pipelines-reference/cases.js';
@@ -100,46 +100,54 @@ describe('texts that are kept', () => {
   });
 });
 
-describe('a keeper of texts', () => {
-  test('computes them once, anew for others, and keeps one set at most', async () => {
-    const keeper = new TextKeeper(false);
+describe('the cross-attention cache', () => {
+  test('computes keys and values once while somebody uses them', async () => {
+    const cache = new CrossAttentionCache(unet, false);
     await freed();
     const [a, b] = [text('a'), text('b')];
-    const first = await keeper.keep(unet, [a, b], undefined);
-    expect(await keeper.keep(unet, [a, b], undefined)).toBe(first);
-    const other = await keeper.keep(unet, [a, text('c')], undefined);
-    expect(other).not.toBe(first);
-    await unet.forward({ ...inputs(1), text: { of: other!, rows: [0] } });
-    expect(unet.memory().sessions).toBe(unet.bytesOfTexts(2, LENGTH));
-    expect(await keeper.keep(stock, [a], undefined)).toMatchObject({ count: 1, length: LENGTH });
-    keeper[Symbol.dispose]();
+    const first = cache.use([a, b])!;
+    const same = cache.use([a, b])!;
+    const kept = await first.get(undefined);
+    expect(await same.get(undefined)).toBe(kept);
+    const other = cache.use([a, text('c')])!;
+    expect(await other.get(undefined)).not.toBe(kept);
+    expect(unet.memory().sessions).toBe(2 * unet.bytesOfTexts(2, LENGTH));
+    first.release();
+    first.release();
+    await unet.forward({ ...inputs(1), text: { of: await same.get(undefined), rows: [0] } });
+    same.release();
+    await expect.poll(() => unet.memory().sessions).toBe(unet.bytesOfTexts(2, LENGTH));
+    other.release();
     await freed();
-    await freed(() => stock.memory());
   });
 
-  test('leaves texts beyond measure to each step, and in lean mode those of large U-Nets', async () => {
-    const beyond = async (lean: boolean, length: number) => {
-      using keeper = new TextKeeper(lean);
-      return await keeper.keep(unet, [Tensor.zeros([1, length, 128])], undefined);
-    };
+  test('leaves contexts beyond measure to each step, and in lean mode those of large U-Nets', async () => {
+    const use = (lean: boolean, length: number) =>
+      new CrossAttentionCache(unet, lean).use([Tensor.zeros([1, length, 128])]);
     expect(unet.bytesOfTexts(1, 80_000)).toBeGreaterThan(320e6);
-    expect(await beyond(false, 80_000)).toBeUndefined();
+    expect(use(false, 80_000)).toBeUndefined();
     expect(unet.bytesOfTexts(1, 8_000)).toBeGreaterThan(32e6);
-    expect(await beyond(true, 8_000)).toBeUndefined();
-    expect(await beyond(true, 800)).toBeDefined();
+    expect(use(true, 8_000)).toBeUndefined();
+    const small = use(true, 800)!;
+    expect(await small.get(undefined)).toMatchObject({ count: 1, length: 800 });
+    small.release();
     await freed();
   });
 
-  test('keeps nothing of texts whose computing was aborted, at once or under way', async () => {
-    using keeper = new TextKeeper(false);
+  test('keeps nothing whose computing was aborted, and computes it for another user', async () => {
+    const cache = new CrossAttentionCache(unet, false);
     const long = text('long', 4000);
+    const [first, second] = [cache.use([long])!, cache.use([long])!];
     const stop = new AbortController();
-    const kept = keeper.keep(unet, [long], stop.signal);
+    const aborted = first.get(stop.signal);
+    const waiting = second.get(undefined);
     stop.abort();
-    await expect(kept).rejects.toMatchObject({ code: 'ABORTED' });
-    await expect(keeper.keep(unet, [long], stop.signal)).rejects.toMatchObject({ code: 'ABORTED' });
+    await expect(aborted).rejects.toMatchObject({ code: 'ABORTED' });
+    await expect(first.get(stop.signal)).rejects.toMatchObject({ code: 'ABORTED' });
+    expect(await waiting).toMatchObject({ count: 1, length: 4000 });
+    first.release();
+    second.release();
     await freed();
-    expect(await keeper.keep(unet, [text('a')], undefined)).toBeDefined();
   });
 });
 

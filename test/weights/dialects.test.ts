@@ -4,8 +4,8 @@ import type { WeightPlanEntry } from '../../lib/binding/types.js';
 import { readAutoencoderConfig } from '../../lib/checkpoint/config/diffusers/autoencoder.js';
 import { readTextEncoderConfig } from '../../lib/checkpoint/config/diffusers/text-encoder.js';
 import { readUNetConfig } from '../../lib/checkpoint/config/diffusers/unet.js';
-import { openModel } from '../../lib/checkpoint/open.js';
 import type { ComponentWeights } from '../../lib/checkpoint/weights/component.js';
+import { openModel } from '../../lib/families/registry.js';
 import { scratch, writeSparse } from './files.js';
 import { checkpoint, type ReferenceComponent, reference, requirements } from './names.js';
 

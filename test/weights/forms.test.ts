@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { AutoencoderSource, ModelSource } from '../../lib/checkpoint/model-descriptor.js';
-import { openModel } from '../../lib/checkpoint/open.js';
+import { openModel } from '../../lib/families/registry.js';
 import { Autoencoder } from '../../lib/modules/autoencoder.js';
 import { TextEncoder } from '../../lib/modules/text-encoder.js';
 import { UNet } from '../../lib/modules/unet.js';

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { AutoencoderSource } from '../../lib/checkpoint/model-descriptor.js';
-import { openModel, starterModel } from '../../lib/checkpoint/open.js';
+import { starterModel } from '../../lib/checkpoint/open.js';
+import { openModel } from '../../lib/families/registry.js';
 import { Autoencoder } from '../../lib/modules/autoencoder.js';
 import { probePrediction } from '../../lib/modules/prediction-probe.js';
 import { TextEncoder } from '../../lib/modules/text-encoder.js';

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { requirements } from '../../lib/binding/module.js';
 import type { ModuleKind, NativeConfig } from '../../lib/binding/types.js';
-import { openModel } from '../../lib/checkpoint/open.js';
+import { openModel } from '../../lib/families/registry.js';
 import { scratch, writeSparse } from './files.js';
 import { checkpoint, type ReferenceComponent, reference } from './names.js';
 

@@ -3,8 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { requirements } from '../../lib/binding/module.js';
 import type { ModuleKind, NativeConfig, StorageType, WeightPlan } from '../../lib/binding/types.js';
 import type { ModelSource, OpenModelOptions } from '../../lib/checkpoint/model-descriptor.js';
-import { openModel, withPrediction } from '../../lib/checkpoint/open.js';
 import { SafelightError } from '../../lib/errors.js';
+import { openModel } from '../../lib/families/registry.js';
+import { sd2 as sd2Family } from '../../lib/families/sd2.js';
+import { withPrediction } from '../../lib/families/shared/unet-model.js';
 import { type FakeTensor, scratch, writeSparse } from './files.js';
 import { checkpoint, reference } from './names.js';
 
@@ -150,7 +152,7 @@ describe('the prediction of a single file', () => {
     const source = await open(sd2);
     // This autoencoder has three levels: 4 pixels a latent.
     expect(source.unet.config.sample_size).toBe(512 / 4);
-    const v = withPrediction(source, 'v');
+    const v = withPrediction(source, 'v', sd2Family.definition);
     expect([v.scheduler.prediction, v.unet.config.sample_size, v.predictionUncertain]).toEqual([
       'v',
       768 / 4,

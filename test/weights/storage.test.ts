@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { StorageType } from '../../lib/binding/types.js';
-import { openModel, starterModel } from '../../lib/checkpoint/open.js';
+import { starterModel } from '../../lib/checkpoint/open.js';
 import {
   fitting,
   sameShape,
@@ -8,6 +8,7 @@ import {
   storageTypes,
   storedBytes,
 } from '../../lib/checkpoint/weights/storage.js';
+import { openModel } from '../../lib/families/registry.js';
 import { UNet } from '../../lib/modules/unet.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 

@@ -98,7 +98,7 @@ const encoder = z.strictObject({
 const schema = z.strictObject({
   version: z.literal(CONFIG_VERSION),
   /** Null for a component by itself. */
-  family: z.enum(['sd1', 'sd2', 'sdxl', 'sdxl_refiner']).nullable(),
+  family: z.string().max(100).nullable(),
   text_encoders: z.array(encoder).max(2),
   unet: unet.nullable(),
   autoencoder: autoencoder.nullable(),

@@ -193,8 +193,8 @@ export interface SchedulerConfig {
   ends_clean?: boolean;
 }
 
-/** `ldm`: latent diffusion's own models (CompVis 2022); `ddpm`: diffusion of pixels. */
-export type ModelFamily = 'sd1' | 'sd2' | 'sdxl' | 'sdxl_refiner' | 'ldm' | 'ddpm' | 'custom';
+/** The config of a component that a checkpoint can hold. */
+export type ModuleConfig = UNetConfig | AutoencoderConfig | VQModelConfig | TextEncoderConfig;
 
 /** Defaults of a model, over Safelight's own, from a folder's `safelight.json`. */
 export interface GenerationDefaults {

@@ -110,7 +110,8 @@ async function checkBeforeLoading(options: GenerateOptions, flags: Flags): Promi
   resolveOptions(options, {}, anySize);
   // Which of these two has to be given, the model's config tells.
   if (options.prompt === undefined || options.class !== undefined) {
-    const { openModel, starterModel } = await import('../../checkpoint/open.js');
+    const { starterModel } = await import('../../checkpoint/open.js');
+    const { openModel } = await import('../../families/registry.js');
     const { condition } = await openModel(flags.model ?? starterModel, openOptions(flags));
     if (condition.kind === 'text' && options.prompt === undefined)
       throw new UsageError("missing required argument 'prompt': this model draws what a text says");

@@ -37,6 +37,7 @@ export function inspectCommand(): Command {
 
 async function inspect(path: string, flags: Flags): Promise<void> {
   const { inspectModel } = await import('../../tools/inspect.js');
+  const { familyLabel } = await import('../../families/registry.js');
   const { variant, vae, prediction, ema, config, storage } = flags;
   const found = await inspectModel(
     path,
@@ -46,20 +47,17 @@ async function inspect(path: string, flags: Flags): Promise<void> {
     const { tensors, ...rest } = found;
     return printJson(flags.tensors ? { ...rest, tensors } : rest);
   }
-  const sections = [heading(found), components(found), types(found), files(found), ignored(found)];
+  const sections = [
+    heading(found, found.family && familyLabel(found.family)),
+    components(found),
+    types(found),
+    files(found),
+    ignored(found),
+  ];
   if (flags.tensors) sections.push(tensorTable(found));
   print(sections.filter((section) => section !== '').join('\n\n'));
 }
 
-const FAMILIES = {
-  sd1: 'Stable Diffusion 1',
-  sd2: 'Stable Diffusion 2',
-  sdxl: 'Stable Diffusion XL',
-  sdxl_refiner: 'Stable Diffusion XL refiner',
-  ldm: 'Latent diffusion (CompVis)',
-  ddpm: 'Diffusion of pixels (DDPM)',
-  custom: 'Latent diffusion of its own kind',
-} as const;
 const FORMS = {
   folder: 'diffusers folder',
   file: 'single file',
@@ -68,18 +66,11 @@ const FORMS = {
 } as const;
 const PREDICTIONS = { eps: 'noise (eps)', v: 'v', x0: 'the picture (x0)' } as const;
 
-function heading({
-  path,
-  family,
-  form,
-  problem,
-  condition,
-  scheduler,
-  predictionUncertain,
-  predictionFrom,
-  defaults,
-}: Inspection): string {
-  const what = family ? `${FAMILIES[family]}, ${FORMS[form]}` : FORMS[form];
+function heading(
+  { path, form, problem, condition, scheduler, predictionUncertain, predictionFrom, defaults }: Inspection,
+  family: string | null,
+): string {
+  const what = family ? `${family}, ${FORMS[form]}` : FORMS[form];
   const lines = [path, what];
   if (condition?.kind === 'class') lines.push(`Draws ${condition.classes} classes, by number`);
   if (condition?.kind === 'none') lines.push('Reads no text');

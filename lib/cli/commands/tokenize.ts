@@ -23,7 +23,8 @@ export function tokenizeCommand(): Command {
 async function tokenize(text: string, { model, raw, json }: Flags): Promise<void> {
   const { promptText } = await import('../../pipelines/condition-options.js');
   promptText('text', text);
-  const { openModel, starterModel } = await import('../../checkpoint/open.js');
+  const { starterModel } = await import('../../checkpoint/open.js');
+  const { openModel } = await import('../../families/registry.js');
   const { loadTokenizer } = await import('../../tokenizers/load-tokenizer.js');
   const { chunkPrompt } = await import('../../conditioning/chunks.js');
   const { parsePrompt } = await import('../../conditioning/prompt.js');

@@ -2,9 +2,9 @@
 
 import type { Encoding } from '../../conditioning/prompt-encoder.js';
 import { invalidOption, SafelightError } from '../../errors.js';
+import type { ModelFacts } from '../../families/shared/loaded-model.js';
 import { checkFinite, checkTensor } from '../../tensor/check-tensor.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import type { ModelFacts } from '../model/loaded-model.js';
 
 /** An encoding; one that was put together by hand need not say how many windows it has. */
 export type GivenEncoding = Omit<Encoding, 'chunks' | 'pooled'> &
@@ -19,7 +19,7 @@ export function checkEncoding(name: string, value: unknown, facts: ModelFacts, w
   if (typeof value !== 'object' || value === null || !('context' in value))
     throw invalidOption(name, 'an encoding of encodeText ({ context, pooled, chunks })', value);
   const { context: states, pooled, chunks } = value as Readonly<Record<string, unknown>>;
-  const context = checkTensor(`${name}.context`, states, [1, 'T', facts.unet.cross_attention_dim]);
+  const context = checkTensor(`${name}.context`, states, [1, 'T', facts.text.width]);
   checkFinite(`${name}.context`, context);
   return {
     context,
@@ -52,12 +52,10 @@ function windows(name: string, { shape }: Tensor, chunks: unknown, window: numbe
   );
 }
 
-/** SDXL's second condition; other U-Nets do not look at it. */
-function checkPooled(name: string, value: unknown, { unet, family }: ModelFacts): Tensor | undefined {
-  const { addition } = unet;
-  if (addition === null) return undefined;
-  const ids = family === 'sdxl_refiner' ? 5 : 6;
-  const pooled = checkTensor(name, value, [1, addition.input_dim - ids * addition.time_embed_dim]);
+/** Pooled text, of models that take it (SDXL). */
+function checkPooled(name: string, value: unknown, { text }: ModelFacts): Tensor | undefined {
+  if (text.pooledWidth === undefined) return undefined;
+  const pooled = checkTensor(name, value, [1, text.pooledWidth]);
   checkFinite(name, pooled);
   return pooled;
 }

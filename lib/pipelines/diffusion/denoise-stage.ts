@@ -1,9 +1,14 @@
 /** The middle stage by itself: encodings in, a latent out. */
 import { invalidOption, SafelightError } from '../../errors.js';
+import type { DenoiseModel } from '../../families/family.js';
+import { conditioningOf as conditioningOfEncodings } from '../../families/shared/guidance-pair.js';
 import { joinBatches, repeatBatch } from '../../families/shared/latents.js';
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { checkCallback } from '../../known-keys.js';
 import type { Rng } from '../../sampling/generators/index.js';
+import type { GuidancePair } from '../../sampling/guidance.js';
 import { createNoise } from '../../sampling/noise.js';
+import { addNoise } from '../../sampling/noise-schedule.js';
 import { initialNoiseScale } from '../../sampling/samplers/index.js';
 import { checkFinite, checkTensor } from '../../tensor/check-tensor.js';
 import type { RgbImage } from '../../tensor/picture.js';
@@ -11,16 +16,15 @@ import { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning } from '../../warnings.js';
 import * as check from '../check.js';
 import { resolveCondition, resolveGuidance } from '../condition-options.js';
-import type { Engine } from '../model/loaded-model.js';
 import { checkControl, checkSize, checkTaps, resolveText } from '../options.js';
 import { type OnProgress, ProgressReporter } from '../progress.js';
 import { resolveSamplingOptions, type SamplingOptions, samplingKeys } from '../sampling-options.js';
 import { checkEncoding, checkPair, type GivenEncoding } from './check-encoding.js';
-import { TextKeeper } from './cross-attention-cache.js';
-import { type DenoiseModel, type DenoiseRun, type DenoiseStep, denoiseSteps } from './denoise-loop.js';
-import { type Conditions, encodeConditions } from './guidance-branch.js';
+import { type DenoiseRun, type DenoiseStep, denoiseSteps } from './denoise-loop.js';
+import { guidanceOf } from './generation.js';
 import { warnIfLarge } from './image-size.js';
 import { needsPicture } from './ldm-inpaint.js';
+import { SessionSlot } from './session-slot.js';
 import { brownianRange, fullSigmas, partialSigmas } from './sigmas.js';
 import { maskedEverywhere } from './text-to-image.js';
 
@@ -74,9 +78,9 @@ const KEYS: ReadonlySet<string> = new Set([
 ]);
 
 /** @returns `[count, C, h, w]`, as `pipeline.decode` takes it */
-export async function denoiseStage(engine: Engine, options: DenoiseOptions): Promise<Tensor> {
+export async function denoiseStage(loaded: LoadedModel, options: DenoiseOptions): Promise<Tensor> {
   check.knownKeys('options', options, KEYS);
-  const { facts } = engine;
+  const { facts } = loaded;
   const { signal, onProgress, warnings } = checkControl(options);
   const asked = resolveSamplingOptions(options, facts.defaults);
   const settings = resolveGuidance(asked, options.cfg, facts.condition);
@@ -86,39 +90,43 @@ export async function denoiseStage(engine: Engine, options: DenoiseOptions): Pro
   const rng = check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']);
   const strength = check.number('strength', options.strength ?? 0.75, 0, 1);
   checkCallback('onStep', options.onStep);
-  const [, channels, h, w] = latentShape(engine, options, count);
-  const conditioning = await conditioningOf(engine, options, signal);
-  const model = await engine.denoiser(signal);
+  const [, channels, h, w] = latentShape(loaded, options, count);
+  const conditioning = await conditioningOf(loaded, options, signal);
+  const model = await loaded.denoiser(signal);
 
+  const { alignYourSteps } = facts;
+  const scheduled = { ...model, alignYourSteps, shape: [1, channels, h, w] } as const;
   const partial =
-    options.latent &&
-    partialSigmas(settings, model.schedule, facts.family, { steps: settings.steps, strength, mode: 'share' });
-  const sigmas = partial ? partial.sigmas : fullSigmas(settings, model.schedule, facts.family);
+    options.latent && partialSigmas(settings, scheduled, { steps: settings.steps, strength, mode: 'share' });
+  const { noiseSchedule, sigmas } = partial ?? fullSigmas(settings, scheduled);
   const seeds = Array.from({ length: count }, (_, i) => seed + i);
   const range = partial ? { brownianRange: brownianRange(partial.full) } : {};
-  const scale = partial ? sigmas[0]! : initialNoiseScale(settings.sampler, sigmas[0]!);
+  const scale = initialNoiseScale(settings.sampler, sigmas[0]!, noiseSchedule);
   const clean = options.latent && repeatBatch(options.latent, count);
-  const pixels = { width: w * facts.factor, height: h * facts.factor };
-  if (needsPicture(engine)) {
+  const pixels = { width: w * facts.downsampleFactor, height: h * facts.downsampleFactor };
+  if (needsPicture(loaded)) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
       'This model draws beside a picture, which this stage does not take; use generate with init',
     );
   }
   warnIfLarge(warnings, pixels, facts.defaults);
-  const extra = await maskedEverywhere(engine, pixels.width, pixels.height, signal);
+  const extra = await maskedEverywhere(loaded, pixels.width, pixels.height, signal);
 
-  const texts = new TextKeeper(engine.lean);
+  const sessions = new SessionSlot();
   const common = {
-    ...{ sigmas, sampler: settings.sampler, samplerOptions: settings.sampling, conditioning, texts, pixels },
-    guidance: { scale: settings.cfg, interval: settings.guidanceInterval, rescale: settings.guidanceRescale },
+    ...{ sigmas, noiseSchedule, sampler: settings.sampler, samplerOptions: settings.sampling },
+    ...{ conditioning, guidance: guidanceOf(settings), sessions },
     ...{ extra, deepCache: settings.deepCache, taps, signal },
   };
   /** Images [from, to) of the call. */
   const batch = (from: number, to: number): DenoiseRun => {
     const noise = createNoise({ rng, seeds: seeds.slice(from, to), size: channels * h * w, ...range });
     const start = clean?.slice([from, to]).data;
-    const first = noise.next().map((value, i) => value * scale + (start ? start[i]! : 0));
+    const drawn = noise.next();
+    const first = start
+      ? addNoise(noiseSchedule, start, drawn, sigmas[0]!)
+      : drawn.map((value) => value * scale);
     return { ...common, latent: Tensor.from(first, [to - from, channels, h, w]), noise };
   };
   const size = Math.min(count, settings.sampler.maxBatch);
@@ -129,10 +137,10 @@ export async function denoiseStage(engine: Engine, options: DenoiseOptions): Pro
     return await denoiseRuns(model, runs, {
       onStep: options.onStep,
       reporter: new ProgressReporter(onProgress),
-      draw: (x0) => engine.preview.draw(x0.at(0), pixels.width, pixels.height),
+      draw: (x0) => loaded.preview.draw(x0.at(0), pixels.width, pixels.height),
     });
   } finally {
-    texts[Symbol.dispose]();
+    sessions[Symbol.dispose]();
   }
 }
 
@@ -166,45 +174,45 @@ async function denoiseRuns(
 }
 
 async function conditioningOf(
-  engine: Engine,
+  loaded: LoadedModel,
   options: DenoiseOptions,
   signal: AbortSignal | undefined,
-): Promise<Conditions> {
+): Promise<GuidancePair> {
   const text = resolveText({});
-  const { condition } = engine.facts;
+  const { condition } = loaded.facts;
   if (condition.kind !== 'text') {
     for (const name of ['positive', 'negative'] as const)
       if (options[name] !== undefined)
         throw invalidOption(name, 'nothing (this model reads no text)', options[name]);
     const label = options.class;
     const told = resolveCondition(label === undefined ? {} : { class: label }, condition);
-    return encodeConditions(engine, { ...told, text }, signal);
+    return loaded.encode({ ...told, text }, signal);
   }
   if (options.class !== undefined)
     throw invalidOption('class', 'nothing (this model reads a prompt)', options.class);
-  const conditioner = await engine.conditioner(signal);
-  const { facts } = engine;
-  const { window } = conditioner;
+  const encoder = await loaded.promptEncoder(signal);
+  const { facts } = loaded;
+  const { window } = encoder;
   const positive = checkEncoding('positive', options.positive, facts, window);
   const negative =
     options.negative === undefined
-      ? await conditioner.encodeNegative('', text, signal)
+      ? await encoder.encodeNegative('', text, signal)
       : checkEncoding('negative', options.negative, facts, window);
   checkPair(positive, negative, window);
-  return conditioner.align(positive, negative, text, signal);
+  return conditioningOfEncodings(await encoder.align(positive, negative, text, signal));
 }
 
 function latentShape(
-  engine: Engine,
+  loaded: LoadedModel,
   options: DenoiseOptions,
   count: number,
 ): [number, number, number, number] {
-  const { facts } = engine;
+  const { facts } = loaded;
   const channels = facts.latentChannels;
-  const asked = checkSize(options, facts.factor);
+  const asked = checkSize(options, facts.downsampleFactor);
   if (options.latent === undefined) {
     const { width = facts.defaults.width, height = facts.defaults.height } = asked;
-    return [count, channels, height / facts.factor, width / facts.factor];
+    return [count, channels, height / facts.downsampleFactor, width / facts.downsampleFactor];
   }
   const batch = count === 1 ? 1 : `1 or ${count}`;
   const { shape } = checkTensor('latent', options.latent, [batch, channels, 'h', 'w']);
@@ -216,7 +224,10 @@ function latentShape(
       `Expected f32 [${batch}, ${channels}, h, w] for latent but received f32 [${shape.join(', ')}]`,
     );
   }
-  const own = checkSize({ width: w * facts.factor, height: h * facts.factor }, facts.factor);
+  const own = checkSize(
+    { width: w * facts.downsampleFactor, height: h * facts.downsampleFactor },
+    facts.downsampleFactor,
+  );
   for (const side of ['width', 'height'] as const) {
     if (asked[side] !== undefined && asked[side] !== own[side])
       throw invalidOption(side, `${own[side]} (the latent's) or nothing`, asked[side]);

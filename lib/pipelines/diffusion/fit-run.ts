@@ -1,49 +1,54 @@
-/** Whether a call's runs fit into memory: asked once the modules are loaded, before minutes go into the first of them. */
+/** Checks before minutes go into a call that its runs fit into memory, once the modules are loaded. */
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { checkFit, type Need } from '../../modules/fit.js';
-import type { Engine } from '../model/loaded-model.js';
-import { keptBytes } from './cross-attention-cache.js';
+import type { BranchSpec, LatentShape } from '../../sampling/network.js';
+import { sequentialGuidance } from './sequential-guidance.js';
 
+/** A pass of the sampler. */
 export interface RunSize {
   /** Pixels. */
   readonly width: number;
   readonly height: number;
+  readonly branches: readonly BranchSpec[];
 }
 
 /**
- * @param sizes of the call's passes
- * @param evaluation of the U-Net: pictures times conditions, texts whose keys and values are kept, and tokens of each
+ * @param passes of the call
+ * @param batch images computed together
  * @throws DOES_NOT_FIT, and what loading the modules throws
  */
 export async function checkRunFits(
-  engine: Engine,
-  sizes: readonly RunSize[],
-  { rows, texts, length }: { readonly rows: number; readonly texts: number; readonly length: number },
+  loaded: LoadedModel,
+  passes: readonly RunSize[],
+  batch: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const { unet, oneByOne } = await engine.denoiser(signal);
-  const codec = await engine.codec(signal);
-  const { factor } = engine.facts;
-  const kept: Need = { label: 'texts', bytes: keptBytes(unet, texts, length, engine.lean) };
-  const buffers = async ({ width, height }: RunSize): Promise<Need[]> => {
-    const latent = { batch: rows, height: height / factor, width: width / factor, length };
-    const denoising = { label: 'U-Net', bytes: await unet.forwardBytes(latent, signal) };
+  const model = await loaded.denoiser(signal);
+  const network = model.sequentialGuidance ? sequentialGuidance(model.network) : model.network;
+  const codec = await loaded.codec(signal);
+  const { downsampleFactor, latentChannels } = loaded.facts;
+  const buffers = async ({ width, height, branches }: RunSize): Promise<Need[]> => {
+    const shape: LatentShape = [batch, latentChannels, height / downsampleFactor, width / downsampleFactor];
+    const { run, session } = await network.bytes(branches, shape, signal);
+    const denoising = { label: 'U-Net', bytes: run };
     const decoding = { label: 'decoder', bytes: await codec.decodeBytes(height, width, signal) };
-    // A lean U-Net gives its buffers back before the decoder takes its own.
-    return [
-      ...(oneByOne ? [denoising.bytes > decoding.bytes ? denoising : decoding] : [denoising, decoding]),
-      kept,
-    ];
+    const kept: Need = { label: 'texts', bytes: session };
+    // A lean network gives its buffers back before the decoder takes its own.
+    if (!model.sequentialGuidance) return [denoising, decoding, kept];
+    return [denoising.bytes > decoding.bytes ? denoising : decoding, kept];
   };
+  const where = model.memory();
+  if (where === undefined) return;
   // What modules hold of earlier runs goes when they run anew, and so counts as there.
-  const held = unet.memory().compute + (codec.memory()?.compute ?? 0);
-  for (const size of sizes) {
-    const needs = await buffers(size);
-    const available = engine.available(unet.memory());
+  const held = where.compute + (codec.memory()?.compute ?? 0);
+  for (const pass of passes) {
+    const needs = await buffers(pass);
+    const available = loaded.available(where);
     checkFit(
-      `A picture of ${size.width} x ${size.height}`,
+      `A picture of ${pass.width} x ${pass.height}`,
       needs,
       available === undefined ? undefined : available + held,
-      `take a smaller size or batch${oneByOne ? '' : ", or memory 'lean'"}, or free some memory`,
+      `take a smaller size or batch${model.sequentialGuidance ? '' : ", or memory 'lean'"}, or free some memory`,
     );
   }
 }

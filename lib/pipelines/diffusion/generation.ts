@@ -1,24 +1,25 @@
 /** One call: prompts encoded, batches denoised, latents decoded. Yields every step of the sampler on the way. */
 
 import { eitherOf, isAborted, throwIfAborted, unlessAborted } from '../../errors.js';
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
+import { type Guidance, type GuidancePair, guidanceBranches } from '../../sampling/guidance.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { Warning } from '../../warnings.js';
 import { GeneratedImage, toPixels } from '../image-result.js';
 import { parametersOf } from '../metadata.js';
-import type { Engine } from '../model/loaded-model.js';
 import type { Settings } from '../options.js';
 import { ProgressReporter } from '../progress.js';
+import type { SamplingSettings } from '../sampling-options.js';
 import { type BatchSeeds, batchSeeds } from '../variation-options.js';
-import { TextKeeper } from './cross-attention-cache.js';
 import { type Denoised, type DenoiseStep, denoiseSteps } from './denoise-loop.js';
-import { checkRunFits } from './fit-run.js';
-import { type Conditions, encodeConditions, lengthOf } from './guidance-branch.js';
+import { checkRunFits, type RunSize } from './fit-run.js';
 import { type HiresPlan, planHires } from './hires.js';
 import { warnIfLarge } from './image-size.js';
 import { planImageToImage } from './image-to-image.js';
 import { needsPicture, planWithPicture } from './ldm-inpaint.js';
 import type { Pass, Plan } from './plan.js';
+import { SessionSlot } from './session-slot.js';
 import { planTextToImage } from './text-to-image.js';
 
 /** A step of the sampler in a call. */
@@ -49,12 +50,12 @@ const PATIENCE = 400;
 type Steps<T> = AsyncGenerator<GenerationStep, T>;
 
 /** @throws every code of SafelightError that the stages name */
-export async function* generateSteps(engine: Engine, settings: Settings): Steps<GenerateResult> {
+export async function* generateSteps(loaded: LoadedModel, settings: Settings): Steps<GenerateResult> {
   const reporter = new ProgressReporter(settings.onProgress);
   const { count, seed, batch, finish } = settings;
-  const { plan, hires, conditionings } = await prepare(engine, settings, reporter);
+  const { plan, hires, conditionings } = await prepare(loaded, settings, reporter);
   const run = new Run(
-    engine,
+    loaded,
     settings,
     conditionings,
     reporter,
@@ -72,74 +73,73 @@ export async function* generateSteps(engine: Engine, settings: Settings): Steps<
         reporter.report('decode', images.length, count);
         const both = { seed: own, subseed: pictures.subseeds[i]! };
         const latent = made.latent.slice([i, i + 1]);
-        images.push(await decodeOne(engine, settings, plan, latent, both, i > 0 ? late : undefined));
+        images.push(await decodeOne(loaded, settings, plan, latent, both, i > 0 ? late : undefined));
       }
     }
   } finally {
-    run.texts[Symbol.dispose]();
+    run.sessions[Symbol.dispose]();
   }
   reporter.report('decode', count, count);
   return { images, seed, seconds: reporter.elapsed, warnings: settings.warnings.list };
 }
 
-function planOf(engine: Engine, settings: Settings): Promise<Plan> {
+function planOf(loaded: LoadedModel, settings: Settings): Promise<Plan> {
   const { init } = settings;
-  if (needsPicture(engine)) return planWithPicture(engine, settings);
-  return init ? planImageToImage(engine, { ...settings, init }) : planTextToImage(engine, settings);
+  if (needsPicture(loaded)) return planWithPicture(loaded, settings);
+  return init ? planImageToImage(loaded, { ...settings, init }) : planTextToImage(loaded, settings);
 }
 
 async function prepare(
-  engine: Engine,
+  loaded: LoadedModel,
   settings: Settings,
   reporter: ProgressReporter,
 ): Promise<{
   plan: Plan;
   hires: HiresPlan | undefined;
-  conditionings: readonly [Conditions, Conditions];
+  conditionings: readonly [GuidancePair, GuidancePair];
 }> {
   const { signal, prompt, negative } = settings;
   reporter.report('encode', 0, 2);
-  const plan = await planOf(engine, settings);
-  const hires = settings.hires && (await planHires(engine, settings, settings.hires, plan));
-  warnIfLarge(settings.warnings, plan, engine.facts.defaults);
-  if (hires) warnIfLarge(settings.warnings, hires, engine.facts.defaults, { what: 'A second pass' });
+  const plan = await planOf(loaded, settings);
+  const hires = settings.hires && (await planHires(loaded, settings, settings.hires, plan));
+  warnIfLarge(settings.warnings, plan, loaded.facts.defaults);
+  if (hires) warnIfLarge(settings.warnings, hires, loaded.facts.defaults, { what: 'A second pass' });
   reporter.report('encode', 1, 2);
-  const conditioning = await encodeConditions(engine, settings, signal);
+  const conditioning = await loaded.encode(settings, signal);
   // The second pass may have prompts of its own; the same ones are not encoded again.
   const own = { prompt: settings.hires?.prompt ?? prompt, negative: settings.hires?.negative ?? negative };
   const same = own.prompt === prompt && own.negative === negative;
-  const second = same ? conditioning : await encodeConditions(engine, { ...settings, ...own }, signal);
-  const guided = settings.sampling.cfg !== 1;
-  await checkRunFits(
-    engine,
-    hires ? [plan, hires] : [plan],
-    {
-      rows: Math.min(settings.batch, settings.count) * (guided && !engine.lean ? 2 : 1),
-      texts: guided ? 2 : 1,
-      length: Math.max(lengthOf(conditioning), lengthOf(second)),
-    },
-    signal,
-  );
+  const second = same ? conditioning : await loaded.encode({ ...settings, ...own }, signal);
+  const first = { ...plan, branches: guidanceBranches(conditioning, guidanceOf(settings.sampling)) };
+  const passes: RunSize[] = [first];
+  if (hires && settings.hires) {
+    const guidance = guidanceOf(settings.hires.sampling);
+    passes.push({ ...hires, branches: guidanceBranches(second, guidance) });
+  }
+  await checkRunFits(loaded, passes, Math.min(settings.batch, settings.count), signal);
   reporter.report('encode', 2, 2);
   return { plan, hires, conditionings: [conditioning, second] };
 }
 
+export function guidanceOf(sampling: SamplingSettings): Guidance {
+  const { cfg, guidanceInterval, guidanceRescale } = sampling;
+  return { scale: cfg, interval: guidanceInterval, rescale: guidanceRescale };
+}
+
 /** The passes of one call, which count their steps together. */
 class Run {
-  readonly texts: TextKeeper;
+  readonly sessions = new SessionSlot();
   private done = 0;
 
   constructor(
-    private readonly engine: Engine,
+    private readonly loaded: LoadedModel,
     private readonly settings: Settings,
     /** Of the first pass and of the second. */
-    private readonly conditionings: readonly [Conditions, Conditions],
+    private readonly conditionings: readonly [GuidancePair, GuidancePair],
     private readonly reporter: ProgressReporter,
     /** Steps that are to come; corrected where a sampler takes others than its schedule has. */
     private planned: number,
-  ) {
-    this.texts = new TextKeeper(engine.lean);
-  }
+  ) {}
 
   /** Both passes of a batch; ended early, what the last evaluation saw, or the first pass's images where the second saw nothing. */
   async *passes(plan: Plan, hires: HiresPlan | undefined, pictures: BatchSeeds): Steps<Denoised> {
@@ -168,18 +168,13 @@ class Run {
     const { taps, signal, finish, hires } = this.settings;
     const sampling = number === 2 && hires ? hires.sampling : this.settings.sampling;
     this.reporter.report('denoise', this.done, this.planned);
-    const steps = denoiseSteps(await this.engine.denoiser(signal), {
+    const steps = denoiseSteps(await this.loaded.denoiser(signal), {
       ...pass,
       sampler: sampling.sampler,
       samplerOptions: sampling.sampling,
       conditioning: this.conditionings[number - 1]!,
-      guidance: {
-        scale: sampling.cfg,
-        interval: sampling.guidanceInterval,
-        rescale: sampling.guidanceRescale,
-      },
-      texts: this.texts,
-      pixels: size,
+      guidance: guidanceOf(sampling),
+      sessions: this.sessions,
       deepCache: sampling.deepCache,
       taps,
       signal,
@@ -195,7 +190,7 @@ class Run {
       }
       const step = next.value;
       const preview = (index = 0): Promise<RgbImage> =>
-        this.engine.preview.draw(step.x0.at(index), size.width, size.height);
+        this.loaded.preview.draw(step.x0.at(index), size.width, size.height);
       taken = step.step + 1;
       const planned = this.planned + step.steps - size.steps;
       this.reporter.report('denoise', this.done + taken, planned, preview);
@@ -205,18 +200,18 @@ class Run {
 }
 
 async function decodeOne(
-  engine: Engine,
+  loaded: LoadedModel,
   settings: Settings,
   plan: Plan,
   latent: Tensor,
   seeds: { readonly seed: number; readonly subseed: number },
   late: AbortSignal | undefined,
 ): Promise<GeneratedImage> {
-  const image = await plan.finish(await imageOf(engine, settings, latent, late));
+  const image = await plan.finish(await imageOf(loaded, settings, latent, late));
   return new GeneratedImage(image, {
     seed: seeds.seed,
     latent,
-    parameters: parametersOf(engine.facts, settings, plan, seeds),
+    parameters: parametersOf(loaded.facts, settings, plan, seeds),
   });
 }
 
@@ -225,12 +220,12 @@ async function decodeOne(
  * decodes.
  */
 async function imageOf(
-  engine: Engine,
+  loaded: LoadedModel,
   { signal, hurry }: Settings,
   latent: Tensor,
   late: AbortSignal | undefined,
 ): Promise<RgbImage> {
-  const codec = await engine.codec(signal);
+  const codec = await loaded.codec(signal);
   const early = codec.memory()?.backend === 'cpu' ? eitherOf(hurry, late) : hurry;
   try {
     return toPixels(await codec.decode(latent, { signal: eitherOf(signal, early) }));
@@ -238,7 +233,7 @@ async function imageOf(
     throwIfAborted(signal);
     if (!early?.aborted || !isAborted(error)) throw error;
   }
-  const { factor } = engine.facts;
+  const { downsampleFactor: factor } = loaded.facts;
   const [, , height = 0, width = 0] = latent.shape;
-  return engine.preview.draw(latent.at(0), width * factor, height * factor);
+  return loaded.preview.draw(latent.at(0), width * factor, height * factor);
 }

@@ -1,146 +1,144 @@
-/** The U-Net as the sampler sees it: conditions, texts and further inputs settled, run whole or with a step cache. */
-import type { UNetInputs } from '../../modules/unet.js';
+/** The network with guidance around it, as the sampler calls it: (x, sigma) to x0. */
+import { eitherOf, throwIfAborted } from '../../errors.js';
+import type { DenoiseModel } from '../../families/family.js';
+import { createDenoise } from '../../sampling/denoiser.js';
+import { activeBranches, combinePredictions, guidanceBranches } from '../../sampling/guidance.js';
 import {
-  type Condition,
-  combinePredictions,
-  possibleConditions,
-  repeatFor,
-} from '../../sampling/guidance.js';
-import type { Latent } from '../../sampling/types.js';
+  type BranchSpec,
+  groupByShape,
+  type LatentShape,
+  type NetworkResult,
+  type NetworkSession,
+} from '../../sampling/network.js';
+import type { Denoise, Latent } from '../../sampling/types.js';
+import { throwIfNotFinite } from '../../tensor/finite.js';
 import { Tensor } from '../../tensor/tensor.js';
-import type { DenoiseModel, DenoiseRun } from './denoise-loop.js';
-import type { ModelCondition } from './guidance-branch.js';
-import { StepCache } from './step-cache.js';
+import type { DenoiseRun } from './denoise-loop.js';
+import { sequentialGuidance } from './sequential-guidance.js';
+import { stepCached } from './step-cache.js';
 
-/** The U-Net with everything but latent and time settled. */
-export class Network {
+/** One pass: evaluates the network for the sampler, and remembers what it saw last. */
+export class GuidedDenoiser {
+  /** Evaluations that were done. */
+  evaluations = 0;
+  /** Of the last evaluation, by name. */
   taps: Readonly<Record<string, Tensor>> = {};
-  private readonly cache: StepCache | undefined;
-  private readonly inputs = new Map<string, Omit<UNetInputs, 'sample' | 'timestep'>>();
+  private x0: Latent | undefined;
+  private active: readonly BranchSpec[] = [];
+  private readonly branches: readonly BranchSpec[];
+  private readonly shape: LatentShape;
+  private readonly session: NetworkSession;
+  private readonly predicted: Denoise;
+  /** Stops an evaluation: `signal` or `finish`. */
+  private readonly stop: AbortSignal | undefined;
 
   constructor(
     private readonly model: DenoiseModel,
     private readonly run: DenoiseRun,
   ) {
-    if (run.deepCache) this.cache = new StepCache(model.unet, run.deepCache);
+    const { latent, extra } = run;
+    const [images = 0, channels = 0, height = 0, width = 0] = latent.shape;
+    this.shape = [images, channels, height, width];
+    this.stop = eitherOf(run.signal, run.finish);
+    this.branches = guidanceBranches(run.conditioning, run.guidance).map((branch) => beside(branch, extra));
+    let network = model.sequentialGuidance ? sequentialGuidance(model.network) : model.network;
+    if (run.deepCache) network = stepCached(network, run.deepCache);
+    this.session = run.sessions.replace(network.prepare(this.branches, this.shape));
+    this.predicted = createDenoise(run.noiseSchedule, model.prediction, (scaled, t, sigma) =>
+      this.predict(scaled, t, sigma),
+    );
   }
 
-  async predict(scaled: Latent, t: number, conditions: readonly Condition[]): Promise<Latent> {
-    this.cache?.begin(conditions);
-    const pictures = this.run.latent.shape[0]!;
-    // Taps are of one run, with all conditions in it.
-    if (!this.model.oneByOne || this.run.taps?.length) {
-      const all = await this.forward(scaled, t, conditions);
-      return combinePredictions(this.run.guidance, conditions, all, pictures);
-    }
-    const all = new Float32Array(scaled.length * conditions.length);
-    for (const [i, condition] of conditions.entries()) {
-      all.set(await this.forward(scaled, t, [condition]), i * scaled.length);
-    }
-    return combinePredictions(this.run.guidance, conditions, all, pictures);
+  /** Names of the branches of the last evaluation, in the order of the rows of its taps. */
+  get conditions(): readonly string[] {
+    return this.active.map(({ name }) => name);
   }
 
-  /** These conditions in one batch. */
-  private async forward(scaled: Latent, t: number, conditions: readonly Condition[]): Promise<Latent> {
-    const { latent, extra, taps, signal } = this.run;
-    const [pictures = 0, channels = 0, height = 0, width = 0] = latent.shape;
-    const rows = pictures * conditions.length;
-    let sample = Tensor.from(repeatFor(conditions, scaled), [rows, channels, height, width]);
-    if (extra) sample = joinChannels(sample, extra);
-    const inputs = {
-      sample,
-      timestep: Tensor.from(new Float32Array(rows).fill(t), [rows]),
-      ...(await this.inputsFor(conditions, pictures)),
-    };
-    const output = await (this.cache
-      ? this.cache.run(inputs, conditions, signal)
-      : this.model.unet.forward(inputs, { taps, signal }));
-    this.taps = output.taps;
-    return output.sample.data;
+  /** @throws NOT_FINITE, INVALID_OPTION for an unknown tap, OUT_OF_MEMORY, ABORTED, DISPOSED */
+  readonly denoise: Denoise = async (x, sigma) => {
+    const { model, run } = this;
+    throwIfAborted(this.stop);
+    throwIfNotFinite(x, 'The latent');
+    const x0 = await this.predicted(x, sigma);
+    if (model.clip !== undefined) clamp(x0, model.clip);
+    if (run.keep) keepOutside(x0, run.keep.latent.data, run.keep.mask);
+    this.x0 = x0;
+    this.evaluations++;
+    return x0;
+  };
+
+  /** The clean latent as far as it is known. @throws NOT_FINITE */
+  seen(): Tensor {
+    const { latent, before, sigmas, noiseSchedule } = this.run;
+    const [sigma = 0] = sigmas;
+    if (!this.x0 && before) return before;
+    // Noise alone, at the variance of latents: A1111 decodes it too.
+    const scale = 1 / Math.hypot(noiseSchedule.alpha(sigma), sigma);
+    const x0 = this.x0 ?? latent.data.map((value) => value * scale);
+    throwIfNotFinite(x0, 'The latent');
+    return Tensor.from(x0, latent.shape);
   }
 
-  /** The same at every step. */
-  private async inputsFor(conditions: readonly Condition[], pictures: number) {
-    const key = conditions.join();
-    let inputs = this.inputs.get(key);
-    if (!inputs) {
-      const encodings = conditions.map((condition) => this.run.conditioning[condition]);
-      inputs = {
-        ...(await this.texts(conditions, pictures)),
-        ...labelsOf(encodings, pictures),
-        ...this.additions(encodings, conditions, pictures),
-      };
-      this.inputs.set(key, inputs);
-    }
-    return inputs;
-  }
-
-  /** The text of each row: kept with the U-Net, or its states where taps want to see what becomes of them. */
-  private async texts(conditions: readonly Condition[], pictures: number) {
-    const { conditioning, guidance, taps, signal } = this.run;
-    const all = possibleConditions(guidance);
-    const contexts = all.flatMap((condition) => conditioning[condition].context ?? []);
-    if (contexts.length < all.length) return {};
-    const kept = taps?.length ? undefined : await this.run.texts.keep(this.model.unet, contexts, signal);
-    if (!kept)
-      return {
-        context: repeatRows(
-          conditions.map((one) => contexts[all.indexOf(one)]!),
-          pictures,
-        ),
-      };
-    const rows = conditions.flatMap((one) => new Array<number>(pictures).fill(all.indexOf(one)));
-    return { text: { of: kept, rows } };
-  }
-
-  /** SDXL's: pooled text, and the sizes that the picture pretends to have. */
-  private additions(
-    encodings: readonly ModelCondition[],
-    conditions: readonly Condition[],
-    pictures: number,
-  ) {
-    const { addition } = this.model.unet.config;
-    const pooled = encodings.flatMap((e) => e.pooled ?? []);
-    if (!addition || pooled.length < encodings.length) return {};
-    const count = Math.round((addition.input_dim - pooled[0]!.size) / addition.time_embed_dim);
-    const { width, height } = this.run.pixels;
-    const ids = conditions.map((condition) => {
-      // Original size, corner of the crop, and target size; the refiner has an aesthetic score in the last one's place.
-      const all =
-        count === 5
-          ? [height, width, 0, 0, condition === 'positive' ? 6 : 2.5]
-          : [height, width, 0, 0, height, width];
-      return Tensor.from(Float32Array.from(all), [1, all.length]);
-    });
-    return { textEmbeds: repeatRows(pooled, pictures), timeIds: repeatRows(ids, pictures) };
+  /** The network's prediction with guidance. Branches whose conditioning differs in shape run in separate batches. */
+  private async predict(scaled: Latent, timestep: number, sigma: number): Promise<Latent> {
+    const { guidance, taps } = this.run;
+    const { stop: signal } = this;
+    const latents = Tensor.from(scaled, this.shape);
+    const evaluation = { sigma, index: this.evaluations };
+    const groups = groupByShape(this.branches, activeBranches(this.branches, guidance.interval, sigma));
+    const results: NetworkResult[] = [];
+    for (const branches of groups)
+      results.push(await this.session.run({ latents, timestep, evaluation, branches, taps, signal }));
+    this.active = groups.flat().map((i) => this.branches[i]!);
+    this.taps = joinTaps(
+      results.map((result) => result.taps),
+      groups.map((group) => group.map((i) => this.branches[i]!.name).join(', ')),
+    );
+    const [only] = results;
+    const predictions =
+      results.length === 1 ? only!.prediction : Tensor.cat(results.map(({ prediction }) => prediction));
+    const combine = this.model.guide ?? combinePredictions;
+    return combine(this.active, predictions.data, this.shape[0], guidance.rescale);
   }
 }
 
-/** Numbers of classes, where that is what the U-Net is told. */
-function labelsOf(encodings: readonly ModelCondition[], times: number): { classLabels?: Tensor<Int32Array> } {
-  const rows = encodings.flatMap(({ label }) => (label ? new Array<number>(times).fill(label.data[0]!) : []));
-  return rows.length === 0 ? {} : { classLabels: Tensor.from(Int32Array.from(rows), [rows.length]) };
+/** Adds the channels that lie beside the latent to a branch's conditioning. */
+function beside(branch: BranchSpec, extra: Tensor | undefined): BranchSpec {
+  if (!extra) return branch;
+  const { tensors } = branch.conditioning;
+  return { ...branch, conditioning: { tensors: { ...tensors, concat: extra } } };
 }
 
-/** Tensors `[1, ...]` each `times` over, one after the other. */
-function repeatRows(tensors: readonly Tensor[], times: number): Tensor {
-  const [first] = tensors as [Tensor];
-  const out = new Float32Array(first.size * times * tensors.length);
-  tensors.forEach((tensor, i) => {
-    for (let k = 0; k < times; k++) out.set(tensor.data, (i * times + k) * first.size);
-  });
-  return Tensor.from(out, [times * tensors.length, ...first.shape.slice(1)]);
-}
+type Taps = Readonly<Record<string, Tensor>>;
 
-/** `[R, C, h, w]` and `[1 or B, n, h, w]` (repeated until there are R) to `[R, C + n, h, w]`. */
-export function joinChannels(sample: Tensor, extra: Tensor): Tensor {
-  const [rows = 0, channels = 0, height = 0, width = 0] = sample.shape;
-  const more = extra.shape[1]!;
-  const joined = Tensor.zeros([rows, channels + more, height, width]);
-  for (let r = 0; r < rows; r++) {
-    const row = joined.at(r).data;
-    row.set(sample.at(r).data);
-    row.set(extra.at(r % extra.shape[0]!).data, channels * height * width);
+/**
+ * The taps of several batches in one tensor a name; where the batches differ in shape, one tensor a batch, with the names of its branches
+ * after the node's.
+ */
+function joinTaps(taps: readonly Taps[], labels: readonly string[]): Taps {
+  if (taps.length === 1) return taps[0]!;
+  const joined: Record<string, Tensor> = {};
+  for (const name of Object.keys(taps[0] ?? {})) {
+    const tensors = taps.map((one) => one[name]!);
+    const shapes = new Set(tensors.map(({ shape }) => shape.slice(1).join()));
+    if (shapes.size === 1) joined[name] = Tensor.cat(tensors);
+    else
+      tensors.forEach((tensor, i) => {
+        joined[`${name} (${labels[i]})`] = tensor;
+      });
   }
   return joined;
+}
+
+/** In place. */
+function clamp(x: Latent, limit: number): void {
+  for (let i = 0; i < x.length; i++) x[i] = Math.min(limit, Math.max(-limit, x[i]!));
+}
+
+/** x * mask + kept * (1 - mask), in place; the mask is the same for every image and channel. */
+export function keepOutside(x: Latent, kept: Latent, mask: Float32Array): void {
+  for (let i = 0; i < x.length; i++) {
+    const m = mask[i % mask.length]!;
+    x[i] = x[i]! * m + kept[i]! * (1 - m);
+  }
 }

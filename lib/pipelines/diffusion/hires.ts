@@ -1,14 +1,15 @@
 /** The second pass of hires fix: the first picture enlarged, noise on it, and the end of the schedule again. */
 import { eitherOf } from '../../errors.js';
 import { imageTensor } from '../../families/shared/latents.js';
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { crop } from '../../image/composite.js';
 import { nearest } from '../../image/fit.js';
 import { resample } from '../../image/resample.js';
+import { addNoise } from '../../sampling/noise-schedule.js';
 import { interpolate } from '../../tensor/interpolate.js';
 import { Tensor } from '../../tensor/tensor.js';
 import { type HiresSettings, type HiresTarget, hiresTarget, latentUpscalers } from '../hires-options.js';
 import { toPixels } from '../image-result.js';
-import type { Engine } from '../model/loaded-model.js';
 import { checkSize, type Settings } from '../options.js';
 import { type BatchSeeds, pictureNoise } from '../variation-options.js';
 import type { Pass } from './plan.js';
@@ -24,50 +25,58 @@ export interface HiresPlan {
 }
 
 export async function planHires(
-  engine: Engine,
+  loaded: LoadedModel,
   settings: Settings,
   hires: HiresSettings,
   first: { readonly width: number; readonly height: number },
 ): Promise<HiresPlan> {
-  const { facts } = engine;
+  const { facts } = loaded;
   const { signal } = settings;
   const { sampling } = hires;
-  const target = hiresTarget(first.width, first.height, hires, facts.factor);
+  const target = hiresTarget(first.width, first.height, hires, facts.downsampleFactor);
   const { width, height } = target;
-  checkSize({ width, height }, facts.factor);
-  const { schedule } = await engine.denoiser(signal);
-  const { full, sigmas } = partialSigmas(sampling, schedule, facts.family, {
-    steps: hires.steps ?? sampling.steps,
-    strength: hires.strength,
-    mode: 'exact',
-  });
-  const extra = await maskedEverywhere(engine, width, height, signal);
+  checkSize({ width, height }, facts.downsampleFactor);
+  const { noiseSchedule } = await loaded.denoiser(signal);
+  const { alignYourSteps, latentChannels, downsampleFactor } = facts;
+  const levels = partialSigmas(
+    sampling,
+    {
+      ...{ noiseSchedule, alignYourSteps },
+      shape: [1, latentChannels, height / downsampleFactor, width / downsampleFactor],
+    },
+    { steps: hires.steps ?? sampling.steps, strength: hires.strength, mode: 'exact' },
+  );
+  const { full, noiseSchedule: schedule, sigmas } = levels;
+  const extra = await maskedEverywhere(loaded, width, height, signal);
   return {
     width,
     height,
     steps: sigmas.length - 1,
     pass: async (latents, seeds, finish) => {
-      const enlarged = await enlarge(engine, latents, hires, target, eitherOf(signal, finish));
+      const enlarged = await enlarge(loaded, latents, hires, target, eitherOf(signal, finish));
       const [, channels = 0, h = 0, w = 0] = enlarged.shape;
-      const noise = pictureNoise(settings, seeds, [channels, h, w], facts.factor, brownianRange(full));
-      const added = noise.first();
-      const latent = Tensor.from(
-        enlarged.data.map((value, i) => value + added[i]! * sigmas[0]!),
-        enlarged.shape,
+      const noise = pictureNoise(
+        settings,
+        seeds,
+        [channels, h, w],
+        facts.downsampleFactor,
+        brownianRange(full),
       );
-      return { latent, sigmas, noise, extra };
+      const added = noise.first();
+      const latent = Tensor.from(addNoise(schedule, enlarged.data, added, sigmas[0]!), enlarged.shape);
+      return { latent, sigmas, noiseSchedule: schedule, noise, extra };
     },
   };
 }
 
 async function enlarge(
-  engine: Engine,
+  loaded: LoadedModel,
   latents: Tensor,
   hires: HiresSettings,
   target: HiresTarget,
   signal: AbortSignal | undefined,
 ): Promise<Tensor> {
-  const { factor } = engine.facts;
+  const { downsampleFactor: factor } = loaded.facts;
   const [left, top] = [target.coverWidth - target.width, target.coverHeight - target.height].map(
     (extra) => Math.floor(extra / factor / 2) * factor,
   ) as [number, number];
@@ -77,7 +86,7 @@ async function enlarge(
     const rows = [top / factor, (top + target.height) / factor] as const;
     return covered.slice(null, null, rows, [left / factor, (left + target.width) / factor]);
   }
-  const codec = await engine.codec(signal);
+  const codec = await loaded.codec(signal);
   const [pictures = 0, ...shape] = latents.shape;
   const enlarged: Float32Array[] = [];
   for (let i = 0; i < pictures; i++) {

@@ -2,21 +2,21 @@
 import { invalidOption } from '../../errors.js';
 import type { EncodedImage } from '../../families/shared/latent-codec.js';
 import { imageTensor, repeatBatch } from '../../families/shared/latents.js';
+import type { LoadedModel, ModelFacts } from '../../families/shared/loaded-model.js';
 import { readImage } from '../../image/read.js';
 import { type ByteImage, resample } from '../../image/resample.js';
 import { createNoise } from '../../sampling/noise.js';
+import { addNoise } from '../../sampling/noise-schedule.js';
 import type { NoiseSource } from '../../sampling/types.js';
 import { interpolate } from '../../tensor/interpolate.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { Warnings } from '../../warnings.js';
-import type { Engine, ModelFacts } from '../model/loaded-model.js';
 import { checkSize, type InitSettings, type Settings } from '../options.js';
 import { type BatchSeeds, pictureNoise } from '../variation-options.js';
-import { joinChannels } from './guided-denoiser.js';
 import { fittingSize, type Size, warnIfLarge, warnOfResize } from './image-size.js';
 import { type PreparedImage, prepareImage, prepareMasked } from './inpaint.js';
 import type { Pass, Plan } from './plan.js';
-import { brownianRange, partialSigmas } from './sigmas.js';
+import { brownianRange, type PartialSigmas, partialSigmas } from './sigmas.js';
 
 /** What was encoded of the picture, and the mask at the latent's size. */
 interface Encoded {
@@ -33,8 +33,8 @@ interface Encoded {
 
 type ImageSettings = Settings & { readonly init: InitSettings };
 
-export async function planImageToImage(engine: Engine, settings: ImageSettings): Promise<Plan> {
-  const { facts } = engine;
+export async function planImageToImage(loaded: LoadedModel, settings: ImageSettings): Promise<Plan> {
+  const { facts } = loaded;
   const { signal, sampling, mask, init } = settings;
   const original = await readImage(init.source);
   const { width, height } = sizeFrom(settings, original, facts, settings.warnings);
@@ -47,22 +47,23 @@ export async function planImageToImage(engine: Engine, settings: ImageSettings):
     warnIfLarge(settings.warnings, original, facts.defaults, {
       ...{ what: 'init, which resizeMode latent encodes whole,', effect: 'it takes long' },
     });
-  const encoded = await encode(engine, prepared, {
-    image: own ? await onGrid(original, facts.factor, signal) : prepared.image,
+  const encoded = await encode(loaded, prepared, {
+    image: own ? await onGrid(original, facts.downsampleFactor, signal) : prepared.image,
     round: mask?.round ?? true,
     signal,
   });
-  const { schedule } = await engine.denoiser(signal);
-  const { full, sigmas } = partialSigmas(sampling, schedule, facts.family, {
-    steps: sampling.steps,
-    strength: init.strength,
-    mode: 'share',
-  });
+  const { noiseSchedule } = await loaded.denoiser(signal);
+  const { alignYourSteps, latentChannels } = facts;
+  const levels = partialSigmas(
+    sampling,
+    { noiseSchedule, alignYourSteps, shape: [1, latentChannels, encoded.height, encoded.width] },
+    { steps: sampling.steps, strength: init.strength, mode: 'share' },
+  );
   return {
     width,
     height,
-    steps: sigmas.length - 1,
-    pass: (seeds) => begin(facts.factor, settings, encoded, seeds, full, sigmas),
+    steps: levels.sigmas.length - 1,
+    pass: (seeds) => begin(facts.downsampleFactor, settings, encoded, seeds, levels),
     finish: prepared.finish,
   };
 }
@@ -75,7 +76,7 @@ export async function planImageToImage(engine: Engine, settings: ImageSettings):
 export function sizeFrom(
   asked: { readonly width: number | undefined; readonly height: number | undefined },
   image: Size,
-  { factor, defaults }: Pick<ModelFacts, 'factor' | 'defaults'>,
+  { downsampleFactor: factor, defaults }: Pick<ModelFacts, 'downsampleFactor' | 'defaults'>,
   warnings: Warnings,
   option = 'init',
 ): Size {
@@ -100,14 +101,14 @@ function onGrid(image: ByteImage, factor: number, signal: AbortSignal | undefine
 }
 
 async function encode(
-  engine: Engine,
+  loaded: LoadedModel,
   prepared: PreparedImage,
   how: { readonly image: ByteImage; readonly round: boolean; readonly signal: AbortSignal | undefined },
 ): Promise<Encoded> {
   const { signal } = how;
-  const codec = await engine.codec(signal);
+  const codec = await loaded.codec(signal);
   const picture = await codec.encode(imageTensor(how.image), { signal });
-  const { factor } = engine.facts;
+  const { downsampleFactor: factor } = loaded.facts;
   const [h, w] = [prepared.image.height / factor, prepared.image.width / factor];
   const share = (byte: number): number => (how.round ? rounded(byte) : byte / 255);
   const { mask } = prepared;
@@ -115,7 +116,7 @@ async function encode(
   return {
     ...{ picture, height: h, width: w },
     mask: small && Float32Array.from(small.data, share),
-    hint: engine.facts.extra === 'inpainting' ? await hintOf() : undefined,
+    hint: loaded.facts.extra === 'inpainting' ? await hintOf() : undefined,
   };
 
   async function hintOf() {
@@ -144,8 +145,7 @@ function begin(
   settings: ImageSettings,
   encoded: Encoded,
   pictures: BatchSeeds,
-  full: readonly number[],
-  sigmas: readonly number[],
+  { full, ...levels }: PartialSigmas,
 ): Pass {
   const { rng, init } = settings;
   const { seeds } = pictures;
@@ -165,18 +165,19 @@ function begin(
     : clean;
   const extra =
     encoded.hint &&
-    joinChannels(
-      repeatBatch(encoded.hint.mask, seeds.length),
-      repeatBatch(encoded.hint.masked.latents(draw(noise)), seeds.length),
+    Tensor.cat(
+      [
+        repeatBatch(encoded.hint.mask, seeds.length),
+        repeatBatch(encoded.hint.masked.latents(draw(noise)), seeds.length),
+      ],
+      1,
     );
   const first = noise.first();
-  const scale = sigmas[0]! * init.noiseMultiplier;
+  const { noiseSchedule, sigmas } = levels;
+  const noisy = addNoise(noiseSchedule, latent.data, first, sigmas[0]!, init.noiseMultiplier);
   return {
-    latent: Tensor.from(
-      latent.data.map((value, i) => value + first[i]! * scale),
-      latent.shape,
-    ),
-    sigmas,
+    latent: Tensor.from(noisy, latent.shape),
+    ...levels,
     noise,
     extra,
     before: latent,

@@ -5,69 +5,73 @@
  */
 import { invalidOption, SafelightError } from '../../errors.js';
 import { imageTensor } from '../../families/shared/latents.js';
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { type ImageSource, readImage } from '../../image/read.js';
 import { resample } from '../../image/resample.js';
 import { interpolate } from '../../tensor/interpolate.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { MaskSettings } from '../mask-options.js';
-import type { Engine } from '../model/loaded-model.js';
 import { checkSize, type InitSettings, type Settings } from '../options.js';
-import { joinChannels } from './guided-denoiser.js';
 import { sizeFrom } from './image-to-image.js';
 import { prepareMasked } from './inpaint.js';
 import type { Plan } from './plan.js';
 import { planFromNoise } from './text-to-image.js';
 
 /** Whether a model needs a picture, and draws nothing without one. */
-export function needsPicture({ facts }: Engine): boolean {
+export function needsPicture({ facts }: LoadedModel): boolean {
   return facts.extra === 'masked' || facts.extra === 'low_resolution';
 }
 
 /** @throws INVALID_OPTION for a picture or a mask that is missing, or is no use; FILE_NOT_FOUND, INVALID_IMAGE */
-export async function planWithPicture(engine: Engine, settings: Settings): Promise<Plan> {
+export async function planWithPicture(loaded: LoadedModel, settings: Settings): Promise<Plan> {
   const { init, mask } = settings;
-  const enlarges = engine.facts.extra === 'low_resolution';
+  const enlarges = loaded.facts.extra === 'low_resolution';
   if (init === undefined) {
     const what = enlarges ? 'a picture to enlarge' : 'a picture to repaint a part of';
     throw invalidOption('init', `${what}, which this model cannot do without,`, init);
   }
   if (enlarges) {
     if (mask !== undefined) throw unfit('mask', 'This model enlarges pictures, all of them');
-    return planEnlargement(engine, settings, init.source);
+    return planEnlargement(loaded, settings, init.source);
   }
   if (mask === undefined)
     throw invalidOption('mask', 'a picture that is white where this model is to repaint', mask);
-  return planRepainting(engine, settings, init, mask);
+  return planRepainting(loaded, settings, init, mask);
 }
 
 /** The picture lies beside the latent at the latent's own size: of `factor` times its size, unless another is asked for. */
-async function planEnlargement(engine: Engine, settings: Settings, source: ImageSource): Promise<Plan> {
-  const { factor } = engine.facts;
+async function planEnlargement(loaded: LoadedModel, settings: Settings, source: ImageSource): Promise<Plan> {
+  const { downsampleFactor: factor } = loaded.facts;
   const original = await readImage(source);
   const { width = original.width * factor, height = original.height * factor } = settings;
   checkSize({ width, height }, factor);
   const small = await resample(original, width / factor, height / factor, 'lanczos', settings.signal);
-  return planFromNoise(engine, settings, { width, height, extra: imageTensor(small) });
+  return planFromNoise(loaded, settings, { width, height, extra: imageTensor(small) });
 }
 
 async function planRepainting(
-  engine: Engine,
+  loaded: LoadedModel,
   settings: Settings,
   { source, resizeMode }: InitSettings,
   mask: MaskSettings,
 ): Promise<Plan> {
   const { signal } = settings;
   const original = await readImage(source);
-  const { factor, defaults } = engine.facts;
+  const { downsampleFactor: factor, defaults } = loaded.facts;
   // The reference works on images of twice the sides that the model was trained at.
   const most = { ...defaults, width: 2 * defaults.width, height: 2 * defaults.height };
-  const { width, height } = sizeFrom(settings, original, { factor, defaults: most }, settings.warnings);
+  const { width, height } = sizeFrom(
+    settings,
+    original,
+    { downsampleFactor: factor, defaults: most },
+    settings.warnings,
+  );
   // What the masked part begins from is noise; the model sees nothing of it.
   const whole = { ...mask, fill: 'original', round: true } as const;
   const prepared = await prepareMasked(original, whole, width, height, resizeMode, signal);
   const hidden = Float32Array.from(prepared.mask!.data, (byte) => (byte >= 128 ? 1 : 0));
-  const extra = await hiddenPicture(engine, imageTensor(prepared.image), hidden, signal);
-  return { ...(await planFromNoise(engine, settings, { width, height, extra })), finish: prepared.finish };
+  const extra = await hiddenPicture(loaded, imageTensor(prepared.image), hidden, signal);
+  return { ...(await planFromNoise(loaded, settings, { width, height, extra })), finish: prepared.finish };
 }
 
 /**
@@ -77,7 +81,7 @@ async function planRepainting(
  * @returns `[1, C + 1, h, w]`
  */
 export async function hiddenPicture(
-  engine: Engine,
+  loaded: LoadedModel,
   image: Tensor,
   hidden: Float32Array,
   signal: AbortSignal | undefined,
@@ -87,14 +91,14 @@ export async function hiddenPicture(
     image.data.map((value, i) => (hidden[i % hidden.length] === 1 ? -1 : value)),
     image.shape,
   );
-  const codec = await engine.codec(signal);
+  const codec = await loaded.codec(signal);
   const latent = (await codec.encode(seen, { signal })).latents();
   const [, , h = 0, w = 0] = latent.shape;
   const where = Tensor.from(
     hidden.map((value) => 2 * value - 1),
     [1, 1, height, width],
   );
-  return joinChannels(latent, interpolate(where, h, w, 'nearest'));
+  return Tensor.cat([latent, interpolate(where, h, w, 'nearest')], 1);
 }
 
 function unfit(option: string, why: string): SafelightError {

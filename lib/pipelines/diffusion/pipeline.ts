@@ -1,18 +1,20 @@
 /** Text to image, and everything on the way, with one model. */
 
 import type { MemoryInfo, NodeInfo } from '../../binding/types.js';
-import { openModel, starterModel } from '../../checkpoint/open.js';
+import { starterModel } from '../../checkpoint/open.js';
 import type { Chunk } from '../../conditioning/chunks.js';
 import type { Encoding } from '../../conditioning/prompt-encoder.js';
-import { SafelightError, unlessAborted } from '../../errors.js';
+import { SafelightError } from '../../errors.js';
+import { diffusionFamilies } from '../../families/registry.js';
+import type { LoadedModel, ModuleName } from '../../families/shared/loaded-model.js';
 import type { ImageSource } from '../../image/read.js';
+import type { Prediction } from '../../sampling/prediction.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { Warning } from '../../warnings.js';
 import type { GeneratedImage } from '../image-result.js';
 import { generateWithFallback } from '../model/fallback.js';
-import { Modules } from '../model/lazy-model.js';
-import { checkLoadOptions, type LoadPipelineOptions } from '../model/load-options.js';
-import { type ModuleName, modulesOf } from '../model/module-names.js';
+import type { LoadPipelineOptions } from '../model/load-options.js';
+import { loadModel } from '../model/load-pipeline.js';
 import { type GenerateOptions, resolveOptions } from '../options.js';
 import { type AttentionMap, type AttentionOptions, attentionMaps } from '../trace/attention-map.js';
 import { listNodes, type NodesOptions } from '../trace/nodes.js';
@@ -36,8 +38,8 @@ export interface PipelineInfo {
   readonly path: string;
   readonly name: string;
   readonly family: string;
-  /** What the U-Net predicts. */
-  readonly prediction: 'eps' | 'v' | 'x0';
+  /** The quantity that the network predicts. */
+  readonly prediction: Prediction;
   /** Pixels; what `generate` makes unless told otherwise. */
   readonly width: number;
   readonly height: number;
@@ -55,7 +57,8 @@ export interface PipelineInfo {
 export class Pipeline implements AsyncDisposable {
   private disposed = false;
 
-  private constructor(private readonly modules: Modules) {}
+  /** @param model as a family loads it; `Pipeline.load` is for everybody else */
+  constructor(private readonly model: LoadedModel) {}
 
   /**
    * @param path a diffusers folder or a safetensors file; default: the small model that comes with the package
@@ -63,15 +66,7 @@ export class Pipeline implements AsyncDisposable {
    *   BACKEND_UNAVAILABLE, BINARY_NOT_FOUND, ABORTED
    */
   static async load(path: string = starterModel, options: LoadPipelineOptions = {}): Promise<Pipeline> {
-    const { open, modules: settings, parts, signal, onProgress, warnings } = checkLoadOptions(options);
-    const modules = new Modules(await unlessAborted(openModel(path, open), signal), settings, warnings);
-    try {
-      await modules.load(parts, signal, onProgress);
-    } catch (error) {
-      modules.dispose();
-      throw error;
-    }
-    return new Pipeline(modules);
+    return new Pipeline(await loadModel(path, options, diffusionFamilies));
   }
 
   get info(): PipelineInfo {
@@ -80,12 +75,12 @@ export class Pipeline implements AsyncDisposable {
       path: source.path,
       name: facts.name,
       family: facts.family,
-      prediction: source.scheduler.prediction,
+      prediction: facts.prediction,
       width: facts.defaults.width,
       height: facts.defaults.height,
-      factor: facts.factor,
+      factor: facts.downsampleFactor,
       latentChannels: facts.latentChannels,
-      modules: modulesOf(source),
+      modules: facts.modules,
     };
   }
 
@@ -102,11 +97,11 @@ export class Pipeline implements AsyncDisposable {
    * Work goes on only while steps are asked for.
    */
   stream(options: GenerateOptions): GenerationStream {
-    const modules = this.open();
-    const { defaults, factor, condition } = modules.facts;
-    const asked = modules.lean ? { batch: 1, ...options } : options;
+    const loaded = this.open();
+    const { defaults, downsampleFactor, condition } = loaded.facts;
+    const asked = loaded.lean ? { batch: 1, ...options } : options;
     return new GenerationStream(
-      generateWithFallback(modules, resolveOptions(asked, defaults, factor, condition)),
+      generateWithFallback(loaded, resolveOptions(asked, defaults, downsampleFactor, condition)),
     );
   }
 
@@ -166,16 +161,16 @@ export class Pipeline implements AsyncDisposable {
   /** Gives all memory back; calls under way reject with DISPOSED. Safe to call again. */
   async dispose(): Promise<void> {
     this.disposed = true;
-    this.modules.dispose();
+    this.model.dispose();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
   }
 
-  private open(): Modules {
+  private open(): LoadedModel {
     if (this.disposed)
       throw new SafelightError('DISPOSED', 'The pipeline was disposed and cannot be used any more');
-    return this.modules;
+    return this.model;
   }
 }

@@ -1,4 +1,5 @@
-/** A way of making pictures, prepared once and then run batch by batch. */
+/** A way of making images, prepared once and then run batch by batch. */
+import type { NoiseSchedule } from '../../sampling/noise-schedule.js';
 import type { NoiseSource } from '../../sampling/types.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -9,6 +10,7 @@ export interface Pass {
   /** `[B, C, h, w]`, noisy. */
   readonly latent: Tensor;
   readonly sigmas: readonly number[];
+  readonly noiseSchedule: NoiseSchedule;
   readonly noise: NoiseSource;
   readonly extra?: Tensor | undefined;
   /** The latent without its noise, where it was one of an image. */

@@ -1,28 +1,45 @@
-/** The noise levels of a run: which schedule, and where in it image to image begins. */
-import type { ModelFamily } from '../../checkpoint/config/types.js';
-import type { DiscreteSchedule } from '../../sampling/denoiser.js';
-import { discardPenultimate } from '../../sampling/samplers/index.js';
+/** The noise levels of a run, and where in them image to image begins. */
+import type { DenoiseModel } from '../../families/family.js';
+import type { LatentShape } from '../../sampling/network.js';
+import { isFlow, type NoiseSchedule } from '../../sampling/noise-schedule.js';
+import { checkSampler, discardPenultimate } from '../../sampling/samplers/index.js';
 import { scheduleSigmas } from '../../sampling/schedules/index.js';
 import type { SamplingSettings } from '../sampling-options.js';
 
-/** The whole schedule for `steps` steps, ending where sampling ends. @throws INVALID_OPTION for steps that it cannot give */
-export function fullSigmas(
-  settings: SamplingSettings,
-  schedule: DiscreteSchedule,
-  family: ModelFamily,
-  steps = settings.steps,
-): number[] {
-  const { sampler, range } = settings;
-  if (sampler.ownSigmas) return sampler.ownSigmas(schedule, steps);
-  const context = { schedule, family, ...range };
-  if (!settings.discardPenultimate) return scheduleSigmas(settings.schedule, steps, context);
-  return discardPenultimate(scheduleSigmas(settings.schedule, steps + 1, context));
+/** What the noise levels depend on besides the options. */
+export interface ScheduledModel extends Pick<DenoiseModel, 'noiseSchedule'> {
+  readonly alignYourSteps: readonly number[] | undefined;
+  readonly shape: LatentShape;
 }
 
-/** Where image to image begins: the schedule it belongs to, and the part of it that runs. */
-export interface PartialSigmas {
-  readonly full: readonly number[];
+export interface RunSigmas {
+  /** The trained noise levels. */
+  readonly noiseSchedule: NoiseSchedule;
+  /** Descending, ending where sampling ends. */
   readonly sigmas: readonly number[];
+}
+
+/** The whole schedule for `steps` steps. @throws INVALID_OPTION for steps that it cannot give */
+export function fullSigmas(
+  settings: SamplingSettings,
+  { alignYourSteps, shape, ...model }: ScheduledModel,
+  steps = settings.steps,
+): RunSigmas {
+  const { sampler, range } = settings;
+  const noiseSchedule = model.noiseSchedule({ shape, steps });
+  checkSampler(sampler, noiseSchedule, settings.sampling);
+  if (sampler.ownSigmas && !isFlow(noiseSchedule))
+    return { noiseSchedule, sigmas: sampler.ownSigmas(noiseSchedule, steps) };
+  const context = { schedule: noiseSchedule, alignYourSteps, ...range };
+  const sigmas = settings.discardPenultimate
+    ? discardPenultimate(scheduleSigmas(settings.schedule, steps + 1, context))
+    : scheduleSigmas(settings.schedule, steps, context);
+  return { noiseSchedule, sigmas };
+}
+
+/** The part of a schedule that image to image runs. */
+export interface PartialSigmas extends RunSigmas {
+  readonly full: readonly number[];
 }
 
 /**
@@ -32,15 +49,14 @@ export interface PartialSigmas {
  */
 export function partialSigmas(
   settings: SamplingSettings,
-  schedule: DiscreteSchedule,
-  family: ModelFamily,
+  model: ScheduledModel,
   run: { readonly steps: number; readonly strength: number; readonly mode: 'share' | 'exact' },
 ): PartialSigmas {
   const share = Math.min(run.strength, 0.999);
   const steps = run.mode === 'exact' ? Math.trunc(run.steps / share) : run.steps;
   const last = run.mode === 'exact' ? run.steps - 1 : Math.trunc(share * run.steps);
-  const full = fullSigmas(settings, schedule, family, steps);
-  return { full, sigmas: full.slice(Math.max(0, steps - last - 1)) };
+  const { noiseSchedule, sigmas } = fullSigmas(settings, model, steps);
+  return { noiseSchedule, full: sigmas, sigmas: sigmas.slice(Math.max(0, steps - last - 1)) };
 }
 
 /** The Brownian tree's range in A1111: the whole schedule, also where only its end runs. */

@@ -3,6 +3,7 @@
 import type { Chunk } from '../../conditioning/chunks.js';
 import type { Encoding } from '../../conditioning/prompt-encoder.js';
 import { imageTensor } from '../../families/shared/latents.js';
+import type { LoadedModel, ModelFacts } from '../../families/shared/loaded-model.js';
 import { type ImageSource, readImage } from '../../image/read.js';
 import type { Rng } from '../../sampling/generators/index.js';
 import { createNoise } from '../../sampling/noise.js';
@@ -12,7 +13,6 @@ import type { OnWarning } from '../../warnings.js';
 import * as check from '../check.js';
 import { promptText } from '../condition-options.js';
 import { GeneratedImage, toPixels } from '../image-result.js';
-import type { Engine, ModelFacts } from '../model/loaded-model.js';
 import { checkControl, checkSize, type GenerateOptions, type Posterior, resolveText } from '../options.js';
 import { type OnProgress, ProgressReporter } from '../progress.js';
 import { warnIfLarge } from './image-size.js';
@@ -53,18 +53,18 @@ export interface DecodeOptions {
 }
 
 export async function tokenizeStage(
-  engine: Engine,
+  loaded: LoadedModel,
   text: string,
   options: TokenizeOptions,
 ): Promise<Chunk[]> {
   check.knownKeys('options', options, new Set(['raw']));
   const raw = check.boolean('raw', options.raw ?? false);
-  const conditioner = await engine.conditioner();
-  return conditioner.tokenize(promptText('text', text), raw ? 'none' : 'original');
+  const encoder = await loaded.promptEncoder();
+  return encoder.tokenize(promptText('text', text), raw ? 'none' : 'original');
 }
 
 export async function encodeTextStage(
-  engine: Engine,
+  loaded: LoadedModel,
   prompt: string,
   options: EncodeTextOptions,
 ): Promise<Encoding> {
@@ -74,16 +74,16 @@ export async function encodeTextStage(
   const negative = check.boolean('negative', options.negative ?? false);
   const given = promptText('prompt', prompt);
   warnOfSyntax(warnings, negative ? { 'the negative prompt': given } : { 'the prompt': given });
-  const conditioner = await engine.conditioner(signal);
+  const encoder = await loaded.promptEncoder(signal);
   const encoding = await (negative
-    ? conditioner.encodeNegative(given, text, signal)
-    : conditioner.encode(given, text, signal));
+    ? encoder.encodeNegative(given, text, signal)
+    : encoder.encode(given, text, signal));
   // The caller may write into it; what is kept for the next call must not change.
   return { ...encoding, context: encoding.context.clone(), pooled: encoding.pooled?.clone() };
 }
 
 export async function encodeImageStage(
-  engine: Engine,
+  loaded: LoadedModel,
   source: ImageSource,
   options: EncodeImageOptions,
 ): Promise<Tensor> {
@@ -92,14 +92,14 @@ export async function encodeImageStage(
     options,
     new Set(['width', 'height', 'posterior', 'seed', 'rng', 'signal', 'onWarning']),
   );
-  const { factor } = engine.facts;
+  const { downsampleFactor: factor } = loaded.facts;
   const { signal, warnings } = checkControl(options);
   const posterior = check.oneOf('posterior', options.posterior ?? 'mean', ['mean', 'sample']);
   const seed = check.seed('seed', options.seed ?? 0);
   const rng = check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']);
   const asked = checkSize(options, factor);
-  const input = await imageInput(engine, source, asked, { signal, warnings });
-  const codec = await engine.codec(signal);
+  const input = await imageInput(loaded, source, asked, { signal, warnings });
+  const codec = await loaded.codec(signal);
   const encoded = await codec.encode(input, { signal });
   const { size } = encoded;
   return encoded
@@ -109,7 +109,7 @@ export async function encodeImageStage(
 
 /** An image as the encoder takes it, `[1, 3, H, W]`: of the size asked for, else its own on the latent grid, at most the model's pixel count. */
 export async function imageInput(
-  { facts }: Engine,
+  { facts }: LoadedModel,
   source: ImageSource,
   asked: { readonly width: number | undefined; readonly height: number | undefined },
   { signal, warnings }: Pick<ReturnType<typeof checkControl>, 'signal' | 'warnings'>,
@@ -122,15 +122,15 @@ export async function imageInput(
 }
 
 export async function decodeStage(
-  engine: Engine,
+  loaded: LoadedModel,
   latent: Tensor,
   options: DecodeOptions,
 ): Promise<GeneratedImage[]> {
   check.knownKeys('options', options, new Set(['signal', 'onProgress']));
   const { signal, onProgress } = checkControl(options);
-  checkLatent('latent', latent, engine.facts);
+  checkLatent('latent', latent, loaded.facts);
   const reporter = new ProgressReporter(onProgress);
-  const codec = await engine.codec(signal);
+  const codec = await loaded.codec(signal);
   const count = latent.shape[0]!;
   const images: GeneratedImage[] = [];
   for (let i = 0; i < count; i++) {
@@ -147,7 +147,11 @@ export async function decodeStage(
 }
 
 /** A latent as the sampler sees it, of a size that can be decoded. @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE */
-export function checkLatent(name: string, latent: unknown, { latentChannels, factor }: ModelFacts): Tensor {
+export function checkLatent(
+  name: string,
+  latent: unknown,
+  { latentChannels, downsampleFactor: factor }: ModelFacts,
+): Tensor {
   const tensor = checkTensor(name, latent, ['B', latentChannels, 'h', 'w']);
   checkFinite(name, tensor);
   const [, , height = 0, width = 0] = tensor.shape;

@@ -1,96 +1,85 @@
 /**
- * Step caching (DeepCache: Ma et al. 2023, arXiv:2312.00858): what the deep part of the U-Net gives changes little from one evaluation
+ * Step caching (DeepCache: Ma et al. 2023, arXiv:2312.00858): what the deep part of a network gives changes little from one evaluation
  * to the next, so it is computed at every `interval`th only; in between the shallow part runs alone and goes on from what was kept.
  */
 import { invalidOption } from '../../errors.js';
-import { joinBatches } from '../../families/shared/latents.js';
-import type { ForwardOutput, UNet, UNetInputs, UNetOutput } from '../../modules/unet.js';
-import type { Condition } from '../../sampling/guidance.js';
-import type { Tensor } from '../../tensor/tensor.js';
-import * as check from '../check.js';
+import type {
+  BranchSpec,
+  CutPoint,
+  CutState,
+  DiffusionNetwork,
+  LatentShape,
+  NetworkRequest,
+  NetworkResult,
+  NetworkSession,
+} from '../../sampling/network.js';
+import type { DeepCacheSettings } from '../deep-cache-options.js';
 
-export interface DeepCacheOptions {
-  /** Every so many evaluations of the U-Net one is whole, 1 (all: no caching) to 1000; default 3. */
-  readonly interval?: number;
-  /**
-   * How much runs in between, numbered as in the DeepCache package: three branches a level from the finest on; default 0, the least.
-   */
-  readonly branch?: number;
-}
-
-export interface DeepCacheSettings {
-  readonly interval: number;
-  readonly branch: number;
-}
-
-const KEYS: ReadonlySet<string> = new Set(['interval', 'branch']);
-const DEFAULT_INTERVAL = 3;
-/** A U-Net has at most 12 levels; how many this one has is known once it is loaded. */
-const MAX_BRANCH = 35;
-
-/** @throws INVALID_OPTION naming the option */
-export function resolveDeepCache(options: DeepCacheOptions | undefined): DeepCacheSettings | undefined {
-  if (options === undefined) return undefined;
-  check.knownKeys('deepCache', options, KEYS);
+/**
+ * A network of which most evaluations run only what follows a cut point. Each session begins anew.
+ * @throws INVALID_OPTION for a network without that many cut points
+ */
+export function stepCached(
+  network: DiffusionNetwork,
+  { interval, branch }: DeepCacheSettings,
+): DiffusionNetwork {
+  const point = network.cutPoints[branch];
+  if (point === undefined) {
+    const { length } = network.cutPoints;
+    throw length === 0
+      ? invalidOption('deepCache', 'nothing (this model has no place where step caching could cut it)', {
+          interval,
+          branch,
+        })
+      : invalidOption('deepCache.branch', `integer between 0 and ${length - 1}`, branch);
+  }
   return {
-    interval: check.integer('deepCache.interval', options.interval ?? DEFAULT_INTERVAL, 1, 1000),
-    branch: check.integer('deepCache.branch', options.branch ?? 0, 0, MAX_BRANCH),
+    inputs: network.inputs,
+    cutPoints: [],
+    prepare: (branches: readonly BranchSpec[], shape: LatentShape) =>
+      new CachedSession(network.prepare(branches, shape), point, interval),
+    bytes: (branches, shape, signal) => network.bytes(branches, shape, signal),
+    nodes: (shape, windows) => network.nodes(shape, windows),
   };
 }
 
-/** The U-Net of one pass of the sampler: whole, or its shallow part with what an earlier evaluation of the pass has left. */
-export class StepCache {
-  /** `[pictures, C', h', w']` of each condition, as the last whole evaluation left them. */
-  private kept = new Map<Condition, Tensor>();
-  /** Since the last whole one, itself counted. */
-  private evaluations = 0;
-  /** Conditions that have run in this evaluation: one by one, or all at once. */
-  private wholeNow = true;
+class CachedSession implements NetworkSession {
+  /** Of each branch, as the last whole run of it left them. */
+  private states = new Map<number, CutState>();
+  /** Evaluations since the last whole one, itself counted. */
+  private age = 0;
+  private evaluation = -1;
 
   constructor(
-    private readonly unet: UNet,
-    private readonly settings: DeepCacheSettings,
-  ) {
-    const branches = 3 * unet.config.block_out_channels.length;
-    if (settings.branch >= branches) {
-      throw invalidOption('deepCache.branch', `integer between 0 and ${branches - 1}`, settings.branch);
-    }
-  }
+    private readonly session: NetworkSession,
+    private readonly point: CutPoint,
+    private readonly interval: number,
+  ) {}
 
-  /**
-   * Before each evaluation of the sampler's: decides whether it is whole. One that needs a condition that was left out of the last whole
-   * evaluation (guidance that begins within an interval) is whole whatever the count.
-   */
-  begin(conditions: readonly Condition[]): void {
-    this.wholeNow =
-      this.evaluations % this.settings.interval === 0 || !conditions.every((one) => this.kept.has(one));
-    if (this.wholeNow) {
-      this.kept = new Map();
-      this.evaluations = 0;
+  async run(request: NetworkRequest): Promise<NetworkResult> {
+    const { branches, evaluation } = request;
+    const first = evaluation.index !== this.evaluation;
+    this.evaluation = evaluation.index;
+    const missing = (): boolean => !branches.every((branch) => this.states.has(branch));
+    // A branch that was left out of the last whole evaluation (guidance that begins within an interval) makes this one whole.
+    if (first && (this.age % this.interval === 0 || missing())) {
+      this.states = new Map();
+      this.age = 0;
     }
-    this.evaluations++;
-  }
-
-  /** These conditions in one batch: all pictures of the first, then of the next. */
-  async run(
-    inputs: UNetInputs,
-    conditions: readonly Condition[],
-    signal: AbortSignal | undefined,
-  ): Promise<UNetOutput> {
-    const { branch } = this.settings;
-    if (!this.wholeNow) {
-      const deep = joinBatches(conditions.map((condition) => this.kept.get(condition)!));
-      return this.unet.shallow(inputs, deep, branch, { signal });
+    if (first) this.age++;
+    if (!missing()) {
+      const states = branches.map((branch) => this.states.get(branch)!);
+      return this.session.run({ ...request, resume: { point: this.point, states } });
     }
-    const output = await this.unet.forward(inputs, { branch, signal });
-    this.keep(output, conditions);
-    return output;
-  }
-
-  private keep({ deep }: ForwardOutput, conditions: readonly Condition[]): void {
-    const pictures = deep!.shape[0]! / conditions.length;
-    conditions.forEach((condition, i) => {
-      this.kept.set(condition, deep!.slice([i * pictures, (i + 1) * pictures]));
+    const result = await this.session.run({ ...request, keep: this.point });
+    branches.forEach((branch, i) => {
+      this.states.set(branch, result.kept![i]!);
     });
+    return result;
+  }
+
+  [Symbol.dispose](): void {
+    this.states.clear();
+    this.session[Symbol.dispose]();
   }
 }

@@ -1,33 +1,34 @@
 /** From noise alone. */
+
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { initialNoiseScale } from '../../sampling/samplers/index.js';
 import { Tensor } from '../../tensor/tensor.js';
-import type { Engine } from '../model/loaded-model.js';
 import type { Settings } from '../options.js';
 import { pictureNoise } from '../variation-options.js';
-import { joinChannels } from './guided-denoiser.js';
 import type { Plan } from './plan.js';
 import { fullSigmas } from './sigmas.js';
 
-export async function planTextToImage(engine: Engine, settings: Settings): Promise<Plan> {
-  const { defaults } = engine.facts;
+export async function planTextToImage(loaded: LoadedModel, settings: Settings): Promise<Plan> {
+  const { defaults } = loaded.facts;
   const { width = defaults.width, height = defaults.height, signal } = settings;
-  const extra = await maskedEverywhere(engine, width, height, signal);
-  return planFromNoise(engine, settings, { width, height, extra });
+  const extra = await maskedEverywhere(loaded, width, height, signal);
+  return planFromNoise(loaded, settings, { width, height, extra });
 }
 
-/** @param picture its size, and what the U-Net sees beside the latent: `[1, n, h, w]` */
+/** @param image its size, and what the network sees beside the latent: `[1, n, h, w]` */
 export async function planFromNoise(
-  engine: Engine,
+  loaded: LoadedModel,
   settings: Settings,
-  picture: { readonly width: number; readonly height: number; readonly extra: Tensor | undefined },
+  image: { readonly width: number; readonly height: number; readonly extra: Tensor | undefined },
 ): Promise<Plan> {
   const { signal, sampling } = settings;
-  const { schedule } = await engine.denoiser(signal);
-  const { factor, family, latentChannels: channels } = engine.facts;
-  const { width, height, extra } = picture;
-  const sigmas = fullSigmas(sampling, schedule, family);
-  const scale = initialNoiseScale(sampling.sampler, sigmas[0]!);
+  const { noiseSchedule } = await loaded.denoiser(signal);
+  const { downsampleFactor: factor, alignYourSteps, latentChannels: channels } = loaded.facts;
+  const { width, height, extra } = image;
   const [h, w] = [height / factor, width / factor];
+  const levels = fullSigmas(sampling, { noiseSchedule, alignYourSteps, shape: [1, channels, h, w] });
+  const { sigmas } = levels;
+  const scale = initialNoiseScale(sampling.sampler, sigmas[0]!, levels.noiseSchedule);
   return {
     width,
     height,
@@ -35,25 +36,25 @@ export async function planFromNoise(
     pass: (seeds) => {
       const noise = pictureNoise(settings, seeds, [channels, h, w], factor);
       const first = noise.first().map((value) => value * scale);
-      return { latent: Tensor.from(first, [noise.count, channels, h, w]), sigmas, noise, extra };
+      return { latent: Tensor.from(first, [noise.count, channels, h, w]), ...levels, noise, extra };
     },
-    finish: async (image) => image,
+    finish: async (drawn) => drawn,
   };
 }
 
 /**
- * What an inpainting model is told where all of the picture is to be made: a full mask over a gray picture, `[1, 1 + C, h, w]`.
+ * The extra channels of an inpainting model where all of the image is to be made: a full mask over a gray image, `[1, 1 + C, h, w]`.
  * Undefined for other models.
  */
 export async function maskedEverywhere(
-  engine: Engine,
+  loaded: LoadedModel,
   width: number,
   height: number,
   signal: AbortSignal | undefined,
 ): Promise<Tensor | undefined> {
-  if (engine.facts.extra !== 'inpainting') return undefined;
-  const codec = await engine.codec(signal);
+  if (loaded.facts.extra !== 'inpainting') return undefined;
+  const codec = await loaded.codec(signal);
   const gray = (await codec.encode(Tensor.zeros([1, 3, height, width]), { signal })).latents();
   const [, , h = 0, w = 0] = gray.shape;
-  return joinChannels(Tensor.from(new Float32Array(h * w).fill(1), [1, 1, h, w]), gray);
+  return Tensor.cat([Tensor.from(new Float32Array(h * w).fill(1), [1, 1, h, w]), gray], 1);
 }

@@ -5,12 +5,16 @@ import type { BackendChoice, StorageType } from '../../binding/types.js';
 import type { OpenModelOptions } from '../../checkpoint/model-descriptor.js';
 import { storageTypes } from '../../checkpoint/weights/storage.js';
 import { invalidOption } from '../../errors.js';
+import type { ModuleSettings } from '../../families/shared/loaded-model.js';
 import { type MemoryMode, memoryModes } from '../../modules/loaded-module.js';
 import type { OnWarning, Warnings } from '../../warnings.js';
 import * as check from '../check.js';
 import { checkControl } from '../options.js';
 import type { OnProgress } from '../progress.js';
-import { type ModelPart, type ModuleSettings, modelParts } from './lazy-model.js';
+
+/** Parts of a model that can be loaded by themselves. */
+export const modelParts = ['text_encoder', 'unet', 'autoencoder'] as const;
+export type ModelPart = (typeof modelParts)[number];
 
 export interface LoadPipelineOptions extends OpenModelOptions {
   /**
@@ -59,7 +63,8 @@ const KEYS: ReadonlySet<string> = new Set([
 export interface LoadSettings {
   readonly open: OpenModelOptions;
   readonly modules: ModuleSettings;
-  readonly parts: readonly ModelPart[];
+  /** Undefined for all. */
+  readonly parts: readonly ModelPart[] | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: OnProgress | undefined;
   readonly warnings: Warnings;
@@ -69,8 +74,9 @@ export interface LoadSettings {
 export function checkLoadOptions(options: LoadPipelineOptions): LoadSettings {
   check.knownKeys('options', options, KEYS);
   const { variant, vae, prediction, ema, config, storage, threads } = options;
-  const parts: unknown = options.parts ?? modelParts;
-  if (!Array.isArray(parts)) throw invalidOption('parts', 'an array of modules', parts);
+  const parts: unknown = options.parts;
+  if (parts !== undefined && !Array.isArray(parts))
+    throw invalidOption('parts', 'an array of modules', parts);
   return {
     open: {
       ...(variant === undefined ? {} : { variant: check.string('variant', variant) }),
@@ -88,7 +94,7 @@ export function checkLoadOptions(options: LoadPipelineOptions): LoadSettings {
       memory: check.oneOf('memory', options.memory ?? 'balanced', memoryModes),
       stockOps: check.boolean('stockOps', options.stockOps ?? false),
     },
-    parts: parts.map((part) => check.oneOf('parts', part, modelParts)),
+    parts: parts?.map((part) => check.oneOf('parts', part, modelParts)),
     ...checkControl(options),
   };
 }

@@ -5,6 +5,7 @@
 
 import type { Chunk } from '../../conditioning/chunks.js';
 import { invalidOption } from '../../errors.js';
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { heatColour } from '../../tensor/heat.js';
 import { interpolate } from '../../tensor/interpolate.js';
 import type { RgbImage, RgbPixels } from '../../tensor/picture.js';
@@ -12,7 +13,6 @@ import { Tensor } from '../../tensor/tensor.js';
 import * as check from '../check.js';
 import { type GenerationStep, generateSteps } from '../diffusion/generation.js';
 import type { GeneratedImage } from '../image-result.js';
-import type { Modules } from '../model/lazy-model.js';
 import { checkTaps, type GenerateOptions, resolveOptions } from '../options.js';
 
 export interface AttentionMap {
@@ -29,23 +29,22 @@ export interface AttentionOptions extends GenerateOptions {
 }
 
 /** One map a picture. Of hires fix, the first pass counts. @throws INVALID_OPTION for a word that is not in the prompt */
-export async function attentionMaps(modules: Modules, options: AttentionOptions): Promise<AttentionMap[]> {
+export async function attentionMaps(loaded: LoadedModel, options: AttentionOptions): Promise<AttentionMap[]> {
   if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
   const { word, ...rest } = options;
-  const { defaults, factor, condition } = modules.facts;
+  const { defaults, downsampleFactor: factor, condition } = loaded.facts;
   const settings = resolveOptions(rest, defaults, factor, condition);
   checkTaps({ taps: ['attn2.probs'], deepCache: rest.deepCache });
-  const [encoder] = await modules.encoders(settings.signal);
-  const chunks = (await modules.conditioner(settings.signal)).tokenize(
+  const [encoder] = await loaded.textEncoders(settings.signal);
+  const chunks = (await loaded.promptEncoder(settings.signal)).tokenize(
     settings.prompt,
     settings.text.emphasis,
   );
   const positions = positionsOf(word, encoder!.tokenizer.encode(check.string('word', word)), chunks);
-  const { unet } = await modules.denoiser(settings.signal);
-  const timeIds = modules.facts.family === 'sdxl_refiner' ? 5 : 6;
-  const nodes = unet.nodes({ height: 8, width: 8, timeIds }).map(({ name }) => name);
+  const { network } = await loaded.denoiser(settings.signal);
+  const nodes = network.nodes([1, loaded.facts.latentChannels, 8, 8], 1).map(({ name }) => name);
   const sum = new AttentionSum(positions);
-  const steps = generateSteps(modules, {
+  const steps = generateSteps(loaded, {
     ...settings,
     taps: [...settings.taps, ...nodes.filter(isCrossAttention)],
   });

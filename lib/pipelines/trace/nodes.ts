@@ -1,8 +1,8 @@
 /** What can be tapped. */
 import type { NodeInfo } from '../../binding/types.js';
+import type { LoadedModel, ModuleName } from '../../families/shared/loaded-model.js';
 import * as check from '../check.js';
-import type { Modules } from '../model/lazy-model.js';
-import { checkModule, type ModuleName } from '../model/module-names.js';
+import { checkModule } from '../model/module-names.js';
 import { checkSize } from '../options.js';
 
 export interface NodesOptions {
@@ -17,30 +17,26 @@ export interface NodesOptions {
   readonly chunks?: number;
 }
 
-export async function listNodes(modules: Modules, options: NodesOptions): Promise<NodeInfo[]> {
+export async function listNodes(loaded: LoadedModel, options: NodesOptions): Promise<NodeInfo[]> {
   check.knownKeys('options', options, new Set(['module', 'width', 'height', 'batch', 'chunks']));
-  const module = checkModule(options.module, modules.source);
+  const module = checkModule(options.module, loaded.facts.modules);
   const batch = check.integer('batch', options.batch ?? 1, 1, 128);
   const chunks = check.integer('chunks', options.chunks ?? 1, 1, 1000);
-  const { facts } = modules;
-  const { width = facts.defaults.width, height = facts.defaults.height } = checkSize(options, facts.factor);
+  const { facts } = loaded;
+  const { width = facts.defaults.width, height = facts.defaults.height } = checkSize(
+    options,
+    facts.downsampleFactor,
+  );
   if (module === 'encoder' || module === 'decoder') {
-    const codec = await modules.codec();
+    const codec = await loaded.codec();
     return codec.nodes(module === 'encoder' ? 'encode' : 'decode', { batch, width, height });
   }
-  const encoders = facts.condition.kind === 'text' ? await modules.encoders() : [];
-  // A class is one token.
-  const length = encoders[0]?.tokenizer.window ?? 1;
   if (module === 'unet') {
-    const { unet } = await modules.denoiser();
-    const size = { width: width / facts.factor, height: height / facts.factor };
-    return unet.nodes({
-      batch,
-      ...size,
-      length: chunks * length,
-      timeIds: facts.family === 'sdxl_refiner' ? 5 : 6,
-    });
+    const { network } = await loaded.denoiser();
+    const [h, w] = [height / facts.downsampleFactor, width / facts.downsampleFactor];
+    return network.nodes([batch, facts.latentChannels, h, w], chunks);
   }
+  const encoders = await loaded.textEncoders();
   const { encoder, tokenizer } = encoders[module === 'text_encoder' ? 0 : 1]!;
   return encoder.nodes({ batch: batch * chunks, length: tokenizer.window });
 }

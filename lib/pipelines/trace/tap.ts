@@ -5,14 +5,14 @@
 
 import { chunksOf } from '../../conditioning/prompt-encoder.js';
 import { invalidOption } from '../../errors.js';
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import type { ImageSource } from '../../image/read.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning } from '../../warnings.js';
 import * as check from '../check.js';
 import { promptText } from '../condition-options.js';
 import { checkLatent, imageInput } from '../diffusion/stages.js';
-import type { Modules } from '../model/lazy-model.js';
-import { checkModule, modulesOf } from '../model/module-names.js';
+import { checkModule } from '../model/module-names.js';
 import { checkControl, checkSize } from '../options.js';
 
 export type TapOptions = {
@@ -39,29 +39,29 @@ const MOST_NAMES = 100;
 
 /** @throws INVALID_OPTION (also for a name that the module does not have), SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED */
 export async function tapStage(
-  modules: Modules,
+  loaded: LoadedModel,
   options: TapOptions,
 ): Promise<Readonly<Record<string, Tensor>>> {
   check.knownKeys('options', options, new Set(KEYS));
   const { signal, warnings } = checkControl(options);
-  const module = checkModule(options.module, modules.source);
+  const module = checkModule(options.module, loaded.facts.modules);
   if (module === 'unet') {
-    const names = modulesOf(modules.source).filter((name) => name !== 'unet');
+    const names = loaded.facts.modules.filter((name) => name !== 'unet');
     const hint = 'nodes of the U-Net are read with stream({ taps }), or denoise({ taps, onStep })';
     throw invalidOption('module', `one of ${names.join(', ')}`, module, hint);
   }
   const taps = checkNames(options.names);
   if (options.module === 'decoder') {
-    const latent = checkLatent('latent', options.latent, modules.facts);
-    return (await modules.codec(signal)).tapDecoder(latent, taps, { signal });
+    const latent = checkLatent('latent', options.latent, loaded.facts);
+    return (await loaded.codec(signal)).tapDecoder(latent, taps, { signal });
   }
   if (options.module === 'encoder') {
-    const asked = checkSize(options, modules.facts.factor);
-    const image = await imageInput(modules, options.image, asked, { signal, warnings });
-    return (await modules.codec(signal)).tapEncoder(image, taps, { signal });
+    const asked = checkSize(options, loaded.facts.downsampleFactor);
+    const image = await imageInput(loaded, options.image, asked, { signal, warnings });
+    return (await loaded.codec(signal)).tapEncoder(image, taps, { signal });
   }
   const prompt = promptText('prompt', options.prompt);
-  const encoders = await modules.encoders(signal);
+  const encoders = await loaded.textEncoders(signal);
   const { encoder, tokenizer } = encoders[module === 'text_encoder' ? 0 : 1]!;
   const chunks = chunksOf(tokenizer, prompt, 'original');
   const tokens = Tensor.from(Int32Array.from(chunks.flatMap(({ ids }) => ids)), [

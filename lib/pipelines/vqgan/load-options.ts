@@ -1,9 +1,9 @@
 /** How a codes pipeline is loaded. */
 import { invalidOption } from '../../errors.js';
+import type { ModuleSettings } from '../../families/shared/loaded-model.js';
 import type { OpenCodesOptions } from '../../families/shared/vqgan/open-vqgan.js';
 import type { Warnings } from '../../warnings.js';
 import * as check from '../check.js';
-import type { ModuleSettings } from '../model/lazy-model.js';
 import type { LoadPipelineOptions } from '../model/load-options.js';
 import { checkLoadOptions } from '../model/load-options.js';
 import type { OnProgress } from '../progress.js';

@@ -5,6 +5,8 @@ import { autoencoderFactor } from '../../checkpoint/config/diffusers/autoencoder
 import type { OrderName } from '../../checkpoint/config/types.js';
 import type { FirstStageSource } from '../../checkpoint/model-descriptor.js';
 import { SafelightError } from '../../errors.js';
+import { Lazy } from '../../families/shared/lazy.js';
+import type { ModuleSettings } from '../../families/shared/loaded-model.js';
 import {
   type CodesModelSource,
   type OpenCodesOptions,
@@ -17,8 +19,6 @@ import { Lpips } from '../../modules/lpips.js';
 import { PatchDiscriminator } from '../../modules/patch-discriminator.js';
 import { VQModel } from '../../modules/vq-model.js';
 import { type Warning, Warnings } from '../../warnings.js';
-import { Lazy } from '../model/lazy.js';
-import type { ModuleSettings } from '../model/lazy-model.js';
 import { type OnProgress, ProgressReporter } from '../progress.js';
 
 /** An autoencoder with a codebook, or a KL one. */

@@ -1,21 +1,24 @@
+import type { NoiseSchedule } from '../noise-schedule.js';
 import type { Sampler } from '../types.js';
 import { combine, eulerStep } from '../vector.js';
-import { ancestralStep, intervals } from './steps.js';
+import { intervals, renoisedStep } from './steps.js';
 
 /**
  * Ancestral sampling with Euler steps: a step further than asked, then fresh noise back up.
- * Reference: k-diffusion `sample_euler_ancestral`.
+ * Reference: k-diffusion `sample_euler_ancestral`; on a flow ComfyUI `sample_euler_ancestral_RF`.
  */
-export const eulerAncestral: Sampler = async function* (denoise, latent, sigmas, noise, options = {}) {
-  const { eta = 1, sNoise = 1 } = options;
-  let x = latent;
-  for (const interval of intervals(sigmas)) {
-    const { sigma, sigmaNext } = interval;
-    const denoised = await denoise(x, sigma);
-    const { down, up } = ancestralStep(sigma, sigmaNext, eta);
-    x = eulerStep(x, denoised, sigma, down);
-    if (sigmaNext > 0 && eta !== 0) x = combine([1, x], [sNoise * up, noise.next()]);
-    yield { ...interval, latent: x, denoised };
-  }
-  return x;
-};
+export function eulerAncestral(schedule: NoiseSchedule): Sampler {
+  return async function* (denoise, latent, sigmas, noise, options = {}) {
+    const { eta = 1, sNoise = 1 } = options;
+    let x = latent;
+    for (const interval of intervals(sigmas)) {
+      const { sigma, sigmaNext } = interval;
+      const denoised = await denoise(x, sigma);
+      const { down, kept, up } = renoisedStep(schedule, sigma, sigmaNext, eta);
+      x = eulerStep(x, denoised, sigma, down);
+      if (sigmaNext > 0 && eta !== 0) x = combine([kept, x], [sNoise * up, noise.next()]);
+      yield { ...interval, latent: x, denoised };
+    }
+    return x;
+  };
+}

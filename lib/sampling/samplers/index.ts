@@ -1,6 +1,8 @@
 export { type ResolvedSampler, resolveSampler } from './names.js';
 export {
+  checkSampler,
   discardPenultimate,
+  type FlowForm,
   initialNoiseScale,
   type SampledModel,
   type SamplerInfo,

@@ -1,4 +1,4 @@
-import type { DiscreteSchedule } from '../denoiser.js';
+import { addNoise, isFlow, type NoiseSchedule } from '../noise-schedule.js';
 import type { Sampler } from '../types.js';
 import { combine } from '../vector.js';
 import { intervals } from './steps.js';
@@ -9,9 +9,10 @@ const TIMESTEP_SCALING = 10;
 
 /**
  * Latent consistency sampling (Luo et al. 2023, arXiv:2310.04378, Algorithm 1): predict x0, add fresh noise of the next
- * level, repeat. Reference: diffusers `LCMScheduler` (50 original steps).
+ * level, repeat. Reference: diffusers `LCMScheduler` (50 original steps); on a flow `FlowMatchLCMScheduler`.
  */
-export function lcm(schedule: DiscreteSchedule): Sampler {
+export function lcm(schedule: NoiseSchedule): Sampler {
+  if (isFlow(schedule)) return lcmOfFlow(schedule);
   return async function* (denoise, latent, sigmas, noise, { sNoise = 1 } = {}) {
     let x = latent;
     for (const interval of intervals(sigmas)) {
@@ -23,6 +24,20 @@ export function lcm(schedule: DiscreteSchedule): Sampler {
       const out = t / Math.sqrt(t ** 2 + SIGMA_DATA ** 2);
       x = combine([out, denoised], [skip / Math.sqrt(1 + sigma * sigma), x]);
       if (step < steps - 1) x = combine([1, x], [sNoise * sigmaNext, noise.next()]);
+      yield { ...interval, latent: x, denoised };
+    }
+    return x;
+  };
+}
+
+/** Flow models are distilled without a boundary condition: x0 is the network's. */
+function lcmOfFlow(schedule: NoiseSchedule): Sampler {
+  return async function* (denoise, latent, sigmas, noise, { sNoise = 1 } = {}) {
+    let x = latent;
+    for (const interval of intervals(sigmas)) {
+      const { sigma, sigmaNext } = interval;
+      const denoised = await denoise(x, sigma);
+      x = sigmaNext > 0 ? addNoise(schedule, denoised, noise.next(), sigmaNext, sNoise) : denoised.slice();
       yield { ...interval, latent: x, denoised };
     }
     return x;

@@ -1,4 +1,4 @@
-import type { SchedulerConfig } from '../../checkpoint/config/types.js';
+import type { Prediction as Predicts } from '../prediction.js';
 import type { Latent, Sampler } from '../types.js';
 import { combine, eulerStep, type Term } from '../vector.js';
 import { intervals } from './steps.js';
@@ -25,7 +25,7 @@ interface Prediction {
  * predicts: eps, or v.
  * Reference: diffusers `PNDMScheduler` (skip_prk_steps, leading, steps_offset 1, set_alpha_to_one false).
  */
-export function plms(prediction: SchedulerConfig['prediction']): Sampler {
+export function plms(prediction: Predicts): Sampler {
   const move = prediction === 'v' ? moveAlongV : moveAlongEps;
   return async function* (denoise, latent, sigmas) {
     let x = latent;

@@ -1,4 +1,5 @@
-/** What the samplers share: the walk over a schedule and the three ways of adding noise on it. */
+/** Parts that the samplers share: the walk over a schedule and the three ways of adding noise on it. */
+import { isFlow, type NoiseSchedule } from '../noise-schedule.js';
 
 import type { BrownianNoise, Latent, NoiseSource, SamplerOptions, SamplerStep } from '../types.js';
 import { combine } from '../vector.js';
@@ -20,6 +21,24 @@ export function ancestralStep(from: number, to: number, eta: number): { down: nu
   if (eta === 0) return { down: to, up: 0 };
   const up = Math.min(to, (eta * to * Math.sqrt(from * from - to * to)) / from);
   return { down: Math.sqrt(to * to - up * up), up };
+}
+
+/** A step to a lower sigma than the next, after which x is multiplied by `kept` and noise of size `up` is added to it. */
+export interface RenoisedStep {
+  readonly down: number;
+  readonly kept: number;
+  readonly up: number;
+}
+
+/**
+ * The ancestral step of either process. On a flow x has to shrink where it gains noise: from `down` back to `to` its factor is
+ * alpha(to) / alpha(down). Reference: ComfyUI `sample_euler_ancestral_RF`, beyond whose eta of 1 `down` stays at 0.
+ */
+export function renoisedStep(schedule: NoiseSchedule, from: number, to: number, eta: number): RenoisedStep {
+  if (!isFlow(schedule)) return { ...ancestralStep(from, to, eta), kept: 1 };
+  const down = to * Math.max(0, 1 + (to / from - 1) * eta);
+  const kept = schedule.alpha(to) / schedule.alpha(down);
+  return { down, kept, up: Math.sqrt(Math.max(0, to ** 2 - (kept * down) ** 2)) };
 }
 
 /**

@@ -1,5 +1,5 @@
 import { invalidOption } from '../../errors.js';
-import type { DiscreteSchedule } from '../denoiser.js';
+import type { NoiseSchedule } from '../noise-schedule.js';
 import type { Sampler } from '../types.js';
 import { combine, eulerStep } from '../vector.js';
 import { intervals } from './steps.js';
@@ -11,7 +11,7 @@ import { timestepOf, toVariancePreserving } from './timesteps.js';
  *
  * @throws INVALID_OPTION for an eta outside [0, 1].
  */
-export function tcd(schedule: DiscreteSchedule): Sampler {
+export function tcd(schedule: NoiseSchedule): Sampler {
   return async function* (denoise, latent, sigmas, noise, options = {}) {
     const { eta = 0.3, sNoise = 1 } = options;
     if (!(eta >= 0 && eta <= 1)) throw invalidOption('eta', 'number between 0 and 1 for tcd', eta);

@@ -4,8 +4,9 @@
  *
  * Their references work on x_vp = x / sqrt(1 + sigma^2) (the "variance preserving" scale of the network's input).
  */
-import { invalidOption } from '../../errors.js';
-import type { DiscreteSchedule } from '../denoiser.js';
+import { invalidOption, SafelightError } from '../../errors.js';
+import { DiscreteSchedule } from '../discrete-schedule.js';
+import type { NoiseSchedule } from '../noise-schedule.js';
 import type { Latent } from '../types.js';
 import { combine } from '../vector.js';
 
@@ -17,7 +18,8 @@ const ORIGINAL_STEPS = 50;
  * `steps_offset` 1, and its last step with `set_alpha_to_one` false. A model may set another offset, and a last step to sigma 0.
  * @throws INVALID_OPTION for more steps than the model has timesteps.
  */
-export function leadingSigmas(schedule: DiscreteSchedule, steps: number): number[] {
+export function leadingSigmas(noiseSchedule: NoiseSchedule, steps: number): number[] {
+  const schedule = trained(noiseSchedule);
   checkSteps(steps, schedule.length);
   const stride = Math.floor(schedule.length / steps);
   const timesteps = Array.from({ length: steps }, (_, i) => (steps - 1 - i) * stride + schedule.offset);
@@ -31,7 +33,8 @@ export function leadingSigmas(schedule: DiscreteSchedule, steps: number): number
  * (diffusers' LCMScheduler and TCDScheduler).
  * @throws INVALID_OPTION for more than 50 steps, or a model with fewer timesteps.
  */
-export function distilledSigmas(schedule: DiscreteSchedule, steps: number, last: number): number[] {
+export function distilledSigmas(noiseSchedule: NoiseSchedule, steps: number, last: number): number[] {
+  const schedule = trained(noiseSchedule);
   checkSteps(steps, Math.min(ORIGINAL_STEPS, schedule.length));
   const stride = Math.floor(schedule.length / ORIGINAL_STEPS) || 1;
   const originals = Math.min(ORIGINAL_STEPS, schedule.length);
@@ -43,13 +46,22 @@ export function distilledSigmas(schedule: DiscreteSchedule, steps: number, last:
 }
 
 /** The trained timestep that a sigma of the schedule belongs to. */
-export function timestepOf(schedule: DiscreteSchedule, sigma: number): number {
+export function timestepOf(schedule: NoiseSchedule, sigma: number): number {
   return Math.round(schedule.sigmaToT(sigma));
 }
 
 /** x at `sigma` in the variance-preserving scale, in which the references hand over their last latent. */
 export function toVariancePreserving(x: Latent, sigma: number): Latent {
   return combine([1 / Math.sqrt(1 + sigma * sigma), x]);
+}
+
+/** @throws INVALID_OPTION on a model without discrete timesteps */
+function trained(schedule: NoiseSchedule): DiscreteSchedule {
+  if (schedule instanceof DiscreteSchedule) return schedule;
+  throw new SafelightError(
+    'INVALID_OPTION',
+    'The model has no discrete timesteps for a sampler that owns its own: give it the sigmas of a schedule',
+  );
 }
 
 function checkSteps(steps: number, most: number): void {

@@ -1,15 +1,18 @@
 import type { Schedule } from './types.js';
 
 /** The published schedules of 10 steps (Sabour et al. 2024, arXiv:2404.14507; research.nvidia.com/labs/toronto-ai/AlignYourSteps). */
-const SD1 = [14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029];
-const SDXL = [14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.38, 0.234, 0.113, 0.029];
+const STABLE_DIFFUSION_STEPS: readonly number[] = [
+  14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029,
+];
+export const SDXL_STEPS: readonly number[] = [
+  14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.38, 0.234, 0.113, 0.029,
+];
 
 /**
- * `n` points of the family's table, between its entries log-linearly, then 0. The table is for SDXL or, for everything else,
- * for SD1; its range is its own. As in A1111 a single step starts from the table's last sigma.
+ * `n` points of the model's table, by default Stable Diffusion 1's, between its entries log-linearly, then 0. Its range is its own. As in
+ * A1111 a single step starts from the table's last sigma.
  */
-export const alignYourSteps: Schedule = (n, { family }) => {
-  const table = family === 'sdxl' || family === 'sdxl_refiner' ? SDXL : SD1;
+export const alignYourSteps: Schedule = (n, { alignYourSteps: table = STABLE_DIFFUSION_STEPS }) => {
   const last = table.length - 1;
   const points = Array.from({ length: n }, (_, i) => {
     const at = n > 1 ? (i * last) / (n - 1) : last;

@@ -1,6 +1,7 @@
 /** Every schedule by its names. To add one: a file with its formula, and an entry here. */
 import { invalidOption, SafelightError } from '../../errors.js';
 import { didYouMean, nearest } from '../../suggest.js';
+import { isFlow } from '../noise-schedule.js';
 import { alignYourSteps } from './align-your-steps.js';
 import { beta } from './beta.js';
 import { ddim } from './ddim.js';
@@ -23,6 +24,14 @@ export interface ScheduleInfo {
   readonly aliases: readonly string[];
 }
 
+/** `flow: false` of those that are found or derived for x = x0 + sigma * noise alone. */
+interface Entry {
+  readonly label: string;
+  readonly schedule: Schedule;
+  readonly aliases: readonly string[];
+  readonly flow?: false;
+}
+
 const ENTRIES = {
   discrete: { label: 'Uniform', schedule: discrete, aliases: ['Normal'] },
   karras: { label: 'Karras', schedule: karras, aliases: [] },
@@ -32,9 +41,9 @@ const ENTRIES = {
   simple: { label: 'Simple', schedule: simple, aliases: [] },
   beta: { label: 'Beta', schedule: beta, aliases: [] },
   ddim: { label: 'DDIM', schedule: ddim, aliases: ['ddim_uniform'] },
-  align_your_steps: { label: 'Align Your Steps', schedule: alignYourSteps, aliases: ['ays'] },
-  kl_optimal: { label: 'KL Optimal', schedule: klOptimal, aliases: [] },
-} satisfies Record<string, { label: string; schedule: Schedule; aliases: readonly string[] }>;
+  align_your_steps: { label: 'Align Your Steps', schedule: alignYourSteps, aliases: ['ays'], flow: false },
+  kl_optimal: { label: 'KL Optimal', schedule: klOptimal, aliases: [], flow: false },
+} satisfies Record<string, Entry>;
 
 export type ScheduleName = keyof typeof ENTRIES;
 
@@ -81,14 +90,22 @@ export function scheduleSigmas(name: string, n: number, context: ScheduleContext
   if (!(Number.isInteger(n) && n >= 1 && n <= MOST_STEPS)) {
     throw invalidOption('steps', `integer between 1 and ${MOST_STEPS}`, n);
   }
+  const entry: Entry = ENTRIES[resolved];
+  if (entry.flow === false && isFlow(context.schedule)) {
+    const others = scheduleNames.filter((each) => (ENTRIES[each] as Entry).flow !== false);
+    throw invalidOption('schedule', `one of ${others.join(', ')} on a flow-matching model`, resolved);
+  }
   const { sigmaMin = context.schedule.sigmaMin, sigmaMax = context.schedule.sigmaMax, rho } = context;
   if (!(sigmaMin > 0)) throw invalidOption('sigmaMin', 'positive number', sigmaMin);
   if (!(sigmaMax > sigmaMin && Number.isFinite(sigmaMax))) {
     throw invalidOption('sigmaMax', `finite number above sigmaMin (${sigmaMin})`, sigmaMax);
   }
+  if (isFlow(context.schedule) && sigmaMax > 1) {
+    throw invalidOption('sigmaMax', 'number of at most 1 on a flow-matching model', sigmaMax);
+  }
   if (rho !== undefined && !(rho > 0 && Number.isFinite(rho)))
     throw invalidOption('rho', 'positive number', rho);
-  const sigmas = ENTRIES[resolved].schedule(n, { ...context, sigmaMin, sigmaMax });
+  const sigmas = entry.schedule(n, { ...context, sigmaMin, sigmaMax });
   if (sigmas.some((sigma, i) => i > 0 && !(sigma < sigmas[i - 1]!))) {
     throw new SafelightError(
       'INVALID_OPTION',

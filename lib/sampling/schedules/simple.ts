@@ -1,7 +1,12 @@
+import { trailingTimes } from '../flow-times.js';
 import type { Schedule } from './types.js';
 
-/** Every (T / n)th of the trained sigmas from the highest, index rounded down (ComfyUI, A1111), then 0. */
-export const simple: Schedule = (n, { schedule: { sigmas, length } }) => [
-  ...Array.from({ length: n }, (_, i) => sigmas[length - 1 - Math.floor(i * (length / n))]!),
-  0,
-];
+/**
+ * Every (T / n)th of the trained sigmas from the highest, index rounded down (ComfyUI, A1111), then 0. On a flow, whose times
+ * are continuous, n times from 1 to 1 / n, shifted: what Flux, Qwen-Image and Z-Image are sampled with.
+ */
+export const simple: Schedule = (n, { schedule: { flow, sigmas } }) => {
+  if (flow) return [...flow.spread(trailingTimes(n)).map(Math.fround), 0];
+  const { length } = sigmas;
+  return [...Array.from({ length: n }, (_, i) => sigmas[length - 1 - Math.floor(i * (length / n))]!), 0];
+};

@@ -1,17 +1,16 @@
-import type { ModelFamily } from '../../checkpoint/config/types.js';
-import type { DiscreteSchedule } from '../denoiser.js';
+import type { NoiseSchedule } from '../noise-schedule.js';
 
-/** What a schedule may depend on besides the number of steps. */
+/** The model and the range that a schedule is made for. */
 export interface ScheduleContext {
   /** The model's trained noise levels. */
-  readonly schedule: DiscreteSchedule;
+  readonly schedule: NoiseSchedule;
   /** Range of the schedules that are formulas; the model's own by default, as in A1111. */
   readonly sigmaMin?: number | undefined;
   readonly sigmaMax?: number | undefined;
   /** Bend of `karras` (default 7) and `polyexponential` (default 1). */
   readonly rho?: number | undefined;
-  /** Chooses the table of `align_your_steps`. */
-  readonly family?: ModelFamily | undefined;
+  /** The table of `align_your_steps`; default Stable Diffusion 1's. */
+  readonly alignYourSteps?: readonly number[] | undefined;
 }
 
 /** The context with its defaults filled in and its numbers checked. */

@@ -1,35 +1,37 @@
+import { type NoiseSchedule, noiseRatio, withFiniteRatios } from '../../noise-schedule.js';
 import type { Latent, Sampler } from '../../types.js';
 import { combine, type Term } from '../../vector.js';
 import { brownianOver, intervals } from '../steps.js';
 
 /**
  * Second-order multistep DPM-Solver++ for the diffusion SDE (Lu et al. 2022, arXiv:2211.01095), corrected at the midpoint.
- * Reference: k-diffusion `sample_dpmpp_2m_sde`, solver_type `midpoint`.
+ * Reference: k-diffusion `sample_dpmpp_2m_sde`, solver_type `midpoint`; ComfyUI's of that name also for a flow.
  */
-export const dpmpp2mSde = create('midpoint');
+export const dpmpp2mSde = (schedule: NoiseSchedule): Sampler => create(schedule, 'midpoint');
 
 /** The same with Heun's correction. Reference: k-diffusion `sample_dpmpp_2m_sde`, solver_type `heun`. */
-export const dpmpp2mSdeHeun = create('heun');
+export const dpmpp2mSdeHeun = (schedule: NoiseSchedule): Sampler => create(schedule, 'heun');
 
-function create(solverType: 'midpoint' | 'heun'): Sampler {
+function create(schedule: NoiseSchedule, solverType: 'midpoint' | 'heun'): Sampler {
   return async function* (denoise, latent, sigmas, noise, options = {}) {
     const { eta = 1, sNoise = 1 } = options;
     const brownian = brownianOver(sigmas, noise);
     let x = latent;
     let last: { denoised: Latent; h: number } | undefined;
-    for (const interval of intervals(sigmas)) {
+    for (const interval of intervals(withFiniteRatios(schedule, sigmas))) {
       const { sigma, sigmaNext } = interval;
       const denoised = await denoise(x, sigma);
-      const h = Math.log(sigma / sigmaNext); // in log sigma; Infinity in the last step to 0
+      const h = Math.log(noiseRatio(schedule, sigma) / noiseRatio(schedule, sigmaNext)); // Infinity in the last step to 0
       if (sigmaNext === 0) {
         x = denoised.slice();
       } else {
         const total = h + eta * h;
         const gained = -Math.expm1(-total); // the part of x that is replaced by x0
         const correction = solverType === 'heun' ? 1 - gained / total : gained / 2;
-        const terms: Term[] = [[gained, denoised]];
+        const alpha = schedule.alpha(sigmaNext);
+        const terms: Term[] = [[alpha * gained, denoised]];
         if (last !== undefined) {
-          const weight = (correction * h) / last.h;
+          const weight = (alpha * correction * h) / last.h;
           terms.push([weight, denoised], [-weight, last.denoised]);
         }
         if (eta !== 0) {

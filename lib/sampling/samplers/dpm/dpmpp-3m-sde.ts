@@ -1,38 +1,43 @@
+import { type NoiseSchedule, noiseRatio, withFiniteRatios } from '../../noise-schedule.js';
 import type { Latent, Sampler } from '../../types.js';
 import { combine, type Term } from '../../vector.js';
 import { brownianOver, intervals } from '../steps.js';
 
 /**
  * Third-order multistep DPM-Solver++ for the diffusion SDE, in exponential integrator form.
- * Reference: k-diffusion `sample_dpmpp_3m_sde`.
+ * Reference: k-diffusion `sample_dpmpp_3m_sde`; ComfyUI's of that name also for a flow.
  */
-export const dpmpp3mSde: Sampler = async function* (denoise, latent, sigmas, noise, options = {}) {
-  const { eta = 1, sNoise = 1 } = options;
-  const brownian = brownianOver(sigmas, noise);
-  let x = latent;
-  let past: { denoised: Latent; h: number }[] = []; // latest first
-  for (const interval of intervals(sigmas)) {
-    const { sigma, sigmaNext } = interval;
-    const denoised = await denoise(x, sigma);
-    const h = Math.log(sigma / sigmaNext);
-    if (sigmaNext === 0) {
-      x = denoised.slice();
-    } else {
-      const total = h * (eta + 1);
-      const terms: Term[] = [[-Math.expm1(-total), denoised], ...differences(denoised, past, h, total)];
-      if (eta !== 0) {
-        terms.push([
-          sNoise * sigmaNext * Math.sqrt(-Math.expm1(-2 * h * eta)),
-          await brownian(sigma, sigmaNext),
-        ]);
+export function dpmpp3mSde(schedule: NoiseSchedule): Sampler {
+  return async function* (denoise, latent, sigmas, noise, options = {}) {
+    const { eta = 1, sNoise = 1 } = options;
+    const brownian = brownianOver(sigmas, noise);
+    let x = latent;
+    let past: { denoised: Latent; h: number }[] = []; // latest first
+    for (const interval of intervals(withFiniteRatios(schedule, sigmas))) {
+      const { sigma, sigmaNext } = interval;
+      const denoised = await denoise(x, sigma);
+      const h = Math.log(noiseRatio(schedule, sigma) / noiseRatio(schedule, sigmaNext));
+      if (sigmaNext === 0) {
+        x = denoised.slice();
+      } else {
+        const total = h * (eta + 1);
+        const alpha = schedule.alpha(sigmaNext);
+        const towards: Term[] = [[-Math.expm1(-total), denoised], ...differences(denoised, past, h, total)];
+        const terms = towards.map(([weight, x0]): Term => [alpha * weight, x0]);
+        if (eta !== 0) {
+          terms.push([
+            sNoise * sigmaNext * Math.sqrt(-Math.expm1(-2 * h * eta)),
+            await brownian(sigma, sigmaNext),
+          ]);
+        }
+        x = combine([(alpha / schedule.alpha(sigma)) * Math.exp(-total), x], ...terms);
       }
-      x = combine([Math.exp(-total), x], ...terms);
+      past = [{ denoised, h }, ...past].slice(0, 2);
+      yield { ...interval, latent: x, denoised };
     }
-    past = [{ denoised, h }, ...past].slice(0, 2);
-    yield { ...interval, latent: x, denoised };
-  }
-  return x;
-};
+    return x;
+  };
+}
 
 /** phi_2 * x0' - phi_3 * x0'', the derivatives taken by divided differences from one or two past predictions. */
 function differences(

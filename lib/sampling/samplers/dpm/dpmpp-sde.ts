@@ -1,35 +1,51 @@
+import {
+  isFlow,
+  type NoiseSchedule,
+  noiseRatio,
+  sigmaOfRatio,
+  withFiniteRatios,
+} from '../../noise-schedule.js';
 import type { Latent, Sampler } from '../../types.js';
 import { combine, eulerStep } from '../../vector.js';
 import { ancestralStep, brownianOver, intervals } from '../steps.js';
 
 /**
  * Stochastic single-step second-order DPM-Solver++ (Lu et al. 2022, arXiv:2211.01095), noise from a Brownian path.
- * Reference: k-diffusion `sample_dpmpp_sde` (r = 1/2).
+ * Reference: k-diffusion `sample_dpmpp_sde` (r = 1/2); ComfyUI's of that name also for a flow.
  */
-export const dpmppSde: Sampler = async function* (denoise, latent, sigmas, noise, options = {}) {
-  const { eta = 1, sNoise = 1 } = options;
-  const brownian = brownianOver(sigmas, noise);
-  let x = latent;
-  for (const interval of intervals(sigmas)) {
-    const { sigma, sigmaNext } = interval;
-    const denoised = await denoise(x, sigma);
-    if (sigmaNext === 0) {
-      x = eulerStep(x, denoised, sigma, 0);
-    } else {
-      const times = noiseTimes(sigma, sigmaNext);
-      const goTo = async (target: number, x0: Latent, noiseTime: number) => {
-        const { down, up } = ancestralStep(sigma, target, eta);
-        const mean = eulerStep(x, x0, sigma, down);
-        return eta === 0 ? mean : combine([1, mean], [sNoise * up, await brownian(times.from, noiseTime)]);
-      };
-      const sigmaMid = Math.sqrt(sigma * sigmaNext);
-      const mid = await goTo(sigmaMid, denoised, times.mid);
-      x = await goTo(sigmaNext, await denoise(mid, sigmaMid), times.to);
+export function dpmppSde(schedule: NoiseSchedule): Sampler {
+  return async function* (denoise, latent, sigmas, noise, options = {}) {
+    const { eta = 1, sNoise = 1 } = options;
+    const brownian = brownianOver(sigmas, noise);
+    let x = latent;
+    for (const interval of intervals(withFiniteRatios(schedule, sigmas))) {
+      const { sigma, sigmaNext } = interval;
+      const denoised = await denoise(x, sigma);
+      if (sigmaNext === 0) {
+        x = eulerStep(x, denoised, sigma, 0);
+      } else {
+        const ratio = noiseRatio(schedule, sigma);
+        const ratioMid = Math.sqrt(ratio * noiseRatio(schedule, sigmaNext));
+        const sigmaMid = sigmaOfRatio(schedule, ratioMid);
+        const times = isFlow(schedule)
+          ? { from: sigma, mid: sigmaMid, to: sigmaNext }
+          : noiseTimes(sigma, sigmaNext);
+        const goTo = async (target: number, x0: Latent, noiseTime: number) => {
+          const alpha = schedule.alpha(target);
+          const { down, up } = ancestralStep(ratio, noiseRatio(schedule, target), eta);
+          const kept = down / ratio;
+          const mean = combine([(alpha / schedule.alpha(sigma)) * kept, x], [alpha * (1 - kept), x0]);
+          if (eta === 0) return mean;
+          return combine([1, mean], [sNoise * alpha * up, await brownian(times.from, noiseTime)]);
+        };
+        const mid = await goTo(sigmaMid, denoised, times.mid);
+        x = await goTo(sigmaNext, await denoise(mid, sigmaMid), times.to);
+      }
+      yield { ...interval, latent: x, denoised };
     }
-    yield { ...interval, latent: x, denoised };
-  }
-  return x;
-};
+    return x;
+  };
+}
 
 /**
  * The sigmas at which the reference asks its Brownian tree: through t = -log(sigma) and back, every operation rounded to

@@ -4,11 +4,11 @@
  * fitted anew for each look, so that it holds for any autoencoder, also where colours are no linear function of the latent at large.
  */
 
-import type { LatentCodec } from '../../families/shared/latent-codec.js';
 import { resample } from '../../image/resample.js';
 import { interpolate } from '../../tensor/interpolate.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import type { LatentCodec } from './latent-codec.js';
 
 /** The small picture has about so many latent pixels a side, and at most half of the latent's own. */
 const SIDE = 16;

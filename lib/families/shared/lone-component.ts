@@ -1,28 +1,33 @@
 /** A U-Net, autoencoder (of either kind) or text encoder by itself: a component's folder, or a file that is no whole checkpoint. */
 import { join } from 'node:path';
-import type { ModuleKind } from '../binding/types.js';
-import { openCodesModel } from '../families/shared/vqgan/open-vqgan.js';
-import { detectTextEncoderConfig } from './config/detect/text-encoder.js';
-import { detectUNetConfig } from './config/detect/unet.js';
-import { readTextEncoderConfig } from './config/diffusers/text-encoder.js';
-import { readUNetConfig } from './config/diffusers/unet.js';
-import { readEmbeddedConfig } from './config/embedded-config.js';
-import { readLdmUNetFacts } from './config/omegaconf/ldm-unet-facts.js';
-import { readModelConfig } from './config/omegaconf/read-model-config.js';
-import type { AutoencoderConfig, TextEncoderConfig, UNetConfig, VQModelConfig } from './config/types.js';
-import { type ConfigFields, readConfig, readConfigBeside } from './config/validate.js';
-import { embeddedAutoencoder, embeddedUNet } from './embedded-model.js';
-import { openAutoencoderFolder, openTextEncoderFolder, openUNetFolder } from './folder.js';
-import type { GgufMetadata } from './formats/gguf-metadata.js';
-import { openWeights } from './formats/open-weights.js';
-import { contextOf } from './missing-parts.js';
-import { clipNaming } from './naming/clip.js';
-import { openClipNaming } from './naming/openclip.js';
-import { findUNet, type UNetPlace, unetNaming } from './naming/unet-place.js';
-import { openAutoencoder } from './open-autoencoder.js';
-import { openVQModelFolder } from './open-first-stage.js';
-import { ComponentWeights } from './weights/component.js';
-import type { TensorIndex } from './weights/tensor-index.js';
+import type { ModuleKind } from '../../binding/types.js';
+import { detectTextEncoderConfig } from '../../checkpoint/config/detect/text-encoder.js';
+import { detectUNetConfig } from '../../checkpoint/config/detect/unet.js';
+import { readTextEncoderConfig } from '../../checkpoint/config/diffusers/text-encoder.js';
+import { readUNetConfig } from '../../checkpoint/config/diffusers/unet.js';
+import { readEmbeddedConfig } from '../../checkpoint/config/embedded-config.js';
+import { readLdmUNetFacts } from '../../checkpoint/config/omegaconf/ldm-unet-facts.js';
+import { readModelConfig } from '../../checkpoint/config/omegaconf/read-model-config.js';
+import type {
+  AutoencoderConfig,
+  TextEncoderConfig,
+  UNetConfig,
+  VQModelConfig,
+} from '../../checkpoint/config/types.js';
+import { type ConfigFields, readConfig, readConfigBeside } from '../../checkpoint/config/validate.js';
+import { embeddedAutoencoder, embeddedUNet } from '../../checkpoint/embedded-model.js';
+import { openAutoencoderFolder, openTextEncoderFolder, openUNetFolder } from '../../checkpoint/folder.js';
+import type { GgufMetadata } from '../../checkpoint/formats/gguf-metadata.js';
+import { openWeights } from '../../checkpoint/formats/open-weights.js';
+import { contextOf } from '../../checkpoint/missing-parts.js';
+import { clipNaming } from '../../checkpoint/naming/clip.js';
+import { openClipNaming } from '../../checkpoint/naming/openclip.js';
+import { findUNet, type UNetPlace, unetNaming } from '../../checkpoint/naming/unet-place.js';
+import { openAutoencoder } from '../../checkpoint/open-autoencoder.js';
+import { openVQModelFolder } from '../../checkpoint/open-first-stage.js';
+import { ComponentWeights } from '../../checkpoint/weights/component.js';
+import type { TensorIndex } from '../../checkpoint/weights/tensor-index.js';
+import { openCodesModel } from './vqgan/open-vqgan.js';
 
 export interface LoneComponent {
   readonly kind: ModuleKind;

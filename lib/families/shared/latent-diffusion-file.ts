@@ -1,32 +1,33 @@
 /**
- * A single file of CompVis' latent diffusion: classes, pictures of one kind, inpainting and enlargement, and diffusion of pixels. Unlike
+ * A single file of CompVis' latent diffusion: classes, images of one kind, inpainting and enlargement, and diffusion of pixels. Unlike
  * Stable Diffusion's files they differ in what their tensors do not tell, so that most need their YAML.
  */
-import { SafelightError } from '../errors.js';
-import { classOf } from './config/codec.js';
-import { detectUNetConfig } from './config/detect/unet.js';
-import { STABLE_DIFFUSION_SCHEDULER } from './config/diffusers/scheduler.js';
-import { isFirstStage } from './config/omegaconf/first-stage.js';
-import { readLdmScheduler } from './config/omegaconf/latent-diffusion.js';
-import { readLdmUNetFacts } from './config/omegaconf/ldm-unet-facts.js';
-import type { ModelConfig } from './config/omegaconf/model-config.js';
-import { readModelConfig } from './config/omegaconf/read-model-config.js';
-import type { GenerationDefaults, SchedulerConfig, UNetConfig } from './config/types.js';
-import { pixelSource } from './latent-source.js';
-import type { ConditionSource, LatentSource, OpenModelOptions } from './model-descriptor.js';
-import { ldmUNetNaming } from './naming/ldm-unet.js';
-import { hasBert, openBertTensors } from './open-bert.js';
-import { hasFirstStage, openFirstStage } from './open-first-stage.js';
-import type { LatentScale, ModelParts } from './parts.js';
-import { AUTOENCODER, UNET } from './single-file-text.js';
-import { ComponentWeights } from './weights/component.js';
-import { readValues } from './weights/read-tensor.js';
-import type { TensorIndex } from './weights/tensor-index.js';
+
+import { classOf } from '../../checkpoint/config/codec.js';
+import { detectUNetConfig } from '../../checkpoint/config/detect/unet.js';
+import { isFirstStage } from '../../checkpoint/config/omegaconf/first-stage.js';
+import { readLdmScheduler } from '../../checkpoint/config/omegaconf/latent-diffusion.js';
+import { readLdmUNetFacts } from '../../checkpoint/config/omegaconf/ldm-unet-facts.js';
+import type { ModelConfig } from '../../checkpoint/config/omegaconf/model-config.js';
+import { readModelConfig } from '../../checkpoint/config/omegaconf/read-model-config.js';
+import type { GenerationDefaults, UNetConfig } from '../../checkpoint/config/types.js';
+import { pixelSource } from '../../checkpoint/latent-source.js';
+import type { ConditionSource, LatentSource, OpenModelOptions } from '../../checkpoint/model-descriptor.js';
+import type { ModelFile } from '../../checkpoint/model-files.js';
+import { ldmUNetNaming } from '../../checkpoint/naming/ldm-unet.js';
+import { hasBert, openBertTensors } from '../../checkpoint/open-bert.js';
+import { hasFirstStage, openFirstStage } from '../../checkpoint/open-first-stage.js';
+import type { LatentScale, UNetModelParts } from '../../checkpoint/parts.js';
+import { AUTOENCODER, UNET } from '../../checkpoint/text-encoder-layout.js';
+import { ComponentWeights } from '../../checkpoint/weights/component.js';
+import { readValues } from '../../checkpoint/weights/read-tensor.js';
+import type { TensorIndex } from '../../checkpoint/weights/tensor-index.js';
+import { SafelightError } from '../../errors.js';
 
 const READS: ConditionSource = { kind: 'text' };
 const CLASSES = 'cond_stage_model.embedding.weight';
 
-/** Whether a checkpoint is one of these, by what its U-Net is told. */
+/** Tells whether a checkpoint is one of these, by what its U-Net is told. */
 export function isLatentDiffusion(tensors: TensorIndex): boolean {
   const names = [...tensors.keys()];
   const has = (prefix: string): boolean => names.some((name) => name.startsWith(prefix));
@@ -36,12 +37,20 @@ export function isLatentDiffusion(tensors: TensorIndex): boolean {
   return !attends && !has('cond_stage_model.') && !has('conditioner.');
 }
 
-/** @param path absolute path of the file. @throws UNSUPPORTED_MODEL, INVALID_FILE, MISSING_TENSOR, SHAPE_MISMATCH */
-export async function openLatentDiffusion(
-  tensors: TensorIndex,
-  path: string,
+/** Tells whether a checkpoint draws pixels: it has no first stage, or one that changes nothing. @throws INVALID_FILE for its YAML */
+export async function drawsPixels(
+  { tensors, path }: ModelFile,
+  { config }: OpenModelOptions,
+): Promise<boolean> {
+  const params = (await readModelConfig(path, config))?.section('model.params') ?? null;
+  return hasNoFirstStage(tensors, params?.section('first_stage_config') ?? null);
+}
+
+/** @throws UNSUPPORTED_MODEL, INVALID_FILE, MISSING_TENSOR, SHAPE_MISMATCH */
+export async function openLatentDiffusionFile(
+  { tensors, path }: ModelFile,
   options: OpenModelOptions,
-): Promise<ModelParts> {
+): Promise<UNetModelParts> {
   const yaml = await readModelConfig(path, options.config);
   const params = yaml?.section('model.params') ?? null;
   const facts = readLdmUNetFacts(yaml);
@@ -65,7 +74,6 @@ export async function openLatentDiffusion(
   return {
     form: 'file',
     ownSize: true,
-    family: autoencoder?.kind === 'pixels' ? 'ddpm' : 'ldm',
     textEncoders,
     condition,
     unet: { config, weights },
@@ -76,16 +84,6 @@ export async function openLatentDiffusion(
     forceZerosForEmptyPrompt: false,
     predictionUncertain: false,
   };
-}
-
-/** What a YAML that was named says of the training of a Stable Diffusion checkpoint. */
-export async function readNamedScheduler(
-  path: string,
-  { config }: OpenModelOptions,
-): Promise<SchedulerConfig | null> {
-  if (config === undefined) return null;
-  const params = (await readModelConfig(path, config))?.section('model.params') ?? null;
-  return params && { ...STABLE_DIFFUSION_SCHEDULER, ...readLdmScheduler(params) };
 }
 
 /** As the reference's scripts draw: DDIM, and for classes guidance of 3. */
@@ -114,12 +112,15 @@ function latentsOf(
   { out_channels }: UNetConfig,
 ): LatentSource {
   const section = params.section('first_stage_config');
+  if (hasNoFirstStage(tensors, section)) return pixelSource(path, out_channels);
   const target = section?.getString('target', '') ?? '';
-  const none =
-    classOf(target) === 'IdentityFirstStage' || (section === null && !hasFirstStage(tensors, AUTOENCODER));
-  if (none) return pixelSource(path, out_channels);
   const config = section && isFirstStage(target) ? section : null;
   return openFirstStage({ tensors, prefix: AUTOENCODER, path, config, scale }).source;
+}
+
+function hasNoFirstStage(tensors: TensorIndex, section: ModelConfig | null): boolean {
+  if (section === null) return !hasFirstStage(tensors, AUTOENCODER);
+  return classOf(section.getString('target', '')) === 'IdentityFirstStage';
 }
 
 /** What was measured in training and kept as a tensor, else what the YAML sets. */

@@ -1,8 +1,8 @@
 /** Finds out by headers and configs whether a file or folder is a model that Safelight runs: no weights are read. */
-import { SafelightError } from '../errors.js';
-import { openCodesModel } from '../families/shared/vqgan/open-vqgan.js';
-import { type ModelKind, modelKind } from './model-kind.js';
-import { openModel } from './open.js';
+
+import { SafelightError } from '../../errors.js';
+import { type ModelKind, modelKind, openModel } from '../registry.js';
+import { openCodesModel } from './vqgan/open-vqgan.js';
 
 /**
  * The kind of a model that can be loaded as it is, without options.

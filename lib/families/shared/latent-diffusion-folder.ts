@@ -3,30 +3,30 @@
  * diffusion of pixels (`DDPMPipeline`, `DDIMPipeline`).
  */
 import { join } from 'node:path';
-import { readSampling, readSchedulerConfig } from './config/diffusers/scheduler.js';
-import type { SchedulerConfig, UNetConfig } from './config/types.js';
-import { type ConfigFields, readConfig, unsupported } from './config/validate.js';
-import { openAutoencoderFolder, openUNetFolder, readDefaults } from './folder.js';
-import { defaultsOf } from './latent-diffusion.js';
-import { pixelSource } from './latent-source.js';
-import type { ConditionSource, LatentSource, OpenModelOptions } from './model-descriptor.js';
-import { openBertFolder } from './open-bert.js';
-import { openVQModelFolder } from './open-first-stage.js';
-import type { LatentScale, ModelParts } from './parts.js';
+import { readSampling, readSchedulerConfig } from '../../checkpoint/config/diffusers/scheduler.js';
+import type { SchedulerConfig, UNetConfig } from '../../checkpoint/config/types.js';
+import { readConfig, unsupported } from '../../checkpoint/config/validate.js';
+import { openAutoencoderFolder, openUNetFolder, readDefaults } from '../../checkpoint/folder.js';
+import { pixelSource } from '../../checkpoint/latent-source.js';
+import type { ConditionSource, LatentSource, OpenModelOptions } from '../../checkpoint/model-descriptor.js';
+import type { ModelFolder } from '../../checkpoint/model-files.js';
+import { openBertFolder } from '../../checkpoint/open-bert.js';
+import { openVQModelFolder } from '../../checkpoint/open-first-stage.js';
+import type { LatentScale, UNetModelParts } from '../../checkpoint/parts.js';
+import { defaultsOf } from './latent-diffusion-file.js';
 
-/** Whether a folder's components are those of such a model: an autoencoder called `vqvae`, or a U-Net alone. */
-export function isLdmFolder(has: (component: string) => boolean): boolean {
+/** Tells whether a folder's components are those of such a model: an autoencoder called `vqvae`, or a U-Net alone. */
+export function isLatentDiffusionFolder({ has }: ModelFolder): boolean {
+  if (!has('unet')) return false;
   if (has('bert') || has('vqvae')) return true;
   return !['text_encoder', 'text_encoder_2', 'text_encoder_3', 'vae'].some(has);
 }
 
-/** @param index of its model_index.json. @throws UNSUPPORTED_MODEL, INVALID_FILE, FILE_NOT_FOUND, MISSING_TENSOR */
-export async function openLdmFolder(
-  path: string,
-  index: ConfigFields,
-  has: (component: string) => boolean,
+/** @throws UNSUPPORTED_MODEL, INVALID_FILE, FILE_NOT_FOUND, MISSING_TENSOR */
+export async function openLatentDiffusionFolder(
+  { path, index, has }: ModelFolder,
   { variant, vae, prediction }: OpenModelOptions,
-): Promise<ModelParts> {
+): Promise<UNetModelParts> {
   const unet = await openUNetFolder(join(path, 'unet'), variant);
   const enlarges = index._class_name === 'LDMSuperResolutionPipeline';
   const latents = has('vqvae')
@@ -41,7 +41,6 @@ export async function openLdmFolder(
   return {
     form: 'folder',
     ownSize: true,
-    family: latents.kind === 'pixels' ? 'ddpm' : 'ldm',
     textEncoders,
     condition,
     unet,

@@ -1,0 +1,64 @@
+/** Where single files keep their text encoders, and how a family reads them. */
+import { detectTextEncoderConfig } from './config/detect/text-encoder.js';
+import type { TextEncoderSource } from './model-descriptor.js';
+import { clipNaming } from './naming/clip.js';
+import type { Naming } from './naming/naming.js';
+import { openClipNaming } from './naming/openclip.js';
+import { sdcppTextNaming } from './naming/sdcpp-text.js';
+import { standardPadId } from './parts.js';
+import { ComponentWeights } from './weights/component.js';
+import type { TensorIndex } from './weights/tensor-index.js';
+
+export const UNET = 'model.diffusion_model.';
+export const AUTOENCODER = 'first_stage_model.';
+
+/** Tells whether a file has names with this prefix. */
+export type HasPrefix = (prefix: string) => boolean;
+
+/** The states of an encoder that a family uses. */
+export interface EncoderUse {
+  readonly kind: 'clip' | 'openclip';
+  /** Which hidden state is used, counted from the last. */
+  readonly back: number;
+  readonly finalNorm: boolean;
+  readonly pooled: boolean;
+}
+
+export interface EncoderPlace extends EncoderUse {
+  readonly prefix: string;
+  /** How the names after the prefix are: by stable-diffusion.cpp's converter instead of the kind's own. */
+  readonly sdcpp?: boolean;
+}
+
+/** A way in which single files lay out the text encoders of a family. */
+export interface EncoderLayout {
+  readonly encoders: readonly EncoderPlace[];
+  /** @param unet prefix of the U-Net's names */
+  detect(has: HasPrefix, unet: string): boolean;
+}
+
+/** The names of the encoder at a place. */
+export function encoderNaming(
+  { prefix, kind, pooled, sdcpp }: EncoderPlace,
+  names: Iterable<string>,
+): Naming {
+  if (sdcpp) return sdcppTextNaming(names, prefix, pooled);
+  return kind === 'clip' ? clipNaming(names, prefix, pooled) : openClipNaming(prefix, pooled);
+}
+
+/** An encoder with what its tensors tell of it. */
+export function openEncoder(place: EncoderPlace, tensors: TensorIndex, path: string): TextEncoderSource {
+  const { kind, pooled, finalNorm } = place;
+  const weights = new ComponentWeights('text encoder', path, tensors, encoderNaming(place, tensors.keys()));
+  const config = detectTextEncoderConfig(weights, kind, pooled);
+  return {
+    config,
+    weights,
+    tokenizer: 'standard',
+    padId: standardPadId(kind),
+    kind,
+    layer: Math.max(0, config.num_hidden_layers - place.back),
+    finalNorm,
+    pooled,
+  };
+}

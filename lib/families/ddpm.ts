@@ -1,0 +1,4 @@
+/** Diffusion of pixels, with or without classes. Ho et al. 2020, arXiv:2006.11239. */
+import { latentDiffusion } from './shared/latent-diffusion.js';
+
+export const ddpm = latentDiffusion({ name: 'ddpm', label: 'Diffusion of pixels (DDPM)' }, true);

@@ -1,0 +1,62 @@
+/**
+ * A model family as one value: how its files are recognized, and what a pipeline needs to run it. Everything that is specific to a family is
+ * in its file in this folder; no other file branches on a family's name.
+ */
+import type { MemoryInfo } from '../binding/types.js';
+import type { ModelDescriptor } from '../checkpoint/model-descriptor.js';
+import type { ModelOpener } from '../checkpoint/open.js';
+import type { combinePredictions } from '../sampling/guidance.js';
+import type { DiffusionNetwork, LatentShape } from '../sampling/network.js';
+import type { NoiseSchedule } from '../sampling/noise-schedule.js';
+import type { Prediction } from '../sampling/prediction.js';
+import type { Warnings } from '../warnings.js';
+import type { LoadedModel, ModuleSettings } from './shared/loaded-model.js';
+import type { CodesModelSource, OpenCodesOptions } from './shared/vqgan/open-vqgan.js';
+
+export type Family = DiffusionFamily | AutoregressiveFamily;
+
+interface FamilyBase {
+  /** As `inspect` prints it: `sd1`, `sdxl_refiner` ... */
+  readonly name: string;
+  /** For people: "Stable Diffusion XL". */
+  readonly label: string;
+}
+
+/** Models that draw by denoising latents, or pixels. */
+export interface DiffusionFamily<Model extends ModelDescriptor = ModelDescriptor>
+  extends FamilyBase,
+    ModelOpener<OpenedModel<Model>> {
+  readonly kind: 'diffusion';
+}
+
+/** Models that turn images into code indices and back, and may draw by sampling code indices (`VqganPipeline`). */
+export interface AutoregressiveFamily extends FamilyBase {
+  readonly kind: 'autoregressive';
+  /** Tells by names whether a file or folder is of this family. @throws FILE_NOT_FOUND, INVALID_FILE */
+  detect(path: string): Promise<boolean>;
+  /** Finds out what the model is and where its weights lie. @throws as `openCodesModel` */
+  open(path: string, options?: OpenCodesOptions): Promise<CodesModelSource>;
+}
+
+/** A model that was understood, and can be loaded. */
+export interface OpenedModel<Model extends ModelDescriptor = ModelDescriptor> {
+  readonly model: Model;
+  /** Its modules are loaded when they are first needed. @throws UNSUPPORTED_MODEL for one that no pipeline runs */
+  load(settings: ModuleSettings, warnings: Warnings): LoadedModel;
+}
+
+/** The network of a loaded model, and how it was trained. */
+export interface DenoiseModel {
+  readonly network: DiffusionNetwork;
+  readonly prediction: Prediction;
+  /** Bound of each number of x0, of models of pixels. */
+  readonly clip?: number | undefined;
+  /** Guidance branches one after the other instead of in one batch: half the memory. */
+  readonly sequentialGuidance?: boolean;
+  /** Combines the predictions of the branches where it is not plain guidance. */
+  readonly guide?: typeof combinePredictions;
+  /** The trained noise levels; of some families they depend on the latent's size and the number of steps. */
+  noiseSchedule(run: { readonly shape: LatentShape; readonly steps: number }): NoiseSchedule;
+  /** Undefined where no native module runs. */
+  memory(): MemoryInfo | undefined;
+}

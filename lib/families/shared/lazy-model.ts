@@ -1,0 +1,240 @@
+/** A loaded model made of components, each loaded when it is first needed; how a family puts them together is its `ModelSpec`. */
+import { chooseBackend } from '../../binding/backends.js';
+import type { MemoryInfo } from '../../binding/types.js';
+import type { ModelDescriptor } from '../../checkpoint/model-descriptor.js';
+import type { ComponentWeights } from '../../checkpoint/weights/component.js';
+import type { LoadedEncoder, PromptEncoder } from '../../conditioning/prompt-encoder.js';
+import { SafelightError, unlessAborted } from '../../errors.js';
+import { availableMemory, checkFit, shownBytes, TAKE_LESS, weightBytes } from '../../modules/fit.js';
+import { cpuInstead, isMemoryError, type LoadOptions, planModule } from '../../modules/loaded-module.js';
+import type { GuidancePair } from '../../sampling/guidance.js';
+import { type Warning, Warnings } from '../../warnings.js';
+import type { DenoiseModel } from '../family.js';
+import type { LatentCodec } from './latent-codec.js';
+import { Lazy } from './lazy.js';
+import type { EncodeRequest, LoadedModel, ModelFacts, ModuleSettings } from './loaded-model.js';
+import { LatentPreview } from './preview.js';
+
+/** One part of a model that is loaded as a whole. */
+export interface ComponentSpec<Model, T> {
+  /** Where `parts` and the model's components count it. */
+  readonly part: string;
+  /** Names it in messages. */
+  readonly label: string;
+  /** Tells whether a model has this component; default true. */
+  needed?(model: Model): boolean;
+  /** @param settle replaces the description of the model by one that loading has completed */
+  load(model: Model, options: LoadOptions, settle: (model: Model) => void): Promise<T>;
+  release(loaded: T): void;
+  /** By the names of modules. */
+  memory(loaded: T): Readonly<Record<string, MemoryInfo | undefined>>;
+}
+
+/** Gives a component, loading it where need be. */
+export type GetComponent<C> = <K extends keyof C>(key: K, signal?: AbortSignal) => Promise<C[K]>;
+
+/** How a family makes a loaded model of its components `C`. */
+export interface ModelSpec<Model extends ModelDescriptor, C> {
+  readonly components: { readonly [K in keyof C]: ComponentSpec<Model, C[K]> };
+  facts(model: Model): ModelFacts;
+  encode(
+    model: Model,
+    get: GetComponent<C>,
+    request: EncodeRequest,
+    signal?: AbortSignal,
+  ): Promise<GuidancePair>;
+  denoiser(
+    model: Model,
+    get: GetComponent<C>,
+    settings: ModuleSettings,
+    signal?: AbortSignal,
+  ): Promise<DenoiseModel>;
+  codec(model: Model, get: GetComponent<C>, signal?: AbortSignal): Promise<LatentCodec>;
+  /** For families whose prompts can be tokenized and encoded by themselves. */
+  readonly prompts?: {
+    encoder(model: Model, get: GetComponent<C>, signal?: AbortSignal): Promise<PromptEncoder>;
+    textEncoders(model: Model, get: GetComponent<C>, signal?: AbortSignal): Promise<readonly LoadedEncoder[]>;
+  };
+}
+
+export class LazyModel<Model extends ModelDescriptor, C extends object> implements LoadedModel {
+  readonly preview: LatentPreview;
+  private readonly slots: { readonly [K in keyof C]: Lazy<C[K]> };
+  private report: ((done: number, total: number) => void) | undefined;
+
+  constructor(
+    private model: Model,
+    private readonly spec: ModelSpec<Model, C>,
+    private settings: ModuleSettings,
+    readonly warnings = new Warnings(),
+  ) {
+    const slots = {} as { [K in keyof C]: Lazy<C[K]> };
+    for (const key in spec.components) {
+      const component = spec.components[key];
+      slots[key] = new Lazy(
+        component.label,
+        (signal) =>
+          component.load(this.model, { ...this.loadOptions, signal }, (settled) => {
+            this.model = settled;
+          }),
+        (loaded) => component.release(loaded),
+      );
+    }
+    this.slots = slots;
+    this.preview = new LatentPreview(() => this.codec());
+  }
+
+  available(where: Pick<MemoryInfo, 'backend' | 'device'>): number | undefined {
+    return availableMemory(where);
+  }
+
+  fallBackToCpu(error: unknown): boolean {
+    if (!isMemoryError(error) || this.settings.backend !== 'auto') return false;
+    if (chooseBackend('auto').backend === 'cpu') return false;
+    this.warnings.add('BACKEND_FALLBACK', cpuInstead(error));
+    this.settings = { ...this.settings, backend: 'cpu' };
+    for (const key in this.slots) this.slots[key].reset();
+    return true;
+  }
+
+  get fellBack(): boolean {
+    return (
+      this.settings.backend === 'cpu' && this.warnings.list.some(({ code }) => code === 'BACKEND_FALLBACK')
+    );
+  }
+
+  get lean(): boolean {
+    return this.settings.memory === 'lean';
+  }
+
+  get source(): Model {
+    return this.model;
+  }
+
+  get facts(): ModelFacts {
+    return this.spec.facts(this.model);
+  }
+
+  async load(
+    parts: readonly string[] | undefined,
+    signal: AbortSignal | undefined,
+    report: (done: number, total: number) => void,
+  ): Promise<void> {
+    const wanted = (Object.keys(this.slots) as Extract<keyof C, string>[]).filter((key) => {
+      const { part, needed } = this.spec.components[key];
+      return (needed?.(this.model) ?? true) && (parts === undefined || parts.includes(part));
+    });
+    const names = wanted.map((key) => this.spec.components[key].part);
+    await unlessAborted(
+      this.checkLoadFits(names).catch((error: unknown) => {
+        if (!this.fallBackToCpu(error)) throw error;
+        return this.checkLoadFits(names);
+      }),
+      signal,
+    );
+    const bytes = names.map((part) => this.bytesOf(part));
+    const total = bytes.reduce((sum, n) => sum + n, 0);
+    let before = 0;
+    report(0, total);
+    try {
+      for (const [i, key] of wanted.entries()) {
+        const own = bytes[i]!;
+        this.report = (done, all) =>
+          report(Math.round(before + own * Math.min(1, done / Math.max(1, all))), total);
+        await this.slots[key].get(signal);
+        before += own;
+        report(before, total);
+      }
+    } finally {
+      this.report = undefined;
+    }
+  }
+
+  encode(request: EncodeRequest, signal?: AbortSignal): Promise<GuidancePair> {
+    return this.spec.encode(this.model, this.get, request, signal);
+  }
+
+  async promptEncoder(signal?: AbortSignal): Promise<PromptEncoder> {
+    return this.requirePrompts().encoder(this.model, this.get, signal);
+  }
+
+  async textEncoders(signal?: AbortSignal): Promise<readonly LoadedEncoder[]> {
+    return this.requirePrompts().textEncoders(this.model, this.get, signal);
+  }
+
+  async denoiser(signal?: AbortSignal): Promise<DenoiseModel> {
+    return this.spec.denoiser(this.model, this.get, this.settings, signal);
+  }
+
+  codec(signal?: AbortSignal): Promise<LatentCodec> {
+    return this.spec.codec(this.model, this.get, signal);
+  }
+
+  memory(): Record<string, MemoryInfo> {
+    const found: Record<string, MemoryInfo> = {};
+    for (const key in this.slots) {
+      const { current } = this.slots[key];
+      if (current === undefined) continue;
+      for (const [name, info] of Object.entries(this.spec.components[key].memory(current)))
+        if (info) found[name] = info;
+    }
+    return found;
+  }
+
+  dispose(): void {
+    for (const key in this.slots) this.slots[key].dispose();
+  }
+
+  private readonly get: GetComponent<C> = (key, signal) => this.slots[key].get(signal);
+
+  private requirePrompts(): NonNullable<ModelSpec<Model, C>['prompts']> {
+    const { prompts } = this.spec;
+    if (prompts && this.model.condition.kind === 'text') return prompts;
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `${this.model.path} reads no text, so there is no prompt to encode; take a model that does`,
+    );
+  }
+
+  /** Bytes of the files that a part is loaded from. */
+  private bytesOf(part: string): number {
+    const own = this.model.components.filter((component) => component.part === part);
+    return own.reduce((sum, { weights }) => sum + fileBytes(weights), 0);
+  }
+
+  /** @throws DOES_NOT_FIT before anything is read */
+  private async checkLoadFits(parts: readonly string[]): Promise<void> {
+    const chosen = this.model.components.filter(({ part }) => parts.includes(part));
+    const planned = await Promise.all(
+      chosen.map(async ({ label, kind, config, weights }) => ({
+        label,
+        ...(await planModule(kind, { ...config }, weights, this.settings)),
+      })),
+    );
+    const [first] = planned;
+    if (first === undefined) return;
+    const { where, hostWeights } = first;
+    const lean = planned.reduce((sum, { plan }) => sum + weightBytes(plan, true), 0);
+    const leaner = !this.lean;
+    checkFit(
+      `The model ${this.model.path}`,
+      planned,
+      this.available(hostWeights ? { backend: 'cpu' } : where),
+      `${leaner ? `memory 'lean' needs ${shownBytes(lean)}${where.backend === 'cpu' ? '' : " of the host's memory"} for its weights; ` : ''}${TAKE_LESS}`,
+    );
+  }
+
+  private get loadOptions(): LoadOptions {
+    return {
+      ...this.settings,
+      onProgress: (done: number, total: number): void => this.report?.(done, total),
+      onWarning: ({ code, message }: Warning): void => this.warnings.add(code, message),
+    };
+  }
+}
+
+function fileBytes(weights: ComponentWeights): number {
+  let bytes = 0;
+  for (const { tensor } of weights.parameters.values()) bytes += tensor.length;
+  return bytes;
+}

@@ -1,0 +1,96 @@
+/**
+ * A single file of Stable Diffusion in CompVis' ("ldm") form: everything in one file, no config. Sizes are told by the tensors; what
+ * tensors cannot tell is a fact of the family.
+ */
+
+import { detectUNetConfig } from '../../checkpoint/config/detect/unet.js';
+import { STABLE_DIFFUSION_SCHEDULER } from '../../checkpoint/config/diffusers/scheduler.js';
+import { readNamedScheduler } from '../../checkpoint/config/omegaconf/named-scheduler.js';
+import type { SchedulerConfig } from '../../checkpoint/config/types.js';
+import type { OpenModelOptions, PredictionFrom } from '../../checkpoint/model-descriptor.js';
+import type { ModelFile } from '../../checkpoint/model-files.js';
+import { findUNet, unetNaming } from '../../checkpoint/naming/unet-place.js';
+import { openAutoencoderTensors } from '../../checkpoint/open-autoencoder.js';
+import type { UNetModelParts } from '../../checkpoint/parts.js';
+import { readStatedTraining, type StatedTraining } from '../../checkpoint/stated-training.js';
+import { AUTOENCODER, type EncoderLayout, openEncoder } from '../../checkpoint/text-encoder-layout.js';
+import { ComponentWeights } from '../../checkpoint/weights/component.js';
+import type { TensorIndex } from '../../checkpoint/weights/tensor-index.js';
+import type { StableDiffusionDefinition } from './stable-diffusion.js';
+
+/** @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, INVALID_FILE for a YAML that was named */
+export async function openStableDiffusionFile(
+  { path, tensors, metadata, notes }: ModelFile,
+  { encoders }: EncoderLayout,
+  options: OpenModelOptions,
+  family: StableDiffusionDefinition,
+): Promise<UNetModelParts> {
+  const textEncoders = encoders.map((place) => openEncoder(place, tensors, path));
+  const place = findUNet(tensors.keys())!;
+  const weights = new ComponentWeights('U-Net', path, tensors, unetNaming(place, tensors.keys(), path));
+  const scale = { scaling_factor: family.scalingFactor, shift_factor: 0 };
+  const autoencoder =
+    options.vae === undefined
+      ? { kind: 'autoencoder_kl' as const, ...openAutoencoderTensors(tensors, AUTOENCODER, path, scale) }
+      : null;
+  const pooled = textEncoders.find((encoder) => encoder.pooled)?.config.projection_dim;
+  const config = detectUNetConfig(weights, {
+    addition: pooled === undefined ? null : { pooled, ids: family.timeIds ?? 0 },
+    // Settled once the autoencoder's factor is known.
+    sampleSize: 64,
+    ...(metadata && family.convolutionProjections ? { convolutions: true } : {}),
+  });
+  const { scheduler, from, uncertain } = training({
+    tensors,
+    varies: (family.predictionVaries ?? false) && config.in_channels !== 9,
+    override: options.prediction,
+    named: await readNamedScheduler(path, options),
+    stated: readStatedTraining(notes),
+  });
+  return {
+    form: 'file',
+    ownSize: false,
+    textEncoders,
+    condition: { kind: 'text' },
+    unet: { config, weights },
+    autoencoder,
+    latentScale: scale,
+    scheduler,
+    defaults: {},
+    forceZerosForEmptyPrompt: family.zeroEmptyNegative,
+    predictionUncertain: uncertain,
+    predictionFrom: from,
+  };
+}
+
+interface TrainingFacts {
+  readonly tensors: TensorIndex;
+  /** Files of this family predict noise or v; inpainting models always noise. */
+  readonly varies: boolean;
+  readonly override: SchedulerConfig['prediction'] | undefined;
+  /** By a YAML that was named. */
+  readonly named: SchedulerConfig | null;
+  /** By the file's metadata. */
+  readonly stated: StatedTraining;
+}
+
+/** The training, by the option, a YAML that was named, markers, metadata or the family: the first that says. */
+function training({ tensors, varies, override, named, stated }: TrainingFacts): {
+  scheduler: SchedulerConfig;
+  from: PredictionFrom;
+  uncertain: boolean;
+} {
+  const statements: readonly (readonly [SchedulerConfig['prediction'] | undefined, PredictionFrom])[] = [
+    [override, { kind: 'option' }],
+    [named?.prediction, { kind: 'config' }],
+    [tensors.has('v_pred') ? 'v' : undefined, { kind: 'tensor', name: 'v_pred' }],
+    [stated.prediction?.value, { kind: 'metadata', name: stated.prediction?.key ?? '' }],
+  ];
+  const [prediction, from] = statements.find(([one]) => one !== undefined) ?? [];
+  const scheduler: SchedulerConfig = {
+    ...(named ?? STABLE_DIFFUSION_SCHEDULER),
+    prediction: prediction ?? 'eps',
+    rescale_zero_snr: tensors.has('ztsnr') || (stated.zeroSnr?.value ?? false),
+  };
+  return { scheduler, from: from ?? { kind: 'family' }, uncertain: varies && prediction === undefined };
+}

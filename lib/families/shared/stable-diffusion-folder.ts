@@ -1,0 +1,98 @@
+/** A diffusers folder of Stable Diffusion: its components, and the traits that tell the families apart. */
+import { join } from 'node:path';
+import { readAutoencoderConfig } from '../../checkpoint/config/diffusers/autoencoder.js';
+import { readSchedulerConfig } from '../../checkpoint/config/diffusers/scheduler.js';
+import { readUNetConfig } from '../../checkpoint/config/diffusers/unet.js';
+import { readConfig, unsupported } from '../../checkpoint/config/validate.js';
+import {
+  type EncoderRole,
+  openAutoencoderFolder,
+  openTextEncoderFolder,
+  openUNetFolder,
+  readDefaults,
+} from '../../checkpoint/folder.js';
+import type { OpenModelOptions, TextEncoderSource } from '../../checkpoint/model-descriptor.js';
+import { type ModelFolder, requireVariant } from '../../checkpoint/model-files.js';
+import type { LatentScale, UNetModelParts } from '../../checkpoint/parts.js';
+import { kindOf } from '../../files/read.js';
+import type { StableDiffusionDefinition } from './stable-diffusion.js';
+
+/** The differences between the folders of Stable Diffusion's families. */
+export interface FolderTraits {
+  /** The U-Net takes pooled text and sizes. */
+  readonly addition: boolean;
+  readonly textEncoder: boolean;
+  /** The activation of the first text encoder is OpenCLIP's. */
+  readonly openClip: boolean;
+}
+
+/** Components that a folder of these families may have. */
+const COMPONENTS = ['unet', 'text_encoder', 'text_encoder_2', 'vae', 'vqvae', 'bert'];
+
+/**
+ * The traits of a folder; undefined for one without a U-Net.
+ * @throws UNSUPPORTED_MODEL for a component that no family runs or that is missing, INVALID_FILE, FILE_NOT_FOUND
+ */
+export async function stableDiffusionFolder(
+  folder: ModelFolder,
+  { variant, vae }: OpenModelOptions,
+): Promise<FolderTraits | undefined> {
+  const { path, index, has } = folder;
+  if (!has('unet')) return undefined;
+  await requireVariant(folder, variant, COMPONENTS);
+  const where = join(path, 'model_index.json');
+  if (has('text_encoder_3')) throw unsupported(where, 'text_encoder_3', index.text_encoder_3);
+  if (!has('vae') && vae === undefined)
+    throw unsupported(where, 'vae', index.vae ?? null, 'name an autoencoder by the vae option');
+  const config = join(path, 'unet', 'config.json');
+  const { addition } = readUNetConfig(await readConfig(config), config);
+  const first = ['text_encoder', 'text_encoder_2'].find(has);
+  const fields = first ? await readConfig(join(path, first, 'config.json')) : {};
+  return {
+    addition: addition !== null,
+    textEncoder: has('text_encoder'),
+    openClip: fields.hidden_act === 'gelu',
+  };
+}
+
+export async function openStableDiffusionFolder(
+  { path, index, has }: ModelFolder,
+  options: OpenModelOptions,
+  family: StableDiffusionDefinition,
+): Promise<UNetModelParts> {
+  const { variant } = options;
+  const unet = await openUNetFolder(join(path, 'unet'), variant);
+  const second = has('text_encoder_2');
+  const roles: [name: string, tokenizer: string, role: EncoderRole][] = [];
+  if (has('text_encoder')) roles.push(['text_encoder', 'tokenizer', second ? 'first' : 'only']);
+  if (second) roles.push(['text_encoder_2', 'tokenizer_2', 'second']);
+  const textEncoders: TextEncoderSource[] = [];
+  for (const [name, tokenizer, role] of roles) {
+    textEncoders.push(await openTextEncoderFolder(join(path, name), join(path, tokenizer), role, variant));
+  }
+  const zeros = index.force_zeros_for_empty_prompt;
+  const scheduler = join(path, 'scheduler', 'scheduler_config.json');
+  return {
+    form: 'folder',
+    ownSize: true,
+    textEncoders,
+    condition: { kind: 'text' },
+    unet,
+    autoencoder:
+      options.vae === undefined
+        ? { kind: 'autoencoder_kl', ...(await openAutoencoderFolder(join(path, 'vae'), variant)) }
+        : null,
+    latentScale: await readScale(join(path, 'vae', 'config.json'), family.scalingFactor),
+    scheduler: readSchedulerConfig(await readConfig(scheduler), scheduler),
+    defaults: await readDefaults(path),
+    forceZerosForEmptyPrompt: typeof zeros === 'boolean' ? zeros : family.zeroEmptyNegative,
+    predictionUncertain: false,
+  };
+}
+
+/** The scale of the folder's own autoencoder, should another take its place; the family's if it has none. */
+async function readScale(path: string, scalingFactor: number): Promise<LatentScale> {
+  if ((await kindOf(path)) !== 'file') return { scaling_factor: scalingFactor, shift_factor: 0 };
+  const { scaling_factor, shift_factor } = readAutoencoderConfig(await readConfig(path), path);
+  return { scaling_factor, shift_factor };
+}

@@ -1,0 +1,77 @@
+/** Stable Diffusion and its relatives: a text encoder or two of CLIP's kind, a U-Net and a KL autoencoder. A family is one definition. */
+import { readEmbeddedConfig } from '../../checkpoint/config/embedded-config.js';
+import { openEmbedded } from '../../checkpoint/embedded-model.js';
+import type { ModelSource } from '../../checkpoint/model-descriptor.js';
+import type { ModelFile, ModelFiles } from '../../checkpoint/model-files.js';
+import { findUNet } from '../../checkpoint/naming/unet-place.js';
+import type { EncoderLayout } from '../../checkpoint/text-encoder-layout.js';
+import type { DiffusionFamily } from '../family.js';
+import { openStableDiffusionFile } from './stable-diffusion-file.js';
+import {
+  type FolderTraits,
+  openStableDiffusionFolder,
+  stableDiffusionFolder,
+} from './stable-diffusion-folder.js';
+import { completeUNetModel } from './unet-model.js';
+import { loadUNetModel, type UNetFamily } from './unet-spec.js';
+
+export interface StableDiffusionDefinition extends UNetFamily {
+  readonly label: string;
+  /** How single files lay out the text encoders; the first is CompVis' form, in which `convert` writes. */
+  readonly layouts: readonly [EncoderLayout, ...EncoderLayout[]];
+  /** Tells a diffusers folder of this family from those of the others. */
+  folder(traits: FolderTraits): boolean;
+  /** How the sampler sees latents: unit variance over the training images. */
+  readonly scalingFactor: number;
+  /** An empty negative prompt gives zeros, where the model does not say. */
+  readonly zeroEmptyNegative: boolean;
+  /** Single files with the same tensors may predict noise or v. */
+  readonly predictionVaries?: boolean;
+  /** Its U-Net's projections are 1x1 convolutions, whose ones writers of GGUF may drop. */
+  readonly convolutionProjections?: boolean;
+}
+
+export interface StableDiffusionFamily<Name extends string> extends DiffusionFamily<ModelSource> {
+  readonly name: Name;
+  readonly definition: StableDiffusionDefinition;
+}
+
+export function stableDiffusion<const Name extends string>(
+  definition: StableDiffusionDefinition & { readonly name: Name },
+): StableDiffusionFamily<Name> {
+  const { name, label } = definition;
+  return {
+    ...{ kind: 'diffusion', name, label, definition },
+    detect: async (files, options) => {
+      if (files.form === 'file') return layoutOf(files, definition) !== undefined;
+      const traits = await stableDiffusionFolder(files, options);
+      return traits !== undefined && definition.folder(traits);
+    },
+    open: async (files, options) => {
+      const parts = await openParts(files);
+      const model = await completeUNetModel(files, parts, definition, options);
+      return { model, load: (settings, warnings) => loadUNetModel(model, definition, settings, warnings) };
+
+      async function openParts(source: ModelFiles) {
+        if (source.form === 'folder') return openStableDiffusionFolder(source, options, definition);
+        const { tensors, metadata, path } = source;
+        const embedded = metadata && openEmbedded(tensors, metadata, path, options, definition.layouts[0]);
+        return (
+          embedded ?? openStableDiffusionFile(source, layoutOf(source, definition)!, options, definition)
+        );
+      }
+    },
+  };
+}
+
+/** The layout of a file's text encoders; that of CompVis where a config of our own names the family. */
+function layoutOf(
+  { tensors, metadata, path, has }: ModelFile,
+  { name, layouts }: StableDiffusionDefinition,
+): EncoderLayout | undefined {
+  const family = metadata && readEmbeddedConfig(metadata, path)?.family;
+  if (family) return family === name ? layouts[0] : undefined;
+  const place = findUNet(tensors.keys());
+  if (place === null) return undefined;
+  return layouts.find((layout) => layout.detect(has, place.prefix));
+}

@@ -1,0 +1,28 @@
+/** VQGAN and its transformers: images as code indices of a codebook, sampled one after the other. Esser et al. 2021, arXiv:2012.09841. */
+import { join } from 'node:path';
+import { openWeights } from '../checkpoint/formats/open-weights.js';
+import { hasFirstStage } from '../checkpoint/open-first-stage.js';
+import { kindOf } from '../files/read.js';
+import type { AutoregressiveFamily } from './family.js';
+import { onlyCheckpoint, openCodesModel } from './shared/vqgan/open-vqgan.js';
+
+export const vqgan: AutoregressiveFamily = {
+  kind: 'autoregressive',
+  name: 'vqgan',
+  label: 'VQGAN',
+  detect: async (path) => {
+    if ((await kindOf(path)) !== 'folder') return isCheckpoint(path);
+    const has = async (...name: string[]) => (await kindOf(join(path, ...name))) === 'file';
+    if (await has('model_index.json')) return false;
+    if ((await has('config.json')) || (await has('vqvae', 'config.json'))) return true;
+    return isCheckpoint(await onlyCheckpoint(path));
+  },
+  open: openCodesModel,
+};
+
+/** Tells by its names whether a checkpoint holds an autoencoder but no U-Net, which CompVis' latent diffusion has beside one. */
+async function isCheckpoint(path: string): Promise<boolean> {
+  const { tensors } = await openWeights(path);
+  for (const name of tensors.keys()) if (name.startsWith('model.diffusion_model.')) return false;
+  return hasFirstStage(tensors, '') || hasFirstStage(tensors, 'first_stage_model.');
+}
