@@ -1,12 +1,12 @@
-/** How sentencepiece's tokenizers cut normalized text before pieces are looked for: the tokenizers library's `pre_tokenizer`s. */
+/** Cuts normalized text into the words in which sentencepiece's tokenizers look for pieces: the tokenizers library's `pre_tokenizer`s. */
 
 /** `Metaspace`: white space becomes a visible mark that belongs to the word after it. */
 export interface Metaspace {
   readonly kind: 'metaspace';
   readonly mark: string;
-  /** Whether a mark is put before each stretch of text, before that at the text's start, or before none. */
+  /** Puts a mark before each stretch of text, before the one at the text's start, or before none. */
   readonly prepend: 'always' | 'first' | 'never';
-  /** Whether each mark begins a word, or the stretch stays whole. */
+  /** Begins a word at each mark; else the stretch stays whole. */
   readonly split: boolean;
 }
 

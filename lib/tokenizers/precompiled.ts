@@ -8,6 +8,8 @@ import { SafelightError } from '../errors.js';
 /** Longer clusters of characters are replaced character by character. */
 const LONGEST_CLUSTER = 5;
 const MAX_BLOB = 64 * 1024 * 1024;
+/** Entries of the cache, whatever texts there are. */
+const MOST_KNOWN = 65_536;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
 /** UTF-16 units that are segmented at a time: the time of `Intl.Segmenter` grows with the square of a text's length. */
@@ -57,7 +59,7 @@ export class PrecompiledMap {
   }
 
   /**
-   * What stands for a character or cluster: the replacement of its shortest prefix that has one, as the library takes it, even where
+   * Returns the replacement of a character's or cluster's shortest prefix that has one, as the library takes it, even where
    * the prefix is not all of it.
    */
   #replacement(key: string): string | null {
@@ -65,11 +67,12 @@ export class PrecompiledMap {
     if (known !== undefined) return known;
     const at = this.#find(encoder.encode(key));
     const found = at < 0 ? null : this.#replacementAt(at);
+    if (this.#known.size >= MOST_KNOWN) this.#known.clear();
     this.#known.set(key, found);
     return found;
   }
 
-  /** Where the replacement of the key's shortest prefix begins; -1 for none. */
+  /** Returns the place at which the replacement of the key's shortest prefix begins; -1 for none. */
   #find(key: Uint8Array): number {
     let node = 0;
     let unit = this.#unit(node);
@@ -115,7 +118,7 @@ export class PrecompiledMap {
   }
 }
 
-/** What a reader takes for one character each (extended grapheme clusters of Unicode's UAX 29). */
+/** Extended grapheme clusters, each of which a reader takes for one character (Unicode's UAX 29). */
 function* clustersOf(text: string): Generator<string> {
   let size = WINDOW;
   for (let start = 0; start < text.length; ) {

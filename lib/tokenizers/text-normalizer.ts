@@ -1,4 +1,4 @@
-/** How sentencepiece's tokenizers change a text before it is cut into words: the tokenizers library's `normalizer`s, in order. */
+/** Changes a text as sentencepiece's tokenizers do before it is cut into words: the tokenizers library's `normalizer`s, in order. */
 import type { PrecompiledMap } from './precompiled.js';
 
 /** No white space is beyond the basic plane. */

@@ -3,7 +3,7 @@
  * largest sum. Equal to the tokenizers library's `Unigram`.
  */
 
-/** What an unknown character costs below the worst piece of the vocabulary. */
+/** Difference between the score of an unknown character and that of the worst piece of the vocabulary. */
 const UNKNOWN_PENALTY = 10;
 
 export interface Piece {
@@ -60,7 +60,7 @@ export class Unigram {
     return found.reverse();
   }
 
-  /** Of each place where a piece can end: the start and the id of the last piece on the best way there (Viterbi 1967). */
+  /** Start and id of the last piece on the best way to each place where a piece can end (Viterbi 1967). */
   #bestPaths(text: string): { starts: Int32Array; ids: Int32Array } {
     const starts = new Int32Array(text.length + 1).fill(-1);
     const ids = new Int32Array(text.length + 1);

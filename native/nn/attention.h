@@ -17,8 +17,8 @@ tensor attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, tenso
 // exist at once.
 tensor biased_attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, tensor bias, tensor keys);
 
-// What hides the places of `input` [B, T] (i32, given by the caller) that are 0: [B, 1, 1, T], added to
-// scores. A number other than 0 and 1 fails the run.
+// Hides the places of `input` [B, T] (i32, given by the caller) that are 0: [B, 1, 1, T], added to scores. A
+// number other than 0 and 1 fails the run.
 tensor key_mask(model_ref m, const std::string & input, const shape & dims);
 
 // The mask that hides from each of `length` positions those that come after it: [length, length] of 0 and

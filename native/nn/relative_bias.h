@@ -17,8 +17,8 @@ struct relative_bias_options {
 // The bucket of a key at the place `distance` after the query's (before it where negative).
 int32_t relative_bucket(int64_t distance, int64_t buckets, int64_t max_distance);
 
-// What attention adds to the scores of a sequence of `length` places: [heads, length, length], from
-// m.weight [buckets, heads].
+// The bias of the attention scores of a sequence of `length` places: [heads, length, length], from m.weight
+// [buckets, heads].
 tensor relative_bias(model_ref m, int64_t length, const relative_bias_options & o);
 
 }  // namespace safelight

@@ -7,13 +7,13 @@ import { readT5Fixture } from '../tokenizers/t5-fixture.js';
 
 type Shapes = Readonly<Record<string, number[]>>;
 interface Names {
-  /** Of transformers' `T5EncoderModel`. */
+  /** Shapes of transformers' `T5EncoderModel`. */
   readonly shapes: Shapes;
-  /** What the gguf package calls each. */
+  /** Names of the gguf package. */
   readonly gguf: Readonly<Record<string, string>>;
-  /** Of a whole `T5ForConditionalGeneration`, with its decoder. */
+  /** Shapes of a whole `T5ForConditionalGeneration`, with its decoder. */
   readonly whole: Shapes;
-  /** Of the first T5. */
+  /** Shapes of the first T5. */
   readonly first: Shapes;
   readonly config: Record<string, unknown>;
 }

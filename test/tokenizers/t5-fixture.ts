@@ -1,4 +1,4 @@
-/** What test/reference/t5.py wrote to test/fixtures/t5. */
+/** Reads the files that test/reference/t5.py wrote to test/fixtures/t5. */
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 

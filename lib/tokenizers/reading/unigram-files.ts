@@ -24,7 +24,7 @@ export interface UnigramFiles {
 }
 
 const MAX_FILE = 64 * 1024 * 1024;
-/** Of a piece, in UTF-16 units; sentencepiece's own limit is 16 characters. */
+/** Limit of a piece in UTF-16 units; sentencepiece's own is 16 characters. */
 const LONGEST_PIECE = 1024;
 /** The names that T5 has for them. */
 const EOS = '</s>';

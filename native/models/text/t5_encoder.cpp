@@ -16,7 +16,7 @@ namespace {
 
 using params = t5_encoder_params;
 
-// What attention adds to its scores, the same in every layer.
+// Terms that attention adds to its scores, the same in every layer.
 struct score_terms {
     tensor bias;      // [heads, T, T]
     tensor key_mask;  // [B, 1, 1, T], or null

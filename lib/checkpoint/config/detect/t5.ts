@@ -7,7 +7,7 @@ import type { T5EncoderConfig } from '../types.js';
 const BLOCKS = 'encoder.block.';
 const ATTENTION = 'layer.0.SelfAttention';
 
-/** Of every T5; no tensor tells them. */
+/** Constants of every published T5, which no tensor tells. */
 const MAX_DISTANCE = 128;
 const EPSILON = 1e-6;
 

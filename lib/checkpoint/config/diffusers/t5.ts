@@ -16,7 +16,7 @@ const FEATURES = {
   architectures: ['T5EncoderModel', 'T5Model', 'T5ForConditionalGeneration', 'T5WithLMHeadModel'],
 } as const;
 
-/** What follows from `feed_forward_proj`, where a file names it too. */
+/** Fields that follow from `feed_forward_proj`, where a file has them too. */
 const GATED_GELU = { dense_act_fn: ['gelu_new'], is_gated_act: [true] } as const;
 
 const schema = z.object({
