@@ -32,6 +32,12 @@ export type ErrorCode =
   | 'QUEUE_FULL'
   /** The shared queue (Redis) does not answer, or the packages that speak to it are not installed. */
   | 'QUEUE_UNAVAILABLE'
+  /** The file of a LoRA does not exist or cannot be read. */
+  | 'ADAPTER_NOT_FOUND'
+  /** A LoRA does not fit the model: none of its weights has a place there, or one has another shape. */
+  | 'ADAPTER_MISMATCH'
+  /** An adapter file of a form that Safelight does not apply (DoRA, LoHa, LoKr ...). */
+  | 'UNSUPPORTED_ADAPTER'
   /** A picture cannot be decoded, or its header promises more pixels than are allowed. */
   | 'INVALID_IMAGE'
   /** A latent or a picture stopped being finite. */

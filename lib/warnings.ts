@@ -13,6 +13,8 @@ export type WarningCode =
   | 'LARGE_IMAGE'
   /** A GPU that is there cannot be used, or has too little memory: the work is done on the CPU. */
   | 'BACKEND_FALLBACK'
+  /** A LoRA holds weights that the model has no place for; the others are applied. */
+  | 'ADAPTER_KEYS_IGNORED'
   /** Settings of an infotext that could not be restored. */
   | 'NOT_RESTORED';
 

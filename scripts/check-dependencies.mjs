@@ -32,7 +32,7 @@ const LIB = [
 const NATIVE = [['addon'], ['models'], ['nn'], ['kernels', 'runtime']];
 /** For everyone. */
 const COMMON = new Set(['errors.ts', 'warnings.ts', 'runtime/error.h']);
-for (const file of ['known-keys.ts', 'suggest.ts']) COMMON.add(file);
+for (const file of ['defined.ts', 'known-keys.ts', 'suggest.ts']) COMMON.add(file);
 
 /**
  * Every import that breaks a rule, as a sentence.

@@ -1,4 +1,5 @@
 /** One model as the AI SDK sees it. */
+import { defined } from '../defined.js';
 import { invalidOption, SafelightError, throwIfAborted } from '../errors.js';
 import { requiredMask } from '../image/alpha-mask.js';
 import type { Pipeline } from '../pipelines/diffusion/pipeline.js';
@@ -83,10 +84,12 @@ export class SafelightImageModel {
     return {
       ...(options.providerOptions.safelight as SafelightImageOptions | undefined),
       ...{ prompt, count: n, ...sizeOf(options, info) },
-      ...(seed === undefined || seed === -1 ? {} : { seed }), // -1 is random
-      ...(first ? { init: bytesOf('files', first) } : {}),
-      ...(mask ? { mask: await requiredMask(bytesOf('mask', mask)) } : {}),
-      ...(abortSignal ? { signal: abortSignal } : {}),
+      ...defined({
+        seed: seed === -1 ? undefined : seed, // -1 is random
+        init: first ? bytesOf('files', first) : undefined,
+        mask: mask ? await requiredMask(bytesOf('mask', mask)) : undefined,
+        signal: abortSignal,
+      }),
     };
   }
 }

@@ -1,4 +1,5 @@
 /** The `backend` option as text. Loads no addon, so that commands can check it before anything else. */
+import { defined } from '../defined.js';
 import { invalidOption } from '../errors.js';
 import { didYouMean, suggestValue } from '../suggest.js';
 import type { BackendChoice, BackendName } from './types.js';
@@ -21,9 +22,7 @@ export interface ParsedBackend {
 export function parseBackend(text: unknown): ParsedBackend | undefined {
   if (text === 'auto' || text === 'cpu') return { name: text };
   const [, name, which] = /^(cuda|metal|vulkan)(?::(.+))?$/.exec(typeof text === 'string' ? text : '') ?? [];
-  return name === undefined
-    ? undefined
-    : { name: name as GpuBackend, ...(which === undefined ? {} : { which }) };
+  return name === undefined ? undefined : defined({ name: name as GpuBackend, which });
 }
 
 /** `did you mean cuda?` for a value that `parseBackend` does not take; undefined where nothing is near. */

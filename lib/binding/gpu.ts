@@ -2,10 +2,12 @@
  * GPU backends: each is an addon of its own (safelight-vulkan.node), because it needs a driver's libraries and may fail in ways that end a
  * process. A child process loads it and opens its devices first; only what worked there is loaded here.
  */
+
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { defined } from '../defined.js';
 import { SafelightError } from '../errors.js';
 import type { GpuBackend } from './backend-choice.js';
 import { packageFolder } from './binding.js';
@@ -33,7 +35,7 @@ const addons = new Map<GpuBackend, NativeAddon>();
  * The addon of a backend: in the folder that SAFELIGHT_GPU_BINARIES names, compiled here (build/gpu), shipped with the package (prebuilds),
  * or in a package of its own (@safelight/PLATFORM-ARCH-BACKEND).
  */
-export function gpuBinary(backend: GpuBackend): string | undefined {
+function gpuBinary(backend: GpuBackend): string | undefined {
   const name = `safelight-${backend}.node`;
   const system = `${process.platform}-${process.arch}`;
   const folders = [process.env.SAFELIGHT_GPU_BINARIES, join(packageFolder, 'build/gpu')];
@@ -134,7 +136,7 @@ function probe(backend: GpuBackend, file: string): GpuReport {
       ...devices.map((device, index) => opened(device, tried.get(index), tried.has(index))),
       ...skipped.map(({ description, reason }) => passedOver(backend, description, reason)),
     ],
-    ...(problem === undefined ? {} : { problem }),
+    ...defined({ problem }),
   };
 }
 

@@ -10,6 +10,7 @@ import type {
   NativeModuleHandle,
   NativeTensor,
   NodeInfo,
+  PatchPlan,
   RunOptions,
   RunResult,
   WeightPlan,
@@ -79,8 +80,9 @@ export class NativeModule implements AsyncDisposable {
     entry: string,
     shapes: Record<string, readonly number[]>,
     signal?: AbortSignal,
+    patches?: string,
   ): Promise<number> {
-    return settle(() => this.#open().needed(entry, shapes, {}), signal);
+    return settle(() => this.#open().needed(entry, shapes, {}, patches), signal);
   }
 
   /** Everything that can be tapped in a run of inputs of these shapes. */
@@ -91,6 +93,15 @@ export class NativeModule implements AsyncDisposable {
   memory(): MemoryInfo {
     const memory = guarded(() => this.#open().memory());
     return this.device === undefined ? memory : { ...memory, device: this.device };
+  }
+
+  /**
+   * Registers a patch set under a name that runs can give (`RunOptions.patches`), in the place of one that has it. Without patches the name
+   * is forgotten. Runs that were queued before are not affected.
+   * @throws SafelightError ADAPTER_MISMATCH, INVALID_OPTION, INVALID_FILE, FILE_NOT_FOUND, OUT_OF_MEMORY, ABORTED, DISPOSED
+   */
+  async setPatches(id: string, plan: PatchPlan, signal?: AbortSignal): Promise<void> {
+    return settle(() => this.#open().setPatches(id, plan), signal);
   }
 
   /** Frees what a session keeps between runs (see `RunOptions.session`), once the runs queued before are done. Safe at any time. */

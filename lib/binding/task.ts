@@ -13,6 +13,7 @@ const NATIVE_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'ABORTED',
   'DISPOSED',
   'BACKEND_UNAVAILABLE',
+  'ADAPTER_MISMATCH',
   'INTERNAL',
 ]);
 

@@ -107,6 +107,26 @@ export interface WeightPlan {
   readonly entries: readonly WeightPlanEntry[];
 }
 
+/** A change to one parameter of a module, whose factors a weight plan describes. */
+export interface PlannedPatch {
+  /** The parameter's canonical name. */
+  readonly target: string;
+  /** What the change is multiplied with. */
+  readonly scale: number;
+  /** Rows [begin, end) of the parameter that change; default all. */
+  readonly rows?: readonly [begin: number, end: number];
+  /** Likewise of its columns, the inputs that the change reads. */
+  readonly columns?: readonly [begin: number, end: number];
+  /** Names of the plan's entries: `up [rows, r]` times `down [r, columns, ...]`, or the difference `full [rows, columns, ...]`. */
+  readonly add: { readonly down: string; readonly up: string } | { readonly full: string };
+}
+
+/** A patch set. Several patches of one parameter add up. */
+export interface PatchPlan {
+  readonly weights: WeightPlan;
+  readonly patches: readonly PlannedPatch[];
+}
+
 /** Weights to be converted into a file that exists. */
 export interface WriteRequest {
   readonly path: string;
@@ -155,6 +175,8 @@ export interface RunOptions {
    * cancelled once computing has begun.
    */
   readonly session?: string;
+  /** The patch set (see `setPatches`) to run with; without one, weights are as they were loaded. */
+  readonly patches?: string;
 }
 
 export interface RunResult {
@@ -186,6 +208,8 @@ export interface MemoryInfo {
   readonly compute: number;
   /** Bytes that sessions keep between runs. */
   readonly sessions: number;
+  /** Bytes of the factors of its patch sets. */
+  readonly patches: number;
   readonly backend: BackendName;
   /** ggml's name of the device, on a GPU. */
   readonly device?: string;
@@ -197,8 +221,18 @@ export interface NativeModuleHandle {
   /** Everything that can be tapped, for inputs of these shapes. */
   nodes(entry: string, shapes: Record<string, readonly number[]>, params: NativeConfig): NodeInfo[];
   /** Bytes of the buffers that a run of f32 inputs of these shapes would need. */
-  needed(entry: string, shapes: Record<string, readonly number[]>, params: NativeConfig): NativeTask<number>;
+  needed(
+    entry: string,
+    shapes: Record<string, readonly number[]>,
+    params: NativeConfig,
+    patches?: string,
+  ): NativeTask<number>;
   memory(): MemoryInfo;
+  /**
+   * Registers a patch set under a name, in the place of one that has it, after the runs queued before; without patches the name is
+   * forgotten and its memory freed. Rejects with ADAPTER_MISMATCH where the module has no such parameter or has it in another shape.
+   */
+  setPatches(id: string, plan: PatchPlan): NativeTask<void>;
   /** Frees what a session keeps, after the runs queued before; an unknown one is no error. */
   release(session: string): void;
   /** Safe twice and during a run (which rejects with DISPOSED); memory is given back once nothing runs. */

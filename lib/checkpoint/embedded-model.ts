@@ -1,5 +1,5 @@
 /** A GGUF file that says what it is: CompVis' names, with configs and tokenizers in its metadata (`safelight convert` writes them). */
-
+import { defined } from '../defined.js';
 import { parseTokenizer } from '../tokenizers/reading/tokenizer-embedded.js';
 import type { TokenizerSource } from '../tokenizers/reading/tokenizer-files.js';
 import { damaged, type EmbeddedConfig, readEmbeddedConfig } from './config/embedded-config.js';
@@ -71,7 +71,7 @@ export function openEmbedded(
         ? { kind: 'autoencoder_kl', ...embeddedAutoencoder(autoencoder!, tensors, path) }
         : null,
     latentScale: { scaling_factor, shift_factor },
-    scheduler: { ...scheduler, ...(asked ? { prediction: asked } : {}) },
+    scheduler: { ...scheduler, ...defined({ prediction: asked }) },
     defaults: config.defaults,
     forceZerosForEmptyPrompt: config.force_zeros_for_empty_prompt,
     predictionUncertain: config.prediction_uncertain && asked === undefined,

@@ -2,7 +2,6 @@
 
 import type { ModuleKind } from '../binding/types.js';
 import type { TokenizerSource } from '../tokenizers/reading/tokenizer-files.js';
-import type { UnknownIndex } from './config/omegaconf/first-stage.js';
 import type {
   AutoencoderConfig,
   GenerationDefaults,
@@ -10,6 +9,7 @@ import type {
   SchedulerConfig,
   TextEncoderConfig,
   UNetConfig,
+  UnknownIndex,
   VQModelConfig,
 } from './config/types.js';
 import type { ComponentWeights } from './weights/component.js';

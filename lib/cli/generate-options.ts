@@ -1,5 +1,7 @@
 /** The options of `generate` and how they become the API's. */
+
 import { type Command, Option } from 'commander';
+import { type LoraOption, parseLora } from '../adapters/lora-options.js';
 import { type Emphasis, emphases } from '../conditioning/emphasis.js';
 import { resizeModes } from '../image/fit.js';
 import type { DeepCacheOptions } from '../pipelines/deep-cache-options.js';
@@ -13,7 +15,7 @@ import { decimal, dimensions, pair, seedNumber, wholeNumber } from './numbers.js
 /** As commander gives them: camel case of the options' names. */
 export type GenerateFlags = Omit<
   GenerateOptions,
-  'prompt' | 'emphasis' | 'init' | 'mask' | 'hires' | 'deepCache' | 'taps' | 'signal' | 'onProgress'
+  'prompt' | 'emphasis' | 'init' | 'mask' | 'hires' | 'deepCache' | 'loras' | 'taps' | 'signal' | 'onProgress'
 > & {
   readonly emphasis?: string;
   readonly init?: string;
@@ -31,12 +33,14 @@ export type GenerateFlags = Omit<
   readonly hiresSchedule?: string;
   readonly deepcacheInterval?: number;
   readonly deepcacheBranch?: number;
+  readonly lora?: readonly LoraOption[];
 };
 
 export function addGenerateOptions(command: Command): void {
   addPictureOptions(command);
   addImageOptions(command);
   addSamplingOptions(command);
+  addAdapterOptions(command);
 }
 
 function addPictureOptions(command: Command): void {
@@ -175,6 +179,16 @@ function addSamplingOptions(command: Command): void {
     );
 }
 
+function addAdapterOptions(command: Command): void {
+  command
+    .optionsGroup('Adapters:')
+    .option(
+      '--lora <file[:weight[:text-encoder-weight]]>',
+      "apply a LoRA; may be given several times. Weights default to 1 and to the U-Net's",
+      (text: string, before: readonly LoraOption[] = []) => [...before, parseLora(text)],
+    );
+}
+
 /** `no norm` is `no-norm` on a command line. */
 function dashed(name: string): string {
   return name.replaceAll(' ', '-');
@@ -236,6 +250,7 @@ export function toGenerateOptions(prompt: string | undefined, flags: GenerateFla
     emphasis: emphases.find((mode) => dashed(mode) === flags.emphasis) as Emphasis,
     ...(flags.hires || Object.keys(hires).length > 0 ? { hires } : {}),
     ...(Object.keys(deepCache).length > 0 ? { deepCache } : {}),
+    ...(flags.lora ? { loras: flags.lora } : {}),
   });
 }
 

@@ -106,7 +106,7 @@ export function addRunOptions(command: Command): Command {
     .addOption(
       new Option(
         '--memory <mode>',
-        'lean: weights stay in their files, small pieces; fast: more memory; default balanced',
+        'lean: weights stay in their files, small pieces; fast: large images in one piece; default balanced',
       ).choices(['fast', 'balanced', 'lean']),
     )
     .option('--threads <n>', 'CPU threads; default one a physical core', wholeNumber('--threads', 1, 1024));

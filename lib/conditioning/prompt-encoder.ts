@@ -15,6 +15,8 @@ export interface TextSettings {
   /** 1 reads the layer that the model was trained with, 2 the one before it ... */
   readonly clipSkip: number;
   readonly emphasis: Emphasis;
+  /** Names of the patch sets that the text encoders run with, in their order. */
+  readonly patches?: readonly (string | undefined)[];
 }
 
 /** A prompt as the U-Net takes it. */
@@ -94,7 +96,8 @@ export class ClipPromptEncoder implements PromptEncoder {
   }
 
   async encode(prompt: string, text: TextSettings, signal?: AbortSignal): Promise<Encoding> {
-    const key = JSON.stringify([prompt, text.emphasis, this.options.clipSkips ? text.clipSkip : 1]);
+    const { emphasis, patches = [] } = text;
+    const key = JSON.stringify([prompt, emphasis, this.options.clipSkips ? text.clipSkip : 1, ...patches]);
     const known = this.cache.get(key);
     if (known) {
       // Back to the end of the order in which entries are dropped.
@@ -103,7 +106,7 @@ export class ClipPromptEncoder implements PromptEncoder {
       return known;
     }
     const parts = await Promise.all(
-      this.options.encoders.map((one) => this.encodeOne(one, prompt, text, signal)),
+      this.options.encoders.map((one, i) => this.encodeOne(one, prompt, text, patches[i], signal)),
     );
     const encoding = join(parts);
     this.remember(key, encoding);
@@ -142,6 +145,7 @@ export class ClipPromptEncoder implements PromptEncoder {
     { encoder, tokenizer, source }: LoadedEncoder,
     prompt: string,
     text: TextSettings,
+    patches: string | undefined,
     signal: AbortSignal | undefined,
   ): Promise<Encoding> {
     const chunks = chunksOf(tokenizer, prompt, text.emphasis);
@@ -166,7 +170,7 @@ export class ClipPromptEncoder implements PromptEncoder {
               }
             : {}),
         },
-        { layer, finalNorm: source.finalNorm, signal },
+        { layer, finalNorm: source.finalNorm, patches, signal },
       );
       throwIfNotFinite(output.hidden.data, 'The encoded prompt');
       some.forEach((chunk, i) => {

@@ -2,13 +2,8 @@
  * A model family as one value: how its files are recognized, and what a pipeline needs to run it. Everything that is specific to a family is
  * in its file in this folder; no other file branches on a family's name.
  */
-import type { MemoryInfo } from '../binding/types.js';
 import type { ModelDescriptor } from '../checkpoint/model-descriptor.js';
 import type { ModelOpener } from '../checkpoint/open.js';
-import type { combinePredictions } from '../sampling/guidance.js';
-import type { DiffusionNetwork, LatentShape } from '../sampling/network.js';
-import type { NoiseSchedule } from '../sampling/noise-schedule.js';
-import type { Prediction } from '../sampling/prediction.js';
 import type { Warnings } from '../warnings.js';
 import type { LoadedModel, ModuleSettings } from './shared/loaded-model.js';
 import type { CodesModelSource, OpenCodesOptions } from './shared/vqgan/open-vqgan.js';
@@ -43,20 +38,4 @@ export interface OpenedModel<Model extends ModelDescriptor = ModelDescriptor> {
   readonly model: Model;
   /** Its modules are loaded when they are first needed. @throws UNSUPPORTED_MODEL for one that no pipeline runs */
   load(settings: ModuleSettings, warnings: Warnings): LoadedModel;
-}
-
-/** The network of a loaded model, and how it was trained. */
-export interface DenoiseModel {
-  readonly network: DiffusionNetwork;
-  readonly prediction: Prediction;
-  /** Bound of each number of x0, of models of pixels. */
-  readonly clip?: number | undefined;
-  /** Guidance branches one after the other instead of in one batch: half the memory. */
-  readonly sequentialGuidance?: boolean;
-  /** Combines the predictions of the branches where it is not plain guidance. */
-  readonly guide?: typeof combinePredictions;
-  /** The trained noise levels; of some families they depend on the latent's size and the number of steps. */
-  noiseSchedule(run: { readonly shape: LatentShape; readonly steps: number }): NoiseSchedule;
-  /** Undefined where no native module runs. */
-  memory(): MemoryInfo | undefined;
 }

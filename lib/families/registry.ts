@@ -8,7 +8,7 @@ import { sd1 } from './sd1.js';
 import { sd2 } from './sd2.js';
 import { sdxl } from './sdxl.js';
 import { sdxlRefiner } from './sdxl-refiner.js';
-import type { StableDiffusionDefinition } from './shared/stable-diffusion.js';
+import type { StableDiffusionDefinition } from './shared/stable-diffusion-definition.js';
 import { vqgan } from './vqgan.js';
 
 /** Before Stable Diffusion 1, whose text encoder's names others have too, come those. */

@@ -174,6 +174,6 @@ export async function filesUnder(folder: string): Promise<string[]> {
   return entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
 }
 
-export function slashes(path: string): string {
+function slashes(path: string): string {
   return sep === '/' ? path : path.replaceAll(sep, '/');
 }

@@ -58,10 +58,7 @@ function repositoryOf(name: string): RepositoryName | undefined {
 }
 
 /** The revision's folder; without one `main`'s, or the only one there is. */
-export async function snapshotOf(
-  cache: RepositoryCache,
-  revision: string | undefined,
-): Promise<string | undefined> {
+async function snapshotOf(cache: RepositoryCache, revision: string | undefined): Promise<string | undefined> {
   const found = await cache.find(revision ?? 'main');
   if (found) return found.path;
   const commits = await cache.commits();
@@ -73,7 +70,7 @@ export async function snapshotOf(
 }
 
 /** A folder in a form that is read as a folder, or its one file of weights (of shards, their index). */
-export async function modelIn(folder: string, name: string): Promise<string> {
+async function modelIn(folder: string, name: string): Promise<string> {
   const files = await readdir(folder, { withFileTypes: true });
   const names = files.filter((entry) => !entry.isDirectory()).map((entry) => entry.name);
   if (names.includes('model_index.json') || names.includes('config.json')) return folder;

@@ -36,7 +36,7 @@ export function isRepositoryId(id: string): boolean {
   );
 }
 
-export function isRevision(text: string): boolean {
+function isRevision(text: string): boolean {
   return REVISION.test(text) && isSafePath(text);
 }
 

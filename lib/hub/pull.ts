@@ -1,6 +1,8 @@
 /** A repository of the Hugging Face hub into its standard cache. */
+
 import { readFile, stat } from 'node:fs/promises';
 import { z } from 'zod';
+import { defined } from '../defined.js';
 import { aborted, invalidOption, SafelightError } from '../errors.js';
 import { RepositoryCache } from './cache.js';
 import { type Choice, chooseFiles } from './choose-files.js';
@@ -34,7 +36,7 @@ export async function pullRepository(name: string, options: PullRepositoryOption
   const revision = parsed.revision ?? 'main';
   const include = parsed.file === undefined ? options.include : [parsed.file, ...(options.include ?? [])];
   try {
-    const pull = new Pull(parsed.id, revision, { ...options, ...(include ? { include } : {}) });
+    const pull = new Pull(parsed.id, revision, { ...options, ...defined({ include }) });
     const result = await pull.run();
     return { ...result, name: parsed.revision === undefined ? parsed.id : `${parsed.id}@${revision}` };
   } catch (error) {

@@ -3,7 +3,7 @@
 type Fields = Readonly<Record<string, string>>;
 
 /** True where Safelight wrote the text. It omits other fields than A1111 does, and has other defaults for them. */
-export function writtenBySafelight(fields: Fields): boolean {
+function writtenBySafelight(fields: Fields): boolean {
   return Object.hasOwn(fields, 'Version') && /^safelight\b/i.test(fields.Version!.trim());
 }
 

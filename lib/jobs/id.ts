@@ -4,7 +4,7 @@ const RANDOM_BITS = 72;
 let last = 0n;
 
 /**
- * A name that sorts by when it was made: 48 bits of milliseconds and 72 random ones, in hexadecimal. Those of one millisecond sort too, in this
+ * Returns an id that sorts by the time it was made: 48 bits of milliseconds and 72 random ones, in hexadecimal. Ids of one millisecond sort too, in one
  * process.
  */
 export function newId(): string {
@@ -17,7 +17,7 @@ function random(bytes: number): bigint {
   return BigInt(`0x${randomBytes(bytes).toString('hex')}`);
 }
 
-/** Whether this can be a job's id: what comes from outside is never used as a path otherwise. */
+/** True for text that can be the id of a job. Nothing else from outside is used as a path. */
 export function isId(text: string): boolean {
   return /^[0-9a-f]{30}$/.test(text);
 }

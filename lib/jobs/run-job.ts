@@ -1,19 +1,17 @@
 /**
- * One job from its options to its files: what the queue here and a worker elsewhere do alike. Safe to do again: results have fixed names,
- * and the seed was settled when the job was submitted.
+ * One job from its options to its files, in a server and in a worker alike. Safe to run again: results have fixed names, and the seed was
+ * settled when the job was submitted.
  */
 import { invalidOption } from '../errors.js';
 import { Pipeline } from '../pipelines/diffusion/pipeline.js';
 import { CodesPipeline } from '../pipelines/vqgan/vqgan-pipeline.js';
-import type { LoadedModel } from './catalog.js';
-import type { ModelPool } from './models.js';
-import type { RunContext, RunOutcome } from './results.js';
-import { runCodes } from './run-codes.js';
-import { runGeneration } from './run-generation.js';
-import { runInside } from './run-inside.js';
+import type { LoadedModel } from './models/catalog.js';
+import type { ModelPool } from './models/pool.js';
+import type { RunContext, RunOutcome } from './run/context.js';
+import { runGeneration } from './run/generation.js';
+import { runVqgan } from './run/vqgan.js';
+import { runTrace } from './trace/run.js';
 import { type Job, kindOfJob } from './types.js';
-
-export type { RunContext, RunOutcome } from './results.js';
 
 /** @throws what loading the model and its calls throw */
 export async function runJob(
@@ -29,8 +27,8 @@ export async function runJob(
     const isCodes = pipeline instanceof CodesPipeline;
     if (isCodes !== (kindOfJob[job.type] === 'codes'))
       throw invalidOption('model', `one that does ${job.type}`, job.model);
-    if (pipeline instanceof Pipeline && job.type === 'inside') return await runInside(job, pipeline, context);
-    return await (isCodes ? runCodes(job, pipeline, context) : runGeneration(job, pipeline, context));
+    if (pipeline instanceof Pipeline && job.type === 'inside') return await runTrace(job, pipeline, context);
+    return await (isCodes ? runVqgan(job, pipeline, context) : runGeneration(job, pipeline, context));
   } finally {
     release();
   }

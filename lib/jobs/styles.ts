@@ -86,7 +86,7 @@ function csvRows(text: string): string[][] {
   return rows;
 }
 
-/** With a byte order mark and CRLF, as A1111 writes it. */
+/** Formats rows with a byte order mark and CRLF, as A1111 does. */
 function formatTable(rows: readonly (readonly string[])[]): string {
   const quoted = (value: string): string =>
     /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;

@@ -1,6 +1,6 @@
 /**
- * Jobs: what is asked for, what becomes of it, and the queue that all front doors speak to. Plain data, so that a job can lie on disk or
- * travel to another machine.
+ * Jobs: their requests, states and events, and the queue that every API of the server uses. Plain data, so that a job can be stored on disk
+ * or sent to another machine.
  */
 import type { ModelKind } from '../families/registry.js';
 import type { Warning } from '../warnings.js';
@@ -9,7 +9,7 @@ import type { Json } from './json.js';
 export const jobTypes = [
   ...(['text-to-image', 'image-to-image', 'inpaint'] as const),
   ...(['reconstruct', 'sketch', 'sample', 'score'] as const),
-  /** A picture of an earlier job made again, and everything on the way written down. */
+  /** A trace: an image of an earlier job generated again, with its latents, attention and tensors recorded. */
   'inside',
 ] as const;
 export type JobType = (typeof jobTypes)[number];
@@ -24,34 +24,34 @@ export const kindOfJob = {
 export const jobStatuses = ['queued', 'running', 'done', 'failed', 'cancelled'] as const;
 export type JobStatus = (typeof jobStatuses)[number];
 
-/** Which front door a job came in by. */
+/** API that a job came in by. */
 export type JobClient = 'own' | 'a1111' | 'openai' | 'page';
 
 /**
- * Options of a job: the pipeline's, by the names of the TypeScript API, checked by `jobSchemas`. Pictures are references to files of the
- * data folder (`{ file: HASH }`) once the job is submitted.
+ * Options of a job: the pipeline's, by the names of the TypeScript API, checked by `jobSchemas`. Images are references to files of
+ * the job (`{ file: NAME }`) once it is submitted.
  */
 export type JobOptions = Readonly<Record<string, Json>>;
 
 export interface PreviewRequest {
-  /** A preview each so many steps; 0 is none. Default 1. */
+  /** Steps between previews; 0 gives none. Default 1. */
   readonly every?: number;
-  /** Instead: exactly so many (or one a step, of a job of fewer steps), evenly over the steps, none of which is dropped. */
+  /** Instead: number of previews, evenly over the steps, none of which is dropped; one a step where there are fewer steps. */
   readonly count?: number;
 }
 
 export interface JobRequest {
   readonly type: JobType;
-  /** A configured name; default the first one that can do this type. */
+  /** A configured name; default the first model that can run this type. */
   readonly model?: string;
   readonly options: JobOptions;
   readonly previews?: PreviewRequest;
   readonly client?: JobClient;
-  /** What the front door wants back with the job, such as the request as it came. */
+  /** Data that the API wants back with the job, such as the request as it came. */
   readonly extra?: Json;
 }
 
-/** A picture of a job: a file of that name among its results. */
+/** An image of a job: a file of that name among its results. */
 export interface JobImage {
   readonly name: string;
   /** Media type. */
@@ -66,10 +66,10 @@ export interface JobImage {
 
 export interface JobProgress {
   readonly phase: 'load' | 'encode' | 'denoise' | 'decode' | 'codes';
-  /** Done, of `steps`: of the whole job. */
+  /** Steps done, of the `steps` of the whole job. */
   readonly step: number;
   readonly steps: number;
-  /** Seconds since the job began, and those that are likely left; `left` only once it can be told. */
+  /** Seconds since the job began, and an estimate of those left, once there is a pace to estimate it from. */
   readonly elapsed: number;
   readonly left?: number;
 }
@@ -94,19 +94,19 @@ export interface Job {
   readonly created: string;
   readonly started?: string;
   readonly finished?: string;
-  /** How often it was begun: more than once after a crash. */
+  /** Number of times it was begun: more than one after a crash. */
   readonly attempts: number;
-  /** While queued: how many run or wait before it. */
+  /** While queued: number of jobs that run or wait before it. */
   readonly place?: number;
   readonly progress?: JobProgress;
   readonly images: readonly JobImage[];
   readonly warnings: readonly Warning[];
-  /** What there is besides pictures: codes, PSNR, usage. */
+  /** Results besides images: code indices, PSNR, usage. */
   readonly result?: Json;
   readonly error?: JobError;
 }
 
-/** In the order in which they come; the last three end a job. */
+/** Event types in the order in which they occur; the last three end a job. */
 export const jobEventTypes = [
   ...(['queued', 'warning', 'progress', 'preview', 'image'] as const),
   ...(['done', 'failed', 'cancelled'] as const),
@@ -119,6 +119,9 @@ export type JobEvent =
   | { readonly id: number; readonly type: 'preview'; readonly data: JobPreview }
   | { readonly id: number; readonly type: 'image'; readonly data: JobImage & { readonly index: number } }
   | { readonly id: number; readonly type: 'done' | 'failed' | 'cancelled'; readonly data: Job };
+
+/** An event before it has its number. */
+export type NewEvent = JobEvent extends infer E ? (E extends JobEvent ? Omit<E, 'id'> : never) : never;
 
 export interface JobPreview {
   readonly step: number;
@@ -133,19 +136,20 @@ export interface JobFilter {
   readonly status?: JobStatus;
   /** 1 to 1000; default 100. */
   readonly limit?: number;
-  /** Only jobs created before this one (newest first). */
+  /** Id of a job: only jobs created before it. */
   readonly before?: string;
 }
 
 /** A change of any job: for the page's queue and gallery. */
 export type JobChange = { readonly job: Job } | { readonly removed: string };
 
-/** A queue of jobs, here or on Redis. All methods that name an unknown job give undefined or false. */
+/** Jobs as the server's APIs use them. Methods that name an unknown job return undefined or false. */
 export interface JobQueue {
-  /** Why it cannot take jobs at present; undefined where it can. */
+  /** The reason why it takes no jobs at present; undefined where it does. */
   readonly problem?: string | undefined;
   /**
-   * @param options.idempotencyKey the same key with the same request gives the same job again
+   * Queues a job.
+   * @param options.idempotencyKey the same key with the same request returns the same job again
    * @throws INVALID_OPTION, MODEL_NOT_FOUND, INVALID_IMAGE or QUEUE_FULL, before anything is queued
    */
   submit(request: JobRequest, options?: { readonly idempotencyKey?: string }): Promise<Job>;
@@ -155,27 +159,28 @@ export interface JobQueue {
   /** Ends a queued or running job within 200 ms; an ended one stays as it is. */
   cancel(id: string): Promise<Job | undefined>;
   /**
-   * Stops where it is and keeps the pictures so far, as A1111's interrupt does. A second call stops decoding them too: the job ends with
-   * previews.
+   * Stops a running job where it is and keeps its images so far, as A1111's interrupt does. A second call stops decoding them too: the job
+   * ends with previews.
    */
   finish(id: string): Promise<Job | undefined>;
-  /** Leaves out the picture (or batch) under way, as A1111's skip does. */
+  /** Leaves out the image (or batch) that is being generated, as A1111's skip does. */
   skip(id: string): Promise<Job | undefined>;
   /** Moves a queued job; place 0 is next. */
   move(id: string, place: number): Promise<Job | undefined>;
-  /** Forgets an ended job, its files too. */
+  /** Removes an ended job and its files. */
   remove(id: string): Promise<boolean>;
   /**
-   * From the event after `after`, or what tells the job's state now, until the job ends. A slow reader gets the newest preview; nobody
-   * waits for it.
+   * Yields the events after number `after`, from the newest of each kind that is replaced, until the job ends. A slow reader misses previews
+   * and delays nobody.
    */
   events(
     id: string,
     options?: { readonly after?: number; readonly signal?: AbortSignal },
   ): AsyncIterable<JobEvent>;
+  /** Yields the newest state of each job that changes from now on. */
   watch(signal?: AbortSignal): AsyncIterable<JobChange>;
-  /** A result, if the job has one of that name. */
+  /** Returns the path of a result; undefined where the job has none of that name. */
   file(id: string, name: string): Promise<{ readonly path: string; readonly type: string } | undefined>;
-  /** Takes no more jobs; with `drain` waits for the running one, else stops it (it is queued again). */
+  /** Takes no more jobs. With `drain` waits for the running job, else stops it, and it is queued again. */
   close(options: { readonly drain: boolean }): Promise<void>;
 }

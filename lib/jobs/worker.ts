@@ -1,9 +1,11 @@
-/** A worker from its configuration to its end: the models it has, and the jobs for them. */
-import { Catalog, type Loading } from './catalog.js';
-import { configuredModels } from './configured.js';
-import { QueueWorker } from './redis/worker.js';
+/** A worker from its configuration to its end: its models, and the jobs it takes from Redis for them. */
+import { Catalog, type Loading } from './models/catalog.js';
+import { configuredModels } from './models/configured.js';
+import type { RunJob } from './run/context.js';
 import { runJob } from './run-job.js';
 import { defaultLimits } from './schemas.js';
+import { JobRunner } from './service/runner.js';
+import { RedisTurns } from './store/redis/turns.js';
 
 export interface WorkerConfig extends Loading {
   /** `redis://...` */
@@ -26,7 +28,7 @@ export interface WorkerConfig extends Loading {
 export interface RunningWorker {
   /** Names of the models it has. */
   readonly models: readonly string[];
-  /** With `drain` the jobs under way end first, else other workers begin them again. */
+  /** With `drain` the jobs under way end first, else other workers run them again. */
   close(options: { readonly drain: boolean }): Promise<void>;
 }
 
@@ -41,16 +43,18 @@ export async function startWorker(config: WorkerConfig): Promise<RunningWorker> 
         problem,
       ),
   });
-  // What may be asked was checked by the server that took the job.
+  // Options were checked against the limits of the server that took the job.
   const pool = { budget: memoryBudget, idle };
   const catalog = await Catalog.open(configured, loading, defaultLimits, pool);
-  const worker = await QueueWorker.start({
-    ...{ url: queue, models: catalog.pool.names, concurrency },
-    run: (job, context) => runJob(job, catalog.pool, context),
-    ...(log ? { log } : {}),
+  const turns = await RedisTurns.open({
+    ...{ url: queue, models: catalog.pool.names },
+    onProblem: ({ message }) => log?.('the queue has a problem', { error: message }),
   });
+  const run: RunJob = (job, context) => runJob(job, catalog.pool, context);
+  const runner = new JobRunner({ turns, run, concurrency, log });
+  await runner.start();
   const close = async (options: { readonly drain: boolean }): Promise<void> => {
-    await worker.close(options);
+    await runner.close(options);
     await catalog.pool.close();
   };
   return { models: catalog.pool.names, close };

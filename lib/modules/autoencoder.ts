@@ -14,21 +14,26 @@ import {
   LoadedModule,
   type LoadOptions,
   loadModule,
+  type MemoryMode,
 } from './loaded-module.js';
 import { runTiled, spansOf } from './tiling.js';
 
 export interface TiledOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Pixels a side above which a picture is worked through in overlapping tiles; Infinity for never. By default 1024, of a lean one 256. */
+  /**
+   * Pixels a side above which an image is worked through in overlapping tiles; Infinity for never. By default 1024, with memory `fast`
+   * 2048, with `lean` 256.
+   */
   readonly tile?: number | undefined;
   /** Tiles done, and of all; a picture that is no larger than a tile is one. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** Above SDXL's own size, so that pictures of the sizes models are trained on are whole and equal to the reference. */
-const TILE = 1024;
-/** The decoder's activations of a 512 x 512 picture take 640 MB. */
-const LEAN_TILE = 256;
+/**
+ * Pixels a side by memory mode. Not below SDXL's own size by default, so that images of the sizes models are trained on are whole and equal
+ * to the reference. The decoder's activations of 512 x 512 pixels take 640 MB; what overlaps is computed twice.
+ */
+const TILES: Readonly<Record<MemoryMode, number>> = { fast: 2048, balanced: 1024, lean: 256 };
 /** Part of a tile that it shares with its neighbour. */
 const OVERLAP = 0.25;
 
@@ -51,7 +56,7 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
   static async load(source: AutoencoderSource, options: LoadOptions = {}): Promise<Autoencoder> {
     const { config, weights } = checkSource(source);
     const module = await loadModule('autoencoder_kl', { ...config }, weights, options);
-    return new Autoencoder(config, module, options.memory === 'lean' ? LEAN_TILE : TILE);
+    return new Autoencoder(config, module, TILES[options.memory ?? 'balanced']);
   }
 
   /** Pixels a side that one number of the latent stands for. */

@@ -5,9 +5,9 @@ import { storageTypes } from '../checkpoint/weights/storage.js';
 import { invalidOption } from '../errors.js';
 import { checkCallback, checkSignal, knownKeys, oneOf } from '../known-keys.js';
 import { type AnyTensor, Tensor } from '../tensor/tensor.js';
-import type { CallOptions, LoadOptions } from './loaded-module.js';
+import { type CallOptions, type LoadOptions, memoryModes } from './module-options.js';
 
-const CALL_KEYS = ['signal', 'taps', 'timings'];
+const CALL_KEYS = ['signal', 'taps', 'timings', 'patches'];
 
 /**
  * Options of one run.
@@ -17,11 +17,13 @@ const CALL_KEYS = ['signal', 'taps', 'timings'];
 export function checkCall<T extends CallOptions>(options: T, ...more: string[]): T {
   knownKeys('options', options, new Set([...CALL_KEYS, ...more]));
   checkSignal('signal', options.signal);
-  const { taps, timings } = options;
+  const { taps, timings, patches } = options;
   if (taps !== undefined && !(Array.isArray(taps) && taps.every((name) => typeof name === 'string')))
     throw invalidOption('taps', 'an array of names', taps);
   if (timings !== undefined && typeof timings !== 'boolean')
     throw invalidOption('timings', 'true or false', timings);
+  if (patches !== undefined && (typeof patches !== 'string' || patches === ''))
+    throw invalidOption('patches', 'the name of a patch set', patches);
   return options;
 }
 
@@ -95,7 +97,7 @@ export function checkLoad(options: LoadOptions): void {
   checkFlags(options, 'stockOps');
   const { threads, storage, memory } = options;
   if (storage !== undefined) oneOf('storage', storage, storageTypes);
-  if (memory !== undefined) oneOf('memory', memory, ['fast', 'balanced', 'lean']);
+  if (memory !== undefined) oneOf('memory', memory, memoryModes);
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 0 && threads <= 1024))
     throw invalidOption('threads', 'integer between 0 and 1024', threads);
 }

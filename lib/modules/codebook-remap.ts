@@ -3,7 +3,7 @@
  * VectorQuantizer2 with `remap`).
  */
 
-import type { UnknownIndex } from '../checkpoint/config/omegaconf/first-stage.js';
+import type { UnknownIndex } from '../checkpoint/config/types.js';
 import { readValues } from '../checkpoint/weights/read-tensor.js';
 import type { TensorInfo } from '../checkpoint/weights/tensor-index.js';
 import { SafelightError } from '../errors.js';

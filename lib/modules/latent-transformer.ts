@@ -1,6 +1,7 @@
 import type { NodeInfo } from '../binding/types.js';
 import type { LatentTransformerConfig } from '../checkpoint/config/types.js';
 import type { ComponentWeights } from '../checkpoint/weights/component.js';
+import { defined } from '../defined.js';
 import { invalidOption, SafelightError } from '../errors.js';
 import { Tensor } from '../tensor/tensor.js';
 import { checkCall, checkInputs, checkIsTensor, checkSizes, checkSource } from './check-call.js';
@@ -182,7 +183,7 @@ function given(inputs: SequenceInputs): Record<string, Tensor | Tensor<Int32Arra
   if (codes === undefined && embeddings === undefined) {
     throw invalidOption('codes', 'a tensor of codes or of embeddings', codes);
   }
-  return { ...(codes ? { codes } : {}), ...(embeddings ? { embeddings } : {}) };
+  return defined({ codes, embeddings });
 }
 
 function lengthOf(inputs: SequenceInputs): number {
@@ -198,13 +199,6 @@ function joined(parts: readonly SequenceInputs[]): SequenceInputs {
       'some',
     );
   }
-  const codes = parts.flatMap((part) => (part.codes ? [part.codes] : []));
-  const batch = codes[0]?.shape[0] ?? 0;
-  const rows = Array.from({ length: batch }, (_, b) =>
-    codes.flatMap(({ data, shape: [, length = 0] }) => [...data.subarray(b * length, (b + 1) * length)]),
-  );
-  return {
-    codes: new Tensor(Int32Array.from(rows.flat()), [batch, rows[0]?.length ?? 0]),
-    embeddings: parts[0]?.embeddings,
-  };
+  const codes = parts.flatMap((part) => part.codes ?? []);
+  return { codes: Tensor.cat(codes, 1), embeddings: parts[0]?.embeddings };
 }

@@ -1,63 +1,28 @@
 import { type ChosenBackend, chooseBackend } from '../binding/backends.js';
 import { NativeModule, requirements } from '../binding/module.js';
 import type {
-  BackendChoice,
   MemoryInfo,
   ModuleKind,
   NativeConfig,
   NativeTensor,
   NodeInfo,
   RunResult,
-  StorageType,
   WeightPlan,
 } from '../binding/types.js';
 import { findPacked } from '../checkpoint/formats/packed-cache.js';
+import { verifyTensors } from '../checkpoint/formats/verify.js';
 import type { ComponentWeights } from '../checkpoint/weights/component.js';
-import { SafelightError } from '../errors.js';
+import { defined } from '../defined.js';
+import { invalidOption, SafelightError } from '../errors.js';
+import { checkSignal, knownKeys } from '../known-keys.js';
 import { Tensor } from '../tensor/tensor.js';
-import type { OnWarning } from '../warnings.js';
 import { checkIsTensor, checkLoad } from './check-call.js';
 import { availableMemory, checkFit, TAKE_LESS, weightBytes } from './fit.js';
+import type { CallOptions, LoadOptions } from './module-options.js';
+import { checkPatches, planPatches, tensorsOf, type WeightPatch } from './weight-patch.js';
 import { withWholeRows } from './whole-rows.js';
 
-/** How much memory may be traded for speed. */
-export const memoryModes = ['fast', 'balanced', 'lean'] as const;
-export type MemoryMode = (typeof memoryModes)[number];
-
-/** How a module is loaded. */
-export interface LoadOptions {
-  /** `auto` (the default) takes a GPU if there is one that opens and has the memory. */
-  readonly backend?: BackendChoice | undefined;
-  /** How weights are kept; by default as in their file. */
-  readonly storage?: StorageType | undefined;
-  /** Threads of the CPU; 0 (the default) is one a physical core. */
-  readonly threads?: number | undefined;
-  /** Stock ggml operations only, as on GPUs: the oracle of the CPU kernels. */
-  readonly stockOps?: boolean | undefined;
-  /**
-   * `balanced` (the default) reads weights into memory. `fast` may keep forms of them there too that speed up their use: none does at
-   * present (docs/performance.md says why), so that it runs as `balanced`. `lean` leaves them in their files where the CPU can compute
-   * with the file's bytes (the file's own storage), and works in smaller pieces; while it is in use a model file may be replaced by
-   * renaming, but not be rewritten in place. On a GPU it keeps weights in the host's memory and copies them over as they are needed.
-   */
-  readonly memory?: MemoryMode | undefined;
-  /** Stops the loading. */
-  readonly signal?: AbortSignal | undefined;
-  /** Bytes converted so far, and of all. */
-  readonly onProgress?: ((done: number, total: number) => void) | undefined;
-  /** Called where `auto` has to leave a GPU for the CPU. */
-  readonly onWarning?: OnWarning | undefined;
-}
-
-/** What every run may be asked. */
-export interface CallOptions {
-  /** Stops the run between graph nodes. */
-  readonly signal?: AbortSignal | undefined;
-  /** Names of nodes (see `nodes`) to read out. */
-  readonly taps?: readonly string[] | undefined;
-  /** Measure each named node. */
-  readonly timings?: boolean | undefined;
-}
+export { type CallOptions, type LoadOptions, type MemoryMode, memoryModes } from './module-options.js';
 
 /** What every run tells besides its outputs. */
 export interface CallResult {
@@ -100,21 +65,35 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
     this.dispose();
   }
 
+  /**
+   * Registers changes to the module's weights under a name, which runs then ask for (`CallOptions.patches`), in the place of those that
+   * had it; none at all frees them. The weights themselves stay as they are, in whatever storage, and runs queued before are not affected.
+   * @throws ADAPTER_MISMATCH for a weight that the module does not have, or has in another shape, UNSUPPORTED_ADAPTER, INVALID_OPTION,
+   *   INVALID_FILE, FILE_NOT_FOUND, OUT_OF_MEMORY, ABORTED, DISPOSED
+   */
+  async setPatches(
+    id: string,
+    patches: readonly WeightPatch[],
+    options: Pick<CallOptions, 'signal'> = {},
+  ): Promise<void> {
+    if (typeof id !== 'string' || id === '') throw invalidOption('id', 'a name', id);
+    checkPatches(patches);
+    knownKeys('options', options, new Set(['signal']));
+    const signal = checkSignal('signal', options.signal);
+    await verifyTensors(tensorsOf(patches), signal);
+    await this.module.setPatches(id, planPatches(patches), signal);
+  }
+
   protected async call(
     entry: string,
     inputs: Record<string, NativeTensor>,
-    { signal, taps, timings }: CallOptions,
+    { signal, taps, timings, patches }: CallOptions,
     params: NativeConfig = {},
     session?: string,
   ): Promise<ModuleResult> {
     for (const [name, tensor] of Object.entries(inputs)) checkIsTensor(name, tensor);
-    const result = await this.module.run(entry, inputs, {
-      params,
-      ...(session === undefined ? {} : { session }),
-      ...(signal ? { signal } : {}),
-      ...(taps ? { taps } : {}),
-      ...(timings ? { timings } : {}),
-    });
+    const options = defined({ params, session, signal, taps, timings, patches });
+    const result = await this.module.run(entry, inputs, options);
     return {
       outputs: wrapped(result.outputs),
       integers: integersOf(result.outputs),
@@ -133,9 +112,10 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
     entry: string,
     shapes: Record<string, readonly number[]>,
     signal: AbortSignal | undefined,
+    patches?: string,
   ): Promise<number> {
-    const key = JSON.stringify([entry, shapes]);
-    const known = this.needs.get(key) ?? (await this.module.needed(entry, shapes, signal));
+    const key = JSON.stringify([entry, shapes, patches]);
+    const known = this.needs.get(key) ?? (await this.module.needed(entry, shapes, signal, patches));
     this.needs.set(key, known);
     return known;
   }
@@ -227,17 +207,22 @@ async function loadPlanned(
   // What was packed was compared then.
   if (!packed) await weights.verify(plan.entries, signal);
   return withWholeRows(plan, { threads, signal }, (whole) =>
-    NativeModule.create(kind, config, whole, {
-      backend: where.backend,
-      ...(where.device === undefined ? {} : { device: where.device }),
-      ...(hostWeights ? { hostWeights } : {}),
-      threads,
-      ...(stockOps === undefined ? {} : { stockOps }),
-      ...(memory === 'lean' ? { releaseBuffers: true } : {}),
-      ...(mapped ? { mapWeights: true } : {}),
-      signal,
-      onProgress,
-    }),
+    NativeModule.create(
+      kind,
+      config,
+      whole,
+      defined({
+        backend: where.backend,
+        device: where.device,
+        hostWeights: hostWeights || undefined,
+        threads,
+        stockOps,
+        releaseBuffers: memory === 'lean' || undefined,
+        mapWeights: mapped || undefined,
+        signal,
+        onProgress,
+      }),
+    ),
   );
 }
 

@@ -1,6 +1,7 @@
 import type { NodeInfo } from '../binding/types.js';
 import type { TextEncoderConfig } from '../checkpoint/config/types.js';
 import type { TextEncoderSource } from '../checkpoint/model-descriptor.js';
+import { defined } from '../defined.js';
 import { invalidOption } from '../errors.js';
 import { knownKeys } from '../known-keys.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -64,7 +65,7 @@ export class TextEncoder extends LoadedModule<TextEncoderConfig> {
     if (input === undefined) throw invalidOption('tokens', 'a tensor of tokens or of embeddings', tokens);
     const { outputs, taps, timings } = await this.call(
       'encode',
-      { [tokens ? 'tokens' : 'embeddings']: input, ...(eosIndex ? { eos_index: eosIndex } : {}) },
+      defined({ tokens, embeddings: tokens ? undefined : embeddings, eos_index: eosIndex }),
       options,
       this.params(options),
     );
@@ -82,7 +83,7 @@ export class TextEncoder extends LoadedModule<TextEncoderConfig> {
     checkFlags(size, 'pooled');
     knownKeys('options', options, new Set(['layer', 'finalNorm']));
     checkFlags(options, 'finalNorm');
-    const shapes = { tokens: [batch, length], ...(pooled ? { eos_index: [batch] } : {}) };
+    const shapes = defined({ tokens: [batch, length], eos_index: pooled ? [batch] : undefined });
     return this.listNodes('encode', shapes, this.params(options));
   }
 

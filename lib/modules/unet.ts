@@ -1,6 +1,7 @@
 import type { NodeInfo } from '../binding/types.js';
 import type { ClassEmbeddingConfig, UNetConfig } from '../checkpoint/config/types.js';
 import type { UNetSource } from '../checkpoint/model-descriptor.js';
+import { defined } from '../defined.js';
 import { invalidOption } from '../errors.js';
 import { checkSignal, knownKeys } from '../known-keys.js';
 import { checkTensor } from '../tensor/check-tensor.js';
@@ -39,6 +40,8 @@ export class KeptTexts implements Disposable {
     readonly count: number,
     /** Tokens of each. */
     readonly length: number,
+    /** The patch set that they were computed with. */
+    readonly patches: string | undefined,
     private readonly free: () => void,
   ) {}
 
@@ -90,7 +93,8 @@ export class UNet extends LoadedModule<UNetConfig> {
   async forward(inputs: UNetInputs, settings: ForwardOptions = {}): Promise<ForwardOutput> {
     const { branch, ...options } = checkCall(settings, 'branch');
     const tensors = named(inputs);
-    const params = { ...(branch === undefined ? {} : { branch }), ...textParams(inputs) };
+    checkSamePatches(inputs, options);
+    const params = defined({ branch, ...textParams(inputs) });
     const { outputs, taps, timings } = await this.call(
       'forward',
       tensors,
@@ -116,9 +120,11 @@ export class UNet extends LoadedModule<UNetConfig> {
   ): Promise<UNetOutput> {
     checkCall(options);
     checkIsTensor('deep', deep);
+    const tensors = named(inputs);
+    checkSamePatches(inputs, options);
     const { outputs, taps, timings } = await this.call(
       'shallow',
-      { ...named(inputs), deep },
+      { ...tensors, deep },
       options,
       { branch, ...textParams(inputs) },
       inputs.text?.of.session,
@@ -132,16 +138,19 @@ export class UNet extends LoadedModule<UNetConfig> {
    * @param contexts `[N, T, D]`
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
-  async keepTexts(contexts: Tensor, options: Pick<CallOptions, 'signal'> = {}): Promise<KeptTexts> {
-    const { signal } = checkCall(options);
+  async keepTexts(
+    contexts: Tensor,
+    options: Pick<CallOptions, 'signal' | 'patches'> = {},
+  ): Promise<KeptTexts> {
+    const { signal, patches } = checkCall(options);
     checkTensor('contexts', contexts, ['N', 'T', this.config.cross_attention_dim]);
     const session = `texts ${++this.#texts}`;
     const [count = 0, length = 0] = contexts.shape;
-    const texts = new KeptTexts(session, count, length, () => {
+    const texts = new KeptTexts(session, count, length, patches, () => {
       if (!this.disposed) this.release(session);
     });
     try {
-      await this.call('texts', { context: contexts }, { signal }, {}, session);
+      await this.call('texts', { context: contexts }, { signal, patches }, {}, session);
     } catch (error) {
       // An abort is told at once; the run may still come to its end.
       texts[Symbol.dispose]();
@@ -174,11 +183,15 @@ export class UNet extends LoadedModule<UNetConfig> {
     return this.listNodes('forward', this.shapes(size));
   }
 
-  /** Bytes of the buffers that an evaluation of this size needs. @throws SHAPE_MISMATCH, INVALID_OPTION, ABORTED, DISPOSED */
-  async forwardBytes(size: UNetSize, signal?: AbortSignal): Promise<number> {
+  /**
+   * Bytes of the buffers that an evaluation of this size needs.
+   * @param patches name of the patch set that it would run with
+   * @throws SHAPE_MISMATCH, INVALID_OPTION, ABORTED, DISPOSED
+   */
+  async forwardBytes(size: UNetSize, signal?: AbortSignal, patches?: string): Promise<number> {
     this.checkSize(size);
     checkSignal('signal', signal);
-    return this.needed('forward', this.shapes(size), signal);
+    return this.needed('forward', this.shapes(size), signal, patches);
   }
 
   /** A U-Net that attends to nothing is told nothing: its text has no length. */
@@ -221,15 +234,15 @@ function named(inputs: UNetInputs) {
   const keys = ['sample', 'timestep', 'context', 'text', 'textEmbeds', 'timeIds', 'classLabels'] as const;
   const { sample, timestep, context, text, textEmbeds, timeIds, classLabels } = checkInputs(inputs, ...keys);
   if (text !== undefined) checkText(text);
-  return {
+  return defined({
     sample,
     timestep,
-    ...(context ? { context } : {}),
-    ...(text ? { text: new Tensor(Int32Array.from(text.rows), [text.rows.length]) } : {}),
-    ...(textEmbeds ? { text_embeds: textEmbeds } : {}),
-    ...(timeIds ? { time_ids: timeIds } : {}),
-    ...(classLabels ? { class_labels: classLabels } : {}),
-  };
+    context,
+    text: text && new Tensor(Int32Array.from(text.rows), [text.rows.length]),
+    text_embeds: textEmbeds,
+    time_ids: timeIds,
+    class_labels: classLabels,
+  });
 }
 
 function checkText(text: NonNullable<UNetInputs['text']>): void {
@@ -239,6 +252,12 @@ function checkText(text: NonNullable<UNetInputs['text']>): void {
   const isRows =
     Array.isArray(rows) && rows.every((row) => Number.isInteger(row) && row >= 0 && row < of.count);
   if (!isRows) throw invalidOption('text.rows', `integers between 0 and ${of.count - 1}`, rows);
+}
+
+/** Keys and values hold the patches that they were computed with. */
+function checkSamePatches({ text }: UNetInputs, { patches }: CallOptions): void {
+  if (text && text.of.patches !== patches)
+    throw invalidOption('patches', `${text.of.patches ?? 'none'}, with which the texts were kept`, patches);
 }
 
 function textParams({ text }: UNetInputs): { texts?: number; text_length?: number } {

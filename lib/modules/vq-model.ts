@@ -1,8 +1,7 @@
 import type { NativeModule } from '../binding/module.js';
 import type { NodeInfo } from '../binding/types.js';
 import { autoencoderFactor } from '../checkpoint/config/diffusers/autoencoder.js';
-import type { UnknownIndex } from '../checkpoint/config/omegaconf/first-stage.js';
-import type { VQModelConfig } from '../checkpoint/config/types.js';
+import type { UnknownIndex, VQModelConfig } from '../checkpoint/config/types.js';
 import type { VQModelSource } from '../checkpoint/model-descriptor.js';
 import { invalidOption } from '../errors.js';
 import { checkCallback, checkSignal } from '../known-keys.js';

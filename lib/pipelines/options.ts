@@ -1,5 +1,6 @@
 /** What a generation can be asked for, and its defaults and bounds: everything is checked here, once. */
 
+import { type LoraOption, type LoraSettings, resolveLoras } from '../adapters/lora-options.js';
 import type { GenerationDefaults } from '../checkpoint/config/types.js';
 import type { ConditionSource } from '../checkpoint/model-descriptor.js';
 import type { Emphasis } from '../conditioning/emphasis.js';
@@ -67,6 +68,8 @@ export interface GenerateOptions extends SamplingOptions, MaskOptions, Condition
   readonly initialNoiseMultiplier?: number;
   /** A second pass at a larger size. */
   readonly hires?: HiresOptions;
+  /** LoRAs to apply, at most 20; several add up. They change nothing of the model that other calls see. */
+  readonly loras?: readonly LoraOption[];
   /** Names of the U-Net's nodes to read at each step (see `pipeline.nodes`). */
   readonly taps?: readonly string[];
   readonly signal?: AbortSignal;
@@ -98,6 +101,7 @@ export interface Settings extends ConditionSettings {
   readonly init: InitSettings | undefined;
   readonly mask: MaskSettings | undefined;
   readonly hires: HiresSettings | undefined;
+  readonly loras: readonly LoraSettings[];
   readonly taps: readonly string[];
   readonly signal: AbortSignal | undefined;
   readonly finish: AbortSignal | undefined;
@@ -118,7 +122,7 @@ export interface InitSettings {
 const KEYS: ReadonlySet<string> = new Set([
   ...['prompt', 'negative', 'class', 'width', 'height', 'seed', 'count', 'batch', 'clipSkip'],
   ...['emphasis', 'rng', 'init', 'strength', 'posterior', 'resizeMode', 'initialNoiseMultiplier', 'hires'],
-  ...['taps', 'signal', 'finish', 'hurry', 'onProgress', 'onWarning'],
+  ...['loras', 'taps', 'signal', 'finish', 'hurry', 'onProgress', 'onWarning'],
   ...variationKeys,
   ...samplingKeys,
   ...maskKeys,
@@ -157,6 +161,7 @@ export function resolveOptions(
     init: resolveInit(options),
     mask: resolveMask(options),
     hires,
+    loras: resolveLoras(options.loras),
     taps,
     finish: checkSignal('finish', options.finish),
     hurry: checkSignal('hurry', options.hurry),

@@ -1,4 +1,5 @@
 /** What a caller is told while a pipeline works. */
+import { defined } from '../defined.js';
 import type { RgbImage } from '../tensor/picture.js';
 
 export interface Progress {
@@ -25,6 +26,6 @@ export class ProgressReporter {
   }
 
   report(phase: Progress['phase'], step: number, steps: number, preview?: () => Promise<RgbImage>): void {
-    this.onProgress?.({ phase, step, steps, elapsed: this.elapsed, ...(preview ? { preview } : {}) });
+    this.onProgress?.(defined({ phase, step, steps, elapsed: this.elapsed, preview }));
   }
 }

@@ -28,7 +28,7 @@ interface Interval {
   readonly key: number;
 }
 
-export class BrownianTree {
+class BrownianTree {
   private readonly root: Interval;
   private readonly rootIncrement: Float32Array;
   private readonly entropy: bigint;

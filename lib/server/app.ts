@@ -6,7 +6,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { dataFolder } from '../hub/environment.js';
-import type { Catalog } from '../jobs/catalog.js';
+import type { Catalog } from '../jobs/models/catalog.js';
 import type { JobQueue } from '../jobs/types.js';
 import { a1111 } from './a1111/routes.js';
 import { about } from './api/about.js';

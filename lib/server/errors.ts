@@ -1,5 +1,7 @@
 /** From typed errors to HTTP, in one table. */
+
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import { defined } from '../defined.js';
 import { type ErrorCode, SafelightError } from '../errors.js';
 import { whatIsWrong } from '../jobs/schemas.js';
 
@@ -18,6 +20,9 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   DATA_IN_USE: 503,
   QUEUE_FULL: 429,
   QUEUE_UNAVAILABLE: 503,
+  ADAPTER_NOT_FOUND: 404,
+  ADAPTER_MISMATCH: 422,
+  UNSUPPORTED_ADAPTER: 422,
   INVALID_IMAGE: 400,
   NOT_FINITE: 422,
   DOES_NOT_FIT: 507,
@@ -43,12 +48,7 @@ export function httpFailure(error: unknown): HttpFailure {
   if (error instanceof SafelightError) {
     const retryAfter =
       'retryAfter' in error && typeof error.retryAfter === 'number' ? error.retryAfter : undefined;
-    return {
-      status: STATUS[error.code],
-      code: error.code,
-      message: error.message,
-      ...(retryAfter === undefined ? {} : { retryAfter }),
-    };
+    return defined({ status: STATUS[error.code], code: error.code, message: error.message, retryAfter });
   }
   if (hasZodFastifySchemaValidationErrors(error)) {
     return {

@@ -1,7 +1,7 @@
 /** Prometheus' view of the queue and the models. */
 import type { FastifyInstance } from 'fastify';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Catalog } from '../jobs/catalog.js';
+import type { Catalog } from '../jobs/models/catalog.js';
 import type { Job, JobQueue } from '../jobs/types.js';
 
 const SECONDS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800];

@@ -34,7 +34,7 @@ export function checkReach({ host, apiKey }: Pick<SecurityOptions, 'host' | 'api
   );
 }
 
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   const name = host.replace(/^\[|\]$/g, '').toLowerCase();
   return name === 'localhost' || name === '::1' || /^127(?:\.\d{1,3}){3}$/.test(name);
 }

@@ -1,16 +1,17 @@
 /** A server from its configuration to its end. */
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { FastifyInstance } from 'fastify';
+import { defined } from '../defined.js';
 import { SafelightError } from '../errors.js';
 import { dataFolder } from '../hub/environment.js';
-import { Catalog } from '../jobs/catalog.js';
-import { configuredModels, type ModelProblem } from '../jobs/configured.js';
-import { DataFolder } from '../jobs/data-folder.js';
-import { DataLock } from '../jobs/data-lock.js';
-import { EmbeddedQueue, type QueueParts } from '../jobs/embedded-queue.js';
-import { RedisQueue } from '../jobs/redis/queue.js';
+import { Catalog } from '../jobs/models/catalog.js';
+import { configuredModels, type ModelProblem } from '../jobs/models/configured.js';
+import { openLocalJobs, openRedisJobs } from '../jobs/open.js';
+import type { RunJob } from '../jobs/run/context.js';
 import { runJob } from '../jobs/run-job.js';
-import { JobStore } from '../jobs/store.js';
+import type { PrepareRequest } from '../jobs/service/submission.js';
+import { DataFolder } from '../jobs/store/data-folder.js';
+import { DataLock } from '../jobs/store/data-lock.js';
 import type { JobQueue } from '../jobs/types.js';
 import { createApp } from './app.js';
 import { type ServeConfig, type ServeInput, serveSchema } from './config.js';
@@ -42,12 +43,12 @@ export async function serve(input: ServeInput = {}): Promise<RunningServer> {
       remote: config.queue !== undefined,
       onProblem: (problem) => problems.push(problem),
     }),
-    {
+    defined({
       backend: config.backend,
       memory: config.memory,
-      ...(config.storage ? { storage: config.storage } : {}),
-      ...(config.threads ? { threads: config.threads } : {}),
-    },
+      storage: config.storage,
+      threads: config.threads || undefined,
+    }),
     {
       ...{ maxSide: config['max-side'], maxPixels: config['max-pixels'], maxCount: config['max-count'] },
       ...{ maxSteps: config['max-steps'], maxPrompt: config['max-prompt'] },
@@ -97,23 +98,17 @@ async function openQueue(
 ): Promise<{ readonly queue: JobQueue; readonly lock?: DataLock }> {
   const folder = resolve(config.data ?? dataFolder());
   const data = await DataFolder.open(folder);
-  const prepare: QueueParts['prepare'] = (request) => catalog.prepare(request);
+  const prepare: PrepareRequest = (request) => catalog.prepare(request);
   const options = {
     ...{ maxPixels: config['max-pixels'], maxQueued: config['max-queued'] },
     ...{ keepJobs: config['keep-jobs'], keepDays: config['keep-days'] },
   };
   if (config.queue !== undefined)
-    return { queue: await RedisQueue.open({ url: config.queue, data, prepare }, options) };
+    return { queue: await openRedisJobs({ url: config.queue, data, prepare }, options) };
   const lock = await DataLock.acquire(folder);
+  const run: RunJob = (job, context) => runJob(job, catalog.pool, context);
   try {
-    const queue = await EmbeddedQueue.open(
-      {
-        ...{ store: JobStore.open(join(folder, 'queue')), data, lock, prepare },
-        run: (job, context) => runJob(job, catalog.pool, context),
-      },
-      options,
-    );
-    return { queue, lock };
+    return { queue: await openLocalJobs({ data, lock, prepare, run }, options), lock };
   } catch (error) {
     await lock.close();
     throw error;

@@ -52,7 +52,7 @@ async function* text(events: AsyncIterable<SseEvent>): AsyncGenerator<string> {
   }
 }
 
-export function format({ id, event, data }: SseEvent): string {
+function format({ id, event, data }: SseEvent): string {
   const body = typeof data === 'string' ? data : JSON.stringify(data);
   return `${id === undefined ? '' : `id: ${id}\n`}${event === undefined ? '' : `event: ${event}\n`}data: ${body}\n\n`;
 }

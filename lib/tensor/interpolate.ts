@@ -2,13 +2,7 @@
 import { invalidOption } from '../errors.js';
 import { Tensor } from './tensor.js';
 
-export const interpolations = [
-  'nearest',
-  'nearest-exact',
-  'bilinear',
-  'bicubic',
-  'bicubic-antialiased',
-] as const;
+const interpolations = ['nearest', 'nearest-exact', 'bilinear', 'bicubic', 'bicubic-antialiased'] as const;
 export type Interpolation = (typeof interpolations)[number];
 
 /** Inputs and weights of one output position. */

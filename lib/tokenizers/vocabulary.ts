@@ -4,8 +4,6 @@ import { Worker } from 'node:worker_threads';
 import type { TokenizerFiles } from './reading/tokenizer-files.js';
 import { numberTokens } from './reading/tokenizer-special.js';
 
-export type { TokenizerFiles, TokenizerSource } from './reading/tokenizer-files.js';
-
 /** What a tokenizer is made of, but for the window, which the text encoder knows. */
 export type Vocabulary = Omit<TokenizerFiles, 'maxLength'>;
 

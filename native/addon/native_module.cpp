@@ -52,13 +52,14 @@ class run_worker : public promise_worker {
 class needed_worker : public promise_worker {
   public:
     needed_worker(native_module & owner, std::shared_ptr<module_host> host, std::string entry,
-                  std::map<std::string, shape> inputs, config params)
+                  std::map<std::string, shape> inputs, config params, std::string patches)
         : promise_worker(owner.Env()),
           owner_(owner),
           host_(std::move(host)),
           entry_(std::move(entry)),
           inputs_(std::move(inputs)),
-          params_(std::move(params)) {
+          params_(std::move(params)),
+          patches_(std::move(patches)) {
         owner_.begin(this);
         handle_ = Napi::Persistent(owner_.Value());
     }
@@ -66,7 +67,7 @@ class needed_worker : public promise_worker {
     ~needed_worker() override { owner_.end(this); }
 
   protected:
-    void execute() override { bytes_ = host_->loaded->needed(entry_, inputs_, params_); }
+    void execute() override { bytes_ = host_->loaded->needed(entry_, inputs_, params_, patches_); }
     Napi::Value result(Napi::Env env) override { return Napi::Number::New(env, static_cast<double>(bytes_)); }
 
   private:
@@ -76,7 +77,34 @@ class needed_worker : public promise_worker {
     std::string entry_;
     std::map<std::string, shape> inputs_;
     config params_;
+    std::string patches_;
     uint64_t bytes_ = 0;
+};
+
+class patch_worker : public promise_worker {
+  public:
+    patch_worker(native_module & owner, std::shared_ptr<module_host> host, std::string id, patch_plan plan)
+        : promise_worker(owner.Env()),
+          owner_(owner),
+          host_(std::move(host)),
+          id_(std::move(id)),
+          plan_(std::move(plan)) {
+        owner_.begin(this);
+        handle_ = Napi::Persistent(owner_.Value());
+    }
+
+    ~patch_worker() override { owner_.end(this); }
+
+  protected:
+    void execute() override { host_->loaded->set_patches(id_, plan_, token()); }
+    Napi::Value result(Napi::Env env) override { return env.Undefined(); }
+
+  private:
+    native_module & owner_;
+    Napi::ObjectReference handle_;
+    std::shared_ptr<module_host> host_;
+    std::string id_;
+    patch_plan plan_;
 };
 
 }  // namespace
@@ -94,6 +122,7 @@ Napi::Function native_module::define(Napi::Env env) {
         env, "NativeModule",
         {InstanceMethod("run", &native_module::run), InstanceMethod("nodes", &native_module::nodes),
          InstanceMethod("needed", &native_module::needed),
+         InstanceMethod("setPatches", &native_module::set_patches),
          InstanceMethod("release", &native_module::release_session),
          InstanceMethod("memory", &native_module::memory),
          InstanceMethod("dispose", &native_module::dispose)});
@@ -136,7 +165,8 @@ void native_module::end(promise_worker * call) {
     if (host_) {
         const loaded_module & loaded = *host_->loaded;
         tell_collector(
-            static_cast<int64_t>(loaded.weight_bytes() + loaded.compute_bytes() + loaded.state_bytes()));
+            static_cast<int64_t>(loaded.weight_bytes() + loaded.compute_bytes() + loaded.state_bytes() +
+                                 loaded.patch_bytes()));
     }
 }
 
@@ -181,9 +211,10 @@ Napi::Value native_module::needed(const Napi::CallbackInfo & info) {
         std::string entry = to_text(info[0], "the entry");
         std::map<std::string, shape> shapes = to_shapes(info[1]);
         config params = to_config(info[2]);
+        std::string patches = info[3].IsUndefined() ? "" : to_text(info[3], "patches");
         host();
         return start(std::make_shared<needed_worker>(*this, host_, std::move(entry), std::move(shapes),
-                                                     std::move(params)));
+                                                     std::move(params), std::move(patches)));
     });
 }
 
@@ -204,6 +235,15 @@ Napi::Value native_module::nodes(const Napi::CallbackInfo & info) {
     });
 }
 
+Napi::Value native_module::set_patches(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        std::string id = to_text(info[0], "the name of the patch set");
+        patch_plan plan = to_patch_plan(info[1]);
+        host();
+        return start(std::make_shared<patch_worker>(*this, host_, std::move(id), std::move(plan)));
+    });
+}
+
 Napi::Value native_module::release_session(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
         std::string session = to_text(info[0], "session");
@@ -220,6 +260,7 @@ Napi::Value native_module::memory(const Napi::CallbackInfo & info) {
         out.Set("weights", Napi::Number::New(info.Env(), static_cast<double>(loaded.weight_bytes())));
         out.Set("compute", Napi::Number::New(info.Env(), static_cast<double>(loaded.compute_bytes())));
         out.Set("sessions", Napi::Number::New(info.Env(), static_cast<double>(loaded.state_bytes())));
+        out.Set("patches", Napi::Number::New(info.Env(), static_cast<double>(loaded.patch_bytes())));
         out.Set("backend", loaded.backend());
         return out;
     });

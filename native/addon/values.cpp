@@ -81,6 +81,10 @@ void read_run_options(const Napi::Value & value, run_request & request) {
     if (!session.IsUndefined()) {
         request.session = to_text(session, "session");
     }
+    Napi::Value patches = from.Get("patches");
+    if (!patches.IsUndefined()) {
+        request.patches = to_text(patches, "patches");
+    }
     Napi::Value taps = from.Get("taps");
     if (!taps.IsUndefined()) {
         Napi::Array names = array(taps, "taps");

@@ -22,6 +22,7 @@ shape to_shape(const Napi::Value & value, const std::string & name);
 std::map<std::string, shape> to_shapes(const Napi::Value & value);
 host_tensors to_tensors(const Napi::Value & value);
 weight_plan to_plan(const Napi::Value & value);
+patch_plan to_patch_plan(const Napi::Value & value);
 write_request to_write_request(const Napi::Value & value);
 module_options to_module_options(const Napi::Value & value);
 void read_run_options(const Napi::Value & value, run_request & request);

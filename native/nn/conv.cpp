@@ -4,6 +4,7 @@
 #include "nn/layout.h"
 #include "nn/linear.h"
 #include "nn/weight.h"
+#include "nn/weight_change.h"
 
 namespace safelight {
 namespace {
@@ -36,32 +37,47 @@ bool im2col_fits(tensor x, conv_options o) {
     return ggml_nelements(x) * patch / (int64_t(o.stride) * o.stride) <= im2col_limit;
 }
 
-tensor fused(model_ref m, tensor x, int64_t out, conv_options o) {
+tensor fused(model_ref m, tensor x, tensor w, tensor bias, conv_options o) {
     map_dims d = dims_of_map(m, x);
     product p;
     p.kind = product_kind::convolution;
     p.in = as_prologue(m, x);
-    p.w = m.weight("weight", {out, d.channels, o.kernel, o.kernel}, weight_role::conv);
-    p.bias = o.bias ? vector_weight(m, "bias", out) : nullptr;
-    p.out = out;
+    p.w = w;
+    p.bias = bias;
+    p.out = w->ne[3];
     p.kernel = o.kernel;
     p.stride = o.stride;
     p.pad_begin = o.padding;
-    p.ne[0] = out;
+    p.ne[0] = p.out;
     p.ne[1] = (d.width + 2 * o.padding - o.kernel) / o.stride + 1;
     p.ne[2] = (d.height + 2 * o.padding - o.kernel) / o.stride + 1;
     p.ne[3] = d.batch;
     return emit(m, p);
 }
 
+tensor stock(model_ref m, tensor x, tensor w, conv_options o) {
+    w = as_filter(m, w);
+    bool direct = expands_weights(m) || !im2col_fits(x, o);
+    return direct ? conv2d_direct(m.ctx(), w, x, o) : conv2d_im2col(m.ctx(), w, x, o);
+}
+
 }  // namespace
 
+tensor convolve(model_ref m, tensor x, tensor w, conv_options o) {
+    return fuses(m) ? fused(m, x, w, nullptr, o) : stock(m, x, w, o);
+}
+
 tensor conv2d(model_ref m, tensor x, int64_t out, conv_options o) {
-    if (fuses(m)) return fused(m, x, out, o);
     tensor w = filter_weight(m, out, dims_of_map(m, x).channels, o.kernel);
-    bool direct = expands_weights(m) || !im2col_fits(x, o);
-    tensor y = direct ? conv2d_direct(m.ctx(), w, x, o) : conv2d_im2col(m.ctx(), w, x, o);
-    return o.bias ? with_bias(m, y, out) : y;
+    tensor y = nullptr;
+    if (fuses(m)) {
+        y = fused(m, x, w, o.bias ? vector_weight(m, "bias", out) : nullptr, o);
+    } else {
+        y = stock(m, x, w, o);
+        if (o.bias) y = with_bias(m, y, out);
+    }
+    tensor change = conv_change(m, x, out, o);
+    return change ? add(m, y, change) : y;
 }
 
 tensor conv1x1(model_ref m, tensor x, int64_t out) {
@@ -70,8 +86,12 @@ tensor conv1x1(model_ref m, tensor x, int64_t out) {
         return map_from_sequence(m, linear(m, sequence_from_map(m, x), out), d.height, d.width);
     }
     // No copy of the map in another order, which the decoder's widest layers would feel.
-    tensor w = ggml_reshape_4d(m.ctx(), matrix_weight(m, out, d.channels), 1, 1, d.channels, out);
-    return with_bias(m, conv2d_direct(m.ctx(), w, x, {.kernel = 1, .stride = 1, .padding = 0}), out);
+    tensor w = as_matrix(m, matrix_weight(m, out, d.channels));
+    w = ggml_reshape_4d(m.ctx(), w, 1, 1, d.channels, out);
+    tensor y = with_bias(m, conv2d_direct(m.ctx(), w, x, {.kernel = 1, .stride = 1, .padding = 0}), out);
+    if (m.branches("weight").empty()) return y;
+    tensor change = linear_change(m, sequence_from_map(m, x), out);
+    return add(m, y, map_from_sequence(m, change, d.height, d.width));
 }
 
 }  // namespace safelight

@@ -16,12 +16,18 @@ bool expands_weights(model_ref m) {
 }
 
 tensor matrix_weight(model_ref m, int64_t out, int64_t in) {
-    tensor w = m.weight("weight", {out, in}, weight_role::matrix);
-    return w->type == GGML_TYPE_F32 || !expands_weights(m) ? w : ggml_cast(m.ctx(), w, GGML_TYPE_F32);
+    return m.weight("weight", {out, in}, weight_role::matrix);
 }
 
 tensor filter_weight(model_ref m, int64_t out, int64_t in, int64_t kernel) {
-    tensor w = m.weight("weight", {out, in, kernel, kernel}, weight_role::conv);
+    return m.weight("weight", {out, in, kernel, kernel}, weight_role::conv);
+}
+
+tensor as_matrix(model_ref m, tensor w) {
+    return w->type == GGML_TYPE_F32 || !expands_weights(m) ? w : ggml_cast(m.ctx(), w, GGML_TYPE_F32);
+}
+
+tensor as_filter(model_ref m, tensor w) {
     bool as_stored = w->type == GGML_TYPE_F32 || (w->type == GGML_TYPE_F16 && !expands_weights(m));
     return as_stored ? w : expanded_filter(m.ctx(), w);
 }

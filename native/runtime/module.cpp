@@ -54,6 +54,7 @@ std::string key_of(const run_request & request) {
     for (const auto & [name, input] : request.inputs) {
         key += name + ggml_type_name(input.type) + to_string(input.dims) + "\n";
     }
+    key += std::to_string(request.patches.size()) + ":" + request.patches + "\n";
     append_key(key, request.params);
     for (const std::string & tap : request.taps) {
         key += "\n" + tap;
@@ -83,12 +84,16 @@ loaded_module::loaded_module(std::unique_ptr<architecture> model, const weight_p
         how_.threads = physical_cores();
     }
     ggml_backend_dev_t device = find_device(how_.backend, how_.device);
-    ggml_backend_dev_t home = how_.host_weights ? find_device("cpu") : device;
+    required_ = requirements(*model_);
     weights_ = std::make_unique<weights>(
-        plan, requirements(*model_),
-        weights::options{home, how_.threads, how_.map_weights, cancel, std::move(progress)});
+        plan, required_,
+        weights::options{weight_device(), how_.threads, how_.map_weights, cancel, std::move(progress)});
     states_ = std::make_unique<session_states>(device);
     executor_ = make_executor(device, how_.threads);
+}
+
+ggml_backend_dev_t loaded_module::weight_device() const {
+    return how_.host_weights ? find_device("cpu") : find_device(how_.backend, how_.device);
 }
 
 void loaded_module::check_entry_name(const std::string & entry) const {
@@ -105,7 +110,39 @@ graph::options loaded_module::graph_options(const run_request & request) const {
     options.taps = request.taps;
     options.states = states_.get();
     options.session = request.session;
+    options.branches = patches_of(request);
     return options;
+}
+
+std::shared_ptr<const patch_set> loaded_module::patches_of(const run_request & request) const {
+    if (request.patches.empty()) return nullptr;
+    auto found = patch_sets_.find(request.patches);
+    if (found == patch_sets_.end()) {
+        throw error("INVALID_OPTION",
+                    "There is no patch set " + request.patches + ": register it with setPatches");
+    }
+    return found->second;
+}
+
+void loaded_module::set_patches(const std::string & id, const patch_plan & plan,
+                                const cancel_token & cancel) {
+    if (id.empty()) throw error("INVALID_OPTION", "Expected a name for the patch set");
+    std::shared_ptr<const patch_set> fresh;
+    if (!plan.patches.empty()) {
+        auto unheard = [](uint64_t, uint64_t) {};
+        weights::options how{weight_device(), how_.threads, /*map*/ false, cancel, unheard};
+        fresh = std::make_shared<patch_set>(plan, required_, how);
+    }
+    if (last_patches_ == id) forget_graph();  // which holds what goes
+    if (fresh) {
+        patch_sets_[id] = std::move(fresh);
+    } else {
+        patch_sets_.erase(id);
+    }
+    uint64_t total = 0;
+    for (const auto & [name, set] : patch_sets_) total += set->bytes();
+    patch_bytes_ = total;
+    return_freed_memory();
 }
 
 void loaded_module::ready_executor() {
@@ -115,10 +152,11 @@ void loaded_module::ready_executor() {
 }
 
 uint64_t loaded_module::needed(const std::string & entry, const std::map<std::string, shape> & inputs,
-                               const config & params) {
+                               const config & params, const std::string & patches) {
     check_entry_name(entry);
     run_request request;
     request.entry = entry;
+    request.patches = patches;
     for (const auto & [name, dims] : inputs) {
         request.inputs[name].type = any_type;
         request.inputs[name].dims = dims;
@@ -138,6 +176,7 @@ built_graph & loaded_module::graph_for(const run_request & request) {
         last_ = std::move(fresh);
         last_key_ = std::move(key);
         last_session_ = request.session;
+        last_patches_ = request.patches;
     }
     return *last_;
 }
@@ -210,6 +249,7 @@ void loaded_module::forget_graph() {
     last_.reset();
     last_key_.clear();
     last_session_.clear();
+    last_patches_.clear();
 }
 
 void loaded_module::release(const std::string & session) {

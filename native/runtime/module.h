@@ -6,6 +6,7 @@
 #include "runtime/graph/built_graph.h"
 #include "runtime/executor.h"
 #include "runtime/session_states.h"
+#include "runtime/weights/patch_set.h"
 #include "runtime/weights/weights.h"
 
 namespace safelight {
@@ -27,6 +28,7 @@ struct run_request {
     std::set<std::string> taps;
     bool timings = false;
     std::string session;  // whose states the run works on; empty for none
+    std::string patches;  // the patch set that it runs with; empty for none
 };
 
 struct run_result {
@@ -56,17 +58,23 @@ class loaded_module {
     // Bytes of the buffers on the device that a run of f32 inputs of these shapes would need. On the module's
     // thread, like run().
     uint64_t needed(const std::string & entry, const std::map<std::string, shape> & inputs,
-                    const config & params);
+                    const config & params, const std::string & patches);
     // Frees what the session's runs have kept. On the module's thread, like run().
     void release(const std::string & session);
+    // Registers a patch set under a name, in the place of one that has it; without patches the name is
+    // forgotten. On the module's thread, like run().
+    void set_patches(const std::string & id, const patch_plan & plan, const cancel_token & cancel);
     uint64_t weight_bytes() const { return weights_->bytes(); }
     uint64_t compute_bytes() const { return compute_bytes_; }  // of the largest run so far
     uint64_t state_bytes() const { return states_->bytes(); }  // of all sessions
+    uint64_t patch_bytes() const { return patch_bytes_; }      // of all patch sets
     const std::string & backend() const { return how_.backend; }
 
   private:
     built_graph & graph_for(const run_request & request);
     graph::options graph_options(const run_request & request) const;
+    std::shared_ptr<const patch_set> patches_of(const run_request & request) const;
+    ggml_backend_dev_t weight_device() const;
     void ready_executor();
     void compute(built_graph & graph, bool timed, const cancel_token & cancel, run_result & result);
     void forget_graph();
@@ -78,7 +86,10 @@ class loaded_module {
     std::unique_ptr<session_states> states_;
     std::unique_ptr<executor> executor_;
     std::unique_ptr<built_graph> last_;  // a sampler runs the same graph at every step
-    std::string last_key_, last_session_;
+    std::string last_key_, last_session_, last_patches_;
+    std::vector<weight_requirement> required_;
+    std::map<std::string, std::shared_ptr<const patch_set>> patch_sets_;
+    std::atomic<uint64_t> patch_bytes_{0};
     std::atomic<uint64_t> compute_bytes_{0};
 };
 

@@ -19,6 +19,7 @@ import { CodesPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 import { caseNamed, generateOptions, cases as ldmCases, writeModel } from '../latent-diffusion/cases.js';
 import { type Fixture, planOf, readFixture } from '../models/native-fixture.js';
+import { randomPatches } from '../native/random-patches.js';
 import { expected, sections, tensorsOf, writeCheckpoint, writeDiffusers } from '../vq/fixture.js';
 
 /** Where modules compute. */
@@ -70,6 +71,27 @@ function moduleCase(name: string, storage: StorageType = 'f32'): GpuCase {
       const taps = module.nodes(entry, shapes, params).map((node) => node.name);
       const read = await module.run(entry, inputs, { params, taps });
       return { ...results, ...data(read.taps, 'node '), ...data(read.outputs, 'tapped ') };
+    },
+  };
+}
+
+/** A module with changes to all of its weights: whole ones in f32, parts of them in f16. */
+function patchedCase(name: string, storage: StorageType = 'f32'): GpuCase {
+  return {
+    name: `${name} in ${storage}, patched`,
+    async run(where) {
+      const fixture = await readFixture(name);
+      const { kind, config } = fixture;
+      await using module = await fixtureModule(fixture, where, storage);
+      await module.setPatches('whole', randomPatches(kind, config, folder, { rank: 3 }));
+      await module.setPatches('part', randomPatches(kind, config, folder, { type: 'F16', part: true }));
+      const results: Results = {};
+      for (const patches of ['whole', 'part', 'whole'])
+        for (const [i, { entry, inputs, params }] of fixture.cases.entries()) {
+          const { outputs } = await module.run(entry, inputs, { params, patches });
+          Object.assign(results, data(outputs, `${patches} ${i} `));
+        }
+      return results;
     },
   };
 }
@@ -243,6 +265,8 @@ export const gpuCases: readonly GpuCase[] = [
   ...(['f16', 'bf16', 'q8_0'] as const).flatMap((storage) =>
     ['clip', 'unet-sd1', 'kl', 'latent-transformer', 't5'].map((name) => moduleCase(name, storage)),
   ),
+  ...['clip', 'unet-sd1', 'unet-sdxl', 'kl'].map((name) => patchedCase(name)),
+  ...['clip', 'unet-sd1'].map((name) => patchedCase(name, 'q8_0')),
   sessionCase('latent-transformer'),
   sessionCase('latent-transformer-unmasked'),
   ...Object.keys(autoencoders).map(codebookCase),

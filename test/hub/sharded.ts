@@ -6,7 +6,7 @@ import { basename, dirname, join, relative } from 'node:path';
 import { starterModel } from '../../lib/checkpoint/open.js';
 import { framed } from '../weights/files.js';
 
-export const COMMIT = 'c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00';
+const COMMIT = 'c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00';
 const WEIGHTS = /(?:^|\/)(?:diffusion_pytorch_model|model)\.safetensors$/;
 
 interface HeaderEntry {

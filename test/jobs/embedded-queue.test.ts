@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SafelightError } from '../../lib/errors.js';
-import { DataFolder } from '../../lib/jobs/data-folder.js';
-import { EmbeddedQueue, type QueueOptions, type QueueParts } from '../../lib/jobs/embedded-queue.js';
-import type { RunContext, RunOutcome } from '../../lib/jobs/run-job.js';
-import { JobStore } from '../../lib/jobs/store.js';
+import { openLocalJobs } from '../../lib/jobs/open.js';
+import type { RunContext, RunOutcome } from '../../lib/jobs/run/context.js';
+import type { JobService, ServiceOptions } from '../../lib/jobs/service/job-service.js';
+import { DataFolder } from '../../lib/jobs/store/data-folder.js';
+import { LmdbRecords } from '../../lib/jobs/store/lmdb/records.js';
 import type { Job, JobEvent, JobRequest } from '../../lib/jobs/types.js';
 
 const request: JobRequest = { type: 'text-to-image', options: { prompt: 'an apple', seed: 1 } };
@@ -42,17 +43,15 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
 
 let folder: string;
 let work: Work;
-let queue: EmbeddedQueue;
+let queue: JobService;
 
-async function open(options: QueueOptions = {}): Promise<EmbeddedQueue> {
-  const parts: QueueParts = {
-    store: JobStore.open(folder),
-    data: await DataFolder.open(folder),
-    prepare: ({ options: given }) => ({ model: 'starter', options: given }),
-    run: (job, context) => work.run(job, context),
-  };
-  return EmbeddedQueue.open(parts, options);
+async function open(options: ServiceOptions = {}): Promise<JobService> {
+  const data = await DataFolder.open(folder);
+  const prepare = ({ options: given }: JobRequest) => ({ model: 'starter', options: given });
+  return openLocalJobs({ data, prepare, run: (job, context) => work.run(job, context) }, options);
 }
+
+const openRecords = (): LmdbRecords => LmdbRecords.open(join(folder, 'queue'));
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'safelight-jobs-'));
@@ -180,10 +179,10 @@ describe('a queue in this process', () => {
     const [first, second] = [await queue.submit(request), await queue.submit(request)];
     await until(() => work.begun.includes(first.id));
     // What kill -9 leaves: a store in which the job still runs.
-    const store = JobStore.open(folder);
+    const store = openRecords();
     const left = store.get(first.id)!;
     await queue.close({ drain: false });
-    const again = JobStore.open(folder);
+    const again = openRecords();
     await again.put(left);
     await again.close();
     work = new Work();
@@ -195,7 +194,7 @@ describe('a queue in this process', () => {
     await until(async () => (await queue.get(second.id))?.status === 'done');
     expect(work.begun).toEqual([first.id, second.id]);
     await queue.close({ drain: true });
-    const worn = JobStore.open(folder);
+    const worn = openRecords();
     await worn.put({ ...left, attempts: 10 });
     await worn.close();
     queue = await open();

@@ -1,6 +1,6 @@
 /** Models that come and go: loaded once, unloaded when idle or for room, never under a job. */
 import { describe, expect, it } from 'vitest';
-import { ModelPool } from '../../lib/jobs/models.js';
+import { ModelPool } from '../../lib/jobs/models/pool.js';
 
 class Loaded {
   disposed = false;

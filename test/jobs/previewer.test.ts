@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { EventLog } from '../../lib/jobs/event-log.js';
-import { Previewer } from '../../lib/jobs/previewer.js';
+import { Previewer } from '../../lib/jobs/run/previewer.js';
+import { EventLog } from '../../lib/jobs/service/event-log.js';
 import type { JobEvent, JobPreview } from '../../lib/jobs/types.js';
 
 const frame = async () => {

@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { DataFolder } from '../../lib/jobs/data-folder.js';
-import { RedisQueue, type RedisQueueOptions } from '../../lib/jobs/redis/queue.js';
-import { QueueWorker } from '../../lib/jobs/redis/worker.js';
-import type { RunContext, RunOutcome } from '../../lib/jobs/results.js';
+import { openRedisJobs } from '../../lib/jobs/open.js';
+import type { RunContext, RunOutcome } from '../../lib/jobs/run/context.js';
+import type { JobService, ServiceOptions } from '../../lib/jobs/service/job-service.js';
+import { DataFolder } from '../../lib/jobs/store/data-folder.js';
 import type { Job, JobEvent, JobRequest } from '../../lib/jobs/types.js';
 import { startRedis, type TestRedis, withoutRedis } from './redis-server.js';
+import { startWorker, type TestWorker } from './redis-worker.js';
 
 const request: JobRequest = { type: 'text-to-image', options: { prompt: 'an apple', seed: 1 } };
 const image = { name: '0.png', type: 'image/png', width: 8, height: 8, parameters: '' };
@@ -53,8 +54,8 @@ describe.skipIf(withoutRedis !== undefined)(
     let redis: TestRedis;
     let folder: string;
     let work: Work;
-    let queue: RedisQueue;
-    let workers: QueueWorker[];
+    let queue: JobService;
+    let workers: TestWorker[];
     let db = 0;
 
     beforeAll(async () => {
@@ -62,8 +63,8 @@ describe.skipIf(withoutRedis !== undefined)(
     });
     afterAll(() => redis?.end());
     const url = () => `${redis.url}/${db % 16}`;
-    const open = async (options: RedisQueueOptions = {}) =>
-      RedisQueue.open(
+    const open = async (options: ServiceOptions = {}) =>
+      openRedisJobs(
         {
           ...{ url: url(), data: await DataFolder.open(folder) },
           prepare: ({ options: given, model = 'a' }) => ({ model, options: given }),
@@ -71,7 +72,7 @@ describe.skipIf(withoutRedis !== undefined)(
         options,
       );
     const worker = async (models = ['a'], run = work.run, concurrency = 1) => {
-      const started = await QueueWorker.start({ url: url(), models, run, concurrency, lock: 640 });
+      const started = await startWorker({ url: url(), models, lock: 640 }, { run, concurrency });
       workers.push(started);
       return started;
     };
@@ -87,7 +88,7 @@ describe.skipIf(withoutRedis !== undefined)(
     });
     afterEach(async () => {
       await Promise.all(workers.map((one) => one.close({ drain: false })));
-      await queue.close();
+      await queue.close({ drain: false });
       await rm(folder, { recursive: true, force: true });
     });
 
@@ -211,7 +212,7 @@ describe.skipIf(withoutRedis !== undefined)(
       const { id } = await queue.submit(request);
       await until(() => work.begun.length === 1);
       // Gone as a killed process is: no word to Redis, no lock renewed.
-      freeze(dead);
+      dead.freeze();
       const other = new Work();
       await worker(['a'], other.run);
       await until(() => other.begun.includes(id));
@@ -254,7 +255,7 @@ describe.skipIf(withoutRedis !== undefined)(
     });
 
     it('refuses more than may wait', async () => {
-      await queue.close();
+      await queue.close({ drain: false });
       queue = await open({ maxQueued: 2 });
       await queue.submit(request);
       await queue.submit(request);
@@ -277,7 +278,7 @@ describe.skipIf(withoutRedis !== undefined)(
 
     it('knows everything still after the server has gone and come back, pictures made meanwhile too', async () => {
       const { id } = await queue.submit(request);
-      await queue.close();
+      await queue.close({ drain: false });
       await worker();
       await work.end(id);
       await until(() => workers.every(() => work.begun.length === 1));
@@ -293,23 +294,11 @@ describe.skipIf(withoutRedis !== undefined)(
     it('is refused at the start where nobody answers, without its password', async () => {
       const data = await DataFolder.open(folder);
       const prepare = () => ({ model: 'a', options: {} });
-      const opened = RedisQueue.open({ url: 'redis://:secret@127.0.0.1:1', data, prepare });
+      const opened = openRedisJobs({ url: 'redis://:secret@127.0.0.1:1', data, prepare });
       await expect(opened).rejects.toMatchObject({ code: 'QUEUE_UNAVAILABLE' });
       await opened.catch((error: Error) => expect(error.message).not.toContain('secret'));
-      const wrong = RedisQueue.open({ url: 'amqp://here', data, prepare });
+      const wrong = openRedisJobs({ url: 'amqp://here', data, prepare });
       await expect(wrong).rejects.toMatchObject({ code: 'INVALID_OPTION' });
     });
   },
 );
-
-/** Takes a worker's connections and timers away, so that it does no more than a killed process would. */
-function freeze(worker: QueueWorker): void {
-  const inner = worker as unknown as {
-    redis: { disconnect(): void };
-    stopping: boolean;
-    close: () => Promise<void>;
-  };
-  inner.stopping = true;
-  inner.redis.disconnect();
-  inner.close = async () => undefined;
-}

@@ -45,7 +45,7 @@ export async function startRedis(port?: number): Promise<TestRedis> {
   return { url: `redis://127.0.0.1:${at}`, process: child, end };
 }
 
-export function freePort(): Promise<number> {
+function freePort(): Promise<number> {
   return new Promise((resolve) => {
     const server = createServer().listen(0, '127.0.0.1', () => {
       const address = server.address();

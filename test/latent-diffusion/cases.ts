@@ -39,7 +39,7 @@ export function caseNamed(name: string): Case {
 }
 
 /** The tensors of a manifest, their names after a prefix. */
-export function tensorsOf(model: string, prefix = ''): [string, RawTensor][] {
+function tensorsOf(model: string, prefix = ''): [string, RawTensor][] {
   return manifests[model]!.map(([name, shape, amplitude, base]) => [
     prefix + name,
     f16Tensor([model, name, shape, amplitude, base, name, null]),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fullSigmas, partialSigmas, type ScheduledModel } from '../../lib/pipelines/diffusion/sigmas.js';
+import { fullSigmas, partialSigmas, type ScheduledModel } from '../../lib/pipelines/diffusion/denoising/sigmas.js';
 import { resolveSamplingOptions } from '../../lib/pipelines/sampling-options.js';
 import { FlowSchedule } from '../../lib/sampling/flow-schedule.js';
 import { scheduleSigmas } from '../../lib/sampling/schedules/index.js';

@@ -10,7 +10,7 @@ export function detachedTensor(shape: readonly number[]): Tensor {
   return tensor;
 }
 
-export function junk(): unknown[] {
+function junk(): unknown[] {
   return [
     ...[undefined, null, true, false, 0, -1, 1.5, 1e9, Number.NaN, Number.POSITIVE_INFINITY, 7n],
     ...['', 'x', '\0', 'constructor', '\ud800', Symbol('junk'), () => 1],

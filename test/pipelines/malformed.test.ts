@@ -289,7 +289,7 @@ describe('loaded modules', () => {
       timestep: Tensor.zeros([1]),
       context: Tensor.zeros([1, 8, one.config.cross_attention_dim]),
     });
-    const call = () => ({ signal: signal(), taps: [], timings: false });
+    const call = () => ({ signal: signal(), taps: [], timings: false, patches: undefined });
     await tryJunk('forward', one.forward.bind(one), () => [
       { ...inputs(), textEmbeds: undefined, timeIds: undefined, classLabels: undefined },
       { ...call(), branch: 0 },
@@ -309,6 +309,13 @@ describe('loaded modules', () => {
       { batch: 1, height: 8, width: 8, length: 8, timeIds: 6 },
       signal(),
     ]);
+    const { tensor, shape } = source.unet.weights.parameter('conv_out.weight');
+    const patch = { target: 'conv_out.weight', scale: 1, change: { add: { full: tensor } } };
+    const change = (value: object) => one.setPatches('a', [{ ...patch, ...value }]);
+    await tryJunk('setPatches', one.setPatches.bind(one), () => ['a', [patch], { signal: signal() }]);
+    await tryJunk('a patch', change, () => [{ ...patch, rows: [0, shape[0]], columns: [0, shape[1]] }]);
+    const add = (value: object) => change({ change: { add: { full: value } } });
+    await tryJunk('a factor', add, () => [{ ...tensor, data: undefined }]);
     await tryJunk('nodes', one.nodes.bind(one), () => [
       { batch: 1, height: 8, width: 8, length: 8, timeIds: 6 },
     ]);

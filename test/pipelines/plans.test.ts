@@ -8,7 +8,7 @@ import {
   fullSigmas,
   partialSigmas,
   type ScheduledModel,
-} from '../../lib/pipelines/diffusion/sigmas.js';
+} from '../../lib/pipelines/diffusion/denoising/sigmas.js';
 import { type HiresSettings, hiresTarget } from '../../lib/pipelines/hires-options.js';
 import { toPixels } from '../../lib/pipelines/image-result.js';
 import type { MaskSettings } from '../../lib/pipelines/mask-options.js';

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { killServer, killWorkers } from '../../bench/faults/crashes.mjs';
 import { fuzz } from '../../bench/faults/fuzz.mjs';
 import { scratch, server } from '../../bench/faults/processes.mjs';
-import { JobStore } from '../../lib/jobs/store.js';
+import { LmdbRecords } from '../../lib/jobs/store/lmdb/records.js';
 import { withoutRedis } from '../jobs/redis-server.js';
 import { call, startServer, type TestServer } from './running.js';
 
@@ -39,7 +39,7 @@ describe('a server that is told to stop', () => {
     const status = async () => (await call(`${url}/v1/jobs/${body.id}`)).body.status;
     while ((await status()) !== 'running') await new Promise((resolve) => setTimeout(resolve, 10));
     const job = async () => {
-      const store = JobStore.open(join(folder, 'queue'));
+      const store = LmdbRecords.open(join(folder, 'queue'));
       const found = store.get(body.id);
       await store.close();
       await rm(folder, { recursive: true, force: true });

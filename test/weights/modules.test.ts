@@ -172,6 +172,38 @@ test('an autoencoder codes a picture and its tiles without a seam', async () => 
   await expect(stopping).rejects.toMatchObject({ code: 'ABORTED' });
 });
 
+test('memory fast codes large images in one piece, where balanced takes tiles', async () => {
+  const load = (memory: 'fast' | 'balanced') =>
+    Autoencoder.load(source.autoencoder as AutoencoderSource, { memory });
+  await using fast = await load('fast');
+  await using balanced = await load('balanced');
+  const moments = await fast.encode(picture(32, 1040));
+  expect(moments).toEqual((await fast.encodeWhole(picture(32, 1040))).moments);
+  expect(moments).not.toEqual(await balanced.encode(picture(32, 1040)));
+  const latent = moments.slice(null, [0, 4]);
+  const tiles = async (autoencoder: Autoencoder): Promise<number> => {
+    let count = 0;
+    await autoencoder.decode(latent, {
+      onProgress: (_done, all) => {
+        count = all;
+      },
+    });
+    return count;
+  };
+  expect([await tiles(fast), await tiles(balanced)]).toEqual([1, 2]);
+  expect(await fast.decode(latent)).toEqual((await balanced.decodeWhole(latent)).image);
+  // Up to 1024 pixels both give the same, and no mode decodes without any limit.
+  const small = latent.slice(null, null, null, [0, 64]);
+  expect(await fast.decode(small)).toEqual(await balanced.decode(small));
+  const [whole, tiled, larger] = await Promise.all([
+    fast.decodeBytes(32, 2048),
+    balanced.decodeBytes(32, 2048),
+    fast.decodeBytes(32, 2056),
+  ]);
+  expect(whole).toBeGreaterThan(1.5 * tiled);
+  expect(larger).toBeLessThan(whole);
+});
+
 /** The largest mean difference between two neighbouring columns or rows. */
 function steepest({ data, shape }: Tensor): number {
   const [, channels = 0, height = 0, width = 0] = shape;

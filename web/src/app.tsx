@@ -6,7 +6,7 @@ import { Editor } from './views/editor.js';
 import { Enlarge } from './views/enlarge.js';
 import { Gallery } from './views/gallery.js';
 import { Header } from './views/header.js';
-import { Inside } from './views/inside.js';
+import { Inside } from './views/inside/inside.js';
 import { Actions, Prompt } from './views/prompt.js';
 import { Queue } from './views/queue.js';
 import { Settings } from './views/settings.js';

@@ -205,3 +205,6 @@ export interface GenerationDefaults {
   width?: number;
   height?: number;
 }
+
+/** The index that stands for a code which a table of used codes lacks: a random one of the table, one more, or this one. */
+export type UnknownIndex = 'random' | 'extra' | number;

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { defined } from '../../defined.js';
 import { withAverages } from '../weights/ema.js';
 import type { TensorIndex } from '../weights/tensor-index.js';
 import type { GgufMetadata } from './gguf-metadata.js';
@@ -29,7 +30,7 @@ export async function openWeights(path: string, options: OpenWeightsOptions = {}
   return {
     files: files.map(({ path, size }) => ({ path, size })),
     tensors: options.ema && !averaged ? withAverages(tensors, resolve(path)) : tensors,
-    ...(metadata ? { metadata } : {}),
+    ...defined({ metadata }),
     notes: new Map(files.toReversed().flatMap((file) => [...(file.notes ?? [])])),
   };
 }

@@ -42,7 +42,7 @@ export async function readShards(
 }
 
 /** The index's `weight_map`: tensor name -> file name. */
-export function parseShardIndex(text: string, path: string): Map<string, string> {
+function parseShardIndex(text: string, path: string): Map<string, string> {
   const fail = (what: string): never => {
     throw new SafelightError(
       'INVALID_FILE',

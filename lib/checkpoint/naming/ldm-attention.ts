@@ -1,4 +1,5 @@
 /** CompVis' attention block (`norm`, `qkv`, `proj_out`), whose one matrix holds query, key and value of all heads. */
+import { defined } from '../../defined.js';
 import type { CanonicalPart } from './naming.js';
 
 /** What the tensors do not tell of it. */
@@ -32,12 +33,14 @@ export function qkvParts(
   const channels = (shape[0] ?? 0) / 3;
   const groups = attention.newOrder ? 1 : attention.heads(channels);
   const rows = channels / groups;
-  return PARTS.map((part, i) => ({
-    name: `${place}.${part}.${leaf}`,
-    ...(Number.isInteger(rows)
-      ? { transform: { op: 'rows', start: i * rows, end: (i + 1) * rows, groups } as const }
-      : {}),
-  }));
+  return PARTS.map((part, i) =>
+    defined({
+      name: `${place}.${part}.${leaf}`,
+      transform: Number.isInteger(rows)
+        ? ({ op: 'rows', start: i * rows, end: (i + 1) * rows, groups } as const)
+        : undefined,
+    }),
+  );
 }
 
 /** Where one of the three is kept: `PLACE.to_k.weight` in `PLACE.qkv.weight`. */

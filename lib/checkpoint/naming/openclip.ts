@@ -2,6 +2,7 @@
  * OpenCLIP's text tower (`cond_stage_model.model.` of SD2, `conditioner.embedders.N.model.` of SDXL): query, key and value are the
  * rows of one `in_proj`, and `text_projection` is x * P, so the transpose of a Linear's weight.
  */
+import { defined } from '../../defined.js';
 import { isTextEncoderParameter } from './canonical.js';
 import { type CanonicalPart, type Naming, PlaceTable } from './naming.js';
 
@@ -58,12 +59,14 @@ function blockParts(name: string, shape: readonly number[]): CanonicalPart[] | n
 export function fusedParts(layer: string, leaf: string, shape: readonly number[]): CanonicalPart[] {
   // A length that three does not divide is left whole, so that its shape is reported as the mismatch it is.
   const rows = (shape[0] ?? 0) / 3;
-  return FUSED.map((part, i) => ({
-    name: `${layer}.self_attn.${part}.${leaf}`,
-    ...(Number.isInteger(rows)
-      ? { transform: { op: 'rows', start: i * rows, end: (i + 1) * rows } as const }
-      : {}),
-  }));
+  return FUSED.map((part, i) =>
+    defined({
+      name: `${layer}.self_attn.${part}.${leaf}`,
+      transform: Number.isInteger(rows)
+        ? ({ op: 'rows', start: i * rows, end: (i + 1) * rows } as const)
+        : undefined,
+    }),
+  );
 }
 
 function sourceName(canonical: string): string {

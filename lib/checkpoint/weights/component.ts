@@ -1,4 +1,5 @@
 import type { StorageType, WeightPlan, WeightPlanEntry, WeightRequirement } from '../../binding/types.js';
+import { defined } from '../../defined.js';
 import { SafelightError } from '../../errors.js';
 import { isSourceType } from '../formats/dtypes.js';
 import { blockOf } from '../formats/gguf-types.js';
@@ -38,11 +39,10 @@ export class ComponentWeights {
       for (const part of naming.canonical(tensor.name, tensor.shape)) {
         if (parameters.has(part.name)) continue;
         const { transform } = part;
-        parameters.set(part.name, {
-          tensor,
-          shape: transformed(tensor.shape, transform),
-          ...(transform ? { transform } : {}),
-        });
+        parameters.set(
+          part.name,
+          defined({ tensor, shape: transformed(tensor.shape, transform), transform }),
+        );
         used.add(tensor.name);
       }
     }
@@ -97,21 +97,21 @@ export class ComponentWeights {
       const beyond = this.goesBeyondRows(requirement.name, tensor, transform);
       const file = files.get(tensor.file) ?? files.size;
       files.set(tensor.file, file);
-      return {
+      return defined({
         name: requirement.name,
         shape: requirement.shape,
-        source: {
+        source: defined({
           file,
           offset: tensor.offset,
           length: tensor.length,
           type: tensor.dtype,
           // A block a row, for `withWholeRows`.
           shape: beyond ? [count(tensor.shape) / blockOf(tensor.dtype), blockOf(tensor.dtype)] : tensor.shape,
-          ...(tensor.strides ? { strides: tensor.strides } : {}),
-        },
-        ...(transform ? { transform } : {}),
+          strides: tensor.strides,
+        }),
+        transform,
         storage: storageFor(requirement, beyond ? 'F16' : tensor.dtype, storage, transform),
-      };
+      });
     });
     return { files: [...files.keys()], entries };
   }

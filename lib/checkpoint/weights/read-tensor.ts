@@ -1,3 +1,4 @@
+import type { FileHandle } from 'node:fs/promises';
 import { SafelightError } from '../../errors.js';
 import { fileError, openRegular, readFully } from '../../files/read.js';
 import { verifyTensors } from '../formats/verify.js';
@@ -48,16 +49,43 @@ export async function readRow(tensor: TensorInfo, row: number): Promise<Float32A
   return Float32Array.from(await readRun(tensor, row * down, across, width));
 }
 
+/**
+ * The numbers of tensors that hold one each (alphas of a LoRA); each file is opened once.
+ * @throws as `readValues`, INVALID_FILE for more than one number
+ */
+export async function readScalars(tensors: readonly TensorInfo[]): Promise<number[]> {
+  await verifyTensors(tensors);
+  const handles = new Map<string, FileHandle>();
+  try {
+    const values: number[] = [];
+    for (const { name, file, shape, dtype, offset } of tensors) {
+      if (shape.some((side) => side !== 1)) {
+        throw new SafelightError(
+          'INVALID_FILE',
+          `"${name}" in ${file} has shape ${shown(shape)}, where a single number is expected; the file is damaged: download it again`,
+        );
+      }
+      const { bytes, read } = readerOf(name, file, dtype);
+      const handle = handles.get(file) ?? (await openRegular(file)).handle;
+      handles.set(file, handle);
+      const value = new Uint8Array(bytes);
+      try {
+        await readFully(handle, value, offset, file);
+      } catch (error) {
+        throw fileError(file, error);
+      }
+      values.push(read(new DataView(value.buffer), 0));
+    }
+    return values;
+  } finally {
+    for (const handle of handles.values()) await handle.close();
+  }
+}
+
 /** `count` elements from the `first` on, each `stride` after the one before. */
 async function readRun(tensor: TensorInfo, first: number, stride: number, count: number): Promise<number[]> {
   const { name, file, dtype, offset } = tensor;
-  const reader = READERS[dtype];
-  if (reader === undefined) {
-    throw new SafelightError(
-      'UNSUPPORTED_MODEL',
-      `"${name}" in ${file} is stored as ${dtype}, which cannot be read as a list of numbers; take the model as it was published`,
-    );
-  }
+  const reader = readerOf(name, file, dtype);
   await verifyTensors([tensor]);
   const bytes = new Uint8Array(count === 0 ? 0 : ((count - 1) * stride + 1) * reader.bytes);
   const { handle } = await openRegular(file);
@@ -70,6 +98,15 @@ async function readRun(tensor: TensorInfo, first: number, stride: number, count:
   }
   const view = new DataView(bytes.buffer);
   return Array.from({ length: count }, (_, i) => reader.read(view, i * stride * reader.bytes));
+}
+
+function readerOf(name: string, file: string, dtype: string): (typeof READERS)[string] {
+  const reader = READERS[dtype];
+  if (reader !== undefined) return reader;
+  throw new SafelightError(
+    'UNSUPPORTED_MODEL',
+    `"${name}" in ${file} is stored as ${dtype}, which cannot be read as a list of numbers; take the model as it was published`,
+  );
 }
 
 function halfToNumber(bits: number): number {

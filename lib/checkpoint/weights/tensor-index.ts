@@ -35,11 +35,3 @@ export type TensorIndex = ReadonlyMap<string, TensorInfo>;
 export function shown(shape: readonly number[]): string {
   return `[${shape.join(', ')}]`;
 }
-
-/** The tensors whose names begin with `prefix`, without it. */
-export function below(index: TensorIndex, prefix: string): Map<string, TensorInfo> {
-  const found = new Map<string, TensorInfo>();
-  for (const [name, tensor] of index)
-    if (name.startsWith(prefix)) found.set(name.slice(prefix.length), tensor);
-  return found;
-}

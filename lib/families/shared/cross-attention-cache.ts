@@ -11,6 +11,7 @@ const LIMIT = { usual: 320e6, lean: 32e6 };
 
 interface Entry {
   readonly contexts: readonly Tensor[];
+  readonly patches: string | undefined;
   users: number;
   kept: Promise<KeptTexts> | undefined;
 }
@@ -41,18 +42,20 @@ export class CrossAttentionCache {
 
   /**
    * @param contexts `[1, T, D]` each, of one length; the same tensors again share keys and values
+   * @param patches name of the patch set that they are computed with
    * @returns undefined where none are kept
    */
-  use(contexts: readonly Tensor[]): CachedKeys | undefined {
+  use(contexts: readonly Tensor[], patches?: string): CachedKeys | undefined {
     const length = contexts[0]?.shape[1] ?? 0;
     if (this.bytes(contexts.length, length) === 0) return undefined;
     let entry = [...this.entries].find(
       (one) =>
+        one.patches === patches &&
         one.contexts.length === contexts.length &&
         one.contexts.every((context, i) => context === contexts[i]),
     );
     if (!entry) {
-      entry = { contexts, users: 0, kept: undefined };
+      entry = { contexts, patches, users: 0, kept: undefined };
       this.entries.add(entry);
     }
     entry.users++;
@@ -65,7 +68,7 @@ export class CrossAttentionCache {
       get: async (signal) => {
         for (;;) {
           throwIfAborted(signal);
-          entry.kept ??= this.unet.keepTexts(Tensor.cat(entry.contexts), { signal });
+          entry.kept ??= this.unet.keepTexts(Tensor.cat(entry.contexts), { patches: entry.patches, signal });
           const computing = entry.kept;
           try {
             return await computing;

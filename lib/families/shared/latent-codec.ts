@@ -188,11 +188,7 @@ class PixelCodec implements LatentCodec {
   }
 
   async decode(latent: Tensor): Promise<Tensor> {
-    const [batch = 0, channels = 0, height = 0, width = 0] = latent.shape;
-    if (channels === 3) return latent;
-    const out = Tensor.zeros([batch, 3, height, width]);
-    for (let b = 0; b < batch; b++) for (let c = 0; c < 3; c++) out.at(b).at(c).data.set(latent.at(b).data);
-    return out;
+    return latent.shape[1] === 3 ? latent : latent.repeat(1, 3, 1, 1);
   }
 
   async tapEncoder(_image: Tensor, [first]: readonly string[]): Promise<Readonly<Record<string, Tensor>>> {

@@ -22,6 +22,7 @@ import { AUTOENCODER, UNET } from '../../checkpoint/text-encoder-layout.js';
 import { ComponentWeights } from '../../checkpoint/weights/component.js';
 import { readValues } from '../../checkpoint/weights/read-tensor.js';
 import type { TensorIndex } from '../../checkpoint/weights/tensor-index.js';
+import { defined } from '../../defined.js';
 import { SafelightError } from '../../errors.js';
 
 const READS: ConditionSource = { kind: 'text' };
@@ -79,7 +80,7 @@ export async function openLatentDiffusionFile(
     unet: { config, weights },
     autoencoder,
     latentScale: scale,
-    scheduler: { ...scheduler, ...(options.prediction ? { prediction: options.prediction } : {}) },
+    scheduler: { ...scheduler, ...defined({ prediction: options.prediction }) },
     defaults: defaultsOf(condition),
     forceZerosForEmptyPrompt: false,
     predictionUncertain: false,

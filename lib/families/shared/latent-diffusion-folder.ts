@@ -2,6 +2,7 @@
  * diffusers folders of latent diffusion's own models (`LDMTextToImagePipeline`, `LDMSuperResolutionPipeline`, `LDMPipeline`) and of
  * diffusion of pixels (`DDPMPipeline`, `DDIMPipeline`).
  */
+
 import { join } from 'node:path';
 import { readSampling, readSchedulerConfig } from '../../checkpoint/config/diffusers/scheduler.js';
 import type { SchedulerConfig, UNetConfig } from '../../checkpoint/config/types.js';
@@ -13,6 +14,7 @@ import type { ModelFolder } from '../../checkpoint/model-files.js';
 import { openBertFolder } from '../../checkpoint/open-bert.js';
 import { openVQModelFolder } from '../../checkpoint/open-first-stage.js';
 import type { LatentScale, UNetModelParts } from '../../checkpoint/parts.js';
+import { defined } from '../../defined.js';
 import { defaultsOf } from './latent-diffusion-file.js';
 
 /** Tells whether a folder's components are those of such a model: an autoencoder called `vqvae`, or a U-Net alone. */
@@ -46,7 +48,7 @@ export async function openLatentDiffusionFolder(
     unet,
     autoencoder: vae === undefined ? latents : null,
     latentScale: scaleOf(latents),
-    scheduler: { ...scheduler, ...(prediction ? { prediction } : {}) },
+    scheduler: { ...scheduler, ...defined({ prediction }) },
     defaults: { ...defaultsOf(condition), ...(await readDefaults(path)) },
     forceZerosForEmptyPrompt: false,
     predictionUncertain: false,

@@ -55,25 +55,3 @@ export function unscaled(
     latent.shape,
   );
 }
-
-/** Joins tensors `[B, ...]` along their first dimension. */
-export function joinBatches(tensors: readonly Tensor[]): Tensor {
-  const [first] = tensors as [Tensor];
-  if (tensors.length === 1) return first;
-  const data = new Float32Array(tensors.reduce((size, tensor) => size + tensor.size, 0));
-  let at = 0;
-  for (const tensor of tensors) {
-    data.set(tensor.data, at);
-    at += tensor.size;
-  }
-  const count = tensors.reduce((sum, { shape }) => sum + shape[0]!, 0);
-  return Tensor.from(data, [count, ...first.shape.slice(1)]);
-}
-
-/** Repeats `[1, ...]` to `[count, ...]`; a batch stays as it is. */
-export function repeatBatch(tensor: Tensor, count: number): Tensor {
-  if (tensor.shape[0] === count) return tensor;
-  const out = Tensor.zeros([count, ...tensor.shape.slice(1)]);
-  for (let i = 0; i < count; i++) out.at(i).data.set(tensor.data);
-  return out;
-}

@@ -1,4 +1,6 @@
 /** A loaded model made of components, each loaded when it is first needed; how a family puts them together is its `ModelSpec`. */
+import { type AppliedLoras, LoraApplier, type LoraTarget, noLoras } from '../../adapters/apply-loras.js';
+import type { LoraSettings } from '../../adapters/lora-options.js';
 import { chooseBackend } from '../../binding/backends.js';
 import type { MemoryInfo } from '../../binding/types.js';
 import type { ModelDescriptor } from '../../checkpoint/model-descriptor.js';
@@ -9,7 +11,7 @@ import { availableMemory, checkFit, shownBytes, TAKE_LESS, weightBytes } from '.
 import { cpuInstead, isMemoryError, type LoadOptions, planModule } from '../../modules/loaded-module.js';
 import type { GuidancePair } from '../../sampling/guidance.js';
 import { type Warning, Warnings } from '../../warnings.js';
-import type { DenoiseModel } from '../family.js';
+import type { DenoiseModel } from './denoise-model.js';
 import type { LatentCodec } from './latent-codec.js';
 import { Lazy } from './lazy.js';
 import type { EncodeRequest, LoadedModel, ModelFacts, ModuleSettings } from './loaded-model.js';
@@ -48,8 +50,11 @@ export interface ModelSpec<Model extends ModelDescriptor, C> {
     get: GetComponent<C>,
     settings: ModuleSettings,
     signal?: AbortSignal,
+    patches?: string,
   ): Promise<DenoiseModel>;
   codec(model: Model, get: GetComponent<C>, signal?: AbortSignal): Promise<LatentCodec>;
+  /** For families that LoRAs change. */
+  loras?(model: Model, get: GetComponent<C>): LoraTarget;
   /** For families whose prompts can be tokenized and encoded by themselves. */
   readonly prompts?: {
     encoder(model: Model, get: GetComponent<C>, signal?: AbortSignal): Promise<PromptEncoder>;
@@ -60,6 +65,7 @@ export interface ModelSpec<Model extends ModelDescriptor, C> {
 export class LazyModel<Model extends ModelDescriptor, C extends object> implements LoadedModel {
   readonly preview: LatentPreview;
   private readonly slots: { readonly [K in keyof C]: Lazy<C[K]> };
+  private loras: LoraApplier | undefined;
   private report: ((done: number, total: number) => void) | undefined;
 
   constructor(
@@ -162,8 +168,23 @@ export class LazyModel<Model extends ModelDescriptor, C extends object> implemen
     return this.requirePrompts().textEncoders(this.model, this.get, signal);
   }
 
-  async denoiser(signal?: AbortSignal): Promise<DenoiseModel> {
-    return this.spec.denoiser(this.model, this.get, this.settings, signal);
+  async denoiser(signal?: AbortSignal, patches?: string): Promise<DenoiseModel> {
+    return this.spec.denoiser(this.model, this.get, this.settings, signal, patches);
+  }
+
+  async adapt(
+    loras: readonly LoraSettings[],
+    warnings: Warnings,
+    signal?: AbortSignal,
+  ): Promise<AppliedLoras> {
+    const target = this.loras ? undefined : this.spec.loras?.(this.model, this.get);
+    if (target) this.loras = new LoraApplier(target, !this.lean);
+    if (this.loras) return this.loras.apply(loras, warnings, signal);
+    if (loras.length === 0) return noLoras;
+    throw new SafelightError(
+      'UNSUPPORTED_ADAPTER',
+      `${this.model.path} is a model of ${this.model.family}, to which no LoRA applies; leave out loras`,
+    );
   }
 
   codec(signal?: AbortSignal): Promise<LatentCodec> {

@@ -1,4 +1,6 @@
 /** A model as pipelines see it, whatever its family. */
+import type { AppliedLoras } from '../../adapters/apply-loras.js';
+import type { LoraSettings } from '../../adapters/lora-options.js';
 import type { BackendChoice, MemoryInfo, StorageType } from '../../binding/types.js';
 import type { GenerationDefaults } from '../../checkpoint/config/types.js';
 import type { ExtraChannels } from '../../checkpoint/latent-source.js';
@@ -8,7 +10,7 @@ import type { MemoryMode } from '../../modules/loaded-module.js';
 import type { GuidancePair } from '../../sampling/guidance.js';
 import type { Prediction } from '../../sampling/prediction.js';
 import type { Warnings } from '../../warnings.js';
-import type { DenoiseModel } from '../family.js';
+import type { DenoiseModel } from './denoise-model.js';
 import type { LatentCodec } from './latent-codec.js';
 import type { LatentPreview } from './preview.js';
 
@@ -83,7 +85,14 @@ export interface LoadedModel {
   promptEncoder(signal?: AbortSignal): Promise<PromptEncoder>;
   /** @throws UNSUPPORTED_MODEL for a model that reads no text */
   textEncoders(signal?: AbortSignal): Promise<readonly LoadedEncoder[]>;
-  denoiser(signal?: AbortSignal): Promise<DenoiseModel>;
+  /** @param patches name of the patch set that the network runs with (see `adapt`) */
+  denoiser(signal?: AbortSignal, patches?: string): Promise<DenoiseModel>;
+  /**
+   * Readies LoRAs for a call, which disposes of them at its end.
+   * @throws ADAPTER_NOT_FOUND, ADAPTER_MISMATCH, UNSUPPORTED_ADAPTER, INVALID_FILE, OUT_OF_MEMORY, ABORTED, DISPOSED, and what loading a
+   *   module throws
+   */
+  adapt(loras: readonly LoraSettings[], warnings: Warnings, signal?: AbortSignal): Promise<AppliedLoras>;
   codec(signal?: AbortSignal): Promise<LatentCodec>;
   /** Of the modules loaded by now, by name. */
   memory(): Record<string, MemoryInfo>;

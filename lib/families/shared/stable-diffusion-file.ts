@@ -16,7 +16,7 @@ import { readStatedTraining, type StatedTraining } from '../../checkpoint/stated
 import { AUTOENCODER, type EncoderLayout, openEncoder } from '../../checkpoint/text-encoder-layout.js';
 import { ComponentWeights } from '../../checkpoint/weights/component.js';
 import type { TensorIndex } from '../../checkpoint/weights/tensor-index.js';
-import type { StableDiffusionDefinition } from './stable-diffusion.js';
+import type { StableDiffusionDefinition } from './stable-diffusion-definition.js';
 
 /** @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, INVALID_FILE for a YAML that was named */
 export async function openStableDiffusionFile(

@@ -15,16 +15,7 @@ import type { OpenModelOptions, TextEncoderSource } from '../../checkpoint/model
 import { type ModelFolder, requireVariant } from '../../checkpoint/model-files.js';
 import type { LatentScale, UNetModelParts } from '../../checkpoint/parts.js';
 import { kindOf } from '../../files/read.js';
-import type { StableDiffusionDefinition } from './stable-diffusion.js';
-
-/** The differences between the folders of Stable Diffusion's families. */
-export interface FolderTraits {
-  /** The U-Net takes pooled text and sizes. */
-  readonly addition: boolean;
-  readonly textEncoder: boolean;
-  /** The activation of the first text encoder is OpenCLIP's. */
-  readonly openClip: boolean;
-}
+import type { FolderTraits, StableDiffusionDefinition } from './stable-diffusion-definition.js';
 
 /** Components that a folder of these families may have. */
 const COMPONENTS = ['unet', 'text_encoder', 'text_encoder_2', 'vae', 'vqvae', 'bert'];

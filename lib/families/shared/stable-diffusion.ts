@@ -6,30 +6,11 @@ import type { ModelFile, ModelFiles } from '../../checkpoint/model-files.js';
 import { findUNet } from '../../checkpoint/naming/unet-place.js';
 import type { EncoderLayout } from '../../checkpoint/text-encoder-layout.js';
 import type { DiffusionFamily } from '../family.js';
+import type { StableDiffusionDefinition } from './stable-diffusion-definition.js';
 import { openStableDiffusionFile } from './stable-diffusion-file.js';
-import {
-  type FolderTraits,
-  openStableDiffusionFolder,
-  stableDiffusionFolder,
-} from './stable-diffusion-folder.js';
+import { openStableDiffusionFolder, stableDiffusionFolder } from './stable-diffusion-folder.js';
 import { completeUNetModel } from './unet-model.js';
-import { loadUNetModel, type UNetFamily } from './unet-spec.js';
-
-export interface StableDiffusionDefinition extends UNetFamily {
-  readonly label: string;
-  /** How single files lay out the text encoders; the first is CompVis' form, in which `convert` writes. */
-  readonly layouts: readonly [EncoderLayout, ...EncoderLayout[]];
-  /** Tells a diffusers folder of this family from those of the others. */
-  folder(traits: FolderTraits): boolean;
-  /** How the sampler sees latents: unit variance over the training images. */
-  readonly scalingFactor: number;
-  /** An empty negative prompt gives zeros, where the model does not say. */
-  readonly zeroEmptyNegative: boolean;
-  /** Single files with the same tensors may predict noise or v. */
-  readonly predictionVaries?: boolean;
-  /** Its U-Net's projections are 1x1 convolutions, whose ones writers of GGUF may drop. */
-  readonly convolutionProjections?: boolean;
-}
+import { loadUNetModel } from './unet-spec.js';
 
 export interface StableDiffusionFamily<Name extends string> extends DiffusionFamily<ModelSource> {
   readonly name: Name;

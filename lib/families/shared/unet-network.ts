@@ -27,6 +27,8 @@ export interface UNetNetworkOptions {
   readonly timeIds?: number | undefined;
   /** Keeps few keys and values. */
   readonly lean?: boolean | undefined;
+  /** Name of the patch set that the U-Net runs with. */
+  readonly patches?: string | undefined;
 }
 
 /** SDXL's refiner is given an aesthetic score for each branch in the place of the target size. */
@@ -40,13 +42,14 @@ export class UNetNetwork implements DiffusionNetwork {
   constructor(
     private readonly unet: UNet,
     private readonly options: UNetNetworkOptions,
+    cache?: CrossAttentionCache,
   ) {
     const { config } = unet;
     // Numbered as in the DeepCache package: three a level from the finest on.
     this.cutPoints = config.block_out_channels.flatMap((_, level) =>
       [0, 1, 2].map((i) => ({ name: `branch ${3 * level + i}` })),
     );
-    this.cache = new CrossAttentionCache(unet, options.lean ?? false);
+    this.cache = cache ?? new CrossAttentionCache(unet, options.lean ?? false);
     const inputs: InputSpec[] = [];
     if (!config.attention_blocks)
       inputs.push({ name: 'context', shape: [null, null, config.cross_attention_dim] });
@@ -55,10 +58,17 @@ export class UNetNetwork implements DiffusionNetwork {
     this.inputs = inputs;
   }
 
+  /** The same U-Net with changes to its weights. */
+  patched(patches: string | undefined): UNetNetwork {
+    return patches === undefined
+      ? this
+      : new UNetNetwork(this.unet, { ...this.options, patches }, this.cache);
+  }
+
   prepare(branches: readonly BranchSpec[], shape: LatentShape): NetworkSession {
     checkConditioning(this.inputs, branches);
     const sized = branches.map((branch) => this.withTimeIds(this.onlyInputs(branch), shape));
-    return new UNetSession(this.unet, sized, shape, this.cache);
+    return new UNetSession(this.unet, sized, shape, this.cache, this.options.patches);
   }
 
   async bytes(
@@ -69,8 +79,8 @@ export class UNetNetwork implements DiffusionNetwork {
     const [images, , height, width] = shape;
     const length = Math.max(0, ...branches.map(contextLength));
     const batch = images * branches.length;
-    const { timeIds } = this.options;
-    const run = await this.unet.forwardBytes({ batch, height, width, length, timeIds }, signal);
+    const { timeIds, patches } = this.options;
+    const run = await this.unet.forwardBytes({ batch, height, width, length, timeIds }, signal, patches);
     return { run, session: this.cache.bytes(branches.length, length) };
   }
 
@@ -126,16 +136,19 @@ class UNetSession implements NetworkSession {
     private readonly branches: readonly BranchSpec[],
     private readonly shape: LatentShape,
     cache: CrossAttentionCache,
+    private readonly patches: string | undefined,
   ) {
     const reading = branches.flatMap((branch, i) => (branch.conditioning.tensors.context ? [i] : []));
     for (const group of groupByShape(branches, reading)) {
-      const cached = cache.use(group.map((i) => this.float(i, 'context')));
+      const contexts = group.map((i) => this.float(i, 'context'));
+      const cached = cache.use(contexts, patches);
       if (cached) this.keys.push({ branches: group, cached });
     }
   }
 
   async run(request: NetworkRequest): Promise<NetworkResult> {
     const { branches, taps, signal, keep, resume } = request;
+    const { patches } = this;
     const rows = this.shape[0] * branches.length;
     const { beside, ...constant } = await this.constant(branches, (taps?.length ?? 0) > 0, signal);
     const latents = batchOf(request.latents, branches.length);
@@ -146,11 +159,11 @@ class UNetSession implements NetworkSession {
     };
     if (resume) {
       const deep = Tensor.cat(resume.states.map(({ features }) => features));
-      const output = await this.unet.shallow(inputs, deep, branchOf(resume.point), { signal });
+      const output = await this.unet.shallow(inputs, deep, branchOf(resume.point), { patches, signal });
       return { prediction: output.sample, taps: output.taps };
     }
     const branch = keep && branchOf(keep);
-    const { sample, deep, taps: read } = await this.unet.forward(inputs, { taps, signal, branch });
+    const { sample, deep, taps: read } = await this.unet.forward(inputs, { patches, taps, signal, branch });
     if (!deep) return { prediction: sample, taps: read };
     const images = this.shape[0];
     const kept = branches.map((_, i) => ({ features: deep.slice([i * images, (i + 1) * images]) }));

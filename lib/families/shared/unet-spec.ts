@@ -19,6 +19,7 @@ import { encodeGuidance } from './guidance-pair.js';
 import { type LatentCodec, loadCodec } from './latent-codec.js';
 import { type ComponentSpec, LazyModel, type ModelSpec } from './lazy-model.js';
 import { type LoadedModel, type ModelFacts, type ModuleSettings, moduleNames } from './loaded-model.js';
+import { loraTarget } from './lora-target.js';
 import { type UNetFamilyFacts, withPrediction } from './unet-model.js';
 import { UNetNetwork } from './unet-network.js';
 
@@ -63,12 +64,12 @@ function unetSpec(family: UNetFamily): ModelSpec<ModelSource, UNetModules> {
     facts: (model) => factsOf(model, family),
     encode: (model, get, request, signal) =>
       encodeGuidance(model.condition, async () => (await get('text', signal)).promptEncoder, request, signal),
-    denoiser: async (model, get, { memory }, signal) => {
+    denoiser: async (model, get, { memory }, signal, patches) => {
       const { module, network } = await get('unet', signal);
       const { scheduler } = model;
       const schedule = DiscreteSchedule.fromConfig(scheduler);
       return {
-        network,
+        network: network.patched(patches),
         prediction: scheduler.prediction,
         clip: scheduler.clip_x0,
         sequentialGuidance: memory === 'lean',
@@ -77,6 +78,11 @@ function unetSpec(family: UNetFamily): ModelSpec<ModelSource, UNetModules> {
       };
     },
     codec: (_model, get, signal) => get('codec', signal),
+    loras: (model, get) =>
+      loraTarget(model, factsOf(model, family).name, {
+        unet: async (signal) => (await get('unet', signal)).module,
+        textEncoders: async (signal) => (await get('text', signal)).encoders,
+      }),
     prompts: {
       encoder: async (_model, get, signal) => (await get('text', signal)).promptEncoder,
       textEncoders: async (_model, get, signal) => (await get('text', signal)).encoders,

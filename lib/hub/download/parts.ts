@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { parsedJson } from '../json.js';
 
 /** Bytes of a part; the last is shorter. */
-export const PART = 32 << 20;
+const PART = 32 << 20;
 
 const schema = z.object({
   version: z.literal(1),

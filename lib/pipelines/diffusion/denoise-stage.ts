@@ -1,8 +1,7 @@
 /** The middle stage by itself: encodings in, a latent out. */
 import { invalidOption, SafelightError } from '../../errors.js';
-import type { DenoiseModel } from '../../families/family.js';
+import type { DenoiseModel } from '../../families/shared/denoise-model.js';
 import { conditioningOf as conditioningOfEncodings } from '../../families/shared/guidance-pair.js';
-import { joinBatches, repeatBatch } from '../../families/shared/latents.js';
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { checkCallback } from '../../known-keys.js';
 import type { Rng } from '../../sampling/generators/index.js';
@@ -20,12 +19,13 @@ import { checkControl, checkSize, checkTaps, resolveText } from '../options.js';
 import { type OnProgress, ProgressReporter } from '../progress.js';
 import { resolveSamplingOptions, type SamplingOptions, samplingKeys } from '../sampling-options.js';
 import { checkEncoding, checkPair, type GivenEncoding } from './check-encoding.js';
-import { type DenoiseRun, type DenoiseStep, denoiseSteps } from './denoise-loop.js';
+import { type DenoiseStep, denoiseSteps } from './denoising/denoise-loop.js';
+import type { DenoiseRun } from './denoising/denoise-run.js';
+import { SessionSlot } from './denoising/session-slot.js';
+import { brownianRange, fullSigmas, partialSigmas } from './denoising/sigmas.js';
 import { guidanceOf } from './generation.js';
 import { warnIfLarge } from './image-size.js';
 import { needsPicture } from './ldm-inpaint.js';
-import { SessionSlot } from './session-slot.js';
-import { brownianRange, fullSigmas, partialSigmas } from './sigmas.js';
 import { maskedEverywhere } from './text-to-image.js';
 
 export interface DenoiseOptions extends SamplingOptions {
@@ -102,7 +102,7 @@ export async function denoiseStage(loaded: LoadedModel, options: DenoiseOptions)
   const seeds = Array.from({ length: count }, (_, i) => seed + i);
   const range = partial ? { brownianRange: brownianRange(partial.full) } : {};
   const scale = initialNoiseScale(settings.sampler, sigmas[0]!, noiseSchedule);
-  const clean = options.latent && repeatBatch(options.latent, count);
+  const clean = options.latent?.repeat(count / options.latent.shape[0]!, 1, 1, 1);
   const pixels = { width: w * facts.downsampleFactor, height: h * facts.downsampleFactor };
   if (needsPicture(loaded)) {
     throw new SafelightError(
@@ -170,7 +170,7 @@ async function denoiseRuns(
     latents.push(next.value.latent);
     done += taken;
   }
-  return joinBatches(latents);
+  return Tensor.cat(latents);
 }
 
 async function conditioningOf(

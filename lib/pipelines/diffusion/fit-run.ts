@@ -2,7 +2,7 @@
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { checkFit, type Need } from '../../modules/fit.js';
 import type { BranchSpec, LatentShape } from '../../sampling/network.js';
-import { sequentialGuidance } from './sequential-guidance.js';
+import { sequentialGuidance } from './denoising/sequential-guidance.js';
 
 /** A pass of the sampler. */
 export interface RunSize {
@@ -15,6 +15,7 @@ export interface RunSize {
 /**
  * @param passes of the call
  * @param batch images computed together
+ * @param patches name of the patch set that the network runs with
  * @throws DOES_NOT_FIT, and what loading the modules throws
  */
 export async function checkRunFits(
@@ -22,8 +23,9 @@ export async function checkRunFits(
   passes: readonly RunSize[],
   batch: number,
   signal: AbortSignal | undefined,
+  patches?: string,
 ): Promise<void> {
-  const model = await loaded.denoiser(signal);
+  const model = await loaded.denoiser(signal, patches);
   const network = model.sequentialGuidance ? sequentialGuidance(model.network) : model.network;
   const codec = await loaded.codec(signal);
   const { downsampleFactor, latentChannels } = loaded.facts;

@@ -12,14 +12,14 @@ import type { Settings } from '../options.js';
 import { ProgressReporter } from '../progress.js';
 import type { SamplingSettings } from '../sampling-options.js';
 import { type BatchSeeds, batchSeeds } from '../variation-options.js';
-import { type Denoised, type DenoiseStep, denoiseSteps } from './denoise-loop.js';
+import { type Denoised, type DenoiseStep, denoiseSteps } from './denoising/denoise-loop.js';
+import { SessionSlot } from './denoising/session-slot.js';
 import { checkRunFits, type RunSize } from './fit-run.js';
 import { type HiresPlan, planHires } from './hires.js';
 import { warnIfLarge } from './image-size.js';
 import { planImageToImage } from './image-to-image.js';
 import { needsPicture, planWithPicture } from './ldm-inpaint.js';
 import type { Pass, Plan } from './plan.js';
-import { SessionSlot } from './session-slot.js';
 import { planTextToImage } from './text-to-image.js';
 
 /** A step of the sampler in a call. */
@@ -52,12 +52,29 @@ type Steps<T> = AsyncGenerator<GenerationStep, T>;
 /** @throws every code of SafelightError that the stages name */
 export async function* generateSteps(loaded: LoadedModel, settings: Settings): Steps<GenerateResult> {
   const reporter = new ProgressReporter(settings.onProgress);
+  const loras = await loaded.adapt(settings.loras, settings.warnings, settings.signal);
+  try {
+    const text = { ...settings.text, patches: loras.text };
+    return yield* adaptedSteps(loaded, { ...settings, text }, loras.unet, reporter);
+  } finally {
+    loras[Symbol.dispose]();
+  }
+}
+
+/** @param patches name of the patch set that the network runs with */
+async function* adaptedSteps(
+  loaded: LoadedModel,
+  settings: Settings,
+  patches: string | undefined,
+  reporter: ProgressReporter,
+): Steps<GenerateResult> {
   const { count, seed, batch, finish } = settings;
-  const { plan, hires, conditionings } = await prepare(loaded, settings, reporter);
+  const { plan, hires, conditionings } = await prepare(loaded, settings, patches, reporter);
   const run = new Run(
     loaded,
     settings,
     conditionings,
+    patches,
     reporter,
     Math.ceil(count / batch) * (plan.steps + (hires?.steps ?? 0)),
   );
@@ -92,6 +109,7 @@ function planOf(loaded: LoadedModel, settings: Settings): Promise<Plan> {
 async function prepare(
   loaded: LoadedModel,
   settings: Settings,
+  patches: string | undefined,
   reporter: ProgressReporter,
 ): Promise<{
   plan: Plan;
@@ -116,7 +134,7 @@ async function prepare(
     const guidance = guidanceOf(settings.hires.sampling);
     passes.push({ ...hires, branches: guidanceBranches(second, guidance) });
   }
-  await checkRunFits(loaded, passes, Math.min(settings.batch, settings.count), signal);
+  await checkRunFits(loaded, passes, Math.min(settings.batch, settings.count), signal, patches);
   reporter.report('encode', 2, 2);
   return { plan, hires, conditionings: [conditioning, second] };
 }
@@ -136,6 +154,7 @@ class Run {
     private readonly settings: Settings,
     /** Of the first pass and of the second. */
     private readonly conditionings: readonly [GuidancePair, GuidancePair],
+    private readonly patches: string | undefined,
     private readonly reporter: ProgressReporter,
     /** Steps that are to come; corrected where a sampler takes others than its schedule has. */
     private planned: number,
@@ -168,7 +187,7 @@ class Run {
     const { taps, signal, finish, hires } = this.settings;
     const sampling = number === 2 && hires ? hires.sampling : this.settings.sampling;
     this.reporter.report('denoise', this.done, this.planned);
-    const steps = denoiseSteps(await this.loaded.denoiser(signal), {
+    const steps = denoiseSteps(await this.loaded.denoiser(signal, this.patches), {
       ...pass,
       sampler: sampling.sampler,
       samplerOptions: sampling.sampling,

@@ -12,8 +12,8 @@ import { type HiresSettings, type HiresTarget, hiresTarget, latentUpscalers } fr
 import { toPixels } from '../image-result.js';
 import { checkSize, type Settings } from '../options.js';
 import { type BatchSeeds, pictureNoise } from '../variation-options.js';
+import { brownianRange, partialSigmas } from './denoising/sigmas.js';
 import type { Pass } from './plan.js';
-import { brownianRange, partialSigmas } from './sigmas.js';
 import { maskedEverywhere } from './text-to-image.js';
 
 export interface HiresPlan {
@@ -88,7 +88,7 @@ async function enlarge(
   }
   const codec = await loaded.codec(signal);
   const [pictures = 0, ...shape] = latents.shape;
-  const enlarged: Float32Array[] = [];
+  const enlarged: Tensor[] = [];
   for (let i = 0; i < pictures; i++) {
     const decoded = await codec.decode(latents.at(i).reshape([1, ...shape]), { signal });
     const image = { ...toPixels(decoded), channels: 3 };
@@ -98,10 +98,7 @@ async function enlarge(
         ? await nearest(image, coverWidth, coverHeight, signal)
         : await resample(image, coverWidth, coverHeight, 'lanczos', signal);
     const cut = crop(covered, left, top, target.width, target.height);
-    enlarged.push((await codec.encode(imageTensor(cut), { signal })).latents().data);
+    enlarged.push((await codec.encode(imageTensor(cut), { signal })).latents());
   }
-  const size = enlarged[0]!.length;
-  const joined = new Float32Array(pictures * size);
-  for (const [i, one] of enlarged.entries()) joined.set(one, i * size);
-  return Tensor.from(joined, [pictures, shape[0]!, target.height / factor, target.width / factor]);
+  return Tensor.cat(enlarged);
 }

@@ -1,7 +1,7 @@
 /** From a picture, or a part of one, as A1111 does it. */
 import { invalidOption } from '../../errors.js';
 import type { EncodedImage } from '../../families/shared/latent-codec.js';
-import { imageTensor, repeatBatch } from '../../families/shared/latents.js';
+import { imageTensor } from '../../families/shared/latents.js';
 import type { LoadedModel, ModelFacts } from '../../families/shared/loaded-model.js';
 import { readImage } from '../../image/read.js';
 import { type ByteImage, resample } from '../../image/resample.js';
@@ -13,10 +13,10 @@ import { Tensor } from '../../tensor/tensor.js';
 import type { Warnings } from '../../warnings.js';
 import { checkSize, type InitSettings, type Settings } from '../options.js';
 import { type BatchSeeds, pictureNoise } from '../variation-options.js';
+import { brownianRange, type PartialSigmas, partialSigmas } from './denoising/sigmas.js';
 import { fittingSize, type Size, warnIfLarge, warnOfResize } from './image-size.js';
 import { type PreparedImage, prepareImage, prepareMasked } from './inpaint.js';
 import type { Pass, Plan } from './plan.js';
-import { brownianRange, type PartialSigmas, partialSigmas } from './sigmas.js';
 
 /** What was encoded of the picture, and the mask at the latent's size. */
 interface Encoded {
@@ -159,19 +159,14 @@ function begin(
     init.posterior === 'sample' ? source.next() : undefined;
   const seen = picture.latents(draw(isOwnSize ? createNoise({ rng, seeds, size: picture.size }) : noise));
   const sized = isOwnSize ? interpolate(seen, height, width, 'bilinear') : seen;
-  const clean = repeatBatch(sized, seeds.length);
+  const batchOf = (latents: Tensor): Tensor => latents.repeat(seeds.length / latents.shape[0]!, 1, 1, 1);
+  const clean = batchOf(sized);
   const latent = encoded.mask
     ? filled(clean, encoded.mask, settings, () => createNoise({ rng, seeds, size: noise.size }).next())
     : clean;
   const extra =
     encoded.hint &&
-    Tensor.cat(
-      [
-        repeatBatch(encoded.hint.mask, seeds.length),
-        repeatBatch(encoded.hint.masked.latents(draw(noise)), seeds.length),
-      ],
-      1,
-    );
+    Tensor.cat([batchOf(encoded.hint.mask), batchOf(encoded.hint.masked.latents(draw(noise)))], 1);
   const first = noise.first();
   const { noiseSchedule, sigmas } = levels;
   const noisy = addNoise(noiseSchedule, latent.data, first, sigmas[0]!, init.noiseMultiplier);

@@ -80,7 +80,7 @@ async function planRepainting(
  * @param hidden `[H, W]`, 1 or 0
  * @returns `[1, C + 1, h, w]`
  */
-export async function hiddenPicture(
+async function hiddenPicture(
   loaded: LoadedModel,
   image: Tensor,
   hidden: Float32Array,

@@ -1,4 +1,5 @@
 /** How probable a model thinks a picture's codes. */
+import { defined } from '../../defined.js';
 import type { ImageSource } from '../../image/read.js';
 import { codesLikelihood } from '../../sampling/autoregressive/likelihood.js';
 import { codeOrder } from '../../sampling/autoregressive/order.js';
@@ -42,8 +43,7 @@ export async function likelihoodOf(
     height,
     width,
     condition,
-    ...(whole ? {} : { side: sideOf(modules) }),
-    ...(order ? { order } : {}),
+    ...defined({ side: whole ? undefined : sideOf(modules), order: order ?? undefined }),
     signal,
   });
   const { kind } = modules.source.condition;

@@ -2,7 +2,7 @@
 import { SafelightError } from '../../errors.js';
 import { throwIfNotFinite } from '../../tensor/finite.js';
 import type { RgbImage } from '../../tensor/picture.js';
-import { Tensor } from '../../tensor/tensor.js';
+import type { Tensor } from '../../tensor/tensor.js';
 import { toPixels } from '../image-result.js';
 
 /** `[1, C, H, W]` as a picture: RGB, gray, or of a map of classes the most probable as a gray level. @throws NOT_FINITE */
@@ -11,9 +11,7 @@ export function pictureOf(decoded: Tensor): RgbImage {
   if (channels === 3) return toPixels(decoded);
   throwIfNotFinite(decoded.data, 'The decoded picture');
   if (channels > 1) return grayPicture(largest(decoded), width, height);
-  const three = new Float32Array(3 * decoded.size);
-  for (let c = 0; c < 3; c++) three.set(decoded.data, c * decoded.size);
-  return toPixels(new Tensor(three, [1, 3, height, width]));
+  return toPixels(decoded.repeat(1, 3, 1, 1));
 }
 
 /** The channel of the largest value, for each pixel. */

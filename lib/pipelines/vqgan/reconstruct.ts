@@ -1,4 +1,5 @@
 /** What an autoencoder keeps of a picture: its codes, and the picture made of them. */
+import { defined } from '../../defined.js';
 import type { ImageSource } from '../../image/read.js';
 import type { VQModel } from '../../modules/vq-model.js';
 import { throwIfNotFinite } from '../../tensor/finite.js';
@@ -136,7 +137,7 @@ export async function codesImage(
 ): Promise<GeneratedImage> {
   const latent = await model.lookup(indices, { signal });
   const { image } = await model.decode(latent, { signal });
-  return new GeneratedImage(pictureOf(image), { latent, ...(seed === undefined ? {} : { seed }) });
+  return new GeneratedImage(pictureOf(image), defined({ latent, seed }));
 }
 
 /** Codes `[1, h, w]` of a model's input. @throws NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED */

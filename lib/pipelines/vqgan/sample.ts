@@ -1,4 +1,5 @@
 /** Pictures written code by code: each step is one code more, and shows the picture so far. */
+import { defined } from '../../defined.js';
 import { SafelightError } from '../../errors.js';
 import type { VQModel } from '../../modules/vq-model.js';
 import { codeOrder } from '../../sampling/autoregressive/order.js';
@@ -95,7 +96,12 @@ async function writtenCodes(
   const total = height * width;
   if (codes.length + total - 1 <= transformer.block && start === undefined) {
     const order = codeOrder(modules.writingOrder, height, width);
-    return sampleCodes(transformer, { ...options, condition: [codes], total, ...(order ? { order } : {}) });
+    return sampleCodes(transformer, {
+      ...options,
+      condition: [codes],
+      total,
+      ...defined({ order: order ?? undefined }),
+    });
   }
   if (modules.writingOrder !== 'identity') {
     throw new SafelightError(
@@ -109,7 +115,7 @@ async function writtenCodes(
     width,
     side,
     condition: { kind, codes: [codes] },
-    ...(start ? { start: [start.data] } : {}),
+    ...defined({ start: start && [start.data] }),
   });
 }
 

@@ -63,12 +63,6 @@ export function batchOf(rows: readonly Codes[]): Tensor<Int32Array> {
   return new Tensor(data, [rows.length, length]);
 }
 
-/** Row b of a tensor `[B, ...]`: a view. */
-export function rowOf({ data, shape }: Tensor, b: number): Float32Array {
-  const size = data.length / (shape[0] ?? 1);
-  return data.subarray(b * size, (b + 1) * size);
-}
-
 export function joinRows(...parts: readonly Codes[]): Int32Array {
   const out = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;

@@ -1,7 +1,7 @@
 /** How probable a model thinks a picture's codes (taming's cross-entropy is the mean, negated). */
 import { SafelightError, throwIfAborted } from '../../errors.js';
 import { checkSignal, knownKeys } from '../../known-keys.js';
-import { batchOf, checkCodes, checkCondition, checkModel, joinRows, rowOf } from './batch.js';
+import { batchOf, checkCodes, checkCondition, checkModel, joinRows } from './batch.js';
 import { checkOrder, type Order } from './order.js';
 import type { CodeModel, Codes } from './types.js';
 import { checkSides, cropCodes, windowAt } from './window.js';
@@ -55,7 +55,7 @@ export async function codesLikelihood(
         : before;
     const sequence = joinRows(given, written).subarray(0, -1);
     const { logits } = await model.forward({ codes: batchOf([sequence]) }, { signal });
-    const rows = rowOf(logits, 0);
+    const rows = logits.at(0).data;
     for (const { place, index } of places) {
       const at = (given.length - 1 + index) * model.vocabulary;
       const code = order ? order[place]! : place;

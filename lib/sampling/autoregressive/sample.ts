@@ -1,9 +1,10 @@
 /** Autoregressive sampling of codes (taming's `sample_with_past`, Net2NetTransformer's `sample`), one code at a time. */
+import { defined } from '../../defined.js';
 import { invalidOption, SafelightError, throwIfAborted } from '../../errors.js';
 import { checkSignal, knownKeys } from '../../known-keys.js';
 import type { Seed } from '../generators/generator.js';
 import { TorchCpuGenerator } from '../generators/mt19937.js';
-import { batchOf, checkCodes, checkModel, joinRows, rowOf } from './batch.js';
+import { batchOf, checkCodes, checkModel, joinRows } from './batch.js';
 import { type ChoiceOptions, checkChoice, choiceKeys, chooseCode, noiseOf } from './choose.js';
 import { checkOrder, type Order } from './order.js';
 import type { CodeModel, Codes, CodesStep } from './types.js';
@@ -60,7 +61,7 @@ export async function* sampleCodes(
       // Drawn while the model computes.
       const noise = generators.map((generator) => noiseOf(choice, generator, model.vocabulary));
       const logits = await reading;
-      const chosen = noise.map((numbers, b) => chooseCode(rowOf(logits, b), choice, numbers));
+      const chosen = noise.map((numbers, b) => chooseCode(logits.at(b).data, choice, numbers));
       chosen.forEach((code, b) => {
         put(b, index, code);
       });
@@ -103,7 +104,7 @@ function checkPictures(model: CodeModel, options: SampleCodesOptions): readonly 
     );
   }
   if (!Array.isArray(seeds)) throw invalidOption('seeds', 'one for each condition', seeds);
-  for (const [name, rows] of Object.entries({ seeds, ...(start ? { start } : {}) })) {
+  for (const [name, rows] of Object.entries(defined({ seeds, start }))) {
     if (rows.length !== condition.length) {
       throw invalidOption(name, `one for each of the ${condition.length} conditions`, rows.length);
     }

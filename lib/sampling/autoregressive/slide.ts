@@ -1,9 +1,10 @@
 /** Large pictures: every code written anew, row by row, under the window around it. */
+import { defined } from '../../defined.js';
 import { invalidOption, SafelightError, throwIfAborted } from '../../errors.js';
 import { checkSignal, knownKeys } from '../../known-keys.js';
 import type { Seed } from '../generators/generator.js';
 import { TorchCpuGenerator } from '../generators/mt19937.js';
-import { batchOf, checkCodes, checkCondition, checkModel, joinRows, rowOf } from './batch.js';
+import { batchOf, checkCodes, checkCondition, checkModel, joinRows } from './batch.js';
 import { type ChoiceOptions, checkChoice, choiceKeys, chooseCode, noiseOf } from './choose.js';
 import type { CodeModel, Codes, CodesStep, CodeWriter } from './types.js';
 import { checkSides, cropCodes, type Window, windowAt } from './window.js';
@@ -69,7 +70,7 @@ export async function* slideCodes(
       const noise = generators.map((generator) => noiseOf(choice, generator, model.vocabulary));
       const logits = await reading;
       noise.forEach((numbers, b) => {
-        pictures[b]![place] = chooseCode(rowOf(logits, b), choice, numbers);
+        pictures[b]![place] = chooseCode(logits.at(b).data, choice, numbers);
       });
       yield { done: place + 1, total, place, codes: pictures.map((codes) => codes.slice()) };
     }
@@ -121,10 +122,7 @@ function checkSlide(model: CodeModel, options: SlideCodesOptions): void {
   if (condition.kind === 'tokens' && before === 0) {
     throw invalidOption('condition', 'at least one code for each picture', condition.codes[0]);
   }
-  const grids = {
-    ...(condition.kind === 'grid' ? { condition: condition.codes } : {}),
-    ...(start ? { start } : {}),
-  };
+  const grids = defined({ condition: condition.kind === 'grid' ? condition.codes : undefined, start });
   for (const [name, rows] of Object.entries(grids)) {
     if (rows[0]!.length !== total) {
       throw new SafelightError(
@@ -133,7 +131,7 @@ function checkSlide(model: CodeModel, options: SlideCodesOptions): void {
       );
     }
   }
-  for (const [name, rows] of Object.entries({ seeds, ...(start ? { start } : {}) })) {
+  for (const [name, rows] of Object.entries(defined({ seeds, start }))) {
     if (rows.length !== condition.codes.length) {
       throw invalidOption(name, `one for each of the ${condition.codes.length} conditions`, rows.length);
     }

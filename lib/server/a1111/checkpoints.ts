@@ -1,6 +1,6 @@
 /** The models as A1111's checkpoints. */
 import { basename, extname } from 'node:path';
-import type { Catalog, CatalogModel } from '../../jobs/catalog.js';
+import type { Catalog, CatalogModel } from '../../jobs/models/catalog.js';
 import { failure, quoted } from './failures.js';
 import { mostAlike } from './likeness.js';
 

@@ -1,5 +1,6 @@
 /** Enlarging pictures without a model ("Extras"). */
 
+import { defined } from '../../defined.js';
 import { paste } from '../../image/composite.js';
 import { nearest } from '../../image/fit.js';
 import { encodePng } from '../../image/png.js';
@@ -53,16 +54,12 @@ export async function enlarge(image: ByteImage, fields: ExtraFields, limits: Job
   const mixed = second && visibility > 0;
   return {
     image: mixed ? await mix(one, await by(second), visibility) : one,
-    info: {
+    info: defined({
       ...target.info,
       'Postprocess upscaler': fields.upscaler_1 ?? '',
-      ...(mixed
-        ? {
-            'Postprocess upscaler 2': fields.upscaler_2 ?? '',
-            'Postprocess upscaler 2 visibility': String(visibility),
-          }
-        : {}),
-    },
+      'Postprocess upscaler 2': mixed ? (fields.upscaler_2 ?? '') : undefined,
+      'Postprocess upscaler 2 visibility': mixed ? String(visibility) : undefined,
+    }),
   };
 }
 
@@ -95,10 +92,11 @@ function targetOf({ width, height }: ByteImage, fields: ExtraFields): Target {
   const cuts = isSize && (fields.upscaling_crop ?? true);
   return {
     ...{ width: onGrid(width), height: onGrid(height), crop: cuts ? crop : undefined },
-    info: {
-      ...(isSize ? { 'Postprocess upscale to': said } : { 'Postprocess upscale by': String(scale) }),
-      ...(cuts ? { 'Postprocess crop to': said } : {}),
-    },
+    info: defined({
+      'Postprocess upscale to': isSize ? said : undefined,
+      'Postprocess upscale by': isSize ? undefined : String(scale),
+      'Postprocess crop to': cuts ? said : undefined,
+    }),
   };
 }
 
@@ -125,12 +123,8 @@ export async function asPng(
   { image, info }: Enlarged,
   texts: Readonly<Record<string, string>>,
 ): Promise<string> {
-  const { parameters } = texts;
-  const postprocessing = sentence(info);
-  const png = await encodePng(image, {
-    ...(parameters ? { parameters } : {}),
-    ...(postprocessing ? { postprocessing } : {}),
-  });
+  const made = { parameters: texts.parameters || undefined, postprocessing: sentence(info) || undefined };
+  const png = await encodePng(image, defined(made));
   return Buffer.from(png).toString('base64');
 }
 

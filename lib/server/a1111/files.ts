@@ -3,11 +3,11 @@ import type { FastifyInstance } from 'fastify';
 import { asPng, enlarge, sentence } from './extras.js';
 import { type ExtraFields, extraBatchFields, extraSingleFields, pngInfoFields } from './fields.js';
 import { bytesOf, parameterFields, pictureOf, textsOf } from './pictures.js';
-import type { Door } from './routes.js';
+import type { RouteContext } from './route-context.js';
 
 const tags = ['A1111'];
 
-export function fileRoutes(app: FastifyInstance, { limits }: Door): void {
+export function fileRoutes(app: FastifyInstance, { limits }: RouteContext): void {
   const one = async (field: string, text: string, fields: ExtraFields) => {
     const image = await pictureOf(field, text);
     const texts = await textsOf(field, bytesOf(field, text));

@@ -17,18 +17,18 @@ import {
 import { checkJob } from './job-check.js';
 import { naming } from './pictures.js';
 import { type Asked, imageToImage, type Reading, textToImage } from './request.js';
-import type { Door } from './routes.js';
+import type { RouteContext } from './route-context.js';
 
 const tags = ['A1111'];
 
-export function generationRoutes(app: FastifyInstance, door: Door): void {
+export function generationRoutes(app: FastifyInstance, context: RouteContext): void {
   app.post(
     '/txt2img',
     { schema: { tags, summary: 'Pictures of a prompt', body: txt2imgFields } },
     async (request, reply) => {
       const body = request.body as Txt2ImgBody;
-      const asked = textToImage(body, await reading(door));
-      return generate(door, reply, body, asked, { ...txt2imgDefaults, ...said(body) });
+      const asked = textToImage(body, await reading(context));
+      return generate(context, reply, body, asked, { ...txt2imgDefaults, ...said(body) });
     },
   );
   app.post(
@@ -36,20 +36,20 @@ export function generationRoutes(app: FastifyInstance, door: Door): void {
     { schema: { tags, summary: 'Pictures of a picture, or of a part of it', body: img2imgFields } },
     async (request, reply) => {
       const body = request.body as Img2ImgBody;
-      const asked = await imageToImage(body, await reading(door));
+      const asked = await imageToImage(body, await reading(context));
       const pictures = body.include_init_images ? {} : { init_images: null, mask: null };
-      return generate(door, reply, body, asked, { ...img2imgDefaults, ...said(body), ...pictures });
+      return generate(context, reply, body, asked, { ...img2imgDefaults, ...said(body), ...pictures });
     },
   );
-  watching(app, door);
+  watching(app, context);
 }
 
-async function reading(door: Door): Promise<Reading> {
-  const { find } = door.checkpoints;
-  return { settings: await door.settings(), styles: await door.styles(), find };
+async function reading(context: RouteContext): Promise<Reading> {
+  const { find } = context.checkpoints;
+  return { settings: await context.settings(), styles: await context.styles(), find };
 }
 
-function watching(app: FastifyInstance, { activity, queue }: Door): void {
+function watching(app: FastifyInstance, { activity, queue }: RouteContext): void {
   app.get<{ Querystring: { skip_current_image?: string } }>(
     '/progress',
     { schema: { tags, summary: 'How far the work is' }, logLevel: 'warn' },
@@ -85,24 +85,29 @@ export function nothing(reply: FastifyReply): FastifyReply {
 }
 
 async function generate(
-  door: Door,
+  context: RouteContext,
   reply: FastifyReply,
   body: GenerationBody,
   asked: Asked,
   parameters: Readonly<Record<string, unknown>>,
 ): Promise<{ images: string[]; parameters: Readonly<Record<string, unknown>>; info: string }> {
-  const { queue, checkpoints, schemas } = door;
+  const { queue, checkpoints, schemas } = context;
   const model = checkpoints.current(asked.settings.sd_model_checkpoint);
   checkJob(asked.job, body, schemas);
   // The only picture that has not been looked at is the first; masks were read to see whether they are empty.
   const job = await naming('init_images[0]', () => queue.submit({ ...asked.job, model }));
-  const ended = await follow(door, job, asked, leaving(reply));
+  const ended = await follow(context, job, asked, leaving(reply));
   if (body.override_settings && body.override_settings_restore_afterwards === false)
-    await door.keep(asked.settings);
+    await context.keep(asked.settings);
   return { images: await imagesOf(ended, queue, body), parameters, info: infoOf(ended, body, asked) };
 }
 
-async function follow({ activity, queue }: Door, job: Job, asked: Asked, signal: AbortSignal): Promise<Job> {
+async function follow(
+  { activity, queue }: RouteContext,
+  job: Job,
+  asked: Asked,
+  signal: AbortSignal,
+): Promise<Job> {
   const work = activity.begin(job, asked.batches);
   try {
     const events = untilDone(queue, job.id, signal);

@@ -6,12 +6,12 @@ import { upscalerLabels } from '../../pipelines/labels.js';
 import { upscalerList } from './extras.js';
 import { notBuilt } from './failures.js';
 import { interrogateFields } from './fields.js';
-import type { Door } from './routes.js';
+import type { RouteContext } from './route-context.js';
 import { samplerList, schedulerList } from './samplers.js';
 
 const tags = ['A1111'];
 
-export function listRoutes(app: FastifyInstance, { config, styles }: Door): void {
+export function listRoutes(app: FastifyInstance, { config, styles }: RouteContext): void {
   const get = (path: string, summary: string, list: () => object | Promise<object>): void => {
     app.get(path, { schema: { tags, summary } }, async () => list());
   };

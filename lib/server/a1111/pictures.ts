@@ -7,7 +7,7 @@ import { parseParameters } from '../../image/parameters.js';
 import { readPngText } from '../../image/png.js';
 import { readImage } from '../../image/read.js';
 import type { ByteImage } from '../../image/resample.js';
-import { decodeBase64 } from '../../jobs/pictures.js';
+import { decodeBase64 } from '../../jobs/images.js';
 
 const MAX_PIXELS = 2 ** 26;
 

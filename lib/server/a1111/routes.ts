@@ -2,8 +2,8 @@
 import { resolve } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { dataFolder } from '../../hub/environment.js';
-import type { Catalog } from '../../jobs/catalog.js';
-import { type JobLimits, type JobSchemas, jobSchemas } from '../../jobs/schemas.js';
+import type { Catalog } from '../../jobs/models/catalog.js';
+import { jobSchemas } from '../../jobs/schemas.js';
 import type { JobQueue } from '../../jobs/types.js';
 import type { ServeConfig } from '../config.js';
 import { Activity } from './activity.js';
@@ -13,25 +13,9 @@ import { fileRoutes } from './files.js';
 import { generationRoutes } from './generation.js';
 import { listRoutes } from './lists.js';
 import { modelRoutes } from './models.js';
-import { type Settings, SettingsFile } from './settings.js';
-import { readStyles, type Style } from './styles.js';
-
-/** What the routes share. */
-export interface Door {
-  readonly queue: JobQueue;
-  readonly pool: Catalog['pool'];
-  readonly limits: JobLimits;
-  /** What jobs may be asked. */
-  readonly schemas: JobSchemas;
-  readonly config: ServeConfig;
-  readonly checkpoints: Checkpoints;
-  readonly activity: Activity;
-  /** Whether workers elsewhere do the jobs. */
-  readonly isRemote: boolean;
-  styles(): Promise<Style[]>;
-  settings(): Promise<Settings>;
-  keep(settings: Settings): Promise<void>;
-}
+import type { RouteContext } from './route-context.js';
+import { SettingsFile } from './settings.js';
+import { readStyles } from './styles.js';
 
 export interface A1111Parts {
   readonly queue: JobQueue;
@@ -41,7 +25,7 @@ export interface A1111Parts {
 
 /** To be registered without a prefix. */
 export async function a1111(app: FastifyInstance, parts: A1111Parts): Promise<void> {
-  const door = doorOf(parts);
+  const context = contextOf(parts);
   app.setErrorHandler((error, request, reply) => {
     const found = failureOf(error);
     if (found.status >= 500) request.log.error(error);
@@ -64,16 +48,16 @@ export async function a1111(app: FastifyInstance, parts: A1111Parts): Promise<vo
           }),
         ),
       );
-      generationRoutes(api, door);
-      modelRoutes(api, door);
-      fileRoutes(api, door);
-      listRoutes(api, door);
+      generationRoutes(api, context);
+      modelRoutes(api, context);
+      fileRoutes(api, context);
+      listRoutes(api, context);
     },
     { prefix: '/sdapi/v1' },
   );
 }
 
-function doorOf({ queue, catalog, config }: A1111Parts): Door {
+function contextOf({ queue, catalog, config }: A1111Parts): RouteContext {
   const checkpoints = new Checkpoints(catalog);
   const inData = (name: string): string => resolve(config.data ?? dataFolder(), name);
   let file: Promise<SettingsFile> | undefined;

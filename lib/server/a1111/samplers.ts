@@ -1,4 +1,5 @@
 /** Samplers and schedules by the names that A1111's clients know. */
+import { defined } from '../../defined.js';
 import { SafelightError } from '../../errors.js';
 import { resolveSampler, type SamplerInfo, samplers } from '../../sampling/samplers/index.js';
 import { resolveSchedule } from '../../sampling/schedules/index.js';
@@ -40,14 +41,18 @@ export function samplerList() {
     aliases: [
       ...new Set([`k_${sampler.name}`, sampler.name, ...sampler.aliases.map((alias) => `k_${alias}`)]),
     ],
-    options: {
-      ...(sampler.automaticSchedule === 'discrete' ? {} : { scheduler: sampler.automaticSchedule }),
-      ...(sampler.ancestral ? { uses_ensd: 'True' } : {}),
-      ...(sampler.discardsPenultimate ? { discard_next_to_last_sigma: 'True' } : {}),
-      ...(sampler.usesBrownian ? { brownian_noise: 'True' } : {}),
-      ...(sampler.callsPerStep === 2 ? { second_order: 'True' } : {}),
-    },
+    options: defined({
+      scheduler: sampler.automaticSchedule === 'discrete' ? undefined : sampler.automaticSchedule,
+      uses_ensd: ifTrue(sampler.ancestral),
+      discard_next_to_last_sigma: ifTrue(sampler.discardsPenultimate),
+      brownian_noise: ifTrue(sampler.usesBrownian),
+      second_order: ifTrue(sampler.callsPerStep === 2),
+    }),
   }));
+}
+
+function ifTrue(value: boolean | undefined): 'True' | undefined {
+  return value ? 'True' : undefined;
 }
 
 interface Scheduler {

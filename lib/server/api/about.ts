@@ -2,11 +2,16 @@
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { Catalog } from '../../jobs/catalog.js';
-import { type CodesDescription, Descriptions, type DiffusionDescription } from '../../jobs/describe.js';
+import type { Catalog } from '../../jobs/models/catalog.js';
+import {
+  type CodesDescription,
+  Descriptions,
+  type DiffusionDescription,
+} from '../../jobs/models/describe.js';
 import { hiresUpscalers } from '../../pipelines/hires-options.js';
 import { upscalerLabels } from '../../pipelines/labels.js';
-import { samplers, schedules } from '../../sampling/index.js';
+import { samplers } from '../../sampling/samplers/index.js';
+import { schedules } from '../../sampling/schedules/index.js';
 import { version } from '../version.js';
 import { failure } from './schemas.js';
 

@@ -126,7 +126,7 @@ export function ownJobs(instance: FastifyInstance, queue: JobQueue, limits: JobL
 }
 
 /** A job as clients see it: pictures with their addresses, and nothing that is a front door's own. */
-export function shown({ extra: _, previews: _previews, ...job }: Job) {
+function shown({ extra: _, previews: _previews, ...job }: Job) {
   return {
     ...job,
     images: job.images.map((image) => ({ ...image, url: fileUrl(job.id, image.name) })),

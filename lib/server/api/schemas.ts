@@ -1,7 +1,7 @@
 /** The own API's bodies and answers, for checking what comes in and for the OpenAPI document. */
 import { z } from 'zod';
-import { insideRequest } from '../../jobs/inside-request.js';
 import { type JobLimits, jobShapes, within } from '../../jobs/schemas.js';
+import { traceRequest } from '../../jobs/trace/request.js';
 import { type JobQueue, type JobRequest, type JobType, jobStatuses, jobTypes } from '../../jobs/types.js';
 
 /** A request of any type: the pipeline's options beside the type, each type with its own. */
@@ -43,9 +43,9 @@ export function flattened(body: unknown): unknown {
 
 type Body = z.output<ReturnType<typeof jobRequest>>;
 
-/** The request as the queue takes it. @throws what `insideRequest` throws */
+/** The request as the queue takes it. @throws what `traceRequest` throws */
 export async function toJobRequest(body: Body, queue: Pick<JobQueue, 'get'>): Promise<JobRequest> {
-  if (body.type === 'inside') return insideRequest(queue, body);
+  if (body.type === 'inside') return traceRequest(queue, body);
   const { type, model, previews, ...options } = body;
   return {
     type,

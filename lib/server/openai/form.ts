@@ -2,7 +2,7 @@
 import type { MultipartFile, MultipartValue } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
 import { invalidOption, SafelightError } from '../../errors.js';
-import { decodeBase64 } from '../../jobs/pictures.js';
+import { decodeBase64 } from '../../jobs/images.js';
 
 export interface EditForm {
   readonly fields: Readonly<Record<string, string>>;

@@ -1,6 +1,6 @@
 /** Names of models in OpenAI's requests: the configured ones, and OpenAI's own as aliases of the default. */
 import { SafelightError } from '../../errors.js';
-import type { Catalog } from '../../jobs/catalog.js';
+import type { Catalog } from '../../jobs/models/catalog.js';
 
 /** OpenAI's image models, whose names clients have built in; each may end in the date of a snapshot. */
 const ALIASES: ReadonlySet<string> = new Set([

@@ -1,5 +1,7 @@
 /** OpenAI's image requests: their fields, and the jobs that they mean. */
+
 import { z } from 'zod';
+import { defined } from '../../defined.js';
 import { invalidOption } from '../../errors.js';
 import { maskOfTransparency, requiredMask } from '../../image/alpha-mask.js';
 import type { Json } from '../../jobs/json.js';
@@ -70,7 +72,7 @@ export function outputOf(body: ImageRequest): OutputSettings {
 export function generationJob(body: ImageRequest, model: string | undefined): JobRequest {
   return {
     ...{ type: 'text-to-image', client: 'openai' },
-    ...(model === undefined ? {} : { model }),
+    ...defined({ model }),
     previews: body.partial_images ? { count: body.partial_images } : { every: 0 },
     options: { prompt: body.prompt, count: body.n ?? 1, ...sizeOf(body.size), ...stepsOf(body.quality) },
   };

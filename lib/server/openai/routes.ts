@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { SafelightError } from '../../errors.js';
-import type { Catalog } from '../../jobs/catalog.js';
+import type { Catalog } from '../../jobs/models/catalog.js';
 import type { Job, JobEvent, JobQueue, JobRequest } from '../../jobs/types.js';
 import { httpFailure } from '../errors.js';
 import { done, leaving, untilDone } from '../finished.js';

@@ -151,6 +151,11 @@ tensor graph::weight(const std::string & name, const shape & dims, weight_role r
     return ggml_reshape_4d(ctx_, w, ne[0], ne[1], ne[2], ne[3]);
 }
 
+const std::vector<weight_branch> & graph::branches(const std::string & name) const {
+    static const std::vector<weight_branch> none;
+    return opts_.branches ? opts_.branches->of(name) : none;
+}
+
 tensor graph::state(const std::string & name, ggml_type type, const shape & dims, state_origin origin) {
     require_room(1);
     return opts_.states ? opts_.states->get(opts_.session, name, type, dims, origin)

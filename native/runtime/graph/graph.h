@@ -49,6 +49,24 @@ class state_source {
                        const shape & dims, state_origin origin) = 0;
 };
 
+// A change to a weight, computed beside the weight's own product: scale · up · down · x, or scale · up · x
+// where there is no `down`.
+struct weight_branch {
+    tensor down;  // [r, columns, ...]
+    tensor up;    // [rows, r], or the whole change [rows, columns, ...]
+    float scale;
+    int64_t row_begin, row_end;        // of the weight: the outputs that it adds to
+    int64_t column_begin, column_end;  // the inputs that it reads
+};
+
+// Where a graph takes the changes from that its run asks for.
+class branch_source {
+  public:
+    virtual ~branch_source() = default;
+    // In the order in which they were given; empty for a weight that stays as it is.
+    virtual const std::vector<weight_branch> & of(const std::string & name) const = 0;
+};
+
 // What the nodes of a graph can see of the run that they are part of.
 struct run_state {
     const cancel_token * cancel = nullptr;
@@ -68,6 +86,7 @@ class graph {
         bool list_nodes = false;          // only listing: build as with taps
         state_source * states = nullptr;  // null where nothing runs
         std::string session;              // whose states the graph works on
+        std::shared_ptr<const branch_source> branches;  // null where weights are as they were loaded
     };
 
     graph(weight_source & weights, options opts);
@@ -98,6 +117,8 @@ class graph {
     bool tapped(const std::string & name) const { return opts_.taps.count(name) > 0; }
     // A parameter with exactly the reverse of `dims` as ne (the source compares shapes up to ones).
     tensor weight(const std::string & name, const shape & dims, weight_role role);
+    // The changes to a parameter; empty without patches.
+    const std::vector<weight_branch> & branches(const std::string & name) const;
     // A tensor that outlives the run: one for each session, with the reverse of `dims` as ne. Write to it
     // with ggml_set_rows or ggml_cpy and read from what those return, so that the read comes after; a write
     // that nothing in the graph reads is kept by effect(). A run that fails once computing has begun releases
@@ -159,6 +180,9 @@ class model_ref {
 
     tensor weight(std::string_view part, const shape & dims, weight_role role) const {
         return graph_->weight(path(part), dims, role);
+    }
+    const std::vector<weight_branch> & branches(std::string_view part) const {
+        return graph_->branches(path(part));
     }
     // Names the output of this place: "down_blocks.0.resnets.1".
     tensor named(tensor x, shape dims = {}) const { return graph_->name(prefix_, x, std::move(dims)); }

@@ -1,4 +1,4 @@
-/** Names of downloaded files: `safelight-SEED.png`, as the command line gives them. */
+/** Names of downloaded files (`safelight-SEED.png`, as the command line gives them) and of jobs in lists. */
 import type { ShownJob } from '../api/types.js';
 
 const EXTENSIONS: Readonly<Record<string, string>> = { 'image/jpeg': 'jpg', 'image/webp': 'webp' };
@@ -22,4 +22,10 @@ export function distinct(names: readonly string[]): string[] {
     taken.add(free.toLowerCase());
     return free;
   });
+}
+
+/** The text that stands for a job in lists and labels. */
+export function promptOf({ options, type }: ShownJob): string {
+  if (typeof options.prompt === 'string' && options.prompt !== '') return options.prompt;
+  return type === 'sketch' ? 'a drawing' : 'no prompt';
 }

@@ -1,7 +1,8 @@
 /** From an image's parameters back to the form, field by field. */
+
+import { unsupportedSyntax } from '../../../lib/conditioning/unsupported-syntax.js';
 import { matters, writtenByOthers } from '../../../lib/image/parameter-fields.js';
 import { parseParameters } from '../../../lib/image/parameters.js';
-import { unsupportedSyntax } from '../../../lib/conditioning/unsupported-syntax.js';
 import type { About, ShownJob } from '../api/types.js';
 import { defaults, type Settings } from './settings.js';
 

@@ -15,7 +15,7 @@ export interface Source {
 /** Pixels a side of a picture that is sent; larger ones are made smaller here. */
 const MOST = 2048;
 /** Pixels a side of the page that is drawn on. */
-export const PAPER = 512;
+const PAPER = 512;
 
 export const source = signal<Source | null>(null);
 export const mask = signal<Sheet | null>(null);

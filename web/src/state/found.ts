@@ -31,7 +31,7 @@ export const selecting = signal(false);
 const selected = signal<ReadonlySet<string>>(new Set());
 let last: string | undefined;
 
-export function keyOf({ job, index }: Shown): string {
+function keyOf({ job, index }: Shown): string {
   return `${job.id}/${index}`;
 }
 

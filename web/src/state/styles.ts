@@ -12,7 +12,7 @@ export const library = signal<readonly Style[]>([]);
 export const edited = signal<{ readonly style: Style; readonly isNew: boolean } | null>(null);
 
 /** Reads the styles anew, since A1111's clients and other pages share them. */
-export async function refreshStyles(): Promise<void> {
+async function refreshStyles(): Promise<void> {
   const { styles } = await get<{ styles: Style[] }>('/v1/styles');
   library.value = styles;
   const { styles: chosen } = settings.peek();

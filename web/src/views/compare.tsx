@@ -1,10 +1,10 @@
 /** Two pictures, one over the other: what lies left of the handle is the first, right of it the second. */
 import { signal } from '@preact/signals';
 import { excerpt } from '../logic/format.js';
+import { promptOf } from '../logic/names.js';
 import { gallery } from '../state/jobs.js';
 import { compared, current, stage } from '../state/stage.js';
 import { Select } from '../ui/controls.js';
-import { promptOf } from './stage.js';
 
 const share = signal(50);
 

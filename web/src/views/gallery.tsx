@@ -1,6 +1,7 @@
 /** All pictures, newest first; older ones come as one scrolls to them. They can be searched and selected. */
 import { useEffect, useRef } from 'preact/hooks';
 import { excerpt } from '../logic/format.js';
+import { promptOf } from '../logic/names.js';
 import {
   endSelecting,
   found,
@@ -15,7 +16,6 @@ import { revealStage } from '../state/sight.js';
 import { show, stage } from '../state/stage.js';
 import { Icon } from '../ui/icons.js';
 import { SelectionBar } from './selection-bar.js';
-import { promptOf } from './stage.js';
 
 export function Gallery() {
   if (gallery.value.length === 0) return null;

@@ -1,12 +1,12 @@
 /** What runs and what waits, in order. */
 import type { ShownJob } from '../api/types.js';
 import { duration, excerpt } from '../logic/format.js';
+import { promptOf } from '../logic/names.js';
 import { cancel, clearQueue, move } from '../state/actions.js';
 import { isInside, queued, running } from '../state/jobs.js';
 import { isOwn } from '../state/own.js';
 import { show, stage } from '../state/stage.js';
 import { IconButton } from '../ui/controls.js';
-import { promptOf } from './stage.js';
 
 export function Queue() {
   const waiting = queued.value;

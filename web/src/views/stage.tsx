@@ -1,6 +1,7 @@
 /** The picture that is looked at, or the job that is about to become one. */
 import type { ShownJob } from '../api/types.js';
 import { duration, excerpt } from '../logic/format.js';
+import { promptOf } from '../logic/names.js';
 import { cancel, finish } from '../state/actions.js';
 import { model } from '../state/form.js';
 import { loaded } from '../state/jobs.js';
@@ -63,11 +64,6 @@ function expectedSize({ options }: ShownJob): { width: number; height: number } 
     return typeof asked === 'number' ? asked : (facts?.[name] ?? 512);
   };
   return { width: side('width'), height: side('height') };
-}
-
-export function promptOf({ options, type }: ShownJob): string {
-  if (typeof options.prompt === 'string' && options.prompt !== '') return options.prompt;
-  return type === 'sketch' ? 'a drawing' : 'no prompt';
 }
 
 const PHASES = {

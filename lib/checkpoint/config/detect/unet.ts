@@ -1,4 +1,5 @@
 /** The config of a U-Net from its tensors alone, for single files of any size. Works on canonical names. */
+import { defined } from '../../../defined.js';
 import { SafelightError } from '../../../errors.js';
 import { countPlaces } from '../../naming/naming.js';
 import type { ComponentWeights } from '../../weights/component.js';
@@ -41,7 +42,7 @@ export function detectUNetConfig(weights: ComponentWeights, hints: UNetHints): U
       in_channels: input,
       out_channels: output,
       block_out_channels: sides,
-      ...(blocks ? { attention_blocks: true } : {}),
+      ...defined({ attention_blocks: blocks || undefined }),
       layers_per_block: down.map(({ layers }) => layers),
       down_attention: down.map(({ depth }) => depth > 0),
       up_attention: up.map(({ depth }) => depth > 0),
@@ -66,7 +67,7 @@ export function detectUNetConfig(weights: ComponentWeights, hints: UNetHints): U
 }
 
 /** SD1 has 8 heads whatever the width, and convolutions around its transformers; later models have heads of 64 and linear layers. */
-export function headsOf(side: number, linear: boolean): number {
+function headsOf(side: number, linear: boolean): number {
   if (!linear) return 8;
   let heads = Math.max(1, Math.floor(side / 64));
   while (side % heads !== 0) heads--;
@@ -147,12 +148,12 @@ class Scan {
     const [down, up] = [resamples('down'), resamples('up')];
     const [emb = 0] = this.weights.shape('down_blocks.0.resnets.0.time_emb_proj.weight', 2);
     const label = this.classEmbedding(4 * first);
-    return {
-      ...(down.includes(true) ? { resnet_downsample: down } : {}),
-      ...(up.includes(true) ? { resnet_upsample: up } : {}),
-      ...(emb === 2 * first ? { scale_shift_norm: true } : {}),
-      ...(label ? { class_embedding: label } : {}),
-    };
+    return defined({
+      resnet_downsample: down.includes(true) ? down : undefined,
+      resnet_upsample: up.includes(true) ? up : undefined,
+      scale_shift_norm: emb === 2 * first || undefined,
+      class_embedding: label ?? undefined,
+    });
   }
 
   classEmbedding(width: number): ClassEmbeddingConfig | null {

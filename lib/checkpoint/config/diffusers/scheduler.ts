@@ -1,5 +1,7 @@
 /** What a `scheduler_config.json` tells of the training; how to sample is the user's choice, not the file's. */
+
 import { z } from 'zod';
+import { defined } from '../../../defined.js';
 import type { SchedulerConfig } from '../types.js';
 import { type ConfigFields, checkConfig, requireFeatures, unsupported } from '../validate.js';
 
@@ -88,7 +90,7 @@ export function readSampling(
     ? (given.set_alpha_to_one ?? false)
     : given._class_name.startsWith('DDPM') || (given.set_alpha_to_one ?? true);
   return {
-    ...(clips ? { clip_x0: given.clip_sample_range } : {}),
+    ...defined({ clip_x0: clips ? given.clip_sample_range : undefined }),
     steps_offset: given.steps_offset,
     ends_clean: clean,
   };

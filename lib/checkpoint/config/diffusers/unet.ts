@@ -1,5 +1,7 @@
 /** The config of diffusers' `UNet2DConditionModel`, or `UNet2DModel`, as Safelight's `UNetConfig`. Defaults are those of diffusers 0.42. */
+
 import { z } from 'zod';
+import { defined } from '../../../defined.js';
 import type { ClassEmbeddingConfig, UNetConfig } from '../types.js';
 import {
   type ConfigFields,
@@ -153,14 +155,14 @@ function readVariants(given: z.infer<typeof schema>, path: string): Partial<UNet
   const up = given.up_block_types.map((type, i) => i < last && type === 'ResnetUpsampleBlock2D');
   const label = classEmbedding(given, path);
   const divisor = given.mid_block_scale_factor ?? 1;
-  return {
-    ...(down.includes(true) ? { resnet_downsample: down } : {}),
-    ...(up.includes(true) ? { resnet_upsample: up } : {}),
-    ...(given.resnet_time_scale_shift === 'scale_shift' ? { scale_shift_norm: true } : {}),
-    ...(given.downsample_padding === 0 ? { downsample_padding: 0 as const } : {}),
-    ...(divisor === 1 ? {} : { mid_block_scale_factor: divisor }),
-    ...(label === null ? {} : { class_embedding: label }),
-  };
+  return defined({
+    resnet_downsample: down.includes(true) ? down : undefined,
+    resnet_upsample: up.includes(true) ? up : undefined,
+    scale_shift_norm: given.resnet_time_scale_shift === 'scale_shift' || undefined,
+    downsample_padding: given.downsample_padding === 0 ? (0 as const) : undefined,
+    mid_block_scale_factor: divisor === 1 ? undefined : divisor,
+    class_embedding: label ?? undefined,
+  });
 }
 
 function classEmbedding(

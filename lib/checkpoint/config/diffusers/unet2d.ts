@@ -1,5 +1,7 @@
 /** diffusers' `UNet2DModel` config (DDPM, unconditional latent diffusion) as Safelight's. Defaults are those of diffusers 0.42. */
+
 import { z } from 'zod';
+import { defined } from '../../../defined.js';
 import type { ClassEmbeddingConfig, UNetConfig } from '../types.js';
 import {
   type ConfigFields,
@@ -95,7 +97,7 @@ export function readUNet2DConfig(fields: ConfigFields, path: string): UNetConfig
       use_linear_projection: false,
       norm_num_groups: given.norm_num_groups,
       norm_eps: given.norm_eps,
-      ...(given.resnet_time_scale_shift === 'scale_shift' ? { scale_shift_norm: true } : {}),
+      ...defined({ scale_shift_norm: given.resnet_time_scale_shift === 'scale_shift' || undefined }),
       flip_sin_to_cos: given.flip_sin_to_cos,
       freq_shift: given.freq_shift,
       addition: null,
@@ -114,9 +116,11 @@ function middle(given: Given) {
   const attends = there && given.add_attention;
   return {
     mid_attention: attends,
-    ...(attends ? {} : { mid_resnets: there ? 2 : 0 }),
-    ...(attends && groups !== given.norm_num_groups ? { mid_attention_groups: groups } : {}),
-    ...(given.mid_block_scale_factor === 1 ? {} : { mid_block_scale_factor: given.mid_block_scale_factor }),
+    ...defined({
+      mid_resnets: attends ? undefined : there ? 2 : 0,
+      mid_attention_groups: attends && groups !== given.norm_num_groups ? groups : undefined,
+      mid_block_scale_factor: given.mid_block_scale_factor === 1 ? undefined : given.mid_block_scale_factor,
+    }),
   };
 }
 
@@ -131,11 +135,11 @@ function resampling(given: Given): Partial<UNetConfig> {
   const up = given.up_block_types.map((type, i) =>
     resnet(type, i, 'ResnetUpsampleBlock2D', 'AttnUpBlock2D', given.upsample_type),
   );
-  return {
-    ...(down.includes(true) ? { resnet_downsample: down } : {}),
-    ...(up.includes(true) ? { resnet_upsample: up } : {}),
-    ...(given.downsample_padding === 0 ? { downsample_padding: 0 } : {}),
-  };
+  return defined({
+    resnet_downsample: down.includes(true) ? down : undefined,
+    resnet_upsample: up.includes(true) ? up : undefined,
+    downsample_padding: given.downsample_padding === 0 ? (0 as const) : undefined,
+  });
 }
 
 function labels({ class_embed_type: type, num_class_embeds: size }: Given): {

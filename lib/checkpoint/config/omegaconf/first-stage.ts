@@ -3,13 +3,10 @@
 import type { LatentScale } from '../../parts.js';
 import { classOf, inconsistent, readDdConfig } from '../codec.js';
 import { completeAutoencoderConfig } from '../diffusers/autoencoder.js';
-import type { AutoencoderConfig, VQModelConfig } from '../types.js';
+import type { AutoencoderConfig, UnknownIndex, VQModelConfig } from '../types.js';
 import { unsupported } from '../validate.js';
 import { type LossConfig, readLossConfig } from './losses.js';
 import type { ModelConfig } from './model-config.js';
-
-/** What becomes of a code that the `remap` table does not hold: any of the table's, one more index, or this one. */
-export type UnknownIndex = 'random' | 'extra' | number;
 
 export type FirstStageConfig =
   | {

@@ -37,7 +37,7 @@ export interface TorchFile {
 type Form = 'zip' | 'legacy' | 'tar' | 'pickle';
 
 /** Which of PyTorch's forms a file begins like; null for none. */
-export function torchForm(head: Uint8Array): Form | null {
+function torchForm(head: Uint8Array): Form | null {
   const bytes = Buffer.from(head.buffer, head.byteOffset, head.byteLength);
   // A safetensors header whose length begins with the same bytes, such as 640.
   if (bytes.length > 8 && bytes.readUInt32LE(4) === 0 && bytes[8] === 0x7b) return null;

@@ -1,4 +1,5 @@
 /** The tensors of what was saved, by the names that their model has for them. */
+import { defined } from '../../../defined.js';
 import { SafelightError } from '../../../errors.js';
 import type { TensorInfo } from '../../weights/tensor-index.js';
 import { type Checkpoint, failure } from './checkpoint.js';
@@ -187,14 +188,14 @@ function located(
       `has the absurd shape [${shape.join(', ').slice(0, 100)}] for ${JSON.stringify(name.slice(0, 100))}`,
     );
   const checksum = checkpoint.checksum(storage);
-  const place = {
+  const place = defined({
     name,
     file: path,
     offset: checkpoint.place(storage) + offset * elementSize,
     dtype,
     shape,
-    ...(checksum ? { checksum } : {}),
-  };
+    checksum,
+  });
   return isContiguous(view)
     ? { ...place, length: bytes }
     : { ...place, length: span(view) * elementSize, strides };

@@ -1,7 +1,9 @@
 /** The model of codes that ships with the package, and what models say of how their codes are best drawn. */
+
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { checkConfig, readConfig } from '../../../checkpoint/config/validate.js';
+import { defined } from '../../../defined.js';
 import { kindOf } from '../../../files/read.js';
 import { bundledModels } from '../../../hub/bundled.js';
 
@@ -29,10 +31,5 @@ export async function readCodesDefaults(path: string): Promise<CodesDefaults> {
   const folder = (await kindOf(path)) === 'folder' ? path : dirname(path);
   const file = join(folder, 'safelight.json');
   if ((await kindOf(file)) !== 'file') return {};
-  const { topK, topP, temperature } = checkConfig(schema, await readConfig(file), file);
-  return {
-    ...(topK === undefined ? {} : { topK }),
-    ...(topP === undefined ? {} : { topP }),
-    ...(temperature === undefined ? {} : { temperature }),
-  };
+  return defined(checkConfig(schema, await readConfig(file), file));
 }

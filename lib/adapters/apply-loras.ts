@@ -1,0 +1,120 @@
+/** LoRAs of calls on one model: read, matched with its weights, and registered with its modules. */
+import { createHash } from 'node:crypto';
+import type { Warnings } from '../warnings.js';
+import { LoraCache, type ReadLora } from './lora-cache.js';
+import type { LoraSettings } from './lora-options.js';
+import { type AdaptedModel, type MatchedLora, matchLora } from './lora-patches.js';
+import { type AdaptedComponent, type AdaptedModule, type LoraPlaces, loraPlaces } from './lora-places.js';
+import { type Patchable, PatchSets } from './patch-sets.js';
+
+/** The model of a pipeline, as far as LoRAs ask for it. */
+export interface LoraTarget extends AdaptedModel {
+  /** Its U-Net and its text encoders. */
+  modules(): readonly AdaptedModule[];
+  /** The module itself, loaded. */
+  load(component: AdaptedComponent, signal: AbortSignal | undefined): Promise<Patchable>;
+}
+
+/** Names of the patch sets of one call; disposed of at its end. */
+export interface AppliedLoras extends Disposable {
+  readonly unet: string | undefined;
+  /** Of each text encoder. */
+  readonly text: readonly (string | undefined)[];
+}
+
+/** Of a call without LoRAs. */
+export const noLoras: AppliedLoras = { unet: undefined, text: [], [Symbol.dispose]: () => undefined };
+
+const NAMES_IN_WARNING = 3;
+const TEXT: readonly AdaptedComponent[] = ['text_encoder', 'text_encoder_2'];
+
+export class LoraApplier {
+  private readonly files = new LoraCache();
+  private readonly sets = new Map<Patchable, PatchSets>();
+  private places: LoraPlaces | undefined;
+
+  /** @param keepsLast whether the factors of the last call stay in memory for the next */
+  constructor(
+    private readonly model: LoraTarget,
+    private readonly keepsLast: boolean,
+  ) {}
+
+  /** @throws ADAPTER_NOT_FOUND, ADAPTER_MISMATCH, UNSUPPORTED_ADAPTER, INVALID_FILE, OUT_OF_MEMORY, ABORTED, and what loading a module throws */
+  async apply(
+    loras: readonly LoraSettings[],
+    warnings: Warnings,
+    signal: AbortSignal | undefined,
+  ): Promise<AppliedLoras> {
+    this.forgetDisposed();
+    const active = await Promise.all(
+      loras.map(async (lora) => ({ lora, ...this.matched(await this.files.get(lora.path), warnings) })),
+    );
+    const releases: (() => void)[] = [];
+    const dispose = () => {
+      for (const release of releases) release();
+    };
+    try {
+      const ids = new Map<AdaptedComponent, string>();
+      for (const component of ['unet', ...TEXT] as const) {
+        const set = setOf(component, active);
+        if (set.patches.length === 0) continue;
+        const sets = this.setsOf(await this.model.load(component, signal));
+        releases.push(await sets.acquire(set.id, set.patches, signal));
+        ids.set(component, set.id);
+      }
+      for (const sets of this.sets.values()) sets.dropIdle();
+      return {
+        unet: ids.get('unet'),
+        text: TEXT.map((component) => ids.get(component)),
+        [Symbol.dispose]: dispose,
+      };
+    } catch (error) {
+      dispose();
+      throw error;
+    }
+  }
+
+  private matched({ file, identity }: ReadLora, warnings: Warnings): MatchedLora & { identity: string } {
+    this.places ??= loraPlaces(this.model.modules());
+    const matched = matchLora(file, this.places, this.model);
+    const { length } = matched.ignored;
+    if (length > 0) {
+      const first = matched.ignored.slice(0, NAMES_IN_WARNING).join(', ');
+      warnings.add(
+        'ADAPTER_KEYS_IGNORED',
+        `${length} tensors of ${file.path} have no place in ${this.model.name} (${this.model.family}) and are ignored: ${first}${length > NAMES_IN_WARNING ? ' ...' : ''}`,
+      );
+    }
+    return { ...matched, identity };
+  }
+
+  private setsOf(module: Patchable): PatchSets {
+    const sets = this.sets.get(module) ?? new PatchSets(module, this.keepsLast);
+    this.sets.set(module, sets);
+    return sets;
+  }
+
+  private forgetDisposed(): void {
+    for (const module of this.sets.keys()) if (module.disposed) this.sets.delete(module);
+  }
+}
+
+/** The patches of all LoRAs for one module, and a name for just these. */
+function setOf(
+  component: AdaptedComponent,
+  loras: readonly (MatchedLora & { lora: LoraSettings; identity: string })[],
+) {
+  const all = loras.flatMap(({ lora, identity, patches }) => {
+    const weight = component === 'unet' ? lora.weight : lora.textEncoderWeight;
+    return weight === 0 || patches[component].length === 0
+      ? []
+      : [{ key: [identity, weight], weight, patches: patches[component] }];
+  });
+  const digest = createHash('sha256').update(JSON.stringify(all.map(({ key }) => key)));
+  return {
+    id: `loras ${digest.digest('hex').slice(0, 32)}`,
+    patches: all.flatMap(({ weight, patches }) =>
+      patches.map((patch) => ({ ...patch, scale: patch.scale * weight })),
+    ),
+  };
+}

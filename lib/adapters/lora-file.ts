@@ -1,0 +1,94 @@
+/** A LoRA as its file has it: factors by place, without knowledge of a model. */
+import { basename, dirname, join } from 'node:path';
+import { z } from 'zod';
+import { openWeights, type Weights } from '../checkpoint/formats/open-weights.js';
+import { readScalars } from '../checkpoint/weights/read-tensor.js';
+import type { TensorInfo } from '../checkpoint/weights/tensor-index.js';
+import { SafelightError } from '../errors.js';
+import { kindOf, readJson } from '../files/read.js';
+import { readLoraKey, unsupportedForm } from './lora-keys.js';
+import { type LoraMetadata, readMetadata } from './lora-metadata.js';
+
+/** What a file has for one place of a module. */
+export interface LoraPart {
+  readonly place: string;
+  readonly up?: TensorInfo;
+  readonly down?: TensorInfo;
+  readonly full?: TensorInfo;
+  /** The scale is alpha / rank; without one it is 1. */
+  readonly alpha?: number;
+  /** Names of its tensors. */
+  readonly keys: readonly string[];
+}
+
+export interface LoraFile {
+  readonly path: string;
+  readonly parts: readonly LoraPart[];
+  /** Tensors that belong to no LoRA. */
+  readonly others: readonly string[];
+  readonly metadata: LoraMetadata;
+}
+
+/** @throws ADAPTER_NOT_FOUND, INVALID_FILE, UNSUPPORTED_ADAPTER for a form other than plain LoRA */
+export async function readLora(path: string): Promise<LoraFile> {
+  const weights = await open(path);
+  const parts = new Map<string, Building>();
+  const others: string[] = [];
+  for (const tensor of weights.tensors.values()) {
+    const form = unsupportedForm(tensor.name);
+    if (form !== undefined) throw unsupported(path, form, tensor.name);
+    const key = readLoraKey(tensor.name);
+    if (key === null) {
+      others.push(tensor.name);
+      continue;
+    }
+    const part = parts.get(key.place) ?? { keys: [] };
+    part[key.role] = tensor;
+    part.keys.push(tensor.name);
+    parts.set(key.place, part);
+  }
+  const alphas = [...parts.values()].flatMap(({ alpha }) => alpha ?? []);
+  const values = new Map((await readScalars(alphas)).map((value, i) => [alphas[i]!.name, value]));
+  const metadata = readMetadata(weights.notes, await adapterConfig(path));
+  if (metadata.dora) throw unsupported(path, 'DoRA', 'use_dora');
+  return {
+    path,
+    parts: [...parts].map(([place, { alpha, ...part }]) => {
+      const value = alpha && values.get(alpha.name);
+      return { ...part, place, ...(value === undefined ? {} : { alpha: value }) };
+    }),
+    others,
+    metadata,
+  };
+}
+
+interface Building {
+  up?: TensorInfo;
+  down?: TensorInfo;
+  full?: TensorInfo;
+  alpha?: TensorInfo;
+  keys: string[];
+}
+
+async function open(path: string): Promise<Weights> {
+  try {
+    return await openWeights(path);
+  } catch (error) {
+    if (!(error instanceof SafelightError) || error.code !== 'FILE_NOT_FOUND') throw error;
+    throw new SafelightError('ADAPTER_NOT_FOUND', `The LoRA ${error.message}`, { cause: error });
+  }
+}
+
+/** PEFT's own files keep alpha and rank beside them. */
+async function adapterConfig(path: string): Promise<unknown> {
+  const config = join(dirname(path), 'adapter_config.json');
+  if (!basename(path).startsWith('adapter_model.') || (await kindOf(config)) !== 'file') return undefined;
+  return z.record(z.string(), z.unknown()).safeParse(await readJson(config, 1e6)).data;
+}
+
+function unsupported(path: string, form: string, name: string): SafelightError {
+  return new SafelightError(
+    'UNSUPPORTED_ADAPTER',
+    `${path} holds ${form} (${JSON.stringify(name)}), which is not supported yet; take a plain LoRA`,
+  );
+}

@@ -1,0 +1,50 @@
+/** The two ways to keep jobs: in this process, which also runs them, or in Redis, whose workers do. */
+import { join } from 'node:path';
+import type { RunJob } from './run/context.js';
+import { JobService, type ServiceOptions } from './service/job-service.js';
+import { JobRunner } from './service/runner.js';
+import type { PrepareRequest } from './service/submission.js';
+import type { DataFolder } from './store/data-folder.js';
+import type { DataLock } from './store/data-lock.js';
+import { DiskWatch, isDiskError } from './store/disk.js';
+import { LmdbStore } from './store/lmdb/store.js';
+import { RedisStore } from './store/redis/store.js';
+
+export interface LocalParts {
+  readonly data: DataFolder;
+  /** Lock of the data folder; closing the service releases it. */
+  readonly lock?: DataLock | undefined;
+  readonly prepare: PrepareRequest;
+  readonly run: RunJob;
+}
+
+/** Opens the jobs of the data folder and runs them, one at a time: first those that ran when the last process ended. @throws FILE_NOT_WRITTEN */
+export async function openLocalJobs(parts: LocalParts, options: ServiceOptions = {}): Promise<JobService> {
+  const { data, lock, prepare, run } = parts;
+  const disk = new DiskWatch(data.path);
+  const store = LmdbStore.open({ folder: join(data.path, 'queue'), data, disk });
+  const runner = new JobRunner({
+    ...{ turns: store.turns, run },
+    onFailure: (error) => {
+      if (isDiskError(error)) disk.failed(error); // further results could not be written either
+    },
+  });
+  const service = await JobService.open({ store, disk, prepare, runner, lock }, options);
+  await runner.start();
+  return service;
+}
+
+export interface RedisParts {
+  readonly url: string;
+  readonly data: DataFolder;
+  readonly prepare: PrepareRequest;
+}
+
+/** Opens the jobs of a Redis server. @throws QUEUE_UNAVAILABLE, INVALID_OPTION */
+export async function openRedisJobs(
+  { url, data, prepare }: RedisParts,
+  options: ServiceOptions = {},
+): Promise<JobService> {
+  const store = await RedisStore.open({ url, data });
+  return JobService.open({ store, disk: new DiskWatch(data.path), prepare }, options);
+}

@@ -1,0 +1,45 @@
+/** Events of a run on their way to the store, one after the other: of progress and previews only the newest, where the store is slower than the job. */
+import { Warnings } from '../../warnings.js';
+import type { JobTurn, Kept } from '../store/store.js';
+import type { JobImage, NewEvent } from '../types.js';
+import { isReplaced } from './event-log.js';
+
+export class Reporter {
+  private readonly images: JobImage[] = [];
+  private readonly warnings = new Warnings();
+  private readonly pending: NewEvent[] = [];
+  private sending: Promise<void> | undefined;
+
+  constructor(private readonly turn: Pick<JobTurn, 'report'>) {}
+
+  add(event: NewEvent): void {
+    const same = this.pending.findIndex((old) => old.type === event.type && isReplaced(old));
+    if (same >= 0 && isReplaced(event)) this.pending.splice(same, 1);
+    this.pending.push(event);
+    this.sending ??= this.send().finally(() => {
+      this.sending = undefined;
+    });
+  }
+
+  /** Settles once all events so far are stored. */
+  async end(): Promise<void> {
+    await this.sending;
+  }
+
+  private async send(): Promise<void> {
+    // What is not stored is lost to readers; the outcome of the job is stored apart from it.
+    for (let event = this.pending.shift(); event; event = this.pending.shift())
+      await this.turn.report(event, this.keptWith(event)).catch(() => undefined);
+  }
+
+  private keptWith(event: NewEvent): Kept | undefined {
+    if (event.type === 'image') {
+      const { index: _, ...image } = event.data;
+      this.images.push(image);
+      return { images: [...this.images] };
+    }
+    if (event.type !== 'warning') return undefined;
+    this.warnings.add(event.data.code, event.data.message);
+    return { warnings: this.warnings.list };
+  }
+}

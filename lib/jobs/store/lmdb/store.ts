@@ -1,0 +1,99 @@
+/** Jobs in LMDB: the store of a server that runs its jobs itself. */
+import type { Job, JobFilter } from '../../types.js';
+import type { DataFolder } from '../data-folder.js';
+import type { DiskWatch } from '../disk.js';
+import type { AddResult, AddTerms, JobBase, JobStore, KeyedJob, StoreFiles, StoreMessage } from '../store.js';
+import { LmdbJobs } from './jobs.js';
+import { LmdbRecords } from './records.js';
+import { LmdbTurns } from './turns.js';
+
+export interface LmdbStoreParts {
+  /** Folder of the database. */
+  readonly folder: string;
+  readonly data: DataFolder;
+  readonly disk: DiskWatch;
+}
+
+export class LmdbStore implements JobStore {
+  /** The disk's problems are those of the data folder. */
+  readonly problem = undefined;
+  readonly files: StoreFiles;
+  readonly turns: LmdbTurns;
+  private readonly jobs: LmdbJobs;
+
+  private constructor(
+    private readonly records: LmdbRecords,
+    { data, disk }: LmdbStoreParts,
+  ) {
+    records.onFailure = (error) => disk.failed(error);
+    this.jobs = new LmdbJobs(records);
+    this.turns = new LmdbTurns(this.jobs, data, disk);
+    this.files = data;
+    disk.onRecovery = () => {
+      records.flush();
+      this.turns.wake();
+    };
+  }
+
+  /** @throws FILE_NOT_WRITTEN */
+  static open(parts: LmdbStoreParts): LmdbStore {
+    return new LmdbStore(LmdbRecords.open(parts.folder), parts);
+  }
+
+  async follow(onMessage: (message: StoreMessage) => void): Promise<void> {
+    this.jobs.onMessage = onMessage;
+  }
+
+  async get(id: string): Promise<Job | undefined> {
+    return this.jobs.get(id);
+  }
+
+  async list(filter?: JobFilter): Promise<Job[]> {
+    return this.jobs.list(filter);
+  }
+
+  async keyed(key: string): Promise<KeyedJob | undefined> {
+    return this.jobs.keyed(key);
+  }
+
+  async counts() {
+    return this.jobs.counts();
+  }
+
+  async orders(): Promise<ReadonlyMap<string, number>> {
+    return this.jobs.orders();
+  }
+
+  async expired(keep: number, time: number): Promise<string[]> {
+    return this.jobs.expired(keep, time);
+  }
+
+  async add(job: JobBase, terms: AddTerms): Promise<AddResult> {
+    return this.jobs.add(job, terms);
+  }
+
+  async move(id: string, order: number): Promise<void> {
+    this.jobs.move(id, order);
+  }
+
+  async cancel(id: string): Promise<boolean> {
+    return this.jobs.cancel(id);
+  }
+
+  async remove(id: string): Promise<boolean> {
+    return this.jobs.remove(id);
+  }
+
+  async direct(id: string, request: 'finish' | 'skip'): Promise<void> {
+    this.jobs.onControl({ kind: request, id });
+  }
+
+  async close(): Promise<void> {
+    try {
+      this.records.flush();
+    } catch {
+      // The disk is full still: the next process runs again the jobs whose end this one could not write.
+    }
+    await this.records.close();
+  }
+}

@@ -1,0 +1,71 @@
+/** Turns to run jobs in the process that stores them. */
+import { SafelightError } from '../../../errors.js';
+import type { NewEvent } from '../../types.js';
+import type { DataFolder, JobFiles } from '../data-folder.js';
+import type { DiskWatch } from '../disk.js';
+import type { Control, JobTurn, JobTurns, Kept, Outcome } from '../store.js';
+import type { Claim, LmdbJobs } from './jobs.js';
+
+export class LmdbTurns implements JobTurns {
+  /** Messages of one process are not lost. */
+  readonly poll = undefined;
+
+  constructor(
+    private readonly jobs: LmdbJobs,
+    private readonly data: DataFolder,
+    private readonly disk: DiskWatch,
+  ) {}
+
+  async follow(onControl: (control: Control) => void): Promise<void> {
+    this.jobs.onControl = onControl;
+  }
+
+  /** None while the disk takes no writes: the results of the job could not be written either. */
+  async take(): Promise<JobTurn | undefined> {
+    if (this.jobs.counts().queued === 0) return undefined;
+    if (this.disk.problem !== undefined) {
+      this.disk.wait();
+      return undefined;
+    }
+    const taken = this.jobs.take();
+    if (!taken) return undefined;
+    const { claim, job } = taken;
+    const { jobs } = this;
+    return {
+      job,
+      files: this.filesOf(claim),
+      isCurrent: async () => jobs.isCurrent(claim),
+      report: async (event: NewEvent, kept?: Kept) => jobs.report(claim, event, kept),
+      finish: async (status: 'done' | 'failed', outcome: Outcome) => jobs.finish(claim, status, outcome),
+      giveBack: async () => jobs.giveBack(claim),
+      release: async () => undefined,
+      abandon: () => undefined, // the next process takes it up
+    };
+  }
+
+  wake(): void {
+    this.jobs.onControl({ kind: 'work' });
+  }
+
+  async close(): Promise<void> {
+    this.jobs.onControl = () => undefined;
+  }
+
+  private filesOf(claim: Claim): JobFiles {
+    const { jobs, data } = this;
+    const check = (): void => {
+      if (!jobs.isCurrent(claim))
+        throw new SafelightError('ABORTED', 'The job has ended, or a later attempt runs it');
+    };
+    return {
+      readInput: (id, name) => data.readInput(id, name),
+      writeResult: async (id, name, bytes) => {
+        check();
+        await data.writeResult(id, name, bytes);
+        // Cancelled and removed meanwhile: the file would stay for good.
+        if (jobs.isRemoved(id)) await data.remove(id);
+        check();
+      },
+    };
+  }
+}

@@ -1,0 +1,124 @@
+/** Connections to Redis, and the optional packages ioredis and BullMQ. */
+import { SafelightError } from '../../../errors.js';
+
+/** A script that was defined as a command. */
+export type ScriptCommand = (...values: (string | number | Uint8Array)[]) => Promise<unknown>;
+
+/** The part of an ioredis client that is used: described here, so that the package builds without it. */
+export interface RedisClient {
+  readonly [script: `sl_${string}`]: ScriptCommand;
+  readonly status: string;
+  connect(): Promise<void>;
+  duplicate(): RedisClient;
+  defineCommand(name: string, definition: { readonly numberOfKeys: number; readonly lua: string }): void;
+  on(event: 'error' | 'ready' | 'end', listener: (error: Error) => void): this;
+  on(event: 'message', listener: (channel: string, message: string) => void): this;
+  disconnect(): void;
+  hgetall(key: string): Promise<Record<string, string>>;
+  hgetBuffer(key: string, field: string): Promise<Buffer | null>;
+  hmget(key: string, ...fields: string[]): Promise<(string | null)[]>;
+  hkeys(key: string): Promise<string[]>;
+  hset(key: string, field: string, value: string | Uint8Array): Promise<number>;
+  expire(key: string, seconds: number): Promise<number>;
+  del(...keys: string[]): Promise<number>;
+  publish(channel: string, message: string): Promise<number>;
+  subscribe(...channels: string[]): Promise<unknown>;
+  scard(key: string): Promise<number>;
+  smembers(key: string): Promise<string[]>;
+  srem(key: string, member: string): Promise<number>;
+  zcard(key: string): Promise<number>;
+  zrank(key: string, member: string): Promise<number | null>;
+  zrange(key: string, start: number, stop: number, ...more: string[]): Promise<string[]>;
+  zrevrangebylex(
+    key: string,
+    max: string,
+    min: string,
+    limit: 'LIMIT',
+    offset: number,
+    count: number,
+  ): Promise<string[]>;
+  zrangebyscore(key: string, min: number | string, max: number | string): Promise<string[]>;
+}
+
+export type BullMQ = typeof import('bullmq');
+
+interface Driver {
+  readonly Redis: new (url: string, options: Record<string, unknown>) => RedisClient;
+}
+
+/** Milliseconds that a start waits for Redis. */
+const PATIENCE = 5000;
+
+/**
+ * Connects to Redis, and again by itself when the connection was lost.
+ * @param patient commands wait for that, as a worker's do, rather than fail at once, as a request's have to
+ * @throws INVALID_OPTION for another address, QUEUE_UNAVAILABLE where nobody answers or a package is missing
+ */
+export async function connectRedis(url: string, patient: boolean): Promise<RedisClient> {
+  if (!/^rediss?:\/\//.test(url) || !URL.canParse(url)) {
+    throw new SafelightError(
+      'INVALID_OPTION',
+      `Expected an address such as redis://HOST:6379 for queue, but received ${JSON.stringify(hideSecret(url))}`,
+    );
+  }
+  const { Redis } = await optional<Driver>('ioredis');
+  const client = new Redis(url, {
+    lazyConnect: true,
+    connectTimeout: PATIENCE,
+    maxRetriesPerRequest: patient ? null : 1,
+    retryStrategy: (times: number) => Math.min(100 * times, 2000),
+  });
+  let last: Error | undefined;
+  client.on('error', (error) => {
+    last = error;
+  });
+  const late = new Promise<never>((_, reject) => {
+    setTimeout(() => reject(last ?? new Error('no answer')), PATIENCE).unref();
+  });
+  try {
+    await Promise.race([client.connect(), late]);
+    return client;
+  } catch (error) {
+    client.disconnect();
+    const why = (last ?? (error as Error)).message;
+    throw new SafelightError(
+      'QUEUE_UNAVAILABLE',
+      `Cannot reach Redis at ${hideSecret(url)}: ${why || 'nobody answers'}; start it, or correct --queue`,
+      { cause: error },
+    );
+  }
+}
+
+/** @throws QUEUE_UNAVAILABLE where it is missing */
+export function loadBullMQ(): Promise<BullMQ> {
+  return optional<BullMQ>('bullmq');
+}
+
+/** @throws QUEUE_UNAVAILABLE where Redis does not answer */
+export async function answered<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof SafelightError) throw error;
+    throw new SafelightError('QUEUE_UNAVAILABLE', 'Redis, which keeps the jobs, does not answer', {
+      cause: error,
+    });
+  }
+}
+
+/** An address without its password. */
+export function hideSecret(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, '//***@');
+}
+
+async function optional<T>(name: string): Promise<T> {
+  try {
+    return (await import(name)) as T;
+  } catch (error) {
+    throw new SafelightError(
+      'QUEUE_UNAVAILABLE',
+      `--queue redis://... needs the package ${name}, which is not installed: npm install bullmq ioredis`,
+      { cause: error },
+    );
+  }
+}

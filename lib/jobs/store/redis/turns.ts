@@ -1,0 +1,119 @@
+/** Turns to run jobs of Redis, as workers take them: any number of workers, on any machines. */
+import { SafelightError } from '../../../errors.js';
+import type { NewEvent } from '../../types.js';
+import type { JobFiles } from '../data-folder.js';
+import type { Control, JobTurn, JobTurns, Kept, Outcome } from '../store.js';
+import { connectRedis, loadBullMQ, type RedisClient } from './connect.js';
+import { follow } from './messages.js';
+import { type Claim, Records } from './records.js';
+import { CONTROL } from './scripts.js';
+import { type HeldTicket, Tickets } from './tickets.js';
+
+export interface RedisTurnsParts {
+  readonly url: string;
+  /** Names of the models that the worker has: it takes jobs for these alone. */
+  readonly models: readonly string[];
+  /** Milliseconds without a sign of life after which a worker's job goes to another one; default 4000. */
+  readonly lock?: number | undefined;
+  /** Called with errors of the connection, which comes back by itself. */
+  readonly onProblem?: ((error: Error) => void) | undefined;
+}
+
+export class RedisTurns implements JobTurns {
+  readonly poll = 500;
+  private subscriber: RedisClient | undefined;
+
+  private constructor(
+    private readonly models: readonly string[],
+    private readonly redis: RedisClient,
+    private readonly records: Records,
+    private readonly tickets: Tickets,
+  ) {}
+
+  /** @throws QUEUE_UNAVAILABLE, INVALID_OPTION */
+  static async open({ url, models, lock, onProblem }: RedisTurnsParts): Promise<RedisTurns> {
+    const bullmq = await loadBullMQ();
+    const redis = await connectRedis(url, true);
+    return new RedisTurns(models, redis, new Records(redis), new Tickets(bullmq, redis, lock, onProblem));
+  }
+
+  async follow(onControl: (control: Control) => void): Promise<void> {
+    this.subscriber = await follow<Control>(this.redis, CONTROL, onControl);
+  }
+
+  async take(): Promise<JobTurn | undefined> {
+    for (let ticket = await this.nextTicket(); ticket; ticket = await this.nextTicket()) {
+      const turn = await this.turnOf(ticket);
+      if (turn) return turn;
+    }
+    return undefined;
+  }
+
+  async close(): Promise<void> {
+    await this.tickets.close();
+    this.disconnect();
+  }
+
+  /** Ends the connections at once, as the end of the process would. */
+  disconnect(): void {
+    this.subscriber?.disconnect();
+    this.redis.disconnect();
+  }
+
+  /** A ticket of the model whose job came first. Models with none waiting come before: tickets of dead workers are theirs. */
+  private async nextTicket(): Promise<HeldTicket | undefined> {
+    const orders = await Promise.all(this.models.map((model) => this.records.firstOf(model)));
+    const ranked = this.models.map((model, i) => ({ model, order: orders[i] }));
+    ranked.sort((a, b) => rank(a.order) - rank(b.order));
+    for (const { model, order } of ranked) {
+      const ticket = await this.tickets.take(model);
+      if (ticket) return ticket;
+      if (order === undefined) continue;
+      // A job without a ticket: its server ended between the two. One too many does no harm.
+      await this.tickets.add(model);
+      const added = await this.tickets.take(model);
+      if (added) return added;
+    }
+    return undefined;
+  }
+
+  /** Binds a ticket to a job; undefined, and the ticket is used up, where none waits for it. */
+  private async turnOf(ticket: HeldTicket): Promise<JobTurn | undefined> {
+    try {
+      const claim = await this.records.claim(ticket.model, ticket.name);
+      const job = claim && (await this.records.get(claim.id));
+      if (!claim || !job) {
+        await ticket.done();
+        return undefined;
+      }
+      const { records } = this;
+      return {
+        job,
+        files: this.filesOf(claim),
+        isCurrent: () => records.isCurrent(claim),
+        report: (event: NewEvent, kept?: Kept) => records.report(claim, event, kept),
+        finish: (status: 'done' | 'failed', outcome: Outcome) => records.finish(claim, status, outcome),
+        giveBack: () => records.giveBack(claim),
+        release: () => ticket.done(),
+        abandon: () => ticket.leave(),
+      };
+    } catch (error) {
+      await ticket.done();
+      throw error;
+    }
+  }
+
+  private filesOf(claim: Claim): JobFiles {
+    return {
+      readInput: (id, name) => this.records.readInput(id, name),
+      writeResult: async (_, name, bytes) => {
+        if (await this.records.writeFile(claim, name, bytes)) return;
+        throw new SafelightError('ABORTED', 'The job has ended, or a later attempt runs it');
+      },
+    };
+  }
+}
+
+function rank(order: number | undefined): number {
+  return order ?? Number.NEGATIVE_INFINITY;
+}

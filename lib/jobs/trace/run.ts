@@ -1,0 +1,178 @@
+/**
+ * Runs a trace: one image of an earlier job is generated again, and its latents, the attention to each word of its prompt and the requested
+ * tensors are recorded. The results are strips of small images, and `inside.json`, which says where each image lies.
+ */
+import { invalidOption } from '../../errors.js';
+import { encodePng } from '../../image/png.js';
+import type { GenerationStep } from '../../pipelines/diffusion/generation.js';
+import type { Pipeline } from '../../pipelines/diffusion/pipeline.js';
+import type { GenerateOptions } from '../../pipelines/options.js';
+import { isCrossAttention } from '../../pipelines/trace/attention-map.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import { readImages } from '../images.js';
+import { Clock } from '../run/clock.js';
+import type { RunContext, RunOutcome } from '../run/context.js';
+import { keepFile } from '../run/results.js';
+import type { Job, JobImage } from '../types.js';
+import { grayChannels, Strip, shrunk } from './strip.js';
+import { nodesOf, parseTensor, TensorRecord } from './tensors.js';
+import { WordMaps } from './words.js';
+
+/** Steps that are recorded at most, evenly spread. */
+const MAX_STEPS = 64;
+/** Pixels of a preview's longer side. */
+const PREVIEW = 192;
+
+interface TraceOptions {
+  readonly settings: GenerateOptions & { readonly seed: number };
+  readonly tensors?: readonly string[];
+}
+
+/** @throws what `Pipeline.generate` throws; INVALID_OPTION for a tensor that is not there */
+export async function runTrace(job: Job, pipeline: Pipeline, context: RunContext): Promise<RunOutcome> {
+  const { settings, tensors = [] } = job.options as unknown as TraceOptions;
+  const images = await readImages(job.id, job.options, context.data);
+  const { signal, emit } = context;
+  const clock = new Clock(1);
+  const words = await WordMaps.of(pipeline, settings.prompt ?? '');
+  const nodes = await nodesOf(pipeline, settings);
+  const attention = nodes.unet!.map(({ name }) => name).filter(isCrossAttention);
+  const records = tensors.map((text) => ({ ...parseTensor(text), record: new TensorRecord(text) }));
+  for (const { module, name, record } of records) {
+    if (!nodes[module]?.some((node) => node.name === name))
+      throw invalidOption(
+        'tensors',
+        'names of nodes (inside.json of a job without any lists them)',
+        record.requested,
+      );
+  }
+  const ofUnet = records.filter(({ module }) => module === 'unet');
+  const stream = pipeline.stream({
+    ...settings,
+    ...images,
+    taps: [...new Set([...attention, ...ofUnet.map(({ name }) => name)])],
+    signal,
+    onWarning: (warning) => emit({ type: 'warning', data: warning }),
+    onProgress: (progress) => emit({ type: 'progress', data: clock.at(0, progress) }),
+  });
+  const recorder = new StepRecorder();
+  for await (const step of stream) {
+    if (step.pass === 1) words.add(step);
+    await recorder.add(step);
+    for (const { name, record } of ofUnet) record.add(step.step, step.taps[name]!);
+  }
+  const [image] = (await stream.result).images;
+  await tapTheRest(pipeline, records, { prompt: settings.prompt ?? '', latent: image!.latent, signal });
+  const files = new Files(job, context);
+  const maps = await files.strip('words.png', wordStrip(words, image!.latent));
+  const trace = {
+    prompt: settings.prompt ?? '',
+    width: image!.width,
+    height: image!.height,
+    steps: recorder.steps,
+    words: maps,
+    tensors: await Promise.all(records.map(async ({ record }, i) => files.tensor(record, `tensor-${i}.png`))),
+    nodes,
+  };
+  await files.strip('latents.png', { strip: recorder.latents, entries: null });
+  await files.strip('previews.png', { strip: recorder.previews, entries: null });
+  await files.json('inside.json', trace);
+  return {
+    images: files.kept,
+    result: { steps: recorder.steps.length, words: maps.map(({ word }) => word) },
+  };
+}
+
+/** Traces the text encoders and the decoder, which run once, beside the run of the image. */
+async function tapTheRest(
+  pipeline: Pipeline,
+  records: readonly { readonly module: string; readonly name: string; readonly record: TensorRecord }[],
+  given: { readonly prompt: string; readonly latent: Tensor; readonly signal: AbortSignal },
+): Promise<void> {
+  for (const module of ['text_encoder', 'text_encoder_2', 'decoder'] as const) {
+    const asked = records.filter((one) => one.module === module);
+    if (asked.length === 0) continue;
+    const names = asked.map(({ name }) => name);
+    const { prompt, latent, signal } = given;
+    const taps = await pipeline.tap(
+      module === 'decoder' ? { module, names, latent, signal } : { module, names, prompt, signal },
+    );
+    for (const { name, record } of asked) record.add(0, taps[name]!);
+  }
+}
+
+/** Latents and previews, step by step. */
+class StepRecorder {
+  readonly latents = new Strip(1);
+  readonly previews = new Strip(3);
+  readonly steps: object[] = [];
+
+  async add(step: GenerationStep): Promise<void> {
+    const every = Math.ceil(step.steps / MAX_STEPS);
+    if (step.step % every !== 0 && step.step !== step.steps - 1) return;
+    const latent = step.latent.at(0);
+    const [channels = 0, height = 0, width = 0] = latent.shape;
+    const planes = Array.from({ length: channels }, (_, c) => latent.at(c));
+    const place = this.latents.add(
+      grayChannels(
+        planes.map(({ data }) => data),
+        width,
+        height,
+      ),
+    );
+    const preview = this.previews.add(await shrunk(await step.preview(), PREVIEW));
+    const { pass, sigma, sigmaNext } = step;
+    this.steps.push({
+      ...{ step: step.step, steps: step.steps, pass, sigma, sigmaNext, channels },
+      ...{ latent: place, preview },
+      stats: { latent: planes.map((plane) => plane.stats()), x0: step.x0.at(0).stats() },
+    });
+  }
+}
+
+function wordStrip(words: WordMaps, latent: Tensor) {
+  const strip = new Strip(1);
+  const entries = words.maps(latent).flatMap(({ word, map }) => {
+    const [height = 0, width = 0] = map.shape;
+    const data = Uint8Array.from(map.data, (value) => Math.round(255 * value));
+    const place = strip.add({ data, width, height });
+    return place ? [{ word, ...place }] : [];
+  });
+  return { strip, entries };
+}
+
+/** Result files of the job. */
+class Files {
+  readonly kept: JobImage[] = [];
+
+  constructor(
+    private readonly job: Job,
+    private readonly context: RunContext,
+  ) {}
+
+  /** Writes a strip, unless it is empty. @returns its entries */
+  async strip<T>(
+    name: string,
+    { strip, entries }: { readonly strip: Strip; readonly entries: T },
+  ): Promise<T> {
+    if (strip.empty) return entries;
+    const { data, width, height } = await strip.png();
+    this.kept.push(await keepFile(this.job, { name, type: 'image/png', width, height }, data, this.context));
+    return entries;
+  }
+
+  async tensor(record: TensorRecord, name: string) {
+    const map = record.heatMap();
+    if (!map) return record.snapshot();
+    const { width, height } = map;
+    const data = await encodePng(map);
+    this.kept.push(await keepFile(this.job, { name, type: 'image/png', width, height }, data, this.context));
+    return { ...record.snapshot(), picture: name };
+  }
+
+  async json(name: string, value: unknown): Promise<void> {
+    const data = Buffer.from(JSON.stringify(value));
+    const file = { name, type: 'application/json', width: 0, height: 0 };
+    this.kept.push(await keepFile(this.job, file, data, this.context));
+  }
+}

@@ -1,0 +1,144 @@
+/** The network with guidance around it, as the sampler calls it: (x, sigma) to x0. */
+import { eitherOf, throwIfAborted } from '../../../errors.js';
+import type { DenoiseModel } from '../../../families/shared/denoise-model.js';
+import { createDenoise } from '../../../sampling/denoiser.js';
+import { activeBranches, combinePredictions, guidanceBranches } from '../../../sampling/guidance.js';
+import {
+  type BranchSpec,
+  groupByShape,
+  type LatentShape,
+  type NetworkResult,
+  type NetworkSession,
+} from '../../../sampling/network.js';
+import type { Denoise, Latent } from '../../../sampling/types.js';
+import { throwIfNotFinite } from '../../../tensor/finite.js';
+import { Tensor } from '../../../tensor/tensor.js';
+import type { DenoiseRun } from './denoise-run.js';
+import { sequentialGuidance } from './sequential-guidance.js';
+import { stepCached } from './step-cache.js';
+
+/** One pass: evaluates the network for the sampler, and remembers what it saw last. */
+export class GuidedDenoiser {
+  /** Evaluations that were done. */
+  evaluations = 0;
+  /** Of the last evaluation, by name. */
+  taps: Readonly<Record<string, Tensor>> = {};
+  private x0: Latent | undefined;
+  private active: readonly BranchSpec[] = [];
+  private readonly branches: readonly BranchSpec[];
+  private readonly shape: LatentShape;
+  private readonly session: NetworkSession;
+  private readonly predicted: Denoise;
+  /** Stops an evaluation: `signal` or `finish`. */
+  private readonly stop: AbortSignal | undefined;
+
+  constructor(
+    private readonly model: DenoiseModel,
+    private readonly run: DenoiseRun,
+  ) {
+    const { latent, extra } = run;
+    const [images = 0, channels = 0, height = 0, width = 0] = latent.shape;
+    this.shape = [images, channels, height, width];
+    this.stop = eitherOf(run.signal, run.finish);
+    this.branches = guidanceBranches(run.conditioning, run.guidance).map((branch) => beside(branch, extra));
+    let network = model.sequentialGuidance ? sequentialGuidance(model.network) : model.network;
+    if (run.deepCache) network = stepCached(network, run.deepCache);
+    this.session = run.sessions.replace(network.prepare(this.branches, this.shape));
+    this.predicted = createDenoise(run.noiseSchedule, model.prediction, (scaled, t, sigma) =>
+      this.predict(scaled, t, sigma),
+    );
+  }
+
+  /** Names of the branches of the last evaluation, in the order of the rows of its taps. */
+  get conditions(): readonly string[] {
+    return this.active.map(({ name }) => name);
+  }
+
+  /** @throws NOT_FINITE, INVALID_OPTION for an unknown tap, OUT_OF_MEMORY, ABORTED, DISPOSED */
+  readonly denoise: Denoise = async (x, sigma) => {
+    const { model, run } = this;
+    throwIfAborted(this.stop);
+    throwIfNotFinite(x, 'The latent');
+    const x0 = await this.predicted(x, sigma);
+    if (model.clip !== undefined) clamp(x0, model.clip);
+    if (run.keep) keepOutside(x0, run.keep.latent.data, run.keep.mask);
+    this.x0 = x0;
+    this.evaluations++;
+    return x0;
+  };
+
+  /** The clean latent as far as it is known. @throws NOT_FINITE */
+  seen(): Tensor {
+    const { latent, before, sigmas, noiseSchedule } = this.run;
+    const [sigma = 0] = sigmas;
+    if (!this.x0 && before) return before;
+    // Noise alone, at the variance of latents: A1111 decodes it too.
+    const scale = 1 / Math.hypot(noiseSchedule.alpha(sigma), sigma);
+    const x0 = this.x0 ?? latent.data.map((value) => value * scale);
+    throwIfNotFinite(x0, 'The latent');
+    return Tensor.from(x0, latent.shape);
+  }
+
+  /** The network's prediction with guidance. Branches whose conditioning differs in shape run in separate batches. */
+  private async predict(scaled: Latent, timestep: number, sigma: number): Promise<Latent> {
+    const { guidance, taps } = this.run;
+    const { stop: signal } = this;
+    const latents = Tensor.from(scaled, this.shape);
+    const evaluation = { sigma, index: this.evaluations };
+    const groups = groupByShape(this.branches, activeBranches(this.branches, guidance.interval, sigma));
+    const results: NetworkResult[] = [];
+    for (const branches of groups)
+      results.push(await this.session.run({ latents, timestep, evaluation, branches, taps, signal }));
+    this.active = groups.flat().map((i) => this.branches[i]!);
+    this.taps = joinTaps(
+      results.map((result) => result.taps),
+      groups.map((group) => group.map((i) => this.branches[i]!.name).join(', ')),
+    );
+    const [only] = results;
+    const predictions =
+      results.length === 1 ? only!.prediction : Tensor.cat(results.map(({ prediction }) => prediction));
+    const combine = this.model.guide ?? combinePredictions;
+    return combine(this.active, predictions.data, this.shape[0], guidance.rescale);
+  }
+}
+
+/** Adds the channels that lie beside the latent to a branch's conditioning. */
+function beside(branch: BranchSpec, extra: Tensor | undefined): BranchSpec {
+  if (!extra) return branch;
+  const { tensors } = branch.conditioning;
+  return { ...branch, conditioning: { tensors: { ...tensors, concat: extra } } };
+}
+
+type Taps = Readonly<Record<string, Tensor>>;
+
+/**
+ * The taps of several batches in one tensor a name; where the batches differ in shape, one tensor a batch, with the names of its branches
+ * after the node's.
+ */
+function joinTaps(taps: readonly Taps[], labels: readonly string[]): Taps {
+  if (taps.length === 1) return taps[0]!;
+  const joined: Record<string, Tensor> = {};
+  for (const name of Object.keys(taps[0] ?? {})) {
+    const tensors = taps.map((one) => one[name]!);
+    const shapes = new Set(tensors.map(({ shape }) => shape.slice(1).join()));
+    if (shapes.size === 1) joined[name] = Tensor.cat(tensors);
+    else
+      tensors.forEach((tensor, i) => {
+        joined[`${name} (${labels[i]})`] = tensor;
+      });
+  }
+  return joined;
+}
+
+/** In place. */
+function clamp(x: Latent, limit: number): void {
+  for (let i = 0; i < x.length; i++) x[i] = Math.min(limit, Math.max(-limit, x[i]!));
+}
+
+/** x * mask + kept * (1 - mask), in place; the mask is the same for every image and channel. */
+export function keepOutside(x: Latent, kept: Latent, mask: Float32Array): void {
+  for (let i = 0; i < x.length; i++) {
+    const m = mask[i % mask.length]!;
+    x[i] = x[i]! * m + kept[i]! * (1 - m);
+  }
+}

@@ -1,0 +1,50 @@
+/** Guidance branches one after the other instead of in one batch: half the memory, for a little more time. */
+import type {
+  DiffusionNetwork,
+  NetworkRequest,
+  NetworkResult,
+  NetworkSession,
+} from '../../../sampling/network.js';
+import { Tensor } from '../../../tensor/tensor.js';
+
+/** A network that runs one branch at a time, except for taps, which show all branches of one run. */
+export function sequentialGuidance(network: DiffusionNetwork): DiffusionNetwork {
+  return {
+    inputs: network.inputs,
+    cutPoints: network.cutPoints,
+    prepare: (branches, shape) => sequentialSession(network.prepare(branches, shape)),
+    bytes: async (branches, shape, signal) => {
+      const { session } = await network.bytes(branches, shape, signal);
+      const alone = await Promise.all(branches.map((branch) => network.bytes([branch], shape, signal)));
+      return { session, run: Math.max(0, ...alone.map(({ run }) => run)) };
+    },
+    nodes: (shape, windows) => network.nodes(shape, windows),
+  };
+}
+
+function sequentialSession(session: NetworkSession): NetworkSession {
+  return {
+    run: async (request) => {
+      if (request.taps?.length || request.branches.length === 1) return session.run(request);
+      const results: NetworkResult[] = [];
+      for (const i of request.branches.keys()) results.push(await session.run(onlyBranch(request, i)));
+      const kept = results.flatMap((result) => result.kept ?? []);
+      return {
+        prediction: Tensor.cat(results.map(({ prediction }) => prediction)),
+        taps: {},
+        ...(request.keep ? { kept } : {}),
+      };
+    },
+    [Symbol.dispose]: () => session[Symbol.dispose](),
+  };
+}
+
+/** The part of a request that belongs to the `i`th of its branches. */
+function onlyBranch({ latents, branches, resume, ...rest }: NetworkRequest, i: number): NetworkRequest {
+  return {
+    ...rest,
+    branches: [branches[i]!],
+    latents: latents instanceof Tensor ? latents : latents[i]!,
+    ...(resume ? { resume: { point: resume.point, states: [resume.states[i]!] } } : {}),
+  };
+}

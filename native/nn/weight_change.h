@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdint>
+
+#include "nn/conv.h"
+#include "runtime/graph/graph.h"
+
+namespace safelight {
+
+// What the patches of a run (runtime/graph.h, weight_branch) add to a product with m.weight. The weight itself
+// stays as it is, in whatever storage and place: a low-rank change costs two thin products beside its own.
+
+// Of a linear layer: x [..., in] -> [..., out], or null where nothing changes the weight.
+tensor linear_change(model_ref m, tensor x, int64_t out);
+// Of a convolution: [B, in, H, W] -> [B, out, H', W'], or null.
+tensor conv_change(model_ref m, tensor x, int64_t out, conv_options o);
+
+}  // namespace safelight

@@ -1,0 +1,25 @@
+/** The contract of `JobService`, `JobRunner` and the stores: each store keeps all of it. */
+import { afterAll, afterEach, beforeEach, describe } from 'vitest';
+import { lmdbKind } from './conformance/lmdb-stage.js';
+import { queueing } from './conformance/queueing.js';
+import { reading } from './conformance/reading.js';
+import { recovery } from './conformance/recovery.js';
+import { redisKind } from './conformance/redis-stage.js';
+import { running } from './conformance/running.js';
+import type { Stage } from './conformance/stage.js';
+
+for (const kind of [lmdbKind, redisKind]) {
+  const { name, missing } = kind;
+  describe.skipIf(missing !== undefined)(`jobs in ${name}${missing ? `: ${missing}` : ''}`, () => {
+    let stage: Stage;
+    beforeEach(async () => {
+      stage = await kind.open();
+    });
+    afterEach(() => stage.end());
+    afterAll(() => kind.close());
+    describe('in the queue', () => queueing(() => stage));
+    describe('while they run', () => running(() => stage));
+    describe('for readers', () => reading(() => stage));
+    describe('after failures', () => recovery(() => stage));
+  });
+}
