@@ -7,9 +7,9 @@
 
 namespace safelight {
 
-// The terms that the patches of a run (weight_branch in runtime/graph/graph.h) add to a product with m.weight.
-// The weight itself stays as it is, in whatever storage and place: a low-rank change costs two thin products
-// beside its own.
+// The terms that the patches of a run (weight_branch in runtime/graph/graph.h) add to a product with
+// m.weight. The weight itself stays as it is, in whatever storage and place: a low-rank change costs two thin
+// products beside its own.
 
 // The term of a linear layer: x [..., in] -> [..., out], or null where nothing changes the weight.
 tensor linear_change(model_ref m, tensor x, int64_t out);

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "nn/relative_bias.h"
+#include "nn/attention/relative_bias.h"
 #include "runtime/graph/graph.h"
 
 namespace safelight {

@@ -1,4 +1,4 @@
-#include "nn/relative_bias.h"
+#include "nn/attention/relative_bias.h"
 
 #include <algorithm>
 #include <cmath>
