@@ -1,12 +1,14 @@
 /** Samplers and schedules of generation parameters, with what A1111 does for them and does not write. */
-import { writtenByOthers } from '../image/parameter-fields.js';
-import { resolveSampler, type SamplerInfo } from '../sampling/samplers/index.js';
-import { resolveSchedule, schedules } from '../sampling/schedules/index.js';
-import type { HiresOptions } from './hires-options.js';
-import type { GenerateOptions } from './options.js';
+
+import { defined } from '../../defined.js';
+import { writtenByOthers } from '../../image/parameter-fields.js';
+import { resolveSampler, type SamplerInfo } from '../../sampling/samplers/index.js';
+import { resolveSchedule, schedules } from '../../sampling/schedules/index.js';
+import type { GenerationOptions } from '../declarations/generation.js';
+import type { HiresOptions } from '../declarations/hires.js';
 
 export interface RestoredSamplers {
-  readonly options: Pick<GenerateOptions, 'sampler' | 'schedule' | 'eta' | 'discardPenultimate'>;
+  readonly options: Pick<GenerationOptions, 'sampler' | 'schedule' | 'eta' | 'discardPenultimate'>;
   readonly hires: Pick<HiresOptions, 'sampler' | 'schedule' | 'discardPenultimate'>;
   /** Names of fields whose values are no sampler or schedule here. */
   readonly unknown: readonly string[];
@@ -35,11 +37,11 @@ export function restoreSamplers(fields: Readonly<Record<string, string>>): Resto
   const discardsAgain = second.info?.discardsPenultimate ?? discards;
   return {
     options: {
-      ...given({ sampler: first.sampler, schedule, eta }),
+      ...defined({ sampler: first.sampler, schedule, eta }),
       ...(discards ? { discardPenultimate: true } : {}),
     },
     hires: {
-      ...given({ sampler: second.sampler, schedule: second.schedule ?? again }),
+      ...defined({ sampler: second.sampler, schedule: second.schedule ?? again }),
       ...(foreign && discardsAgain !== discards && !('Discard penultimate sigma' in fields)
         ? { discardPenultimate: discardsAgain }
         : {}),
@@ -85,10 +87,4 @@ function unlessUnknown<T>(resolve: () => T): T | undefined {
   } catch {
     return undefined;
   }
-}
-
-function given<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]: Exclude<T[K], undefined>;
-  };
 }

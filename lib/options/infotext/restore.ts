@@ -1,17 +1,19 @@
-/** From the text that an image carries to the options that make it again. */
-
-import { type UnsupportedKind, unsupportedSyntax } from '../conditioning/unsupported-syntax.js';
-import { matters, namesOfHashes, writtenByOthers } from '../image/parameter-fields.js';
-import { parseParameters } from '../image/parameters.js';
-import type { Warning } from '../warnings.js';
-import type { HiresOptions } from './hires-options.js';
-import type { GenerateOptions } from './options.js';
-import { deepCacheFields, hiresFields, plainFields, type Read, type Size, sizeOf } from './restore-fields.js';
-import { restoreSamplers, samplerFields } from './restore-sampler.js';
+/** From the texts that an image carries to the options that make it again. */
+import { type UnsupportedKind, unsupportedSyntax } from '../../conditioning/unsupported-syntax.js';
+import { invalidOption } from '../../errors.js';
+import { matters, namesOfHashes, writtenByOthers } from '../../image/parameter-fields.js';
+import { parseParameters } from '../../image/parameters.js';
+import type { Warning } from '../../warnings.js';
+import type { GenerationOptions } from '../declarations/generation.js';
+import type { HiresOptions } from '../declarations/hires.js';
+import { EXACT, parseExact } from '../exact.js';
+import { type LabeledOption, optionsByLabel } from './labels.js';
+import { restoreSamplers, samplerFields } from './samplers.js';
+import { parseSize, parseValue, type Size } from './values.js';
 
 /** The content of a text; images (`init`, `mask`) are not in it. */
 export interface Restored {
-  readonly options: Partial<GenerateOptions>;
+  readonly options: GenerationOptions;
   /** Name of the model, where it is written. */
   readonly model: string | undefined;
   /** Settings that the image was made with and that `options` cannot give, by the names of their fields. */
@@ -26,22 +28,35 @@ export interface UnrestoredSetting {
   readonly value: string;
 }
 
-type Options = { -readonly [K in keyof GenerateOptions]?: GenerateOptions[K] };
+type Options = { -readonly [K in keyof GenerationOptions]?: GenerationOptions[K] };
 type Hires = { -readonly [K in keyof HiresOptions]?: HiresOptions[K] };
-type Fields = Readonly<Record<string, string>>;
+type Texts = Readonly<Record<string, string>>;
 
 /**
- * Reads A1111's generation parameters, its own, Safelight's and those of programs that write them alike. In texts that Safelight did not
- * write, a missing `RNG` is noise of the GPU (`rng: 'cuda'`) and a missing `Schedule type` is `Automatic`, as A1111 reads them. Never
- * throws; `generate` checks the options it is given.
+ * Reads the texts of an image, as `readPngText` gives them: Safelight's exact options (`safelight`) where they are there and right, else
+ * A1111's generation parameters (`parameters`). A string is such parameters: A1111's own, Safelight's and those of programs that write
+ * them alike. In parameters that Safelight did not write, a missing `RNG` is noise of the GPU (`rng: 'cuda'`) and a missing `Schedule type`
+ * is `Automatic`, as A1111 reads them. Accepts every text; `generate` checks the options it is given.
+ * @throws INVALID_OPTION for what is no text
  */
-export function restoreOptions(text: string): Restored {
+export function restoreOptions(texts: string | Texts): Restored {
+  if (typeof texts === 'string') return restoreInfotext(texts);
+  if (typeof texts !== 'object' || texts === null || Array.isArray(texts))
+    throw invalidOption('texts', 'string, or texts as readPngText gives them', texts);
+  const exact = parseExact(texts[EXACT]);
+  if (!exact) return restoreInfotext(texts.parameters ?? '');
+  const { options, model, unknown } = exact;
+  return { options, model, unrestored: unknown, warnings: warningsOf(unknown) };
+}
+
+function restoreInfotext(text: string): Restored {
   const { prompt, negative, fields } = parseParameters(text);
   const foreign = writtenByOthers(fields);
   const samplers = restoreSamplers(fields);
   const options: Options = { prompt, ...(negative === '' ? {} : { negative }) };
   const hires: Hires = {};
-  const deepCache: { interval?: number; branch?: number } = {};
+  const deepCache: Options['deepCache'] = {};
+  const targets: Record<string, object> = { '': options, hires, deepCache };
   const lost = new Map<string, string>(samplers.unknown.map((name) => [name, fields[name]!]));
   for (const [name, value] of Object.entries(fields)) {
     const known =
@@ -49,9 +64,7 @@ export function restoreOptions(text: string): Restored {
       SIZES.has(name) ||
       (name === 'Model' && !foreign) ||
       name === 'Lora hashes' ||
-      read(plainFields.get(name), value, options) ||
-      read(hiresFields.get(name), value, hires) ||
-      read(deepCacheFields.get(name), value, deepCache);
+      read(optionsByLabel.get(name), value, targets);
     if (!known && matters(name, value)) lost.set(name, value);
   }
   for (const name of restoreSizes(fields, options, hires)) lost.set(name, fields[name]!);
@@ -79,32 +92,32 @@ function withHires(options: Options, hires: Hires): Options {
 
 /** @returns whether there was something to read, and it could be read */
 function read(
-  entry: readonly [option: string, read: Read] | undefined,
+  entry: LabeledOption | undefined,
   text: string,
-  into: Record<string, unknown>,
+  targets: Readonly<Record<string, object>>,
 ): boolean {
-  const value = entry?.[1](text);
+  const value = entry && parseValue(entry.field, text);
   if (!entry || value === undefined) return false;
-  if (value !== null) into[entry[0]] = value;
+  if (value !== null) Object.assign(targets[entry.parent]!, { [entry.name]: value });
   return true;
 }
 
 const SIZES: ReadonlySet<string> = new Set(['Size', 'Hires resize', 'First pass size']);
 
 /** @returns names of fields that are no sizes */
-function restoreSizes(fields: Fields, options: Options, hires: Hires): string[] {
-  const size = sizeOf(fields.Size ?? '');
+function restoreSizes(fields: Texts, options: Options, hires: Hires): string[] {
+  const size = parseSize(fields.Size ?? '');
   Object.assign(options, size);
-  const resize = sizeOf(fields['Hires resize'] ?? '');
+  const resize = parseSize(fields['Hires resize'] ?? '');
   if (resize?.width) hires.width = resize.width;
   if (resize?.height) hires.height = resize.height;
-  const first = sizeOf(fields['First pass size'] ?? '');
+  const first = parseSize(fields['First pass size'] ?? '');
   // Before version 1.0, A1111 wrote the size of the second pass as the size.
   if (first && size) {
     Object.assign(options, first.width && first.height ? first : firstPassOf(size));
     Object.assign(hires, size);
   }
-  return [...SIZES].filter((name) => Object.hasOwn(fields, name) && !sizeOf(fields[name]!));
+  return [...SIZES].filter((name) => Object.hasOwn(fields, name) && !parseSize(fields[name]!));
 }
 
 /** The size that A1111 chose for the first pass then: about 512 x 512 pixels, on a grid of 64. */
@@ -120,7 +133,7 @@ const KINDS: Readonly<Record<UnsupportedKind, string>> = {
 };
 
 /** Networks and other constructs in the prompts, and the LoRAs whose hashes are written beside them. */
-function networksOf(prompts: readonly (string | undefined)[], fields: Fields): UnrestoredSetting[] {
+function networksOf(prompts: readonly (string | undefined)[], fields: Texts): UnrestoredSetting[] {
   const found = prompts.flatMap((prompt = '', i) =>
     unsupportedSyntax(prompt, { negative: i % 2 === 1 }).map(({ kind, text }) => ({
       name: KINDS[kind],

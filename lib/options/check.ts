@@ -1,8 +1,12 @@
-/** Validation of single options, once, in one message shape. */
-import { randomInt } from 'node:crypto';
-import { invalidOption } from '../errors.js';
+/** Checks of single values, all in one shape of message. */
+import { invalidOption, SafelightError } from '../errors.js';
 
 export { knownKeys, oneOf } from '../known-keys.js';
+
+/** A random seed of 32 bits. */
+function randomSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0]!;
+}
 
 /** A whole number in [min, max]. */
 export function integer(name: string, value: unknown, min: number, max: number): number {
@@ -17,7 +21,7 @@ export function integer(name: string, value: unknown, min: number, max: number):
  * @throws INVALID_OPTION
  */
 export function seed(name: string, value: unknown, max: number = Number.MAX_SAFE_INTEGER): number {
-  if (value === undefined || value === -1) return randomInt(2 ** 32);
+  if (value === undefined || value === -1) return randomSeed();
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0 || value > max)
     throw invalidOption(name, `integer between 0 and ${max}, or -1 (random),`, value);
   return value;
@@ -39,6 +43,20 @@ export function boolean(name: string, value: unknown): boolean {
 export function string(name: string, value: unknown): string {
   if (typeof value !== 'string') throw invalidOption(name, 'string', value);
   return value;
+}
+
+/**
+ * A text of at most so many characters.
+ * @throws INVALID_OPTION
+ */
+export function text(name: string, value: unknown, max: number): string {
+  const given = string(name, value);
+  if (given.length > max)
+    throw new SafelightError(
+      'INVALID_OPTION',
+      `Expected at most ${max} characters for ${name} but received ${given.length}: shorten it`,
+    );
+  return given;
 }
 
 /** Two numbers in order. */
