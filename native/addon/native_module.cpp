@@ -164,9 +164,8 @@ void native_module::end(promise_worker * call) {
     calls_.erase(call);
     if (host_) {
         const loaded_module & loaded = *host_->loaded;
-        tell_collector(
-            static_cast<int64_t>(loaded.weight_bytes() + loaded.compute_bytes() + loaded.state_bytes() +
-                                 loaded.patch_bytes()));
+        tell_collector(static_cast<int64_t>(loaded.weight_bytes() + loaded.compute_bytes() +
+                                            loaded.state_bytes() + loaded.patch_bytes()));
     }
 }
 

@@ -4,9 +4,9 @@
 #include <chrono>
 
 #include "runtime/device/device.h"
-#include "runtime/memory.h"
 #include "runtime/graph/recorder.h"
 #include "runtime/graph/shape.h"
+#include "runtime/memory.h"
 #include "runtime/threads.h"
 
 namespace safelight {

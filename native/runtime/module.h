@@ -3,8 +3,8 @@
 #include <atomic>
 #include <memory>
 
-#include "runtime/graph/built_graph.h"
 #include "runtime/executor.h"
+#include "runtime/graph/built_graph.h"
 #include "runtime/session_states.h"
 #include "runtime/weights/patch_set.h"
 #include "runtime/weights/weights.h"

@@ -5,8 +5,8 @@
 #include <unordered_set>
 #include <vector>
 
-#include "runtime/memory.h"
 #include "runtime/graph/shape.h"
+#include "runtime/memory.h"
 
 namespace safelight {
 

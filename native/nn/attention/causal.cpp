@@ -1,10 +1,10 @@
-#include "nn/causal.h"
+#include "nn/attention/causal.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "nn/attention.h"
+#include "nn/attention/attention.h"
 #include "nn/fused/fusion.h"
 #include "nn/fused/kernel_node.h"
 #include "nn/layout.h"

@@ -1,7 +1,7 @@
 /** A model that draws with a U-Net, completed from its files: the autoencoder that was asked for, and the checks across components. */
 
-import { extraChannels, latentChannels, latentFactor } from '../../checkpoint/latent-source.js';
-import { isMarker } from '../../checkpoint/markers.js';
+import { extraChannels, latentChannels, latentFactor } from '../../../checkpoint/latent-source.js';
+import { isMarker } from '../../../checkpoint/markers.js';
 import type {
   ComponentSource,
   ConditionSource,
@@ -11,12 +11,12 @@ import type {
   OpenModelOptions,
   TextEncoderSource,
   UNetSource,
-} from '../../checkpoint/model-descriptor.js';
-import type { ModelFiles } from '../../checkpoint/model-files.js';
-import { openAutoencoder } from '../../checkpoint/open-autoencoder.js';
-import type { UNetModelParts } from '../../checkpoint/parts.js';
-import { invalidOption, SafelightError } from '../../errors.js';
-import { moduleKindOf } from '../../modules/text-encoder.js';
+} from '../../../checkpoint/model-descriptor.js';
+import type { ModelFiles } from '../../../checkpoint/model-files.js';
+import { openAutoencoder } from '../../../checkpoint/open-autoencoder.js';
+import type { UNetModelParts } from '../../../checkpoint/parts.js';
+import { invalidOption, SafelightError } from '../../../errors.js';
+import { moduleKindOf } from '../../../modules/text-encoder.js';
 
 /** What a family's models have in common that their files need not say. */
 export interface UNetFamilyFacts {

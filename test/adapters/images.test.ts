@@ -1,4 +1,4 @@
-/** LoRAs through the pipeline: whole pictures against diffusers with PEFT, calls side by side and one after the other. */
+/** LoRAs through the pipeline: whole images against diffusers with PEFT, calls side by side and one after the other. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -51,7 +51,7 @@ async function drawn(pipeline: Pipeline, options: GenerateOptions): Promise<Uint
 }
 
 describe('a generation with LoRAs', () => {
-  it.each(pictures)('makes the picture that diffusers makes with PEFT, of $model', async (picture) => {
+  it.each(pictures)('makes the image that diffusers makes with PEFT, of the tiny $model', async (picture) => {
     const wanted = await readImage(join(FIXTURES, picture.image));
     const options = { ...picture.options, loras: lorasOf(picture) } as GenerateOptions;
     const actual = await drawn(pipelines[picture.model], options);
@@ -109,7 +109,7 @@ describe('a generation with LoRAs', () => {
     expect(await drawn(pipeline, { ...SMALL, loras: [{ path }] })).toEqual(first);
   });
 
-  it('keeps nothing in lean memory mode, on mapped weights, with the same picture', async () => {
+  it('keeps nothing in lean memory mode, on mapped weights, with the same image', async () => {
     await using pipeline = await Pipeline.load(folders.sd1, { threads: 2, memory: 'lean' });
     const loras = [{ path: writeLora('sd1', 'whole') }];
     const lean = await drawn(pipeline, { ...SMALL, loras });

@@ -1,24 +1,24 @@
 /** How models with a U-Net are loaded and run: text encoders or classes, the U-Net, and what makes latents. */
 import { basename, extname } from 'node:path';
-import { extraChannels, latentChannels, latentFactor } from '../../checkpoint/latent-source.js';
-import type { ModelSource } from '../../checkpoint/model-descriptor.js';
+import { extraChannels, latentChannels, latentFactor } from '../../../checkpoint/latent-source.js';
+import type { ModelSource } from '../../../checkpoint/model-descriptor.js';
 import {
   ClipPromptEncoder,
   type LoadedEncoder,
   type PromptEncoder,
-} from '../../conditioning/prompt-encoder.js';
-import { SafelightError, unlessAborted } from '../../errors.js';
-import type { LoadOptions } from '../../modules/loaded-module.js';
-import { probePrediction } from '../../modules/prediction-probe.js';
-import { TextEncoder } from '../../modules/text-encoder.js';
-import { UNet } from '../../modules/unet.js';
-import { DiscreteSchedule } from '../../sampling/discrete-schedule.js';
-import { loadTokenizer } from '../../tokenizers/load-tokenizer.js';
-import type { Warnings } from '../../warnings.js';
-import { encodeGuidance } from './guidance-pair.js';
-import { type LatentCodec, loadCodec } from './latent-codec.js';
-import { type ComponentSpec, LazyModel, type ModelSpec } from './lazy-model.js';
-import { type LoadedModel, type ModelFacts, type ModuleSettings, moduleNames } from './loaded-model.js';
+} from '../../../conditioning/prompt-encoder.js';
+import { SafelightError, unlessAborted } from '../../../errors.js';
+import type { LoadOptions } from '../../../modules/loaded-module.js';
+import { probePrediction } from '../../../modules/prediction-probe.js';
+import { TextEncoder } from '../../../modules/text-encoder.js';
+import { UNet } from '../../../modules/unet.js';
+import { DiscreteSchedule } from '../../../sampling/discrete-schedule.js';
+import { loadTokenizer } from '../../../tokenizers/load-tokenizer.js';
+import type { Warnings } from '../../../warnings.js';
+import { encodeGuidance } from '../guidance-pair.js';
+import { type LatentCodec, loadCodec } from '../latent-codec.js';
+import { type ComponentSpec, LazyModel, type ModelSpec } from '../lazy-model.js';
+import { type LoadedModel, type ModelFacts, type ModuleSettings, moduleNames } from '../loaded-model.js';
 import { loraTarget } from './lora-target.js';
 import { type UNetFamilyFacts, withPrediction } from './unet-model.js';
 import { UNetNetwork } from './unet-network.js';

@@ -2,9 +2,9 @@
  * Cross-attention keys and values, which are the same at every step: computed once per set of contexts and kept with the U-Net while a
  * session uses them, so that the batches and passes of a generation share them.
  */
-import { isAborted, throwIfAborted } from '../../errors.js';
-import type { KeptTexts, UNet } from '../../modules/unet.js';
-import { Tensor } from '../../tensor/tensor.js';
+import { isAborted, throwIfAborted } from '../../../errors.js';
+import type { KeptTexts, UNet } from '../../../modules/unet.js';
+import { Tensor } from '../../../tensor/tensor.js';
 
 /** Beyond this (three windows of SDXL, of both prompts) each step computes them again; a lean model keeps those of SD1.5 and SD2 only. */
 const LIMIT = { usual: 320e6, lean: 32e6 };

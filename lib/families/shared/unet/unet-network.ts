@@ -1,7 +1,7 @@
 /** A U-Net as a diffusion network: text by cross-attention, pooled text and sizes (SDXL), classes, and channels beside the latent. */
-import type { NodeInfo } from '../../binding/types.js';
-import { SafelightError } from '../../errors.js';
-import type { UNet, UNetInputs } from '../../modules/unet.js';
+import type { NodeInfo } from '../../../binding/types.js';
+import { SafelightError } from '../../../errors.js';
+import type { UNet, UNetInputs } from '../../../modules/unet.js';
 import {
   type BranchSpec,
   type CutPoint,
@@ -14,8 +14,8 @@ import {
   type NetworkRequest,
   type NetworkResult,
   type NetworkSession,
-} from '../../sampling/network.js';
-import { type AnyTensor, Tensor } from '../../tensor/tensor.js';
+} from '../../../sampling/network.js';
+import { type AnyTensor, Tensor } from '../../../tensor/tensor.js';
 import { type CachedKeys, CrossAttentionCache } from './cross-attention-cache.js';
 
 export interface UNetNetworkOptions {

@@ -1,4 +1,4 @@
-#include "nn/qkv.h"
+#include "nn/attention/qkv.h"
 
 #include "nn/layout.h"
 #include "nn/linear.h"

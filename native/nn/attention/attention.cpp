@@ -1,4 +1,4 @@
-#include "nn/attention.h"
+#include "nn/attention/attention.h"
 
 #include <algorithm>
 #include <cmath>
@@ -107,6 +107,31 @@ tensor attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, tenso
         return weighted_sum(ctx, probs, transposed(ctx, v));
     }
     return tiled_is_right(m, q, mask) ? attention_tiled(ctx, q, k, v) : attention_in_blocks(m, q, k, v, mask);
+}
+
+tensor biased_attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, tensor bias, tensor keys) {
+    ggml_context * ctx = m.ctx();
+    q = split_heads(ctx, q, heads);
+    k = split_heads(ctx, k, heads);
+    tensor scores = ggml_mul_mat(ctx, k, ggml_cont(ctx, q));
+    ggml_mul_mat_set_prec(scores, GGML_PREC_F32);
+    if (keys) scores = ggml_add(ctx, scores, keys);
+    tensor probs = ggml_soft_max_ext(ctx, scores, bias, 1.0f, 0.0f);
+    probs = m.named("probs", probs, {q->ne[3], heads, q->ne[1], k->ne[1]});
+    return weighted_sum(ctx, probs, transposed(ctx, split_heads(ctx, v, heads)));
+}
+
+tensor key_mask(model_ref m, const std::string & input, const shape & dims) {
+    m.g().input(input, GGML_TYPE_I32, dims);
+    m.g().limit(input, 0, 1);
+    auto fill = [input, count = dims[0] * dims[1]](const graph::host_data & data, void * to) {
+        const int32_t * seen = static_cast<const int32_t *>(data.at(input));
+        // Not -inf: where a whole row is hidden, that would become NaN.
+        for (int64_t i = 0; i < count; ++i) {
+            static_cast<float *>(to)[i] = seen[i] ? 0.0f : std::numeric_limits<float>::lowest();
+        }
+    };
+    return m.g().computed(GGML_TYPE_F32, {dims[0], 1, 1, dims[1]}, fill);
 }
 
 tensor causal_mask(model_ref m, int64_t length) {
