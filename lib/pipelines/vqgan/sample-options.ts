@@ -59,7 +59,7 @@ export function resolveDraw(modules: CodesModules, options: DrawOptions): DrawSe
     { defaults: { ...defaults } },
   );
   const side = sideOf(modules);
-  const start = options.start && checkGrid(options.start, modules.vocabulary ?? 0, factor);
+  const start = options.start ? checkGrid(options.start, modules.vocabulary ?? 0, factor) : undefined;
   const [, rows = side, columns = side] = start?.shape ?? [];
   const asked = defined(checkSize(options, factor));
   const { width = columns * factor, height = rows * factor } = asked;
