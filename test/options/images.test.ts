@@ -13,7 +13,13 @@ afterAll(() => pipeline.dispose());
 it('gives each image of a call again by its exact options', async () => {
   const { images } = await pipeline.generate({
     ...{ prompt: 'a red apple', negative: 'Negative prompt: none', seed: 3, count: 2, width: 64, height: 64 },
-    ...{ steps: 2, batch: 1, sampler: 'Euler a', eta: 0.7, guidanceInterval: [0.5, Number.POSITIVE_INFINITY] },
+    ...{
+      steps: 2,
+      batch: 1,
+      sampler: 'Euler a',
+      eta: 0.7,
+      guidanceInterval: [0.5, Number.POSITIVE_INFINITY],
+    },
     ...{ subseed: 5, subseedStrength: 0.3, clipSkip: 2, emphasis: 'no norm', deepCache: { interval: 2 } },
   });
   for (const image of images) {
