@@ -45,6 +45,7 @@ for (let run = 0; run < runs; run++) {
     const { user, system } = process.cpuUsage(used);
     row.wall.push((performance.now() - start) / 1000);
     row.cpu.push((user + system) / 1e6);
+    console.error(`${row.memory}, run ${run + 1}: ${row.wall.at(-1)?.toFixed(2)} s`);
   }
 }
 for (const { memory, wall, cpu, autoencoder } of rows) {
