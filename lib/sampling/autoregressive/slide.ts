@@ -116,7 +116,7 @@ function checkSlide(model: CodeModel, options: SlideCodesOptions): void {
   checkCondition(condition);
   checkCodes('condition', condition.codes, model.vocabulary);
   if (!Array.isArray(seeds)) throw invalidOption('seeds', 'one for each condition', seeds);
-  if (start) checkCodes('start', start, model.vocabulary);
+  if (start !== undefined) checkCodes('start', start, model.vocabulary);
   const total = height * width;
   const before = condition.codes[0]!.length;
   if (condition.kind === 'tokens' && before === 0) {
