@@ -82,7 +82,7 @@ export async function* sampleCodes(
 function checkPictures(model: CodeModel, options: SampleCodesOptions): readonly TorchCpuGenerator[] {
   const { condition, start, total, seeds, order } = options;
   checkCodes('condition', condition, model.vocabulary);
-  if (start) checkCodes('start', start, model.vocabulary);
+  if (start !== undefined) checkCodes('start', start, model.vocabulary);
   const given = start?.[0]?.length ?? 0;
   if (!(Number.isSafeInteger(total) && total > 0 && total > given)) {
     throw invalidOption('total', `integer greater than ${given}`, total);
