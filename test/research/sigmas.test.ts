@@ -92,7 +92,7 @@ describe('sigmas', () => {
 
   it('are at most 1 on a flow-matching model', () => {
     const model = {
-      noiseSchedule: () => new FlowSchedule(),
+      noiseSchedule: () => new FlowSchedule({ shift: 3 }),
       alignYourSteps: undefined,
       shape: [1, 4, 8, 8],
     } as const;

@@ -22,6 +22,7 @@ import { type OnProgress, ProgressReporter } from '../progress.js';
 import type { GivenEncoding } from './check-encoding.js';
 import { type DenoiseStep, denoiseSteps } from './denoising/denoise-loop.js';
 import type { DenoiseRun } from './denoising/denoise-run.js';
+import { endSteps } from './denoising/end-steps.js';
 import { SessionSlot } from './denoising/session-slot.js';
 import { brownianRange, fullSigmas, partialSigmas } from './denoising/sigmas.js';
 import { guidanceOf } from './generation.js';
@@ -170,15 +171,19 @@ async function denoiseRuns(
   for (const run of runs) {
     const steps = denoiseSteps(model, run);
     let taken = 0;
-    let next = await steps.next();
-    for (; !next.done; next = await steps.next()) {
-      const { step, steps: all, x0 } = next.value;
-      taken = step + 1;
-      const planned = done + all * (runs.length - latents.length);
-      to.reporter.report('denoise', done + taken, planned, () => to.draw(x0));
-      await to.onStep?.(next.value);
+    try {
+      let next = await steps.next();
+      for (; !next.done; next = await steps.next()) {
+        const { step, steps: all, x0 } = next.value;
+        taken = step + 1;
+        const planned = done + all * (runs.length - latents.length);
+        to.reporter.report('denoise', done + taken, planned, () => to.draw(x0));
+        await to.onStep?.(next.value);
+      }
+      latents.push(next.value.latent);
+    } finally {
+      await endSteps(steps);
     }
-    latents.push(next.value.latent);
     done += taken;
   }
   return Tensor.cat(latents);

@@ -13,6 +13,7 @@ import { exactOptionsOf, parametersOf } from '../metadata.js';
 import type { Settings } from '../options.js';
 import { ProgressReporter } from '../progress.js';
 import { type Denoised, type DenoiseStep, denoiseSteps } from './denoising/denoise-loop.js';
+import { endSteps } from './denoising/end-steps.js';
 import { SessionSlot } from './denoising/session-slot.js';
 import { checkRunFits, type RunSize } from './fit-run.js';
 import { planFromLatent } from './from-latent.js';
@@ -212,20 +213,24 @@ class Run {
       ...{ taps, predictions, signal, finish },
     });
     let taken = 0;
-    for (;;) {
-      const next = await steps.next();
-      if (next.done) {
-        this.done += taken;
-        this.planned += taken - size.steps;
-        return next.value;
+    try {
+      for (;;) {
+        const next = await steps.next();
+        if (next.done) {
+          this.done += taken;
+          this.planned += taken - size.steps;
+          return next.value;
+        }
+        const step = next.value;
+        const preview = (index = 0): Promise<RgbImage> =>
+          this.loaded.preview.draw(step.x0.at(index), size.width, size.height);
+        taken = step.step + 1;
+        const planned = this.planned + step.steps - size.steps;
+        this.reporter.report('denoise', this.done + taken, planned, preview);
+        yield { ...step, pass: number, promptIndex: 0, seeds, preview };
       }
-      const step = next.value;
-      const preview = (index = 0): Promise<RgbImage> =>
-        this.loaded.preview.draw(step.x0.at(index), size.width, size.height);
-      taken = step.step + 1;
-      const planned = this.planned + step.steps - size.steps;
-      this.reporter.report('denoise', this.done + taken, planned, preview);
-      yield { ...step, pass: number, promptIndex: 0, seeds, preview };
+    } finally {
+      await endSteps(steps);
     }
   }
 }

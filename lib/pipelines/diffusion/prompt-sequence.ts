@@ -4,6 +4,7 @@ import type { GeneratedImage } from '../image-result.js';
 import { generateWithFallback } from '../model/fallback.js';
 import type { Settings } from '../options.js';
 import { type OnProgress, type Progress, ProgressReporter } from '../progress.js';
+import { endSteps } from './denoising/end-steps.js';
 import type { GenerateResult, GenerationStep } from './generation.js';
 
 /**
@@ -33,8 +34,7 @@ export async function* generateEach(
         yield { ...next.value, promptIndex: i };
       }
     } finally {
-      // Of a loop that was left; of a generation that has ended, nothing.
-      await steps.return({ images, seed: first.seed, seconds: 0, warnings: [] });
+      await endSteps(steps);
     }
   }
   return { images, seed: first.seed, seconds: reporter.elapsed, warnings: first.warnings.list };

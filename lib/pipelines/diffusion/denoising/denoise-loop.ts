@@ -6,6 +6,7 @@ import { throwIfNotFinite } from '../../../tensor/finite.js';
 import { Tensor } from '../../../tensor/tensor.js';
 import type { DenoiseRun } from './denoise-run.js';
 import type { DenoiseStep } from './denoise-step.js';
+import { endSteps } from './end-steps.js';
 import { GuidedDenoiser, keepOutside } from './guided-denoiser.js';
 
 export type { DenoiseStep } from './denoise-step.js';
@@ -55,6 +56,6 @@ export async function* denoiseSteps(
     return { latent: denoiser.seen(), evaluations: denoiser.evaluations, unfinished: true };
   } finally {
     // A sampler of the caller's own may hold something to free.
-    await steps.return(latent.data);
+    await endSteps(steps);
   }
 }
