@@ -91,6 +91,7 @@ export { type Restored, restoreOptions, type UnrestoredSetting } from './options
 export type { GivenEncoding } from './pipelines/diffusion/check-encoding.js';
 export type { DenoiseOptions } from './pipelines/diffusion/denoise-stage.js';
 export type { DenoiseStep } from './pipelines/diffusion/denoising/denoise-loop.js';
+export type { Edit, EditInfo, Edits } from './pipelines/diffusion/denoising/edited-network.js';
 export type { GenerateResult, GenerationStep } from './pipelines/diffusion/generation.js';
 export { Pipeline, type PipelineInfo } from './pipelines/diffusion/pipeline.js';
 export type {

@@ -27,6 +27,7 @@ import {
 import { validate } from '../options/validate.js';
 import type { Rng } from '../sampling/generators/index.js';
 import { type OnWarning, Warnings } from '../warnings.js';
+import type { Edits } from './diffusion/denoising/edited-network.js';
 import { warnOfSyntax } from './diffusion/prompt-warnings.js';
 import { copyGiven, type GivenTensors, sizeWith } from './given-tensors.js';
 import { checkTogether, unwrittenOf } from './options-together.js';
@@ -36,6 +37,11 @@ import type { Progress } from './progress.js';
 export interface CallOptions {
   /** Names of the U-Net's nodes to read at each step (see `pipeline.nodes`). */
   readonly taps?: readonly string[];
+  /**
+   * Functions by names of the U-Net's nodes (see `pipeline.nodes`): at each evaluation, a function is given what its node computes, and the
+   * evaluation goes on with what it returns, or wrote into the tensor. Each node edited costs one more evaluation. Not beside `deepCache`.
+   */
+  readonly edit?: Edits;
   /** Gives each step the network's predictions (`step.predictions`, `step.guided`); default false. */
   readonly predictions?: boolean;
   readonly signal?: AbortSignal;
@@ -91,6 +97,7 @@ export interface Settings extends ConditionSettings {
   /** Names of options that determine the images and cannot be written into them. */
   readonly unwritten: readonly string[];
   readonly predictions: boolean;
+  readonly edit: Edits | undefined;
   readonly taps: readonly string[];
   readonly signal: AbortSignal | undefined;
   readonly finish: AbortSignal | undefined;
@@ -120,7 +127,7 @@ export interface TextSettings {
   readonly emphasis: Emphasis;
 }
 
-const CALL_KEYS = ['taps', 'predictions', 'signal', 'finish', 'hurry', 'onProgress', 'onWarning'];
+const CALL_KEYS = ['taps', 'predictions', 'edit', 'signal', 'finish', 'hurry', 'onProgress', 'onWarning'];
 const KEYS: ReadonlySet<string> = new Set([...Object.keys(generationFields), ...CALL_KEYS]);
 
 /**
@@ -173,6 +180,7 @@ export function resolveOptions(
     loras: resolveLoras(checked.loras),
     options: imageOptions(checked, { condition: told, sampling, hires }),
     unwritten: unwrittenOf(options),
+    edit: checkEdit(options),
     predictions: check.boolean('predictions', options.predictions ?? false),
     taps,
     finish: checkSignal('finish', options.finish),
@@ -239,6 +247,26 @@ export function checkTaps({
   if (taps.length > 0 && deepCache !== undefined)
     throw invalidOption('deepCache', 'none beside taps (they need every step to be whole)', deepCache);
   return [...taps];
+}
+
+/** @throws INVALID_OPTION, as for taps */
+export function checkEdit({
+  edit,
+  deepCache,
+}: {
+  readonly edit?: unknown;
+  readonly deepCache?: unknown;
+}): Edits | undefined {
+  if (edit === undefined) return undefined;
+  const isEdits = (value: unknown): value is Edits =>
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.values(value).every((one) => typeof one === 'function');
+  if (!isEdits(edit)) throw invalidOption('edit', 'functions by the names of nodes', edit);
+  if (deepCache !== undefined)
+    throw invalidOption('deepCache', 'none beside edit (it needs every step to be whole)', deepCache);
+  return Object.keys(edit).length === 0 ? undefined : { ...edit };
 }
 
 export function checkControl(options: {

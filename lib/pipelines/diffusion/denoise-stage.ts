@@ -17,11 +17,12 @@ import type { RgbImage } from '../../tensor/picture.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning } from '../../warnings.js';
 import { copyGiven, type GivenTensors, rowsOf, sizeWith } from '../given-tensors.js';
-import { checkControl, checkSize, checkTaps, resolveText } from '../options.js';
+import { checkControl, checkEdit, checkSize, checkTaps, resolveText } from '../options.js';
 import { type OnProgress, ProgressReporter } from '../progress.js';
 import type { GivenEncoding } from './check-encoding.js';
 import { type DenoiseStep, denoiseSteps } from './denoising/denoise-loop.js';
 import type { DenoiseRun } from './denoising/denoise-run.js';
+import type { Edits } from './denoising/edited-network.js';
 import { endSteps } from './denoising/end-steps.js';
 import { SessionSlot } from './denoising/session-slot.js';
 import { brownianRange, fullSigmas, partialSigmas } from './denoising/sigmas.js';
@@ -52,6 +53,8 @@ export interface DenoiseOptions extends ApiSamplingOptions {
   /** The noise to begin from in the place of the seed's: `[1 or count, C, h, w]`, of unit variance. */
   readonly noise?: Tensor;
   readonly taps?: readonly string[];
+  /** As in `generate`. */
+  readonly edit?: Edits;
   /** Gives each step the network's predictions (`step.predictions`, `step.guided`); default false. */
   readonly predictions?: boolean;
   /**
@@ -80,6 +83,7 @@ const KEYS: ReadonlySet<string> = new Set([
     'noise',
     'taps',
     'predictions',
+    'edit',
     'onStep',
   ],
   ...['signal', 'onProgress', 'onWarning'],
@@ -94,6 +98,7 @@ export async function denoiseStage(loaded: LoadedModel, options: DenoiseOptions)
   const asked = resolveSamplingOptions(options, facts.defaults);
   const settings = resolveGuidance(asked, options.cfg, facts.condition);
   const taps = checkTaps(options);
+  const edit = checkEdit(options);
   const predictions = check.boolean('predictions', options.predictions ?? false);
   const count = check.integer('count', options.count ?? 1, 1, 64);
   const seed = check.seed('seed', options.seed ?? 0, Number.MAX_SAFE_INTEGER - count);
@@ -127,7 +132,7 @@ export async function denoiseStage(loaded: LoadedModel, options: DenoiseOptions)
   const common = {
     ...{ sigmas, noiseSchedule, sampler: settings.sampler, samplerOptions: settings.sampling },
     ...{ conditioning, guidance: guidanceOf(settings), sessions },
-    ...{ extra, deepCache: settings.deepCache, taps, predictions, signal },
+    ...{ extra, deepCache: settings.deepCache, taps, predictions, edit, signal },
   };
   /** Images [from, to) of the call. */
   const batch = (from: number, to: number): DenoiseRun => {

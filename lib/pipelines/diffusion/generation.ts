@@ -199,7 +199,7 @@ class Run {
     size: { readonly width: number; readonly height: number; readonly steps: number },
     number: 1 | 2,
   ): Steps<Denoised> {
-    const { taps, predictions, signal, finish, hires } = this.settings;
+    const { taps, predictions, edit, signal, finish, hires } = this.settings;
     const sampling = number === 2 && hires ? hires.sampling : this.settings.sampling;
     this.reporter.report('denoise', this.done, this.planned);
     const steps = denoiseSteps(await this.loaded.denoiser(signal, this.patches), {
@@ -210,7 +210,7 @@ class Run {
       guidance: guidanceOf(sampling),
       sessions: this.sessions,
       deepCache: sampling.deepCache,
-      ...{ taps, predictions, signal, finish },
+      ...{ taps, predictions, edit, signal, finish },
     });
     let taken = 0;
     try {

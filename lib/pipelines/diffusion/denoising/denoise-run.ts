@@ -4,6 +4,7 @@ import type { NoiseSchedule } from '../../../sampling/noise-schedule.js';
 import type { RunnableSampler } from '../../../sampling/samplers/index.js';
 import type { NoiseSource, SamplerOptions } from '../../../sampling/types.js';
 import type { Tensor } from '../../../tensor/tensor.js';
+import type { Edits } from './edited-network.js';
 import type { SessionSlot } from './session-slot.js';
 
 /** Everything that one pass of a batch through the sampler needs besides the model. */
@@ -26,6 +27,8 @@ export interface DenoiseRun {
   /** Step caching; begins anew with each pass. Not with taps. */
   readonly deepCache?: DeepCacheSettings | undefined;
   readonly taps?: readonly string[] | undefined;
+  /** Functions that change what nodes of the network give; not with step caching. */
+  readonly edit?: Edits | undefined;
   /** Keeps the predictions of each evaluation for the steps. */
   readonly predictions?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;

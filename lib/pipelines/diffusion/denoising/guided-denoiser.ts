@@ -15,6 +15,7 @@ import { throwIfNotFinite } from '../../../tensor/finite.js';
 import { Tensor } from '../../../tensor/tensor.js';
 import type { DenoiseRun } from './denoise-run.js';
 import type { DenoiseStep } from './denoise-step.js';
+import { editedNetwork } from './edited-network.js';
 import { sequentialGuidance } from './sequential-guidance.js';
 import { stepCached } from './step-cache.js';
 
@@ -45,6 +46,7 @@ export class GuidedDenoiser {
     this.stop = eitherOf(run.signal, run.finish);
     this.branches = guidanceBranches(run.conditioning, run.guidance).map((branch) => beside(branch, extra));
     let network = model.sequentialGuidance ? sequentialGuidance(model.network) : model.network;
+    if (run.edit) network = editedNetwork(network, run.edit);
     if (run.deepCache) network = stepCached(network, run.deepCache);
     this.session = run.sessions.replace(network.prepare(this.branches, this.shape));
     this.evaluate = createDenoise(run.noiseSchedule, model.prediction, (scaled, t, sigma) =>
