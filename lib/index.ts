@@ -86,10 +86,12 @@ export type { MaskFill, MaskOptions } from './options/declarations/mask.js';
 export type { VariationOptions } from './options/declarations/noise.js';
 export type { DeepCacheOptions, SamplingOptions } from './options/declarations/sampling.js';
 export type { Posterior } from './options/declarations/source.js';
+export type { GivenEmbeddings } from './options/declarations/text.js';
 export { type Restored, restoreOptions, type UnrestoredSetting } from './options/infotext/restore.js';
 export type { GivenEncoding } from './pipelines/diffusion/check-encoding.js';
 export type { DenoiseOptions } from './pipelines/diffusion/denoise-stage.js';
 export type { DenoiseStep } from './pipelines/diffusion/denoising/denoise-loop.js';
+export type { Edit, EditInfo, Edits } from './pipelines/diffusion/denoising/edited-network.js';
 export type { GenerateResult, GenerationStep } from './pipelines/diffusion/generation.js';
 export { Pipeline, type PipelineInfo } from './pipelines/diffusion/pipeline.js';
 export type {
@@ -131,8 +133,21 @@ export { type SampleCodesOptions, sampleCodes } from './sampling/autoregressive/
 export { type SlideCodesOptions, slideCodes } from './sampling/autoregressive/slide.js';
 export type { CodeModel, Codes, CodesStep } from './sampling/autoregressive/types.js';
 export { windowSide } from './sampling/autoregressive/window.js';
-export { type SamplerInfo, type SamplerName, samplers } from './sampling/samplers/index.js';
+export {
+  type SamplerFunction,
+  type SamplerInfo,
+  type SamplerName,
+  samplers,
+} from './sampling/samplers/index.js';
 export { type ScheduleInfo, type ScheduleName, schedules } from './sampling/schedules/index.js';
+export type {
+  BrownianNoise,
+  Denoise,
+  Latent,
+  NoiseSource,
+  SamplerOptions,
+  SamplerStep,
+} from './sampling/types.js';
 export type { PictureOptions, RgbImage } from './tensor/picture.js';
 export type { Histogram, TensorStats } from './tensor/stats.js';
 export { type AnyTensor, type DType, type Range, Tensor, type TensorData } from './tensor/tensor.js';

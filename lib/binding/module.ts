@@ -25,9 +25,14 @@ export interface CreateOptions extends ModuleOptions {
 }
 
 export interface RunOptionsWithSignal extends RunOptions {
+  /** What nodes give in this run in the place of what they compute, by name, each of exactly the node's shape. Runs stock operations, as with taps. */
+  readonly overrides?: Readonly<Record<string, NativeTensor>> | undefined;
   /** Stops the run between graph nodes: it rejects with ABORTED. */
   readonly signal?: AbortSignal | undefined;
 }
+
+/** Begins the inputs that stand in the place of nodes; `override_prefix` of native/runtime/graph/graph.h. */
+const OVERRIDE = 'override ';
 
 /**
  * A module (text encoder, U-Net, autoencoder) on a backend, run by entry point. It has a thread of its own; runs of one module
@@ -71,8 +76,10 @@ export class NativeModule implements AsyncDisposable {
     inputs: Record<string, NativeTensor>,
     options: RunOptionsWithSignal = {},
   ): Promise<RunResult> {
-    const { signal, ...how } = options;
-    return settle(() => this.#open().run(entry, inputs, how), signal);
+    const { signal, overrides = {}, ...how } = options;
+    const given = Object.entries(overrides).map(([node, tensor]) => [OVERRIDE + node, tensor] as const);
+    const all = { ...inputs, ...Object.fromEntries(given) };
+    return settle(() => this.#open().run(entry, all, how), signal);
   }
 
   /** Bytes of the buffers on the device that a run of f32 inputs of these shapes would need. */

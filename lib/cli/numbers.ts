@@ -61,6 +61,12 @@ export function interval(option: string, min: number, max: number) {
   };
 }
 
+/** A parser for commander: numbers in [min, max], separated by commas. */
+export function decimals(option: string, min: number, max: number) {
+  const one = decimal(option, min, max);
+  return (text: string): number[] => text.split(',').map((part) => one(part.trim()));
+}
+
 /** A parser for commander: `WIDTHxHEIGHT` in pixels. */
 export function dimensions(option: string) {
   return (text: string): { width: number; height: number } => {

@@ -4,7 +4,7 @@ import { entriesOf, type Fields } from '../options/field.js';
 import { dashed, type Flag, flagsOf } from '../options/flags.js';
 import { apiLimits } from '../options/limits.js';
 import { rangeOf } from '../options/validate.js';
-import { decimal, dimensions, interval, pair, seedNumber, wholeNumber } from './numbers.js';
+import { decimal, decimals, dimensions, interval, pair, seedNumber, wholeNumber } from './numbers.js';
 
 /** Adds a group of help with the flags of options; objects among them get groups of their own. */
 export function addOptionFlags(command: Command, title: string, fields: Fields, prefix = ''): Command {
@@ -46,6 +46,8 @@ function parserOf({ field, name }: Flag): ((text: string, before: unknown) => un
       return seedNumber(name);
     case 'interval':
       return interval(name, ...range);
+    case 'descending':
+      return decimals(name, 0, range[1]);
     case 'pair':
       return pair(name, ...range);
     case 'size':

@@ -8,6 +8,7 @@ import { sourceFields } from '../options/declarations/source.js';
 import { conditionFields } from '../options/declarations/text.js';
 import { imageSchema, shapeOf } from '../options/json-schema.js';
 import { type Limits, serverLimits } from '../options/limits.js';
+import { replacedBySigmas } from '../options/settings/sampling.js';
 import type { JobType } from './types.js';
 
 /** What a server allows; the pipeline's own bounds lie further out. */
@@ -89,7 +90,15 @@ export function whatIsWrong(
 
 /** The same, refusing a picture larger than allowed, the second pass's too. */
 export function within<T extends z.ZodType<object>>(limits: JobLimits, schema: T): T {
-  return schema.superRefine((options: Sized, context) => {
+  return schema.superRefine((options: Checked, context) => {
+    const replaced =
+      options.sigmas === undefined ? undefined : replacedBySigmas.find((name) => options[name] !== undefined);
+    if (replaced !== undefined)
+      context.addIssue({
+        code: 'custom',
+        path: [replaced],
+        message: 'sigmas stand in its place; leave it out',
+      });
     const { width = 512, height = 512, hires } = options;
     const scale = hires ? (hires.scale ?? 2) : 1;
     const pixels = (hires?.width ?? width * scale) * (hires?.height ?? height * scale);
@@ -106,6 +115,7 @@ interface Size {
   readonly width?: number | undefined;
   readonly height?: number | undefined;
 }
+type Checked = Sized & Partial<Record<'sigmas' | (typeof replacedBySigmas)[number], unknown>>;
 interface Sized extends Size {
   readonly hires?: (Size & { readonly scale?: number | undefined }) | undefined;
 }

@@ -7,7 +7,7 @@ import { checkCallback, checkSignal, knownKeys, oneOf } from '../known-keys.js';
 import { type AnyTensor, Tensor } from '../tensor/tensor.js';
 import { type CallOptions, type LoadOptions, memoryModes } from './module-options.js';
 
-const CALL_KEYS = ['signal', 'taps', 'timings', 'patches'];
+const CALL_KEYS = ['signal', 'taps', 'overrides', 'timings', 'patches'];
 
 /**
  * Options of one run.
@@ -17,7 +17,10 @@ const CALL_KEYS = ['signal', 'taps', 'timings', 'patches'];
 export function checkCall<T extends CallOptions>(options: T, ...more: string[]): T {
   knownKeys('options', options, new Set([...CALL_KEYS, ...more]));
   checkSignal('signal', options.signal);
-  const { taps, timings, patches } = options;
+  const { taps, overrides = {}, timings, patches } = options;
+  if (typeof overrides !== 'object' || overrides === null || Array.isArray(overrides))
+    throw invalidOption('overrides', 'tensors by the names of nodes', overrides);
+  for (const [node, tensor] of Object.entries(overrides)) checkIsTensor(`overrides.${node}`, tensor);
   if (taps !== undefined && !(Array.isArray(taps) && taps.every((name) => typeof name === 'string')))
     throw invalidOption('taps', 'an array of names', taps);
   if (timings !== undefined && typeof timings !== 'boolean')

@@ -87,12 +87,12 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
   protected async call(
     entry: string,
     inputs: Record<string, NativeTensor>,
-    { signal, taps, timings, patches }: CallOptions,
+    { signal, taps, overrides, timings, patches }: CallOptions,
     params: NativeConfig = {},
     session?: string,
   ): Promise<ModuleResult> {
     for (const [name, tensor] of Object.entries(inputs)) checkIsTensor(name, tensor);
-    const options = defined({ params, session, signal, taps, timings, patches });
+    const options = defined({ params, session, signal, taps, overrides, timings, patches });
     const result = await this.module.run(entry, inputs, options);
     return {
       outputs: wrapped(result.outputs),

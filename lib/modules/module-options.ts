@@ -1,5 +1,6 @@
 /** Options of loading a module and of its runs. */
 import type { BackendChoice, StorageType } from '../binding/types.js';
+import type { Tensor } from '../tensor/tensor.js';
 import type { OnWarning } from '../warnings.js';
 
 /** How much memory may be traded for speed. */
@@ -37,6 +38,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** Names of nodes (see `nodes`) to read out. */
   readonly taps?: readonly string[] | undefined;
+  /** What nodes give in the place of what they compute, by name, each of exactly the node's shape. */
+  readonly overrides?: Readonly<Record<string, Tensor>> | undefined;
   /** Measure each named node. */
   readonly timings?: boolean | undefined;
   /** Name of the patch set (see `setPatches`) to run with; without one, weights are as they were loaded. */

@@ -72,6 +72,31 @@ export function interval(name: string, value: unknown, min: number, max: number)
   return [low, high];
 }
 
+/** Numbers in (min, max] in descending order, 1 to `most` of them; a last one of 0 may follow. A copy. */
+export function descending(
+  name: string,
+  value: unknown,
+  min: number,
+  max: number,
+  most: number,
+): readonly number[] {
+  const given: readonly unknown[] = Array.isArray(value) ? [...value] : [];
+  const isRight = (one: unknown, i: number): one is number => {
+    if (typeof one !== 'number' || !(one <= max)) return false;
+    if (i > 0 && !(one < Number(given[i - 1]))) return false;
+    return one >= min || (one === 0 && i > 0 && i === given.length - 1);
+  };
+  if (given.length === 0 || !given.every(isRight))
+    throw invalidOption(
+      name,
+      `descending numbers between ${min} and ${max}, of which the last may also be 0,`,
+      Array.isArray(value) ? `[${String(value).slice(0, 100)}]` : value,
+    );
+  const positive = given.filter((one) => one > 0).length;
+  if (positive > most) throw invalidOption(name, `at most ${most} numbers above 0`, positive);
+  return given;
+}
+
 /** A multiple of `step` in [step, max]. */
 export function multiple(name: string, value: unknown, step: number, max: number): number {
   if (

@@ -22,12 +22,22 @@ export interface ExactText {
   readonly unknown: readonly { readonly name: string; readonly value: string }[];
 }
 
-/** @param options as `imageOptions` gives them */
-export function formatExact(model: string, options: GenerationOptions): string {
+/**
+ * @param options as `imageOptions` gives them
+ * @param unwritten names of options that cannot be in the text: readers take them for options that they do not know
+ */
+export function formatExact(
+  model: string,
+  options: GenerationOptions,
+  unwritten: readonly string[] = [],
+): string {
   return JSON.stringify({
     version: VERSION,
     model,
-    options: withoutDefaults(generationFields, toJson(options)),
+    options: {
+      ...withoutDefaults(generationFields, toJson(options)),
+      ...(unwritten.length > 0 ? { unwritten } : {}),
+    },
   });
 }
 

@@ -122,6 +122,15 @@ export interface IntervalField extends Declared, Ranged {
   readonly kind: 'interval';
 }
 
+interface DescendingSpec extends Declared, Ranged {
+  /** Numbers above 0 that there may be. */
+  readonly most: Bound;
+}
+/** Numbers above 0 in descending order, at least one; a last one of 0 may follow. */
+export interface DescendingField extends DescendingSpec {
+  readonly kind: 'descending';
+}
+
 interface PairSpec extends Declared, Ranged {
   readonly default?: number;
 }
@@ -172,6 +181,7 @@ export type ScalarField =
   | TextField
   | ImageField
   | IntervalField
+  | DescendingField
   | PairField
   | SizeField
   | CustomField;
@@ -198,15 +208,17 @@ export type ValueOf<F> = F extends { readonly kind: 'number' | 'integer' | 'side
             ? ImageSource
             : F extends { readonly kind: 'interval' }
               ? readonly [low: number, high: number]
-              : F extends { readonly kind: 'pair' }
-                ? number | readonly [x: number, y: number]
-                : F extends CustomField<infer T>
-                  ? T
-                  : F extends { readonly kind: 'size' }
-                    ? { readonly width: number; readonly height: number }
-                    : F extends { readonly kind: 'object'; readonly fields: infer G }
-                      ? OptionsOf<G>
-                      : never;
+              : F extends { readonly kind: 'descending' }
+                ? readonly number[]
+                : F extends { readonly kind: 'pair' }
+                  ? number | readonly [x: number, y: number]
+                  : F extends CustomField<infer T>
+                    ? T
+                    : F extends { readonly kind: 'size' }
+                      ? { readonly width: number; readonly height: number }
+                      : F extends { readonly kind: 'object'; readonly fields: infer G }
+                        ? OptionsOf<G>
+                        : never;
 
 /** Options as a caller gives them. */
 export type OptionsOf<F> = { readonly [K in keyof F]?: ValueOf<F[K]> };
@@ -229,6 +241,7 @@ export const side = (spec: Declared): SideField => ({ ...spec, kind: 'side' });
 export const seed = (spec: Declared): SeedField => ({ ...spec, kind: 'seed' });
 export const image = (spec: Declared): ImageField => ({ ...spec, kind: 'image' });
 export const interval = (spec: Declared & Ranged): IntervalField => ({ ...spec, kind: 'interval' });
+export const descending = (spec: DescendingSpec): DescendingField => ({ ...spec, kind: 'descending' });
 export const size = (spec: Declared & Ranged): SizeField => ({ ...spec, kind: 'size' });
 export const choice = <const V extends string, const S extends ChoiceSpec<V>>(
   values: readonly V[],

@@ -1,5 +1,6 @@
 /** Options as JSON schemas: what a job may have, within the limits of whoever runs it, and what the OpenAPI document says of it. */
 import { z } from 'zod';
+import { descending } from './check.js';
 import { boundOf, entriesOf, type Field, type Fields, travels } from './field.js';
 import { INFINITY, isUnbounded } from './json.js';
 import type { Limits } from './limits.js';
@@ -64,6 +65,18 @@ function valueSchema(field: Field, limits: Limits): z.ZodType {
       const end = z.number().min(min);
       return z.tuple([end, isUnbounded(field) ? orInfinity(end) : end.max(max)]);
     }
+    case 'descending':
+      return z
+        .array(z.union([z.number().min(min).max(max), z.literal(0)]))
+        .min(1)
+        .max(boundOf(field.most, limits) + 1)
+        .superRefine((values, context) => {
+          try {
+            descending('these', values, min, max, boundOf(field.most, limits));
+          } catch (error) {
+            context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : 'wrong' });
+          }
+        });
     case 'pair': {
       const one = z.number().min(min).max(max);
       return z.union([one, z.array(one).length(2)]);

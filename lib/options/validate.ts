@@ -97,6 +97,8 @@ function validateField(name: string, field: Field, value: unknown, context: Chec
       return field.check(name, value);
     case 'interval':
       return check.interval(name, value, ...range());
+    case 'descending':
+      return check.descending(name, value, ...range(), boundOf(field.most, limits));
     case 'pair': {
       const both: readonly unknown[] = Array.isArray(value) && value.length === 2 ? value : [value];
       const [x, y = x] = both.map((one) => check.number(name, one, ...range()));

@@ -16,12 +16,12 @@ interface ImageSeeds {
 
 /** A1111's generation parameters of one image. */
 export function parametersOf(facts: ModelFacts, settings: Settings, size: Size, seeds: ImageSeeds): string {
-  return formatInfotext(facts.name, optionsOf(settings, size, seeds));
+  return formatInfotext(facts.name, optionsOf(settings, size, seeds), settings.unwritten);
 }
 
 /** Safelight's exact options of one image, as JSON. */
 export function exactOptionsOf(facts: ModelFacts, settings: Settings, size: Size, seeds: ImageSeeds): string {
-  return formatExact(facts.name, optionsOf(settings, size, seeds));
+  return formatExact(facts.name, optionsOf(settings, size, seeds), settings.unwritten);
 }
 
 /** Of several images with a variation, the variation seeds differ; otherwise the seeds. */

@@ -30,6 +30,8 @@ export interface FirstNoise {
   readonly strength: number;
   /** Height and width of the latent whose noise is laid into the middle, so that a picture of another size resembles it. */
   readonly from: readonly [height: number, width: number] | undefined;
+  /** The first noise itself, `[count, size]`, in the place of what is drawn; samplers draw on from where they would after it. */
+  readonly given?: Latent | undefined;
   /** Added to the seed for all noise after the first; 0 goes on with the same generator. */
   readonly seedDelta: number;
 }
@@ -71,9 +73,11 @@ class SeededNoise implements PictureNoise {
     const noise = this.next();
     const { first, rng = 'cpu', seeds } = this.options;
     if (!first) return noise;
-    seeds.forEach((seed, picture) => {
-      this.vary(noise.subarray(picture * this.size, (picture + 1) * this.size), seed, first, picture);
-    });
+    if (first.given) noise.set(first.given);
+    else
+      seeds.forEach((seed, picture) => {
+        this.vary(noise.subarray(picture * this.size, (picture + 1) * this.size), seed, first, picture);
+      });
     if (first.seedDelta !== 0) {
       this.generators = seeds.map((seed) => createGenerator(rng, BigInt(seed) + BigInt(first.seedDelta)));
     }

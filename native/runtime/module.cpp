@@ -108,6 +108,9 @@ graph::options loaded_module::graph_options(const run_request & request) const {
     options.cpu = how_.backend == "cpu";
     options.stock_ops = how_.stock_ops || !options.cpu;
     options.taps = request.taps;
+    for (const auto & [name, given] : request.inputs) {
+        if (name.rfind(override_prefix, 0) == 0) options.overrides.insert(name.substr(override_prefix.size()));
+    }
     options.states = states_.get();
     options.session = request.session;
     options.branches = patches_of(request);

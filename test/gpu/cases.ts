@@ -75,6 +75,28 @@ function moduleCase(name: string, storage: StorageType = 'f32'): GpuCase {
   };
 }
 
+/** Each node in turn, with twice what it computes in its place. */
+function overriddenCase(name: string): GpuCase {
+  return {
+    name: `${name}, overridden`,
+    async run(where) {
+      const fixture = await readFixture(name);
+      await using module = await fixtureModule(fixture, where, 'f32');
+      const { entry, inputs, params } = fixture.cases[0]!;
+      const shapes = Object.fromEntries(Object.entries(inputs).map(([key, { shape }]) => [key, shape]));
+      const taps = module.nodes(entry, shapes, params).map((node) => node.name);
+      const read = await module.run(entry, inputs, { params, taps });
+      const results: Results = {};
+      for (const [node, { data: own, shape }] of Object.entries(read.taps)) {
+        const twice = { data: Float32Array.from(own, (value) => 2 * value), shape };
+        const { outputs } = await module.run(entry, inputs, { params, overrides: { [node]: twice } });
+        Object.assign(results, data(outputs, `${node} `));
+      }
+      return results;
+    },
+  };
+}
+
 /** A module with changes to all of its weights: whole ones in f32, parts of them in f16. */
 function patchedCase(name: string, storage: StorageType = 'f32'): GpuCase {
   return {
@@ -267,6 +289,7 @@ export const gpuCases: readonly GpuCase[] = [
   ),
   ...['clip', 'unet-sd1', 'unet-sdxl', 'kl'].map((name) => patchedCase(name)),
   ...['clip', 'unet-sd1'].map((name) => patchedCase(name, 'q8_0')),
+  ...['clip', 'unet-sd1'].map(overriddenCase),
   sessionCase('latent-transformer'),
   sessionCase('latent-transformer-unmasked'),
   ...Object.keys(autoencoders).map(codebookCase),

@@ -4,7 +4,7 @@ import type { Field, Fields } from '../../lib/options/field.js';
 import { entriesOf } from '../../lib/options/field.js';
 import { apiLimits, type Limits } from '../../lib/options/limits.js';
 import { rangeOf } from '../../lib/options/validate.js';
-import { samplers } from '../../lib/sampling/samplers/index.js';
+import { resolveSampler, samplers } from '../../lib/sampling/samplers/index.js';
 import { schedules } from '../../lib/sampling/schedules/index.js';
 
 /** Sides stay small, so that every pair of them is within the limit of pixels. */
@@ -77,6 +77,13 @@ export function arbitraryValue(field: Field, limits: Limits = apiLimits): fc.Arb
       return fc.constantFrom('a.png', 'an image.webp', '-x=y.jpg');
     case 'interval':
       return fc.tuple(decimal(min, max), decimal(min, max)).map(([a, b]) => (a <= b ? [a, b] : [b, a]));
+    case 'descending':
+      return fc
+        .record({
+          levels: fc.uniqueArray(decimal(min, max), { minLength: 1, maxLength: 8 }),
+          end: fc.boolean(),
+        })
+        .map(({ levels, end }) => [...levels.sort((a, b) => b - a), ...(end ? [0] : [])]);
     case 'pair':
       return fc.oneof(decimal(min, max), fc.tuple(decimal(min, max), decimal(min, max)));
     case 'size':
@@ -88,7 +95,24 @@ export function arbitraryValue(field: Field, limits: Limits = apiLimits): fc.Arb
   }
 }
 
-/** Any of the options, or none. */
+/** Without options that say how to make sigmas where these are given; the sampler's name may have a schedule in it. */
+function together({ sigmas, ...options }: Record<string, unknown>): Record<string, unknown> {
+  const {
+    sampler,
+    steps: _,
+    schedule: _s,
+    discardPenultimate: _d,
+    sigmaMin: _l,
+    sigmaMax: _h,
+    rho: _r,
+    ...rest
+  } = options;
+  if (sigmas === undefined) return options;
+  const plain = sampler === undefined ? {} : { sampler: resolveSampler(String(sampler)).sampler.name };
+  return { ...rest, ...plain, sigmas };
+}
+
+/** Any of the options that go together, or none. */
 export function arbitraryOptions(
   fields: Fields,
   limits: Limits = apiLimits,
@@ -96,5 +120,5 @@ export function arbitraryOptions(
   const all = entriesOf(fields)
     .filter(([, field]) => field.kind !== 'custom')
     .map(([name, field]) => [name, arbitraryValue(field, limits)] as const);
-  return fc.record(Object.fromEntries(all), { requiredKeys: [], noNullPrototype: true });
+  return fc.record(Object.fromEntries(all), { requiredKeys: [], noNullPrototype: true }).map(together);
 }

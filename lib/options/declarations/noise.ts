@@ -1,5 +1,7 @@
 /** Options of an image's noise: its seed, and A1111's "Extra" row. */
-import { choice, integer, number, type OptionsOf, seed, size } from '../field.js';
+import { checkTensor } from '../../tensor/check-tensor.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import { choice, custom, integer, number, type OptionsOf, seed, size } from '../field.js';
 import { apiLimits } from '../limits.js';
 
 export const seedFields = {
@@ -52,5 +54,16 @@ export const generatorFields = {
   }),
 };
 
-export const noiseFields = { ...seedFields, ...variationFields, ...generatorFields };
+export const givenNoiseFields = {
+  /**
+   * The noise that images begin from in the place of the seed's: `[1 or count, C, h, w]` of the latent's size, normal numbers of unit variance,
+   * which are scaled to the first sigma. Samplers add noise of the seed as ever. Of hires fix, it is the first pass's.
+   */
+  noise: custom({
+    description: 'the noise that images begin from',
+    check: (name, value): Tensor => checkTensor(name, value, ['B', 'C', 'h', 'w']),
+  }),
+};
+
+export const noiseFields = { ...seedFields, ...variationFields, ...generatorFields, ...givenNoiseFields };
 export type VariationOptions = OptionsOf<typeof variationFields>;

@@ -1,7 +1,7 @@
 /** Options of the denoising itself: sampler, schedule, guidance, step caching. */
 import type { SamplerName } from '../../sampling/samplers/index.js';
 import type { ScheduleName } from '../../sampling/schedules/index.js';
-import { boolean, integer, interval, name, number, type OptionsOf, object } from '../field.js';
+import { boolean, descending, integer, interval, name, number, type OptionsOf, object } from '../field.js';
 
 /** A U-Net has at most 12 levels of three branches; how many this one has is known once it is loaded. */
 const MAX_BRANCH = 35;
@@ -35,6 +35,16 @@ export const samplingFields = {
   schedule: name<ScheduleName | 'automatic'>()({
     of: 'schedule',
     description: "noise levels; default the model's, else karras",
+  }),
+  /**
+   * Noise levels of one's own in the place of `schedule` and `steps`: descending numbers above 0, and 0 as the last, which is appended where
+   * it is missing. One step goes from each to the next. Not with samplers that have noise levels of their own, such as `ddim`; up to 1 on a
+   * flow-matching model.
+   */
+  sigmas: descending({
+    description: 'noise levels in place of schedule and steps, descending; a last 0 is appended',
+    ...{ min: 1e-6, max: 1e6, most: 'maxSteps' },
+    infotext: { label: 'Sigmas' },
   }),
   /** Noise of ancestral and SDE samplers (default 1), of DDIM (0), TCD (0.3); 0 to 10. */
   eta: number({

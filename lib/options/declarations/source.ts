@@ -1,11 +1,18 @@
 /** Options of the image to begin from (image to image). */
 import { resizeModes } from '../../image/resize-mode.js';
-import { choice, image, number } from '../field.js';
+import { checkTensor } from '../../tensor/check-tensor.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import { choice, custom, image, number } from '../field.js';
 
 export const sourceFields = {
   /** The image to begin from (image to image). */
   init: image({ description: 'begin from this image', flag: { short: 'i' } }),
-  /** Distance to go from `init`: 0 keeps it, 1 begins from noise; default 0.75. */
+  /** A latent to begin from in the place of `init`: clean, `[1 or count, C, h, w]`, as `pipeline.encode` gives it. */
+  latent: custom({
+    description: 'begin from this latent',
+    check: (name, value): Tensor => checkTensor(name, value, ['B', 'C', 'h', 'w']),
+  }),
+  /** Distance to go from `init` or `latent`: 0 keeps it, 1 begins from noise; default 0.75. */
   strength: number({
     description: 'how far to go from it: 0 keeps it, 1 begins from noise; default 0.75',
     ...{ min: 0, max: 1, default: 0.75 },

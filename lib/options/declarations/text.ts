@@ -1,6 +1,9 @@
 /** Options that say what an image shows. */
 import { emphases } from '../../conditioning/emphasis.js';
-import { choice, integer, type OptionsOf, text } from '../field.js';
+import type { Encoding } from '../../conditioning/prompt-encoder.js';
+import { invalidOption } from '../../errors.js';
+import { knownKeys } from '../../known-keys.js';
+import { choice, custom, integer, type OptionsOf, text } from '../field.js';
 
 /** Above ImageNet's 22,000 classes, and what may come. */
 const MAX_CLASS = 2 ** 24;
@@ -40,5 +43,30 @@ export const encodingFields = {
   }),
 };
 
-export const textFields = { ...conditionFields, ...encodingFields };
+/** An encoding; one that was put together by hand need not say how many windows it has. */
+export type GivenEncoding = Omit<Encoding, 'chunks' | 'pooled'> &
+  Partial<Pick<Encoding, 'chunks' | 'pooled'>>;
+
+export interface GivenEmbeddings {
+  readonly positive: GivenEncoding;
+  /** Default: the empty prompt's. */
+  readonly negative?: GivenEncoding | undefined;
+}
+
+export const embeddingFields = {
+  /** Encodings in the place of `prompt` and `negative`, as `pipeline.encodeText` gives them (with `negative: true` for the negative one). */
+  embeddings: custom({
+    description: 'encoded prompts',
+    // Tensors are held to the model once it is known.
+    check: (name, value): GivenEmbeddings => {
+      knownKeys(name, value, new Set(['positive', 'negative']));
+      const given = value as GivenEmbeddings;
+      if (given.positive === undefined)
+        throw invalidOption(`${name}.positive`, 'an encoding of encodeText', undefined);
+      return given;
+    },
+  }),
+};
+
+export const textFields = { ...conditionFields, ...encodingFields, ...embeddingFields };
 export type ConditionOptions = OptionsOf<typeof conditionFields>;

@@ -70,6 +70,8 @@ function restoreInfotext(text: string): Restored {
   for (const name of restoreSizes(fields, options, hires)) lost.set(name, fields[name]!);
   if (foreign && options.rng === undefined) options.rng = 'cuda';
   Object.assign(options, { ...samplers.options, ...options });
+  // They are as many as the sigmas say.
+  if (options.sigmas) delete options.steps;
   if (Object.keys(deepCache).length > 0) options.deepCache = deepCache;
   const unrestored = [
     ...(foreign ? networksOf([prompt, negative, hires.prompt, hires.negative], fields) : []),

@@ -15,6 +15,8 @@ export function textOf(field: Field, value: unknown): string {
       return field.labels?.[String(value)] ?? String(value);
     case 'interval':
       return Array.isArray(value) ? value.join(' to ') : String(value);
+    case 'descending':
+      return Array.isArray(value) ? value.join(' ') : String(value);
     case 'pair': {
       const [x, y]: readonly unknown[] = Array.isArray(value) ? value : [value, value];
       return x === y ? String(x) : `${x}/${y}`;
@@ -65,6 +67,10 @@ export function parseValue(field: Field, text: string): unknown {
     case 'interval': {
       const sides = text.split(' to ').map(numberOf);
       return sides.length === 2 && !sides.includes(undefined) ? sides : undefined;
+    }
+    case 'descending': {
+      const values = text.trim().split(/\s+/).map(numberOf);
+      return values.includes(undefined) ? undefined : values;
     }
     case 'pair': {
       const sides = text.split('/').map(numberOf);

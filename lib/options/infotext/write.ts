@@ -13,12 +13,18 @@ const HEAD = ['Steps', 'Sampler', 'Schedule type', 'CFG scale', 'Class', 'Seed',
 /**
  * The text of one image; fields that have their default are left out, as A1111 does.
  * @param options as `imageOptions` gives them, with the image's own seeds and size
+ * @param unwritten names of options that no text can hold, so that readers know of them
  */
-export function formatInfotext(model: string, options: GenerationOptions): string {
+export function formatInfotext(
+  model: string,
+  options: GenerationOptions,
+  unwritten: readonly string[] = [],
+): string {
   const all: Record<string, string> = {
     ...jointFields(options),
     Model: model,
     ...fieldsOf(generationFields, options),
+    ...(unwritten.length > 0 ? { Unwritten: unwritten.join(' ') } : {}),
     Version: `Safelight ${version()}`,
   };
   if (options.sampler === 'ddim') rename(all, 'Eta', 'Eta DDIM');
@@ -50,6 +56,7 @@ function jointFields(options: GenerationOptions): Record<string, string> {
   const { width, height, hires } = options;
   const strength = hires?.strength ?? options.strength;
   const fields: Record<string, string | undefined> = {
+    Steps: options.sigmas && String(options.sigmas.filter((sigma) => sigma > 0).length),
     Sampler: samplerLabel(options.sampler),
     'Schedule type': scheduleLabel(options.schedule),
     Size: width === undefined || height === undefined ? undefined : formatSize({ width, height }),

@@ -45,6 +45,8 @@ function secondSampling(hires: CheckedHires, first: SamplingSettings): SamplingS
   return {
     ...first,
     sampler,
+    // They are the first pass's; the second has a schedule of as many steps.
+    sigmas: undefined,
     schedule: schedule === undefined ? first.schedule : resolveSchedule(schedule, sampler.automaticSchedule),
     discardPenultimate: hires.discardPenultimate ?? first.discardPenultimate,
   };

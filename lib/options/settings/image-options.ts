@@ -23,8 +23,17 @@ export function imageOptions(
   checked: CheckedOf<typeof generationFields>,
   { condition, sampling, hires }: Resolved,
 ): GenerationOptions {
-  const left: (keyof GenerationOptions)[] = ['init', 'mask', 'count', 'batch'];
-  if (checked.init === undefined) left.push(...namesOf(sourceFields));
+  const left: (keyof GenerationOptions)[] = [
+    'init',
+    'mask',
+    'count',
+    'batch',
+    'noise',
+    'latent',
+    'embeddings',
+  ];
+  if (checked.init === undefined) left.push(...namesOf(sourceFields).filter((name) => !used(checked, name)));
+  if (sampling.sigmas) left.push('steps');
   if (checked.mask === undefined) left.push(...namesOf(maskFields));
   if (!checked.onlyMasked) left.push('padding');
   if (checked.subseedStrength === 0) left.push('subseed');
@@ -39,13 +48,18 @@ export function imageOptions(
   return defined(options);
 }
 
+/** A latent to begin from has a strength as an image has. */
+function used({ latent }: CheckedOf<typeof generationFields>, name: keyof GenerationOptions): boolean {
+  return latent !== undefined && (name === 'strength' || name === 'initialNoiseMultiplier');
+}
+
 function namesOf<F extends object>(fields: F): (keyof F)[] {
   return Object.keys(fields) as (keyof F)[];
 }
 
-/** A sampler with noise levels of its own has no schedule. */
-function samplerNames({ sampler, schedule }: SamplingSettings) {
-  return { sampler: sampler.name, schedule: sampler.ownsSchedule ? undefined : schedule };
+/** Where the noise levels are the sampler's or the caller's own, there is no schedule; a sampler of the caller's has no name. */
+function samplerNames({ sampler, schedule, sigmas }: SamplingSettings) {
+  return { sampler: sampler.name, schedule: sampler.ownsSchedule || sigmas ? undefined : schedule };
 }
 
 /** What differs from the first pass; a size leaves the scale without effect. */

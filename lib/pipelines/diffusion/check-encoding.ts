@@ -6,9 +6,7 @@ import type { ModelFacts } from '../../families/shared/loaded-model.js';
 import { checkFinite, checkTensor } from '../../tensor/check-tensor.js';
 import type { Tensor } from '../../tensor/tensor.js';
 
-/** An encoding; one that was put together by hand need not say how many windows it has. */
-export type GivenEncoding = Omit<Encoding, 'chunks' | 'pooled'> &
-  Partial<Pick<Encoding, 'chunks' | 'pooled'>>;
+export type { GivenEncoding } from '../../options/declarations/text.js';
 
 /**
  * @param name `positive` or `negative`

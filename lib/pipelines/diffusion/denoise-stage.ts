@@ -1,35 +1,38 @@
 /** The middle stage by itself: encodings in, a latent out. */
 import { invalidOption, SafelightError } from '../../errors.js';
 import type { DenoiseModel } from '../../families/shared/denoise-model.js';
-import { conditioningOf as conditioningOfEncodings } from '../../families/shared/guidance-pair.js';
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { checkCallback } from '../../known-keys.js';
 import * as check from '../../options/check.js';
-import { type SamplingOptions, samplingFields } from '../../options/declarations/sampling.js';
+import { samplingFields } from '../../options/declarations/sampling.js';
 import { resolveCondition, resolveGuidance } from '../../options/settings/condition.js';
-import { resolveSamplingOptions } from '../../options/settings/sampling.js';
+import { type ApiSamplingOptions, resolveSamplingOptions } from '../../options/settings/sampling.js';
 import type { Rng } from '../../sampling/generators/index.js';
 import type { GuidancePair } from '../../sampling/guidance.js';
 import { createNoise } from '../../sampling/noise.js';
 import { addNoise } from '../../sampling/noise-schedule.js';
 import { initialNoiseScale } from '../../sampling/samplers/index.js';
-import { checkFinite, checkTensor } from '../../tensor/check-tensor.js';
+import { checkTensor } from '../../tensor/check-tensor.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning } from '../../warnings.js';
-import { checkControl, checkSize, checkTaps, resolveText } from '../options.js';
+import { copyGiven, type GivenTensors, rowsOf, sizeWith } from '../given-tensors.js';
+import { checkControl, checkEdit, checkSize, checkTaps, resolveText } from '../options.js';
 import { type OnProgress, ProgressReporter } from '../progress.js';
-import { checkEncoding, checkPair, type GivenEncoding } from './check-encoding.js';
+import type { GivenEncoding } from './check-encoding.js';
 import { type DenoiseStep, denoiseSteps } from './denoising/denoise-loop.js';
 import type { DenoiseRun } from './denoising/denoise-run.js';
+import type { Edits } from './denoising/edited-network.js';
+import { endSteps } from './denoising/end-steps.js';
 import { SessionSlot } from './denoising/session-slot.js';
 import { brownianRange, fullSigmas, partialSigmas } from './denoising/sigmas.js';
 import { guidanceOf } from './generation.js';
+import { encodeGiven } from './given-encodings.js';
 import { warnIfLarge } from './image-size.js';
 import { needsPicture } from './ldm-inpaint.js';
 import { maskedEverywhere } from './text-to-image.js';
 
-export interface DenoiseOptions extends SamplingOptions {
+export interface DenoiseOptions extends ApiSamplingOptions {
   /** Of `pipeline.encodeText`; of models that read text. */
   readonly positive?: GivenEncoding;
   /** Default: the empty prompt. */
@@ -47,7 +50,13 @@ export interface DenoiseOptions extends SamplingOptions {
   readonly latent?: Tensor;
   /** How far to go from it; default 0.75. */
   readonly strength?: number;
+  /** The noise to begin from in the place of the seed's: `[1 or count, C, h, w]`, of unit variance. */
+  readonly noise?: Tensor;
   readonly taps?: readonly string[];
+  /** As in `generate`. */
+  readonly edit?: Edits;
+  /** Gives each step the network's predictions (`step.predictions`, `step.guided`); default false. */
+  readonly predictions?: boolean;
   /**
    * Called after each step; what is written into its latent counts. The next step waits for it. Samplers that take one image at a time
    * (`dpm_adaptive`) finish the steps of one image before those of the next.
@@ -71,7 +80,10 @@ const KEYS: ReadonlySet<string> = new Set([
     'rng',
     'latent',
     'strength',
+    'noise',
     'taps',
+    'predictions',
+    'edit',
     'onStep',
   ],
   ...['signal', 'onProgress', 'onWarning'],
@@ -86,24 +98,26 @@ export async function denoiseStage(loaded: LoadedModel, options: DenoiseOptions)
   const asked = resolveSamplingOptions(options, facts.defaults);
   const settings = resolveGuidance(asked, options.cfg, facts.condition);
   const taps = checkTaps(options);
+  const edit = checkEdit(options);
+  const predictions = check.boolean('predictions', options.predictions ?? false);
   const count = check.integer('count', options.count ?? 1, 1, 64);
   const seed = check.seed('seed', options.seed ?? 0, Number.MAX_SAFE_INTEGER - count);
   const rng = check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']);
   const strength = check.number('strength', options.strength ?? 0.75, 0, 1);
   checkCallback('onStep', options.onStep);
-  const [, channels, h, w] = latentShape(loaded, options, count);
+  const given = givenTensors(loaded, options, count);
+  const [channels, h, w] = latentShape(loaded, options, given);
   const conditioning = await conditioningOf(loaded, options, signal);
   const model = await loaded.denoiser(signal);
 
   const { alignYourSteps } = facts;
   const scheduled = { ...model, alignYourSteps, shape: [1, channels, h, w] } as const;
   const partial =
-    options.latent && partialSigmas(settings, scheduled, { steps: settings.steps, strength, mode: 'share' });
+    given.latent && partialSigmas(settings, scheduled, { steps: settings.steps, strength, mode: 'share' });
   const { noiseSchedule, sigmas } = partial ?? fullSigmas(settings, scheduled);
   const seeds = Array.from({ length: count }, (_, i) => seed + i);
   const range = partial ? { brownianRange: brownianRange(partial.full) } : {};
   const scale = initialNoiseScale(settings.sampler, sigmas[0]!, noiseSchedule);
-  const clean = options.latent?.repeat(count / options.latent.shape[0]!, 1, 1, 1);
   const pixels = { width: w * facts.downsampleFactor, height: h * facts.downsampleFactor };
   if (needsPicture(loaded)) {
     throw new SafelightError(
@@ -118,16 +132,18 @@ export async function denoiseStage(loaded: LoadedModel, options: DenoiseOptions)
   const common = {
     ...{ sigmas, noiseSchedule, sampler: settings.sampler, samplerOptions: settings.sampling },
     ...{ conditioning, guidance: guidanceOf(settings), sessions },
-    ...{ extra, deepCache: settings.deepCache, taps, signal },
+    ...{ extra, deepCache: settings.deepCache, taps, predictions, edit, signal },
   };
   /** Images [from, to) of the call. */
   const batch = (from: number, to: number): DenoiseRun => {
     const noise = createNoise({ rng, seeds: seeds.slice(from, to), size: channels * h * w, ...range });
-    const start = clean?.slice([from, to]).data;
+    const start = given.latent && rowsOf(given.latent, from, to - from).data;
+    // Drawn in any case: samplers draw on from there.
     const drawn = noise.next();
+    const unit = given.noise ? rowsOf(given.noise, from, to - from).data : drawn;
     const first = start
-      ? addNoise(noiseSchedule, start, drawn, sigmas[0]!)
-      : drawn.map((value) => value * scale);
+      ? addNoise(noiseSchedule, start, unit, sigmas[0]!)
+      : unit.map((value) => value * scale);
     return { ...common, latent: Tensor.from(first, [to - from, channels, h, w]), noise };
   };
   const size = Math.min(count, settings.sampler.maxBatch);
@@ -160,15 +176,19 @@ async function denoiseRuns(
   for (const run of runs) {
     const steps = denoiseSteps(model, run);
     let taken = 0;
-    let next = await steps.next();
-    for (; !next.done; next = await steps.next()) {
-      const { step, steps: all, x0 } = next.value;
-      taken = step + 1;
-      const planned = done + all * (runs.length - latents.length);
-      to.reporter.report('denoise', done + taken, planned, () => to.draw(x0));
-      await to.onStep?.(next.value);
+    try {
+      let next = await steps.next();
+      for (; !next.done; next = await steps.next()) {
+        const { step, steps: all, x0 } = next.value;
+        taken = step + 1;
+        const planned = done + all * (runs.length - latents.length);
+        to.reporter.report('denoise', done + taken, planned, () => to.draw(x0));
+        await to.onStep?.(next.value);
+      }
+      latents.push(next.value.latent);
+    } finally {
+      await endSteps(steps);
     }
-    latents.push(next.value.latent);
     done += taken;
   }
   return Tensor.cat(latents);
@@ -191,47 +211,32 @@ async function conditioningOf(
   }
   if (options.class !== undefined)
     throw invalidOption('class', 'nothing (this model reads a prompt)', options.class);
-  const encoder = await loaded.promptEncoder(signal);
-  const { facts } = loaded;
-  const { window } = encoder;
-  const positive = checkEncoding('positive', options.positive, facts, window);
-  const negative =
-    options.negative === undefined
-      ? await encoder.encodeNegative('', text, signal)
-      : checkEncoding('negative', options.negative, facts, window);
-  checkPair(positive, negative, window);
-  return conditioningOfEncodings(await encoder.align(positive, negative, text, signal));
+  return encodeGiven(loaded, options, text, { signal });
 }
 
-function latentShape(
-  loaded: LoadedModel,
-  options: DenoiseOptions,
+/** @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE */
+function givenTensors(
+  { facts }: LoadedModel,
+  { latent, noise }: DenoiseOptions,
   count: number,
-): [number, number, number, number] {
-  const { facts } = loaded;
+): GivenTensors {
   const channels = facts.latentChannels;
-  const asked = checkSize(options, facts.downsampleFactor);
-  if (options.latent === undefined) {
-    const { width = facts.defaults.width, height = facts.defaults.height } = asked;
-    return [count, channels, height / facts.downsampleFactor, width / facts.downsampleFactor];
-  }
-  const batch = count === 1 ? 1 : `1 or ${count}`;
-  const { shape } = checkTensor('latent', options.latent, [batch, channels, 'h', 'w']);
-  checkFinite('latent', options.latent);
-  const [pictures = 0, , h = 0, w = 0] = shape;
-  if (pictures !== 1 && pictures !== count) {
-    throw new SafelightError(
-      'SHAPE_MISMATCH',
-      `Expected f32 [${batch}, ${channels}, h, w] for latent but received f32 [${shape.join(', ')}]`,
-    );
-  }
-  const own = checkSize(
-    { width: w * facts.downsampleFactor, height: h * facts.downsampleFactor },
-    facts.downsampleFactor,
-  );
-  for (const side of ['width', 'height'] as const) {
-    if (asked[side] !== undefined && asked[side] !== own[side])
-      throw invalidOption(side, `${own[side]} (the latent's) or nothing`, asked[side]);
-  }
-  return [count, channels, h, w];
+  const checked = (name: string, tensor: Tensor | undefined): Tensor | undefined =>
+    tensor === undefined
+      ? undefined
+      : checkTensor(name, tensor, [count === 1 ? 1 : `1 or ${count}`, channels, 'h', 'w']);
+  return copyGiven({ noise: checked('noise', noise), latent: checked('latent', latent) }, count);
+}
+
+/** Of one image. */
+function latentShape(
+  { facts }: LoadedModel,
+  options: DenoiseOptions,
+  given: GivenTensors,
+): [channels: number, height: number, width: number] {
+  const { downsampleFactor: factor, defaults, latentChannels } = facts;
+  const { width: wide, height: high } = checkSize(options, factor);
+  const size = checkSize(sizeWith(given, { width: wide, height: high }, factor), factor);
+  const { width = defaults.width, height = defaults.height } = size;
+  return [latentChannels, height / factor, width / factor];
 }

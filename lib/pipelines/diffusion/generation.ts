@@ -7,25 +7,31 @@ import { type Guidance, type GuidancePair, guidanceBranches } from '../../sampli
 import type { RgbImage } from '../../tensor/picture.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { Warning } from '../../warnings.js';
+import { checkGivenShape } from '../given-tensors.js';
 import { GeneratedImage, toPixels } from '../image-result.js';
 import { exactOptionsOf, parametersOf } from '../metadata.js';
 import type { Settings } from '../options.js';
 import { ProgressReporter } from '../progress.js';
 import { type Denoised, type DenoiseStep, denoiseSteps } from './denoising/denoise-loop.js';
+import { endSteps } from './denoising/end-steps.js';
 import { SessionSlot } from './denoising/session-slot.js';
 import { checkRunFits, type RunSize } from './fit-run.js';
+import { planFromLatent } from './from-latent.js';
+import { encodeGiven } from './given-encodings.js';
 import { type HiresPlan, planHires } from './hires.js';
 import { warnIfLarge } from './image-size.js';
 import { planImageToImage } from './image-to-image.js';
 import { needsPicture, planWithPicture } from './ldm-inpaint.js';
 import type { Pass, Plan } from './plan.js';
-import { type BatchSeeds, batchSeeds } from './seeds.js';
+import { batchSeeds, type ImageBatch } from './seeds.js';
 import { planTextToImage } from './text-to-image.js';
 
 /** A step of the sampler in a call. */
 export interface GenerationStep extends DenoiseStep {
   /** 1, or 2 in the second pass of hires fix. */
   readonly pass: 1 | 2;
+  /** Position of the prompt in a list of them; 0 for a single one. */
+  readonly promptIndex: number;
   /** Of the pictures of this batch. */
   readonly seeds: readonly number[];
   /** What the batch's first picture (or the `index`th) looks like so far. */
@@ -81,7 +87,7 @@ async function* adaptedSteps(
   const images: GeneratedImage[] = [];
   try {
     for (let first = 0; first < count && !(finish?.aborted && first > 0); first += batch) {
-      const pictures = batchSeeds(settings, first, Math.min(batch, count - first));
+      const pictures = { ...batchSeeds(settings, first, Math.min(batch, count - first)), first };
       const made = yield* run.passes(plan, hires, pictures);
       // Ended before the model saw this batch once: nothing of it is worth keeping beside finished images.
       if (made.unfinished && made.evaluations === 0 && first > 0) break;
@@ -101,8 +107,11 @@ async function* adaptedSteps(
 }
 
 function planOf(loaded: LoadedModel, settings: Settings): Promise<Plan> {
-  const { init } = settings;
+  const { init, given } = settings;
+  for (const tensor of Object.values(given))
+    if (tensor) checkGivenShape(given, [loaded.facts.latentChannels, tensor.shape[2]!, tensor.shape[3]!]);
   if (needsPicture(loaded)) return planWithPicture(loaded, settings);
+  if (given.latent) return planFromLatent(loaded, settings, given.latent);
   return init ? planImageToImage(loaded, { ...settings, init }) : planTextToImage(loaded, settings);
 }
 
@@ -123,7 +132,7 @@ async function prepare(
   warnIfLarge(settings.warnings, plan, loaded.facts.defaults);
   if (hires) warnIfLarge(settings.warnings, hires, loaded.facts.defaults, { what: 'A second pass' });
   reporter.report('encode', 1, 2);
-  const conditioning = await loaded.encode(settings, signal);
+  const conditioning = await encode(loaded, settings);
   // The second pass may have prompts of its own; the same ones are not encoded again.
   const own = { prompt: settings.hires?.prompt ?? prompt, negative: settings.hires?.negative ?? negative };
   const same = own.prompt === prompt && own.negative === negative;
@@ -137,6 +146,12 @@ async function prepare(
   await checkRunFits(loaded, passes, Math.min(settings.batch, settings.count), signal, patches);
   reporter.report('encode', 2, 2);
   return { plan, hires, conditionings: [conditioning, second] };
+}
+
+function encode(loaded: LoadedModel, settings: Settings): Promise<GuidancePair> {
+  const { embeddings, text, signal } = settings;
+  if (!embeddings) return loaded.encode(settings, signal);
+  return encodeGiven(loaded, embeddings, text, { prefix: 'embeddings.', signal });
 }
 
 export function guidanceOf(sampling: SamplingSettings): Guidance {
@@ -161,7 +176,7 @@ class Run {
   ) {}
 
   /** Both passes of a batch; ended early, what the last evaluation saw, or the first pass's images where the second saw nothing. */
-  async *passes(plan: Plan, hires: HiresPlan | undefined, pictures: BatchSeeds): Steps<Denoised> {
+  async *passes(plan: Plan, hires: HiresPlan | undefined, pictures: ImageBatch): Steps<Denoised> {
     const { finish } = this.settings;
     const first = yield* this.pass(plan.pass(pictures), pictures.seeds, plan, 1);
     if (!hires || first.unfinished) return first;
@@ -184,7 +199,7 @@ class Run {
     size: { readonly width: number; readonly height: number; readonly steps: number },
     number: 1 | 2,
   ): Steps<Denoised> {
-    const { taps, signal, finish, hires } = this.settings;
+    const { taps, predictions, edit, signal, finish, hires } = this.settings;
     const sampling = number === 2 && hires ? hires.sampling : this.settings.sampling;
     this.reporter.report('denoise', this.done, this.planned);
     const steps = denoiseSteps(await this.loaded.denoiser(signal, this.patches), {
@@ -195,25 +210,27 @@ class Run {
       guidance: guidanceOf(sampling),
       sessions: this.sessions,
       deepCache: sampling.deepCache,
-      taps,
-      signal,
-      finish,
+      ...{ taps, predictions, edit, signal, finish },
     });
     let taken = 0;
-    for (;;) {
-      const next = await steps.next();
-      if (next.done) {
-        this.done += taken;
-        this.planned += taken - size.steps;
-        return next.value;
+    try {
+      for (;;) {
+        const next = await steps.next();
+        if (next.done) {
+          this.done += taken;
+          this.planned += taken - size.steps;
+          return next.value;
+        }
+        const step = next.value;
+        const preview = (index = 0): Promise<RgbImage> =>
+          this.loaded.preview.draw(step.x0.at(index), size.width, size.height);
+        taken = step.step + 1;
+        const planned = this.planned + step.steps - size.steps;
+        this.reporter.report('denoise', this.done + taken, planned, preview);
+        yield { ...step, pass: number, promptIndex: 0, seeds, preview };
       }
-      const step = next.value;
-      const preview = (index = 0): Promise<RgbImage> =>
-        this.loaded.preview.draw(step.x0.at(index), size.width, size.height);
-      taken = step.step + 1;
-      const planned = this.planned + step.steps - size.steps;
-      this.reporter.report('denoise', this.done + taken, planned, preview);
-      yield { ...step, pass: number, seeds, preview };
+    } finally {
+      await endSteps(steps);
     }
   }
 }

@@ -14,7 +14,7 @@ import { toPixels } from '../image-result.js';
 import { checkSize, type Settings } from '../options.js';
 import { brownianRange, partialSigmas } from './denoising/sigmas.js';
 import type { Pass } from './plan.js';
-import { type BatchSeeds, pictureNoise } from './seeds.js';
+import { type ImageBatch, pictureNoise } from './seeds.js';
 import { maskedEverywhere } from './text-to-image.js';
 
 export interface HiresPlan {
@@ -22,7 +22,7 @@ export interface HiresPlan {
   readonly height: number;
   readonly steps: number;
   /** The second pass of a batch, from the latents `[B, C, h, w]` of its first; `finish` stops the enlarging too. */
-  pass(latents: Tensor, seeds: BatchSeeds, finish?: AbortSignal): Promise<Pass>;
+  pass(latents: Tensor, seeds: ImageBatch, finish?: AbortSignal): Promise<Pass>;
 }
 
 export async function planHires(
@@ -57,7 +57,8 @@ export async function planHires(
       const enlarged = await enlarge(loaded, latents, hires, target, eitherOf(signal, finish));
       const [, channels = 0, h = 0, w = 0] = enlarged.shape;
       const noise = pictureNoise(
-        settings,
+        // What was given is the first pass's, of another size.
+        { ...settings, given: {} },
         seeds,
         [channels, h, w],
         facts.downsampleFactor,

@@ -16,7 +16,7 @@ import { brownianRange, type PartialSigmas, partialSigmas } from './denoising/si
 import { fittingSize, type Size, warnIfLarge, warnOfResize } from './image-size.js';
 import { type PreparedImage, prepareImage, prepareMasked } from './inpaint.js';
 import type { Pass, Plan } from './plan.js';
-import { type BatchSeeds, pictureNoise } from './seeds.js';
+import { type ImageBatch, pictureNoise } from './seeds.js';
 
 /** What was encoded of the picture, and the mask at the latent's size. */
 interface Encoded {
@@ -144,7 +144,7 @@ function begin(
   factor: number,
   settings: ImageSettings,
   encoded: Encoded,
-  pictures: BatchSeeds,
+  pictures: ImageBatch,
   { full, ...levels }: PartialSigmas,
 ): Pass {
   const { rng, init } = settings;

@@ -12,15 +12,16 @@ import type { Prediction } from '../../sampling/prediction.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { Warning } from '../../warnings.js';
 import type { GeneratedImage } from '../image-result.js';
-import { generateWithFallback } from '../model/fallback.js';
 import type { LoadPipelineOptions } from '../model/load-options.js';
 import { loadModel } from '../model/load-pipeline.js';
-import { type GenerateOptions, resolveOptions } from '../options.js';
+import type { GenerateOptions } from '../options.js';
+import { resolveEach } from '../prompt-list.js';
 import { type AttentionMap, type AttentionOptions, attentionMaps } from '../trace/attention-map.js';
 import { listNodes, type NodesOptions } from '../trace/nodes.js';
 import { type TapOptions, tapStage } from '../trace/tap.js';
 import { type DenoiseOptions, denoiseStage } from './denoise-stage.js';
 import type { GenerateResult } from './generation.js';
+import { generateEach } from './prompt-sequence.js';
 import {
   type DecodeOptions,
   decodeStage,
@@ -101,7 +102,7 @@ export class Pipeline implements AsyncDisposable {
     const { defaults, downsampleFactor, condition } = loaded.facts;
     const asked = loaded.lean ? { batch: 1, ...options } : options;
     return new GenerationStream(
-      generateWithFallback(loaded, resolveOptions(asked, defaults, downsampleFactor, condition)),
+      generateEach(loaded, resolveEach(asked, defaults, downsampleFactor, condition)),
     );
   }
 

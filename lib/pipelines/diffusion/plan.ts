@@ -3,7 +3,7 @@ import type { NoiseSchedule } from '../../sampling/noise-schedule.js';
 import type { NoiseSource } from '../../sampling/types.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import type { BatchSeeds } from './seeds.js';
+import type { ImageBatch } from './seeds.js';
 
 /** A batch ready for the sampler. */
 export interface Pass {
@@ -25,7 +25,7 @@ export interface Plan {
   /** Steps of each batch. */
   readonly steps: number;
   /** A batch of these seeds. */
-  pass(seeds: BatchSeeds): Pass;
+  pass(batch: ImageBatch): Pass;
   /** What becomes of a decoded picture. */
   finish(image: RgbImage): Promise<RgbImage>;
 }

@@ -2,6 +2,7 @@
 import type { VariationOptions } from '../../options/declarations/noise.js';
 import { createNoise, type PictureNoise } from '../../sampling/noise.js';
 import type { LatentShape } from '../../sampling/variation.js';
+import { rowsOf } from '../given-tensors.js';
 import type { Settings } from '../options.js';
 
 /** The seeds with which a call that makes only the pictures from `first` on makes the same ones. */
@@ -19,6 +20,12 @@ export interface BatchSeeds {
   readonly subseeds: readonly number[];
 }
 
+/** A batch of a call's images. */
+export interface ImageBatch extends BatchSeeds {
+  /** Images of the call before it. */
+  readonly first: number;
+}
+
 /** Of the pictures [first, first + size) of a call: one of the two counts up. */
 export function batchSeeds({ seed, variation }: Settings, first: number, size: number): BatchSeeds {
   const varies = variation.strength !== 0;
@@ -29,8 +36,8 @@ export function batchSeeds({ seed, variation }: Settings, first: number, size: n
 
 /** The noise of a batch. @param factor pixels that a latent side stands for */
 export function pictureNoise(
-  { rng, variation }: Settings,
-  { seeds, subseeds }: BatchSeeds,
+  { rng, variation, given }: Pick<Settings, 'rng' | 'variation' | 'given'>,
+  { seeds, subseeds, first }: ImageBatch,
   shape: LatentShape,
   factor: number,
   brownianRange?: readonly [number, number],
@@ -41,7 +48,11 @@ export function pictureNoise(
     rng,
     seeds,
     size: shape[0] * shape[1] * shape[2],
-    first: { shape, subseeds, strength, seedDelta, from: from && [onGrid(from.height), onGrid(from.width)] },
+    first: {
+      ...{ shape, subseeds, strength, seedDelta },
+      from: from && [onGrid(from.height), onGrid(from.width)],
+      given: given.noise && rowsOf(given.noise, first, seeds.length).data,
+    },
     ...(brownianRange ? { brownianRange } : {}),
   });
 }

@@ -23,6 +23,7 @@ export interface AttentionMap {
   readonly overlay: RgbImage;
 }
 
+/** One prompt: a list is refused. */
 export interface AttentionOptions extends GenerateOptions {
   /** A word, or several in a row, of the prompt. */
   readonly word: string;

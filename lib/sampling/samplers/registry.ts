@@ -13,6 +13,11 @@ export interface SamplerInfo extends SamplerFacts {
   readonly name: SamplerName;
 }
 
+/** A sampler that a pipeline can run: one of the table, or without a name a function of the caller's. */
+export interface RunnableSampler extends SamplerFacts {
+  readonly name: SamplerName | undefined;
+}
+
 export const samplerNames = Object.keys(ENTRIES) as SamplerName[];
 
 /** In the order of the table. */
@@ -44,7 +49,7 @@ export const samplers: readonly SamplerInfo[] = samplerNames.map((name) => {
  * @throws INVALID_OPTION for a sampler without a flow form, or for churn
  */
 export function checkSampler(
-  sampler: SamplerInfo,
+  sampler: RunnableSampler,
   schedule: NoiseSchedule,
   { sChurn = 0 }: SamplerOptions = {},
 ): void {
@@ -79,7 +84,7 @@ function onFlow(info: SamplerInfo, model: SampledModel, create: SamplerInfo['cre
 
 /** The factor of the first noise of text to image, for a sampler that starts at `sigma`. */
 export function initialNoiseScale(
-  { initialNoise }: SamplerInfo,
+  { initialNoise }: Pick<SamplerFacts, 'initialNoise'>,
   sigma: number,
   schedule?: NoiseSchedule,
 ): number {

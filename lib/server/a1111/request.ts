@@ -8,6 +8,7 @@ import { textFields } from '../../options/declarations/text.js';
 import { restoreOptions } from '../../options/infotext/restore.js';
 import { choiceOf } from '../../options/infotext/values.js';
 import { toJson } from '../../options/json.js';
+import { replacedBySigmas } from '../../options/settings/sampling.js';
 import type { SamplerInfo } from '../../sampling/samplers/index.js';
 import { failure, notBuilt } from './failures.js';
 import type { GenerationBody, Img2ImgBody, Txt2ImgBody } from './fields.js';
@@ -109,6 +110,7 @@ function generation(type: JobRequest['type'], body: GenerationBody, reading: Rea
   const read = reader(body, reading);
   const restored = body.infotext ? toJson(restoreOptions(body.infotext).options) : {};
   const asked = samplingOf(body, restored, settings);
+  if (!asked.keepsSigmas) delete restored.sigmas;
   const batchSize = body.batch_size ?? 1;
   const batches = body.n_iter ?? 1;
   const random = (seed: number | null | undefined, other: Json | undefined): number =>
@@ -177,6 +179,9 @@ function samplingOf(body: GenerationBody, restored: Options, settings: Settings)
   const asked = body.scheduler || own || (restored.schedule as string | undefined) || 'Automatic';
   // A sampler's name with a schedule in it ("DPM++ 2M Karras") says more than the field.
   const schedule = scheduleNamed('scheduler', own ?? asked, sampler);
+  // Sigmas of an infotext are what a schedule of so many steps would give.
+  const keepsSigmas =
+    restored.sigmas !== undefined && !body.steps && !body.scheduler && !own && !sampler.ownsSchedule;
   const options: Options = {
     ...{ sampler: sampler.name, schedule },
     steps: body.steps ?? (restored.steps as number | undefined) ?? 50,
@@ -193,7 +198,8 @@ function samplingOf(body: GenerationBody, restored: Options, settings: Settings)
     }),
     ...unless(1, { sNoise: body.s_noise ?? restored.sNoise ?? settings.s_noise }),
   };
-  return { sampler, options };
+  if (keepsSigmas) for (const name of replacedBySigmas) delete options[name];
+  return { sampler, options, keepsSigmas };
 }
 
 /** A1111's settings know two etas: DDIM's, and that of all others that have one. */

@@ -101,7 +101,8 @@ tensor attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, tenso
     q = split_heads(ctx, q, heads);
     k = split_heads(ctx, k, heads);
     v = split_heads(ctx, v, heads);
-    if (m.g().opts().list_nodes || m.g().tapped(m.path("probs"))) {
+    const std::string readable = m.path("probs");
+    if (m.g().opts().list_nodes || m.g().tapped(readable) || m.g().overridden(readable)) {
         tensor probs = probabilities(ctx, q, k, mask);
         probs = m.named("probs", probs, {q->ne[3], heads, q->ne[1], k->ne[1]});
         return weighted_sum(ctx, probs, transposed(ctx, v));

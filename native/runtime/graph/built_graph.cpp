@@ -59,10 +59,29 @@ std::map<std::string, shape> shapes_of(const host_tensors & tensors) {
 built_graph::built_graph(weight_source & weights, graph::options options, const architecture & model,
                          const std::string & entry, const host_tensors & inputs, const config & params)
     : graph_(weights, std::move(options)), ctx_(nullptr, ggml_free) {
-    model.build(graph_, entry, shapes_of(inputs), params);
+    // The model knows nothing of overrides: the graph asks for them as it comes to their nodes.
+    std::map<std::string, shape> own = shapes_of(inputs);
+    for (const std::string & node : graph_.opts().overrides) own.erase(override_input(node));
+    model.build(graph_, entry, own, params);
+    check_overrides(inputs);
     check_inputs(inputs);
     check_taps();
     collect_nodes();
+}
+
+void built_graph::check_overrides(const host_tensors & inputs) const {
+    for (const std::string & node : graph_.opts().overrides) {
+        auto wanted = graph_.inputs.find(override_input(node));
+        if (wanted == graph_.inputs.end()) {
+            throw error("INVALID_OPTION",
+                        "There is no node " + node + " to override; nodes() lists those there are");
+        }
+        const shape & given = inputs.at(override_input(node)).dims;
+        if (given != wanted->second.dims) {
+            throw error("SHAPE_MISMATCH", "Expected shape " + to_string(wanted->second.dims) +
+                                              " for the node " + node + " but received " + to_string(given));
+        }
+    }
 }
 
 void built_graph::check_inputs(const host_tensors & inputs) const {

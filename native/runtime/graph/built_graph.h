@@ -41,6 +41,7 @@ class built_graph {
 
   private:
     void check_inputs(const host_tensors & inputs) const;
+    void check_overrides(const host_tensors & inputs) const;
     void check_taps() const;
     void collect_nodes();
 

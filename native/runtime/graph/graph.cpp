@@ -122,6 +122,9 @@ tensor graph::name(const std::string & name, tensor x, shape dims) {
         dims = visible_shape(x);
     }
     check_dims(name, x, dims);
+    if (overridden(name) && names.count(name) == 0) {
+        x = given_in_place_of(name, x, dims);
+    }
     if (tapped(name) || opts_.list_nodes) {
         if (!ggml_is_contiguous(x)) {
             x = ggml_cont(ctx_, x);
@@ -138,6 +141,16 @@ tensor graph::name(const std::string & name, tensor x, shape dims) {
         name_order.push_back(name);
     }
     return x;
+}
+
+tensor graph::given_in_place_of(const std::string & name, const ggml_tensor * x, const shape & dims) {
+    require_room(3);
+    ggml_type type = x->type == GGML_TYPE_I32 ? GGML_TYPE_I32 : GGML_TYPE_F32;
+    tensor given = input(override_input(name), type, dims);
+    if (x->type != type) {
+        given = ggml_cast(ctx_, given, x->type);
+    }
+    return ggml_reshape_4d(ctx_, given, x->ne[0], x->ne[1], x->ne[2], x->ne[3]);
 }
 
 tensor graph::weight(const std::string & name, const shape & dims, weight_role role) {

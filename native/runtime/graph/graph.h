@@ -67,6 +67,12 @@ class branch_source {
     virtual const std::vector<weight_branch> & of(const std::string & name) const = 0;
 };
 
+// The input that holds what a run gives in the place of a node.
+inline const std::string override_prefix = "override ";
+inline std::string override_input(const std::string & node) {
+    return override_prefix + node;
+}
+
 // What the nodes of a graph can see of the run that they are part of.
 struct run_state {
     const cancel_token * cancel = nullptr;
@@ -83,6 +89,7 @@ class graph {
         bool cpu = true;                  // the CPU backend: nn/ may emit custom ops
         bool stock_ops = false;           // stock ggml ops only, as on other backends
         std::set<std::string> taps;       // names to keep readable; with any tap the graph is built unfused
+        std::set<std::string> overrides;  // names whose values the run gives (override_input); unfused too
         bool list_nodes = false;          // only listing: build as with taps
         state_source * states = nullptr;  // null where nothing runs
         std::string session;              // whose states the graph works on
@@ -96,7 +103,7 @@ class graph {
 
     ggml_context * ctx() const { return ctx_; }
     const options & opts() const { return opts_; }
-    bool unfused() const { return opts_.list_nodes || !opts_.taps.empty(); }
+    bool unfused() const { return opts_.list_nodes || !opts_.taps.empty() || !opts_.overrides.empty(); }
     weight_source & weights() const { return weights_; }
 
     // Data that the caller gives with the run; ggml tensor with the reverse of `dims`, F32 or I32.
@@ -112,9 +119,11 @@ class graph {
     void output(const std::string & name, tensor x, const shape & dims);
 
     // Makes x readable under this name; `dims` is its shape as the user sees it (contiguous, PyTorch's
-    // order), by default the reverse of ne without leading ones. Returns x (made contiguous if it has to be).
+    // order), by default the reverse of ne without leading ones. Returns x (made contiguous if it has to be),
+    // or what the run gives in its place.
     tensor name(const std::string & name, tensor x, shape dims = {});
     bool tapped(const std::string & name) const { return opts_.taps.count(name) > 0; }
+    bool overridden(const std::string & name) const { return opts_.overrides.count(name) > 0; }
     // A parameter with exactly the reverse of `dims` as ne (the source compares shapes up to ones).
     tensor weight(const std::string & name, const shape & dims, weight_role role);
     // The changes to a parameter; empty without patches.
@@ -153,6 +162,8 @@ class graph {
     run_state run;
 
   private:
+    tensor given_in_place_of(const std::string & name, const ggml_tensor * x, const shape & dims);
+
     weight_source & weights_;
     options opts_;
     ggml_context * ctx_;

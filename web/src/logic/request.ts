@@ -73,7 +73,13 @@ export function requestOf(
 function withFurther(form: Record<string, unknown>, further: Further): Record<string, unknown> {
   const { hires, ...rest } = further;
   const both = { ...(form.hires as object), ...(hires as object) };
-  return { ...rest, ...form, ...(hires === undefined ? {} : { hires: both }) };
+  // Noise levels of an image stand in the place of the form's steps and schedule.
+  const { steps: _steps, schedule: _schedule, ...unscheduled } = form;
+  return {
+    ...rest,
+    ...('sigmas' in rest ? unscheduled : form),
+    ...(hires === undefined ? {} : { hires: both }),
+  };
 }
 
 /** @throws Error for a style that the server does not have */

@@ -147,10 +147,11 @@ class UNetSession implements NetworkSession {
   }
 
   async run(request: NetworkRequest): Promise<NetworkResult> {
-    const { branches, taps, signal, keep, resume } = request;
+    const { branches, taps, overrides, signal, keep, resume } = request;
     const { patches } = this;
     const rows = this.shape[0] * branches.length;
-    const { beside, ...constant } = await this.constant(branches, (taps?.length ?? 0) > 0, signal);
+    const opened = (taps?.length ?? 0) > 0 || Object.keys(overrides ?? {}).length > 0;
+    const { beside, ...constant } = await this.constant(branches, opened, signal);
     const latents = batchOf(request.latents, branches.length);
     const inputs: UNetInputs = {
       sample: beside ? Tensor.cat([latents, beside], 1) : latents,
@@ -163,7 +164,8 @@ class UNetSession implements NetworkSession {
       return { prediction: output.sample, taps: output.taps };
     }
     const branch = keep && branchOf(keep);
-    const { sample, deep, taps: read } = await this.unet.forward(inputs, { patches, taps, signal, branch });
+    const how = { patches, taps, overrides, signal, branch };
+    const { sample, deep, taps: read } = await this.unet.forward(inputs, how);
     if (!deep) return { prediction: sample, taps: read };
     const images = this.shape[0];
     const kept = branches.map((_, i) => ({ features: deep.slice([i * images, (i + 1) * images]) }));

@@ -5,7 +5,11 @@ import type { DenoiseModel } from '../../../families/shared/denoise-model.js';
 import { throwIfNotFinite } from '../../../tensor/finite.js';
 import { Tensor } from '../../../tensor/tensor.js';
 import type { DenoiseRun } from './denoise-run.js';
+import type { DenoiseStep } from './denoise-step.js';
+import { endSteps } from './end-steps.js';
 import { GuidedDenoiser, keepOutside } from './guided-denoiser.js';
+
+export type { DenoiseStep } from './denoise-step.js';
 
 /** The end of a pass. */
 export interface Denoised {
@@ -15,23 +19,6 @@ export interface Denoised {
   readonly evaluations: number;
   /** Ended by `finish` before its last step. */
   readonly unfinished: boolean;
-}
-
-/** A step of the sampler, and what was read out of the network's last run in it. */
-export interface DenoiseStep {
-  /** 0-based. */
-  readonly step: number;
-  readonly steps: number;
-  /** Noise levels before and after the step. */
-  readonly sigma: number;
-  readonly sigmaNext: number;
-  /** `[B, C, h, w]`, the sampler's own state: what is written into it counts from the next step on. */
-  readonly latent: Tensor;
-  /** `[B, C, h, w]`: the image that the model saw at this step; what is written into it, multi-step samplers remember. */
-  readonly x0: Tensor;
-  /** By name; their batches go through `conditions`, and within them through the images. */
-  readonly taps: Readonly<Record<string, Tensor>>;
-  readonly conditions: readonly string[];
 }
 
 /**
@@ -59,12 +46,16 @@ export async function* denoiseSteps(
       const { latent: x, denoised, ...step } = next.value;
       throwIfNotFinite(x, 'The latent');
       const tensors = { latent: Tensor.from(x, latent.shape), x0: Tensor.from(denoised, latent.shape) };
-      yield { ...step, ...tensors, taps: denoiser.taps, conditions: denoiser.conditions };
+      const { taps, conditions, predicted } = denoiser;
+      yield { ...step, ...tensors, taps, conditions, ...predicted };
       throwIfAborted(signal);
     }
   } catch (error) {
     const ended = finish?.aborted && !signal?.aborted && isAborted(error);
     if (!ended) throw error;
     return { latent: denoiser.seen(), evaluations: denoiser.evaluations, unfinished: true };
+  } finally {
+    // A sampler of the caller's own may hold something to free.
+    await endSteps(steps);
   }
 }

@@ -1,9 +1,10 @@
 import type { DeepCacheSettings } from '../../../options/settings/sampling.js';
 import type { Guidance, GuidancePair } from '../../../sampling/guidance.js';
 import type { NoiseSchedule } from '../../../sampling/noise-schedule.js';
-import type { SamplerInfo } from '../../../sampling/samplers/index.js';
+import type { RunnableSampler } from '../../../sampling/samplers/index.js';
 import type { NoiseSource, SamplerOptions } from '../../../sampling/types.js';
 import type { Tensor } from '../../../tensor/tensor.js';
+import type { Edits } from './edited-network.js';
 import type { SessionSlot } from './session-slot.js';
 
 /** Everything that one pass of a batch through the sampler needs besides the model. */
@@ -13,7 +14,7 @@ export interface DenoiseRun {
   readonly sigmas: readonly number[];
   readonly noiseSchedule: NoiseSchedule;
   readonly noise: NoiseSource;
-  readonly sampler: SamplerInfo;
+  readonly sampler: RunnableSampler;
   readonly samplerOptions: SamplerOptions;
   readonly conditioning: GuidancePair;
   readonly guidance: Guidance;
@@ -26,6 +27,10 @@ export interface DenoiseRun {
   /** Step caching; begins anew with each pass. Not with taps. */
   readonly deepCache?: DeepCacheSettings | undefined;
   readonly taps?: readonly string[] | undefined;
+  /** Functions that change what nodes of the network give; not with step caching. */
+  readonly edit?: Edits | undefined;
+  /** Keeps the predictions of each evaluation for the steps. */
+  readonly predictions?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Ends the pass at once, without the evaluation under way: with the last x0, or with `before` where there is none yet. */
   readonly finish?: AbortSignal | undefined;

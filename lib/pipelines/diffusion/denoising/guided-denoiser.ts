@@ -14,6 +14,8 @@ import type { Denoise, Latent } from '../../../sampling/types.js';
 import { throwIfNotFinite } from '../../../tensor/finite.js';
 import { Tensor } from '../../../tensor/tensor.js';
 import type { DenoiseRun } from './denoise-run.js';
+import type { DenoiseStep } from './denoise-step.js';
+import { editedNetwork } from './edited-network.js';
 import { sequentialGuidance } from './sequential-guidance.js';
 import { stepCached } from './step-cache.js';
 
@@ -23,12 +25,14 @@ export class GuidedDenoiser {
   evaluations = 0;
   /** Of the last evaluation, by name. */
   taps: Readonly<Record<string, Tensor>> = {};
+  /** Of the last evaluation, where the run keeps them: the branches' predictions, and what guidance made of them. */
+  predicted: Pick<DenoiseStep, 'predictions' | 'guided'> = {};
   private x0: Latent | undefined;
   private active: readonly BranchSpec[] = [];
   private readonly branches: readonly BranchSpec[];
   private readonly shape: LatentShape;
   private readonly session: NetworkSession;
-  private readonly predicted: Denoise;
+  private readonly evaluate: Denoise;
   /** Stops an evaluation: `signal` or `finish`. */
   private readonly stop: AbortSignal | undefined;
 
@@ -42,9 +46,10 @@ export class GuidedDenoiser {
     this.stop = eitherOf(run.signal, run.finish);
     this.branches = guidanceBranches(run.conditioning, run.guidance).map((branch) => beside(branch, extra));
     let network = model.sequentialGuidance ? sequentialGuidance(model.network) : model.network;
+    if (run.edit) network = editedNetwork(network, run.edit);
     if (run.deepCache) network = stepCached(network, run.deepCache);
     this.session = run.sessions.replace(network.prepare(this.branches, this.shape));
-    this.predicted = createDenoise(run.noiseSchedule, model.prediction, (scaled, t, sigma) =>
+    this.evaluate = createDenoise(run.noiseSchedule, model.prediction, (scaled, t, sigma) =>
       this.predict(scaled, t, sigma),
     );
   }
@@ -59,7 +64,7 @@ export class GuidedDenoiser {
     const { model, run } = this;
     throwIfAborted(this.stop);
     throwIfNotFinite(x, 'The latent');
-    const x0 = await this.predicted(x, sigma);
+    const x0 = await this.evaluate(x, sigma);
     if (model.clip !== undefined) clamp(x0, model.clip);
     if (run.keep) keepOutside(x0, run.keep.latent.data, run.keep.mask);
     this.x0 = x0;
@@ -98,7 +103,18 @@ export class GuidedDenoiser {
     const predictions =
       results.length === 1 ? only!.prediction : Tensor.cat(results.map(({ prediction }) => prediction));
     const combine = this.model.guide ?? combinePredictions;
-    return combine(this.active, predictions.data, this.shape[0], guidance.rescale);
+    const guided = combine(this.active, predictions.data, this.shape[0], guidance.rescale);
+    if (this.run.predictions) this.predicted = this.predictedOf(predictions, guided);
+    return guided;
+  }
+
+  private predictedOf(predictions: Tensor, guided: Latent): GuidedDenoiser['predicted'] {
+    const [images] = this.shape;
+    const rows = (i: number): Tensor => predictions.slice([i * images, (i + 1) * images]);
+    return {
+      predictions: Object.fromEntries(this.active.map(({ name }, i) => [name, rows(i)])),
+      guided: Tensor.from(guided.slice(), this.shape),
+    };
   }
 }
 

@@ -7,7 +7,7 @@ import type {
 } from '../../../sampling/network.js';
 import { Tensor } from '../../../tensor/tensor.js';
 
-/** A network that runs one branch at a time, except for taps, which show all branches of one run. */
+/** A network that runs one branch at a time, except for taps and overrides, which are of all branches of one run. */
 export function sequentialGuidance(network: DiffusionNetwork): DiffusionNetwork {
   return {
     inputs: network.inputs,
@@ -25,7 +25,8 @@ export function sequentialGuidance(network: DiffusionNetwork): DiffusionNetwork 
 function sequentialSession(session: NetworkSession): NetworkSession {
   return {
     run: async (request) => {
-      if (request.taps?.length || request.branches.length === 1) return session.run(request);
+      if (request.taps?.length || request.overrides || request.branches.length === 1)
+        return session.run(request);
       const results: NetworkResult[] = [];
       for (const i of request.branches.keys()) results.push(await session.run(onlyBranch(request, i)));
       const kept = results.flatMap((result) => result.kept ?? []);

@@ -1,9 +1,10 @@
 /** The noise levels of a run, and where in them image to image begins. */
+import { invalidOption } from '../../../errors.js';
 import type { DenoiseModel } from '../../../families/shared/denoise-model.js';
 import type { SamplingSettings } from '../../../options/settings/sampling.js';
 import type { LatentShape } from '../../../sampling/network.js';
 import { isFlow, type NoiseSchedule } from '../../../sampling/noise-schedule.js';
-import { checkSampler, discardPenultimate } from '../../../sampling/samplers/index.js';
+import { checkSampler, discardPenultimate, type RunnableSampler } from '../../../sampling/samplers/index.js';
 import { scheduleSigmas } from '../../../sampling/schedules/index.js';
 
 /** What the noise levels depend on besides the options. */
@@ -28,6 +29,10 @@ export function fullSigmas(
   const { sampler, range } = settings;
   const noiseSchedule = model.noiseSchedule({ shape, steps });
   checkSampler(sampler, noiseSchedule, settings.sampling);
+  if (settings.sigmas) {
+    checkSigmas(settings.sigmas, sampler, noiseSchedule);
+    return { noiseSchedule, sigmas: settings.sigmas };
+  }
   if (sampler.ownSigmas && !isFlow(noiseSchedule))
     return { noiseSchedule, sigmas: sampler.ownSigmas(noiseSchedule, steps) };
   const context = { schedule: noiseSchedule, alignYourSteps, ...range };
@@ -35,6 +40,19 @@ export function fullSigmas(
     ? discardPenultimate(scheduleSigmas(settings.schedule, steps + 1, context))
     : scheduleSigmas(settings.schedule, steps, context);
   return { noiseSchedule, sigmas };
+}
+
+/** @throws INVALID_OPTION for a sampler that has noise levels of its own, and for levels that a flow does not have */
+function checkSigmas(sigmas: readonly number[], sampler: RunnableSampler, schedule: NoiseSchedule): void {
+  const [highest = 0] = sigmas;
+  if (!isFlow(schedule) && sampler.ownSigmas)
+    throw invalidOption(
+      'sampler',
+      'one without noise levels of its own beside sigmas, such as euler,',
+      sampler.name,
+    );
+  if (isFlow(schedule) && highest > 1)
+    throw invalidOption('sigmas', 'numbers of at most 1 (this is a flow-matching model)', highest);
 }
 
 /** The part of a schedule that image to image runs. */

@@ -1,0 +1,28 @@
+/** Conditioning of encodings that a caller gives in the place of prompts. */
+import type { TextSettings } from '../../conditioning/prompt-encoder.js';
+import { conditioningOf } from '../../families/shared/guidance-pair.js';
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
+import type { GuidancePair } from '../../sampling/guidance.js';
+import { checkEncoding, checkPair } from './check-encoding.js';
+
+/**
+ * Both at one length; without a negative one, that of the empty prompt.
+ * @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE, ABORTED, DISPOSED, and what loading a text encoder throws
+ */
+export async function encodeGiven(
+  loaded: LoadedModel,
+  given: { readonly positive?: unknown; readonly negative?: unknown },
+  text: TextSettings,
+  { prefix = '', signal }: { readonly prefix?: string; readonly signal: AbortSignal | undefined },
+): Promise<GuidancePair> {
+  const encoder = await loaded.promptEncoder(signal);
+  const { facts } = loaded;
+  const { window } = encoder;
+  const positive = checkEncoding(`${prefix}positive`, given.positive, facts, window);
+  const negative =
+    given.negative === undefined
+      ? await encoder.encodeNegative('', text, signal)
+      : checkEncoding(`${prefix}negative`, given.negative, facts, window);
+  checkPair(positive, negative, window);
+  return conditioningOf(await encoder.align(positive, negative, text, signal));
+}

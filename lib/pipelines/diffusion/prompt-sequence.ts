@@ -1,0 +1,63 @@
+/** One call over a list of prompts: a generation of each, one after the other, with one result. */
+import type { LoadedModel } from '../../families/shared/loaded-model.js';
+import type { GeneratedImage } from '../image-result.js';
+import { generateWithFallback } from '../model/fallback.js';
+import type { Settings } from '../options.js';
+import { type OnProgress, type Progress, ProgressReporter } from '../progress.js';
+import { endSteps } from './denoising/end-steps.js';
+import type { GenerateResult, GenerationStep } from './generation.js';
+
+/**
+ * @param each settings of the prompts, which share their warnings
+ * @throws what `generate` throws
+ */
+export async function* generateEach(
+  loaded: LoadedModel,
+  each: readonly [Settings, ...Settings[]],
+): AsyncGenerator<GenerationStep, GenerateResult> {
+  const [first] = each;
+  if (each.length === 1) return yield* generateWithFallback(loaded, first);
+  const reporter = new ProgressReporter(undefined);
+  const totals = new Totals(each.length);
+  const images: GeneratedImage[] = [];
+  for (const [i, settings] of each.entries()) {
+    if (settings.finish?.aborted && i > 0) break;
+    const onProgress = settings.onProgress && totals.scaled(settings.onProgress, i, reporter.elapsed);
+    const steps = generateWithFallback(loaded, { ...settings, onProgress });
+    try {
+      for (;;) {
+        const next = await steps.next();
+        if (next.done) {
+          images.push(...next.value.images);
+          break;
+        }
+        yield { ...next.value, promptIndex: i };
+      }
+    } finally {
+      await endSteps(steps);
+    }
+  }
+  return { images, seed: first.seed, seconds: reporter.elapsed, warnings: first.warnings.list };
+}
+
+/** Progress of one prompt as a part of that of all; those to come count as much as the one under way. */
+class Totals {
+  private readonly done = new Map<Progress['phase'], { prompt: number; before: number; steps: number }>();
+
+  constructor(private readonly prompts: number) {}
+
+  scaled(onProgress: OnProgress, prompt: number, secondsBefore: number): OnProgress {
+    return (progress) => {
+      const { phase, step, steps } = progress;
+      const last = this.done.get(phase);
+      const before = last === undefined ? 0 : last.prompt === prompt ? last.before : last.before + last.steps;
+      this.done.set(phase, { prompt, before, steps });
+      onProgress({
+        ...progress,
+        step: before + step,
+        steps: before + steps * (this.prompts - prompt),
+        elapsed: secondsBefore + progress.elapsed,
+      });
+    };
+  }
+}
