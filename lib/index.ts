@@ -58,10 +58,10 @@ export {
   pullModel,
   removeModel,
 } from './hub/index.js';
-export type { ResizeMode } from './image/fit.js';
 export { formatParameters, type GenerationParameters, parseParameters } from './image/parameters.js';
 export { encodePng, readPngText } from './image/png.js';
 export { type ImageSource, type RawImage, type ReadOptions, readImage } from './image/read.js';
+export type { ResizeMode } from './image/resize-mode.js';
 export { Autoencoder } from './modules/autoencoder.js';
 export { type CodeUsage, codeUsage } from './modules/code-usage.js';
 export { CodeSequence, LatentTransformer, type SequenceInputs } from './modules/latent-transformer.js';
@@ -82,7 +82,12 @@ export {
   vqganLosses,
 } from './modules/vqgan-losses.js';
 export type { Full, LowRank, WeightPatch } from './modules/weight-patch.js';
-export type { DeepCacheOptions } from './pipelines/deep-cache-options.js';
+export type { HiresOptions, HiresUpscaler } from './options/declarations/hires.js';
+export type { MaskFill, MaskOptions } from './options/declarations/mask.js';
+export type { VariationOptions } from './options/declarations/noise.js';
+export type { DeepCacheOptions, SamplingOptions } from './options/declarations/sampling.js';
+export type { Posterior } from './options/declarations/source.js';
+export { type Restored, restoreOptions, type UnrestoredSetting } from './options/infotext/restore.js';
 export type { GivenEncoding } from './pipelines/diffusion/check-encoding.js';
 export type { DenoiseOptions } from './pipelines/diffusion/denoise-stage.js';
 export type { DenoiseStep } from './pipelines/diffusion/denoising/denoise-loop.js';
@@ -95,18 +100,13 @@ export type {
   TokenizeOptions,
 } from './pipelines/diffusion/stages.js';
 export type { GenerationStream } from './pipelines/diffusion/stream.js';
-export type { HiresOptions, HiresUpscaler } from './pipelines/hires-options.js';
 export { GeneratedImage, type SaveOptions } from './pipelines/image-result.js';
-export type { MaskFill, MaskOptions } from './pipelines/mask-options.js';
 export type { LoadPipelineOptions, ModelPart } from './pipelines/model/load-options.js';
-export type { GenerateOptions, Posterior } from './pipelines/options.js';
+export type { GenerateOptions } from './pipelines/options.js';
 export type { Progress } from './pipelines/progress.js';
-export { type Restored, restoreOptions, type UnrestoredSetting } from './pipelines/restore.js';
-export type { SamplingOptions } from './pipelines/sampling-options.js';
 export type { AttentionMap, AttentionOptions } from './pipelines/trace/attention-map.js';
 export type { NodesOptions } from './pipelines/trace/nodes.js';
 export { type PatchMap, patchMap } from './pipelines/trace/patch-map.js';
-export type { VariationOptions } from './pipelines/variation-options.js';
 export type { CodeGrid, CodesUsage } from './pipelines/vqgan/grid.js';
 export type { LogLikelihood } from './pipelines/vqgan/likelihood.js';
 export type { LoadCodesOptions } from './pipelines/vqgan/load-options.js';

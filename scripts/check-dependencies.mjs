@@ -2,7 +2,7 @@
 /**
  * Dependencies point one way (ARCHITECTURE.md), and this fails where one does not:
  *
- *     cli -> {server, ai} -> jobs -> {pipelines, tools} -> families -> {adapters, conditioning} -> {sampling, modules, options}
+ *     cli -> {server, ai} -> jobs -> {pipelines, tools} -> options -> families -> {adapters, conditioning} -> {sampling, modules}
  *         -> checkpoint -> {tokenizers, image} -> {tensor, hub} -> {binding, files}   (lib/)
  *     addon -> models -> nn -> {kernels, runtime} -> ggml                              (native/)
  *
@@ -21,9 +21,10 @@ const LIB = [
   ['server', 'ai'],
   ['jobs'],
   ['pipelines', 'tools'],
+  ['options'],
   ['families'],
   ['adapters', 'conditioning'],
-  ['sampling', 'modules', 'options'],
+  ['sampling', 'modules'],
   ['checkpoint'],
   ['tokenizers', 'image'],
   ['tensor', 'hub'],

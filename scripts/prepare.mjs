@@ -73,9 +73,9 @@ async function buildWeb() {
   // The page shares a few files of lib/ that are pure TypeScript; the whole of it costs no more to look at.
   const sources = [
     ...walk(join(root, 'web')),
-    ...walk(join(root, 'lib/image')),
-    ...walk(join(root, 'lib/jobs')),
-    ...walk(join(root, 'lib/tensor')),
+    ...['conditioning', 'image', 'jobs', 'options', 'tensor'].flatMap((folder) =>
+      walk(join(root, 'lib', folder)),
+    ),
   ];
   const pinned = ['vite', 'preact', '@preact/signals', 'typescript'].map(lockedIntegrity);
   const state = fingerprint(sources, pinned);

@@ -18,11 +18,11 @@ export interface LoraTarget extends AdaptedModel {
 /** Names of the patch sets of one call; disposed of at its end. */
 export interface AppliedLoras extends Disposable {
   readonly unet: string | undefined;
-  /** Of each text encoder. */
+  /** One for each text encoder. */
   readonly text: readonly (string | undefined)[];
 }
 
-/** Of a call without LoRAs. */
+/** The patch sets of a call without LoRAs: none. */
 export const noLoras: AppliedLoras = { unet: undefined, text: [], [Symbol.dispose]: () => undefined };
 
 const NAMES_IN_WARNING = 3;

@@ -9,7 +9,7 @@ import { kindOf, readJson } from '../files/read.js';
 import { readLoraKey, unsupportedForm } from './lora-keys.js';
 import { type LoraMetadata, readMetadata } from './lora-metadata.js';
 
-/** What a file has for one place of a module. */
+/** The tensors of a file for one place of a module. */
 export interface LoraPart {
   readonly place: string;
   readonly up?: TensorInfo;

@@ -1,6 +1,6 @@
-/** How PEFT scales factors, where a file says it outside of its tensors: diffusers' `lora_adapter_metadata` and PEFT's adapter_config.json. */
+/** PEFT's scale of the factors, which files state outside of their tensors: diffusers' `lora_adapter_metadata` and PEFT's adapter_config.json. */
 
-/** Of one module, or of all of a file. */
+/** The scale of one module's factors, or of all in a file. */
 export interface LoraScaling {
   readonly alpha: number | undefined;
   /** Alphas of some places, by a suffix of their name. */

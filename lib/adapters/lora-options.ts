@@ -1,4 +1,4 @@
-/** Which LoRAs a call applies, and how strongly: as an option of the API, and as a flag of the command line. */
+/** The LoRAs that a call applies, with their weights: as an option of the API, and as a flag of the command line. */
 import { defined } from '../defined.js';
 import { invalidOption } from '../errors.js';
 import { knownKeys } from '../known-keys.js';

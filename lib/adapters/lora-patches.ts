@@ -14,7 +14,7 @@ export interface MatchedLora {
   readonly ignored: readonly string[];
 }
 
-/** What messages say of the model. */
+/** The model as messages describe it. */
 export interface AdaptedModel {
   readonly name: string;
   readonly family: string;
@@ -79,7 +79,7 @@ function patchesOf(part: LoraPart, place: LoraPlace, file: LoraFile, model: Adap
   return made;
 }
 
-/** Of the difference as the file has it: a weight's shape, or that of three. */
+/** The shape of the difference as the file has it: that of a weight, or of three stacked. */
 function wanted({ shape, third }: LoraPlace, columns: number): [number, ...number[]] {
   const [rows = 0, , ...rest] = shape;
   return [third === undefined ? rows : 3 * rows, columns, ...rest];

@@ -15,7 +15,7 @@ export interface AdaptedModule {
   readonly component: AdaptedComponent;
   /** Its parameters. */
   readonly requirements: readonly WeightRequirement[];
-  /** Of the U-Net: places its blocks in CompVis' flat lists. */
+  /** The U-Net's config, which places its blocks in CompVis' flat lists. */
   readonly unet?: Pick<UNetConfig, 'layers_per_block' | 'up_attention'>;
 }
 
@@ -24,7 +24,7 @@ export interface LoraPlace {
   readonly component: AdaptedComponent;
   readonly target: string;
   readonly shape: readonly number[];
-  /** Which third of the file's rows it takes, where the file has query, key and value in one. */
+  /** The third of the file's rows that it takes, where the file has query, key and value in one. */
   readonly third?: 0 | 1 | 2;
 }
 

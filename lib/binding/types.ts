@@ -43,6 +43,7 @@ export type SourceType = 'F64' | 'F32' | 'F16' | 'BF16' | 'F8_E4M3' | 'F8_E5M2' 
 export type ModuleKind =
   | 'text_encoder'
   | 'bert_encoder'
+  | 't5_encoder'
   | 'unet'
   | 'autoencoder_kl'
   | 'vq_model'

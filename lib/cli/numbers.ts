@@ -31,7 +31,8 @@ export function seedNumber(option: string) {
 /** A parser for commander: a number in [min, max]. */
 export function decimal(option: string, min: number, max = Number.MAX_VALUE) {
   return (text: string): number => {
-    const value = DECIMAL.test(text) ? Number(text) : Number.NaN;
+    const isNumber = DECIMAL.test(text) || (text === 'Infinity' && max === Number.POSITIVE_INFINITY);
+    const value = isNumber ? Number(text) : Number.NaN;
     if (!(value >= min && value <= max)) {
       throw new UsageError(`${option} takes a number ${range(min, max, Number.MAX_VALUE)}, not '${text}'`);
     }
@@ -39,9 +40,20 @@ export function decimal(option: string, min: number, max = Number.MAX_VALUE) {
   };
 }
 
+/** A parser for commander: one number, or `ACROSS,DOWN`. */
+export function pair(option: string, min: number, max: number) {
+  const one = decimal(option, min, max);
+  return (text: string): number | [number, number] => {
+    const [x = '', y, ...more] = text.split(',');
+    if (more.length > 0)
+      throw new UsageError(`${option} takes a number, or two as ACROSS,DOWN, not '${text}'`);
+    return y === undefined ? one(x) : [one(x.trim()), one(y.trim())];
+  };
+}
+
 /** A parser for commander: `LOW,HIGH`. */
-export function pair(option: string) {
-  const one = decimal(option, 0);
+export function interval(option: string, min: number, max: number) {
+  const one = decimal(option, min, max);
   return (text: string): [number, number] => {
     const parts = text.split(',');
     if (parts.length !== 2) throw new UsageError(`${option} takes two numbers as LOW,HIGH, not '${text}'`);
@@ -60,5 +72,5 @@ export function dimensions(option: string) {
 }
 
 function range(min: number, max: number, unlimited: number): string {
-  return max === unlimited ? `of at least ${min}` : `between ${min} and ${max}`;
+  return max >= unlimited ? `of at least ${min}` : `between ${min} and ${max}`;
 }

@@ -1,14 +1,8 @@
 /** How a picture becomes one of another shape: A1111's resize modes, in Pillow's arithmetic. */
 import { paste } from './composite.js';
 import { type ByteImage, edgeStrip, resample } from './resample.js';
+import type { ResizeMode } from './resize-mode.js';
 import { inSlices } from './slices.js';
-
-/**
- * `resize` changes the proportions, `crop` covers the size and cuts off what is too much, `fill` lies within it and draws its edges
- * out. `latent` encodes the picture as it is and enlarges its latent; where pixels are needed, it is `resize`.
- */
-export type ResizeMode = (typeof resizeModes)[number];
-export const resizeModes = ['resize', 'crop', 'fill', 'latent'] as const;
 
 /** @throws ABORTED */
 export async function fitTo(

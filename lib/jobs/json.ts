@@ -1,2 +1,2 @@
-/** Any JSON value. */
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+/** What JSON can say. */
+export type { Json } from '../options/json.js';

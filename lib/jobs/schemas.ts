@@ -1,80 +1,45 @@
 /** What each type of job may be asked: the pipeline's options by their own names, with the limits of whoever serves them. */
 import { z } from 'zod';
-import { resizeModes } from '../image/fit.js';
+import { coverFields, drawFields } from '../options/declarations/autoregressive.js';
+import { commonFields } from '../options/declarations/generation.js';
+import { hiresFields } from '../options/declarations/hires.js';
+import { maskFields } from '../options/declarations/mask.js';
+import { sourceFields } from '../options/declarations/source.js';
+import { conditionFields } from '../options/declarations/text.js';
+import { imageSchema, shapeOf } from '../options/json-schema.js';
+import { type Limits, serverLimits } from '../options/limits.js';
 import type { JobType } from './types.js';
 
 /** What a server allows; the pipeline's own bounds lie further out. */
-export interface JobLimits {
-  /** Pixels a side, and of a whole picture. */
-  readonly maxSide: number;
-  readonly maxPixels: number;
-  readonly maxCount: number;
-  readonly maxSteps: number;
-  /** Characters. */
-  readonly maxPrompt: number;
-}
-
-export const defaultLimits: JobLimits = {
-  maxSide: 2048,
-  maxPixels: 2048 * 2048,
-  maxCount: 64,
-  maxSteps: 150,
-  maxPrompt: 10_000,
-};
-
-/** Base64 or a data URI of an encoded picture, an earlier result, or (once the job is submitted) a file of the job. */
-const picture = z
-  .union([
-    z.string().min(1),
-    z.strictObject({ job: z.string().min(1).max(64), image: z.string().min(1).max(64) }),
-  ])
-  .describe(
-    'A picture in base64 or as a data URI, or { job, image }: a result of an earlier job by its name',
-  );
-
-const classIndex = z.int().min(0).max(1e6).describe('What to draw, of a class-conditional model');
+export type JobLimits = Limits;
+export const defaultLimits: JobLimits = serverLimits;
 
 const earlierInput = z.strictObject({ job: z.string().max(64), input: z.string().max(64) });
 
 /** The fields of each type's options. */
 export function jobShapes(limits: JobLimits) {
-  const shared = sharedFields(limits);
-  const generation = generationFields(limits, shared);
-  const fromPicture = {
-    ...generation,
-    init: picture,
-    strength: z.number().min(0).max(1).optional().describe('How far to go from init; default 0.75'),
-    posterior: z.enum(['mean', 'sample']).optional(),
-    resizeMode: z.enum(resizeModes).optional().describe('How init becomes the size asked for'),
-    initialNoiseMultiplier: z.number().min(0).max(1.5).optional(),
+  const common = shapeOf(commonFields, limits);
+  const generation = { ...common, prompt: common.prompt.default('') };
+  const fromImage = { ...generation, ...shapeOf(sourceFields, limits), init: imageSchema };
+  const size = shapeOf(coverFields, limits);
+  const label = shapeOf({ class: conditionFields.class }, limits);
+  const row = z.array(z.int().min(0).max(1e7)).min(1).max(4096);
+  const codes = {
+    ...shapeOf(drawFields, limits),
+    start: z.array(row).min(1).max(4096).optional().describe('Rows of codes to write over'),
   };
-  const blur = z.number().min(0).max(64);
-  const codes = codesFields(shared);
-  const size = { width: shared.side.optional(), height: shared.side.optional() };
   return {
-    'text-to-image': { ...generation, hires: hiresFields(shared).optional() },
-    'image-to-image': fromPicture,
+    'text-to-image': { ...generation, ...shapeOf(hiresFields, limits) },
+    'image-to-image': fromImage,
     inpaint: {
-      ...fromPicture,
-      mask: picture.describe('White is drawn anew, black stays'),
-      maskBlur: z
-        .union([blur, z.array(blur).length(2)])
-        .optional()
-        .describe('Pixels; two are across and down'),
-      maskInvert: z.boolean().optional().describe('Draws black anew instead'),
-      maskRound: z.boolean().optional(),
-      fill: z.enum(['fill', 'original', 'noise', 'nothing']).optional(),
-      onlyMasked: z.boolean().optional(),
-      padding: z.int().min(0).max(16384).optional(),
+      ...fromImage,
+      ...shapeOf(maskFields, limits),
+      mask: imageSchema.describe('White is drawn anew, black stays'),
     },
-    reconstruct: { image: picture, ...size },
-    sketch: { ...codes, image: picture.describe('The drawing') },
-    sample: { ...codes, class: classIndex.optional() },
-    score: {
-      image: picture,
-      ...size,
-      class: classIndex.optional(),
-    },
+    reconstruct: { image: imageSchema, ...size },
+    sketch: { ...codes, image: imageSchema.describe('The drawing') },
+    sample: { ...codes, ...label },
+    score: { image: imageSchema, ...size, ...label },
     inside: {
       job: z.string().min(1).max(64).describe('An earlier job, one of whose pictures is made again'),
       picture: z.int().min(0).max(1e6).optional().describe('Which of its pictures; default 0, the first'),
@@ -120,103 +85,6 @@ export function whatIsWrong(
     .slice(0, 3)
     .map(({ path, message }) => (path.length ? `${path.join('.')}: ${message}` : message))
     .join('; ');
-}
-
-function sharedFields(limits: JobLimits) {
-  return {
-    side: z.int().min(8).max(limits.maxSide).describe("Pixels, a multiple of the model's factor"),
-    seed: z
-      .int()
-      .min(-1)
-      .max(2 ** 52)
-      .describe('Of the first image; -1, the default, is random'),
-    steps: z.int().min(1).max(limits.maxSteps),
-    prompt: z.string().max(limits.maxPrompt),
-  };
-}
-type SharedFields = ReturnType<typeof sharedFields>;
-
-function generationFields(limits: JobLimits, { side, seed, steps, prompt }: SharedFields) {
-  return {
-    prompt: prompt.default('').describe("What to draw, in A1111's syntax"),
-    negative: prompt.optional().describe('What not to draw'),
-    class: classIndex.optional(),
-    width: side.optional(),
-    height: side.optional(),
-    seed: seed.optional(),
-    subseed: seed.optional().describe('Of a variation; -1, the default, is random'),
-    subseedStrength: z.number().min(0).max(1).optional().describe('How far to go to the variation'),
-    seedResizeFrom: z
-      .strictObject({ width: z.int().min(1).max(16384), height: z.int().min(1).max(16384) })
-      .optional()
-      .describe('Size of the picture to resemble'),
-    etaNoiseSeedDelta: z
-      .int()
-      .min(-(2 ** 31))
-      .max(2 ** 31)
-      .optional(),
-    count: z.int().min(1).max(limits.maxCount).optional().describe('Pictures; default 1'),
-    batch: z.int().min(1).max(64).optional().describe('Pictures computed together; default 4'),
-    clipSkip: z.int().min(1).max(100).optional(),
-    emphasis: z.string().max(40).optional(),
-    rng: z.enum(['cpu', 'cuda']).optional(),
-    ...samplingFields(steps),
-  };
-}
-
-function samplingFields(steps: SharedFields['steps']) {
-  return {
-    steps: steps.optional(),
-    cfg: z.number().min(0).max(100).optional().describe('Guidance scale; 1 is none'),
-    sampler: z.string().max(100).optional(),
-    schedule: z.string().max(100).optional(),
-    eta: z.number().min(0).max(10).optional(),
-    sChurn: z.number().min(0).max(1e6).optional(),
-    sTmin: z.number().min(0).optional(),
-    sTmax: z.number().min(0).optional(),
-    sNoise: z.number().min(0).max(10).optional(),
-    discardPenultimate: z.boolean().optional(),
-    sigmaMin: z.number().min(1e-6).max(1e6).optional(),
-    sigmaMax: z.number().min(1e-6).max(1e6).optional(),
-    rho: z.number().min(1e-3).max(1e3).optional(),
-    guidanceRescale: z.number().min(0).max(1).optional(),
-    guidanceInterval: z.tuple([z.number().min(0), z.number().min(0)]).optional(),
-    deepCache: z
-      .strictObject({
-        interval: z.int().min(1).max(1000).optional(),
-        branch: z.int().min(0).max(100).optional(),
-      })
-      .optional(),
-  };
-}
-
-function hiresFields({ side, steps, prompt }: SharedFields) {
-  return z.strictObject({
-    scale: z.number().min(1).max(8).optional(),
-    width: side.optional(),
-    height: side.optional(),
-    steps: steps.optional(),
-    strength: z.number().gt(0).max(1).optional(),
-    upscaler: z.string().max(40).optional(),
-    prompt: prompt.optional(),
-    negative: prompt.optional(),
-    sampler: z.string().max(100).optional(),
-    schedule: z.string().max(100).optional(),
-    discardPenultimate: z.boolean().optional(),
-  });
-}
-
-function codesFields({ side, seed }: SharedFields) {
-  const row = z.array(z.int().min(0).max(1e7)).min(1).max(4096);
-  return {
-    topK: z.int().min(1).max(1e6).optional().describe('Draw among so many of the most probable codes'),
-    topP: z.number().gt(0).max(1).optional(),
-    temperature: z.number().min(1e-6).max(100).optional(),
-    seed: seed.optional(),
-    width: side.optional(),
-    height: side.optional(),
-    start: z.array(row).min(1).max(4096).optional().describe('Rows of codes to write over'),
-  };
 }
 
 /** The same, refusing a picture larger than allowed, the second pass's too. */

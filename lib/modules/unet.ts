@@ -7,7 +7,14 @@ import { invalidOption } from '../errors.js';
 import { checkSignal, knownKeys } from '../known-keys.js';
 import { checkTensor } from '../tensor/check-tensor.js';
 import { Tensor } from '../tensor/tensor.js';
-import { checkCall, checkFlags, checkInputs, checkSizes, checkSource, checkTensorOrKept } from './check-call.js';
+import {
+  checkCall,
+  checkFlags,
+  checkInputs,
+  checkSizes,
+  checkSource,
+  checkTensorOrKept,
+} from './check-call.js';
 import {
   type CallOptions,
   type CallResult,

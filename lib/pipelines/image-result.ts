@@ -4,10 +4,11 @@ import { writeNewOutput, writeOutput } from '../files/write.js';
 import { encodeImage, imageFormatOf } from '../image/encode.js';
 import { encodePng } from '../image/png.js';
 import { knownKeys } from '../known-keys.js';
+import * as check from '../options/check.js';
+import { EXACT } from '../options/exact.js';
 import { throwIfNotFinite } from '../tensor/finite.js';
 import type { RgbImage } from '../tensor/picture.js';
 import type { Tensor } from '../tensor/tensor.js';
-import * as check from './check.js';
 
 export interface SaveOptions {
   /** Writes the parameters into a PNG (default true); JPEG and WebP hold none. */
@@ -29,24 +30,31 @@ export class GeneratedImage implements RgbImage {
   readonly seed: number | undefined;
   /** A1111's generation parameters; empty for a picture that was only decoded. */
   readonly parameters: string;
+  /** Safelight's exact options as JSON, the PNG text `safelight`; empty for an image that was only decoded. */
+  readonly exactOptions: string;
   /** `[1, C, h, w]` as the sampler left it, before decoding. */
   readonly latent: Tensor;
 
-  constructor(image: RgbImage, made: { seed?: number; parameters?: string; latent: Tensor }) {
+  constructor(
+    image: RgbImage,
+    made: { seed?: number; parameters?: string; exactOptions?: string; latent: Tensor },
+  ) {
     this.data = image.data;
     this.width = image.width;
     this.height = image.height;
     this.seed = made.seed;
     this.parameters = made.parameters ?? '';
+    this.exactOptions = made.exactOptions ?? '';
     this.latent = made.latent;
   }
 
-  /** The picture as a PNG file, with its parameters in a text chunk. */
+  /** The image as a PNG file, with its parameters and exact options in text chunks. */
   async png(options: Pick<SaveOptions, 'metadata'> = {}): Promise<Uint8Array<ArrayBuffer>> {
     // `save` hands its own options on.
     knownKeys('options', options, new Set(['metadata', 'overwrite']));
-    const withText = options.metadata !== false && this.parameters !== '';
-    return encodePng(this, withText ? { parameters: this.parameters } : {});
+    const texts = { parameters: this.parameters, [EXACT]: this.exactOptions };
+    const given = Object.entries(texts).filter(([, text]) => text !== '');
+    return encodePng(this, options.metadata === false ? {} : Object.fromEntries(given));
   }
 
   /**

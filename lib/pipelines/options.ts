@@ -1,75 +1,31 @@
-/** What a generation can be asked for, and its defaults and bounds: everything is checked here, once. */
-
-import { type LoraOption, type LoraSettings, resolveLoras } from '../adapters/lora-options.js';
+/** The options of a generation: those of the schema, those of the call, and how both become settings. */
+import { type LoraSettings, resolveLoras } from '../adapters/lora-options.js';
 import type { GenerationDefaults } from '../checkpoint/config/types.js';
 import type { ConditionSource } from '../checkpoint/model-descriptor.js';
 import type { Emphasis } from '../conditioning/emphasis.js';
-import { emphases } from '../conditioning/emphasis.js';
-import type { TextSettings } from '../conditioning/prompt-encoder.js';
 import { invalidOption } from '../errors.js';
-import { type ResizeMode, resizeModes } from '../image/fit.js';
-import type { ImageSource } from '../image/read.js';
+import type { ResizeMode } from '../image/resize-mode.js';
+import type { ImageSource } from '../image/source.js';
 import { checkCallback, checkSignal } from '../known-keys.js';
+import * as check from '../options/check.js';
+import { type GenerationOptions, generationFields } from '../options/declarations/generation.js';
+import type { Posterior, sourceFields } from '../options/declarations/source.js';
+import { encodingFields } from '../options/declarations/text.js';
+import type { CheckedOf, OptionsOf } from '../options/field.js';
+import { apiLimits } from '../options/limits.js';
+import { type ConditionSettings, resolveCondition, resolveGuidance } from '../options/settings/condition.js';
+import { type HiresSettings, hiresSettings } from '../options/settings/hires.js';
+import { imageOptions } from '../options/settings/image-options.js';
+import { type MaskSettings, maskSettings } from '../options/settings/mask.js';
+import { type SamplingSettings, samplingSettings } from '../options/settings/sampling.js';
+import { validate } from '../options/validate.js';
 import type { Rng } from '../sampling/generators/index.js';
 import { type OnWarning, Warnings } from '../warnings.js';
-import * as check from './check.js';
-import {
-  type ConditionOptions,
-  type ConditionSettings,
-  resolveCondition,
-  resolveGuidance,
-} from './condition-options.js';
 import { warnOfSyntax } from './diffusion/prompt-warnings.js';
-import { type HiresOptions, type HiresSettings, resolveHires } from './hires-options.js';
-import { MAX_PIXELS, MAX_SIDE } from './limits.js';
-import { type MaskOptions, type MaskSettings, maskKeys, resolveMask } from './mask-options.js';
 import type { Progress } from './progress.js';
-import {
-  resolveSamplingOptions,
-  type SamplingOptions,
-  type SamplingSettings,
-  samplingKeys,
-} from './sampling-options.js';
-import {
-  resolveVariation,
-  type VariationOptions,
-  type VariationSettings,
-  variationKeys,
-} from './variation-options.js';
 
-export interface GenerateOptions extends SamplingOptions, MaskOptions, ConditionOptions, VariationOptions {
-  /**
-   * Pixels, multiples of the autoencoder's factor (8); default the model's, or with `init` the image's, scaled down to the
-   * model's pixel count.
-   */
-  readonly width?: number;
-  readonly height?: number;
-  /** Of the first picture, counting up for the next; integer of at least 0, below 2^53. -1, the default: random, 32 bits. */
-  readonly seed?: number;
-  /** Pictures, 1 to 1000; default 1. */
-  readonly count?: number;
-  /** Images computed together, 1 to 64; more need more memory. Default 4; `dpm_adaptive` computes one at a time. */
-  readonly batch?: number;
-  /** Which hidden state of the text encoder counts, from its end: 1 (default) is the last. SD2 and SDXL ignore it. */
-  readonly clipSkip?: number;
-  /** How weights like `(red:1.3)` act on the encoded text; default `original`. */
-  readonly emphasis?: Emphasis;
-  /** Whose random numbers: PyTorch's CPU generator (default) or its CUDA generator (A1111's NV). */
-  readonly rng?: Rng;
-  /** The picture to begin from (image to image). */
-  readonly init?: ImageSource;
-  /** How far to go from `init`: 0 keeps it, 1 begins from noise; default 0.75. */
-  readonly strength?: number;
-  /** Latent of `init`: the mean of the encoder's distribution (default) or a sample of it. */
-  readonly posterior?: Posterior;
-  /** How `init` becomes the size asked for; default `resize`. */
-  readonly resizeMode?: ResizeMode;
-  /** Multiplies the noise laid on `init`, 0 to 1.5; default 1. */
-  readonly initialNoiseMultiplier?: number;
-  /** A second pass at a larger size. */
-  readonly hires?: HiresOptions;
-  /** LoRAs to apply, at most 20; several add up. They change nothing of the model that other calls see. */
-  readonly loras?: readonly LoraOption[];
+/** How a call is watched and ended. */
+export interface CallOptions {
   /** Names of the U-Net's nodes to read at each step (see `pipeline.nodes`). */
   readonly taps?: readonly string[];
   readonly signal?: AbortSignal;
@@ -85,7 +41,7 @@ export interface GenerateOptions extends SamplingOptions, MaskOptions, Condition
   readonly onWarning?: OnWarning;
 }
 
-export type Posterior = 'mean' | 'sample';
+export interface GenerateOptions extends GenerationOptions, CallOptions {}
 
 /** The same, complete and checked. */
 export interface Settings extends ConditionSettings {
@@ -102,6 +58,8 @@ export interface Settings extends ConditionSettings {
   readonly mask: MaskSettings | undefined;
   readonly hires: HiresSettings | undefined;
   readonly loras: readonly LoraSettings[];
+  /** Those that determine the images, as they are written into them. */
+  readonly options: GenerationOptions;
   readonly taps: readonly string[];
   readonly signal: AbortSignal | undefined;
   readonly finish: AbortSignal | undefined;
@@ -109,6 +67,13 @@ export interface Settings extends ConditionSettings {
   readonly onProgress: ((progress: Progress) => void) | undefined;
   /** Collects what the caller should know about this call. */
   readonly warnings: Warnings;
+}
+
+export interface VariationSettings {
+  readonly subseed: number;
+  readonly strength: number;
+  readonly from: { readonly width: number; readonly height: number } | undefined;
+  readonly seedDelta: number;
 }
 
 export interface InitSettings {
@@ -119,14 +84,13 @@ export interface InitSettings {
   readonly noiseMultiplier: number;
 }
 
-const KEYS: ReadonlySet<string> = new Set([
-  ...['prompt', 'negative', 'class', 'width', 'height', 'seed', 'count', 'batch', 'clipSkip'],
-  ...['emphasis', 'rng', 'init', 'strength', 'posterior', 'resizeMode', 'initialNoiseMultiplier', 'hires'],
-  ...['loras', 'taps', 'signal', 'finish', 'hurry', 'onProgress', 'onWarning'],
-  ...variationKeys,
-  ...samplingKeys,
-  ...maskKeys,
-]);
+export interface TextSettings {
+  readonly clipSkip: number;
+  readonly emphasis: Emphasis;
+}
+
+const CALL_KEYS = ['taps', 'signal', 'finish', 'hurry', 'onProgress', 'onWarning'];
+const KEYS: ReadonlySet<string> = new Set([...Object.keys(generationFields), ...CALL_KEYS]);
 
 /**
  * @param defaults of the model
@@ -142,26 +106,34 @@ export function resolveOptions(
 ): Settings {
   check.knownKeys('options', options, KEYS);
   const taps = checkTaps(options);
-  const { width, height } = checkSize(options, factor);
-  const count = check.integer('count', options.count ?? 1, 1, 1000);
-  const sampling = resolveGuidance(resolveSamplingOptions(options, defaults), options.cfg, condition);
-  const hires = resolveHires(options, factor, sampling);
-  const seed = check.seed('seed', options.seed, Number.MAX_SAFE_INTEGER - count);
+  const count = check.integer('count', options.count ?? 1, 1, apiLimits.maxCount);
+  const checked = validate(
+    generationFields,
+    { ...options },
+    { grid: factor, defaults: { ...defaults }, maxSeed: Number.MAX_SAFE_INTEGER - count },
+  );
+  checkPixels(checked);
+  const told = resolveCondition(options, condition);
+  const sampling = resolveGuidance(samplingSettings(checked, defaults), options.cfg, condition);
+  const hires = hiresSettings(checked.hires, checked.init, sampling);
+  const { width, height, seed, clipSkip, emphasis, rng } = checked;
   const settings: Settings = {
-    ...resolveCondition(options, condition),
-    width,
-    height,
-    seed,
-    count,
-    batch: Math.min(count, check.integer('batch', options.batch ?? 4, 1, 64), maxBatch(sampling, hires)),
-    text: resolveText(options),
-    rng: check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']),
-    sampling,
-    variation: resolveVariation(options, count),
-    init: resolveInit(options),
-    mask: resolveMask(options),
+    ...told,
+    ...{ width, height, seed, count },
+    batch: Math.min(count, checked.batch, maxBatch(sampling, hires)),
+    text: { clipSkip, emphasis },
+    ...{ rng, sampling },
+    variation: {
+      subseed: checked.subseed,
+      strength: checked.subseedStrength,
+      from: checked.seedResizeFrom,
+      seedDelta: checked.etaNoiseSeedDelta,
+    },
+    init: initSettings(checked),
+    mask: maskSettings(checked, checked.init),
     hires,
-    loras: resolveLoras(options.loras),
+    loras: resolveLoras(checked.loras),
+    options: imageOptions(checked, { condition: told, sampling, hires }),
     taps,
     finish: checkSignal('finish', options.finish),
     hurry: checkSignal('hurry', options.hurry),
@@ -179,33 +151,34 @@ function maxBatch(sampling: SamplingSettings, hires: HiresSettings | undefined):
   return Math.min(sampling.sampler.maxBatch, hires?.sampling.sampler.maxBatch ?? Number.POSITIVE_INFINITY);
 }
 
-export function resolveText(options: Pick<GenerateOptions, 'clipSkip' | 'emphasis'>): TextSettings {
-  return {
-    clipSkip: check.integer('clipSkip', options.clipSkip ?? 1, 1, 100),
-    emphasis: check.oneOf('emphasis', options.emphasis ?? 'original', emphases),
-  };
+export function resolveText(options: OptionsOf<typeof encodingFields>): TextSettings {
+  return validate(encodingFields, { clipSkip: options.clipSkip, emphasis: options.emphasis });
+}
+
+interface Sides {
+  readonly width?: number | undefined;
+  readonly height?: number | undefined;
 }
 
 export function checkSize(
-  size: { readonly width?: number | undefined; readonly height?: number | undefined },
+  size: Sides,
   factor: number,
 ): { width: number | undefined; height: number | undefined } {
   const side = (name: 'width' | 'height'): number | undefined =>
-    size[name] === undefined ? undefined : check.multiple(name, size[name], factor, MAX_SIDE);
-  const [width, height] = [side('width'), side('height')];
-  if (width !== undefined && height !== undefined && width * height > MAX_PIXELS) {
-    throw invalidOption('width x height', `at most ${MAX_PIXELS} pixels`, width * height);
-  }
-  return { width, height };
+    size[name] === undefined ? undefined : check.multiple(name, size[name], factor, apiLimits.maxSide);
+  const sides = { width: side('width'), height: side('height') };
+  checkPixels(sides);
+  return sides;
 }
 
-function resolveInit(options: GenerateOptions): InitSettings | undefined {
-  const strength = check.number('strength', options.strength ?? 0.75, 0, 1);
-  const posterior = check.oneOf('posterior', options.posterior ?? 'mean', ['mean', 'sample']);
-  const resizeMode = check.oneOf('resizeMode', options.resizeMode ?? 'resize', resizeModes);
-  const noiseMultiplier = check.number('initialNoiseMultiplier', options.initialNoiseMultiplier ?? 1, 0, 1.5);
-  if (options.init === undefined) return undefined;
-  return { source: options.init, strength, posterior, resizeMode, noiseMultiplier };
+function checkPixels({ width, height }: Sides): void {
+  if (width !== undefined && height !== undefined && width * height > apiLimits.maxPixels)
+    throw invalidOption('width x height', `at most ${apiLimits.maxPixels} pixels`, width * height);
+}
+
+function initSettings(checked: CheckedOf<typeof sourceFields>): InitSettings | undefined {
+  const { init, strength, posterior, resizeMode, initialNoiseMultiplier: noiseMultiplier } = checked;
+  return init === undefined ? undefined : { source: init, strength, posterior, resizeMode, noiseMultiplier };
 }
 
 /** @throws INVALID_OPTION; also for taps beside step caching, which leaves out most of the nodes at most of the steps */
@@ -234,5 +207,3 @@ export function checkControl(options: {
   checkCallback('onWarning', onWarning);
   return { signal, onProgress, warnings: new Warnings(onWarning) };
 }
-
-export type { HiresOptions, MaskOptions, SamplingOptions };

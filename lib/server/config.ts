@@ -3,8 +3,7 @@ import { z } from 'zod';
 import { BACKEND_FORMS, parseBackend } from '../binding/backend-choice.js';
 import type { BackendChoice } from '../binding/types.js';
 import { storageTypes } from '../checkpoint/weights/storage.js';
-import { defaultLimits } from '../jobs/schemas.js';
-import { MAX_PROMPT } from '../pipelines/limits.js';
+import { apiLimits, serverLimits } from '../options/limits.js';
 
 const port = z.int().min(0).max(65_535);
 const bytes = z.int().min(2 ** 20);
@@ -36,11 +35,11 @@ export const serveSchema = z.strictObject({
   /** Seconds after which an unused model is unloaded; 0 is never. */
   idle: z.int().min(0).default(900),
   'max-queued': z.int().min(1).max(100_000).default(100),
-  'max-side': z.int().min(64).max(16_384).default(defaultLimits.maxSide),
-  'max-pixels': z.int().min(4096).default(defaultLimits.maxPixels),
-  'max-count': z.int().min(1).max(1000).default(defaultLimits.maxCount),
-  'max-steps': z.int().min(1).max(1000).default(defaultLimits.maxSteps),
-  'max-prompt': z.int().min(1).max(MAX_PROMPT).default(defaultLimits.maxPrompt),
+  'max-side': z.int().min(64).max(apiLimits.maxSide).default(serverLimits.maxSide),
+  'max-pixels': z.int().min(4096).default(serverLimits.maxPixels),
+  'max-count': z.int().min(1).max(apiLimits.maxCount).default(serverLimits.maxCount),
+  'max-steps': z.int().min(1).max(apiLimits.maxSteps).default(serverLimits.maxSteps),
+  'max-prompt': z.int().min(1).max(apiLimits.maxPrompt).default(serverLimits.maxPrompt),
   /** Bytes of a request. */
   'max-body': bytes.default(64 * 2 ** 20),
   'keep-jobs': z.int().min(0).default(1000),

@@ -4,11 +4,10 @@
  * normalized text.
  */
 
-import { normalize } from './normalize.js';
 import type { AddedToken } from './reading/tokenizer-special.js';
 
-/** A stretch of normalized text, or a token. */
-export type Segment = { readonly text: string } | { readonly id: number };
+/** A stretch of normalized text, which may be the first thing of the whole text, or a token. */
+export type Segment = { readonly text: string; readonly first: boolean } | { readonly id: number };
 
 const WORD = '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]';
 const endsWithWord = new RegExp(`${WORD}$`, 'u');
@@ -18,8 +17,11 @@ const space = /\p{White_Space}/u;
 export class AddedTokens {
   readonly #written: Finder;
   readonly #normalized: Finder;
+  readonly #normalize: (text: string) => string;
 
-  constructor(tokens: readonly AddedToken[]) {
+  /** @param normalize what the tokenizer does to a text before its tokens are looked for */
+  constructor(tokens: readonly AddedToken[], normalize: (text: string) => string) {
+    this.#normalize = normalize;
     this.#written = new Finder(tokens.filter(({ normalized }) => !normalized));
     this.#normalized = new Finder(
       tokens
@@ -31,8 +33,10 @@ export class AddedTokens {
   /** The text in order, normalized. */
   split(text: string): Segment[] {
     return this.#written
-      .split(text)
-      .flatMap((segment) => ('id' in segment ? segment : this.#normalized.split(normalize(segment.text))));
+      .split(text, true)
+      .flatMap((segment) =>
+        'id' in segment ? segment : this.#normalized.split(this.#normalize(segment.text), segment.first),
+      );
   }
 }
 
@@ -49,7 +53,8 @@ class Finder {
     this.#pattern = escaped.length > 0 ? new RegExp(escaped.join('|'), 'gu') : undefined;
   }
 
-  split(text: string): Segment[] {
+  /** @param first whether the text is not a later part of another */
+  split(text: string, first: boolean): Segment[] {
     const segments: Segment[] = [];
     let done = 0;
     for (const match of this.#pattern ? text.matchAll(this.#pattern) : []) {
@@ -62,11 +67,11 @@ class Finder {
       if (token.singleWord && touched) continue;
       if (token.lstrip) while (start > done && space.test(text[start - 1]!)) start--;
       if (token.rstrip) while (end < text.length && space.test(text[end]!)) end++;
-      if (start > done) segments.push({ text: text.slice(done, start) });
+      if (start > done) segments.push({ text: text.slice(done, start), first: first && done === 0 });
       segments.push({ id: token.id });
       done = end;
     }
-    if (done < text.length) segments.push({ text: text.slice(done) });
+    if (done < text.length) segments.push({ text: text.slice(done), first: first && done === 0 });
     return segments;
   }
 }

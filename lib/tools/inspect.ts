@@ -160,6 +160,7 @@ async function inspectComponent(
         vq_model: 'vqvae',
         text_encoder: 'text_encoder',
         bert_encoder: 'bert',
+        t5_encoder: 't5',
         latent_transformer: 'transformer',
         patch_discriminator: 'discriminator',
         lpips: 'lpips',

@@ -45,7 +45,7 @@ struct team {
 // right.
 void leave(const team & t);
 
-enum class activation { none, silu, gelu, quick_gelu, geglu };
+enum class activation { none, silu, gelu, quick_gelu, geglu, gelu_tanh };
 
 // GroupNorm's statistics of x [batch, pixels, channels] as a scale and a shift for each channel, so that the
 // reader of x applies x * scale + shift: first partial means over fixed chunks of pixels, then the two of

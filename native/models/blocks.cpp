@@ -1,11 +1,11 @@
 #include "models/blocks.h"
 
 #include "nn/activation.h"
-#include "nn/attention.h"
+#include "nn/attention/attention.h"
+#include "nn/attention/qkv.h"
 #include "nn/conv.h"
 #include "nn/layout.h"
 #include "nn/linear.h"
-#include "nn/qkv.h"
 #include "nn/resample.h"
 
 namespace safelight {

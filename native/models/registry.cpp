@@ -1,17 +1,19 @@
-#include "models/vae/autoencoder_kl.h"
+#include "models/diffusion/unet.h"
 #include "models/text/bert_encoder.h"
+#include "models/text/t5_encoder.h"
+#include "models/text/text_encoder.h"
+#include "models/vae/autoencoder_kl.h"
+#include "models/vae/vq_model.h"
 #include "models/vqgan/latent_transformer.h"
 #include "models/vqgan/lpips.h"
 #include "models/vqgan/patch_discriminator.h"
-#include "models/text/text_encoder.h"
-#include "models/diffusion/unet.h"
-#include "models/vae/vq_model.h"
 
 namespace safelight {
 
 std::unique_ptr<architecture> make_architecture(const std::string & kind, const config & cfg) {
     if (kind == "text_encoder") return make_text_encoder(cfg);
     if (kind == "bert_encoder") return make_bert_encoder(cfg);
+    if (kind == "t5_encoder") return make_t5_encoder(cfg);
     if (kind == "unet") return make_unet(cfg);
     if (kind == "autoencoder_kl") return make_autoencoder_kl(cfg);
     if (kind == "latent_transformer") return make_latent_transformer(cfg);

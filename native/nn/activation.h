@@ -10,6 +10,8 @@ tensor silu(model_ref m, tensor x);
 tensor gelu(model_ref m, tensor x);
 // x·sigmoid(1.702 x), CLIP's approximation. (ggml_gelu_quick reads a table in f16 on the CPU.)
 tensor quick_gelu(model_ref m, tensor x);
+// x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))), transformers' gelu_new (Hendrycks & Gimpel 2016).
+tensor gelu_tanh(model_ref m, tensor x);
 // max(x, 0)
 tensor relu(model_ref m, tensor x);
 // x, or slope·x where x is negative

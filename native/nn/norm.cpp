@@ -66,4 +66,8 @@ tensor layer_norm(model_ref m, tensor x, float eps) {
     return ggml_add(m.ctx(), y, vector_weight(m, "bias", x->ne[0]));
 }
 
+tensor rms_norm(model_ref m, tensor x, float eps) {
+    return ggml_mul(m.ctx(), ggml_rms_norm(m.ctx(), x, eps), vector_weight(m, "weight", x->ne[0]));
+}
+
 }  // namespace safelight

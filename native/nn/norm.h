@@ -24,5 +24,7 @@ tensor batch_norm(model_ref m, tensor x, float eps);
 tensor act_norm(model_ref m, tensor x);
 // The last dimension to mean 0 and variance 1, then scaled and shifted. Weights m.weight and m.bias [C].
 tensor layer_norm(model_ref m, tensor x, float eps);
+// The last dimension to a mean square of 1, then scaled (Zhang & Sennrich 2019). Weight m.weight [C].
+tensor rms_norm(model_ref m, tensor x, float eps);
 
 }  // namespace safelight

@@ -7,12 +7,13 @@
 
 namespace safelight {
 
-// What the patches of a run (runtime/graph.h, weight_branch) add to a product with m.weight. The weight itself
-// stays as it is, in whatever storage and place: a low-rank change costs two thin products beside its own.
+// The terms that the patches of a run (weight_branch in runtime/graph/graph.h) add to a product with
+// m.weight. The weight itself stays as it is, in whatever storage and place: a low-rank change costs two thin
+// products beside its own.
 
-// Of a linear layer: x [..., in] -> [..., out], or null where nothing changes the weight.
+// The term of a linear layer: x [..., in] -> [..., out], or null where nothing changes the weight.
 tensor linear_change(model_ref m, tensor x, int64_t out);
-// Of a convolution: [B, in, H, W] -> [B, out, H', W'], or null.
+// The term of a convolution: [B, in, H, W] -> [B, out, H', W'], or null.
 tensor conv_change(model_ref m, tensor x, int64_t out, conv_options o);
 
 }  // namespace safelight

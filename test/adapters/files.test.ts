@@ -7,7 +7,7 @@ import { readLoraKey } from '../../lib/adapters/lora-keys.js';
 import { matchLora } from '../../lib/adapters/lora-patches.js';
 import { loraPlaces } from '../../lib/adapters/lora-places.js';
 import { openModel } from '../../lib/families/registry.js';
-import { adaptedModules } from '../../lib/families/shared/lora-target.js';
+import { adaptedModules } from '../../lib/families/shared/unet/lora-target.js';
 import { defaultLimits, jobSchemas } from '../../lib/jobs/schemas.js';
 import type { WeightPatch } from '../../lib/modules/weight-patch.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';

@@ -6,7 +6,7 @@ import { type AdaptedComponent, type LoraPlaces, loraPlaces } from '../../lib/ad
 import type { StorageType } from '../../lib/binding/types.js';
 import type { ModelSource } from '../../lib/checkpoint/model-descriptor.js';
 import { openModel } from '../../lib/families/registry.js';
-import { adaptedModules } from '../../lib/families/shared/lora-target.js';
+import { adaptedModules } from '../../lib/families/shared/unet/lora-target.js';
 import type { LoadOptions } from '../../lib/modules/loaded-module.js';
 import { TextEncoder } from '../../lib/modules/text-encoder.js';
 import { UNet } from '../../lib/modules/unet.js';

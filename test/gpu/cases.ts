@@ -257,13 +257,13 @@ function drawing(side: number) {
 
 const FIXTURES = [
   ...['clip', 'openclip', 'unet-sd1', 'unet-sd2', 'unet-sdxl', 'unet-inpaint', 'unet-plain'],
-  ...['kl', 'kl-plain', 'latent-transformer', 'latent-transformer-unmasked'],
+  ...['kl', 'kl-plain', 'latent-transformer', 'latent-transformer-unmasked', 't5'],
 ];
 
 export const gpuCases: readonly GpuCase[] = [
   ...FIXTURES.map((name) => moduleCase(name)),
   ...(['f16', 'bf16', 'q8_0'] as const).flatMap((storage) =>
-    ['clip', 'unet-sd1', 'kl', 'latent-transformer'].map((name) => moduleCase(name, storage)),
+    ['clip', 'unet-sd1', 'kl', 'latent-transformer', 't5'].map((name) => moduleCase(name, storage)),
   ),
   ...['clip', 'unet-sd1', 'unet-sdxl', 'kl'].map((name) => patchedCase(name)),
   ...['clip', 'unet-sd1'].map((name) => patchedCase(name, 'q8_0')),

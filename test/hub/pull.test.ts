@@ -281,8 +281,7 @@ describe('a large file', () => {
     expect(tryLock(file.fd)).toBe('locked');
     const notes: string[] = [];
     const pulling = pull('owner/one', { onNote: (note) => notes.push(note) });
-    await new Promise((resolve) => setTimeout(resolve, 1300));
-    expect(notes.join()).toContain('another process');
+    await expect.poll(() => notes.join(), { timeout: 20_000 }).toContain('another process');
     expect(
       readdirSync(join(cache(), 'models--owner--one/blobs')).filter((name) => name.startsWith(sha)),
     ).toEqual([]);

@@ -86,6 +86,10 @@ double gelu(double x) {
     return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
 }
 
+double gelu_tanh(double x) {
+    return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+
 struct conv_case {
     int64_t batch, height, width, cin, cout;
     ggml_type type;
@@ -210,6 +214,9 @@ void check_gemm(const table & k, const gemm_case & s, int threads) {
                     break;
                 case activation::quick_gelu:
                     v = v / (1 + std::exp(-1.702 * v));
+                    break;
+                case activation::gelu_tanh:
+                    v = gelu_tanh(v);
                     break;
                 case activation::geglu:
                     v *= gelu(product(n + outputs));
@@ -466,7 +473,7 @@ void check_all(const table & k, bool quick) {
             check_gemm(k, {2, 6, 768, type, activation::none, false}, threads);
             check_gemm(k, {33, 40, 768, type, activation::none, true}, threads);
         }
-        for (activation act : {activation::silu, activation::gelu, activation::quick_gelu}) {
+        for (activation act : {activation::silu, activation::gelu, activation::quick_gelu, activation::gelu_tanh}) {
             check_gemm(k, {3, 9, 77, GGML_TYPE_F16, act, true}, threads);
             check_gemm(k, {97, 18, 513, GGML_TYPE_F32, act, false}, threads);
         }

@@ -29,6 +29,7 @@ export const NAMES = [
   'kl-plain',
   'latent-transformer',
   'latent-transformer-unmasked',
+  't5',
 ] as const;
 
 export interface Case {

@@ -136,6 +136,55 @@ describe('text encoder inputs', () => {
   });
 });
 
+describe('T5 encoder inputs', () => {
+  const tokens = i32([1, 2, 3, 4], 1, 4);
+  const cases: [string, Record<string, NativeTensor>, NativeConfig, string, RegExp][] = [
+    ['a token beyond the vocabulary', { tokens: i32([1, 57], 1, 2) }, {}, 'INVALID_OPTION', /tokens/],
+    ['a negative token', { tokens: i32([-1, 5], 1, 2) }, {}, 'INVALID_OPTION', /tokens/],
+    ['tokens that are not whole', { tokens: f32(1, 2) }, {}, 'INVALID_OPTION', /tokens/],
+    ['no tokens', { tokens: i32([], 1, 0) }, {}, 'SHAPE_MISMATCH', /tokens/],
+    ['tokens without a batch', { tokens: i32([1], 1) }, {}, 'SHAPE_MISMATCH', /tokens/],
+    ['a mask of another length', { tokens, mask: i32([1, 1], 1, 2) }, {}, 'SHAPE_MISMATCH', /mask/],
+    ['a mask of another batch', { tokens, mask: i32(Array(8).fill(1), 2, 4) }, {}, 'SHAPE_MISMATCH', /mask/],
+    ['a mask of numbers', { tokens, mask: f32(1, 4) }, {}, 'INVALID_OPTION', /mask/],
+    ['a mask of twos', { tokens, mask: i32([1, 2, 1, 1], 1, 4) }, {}, 'INVALID_OPTION', /mask/],
+    ['an input that nobody knows', { tokens, embeddings: f32(1, 4, 32) }, {}, 'INVALID_OPTION', /embeddings/],
+    ['no input', {}, {}, 'INVALID_OPTION', /tokens/],
+    ['a layer that is not there', { tokens }, { layer: 4 }, 'INVALID_OPTION', /layer/],
+    ['a negative layer', { tokens }, { layer: -1 }, 'INVALID_OPTION', /layer/],
+    ['half a layer', { tokens }, { layer: 1.5 }, 'INVALID_OPTION', /layer/],
+  ];
+  test.each(cases)('%s', async (_, inputs, params, code, message) => {
+    const module = await createModule(await readFixture('t5'));
+    const error = await failure(() => module.run('encode', inputs, { params }).promise);
+    expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
+    expect((await module.run('encode', { tokens }, {}).promise).outputs.hidden!.shape).toEqual([1, 4, 32]);
+    module.dispose();
+  });
+
+  test('lengths that no memory holds, where only shapes are asked', async () => {
+    const module = await createModule(await readFixture('t5'));
+    const at = (batch: number, length: number) =>
+      failure(() => module.nodes('encode', { tokens: [batch, length] }, {}));
+    expect(await at(2, 512)).toEqual({});
+    for (const [batch, length] of [
+      [1, 2 ** 20],
+      [2 ** 40, 4],
+      [0, 4],
+      [1, -1],
+    ] as const)
+      expect((await at(batch, length)).code).toMatch(/INVALID_OPTION|SHAPE_MISMATCH/);
+    module.dispose();
+  });
+
+  test('a mask that hides every token gives numbers all the same', async () => {
+    const module = await createModule(await readFixture('t5'));
+    const { outputs } = await module.run('encode', { tokens, mask: i32([0, 0, 0, 0], 1, 4) }, {}).promise;
+    expect(outputs.hidden!.data.every(Number.isFinite)).toBe(true);
+    module.dispose();
+  });
+});
+
 test.each([
   ['encode', { image: f32(1, 4, 16, 16) }, 'SHAPE_MISMATCH'],
   ['encode', { image: f32(1, 3, 3, 16) }, 'SHAPE_MISMATCH'],
@@ -186,6 +235,14 @@ describe('configs that make no sense are refused before anything is built', () =
     ['clip', 'no layers', { num_hidden_layers: 0 }],
     ['clip', 'a billion layers', { num_hidden_layers: 1e9 }],
     ['clip', 'an empty vocabulary', { vocab_size: 0 }],
+    ['t5', 'the activation of the first T5', { feed_forward_proj: 'relu' }],
+    ['t5', 'no layers', { num_layers: 0 }],
+    ['t5', 'a billion layers', { num_layers: 1e9 }],
+    ['t5', 'no heads', { num_heads: 0 }],
+    ['t5', 'three buckets', { relative_attention_num_buckets: 3 }],
+    ['t5', 'distances that the near buckets already count', { relative_attention_max_distance: 8 }],
+    ['t5', 'an epsilon that is not a number', { layer_norm_epsilon: Number.NaN }],
+    ['t5', 'a width as text', { d_model: '32' }],
     ['kl', 'no levels', { block_out_channels: [] }],
     ['kl', 'groups that do not divide the channels', { norm_num_groups: 7 }],
     ['kl', 'no layers', { layers_per_block: 0 }],

@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { fullSigmas, partialSigmas, type ScheduledModel } from '../../lib/pipelines/diffusion/denoising/sigmas.js';
-import { resolveSamplingOptions } from '../../lib/pipelines/sampling-options.js';
+import { resolveSamplingOptions } from '../../lib/options/settings/sampling.js';
+import {
+  fullSigmas,
+  partialSigmas,
+  type ScheduledModel,
+} from '../../lib/pipelines/diffusion/denoising/sigmas.js';
 import { FlowSchedule } from '../../lib/sampling/flow-schedule.js';
 import { scheduleSigmas } from '../../lib/sampling/schedules/index.js';
 

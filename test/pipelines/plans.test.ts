@@ -1,18 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import { imageTensor, latentsOf, unscaled } from '../../lib/families/shared/latents.js';
 import { leastSquares } from '../../lib/families/shared/preview.js';
+import type { SamplingOptions } from '../../lib/options/declarations/sampling.js';
+import { type HiresSettings, hiresTarget } from '../../lib/options/settings/hires.js';
+import type { MaskSettings } from '../../lib/options/settings/mask.js';
+import { resolveSamplingOptions } from '../../lib/options/settings/sampling.js';
 import { expandRegion, maskRegion } from '../../lib/pipelines/diffusion/crop-region.js';
-import { prepareMasked } from '../../lib/pipelines/diffusion/inpaint.js';
 import {
   brownianRange,
   fullSigmas,
   partialSigmas,
   type ScheduledModel,
 } from '../../lib/pipelines/diffusion/denoising/sigmas.js';
-import { type HiresSettings, hiresTarget } from '../../lib/pipelines/hires-options.js';
+import { prepareMasked } from '../../lib/pipelines/diffusion/inpaint.js';
 import { toPixels } from '../../lib/pipelines/image-result.js';
-import type { MaskSettings } from '../../lib/pipelines/mask-options.js';
-import { resolveSamplingOptions, type SamplingOptions } from '../../lib/pipelines/sampling-options.js';
 import { DiscreteSchedule } from '../../lib/sampling/discrete-schedule.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 

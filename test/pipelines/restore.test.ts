@@ -2,9 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import type { ConditionSource } from '../../lib/checkpoint/model-descriptor.js';
 import type { ModelFacts } from '../../lib/families/shared/loaded-model.js';
+import { type Restored, restoreOptions } from '../../lib/options/infotext/restore.js';
 import { parametersOf } from '../../lib/pipelines/metadata.js';
 import { type GenerateOptions, resolveOptions, type Settings } from '../../lib/pipelines/options.js';
-import { type Restored, restoreOptions } from '../../lib/pipelines/restore.js';
 import { samplers } from '../../lib/sampling/samplers/index.js';
 import { scheduleNames } from '../../lib/sampling/schedules/index.js';
 

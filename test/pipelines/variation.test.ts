@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { batchSeeds, seedsAt } from '../../lib/pipelines/diffusion/seeds.js';
 import { type GenerateOptions, resolveOptions } from '../../lib/pipelines/options.js';
-import { batchSeeds, seedsAt } from '../../lib/pipelines/variation-options.js';
 import { slerp } from '../../lib/sampling/variation.js';
 
 const resolve = (options: Partial<GenerateOptions>) => resolveOptions({ prompt: 'a cat', ...options }, {}, 8);

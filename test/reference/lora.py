@@ -4,7 +4,7 @@
 
 No factor is stored: like the models' weights they are hashes of their names, so that the tests write the same files under
 each spelling. Stored are, for each model and LoRA, the modules it changes with their shapes and amplitudes, and for each
-case the outputs of the U-Net and of the text encoders; of two cases whole pictures.
+case the outputs of the U-Net and of the text encoders; of two cases whole images.
 """
 
 import copy
@@ -251,7 +251,7 @@ def picture_case(name, loras, rows):
     _, pixels = pictures.make(model, spec, options["seed"])
     effect = np.abs(pixels.astype(int) - plain.astype(int)).mean()
     print(name, "mean effect", effect)
-    assert effect >= 8, "a picture that the LoRA hardly changes proves nothing"
+    assert effect >= 8, "an image that the LoRA hardly changes proves nothing"
     Image.fromarray(pixels).save(OUT / f"{name}.png", optimize=True)
     return {"model": name, "loras": loras, "options": options, "image": f"{name}.png", "effect": round(float(effect), 1)}
 

@@ -3,7 +3,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { parseStyles, styled, withoutStyle, withStyle } from '../../lib/jobs/styles.js';
-import { hiresUpscalers } from '../../lib/pipelines/hires-options.js';
+import { hiresFields } from '../../lib/options/declarations/hires.js';
 import { call, startServer, type TestServer } from './running.js';
 
 let server: TestServer;
@@ -111,6 +111,6 @@ it('names every upscaler of the second pass that the API accepts', async () => {
   const { body } = await call<{ hiresUpscalers: { name: string; label: string }[] }>(
     `${server.url}/v1/about`,
   );
-  expect(body.hiresUpscalers.map(({ name }) => name)).toEqual([...hiresUpscalers]);
+  expect(body.hiresUpscalers.map(({ name }) => name)).toEqual([...hiresFields.hires.fields.upscaler.values]);
   expect(body.hiresUpscalers).toContainEqual({ name: 'nearest', label: 'Nearest' });
 });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openUNetFolder } from '../../lib/checkpoint/folder.js';
-import { CrossAttentionCache } from '../../lib/families/shared/cross-attention-cache.js';
+import { CrossAttentionCache } from '../../lib/families/shared/unet/cross-attention-cache.js';
 import { UNet } from '../../lib/modules/unet.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import { Tensor } from '../../lib/tensor/tensor.js';

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { starterModel } from '../../lib/checkpoint/open.js';
-import { readParameters } from '../../web/src/logic/png-text.js';
+import { readTexts } from '../../web/src/logic/png-text.js';
 import { browserPath, finished, Visitor, withoutBrowser } from './browser.js';
 import { crowd, fakeJob } from './crowd.js';
 import { unzipped } from './unzip.js';
@@ -290,7 +290,9 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
       expect(files.map(({ name }) => name)).toEqual([
         ...['safelight-5.png', 'safelight-6.png', 'safelight-5-2.png', 'safelight-6-2.png'],
       ]);
-      expect(await readParameters(new Blob([new Uint8Array(files[3]!.bytes)]))).toContain('a red apple');
+      expect((await readTexts(new Blob([new Uint8Array(files[3]!.bytes)]))).parameters).toContain(
+        'a red apple',
+      );
       await page.locator('.gallery .thumb').nth(3).click(); // no longer selected
       await page.getByText('3 selected').waitFor();
       await button('Delete the selected').click();
@@ -309,7 +311,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
       const link = page.getByRole('link', { name: 'Download' });
       const told = await saved(page, () => link.click());
       expect(told.name).toBe('safelight-1234567890.png');
-      expect(await readParameters(new Blob([new Uint8Array(told.bytes)]))).toContain('a secret');
+      expect((await readTexts(new Blob([new Uint8Array(told.bytes)]))).parameters).toContain('a secret');
       await page.getByLabel('Downloads carry these settings').uncheck();
       const bare = await saved(page, () => link.click());
       expect(bare.name).toBe(told.name);

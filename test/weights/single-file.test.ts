@@ -6,7 +6,7 @@ import type { ModelSource, OpenModelOptions } from '../../lib/checkpoint/model-d
 import { SafelightError } from '../../lib/errors.js';
 import { openModel } from '../../lib/families/registry.js';
 import { sd2 as sd2Family } from '../../lib/families/sd2.js';
-import { withPrediction } from '../../lib/families/shared/unet-model.js';
+import { withPrediction } from '../../lib/families/shared/unet/unet-model.js';
 import { type FakeTensor, scratch, writeSparse } from './files.js';
 import { checkpoint, reference } from './names.js';
 

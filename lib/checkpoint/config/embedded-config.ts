@@ -11,7 +11,7 @@ import { completeAutoencoderConfig } from './diffusers/autoencoder.js';
 import { completeUNetConfig } from './diffusers/complete-unet.js';
 import { completeTextEncoderConfig } from './diffusers/text-encoder.js';
 import type { AutoencoderConfig, TextEncoderConfig, UNetConfig } from './types.js';
-import { channels, checkConfig, count, epsilon, width } from './validate.js';
+import { channels, checkConfig, count, epsilon, transformerLayers, width } from './validate.js';
 
 export const CONFIG_KEY = 'safelight.config';
 /** The version of its form, raised when an older Safelight would misread it. */
@@ -40,7 +40,7 @@ const unet = z.strictObject({
   layers_per_block: levels(z.int().min(1).max(16)),
   down_attention: levels(z.boolean()),
   up_attention: levels(z.boolean()),
-  transformer_layers_per_block: levels(z.int().min(0).max(64)),
+  transformer_layers_per_block: levels(transformerLayers),
   num_attention_heads: levels(z.int().min(0).max(1024)),
   mid_attention: z.boolean(),
   cross_attention_dim: width,

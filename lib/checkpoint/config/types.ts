@@ -20,6 +20,23 @@ export interface TextEncoderConfig {
   projection_dim: number;
 }
 
+/** transformers' `T5EncoderModel` of T5 v1.1, under its own config's names. */
+export interface T5EncoderConfig {
+  vocab_size: number;
+  d_model: number;
+  /** Width of a head; all of them together may be wider than `d_model`. */
+  d_kv: number;
+  d_ff: number;
+  num_layers: number;
+  num_heads: number;
+  /** Of the position bias, half of them for tokens that come after. */
+  relative_attention_num_buckets: number;
+  /** Distance from which on all share the last bucket. */
+  relative_attention_max_distance: number;
+  layer_norm_epsilon: number;
+  feed_forward_proj: 'gated-gelu';
+}
+
 /**
  * diffusers `UNet2DConditionModel`, or `UNet2DModel` where `attention_blocks` is set; one array element a level, finest first. What is
  * optional has the default that Stable Diffusion's U-Nets need.

@@ -10,6 +10,8 @@ const MAX_CONFIG = 4 * 1024 * 1024;
 export const channels = z.int().min(1).max(16384);
 export const width = z.int().min(1).max(65536);
 export const count = z.int().min(1).max(1024);
+/** Transformer blocks in an attention of a U-Net; SDXL has 10. */
+export const transformerLayers = z.int().min(0).max(128);
 export const epsilon = z.number().min(0).max(1);
 
 /** One value for all levels or one a level. */

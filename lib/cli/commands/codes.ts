@@ -30,7 +30,7 @@ export function codesCommand(): Command {
       '-o, --output <file>',
       'JSON, or with --decode .png, .jpg or .webp, - for stdout; replaced if it exists. Default stdout, or NAME.png, never replaced',
     );
-  addSizeOptions(command, 'pixels: the picture is resized to cover them and its middle taken');
+  addSizeOptions(command);
   addCodesModelOptions(command);
   addCommonOptions(command, 'print only JSON on stdout; of --decode {"images":[…],"seconds","warnings"}');
   return command.action((file: string, flags: Flags) => (flags.decode ? decode : encode)(file, flags));

@@ -1,7 +1,7 @@
 /** `safelight encode`: a picture's latent as a NumPy file. */
 import { randomInt } from 'node:crypto';
 import { Command, Option } from 'commander';
-import { MAX_SIDE } from '../../pipelines/limits.js';
+import { apiLimits } from '../../options/limits.js';
 import type { OnWarning } from '../../warnings.js';
 import { UsageError } from '../failure.js';
 import { interruptible } from '../interrupt.js';
@@ -28,7 +28,7 @@ interface Flags extends ModelOptions, RunOptions, CommonOptions {
   readonly rng?: 'cpu' | 'cuda';
 }
 
-const side = (option: string) => wholeNumber(option, 1, MAX_SIDE);
+const side = (option: string) => wholeNumber(option, 1, apiLimits.maxSide);
 
 export function encodeCommand(): Command {
   const command = new Command('encode')

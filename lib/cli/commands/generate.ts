@@ -118,8 +118,8 @@ async function checkBeforeLoading(options: GenerateOptions, flags: Flags): Promi
     resolveOptions(options, {}, anySize, condition);
   }
   await checkPictureOutput(flags.output, flags.json);
-  if (flags.init !== undefined) await checkInput(flags.init, 'picture');
-  if (flags.mask !== undefined) await checkInput(flags.mask, 'mask');
+  if (typeof options.init === 'string') await checkInput(options.init, 'picture');
+  if (typeof options.mask === 'string') await checkInput(options.mask, 'mask');
   if (options.loras !== undefined) {
     const { readLora } = await import('../../adapters/lora-file.js');
     for (const { path } of options.loras) await readLora(path);

@@ -21,7 +21,7 @@ export function reconstructCommand(): Command {
       '-o, --output <file>',
       '.png, .jpg or .webp, - for stdout; replaced if it exists. Default NAME-reconstructed.png, never replaced',
     );
-  addSizeOptions(command, 'pixels: the picture is resized to cover them and its middle taken');
+  addSizeOptions(command);
   addCodesModelOptions(command);
   addCommonOptions(
     command,

@@ -1,15 +1,18 @@
 /** `safelight sample` and `safelight sketch`: pictures that a transformer writes code by code. */
 import { Command } from 'commander';
+import { drawFields } from '../../options/declarations/autoregressive.js';
+import { conditionFields } from '../../options/declarations/text.js';
+import { optionsOfFlags } from '../../options/flags.js';
 import type { CodesStream, SampleResult } from '../../pipelines/vqgan/sample.js';
 import type { DrawOptions } from '../../pipelines/vqgan/sample-options.js';
-import { addCodesModelOptions, addDrawOptions, type CodesFlags, type DrawFlags } from '../codes-options.js';
+import { addCodesModelOptions, addDrawOptions, type CodesFlags } from '../codes-options.js';
 import { addCommonOptions, given } from '../model-options.js';
-import { wholeNumber } from '../numbers.js';
+import { addOptionFlags } from '../option-flags.js';
 import { checkInput } from '../output.js';
 import { checkPictureOutput } from '../pictures.js';
 import { type CodesWork, namedAfter, reportPicture, withCodes } from './codes-command.js';
 
-interface Flags extends CodesFlags, DrawFlags {
+interface Flags extends CodesFlags {
   readonly output?: string;
   readonly class?: number;
 }
@@ -23,11 +26,11 @@ export function sampleCommand(): Command {
     .description(
       'Let a latent transformer write a picture, code by code. A model that draws after sketches gets an empty page.',
     )
-    .option('--class <n>', 'of a class-conditional model, from 0', wholeNumber('--class', 0))
     .option(
       '-o, --output <file>',
       '.png, .jpg or .webp, - for stdout; replaced if it exists. Default safelight-SEED.png, never replaced',
     );
+  addOptionFlags(command, '', { class: conditionFields.class });
   addDrawOptions(command);
   addCodesModelOptions(command);
   addCommonOptions(command, JSON_HELP);
@@ -66,12 +69,12 @@ async function draw(
   name: (result: SampleResult) => string,
   begin: (work: CodesWork, options: DrawOptions) => CodesStream,
 ): Promise<void> {
-  const { topK, topP, temperature, seed, width, height, output, json } = flags;
+  const { output, json } = flags;
+  const options = optionsOfFlags(drawFields, { ...flags });
   await checkPictureOutput(output, json);
   const { value, seconds, warnings } = await withCodes(flags, (work) => {
     const { pipeline: _, ...control } = work;
-    const asked = { topK, topP, temperature, seed, width, height, ...control };
-    return begin(work, given<DrawOptions>(asked)).result;
+    return begin(work, { ...options, ...control }).result;
   });
   const { image, codes, usage } = value;
   await reportPicture({

@@ -1,11 +1,12 @@
 /** `safelight score`: how a model of codes sees a picture. */
 import { Command } from 'commander';
 import { SafelightError } from '../../errors.js';
+import { conditionFields } from '../../options/declarations/text.js';
 import type { Score } from '../../pipelines/vqgan/score.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import { addCodesModelOptions, addSizeOptions, type CodesFlags, type SizeFlags } from '../codes-options.js';
 import { addCommonOptions, given } from '../model-options.js';
-import { wholeNumber } from '../numbers.js';
+import { addOptionFlags } from '../option-flags.js';
 import { checkInput, duration, print, printJson, table } from '../output.js';
 import { checkPictureOutput, savePictures } from '../pictures.js';
 import { namedAfter, withCodes } from './codes-command.js';
@@ -27,9 +28,9 @@ export function scoreCommand(): Command {
       '-o, --output <file>',
       'the patch map: .png, .jpg or .webp, - for stdout; replaced if it exists. Default NAME-patches.png, never replaced',
     )
-    .option('--condition <image>', 'of models that draw after pictures: the drawing; default an empty page')
-    .option('--class <n>', 'of a class-conditional model, from 0', wholeNumber('--class', 0));
-  addSizeOptions(command, 'pixels: the picture is resized to cover them and its middle taken');
+    .option('--condition <image>', 'of models that draw after pictures: the drawing; default an empty page');
+  addOptionFlags(command, '', { class: conditionFields.class });
+  addSizeOptions(command);
   addCodesModelOptions(command);
   addCommonOptions(
     command,

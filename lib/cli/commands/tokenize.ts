@@ -21,7 +21,7 @@ export function tokenizeCommand(): Command {
 }
 
 async function tokenize(text: string, { model, raw, json }: Flags): Promise<void> {
-  const { promptText } = await import('../../pipelines/condition-options.js');
+  const { promptText } = await import('../../options/settings/condition.js');
   promptText('text', text);
   const { starterModel } = await import('../../checkpoint/open.js');
   const { openModel } = await import('../../families/registry.js');

@@ -5,8 +5,8 @@ import { type ModelFiles, requireVariant } from '../../checkpoint/model-files.js
 import type { DiffusionFamily } from '../family.js';
 import { drawsPixels, isLatentDiffusion, openLatentDiffusionFile } from './latent-diffusion-file.js';
 import { isLatentDiffusionFolder, openLatentDiffusionFolder } from './latent-diffusion-folder.js';
-import { completeUNetModel, type UNetFamilyFacts } from './unet-model.js';
-import { loadUNetModel } from './unet-spec.js';
+import { completeUNetModel, type UNetFamilyFacts } from './unet/unet-model.js';
+import { loadUNetModel } from './unet/unet-spec.js';
 
 const COMPONENTS = ['unet', 'text_encoder', 'text_encoder_2', 'vae', 'vqvae', 'bert'];
 

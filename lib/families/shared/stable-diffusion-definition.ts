@@ -1,5 +1,5 @@
 import type { EncoderLayout } from '../../checkpoint/text-encoder-layout.js';
-import type { UNetFamily } from './unet-spec.js';
+import type { UNetFamily } from './unet/unet-spec.js';
 
 /** The differences between the folders of Stable Diffusion's families. */
 export interface FolderTraits {

@@ -9,8 +9,8 @@ import type { DiffusionFamily } from '../family.js';
 import type { StableDiffusionDefinition } from './stable-diffusion-definition.js';
 import { openStableDiffusionFile } from './stable-diffusion-file.js';
 import { openStableDiffusionFolder, stableDiffusionFolder } from './stable-diffusion-folder.js';
-import { completeUNetModel } from './unet-model.js';
-import { loadUNetModel } from './unet-spec.js';
+import { completeUNetModel } from './unet/unet-model.js';
+import { loadUNetModel } from './unet/unet-spec.js';
 
 export interface StableDiffusionFamily<Name extends string> extends DiffusionFamily<ModelSource> {
   readonly name: Name;

@@ -1,10 +1,12 @@
 /** Runs text-to-image, image-to-image and inpainting jobs batch by batch, so that each image can be fetched once its batch is done. */
-import { SafelightError } from '../../errors.js';
+import { invalidOption, SafelightError } from '../../errors.js';
+import { generationFields } from '../../options/declarations/generation.js';
+import { fromJson } from '../../options/json.js';
 import type { Pipeline } from '../../pipelines/diffusion/pipeline.js';
+import { seedsAt } from '../../pipelines/diffusion/seeds.js';
 import type { GeneratedImage } from '../../pipelines/image-result.js';
 import type { GenerateOptions } from '../../pipelines/options.js';
 import type { Progress } from '../../pipelines/progress.js';
-import { seedsAt } from '../../pipelines/variation-options.js';
 import { type OnWarning, Warnings } from '../../warnings.js';
 import { readImages, withoutImages } from '../images.js';
 import type { Job, JobImage } from '../types.js';
@@ -18,8 +20,9 @@ type Given = GenerateOptions & { readonly seed: number };
 /** @throws what `Pipeline.generate` throws */
 export async function runGeneration(job: Job, pipeline: Pipeline, context: RunContext): Promise<RunOutcome> {
   const { data, signal, finish, emit } = context;
-  const options = withoutImages(job.options) as unknown as Given;
-  const given = { ...options, ...(await readImages(job.id, job.options, data)) };
+  const options = fromJson(generationFields, withoutImages(job.options));
+  const inputs = await readImages(job.id, job.options, data);
+  const given: Given = { ...options, seed: seedOf(options), ...inputs };
   const count = given.count ?? 1;
   const batch = Math.min(count, given.batch ?? 4);
   const clock = new Clock(Math.ceil(count / batch));
@@ -44,6 +47,13 @@ export async function runGeneration(job: Job, pipeline: Pipeline, context: RunCo
     await previewer.end(signal.aborted || finish.aborted);
   }
   return { images };
+}
+
+/** The seed was settled when the job was submitted, so that one that runs again gives the same images. */
+function seedOf({ seed }: GenerateOptions): number {
+  if (seed === undefined)
+    throw invalidOption('seed', 'an integer that was settled when the job was made', seed);
+  return seed;
 }
 
 /**

@@ -4,9 +4,10 @@
  */
 import { invalidOption } from '../../errors.js';
 import { encodePng } from '../../image/png.js';
+import { generationFields } from '../../options/declarations/generation.js';
+import { fromJson } from '../../options/json.js';
 import type { GenerationStep } from '../../pipelines/diffusion/generation.js';
 import type { Pipeline } from '../../pipelines/diffusion/pipeline.js';
-import type { GenerateOptions } from '../../pipelines/options.js';
 import { isCrossAttention } from '../../pipelines/trace/attention-map.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { readImages } from '../images.js';
@@ -23,14 +24,10 @@ const MAX_STEPS = 64;
 /** Pixels of a preview's longer side. */
 const PREVIEW = 192;
 
-interface TraceOptions {
-  readonly settings: GenerateOptions & { readonly seed: number };
-  readonly tensors?: readonly string[];
-}
-
 /** @throws what `Pipeline.generate` throws; INVALID_OPTION for a tensor that is not there */
 export async function runTrace(job: Job, pipeline: Pipeline, context: RunContext): Promise<RunOutcome> {
-  const { settings, tensors = [] } = job.options as unknown as TraceOptions;
+  const settings = fromJson(generationFields, job.options.settings);
+  const tensors = Array.isArray(job.options.tensors) ? job.options.tensors.map(String) : [];
   const images = await readImages(job.id, job.options, context.data);
   const { signal, emit } = context;
   const clock = new Clock(1);

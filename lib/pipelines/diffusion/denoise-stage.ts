@@ -4,6 +4,10 @@ import type { DenoiseModel } from '../../families/shared/denoise-model.js';
 import { conditioningOf as conditioningOfEncodings } from '../../families/shared/guidance-pair.js';
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { checkCallback } from '../../known-keys.js';
+import * as check from '../../options/check.js';
+import { type SamplingOptions, samplingFields } from '../../options/declarations/sampling.js';
+import { resolveCondition, resolveGuidance } from '../../options/settings/condition.js';
+import { resolveSamplingOptions } from '../../options/settings/sampling.js';
 import type { Rng } from '../../sampling/generators/index.js';
 import type { GuidancePair } from '../../sampling/guidance.js';
 import { createNoise } from '../../sampling/noise.js';
@@ -13,11 +17,8 @@ import { checkFinite, checkTensor } from '../../tensor/check-tensor.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning } from '../../warnings.js';
-import * as check from '../check.js';
-import { resolveCondition, resolveGuidance } from '../condition-options.js';
 import { checkControl, checkSize, checkTaps, resolveText } from '../options.js';
 import { type OnProgress, ProgressReporter } from '../progress.js';
-import { resolveSamplingOptions, type SamplingOptions, samplingKeys } from '../sampling-options.js';
 import { checkEncoding, checkPair, type GivenEncoding } from './check-encoding.js';
 import { type DenoiseStep, denoiseSteps } from './denoising/denoise-loop.js';
 import type { DenoiseRun } from './denoising/denoise-run.js';
@@ -74,7 +75,7 @@ const KEYS: ReadonlySet<string> = new Set([
     'onStep',
   ],
   ...['signal', 'onProgress', 'onWarning'],
-  ...samplingKeys,
+  ...Object.keys(samplingFields),
 ]);
 
 /** @returns `[count, C, h, w]`, as `pipeline.decode` takes it */

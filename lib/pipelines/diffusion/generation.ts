@@ -2,16 +2,15 @@
 
 import { eitherOf, isAborted, throwIfAborted, unlessAborted } from '../../errors.js';
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
+import type { SamplingSettings } from '../../options/settings/sampling.js';
 import { type Guidance, type GuidancePair, guidanceBranches } from '../../sampling/guidance.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { Warning } from '../../warnings.js';
 import { GeneratedImage, toPixels } from '../image-result.js';
-import { parametersOf } from '../metadata.js';
+import { exactOptionsOf, parametersOf } from '../metadata.js';
 import type { Settings } from '../options.js';
 import { ProgressReporter } from '../progress.js';
-import type { SamplingSettings } from '../sampling-options.js';
-import { type BatchSeeds, batchSeeds } from '../variation-options.js';
 import { type Denoised, type DenoiseStep, denoiseSteps } from './denoising/denoise-loop.js';
 import { SessionSlot } from './denoising/session-slot.js';
 import { checkRunFits, type RunSize } from './fit-run.js';
@@ -20,6 +19,7 @@ import { warnIfLarge } from './image-size.js';
 import { planImageToImage } from './image-to-image.js';
 import { needsPicture, planWithPicture } from './ldm-inpaint.js';
 import type { Pass, Plan } from './plan.js';
+import { type BatchSeeds, batchSeeds } from './seeds.js';
 import { planTextToImage } from './text-to-image.js';
 
 /** A step of the sampler in a call. */
@@ -231,6 +231,7 @@ async function decodeOne(
     seed: seeds.seed,
     latent,
     parameters: parametersOf(loaded.facts, settings, plan, seeds),
+    exactOptions: exactOptionsOf(loaded.facts, settings, plan, seeds),
   });
 }
 

@@ -5,15 +5,16 @@ import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { crop } from '../../image/composite.js';
 import { nearest } from '../../image/fit.js';
 import { resample } from '../../image/resample.js';
+import { latentUpscalers } from '../../options/declarations/hires.js';
+import { type HiresSettings, type HiresTarget, hiresTarget } from '../../options/settings/hires.js';
 import { addNoise } from '../../sampling/noise-schedule.js';
 import { interpolate } from '../../tensor/interpolate.js';
 import { Tensor } from '../../tensor/tensor.js';
-import { type HiresSettings, type HiresTarget, hiresTarget, latentUpscalers } from '../hires-options.js';
 import { toPixels } from '../image-result.js';
 import { checkSize, type Settings } from '../options.js';
-import { type BatchSeeds, pictureNoise } from '../variation-options.js';
 import { brownianRange, partialSigmas } from './denoising/sigmas.js';
 import type { Pass } from './plan.js';
+import { type BatchSeeds, pictureNoise } from './seeds.js';
 import { maskedEverywhere } from './text-to-image.js';
 
 export interface HiresPlan {

@@ -12,11 +12,11 @@ import { interpolate } from '../../tensor/interpolate.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { Warnings } from '../../warnings.js';
 import { checkSize, type InitSettings, type Settings } from '../options.js';
-import { type BatchSeeds, pictureNoise } from '../variation-options.js';
 import { brownianRange, type PartialSigmas, partialSigmas } from './denoising/sigmas.js';
 import { fittingSize, type Size, warnIfLarge, warnOfResize } from './image-size.js';
 import { type PreparedImage, prepareImage, prepareMasked } from './inpaint.js';
 import type { Pass, Plan } from './plan.js';
+import { type BatchSeeds, pictureNoise } from './seeds.js';
 
 /** What was encoded of the picture, and the mask at the latent's size. */
 interface Encoded {

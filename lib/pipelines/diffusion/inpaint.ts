@@ -5,11 +5,12 @@
 import { SafelightError } from '../../errors.js';
 import { blurMask } from '../../image/blur.js';
 import { blend, crop, fillMasked, maskOf, paste } from '../../image/composite.js';
-import { fitTo, type ResizeMode } from '../../image/fit.js';
+import { fitTo } from '../../image/fit.js';
 import { readImage } from '../../image/read.js';
 import type { ByteImage } from '../../image/resample.js';
+import type { ResizeMode } from '../../image/resize-mode.js';
+import type { MaskSettings } from '../../options/settings/mask.js';
 import type { RgbImage } from '../../tensor/picture.js';
-import type { MaskSettings } from '../mask-options.js';
 import { expandRegion, maskRegion } from './crop-region.js';
 
 export interface PreparedImage {

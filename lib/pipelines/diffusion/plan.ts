@@ -3,7 +3,7 @@ import type { NoiseSchedule } from '../../sampling/noise-schedule.js';
 import type { NoiseSource } from '../../sampling/types.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import type { BatchSeeds } from '../variation-options.js';
+import type { BatchSeeds } from './seeds.js';
 
 /** A batch ready for the sampler. */
 export interface Pass {

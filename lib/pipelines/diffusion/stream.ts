@@ -6,7 +6,7 @@ import type { GenerateResult, GenerationStep } from './generation.js';
  * `for await (const step of stream)`, then `await stream.result`. The work goes on while the loop asks for steps; leaving the loop
  * early stops it, and `result` rejects with ABORTED. Without a loop, asking for `result` runs it to its end.
  */
-export class StepStream<Step, Result> implements AsyncIterableIterator<Step, Result, undefined> {
+export class StepStream<Step, Result> implements AsyncIterableIterator<Step, Result | undefined, undefined> {
   private resolve!: (result: Result) => void;
   private reject!: (error: unknown) => void;
   private readonly settled: Promise<Result>;
@@ -40,10 +40,11 @@ export class StepStream<Step, Result> implements AsyncIterableIterator<Step, Res
   }
 
   /** Stops; called by a loop that is left. */
-  async return(): Promise<IteratorResult<Step, Result>> {
+  async return(): Promise<IteratorResult<Step, Result | undefined>> {
     this.begun = true;
     this.reject(aborted('The loop over the steps was left'));
-    return this.steps.return(undefined as unknown as Result);
+    const steps: AsyncGenerator<Step, Result | undefined> = this.steps;
+    return steps.return(undefined);
   }
 
   [Symbol.asyncIterator](): this {

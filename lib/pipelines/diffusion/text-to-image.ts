@@ -4,9 +4,9 @@ import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { initialNoiseScale } from '../../sampling/samplers/index.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { Settings } from '../options.js';
-import { pictureNoise } from '../variation-options.js';
 import { fullSigmas } from './denoising/sigmas.js';
 import type { Plan } from './plan.js';
+import { pictureNoise } from './seeds.js';
 
 export async function planTextToImage(loaded: LoadedModel, settings: Settings): Promise<Plan> {
   const { defaults } = loaded.facts;

@@ -7,8 +7,8 @@ import { storageTypes } from '../../checkpoint/weights/storage.js';
 import { invalidOption } from '../../errors.js';
 import type { ModuleSettings } from '../../families/shared/loaded-model.js';
 import { type MemoryMode, memoryModes } from '../../modules/loaded-module.js';
+import * as check from '../../options/check.js';
 import type { OnWarning, Warnings } from '../../warnings.js';
-import * as check from '../check.js';
 import { checkControl } from '../options.js';
 import type { OnProgress } from '../progress.js';
 

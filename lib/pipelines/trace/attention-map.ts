@@ -6,11 +6,11 @@
 import type { Chunk } from '../../conditioning/chunks.js';
 import { invalidOption } from '../../errors.js';
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
+import * as check from '../../options/check.js';
 import { heatColour } from '../../tensor/heat.js';
 import { interpolate } from '../../tensor/interpolate.js';
 import type { RgbImage, RgbPixels } from '../../tensor/picture.js';
 import { Tensor } from '../../tensor/tensor.js';
-import * as check from '../check.js';
 import { type GenerationStep, generateSteps } from '../diffusion/generation.js';
 import type { GeneratedImage } from '../image-result.js';
 import { checkTaps, type GenerateOptions, resolveOptions } from '../options.js';

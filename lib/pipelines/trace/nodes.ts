@@ -1,7 +1,7 @@
 /** What can be tapped. */
 import type { NodeInfo } from '../../binding/types.js';
 import type { LoadedModel, ModuleName } from '../../families/shared/loaded-model.js';
-import * as check from '../check.js';
+import * as check from '../../options/check.js';
 import { checkModule } from '../model/module-names.js';
 import { checkSize } from '../options.js';
 

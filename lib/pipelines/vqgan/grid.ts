@@ -1,8 +1,8 @@
 /** Codes as callers give and get them: rows of whole numbers, from the top. */
 import { invalidOption } from '../../errors.js';
 import { codeUsage } from '../../modules/code-usage.js';
+import { apiLimits } from '../../options/limits.js';
 import { Tensor } from '../../tensor/tensor.js';
-import { MAX_PIXELS, MAX_SIDE } from '../limits.js';
 
 /** `[H/f][W/f]`, each in [0, vocabulary). */
 export type CodeGrid = readonly (readonly number[])[];
@@ -44,10 +44,11 @@ export function checkGrid(codes: unknown, vocabulary: number, factor: number): T
 /** Before anything is allocated for them. */
 function checkArea(height: number, width: number, factor: number): void {
   const sides = `${width} x ${height}`;
-  if (Math.max(height, width) * factor > MAX_SIDE)
-    throw invalidOption('codes', `at most ${Math.floor(MAX_SIDE / factor)} codes a side`, sides);
-  if (height * width * factor ** 2 > MAX_PIXELS)
-    throw invalidOption('codes', `at most ${Math.floor(MAX_PIXELS / factor ** 2)} codes`, sides);
+  const { maxSide, maxPixels } = apiLimits;
+  if (Math.max(height, width) * factor > maxSide)
+    throw invalidOption('codes', `at most ${Math.floor(maxSide / factor)} codes a side`, sides);
+  if (height * width * factor ** 2 > maxPixels)
+    throw invalidOption('codes', `at most ${Math.floor(maxPixels / factor ** 2)} codes`, sides);
 }
 
 /** Codes `[1, h, w]` or `[h, w]` as rows. */

@@ -2,8 +2,8 @@
 import { invalidOption } from '../../errors.js';
 import type { ModuleSettings } from '../../families/shared/loaded-model.js';
 import type { OpenCodesOptions } from '../../families/shared/vqgan/open-vqgan.js';
+import * as check from '../../options/check.js';
 import type { Warnings } from '../../warnings.js';
-import * as check from '../check.js';
 import type { LoadPipelineOptions } from '../model/load-options.js';
 import { checkLoadOptions } from '../model/load-options.js';
 import type { OnProgress } from '../progress.js';

@@ -6,9 +6,9 @@
 import { invalidOption } from '../../errors.js';
 import { type ImageSource, type RawImage, readImage } from '../../image/read.js';
 import { type ByteImage, resample } from '../../image/resample.js';
+import { apiLimits } from '../../options/limits.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import { Tensor } from '../../tensor/tensor.js';
-import { MAX_PIXELS, MAX_SIDE } from '../limits.js';
 
 /** Of a picture in pixels. */
 export interface Size {
@@ -68,10 +68,14 @@ function sizeOf(picture: Size, { width, height }: PrepareOptions['size'], factor
     width: width ?? down(height === undefined ? picture.width : (picture.width * height) / picture.height),
     height: height ?? down(width === undefined ? picture.height : (picture.height * width) / picture.width),
   };
-  if (Math.max(size.width, size.height) <= MAX_SIDE && size.width * size.height <= MAX_PIXELS) return size;
+  if (
+    Math.max(size.width, size.height) <= apiLimits.maxSide &&
+    size.width * size.height <= apiLimits.maxPixels
+  )
+    return size;
   throw invalidOption(
     'image',
-    `a picture of at most ${MAX_PIXELS} pixels, ${MAX_SIDE} a side (width and height make it smaller)`,
+    `a picture of at most ${apiLimits.maxPixels} pixels, ${apiLimits.maxSide} a side (width and height make it smaller)`,
     `${size.width} x ${size.height}`,
   );
 }
@@ -88,7 +92,7 @@ async function covering(
   const scale = Math.max(size.width / picture.width, size.height / picture.height);
   const width = Math.max(size.width, Math.round(picture.width * scale));
   const height = Math.max(size.height, Math.round(picture.height * scale));
-  if (width * height > 4 * MAX_PIXELS)
+  if (width * height > 4 * apiLimits.maxPixels)
     throw invalidOption(
       'image',
       'a picture of less extreme proportions',

@@ -2,11 +2,11 @@
 import { defined } from '../../defined.js';
 import type { ImageSource } from '../../image/read.js';
 import type { VQModel } from '../../modules/vq-model.js';
+import * as check from '../../options/check.js';
 import { throwIfNotFinite } from '../../tensor/finite.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning, Warning } from '../../warnings.js';
-import * as check from '../check.js';
 import { warnOfResize } from '../diffusion/image-size.js';
 import { GeneratedImage } from '../image-result.js';
 import { checkControl, checkSize } from '../options.js';

@@ -1,10 +1,15 @@
 /** What a sampling of codes can be asked for. */
+
+import { defined } from '../../defined.js';
 import { invalidOption, SafelightError } from '../../errors.js';
 import type { CodesModelSource } from '../../families/shared/vqgan/open-vqgan.js';
+import * as check from '../../options/check.js';
+import { choiceFields, drawFields } from '../../options/declarations/autoregressive.js';
+import type { OptionsOf } from '../../options/field.js';
+import { validate } from '../../options/validate.js';
 import { windowSide } from '../../sampling/autoregressive/window.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning, Warnings } from '../../warnings.js';
-import * as check from '../check.js';
 import { type Size, warnIfLarge } from '../diffusion/image-size.js';
 import { checkControl, checkSize } from '../options.js';
 import type { OnProgress } from '../progress.js';
@@ -12,28 +17,16 @@ import { type CodeGrid, checkGrid } from './grid.js';
 import type { CodesModules } from './modules.js';
 
 /** How codes are drawn. */
-export interface DrawOptions {
-  /** Draw among so many of the most probable codes; default 250, or the model's. */
-  readonly topK?: number | undefined;
-  /** Draw among the fewest most probable codes whose probabilities sum to more than this, in (0, 1]; default 1, or the model's. */
-  readonly topP?: number | undefined;
-  /** Logits are divided by it: less than 1 is more careful, more is wilder; in (0, 100], default 1, or the model's. */
-  readonly temperature?: number | undefined;
-  /** Of PyTorch's CPU generator; integer of at least 0, below 2^53. -1, the default: random, 32 bits. */
-  readonly seed?: number | undefined;
-  /**
-   * Pixels, multiples of the model's factor; default the size it was trained at. Of larger pictures every code is written under a window of
-   * that size around it, beginning with random ones.
-   */
-  readonly width?: number | undefined;
-  readonly height?: number | undefined;
-  /** Codes `[H/f][W/f]` to write over, in the place of random ones; their size is the picture's, and every code is written under a window. */
+export interface DrawOptions extends Partial<Undefinable<OptionsOf<typeof drawFields>>> {
+  /** Codes `[H/f][W/f]` to write over, in the place of random ones; their size is the image's, and every code is written under a window. */
   readonly start?: CodeGrid | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: OnProgress | undefined;
   /** Called with each warning as it occurs; the result lists them all. */
   readonly onWarning?: OnWarning | undefined;
 }
+
+type Undefinable<T> = { [K in keyof T]: T[K] | undefined };
 
 export interface SampleOptions extends DrawOptions {
   /** Of a class-conditional model: from 0. Needed there, and only there. */
@@ -54,22 +47,21 @@ export interface DrawSettings {
   readonly warnings: Warnings;
 }
 
-const DRAW_KEYS = [
-  ...['topK', 'topP', 'temperature', 'seed', 'width', 'height', 'start', 'signal', 'onProgress', 'onWarning'],
-];
-/** taming's own (`scripts/sample_fast.py`, `sample_conditional.py`). */
-const USUAL = { topK: 250, topP: 1, temperature: 1 };
-const MAX_TOP_K = 2 ** 22;
+const DRAW_KEYS = [...Object.keys(drawFields), 'start', 'signal', 'onProgress', 'onWarning'];
 
 /** @throws INVALID_OPTION naming the option, UNSUPPORTED_MODEL for a model that writes no codes */
 export function resolveDraw(modules: CodesModules, options: DrawOptions): DrawSettings {
   modules.checkTransformer();
   const { factor, defaults } = modules;
-  const { topK, topP, temperature } = { ...USUAL, ...defaults, ...withoutUndefined(options) };
+  const { topK, topP, temperature, seed } = validate(
+    choiceFields,
+    { ...options },
+    { defaults: { ...defaults } },
+  );
   const side = sideOf(modules);
   const start = options.start && checkGrid(options.start, modules.vocabulary ?? 0, factor);
   const [, rows = side, columns = side] = start?.shape ?? [];
-  const asked = withoutUndefined(checkSize(options, factor));
+  const asked = defined(checkSize(options, factor));
   const { width = columns * factor, height = rows * factor } = asked;
   if (start && (width !== columns * factor || height !== rows * factor))
     throw invalidOption(
@@ -80,12 +72,8 @@ export function resolveDraw(modules: CodesModules, options: DrawOptions): DrawSe
   const control = checkControl(options);
   warnIfLargeForCodes(control.warnings, modules, { width, height });
   return {
-    choice: {
-      topK: check.integer('topK', topK, 1, MAX_TOP_K),
-      topP: check.number('topP', topP, Number.MIN_VALUE, 1),
-      temperature: check.number('temperature', temperature, 1e-6, 100),
-    },
-    seed: check.seed('seed', options.seed),
+    choice: { topK, topP, temperature },
+    seed,
     width: width / factor,
     height: height / factor,
     side,
@@ -131,10 +119,4 @@ export function warnIfLargeForCodes(warnings: Warnings, modules: CodesModules, s
   if (resolution === null && transformer === null) return;
   const side = resolution ?? sideOf(modules) * modules.factor;
   warnIfLarge(warnings, size, { width: side, height: side }, { effect: 'it takes long' });
-}
-
-function withoutUndefined<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]: Exclude<T[K], undefined>;
-  };
 }

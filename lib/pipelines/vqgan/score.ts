@@ -3,11 +3,11 @@
 import { usualLosses } from '../../checkpoint/config/omegaconf/losses.js';
 import type { ImageSource } from '../../image/read.js';
 import { type AutoencoderLosses, vqganLosses } from '../../modules/vqgan-losses.js';
+import * as check from '../../options/check.js';
 import { throwIfNotFinite } from '../../tensor/finite.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { Warning } from '../../warnings.js';
-import * as check from '../check.js';
 import { patchMap } from '../trace/patch-map.js';
 import { type CodesUsage, toGrid, usageOf } from './grid.js';
 import { type LogLikelihood, likelihoodOf } from './likelihood.js';

@@ -1,8 +1,7 @@
 /** What A1111's clients ask for before they begin: lists, most of them short here, and the machine. */
 import { freemem, totalmem } from 'node:os';
 import type { FastifyInstance } from 'fastify';
-import { latentUpscalers } from '../../pipelines/hires-options.js';
-import { upscalerLabels } from '../../pipelines/labels.js';
+import { hiresFields, latentUpscalers } from '../../options/declarations/hires.js';
 import { upscalerList } from './extras.js';
 import { notBuilt } from './failures.js';
 import { interrogateFields } from './fields.js';
@@ -20,7 +19,7 @@ export function listRoutes(app: FastifyInstance, { config, styles }: RouteContex
   get('/upscalers', 'Upscalers', upscalerList);
   get('/latent-upscale-modes', 'Ways of enlarging a latent', () =>
     (Object.keys(latentUpscalers) as (keyof typeof latentUpscalers)[]).map((name) => ({
-      name: upscalerLabels[name],
+      name: hiresFields.hires.fields.upscaler.labels[name],
     })),
   );
   get('/sd-vae', 'Autoencoders beside the models', () => []);

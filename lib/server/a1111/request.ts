@@ -1,11 +1,13 @@
 /** From A1111's fields to a job. Options that an infotext brings come after those that fields say, and before A1111's defaults. */
 import { randomInt } from 'node:crypto';
-import { resizeModes } from '../../image/fit.js';
+import { resizeModes } from '../../image/resize-mode.js';
 import type { Json } from '../../jobs/json.js';
 import type { JobRequest } from '../../jobs/types.js';
-import { emphasisLabels, labelled } from '../../pipelines/labels.js';
-import { maskFills } from '../../pipelines/mask-options.js';
-import { restoreOptions } from '../../pipelines/restore.js';
+import { maskFields } from '../../options/declarations/mask.js';
+import { textFields } from '../../options/declarations/text.js';
+import { restoreOptions } from '../../options/infotext/restore.js';
+import { choiceOf } from '../../options/infotext/values.js';
+import { toJson } from '../../options/json.js';
 import type { SamplerInfo } from '../../sampling/samplers/index.js';
 import { failure, notBuilt } from './failures.js';
 import type { GenerationBody, Img2ImgBody, Txt2ImgBody } from './fields.js';
@@ -79,7 +81,7 @@ export async function imageToImage(body: Img2ImgBody, reading: Reading): Promise
     maskBlur: [both ?? body.mask_blur_x ?? 4, both ?? body.mask_blur_y ?? 4],
     maskInvert: body.inpainting_mask_invert ?? false,
     maskRound: body.mask_round ?? true,
-    fill: maskFills[body.inpainting_fill ?? 0]!,
+    fill: maskFields.fill.values[body.inpainting_fill ?? 0]!,
     onlyMasked: body.inpaint_full_res ?? true,
     padding: body.inpaint_full_res_padding ?? 0,
   });
@@ -105,7 +107,7 @@ function generation(type: JobRequest['type'], body: GenerationBody, reading: Rea
     'override_settings.',
   );
   const read = reader(body, reading);
-  const restored = body.infotext ? (restoreOptions(body.infotext).options as unknown as Options) : {};
+  const restored = body.infotext ? toJson(restoreOptions(body.infotext).options) : {};
   const asked = samplingOf(body, restored, settings);
   const batchSize = body.batch_size ?? 1;
   const batches = body.n_iter ?? 1;
@@ -209,7 +211,7 @@ function fromSettings(settings: Settings, restored: Options): Options {
     ...(settings.randn_source === 'CPU' ? {} : { rng: 'cuda' }),
     ...(settings.emphasis === 'Original'
       ? {}
-      : { emphasis: labelled(emphasisLabels, settings.emphasis) ?? restored.emphasis ?? 'original' }),
+      : { emphasis: choiceOf(textFields.emphasis, settings.emphasis) ?? restored.emphasis ?? 'original' }),
   };
 }
 

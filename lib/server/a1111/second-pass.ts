@@ -1,6 +1,7 @@
 /** The second pass of txt2img ("Hires. fix"), from A1111's fields. */
 import type { Json } from '../../jobs/json.js';
-import { labelled, upscalerLabels } from '../../pipelines/labels.js';
+import { hiresFields } from '../../options/declarations/hires.js';
+import { choiceOf } from '../../options/infotext/values.js';
 import type { SamplerInfo } from '../../sampling/samplers/index.js';
 import { failure, notBuilt, quoted } from './failures.js';
 import type { Txt2ImgBody } from './fields.js';
@@ -20,12 +21,12 @@ export function hiresOf(body: Txt2ImgBody, read: ReadPrompt): Options {
   if (body.hr_checkpoint_name && !/^use same|^none$/i.test(body.hr_checkpoint_name))
     throw notBuilt('hr_checkpoint_name', 'the second pass has the model of the first');
   const upscaler = body.hr_upscaler ?? 'Latent';
-  // A1111's None enlarges too, with Lanczos.
-  const found = upscaler === 'None' ? 'lanczos' : labelled(upscalerLabels, upscaler);
+  const declared = hiresFields.hires.fields.upscaler;
+  const found = choiceOf(declared, upscaler);
   if (!found)
     throw failure(
       422,
-      `hr_upscaler: there is no upscaler ${quoted(upscaler)}; there are None, ${Object.values(upscalerLabels).join(', ')}`,
+      `hr_upscaler: there is no upscaler ${quoted(upscaler)}; there are None, ${Object.values(declared.labels).join(', ')}`,
     );
   const onGrid = (side: number | null | undefined): number => Math.floor((side ?? 0) / GRID) * GRID;
   const [width, height] = [onGrid(body.hr_resize_x), onGrid(body.hr_resize_y)];

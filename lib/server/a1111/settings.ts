@@ -2,11 +2,18 @@
 import { readFile } from 'node:fs/promises';
 import { writeOutput } from '../../files/write.js';
 import type { Json } from '../../jobs/json.js';
-import { emphasisLabels, labelled } from '../../pipelines/labels.js';
+import { noiseFields } from '../../options/declarations/noise.js';
+import { samplingFields } from '../../options/declarations/sampling.js';
+import { sourceFields } from '../../options/declarations/source.js';
+import { textFields } from '../../options/declarations/text.js';
+import type { Field } from '../../options/field.js';
+import { choiceOf } from '../../options/infotext/values.js';
+import { apiLimits } from '../../options/limits.js';
+import { rangeOf } from '../../options/validate.js';
 import { failure, notBuilt, quoted } from './failures.js';
 
 /** By A1111's names. */
-export interface Settings {
+export type Settings = {
   /** A configured name; empty for the first model. */
   readonly sd_model_checkpoint: string;
   readonly CLIP_stop_at_last_layers: number;
@@ -26,7 +33,10 @@ export interface Settings {
   readonly initial_noise_multiplier: number;
   readonly live_previews_enable: boolean;
   readonly show_progress_every_n_steps: number;
-}
+};
+
+/** JSON cannot say infinity. */
+const MAX_SIGMA = 1e6;
 
 /** @param name for the error, as the caller wrote it */
 type Read = (name: string, value: unknown) => Json;
@@ -42,6 +52,11 @@ const between =
     if (right && (!whole || Number.isInteger(number))) return number;
     throw wrong(name, `a ${whole ? 'whole ' : ''}number from ${min} to ${max}`, value);
   };
+/** What an option may be; 0 asks for the default. */
+const boundedBy = (field: Field): Read => {
+  const [, max] = rangeOf(field, apiLimits);
+  return between(0, Math.min(max, MAX_SIGMA));
+};
 const flag: Read = (name, value) => {
   if (typeof value === 'boolean') return value;
   if (value === 0 || value === 1) return value === 1;
@@ -54,28 +69,29 @@ const source: Read = (name, value) => {
   throw wrong(name, 'one of CPU, GPU, NV', value);
 };
 const emphasis: Read = (name, value) => {
-  const found = typeof value === 'string' ? labelled(emphasisLabels, value) : undefined;
-  if (found) return emphasisLabels[found];
-  throw wrong(name, `one of ${Object.values(emphasisLabels).join(', ')}`, value);
+  const { labels } = textFields.emphasis;
+  const found = typeof value === 'string' ? choiceOf(textFields.emphasis, value) : undefined;
+  if (found) return labels[found];
+  throw wrong(name, `one of ${Object.values(labels).join(', ')}`, value);
 };
 
 /** Name, default, and what it may be. */
 const USED: Readonly<Record<Exclude<keyof Settings, 'sd_model_checkpoint'>, readonly [Json, Read]>> = {
   CLIP_stop_at_last_layers: [1, between(1, 12, true)],
   randn_source: ['CPU', source],
-  eta_noise_seed_delta: [0, between(-(2 ** 31), 2 ** 31, true)],
-  eta_ancestral: [1, between(0, 10)],
-  eta_ddim: [0, between(0, 10)],
-  s_churn: [0, between(0, 1e6)],
-  s_tmin: [0, between(0, 1e6)],
-  s_tmax: [0, between(0, 1e6)],
-  s_noise: [1, between(0, 10)],
-  sigma_min: [0, between(0, 1e6)],
-  sigma_max: [0, between(0, 1e6)],
-  rho: [0, between(0, 1e3)],
+  eta_noise_seed_delta: [0, between(...rangeOf(noiseFields.etaNoiseSeedDelta, apiLimits), true)],
+  eta_ancestral: [1, boundedBy(samplingFields.eta)],
+  eta_ddim: [0, boundedBy(samplingFields.eta)],
+  s_churn: [0, boundedBy(samplingFields.sChurn)],
+  s_tmin: [0, boundedBy(samplingFields.sTmin)],
+  s_tmax: [0, boundedBy(samplingFields.sTmax)],
+  s_noise: [1, boundedBy(samplingFields.sNoise)],
+  sigma_min: [0, boundedBy(samplingFields.sigmaMin)],
+  sigma_max: [0, boundedBy(samplingFields.sigmaMax)],
+  rho: [0, boundedBy(samplingFields.rho)],
   always_discard_next_to_last_sigma: [false, flag],
   emphasis: ['Original', emphasis],
-  initial_noise_multiplier: [1, between(0, 1.5)],
+  initial_noise_multiplier: [1, boundedBy(sourceFields.initialNoiseMultiplier)],
   live_previews_enable: [true, flag],
   show_progress_every_n_steps: [1, between(-1, 1000, true)],
 };
@@ -121,7 +137,7 @@ const FIXED: Readonly<Record<string, readonly [value: Json, ...same: Json[]]>> =
 const defaults = {
   sd_model_checkpoint: '',
   ...Object.fromEntries(Object.entries(USED).map(([name, [value]]) => [name, value])),
-} as unknown as Settings;
+} as Settings;
 
 /** Names a model by any of the names that clients have for it; `field` is for the error. @throws 422 */
 export type FindModel = (name: string, field?: string) => string;
@@ -137,7 +153,7 @@ export function changed(
   find: FindModel,
   within = '',
 ): Settings {
-  const next: Record<string, Json> = { ...settings } as unknown as Record<string, Json>;
+  const next: Record<string, Json> = { ...settings };
   for (const [name, value] of Object.entries(changes)) {
     const field = within + name;
     if (name === 'sd_model_checkpoint') {
@@ -152,7 +168,7 @@ export function changed(
         );
     }
   }
-  return next as unknown as Settings;
+  return next as Settings;
 }
 
 function modelName(field: string, value: unknown): string {
@@ -172,7 +188,7 @@ function means(value: unknown, one: Json): boolean {
 export function shown(settings: Settings, title: string): Record<string, Json> {
   return {
     ...Object.fromEntries(Object.entries(FIXED).map(([name, [value]]) => [name, value])),
-    ...(settings as unknown as Record<string, Json>),
+    ...settings,
     sd_model_checkpoint: title,
     sd_checkpoint_hash: null,
   };

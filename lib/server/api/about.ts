@@ -8,8 +8,7 @@ import {
   Descriptions,
   type DiffusionDescription,
 } from '../../jobs/models/describe.js';
-import { hiresUpscalers } from '../../pipelines/hires-options.js';
-import { upscalerLabels } from '../../pipelines/labels.js';
+import { hiresFields } from '../../options/declarations/hires.js';
 import { samplers } from '../../sampling/samplers/index.js';
 import { schedules } from '../../sampling/schedules/index.js';
 import { version } from '../version.js';
@@ -42,6 +41,7 @@ export interface About {
 }
 
 const tags = ['models'];
+const { upscaler } = hiresFields.hires.fields;
 
 export function about(
   instance: FastifyInstance,
@@ -74,7 +74,7 @@ export function about(
           { name: 'automatic', label: 'Automatic' },
           ...schedules.map(({ name, label }) => ({ name, label })),
         ],
-        hiresUpscalers: hiresUpscalers.map((name) => ({ name, label: upscalerLabels[name] })),
+        hiresUpscalers: upscaler.values.map((name) => ({ name, label: upscaler.labels[name] })),
         limits: catalog.limits,
         locked,
       };

@@ -40,6 +40,11 @@ inline vf quick_gelu(vf x) {
     return x / (1.f + exp(x * -1.702f));
 }
 
+// x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), which is x sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3)).
+inline vf gelu_tanh(vf x) {
+    return x / (1.f + exp(x * -1.5957691216f * (1.f + 0.044715f * x * x)));
+}
+
 // x/2 (1 + erf(x/sqrt 2)); erf by Abramowitz and Stegun 7.1.26, absolute error below 1.5e-7.
 inline vf gelu(vf x) {
     const vf z = x * 0.70710678118f;

@@ -79,6 +79,8 @@ inline vf activate(activation act, vf v) {
             return gelu(v);
         case activation::quick_gelu:
             return quick_gelu(v);
+        case activation::gelu_tanh:
+            return gelu_tanh(v);
         default:
             return v;
     }

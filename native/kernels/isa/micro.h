@@ -1,7 +1,7 @@
 #pragma once
 
-#include "kernels/isa/weight_prefetcher.h"
 #include "kernels/isa/simd.h"
+#include "kernels/isa/weight_prefetcher.h"
 #include "kernels/kernels.h"
 
 namespace safelight::kernels::SAFELIGHT_ISA {

@@ -2,8 +2,8 @@
 
 // Weights from their storage to panels of f32 that a product reads: expanded, and rows turned into columns.
 
-#include "kernels/isa/weight_prefetcher.h"
 #include "kernels/isa/simd.h"
+#include "kernels/isa/weight_prefetcher.h"
 #include "kernels/kernels.h"
 
 namespace safelight::kernels::SAFELIGHT_ISA {

@@ -1,9 +1,9 @@
 #include "models/diffusion/unet.h"
 #include "nn/activation.h"
-#include "nn/attention.h"
+#include "nn/attention/attention.h"
+#include "nn/attention/qkv.h"
 #include "nn/layout.h"
 #include "nn/linear.h"
-#include "nn/qkv.h"
 
 namespace safelight {
 namespace {

@@ -4,12 +4,12 @@
 
 #include "models/checks.h"
 #include "nn/activation.h"
-#include "nn/attention.h"
+#include "nn/attention/attention.h"
+#include "nn/attention/qkv.h"
 #include "nn/embedding.h"
 #include "nn/layout.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
-#include "nn/qkv.h"
 
 namespace safelight {
 namespace {

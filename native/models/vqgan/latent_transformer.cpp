@@ -2,12 +2,12 @@
 
 #include "models/checks.h"
 #include "nn/activation.h"
-#include "nn/causal.h"
+#include "nn/attention/causal.h"
+#include "nn/attention/qkv.h"
 #include "nn/embedding.h"
 #include "nn/layout.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
-#include "nn/qkv.h"
 
 namespace safelight {
 namespace {

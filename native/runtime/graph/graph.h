@@ -59,7 +59,7 @@ struct weight_branch {
     int64_t column_begin, column_end;  // the inputs that it reads
 };
 
-// Where a graph takes the changes from that its run asks for.
+// A source of the changes that a run asks for.
 class branch_source {
   public:
     virtual ~branch_source() = default;

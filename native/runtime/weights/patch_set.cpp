@@ -40,7 +40,7 @@ class set_builder {
     std::vector<weight_requirement> required;  // of the plan, as the patched parameters want them
     struct planned {
         weight_branch branch;  // without tensors yet
-        shape reading, up;     // of the factor that the input meets, and of the other; no `up` for a difference
+        shape reading, up;  // of the factor that the input meets, and of the other; no `up` for a difference
         weight_role role;
     };
     std::vector<planned> all;  // one a patch
@@ -63,8 +63,7 @@ class set_builder {
             reading[0] = rows.end - rows.begin;
             require(patch, patch.full, reading, target.role);
         }
-        weight_branch branch{nullptr,  nullptr,       patch.scale, rows.begin,
-                             rows.end, columns.begin, columns.end};
+        weight_branch branch{nullptr, nullptr, patch.scale, rows.begin, rows.end, columns.begin, columns.end};
         all.push_back({branch, reading, up, target.role});
     }
 

@@ -27,8 +27,8 @@ struct patch_plan {
     std::vector<weight_patch> patches;
 };
 
-// The changes of a patch set with their factors on the module's device. Immutable, so that a graph may hold it
-// while the module forgets it.
+// The changes of a patch set with their factors on the module's device. Immutable, so that a graph may hold
+// it while the module forgets it.
 class patch_set : public branch_source {
   public:
     // Throws ADAPTER_MISMATCH for a target that the module does not have, or has in another shape, and what

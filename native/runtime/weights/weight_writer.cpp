@@ -12,10 +12,10 @@
 #include <memory>
 #include <mutex>
 
-#include "runtime/weights/convert.h"
-#include "runtime/weights/mapped_file.h"
 #include "runtime/graph/shape.h"
 #include "runtime/threads.h"
+#include "runtime/weights/convert.h"
+#include "runtime/weights/mapped_file.h"
 
 namespace safelight {
 

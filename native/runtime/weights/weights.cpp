@@ -5,10 +5,10 @@
 #include <mutex>
 
 #include "ggml-alloc.h"
-#include "runtime/weights/convert.h"
 #include "runtime/device/device.h"
 #include "runtime/graph/shape.h"
 #include "runtime/threads.h"
+#include "runtime/weights/convert.h"
 
 namespace safelight {
 

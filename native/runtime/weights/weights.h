@@ -7,8 +7,8 @@
 #include "ggml-backend.h"
 #include "runtime/cancel.h"
 #include "runtime/graph/graph.h"
-#include "runtime/weights/mapped_file.h"
 #include "runtime/memory.h"
+#include "runtime/weights/mapped_file.h"
 #include "runtime/weights/weight_plan.h"
 
 namespace safelight {

@@ -1,35 +1,40 @@
-/** The generation parameters that a PNG carries, read in the browser. */
+/** The texts about how it was made that a PNG carries, read in the browser. */
+import { EXACT } from '../../../lib/options/exact.js';
+import type { ImageTexts } from './restore-exact.js';
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 /** Characters of a text chunk that are believed. */
 const MOST = 2 ** 20;
 
-/** The text chunk `parameters` (tEXt, zTXt, iTXt); undefined for other files and for PNGs without. */
-export async function readParameters(file: Blob): Promise<string | undefined> {
+/** The texts of a PNG by which its settings come back (tEXt, zTXt, iTXt); none of other files. */
+export async function readTexts(file: Blob): Promise<ImageTexts> {
   const bytes = new Uint8Array(await file.arrayBuffer());
-  if (SIGNATURE.some((byte, i) => bytes[i] !== byte)) return undefined;
+  const found: Record<string, string> = {};
+  if (SIGNATURE.some((byte, i) => bytes[i] !== byte)) return found;
   const view = new DataView(bytes.buffer);
   for (let at = 8; at + 12 <= bytes.length; ) {
     const length = view.getUint32(at);
     const type = latin1(bytes.subarray(at + 4, at + 8));
-    if (type === 'IEND' || at + 12 + length > bytes.length) return undefined;
-    const text = await textOf(type, bytes.subarray(at + 8, at + 8 + length));
-    if (text !== undefined) return text;
+    if (type === 'IEND' || at + 12 + length > bytes.length) break;
+    const [key, text] = (await textOf(type, bytes.subarray(at + 8, at + 8 + length))) ?? [];
+    if (key !== undefined && text !== undefined) found[key] ??= text;
     at += 12 + length;
   }
-  return undefined;
+  return found;
 }
 
-async function textOf(type: string, data: Uint8Array): Promise<string | undefined> {
+const KEYS = new Set(['parameters', EXACT]);
+
+async function textOf(type: string, data: Uint8Array): Promise<[key: string, text: string] | undefined> {
   const end = data.indexOf(0);
-  if (!/^[tzi]TXt$|^tEXt$/.test(type) || latin1(data.subarray(0, Math.max(0, end))) !== 'parameters')
-    return undefined;
-  if (type === 'tEXt') return latin1(data.subarray(end + 1));
-  if (type === 'zTXt') return latin1(await inflated(data.subarray(end + 2)));
+  const key = latin1(data.subarray(0, Math.max(0, end)));
+  if (!/^[tzi]TXt$|^tEXt$/.test(type) || !KEYS.has(key)) return undefined;
+  if (type === 'tEXt') return [key, latin1(data.subarray(end + 1))];
+  if (type === 'zTXt') return [key, latin1(await inflated(data.subarray(end + 2)))];
   const compressed = data[end + 1] === 1;
   const translated = data.indexOf(0, data.indexOf(0, end + 3) + 1);
   const body = data.subarray(translated + 1);
-  return new TextDecoder().decode(compressed ? await inflated(body) : body).slice(0, MOST);
+  return [key, new TextDecoder().decode(compressed ? await inflated(body) : body).slice(0, MOST)];
 }
 
 async function inflated(data: Uint8Array): Promise<Uint8Array> {

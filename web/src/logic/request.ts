@@ -2,6 +2,7 @@
 
 import { styled } from '../../../lib/jobs/styles.js';
 import type { About, JobType, ModelAbout, Style } from '../api/types.js';
+import { type Further, furtherOf } from './further.js';
 import { imagesOf, type Mode, type Settings } from './settings.js';
 
 /** Pictures that a mode needs, as data URIs. */
@@ -57,7 +58,8 @@ export function requestOf(
     return { ...rest, options: { ...drawing(settings), image: given.drawing } };
   }
   const styles = stylesOf(settings, library);
-  const options = { ...painting(settings, styles), ...(mode === 'text' ? hires(settings, styles) : {}) };
+  const form = { ...painting(settings, styles), ...(mode === 'text' ? hires(settings, styles) : {}) };
+  const options = withFurther(form, furtherOf(settings));
   if (mode === 'text') return { ...rest, options };
   if (!given.init) throw new Error('Drop, paste or choose a picture first');
   const from = { ...options, init: given.init, strength: settings.strength };
@@ -65,6 +67,13 @@ export function requestOf(
   if (!given.mask) throw new Error('Paint over what is to be made anew first');
   const { maskBlur, fill, onlyMasked, padding } = settings;
   return { ...rest, options: { ...from, mask: given.mask, maskBlur, fill, onlyMasked, padding } };
+}
+
+/** Options that the form does not have, beside its own. */
+function withFurther(form: Record<string, unknown>, further: Further): Record<string, unknown> {
+  const { hires, ...rest } = further;
+  const both = { ...(form.hires as object), ...(hires as object) };
+  return { ...rest, ...form, ...(hires === undefined ? {} : { hires: both }) };
 }
 
 /** @throws Error for a style that the server does not have */

@@ -1,25 +1,26 @@
-/** From an image's parameters back to the form, field by field. */
+/** From the texts of an image back to the form, field by field. */
 
 import { unsupportedSyntax } from '../../../lib/conditioning/unsupported-syntax.js';
 import { matters, writtenByOthers } from '../../../lib/image/parameter-fields.js';
 import { parseParameters } from '../../../lib/image/parameters.js';
+import { type LabeledOption, optionsByLabel } from '../../../lib/options/infotext/labels.js';
+import { parseSize, parseValue } from '../../../lib/options/infotext/values.js';
+import { toJson } from '../../../lib/options/json.js';
 import type { About, ShownJob } from '../api/types.js';
+import { patched } from './further.js';
+import { patchOfOption } from './option-patch.js';
 import { defaults, type Settings } from './settings.js';
 
-/** One thing a picture was made with, and what taking it over changes in the form. */
+/** One thing an image was made with, and what taking it over changes in the form. */
 export interface Field {
   readonly label: string;
   readonly value: string;
   readonly patch: Partial<Settings>;
 }
 
-const FILLS: Readonly<Record<string, Settings['fill']>> = {
-  ...{ fill: 'fill', original: 'original', 'latent noise': 'noise', 'latent nothing': 'nothing' },
-};
-
 /**
- * Reads A1111's text. Fields that the form does not have are left out (`unrestoredOf` lists them). In texts of other programs a missing RNG
- * is the GPU's, and a schedule that is written nowhere is Automatic.
+ * Reads A1111's text. What Safelight wrote and the form does not have is carried along with it; of other programs it is left out
+ * (`unrestoredOf` lists it). In texts of other programs a missing RNG is the GPU's, and a schedule that is written nowhere is Automatic.
  */
 export function fieldsOf(text: string, about: About | null): Field[] {
   if (text.trim() === '') return [];
@@ -57,21 +58,24 @@ export function unrestoredOf(text: string, about: About | null): string[] {
 
 const AUTOMATIC = 'automatic';
 
+type Fields = Readonly<Record<string, string>>;
+
 /** Each field with what it changes in the form, if it can. */
 function patchesOf(
-  fields: Readonly<Record<string, string>>,
+  fields: Fields,
   about: About | null,
 ): [name: string, value: string, patch: Partial<Settings> | undefined][] {
   const hires = 'Hires upscale' in fields || 'Hires upscaler' in fields;
+  const foreign = writtenByOthers(fields);
   // A schedule in the sampler's name says more than Automatic.
   const own = samplerOf(fields.Sampler ?? '', about)?.schedule;
   return Object.entries(fields).map(([name, value]) => {
-    const patch = patchOf(name, value, hires, about);
+    const patch = patchOf(name, value, { hires, foreign }, about);
     return [name, value, own && patch?.schedule === AUTOMATIC ? { schedule: own } : patch];
   });
 }
 
-/** Of jobs whose pictures carry no text. */
+/** Of jobs whose images carry no text. */
 export function fieldsOfOptions(job: ShownJob): Field[] {
   const found: Field[] = [];
   for (const [label, key] of [
@@ -92,76 +96,65 @@ export function merged(fields: readonly Field[]): Partial<Settings> {
   const { hiresPrompt, hiresNegative, subseed, subseedStrength, seedResizeWidth, seedResizeHeight } =
     defaults;
   const blank: Partial<Settings> = {
-    ...{ steps, cfg, sampler, schedule, clipSkip, rng, styles, hires, hiresSteps },
+    ...{ steps, cfg, sampler, schedule, clipSkip, rng, styles, hires, hiresSteps, further: {} },
     ...{ hiresPrompt, hiresNegative, subseed, subseedStrength, seedResizeWidth, seedResizeHeight },
   };
-  return Object.assign({}, blank, ...fields.map(({ patch }) => patch));
+  return patched([blank, ...fields.map(({ patch }) => patch)]);
+}
+
+interface Written {
+  readonly hires: boolean;
+  /** By another program. */
+  readonly foreign: boolean;
 }
 
 function patchOf(
   name: string,
   value: string,
-  hires: boolean,
+  { hires, foreign }: Written,
   about: About | null,
 ): Partial<Settings> | undefined {
-  const number = Number(value);
-  const finite = value !== '' && Number.isFinite(number);
   switch (name) {
-    case 'Size':
-      return sizeOf(value, 'width', 'height');
-    case 'Seed resize from':
-      return sizeOf(value, 'seedResizeWidth', 'seedResizeHeight');
+    case 'Size': {
+      const size = parseSize(value);
+      return size && { ...size };
+    }
     case 'Sampler':
       return samplerOf(value, about);
     case 'Schedule type':
       return scheduleOf(value, about);
     case 'Model':
       return about?.models.some((model) => model.name === value) ? { model: value } : undefined;
-    case 'RNG':
-      return { rng: value.toUpperCase() === 'CPU' ? 'cpu' : 'cuda' };
-    case 'Masked content':
-      return Object.hasOwn(FILLS, value) ? { fill: FILLS[value]! } : undefined;
-    case 'Inpaint area':
-      return { onlyMasked: value === 'Only masked' };
-    case 'Hires upscaler':
-      return upscalerOf(value, about);
-    case 'Hires prompt':
-      return { hires, hiresPrompt: value };
-    case 'Hires negative prompt':
-      return { hires, hiresNegative: value };
-    case 'Hires steps':
-      return finite ? { hires, hiresSteps: number || null } : undefined; // 0 is as many as the first pass
+    case 'Hires sampler':
+    case 'Hires schedule type':
+      return foreign || !hires
+        ? undefined
+        : { hires, further: { hires: { [name === 'Hires sampler' ? 'sampler' : 'schedule']: value } } };
+    case 'Hires resize': {
+      const size = foreign ? undefined : parseSize(value);
+      const sides = size && Object.entries(size).filter(([, side]) => side > 0);
+      return sides && { hires: true, further: { hires: Object.fromEntries(sides) } };
+    }
     case 'Denoising strength':
-      return finite ? (hires ? { hires, hiresStrength: number } : { strength: number }) : undefined;
+      return declaredPatch({ ...optionsByLabel.get(name)!, parent: hires ? 'hires' : '' }, value, foreign);
     default: {
-      const key = NUMBERS.get(name);
-      if (!key || !finite) return undefined;
-      // Another seed than the one that is written.
-      if (key === 'seed' && !(Number.isSafeInteger(number) && number >= 0)) return undefined;
-      return key.startsWith('hires') ? { hires: true, [key]: number } : { [key]: number };
+      const option = optionsByLabel.get(name);
+      return option && declaredPatch(option, value, foreign);
     }
   }
 }
 
-const NUMBERS: ReadonlyMap<string, keyof Settings> = new Map([
-  ...([
-    ['Steps', 'steps'],
-    ['CFG scale', 'cfg'],
-    ['Seed', 'seed'],
-    ['Clip skip', 'clipSkip'],
-    ['Variation seed', 'subseed'],
-    ['Variation seed strength', 'subseedStrength'],
-  ] as const),
-  ...([
-    ['Mask blur', 'maskBlur'],
-    ['Masked area padding', 'padding'],
-    ['Hires upscale', 'hiresScale'],
-  ] as const),
-]);
-
-function sizeOf(value: string, width: keyof Settings, height: keyof Settings): Partial<Settings> | undefined {
-  const size = /^(\d{1,5})\s*x\s*(\d{1,5})$/.exec(value);
-  return size ? { [width]: Number(size[1]), [height]: Number(size[2]) } : undefined;
+function declaredPatch(
+  { parent, name, field }: LabeledOption,
+  text: string,
+  foreign: boolean,
+): Partial<Settings> | undefined {
+  const value = parseValue(field, text);
+  if (value === undefined) return undefined;
+  const patch = patchOfOption(parent, name, value);
+  if (patch || foreign || value === null) return patch;
+  const json = toJson({ [name]: value });
+  return parent === '' ? { further: json } : { further: { [parent]: json } };
 }
 
 /** Older files say both in one: `DPM++ 2M Karras`. */
@@ -184,9 +177,4 @@ function scheduleOf(value: string, about: About | null): Partial<Settings> | und
     [name, label.toLowerCase(), ...(name === 'discrete' ? ['normal'] : [])].includes(wanted),
   );
   return found ? { schedule: found.name } : undefined;
-}
-
-function upscalerOf(value: string, about: About | null): Partial<Settings> | undefined {
-  const found = about?.hiresUpscalers?.find(({ label }) => label.toLowerCase() === value.toLowerCase());
-  return found ? { hires: true, hiresUpscaler: found.name } : undefined;
 }

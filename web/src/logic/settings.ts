@@ -1,5 +1,7 @@
 /** The form: everything that can be set, in one piece of plain data that survives a reload. `null` is the model's own default. */
 
+import { checked, type Further } from './further.js';
+
 export const modes = ['text', 'picture', 'inpaint', 'sketch', 'inside'] as const;
 export type Mode = (typeof modes)[number];
 
@@ -45,6 +47,8 @@ export interface Settings {
   readonly fill: 'fill' | 'original' | 'noise' | 'nothing';
   readonly onlyMasked: boolean;
   readonly padding: number;
+  /** Options that the form has no controls for, taken over from an image. */
+  readonly further: Further;
   readonly temperature: number | null;
   readonly topK: number | null;
   readonly topP: number | null;
@@ -58,7 +62,7 @@ export const defaults: Settings = {
   ...{ strength: 0.75, hires: false, hiresScale: 2, hiresSteps: null, hiresStrength: 0.6 },
   ...{ hiresUpscaler: 'latent', hiresPrompt: '', hiresNegative: '' },
   ...{ maskBlur: 4, fill: 'original', onlyMasked: false, padding: 32 },
-  ...{ temperature: null, topK: null, topP: null },
+  ...{ further: {}, temperature: null, topK: null, topP: null },
 };
 
 /** Nullable settings that are names; the other nullable ones are numbers. */
@@ -68,7 +72,8 @@ const NAMES: ReadonlySet<string> = new Set(['model', 'codesModel', 'sampler', 's
 export function revived(kept: unknown): Settings {
   if (typeof kept !== 'object' || kept === null) return defaults;
   const known = Object.entries(kept).filter(([key, value]) => key in defaults && hasType(key, value));
-  const settings = { ...defaults, ...Object.fromEntries(known) };
+  const all = { ...defaults, ...Object.fromEntries(known) };
+  const settings = { ...all, further: checked(all.further) };
   return modes.includes(settings.mode) ? settings : { ...settings, mode: 'text' };
 }
 

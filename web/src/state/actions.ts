@@ -4,9 +4,11 @@ import { post, remove } from '../api/http.js';
 import type { ShownJob } from '../api/types.js';
 import { canEnlarge, type Enlargement, enlargeRequest } from '../logic/enlarge.js';
 import { excerpt } from '../logic/format.js';
-import { readParameters } from '../logic/png-text.js';
+import { joined, patched } from '../logic/further.js';
+import { readTexts } from '../logic/png-text.js';
 import { type Given, type Request, requestOf } from '../logic/request.js';
-import { type Field, fieldsOf, merged, unrestoredOf } from '../logic/restore.js';
+import { type Field, merged } from '../logic/restore.js';
+import { restoredForm } from '../logic/restore-exact.js';
 import type { Mode } from '../logic/settings.js';
 import { dataUri, drawing, mask, sheetPng, source, takeSource } from './drafts.js';
 import { resetSettings, set, settings } from './form.js';
@@ -155,7 +157,9 @@ export function backToDefaults(): void {
 
 /** Takes over settings of a picture. */
 export function reuse(fields: readonly Field[], whole = false): void {
-  set(whole ? merged(fields) : Object.assign({}, ...fields.map(({ patch }) => patch)));
+  const patch = whole ? merged(fields) : patched(fields.map(({ patch }) => patch));
+  const further = joined(whole ? {} : settings.peek().further, patch.further ?? {});
+  set({ ...patch, further });
   note(whole ? 'All settings are taken over' : `Taken over: ${fields.map(({ label }) => label).join(', ')}`);
 }
 
@@ -179,12 +183,11 @@ export async function takeFile(file: Blob): Promise<void> {
 /** The settings that a picture carries, into the form. */
 export async function restoreFrom(file: Blob): Promise<void> {
   await attempt(async () => {
-    const text = await readParameters(file);
-    const fields = text === undefined ? [] : fieldsOf(text, about.peek());
-    if (fields.length === 0) throw new Error('This picture carries no settings');
+    const restored = restoredForm(await readTexts(file), about.peek());
+    if (!restored) throw new Error('This picture carries no settings');
+    const { patch, lost } = restored;
     const { mode } = settings.peek();
-    set({ ...merged(fields), mode: mode === 'sketch' || mode === 'inside' ? 'text' : mode });
-    const lost = unrestoredOf(text ?? '', about.peek());
+    set({ ...patch, mode: mode === 'sketch' || mode === 'inside' ? 'text' : mode });
     const without = lost.length > 0 ? `, without ${excerpt(lost.join(', '), 200)}` : '';
     note(`Settings of “${excerpt(settings.peek().prompt, 40)}” are back${without}`, lost.length > 0);
   });

@@ -2,10 +2,9 @@
 import { signal } from '@preact/signals';
 import { useEffect, useState } from 'preact/hooks';
 import { excerpt } from '../logic/format.js';
-import { readParameters } from '../logic/png-text.js';
-import { fieldsOf } from '../logic/restore.js';
+import { readTexts } from '../logic/png-text.js';
+import { promptOfTexts } from '../logic/restore-exact.js';
 import { restoreFrom, takeFile } from '../state/actions.js';
-import { about } from '../state/session.js';
 import { Dialog } from '../ui/dialog.js';
 
 const arrived = signal<{ readonly file: File; readonly prompt: string } | null>(null);
@@ -13,9 +12,8 @@ const arrived = signal<{ readonly file: File; readonly prompt: string } | null>(
 /** Asks only where there is a choice. */
 async function arrive(file: File | undefined): Promise<void> {
   if (!file?.type.startsWith('image/')) return;
-  const text = await readParameters(file).catch(() => undefined);
-  const [prompt] = text === undefined ? [] : fieldsOf(text, about.peek());
-  if (prompt) arrived.value = { file, prompt: prompt.value };
+  const prompt = await readTexts(file).then(promptOfTexts, () => undefined);
+  if (prompt !== undefined) arrived.value = { file, prompt };
   else await takeFile(file);
 }
 

@@ -1,8 +1,10 @@
 /** What to draw, how long that is to the model, and Generate. */
+
 import { effect, signal } from '@preact/signals';
 import { useEffect, useId } from 'preact/hooks';
 import { post } from '../api/http.js';
 import type { TokenCount } from '../api/types.js';
+import { limitsFor } from '../logic/limits.js';
 import { weigh } from '../logic/weights.js';
 import { canStop, enqueue, generate, stop } from '../state/actions.js';
 import { mode, model, set, settings } from '../state/form.js';
@@ -68,7 +70,7 @@ export function Words({ label, value, placeholder, onInput, rows }: WordsProps) 
         rows={rows}
         value={value}
         placeholder={placeholder}
-        maxLength={about.value?.limits.maxPrompt ?? 10_000}
+        maxLength={limitsFor(about.value).maxPrompt}
         spellcheck={false}
         onInput={(event) => onInput(event.currentTarget.value)}
         onKeyDown={weighWords}

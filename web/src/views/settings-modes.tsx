@@ -1,11 +1,17 @@
 /** Folds of single modes: the second pass, the mask, how freely a drawing is taken. */
+import { choiceFields } from '../../../lib/options/declarations/autoregressive.js';
+import { hiresFields } from '../../../lib/options/declarations/hires.js';
+import { maskFields } from '../../../lib/options/declarations/mask.js';
 import { plain } from '../logic/format.js';
+import { limitsOf } from '../logic/limits.js';
 import { set, settings } from '../state/form.js';
 import { about } from '../state/session.js';
 import { Fold, Select, Toggle } from '../ui/controls.js';
 import { NumberField, Slider } from '../ui/numbers.js';
 import { Words } from './prompt.js';
 import { Seed } from './settings-size.js';
+
+const { fields } = hiresFields.hires;
 
 export function Hires() {
   const { hires, hiresScale, hiresSteps, hiresStrength, hiresUpscaler } = settings.value;
@@ -18,16 +24,14 @@ export function Hires() {
         <NumberField
           label="Times larger"
           value={hiresScale}
-          min={1}
-          max={4}
+          {...limitsOf(fields.scale, about.value)}
           step={0.25}
           onChange={(value) => set({ hiresScale: value ?? 2, hires: true })}
         />
         <NumberField
           label="Its steps"
           value={hiresSteps}
-          min={1}
-          max={about.value?.limits.maxSteps ?? 150}
+          {...limitsOf(fields.steps, about.value)}
           optional
           fallback="same"
           onChange={(value) => set({ hiresSteps: value, hires: true })}
@@ -37,7 +41,7 @@ export function Hires() {
         label="Its strength"
         value={hiresStrength}
         min={0.05}
-        max={1}
+        max={limitsOf(fields.strength, about.value).max}
         step={0.05}
         onChange={(value) => set({ hiresStrength: value, hires: true })}
       />
@@ -84,8 +88,7 @@ export function Masking() {
       <Slider
         label="Softness of the edge"
         value={maskBlur}
-        min={0}
-        max={64}
+        {...limitsOf(maskFields.maskBlur, about.value)}
         step={1}
         onChange={(value) => set({ maskBlur: value })}
       />
@@ -99,8 +102,7 @@ export function Masking() {
         <NumberField
           label="Surroundings it sees (pixels)"
           value={padding}
-          min={0}
-          max={512}
+          {...limitsOf(maskFields.padding, about.value)}
           step={4}
           onChange={(value) => set({ padding: value ?? 32 })}
         />
@@ -119,8 +121,7 @@ export function Drawing() {
       <NumberField
         label="Temperature"
         value={temperature}
-        min={0.05}
-        max={3}
+        {...limitsOf(choiceFields.temperature, about.value)}
         step={0.1}
         optional
         fallback="model’s"
@@ -130,8 +131,7 @@ export function Drawing() {
         <NumberField
           label="Top k"
           value={topK}
-          min={1}
-          max={100_000}
+          {...limitsOf(choiceFields.topK, about.value)}
           step={10}
           optional
           fallback="model’s"
@@ -140,8 +140,7 @@ export function Drawing() {
         <NumberField
           label="Top p"
           value={topP}
-          min={0.05}
-          max={1}
+          {...limitsOf(choiceFields.topP, about.value)}
           step={0.05}
           optional
           fallback="model’s"

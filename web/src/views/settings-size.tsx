@@ -1,14 +1,14 @@
 /** How large, how many, and by which chance. */
+import { imageFields } from '../../../lib/options/declarations/image.js';
+import { seedFields, variationFields } from '../../../lib/options/declarations/noise.js';
 import type { ModelAbout } from '../api/types.js';
 import { plain } from '../logic/format.js';
+import { limitsFor, limitsOf } from '../logic/limits.js';
 import { imagesOf } from '../logic/settings.js';
 import { model, set, settings } from '../state/form.js';
 import { about } from '../state/session.js';
 import { Fold, IconButton } from '../ui/controls.js';
 import { NumberField, Slider } from '../ui/numbers.js';
-
-/** The largest seed that the server takes. */
-const MAX_SEED = 2 ** 52;
 
 export function SizeAndNumber() {
   const { width, height, seed } = settings.value;
@@ -19,7 +19,7 @@ export function SizeAndNumber() {
   const several = images > 1 ? `, ${images} pictures` : '';
   const fixed = seed === null ? '' : `, seed ${seed}`;
   const step = facts?.factor ?? 8;
-  const side = { min: step, max: about.value?.limits.maxSide ?? 2048, step, optional: true };
+  const side = { min: step, max: limitsFor(about.value).maxSide, step, optional: true };
   return (
     <Fold title="Size and number" summary={size + several + fixed}>
       <Shapes facts={facts} />
@@ -48,7 +48,7 @@ export function SizeAndNumber() {
 /** As many images as the server allows: the batch size comes first, the count takes what is left. */
 function Batches() {
   const { count, batch } = settings.value;
-  const most = about.value?.limits.maxCount ?? 64;
+  const most = limitsOf(imageFields.count, about.value).max;
   const images = imagesOf(settings.value);
   return (
     <div class="field">
@@ -64,7 +64,7 @@ function Batches() {
           label="Batch size"
           value={batch}
           min={1}
-          max={Math.min(64, most)}
+          max={Math.min(limitsOf(imageFields.batch, about.value).max, most)}
           optional
           fallback="auto"
           onChange={(value) =>
@@ -122,8 +122,7 @@ function SeedField({ label, value, onChange }: SeedFieldProps) {
       <NumberField
         label={label}
         value={value}
-        min={-1}
-        max={MAX_SEED}
+        {...limitsOf(seedFields.seed, about.value)}
         optional
         fallback="random"
         onChange={(seed) => onChange(seed === -1 ? null : seed)}
@@ -152,14 +151,14 @@ export function Variation() {
   const varied = subseedStrength > 0 ? `strength ${plain(subseedStrength)}` : '';
   const facts = model.value?.diffusion;
   const step = facts?.factor ?? 8;
-  const side = { min: step, max: 16_384, step, optional: true, fallback: 'off' };
+  const { max } = limitsOf(variationFields.seedResizeFrom, about.value);
+  const side = { min: step, max, step, optional: true, fallback: 'off' };
   return (
     <Fold title="Variation" summary={[varied, resized].filter(Boolean).join(', ') || 'off'}>
       <Slider
         label="Variation strength"
         value={subseedStrength}
-        min={0}
-        max={1}
+        {...limitsOf(variationFields.subseedStrength, about.value)}
         step={0.05}
         ends={['the seed alone', 'the variation alone']}
         onChange={(value) => set({ subseedStrength: value })}

@@ -1,5 +1,8 @@
 /** The rest of the form, folded: each fold says what is set in it. */
+import { samplingFields } from '../../../lib/options/declarations/sampling.js';
+import { encodingFields } from '../../../lib/options/declarations/text.js';
 import { plain } from '../logic/format.js';
+import { limitsOf } from '../logic/limits.js';
 import { fits } from '../logic/request.js';
 import { backToDefaults } from '../state/actions.js';
 import { mode, model, set, settings } from '../state/form.js';
@@ -7,6 +10,7 @@ import { about } from '../state/session.js';
 import { Fold, Select } from '../ui/controls.js';
 import { NumberField } from '../ui/numbers.js';
 import { Words } from './prompt.js';
+import { FurtherOptions } from './settings-further.js';
 import { Drawing, Hires, Masking } from './settings-modes.js';
 import { SizeAndNumber, Variation } from './settings-size.js';
 import { Styles } from './styles.js';
@@ -34,6 +38,7 @@ function Painting() {
       <Sampling />
       {mode.value === 'text' && <Hires />}
       {mode.value === 'inpaint' && <Masking />}
+      <FurtherOptions />
     </>
   );
 }
@@ -74,8 +79,7 @@ function Sampling() {
         <NumberField
           label="Steps"
           value={steps}
-          min={1}
-          max={about.value?.limits.maxSteps ?? 150}
+          {...limitsOf(samplingFields.steps, about.value)}
           optional
           fallback={facts?.steps ?? 20}
           onChange={(value) => set({ steps: value })}
@@ -83,8 +87,7 @@ function Sampling() {
         <NumberField
           label="Guidance"
           value={cfg}
-          min={0}
-          max={30}
+          {...limitsOf(samplingFields.cfg, about.value)}
           step={0.5}
           optional
           fallback={facts?.cfg ?? 7}
@@ -114,8 +117,7 @@ function Sampling() {
       <NumberField
         label="Clip skip"
         value={clipSkip}
-        min={1}
-        max={12}
+        {...limitsOf(encodingFields.clipSkip, about.value)}
         optional
         fallback={1}
         onChange={(value) => set({ clipSkip: value })}

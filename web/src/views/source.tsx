@@ -1,8 +1,11 @@
 /** The picture to begin from: dropped, pasted, chosen. */
 import { useRef, useState } from 'preact/hooks';
+import { sourceFields } from '../../../lib/options/declarations/source.js';
+import { limitsOf } from '../logic/limits.js';
 import { takeFile } from '../state/actions.js';
 import { dropSource, source } from '../state/drafts.js';
 import { mode, set, settings } from '../state/form.js';
+import { about } from '../state/session.js';
 import { IconButton } from '../ui/controls.js';
 import { Slider } from '../ui/numbers.js';
 
@@ -29,8 +32,7 @@ export function Source() {
         <Slider
           label="Strength"
           value={settings.value.strength}
-          min={0}
-          max={1}
+          {...limitsOf(sourceFields.strength, about.value)}
           step={0.05}
           ends={['keeps the picture', 'begins anew']}
           onChange={(strength) => set({ strength })}

@@ -1,6 +1,8 @@
 /** Prompt styles: named pieces of prompts that the server keeps, chosen for the next job, saved, changed and deleted. */
+
 import { useSignal } from '@preact/signals';
 import { useId } from 'preact/hooks';
+import { limitsFor } from '../logic/limits.js';
 import { settings } from '../state/form.js';
 import { about } from '../state/session.js';
 import { deleteStyle, edited, library, saveStyle, toggleStyle, writeStyles } from '../state/styles.js';
@@ -78,7 +80,7 @@ function Editor({ style, isNew }: NonNullable<typeof edited.value>) {
   const close = (): void => {
     edited.value = null;
   };
-  const most = about.value?.limits.maxPrompt ?? 10_000;
+  const most = limitsFor(about.value).maxPrompt;
   const area = (key: 'prompt' | 'negative', label: string) => (
     <div class="field">
       <label for={`${id}-${key}`}>{label}</label>

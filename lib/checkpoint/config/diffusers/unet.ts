@@ -11,6 +11,7 @@ import {
   epsilon,
   perLevel,
   requireFeatures,
+  transformerLayers,
   unsupported,
   width,
 } from '../validate.js';
@@ -59,7 +60,7 @@ const schema = z.object({
     .array(z.string())
     .default(['UpBlock2D', 'CrossAttnUpBlock2D', 'CrossAttnUpBlock2D', 'CrossAttnUpBlock2D']),
   mid_block_type: z.string().default('UNetMidBlock2DCrossAttn'),
-  transformer_layers_per_block: perLevel(z.int().min(0).max(128)).default(1),
+  transformer_layers_per_block: perLevel(transformerLayers).default(1),
   attention_head_dim: perLevel(count).nullable().default(8),
   num_attention_heads: perLevel(count).nullish(),
   cross_attention_dim: perLevel(width).default(1280),

@@ -1,9 +1,9 @@
+import type { DeepCacheSettings } from '../../../options/settings/sampling.js';
 import type { Guidance, GuidancePair } from '../../../sampling/guidance.js';
 import type { NoiseSchedule } from '../../../sampling/noise-schedule.js';
 import type { SamplerInfo } from '../../../sampling/samplers/index.js';
 import type { NoiseSource, SamplerOptions } from '../../../sampling/types.js';
 import type { Tensor } from '../../../tensor/tensor.js';
-import type { DeepCacheSettings } from '../../deep-cache-options.js';
 import type { SessionSlot } from './session-slot.js';
 
 /** Everything that one pass of a batch through the sampler needs besides the model. */

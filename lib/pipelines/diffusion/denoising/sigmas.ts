@@ -1,10 +1,10 @@
 /** The noise levels of a run, and where in them image to image begins. */
 import type { DenoiseModel } from '../../../families/shared/denoise-model.js';
+import type { SamplingSettings } from '../../../options/settings/sampling.js';
 import type { LatentShape } from '../../../sampling/network.js';
 import { isFlow, type NoiseSchedule } from '../../../sampling/noise-schedule.js';
 import { checkSampler, discardPenultimate } from '../../../sampling/samplers/index.js';
 import { scheduleSigmas } from '../../../sampling/schedules/index.js';
-import type { SamplingSettings } from '../../sampling-options.js';
 
 /** What the noise levels depend on besides the options. */
 export interface ScheduledModel extends Pick<DenoiseModel, 'noiseSchedule'> {

@@ -3,6 +3,7 @@
  * to the next, so it is computed at every `interval`th only; in between the shallow part runs alone and goes on from what was kept.
  */
 import { invalidOption } from '../../../errors.js';
+import type { DeepCacheSettings } from '../../../options/settings/sampling.js';
 import type {
   BranchSpec,
   CutPoint,
@@ -13,7 +14,6 @@ import type {
   NetworkResult,
   NetworkSession,
 } from '../../../sampling/network.js';
-import type { DeepCacheSettings } from '../../deep-cache-options.js';
 
 /**
  * A network of which most evaluations run only what follows a cut point. Each session begins anew.

@@ -1,0 +1,57 @@
+/** Flags of declared options, added to a command. */
+import { type Command, Option } from 'commander';
+import { entriesOf, type Fields } from '../options/field.js';
+import { dashed, type Flag, flagsOf } from '../options/flags.js';
+import { apiLimits } from '../options/limits.js';
+import { rangeOf } from '../options/validate.js';
+import { decimal, dimensions, interval, pair, seedNumber, wholeNumber } from './numbers.js';
+
+/** Adds a group of help with the flags of options; objects among them get groups of their own. */
+export function addOptionFlags(command: Command, title: string, fields: Fields, prefix = ''): Command {
+  if (title !== '') command.optionsGroup(title);
+  for (const [name, field] of entriesOf(fields)) {
+    if (field.kind === 'object') continue;
+    for (const flag of flagsOf(name, field, prefix)) command.addOption(optionOf(flag));
+  }
+  for (const [, field] of entriesOf(fields)) {
+    if (field.kind !== 'object') continue;
+    command.optionsGroup(field.title);
+    if (field.flag.itself)
+      command.option(`--${field.flag.prefix}`, `${field.description} (also by any option below)`);
+    addOptionFlags(command, '', field.fields, field.flag.prefix);
+  }
+  return command;
+}
+
+function optionOf(flag: Flag): Option {
+  const { field, usage } = flag;
+  const isNo = field.kind === 'boolean' && field.default === undefined && flag.name.startsWith('--no-');
+  const option = new Option(usage, isNo ? `do not ${field.description}` : field.description);
+  if (field.kind === 'choice') return option.choices(field.values.map(dashed));
+  const parse = parserOf(flag);
+  return parse ? option.argParser(parse) : option;
+}
+
+function parserOf({ field, name }: Flag): ((text: string, before: unknown) => unknown) | undefined {
+  const range = rangeOf(field, apiLimits);
+  switch (field.kind) {
+    case 'number':
+      return decimal(name, ...range);
+    case 'integer':
+      return wholeNumber(name, ...range);
+    case 'side':
+      return wholeNumber(name, 1, apiLimits.maxSide);
+    case 'seed':
+      return seedNumber(name);
+    case 'interval':
+      return interval(name, ...range);
+    case 'pair':
+      return pair(name, ...range);
+    case 'size':
+      return dimensions(name);
+    case 'custom':
+      return (text, before) => [...(Array.isArray(before) ? before : []), field.parse?.(text)];
+    default:
+      return undefined;
+  }
+}

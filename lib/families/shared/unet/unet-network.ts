@@ -1,0 +1,270 @@
+/** A U-Net as a diffusion network: text by cross-attention, pooled text and sizes (SDXL), classes, and channels beside the latent. */
+import { TensorRef } from '../../../binding/tensor-ref.js';
+import type { NodeInfo } from '../../../binding/types.js';
+import { SafelightError } from '../../../errors.js';
+import type { UNet, UNetInputs } from '../../../modules/unet.js';
+import {
+  type BranchSpec,
+  type CutPoint,
+  type CutState,
+  checkConditioning,
+  type DiffusionNetwork,
+  groupByShape,
+  type InputSpec,
+  type LatentShape,
+  type NetworkBytes,
+  type NetworkRequest,
+  type NetworkResult,
+  type NetworkSession,
+} from '../../../sampling/network.js';
+import { type AnyTensor, Tensor } from '../../../tensor/tensor.js';
+import { type CachedKeys, CrossAttentionCache } from './cross-attention-cache.js';
+
+export interface UNetNetworkOptions {
+  /** Pixels a side that a place of the latent stands for. */
+  readonly downsampleFactor: number;
+  /** Tokens of a prompt's window; 1 where a class stands in its place. */
+  readonly window: number;
+  /** Numbers that SDXL's U-Nets are given of the image: 6, the refiner's 5. */
+  readonly timeIds?: number | undefined;
+  /** Keeps few keys and values. */
+  readonly lean?: boolean | undefined;
+  /** Name of the patch set that the U-Net runs with. */
+  readonly patches?: string | undefined;
+}
+
+/** SDXL's refiner is given an aesthetic score for each branch in the place of the target size. */
+const AESTHETIC = { positive: 6, negative: 2.5 };
+
+export class UNetNetwork implements DiffusionNetwork {
+  readonly inputs: readonly InputSpec[];
+  readonly cutPoints: readonly CutPoint[];
+  private readonly cache: CrossAttentionCache;
+
+  constructor(
+    private readonly unet: UNet,
+    private readonly options: UNetNetworkOptions,
+    cache?: CrossAttentionCache,
+  ) {
+    const { config } = unet;
+    // Numbered as in the DeepCache package: three a level from the finest on.
+    this.cutPoints = config.block_out_channels.flatMap((_, level) =>
+      [0, 1, 2].map((i) => ({ name: `branch ${3 * level + i}` })),
+    );
+    this.cache = cache ?? new CrossAttentionCache(unet, options.lean ?? false);
+    const inputs: InputSpec[] = [];
+    if (!config.attention_blocks)
+      inputs.push({ name: 'context', shape: [null, null, config.cross_attention_dim] });
+    if (config.addition) inputs.push({ name: 'pooled', shape: [null, this.pooledWidth] });
+    if (config.class_embedding?.type === 'table') inputs.push({ name: 'class_label', shape: [null] });
+    this.inputs = inputs;
+  }
+
+  /** The same U-Net with changes to its weights. */
+  patched(patches: string | undefined): UNetNetwork {
+    return patches === undefined
+      ? this
+      : new UNetNetwork(this.unet, { ...this.options, patches }, this.cache);
+  }
+
+  prepare(branches: readonly BranchSpec[], shape: LatentShape): NetworkSession {
+    checkConditioning(this.inputs, branches);
+    const sized = branches.map((branch) => this.withTimeIds(this.onlyInputs(branch), shape));
+    return new UNetSession(this.unet, sized, shape, this.cache, this.options.patches);
+  }
+
+  async bytes(
+    branches: readonly BranchSpec[],
+    shape: LatentShape,
+    signal?: AbortSignal,
+  ): Promise<NetworkBytes> {
+    const [images, , height, width] = shape;
+    const length = Math.max(0, ...branches.map(contextLength));
+    const batch = images * branches.length;
+    const { timeIds, patches } = this.options;
+    const run = await this.unet.forwardBytes({ batch, height, width, length, timeIds }, signal, patches);
+    return { run, session: this.cache.bytes(branches.length, length) };
+  }
+
+  nodes([batch, , height, width]: LatentShape, windows: number): NodeInfo[] {
+    const { window, timeIds } = this.options;
+    return this.unet.nodes({ batch, height, width, length: windows * window, timeIds });
+  }
+
+  private get pooledWidth(): number | null {
+    const { addition } = this.unet.config;
+    const { timeIds } = this.options;
+    return addition && timeIds ? addition.input_dim - timeIds * addition.time_embed_dim : null;
+  }
+
+  /** The tensors that this U-Net reads. */
+  private onlyInputs(branch: BranchSpec): BranchSpec {
+    const read = new Set([...this.inputs.map(({ name }) => name), 'concat', 'time_ids']);
+    const tensors = Object.fromEntries(
+      Object.entries(branch.conditioning.tensors).filter(([name]) => read.has(name)),
+    );
+    return { ...branch, conditioning: { tensors } };
+  }
+
+  /** Original size, corner of the crop, and target size, unless the conditioning says otherwise. */
+  private withTimeIds(branch: BranchSpec, [, , h, w]: LatentShape): BranchSpec {
+    const { tensors } = branch.conditioning;
+    const { pooled } = tensors;
+    const { addition } = this.unet.config;
+    if (!addition || !pooled || tensors.time_ids) return branch;
+    const [height, width] = [h * this.options.downsampleFactor, w * this.options.downsampleFactor];
+    const count = Math.round((addition.input_dim - pooled.shape[1]!) / addition.time_embed_dim);
+    const score = branch.name === 'negative' ? AESTHETIC.negative : AESTHETIC.positive;
+    const all = [height, width, 0, 0, ...(count === 5 ? [score] : [height, width])];
+    const time_ids = Tensor.from(Float32Array.from(all), [1, all.length]);
+    return { ...branch, conditioning: { tensors: { ...tensors, time_ids } } };
+  }
+}
+
+/** Tokens of a branch's text, or of what stands in its place. */
+function contextLength({ conditioning }: BranchSpec): number {
+  return conditioning.tensors.context?.shape[1] ?? 0;
+}
+
+type Constant = Omit<UNetInputs, 'sample' | 'timestep'> & { readonly beside?: Tensor };
+
+class UNetSession implements NetworkSession {
+  /** Keys and values of branches whose contexts have one length. */
+  private keys: { readonly branches: readonly number[]; readonly cached: CachedKeys }[] = [];
+  private readonly constants = new Map<string, Promise<Constant>>();
+
+  constructor(
+    private readonly unet: UNet,
+    private readonly branches: readonly BranchSpec[],
+    private readonly shape: LatentShape,
+    cache: CrossAttentionCache,
+    private readonly patches: string | undefined,
+  ) {
+    const reading = branches.flatMap((branch, i) => (branch.conditioning.tensors.context ? [i] : []));
+    for (const group of groupByShape(branches, reading)) {
+      const contexts = group.map((i) => this.float(i, 'context'));
+      const cached = cache.use(contexts, patches);
+      if (cached) this.keys.push({ branches: group, cached });
+    }
+  }
+
+  async run(request: NetworkRequest): Promise<NetworkResult> {
+    const { branches, taps, signal, keep, resume } = request;
+    const { patches } = this;
+    const rows = this.shape[0] * branches.length;
+    const { beside, ...constant } = await this.constant(branches, (taps?.length ?? 0) > 0, signal);
+    const latents = batchOf(request.latents, branches.length);
+    const inputs: UNetInputs = {
+      sample: beside ? Tensor.cat([latents, beside], 1) : latents,
+      timestep: Tensor.from(new Float32Array(rows).fill(request.timestep), [rows]),
+      ...constant,
+    };
+    if (resume) {
+      const deep = resume.states.map(refOf);
+      const output = await this.unet.shallow(inputs, deep, branchOf(resume.point), { patches, signal });
+      return { prediction: output.sample, taps: output.taps };
+    }
+    if (!keep) {
+      const { sample, taps: read } = await this.unet.forward(inputs, { patches, taps, signal });
+      return { prediction: sample, taps: read };
+    }
+    const options = { patches, taps, signal, branch: branchOf(keep), keepDeep: true };
+    const { sample, deepRef, taps: read } = await this.unet.forward(inputs, options);
+    const images = this.shape[0];
+    const kept = branches.map((_, i) => stateOf(deepRef!.slice(i * images, (i + 1) * images)));
+    deepRef!.dispose();
+    return { prediction: sample, taps: read, kept };
+  }
+
+  [Symbol.dispose](): void {
+    for (const { cached } of this.keys) cached.release();
+    this.keys = [];
+  }
+
+  /** The inputs that are the same at every step. */
+  private constant(branches: readonly number[], tapped: boolean, signal: AbortSignal | undefined) {
+    const key = `${branches.join()} ${tapped}`;
+    const known = this.constants.get(key);
+    if (known) return known;
+    const made = this.constantOf(branches, tapped, signal);
+    this.constants.set(key, made);
+    made.catch(() => this.constants.delete(key));
+    return made;
+  }
+
+  private async constantOf(
+    branches: readonly number[],
+    tapped: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<Constant> {
+    const has = (name: string): boolean =>
+      this.branches[branches[0]!]!.conditioning.tensors[name] !== undefined;
+    const rows = (name: string): Tensor =>
+      Tensor.cat(branches.map((i) => this.repeated(this.float(i, name))));
+    return {
+      ...(has('context') ? await this.text(branches, tapped, signal) : {}),
+      ...(has('pooled') ? { textEmbeds: rows('pooled'), timeIds: rows('time_ids') } : {}),
+      ...(has('class_label') ? { classLabels: this.labels(branches) } : {}),
+      ...(has('concat') ? { beside: rows('concat') } : {}),
+    };
+  }
+
+  /** Kept keys and values, or the states themselves where taps are to show what becomes of them. */
+  private async text(
+    branches: readonly number[],
+    tapped: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<Pick<UNetInputs, 'context' | 'text'>> {
+    const keys = this.keys.find((one) => branches.every((i) => one.branches.includes(i)));
+    if (!keys || tapped)
+      return { context: Tensor.cat(branches.map((i) => this.repeated(this.float(i, 'context')))) };
+    const places = branches.map((i) => keys.branches.indexOf(i));
+    const rows = places.flatMap((place) => new Array<number>(this.shape[0]).fill(place));
+    return { text: { of: await keys.cached.get(signal), rows } };
+  }
+
+  private labels(branches: readonly number[]): Tensor<Int32Array> {
+    const labels = branches.map((i) => this.branches[i]!.conditioning.tensors.class_label!.data[0]!);
+    const rows = labels.flatMap((label) => new Array<number>(this.shape[0]).fill(label));
+    return Tensor.from(Int32Array.from(rows), [rows.length]);
+  }
+
+  /** `[1, ...]` for each image of the batch; `[B, ...]` as it is. */
+  private repeated(tensor: Tensor): Tensor {
+    const [images] = this.shape;
+    return tensor.shape[0] === images ? tensor : tensor.repeat(images, ...tensor.shape.slice(1).map(() => 1));
+  }
+
+  private float(branch: number, name: string): Tensor {
+    const tensor = this.branches[branch]!.conditioning.tensors[name];
+    if (tensor && isFloat(tensor)) return tensor;
+    throw new SafelightError(
+      'SHAPE_MISMATCH',
+      `Expected ${name} to be an f32 tensor in every branch's conditioning`,
+    );
+  }
+}
+
+function isFloat(tensor: AnyTensor): tensor is Tensor {
+  return tensor.data instanceof Float32Array;
+}
+
+/** `[branches * B, C, h, w]` */
+function batchOf(latents: Tensor | readonly Tensor[], branches: number): Tensor {
+  return Tensor.cat(latents instanceof Tensor ? new Array<Tensor>(branches).fill(latents) : latents);
+}
+
+/** A branch's features, which stay on the U-Net's device. */
+function stateOf(features: TensorRef): CutState {
+  return { features, [Symbol.dispose]: () => features.dispose() };
+}
+
+function refOf({ features }: CutState): TensorRef {
+  if (features instanceof TensorRef) return features;
+  throw new SafelightError('INTERNAL', 'The state at the cut point is that of another network');
+}
+
+/** DeepCache's number of a cut point. */
+function branchOf({ name }: CutPoint): number {
+  return Number(name.slice('branch '.length));
+}

@@ -1,0 +1,194 @@
+/** How models with a U-Net are loaded and run: text encoders or classes, the U-Net, and what makes latents. */
+import { basename, extname } from 'node:path';
+import { extraChannels, latentChannels, latentFactor } from '../../../checkpoint/latent-source.js';
+import type { ModelSource } from '../../../checkpoint/model-descriptor.js';
+import {
+  ClipPromptEncoder,
+  type LoadedEncoder,
+  type PromptEncoder,
+} from '../../../conditioning/prompt-encoder.js';
+import { SafelightError, unlessAborted } from '../../../errors.js';
+import type { LoadOptions } from '../../../modules/loaded-module.js';
+import { probePrediction } from '../../../modules/prediction-probe.js';
+import { TextEncoder } from '../../../modules/text-encoder.js';
+import { UNet } from '../../../modules/unet.js';
+import { DiscreteSchedule } from '../../../sampling/discrete-schedule.js';
+import { loadTokenizer } from '../../../tokenizers/load-tokenizer.js';
+import type { Warnings } from '../../../warnings.js';
+import { encodeGuidance } from '../guidance-pair.js';
+import { type LatentCodec, loadCodec } from '../latent-codec.js';
+import { type ComponentSpec, LazyModel, type ModelSpec } from '../lazy-model.js';
+import { type LoadedModel, type ModelFacts, type ModuleSettings, moduleNames } from '../loaded-model.js';
+import { loraTarget } from './lora-target.js';
+import { type UNetFamilyFacts, withPrediction } from './unet-model.js';
+import { UNetNetwork } from './unet-network.js';
+
+export interface UNetFamily extends UNetFamilyFacts {
+  /** Clip skip picks the hidden state of the text encoder (SD1). */
+  readonly clipSkip?: boolean;
+  /** Numbers that the U-Net is given of the image's size: 6 for SDXL, 5 for its refiner. */
+  readonly timeIds?: number;
+  readonly alignYourSteps?: readonly number[];
+}
+
+interface TextModules {
+  readonly encoders: readonly LoadedEncoder[];
+  readonly promptEncoder: PromptEncoder;
+}
+
+interface UNetModules {
+  readonly text: TextModules;
+  readonly unet: { readonly module: UNet; readonly network: UNetNetwork };
+  readonly codec: LatentCodec;
+}
+
+/** @throws UNSUPPORTED_MODEL for a U-Net whose input is neither a latent nor that of an inpainting model */
+export function loadUNetModel(
+  model: ModelSource,
+  family: UNetFamily,
+  settings: ModuleSettings,
+  warnings: Warnings,
+): LoadedModel {
+  if (extraChannels(model, model.autoencoder) === 'picture') {
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `${model.path} has a U-Net of ${model.unet.config.in_channels} input channels (instruct-pix2pix), which no pipeline runs yet`,
+    );
+  }
+  return new LazyModel(model, unetSpec(family), settings, warnings);
+}
+
+function unetSpec(family: UNetFamily): ModelSpec<ModelSource, UNetModules> {
+  return {
+    components: { text: textSpec(family), unet: networkSpec(family), codec: codecSpec },
+    facts: (model) => factsOf(model, family),
+    encode: (model, get, request, signal) =>
+      encodeGuidance(model.condition, async () => (await get('text', signal)).promptEncoder, request, signal),
+    denoiser: async (model, get, { memory }, signal, patches) => {
+      const { module, network } = await get('unet', signal);
+      const { scheduler } = model;
+      const schedule = DiscreteSchedule.fromConfig(scheduler);
+      return {
+        network: network.patched(patches),
+        prediction: scheduler.prediction,
+        clip: scheduler.clip_x0,
+        sequentialGuidance: memory === 'lean',
+        noiseSchedule: () => schedule,
+        memory: () => module.memory(),
+      };
+    },
+    codec: (_model, get, signal) => get('codec', signal),
+    loras: (model, get) =>
+      loraTarget(model, factsOf(model, family).name, {
+        unet: async (signal) => (await get('unet', signal)).module,
+        textEncoders: async (signal) => (await get('text', signal)).encoders,
+      }),
+    prompts: {
+      encoder: async (_model, get, signal) => (await get('text', signal)).promptEncoder,
+      textEncoders: async (_model, get, signal) => (await get('text', signal)).encoders,
+    },
+  };
+}
+
+function factsOf(model: ModelSource, { alignYourSteps, timeIds = 0 }: UNetFamily): ModelFacts {
+  const { path, family, unet, autoencoder, defaults, condition, textEncoders } = model;
+  const downsampleFactor = latentFactor(autoencoder);
+  const side = unet.config.sample_size * downsampleFactor;
+  const { addition, cross_attention_dim } = unet.config;
+  const texts = condition.kind === 'text' ? textEncoders.length : 0;
+  return {
+    name: basename(path, extname(path) === '.safetensors' ? '.safetensors' : ''),
+    family,
+    prediction: model.scheduler.prediction,
+    condition,
+    latentChannels: latentChannels(autoencoder),
+    extra: extraChannels(model, autoencoder),
+    downsampleFactor,
+    text: {
+      width: cross_attention_dim,
+      pooledWidth: addition ? addition.input_dim - timeIds * addition.time_embed_dim : undefined,
+    },
+    alignYourSteps,
+    // Text encoders only if it reads text, encoder and decoder unless it samples pixels.
+    modules: moduleNames.filter((name) => {
+      if (name === 'text_encoder') return texts > 0;
+      if (name === 'text_encoder_2') return texts > 1;
+      return name === 'unet' || autoencoder.kind !== 'pixels';
+    }),
+    defaults: { ...defaults, width: defaults.width ?? side, height: defaults.height ?? side },
+  };
+}
+
+function textSpec(family: UNetFamily): ComponentSpec<ModelSource, TextModules> {
+  return {
+    part: 'text_encoder',
+    label: 'text encoder',
+    needed: ({ condition }) => condition.kind === 'text',
+    load: async (model, options) => {
+      const encoders = await loadEncoders(model, options);
+      const clipSkips = encoders.length === 1 && (family.clipSkip ?? false);
+      const zeroEmptyNegative = model.forceZerosForEmptyPrompt;
+      return { encoders, promptEncoder: new ClipPromptEncoder({ encoders, clipSkips, zeroEmptyNegative }) };
+    },
+    release: ({ encoders }) => {
+      for (const { encoder } of encoders) encoder.dispose();
+    },
+    memory: ({ encoders }) =>
+      Object.fromEntries(
+        encoders.map(({ encoder }, i) => [
+          i === 0 ? 'text_encoder' : `text_encoder_${i + 1}`,
+          encoder.memory(),
+        ]),
+      ),
+  };
+}
+
+async function loadEncoders(model: ModelSource, options: LoadOptions): Promise<LoadedEncoder[]> {
+  const encoders: LoadedEncoder[] = [];
+  try {
+    for (const source of model.textEncoders) {
+      const { max_position_embeddings: window } = source.config;
+      const reading = loadTokenizer(source.tokenizer, { window, padId: source.padId });
+      const tokenizer = await unlessAborted(reading, options.signal);
+      encoders.push({ encoder: await TextEncoder.load(source, options), tokenizer, source });
+    }
+  } catch (error) {
+    for (const { encoder } of encoders) encoder.dispose();
+    throw error;
+  }
+  return encoders;
+}
+
+function networkSpec(family: UNetFamily): ComponentSpec<ModelSource, UNetModules['unet']> {
+  return {
+    part: 'unet',
+    label: 'U-Net',
+    load: async (model, options, settle) => {
+      const module = await UNet.load(model.unet, options);
+      try {
+        if (model.predictionUncertain)
+          settle(withPrediction(model, await probePrediction(module, options.signal), family));
+      } catch (error) {
+        module.dispose();
+        throw error;
+      }
+      const network = new UNetNetwork(module, {
+        downsampleFactor: latentFactor(model.autoencoder),
+        window: model.textEncoders[0]?.config.max_position_embeddings ?? 1,
+        timeIds: family.timeIds,
+        lean: options.memory === 'lean',
+      });
+      return { module, network };
+    },
+    release: ({ module }) => module.dispose(),
+    memory: ({ module }) => ({ unet: module.memory() }),
+  };
+}
+
+const codecSpec: ComponentSpec<ModelSource, LatentCodec> = {
+  part: 'autoencoder',
+  label: 'autoencoder',
+  load: (model, options) => loadCodec(model.autoencoder, options),
+  release: (codec) => codec.dispose(),
+  memory: (codec) => ({ autoencoder: codec.memory() }),
+};

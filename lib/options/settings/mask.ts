@@ -1,0 +1,28 @@
+/** The mask of inpainting as the pipeline takes it. */
+import { invalidOption } from '../../errors.js';
+import type { ImageSource } from '../../image/source.js';
+import type { MaskFill, maskFields } from '../declarations/mask.js';
+import type { CheckedOf } from '../field.js';
+
+export interface MaskSettings {
+  readonly source: ImageSource;
+  /** Across and down. */
+  readonly blur: readonly [number, number];
+  readonly invert: boolean;
+  readonly round: boolean;
+  readonly fill: MaskFill;
+  readonly onlyMasked: boolean;
+  readonly padding: number;
+}
+
+/** @throws INVALID_OPTION for a mask without an image to lie on */
+export function maskSettings(
+  checked: CheckedOf<typeof maskFields>,
+  init: ImageSource | undefined,
+): MaskSettings | undefined {
+  const { mask, maskBlur: blur, maskInvert: invert, maskRound: round, fill, onlyMasked, padding } = checked;
+  if (mask === undefined) return undefined;
+  if (init === undefined) throw invalidOption('init', 'an image for the mask to lie on', init);
+  const both = typeof blur === 'number' ? ([blur, blur] as const) : blur;
+  return { source: mask, blur: both, invert, round, fill, onlyMasked, padding };
+}

@@ -1,0 +1,154 @@
+/**
+ * The character map that sentencepiece compiles its normalization rules into (`precompiled_charsmap`: NFKC and replacements of white
+ * space and control characters), equal to the tokenizers library's `Precompiled` normalizer. The blob is a 32-bit length, a double-array
+ * trie of that many bytes (Aoe 1989, in the unit layout of darts-clone) and the replacements, each ended by a zero byte.
+ */
+import { SafelightError } from '../errors.js';
+
+/** Longer clusters of characters are replaced character by character. */
+const LONGEST_CLUSTER = 5;
+const MAX_BLOB = 64 * 1024 * 1024;
+/** Entries of the cache, whatever texts there are. */
+const MOST_KNOWN = 65_536;
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+/** UTF-16 units that are segmented at a time: the time of `Intl.Segmenter` grows with the square of a text's length. */
+const WINDOW = 128;
+
+const encoder = new TextEncoder();
+const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
+
+export class PrecompiledMap {
+  readonly #units: Uint32Array;
+  readonly #replacements: Uint8Array;
+  readonly #where: string;
+  /** By character or cluster; null for one that stays as it is. */
+  readonly #known = new Map<string, string | null>();
+
+  /**
+   * @param base64 the blob as tokenizer.json holds it
+   * @param where what messages call the file
+   * @throws INVALID_FILE
+   */
+  constructor(base64: string, where: string) {
+    this.#where = where;
+    if (base64.length > MAX_BLOB || !BASE64.test(base64)) throw this.#damaged('is not base64');
+    const blob = Uint8Array.from(Buffer.from(base64, 'base64'));
+    const size = blob.length >= 4 ? new DataView(blob.buffer).getUint32(0, true) : -1;
+    if (size < 4 || size % 4 !== 0 || size > blob.length - 4)
+      throw this.#damaged('has a trie of an impossible length');
+    const view = new DataView(blob.buffer, 4, size);
+    this.#units = Uint32Array.from({ length: size / 4 }, (_, i) => view.getUint32(4 * i, true));
+    this.#replacements = blob.subarray(4 + size);
+    this.#decode(this.#replacements);
+  }
+
+  /** The text with every mapped character replaced. @throws INVALID_FILE where the map leads outside of itself */
+  normalize(text: string): string {
+    let out = '';
+    for (const cluster of clustersOf(text)) out += this.#cluster(cluster);
+    return out;
+  }
+
+  #cluster(cluster: string): string {
+    const whole = isShort(cluster) ? this.#replacement(cluster) : null;
+    if (whole !== null) return whole;
+    let out = '';
+    for (const character of cluster) out += this.#replacement(character) ?? character;
+    return out;
+  }
+
+  /**
+   * Returns the replacement of a character's or cluster's shortest prefix that has one, as the library takes it, even where
+   * the prefix is not all of it.
+   */
+  #replacement(key: string): string | null {
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const at = this.#find(encoder.encode(key));
+    const found = at < 0 ? null : this.#replacementAt(at);
+    if (this.#known.size >= MOST_KNOWN) this.#known.clear();
+    this.#known.set(key, found);
+    return found;
+  }
+
+  /** Returns the place at which the replacement of the key's shortest prefix begins; -1 for none. */
+  #find(key: Uint8Array): number {
+    let node = 0;
+    let unit = this.#unit(node);
+    node ^= offsetOf(unit);
+    for (const byte of key) {
+      // Zero marks leaves.
+      if (byte === 0) return -1;
+      node ^= byte;
+      if (node >= this.#units.length) return -1;
+      unit = this.#unit(node);
+      if (labelOf(unit) !== byte) return -1;
+      node ^= offsetOf(unit);
+      if (hasLeaf(unit)) return this.#unit(node) & 0x7fffffff;
+    }
+    return -1;
+  }
+
+  #unit(node: number): number {
+    const unit = this.#units[node];
+    if (unit === undefined) throw this.#damaged('points outside of its trie');
+    return unit;
+  }
+
+  #replacementAt(start: number): string {
+    if (start > this.#replacements.length) throw this.#damaged('points outside of its replacements');
+    const end = this.#replacements.indexOf(0, start);
+    return this.#decode(this.#replacements.subarray(start, end < 0 ? undefined : end));
+  }
+
+  #decode(bytes: Uint8Array): string {
+    try {
+      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    } catch {
+      throw this.#damaged('has replacements that are not UTF-8');
+    }
+  }
+
+  #damaged(what: string): SafelightError {
+    return new SafelightError(
+      'INVALID_FILE',
+      `${this.#where} has a precompiled_charsmap that ${what}; the tokenizer is damaged: download it again`,
+    );
+  }
+}
+
+/** Extended grapheme clusters, each of which a reader takes for one character (Unicode's UAX 29). */
+function* clustersOf(text: string): Generator<string> {
+  let size = WINDOW;
+  for (let start = 0; start < text.length; ) {
+    let end = Math.min(text.length, start + size);
+    // Half a surrogate pair would end the cluster before it.
+    if (end < text.length && text.charCodeAt(end - 1) >>> 10 === 0x36) end--;
+    const found = Array.from(segmenter.segment(text.slice(start, end)), ({ segment }) => segment);
+    // The last may go on.
+    if (end < text.length) found.pop();
+    size = found.length === 0 ? 2 * size : WINDOW;
+    for (const cluster of found) {
+      yield cluster;
+      start += cluster.length;
+    }
+  }
+}
+
+function isShort(cluster: string): boolean {
+  return cluster.length <= LONGEST_CLUSTER && encoder.encode(cluster).length <= LONGEST_CLUSTER;
+}
+
+function hasLeaf(unit: number): boolean {
+  return ((unit >>> 8) & 1) === 1;
+}
+
+/** A leaf's label has the top bit set, and so equals no byte. */
+function labelOf(unit: number): number {
+  return (unit & 0x800000ff) >>> 0;
+}
+
+function offsetOf(unit: number): number {
+  return (unit >>> 10) << ((unit & 0x200) >>> 6);
+}

@@ -1,0 +1,82 @@
+/**
+ * T5's tokenizer, equal to transformers' `T5Tokenizer` (5.23; formerly `T5TokenizerFast`). Clusters of characters are those of Node's own
+ * Unicode version, which matters only to combining marks that are newer than it.
+ */
+import { invalidOption, SafelightError } from '../errors.js';
+import { AddedTokens } from './added-tokens.js';
+import { cutWords } from './metaspace.js';
+import { readUnigramFiles, type UnigramFiles } from './reading/unigram-files.js';
+import { normalizeText } from './text-normalizer.js';
+import { Unigram } from './unigram.js';
+
+const LONGEST_WINDOW = 2 ** 20;
+
+/** A text in a window of a fixed length. */
+export interface TokenWindow {
+  /** `[T]`, end and padding included. */
+  readonly ids: number[];
+  /** `[T]`: 1 for the text and its end, 0 for padding. */
+  readonly mask: number[];
+}
+
+export class UnigramTokenizer {
+  readonly eos: number;
+  readonly pad: number;
+  /** One more than the largest id. */
+  readonly size: number;
+  readonly #files: UnigramFiles;
+  readonly #model: Unigram;
+  readonly #added: AddedTokens;
+
+  constructor(files: UnigramFiles) {
+    this.#files = files;
+    this.eos = files.eos;
+    this.pad = files.pad;
+    this.size = files.added.reduce((size, { id }) => Math.max(size, id + 1), files.pieces.length);
+    this.#model = new Unigram(files.pieces, files.unknown);
+    this.#added = new AddedTokens(files.added, (text) => normalizeText(text, files.normalizer));
+  }
+
+  /** From a folder with a `tokenizer.json`. @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL */
+  static async fromFiles(folder: string): Promise<UnigramTokenizer> {
+    if (typeof folder !== 'string' || folder === '')
+      throw invalidOption('folder', 'path of a folder', folder);
+    return new UnigramTokenizer(await readUnigramFiles(folder));
+  }
+
+  /** Ids of a text, without end and padding; never cut. A lone surrogate counts as U+FFFD. */
+  encode(text: string): number[] {
+    if (typeof text !== 'string') throw invalidOption('text', 'string', text);
+    const ids: number[] = [];
+    for (const segment of this.#added.split(text.replace(/\p{Surrogate}/gu, '\uFFFD'))) {
+      if ('id' in segment) ids.push(segment.id);
+      else
+        for (const word of cutWords(segment.text, segment.first, this.#files.preTokenizer))
+          for (const id of this.#model.encode(word)) ids.push(id);
+    }
+    return ids;
+  }
+
+  /** A text and its end in a window of `length` tokens: cut before the end, or padded after it. */
+  window(text: string, length: number): TokenWindow {
+    if (!(Number.isSafeInteger(length) && length >= 1 && length <= LONGEST_WINDOW))
+      throw invalidOption('length', `integer between 1 and ${LONGEST_WINDOW}`, length);
+    const ids = [...this.encode(text).slice(0, length - 1), this.eos];
+    const padding = length - ids.length;
+    return {
+      ids: [...ids, ...Array<number>(padding).fill(this.pad)],
+      mask: [...ids.map(() => 1), ...Array<number>(padding).fill(0)],
+    };
+  }
+
+  /** The vocabulary's string of each id, such as `▁apple`. @throws INVALID_OPTION */
+  tokens(ids: readonly number[]): string[] {
+    if (!Array.isArray(ids)) throw invalidOption('ids', 'an array of ids', ids);
+    return ids.map((id: number) => {
+      const token = this.#files.added.find((one) => one.id === id)?.content ?? this.#files.pieces[id]?.text;
+      if (token === undefined)
+        throw new SafelightError('INVALID_OPTION', `The vocabulary has no token with the id ${String(id)}`);
+      return token;
+    });
+  }
+}

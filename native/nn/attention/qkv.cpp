@@ -1,0 +1,20 @@
+#include "nn/attention/qkv.h"
+
+#include "nn/layout.h"
+#include "nn/linear.h"
+
+namespace safelight {
+
+tensor projection(model_ref m, tensor x, int64_t width, bool bias) {
+    return named_sequence(m, bias ? linear(m, x, width) : linear_without_bias(m, x, width));
+}
+
+qkv project_qkv(model_ref m, tensor x, tensor context, int64_t width, const qkv_layers & layers) {
+    // In this order, which is also the order of execution.
+    tensor q = projection(m[layers.q], x, width, layers.bias);
+    tensor k = projection(m[layers.k], context, width, layers.bias);
+    tensor v = projection(m[layers.v], context, width, layers.bias);
+    return {q, k, v};
+}
+
+}  // namespace safelight

@@ -1,0 +1,101 @@
+/**
+ * What programs outside of this repository rely on, as text files beside this test: the help of every command, the shape of JSON output, the
+ * OpenAPI document and the exported names. An intended change is written by `npx vitest run test/options/compatibility.test.ts -u` and
+ * reviewed as a difference of those files.
+ */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { run } from '../cli/safelight.js';
+import { call, startServer } from '../server/running.js';
+
+const COMMANDS = [
+  ...['generate', 'tokenize', 'encode', 'decode', 'reconstruct', 'codes', 'sample', 'sketch', 'score'],
+  ...['inspect', 'convert', 'pack', 'pull', 'models', 'rm', 'serve', 'worker', 'backends', 'build'],
+];
+
+const snapshot = (name: string): string => fileURLToPath(new URL(`./compatibility/${name}`, import.meta.url));
+const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+
+/** Keys with the types of their values; elements of an array are merged into one shape. */
+function shapeOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.length === 0 ? [] : [value.map(shapeOf).reduce(mergeShapes)];
+  if (value === null || typeof value !== 'object') return value === null ? 'null' : typeof value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shapeOf(inner)]));
+}
+
+function mergeShapes(a: unknown, b: unknown): unknown {
+  if (Array.isArray(a) && Array.isArray(b)) {
+    const all = [...a, ...b];
+    return all.length === 0 ? [] : [all.reduce(mergeShapes)];
+  }
+  if (isRecord(a) && isRecord(b)) {
+    const keys = [...new Set([...Object.keys(a), ...Object.keys(b)])];
+    return Object.fromEntries(
+      keys.map((key) => [key, key in a && key in b ? mergeShapes(a[key], b[key]) : (a[key] ?? b[key])]),
+    );
+  }
+  const kinds = [a, b].map((one) => (typeof one === 'string' ? one : JSON.stringify(one)));
+  return [...new Set(kinds.flatMap((kind) => kind.split(' or ')))].sort().join(' or ');
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+describe('what users of the package rely on', () => {
+  const folders: string[] = [];
+  afterAll(() => Promise.all(folders.map((path) => rm(path, { recursive: true, force: true }))));
+
+  it('is the help of the program and of every command', async () => {
+    const { stdout } = await run(['--help']);
+    await expect(stdout).toMatchFileSnapshot(snapshot('help.txt'));
+    const helps = await Promise.all(COMMANDS.map((command) => run([command, '--help'])));
+    for (const [i, command] of COMMANDS.entries()) {
+      expect(stdout).toContain(`  ${command} `);
+      await expect(helps[i]!.stdout).toMatchFileSnapshot(snapshot(`help-${command}.txt`));
+    }
+  });
+
+  it('is the JSON of generate and inspect', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'safelight-compatibility-'));
+    folders.push(folder);
+    const size = ['-W', '64', '-H', '64', '--steps', '1'];
+    const generated = await run(['generate', 'apple', '--json', '-s', '1', ...size, '-o', 'a.png'], folder);
+    await expect(json(shapeOf(JSON.parse(generated.stdout)))).toMatchFileSnapshot(snapshot('generate.json'));
+    const starter = fileURLToPath(new URL('../../models/starter', import.meta.url));
+    const inspected = await run(['inspect', starter, '--json']);
+    await expect(json(shapeOf(JSON.parse(inspected.stdout)))).toMatchFileSnapshot(snapshot('inspect.json'));
+  });
+
+  it('is the OpenAPI document', async () => {
+    const server = await startServer({});
+    try {
+      const { body } = await call<{ info: { version: string } }>(`${server.url}/openapi.json`);
+      body.info.version = '0.0.0';
+      await expect(json(body)).toMatchFileSnapshot(snapshot('openapi.json'));
+    } finally {
+      await server.end();
+    }
+  });
+
+  it.each([
+    ['safelight', 'index.ts', 'exports.txt'],
+    ['safelight/ai', 'ai/index.ts', 'exports-ai.txt'],
+  ])('is the exported names of %s', async (_, file, name) => {
+    const path = new URL(`../../lib/${file}`, import.meta.url);
+    const source = (await readFile(path, 'utf8')).replace(/\/\*[\s\S]*?\*\//g, '');
+    const types = [...source.matchAll(/export\s+(type\s+)?\{([^}]*)\}/g)].flatMap(([, all, list = '']) =>
+      list.split(',').flatMap((entry) => {
+        const own = entry.trim().replace(/^type\s+/, '');
+        const exported = own.split(/\s+as\s+/).at(-1) ?? own;
+        return own === '' || !(all || entry.trim().startsWith('type ')) ? [] : [exported];
+      }),
+    );
+    const values = Object.keys(await import(path.href));
+    const lines = [...values.map((value) => `value ${value}`), ...types.map((type) => `type ${type}`)];
+    await expect(`${lines.sort().join('\n')}\n`).toMatchFileSnapshot(snapshot(name));
+  });
+});

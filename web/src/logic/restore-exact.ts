@@ -1,0 +1,86 @@
+/** From an image's exact options (the PNG text `safelight`) back to the form. */
+import { generationFields } from '../../../lib/options/declarations/generation.js';
+import { type ExactText, parseExact } from '../../../lib/options/exact.js';
+import { defaultOf, entriesOf, type Fields } from '../../../lib/options/field.js';
+import { toJson } from '../../../lib/options/json.js';
+import type { About } from '../api/types.js';
+import { patched } from './further.js';
+import { patchOfOption } from './option-patch.js';
+import { fieldsOf, merged, unrestoredOf } from './restore.js';
+import { defaults, type Settings } from './settings.js';
+
+/** The texts that an image carries. */
+export interface ImageTexts {
+  readonly parameters?: string | undefined;
+  readonly safelight?: string | undefined;
+}
+
+/** What a whole image changes in the form, and what of it the form cannot have; undefined for an image without settings. */
+export interface RestoredForm {
+  readonly patch: Partial<Settings>;
+  readonly lost: readonly string[];
+}
+
+/** Exact options win over generation parameters. */
+export function restoredForm(texts: ImageTexts, about: About | null): RestoredForm | undefined {
+  const exact = parseExact(texts.safelight);
+  if (exact) return fromExact(exact, about);
+  const { parameters = '' } = texts;
+  const fields = fieldsOf(parameters, about);
+  return fields.length === 0 ? undefined : { patch: merged(fields), lost: unrestoredOf(parameters, about) };
+}
+
+/** The prompt of an image with settings. */
+export function promptOfTexts(texts: ImageTexts): string | undefined {
+  const exact = parseExact(texts.safelight);
+  if (exact) return exact.options.prompt ?? '';
+  return fieldsOf(texts.parameters ?? '', null)[0]?.value;
+}
+
+function fromExact({ options, model, unknown }: ExactText, about: About | null): RestoredForm {
+  const known = model !== undefined && about?.models.some(({ name }) => name === model);
+  const { mode: _mode, model: _model, codesModel: _codes, ...blank } = defaults;
+  const patches = patchesOf(generationFields, withDefaults(generationFields, options), '');
+  return {
+    patch: patched([blank, ...patches, ...(known ? [{ model }] : [])]),
+    lost: [
+      ...(known || model === undefined ? [] : [`Model: ${model}`]),
+      ...unknown.map(({ name, value }) => `${name}: ${value}`),
+    ],
+  };
+}
+
+/** Options at their default are not written; the form's own default may be another. */
+function withDefaults(fields: Fields, options: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const all = entriesOf(fields).flatMap(([name, field]): [string, unknown][] => {
+    const value = options[name];
+    if (field.kind === 'object')
+      return value === undefined
+        ? []
+        : [[name, withDefaults(field.fields, value as Record<string, unknown>)]];
+    const fallback = defaultOf(field);
+    return (value ?? fallback) === undefined ? [] : [[name, value ?? fallback]];
+  });
+  return Object.fromEntries(all);
+}
+
+function patchesOf(
+  fields: Fields,
+  options: Readonly<Record<string, unknown>>,
+  parent: string,
+): Partial<Settings>[] {
+  return entriesOf(fields).flatMap(([name, field]): Partial<Settings>[] => {
+    const value = options[name];
+    if (value === undefined) return [];
+    if (field.kind === 'object') {
+      const on = name === 'hires' ? [{ hires: true }] : [];
+      return [...on, ...patchesOf(field.fields, value as Record<string, unknown>, name)];
+    }
+    if (name === 'count' || name === 'batch') return [];
+    const patch = patchOfOption(parent, name, value);
+    if (patch) return [patch];
+    if ('default' in field && value === field.default && parent === '') return [];
+    const json = toJson({ [name]: value });
+    return [{ further: parent === '' ? json : { [parent]: json } }];
+  });
+}
