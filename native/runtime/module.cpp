@@ -109,7 +109,8 @@ graph::options loaded_module::graph_options(const run_request & request) const {
     options.stock_ops = how_.stock_ops || !options.cpu;
     options.taps = request.taps;
     for (const auto & [name, given] : request.inputs) {
-        if (name.rfind(override_prefix, 0) == 0) options.overrides.insert(name.substr(override_prefix.size()));
+        if (name.rfind(override_prefix, 0) == 0)
+            options.overrides.insert(name.substr(override_prefix.size()));
     }
     options.states = states_.get();
     options.session = request.session;

@@ -83,7 +83,10 @@ describe('an edit', () => {
     ['that gives NaN', { [MID]: (tensor: Tensor) => void tensor.data.fill(Number.NaN) }, 'NOT_FINITE'],
     [
       'that gives its memory away',
-      { [MID]: (tensor: Tensor) => void structuredClone(tensor.data, { transfer: [tensor.data.buffer as ArrayBuffer] }) },
+      {
+        [MID]: (tensor: Tensor) =>
+          void structuredClone(tensor.data, { transfer: [tensor.data.buffer as ArrayBuffer] }),
+      },
       'SHAPE_MISMATCH',
     ],
   ])('is refused %s', async (_, edit, code) => {
