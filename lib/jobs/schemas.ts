@@ -92,7 +92,9 @@ export function whatIsWrong(
 export function within<T extends z.ZodType<object>>(limits: JobLimits, schema: T): T {
   return schema.superRefine((options: Checked, context) => {
     const replaced =
-      options.sigmas === undefined ? undefined : replacedBySigmas.find((name) => options[name] !== undefined);
+      options.sigmas === undefined
+        ? undefined
+        : replacedBySigmas.find((name) => options[name] !== undefined && options[name] !== false);
     if (replaced !== undefined)
       context.addIssue({
         code: 'custom',

@@ -98,6 +98,12 @@ describe('the pipeline', () => {
       deepCache: undefined,
       init: undefined,
       mask: undefined,
+      noise: undefined,
+      latent: undefined,
+      embeddings: undefined,
+      sigmas: undefined,
+      predictions: false,
+      edit: undefined,
     });
     await tryJunk('generate', pipeline.generate.bind(pipeline), () => [options()]);
     await tryJunk('generate from an image', pipeline.generate.bind(pipeline), () => [
@@ -143,6 +149,13 @@ describe('the pipeline', () => {
     const withCache = (deepCache: unknown) =>
       pipeline.generate({ ...small, deepCache: deepCache as api.DeepCacheOptions });
     await tryJunk('generate with deepCache', withCache as never, () => [{ interval: 2, branch: 0 }]);
+    const withGiven = (given: object) => pipeline.generate({ width: 64, height: 64, ...given });
+    await tryJunk('generate with sigmas', withGiven as never, () => [{ prompt: 'a', sigmas: [2] }]);
+    const positive = await pipeline.encodeText('a');
+    const embedded = (embeddings: unknown) => withGiven({ embeddings, steps: 1 });
+    await tryJunk('generate with embeddings', embedded as never, () => [{ positive, negative: positive }]);
+    const edited = (edit: unknown) => withGiven({ prompt: 'a', steps: 1, edit });
+    await tryJunk('generate with edit', edited as never, () => [{ conv_in: () => undefined }]);
     const from = (seedResizeFrom: unknown) =>
       pipeline.generate({ ...small, seedResizeFrom: seedResizeFrom as never });
     await tryJunk('generate with seedResizeFrom', from as never, () => [{ width: 64, height: 64 }]);

@@ -122,5 +122,6 @@ describe('sigmas', () => {
     expect(accepts({ sigmas: [4, 3, 2, 1] })).toBe(false);
     expect(accepts({ sigmas: [1, 2] })).toBe(false);
     expect(accepts({ sigmas: [3, 2], steps: 2 })).toBe(false);
+    expect(accepts({ sigmas: [3, 2], discardPenultimate: false })).toBe(true);
   });
 });

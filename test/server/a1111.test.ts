@@ -147,6 +147,19 @@ describe('txt2img', () => {
     });
   });
 
+  it('takes sigmas from an infotext unless the request asks for steps or a scheduler', async () => {
+    const infotext =
+      'a pear\nSteps: 2, Sampler: Euler, CFG scale: 3, Seed: 4, Size: 64x64, Sigmas: 9 2, Version: Safelight 1';
+    const made = async (fields: object) =>
+      fieldsOf((await api.post<Generated>('txt2img', { infotext, ...fields })).body);
+    expect(await made({})).toMatchObject({ Steps: '2', Sigmas: '9 2' });
+    expect(await made({ steps: 3 })).not.toHaveProperty('Sigmas');
+    expect(await made({ scheduler: 'karras', sampler_name: 'Euler' })).toMatchObject({
+      'Schedule type': 'Karras',
+    });
+    expect(await made({ sampler_name: 'DDIM' })).toMatchObject({ Sampler: 'DDIM', Steps: '2' });
+  });
+
   it.each([
     [{ sampler_name: 'None such' }, 400, 'Sampler not found'],
     [{ scheduler: 'None such' }, 422, 'scheduler'],

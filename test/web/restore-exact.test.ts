@@ -67,6 +67,15 @@ describe('the exact options of an image', () => {
     expect(picture.options).not.toHaveProperty('hires');
   });
 
+  it('that are sigmas are sent in the place of steps and schedule', () => {
+    const texts = { safelight: formatExact('starter', { prompt: 'x', seed: 1, sigmas: [9, 2] }) };
+    const restored = { ...defaults, mode: 'text' as const, ...restoredForm(texts, about)!.patch };
+    const sent = requestOf({ ...restored, steps: 7, schedule: 'karras' }, {}, about).options;
+    expect(sent).toMatchObject({ sigmas: [9, 2] });
+    expect(Object.keys(sent)).not.toContain('steps');
+    expect(Object.keys(sent)).not.toContain('schedule');
+  });
+
   it('of another model are listed', () => {
     expect(restoredForm({ safelight: formatExact('other', options) }, about)?.lost).toEqual(['Model: other']);
   });

@@ -1,17 +1,16 @@
 /** One call: prompts encoded, batches denoised, latents decoded. Yields every step of the sampler on the way. */
 
-import { eitherOf, isAborted, throwIfAborted, unlessAborted } from '../../errors.js';
+import { throwIfAborted, unlessAborted } from '../../errors.js';
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import type { SamplingSettings } from '../../options/settings/sampling.js';
 import { type Guidance, type GuidancePair, guidanceBranches } from '../../sampling/guidance.js';
 import type { RgbImage } from '../../tensor/picture.js';
-import type { Tensor } from '../../tensor/tensor.js';
 import type { Warning } from '../../warnings.js';
 import { checkGivenShape } from '../given-tensors.js';
-import { GeneratedImage, toPixels } from '../image-result.js';
-import { exactOptionsOf, parametersOf } from '../metadata.js';
+import type { GeneratedImage } from '../image-result.js';
 import type { Settings } from '../options.js';
 import { ProgressReporter } from '../progress.js';
+import { decodeOne } from './decode-image.js';
 import { type Denoised, type DenoiseStep, denoiseSteps } from './denoising/denoise-loop.js';
 import { endSteps } from './denoising/end-steps.js';
 import { SessionSlot } from './denoising/session-slot.js';
@@ -233,44 +232,4 @@ class Run {
       await endSteps(steps);
     }
   }
-}
-
-async function decodeOne(
-  loaded: LoadedModel,
-  settings: Settings,
-  plan: Plan,
-  latent: Tensor,
-  seeds: { readonly seed: number; readonly subseed: number },
-  late: AbortSignal | undefined,
-): Promise<GeneratedImage> {
-  const image = await plan.finish(await imageOf(loaded, settings, latent, late));
-  return new GeneratedImage(image, {
-    seed: seeds.seed,
-    latent,
-    parameters: parametersOf(loaded.facts, settings, plan, seeds),
-    exactOptions: exactOptionsOf(loaded.facts, settings, plan, seeds),
-  });
-}
-
-/**
- * Decodes a latent. Draws its preview instead, which takes a small part of the time, once `hurry` is aborted, or `late` where the CPU
- * decodes.
- */
-async function imageOf(
-  loaded: LoadedModel,
-  { signal, hurry }: Settings,
-  latent: Tensor,
-  late: AbortSignal | undefined,
-): Promise<RgbImage> {
-  const codec = await loaded.codec(signal);
-  const early = codec.memory()?.backend === 'cpu' ? eitherOf(hurry, late) : hurry;
-  try {
-    return toPixels(await codec.decode(latent, { signal: eitherOf(signal, early) }));
-  } catch (error) {
-    throwIfAborted(signal);
-    if (!early?.aborted || !isAborted(error)) throw error;
-  }
-  const { downsampleFactor: factor } = loaded.facts;
-  const [, , height = 0, width = 0] = latent.shape;
-  return loaded.preview.draw(latent.at(0), width * factor, height * factor);
 }

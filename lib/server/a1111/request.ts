@@ -184,7 +184,7 @@ function samplingOf(body: GenerationBody, restored: Options, settings: Settings)
     restored.sigmas !== undefined && !body.steps && !body.scheduler && !own && !sampler.ownsSchedule;
   const options: Options = {
     ...{ sampler: sampler.name, schedule },
-    steps: body.steps ?? (restored.steps as number | undefined) ?? 50,
+    steps: body.steps ?? (restored.steps as number | undefined) ?? stepsOf(restored.sigmas) ?? 50,
     cfg: body.cfg_scale ?? (restored.cfg as number | undefined) ?? 7,
     discardPenultimate: sampler.discardsPenultimate || settings.always_discard_next_to_last_sigma,
     ...etaOf(body, restored, sampler, settings),
@@ -200,6 +200,11 @@ function samplingOf(body: GenerationBody, restored: Options, settings: Settings)
   };
   if (keepsSigmas) for (const name of replacedBySigmas) delete options[name];
   return { sampler, options, keepsSigmas };
+}
+
+/** Steps of sigmas that a request leaves out. */
+function stepsOf(sigmas: Json | undefined): number | undefined {
+  return Array.isArray(sigmas) ? sigmas.filter((sigma) => Number(sigma) > 0).length : undefined;
 }
 
 /** A1111's settings know two etas: DDIM's, and that of all others that have one. */
