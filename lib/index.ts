@@ -1,5 +1,6 @@
 export type { LoraOption } from './adapters/lora-options.js';
 export { backends } from './binding/backends.js';
+export { TensorRef } from './binding/tensor-ref.js';
 export type {
   BackendChoice,
   BackendInfo,

@@ -2,11 +2,14 @@ import { SafelightError } from '../errors.js';
 import { addonOf } from './backends.js';
 import { addon } from './binding.js';
 import { guarded, settle } from './task.js';
+import { type ModuleInput, nativeInput, TensorRef } from './tensor-ref.js';
 import type {
+  BackendName,
   MemoryInfo,
   ModuleKind,
   ModuleOptions,
   NativeConfig,
+  NativeInput,
   NativeModuleHandle,
   NativeTensor,
   NodeInfo,
@@ -34,6 +37,11 @@ export interface RunOptionsWithSignal extends RunOptions {
 /** Begins the inputs that stand in the place of nodes; `override_prefix` of native/runtime/graph/graph.h. */
 const OVERRIDE = 'override ';
 
+export interface ModuleRunResult extends RunResult {
+  /** Outputs that stayed on the device, by name. */
+  readonly kept: Record<string, TensorRef>;
+}
+
 /**
  * A module (text encoder, U-Net, autoencoder) on a backend, run by entry point. It has a thread of its own; runs of one module
  * queue up, modules run at the same time.
@@ -44,6 +52,7 @@ export class NativeModule implements AsyncDisposable {
   private constructor(
     readonly kind: ModuleKind,
     handle: NativeModuleHandle,
+    private readonly backend: BackendName,
     private readonly device: string | undefined,
   ) {
     this.#handle = handle;
@@ -63,23 +72,31 @@ export class NativeModule implements AsyncDisposable {
   ): Promise<NativeModule> {
     const { signal, onProgress, ...how } = options;
     const start = () => addonOf(how.backend).createModule(kind, config, plan, how, onProgress);
-    return new NativeModule(kind, await settle(start, signal, (late) => late.dispose()), how.device);
+    const handle = await settle(start, signal, (late) => late.dispose());
+    return new NativeModule(kind, handle, how.backend, how.device);
   }
 
   /**
-   * Runs an entry point. Inputs are copied when the call is made; outputs are the caller's.
+   * Runs an entry point. Inputs are copied when the call is made, except those that earlier runs kept, which may be disposed of as soon
+   * as it is made; outputs are the caller's.
    *
    * @throws SafelightError INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async run(
     entry: string,
-    inputs: Record<string, NativeTensor>,
+    inputs: Record<string, ModuleInput>,
     options: RunOptionsWithSignal = {},
-  ): Promise<RunResult> {
+  ): Promise<ModuleRunResult> {
     const { signal, overrides = {}, ...how } = options;
     const given = Object.entries(overrides).map(([node, tensor]) => [OVERRIDE + node, tensor] as const);
     const all = { ...inputs, ...Object.fromEntries(given) };
-    return settle(() => this.#open().run(entry, all, how), signal);
+    const start = () => this.#open().run(entry, this.#native(all), how);
+    const { kept: handles, ...result } = await settle(start, signal, ({ kept }) => {
+      for (const handle of Object.values(kept)) handle.dispose();
+    });
+    const kept: Record<string, TensorRef> = {};
+    for (const [name, handle] of Object.entries(handles)) kept[name] = new TensorRef(handle, this.backend);
+    return { ...result, kept };
   }
 
   /** Bytes of the buffers on the device that a run of f32 inputs of these shapes would need. */
@@ -128,6 +145,14 @@ export class NativeModule implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.dispose();
+  }
+
+  /** Handles in the place of `TensorRef`s. */
+  #native(inputs: Record<string, ModuleInput>): Record<string, NativeInput> {
+    const found: Record<string, NativeInput> = {};
+    for (const [name, input] of Object.entries(inputs ?? {}))
+      found[name] = nativeInput(name, input, this.backend);
+    return found;
   }
 
   #open(): NativeModuleHandle {

@@ -143,6 +143,26 @@ export interface NativeTensor {
   readonly shape: readonly number[];
 }
 
+/**
+ * A tensor that a run kept on its device, or some rows of one, whose memory they share. It outlives its module; its memory is freed
+ * once nobody uses it.
+ */
+export interface NativeTensorHandle {
+  readonly shape: readonly number[];
+  readonly bytes: number;
+  readonly type: 'f32' | 'i32';
+  /** ggml's name of the device. */
+  readonly device: string;
+  /** Rows [from, to) of the first dimension. */
+  slice(from: number, to: number): NativeTensorHandle;
+  read(): NativeTask<NativeTensor>;
+  /** Safe twice and while a run uses the tensor. */
+  dispose(): void;
+}
+
+/** Tensors that were kept are joined along the batch. */
+export type NativeInput = NativeTensor | NativeTensorHandle | readonly NativeTensorHandle[];
+
 export interface ModuleOptions {
   readonly backend: BackendName;
   /** ggml's name of the device; default the backend's first. */
@@ -167,6 +187,8 @@ export interface RunOptions {
   readonly params?: NativeConfig;
   /** Names (from `nodes`) to read out of the run. */
   readonly taps?: readonly string[];
+  /** Names of outputs that stay on the module's device instead of being copied to the host. */
+  readonly keep?: readonly string[];
   /** Measure each named node (slower: runs node by node). */
   readonly timings?: boolean;
   /**
@@ -180,6 +202,7 @@ export interface RunOptions {
 }
 
 export interface RunResult {
+  /** All but those that are kept. */
   readonly outputs: Record<string, NativeTensor>;
   readonly taps: Record<string, NativeTensor>;
   readonly timings: {
@@ -188,6 +211,10 @@ export interface RunResult {
     readonly compute: number;
     readonly nodes?: Record<string, number>;
   };
+}
+
+export interface NativeRunResult extends RunResult {
+  readonly kept: Record<string, NativeTensorHandle>;
 }
 
 export interface NodeInfo {
@@ -210,6 +237,8 @@ export interface MemoryInfo {
   readonly sessions: number;
   /** Bytes of the factors of its patch sets. */
   readonly patches: number;
+  /** Bytes of the outputs that its runs kept on the device and nobody has disposed of yet. */
+  readonly kept: number;
   readonly backend: BackendName;
   /** ggml's name of the device, on a GPU. */
   readonly device?: string;
@@ -217,7 +246,7 @@ export interface MemoryInfo {
 
 /** The class the addon exports; `lib/binding/module.ts` wraps it with AbortSignal and typed errors. */
 export interface NativeModuleHandle {
-  run(entry: string, inputs: Record<string, NativeTensor>, options: RunOptions): NativeTask<RunResult>;
+  run(entry: string, inputs: Record<string, NativeInput>, options: RunOptions): NativeTask<NativeRunResult>;
   /** Everything that can be tapped, for inputs of these shapes. */
   nodes(entry: string, shapes: Record<string, readonly number[]>, params: NativeConfig): NodeInfo[];
   /** Bytes of the buffers that a run of f32 inputs of these shapes would need. */

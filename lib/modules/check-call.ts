@@ -1,5 +1,6 @@
 /** Checks the arguments of a loaded module's methods, so that any malformed one is a typed error. */
 
+import { TensorRef } from '../binding/tensor-ref.js';
 import { ComponentWeights } from '../checkpoint/weights/component.js';
 import { storageTypes } from '../checkpoint/weights/storage.js';
 import { invalidOption } from '../errors.js';
@@ -49,6 +50,18 @@ export function checkInputs<T extends object>(inputs: T, ...names: (keyof T & st
 export function checkIsTensor(name: string, value: unknown): AnyTensor {
   if (value instanceof Tensor) return value;
   throw invalidOption(name, 'a Tensor', value);
+}
+
+/** True for a tensor in the memory of a device, and for a list of such. */
+export function isKept(value: unknown): value is TensorRef | readonly TensorRef[] {
+  const refs: readonly unknown[] = Array.isArray(value) ? value : [value];
+  return refs.length > 0 && refs.every((one) => one instanceof TensorRef);
+}
+
+/** @throws INVALID_OPTION for what is neither a tensor nor in the memory of a device */
+export function checkTensorOrKept(name: string, value: unknown): void {
+  if (!isKept(value) && !(value instanceof Tensor))
+    throw invalidOption(name, 'a Tensor, a TensorRef or a list of those', value);
 }
 
 /**

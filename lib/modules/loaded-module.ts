@@ -1,5 +1,6 @@
 import { type ChosenBackend, chooseBackend } from '../binding/backends.js';
 import { NativeModule, requirements } from '../binding/module.js';
+import type { ModuleInput, TensorRef } from '../binding/tensor-ref.js';
 import type {
   MemoryInfo,
   ModuleKind,
@@ -16,7 +17,7 @@ import { defined } from '../defined.js';
 import { invalidOption, SafelightError } from '../errors.js';
 import { checkSignal, knownKeys } from '../known-keys.js';
 import { Tensor } from '../tensor/tensor.js';
-import { checkIsTensor, checkLoad } from './check-call.js';
+import { checkIsTensor, checkLoad, isKept } from './check-call.js';
 import { availableMemory, checkFit, TAKE_LESS, weightBytes } from './fit.js';
 import type { CallOptions, LoadOptions } from './module-options.js';
 import { checkPatches, planPatches, tensorsOf, type WeightPatch } from './weight-patch.js';
@@ -36,6 +37,8 @@ export interface ModuleResult extends CallResult {
   readonly outputs: Readonly<Record<string, Tensor>>;
   /** Those of the outputs that are indices. */
   readonly integers: Readonly<Record<string, Tensor<Int32Array>>>;
+  /** Outputs that stayed on the module's device. */
+  readonly kept: Readonly<Record<string, TensorRef>>;
 }
 
 /** What the typed wrappers share: a native module, its config, and its end. */
@@ -86,17 +89,19 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
 
   protected async call(
     entry: string,
-    inputs: Record<string, NativeTensor>,
+    inputs: Record<string, ModuleInput>,
     { signal, taps, overrides, timings, patches }: CallOptions,
     params: NativeConfig = {},
     session?: string,
+    keep?: readonly string[],
   ): Promise<ModuleResult> {
-    for (const [name, tensor] of Object.entries(inputs)) checkIsTensor(name, tensor);
-    const options = defined({ params, session, signal, taps, overrides, timings, patches });
+    for (const [name, input] of Object.entries(inputs)) if (!isKept(input)) checkIsTensor(name, input);
+    const options = defined({ params, session, signal, taps, overrides, timings, patches, keep });
     const result = await this.module.run(entry, inputs, options);
     return {
       outputs: wrapped(result.outputs),
       integers: integersOf(result.outputs),
+      kept: result.kept,
       taps: wrapped(result.taps),
       timings: result.timings,
     };

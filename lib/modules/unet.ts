@@ -1,3 +1,4 @@
+import type { TensorRef } from '../binding/tensor-ref.js';
 import type { NodeInfo } from '../binding/types.js';
 import type { ClassEmbeddingConfig, UNetConfig } from '../checkpoint/config/types.js';
 import type { UNetSource } from '../checkpoint/model-descriptor.js';
@@ -6,7 +7,14 @@ import { invalidOption } from '../errors.js';
 import { checkSignal, knownKeys } from '../known-keys.js';
 import { checkTensor } from '../tensor/check-tensor.js';
 import { Tensor } from '../tensor/tensor.js';
-import { checkCall, checkInputs, checkIsTensor, checkSizes, checkSource } from './check-call.js';
+import {
+  checkCall,
+  checkFlags,
+  checkInputs,
+  checkSizes,
+  checkSource,
+  checkTensorOrKept,
+} from './check-call.js';
 import {
   type CallOptions,
   type CallResult,
@@ -59,11 +67,15 @@ export interface UNetOutput extends CallResult {
 export interface ForwardOptions extends CallOptions {
   /** Also give out what `shallow` goes on from: the branch at which it cuts (see there). */
   readonly branch?: number | undefined;
+  /** With a branch: leaves that on the U-Net's device, as `deepRef`. Default false. */
+  readonly keepDeep?: boolean | undefined;
 }
 
 export interface ForwardOutput extends UNetOutput {
   /** `[B, C', h', w']`, if a branch was asked for. */
   readonly deep: Tensor | undefined;
+  /** The same with `keepDeep`, in its place; the caller disposes of it. */
+  readonly deepRef: TensorRef | undefined;
 }
 
 /** Of the latents, by default the model's own, and of the text in tokens (77). */
@@ -91,35 +103,39 @@ export class UNet extends LoadedModule<UNetConfig> {
 
   /** @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED */
   async forward(inputs: UNetInputs, settings: ForwardOptions = {}): Promise<ForwardOutput> {
-    const { branch, ...options } = checkCall(settings, 'branch');
+    const { branch, keepDeep, ...options } = checkCall(settings, 'branch', 'keepDeep');
+    checkFlags(settings, 'keepDeep');
+    if (keepDeep && branch === undefined)
+      throw invalidOption('keepDeep', 'true only together with branch', keepDeep);
     const tensors = named(inputs);
     checkSamePatches(inputs, options);
     const params = defined({ branch, ...textParams(inputs) });
-    const { outputs, taps, timings } = await this.call(
+    const { outputs, kept, taps, timings } = await this.call(
       'forward',
       tensors,
       options,
       params,
       inputs.text?.of.session,
+      keepDeep ? ['deep'] : undefined,
     );
-    return { sample: outputs.sample!, deep: outputs.deep, taps, timings };
+    return { sample: outputs.sample!, deep: outputs.deep, deepRef: kept.deep, taps, timings };
   }
 
   /**
    * The shallow part alone: what lies deeper is taken from an earlier `forward` with the same branch (DeepCache: Ma et al. 2023,
    * arXiv:2312.00858). Branches are numbered as in the DeepCache package, three a level from the finest on; branch 0 runs least: the
    * first convolution and the last residual block.
-   * @param deep `[B, C', h', w']` of that evaluation
+   * @param deep `[B, C', h', w']` of that evaluation; several that were kept are joined along the batch
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async shallow(
     inputs: UNetInputs,
-    deep: Tensor,
+    deep: Tensor | TensorRef | readonly TensorRef[],
     branch: number,
     options: CallOptions = {},
   ): Promise<UNetOutput> {
     checkCall(options);
-    checkIsTensor('deep', deep);
+    checkTensorOrKept('deep', deep);
     const tensors = named(inputs);
     checkSamePatches(inputs, options);
     const { outputs, taps, timings } = await this.call(

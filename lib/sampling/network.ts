@@ -2,6 +2,7 @@
  * The interfaces between a diffusion network and what runs it. A network maps (latent, timestep) to its raw prediction; the guided
  * denoiser around it maps (x, sigma) to x0, which is all that samplers see.
  */
+import type { TensorRef } from '../binding/tensor-ref.js';
 import type { NodeInfo } from '../binding/types.js';
 import { SafelightError } from '../errors.js';
 import type { AnyTensor, Tensor } from '../tensor/tensor.js';
@@ -41,9 +42,12 @@ export interface CutPoint {
   readonly name: string;
 }
 
-/** The features of one branch at a cut point, which only the network that gave them can read. */
-export interface CutState {
-  readonly features: Tensor;
+/**
+ * The features of one branch at a cut point, which only the network that gave them can read: in the host's memory, or on the network's
+ * device. Whoever asked for them disposes of them.
+ */
+export interface CutState extends Disposable {
+  readonly features: Tensor | TensorRef;
 }
 
 /** The evaluation of the sampler that a run belongs to. */

@@ -1,11 +1,11 @@
 #include "addon/create_module.h"
 
-#include "addon/checked.h"
 #include "addon/environment.h"
 #include "addon/native_module.h"
 #include "addon/progress.h"
 #include "addon/promise_worker.h"
-#include "addon/values.h"
+#include "addon/values/checked.h"
+#include "addon/values/values.h"
 
 namespace safelight {
 

@@ -2,6 +2,7 @@
 
 #include "addon/native_module.h"
 #include "addon/promise_worker.h"
+#include "addon/tensor_handle.h"
 
 namespace safelight {
 
@@ -68,6 +69,7 @@ void environment::create(Napi::Env env) {
     auto * self = new environment(env);
     env.SetInstanceData<environment>(self);
     self->module_class_ = Napi::Persistent(native_module::define(env));
+    self->tensor_class_ = Napi::Persistent(tensor_handle::define(env));
     // Hooks run last in, first out: this one before the thread-safe function's own.
     napi_add_env_cleanup_hook(env, teardown, self);
 }

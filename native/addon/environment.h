@@ -12,6 +12,7 @@
 
 namespace safelight {
 
+class kept_tensor;
 class promise_worker;
 struct module_host;
 
@@ -47,11 +48,13 @@ class environment {
 
     const std::shared_ptr<mailbox> & mail() const { return mail_; }
     Napi::FunctionReference & module_class() { return module_class_; }
+    Napi::FunctionReference & tensor_class() { return tensor_class_; }
 
     // A thread that the environment joins when it has ended, or at the latest at teardown.
     std::shared_ptr<worker> start_worker();
-    // What the constructor of native_module takes; set for that moment only.
+    // What the constructors of native_module and tensor_handle take; set for that moment only.
     std::shared_ptr<module_host> handing_over;
+    std::shared_ptr<kept_tensor> handing_over_tensor;
 
     // A call under way: kept alive, with the event loop, until end().
     void begin(std::shared_ptr<promise_worker> call);
@@ -65,7 +68,7 @@ class environment {
     std::shared_ptr<mailbox> mail_;
     std::set<std::shared_ptr<worker>> workers_;
     std::set<std::shared_ptr<promise_worker>> calls_;
-    Napi::FunctionReference module_class_;
+    Napi::FunctionReference module_class_, tensor_class_;
 };
 
 }  // namespace safelight

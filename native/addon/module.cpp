@@ -3,12 +3,12 @@
 
 #include <cstdlib>
 
-#include "addon/checked.h"
 #include "addon/create_module.h"
 #include "addon/environment.h"
 #include "addon/file_lock.h"
 #include "addon/promise_worker.h"
-#include "addon/values.h"
+#include "addon/values/checked.h"
+#include "addon/values/values.h"
 #include "addon/write_weights.h"
 #include "runtime/device/device.h"
 #include "runtime/graph/recorder.h"

@@ -1,113 +1,12 @@
 #include "addon/native_module.h"
 
-#include "addon/checked.h"
 #include "addon/environment.h"
-#include "addon/promise_worker.h"
-#include "addon/values.h"
+#include "addon/module_calls.h"
+#include "addon/values/checked.h"
+#include "addon/values/values.h"
 #include "runtime/memory.h"
 
 namespace safelight {
-
-namespace {
-
-class run_worker : public promise_worker {
-  public:
-    run_worker(native_module & owner, std::shared_ptr<module_host> host, run_request request)
-        : promise_worker(owner.Env()), owner_(owner), host_(std::move(host)), request_(std::move(request)) {
-        owner_.begin(this);
-        handle_ = Napi::Persistent(owner_.Value());  // not collected while it runs
-    }
-
-    ~run_worker() override { owner_.end(this); }
-
-  protected:
-    void execute() override { result_ = host_->loaded->run(request_, token()); }
-
-    Napi::Value result(Napi::Env env) override {
-        Napi::Object out = Napi::Object::New(env);
-        out.Set("outputs", from_tensors(env, result_.outputs));
-        out.Set("taps", from_tensors(env, result_.taps));
-        Napi::Object timings = Napi::Object::New(env);
-        timings.Set("build", Napi::Number::New(env, result_.build_ms));
-        timings.Set("compute", Napi::Number::New(env, result_.compute_ms));
-        if (result_.timed) {
-            Napi::Object nodes = Napi::Object::New(env);
-            for (const auto & [name, ms] : result_.nodes) {
-                nodes.Set(name, Napi::Number::New(env, ms));
-            }
-            timings.Set("nodes", nodes);
-        }
-        out.Set("timings", timings);
-        return out;
-    }
-
-  private:
-    native_module & owner_;
-    Napi::ObjectReference handle_;
-    std::shared_ptr<module_host> host_;
-    run_request request_;
-    run_result result_;
-};
-
-class needed_worker : public promise_worker {
-  public:
-    needed_worker(native_module & owner, std::shared_ptr<module_host> host, std::string entry,
-                  std::map<std::string, shape> inputs, config params, std::string patches)
-        : promise_worker(owner.Env()),
-          owner_(owner),
-          host_(std::move(host)),
-          entry_(std::move(entry)),
-          inputs_(std::move(inputs)),
-          params_(std::move(params)),
-          patches_(std::move(patches)) {
-        owner_.begin(this);
-        handle_ = Napi::Persistent(owner_.Value());
-    }
-
-    ~needed_worker() override { owner_.end(this); }
-
-  protected:
-    void execute() override { bytes_ = host_->loaded->needed(entry_, inputs_, params_, patches_); }
-    Napi::Value result(Napi::Env env) override { return Napi::Number::New(env, static_cast<double>(bytes_)); }
-
-  private:
-    native_module & owner_;
-    Napi::ObjectReference handle_;
-    std::shared_ptr<module_host> host_;
-    std::string entry_;
-    std::map<std::string, shape> inputs_;
-    config params_;
-    std::string patches_;
-    uint64_t bytes_ = 0;
-};
-
-class patch_worker : public promise_worker {
-  public:
-    patch_worker(native_module & owner, std::shared_ptr<module_host> host, std::string id, patch_plan plan)
-        : promise_worker(owner.Env()),
-          owner_(owner),
-          host_(std::move(host)),
-          id_(std::move(id)),
-          plan_(std::move(plan)) {
-        owner_.begin(this);
-        handle_ = Napi::Persistent(owner_.Value());
-    }
-
-    ~patch_worker() override { owner_.end(this); }
-
-  protected:
-    void execute() override { host_->loaded->set_patches(id_, plan_, token()); }
-    Napi::Value result(Napi::Env env) override { return env.Undefined(); }
-
-  private:
-    native_module & owner_;
-    Napi::ObjectReference handle_;
-    std::shared_ptr<module_host> host_;
-    std::string id_;
-    patch_plan plan_;
-};
-
-}  // namespace
 
 void module_host::close(const std::shared_ptr<module_host> & host) {
     host->thread->push([host] {
@@ -191,11 +90,10 @@ Napi::Value native_module::run(const Napi::CallbackInfo & info) {
         host();
         run_request request;
         request.entry = to_text(info[0], "the entry");
-        request.inputs = to_tensors(info[1]);
+        request.inputs = to_inputs(info[1]);
         read_run_options(info[2], request);
         host();  // reading the arguments may run getters, and those may dispose
-        auto call = std::make_shared<run_worker>(*this, host_, std::move(request));
-        return start(call);
+        return start(run_call(*this, host_, std::move(request)));
     });
 }
 
@@ -212,8 +110,8 @@ Napi::Value native_module::needed(const Napi::CallbackInfo & info) {
         config params = to_config(info[2]);
         std::string patches = info[3].IsUndefined() ? "" : to_text(info[3], "patches");
         host();
-        return start(std::make_shared<needed_worker>(*this, host_, std::move(entry), std::move(shapes),
-                                                     std::move(params), std::move(patches)));
+        return start(needed_call(*this, host_, std::move(entry), std::move(shapes), std::move(params),
+                                 std::move(patches)));
     });
 }
 
@@ -239,7 +137,7 @@ Napi::Value native_module::set_patches(const Napi::CallbackInfo & info) {
         std::string id = to_text(info[0], "the name of the patch set");
         patch_plan plan = to_patch_plan(info[1]);
         host();
-        return start(std::make_shared<patch_worker>(*this, host_, std::move(id), std::move(plan)));
+        return start(patch_call(*this, host_, std::move(id), std::move(plan)));
     });
 }
 
@@ -260,6 +158,7 @@ Napi::Value native_module::memory(const Napi::CallbackInfo & info) {
         out.Set("compute", Napi::Number::New(info.Env(), static_cast<double>(loaded.compute_bytes())));
         out.Set("sessions", Napi::Number::New(info.Env(), static_cast<double>(loaded.state_bytes())));
         out.Set("patches", Napi::Number::New(info.Env(), static_cast<double>(loaded.patch_bytes())));
+        out.Set("kept", Napi::Number::New(info.Env(), static_cast<double>(loaded.kept_bytes())));
         out.Set("backend", loaded.backend());
         return out;
     });

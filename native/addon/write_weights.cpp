@@ -3,7 +3,7 @@
 #include "addon/environment.h"
 #include "addon/progress.h"
 #include "addon/promise_worker.h"
-#include "addon/values.h"
+#include "addon/values/values.h"
 #include "runtime/threads.h"
 #include "runtime/weights/weight_writer.h"
 

@@ -52,7 +52,8 @@ std::string key_of(const run_request & request) {
     std::string key =
         request.entry + "\n" + std::to_string(request.session.size()) + ":" + request.session + "\n";
     for (const auto & [name, input] : request.inputs) {
-        key += name + ggml_type_name(input.type) + to_string(input.dims) + "\n";
+        key += name + ggml_type_name(input.type) + to_string(input.dims);
+        key += input.kept.empty() ? "\n" : " kept\n";
     }
     key += std::to_string(request.patches.size()) + ":" + request.patches + "\n";
     append_key(key, request.params);
@@ -62,15 +63,21 @@ std::string key_of(const run_request & request) {
     return key;
 }
 
-void check_data(const run_request & request) {
-    for (const auto & [name, input] : request.inputs) {
-        int64_t count = element_count(input.dims);
-        if (count < 0 || static_cast<uint64_t>(count) != input.size / ggml_type_size(input.type)) {
-            throw error("SHAPE_MISMATCH", "The input " + name + " holds " +
-                                              std::to_string(input.size / ggml_type_size(input.type)) +
-                                              " values, which its shape " + to_string(input.dims) +
-                                              " does not");
-        }
+void check_data(const std::string & name, const host_tensor & input) {
+    size_t values = input.size / ggml_type_size(input.type);
+    int64_t count = element_count(input.dims);
+    if (count < 0 || static_cast<uint64_t>(count) != values) {
+        throw error("SHAPE_MISMATCH", "The input " + name + " holds " + std::to_string(values) +
+                                          " values, which its shape " + to_string(input.dims) + " does not");
+    }
+}
+
+void check_device(const std::string & name, const kept_tensor & input, ggml_backend_dev_t device) {
+    if (input.device() != device) {
+        throw error("INVALID_OPTION", "The input " + name + " was kept on " +
+                                          ggml_backend_dev_name(input.device()) + ", but this module is on " +
+                                          ggml_backend_dev_name(device) +
+                                          ": read it, and pass the data that this gives");
     }
 }
 
@@ -83,17 +90,32 @@ loaded_module::loaded_module(std::unique_ptr<architecture> model, const weight_p
     if (how_.threads == 0) {
         how_.threads = physical_cores();
     }
-    ggml_backend_dev_t device = find_device(how_.backend, how_.device);
+    device();  // throws if it is not there
     required_ = requirements(*model_);
     weights_ = std::make_unique<weights>(
         plan, required_,
         weights::options{weight_device(), how_.threads, how_.map_weights, cancel, std::move(progress)});
-    states_ = std::make_unique<session_states>(device);
-    executor_ = make_executor(device, how_.threads);
+    states_ = std::make_unique<session_states>(device());
+    executor_ = make_executor(device(), how_.threads);
+}
+
+ggml_backend_dev_t loaded_module::device() const {
+    return find_device(how_.backend, how_.device);
 }
 
 ggml_backend_dev_t loaded_module::weight_device() const {
-    return how_.host_weights ? find_device("cpu") : find_device(how_.backend, how_.device);
+    return how_.host_weights ? find_device("cpu") : device();
+}
+
+void loaded_module::check_inputs(const run_request & request) const {
+    for (const auto & [name, input] : request.inputs) {
+        if (input.kept.empty()) {
+            check_data(name, input.host);
+        }
+        for (const kept_tensor & part : input.kept) {
+            check_device(name, part, device());
+        }
+    }
 }
 
 void loaded_module::check_entry_name(const std::string & entry) const {
@@ -151,7 +173,7 @@ void loaded_module::set_patches(const std::string & id, const patch_plan & plan,
 
 void loaded_module::ready_executor() {
     if (!executor_) {
-        executor_ = make_executor(find_device(how_.backend, how_.device), how_.threads);
+        executor_ = make_executor(device(), how_.threads);
     }
 }
 
@@ -219,7 +241,7 @@ void loaded_module::end_run() {
 run_result loaded_module::run(run_request & request, const cancel_token & cancel) {
     cancel.throw_if_cancelled();
     check_entry_name(request.entry);
-    check_data(request);
+    check_inputs(request);
 
     ready_executor();
     run_result result;
@@ -227,6 +249,7 @@ run_result loaded_module::run(run_request & request, const cancel_token & cancel
     bool computing = false;
     try {
         built_graph & graph = graph_for(request);
+        kept_tensors kept = graph.reserve(request.keep, device(), kept_bytes_);
         graph.set_inputs(request.inputs);
         result.build_ms = since(start);
 
@@ -236,7 +259,9 @@ run_result loaded_module::run(run_request & request, const cancel_token & cancel
         result.compute_ms = since(start);
         states_->commit(request.session);
 
-        result.outputs = graph.outputs();
+        graph.keep_outputs(kept);
+        result.kept = std::move(kept);
+        result.outputs = graph.outputs(request.keep);
         result.taps = graph.taps();
     } catch (...) {
         if (computing) {

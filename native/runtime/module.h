@@ -23,16 +23,18 @@ struct module_options {
 
 struct run_request {
     std::string entry;
-    std::map<std::string, host_tensor> inputs;
+    run_inputs inputs;
     config params;
     std::set<std::string> taps;
+    std::set<std::string> keep;  // outputs that stay on the device
     bool timings = false;
     std::string session;  // whose states the run works on; empty for none
     std::string patches;  // the patch set that it runs with; empty for none
 };
 
 struct run_result {
-    std::map<std::string, host_tensor> outputs, taps;
+    host_tensors outputs, taps;
+    kept_tensors kept;
     double build_ms = 0, compute_ms = 0;
     bool timed = false;
     std::map<std::string, double> nodes;  // milliseconds, if timed
@@ -68,12 +70,15 @@ class loaded_module {
     uint64_t compute_bytes() const { return compute_bytes_; }  // of the largest run so far
     uint64_t state_bytes() const { return states_->bytes(); }  // of all sessions
     uint64_t patch_bytes() const { return patch_bytes_; }      // of all patch sets
+    uint64_t kept_bytes() const { return *kept_bytes_; }       // of outputs that are still kept
     const std::string & backend() const { return how_.backend; }
 
   private:
     built_graph & graph_for(const run_request & request);
     graph::options graph_options(const run_request & request) const;
     std::shared_ptr<const patch_set> patches_of(const run_request & request) const;
+    void check_inputs(const run_request & request) const;
+    ggml_backend_dev_t device() const;
     ggml_backend_dev_t weight_device() const;
     void ready_executor();
     void compute(built_graph & graph, bool timed, const cancel_token & cancel, run_result & result);
@@ -90,6 +95,7 @@ class loaded_module {
     std::vector<weight_requirement> required_;
     std::map<std::string, std::shared_ptr<const patch_set>> patch_sets_;
     std::atomic<uint64_t> patch_bytes_{0};
+    byte_counter kept_bytes_ = std::make_shared<std::atomic<uint64_t>>(0);
     std::atomic<uint64_t> compute_bytes_{0};
 };
 

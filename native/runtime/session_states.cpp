@@ -2,8 +2,6 @@
 
 #include <iterator>
 
-#include "ggml-alloc.h"
-#include "runtime/device/device.h"
 #include "runtime/graph/shape.h"
 
 namespace safelight {
@@ -24,21 +22,8 @@ session_states::state session_states::make(ggml_type type, const shape & dims) c
     made.ctx.reset(ggml_init({2 * ggml_tensor_overhead(), nullptr, /*no_alloc*/ true}));
     std::vector<int64_t> ne(dims.rbegin(), dims.rend());
     made.value = ggml_new_tensor(made.ctx.get(), type, static_cast<int>(ne.size()), ne.data());
-    ggml_backend_buffer_type_t where = ggml_backend_dev_buffer_type(device_);
-    size_t size = ggml_backend_alloc_ctx_tensors_from_buft_size(made.ctx.get(), where);
-    require_memory(size, available_memory(device_), "A session");
-    if (where == ggml_backend_cpu_buffer_type()) {
-        made.memory = system_memory(size);
-        made.buffer.reset(ggml_backend_cpu_buffer_from_ptr(made.memory.data(), size));
-        ggml_tallocr places = ggml_tallocr_new(made.buffer.get());
-        ggml_tallocr_alloc(&places, made.value);
-    } else {
-        made.buffer.reset(ggml_backend_alloc_ctx_tensors_from_buft(made.ctx.get(), where));
-    }
-    if (!made.buffer) {
-        out_of_memory(size, "A session");
-    }
-    ggml_backend_buffer_clear(made.buffer.get(), 0);
+    made.memory = device_buffer(device_, made.value, "A session");
+    made.memory.clear();
     return made;
 }
 
@@ -97,7 +82,7 @@ void session_states::count() {
     uint64_t total = 0;
     for (const auto & [session, states] : sessions_) {
         for (const auto & [name, one] : states) {
-            total += ggml_backend_buffer_get_size(one.buffer.get());
+            total += one.memory.bytes();
         }
     }
     bytes_ = total;

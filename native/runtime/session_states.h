@@ -6,8 +6,8 @@
 #include <string>
 
 #include "ggml-backend.h"
+#include "runtime/device/device_buffer.h"
 #include "runtime/graph/graph.h"
-#include "runtime/memory.h"
 
 namespace safelight {
 
@@ -30,14 +30,12 @@ class session_states : public state_source {
   private:
     struct context_deleter {
         void operator()(ggml_context * ctx) const { ggml_free(ctx); }
-        void operator()(ggml_backend_buffer * buffer) const { ggml_backend_buffer_free(buffer); }
     };
     struct state {
         shape dims;
         std::unique_ptr<ggml_context, context_deleter> ctx;
-        system_memory memory;  // of the buffer, on the CPU
-        std::unique_ptr<ggml_backend_buffer, context_deleter> buffer;
         tensor value = nullptr;
+        device_buffer memory;
         bool committed = false;
     };
     using named_states = std::map<std::string, state>;

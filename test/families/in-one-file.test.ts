@@ -18,6 +18,7 @@ import { loadModel } from '../../lib/pipelines/model/load-pipeline.js';
 import { FlowSchedule } from '../../lib/sampling/flow-schedule.js';
 import {
   type Conditioning,
+  type CutState,
   checkConditioning,
   type DiffusionNetwork,
   type NetworkRequest,
@@ -43,6 +44,8 @@ class PaintNetwork implements DiffusionNetwork {
   /** The names of the runs: whole or resumed, and the lengths of their branches. */
   readonly runs: string[] = [];
   sessions = 0;
+  /** States at the cut point that nobody has disposed of. */
+  states = 0;
 
   prepare(...[branches, [images, , h, w]]: Parameters<DiffusionNetwork['prepare']>) {
     checkConditioning(this.inputs, branches);
@@ -51,7 +54,8 @@ class PaintNetwork implements DiffusionNetwork {
       const given = request.branches.map((i) => branches[i]!.conditioning.tensors.words!);
       this.runs.push(`${request.resume ? 'resumed' : 'whole'} ${given.map(({ shape }) => shape[1])}`);
       const features =
-        request.resume?.states.map((state) => state.features) ?? given.map((words) => meanOfRows(words.data));
+        request.resume?.states.map(({ features }) => features as Tensor) ??
+        given.map((words) => meanOfRows(words.data));
       const { latents } = request;
       const x = latents instanceof Tensor ? latents : latents[0]!;
       // v = (x - x0) / sigma
@@ -68,10 +72,15 @@ class PaintNetwork implements DiffusionNetwork {
       return {
         prediction: Tensor.cat(predictions),
         taps: tapped,
-        ...(request.keep ? { kept: features.map((one) => ({ features: one })) } : {}),
+        ...(request.keep ? { kept: features.map((one) => this.keep(one)) } : {}),
       };
     };
     return { run, [Symbol.dispose]: () => void this.sessions-- };
+  }
+
+  private keep(features: Tensor): CutState {
+    this.states++;
+    return { features, [Symbol.dispose]: () => void this.states-- };
   }
 
   async bytes() {
@@ -263,6 +272,7 @@ describe('a family in a file of its own', () => {
       'resumed 1',
     ]);
     expect(cached.images[0]!.data).toEqual(whole.images[0]!.data);
+    expect(network.states).toBe(0);
   });
 
   it('starts a flow from noise and refuses what cannot sample it', async () => {

@@ -113,7 +113,12 @@ ggml_backend_buffer_i buffer_functions() {
         access now;
         std::memcpy(data, static_cast<const char *>(t->data) + offset, size);
     };
-    f.cpy_tensor = [](ggml_backend_buffer_t, const ggml_tensor *, ggml_tensor *) { return false; };
+    f.cpy_tensor = [](ggml_backend_buffer_t to, const ggml_tensor * src, ggml_tensor * dst) {
+        if (src->buffer->buft != to->buft) return false;  // of the host or of another device
+        access now;
+        std::memcpy(dst->data, src->data, ggml_nbytes(src));
+        return true;
+    };
     f.clear = [](ggml_backend_buffer_t buffer, uint8_t value) {
         access now;
         std::memset(of(buffer).at, value, of(buffer).size);

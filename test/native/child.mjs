@@ -60,6 +60,35 @@ const scenarios = {
     await sleep(100);
     console.log(process.memoryUsage().rss - before);
   },
+  // Outputs that nobody disposes of, kept by modules that are gone: they come back with the garbage collector too.
+  async collectKept() {
+    const turn = async () => {
+      const module = await create();
+      // 4 MB
+      for (let i = 0; i < 4; i++) await module.run('encode', inputs(512), { keep: ['hidden'] }).promise;
+      module.dispose();
+      globalThis.gc?.();
+      await sleep(5);
+    };
+    for (let i = 0; i < 2; i++) await turn();
+    const before = process.memoryUsage().rss;
+    for (let i = 0; i < 6; i++) await turn();
+    await sleep(100);
+    console.log(process.memoryUsage().rss - before);
+  },
+  // Exits while a kept output is read and used, and while others are there.
+  async exitKept() {
+    const module = await create();
+    const { hidden } = (await module.run('encode', inputs(64), { keep: ['hidden'] }).promise).kept;
+    const parts = [0, 16, 32, 48].map((row) => hidden.slice(row, row + 16));
+    module.run('encode', { embeddings: parts }, {});
+    for (const part of parts) part.read();
+    module.run('encode', inputs(LONG), { keep: ['hidden'] });
+    hidden.dispose();
+    await sleep(50);
+    console.log('leaving');
+    process.exit(7);
+  },
   // A handle that only a run under way holds.
   async collectRunning() {
     const running = (async () => run(await create(), 32))();

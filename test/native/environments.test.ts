@@ -53,6 +53,17 @@ it('a module that nobody disposes goes with the garbage collector', async () => 
   expect(Number(output)).toBeLessThan(60e6);
 });
 
+it('outputs that a module kept go with the garbage collector, whether the module is there or not', async () => {
+  const { status, output } = await scenario('collectKept');
+  expect(status).toBe(0);
+  // Kept, the 24 would be 96 MB.
+  expect(Number(output)).toBeLessThan(50e6);
+});
+
+it('a process may exit while it holds, reads and computes outputs that are kept', async () => {
+  expect(await scenario('exitKept')).toEqual({ status: 7, signal: null, output: 'leaving' });
+});
+
 it('a run keeps its module from the garbage collector', async () => {
   expect(await scenario('collectRunning')).toEqual({ status: 0, signal: null, output: String(32 * 8 * 256) });
 });

@@ -5,10 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { afterAll, describe, expect, it, test } from 'vitest';
 import { addGenerateOptions, toGenerateOptions } from '../../lib/cli/generate-options.js';
+import { sequentialGuidance } from '../../lib/pipelines/diffusion/denoising/sequential-guidance.js';
 import { stepCached } from '../../lib/pipelines/diffusion/denoising/step-cache.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';
-import type { DiffusionNetwork, NetworkSession } from '../../lib/sampling/network.js';
+import type { CutState, DiffusionNetwork, NetworkSession } from '../../lib/sampling/network.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 import { readLatent, relativeError } from '../pipelines-reference/cases.js';
 import { readJson, type TinyModel, writeFolder } from '../pipelines-reference/tiny-models.js';
@@ -86,6 +87,35 @@ describe('step caching', () => {
     expect([...two.subarray(one.length)]).toEqual([...one]);
   });
 
+  test('keeps its features on the device while a generation runs, and leaves none', async () => {
+    for (const memory of ['balanced', 'lean'] as const) {
+      const pipeline = await pipelineFor('sd1', memory);
+      const kept = () => pipeline.memory().unet!.kept;
+      const hires = { scale: 1.5, steps: 3, strength: 0.6 };
+      const held: number[] = [];
+      const stream = pipeline.stream({ ...SMALL, hires, deepCache });
+      for await (const _ of stream) held.push(kept());
+      await stream.result;
+      // 2 branches of 16 channels, and in the second pass at 6 x 6 instead of 4 x 4.
+      expect(Math.min(...held)).toBeGreaterThan(0);
+      expect(held.at(-1)).toBeGreaterThan(held[0]!);
+      expect(kept()).toBe(0);
+    }
+  });
+
+  test('leaves none when it is stopped', async () => {
+    for (const memory of ['balanced', 'lean'] as const) {
+      const pipeline = await pipelineFor('sd1', memory);
+      const controller = new AbortController();
+      const stopped = pipeline.generate({
+        ...{ ...SMALL, deepCache, signal: controller.signal },
+        onProgress: ({ phase, step }) => phase === 'denoise' && step > 1 && controller.abort(),
+      });
+      await expect(stopped).rejects.toMatchObject({ code: 'ABORTED' });
+      await expect.poll(() => pipeline.memory().unet!.kept).toBe(0);
+    }
+  });
+
   test('works on inpainting models', async () => {
     const pipeline = await pipelineFor('inpaint');
     const cached = await latentOf(pipeline, { ...SMALL, deepCache });
@@ -137,14 +167,22 @@ describe('which evaluations are whole', () => {
   /** A network that says what it is asked for, and whose features are its latents. */
   function counting() {
     const asked: string[] = [];
+    const held = new Set<CutState>();
+    const keepState = (features: Tensor): CutState => {
+      const state = { features, [Symbol.dispose]: () => expect(held.delete(state)).toBe(true) };
+      held.add(state);
+      return state;
+    };
     const session: NetworkSession = {
       run: async ({ latents, branches, resume, keep }) => {
         const rows = branches.map((_, i) => (latents instanceof Tensor ? latents.at(i) : latents[i]!));
         const numbers = (tensors: readonly Tensor[]) => tensors.map(({ data }) => data[0]).join();
-        asked.push(
-          resume ? `shallow ${numbers(resume.states.map((one) => one.features))}` : `whole ${numbers(rows)}`,
-        );
-        const kept = rows.map((features) => ({ features }));
+        const resumed = resume?.states.map((state) => {
+          expect(held.has(state)).toBe(true);
+          return state.features as Tensor;
+        });
+        asked.push(resumed ? `shallow ${numbers(resumed)}` : `whole ${numbers(rows)}`);
+        const kept = keep ? rows.map(keepState) : [];
         return { prediction: Tensor.cat(rows), taps: {}, ...(keep ? { kept } : {}) };
       },
       [Symbol.dispose]: () => undefined,
@@ -156,19 +194,22 @@ describe('which evaluations are whole', () => {
       bytes: async () => ({ run: 0, session: 0 }),
       nodes: () => [],
     };
-    return { asked, network };
+    return { asked, held, network };
   }
   const BOTH = ['negative', 'positive'].map((name) => ({ name, conditioning: { tensors: {} }, weight: 1 }));
 
   async function evaluations(interval: number, runs: readonly (readonly [number[], ...number[]])[][]) {
-    const { asked, network } = counting();
-    using session = stepCached(network, { interval, branch: 0 }).prepare(BOTH, [1, 1, 1, 1]);
+    const { asked, held, network } = counting();
+    const session = stepCached(network, { interval, branch: 0 }).prepare(BOTH, [1, 1, 1, 1]);
     for (const [index, evaluation] of runs.entries()) {
       for (const [branches, ...values] of evaluation) {
         const latents = values.map((value) => Tensor.from(Float32Array.of(value), [1]));
         await session.run({ latents, timestep: 0, evaluation: { sigma: 1, index }, branches });
+        expect(held.size).toBeLessThanOrEqual(BOTH.length);
       }
     }
+    session[Symbol.dispose]();
+    expect(held.size).toBe(0);
     return asked;
   }
 
@@ -198,6 +239,33 @@ describe('which evaluations are whole', () => {
       'whole 5',
       'whole 6',
     ]);
+  });
+
+  test('what a run kept is freed when a later branch fails, or the session ended meanwhile', async () => {
+    const { held, network } = counting();
+    const latents = BOTH.map(() => Tensor.from(Float32Array.of(1), [1, 1]));
+    const request = { latents, timestep: 0, evaluation: { sigma: 1, index: 0 }, branches: [0, 1] };
+    const failing: DiffusionNetwork = {
+      ...network,
+      prepare: (...given) => {
+        const session = network.prepare(...given);
+        const run: NetworkSession['run'] = async (one) => {
+          if (one.branches[0] === 1) throw new Error('no memory');
+          return session.run(one);
+        };
+        return { ...session, run };
+      },
+    };
+    const how = { interval: 2, branch: 0 };
+    const first = stepCached(sequentialGuidance(failing), how).prepare(BOTH, [1, 1, 1, 1]);
+    await expect(first.run(request)).rejects.toThrow('no memory');
+    expect(held.size).toBe(0);
+
+    const second = stepCached(network, how).prepare(BOTH, [1, 1, 1, 1]);
+    const running = second.run({ ...request, branches: [0] });
+    second[Symbol.dispose]();
+    await running;
+    expect(held.size).toBe(0);
   });
 
   test('a network without cut points is refused', () => {

@@ -24,11 +24,11 @@ host_tensor read(const graph::binding & from) {
     return out;
 }
 
-void check_limits(const std::string & name, const host_tensor & input, graph::range allowed) {
-    const std::byte * at = input.data.get();
-    for (size_t i = 0; i < input.size; i += sizeof(int32_t)) {
+void check_limits(const std::string & name, const host_data & data, int64_t count, graph::range allowed) {
+    const auto * at = static_cast<const std::byte *>(data.at(name));
+    for (int64_t i = 0; i < count; i++) {
         int32_t value = 0;
-        std::memcpy(&value, at + i, sizeof value);
+        std::memcpy(&value, at + static_cast<size_t>(i) * sizeof value, sizeof value);
         if (value < allowed.smallest || value > allowed.largest) {
             throw error("INVALID_OPTION", "Expected integers between " + std::to_string(allowed.smallest) +
                                               " and " + std::to_string(allowed.largest) + " in the input " +
@@ -48,16 +48,8 @@ void check_size(const ggml_tensor * node) {
 
 }  // namespace
 
-std::map<std::string, shape> shapes_of(const host_tensors & tensors) {
-    std::map<std::string, shape> out;
-    for (const auto & [name, t] : tensors) {
-        out[name] = t.dims;
-    }
-    return out;
-}
-
 built_graph::built_graph(weight_source & weights, graph::options options, const architecture & model,
-                         const std::string & entry, const host_tensors & inputs, const config & params)
+                         const std::string & entry, const run_inputs & inputs, const config & params)
     : graph_(weights, std::move(options)), ctx_(nullptr, ggml_free) {
     // The model knows nothing of overrides: the graph asks for them as it comes to their nodes.
     std::map<std::string, shape> own = shapes_of(inputs);
@@ -65,11 +57,12 @@ built_graph::built_graph(weight_source & weights, graph::options options, const 
     model.build(graph_, entry, own, params);
     check_overrides(inputs);
     check_inputs(inputs);
+    place_inputs(inputs);
     check_taps();
     collect_nodes();
 }
 
-void built_graph::check_overrides(const host_tensors & inputs) const {
+void built_graph::check_overrides(const run_inputs & inputs) const {
     for (const std::string & node : graph_.opts().overrides) {
         auto wanted = graph_.inputs.find(override_input(node));
         if (wanted == graph_.inputs.end()) {
@@ -84,7 +77,7 @@ void built_graph::check_overrides(const host_tensors & inputs) const {
     }
 }
 
-void built_graph::check_inputs(const host_tensors & inputs) const {
+void built_graph::check_inputs(const run_inputs & inputs) const {
     for (const auto & [name, given] : inputs) {
         if (graph_.inputs.count(name) == 0) {
             throw error("INVALID_OPTION", "There is no input " + name);
@@ -105,6 +98,20 @@ void built_graph::check_inputs(const host_tensors & inputs) const {
         if (element_count(given->second.dims) != element_count(wanted.dims)) {
             throw error("SHAPE_MISMATCH", "Expected shape " + to_string(wanted.dims) + " for the input " +
                                               name + " but received " + to_string(given->second.dims));
+        }
+    }
+}
+
+// ggml's scheduler puts inputs into the host's memory, from where they would be copied at each run: those
+// that lie on a GPU get a place there.
+void built_graph::place_inputs(const run_inputs & inputs) {
+    for (const auto & [name, given] : inputs) {
+        if (given.kept.empty()) {
+            continue;
+        }
+        ggml_backend_dev_t device = given.kept.front().device();
+        if (!ggml_backend_buft_is_host(ggml_backend_dev_buffer_type(device))) {
+            placed_.emplace_back(device, graph_.inputs.at(name).value, "An input of the run");
         }
     }
 }
@@ -163,17 +170,16 @@ named_nodes built_graph::names() const {
     return out;
 }
 
-void built_graph::set_inputs(const host_tensors & inputs) const {
-    graph::host_data data;
+void built_graph::set_inputs(const run_inputs & inputs) const {
+    inputs_on_host data(inputs);
     for (const auto & [name, given] : inputs) {
         auto limits = graph_.limits.find(name);
         if (limits != graph_.limits.end()) {
-            check_limits(name, given, limits->second);
+            check_limits(name, data, element_count(given.dims), limits->second);
         }
-        data[name] = given.data.get();
         tensor to = graph_.inputs.at(name).value;
         if (to->buffer != nullptr) {  // null where nothing in the graph looks at it
-            ggml_backend_tensor_set(to, given.data.get(), 0, given.size);
+            given.copy_to(to);
         }
     }
     for (const graph::host_binding & computed : graph_.computed_inputs) {
@@ -186,10 +192,37 @@ void built_graph::set_inputs(const host_tensors & inputs) const {
     }
 }
 
-host_tensors built_graph::outputs() const {
+kept_tensors built_graph::reserve(const std::set<std::string> & names, ggml_backend_dev_t device,
+                                  const byte_counter & counter) const {
+    kept_tensors out;
+    for (const std::string & name : names) {
+        auto found = graph_.outputs.find(name);
+        if (found == graph_.outputs.end()) {
+            std::string all;
+            for (const auto & [known, ignored] : graph_.outputs) {
+                all += (all.empty() ? "" : ", ") + known;
+            }
+            throw error("INVALID_OPTION",
+                        "There is no output " + name + " to keep; the outputs of this run are " + all);
+        }
+        const graph::binding & from = found->second;
+        out.emplace(name, kept_tensor(device, from.value->type, from.dims, counter));
+    }
+    return out;
+}
+
+void built_graph::keep_outputs(const kept_tensors & to) const {
+    for (const auto & [name, kept] : to) {
+        kept.write(graph_.outputs.at(name).value);
+    }
+}
+
+host_tensors built_graph::outputs(const std::set<std::string> & kept) const {
     host_tensors out;
     for (const auto & [name, from] : graph_.outputs) {
-        out[name] = read(from);
+        if (kept.count(name) == 0) {
+            out[name] = read(from);
+        }
     }
     return out;
 }

@@ -73,6 +73,15 @@ inline std::string override_input(const std::string & node) {
     return override_prefix + node;
 }
 
+// The inputs of a run as the host reads them, by name.
+class host_data {
+  public:
+    virtual ~host_data() = default;
+    // The input's f32 or i32 values, valid as long as this object. One that lies on a device is copied from
+    // there when it is first asked for.
+    virtual const void * at(const std::string & name) const = 0;
+};
+
 // What the nodes of a graph can see of the run that they are part of.
 struct run_state {
     const cancel_token * cancel = nullptr;
@@ -113,7 +122,7 @@ class graph {
     void limit(const std::string & name, int64_t smallest, int64_t largest);
     // Data computed on the host when the graph runs, from the inputs that the caller gave (a timestep's
     // sinusoid). `fill` writes ggml_nelements() values of the tensor's type.
-    using host_data = std::map<std::string, const void *>;  // input name -> its data
+    using host_data = safelight::host_data;
     tensor computed(ggml_type type, const shape & dims, std::function<void(const host_data &, void *)> fill);
     // f32, or i32 where x holds integers.
     void output(const std::string & name, tensor x, const shape & dims);

@@ -1,10 +1,12 @@
 /** A U-Net as a diffusion network: text by cross-attention, pooled text and sizes (SDXL), classes, and channels beside the latent. */
+import { TensorRef } from '../../../binding/tensor-ref.js';
 import type { NodeInfo } from '../../../binding/types.js';
 import { SafelightError } from '../../../errors.js';
 import type { UNet, UNetInputs } from '../../../modules/unet.js';
 import {
   type BranchSpec,
   type CutPoint,
+  type CutState,
   checkConditioning,
   type DiffusionNetwork,
   groupByShape,
@@ -159,16 +161,20 @@ class UNetSession implements NetworkSession {
       ...constant,
     };
     if (resume) {
-      const deep = Tensor.cat(resume.states.map(({ features }) => features));
+      const deep = resume.states.map(refOf);
       const output = await this.unet.shallow(inputs, deep, branchOf(resume.point), { patches, signal });
       return { prediction: output.sample, taps: output.taps };
     }
-    const branch = keep && branchOf(keep);
-    const how = { patches, taps, overrides, signal, branch };
-    const { sample, deep, taps: read } = await this.unet.forward(inputs, how);
-    if (!deep) return { prediction: sample, taps: read };
+    const how = { patches, taps, overrides, signal };
+    if (!keep) {
+      const { sample, taps: read } = await this.unet.forward(inputs, how);
+      return { prediction: sample, taps: read };
+    }
+    const options = { ...how, branch: branchOf(keep), keepDeep: true };
+    const { sample, deepRef, taps: read } = await this.unet.forward(inputs, options);
     const images = this.shape[0];
-    const kept = branches.map((_, i) => ({ features: deep.slice([i * images, (i + 1) * images]) }));
+    const kept = branches.map((_, i) => stateOf(deepRef!.slice(i * images, (i + 1) * images)));
+    deepRef!.dispose();
     return { prediction: sample, taps: read, kept };
   }
 
@@ -248,6 +254,16 @@ function isFloat(tensor: AnyTensor): tensor is Tensor {
 /** `[branches * B, C, h, w]` */
 function batchOf(latents: Tensor | readonly Tensor[], branches: number): Tensor {
   return Tensor.cat(latents instanceof Tensor ? new Array<Tensor>(branches).fill(latents) : latents);
+}
+
+/** A branch's features, which stay on the U-Net's device. */
+function stateOf(features: TensorRef): CutState {
+  return { features, [Symbol.dispose]: () => features.dispose() };
+}
+
+function refOf({ features }: CutState): TensorRef {
+  if (features instanceof TensorRef) return features;
+  throw new SafelightError('INTERNAL', 'The state at the cut point is that of another network');
 }
 
 /** DeepCache's number of a cut point. */

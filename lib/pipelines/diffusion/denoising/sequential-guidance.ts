@@ -27,8 +27,7 @@ function sequentialSession(session: NetworkSession): NetworkSession {
     run: async (request) => {
       if (request.taps?.length || request.overrides || request.branches.length === 1)
         return session.run(request);
-      const results: NetworkResult[] = [];
-      for (const i of request.branches.keys()) results.push(await session.run(onlyBranch(request, i)));
+      const results = await inTurn(session, request);
       const kept = results.flatMap((result) => result.kept ?? []);
       return {
         prediction: Tensor.cat(results.map(({ prediction }) => prediction)),
@@ -38,6 +37,18 @@ function sequentialSession(session: NetworkSession): NetworkSession {
     },
     [Symbol.dispose]: () => session[Symbol.dispose](),
   };
+}
+
+/** One run for each branch; if one of them fails, what the others kept is freed. */
+async function inTurn(session: NetworkSession, request: NetworkRequest): Promise<NetworkResult[]> {
+  const results: NetworkResult[] = [];
+  try {
+    for (const i of request.branches.keys()) results.push(await session.run(onlyBranch(request, i)));
+    return results;
+  } catch (error) {
+    for (const { kept } of results) for (const state of kept ?? []) state[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** The part of a request that belongs to the `i`th of its branches. */

@@ -49,6 +49,7 @@ class CachedSession implements NetworkSession {
   /** Evaluations since the last whole one, itself counted. */
   private age = 0;
   private evaluation = -1;
+  private disposed = false;
 
   constructor(
     private readonly session: NetworkSession,
@@ -63,7 +64,7 @@ class CachedSession implements NetworkSession {
     const missing = (): boolean => !branches.every((branch) => this.states.has(branch));
     // A branch that was left out of the last whole evaluation (guidance that begins within an interval) makes this one whole.
     if (first && (this.age % this.interval === 0 || missing())) {
-      this.states = new Map();
+      this.drop();
       this.age = 0;
     }
     if (first) this.age++;
@@ -71,15 +72,23 @@ class CachedSession implements NetworkSession {
       const states = branches.map((branch) => this.states.get(branch)!);
       return this.session.run({ ...request, resume: { point: this.point, states } });
     }
-    const result = await this.session.run({ ...request, keep: this.point });
+    const { kept = [], ...result } = await this.session.run({ ...request, keep: this.point });
     branches.forEach((branch, i) => {
-      this.states.set(branch, result.kept![i]!);
+      this.states.get(branch)?.[Symbol.dispose]();
+      this.states.set(branch, kept[i]!);
     });
+    if (this.disposed) this.drop();
     return result;
   }
 
   [Symbol.dispose](): void {
-    this.states.clear();
+    this.disposed = true;
+    this.drop();
     this.session[Symbol.dispose]();
+  }
+
+  private drop(): void {
+    for (const state of this.states.values()) state[Symbol.dispose]();
+    this.states.clear();
   }
 }

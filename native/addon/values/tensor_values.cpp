@@ -1,7 +1,8 @@
 #include <cstring>
 
-#include "addon/checked.h"
-#include "addon/values.h"
+#include "addon/tensor_handle.h"
+#include "addon/values/checked.h"
+#include "addon/values/values.h"
 
 namespace safelight {
 
@@ -29,6 +30,25 @@ host_tensor to_tensor(const Napi::Value & value, const std::string & name) {
                     out.size);
     }
     return out;
+}
+
+run_input to_input(const Napi::Value & value, const std::string & name) {
+    if (const kept_tensor * kept = tensor_handle::of(value)) {
+        return run_input({*kept}, name);
+    }
+    if (!value.IsArray()) {
+        return run_input(to_tensor(value, name));
+    }
+    auto from = value.As<Napi::Array>();
+    std::vector<kept_tensor> parts;
+    for (uint32_t i = 0; i < from.Length(); i++) {
+        const kept_tensor * part = tensor_handle::of(from.Get(i));
+        if (part == nullptr) {
+            expected("handles of tensors that runs on this device have kept", "the input " + name);
+        }
+        parts.push_back(*part);
+    }
+    return run_input(std::move(parts), name);
 }
 
 // Without a copy where it is large: such a buffer is no longer V8's own, so Electron forbids it, and
@@ -76,15 +96,15 @@ std::map<std::string, shape> to_shapes(const Napi::Value & value) {
     return out;
 }
 
-host_tensors to_tensors(const Napi::Value & value) {
+run_inputs to_inputs(const Napi::Value & value) {
     Napi::Object from = object(value, "the inputs");
     Napi::Array names = from.GetPropertyNames();
-    host_tensors out;
+    run_inputs out;
     for (uint32_t i = 0; i < names.Length(); i++) {
         std::string name = names.Get(i).ToString().Utf8Value();
         Napi::Value input = from.Get(name);
         if (!input.IsUndefined()) {
-            out[name] = to_tensor(input, name);
+            out[name] = to_input(input, name);
         }
     }
     return out;
@@ -98,17 +118,21 @@ Napi::Array from_shape(Napi::Env env, const shape & dims) {
     return out;
 }
 
+Napi::Object from_tensor(Napi::Env env, host_tensor & from) {
+    size_t count = from.size / sizeof(float);
+    Napi::Value data = from.type == GGML_TYPE_I32
+                           ? Napi::Value(Napi::Int32Array::New(env, count, to_buffer(env, from), 0))
+                           : Napi::Value(Napi::Float32Array::New(env, count, to_buffer(env, from), 0));
+    Napi::Object out = Napi::Object::New(env);
+    out.Set("data", data);
+    out.Set("shape", from_shape(env, from.dims));
+    return out;
+}
+
 Napi::Object from_tensors(Napi::Env env, host_tensors & tensors) {
     Napi::Object out = Napi::Object::New(env);
-    for (auto & [name, t] : tensors) {
-        size_t count = t.size / sizeof(float);
-        Napi::Value data = t.type == GGML_TYPE_I32
-                               ? Napi::Value(Napi::Int32Array::New(env, count, to_buffer(env, t), 0))
-                               : Napi::Value(Napi::Float32Array::New(env, count, to_buffer(env, t), 0));
-        Napi::Object one = Napi::Object::New(env);
-        one.Set("data", data);
-        one.Set("shape", from_shape(env, t.dims));
-        out.Set(name, one);
+    for (auto & [name, one] : tensors) {
+        out.Set(name, from_tensor(env, one));
     }
     return out;
 }

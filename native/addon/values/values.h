@@ -20,7 +20,7 @@ struct write_request {
 config to_config(const Napi::Value & value);
 shape to_shape(const Napi::Value & value, const std::string & name);
 std::map<std::string, shape> to_shapes(const Napi::Value & value);
-host_tensors to_tensors(const Napi::Value & value);
+run_inputs to_inputs(const Napi::Value & value);
 weight_plan to_plan(const Napi::Value & value);
 patch_plan to_patch_plan(const Napi::Value & value);
 write_request to_write_request(const Napi::Value & value);
@@ -29,6 +29,7 @@ void read_run_options(const Napi::Value & value, run_request & request);
 
 Napi::Array from_shape(Napi::Env env, const shape & dims);
 // Hands the memory over without a copy where the engine allows it (Electron does not).
+Napi::Object from_tensor(Napi::Env env, host_tensor & from);
 Napi::Object from_tensors(Napi::Env env, host_tensors & tensors);
 
 }  // namespace safelight

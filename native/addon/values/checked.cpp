@@ -1,4 +1,4 @@
-#include "addon/checked.h"
+#include "addon/values/checked.h"
 
 #include <cmath>
 

@@ -1,6 +1,6 @@
-#include "addon/values.h"
+#include "addon/values/values.h"
 
-#include "addon/checked.h"
+#include "addon/values/checked.h"
 
 namespace safelight {
 
@@ -47,6 +47,18 @@ config read_config(const Napi::Value & value, int depth, int & left) {
     return config(config::value(std::move(fields)));
 }
 
+std::set<std::string> names_in(const Napi::Object & from, const char * key) {
+    std::set<std::string> out;
+    Napi::Value value = from.Get(key);
+    if (!value.IsUndefined()) {
+        Napi::Array names = array(value, key);
+        for (uint32_t i = 0; i < names.Length(); i++) {
+            out.insert(to_text(names.Get(i), std::string("a name in ") + key));
+        }
+    }
+    return out;
+}
+
 }  // namespace
 
 config to_config(const Napi::Value & value) {
@@ -85,13 +97,8 @@ void read_run_options(const Napi::Value & value, run_request & request) {
     if (!patches.IsUndefined()) {
         request.patches = to_text(patches, "patches");
     }
-    Napi::Value taps = from.Get("taps");
-    if (!taps.IsUndefined()) {
-        Napi::Array names = array(taps, "taps");
-        for (uint32_t i = 0; i < names.Length(); i++) {
-            request.taps.insert(to_text(names.Get(i), "a tap"));
-        }
-    }
+    request.taps = names_in(from, "taps");
+    request.keep = names_in(from, "keep");
 }
 
 }  // namespace safelight

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cctype>
 
-#include "addon/checked.h"
-#include "addon/values.h"
+#include "addon/values/checked.h"
+#include "addon/values/values.h"
 
 namespace safelight {
 

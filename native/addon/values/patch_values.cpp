@@ -1,5 +1,5 @@
-#include "addon/checked.h"
-#include "addon/values.h"
+#include "addon/values/checked.h"
+#include "addon/values/values.h"
 
 namespace safelight {
 
