@@ -28,7 +28,7 @@ export interface CreateOptions extends ModuleOptions {
 }
 
 export interface RunOptionsWithSignal extends RunOptions {
-  /** What nodes give in this run in the place of what they compute, by name, each of exactly the node's shape. Runs stock operations, as with taps. */
+  /** Values of nodes in the place of what they compute, by name, each of exactly the node's shape. Runs stock operations, as with taps. */
   readonly overrides?: Readonly<Record<string, NativeTensor>> | undefined;
   /** Stops the run between graph nodes: it rejects with ABORTED. */
   readonly signal?: AbortSignal | undefined;

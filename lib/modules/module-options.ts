@@ -38,7 +38,7 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** Names of nodes (see `nodes`) to read out. */
   readonly taps?: readonly string[] | undefined;
-  /** What nodes give in the place of what they compute, by name, each of exactly the node's shape. */
+  /** Values of nodes in the place of what they compute, by name, each of exactly the node's shape. */
   readonly overrides?: Readonly<Record<string, Tensor>> | undefined;
   /** Measure each named node. */
   readonly timings?: boolean | undefined;

@@ -17,16 +17,24 @@ interface Sides {
 
 /**
  * Copies of the tensors, so that the caller may write into his own while the call goes on.
+ * @param channels of the model's latents, where they are known; `checkGivenShape` checks them otherwise
  * @throws SHAPE_MISMATCH for another number of rows than one or the call's, NOT_FINITE
  */
-export function copyGiven({ noise, latent }: GivenTensors, count: number): GivenTensors {
-  return { noise: noise && copyOf('noise', noise, count), latent: latent && copyOf('latent', latent, count) };
+export function copyGiven(
+  { noise, latent }: GivenTensors,
+  count: number,
+  channels: number | 'C' = 'C',
+): GivenTensors {
+  const copy = (name: string, tensor: Tensor | undefined): Tensor | undefined =>
+    tensor === undefined ? undefined : copyOf(name, tensor, count, channels);
+  return { noise: copy('noise', noise), latent: copy('latent', latent) };
 }
 
-function copyOf(name: string, value: Tensor, count: number): Tensor {
+function copyOf(name: string, value: Tensor, count: number, channels: number | 'C'): Tensor {
   const rows = count === 1 ? '1' : `1 or ${count}`;
-  const tensor = checkTensor(name, value, [rows, 'C', 'h', 'w']);
-  if (tensor.shape[0] !== 1 && tensor.shape[0] !== count) throw mismatch(name, `[${rows}, C, h, w]`, tensor);
+  const tensor = checkTensor(name, value, [rows, channels, 'h', 'w']);
+  if (tensor.shape[0] !== 1 && tensor.shape[0] !== count)
+    throw mismatch(name, `[${rows}, ${channels}, h, w]`, tensor);
   checkFinite(name, tensor);
   return tensor.clone();
 }

@@ -85,7 +85,7 @@ export interface Settings extends ConditionSettings {
   /** Copies of what the caller gave. */
   readonly given: GivenTensors;
   readonly init: InitSettings | undefined;
-  /** Of a latent to begin from. */
+  /** Strength and noise for a latent to begin from. */
   readonly from: Pick<InitSettings, 'strength' | 'noiseMultiplier'>;
   /** In the place of prompts. */
   readonly embeddings: GivenEmbeddings | undefined;

@@ -71,7 +71,7 @@ export interface NetworkRequest {
   readonly keep?: CutPoint;
   /** Names of nodes to read. */
   readonly taps?: readonly string[] | undefined;
-  /** What nodes give in the place of what they compute, by name, as `taps` gives it: batches go through the branches. */
+  /** Values of nodes in the place of what they compute, by name, as `taps` gives it: batches go through the branches. */
   readonly overrides?: Readonly<Record<string, Tensor>> | undefined;
   readonly signal?: AbortSignal | undefined;
 }

@@ -57,7 +57,7 @@ function namesOf<F extends object>(fields: F): (keyof F)[] {
   return Object.keys(fields) as (keyof F)[];
 }
 
-/** Where the noise levels are the sampler's or the caller's own, there is no schedule; a sampler of the caller's has no name. */
+/** Names of sampler and schedule: none of a schedule where the noise levels are given or the sampler's, none of a function. */
 function samplerNames({ sampler, schedule, sigmas }: SamplingSettings) {
   return { sampler: sampler.name, schedule: sampler.ownsSchedule || sigmas ? undefined : schedule };
 }

@@ -12,7 +12,6 @@ import type { GuidancePair } from '../../sampling/guidance.js';
 import { createNoise } from '../../sampling/noise.js';
 import { addNoise } from '../../sampling/noise-schedule.js';
 import { initialNoiseScale } from '../../sampling/samplers/index.js';
-import { checkTensor } from '../../tensor/check-tensor.js';
 import type { RgbImage } from '../../tensor/picture.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning } from '../../warnings.js';
@@ -105,7 +104,7 @@ export async function denoiseStage(loaded: LoadedModel, options: DenoiseOptions)
   const rng = check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']);
   const strength = check.number('strength', options.strength ?? 0.75, 0, 1);
   checkCallback('onStep', options.onStep);
-  const given = givenTensors(loaded, options, count);
+  const given = copyGiven(options, count, facts.latentChannels);
   const [channels, h, w] = latentShape(loaded, options, given);
   const conditioning = await conditioningOf(loaded, options, signal);
   const model = await loaded.denoiser(signal);
@@ -214,21 +213,7 @@ async function conditioningOf(
   return encodeGiven(loaded, options, text, { signal });
 }
 
-/** @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE */
-function givenTensors(
-  { facts }: LoadedModel,
-  { latent, noise }: DenoiseOptions,
-  count: number,
-): GivenTensors {
-  const channels = facts.latentChannels;
-  const checked = (name: string, tensor: Tensor | undefined): Tensor | undefined =>
-    tensor === undefined
-      ? undefined
-      : checkTensor(name, tensor, [count === 1 ? 1 : `1 or ${count}`, channels, 'h', 'w']);
-  return copyGiven({ noise: checked('noise', noise), latent: checked('latent', latent) }, count);
-}
-
-/** Of one image. */
+/** Returns the shape of one image's latent. */
 function latentShape(
   { facts }: LoadedModel,
   options: DenoiseOptions,

@@ -25,7 +25,7 @@ export class GuidedDenoiser {
   evaluations = 0;
   /** Of the last evaluation, by name. */
   taps: Readonly<Record<string, Tensor>> = {};
-  /** Of the last evaluation, where the run keeps them: the branches' predictions, and what guidance made of them. */
+  /** The branches' predictions in the last evaluation, and what guidance made of them, where the run keeps them. */
   predicted: Pick<DenoiseStep, 'predictions' | 'guided'> = {};
   private x0: Latent | undefined;
   private active: readonly BranchSpec[] = [];
