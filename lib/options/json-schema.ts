@@ -62,8 +62,9 @@ function valueSchema(field: Field, limits: Limits): z.ZodType {
     case 'image':
       return imageSchema;
     case 'interval': {
-      const end = z.number().min(min);
-      return z.tuple([end, isUnbounded(field) ? orInfinity(end) : end.max(max)]);
+      const finite = z.number().min(min);
+      const end = isUnbounded(field) ? orInfinity(finite) : finite.max(max);
+      return z.tuple([end, end]);
     }
     case 'descending':
       return z

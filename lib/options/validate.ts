@@ -102,7 +102,7 @@ function validateField(name: string, field: Field, value: unknown, context: Chec
     case 'pair': {
       const both: readonly unknown[] = Array.isArray(value) && value.length === 2 ? value : [value];
       const [x, y = x] = both.map((one) => check.number(name, one, ...range()));
-      return both.length === 2 ? [x, y] : x;
+      return x === y ? x : [x, y];
     }
     case 'size': {
       check.knownKeys(name, value, new Set(['width', 'height']));

@@ -41,7 +41,7 @@ describe('schedules are those of k-diffusion and A1111', () => {
             sigmaMin,
             sigmaMax,
             rho,
-            alignYourSteps: family === 'sdxl' ? SDXL_STEPS : undefined,
+            alignYourSteps: family?.startsWith('sdxl') ? SDXL_STEPS : undefined,
           });
           expect(sigmas.length).toBe(length);
           expect(fromEnd.length).toBe(Math.ceil(length / stride));
