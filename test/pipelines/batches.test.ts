@@ -43,7 +43,10 @@ async function bothWays(options: Partial<GenerateOptions>): Promise<[GeneratedIm
   return [[...images], alone];
 }
 
-async function expectSame(options: Partial<GenerateOptions>, tolerance = 1e-4): Promise<void> {
+/** Rounding of larger batches, which samplers amplify: 1.35e-4 was seen with the AVX2 kernels, less than 1e-4 with AVX-512. */
+const ROUNDING = 2e-4;
+
+async function expectSame(options: Partial<GenerateOptions>, tolerance = ROUNDING): Promise<void> {
   const [together, alone] = await bothWays(options);
   expect(together).toHaveLength(3);
   for (const [i, image] of together.entries()) {
@@ -100,7 +103,7 @@ describe('images of a batch are those of single calls', () => {
       for (let i = 0; i < 3; i++) {
         const one = await pipeline.denoise({ ...asked, seed: 5 + i });
         const apart = Math.max(...one.data.map((value, k) => Math.abs(value - all.at(i).data[k]!)));
-        expect(apart).toBeLessThan(1e-4);
+        expect(apart).toBeLessThan(ROUNDING);
       }
       expect(new Set(steps)).toEqual(new Set([sampler === 'dpm_adaptive' ? 1 : 3]));
       expect(shares.every((share) => share > 0 && share <= 1)).toBe(true);
