@@ -130,9 +130,10 @@ function qualified({ parameters, names }, source, entry) {
     .replaceAll('\\', '/')
     .replace(/\.d\.ts$/, '.js')}`;
   const whole = parameters.replace(/[\w$]+/g, (word) => {
-    const exported = new RegExp(`export (?:declare (?:abstract )?class|interface|type) ${word}\\b`).test(
-      text,
-    );
+    // Declared there, or passed on from another file.
+    const exported = new RegExp(
+      `export (?:(?:declare (?:abstract )?class|interface|type) ${word}\\b|(?:type )?\\{[^}]*\\b${word}\\b[^}]*\\} from)`,
+    ).test(text);
     if (names.includes(word) || !exported) return word;
     return `import('${specifier}', { with: ${IMPORT_MODE} }).${word}`;
   });
