@@ -1,5 +1,6 @@
-/** How models with a U-Net are loaded and run: text encoders or classes, the U-Net, and what makes latents. */
+/** Loads and runs models with a U-Net: text encoders or classes, the U-Net, and what makes latents. */
 import { basename, extname } from 'node:path';
+import type { SchedulerConfig } from '../../../checkpoint/config/types.js';
 import { extraChannels, latentChannels, latentFactor } from '../../../checkpoint/latent-source.js';
 import type { ModelSource } from '../../../checkpoint/model-descriptor.js';
 import {
@@ -38,7 +39,13 @@ interface TextModules {
 
 interface UNetModules {
   readonly text: TextModules;
-  readonly unet: { readonly module: UNet; readonly network: UNetNetwork };
+  readonly unet: {
+    readonly module: UNet;
+    readonly network: UNetNetwork;
+    /** The training, once what the U-Net predicts is settled. */
+    readonly scheduler: SchedulerConfig;
+    readonly schedule: DiscreteSchedule;
+  };
   readonly codec: LatentCodec;
 }
 
@@ -64,10 +71,8 @@ function unetSpec(family: UNetFamily): ModelSpec<ModelSource, UNetModules> {
     facts: (model) => factsOf(model, family),
     encode: (model, get, request, signal) =>
       encodeGuidance(model.condition, async () => (await get('text', signal)).promptEncoder, request, signal),
-    denoiser: async (model, get, { memory }, signal, patches) => {
-      const { module, network } = await get('unet', signal);
-      const { scheduler } = model;
-      const schedule = DiscreteSchedule.fromConfig(scheduler);
+    denoiser: async (_model, get, { memory }, signal, patches) => {
+      const { module, network, scheduler, schedule } = await get('unet', signal);
       return {
         network: network.patched(patches),
         prediction: scheduler.prediction,
@@ -164,10 +169,15 @@ function networkSpec(family: UNetFamily): ComponentSpec<ModelSource, UNetModules
     part: 'unet',
     label: 'U-Net',
     load: async (model, options, settle) => {
+      const schedule = DiscreteSchedule.fromConfig(model.scheduler);
       const module = await UNet.load(model.unet, options);
+      let { scheduler } = model;
       try {
-        if (model.predictionUncertain)
-          settle(withPrediction(model, await probePrediction(module, options.signal), family));
+        if (model.predictionUncertain) {
+          const settled = withPrediction(model, await probePrediction(module, options.signal), family);
+          settle(settled);
+          scheduler = settled.scheduler;
+        }
       } catch (error) {
         module.dispose();
         throw error;
@@ -178,7 +188,7 @@ function networkSpec(family: UNetFamily): ComponentSpec<ModelSource, UNetModules
         timeIds: family.timeIds,
         lean: options.memory === 'lean',
       });
-      return { module, network };
+      return { module, network, scheduler, schedule };
     },
     release: ({ module }) => module.dispose(),
     memory: ({ module }) => ({ unet: module.memory() }),
