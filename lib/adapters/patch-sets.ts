@@ -68,7 +68,7 @@ export class PatchSets {
     const set: PatchSet = { users: 0, ready: this.module.setPatches(id, patches) };
     this.sets.set(id, set);
     set.ready.catch(() => {
-      // What failed can be tried again.
+      // A failed load is forgotten, so that it can be tried again.
       if (this.sets.get(id) === set) this.sets.delete(id);
     });
     return set;

@@ -16,7 +16,7 @@ export class TensorRef implements Disposable {
   #handle: NativeTensorHandle | undefined;
   readonly shape: readonly number[];
   readonly dtype: 'f32' | 'i32';
-  /** Of its values; a slice's are part of those of the tensor that it was taken from. */
+  /** Bytes of its values; a slice's are part of those of the tensor that it was taken from. */
   readonly bytes: number;
   /** ggml's name of the device. */
   readonly device: string;

@@ -111,7 +111,7 @@ export interface WeightPlan {
 export interface PlannedPatch {
   /** The parameter's canonical name. */
   readonly target: string;
-  /** What the change is multiplied with. */
+  /** Factor of the change. */
   readonly scale: number;
   /** Rows [begin, end) of the parameter that change; default all. */
   readonly rows?: readonly [begin: number, end: number];

@@ -37,7 +37,7 @@ export interface ModelDescriptor {
   readonly family: string;
   /** Its native modules. */
   readonly components: readonly ComponentSource[];
-  /** What it is told of the image that it is to draw. */
+  /** The input that says what to draw: a prompt, a class or nothing. */
   readonly condition: ConditionSource;
   readonly defaults: GenerationDefaults;
   /** Tensors that no module takes, as real files carry them. */
@@ -46,7 +46,7 @@ export interface ModelDescriptor {
 
 /** A model that draws with a U-Net. */
 export interface ModelSource extends ModelDescriptor {
-  /** Whether the model says which size of images it is best at; else its family does. */
+  /** The model names the size of images that it is best at; otherwise its family does. */
   readonly ownSize: boolean;
   /** In the order in which their states are joined; the refiner has only SDXL's second. */
   readonly textEncoders: readonly TextEncoderSource[];

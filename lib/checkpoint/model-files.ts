@@ -27,7 +27,7 @@ export interface ModelFile {
   /** Absolute. */
   readonly path: string;
   readonly tensors: TensorIndex;
-  /** Of a GGUF file. */
+  /** Metadata of a GGUF file. */
   readonly metadata: GgufMetadata | undefined;
   /** Text metadata by its keys. */
   readonly notes: ReadonlyMap<string, string>;
@@ -94,15 +94,14 @@ function isListed(index: ConfigFields, component: string, path: string): boolean
   return (entry?.[1] ?? null) !== null;
 }
 
+/** Components that may have weights of a variant. */
+const COMPONENTS = ['unet', 'text_encoder', 'text_encoder_2', 'vae', 'vqvae', 'bert'];
+
 /** @throws FILE_NOT_FOUND if no component has weights of the variant, INVALID_OPTION for one that cannot be a variant */
-export async function requireVariant(
-  { path, has }: ModelFolder,
-  variant: string | undefined,
-  components: readonly string[],
-): Promise<void> {
+export async function requireVariant({ path, has }: ModelFolder, variant: string | undefined): Promise<void> {
   if (variant === undefined) return;
   checkVariant(variant);
-  for (const component of components) {
+  for (const component of COMPONENTS) {
     if (has(component) && (await hasVariant(join(path, component), variant))) return;
   }
   throw new SafelightError(

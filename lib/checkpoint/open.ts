@@ -13,7 +13,7 @@ import { refuseOtherFamilies } from './other-families.js';
 /** The folder of the small model that ships with the package, from `lib/` and from `dist/` alike. */
 export const starterModel = bundledModels.starter;
 
-/** What a family says about model files. */
+/** The part of a family that recognizes and opens model files. */
 export interface ModelOpener<Opened> {
   readonly name: string;
   /** Tells whether the files are of this family, by names and configs. @throws INVALID_FILE, UNSUPPORTED_MODEL, FILE_NOT_FOUND */

@@ -1,4 +1,4 @@
-/** Where single files keep their text encoders, and how a family reads them. */
+/** Places of text encoders in single files, and the states that families read of them. */
 import { detectTextEncoderConfig } from './config/detect/text-encoder.js';
 import type { TextEncoderSource } from './model-descriptor.js';
 import { clipNaming } from './naming/clip.js';
@@ -18,7 +18,7 @@ export type HasPrefix = (prefix: string) => boolean;
 /** The states of an encoder that a family uses. */
 export interface EncoderUse {
   readonly kind: 'clip' | 'openclip';
-  /** Which hidden state is used, counted from the last. */
+  /** Position of the hidden state that is used, counted from the last. */
   readonly back: number;
   readonly finalNorm: boolean;
   readonly pooled: boolean;
@@ -26,7 +26,7 @@ export interface EncoderUse {
 
 export interface EncoderPlace extends EncoderUse {
   readonly prefix: string;
-  /** How the names after the prefix are: by stable-diffusion.cpp's converter instead of the kind's own. */
+  /** Names after the prefix are those of stable-diffusion.cpp's converter instead of the kind's own. */
   readonly sdcpp?: boolean;
 }
 

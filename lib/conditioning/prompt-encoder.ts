@@ -10,7 +10,7 @@ import { type Chunk, chunkPrompt } from './chunks.js';
 import { applyEmphasis, type Emphasis, padChunks } from './emphasis.js';
 import { parsePrompt, plainPrompt } from './prompt.js';
 
-/** How a prompt is read. */
+/** Settings for reading and encoding a prompt. */
 export interface TextSettings {
   /** 1 reads the layer that the model was trained with, 2 the one before it ... */
   readonly clipSkip: number;

@@ -29,7 +29,7 @@ export interface T5EncoderConfig {
   d_ff: number;
   num_layers: number;
   num_heads: number;
-  /** Of the position bias, half of them for tokens that come after. */
+  /** Buckets of the position bias, half of them for tokens that come after. */
   relative_attention_num_buckets: number;
   /** Distance from which on all share the last bucket. */
   relative_attention_max_distance: number;

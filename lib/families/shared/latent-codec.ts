@@ -70,12 +70,35 @@ export async function loadCodec(source: LatentSource, options: LoadOptions): Pro
   }
 }
 
+/** The size, nodes and memory of a codec are those of its module. */
+abstract class ModuleCodec<Model extends Autoencoder | VQModel> {
+  constructor(protected readonly model: Model) {}
+
+  decodeBytes(height: number, width: number, signal?: AbortSignal): Promise<number> {
+    return this.model.decodeBytes(height, width, signal);
+  }
+
+  nodes(entry: 'encode' | 'decode', size: { batch: number; height: number; width: number }): NodeInfo[] {
+    return this.model.nodes(entry, size);
+  }
+
+  memory(): MemoryInfo {
+    return this.model.memory();
+  }
+
+  dispose(): void {
+    this.model.dispose();
+  }
+}
+
 /** Latents are drawn from the encoder's distribution, or its mean. */
-class DistributionCodec implements LatentCodec {
+class DistributionCodec extends ModuleCodec<Autoencoder> implements LatentCodec {
   constructor(
-    private readonly model: Autoencoder,
+    model: Autoencoder,
     private readonly config: AutoencoderConfig,
-  ) {}
+  ) {
+    super(model);
+  }
 
   async encode(image: Tensor, control: Control = {}): Promise<EncodedImage> {
     const moments = await this.model.encode(image, control);
@@ -98,30 +121,16 @@ class DistributionCodec implements LatentCodec {
   async tapDecoder(latent: Tensor, taps: readonly string[], { signal }: Control = {}) {
     return (await this.model.decodeWhole(unscaled(latent, this.config), { signal, taps })).taps;
   }
-
-  decodeBytes(height: number, width: number, signal?: AbortSignal): Promise<number> {
-    return this.model.decodeBytes(height, width, signal);
-  }
-
-  nodes(entry: 'encode' | 'decode', size: { batch: number; height: number; width: number }): NodeInfo[] {
-    return this.model.nodes(entry, size);
-  }
-
-  memory(): MemoryInfo {
-    return this.model.memory();
-  }
-
-  dispose(): void {
-    this.model.dispose();
-  }
 }
 
 /** Latents are what the encoder gives before it is quantized; the decoder quantizes them first (LDM's `VQModelInterface`). */
-class CodebookCodec implements LatentCodec {
+class CodebookCodec extends ModuleCodec<VQModel> implements LatentCodec {
   constructor(
-    private readonly model: VQModel,
+    model: VQModel,
     private readonly config: VQModelConfig,
-  ) {}
+  ) {
+    super(model);
+  }
 
   async encode(image: Tensor, { signal }: Control = {}): Promise<EncodedImage> {
     const { latent } = await this.model.encode(image, { signal });
@@ -143,22 +152,6 @@ class CodebookCodec implements LatentCodec {
 
   async tapDecoder(latent: Tensor, taps: readonly string[], { signal }: Control = {}) {
     return (await this.model.decode(this.own(latent), { quantize: true, signal, taps })).taps;
-  }
-
-  decodeBytes(height: number, width: number, signal?: AbortSignal): Promise<number> {
-    return this.model.decodeBytes(height, width, signal);
-  }
-
-  nodes(entry: 'encode' | 'decode', size: { batch: number; height: number; width: number }): NodeInfo[] {
-    return this.model.nodes(entry, size);
-  }
-
-  memory(): MemoryInfo {
-    return this.model.memory();
-  }
-
-  dispose(): void {
-    this.model.dispose();
   }
 
   private own(latent: Tensor): Tensor {

@@ -8,8 +8,6 @@ import { isLatentDiffusionFolder, openLatentDiffusionFolder } from './latent-dif
 import { completeUNetModel, type UNetFamilyFacts } from './unet/unet-model.js';
 import { loadUNetModel } from './unet/unet-spec.js';
 
-const COMPONENTS = ['unet', 'text_encoder', 'text_encoder_2', 'vae', 'vqvae', 'bert'];
-
 /** @param pixels the family whose models draw pixels, instead of that whose models draw latents */
 export function latentDiffusion<const Name extends string>(
   { name, label }: { readonly name: Name; readonly label: string },
@@ -35,7 +33,7 @@ export function latentDiffusion<const Name extends string>(
 async function isRelated(files: ModelFiles, { variant }: OpenModelOptions): Promise<boolean> {
   if (files.form === 'file') return isLatentDiffusion(files.tensors);
   if (!isLatentDiffusionFolder(files)) return false;
-  await requireVariant(files, variant, COMPONENTS);
+  await requireVariant(files, variant);
   return true;
 }
 

@@ -19,7 +19,7 @@ import { LatentPreview } from './preview.js';
 
 /** One part of a model that is loaded as a whole. */
 export interface ComponentSpec<Model, T> {
-  /** Where `parts` and the model's components count it. */
+  /** The part that `parts` and the model's components count it under. */
   readonly part: string;
   /** Names it in messages. */
   readonly label: string;
@@ -35,7 +35,7 @@ export interface ComponentSpec<Model, T> {
 /** Gives a component, loading it where need be. */
 export type GetComponent<C> = <K extends keyof C>(key: K, signal?: AbortSignal) => Promise<C[K]>;
 
-/** How a family makes a loaded model of its components `C`. */
+/** Makes a loaded model of its components `C`; each family has its own. */
 export interface ModelSpec<Model extends ModelDescriptor, C> {
   readonly components: { readonly [K in keyof C]: ComponentSpec<Model, C[K]> };
   facts(model: Model): ModelFacts;

@@ -14,7 +14,7 @@ import type { DenoiseModel } from './denoise-model.js';
 import type { LatentCodec } from './latent-codec.js';
 import type { LatentPreview } from './preview.js';
 
-/** How modules are loaded. */
+/** Options with which every module of a model is loaded. */
 export interface ModuleSettings {
   readonly backend: BackendChoice;
   readonly storage: StorageType | undefined;
@@ -36,9 +36,9 @@ export interface ModelFacts {
   readonly latentChannels: number;
   /** Pixels a side that a place of the latent stands for. */
   readonly downsampleFactor: number;
-  /** What the network is told of the image. */
+  /** The input that says what to draw: a prompt, a class or nothing. */
   readonly condition: ConditionSource;
-  /** What it sees beside the latent. */
+  /** Further channels of the network's input. */
   readonly extra: ExtraChannels;
   /** Widths of encoded text that it takes: of each token's state, and of the pooled text where it takes that. */
   readonly text: { readonly width: number; readonly pooledWidth: number | undefined };
@@ -50,7 +50,7 @@ export interface ModelFacts {
   readonly defaults: GenerationDefaults & { readonly width: number; readonly height: number };
 }
 
-/** What to draw. */
+/** Prompts, or a class, to be encoded. */
 export interface EncodeRequest {
   readonly prompt: string;
   readonly negative: string;
@@ -94,7 +94,7 @@ export interface LoadedModel {
    */
   adapt(loras: readonly LoraSettings[], warnings: Warnings, signal?: AbortSignal): Promise<AppliedLoras>;
   codec(signal?: AbortSignal): Promise<LatentCodec>;
-  /** Of the modules loaded by now, by name. */
+  /** Memory of the modules loaded by now, by name. */
   memory(): Record<string, MemoryInfo>;
   /**
    * Leaves a GPU that `auto` chose for the CPU: modules are freed, and load there when they are next needed. Runs under way on the GPU

@@ -12,11 +12,11 @@ export interface FolderTraits {
 
 export interface StableDiffusionDefinition extends UNetFamily {
   readonly label: string;
-  /** How single files lay out the text encoders; the first is CompVis' form, in which `convert` writes. */
+  /** Layouts of the text encoders in single files; the first is CompVis' form, in which `convert` writes. */
   readonly layouts: readonly [EncoderLayout, ...EncoderLayout[]];
   /** Tells a diffusers folder of this family from those of the others. */
   folder(traits: FolderTraits): boolean;
-  /** How the sampler sees latents: unit variance over the training images. */
+  /** Factor that brings latents to unit variance over the training images. */
   readonly scalingFactor: number;
   /** An empty negative prompt gives zeros, where the model does not say. */
   readonly zeroEmptyNegative: boolean;

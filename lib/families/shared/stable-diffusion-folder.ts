@@ -17,20 +17,32 @@ import type { LatentScale, UNetModelParts } from '../../checkpoint/parts.js';
 import { kindOf } from '../../files/read.js';
 import type { FolderTraits, StableDiffusionDefinition } from './stable-diffusion-definition.js';
 
-/** Components that a folder of these families may have. */
-const COMPONENTS = ['unet', 'text_encoder', 'text_encoder_2', 'vae', 'vqvae', 'bert'];
-
 /**
  * The traits of a folder; undefined for one without a U-Net.
  * @throws UNSUPPORTED_MODEL for a component that no family runs or that is missing, INVALID_FILE, FILE_NOT_FOUND
  */
-export async function stableDiffusionFolder(
+export function stableDiffusionFolder(
+  folder: ModelFolder,
+  options: OpenModelOptions,
+): Promise<FolderTraits | undefined> {
+  let traits = known.get(folder);
+  if (!traits) {
+    traits = readTraits(folder, options);
+    known.set(folder, traits);
+  }
+  return traits;
+}
+
+/** Traits of the folders under detection: each family asks for them. */
+const known = new WeakMap<ModelFolder, Promise<FolderTraits | undefined>>();
+
+async function readTraits(
   folder: ModelFolder,
   { variant, vae }: OpenModelOptions,
 ): Promise<FolderTraits | undefined> {
   const { path, index, has } = folder;
   if (!has('unet')) return undefined;
-  await requireVariant(folder, variant, COMPONENTS);
+  await requireVariant(folder, variant);
   const where = join(path, 'model_index.json');
   if (has('text_encoder_3')) throw unsupported(where, 'text_encoder_3', index.text_encoder_3);
   if (!has('vae') && vae === undefined)

@@ -71,7 +71,7 @@ export class JobFeed {
     const isRunning = job !== undefined && job.finished === undefined;
     const log = this.logs.get(id) ?? (isRunning ? this.open(job) : undefined);
     log?.add(message.event);
-    // Of a job that has ended meanwhile a message of its own follows.
+    // A job that has ended meanwhile gets a message of its own.
     if (isRunning && message.event.type !== 'preview') this.watchers.notify(id, { job });
   }
 

@@ -27,7 +27,7 @@ export class Reporter {
   }
 
   private async send(): Promise<void> {
-    // What is not stored is lost to readers; the outcome of the job is stored apart from it.
+    // Events that are not stored are lost to readers; the outcome of the job is stored apart from it.
     for (let event = this.pending.shift(); event; event = this.pending.shift())
       await this.turn.report(event, this.keptWith(event)).catch(() => undefined);
   }

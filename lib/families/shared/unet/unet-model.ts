@@ -18,7 +18,7 @@ import type { UNetModelParts } from '../../../checkpoint/parts.js';
 import { invalidOption, SafelightError } from '../../../errors.js';
 import { moduleKindOf } from '../../../modules/text-encoder.js';
 
-/** What a family's models have in common that their files need not say. */
+/** Facts that a family's models have in common and that their files need not say. */
 export interface UNetFamilyFacts {
   readonly name: string;
   /** Side in pixels of the images that its models were trained on, for files that do not say. */
