@@ -14,8 +14,8 @@ it('samples with the prediction that the first call settles as it loads the U-Ne
   const file = writeSingleFile('sd2', join(root, 'sd2.safetensors'));
   const draw = async (options: { prediction?: 'v' | 'eps' }) => {
     await using pipeline = await Pipeline.load(file, { parts: [], ...options });
-    const { images } = await pipeline.generate({ prompt: 'a', seed: 1, width: 32, height: 32, steps: 2 });
-    return [...images[0]!.latent.data];
+    const positive = await pipeline.encodeText('a');
+    return [...(await pipeline.denoise({ positive, seed: 1, width: 32, height: 32, steps: 2 })).data];
   };
   const settled = await draw({});
   expect(settled).toEqual(await draw({ prediction: 'v' }));
