@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { createSafelight } from '../../lib/ai/index.js';
 import { starterModel } from '../../lib/checkpoint/open.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
-import { changeOf } from '../image/change.js';
+import { changeOf } from '../support/image-change.js';
 
 const safelight = createSafelight({ threads: 1, models: { mine: starterModel } });
 afterAll(() => safelight.dispose());

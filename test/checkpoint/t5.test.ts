@@ -3,7 +3,7 @@ import { readT5Config } from '../../lib/checkpoint/config/diffusers/t5.js';
 import { findT5 } from '../../lib/checkpoint/naming/t5.js';
 import { t5FromTensors } from '../../lib/checkpoint/open-t5.js';
 import type { TensorInfo } from '../../lib/checkpoint/weights/tensor-index.js';
-import { readT5Fixture } from '../tokenizers/t5-fixture.js';
+import { readT5Fixture } from '../support/text/t5.js';
 
 type Shapes = Readonly<Record<string, number[]>>;
 interface Names {

@@ -1,8 +1,8 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
-import { FIXTURES } from '../torch/values.js';
-import { call, dict, global, pickle, text, zipForm } from '../torch/write.js';
-import { run, workFolder } from './safelight.js';
+import { run, workFolder } from '../support/cli.js';
+import { FIXTURES } from '../support/torch/values.js';
+import { call, dict, global, pickle, text, zipForm } from '../support/torch/write.js';
 
 const folder = workFolder();
 afterAll(folder.remove);

@@ -2,9 +2,9 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readGguf } from '../../lib/checkpoint/formats/gguf.js';
 import { starterModel } from '../../lib/checkpoint/open.js';
-import { writeSparse } from '../weights/files.js';
-import { checkpoint, reference } from '../weights/names.js';
-import { run, start, workFolder } from './safelight.js';
+import { checkpoint, reference } from '../support/checkpoint/reference-names.js';
+import { writeSparse } from '../support/checkpoint/sparse-files.js';
+import { run, start, workFolder } from '../support/cli.js';
 
 const folder = workFolder();
 afterAll(folder.remove);

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseParameters } from '../../lib/image/parameters.js';
 import { readPngText } from '../../lib/image/png.js';
 import { readImage } from '../../lib/image/read.js';
-import { MAIN, type Result, run, start, workFolder } from './safelight.js';
+import { MAIN, type Result, run, start, workFolder } from '../support/cli.js';
 
 interface Summary {
   images: { file: string; seed: number; width: number; height: number }[];

@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Inspection } from '../../lib/tools/inspect.js';
-import { writeSafetensors, writeSingleFile } from '../pipelines-reference/tiny-models.js';
-import { MAIN, run, workFolder } from './safelight.js';
+import { MAIN, run, workFolder } from '../support/cli.js';
+import { writeSafetensors, writeSingleFile } from '../support/tiny-models.js';
 
 const folder = workFolder();
 const file = folder.file('sdxl.safetensors');

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readImage } from '../../lib/image/read.js';
+import { run, workFolder } from '../support/cli.js';
 import {
   caseNamed,
   commandLine,
@@ -9,9 +10,8 @@ import {
   largestDifference,
   readLatent,
   relativeError,
-} from '../pipelines-reference/cases.js';
-import { writeFolder } from '../pipelines-reference/tiny-models.js';
-import { run, workFolder } from './safelight.js';
+} from '../support/pipeline-cases.js';
+import { writeFolder } from '../support/tiny-models.js';
 
 const folder = workFolder();
 beforeAll(() => {

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readImage } from '../../lib/image/read.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
-import { removeFolders, writeLora } from '../adapters/lora-fixture.js';
-import { writeFolder } from '../pipelines-reference/tiny-models.js';
-import { run, workFolder } from './safelight.js';
+import { run, workFolder } from '../support/cli.js';
+import { removeFolders, writeLora } from '../support/lora.js';
+import { writeFolder } from '../support/tiny-models.js';
 
 const work = workFolder();
 const model = writeFolder('sd1', work.file('model'));

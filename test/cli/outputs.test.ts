@@ -5,8 +5,8 @@ import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Tensor } from '../../lib/tensor/tensor.js';
-import { makeFifo, makeNullDevice, withoutDevices, withoutFifos } from '../files/special-files.js';
-import { MAIN, run, workFolder } from './safelight.js';
+import { MAIN, run, workFolder } from '../support/cli.js';
+import { makeFifo, makeNullDevice, withoutDevices, withoutFifos } from '../support/special-files.js';
 
 const draw = ['generate', 'red apple', '--steps', '1', '--seed', '1', '--quiet'];
 

@@ -1,9 +1,9 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { writeSingleFile } from '../pipelines-reference/tiny-models.js';
-import { writeFolder } from '../weights/folders.js';
-import { reference } from '../weights/names.js';
-import { run, start, workFolder } from './safelight.js';
+import { writeFolder } from '../support/checkpoint/folders.js';
+import { reference } from '../support/checkpoint/reference-names.js';
+import { run, start, workFolder } from '../support/cli.js';
+import { writeSingleFile } from '../support/tiny-models.js';
 
 const work = workFolder();
 const packed = work.file('cache/packed');

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { run, workFolder } from './safelight.js';
+import { run, workFolder } from '../support/cli.js';
 
 let folder: ReturnType<typeof workFolder>;
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 /** `safelight serve` and its log, as whoever runs it sees them. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
-import { run, start, workFolder } from './safelight.js';
+import { run, start, workFolder } from '../support/cli.js';
 
 const folder = workFolder();
 afterAll(folder.remove);

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
-import { writeFolder, writeSingleFile } from '../pipelines-reference/tiny-models.js';
-import { run, workFolder } from './safelight.js';
+import { run, workFolder } from '../support/cli.js';
+import { writeFolder, writeSingleFile } from '../support/tiny-models.js';
 
 interface Tokens {
   chunks: { ids: number[]; tokens: string[]; weights: number[] }[];

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { run } from './safelight.js';
+import { run } from '../support/cli.js';
 
 describe('the command line is forgiving to read and strict to parse', () => {
   it('prints its version', async () => {

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type LoadT5Options, loadT5, type T5TextOptions } from '../../lib/conditioning/t5-text.js';
-import { f16Tensor, type Row, writeSafetensors } from '../pipelines-reference/tiny-models.js';
-import { readT5Fixture, tokenizerJson } from '../tokenizers/t5-fixture.js';
+import { readT5Fixture, tokenizerJson } from '../support/text/t5.js';
+import { f16Tensor, type Row, writeSafetensors } from '../support/tiny-models.js';
 
 interface Expected {
   readonly config: Record<string, unknown>;

@@ -25,7 +25,7 @@ import {
   type NetworkResult,
 } from '../../lib/sampling/network.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
-import { framed } from '../weights/files.js';
+import { framed } from '../support/checkpoint/sparse-files.js';
 
 /** Latents have 3 channels, one place for 4 pixels, and lie around 0.5 instead of 0. */
 const CHANNELS = 3;

@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { writeLargeOutput, writeNewOutput, writeOutput } from '../../lib/files/write.js';
-import { makeFifo, makeNullDevice, withoutDevices, withoutFifos } from './special-files.js';
+import { makeFifo, makeNullDevice, withoutDevices, withoutFifos } from '../support/special-files.js';
 
 const folders: string[] = [];
 let folder: string;

@@ -17,10 +17,16 @@ import { vqganLosses } from '../../lib/modules/vqgan-losses.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import { VqganPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
-import { caseNamed, generateOptions, cases as ldmCases, writeModel } from '../latent-diffusion/cases.js';
-import { type Fixture, planOf, readFixture } from '../models/native-fixture.js';
 import { randomPatches } from '../native/random-patches.js';
-import { expected, sections, tensorsOf, writeCheckpoint, writeDiffusers } from '../vq/fixture.js';
+import { caseNamed, generateOptions, cases as ldmCases, writeModel } from '../support/latent-diffusion.js';
+import { type Fixture, planOf, readFixture } from '../support/native-modules.js';
+import {
+  expected,
+  sections,
+  tensorsOf,
+  writeCheckpoint,
+  writeDiffusers,
+} from '../support/vqgan/autoencoders.js';
 
 /** Where modules compute. */
 export interface Where {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { BackendInfo } from '../../lib/binding/types.js';
-import { MAIN } from '../cli/safelight.js';
+import { MAIN } from '../support/cli.js';
 
 const BINARIES = fileURLToPath(new URL('../../build/test-device', import.meta.url));
 const without = existsSync(`${BINARIES}/safelight-vulkan.node`)

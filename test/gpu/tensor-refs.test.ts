@@ -5,9 +5,9 @@ import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { addonOf } from '../../lib/binding/backends.js';
 import { NativeModule } from '../../lib/binding/module.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
-import { planOf, readFixture } from '../models/native-fixture.js';
 import { keepDeep, random, tensorRefTests, unetInputs, type Where } from '../native/tensor-refs.js';
 import { removeFiles } from '../native/tiny.js';
+import { planOf, readFixture } from '../support/native-modules.js';
 
 const BINARIES = fileURLToPath(new URL('../../build/test-device', import.meta.url));
 process.env.SAFELIGHT_GPU_BINARIES = BINARIES;

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { HubServer } from './hub-server.js';
+import { HubServer } from '../support/hub-server.js';
 
 const program = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const starter = fileURLToPath(new URL('../../models/starter', import.meta.url));

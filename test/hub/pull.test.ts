@@ -16,7 +16,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { tryLock } from '../../lib/binding/file-lock.js';
 import { cachedRepositories, filesUnder } from '../../lib/hub/cache.js';
 import { listModels, locateModel, type PullProgress, pullModel, removeModel } from '../../lib/hub/index.js';
-import { HubServer } from './hub-server.js';
+import { HubServer } from '../support/hub-server.js';
 
 let server: HubServer;
 let home: string;

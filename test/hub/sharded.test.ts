@@ -20,8 +20,8 @@ import { openModel } from '../../lib/families/registry.js';
 import { pullModel } from '../../lib/hub/index.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import { inspectModel } from '../../lib/tools/inspect.js';
-import { HubServer } from './hub-server.js';
-import { layOutCache, shardedStarter } from './sharded.js';
+import { HubServer } from '../support/hub-server.js';
+import { layOutCache, shardedStarter } from '../support/sharded-model.js';
 
 const ID = 'owner/sharded';
 let home: string;

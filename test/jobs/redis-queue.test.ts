@@ -9,8 +9,8 @@ import type { RunContext, RunOutcome } from '../../lib/jobs/run/context.js';
 import type { JobService, ServiceOptions } from '../../lib/jobs/service/job-service.js';
 import { DataFolder } from '../../lib/jobs/store/data-folder.js';
 import type { Job, JobEvent, JobRequest } from '../../lib/jobs/types.js';
-import { startRedis, type TestRedis, withoutRedis } from './redis-server.js';
-import { startWorker, type TestWorker } from './redis-worker.js';
+import { startRedis, type TestRedis, withoutRedis } from '../support/redis-server.js';
+import { startWorker, type TestWorker } from '../support/redis-worker.js';
 
 const request: JobRequest = { type: 'text-to-image', options: { prompt: 'an apple', seed: 1 } };
 const image = { name: '0.png', type: 'image/png', width: 8, height: 8, parameters: '' };

@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { run } from '../cli/safelight.js';
-import { call, startServer } from '../server/running.js';
+import { run } from '../support/cli.js';
+import { call, startServer } from '../support/server/test-server.js';
 
 const COMMANDS = [
   ...['generate', 'tokenize', 'encode', 'decode', 'reconstruct', 'codes', 'sample', 'sketch', 'score'],

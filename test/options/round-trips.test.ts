@@ -16,7 +16,7 @@ import { restoreOptions } from '../../lib/options/infotext/restore.js';
 import { fromJson, toJson } from '../../lib/options/json.js';
 import { exactOptionsOf, parametersOf } from '../../lib/pipelines/metadata.js';
 import { type GenerateOptions, resolveOptions, type Settings } from '../../lib/pipelines/options.js';
-import { arbitraryOptions } from './arbitrary.js';
+import { arbitraryOptions } from '../support/arbitrary-options.js';
 
 const pixel = { data: new Uint8Array(3), width: 1, height: 1 };
 const facts = { name: 'a model' } as ModelFacts;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import * as api from '../../lib/index.js';
-import { failures, tryJunk } from './junk.js';
+import { failures, tryJunk } from '../support/malformed-values.js';
 
 const { VqganPipeline, Pipeline, Tensor } = api;
 const folder = mkdtempSync(join(tmpdir(), 'safelight-malformed-'));

@@ -3,9 +3,9 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
 
-/** Runs a scenario of worker.mjs; a crash rejects. */
+/** Runs a scenario of pipeline-process.mjs; a crash rejects. */
 async function scenario(name: string): Promise<string> {
-  const path = fileURLToPath(new URL('worker.mjs', import.meta.url));
+  const path = fileURLToPath(new URL('../support/pipeline-process.mjs', import.meta.url));
   const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', path, name], {
     timeout: 60_000,
   });

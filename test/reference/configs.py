@@ -1,4 +1,4 @@
-"""What OmegaConf makes of YAML: types, merging and interpolations, for test/configs/omegaconf.test.ts.
+"""What OmegaConf makes of YAML: types, merging and interpolations, for test/checkpoint/config/omegaconf.test.ts.
 
     venv/bin/python test/reference/configs.py
 

@@ -1,7 +1,7 @@
 """Tiny random models of the Stable Diffusion families, for the whole-picture fixtures.
 
 No weight is stored: every tensor is a counter-based hash of its name, so that Python here and TypeScript in the tests
-(`test/pipelines-reference/weights.ts`) make the same bytes from a manifest of names, shapes and amplitudes. Values have
+(`test/support/tiny-models.ts`) make the same bytes from a manifest of names, shapes and amplitudes. Values have
 at most 11 significant bits: f16 holds them exactly.
 
 A manifest row also tells the tensor's name in a single-file ("ldm") checkpoint, and how it is laid out there.

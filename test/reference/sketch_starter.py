@@ -3,7 +3,7 @@
     venv/bin/pip install --no-deps taming-transformers-rom1504==0.0.6
     venv/bin/python test/reference/sketch_starter.py
 
-The pictures are those of test/codes-pipeline/drawings.ts: a yellow ball, and a ring for a drawing.
+The pictures are those of test/support/vqgan/drawings.ts: a yellow ball, and a ring for a drawing.
 """
 
 import json

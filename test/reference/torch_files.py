@@ -1,4 +1,4 @@
-"""Checkpoints as PyTorch writes and wrote them, for test/torch: every form, dtype and kind of view, and what Lightning leaves in them.
+"""Checkpoints as PyTorch writes and wrote them, for test/checkpoint/torch: every form, dtype and kind of view, and what Lightning leaves in them.
 
     venv/bin/python test/reference/torch_files.py
 

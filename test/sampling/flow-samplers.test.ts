@@ -5,7 +5,14 @@ import { checkSampler, initialNoiseScale, samplers } from '../../lib/sampling/sa
 import { scheduleSigmas } from '../../lib/sampling/schedules/index.js';
 import type { SamplerOptions, SamplerStep } from '../../lib/sampling/types.js';
 import { combine } from '../../lib/sampling/vector.js';
-import { expectedFlowLatent, type FlowCase, flowCases, runFlow, schedule, velocity } from './flow-fixture.js';
+import {
+  expectedFlowLatent,
+  type FlowCase,
+  flowCases,
+  runFlow,
+  schedule,
+  velocity,
+} from '../support/sampling/flow.js';
 import {
   centers,
   noiseLatent,
@@ -13,7 +20,7 @@ import {
   SIZE,
   stableDiffusion,
   TableNoise,
-} from './samplers-fixture.js';
+} from '../support/sampling/samplers.js';
 
 /** Against references in f64; what remains is the rounding of our latents to f32. */
 const TOLERANCE = 2e-6;

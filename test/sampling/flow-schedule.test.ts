@@ -7,8 +7,8 @@ import { evenTimes, trailingTimes } from '../../lib/sampling/flow-times.js';
 import { noiseRatio, sigmaOfRatio, withFiniteRatios } from '../../lib/sampling/noise-schedule.js';
 import { scalings } from '../../lib/sampling/prediction.js';
 import { scheduleNames, scheduleSigmas } from '../../lib/sampling/schedules/index.js';
-import { flowSchedules } from './flow-fixture.js';
-import { stableDiffusion } from './samplers-fixture.js';
+import { flowSchedules } from '../support/sampling/flow.js';
+import { stableDiffusion } from '../support/sampling/samplers.js';
 
 interface Case {
   config: FlowConfig;

@@ -8,7 +8,7 @@ import {
 } from '../../lib/sampling/samplers/index.js';
 import { integratedBasis } from '../../lib/sampling/samplers/lms.js';
 import { combine, eulerStep, slope } from '../../lib/sampling/vector.js';
-import { stableDiffusion } from './samplers-fixture.js';
+import { stableDiffusion } from '../support/sampling/samplers.js';
 
 describe('sampler names', () => {
   it.each([

@@ -12,7 +12,7 @@ import {
   relativeError,
   stableDiffusion,
   TableNoise,
-} from './samplers-fixture.js';
+} from '../support/sampling/samplers.js';
 
 const schedule = stableDiffusion();
 const each = samplers.map((sampler) => [sampler.name, sampler] as const);

@@ -13,7 +13,7 @@ import {
   SIZE,
   stableDiffusion,
   TableNoise,
-} from './samplers-fixture.js';
+} from '../support/sampling/samplers.js';
 
 /** Against references in f64; what remains is the rounding of our latents to f32. */
 const TOLERANCE = 1e-6;

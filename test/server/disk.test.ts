@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { server as startProcess } from '../../bench/faults/processes.mjs';
-import { start } from '../cli/safelight.js';
-import { call, startServer } from './running.js';
+import { start } from '../support/cli.js';
+import { call, startServer } from '../support/server/test-server.js';
 
 /** Why no small disk can be mounted; undefined where it can. */
 const withoutMount: string | undefined = (() => {

@@ -6,8 +6,8 @@ import { killServer, killWorkers } from '../../bench/faults/crashes.mjs';
 import { fuzz } from '../../bench/faults/fuzz.mjs';
 import { scratch, server } from '../../bench/faults/processes.mjs';
 import { LmdbRecords } from '../../lib/jobs/store/lmdb/records.js';
-import { withoutRedis } from '../jobs/redis-server.js';
-import { call, startServer, type TestServer } from './running.js';
+import { withoutRedis } from '../support/redis-server.js';
+import { call, startServer, type TestServer } from '../support/server/test-server.js';
 
 // Jobs of half a second, killed in the first second: the machine may be fast.
 const options = { prompt: 'a red apple', width: 192, height: 192, steps: 16 };

@@ -2,7 +2,7 @@
 import { request } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import { serve } from '../../lib/server/serve.js';
-import { call, startServer, type TestServer } from './running.js';
+import { call, startServer, type TestServer } from '../support/server/test-server.js';
 
 let server: TestServer | undefined;
 afterEach(async () => {

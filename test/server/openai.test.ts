@@ -3,8 +3,8 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { starterModel } from '../../lib/checkpoint/open.js';
 import { readPngText } from '../../lib/image/png.js';
-import { changeOf } from '../image/change.js';
-import { call, startServer, type TestServer } from './running.js';
+import { changeOf } from '../support/image-change.js';
+import { call, startServer, type TestServer } from '../support/server/test-server.js';
 
 const KEY = 'sk-safelight';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { PrecompiledMap } from '../../lib/tokenizers/precompiled.js';
-import { tokenizerJson } from './t5-fixture.js';
+import { tokenizerJson } from '../support/text/t5.js';
 
 const base64 = tokenizerJson().normalizer.precompiled_charsmap;
 const blob = Buffer.from(base64, 'base64');

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { parseUnigram } from '../../lib/tokenizers/reading/unigram-files.js';
 import { Unigram } from '../../lib/tokenizers/unigram.js';
 import { UnigramTokenizer } from '../../lib/tokenizers/unigram-tokenizer.js';
-import { readT5Fixture, tokenizerJson } from './t5-fixture.js';
+import { readT5Fixture, tokenizerJson } from '../support/text/t5.js';
 
 interface Expected {
   readonly rows: readonly (readonly [string, number[]])[];

@@ -9,7 +9,7 @@ import {
   type Page,
 } from 'playwright-core';
 import type { Settings } from '../../web/src/logic/settings.js';
-import { startServer, type TestServer } from '../server/running.js';
+import { startServer, type TestServer } from '../support/server/test-server.js';
 
 const BROWSERS = [
   process.env.CHROMIUM ?? '/usr/bin/chromium',

@@ -8,9 +8,9 @@ import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { starterModel } from '../../lib/checkpoint/open.js';
 import { walk } from '../../scripts/files.mjs';
-import { writeWriter } from '../codes-pipeline/checkpoint.js';
-import { startServer } from '../server/running.js';
-import { scratch } from '../vq/fixture.js';
+import { startServer } from '../support/server/test-server.js';
+import { scratch } from '../support/vqgan/autoencoders.js';
+import { writeWriter } from '../support/vqgan/checkpoint.js';
 import { browserPath, builtPage, finished, Visitor, withoutBrowser } from './browser.js';
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');

@@ -8,8 +8,8 @@ import type { JobService, ServiceOptions } from '../../../lib/jobs/service/job-s
 import { DataFolder } from '../../../lib/jobs/store/data-folder.js';
 import { connectRedis } from '../../../lib/jobs/store/redis/connect.js';
 import { RedisTurns } from '../../../lib/jobs/store/redis/turns.js';
-import { startRedis, type TestRedis, withoutRedis } from '../redis-server.js';
-import { startWorker, type TestWorker } from '../redis-worker.js';
+import { startRedis, type TestRedis, withoutRedis } from '../../support/redis-server.js';
+import { startWorker, type TestWorker } from '../../support/redis-worker.js';
 import { prepare, type Stage, type StageKind, type StageRunner } from './stage.js';
 
 /** Milliseconds after which a killed worker's job goes to another. */

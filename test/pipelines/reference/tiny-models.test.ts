@@ -1,0 +1,13 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { checksum, FIXTURES, readJson, type TinyModel } from '../../support/tiny-models.js';
+
+describe('the tiny models of the whole-picture fixtures', () => {
+  const checksums = readJson<Record<TinyModel, string>>(join(FIXTURES, 'checksums.json'));
+  it.each(Object.keys(checksums) as TinyModel[])(
+    '%s has the weights that made the reference pictures',
+    (model) => {
+      expect(checksum(model)).toBe(checksums[model]);
+    },
+  );
+});
