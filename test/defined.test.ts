@@ -13,14 +13,14 @@ it('drops fields that are undefined and keeps all other values, in their order',
   expect('c' in made).toBe(false);
 });
 
-it('copies, and looks into no field', () => {
+it('copies shallowly', () => {
   const inner = { x: undefined };
   const fields = { inner, y: undefined };
   expect(defined(fields).inner).toBe(inner);
   expect('y' in fields).toBe(true);
 });
 
-it('makes fields optional that may be undefined, and no others', () => {
+it('makes only fields optional that may be undefined', () => {
   const fields: { a: number; b: string | undefined; c?: boolean; d: null } = { a: 1, b: 'x', d: null };
   const made: { a: number; b?: string; c?: boolean; d: null } = defined(fields);
   expectTypeOf(defined(fields).a).toEqualTypeOf<number>();

@@ -17,7 +17,7 @@ describe('Warnings', () => {
     expect(warnings.list).toEqual(reported);
   });
 
-  it('gives out copies of its list', () => {
+  it('returns copies of its list', () => {
     const warnings = new Warnings();
     warnings.add('LARGE_IMAGE', 'a');
     warnings.list.pop();

@@ -1,4 +1,4 @@
-/** Files of LoRAs: whatever they hold, a call applies them, warns, or rejects with a sentence. */
+/** LoRA files: a call applies any file, reports a warning, or rejects it with a one-sentence error. */
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -53,7 +53,7 @@ async function matched(model: TinyModel, path: string) {
   return matchLora(await readLora(path), loraPlaces(adaptedModules(source)), target);
 }
 
-describe('the name of a tensor', () => {
+describe('LoRA tensor names', () => {
   it.each([
     ['lora_unet_mid_block_x.lora_down.weight', 'lora_unet_mid_block_x', 'down'],
     ['lora_te_x.lora_up.weight', 'lora_te_x', 'up'],
@@ -68,17 +68,17 @@ describe('the name of a tensor', () => {
     ['text_encoder.b.self_attn.to_k_lora.up.weight', 'text_encoder.b.self_attn.k_proj', 'up'],
     ['text_encoder.b.self_attn.to_out_lora.up.weight', 'text_encoder.b.self_attn.out_proj', 'up'],
     ['text_encoder.b.q_proj.lora_linear_layer.down.weight', 'text_encoder.b.q_proj', 'down'],
-  ])('%s is read as a factor of its place', (name, place, role) => {
+  ])('reads %s as a factor of its module', (name, place, role) => {
     expect(readLoraKey(name)).toEqual({ place, role });
   });
 
-  it('that belongs to no LoRA is read as none', () => {
+  it('returns nothing for a tensor that belongs to no LoRA', () => {
     for (const name of ['conv_in.weight', 'alpha', 'bundle_emb.x.string_to_param.*', 'emb_params'])
       expect(readLoraKey(name)).toBeNull();
   });
 });
 
-describe('a file that cannot be applied', () => {
+describe('LoRA files that cannot be applied', () => {
   const good = () => ({ [`${Q}.lora_down.weight`]: zeros(2, 32), [`${Q}.lora_up.weight`]: zeros(32, 2) });
 
   it.each([
@@ -91,14 +91,14 @@ describe('a file that cannot be applied', () => {
     ['Tucker', `${Q}.lora_mid.weight`],
     ['biases', `${Q}.diff_b`],
     ['norms', 'lora_unet_mid_block_resnets_0_norm1.w_norm'],
-  ])('is refused by the name of its form, %s', async (form, key) => {
+  ])('rejects an unsupported form and names it: %s', async (form, key) => {
     await expect(generate(written({ ...good(), [key]: zeros(4, 4) }))).rejects.toMatchObject({
       code: 'UNSUPPORTED_ADAPTER',
       message: expect.stringContaining(form),
     });
   });
 
-  it('is refused where it is not there, is a folder or is damaged', async () => {
+  it('rejects a missing file, a folder and a damaged file', async () => {
     await expect(generate('/nowhere/a.safetensors')).rejects.toMatchObject({
       code: 'ADAPTER_NOT_FOUND',
       message: expect.stringContaining('/nowhere/a.safetensors does not exist'),
@@ -109,7 +109,7 @@ describe('a file that cannot be applied', () => {
     await expect(generate(path)).rejects.toMatchObject({ code: 'INVALID_FILE' });
   });
 
-  it('is refused where it was made for another family, naming both', async () => {
+  it('rejects a file made for another family and names both families', async () => {
     await expect(generate(writeLora('sdxl', 'attention'))).rejects.toMatchObject({
       code: 'ADAPTER_MISMATCH',
       message: expect.stringMatching(/does not fit .*sd1.*texts of 320 .*texts of 128/),
@@ -125,7 +125,7 @@ describe('a file that cannot be applied', () => {
     });
   });
 
-  it('is refused where none of its weights has a place', async () => {
+  it('rejects a file none of whose weights match a module', async () => {
     for (const path of [
       written({
         'lora_unet_nothing.lora_down.weight': zeros(2, 2),
@@ -141,7 +141,7 @@ describe('a file that cannot be applied', () => {
     }
   });
 
-  it('is refused where a factor is missing or has another shape, or alpha is no number', async () => {
+  it('rejects a missing factor, a factor of another shape and an alpha that is not a number', async () => {
     const down = `${Q}.lora_down.weight`;
     const bad: [string, Record<string, RawTensor>][] = [
       ['INVALID_FILE', { [down]: zeros(2, 32) }],
@@ -156,20 +156,20 @@ describe('a file that cannot be applied', () => {
     ];
     for (const [code, tensors] of bad)
       await expect(generate(written(tensors)), JSON.stringify(tensors[down])).rejects.toMatchObject({ code });
-    // Nothing is left of them, and the pipeline works.
+    // No patches remain, and the pipeline still works.
     expect(pipeline.memory().unet!.patches).toBe(0);
     await generate(written(good()));
   });
 
-  it('is no part of a job: paths are those of the server', () => {
+  it('rejects loras in a job, because paths would refer to files of the server', () => {
     const schema = jobSchemas(defaultLimits)['text-to-image'];
     expect(schema.safeParse({ prompt: 'a' }).success).toBe(true);
     expect(schema.safeParse({ prompt: 'a', loras: [{ path: '/etc/passwd' }] }).success).toBe(false);
   });
 });
 
-describe('a file that fits in part', () => {
-  it('is applied with a warning that counts what has no place and names the first', async () => {
+describe('LoRA files that fit in part', () => {
+  it('warns with the number of unmatched tensors and the name of the first', async () => {
     const extra = {
       'lora_te2_nothing.lora_down.weight': zeros(2, 2),
       'lora_te2_nothing.lora_up.weight': zeros(2, 2),
@@ -186,14 +186,14 @@ describe('a file that fits in part', () => {
     ]);
   });
 
-  it('changes the U-Net alone where it has nothing of the text encoder', async () => {
+  it('changes only the U-Net if the file contains nothing for the text encoder', async () => {
     const path = writeLora('sd1', 'attention', 'peft', { only: (component) => component === 'unet' });
     const { patches, ignored } = await matched('sd1', path);
     expect([patches.unet.length > 0, patches.text_encoder, ignored]).toEqual([true, [], []]);
     expect((await generate(path)).warnings).toEqual([]);
   });
 
-  it('changes the first four inputs of an inpainting model', async () => {
+  it('changes the first four input channels of an inpainting model', async () => {
     const { patches, ignored } = await matched('inpaint', writeLora('sd1', 'whole'));
     expect(ignored).toEqual([]);
     expect(patches.unet.find(({ target }) => target === 'conv_in.weight')).toMatchObject({ columns: [0, 4] });
@@ -202,7 +202,7 @@ describe('a file that fits in part', () => {
   });
 });
 
-describe('the scale of a LoRA', () => {
+describe('LoRA scale', () => {
   const [down, up] = [`${Q}.lora_down.weight`, `${Q}.lora_up.weight`];
   const factors = { [down]: zeros(4, 32), [up]: zeros(32, 4) };
   const PEFT = 'unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q';
@@ -213,7 +213,7 @@ describe('the scale of a LoRA', () => {
     return patch.scale;
   };
 
-  it('is alpha / rank, 1 without alpha, and 1 for an alpha of 0', async () => {
+  it('is alpha / rank, and 1 if alpha is missing or 0', async () => {
     expect(await scaleOf(written(factors))).toBe(1);
     for (const [alpha, scale] of [
       [2, 0.5],
@@ -224,7 +224,7 @@ describe('the scale of a LoRA', () => {
         expect(await scaleOf(written({ ...factors, [`${Q}.alpha`]: scalar(alpha, shape) }))).toBe(scale);
   });
 
-  it("is what diffusers' metadata says of the component, also rank-stabilized and by pattern", async () => {
+  it("follows diffusers' metadata for each component, including rank-stabilized scales and patterns", async () => {
     expect(await scaleOf(written(peft, stated({ 'unet.lora_alpha': 8, 'text_encoder.lora_alpha': 2 })))).toBe(
       2,
     );
@@ -239,7 +239,7 @@ describe('the scale of a LoRA', () => {
     });
   });
 
-  it("is what PEFT's adapter_config.json says beside its own file", async () => {
+  it("follows PEFT's adapter_config.json next to its file", async () => {
     const path = written(
       {
         'base_model.model.mid_block.attentions.0.proj_in.lora_A.weight': zeros(4, 64),
@@ -254,8 +254,8 @@ describe('the scale of a LoRA', () => {
   });
 });
 
-describe('other forms of files', () => {
-  it("of PyTorch's are applied like safetensors", async () => {
+describe('other LoRA formats', () => {
+  it('applies PyTorch files like safetensors files', async () => {
     const path = writeLora('sd1', 'attention');
     const { images } = await generate(path);
     const torch = join(temporaryFolder(), 'lora.pt');
@@ -269,7 +269,7 @@ describe('other forms of files', () => {
     expect((await generate(renamed)).images[0]!.data).toEqual(images[0]!.data);
   });
 
-  it('of differences add whole weights', async () => {
+  it('adds whole weights from files of differences', async () => {
     const full = written({ [`${Q}.diff`]: zeros(32, 32) });
     expect((await matched('sd1', full)).patches.unet).toMatchObject([
       { scale: 1, change: { add: { full: {} } } },
@@ -277,7 +277,7 @@ describe('other forms of files', () => {
     await generate(full);
   });
 
-  it("in OpenCLIP's names change query, key and value by the thirds of one factor", async () => {
+  it('changes query, key and value by the thirds of one factor under OpenCLIP names', async () => {
     const place = 'lora_te_transformer_resblocks_1';
     const path = written({
       [`${place}_attn_in_proj.lora_down.weight`]: zeros(2, 128),

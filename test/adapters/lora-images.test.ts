@@ -1,4 +1,6 @@
-/** LoRAs through the pipeline: whole images against diffusers with PEFT, calls side by side and one after the other. */
+/**
+ * LoRAs through the pipeline: whole images against diffusers with PEFT, and concurrent and successive calls.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -50,15 +52,15 @@ async function drawn(pipeline: Pipeline, options: GenerateOptions): Promise<Uint
   return images[0]!.data;
 }
 
-describe('a generation with LoRAs', () => {
-  it.each(pictures)('makes the image that diffusers makes with PEFT, of the tiny $model', async (picture) => {
+describe('generate with LoRAs', () => {
+  it.each(pictures)('matches the image of diffusers with PEFT for the tiny $model', async (picture) => {
     const wanted = await readImage(join(FIXTURES, picture.image));
     const options = { ...picture.options, loras: lorasOf(picture) } as GenerateOptions;
     const actual = await drawn(pipelines[picture.model], options);
     expect(largestDifference(actual, wanted.data)).toBeLessThanOrEqual(1);
   });
 
-  it('gives each of two calls side by side its own, and one without LoRAs its own', async () => {
+  it('keeps the LoRAs of concurrent calls apart, including a call without LoRAs', async () => {
     const pipeline = pipelines.sd1;
     const whole = [{ path: writeLora('sd1', 'whole') }];
     const attention = [{ path: writeLora('sd1', 'attention') }];
@@ -71,7 +73,7 @@ describe('a generation with LoRAs', () => {
       for (const other of alone.slice(i + 1)) expect(largestDifference(picture, other)).toBeGreaterThan(8);
   });
 
-  it('applies the weight of the text encoder by itself', async () => {
+  it('applies textEncoderWeight independently of weight', async () => {
     const pipeline = pipelines.sd1;
     const path = writeLora('sd1', 'whole');
     const plain = await drawn(pipeline, SMALL);
@@ -94,14 +96,14 @@ describe('a generation with LoRAs', () => {
     expect(same).toEqual(both);
   });
 
-  it('loads no module again, and gives the memory of LoRAs back', async () => {
+  it('loads no module again and frees the memory of LoRAs', async () => {
     await using pipeline = await Pipeline.load(folders.sd1, { threads: 2, parts: [] });
     const path = writeLora('sd1', 'whole');
     const first = await drawn(pipeline, { ...SMALL, loras: [{ path }] });
     const before = pipeline.memory();
     expect(before.unet!.patches).toBeGreaterThan(0);
     expect(before.text_encoder!.patches).toBeGreaterThan(0);
-    // The next call without one frees it.
+    // The next call without a LoRA frees it.
     await drawn(pipeline, SMALL);
     const { weights, patches } = pipeline.memory().unet!;
     expect([weights, patches]).toEqual([before.unet!.weights, 0]);
@@ -109,7 +111,7 @@ describe('a generation with LoRAs', () => {
     expect(await drawn(pipeline, { ...SMALL, loras: [{ path }] })).toEqual(first);
   });
 
-  it('keeps nothing in lean memory mode, on mapped weights, with the same image', async () => {
+  it('caches nothing in lean memory mode with mapped weights and returns the same image', async () => {
     await using pipeline = await Pipeline.load(folders.sd1, { threads: 2, memory: 'lean' });
     const loras = [{ path: writeLora('sd1', 'whole') }];
     const lean = await drawn(pipeline, { ...SMALL, loras });
@@ -118,7 +120,7 @@ describe('a generation with LoRAs', () => {
     expect(largestDifference(lean, await drawn(pipelines.sd1, { ...SMALL, loras }))).toBeLessThanOrEqual(1);
   });
 
-  it('reads a file again that has changed', async () => {
+  it('reads a changed file again', async () => {
     const pipeline = pipelines.sd1;
     const name = 'lora.safetensors';
     const path = writeLora('sd1', 'whole', 'kohya', { name });
@@ -144,7 +146,7 @@ describe('a generation with LoRAs', () => {
     ).toBeLessThanOrEqual(1);
   });
 
-  it('takes the same LoRA on a single file of the same model', async () => {
+  it('applies the same LoRA to a single file of the same model', async () => {
     const file = writeSingleFile('sd1', join(temporaryFolder(), 'model.safetensors'));
     await using pipeline = await Pipeline.load(file, { threads: 2 });
     const loras = [{ path: writeLora('sd1', 'whole', 'sgm') }];

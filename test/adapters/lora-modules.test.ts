@@ -1,4 +1,7 @@
-/** LoRAs on tiny modules against PEFT's results (test/reference/lora.py), for every spelling, storage and kind of graph. */
+/**
+ * LoRAs on tiny modules against results of PEFT (test/reference/lora.py), for every naming scheme, storage
+ * and kind of graph.
+ */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readLora } from '../../lib/adapters/lora-file.js';
 import { matchLora } from '../../lib/adapters/lora-patches.js';
@@ -50,7 +53,7 @@ async function read(
   return matchLora(await readLora(path), places, { name: model, family, textWidth: 0 });
 }
 
-/** The patches of a case, at its weights. */
+/** Returns the patches of a case at its weights. */
 async function patchesOf(
   model: LoraModel,
   component: AdaptedComponent,
@@ -122,7 +125,7 @@ const stored: readonly (readonly [StorageType, 'f16' | 'q8_0'])[] = [
 ];
 
 describe.each(parts)('a LoRA on the %s %s', (model, component) => {
-  it.each(stored)('in %s gives what PEFT gives, at every weight and several at once', async (storage, of) => {
+  it.each(stored)('matches PEFT in %s at every weight and with several LoRAs at once', async (storage, of) => {
     const module = await load(model, component, { storage });
     const plain = await module.run();
     for (const [name, weights] of cases) {
@@ -133,12 +136,12 @@ describe.each(parts)('a LoRA on the %s %s', (model, component) => {
       expect(relativeError(actual.data, wanted), name).toBeLessThan(2e-4);
       if (patched) expect(relativeError(actual.data, plain.data), name).toBeGreaterThan(0.05);
     }
-    // The weights themselves are as they were.
+    // The module's own weights are unchanged.
     expect(await module.run()).toEqual(plain);
     module.dispose();
   });
 
-  it('gives the same under each spelling of its names, in f16 and f32', async () => {
+  it('returns the same for each naming scheme, in f16 and f32', async () => {
     const module = await load(model, component, {});
     const [, weights] = cases.find(([name]) => name === 'two')!;
     const wanted = tensor(`${model}/f16/${component}/two`).data;
@@ -152,7 +155,7 @@ describe.each(parts)('a LoRA on the %s %s', (model, component) => {
     module.dispose();
   });
 
-  it('gives the same in stock operations, with taps, and from mapped weights', async () => {
+  it('returns the same in stock operations, with taps and from mapped weights', async () => {
     const [, weights] = cases.find(([name]) => name === 'full')!;
     const patches = await patchesOf(model, component, weights);
     const wanted = tensor(`${model}/f16/${component}/full`).data;
@@ -170,7 +173,7 @@ describe.each(parts)('a LoRA on the %s %s', (model, component) => {
 });
 
 describe('patch sets of a module', () => {
-  it('are chosen by each run, and unpatched runs between them are as before', async () => {
+  it('are selected per run and do not affect unpatched runs between them', async () => {
     const module = await load('sd1', 'unet', {});
     const plain = await module.run();
     await module.setPatches('a', await patchesOf('sd1', 'unet', { whole: [1, 1] }));
@@ -203,7 +206,7 @@ describe('patch sets of a module', () => {
     expect(module.memory().patches).toBe(2 * whole);
     await module.setPatches('b', await patchesOf('sd1', 'unet', { attention: [1, 1] }));
     expect(module.memory().patches).toBeLessThan(1.6 * whole);
-    // A run that was queued before keeps what it runs with.
+    // A run that was queued before keeps its patch set.
     const run = module.run('a');
     await Promise.all([module.setPatches('a', []), module.setPatches('b', [])]);
     expect(module.memory().patches).toBe(0);

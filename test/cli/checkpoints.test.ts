@@ -7,7 +7,7 @@ import { call, dict, global, pickle, text, zipForm } from '../support/torch/writ
 const folder = workFolder();
 afterAll(folder.remove);
 
-it('inspect lists the tensors of a PyTorch checkpoint, and of its average with --ema', async () => {
+it('inspect lists the tensors of a PyTorch checkpoint, and of its moving average with --ema', async () => {
   const { code, stdout } = await run([
     'inspect',
     '--json',
@@ -22,7 +22,7 @@ it('inspect lists the tensors of a PyTorch checkpoint, and of its average with -
   expect(tensors.map(({ name }) => name)).not.toContain('model_ema.aweight');
 });
 
-it('a checkpoint that would run something is refused by every command with a sentence, and runs nothing', async () => {
+it('every command rejects a checkpoint that would run code with one sentence and runs nothing', async () => {
   const marker = folder.file('executed');
   const file = folder.file('evil.ckpt');
   writeFileSync(

@@ -20,7 +20,7 @@ interface Answer {
   readonly psnr: number;
 }
 
-/** One JSON document on stdout, nothing of an error on stderr. */
+/** Runs a command that prints one JSON document on stdout and no error on stderr. */
 async function json<T = Answer>(args: readonly string[]): Promise<T> {
   const { code, stdout, stderr } = await run([...args, '--json', '--quiet'], folder.path);
   expect(stderr).toBe('');
@@ -28,8 +28,8 @@ async function json<T = Answer>(args: readonly string[]): Promise<T> {
   return JSON.parse(stdout) as T;
 }
 
-describe('a picture and its codes', () => {
-  it('reconstructs', async () => {
+describe('an image and its code indices', () => {
+  it('reconstruct writes the reconstruction', async () => {
     const { images, psnr, usage } = await json(['reconstruct', picture, '--output', folder.file('r.png')]);
     expect(images).toEqual([{ file: folder.file('r.png'), width: 96, height: 96 }]);
     expect(psnr).toBeGreaterThan(15);
@@ -37,7 +37,7 @@ describe('a picture and its codes', () => {
     expect((await readImage(folder.file('r.png'))).width).toBe(96);
   });
 
-  it('prints codes, whose picture is the reconstruction', async () => {
+  it('codes prints code indices that decode to the reconstruction', async () => {
     const { code, stdout } = await run(['codes', picture, '-q'], folder.path);
     expect(code).toBe(0);
     const { codes, usage, ...rest } = JSON.parse(stdout) as Answer;
@@ -54,14 +54,14 @@ describe('a picture and its codes', () => {
     expect(bytes('rows.png')).toEqual(bytes('again.png'));
   });
 
-  it('writes codes to a file', async () => {
+  it('codes writes code indices to a file', async () => {
     const { file, usage } = await json<Answer & { file: string }>(['codes', picture, '-o', 'codes.json']);
     expect(file).toBe('codes.json');
     const written = JSON.parse(readFileSync(folder.file('codes.json'), 'utf8')) as Answer;
     expect(written.usage).toEqual(usage);
   });
 
-  it('scores', async () => {
+  it('score reports losses', async () => {
     const found = await json<{
       images: Answer['images'];
       patches: number[][];
@@ -80,8 +80,8 @@ describe('a picture and its codes', () => {
   });
 });
 
-describe('pictures written code by code', () => {
-  it('sketches, never over a picture that is there', async () => {
+describe('sketch and sample', () => {
+  it('sketch never overwrites an existing image', async () => {
     const args = [
       'sketch',
       drawing,
@@ -101,14 +101,14 @@ describe('pictures written code by code', () => {
     expect(readFileSync(folder.file('ring-7-2.png'))).toEqual(readFileSync(folder.file('ring-7.png')));
   });
 
-  it('samples at a size', async () => {
+  it('sample generates an image of the requested size', async () => {
     const args = ['sample', '--seed', '3', '--width', '104', '--height', '48', '--output', 'wide.webp'];
     const { images, codes } = await json(args);
     expect(images).toEqual([{ file: 'wide.webp', seed: 3, width: 104, height: 48 }]);
     expect([codes.length, codes[0]!.length]).toEqual([6, 13]);
   });
 
-  it('counts codes on stderr', async () => {
+  it('reports the number of sampled code indices on stderr', async () => {
     const { code, stdout, stderr } = await run(['sample', '--seed', '3', '-o', 'c.png'], folder.path);
     expect(code).toBe(0);
     expect(stderr).toMatch(/Writing code 144\/144/);
@@ -128,16 +128,16 @@ describe('pictures written code by code', () => {
   });
 });
 
-describe('what cannot be', () => {
+describe('invalid input', () => {
   it.each([
-    ['no JSON', 'hello', 'it is not JSON'],
-    ['something else', '{"colours":[]}', 'expected {"codes":'],
+    ['text that is not JSON', 'hello', 'it is not JSON'],
+    ['JSON of another form', '{"colours":[]}', 'expected {"codes":'],
     ['a ragged grid', '{"codes":[[1,2],[3]]}', 'codes[1]'],
-    ['a code beyond the vocabulary', '[[1024]]', 'codes[0][0]'],
+    ['an index beyond the codebook', '[[1024]]', 'codes[0][0]'],
     ['a fraction', '[[0.5]]', 'codes[0][0]'],
-    ['no codes', '{"codes":[]}', 'codes'],
-    ['too wide', JSON.stringify([Array.from({ length: 5000 }, () => 0)]), 'codes a side'],
-  ])('codes: %s', async (_, text, message) => {
+    ['an empty grid', '{"codes":[]}', 'codes'],
+    ['a grid that is too wide', JSON.stringify([Array.from({ length: 5000 }, () => 0)]), 'codes a side'],
+  ])('codes rejects %s', async (_, text, message) => {
     writeFileSync(folder.file('bad.json'), text);
     const { code, stdout, stderr } = await run(['codes', 'bad.json', '--decode', '-q'], folder.path);
     expect(stderr).toMatch(/^safelight: [^\n]+\n$/);
@@ -158,7 +158,7 @@ describe('what cannot be', () => {
     [['sample', '--temperature', 'hot'], 2, '--temperature'],
     [['codes', 'ring.png', '--decode', '--width', '8'], 2, 'codes have their size'],
     [['score', 'ring.png', '--output', 'map.bmp'], 2, '--output'],
-  ])('%j', async (args, expected, message) => {
+  ])('rejects %j', async (args, expected, message) => {
     const { code, stderr } = await run([...args, '-q'], folder.path);
     expect(stderr).toMatch(/^safelight: [^\n]+\n$/);
     expect(stderr).toContain(message);

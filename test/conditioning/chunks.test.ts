@@ -15,19 +15,19 @@ beforeAll(async () => {
   starter = await Tokenizer.fromFiles(STARTER, { window: STARTER_WINDOW });
 });
 
-/** Ids and weights of a prompt's windows. */
+/** Returns the token ids and weights of a prompt's windows. */
 function windows(tokenizer: Tokenizer, prompt: string): Windows {
   return chunkPrompt(tokenizer, parsePrompt(prompt)).map(({ ids, weights }) => [ids, weights]);
 }
 
-it('lays prompts into windows of 77 as A1111 does', () => {
+it('splits prompts into windows of 77 tokens as A1111 does', () => {
   const rows = chunks.filter((row) => row.standard);
   expect(rows.length).toBeGreaterThan(20);
   for (const { prompt, standard: expected } of rows)
     expect([prompt, windows(standard, prompt)]).toEqual([prompt, expected]);
 });
 
-it('lays prompts into the starter’s windows of 32 by the same rules', () => {
+it('splits prompts into the starter’s windows of 32 tokens by the same rules', () => {
   const rows = chunks.filter((row) => row.starter);
   expect(rows.length).toBeGreaterThan(20);
   for (const { prompt, starter: expected } of rows)
@@ -43,10 +43,10 @@ it('makes one chunk of an empty prompt', () => {
   expect(chunk?.eosIndex).toBe(1);
 });
 
-it('moves what follows the last comma, if that is at most 20 tokens back', () => {
+it('moves the text after the last comma if it is at most 20 tokens back', () => {
   const words = (count: number) => 'x '.repeat(count);
   const first = (prompt: string) => chunkPrompt(standard, plainPrompt(prompt))[0]!;
-  // 75 tokens fit. The comma is the 55th of them, 20 back from the 76th: all behind it moves.
+  // 75 tokens fit. The comma is the 55th token, 20 before the 76th: everything after it moves.
   expect(first(`${words(55)}, ${words(40)}`).eosIndex).toBe(57);
   expect(first(`${words(54)}, ${words(40)}`).eosIndex).toBe(76);
   const cut = chunkPrompt(standard, plainPrompt(`${words(55)}, ${words(40)}`), { commaBacktrack: 0 });
@@ -61,12 +61,12 @@ it('pads with 0 after the end token, as OpenCLIP does', async () => {
   expect(chunk?.eosIndex).toBe(3);
 });
 
-it('pools at the first end token, also where the prompt brings one', () => {
+it('pools at the first end token, even if the prompt contains one', () => {
   const [chunk] = chunkPrompt(standard, parsePrompt('a <|endoftext|> b'));
   expect(chunk?.eosIndex).toBe(2);
 });
 
-it('takes raw text as it is', () => {
+it('reads raw text literally', () => {
   const [chunk] = chunkPrompt(standard, plainPrompt('(cat:1.3)'));
   expect(chunk?.weights).toEqual(Array(77).fill(1));
   expect(chunk?.tokens.slice(1, 8)).toEqual([
@@ -90,13 +90,13 @@ it.each([
   ['words', 'red apple '.repeat(10_000)],
   ['commas', ', a'.repeat(33_333)],
   ['exclamation marks', '!'.repeat(100_000)],
-  ['marks on one letter', `a${'\u0301\u0316'.repeat(50_000)}`],
+  ['combining marks on one letter', `a${'\u0301\u0316'.repeat(50_000)}`],
   ['families of emoji', '👩‍👩‍👧'.repeat(12_500)],
   ['characters of three bytes', '漢'.repeat(100_000)],
   ['end tokens', '<|endoftext|>'.repeat(7_692)],
   ['lone surrogates', '\ud800'.repeat(100_000)],
   ['NUL', '\0'.repeat(100_000)],
-])('takes 10^5 characters in its stride: %s', (_name, prompt) => {
+])('splits 10^5 characters in a short time: %s', (_name, prompt) => {
   const started = performance.now();
   const laid = chunkPrompt(standard, parsePrompt(prompt));
   expect(performance.now() - started).toBeLessThan(4000);

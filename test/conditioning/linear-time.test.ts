@@ -1,4 +1,4 @@
-/** No prompt, however it is made, takes more than time in proportion to its length. */
+/** Every prompt is parsed and tokenized in time proportional to its length. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { chunkPrompt } from '../../lib/conditioning/chunks.js';
 import { parsePrompt } from '../../lib/conditioning/prompt.js';
@@ -56,16 +56,16 @@ beforeAll(async () => {
 });
 
 describe.each(Object.entries(prompts))('%s', (_name, make) => {
-  it('are parsed and tokenized for CLIP in linear time', () => {
+  it('is parsed and tokenized for CLIP in linear time', () => {
     expect(growth(make, (prompt) => void chunkPrompt(clip, parsePrompt(prompt)))).toBeLessThan(6);
   });
 
-  it('are tokenized for BERT in linear time', () => {
+  it('is tokenized for BERT in linear time', () => {
     expect(growth(make, (prompt) => void chunkPrompt(bert, parsePrompt(prompt)))).toBeLessThan(6);
   });
 });
 
-it('divides words for BERT between characters of two units too', () => {
+it('splits words for BERT between characters outside the basic multilingual plane', () => {
   const tokenizer = new WordPieceTokenizer(
     {
       kind: 'wordpiece',

@@ -4,16 +4,16 @@ import { fixture } from '../support/text/fixtures.js';
 
 const { prompts } = fixture<{ prompts: [string, [string, number][]][] }>('prompts');
 
-/** As A1111's parser gives it: the end of a chunk is ["BREAK", -1]. */
+/** Returns parts in the form of A1111's parser: the end of a chunk is ["BREAK", -1]. */
 function pairs(parts: readonly PromptPart[]): [string, number][] {
   return parts.map((part) => (part.kind === 'break' ? ['BREAK', -1] : [part.text, part.weight]));
 }
 
-it.each(prompts)('reads %j as A1111 does, to the last bit of its weights', (prompt, expected) => {
+it.each(prompts)('reads %j as A1111 does, with bit-identical weights', (prompt, expected) => {
   expect(pairs(parsePrompt(prompt))).toEqual(expected);
 });
 
-it('gives an end of chunk a kind of its own', () => {
+it('represents the end of a chunk as its own kind of part', () => {
   expect(parsePrompt('a BREAK (b:1.5)')).toEqual([
     { kind: 'text', text: 'a', weight: 1 },
     { kind: 'break' },
@@ -22,7 +22,7 @@ it('gives an end of chunk a kind of its own', () => {
   ]);
 });
 
-it('takes a weight that is no number for text', () => {
+it('reads a weight that is not a number as text', () => {
   expect(pairs(parsePrompt('(a:1.2.3) (b:.) (c:-)'))).toEqual([
     ['a:1.2.3', 1.1],
     [' ', 1],
@@ -38,7 +38,7 @@ it('leaves schedules, alternation and AND as text', () => {
   expect(pairs(parsePrompt('a AND b :1.2'))).toEqual([['a AND b :1.2', 1]]);
 });
 
-it('takes a plain prompt without any syntax', () => {
+it('accepts a plain prompt without syntax', () => {
   expect(plainPrompt('(a:1.2) BREAK \\(b\\)')).toEqual([
     { kind: 'text', text: '(a:1.2) BREAK \\(b\\)', weight: 1 },
   ]);
@@ -49,20 +49,20 @@ it.each([
   ['closing', ')'.repeat(100_000)],
   ['nested and closed', `${'(a'.repeat(33_333)}${')'.repeat(33_333)}`],
   ['nested and open', '(a'.repeat(50_000)],
-  ['of both kinds, crossing', `${'([a'.repeat(20_000)}${')]'.repeat(20_000)}`],
+  ['of both kinds, overlapping', `${'([a'.repeat(20_000)}${')]'.repeat(20_000)}`],
   ['colons', ':1'.repeat(50_000)],
   ['a colon and spaces', `(a:${' '.repeat(100_000)}`],
   ['spaces around BREAK', `${' '.repeat(50_000)}BREAK${' '.repeat(50_000)}`],
   ['BREAKs', 'BREAK '.repeat(16_666)],
   ['backslashes', '\\'.repeat(100_000)],
-])('takes 10^5 characters in its stride: %s', (_name, prompt) => {
+])('parses 10^5 characters in a short time: %s', (_name, prompt) => {
   const started = performance.now();
   const parts = parsePrompt(prompt);
   expect(performance.now() - started).toBeLessThan(2000);
   expect(parts.length).toBeGreaterThan(0);
 });
 
-it('multiplies deep nests too, beyond the depth at which order counts', () => {
+it('multiplies weights of deep nesting, beyond the depth at which the order matters', () => {
   const deep = (depth: number) => parsePrompt(`${'('.repeat(depth)}a${')'.repeat(depth)}`)[0];
   for (const depth of [1, 499, 500, 501, 2000]) {
     const part = deep(depth);

@@ -5,19 +5,19 @@ import { growth } from '../support/text/growth.js';
 const found = (prompt: string, negative = false) =>
   unsupportedSyntax(prompt, { negative }).map(({ kind, text }) => `${kind} ${text}`);
 
-describe('networks', () => {
+describe('networks in angle brackets', () => {
   it.each([
     ['a <lora:detail:0.8> cat', ['lora <lora:detail:0.8>']],
     ['<LoRA:a b:te=1:unet=.5><lyco:x:1>', ['lora <LoRA:a b:te=1:unet=.5>', 'lyco <lyco:x:1>']],
     ['a <hypernet:anime:1>', ['hypernet <hypernet:anime:1>']],
-    // Cut out before the brackets are read, as A1111 does.
+    // Removed before the brackets are read, as in A1111.
     ['[<lora:a:1>cat:dog:3]', ['lora <lora:a:1>', 'editing [cat:dog:3]']],
   ])('are found in %j', (prompt, expected) => {
     expect(found(prompt)).toEqual(expected);
   });
 
   it.each(['<lora:>', '<lora:a', 'lora:a:1', '<loraX:a>', 'a < lora:b:1 >', 'I <3 cats: yes > no'])(
-    'are not seen in %j',
+    'are not found in %j',
     (prompt) => {
       expect(found(prompt)).toEqual([]);
     },
@@ -38,7 +38,7 @@ describe('prompt editing', () => {
     ['((a][:b:c [d:3]', ['editing [d:3]']],
     ['(a [b:5]', ['editing [b:5]']],
     ['[red\nblue:5]', ['editing [red\nblue:5]']],
-    // The mistake of a weight in square brackets is prompt editing to A1111 too.
+    // A weight in square brackets, a common mistake, is prompt editing in A1111, too.
     ['[cat:1.2]', ['editing [cat:1.2]']],
   ])('is found in %j', (prompt, expected) => {
     expect(found(prompt)).toEqual(expected);
@@ -62,10 +62,10 @@ describe('prompt editing', () => {
     '[a (b:5]',
     '[a) b:5]',
     '[(a:b:c):5]',
-    // Not in A1111's grammar, which then takes all of it literally.
+    // Not in A1111's grammar, which reads the whole text literally.
     'a | b, [c:d:5]',
     '[a:b:5] \\',
-  ])('is not seen in %j', (prompt) => {
+  ])('is not found in %j', (prompt) => {
     expect(found(prompt)).toEqual([]);
   });
 });
@@ -81,7 +81,7 @@ describe('alternation', () => {
   });
 
   it.each(['a|b', '(a|b)', '[a\\|b]', '[a:b|c]', '[a|b:5]', '[a|b', '{a|b}'])(
-    'is not seen in %j',
+    'is not found in %j',
     (prompt) => {
       expect(found(prompt)).toEqual([]);
     },
@@ -89,7 +89,7 @@ describe('alternation', () => {
 });
 
 describe('AND', () => {
-  it('is found as a word in capitals, of positive prompts', () => {
+  it('is found as a word in capitals in positive prompts', () => {
     expect(found('a cat AND a dog :0.5')).toEqual(['AND AND']);
     expect(found('a\nAND\nb,AND,c')).toEqual(['AND AND', 'AND AND']);
     expect(found('a cat AND a dog', true)).toEqual([]);
@@ -97,7 +97,7 @@ describe('AND', () => {
       expect(found(prompt)).toEqual([]);
   });
 
-  it('divides the prompt before its brackets are read', () => {
+  it('splits the prompt before its brackets are read', () => {
     expect(found('[a AND b:5]')).toEqual(['AND AND']);
     expect(found('[a:b:5] AND a | b AND [c|d]')).toEqual([
       ...['editing [a:b:5]', 'AND AND', 'AND AND', 'alternation [c|d]'],
@@ -107,8 +107,8 @@ describe('AND', () => {
 
 it.each<[string, (n: number) => string]>([
   ['open brackets', (n) => '['.repeat(n)],
-  ['closed ones', (n) => ']'.repeat(n)],
-  ['nested ones', (n) => '['.repeat(n / 2) + ']'.repeat(n / 2)],
+  ['closed brackets', (n) => ']'.repeat(n)],
+  ['nested brackets', (n) => '['.repeat(n / 2) + ']'.repeat(n / 2)],
   ['nested alternations', (n) => '[|'.repeat(n / 4) + '|]'.repeat(n / 4)],
   ['nested editing', (n) => '[:'.repeat(n / 4) + ':1]'.repeat(n / 4)],
   ['colons', (n) => `[${':'.repeat(n)}`],
@@ -117,6 +117,6 @@ it.each<[string, (n: number) => string]>([
   ['unclosed networks', (n) => '<lora:'.repeat(n / 6)],
   ['ANDs', (n) => 'AND '.repeat(n / 4)],
   ['backslashes', (n) => '\\'.repeat(n)],
-])('takes time in proportion to the prompt: %s', (_name, make) => {
+])('takes time proportional to the length of the prompt: %s', (_name, make) => {
   expect(growth(make, (prompt) => void unsupportedSyntax(prompt))).toBeLessThan(6);
 });

@@ -11,7 +11,7 @@ import { largestDifference } from '../../support/pipeline-cases.js';
 const root = mkdtempSync(join(tmpdir(), 'safelight-ldm-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-it('safelight generate --class draws a class without a prompt', async () => {
+it('safelight generate --class generates an image of a class without a prompt', async () => {
   const one = caseNamed('class');
   const model = writeCheckpoint(one, join(root, 'class'));
   const told = ['--sampler', 'ddim', '--steps', '4', '--cfg', '3', '--seed', '5', '--storage', 'f32'];
@@ -27,7 +27,7 @@ it('safelight generate --class draws a class without a prompt', async () => {
   expect(JSON.stringify(readPngText(readFileSync(output)))).toContain('Class: 2');
 });
 
-it('safelight generate says which classes there are, before anything is loaded', async () => {
+it('safelight generate lists the valid classes before it loads anything', async () => {
   const model = writeCheckpoint(caseNamed('class'), join(root, 'again'));
   for (const [args, sentence] of [
     [['--class', '5'], 'a class from 0 to 4'],

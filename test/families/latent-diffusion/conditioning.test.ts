@@ -35,7 +35,7 @@ afterAll(async () => {
   for (const pipeline of Object.values(pipelines)) await pipeline.dispose();
 });
 
-describe('what a model is told', () => {
+describe('options of latent diffusion models', () => {
   it.each([
     ['class', {}, /class from 0 to 4.*class/],
     ['class', { class: 5 }, /class from 0 to 4/],
@@ -45,14 +45,14 @@ describe('what a model is told', () => {
     ['faces', { prompt: 'a fox' }, /reads no text/],
     ['faces', { class: 1 }, /knows no classes/],
     ['labels', { class: 1, cfg: 3 }, /no class that stands for none/],
-  ] as [string, GenerateOptions, RegExp][])('of %s is not %j', async (name, options, sentence) => {
+  ] as [string, GenerateOptions, RegExp][])('rejects for the model "%s" the options %j', async (name, options, sentence) => {
     await expect(pipelines[name]!.generate({ steps: 5, ...options })).rejects.toMatchObject({
       code: 'INVALID_OPTION',
       message: expect.stringMatching(sentence),
     });
   });
 
-  it('may be an empty prompt, where there is no text', async () => {
+  it('accepts an empty prompt for a model without a text encoder', async () => {
     const one = caseNamed('faces');
     const { images } = await pipelines.faces!.generate({ ...generateOptions(one), prompt: '', cfg: 7 });
     const { latent } = await expectedOf(one);
@@ -60,13 +60,13 @@ describe('what a model is told', () => {
     expect(images[0]!.parameters).not.toMatch(/Class/);
   });
 
-  it('is no text to encode', async () => {
+  it('rejects encoding a text', async () => {
     await expect(pipelines.class!.encodeText('a fox')).rejects.toMatchObject({ code: 'UNSUPPORTED_MODEL' });
   });
 });
 
-describe('a class', () => {
-  it('goes through the stages one by one as through a whole call', async () => {
+describe('class-conditional generation', () => {
+  it('returns the same image stage by stage as in one call', async () => {
     const one = caseNamed('class');
     const latent = await pipelines.class!.denoise(generateOptions(one) as object as DenoiseOptions);
     expect(relativeError(latent.data, (await expectedOf(one)).latent.data)).toBeLessThan(1e-3);
@@ -74,7 +74,7 @@ describe('a class', () => {
     expect([image!.width, image!.height]).toEqual([32, 32]);
   });
 
-  it('changes the picture, is written into it, and draws step by step', async () => {
+  it('changes the image, is written into its parameters and streams steps', async () => {
     const options = { class: 1, steps: 5, seed: 1, sampler: 'ddim' };
     const stream = pipelines.class!.stream(options);
     let steps = 0;
@@ -91,7 +91,7 @@ describe('a class', () => {
 });
 
 describe('a checkpoint of latent diffusion', () => {
-  it('is told by its YAML, beside it or named, and says what is missing without', async () => {
+  it('is recognized by its YAML, next to it or given as an option, and its absence is reported', async () => {
     const one = caseNamed('class');
     const path = writeCheckpoint(one, folder());
     rmSync(path.replace(/safetensors$/, 'yaml'));
@@ -108,7 +108,7 @@ describe('a checkpoint of latent diffusion', () => {
     });
   });
 
-  it('gives its moving average where that is asked for', async () => {
+  it('uses its moving average on request', async () => {
     const one = caseNamed('faces');
     const tensors = tensorsOfCase(one);
     for (const [name, tensor] of [...tensors]) {
@@ -124,7 +124,7 @@ describe('a checkpoint of latent diffusion', () => {
     );
   });
 
-  it('is inspected: family, parts, and the table of its classes as used', async () => {
+  it('is inspected with family, components and the table of its classes', async () => {
     const found = await inspectModel(writeCheckpoint(caseNamed('class'), folder()));
     expect(found).toMatchObject({ form: 'file', family: 'ldm', problem: null, ignored: [] });
     expect(found.condition).toMatchObject({ kind: 'class', classes: 5 });

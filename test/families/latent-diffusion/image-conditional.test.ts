@@ -21,7 +21,7 @@ afterAll(async () => {
 
 const [init, mask] = [picturePath('init.png'), picturePath('mask.png')];
 
-describe('a model that draws beside a picture', () => {
+describe('image-conditional latent diffusion models', () => {
   it.each([
     ['super-resolution', {}, /a picture to enlarge.*init/],
     ['super-resolution', { init, mask }, /leave out mask/],
@@ -29,14 +29,14 @@ describe('a model that draws beside a picture', () => {
     ['super-resolution', { init, prompt: 'sharp' }, /reads no text/],
     ['inpaint', {}, /a picture to repaint.*init/],
     ['inpaint', { init }, /white where this model is to repaint.*mask/],
-  ] as [string, GenerateOptions, RegExp][])('%s is not asked for %j', async (name, options, sentence) => {
+  ] as [string, GenerateOptions, RegExp][])('rejects for the model "%s" the options %j', async (name, options, sentence) => {
     await expect(pipelines[name]!.generate({ steps: 4, ...options })).rejects.toMatchObject({
       code: 'INVALID_OPTION',
       message: expect.stringMatching(sentence),
     });
   });
 
-  it('enlarges by its factor, or to the size asked for', async () => {
+  it('enlarges by its downsample factor, or to the given size', async () => {
     const { factor } = pipelines['super-resolution']!.info;
     const options = generateOptions(caseNamed('super-resolution'));
     const [image] = (await pipelines['super-resolution']!.generate(options)).images;
@@ -46,7 +46,7 @@ describe('a model that draws beside a picture', () => {
     expect([other!.width, other!.height]).toEqual([24, 24]);
   });
 
-  it('leaves what the mask does not hide as it is', async () => {
+  it('keeps the pixels that the mask does not hide', async () => {
     const [image] = (await pipelines.inpaint!.generate(generateOptions(caseNamed('inpaint')))).images;
     const [before, hidden] = [await readImage(init), await readImage(mask)];
     let changed = 0;

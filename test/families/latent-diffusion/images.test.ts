@@ -6,7 +6,7 @@ import { Pipeline } from '../../../lib/pipelines/diffusion/pipeline.js';
 import { type Case, cases, expectedOf, generateOptions, writeModel } from '../../support/latent-diffusion.js';
 import { largestDifference, relativeError } from '../../support/pipeline-cases.js';
 
-/** Whole pictures within 2 of 255, the latents they are decoded from within 1e-3 of their largest number. */
+/** Whole images within 2 of 255, and the latents they are decoded from within 1e-3 of their largest value. */
 const PIXELS = 2;
 const LATENTS = 1e-3;
 
@@ -21,8 +21,8 @@ async function draw(one: Case) {
   return (await pipeline.generate({ ...generateOptions(one), height, width })).images;
 }
 
-describe('a picture of latent diffusion equals the reference', () => {
-  it.each(cases.map((one) => [one.name, one] as const))('%s', async (_, one) => {
+describe('latent diffusion against the reference', () => {
+  it.each(cases.map((one) => [one.name, one] as const))('matches the image and the latent of %s', async (_, one) => {
     const images = await draw(one);
     const { latent, pictures } = await expectedOf(one);
     expect(images).toHaveLength(latent.shape[0]!);

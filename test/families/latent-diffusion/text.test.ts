@@ -11,16 +11,16 @@ import { readJson } from '../../support/tiny-models.js';
 const root = mkdtempSync(join(tmpdir(), 'safelight-ldm-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-describe("BERT's tokens", () => {
+describe('BERT tokenizer', () => {
   const texts = readJson<[text: string, ids: number[]][]>(picturePath('tokens.json'));
 
-  it.each(texts)('of %j are those of transformers', async (text, ids) => {
+  it.each(texts)('returns the tokens of transformers for %j', async (text, ids) => {
     const tokenizer = new WordPieceTokenizer((await readWordPieceFiles(picturePath('')))!, 77);
     expect(tokenizer.encode(text)).toEqual(ids);
   });
 });
 
-describe('a text-to-image model over them', () => {
+describe('a text-to-image model of latent diffusion', () => {
   it('is found in a folder and in a checkpoint', async () => {
     for (const name of ['text-folder', 'text']) {
       const { family, condition, textEncoders } = await openModel(
@@ -36,7 +36,7 @@ describe('a text-to-image model over them', () => {
     }
   });
 
-  it('says which vocabulary is missing', async () => {
+  it('reports the missing vocabulary', async () => {
     const path = writeCheckpoint(caseNamed('text'), join(root, 'wordless'));
     rmSync(join(root, 'wordless', 'vocab.txt'));
     await expect(openModel(path)).rejects.toMatchObject({
