@@ -125,21 +125,24 @@ const stored: readonly (readonly [StorageType, 'f16' | 'q8_0'])[] = [
 ];
 
 describe.each(parts)('a LoRA on the %s %s', (model, component) => {
-  it.each(stored)('matches PEFT in %s at every weight and with several LoRAs at once', async (storage, of) => {
-    const module = await load(model, component, { storage });
-    const plain = await module.run();
-    for (const [name, weights] of cases) {
-      await module.setPatches('case', await patchesOf(model, component, weights));
-      const patched = Object.keys(weights).length > 0;
-      const actual = await module.run(patched ? 'case' : undefined);
-      const wanted = tensor(`${model}/${of}/${component}/${name}`).data;
-      expect(relativeError(actual.data, wanted), name).toBeLessThan(2e-4);
-      if (patched) expect(relativeError(actual.data, plain.data), name).toBeGreaterThan(0.05);
-    }
-    // The module's own weights are unchanged.
-    expect(await module.run()).toEqual(plain);
-    module.dispose();
-  });
+  it.each(stored)(
+    'matches PEFT in %s at every weight and with several LoRAs at once',
+    async (storage, of) => {
+      const module = await load(model, component, { storage });
+      const plain = await module.run();
+      for (const [name, weights] of cases) {
+        await module.setPatches('case', await patchesOf(model, component, weights));
+        const patched = Object.keys(weights).length > 0;
+        const actual = await module.run(patched ? 'case' : undefined);
+        const wanted = tensor(`${model}/${of}/${component}/${name}`).data;
+        expect(relativeError(actual.data, wanted), name).toBeLessThan(2e-4);
+        if (patched) expect(relativeError(actual.data, plain.data), name).toBeGreaterThan(0.05);
+      }
+      // The module's own weights are unchanged.
+      expect(await module.run()).toEqual(plain);
+      module.dispose();
+    },
+  );
 
   it('returns the same for each naming scheme, in f16 and f32', async () => {
     const module = await load(model, component, {});

@@ -34,13 +34,16 @@ const safelight = (args: readonly string[]): string =>
 const format = async (image: Uint8Array) => (await sharp(image).metadata()).format;
 
 describe.skipIf(process.platform === 'win32')('outputs', () => {
-  it.each(['-', '/dev/stdout'])('writes only the image to stdout for %s and reports to stderr', async (output) => {
-    const { stdout, stderr, code } = await shell(`${safelight([...draw, '--output', output])} | cat`);
-    expect(code).toBe(0);
-    expect(await format(stdout)).toBe('png');
-    expect(stderr).toContain('128x128');
-    expect(await readdir(work.path)).toEqual([]);
-  });
+  it.each(['-', '/dev/stdout'])(
+    'writes only the image to stdout for %s and reports to stderr',
+    async (output) => {
+      const { stdout, stderr, code } = await shell(`${safelight([...draw, '--output', output])} | cat`);
+      expect(code).toBe(0);
+      expect(await format(stdout)).toBe('png');
+      expect(stderr).toContain('128x128');
+      expect(await readdir(work.path)).toEqual([]);
+    },
+  );
 
   it('keeps the file that stdout is redirected to for /dev/stdout', async () => {
     await shell(`${safelight([...draw, '--output', '/dev/stdout'])} > image.png`);

@@ -1,4 +1,4 @@
-/** Jobs of models of codes: what they are asked, what comes of them, and which model they mean. */
+/** Jobs of VQGAN models: options, results, and the choice of the model. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -71,10 +71,10 @@ async function pixels({ job, images }: Ran): Promise<Buffer> {
     .toBuffer();
 }
 
-describe('jobs of models of codes', () => {
+describe('VQGAN jobs', () => {
   const drawing = async (side: number) => (await pngOf(ball(side))).toString('base64');
 
-  it('reconstructs a picture, and says how well', async () => {
+  it('reconstruct an image and report its losses', async () => {
     const ran = await run({ type: 'reconstruct', options: { image: await drawing(32) } });
     expect(ran.job.model).toBe('writer');
     await using pipeline = await VqganPipeline.load(path, { backend: 'cpu', threads: 1 });
@@ -84,7 +84,7 @@ describe('jobs of models of codes', () => {
     expect(await pixels(ran)).toEqual(Buffer.from(image.data));
   });
 
-  it('draws after a sketch by its seed, with progress by code and a preview', async () => {
+  it('sketch with a seed, report progress per code index and send a preview', async () => {
     const ran = await run({ type: 'sketch', options: { image: await drawing(16), seed: 3 } });
     await using pipeline = await VqganPipeline.load(path, { backend: 'cpu', threads: 1 });
     const made = await pipeline.sketch(await pngOf(ball(16)), { seed: 3 }).result;
@@ -99,7 +99,7 @@ describe('jobs of models of codes', () => {
     expect(ran.events.at(-1)).toMatchObject({ type: 'image', data: { index: 0, seed: 3 } });
   });
 
-  it('samples, and keeps the picture so far when told to finish', async () => {
+  it('sample, and keep the incomplete image on finish', async () => {
     const whole = await run({ type: 'sample', options: { seed: 5 } });
     expect((whole.result as { codes: number[][] }).codes.flat()).toHaveLength(16);
     const finished = await run({ type: 'sample', options: { seed: 5 } }, { finish: AbortSignal.abort() });
@@ -108,23 +108,23 @@ describe('jobs of models of codes', () => {
     expect(finished.images).toMatchObject([{ width: 16, height: 16 }]);
   });
 
-  it('stops where it is cancelled', async () => {
+  it('stop when they are cancelled', async () => {
     const stopped = run({ type: 'sample', options: {} }, { signal: AbortSignal.abort() });
     await expect(stopped).rejects.toMatchObject({ code: 'ABORTED' });
   });
 });
 
-describe('which model a request means', () => {
+describe('model of a request', () => {
   const prepare = (type: JobType, model?: string) => () =>
     catalog.prepare({ type, options: { image: 'eA==' }, ...(model ? { model } : {}) });
 
-  it('is told by the files', async () => {
+  it('has its kind detected from the files', async () => {
     expect(await modelKind(starterModel)).toBe('diffusion');
     expect(await modelKind(path)).toBe('codes');
     expect(catalog.models.map(({ kind }) => kind)).toEqual(['diffusion', 'codes', undefined]);
   });
 
-  it('is the first that can do it, and never one of the other kind', () => {
+  it('defaults to the first model of the matching kind', () => {
     expect(catalog.prepare({ type: 'text-to-image', options: {} }).model).toBe('starter');
     expect(prepare('reconstruct')().model).toBe('writer');
     expect(prepare('reconstruct', 'starter')).toThrowError(/starter does not do reconstruct; take writer/);
@@ -134,13 +134,13 @@ describe('which model a request means', () => {
     expect(prepare('sketch', 'none')).toThrowError(expect.objectContaining({ code: 'MODEL_NOT_FOUND' }));
   });
 
-  it('fails with the reason where the model cannot be read', async () => {
+  it('fails with the reason if the model cannot be read', async () => {
     await expect(run({ type: 'sample', model: 'gone', options: {} })).rejects.toMatchObject({
       code: 'FILE_NOT_FOUND',
     });
   });
 
-  it('names the option that is wrong', () => {
+  it('leads to an error that names the invalid option', () => {
     const wrong = (type: JobType, options: JobRequest['options']) => () => catalog.prepare({ type, options });
     expect(wrong('sample', { topK: 0 })).toThrowError(/topK/);
     expect(wrong('sample', { steps: 3 })).toThrowError(/steps/);
@@ -148,7 +148,7 @@ describe('which model a request means', () => {
     expect(wrong('sample', { width: 4096, height: 64 })).toThrowError(/width/);
   });
 
-  it('is one of the two that come along, or those of a folder', async () => {
+  it('is one of the two bundled models, or of those in a folder', async () => {
     const names = (await configuredModels({})).map(({ name }) => name);
     expect(names).toEqual(existsSync(sketchStarter) ? ['starter', 'sketch'] : ['starter']);
     const found = await configuredModels({ models: folder, model: [`first=${starterModel}`] });

@@ -25,7 +25,7 @@ afterEach(() => {
   for (const folder of made.splice(0)) rmSync(folder, { recursive: true });
 });
 
-/** A copy of the starter's vocabulary with other files beside it; null leaves a file of the copy out. */
+/** Copies the starter's vocabulary with additional files; null removes a file of the copy. */
 function folderWith(files: Record<string, unknown>): string {
   const folder = mkdtempSync(join(tmpdir(), 'safelight-tokenizer-'));
   made.push(folder);
@@ -37,30 +37,33 @@ function folderWith(files: Record<string, unknown>): string {
   return folder;
 }
 
-describe('equals transformers', () => {
-  it('on hard strings, with the standard vocabulary', () => {
+describe('CLIP tokenizer against transformers', () => {
+  it('matches on difficult strings with the standard vocabulary', () => {
     for (const [text, ids] of expected.rows) expect([text, standard.encode(text)]).toEqual([text, ids]);
   });
 
-  it('on hard strings, with the starter’s vocabulary', () => {
+  it('matches on difficult strings with the starter’s vocabulary', () => {
     for (const [text, , ids] of expected.rows) expect([text, starter.encode(text)]).toEqual([text, ids]);
   });
 
-  it.each(expected.variants)('where a folder names its tokens so: $name', async ({ files, pad, rows }) => {
-    const named = Object.fromEntries(
-      Object.entries(files).map(([name, content]) => [`${name}.json`, content]),
-    );
-    const tokenizer = await Tokenizer.fromFiles(folderWith(named));
-    expect(tokenizer.pad).toBe(pad);
-    for (const [text, ids] of rows) expect([text, tokenizer.encode(text)]).toEqual([text, ids]);
-  });
+  it.each(expected.variants)(
+    'matches for a folder with special tokens: $name',
+    async ({ files, pad, rows }) => {
+      const named = Object.fromEntries(
+        Object.entries(files).map(([name, content]) => [`${name}.json`, content]),
+      );
+      const tokenizer = await Tokenizer.fromFiles(folderWith(named));
+      expect(tokenizer.pad).toBe(pad);
+      for (const [text, ids] of rows) expect([text, tokenizer.encode(text)]).toEqual([text, ids]);
+    },
+  );
 
-  it('in the strings of the tokens', () => {
+  it('matches in the strings of the tokens', () => {
     expect(standard.tokens(expected.tokens.ids)).toEqual(expected.tokens.tokens);
   });
 });
 
-it('knows start, end, padding and window of each vocabulary', async () => {
+it('reports start, end, padding and window of each vocabulary', async () => {
   expect([standard.bos, standard.eos, standard.pad, standard.window]).toEqual([49406, 49407, 49407, 77]);
   expect([starter.bos, starter.eos, starter.pad, starter.window]).toEqual([4012, 4013, 4013, 32]);
   expect((await Tokenizer.standard({ padId: 0 })).pad).toBe(0);
@@ -79,18 +82,18 @@ it('reads tokenizer.json as it reads vocab.json and merges.txt', async () => {
   }
 });
 
-it('takes the lower of the folder’s window and the encoder’s', async () => {
+it('uses the smaller of the folder’s window and the encoder’s', async () => {
   expect((await Tokenizer.fromFiles(STARTER, { window: 77 })).window).toBe(32);
   expect((await Tokenizer.fromFiles(STARTER, { window: 16 })).window).toBe(16);
   expect((await Tokenizer.fromFiles(folderWith({}), { window: 24 })).window).toBe(24);
 });
 
-it('takes a lone surrogate for U+FFFD', () => {
+it('reads a lone surrogate as U+FFFD', () => {
   expect(standard.encode('a\ud800b\udc00\ud83d')).toEqual(standard.encode('a\ufffdb\ufffd\ufffd'));
 });
 
 it('merges by rank and not by length, leftmost first', async () => {
-  // "ab" + "c" would be longer, but b c comes first.
+  // "ab" + "c" would be longer, but b c ranks first.
   const vocab = {
     a: 0,
     b: 1,
@@ -105,31 +108,31 @@ it('merges by rank and not by length, leftmost first', async () => {
   const folder = folderWith({ 'vocab.json': vocab, 'merges.txt': '#version: 0.2\nb c</w>\na b\n' });
   const tokenizer = await Tokenizer.fromFiles(folder);
   expect(tokenizer.encode('abc')).toEqual([0, 4]);
-  // A byte that the vocabulary lacks is the unknown token.
+  // A byte that the vocabulary lacks becomes the unknown token.
   expect(tokenizer.encode('ac?')).toEqual([0, 3, 8]);
 });
 
-describe('refuses', () => {
+describe('malformed vocabularies', () => {
   const config = { 'tokenizer_config.json': { bos_token: '<start>' } };
   it.each([
-    ['a merge that is no pair', { 'merges.txt': '#version: 0.2\na b c\n' }],
-    ['a merge of tokens that are not there', { 'merges.txt': '#version: 0.2\nzzzz yyyy</w>\n' }],
-    ['a vocabulary that is no JSON', { 'vocab.json': '{"a": 1' }],
-    ['ids that are no integers', { 'vocab.json': { a: 'b' } }],
-    ['ids below zero', { 'vocab.json': { a: -1 } }],
-    ['a config of another shape', { 'tokenizer_config.json': { eos_token: 7 } }],
+    ['a merge that is not a pair', { 'merges.txt': '#version: 0.2\na b c\n' }],
+    ['a merge of missing tokens', { 'merges.txt': '#version: 0.2\nzzzz yyyy</w>\n' }],
+    ['a vocabulary that is not JSON', { 'vocab.json': '{"a": 1' }],
+    ['ids that are not integers', { 'vocab.json': { a: 'b' } }],
+    ['negative ids', { 'vocab.json': { a: -1 } }],
+    ['a config of another form', { 'tokenizer_config.json': { eos_token: 7 } }],
     ['a tokenizer.json without a model', { 'tokenizer.json': {} }],
     ['an added token without content', { 'tokenizer_config.json': { added_tokens_decoder: { 1: {} } } }],
-  ])('%s', async (_name, files) => {
+  ])('rejects %s', async (_name, files) => {
     await expect(Tokenizer.fromFiles(folderWith(files))).rejects.toMatchObject({ code: 'INVALID_FILE' });
   });
 
-  it('a folder without a vocabulary', async () => {
+  it('rejects a folder without a vocabulary', async () => {
     const folder = folderWith({ 'vocab.json': null, ...config });
     await expect(Tokenizer.fromFiles(folder)).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
   });
 
-  it('a window with no room for text, and ids that it does not have', async () => {
+  it('rejects a window without room for text, and unknown ids', async () => {
     await expect(Tokenizer.standard({ window: 2 })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
     expect(() => standard.tokens([49408])).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
   });

@@ -11,8 +11,8 @@ import { scratch } from '../support/checkpoint/sparse-files.js';
 
 const root = scratch();
 
-describe('nothing but a whole file ever stands at the output', () => {
-  test('an abort leaves the old file and no other', async () => {
+describe('output of convertModel', () => {
+  test('keeps the existing file and leaves no other after an abort', async () => {
     const folder = join(root, 'atomic');
     const out = join(folder, 'model.gguf');
     mkdirSync(folder);
@@ -31,7 +31,7 @@ describe('nothing but a whole file ever stands at the output', () => {
     expect(readdirSync(folder)).toEqual(['model.gguf']);
     expect(readFileSync(out, 'utf8')).toBe('old');
     expect(seen[0]).toBeLessThanOrEqual(1);
-    // What the progress callback throws does the same.
+    // An exception of the progress callback has the same effect.
     const thrown = new Error('mine');
     await expect(
       convertModel(starterModel, out, {
@@ -43,7 +43,7 @@ describe('nothing but a whole file ever stands at the output', () => {
     expect(readdirSync(folder)).toEqual(['model.gguf']);
   });
 
-  test('a folder that cannot be written to, and a name that is no .gguf', async () => {
+  test('rejects a folder without write permission and a name that does not end in .gguf', async () => {
     await expect(convertModel(starterModel, join(root, 'none', 'x.gguf'))).rejects.toMatchObject({
       code: 'FILE_NOT_WRITTEN',
     });
@@ -53,7 +53,7 @@ describe('nothing but a whole file ever stands at the output', () => {
   });
 });
 
-describe('a config inside a file is checked like any other', () => {
+describe('a config inside a file', () => {
   const good = (async () => {
     const out = join(root, 'good.gguf');
     await convertModel(starterModel, out);
@@ -64,7 +64,7 @@ describe('a config inside a file is checked like any other', () => {
     const { config: found, tensors } = await good;
     const config = JSON.parse(found?.type === 'string' ? found.value : '') as EmbeddedConfig;
     const answer = change(config);
-    // An edit of a part changes the whole in place.
+    // Editing a part changes the whole in place.
     const text = typeof answer === 'string' || isWhole(answer) ? answer : config;
     const layout = layoutGguf(
       new Map([
@@ -83,29 +83,25 @@ describe('a config inside a file is checked like any other', () => {
   const isWhole = (value: unknown) => typeof value === 'object' && value !== null && 'family' in value;
 
   test.each<[string, string, (config: EmbeddedConfig) => unknown]>([
-    ['no JSON', 'INVALID_FILE', () => '{'],
+    ['invalid JSON', 'INVALID_FILE', () => '{'],
     ['a later version', 'UNSUPPORTED_MODEL', (config) => ({ ...config, version: 2 })],
     ['an unknown field', 'INVALID_FILE', (config) => ({ ...config, more: 1 })],
-    ['a level too few', 'INVALID_FILE', ({ unet }) => void unet!.num_attention_heads.pop()],
+    ['a missing level', 'INVALID_FILE', ({ unet }) => void unet!.num_attention_heads.pop()],
     [
-      'heads that do not divide',
+      'a head count that does not divide the width',
       'UNSUPPORTED_MODEL',
       ({ unet }) => Object.assign(unet!, { num_attention_heads: [7, 7, 7] }),
     ],
-    ['an absurd width', 'INVALID_FILE', ({ unet }) => Object.assign(unet!.block_out_channels, [1e9])],
-    ['a whole model without U-Net', 'INVALID_FILE', (config) => ({ ...config, unet: null })],
-    ['two encoders for one', 'INVALID_FILE', ({ text_encoders: list }) => void list.push(list[0]!)],
+    ['an absurdly large width', 'INVALID_FILE', ({ unet }) => Object.assign(unet!.block_out_channels, [1e9])],
+    ['a whole model without a U-Net', 'INVALID_FILE', (config) => ({ ...config, unet: null })],
+    ['two encoders where one belongs', 'INVALID_FILE', ({ text_encoders: list }) => void list.push(list[0]!)],
+    ['a missing layer', 'INVALID_FILE', ({ text_encoders: [one] }) => Object.assign(one!, { layer: 99 })],
     [
-      'a layer that is not there',
-      'INVALID_FILE',
-      ({ text_encoders: [one] }) => Object.assign(one!, { layer: 99 }),
-    ],
-    [
-      'a tokenizer that is not there',
+      'a missing tokenizer',
       'INVALID_FILE',
       ({ text_encoders: [one] }) => Object.assign(one!, { tokenizer: 3 }),
     ],
-  ])('%s', async (_, code, change) => {
+  ])('is checked like any other and rejected with %s', async (_, code, change) => {
     await expect(changed(change)).rejects.toMatchObject({ code });
   });
 });

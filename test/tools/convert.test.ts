@@ -21,9 +21,9 @@ async function typesOf(path: string): Promise<Map<string, string>> {
   return new Map([...tensors.values()].map(({ name, dtype }) => [name, dtype]));
 }
 
-describe('a converted model draws what its source draws', () => {
+describe('a converted model', () => {
   test.each<TinyModel>(['sd1', 'sd2', 'sdxl', 'inpaint'])(
-    '%s, from a folder with its own vocabulary',
+    'of %s generates the same latent as its source folder with its own vocabulary',
     async (model) => {
       const folder = writeFolder(model, join(root, model));
       const out = join(root, `${model}.gguf`);
@@ -36,12 +36,12 @@ describe('a converted model draws what its source draws', () => {
       expect(found.metadata.get('general.quantization_version')).toEqual({ type: 'uint32', value: 2 });
       const { path: _, form: __, ...was } = summary(await openModel(folder));
       expect(summary(await openModel(out))).toMatchObject(was);
-      if (model === 'inpaint') return; // its pipeline needs a picture
+      if (model === 'inpaint') return; // its pipeline needs an image
       expect(await latentOf(out)).toEqual(await latentOf(folder));
     },
   );
 
-  test('in q8_0 as its source loaded in q8_0, but for 1x1 convolutions, which files keep in f16', async () => {
+  test('in q8_0 generates the same as its source loaded in q8_0, except for 1x1 convolutions, which files keep in f16', async () => {
     const folder = writeFolder('sdxl', join(root, 'sdxl-q8'));
     const out = join(root, 'sdxl-q8.gguf');
     await convertModel(folder, out, { storage: 'q8_0' });
@@ -53,7 +53,7 @@ describe('a converted model draws what its source draws', () => {
     const apart = (a: number[], b: number[]) => Math.hypot(...a.map((x, i) => x - b[i]!)) / Math.hypot(...b);
     expect(apart(file, exact)).toBeGreaterThan(1e-5);
     expect(apart(file, exact)).toBeLessThan(2 * apart(loaded, exact));
-    // What is quantized already is not touched: a second conversion gives the same bytes.
+    // Quantized weights are not converted again: a second conversion writes the same bytes.
     await convertModel(out, join(root, 'twice.gguf'), { storage: 'q8_0' });
     expect(readFileSync(join(root, 'twice.gguf')).equals(readFileSync(out))).toBe(true);
   });
@@ -83,8 +83,8 @@ function summary({
   };
 }
 
-describe("names and shapes are CompVis' at the models' real sizes", () => {
-  test.each(['sd1', 'sdxl'])('%s', async (family) => {
+describe('names and shapes at real model sizes', () => {
+  test.each(['sd1', 'sdxl'])('match CompVis for %s', async (family) => {
     const folder = await writeSparseFolder(join(root, `real-${family}`), reference[family]!);
     const { parts } = await openConvertSource(folder, {});
     const choice = new TypeChoice('q4_K', []);
@@ -93,7 +93,7 @@ describe("names and shapes are CompVis' at the models' real sizes", () => {
     expect(new Map(written.map(({ name, shape }) => [name, shape]))).toEqual(
       new Map(Object.entries(expected).map(([name, { shape }]) => [name, shape])),
     );
-    // What must not be quantized is not, and rows that fit no block fall back.
+    // Only matrices are quantized, and rows that do not fill whole blocks fall back to another type.
     for (const { name, type, shape } of written) {
       if (shape.length === 1) expect(type, name).toBe('f32');
       else if (shape.length === 4 || /time_embed|label_emb|embedding|text_projection/.test(name))
@@ -111,7 +111,7 @@ describe('--keep', () => {
   };
   const UNET = 'model.diffusion_model.';
 
-  test('matches whole ldm names, and the last pattern that matches counts', async () => {
+  test('matches whole ldm names, and the last matching pattern decides', async () => {
     const plain = await kept([]);
     const types = await kept([
       { pattern: '*.attn2.*', type: 'q8_0' },
@@ -139,13 +139,10 @@ describe('--keep', () => {
 
   test.each([
     ['nothing matches', { pattern: 'attn2', type: 'f16' as const }],
-    [
-      'letters of a pattern are meant as they are',
-      { pattern: '*.attn2.to_q[.]weight', type: 'f16' as const },
-    ],
-    ['the type is none', { pattern: '*', type: 'q3_K' as 'f16' }],
+    ['characters of a pattern are literal', { pattern: '*.attn2.to_q[.]weight', type: 'f16' as const }],
+    ['the type is unknown', { pattern: '*', type: 'q3_K' as 'f16' }],
     ['the pattern is empty', { pattern: '', type: 'f16' as const }],
-  ])('is refused where %s', async (_, keep) => {
+  ])('is rejected if %s', async (_, keep) => {
     const out = join(root, 'refused.gguf');
     await expect(convertModel(starterModel, out, { keep: [keep] })).rejects.toMatchObject({
       code: 'INVALID_OPTION',

@@ -9,7 +9,7 @@ import { scratch, writeJson, writeSparse } from '../support/checkpoint/sparse-fi
 const folder = scratch();
 const tiny = reference.tiny_sdxl!;
 
-test('a whole folder is told with configs, sizes and plans, as plain data', async () => {
+test('reports a whole folder with configs, sizes and plans, as plain data', async () => {
   const told = await inspectModel(starterModel, { storage: 'q8_0' });
   expect(JSON.parse(JSON.stringify(told))).toEqual(told);
   expect(told).toMatchObject({
@@ -39,7 +39,7 @@ test('a whole folder is told with configs, sizes and plans, as plain data', asyn
   ]);
 });
 
-test('a single file is told with what it holds besides', async () => {
+test('reports a single file with its additional tensors', async () => {
   const extra = { alphas_cumprod: { dtype: 'F32', shape: [1000] } };
   const path = await writeSparse(join(folder, 'xl.safetensors'), { ...checkpoint(tiny), ...extra });
   const told = await inspectModel(path);
@@ -52,7 +52,7 @@ test('a single file is told with what it holds besides', async () => {
   ]);
 });
 
-test('components by themselves are known by their names, in either naming', async () => {
+test('recognizes single components by their tensor names, in either naming', async () => {
   const file = checkpoint(reference.tiny_sd1!);
   const part = (prefix: string): typeof file =>
     renamed(Object.fromEntries(Object.entries(file).filter(([name]) => name.startsWith(prefix))), (name) =>
@@ -84,7 +84,7 @@ test('components by themselves are known by their names, in either naming', asyn
   expect(told.components).toMatchObject([{ kind: 'unet', config: { cross_attention_dim: 160 } }]);
 });
 
-test('what cannot be run is told with the reason, and its tensors all the same', async () => {
+test('reports an unsupported model with the reason and its tensors', async () => {
   const lora = 'lora_unet_mid_block.lora_up.weight';
   const told = await inspectModel(
     await writeSparse(join(folder, 'lora.safetensors'), { [lora]: { dtype: 'F16', shape: [8, 4] } }),
@@ -104,7 +104,7 @@ test('what cannot be run is told with the reason, and its tensors all the same',
   expect(lacking.components.map(({ plan }) => plan === null)).toEqual([false, false, false, true]);
 });
 
-test('what cannot be read is an error', async () => {
+test('rejects files that cannot be read', async () => {
   await expect(inspectModel(join(folder, 'nothing'))).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
   await writeJson(join(folder, 'empty', 'readme.json'), {});
   await expect(inspectModel(join(folder, 'empty'))).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });

@@ -33,7 +33,10 @@ afterEach(() => {
   rmSync(cache, { recursive: true, force: true });
 });
 
-/** A picture, and the private memory that weights take: none of those that are used where they lie in a packed file. */
+/**
+ * Generates an image and measures the private memory of the weights, which excludes those mapped from a
+ * packed file.
+ */
 async function draw(path: string, load: LoadPipelineOptions = {}) {
   const pipeline = await Pipeline.load(path, { threads: 1, ...load });
   try {
@@ -46,7 +49,7 @@ async function draw(path: string, load: LoadPipelineOptions = {}) {
   }
 }
 
-/** Whether a load takes all its weights from packed files. */
+/** Returns true if a load reads all its weights from packed files. */
 async function takesPacked(path: string, load: LoadPipelineOptions = {}): Promise<boolean> {
   const pipeline = await Pipeline.load(path, { threads: 1, ...load });
   const taken = Object.values(pipeline.memory()).map(({ weights }) => weights);
@@ -62,7 +65,7 @@ async function packAgain(path: string, options: PackOptions = {}): Promise<strin
   return (await packModel(path, options)).map(({ state }) => state);
 }
 
-describe('a packed model draws the same bytes of picture', () => {
+describe('a packed model', () => {
   const folder = writeFolder('sdxl', join(root, 'sdxl'));
 
   test.each<[string, () => Promise<string>, LoadPipelineOptions]>([
@@ -82,7 +85,7 @@ describe('a packed model draws the same bytes of picture', () => {
       () => written('sd1.pt', async (path) => writeTorch(path, await tensorsOf(file), 'legacy')),
       { storage: 'bf16' },
     ],
-  ])('%s', async (_, source, load) => {
+  ])('generates byte-identical images from %s', async (_, source, load) => {
     const path = await source();
     const { pixels, latent, weights } = await draw(path, load);
     expect(Math.max(...weights)).toBeGreaterThan(0);
@@ -97,7 +100,7 @@ describe('a packed model draws the same bytes of picture', () => {
     return join(root, name);
   }
 
-  test('only where it is loaded as it was packed', async () => {
+  test('is used only with the load options it was packed with', async () => {
     await packModel(file, { storage: 'q8_0' });
     expect(await takesPacked(file, { storage: 'q8_0' })).toBe(true);
     expect(await takesPacked(file)).toBe(false);
@@ -105,7 +108,7 @@ describe('a packed model draws the same bytes of picture', () => {
   });
 });
 
-/** A copy of the model, of a time that can be set again. */
+/** Copies the model, with a modification time that can be set again. */
 function copyOf(name: string): string {
   const path = join(root, name);
   copyFileSync(file, path);
@@ -113,7 +116,7 @@ function copyOf(name: string): string {
   return path;
 }
 
-/** Another byte there, and the file's time as it was. */
+/** Changes one byte and restores the file's modification time. */
 function editKeepingTime(path: string, at: number): void {
   const { mtime } = statSync(path);
   const handle = openSync(path, 'r+');
@@ -122,18 +125,18 @@ function editKeepingTime(path: string, at: number): void {
   utimesSync(path, mtime, mtime);
 }
 
-describe('packed weights of a model that has changed', () => {
+describe('packed weights of a changed model', () => {
   test.each<[string, (path: string) => void]>([
-    ['its time', (path) => utimesSync(path, 1e9, 1e9 + 1)],
-    ['its size', (path) => truncateSync(path, statSync(path).size - 2)],
-    ['its header, with the same time and size', (path) => editKeepingTime(path, 100)],
-  ])('%s, are not used, and are replaced', async (_, change) => {
+    ['modification time', (path) => utimesSync(path, 1e9, 1e9 + 1)],
+    ['size', (path) => truncateSync(path, statSync(path).size - 2)],
+    ['header, with the same time and size', (path) => editKeepingTime(path, 100)],
+  ])("are not used and are replaced if the model's %s changes", async (_, change) => {
     const path = copyOf('changing.safetensors');
     await packModel(path);
     const before = files();
     expect(await takesPacked(path)).toBe(true);
     change(path);
-    // A model that is broken now says so, as it would without.
+    // A model that is damaged now reports the same error as without packed files.
     expect(await takesPacked(path).catch((error: { code: string }) => error.code)).not.toBe(true);
     expect((await packedModules(path)).map(({ state }) => state)).toEqual(['stale', 'stale', 'stale']);
     copyFileSync(file, path);
@@ -143,7 +146,7 @@ describe('packed weights of a model that has changed', () => {
     expect(await takesPacked(path)).toBe(true);
   });
 
-  test('in its values alone, with the same time and size, are found by --verify', async () => {
+  test('are found by --verify if only values change, with the same time and size', async () => {
     const path = copyOf('secret.safetensors');
     await packModel(path);
     expect(await packAgain(path, { verify: true })).toEqual(['kept', 'kept', 'kept']);
@@ -153,19 +156,19 @@ describe('packed weights of a model that has changed', () => {
       code: 'INVALID_FILE',
       message: expect.stringContaining('is not, byte for byte, what was packed'),
     });
-    // What was found wrong is gone.
+    // The outdated file has been removed.
     expect(files()).toHaveLength(2);
   });
 });
 
 describe('a damaged packed file', () => {
   test.each<[string, (path: string) => void]>([
-    ['cut short', (path) => truncateSync(path, statSync(path).size - 1)],
-    ['empty', (path) => truncateSync(path, 0)],
-    ['longer than it was', (path) => writeFileSync(path, Buffer.alloc(64), { flag: 'a' })],
+    ['that is truncated', (path) => truncateSync(path, statSync(path).size - 1)],
+    ['that is empty', (path) => truncateSync(path, 0)],
+    ['that is longer than before', (path) => writeFileSync(path, Buffer.alloc(64), { flag: 'a' })],
     ['with another header', (path) => writeFileSync(path, 'SLPACK1\n\x10\0\0\0\0\0\0\0{"key":"nothing"}')],
-    ['with a header of any size', (path) => writeFileSync(path, Buffer.alloc(4096, 0xff))],
-  ])('%s is not used, and is written anew', async (_, damage) => {
+    ['with an arbitrary header length', (path) => writeFileSync(path, Buffer.alloc(4096, 0xff))],
+  ])('%s is not used and is written again', async (_, damage) => {
     await packModel(file);
     for (const name of files()) damage(join(packed, name));
     expect(await takesPacked(file)).toBe(false);
@@ -174,7 +177,7 @@ describe('a damaged packed file', () => {
     expect(await takesPacked(file)).toBe(true);
   });
 
-  test('of which a weight has changed is found by --verify, and removed', async () => {
+  test('in which a weight has changed is found by --verify and removed', async () => {
     await packModel(file);
     for (const name of files()) editKeepingTime(join(packed, name), statSync(join(packed, name)).size - 1);
     await expect(packModel(file, { verify: true })).rejects.toMatchObject({
@@ -194,8 +197,8 @@ describe('a damaged packed file', () => {
   });
 });
 
-describe('packing that is stopped', () => {
-  test.each(['signal', 'callback'])('by its %s leaves nothing', async (how) => {
+describe('interrupted packing', () => {
+  test.each(['signal', 'callback'])('leaves no file after an abort by its %s', async (how) => {
     const controller = new AbortController();
     const stop = new Error('enough');
     let calls = 0;
@@ -215,21 +218,21 @@ describe('packing that is stopped', () => {
     expect(await takesPacked(file)).toBe(false);
   });
 
-  test('by the death of its process leaves what nothing takes, and the next removes', async () => {
+  test('leaves an unused file when its process dies, which the next run removes', async () => {
     const [{ file: kept } = { file: '' }] = await packModel(file);
     const left = join(packed, '.0123.slpack.abcdef.tmp');
     writeFileSync(left, readFileSync(kept).subarray(0, 5000));
     expect(await packedModules()).toHaveLength(3);
     expect(await packAgain(file)).toEqual(['kept', 'kept', 'kept']);
-    expect(existsSync(left)).toBe(true); // it may be another process's, at work
+    expect(existsSync(left)).toBe(true); // it may belong to another running process
     utimesSync(left, new Date(0), new Date(0));
     await packAgain(file);
     expect(existsSync(left)).toBe(false);
   });
 });
 
-describe('what is packed', () => {
-  test('is listed and removed, of one model or of all', async () => {
+describe('packed files', () => {
+  test('are listed and removed, for one model or all', async () => {
     const folder = writeFolder('sd2', join(root, 'sd2'));
     await packModel(file);
     await packModel(file, { storage: 'q8_0' });
@@ -248,7 +251,7 @@ describe('what is packed', () => {
     expect(await takesPacked(folder)).toBe(false);
   });
 
-  test('goes to a folder that can be written, or an error says so', async () => {
+  test('are written to a writable folder, or an error reports that there is none', async () => {
     writeFileSync(join(root, 'no-folder'), '');
     vi.stubEnv('SAFELIGHT_CACHE', join(root, 'no-folder'));
     await expect(packModel(file)).rejects.toMatchObject({
@@ -258,7 +261,7 @@ describe('what is packed', () => {
     expect(await takesPacked(file)).toBe(false);
   });
 
-  test('of what is no model is nothing', async () => {
+  test('do not exist for a path that is not a model', async () => {
     await expect(packModel(join(root, 'no-such'))).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
     await expect(packModel(file, { storage: 'q3_K' as never })).rejects.toMatchObject({
       code: 'INVALID_OPTION',

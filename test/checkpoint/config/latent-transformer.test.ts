@@ -14,7 +14,7 @@ const params = (yaml: string) => new ModelConfig('model.yaml', parseYaml(yaml, '
 const failure = (code: string, ...parts: string[]) =>
   expect.objectContaining({ code, message: expect.stringMatching(new RegExp(parts.join('.*'))) });
 
-it('the condition of a Net2NetTransformer is what its YAML says', () => {
+it('reads the condition of a Net2NetTransformer from its YAML', () => {
   const cases: [string, object][] = [
     ['cond_stage_config: __is_unconditional__', { kind: 'none', start: 0 }],
     [
@@ -46,7 +46,7 @@ it('the condition of a Net2NetTransformer is what its YAML says', () => {
   expect(image.kind === 'image' && image.autoencoder?.getInt('params.n_embed')).toBe(7);
 });
 
-it('a condition that nobody runs is named', () => {
+it('names an unsupported condition', () => {
   expect(() => readConditionConfig(params('first_stage_key: image'))).toThrow(
     failure('INVALID_FILE', 'cond_stage_config'),
   );
@@ -58,7 +58,7 @@ it('a condition that nobody runs is named', () => {
   );
 });
 
-it('the order of codes is the permuter', () => {
+it('reads the order of code indices from the permuter', () => {
   expect(readCodeOrder(params('cond_stage_key: x'))).toBe('identity');
   const permuter = (name: string) =>
     params(`permuter_config: {target: taming.modules.transformer.permuter.${name}}`);
@@ -68,7 +68,7 @@ it('the order of codes is the permuter', () => {
 
 const GPT = 'target: taming.modules.transformer.mingpt.GPT';
 
-it("the transformer's sizes are its tensors', its heads the YAML's", async () => {
+it("reads the transformer's sizes from its tensors and the number of heads from the YAML", async () => {
   const weights = await weightsOf('latent-transformer-unmasked');
   const sizes = { vocab_size: 11, block_size: 20, n_layer: 2, n_embd: 18 };
   expect(
@@ -98,7 +98,7 @@ it("the transformer's sizes are its tensors', its heads the YAML's", async () =>
   }
 });
 
-describe('what writes codes in a checkpoint', () => {
+describe('latent transformer of a checkpoint', () => {
   const place = async (yaml: string | null) => {
     const { tensors: found } = await weightsOf('latent-transformer');
     const tensors = new Map(
@@ -119,7 +119,7 @@ describe('what writes codes in a checkpoint', () => {
   const model = (more: string) =>
     `model: {params: {transformer_config: {${GPT}, params: {n_head: 4}}, ${more}}}`;
 
-  it('is its transformer under its condition, in its order', async () => {
+  it('is found with its condition and order', async () => {
     const sketch = model(
       'cond_stage_config: {target: taming.models.vqgan.VQModel}, downsample_cond_size: 64',
     );
@@ -138,7 +138,7 @@ describe('what writes codes in a checkpoint', () => {
     expect(second.transformer?.order).toBe('zcurve');
   });
 
-  it('is nothing in an autoencoder alone, and a reason where the YAML is missing', async () => {
+  it('is missing in an autoencoder, and a missing YAML is reported as the reason', async () => {
     const whole = await place(null);
     expect(openVqganTransformer({ ...whole, tensors: new Map() })).toMatchObject({
       transformer: null,

@@ -28,7 +28,7 @@ describe('fields of a config', () => {
       ' layers: [{ch: 3}]}}',
   );
 
-  test('are read by their paths', () => {
+  test('are read by path', () => {
     expect(model.getString('model.target')).toBe('a.B');
     expect(model.getInt('model.params.ch', undefined, { min: 1, max: 128 })).toBe(128);
     expect(model.getNumber('model.params.lr')).toBe(1.5e-6);
@@ -37,7 +37,7 @@ describe('fields of a config', () => {
     expect(model.section('model.params')?.section('layers.0')?.getInt('ch')).toBe(3);
   });
 
-  test('may be left out where there is a default', () => {
+  test('are optional if there is a default', () => {
     for (const field of ['model.params.none', 'model.params.part', 'model.params.gone', 'gone.gone'])
       expect([model.getInt(field, 7), model.getString(field, null), model.has(field)]).toEqual([
         7,
@@ -47,7 +47,7 @@ describe('fields of a config', () => {
     expect(model.section('model.params.none')).toBeNull();
   });
 
-  test('are refused by file and name where they are something else', () => {
+  test('are rejected by file and field name if they have another type', () => {
     refused(
       () => model.getInt('model.params.name'),
       /^m\.yaml: model\.params\.name: expected a whole number but found "x"/,
@@ -67,7 +67,7 @@ describe('fields of a config', () => {
     refused(() => model.getInt('model.params.ch_mult.length'), /found nothing/);
   });
 
-  test('of hostile names are data like any other', () => {
+  test('with the names of prototype properties are data like any other', () => {
     const tree = config('__proto__: {polluted: 1}\nconstructor: 2');
     expect(tree.getInt('__proto__.polluted')).toBe(1);
     expect(tree.getInt('constructor')).toBe(2);
@@ -76,68 +76,68 @@ describe('fields of a config', () => {
   });
 });
 
-describe('an interpolation is refused by name', () => {
+describe('interpolations', () => {
   test.each([
     [
-      'of the environment',
+      'of an environment variable',
       'a: ${oc.env:HOME}',
       /\$\{oc\.env:HOME\} is an interpolation that is not supported/,
     ],
-    ['that points at nothing', 'a: ${b.c}', /\$\{b\.c\} points at nothing/],
-    ['of itself', 'a: ${a}', /circle|too many/],
-    ['in a circle', 'a: ${b}\nb: x${c}\nc: ${a}', /circle|too many/],
+    ['that refers to a missing field', 'a: ${b.c}', /\$\{b\.c\} points at nothing/],
+    ['that refers to itself', 'a: ${a}', /circle|too many/],
+    ['that is circular', 'a: ${b}\nb: x${c}\nc: ${a}', /circle|too many/],
     ['above the root', 'a: ${...b}', /above the root/],
-    ['of a mapping inside text', 'a: x${b}\nb: {}', /is no text/],
+    ['of a mapping within text', 'a: x${b}\nb: {}', /is no text/],
     [
-      'that doubles without end',
+      'that doubles endlessly',
       `a: ${'${b}'.repeat(9)}\n${[...'bcdefghijk'].map((key, i) => `${key}: ${`\${${'bcdefghijkl'[i + 1]}}`.repeat(9)}`).join('\n')}\nl: ""`,
       /too many values/,
     ],
-  ])('%s', (_, text, message) => {
+  ])('rejects an interpolation %s by name', (_, text, message) => {
     refused(() => config(text).get('a'), message);
   });
 
-  test('only where it is read', () => {
+  test('rejects an interpolation only when it is read', () => {
     expect(config('a: ${oc.env:HOME}\nb: 1').getInt('b')).toBe(1);
   });
 });
 
-describe('a hostile YAML file is refused', () => {
+describe('malicious YAML files', () => {
   const bomb = ['a: &a [x, x, x, x, x, x, x, x, x]'];
   for (const [before, key] of ['ab', 'bc', 'cd', 'de', 'ef', 'fg', 'gh', 'hi'])
     bomb.push(`${key}: &${key} [${Array(9).fill(`*${before}`).join(', ')}]`);
 
   test.each([
     ['aliases that expand to billions', bomb.join('\n'), /alias/i],
-    ['an alias of itself', 'a: &a [*a]', /nested deeper|alias/i],
+    ['an alias that contains itself', 'a: &a [*a]', /nested deeper|alias/i],
     ['deep nesting', '['.repeat(100_000), /no YAML|nested/],
     [
       'deep indentation',
       Array.from({ length: 300 }, (_, i) => `${' '.repeat(i)}a:\n`).join(''),
       /nested deeper/,
     ],
-    ['closed deep nesting', `a: ${'['.repeat(500)}${']'.repeat(500)}`, /nested deeper/],
+    ['deep closed nesting', `a: ${'['.repeat(500)}${']'.repeat(500)}`, /nested deeper/],
     ['tags of Python', 'a: !!python/object/apply:os.system ["touch x"]', /line 1: .*tag/i],
-    ['tags of its own', 'a: 1\nb: !thing 1', /line 2: .*tag/i],
+    ['custom tags', 'a: 1\nb: !thing 1', /line 2: .*tag/i],
     ['binary data', 'a: !!binary aGk=', /tag/i],
-    ['keys given twice', 'a: 1\na: 2', /unique/],
+    ['duplicate keys', 'a: 1\na: 2', /unique/],
     ['a list at its root', '- 1', /no mapping/],
-    ['nothing', '', /no mapping/],
+    ['an empty file', '', /no mapping/],
     ['two documents', 'a: 1\n---\nb: 2', /document/],
     ['a mapping as a key', '? {a: 1}\n: 2', /key/],
     ['an unknown alias', 'a: *b', /alias/i],
-  ])('%s', (_, text, message) => {
+  ])('rejects %s', (_, text, message) => {
     refused(() => parseYaml(text, 'm.yaml'), message);
   });
 
-  test.each(['[', '&a ', 'a:\n', '-\n', '\t- '])('in little time, such as %j over and over', (part) => {
+  test.each(['[', '&a ', 'a:\n', '-\n', '\t- '])('rejects %j repeated many times in a short time', (part) => {
     const start = performance.now();
     refused(() => parseYaml(part.repeat(131_072 / part.length), 'm.yaml'), /no model's config/);
-    // A second on a quiet machine; quadratic time in the text would be minutes.
+    // One second on an idle machine; quadratic time would take minutes.
     expect(performance.now() - start).toBeLessThan(10_000);
   });
 
-  test('by its size alone, before it is read', async () => {
+  test('rejects a file that is too large before reading it', async () => {
     const path = join(await mkdtemp(join(tmpdir(), 'safelight-configs-')), 'config.yaml');
     await writeFile(path, 'a: 1\n'.repeat(50_000));
     await expect(readModelConfig(path, path)).rejects.toThrow(/has 250000 bytes, where at most 131072/);
@@ -166,7 +166,7 @@ describe('the config of a checkpoint', () => {
   }
   const model = (n: number): string => `model: {target: x, params: {n: ${n}}}`;
 
-  test('lies beside it: the same name first, then config.yaml, then model.yaml', async () => {
+  test('is next to it: the same name first, then config.yaml, then model.yaml', async () => {
     const files = { 'a.yaml': model(1), 'config.yaml': model(2), 'model.yaml': model(3) };
     expect(await found(files, 'a.ckpt')).toBe(1);
     expect(await found(files, 'b.ckpt')).toBe(2);
@@ -174,11 +174,11 @@ describe('the config of a checkpoint', () => {
     expect(await found({ 'other.yaml': model(3) }, 'b.ckpt')).toBeNull();
   });
 
-  test('is none that describes something else', async () => {
+  test('is not a file that describes something else', async () => {
     expect(await found({ 'a.yaml': 'data: {params: {n: 1}}', 'config.yaml': model(2) }, 'a.ckpt')).toBe(2);
   });
 
-  test('is that of the training run, resumed runs merged in order', async () => {
+  test('is that of the training run, with resumed runs merged in order', async () => {
     const files = {
       'configs/2021-04-01T00-00-00-project.yaml': 'model: {target: x, params: {n: 1, m: 1}}',
       'configs/2021-05-01T00-00-00-project.yaml': 'model: {params: {n: 2}}',
@@ -188,12 +188,12 @@ describe('the config of a checkpoint', () => {
     expect(await found({ 'configs/model.yaml': model(4) }, 'ckpts/last.ckpt')).toBe(4);
   });
 
-  test('may be named, also several', async () => {
+  test('may be given as an option, also several', async () => {
     expect(await found({ 'a.yaml': model(1), 'z.yaml': model(9) }, 'a.ckpt', 'z.yaml')).toBe(9);
     expect(await found({ 'y.yaml': model(8), 'z.yaml': model(9) }, 'a.ckpt', ['z.yaml', 'y.yaml'])).toBe(8);
   });
 
-  test('that is named has to be there and be a config', async () => {
+  test('has to exist and to be a config if it is given', async () => {
     const code = (reading: Promise<unknown>): Promise<ErrorCode> =>
       reading.then(
         () => expect.unreachable(),
@@ -204,7 +204,7 @@ describe('the config of a checkpoint', () => {
     expect(await code(readModelConfig('a.ckpt', ''))).toBe('INVALID_OPTION');
   });
 
-  test('is looked for in a folder that is named itself', async () => {
+  test('is searched in a folder that is given', async () => {
     const folder = await mkdtemp(join(root, 'case-'));
     await writeFile(join(folder, 'config.yaml'), model(5));
     expect((await readModelConfig(folder))?.getInt('model.params.n')).toBe(5);

@@ -16,7 +16,7 @@ const fixture = JSON.parse(
   readFileSync(new URL('../../fixtures/configs/omegaconf.json', import.meta.url), 'utf8'),
 ) as Fixture;
 
-/** As the fixture writes what JSON cannot. */
+/** Returns a value in the form in which the fixture represents values that JSON cannot. */
 function shown(value: ConfigValue | undefined): unknown {
   if (typeof value === 'number' && !Number.isFinite(value))
     return { float: String(value).toLowerCase().replace('infinity', 'inf') };
@@ -32,12 +32,12 @@ function merged(texts: readonly string[]): ModelConfig {
   return new ModelConfig('a.yaml', tree);
 }
 
-describe('a YAML config means what OmegaConf makes of it', () => {
-  test.each(fixture.scalars)('%s', (text, value) => {
+describe('YAML configs against OmegaConf', () => {
+  test.each(fixture.scalars)('reads the scalar %s as OmegaConf does', (text, value) => {
     expect(shown(merged([`a: ${text}`]).get('a') ?? null)).toEqual(value);
   });
 
-  test.each(fixture.cases)('$texts.0', ({ texts, tree }) => {
+  test.each(fixture.cases)('merges $texts.0 as OmegaConf does', ({ texts, tree }) => {
     expect(shown(merged(texts).get(''))).toEqual(tree);
   });
 });

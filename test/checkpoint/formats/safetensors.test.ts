@@ -10,7 +10,7 @@ import { framed, headerOf, scratch, writeSparse } from '../../support/checkpoint
 const folder = scratch();
 let count = 0;
 
-/** Writes a header's text with so many bytes of data after it, and reads it. */
+/** Writes a header text and a number of data bytes, and reads the file. */
 async function read(text: string | Buffer, data = 0): ReturnType<typeof readSafetensors> {
   const path = join(folder, `${count++}.safetensors`);
   await writeFile(path, Buffer.concat([framed(text), Buffer.alloc(data)]));
@@ -33,7 +33,7 @@ const one = (dtype: string, shape: string, offsets: string): string =>
   `{"a":${entry(dtype, shape, offsets)}}`;
 
 describe('a safetensors file', () => {
-  test('gives every tensor with its absolute place', async () => {
+  test('is read with the absolute offset of every tensor', async () => {
     const file = await read(
       '{"__metadata__":{"format":"pt"},"b":{"data_offsets":[4,12],"dtype":"F32","shape":[2,1]},"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}}  ',
       12,
@@ -46,7 +46,7 @@ describe('a safetensors file', () => {
     ]);
   });
 
-  test('may hold single numbers, empty tensors, no tensors, any dtype and odd names', async () => {
+  test('may contain scalars, empty tensors, no tensors, any dtype and unusual names', async () => {
     expect((await read('{}')).tensors.size).toBe(0);
     expect((await read(one('F32', '[]', '[0,4]'), 4)).tensors.get('a')?.shape).toEqual([]);
     expect((await read(one('I64', '[3,0]', '[0,0]'))).tensors.get('a')?.length).toBe(0);
@@ -70,14 +70,14 @@ describe('a safetensors file', () => {
     ).toBe(true);
   });
 
-  test('may have null for its metadata, as the reference reader accepts it', async () => {
+  test('may have null as metadata, as in the reference reader', async () => {
     const file = await read(`{"__metadata__": null ,"a":${entry('F16', '[2]', '[0,4]')}}`, 4);
     expect(file.metadata.size).toBe(0);
     expect([...file.tensors.keys()]).toEqual(['a']);
     expect((await read('{"__metadata__":null}')).tensors.size).toBe(0);
   });
 
-  test('may have whatever else the reference reader accepts', async () => {
+  test('may contain everything else that the reference reader accepts', async () => {
     expect([...(await read('{"__metadata__":{"":"","a":"\\ud83d\\ude00"}}')).metadata]).toEqual([
       ['', ''],
       ['a', '\u{1f600}'],
@@ -94,7 +94,7 @@ describe('a safetensors file', () => {
     await read(`{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0],"more":${nested}}}`);
   });
 
-  test('is never read beyond its header', async () => {
+  test('is not read beyond its header', async () => {
     const path = await writeSparse(join(folder, 'huge.safetensors'), {
       a: { dtype: 'F32', shape: [1 << 20, 1 << 18] },
     });
@@ -102,82 +102,82 @@ describe('a safetensors file', () => {
   });
 });
 
-describe('a malformed safetensors file is refused with INVALID_FILE', () => {
+describe('a malformed safetensors file', () => {
   const broken: [what: string, header: string | Buffer, message: RegExp, data?: number][] = [
-    ['a header that is no object', '[]', /begin with "\{"/],
+    ['a header that is not an object', '[]', /begin with "\{"/],
     ['a header after a space', ' {}', /begin with "\{"/],
     ['a header after a byte order mark', Buffer.from('\ufeff{}'), /begin with "\{"/],
     ['text that is not UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]), /UTF-8/],
-    ['half a surrogate pair', '{"\\ud800":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}', /surrogate/],
+    ['half of a surrogate pair', '{"\\ud800":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}', /surrogate/],
     ['a control character in a name', '{"a\nb":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}', /control/],
     ['a broken escape', '{"\\x":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}', /escape/],
-    ['JSON that stops', '{"a":{"dtype":"F32"', /ends/],
-    ['a comma too many', '{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},}', /string/],
-    ['something after the JSON', '{}{}', /goes on/],
+    ['truncated JSON', '{"a":{"dtype":"F32"', /ends/],
+    ['an extra comma', '{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},}', /string/],
+    ['text after the JSON', '{}{}', /goes on/],
     ['a zero byte after the JSON', '{}\0', /goes on/],
     [
-      'a tensor named twice',
+      'a duplicate tensor name',
       `${one('U8', '[0]', '[0,0]').slice(0, -1)},${one('U8', '[0]', '[0,0]').slice(1)}`,
       /twice/,
     ],
     [
-      'a tensor named twice by an escape',
+      'a duplicate tensor name through an escape',
       '{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"\\u0061":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}',
       /twice/,
     ],
-    ['a field given twice', '{"a":{"dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]}}', /twice/],
-    ['metadata given twice', '{"__metadata__":{},"__metadata__":{}}', /twice/],
-    ['metadata that is no object', '{"__metadata__":[]}', /__metadata__/],
-    ['metadata that only begins like null', '{"__metadata__":nul}', /__metadata__/],
+    ['a duplicate field', '{"a":{"dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]}}', /twice/],
+    ['duplicate metadata', '{"__metadata__":{},"__metadata__":{}}', /twice/],
+    ['metadata that is not an object', '{"__metadata__":[]}', /__metadata__/],
+    ['metadata that only begins with null', '{"__metadata__":nul}', /__metadata__/],
     ['metadata with a value of null', '{"__metadata__":{"a":null}}', /needs a string for __metadata__ "a"/],
-    ['metadata twice, the first time null', '{"__metadata__":null,"__metadata__":{}}', /twice/],
+    ['duplicate metadata, the first of which is null', '{"__metadata__":null,"__metadata__":{}}', /twice/],
     ['a tensor that is null', '{"a":null}', /tensor "a"/],
     [
-      'data before an empty tensor that points inside of it',
+      'data before an empty tensor that points into it',
       `{"a":${entry('U8', '[4]', '[0,4]')},"b":${entry('U8', '[0]', '[2,2]')}}`,
       /overlap/,
       4,
     ],
-    ['metadata that is no string', '{"__metadata__":{"step":1}}', /__metadata__/],
-    ['a tensor that is no object', '{"a":1}', /"a/],
-    ['no dtype', '{"a":{"shape":[0],"data_offsets":[0,0]}}', /no dtype/],
-    ['no shape', '{"a":{"dtype":"U8","data_offsets":[0,0]}}', /no shape/],
-    ['no data_offsets', '{"a":{"dtype":"U8","shape":[0]}}', /no data_offsets/],
-    ['a dtype that is no string', '{"a":{"dtype":8,"shape":[0],"data_offsets":[0,0]}}', /dtype/],
+    ['metadata that is not a string', '{"__metadata__":{"step":1}}', /__metadata__/],
+    ['a tensor that is not an object', '{"a":1}', /"a/],
+    ['a missing dtype', '{"a":{"shape":[0],"data_offsets":[0,0]}}', /no dtype/],
+    ['a missing shape', '{"a":{"dtype":"U8","data_offsets":[0,0]}}', /no shape/],
+    ['missing data_offsets', '{"a":{"dtype":"U8","shape":[0]}}', /no data_offsets/],
+    ['a dtype that is not a string', '{"a":{"dtype":8,"shape":[0],"data_offsets":[0,0]}}', /dtype/],
     ['an unknown dtype', one('F128', '[1]', '[0,16]'), /unknown dtype/, 16],
-    ['a dtype of the prototype', one('constructor', '[0]', '[0,0]'), /unknown dtype/],
-    ['a shape that is no array', one('U8', '{}', '[0,0]'), /shape/],
-    ['a negative side', one('U8', '[-1]', '[0,1]'), /-1/, 1],
+    ['a dtype named like a prototype property', one('constructor', '[0]', '[0,0]'), /unknown dtype/],
+    ['a shape that is not an array', one('U8', '{}', '[0,0]'), /shape/],
+    ['a negative dimension', one('U8', '[-1]', '[0,1]'), /-1/, 1],
     ['a negative zero', one('U8', '[-0]', '[0,0]'), /-0/],
     ['a fraction', one('U8', '[1.0]', '[0,1]'), /1\.0/, 1],
     ['an exponent', one('U8', '[1e0]', '[0,1]'), /1e0/, 1],
     ['NaN', one('U8', '[NaN]', '[0,1]'), /value/, 1],
     ['Infinity', one('U8', '[Infinity]', '[0,1]'), /value/, 1],
     ['a leading zero', one('U8', '[01]', '[0,1]'), /shape/, 1],
-    ['a side as a string', one('U8', '["1"]', '[0,1]'), /shape/, 1],
-    ['a side that is null', one('U8', '[null]', '[0,1]'), /shape/, 1],
-    ['a side past 2^53', one('U8', '[9007199254740993]', '[0,1]'), /absurdly/, 1],
-    ['a side past 2^64', one('U8', '[18446744073709551617]', '[0,1]'), /absurdly/, 1],
+    ['a dimension as a string', one('U8', '["1"]', '[0,1]'), /shape/, 1],
+    ['a dimension that is null', one('U8', '[null]', '[0,1]'), /shape/, 1],
+    ['a dimension past 2^53', one('U8', '[9007199254740993]', '[0,1]'), /absurdly/, 1],
+    ['a dimension past 2^64', one('U8', '[18446744073709551617]', '[0,1]'), /absurdly/, 1],
     ['a product that overflows 64 bits', one('U8', '[4294967296,4294967296]', '[0,0]'), /absurd/],
     [
       'a product that overflows before a zero',
       one('U8', '[9007199254740991,9007199254740991,0]', '[0,0]'),
       /absurd/,
     ],
-    ['bits that fill no byte', one('F4', '[3]', '[0,1]'), /whole number of bytes/, 1],
-    ['too few bytes for its shape', one('F32', '[2]', '[0,7]'), /takes 8/, 7],
-    ['too many bytes for its shape', one('F32', '[2]', '[0,9]'), /takes 8/, 9],
-    ['one offset', one('U8', '[1]', '[0]'), /two data_offsets/, 1],
+    ['bits that do not fill a byte', one('F4', '[3]', '[0,1]'), /whole number of bytes/, 1],
+    ['too few bytes for the shape', one('F32', '[2]', '[0,7]'), /takes 8/, 7],
+    ['too many bytes for the shape', one('F32', '[2]', '[0,9]'), /takes 8/, 9],
+    ['a single offset', one('U8', '[1]', '[0]'), /two data_offsets/, 1],
     ['three offsets', one('U8', '[1]', '[0,1,1]'), /two data_offsets/, 1],
-    ['offsets that run backwards', one('U8', '[1]', '[1,0]'), /backwards/, 1],
+    ['descending offsets', one('U8', '[1]', '[1,0]'), /backwards/, 1],
     ['a negative offset', one('U8', '[1]', '[-1,0]'), /-1/, 1],
     ['an offset past 2^53', one('U8', '[1]', '[9007199254740992,9007199254740993]'), /absurdly/],
     ['a range beyond the file', one('U8', '[9]', '[0,9]'), /truncated/, 8],
     ['bytes after the last tensor', one('U8', '[8]', '[0,8]'), /takes? 8|take 8/, 9],
-    ['data but no tensor', '{}', /where its tensors take 0/, 1],
-    ['a hole at the start', one('U8', '[1]', '[1,2]'), /hole/, 2],
+    ['data without a tensor', '{}', /where its tensors take 0/, 1],
+    ['a gap at the start', one('U8', '[1]', '[1,2]'), /hole/, 2],
     [
-      'a hole between',
+      'a gap between tensors',
       '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}}',
       /hole/,
       3,
@@ -189,20 +189,20 @@ describe('a malformed safetensors file is refused with INVALID_FILE', () => {
       3,
     ],
     [
-      'two tensors in one place',
+      'two tensors at the same offset',
       '{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}',
       /overlap/,
       2,
     ],
-    ['nesting without end', `{"a":${'['.repeat(100_000)}`, /needs|nested/],
-    ['nesting without end in a field nobody reads', `{"a":{"x":${'['.repeat(100_000)}`, /nested too deeply/],
+    ['endless nesting', `{"a":${'['.repeat(100_000)}`, /needs|nested/],
+    ['endless nesting in an unused field', `{"a":{"x":${'['.repeat(100_000)}`, /nested too deeply/],
   ];
 
-  test.each(broken)('%s', async (_, header, message, data = 0) => {
+  test.each(broken)('is rejected for %s', async (_, header, message, data = 0) => {
     await refused(read(header, data), message);
   });
 
-  test('a length that the file does not have', async () => {
+  test('is rejected for a header length beyond the file', async () => {
     const path = join(folder, 'length.safetensors');
     for (const length of [3n, 100_000_001n, 2n ** 53n, 2n ** 64n - 1n]) {
       const bytes = Buffer.alloc(10, '{}');
@@ -215,7 +215,7 @@ describe('a malformed safetensors file is refused with INVALID_FILE', () => {
     await refused(readSafetensors(path), /begin with/);
   });
 
-  test('a file cut off anywhere', async () => {
+  test('is rejected wherever it is truncated', async () => {
     const { header, data } = headerOf({
       a: { dtype: 'F32', shape: [3] },
       b: { dtype: 'F16', shape: [2, 2] },
@@ -230,7 +230,7 @@ describe('a malformed safetensors file is refused with INVALID_FILE', () => {
     expect((await readSafetensors(path)).tensors.size).toBe(2);
   });
 
-  test('other files that people take for safetensors, by name', async () => {
+  test('is rejected with the name of its actual format', async () => {
     const others: [bytes: string, message: RegExp][] = [
       ['GGUF\u0003\u0000\u0000\u0000 and more', /GGUF/],
       ['version https://git-lfs.github.com/spec/v1\noid sha256:00', /git lfs pull/],
@@ -244,7 +244,7 @@ describe('a malformed safetensors file is refused with INVALID_FILE', () => {
   });
 });
 
-test('bytes changed at random give a typed error or a well-formed file, nothing else', () => {
+test('returns a typed error or a well-formed file for randomly changed bytes', () => {
   const { header, data } = headerOf({
     'model.diffusion_model.input_blocks.0.0.weight': { dtype: 'F16', shape: [32, 4, 3, 3] },
     'model.diffusion_model.input_blocks.0.0.bias': { dtype: 'F16', shape: [32] },
@@ -274,11 +274,11 @@ test('bytes changed at random give a typed error or a well-formed file, nothing 
       expect((error as SafelightError).code).toBe('INVALID_FILE');
     }
   }
-  // Changes inside names leave a file well formed.
+  // Changes within names keep a file well formed.
   expect(accepted).toBeGreaterThan(1000);
 });
 
-test('a path that is no readable file is FILE_NOT_FOUND, and a pipe does not hang', async () => {
+test('rejects a path that is not a readable file with FILE_NOT_FOUND, and does not wait for a pipe', async () => {
   const pipe = join(folder, 'pipe.safetensors');
   execFileSync('mkfifo', [pipe]);
   await mkdir(join(folder, 'folder.safetensors'));

@@ -8,7 +8,7 @@ const folder = scratch();
 const tensor = { dtype: 'F16', shape: [4] };
 let count = 0;
 
-/** A folder of its own with two shards, and an index with this map. */
+/** Writes a folder with two shards and an index with this map. @returns the path of the index */
 async function sharded(map: unknown): Promise<string> {
   const own = join(folder, `${count++}`);
   await writeSparse(join(own, 'model-1.safetensors'), { a: tensor, spare: tensor });
@@ -20,7 +20,7 @@ async function sharded(map: unknown): Promise<string> {
 }
 
 describe('sharded weights', () => {
-  test('are found in their files, and what the index forgot is listed too', async () => {
+  test('are found in their files, including tensors that the index lacks', async () => {
     const index = await sharded({ a: 'model-1.safetensors', b: 'parts/model-2.safetensors' });
     const { tensors, files } = await openWeights(index);
     expect([...tensors.keys()]).toEqual(['a', 'b', 'spare']);
@@ -29,7 +29,7 @@ describe('sharded weights', () => {
     expect(files).toHaveLength(2);
   });
 
-  test('that lack a promised tensor are refused by its name', async () => {
+  test('are rejected by name if a listed tensor is missing', async () => {
     const index = await sharded({ a: 'model-1.safetensors', c: 'parts/model-2.safetensors' });
     await expect(openWeights(index)).rejects.toMatchObject({
       code: 'MISSING_TENSOR',
@@ -37,7 +37,7 @@ describe('sharded weights', () => {
     });
   });
 
-  test('that lack a file are refused by its name', async () => {
+  test('are rejected by name if a file is missing', async () => {
     const index = await sharded({ a: 'model-9.safetensors' });
     await expect(openWeights(index)).rejects.toMatchObject({
       code: 'FILE_NOT_FOUND',
@@ -54,13 +54,13 @@ describe('sharded weights', () => {
     '..\\outside.safetensors',
     'model-1.safetensors\0',
     '',
-  ])('may not be named %j', async (name) => {
+  ])('must not be named %j', async (name) => {
     await writeSparse(join(folder, 'outside.safetensors'), { a: tensor });
     const index = await sharded({ a: name });
     await expect(openWeights(index)).rejects.toMatchObject({ code: 'INVALID_FILE' });
   });
 
-  test('may not be links out of their folder, but links inside it are fine', async () => {
+  test('must not be links out of their folder, but may be links within it', async () => {
     const index = await sharded({ a: 'link.safetensors' });
     const own = join(index, '..');
     await writeSparse(join(folder, 'outside.safetensors'), { a: tensor });
@@ -75,13 +75,13 @@ describe('sharded weights', () => {
   });
 
   test.each([
-    ['no map', '{"metadata":{}}'],
-    ['an empty map', '{"weight_map":{}}'],
-    ['a map of numbers', '{"weight_map":{"a":1}}'],
-    ['a tensor listed twice', '{"weight_map":{"a":"x.safetensors","a":"y.safetensors"}}'],
-    ['no JSON', 'weights'],
+    ['no weight_map', '{"metadata":{}}'],
+    ['an empty weight_map', '{"weight_map":{}}'],
+    ['a weight_map of numbers', '{"weight_map":{"a":1}}'],
+    ['a duplicate tensor', '{"weight_map":{"a":"x.safetensors","a":"y.safetensors"}}'],
+    ['invalid JSON', 'weights'],
     ['an array', '[]'],
-  ])('with %s are refused', async (_, text) => {
+  ])('with %s are rejected', async (_, text) => {
     const path = join(folder, `bad-${count++}.safetensors.index.json`);
     await writeFile(path, text);
     await expect(openWeights(path)).rejects.toMatchObject({ code: 'INVALID_FILE' });

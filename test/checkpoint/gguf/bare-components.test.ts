@@ -1,4 +1,4 @@
-/** Components by themselves, as GGUF and safetensors, under the names that the tools of the field give them. */
+/** Single components as GGUF and safetensors files, under the names that common tools write. */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -23,7 +23,7 @@ const root = scratch();
 const UNET = 'model.diffusion_model.';
 const WEIGHTS = 'diffusion_pytorch_model';
 
-/** The tensors of a file that begin with a prefix, without it. */
+/** Returns the tensors of a file whose names begin with a prefix, without the prefix. */
 async function cut(file: string, prefix: string): Promise<Written[]> {
   const bytes = readFileSync(file);
   return [...(await openWeights(file)).tensors.values()]
@@ -58,7 +58,7 @@ async function refusal(path: string, options = {}): Promise<{ code: string; mess
   return opened!;
 }
 
-describe('a U-Net by itself', () => {
+describe('a U-Net file', () => {
   const text: Record<string, RegExp> = {
     sd1: /U-Net of Stable Diffusion 1 .*Missing: text encoder \(CLIP ViT-L, 768 wide\), its tokenizer, autoencoder \(VAE\);/,
     sd2: /U-Net of Stable Diffusion 2 .*Missing: text encoder \(OpenCLIP ViT-H, 1024 wide\), its tokenizer, autoencoder \(VAE\);/,
@@ -67,10 +67,10 @@ describe('a U-Net by itself', () => {
   const widths: Record<string, number> = { sd1: 768, sd2: 1024, sdxl: 2048 };
 
   test.each(['sd1', 'sd2', 'sdxl'] as TinyModel[])(
-    'of %s says what else a model needs, and what gives it',
+    'of %s reports which components are missing and how to provide them',
     async (model) => {
       const whole = writeSingleFile(model, join(root, `${model}.safetensors`));
-      // The tiny models' texts are narrow; the family is told by the real width.
+      // The tiny models' contexts are narrow; the family is detected by the real width.
       const wide = (await cut(whole, UNET)).map((tensor) => {
         if (!/attn2\.to_[kv]\.weight$/.test(tensor.name)) return tensor;
         const shape = [tensor.shape[0]!, widths[model]!];
@@ -111,7 +111,7 @@ describe('a U-Net by itself', () => {
   );
 
   test.each(['sd1', 'sd2', 'sdxl'] as TinyModel[])(
-    'of %s loads in the place of the weights of a diffusers folder',
+    'of %s loads in place of the weights of a diffusers folder',
     async (model) => {
       const folder = writeFolder(model, join(root, `${model}-folder`));
       const own = join(folder, 'unet', `${WEIGHTS}.safetensors`);
@@ -134,7 +134,7 @@ describe('a U-Net by itself', () => {
     },
   );
 
-  test('beside text encoders needs no prefix of its own, and an option gives the autoencoder', async () => {
+  test('next to text encoders needs no prefix, and an option provides the autoencoder', async () => {
     const whole = writeSingleFile('sd1', join(root, 'options.safetensors'));
     const before = await latentOf(whole);
     const parts = await cut(whole, '');
@@ -147,8 +147,8 @@ describe('a U-Net by itself', () => {
   });
 });
 
-describe('another component by itself', () => {
-  test('says what it is and how it is used', async () => {
+describe('a file of another component', () => {
+  test('reports what it is and how to use it', async () => {
     const whole = writeSingleFile('sd2', join(root, 'parts.safetensors'));
     const vae = write(join(root, 'vae.safetensors'), await cut(whole, 'first_stage_model.'));
     expect(await refusal(vae)).toEqual({
@@ -167,7 +167,7 @@ describe('another component by itself', () => {
     ]);
   });
 
-  test('of CompVis or OpenCLIP loads in the place of the weights of a diffusers folder', async () => {
+  test('with CompVis or OpenCLIP names loads in place of the weights of a diffusers folder', async () => {
     const folder = writeFolder('sd2', join(root, 'replaced'));
     const before = await latentOf(folder);
     const parts = await cut(
@@ -180,14 +180,14 @@ describe('another component by itself', () => {
   });
 });
 
-describe('tensors that ComfyUI-GGUF has laid out as rows of 256', () => {
+describe('tensors that ComfyUI-GGUF stores as rows of 256', () => {
   const STEP = 2 ** -7;
   const count = (shape: readonly number[]): number => shape.reduce((all, side) => all * side, 1);
-  /** As its converter decides. */
+  /** Follows the rule of its converter. */
   const isRearranged = (shape: readonly number[]): boolean =>
     shape.length > 1 && count(shape) >= 512 && count(shape) % 256 === 0 && shape.at(-1)! % 256 !== 0;
 
-  /** F16 bits as whole steps from -127 to 127. */
+  /** F16 bits as integer steps from -127 to 127. */
   const quants = (data: Uint8Array): number[] => {
     const halves = new Uint16Array(Uint8Array.from(data).buffer);
     return [...halves].map((bits) => {
@@ -232,47 +232,50 @@ describe('tensors that ComfyUI-GGUF has laid out as rows of 256', () => {
     return path;
   }
 
-  test('get their shapes back', async () => {
+  test('get their original shapes', async () => {
     const ldm = await cut(writeSingleFile('sd1', join(root, 'shapes.safetensors')), UNET);
     const { tensors } = await readGguf(rearranged(join(root, 'shapes.gguf'), ldm, false));
     expect(ldm.some(({ shape }) => isRearranged(shape))).toBe(true);
     for (const { name, shape } of ldm) expect(tensors.get(name)?.shape, name).toEqual(shape);
   });
 
-  test.each(['sd1', 'sdxl'] as TinyModel[])('draw as what they stand for (%s)', async (model) => {
-    const folder = writeFolder(model, join(root, `${model}-comfy`));
-    const unet = join(folder, 'unet');
-    const ldm = await cut(writeSingleFile(model, join(root, `${model}-comfy.safetensors`)), UNET);
-    const rounded = ldm.map((tensor) =>
-      isRearranged(tensor.shape)
-        ? {
-            ...tensor,
-            data: new Uint8Array(Uint16Array.from(quants(tensor.data), (q) => f16(q * STEP)).buffer),
-          }
-        : tensor,
-    );
-    write(join(unet, `${WEIGHTS}.safetensors`), rounded);
-    const expected = await latentOf(folder, { storage: 'f16' });
-    // In smaller pieces, whose sums end in other digits.
-    const lean = await latentOf(folder, { storage: 'f16', memory: 'lean' });
-    rmSync(join(unet, `${WEIGHTS}.safetensors`));
-    rearranged(join(unet, 'unet-Q8_0.gguf'), ldm, true);
-    expect((await inspectModel(folder)).problem).toBeNull();
-    expect(await latentOf(folder, { storage: 'f16' })).toEqual(expected);
-    expect(await latentOf(folder, { storage: 'f16', memory: 'lean' })).toEqual(lean);
-    // As the file has them: what is quantized by rows stays so.
-    expect((await latentOf(folder)).every(Number.isFinite)).toBe(true);
-    const out = join(root, `${model}-converted.gguf`);
-    await convertModel(folder, out);
-    expect(await latentOf(out, { storage: 'f16' })).toEqual(expected);
-  });
+  test.each(['sd1', 'sdxl'] as TinyModel[])(
+    'give the same latent as the original tensors (%s)',
+    async (model) => {
+      const folder = writeFolder(model, join(root, `${model}-comfy`));
+      const unet = join(folder, 'unet');
+      const ldm = await cut(writeSingleFile(model, join(root, `${model}-comfy.safetensors`)), UNET);
+      const rounded = ldm.map((tensor) =>
+        isRearranged(tensor.shape)
+          ? {
+              ...tensor,
+              data: new Uint8Array(Uint16Array.from(quants(tensor.data), (q) => f16(q * STEP)).buffer),
+            }
+          : tensor,
+      );
+      write(join(unet, `${WEIGHTS}.safetensors`), rounded);
+      const expected = await latentOf(folder, { storage: 'f16' });
+      // In smaller pieces, whose sums round differently.
+      const lean = await latentOf(folder, { storage: 'f16', memory: 'lean' });
+      rmSync(join(unet, `${WEIGHTS}.safetensors`));
+      rearranged(join(unet, 'unet-Q8_0.gguf'), ldm, true);
+      expect((await inspectModel(folder)).problem).toBeNull();
+      expect(await latentOf(folder, { storage: 'f16' })).toEqual(expected);
+      expect(await latentOf(folder, { storage: 'f16', memory: 'lean' })).toEqual(lean);
+      // With the types of the file: rows that are quantized stay quantized.
+      expect((await latentOf(folder)).every(Number.isFinite)).toBe(true);
+      const out = join(root, `${model}-converted.gguf`);
+      await convertModel(folder, out);
+      expect(await latentOf(out, { storage: 'f16' })).toEqual(expected);
+    },
+  );
 
   test.each<[string, Buffer]>([
-    ['other numbers', shapeOf([3, 3])],
-    ['no numbers', shapeOf([])],
-    ['an empty side', shapeOf([0, 256])],
+    ['other values', shapeOf([3, 3])],
+    ['an empty list', shapeOf([])],
+    ['an empty dimension', shapeOf([0, 256])],
     ['text', value(8, u64(1), Buffer.from('x'))],
-  ])('with %s for their shape are refused', async (_, bytes) => {
+  ])('with %s as their shape are rejected', async (_, bytes) => {
     const path = join(root, 'wrong.gguf');
     writeFileSync(
       path,

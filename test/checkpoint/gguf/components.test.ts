@@ -12,12 +12,12 @@ import { editJson, type TinyModel, writeFolder, writeSingleFile } from '../../su
 
 const root = scratch();
 
-describe('one component by itself', () => {
+describe('a converted component', () => {
   test.each([
     ['unet', 'unet', 'model.diffusion_model.'],
     ['vae', 'autoencoder_kl', 'first_stage_model.'],
     ['text_encoder', 'text_encoder', 'text_model.'],
-  ])('%s is written and read again with its config', async (name, kind, prefix) => {
+  ])('is written and read back with its config: %s', async (name, kind, prefix) => {
     const folder = join(writeFolder('sd2', join(root, 'sd2-parts')), name);
     const out = join(root, `${name}.gguf`);
     expect(await convertModel(folder, out)).toMatchObject({ family: null });
@@ -26,12 +26,12 @@ describe('one component by itself', () => {
     expect(is.components[0]).toMatchObject({ kind, config: was.components[0]!.config });
     expect(is.components[0]!.plan).not.toBeNull();
     for (const { name: tensor } of is.tensors) expect(tensor.startsWith(prefix)).toBe(true);
-    // And again from there.
+    // And converted again.
     await convertModel(out, join(root, 'again.gguf'));
     expect(readFileSync(join(root, 'again.gguf')).equals(readFileSync(out))).toBe(true);
   });
 
-  test('what a converted file has no place for is refused by its name', async () => {
+  test('is rejected by name if a converted file has no place for it', async () => {
     const folder = join(writeFolder('sd1', join(root, 'sd1-unusual')), 'unet');
     const out = join(root, 'unusual.gguf');
     for (const fields of [{ mid_block_scale_factor: 2 }, { downsample_padding: 0 }]) {
@@ -45,13 +45,13 @@ describe('one component by itself', () => {
     await convertModel(folder, out);
   });
 
-  test('an autoencoder is taken by the vae option', async () => {
+  test('can be an autoencoder for the vae option', async () => {
     const folder = writeFolder('sd1', join(root, 'sd1-vae'));
     await convertModel(join(folder, 'vae'), join(root, 'one-vae.gguf'));
     expect(await latentOf(folder, { vae: join(root, 'one-vae.gguf') })).toEqual(await latentOf(folder));
   });
 
-  test('a checkpoint that lacks its autoencoder is not mistaken for a U-Net', async () => {
+  test('is not recognized as a U-Net if the file also contains text encoders', async () => {
     const file = writeSingleFile('sd1', join(root, 'sd1-whole.safetensors'));
     const { tensors } = await openWeights(file);
     const bytes = readFileSync(file);
@@ -70,7 +70,7 @@ describe('one component by itself', () => {
   });
 });
 
-/** A single file, and what it draws; written once. */
+/** A single file and the latent that it generates, written once. */
 const singles = new Map<
   TinyModel,
   Promise<{ file: string; options: { prediction?: 'v' }; latent: number[] }>
@@ -86,20 +86,23 @@ function single(model: TinyModel) {
   return found;
 }
 
-test.each<TinyModel>(['sd2', 'sdxl'])('%s, converted from a single file, draws the same', async (model) => {
-  const { file, options, latent } = await single(model);
-  const out = join(root, `${model}-file.gguf`);
-  await convertModel(file, out, options);
-  expect(await latentOf(out)).toEqual(latent);
-  // Its tokenizer is the standard one.
-  expect((await readGguf(out)).metadata.has('safelight.tokenizer.0')).toBe(false);
-  // The same names and shapes, less what nobody needs.
-  const [was, is] = [(await openWeights(file)).tensors, (await openWeights(out)).tensors];
-  for (const { name, shape } of is.values()) expect(was.get(name)?.shape, name).toEqual(shape);
-});
+test.each<TinyModel>(['sd2', 'sdxl'])(
+  'generates the same latent from a converted single file of %s',
+  async (model) => {
+    const { file, options, latent } = await single(model);
+    const out = join(root, `${model}-file.gguf`);
+    await convertModel(file, out, options);
+    expect(await latentOf(out)).toEqual(latent);
+    // Its tokenizer is the standard one.
+    expect((await readGguf(out)).metadata.has('safelight.tokenizer.0')).toBe(false);
+    // The same names and shapes, except for tensors that are not needed.
+    const [was, is] = [(await openWeights(file)).tensors, (await openWeights(out)).tensors];
+    for (const { name, shape } of is.values()) expect(was.get(name)?.shape, name).toEqual(shape);
+  },
+);
 
-describe('files of stable-diffusion.cpp, without metadata and under its own names', () => {
-  // As its converter (0.4.7 of its Python package) renames them.
+describe('stable-diffusion.cpp files, without metadata and with its tensor names', () => {
+  // Renames tensors as its converter (0.4.7 of its Python package).
   const rename = (name: string): string =>
     name
       .replace(/^conditioner\.embedders\.0\./, 'cond_stage_model.')
@@ -117,7 +120,7 @@ describe('files of stable-diffusion.cpp, without metadata and under its own name
       .replace('text_model.token_embedding.', 'text_model.embeddings.token_embedding.');
 
   test.each<TinyModel>(['sd1', 'sd2', 'sdxl'])(
-    '%s draws as the checkpoint they were made of',
+    'generate the same latent as their source checkpoint of %s',
     async (model) => {
       const { file, options, latent } = await single(model);
       const bytes = readFileSync(file);
@@ -129,7 +132,7 @@ describe('files of stable-diffusion.cpp, without metadata and under its own name
           name: rename(name),
           dtype,
           data: bytes.subarray(offset, offset + length),
-          // Some writers drop the ones of 1x1 convolutions.
+          // Some writers drop the trailing dimensions of 1x1 convolutions.
           shape: model === 'sd1' && shape.length === 4 && shape[2] === 1 ? shape.slice(0, 2) : shape,
         })),
       );

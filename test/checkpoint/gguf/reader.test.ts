@@ -32,8 +32,8 @@ const tensor = (more: Partial<BuildTensor> = {}): BuildTensor => ({
   ...more,
 });
 
-describe("a file of Python's gguf", () => {
-  test('gives every kind of metadata value', async () => {
+describe("a file written by Python's gguf", () => {
+  test('has every kind of metadata value', async () => {
     const { metadata, version } = await readGguf(fixture('metadata.gguf'));
     expect(version).toBe(3);
     const values = Object.fromEntries([...metadata].map(([key, found]) => [key, found]));
@@ -57,7 +57,7 @@ describe("a file of Python's gguf", () => {
     });
   });
 
-  test("gives its tensors in PyTorch's order, at their places", async () => {
+  test("has its tensors in PyTorch's dimension order, at their offsets", async () => {
     const { tensors, metadata } = await openWeights(fixture('metadata.gguf'));
     expect(metadata?.has('a.bool')).toBe(true);
     expect(
@@ -72,19 +72,19 @@ describe("a file of Python's gguf", () => {
   });
 });
 
-describe('what the format allows is read', () => {
-  test('version 2, no metadata, no tensors, no padding', () => {
+describe('a valid GGUF file', () => {
+  test('may have version 2, no metadata, no tensors and no padding', () => {
     const { tensors, metadata } = parse(build({ version: 2 }));
     expect([tensors.size, metadata.size]).toEqual([0, 0]);
   });
 
-  test('holes between tensors, and bytes after the last', () => {
+  test('may have gaps between tensors and bytes after the last', () => {
     const tensors = [tensor(), tensor({ name: 'b', offset: 1024 })];
     const found = parse(build({ tensors, data: 5000 })).tensors;
     expect(found.get('b')!.offset - found.get('a')!.offset).toBe(1024);
   });
 
-  test('a header longer than what was read asks for more', async () => {
+  test('may have a header longer than the first read', async () => {
     const long = value(8, text('x'.repeat(3_000_000)));
     const bytes = build({ metadata: [['long', long]], tensors: [tensor()], data: 256 });
     expect(() => parse(bytes.subarray(0, 1000), bytes.length)).toThrow(NeedMoreBytes);
@@ -96,12 +96,12 @@ describe('what the format allows is read', () => {
 
 const huge = 2n ** 62n;
 const wrong: [what: string, file: Build, message: RegExp][] = [
-  ['other first bytes', { magic: 'GGML' }, /does not begin with "GGUF"/],
+  ['another magic number', { magic: 'GGML' }, /does not begin with "GGUF"/],
   ['version 4', { version: 4 }, /version 4/],
   ['more tensors than bytes', { tensorCount: huge }, /number of tensors/],
   ['more keys than bytes', { keyCount: huge }, /number of metadata keys/],
   ['a count of tensors that the file cannot hold', { tensorCount: 3n, data: 32 }, /promises 3/],
-  ['an unknown type of value', { metadata: [['k', u32(13)]] }, /unknown value 13/],
+  ['an unknown value type', { metadata: [['k', u32(13)]] }, /unknown value 13/],
   [
     'an array within an array',
     { metadata: [['k', value(9, u32(9), u64(1), u32(4), u64(0))]] },
@@ -118,7 +118,7 @@ const wrong: [what: string, file: Build, message: RegExp][] = [
   ['a string that is not UTF-8', { metadata: [['k', value(8, text(Buffer.from([0xff])))]] }, /not UTF-8/],
   ['an empty key', { metadata: [['', value(7, u8(1))]] }, /empty metadata key/],
   [
-    'a key twice',
+    'a duplicate key',
     {
       metadata: [
         ['k', value(7, u8(1))],
@@ -142,14 +142,14 @@ const wrong: [what: string, file: Build, message: RegExp][] = [
   ['a tensor without a name', { tensors: [tensor({ name: '' })], data: 256 }, /no name for tensor 0/],
   ['a name of 256 bytes', { tensors: [tensor({ name: 'n'.repeat(256) })], data: 256 }, /at most 255/],
   ['a name that is not UTF-8', { tensors: [tensor({ name: Buffer.from([0xc0]) })], data: 256 }, /not UTF-8/],
-  ['a name twice', { tensors: [tensor(), tensor({ offset: 256 })], data: 512 }, /tensor "a" twice/],
+  ['a duplicate name', { tensors: [tensor(), tensor({ offset: 256 })], data: 512 }, /tensor "a" twice/],
   ['no dimensions', { tensors: [tensor({ ne: [] })], data: 256 }, /0 dimensions/],
   ['five dimensions', { tensors: [tensor({ ne: [1, 1, 1, 1, 1] })], data: 256 }, /5 dimensions/],
   ['an empty dimension', { tensors: [tensor({ ne: [32, 0] })], data: 256 }, /empty dimension/],
   ['a product past 2^53', { tensors: [tensor({ ne: [2n ** 31n, 2n ** 31n] })], data: 256 }, /absurd shape/],
   ['a product past 2^64', { tensors: [tensor({ ne: [2n ** 33n, 2n ** 33n] })], data: 256 }, /absurd shape/],
-  ['an unknown type', { tensors: [tensor({ type: 99 })], data: 256 }, /unknown type 99/],
-  ['a type that ggml dropped', { tensors: [tensor({ type: 4 })], data: 256 }, /unknown type 4/],
+  ['an unknown tensor type', { tensors: [tensor({ type: 99 })], data: 256 }, /unknown type 99/],
+  ['a tensor type that ggml removed', { tensors: [tensor({ type: 4 })], data: 256 }, /unknown type 4/],
   [
     'rows of 48 in q8_0',
     { tensors: [tensor({ ne: [48, 2], type: Q8_0 })], data: 256 },
@@ -164,28 +164,28 @@ const wrong: [what: string, file: Build, message: RegExp][] = [
   ['an offset past 2^53', { tensors: [tensor({ offset: huge })], data: 512 }, /absurd offset/],
   ['an overlap', { tensors: [tensor(), tensor({ name: 'b', offset: 224 })], data: 512 }, /before the end/],
   [
-    'tensors out of order',
+    'unordered tensors',
     { tensors: [tensor({ offset: 256 }), tensor({ name: 'b' })], data: 512 },
     /before the end/,
   ],
-  ['data cut off', { tensors: [tensor()], data: 255 }, /truncated/],
-  ['no data at all', { tensors: [tensor({ type: F16 })] }, /truncated/],
+  ['truncated data', { tensors: [tensor()], data: 255 }, /truncated/],
+  ['missing data', { tensors: [tensor({ type: F16 })] }, /truncated/],
 ];
 
-describe('a file that breaks a rule is refused in a sentence', () => {
-  test.each(wrong)('%s', (_, file, message) => {
+describe('an invalid GGUF file', () => {
+  test.each(wrong)('is rejected in one sentence for %s', (_, file, message) => {
     expect(() => parse(build(file))).toThrow(
       expect.objectContaining({ code: 'INVALID_FILE', message: expect.stringMatching(message) }),
     );
   });
 
-  test('big-endian files and version 1 are named', () => {
+  test('is rejected by name if it is big-endian or version 1', () => {
     for (const version of [0x03000000, 1]) {
       expect(() => parse(build({ version }))).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_MODEL' }));
     }
   });
 
-  test('cut anywhere, a header is never taken for a whole one', () => {
+  test('is rejected wherever its header is truncated', () => {
     const whole = build({
       metadata: [['k', value(9, u32(8), u64(2), text('a'), text('b'))]],
       tensors: [tensor(), tensor({ name: 'b', offset: 256 })],
@@ -197,7 +197,7 @@ describe('a file that breaks a rule is refused in a sentence', () => {
     }
   });
 
-  test('bytes changed at random give a typed error or a well-formed file, nothing else', () => {
+  test('returns a typed error or a well-formed file for randomly changed bytes', () => {
     const whole = build({
       metadata: [
         ['general.alignment', value(4, u32(32))],

@@ -1,4 +1,4 @@
-/** Every quantized type, against the numbers that Python's gguf makes of the same bytes. */
+/** Every quantized type against the values that Python's gguf computes from the same bytes. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -44,28 +44,29 @@ const config = {
 } as const;
 const flat = planOf(config, { [POSITIONS]: () => 0 });
 
-/** The largest difference as a share of the largest value. */
+/** Returns the largest difference, relative to the largest value. */
 function difference(a: Float32Array, b: Float32Array): number {
   const size = Math.max(...b.map(Math.abs));
   return Math.max(...a.map((value, i) => Math.abs(value - b[i]!))) / size;
 }
 
-test('the fixture has them all', () => {
+test('covers every type in the fixture', () => {
   expect(types.length).toBe(23);
 });
 
 describe.each(types)('%s', (type) => {
   const source = tensors.get(type)!;
 
-  test('is expanded to the numbers it stands for', async () => {
+  test('is dequantized to the reference values', async () => {
     expect(source.dtype).toBe(type);
     const entry = { type: type as SourceType, shape: [2, 256] };
     const found = await embeddingsOf(replaced(flat, TOKEN_EMBEDDING, bytesOf(source), entry), config);
     expect(difference(found, valuesOf(type))).toBeLessThan(1e-6);
   });
 
-  test('is computed with as the file has it, by our kernels and by stock operations, also mapped', async () => {
-    // The final norm gives 0 times the state plus a unit vector, so that the pooled output is a column of the projection.
+  test('is used as stored, by our kernels and by stock operations, also when mapped', async () => {
+    // The final norm returns 0 times the state plus a unit vector, so that the pooled output is a column of
+    // the projection.
     const column = 77;
     const plan = planOf(config, {
       [`${FINAL_NORM}.weight`]: () => 0,
@@ -77,14 +78,14 @@ describe.each(types)('%s', (type) => {
     const expected = Float32Array.of(values[column]!, values[256 + column]!);
     const size = Math.max(...values.map(Math.abs));
     for (const how of [{}, { stockOps: true }, { mapWeights: true }]) {
-      // 64 bytes before it: a mapped weight needs its place.
+      // 64 bytes before it: a mapped weight has to be aligned.
       const module = await create(replaced(plan, PROJECTION, bytesOf(source), entry, 64), how, config);
       const inputs = { ...tokens(1, 0), eos_index: { data: Int32Array.of(1), shape: [1] } };
       const { outputs } = await module.run('encode', inputs);
       module.dispose();
       const worst =
         Math.max(...expected.map((value, i) => Math.abs(value - outputs.pooled!.data[i]!))) / size;
-      // Stock products round the other side to 8 bits, of which a unit vector loses little.
+      // Stock products round the other input to 8 bits, which hardly changes a unit vector.
       expect(worst, JSON.stringify(how)).toBeLessThan('stockOps' in how ? 1e-2 : 1e-6);
     }
   });
@@ -95,7 +96,7 @@ describe('rows and columns of blocks', () => {
   const values = valuesOf('Q4_0');
   const one = { ...config, vocab_size: 1 };
 
-  test('rows are cut out', async () => {
+  test('slices rows', async () => {
     const plan = replaced(planOf(one, { [POSITIONS]: () => 0 }), TOKEN_EMBEDDING, bytesOf(q4), {
       type: 'Q4_0',
       shape: [1, 256],
@@ -105,8 +106,8 @@ describe('rows and columns of blocks', () => {
     expect(difference(await embeddingsOf(plan, one), values.subarray(256))).toBeLessThan(1e-6);
   });
 
-  test('a matrix is turned', async () => {
-    // [2, 256] as [256, 2]: a vocabulary of 256 words of 2 numbers.
+  test('transposes a matrix', async () => {
+    // [2, 256] as [256, 2]: a vocabulary of 256 words with 2 values each.
     const narrow = { ...config, vocab_size: 256, hidden_size: 2, num_attention_heads: 1 };
     const plan = replaced(planOf(narrow, { [POSITIONS]: () => 0 }), TOKEN_EMBEDDING, bytesOf(q4), {
       type: 'Q4_0',
@@ -118,7 +119,7 @@ describe('rows and columns of blocks', () => {
     expect(difference(await embeddingsOf(plan, narrow), turned)).toBeLessThan(1e-6);
   });
 
-  test('blocks are not cut, and types that cannot be written are not', async () => {
+  test('rejects a slice through blocks and types that cannot be written', async () => {
     const bad = (entry: Parameters<typeof replaced>[3]) =>
       create(replaced(planOf(config), PROJECTION, bytesOf(q4), entry), {}, config);
     await expect(bad({ type: 'Q4_0', shape: [2, 256], sourceShape: [32, 16] })).rejects.toMatchObject({

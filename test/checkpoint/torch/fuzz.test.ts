@@ -11,7 +11,7 @@ import { zipForm } from '../../support/torch/write.js';
 
 const folder = scratch();
 
-/** Some bytes changed, put in, left out, repeated or swapped. */
+/** Changes, inserts, removes, repeats or swaps some bytes. */
 function mutated(original: Buffer, random: () => number): Buffer {
   const below = (limit: number): number => Math.floor((random() + 0.5) * limit);
   let bytes = Buffer.from(original);
@@ -31,7 +31,7 @@ function mutated(original: Buffer, random: () => number): Buffer {
   return bytes;
 }
 
-/** The pickle of a zip form, to be put into an archive whose checksums are right again. */
+/** Returns the pickle of a zip file, to be put into an archive with valid checksums. */
 function pickleOf(file: Buffer): Buffer {
   const start = file.indexOf(Buffer.from([0x80, 2]), 30);
   return file.subarray(start, file.indexOf('PK', start));
@@ -45,8 +45,8 @@ test.each<[string, Buffer, (bytes: Buffer) => Buffer]>([
   ['an archive', views, (bytes) => bytes],
   ['the pickle of an archive', pickleOf(views), (bytes) => zipForm(bytes, storages)],
   ['the pickle of a training run', pickleOf(lightning), (bytes) => zipForm(bytes, storages)],
-  ['the old form', readFileSync(join(FIXTURES, 'views-legacy.pt')), (bytes) => bytes],
-])('%s, damaged in any way, is read or refused with a sentence', async (name, original, wrap) => {
+  ['a legacy file', readFileSync(join(FIXTURES, 'views-legacy.pt')), (bytes) => bytes],
+])('reads or rejects %s with any damage', async (name, original, wrap) => {
   const path = join(folder, name.replaceAll(' ', '-'));
   const random = noise(name.length);
   let read = 0;
@@ -60,6 +60,6 @@ test.each<[string, Buffer, (bytes: Buffer) => Buffer]>([
       expect((error as SafelightError).message).toMatch(/^\/.{20,1000}$/);
     }
   }
-  // Else the mutations would test nothing behind the first check.
+  // Otherwise the mutations would test nothing after the first check.
   expect(read).toBeLessThan(125);
 });

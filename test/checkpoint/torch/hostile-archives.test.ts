@@ -40,7 +40,7 @@ async function refused(file: Uint8Array, message: RegExp, code: ErrorCode = 'INV
 const data = Buffer.from(Float32Array.of(1, 2, 3, 4).buffer);
 const stateDict = pickle(dict({ a: tensor(storage('F32', '0', 4), [2, 2]) }));
 
-/** A checkpoint of one tensor, with something changed. */
+/** A checkpoint of one tensor with a change to its archive. */
 function archive(
   {
     pickled = {},
@@ -57,18 +57,18 @@ function archive(
   return zip(entries, lies);
 }
 
-describe('an archive is read', () => {
+describe('a valid archive', () => {
   test.each<[string, () => Buffer]>([
-    ['as it is', () => archive()],
+    ['without changes', () => archive()],
     ['with ZIP64 fields', () => archive({}, { zip64: true })],
     ['with its pickle compressed', () => archive({ pickled: { deflate: true } })],
     [
       'with sizes after the data',
       () => archive({ stored: { says: { flags: 8 }, locally: { crc: 0, packed: 0, size: 0 } } }),
     ],
-    ['with its byte order told', () => archive({ more: [['a/byteorder', { data: ascii('little') }]] })],
+    ['with a byte order record', () => archive({ more: [['a/byteorder', { data: ascii('little') }]] })],
     [
-      'with what it does not need',
+      'with additional entries',
       () =>
         archive({
           more: [
@@ -77,13 +77,13 @@ describe('an archive is read', () => {
           ],
         }),
     ],
-  ])('%s', async (_, file) => {
+  ])('is read %s', async (_, file) => {
     const { tensors } = await openWeights(await written(file()));
     expect(valuesOf(tensors.get('a')!)).toEqual([1, 2, 3, 4]);
     expect(tensors.get('a')).not.toHaveProperty('checksum');
   });
 
-  test('with tensors past 4 GiB', async () => {
+  test('is read with tensors past 4 GiB', async () => {
     const path = await written(
       zip([['a/data.pkl', { data: stateDict }]]).subarray(0, 30 + 10 + stateDict.length),
     );
@@ -114,7 +114,7 @@ describe('an archive is read', () => {
     await file.write(Buffer.concat(tail), 0, undefined, far);
     await file.close();
     const { tensors } = await openWeights(path);
-    // Too large to be read through when it is opened, so what is loaded is compared then.
+    // Too large for reading all of it on opening; the checksum is verified on loading.
     expect(tensors.get('a')).toMatchObject({
       offset: far + 38,
       length: 16,
@@ -131,26 +131,26 @@ describe('an archive is read', () => {
   });
 });
 
-describe('a hostile archive is refused', () => {
+describe('a malicious archive', () => {
   const bomb = Buffer.alloc(64 * 1024 * 1024);
   test.each<[string, () => Buffer, RegExp]>([
     [
-      'a bomb that says so',
+      'a bomb with its true size',
       () => archive({ pickled: { data: bomb, deflate: true } }),
       /67108864 bytes in "a\/data\.pkl", where at most/,
     ],
     [
-      'a bomb that says little',
+      'a bomb with a false size',
       () => archive({ pickled: { data: bomb, deflate: true, says: { size: 1000 } } }),
       /cannot be unpacked/,
     ],
     [
-      'a stream shorter than it says',
+      'a stream shorter than declared',
       () => archive({ pickled: { deflate: true, says: { size: 5000 } } }),
       /another size/,
     ],
     [
-      'a stream that is none',
+      'an invalid stream',
       () => archive({ pickled: { data: Buffer.alloc(99, 7), says: { method: 8 } } }),
       /cannot be unpacked/,
     ],
@@ -165,15 +165,19 @@ describe('a hostile archive is refused', () => {
       /wrong checksum for "a"/,
     ],
     ['encryption', () => archive({ stored: { says: { flags: 1 } } }), /encrypted entry "a\/data\/0"/],
-    ['another compression', () => archive({ stored: { says: { method: 12 } } }), /compressed by method 12/],
-    ['two entries of one name', () => archive({ more: [['a/data/0', { data }]] }), /"a\/data\/0" twice/],
+    [
+      'another compression method',
+      () => archive({ stored: { says: { method: 12 } } }),
+      /compressed by method 12/,
+    ],
+    ['a duplicate name', () => archive({ more: [['a/data/0', { data }]] }), /"a\/data\/0" twice/],
     [
       'entries that overlap',
       () => archive({ more: [['a/data/0', { data, says: { name: 'a/data/1', offset: 0 } }]] }),
       /headers disagree|overlap/,
     ],
     [
-      'the same bytes twice',
+      'entries with the same bytes',
       () =>
         archive({
           more: [['a/data/0', { data, says: { name: 'a/data/0 ', offset: 40 + stateDict.length } }]],
@@ -181,17 +185,17 @@ describe('a hostile archive is refused', () => {
       /disagree|overlap/,
     ],
     [
-      'a local header of another name',
+      'a local header with another name',
       () => archive({ stored: { locally: { name: 'a/data/1' } } }),
       /two headers disagree/,
     ],
     [
-      'a local header of another size',
+      'a local header with another size',
       () => archive({ stored: { locally: { size: 8 } } }),
       /two headers disagree/,
     ],
     [
-      'a local header of another checksum',
+      'a local header with another checksum',
       () => archive({ stored: { locally: { crc: 7 } } }),
       /two headers disagree/,
     ],
@@ -200,24 +204,24 @@ describe('a hostile archive is refused', () => {
       () => archive({ stored: { locally: { flags: 8 } } }),
       /two headers disagree/,
     ],
-    ['no local header', () => archive({ stored: { says: { offset: 3 } } }), /two headers disagree/],
+    ['a missing local header', () => archive({ stored: { says: { offset: 3 } } }), /two headers disagree/],
     [
       'an entry past the end',
       () => archive({ stored: { says: { offset: 1_000_000 } } }),
       /no room for the entry/,
     ],
     [
-      'an entry that reaches into the directory',
+      'an entry that overlaps the directory',
       () => archive({ stored: { says: { size: 200, packed: 200 } } }),
       /reach outside/,
     ],
     [
-      'a stored entry of two sizes',
+      'a stored entry with two different sizes',
       () => archive({ stored: { says: { size: 8 } } }),
       /another size than its own/,
     ],
     [
-      'sixty thousand entries that are not there',
+      'sixty thousand missing entries',
       () => archive({}, { end: { 8: 60_000, 10: 60_000 } }),
       /60000 zip entries in a directory/,
     ],
@@ -227,33 +231,29 @@ describe('a hostile archive is refused', () => {
       /promises 1099511627776 zip entries/,
     ],
     [
-      'a count that no number holds',
+      'a count beyond exact integers',
       () => archive({}, { zip64: true, directory64: { count: 2n ** 63n } }),
       /absurd size/,
     ],
     [
-      'an absurd directory',
+      'an absurdly large directory',
       () => archive({}, { zip64: true, directory64: { length: 2n ** 40n } }),
       /which is absurd/,
     ],
-    ['a directory elsewhere', () => archive({}, { end: { 16: 5 } }), /not where it says/],
-    ['fewer entries than there are', () => archive({}, { end: { 8: 1, 10: 1 } }), /longer than its entries/],
+    ['a directory at another offset', () => archive({}, { end: { 16: 5 } }), /not where it says/],
+    ['fewer entries than declared', () => archive({}, { end: { 8: 1, 10: 1 } }), /longer than its entries/],
     ['several disks', () => archive({}, { end: { 4: 1 } }), /several pieces/],
-    ['something before it', () => Buffer.concat([ascii('PK\x03\x04'), archive()]), /not where it says/],
-    ['something after it', () => Buffer.concat([archive(), ascii('x')]), /no end of a zip directory/],
+    ['data before it', () => Buffer.concat([ascii('PK\x03\x04'), archive()]), /not where it says/],
+    ['data after it', () => Buffer.concat([archive(), ascii('x')]), /no end of a zip directory/],
+    ['a missing tensor', () => zip([['a/data.pkl', { data: stateDict }]]), /no entry for the storage "0"/],
     [
-      'a tensor that is not there',
-      () => zip([['a/data.pkl', { data: stateDict }]]),
-      /no entry for the storage "0"/,
-    ],
-    [
-      'a tensor that is cut',
+      'a truncated tensor',
       () => archive({ stored: { data: data.subarray(8) } }),
       /has 8 bytes for a storage of 16/,
     ],
-  ])('%s', (_, file, message) => refused(file(), message));
+  ])('is rejected for %s', (_, file, message) => refused(file(), message));
 
-  test('where it is something else', async () => {
+  test('is rejected if it is another kind of file', async () => {
     await refused(archive({ stored: { deflate: true } }), /tensors compressed/, 'UNSUPPORTED_MODEL');
     await refused(
       archive({ more: [['a/byteorder', { data: ascii('big') }]] }),
@@ -275,13 +275,13 @@ describe('a hostile archive is refused', () => {
     );
   });
 
-  test('wherever it is cut', async () => {
+  test('is rejected wherever it is truncated', async () => {
     const whole = archive();
     for (let length = 0; length < whole.length; length += 7) await refused(whole.subarray(0, length), /./);
   });
 });
 
-test('both ways to a checksum are the same', async () => {
+test('computes equal checksums in both ways', async () => {
   const bytes = await readFile(join(FIXTURES, 'views.pt'));
   expect(byTable(bytes)).toBe(crc32(bytes));
   expect(byTable(bytes.subarray(100), byTable(bytes.subarray(0, 100)))).toBe(crc32(bytes));

@@ -37,7 +37,7 @@ async function refusal(file: Uint8Array): Promise<SafelightError> {
   return error as SafelightError;
 }
 
-/** In both forms of a file, what stands in the place of the state dict. */
+/** Expects a rejection of both file forms with this value in place of the state dict. */
 async function refused(value: Uint8Array, message: RegExp, code = 'INVALID_FILE'): Promise<void> {
   const data = Buffer.alloc(16);
   for (const file of [zipForm(pickle(value), [['0', data]]), legacyForm(pickle(value), [['0', 4, data]])])
@@ -49,7 +49,7 @@ const command = text(`touch ${marker}`);
 const good = tensor(storage('F32', '0', 4), [2, 2]);
 const op = (...bytes: number[]): Buffer => Buffer.from(bytes);
 
-describe('a pickle that would run something is refused, and nothing runs', () => {
+describe('a pickle that would run code', () => {
   test.each<[string, Uint8Array, RegExp]>([
     ['os.system by GLOBAL and REDUCE', call(global('os', 'system'), command), /asks for "os\.system"/],
     [
@@ -58,18 +58,18 @@ describe('a pickle that would run something is refused, and nothing runs', () =>
       /"posix\.system"/,
     ],
     ['eval', call(global('builtins', 'eval'), text('1')), /"builtins\.eval"/],
-    ['getattr of Python 2', call(global('__builtin__', 'getattr'), text('a'), text('b')), /getattr/],
+    ['getattr in Python 2', call(global('__builtin__', 'getattr'), text('a'), text('b')), /getattr/],
     [
       'subprocess by STACK_GLOBAL',
       Buffer.concat([text('subprocess'), text('Popen'), op(0x93), tuple(command), ascii('R')]),
       /"subprocess\.Popen"/,
     ],
     [
-      'a path through a known name',
+      'a path through an allowed name',
       Buffer.concat([text('torch._utils'), text('_rebuild_tensor_v2.__globals__'), op(0x93)]),
       /__globals__/,
     ],
-    ['a name of objects', Buffer.concat([int(1), int(2), op(0x93)]), /imports what is no name/],
+    ['the name of an object', Buffer.concat([int(1), int(2), op(0x93)]), /imports what is no name/],
     ['INST', Buffer.concat([ascii('('), command, ascii('ios\nsystem\n')]), /the operation INST/],
     [
       'OBJ',
@@ -83,24 +83,24 @@ describe('a pickle that would run something is refused, and nothing runs', () =>
       /"os\.system"/,
     ],
     [
-      'BUILD of a class',
+      'BUILD on a class',
       Buffer.concat([global('collections', 'OrderedDict'), dict({ __setstate__: command }), ascii('b')]),
       /sets the state of what has none/,
     ],
-    ['BUILD of a list', Buffer.concat([ascii(']'), dict({ a: command }), ascii('b')]), /sets the state/],
+    ['BUILD on a list', Buffer.concat([ascii(']'), dict({ a: command }), ascii('b')]), /sets the state/],
     ['EXT1', op(0x82, 1), /the operation EXT1/],
     ['EXT2', op(0x83, 1, 0), /the operation EXT2/],
     ['EXT4', op(0x84, 1, 0, 0, 0), /the operation EXT4/],
     ['PERSID', ascii('Pos.system\n'), /the operation PERSID/],
     [
-      'BINPERSID of a module',
+      'BINPERSID on a module',
       Buffer.concat([tuple(text('module'), command), ascii('Q')]),
       /refers to what is no storage/,
     ],
-    ['BINPERSID of text', Buffer.concat([command, ascii('Q')]), /refers to what is no storage/],
-    ['REDUCE of text', call(text('os.system'), command), /calls what is no known class/],
+    ['BINPERSID on text', Buffer.concat([command, ascii('Q')]), /refers to what is no storage/],
+    ['REDUCE on text', call(text('os.system'), command), /calls what is no known class/],
     [
-      'REDUCE of a storage class',
+      'REDUCE on a storage class',
       call(global('torch', 'FloatStorage'), command),
       /calls torch\.FloatStorage/,
     ],
@@ -110,12 +110,12 @@ describe('a pickle that would run something is refused, and nothing runs', () =>
       /calls what is no known class/,
     ],
     [
-      'pickled bytes in torch',
+      'pickled bytes within torch',
       call(global('torch.storage', '_load_from_bytes'), command),
       /_load_from_bytes/,
     ],
     [
-      'a tensor by something else',
+      'a tensor from another function',
       call(
         global('torch._tensor', '_rebuild_from_type_v2'),
         global('collections', 'OrderedDict'),
@@ -126,53 +126,53 @@ describe('a pickle that would run something is refused, and nothing runs', () =>
       /rebuilds none/,
     ],
     ['an unknown operation', op(0xff), /the operation 0xff/],
-    ['an old protocol', op(0x80, 1), /protocol 1/],
-    ['a new protocol', op(0x80, 9), /protocol 9/],
+    ['an outdated protocol', op(0x80, 1), /protocol 1/],
+    ['an unknown protocol', op(0x80, 9), /protocol 9/],
     ['an out-of-band buffer', op(0x97), /NEXT_BUFFER/],
-  ])('%s', (_, value, message) => refused(value, message));
+  ])('is rejected and runs nothing: %s', (_, value, message) => refused(value, message));
 
-  test('a module of its own', () =>
+  test('is rejected if it is a module', () =>
     refused(call(global('torch.nn.modules.linear', 'Linear'), tuple()), /whole module/, 'UNSUPPORTED_MODEL'));
 });
 
-describe('a pickle that makes no sense is refused', () => {
+describe('an invalid pickle', () => {
   const raw = storage('F32', '0', 4);
   const rebuild = global('torch._utils', '_rebuild_tensor_v2');
   const typed = global('torch._utils', '_rebuild_tensor_v3');
   test.each<[string, Uint8Array, RegExp]>([
-    ['takes from an empty stack', ascii('0'), /takes more than it has put/],
-    ['takes below a mark', ascii('N(s'), /takes more than it has put/],
-    ['closes what is not open', ascii('t'), /closes a group it never opened/],
-    ['recalls nothing', ascii('hz'), /recalls what it never kept/],
-    ['appends to a number', Buffer.concat([int(1), int(2), ascii('a')]), /appends to what is no list/],
-    ['sets items of a list', ascii('](NNu'), /no dict/],
-    ['sets half an item', ascii('}(Nu'), /no dict/],
+    ['popping from an empty stack', ascii('0'), /takes more than it has put/],
+    ['popping below a mark', ascii('N(s'), /takes more than it has put/],
+    ['closing an unopened mark', ascii('t'), /closes a group it never opened/],
+    ['a missing memo entry', ascii('hz'), /recalls what it never kept/],
+    ['appending to a number', Buffer.concat([int(1), int(2), ascii('a')]), /appends to what is no list/],
+    ['setting items of a list', ascii('](NNu'), /no dict/],
+    ['a key without a value', ascii('}(Nu'), /no dict/],
     ['text longer than the file', op(0x8d, 255, 255, 255, 255, 255, 255, 255, 127), /ends too early/],
     ['bytes longer than the file', op(0x42, 255, 255, 255, 255), /ends too early/],
     ['text that is not UTF-8', Buffer.concat([ascii('X'), number(2, 4), op(0xc3, 0x28)]), /not UTF-8/],
-    ['a name without an end', ascii(`c${'x'.repeat(5000)}`), /name without an end/],
-    ['a tensor of no storage', call(rebuild, text('a'), int(0), tuple(), tuple()), /without a storage/],
-    ['a tensor of no arguments', call(rebuild), /without a storage/],
+    ['an unterminated name', ascii(`c${'x'.repeat(5000)}`), /name without an end/],
+    ['a tensor without a storage', call(rebuild, text('a'), int(0), tuple(), tuple()), /without a storage/],
+    ['a tensor without arguments', call(rebuild), /without a storage/],
     ['a tensor past its storage', tensor(raw, [2, 3]), /\[2, 3\] that reaches outside of its storage of 16/],
     ['an offset past its storage', tensor(raw, [2], { offset: 3 }), /outside of its storage/],
     ['strides past its storage', tensor(raw, [2, 2], { strides: [3, 1] }), /outside of its storage/],
     ['strides of another rank', tensor(raw, [2, 2], { strides: [1] }), /place makes no sense/],
     ['an absurd shape', tensor(raw, [2 ** 40, 2 ** 40], { strides: [2 ** 40, 1] }), /outside of its storage/],
     [
-      'a stride that repeats absurdly',
+      'a stride that repeats excessively',
       dict({ a: tensor(raw, [2 ** 40], { strides: [0] }) }),
       /absurd shape \[1099511627776\]|no data for/,
     ],
     ['too many dimensions', tensor(raw, Array(65).fill(1)), /65 dimensions/],
-    ['sizes of text', call(rebuild, raw, int(0), tuple(text('a')), tuple(int(1))), /no sizes/],
+    ['sizes that are text', call(rebuild, raw, int(0), tuple(text('a')), tuple(int(1))), /no sizes/],
     ['a negative size', call(rebuild, raw, int(0), tuple(op(0x8a, 1, 0xff)), tuple(int(1))), /no sizes/],
     [
-      'a type that is none',
+      'an unknown type',
       call(typed, raw, int(0), tuple(), tuple(), op(0x89), ascii('}'), text('float32'), ascii('N')),
       /or a type/,
     ],
     [
-      'a storage of no type',
+      'a storage without a type',
       Buffer.concat([tuple(text('storage'), text('x'), text('0'), text('cpu'), int(4)), ascii('Q')]),
       /no known type/,
     ],
@@ -185,7 +185,7 @@ describe('a pickle that makes no sense is refused', () => {
       /without a key/,
     ],
     [
-      'a storage of absurd size',
+      'an absurdly large storage',
       Buffer.concat([
         tuple(
           text('storage'),
@@ -198,7 +198,7 @@ describe('a pickle that makes no sense is refused', () => {
       ]),
       /absurd size/,
     ],
-  ])('%s', async (_, value, message) => {
+  ])('is rejected for %s', async (_, value, message) => {
     const data = Buffer.alloc(16);
     for (const file of [zipForm(pickle(value), [['0', data]]), legacyForm(pickle(value), [['0', 4, data]])])
       expect(await refusal(file)).toMatchObject({
@@ -207,14 +207,14 @@ describe('a pickle that makes no sense is refused', () => {
       });
   });
 
-  test('without an end', async () => {
+  test('is rejected if it does not end', async () => {
     expect((await refusal(zipForm(ascii('\x80\x02NNN')))).message).toMatch(/ends too early/);
     expect((await refusal(zipForm(Buffer.alloc(0)))).message).toMatch(/ends too early/);
   });
 });
 
-describe('a pickle that would fill memory is refused in time', () => {
-  /** Tuples of the one before, sixteen deep and ten wide; then lists that hold themselves. */
+describe('a pickle that would fill the memory', () => {
+  /** Tuples of the previous ones, sixteen deep and ten wide; then lists that contain themselves. */
   const wide = Buffer.concat([
     ascii(']'),
     ...Array.from({ length: 20 }, (_, i) =>
@@ -227,16 +227,16 @@ describe('a pickle that would fill memory is refused in time', () => {
     ['millions of dicts', () => million(ascii('}')), /makes more than 500000 values/],
     ['millions of steps', () => million(ascii('N'), 3), /more than 2000000 steps/],
     ['millions of copies', () => Buffer.concat([ascii('}'), million(ascii('2'))]), /makes more than/],
-    ['millions of open groups', () => million(ascii('(')), /too many open groups/],
-    ['a memo without end', () => Buffer.concat([ascii('N'), million(op(0x94))]), /remembers too much/],
-    ['a list of a list of a list', () => wide, /more than anybody can look through/],
+    ['millions of open marks', () => million(ascii('(')), /too many open groups/],
+    ['an endless memo', () => Buffer.concat([ascii('N'), million(op(0x94))]), /remembers too much/],
+    ['nested lists', () => wide, /more than anybody can look through/],
     [
-      'a list that grows by itself',
+      'a list that grows itself',
       () => Buffer.concat([ascii(']q\0'), ...Array(60).fill(ascii('(h\0h\0h\0e'))]),
       /more than anybody can look through|holds no tensors/,
     ],
     [
-      'sets copied over and over',
+      'repeatedly copied sets',
       () =>
         Buffer.concat([
           ascii(']('),
@@ -247,11 +247,11 @@ describe('a pickle that would fill memory is refused in time', () => {
       /makes more than/,
     ],
     [
-      '32 MiB and more',
+      'more than 32 MiB',
       () => Buffer.alloc(33 * 1024 * 1024, 'N'),
       /34603011 bytes in .*where at most 33554432/,
     ],
-  ])('%s', async (_, value, message) => {
+  ])('is rejected in time for %s', async (_, value, message) => {
     const start = performance.now();
     const body = value();
     expect((await refusal(zipForm(pickle(body)))).message).toMatch(message);

@@ -1,4 +1,7 @@
-/** What training leaves in checkpoints beside the weights: read as data where no tensor depends on it, refused by name where one does. */
+/**
+ * Objects that training leaves in checkpoints next to the weights: read as data if no tensor depends on them,
+ * and rejected by name otherwise.
+ */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -29,7 +32,7 @@ const op = (...bytes: number[]): Buffer => Buffer.from(bytes);
 const none = ascii('N');
 const floats = global('torch', 'float32');
 
-/** Names and numbers of what both forms of a file hold, which have to agree. */
+/** Returns the names and values of both file forms, which have to be equal. */
 async function read(value: Uint8Array, elements = 4): Promise<Record<string, number[]>> {
   const found: Record<string, number[]>[] = [];
   for (const file of [
@@ -71,7 +74,7 @@ const LEFTOVERS: [what: string, value: Uint8Array][] = [
     ]),
   ],
   [
-    "numpy's number",
+    'a numpy scalar',
     call(
       global('numpy.core.multiarray', 'scalar'),
       call(global('numpy', 'dtype'), text('f8')),
@@ -79,12 +82,12 @@ const LEFTOVERS: [what: string, value: Uint8Array][] = [
     ),
   ],
   [
-    "numpy 2's number",
+    'a numpy 2 scalar',
     call(global('numpy._core.multiarray', 'scalar'), global('numpy.dtypes', 'Float64DType'), text('x')),
   ],
-  ['a type of numpy', global('numpy', 'float32')],
+  ['a numpy dtype', global('numpy', 'float32')],
   [
-    'an array of Python 2',
+    'an array from Python 2',
     call(
       global('numpy.core.multiarray', '_reconstruct'),
       global('numpy', 'ndarray'),
@@ -93,7 +96,7 @@ const LEFTOVERS: [what: string, value: Uint8Array][] = [
     ),
   ],
   ['a path', call(global('pathlib', 'PosixPath'), text('/'), text('data'))],
-  ['settings', made(global('argparse', 'Namespace'), empty, dict({ lr: int(1) }))],
+  ['a Namespace of settings', made(global('argparse', 'Namespace'), empty, dict({ lr: int(1) }))],
   [
     'settings of OmegaConf',
     made(
@@ -113,11 +116,11 @@ const LEFTOVERS: [what: string, value: Uint8Array][] = [
   ['a time', call(global('datetime', 'datetime'), text('x'))],
   ['an enum', call(global('transformers.trainer_utils', 'IntervalStrategy'), text('steps'))],
   ["an enum of a user's script", call(global('__main__', 'Mode'), int(1))],
-  ['an enum of the library', call(global('torch.distributed.fsdp.api', 'StateDictType'), int(1))],
-  ['a number of any size', call(global('decimal', 'Decimal'), text('0.1'))],
+  ['an enum of a library', call(global('torch.distributed.fsdp.api', 'StateDictType'), int(1))],
+  ['a big integer', call(global('decimal', 'Decimal'), text('0.1'))],
   ['a partial function', made(global('functools', 'partial'), tuple(global('torch.nn.functional', 'gelu')))],
   [
-    'a class of its own',
+    'a custom class',
     made(global('ldm.lr_scheduler', 'LambdaLinearScheduler'), empty, dict({ last_lr: int(1) })),
   ],
   [
@@ -134,29 +137,26 @@ const LEFTOVERS: [what: string, value: Uint8Array][] = [
   ],
   ["a function of a user's script", global('train', 'cosine_schedule')],
   ['a device', call(global('torch', 'device'), text('cuda'), int(0))],
-  ['a type of elements', global('torch', 'bfloat16')],
-  ['a type that is not read', global('torch', 'quint8')],
+  ['a dtype', global('torch', 'bfloat16')],
+  ['an unsupported dtype', global('torch', 'quint8')],
   ['a layout', call(global('torch.serialization', '_get_layout'), text('torch.strided'))],
   ['an optimizer', made(global('torch.optim.adamw', 'AdamW'), empty, dict({ state: good }))],
   ['a loss', made(global('torch.nn.modules.loss', 'MSELoss'), empty, dict({ training: op(0x88) }))],
   ['a generator', made(global('torch', 'Generator'), empty)],
   ['a size', call(global('torch', 'Size'), tuple(int(2), int(2)))],
   ['a storage without a type', call(global('torch.storage', 'TypedStorage'))],
-  [
-    'a class within a class',
-    Buffer.concat([text('my.module'), text('Outer.Inner'), op(0x93), empty, op(0x81)]),
-  ],
+  ['a nested class', Buffer.concat([text('my.module'), text('Outer.Inner'), op(0x93), empty, op(0x81)])],
 ];
 
-describe('a leftover of the training keeps nobody from the weights', () => {
-  test.each(LEFTOVERS)('%s', async (_, leftover) => {
+describe('an object left by training', () => {
+  test.each(LEFTOVERS)('does not prevent reading the weights: %s', async (_, leftover) => {
     expect(await read(dict({ state_dict: dict({ a: good }), leftover }))).toEqual({ a: [1, 2, 3, 4] });
-    // Beside the tensors themselves, too.
+    // Among the tensors, too.
     expect(await read(dict({ leftover, a: good }))).toEqual(expect.objectContaining({ a: [1, 2, 3, 4] }));
   });
 });
 
-describe('a tensor comes whole out of', () => {
+describe('tensors', () => {
   const onDevice = (module: string, name = 'FloatStorage') =>
     tensor(
       Buffer.concat([
@@ -189,18 +189,21 @@ describe('a tensor comes whole out of', () => {
     );
 
   test.each<[string, Buffer]>([
-    ['a storage of CUDA', onDevice('torch.cuda')],
+    ['a CUDA storage', onDevice('torch.cuda')],
     ['a storage of another device', onDevice('torch.xpu')],
     [
-      'a typed storage around bytes',
+      'a typed storage of bytes',
       tensor(made(typed, empty, dict({ _untyped_storage: bytes, dtype: floats })), [2, 2]),
     ],
-    ['a typed storage by keywords', tensor(Buffer.concat([typed, empty, named, op(0x92)]), [2, 2])],
-    ['a typed storage of its first name', tensor(call(typedOld, bytes, floats), [2, 2])],
-    ['a typed storage of a storage with a type', tensor(call(typed, storage('F32', '0', 4)), [2, 2])],
-    ['a parameter', call(global('torch._utils', '_rebuild_parameter'), good, op(0x88), ascii('}'))],
     [
-      'a parameter with state',
+      'a typed storage with keyword arguments',
+      tensor(Buffer.concat([typed, empty, named, op(0x92)]), [2, 2]),
+    ],
+    ['a typed storage under its first name', tensor(call(typedOld, bytes, floats), [2, 2])],
+    ['a typed storage of a storage with a type', tensor(call(typed, storage('F32', '0', 4)), [2, 2])],
+    ['a Parameter', call(global('torch._utils', '_rebuild_parameter'), good, op(0x88), ascii('}'))],
+    [
+      'a Parameter with state',
       call(
         global('torch._utils', '_rebuild_parameter_with_state'),
         good,
@@ -209,19 +212,19 @@ describe('a tensor comes whole out of', () => {
         dict({ a: int(1) }),
       ),
     ],
-    ['a parameter by its class', made(global('torch.nn.parameter', 'Parameter'), tuple(good, op(0x88)))],
-    ['a parameter by its short name', call(global('torch.nn', 'Parameter'), good)],
+    ['a Parameter by its class', made(global('torch.nn.parameter', 'Parameter'), tuple(good, op(0x88)))],
+    ['a Parameter by its short name', call(global('torch.nn', 'Parameter'), good)],
     [
       'a tensor with attributes',
       fromType('_rebuild_from_type_v2', global('torch.nn.parameter', 'Parameter')),
     ],
-    ['a tensor with attributes of older files', fromType('_rebuild_from_type', global('torch', 'Tensor'))],
-  ])('%s', async (_, value) => {
+    ['a tensor with attributes in older files', fromType('_rebuild_from_type', global('torch', 'Tensor'))],
+  ])('are read completely from %s', async (_, value) => {
     const elements = value.includes('UntypedStorage') ? 16 : 4;
     expect(await read(dict({ state_dict: dict({ a: value }) }), elements)).toEqual({ a: [1, 2, 3, 4] });
   });
 
-  test('a storage whose class is TypedStorage, with the type of the tensor', async () => {
+  test("are read from a storage of class TypedStorage with the tensor's type", async () => {
     const stored = Buffer.concat([tuple(text('storage'), typed, text('0'), text('cpu'), int(4)), ascii('Q')]);
     const rebuild = global('torch._utils', '_rebuild_tensor_v3');
     const value = call(
@@ -241,22 +244,22 @@ describe('a tensor comes whole out of', () => {
   });
 });
 
-describe('a tensor that depends on something unknown is refused by its name', () => {
+describe('a tensor that depends on an unknown object', () => {
   const unknown = (...args: Uint8Array[]) => call(global('my.quant', 'unpack_tensor'), ...args);
   const raw = storage('F32', '0', 4);
   test.each<[string, Uint8Array, RegExp]>([
     [
-      'a function that makes it of a storage',
+      'a function that creates it from a storage',
       dict({ a: unknown(raw, int(2)), b: good }),
       /asks for "my\.quant\.unpack_tensor" to make "a"/,
     ],
     [
-      'a function that makes it of a tensor',
+      'a function that creates it from a tensor',
       dict({ b: good, deep: dict({ a: unknown(tuple(good)) }) }),
       /"my\.quant\.unpack_tensor" to make "deep\.a"/,
     ],
     [
-      'a parameter of it',
+      'a Parameter of it',
       dict({
         b: good,
         a: call(global('torch._utils', '_rebuild_parameter'), unknown(int(1)), op(0x88), ascii('}')),
@@ -265,7 +268,7 @@ describe('a tensor that depends on something unknown is refused by its name', ()
     ],
     ['a rebuilt tensor of it', dict({ b: good, a: tensor(unknown(int(1)), [2, 2]) }), /unpack_tensor/],
     [
-      'a class of tensors',
+      'a tensor subclass',
       dict({
         b: good,
         a: call(
@@ -279,7 +282,7 @@ describe('a tensor that depends on something unknown is refused by its name', ()
       /asks for "torchao\.dtypes\.Quantized" to make "a"/,
     ],
     [
-      'a dict of its own',
+      'a custom dict',
       dict({
         b: good,
         state_dict: Buffer.concat([
@@ -293,12 +296,12 @@ describe('a tensor that depends on something unknown is refused by its name', ()
       /"my\.dicts\.StateDict"/,
     ],
     [
-      'a model of its own',
+      'a custom model',
       dict({ epoch: int(1), model: made(global('models.yolo', 'Model'), empty, dict({ a: good })) }),
       /"models\.yolo\.Model"/,
     ],
     [
-      'a model of its own beside other tensors',
+      'a custom model next to other tensors',
       dict({
         optimizer: dict({ m: good }),
         model: made(global('models.yolo', 'Model'), empty, dict({ a: good })),
@@ -306,7 +309,7 @@ describe('a tensor that depends on something unknown is refused by its name', ()
       /"models\.yolo\.Model" to make "model"/,
     ],
     [
-      'all that was saved',
+      'the whole saved object',
       made(global('models.yolo', 'Model'), empty, dict({ a: good })),
       /"models\.yolo\.Model"/,
     ],
@@ -323,14 +326,14 @@ describe('a tensor that depends on something unknown is refused by its name', ()
       }),
       /no known type \(my\.storages\.Fancy\)/,
     ],
-  ])('%s', async (_, value, message) => {
+  ])('is rejected by name: %s', async (_, value, message) => {
     await expect(read(value)).rejects.toMatchObject({
       code: 'INVALID_FILE',
       message: expect.stringMatching(message),
     });
   });
 
-  test('and a whole module as what it is', async () => {
+  test('is rejected as a whole module if it is one', async () => {
     const module = made(global('torch.nn.modules.linear', 'Linear'), empty, dict({ weight: good }));
     for (const value of [module, dict({ model: module }), dict({ anything: module })])
       await expect(read(value)).rejects.toMatchObject({
@@ -340,7 +343,7 @@ describe('a tensor that depends on something unknown is refused by its name', ()
   });
 });
 
-describe('a name that programs are made of is refused, among leftovers too', () => {
+describe('a name that can run code is rejected, even among training leftovers', () => {
   test.each([
     ['os', 'popen'],
     ['nt', 'system'],
@@ -372,7 +375,7 @@ describe('a name that programs are made of is refused, among leftovers too', () 
     ['my.module', 'function.attribute'],
     ['my module', 'f'],
     ['', 'f'],
-  ])('%s.%s', async (module, name) => {
+  ])('rejects %s.%s', async (module, name) => {
     const found = Buffer.concat([text(module), text(name), op(0x93)]);
     const value = dict({ state_dict: dict({ a: good }), leftover: call(found, text('x')) });
     await expect(read(value)).rejects.toMatchObject({
@@ -382,7 +385,7 @@ describe('a name that programs are made of is refused, among leftovers too', () 
   });
 });
 
-test('millions of steps over leftovers end in time', async () => {
+test('rejects millions of steps over leftovers in time', async () => {
   const object = Buffer.concat([global('my.trainer', 'State'), empty, op(0x81), ascii('q\0')]);
   const value = dict({ a: good, leftover: Buffer.concat([object, ...Array(100_000).fill(ascii('h\0a'))]) });
   const start = performance.now();

@@ -39,7 +39,7 @@ async function refused(file: Uint8Array, message: RegExp, code: ErrorCode = 'INV
 const data = Buffer.from(Float32Array.of(1, 2, 3, 4).buffer);
 const stateDict = pickle(dict({ a: tensor(storage('F32', '0', 4), [2, 2]) }));
 
-test('a storage may be a view of another, as PyTorch before 0.4 wrote them', async () => {
+test('reads a storage that is a view of another, as PyTorch before 0.4 wrote them', async () => {
   const view = (offset: number, length: number): Buffer =>
     Buffer.concat([
       tuple(
@@ -59,11 +59,11 @@ test('a storage may be a view of another, as PyTorch before 0.4 wrote them', asy
   await refused(file(0, 1), /outside of its storage of 4/);
 });
 
-describe('a file of the old form is refused', () => {
+describe('a legacy file', () => {
   const file = (keys: [string, number, Uint8Array][] = [['0', 4, data]]): Buffer =>
     legacyForm(stateDict, keys);
 
-  test('where its storages are not what was announced', async () => {
+  test('is rejected if its storages differ from the announced ones', async () => {
     expect(valuesOf((await openWeights(await written(file()))).tensors.get('a')!)).toEqual([1, 2, 3, 4]);
     await refused(file([['0', 5, data]]), /5 elements where 4 were announced/);
     await refused(file([['0', -1 >>> 0, data]]), /elements where 4/);
@@ -80,7 +80,7 @@ describe('a file of the old form is refused', () => {
     await refused(file().subarray(0, file().length - 20), /before its last storage/);
   });
 
-  test('of a big-endian machine, or of another version', async () => {
+  test('is rejected if it is from a big-endian machine or another version', async () => {
     const big = Buffer.from(file());
     big[big.indexOf(ascii('little_endian')) + 13] = 0x89;
     await refused(big, /big-endian/, 'UNSUPPORTED_MODEL');

@@ -23,7 +23,7 @@ import { tensorsOf, writeTorch } from '../../support/torch/checkpoint.js';
 
 const folder = scratch();
 
-/** All parameters of a model: what they are and the bytes they come from. */
+/** Returns all parameters of a model with their descriptions and bytes. */
 async function contents(path: string, options: OpenModelOptions = {}): Promise<unknown> {
   const { textEncoders, unet, autoencoder, family } = await openModel(path, options);
   const parts = [
@@ -61,14 +61,14 @@ async function draw(path: string, load: LoadPipelineOptions = {}): Promise<numbe
   }
 }
 
-describe('a checkpoint of Stable Diffusion as .ckpt is the model that it is as safetensors', () => {
-  test.each<TinyModel>(['sd2'])('%s', async (model) => {
+describe('a .ckpt checkpoint of Stable Diffusion', () => {
+  test.each<TinyModel>(['sd2'])('equals its safetensors file for %s', async (model) => {
     const safe = writeSingleFile(model, join(folder, `${model}.safetensors`));
     const torch = writeTorch(join(folder, `${model}.ckpt`), await tensorsOf(safe));
     expect(await contents(torch)).toEqual(await contents(safe));
   });
 
-  test('and draws the same picture, in both forms, from memory and from the file', async () => {
+  test('generates the same image in both forms, from memory and mapped from the file', async () => {
     const safe = writeSingleFile('sd1', join(folder, 'draw.safetensors'));
     const tensors = await tensorsOf(safe);
     const picture = await draw(safe);
@@ -78,7 +78,7 @@ describe('a checkpoint of Stable Diffusion as .ckpt is the model that it is as s
 });
 
 describe('the moving average', () => {
-  /** A U-Net's averages under LitEma's names, of ones. */
+  /** A U-Net's averages under LitEma's names, filled with ones. */
   async function averaged(path: string): Promise<Map<string, RawTensor>> {
     const tensors = await tensorsOf(writeSingleFile('sd1', path));
     for (const [name, { dtype, shape, data }] of [...tensors]) {
@@ -89,7 +89,7 @@ describe('the moving average', () => {
     return tensors;
   }
 
-  test('is what a model is loaded from where it is asked for, and only there', async () => {
+  test('is loaded on request only', async () => {
     const path = join(folder, 'ema.safetensors');
     const tensors = await averaged(path);
     writeSafetensors(path, tensors);
@@ -108,7 +108,7 @@ describe('the moving average', () => {
     ]);
   });
 
-  test('that could be of two weights, or of another shape, is refused', async () => {
+  test('is rejected if it is ambiguous or has another shape', async () => {
     const one = { dtype: 'F32', shape: [1], data: Buffer.alloc(4) };
     const write = (tensors: Record<string, RawTensor>): string => {
       writeSafetensors(join(folder, 'odd.safetensors'), new Map(Object.entries(tensors)));
@@ -123,7 +123,7 @@ describe('the moving average', () => {
     await expect(openWeights(other, { ema: true })).rejects.toMatchObject({ code: 'INVALID_FILE' });
   });
 
-  test('of an autoencoder by itself has no "model." to lose', async () => {
+  test('of a separate autoencoder has names without "model."', async () => {
     const one = (value: number): RawTensor => ({ dtype: 'U8', shape: [1], data: Buffer.of(value) });
     const path = join(folder, 'vq.safetensors');
     writeSafetensors(
@@ -138,7 +138,7 @@ describe('the moving average', () => {
     expect(readFileSync(path)[tensors.get('encoder.conv_in.weight')!.offset]).toBe(2);
   });
 
-  test('is no option of folders', async () => {
+  test('is not an option of folders', async () => {
     const path = writeFolder('sd1', join(folder, 'no-ema'));
     await expect(openModel(path, { ema: true })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
     await expect(openModel(path, { ema: 1 as unknown as boolean })).rejects.toMatchObject({
@@ -148,7 +148,7 @@ describe('the moving average', () => {
 });
 
 describe('a folder with PyTorch files', () => {
-  /** Turns the weights of a folder into `.bin` files. */
+  /** Converts the weights of a folder into `.bin` files. */
   async function toBin(path: string, keep = false): Promise<string> {
     for (const file of await readdir(path, { recursive: true })) {
       if (!file.endsWith('.safetensors')) continue;
@@ -162,7 +162,7 @@ describe('a folder with PyTorch files', () => {
     return path;
   }
 
-  test('alone is the same model; with safetensors beside them, those are taken', async () => {
+  test('is the same model; safetensors files next to them have precedence', async () => {
     const safe = writeFolder('sd1', join(folder, 'safe'));
     const torch = await toBin(writeFolder('sd1', join(folder, 'bin')));
     expect(await contents(torch)).toEqual(await contents(safe));
@@ -171,7 +171,7 @@ describe('a folder with PyTorch files', () => {
     expect(unet.weights.parameter('conv_in.weight').tensor.file).toMatch(/\.safetensors$/);
   });
 
-  test('of a variant that is asked for', async () => {
+  test('is loaded in the requested variant', async () => {
     const path = await toBin(writeFolder('sd1', join(folder, 'variant')), true);
     const bin = join(path, 'unet', 'diffusion_pytorch_model.bin');
     await rename(bin, bin.replace('.bin', '.fp16.bin'));
@@ -179,7 +179,7 @@ describe('a folder with PyTorch files', () => {
     expect(unet.weights.parameter('conv_in.weight').tensor.file).toMatch(/fp16\.bin$/);
   });
 
-  test('takes an autoencoder from a .vae.pt', async () => {
+  test('reads an autoencoder from a .vae.pt', async () => {
     const path = writeFolder('sd1', join(folder, 'with-vae'));
     const whole = await tensorsOf(writeSingleFile('sd1', join(folder, 'for-vae.safetensors')));
     const prefix = 'first_stage_model.';

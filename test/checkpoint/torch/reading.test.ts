@@ -18,8 +18,8 @@ const folder = scratch();
 const open = async (name: string, options = {}): Promise<TensorIndex> =>
   (await openWeights(join(FIXTURES, name), options)).tensors;
 
-describe("torch.save's file gives the tensors that torch.load gives", () => {
-  test.each(Object.entries(expected))('%s', async (name, rows) => {
+describe('a file of torch.save', () => {
+  test.each(Object.entries(expected))('is read with the tensors of torch.load: %s', async (name, rows) => {
     const tensors = await open(name);
     const found = [...tensors.values()].map((tensor) => [
       tensor.name,
@@ -30,7 +30,7 @@ describe("torch.save's file gives the tensors that torch.load gives", () => {
 });
 
 describe('a checkpoint', () => {
-  test('says which tensors have gaps between their elements, and keeps the others simple', async () => {
+  test('reports tensors with gaps between their elements and keeps the others contiguous', async () => {
     const tensors = await open('views.pt');
     const strided = [...tensors.values()].filter(({ strides }) => strides).map(({ name }) => name.slice(5));
     expect(strided).toEqual(['transposed', 'every_other', 'permuted', 'expanded', 'column', 'channels_last']);
@@ -39,7 +39,7 @@ describe('a checkpoint', () => {
     expect(tensors.get('shared.last')!.offset - tensors.get('shared.first')!.offset).toBe(24);
   });
 
-  test('is known by what it is, not by its name', async () => {
+  test('is recognized by its contents, not its name', async () => {
     const path = join(folder, 'model.safetensors');
     await copyFile(join(FIXTURES, 'protocol-3.pth'), path);
     expect((await openWeights(path)).tensors.size).toBe(2);
@@ -65,7 +65,7 @@ describe('a checkpoint', () => {
   });
 });
 
-test('the model is found beside a tensor of the training', async () => {
+test('finds the model next to a tensor of the training state', async () => {
   const one = (key: string): Buffer => tensor(storage('F32', key, 1), [1]);
   const saved = pickle(dict({ best: one('0'), state_dict: dict({ 'a.weight': one('1') }) }));
   const path = join(folder, 'beside.pt');
@@ -86,7 +86,7 @@ test.each([
   ['pathlib._local', 'WindowsPath'],
   ['numpy.random._pickle', '__generator_ctor'],
   ['numpy.random.bit_generator', '__pyx_unpickle_SeedSequence'],
-])('a %s.%s among the settings of a training keeps nobody from its weights', async (module, name) => {
+])('reads the weights despite a %s.%s in the training settings', async (module, name) => {
   const saved = pickle(
     dict({ hyper: call(global(module, name), int(1)), weights: tensor(storage('F32', '0', 1), [1]) }),
   );
@@ -96,7 +96,7 @@ test.each([
 });
 
 describe('the moving average of the weights', () => {
-  test('takes the place of the weights where it is asked for', async () => {
+  test('replaces the weights on request', async () => {
     const tensors = await open('lightning.ckpt', { ema: true });
     expect([...tensors.keys()]).toEqual([
       'model.a.weight',
@@ -109,11 +109,11 @@ describe('the moving average of the weights', () => {
     expect(tensors.get('model.a.bias')?.name).toBe('model.a.bias');
   });
 
-  test('may be a dict of its own', async () => {
+  test('may be a separate dict', async () => {
     expect(valuesOf((await open('averages.pt', { ema: true })).get('a.bias')!)).toEqual([5, -5]);
   });
 
-  test('has to be there', async () => {
+  test('has to exist', async () => {
     await expect(open('views.pt', { ema: true })).rejects.toMatchObject({
       code: 'MISSING_TENSOR',
       message: expect.stringMatching(/no moving average/),
@@ -121,14 +121,14 @@ describe('the moving average of the weights', () => {
   });
 });
 
-describe('is refused by name', () => {
+describe('unsupported files', () => {
   test.each([
     ['module.pt', /whole module \("torch\.nn\.modules\.linear\.Linear"\)/],
     ['module-legacy.pt', /whole module/],
     ['sparse.pt', /"torch\._utils\._rebuild_sparse_tensor": sparse/],
     ['quantized.pt', /of a form that is not read/],
     ['script.pt', /TorchScript/],
-  ])('%s', async (name, message) => {
+  ])('rejects %s by name', async (name, message) => {
     await expect(open(name)).rejects.toMatchObject({
       code: 'UNSUPPORTED_MODEL',
       message: expect.stringMatching(message),

@@ -19,7 +19,7 @@ import { headerOf, scratch } from '../../support/checkpoint/sparse-files.js';
 
 const folder = scratch();
 
-/** Weights that let numbers through: norms near 1, the rest as wide as keeps activations of their size. */
+/** Random weights that preserve the scale of activations: norms near 1, the rest scaled by fan-in. */
 function weightsOf({ rows }: ReferenceComponent): Map<string, Float32Array> {
   let state = 7;
   const random = (): number => {
@@ -37,7 +37,7 @@ function weightsOf({ rows }: ReferenceComponent): Map<string, Float32Array> {
   );
 }
 
-/** The same numbers under the file's names: fused rows joined, transposed matrices turned. */
+/** Returns the same values under the file's names: fused rows joined, transposed matrices turned. */
 function inFile({ rows }: ReferenceComponent, weights: Map<string, Float32Array>): Map<string, Float32Array> {
   const file = new Map<string, Float32Array>();
   for (const [name, , source, shape, op] of rows) {
@@ -52,7 +52,7 @@ function inFile({ rows }: ReferenceComponent, weights: Map<string, Float32Array>
   return file;
 }
 
-/** Fills the data of a file that has a header and a hole. */
+/** Fills the sparse data of a file behind its header. */
 async function fill(path: string, tensors: Iterable<Float32Array>, header: number): Promise<void> {
   const file = await open(path, 'r+');
   let at = header;
@@ -95,7 +95,7 @@ async function writeBoth(
   return { inFolder: source, inFile: await openModel(single) };
 }
 
-/** Everything the modules make of fixed inputs. */
+/** Returns all outputs of the modules for fixed inputs. */
 async function outputs({
   textEncoders,
   unet: unetSource,
@@ -116,7 +116,7 @@ async function outputs({
       [1, 16],
     );
     const eosIndex = Tensor.from(Int32Array.of(9), [1]);
-    // The same state whatever the form: SD2's folders have one layer less than its files.
+    // The same hidden state for each layout: SD2's folders have one layer less than its single files.
     const { hidden, pooled } = await encoder.encode(
       { tokens, eosIndex },
       { layer: 1, finalNorm: source.finalNorm },
@@ -144,7 +144,7 @@ async function outputs({
 }
 
 describe.each(['tiny_sd1', 'tiny_sd2', 'tiny_sdxl'])('%s', (name) => {
-  test('computes the same numbers as a folder and as a single file', async () => {
+  test('computes the same values from a folder and from a single file', async () => {
     const sources = await writeBoth(name, reference[name]!);
     const [fromFolder, fromFile] = [await outputs(sources.inFolder), await outputs(sources.inFile)];
     expect(fromFile).toHaveLength(fromFolder.length);

@@ -42,7 +42,7 @@ describe('a diffusers folder', () => {
     },
   );
 
-  test('is the starter by default, with its own vocabulary and defaults', async () => {
+  test('defaults to the starter model with its own vocabulary and defaults', async () => {
     const source = await openModel(starterModel);
     expect(source.defaults).toEqual({ steps: 20, cfg: 4, sampler: 'dpmpp_2m', schedule: 'karras' });
     expect(source.scheduler.prediction).toBe('v');
@@ -63,7 +63,7 @@ describe('a diffusers folder', () => {
     }
   });
 
-  test('may name the attention of its autoencoder as diffusers once did, as 1x1 convolutions too', async () => {
+  test('may have an autoencoder with older diffusers attention names, also as 1x1 convolutions', async () => {
     const path = await writeFolder(fresh(), tiny);
     const old = renamed(canonical(tiny.vae), (name) =>
       name
@@ -83,7 +83,7 @@ describe('a diffusers folder', () => {
     expect(autoencoder.weights.dialect).toMatch(/query/);
   });
 
-  test('takes the plain weights before fp16, and the variant asked for before both', async () => {
+  test('prefers plain weights to fp16, and the requested variant to both', async () => {
     const path = await writeFolder(fresh(), tiny);
     const vae = join(path, 'vae');
     const used = async (variant?: string): Promise<string> =>
@@ -104,7 +104,7 @@ describe('a diffusers folder', () => {
     expect(await used()).toBe('diffusion_pytorch_model.fp16.safetensors');
   });
 
-  test('may have a component in shards', async () => {
+  test('may contain a component in shards', async () => {
     const path = await writeFolder(fresh(), tiny);
     const unet = join(path, 'unet');
     const all = Object.entries(canonical(tiny.unet));
@@ -123,7 +123,7 @@ describe('a diffusers folder', () => {
     expect(plan.files.map((file) => file.slice(unet.length + 1)).sort()).toEqual([...shards]);
   });
 
-  test('tells what is missing from it', async () => {
+  test('is rejected with the name of a missing part', async () => {
     const expectMissing = async (part: string, code: string, message: RegExp): Promise<void> => {
       const path = await writeFolder(fresh(), tiny);
       await rm(join(path, part), { recursive: true });
@@ -145,11 +145,11 @@ describe('a diffusers folder', () => {
     await expect(openModel('')).rejects.toMatchObject({ code: 'INVALID_OPTION' });
   });
 
-  test('reads its tokenizer, in either form, or takes the standard one', async () => {
+  test('reads its tokenizer in either form, or falls back to the standard one', async () => {
     const path = await writeFolder(fresh(), tiny);
     expect((await openModel(path)).textEncoders[0]?.tokenizer).toBe('standard');
     await cp(join(starterModel, 'tokenizer'), join(path, 'tokenizer'), { recursive: true });
-    // The encoder's window of 16 is shorter than the tokenizer's own limit of 32.
+    // The encoder's window of 16 is shorter than the tokenizer's limit of 32.
     expect((await openModel(path)).textEncoders[0]?.tokenizer).toMatchObject({
       bosId: 4012,
       padId: 4013,
@@ -162,7 +162,7 @@ describe('a diffusers folder', () => {
     });
   });
 
-  test('of parts that do not belong together is refused', async () => {
+  test('is rejected if its parts do not fit together', async () => {
     const path = await writeFolder(fresh(), tiny);
     const other = reference.tiny_sd2!.text_encoders[0]!;
     await writeComponent(join(path, 'text_encoder'), other.config, canonical(other), 'model.safetensors');
@@ -173,7 +173,7 @@ describe('a diffusers folder', () => {
   });
 });
 
-describe('a config that Safelight cannot run is refused by field and value', () => {
+describe('configs', () => {
   const features: [field: string, value: unknown][] = [
     ['_class_name', 'UNetMotionModel'],
     ['down_block_types', ['SimpleCrossAttnDownBlock2D', 'DownBlock2D']],
@@ -204,7 +204,7 @@ describe('a config that Safelight cannot run is refused by field and value', () 
     ['norm_num_groups', 24],
     ['attention_head_dim', 5],
   ];
-  test.each(features)('U-Net %s %j', async (field, value) => {
+  test.each(features)('rejects a U-Net with %s %j', async (field, value) => {
     const path = await writeFolder(fresh(), tiny);
     await writeJson(join(path, 'unet', 'config.json'), { ...UNET, [field]: value });
     const message = expect.stringMatching(
@@ -222,7 +222,7 @@ describe('a config that Safelight cannot run is refused by field and value', () 
     ['in_channels', 4],
     ['out_channels', 1],
     ['norm_num_groups', 5],
-  ])('autoencoder %s %j', async (field, value) => {
+  ])('rejects an autoencoder with %s %j', async (field, value) => {
     const path = await writeFolder(fresh(), tiny);
     await writeJson(join(path, 'vae', 'config.json'), { ...VAE, [field]: value });
     await expect(openModel(path)).rejects.toMatchObject({
@@ -239,7 +239,7 @@ describe('a config that Safelight cannot run is refused by field and value', () 
     ['scheduler/scheduler_config.json', '_class_name', 'FlowMatchEulerDiscreteScheduler'],
     ['scheduler/scheduler_config.json', 'trained_betas', [0.1, 0.2]],
     ['scheduler/scheduler_config.json', 'beta_schedule', 'sigmoid'],
-  ])('%s: %s %j', async (file, field, value) => {
+  ])('rejects %s with %s %j', async (file, field, value) => {
     const path = await writeFolder(fresh(), tiny);
     await writeJson(join(path, file), { [field]: value });
     await expect(openModel(path)).rejects.toMatchObject({
@@ -269,7 +269,7 @@ describe('a config that Safelight cannot run is refused by field and value', () 
     ['safelight.json', 'steps', 'many'],
     ['model_index.json', 'vae', 'AutoencoderKL'],
   ];
-  test.each(absurd)('absurd values are INVALID_FILE: %s %s %j', async (file, field, value) => {
+  test.each(absurd)('rejects an absurd value with INVALID_FILE: %s %s %j', async (file, field, value) => {
     const path = await writeFolder(fresh(), tiny);
     const base: Record<string, object> = {
       'unet/config.json': UNET,
@@ -287,7 +287,7 @@ describe('a config that Safelight cannot run is refused by field and value', () 
     });
   });
 
-  test('configs that are no JSON objects are INVALID_FILE', async () => {
+  test('rejects configs that are not JSON objects with INVALID_FILE', async () => {
     for (const text of ['', '{', '[]', 'null', '7', '\ufeff{}', Buffer.from([0x7b, 0xff, 0x7d])]) {
       const path = await writeFolder(fresh(), tiny);
       await writeFile(join(path, 'unet', 'config.json'), text);
@@ -295,7 +295,7 @@ describe('a config that Safelight cannot run is refused by field and value', () 
     }
   });
 
-  test('fields that change nothing are not looked at', async () => {
+  test('ignores fields without effect', async () => {
     const path = await writeFolder(fresh(), tiny);
     await writeJson(join(path, 'unet', 'config.json'), {
       ...UNET,
@@ -313,7 +313,7 @@ describe('the vae option', () => {
   async function opened(vae: string): Promise<ModelSource['autoencoder']> {
     const path = await writeSparse(join(fresh(), 'model.safetensors'), checkpoint(tiny));
     const { autoencoder, ignored } = await openModel(path, { vae });
-    // The autoencoder of the file itself is not used now.
+    // The autoencoder of the file is now unused.
     const left = ignored.filter(({ file }) => file === path);
     expect(left).toHaveLength(tiny.vae.rows.length);
     expect(left.every(({ name }) => name.startsWith('first_stage_model.'))).toBe(true);
@@ -321,7 +321,7 @@ describe('the vae option', () => {
     return autoencoder;
   }
 
-  test('takes a folder, a whole model folder, or a file beside its config, with their scale', async () => {
+  test('accepts a folder, a whole model folder, or a file next to its config, with its scaling factor', async () => {
     const alone = await writeComponent(fresh(), scaled, canonical(tiny.vae));
     const whole = await writeFolder(fresh(), tiny);
     await writeJson(join(whole, 'vae', 'config.json'), scaled);
@@ -330,7 +330,7 @@ describe('the vae option', () => {
     }
   });
 
-  test('takes a file without a config in any naming, and keeps the scale of the model', async () => {
+  test("accepts a file without a config in any naming, and keeps the model's scaling factor", async () => {
     const ldm = Object.fromEntries(
       Object.entries(checkpoint(tiny)).filter(([name]) => name.startsWith('first_stage_model.')),
     );
@@ -352,7 +352,7 @@ describe('the vae option', () => {
     expect(autoencoder.config).toMatchObject({ scaling_factor: 0.5 });
   });
 
-  test('takes the place of an autoencoder that is missing, and must fit the U-Net', async () => {
+  test('replaces a missing autoencoder and must fit the U-Net', async () => {
     const rest = Object.fromEntries(
       Object.entries(checkpoint(tiny)).filter(([name]) => !name.startsWith('first_stage_model.')),
     );

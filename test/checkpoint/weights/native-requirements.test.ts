@@ -8,7 +8,7 @@ import { scratch, writeSparse } from '../../support/checkpoint/sparse-files.js';
 
 const folder = scratch();
 
-/** What C++ asks for, in the fixture's words: 1x1 convolutions are matrices there. */
+/** Returns the parameters that C++ requires, in the fixture's terms: 1x1 convolutions are matrices there. */
 function asked(kind: ModuleKind, config: object): Map<string, string> {
   return new Map(requirements(kind, config as NativeConfig).map(({ name, shape }) => [name, key(shape)]));
 }
@@ -23,7 +23,7 @@ function given({ rows }: ReferenceComponent): Map<string, string> {
 }
 
 describe.each(Object.keys(reference))('the modules of %s', (name) => {
-  test('ask for exactly the parameters that the file has', async () => {
+  test('require exactly the parameters of the file', async () => {
     const family = reference[name]!;
     const source = await openModel(
       await writeSparse(join(folder, `${name}.safetensors`), checkpoint(family)),

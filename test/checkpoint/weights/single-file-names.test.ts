@@ -16,7 +16,7 @@ import { scratch, writeSparse } from '../../support/checkpoint/sparse-files.js';
 
 const folder = scratch();
 
-/** The plan's entries in the fixture's words. */
+/** Returns the plan's entries in the fixture's form. */
 function rowsOf(weights: ComponentWeights, component: ReferenceComponent): unknown[] {
   const names = new Map([...weights.tensors.values()].map((tensor) => [tensor.offset, tensor.name]));
   const op = ({ transform }: WeightPlanEntry): unknown[] | null => {
@@ -32,7 +32,7 @@ describe.each(Object.keys(reference))('a single file of %s', (name) => {
   const family = reference[name]!;
   const file = writeSparse(join(folder, `${name}.safetensors`), checkpoint(family));
 
-  test('maps one to one onto what diffusers makes of it, and leaves nothing over', async () => {
+  test('maps one to one to the tensors of diffusers and leaves none over', async () => {
     const source = await openModel(await file);
     const found = [...source.textEncoders, source.unet, source.autoencoder];
     const expected = [...family.text_encoders, family.unet, family.vae];
@@ -45,7 +45,7 @@ describe.each(Object.keys(reference))('a single file of %s', (name) => {
     expect(source.family).toBe(name.replace('tiny_', ''));
   });
 
-  test('has the configs that its folder would have', async () => {
+  test('has the configs of the corresponding folder', async () => {
     const source = await openModel(await file);
     const { sample_size: _, ...unet } = source.unet.config;
     const { sample_size: __, ...expected } = readUNetConfig(family.unet.config, 'unet/config.json');

@@ -21,7 +21,7 @@ async function open(tensors: Record<string, FakeTensor>, options?: OpenModelOpti
   return openModel(await writeSparse(path, tensors), options);
 }
 
-/** Every plan of the model, as it would be loaded. */
+/** Returns every weight plan of the model, as it would be loaded. */
 function plans({ textEncoders, unet, autoencoder }: ModelSource, storage?: StorageType): WeightPlan[] {
   const parts: [ModuleKind, typeof unet | typeof autoencoder | (typeof textEncoders)[number]][] = [
     ...textEncoders.map((encoder) => ['text_encoder', encoder] as [ModuleKind, typeof encoder]),
@@ -51,13 +51,13 @@ const without = (tensors: Record<string, FakeTensor>, ...prefixes: string[]): Re
     Object.entries(tensors).filter(([name]) => !prefixes.some((prefix) => name.startsWith(prefix))),
   );
 
-/** A sample that meets every kind of place: the step divides no count of a block's tensors. */
+/** A sample that covers every kind of position: the step is coprime to the number of a block's tensors. */
 function every<T>(step: number, all: readonly T[]): T[] {
   return all.filter((_, i) => i % step === 0);
 }
 
 describe('a single file', () => {
-  test('lists what real files carry besides, and does not mind', async () => {
+  test('lists additional tensors of real files without an error', async () => {
     const extras: Record<string, FakeTensor> = {
       alphas_cumprod: { dtype: 'F32', shape: [1000] },
       'cond_stage_model.transformer.text_model.embeddings.position_ids': { dtype: 'I64', shape: [1, 77] },
@@ -75,7 +75,7 @@ describe('a single file', () => {
     expect(plans(source).flatMap(({ entries }) => entries)).toHaveLength(Object.keys(sd1).length);
   });
 
-  test('of SD2 does not take the projection that it does not use', async () => {
+  test('of SD2 leaves the unused projection out', async () => {
     const extras = {
       'cond_stage_model.model.text_projection': { dtype: 'F16', shape: [128, 128] },
       'cond_stage_model.model.logit_scale': { dtype: 'F32', shape: [] },
@@ -84,7 +84,7 @@ describe('a single file', () => {
     expect(source.ignored.map(({ name }) => name)).toEqual(Object.keys(extras));
   });
 
-  test('may leave out text_model. before the names of its text encoder', async () => {
+  test('may omit text_model. in the names of its text encoder', async () => {
     const short = Object.fromEntries(
       Object.entries(sd1).map(([name, tensor]) => [name.replace('.text_model.', '.'), tensor]),
     );
@@ -93,7 +93,7 @@ describe('a single file', () => {
     expect(plans(source)[0]?.entries[0]?.name).toMatch(/^text_model\./);
   });
 
-  test('tells the layer, norm, padding and pooling of each text encoder by its family', async () => {
+  test('has the layer, norm, padding and pooling of each text encoder by family', async () => {
     const told = async (tensors: Record<string, FakeTensor>): Promise<unknown[]> =>
       (await open(tensors)).textEncoders.map(({ kind, layer, finalNorm, pooled, padId, tokenizer }) => [
         kind,
@@ -117,7 +117,7 @@ describe('a single file', () => {
     [8, true],
     [5, false],
     [7, false],
-  ])('of %i input channels is taken: %s', async (channels, taken) => {
+  ])('with %i input channels is accepted: %s', async (channels, taken) => {
     const tensors = { ...sd1, [CONV_IN]: { dtype: 'F16', shape: [32, channels, 3, 3] } };
     if (taken) expect((await open(tensors)).unet.config.in_channels).toBe(channels);
     else
@@ -128,17 +128,17 @@ describe('a single file', () => {
   });
 });
 
-describe('the prediction of a single file', () => {
+describe('the prediction type of a single file', () => {
   const scalar = { dtype: 'F32', shape: [] };
 
-  test('is eps, or v where a tensor says so, with zero terminal SNR where another does', async () => {
+  test('is eps, or v if a tensor marks it, with zero terminal SNR if another does', async () => {
     expect((await open(sd1)).scheduler).toMatchObject({ prediction: 'eps', rescale_zero_snr: false });
     const marked = await open({ ...sdxl, v_pred: scalar, ztsnr: scalar });
     expect(marked.scheduler).toMatchObject({ prediction: 'v', rescale_zero_snr: true });
     expect(marked.ignored).toEqual([]);
   });
 
-  test('is uncertain for SD2 without a sign, unless it is an inpainting model or the user knows', async () => {
+  test('is undetermined for SD2 without a marker, unless it is an inpainting model or the user sets it', async () => {
     expect((await open(sd2)).predictionUncertain).toBe(true);
     expect((await open(sd1)).predictionUncertain).toBe(false);
     expect((await open({ ...sd2, v_pred: scalar })).predictionUncertain).toBe(false);
@@ -148,9 +148,9 @@ describe('the prediction of a single file', () => {
     expect((await open(sd2, { prediction: 'eps' })).predictionUncertain).toBe(false);
   });
 
-  test('of the user goes before all, and the size follows', async () => {
+  test("follows the user's option first, and the sample size follows the prediction", async () => {
     const source = await open(sd2);
-    // This autoencoder has three levels: 4 pixels a latent.
+    // This autoencoder has three levels: one latent position per 4 x 4 pixels.
     expect(source.unet.config.sample_size).toBe(512 / 4);
     const v = withPrediction(source, 'v', sd2Family.definition);
     expect([v.scheduler.prediction, v.unet.config.sample_size, v.predictionUncertain]).toEqual([
@@ -172,7 +172,7 @@ describe('a damaged single file', () => {
     ['SD1', sd1],
     ['SD2', sd2],
     ['SDXL', sdxl],
-  ])('of %s that lacks any one tensor is refused by its name', async (_, tensors) => {
+  ])('of %s is rejected by name for any missing tensor', async (_, tensors) => {
     for (const name of every(5, Object.keys(tensors))) {
       const rest = Object.fromEntries(Object.entries(tensors).filter(([other]) => other !== name));
       const error = await failure(rest);
@@ -181,7 +181,7 @@ describe('a damaged single file', () => {
     }
   });
 
-  test('with any one tensor of another shape is refused', async () => {
+  test('is rejected for any tensor of another shape', async () => {
     for (const [name, { dtype, shape }] of every(9, Object.entries(sd2))) {
       const longer = shape.map((side, i) => (i === shape.length - 1 ? side + 1 : side));
       const error = await failure({ ...sd2, [name]: { dtype, shape: longer } });
@@ -193,7 +193,7 @@ describe('a damaged single file', () => {
     }
   });
 
-  test('names a wrong shape in both ways of naming', async () => {
+  test('is rejected with the wrong shape in both naming schemes', async () => {
     const name = 'model.diffusion_model.output_blocks.3.0.out_layers.3.weight';
     const error = await failure({ ...sd1, [name]: { dtype: 'F16', shape: [32, 31, 3, 3] } });
     expect(error.code).toBe('SHAPE_MISMATCH');
@@ -201,7 +201,7 @@ describe('a damaged single file', () => {
       expect(error.message).toContain(part);
   });
 
-  test('with a fused projection that three does not divide is refused by its whole shape', async () => {
+  test('is rejected with the whole shape for a fused projection that is not divisible by three', async () => {
     const name = 'cond_stage_model.model.transformer.resblocks.0.attn.in_proj_weight';
     const error = await failure({ ...sd2, [name]: { dtype: 'F16', shape: [385, 128] } });
     expect(error).toMatchObject({ code: 'SHAPE_MISMATCH', message: expect.stringContaining('[385, 128]') });
@@ -223,14 +223,14 @@ describe('a damaged single file', () => {
       'cond_stage_model.transformer.text_model.encoder.layers.0.',
       'encoder.layers.0',
     ],
-  ])('that lacks %s is refused', async (_, prefix, named) => {
+  ])('is rejected without %s', async (_, prefix, named) => {
     expect(await failure(without(sd1, prefix))).toMatchObject({
       code: 'MISSING_TENSOR',
       message: expect.stringContaining(named),
     });
   });
 
-  test('of another kind is refused by what it is', async () => {
+  test('is rejected with its actual kind', async () => {
     const kinds: [name: string, shape: number[], message: RegExp][] = [
       ['double_blocks.0.img_attn.qkv.weight', [9, 3], /Flux/],
       ['model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight', [9, 3], /Stable Diffusion 3/],
@@ -262,7 +262,7 @@ describe('a damaged single file', () => {
 });
 
 describe('the weight plan', () => {
-  test('keeps weights as the file has them, norms and biases in f32', async () => {
+  test("keeps weights in the file's types, norms and biases in f32", async () => {
     const kept: Record<string, StorageType> = {
       F64: 'f32',
       F32: 'f32',
@@ -302,7 +302,7 @@ describe('the weight plan', () => {
     });
   });
 
-  test('takes any other storage for all but norms and biases', async () => {
+  test('applies any other storage to all but norms and biases', async () => {
     for (const storage of ['f32', 'f16', 'bf16'] as const) {
       for (const { entries } of plans(await open(sd2), storage)) {
         for (const entry of entries) expect(entry.storage).toBe(entry.shape.length === 1 ? 'f32' : storage);
@@ -310,7 +310,7 @@ describe('the weight plan', () => {
     }
   });
 
-  test('refuses weights of a type that cannot be read, and F8 with scales beside it', async () => {
+  test('rejects unreadable types, and F8 with separate scales', async () => {
     const name = 'model.diffusion_model.middle_block.1.proj_in.weight';
     const int8 = { ...sd1, [name]: { dtype: 'I8', shape: [64, 64, 1, 1] } };
     expect(await failure(int8)).toMatchObject({

@@ -1,4 +1,4 @@
-/** What a file's text metadata says of how its model was trained. */
+/** Training settings in a file's text metadata. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -34,7 +34,7 @@ async function trained(
   return [scheduler.prediction, scheduler.rescale_zero_snr, predictionUncertain];
 }
 
-describe('the metadata of a single file', () => {
+describe('metadata of a single file', () => {
   test.each<[Record<string, string>, string]>([
     [{ 'modelspec.prediction_type': 'v' }, 'v'],
     [{ 'modelspec.prediction_type': 'V_Prediction' }, 'v'],
@@ -51,8 +51,8 @@ describe('the metadata of a single file', () => {
     [{ 'modelspec.architecture': 'stable-diffusion-v2-512' }, 'eps'],
     [{ 'modelspec.prediction_type': 'epsilon', ss_v_parameterization: 'True' }, 'eps'],
     [{ 'modelspec.prediction_type': 'unknown', ss_v_parameterization: 'True' }, 'v'],
-  ])('%j says that it predicts %s', async (metadata, prediction) => {
-    // SD2's shape leaves it open, so nothing has to be run to find out.
+  ])('%j sets the prediction %s', async (metadata, prediction) => {
+    // SD2's shape leaves it open, so no probe has to run.
     expect(await trained(sd2, metadata)).toEqual([prediction, false, false]);
     expect((await trained(sdxl, metadata))[0]).toBe(prediction);
     expect((await trained(sd1, metadata))[0]).toBe(prediction);
@@ -67,21 +67,21 @@ describe('the metadata of a single file', () => {
     { 'modelspec.prediction_type': '__proto__', ss_base_model_version: 'constructor' },
     { 'modelspec.architecture': 'stable-diffusion-xl-v1-base', ss_base_model_version: 'sdxl_base_v1-0' },
     { ss_base_model_version: '__proto__', 'modelspec.architecture': 'stable-diffusion-v2-768-vae' },
-  ])('%j leaves open what an SD2 model predicts', async (metadata) => {
+  ])('%j leaves the prediction of an SD2 model open', async (metadata) => {
     expect(await trained(sd2, metadata)).toEqual(['eps', false, true]);
     expect(await trained(sdxl, metadata)).toEqual(['eps', false, false]);
   });
 
-  test.each(['True', 'true', '1', 'yes'])('turns on zero terminal SNR by "%s"', async (flag) => {
+  test.each(['True', 'true', '1', 'yes'])('"%s" enables zero terminal SNR', async (flag) => {
     const metadata = { ss_zero_terminal_snr: flag, 'modelspec.prediction_type': 'v' };
     expect(await trained(sdxl, metadata)).toEqual(['v', true, false]);
     const path = await writeSparse(join(folder, `${count++}.safetensors`), sdxl, metadata);
     const { scheduler } = await openModel(path);
-    // The last noise level of the schedule that samplers see: nothing but noise.
+    // The last noise level of the schedule that samplers use: pure noise.
     expect(DiscreteSchedule.fromConfig(scheduler).sigmaMax).toBeGreaterThan(4000);
   });
 
-  test('gives way to tensors, a config that is named, and the option', async () => {
+  test('has lower precedence than tensors, a given config and the option', async () => {
     const eps = { 'modelspec.prediction_type': 'epsilon', ss_zero_terminal_snr: 'False' };
     expect(await trained({ ...sdxl, v_pred: MARKER, ztsnr: MARKER }, eps)).toEqual(['v', true, false]);
     const v = { 'modelspec.prediction_type': 'v', ss_zero_terminal_snr: 'True' };
@@ -95,7 +95,7 @@ describe('the metadata of a single file', () => {
     expect((await trained(sd2, v, { config: yaml }))[0]).toBe('eps');
   });
 
-  test('is read of any shard', async () => {
+  test('is read from any shard', async () => {
     const own = join(folder, 'shards');
     await mkdir(own);
     const names = Object.keys(sdxl);
@@ -110,7 +110,7 @@ describe('the metadata of a single file', () => {
     expect((await openModel(index)).scheduler.prediction).toBe('v');
   });
 
-  test('is read of GGUF too, whatever the types of its values', async () => {
+  test('is read from GGUF, whatever the types of its values', async () => {
     const tensors = Object.entries(sd2);
     const write = async (...metadata: [string, Buffer][]): Promise<string> => {
       let offset = 0;
@@ -139,7 +139,7 @@ describe('the metadata of a single file', () => {
     expect(await openModel(odd)).toMatchObject({ predictionUncertain: true });
   });
 
-  test('is named by inspect', async () => {
+  test('is reported by inspect', async () => {
     const path = await writeSparse(join(folder, 'told.safetensors'), sdxl, {
       'ModelSpec.Prediction_Type': 'v',
     });
@@ -155,7 +155,7 @@ describe('the metadata of a single file', () => {
   });
 });
 
-test('metadata of any kind is read without an error', () => {
+test('reads metadata of any kind without an error', () => {
   const odd = ['', ' ', 'v'.repeat(100_000), '\u0000', 'NaN', '[]', '{"a":1}', 'null'];
   const keys = [
     'modelspec.prediction_type',

@@ -12,7 +12,7 @@ import { openModel } from '../../../lib/families/registry.js';
 import { UNet } from '../../../lib/modules/unet.js';
 import { Tensor } from '../../../lib/tensor/tensor.js';
 
-describe('rows that fit no block fall back', () => {
+describe('storageFor', () => {
   test.each<[StorageType, number, StorageType]>([
     ['q4_K', 1280, 'q4_K'],
     ['q4_K', 320, 'q5_0'],
@@ -26,12 +26,12 @@ describe('rows that fit no block fall back', () => {
     ['q5_0', 31, 'f16'],
     ['q4_0', 1, 'f16'],
     ['bf16', 3, 'bf16'],
-  ])('%s of rows of %d is %s', (wanted, row, kept) => {
+  ])('stores %s of rows of %d as %s', (wanted, row, kept) => {
     expect(fitting(wanted, row)).toBe(kept);
     expect(storageFor({ role: 'matrix', shape: [7, row, 1, 1] }, 'F16', wanted)).toBe(kept);
   });
 
-  test('and only matrices are quantized at all', () => {
+  test('quantizes only matrices', () => {
     for (const wanted of storageTypes) {
       const whole = wanted === 'f32' || wanted === 'bf16' ? wanted : 'f16';
       expect(storageFor({ role: 'vector', shape: [256] }, 'Q8_0', wanted)).toBe('f32');
@@ -41,19 +41,19 @@ describe('rows that fit no block fall back', () => {
   });
 });
 
-test("a GGUF file's own types are kept where they can be", () => {
+test('keeps the types of a GGUF file if possible', () => {
   const matrix = { role: 'matrix', shape: [512, 512] } as const;
   expect(storageFor(matrix, 'Q4_K')).toBe('q4_K');
   expect(storageFor(matrix, 'Q4_1')).toBe('q4_1');
   expect(storageFor(matrix, 'IQ4_NL')).toBe('iq4_nl');
   expect(storageFor(matrix, 'Q4_K', 'q8_0')).toBe('q8_0');
-  // What has to be written anew is not quantized a second time.
+  // Weights that have to be rewritten are not quantized a second time.
   expect(storageFor(matrix, 'Q4_K', undefined, { op: 'transpose' })).toBe('f16');
   expect(storageFor(matrix, 'Q4_K', undefined, { op: 'rows', start: 0, end: 512 })).toBe('q4_K');
   expect(storageFor({ role: 'embedding', shape: [512, 512] }, 'Q4_K')).toBe('f16');
 });
 
-test('bytes are those of whole blocks', () => {
+test('counts bytes of whole blocks', () => {
   const bytes = Object.fromEntries(storageTypes.map((type) => [type, storedBytes(512, type)]));
   expect(bytes).toEqual({
     f32: 2048,
@@ -68,7 +68,7 @@ test('bytes are those of whole blocks', () => {
   });
 });
 
-test("shapes are compared without the ones that PyTorch's and ggml's writers drop", () => {
+test("compares shapes without the trailing ones that PyTorch's and ggml's writers drop", () => {
   expect(sameShape([4, 4, 1, 1], [4, 4])).toBe(true);
   expect(sameShape([4, 3, 3], [1, 4, 3, 3])).toBe(true);
   expect(sameShape([1], [1, 1])).toBe(true);
@@ -76,7 +76,7 @@ test("shapes are compared without the ones that PyTorch's and ggml's writers dro
   expect(sameShape([8], [4, 2])).toBe(false);
 });
 
-// The starter's rows are 64 to 384 long, so that both the K types and what stands in for them are used.
+// The starter's rows have 64 to 384 elements, so that both the K types and their fallbacks are used.
 test.each([
   {
     stockOps: false,
@@ -87,7 +87,7 @@ test.each([
     tolerance: { q8_0: 0.026, q6_K: 0.028, q5_K: 0.034, q5_0: 0.16, q4_K: 0.18, q4_0: 0.25 },
   },
 ])(
-  'a U-Net predicts nearly the same in every type (stock operations: $stockOps)',
+  'predicts nearly the same in every storage (stock operations: $stockOps)',
   async ({ stockOps, tolerance }) => {
     const { unet: source } = await openModel(starterModel);
     const wave = (shape: number[], step: number) => {

@@ -45,12 +45,15 @@ describe('options of latent diffusion models', () => {
     ['faces', { prompt: 'a fox' }, /reads no text/],
     ['faces', { class: 1 }, /knows no classes/],
     ['labels', { class: 1, cfg: 3 }, /no class that stands for none/],
-  ] as [string, GenerateOptions, RegExp][])('rejects for the model "%s" the options %j', async (name, options, sentence) => {
-    await expect(pipelines[name]!.generate({ steps: 5, ...options })).rejects.toMatchObject({
-      code: 'INVALID_OPTION',
-      message: expect.stringMatching(sentence),
-    });
-  });
+  ] as [string, GenerateOptions, RegExp][])(
+    'rejects for the model "%s" the options %j',
+    async (name, options, sentence) => {
+      await expect(pipelines[name]!.generate({ steps: 5, ...options })).rejects.toMatchObject({
+        code: 'INVALID_OPTION',
+        message: expect.stringMatching(sentence),
+      });
+    },
+  );
 
   it('accepts an empty prompt for a model without a text encoder', async () => {
     const one = caseNamed('faces');

@@ -29,12 +29,15 @@ describe('image-conditional latent diffusion models', () => {
     ['super-resolution', { init, prompt: 'sharp' }, /reads no text/],
     ['inpaint', {}, /a picture to repaint.*init/],
     ['inpaint', { init }, /white where this model is to repaint.*mask/],
-  ] as [string, GenerateOptions, RegExp][])('rejects for the model "%s" the options %j', async (name, options, sentence) => {
-    await expect(pipelines[name]!.generate({ steps: 4, ...options })).rejects.toMatchObject({
-      code: 'INVALID_OPTION',
-      message: expect.stringMatching(sentence),
-    });
-  });
+  ] as [string, GenerateOptions, RegExp][])(
+    'rejects for the model "%s" the options %j',
+    async (name, options, sentence) => {
+      await expect(pipelines[name]!.generate({ steps: 4, ...options })).rejects.toMatchObject({
+        code: 'INVALID_OPTION',
+        message: expect.stringMatching(sentence),
+      });
+    },
+  );
 
   it('enlarges by its downsample factor, or to the given size', async () => {
     const { factor } = pipelines['super-resolution']!.info;

@@ -22,17 +22,20 @@ async function draw(one: Case) {
 }
 
 describe('latent diffusion against the reference', () => {
-  it.each(cases.map((one) => [one.name, one] as const))('matches the image and the latent of %s', async (_, one) => {
-    const images = await draw(one);
-    const { latent, pictures } = await expectedOf(one);
-    expect(images).toHaveLength(latent.shape[0]!);
-    const size = pictures.length / images.length;
-    for (const [i, image] of images.entries()) {
-      expect(image.seed).toBe(Number(one.options.seed) + i);
-      expect(relativeError(image.latent.data, latent.at(i).data)).toBeLessThan(LATENTS);
-      expect(largestDifference(image.data, pictures.subarray(i * size, (i + 1) * size))).toBeLessThanOrEqual(
-        PIXELS,
-      );
-    }
-  });
+  it.each(cases.map((one) => [one.name, one] as const))(
+    'matches the image and the latent of %s',
+    async (_, one) => {
+      const images = await draw(one);
+      const { latent, pictures } = await expectedOf(one);
+      expect(images).toHaveLength(latent.shape[0]!);
+      const size = pictures.length / images.length;
+      for (const [i, image] of images.entries()) {
+        expect(image.seed).toBe(Number(one.options.seed) + i);
+        expect(relativeError(image.latent.data, latent.at(i).data)).toBeLessThan(LATENTS);
+        expect(
+          largestDifference(image.data, pictures.subarray(i * size, (i + 1) * size)),
+        ).toBeLessThanOrEqual(PIXELS);
+      }
+    },
+  );
 });

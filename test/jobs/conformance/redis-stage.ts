@@ -1,4 +1,4 @@
-/** Jobs in Redis: a server on one side, workers on the other. */
+/** Jobs in Redis, with a server and workers. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { startRedis, type TestRedis, withoutRedis } from '../../support/redis-se
 import { startWorker, type TestWorker } from '../../support/redis-worker.js';
 import { prepare, type Stage, type StageKind, type StageRunner } from './stage.js';
 
-/** Milliseconds after which a killed worker's job goes to another. */
+/** Milliseconds after which a killed worker's job is retried on another worker. */
 const LOCK = 640;
 let redis: Promise<TestRedis> | undefined;
 let stages = 0;

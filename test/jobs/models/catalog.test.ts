@@ -1,4 +1,7 @@
-/** The models of a folder and the bundled ones: what is offered, under which names, and what is said of the rest. */
+/**
+ * Models of a folder and bundled models: which are offered, under which names, and how problems with the rest
+ * are reported.
+ */
 import {
   chmodSync,
   copyFileSync,
@@ -65,7 +68,7 @@ beforeAll(async () => {
 }, 60_000);
 
 describe('a folder of models', () => {
-  it('is searched with its subfolders, through links and not in circles; names are relative paths', () => {
+  it('is searched recursively, through links and without cycles; names are relative paths', () => {
     expect(found.map(({ name }) => name)).toEqual([
       ...['diffusers/tiny', 'starter.gguf', 'sub/deep/SD 1.5 v2', 'sub/linked', 'vqgan', 'whole'],
       ...bundled,
@@ -77,7 +80,7 @@ describe('a folder of models', () => {
     expect(found.find(({ name }) => name === 'vqgan')?.kind).toBe('codes');
   });
 
-  it('says by name what it leaves out, and why; hidden files are no matter', () => {
+  it('reports each model that it leaves out and why, and ignores hidden files', () => {
     const reasons = Object.fromEntries(problems.map(({ model, reason }) => [model, reason]));
     expect(reasons).toEqual({
       'broken.safetensors': expect.any(String),
@@ -94,7 +97,7 @@ describe('a folder of models', () => {
 
   const isRoot = process.getuid?.() === 0;
   it.skipIf(isRoot)(
-    `leaves out a folder that may not be read${isRoot ? ': root reads all' : ''}`,
+    `leaves out a folder without read permission${isRoot ? ': root may read all folders' : ''}`,
     async () => {
       const closed = at('closed', 'x.gguf');
       writeFileSync(closed, 'x');
@@ -106,12 +109,12 @@ describe('a folder of models', () => {
     },
   );
 
-  it('that is a model itself is that model', async () => {
+  it('is offered as one model if it is a model itself', async () => {
     const models = await configuredModels({ models: join(folder, 'diffusers', 'tiny'), starter: false });
     expect(models.map(({ name, file }) => [name, file])).toEqual([['tiny', 'tiny']]);
   });
 
-  it('offers a model that was named, too, once', async () => {
+  it('offers a model once that is also given by path', async () => {
     const models = await configuredModels({
       models: folder,
       model: [`mine=${at('whole.gguf')}`],
@@ -122,7 +125,7 @@ describe('a folder of models', () => {
     ]);
   });
 
-  it('is refused where it cannot be read, and where nothing is left to offer', async () => {
+  it('is rejected if it cannot be read or contains no usable model', async () => {
     const failing = (options: object) => configuredModels(options).catch((error: unknown) => error);
     expect(await failing({ models: join(root, 'none') })).toMatchObject({ code: 'FILE_NOT_FOUND' });
     const nothing = await failing({ models: at('loras'), starter: false });
@@ -132,7 +135,7 @@ describe('a folder of models', () => {
     });
   });
 
-  it('is what `safelight models` lists, which removes by a name that is the only one', async () => {
+  it('is listed by `safelight models`, which removes a model by an unambiguous name', async () => {
     const env = { SAFELIGHT_MODELS: '', XDG_DATA_HOME: join(root, 'share'), HF_HOME: join(root, 'hf') };
     const own = join(root, 'share', 'safelight', 'models');
     for (const name of ['a/same.gguf', 'b/same.gguf', 'c/alone.gguf', '._x.gguf']) {
@@ -149,11 +152,11 @@ describe('a folder of models', () => {
   });
 });
 
-describe('the bundled models', () => {
+describe('bundled models', () => {
   const names = async (options: Parameters<typeof configuredModels>[0]) =>
     (await configuredModels(options)).map(({ name }) => name);
 
-  it('stay beside others as the last choice, unless they are left out', async () => {
+  it('remain the last choice next to other models unless they are left out', async () => {
     const model = [`mine=${starterModel}`];
     expect(await names({ model })).toEqual(['mine', ...bundled]);
     expect(await names({ model, starter: false })).toEqual(['mine']);
@@ -162,7 +165,7 @@ describe('the bundled models', () => {
     await expect(names({ starter: false })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
   });
 
-  it('are not the default where a model is named, even one that cannot be read', async () => {
+  it('are not the default if a model is given, even one that cannot be read', async () => {
     const models = await configuredModels({
       model: [`mine=${at('broken.safetensors')}`],
       onProblem: () => undefined,
@@ -172,7 +175,7 @@ describe('the bundled models', () => {
     expect(catalog.ofKind('diffusion').map(({ name }) => name)).toEqual(['mine', 'starter']);
   });
 
-  it('have their names everywhere, whatever lies in the working folder', async () => {
+  it('are found by name whatever the working directory contains', async () => {
     const before = process.cwd();
     const work = join(root, 'work');
     mkdirSync(join(work, 'starter'), { recursive: true });
@@ -192,8 +195,8 @@ describe('the bundled models', () => {
   });
 });
 
-describe('a model that is named', () => {
-  it('has to be there, unless workers elsewhere have it', async () => {
+describe('a model given by path', () => {
+  it('has to exist unless workers on other machines have it', async () => {
     const model = [`gone=${join(root, 'gone.safetensors')}`];
     await expect(configuredModels({ model })).rejects.toMatchObject({
       code: 'FILE_NOT_FOUND',
@@ -205,7 +208,7 @@ describe('a model that is named', () => {
     expect(told).toMatchObject([{ model: 'gone', code: 'FILE_NOT_FOUND', offered: true }]);
   });
 
-  it('is offered though it is broken, with a problem by name', async () => {
+  it('is offered with a problem by name if it is damaged', async () => {
     const told: ModelProblem[] = [];
     const path = at('half.gguf');
     const [first] = await configuredModels({ model: [path], onProblem: (one) => told.push(one) });

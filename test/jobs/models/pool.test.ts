@@ -1,4 +1,4 @@
-/** Models that come and go: loaded once, unloaded when idle or for room, never under a job. */
+/** A model is loaded once, unloaded when it is idle or its memory is needed, and never while a job uses it. */
 import { describe, expect, it } from 'vitest';
 import { ModelPool } from '../../../lib/jobs/models/pool.js';
 
@@ -29,15 +29,15 @@ function pool(sizes: Record<string, number>, options: { budget?: number; idle?: 
 
 const names = ({ loaded }: ModelPool<Loaded>) => loaded.map(({ name }) => name);
 
-describe('a pool of models', () => {
-  it('loads a model once for all who ask at the same time', async () => {
+describe('ModelPool', () => {
+  it('loads a model once for concurrent requests', async () => {
     const { models, loads } = pool({ a: 1 });
     const [one, two] = await Promise.all([models.use('a'), models.use('a')]);
     expect(one.pipeline).toBe(two.pipeline);
     expect(loads).toEqual(['a']);
   });
 
-  it('unloads the least recently used for room, and never one in use', async () => {
+  it('evicts the least recently used model for room, and never one in use', async () => {
     const { models } = pool({ a: 4, b: 4, c: 4 }, { budget: 8 });
     (await models.use('a')).release();
     const b = await models.use('b');
@@ -48,7 +48,7 @@ describe('a pool of models', () => {
     expect(b.pipeline.disposed).toBe(false);
   });
 
-  it('waits for room until a job has ended, or the one that waits is stopped', async () => {
+  it('waits for room until a job has ended or the waiting request is aborted', async () => {
     const { models } = pool({ a: 4, b: 4 }, { budget: 4 });
     const a = await models.use('a');
     const stop = new AbortController();
@@ -63,7 +63,7 @@ describe('a pool of models', () => {
     expect([names(models), a.pipeline.disposed]).toEqual([['b'], true]);
   });
 
-  it('loads for the one that stays when the one that came first is stopped', async () => {
+  it('keeps loading for a remaining request when the first is aborted', async () => {
     const { models, loads } = pool({ a: 1 });
     const stop = new AbortController();
     const first = models.use('a', stop.signal);
@@ -75,13 +75,13 @@ describe('a pool of models', () => {
     expect(loads).toEqual(['a', 'a']);
   });
 
-  it('refuses what can never be within the budget, and what is not configured', async () => {
+  it('rejects models that can never fit into the budget, and unknown models', async () => {
     const { models } = pool({ a: 9 }, { budget: 8 });
     await expect(models.use('a')).rejects.toMatchObject({ code: 'OUT_OF_MEMORY' });
     await expect(models.use('../a')).rejects.toMatchObject({ code: 'MODEL_NOT_FOUND' });
   });
 
-  it('unloads what nobody has used for a while', async () => {
+  it('unloads models that have been idle for the configured time', async () => {
     const { models } = pool({ a: 1 }, { idle: 0.02 });
     const { pipeline, release } = await models.use('a');
     await new Promise((resolve) => setTimeout(resolve, 40));

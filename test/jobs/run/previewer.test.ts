@@ -21,8 +21,8 @@ async function previews(
   return told;
 }
 
-describe('previews by their count', () => {
-  it('are exactly so many, in order, each of a step of its own, however fast the steps are', async () => {
+describe('previews by count', () => {
+  it('are exactly as many as requested, in order, each of a different step, however fast the steps are', async () => {
     for (const count of [1, 2, 3])
       for (const steps of [1, 2, 3, 4, 5, 7, 10, 13, 30, 150]) {
         const told = await previews(count, steps);
@@ -33,13 +33,13 @@ describe('previews by their count', () => {
       }
   });
 
-  it('lie evenly over the steps', async () => {
+  it('are distributed evenly over the steps', async () => {
     expect((await previews(3, 11)).map(({ step }) => step)).toEqual([3, 6, 9]);
   });
 
-  it('are all there where a sampler ends sooner than it announced', async () => {
+  it('are complete if a sampler ends sooner than it announced', async () => {
     expect(await previews(3, 6, () => 50)).toHaveLength(3);
-    // As an adaptive sampler: an estimate until the last step.
+    // Like an adaptive sampler: the number of steps is an estimate until the last step.
     for (let steps = 3; steps < 20; steps++)
       for (const far of [2, 5, 30]) {
         const estimate = (step: number) => (step === steps ? steps : steps + far * (steps - step));
@@ -57,7 +57,7 @@ describe('previews by their count', () => {
     expect(told).toEqual([]);
   });
 
-  it('reach a reader who is slow, where others of a stride are replaced', async () => {
+  it('all reach a slow reader, while previews by stride are replaced by newer ones', async () => {
     const log = new EventLog(1);
     for (let i = 0; i < 3; i++) {
       const preview = { step: i, steps: 3, image: 'data:,' };

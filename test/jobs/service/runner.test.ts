@@ -1,4 +1,4 @@
-/** Runners over turns that no store gives on demand, and messages of changes that come late. */
+/** Runners over turns whose timing no store can reproduce, and change messages that arrive late. */
 import { describe, expect, it } from 'vitest';
 import { JobRunner } from '../../../lib/jobs/service/runner.js';
 import { asOf } from '../../../lib/jobs/store/redis/messages.js';
@@ -12,7 +12,7 @@ const job: Job = {
   ...{ started: '2026-01-01T00:00:01.000Z', images: [], warnings: [] },
 };
 
-/** A store with one job, which is queued only once a look has found nothing. */
+/** A store with one job, which is queued only after a search has found nothing. */
 class LateTurns implements JobTurns {
   readonly poll = undefined;
   readonly calls: string[] = [];
@@ -44,8 +44,8 @@ class LateTurns implements JobTurns {
   }
 }
 
-describe('a runner', () => {
-  it('misses no job that is queued while it looks for one', async () => {
+describe('JobRunner', () => {
+  it('misses no job that is queued while it searches for one', async () => {
     const turns = new LateTurns();
     const runner = new JobRunner({ turns, run: async () => ({ images: [] }) });
     await runner.start();
@@ -54,7 +54,7 @@ describe('a runner', () => {
     expect(turns.calls).toEqual(['release', 'close']);
   });
 
-  it('abandons a job whose outcome the store does not take before it closes', async () => {
+  it('abandons a job whose outcome the store does not accept before the runner closes', async () => {
     const turns = new LateTurns();
     let isRefused = false;
     turns.finish = async () => {
@@ -72,11 +72,11 @@ describe('a runner', () => {
   });
 });
 
-describe('a message of a change', () => {
+describe('a change message', () => {
   const outcome = { finished: '2026-01-01T00:00:02.000Z', result: { psnr: 30 } };
   const done: Job = { ...job, ...outcome, status: 'done' };
 
-  it('that comes after the job has ended shows the job as it was', () => {
+  it('that arrives after the job has ended shows the job at the time of the message', () => {
     const { started: _, ...queued } = job;
     expect(asOf(done, 'running')).toEqual(job);
     expect(asOf(done, 'queued')).toEqual({ ...queued, status: 'queued' });

@@ -1,4 +1,4 @@
-/** Records on a disk that takes no writes for a while. */
+/** Records on a disk that temporarily accepts no writes. */
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { LmdbRecords } from '../../../lib/jobs/store/lmdb/records.js';
@@ -12,7 +12,7 @@ describe('LMDB on a full disk', () => {
   });
   afterEach(() => stage.end());
 
-  /** Status on the disk, as the next process would find it. */
+  /** Returns the status on disk, as the next process would read it. */
   const onDisk = async (id: string): Promise<string | undefined> => {
     const records = LmdbRecords.open(join(stage.folder, 'queue'));
     const status = records.get(id)?.status;
@@ -20,7 +20,7 @@ describe('LMDB on a full disk', () => {
     return status;
   };
 
-  it('keeps the end of a job in memory, begins no other, and writes it once there is space', async () => {
+  it('keeps the end of a job in memory, begins no other job, and writes it once there is space', async () => {
     const work = new Work();
     await stage.startRunner(work.run);
     const [first, second] = [await stage.service.submit(request), await stage.service.submit(request)];
