@@ -26,12 +26,12 @@ afterAll(() => {
 describe('a sequence of the latent transformer', () => {
   const written = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5];
 
-  it('appended to in pieces has the logits of the whole', async () => {
+  it('returns the logits of the whole sequence when it is appended in pieces', async () => {
     for (const model of [plain, unmasked]) {
       using sequence = model.begin();
       const { logits } = await model.forward({ codes: codes(written) });
       let read = 0;
-      // Shorter than the prefix that sees all of itself, across its end, and after it.
+      // Shorter than the bidirectional prefix, across its end, and after it.
       for (const piece of [1, 2, 1, 5, 1, 1]) {
         const next = await sequence.append({ codes: codes(written.slice(read, read + piece)) });
         read += piece;
@@ -57,7 +57,7 @@ describe('a sequence of the latent transformer', () => {
     expectClose(last, logits.data.subarray(-unmasked.vocabulary));
   });
 
-  it('is empty after a call that fails, and goes on from there', async () => {
+  it('is empty after a failed call and continues from there', async () => {
     using sequence = plain.begin();
     const first = await sequence.append({ codes: codes([1, 2]) });
     await expect(sequence.append({ codes: codes([99]) })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
@@ -70,7 +70,7 @@ describe('a sequence of the latent transformer', () => {
     expect(sequence.length).toBe(0);
   });
 
-  it('has one call at a time, of something, and no more places than the model', async () => {
+  it("runs one call at a time, rejects an empty call, and is limited to the model's positions", async () => {
     const sequence = plain.begin();
     const running = sequence.append({ codes: codes([1, 2]) });
     await expect(sequence.append({ codes: codes([3]) })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
@@ -87,7 +87,7 @@ describe('a sequence of the latent transformer', () => {
     await expect(sequence.append({ codes: codes([1]) })).rejects.toMatchObject({ code: 'DISPOSED' });
   });
 
-  it('keeps one graph: the second code at another place needs no new one', async () => {
+  it('reuses one graph for further positions', async () => {
     using sequence = plain.begin();
     await sequence.append({ codes: codes([1]) });
     const memory = plain.memory();

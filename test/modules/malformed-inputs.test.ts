@@ -11,7 +11,7 @@ const i32 = (values: number[], ...shape: number[]): NativeTensor => ({
   shape,
 });
 
-/** The code with which the call fails; `undefined` if it does not. */
+/** Returns the error with which the call fails, or `undefined`. */
 async function failure(call: () => unknown): Promise<{ code?: string; message?: string }> {
   try {
     await call();
@@ -38,8 +38,8 @@ describe('U-Net inputs', () => {
     ],
     ['five dimensions', { sample: f32(1, 1, 4, 6, 6) }, 'SHAPE_MISMATCH', /sample/],
     ['channels of another model', { sample: f32(1, 9, 6, 6) }, 'SHAPE_MISMATCH', /sample/],
-    ['no height', { sample: f32(1, 4, 0, 6) }, 'SHAPE_MISMATCH', /sample/],
-    ['no pictures', { sample: f32(0, 4, 6, 6) }, 'SHAPE_MISMATCH', /sample/],
+    ['a height of 0', { sample: f32(1, 4, 0, 6) }, 'SHAPE_MISMATCH', /sample/],
+    ['a batch of 0', { sample: f32(0, 4, 6, 6) }, 'SHAPE_MISMATCH', /sample/],
     [
       'the context of another model',
       { context: f32(1, 5, 23) },
@@ -48,20 +48,20 @@ describe('U-Net inputs', () => {
     ],
     ['an empty context', { context: f32(1, 0, 24) }, 'SHAPE_MISMATCH', /context/],
     [
-      'one context for two pictures',
+      'one context for two images',
       { sample: f32(2, 4, 6, 6), timestep: f32(2) },
       'SHAPE_MISMATCH',
       /context/,
     ],
-    ['two timesteps for one picture', { timestep: f32(2) }, 'SHAPE_MISMATCH', /timestep/],
+    ['two timesteps for one image', { timestep: f32(2) }, 'SHAPE_MISMATCH', /timestep/],
     ['a timestep of rank 2', { timestep: f32(1, 1) }, 'SHAPE_MISMATCH', /timestep/],
-    ['whole timesteps', { timestep: i32([3], 1) }, 'INVALID_OPTION', /timestep/],
+    ['integer timesteps', { timestep: i32([3], 1) }, 'INVALID_OPTION', /timestep/],
     ['five time ids for six', { time_ids: f32(1, 5) }, 'SHAPE_MISMATCH', /text_embeds of shape \[1, 28\]/],
     ['too many time ids', { time_ids: f32(1, 9) }, 'SHAPE_MISMATCH', /time_ids/],
     ['pooled text of another width', { text_embeds: f32(1, 21) }, 'SHAPE_MISMATCH', /text_embeds/],
-    ['an input that nobody knows', { noise: f32(1) }, 'INVALID_OPTION', /noise/],
+    ['an unknown input', { noise: f32(1) }, 'INVALID_OPTION', /noise/],
   ];
-  test.each(cases)('%s', async (_, change, code, message) => {
+  test.each(cases)('are rejected: %s', async (_, change, code, message) => {
     const module = await createModule(await readFixture('unet-sdxl'));
     const error = await failure(() => module.run('forward', { ...good, ...change }, {}).promise);
     expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
@@ -69,7 +69,7 @@ describe('U-Net inputs', () => {
     module.dispose();
   });
 
-  test.each(Object.keys(good))('%s is missing', async (name) => {
+  test.each(Object.keys(good))('are rejected if %s is missing', async (name) => {
     const module = await createModule(await readFixture('unet-sdxl'));
     const { [name as keyof typeof good]: _, ...rest } = good;
     const error = await failure(() => module.run('forward', rest as typeof good, {}).promise);
@@ -77,7 +77,7 @@ describe('U-Net inputs', () => {
     module.dispose();
   });
 
-  test('sizes that no memory holds, where only shapes are asked', async () => {
+  test('are rejected with sizes beyond any memory if only shapes are computed', async () => {
     const module = await createModule(await readFixture('unet-sd1'));
     const at = (height: number, width: number, batch = 1) =>
       failure(() =>
@@ -102,7 +102,7 @@ describe('U-Net inputs', () => {
     module.dispose();
   });
 
-  test('an entry that is not there', async () => {
+  test('are rejected for an unknown entry', async () => {
     const module = await createModule(await readFixture('unet-sd1'));
     expect((await failure(() => module.run('encode', good, {}).promise)).code).toBe('INVALID_OPTION');
     module.dispose();
@@ -129,7 +129,7 @@ describe('text encoder inputs', () => {
     ['a layer by name', { tokens }, { layer: 'last' }, 'INVALID_OPTION'],
     ['nothing', {}, {}, 'INVALID_OPTION'],
   ];
-  test.each(cases)('%s', async (_, inputs, params, code) => {
+  test.each(cases)('are rejected: %s', async (_, inputs, params, code) => {
     const module = await createModule(await readFixture('clip'));
     expect((await failure(() => module.run('encode', inputs, { params }).promise)).code).toBe(code);
     module.dispose();
@@ -154,7 +154,7 @@ describe('T5 encoder inputs', () => {
     ['a negative layer', { tokens }, { layer: -1 }, 'INVALID_OPTION', /layer/],
     ['half a layer', { tokens }, { layer: 1.5 }, 'INVALID_OPTION', /layer/],
   ];
-  test.each(cases)('%s', async (_, inputs, params, code, message) => {
+  test.each(cases)('are rejected: %s', async (_, inputs, params, code, message) => {
     const module = await createModule(await readFixture('t5'));
     const error = await failure(() => module.run('encode', inputs, { params }).promise);
     expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
@@ -162,7 +162,7 @@ describe('T5 encoder inputs', () => {
     module.dispose();
   });
 
-  test('lengths that no memory holds, where only shapes are asked', async () => {
+  test('are rejected with lengths beyond any memory if only shapes are computed', async () => {
     const module = await createModule(await readFixture('t5'));
     const at = (batch: number, length: number) =>
       failure(() => module.nodes('encode', { tokens: [batch, length] }, {}));
@@ -177,7 +177,7 @@ describe('T5 encoder inputs', () => {
     module.dispose();
   });
 
-  test('a mask that hides every token gives numbers all the same', async () => {
+  test('may have a mask that hides every token, with finite results', async () => {
     const module = await createModule(await readFixture('t5'));
     const { outputs } = await module.run('encode', { tokens, mask: i32([0, 0, 0, 0], 1, 4) }, {}).promise;
     expect(outputs.hidden!.data.every(Number.isFinite)).toBe(true);
@@ -193,7 +193,7 @@ test.each([
   ['decode', { latent: f32(1, 3, 4, 4) }, 'SHAPE_MISMATCH'],
   ['decode', { latent: f32(1, 4, 0, 4) }, 'SHAPE_MISMATCH'],
   ['decode', { latent: f32(1, 4, 4, 4), image: f32(1, 3, 16, 16) }, 'INVALID_OPTION'],
-])('autoencoder: %s of %o', async (entry, inputs, code) => {
+])('the autoencoder rejects %s of %o', async (entry, inputs, code) => {
   const module = await createModule(await readFixture('kl'));
   expect(
     (await failure(() => module.run(entry, inputs as Record<string, NativeTensor>, {}).promise)).code,
@@ -201,7 +201,7 @@ test.each([
   module.dispose();
 });
 
-describe('configs that make no sense are refused before anything is built', () => {
+describe('invalid configs', () => {
   const changes: [string, string, Record<string, ConfigValue>][] = [
     ['unet-sd1', 'heads that do not divide the width', { num_attention_heads: [3, 3, 1] }],
     ['unet-sd1', 'no heads', { num_attention_heads: [0, 3, 1] }],
@@ -248,13 +248,13 @@ describe('configs that make no sense are refused before anything is built', () =
     ['kl', 'no layers', { layers_per_block: 0 }],
     ['kl', 'no latent', { latent_channels: 0 }],
   ];
-  test.each(changes)('%s: %s', async (name, _, change) => {
+  test.each(changes)('are rejected before anything is built: %s: %s', async (name, _, change) => {
     const { kind, config } = await readFixture(name);
     const { code } = await failure(() => addon.requirements(kind, { ...config, ...change }));
     expect(code).toMatch(/UNSUPPORTED_MODEL|INVALID_OPTION/);
   });
 
-  test('a kind that nobody knows', async () => {
+  test('are rejected for an unknown kind of module', async () => {
     const { config } = await readFixture('kl');
     expect((await failure(() => addon.requirements('vq' as 'unet', config))).code).toBe('UNSUPPORTED_MODEL');
   });

@@ -10,7 +10,7 @@ import {
   worstOutput,
 } from '../support/native-modules.js';
 
-/** One picture's part of a batch. */
+/** Returns one image's part of a batch. */
 function item({ data, shape }: NativeTensor, index: number): NativeTensor {
   const size = data.length / shape[0]!;
   return { data: data.slice(index * size, (index + 1) * size), shape: [1, ...shape.slice(1)] };
@@ -25,7 +25,7 @@ async function outputs(module: NativeModuleHandle, { entry, inputs, params }: Ca
 }
 
 describe.each(NAMES)('%s', (name) => {
-  test('a batch of two is two batches of one', async () => {
+  test('computes the same for a batch of two as for two batches of one', async () => {
     const fixture = await readFixture(name);
     const module = await createModule(fixture);
     for (const { entry, params, inputs } of fixture.cases) {
@@ -39,8 +39,9 @@ describe.each(NAMES)('%s', (name) => {
     module.dispose();
   });
 
-  // One after the other: ggml's threads spin where they wait, and more of them than cores wait for each other's time slices.
-  test('the number of threads does not change a bit', async () => {
+  // One after the other: ggml's threads spin while they wait, and more threads than cores would wait for each
+  // other's time slices.
+  test('returns identical bits for any number of threads', async () => {
     const fixture = await readFixture(name);
     const results = [];
     for (const threads of [1, 2]) {
@@ -53,7 +54,7 @@ describe.each(NAMES)('%s', (name) => {
     expect(results[1]).toEqual(results[0]);
   });
 
-  test('a graph that was used before gives the same', async () => {
+  test('returns the same from a cached graph', async () => {
     const fixture = await readFixture(name);
     const module = await createModule(fixture);
     for (const one of fixture.cases) {
@@ -63,7 +64,7 @@ describe.each(NAMES)('%s', (name) => {
     module.dispose();
   });
 
-  test('f16 weights, which the file has, lose nothing; bf16 and q8_0 lose what they must', async () => {
+  test('loses nothing with f16 weights, as in the file, and little with bf16 and q8_0', async () => {
     const fixture = await readFixture(name);
     const [f32, f16, bf16, q8] = await Promise.all(
       (['f32', 'f16', 'bf16', 'q8_0'] as const).map((storage) => createModule(fixture, storage)),
@@ -75,12 +76,12 @@ describe.each(NAMES)('%s', (name) => {
     for (const module of [f32, f16, bf16, q8]) module!.dispose();
   });
 
-  test('stock ggml operations, as on other backends, agree', async () => {
+  test('agrees with stock ggml operations, which other backends run', async () => {
     const fixture = await readFixture(name);
     const f32 = await createModule(fixture, 'f32', { stockOps: true });
     expect(await worstOutput(f32, fixture)).toBeLessThan(2e-5);
     f32.dispose();
-    // There activations are rounded to the weights' type in products.
+    // There, matrix products round activations to the type of the weights.
     for (const [storage, tolerance] of [
       ['f16', 1e-2],
       ['bf16', 5e-2],
@@ -93,10 +94,10 @@ describe.each(NAMES)('%s', (name) => {
   });
 });
 
-test('cross-attention maps sum to one and do not depend on being looked at', async () => {
+test('cross-attention maps sum to one and do not depend on taps', async () => {
   const fixture = await readFixture('unet-sd1');
   const module = await createModule(fixture);
-  const one = fixture.cases[1]!; // 8x16: as many pixels as the tiled attention takes
+  const one = fixture.cases[1]!; // 8x16: as many pixels as the tiled attention needs
   const name = 'down_blocks.0.attentions.0.transformer_blocks.0.attn2.probs';
   const seen = await module.run(one.entry, one.inputs, { params: one.params, taps: [name] }).promise;
   const { data, shape } = seen.taps[name]!;

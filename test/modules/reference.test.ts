@@ -1,18 +1,18 @@
 import { describe, expect, test } from 'vitest';
 import { addon, createModule, NAMES, readFixture, worst } from '../support/native-modules.js';
 
-// The promise is 1e-3; f32 arithmetic in another order is two orders of magnitude better than that.
+// The documented tolerance is 1e-3; f32 arithmetic in another order is two orders of magnitude better.
 const TOLERANCE = 2e-5;
 
-describe.each(NAMES)('%s computes what diffusers and transformers do', (name) => {
-  test('asks for exactly the parameters that the reference has', async () => {
+describe.each(NAMES)('%s against diffusers and transformers', (name) => {
+  test('requires exactly the parameters of the reference', async () => {
     const { kind, config, file } = await readFixture(name);
     const asked = addon.requirements(kind, config).map(({ name, shape }) => `${name} ${without1(shape)}`);
     const there = [...file.tensors.values()].filter((t) => t.name.startsWith('weights/'));
     expect(asked.sort()).toEqual(there.map((t) => `${t.name.slice(8)} ${without1(t.shape)}`).sort());
   });
 
-  test('outputs', async () => {
+  test('returns the outputs of the reference', async () => {
     const fixture = await readFixture(name);
     const module = await createModule(fixture);
     for (const { entry, params, inputs, outputs } of fixture.cases) {
@@ -23,7 +23,7 @@ describe.each(NAMES)('%s computes what diffusers and transformers do', (name) =>
     module.dispose();
   });
 
-  test('inner layers, by their names there', async () => {
+  test("returns inner layers by the reference's names", async () => {
     const fixture = await readFixture(name);
     const module = await createModule(fixture);
     for (const { entry, params, inputs, outputs, taps } of fixture.cases) {
@@ -36,7 +36,7 @@ describe.each(NAMES)('%s computes what diffusers and transformers do', (name) =>
     module.dispose();
   });
 
-  test('every listed node can be read, all at once, in the listed shape', async () => {
+  test('returns every listed node, all at once, in the listed shape', async () => {
     const fixture = await readFixture(name);
     const module = await createModule(fixture);
     const { entry, params, inputs, outputs } = fixture.cases[0]!;

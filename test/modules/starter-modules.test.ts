@@ -10,7 +10,7 @@ import { Tensor } from '../../lib/tensor/tensor.js';
 
 const source = await openModel(starterModel);
 
-/** A smooth picture with something everywhere: `[1, 3, side, side]` in -1..1. */
+/** A smooth, non-uniform image: `[1, 3, height, width]` in -1..1. */
 function picture(height: number, width: number): Tensor {
   const tensor = Tensor.zeros([1, 3, height, width]);
   for (let i = 0; i < tensor.size; i++) {
@@ -22,7 +22,7 @@ function picture(height: number, width: number): Tensor {
   return tensor;
 }
 
-test('a text encoder gives states, pooled output and taps, by layer', async () => {
+test('a text encoder returns states, pooled output and taps by layer', async () => {
   await using encoder = await TextEncoder.load(source.textEncoders[0]!, { threads: 1 });
   const tokens = Tensor.from(
     Int32Array.from({ length: 32 }, (_, i) => (i < 3 ? 4012 - 400 * i : 4013)),
@@ -31,12 +31,12 @@ test('a text encoder gives states, pooled output and taps, by layer', async () =
   const eosIndex = Tensor.from(Int32Array.of(3), [1]);
   const last = await encoder.encode({ tokens, eosIndex }, { taps: ['text_model.encoder.layers.3'] });
   expect(last.hidden.shape).toEqual([1, 32, 192]);
-  // Without a projection, pooled is the state at the end token.
+  // Without a projection, the pooled output is the state at the end token.
   expect([...last.pooled!.data]).toEqual([...last.hidden.data.subarray(3 * 192, 4 * 192)]);
   const raw = await encoder.encode({ tokens }, { layer: 4, finalNorm: false });
   expect(raw.pooled).toBeUndefined();
   const tap = last.taps['text_model.encoder.layers.3']!;
-  // A run with taps computes by other operations; f32 states of hundreds differ in their last digits.
+  // A run with taps uses other operations; f32 states in the hundreds differ in their last digits.
   const largest = Math.max(...raw.hidden.data.map(Math.abs));
   const off = Math.max(...tap.data.map((value, i) => Math.abs(value - raw.hidden.data[i]!)));
   expect(off / largest).toBeLessThan(1e-5);
@@ -45,7 +45,7 @@ test('a text encoder gives states, pooled output and taps, by layer', async () =
   await expect(encoder.encode({ tokens }, { layer: 5 })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
 });
 
-test('a U-Net predicts, can be tapped and measured, and is gone once disposed', async () => {
+test('a U-Net predicts, can be tapped and measured, and rejects calls after dispose', async () => {
   const loaded: [number, number][] = [];
   const unet = await UNet.load(source.unet, { onProgress: (done, total) => loaded.push([done, total]) });
   expect(loaded.length).toBeGreaterThan(0);
@@ -82,7 +82,7 @@ test('a U-Net predicts, can be tapped and measured, and is gone once disposed', 
   expect(() => unet.nodes()).toThrow(expect.objectContaining({ code: 'DISPOSED' }));
 });
 
-test('weights kept in f32, f16, bf16 or q8_0 take less and less room and predict nearly the same', async () => {
+test('weights in f32, f16, bf16 or q8_0 take decreasing memory and predict nearly the same', async () => {
   const inputs = {
     sample: picture(16, 16).slice(null, 0).reshape([1, 1, 16, 16]),
     timestep: Tensor.from(Float32Array.of(400), [1]),
@@ -99,7 +99,7 @@ test('weights kept in f32, f16, bf16 or q8_0 take less and less room and predict
     exact ??= predicted;
     const size = Math.max(...exact.data.map(Math.abs));
     const error = Math.max(...predicted.data.map((value, i) => Math.abs(value - exact!.data[i]!))) / size;
-    // The file is f16: f32 and f16 are the same numbers.
+    // The file is f16: f32 and f16 are the same values.
     expect(error).toBeLessThan({ f32: 1e-12, f16: 1e-5, bf16: 5e-2, q8_0: 5e-2 }[storage]);
   }
   expect(room[1]).toBeLessThan(room[0]!);
@@ -107,7 +107,7 @@ test('weights kept in f32, f16, bf16 or q8_0 take less and less room and predict
   expect(room[3]).toBeLessThan(room[1]!);
 });
 
-test('the probe tells eps from v by how far the answer lies below a flat latent', async () => {
+test('the probe distinguishes eps from v by the level of its answer for a flat latent', async () => {
   await using unet = await UNet.load(source.unet);
   const asked: unknown[] = [];
   const answering = (value: number): UNet =>
@@ -133,7 +133,7 @@ test('the probe tells eps from v by how far the answer lies below a flat latent'
   expect(['eps', 'v']).toContain(await probePrediction(unet));
 });
 
-test('an autoencoder codes a picture and its tiles without a seam', async () => {
+test('an autoencoder encodes and decodes an image, and tiles have no seams', async () => {
   await using autoencoder = await Autoencoder.load(source.autoencoder as AutoencoderSource);
   const image = picture(160, 192);
   const moments = await autoencoder.encode(image);
@@ -149,7 +149,7 @@ test('an autoencoder codes a picture and its tiles without a seam', async () => 
   expect(told.at(-1)).toEqual([6, 6]);
   expect(tiled.shape).toEqual(whole.shape);
   expect([...(await autoencoder.decode(latent, { tile: 96 })).data]).toEqual([...tiled.data]);
-  // Steps between neighbouring columns and rows are no larger than in the picture decoded whole.
+  // Steps between neighboring columns and rows are no larger than in the image decoded as a whole.
   expect(steepest(tiled)).toBeLessThan(1.1 * steepest(whole));
   expect((await autoencoder.encode(image, { tile: 96 })).shape).toEqual(moments.shape);
   const { taps } = await autoencoder.decodeWhole(latent, { taps: ['decoder.mid_block'] });
@@ -172,7 +172,7 @@ test('an autoencoder codes a picture and its tiles without a seam', async () => 
   await expect(stopping).rejects.toMatchObject({ code: 'ABORTED' });
 });
 
-test('memory fast codes large images in one piece, where balanced takes tiles', async () => {
+test('memory fast decodes large images as a whole, and balanced in tiles', async () => {
   const load = (memory: 'fast' | 'balanced') =>
     Autoencoder.load(source.autoencoder as AutoencoderSource, { memory });
   await using fast = await load('fast');
@@ -192,7 +192,7 @@ test('memory fast codes large images in one piece, where balanced takes tiles', 
   };
   expect([await tiles(fast), await tiles(balanced)]).toEqual([1, 2]);
   expect(await fast.decode(latent)).toEqual((await balanced.decodeWhole(latent)).image);
-  // Up to 1024 pixels both give the same, and no mode decodes without any limit.
+  // Up to 1024 pixels both are the same, and every mode has a limit.
   const small = latent.slice(null, null, null, [0, 64]);
   expect(await fast.decode(small)).toEqual(await balanced.decode(small));
   const [whole, tiled, larger] = await Promise.all([
@@ -204,7 +204,7 @@ test('memory fast codes large images in one piece, where balanced takes tiles', 
   expect(larger).toBeLessThan(whole);
 });
 
-/** The largest mean difference between two neighbouring columns or rows. */
+/** Returns the largest mean difference between two neighboring columns or rows. */
 function steepest({ data, shape }: Tensor): number {
   const [, channels = 0, height = 0, width = 0] = shape;
   const columns = new Float64Array(width);

@@ -9,7 +9,7 @@ function ramp(shape: readonly number[]): Tensor {
 }
 
 describe('tiles', () => {
-  test('cover every length with the overlap, none larger than allowed', () => {
+  test('cover every length with the overlap and do not exceed the maximum size', () => {
     for (let length = 1; length < 400; length++) {
       const { starts, size } = spansOf(length, 64, 16);
       expect(size).toBeLessThanOrEqual(64);
@@ -22,7 +22,7 @@ describe('tiles', () => {
     }
   });
 
-  test('fade so that their weights add up to 1 everywhere', () => {
+  test('fade with weights that add up to 1 everywhere', () => {
     for (const length of [65, 96, 113, 128, 200, 333]) {
       const spans = spansOf(length, 64, 16);
       const sums = new Float64Array(length * 2);
@@ -36,8 +36,8 @@ describe('tiles', () => {
     }
   });
 
-  test('of something local give what the whole gives, for several pictures and either direction of scale', async () => {
-    // Nearest enlargement by 2, and taking every second pixel: both look at one place only.
+  test('of a local function equal the result for the whole, for several images and both directions of scale', async () => {
+    // Nearest upscaling by 2, and taking every second pixel: both read one position only.
     const input = ramp([2, 3, 50, 41]);
     const enlarge = async (tile: Tensor): Promise<Tensor> => {
       const [b = 0, c = 0, h = 0, w = 0] = tile.shape;

@@ -9,10 +9,10 @@ import type { GenerateOptions } from '../../lib/pipelines/options.js';
 
 const load = () => Pipeline.load(undefined, { threads: 1 });
 const APPLE: GenerateOptions = { prompt: 'a red apple', seed: 7, steps: 3, width: 64, height: 64 };
-/** Steps between 0 and 1, the same every time. */
+/** Fixed points in time between 0 and 1. */
 const moments = Array.from({ length: 8 }, (_, i) => ((i * 0.618 + 0.1) % 1) ** 2);
 
-/** How a call ends. */
+/** Returns the error code with which a call ends, if any. */
 async function codeOf(running: Promise<unknown>): Promise<string> {
   try {
     await running;
@@ -31,7 +31,7 @@ describe('a pipeline under stress', () => {
   });
   afterAll(() => pipeline.dispose());
 
-  it('stops whenever it is told to, and works as before', async () => {
+  it('can be aborted at any time and works afterwards', async () => {
     const start = performance.now();
     await pipeline.generate(APPLE);
     const took = performance.now() - start;
@@ -45,7 +45,7 @@ describe('a pipeline under stress', () => {
     expect((await pipeline.generate(APPLE)).images[0]!.data).toEqual(expected);
   });
 
-  it('makes several calls at once right', async () => {
+  it('returns correct results for concurrent calls', async () => {
     const seeds = [7, 8, 7];
     const results = await Promise.all(seeds.map((seed) => pipeline.generate({ ...APPLE, seed })));
     const [a, b, c] = results.map(({ images }) => images[0]!.data);
@@ -54,7 +54,7 @@ describe('a pipeline under stress', () => {
     expect(b).not.toEqual(expected);
   });
 
-  it('keeps the event loop turning while it works', async () => {
+  it('does not block the event loop', async () => {
     let turns = 0;
     const timer = setInterval(() => turns++, 5);
     const { seconds } = await pipeline.generate({ ...APPLE, width: 128, height: 128 });
@@ -62,7 +62,7 @@ describe('a pipeline under stress', () => {
     expect(turns).toBeGreaterThan((seconds * 1000) / 5 / 10);
   });
 
-  it('takes a prompt of a hundred thousand characters', async () => {
+  it('accepts a prompt of a hundred thousand characters', async () => {
     const prompt = 'a red apple, '.repeat(100_000 / 13);
     const chunks = await pipeline.tokenize(prompt);
     expect(chunks.length).toBeGreaterThan(500);
@@ -76,7 +76,7 @@ describe('a pipeline under stress', () => {
     });
   });
 
-  it('gives back what its calls took', async () => {
+  it('frees the memory of its calls', async () => {
     const used = () =>
       Object.values(pipeline.memory()).reduce((sum, { weights, compute }) => sum + weights + compute, 0);
     await pipeline.generate(APPLE);
@@ -86,11 +86,11 @@ describe('a pipeline under stress', () => {
   });
 });
 
-describe('the life of a pipeline', () => {
-  it('ends with dispose, whatever is under way', async () => {
+describe('the lifecycle of a pipeline', () => {
+  it('ends with dispose, even during calls', async () => {
     for (const moment of moments.slice(0, 4)) {
       const pipeline = await load();
-      // Longer than anybody waits.
+      // Longer than the test waits.
       const running = codeOf(pipeline.generate({ ...APPLE, steps: 1000 }));
       await new Promise((resolve) => setTimeout(resolve, moment * 1000));
       await pipeline.dispose();
@@ -113,7 +113,7 @@ describe('the life of a pipeline', () => {
     expect(() => kept.info).toThrowError(expect.objectContaining({ code: 'DISPOSED' }));
   });
 
-  it('may begin with some modules; the others come when they are needed', async () => {
+  it('may begin with some modules and load the others on demand', async () => {
     const seen: number[] = [];
     const onProgress = ({ step, steps }: { step: number; steps: number }) => void seen.push(step / steps);
     await using pipeline = await Pipeline.load(undefined, { parts: ['autoencoder'], threads: 1, onProgress });
@@ -125,14 +125,14 @@ describe('the life of a pipeline', () => {
     expect(Object.keys(pipeline.memory())).toEqual(['text_encoder', 'autoencoder']);
   });
 
-  it('can be stopped while it loads, and says what is missing', async () => {
+  it('can be aborted while it loads, and missing files are named', async () => {
     await expect(Pipeline.load(undefined, { signal: AbortSignal.abort() })).rejects.toMatchObject({
       code: 'ABORTED',
     });
     await expect(Pipeline.load('/no/such/model')).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
   });
 
-  it('says so when weights are not numbers', async () => {
+  it('reports weights that are NaN', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'safelight-nan-'));
     try {
       const vae = join(folder, 'vae');
@@ -142,7 +142,7 @@ describe('the life of a pipeline', () => {
       const length = Number(file.readBigUInt64LE(0));
       const header = JSON.parse(file.toString('utf8', 8, 8 + length));
       const [start, end] = header['decoder.conv_in.weight'].data_offsets;
-      // All bits set are NaN in every format of floats.
+      // All bits set is NaN in every floating-point format.
       file.fill(0xff, 8 + length + start, 8 + length + end);
       await writeFile(path, file);
       await using pipeline = await Pipeline.load(undefined, { vae, threads: 1 });

@@ -29,38 +29,41 @@ const text = (name: string, length = LENGTH) => Tensor.from(noise(name, length *
 const both = (a: Tensor, b: Tensor) =>
   Tensor.from(Float32Array.of(...a.data, ...b.data), [2, ...a.shape.slice(1)]);
 
-/** Sessions are freed behind the runs that are queued. */
+/** Sessions are freed after the queued runs. */
 const freed = (memory = () => unet.memory()) => expect.poll(() => memory().sessions).toBe(0);
 
-/** `[rows, 4, 8, 8]` of noise at some time. */
+/** Noise `[rows, 4, 8, 8]` at fixed timesteps. */
 function inputs(rows: number) {
   const sample = Tensor.from(noise('sample', rows * 256), [rows, 4, 8, 8]);
   return { sample, timestep: Tensor.from(new Float32Array(rows).fill(400), [rows]) };
 }
 
-describe('texts that are kept', () => {
-  test.each(['with our kernels', 'with stock operations'])('act as those that are given, %s', async (how) => {
-    const model = how.includes('stock') ? stock : unet;
-    const [a, b] = [text('a'), text('b')];
-    using kept = await model.cacheCrossAttention(both(a, b));
-    const expected = async (context: Tensor) =>
-      (await model.forward({ ...inputs(context.shape[0]!), context })).sample.data;
-    const given = async (...rows: number[]) =>
-      (await model.forward({ ...inputs(rows.length), text: { of: kept, rows } })).sample.data;
-    expect(relativeError(await given(0, 1), await expected(both(a, b)))).toBeLessThan(1e-6);
-    expect(relativeError(await given(1, 0), await expected(both(b, a)))).toBeLessThan(1e-6);
-    expect(relativeError(await given(1, 1), await expected(both(b, b)))).toBeLessThan(1e-6);
-    // One by one, in turns.
-    for (const [row, context] of [
-      [0, a],
-      [1, b],
-      [0, a],
-    ] as const)
-      expect(relativeError(await given(row), await expected(context))).toBeLessThan(1e-6);
-    expect(relativeError(await given(0), await expected(b))).toBeGreaterThan(1e-3);
-  });
+describe('a session with cached keys and values', () => {
+  test.each(['with our kernels', 'with stock operations'])(
+    'predicts the same as with contexts given per call, %s',
+    async (how) => {
+      const model = how.includes('stock') ? stock : unet;
+      const [a, b] = [text('a'), text('b')];
+      using kept = await model.cacheCrossAttention(both(a, b));
+      const expected = async (context: Tensor) =>
+        (await model.forward({ ...inputs(context.shape[0]!), context })).sample.data;
+      const given = async (...rows: number[]) =>
+        (await model.forward({ ...inputs(rows.length), text: { of: kept, rows } })).sample.data;
+      expect(relativeError(await given(0, 1), await expected(both(a, b)))).toBeLessThan(1e-6);
+      expect(relativeError(await given(1, 0), await expected(both(b, a)))).toBeLessThan(1e-6);
+      expect(relativeError(await given(1, 1), await expected(both(b, b)))).toBeLessThan(1e-6);
+      // In turns.
+      for (const [row, context] of [
+        [0, a],
+        [1, b],
+        [0, a],
+      ] as const)
+        expect(relativeError(await given(row), await expected(context))).toBeLessThan(1e-6);
+      expect(relativeError(await given(0), await expected(b))).toBeGreaterThan(1e-3);
+    },
+  );
 
-  test('are of their own session, and freed with it', async () => {
+  test('belongs to its U-Net and is freed on dispose', async () => {
     await freed();
     const [a, b] = [await unet.cacheCrossAttention(text('a')), await unet.cacheCrossAttention(text('b', 12))];
     expect(unet.memory().sessions).toBe(unet.bytesOfTexts(1, LENGTH) + unet.bytesOfTexts(1, 12));
@@ -77,7 +80,7 @@ describe('texts that are kept', () => {
     await freed();
   });
 
-  test('are refused where they cannot be', async () => {
+  test('rejects invalid contexts and rows', async () => {
     using kept = await unet.cacheCrossAttention(text('a'));
     const outside = unet.forward({ ...inputs(1), text: { of: kept, rows: [1] } });
     await expect(outside).rejects.toMatchObject({ code: 'INVALID_OPTION' });
@@ -87,7 +90,7 @@ describe('texts that are kept', () => {
     await expect(narrow).rejects.toMatchObject({ code: 'SHAPE_MISMATCH' });
   });
 
-  test('go through the step cache', async () => {
+  test('works with step caching', async () => {
     const [a] = [text('a')];
     using kept = await unet.cacheCrossAttention(a);
     const of = { of: kept, rows: [0] };
@@ -100,8 +103,8 @@ describe('texts that are kept', () => {
   });
 });
 
-describe('the cross-attention cache', () => {
-  test('computes keys and values once while somebody uses them', async () => {
+describe('CrossAttentionCache', () => {
+  test('computes keys and values once while they are in use', async () => {
     const cache = new CrossAttentionCache(unet, false);
     await freed();
     const [a, b] = [text('a'), text('b')];
@@ -121,7 +124,7 @@ describe('the cross-attention cache', () => {
     await freed();
   });
 
-  test('leaves contexts beyond measure to each step, and in lean mode those of large U-Nets', async () => {
+  test('leaves large contexts to each step, and those of large U-Nets in lean mode', async () => {
     const use = (lean: boolean, length: number) =>
       new CrossAttentionCache(unet, lean).use([Tensor.zeros([1, length, 128])]);
     expect(unet.bytesOfTexts(1, 80_000)).toBeGreaterThan(320e6);
@@ -134,7 +137,7 @@ describe('the cross-attention cache', () => {
     await freed();
   });
 
-  test('keeps nothing whose computing was aborted, and computes it for another user', async () => {
+  test('caches nothing after an abort, and computes the state for another user', async () => {
     const cache = new CrossAttentionCache(unet, false);
     const long = text('long', 4000);
     const [first, second] = [cache.use([long])!, cache.use([long])!];
@@ -164,14 +167,14 @@ describe('a generation', () => {
   const latent = async (from: Pipeline, more: object) =>
     (await from.generate({ ...options, ...more })).images.at(-1)!.latent.data;
 
-  test('keeps its texts while it runs, and nothing once it is done', async () => {
+  test('caches keys and values while it runs and frees them at its end', async () => {
     const seen: number[] = [];
     for await (const _ of pipeline.stream(options)) seen.push(pipeline.memory().unet!.sessions);
     expect(new Set(seen)).toEqual(new Set([unet.bytesOfTexts(2, 77)]));
     await gone();
   });
 
-  test('keeps nothing once its stream was left, it was aborted, or failed', async () => {
+  test('frees them when its stream is left, aborted or fails', async () => {
     for await (const _ of pipeline.stream({ ...options, steps: 4 })) break;
     await gone();
     const stop = new AbortController();
@@ -191,7 +194,7 @@ describe('a generation', () => {
     await gone();
   });
 
-  test('is what it is alone beside others of the same pipeline', async () => {
+  test('returns the same image alone and concurrently with others of the pipeline', async () => {
     const prompts = ['a red apple', 'a blue house', 'a dog (in the rain:1.3)'];
     const alone: Float32Array[] = [];
     for (const prompt of prompts) alone.push(await latent(pipeline, { prompt }));
@@ -201,12 +204,12 @@ describe('a generation', () => {
     await gone();
   });
 
-  test('is the same with taps, which are of runs that keep nothing', async () => {
+  test('returns the same with taps, whose runs do not use the cache', async () => {
     const tapped = await latent(pipeline, { taps: ['mid_block'], batch: 2 });
     expect(relativeError(await latent(pipeline, { batch: 2 }), tapped)).toBeLessThan(1e-5);
   });
 
-  test('is the same one condition at a time: guidance in an interval, without, and of the negative prompt alone', async () => {
+  test('returns the same with sequential guidance: in an interval, without guidance, and with the negative prompt alone', async () => {
     await using lean = await load('lean');
     for (const more of [
       { guidanceInterval: [1, 5] },

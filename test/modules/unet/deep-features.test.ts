@@ -1,4 +1,4 @@
-/** The features of step caching in the memory of a U-Net's device. */
+/** The deep features of step caching in the memory of a U-Net's device. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ afterAll(() => {
   rmSync(root, { recursive: true, force: true });
 });
 
-/** `[2, 4, 8, 8]` of noise at some time. */
+/** Noise `[2, 4, 8, 8]` at fixed timesteps. */
 const inputs = () => ({
   sample: Tensor.from(noise('sample', 512), [2, 4, 8, 8]),
   timestep: Tensor.from(Float32Array.of(400, 400), [2]),
@@ -32,7 +32,7 @@ const inputs = () => ({
 });
 
 test.each([0, 1, 2])(
-  'those of branch %i are what the host would get, for any U-Net of that device',
+  'deep features of branch %i equal those returned to the host, for any U-Net on the device',
   async (branch) => {
     const { sample, deep, deepRef: none } = await unet.forward(inputs(), { branch });
     const kept = await unet.forward(inputs(), { branch, keepDeep: true });
@@ -54,7 +54,7 @@ test.each([0, 1, 2])(
   },
 );
 
-test('they are refused with a typed error where they do not fit', async () => {
+test('deep features are rejected with a typed error if they do not fit', async () => {
   expect(unet.memory().kept).toBe(0);
   const invalid = { code: 'INVALID_OPTION' };
   await expect(unet.forward(inputs(), { keepDeep: true })).rejects.toMatchObject(invalid);

@@ -19,7 +19,7 @@ import {
   tensorsOf,
 } from '../../support/unet-cases.js';
 
-// The promise is 1e-3; f32 arithmetic in another order is two orders of magnitude better than that.
+// The documented tolerance is 1e-3; f32 arithmetic in another order is two orders of magnitude better.
 const TOLERANCE = 2e-5;
 
 const root = mkdtempSync(join(tmpdir(), 'safelight-unets-'));
@@ -39,7 +39,7 @@ function folder(): string {
 
 const sources = new Map<string, Promise<UNetSource>>();
 
-/** Written once for all tests of a case. */
+/** Writes the checkpoint of a case once for all its tests. */
 function open(one: Case): Promise<UNetSource> {
   const known = sources.get(one.name);
   if (known) return known;
@@ -55,7 +55,7 @@ async function openDiffusers(one: Case, rename?: (name: string) => string): Prom
   return openUNetFolder(path);
 }
 
-/** As a checkpoint with the YAML that was beside it in training; none with null. */
+/** Opens a checkpoint with its training YAML next to it, or without it for null. */
 async function openLdm(one: Case, params: Record<string, unknown> | null = one.config): Promise<UNetSource> {
   const path = folder();
   const file = join(path, 'model.safetensors');
@@ -85,12 +85,12 @@ async function check(one: Case, source: UNetSource, options: { stockOps?: boolea
   unet.dispose();
 }
 
-describe.each(cases.map((one) => [one.name, one] as const))('%s gives what the reference gives', (_, one) => {
-  it('with our kernels', async () => check(one, await open(one)));
+describe.each(cases.map((one) => [one.name, one] as const))('%s against the reference', (_, one) => {
+  it('matches with our kernels', async () => check(one, await open(one)));
 
-  it('with stock operations', async () => check(one, await open(one), { stockOps: true }));
+  it('matches with stock operations', async () => check(one, await open(one), { stockOps: true }));
 
-  it('layer by layer, and every listed node can be read', async () => {
+  it('matches layer by layer, and every listed node can be read', async () => {
     const unet = await UNet.load(await open(one), { storage: 'f32', threads: 1, backend: 'cpu' });
     const [batch, height, width] = one.sizes[0]!;
     const nodes = unet.nodes({ batch, height, width, length: one.context?.[0] ?? 1 });
@@ -105,8 +105,8 @@ describe.each(cases.map((one) => [one.name, one] as const))('%s gives what the r
   });
 });
 
-describe('a U-Net of another form', () => {
-  test('of diffusers before mid 2023, whose attention has other names', async () => {
+describe('other forms of U-Nets', () => {
+  test('are read from diffusers files before mid 2023, whose attention has other names', async () => {
     const old = { to_q: 'query', to_k: 'key', to_v: 'value', 'to_out.0': 'proj_attn' };
     const rename = (name: string) =>
       name.replace(/\.(to_[qkv]|to_out\.0)\./, (_, part: keyof typeof old) => `.${old[part]}.`);
@@ -116,7 +116,7 @@ describe('a U-Net of another form', () => {
     await check(one, source);
   });
 
-  test('the step cache cuts it anywhere', async () => {
+  test('can be cut at any position by step caching', async () => {
     for (const name of ['scale-shift', 'joined-inputs', 'ldm-resampling']) {
       const one = caseNamed(name);
       const unet = await UNet.load(await open(one), { storage: 'f32', threads: 1, backend: 'cpu' });
@@ -132,7 +132,7 @@ describe('a U-Net of another form', () => {
     }
   });
 
-  test('a label that the table does not have, or none at all, is refused', async () => {
+  test('reject a label outside of the table, and a missing label', async () => {
     const one = caseNamed('scale-shift');
     const unet = await UNet.load(await open(one), { storage: 'f32', threads: 1, backend: 'cpu' });
     const { classLabels, ...inputs } = inputsOf(one, 0);
@@ -145,7 +145,7 @@ describe('a U-Net of another form', () => {
     unet.dispose();
   });
 
-  test('a sample that cannot be halved so often is refused', async () => {
+  test('reject a latent that cannot be halved often enough', async () => {
     const one = caseNamed('ddpm');
     const unet = await UNet.load(await open(one), { storage: 'f32', threads: 1, backend: 'cpu' });
     const { sample, timestep } = inputsOf(one, 1);
@@ -156,7 +156,7 @@ describe('a U-Net of another form', () => {
 });
 
 describe("a checkpoint of CompVis' latent diffusion", () => {
-  test('tells its layers, but not its heads without a YAML', async () => {
+  test('defines its layers, but not its heads without a YAML', async () => {
     await expect(openLdm(caseNamed('ldm-resampling'), null)).rejects.toMatchObject({
       code: 'UNSUPPORTED_MODEL',
       message: expect.stringContaining('YAML'),
@@ -176,7 +176,7 @@ describe("a checkpoint of CompVis' latent diffusion", () => {
     });
   });
 
-  test('is refused where its YAML asks for what Safelight does not run', async () => {
+  test('is rejected if its YAML requires unsupported features', async () => {
     const one = caseNamed('ldm-head-channels');
     for (const more of [
       { dims: 3 },
@@ -192,7 +192,7 @@ describe("a checkpoint of CompVis' latent diffusion", () => {
     });
   });
 
-  test('keeps its weights quantized where they are asked for so', async () => {
+  test('keeps quantized weights on request', async () => {
     const one = caseNamed('ldm-resampling');
     const unet = await UNet.load(await open(one), { storage: 'q8_0', threads: 1, backend: 'cpu' });
     const { sample } = await unet.forward(inputsOf(one, 0));

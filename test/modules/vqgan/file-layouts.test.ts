@@ -1,4 +1,7 @@
-/** In which forms models of codes are found: inside larger checkpoints, alone, with averages, with and without a config. */
+/**
+ * Layouts in which VQGAN models are found: inside larger checkpoints, alone, with averages, with and without
+ * a config.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -49,8 +52,8 @@ async function refusal(promise: Promise<unknown>): Promise<SafelightError> {
   );
 }
 
-describe('an autoencoder is found', () => {
-  test('in a whole checkpoint, by its first_stage_config', async () => {
+describe('an autoencoder', () => {
+  test('is found in a whole checkpoint, by its first_stage_config', async () => {
     const tensors = tensorsOf('vqgan', cases.vqgan!, { prefix: 'first_stage_model.' });
     const stranger: RawTensor = { dtype: 'F32', shape: [1], data: new Uint8Array(4) };
     tensors.set('betas', stranger).set('first_stage_model.colorize', stranger);
@@ -60,7 +63,7 @@ describe('an autoencoder is found', () => {
     expect(await gives(source)).toBeLessThan(1e-4);
   });
 
-  test('by its tensors alone, where no config is beside them', async () => {
+  test('is found by its tensors alone without a config', async () => {
     const source = await openVqganModel(writeCheckpoint(place(), tensorsOf('vqgan', cases.vqgan!), null));
     const configured = await openVqganModel(
       writeCheckpoint(place(), tensorsOf('vqgan', cases.vqgan!), model),
@@ -69,16 +72,19 @@ describe('an autoencoder is found', () => {
     expect(await gives(source)).toBeLessThan(1e-4);
   });
 
-  test.each(['gumbel', 'vq-noattn', 'segmentation', 'kl-f16'])('%s by its tensors alone', async (name) => {
-    const { target, params } = cases[name]!.about;
-    const tensors = tensorsOf(name, cases[name]!);
-    const configured = await openVqganModel(writeCheckpoint(place(), tensors, { target, params }));
-    const { autoencoder } = await openVqganModel(writeCheckpoint(place(), tensors, null));
-    expect(autoencoder.kind).toBe(configured.autoencoder.kind);
-    expect(autoencoder.config).toEqual(configured.autoencoder.config);
-  });
+  test.each(['gumbel', 'vq-noattn', 'segmentation', 'kl-f16'])(
+    '%s is found by its tensors alone',
+    async (name) => {
+      const { target, params } = cases[name]!.about;
+      const tensors = tensorsOf(name, cases[name]!);
+      const configured = await openVqganModel(writeCheckpoint(place(), tensors, { target, params }));
+      const { autoencoder } = await openVqganModel(writeCheckpoint(place(), tensors, null));
+      expect(autoencoder.kind).toBe(configured.autoencoder.kind);
+      expect(autoencoder.config).toEqual(configured.autoencoder.config);
+    },
+  );
 
-  test('in a folder that holds one checkpoint and its YAML', async () => {
+  test('is found in a folder that contains one checkpoint and its YAML', async () => {
     const at = place();
     writeCheckpoint(at, tensorsOf('vqgan', cases.vqgan!), model);
     const source = await openVqganModel(at);
@@ -89,7 +95,7 @@ describe('an autoencoder is found', () => {
     expect((await refusal(openVqganModel(join(at, 'other')))).message).toContain('several checkpoints');
   });
 
-  test("by the config option's YAML, and in the vqvae folder of a diffusers pipeline", async () => {
+  test("is found by the config option's YAML, and in the vqvae folder of a diffusers pipeline", async () => {
     const at = place();
     const file = writeCheckpoint(at, tensorsOf('vqgan', cases.vqgan!), null);
     writeFileSync(join(at, 'elsewhere.yml'), JSON.stringify({ model }));
@@ -100,7 +106,7 @@ describe('an autoencoder is found', () => {
     expect(autoencoder.config).toMatchObject({ num_vq_embeddings: 64, vq_embed_dim: 3, z_channels: 5 });
   });
 
-  test.each(['', 'first_stage_model.'])('with its averages where asked (%j)', async (prefix) => {
+  test.each(['', 'first_stage_model.'])('is read with its averages on request (%j)', async (prefix) => {
     const tensors = tensorsOf('vqgan', cases.vqgan!, { prefix, of: 'not averaged' });
     for (const [name, tensor] of tensorsOf('vqgan', cases.vqgan!))
       tensors.set(`${prefix}model_ema.${name.replaceAll('.', '')}`, tensor);
@@ -111,7 +117,7 @@ describe('an autoencoder is found', () => {
     expect((await refusal(openVqganModel(without, { ema: true }))).code).toBe('MISSING_TENSOR');
   });
 
-  test('and inspected', async () => {
+  test('is inspected', async () => {
     const found = await inspectModel(writeCheckpoint(place(), tensorsOf('vqgan', cases.vqgan!), model));
     expect(found.components).toMatchObject([{ name: 'vqvae', kind: 'vq_model', dialect: 'ldm' }]);
     expect(found.components[0]!.plan!.entries).toHaveLength(cases.vqgan!.rows.length);
@@ -120,7 +126,7 @@ describe('an autoencoder is found', () => {
   });
 });
 
-describe('a table of used codes', () => {
+describe('a table of used code indices', () => {
   const used = cases['used-fixed']!;
   const tensors = tensorsOf('used-fixed', used);
   const config = (params: Record<string, unknown>) => ({
@@ -134,7 +140,7 @@ describe('a table of used codes', () => {
     return VQModel.load(autoencoder, { threads: 1 });
   }
 
-  test('counts indices by its places; unknown codes go to random ones, the same each time', async () => {
+  test('maps indices to its positions, and unknown ones to random but reproducible positions', async () => {
     const vq = await load({ unknown_index: 'random' });
     const latent = await expected('autoencoders', 'used-fixed').f32('latent');
     const fixed = await expected('autoencoders', 'used-fixed').i32('indices');
@@ -151,7 +157,7 @@ describe('a table of used codes', () => {
     vq.dispose();
   });
 
-  test('refuses indices beyond it, and a table that is none', async () => {
+  test('is rejected if it is invalid, and rejects indices beyond it', async () => {
     const vq = await load({});
     const beyond = Tensor.from(Int32Array.of(vq.indexCount), [1, 1, 1]);
     for (const call of [() => vq.lookup(beyond), () => vq.decode(beyond)])
@@ -172,7 +178,7 @@ describe('a table of used codes', () => {
   });
 });
 
-describe('what cannot be run is refused by name', () => {
+describe('unsupported models', () => {
   const dd = about.params.ddconfig as Record<string, unknown>;
   const tensors = tensorsOf('vqgan', cases.vqgan!);
 
@@ -185,14 +191,14 @@ describe('what cannot be run is refused by name', () => {
     ['tanh_out', {}, { tanh_out: true }, 'tanh_out'],
     ['ch', {}, { ch: 20 }, 'norm_num_groups'],
     ['ch_mult', {}, { ch_mult: [] }, 'ch_mult'],
-    ['no ch', {}, { ch: null }, 'ch'],
+    ['a config without ch', {}, { ch: null }, 'ch'],
     ['resolution', {}, { resolution: 'large' }, 'resolution'],
     ['attn_resolutions', {}, { attn_resolutions: 16 }, 'attn_resolutions'],
-  ])('%s', async (_, top, changes, named) => {
+  ])('are rejected by name: %s', async (_, top, changes, named) => {
     const params = { ...about.params, ddconfig: { ...dd, ...changes } };
     const file = writeCheckpoint(place(), tensors, { ...model, params, ...top });
     if (named === 'encoder') {
-      // A config that says nothing of an autoencoder leaves it to the tensors.
+      // A config that does not describe an autoencoder leaves it to the tensors.
       expect(await gives(await openVqganModel(file))).toBeLessThan(1e-4);
       return;
     }
@@ -201,7 +207,7 @@ describe('what cannot be run is refused by name', () => {
     expect(error.message).toContain(named);
   });
 
-  test('a tensor that is missing, or of another shape, by its name in the file', async () => {
+  test("are rejected with the file's name of a missing tensor or of one with another shape", async () => {
     for (const name of ['quantize.embedding.weight', 'decoder.up.2.attn.1.q.bias', 'quant_conv.bias']) {
       const fewer = new Map(tensors);
       fewer.delete(name);
@@ -217,7 +223,7 @@ describe('what cannot be run is refused by name', () => {
     expect(await refusal(VQModel.load(autoencoder))).toMatchObject({ code: 'SHAPE_MISMATCH' });
   });
 
-  test('files and folders that are no such model', async () => {
+  test('are rejected if they are other files or folders', async () => {
     const empty = place();
     mkdirSync(empty);
     expect(await refusal(openVqganModel(empty))).toMatchObject({ code: 'FILE_NOT_FOUND' });
@@ -233,7 +239,7 @@ describe('what cannot be run is refused by name', () => {
     expect(await refusal(openVqganModel(empty))).toMatchObject({ code: 'UNSUPPORTED_MODEL' });
   });
 
-  test('pictures, latents and indices that do not fit', async () => {
+  test('images, latents and indices of other shapes are rejected', async () => {
     const { autoencoder } = await openVqganModel(writeCheckpoint(place(), tensors, model));
     if (autoencoder.kind !== 'vq_model') throw new Error('no codebook');
     const vq = await VQModel.load(autoencoder, { threads: 1 });

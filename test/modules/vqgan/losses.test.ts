@@ -1,4 +1,7 @@
-/** Discriminator, perceptual distance and losses against taming-transformers (and latent diffusion's own formula for KL). */
+/**
+ * Discriminator, perceptual distance and losses against taming-transformers (and latent diffusion's formula
+ * for KL).
+ */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { usualLosses } from '../../../lib/checkpoint/config/omegaconf/losses.js';
@@ -56,12 +59,12 @@ function dispose({ autoencoder, discriminator, lpips }: LossModules): void {
 describe.each(names)('%s', (name) => {
   const reference = expected('losses', name);
 
-  test.each([false, true])('gives the losses of the reference (stock operations: %s)', async (stockOps) => {
+  test.each([false, true])('returns the losses of the reference (stock operations: %s)', async (stockOps) => {
     const modules = await load(await open(name), { stockOps });
     for (const { step, d_weight: _, ...log } of cases[name]!.about.logs!) {
       const losses = await vqganLosses(modules, await pictures, { step });
       for (const [key, value] of Object.entries(log)) {
-        const found = losses[key as keyof typeof losses] ?? 0; // p_loss is 0 there where it has no weight
+        const found = losses[key as keyof typeof losses] ?? 0; // p_loss is 0 there if its weight is 0
         expect(found, `${key} at step ${step}`).toSatisfy(
           (number: number) => Math.abs(number - value) <= TOLERANCE * Math.max(Math.abs(value), 0.1),
         );
@@ -71,7 +74,7 @@ describe.each(names)('%s', (name) => {
     dispose(modules);
   });
 
-  test.each([false, true])('gives the logits of each patch (stock operations: %s)', async (stockOps) => {
+  test.each([false, true])('returns the logits of each patch (stock operations: %s)', async (stockOps) => {
     const { discriminator } = await open(name);
     const module = await PatchDiscriminator.load(discriminator!, { threads: 1, storage: 'f32', stockOps });
     const { logits } = await module.score(await pictures);
@@ -86,7 +89,7 @@ describe.each(names)('%s', (name) => {
 });
 
 describe('the perceptual distance', () => {
-  test.each([false, true])('is that of the reference (stock operations: %s)', async (stockOps) => {
+  test.each([false, true])('matches the reference (stock operations: %s)', async (stockOps) => {
     const modules = await load(await open('hinge'), { stockOps });
     const { tensors } = await vqganLosses(modules, await pictures);
     const { distance, layers } = await modules.lpips!.compare(await pictures, tensors.reconstruction);
@@ -101,8 +104,8 @@ describe('the perceptual distance', () => {
   });
 });
 
-describe('what a checkpoint lacks is left out, and said', () => {
-  test('the perceptual loss', async () => {
+describe('a missing part of a checkpoint is omitted and reported', () => {
+  test('for the perceptual loss', async () => {
     const modules = await load(await open('hinge', true, /perceptual_loss/));
     expect(modules.lpips).toBeNull();
     const losses = await vqganLosses(modules, await pictures);
@@ -112,7 +115,7 @@ describe('what a checkpoint lacks is left out, and said', () => {
     dispose(modules);
   });
 
-  test('the discriminator', async () => {
+  test('for the discriminator', async () => {
     const modules = await load(await open('hinge', true, /discriminator/));
     const losses = await vqganLosses(modules, await pictures);
     expect([losses.g_loss, losses.disc_loss, losses.logits_real, losses.logits_fake]).toEqual([
@@ -125,7 +128,7 @@ describe('what a checkpoint lacks is left out, and said', () => {
     dispose(modules);
   });
 
-  test('the config: what is usual, and without a step the discriminator counts', async () => {
+  test('for the config, with the usual values, and the discriminator counts if the training step is unknown', async () => {
     const source = await open('vanilla', false);
     expect(source.losses).toBeNull();
     expect(source.discriminator!.config).toEqual({ in_channels: 3, ndf: 8, n_layers: 3, use_actnorm: true });
@@ -137,7 +140,7 @@ describe('what a checkpoint lacks is left out, and said', () => {
   });
 });
 
-test('a map of patches lies over the picture, from surely made to surely real', () => {
+test('patchMap covers the image, from certainly generated to certainly real', () => {
   const image = { data: new Uint8Array(8 * 4 * 3).fill(100), width: 8, height: 4 };
   const { map, overlay } = patchMap(image, Tensor.from(Float32Array.of(-30, 30, -30, 30), [1, 2, 2]));
   expect(map.shape).toEqual([4, 8]);

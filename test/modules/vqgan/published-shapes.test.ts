@@ -1,4 +1,7 @@
-/** The published autoencoders: each config asks for exactly the parameters that the reference has, and attends where it does. */
+/**
+ * Published autoencoders: each config requires exactly the parameters of the reference, and has attention at
+ * the same levels.
+ */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
@@ -22,7 +25,7 @@ const published = JSON.parse(
 
 const UNSCALED = { scaling_factor: 1, shift_factor: 0 };
 
-/** Levels that attend, finest first, of the encoder. */
+/** Levels of the encoder with attention, finest first. */
 const ATTENDS: Readonly<Record<string, number[]>> = {
   'kl-f16': [4],
   'kl-f32': [4, 5],
@@ -38,7 +41,7 @@ describe.each(Object.entries(published))('%s', (name, { target, params, tensors,
   const found = readFirstStageConfig(new ModelConfig('config.yaml', { target, params } as never), UNSCALED);
   const { config } = found;
 
-  test('asks for exactly the parameters of the reference', () => {
+  test('requires exactly the parameters of the reference', () => {
     const table = autoencoderTable(
       config.block_out_channels.length,
       config.layers_per_block,
@@ -52,7 +55,7 @@ describe.each(Object.entries(published))('%s', (name, { target, params, tensors,
     expect(createHash('sha256').update(lines.sort().join('\n')).digest('hex')).toBe(digest);
   });
 
-  test('attends where its nominal resolution says, and halves as often as it has levels', () => {
+  test('has attention at its nominal resolutions, and halves the size once per level', () => {
     const levels = config.down_attention.flatMap((attends, level) => (attends ? [level] : []));
     expect(levels).toEqual(ATTENDS[name] ?? []);
     expect(config.up_attention).toEqual([...config.down_attention].reverse());

@@ -1,4 +1,4 @@
-/** Autoencoders with a codebook against taming-transformers and diffusers: the same codes, the same pictures. */
+/** Autoencoders with a codebook against taming-transformers and diffusers: equal code indices and images. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { VqganModelSource } from '../../../lib/families/shared/vqgan/open-vqgan.js';
@@ -18,7 +18,7 @@ import {
   writeDiffusers,
 } from '../../support/vqgan/autoencoders.js';
 
-// The promise is 1e-3; f32 arithmetic in another order is far better than that.
+// The documented tolerance is 1e-3; f32 arithmetic in another order is far better.
 const TOLERANCE = 2e-5;
 
 const folder = scratch();
@@ -46,7 +46,7 @@ async function load(name: string, options: LoadOptions = {}): Promise<VQModel> {
 describe.each(CODED)('%s', (name) => {
   const reference = expected('autoencoders', name);
 
-  test('gives the latents, codes, vectors and picture of the reference', async () => {
+  test('matches latents, code indices, vectors and image of the reference', async () => {
     const model = await load(name);
     const { latent } = await model.encode(await reference.f32('image'));
     expect(difference(latent, await reference.f32('latent'))).toBeLessThan(TOLERANCE);
@@ -58,11 +58,11 @@ describe.each(CODED)('%s', (name) => {
     model.dispose();
   });
 
-  test('decodes codes and latents to the same picture, whichever way they are quantized', async () => {
+  test('decodes code indices and latents to the same image, whichever way latents are quantized', async () => {
     const model = await load(name);
     const latent = await reference.f32('latent');
     const indices = await reference.i32('indices');
-    // Unknown codes come back as another one.
+    // Unknown indices are remapped to other ones.
     const known = !(await reference.has('lookup'));
     const vectors = await reference.f32(known ? 'quantized' : 'lookup');
     const decoded = await reference.f32(known ? 'decoded' : 'from_indices');
@@ -73,7 +73,7 @@ describe.each(CODED)('%s', (name) => {
     model.dispose();
   });
 
-  test('has the inner layers of the reference, by diffusers names', async () => {
+  test('matches inner layers of the reference by diffusers names', async () => {
     const model = await load(name);
     const taps = cases[name]!.about.taps!;
     const of = (half: string): string[] => taps.filter((tap) => tap.startsWith(half));
@@ -87,7 +87,7 @@ describe.each(CODED)('%s', (name) => {
     model.dispose();
   });
 
-  test('computes the same by stock operations, as on other backends', async () => {
+  test('computes the same with stock operations, which other backends run', async () => {
     const model = await load(name, { stockOps: true, storage: 'f32' });
     const { latent } = await model.encode(await reference.f32('image'));
     const found = await model.quantize(latent, { distances: true, logits: true });
@@ -105,7 +105,7 @@ describe('distances', () => {
   const reference = expected('autoencoders', 'vqgan');
 
   test.each([false, true])(
-    'to the code chosen and to all of them (stock operations: %s)',
+    'are those to the chosen codebook entry and to all entries (stock operations: %s)',
     async (stockOps) => {
       const model = await load('vqgan', { stockOps, storage: 'f32' });
       const latent = await reference.f32('latent');
@@ -127,7 +127,7 @@ describe('distances', () => {
     },
   );
 
-  test('of the Gumbel kind there are none, but logits', async () => {
+  test('are logits for the Gumbel kind', async () => {
     const gumbel = expected('autoencoders', 'gumbel');
     const model = await load('gumbel');
     const found = await model.quantize(await gumbel.f32('latent'), { distances: true, logits: true });
@@ -139,7 +139,7 @@ describe('distances', () => {
 });
 
 describe('a KL autoencoder with attention at levels', () => {
-  test.each([false, true])('equals the reference (stock operations: %s)', async (stockOps) => {
+  test.each([false, true])('matches the reference (stock operations: %s)', async (stockOps) => {
     const reference = expected('autoencoders', 'kl-f16');
     const { autoencoder } = await source('kl-f16');
     if (autoencoder.kind !== 'autoencoder_kl') throw new Error('no KL autoencoder was found');
@@ -153,7 +153,7 @@ describe('a KL autoencoder with attention at levels', () => {
   });
 });
 
-describe('however it is loaded', () => {
+describe('load options', () => {
   const reference = expected('autoencoders', 'vqgan');
 
   async function decoded(options: LoadOptions): Promise<{ indices: Int32Array; image: Tensor }> {
@@ -165,7 +165,7 @@ describe('however it is loaded', () => {
     return { indices: indices.data, image };
   }
 
-  test('threads, f16 storage, lean and fast memory change no bit where the file is f16', async () => {
+  test('threads, f16 storage, lean and fast memory change no bit for an f16 file', async () => {
     const one = await decoded({ storage: 'f32' });
     const ways: LoadOptions[] = [{ threads: 2 }, { storage: 'f16' }, { memory: 'lean' }];
     for (const way of ways) expect(await decoded(way)).toEqual(one);
@@ -174,7 +174,7 @@ describe('however it is loaded', () => {
     expect(difference(fast.image, one.image)).toBeLessThan(TOLERANCE);
   });
 
-  test('the codebook stays exact under any storage', async () => {
+  test('the codebook stays exact with any storage', async () => {
     const model = await load('vqgan', { storage: 'q4_0' });
     const latent = await reference.f32('latent');
     const found = await model.quantize(latent);
@@ -183,7 +183,7 @@ describe('however it is loaded', () => {
     model.dispose();
   });
 
-  test('being looked at does not change the choice', async () => {
+  test('taps do not change the selected indices', async () => {
     const model = await load('vqgan');
     const latent = await reference.f32('latent');
     const { indices, taps } = await model.quantize(latent, { taps: ['quantize'] });
@@ -194,7 +194,7 @@ describe('however it is loaded', () => {
     model.dispose();
   });
 
-  test('a run stops when its signal says so, and a disposed model says so', async () => {
+  test('a run stops when its signal is aborted, and a disposed model rejects calls', async () => {
     const model = await load('vqgan');
     const image = await reference.f32('image');
     await expect(model.encode(image, { signal: AbortSignal.abort() })).rejects.toMatchObject({
@@ -205,7 +205,7 @@ describe('however it is loaded', () => {
   });
 });
 
-test('usage counts codes, and perplexity how evenly', () => {
+test('codeUsage counts indices and computes their perplexity', () => {
   expect(codeUsage(Int32Array.of(2, 2, 2), 4)).toEqual({
     used: 1,
     of: 4,

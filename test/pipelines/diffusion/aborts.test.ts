@@ -1,4 +1,7 @@
-/** One AbortSignal for many calls: errors under the platform's name, no warning of leaks, no listener left. */
+/**
+ * One AbortSignal for many calls: errors have the platform's name, no leak warning is emitted, and no
+ * listener remains.
+ */
 import { getEventListeners } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { aborted, onAbort, pauseFor, SafelightError, unlessAborted } from '../../../lib/errors.js';
@@ -20,14 +23,14 @@ afterAll(async () => {
 const APPLE = { prompt: 'a red apple', seed: 7, steps: 1, width: 64, height: 64 };
 const listeners = (signal: AbortSignal) => getEventListeners(signal, 'abort').length;
 
-/** Node.js emits warnings in a later turn. */
+/** Expects no warning; Node.js emits warnings in a later turn. */
 async function expectQuiet(signal: AbortSignal): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 20));
   expect(warnings).toEqual([]);
   expect(listeners(signal)).toBe(0);
 }
 
-describe('an error of an aborted call', () => {
+describe('the error of an aborted call', () => {
   it('is an AbortError with the code ABORTED and the reason of the signal as its cause', async () => {
     const reason = new Error('enough');
     const error = await pipeline.generate({ ...APPLE, signal: AbortSignal.abort(reason) }).catch((e) => e);
@@ -41,9 +44,9 @@ describe('an error of an aborted call', () => {
 
   it.each([
     ['loading', (signal: AbortSignal) => Pipeline.load(undefined, { signal })],
-    ['loading a codes model', (signal: AbortSignal) => VqganPipeline.load(undefined, { signal })],
+    ['loading a VQGAN model', (signal: AbortSignal) => VqganPipeline.load(undefined, { signal })],
     ['encoding text', (signal: AbortSignal) => pipeline.encodeText('pear', { signal })],
-    ['waiting for anything', (signal: AbortSignal) => unlessAborted(new Promise(() => undefined), signal)],
+    ['unlessAborted', (signal: AbortSignal) => unlessAborted(new Promise(() => undefined), signal)],
     ['a pause', (signal: AbortSignal) => pauseFor(60_000, signal)],
   ])('has that name from %s', async (_what, call) => {
     await expect(call(AbortSignal.abort())).rejects.toMatchObject({ name: 'AbortError', code: 'ABORTED' });
@@ -59,7 +62,7 @@ describe('an error of an aborted call', () => {
     expect(aborted().name).toBe('AbortError');
   });
 
-  it('comes out of a stream whose loop is left', async () => {
+  it('is thrown by a stream whose loop is left', async () => {
     const stream = pipeline.stream({ ...APPLE, steps: 3 });
     for await (const _ of stream) break;
     await expect(stream.result).rejects.toMatchObject({ name: 'AbortError', code: 'ABORTED' });
@@ -67,7 +70,7 @@ describe('an error of an aborted call', () => {
 });
 
 describe('a signal shared by many calls', () => {
-  it('has one listener while 50 calls run, none after them, and no warning is given', async () => {
+  it('has one listener while 50 calls run and none after them, without a warning', async () => {
     const { signal } = new AbortController();
     const calls = Array.from({ length: 50 }, (_, i) =>
       i % 5 === 0 ? pipeline.generate({ ...APPLE, signal }) : pipeline.encodeText(`word ${i}`, { signal }),
@@ -77,13 +80,13 @@ describe('a signal shared by many calls', () => {
     await expectQuiet(signal);
   });
 
-  it('has none after 200 calls one after the other', async () => {
+  it('has no listener after 200 successive calls', async () => {
     const { signal } = new AbortController();
     for (let i = 0; i < 200; i++) await pipeline.encodeText(`one ${i % 40}`, { signal });
     await expectQuiet(signal);
   });
 
-  it('has none after models were loaded with it, and codes drawn', async () => {
+  it('has no listener after loading models and sampling code indices with it', async () => {
     const { signal } = new AbortController();
     const loaded = await Promise.all(
       Array.from({ length: 12 }, () => Pipeline.load(undefined, { parts: [], signal })),

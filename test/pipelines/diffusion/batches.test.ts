@@ -1,4 +1,4 @@
-/** The image of a seed does not depend on the images computed beside it. */
+/** The image of a seed does not depend on the other images of its batch. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Pipeline } from '../../../lib/pipelines/diffusion/pipeline.js';
 import type { GeneratedImage } from '../../../lib/pipelines/image-result.js';
@@ -24,13 +24,13 @@ const mask = {
   channels: 1,
 } as const;
 
-/** Largest difference of two latents, as a share of the largest number of the second. */
+/** Returns the largest difference of two latents, relative to the largest value of the second. */
 function difference({ latent: a }: GeneratedImage, { latent: b }: GeneratedImage): number {
   const largest = Math.max(...b.data.map(Math.abs));
   return Math.max(...a.data.map((value, i) => Math.abs(value - b.data[i]!))) / largest;
 }
 
-/** Images of one call in one batch, and each of them from a call of its own. */
+/** Returns the images of one call in one batch, and of one call per image. */
 async function bothWays(options: Partial<GenerateOptions>): Promise<[GeneratedImage[], GeneratedImage[]]> {
   const asked = { ...base, ...options };
   const { images } = await pipeline.generate({ ...asked, batch: 3 });
@@ -43,7 +43,10 @@ async function bothWays(options: Partial<GenerateOptions>): Promise<[GeneratedIm
   return [[...images], alone];
 }
 
-/** Rounding of larger batches, which samplers amplify: 1.35e-4 was seen with the AVX2 kernels, less than 1e-4 with AVX-512. */
+/**
+ * Rounding of larger batches, which samplers amplify: up to 1.35e-4 with the AVX2 kernels, less than 1e-4
+ * with AVX-512.
+ */
 const ROUNDING = 2e-4;
 
 async function expectSame(options: Partial<GenerateOptions>, tolerance = ROUNDING): Promise<void> {
@@ -57,14 +60,14 @@ async function expectSame(options: Partial<GenerateOptions>, tolerance = ROUNDIN
 }
 
 it.each(samplerNames)(
-  '%s gives the images of three seeds in one batch as it gives them alone',
+  '%s returns the same images for three seeds in one batch as for each seed alone',
   async (sampler) => {
     await expectSame({ sampler });
     await expectSame({ sampler, init: pixels, strength: 0.6, eta: 0.7, sNoise: 1.1 });
   },
 );
 
-describe('images of a batch are those of single calls', () => {
+describe('images of a batch', () => {
   it.each<[string, Partial<GenerateOptions>]>([
     ['with rescaled guidance', { guidanceRescale: 0.7, cfg: 9 }],
     ['with guidance in an interval', { guidanceInterval: [0.5, 6] }],
@@ -73,21 +76,21 @@ describe('images of a batch are those of single calls', () => {
     ['as variations', { subseed: 40, subseedStrength: 0.3 }],
     ['with a seed delta', { sampler: 'euler_a', etaNoiseSeedDelta: 31337 }],
     ['of another size', { seedResizeFrom: { width: 64, height: 48 } }],
-    ['by CUDA numbers', { rng: 'cuda', sampler: 'dpmpp_sde' }],
-    ['from samples of the encoder', { init: pixels, posterior: 'sample' }],
-    ['with the latent resized', { init: pixels, posterior: 'sample', resizeMode: 'latent' }],
-    ['of a mask filled with noise', { init: pixels, mask, fill: 'noise', sampler: 'euler_a' }],
-    ['of a second pass', { hires: { scale: 1.5, steps: 3, strength: 0.6 } }],
-    ['of an adaptive second pass', { hires: { scale: 1.5, sampler: 'dpm_adaptive', strength: 0.5 } }],
-  ])('%s', async (_name, options) => {
+    ['with CUDA random numbers', { rng: 'cuda', sampler: 'dpmpp_sde' }],
+    ["from samples of the encoder's posterior", { init: pixels, posterior: 'sample' }],
+    ['with a resized latent', { init: pixels, posterior: 'sample', resizeMode: 'latent' }],
+    ['with a mask filled with noise', { init: pixels, mask, fill: 'noise', sampler: 'euler_a' }],
+    ['with a second pass', { hires: { scale: 1.5, steps: 3, strength: 0.6 } }],
+    ['with an adaptive second pass', { hires: { scale: 1.5, sampler: 'dpm_adaptive', strength: 0.5 } }],
+  ])('equal those of single calls %s', async (_name, options) => {
     await expectSame(options);
   });
 
-  it('of a second pass of pixels, but for a byte that is rounded up instead of down', async () => {
+  it('equal those of single calls after a second pass in pixel space, except for bytes that round differently', async () => {
     await expectSame({ hires: { scale: 1.5, steps: 3, strength: 0.6, upscaler: 'lanczos' } }, 1e-3);
   });
 
-  it('in the stage that denoises alone, where an adaptive sampler takes one at a time', async () => {
+  it('equal those of single calls in the denoise stage, where an adaptive sampler processes one image at a time', async () => {
     const positive = await pipeline.encodeText('a red apple');
     for (const sampler of ['dpm_adaptive', 'euler_a'] as const) {
       const asked = { positive, sampler, steps: 5, width: 32, height: 32 };
@@ -111,7 +114,7 @@ describe('images of a batch are those of single calls', () => {
     }
   });
 
-  it('in the maps of attention, also of variations', async () => {
+  it('have the attention maps of single calls, including variations', async () => {
     const asked = {
       prompt: 'a red apple',
       word: 'apple',

@@ -34,7 +34,10 @@ function abortingAt(at: number) {
   return { finish: finish.signal, evaluations: () => spy.mock.calls.length };
 }
 
-/** Decodings of whole latents, each of which waits until it is stopped, or for some milliseconds; previews are drawn as ever. */
+/**
+ * Makes each decoding of a whole latent wait until it is stopped or for some milliseconds; previews are
+ * unaffected.
+ */
 function slowDecoding(milliseconds: number) {
   const decode = Autoencoder.prototype.decode;
   const seen = { begun: 0, ended: 0 };
@@ -62,7 +65,7 @@ function difference(a: RgbImage, b: RgbImage): number {
 }
 
 describe('finish', () => {
-  it('stops the evaluation under way and decodes the last x0', async () => {
+  it('stops the running evaluation and decodes the last x0', async () => {
     const { finish, evaluations } = abortingAt(4);
     const stream = pipeline.stream({ ...APPLE, sampler: 'euler', finish });
     const seen: Tensor[] = [];
@@ -74,21 +77,21 @@ describe('finish', () => {
     expect(image!.data).toEqual(decoded!.data);
   });
 
-  it.each(samplerNames)('ends %s between two evaluations, within a step too', async (sampler) => {
+  it.each(samplerNames)('ends %s between two evaluations, even within a step', async (sampler) => {
     const { finish, evaluations } = abortingAt(3);
     const { images } = await pipeline.generate({ ...APPLE, width: 32, height: 32, sampler, finish });
     expect(images).toHaveLength(1);
     expect(evaluations()).toBe(3);
   });
 
-  it('keeps all images of a batch, and begins no further one', async () => {
+  it('keeps all images of a batch and starts no further batch', async () => {
     const { finish, evaluations } = abortingAt(3);
     const { images } = await pipeline.generate({ ...APPLE, count: 6, batch: 3, sampler: 'euler', finish });
     expect(images.map(({ seed }) => seed)).toEqual([3, 4, 5]);
     expect(evaluations()).toBe(3);
   });
 
-  it('leaves out a batch that the model has not seen once, beside finished images', async () => {
+  it('omits a batch that was never evaluated if other images are finished', async () => {
     const whole = await pipeline.generate({ ...APPLE, count: 2, batch: 2, steps: 2, sampler: 'euler' });
     const { finish } = abortingAt(3);
     const options = { ...APPLE, count: 4, batch: 2, steps: 2, sampler: 'euler', finish };
@@ -96,7 +99,7 @@ describe('finish', () => {
     expect(images.map(({ data }) => data)).toEqual(whole.images.map(({ data }) => data));
   });
 
-  it('gives an image where nothing was evaluated: of noise, or the one it began from', async () => {
+  it('returns an image if nothing was evaluated: of noise, or the initial image', async () => {
     const finish = AbortSignal.abort();
     const spy = vi.spyOn(UNet.prototype, 'forward');
     const text = await pipeline.generate({ ...APPLE, count: 2, finish });
@@ -111,7 +114,7 @@ describe('finish', () => {
   });
 
   it.each(['latent', 'lanczos'] as const)(
-    'gives the first pass of hires fix (%s) where the second saw nothing yet',
+    'returns the first pass of hires (%s) if the second was never evaluated',
     async (upscaler) => {
       const first = await pipeline.generate({ ...APPLE, steps: 2, sampler: 'euler' });
       const { finish } = abortingAt(3);
@@ -121,7 +124,7 @@ describe('finish', () => {
     },
   );
 
-  it('stops the enlarging between the passes of hires fix', async () => {
+  it('stops the upscaling between the passes of hires', async () => {
     const finish = new AbortController();
     const encode = vi.spyOn(Autoencoder.prototype, 'encode').mockImplementation(async () => {
       finish.abort();
@@ -139,21 +142,21 @@ describe('finish', () => {
     expect(encode).toHaveBeenCalledTimes(1);
   });
 
-  it('gives the second pass at its own size once the model has seen it', async () => {
+  it('returns the second pass at its size once it was evaluated', async () => {
     const { finish } = abortingAt(4);
     const options = { ...APPLE, steps: 2, sampler: 'euler', hires: { scale: 1.5, steps: 4 }, finish };
     const { images } = await pipeline.generate(options);
     expect([images[0]!.width, images[0]!.height]).toEqual([96, 96]);
   });
 
-  it('gives way to signal', async () => {
+  it('has lower precedence than signal', async () => {
     const signal = AbortSignal.abort();
     await expect(pipeline.generate({ ...APPLE, finish: signal, signal })).rejects.toMatchObject({
       code: 'ABORTED',
     });
   });
 
-  it('decodes the first image of an unfinished batch in full, and those that take long as previews', async () => {
+  it('decodes the first image of an unfinished batch in full, and slow ones as previews', async () => {
     const decoding = slowDecoding(250);
     const { finish } = abortingAt(3);
     const { images } = await pipeline.generate({ ...APPLE, count: 4, sampler: 'euler', finish });
@@ -178,7 +181,7 @@ describe('finish', () => {
 });
 
 describe('hurry', () => {
-  it('stops a decoding under way: previews that resemble the image come instead', async () => {
+  it('stops a running decoding and returns previews that resemble the images', async () => {
     const whole = (await pipeline.generate({ ...APPLE, count: 2, sampler: 'euler' })).images[0]!;
     const decoding = slowDecoding(Number.POSITIVE_INFINITY);
     const hurry = new AbortController();
@@ -193,7 +196,7 @@ describe('hurry', () => {
     expect(images[0]!.latent.data).toEqual(whole.latent.data);
   });
 
-  it('lays the preview of a masked part into its image', async () => {
+  it('pastes the preview of a masked part into its image', async () => {
     const decode = vi.spyOn(Autoencoder.prototype, 'decode');
     const mask = { data: new Uint8Array(96 * 80), width: 96, height: 80, channels: 1 as const };
     for (let y = 20; y < 40; y++) mask.data.fill(255, y * 96 + 20, y * 96 + 50);

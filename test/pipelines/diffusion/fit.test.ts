@@ -9,7 +9,7 @@ const machine = (bytes: number | undefined) =>
 afterEach(() => vi.restoreAllMocks());
 
 describe('a load that cannot fit', () => {
-  it('says so before it starts, with the numbers, and what needs less', async () => {
+  it('is rejected before it starts, with the required and available memory and a remedy', async () => {
     machine(1_000_000);
     const phases: number[] = [];
     const load = Pipeline.load(undefined, { threads: 1, onProgress: ({ step }) => phases.push(step) });
@@ -22,7 +22,7 @@ describe('a load that cannot fit', () => {
     expect(phases.every((step) => step === 0)).toBe(true);
   });
 
-  it('is not one that leaves its weights in their files', async () => {
+  it('is not rejected if weights stay in their files', async () => {
     machine(1_000_000);
     const lean = await Pipeline.load(undefined, { threads: 1, memory: 'lean' });
     const taken = Object.values(lean.memory()).reduce((sum, { weights }) => sum + weights, 0);
@@ -30,7 +30,7 @@ describe('a load that cannot fit', () => {
     await lean.dispose();
   });
 
-  it('is judged by what the weights then take', async () => {
+  it('is estimated from the storage of the weights', async () => {
     for (const options of [{}, { storage: 'q8_0' }, { storage: 'f32' }, { memory: 'lean' }] as const) {
       vi.restoreAllMocks();
       const loaded = await Pipeline.load(undefined, { threads: 1, ...options });
@@ -45,13 +45,13 @@ describe('a load that cannot fit', () => {
     }
   });
 
-  it('is let through where nobody knows what there is', async () => {
+  it('is allowed if the available memory is unknown', async () => {
     machine(undefined);
     await (await Pipeline.load(undefined, { threads: 1 })).dispose();
   });
 });
 
-describe('a picture that cannot fit', () => {
+describe('an image that cannot fit', () => {
   let pipeline: Pipeline;
   beforeAll(async () => {
     pipeline = await Pipeline.load(undefined, { threads: 1 });
@@ -59,7 +59,7 @@ describe('a picture that cannot fit', () => {
   afterAll(() => pipeline.dispose());
   const options = { prompt: 'a red apple', steps: 1, width: 64, height: 64, seed: 1 };
 
-  it('is refused before the first step', async () => {
+  it('is rejected before the first step', async () => {
     machine(1_000_000);
     const steps: unknown[] = [];
     const run = pipeline.generate({
@@ -77,25 +77,25 @@ describe('a picture that cannot fit', () => {
     expect(steps).not.toContain('denoise');
   });
 
-  it('is also the second pass of a small one', async () => {
+  it('is rejected if only the second pass is too large', async () => {
     machine(200_000_000);
     const run = pipeline.generate({ ...options, hires: { width: 2048, height: 2048 } });
     await expect(run).rejects.toMatchObject({ code: 'DOES_NOT_FIT' });
   });
 
-  it('is not one whose buffers are there already', async () => {
+  it('is not rejected if its buffers are already allocated', async () => {
     await pipeline.generate(options);
-    machine(1_000_000); // for what each call keeps of its texts
+    machine(1_000_000); // for the cross-attention keys and values of each call
     expect((await pipeline.generate(options)).images).toHaveLength(1);
   });
 });
 
-describe('what fits', () => {
-  it('is known of this machine', () => {
+describe('the memory estimate', () => {
+  it('is available on this machine', () => {
     expect(availableMemory({ backend: 'cpu' })).toBeGreaterThan(50e6);
   });
 
-  it('counts what cannot be used where it lies', () => {
+  it('counts weights that cannot be mapped', () => {
     const entry = (offset: number, more: object = {}): WeightPlan => ({
       files: ['/a'],
       entries: [

@@ -17,25 +17,25 @@ const model: ScheduledModel = {
 const settings = (sampler: string, more = {}) =>
   resolveSamplingOptions({ sampler, schedule: 'simple', steps: 8, ...more }, {});
 
-describe('the sigmas of a run on a flow-matching model', () => {
+describe('sigmas of a run on a flow-matching model', () => {
   const simple = scheduleSigmas('simple', 8, { schedule });
 
-  it.each(['euler', 'dpmpp_2m', 'unipc', 'lcm'])('are the schedule’s for %s', (sampler) => {
+  it.each(['euler', 'dpmpp_2m', 'unipc', 'lcm'])('are those of the schedule for %s', (sampler) => {
     expect(fullSigmas(settings(sampler), model).sigmas).toEqual(simple);
   });
 
-  it('end as far from the beginning as the strength asks for', () => {
+  it('are cut by the strength', () => {
     const run = { steps: 8, strength: 0.5, mode: 'share' } as const;
     expect(partialSigmas(settings('euler'), model, run).sigmas).toEqual(simple.slice(3));
   });
 
-  it.each(['ddim', 'plms', 'tcd', 'restart', 'dpm_adaptive'])('are refused to %s', (sampler) => {
+  it.each(['ddim', 'plms', 'tcd', 'restart', 'dpm_adaptive'])('are rejected for %s', (sampler) => {
     expect(() => fullSigmas(settings(sampler), model)).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringContaining('one of euler') }),
     );
   });
 
-  it('are refused to churn', () => {
+  it('are rejected with churn', () => {
     expect(() => fullSigmas(settings('euler', { sChurn: 1 }), model)).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringContaining('sChurn') }),
     );

@@ -1,4 +1,7 @@
-/** Tensors of callers are held to the model's shapes, with the expected and the received one in the message. */
+/**
+ * Tensors from callers are checked against the model's shapes; messages contain the expected and the received
+ * shape.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -56,7 +59,12 @@ describe('denoise', () => {
       'SHAPE_MISMATCH',
       /\[32, 192\]/,
     ],
-    ['no tokens', () => ({ positive: { context: states(1, 0, WIDTH) } }), 'SHAPE_MISMATCH', /\[1, 0, 192\]/],
+    [
+      'a context without tokens',
+      () => ({ positive: { context: states(1, 0, WIDTH) } }),
+      'SHAPE_MISMATCH',
+      /\[1, 0, 192\]/,
+    ],
     [
       'part of a window',
       () => ({ positive: { context: states(1, 31, WIDTH) } }),
@@ -76,19 +84,19 @@ describe('denoise', () => {
       /positive\.chunks/,
     ],
     [
-      'numbers that are not finite',
+      'values that are not finite',
       () => ({ positive: { ...positive, context: broken(positive.context) } }),
       'NOT_FINITE',
       /positive\.context/,
     ],
     [
-      'infinities',
+      'infinite values',
       () => ({ negative: { ...positive, context: broken(positive.context, Infinity) } }),
       'NOT_FINITE',
       /negative\.context/,
     ],
     [
-      'another width of the negative',
+      'another width of the negative context',
       () => ({ negative: { context: states(1, WINDOW, 191) } }),
       'SHAPE_MISMATCH',
       /negative\.context/,
@@ -103,7 +111,7 @@ describe('denoise', () => {
       /f64/,
     ],
     [
-      'a detached context',
+      'a context with detached memory',
       () => ({ positive: { context: detachedTensor([1, WINDOW, WIDTH]) } }),
       'SHAPE_MISMATCH',
       /transferred/,
@@ -114,16 +122,16 @@ describe('denoise', () => {
       'INVALID_OPTION',
       /encoding of encodeText/,
     ],
-    ['no encoding', () => ({ positive: undefined }) as never, 'INVALID_OPTION', /positive/],
+    ['a missing encoding', () => ({ positive: undefined }) as never, 'INVALID_OPTION', /positive/],
     [
-      'a latent of other channels',
+      'a latent with other channels',
       () => ({ latent: states(1, 3, 8, 8) }),
       'SHAPE_MISMATCH',
       /\[1, 4, h, w\] for latent.*\[1, 3, 8, 8\]/,
     ],
     ['a latent without a batch', () => ({ latent: states(4, 8, 8) }), 'SHAPE_MISMATCH', /\[4, 8, 8\]/],
     [
-      'a latent of another batch',
+      'a latent with another batch size',
       () => ({ latent: states(3, 4, 8, 8), count: 2 }),
       'SHAPE_MISMATCH',
       /\[1 or 2, 4, h, w\]/,
@@ -131,20 +139,20 @@ describe('denoise', () => {
     ['an empty latent', () => ({ latent: states(1, 4, 0, 8) }), 'SHAPE_MISMATCH', /\[1, 4, 0, 8\]/],
     ['a latent of NaN', () => ({ latent: broken(states(1, 4, 8, 8)) }), 'NOT_FINITE', /latent/],
     [
-      'a latent of another size than is asked for',
+      'a latent whose size differs from the requested one',
       () => ({ latent: states(1, 4, 16, 8) }),
       'INVALID_OPTION',
       /128 \(the latent's\)/,
     ],
     [
-      'a latent beyond all sizes',
+      'a latent beyond the maximum size',
       () => ({ latent: states(1, 4, 1, 4096), width: undefined, height: undefined }) as never,
       'INVALID_OPTION',
       /width/,
     ],
-    ['a callback that is none', () => ({ onStep: {} }) as never, 'INVALID_OPTION', /onStep/],
+    ['a callback that is not a function', () => ({ onStep: {} }) as never, 'INVALID_OPTION', /onStep/],
   ];
-  it.each(refused)('refuses %s', async (_name, options, code, message) => {
+  it.each(refused)('rejects %s', async (_name, options, code, message) => {
     await expect(starter.denoise({ positive, ...SIZE, ...options() })).rejects.toMatchObject({
       name: 'SafelightError',
       code,
@@ -152,7 +160,7 @@ describe('denoise', () => {
     });
   });
 
-  it('refuses pooled text of another shape, or none, where the model takes it', async () => {
+  it('rejects pooled text of another shape, or none, if the model requires it', async () => {
     const width = pooled.pooled!.shape[1]!;
     for (const other of [
       undefined,
@@ -172,7 +180,7 @@ describe('denoise', () => {
     });
   });
 
-  it('takes encodings that do not say how many windows they have, and pads the shorter one', async () => {
+  it('accepts encodings without a window count, and pads the shorter one', async () => {
     const long = await starter.encodeText(Array(60).fill('apple').join(' '));
     expect(long.chunks).toBeGreaterThan(1);
     const given = { positive: { context: long.context }, negative: { context: positive.context } };
@@ -183,7 +191,7 @@ describe('denoise', () => {
     expect((await starter.denoise({ positive: any, negative: any, ...SIZE })).shape).toEqual([1, 4, 8, 8]);
   });
 
-  it('ends with NOT_FINITE when a step is made infinite or NaN, in its latent or in what the model saw', async () => {
+  it('rejects with NOT_FINITE when a caller makes the latent or x0 of a step infinite or NaN', async () => {
     for (const what of ['latent', 'x0'] as const) {
       for (const value of [Number.NaN, Number.NEGATIVE_INFINITY]) {
         const call = starter.denoise({
@@ -200,7 +208,7 @@ describe('denoise', () => {
     }
   });
 
-  it('ends with a typed error when the memory of a step is transferred away', async () => {
+  it('rejects with a typed error when the memory of a step is transferred', async () => {
     const stream = starter.stream({ prompt: 'a', ...SIZE, steps: 3 });
     const run = async () => {
       for await (const { latent } of stream)
@@ -215,11 +223,11 @@ describe('decode and tap', () => {
     ['other channels', () => states(1, 3, 8, 8), 'SHAPE_MISMATCH'],
     ['no batch', () => states(4, 8, 8), 'SHAPE_MISMATCH'],
     ['no rows', () => states(1, 4, 0, 8), 'SHAPE_MISMATCH'],
-    ['whole numbers', () => new Tensor(new Int32Array(256), [1, 4, 8, 8]) as never, 'SHAPE_MISMATCH'],
+    ['integers', () => new Tensor(new Int32Array(256), [1, 4, 8, 8]) as never, 'SHAPE_MISMATCH'],
     ['detached memory', () => detachedTensor([1, 4, 8, 8]), 'SHAPE_MISMATCH'],
     ['NaN', () => broken(states(1, 4, 8, 8)), 'NOT_FINITE'],
-    ['a typed array', () => new Float32Array(256) as never, 'INVALID_OPTION'],
-  ] as [string, () => Tensor, string][])('refuse a latent of %s', async (_name, latent, code) => {
+    ['type Float32Array', () => new Float32Array(256) as never, 'INVALID_OPTION'],
+  ] as [string, () => Tensor, string][])('reject a latent of %s', async (_name, latent, code) => {
     await expect(starter.decode(latent())).rejects.toMatchObject({ code });
     const tap = starter.tap({ module: 'decoder', names: ['decoder.mid_block'], latent: latent() });
     await expect(tap).rejects.toMatchObject({ code });

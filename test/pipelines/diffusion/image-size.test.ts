@@ -7,7 +7,7 @@ const sizeFor = (width: number, height: number, asked: { width?: number; height?
   fittingSize({ width: asked.width, height: asked.height }, { width, height }, 8, native);
 
 describe('the default size of an image', () => {
-  it('is its own, rounded down to the grid, up to the model’s pixel count', () => {
+  it('is that of the initial image, rounded down to the grid, up to the model’s pixel count', () => {
     expect(sizeFor(300, 205)).toEqual({ width: 296, height: 200, scaled: false });
     expect(sizeFor(512, 512)).toEqual({ width: 512, height: 512, scaled: false });
     expect(sizeFor(1024, 256)).toEqual({ width: 1024, height: 256, scaled: false });
@@ -24,7 +24,7 @@ describe('the default size of an image', () => {
     [8000, 800],
     [1920, 1080],
     [16_384, 160],
-  ])('of %d x %d has about the model’s pixels, the proportions, and no more pixels', (width, height) => {
+  ])('keeps the aspect ratio of %d x %d with at most the model’s pixels', (width, height) => {
     const { scaled, ...size } = sizeFor(width, height);
     expect(scaled).toBe(true);
     expect([size.width % 8, size.height % 8]).toEqual([0, 0]);
@@ -35,7 +35,7 @@ describe('the default size of an image', () => {
     expect(Math.abs(Math.log((size.width * height) / (size.height * width)))).toBeLessThan(8 / short);
   });
 
-  it('keeps what was asked for, and the proportions of a large image with one side', () => {
+  it('keeps requested sizes, and the aspect ratio of a large image if only one side is given', () => {
     expect(sizeFor(4000, 3000, { width: 4096, height: 64 })).toEqual({
       width: 4096,
       height: 64,
@@ -48,7 +48,7 @@ describe('the default size of an image', () => {
   });
 });
 
-it('warns of more than four times the model’s pixels', () => {
+it('warns about more than four times the model’s pixels', () => {
   const of = (width: number, height: number) => {
     const warnings = new Warnings();
     warnIfLarge(warnings, { width, height }, native);

@@ -24,7 +24,7 @@ describe('memory: lean', () => {
     await lean.dispose();
   });
 
-  it('makes the same pictures, weights in their files and one prompt at a time', async () => {
+  it('generates the same images, with weights in their files and one prompt at a time', async () => {
     const [a, b] = await Promise.all([balanced, lean].map((p) => p.generate({ ...APPLE, count: 2 })));
     expect(a!.images).toHaveLength(2);
     a!.images.forEach(({ data }, i) => {
@@ -33,15 +33,15 @@ describe('memory: lean', () => {
     });
   });
 
-  it('keeps no private copy of what the CPU can use from the file', () => {
+  it('keeps no private copy of weights that the CPU can use from the file', () => {
     const [kept, left] = [balanced.memory(), lean.memory()];
     for (const part of ['text_encoder', 'unet', 'autoencoder']) {
-      // What is left are norms and biases, which are f32 in memory and f16 in the files.
+      // Norms and biases remain, which are f32 in memory and f16 in the files.
       expect(left[part]!.weights).toBeLessThan(kept[part]!.weights / 20);
     }
   });
 
-  it('reads taps as well as the other', async () => {
+  it('reads the same taps', async () => {
     const options = { ...APPLE, word: 'apple' };
     const [a] = await balanced.attentionMap(options);
     const [b] = await lean.attentionMap(options);
@@ -50,7 +50,7 @@ describe('memory: lean', () => {
     expect(worst).toBeLessThan(1e-4);
   });
 
-  it('other modes do not exist', async () => {
+  it('rejects unknown modes', async () => {
     const load = Pipeline.load(undefined, { memory: 'tiny' as never });
     await expect(load).rejects.toMatchObject({ code: 'INVALID_OPTION' });
   });

@@ -32,14 +32,14 @@ const model: ScheduledModel = {
 };
 const settings = (options: SamplingOptions) => resolveSamplingOptions(options, {});
 
-describe('the sigmas of a run', () => {
-  it('are the whole schedule for text, one more than steps', () => {
+describe('sigmas of a run', () => {
+  it('are the whole schedule for text-to-image, one more than steps', () => {
     for (const sampler of ['euler', 'ddim', 'lcm', 'tcd', 'plms']) {
       expect(fullSigmas(settings({ steps: 10, sampler }), model).sigmas).toHaveLength(11);
     }
   });
 
-  it('leave out the penultimate of one step more, if asked to', () => {
+  it('omit the penultimate of one more step with discardPenultimate', () => {
     const [plain, without] = [{}, { discardPenultimate: true }].map(
       (more) => fullSigmas(settings({ steps: 10, ...more }), model).sigmas,
     ) as [number[], number[]];
@@ -64,7 +64,7 @@ describe('the sigmas of a run', () => {
     expect(sigmas).toEqual(full.slice(20 - steps));
   });
 
-  it('in a second pass are as many as asked for, of a longer schedule', () => {
+  it('in a second pass are the requested number, from a longer schedule', () => {
     const run = { steps: 5, strength: 0.5, mode: 'exact' } as const;
     const { full, sigmas } = partialSigmas(settings({}), model, run);
     expect([full.length, sigmas.length]).toEqual([11, 6]);
@@ -72,18 +72,18 @@ describe('the sigmas of a run', () => {
   });
 });
 
-describe('the size of a second pass', () => {
+describe('size of a second pass', () => {
   const target = (hires: Partial<HiresSettings>) =>
     hiresTarget(512, 384, { scale: 2, width: undefined, height: undefined, ...hires }, 8);
 
-  it('is scaled, or follows the side that is given, on the grid', () => {
+  it('is scaled, or follows the given side, on the grid', () => {
     expect(target({})).toMatchObject({ width: 1024, height: 768 });
     expect(target({ scale: 1.3 })).toMatchObject({ width: 664, height: 496 });
     expect(target({ width: 768 })).toEqual({ width: 768, height: 576, coverWidth: 768, coverHeight: 576 });
     expect(target({ height: 768 })).toMatchObject({ width: 1024, height: 768 });
   });
 
-  it('is cut out of a larger one where the ratio differs', () => {
+  it('is cropped from a larger one if the aspect ratio differs', () => {
     expect(target({ width: 1024, height: 1024 })).toEqual({
       width: 1024,
       height: 1024,
@@ -99,7 +99,7 @@ describe('the size of a second pass', () => {
   });
 });
 
-describe('where only the masked part is worked on', () => {
+describe('onlyMasked', () => {
   const mask = (width: number, height: number, boxes: [number, number, number, number][]) => {
     const data = new Uint8Array(width * height);
     for (const [left, top, right, bottom] of boxes) {
@@ -108,7 +108,7 @@ describe('where only the masked part is worked on', () => {
     return { data, width, height, channels: 1 };
   };
 
-  it('is the box around all that is not black, with padding inside the picture', () => {
+  it('uses the bounding box of the mask with padding inside the image', () => {
     expect(maskRegion(mask(40, 30, [[5, 6, 9, 8]]), 2)).toEqual({ left: 3, top: 4, right: 11, bottom: 10 });
     expect(
       maskRegion(
@@ -122,7 +122,7 @@ describe('where only the masked part is worked on', () => {
     expect(maskRegion(mask(40, 30, []), 5)).toBeUndefined();
   });
 
-  it('grows to the ratio of the picture that is made, moved inward at the edges', () => {
+  it('expands the box to the aspect ratio of the generated image, moved inward at the edges', () => {
     const picture = { width: 100, height: 100 };
     expect(expandRegion({ left: 40, top: 40, right: 60, bottom: 50 }, 1, picture)).toEqual({
       left: 40,
@@ -168,7 +168,7 @@ describe('where only the masked part is worked on', () => {
     ...image.data.subarray((y * image.width + x) * 3, (y * image.width + x) * 3 + 3),
   ];
 
-  it('the result is laid into the original at its own size', async () => {
+  it('pastes the result into the original at its size', async () => {
     const { image, finish } = await masked({ onlyMasked: true, blur: [0, 0] });
     expect([image.width, image.height]).toEqual([64, 64]);
     const result = await finish(red);
@@ -180,7 +180,7 @@ describe('where only the masked part is worked on', () => {
     ]);
   });
 
-  it('of the whole picture, pixels far from the mask return and its middle is new', async () => {
+  it('keeps pixels far from the mask and changes its middle', async () => {
     const { mask: prepared, finish } = await masked({});
     expect([prepared!.width, prepared!.height]).toEqual([64, 64]);
     const result = await finish(red);
@@ -191,7 +191,7 @@ describe('where only the masked part is worked on', () => {
     ]);
   });
 
-  it('a black mask is an error', async () => {
+  it('rejects a black mask', async () => {
     const source = { ...mask(64, 48, []), channels: 1 as const };
     await expect(masked({ onlyMasked: true, source })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
   });
@@ -200,17 +200,17 @@ describe('where only the masked part is worked on', () => {
 describe('latents', () => {
   const config = { scaling_factor: 0.5, shift_factor: 0.25 } as Parameters<typeof latentsOf>[1];
 
-  it('are the mean scaled, or a sample for each picture, and come back', () => {
+  it('are the scaled mean, or one sample per image, and decode back', () => {
     const moments = Tensor.from(Float32Array.of(1, 2, Math.log(4), -1e9), [1, 2, 1, 2]);
     expect([...latentsOf(moments, config).data]).toEqual([0.375, 0.875]);
     const samples = latentsOf(moments, config, Float32Array.of(1, 1, -1, 0));
     expect(samples.shape).toEqual([2, 1, 1, 2]);
-    // Deviation 2; the other's is bounded to e^-15.
+    // Standard deviation 2; the other's log variance is clamped, which gives e^-15.
     expect([...samples.data].map((v) => Math.round(v * 1e4) / 1e4)).toEqual([1.375, 0.875, -0.625, 0.875]);
     expect([...unscaled(latentsOf(moments, config), config).data]).toEqual([1, 2]);
   });
 
-  it('of pixels are -1 to 1, and pixels of them round half to even', () => {
+  it('in pixel space are -1 to 1, and pixels round half to even', () => {
     const { data } = imageTensor({ data: Uint8Array.of(0, 255, 51), width: 1, height: 1, channels: 3 });
     expect([...data].map((v) => Math.round(v * 1e6) / 1e6)).toEqual([-1, 1, -0.6]);
     const decoded = Tensor.from(Float32Array.of(-9, 1 / 255, 2), [1, 3, 1, 1]);
@@ -219,7 +219,7 @@ describe('latents', () => {
   });
 });
 
-it('least squares finds the weights that numbers were made with', () => {
+it('least squares recovers the weights that generated the values', () => {
   const rows = Array.from({ length: 40 }, (_, i) => [Math.sin(i), Math.cos(i * 1.7), (i % 7) / 7, 1]);
   const weights = [0.5, -2, 3, 0.25];
   const targets = rows.map((row) => row.reduce((sum, v, i) => sum + v * weights[i]!, 0));

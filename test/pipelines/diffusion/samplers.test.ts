@@ -13,7 +13,7 @@ afterAll(() => pipeline.dispose());
 const APPLE: GenerateOptions = { prompt: 'a red apple', seed: 3, steps: 5, width: 32, height: 32 };
 const init = { data: new Uint8Array(32 * 32 * 3).fill(200), width: 32, height: 32 };
 
-/** Runs and returns the share of the work done that each report of progress told. */
+/** Runs a generation and returns the share of work done in each progress report. */
 async function run(options: Partial<GenerateOptions>): Promise<{ shares: number[]; data: Uint8Array }> {
   const shares: number[] = [];
   const { images } = await pipeline.generate({
@@ -25,13 +25,13 @@ async function run(options: Partial<GenerateOptions>): Promise<{ shares: number[
 }
 
 it.each(samplerNames)(
-  '%s makes pictures from noise and from a picture, and tells how far it is',
+  '%s generates images from noise and from an image, and reports progress',
   async (sampler) => {
     const [text, image] = [await run({ sampler }), await run({ sampler, init, strength: 0.6 })];
     expect(text.data).not.toEqual(image.data);
     for (const { shares } of [text, image]) {
       expect(shares[0]).toBe(0);
-      // How many steps it takes, the adaptive one only learns on the way.
+      // The adaptive sampler learns its number of steps only during the run.
       if (sampler !== 'dpm_adaptive') expect(shares.at(-1)).toBe(1);
       expect(shares.every((share) => share >= 0 && share <= 1)).toBe(true);
     }
@@ -39,7 +39,7 @@ it.each(samplerNames)(
   },
 );
 
-it.each(scheduleNames)('the schedule %s leads to a picture of its own', async (schedule) => {
+it.each(scheduleNames)('the schedule %s leads to a different image', async (schedule) => {
   const { data } = await run({ schedule, sampler: 'euler' });
   expect(data).not.toEqual(
     (await run({ schedule: schedule === 'karras' ? 'beta' : 'karras', sampler: 'euler' })).data,

@@ -10,7 +10,7 @@ vi.mock('../../../lib/modules/prediction-probe.js', () => ({ probePrediction: as
 const root = mkdtempSync(join(tmpdir(), 'safelight-settled-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-it('samples with the prediction that the first call settles as it loads the U-Net', async () => {
+it('samples with the prediction type that the first call detects as it loads the U-Net', async () => {
   const file = writeSingleFile('sd2', join(root, 'sd2.safetensors'));
   const draw = async (options: { prediction?: 'v' | 'eps' }) => {
     await using pipeline = await Pipeline.load(file, { parts: [], ...options });

@@ -11,7 +11,7 @@ import type { Progress } from '../../../lib/pipelines/progress.js';
 import type { RgbImage } from '../../../lib/tensor/render.js';
 import { Tensor } from '../../../lib/tensor/tensor.js';
 
-/** One thread: others in the machine's cores make no difference to what is computed. */
+/** One thread, so that other load on the machine's cores does not change what is computed. */
 let pipeline: Pipeline;
 let folder: string;
 beforeAll(async () => {
@@ -27,7 +27,7 @@ const APPLE: GenerateOptions = { prompt: 'a red apple', seed: 7, steps: 3, width
 const one = async (options: Partial<GenerateOptions> = {}) =>
   (await pipeline.generate({ ...APPLE, ...options })).images[0]!;
 
-/** Mean colour of a box. */
+/** Returns the mean color of a box. */
 function colour(
   image: RgbImage,
   left: number,
@@ -43,13 +43,13 @@ function colour(
   return sum.map((v) => v / ((right - left) * (bottom - top))) as [number, number, number];
 }
 
-/** Mean difference of the bytes. */
+/** Returns the mean difference of the bytes. */
 function distance(a: RgbImage, b: RgbImage): number {
   return a.data.reduce((sum, v, i) => sum + Math.abs(v - b.data[i]!), 0) / a.data.length;
 }
 
-describe('the starter', () => {
-  it('knows what it is, and how to draw a red apple', async () => {
+describe('the starter model', () => {
+  it('reports its info and generates a red apple', async () => {
     expect(pipeline.info).toMatchObject({
       name: 'starter',
       prediction: 'v',
@@ -67,7 +67,7 @@ describe('the starter', () => {
     for (const v of colour(image, 0, 0, 10, 10)) expect(v).toBeGreaterThan(225);
   });
 
-  it('draws the same again, and something else for another seed, prompt, negative or step', async () => {
+  it('repeats an image exactly, and changes it for another seed, prompt, negative prompt or step count', async () => {
     const apple = await one();
     expect((await one()).data).toEqual(apple.data);
     for (const other of [
@@ -81,7 +81,7 @@ describe('the starter', () => {
     }
   });
 
-  it('draws each picture of a batch as it does alone', async () => {
+  it('generates each image of a batch as it does alone', async () => {
     const options = { sampler: 'euler_a', count: 3, batch: 2 };
     const { images } = await pipeline.generate({ ...APPLE, ...options });
     expect(images.map(({ seed }) => seed)).toEqual([7, 8, 9]);
@@ -92,7 +92,7 @@ describe('the starter', () => {
     }
   });
 
-  it('saves a PNG that tells how it was made, and never overwrites by itself', async () => {
+  it('saves a PNG with its generation parameters and never overwrites a file by default', async () => {
     const image = await one({ negative: 'a worm: "big", green', clipSkip: 2, rng: 'cuda' });
     const files = await Promise.all([1, 2].map(() => image.save(join(folder, 'apple.png'))));
     expect((await readdir(folder)).sort()).toEqual(['apple-2.png', 'apple.png']);
@@ -111,7 +111,7 @@ describe('the starter', () => {
     expect(await image.save(files[0]!, { overwrite: true })).toBe(files[0]);
   });
 
-  it('reports what it does, with previews that look like the picture', async () => {
+  it('reports progress with previews that resemble the image', async () => {
     const seen: Progress[] = [];
     const image = await one({ steps: 6, onProgress: (progress) => void seen.push(progress) });
     expect([...new Set(seen.map(({ phase }) => phase))]).toEqual(['encode', 'denoise', 'decode']);
@@ -132,8 +132,8 @@ describe('the starter', () => {
   });
 });
 
-describe('from a picture', () => {
-  it('stays near it at low strength and leaves it at full, at its size on the grid', async () => {
+describe('image-to-image', () => {
+  it('stays close to the image at low strength and departs from it at full strength, at its size on the grid', async () => {
     const apple = await one({ steps: 6 });
     const init = { data: apple.data, width: 64, height: 64 };
     const options = { prompt: 'a blue car', init, steps: 10 };
@@ -153,7 +153,7 @@ describe('from a picture', () => {
     });
   });
 
-  it('repaints what is white in the mask and returns the rest to the byte', async () => {
+  it('inpaints white areas of the mask and returns all other bytes unchanged', async () => {
     const { data } = await one({ steps: 6 });
     const init = { data, width: 64, height: 64 };
     const mask = { data: new Uint8Array(64 * 64), width: 64, height: 64 };
@@ -165,7 +165,7 @@ describe('from a picture', () => {
     }
   });
 
-  it('works at full size on the masked part alone, if asked to', async () => {
+  it('inpaints only the masked part at full size with onlyMasked', async () => {
     const init = { data: new Uint8Array(150 * 100 * 3).fill(255), width: 150, height: 100 };
     const mask = { data: new Uint8Array(150 * 100), width: 150, height: 100 };
     for (let y = 40; y < 60; y++) mask.data.fill(255, y * 150 + 20, y * 150 + 40);
@@ -185,9 +185,9 @@ describe('from a picture', () => {
   });
 });
 
-describe('in two passes', () => {
+describe('hires', () => {
   it.each(['latent', 'latent_bicubic', 'lanczos'] as const)(
-    'with %s makes the larger picture',
+    'generates the larger image with %s',
     async (upscaler) => {
       const passes: number[] = [];
       const stream = pipeline.stream({ ...APPLE, hires: { scale: 1.5, steps: 2, upscaler } });
@@ -203,8 +203,8 @@ describe('in two passes', () => {
   );
 });
 
-describe('stage by stage', () => {
-  it('gives what generate gives', async () => {
+describe('the stages', () => {
+  it('return the same image as generate', async () => {
     const whole = await one({ negative: 'blurry' });
     const positive = await pipeline.encodeText('a red apple');
     const negative = await pipeline.encodeText('blurry', { negative: true });
@@ -216,7 +216,7 @@ describe('stage by stage', () => {
     expect([image!.seed, image!.parameters]).toEqual([undefined, '']);
   });
 
-  it('tokenizes with and without prompt syntax', async () => {
+  it('tokenize with and without prompt syntax', async () => {
     const [weighted] = await pipeline.tokenize('a (red:1.5) apple');
     expect(weighted!.weights.filter((w) => w === 1.5)).toHaveLength(1);
     const [raw] = await pipeline.tokenize('a (red:1.5) apple', { raw: true });
@@ -224,7 +224,7 @@ describe('stage by stage', () => {
     expect(raw!.ids).toHaveLength(32);
   });
 
-  it('encodes a picture to a latent that decodes to it', async () => {
+  it('encode an image to a latent that decodes to it', async () => {
     const apple = await one({ steps: 8 });
     const mean = await pipeline.encode(apple);
     expect(mean.shape).toEqual([1, 4, 8, 8]);
@@ -239,7 +239,7 @@ describe('stage by stage', () => {
     expect(a!.data).not.toEqual(c!.data);
   });
 
-  it('lists what can be tapped, and reads it', async () => {
+  it('list the nodes that can be tapped, and read them', async () => {
     const nodes = await pipeline.nodes({ module: 'unet', width: 64, height: 64, batch: 2 });
     const probs = nodes.find(({ name }) => name.endsWith('attn2.probs'))!;
     const stream = pipeline.stream({ ...APPLE, steps: 1, taps: [probs.name] });
@@ -258,12 +258,12 @@ describe('stage by stage', () => {
     await expect(one({ taps: ['no.such.node'] })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
   });
 
-  it('maps where a word went', async () => {
+  it('map the attention of a word', async () => {
     const [apple] = await pipeline.attentionMap({ ...APPLE, count: 1, word: 'apple' });
     expect(apple!.map.shape).toEqual([64, 64]);
     expect(apple!.map.stats()).toMatchObject({ min: 0, max: 1, nan: 0 });
     expect(apple!.overlay).toMatchObject({ width: 64, height: 64 });
-    // Where attention is read out it is computed another way, so that the last bits differ.
+    // With taps, attention is computed by other operations, so the last bits differ.
     expect(distance(apple!.image, await one())).toBeLessThan(0.5);
     await expect(pipeline.attentionMap({ ...APPLE, word: 'pear' })).rejects.toMatchObject({
       code: 'INVALID_OPTION',
@@ -271,8 +271,8 @@ describe('stage by stage', () => {
   });
 });
 
-describe('a stream', () => {
-  it('shows every step, and goes on from what was written into it', async () => {
+describe('stream', () => {
+  it('yields every step, and continues from a modified latent', async () => {
     const plain = await one();
     const stream = pipeline.stream(APPLE);
     const sigmas: number[] = [];
@@ -286,14 +286,14 @@ describe('a stream', () => {
     expect((await stream.result).images[0]!.data).not.toEqual(plain.data);
   });
 
-  it('runs to its end without a loop, and stops when the loop is left', async () => {
+  it('completes without a loop, and stops when the loop is left', async () => {
     expect((await pipeline.stream(APPLE).result).images).toHaveLength(1);
     const stream = pipeline.stream(APPLE);
     for await (const step of stream) if (step.step === 0) break;
     await expect(stream.result).rejects.toMatchObject({ code: 'ABORTED' });
   });
 
-  it('ends with NOT_FINITE as soon as a latent is not', async () => {
+  it('rejects with NOT_FINITE as soon as a latent is not finite', async () => {
     const stream = pipeline.stream(APPLE);
     const steps: number[] = [];
     const run = async () => {

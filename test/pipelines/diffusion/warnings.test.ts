@@ -1,4 +1,4 @@
-/** What a call says beside its result, with the starter (128 x 128 pixels). */
+/** Warnings in results and callbacks, with the starter model (128 x 128 pixels). */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GenerateOptions, GenerateResult, Warning } from '../../../lib/index.js';
 import { Pipeline } from '../../../lib/pipelines/diffusion/pipeline.js';
@@ -27,8 +27,8 @@ async function generate(options: Partial<GenerateOptions>): Promise<GenerateResu
 }
 const codes = ({ warnings }: GenerateResult) => warnings.map(({ code }) => code);
 
-describe('prompt syntax', () => {
-  it('is warned of by name for each prompt, once, and the images are drawn', async () => {
+describe('unsupported prompt syntax', () => {
+  it('is reported by name for each prompt, once, and images are generated', async () => {
     const made = await generate({
       ...{
         prompt: 'a <lora:x:1> [cat:dog:5] AND [a|b], (fine:1.2), [less]',
@@ -51,12 +51,12 @@ describe('prompt syntax', () => {
     for (const { message } of made.warnings) expect(message).toContain('drawn as plain words');
   });
 
-  it('that is supported is not', async () => {
+  it('is not reported for supported syntax', async () => {
     const made = await generate({ prompt: '(a:1.2) [b] \\[c:d:5\\] BREAK e', width: 32, height: 32 });
     expect(made.warnings).toEqual([]);
   });
 
-  it('is warned of by the stage that encodes text, and many constructs are counted', async () => {
+  it('is reported by the encodeText stage, with a count if there are many constructs', async () => {
     const told: Warning[] = [];
     await pipeline.encodeText('[a:1]'.repeat(40), { onWarning: (warning) => told.push(warning) });
     expect(told).toHaveLength(2);
@@ -68,8 +68,8 @@ describe('prompt syntax', () => {
   });
 });
 
-describe('an image to begin from', () => {
-  it('of more pixels than the model’s is scaled down to them where no size is given, which is said', async () => {
+describe('an initial image', () => {
+  it('with more pixels than the model is scaled down if no size is given, with a warning', async () => {
     const made = await generate({ init: image(400, 300) });
     const { width, height } = made.images[0]!;
     expect([width % 8, height % 8, width > height]).toEqual([0, 0, true]);
@@ -79,14 +79,14 @@ describe('an image to begin from', () => {
     expect(made.warnings[0]!.message).toContain(`${width} x ${height}`);
   });
 
-  it('keeps its own size up to that, and the size that is asked for', async () => {
+  it('keeps its size up to that limit, and a requested size', async () => {
     const small = await generate({ init: image(100, 60) });
     expect([small.images[0]!.width, small.images[0]!.height, codes(small)]).toEqual([96, 56, []]);
     const asked = await generate({ init: image(400, 300), width: 200, height: 152 });
     expect([asked.images[0]!.width, asked.images[0]!.height, codes(asked)]).toEqual([200, 152, []]);
   });
 
-  it('is worked on at the model’s pixels too where a mask says which part, and stays whole', async () => {
+  it('is processed at the model’s pixel count with onlyMasked, too, and keeps its size', async () => {
     const mask = { ...image(300, 300), data: new Uint8Array(300 * 300 * 3).fill(255) };
     const made = await generate({ init: image(300, 300), mask, onlyMasked: true });
     expect([made.images[0]!.width, made.images[0]!.height, codes(made)]).toEqual([
@@ -96,12 +96,12 @@ describe('an image to begin from', () => {
     ]);
   });
 
-  it('that is encoded at its own size is warned of', async () => {
+  it('that is encoded at its own large size causes a warning', async () => {
     const made = await generate({ init: image(280, 280), width: 64, height: 64, resizeMode: 'latent' });
     expect(codes(made)).toEqual(['LARGE_IMAGE']);
   });
 
-  it('is encoded by itself at such a size too', async () => {
+  it('causes the same warning in the encode stage', async () => {
     const told: Warning[] = [];
     const onWarning = (warning: Warning) => void told.push(warning);
     expect((await pipeline.encode(image(320, 320), { onWarning })).shape).toEqual([1, 4, 16, 16]);
@@ -119,15 +119,15 @@ describe('an image to begin from', () => {
 describe('a size above four times the model’s pixels', () => {
   it.each<[string, Partial<GenerateOptions>, string[]]>([
     ['from noise', { width: 264, height: 256 }, ['LARGE_IMAGE']],
-    ['from noise, of just four times', { width: 256, height: 256 }, []],
+    ['from noise, exactly four times', { width: 256, height: 256 }, []],
     ['of a second pass', { hires: { scale: 2.25, steps: 1, strength: 0.5 } }, ['LARGE_IMAGE']],
-    ['of a usual second pass', { hires: { scale: 2, steps: 1, strength: 0.5 } }, []],
+    ['of a typical second pass', { hires: { scale: 2, steps: 1, strength: 0.5 } }, []],
     ['from an image', { init: image(40, 40), width: 264, height: 256, strength: 0.5 }, ['LARGE_IMAGE']],
-  ])('is warned of: %s', async (_name, options, expected) => {
+  ])('causes a warning: %s', async (_name, options, expected) => {
     expect(codes(await generate(options))).toEqual(expected);
   });
 
-  it('is warned of by the stage that denoises', async () => {
+  it('causes a warning in the denoise stage', async () => {
     const told: string[] = [];
     const positive = await pipeline.encodeText('a');
     const asked = { positive, steps: 1, cfg: 1, width: 264, height: 256 };
@@ -135,7 +135,7 @@ describe('a size above four times the model’s pixels', () => {
     expect(told).toEqual(['LARGE_IMAGE']);
   });
 
-  it('is warned of by models of codes, which keep an image’s size but for scores', async () => {
+  it('causes a warning for VQGAN models, which keep an image’s size except for scores', async () => {
     const model = await VqganPipeline.load(undefined, { threads: 1 });
     try {
       const made = await model.reconstruct(image(200, 200));

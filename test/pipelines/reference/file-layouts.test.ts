@@ -19,7 +19,7 @@ const PLAIN = {
   height: 64,
 } as const;
 
-/** Pixels, and the latent they were decoded from. */
+/** Generates pixels and the latent they were decoded from. */
 async function draw(path: string, load: LoadPipelineOptions = {}, options: object = {}) {
   const pipeline = await Pipeline.load(path, load);
   try {
@@ -30,7 +30,7 @@ async function draw(path: string, load: LoadPipelineOptions = {}, options: objec
   }
 }
 
-/** What a single file does not say and the folder does. */
+/** Settings that a folder contains and a single file does not. */
 const TOLD: Readonly<Record<TinyModel, LoadPipelineOptions>> = {
   sd1: {},
   inpaint: {},
@@ -38,19 +38,19 @@ const TOLD: Readonly<Record<TinyModel, LoadPipelineOptions>> = {
   sdxl: {},
 };
 
-describe('a folder and a single file of the same weights', () => {
-  it.each(Object.keys(TOLD) as TinyModel[])('%s give the same bytes of picture', async (model) => {
+describe('a folder and a single file with the same weights', () => {
+  it.each(Object.keys(TOLD) as TinyModel[])('generate byte-identical images: %s', async (model) => {
     const folder = writeFolder(model, join(root, model), { standardVocabulary: true });
     const file = writeSingleFile(model, join(root, `${model}.safetensors`));
     const [a, b] = [await draw(folder), await draw(file, TOLD[model])];
     expect(b.latent).toEqual(a.latent);
     expect(largestDifference(b.pixels, a.pixels)).toBe(0);
-    // Also where the pooled text, the padding and the empty negative prompt count.
+    // Also with influence of the pooled text, the padding and the empty negative prompt.
     const empty = { negative: '', prompt: 'a (red:1.2) apple BREAK on a road' };
     expect((await draw(file, TOLD[model], empty)).latent).toEqual((await draw(folder, {}, empty)).latent);
   });
 
-  it('of which the file carries v_pred, and ztsnr', async () => {
+  it('agree if the file contains the marker tensors v_pred and ztsnr', async () => {
     const marker = { dtype: 'F32', shape: [1], data: new Uint8Array(4) };
     const folder = join(root, 'sd1-v');
     writeFolder('sd1', folder, {
@@ -63,7 +63,7 @@ describe('a folder and a single file of the same weights', () => {
 });
 
 describe('text encoder names', () => {
-  it.each([true, false])('of transformers with text_model. %s are the same weights', async (textPrefix) => {
+  it.each([true, false])('with a text_model. %s prefix name the same weights', async (textPrefix) => {
     const folder = writeFolder('sdxl', join(root, `names-${textPrefix}`), { textPrefix });
     const other = writeFolder('sdxl', join(root, `names-${textPrefix}-other`));
     expect((await draw(folder)).latent).toEqual((await draw(other)).latent);
@@ -73,13 +73,13 @@ describe('text encoder names', () => {
 describe('storage', () => {
   const folder = writeFolder('sd1', join(root, 'stored'));
 
-  it('in f32, f16 and, where the weights allow it, as in the file gives the same picture', async () => {
+  it('in f32, f16 and, if the weights allow it, as in the file gives the same image', async () => {
     const [own, f32, f16] = [
       await draw(folder),
       await draw(folder, { storage: 'f32' }),
       await draw(folder, { storage: 'f16' }),
     ];
-    // The fixture's weights are exact in f16; arithmetic is f32 in all three.
+    // The fixture's weights are exact in f16, and arithmetic is f32 in all three.
     expect(largestDifference(f16.pixels, f32.pixels)).toBeLessThanOrEqual(1);
     expect(own.latent).toEqual(f16.latent);
   });
@@ -87,7 +87,7 @@ describe('storage', () => {
   it.each([
     ['bf16', 4],
     ['q8_0', 8],
-  ] as const)('%s changes pixels by %d of 255 on average at most', async (storage, most) => {
+  ] as const)('%s changes pixels by at most %d of 255 on average', async (storage, most) => {
     const [exact, stored] = [await draw(folder, { storage: 'f32' }), await draw(folder, { storage })];
     const mean =
       exact.pixels.reduce((sum, v, i) => sum + Math.abs(v - stored.pixels[i]!), 0) / exact.pixels.length;
@@ -96,7 +96,7 @@ describe('storage', () => {
   });
 });
 
-describe('the fixtures show mistakes', () => {
+describe('a changed option', () => {
   it.each([
     ['one word of the prompt', { prompt: 'a blue apple' }],
     ['the negative prompt', { negative: 'soft' }],
@@ -104,9 +104,9 @@ describe('the fixtures show mistakes', () => {
     ['the number of steps', { steps: 4 }],
     ['the guidance scale', { cfg: 5 }],
     ['clip skip', { clipSkip: 2 }],
-    ['the random numbers', { rng: 'cuda' }],
-    ['the first picture', { init: imagePath('init.png'), strength: 0.5 }],
-  ])('%s', async (_, change) => {
+    ['the random generator', { rng: 'cuda' }],
+    ['the initial image', { init: imagePath('init.png'), strength: 0.5 }],
+  ])('changes the image: %s', async (_, change) => {
     const folder = join(root, 'stored');
     const [a, b] = [await draw(folder), await draw(folder, {}, change)];
     const mean = a.pixels.reduce((sum, v, i) => sum + Math.abs(v - b.pixels[i]!), 0) / a.pixels.length;

@@ -17,14 +17,14 @@ import {
 } from '../../support/pipeline-cases.js';
 import { type TinyModel, writeFolder } from '../../support/tiny-models.js';
 
-/** Whole pictures within 2 of 255, the latents they are decoded from within 1e-3 of their largest number. */
+/** Whole images within 2 of 255, and the latents they are decoded from within 1e-3 of their largest value. */
 const PIXELS = 2;
 const LATENTS = 1e-3;
 
 const root = mkdtempSync(join(tmpdir(), 'safelight-pictures-'));
 const pipelines = new Map<string, Promise<Pipeline>>();
 
-/** Loaded once for all cases that differ only in how they sample. */
+/** Loads a pipeline once for all cases that differ only in sampling options. */
 function pipelineFor({ model, scheduler, options }: Case): Promise<Pipeline> {
   const prediction = options.prediction as 'eps' | 'v' | 'x0' | undefined;
   const key = `${model}-${JSON.stringify(scheduler ?? {})}-${prediction}`;
@@ -39,7 +39,10 @@ function pipelineFor({ model, scheduler, options }: Case): Promise<Pipeline> {
   return pipeline;
 }
 
-/** A picture between two passes is rounded to bytes: a last digit that tips one of them over shows in what is encoded from it. */
+/**
+ * Returns the tolerance of latents: an image between two passes is rounded to bytes, and a byte that rounds
+ * differently changes the latent encoded from it.
+ */
 function latentsOff({ options }: (typeof cases)[number]): number {
   return options.hiresScale !== undefined && options.hiresUpscaler !== 'latent' ? 5 * LATENTS : LATENTS;
 }
@@ -49,15 +52,15 @@ afterAll(async () => {
   rmSync(root, { recursive: true, force: true });
 });
 
-describe('a whole picture equals the reference', () => {
-  it.each(cases.map((one) => [one.name, one] as const))('%s', async (_, one) => {
+describe('whole images against the reference', () => {
+  it.each(cases.map((one) => [one.name, one] as const))('match for %s', async (_, one) => {
     const pipeline = await pipelineFor(one);
     const { images } = await pipeline.generate(generateOptions(one));
     expect(images).toHaveLength(one.images.length);
     const latents = expectedLatents(one);
     for (const [i, image] of images.entries()) {
       const expected = await readImage(expectedPath(one.images[i]!));
-      // With a variation the subseed counts up instead.
+      // With a variation, the subseed is incremented instead.
       const stays = one.options.subseedStrength !== undefined;
       expect(image.seed).toBe(Number(one.options.seed) + (stays ? 0 : i));
       expect([image.width, image.height]).toEqual([expected.width, expected.height]);
@@ -67,8 +70,8 @@ describe('a whole picture equals the reference', () => {
   });
 });
 
-describe('a picture becomes the reference latent and back', () => {
-  it.each(['sd1', 'sd2', 'sdxl', 'inpaint'] as TinyModel[])('%s', async (model) => {
+describe('encode and decode', () => {
+  it.each(['sd1', 'sd2', 'sdxl', 'inpaint'] as TinyModel[])('match the reference for %s', async (model) => {
     const pipeline = await pipelineFor({ name: '', model, options: {}, images: [] });
     const mean = await pipeline.encode(imagePath('init.png'));
     expect(relativeError(mean.data, readLatent(expectedPath(`encode-${model}.npy`)).data)).toBeLessThan(

@@ -20,7 +20,7 @@ const MID = 'mid_block.resnets.0';
 const probs = (): string => nodes.find((name) => name.endsWith('attn2.probs'))!;
 
 describe('an edit', () => {
-  it('that changes nothing gives what a tap of the node gives, bit for bit', async () => {
+  it('without a change returns the tap of the node, bit for bit', async () => {
     for (const node of [MID, probs(), nodes[0]!, nodes.at(-1)!]) {
       const tapped = await one({ taps: [node] });
       const seen: number[][] = [];
@@ -32,7 +32,7 @@ describe('an edit', () => {
     }
   });
 
-  it.each([MID, 'probs', 'first', 'last'])('of %s that zeroes it changes the image', async (which) => {
+  it.each([MID, 'probs', 'first', 'last'])('of %s that sets zero changes the image', async (which) => {
     const node = { probs: probs(), first: nodes[0]!, last: nodes.at(-1)! }[which] ?? which;
     const tapped = await one({ taps: [node] });
     const zeroed = await one({ edit: { [node]: (tensor) => Tensor.zeros(tensor.shape) } });
@@ -41,7 +41,7 @@ describe('an edit', () => {
     expect(written.latent.data).toEqual(zeroed.latent.data);
   });
 
-  it('sees the evaluation and its branches, and what edits of earlier nodes have changed', async () => {
+  it('receives the evaluation, its branches and the effect of edits of earlier nodes', async () => {
     const infos: unknown[] = [];
     const [before, after] = [nodes.indexOf(MID), nodes.length - 2].map((i) => nodes[i]!) as [string, string];
     const late: Float32Array[] = [];
@@ -57,7 +57,7 @@ describe('an edit', () => {
     expect(late[0]).not.toEqual(late[1]);
   });
 
-  it('shows what it gave to taps, and runs in the stage of denoising', async () => {
+  it('passes its result to taps, and runs in the denoise stage', async () => {
     const edit: Edits = { [MID]: ({ shape }) => Tensor.zeros(shape) };
     for await (const { taps } of pipeline.stream({ ...APPLE, taps: [MID], edit }))
       expect(taps[MID]!.data.every((value) => value === 0)).toBe(true);
@@ -67,34 +67,34 @@ describe('an edit', () => {
     expect(latent.data).toEqual((await one({ edit })).latent.data);
   });
 
-  it('ends the call with what it throws, itself', async () => {
+  it('rejects the call with the exception that it throws', async () => {
     const mine = new RangeError('mine');
     const call = one({ edit: { [MID]: () => Promise.reject(mine) } });
     expect(await call.catch((error: unknown) => error)).toBe(mine);
   });
 
   it.each<[string, unknown, string]>([
-    ['of a node that there is not', { 'no.such.node': () => undefined }, 'INVALID_OPTION'],
-    ['that is no function', { [MID]: 7 }, 'INVALID_OPTION'],
-    ['that is no object', () => undefined, 'INVALID_OPTION'],
-    ['that gives no tensor', { [MID]: () => 7 }, 'INVALID_OPTION'],
-    ['that gives whole numbers', { [MID]: () => new Tensor(new Int32Array(4), [4]) }, 'INVALID_OPTION'],
-    ['that gives another shape', { [MID]: () => Tensor.zeros([1, 2]) }, 'SHAPE_MISMATCH'],
-    ['that gives NaN', { [MID]: (tensor: Tensor) => void tensor.data.fill(Number.NaN) }, 'NOT_FINITE'],
+    ['of an unknown node', { 'no.such.node': () => undefined }, 'INVALID_OPTION'],
+    ['that is not a function', { [MID]: 7 }, 'INVALID_OPTION'],
+    ['that is not an object', () => undefined, 'INVALID_OPTION'],
+    ['that returns no tensor', { [MID]: () => 7 }, 'INVALID_OPTION'],
+    ['that returns integers', { [MID]: () => new Tensor(new Int32Array(4), [4]) }, 'INVALID_OPTION'],
+    ['that returns another shape', { [MID]: () => Tensor.zeros([1, 2]) }, 'SHAPE_MISMATCH'],
+    ['that returns NaN', { [MID]: (tensor: Tensor) => void tensor.data.fill(Number.NaN) }, 'NOT_FINITE'],
     [
-      'that gives its memory away',
+      'that transfers its memory',
       {
         [MID]: (tensor: Tensor) =>
           void structuredClone(tensor.data, { transfer: [tensor.data.buffer as ArrayBuffer] }),
       },
       'SHAPE_MISMATCH',
     ],
-  ])('is refused %s', async (_, edit, code) => {
+  ])('is rejected: %s', async (_, edit, code) => {
     await expect(one({ edit: edit as Edits })).rejects.toMatchObject({ code });
     expect((await one({ steps: 1 })).width).toBe(64);
   });
 
-  it('is refused beside step caching', async () => {
+  it('is rejected together with step caching', async () => {
     const call = one({ edit: { [MID]: () => undefined }, deepCache: {} });
     await expect(call).rejects.toMatchObject({ code: 'INVALID_OPTION' });
   });

@@ -1,4 +1,4 @@
-/** Tensors in the place of what a seed or an image gives. */
+/** Tensors in place of the noise of a seed or the latent of an image. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Pipeline } from '../../../lib/pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../../../lib/pipelines/options.js';
@@ -16,15 +16,18 @@ const images = async (options: GenerateOptions) => (await pipeline.generate(opti
 const noiseOf = (...seeds: number[]): Tensor =>
   Tensor.from(createNoise({ seeds, size: 4 * 64 }).next(), [seeds.length, 4, 8, 8]);
 
-describe('the first noise as a tensor', () => {
-  it.each(['euler', 'euler_a'])("that is the seeds' own gives the seeds' images with %s", async (sampler) => {
-    const options = { ...APPLE, sampler, width: 64, height: 64, count: 3, batch: 2 };
-    const own = await images(options);
-    const given = await images({ ...options, noise: noiseOf(7, 8, 9) });
-    expect(given.map(({ data }) => data)).toEqual(own.map(({ data }) => data));
-  });
+describe('noise', () => {
+  it.each(['euler', 'euler_a'])(
+    "equal to that of the seeds gives the seeds' images with %s",
+    async (sampler) => {
+      const options = { ...APPLE, sampler, width: 64, height: 64, count: 3, batch: 2 };
+      const own = await images(options);
+      const given = await images({ ...options, noise: noiseOf(7, 8, 9) });
+      expect(given.map(({ data }) => data)).toEqual(own.map(({ data }) => data));
+    },
+  );
 
-  it('sets the size, is shared by all images where it is one, and gives others than the seed', async () => {
+  it("sets the size, is shared by all images if it has a batch of one, and differs from the seed's noise", async () => {
     const noise = noiseOf(31);
     const made = await images({ ...APPLE, noise, count: 2 });
     const [own] = await images({ ...APPLE, width: 64, height: 64, seed: 31 });
@@ -34,13 +37,13 @@ describe('the first noise as a tensor', () => {
       [64, 64],
     ]);
     expect(made[0]!.data).toEqual(own!.data);
-    // The only noise of the call: euler draws no more of the seeds'.
+    // The only noise of the call: euler consumes no more of the seeds' noise.
     expect(made[1]!.data).toEqual(own!.data);
     expect(made[0]!.data).not.toEqual(other!.data);
     expect(noise.data).toEqual(noiseOf(31).data);
   });
 
-  it('is laid on the image of image to image, and on the first pass of hires fix', async () => {
+  it('is added to the latent in image-to-image, and in the first pass of hires', async () => {
     const init = { data: new Uint8Array(64 * 64 * 3).fill(90), width: 64, height: 64 };
     for (const options of [{ init }, { hires: { scale: 1.5, steps: 1 }, width: 64, height: 64 }]) {
       const [own] = await images({ ...APPLE, ...options });
@@ -51,7 +54,7 @@ describe('the first noise as a tensor', () => {
     }
   });
 
-  it('begins the stage of denoising too', async () => {
+  it('is accepted by the denoise stage', async () => {
     const positive = await pipeline.encodeText('a red apple');
     const options = { positive, steps: 2, sampler: 'euler' } as const;
     const own = await pipeline.denoise({ ...options, seed: 7, width: 64, height: 64, count: 2 });
@@ -60,9 +63,9 @@ describe('the first noise as a tensor', () => {
   });
 
   it.each<[string, object, string, RegExp]>([
-    ['no tensor', { noise: [1] }, 'INVALID_OPTION', /noise/],
+    ['a value that is not a tensor', { noise: [1] }, 'INVALID_OPTION', /noise/],
     ['other channels', { noise: Tensor.zeros([1, 3, 8, 8]) }, 'SHAPE_MISMATCH', /\[1, 4, 8, 8\] for noise/],
-    ['other rows', { noise: Tensor.zeros([2, 4, 8, 8]), count: 3 }, 'SHAPE_MISMATCH', /1 or 3/],
+    ['another number of rows', { noise: Tensor.zeros([2, 4, 8, 8]), count: 3 }, 'SHAPE_MISMATCH', /1 or 3/],
     ['another size', { noise: noiseOf(1), width: 128 }, 'INVALID_OPTION', /64 \(the noise's\)/],
     [
       'infinite numbers',
@@ -77,14 +80,14 @@ describe('the first noise as a tensor', () => {
       'INVALID_OPTION',
       /seedResizeFrom/,
     ],
-  ])('refuses %s', async (_, options, code, message) => {
+  ])('rejects %s', async (_, options, code, message) => {
     const error = await images({ ...APPLE, ...options }).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
   });
 });
 
-describe('a latent to begin from', () => {
-  it('that is an encoded image gives what the image gives', async () => {
+describe('initial latent', () => {
+  it('of an encoded image gives the same image as the initial image', async () => {
     const [apple] = await images({ ...APPLE, width: 64, height: 64, steps: 4 });
     const options = {
       ...APPLE,
@@ -106,7 +109,7 @@ describe('a latent to begin from', () => {
     expect(second!.data).not.toEqual(own[1]!.data);
   });
 
-  it('takes noise as a tensor beside it, of its size', async () => {
+  it('may be combined with a noise tensor of its size', async () => {
     const latent = Tensor.zeros([1, 4, 8, 8]);
     const [own] = await images({ ...APPLE, latent });
     const [given] = await images({ ...APPLE, latent, noise: noiseOf(7) });
@@ -118,7 +121,7 @@ describe('a latent to begin from', () => {
   it.each<[string, object]>([
     ['init', { init: { data: new Uint8Array(3), width: 1, height: 1 } }],
     ['hires', { hires: {} }],
-  ])('is refused beside %s', async (_, options) => {
+  ])('is rejected together with %s', async (_, options) => {
     const call = images({ ...APPLE, latent: Tensor.zeros([1, 4, 8, 8]), ...options });
     await expect(call).rejects.toMatchObject({ code: 'INVALID_OPTION' });
   });

@@ -13,7 +13,7 @@ afterAll(() => pipeline.dispose());
 const APPLE = { prompt: 'a red apple', seed: 7, steps: 2, sampler: 'euler', width: 64, height: 64 } as const;
 
 describe('predictions of a step', () => {
-  it('are those of the branches, of which guidance makes the guided one', async () => {
+  it('are those of the branches, from which guidance computes the guided one', async () => {
     const options = { ...APPLE, count: 2, cfg: 3, guidanceRescale: 0.5 };
     const stream = pipeline.stream({ ...options, predictions: true });
     let before = Tensor.zeros([0]);
@@ -36,7 +36,7 @@ describe('predictions of a step', () => {
         expect(distance).toBeLessThan(1e-4);
       }
       before = latent.clone();
-      guided!.data.fill(0); // a copy: what is written into it counts for nothing
+      guided!.data.fill(0); // a copy: writing into it has no effect
     }
     const plain = await pipeline.generate(options);
     expect((await stream.result).images.map(({ data }) => data)).toEqual(
@@ -44,7 +44,7 @@ describe('predictions of a step', () => {
     );
   });
 
-  it('are of the branches that ran', async () => {
+  it('contain only branches that ran', async () => {
     const names: string[][] = [];
     const stream = pipeline.stream({ ...APPLE, cfg: 1, predictions: true });
     for await (const { predictions, guided } of stream) {
@@ -54,7 +54,7 @@ describe('predictions of a step', () => {
     expect(names).toEqual([['positive'], ['positive']]);
   });
 
-  it('are not there unless asked for, also in the stage of denoising', async () => {
+  it('are absent unless requested, also in the denoise stage', async () => {
     for await (const step of pipeline.stream(APPLE))
       expect([step.predictions, step.guided]).toEqual([undefined, undefined]);
     const positive = await pipeline.encodeText('a red apple');

@@ -1,4 +1,4 @@
-/** Encodings in the place of prompts, and lists of prompts. */
+/** Encodings in place of prompts, and lists of prompts. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseParameters } from '../../../lib/image/parameters.js';
 import { readPngText } from '../../../lib/image/png.js';
@@ -24,7 +24,7 @@ describe('embeddings', () => {
     ['a red apple', 'blurry'],
     ['a red apple', ''],
     [LONG, 'blurry'],
-  ])('of the prompts %j and %j give their image', async (prompt, negative) => {
+  ])('of the prompts %j and %j generate their image', async (prompt, negative) => {
     const [own] = await images({ prompt, negative });
     const positive = await pipeline.encodeText(prompt);
     const [given] = await images({
@@ -48,7 +48,7 @@ describe('embeddings', () => {
     expect(twice!.data).not.toEqual(own!.data);
   });
 
-  it('are named in the image as what its texts do not hold', async () => {
+  it('are marked in the image as missing from its texts', async () => {
     const [image] = await images({
       embeddings: { positive: await pipeline.encodeText('a red apple') },
       noise: Tensor.zeros([1, 4, 8, 8]),
@@ -63,33 +63,37 @@ describe('embeddings', () => {
   });
 
   it.each<[string, (encoding: object) => object, string]>([
-    ['a prompt beside them', (positive) => ({ prompt: 'a', embeddings: { positive } }), 'INVALID_OPTION'],
+    ['together with a prompt', (positive) => ({ prompt: 'a', embeddings: { positive } }), 'INVALID_OPTION'],
     [
-      'a negative prompt beside them',
+      'together with a negative prompt',
       (positive) => ({ negative: 'a', embeddings: { positive } }),
       'INVALID_OPTION',
     ],
     [
-      "a second pass's prompt",
+      'together with the prompt of a second pass',
       (positive) => ({ hires: { prompt: 'a' }, embeddings: { positive } }),
       'INVALID_OPTION',
     ],
-    ['none', () => ({ embeddings: {} }), 'INVALID_OPTION'],
-    ['a text', () => ({ embeddings: 'a red apple' }), 'INVALID_OPTION'],
-    ['a misspelt name', (positive) => ({ embeddings: { positive, negativ: positive } }), 'INVALID_OPTION'],
+    ['without tensors', () => ({ embeddings: {} }), 'INVALID_OPTION'],
+    ['of type string', () => ({ embeddings: 'a red apple' }), 'INVALID_OPTION'],
     [
-      'another width',
+      'with a misspelt name',
+      (positive) => ({ embeddings: { positive, negativ: positive } }),
+      'INVALID_OPTION',
+    ],
+    [
+      'of another width',
       () => ({ embeddings: { positive: { context: Tensor.zeros([1, 32, 5]) } } }),
       'SHAPE_MISMATCH',
     ],
-  ])('refuse %s', async (_, options, code) => {
+  ])('are rejected %s', async (_, options, code) => {
     const positive = await pipeline.encodeText('a red apple');
     await expect(images(options(positive))).rejects.toMatchObject({ code });
   });
 });
 
 describe('a list of prompts', () => {
-  it('gives the images of each prompt as alone, from the same seed, in one result', async () => {
+  it('returns the images of each prompt as if generated alone, from the same seed, in one result', async () => {
     const prompt = ['a red apple', 'a blue car'];
     const seen: Progress[] = [];
     const indices: number[] = [];
@@ -123,7 +127,7 @@ describe('a list of prompts', () => {
     expect(seen.every(({ elapsed }, i) => elapsed >= (seen[i - 1]?.elapsed ?? 0))).toBe(true);
   });
 
-  it('takes a random seed once, and negative prompts one by one or one for all', async () => {
+  it('chooses a random seed once, and accepts one negative prompt per prompt or one for all', async () => {
     const { images: made } = await pipeline.generate({
       ...SMALL,
       seed: -1,
@@ -140,7 +144,7 @@ describe('a list of prompts', () => {
     expect(second!.data).toEqual(made[1]!.data);
   });
 
-  it('stops with the loop that is left, and leaves out prompts once it is to finish', async () => {
+  it('stops when the loop is left, and omits prompts after finish', async () => {
     const stream = pipeline.stream({ ...SMALL, prompt: ['a', 'b'] });
     for await (const { promptIndex } of stream) if (promptIndex === 1) break;
     await expect(stream.result).rejects.toMatchObject({ code: 'ABORTED' });
@@ -150,7 +154,7 @@ describe('a list of prompts', () => {
     expect((await ended.result).images).toHaveLength(2);
   });
 
-  it('warns of the syntax of each', async () => {
+  it('warns about the syntax of each prompt', async () => {
     const { warnings } = await pipeline.generate({
       ...SMALL,
       steps: 1,
@@ -164,15 +168,15 @@ describe('a list of prompts', () => {
   it.each<[string, object]>([
     ['without a prompt', { prompt: [] }],
     ['of numbers', { prompt: ['a', 7] }],
-    ['with a gap', { prompt: new Array(2) }],
+    ['with a hole', { prompt: new Array(2) }],
     ['of lists', { prompt: [['a']] }],
-    ['beside another number of negative prompts', { prompt: ['a', 'b'], negative: ['c', 'd', 'e'] }],
+    ['with another number of negative prompts', { prompt: ['a', 'b'], negative: ['c', 'd', 'e'] }],
     ['of 1001 prompts', { prompt: new Array(1001).fill('a') }],
-  ])('is refused %s', async (_, options) => {
+  ])('is rejected %s', async (_, options) => {
     await expect(images(options)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
   });
 
-  it('is refused over HTTP and by attention maps', async () => {
+  it('is rejected over HTTP and by attentionMap', async () => {
     expect(jobSchemas(defaultLimits)['text-to-image'].safeParse({ prompt: ['a', 'b'] }).success).toBe(false);
     const call = pipeline.attentionMap({ ...SMALL, prompt: ['a', 'b'], word: 'a' });
     await expect(call).rejects.toMatchObject({ code: 'INVALID_OPTION' });

@@ -1,4 +1,4 @@
-/** A sampler of one's own. */
+/** Custom samplers. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SafelightError } from '../../../lib/errors.js';
 import { restoreOptions } from '../../../lib/options/infotext/restore.js';
@@ -19,7 +19,7 @@ const failure = (sampler: unknown): Promise<SafelightError> =>
     (error: SafelightError) => error,
   );
 
-/** Euler's method, with what a test changes in it. */
+/** Euler's method with a test's modification. */
 function euler(change: { step?: object; result?: unknown; before?: () => void } = {}): SamplerFunction {
   return async function* (denoise, latent, sigmas) {
     let x = latent;
@@ -34,8 +34,8 @@ function euler(change: { step?: object; result?: unknown; before?: () => void } 
   };
 }
 
-describe('a sampler that is a function', () => {
-  it("gives a sampler's image where it is that sampler, on any schedule", async () => {
+describe('a sampler function', () => {
+  it('returns the image of the sampler that it implements, on any schedule', async () => {
     for (const options of [{}, { schedule: 'simple', cfg: 1 }, { sigmas: [10, 2, 0.4] }]) {
       const { steps: _, ...rest } = APPLE;
       const base = { ...('sigmas' in options ? rest : APPLE), ...options };
@@ -51,7 +51,7 @@ describe('a sampler that is a function', () => {
     }
   });
 
-  it('runs in batches, in the stage of denoising and before a second pass', async () => {
+  it('runs in batches, in the denoise stage and before a second pass', async () => {
     const { images } = await pipeline.generate({ ...APPLE, sampler: euler(), count: 2 });
     expect(images[0]!.data).not.toEqual(images[1]!.data);
     const positive = await pipeline.encodeText('a red apple');
@@ -67,7 +67,7 @@ describe('a sampler that is a function', () => {
     expect((await one({ sampler: euler(), hires: { scale: 1.5, steps: 1 } })).width).toBe(96);
   });
 
-  it('is named in the image as what its texts do not hold', async () => {
+  it('is marked in the image as missing from its texts', async () => {
     const image = await one({ sampler: euler() });
     for (const texts of [{ parameters: image.parameters }, { safelight: image.exactOptions }]) {
       const { options, unrestored } = restoreOptions(texts);
@@ -76,7 +76,7 @@ describe('a sampler that is a function', () => {
     }
   });
 
-  it('ends the call with what it throws, itself', async () => {
+  it('rejects the call with the exception that it throws', async () => {
     const mine = new RangeError('mine');
     const throws = (): never => {
       throw mine;
@@ -86,7 +86,7 @@ describe('a sampler that is a function', () => {
     expect(await failure(async () => throws())).toBe(mine);
   });
 
-  it('is ended where the loop over its steps is left', async () => {
+  it('ends when the loop over its steps is left', async () => {
     let freed = 0;
     const sampler: SamplerFunction = async function* (...given) {
       try {
@@ -100,27 +100,27 @@ describe('a sampler that is a function', () => {
   });
 
   it.each<[string, unknown, string]>([
-    ['no generator', () => 1, 'INVALID_OPTION'],
-    ['a promise of nothing', async () => undefined, 'INVALID_OPTION'],
-    ['an iterator of nothing', () => ({ next: () => 7 }), 'INVALID_OPTION'],
-    ['a step that is none', euler({ step: { sigma: 'high' } }), 'INVALID_OPTION'],
+    ['a function that is not a generator', () => 1, 'INVALID_OPTION'],
+    ['a promise of undefined', async () => undefined, 'INVALID_OPTION'],
+    ['an iterator of undefined', () => ({ next: () => 7 }), 'INVALID_OPTION'],
+    ['an invalid step', euler({ step: { sigma: 'high' } }), 'INVALID_OPTION'],
     ['a latent of another type', euler({ step: { latent: [1, 2] } }), 'INVALID_OPTION'],
     ['a latent of another size', euler({ step: { latent: new Float32Array(3) } }), 'SHAPE_MISMATCH'],
     ['a latent with NaN', euler({ step: { latent: new Float32Array(256).fill(Number.NaN) } }), 'NOT_FINITE'],
     ['x0 with infinities', euler({ step: { denoised: new Float32Array(256).fill(Infinity) } }), 'NOT_FINITE'],
     ['a last latent of another size', euler({ result: new Float32Array(3) }), 'SHAPE_MISMATCH'],
-    ['a last latent that is none', euler({ result: 7 }), 'INVALID_OPTION'],
+    ['a missing last latent', euler({ result: 7 }), 'INVALID_OPTION'],
     [
-      'a denoise of too little',
+      'a denoise call with another size',
       (denoise: (...args: unknown[]) => unknown) => denoise(new Float32Array(1), 1),
       'SHAPE_MISMATCH',
     ],
     [
-      'a denoise at 0',
+      'a denoise call at sigma 0',
       (denoise: (...args: unknown[]) => unknown, x: Float32Array) => denoise(x, 0),
       'INVALID_OPTION',
     ],
-  ])('is refused for %s', async (_, sampler, code) => {
+  ])('is rejected for %s', async (_, sampler, code) => {
     expect(await failure(sampler)).toMatchObject({ code });
   });
 });

@@ -1,4 +1,4 @@
-/** Noise levels of one's own, in every form in which options are given. */
+/** Custom noise levels, in every form in which options are given. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ async function sigmasOf(options: GenerateOptions) {
 }
 
 describe('sigmas', () => {
-  it("that are a schedule's give the schedule's image", async () => {
+  it("equal to those of a schedule give the schedule's image", async () => {
     const own = await sigmasOf({ ...APPLE, steps: 3 });
     expect(own.sigmas).toHaveLength(4);
     for (const sigmas of [own.sigmas, own.sigmas.slice(0, -1)]) {
@@ -40,7 +40,7 @@ describe('sigmas', () => {
     expect((await sigmasOf({ ...APPLE, sigmas: [12, 1] })).image.data).not.toEqual(own.image.data);
   });
 
-  it('are cut by the strength of image to image as a schedule is, and leave the second pass its own', async () => {
+  it('are cut by the strength of image-to-image like a schedule, and do not apply to the second pass', async () => {
     const init = { data: new Uint8Array(64 * 64 * 3).fill(90), width: 64, height: 64 };
     const sigmas = [10, 5, 2, 1];
     expect((await sigmasOf({ ...APPLE, init, strength: 0.5, sigmas })).sigmas).toEqual([5, 2, 1, 0]);
@@ -54,7 +54,7 @@ describe('sigmas', () => {
     expect(passes).toEqual([1, 1, 2, 2, 2]);
   });
 
-  it('are written into the image, and make it again', async () => {
+  it('are written into the image and reproduce it', async () => {
     const { image } = await sigmasOf({ ...APPLE, sigmas: [14.6, 3.25, 0.1] });
     const { parameters = '', safelight = '' } = readPngText(await image.png());
     expect(parameters).toContain('Steps: 3, Sampler: Euler, CFG scale');
@@ -68,24 +68,24 @@ describe('sigmas', () => {
   });
 
   it.each<[string, object, RegExp]>([
-    ['nothing', { sigmas: [] }, /sigmas/],
+    ['an empty list', { sigmas: [] }, /sigmas/],
     ['a number', { sigmas: 3 }, /sigmas/],
-    ['levels that ascend', { sigmas: [1, 2] }, /descending/],
-    ['the same level twice', { sigmas: [2, 2] }, /descending/],
-    ['a 0 that is not the last', { sigmas: [2, 0, 0] }, /sigmas/],
-    ['0 alone', { sigmas: [0] }, /sigmas/],
+    ['ascending levels', { sigmas: [1, 2] }, /descending/],
+    ['duplicate levels', { sigmas: [2, 2] }, /descending/],
+    ['a 0 before the end', { sigmas: [2, 0, 0] }, /sigmas/],
+    ['a single 0', { sigmas: [0] }, /sigmas/],
     ['negative levels', { sigmas: [2, -1] }, /sigmas/],
     ['infinite levels', { sigmas: [Number.POSITIVE_INFINITY, 1] }, /sigmas/],
-    ['texts', { sigmas: ['2', '1'] }, /sigmas/],
-    ['gaps', { sigmas: new Array(2) }, /sigmas/],
-    ['more than 1000 of them', { sigmas: Array.from({ length: 1001 }, (_, i) => 2000 - i) }, /at most 1000/],
-    ['steps beside them', { sigmas: [2], steps: 1 }, /steps/],
-    ['a schedule beside them', { sigmas: [2], schedule: 'karras' }, /schedule/],
-    ["a schedule in the sampler's name", { sigmas: [2], sampler: 'DPM++ 2M Karras' }, /sampler/],
-    ['a range beside them', { sigmas: [2], sigmaMax: 3 }, /sigmaMax/],
-    ['a level left out of them', { sigmas: [2], discardPenultimate: true }, /discardPenultimate/],
-    ['a sampler with levels of its own', { sigmas: [2], sampler: 'ddim' }, /sampler/],
-  ])('refuse %s', async (_, options, message) => {
+    ['strings', { sigmas: ['2', '1'] }, /sigmas/],
+    ['holes', { sigmas: new Array(2) }, /sigmas/],
+    ['more than 1000 levels', { sigmas: Array.from({ length: 1001 }, (_, i) => 2000 - i) }, /at most 1000/],
+    ['sigmas with steps', { sigmas: [2], steps: 1 }, /steps/],
+    ['sigmas with a schedule', { sigmas: [2], schedule: 'karras' }, /schedule/],
+    ["sigmas with a schedule in the sampler's name", { sigmas: [2], sampler: 'DPM++ 2M Karras' }, /sampler/],
+    ['sigmas with a range', { sigmas: [2], sigmaMax: 3 }, /sigmaMax/],
+    ['sigmas with discardPenultimate', { sigmas: [2], discardPenultimate: true }, /discardPenultimate/],
+    ['sigmas with a sampler that has its own levels', { sigmas: [2], sampler: 'ddim' }, /sampler/],
+  ])('reject %s', async (_, options, message) => {
     const error = await pipeline.generate({ ...APPLE, ...options }).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: 'INVALID_OPTION', message: expect.stringMatching(message) });
   });
@@ -101,7 +101,7 @@ describe('sigmas', () => {
     expect(() => fullSigmas(resolved({ sampler: 'euler', sigmas: [1.5, 0.5] }), model)).toThrow(/at most 1/);
   });
 
-  it('are a flag with commas', async () => {
+  it('are a comma-separated flag', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'safelight-sigmas-'));
     const size = ['-W', '64', '-H', '64'];
     const made = await run(['generate', 'apple', ...size, '--sigmas', '14,2,.5', '-o', 'a.png'], folder);
@@ -115,7 +115,7 @@ describe('sigmas', () => {
     expect([both.code, both.stderr]).toEqual([2, expect.stringContaining('steps')]);
   });
 
-  it("are in jobs, within the server's steps, and not beside steps", () => {
+  it("are accepted in jobs, within the server's step limit, and not together with steps", () => {
     const schema = jobSchemas({ ...defaultLimits, maxSteps: 3 })['text-to-image'];
     const accepts = (options: object): boolean => schema.safeParse({ prompt: 'a', ...options }).success;
     expect(accepts({ sigmas: [3, 2, 1, 0] })).toBe(true);

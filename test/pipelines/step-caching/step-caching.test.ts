@@ -53,17 +53,20 @@ async function latentOf(pipeline: Pipeline, options: GenerateOptions): Promise<F
   return Float32Array.from(images.flatMap((image) => [...image.latent.data]));
 }
 
-describe('step caching gives what the DeepCache package gives', () => {
-  it.each(cases.map((one) => [one.name, one] as const))('%s', async (name, { model, options }) => {
-    const latent = await latentOf(await pipelineFor(model), options);
-    expect(relativeError(latent, readLatent(join(FIXTURES, `${name}.npy`)).data)).toBeLessThan(1e-3);
-  });
+describe('step caching against the DeepCache package', () => {
+  it.each(cases.map((one) => [one.name, one] as const))(
+    'matches for %s',
+    async (name, { model, options }) => {
+      const latent = await latentOf(await pipelineFor(model), options);
+      expect(relativeError(latent, readLatent(join(FIXTURES, `${name}.npy`)).data)).toBeLessThan(1e-3);
+    },
+  );
 });
 
 describe('step caching', () => {
   const deepCache = { interval: 3, branch: 0 };
 
-  test('of one condition after the other is that of both together', async () => {
+  test('gives the same with sequential guidance as with both branches in one batch', async () => {
     for (const sampler of ['heun', 'dpmpp_2m_sde']) {
       const options = { ...SMALL, sampler, deepCache, count: 2 };
       const together = await latentOf(await pipelineFor('sd1'), options);
@@ -72,14 +75,14 @@ describe('step caching', () => {
     }
   });
 
-  test('at every evaluation is none', async () => {
+  test('has no effect with an interval of 1', async () => {
     const pipeline = await pipelineFor('sd1');
     const plain = await latentOf(pipeline, SMALL);
     expect(await latentOf(pipeline, { ...SMALL, deepCache: { interval: 1 } })).toEqual(plain);
     expect(relativeError(await latentOf(pipeline, { ...SMALL, deepCache }), plain)).toBeGreaterThan(1e-3);
   });
 
-  test('begins anew with each pass: hires fix, and each batch', async () => {
+  test('restarts in each pass of hires and in each batch', async () => {
     const pipeline = await pipelineFor('sd1');
     const hires = { scale: 1.5, steps: 3, strength: 0.6 };
     const one = await latentOf(pipeline, { ...SMALL, seed: 4, hires, deepCache });
@@ -87,7 +90,7 @@ describe('step caching', () => {
     expect([...two.subarray(one.length)]).toEqual([...one]);
   });
 
-  test('keeps its features on the device while a generation runs, and leaves none', async () => {
+  test('keeps its features on the device during a generation and frees them', async () => {
     for (const memory of ['balanced', 'lean'] as const) {
       const pipeline = await pipelineFor('sd1', memory);
       const kept = () => pipeline.memory().unet!.kept;
@@ -96,14 +99,14 @@ describe('step caching', () => {
       const stream = pipeline.stream({ ...SMALL, hires, deepCache });
       for await (const _ of stream) held.push(kept());
       await stream.result;
-      // 2 branches of 16 channels, and in the second pass at 6 x 6 instead of 4 x 4.
+      // 2 branches with 16 channels, in the second pass at 6 x 6 instead of 4 x 4.
       expect(Math.min(...held)).toBeGreaterThan(0);
       expect(held.at(-1)).toBeGreaterThan(held[0]!);
       expect(kept()).toBe(0);
     }
   });
 
-  test('leaves none when it is stopped', async () => {
+  test('frees its features when it is aborted', async () => {
     for (const memory of ['balanced', 'lean'] as const) {
       const pipeline = await pipelineFor('sd1', memory);
       const controller = new AbortController();
@@ -124,7 +127,7 @@ describe('step caching', () => {
     expect(off).toBeLessThan(1);
   });
 
-  test('is written down with the picture', async () => {
+  test("is written into the image's parameters", async () => {
     const { images } = await (await pipelineFor('sd1')).generate({
       ...SMALL,
       steps: 1,
@@ -136,7 +139,7 @@ describe('step caching', () => {
     );
   });
 
-  test('is refused where it cannot be done, before anything runs', async () => {
+  test('is rejected before anything runs if the model does not support it', async () => {
     const pipeline = await pipelineFor('sd1');
     const refused = async (options: object) =>
       expect(pipeline.generate({ ...SMALL, ...options })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
@@ -151,7 +154,7 @@ describe('step caching', () => {
   });
 });
 
-test('the command line asks for it by either flag', () => {
+test('is enabled on the command line by either flag', () => {
   const asked = (...flags: string[]) => {
     const command = new Command();
     addGenerateOptions(command);
@@ -163,8 +166,8 @@ test('the command line asks for it by either flag', () => {
   expect(asked()).toBeUndefined();
 });
 
-describe('which evaluations are whole', () => {
-  /** A network that says what it is asked for, and whose features are its latents. */
+describe('the choice of full evaluations', () => {
+  /** A network that records its calls and whose features are its latents. */
   function counting() {
     const asked: string[] = [];
     const held = new Set<CutState>();
@@ -213,20 +216,20 @@ describe('which evaluations are whole', () => {
     return asked;
   }
 
-  test('every nth, and one that needs a branch that was left out', async () => {
+  test('selects every nth evaluation, and one that needs a branch that was left out', async () => {
     expect(
       await evaluations(3, [
         [[[1], 1]],
         [[[1], 2]],
         [[[0, 1], 3, 4]], // guidance begins
         [[[0, 1], 5, 6]],
-        [[[1], 7]], // and ends
+        [[[1], 7]], // guidance ends
         [[[1], 8]],
       ]),
     ).toEqual(['whole 1', 'shallow 1', 'whole 3,4', 'shallow 3,4', 'shallow 4', 'whole 8']);
   });
 
-  test('branches that run one by one share one evaluation', async () => {
+  test('shares one full evaluation between branches that run one by one', async () => {
     const evaluation = (first: number): (readonly [number[], ...number[]])[] => [
       [[0], first],
       [[1], first + 1],
@@ -241,7 +244,7 @@ describe('which evaluations are whole', () => {
     ]);
   });
 
-  test('what a run kept is freed when a later branch fails, or the session ended meanwhile', async () => {
+  test('frees the cached features when a later branch fails or the session has ended', async () => {
     const { held, network } = counting();
     const latents = BOTH.map(() => Tensor.from(Float32Array.of(1), [1, 1]));
     const request = { latents, timestep: 0, evaluation: { sigma: 1, index: 0 }, branches: [0, 1] };
@@ -268,7 +271,7 @@ describe('which evaluations are whole', () => {
     expect(held.size).toBe(0);
   });
 
-  test('a network without cut points is refused', () => {
+  test('rejects a network without cut points', () => {
     const { network } = counting();
     const uncut = { ...network, cutPoints: [] };
     expect(() => stepCached(uncut, { interval: 2, branch: 0 })).toThrow(

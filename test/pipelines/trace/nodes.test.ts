@@ -1,4 +1,4 @@
-/** Every name that `nodes` lists can be read: by `tap`, and for the U-Net by `stream` and `denoise`. */
+/** Every name that `nodes` lists can be read: by `tap`, and for the U-Net also by `stream` and `denoise`. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,7 +48,7 @@ const families: Model[] = [
   ),
 ];
 
-/** Reads all names of a module in the call that its documentation names. */
+/** Reads all nodes of a module by the call that its documentation names. */
 async function readAll(
   open: Pipeline,
   module: ModuleName,
@@ -78,7 +78,7 @@ async function readAll(
 }
 
 describe.each(families)('nodes of $name', ({ path, options, modules }) => {
-  it('can all be read, with the shapes that are listed', async () => {
+  it('can all be read with the listed shapes', async () => {
     pipeline = await Pipeline.load(path(), { threads: 1 });
     for (const module of modules) {
       const listed = await pipeline.nodes({ module });
@@ -95,7 +95,7 @@ describe.each(families)('nodes of $name', ({ path, options, modules }) => {
     }
   });
 
-  it('of modules that the model does not have are refused with the list of its own', async () => {
+  it('of modules that the model lacks are rejected with a list of its modules', async () => {
     pipeline = await Pipeline.load(path(), { threads: 1, parts: [] });
     const known = `one of ${modules.join(', ')} (the modules of this model)`;
     for (const module of [...moduleNames.filter((name) => !modules.includes(name)), 'vae', undefined]) {

@@ -1,4 +1,7 @@
-/** Whole checkpoints of taming's form around tiny networks: what each condition puts before the codes, through the pipeline. */
+/**
+ * Whole taming checkpoints with tiny networks: the sequence that each condition puts before the code indices,
+ * through the pipeline.
+ */
 import { afterAll, describe, expect, it } from 'vitest';
 import { openVqganModel } from '../../../lib/families/shared/vqgan/open-vqgan.js';
 import { LatentTransformer } from '../../../lib/modules/latent-transformer.js';
@@ -26,7 +29,7 @@ async function load(path: string): Promise<VqganPipeline> {
 const written = async (pipeline: VqganPipeline, options: SampleOptions) =>
   (await pipeline.sample(options).result).codes.flat();
 
-/** What the sampling itself gives after these codes. */
+/** Returns the indices sampled after this prefix. */
 async function codesAfter(
   path: string,
   condition: readonly number[],
@@ -43,8 +46,8 @@ async function codesAfter(
   }
 }
 
-describe('what stands before the codes', () => {
-  it('nothing but the start code', async () => {
+describe('the prefix of the code indices', () => {
+  it('is only the start code without a condition', async () => {
     const path = writeWriter(`${folder}/none`, 16, {
       cond_stage_config: '__is_unconditional__',
       sos_token: 3,
@@ -63,14 +66,14 @@ describe('what stands before the codes', () => {
     );
   });
 
-  it('of a picture as large as those it was trained on, though the transformer could look at more', async () => {
+  it('is limited to the image size of training, even if the transformer has a longer window', async () => {
     const path = writeWriter(`${folder}/larger`, 512, { cond_stage_config: '__is_unconditional__' });
     const { resolution } = await openVqganModel(path);
     expect(resolution).toBe(64);
     expect((await load(path)).info.size).toBe(64);
   });
 
-  it('a class', async () => {
+  it('is a class', async () => {
     const labels = { target: 'taming.modules.util.Labelator', params: { n_classes: 20 } };
     const path = writeWriter(`${folder}/class`, 17, { cond_stage_config: labels });
     const pipeline = await load(path);
@@ -84,7 +87,7 @@ describe('what stands before the codes', () => {
     expect((await pipeline.score(ball(16), { class: 4 })).logLikelihood!.condition).toBe('class');
   });
 
-  it('where each code is', async () => {
+  it('contains the coordinates of each code index', async () => {
     const coordinates = {
       target: 'taming.models.cond_transformer.CoordStage',
       params: { n_embed: 64, down_factor: 4 },
@@ -94,7 +97,7 @@ describe('what stands before the codes', () => {
     expect(await written(await load(path), { seed: 2 })).toEqual(await codesAfter(path, before, 2));
   });
 
-  it('a picture by the codes of the first stage itself', async () => {
+  it('contains the condition image as indices of the first stage', async () => {
     const path = writeWriter(`${folder}/own`, 32, { cond_stage_config: '__is_first_stage__' });
     const pipeline = await load(path);
     const drawing = ball(16);
@@ -103,7 +106,7 @@ describe('what stands before the codes', () => {
     expect(codes.flat()).toEqual(await codesAfter(path, before, 3));
   });
 
-  it('a picture by an autoencoder of its own, brought to another size first', async () => {
+  it('contains the condition image as indices of another autoencoder, resized first', async () => {
     const prefix = 'cond_stage_model.';
     const stage = {
       target: 'ldm.models.autoencoder.VQModel',
@@ -128,8 +131,8 @@ describe('what stands before the codes', () => {
   });
 });
 
-describe('how codes are written', () => {
-  it("in the model's own order", async () => {
+describe('sampling', () => {
+  it("uses the model's order", async () => {
     const permuter = {
       target: 'taming.modules.transformer.permuter.SpiralOut',
       params: { H: SIDE, W: SIDE },
@@ -146,7 +149,7 @@ describe('how codes are written', () => {
     });
   });
 
-  it('under a window where the model cannot look at all of them, each part with its part of the drawing', async () => {
+  it('uses a sliding window for larger images, with the matching part of the condition', async () => {
     const path = writeWriter(`${folder}/slide`, 32, { cond_stage_config: '__is_first_stage__' });
     const pipeline = await load(path);
     const drawing = ball(24, 20);
@@ -170,8 +173,8 @@ describe('how codes are written', () => {
   });
 });
 
-describe('what a checkpoint does not have', () => {
-  it('a codebook: it reconstructs, and has no codes', async () => {
+describe('an incomplete checkpoint', () => {
+  it('without a codebook reconstructs and rejects calls for code indices', async () => {
     const { target, params } = autoencoders['kl-f16']!.about;
     const tensors = tensorsOf('kl-f16', autoencoders['kl-f16']!);
     const pipeline = await load(writeCheckpoint(`${folder}/kl`, tensors, { target, params }));
@@ -181,7 +184,7 @@ describe('what a checkpoint does not have', () => {
     await expect(pipeline.decodeCodes([[1]])).rejects.toMatchObject({ code: 'UNSUPPORTED_MODEL' });
   });
 
-  it('a transformer: it scores without a likelihood, and writes nothing', async () => {
+  it('without a transformer scores without a likelihood and rejects sampling', async () => {
     const tensors = tensorsOf('vqgan', autoencoders.vqgan!);
     const pipeline = await load(writeCheckpoint(`${folder}/vq`, tensors, firstStage));
     expect(pipeline.info).toMatchObject({ condition: null, size: null, discriminator: false });
@@ -192,7 +195,7 @@ describe('what a checkpoint does not have', () => {
     expect(() => pipeline.sample()).toThrowError(expect.objectContaining({ code: 'UNSUPPORTED_MODEL' }));
   });
 
-  it('its YAML: what needs none of it still works, and the rest says what is missing', async () => {
+  it('without YAML still supports what does not need it, and reports what is missing otherwise', async () => {
     const tensors = tensorsOf('vqgan', autoencoders.vqgan!, { prefix: 'first_stage_model.' });
     for (const [key, value] of transformer(16)) tensors.set(key, value);
     const pipeline = await load(writeCheckpoint(`${folder}/bare`, tensors, null));

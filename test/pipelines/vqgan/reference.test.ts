@@ -1,4 +1,4 @@
-/** The starter as taming-transformers' own classes compute it (test/reference/sketch_starter.py). */
+/** The bundled sketch model against taming-transformers' classes (test/reference/sketch_starter.py). */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { VqganPipeline } from '../../../lib/pipelines/vqgan/vqgan-pipeline.js';
@@ -7,10 +7,10 @@ import { ball, ring } from '../../support/vqgan/drawings.js';
 interface Reference {
   readonly codes: number[][];
   readonly psnr: number;
-  /** Of the decoded picture, every 16th pixel of each row and column: [3, 6, 6] in -1..1. */
+  /** Every 16th pixel of each row and column of the decoded image: [3, 6, 6] in -1..1. */
   readonly pixels: number[];
   readonly logLikelihood: number;
-  /** ln p of the first codes. */
+  /** ln p of the first code indices. */
   readonly firstNats: number[];
   /** top_k 100, after torch.manual_seed(7). */
   readonly sampled: number[][];
@@ -32,8 +32,8 @@ function difference(actual: readonly number[], wanted: readonly number[]): numbe
   return Math.max(...wanted.map((value, i) => Math.abs(value - actual[i]!))) / top;
 }
 
-describe("the starter equals taming's", () => {
-  it('in the codes of a picture and what is made of them', async () => {
+describe('the sketch model matches taming-transformers', () => {
+  it('in the code indices of an image and their reconstruction', async () => {
     const { codes, psnr, image } = await pipeline.reconstruct(ball(96));
     expect(codes).toEqual(expected.codes);
     expect(psnr).toBeCloseTo(expected.psnr, 2);
@@ -47,12 +47,12 @@ describe("the starter equals taming's", () => {
     expect(Math.max(...bytes.map((byte, i) => Math.abs(byte - pixels[i]!)))).toBeLessThanOrEqual(1);
   });
 
-  it('in what it draws after a sketch with a seed', async () => {
+  it('in sampling after a sketch with a seed', async () => {
     const { codes } = await pipeline.sketch(ring(96), { seed: 7, topK: 100, topP: 1, temperature: 1 }).result;
     expect(codes).toEqual(expected.sampled);
   });
 
-  it('in how it scores a picture of a sketch', async () => {
+  it('in the score of an image of a sketch', async () => {
     const { patches, logLikelihood } = await pipeline.score(ball(96), { condition: ring(96) });
     expect(logLikelihood!.condition).toBe('image');
     expect(logLikelihood!.total / expected.logLikelihood).toBeCloseTo(1, 4);

@@ -12,8 +12,8 @@ afterAll(() => pipeline.dispose());
 
 const flat = (codes: readonly (readonly number[])[]): number[] => codes.flat();
 
-describe('the sketch starter', () => {
-  it('says what it is', () => {
+describe('the bundled sketch model', () => {
+  it('reports its info', () => {
     expect(pipeline.info).toMatchObject({
       factor: 8,
       vocabulary: 1024,
@@ -24,7 +24,7 @@ describe('the sketch starter', () => {
     });
   });
 
-  it('keeps what a picture shows', async () => {
+  it('reconstructs the content of an image', async () => {
     const { psnr, usage, codes, image, original } = await pipeline.reconstruct(ball(96));
     expect(psnr).toBeGreaterThan(18);
     expect([image.width, image.height]).toEqual([96, 96]);
@@ -35,13 +35,13 @@ describe('the sketch starter', () => {
     expect(usage!.perplexity).toBeLessThanOrEqual(usage!.used);
   });
 
-  it('gives the codes of a picture and the picture of codes', async () => {
+  it('encodes an image to code indices and decodes them', async () => {
     const { codes } = await pipeline.codes(ball(96));
     const again = await pipeline.decodeCodes(codes);
     expect(again.data).toEqual((await pipeline.reconstruct(ball(96))).image.data);
   });
 
-  it('crops to whole codes, and resizes to what is asked for', async () => {
+  it('crops to whole code indices, and resizes on request', async () => {
     const size = async (options: { width?: number; height?: number }) => {
       const { codes } = await pipeline.codes(ball(101, 70), options);
       return [codes[0]!.length * 8, codes.length * 8];
@@ -51,13 +51,13 @@ describe('the sketch starter', () => {
     expect(await size({ width: 48 })).toEqual([48, 32]);
   });
 
-  it('takes the middle of what it resizes', async () => {
+  it('resizes from the center', async () => {
     const wide = painted(192, 96, (x) => (x > 48 && x < 144 ? [200, 60, 60] : [0, 0, 255]));
     const { original } = await pipeline.codes(wide, { width: 96, height: 96 });
     expect([...original.data.subarray(0, 3)]).toEqual([200, 60, 60]);
   });
 
-  it('draws after a sketch, the same again with the same seed', async () => {
+  it('samples after a sketch, reproducibly for a seed', async () => {
     const first = await pipeline.sketch(ring(96), { seed: 3 }).result;
     const again = await pipeline.sketch(ring(96), { seed: 3 }).result;
     const other = await pipeline.sketch(ring(96), { seed: 4 }).result;
@@ -68,7 +68,7 @@ describe('the sketch starter', () => {
     expect((await pipeline.decodeCodes(first.codes)).data).toEqual(first.image.data);
   });
 
-  it('follows the lines: paper stays white, and the shape gets colour', async () => {
+  it('follows the lines: paper stays white, and the shape gets color', async () => {
     const { image } = await pipeline.sketch(ring(96), { seed: 5, topK: 20 }).result;
     const mean = (x: number, y: number, side: number) => {
       let sum = 0;
@@ -82,7 +82,7 @@ describe('the sketch starter', () => {
     expect(mean(36, 36, 24)).toBeLessThan(225);
   });
 
-  it('sees a transparent drawing as one on white paper', async () => {
+  it('composites a transparent sketch on white', async () => {
     const { data } = ring(96);
     const rgba = new Uint8Array(96 * 96 * 4);
     for (let i = 0; i < 96 * 96; i++) rgba[i * 4 + 3] = 255 - data[i * 3]!;
@@ -99,15 +99,15 @@ describe('the sketch starter', () => {
     expect(Math.max(...a.data.map((value, i) => Math.abs(value - b.data[i]!)))).toBeLessThan(25);
   });
 
-  it('invents on an empty page', async () => {
+  it('samples from an empty sketch', async () => {
     const { codes, condition } = await pipeline.sample({ seed: 2 }).result;
     expect(flat(codes)).toHaveLength(144);
     expect(condition!.data.every((value) => value === 255)).toBe(true);
   });
 });
 
-describe('codes as they come', () => {
-  it('yields each code with the picture so far', async () => {
+describe('streamed code indices', () => {
+  it('are yielded one by one with the incomplete image', async () => {
     const stream = pipeline.sketch(ring(96), { seed: 6 });
     let count = 0;
     for await (const step of stream) {
@@ -127,7 +127,7 @@ describe('codes as they come', () => {
     expect((await stream.result).codes.flat()).toHaveLength(144);
   });
 
-  it('reports progress, with the picture so far', async () => {
+  it('are reported as progress with the incomplete image', async () => {
     const seen: string[] = [];
     let look: (() => Promise<{ width: number }>) | undefined;
     await pipeline.sample({
@@ -143,7 +143,7 @@ describe('codes as they come', () => {
     expect((await look!()).width).toBe(96);
   });
 
-  it('stops at a code when told to', async () => {
+  it('stop at an index on finish', async () => {
     const controller = new AbortController();
     const stream = pipeline.sample({ seed: 1, signal: controller.signal });
     const run = (async () => {
@@ -153,7 +153,7 @@ describe('codes as they come', () => {
     await expect(stream.result).rejects.toMatchObject({ code: 'ABORTED' });
   });
 
-  it('stops when its loop is left, and goes on with others', async () => {
+  it('stop when the loop is left, and can be continued', async () => {
     const stream = pipeline.sample({ seed: 1 });
     for await (const { done } of stream) if (done === 3) break;
     await expect.poll(() => pipeline.memory().transformer!.sessions).toBe(0);
@@ -161,18 +161,18 @@ describe('codes as they come', () => {
     expect((await pipeline.sample({ seed: 1 }).result).codes).toHaveLength(12);
   });
 
-  it('writes larger pictures under a sliding window', async () => {
+  it('use a sliding window for larger images', async () => {
     const { image, codes } = await pipeline.sketch(ring(112, 96), { seed: 1, width: 112, height: 96 }).result;
     expect([image.width, image.height]).toEqual([112, 96]);
     expect([codes[0]!.length, codes.length]).toEqual([14, 12]);
   });
 
-  it('writes smaller ones too', async () => {
+  it('can form smaller images', async () => {
     const { image } = await pipeline.sketch(ring(64), { seed: 1, width: 64, height: 48 }).result;
     expect([image.width, image.height]).toEqual([64, 48]);
   });
 
-  it('writes over given codes', async () => {
+  it('replace given indices', async () => {
     const { codes: start } = await pipeline.codes(ball(96));
     const stream = pipeline.sketch(ring(96), { seed: 1, start, temperature: 0.5 });
     for await (const { done, codes } of stream) {
@@ -182,24 +182,24 @@ describe('codes as they come', () => {
   });
 });
 
-describe('what cannot be', () => {
+describe('invalid input', () => {
   const grid = (value: unknown) => [
     [1, 2],
     [3, value],
   ];
   it.each([
-    ['no array', 'codes'],
-    ['no rows', []],
+    ['a value that is not an array', 'codes'],
+    ['an empty list', []],
     ['empty rows', [[], []]],
     ['rows of different lengths', [[1, 2], [3]]],
-    ['a code beyond the vocabulary', grid(1024)],
-    ['a negative code', grid(-1)],
+    ['an index beyond the codebook', grid(1024)],
+    ['a negative index', grid(-1)],
     ['a fraction', grid(1.5)],
-    ['a text', grid('1')],
+    ['a string', grid('1')],
     ['nothing', grid(null)],
     ['no number', grid(Number.NaN)],
     ['more than a picture may have', Array.from({ length: 2049 }, () => [0])],
-  ])('codes: %s', async (_, codes) => {
+  ])('is rejected as code indices: %s', async (_, codes) => {
     await expect(pipeline.decodeCodes(codes as number[][])).rejects.toMatchObject({ code: 'INVALID_OPTION' });
   });
 
@@ -215,18 +215,18 @@ describe('what cannot be', () => {
     ['class', { class: 3 }],
     ['start', { start: [[1, 2]], width: 96 }],
     ['codes[0][1]', { start: [[1, 1024]] }],
-  ])('%s of %j', (name, options) => {
+  ])('is rejected as %s of %j', (name, options) => {
     expect(() => pipeline.sample(options as SampleOptions)).toThrowError(
       expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringContaining(name) }),
     );
   });
 
-  it('a picture that is none', async () => {
+  it('is rejected if it is not an image', async () => {
     await expect(pipeline.codes(Buffer.from('no picture'))).rejects.toMatchObject({ code: 'INVALID_IMAGE' });
     await expect(pipeline.sketch('/no/such.png').result).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
   });
 
-  it('anything after dispose', async () => {
+  it('is rejected after dispose', async () => {
     const gone = await VqganPipeline.load();
     await gone.dispose();
     await expect(gone.codes(ball(96))).rejects.toMatchObject({ code: 'DISPOSED' });
