@@ -1,4 +1,4 @@
-/** Random valid options, made from their declarations: an option that is added is tested with the others. */
+/** Random valid options generated from their declarations: a new option is tested with the others. */
 import fc from 'fast-check';
 import type { Field, Fields } from '../../lib/options/field.js';
 import { entriesOf } from '../../lib/options/field.js';
@@ -7,7 +7,7 @@ import { rangeOf } from '../../lib/options/validate.js';
 import { resolveSampler, samplers } from '../../lib/sampling/samplers/index.js';
 import { schedules } from '../../lib/sampling/schedules/index.js';
 
-/** The same options in every run; another seed by the environment, to look for more. */
+/** The same options in every run; FAST_CHECK_SEED sets another seed to search for more failures. */
 fc.configureGlobal({ seed: Number(process.env.FAST_CHECK_SEED ?? 20_261_130) });
 
 /** Sides stay small, so that every pair of them is within the limit of pixels. */
@@ -18,7 +18,9 @@ const names = {
   schedule: ['automatic', 'Automatic', ...schedules.flatMap(({ name, label }) => [name, label])],
 };
 
-/** Prompts that formats get wrong: line breaks, quotes, what looks like syntax, halves of surrogate pairs. */
+/**
+ * Prompts that formats get wrong: line breaks, quotes, text that resembles syntax, halves of surrogate pairs.
+ */
 const words = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 40 }),
   fc.string({ unit: 'grapheme', maxLength: 40 }),
@@ -51,7 +53,7 @@ const decimal = (min: number, max: number, above = false): fc.Arbitrary<number> 
       noDefaultInfinity: max !== Number.POSITIVE_INFINITY,
       minExcluded: above,
     })
-    // Texts have one zero.
+    // Text has one zero only, without -0.
     .map((value) => (value === 0 ? 0 : value));
 
 export function arbitraryValue(field: Field, limits: Limits = apiLimits): fc.Arbitrary<unknown> {
@@ -90,7 +92,7 @@ export function arbitraryValue(field: Field, limits: Limits = apiLimits): fc.Arb
     case 'pair':
       return fc.oneof(
         decimal(min, max),
-        // Two equal numbers are one.
+        // A pair of equal numbers is written as one number.
         fc.tuple(decimal(min, max), decimal(min, max)).map(([x, y]) => (x === y ? x : [x, y])),
       );
     case 'size':
@@ -102,7 +104,7 @@ export function arbitraryValue(field: Field, limits: Limits = apiLimits): fc.Arb
   }
 }
 
-/** Without options that say how to make sigmas where these are given; the sampler's name may have a schedule in it. */
+/** Removes options that conflict with sigmas; the sampler's name may contain a schedule. */
 function together({ sigmas, ...options }: Record<string, unknown>): Record<string, unknown> {
   const {
     sampler,
@@ -119,7 +121,7 @@ function together({ sigmas, ...options }: Record<string, unknown>): Record<strin
   return { ...rest, ...plain, sigmas };
 }
 
-/** Any of the options that go together, or none. */
+/** Any valid combination of options, including none. */
 export function arbitraryOptions(
   fields: Fields,
   limits: Limits = apiLimits,

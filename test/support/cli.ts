@@ -1,4 +1,4 @@
-/** Runs the compiled command line as a user would: in its own process, in a folder of its own. */
+/** Runs the compiled command line as a user would: in a separate process and folder. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,11 +13,11 @@ export interface Result {
   readonly stderr: string;
 }
 
-/** A process under way; `text` is what it has printed so far. */
+/** A running process; `text` is its output so far. */
 export interface Running {
   readonly child: ChildProcess;
   readonly result: Promise<Result>;
-  /** Resolves when stderr has matched; rejects if the process ends before. */
+  /** Resolves when stderr matches; rejects if the process ends before. */
   stderrHas(pattern: RegExp): Promise<void>;
 }
 
@@ -50,7 +50,7 @@ export function run(args: readonly string[], cwd?: string): Promise<Result> {
   return start(args, cwd).result;
 }
 
-/** A folder that the test's end removes. */
+/** Creates a folder that is removed at the end of the test. */
 export function workFolder(): {
   readonly path: string;
   readonly file: (name: string) => string;

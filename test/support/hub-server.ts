@@ -1,25 +1,25 @@
-/** A hub and a Civitai of our own, with every way to fail that the real ones have, and some that they should not. */
+/** A local hub and Civitai with all failures of the real ones, and some that they should not have. */
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export interface Faults {
-  /** Answers of 503 before the first good one, for each file and range. */
+  /** 503 responses before the first successful one, per file and range. */
   failures?: number;
-  /** Seconds of `Retry-After` with each. */
+  /** Seconds of `Retry-After` in each of them. */
   retryAfter?: number;
-  /** A body ends after so many bytes, this many times over all. */
+  /** Bodies end after this number of bytes, this many times in total. */
   truncateAt?: number;
   truncations?: number;
-  /** Ranges are ignored. */
+  /** Ignores ranges. */
   noRanges?: boolean;
-  /** A byte in each body is another one, this many times. */
+  /** Changes a byte in each body, this many times. */
   corruptions?: number;
-  /** Content-Range tells of another place. */
+  /** Content-Range contains another position. */
   wrongRange?: boolean;
-  /** Bytes a second. */
+  /** Bytes per second. */
   slow?: number;
-  /** Never answers for bodies. */
+  /** Never sends bodies. */
   silent?: boolean;
 }
 
@@ -31,12 +31,12 @@ export class HubServer {
     authorization: string | undefined;
   }[] = [];
   faults: Faults = {};
-  /** Files by `owner/name`; all are of one commit. */
+  /** Files by `owner/name`; all belong to one commit. */
   readonly repositories = new Map<string, Map<string, Buffer>>();
   readonly gated = new Set<string>();
   readonly versions = new Map<number, unknown>();
   readonly commit = 'c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00';
-  /** Bytes of bodies that were sent. */
+  /** Bytes of bodies sent. */
   sent = 0;
   private readonly failed = new Map<string, number>();
 
@@ -61,7 +61,7 @@ export class HubServer {
     return `http://127.0.0.1:${(this.hub.address() as AddressInfo).port}`;
   }
 
-  /** Another host, by its name: what is large is kept there. */
+  /** Another host name, which stores large files. */
   get storageUrl(): string {
     return `http://localhost:${(this.storage.address() as AddressInfo).port}`;
   }
@@ -141,7 +141,7 @@ export class HubServer {
 
   private onStorage(request: IncomingMessage, response: ServerResponse): unknown {
     this.note(request);
-    // Storage signs its addresses itself; a token that gets here has leaked.
+    // The storage host signs its URLs; a token that arrives here has leaked.
     if (request.headers.authorization !== undefined) return response.writeHead(400).end();
     const [, owner = '', name = '', path = ''] =
       /^\/([^/]+)\/([^/]+)\/(.+)$/.exec(new URL(request.url ?? '', this.url).pathname) ?? [];

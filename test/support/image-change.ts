@@ -1,4 +1,7 @@
-/** How far rows `top` to `bottom` of a 64 pixels wide RGB image are from #2060a0, in red and blue together, on average. */
+/**
+ * Returns how far rows `top` to `bottom` of an RGB image 64 pixels wide are from #2060a0: the mean difference
+ * of red and blue.
+ */
 export function changeOf(pixels: Uint8Array, top: number, bottom: number): number {
   let sum = 0;
   for (let i = top * 64; i < bottom * 64; i++)

@@ -1,4 +1,7 @@
-/** The cases of `test/reference/latent_diffusion.py`: checkpoints and folders of tiny models, written from hashes of names, and their pictures. */
+/**
+ * The cases of `test/reference/latent_diffusion.py`: checkpoints and folders of tiny models, whose weights
+ * are hashes of names, and their images.
+ */
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,16 +17,19 @@ export interface Case {
   readonly name: string;
   /** The YAML of a checkpoint. */
   readonly yaml?: { readonly model: Record<string, unknown> };
-  /** The files of a diffusers folder besides its weights. */
+  /** The files of a diffusers folder other than its weights. */
   readonly folder?: Readonly<Record<string, unknown>>;
-  /** Manifests in models.json, by what stands before their names in a checkpoint, or by the weights file in a folder. */
+  /**
+   * Manifests in models.json, by the prefix of their names in a checkpoint, or by the weights file in a
+   * folder.
+   */
   readonly parts: Readonly<Record<string, string>>;
   /** A checkpoint's `scale_factor`. */
   readonly scale_factor?: number;
   /** Names of the API's options. */
   readonly options: Readonly<Record<string, unknown>>;
   readonly class?: number;
-  /** Of the latent: height, width. */
+  /** Height and width of the latent. */
   readonly size: readonly [number, number];
 }
 
@@ -38,7 +44,7 @@ export function caseNamed(name: string): Case {
   return found;
 }
 
-/** The tensors of a manifest, their names after a prefix. */
+/** Returns the tensors of a manifest with a prefix to their names. */
 function tensorsOf(model: string, prefix = ''): [string, RawTensor][] {
   return manifests[model]!.map(([name, shape, amplitude, base]) => [
     prefix + name,
@@ -55,7 +61,7 @@ export function tensorsOfCase(one: Case): Map<string, RawTensor> {
   return tensors;
 }
 
-/** Writes a checkpoint with its YAML beside it. @returns the checkpoint's path */
+/** Writes a checkpoint with its YAML. @returns the checkpoint's path */
 export function writeCheckpoint(one: Case, folder: string, tensors = tensorsOfCase(one)): string {
   mkdirSync(folder, { recursive: true });
   const path = join(folder, 'model.safetensors');
@@ -78,7 +84,7 @@ export function writeModel(one: Case, folder: string): string {
   return folder;
 }
 
-/** Pictures are files of the fixtures. */
+/** Returns options of the API; images are paths of fixtures. */
 export function generateOptions(one: Case): GenerateOptions {
   const options = { ...one.options, ...(one.class === undefined ? {} : { class: one.class }) };
   const given = Object.entries(options).map(([name, value]) =>
@@ -91,7 +97,7 @@ export function picturePath(name: string): string {
   return join(FIXTURES, name);
 }
 
-/** Latents `[B, C, h, w]`, and pictures as bytes of rows of RGB. */
+/** Returns latents `[B, C, h, w]`, and images as rows of RGB bytes. */
 export async function expectedOf({ name }: Case): Promise<{ latent: Tensor; pictures: Uint8Array }> {
   const path = join(FIXTURES, 'expected.safetensors');
   const { tensors } = await readSafetensors(path);

@@ -1,4 +1,7 @@
-/** The LoRAs of test/reference/lora.py, written under each of the spellings that trainers give them, and what PEFT makes of them. */
+/**
+ * The LoRAs of test/reference/lora.py, written in each of the naming schemes of training tools, and the
+ * results of PEFT.
+ */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +14,10 @@ export const FIXTURES = fileURLToPath(new URL('../fixtures/lora/', import.meta.u
 
 export type LoraName = 'whole' | 'attention';
 export type LoraModel = 'sd1' | 'sdxl';
-/** `kohya` with diffusers' names of the U-Net, `sgm` with CompVis' as sd-scripts writes SDXL, `peft` as diffusers saves, `processor` as it used to. */
+/**
+ * `kohya` with diffusers' names of the U-Net, `sgm` with CompVis' names as sd-scripts writes SDXL, `peft` as
+ * diffusers saves, `processor` as older diffusers saved.
+ */
 export type Spelling = 'kohya' | 'sgm' | 'peft' | 'processor';
 
 /** `[component, module, shape of down, shape of up, amplitude of down, amplitude of up]` */
@@ -47,10 +53,10 @@ export function removeFolders(): void {
 
 export interface WriteOptions {
   readonly dtype?: 'F32' | 'F16';
-  /** Leaves out rows of the LoRA. */
+  /** Keeps only matching rows of the LoRA. */
   readonly only?: (component: string, module: string) => boolean;
   readonly metadata?: Readonly<Record<string, string>>;
-  /** More tensors. */
+  /** Additional tensors. */
   readonly extra?: Readonly<Record<string, RawTensor>>;
   readonly name?: string;
 }
@@ -106,7 +112,7 @@ function placeOf(model: LoraModel, [component, module]: LoraRow, spelling: Spell
 
 const sgm = new Map<LoraModel, Map<string, string>>();
 
-/** CompVis' name of a module, from the manifest of the model's single file. */
+/** Returns CompVis' name of a module, from the manifest of the model's single file. */
 function sgmName(model: LoraModel, module: string): string {
   const names =
     sgm.get(model) ??
@@ -125,7 +131,7 @@ function leafOf(spelling: Spelling, place: string, part: 'down' | 'up'): string 
   return place.startsWith('text') ? `.lora_linear_layer.${part}.weight` : `.lora.${part}.weight`;
 }
 
-/** As diffusers writes it into the metadata of a file. */
+/** Returns the metadata that diffusers writes into a file. */
 function scaling(model: LoraModel, r: number, alpha: number): string {
   const components = ['unet', 'text_encoder', ...(model === 'sdxl' ? ['text_encoder_2'] : [])];
   return JSON.stringify(
@@ -156,7 +162,7 @@ export function writeWithMetadata(
   writeFileSync(path, Buffer.concat([length, text, ...[...tensors.values()].map(({ data }) => data)]));
 }
 
-/** Tensors that Python wrote. */
+/** Reads tensors that Python wrote. */
 export async function expected(): Promise<(name: string) => Tensor<Float32Array | Int32Array>> {
   const { tensors, path } = await readSafetensors(join(FIXTURES, 'outputs.safetensors'));
   const bytes = readFileSync(path);

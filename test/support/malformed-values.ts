@@ -1,4 +1,4 @@
-/** Malformed arguments for whatever is called, and what must come of them: a typed error, or a result. */
+/** Malformed arguments for any function, and the expected result: a typed error or a return value. */
 import { SafelightError } from '../../lib/errors.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 
@@ -57,10 +57,10 @@ const settled = async (call: () => unknown): Promise<unknown> => {
   return undefined;
 };
 
-/** What went wrong since it was last emptied; kept, so that one run shows everything. */
+/** Failures since the list was last emptied; collected, so that one run shows all. */
 export const failures: string[] = [];
 
-/** @returns whether there was an error; one that is no SafelightError is a failure */
+/** @returns true if there was an error; one that is not a SafelightError is a failure */
 async function isRefused(what: string, call: () => unknown): Promise<boolean> {
   const error = await settled(call);
   if (error === undefined) return false;
@@ -85,8 +85,9 @@ function shown(value: unknown): string {
 }
 
 /**
- * Calls with each argument, and each option of arguments that are plain objects, replaced by junk.
- * @param given arguments of a call that is right; made anew for each call
+ * Calls a function with each argument, and each option of arguments that are plain objects, replaced by
+ * malformed values.
+ * @param given arguments of a valid call; created again for each call
  */
 export async function tryJunk(
   name: string,
@@ -117,7 +118,7 @@ export async function tryJunk(
         await attempt(args, `${key}: ${shown(value)}`);
       }
     }
-    // Images, components and encodings may carry more than is looked at.
+    // Images, components and encodings may have more fields than are read.
     if (['data', 'weights', 'context', 'fields'].some((key) => key in original)) continue;
     const refused = await attempt(
       given().map((arg, k) => (k === i ? { ...(arg as object), unknownOption: 1 } : arg)),

@@ -1,4 +1,7 @@
-/** Modules of test/fixtures/models (written by test/reference/models.py) in the addon, and how far their results are off. */
+/**
+ * Modules of test/fixtures/models (written by test/reference/models.py) in the addon, and the errors of their
+ * results.
+ */
 import { open, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { addon as load } from '../../lib/binding/binding.js';
@@ -82,7 +85,7 @@ async function readTensor(file: SafetensorsFile, name: string): Promise<NativeTe
   return { data: dtype === 'I32' ? new Int32Array(bytes.buffer) : new Float32Array(bytes.buffer), shape };
 }
 
-/** How a parameter is stored when `storage` is asked for: its role and its rows decide what is possible. */
+/** Returns the storage of a parameter if `storage` is requested, which its role and row length restrict. */
 function storable({ role, shape }: WeightRequirement, storage: StorageType): StorageType {
   if (role === 'vector') return 'f32';
   const quantizable = role === 'matrix' && shape.at(-1)! % 32 === 0;
@@ -119,7 +122,7 @@ export function createModule(
   return addon.createModule(kind, config, planOf(fixture, storage), all).promise;
 }
 
-/** max|a − b| / max|b|; infinite where shapes differ or a number is not finite. */
+/** max|a − b| / max|b|; infinite if shapes differ or a number is not finite. */
 export function difference(a: NativeTensor | undefined, b: NativeTensor): number {
   if (a?.shape.join() !== b.shape.join() || a.data.length !== b.data.length) return Number.POSITIVE_INFINITY;
   let off = 0;
@@ -133,12 +136,12 @@ export function difference(a: NativeTensor | undefined, b: NativeTensor): number
   return off / largest;
 }
 
-/** The largest difference over all tensors of `expected`. */
+/** Returns the largest difference over all tensors of `expected`. */
 export function worst(actual: Record<string, NativeTensor>, expected: Record<string, NativeTensor>): number {
   return Math.max(...Object.entries(expected).map(([name, tensor]) => difference(actual[name], tensor)));
 }
 
-/** Runs every case of a fixture; the largest difference of an output. */
+/** Runs every case of a fixture and returns the largest difference of an output. */
 export async function worstOutput(module: NativeModuleHandle, fixture: Fixture): Promise<number> {
   let off = 0;
   for (const { entry, inputs, params, outputs } of fixture.cases) {

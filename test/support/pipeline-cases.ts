@@ -1,4 +1,4 @@
-/** The whole-picture cases that `test/reference/pipelines.py` wrote, and how to ask Safelight for the same. */
+/** The whole-image cases that `test/reference/pipelines.py` wrote, and their options in Safelight. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';
@@ -12,7 +12,7 @@ export interface Case {
   readonly model: TinyModel;
   /** Names of the command line's options, in camel case. */
   readonly options: Readonly<Record<string, Option>>;
-  /** Changes of the model's scheduler config. */
+  /** Changes to the model's scheduler config. */
   readonly scheduler?: Record<string, unknown>;
   /** Expected PNG files. */
   readonly images: readonly string[];
@@ -26,7 +26,7 @@ export function caseNamed(name: string): Case {
   return found;
 }
 
-/** Options of the API; those of the model (`prediction`) are left out. */
+/** Returns options of the API; those of the model (`prediction`) are omitted. */
 export function generateOptions({ options }: Case): GenerateOptions {
   const hires: Record<string, unknown> = {};
   const plain: Record<string, unknown> = {};
@@ -38,7 +38,7 @@ export function generateOptions({ options }: Case): GenerateOptions {
   return { ...plain, ...(Object.keys(hires).length > 0 ? { hires } : {}) } as unknown as GenerateOptions;
 }
 
-/** Arguments of `safelight generate`, without the model. */
+/** Returns the arguments of `safelight generate`, without the model. */
 export function commandLine({ options }: Case): string[] {
   const { prompt, ...rest } = options;
   return [
@@ -60,7 +60,7 @@ export function expectedPath(name: string): string {
   return join(FIXTURES, 'expected', name);
 }
 
-/** The final latents `[count, C, h, w]`. */
+/** Returns the final latents `[count, C, h, w]`. */
 export function expectedLatents(one: Case): Tensor {
   return readLatent(expectedPath(`${one.name}.npy`));
 }
@@ -74,13 +74,13 @@ export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<num
   if (actual.length !== expected.length) return Number.POSITIVE_INFINITY;
   let [difference, largest] = [0, 0];
   for (let i = 0; i < expected.length; i++) {
-    difference = Math.max(difference, Math.abs(actual[i]! - expected[i]!)); // NaN stays
+    difference = Math.max(difference, Math.abs(actual[i]! - expected[i]!)); // NaN stays NaN
     largest = Math.max(largest, Math.abs(expected[i]!));
   }
   return difference / largest;
 }
 
-/** The largest difference of two pictures' bytes. */
+/** Returns the largest difference of two images' bytes. */
 export function largestDifference(actual: Uint8Array, expected: Uint8Array): number {
   if (actual.length !== expected.length) return Number.POSITIVE_INFINITY;
   return actual.reduce((largest, value, i) => Math.max(largest, Math.abs(value - expected[i]!)), 0);

@@ -15,7 +15,7 @@ const text = (/** @type {readonly import('../../dist/index.js').GeneratedImage[]
 
 /** @type {Record<string, () => Promise<void>>} */
 const scenarios = {
-  // Two workers and this thread draw at once while a third is ended in the middle of its work.
+  // Two workers and this thread generate concurrently while a third is terminated during a generation.
   async threads() {
     const drawn = ['draw', 'draw'].map((name) => once(start(name), 'message'));
     const doomed = start('forever');
@@ -39,7 +39,7 @@ const scenarios = {
     parentPort?.postMessage('begun');
     await pipeline.generate({ ...APPLE, steps: 1000, width: 128, height: 128 });
   },
-  // Resident bytes that 50 generations and 10 pipelines leave behind, after a warm-up of as many.
+  // Resident bytes that 50 generations and 10 pipelines leave behind, after a warm-up with the same numbers.
   async memory() {
     let [before, after] = [0, 0];
     for (let round = 0; round < 3; round++) {
@@ -53,7 +53,7 @@ const scenarios = {
     }
     console.log(after - before);
   },
-  // Ends by itself although nothing was disposed.
+  // Exits normally although nothing was disposed.
   async leave() {
     const pipeline = await load();
     const { images } = await pipeline.generate(APPLE);

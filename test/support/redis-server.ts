@@ -1,4 +1,4 @@
-/** A Redis for a test, where the machine has one and the packages are there. */
+/** A Redis server for a test, if the machine has one and the packages are installed. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -8,7 +8,7 @@ import { join } from 'node:path';
 
 const SERVER = '/usr/bin/redis-server';
 
-/** Why there can be none, or undefined. */
+/** The reason why there is none, or undefined. */
 export const withoutRedis: string | undefined = await why();
 
 async function why(): Promise<string | undefined> {
@@ -26,7 +26,7 @@ async function why(): Promise<string | undefined> {
 export interface TestRedis {
   readonly url: string;
   readonly process: ChildProcess;
-  /** Ends it, as it would by itself in a crash. */
+  /** Ends it as a crash would. */
   end(): Promise<void>;
 }
 

@@ -1,10 +1,10 @@
-/** A worker of a test's Redis, which can stop as a killed process does. */
+/** A worker of a test's Redis that can stop as a killed process does. */
 import { JobRunner, type RunnerParts } from '../../lib/jobs/service/runner.js';
 import { RedisTurns, type RedisTurnsParts } from '../../lib/jobs/store/redis/turns.js';
 
 export interface TestWorker {
   close(options: { readonly drain: boolean }): Promise<void>;
-  /** Ends it without a word to Redis: its lock runs out, and what it says later is not heard. */
+  /** Stops without a message to Redis: its lock expires, and its later reports are ignored. */
   freeze(): void;
 }
 
@@ -20,7 +20,7 @@ export async function startWorker(
     freeze: () => {
       isFrozen = true;
       turns.disconnect();
-      void runner.close({ drain: true }); // takes no more
+      void runner.close({ drain: true }); // accepts no more jobs
     },
     close: async (options) => {
       if (!isFrozen) await runner.close(options);

@@ -1,4 +1,7 @@
-/** The starter as a repository of the hub whose components are in two shards each, and the cache that a client makes of it. */
+/**
+ * The starter model as a repository of the hub whose components have two shards each, and a client's cache of
+ * it.
+ */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
@@ -15,7 +18,9 @@ interface HeaderEntry {
   readonly data_offsets: [number, number];
 }
 
-/** @param variant such as `fp16`: the shards and their index carry it in their names, as diffusers writes them */
+/**
+ * @param variant such as `fp16`: the shards and their index have it in their names, as diffusers writes them
+ */
 export function shardedStarter(variant?: string): Map<string, Buffer> {
   const files = new Map<string, Buffer>();
   for (const entry of readdirSync(starterModel, { recursive: true, withFileTypes: true })) {
@@ -66,7 +71,10 @@ function shards(name: string, bytes: Buffer, variant: string | undefined): [stri
   return [...written, [index, Buffer.from(JSON.stringify({ metadata: null, weight_map: weightMap }))]];
 }
 
-/** Lays files out as huggingface_hub does: `snapshots/COMMIT/PATH` are relative links into `blobs`. @returns the snapshot's folder */
+/**
+ * Writes files in the layout of huggingface_hub: `snapshots/COMMIT/PATH` are relative links into `blobs`.
+ * @returns the snapshot's folder
+ */
 export async function layOutCache(
   hub: string,
   id: string,

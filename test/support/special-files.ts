@@ -1,4 +1,4 @@
-/** FIFOs and devices of a test's own folder. */
+/** FIFOs and devices in a test's folder. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,13 +9,13 @@ export function makeFifo(path: string): string {
   return path;
 }
 
-/** A device like /dev/null. The machine's own is never used: a fault would replace it. */
+/** A device like /dev/null. The machine's own is never used, because a fault would replace it. */
 export function makeNullDevice(path: string): string {
   execFileSync('mknod', [path, 'c', '1', '3'], { stdio: 'ignore' });
   return path;
 }
 
-/** Why devices cannot be made here; undefined where they can. */
+/** The reason why devices cannot be created here; undefined if they can. */
 export const withoutDevices: string | undefined = (() => {
   const folder = mkdtempSync(join(tmpdir(), 'safelight-device-'));
   try {

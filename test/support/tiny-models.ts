@@ -1,6 +1,6 @@
 /**
- * Makes the tiny random models of `test/reference/pipelines_models.py` again: the same bytes, from manifests of names,
- * shapes and amplitudes, as a diffusers folder or as a single-file ("ldm") checkpoint.
+ * Recreates the tiny random models of `test/reference/pipelines_models.py` with the same bytes, from
+ * manifests of names, shapes and amplitudes, as a diffusers folder or as a single-file ("ldm") checkpoint.
  */
 import { createHash } from 'node:crypto';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ export type TinyModel = 'sd1' | 'sd2' | 'sdxl' | 'inpaint';
 /** `[component, name, shape, amplitude (one, or one for each half), base, single-file name, layout there]` */
 export type Row = [string, string, number[], number | [number, number], number, string, string | null];
 
-/** Tensor as it goes into a safetensors file. */
+/** A tensor as stored in a safetensors file. */
 export interface RawTensor {
   readonly dtype: string;
   readonly shape: readonly number[];
@@ -29,7 +29,10 @@ export function manifest(model: TinyModel): Row[] {
   return readJson<Row[]>(join(FIXTURES, model, 'weights.json'));
 }
 
-/** SHA-256 over every tensor's f16 bytes in the manifest's order, as `checksums.json` has it from Python. */
+/**
+ * Returns the SHA-256 over every tensor's f16 bytes in the manifest's order, which Python wrote to
+ * `checksums.json`.
+ */
 export function checksum(model: TinyModel): string {
   const digest = createHash('sha256');
   for (const row of manifest(model)) digest.update(halves(row));
@@ -41,7 +44,7 @@ export interface FolderOptions {
   readonly scheduler?: Record<string, unknown>;
   /** Text encoders' tensor names with (transformers 4) or without (transformers 5) `text_model.`. */
   readonly textPrefix?: boolean;
-  /** Use the standard CLIP vocabulary: a larger embedding, and no tokenizer files. */
+  /** Uses the standard CLIP vocabulary: a larger embedding, and no tokenizer files. */
   readonly standardVocabulary?: boolean;
 }
 
@@ -81,8 +84,8 @@ export function writeFolder(model: TinyModel, folder: string, options: FolderOpt
 }
 
 /**
- * Writes a single-file checkpoint of the same weights with the standard vocabulary, and the tensors that real ones carry
- * and nobody needs. SD2's OpenCLIP gets its last layer back, which single files have and folders lack.
+ * Writes a single-file checkpoint of the same weights with the standard vocabulary, and with the unused
+ * tensors of real files. SD2's OpenCLIP gets its last layer back, which single files have and folders lack.
  */
 export function writeSingleFile(
   model: TinyModel,
@@ -126,7 +129,7 @@ export function writeSingleFile(
   return path;
 }
 
-/** Writes a safetensors file; every tensor's bytes follow the one before. */
+/** Writes a safetensors file with consecutive tensors. */
 export function writeSafetensors(path: string, tensors: ReadonlyMap<string, RawTensor>): void {
   const header: Record<string, unknown> = { __metadata__: { format: 'pt' } };
   let offset = 0;
@@ -148,13 +151,13 @@ export function f16Tensor(row: Row): RawTensor {
   return { dtype: 'F16', shape: row[2], data: new Uint8Array(halves(row).buffer) };
 }
 
-/** The row with a token embedding of 49,408 rows; other rows as they are. */
+/** Returns the row of a token embedding with 49,408 rows; other rows unchanged. */
 function standardVocabulary(row: Row): Row {
   if (!row[1].endsWith('token_embedding.weight')) return row;
   return [row[0], row[1], [49408, row[2][1]!], row[3], row[4], row[5], row[6]];
 }
 
-/** A copy of the last OpenCLIP block as one more, whose output must not matter: the penultimate layer's is used. */
+/** Appends a copy of the last OpenCLIP block, whose output must not matter: the penultimate layer's is used. */
 function addLastLayer(tensors: Map<string, RawTensor>): void {
   const prefix = 'cond_stage_model.model.transformer.resblocks.';
   const names = [...tensors.keys()].filter((name) => name.startsWith(prefix));
@@ -173,7 +176,10 @@ function transposed(data: Uint8Array, shape: readonly number[]): Uint8Array {
   );
 }
 
-/** f16 bits of `base + amplitude * noise`, with noise (2u - 255) / 256 from a 32-bit hash of the name and the index. */
+/**
+ * Returns the f16 bits of `base + amplitude * noise`, with noise (2u - 255) / 256 from a 32-bit hash of the
+ * name and the index.
+ */
 function halves(row: Row): Uint16Array {
   const [component, name, shape, amplitude, base] = row;
   const count = shape.reduce((product, side) => product * side, 1);
@@ -187,7 +193,7 @@ function halves(row: Row): Uint16Array {
   );
 }
 
-/** `count` numbers (2u - 255) / 256 by a name, as `noise` in pipelines_models.py. */
+/** Returns `count` numbers (2u - 255) / 256 by a name, as `noise` in pipelines_models.py. */
 export function noise(name: string, count: number): Float32Array {
   return Float32Array.from(hashed(name, count), (u) => (2 * u - 255) / 256);
 }
@@ -211,7 +217,10 @@ function nameHash(name: string): number {
   return hash;
 }
 
-/** The bits of a number that f16 holds; throws on others, so that no weight is ever rounded by a test. */
+/**
+ * Returns the bits of a number that f16 represents exactly; throws for others, so that a test never rounds a
+ * weight.
+ */
 export function f16(value: number): number {
   const word = new Uint32Array(Float32Array.of(value).buffer)[0]!;
   const sign = (word >>> 16) & 0x8000;

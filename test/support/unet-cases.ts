@@ -1,4 +1,7 @@
-/** The U-Nets of `test/reference/unets.py`: the same weights and inputs, made from hashes of their names, and what the reference gives. */
+/**
+ * The U-Nets of `test/reference/unets.py`: the same weights and inputs, from hashes of their names, and the
+ * reference's outputs.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,17 +14,17 @@ const FIXTURES = fileURLToPath(new URL('../fixtures/unets/', import.meta.url));
 
 export interface Case {
   readonly name: string;
-  /** Whose names: diffusers', with a config.json, or CompVis', with the parameters of a YAML. */
+  /** Naming scheme: diffusers' with a config.json, or CompVis' with the parameters of a YAML. */
   readonly kind: 'diffusers' | 'ldm';
   readonly config: Record<string, unknown>;
   /** `[batch, height, width]` of each sample. */
   readonly sizes: readonly (readonly [number, number, number])[];
   readonly taps: readonly string[];
   readonly channels: number;
-  /** Tokens and width of the states that are attended to. */
+  /** Number of tokens and width of the context. */
   readonly context?: readonly [number, number];
   readonly labels?: readonly number[] | 'numbers';
-  /** Numbers of a label. */
+  /** Width of a label. */
   readonly width?: number;
   readonly rows: readonly Row[];
 }
@@ -34,12 +37,12 @@ export function caseNamed(name: string): Case {
   return found;
 }
 
-/** @param rename what a tensor is called in the file */
+/** @param rename returns a tensor's name in the file */
 export function tensorsOf({ rows }: Case, rename = (name: string) => name): Map<string, RawTensor> {
   return new Map(rows.map((row) => [rename(row[1]), f16Tensor(row)]));
 }
 
-/** Of the `number`th size. */
+/** Returns inputs of the size with index `number`. */
 export function inputsOf(one: Case, number: number): UNetInputs {
   const [batch, height, width] = one.sizes[number]!;
   const of = (what: string, ...shape: number[]) =>
@@ -70,7 +73,7 @@ function labelsOf(
   return Tensor.from(whole ? Int32Array.from(own) : Float32Array.from(own), [batch]) as Tensor;
 }
 
-/** By `CASE/NUMBER/sample` or `CASE/NUMBER/TAP`. */
+/** Returns outputs by `CASE/NUMBER/sample` or `CASE/NUMBER/TAP`. */
 export async function expectedOutputs(): Promise<ReadonlyMap<string, Float32Array>> {
   const path = join(FIXTURES, 'outputs.safetensors');
   const { tensors } = await readSafetensors(path);

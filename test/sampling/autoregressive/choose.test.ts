@@ -13,7 +13,7 @@ import { fixture } from '../../support/vqgan/latent-transformer.js';
 
 describe("PyTorch's CPU generator", () => {
   it.each(fixture.generators)(
-    'draws exponentials and integers of seed $seed',
+    'samples exponentials and integers for seed $seed',
     ({ seed, exponential, integers, large, then }) => {
       const generator = new TorchCpuGenerator(seed);
       expect([...generator.exponential(33)]).toEqual(exponential.map(Math.fround));
@@ -24,8 +24,8 @@ describe("PyTorch's CPU generator", () => {
   );
 });
 
-describe('a code is chosen', () => {
-  it.each(fixture.draws)('as PyTorch chooses with $options', ({ options, logits, probabilities, codes }) => {
+describe('choosing a code index', () => {
+  it.each(fixture.draws)('matches PyTorch with $options', ({ options, logits, probabilities, codes }) => {
     const choice = checkChoice(options);
     const given = Float32Array.from(logits);
     const mine = codeProbabilities(given, choice);
@@ -53,23 +53,23 @@ describe('a code is chosen', () => {
     { topP: 1.01 },
     { sample: 'yes' as never },
     { below: 0 },
-  ])('not with %o', (options) => {
+  ])('rejects %o', (options) => {
     expect(() => checkChoice(options)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
   });
 
-  it('of those that the codebook has, as if the others had not won', () => {
+  it('is limited to the codebook, as if indices beyond it had not been chosen', () => {
     const given = Float32Array.of(1, 3, 2, 9, 8);
     const noise = () => Float32Array.of(1, 1, 0.1, 1, 1);
     const choose = (options: object) => chooseCode(given, checkChoice(options), noise());
     expect(choose({})).toBe(3);
     expect(choose({ below: 3 })).toBe(2);
     expect(choose({ below: 3, topK: 3 })).toBe(1);
-    // Neither of the two most probable codes can be drawn: they are taken of what can.
+    // Neither of the two most probable indices is allowed, so the candidates come from the allowed ones.
     expect(choose({ below: 3, topK: 2 })).toBe(2);
     expect(choose({ below: 3, topK: 1 })).toBe(1);
   });
 
-  it('not of what is no number', () => {
+  it('rejects logits that are NaN', () => {
     for (const bad of [Number.NaN, Infinity, -Infinity]) {
       expect(() => chooseCode(Float32Array.of(0, bad, 1), checkChoice({}), null)).toThrow(
         expect.objectContaining({ code: 'NOT_FINITE' }),
@@ -78,9 +78,9 @@ describe('a code is chosen', () => {
   });
 });
 
-describe('the order in which codes are written', () => {
+describe('the order of code indices', () => {
   it.each(fixture.orders)(
-    "is taming's: $name of $height rows of $width",
+    'matches taming: $name of $height rows of $width',
     ({ name, height, width, order }) => {
       if (order) expect([...codeOrder(name, height, width)!]).toEqual(order);
       else
@@ -90,28 +90,28 @@ describe('the order in which codes are written', () => {
     },
   );
 
-  it('is row by row where nothing is said', () => {
+  it('is row by row by default', () => {
     expect(codeOrder('identity', 3, 5)).toBeNull();
     expect(() => codeOrder('diagonal' as never, 4, 4)).toThrow('identity, zcurve, subsample, alternate');
   });
 });
 
-it.each(fixture.coordinates)("coordinates are taming's codes: $height by $width", (one) => {
+it.each(fixture.coordinates)('coordinates match taming: $height by $width', (one) => {
   expect([...coordinateIndices(one.height, one.width, one.factor, one.codes)]).toEqual(one.indices);
 });
 
-describe('a window', () => {
-  it('has as many codes as the model can look at, and no more than it was trained on', () => {
+describe('the sliding window', () => {
+  it("has as many code indices as the transformer's block, and no more than in training", () => {
     expect(windowSide({ block: 512, condition: 'grid' })).toBe(16);
     expect(windowSide({ block: 256, condition: 'tokens' })).toBe(16);
     expect(windowSide({ block: 512, condition: 'tokens', trained: 16 })).toBe(16);
     expect(windowSide({ block: 3, condition: 'grid' })).toBe(1);
-    // 64 codes under 64: the last is never read.
+    // 64 condition indices before 64 indices: the last position is never read.
     expect(windowSide({ block: 127, condition: 'grid', trained: 16 })).toBe(8);
     expect(windowSide({ block: 126, condition: 'grid', trained: 16 })).toBe(7);
   });
 
-  it('lies where taming lays it, row 9 of 20 in the middle and the last at the edge', () => {
+  it("has taming's position: row 9 of 20 in the middle and the last row at the edge", () => {
     const rows = Array.from({ length: 20 }, (_, row) => windowAt(row * 40, 20, 40, 16));
     expect(rows.map(({ top }) => top)).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 4, 4, 4, 4, 4, 4, 4]);
     expect(rows.map(({ index }) => index / 16)).toEqual([
@@ -119,7 +119,7 @@ describe('a window', () => {
     ]);
   });
 
-  it('stays in the picture and has its code in it, whatever the sides', () => {
+  it('stays within the image and contains its index, for any side lengths', () => {
     for (const [height, width, side] of [
       [1, 1, 4],
       [5, 9, 4],

@@ -19,9 +19,9 @@ afterAll(() => {
 
 const NAME = 'latent-transformer';
 
-describe('a sequence of codes', () => {
+describe('sampleCodeIndices', () => {
   it.each(fixture.sequences)(
-    "is taming's: $total codes under $condition, seed $seed, $options, order $order",
+    'matches taming: $total code indices with $condition, seed $seed, $options, order $order',
     async ({ model, condition, total, seed, start, options, order: name, codes }) => {
       const order = name ? (codeOrder(name, 4, 4) ?? undefined) : undefined;
       const generator = sampleCodeIndices(models[model]!, {
@@ -33,7 +33,7 @@ describe('a sequence of codes', () => {
         ...options,
       });
       const { steps, result } = await all(generator);
-      // Net2NetTransformer gives what was sampled after the start; sample_with_past has none.
+      // Net2NetTransformer returns what was sampled after the start; sample_with_past has no start.
       expect([...result[0]!]).toEqual(codes);
       expect(steps.map(({ done }) => done)).toEqual(
         Array.from({ length: total - start.length }, (_, i) => start.length + i + 1),
@@ -42,7 +42,7 @@ describe('a sequence of codes', () => {
     },
   );
 
-  it('comes code by code, zeros where none is yet', async () => {
+  it('yields index by index, with zeros at positions that are not sampled yet', async () => {
     const { condition, codes, seed } = fixture.sequences.find(({ order }) => order === 'spiral_out')!;
     const order = codeOrder('spiral_out', 4, 4)!;
     const { steps } = await all(
@@ -55,7 +55,7 @@ describe('a sequence of codes', () => {
     });
   });
 
-  it('is the same alone and among others', async () => {
+  it('returns the same alone and within a batch', async () => {
     const alone = fixture.sequences.filter(
       (one) => one.total === 16 && Object.keys(one.options).length === 0,
     );
@@ -71,7 +71,7 @@ describe('a sequence of codes', () => {
     expect(result.map((codes) => [...codes])).toEqual(pair.map(({ codes }) => codes));
   });
 
-  it('may be one of several under way, and leaves no memory behind', async () => {
+  it('may run several sequences concurrently, and frees their memory', async () => {
     const model = models[NAME]!;
     const cases = fixture.sequences.filter(
       (one) => one.model === NAME && one.start.length === 0 && !one.order,
@@ -86,7 +86,7 @@ describe('a sequence of codes', () => {
     expect(model.memory().sessions).toBe(0);
   });
 
-  it('stops at any code', async () => {
+  it('can be stopped at any index', async () => {
     const model = models[NAME]!;
     const controller = new AbortController();
     const options = { condition: [[0]], total: 16, seeds: [1], signal: controller.signal };
@@ -99,7 +99,7 @@ describe('a sequence of codes', () => {
     })();
     await expect(stopped).rejects.toMatchObject({ code: 'ABORTED', cause: 'enough' });
     expect(seen).toBe(5);
-    // So does leaving the loop.
+    // Leaving the loop has the same effect.
     for await (const { done } of sampleCodeIndices(model, { condition: [[0]], total: 16, seeds: [1] })) {
       if (done === 3) break;
     }
@@ -119,7 +119,7 @@ describe('a sequence of codes', () => {
     ['SHAPE_MISMATCH', { total: 19 }],
     ['SHAPE_MISMATCH', { order: codeOrder('zcurve', 2, 2)! }],
     ['SHAPE_MISMATCH', { condition: [[1], [1, 2]], seeds: [1, 2] }],
-  ])('is refused (%s) with %o', async (code, options) => {
+  ])('rejects (%s) %o', async (code, options) => {
     const whole = { condition: [[0]], total: 16, seeds: [1], ...options };
     await expect(sampleCodeIndices(models[NAME]!, whole).next()).rejects.toMatchObject({
       name: 'SafelightError',
@@ -128,9 +128,9 @@ describe('a sequence of codes', () => {
   });
 });
 
-describe('a large picture', () => {
+describe('slideCodeIndices', () => {
   it.each(fixture.slides)(
-    "is written under taming's window: $height rows of $width, window $side, condition in each window: $grid",
+    'matches taming: $height rows of $width, window $side, condition in each window: $grid',
     async ({ height, width, side, grid, seed, options, condition, start, codes }) => {
       const how = {
         height,
@@ -151,7 +151,7 @@ describe('a large picture', () => {
     },
   );
 
-  it('writes over the codes it is given', async () => {
+  it('replaces given indices', async () => {
     const { height, width, side, condition } = fixture.slides[0]!;
     const given = Array.from({ length: height * width }, (_, i) => i % 23);
     const generator = slideCodeIndices(models[NAME]!, {
@@ -170,7 +170,7 @@ describe('a large picture', () => {
     await generator.return([]);
   });
 
-  it('of the size of the window is what sampling without one gives', async () => {
+  it('returns the same as sampling without a window if the sizes are equal', async () => {
     const condition = [1, 3, 5, 7, 9, 11, 13, 15, 17];
     const options = { seeds: [4], topK: 6 };
     const start = [new Array(9).fill(0)];
@@ -190,7 +190,7 @@ describe('a large picture', () => {
     expect(slid.result).toEqual(plain.result);
   });
 
-  it('stops at any code', async () => {
+  it('can be stopped at any index', async () => {
     const controller = new AbortController();
     const generator = slideCodeIndices(models[NAME]!, {
       height: 6,
@@ -212,7 +212,7 @@ describe('a large picture', () => {
     ['SHAPE_MISMATCH', { condition: { kind: 'grid' as const, codes: [[1, 2]] } }],
     ['SHAPE_MISMATCH', { start: [[1]] }],
     ['INVALID_OPTION', { condition: { kind: 'tokens' as const, codes: [[]] } }],
-  ])('is refused (%s) with %o', async (code, options) => {
+  ])('rejects (%s) %o', async (code, options) => {
     const codes = [new Array(25).fill(1)];
     const whole = {
       height: 5,
@@ -226,21 +226,24 @@ describe('a large picture', () => {
   });
 });
 
-describe('the likelihood of codes', () => {
-  it.each(fixture.likelihoods)("is taming's cross-entropy: $height rows of $width by $model", async (one) => {
-    const { model, condition, height, width, codes, nats, loss } = one;
-    const found = await codeLikelihood(models[model]!, codes, {
-      height,
-      width,
-      condition: { kind: 'tokens', codes: condition },
-    });
-    nats.forEach((nat, i) => {
-      expect(-found.codes[i]!).toBeCloseTo(nat, 4);
-    });
-    expect(-found.total / codes.length).toBeCloseTo(loss, 4);
-  });
+describe('codeLikelihood', () => {
+  it.each(fixture.likelihoods)(
+    "matches taming's cross-entropy: $height rows of $width by $model",
+    async (one) => {
+      const { model, condition, height, width, codes, nats, loss } = one;
+      const found = await codeLikelihood(models[model]!, codes, {
+        height,
+        width,
+        condition: { kind: 'tokens', codes: condition },
+      });
+      nats.forEach((nat, i) => {
+        expect(-found.codes[i]!).toBeCloseTo(nat, 4);
+      });
+      expect(-found.total / codes.length).toBeCloseTo(loss, 4);
+    },
+  );
 
-  it('is that of the codes in the order in which the model writes them', async () => {
+  it("follows the model's order of indices", async () => {
     const { codes } = fixture.likelihoods[0]!;
     const order = codeOrder('spiral_in', 4, 4)!;
     const condition = { kind: 'tokens' as const, codes: [0] };
@@ -252,7 +255,7 @@ describe('the likelihood of codes', () => {
     });
   });
 
-  it('of a large picture is that of each code under its window', async () => {
+  it('uses the sliding window for each index of a large image', async () => {
     const { height, width, side, condition, codes, options } = fixture.slides[0]!;
     const { codes: nats } = await codeLikelihood(models[NAME]!, codes, {
       height,
@@ -261,7 +264,7 @@ describe('the likelihood of codes', () => {
       condition: { kind: 'grid', codes: condition },
     });
     expect(options.topK).toBe(5);
-    // Each code was among its window's five most probable.
+    // Each index was among its window's five most probable.
     for (const nat of nats) expect(nat).toBeGreaterThan(Math.log(1e-4));
     const other = await codeLikelihood(models[NAME]!, codes.toReversed(), {
       height,
@@ -272,7 +275,7 @@ describe('the likelihood of codes', () => {
     expect(other.total).toBeLessThan(nats.reduce((a, b) => a + b, 0));
   });
 
-  it('is refused where the model cannot look at it', async () => {
+  it("rejects images beyond the transformer's block", async () => {
     const long = { height: 5, width: 5, condition: { kind: 'tokens' as const, codes: [0] } };
     await expect(codeLikelihood(models[NAME]!, new Array(25).fill(1), long)).rejects.toMatchObject({
       code: 'SHAPE_MISMATCH',

@@ -43,7 +43,7 @@ describe('a checkpoint in a subfolder', () => {
   it.each(spellings)('is found by %j', (spelling) => {
     const models = [inFolder('other.safetensors'), inFolder('sub/Name.safetensors')];
     expect(of(...models).find(spelling)).toBe('sub/Name');
-    // The same without the path below the folder, as of models that are named one by one.
+    // The same without the path below the folder, as for models that are listed individually.
     const named = models.map(({ name, path }) => ({ name, path }));
     expect(of(...named).find(spelling)).toBe('sub/Name');
   });
@@ -71,10 +71,10 @@ describe('a checkpoint in a subfolder', () => {
   });
 });
 
-describe('a name that several checkpoints have', () => {
+describe('an ambiguous name', () => {
   const checkpoints = of(inFolder('a/same.safetensors'), inFolder('b/same.safetensors'));
 
-  it.each(['same', 'same.safetensors', 'SAME [0123456789]'])('is refused with both titles: %j', (name) => {
+  it.each(['same', 'same.safetensors', 'SAME [0123456789]'])('is rejected with both titles: %j', (name) => {
     expect(() => checkpoints.find(name)).toThrow(
       expect.objectContaining({
         statusCode: 422,
@@ -85,7 +85,7 @@ describe('a name that several checkpoints have', () => {
     );
   });
 
-  it('means the one that is called just so', () => {
+  it('resolves to the checkpoint with exactly that name', () => {
     const several = of(
       inFolder('a/same.safetensors'),
       inFolder('same.safetensors'),
@@ -115,14 +115,14 @@ describe('an unknown checkpoint', () => {
     ['other/dreamshaper_8', 'There are: '],
     ['[0123456789]', 'There are: '],
     ['../sub/dreamshaper_8', 'There are: '],
-  ])('%j is refused, and told what there is', (name, said) => {
+  ])('%j is rejected with a list of checkpoints', (name, said) => {
     expect(() => checkpoints.find(name, 'field')).toThrow(
       expect.objectContaining({ statusCode: 422, message: expect.stringContaining(said) }),
     );
     expect(() => checkpoints.find(name, 'field')).toThrow(/^field: .*other\.gguf/);
   });
 
-  it('lists no more titles than one can read', () => {
+  it('causes a message with a limited number of titles', () => {
     const many = of(...Array.from({ length: 500 }, (_, i) => inFolder(`${i}.safetensors`)));
     expect(() => many.find('x'.repeat(5000))).toThrow(/and 480 more/);
     try {
@@ -133,7 +133,7 @@ describe('an unknown checkpoint', () => {
   });
 });
 
-describe('on a server', () => {
+describe('a server with several checkpoints', () => {
   let server: TestServer;
   let api: WebUIApi;
   let folder: string;
@@ -148,7 +148,7 @@ describe('on a server', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  it('titles go round: listed, set, told again, used', async () => {
+  it('lists titles that can be set, are reported and are used', async () => {
     const { body: models } = await api.get<{ title: string; model_name: string }[]>('sd-models');
     for (const { title, model_name } of models) {
       expect(await api.post('options', { sd_model_checkpoint: `${title} [0123456789]` })).toMatchObject({
@@ -161,7 +161,7 @@ describe('on a server', () => {
     expect(models.map(({ model_name }) => model_name)).toEqual(expect.arrayContaining(['one', 'sub/two']));
   });
 
-  it.each(['sub\\two', 'two', 'second', 'TWO [0123456789]'])('%j is taken for one request', async (name) => {
+  it.each(['sub\\two', 'two', 'second', 'TWO [0123456789]'])('accepts %j for one request', async (name) => {
     const made = await api.txt2img({
       ...{ steps: 1, width: 32, height: 32 },
       override_settings: { sd_model_checkpoint: name },
@@ -170,7 +170,7 @@ describe('on a server', () => {
   });
 
   it.each(['none such', 'three.safetensors [0123456789]', 5, {}, [], true])(
-    '%j is 422 in a request and among the options, and changes nothing',
+    'responds to %j with 422 in a request and among the options, and changes nothing',
     async (name) => {
       const before = (await api.get('options')).body;
       const jobs = (await server.queue.list()).length;

@@ -22,11 +22,11 @@ const detailOf = async (path: string, fields: object) => {
   expect(body.errors).toBe(body.detail);
   return { status, detail: body.detail };
 };
-/** Names of Safelight's own options that are no fields of A1111's. */
+/** Names of Safelight's options that are not fields of A1111's API. */
 const OWN =
   /(?<![\w.])(?:init|cfg|negative|sampler|schedule|count|batch|strength|hires|fill|padding|clipSkip|rng|\w+[a-z][A-Z]\w*)(?![\w*])/;
 
-describe('errors name the fields of the request', () => {
+describe('errors with field names of the request', () => {
   it.each([
     [{ cfg_scale: 101 }, 'Expected cfg_scale of at most 100, received 101'],
     [{ cfg_scale: '101' }, 'Expected cfg_scale of at most 100, received 101'],
@@ -66,12 +66,12 @@ describe('errors name the fields of the request', () => {
       'override_settings.CLIP_stop_at_last_layers takes',
     ],
     [{ override_settings: { CLIP_stop_at_last_layers: 1.5 } }, 'a whole number from 1 to 12, received 1.5'],
-    // The starter's text encoder has four layers: told only once the job runs.
+    // The starter's text encoder has four layers, which is checked only when the job runs.
     [{ override_settings: { CLIP_stop_at_last_layers: 12 } }, 'between 1 and 4 for CLIP_stop_at_last_layers'],
     [{ override_settings: { sd_vae: 'x.pt' } }, 'override_settings.sd_vae ("x.pt")'],
     [{ override_settings: { sigma_min: 50, sigma_max: 2 } }, 'sigma_max'],
     [{ override_settings: { rho: 1e-9 } }, 'Expected rho of at least 0.001'],
-  ])('of txt2img: %j', async (fields, said) => {
+  ])('are returned by txt2img: %j', async (fields, said) => {
     const { status, detail } = await detailOf('txt2img', fields);
     expect([status, detail]).toEqual([422, expect.stringContaining(said)]);
     expect(detail).not.toMatch(OWN);
@@ -94,14 +94,14 @@ describe('errors name the fields of the request', () => {
     [{ init_images: [null] }, 422, 'init_images[0]'],
     [{ init_images: 'text' }, 422, 'init_images'],
     [{ init_images: [] }, 404, 'init_images'],
-  ])('of img2img: %j', async (fields, status, said) => {
+  ])('are returned by img2img: %j', async (fields, status, said) => {
     const mask = 'mask' in fields && fields.mask === true ? { mask: image } : {};
     const refused = await detailOf('img2img', { init_images: [image], ...fields, ...mask });
     expect(refused).toEqual({ status, detail: expect.stringContaining(said) });
     expect(refused.detail).not.toMatch(OWN);
   });
 
-  it('of further images', async () => {
+  it('are returned for images of a batch', async () => {
     const images = { imageList: [{ data: image }, { data: 'aGVsbG8=' }], upscaler_1: 'Lanczos' };
     const refused = await detailOf('extra-batch-images', images);
     expect(refused).toEqual({ status: 400, detail: expect.stringContaining('imageList[1].data is not') });
@@ -116,7 +116,7 @@ describe('errors name the fields of the request', () => {
     ['model', 'one', 'sd_model_checkpoint'],
     ['mask', 'one', 'mask'],
     ['height', 'one', 'height'],
-  ])('of jobs that fail: %s', (option, expected, field) => {
+  ])('are returned for jobs that fail: %s', (option, expected, field) => {
     const { status, message } = failureOf(invalidOption(option, expected, 7));
     expect([status, message]).toEqual([
       422,
@@ -124,14 +124,14 @@ describe('errors name the fields of the request', () => {
     ]);
   });
 
-  it('leaves words that are no options', async () => {
+  it('do not translate words that are not options', async () => {
     const said = 'No model here does a batch of init_images with a mask; the sampler is fine';
     const { message } = failureOf(Object.assign(invalidOption('x', 'y', 1), { message: said }));
     expect(message).toBe(said);
   });
 });
 
-describe('requests are taken as clients write them', () => {
+describe('lenient requests', () => {
   const info = async (path: string, fields: object) => {
     const { status, body } = await api.post<{ info: string }>(path, { ...SMALL, ...fields });
     expect(status, JSON.stringify(body)).toBe(200);
@@ -149,7 +149,7 @@ describe('requests are taken as clients write them', () => {
     for (const one of [a.seed, a.subseed]) expect(one).toBeGreaterThanOrEqual(0);
   });
 
-  it('numbers as text, whole numbers with a point, flags as Python and forms write them', async () => {
+  it('numbers may be strings, integers may have a decimal point, and booleans may have the forms of Python and HTML forms', async () => {
     const fields = {
       ...{ seed: '7', subseed: 9.0, subseed_strength: '0.5', width: '64', height: 72.0, steps: '2' },
       ...{
@@ -177,14 +177,14 @@ describe('requests are taken as clients write them', () => {
     [{ cfg_scale: 'NaN' }, 'cfg_scale'],
     [{ seed: {} }, 'seed'],
     [{ enable_hr: 'perhaps' }, 'enable_hr'],
-  ])('%j is refused', async (fields, field) => {
+  ])('%j is rejected', async (fields, field) => {
     expect(await detailOf('txt2img', fields)).toEqual({
       status: 422,
       detail: expect.stringContaining(field),
     });
   });
 
-  it('null is as good as left out, and unknown keys are ignored', async () => {
+  it('null counts as missing, and unknown keys are ignored', async () => {
     const names = (await api.txt2img({ ...SMALL })).parameters;
     const none = Object.fromEntries(Object.keys(names).map((name) => [name, null]));
     const unknown = { url: 'http://x', auth: null, a_new_field: { deep: [1] }, use_async: false };
@@ -199,7 +199,7 @@ describe('requests are taken as clients write them', () => {
   });
 
   it.each(['data:image/png;base64,', 'DATA:image/PNG;BASE64,', ' \n data:;base64,'])(
-    'an image after %j',
+    'an image may follow %j',
     async (before) => {
       const given = `${before}${image}\n`;
       const fields = { init_images: [given], mask: given, denoising_strength: 0.3 };

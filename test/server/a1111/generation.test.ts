@@ -29,7 +29,7 @@ async function plain(width: number, height: number, background: string): Promise
   return png.toString('base64');
 }
 
-/** White on the left half. */
+/** White in the left half. */
 async function halfMask(width: number, height: number): Promise<string> {
   const data = Uint8Array.from({ length: width * height }, (_, i) => (i % width < width / 2 ? 255 : 0));
   return (
@@ -40,7 +40,7 @@ async function halfMask(width: number, height: number): Promise<string> {
 }
 
 describe('txt2img', () => {
-  it("gives pictures, the request with A1111's defaults, and info as A1111 writes it", async () => {
+  it("returns images, the request with A1111's defaults, and info in A1111's format", async () => {
     const made = await api.txt2img({ batch_size: 2, n_iter: 2, negative_prompt: 'blurry', subseed: 70 });
     expect(made.images).toHaveLength(4);
     expect(made.parameters).toMatchObject({
@@ -68,7 +68,7 @@ describe('txt2img', () => {
     );
   });
 
-  it('is the picture that the pipeline makes of the same settings', async () => {
+  it('returns the image of the pipeline for the same settings', async () => {
     const made = await api.txt2img({
       ...{ subseed: 5, subseed_strength: 0.4, seed_resize_from_w: 96, seed_resize_from_h: 48, eta: 0.5 },
       override_settings: { eta_noise_seed_delta: 31337, CLIP_stop_at_last_layers: 2, randn_source: 'NV' },
@@ -91,11 +91,11 @@ describe('txt2img', () => {
       [bytes(made.images[0]), file!.path].map((one) => sharp(one).raw().toBuffer()),
     );
     expect(a!.equals(b!)).toBe(true);
-    // The overrides were for that request only.
+    // The overrides applied to that request only.
     expect((await api.get('options')).body).toMatchObject({ eta_noise_seed_delta: 0, randn_source: 'CPU' });
   });
 
-  it('enlarges in a second pass with its own sampler and prompt', async () => {
+  it('upscales in a second pass with its own sampler and prompt', async () => {
     const made = await api.txt2img({
       ...{ enable_hr: true, hr_scale: 1.5, hr_upscaler: 'Latent (nearest)', hr_second_pass_steps: 1 },
       ...{
@@ -127,7 +127,7 @@ describe('txt2img', () => {
       undefined,
     ],
     [{ sampler_name: null }, 'Euler', 'Uniform', undefined],
-  ])('%j is %s on %s', async (fields, sampler, schedule, discards) => {
+  ])('%j selects %s on %s', async (fields, sampler, schedule, discards) => {
     const made = fieldsOf(await api.txt2img({ ...fields, send_images: false }));
     expect([made.Sampler, made['Schedule type'], made['Discard penultimate sigma']]).toEqual([
       sampler,
@@ -136,7 +136,7 @@ describe('txt2img', () => {
     ]);
   });
 
-  it('takes from an infotext what the request leaves out', async () => {
+  it('takes missing fields from an infotext', async () => {
     const { body } = await api.post<Generated>('txt2img', {
       seed: 9,
       infotext: 'a pear\nNegative prompt: dog\nSteps: 1, Sampler: Heun, CFG scale: 3, Seed: 4, Size: 64x72',
@@ -147,7 +147,7 @@ describe('txt2img', () => {
     });
   });
 
-  it('takes sigmas from an infotext unless the request asks for steps or a scheduler', async () => {
+  it('takes sigmas from an infotext unless the request sets steps or a scheduler', async () => {
     const infotext =
       'a pear\nSteps: 2, Sampler: Euler, CFG scale: 3, Seed: 4, Size: 64x64, Sigmas: 9 2, Version: Safelight 1';
     const made = async (fields: object) =>
@@ -177,7 +177,7 @@ describe('txt2img', () => {
     [{ steps: 100_000 }, 422, 'steps'],
     [{ width: 'wide' }, 422, 'width'],
     [{ cfg_scale: -3 }, 422, 'Expected cfg_scale of at least 0, received -3'],
-  ])('refuses %j in its own form', async (fields, status, detail) => {
+  ])("rejects %j in A1111's error format", async (fields, status, detail) => {
     const refused = await api.post('txt2img', { prompt: 'x', steps: 1, width: 64, height: 64, ...fields });
     expect(refused.status).toBe(status);
     expect(refused.body).toEqual({
@@ -188,7 +188,7 @@ describe('txt2img', () => {
 });
 
 describe('img2img', () => {
-  it('goes from a picture by each resize mode', async () => {
+  it('generates from an image with each resize mode', async () => {
     const init = await plain(96, 64, '#c03020');
     for (const [resize_mode, label] of [
       [0, undefined],
@@ -206,7 +206,7 @@ describe('img2img', () => {
     }
   });
 
-  it('repaints what is masked, or what is not, and leaves the rest', async () => {
+  it('inpaints the masked or the unmasked part and keeps the rest', async () => {
     const init = await plain(64, 64, '#2060a0');
     const mask = await halfMask(64, 64);
     const shared = { mask, denoising_strength: 1, inpainting_fill: 2, inpaint_full_res: false, mask_blur: 0 };
@@ -225,7 +225,7 @@ describe('img2img', () => {
     }
   });
 
-  it('works at full size on the mask alone, for each picture of a batch', async () => {
+  it('inpaints at full size for the masked part only, for each image of a batch', async () => {
     const init = await plain(128, 96, '#2060a0');
     const made = await api.img2img(init, {
       ...{
@@ -244,12 +244,12 @@ describe('img2img', () => {
     });
   });
 
-  it('of an empty mask is one of the whole picture, as in A1111', async () => {
+  it('with an empty mask processes the whole image, as in A1111', async () => {
     const made = await api.img2img(await plain(64, 64, '#808080'), { mask: await plain(64, 64, '#000000') });
     expect(fieldsOf(made)['Mask blur']).toBeUndefined();
   });
 
-  it('without a picture is 404, with a broken one 400', async () => {
+  it('responds with 404 without an image and with 400 for a damaged one', async () => {
     expect((await api.post('img2img', { prompt: 'x' })).status).toBe(404);
     expect((await api.post('img2img', { init_images: ['bm90IGEgcGljdHVyZQ=='] })).status).toBe(400);
     expect((await api.post('img2img', { init_images: ['http://example.com/a.png'] })).status).toBe(400);
@@ -264,8 +264,8 @@ interface Progress {
   textinfo: string | null;
 }
 
-describe('while it works', () => {
-  it('tells how far it is with a picture; interrupting keeps the picture so far', async () => {
+describe('a running request', () => {
+  it('reports progress with a preview, and interrupting it returns the incomplete image', async () => {
     const making = api.txt2img({ steps: 150, n_iter: 3, width: 128, height: 128 });
     let seen: Progress | undefined;
     await until(async () => {
@@ -277,7 +277,7 @@ describe('while it works', () => {
     expect((await sharp(bytes(seen!.current_image!)).metadata()).format).toBe('png');
     const without = await api.get<Progress>('progress?skip_current_image=true');
     expect(without.body.current_image).toBeNull();
-    // As some clients post it: JSON is announced, and nothing comes.
+    // As some clients post it: with the content type of JSON and an empty body.
     const interrupted = await fetch(`${server.url}/sdapi/v1/interrupt`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -291,7 +291,7 @@ describe('while it works', () => {
     });
   });
 
-  it('skipping leaves out the picture under way', async () => {
+  it('omits the image in progress when it is skipped', async () => {
     const making = api.txt2img({ steps: 60, n_iter: 2, seed: 20, width: 64, height: 64 });
     await until(async () => (await api.get<Progress>('progress')).body.state.sampling_steps > 0);
     expect((await api.post('skip')).body).toBeNull();
@@ -300,7 +300,7 @@ describe('while it works', () => {
     expect(made.images).toHaveLength(1);
   });
 
-  it('a client that leaves takes its job with it', async () => {
+  it('is cancelled when its client disconnects', async () => {
     const leave = new AbortController();
     const making = api.txt2img({ steps: 150, n_iter: 3 }, leave.signal);
     making.catch(() => undefined);

@@ -52,7 +52,7 @@ async function plain(side: number): Promise<string> {
   return (await sharp({ create }).png().toBuffer()).toString('base64');
 }
 
-/** Decodings of whole images wait until they are stopped; counts those that were begun. */
+/** Makes decodings of whole images wait until they are stopped, and counts those that begin. */
 function stuckDecoding(side: number) {
   const decode = Autoencoder.prototype.decode;
   const seen = { begun: 0 };
@@ -72,7 +72,7 @@ function stuckDecoding(side: number) {
 }
 
 describe('interrupt', () => {
-  it('ends a batch at once: each of its images is decoded once, and nothing is sampled after it', async () => {
+  it('ends a batch at once: each of its images is decoded once, and nothing is sampled afterwards', async () => {
     const making = api.txt2img({ ...LONG, seed: 5, batch_size: 4, n_iter: 3 });
     await begun();
     const evaluate = vi.spyOn(UNet.prototype, 'forward');
@@ -81,7 +81,7 @@ describe('interrupt', () => {
     await interrupt();
     const evaluations = evaluate.mock.calls.length;
     const made = await making;
-    // Loose: with the step under way, it is a part of a second on two cores.
+    // Generous: with the running step, it takes a fraction of a second on two cores.
     expect(performance.now() - start).toBeLessThan(3000);
     expect(evaluate.mock.calls.length).toBe(evaluations);
     expect(decode.mock.calls.filter(([latent]) => latent.shape[2] === SIDE)).toHaveLength(4);
@@ -89,7 +89,7 @@ describe('interrupt', () => {
     expect(seeds(made)).toEqual([5, 6, 7, 8]);
   });
 
-  it('keeps the batches that were finished', async () => {
+  it('keeps the finished batches', async () => {
     const making = api.txt2img({
       ...LONG,
       steps: 8,
@@ -113,7 +113,7 @@ describe('interrupt', () => {
     ['DPM2', {}],
     ['Euler a', { enable_hr: true, hr_scale: 1.5, hr_second_pass_steps: 100 }],
     ['Euler', { enable_hr: true, hr_scale: 2, hr_upscaler: 'Lanczos', hr_second_pass_steps: 100, steps: 2 }],
-  ])('answers with images: %s, %j', async (sampler_name, fields) => {
+  ])('returns images: %s, %j', async (sampler_name, fields) => {
     const making = api.txt2img({ ...LONG, batch_size: 2, sampler_name, ...fields });
     await begun();
     await interrupt();
@@ -122,7 +122,7 @@ describe('interrupt', () => {
     for (const size of await sizes(made)) expect(size).toMatch(/^png (128x128|192x192|256x256)$/);
   });
 
-  it('answers with images that lie in the ones they began from', async () => {
+  it('returns images pasted into the initial ones', async () => {
     const mask = await sharp(
       Uint8Array.from({ length: 160 * 160 }, (_, i) => (i % 160 < 50 ? 255 : 0)),
       {
@@ -138,7 +138,7 @@ describe('interrupt', () => {
     expect(await sizes(await making)).toEqual(Array(2).fill('png 160x160'));
   });
 
-  it('given again while images are decoded, is answered with their previews', async () => {
+  it('returns previews when it is repeated during decoding', async () => {
     const decoding = stuckDecoding(SIDE);
     let answered = false;
     const making = api.txt2img({ ...LONG, batch_size: 3 }).finally(() => {
@@ -153,7 +153,7 @@ describe('interrupt', () => {
     expect(await sizes(await making)).toEqual(Array(3).fill('png 128x128'));
   });
 
-  it('comes first: what was interrupted is not skipped away', async () => {
+  it('has precedence over skip', async () => {
     const decoding = stuckDecoding(SIDE);
     const making = api.txt2img(LONG);
     await begun();
@@ -164,7 +164,7 @@ describe('interrupt', () => {
     expect((await making).images).toHaveLength(1);
   });
 
-  it('is not lost while the job has told nothing yet', async () => {
+  it('is not lost before the first progress report', async () => {
     const making = api.txt2img({ ...LONG, batch_size: 2 });
     await until(async () => (await server.queue.list({ status: 'running' })).length > 0);
     await until(async () => (await api.get<Progress>('progress')).body.state.job_count > 0);
@@ -172,7 +172,7 @@ describe('interrupt', () => {
     expect((await making).images.length).toBeGreaterThan(0);
   });
 
-  it('leaves a job that waits in the queue', async () => {
+  it('leaves queued jobs unchanged', async () => {
     const first = await call<{ id: string }>(`${server.url}/v1/jobs`, {
       method: 'POST',
       json: { type: 'text-to-image', prompt: 'x', ...LONG },
@@ -187,8 +187,8 @@ describe('interrupt', () => {
   });
 });
 
-describe("the own API's finish", () => {
-  it('is the same: a second one stops the decoding', async () => {
+describe('finish in the API under /v1', () => {
+  it('has the same effect: a second one stops the decoding', async () => {
     const decoding = stuckDecoding(SIDE);
     const json = { type: 'text-to-image', prompt: 'x', ...LONG, count: 2 };
     const { body } = await call<{ id: string }>(`${server.url}/v1/jobs`, { method: 'POST', json });

@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.end());
 
-describe('every list has the fields that clients read', () => {
+describe('lists with the fields that clients read', () => {
   it.each([
     ['sd-models', ['title', 'model_name', 'hash', 'sha256', 'filename', 'config'], 2],
     ['samplers', ['name', 'aliases', 'options'], 15],
@@ -36,7 +36,7 @@ describe('every list has the fields that clients read', () => {
     ['realesrgan-models', [], 0],
     ['script-info', [], 0],
     ['extensions', [], 0],
-  ])('%s', async (path, fields, least) => {
+  ])('are returned by %s', async (path, fields, least) => {
     const { status, body } = await api.get<Record<string, unknown>[]>(path);
     expect(status).toBe(200);
     expect(body.length).toBeGreaterThanOrEqual(least);
@@ -54,11 +54,11 @@ describe('every list has the fields that clients read', () => {
         cuda: { error: 'unavailable' },
       },
     ],
-  ])('%s', async (path, expected) => {
+  ])('are returned by %s', async (path, expected) => {
     expect((await api.get(path)).body).toEqual(expected);
   });
 
-  it('each sampler and schedule that is listed can be asked for by each of its names', async () => {
+  it('contain samplers and schedules that can be requested by each of their names', async () => {
     const { samplerNamed, scheduleNamed } = await import('../../../lib/server/a1111/samplers.js');
     const samplers = (await api.get<{ name: string; aliases: string[] }[]>('samplers')).body;
     for (const { name, aliases } of samplers) {
@@ -72,13 +72,13 @@ describe('every list has the fields that clients read', () => {
   });
 
   it.each(['refresh-checkpoints', 'refresh-vae', 'refresh-loras', 'refresh-embeddings'])(
-    '%s',
+    'can be refreshed by %s',
     async (path) => {
       expect(await api.post(path)).toMatchObject({ status: 200, body: null });
     },
   );
 
-  it('ping answers, what is not there is 404 and what is not built 422, in its form', async () => {
+  it("are joined by ping; unknown paths respond with 404 and unsupported features with 422, in A1111's format", async () => {
     const ping = await fetch(`${server.url}/internal/ping`, { headers: basic });
     expect([ping.status, await ping.json()]).toEqual([200, {}]);
     const form = { error: 'HTTPException', body: '', errors: expect.any(String) };
@@ -89,7 +89,7 @@ describe('every list has the fields that clients read', () => {
     });
   });
 
-  it('nobody gets in without the key: the password of any user, or a token', async () => {
+  it('require the key as the password of any user or as a token', async () => {
     const stranger = await new WebUIApi(server.url).get('options');
     expect(stranger.status).toBe(401);
     expect(stranger.headers.get('www-authenticate')).toMatch(/^Basic/);
@@ -100,14 +100,14 @@ describe('every list has the fields that clients read', () => {
 });
 
 describe('options', () => {
-  it("change by Open WebUI's way: all of them, one of them another, and the model is there when it answers", async () => {
+  it("change in Open WebUI's way: all are posted with one changed, and the model is loaded when the response arrives", async () => {
     const { body: options } = await api.get('options');
     expect(options.sd_model_checkpoint).toBe('first');
     const { body: models } = await api.get<{ title: string; model_name: string }[]>('sd-models');
     expect(models.map(({ title }) => title)).toEqual(['first', 'second']);
     expect((await api.post('options', { ...options, sd_model_checkpoint: 'second' })).body).toBeNull();
     expect((await api.get('options')).body).toEqual({ ...options, sd_model_checkpoint: 'second' });
-    // SillyTavern's way: it polls until there is nothing to do.
+    // SillyTavern's way: it polls until nothing is left to do.
     const { body } = await api.get<{ progress: number; state: { job_count: number } }>('progress');
     expect([body.progress, body.state.job_count]).toEqual([0, 0]);
     const made = await api.txt2img({
@@ -117,7 +117,7 @@ describe('options', () => {
     expect(JSON.parse(made.info).sd_model_name).toBe('second');
   });
 
-  it('of a request count for it alone, unless it says that they stay', async () => {
+  it('apply to one request only, unless it keeps them', async () => {
     const once = {
       steps: 1,
       send_images: false,
@@ -129,7 +129,7 @@ describe('options', () => {
     expect((await api.get('options')).body.sd_model_checkpoint).toBe('first');
   });
 
-  it('stay from start to start, and what is wrong changes nothing', async () => {
+  it('survive a restart, and invalid values change nothing', async () => {
     const next = { eta_noise_seed_delta: 31337, unknown_option: 1, show_progress_every_n_steps: 3 };
     expect((await api.post('options', next)).status).toBe(200);
     for (const [wrong, status] of [
@@ -149,7 +149,7 @@ describe('options', () => {
     expect((await api.get('options')).body).not.toHaveProperty('unknown_option');
   });
 
-  it('styles of a styles.csv are listed, and put into prompts', async () => {
+  it('include styles of a styles.csv, which are applied to prompts', async () => {
     expect((await api.get('prompt-styles')).body).toEqual([]);
     const rows = [
       'name,prompt,negative_prompt',
@@ -169,20 +169,20 @@ describe('options', () => {
     await expect(api.txt2img({ styles: ['none such'] })).rejects.toThrow(/422 styles/);
   });
 
-  it('a checkpoint is unloaded and loaded on request', async () => {
+  it('include unloading and loading a checkpoint', async () => {
     expect((await api.post('reload-checkpoint')).body).toEqual({});
     expect((await api.post('unload-checkpoint')).body).toEqual({});
   });
 });
 
-describe('pictures', () => {
+describe('images', () => {
   const TEXT =
     'a pear, gold\nNegative prompt: blurry\nSteps: 4, Sampler: Euler a, CFG scale: 5, Seed: 7, Size: 64x96';
   const pixels = Uint8Array.from({ length: 40 * 24 * 3 }, (_, i) => (i * 7) % 256);
   const png = () => encodePng({ data: pixels, width: 40, height: 24 }, { parameters: TEXT, other: 'x' });
   const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
 
-  it('tell what they were made by', async () => {
+  it('return their parameters through png-info', async () => {
     const { body } = await api.post('png-info', { image: `data:image/png;base64,${base64(await png())}` });
     expect(body).toMatchObject({
       ...{ info: TEXT, items: { other: 'x' } },
@@ -198,19 +198,19 @@ describe('pictures', () => {
     for (const image of ['AAAA', 'x', '']) expect((await api.post('png-info', { image })).status).toBe(400);
   });
 
-  it('tell it from a JPEG too, as A1111 writes it there', async () => {
+  it('return their parameters from a JPEG as A1111 writes it', async () => {
     const jpeg = await sharp(pixels, { raw: { width: 40, height: 24, channels: 3 } })
       .jpeg()
       .toBuffer();
     const comment = Buffer.concat([
       Buffer.from('UNICODE\0'),
-      Buffer.from(`${TEXT} é`, 'utf16le').swap16(), // high bytes first
+      Buffer.from(`${TEXT} é`, 'utf16le').swap16(), // big-endian
     ]);
     const { body } = await api.post('png-info', { image: base64(withExif(jpeg, comment)) });
     expect(body.info).toBe(`${TEXT} é`);
   });
 
-  it('are enlarged by a factor or to a size, cut or not, and keep their text', async () => {
+  it('are upscaled by a factor or to a size, cropped or not, and keep their text', async () => {
     const image = base64(await png());
     const enlarge = async (fields: object) => {
       const { status, body } = await api.post<{ image: string; html_info: string; detail: string }>(
@@ -246,7 +246,7 @@ describe('pictures', () => {
   });
 });
 
-/** A JPEG with an EXIF block that holds nothing but a comment. */
+/** A JPEG with an EXIF block that contains only a comment. */
 function withExif(jpeg: Buffer, comment: Buffer): Buffer {
   const tiff = Buffer.alloc(44);
   tiff.write('MM\0*', 'latin1');

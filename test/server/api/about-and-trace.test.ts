@@ -1,4 +1,4 @@
-/** What the page asks of the own API besides jobs: what there is, tokens, small pictures, looks inside. */
+/** Requests of the web page other than jobs: models, tokens, thumbnails and traces. */
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -47,7 +47,7 @@ const file = async (job: Told, name: string): Promise<Response> =>
   fetch(server.url + job.images.find((image) => image.name === name)!.url);
 
 describe('GET /v1/about', () => {
-  it('tells models with their defaults, and of a broken one why', async () => {
+  it('returns models with their defaults, and the problem of a broken one', async () => {
     const { body } = await call(`${server.url}/v1/about`);
     expect(body).toMatchObject({
       models: [
@@ -72,7 +72,7 @@ describe('GET /v1/about', () => {
 describe('POST /v1/tokenize', () => {
   const count = (json: object) => call(`${server.url}/v1/tokenize`, { method: 'POST', json });
 
-  it('counts as the model does, weights left out, in windows', async () => {
+  it('counts tokens as the model does, without weights, by window', async () => {
     expect((await count({ prompt: '(red apple:1.2)' })).body).toEqual({ tokens: 2, windows: 1, window: 30 });
     expect((await count({ prompt: '' })).body).toEqual({ tokens: 0, windows: 1, window: 30 });
     expect((await count({ prompt: 'apple '.repeat(40) })).body).toEqual({
@@ -82,20 +82,20 @@ describe('POST /v1/tokenize', () => {
     });
   });
 
-  it('refuses what is no question', async () => {
+  it('rejects invalid requests', async () => {
     expect((await count({ prompt: 'x', model: 'nothing' })).status).toBe(404);
     expect((await count({ prompt: 'x', model: 'writer' })).status).toBe(400);
     expect((await count({})).status).toBe(400);
   });
 });
 
-describe('a look inside', () => {
+describe('trace jobs', () => {
   let picture: Told;
   beforeAll(async () => {
     picture = await ended({ type: 'text-to-image', prompt: 'red apple', steps: 3, seed: 5, count: 2 });
   });
 
-  it('writes down the steps, the words and the tensors of the same picture', async () => {
+  it('record the steps, words and tensors of the same image', async () => {
     const tensors = ['mid_block.resnets.0', 'text_encoder:final_layer_norm', 'decoder:mid_block'];
     const known = (await (
       await file(await ended({ type: 'inside', job: picture.id }), 'inside.json')
@@ -133,7 +133,7 @@ describe('a look inside', () => {
     expect([words.channels[0]!.min, words.channels[0]!.max]).toEqual([0, 255]);
   });
 
-  it('carries the pictures of the other job with it', async () => {
+  it('use the images of the traced job', async () => {
     const init = (
       await sharp({ create: { width: 64, height: 64, channels: 3, background: '#a05020' } })
         .png()
@@ -149,7 +149,7 @@ describe('a look inside', () => {
     expect((await call<Told>(`${server.url}/v1/jobs/${question.body.id}`)).body.status).toBe('done');
   });
 
-  it('is refused where there is nothing to see', async () => {
+  it('are rejected if there is nothing to trace', async () => {
     const ask = (json: object) =>
       call(`${server.url}/v1/jobs`, { method: 'POST', json: { type: 'inside', ...json } });
     expect((await ask({ job: '0'.repeat(30) })).status).toBe(404);
@@ -166,7 +166,7 @@ describe('a look inside', () => {
     expect((await ask({ job: look.id })).status).toBe(400);
   });
 
-  it('gives a picture small, and whole', async () => {
+  it('serve thumbnails and full images', async () => {
     const url = server.url + picture.images[0]!.url;
     const small = await fetch(`${url}?width=32`);
     expect(small.headers.get('content-type')).toBe('image/webp');
@@ -175,7 +175,7 @@ describe('a look inside', () => {
     expect((await fetch(`${url}?width=4`)).status).toBe(400);
   });
 
-  it.each(['faces', 'ddpm'])('sees the steps of a model that reads no prompt: %s', async (model) => {
+  it.each(['faces', 'ddpm'])('record the steps of a model without a text encoder: %s', async (model) => {
     const other = await ended({ type: 'text-to-image', model, steps: 3, sampler: 'ddim' });
     expect(other).toMatchObject({ status: 'done' });
     const look = await ended({ type: 'inside', job: other.id, tensors: ['conv_in'] });
@@ -184,7 +184,7 @@ describe('a look inside', () => {
     expect(seen.tensors[0]!.steps).toHaveLength(3);
   });
 
-  it('shows a picture to a model of codes', async () => {
+  it('pass an image through a VQGAN model', async () => {
     const image = { job: picture.id, image: picture.images[0]!.name };
     const { images, result } = await ended({ type: 'score', model: 'writer', image });
     const { codes, patches, losses } = result as {

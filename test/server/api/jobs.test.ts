@@ -1,4 +1,4 @@
-/** Safelight's own API, as its clients use it: over HTTP. */
+/** Safelight's own API over HTTP, as clients use it. */
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { starterModel } from '../../../lib/checkpoint/open.js';
@@ -40,7 +40,7 @@ async function ended(id: string): Promise<Shown> {
 }
 
 describe('jobs over HTTP', () => {
-  it('are queued with their options beside the type, and give pictures by their addresses', async () => {
+  it('are queued with their options next to the type, and return images by URL', async () => {
     const { status, body, headers } = await post({ type: 'text-to-image', ...small });
     expect(status).toBe(201);
     expect(headers.get('location')).toBe(`/v1/jobs/${body.id}`);
@@ -52,13 +52,13 @@ describe('jobs over HTTP', () => {
     expect(await sharp(Buffer.from(await picture.arrayBuffer())).metadata()).toMatchObject({ width: 64 });
   });
 
-  it('take their options under `options` just as well', async () => {
+  it('accept their options under `options`', async () => {
     const { status, body } = await post({ type: 'text-to-image', options: small });
     expect(status).toBe(201);
     expect((await ended(body.id)).options).toEqual(small);
   });
 
-  it('take -1 for a random seed, which the job names', async () => {
+  it('accept -1 for a random seed, which the job reports', async () => {
     const seeds = { seed: -1, subseed: -1, subseedStrength: 0.5 };
     const { status, body } = await post({ type: 'text-to-image', ...small, ...seeds });
     expect(status).toBe(201);
@@ -70,7 +70,7 @@ describe('jobs over HTTP', () => {
     expect((await post({ type: 'text-to-image', ...small, seed: -2 })).status).toBe(400);
   });
 
-  it('of models of codes give their codes', async () => {
+  it('of VQGAN models return their code indices', async () => {
     const image = `data:image/png;base64,${(await pngOf(ball(16))).toString('base64')}`;
     for (const type of ['reconstruct', 'sketch', 'sample'] as const) {
       const { body } = await post({ type, ...(type === 'sample' ? {} : { image }) });
@@ -81,7 +81,7 @@ describe('jobs over HTTP', () => {
   });
 });
 
-it('takes a seed of -1 for a random one, which the job tells', async () => {
+it('accepts a seed of -1 for a random one, which the job reports', async () => {
   const options = { type: 'text-to-image', ...small, schedule: 'Automatic', seed: -1, subseed: -1 };
   const jobs = await Promise.all([post(options), post(options)]);
   const seeds = jobs.map(({ status, body }) => {
@@ -94,7 +94,7 @@ it('takes a seed of -1 for a random one, which the job tells', async () => {
   expect(job).toMatchObject({ status: 'done', images: [{ seed: seeds[0]![0] }] });
 });
 
-describe('requests that are not right', () => {
+describe('invalid requests', () => {
   it.each([
     [{ type: 'text-to-image', stepz: 3 }, /stepz/],
     [{ type: 'text-to-image', steps: 0 }, /steps/],
@@ -110,13 +110,13 @@ describe('requests that are not right', () => {
     [{ type: 'sketch', image: 'eA==' }, /image/],
     [{ type: 'text-to-image', model: 'writer' }, /writer does not do text-to-image; take starter/],
     ['text', /./],
-  ])('are refused with the field: %j', async (json, message) => {
+  ])('are rejected with the field: %j', async (json, message) => {
     const { status, body } = await post(json);
     expect(status).toBe(400);
     expect(body.error!.message).toMatch(message);
   });
 
-  it('name a model that is not there: 404', async () => {
+  it('respond with 404 for an unknown model', async () => {
     expect(await post({ type: 'text-to-image', model: '/etc/passwd' })).toMatchObject({ status: 404 });
   });
 });
@@ -136,7 +136,7 @@ describe('a request with a content type and no body', () => {
   };
   const chunked = () => new Blob([]).stream(); // no content-length
 
-  it.each(types)('is answered where none is expected: %s', async (type) => {
+  it.each(types)('is answered if no body is expected: %s', async (type) => {
     const { id } = (await post({ type: 'text-to-image', ...small })).body;
     await ended(id);
     for (const body of [() => '', chunked]) {
@@ -148,7 +148,7 @@ describe('a request with a content type and no body', () => {
     expect((await ask('DELETE', `/v1/jobs/${id}/results`, type)).status).toBe(204);
   });
 
-  it('may even have one', async () => {
+  it('may have a body', async () => {
     const { id } = (await post({ type: 'text-to-image', ...small })).body;
     await ended(id);
     for (const [type, body] of [
@@ -159,7 +159,7 @@ describe('a request with a content type and no body', () => {
       expect((await ask('POST', `/v1/jobs/${id}/finish`, type, body)).status).toBe(200);
   });
 
-  it('is told what to send where a body is needed', async () => {
+  it('is rejected with the accepted types if a body is required', async () => {
     for (const path of ['/v1/jobs', '/v1/images/generations', '/v1/tokenize', '/sdapi/v1/png-info']) {
       for (const type of types) {
         const { status, text } = await ask('POST', path, type);
@@ -178,7 +178,7 @@ describe('a request with a content type and no body', () => {
   });
 });
 
-describe('a job that lasts', () => {
+describe('a long job', () => {
   const long = { type: 'text-to-image', ...small, width: 256, height: 256, steps: 100 };
   const cancel = async (id: string) => {
     const begun = performance.now();
@@ -199,14 +199,14 @@ describe('a job that lasts', () => {
     expect((await cancel(running)).job.status).toBe('cancelled');
   });
 
-  it('keeps the picture so far when it is told to finish', async () => {
+  it('keeps the incomplete image on finish', async () => {
     const { id } = (await post(long)).body;
     for await (const { event } of events(id)) if (event === 'progress') break;
     await call(`${server.url}/v1/jobs/${id}/finish`, { method: 'POST' });
     expect(await ended(id)).toMatchObject({ status: 'done', images: [{ width: 256 }] });
   });
 
-  it('waits behind another place when it is moved', async () => {
+  it('can be moved behind another position of the queue', async () => {
     const ids = [];
     for (let i = 0; i < 3; i++) ids.push((await post(long)).body.id);
     const moved = `${server.url}/v1/jobs/${ids[2]}/move`;
@@ -216,7 +216,7 @@ describe('a job that lasts', () => {
     for (const id of ids.reverse()) await cancel(id);
   });
 
-  it('tells what happens, and goes on from the Last-Event-ID', async () => {
+  it('sends events and resumes after the Last-Event-ID', async () => {
     const { id } = (await post({ ...long, steps: 12, previews: { every: 1 } })).body;
     const seen: Told[] = [];
     for await (const event of events(id)) seen.push(event);
@@ -234,7 +234,7 @@ describe('a job that lasts', () => {
     expect(later.map(({ event }) => event)).toEqual(['done']);
   });
 
-  it('is made once for one Idempotency-Key', async () => {
+  it('is created once for one Idempotency-Key', async () => {
     const headers = { 'idempotency-key': 'one' };
     const request = { type: 'text-to-image', ...small };
     const made = await Promise.all([post(request, headers), post(request, headers), post(request, headers)]);
@@ -244,7 +244,7 @@ describe('a job that lasts', () => {
     await ended(made[0]!.body.id);
   });
 
-  it('is listed, newest first, and forgotten with its pictures', async () => {
+  it('is listed newest first, and removed with its images', async () => {
     const { id } = await ended((await post({ type: 'text-to-image', ...small })).body.id);
     const list = async (query: string) =>
       (await call<{ jobs: Shown[] }>(`${server.url}/v1/jobs?${query}`)).body.jobs;
@@ -265,7 +265,7 @@ interface Told {
   readonly data: Record<string, unknown>;
 }
 
-/** Server-sent events as `curl -N` prints them. */
+/** Yields server-sent events as `curl -N` prints them. */
 async function* events(id: string, after?: number): AsyncGenerator<Told> {
   const headers = after === undefined ? {} : { 'last-event-id': String(after) };
   const { body } = await fetch(`${server.url}/v1/jobs/${id}/events`, { headers });

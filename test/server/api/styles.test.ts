@@ -1,4 +1,4 @@
-/** Prompt styles of the own API, kept in the styles.csv that A1111's routes read. */
+/** Prompt styles of the API, stored in the styles.csv that A1111's routes read. */
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -19,7 +19,7 @@ const put = (name: string, json: unknown) => call(address(name), { method: 'PUT'
 const list = async () => (await call<{ styles: unknown[] }>(`${server.url}/v1/styles`)).body.styles;
 
 describe('styles over HTTP', () => {
-  it('are saved, listed, replaced and deleted, and A1111’s clients see them', async () => {
+  it('are saved, listed, replaced and deleted, and visible to A1111’s clients', async () => {
     expect(await list()).toEqual([]);
     const ink = { prompt: '{prompt}, drawn in "ink",\nblack', negative: 'colour' };
     expect((await put('ink', ink)).body).toEqual({ name: 'ink', ...ink });
@@ -51,7 +51,7 @@ describe('styles over HTTP', () => {
     for (const name of names) expect((await call(address(name), { method: 'DELETE' })).status).toBe(204);
   });
 
-  it('refuses names and texts that cannot be kept, and says which', async () => {
+  it('are rejected by name if a name or text cannot be stored', async () => {
     for (const name of ['two\nlines', ' ', 'None', 'x'.repeat(101)]) {
       const { status, body } = await put(name, { prompt: 'x' });
       expect([name, status, body.error]).toMatchObject([name, 400, { code: 'INVALID_OPTION' }]);
@@ -62,7 +62,7 @@ describe('styles over HTTP', () => {
     expect(await list()).toEqual([]);
   });
 
-  it('keep what A1111 or a spreadsheet wrote beside them', async () => {
+  it('keep the entries that A1111 or a spreadsheet wrote', async () => {
     await writeFile(file(), 'name,prompt,negative_prompt,note\r\n,divider,,x\r\nold,faded,,"mine, too"\r\n');
     await put('new', { prompt: 'fresh' });
     await put('old', { prompt: 'bright' });
@@ -71,12 +71,12 @@ describe('styles over HTTP', () => {
     );
   });
 
-  it('do not get lost when two are saved at once', async () => {
+  it('are both saved by concurrent requests', async () => {
     await Promise.all(Array.from({ length: 20 }, (_, i) => put(`style ${i}`, { prompt: `${i}` })));
     expect(await list()).toHaveLength(20);
   });
 
-  it('leaves a file alone that is no UTF-8 text', async () => {
+  it('leave a file unchanged that is not UTF-8 text', async () => {
     const bytes = Buffer.from([...Buffer.from('name,prompt\r\n'), 0xe9, 0xff, 0x2c]);
     await writeFile(file(), bytes);
     expect((await put('x', { prompt: 'y' })).body.error).toMatchObject({ code: 'INVALID_FILE' });
@@ -85,7 +85,7 @@ describe('styles over HTTP', () => {
 });
 
 describe('a styles.csv', () => {
-  it('gives back every text that was put in', () => {
+  it('returns every text that was stored', () => {
     const texts = ['', 'a', 'a, b', '"', '""', 'line\nbreak', '\r\n', ' blanks ', 'é水', ',', '\uFEFF'];
     let csv = '';
     const all = texts.map((text, i) => ({ name: `n${i}`, prompt: text, negative_prompt: texts.at(-1 - i)! }));
@@ -95,19 +95,19 @@ describe('a styles.csv', () => {
     expect(parseStyles(csv)).toEqual([]);
   });
 
-  it('has its old column for prompts read and written', () => {
+  it('is read and written with its old prompt column', () => {
     const csv = withStyle('name,text\r\nold,faded\r\n', { name: 'old', prompt: 'x', negative_prompt: 'y' });
     expect(csv).toBe('\uFEFFname,text,negative_prompt\r\nold,x,y\r\n');
   });
 });
 
-it('a style takes the prompt in at {prompt}, or follows it', () => {
+it('a style replaces {prompt}, or is appended to it', () => {
   expect(styled('a cat', ['{prompt} of {prompt}', 'ink'])).toBe('a cat of a cat, ink');
   expect(styled('', ['ink'])).toBe('ink');
   expect(styled('a $& cat', ['{prompt}!'])).toBe('a $& cat!');
 });
 
-it('names every upscaler of the second pass that the API accepts', async () => {
+it('lists every upscaler of the second pass that the API accepts', async () => {
   const { body } = await call<{ hiresUpscalers: { name: string; label: string }[] }>(
     `${server.url}/v1/about`,
   );

@@ -2,12 +2,12 @@ import { join } from 'node:path';
 import type { ReferenceComponent, ReferenceFamily } from './reference-names.js';
 import { type FakeTensor, writeJson, writeSparse } from './sparse-files.js';
 
-/** A component's tensors under their canonical names. */
+/** Returns a component's tensors under their canonical names. */
 export function canonical({ rows }: ReferenceComponent, dtype = 'F16'): Record<string, FakeTensor> {
   return Object.fromEntries(rows.map(([name, shape]) => [name, { dtype, shape }]));
 }
 
-/** The same with names changed. */
+/** Returns the tensors with changed names. */
 export function renamed(
   tensors: Record<string, FakeTensor>,
   rename: (name: string) => string,
@@ -15,7 +15,7 @@ export function renamed(
   return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [rename(name), tensor]));
 }
 
-/** A diffusers folder of the family, with weights that are all holes and no tokenizer. */
+/** Writes a diffusers folder of the family, with sparse weights and without a tokenizer. */
 export async function writeFolder(path: string, family: ReferenceFamily, dtype = 'F16'): Promise<string> {
   const names =
     family.text_encoders.length > 1 || family.unet.config.addition_embed_type

@@ -3,7 +3,10 @@ import { gunzipSync } from 'node:zlib';
 import type { WeightRequirement } from '../../../lib/binding/types.js';
 import type { FakeTensor } from './sparse-files.js';
 
-/** [canonical, its shape, name in a single file, shape there, how to get the one out of the other] */
+/**
+ * [canonical name, its shape, name in a single file, shape there, operation from the single file's tensor to
+ * the canonical one]
+ */
 type Row = [
   name: string,
   shape: number[],
@@ -13,7 +16,7 @@ type Row = [
 ];
 
 export interface ReferenceComponent {
-  /** diffusers' or transformers' own config. */
+  /** The config of diffusers or transformers. */
   readonly config: Record<string, unknown>;
   readonly rows: readonly Row[];
 }
@@ -24,7 +27,7 @@ export interface ReferenceFamily {
   readonly text_encoders: readonly ReferenceComponent[];
 }
 
-/** What diffusers makes of single-file checkpoints; written by test/reference/weights_names.py. */
+/** How diffusers converts single-file checkpoints; written by test/reference/weights_names.py. */
 export const reference: Readonly<Record<string, ReferenceFamily>> = JSON.parse(
   gunzipSync(readFileSync(new URL('../../fixtures/weights/names.json.gz', import.meta.url))).toString(),
 );
@@ -33,7 +36,7 @@ export function components(family: ReferenceFamily): readonly ReferenceComponent
   return [...family.text_encoders, family.unet, family.vae];
 }
 
-/** The tensors of the family's single file. */
+/** Returns the tensors of the family's single file. */
 export function checkpoint(family: ReferenceFamily, dtype = 'F16'): Record<string, FakeTensor> {
   const tensors: Record<string, FakeTensor> = {};
   for (const { rows } of components(family)) {
@@ -42,7 +45,7 @@ export function checkpoint(family: ReferenceFamily, dtype = 'F16'): Record<strin
   return tensors;
 }
 
-/** What a module of the component would ask for; roles by rank, as the native side gives them. */
+/** Returns what a module of the component requires; roles follow from ranks, as in the native code. */
 export function requirements({ rows }: ReferenceComponent): WeightRequirement[] {
   return rows.map(([name, shape]) => ({ name, shape, role: roleOf(name, shape) }));
 }

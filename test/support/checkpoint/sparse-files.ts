@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll } from 'vitest';
 
-/** A folder of the test file's own, removed after it. */
+/** Creates a folder for the test file, removed after its tests. */
 export function scratch(): string {
   const folder = mkdtempSync(join(tmpdir(), 'safelight-weights-'));
   afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -30,7 +30,7 @@ const BYTES: Record<string, number> = {
   I8: 1,
 };
 
-/** A well-formed header for tensors that lie one after another, and how many bytes of data follow it. */
+/** Returns a well-formed header for consecutive tensors, and the number of data bytes after it. */
 export function headerOf(
   tensors: Record<string, FakeTensor>,
   metadata?: Record<string, string>,
@@ -45,7 +45,7 @@ export function headerOf(
   return { header: framed(JSON.stringify(fields)), data };
 }
 
-/** A header's text with its length before it. */
+/** Prepends the length to a header text. */
 export function framed(text: string | Buffer): Buffer {
   const bytes = Buffer.from(text);
   const length = Buffer.alloc(8);
@@ -53,7 +53,7 @@ export function framed(text: string | Buffer): Buffer {
   return Buffer.concat([length, bytes]);
 }
 
-/** Writes a file whose data is a hole: gigabytes that take no room on the disk. */
+/** Writes a sparse file whose data takes no disk space. */
 export async function writeSparse(
   path: string,
   tensors: Record<string, FakeTensor>,

@@ -1,7 +1,7 @@
-/** GGUF bytes, right or wrong: everything the format lets one say can be said otherwise. */
+/** GGUF bytes, valid or not: every field of the format can have a wrong value. */
 export interface BuildTensor {
   readonly name: string | Buffer;
-  /** ggml's order. */
+  /** Dimensions in ggml's order. */
   readonly ne: readonly (number | bigint)[];
   readonly type: number;
   readonly offset: number | bigint;
@@ -11,12 +11,12 @@ export interface Build {
   readonly magic?: string;
   readonly version?: number;
   readonly tensors?: readonly BuildTensor[];
-  /** Keys with their values' bytes, type included. */
+  /** Keys with their values' bytes, including the type. */
   readonly metadata?: readonly (readonly [key: string | Buffer, value: Buffer])[];
   readonly tensorCount?: bigint;
   readonly keyCount?: bigint;
   readonly alignment?: number;
-  /** Bytes of data. */
+  /** Number of data bytes. */
   readonly data?: number;
 }
 

@@ -3,7 +3,7 @@ import { layoutGguf } from '../../../lib/checkpoint/formats/gguf-writer.js';
 import { Pipeline } from '../../../lib/pipelines/diffusion/pipeline.js';
 import type { LoadPipelineOptions } from '../../../lib/pipelines/model/load-options.js';
 
-/** What a model draws, before it is decoded. */
+/** Returns the latent that a model generates. */
 export async function latentOf(path: string, load: LoadPipelineOptions = {}): Promise<number[]> {
   const pipeline = await Pipeline.load(path, load);
   try {
@@ -22,7 +22,10 @@ export interface Written {
   readonly data: Uint8Array;
 }
 
-/** A GGUF file without metadata; tensors without dimensions, which it cannot hold, are left out. */
+/**
+ * Writes a GGUF file without metadata; tensors without dimensions, which the format does not support, are
+ * omitted.
+ */
 export function writeGguf(path: string, tensors: readonly Written[]): void {
   const whole = tensors.filter(({ shape }) => shape.length > 0);
   const layout = layoutGguf(

@@ -1,4 +1,7 @@
-/** The velocity field of test/reference/flow.py, whose denoiser is known exactly, and the latents that references made with it. */
+/**
+ * The velocity field of test/reference/flow.py, whose denoiser is known exactly, and the latents that the
+ * references computed with it.
+ */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { createDenoise, type Predict } from '../../../lib/sampling/denoiser.js';
@@ -10,12 +13,12 @@ import { centers, readTensors } from './samplers.js';
 export interface FlowCase {
   readonly sampler: SamplerName;
   readonly schedule: string;
-  /** f32 numbers. */
+  /** f32 values. */
   readonly sigmas: readonly number[];
-  /** Noise latents that the reference drew. */
+  /** Number of noise latents that the reference sampled. */
   readonly draws: number;
   readonly options?: SamplerOptions;
-  /** Index of the first sigma in its schedule: image to image from the centers. */
+  /** Index of the first sigma in its schedule: image-to-image from the centers. */
   readonly start?: number;
 }
 
@@ -29,7 +32,7 @@ export const flowCases: readonly FlowCase[] = readJson('cases.json', (key, value
 export const flowSchedules = readJson('schedules.json');
 const tensors = readTensors(fileURLToPath(new URL('latents.safetensors', folder)));
 
-/** The reference's last latent of a case. */
+/** Returns the reference's last latent of a case. */
 export function expectedFlowLatent(index: number): Latent {
   const values = tensors.get(String(index));
   if (values === undefined) throw new Error(`No tensor ${index} in the fixture`);
@@ -40,7 +43,7 @@ export const schedule = new FlowSchedule({ shift: 3 });
 
 const SPREAD = 0.3;
 
-/** E[noise - x0 | x] of data 0.7 N(c, 0.3^2) + 0.3 N(-c / 2, 0.3^2) around each of the centers. */
+/** E[noise - x0 | x] for data 0.7 N(c, 0.3^2) + 0.3 N(-c / 2, 0.3^2) around each of the centers. */
 export function velocity(x: Latent, sigma: number): Latent {
   const alpha = 1 - sigma;
   const variance = (alpha * SPREAD) ** 2 + sigma ** 2;
@@ -58,7 +61,7 @@ export function velocity(x: Latent, sigma: number): Latent {
   });
 }
 
-/** The field as a network: it takes the timestep. */
+/** The field as a network, which receives the timestep. */
 export const network: Predict = async (x, t) => velocity(x, t / 1000);
 
 /** Runs a sampler on the field to its end; `x` is not copied. */

@@ -1,4 +1,7 @@
-/** Reads test/fixtures/sampling-samplers and gives the denoiser and the noise that test/reference/samplers.py used. */
+/**
+ * Reads test/fixtures/sampling-samplers and provides the denoiser and the noise that
+ * test/reference/samplers.py used.
+ */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { DiscreteSchedule } from '../../../lib/sampling/discrete-schedule.js';
@@ -11,37 +14,37 @@ import type {
   SamplerStep,
 } from '../../../lib/sampling/types.js';
 
-/** Numbers of one picture; the latents are `[2, 3, 4, 4]`. */
+/** Elements of one image; the latents are `[2, 3, 4, 4]`. */
 export const SIZE = 48;
 const DRAWS = 24;
 
 export interface Case {
   readonly sampler: string;
   readonly sigmas: readonly number[];
-  /** Noise latents that the reference drew. */
+  /** Number of noise latents that the reference sampled. */
   readonly draws: number;
   readonly schedule?: string;
   readonly options?: SamplerOptions;
   readonly prediction?: 'eps' | 'v' | 'x0';
   readonly zeroSnr?: boolean;
-  /** Steps asked of a sampler that owns its timesteps. */
+  /** Number of steps for a sampler that chooses its timesteps. */
   readonly n?: number;
-  /** Index of the first sigma: image to image. */
+  /** Index of the first sigma in image-to-image. */
   readonly start?: number;
-  /** Steps taken, of the samplers that choose them. */
+  /** Steps taken by samplers that choose their number. */
   readonly steps?: number;
   readonly dtype?: 'f32';
-  /** The pictures' seeds, where noise was PyTorch's instead of the table's. */
+  /** The images' seeds, if noise was PyTorch's instead of the table's. */
   readonly seeds?: readonly number[];
-  /** Sigmas at which the reference asked its Brownian tree. */
+  /** Sigmas at which the reference queried its Brownian tree. */
   readonly times?: readonly (readonly [number, number])[];
-  /** Whether the latent after every step was kept, not only the last. */
+  /** True if the latent after every step was kept, not only the last. */
   readonly all?: boolean;
 }
 
 const folder = new URL('../../fixtures/sampling-samplers/', import.meta.url);
 
-/** Sigmas are the f32 numbers that the reference had. */
+/** Sigmas are the f32 numbers of the reference. */
 export const cases: readonly Case[] = JSON.parse(
   readFileSync(new URL('cases.json', folder), 'utf8'),
   (key, value) => (key === 'sigmas' ? (value as number[]).map(Math.fround) : value),
@@ -51,7 +54,7 @@ const tensors = readTensors(fileURLToPath(new URL('latents.safetensors', folder)
 export const noiseLatent = tensor('latent');
 export const centers = tensor('centers');
 
-/** The reference's latents of a case: after every step, or the last alone. */
+/** Returns the reference's latents of a case: after every step, or only the last. */
 export function expectedLatents(index: number): Latent[] {
   return split(tensor(String(index)), centers.length);
 }
@@ -68,7 +71,7 @@ export function stableDiffusion(zeroSnr = false): DiscreteSchedule {
   });
 }
 
-/** Posterior mean of data N(c, 1), bent a little: rational, so that both languages compute it alike. */
+/** Posterior mean of data N(c, 1), slightly bent: a rational function, which both languages compute alike. */
 export const denoise: Denoise = async (x, sigma) => {
   const w = 1 / (1 + sigma * sigma);
   return x.map((value, i) => {
@@ -78,7 +81,10 @@ export const denoise: Denoise = async (x, sigma) => {
   });
 };
 
-/** The recorded table in turn, for every kind of noise; counts draws and notes the Brownian tree's times. */
+/**
+ * Returns the recorded table in order, for every kind of noise; counts samples and records the Brownian
+ * tree's times.
+ */
 export class TableNoise implements NoiseSource {
   readonly size = SIZE;
   readonly count = 2;

@@ -1,4 +1,4 @@
-/** A client of A1111's API as sdwebuiapi is one: the same paths, fields and defaults. */
+/** A client of A1111's API with the paths, fields and defaults of sdwebuiapi. */
 import { call } from './test-server.js';
 
 export interface Generated {
@@ -7,7 +7,7 @@ export interface Generated {
   readonly info: string;
 }
 
-/** What sdwebuiapi sends with every request, at values that mean nothing. */
+/** Fields that sdwebuiapi sends with every request, at values without effect. */
 const INERT = {
   ...{ styles: [], subseed: -1, subseed_strength: 0, seed_resize_from_h: 0, seed_resize_from_w: 0 },
   ...{ batch_size: 1, n_iter: 1, restore_faces: false, tiling: false, do_not_save_samples: false },

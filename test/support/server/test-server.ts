@@ -1,4 +1,4 @@
-/** A server for a test: its own port and data folder, gone afterwards. */
+/** A server for a test with its own port and data folder, removed afterwards. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { type RunningServer, serve } from '../../../lib/server/serve.js';
 
 export interface TestServer extends RunningServer {
   readonly data: string;
-  /** Stops it and forgets its data. */
+  /** Stops it and removes its data. */
   end(): Promise<void>;
 }
 
@@ -21,7 +21,7 @@ export async function startServer(input: ServeInput = {}): Promise<TestServer> {
   return { ...server, data, end };
 }
 
-/** A JSON answer, with its status. */
+/** Returns a JSON response with its status. */
 export async function call<Body = Record<string, unknown>>(
   url: string,
   init: RequestInit & { readonly json?: unknown } = {},

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-/** A fixture that test/reference/text.py wrote. */
+/** Reads a fixture that test/reference/text.py wrote. */
 export function fixture<T>(name: string): T {
   return JSON.parse(readFileSync(new URL(`../../fixtures/text/${name}.json`, import.meta.url), 'utf8')) as T;
 }

@@ -1,15 +1,18 @@
-/** Growth of work with the length of a text, by processor time: without a bound in seconds, whatever else the machine does. */
+/**
+ * Growth of work with the length of a text, measured in processor time: independent of a bound in seconds and
+ * of other load.
+ */
 
-/** Characters of the long text, and times as many as the short one's. */
+/** Length of the long text in characters, and its ratio to the short text. */
 const LONG = 128_000;
 const TIMES = 16;
-/** Milliseconds: what takes less is too short to tell growth by. */
+/** Milliseconds below which a time is too short to measure growth. */
 const LEAST = 1;
 
 /**
- * The time of a long text over that of one a sixteenth as long, each the shortest of several runs, and over the 16 that it may be: about 1
- * where work is linear, 16 where it is quadratic.
- * @param make a text of about so many characters
+ * Returns the time of a long text divided by that of one a sixteenth as long, each the minimum of several
+ * runs, and divided by 16: about 1 for linear work, 16 for quadratic work.
+ * @param make returns a text of about the given number of characters
  */
 export function growth(make: (length: number) => string, work: (text: string) => void): number {
   const [short, long] = [make(LONG / TIMES), make(LONG)];

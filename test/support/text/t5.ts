@@ -7,7 +7,7 @@ export function readT5Fixture<T>(name: string): T {
   return JSON.parse(gunzipSync(bytes).toString('utf8')) as T;
 }
 
-/** A tokenizer.json that sentencepiece's own character map is in. */
+/** A tokenizer.json that contains sentencepiece's character map. */
 export interface TokenizerJson {
   readonly normalizer: { readonly type: string; readonly precompiled_charsmap: string };
   readonly added_tokens: readonly Record<string, unknown>[];

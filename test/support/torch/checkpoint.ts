@@ -3,7 +3,7 @@ import { openWeights } from '../../../lib/checkpoint/formats/open-weights.js';
 import type { RawTensor } from '../tiny-models.js';
 import { legacyForm, type Stored, stateDict, zipForm } from './write.js';
 
-/** The tensors of a safetensors file. */
+/** Reads the tensors of a safetensors file. */
 export async function tensorsOf(path: string): Promise<Map<string, RawTensor>> {
   const bytes = readFileSync(path);
   const { tensors } = await openWeights(path);

@@ -4,7 +4,7 @@ import type { TensorInfo } from '../../../lib/checkpoint/weights/tensor-index.js
 
 export const FIXTURES = fileURLToPath(new URL('../../fixtures/torch/', import.meta.url));
 
-/** IEEE numbers of fewer bits, by definition. */
+/** Decodes small IEEE floats by definition. */
 function small(bits: number, exponentBits: number, mantissaBits: number): number {
   const bias = 2 ** (exponentBits - 1) - 1;
   const exponent = (bits >> mantissaBits) & (2 ** exponentBits - 1);
@@ -32,7 +32,7 @@ const READ: Readonly<Record<string, readonly [size: number, read: Read]>> = {
   BOOL: [1, (v, at) => v.getUint8(at)],
 };
 
-/** A tensor's numbers in the order of its indices; two a complex one. */
+/** Returns a tensor's values in the order of its indices; two per complex number. */
 export function valuesOf(tensor: TensorInfo): number[] {
   const file = readFileSync(tensor.file);
   const bytes = file.subarray(tensor.offset, tensor.offset + tensor.length);

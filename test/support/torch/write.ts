@@ -1,4 +1,4 @@
-/** Writes pickles, zip archives and checkpoints, honest ones and others. */
+/** Writes pickles, zip archives and checkpoints, valid and malicious. */
 import { crc32, deflateRawSync } from 'node:zlib';
 
 // -- pickles
@@ -64,7 +64,7 @@ function contiguous(shape: readonly number[]): number[] {
 export interface Entry {
   readonly data: Uint8Array;
   readonly deflate?: boolean;
-  /** What the headers say instead of the truth, in both of them or in the local one alone. */
+  /** False values of header fields, in both headers or in the local one alone. */
   readonly says?: Partial<Fields>;
   readonly locally?: Partial<Fields>;
 }

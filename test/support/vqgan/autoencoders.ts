@@ -1,4 +1,7 @@
-/** The tiny autoencoders of test/reference/vq_models.py, written as checkpoints as they are found in the wild. */
+/**
+ * The tiny autoencoders of test/reference/vq_models.py, written as checkpoints in the layouts that are
+ * common.
+ */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -19,16 +22,16 @@ export interface Section {
     readonly params: Record<string, unknown>;
     readonly used?: number[] | null;
     readonly taps?: string[];
-    /** Of the losses, by the reference's names. */
+    /** Losses by the reference's names. */
     readonly logs?: ({ readonly step: number } & Readonly<Record<string, number>>)[];
     readonly logvar?: number;
-    /** Of diffusers. */
+    /** A config of diffusers. */
     readonly config?: Record<string, unknown>;
   };
   readonly rows: readonly Row[];
 }
 
-/** A file of sections, by case. */
+/** Reads the sections of a file, by case. */
 export function sections(file: string): Record<string, Section> {
   return JSON.parse(readFileSync(join(FOLDER, `${file}.json`), 'utf8')) as Record<string, Section>;
 }
@@ -39,7 +42,7 @@ export interface Expected {
   has(name: string): Promise<boolean>;
 }
 
-/** What the reference computed for a case. */
+/** Reads the reference's results for a case. */
 export function expected(file: string, name: string): Expected {
   const opened = readSafetensors(join(FOLDER, `${file}.safetensors`));
   const read = async (part: string): Promise<{ bytes: ArrayBuffer; shape: readonly number[] }> => {
@@ -65,14 +68,14 @@ export function expected(file: string, name: string): Expected {
   };
 }
 
-/** A folder of the test file's own, removed after it. */
+/** Creates a folder for the test file, removed after its tests. */
 export function scratch(): string {
   const folder = mkdtempSync(join(tmpdir(), 'safelight-vq-'));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** A case's weights under names that begin with `prefix`; `of` names other numbers for them. */
+/** Returns a case's weights under names that begin with `prefix`; `of` selects other values for them. */
 export function tensorsOf(
   name: string,
   { rows, about }: Section,
@@ -96,7 +99,7 @@ function made(of: string, [source, shape, amplitude = 0.125, base = 0]: Row): Ra
   return tensor;
 }
 
-/** Writes a checkpoint and the YAML beside it (JSON is YAML). @returns the checkpoint's path */
+/** Writes a checkpoint and its YAML (JSON is YAML). @returns the checkpoint's path */
 export function writeCheckpoint(
   folder: string,
   tensors: ReadonlyMap<string, RawTensor>,
@@ -109,7 +112,7 @@ export function writeCheckpoint(
   return path;
 }
 
-/** Writes a folder of diffusers' form. */
+/** Writes a diffusers folder. */
 export function writeDiffusers(folder: string, name: string, section: Section): string {
   mkdirSync(folder, { recursive: true });
   writeSafetensors(join(folder, 'diffusion_pytorch_model.safetensors'), tensorsOf(name, section));
@@ -117,7 +120,7 @@ export function writeDiffusers(folder: string, name: string, section: Section): 
   return folder;
 }
 
-/** max|a - b| / max|b|; infinite where shapes differ or a number is not finite. */
+/** max|a - b| / max|b|; infinite if shapes differ or a number is not finite. */
 export function difference(a: Tensor | undefined, b: Tensor): number {
   if (a === undefined || a.shape.join() !== b.shape.join()) return Number.POSITIVE_INFINITY;
   let off = 0;

@@ -1,11 +1,14 @@
-/** Whole checkpoints of taming's form around tiny networks: the fixture's VQGAN, and a transformer of two layers that writes its codes. */
+/**
+ * Whole taming checkpoints with tiny networks: the fixture's VQGAN, and a transformer of two layers for its
+ * code indices.
+ */
 import { f16Tensor, type RawTensor } from '../tiny-models.js';
 import { sections, tensorsOf, writeCheckpoint } from './autoencoders.js';
 
 export const autoencoders = sections('autoencoders');
 export const firstStage = { target: 'taming.models.vqgan.VQModel', params: autoencoders.vqgan!.about.params };
 
-/** minGPT of two layers over the 128 codes of the fixture's VQGAN. */
+/** minGPT of two layers over the 128 code indices of the fixture's VQGAN. */
 export function transformer(block: number): Map<string, RawTensor> {
   const width = 32;
   const shapes: [string, number[], number, number][] = [
@@ -40,7 +43,7 @@ export function transformer(block: number): Map<string, RawTensor> {
   );
 }
 
-/** A checkpoint whose codes are conditioned on what `cond_stage_config` says. */
+/** Writes a checkpoint whose code indices are conditioned as `cond_stage_config` defines. */
 export function writeWriter(
   path: string,
   block: number,

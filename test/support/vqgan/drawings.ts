@@ -1,4 +1,4 @@
-/** Pictures that the tests make themselves. */
+/** Images drawn by the tests. */
 import sharp from 'sharp';
 
 export interface Pixels {
@@ -7,7 +7,7 @@ export interface Pixels {
   readonly height: number;
 }
 
-/** A ring of `ink` on white around the middle, as a pen would draw a face: gray bytes, three a pixel. */
+/** A ring of `ink` on white around the center, as a sketch of a face: gray bytes, three per pixel. */
 export function ring(width: number, height = width, ink = 20): Pixels {
   const radius = 0.36 * Math.min(width, height);
   return painted(width, height, (x, y) => {

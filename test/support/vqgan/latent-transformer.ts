@@ -1,4 +1,4 @@
-/** test/fixtures/codes/codes.json (written by test/reference/codes.py), and its models loaded. */
+/** test/fixtures/codes/codes.json (written by test/reference/codes.py) and its loaded models. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { LatentTransformerConfig, OrderName } from '../../../lib/checkpoint/config/types.js';
@@ -64,7 +64,7 @@ export async function weightsOf(name: string): Promise<ComponentWeights> {
   return new ComponentWeights('transformer', name, tensors, tamingTransformerNaming('weights/'));
 }
 
-/** All that an async generator yields, and what it returns. */
+/** Returns all values that an async generator yields, and its return value. */
 export async function all<T, R>(generator: AsyncGenerator<T, R>): Promise<{ steps: T[]; result: R }> {
   const steps: T[] = [];
   for (;;) {
