@@ -126,6 +126,11 @@ export function queueing(stage: () => Stage): void {
       [ids[1]!]: 2,
       [ids[4]!]: 4,
     });
+    const work = new Work();
+    await stage().startRunner(work.run);
+    const moved = [ids[0]!, ids[2]!, ids[1]!, ids[3]!, ids[4]!];
+    for (const id of moved) await work.end(id);
+    expect(work.begun).toEqual(moved);
   });
 
   it('appends a new job after one that is moved to the end at the same time', async () => {

@@ -141,6 +141,14 @@ export function running(stage: () => Stage): void {
     expect(await service.file(id, '0.png')).toBeUndefined();
   });
 
+  it('keeps the warnings of a cancelled job', async () => {
+    const { id, context } = await started();
+    const warning = { code: 'PROMPT_SYNTAX', message: 'AND is drawn as a word.' } as const;
+    context.emit({ type: 'warning', data: warning });
+    await until(async () => (await get(id))?.warnings.length === 1);
+    expect(await stage().service.cancel(id)).toMatchObject({ status: 'cancelled', warnings: [warning] });
+  });
+
   it('requeues a job before all others when its runner closes, and lets it complete when the runner drains', async () => {
     const frozen = vi.spyOn(Date, 'now').mockReturnValue(Date.now());
     const [{ id }, waiting, moved] = [await submit(), await submit(), await submit()];
