@@ -171,9 +171,11 @@ function addLastLayer(tensors: Map<string, RawTensor>): void {
 function transposed(data: Uint8Array, shape: readonly number[]): Uint8Array {
   const [rows, columns] = [shape[0]!, shape[1]!];
   const source = new Uint16Array(data.buffer, data.byteOffset, rows * columns);
-  return new Uint8Array(
-    Uint16Array.from(source, (_, i) => source[(i % rows) * columns + Math.floor(i / rows)]!).buffer,
-  );
+  const out = new Uint16Array(rows * columns);
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++)
+      out[column * rows + row] = source[row * columns + column]!;
+  return new Uint8Array(out.buffer);
 }
 
 /**
@@ -184,18 +186,31 @@ function halves(row: Row): Uint16Array {
   const [component, name, shape, amplitude, base] = row;
   const count = shape.reduce((product, side) => product * side, 1);
   const [first, second] = typeof amplitude === 'number' ? [amplitude, amplitude] : amplitude;
-  const tables = [first, second].map((amp) =>
-    Uint16Array.from({ length: 256 }, (_, u) => f16(base + (amp * (2 * u - 255)) / 256)),
-  );
-  return Uint16Array.from(
-    hashed(`${component}.${name}`, count),
-    (u, i) => tables[i < count / 2 ? 0 : 1]![u]!,
-  );
+  const [upper, lower] = [table(first, base), table(second, base)];
+  const bytes = hashed(`${component}.${name}`, count);
+  const out = new Uint16Array(count);
+  for (let i = 0; i < count; i++) out[i] = (i < count / 2 ? upper : lower)[bytes[i]!]!;
+  return out;
+}
+
+const tables = new Map<string, Uint16Array>();
+
+/** The f16 bits of `base + amplitude * (2u - 255) / 256` for each u in 0 .. 255. */
+function table(amplitude: number, base: number): Uint16Array {
+  const key = `${amplitude} ${base}`;
+  const known = tables.get(key);
+  if (known) return known;
+  const made = Uint16Array.from({ length: 256 }, (_, u) => f16(base + (amplitude * (2 * u - 255)) / 256));
+  tables.set(key, made);
+  return made;
 }
 
 /** Returns `count` numbers (2u - 255) / 256 by a name, as `noise` in pipelines_models.py. */
 export function noise(name: string, count: number): Float32Array {
-  return Float32Array.from(hashed(name, count), (u) => (2 * u - 255) / 256);
+  const bytes = hashed(name, count);
+  const out = new Float32Array(count);
+  for (let i = 0; i < count; i++) out[i] = (2 * bytes[i]! - 255) / 256;
+  return out;
 }
 
 function hashed(name: string, count: number): Uint8Array {
