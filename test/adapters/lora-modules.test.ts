@@ -23,7 +23,6 @@ import {
   removeFolders,
   type Spelling,
   temporaryFolder,
-  type WriteOptions,
   writeLora,
 } from '../support/lora.js';
 import { relativeError } from '../support/pipeline-cases.js';
@@ -53,17 +52,32 @@ async function read(
   return matchLora(await readLora(path), places, { name: model, family, textWidth: 0 });
 }
 
+const written = new Map<string, ReturnType<typeof read>>();
+
+/** Writes and reads a LoRA once per model, naming scheme and type. */
+function readOnce(
+  model: LoraModel,
+  name: LoraName,
+  spelling: Spelling,
+  dtype: 'F16' | 'F32',
+): ReturnType<typeof read> {
+  const key = `${model} ${name} ${spelling} ${dtype}`;
+  const found = written.get(key) ?? read(model, writeLora(model, name, spelling, { dtype }));
+  written.set(key, found);
+  return found;
+}
+
 /** Returns the patches of a case at its weights. */
 async function patchesOf(
   model: LoraModel,
   component: AdaptedComponent,
   weights: Readonly<Partial<Record<LoraName, [number, number]>>>,
   spelling: Spelling = 'kohya',
-  options: WriteOptions = {},
+  dtype: 'F16' | 'F32' = 'F32',
 ): Promise<WeightPatch[]> {
   const all: WeightPatch[] = [];
   for (const [name, both] of Object.entries(weights) as [LoraName, [number, number]][]) {
-    const { patches, ignored } = await read(model, writeLora(model, name, spelling, options));
+    const { patches, ignored } = await readOnce(model, name, spelling, dtype);
     expect(ignored).toEqual([]);
     const weight = both[component === 'unet' ? 0 : 1];
     all.push(...patches[component].map((patch) => ({ ...patch, scale: patch.scale * weight })));
@@ -150,7 +164,7 @@ describe.each(parts)('a LoRA on the %s %s', (model, component) => {
     const wanted = tensor(`${model}/f16/${component}/two`).data;
     for (const spelling of ['kohya', 'sgm', 'peft', 'processor'] as const) {
       for (const dtype of ['F16', 'F32'] as const) {
-        await module.setPatches('a', await patchesOf(model, component, weights, spelling, { dtype }));
+        await module.setPatches('a', await patchesOf(model, component, weights, spelling, dtype));
         const actual = await module.run('a');
         expect(relativeError(actual.data, wanted), `${spelling} ${dtype}`).toBeLessThan(2e-4);
       }

@@ -89,7 +89,8 @@ export function writeLora(
 }
 
 export function tensorOf(values: Float32Array, shape: readonly number[], dtype: 'F32' | 'F16'): RawTensor {
-  const data = dtype === 'F32' ? values : Uint16Array.from(values, f16);
+  const data = dtype === 'F32' ? values : new Uint16Array(values.length);
+  if (dtype === 'F16') for (let i = 0; i < values.length; i++) data[i] = f16(values[i]!);
   return { dtype, shape, data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) };
 }
 

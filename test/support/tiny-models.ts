@@ -232,12 +232,16 @@ function nameHash(name: string): number {
   return hash;
 }
 
+const single = new Float32Array(1);
+const word32 = new Uint32Array(single.buffer);
+
 /**
  * Returns the bits of a number that f16 represents exactly; throws for others, so that a test never rounds a
  * weight.
  */
 export function f16(value: number): number {
-  const word = new Uint32Array(Float32Array.of(value).buffer)[0]!;
+  single[0] = value;
+  const word = word32[0]!;
   const sign = (word >>> 16) & 0x8000;
   if ((word & 0x7fffffff) === 0) return sign;
   const exponent = ((word >>> 23) & 0xff) - 112;
