@@ -10,7 +10,7 @@ import { CodesPipeline } from '../../dist/index.js';
 const SIDE = 96;
 const GAP = 6;
 const SEEDS = [1, 2, 3, 4];
-const folder = new URL('../../docs/pictures/', import.meta.url);
+const folder = new URL('../../docs/images/', import.meta.url);
 
 /** Drawings as a person might make them, in strokes on a page of 100. */
 const DRAWINGS = {
