@@ -1,0 +1,102 @@
+/** The samples of README.md and docs/ compile and run. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { root } from '../package/npm.js';
+import { startServer, type TestServer } from '../server/running.js';
+import { type Block, blocksOf, type Sample, samplesOf } from './extract-samples.js';
+import { type Outcome, SampleProject } from './sample-project.js';
+
+const pages = ['README.md', ...readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'))];
+const blocks = new Map(
+  pages.map((page) => {
+    const path = page === 'README.md' ? page : join('docs', page);
+    return [page, blocksOf(page, readFileSync(join(root, path), 'utf8'))] as const;
+  }),
+);
+const samples = [...blocks].flatMap(([page, all]) => samplesOf(page, all));
+const modules = samples.filter(({ language }) => language !== 'sh');
+const scripts = samples.filter(({ language }) => language === 'sh');
+const runs = ({ noRun }: Sample) => noRun === undefined;
+
+describe('the reader of samples', () => {
+  const read = (text: string): Sample[] => samplesOf('page.md', blocksOf('page.md', text));
+
+  it('joins continued blocks, and keeps one that cannot run apart', () => {
+    const text =
+      '```ts\na\n```\ntext\n```ts continued\nb\n```\n```ts continued no-run="needs a GPU"\nc\n```\n```ts continued\nd\n```';
+    expect(read(text).map(({ code, noRun, line }) => [code, noRun, line])).toEqual([
+      ['a\nb\nd\n', undefined, 1],
+      ['a\nb\nc\n', 'needs a GPU', 8],
+    ]);
+  });
+
+  it('reads scripts and CommonJS, and no other languages', () => {
+    const text =
+      '```sh\na\n```\n```js commonjs\nb\n```\n```json\n{}\n```\n```\nc\n```\n1. d\n   ```sh\n   e\n   ```';
+    expect(read(text).map(({ language, code }) => [language, code])).toEqual([
+      ['sh', 'a\n'],
+      ['cjs', 'b\n'],
+      ['sh', 'e\n'],
+    ]);
+  });
+
+  it.each([
+    ['a block that continues nothing', '```ts continued\na\n```', 'page.md:1: the block continues nothing'],
+    ['no-run without a reason', '```sh no-run=""\na\n```', 'page.md:1: no-run needs a reason'],
+    ['another word', '```sh no-rum="x"\na\n```', 'page.md:1: expected continued, commonjs or no-run'],
+    ['a block without an end', '```sh\na\n', 'page.md:1: the block has no end'],
+  ])('rejects %s', (_, text, message) => {
+    expect(() => read(text)).toThrow(message);
+  });
+});
+
+it('finds samples in the README and in most pages', () => {
+  expect(new Set(samples.filter(runs).map(({ page }) => page)).size).toBeGreaterThan(pages.length / 2);
+});
+
+it.each([...blocks.values()].flat().filter(({ language }) => language === 'json' || language === 'yaml'))(
+  'parses the $language of $page:$line',
+  ({ language, text }: Block) => {
+    expect(() => (language === 'json' ? JSON.parse(text) : parse(text))).not.toThrow();
+  },
+);
+
+describe('the samples', () => {
+  let project: SampleProject;
+  let server: TestServer;
+  beforeAll(async () => {
+    project = await SampleProject.create();
+    server = await startServer({ model: [`sd15=${project.path('files/sd15.safetensors')}`] });
+  });
+  afterAll(async () => {
+    await server?.end();
+    project?.dispose();
+  });
+  const port = () => Number(new URL(server.url).port);
+  const errors = (outcomes: readonly Outcome[]) =>
+    outcomes.flatMap(({ name, error }) => (error === undefined ? [] : [`${name}: ${error}`]));
+
+  it('type-check', () => {
+    expect(project.compile(modules)).toBe('');
+  });
+
+  it.each(pages.filter((page) => modules.some((one) => one.page === page && runs(one))))(
+    'run: the modules of %s',
+    async (page) => {
+      const own = modules.filter((one) => one.page === page && runs(one));
+      const outcomes = await project.runModules(page, own, port());
+      expect(errors(outcomes)).toEqual([]);
+      expect(outcomes.map(({ name }) => name)).toEqual(own.map(({ name }) => name));
+    },
+  );
+
+  it.each(scripts.filter(runs))('run: the script of $name', async (script) => {
+    expect(errors([await project.runScript(script, port())])).toEqual([]);
+  });
+
+  it.each(samples.filter((one) => !runs(one)))('do not run here: $name, as it $noRun', ({ noRun }) => {
+    expect(noRun).toMatch(/\w/);
+  });
+});
