@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { root } from '../package/npm.js';
 import { startServer, type TestServer } from '../server/running.js';
-import { type Block, blocksOf, type Sample, samplesOf } from './extract-samples.js';
+import { blocksOf, type Sample, samplesOf } from './extract-samples.js';
 import { type Outcome, SampleProject } from './sample-project.js';
 
 const pages = ['README.md', ...readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'))];
@@ -56,18 +56,22 @@ it('finds samples in the README and in most pages', () => {
   expect(new Set(samples.filter(runs).map(({ page }) => page)).size).toBeGreaterThan(pages.length / 2);
 });
 
-it.each([...blocks.values()].flat().filter(({ language }) => language === 'json' || language === 'yaml'))(
-  'parses the $language of $page:$line',
-  ({ language, text }: Block) => {
-    expect(() => (language === 'json' ? JSON.parse(text) : parse(text))).not.toThrow();
-  },
-);
+it.each(
+  [...blocks.values()].flat().flatMap(({ page, line, language, text }) => {
+    const read = { json: JSON.parse as (text: string) => unknown, yaml: parse }[language];
+    return read ? [[language, `${page}:${line}`, read, text] as const] : [];
+  }),
+)('parses the %s of %s', (_language, _place, read, text) => {
+  expect(() => read(text)).not.toThrow();
+});
 
 describe('the samples', () => {
   let project: SampleProject;
   let server: TestServer;
+  let complaints: string;
   beforeAll(async () => {
     project = await SampleProject.create();
+    complaints = project.compile(modules);
     server = await startServer({ model: [`sd15=${project.path('files/sd15.safetensors')}`] });
   });
   afterAll(async () => {
@@ -79,7 +83,7 @@ describe('the samples', () => {
     outcomes.flatMap(({ name, error }) => (error === undefined ? [] : [`${name}: ${error}`]));
 
   it('type-check', () => {
-    expect(project.compile(modules)).toBe('');
+    expect(complaints).toBe('');
   });
 
   it.each(pages.filter((page) => modules.some((one) => one.page === page && runs(one))))(
@@ -92,11 +96,17 @@ describe('the samples', () => {
     },
   );
 
-  it.each(scripts.filter(runs))('run: the script of $name', async (script) => {
-    expect(errors([await project.runScript(script, port())])).toEqual([]);
-  });
+  it.each(scripts.filter(runs).map((script) => [script.name, script] as const))(
+    'run: the script of %s',
+    async (_, script) => {
+      expect(errors([await project.runScript(script, port())])).toEqual([]);
+    },
+  );
 
-  it.each(samples.filter((one) => !runs(one)))('do not run here: $name, as it $noRun', ({ noRun }) => {
-    expect(noRun).toMatch(/\w/);
-  });
+  it.each(samples.filter((one) => !runs(one)).map((one) => [one.name, one.noRun] as const))(
+    'leave out %s: %s',
+    (_, reason) => {
+      expect(reason).toMatch(/\w/);
+    },
+  );
 });
