@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
-import { CodesPipeline } from '../../dist/index.js';
+import { VqganPipeline } from '../../dist/index.js';
 
 const SIDE = 96;
 const GAP = 6;
@@ -68,7 +68,7 @@ async function sheet(name, rows) {
   console.log(`${fileURLToPath(new URL(name, folder))}  ${png.length} bytes`);
 }
 
-const pipeline = await CodesPipeline.load();
+const pipeline = await VqganPipeline.load();
 const size = { width: SIDE, height: SIDE };
 const seen = [];
 for (const path of process.argv.slice(2)) {

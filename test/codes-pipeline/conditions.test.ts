@@ -1,29 +1,29 @@
 /** Whole checkpoints of taming's form around tiny networks: what each condition puts before the codes, through the pipeline. */
 import { afterAll, describe, expect, it } from 'vitest';
-import { openCodesModel } from '../../lib/families/shared/vqgan/open-vqgan.js';
+import { openVqganModel } from '../../lib/families/shared/vqgan/open-vqgan.js';
 import { LatentTransformer } from '../../lib/modules/latent-transformer.js';
 import type { DrawOptions, SampleOptions } from '../../lib/pipelines/vqgan/sample-options.js';
-import { CodesPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
-import { coordinateCodes } from '../../lib/sampling/autoregressive/coordinates.js';
+import { VqganPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
+import { coordinateIndices } from '../../lib/sampling/autoregressive/coordinates.js';
 import { codeOrder } from '../../lib/sampling/autoregressive/order.js';
-import { sampleCodes } from '../../lib/sampling/autoregressive/sample.js';
-import { slideCodes } from '../../lib/sampling/autoregressive/slide.js';
+import { sampleCodeIndices } from '../../lib/sampling/autoregressive/sample.js';
+import { slideCodeIndices } from '../../lib/sampling/autoregressive/slide.js';
 import { scratch, tensorsOf, writeCheckpoint } from '../vq/fixture.js';
 import { autoencoders, firstStage, transformer, writeWriter } from './checkpoint.js';
 import { ball, painted } from './drawings.js';
 
 const folder = scratch();
 const SIDE = 4;
-const open: CodesPipeline[] = [];
+const open: VqganPipeline[] = [];
 afterAll(() => Promise.all(open.map((pipeline) => pipeline.dispose())));
 
-async function load(path: string): Promise<CodesPipeline> {
-  const pipeline = await CodesPipeline.load(path, { backend: 'cpu', threads: 1 });
+async function load(path: string): Promise<VqganPipeline> {
+  const pipeline = await VqganPipeline.load(path, { backend: 'cpu', threads: 1 });
   open.push(pipeline);
   return pipeline;
 }
 
-const written = async (pipeline: CodesPipeline, options: SampleOptions) =>
+const written = async (pipeline: VqganPipeline, options: SampleOptions) =>
   (await pipeline.sample(options).result).codes.flat();
 
 /** What the sampling itself gives after these codes. */
@@ -33,10 +33,10 @@ async function codesAfter(
   seed: number,
   order?: Int32Array | null,
 ) {
-  const { transformer: source } = await openCodesModel(path);
+  const { transformer: source } = await openVqganModel(path);
   await using model = await LatentTransformer.load(source!, { backend: 'cpu', threads: 1 });
   const options = { condition: [condition], total: SIDE ** 2, seeds: [seed], topK: 250 };
-  const steps = sampleCodes(model, { ...options, ...(order ? { order } : {}) });
+  const steps = sampleCodeIndices(model, { ...options, ...(order ? { order } : {}) });
   for (;;) {
     const next = await steps.next();
     if (next.done) return [...next.value[0]!];
@@ -65,7 +65,7 @@ describe('what stands before the codes', () => {
 
   it('of a picture as large as those it was trained on, though the transformer could look at more', async () => {
     const path = writeWriter(`${folder}/larger`, 512, { cond_stage_config: '__is_unconditional__' });
-    const { resolution } = await openCodesModel(path);
+    const { resolution } = await openVqganModel(path);
     expect(resolution).toBe(64);
     expect((await load(path)).info.size).toBe(64);
   });
@@ -90,7 +90,7 @@ describe('what stands before the codes', () => {
       params: { n_embed: 64, down_factor: 4 },
     };
     const path = writeWriter(`${folder}/coordinates`, 32, { cond_stage_config: coordinates });
-    const before = [...coordinateCodes(SIDE, SIDE, 4, 64)];
+    const before = [...coordinateIndices(SIDE, SIDE, 4, 64)];
     expect(await written(await load(path), { seed: 2 })).toEqual(await codesAfter(path, before, 2));
   });
 
@@ -153,10 +153,17 @@ describe('how codes are written', () => {
     const before = (await pipeline.codes(drawing)).codes.flat();
     const size: DrawOptions = { seed: 6, width: 24, height: 20 };
     const { codes } = await pipeline.sketch(drawing, size).result;
-    const { transformer: source } = await openCodesModel(path);
+    const { transformer: source } = await openVqganModel(path);
     await using model = await LatentTransformer.load(source!, { backend: 'cpu', threads: 1 });
     const condition = { kind: 'grid', codes: [before] } as const;
-    const steps = slideCodes(model, { height: 5, width: 6, side: SIDE, condition, seeds: [6], topK: 250 });
+    const steps = slideCodeIndices(model, {
+      height: 5,
+      width: 6,
+      side: SIDE,
+      condition,
+      seeds: [6],
+      topK: 250,
+    });
     let next = await steps.next();
     while (!next.done) next = await steps.next();
     expect(codes.flat()).toEqual([...next.value[0]!]);

@@ -1,7 +1,7 @@
 /** The starter as taming-transformers' own classes compute it (test/reference/sketch_starter.py). */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CodesPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
+import { VqganPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
 import { ball, ring } from './drawings.js';
 
 interface Reference {
@@ -20,9 +20,9 @@ interface Reference {
 
 const fixture = new URL('../fixtures/sketch-starter.json', import.meta.url);
 const expected = JSON.parse(readFileSync(fixture, 'utf8')) as Reference;
-let pipeline: CodesPipeline;
+let pipeline: VqganPipeline;
 beforeAll(async () => {
-  pipeline = await CodesPipeline.load(undefined, { storage: 'f32', backend: 'cpu' });
+  pipeline = await VqganPipeline.load(undefined, { storage: 'f32', backend: 'cpu' });
 });
 afterAll(() => pipeline.dispose());
 

@@ -1,12 +1,12 @@
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SampleOptions } from '../../lib/pipelines/vqgan/sample-options.js';
-import { CodesPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
+import { VqganPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
 import { ball, painted, ring } from './drawings.js';
 
-let pipeline: CodesPipeline;
+let pipeline: VqganPipeline;
 beforeAll(async () => {
-  pipeline = await CodesPipeline.load();
+  pipeline = await VqganPipeline.load();
 });
 afterAll(() => pipeline.dispose());
 
@@ -227,7 +227,7 @@ describe('what cannot be', () => {
   });
 
   it('anything after dispose', async () => {
-    const gone = await CodesPipeline.load();
+    const gone = await VqganPipeline.load();
     await gone.dispose();
     await expect(gone.codes(ball(96))).rejects.toMatchObject({ code: 'DISPOSED' });
     expect(() => gone.sample()).toThrowError(expect.objectContaining({ code: 'DISPOSED' }));

@@ -6,7 +6,7 @@ import {
 } from '../../lib/checkpoint/config/omegaconf/latent-transformer.js';
 import { ModelConfig } from '../../lib/checkpoint/config/omegaconf/model-config.js';
 import { parseYaml } from '../../lib/checkpoint/config/omegaconf/yaml-tree.js';
-import { openCodesWriter } from '../../lib/families/shared/vqgan/vqgan-transformer.js';
+import { openVqganTransformer } from '../../lib/families/shared/vqgan/vqgan-transformer.js';
 import { LatentTransformer } from '../../lib/modules/latent-transformer.js';
 import { weightsOf } from './fixture.js';
 
@@ -123,7 +123,7 @@ describe('what writes codes in a checkpoint', () => {
     const sketch = model(
       'cond_stage_config: {target: taming.models.vqgan.VQModel}, downsample_cond_size: 64',
     );
-    const { transformer, condition, problem } = openCodesWriter(await place(sketch));
+    const { transformer, condition, problem } = openVqganTransformer(await place(sketch));
     expect(problem).toBeNull();
     expect(transformer?.config).toMatchObject({ n_head: 4, n_layer: 2, block_size: 18 });
     expect(transformer?.order).toBe('identity');
@@ -133,18 +133,18 @@ describe('what writes codes in a checkpoint', () => {
     loaded.dispose();
 
     const own = model('cond_stage_config: __is_first_stage__, permuter_config: {target: p.ZCurve}');
-    const second = openCodesWriter(await place(own));
+    const second = openVqganTransformer(await place(own));
     expect(second.condition).toEqual({ kind: 'image', autoencoder: 'first', size: null });
     expect(second.transformer?.order).toBe('zcurve');
   });
 
   it('is nothing in an autoencoder alone, and a reason where the YAML is missing', async () => {
     const whole = await place(null);
-    expect(openCodesWriter({ ...whole, tensors: new Map() })).toMatchObject({
+    expect(openVqganTransformer({ ...whole, tensors: new Map() })).toMatchObject({
       transformer: null,
       problem: null,
     });
-    expect(openCodesWriter(whole)).toMatchObject({
+    expect(openVqganTransformer(whole)).toMatchObject({
       transformer: null,
       problem: expect.stringMatching(/m\.ckpt.*n_head.*--config/),
     });

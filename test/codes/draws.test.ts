@@ -5,7 +5,7 @@ import {
   codeProbabilities,
   noiseOf,
 } from '../../lib/sampling/autoregressive/choose.js';
-import { coordinateCodes } from '../../lib/sampling/autoregressive/coordinates.js';
+import { coordinateIndices } from '../../lib/sampling/autoregressive/coordinates.js';
 import { codeOrder } from '../../lib/sampling/autoregressive/order.js';
 import { windowAt, windowSide } from '../../lib/sampling/autoregressive/window.js';
 import { TorchCpuGenerator } from '../../lib/sampling/generators/mt19937.js';
@@ -97,7 +97,7 @@ describe('the order in which codes are written', () => {
 });
 
 it.each(fixture.coordinates)("coordinates are taming's codes: $height by $width", (one) => {
-  expect([...coordinateCodes(one.height, one.width, one.factor, one.codes)]).toEqual(one.indices);
+  expect([...coordinateIndices(one.height, one.width, one.factor, one.codes)]).toEqual(one.indices);
 });
 
 describe('a window', () => {

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LatentTransformer } from '../../lib/modules/latent-transformer.js';
-import { codesLikelihood } from '../../lib/sampling/autoregressive/likelihood.js';
+import { codeLikelihood } from '../../lib/sampling/autoregressive/likelihood.js';
 import { codeOrder } from '../../lib/sampling/autoregressive/order.js';
-import { sampleCodes } from '../../lib/sampling/autoregressive/sample.js';
-import { slideCodes } from '../../lib/sampling/autoregressive/slide.js';
+import { sampleCodeIndices } from '../../lib/sampling/autoregressive/sample.js';
+import { slideCodeIndices } from '../../lib/sampling/autoregressive/slide.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 import { all, fixture, loadTransformer } from './fixture.js';
 
@@ -24,7 +24,7 @@ describe('a sequence of codes', () => {
     "is taming's: $total codes under $condition, seed $seed, $options, order $order",
     async ({ model, condition, total, seed, start, options, order: name, codes }) => {
       const order = name ? (codeOrder(name, 4, 4) ?? undefined) : undefined;
-      const generator = sampleCodes(models[model]!, {
+      const generator = sampleCodeIndices(models[model]!, {
         condition: [condition],
         total,
         seeds: [seed],
@@ -46,7 +46,7 @@ describe('a sequence of codes', () => {
     const { condition, codes, seed } = fixture.sequences.find(({ order }) => order === 'spiral_out')!;
     const order = codeOrder('spiral_out', 4, 4)!;
     const { steps } = await all(
-      sampleCodes(models[NAME]!, { condition: [condition], total: 16, seeds: [seed], order }),
+      sampleCodeIndices(models[NAME]!, { condition: [condition], total: 16, seeds: [seed], order }),
     );
     steps.forEach(({ done, place, codes: [sofar] }, n) => {
       expect(place).toBe(order[n]);
@@ -62,7 +62,7 @@ describe('a sequence of codes', () => {
     const pair = alone.filter(({ order, model }) => order === null && model === NAME).slice(0, 2);
     expect(pair).toHaveLength(2);
     const { result } = await all(
-      sampleCodes(models[NAME]!, {
+      sampleCodeIndices(models[NAME]!, {
         condition: pair.map(({ condition }) => condition),
         total: 16,
         seeds: pair.map(({ seed }) => seed),
@@ -78,7 +78,7 @@ describe('a sequence of codes', () => {
     );
     const results = await Promise.all(
       cases.map(({ condition, total, seed, options }) =>
-        all(sampleCodes(model, { condition: [condition], total, seeds: [seed], ...options })),
+        all(sampleCodeIndices(model, { condition: [condition], total, seeds: [seed], ...options })),
       ),
     );
     expect(results.map(({ result }) => [...result[0]!])).toEqual(cases.map(({ codes }) => codes));
@@ -92,7 +92,7 @@ describe('a sequence of codes', () => {
     const options = { condition: [[0]], total: 16, seeds: [1], signal: controller.signal };
     let seen = 0;
     const stopped = (async () => {
-      for await (const { done } of sampleCodes(model, options)) {
+      for await (const { done } of sampleCodeIndices(model, options)) {
         seen = done;
         if (done === 5) controller.abort('enough');
       }
@@ -100,7 +100,7 @@ describe('a sequence of codes', () => {
     await expect(stopped).rejects.toMatchObject({ code: 'ABORTED', cause: 'enough' });
     expect(seen).toBe(5);
     // So does leaving the loop.
-    for await (const { done } of sampleCodes(model, { condition: [[0]], total: 16, seeds: [1] })) {
+    for await (const { done } of sampleCodeIndices(model, { condition: [[0]], total: 16, seeds: [1] })) {
       if (done === 3) break;
     }
     await model.forward({ codes: tensor([[1]]) });
@@ -121,7 +121,7 @@ describe('a sequence of codes', () => {
     ['SHAPE_MISMATCH', { condition: [[1], [1, 2]], seeds: [1, 2] }],
   ])('is refused (%s) with %o', async (code, options) => {
     const whole = { condition: [[0]], total: 16, seeds: [1], ...options };
-    await expect(sampleCodes(models[NAME]!, whole).next()).rejects.toMatchObject({
+    await expect(sampleCodeIndices(models[NAME]!, whole).next()).rejects.toMatchObject({
       name: 'SafelightError',
       code,
     });
@@ -140,7 +140,7 @@ describe('a large picture', () => {
         seeds: [seed],
         ...options,
       };
-      const random = await all(slideCodes(models[NAME]!, how));
+      const random = await all(slideCodeIndices(models[NAME]!, how));
       expect([...random.result[0]!]).toEqual(codes);
       const { steps } = random;
       expect(steps.map(({ place }) => place)).toEqual(codes.map((_, place) => place));
@@ -154,7 +154,7 @@ describe('a large picture', () => {
   it('writes over the codes it is given', async () => {
     const { height, width, side, condition } = fixture.slides[0]!;
     const given = Array.from({ length: height * width }, (_, i) => i % 23);
-    const generator = slideCodes(models[NAME]!, {
+    const generator = slideCodeIndices(models[NAME]!, {
       height,
       width,
       side,
@@ -175,7 +175,7 @@ describe('a large picture', () => {
     const options = { seeds: [4], topK: 6 };
     const start = [new Array(9).fill(0)];
     const slid = await all(
-      slideCodes(models[NAME]!, {
+      slideCodeIndices(models[NAME]!, {
         height: 3,
         width: 3,
         side: 3,
@@ -184,13 +184,15 @@ describe('a large picture', () => {
         ...options,
       }),
     );
-    const plain = await all(sampleCodes(models[NAME]!, { condition: [condition], total: 9, ...options }));
+    const plain = await all(
+      sampleCodeIndices(models[NAME]!, { condition: [condition], total: 9, ...options }),
+    );
     expect(slid.result).toEqual(plain.result);
   });
 
   it('stops at any code', async () => {
     const controller = new AbortController();
-    const generator = slideCodes(models[NAME]!, {
+    const generator = slideCodeIndices(models[NAME]!, {
       height: 6,
       width: 6,
       side: 3,
@@ -220,14 +222,14 @@ describe('a large picture', () => {
       seeds: [1],
       ...options,
     };
-    await expect(slideCodes(models[NAME]!, whole).next()).rejects.toMatchObject({ code });
+    await expect(slideCodeIndices(models[NAME]!, whole).next()).rejects.toMatchObject({ code });
   });
 });
 
 describe('the likelihood of codes', () => {
   it.each(fixture.likelihoods)("is taming's cross-entropy: $height rows of $width by $model", async (one) => {
     const { model, condition, height, width, codes, nats, loss } = one;
-    const found = await codesLikelihood(models[model]!, codes, {
+    const found = await codeLikelihood(models[model]!, codes, {
       height,
       width,
       condition: { kind: 'tokens', codes: condition },
@@ -242,9 +244,9 @@ describe('the likelihood of codes', () => {
     const { codes } = fixture.likelihoods[0]!;
     const order = codeOrder('spiral_in', 4, 4)!;
     const condition = { kind: 'tokens' as const, codes: [0] };
-    const spiral = await codesLikelihood(models[NAME]!, codes, { height: 4, width: 4, condition, order });
+    const spiral = await codeLikelihood(models[NAME]!, codes, { height: 4, width: 4, condition, order });
     const written = [...order].map((place) => codes[place]!);
-    const plain = await codesLikelihood(models[NAME]!, written, { height: 4, width: 4, condition });
+    const plain = await codeLikelihood(models[NAME]!, written, { height: 4, width: 4, condition });
     [...order].forEach((place, n) => {
       expect(spiral.codes[place]).toBe(plain.codes[n]);
     });
@@ -252,7 +254,7 @@ describe('the likelihood of codes', () => {
 
   it('of a large picture is that of each code under its window', async () => {
     const { height, width, side, condition, codes, options } = fixture.slides[0]!;
-    const { codes: nats } = await codesLikelihood(models[NAME]!, codes, {
+    const { codes: nats } = await codeLikelihood(models[NAME]!, codes, {
       height,
       width,
       side,
@@ -261,7 +263,7 @@ describe('the likelihood of codes', () => {
     expect(options.topK).toBe(5);
     // Each code was among its window's five most probable.
     for (const nat of nats) expect(nat).toBeGreaterThan(Math.log(1e-4));
-    const other = await codesLikelihood(models[NAME]!, codes.toReversed(), {
+    const other = await codeLikelihood(models[NAME]!, codes.toReversed(), {
       height,
       width,
       side,
@@ -272,14 +274,14 @@ describe('the likelihood of codes', () => {
 
   it('is refused where the model cannot look at it', async () => {
     const long = { height: 5, width: 5, condition: { kind: 'tokens' as const, codes: [0] } };
-    await expect(codesLikelihood(models[NAME]!, new Array(25).fill(1), long)).rejects.toMatchObject({
+    await expect(codeLikelihood(models[NAME]!, new Array(25).fill(1), long)).rejects.toMatchObject({
       code: 'SHAPE_MISMATCH',
       message: expect.stringContaining('window'),
     });
-    await expect(codesLikelihood(models[NAME]!, [1, 2], long)).rejects.toMatchObject({
+    await expect(codeLikelihood(models[NAME]!, [1, 2], long)).rejects.toMatchObject({
       code: 'SHAPE_MISMATCH',
     });
-    await expect(codesLikelihood(models[NAME]!, new Array(25).fill(99), long)).rejects.toMatchObject({
+    await expect(codeLikelihood(models[NAME]!, new Array(25).fill(99), long)).rejects.toMatchObject({
       code: 'INVALID_OPTION',
     });
   });

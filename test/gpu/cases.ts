@@ -8,14 +8,14 @@ import { join } from 'node:path';
 import { NativeModule } from '../../lib/binding/module.js';
 import type { NativeTensor, StorageType } from '../../lib/binding/types.js';
 import { usualLosses } from '../../lib/checkpoint/config/omegaconf/losses.js';
-import { openCodesModel } from '../../lib/families/shared/vqgan/open-vqgan.js';
+import { openVqganModel } from '../../lib/families/shared/vqgan/open-vqgan.js';
 import { Autoencoder } from '../../lib/modules/autoencoder.js';
 import { Lpips } from '../../lib/modules/lpips.js';
 import { PatchDiscriminator } from '../../lib/modules/patch-discriminator.js';
 import { VQModel } from '../../lib/modules/vq-model.js';
 import { vqganLosses } from '../../lib/modules/vqgan-losses.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
-import { CodesPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
+import { VqganPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 import { caseNamed, generateOptions, cases as ldmCases, writeModel } from '../latent-diffusion/cases.js';
 import { type Fixture, planOf, readFixture } from '../models/native-fixture.js';
@@ -164,7 +164,7 @@ function codebookCase(name: string): GpuCase {
       const path = config
         ? writeDiffusers(place, name, section)
         : writeCheckpoint(place, tensorsOf(name, section), { target, params });
-      const { autoencoder } = await openCodesModel(path);
+      const { autoencoder } = await openVqganModel(path);
       const image = await expected('autoencoders', name).f32('image');
       const how = { threads: 1, storage: 'f32', ...where } as const;
       if (autoencoder.kind === 'autoencoder_kl') {
@@ -196,7 +196,7 @@ function lossCase(name: string): GpuCase {
         target,
         params,
       });
-      const { autoencoder, discriminator, lpips, losses, logvar } = await openCodesModel(path);
+      const { autoencoder, discriminator, lpips, losses, logvar } = await openVqganModel(path);
       const how = { threads: 1, storage: 'f32', ...where } as const;
       const isVq = autoencoder.kind === 'vq_model';
       const modules = {
@@ -260,7 +260,7 @@ const sketchCase: GpuCase = {
   name: 'the sketch starter',
   large: true,
   async run(where) {
-    await using pipeline = await CodesPipeline.load(undefined, { threads: 1, ...where });
+    await using pipeline = await VqganPipeline.load(undefined, { threads: 1, ...where });
     const { image, codes } = await pipeline.sketch(drawing(96), { seed: 3 }).result;
     const { codes: own } = await pipeline.codes(drawing(96));
     return { image: image.data, codes: Int32Array.from(codes.flat()), own: Int32Array.from(own.flat()) };

@@ -13,7 +13,7 @@ import { runJob } from '../../lib/jobs/run-job.js';
 import { defaultLimits } from '../../lib/jobs/schemas.js';
 import { DataFolder } from '../../lib/jobs/store/data-folder.js';
 import type { Job, JobRequest, JobType, NewEvent } from '../../lib/jobs/types.js';
-import { CodesPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
+import { VqganPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
 import { writeWriter } from '../codes-pipeline/checkpoint.js';
 import { ball, pngOf } from '../codes-pipeline/drawings.js';
 import { scratch } from '../vq/fixture.js';
@@ -77,7 +77,7 @@ describe('jobs of models of codes', () => {
   it('reconstructs a picture, and says how well', async () => {
     const ran = await run({ type: 'reconstruct', options: { image: await drawing(32) } });
     expect(ran.job.model).toBe('writer');
-    await using pipeline = await CodesPipeline.load(path, { backend: 'cpu', threads: 1 });
+    await using pipeline = await VqganPipeline.load(path, { backend: 'cpu', threads: 1 });
     const { image, psnr, codes, usage } = await pipeline.reconstruct(await pngOf(ball(32)));
     expect(ran.result).toEqual({ psnr, codes, usage });
     expect(ran.images).toMatchObject([{ name: '0.png', width: 32, height: 32 }]);
@@ -86,7 +86,7 @@ describe('jobs of models of codes', () => {
 
   it('draws after a sketch by its seed, with progress by code and a preview', async () => {
     const ran = await run({ type: 'sketch', options: { image: await drawing(16), seed: 3 } });
-    await using pipeline = await CodesPipeline.load(path, { backend: 'cpu', threads: 1 });
+    await using pipeline = await VqganPipeline.load(path, { backend: 'cpu', threads: 1 });
     const made = await pipeline.sketch(await pngOf(ball(16)), { seed: 3 }).result;
     expect(ran.result).toMatchObject({ codes: made.codes, usage: made.usage });
     expect(await pixels(ran)).toEqual(Buffer.from(made.image.data));

@@ -3,7 +3,7 @@ import { getEventListeners } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { aborted, onAbort, pauseFor, SafelightError, unlessAborted } from '../../lib/errors.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
-import { CodesPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
+import { VqganPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
 
 let pipeline: Pipeline;
 const warnings: Error[] = [];
@@ -41,7 +41,7 @@ describe('an error of an aborted call', () => {
 
   it.each([
     ['loading', (signal: AbortSignal) => Pipeline.load(undefined, { signal })],
-    ['loading a codes model', (signal: AbortSignal) => CodesPipeline.load(undefined, { signal })],
+    ['loading a codes model', (signal: AbortSignal) => VqganPipeline.load(undefined, { signal })],
     ['encoding text', (signal: AbortSignal) => pipeline.encodeText('pear', { signal })],
     ['waiting for anything', (signal: AbortSignal) => unlessAborted(new Promise(() => undefined), signal)],
     ['a pause', (signal: AbortSignal) => pauseFor(60_000, signal)],
@@ -89,7 +89,7 @@ describe('a signal shared by many calls', () => {
       Array.from({ length: 12 }, () => Pipeline.load(undefined, { parts: [], signal })),
     );
     await Promise.all(loaded.map((one) => one.dispose()));
-    await using codes = await CodesPipeline.load(undefined, { signal, threads: 1 });
+    await using codes = await VqganPipeline.load(undefined, { signal, threads: 1 });
     const image = { data: new Uint8Array(64 * 64 * 3), width: 64, height: 64 };
     await Promise.all(Array.from({ length: 15 }, () => codes.codes(image, { signal })));
     await expectQuiet(signal);

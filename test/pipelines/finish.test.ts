@@ -5,7 +5,7 @@ import { UNet } from '../../lib/modules/unet.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';
 import { samplerNames } from '../../lib/sampling/samplers/index.js';
-import type { RgbImage } from '../../lib/tensor/picture.js';
+import type { RgbImage } from '../../lib/tensor/render.js';
 import type { Tensor } from '../../lib/tensor/tensor.js';
 
 let pipeline: Pipeline;

@@ -6,18 +6,18 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import * as api from '../../lib/index.js';
 import { failures, tryJunk } from './junk.js';
 
-const { CodesPipeline, Pipeline, Tensor } = api;
+const { VqganPipeline, Pipeline, Tensor } = api;
 const folder = mkdtempSync(join(tmpdir(), 'safelight-malformed-'));
 const loading = { threads: 1 } as const;
 let pipeline: api.Pipeline;
-let codes: api.CodesPipeline;
+let codes: api.VqganPipeline;
 let source: api.ModelSource;
-let codesSource: api.CodesModelSource;
+let codesSource: api.VqganModelSource;
 beforeAll(async () => {
   pipeline = await Pipeline.load(undefined, loading);
-  codes = await CodesPipeline.load(undefined, loading);
+  codes = await VqganPipeline.load(undefined, loading);
   source = await api.openModel(api.starterModel);
-  codesSource = await api.openCodesModel(api.sketchStarter);
+  codesSource = await api.openVqganModel(api.sketchStarter);
 });
 afterAll(async () => {
   await pipeline.dispose();
@@ -229,10 +229,10 @@ describe('the pipeline of codes', () => {
       onProgress,
     });
     await tryJunk(
-      'CodesPipeline.load',
-      CodesPipeline.load.bind(CodesPipeline),
+      'VqganPipeline.load',
+      VqganPipeline.load.bind(VqganPipeline),
       () => [api.sketchStarter, options()],
-      (one) => (one as api.CodesPipeline).dispose(),
+      (one) => (one as api.VqganPipeline).dispose(),
     );
   });
 
@@ -250,7 +250,7 @@ describe('the pipeline of codes', () => {
       { signal: signal(), onProgress },
     ]);
     const first = async (stream: unknown) => {
-      for await (const step of stream as api.CodesStream) return step.preview();
+      for await (const step of stream as api.VqganStream) return step.preview();
       return undefined;
     };
     const draw = () => ({ ...size(), topK: 5, topP: 1, temperature: 1, seed: 1, start: undefined });
@@ -309,11 +309,11 @@ describe('loaded modules', () => {
     ]);
     const { deep } = await one.forward(inputs(), { branch: 0 });
     await tryJunk('shallow', one.shallow.bind(one), () => [inputs(), deep, 0, call()]);
-    await tryJunk('keepTexts', one.keepTexts.bind(one), () => [
+    await tryJunk('cacheCrossAttention', one.cacheCrossAttention.bind(one), () => [
       Tensor.zeros([1, 8, one.config.cross_attention_dim]),
       { signal: signal() },
     ]);
-    using kept = await one.keepTexts(Tensor.zeros([1, 8, one.config.cross_attention_dim]));
+    using kept = await one.cacheCrossAttention(Tensor.zeros([1, 8, one.config.cross_attention_dim]));
     const withTexts = (text: unknown) =>
       one.forward({ sample: latent(), timestep: Tensor.zeros([1]), text: text as never });
     await tryJunk('forward with texts', withTexts as never, () => [{ of: kept, rows: [0] }]);
@@ -414,8 +414,8 @@ describe('loaded modules', () => {
     const first = async (steps: unknown) => (steps as AsyncGenerator).next();
     const choice = () => ({ temperature: 1, topK: 5, topP: 1, sample: true, below: 16, signal: signal() });
     await tryJunk(
-      'sampleCodes',
-      api.sampleCodes as never,
+      'sampleCodeIndices',
+      api.sampleCodeIndices as never,
       () => [
         one,
         { ...choice(), condition: [[0]], total: 3, seeds: [1], start: undefined, order: undefined },
@@ -423,8 +423,8 @@ describe('loaded modules', () => {
       first,
     );
     await tryJunk(
-      'slideCodes',
-      api.slideCodes as never,
+      'slideCodeIndices',
+      api.slideCodeIndices as never,
       () => [
         one,
         {
@@ -439,7 +439,7 @@ describe('loaded modules', () => {
       ],
       first,
     );
-    await tryJunk('codesLikelihood', api.codesLikelihood as never, () => [
+    await tryJunk('codeLikelihood', api.codeLikelihood as never, () => [
       one,
       [1, 2, 3, 4],
       {
@@ -464,7 +464,7 @@ describe('functions and tensors', () => {
       ema: false,
     });
     await tryJunk('openModel', api.openModel as never, () => [api.starterModel, open()]);
-    await tryJunk('openCodesModel', api.openCodesModel as never, () => [
+    await tryJunk('openVqganModel', api.openVqganModel as never, () => [
       api.sketchStarter,
       { config: undefined, ema: false, variant: undefined },
     ]);
@@ -563,7 +563,7 @@ describe('functions and tensors', () => {
   it('type errors of codes', async () => {
     await tryJunk('codeUsage', api.codeUsage as never, () => [Int32Array.of(1, 2), 4]);
     await tryJunk('codeOrder', api.codeOrder as never, () => ['zcurve', 4, 4]);
-    await tryJunk('coordinateCodes', api.coordinateCodes as never, () => [2, 2, 4, 16]);
+    await tryJunk('coordinateIndices', api.coordinateIndices as never, () => [2, 2, 4, 16]);
     await tryJunk('windowSide', api.windowSide as never, () => [
       { block: 64, condition: 'grid', trained: 4 },
     ]);

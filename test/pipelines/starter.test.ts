@@ -8,7 +8,7 @@ import { readImage } from '../../lib/image/read.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';
 import type { Progress } from '../../lib/pipelines/progress.js';
-import type { RgbImage } from '../../lib/tensor/picture.js';
+import type { RgbImage } from '../../lib/tensor/render.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 
 /** One thread: others in the machine's cores make no difference to what is computed. */

@@ -8,7 +8,7 @@ import type { SafelightError } from '../../lib/errors.js';
 import { knownKeys } from '../../lib/known-keys.js';
 import { checkLoadOptions } from '../../lib/pipelines/model/load-options.js';
 import { resolveOptions } from '../../lib/pipelines/options.js';
-import { checkLoadCodesOptions } from '../../lib/pipelines/vqgan/load-options.js';
+import { checkLoadVqganOptions } from '../../lib/pipelines/vqgan/load-options.js';
 import { checkSampleOptions } from '../../lib/pipelines/vqgan/sample-options.js';
 import { editDistance, nearest, suggestOption, suggestValue } from '../../lib/suggest.js';
 
@@ -96,8 +96,8 @@ describe('unknown options elsewhere', () => {
     expect(messageOf(() => checkLoadOptions({ torch_dtype: 'f16' } as never))).toMatch(
       /did you mean storage\?/,
     );
-    expect(messageOf(() => checkLoadCodesOptions({ thread: 1 } as never))).toMatch(/did you mean threads\?/);
-    expect(messageOf(() => checkLoadCodesOptions({ parts: [] } as never))).toMatch(/"parts"/);
+    expect(messageOf(() => checkLoadVqganOptions({ thread: 1 } as never))).toMatch(/did you mean threads\?/);
+    expect(messageOf(() => checkLoadVqganOptions({ parts: [] } as never))).toMatch(/"parts"/);
     expect(messageOf(() => checkSampleOptions({ top_k: 1 } as never))).toMatch(/did you mean topK\?/);
     expect(
       messageOf(() => knownKeys('options', { force: true }, new Set(['metadata', 'overwrite']))),

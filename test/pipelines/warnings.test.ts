@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GenerateOptions, GenerateResult, Warning } from '../../lib/index.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
-import { CodesPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
+import { VqganPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
@@ -136,7 +136,7 @@ describe('a size above four times the model’s pixels', () => {
   });
 
   it('is warned of by models of codes, which keep an image’s size but for scores', async () => {
-    const model = await CodesPipeline.load(undefined, { threads: 1 });
+    const model = await VqganPipeline.load(undefined, { threads: 1 });
     try {
       const made = await model.reconstruct(image(200, 200));
       expect([made.image.width, made.warnings.map(({ code }) => code)]).toEqual([200, ['LARGE_IMAGE']]);

@@ -42,7 +42,7 @@ describe('texts that are kept', () => {
   test.each(['with our kernels', 'with stock operations'])('act as those that are given, %s', async (how) => {
     const model = how.includes('stock') ? stock : unet;
     const [a, b] = [text('a'), text('b')];
-    using kept = await model.keepTexts(both(a, b));
+    using kept = await model.cacheCrossAttention(both(a, b));
     const expected = async (context: Tensor) =>
       (await model.forward({ ...inputs(context.shape[0]!), context })).sample.data;
     const given = async (...rows: number[]) =>
@@ -62,7 +62,7 @@ describe('texts that are kept', () => {
 
   test('are of their own session, and freed with it', async () => {
     await freed();
-    const [a, b] = [await unet.keepTexts(text('a')), await unet.keepTexts(text('b', 12))];
+    const [a, b] = [await unet.cacheCrossAttention(text('a')), await unet.cacheCrossAttention(text('b', 12))];
     expect(unet.memory().sessions).toBe(unet.bytesOfTexts(1, LENGTH) + unet.bytesOfTexts(1, 12));
     const run = async (of: typeof a) =>
       (await unet.forward({ ...inputs(1), text: { of, rows: [0] } })).sample.data;
@@ -78,18 +78,18 @@ describe('texts that are kept', () => {
   });
 
   test('are refused where they cannot be', async () => {
-    using kept = await unet.keepTexts(text('a'));
+    using kept = await unet.cacheCrossAttention(text('a'));
     const outside = unet.forward({ ...inputs(1), text: { of: kept, rows: [1] } });
     await expect(outside).rejects.toMatchObject({ code: 'INVALID_OPTION' });
     const rows = unet.forward({ ...inputs(2), text: { of: kept, rows: [0] } });
     await expect(rows).rejects.toMatchObject({ code: 'SHAPE_MISMATCH' });
-    const narrow = unet.keepTexts(Tensor.zeros([1, 4, 64]));
+    const narrow = unet.cacheCrossAttention(Tensor.zeros([1, 4, 64]));
     await expect(narrow).rejects.toMatchObject({ code: 'SHAPE_MISMATCH' });
   });
 
   test('go through the step cache', async () => {
     const [a] = [text('a')];
-    using kept = await unet.keepTexts(a);
+    using kept = await unet.cacheCrossAttention(a);
     const of = { of: kept, rows: [0] };
     for (const branch of [0, 4, 8]) {
       const whole = await unet.forward({ ...inputs(1), context: a }, { branch });

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { SafelightError } from '../../lib/errors.js';
-import { type CodesModelSource, openCodesModel } from '../../lib/families/shared/vqgan/open-vqgan.js';
+import { openVqganModel, type VqganModelSource } from '../../lib/families/shared/vqgan/open-vqgan.js';
 import { VQModel } from '../../lib/modules/vq-model.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 import { inspectModel } from '../../lib/tools/inspect.js';
@@ -31,7 +31,7 @@ const net2net = {
 let places = 0;
 const place = (): string => join(folder, `${places++}`);
 
-async function gives(source: CodesModelSource): Promise<number> {
+async function gives(source: VqganModelSource): Promise<number> {
   if (source.autoencoder.kind !== 'vq_model') return Number.POSITIVE_INFINITY;
   const vq = await VQModel.load(source.autoencoder, { threads: 1 });
   const { latent } = await vq.encode(await reference.f32('image'));
@@ -54,15 +54,15 @@ describe('an autoencoder is found', () => {
     const tensors = tensorsOf('vqgan', cases.vqgan!, { prefix: 'first_stage_model.' });
     const stranger: RawTensor = { dtype: 'F32', shape: [1], data: new Uint8Array(4) };
     tensors.set('betas', stranger).set('first_stage_model.colorize', stranger);
-    const source = await openCodesModel(writeCheckpoint(place(), tensors, net2net));
+    const source = await openVqganModel(writeCheckpoint(place(), tensors, net2net));
     expect(source.ignored.map(({ name }) => name)).toEqual(['betas', 'first_stage_model.colorize']);
     expect(source.transformer).toBeNull();
     expect(await gives(source)).toBeLessThan(1e-4);
   });
 
   test('by its tensors alone, where no config is beside them', async () => {
-    const source = await openCodesModel(writeCheckpoint(place(), tensorsOf('vqgan', cases.vqgan!), null));
-    const configured = await openCodesModel(
+    const source = await openVqganModel(writeCheckpoint(place(), tensorsOf('vqgan', cases.vqgan!), null));
+    const configured = await openVqganModel(
       writeCheckpoint(place(), tensorsOf('vqgan', cases.vqgan!), model),
     );
     expect(source.autoencoder.config).toEqual(configured.autoencoder.config);
@@ -72,8 +72,8 @@ describe('an autoencoder is found', () => {
   test.each(['gumbel', 'vq-noattn', 'segmentation', 'kl-f16'])('%s by its tensors alone', async (name) => {
     const { target, params } = cases[name]!.about;
     const tensors = tensorsOf(name, cases[name]!);
-    const configured = await openCodesModel(writeCheckpoint(place(), tensors, { target, params }));
-    const { autoencoder } = await openCodesModel(writeCheckpoint(place(), tensors, null));
+    const configured = await openVqganModel(writeCheckpoint(place(), tensors, { target, params }));
+    const { autoencoder } = await openVqganModel(writeCheckpoint(place(), tensors, null));
     expect(autoencoder.kind).toBe(configured.autoencoder.kind);
     expect(autoencoder.config).toEqual(configured.autoencoder.config);
   });
@@ -81,22 +81,22 @@ describe('an autoencoder is found', () => {
   test('in a folder that holds one checkpoint and its YAML', async () => {
     const at = place();
     writeCheckpoint(at, tensorsOf('vqgan', cases.vqgan!), model);
-    const source = await openCodesModel(at);
+    const source = await openVqganModel(at);
     expect(source).toMatchObject({ path: at, form: 'folder' });
     expect(await gives(source)).toBeLessThan(1e-4);
     writeCheckpoint(join(at, 'other'), tensorsOf('vqgan', cases.vqgan!), null);
     writeFileSync(join(at, 'other', 'second.safetensors'), '');
-    expect((await refusal(openCodesModel(join(at, 'other')))).message).toContain('several checkpoints');
+    expect((await refusal(openVqganModel(join(at, 'other')))).message).toContain('several checkpoints');
   });
 
   test("by the config option's YAML, and in the vqvae folder of a diffusers pipeline", async () => {
     const at = place();
     const file = writeCheckpoint(at, tensorsOf('vqgan', cases.vqgan!), null);
     writeFileSync(join(at, 'elsewhere.yml'), JSON.stringify({ model }));
-    expect(await gives(await openCodesModel(file, { config: join(at, 'elsewhere.yml') }))).toBeLessThan(1e-4);
+    expect(await gives(await openVqganModel(file, { config: join(at, 'elsewhere.yml') }))).toBeLessThan(1e-4);
     const pipeline = place();
     writeDiffusers(join(pipeline, 'vqvae'), 'diffusers', cases.diffusers!);
-    const { autoencoder } = await openCodesModel(pipeline);
+    const { autoencoder } = await openVqganModel(pipeline);
     expect(autoencoder.config).toMatchObject({ num_vq_embeddings: 64, vq_embed_dim: 3, z_channels: 5 });
   });
 
@@ -105,10 +105,10 @@ describe('an autoencoder is found', () => {
     for (const [name, tensor] of tensorsOf('vqgan', cases.vqgan!))
       tensors.set(`${prefix}model_ema.${name.replaceAll('.', '')}`, tensor);
     const file = writeCheckpoint(place(), tensors, prefix === '' ? model : net2net);
-    expect(await gives(await openCodesModel(file, { ema: true }))).toBeLessThan(1e-4);
-    expect(await gives(await openCodesModel(file))).toBeGreaterThan(0.1);
+    expect(await gives(await openVqganModel(file, { ema: true }))).toBeLessThan(1e-4);
+    expect(await gives(await openVqganModel(file))).toBeGreaterThan(0.1);
     const without = writeCheckpoint(place(), tensorsOf('vqgan', cases.vqgan!), model);
-    expect((await refusal(openCodesModel(without, { ema: true }))).code).toBe('MISSING_TENSOR');
+    expect((await refusal(openVqganModel(without, { ema: true }))).code).toBe('MISSING_TENSOR');
   });
 
   test('and inspected', async () => {
@@ -129,7 +129,7 @@ describe('a table of used codes', () => {
   });
 
   async function load(params: Record<string, unknown>, of = tensors): Promise<VQModel> {
-    const { autoencoder } = await openCodesModel(writeCheckpoint(place(), of, config(params)));
+    const { autoencoder } = await openVqganModel(writeCheckpoint(place(), of, config(params)));
     if (autoencoder.kind !== 'vq_model') throw new Error('no codebook');
     return VQModel.load(autoencoder, { threads: 1 });
   }
@@ -193,10 +193,10 @@ describe('what cannot be run is refused by name', () => {
     const file = writeCheckpoint(place(), tensors, { ...model, params, ...top });
     if (named === 'encoder') {
       // A config that says nothing of an autoencoder leaves it to the tensors.
-      expect(await gives(await openCodesModel(file))).toBeLessThan(1e-4);
+      expect(await gives(await openVqganModel(file))).toBeLessThan(1e-4);
       return;
     }
-    const error = await refusal(openCodesModel(file));
+    const error = await refusal(openVqganModel(file));
     expect(['INVALID_FILE', 'UNSUPPORTED_MODEL']).toContain(error.code);
     expect(error.message).toContain(named);
   });
@@ -205,14 +205,14 @@ describe('what cannot be run is refused by name', () => {
     for (const name of ['quantize.embedding.weight', 'decoder.up.2.attn.1.q.bias', 'quant_conv.bias']) {
       const fewer = new Map(tensors);
       fewer.delete(name);
-      const { autoencoder } = await openCodesModel(writeCheckpoint(place(), fewer, model));
+      const { autoencoder } = await openVqganModel(writeCheckpoint(place(), fewer, model));
       if (autoencoder.kind !== 'vq_model') throw new Error('no codebook');
       const error = await refusal(VQModel.load(autoencoder));
       expect(error).toMatchObject({ code: 'MISSING_TENSOR' });
       expect(error.message).toContain(name);
     }
     const params = { ...about.params, n_embed: 64 };
-    const { autoencoder } = await openCodesModel(writeCheckpoint(place(), tensors, { ...model, params }));
+    const { autoencoder } = await openVqganModel(writeCheckpoint(place(), tensors, { ...model, params }));
     if (autoencoder.kind !== 'vq_model') throw new Error('no codebook');
     expect(await refusal(VQModel.load(autoencoder))).toMatchObject({ code: 'SHAPE_MISMATCH' });
   });
@@ -220,21 +220,21 @@ describe('what cannot be run is refused by name', () => {
   test('files and folders that are no such model', async () => {
     const empty = place();
     mkdirSync(empty);
-    expect(await refusal(openCodesModel(empty))).toMatchObject({ code: 'FILE_NOT_FOUND' });
-    expect(await refusal(openCodesModel(join(empty, 'none.ckpt')))).toMatchObject({ code: 'FILE_NOT_FOUND' });
-    expect(await refusal(openCodesModel(''))).toMatchObject({ code: 'INVALID_OPTION' });
+    expect(await refusal(openVqganModel(empty))).toMatchObject({ code: 'FILE_NOT_FOUND' });
+    expect(await refusal(openVqganModel(join(empty, 'none.ckpt')))).toMatchObject({ code: 'FILE_NOT_FOUND' });
+    expect(await refusal(openVqganModel(''))).toMatchObject({ code: 'INVALID_OPTION' });
     const strange = new Map([['betas', { dtype: 'F32', shape: [1], data: new Uint8Array(4) }]]);
-    const error = await refusal(openCodesModel(writeCheckpoint(place(), strange, null)));
+    const error = await refusal(openVqganModel(writeCheckpoint(place(), strange, null)));
     expect(error).toMatchObject({ code: 'MISSING_TENSOR' });
     writeFileSync(
       join(empty, 'config.json'),
       JSON.stringify({ ...cases.diffusers!.about.config, norm_type: 'spatial' }),
     );
-    expect(await refusal(openCodesModel(empty))).toMatchObject({ code: 'UNSUPPORTED_MODEL' });
+    expect(await refusal(openVqganModel(empty))).toMatchObject({ code: 'UNSUPPORTED_MODEL' });
   });
 
   test('pictures, latents and indices that do not fit', async () => {
-    const { autoencoder } = await openCodesModel(writeCheckpoint(place(), tensors, model));
+    const { autoencoder } = await openVqganModel(writeCheckpoint(place(), tensors, model));
     if (autoencoder.kind !== 'vq_model') throw new Error('no codebook');
     const vq = await VQModel.load(autoencoder, { threads: 1 });
     const bad: [() => Promise<unknown>, string][] = [

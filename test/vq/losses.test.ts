@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { usualLosses } from '../../lib/checkpoint/config/omegaconf/losses.js';
-import { type CodesModelSource, openCodesModel } from '../../lib/families/shared/vqgan/open-vqgan.js';
+import { openVqganModel, type VqganModelSource } from '../../lib/families/shared/vqgan/open-vqgan.js';
 import { Autoencoder } from '../../lib/modules/autoencoder.js';
 import type { LoadOptions } from '../../lib/modules/loaded-module.js';
 import { Lpips } from '../../lib/modules/lpips.js';
@@ -20,14 +20,14 @@ const cases = sections('losses');
 const names = Object.keys(cases);
 const pictures = expected('losses', 'pictures').f32('image');
 
-function open(name: string, config = true, without = /^$/): Promise<CodesModelSource> {
+function open(name: string, config = true, without = /^$/): Promise<VqganModelSource> {
   const { target, params } = cases[name]!.about;
   const tensors = new Map([...tensorsOf(name, cases[name]!)].filter(([key]) => !without.test(key)));
   const place = join(folder, `${name}-${config}-${without.source.replace(/\W/g, '')}`);
-  return openCodesModel(writeCheckpoint(place, tensors, config ? { target, params } : null));
+  return openVqganModel(writeCheckpoint(place, tensors, config ? { target, params } : null));
 }
 
-async function load(source: CodesModelSource, options: LoadOptions = {}): Promise<LossModules> {
+async function load(source: VqganModelSource, options: LoadOptions = {}): Promise<LossModules> {
   const how = { threads: 1, storage: 'f32', ...options } as const;
   const { autoencoder, discriminator, lpips, logvar } = source;
   return {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { requirements } from '../../lib/binding/module.js';
-import { autoencoderFactor } from '../../lib/checkpoint/config/diffusers/autoencoder.js';
+import { autoencoderDownsampleFactor } from '../../lib/checkpoint/config/diffusers/autoencoder.js';
 import { readFirstStageConfig } from '../../lib/checkpoint/config/omegaconf/first-stage.js';
 import { ModelConfig } from '../../lib/checkpoint/config/omegaconf/model-config.js';
 import { autoencoderTable } from '../../lib/checkpoint/naming/ldm-autoencoder.js';
@@ -57,6 +57,6 @@ describe.each(Object.entries(published))('%s', (name, { target, params, tensors,
     expect(levels).toEqual(ATTENDS[name] ?? []);
     expect(config.up_attention).toEqual([...config.down_attention].reverse());
     expect(config.mid_attention).toBe(!name.endsWith('noattn'));
-    expect(autoencoderFactor(config)).toBe(Number(/f(\d+)/.exec(name)?.[1]));
+    expect(autoencoderDownsampleFactor(config)).toBe(Number(/f(\d+)/.exec(name)?.[1]));
   });
 });

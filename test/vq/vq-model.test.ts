@@ -1,8 +1,8 @@
 /** Autoencoders with a codebook against taming-transformers and diffusers: the same codes, the same pictures. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { CodesModelSource } from '../../lib/families/shared/vqgan/open-vqgan.js';
-import { openCodesModel } from '../../lib/families/shared/vqgan/open-vqgan.js';
+import type { VqganModelSource } from '../../lib/families/shared/vqgan/open-vqgan.js';
+import { openVqganModel } from '../../lib/families/shared/vqgan/open-vqgan.js';
 import { Autoencoder } from '../../lib/modules/autoencoder.js';
 import { codeUsage } from '../../lib/modules/code-usage.js';
 import type { LoadOptions } from '../../lib/modules/loaded-module.js';
@@ -25,15 +25,15 @@ const folder = scratch();
 const cases = sections('autoencoders');
 const CODED = Object.keys(cases).filter((name) => name !== 'kl-f16');
 
-async function source(name: string): Promise<CodesModelSource> {
+async function source(name: string): Promise<VqganModelSource> {
   const section = cases[name]!;
   const place = join(folder, name);
-  if (section.about.config) return openCodesModel(writeDiffusers(place, name, section));
+  if (section.about.config) return openVqganModel(writeDiffusers(place, name, section));
   const { target, params } = section.about;
-  return openCodesModel(writeCheckpoint(place, tensorsOf(name, section), { target, params }));
+  return openVqganModel(writeCheckpoint(place, tensorsOf(name, section), { target, params }));
 }
 
-const sources = new Map<string, Promise<CodesModelSource>>();
+const sources = new Map<string, Promise<VqganModelSource>>();
 
 async function load(name: string, options: LoadOptions = {}): Promise<VQModel> {
   const opened = sources.get(name) ?? source(name);

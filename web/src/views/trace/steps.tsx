@@ -2,8 +2,8 @@
 import { signal } from '@preact/signals';
 import type { ShownJob } from '../../api/types.js';
 import { digits } from '../../logic/format.js';
-import { fileOf, type Seen } from '../../state/inside.js';
 import { current } from '../../state/stage.js';
+import { fileOf, type Seen } from '../../state/trace.js';
 import { Slider } from '../../ui/numbers.js';
 import { Line } from '../charts.js';
 import { Part } from './part.js';

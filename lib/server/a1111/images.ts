@@ -22,7 +22,7 @@ export function bytesOf(field: string, text: string): Uint8Array {
 }
 
 /** @throws INVALID_IMAGE naming the field */
-export function pictureOf(field: string, text: string): Promise<ByteImage> {
+export function renderDecoded(field: string, text: string): Promise<ByteImage> {
   return naming(field, () => readImage(bytesOf(field, text), { maxPixels: MAX_PIXELS }));
 }
 

@@ -4,7 +4,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import type { ShownJob } from '../../api/types.js';
 import { digits } from '../../logic/format.js';
 import { codeColour, heat } from '../../logic/heat.js';
-import { fileOf, type Scored } from '../../state/inside.js';
+import { fileOf, type Scored } from '../../state/trace.js';
 
 interface ViewProps {
   readonly data: Scored;
@@ -13,7 +13,7 @@ interface ViewProps {
 
 type Grid = readonly (readonly number[])[];
 
-export function CodesView({ data, job }: ViewProps) {
+export function CodeIndicesView({ data, job }: ViewProps) {
   const over = useSignal<{ x: number; y: number } | null>(null);
   const { codes, usage, psnr } = data;
   if (!codes) return <p class="hint">This model’s autoencoder has no codebook.</p>;

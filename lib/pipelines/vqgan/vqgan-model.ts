@@ -1,18 +1,18 @@
 /** The modules of a model of codes, each loaded when it is first needed. */
 
 import type { MemoryInfo } from '../../binding/types.js';
-import { autoencoderFactor } from '../../checkpoint/config/diffusers/autoencoder.js';
+import { autoencoderDownsampleFactor } from '../../checkpoint/config/diffusers/autoencoder.js';
 import type { OrderName } from '../../checkpoint/config/types.js';
 import type { FirstStageSource } from '../../checkpoint/model-descriptor.js';
 import { SafelightError } from '../../errors.js';
 import { Lazy } from '../../families/shared/lazy.js';
 import type { ModuleSettings } from '../../families/shared/loaded-model.js';
 import {
-  type CodesModelSource,
-  type OpenCodesOptions,
-  openCodesModel,
+  type OpenVqganOptions,
+  openVqganModel,
+  type VqganModelSource,
 } from '../../families/shared/vqgan/open-vqgan.js';
-import { type CodesDefaults, readCodesDefaults } from '../../families/shared/vqgan/vqgan-defaults.js';
+import { readVqganDefaults, type VqganDefaults } from '../../families/shared/vqgan/vqgan-defaults.js';
 import { Autoencoder } from '../../modules/autoencoder.js';
 import { LatentTransformer } from '../../modules/latent-transformer.js';
 import { Lpips } from '../../modules/lpips.js';
@@ -28,7 +28,7 @@ export type FirstStage =
 
 type Report = (done: number, total: number) => void;
 
-export class CodesModules {
+export class VqganModel {
   private readonly firstStage: Lazy<FirstStage>;
   private readonly conditionStage: Lazy<VQModel>;
   private readonly writer: Lazy<LatentTransformer>;
@@ -37,9 +37,9 @@ export class CodesModules {
   private report: Report | undefined;
 
   private constructor(
-    readonly source: CodesModelSource,
+    readonly source: VqganModelSource,
     /** How the model's codes are best drawn, as far as it says. */
-    readonly defaults: CodesDefaults,
+    readonly defaults: VqganDefaults,
     private readonly settings: ModuleSettings,
     readonly warnings: Warnings,
   ) {
@@ -71,20 +71,20 @@ export class CodesModules {
     );
   }
 
-  /** Finds out what a model is; loads nothing. @throws as `openCodesModel` */
+  /** Finds out what a model is; loads nothing. @throws as `openVqganModel` */
   static async open(
     path: string,
-    options: OpenCodesOptions,
+    options: OpenVqganOptions,
     settings: ModuleSettings,
     warnings = new Warnings(),
-  ): Promise<CodesModules> {
-    const source = await openCodesModel(path, options);
-    return new CodesModules(source, await readCodesDefaults(source.path), settings, warnings);
+  ): Promise<VqganModel> {
+    const source = await openVqganModel(path, options);
+    return new VqganModel(source, await readVqganDefaults(source.path), settings, warnings);
   }
 
   /** Pixels a side that one code stands for. */
-  get factor(): number {
-    return autoencoderFactor(this.source.autoencoder.config);
+  get downsampleFactor(): number {
+    return autoencoderDownsampleFactor(this.source.autoencoder.config);
   }
 
   /** How many different codes there are; null of a KL autoencoder, which has none. Known once the autoencoder is loaded. */

@@ -1,10 +1,10 @@
 /** Names the files of images: existing files are kept unless the user names one, and the extension chooses the format. */
-import type { RgbImage } from '../tensor/picture.js';
+import type { RgbImage } from '../tensor/render.js';
 import { UsageError } from './failure.js';
 import { checkOutput } from './output.js';
 
 /** An image of a pipeline, as far as saving goes. */
-export interface SavedPicture extends RgbImage {
+export interface SavedImage extends RgbImage {
   readonly seed: number | undefined;
   png(options?: { readonly metadata?: boolean }): Promise<Uint8Array>;
 }
@@ -13,7 +13,7 @@ export interface SavedPicture extends RgbImage {
  * @throws UsageError for an extension that is no image's, and for `-` with `json` or a terminal; FILE_NOT_WRITTEN for a place that cannot be
  *   written to
  */
-export async function checkPictureOutput(path: string | undefined, json: boolean | undefined): Promise<void> {
+export async function checkImageOutput(path: string | undefined, json: boolean | undefined): Promise<void> {
   if (path !== undefined) await formatOf(path);
   await checkOutput(path ?? 'safelight.png', json);
 }
@@ -22,7 +22,7 @@ export interface SaveOptions {
   /** As given; undefined for a fresh name in the working folder. */
   readonly output: string | undefined;
   /** The fresh name of an image without `output`; a number is added where it is taken. */
-  readonly name: (picture: SavedPicture) => string;
+  readonly name: (picture: SavedImage) => string;
   readonly metadata: boolean;
 }
 
@@ -30,8 +30,8 @@ export interface SaveOptions {
  * Saves images in order. A named file is overwritten, the second and later ones get `NAME-2.png` and so on; all go through the same stdout,
  * FIFO or device, one after the other. Names of our own are never overwritten. @returns the files
  */
-export async function savePictures(
-  pictures: readonly SavedPicture[],
+export async function saveImages(
+  pictures: readonly SavedImage[],
   { output, name, metadata }: SaveOptions,
 ): Promise<string[]> {
   const { numbered, writeNewOutput, writeOutput } = await import('../files/write.js');
@@ -46,7 +46,7 @@ export async function savePictures(
   const format = await formatOf(output);
   const { encodeImage } = await import('../image/encode.js');
   // Only PNG keeps the parameters.
-  const encoded = (picture: SavedPicture): Promise<Uint8Array> =>
+  const encoded = (picture: SavedImage): Promise<Uint8Array> =>
     format === 'png' ? picture.png({ metadata }) : encodeImage(picture, format);
   if (!isFile) {
     // In one go: the reader of a FIFO sees its end when it is closed.

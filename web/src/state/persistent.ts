@@ -4,7 +4,7 @@ import { effect, type Signal, signal } from '@preact/signals';
 const PREFIX = 'safelight.';
 
 /** A signal whose value is there again after a reload. */
-export function keptSignal<T>(name: string, revive: (value: unknown) => T): Signal<T> {
+export function persistentSignal<T>(name: string, revive: (value: unknown) => T): Signal<T> {
   const kept = signal(revive(read(name)));
   effect(() => write(name, kept.value));
   return kept;
@@ -49,7 +49,7 @@ export async function keepDraft(name: string, value: unknown): Promise<void> {
   }
 }
 
-export async function keptDraft(name: string): Promise<unknown> {
+export async function storedDraft(name: string): Promise<unknown> {
   try {
     const store = (await open()).transaction('drafts').objectStore('drafts');
     return await new Promise((resolve, reject) => {

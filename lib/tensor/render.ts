@@ -39,7 +39,7 @@ export function checkRgb(name: string, image: unknown): RgbPixels {
   return { data: bytes, ...sides };
 }
 
-export interface PictureOptions {
+export interface RenderOptions {
   /**
    * The numbers shown as the darkest and the brightest. Default: [-1, 1] for three channels (pictures as the autoencoder
    * sees them), [0, 255] for u8, else `auto`: the finite extremes of the tensor.
@@ -65,7 +65,7 @@ const MAX_PIXELS = 2 ** 28;
  * `[H, W]` and `[N]` are one heat map; `[3, H, W]` and `[B, 3, H, W]` pictures; `[C, H, W]` and `[B, C, H, W]` a grid of heat
  * maps, a row of the grid for each element of the batch if there are several. More dimensions join the batch.
  */
-export function drawTensor(data: TensorData, shape: readonly number[], options: PictureOptions): RgbImage {
+export function renderTensor(data: TensorData, shape: readonly number[], options: RenderOptions): RgbImage {
   const width = shape.at(-1) ?? 1;
   const height = shape.at(-2) ?? 1;
   const channels = shape.at(-3) ?? 1;
@@ -124,7 +124,7 @@ function drawGrid(
   return { data: out, width, height };
 }
 
-function colours(data: TensorData, mode: 'rgb' | 'heat' | 'gray', range: PictureOptions['range']) {
+function colours(data: TensorData, mode: 'rgb' | 'heat' | 'gray', range: RenderOptions['range']) {
   const [low, high] = resolveRange(data, mode, range);
   const unit = (v: number): number => Math.min(1, Math.max(0, high > low ? (v - low) / (high - low) : 0.5));
   return (values: number[], out: Uint8Array, at: number): void => {
@@ -137,7 +137,7 @@ function colours(data: TensorData, mode: 'rgb' | 'heat' | 'gray', range: Picture
 function resolveRange(
   data: TensorData,
   mode: string,
-  range: PictureOptions['range'],
+  range: RenderOptions['range'],
 ): readonly [number, number] {
   if (range !== undefined && range !== 'auto') {
     const isPair = Array.isArray(range) && range.length === 2 && range.every(Number.isFinite);

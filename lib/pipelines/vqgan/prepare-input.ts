@@ -7,7 +7,7 @@ import { invalidOption } from '../../errors.js';
 import { type ImageSource, type RawImage, readImage } from '../../image/read.js';
 import { type ByteImage, resample } from '../../image/resample.js';
 import { apiLimits } from '../../options/limits.js';
-import type { RgbImage } from '../../tensor/picture.js';
+import type { RgbImage } from '../../tensor/render.js';
 import { Tensor } from '../../tensor/tensor.js';
 
 /** Of a picture in pixels. */
@@ -17,7 +17,7 @@ export interface Size {
 }
 
 /** A picture at its model's size: as bytes, and as the model's input. */
-export interface PreparedPicture {
+export interface PreparedInput {
   readonly image: RgbImage;
   /** `[1, C, H, W]` */
   readonly input: Tensor;
@@ -30,17 +30,17 @@ export interface PrepareOptions {
   readonly size: { readonly width?: number | undefined; readonly height?: number | undefined };
   /** A picture of more pixels than that becomes of this size, unless a size is asked for. */
   readonly most?: Size | undefined;
-  readonly factor: number;
+  readonly downsampleFactor: number;
   /** The model's input: 1 gray, 3 RGB, in -1..1; of more, each a class, and the picture's gray levels are the classes. */
   readonly channels: number;
   readonly signal: AbortSignal | undefined;
 }
 
 /** @throws FILE_NOT_FOUND, INVALID_IMAGE, INVALID_OPTION, ABORTED */
-export async function preparePicture(source: ImageSource, options: PrepareOptions): Promise<PreparedPicture> {
+export async function prepareInput(source: ImageSource, options: PrepareOptions): Promise<PreparedInput> {
   const original = await readImage(source);
   const asked = askedSize(original, options);
-  const size = sizeOf(original, asked, options.factor);
+  const size = sizeOf(original, asked, options.downsampleFactor);
   const image = middleOf(await covering(original, size, asked, options), size);
   const { channels } = options;
   return {
@@ -55,15 +55,16 @@ export function blankPage({ width, height }: Size): RawImage {
   return { data: new Uint8Array(width * height).fill(255), width, height, channels: 1 };
 }
 
-function askedSize(picture: Size, { size, most, factor }: PrepareOptions): PrepareOptions['size'] {
+function askedSize(picture: Size, { size, most, downsampleFactor }: PrepareOptions): PrepareOptions['size'] {
   if (size.width !== undefined || size.height !== undefined || most === undefined) return size;
-  const codes = Math.floor(picture.width / factor) * Math.floor(picture.height / factor);
-  return codes * factor ** 2 > most.width * most.height ? most : {};
+  const codes = Math.floor(picture.width / downsampleFactor) * Math.floor(picture.height / downsampleFactor);
+  return codes * downsampleFactor ** 2 > most.width * most.height ? most : {};
 }
 
 /** What is asked for, or the largest multiples of `factor` within the picture; one side alone keeps the picture's proportions. */
-function sizeOf(picture: Size, { width, height }: PrepareOptions['size'], factor: number): Size {
-  const down = (side: number): number => Math.max(factor, Math.floor(side / factor) * factor);
+function sizeOf(picture: Size, { width, height }: PrepareOptions['size'], downsampleFactor: number): Size {
+  const down = (side: number): number =>
+    Math.max(downsampleFactor, Math.floor(side / downsampleFactor) * downsampleFactor);
   const size = {
     width: width ?? down(height === undefined ? picture.width : (picture.width * height) / picture.height),
     height: height ?? down(width === undefined ? picture.height : (picture.height * width) / picture.width),

@@ -1,21 +1,21 @@
 /** How a picture came to be: latents, attention, tensors, codes, patches. */
 import { excerpt } from '../../logic/format.js';
 import { promptOf } from '../../logic/names.js';
+import { current, isOpen } from '../../state/stage.js';
 import {
   askLook,
   askScore,
-  insideView,
   judge,
   look,
   score,
   scored,
   seen,
+  traceView,
   type View,
   views,
-} from '../../state/inside.js';
-import { current, isOpen } from '../../state/stage.js';
+} from '../../state/trace.js';
 import { Progress } from '../stage.js';
-import { CodesView, PatchesView } from './codes.js';
+import { CodeIndicesView, PatchesView } from './code-indices.js';
 import { StepsView, WordsView } from './steps.js';
 import { TensorsView } from './tensors.js';
 
@@ -33,7 +33,7 @@ export function Inside() {
     <>
       <div class="panel">
         <Tabs />
-        <p class="hint">{VIEWS[insideView.value][1]}</p>
+        <p class="hint">{VIEWS[traceView.value][1]}</p>
         {now ? (
           <div class="looked-at">
             <img src={`${now.picture.url}?width=256`} alt="" />
@@ -43,13 +43,13 @@ export function Inside() {
           <p class="hint">Choose a finished picture from the gallery.</p>
         )}
       </div>
-      <div class="center">{now && <Panel view={insideView.value} />}</div>
+      <div class="center">{now && <Panel view={traceView.value} />}</div>
     </>
   );
 }
 
 function Tabs() {
-  const at = views.indexOf(insideView.value);
+  const at = views.indexOf(traceView.value);
   return (
     <div
       class="tabs"
@@ -60,8 +60,8 @@ function Tabs() {
         const by = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
         if (!by) return;
         event.preventDefault();
-        insideView.value = views[(at + by + views.length) % views.length]!;
-        event.currentTarget.querySelectorAll('button')[views.indexOf(insideView.peek())]?.focus();
+        traceView.value = views[(at + by + views.length) % views.length]!;
+        event.currentTarget.querySelectorAll('button')[views.indexOf(traceView.peek())]?.focus();
       }}
     >
       {views.map((view) => (
@@ -71,10 +71,10 @@ function Tabs() {
           role="tab"
           id={`tab-${view}`}
           aria-controls="inside-panel"
-          aria-selected={insideView.value === view}
-          tabIndex={insideView.value === view ? 0 : -1}
+          aria-selected={traceView.value === view}
+          tabIndex={traceView.value === view ? 0 : -1}
           onClick={() => {
-            insideView.value = view;
+            traceView.value = view;
           }}
         >
           {VIEWS[view][0]}
@@ -85,10 +85,10 @@ function Tabs() {
 }
 
 function Panel({ view }: { readonly view: View }) {
-  const ofCodes = view === 'codes' || view === 'patches';
+  const isVqganView = view === 'codes' || view === 'patches';
   return (
     <section class="inside" role="tabpanel" id="inside-panel" aria-labelledby={`tab-${view}`}>
-      {ofCodes ? <OfCodes view={view} /> : <OfRun view={view} />}
+      {isVqganView ? <VqganPanel view={view} /> : <OfRun view={view} />}
     </section>
   );
 }
@@ -120,7 +120,7 @@ function OfRun({ view }: { readonly view: View }) {
   return view === 'words' ? <WordsView data={data} job={job!} /> : <TensorsView data={data} job={job!} />;
 }
 
-function OfCodes({ view }: { readonly view: View }) {
+function VqganPanel({ view }: { readonly view: View }) {
   const job = score.value;
   if (!judge.value)
     return (
@@ -141,5 +141,9 @@ function OfCodes({ view }: { readonly view: View }) {
     );
   }
   const { data } = scored.value;
-  return view === 'codes' ? <CodesView data={data} job={job!} /> : <PatchesView data={data} job={job!} />;
+  return view === 'codes' ? (
+    <CodeIndicesView data={data} job={job!} />
+  ) : (
+    <PatchesView data={data} job={job!} />
+  );
 }

@@ -3,16 +3,16 @@ import { computed, effect, signal } from '@preact/signals';
 import { get, post } from '../api/http.js';
 import type { ShownJob } from '../api/types.js';
 import { jobs, learn } from './jobs.js';
-import { keptSignal } from './kept.js';
 import { complain } from './notes.js';
 import { claim } from './own.js';
+import { persistentSignal } from './persistent.js';
 import { about } from './session.js';
 import { current } from './stage.js';
 
 export const views = ['steps', 'words', 'tensors', 'codes', 'patches'] as const;
 export type View = (typeof views)[number];
 
-export const insideView = keptSignal<View>(
+export const traceView = persistentSignal<View>(
   'inside',
   (kept) => views.find((view) => view === kept) ?? 'steps',
 );
@@ -80,7 +80,7 @@ export const look = computed<ShownJob | undefined>(() => {
 });
 
 /** Which score belongs to which picture: a score's own job does not say. */
-const scores = keptSignal<Readonly<Record<string, string>>>('scores', (kept) =>
+const scores = persistentSignal<Readonly<Record<string, string>>>('scores', (kept) =>
   typeof kept === 'object' && kept !== null ? (kept as Record<string, string>) : {},
 );
 

@@ -1,13 +1,13 @@
 /** Options that the commands of models of codes share: which model, and how codes are drawn. */
 import { type Command, InvalidArgumentError } from 'commander';
 import { coverFields, drawFields } from '../options/declarations/autoregressive.js';
-import type { CodesPipeline } from '../pipelines/vqgan/vqgan-pipeline.js';
+import type { VqganPipeline } from '../pipelines/vqgan/vqgan-pipeline.js';
 import type { OnWarning } from '../warnings.js';
 import { addRunOptions, type CommonOptions, given, type RunOptions } from './model-options.js';
 import { addOptionFlags } from './option-flags.js';
 import type { Report } from './progress.js';
 
-export interface CodesFlags extends RunOptions, CommonOptions {
+export interface VqganFlags extends RunOptions, CommonOptions {
   readonly model?: string;
   readonly config?: string[];
   readonly ema?: boolean;
@@ -19,7 +19,7 @@ export interface SizeFlags {
   readonly height?: number;
 }
 
-export function addCodesModelOptions(command: Command): Command {
+export function addVqganModelOptions(command: Command): Command {
   const collect = (value: string, before: string[] = []): string[] => {
     if (value === '') throw new InvalidArgumentError('it names no file');
     return [...before, value];
@@ -49,16 +49,16 @@ export function addDrawOptions(command: Command): Command {
 }
 
 /** The pipeline that a command's options ask for. */
-export async function openCodes(
-  { model, config, ema, variant, backend, storage, threads, memory }: CodesFlags,
+export async function openVqgan(
+  { model, config, ema, variant, backend, storage, threads, memory }: VqganFlags,
   control: {
     readonly signal: AbortSignal;
     readonly onProgress: (report: Report) => void;
     readonly onWarning: OnWarning;
   },
-): Promise<CodesPipeline> {
-  const { CodesPipeline } = await import('../pipelines/vqgan/vqgan-pipeline.js');
-  return CodesPipeline.load(
+): Promise<VqganPipeline> {
+  const { VqganPipeline } = await import('../pipelines/vqgan/vqgan-pipeline.js');
+  return VqganPipeline.load(
     model,
     given({ config, ema, variant, backend, storage, threads, memory, ...control }),
   );

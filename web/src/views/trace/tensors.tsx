@@ -3,7 +3,7 @@ import { signal } from '@preact/signals';
 import { useId } from 'preact/hooks';
 import type { ShownJob } from '../../api/types.js';
 import { digits } from '../../logic/format.js';
-import { askLook, fileOf, type Seen, type SeenTensor } from '../../state/inside.js';
+import { askLook, fileOf, type Seen, type SeenTensor } from '../../state/trace.js';
 import { Bars, Line } from '../charts.js';
 
 const MOST = 32;

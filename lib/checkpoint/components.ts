@@ -5,7 +5,7 @@ import type { LatentSource, ModelSource } from './model-descriptor.js';
 export type LatentScale = Pick<AutoencoderConfig, 'scaling_factor' | 'shift_factor'>;
 
 /** A model as its folder or file tells it, before options and the checks across components. */
-export interface UNetModelParts
+export interface UNetModelComponents
   extends Omit<ModelSource, 'path' | 'family' | 'autoencoder' | 'components' | 'ignored'> {
   /** Null where another one was asked for. */
   readonly autoencoder: LatentSource | null;

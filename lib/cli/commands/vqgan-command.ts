@@ -1,24 +1,24 @@
 /** What the commands of models of codes have in common: a pipeline, a bar, Ctrl-C, and pictures that are written at the end. */
 import { basename, extname } from 'node:path';
-import type { CodesPipeline } from '../../pipelines/vqgan/vqgan-pipeline.js';
+import type { VqganPipeline } from '../../pipelines/vqgan/vqgan-pipeline.js';
 import type { OnWarning, Warning } from '../../warnings.js';
-import { type CodesFlags, openCodes } from '../codes-options.js';
 import { interruptible } from '../interrupt.js';
 import { collectWarnings, duration, print, printJson } from '../output.js';
-import { type SavedPicture, savePictures } from '../pictures.js';
 import { createProgress, type ProgressDisplay } from '../progress.js';
+import { type SavedImage, saveImages } from '../save-images.js';
+import { openVqgan, type VqganFlags } from '../vqgan-options.js';
 
-export interface CodesWork {
-  readonly pipeline: CodesPipeline;
+export interface VqganRun {
+  readonly pipeline: VqganPipeline;
   readonly signal: AbortSignal;
   readonly onProgress: ProgressDisplay['show'];
   readonly onWarning: OnWarning;
 }
 
 /** Runs with a pipeline that is disposed of afterwards. @returns the value of `work`, the seconds it all took and its warnings */
-export async function withCodes<T>(
-  flags: CodesFlags,
-  work: (tools: CodesWork) => Promise<T>,
+export async function withVqgan<T>(
+  flags: VqganFlags,
+  work: (tools: VqganRun) => Promise<T>,
 ): Promise<{ readonly value: T; readonly seconds: number; readonly warnings: readonly Warning[] }> {
   const start = performance.now();
   const progress = createProgress({ quiet: flags.quiet ?? false });
@@ -27,7 +27,7 @@ export async function withCodes<T>(
   try {
     const value = await interruptible(async (signal) => {
       const onProgress = progress.show;
-      const pipeline = await openCodes(flags, { signal, onProgress, onWarning });
+      const pipeline = await openVqgan(flags, { signal, onProgress, onWarning });
       try {
         return await work({ pipeline, signal, onProgress, onWarning });
       } finally {
@@ -41,8 +41,8 @@ export async function withCodes<T>(
   }
 }
 
-export interface PictureReport {
-  readonly picture: SavedPicture;
+export interface ImageReport {
+  readonly picture: SavedImage;
   /** As given; undefined for `name`, which is never replaced. */
   readonly output: string | undefined;
   readonly name: string;
@@ -55,9 +55,9 @@ export interface PictureReport {
 }
 
 /** Writes the picture, then says so. */
-export async function reportPicture(report: PictureReport): Promise<void> {
+export async function reportImage(report: ImageReport): Promise<void> {
   const { picture, output, name, json, seconds, warnings, facts, line } = report;
-  const [file = ''] = await savePictures([picture], { output, name: () => name, metadata: false });
+  const [file = ''] = await saveImages([picture], { output, name: () => name, metadata: false });
   const { width, height, seed } = picture;
   const image = { file, ...(seed === undefined ? {} : { seed }), width, height };
   if (json) return printJson({ images: [image], ...facts, seconds, warnings });

@@ -1,7 +1,7 @@
 /** A part of a strip of gray pictures, in false colours if wanted, drawn on a canvas of its own size. */
 import { useEffect, useRef } from 'preact/hooks';
 import { heat } from '../../logic/heat.js';
-import type { Place } from '../../state/inside.js';
+import type { Place } from '../../state/trace.js';
 
 interface PartProps {
   readonly url: string | undefined;

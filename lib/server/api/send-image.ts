@@ -7,7 +7,7 @@ import sharp from 'sharp';
 const FOREVER = 'private, max-age=31536000, immutable';
 
 /** @param side pixels that the small form is no wider and no higher than; the file itself where it is left out */
-export async function sendPicture(
+export async function sendImage(
   reply: FastifyReply,
   file: { readonly path: string; readonly type: string },
   side: number | undefined,
