@@ -181,6 +181,7 @@ export class SampleProject {
     const curl = execFileSync('bash', ['-c', 'command -v curl'], { encoding: 'utf8' }).trim();
     const commands = {
       curl: `exec ${curl} --fail-with-body "$@"`,
+      npm: 'echo "a sample that runs npm needs no-run" >&2; exit 1',
       npx: `[ "$1" = safelight ] || { echo "npx $1 is not what a sample may run" >&2; exit 1; }\nshift\nexec safelight "$@"`,
       safelight: `[ "$1" = serve ] || exec "${process.execPath}" "${MAIN}" "$@"
 case " $* " in *" --help "*) exec "${process.execPath}" "${MAIN}" "$@" ;; esac
