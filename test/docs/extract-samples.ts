@@ -15,6 +15,8 @@ export interface Sample {
   readonly line: number;
   readonly language: SampleLanguage;
   readonly code: string;
+  /** Lines of the page that the lines of the code are. */
+  readonly lines: readonly number[];
   /** Reason for which the test does not run the sample; undefined if it runs. */
   readonly noRun: string | undefined;
 }
@@ -55,19 +57,22 @@ export function samplesOf(page: string, blocks: readonly Block[]): Sample[] {
   for (const block of blocks) {
     if (block.language !== 'ts' && block.language !== 'js' && block.language !== 'sh') continue;
     const { words, reason, name } = readInfo(block);
+    const { page, line, text } = block;
+    const lines = text.split('\n').map((_, i) => line + 1 + i);
+    const own = { name, page, line, code: text, lines, noRun: reason };
     if (block.language === 'sh') {
-      samples.push({ name, page, line: block.line, language: 'sh', code: block.text, noRun: reason });
+      samples.push({ ...own, language: 'sh' });
     } else if (words.includes('continued')) {
       const before = last === undefined ? undefined : samples[last];
       if (before === undefined) throw new Error(`${name}: the block continues nothing`);
-      const code = before.code + block.text;
+      const joined = { code: before.code + text, lines: [...before.lines.slice(0, -1), ...lines] };
       // A part that cannot run is checked with all that it continues, and left out of what runs.
       if (reason !== undefined && before.noRun === undefined)
-        samples.push({ ...before, name, line: block.line, code, noRun: reason });
-      else samples[last!] = { ...before, code };
+        samples.push({ ...before, ...joined, name, line, noRun: reason });
+      else samples[last!] = { ...before, ...joined };
     } else {
       const language = words.includes('commonjs') ? 'cjs' : block.language;
-      last = samples.push({ name, page, line: block.line, language, code: block.text, noRun: reason }) - 1;
+      last = samples.push({ ...own, language }) - 1;
     }
   }
   return samples;

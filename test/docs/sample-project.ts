@@ -69,7 +69,7 @@ export class SampleProject {
 
   /**
    * Type-checks and compiles all modules in one run.
-   * @returns TypeScript's complaints, each with the page and the line of the documentation; empty if there are none
+   * @returns TypeScript's complaints, each with its page and line of the documentation; empty if there are none
    */
   compile(samples: readonly Sample[]): string {
     const places = new Map<string, Sample>();
@@ -101,7 +101,7 @@ export class SampleProject {
       const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
       return (stdout + stderr).replace(/^src\/(\S+?)\((\d+),/gm, (all, source: string, line: string) => {
         const sample = places.get(source);
-        return sample ? `${sample.name} (line ${line} of the sample,` : all;
+        return sample ? `${sample.page}:${sample.lines[Number(line) - 1]} (column ` : all;
       });
     }
   }

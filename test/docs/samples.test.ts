@@ -1,12 +1,15 @@
-/** The samples of README.md and docs/ compile and run. */
+/** The samples of README.md and docs/ compile and run. All of them take about a minute of processor time. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
 import { root } from '../package/npm.js';
 import { startServer, type TestServer } from '../server/running.js';
 import { blocksOf, type Sample, samplesOf } from './extract-samples.js';
 import { type Outcome, SampleProject } from './sample-project.js';
+
+// The samples of a page run in one test.
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 120_000 });
 
 const pages = ['README.md', ...readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'))];
 const blocks = new Map(
@@ -26,9 +29,9 @@ describe('the reader of samples', () => {
   it('joins continued blocks, and keeps one that cannot run apart', () => {
     const text =
       '```ts\na\n```\ntext\n```ts continued\nb\n```\n```ts continued no-run="needs a GPU"\nc\n```\n```ts continued\nd\n```';
-    expect(read(text).map(({ code, noRun, line }) => [code, noRun, line])).toEqual([
-      ['a\nb\nd\n', undefined, 1],
-      ['a\nb\nc\n', 'needs a GPU', 8],
+    expect(read(text).map(({ code, noRun, line, lines }) => [code, noRun, line, lines])).toEqual([
+      ['a\nb\nd\n', undefined, 1, [2, 6, 12, 13]],
+      ['a\nb\nc\n', 'needs a GPU', 8, [2, 6, 9, 10]],
     ]);
   });
 
