@@ -51,7 +51,7 @@ export function blocksOf(page: string, markdown: string): Block[] {
 }
 
 /** Returns the samples of a page. @throws Error for an info string that is not understood, or a block that continues nothing */
-export function samplesOf(page: string, blocks: readonly Block[]): Sample[] {
+export function samplesOf(blocks: readonly Block[]): Sample[] {
   const samples: Sample[] = [];
   let last: number | undefined;
   for (const block of blocks) {

@@ -146,7 +146,7 @@ export class SampleProject {
     });
     let output = '';
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
-    const status = await new Promise((resolve) => child.on('exit', resolve));
+    const status = await new Promise((resolve) => child.on('close', resolve));
     stopServer(state);
     return {
       name: sample.name,

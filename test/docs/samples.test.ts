@@ -18,13 +18,13 @@ const blocks = new Map(
     return [page, blocksOf(page, readFileSync(join(root, path), 'utf8'))] as const;
   }),
 );
-const samples = [...blocks].flatMap(([page, all]) => samplesOf(page, all));
+const samples = [...blocks].flatMap(([, all]) => samplesOf(all));
 const modules = samples.filter(({ language }) => language !== 'sh');
 const scripts = samples.filter(({ language }) => language === 'sh');
 const runs = ({ noRun }: Sample) => noRun === undefined;
 
 describe('the reader of samples', () => {
-  const read = (text: string): Sample[] => samplesOf('page.md', blocksOf('page.md', text));
+  const read = (text: string): Sample[] => samplesOf(blocksOf('page.md', text));
 
   it('joins continued blocks, and keeps one that cannot run apart', () => {
     const text =
