@@ -1,5 +1,5 @@
 /**
- * The pictures of docs/codes.md, made with the starter: `node scripts/sketch-starter/page.mjs PICTURE.png...` after `npm run prepare`.
+ * The pictures of docs/vqgan.md, made with the starter: `node scripts/sketch-starter/page.mjs PICTURE.png...` after `npm run prepare`.
  * The pictures named (Noto Emoji, 128 pixels) are shown beside their codes, reconstructions and patch maps; the drawings are below.
  */
 import { writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { VqganPipeline } from '../../dist/index.js';
 const SIDE = 96;
 const GAP = 6;
 const SEEDS = [1, 2, 3, 4];
-const folder = new URL('../../docs/pictures/', import.meta.url);
+const folder = new URL('../../docs/images/', import.meta.url);
 
 /** Drawings as a person might make them, in strokes on a page of 100. */
 const DRAWINGS = {
@@ -78,7 +78,7 @@ for (const path of process.argv.slice(2)) {
     await Promise.all([original, codesPicture(codes ?? []), reconstruction, heatMap ?? original].map(bytes)),
   );
 }
-if (seen.length > 0) await sheet('codes-reconstruction.png', seen);
+if (seen.length > 0) await sheet('vqgan-reconstruction.png', seen);
 
 const drawn = [];
 for (const strokes of Object.values(DRAWINGS)) {
@@ -87,12 +87,12 @@ for (const strokes of Object.values(DRAWINGS)) {
   for (const seed of SEEDS) row.push(await bytes((await pipeline.sketch(drawing, { seed }).result).image));
   drawn.push(row);
 }
-await sheet('codes-sketches.png', drawn);
+await sheet('vqgan-sketches.png', drawn);
 
 const steps = [];
 const drawing = await drawingOf(DRAWINGS.face);
 for await (const { done, preview } of pipeline.sketch(drawing, { seed: SEEDS[0] })) {
   if (done % 24 === 0) steps.push(await bytes(await preview()));
 }
-await sheet('codes-steps.png', [steps]);
+await sheet('vqgan-steps.png', [steps]);
 await pipeline.dispose();

@@ -59,11 +59,11 @@ it('names headings as GitHub does', () => {
 
 it.each([
   ['README.md', 'docs/none.md', 'README.md: docs/none.md is not packed'],
-  ['docs/models.md', 'test/x.md', 'docs/models.md: test/x.md is not packed'],
-  ['README.md', 'docs/models.md#none', 'README.md: docs/models.md#none names no heading'],
+  ['docs/lora.md', 'test/x.md', 'docs/lora.md: test/x.md is not packed'],
+  ['README.md', 'docs/lora.md#none', 'README.md: docs/lora.md#none names no heading'],
   ['README.md', '#none', 'README.md: #none names no heading'],
 ])('finds the fault of the link from %s to %s', (from, link, message) => {
-  expect(fault(from, link, new Set(['README.md', 'docs/models.md']))).toBe(message);
+  expect(fault(from, link, new Set(['README.md', 'docs/lora.md']))).toBe(message);
 });
 
 describe.skipIf(npmMissing)('the packed documentation', () => {
