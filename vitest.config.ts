@@ -5,14 +5,14 @@ const common = { pool: 'forks', testTimeout: 60_000, hookTimeout: 60_000 } as co
 
 export default defineConfig({
   test: {
-    // All cores: much of the time one test waits for a process that it has started.
+    // Uses all cores, because tests often wait for processes that they have started.
     maxWorkers: Math.max(2, availableParallelism()),
     projects: [
       {
         test: { ...common, name: 'safelight', include: ['test/**/*.test.ts'], exclude: ['test/package/**', 'test/gpu/vulkan.test.ts'] },
       },
       {
-        // After the others and alone: it builds, packs and installs, which moves files that the others use.
+        // Runs after the other tests, one file at a time: it builds, packs and installs, which moves files that they use.
         test: {
           ...common,
           name: 'package',
