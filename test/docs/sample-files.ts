@@ -4,9 +4,9 @@ import { dirname, join } from 'node:path';
 import sharp from 'sharp';
 import { readSafetensors } from '../../lib/checkpoint/formats/safetensors.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
-import { tensorOf, writeWithMetadata } from '../adapters/lora-fixture.js';
-import { writeWriter } from '../codes-pipeline/checkpoint.js';
-import { caseNamed, writeModel } from '../latent-diffusion/cases.js';
+import { tensorOf, writeWithMetadata } from '../support/lora.js';
+import { writeWriter } from '../support/vqgan/checkpoint.js';
+import { caseNamed, writeModel } from '../support/latent-diffusion.js';
 import { root } from '../package/npm.js';
 
 /** Models of the documentation by the names that it gives them. The contents of a model decide how it is read, not its name. */

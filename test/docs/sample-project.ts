@@ -18,7 +18,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { MAIN } from '../cli/safelight.js';
+import { MAIN } from '../support/cli.js';
 import { root } from '../package/npm.js';
 import type { Sample } from './extract-samples.js';
 import { writeSampleFiles } from './sample-files.js';

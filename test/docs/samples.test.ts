@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
 import { root } from '../package/npm.js';
-import { startServer, type TestServer } from '../server/running.js';
+import { startServer, type TestServer } from '../support/server/test-server.js';
 import { blocksOf, type Sample, samplesOf } from './extract-samples.js';
 import { type Outcome, SampleProject } from './sample-project.js';
 
