@@ -52,6 +52,8 @@ export class SampleProject {
       HOME: this.path('home'),
       XDG_CACHE_HOME: this.path('home/.cache'),
       HF_HUB_OFFLINE: '1',
+      // Node.js 22 and newer compile the package once for all commands.
+      NODE_COMPILE_CACHE: this.path('compiled'),
       NODE_OPTIONS: '',
     };
   }
