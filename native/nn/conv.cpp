@@ -89,7 +89,7 @@ tensor conv1x1(model_ref m, tensor x, int64_t out) {
     tensor w = as_matrix(m, matrix_weight(m, out, d.channels));
     w = ggml_reshape_4d(m.ctx(), w, 1, 1, d.channels, out);
     tensor y = with_bias(m, conv2d_direct(m.ctx(), w, x, {.kernel = 1, .stride = 1, .padding = 0}), out);
-    if (m.branches("weight").empty()) return y;
+    if (m.deltas("weight").empty()) return y;
     tensor change = linear_change(m, sequence_from_map(m, x), out);
     return add(m, y, map_from_sequence(m, change, d.height, d.width));
 }

@@ -48,7 +48,7 @@ tensor multiply_pixels(model_ref m, tensor x, tensor w) {
 tensor linear_change(model_ref m, tensor x, int64_t out) {
     constexpr int channels = 0;
     tensor sum = nullptr;
-    for (const weight_branch & b : m.branches("weight")) {
+    for (const weight_delta & b : m.deltas("weight")) {
         m.g().require_room(nodes_per_branch);
         tensor y = channels_of(m, x, channels, b.column_begin, b.column_end);
         y = b.down ? multiply(m, scaled(m, multiply(m, y, b.down), b.scale), b.up)
@@ -61,7 +61,7 @@ tensor linear_change(model_ref m, tensor x, int64_t out) {
 tensor conv_change(model_ref m, tensor x, int64_t out, conv_options o) {
     const int channels = fuses(m) ? 0 : 2;
     tensor sum = nullptr;
-    for (const weight_branch & b : m.branches("weight")) {
+    for (const weight_delta & b : m.deltas("weight")) {
         m.g().require_room(nodes_per_branch);
         tensor y = channels_of(m, x, channels, b.column_begin, b.column_end);
         y = scaled(m, convolve(m, y, b.down ? b.down : b.up, o), b.scale);

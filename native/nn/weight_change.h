@@ -7,7 +7,7 @@
 
 namespace safelight {
 
-// The terms that the patches of a run (weight_branch in runtime/graph/graph.h) add to a product with
+// The terms that the patches of a run (weight_delta in runtime/graph/graph.h) add to a product with
 // m.weight. The weight itself stays as it is, in whatever storage and place: a low-rank change costs two thin
 // products beside its own.
 

@@ -16,10 +16,10 @@ bool cancelled(void * token) {
 
 std::unique_ptr<ggml_threadpool, ggml_deleter> make_threadpool(int threads) {
     ggml_threadpool_params params = ggml_threadpool_params_default(threads);
-    params.poll = 0;  // threads that spin after a graph take the cores of the next module
+    params.poll = 0;  // threads that spin after a graph would occupy cores that another module needs
     std::unique_ptr<ggml_threadpool, ggml_deleter> pool(ggml_threadpool_new(&params));
     if (!pool) {
-        throw error("OUT_OF_MEMORY", "The system gives no more threads");
+        throw error("OUT_OF_MEMORY", "The system cannot create more threads");
     }
     return pool;
 }
@@ -30,8 +30,8 @@ cpu_executor::cpu_executor(int threads) : threads_(threads) {
 }
 
 void cpu_executor::allocate(ggml_cgraph * graph) {
-    // A fresh allocator each time: ggml's keeps the largest buffer it ever had, and a graph's buffer is only
-    // asked for when a run differs from the one before.
+    // Use a new allocator: ggml's keeps the largest buffer it ever allocated. A graph is allocated only when
+    // a run differs from the previous one, so this is rare.
     memory_.reset();
     work_.reset();
     work_size_ = 0;

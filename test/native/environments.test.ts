@@ -79,5 +79,5 @@ it('survives worker_threads that are terminated at any moment', async () => {
 it('does not let JavaScript make handles of nothing', async () => {
   const { status, output } = await scenario('construct');
   expect(status).toBe(0);
-  expect(output).toBe('TypeError: Modules are made by createModule\ntrue');
+  expect(output).toBe('TypeError: A module cannot be constructed; use createModule\ntrue');
 });

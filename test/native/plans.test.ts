@@ -116,7 +116,7 @@ describe('what the model needs', () => {
     const narrow = { ...config, hidden_size: 16, projection_dim: 16 };
     await expect(stored(PROJECTION, 'q8_0', narrow)).rejects.toMatchObject({
       ...bad,
-      message: `Rows of 16 of ${PROJECTION} cannot be stored as q8_0, which has blocks of 32`,
+      message: `Cannot store ${PROJECTION} as q8_0: its rows of 16 elements are not a multiple of the block size 32`,
     });
   });
 });

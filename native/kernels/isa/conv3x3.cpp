@@ -118,7 +118,7 @@ void transform_filters(const block & b, int64_t n, int64_t k0, int64_t kn) {
 }
 
 // Filters of the panel of input channels after k, or of the first one for the next output channels.
-coming next_filters(const block & b, int64_t n, int64_t k) {
+weight_prefetcher next_filters(const block & b, int64_t n, int64_t k) {
     const bool last = k + 1 == b.panels;
     const int64_t row = last ? std::min(n + NB, b.p.cout) : n, column = last ? 0 : k + 1;
     return {b.p.w,
@@ -132,7 +132,7 @@ coming next_filters(const block & b, int64_t n, int64_t k) {
 // M (+)= V U for panel k of input channels, kn of them, and output channels [n, n + NB).
 void multiply_panel(const block & b, int64_t n, int64_t k, int64_t kn) {
     const bool narrow = b.p.cout - n <= VL;  // one vector holds the output channels
-    coming next = next_filters(b, n, k);
+    weight_prefetcher next = next_filters(b, n, k);
     for (int64_t f = 0; f < 36; f++) {
         const float *v = b.V + (k * 36 + f) * b.V_stride(), *u = b.U + f * U_stride;
         float * m = b.M + f * b.M_stride();

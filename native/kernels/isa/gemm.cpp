@@ -42,7 +42,7 @@ void pack_rows(const block & b, float * row_buffer, float * out) {
 }
 
 // Panel k of the same columns, or else of the ones that follow them.
-coming next_panel(const block & b, int64_t n, int64_t columns, int64_t k, bool same) {
+weight_prefetcher next_panel(const block & b, int64_t n, int64_t columns, int64_t k, bool same) {
     const int64_t row = same ? n : std::min(n + columns, b.p.columns),
                   rows = same ? columns : std::min<int64_t>(NB, b.p.columns - row);
     return {b.p.w,
@@ -60,7 +60,7 @@ void product(const block & b, int64_t n, int64_t from, int64_t to, float * c) {
         const int64_t kn = std::min(b.KB, b.p.depth - k * b.KB);
         const float * a = b.A + k * b.A_stride;
         load_panel(b.p.w, n, columns, k * b.KB, kn, b.E, b.B);
-        coming next = next_panel(b, n, columns, k + 1 < to ? k + 1 : from, k + 1 < to);
+        weight_prefetcher next = next_panel(b, n, columns, k + 1 < to ? k + 1 : from, k + 1 < to);
         if (columns <= VL && NV > 1) {
             multiply<1>(b.rows, a, b.A_row, b.B, NB, c, NB, kn, k > 0);
         } else if (b.rows <= few_blocks) {

@@ -11,7 +11,8 @@ constexpr int64_t micro_step = 8;  // of the depth, between two looks at what is
 // C[R, V vectors] (+)= A[R, depth] B[depth, V vectors], kept in registers over the whole depth.
 template <int R, int V, bool looking>
 inline void micro(const float * __restrict a, int64_t lda, const float * __restrict b, int64_t ldb,
-                  float * __restrict c, int64_t ldc, int64_t depth, bool accumulate, coming * next) {
+                  float * __restrict c, int64_t ldc, int64_t depth, bool accumulate,
+                  weight_prefetcher * next) {
     vf acc[R][V];
     for (int r = 0; r < R; r++) {
         for (int v = 0; v < V; v++) acc[r][v] = accumulate ? load(c + r * ldc + v * VL) : vf{};
@@ -34,7 +35,7 @@ inline void micro(const float * __restrict a, int64_t lda, const float * __restr
 }
 
 using micro_fn = void (*)(const float *, int64_t, const float *, int64_t, float *, int64_t, int64_t, bool,
-                          coming *);
+                          weight_prefetcher *);
 
 template <int V, bool looking, size_t... I>
 inline micro_fn micro_of(std::index_sequence<I...>, int64_t rows) {
@@ -46,7 +47,7 @@ inline micro_fn micro_of(std::index_sequence<I...>, int64_t rows) {
 // MR rows, or, where they are few and the depth is long, `looking` as it goes through the depth.
 template <int V, bool looking = false>
 inline void multiply(int64_t rows, const float * a, int64_t lda, const float * b, int64_t ldb, float * c,
-                     int64_t ldc, int64_t depth, bool accumulate, coming * next = nullptr) {
+                     int64_t ldc, int64_t depth, bool accumulate, weight_prefetcher * next = nullptr) {
     int64_t r = 0;
     for (; r + MR <= rows; r += MR)
         micro<MR, V, looking>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth, accumulate, next);

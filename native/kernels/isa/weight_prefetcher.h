@@ -15,10 +15,11 @@ inline const void * weights_at(const weights & w, int64_t row, int64_t column) {
 // for in one go, or while the ones before are read, they fill the queue of what is on its way from memory,
 // and all that is not in the first-level cache waits for them: a third of the time of a layer with few
 // pixels.)
-class coming {
+class weight_prefetcher {
   public:
     // Rows [row, row + rows) and columns [column, column + count) of w, in `parts` parts.
-    coming(const weights & w, int64_t row, int64_t rows, int64_t column, int64_t count, int64_t parts)
+    weight_prefetcher(const weights & w, int64_t row, int64_t rows, int64_t column, int64_t count,
+                      int64_t parts)
         : row_(static_cast<const char *>(weights_at(w, row, column))),
           row_bytes_(w.row_bytes),
           bytes_(count / w.block * static_cast<int64_t>(w.block_bytes)),

@@ -8,7 +8,7 @@ namespace safelight {
 namespace {
 
 using params = unet_params;
-using conditions = unet_conditions;
+using conditions = unet_conditioning;
 
 resnet_options resnet_of(const params & p, resampling resample = {}) {
     return {.norm = p.norm, .scale_shift = p.scale_shift, .resample = resample};
@@ -107,7 +107,7 @@ tensor up_path(model_ref m, tensor x, int64_t i, int64_t first, pass & run, cons
 
 pass begin(model_ref m, const input_shapes & inputs, const config & how, const params & p, tensor & x) {
     x = map_input(m, "sample", inputs.at("sample"));
-    pass run{p, build_conditions(m, inputs, how, p), {}};
+    pass run{p, build_conditioning(m, inputs, how, p), {}};
     x = named_map(m["conv_in"], conv2d(m["conv_in"], x, p.levels.front().channels));
     run.skips.push_back(x);
     return run;

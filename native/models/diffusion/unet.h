@@ -84,12 +84,12 @@ struct unet_text {
 };
 
 // What every block is conditioned on.
-struct unet_conditions {
+struct unet_conditioning {
     tensor emb;  // [B, E], time and what is added to it, SiLU applied
     unet_text text;
 };
-unet_conditions build_conditions(model_ref m, const input_shapes & inputs, const config & how,
-                                 const unet_params & p);
+unet_conditioning build_conditioning(model_ref m, const input_shapes & inputs, const config & how,
+                                     const unet_params & p);
 
 // Transformer blocks over the pixels of a map, around them a residual. [B, C, H, W] -> [B, C, H, W].
 tensor spatial_transformer(model_ref m, tensor x, const unet_text & text, const unet_level & level,

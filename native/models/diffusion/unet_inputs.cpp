@@ -63,7 +63,7 @@ void check_kept(const config & how) {
     }
 }
 
-void check_conditions(const input_shapes & inputs, int64_t batch, const config & how, const params & p) {
+void check_conditioning(const input_shapes & inputs, int64_t batch, const config & how, const params & p) {
     input_shape(inputs, "timestep", {"B"}, {batch});
     if (p.transformers && how.has("texts")) {
         check_kept(how);
@@ -111,7 +111,7 @@ void check_unet_inputs(const input_shapes & inputs, const config & how, const pa
     const shape & sample =
         input_shape(inputs, "sample", {"B", "C", "H", "W"}, {any, p.in_channels, any, any});
     check_activations(sample, p);
-    check_conditions(inputs, sample[0], how, p);
+    check_conditioning(inputs, sample[0], how, p);
     if (cut) input_shape(inputs, "deep", {"B", "C", "H", "W"}, shape_at_cut(*cut, sample, p));
 }
 

@@ -46,7 +46,7 @@ class autoencoder_kl : public architecture {
     }
 
     void build_all(graph & g) const override {
-        int64_t factor = codec_factor(p_.codec);
+        int64_t factor = codec_downsample_factor(p_.codec);
         build(g, "encode", {{"image", {1, p_.codec.in_channels, factor, factor}}}, {});
         build(g, "decode", {{"latent", {1, p_.latent_channels, 1, 1}}}, {});
     }

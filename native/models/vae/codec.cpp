@@ -60,7 +60,7 @@ codec_params read_codec_params(const config & cfg) {
     return p;
 }
 
-int64_t codec_factor(const codec_params & p) {
+int64_t codec_downsample_factor(const codec_params & p) {
     return int64_t(1) << (p.channels.size() - 1);
 }
 
@@ -93,7 +93,7 @@ tensor decoder(model_ref m, tensor x, const codec_params & p) {
 const shape & check_picture(const input_shapes & inputs, const codec_params & p) {
     require_inputs(inputs, {"image"});
     const shape & dims = input_shape(inputs, "image", {"B", "C", "H", "W"}, {any, p.in_channels, any, any});
-    int64_t factor = codec_factor(p);
+    int64_t factor = codec_downsample_factor(p);
     if (dims[2] < factor || dims[3] < factor) {
         throw error("SHAPE_MISMATCH", "Expected a picture of at least " + std::to_string(factor) + "x" +
                                           std::to_string(factor) + " pixels but received " +
@@ -107,7 +107,7 @@ const shape & check_picture(const input_shapes & inputs, const codec_params & p)
 
 void require_decodable(int64_t batch, int64_t height, int64_t width, const codec_params & p) {
     for (size_t i = 0; i < p.channels.size(); ++i) {
-        int64_t scale = codec_factor(p) >> i;
+        int64_t scale = codec_downsample_factor(p) >> i;
         // A level begins with what the coarser one upsampled, with that one's channels.
         int64_t widest = std::max(p.channels[i], p.channels[std::min(i + 1, p.channels.size() - 1)]);
         require_countable({batch, widest, height * scale, width * scale});

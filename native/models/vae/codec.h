@@ -26,7 +26,7 @@ struct codec_params {
 codec_params read_codec_params(const config & cfg);
 
 // Pixels of a picture for one number of the latent, on a side: 2^(levels - 1).
-int64_t codec_factor(const codec_params & p);
+int64_t codec_downsample_factor(const codec_params & p);
 
 // [B, in_channels, H, W] -> [B, encoded_channels, H / factor, W / factor], sides rounded down.
 tensor encoder(model_ref m, tensor x, const codec_params & p);

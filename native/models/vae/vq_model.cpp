@@ -121,7 +121,7 @@ class vq_model : public architecture {
     }
 
     void build_all(graph & g) const override {
-        int64_t factor = codec_factor(p_.codec);
+        int64_t factor = codec_downsample_factor(p_.codec);
         build(g, "encode", {{"image", {1, p_.codec.in_channels, factor, factor}}}, {});
         build(g, "quantize", {{"latent", {1, p_.embed_dim, 1, 1}}}, {});
         build(g, "decode", {{"indices", {1, 1, 1}}}, {});

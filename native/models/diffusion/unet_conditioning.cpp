@@ -54,8 +54,8 @@ tensor time_embedding(model_ref m, const input_shapes & inputs, const params & p
 
 }  // namespace
 
-unet_conditions build_conditions(model_ref m, const input_shapes & inputs, const config & how,
-                                 const params & p) {
+unet_conditioning build_conditioning(model_ref m, const input_shapes & inputs, const config & how,
+                                     const params & p) {
     tensor emb = time_embedding(m, inputs, p);
     if (!p.transformers) return {emb, {}};
     if (!how.has("texts"))
