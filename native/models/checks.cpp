@@ -32,7 +32,7 @@ void require_count(const char * key, size_t found, size_t expected) {
                 " levels in the model's config but found " + std::to_string(found));
 }
 
-std::string shown(const std::vector<const char *> & names, const shape & pattern) {
+std::string format_shape(const std::vector<const char *> & names, const shape & pattern) {
     std::string text = "[";
     for (size_t i = 0; i < names.size(); ++i) {
         text += (i ? ", " : "") + (pattern[i] == any ? std::string(names[i]) : std::to_string(pattern[i]));
@@ -40,8 +40,8 @@ std::string shown(const std::vector<const char *> & names, const shape & pattern
     return text + "]";
 }
 
-std::string shown(const shape & dims) {
-    return shown(std::vector<const char *>(dims.size(), ""), dims);
+std::string format_shape(const shape & dims) {
+    return format_shape(std::vector<const char *>(dims.size(), ""), dims);
 }
 
 bool listed(const std::vector<const char *> & names, const std::string & name) {
@@ -93,7 +93,8 @@ const shape & input_shape(const input_shapes & inputs, const char * input,
     }
     if (!fits) {
         throw error("SHAPE_MISMATCH", "Expected " + std::string(input) + " of shape " +
-                                          shown(names, pattern) + " but received " + shown(dims));
+                                          format_shape(names, pattern) + " but received " +
+                                          format_shape(dims));
     }
     require_countable(dims);
     return dims;
@@ -107,25 +108,24 @@ void require_inputs(const input_shapes & inputs, const std::vector<const char *>
     }
     for (const auto & [name, dims] : inputs) {
         if (!listed(needed, name) && !listed(optional, name)) {
-            throw error("INVALID_OPTION", "This model takes no input named " + name);
+            throw error("INVALID_OPTION", "This model has no input named " + name);
         }
     }
 }
 
 void require_countable(const shape & dims) {
-    constexpr int64_t most = std::numeric_limits<int32_t>::max();
+    constexpr int64_t max_elements = std::numeric_limits<int32_t>::max();
     int64_t count = 1;
     for (int64_t n : dims) {
-        if (n > most / count) {
-            throw error("INVALID_OPTION",
-                        "A layer of shape " + shown(dims) +
-                            " is too large: take a smaller size or fewer pictures at a time");
+        if (n > max_elements / count) {
+            throw error("INVALID_OPTION", "A layer of shape " + format_shape(dims) +
+                                              " is too large; reduce the image size or the batch size");
         }
         count *= n;
     }
 }
 
-void unknown_entry(const std::string & entry) {
+void throw_unknown_entry(const std::string & entry) {
     throw error("INVALID_OPTION", "This kind of model has no entry named " + entry);
 }
 

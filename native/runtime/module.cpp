@@ -137,7 +137,7 @@ graph::options loaded_module::graph_options(const run_request & request) const {
     }
     options.states = states_.get();
     options.session = request.session;
-    options.deltas = find_patches(request);
+    options.weight_changes = find_patches(request);
     return options;
 }
 

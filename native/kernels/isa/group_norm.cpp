@@ -66,9 +66,9 @@ void group_norm_fold(const group_norm_args & p, const team & t) {
             const float * from = p.partial + ((batch * chunks + chunk) * p.groups + g) * 2;
             const double n =
                 static_cast<double>(std::min(chunk_pixels, p.pixels - chunk * chunk_pixels) * width);
-            const double delta = from[0] - mean;
-            squares += from[1] + delta * delta * count * n / (count + n);
-            mean += delta * n / (count + n);
+            const double change = from[0] - mean;
+            squares += from[1] + change * change * count * n / (count + n);
+            mean += change * n / (count + n);
             count += n;
         }
         const double inverse = 1 / std::sqrt(squares / count + static_cast<double>(p.eps));

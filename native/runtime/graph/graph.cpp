@@ -164,9 +164,9 @@ tensor graph::weight(const std::string & name, const shape & dims, weight_role r
     return ggml_reshape_4d(ctx_, w, ne[0], ne[1], ne[2], ne[3]);
 }
 
-const std::vector<weight_delta> & graph::deltas(const std::string & name) const {
-    static const std::vector<weight_delta> none;
-    return opts_.deltas ? opts_.deltas->of(name) : none;
+const std::vector<weight_change> & graph::weight_changes(const std::string & name) const {
+    static const std::vector<weight_change> none;
+    return opts_.weight_changes ? opts_.weight_changes->of(name) : none;
 }
 
 tensor graph::state(const std::string & name, ggml_type type, const shape & dims, state_origin origin) {

@@ -51,7 +51,7 @@ class state_source {
 
 // A change to a weight, added to the product of the unchanged weight: scale · up · down · x (a LoRA), or
 // scale · up · x if `down` is null (a full difference).
-struct weight_delta {
+struct weight_change {
     tensor down;  // [r, columns, ...]
     tensor up;    // [rows, r], or the full difference [rows, columns, ...]
     float scale;
@@ -60,11 +60,11 @@ struct weight_delta {
 };
 
 // Source of the weight changes of a run.
-class delta_source {
+class weight_change_source {
   public:
-    virtual ~delta_source() = default;
+    virtual ~weight_change_source() = default;
     // Returns the changes to a weight in the order of the patches; empty for an unchanged weight.
-    virtual const std::vector<weight_delta> & of(const std::string & name) const = 0;
+    virtual const std::vector<weight_change> & of(const std::string & name) const = 0;
 };
 
 // Returns the name of the input whose values replace those of a node.
@@ -102,7 +102,7 @@ class graph {
         bool list_nodes = false;          // build only to list the nodes; disables fusion
         state_source * states = nullptr;  // null if the graph is not run
         std::string session;              // session whose states the graph uses
-        std::shared_ptr<const delta_source> deltas;  // null without patches
+        std::shared_ptr<const weight_change_source> weight_changes;  // null without patches
     };
 
     graph(weight_source & weights, options opts);
@@ -137,7 +137,7 @@ class graph {
     // size 1.
     tensor weight(const std::string & name, const shape & dims, weight_role role);
     // Returns the changes to a parameter; empty without patches.
-    const std::vector<weight_delta> & deltas(const std::string & name) const;
+    const std::vector<weight_change> & weight_changes(const std::string & name) const;
     // Returns a tensor of the shape `dims` that persists between the runs of a session. Write to it with
     // ggml_set_rows or ggml_cpy and read from their results, so that the read happens after the write; pass a
     // write that nothing in the graph reads to effect(). A run that fails while computing releases its
@@ -202,8 +202,8 @@ class model_ref {
     tensor weight(std::string_view part, const shape & dims, weight_role role) const {
         return graph_->weight(path(part), dims, role);
     }
-    const std::vector<weight_delta> & deltas(std::string_view part) const {
-        return graph_->deltas(path(part));
+    const std::vector<weight_change> & weight_changes(std::string_view part) const {
+        return graph_->weight_changes(path(part));
     }
     // Names x after this prefix: "down_blocks.0.resnets.1".
     tensor named(tensor x, shape dims = {}) const { return graph_->name(prefix_, x, std::move(dims)); }

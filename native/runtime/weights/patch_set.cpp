@@ -39,7 +39,7 @@ class set_builder {
 
     std::vector<weight_requirement> required;  // factors to load, in the shapes that the targets require
     struct planned {
-        weight_delta delta;  // tensors still null
+        weight_change change;  // tensors still null
         shape input_factor,
             up;  // shapes of the factor multiplied with the input and of `up`, empty for `full`
         weight_role role;
@@ -64,8 +64,8 @@ class set_builder {
             input_factor[0] = rows.end - rows.begin;
             require(patch, patch.full, input_factor, target.role);
         }
-        weight_delta delta{nullptr, nullptr, patch.scale, rows.begin, rows.end, columns.begin, columns.end};
-        all.push_back({delta, input_factor, up, target.role});
+        weight_change change{nullptr, nullptr, patch.scale, rows.begin, rows.end, columns.begin, columns.end};
+        all.push_back({change, input_factor, up, target.role});
     }
 
     const weight_requirement & target_of(const weight_patch & patch) const {
@@ -122,21 +122,21 @@ patch_set::patch_set(const patch_plan & plan, const std::vector<weight_requireme
     for (size_t i = 0; i < plan.patches.size(); i++) {
         const weight_patch & patch = plan.patches[i];
         const set_builder::planned & planned = builder.all[i];
-        weight_delta delta = planned.delta;
+        weight_change change = planned.change;
         if (patch.full.empty()) {
-            delta.down = factors_->get(patch.down, planned.input_factor, planned.role);
-            delta.up = factors_->get(patch.up, planned.up, weight_role::matrix);
+            change.down = factors_->get(patch.down, planned.input_factor, planned.role);
+            change.up = factors_->get(patch.up, planned.up, weight_role::matrix);
         } else {
-            delta.up = factors_->get(patch.full, planned.input_factor, planned.role);
+            change.up = factors_->get(patch.full, planned.input_factor, planned.role);
         }
-        deltas_[patch.target].push_back(delta);
+        changes_[patch.target].push_back(change);
     }
 }
 
-const std::vector<weight_delta> & patch_set::of(const std::string & name) const {
-    static const std::vector<weight_delta> none;
-    auto found = deltas_.find(name);
-    return found == deltas_.end() ? none : found->second;
+const std::vector<weight_change> & patch_set::of(const std::string & name) const {
+    static const std::vector<weight_change> none;
+    auto found = changes_.find(name);
+    return found == changes_.end() ? none : found->second;
 }
 
 }  // namespace safelight

@@ -29,19 +29,19 @@ struct patch_plan {
 
 // The weight changes of a patch set, with their factors on the module's device. Immutable, so that a graph
 // can share it after the module has removed it.
-class patch_set : public delta_source {
+class patch_set : public weight_change_source {
   public:
     // Throws ADAPTER_MISMATCH if the module does not have a target or has it in another shape, and the errors
     // of loading weights.
     patch_set(const patch_plan & plan, const std::vector<weight_requirement> & module,
               const weights::options & options);
 
-    const std::vector<weight_delta> & of(const std::string & name) const override;
+    const std::vector<weight_change> & of(const std::string & name) const override;
     uint64_t bytes() const { return factors_->bytes(); }
 
   private:
     std::unique_ptr<weights> factors_;
-    std::unordered_map<std::string, std::vector<weight_delta>> deltas_;
+    std::unordered_map<std::string, std::vector<weight_change>> changes_;
 };
 
 }  // namespace safelight
