@@ -110,10 +110,10 @@ ggml_backend_dev_t loaded_module::weight_device() const {
 
 void loaded_module::check_inputs(const run_request & request) const {
     for (const auto & [name, input] : request.inputs) {
-        if (input.kept.empty()) {
+        if (input.parts.empty()) {
             check_data(name, input.host);
         }
-        for (const device_tensor & part : input.kept) {
+        for (const device_tensor & part : input.parts) {
             check_device(name, part, device());
         }
     }
