@@ -42,7 +42,7 @@ bool is_supported(const table & t) {
     return true;
 }
 
-// Best first; the last one is_supported on every processor. Every 64-bit Arm processor has NEON with f16
+// Best first; the last one runs on every processor. Every 64-bit Arm processor has NEON with f16
 // conversions.
 const table * const tables[] = {
 #if defined(__x86_64__)

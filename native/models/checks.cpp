@@ -78,10 +78,11 @@ std::vector<bool> config_booleans(const config & cfg, const char * key, size_t c
     return values;
 }
 
-void require_divides(int64_t part, const char * part_name, int64_t whole, const char * whole_name) {
-    if (whole % part == 0) return;
-    unsupported("Expected " + std::string(whole_name) + " to be a multiple of " + part_name +
-                " in the model's config but found " + std::to_string(whole) + " and " + std::to_string(part));
+void require_divides(int64_t divisor, const char * divisor_name, int64_t value, const char * value_name) {
+    if (value % divisor == 0) return;
+    unsupported("Expected " + std::string(value_name) + " to be a multiple of " + divisor_name +
+                " in the model's config but found " + std::to_string(value) + " and " +
+                std::to_string(divisor));
 }
 
 const shape & input_shape(const input_shapes & inputs, const char * input,

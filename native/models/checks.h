@@ -19,8 +19,8 @@ double config_number(const config & cfg, const char * key, double low, double hi
 std::vector<int64_t> config_integers(const config & cfg, const char * key, size_t count, int64_t low,
                                      int64_t high);
 std::vector<bool> config_booleans(const config & cfg, const char * key, size_t count);
-// Throws UNSUPPORTED_MODEL unless `whole` is a multiple of `part`.
-void require_divides(int64_t part, const char * part_name, int64_t whole, const char * whole_name);
+// Throws UNSUPPORTED_MODEL unless `value` is a multiple of `divisor`.
+void require_divides(int64_t divisor, const char * divisor_name, int64_t value, const char * value_name);
 
 using input_shapes = std::map<std::string, shape>;
 

@@ -35,13 +35,13 @@ void cpu_executor::allocate(ggml_cgraph * graph) {
     memory_.reset();
     work_.reset();
     work_size_ = 0;
-    std::unique_ptr<ggml_gallocr, ggml_deleter> fresh(ggml_gallocr_new(ggml_backend_cpu_buffer_type()));
+    std::unique_ptr<ggml_gallocr, ggml_deleter> allocator(ggml_gallocr_new(ggml_backend_cpu_buffer_type()));
     uint64_t size = needed(graph);
     require_memory(size, available_memory(), "The run");
-    if (!ggml_gallocr_reserve(fresh.get(), graph) || !ggml_gallocr_alloc_graph(fresh.get(), graph)) {
+    if (!ggml_gallocr_reserve(allocator.get(), graph) || !ggml_gallocr_alloc_graph(allocator.get(), graph)) {
         out_of_memory(size, "The run");
     }
-    memory_ = std::move(fresh);
+    memory_ = std::move(allocator);
 }
 
 uint64_t cpu_executor::needed(ggml_cgraph * graph) {

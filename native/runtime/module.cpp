@@ -120,8 +120,8 @@ void loaded_module::check_inputs(const run_request & request) const {
 }
 
 void loaded_module::check_entry_name(const std::string & entry) const {
-    std::vector<std::string> known = model_->entries();
-    if (std::find(known.begin(), known.end(), entry) == known.end()) {
+    std::vector<std::string> entries = model_->entries();
+    if (std::find(entries.begin(), entries.end(), entry) == entries.end()) {
         throw error("INVALID_OPTION", "This module has no entry " + entry);
     }
 }
@@ -131,7 +131,7 @@ graph::options loaded_module::graph_options(const run_request & request) const {
     options.cpu = options_.backend == "cpu";
     options.stock_ops = options_.stock_ops || !options.cpu;
     options.taps = request.taps;
-    for (const auto & [name, given] : request.inputs) {
+    for (const auto & [name, input] : request.inputs) {
         if (name.rfind(override_prefix, 0) == 0)
             options.overrides.insert(name.substr(override_prefix.size()));
     }
@@ -154,15 +154,15 @@ std::shared_ptr<const patch_set> loaded_module::find_patches(const run_request &
 void loaded_module::set_patches(const std::string & id, const patch_plan & plan,
                                 const cancel_token & cancel) {
     if (id.empty()) throw error("INVALID_OPTION", "Expected a non-empty name for the patch set");
-    std::shared_ptr<const patch_set> fresh;
+    std::shared_ptr<const patch_set> patches;
     if (!plan.patches.empty()) {
         auto no_progress = [](uint64_t, uint64_t) {};
         weights::options options{weight_device(), options_.threads, /*map*/ false, cancel, no_progress};
-        fresh = std::make_shared<patch_set>(plan, required_, options);
+        patches = std::make_shared<patch_set>(plan, required_, options);
     }
     if (last_patches_ == id) forget_graph();  // its graph references the old patch set
-    if (fresh) {
-        patch_sets_[id] = std::move(fresh);
+    if (patches) {
+        patch_sets_[id] = std::move(patches);
     } else {
         patch_sets_.erase(id);
     }
@@ -197,10 +197,10 @@ built_graph & loaded_module::graph_for(const run_request & request) {
     std::string key = graph_key(request);
     if (!last_ || key != last_key_) {
         forget_graph();
-        auto fresh = std::make_unique<built_graph>(*weights_, graph_options(request), *model_, request.entry,
+        auto built = std::make_unique<built_graph>(*weights_, graph_options(request), *model_, request.entry,
                                                    request.inputs, request.params);
-        executor_->allocate(fresh->nodes());
-        last_ = std::move(fresh);
+        executor_->allocate(built->nodes());
+        last_ = std::move(built);
         last_key_ = std::move(key);
         last_session_ = request.session;
         last_patches_ = request.patches;

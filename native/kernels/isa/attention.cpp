@@ -1,6 +1,7 @@
-// softmax(q k^T scale) v without storing the score matrix: each block of queries iterates over blocks of keys
-// and keeps a running maximum and sum per row (Milakov and Gimelshein 2018; Dao et al. 2022). Keys and values
-// are packed once per block of queries; scores exist only for a few rows at a time, in the L1 cache.
+// softmax(q k^T scale) v without storing the score matrix: each block of queries iterates over blocks
+// of keys and keeps a running maximum and sum per row (Milakov and Gimelshein 2018; Dao et al. 2022). Keys
+// and values are packed once per block of queries; scores exist only for a few rows at a time, in the L1
+// cache.
 
 #include <cmath>
 
@@ -69,18 +70,18 @@ void online_softmax(const block & b, int64_t r, float * s, int64_t valid, int64_
         std::memset(s, 0, sizeof(float) * static_cast<size_t>(keys));
         return;
     }
-    const int64_t whole = (valid + VL - 1) / VL * VL;
-    for (int64_t i = valid; i < whole; i++) s[i] = lowest_score;
+    const int64_t vector_end = (valid + VL - 1) / VL * VL;
+    for (int64_t i = valid; i < vector_end; i++) s[i] = lowest_score;
     vf largest = splat(b.top[r]);
-    for (int64_t i = 0; i < whole; i += VL) largest = max(load(s + i), largest);
+    for (int64_t i = 0; i < vector_end; i += VL) largest = max(load(s + i), largest);
     const float top = max_element(largest);
     vf total = {};
-    for (int64_t i = 0; i < whole; i += VL) {
+    for (int64_t i = 0; i < vector_end; i += VL) {
         const vf weight = exp_negative(load(s + i) - top);
         store(s + i, weight);
         total += weight;
     }
-    for (int64_t i = whole; i < keys; i++) s[i] = 0;
+    for (int64_t i = vector_end; i < keys; i++) s[i] = 0;
     const float rescale = top == b.top[r] ? 1 : std::exp(b.top[r] - top);
     b.total[r] = b.total[r] * rescale + sum(total);
     b.top[r] = top;
@@ -127,12 +128,13 @@ int64_t block_of_queries(const attention_args & p, int threads) {
 }  // namespace
 
 void attention(const attention_args & p, const team & t) {
-    const int64_t each = block_of_queries(p, t.count), blocks = (p.queries + each - 1) / each;
+    const int64_t block_rows = block_of_queries(p, t.count),
+                  blocks = (p.queries + block_rows - 1) / block_rows;
     const int64_t padded = (p.head_dim + VL - 1) / VL * VL;
-    const size_t Q_size = static_cast<size_t>(each * p.head_dim),
+    const size_t Q_size = static_cast<size_t>(block_rows * p.head_dim),
                  K_size = static_cast<size_t>(BK * p.head_dim), V_size = static_cast<size_t>(BK * padded),
-                 S_size = BR * BK, O_size = static_cast<size_t>(each * padded),
-                 row_size = static_cast<size_t>(each);
+                 S_size = BR * BK, O_size = static_cast<size_t>(block_rows * padded),
+                 row_size = static_cast<size_t>(block_rows);
     float * memory = scratch(Q_size + K_size + V_size + S_size + O_size + 2 * row_size + 64);
 
     for_each_item(t, p.batch * p.heads * blocks, [&](int64_t item) {
@@ -142,7 +144,7 @@ void attention(const attention_args & p, const team & t) {
             at += size;
             return from;
         };
-        const int64_t first = item % blocks * each, rows = std::min(each, p.queries - first);
+        const int64_t first = item % blocks * block_rows, rows = std::min(block_rows, p.queries - first);
         const block b{p,
                       item / blocks / p.heads,
                       item / blocks % p.heads,

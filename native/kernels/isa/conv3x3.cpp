@@ -2,7 +2,8 @@
 // et al. 2022): y = A^T [(G g G^T) . (B^T d B)] A over tiles of 4x4 outputs, with 36 instead of 144
 // multiplications per tile and pair of channels, as 36 small matrix products. A block of tiles is
 // transformed, multiplied and transformed back while it is in cache. Filters are expanded and transformed
-// panel by panel, so that the transformed filters, which are 4 times as large, are never stored as a whole.
+// panel by panel, so that the transformed filters, which are 4 times as large, are never stored as a
+// whole.
 
 #include <cmath>
 
@@ -242,8 +243,8 @@ void conv3x3(const conv3x3_args & p, const team & t) {
     int64_t transformed = -1;
 
     for_each_item(t, s.blocks * s.splits, [&](int64_t item) {
-        const int64_t which = item / s.splits, split = item % s.splits;
-        const int64_t row = which / s.columns * s.rows, column = which % s.columns * s.across;
+        const int64_t block_index = item / s.splits, split = item % s.splits;
+        const int64_t row = block_index / s.columns * s.rows, column = block_index % s.columns * s.across;
         const int64_t across = std::min(s.across, s.across_all - column),
                       rows = std::min(s.rows, s.rows_all - row);
         float * at = memory;
@@ -264,8 +265,8 @@ void conv3x3(const conv3x3_args & p, const team & t) {
                       allocate(M_size),
                       allocate(F_size),
                       allocate(strip_size)};
-        if (which != transformed) transform_input(b);
-        transformed = which;
+        if (block_index != transformed) transform_input(b);
+        transformed = block_index;
         for (int64_t panel = panels_out * split / s.splits; panel < panels_out * (split + 1) / s.splits;
              panel++) {
             if (cancelled(t)) return;

@@ -92,31 +92,31 @@ template <int R>
 inline void dot_row(const weights & w, int64_t row, const float * x, int64_t ldx, int64_t depth,
                     float * expanded, float * out) {
     const void * from = weights_at(w, row, 0);
-    const int64_t whole = depth / VL * VL;
+    const int64_t vector_end = depth / VL * VL;
     switch (w.type) {
         case storage::f32:
-            dot_vectors<f32_weights, R>(from, x, ldx, whole, out);
+            dot_vectors<f32_weights, R>(from, x, ldx, vector_end, out);
             break;
         case storage::f16:
-            dot_vectors<f16_weights, R>(from, x, ldx, whole, out);
+            dot_vectors<f16_weights, R>(from, x, ldx, vector_end, out);
             break;
         case storage::bf16:
-            dot_vectors<bf16_weights, R>(from, x, ldx, whole, out);
+            dot_vectors<bf16_weights, R>(from, x, ldx, vector_end, out);
             break;
         case storage::blocks:
             if (w.block == q8_block && w.block_bytes == q8_bytes) return dot_q8<R>(from, x, ldx, depth, out);
             expand(w, row, 0, expanded, depth);
-            dot_vectors<f32_weights, R>(expanded, x, ldx, whole, out);
+            dot_vectors<f32_weights, R>(expanded, x, ldx, vector_end, out);
     }
-    if (whole == depth) return;
+    if (vector_end == depth) return;
     float rest[VL];
     if (w.type == storage::blocks) {
-        std::memcpy(rest, expanded + whole, sizeof(float) * static_cast<size_t>(depth - whole));
+        std::memcpy(rest, expanded + vector_end, sizeof(float) * static_cast<size_t>(depth - vector_end));
     } else {
-        expand(w, row, whole, rest, depth - whole);
+        expand(w, row, vector_end, rest, depth - vector_end);
     }
     for (int r = 0; r < R; r++) {
-        for (int64_t k = whole; k < depth; k++) out[r] += rest[k - whole] * x[r * ldx + k];
+        for (int64_t k = vector_end; k < depth; k++) out[r] += rest[k - vector_end] * x[r * ldx + k];
     }
 }
 

@@ -123,8 +123,8 @@ void gemm_few_rows(const gemm_args & p, const team & t) {
 
 // Partition of a product: rows into blocks, output columns into groups of NB, depth into panels.
 struct partition {
-    int64_t outputs, groups;  // output columns and groups; with GEGLU each column also has a gate
-    int64_t each, blocks;     // rows per block, and blocks
+    int64_t outputs, groups;     // output columns and groups; with GEGLU each column also has a gate
+    int64_t block_rows, blocks;  // rows per block, and blocks
     int64_t panels, KB;
     int64_t cached;  // panels of a block of rows that fit into the L2 cache together
     int64_t splits;  // items per block of rows
@@ -136,25 +136,25 @@ struct partition {
         // rows, 4 MiB of activations.
         const int64_t max_rows = std::clamp<int64_t>((1 << 20) / p.depth / MR * MR, 48, 264);
         blocks = (p.rows + max_rows - 1) / max_rows;
-        each = ((p.rows + blocks - 1) / blocks + MR - 1) / MR * MR;
-        blocks = (p.rows + each - 1) / each;
+        block_rows = ((p.rows + blocks - 1) / blocks + MR - 1) / MR * MR;
+        blocks = (p.rows + block_rows - 1) / block_rows;
         panels = (p.depth + max_panel_depth - 1) / max_panel_depth;
         // Panels of equal depth, a multiple of the storage type's block size.
         const int64_t unit = std::max<int64_t>(p.w.block, 16);
         KB = ((p.depth + panels - 1) / panels + unit - 1) / unit * unit;
         panels = (p.depth + KB - 1) / KB;
-        cached = std::max<int64_t>(1, (640 << 10) / (4 * each * (KB + A_pad)));
+        cached = std::max<int64_t>(1, (640 << 10) / (4 * block_rows * (KB + A_pad)));
         splits = std::min<int64_t>(groups, std::max<int64_t>(1, (4 * threads + blocks - 1) / blocks));
     }
     size_t A_size(const gemm_args & p) const {
         if (plain(p)) return 0;
-        return static_cast<size_t>(panels * each * (KB + A_pad));
+        return static_cast<size_t>(panels * block_rows * (KB + A_pad));
     }
     // Returns the size of the products of an item: of all its groups if the depth is processed in several
     // passes.
     size_t C_size(const gemm_args & p) const {
         const int64_t stored = panels > cached ? (groups + splits - 1) / splits : 1;
-        return static_cast<size_t>(stored * each * NB * (p.act == activation::geglu ? 2 : 1));
+        return static_cast<size_t>(stored * block_rows * NB * (p.act == activation::geglu ? 2 : 1));
     }
 };
 
@@ -182,8 +182,9 @@ void gemm(const gemm_args & p, const team & t) {
     int64_t packed = -1;
 
     for_each_item(t, s.blocks * s.splits, [&](int64_t item) {
-        const int64_t which = item / s.splits, split = item % s.splits, first = which * s.each;
-        const int64_t rows = std::min(s.each, p.rows - first);
+        const int64_t block_index = item / s.splits, split = item % s.splits,
+                      first = block_index * s.block_rows;
+        const int64_t rows = std::min(s.block_rows, p.rows - first);
         block b{p,
                 first,
                 rows,
@@ -198,9 +199,9 @@ void gemm(const gemm_args & p, const team & t) {
             b.A = p.x + first * p.ldx;
             b.A_row = p.ldx;
             b.A_stride = s.KB;
-        } else if (which != packed) {
+        } else if (block_index != packed) {
             pack_rows(b, row_buffer, memory);
-            packed = which;
+            packed = block_index;
         }
         const int64_t begin = s.groups * split / s.splits, end = s.groups * (split + 1) / s.splits;
         const int64_t each_C = b.rows * NB * (gated ? 2 : 1);

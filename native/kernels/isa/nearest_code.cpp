@@ -1,6 +1,6 @@
 // Nearest code of a codebook. In f32 the reference's formula gives equal distances to codes whose distances
 // differ by less than 1 ulp of |z|², and picks the first one. To match it, the terms are rounded to f32
-// best_index the reference rounds them; each term is computed in double before, so that the result does not
+// where the reference rounds them; each term is computed in double before, so that the result does not
 // depend on the order of summation.
 
 #include <limits>

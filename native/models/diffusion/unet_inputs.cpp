@@ -59,7 +59,7 @@ void check_cached_texts(const config & run_params) {
     for (const char * field : {"texts", "text_length"}) {
         int64_t n = run_params.integer(field);
         if (n < 1 || n > largest)
-            throw error("INVALID_OPTION", "Expected an integer between 1 and " + std::to_string(largest) +
+            throw error("INVALID_OPTION", "Expected integer between 1 and " + std::to_string(largest) +
                                               " for " + field + " but received " + std::to_string(n));
     }
 }

@@ -52,11 +52,11 @@ tensor transposed(ggml_context * ctx, tensor v) {
 // Concatenates parts along the sequence pairwise, so that each number is copied only log2(parts) times.
 tensor concat_sequences(ggml_context * ctx, std::vector<tensor> parts) {
     while (parts.size() > 1) {
-        std::vector<tensor> joined;
+        std::vector<tensor> merged;
         for (size_t i = 0; i < parts.size(); i += 2) {
-            joined.push_back(i + 1 < parts.size() ? ggml_concat(ctx, parts[i], parts[i + 1], 1) : parts[i]);
+            merged.push_back(i + 1 < parts.size() ? ggml_concat(ctx, parts[i], parts[i + 1], 1) : parts[i]);
         }
-        parts = std::move(joined);
+        parts = std::move(merged);
     }
     return parts.front();
 }

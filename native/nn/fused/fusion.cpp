@@ -24,9 +24,9 @@ fusion & fusion_of(model_ref m) {
 }
 
 prologue as_prologue(model_ref m, tensor x) {
-    const auto & known = fusion_of(m).prologues;
-    auto found = known.find(x);
-    if (found != known.end()) return found->second;
+    const auto & prologues = fusion_of(m).prologues;
+    auto found = prologues.find(x);
+    if (found != prologues.end()) return found->second;
     prologue plain;
     plain.x = x;
     return plain;

@@ -48,7 +48,7 @@ std::vector<tensor> collect_sources(const prologue & p) {
     return sources;
 }
 
-// Returns the arguments for input_args the input; `rows_per_batch` is the number of pixels or positions per
+// Returns the arguments for reading the input; `rows_per_batch` is the number of pixels or positions per
 // item.
 kernels::gemm_args input_args(const prologue & in, int64_t rows_per_batch) {
     kernels::gemm_args a{};

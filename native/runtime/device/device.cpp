@@ -53,10 +53,10 @@ ggml_backend_dev_t find_device(const std::string & backend, const std::string & 
             return found;
         }
     }
-    std::string what =
+    std::string subject =
         device.empty() ? "The backend " + backend : "The device " + device + " of the backend " + backend;
     throw error("BACKEND_UNAVAILABLE",
-                what +
+                subject +
                     " is not available; `npx safelight backends` lists the available ones and "
                     "`npx safelight build --" +
                     backend + "` compiles a backend");

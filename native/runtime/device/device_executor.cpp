@@ -108,24 +108,24 @@ void device_executor::allocate(ggml_cgraph * graph) {
     scheduler_.reset();
     ggml_backend_t backends[] = {gpu_.get(), cpu_.get()};
     size_t capacity = 2 * static_cast<size_t>(ggml_graph_size(graph));
-    std::unique_ptr<ggml_backend_sched, ggml_deleter> fresh(
+    std::unique_ptr<ggml_backend_sched, ggml_deleter> scheduler(
         ggml_backend_sched_new(backends, nullptr, 2, capacity, /*parallel*/ false, /*op_offload*/ true));
     size_t sizes[2] = {0, 0};
     graph_sources sources(graph);
-    ggml_backend_sched_reserve_size(fresh.get(), graph, sizes);
+    ggml_backend_sched_reserve_size(scheduler.get(), graph, sizes);
     sources.restore();
     require_memory(sizes[0], available_memory(device_), "The run");
     require_memory(sizes[1], available_memory(), "The run");
-    ggml_backend_sched_reset(fresh.get());
-    if (!ggml_backend_sched_reserve(fresh.get(), graph)) {
+    ggml_backend_sched_reset(scheduler.get());
+    if (!ggml_backend_sched_reserve(scheduler.get(), graph)) {
         out_of_memory(sizes[0] + sizes[1], "The run");
     }
     sources.restore();
-    ggml_backend_sched_reset(fresh.get());
-    if (!ggml_backend_sched_alloc_graph(fresh.get(), graph)) {
+    ggml_backend_sched_reset(scheduler.get());
+    if (!ggml_backend_sched_alloc_graph(scheduler.get(), graph)) {
         out_of_memory(sizes[0] + sizes[1], "The run");
     }
-    scheduler_ = std::move(fresh);
+    scheduler_ = std::move(scheduler);
 }
 
 void device_executor::run(ggml_cgraph * graph, const cancel_token & cancel,

@@ -1,7 +1,7 @@
 #include "runtime/device/device.h"
 
 // ggml's Vulkan backend silently skips software devices and devices that lack features its shaders need. This
-// file finds them and the reasons, for users whose device is not find_skipped.
+// file finds them and the reasons, for users whose device is not listed.
 
 #ifdef SAFELIGHT_VULKAN
 

@@ -199,8 +199,8 @@ device_tensors built_graph::reserve(const std::set<std::string> & names, ggml_ba
         auto found = graph_.outputs.find(name);
         if (found == graph_.outputs.end()) {
             std::string all;
-            for (const auto & [known, ignored] : graph_.outputs) {
-                all += (all.empty() ? "" : ", ") + known;
+            for (const auto & [output, ignored] : graph_.outputs) {
+                all += (all.empty() ? "" : ", ") + output;
             }
             throw error("INVALID_OPTION",
                         "There is no output " + name + " to keep; the outputs of this run are " + all);

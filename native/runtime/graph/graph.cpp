@@ -81,9 +81,9 @@ tensor graph::input(const std::string & name, ggml_type type, const shape & dims
                                           std::to_string(max_input_elements) + " elements for the input " +
                                           name + " but received " + to_string(dims));
     }
-    auto known = inputs.find(name);
-    if (known != inputs.end() && known->second.dims == dims) {
-        return known->second.value;
+    auto existing = inputs.find(name);
+    if (existing != inputs.end() && existing->second.dims == dims) {
+        return existing->second.value;
     }
     tensor x = new_tensor(ctx_, type, dims);
     ggml_set_input(x);

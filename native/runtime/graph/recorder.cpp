@@ -17,9 +17,9 @@ recorder::~recorder() {
 }
 
 tensor recorder::get(const std::string & name, const shape & dims, weight_role role) {
-    auto known = known_.find(name);
-    if (known != known_.end()) {
-        return known->second;
+    auto found = known_.find(name);
+    if (found != known_.end()) {
+        return found->second;
     }
     if (required_.size() + 1 >= max_parameters) {
         throw error("UNSUPPORTED_MODEL", "The model's config requires more than " +

@@ -103,13 +103,14 @@ int64_t source_row_elements(const weight_entry & entry) {
 std::vector<float> gathered(const weight_entry & entry, const std::byte * from, int64_t first,
                             int64_t count) {
     int64_t row = source_row_elements(entry);
-    int64_t taken = (entry.row_end - entry.row_begin) * row;    // elements selected from each group
-    int64_t whole = entry.source_dims[0] / entry.groups * row;  // elements of a group
+    int64_t selected_elements = (entry.row_end - entry.row_begin) * row;  // elements selected from each group
+    int64_t group_elements = entry.source_dims[0] / entry.groups * row;   // elements of a group
     std::vector<float> out(static_cast<size_t>(count));
     for (int64_t done = 0; done < count;) {
         int64_t at = first + done;
-        int64_t n = std::min(taken - at % taken, count - done);
-        int64_t source = at / taken * whole + entry.row_begin * row + at % taken;
+        int64_t n = std::min(selected_elements - at % selected_elements, count - done);
+        int64_t source =
+            at / selected_elements * group_elements + entry.row_begin * row + at % selected_elements;
         decode(entry.type, from + bytes_of(entry.type, source), out.data() + done, n);
         done += n;
     }
@@ -197,9 +198,9 @@ void convert_rows(const weight_entry & entry, const std::byte * from, int64_t ro
     }
     // A result whose rows are shorter than the source's blocks ([C] as [C, 1]) may begin in the middle of a
     // block.
-    int64_t whole = (lead + count + block - 1) / block * block;
-    std::vector<float> values(static_cast<size_t>(whole));
-    decode(entry.type, bytes, values.data(), whole);
+    int64_t padded = (lead + count + block - 1) / block * block;
+    std::vector<float> values(static_cast<size_t>(padded));
+    decode(entry.type, bytes, values.data(), padded);
     encode(entry.storage, values.data() + lead, to, count, row);
 }
 

@@ -102,15 +102,15 @@ class set_builder {
                            to_string(found->second->dims));
         }
         // Patches may share a factor, for example those of a query, key and value that were one matrix.
-        auto [known, fresh] = known_.emplace(name, dims);
-        if (!fresh && known->second != dims)
+        auto [factor, inserted] = factor_dims_.emplace(name, dims);
+        if (!inserted && factor->second != dims)
             throw_mismatch("The factor " + name + " is used with two shapes");
-        if (fresh) required.push_back({name, dims, role});
+        if (inserted) required.push_back({name, dims, role});
     }
 
     std::unordered_map<std::string, const weight_requirement *> targets_;
     std::unordered_map<std::string, const weight_entry *> entries_;
-    std::unordered_map<std::string, shape> known_;
+    std::unordered_map<std::string, shape> factor_dims_;
 };
 
 }  // namespace
