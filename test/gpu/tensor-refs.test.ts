@@ -6,7 +6,7 @@ import { addonOf } from '../../lib/binding/backends.js';
 import { NativeModule } from '../../lib/binding/module.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import { planOf, readFixture } from '../models/native-fixture.js';
-import { keepDeep, random, tensorRefTests, unetInputs, type Where } from '../native/tensor-refs.js';
+import { keepDeep, random, type Target, tensorRefTests, unetInputs } from '../native/tensor-refs.js';
 import { removeFiles } from '../native/tiny.js';
 
 const BINARIES = fileURLToPath(new URL('../../build/test-device', import.meta.url));
@@ -25,8 +25,8 @@ const free = (name: string): number =>
     .find(({ device }) => device === name)!.memory.free;
 
 const fixture = await readFixture('unet-sd1');
-const unet = (where: Where): Promise<NativeModule> =>
-  NativeModule.create(fixture.kind, fixture.config, planOf(fixture, 'f32'), { threads: 1, ...where });
+const unet = (target: Target): Promise<NativeModule> =>
+  NativeModule.create(fixture.kind, fixture.config, planOf(fixture, 'f32'), { threads: 1, ...target });
 
 afterEach(() => vi.unstubAllEnvs());
 afterAll(removeFiles);
