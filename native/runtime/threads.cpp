@@ -55,8 +55,8 @@ int allowed_cores() {
     return static_cast<int>(cores.size());
 }
 
-// Returns a container's CPU time limit in processors, rounded up (cgroup v2: "max 100000" or "200000
-// 100000").
+// Returns a container's CPU time limit in processors, rounded up. cgroup v2 has the quota and the period in
+// one line, such as "max 100000" or "200000 100000".
 int quota_cores() {
     std::ifstream in("/sys/fs/cgroup/cpu.max");
     double quota = 0, period = 0;

@@ -9,9 +9,7 @@
 namespace safelight {
 
 // KL autoencoder of latent diffusion (Rombach et al. 2022; diffusers' AutoencoderKL). Entries:
-//   encode: image [B, 3, H, W] in [-1, 1] -> moments [B, 2 · Z, h, w] of a Gaussian over latents: means, then
-//   log
-//     variances
+//   encode: image [B, 3, H, W] in [-1, 1] -> moments [B, 2Z, h, w] (means, then log variances) of a Gaussian
 //   decode: latent [B, Z, h, w] -> image
 struct autoencoder_kl_params {
     codec_params codec;
