@@ -9,17 +9,17 @@
 
 namespace safelight {
 
-// One change to one parameter: the product of two factors that a plan describes (Hu et al. 2021,
-// arXiv:2106.09685), or a difference as large as what it changes. PlannedPatch of lib/binding/types.ts.
+// A change to one parameter: the product of two low-rank factors (LoRA; Hu et al. 2021, arXiv:2106.09685), or
+// a full difference of the target's shape. Corresponds to PlannedPatch in lib/binding/types.ts.
 struct weight_patch {
     struct range {
         int64_t begin, end;
     };
     std::string target;
     float scale = 1;
-    std::optional<range> rows, columns;  // of the target; all of them where there is none
-    std::string down, up;                // entries of the plan: [r, columns ...] and [rows, r]
-    std::string full;                    // or the difference: [rows, columns ...]
+    std::optional<range> rows, columns;  // changed part of the target; default all
+    std::string down, up;                // names of plan entries of shapes [r, columns ...] and [rows, r]
+    std::string full;                    // or the name of the difference, of shape [rows, columns ...]
 };
 
 struct patch_plan {
@@ -27,21 +27,21 @@ struct patch_plan {
     std::vector<weight_patch> patches;
 };
 
-// The changes of a patch set with their factors on the module's device. Immutable, so that a graph may hold
-// it while the module forgets it.
-class patch_set : public branch_source {
+// The weight changes of a patch set, with their factors on the module's device. Immutable, so that a graph
+// can share it after the module has removed it.
+class patch_set : public weight_change_source {
   public:
-    // Throws ADAPTER_MISMATCH for a target that the module does not have, or has in another shape, and what
-    // loading weights throws.
+    // Throws ADAPTER_MISMATCH if the module does not have a target or has it in another shape, and the errors
+    // of loading weights.
     patch_set(const patch_plan & plan, const std::vector<weight_requirement> & module,
-              const weights::options & how);
+              const weights::options & options);
 
-    const std::vector<weight_branch> & of(const std::string & name) const override;
+    const std::vector<weight_change> & of(const std::string & name) const override;
     uint64_t bytes() const { return factors_->bytes(); }
 
   private:
     std::unique_ptr<weights> factors_;
-    std::unordered_map<std::string, std::vector<weight_branch>> branches_;
+    std::unordered_map<std::string, std::vector<weight_change>> changes_;
 };
 
 }  // namespace safelight
