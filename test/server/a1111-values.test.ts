@@ -5,6 +5,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { type RunningServer, serve } from '../../lib/server/serve.js';
 
 type Json = Record<string, unknown>;
+/** A PNG of one pixel. */
+const PIXEL =
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
 
 /** Sends a request to A1111's API of a server. */
 async function send(
@@ -143,6 +146,16 @@ describe('requests to A1111', () => {
     expect({ status, detail: body.detail }).toEqual({ status: 422, detail: expect.stringMatching(message) });
   });
 
+  it.each([
+    ['img2img', { init_images: ['AAAA', 'AAAA'] }, /init_images with 2 images/],
+    ['extra-single-image', { image: PIXEL, codeformer_visibility: 1 }, /codeformer_visibility/],
+    ['extra-single-image', { image: PIXEL, gfpgan_visibility: 1 }, /gfpgan_visibility/],
+    ['interrogate', { image: 'AAAA', model: 'clip' }, /interrogate/],
+  ])('are rejected by /%s with status 422 for %j', async (path, fields, message) => {
+    const { status, body } = await send(server, path, { ...small, ...fields });
+    expect({ status, detail: body.detail }).toEqual({ status: 422, detail: expect.stringMatching(message) });
+  });
+
   it('are answered without images on request, and report subseeds that count up', async () => {
     const fields = { ...small, send_images: false, batch_size: 2, subseed: 5 };
     const { body } = await send(server, 'txt2img', fields);
@@ -168,5 +181,13 @@ describe('requests to A1111', () => {
     const info = JSON.parse(String(body.info));
     expect(info.infotexts[0]).toContain('Hires sampler: DPM++ 2M');
     expect(info.infotexts[0]).toContain('Hires negative prompt: blurry');
+  });
+
+  it('keep the sampler of the first pass if only a schedule is given for the second', async () => {
+    const hires = { enable_hr: true, hr_scale: 1.5, denoising_strength: 0.5, hr_scheduler: 'Karras' };
+    const { body } = await send(server, 'txt2img', { ...small, ...hires });
+    expect(JSON.parse(String(body.info)).infotexts[0]).toMatch(
+      /Sampler: Euler,.*Hires schedule type: Karras/,
+    );
   });
 });
