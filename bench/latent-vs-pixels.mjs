@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openUNetFolder } from '../dist/checkpoint/folder.js';
-import { openCodesModel } from '../dist/families/shared/vqgan/open-vqgan.js';
+import { openVqganModel } from '../dist/families/shared/vqgan/open-vqgan.js';
 import { Tensor, UNet, VQModel } from '../dist/index.js';
 import { asked, published } from './published.mjs';
 import { writeRandom } from './random-weights.mjs';
@@ -71,7 +71,7 @@ try {
   const { shapes, yaml } = published('vq-f8');
   writeRandom(shapes, join(folder, 'vq-f8.safetensors'));
   writeFileSync(join(folder, 'vq-f8.yaml'), JSON.stringify(yaml));
-  const { autoencoder } = await openCodesModel(join(folder, 'vq-f8.safetensors'));
+  const { autoencoder } = await openVqganModel(join(folder, 'vq-f8.safetensors'));
   if (autoencoder.kind !== 'vq_model') throw new Error('Expected vq-f8 to be a VQ model');
   const model = await VQModel.load(autoencoder);
   const latent = waves([1, 4, side / FACTOR, side / FACTOR]);

@@ -53,11 +53,11 @@ const others = {
     timeIds: waves([batch, 6]),
   }),
 };
-await (await unet.keepTexts(context))[Symbol.dispose]();
-/** @type {import('../dist/index.js').KeptTexts | undefined} */
+await (await unet.cacheCrossAttention(context))[Symbol.dispose]();
+/** @type {import('../dist/index.js').CrossAttentionState | undefined} */
 let kept;
 const keeping = await timed(async () => {
-  kept = await unet.keepTexts(context);
+  kept = await unet.cacheCrossAttention(context);
 });
 if (!kept) throw new Error('Expected a cross-attention cache, received none');
 const text = { of: kept, rows: Array.from({ length: batch }, (_, i) => i) };

@@ -43,17 +43,25 @@ export type { Chunk } from './conditioning/chunks.js';
 export type { Emphasis } from './conditioning/emphasis.js';
 export { type PromptPart, parsePrompt } from './conditioning/prompt.js';
 export type { Encoding } from './conditioning/prompt-encoder.js';
+export {
+  CodesPipeline,
+  codesLikelihood,
+  coordinateCodes,
+  openCodesModel,
+  sampleCodes,
+  slideCodes,
+} from './deprecated.js';
 export { type ErrorCode, SafelightError } from './errors.js';
 export type { ModelFamily } from './families/registry.js';
 export { openModel } from './families/registry.js';
 export {
-  type CodesCondition,
-  type CodesModelSource,
-  type OpenCodesOptions,
-  openCodesModel,
+  type OpenVqganOptions,
+  openVqganModel,
+  type VqganCondition,
+  type VqganModelSource,
 } from './families/shared/vqgan/open-vqgan.js';
 export { sketchStarter } from './families/shared/vqgan/vqgan-defaults.js';
-export type { CodesWriterSource } from './families/shared/vqgan/vqgan-transformer.js';
+export type { VqganTransformerSource } from './families/shared/vqgan/vqgan-transformer.js';
 export {
   type DownloadedModel,
   listModels,
@@ -74,7 +82,7 @@ export { CodeSequence, LatentTransformer, type SequenceInputs } from './modules/
 export { Lpips, type LpipsSource } from './modules/lpips.js';
 export { PatchDiscriminator, type PatchDiscriminatorSource } from './modules/patch-discriminator.js';
 export { TextEncoder } from './modules/text-encoder.js';
-export { KeptTexts, UNet } from './modules/unet.js';
+export { CrossAttentionState, UNet } from './modules/unet.js';
 export {
   type DecodeLatentOptions,
   type Quantized,
@@ -115,30 +123,30 @@ export type { Progress } from './pipelines/progress.js';
 export type { AttentionMap, AttentionOptions } from './pipelines/trace/attention-map.js';
 export type { NodesOptions } from './pipelines/trace/nodes.js';
 export { type PatchMap, patchMap } from './pipelines/trace/patch-map.js';
-export type { CodeGrid, CodesUsage } from './pipelines/vqgan/grid.js';
+export type { CodebookUsage, CodeGrid } from './pipelines/vqgan/grid.js';
 export type { LogLikelihood } from './pipelines/vqgan/likelihood.js';
-export type { LoadCodesOptions } from './pipelines/vqgan/load-options.js';
+export type { LoadVqganOptions } from './pipelines/vqgan/load-options.js';
 export type {
-  CodesPictureOptions,
-  DecodeCodesOptions,
-  PictureCodes,
+  DecodeIndicesOptions,
+  EncodedIndices,
   Reconstruction,
+  VqganImageOptions,
 } from './pipelines/vqgan/reconstruct.js';
-export type { CodesStream, SampleResult, SampleStep } from './pipelines/vqgan/sample.js';
+export type { SampleResult, SampleStep, VqganStream } from './pipelines/vqgan/sample.js';
 export type { DrawOptions, SampleOptions } from './pipelines/vqgan/sample-options.js';
 export type { Score, ScoreLosses, ScoreOptions } from './pipelines/vqgan/score.js';
-export { type CodesInfo, CodesPipeline } from './pipelines/vqgan/vqgan-pipeline.js';
+export { type VqganInfo, VqganPipeline } from './pipelines/vqgan/vqgan-pipeline.js';
 export type { ChoiceOptions } from './sampling/autoregressive/choose.js';
-export { coordinateCodes } from './sampling/autoregressive/coordinates.js';
+export { coordinateIndices } from './sampling/autoregressive/coordinates.js';
 export {
-  codesLikelihood,
+  codeLikelihood,
   type Likelihood,
   type LikelihoodOptions,
 } from './sampling/autoregressive/likelihood.js';
 export { codeOrder, type Order } from './sampling/autoregressive/order.js';
-export { type SampleCodesOptions, sampleCodes } from './sampling/autoregressive/sample.js';
-export { type SlideCodesOptions, slideCodes } from './sampling/autoregressive/slide.js';
-export type { CodeModel, Codes, CodesStep } from './sampling/autoregressive/types.js';
+export { type SampleIndicesOptions, sampleCodeIndices } from './sampling/autoregressive/sample.js';
+export { type SlideOptions, slideCodeIndices } from './sampling/autoregressive/slide.js';
+export type { CodeIndexStep, CodeIndices, CodeModel } from './sampling/autoregressive/types.js';
 export { windowSide } from './sampling/autoregressive/window.js';
 export {
   type SamplerFunction,
@@ -155,7 +163,7 @@ export type {
   SamplerOptions,
   SamplerStep,
 } from './sampling/types.js';
-export type { PictureOptions, RgbImage } from './tensor/picture.js';
+export type { RenderOptions, RgbImage } from './tensor/render.js';
 export type { Histogram, TensorStats } from './tensor/stats.js';
 export { type AnyTensor, type DType, type Range, Tensor, type TensorData } from './tensor/tensor.js';
 export { Tokenizer } from './tokenizers/tokenizer.js';

@@ -29,6 +29,7 @@ const checks = [
   { name: 'clang-format', command: [node, 'node_modules/clang-format/index.js', ...format(), ...native] },
   { name: 'dependency directions', command: [node, 'scripts/check-dependencies.mjs'] },
   { name: 'families', command: [node, 'scripts/check-families.mjs'] },
+  { name: 'prose', command: [node, 'scripts/check-prose.mjs'] },
   { name: 'import cycles, crowded folders', command: [node, 'scripts/check-cycles.mjs', '--max-files'] },
 ];
 

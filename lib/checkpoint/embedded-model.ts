@@ -2,6 +2,7 @@
 import { defined } from '../defined.js';
 import { parseTokenizer } from '../tokenizers/reading/tokenizer-embedded.js';
 import type { TokenizerSource } from '../tokenizers/reading/tokenizer-files.js';
+import type { UNetModelComponents } from './components.js';
 import { damaged, type EmbeddedConfig, readEmbeddedConfig } from './config/embedded-config.js';
 import type { GgufMetadata } from './formats/gguf-metadata.js';
 import type {
@@ -12,7 +13,6 @@ import type {
 } from './model-descriptor.js';
 import { ldmAutoencoderNaming } from './naming/ldm-autoencoder.js';
 import { ldmUNetNaming } from './naming/ldm-unet.js';
-import type { UNetModelParts } from './parts.js';
 import { AUTOENCODER, type EncoderLayout, encoderNaming, UNET } from './text-encoder-layout.js';
 import { ComponentWeights } from './weights/component.js';
 import type { TensorIndex } from './weights/tensor-index.js';
@@ -29,7 +29,7 @@ export function openEmbedded(
   path: string,
   options: OpenModelOptions,
   { encoders: places }: EncoderLayout,
-): UNetModelParts | null {
+): UNetModelComponents | null {
   const config = readEmbeddedConfig(metadata, path);
   if (config === null || config.family === null) return null;
   const { family, unet, autoencoder, scheduler, text_encoders: encoders } = config;

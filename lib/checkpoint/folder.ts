@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { kindOf } from '../files/read.js';
 import { readTokenizerFiles, type TokenizerSource } from '../tokenizers/reading/tokenizer-files.js';
+import { standardPadId } from './components.js';
 import { readAutoencoderConfig } from './config/diffusers/autoencoder.js';
 import { readTextEncoderConfig } from './config/diffusers/text-encoder.js';
 import { readUNetConfig } from './config/diffusers/unet.js';
@@ -16,7 +17,6 @@ import { ldmAutoencoderNaming } from './naming/ldm-autoencoder.js';
 import type { Naming } from './naming/naming.js';
 import { openClipNaming } from './naming/openclip.js';
 import { findUNet, unetNaming } from './naming/unet-place.js';
-import { standardPadId } from './parts.js';
 import { ComponentWeights } from './weights/component.js';
 import { findWeights } from './weights/find-weights.js';
 import type { TensorIndex } from './weights/tensor-index.js';

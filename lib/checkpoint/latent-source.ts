@@ -1,6 +1,6 @@
 /** What a sampler must know of a model's latents, whatever makes them. */
 import { SafelightError } from '../errors.js';
-import { autoencoderFactor } from './config/diffusers/autoencoder.js';
+import { autoencoderDownsampleFactor } from './config/diffusers/autoencoder.js';
 import type { LatentSource, ModelSource, PixelSource } from './model-descriptor.js';
 import { ComponentWeights } from './weights/component.js';
 
@@ -10,8 +10,8 @@ export function latentChannels(source: LatentSource): number {
 }
 
 /** Pixels a side that a place of a latent stands for. */
-export function latentFactor(source: LatentSource): number {
-  return source.kind === 'pixels' ? 1 : autoencoderFactor(source.config);
+export function latentDownsampleFactor(source: LatentSource): number {
+  return source.kind === 'pixels' ? 1 : autoencoderDownsampleFactor(source.config);
 }
 
 /** @param channels colours: 3, or 1 for gray. @throws UNSUPPORTED_MODEL for another number */

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { SafelightError } from '../errors.js';
 import { kindOf } from '../files/read.js';
 import { locateModel } from '../hub/locate.js';
+import type { LatentScale } from './components.js';
 import { detectAutoencoderConfig } from './config/detect/autoencoder.js';
 import { readAutoencoderConfig } from './config/diffusers/autoencoder.js';
 import { readEmbeddedConfig } from './config/embedded-config.js';
@@ -13,7 +14,6 @@ import { openWeights } from './formats/open-weights.js';
 import type { AutoencoderSource } from './model-descriptor.js';
 import { diffusersAutoencoderNaming } from './naming/diffusers.js';
 import { ldmAutoencoderNaming } from './naming/ldm-autoencoder.js';
-import type { LatentScale } from './parts.js';
 import { ComponentWeights } from './weights/component.js';
 import type { TensorIndex } from './weights/tensor-index.js';
 

@@ -1,6 +1,7 @@
 /** Autoencoders of either kind among a checkpoint's tensors, in CompVis' and taming's form, and diffusers' `VQModel` folders. */
 import { join } from 'node:path';
 import { SafelightError } from '../errors.js';
+import type { LatentScale } from './components.js';
 import { detectAutoencoderConfig } from './config/detect/autoencoder.js';
 import { detectVQModelConfig, hasCodebook } from './config/detect/vq-model.js';
 import { readVQModelConfig } from './config/diffusers/vq-model.js';
@@ -13,7 +14,6 @@ import type { FirstStageSource, VQModelSource } from './model-descriptor.js';
 import { diffusersAutoencoderNaming } from './naming/diffusers.js';
 import { ldmAutoencoderNaming } from './naming/ldm-autoencoder.js';
 import type { Naming } from './naming/naming.js';
-import type { LatentScale } from './parts.js';
 import { ComponentWeights } from './weights/component.js';
 import { findWeights } from './weights/find-weights.js';
 import type { TensorIndex, TensorInfo } from './weights/tensor-index.js';

@@ -5,7 +5,7 @@ import { bundledModels } from '../hub/bundled.js';
 import { locateModel } from '../hub/locate.js';
 import { checkOpen } from './check-open.js';
 import { unsupported } from './config/validate.js';
-import { incomplete } from './missing-parts.js';
+import { incomplete } from './missing-components.js';
 import type { OpenModelOptions } from './model-descriptor.js';
 import { type ModelFiles, readModelFiles } from './model-files.js';
 import { refuseOtherFamilies } from './other-families.js';

@@ -1,11 +1,12 @@
 /** Places of text encoders in single files, and the states that families read of them. */
+
+import { standardPadId } from './components.js';
 import { detectTextEncoderConfig } from './config/detect/text-encoder.js';
 import type { TextEncoderSource } from './model-descriptor.js';
 import { clipNaming } from './naming/clip.js';
 import type { Naming } from './naming/naming.js';
 import { openClipNaming } from './naming/openclip.js';
 import { sdcppTextNaming } from './naming/sdcpp-text.js';
-import { standardPadId } from './parts.js';
 import { ComponentWeights } from './weights/component.js';
 import type { TensorIndex } from './weights/tensor-index.js';
 

@@ -6,7 +6,7 @@ import type { ModelDescriptor } from '../checkpoint/model-descriptor.js';
 import type { ModelOpener } from '../checkpoint/open.js';
 import type { Warnings } from '../warnings.js';
 import type { LoadedModel, ModuleSettings } from './shared/loaded-model.js';
-import type { CodesModelSource, OpenCodesOptions } from './shared/vqgan/open-vqgan.js';
+import type { OpenVqganOptions, VqganModelSource } from './shared/vqgan/open-vqgan.js';
 
 export type Family = DiffusionFamily | AutoregressiveFamily;
 
@@ -29,8 +29,8 @@ export interface AutoregressiveFamily extends FamilyBase {
   readonly kind: 'autoregressive';
   /** Tells by names whether a file or folder is of this family. @throws FILE_NOT_FOUND, INVALID_FILE */
   detect(path: string): Promise<boolean>;
-  /** Finds out what the model is and where its weights lie. @throws as `openCodesModel` */
-  open(path: string, options?: OpenCodesOptions): Promise<CodesModelSource>;
+  /** Finds out what the model is and where its weights lie. @throws as `openVqganModel` */
+  open(path: string, options?: OpenVqganOptions): Promise<VqganModelSource>;
 }
 
 /** A model that was understood, and can be loaded. */

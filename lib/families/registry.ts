@@ -42,7 +42,7 @@ export function stableDiffusionDefinition(name: string): StableDiffusionDefiniti
   return STABLE_DIFFUSION.find((family) => family.name === name)?.definition;
 }
 
-/** The pipeline that a model is for: `Pipeline`, or `CodesPipeline`, whose models turn images into code indices. */
+/** The pipeline that a model is for: `Pipeline`, or `VqganPipeline`, whose models turn images into code indices. */
 export type ModelKind = 'diffusion' | 'codes';
 
 /**

@@ -4,7 +4,7 @@ import { openWeights } from '../checkpoint/formats/open-weights.js';
 import { hasFirstStage } from '../checkpoint/open-first-stage.js';
 import { kindOf } from '../files/read.js';
 import type { AutoregressiveFamily } from './family.js';
-import { onlyCheckpoint, openCodesModel } from './shared/vqgan/open-vqgan.js';
+import { onlyCheckpoint, openVqganModel } from './shared/vqgan/open-vqgan.js';
 
 export const vqgan: AutoregressiveFamily = {
   kind: 'autoregressive',
@@ -17,7 +17,7 @@ export const vqgan: AutoregressiveFamily = {
     if ((await has('config.json')) || (await has('vqvae', 'config.json'))) return true;
     return isCheckpoint(await onlyCheckpoint(path));
   },
-  open: openCodesModel,
+  open: openVqganModel,
 };
 
 /** Tells by its names whether a checkpoint holds an autoencoder but no U-Net, which CompVis' latent diffusion has beside one. */

@@ -2,7 +2,7 @@
 import { extname } from 'node:path';
 import sharp from 'sharp';
 import { invalidOption } from '../errors.js';
-import type { RgbImage } from '../tensor/picture.js';
+import type { RgbImage } from '../tensor/render.js';
 import { encodePng } from './png.js';
 
 export type ImageFormat = 'png' | 'jpeg' | 'webp';

@@ -2,7 +2,7 @@
 import { inflateSync } from 'node:zlib';
 import sharp from 'sharp';
 import { invalidOption, SafelightError } from '../errors.js';
-import { checkRgb, type RgbPixels } from '../tensor/picture.js';
+import { checkRgb, type RgbPixels } from '../tensor/render.js';
 
 const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
 /** Signature, and the header chunk of 13 bytes that always comes first. */

@@ -4,7 +4,7 @@
  */
 import { invalidOption } from '../errors.js';
 import { Pipeline } from '../pipelines/diffusion/pipeline.js';
-import { CodesPipeline } from '../pipelines/vqgan/vqgan-pipeline.js';
+import { VqganPipeline } from '../pipelines/vqgan/vqgan-pipeline.js';
 import type { LoadedModel } from './models/catalog.js';
 import type { ModelPool } from './models/pool.js';
 import type { RunContext, RunOutcome } from './run/context.js';
@@ -24,11 +24,11 @@ export async function runJob(
   );
   for (const warning of pipeline.warnings) context.emit({ type: 'warning', data: warning });
   try {
-    const isCodes = pipeline instanceof CodesPipeline;
-    if (isCodes !== (kindOfJob[job.type] === 'codes'))
+    const isVqgan = pipeline instanceof VqganPipeline;
+    if (isVqgan !== (kindOfJob[job.type] === 'codes'))
       throw invalidOption('model', `one that does ${job.type}`, job.model);
     if (pipeline instanceof Pipeline && job.type === 'inside') return await runTrace(job, pipeline, context);
-    return await (isCodes ? runVqgan(job, pipeline, context) : runGeneration(job, pipeline, context));
+    return await (isVqgan ? runVqgan(job, pipeline, context) : runGeneration(job, pipeline, context));
   } finally {
     release();
   }

@@ -66,7 +66,7 @@ export function jobSchemas(limits: JobLimits) {
     sketch: within(limits, z.strictObject(shapes.sketch)),
     sample: within(limits, z.strictObject(shapes.sample)),
     score: within(limits, z.strictObject(shapes.score)),
-    // As `insideRequest` makes it: with the settings of the other job, which were checked when it came.
+    // As `traceRequestBody` makes it: with the settings of the other job, which were checked when it came.
     inside: z.strictObject({
       ...shapes.inside,
       settings: z.record(z.string(), z.unknown()),

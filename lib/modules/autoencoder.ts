@@ -1,6 +1,6 @@
 import type { NativeModule } from '../binding/module.js';
 import type { NodeInfo } from '../binding/types.js';
-import { autoencoderFactor } from '../checkpoint/config/diffusers/autoencoder.js';
+import { autoencoderDownsampleFactor } from '../checkpoint/config/diffusers/autoencoder.js';
 import type { AutoencoderConfig } from '../checkpoint/config/types.js';
 import type { AutoencoderSource } from '../checkpoint/model-descriptor.js';
 import { invalidOption } from '../errors.js';
@@ -59,9 +59,14 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
     return new Autoencoder(config, module, TILES[options.memory ?? 'balanced']);
   }
 
-  /** Pixels a side that one number of the latent stands for. */
+  /** Image pixels per latent element along each side, such as 8. */
+  get downsampleFactor(): number {
+    return autoencoderDownsampleFactor(this.config);
+  }
+
+  /** @deprecated use `downsampleFactor` */
   get factor(): number {
-    return autoencoderFactor(this.config);
+    return this.downsampleFactor;
   }
 
   /**
@@ -71,13 +76,13 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
    */
   async encode(image: Tensor, options: TiledOptions = {}): Promise<Tensor> {
     checkTiled(options);
-    const { factor } = this;
+    const { downsampleFactor } = this;
     const [height, width] = sides('image', image, this.config.in_channels);
-    if (height % factor !== 0 || width % factor !== 0) {
-      throw invalidOption('image', `sides that are multiples of ${factor}`, `${width} x ${height}`);
+    if (height % downsampleFactor !== 0 || width % downsampleFactor !== 0) {
+      throw invalidOption('image', `sides that are multiples of ${downsampleFactor}`, `${width} x ${height}`);
     }
     const moments = 2 * this.config.latent_channels;
-    return this.inTiles(image, { from: factor, to: 1 }, moments, options, async (tile) => {
+    return this.inTiles(image, { from: downsampleFactor, to: 1 }, moments, options, async (tile) => {
       return (await this.call('encode', { image: tile }, { signal: options.signal })).outputs.moments!;
     });
   }
@@ -90,7 +95,7 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
   async decode(latent: Tensor, options: TiledOptions = {}): Promise<Tensor> {
     checkTiled(options);
     sides('latent', latent, this.config.latent_channels);
-    const scale = { from: 1, to: this.factor };
+    const scale = { from: 1, to: this.downsampleFactor };
     return this.inTiles(latent, scale, this.config.out_channels, options, async (tile) => {
       return (await this.call('decode', { latent: tile }, { signal: options.signal })).outputs.image!;
     });
@@ -123,13 +128,18 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
     checkEntry(entry, 'encode', 'decode');
     checkSizes(size, 'batch', 'height', 'width');
     const { batch = 1, height = 512, width = 512 } = size;
-    const { factor, config } = this;
+    const { downsampleFactor, config } = this;
     return this.listNodes(
       entry,
       entry === 'encode'
         ? { image: [batch, config.in_channels, height, width] }
         : {
-            latent: [batch, config.latent_channels, Math.floor(height / factor), Math.floor(width / factor)],
+            latent: [
+              batch,
+              config.latent_channels,
+              Math.floor(height / downsampleFactor),
+              Math.floor(width / downsampleFactor),
+            ],
           },
     );
   }
@@ -138,10 +148,13 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
   async decodeBytes(height: number, width: number, signal?: AbortSignal): Promise<number> {
     checkSizes({ height, width });
     checkSignal('signal', signal);
-    const [side, factor] = [Math.floor(this.tile / this.factor), this.factor];
-    const whole = height <= side * factor && width <= side * factor;
+    const { downsampleFactor } = this;
+    const side = Math.floor(this.tile / downsampleFactor);
+    const whole = height <= side * downsampleFactor && width <= side * downsampleFactor;
     const [h, w] = [height, width].map((pixels) =>
-      whole ? pixels / factor : spansOf(pixels / factor, side, Math.ceil(side * OVERLAP)).size,
+      whole
+        ? pixels / downsampleFactor
+        : spansOf(pixels / downsampleFactor, side, Math.ceil(side * OVERLAP)).size,
     ) as [number, number];
     return this.needed('decode', { latent: [1, this.config.latent_channels, h, w] }, signal);
   }
@@ -153,12 +166,12 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
     { signal, tile = this.tile, onProgress }: TiledOptions,
     run: (tile: Tensor) => Promise<Tensor>,
   ): Promise<Tensor> {
-    const { factor } = this;
-    if (typeof tile !== 'number' || !(tile >= 4 * factor)) {
-      throw invalidOption('tile', `number of pixels of at least ${4 * factor}`, tile);
+    const { downsampleFactor } = this;
+    if (typeof tile !== 'number' || !(tile >= 4 * downsampleFactor)) {
+      throw invalidOption('tile', `number of pixels of at least ${4 * downsampleFactor}`, tile);
     }
     const [height, width] = input.shape.slice(2).map((side) => side / scale.from) as [number, number];
-    const side = Math.floor(tile / factor);
+    const side = Math.floor(tile / downsampleFactor);
     if (height <= side && width <= side) {
       const output = await run(input);
       onProgress?.(1, 1);

@@ -53,14 +53,14 @@ export function checkIsTensor(name: string, value: unknown): AnyTensor {
 }
 
 /** True for a tensor in the memory of a device, and for a list of such. */
-export function isKept(value: unknown): value is TensorRef | readonly TensorRef[] {
+export function isTensorRef(value: unknown): value is TensorRef | readonly TensorRef[] {
   const refs: readonly unknown[] = Array.isArray(value) ? value : [value];
   return refs.length > 0 && refs.every((one) => one instanceof TensorRef);
 }
 
 /** @throws INVALID_OPTION for what is neither a tensor nor in the memory of a device */
-export function checkTensorOrKept(name: string, value: unknown): void {
-  if (!isKept(value) && !(value instanceof Tensor))
+export function checkTensorOrRef(name: string, value: unknown): void {
+  if (!isTensorRef(value) && !(value instanceof Tensor))
     throw invalidOption(name, 'a Tensor, a TensorRef or a list of those', value);
 }
 

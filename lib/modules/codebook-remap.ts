@@ -71,7 +71,7 @@ export class CodebookRemap {
   }
 
   /** Places as codes of the codebook; the one for unknown codes is the first of the table. */
-  toCodes(places: Int32Array): Int32Array {
+  toIndices(places: Int32Array): Int32Array {
     return places.map((place) => this.used[place < this.used.length ? place : 0]!);
   }
 

@@ -2,7 +2,7 @@
 
 import { type ChosenBackend, freeMemory } from '../binding/backends.js';
 import type { WeightPlan } from '../binding/types.js';
-import { keptBytes, staysInFile } from '../checkpoint/weights/plan-bytes.js';
+import { entryBytes, staysInFile } from '../checkpoint/weights/plan-bytes.js';
 import { SafelightError } from '../errors.js';
 
 /** What takes memory, for the sentence that says so. */
@@ -26,7 +26,7 @@ export function availableMemory(where: Pick<ChosenBackend, 'backend' | 'device'>
 /** @param mapped whether weights stay in their files where they can. @returns bytes of memory that the plan's weights take */
 export function weightBytes({ entries }: WeightPlan, mapped: boolean): number {
   let bytes = 0;
-  for (const entry of entries) if (!(mapped && staysInFile(entry))) bytes += keptBytes(entry);
+  for (const entry of entries) if (!(mapped && staysInFile(entry))) bytes += entryBytes(entry);
   return bytes;
 }
 

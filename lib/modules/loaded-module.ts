@@ -17,7 +17,7 @@ import { defined } from '../defined.js';
 import { invalidOption, SafelightError } from '../errors.js';
 import { checkSignal, knownKeys } from '../known-keys.js';
 import { Tensor } from '../tensor/tensor.js';
-import { checkIsTensor, checkLoad, isKept } from './check-call.js';
+import { checkIsTensor, checkLoad, isTensorRef } from './check-call.js';
 import { availableMemory, checkFit, TAKE_LESS, weightBytes } from './fit.js';
 import type { CallOptions, LoadOptions } from './module-options.js';
 import { checkPatches, planPatches, tensorsOf, type WeightPatch } from './weight-patch.js';
@@ -95,7 +95,7 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
     session?: string,
     keep?: readonly string[],
   ): Promise<ModuleResult> {
-    for (const [name, input] of Object.entries(inputs)) if (!isKept(input)) checkIsTensor(name, input);
+    for (const [name, input] of Object.entries(inputs)) if (!isTensorRef(input)) checkIsTensor(name, input);
     const options = defined({ params, session, signal, taps, overrides, timings, patches, keep });
     const result = await this.module.run(entry, inputs, options);
     return {

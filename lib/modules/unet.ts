@@ -13,7 +13,7 @@ import {
   checkInputs,
   checkSizes,
   checkSource,
-  checkTensorOrKept,
+  checkTensorOrRef,
 } from './check-call.js';
 import {
   type CallOptions,
@@ -31,7 +31,7 @@ export interface UNetInputs {
   /** `[B, T, D]` states of the text; of every U-Net with transformers, and of no other. */
   readonly context?: Tensor | undefined;
   /** In the place of `context`: of texts that were kept, the one of each sample. Not with taps. */
-  readonly text?: { readonly of: KeptTexts; readonly rows: readonly number[] } | undefined;
+  readonly text?: { readonly of: CrossAttentionState; readonly rows: readonly number[] } | undefined;
   /** `[B, P]` pooled text, for SDXL. */
   readonly textEmbeds?: Tensor | undefined;
   /** `[B, 6]` (the refiner 5), for SDXL: original size, crop, target size, each height before width. */
@@ -41,8 +41,8 @@ export interface UNetInputs {
 }
 
 /** Texts whose keys and values stay with a U-Net until they are disposed of. */
-export class KeptTexts implements Disposable {
-  /** Made by `UNet.keepTexts`. */
+export class CrossAttentionState implements Disposable {
+  /** Made by `UNet.cacheCrossAttention`. */
   constructor(
     readonly session: string,
     readonly count: number,
@@ -135,7 +135,7 @@ export class UNet extends LoadedModule<UNetConfig> {
     options: CallOptions = {},
   ): Promise<UNetOutput> {
     checkCall(options);
-    checkTensorOrKept('deep', deep);
+    checkTensorOrRef('deep', deep);
     const tensors = named(inputs);
     checkSamePatches(inputs, options);
     const { outputs, taps, timings } = await this.call(
@@ -154,15 +154,15 @@ export class UNet extends LoadedModule<UNetConfig> {
    * @param contexts `[N, T, D]`
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
-  async keepTexts(
+  async cacheCrossAttention(
     contexts: Tensor,
     options: Pick<CallOptions, 'signal' | 'patches'> = {},
-  ): Promise<KeptTexts> {
+  ): Promise<CrossAttentionState> {
     const { signal, patches } = checkCall(options);
     checkTensor('contexts', contexts, ['N', 'T', this.config.cross_attention_dim]);
     const session = `texts ${++this.#texts}`;
     const [count = 0, length = 0] = contexts.shape;
-    const texts = new KeptTexts(session, count, length, patches, () => {
+    const texts = new CrossAttentionState(session, count, length, patches, () => {
       if (!this.disposed) this.release(session);
     });
     try {
@@ -175,7 +175,7 @@ export class UNet extends LoadedModule<UNetConfig> {
     return texts;
   }
 
-  /** Bytes that `keepTexts` would keep of so many texts of so many tokens. */
+  /** Bytes that `cacheCrossAttention` would keep of so many texts of so many tokens. */
   bytesOfTexts(count: number, length: number): number {
     checkSizes({ count, length });
     const { block_out_channels: sides, transformer_layers_per_block: depth, layers_per_block } = this.config;
@@ -264,7 +264,8 @@ function named(inputs: UNetInputs) {
 function checkText(text: NonNullable<UNetInputs['text']>): void {
   knownKeys('text', text, new Set(['of', 'rows']));
   const { of, rows } = text as { of?: unknown; rows?: unknown };
-  if (!(of instanceof KeptTexts)) throw invalidOption('text.of', 'texts of keepTexts', of);
+  if (!(of instanceof CrossAttentionState))
+    throw invalidOption('text.of', 'texts of cacheCrossAttention', of);
   const isRows =
     Array.isArray(rows) && rows.every((row) => Number.isInteger(row) && row >= 0 && row < of.count);
   if (!isRows) throw invalidOption('text.rows', `integers between 0 and ${of.count - 1}`, rows);

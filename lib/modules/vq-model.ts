@@ -1,6 +1,6 @@
 import type { NativeModule } from '../binding/module.js';
 import type { NodeInfo } from '../binding/types.js';
-import { autoencoderFactor } from '../checkpoint/config/diffusers/autoencoder.js';
+import { autoencoderDownsampleFactor } from '../checkpoint/config/diffusers/autoencoder.js';
 import type { UnknownIndex, VQModelConfig } from '../checkpoint/config/types.js';
 import type { VQModelSource } from '../checkpoint/model-descriptor.js';
 import { invalidOption } from '../errors.js';
@@ -69,9 +69,14 @@ export class VQModel extends LoadedModule<VQModelConfig> {
     return new VQModel(config, await loadModule('vq_model', { ...config }, weights, options), remap);
   }
 
-  /** Pixels a side that one code stands for. */
+  /** Image pixels per code index along each side, such as 16. */
+  get downsampleFactor(): number {
+    return autoencoderDownsampleFactor(this.config);
+  }
+
+  /** @deprecated use `downsampleFactor` */
   get factor(): number {
-    return autoencoderFactor(this.config);
+    return this.downsampleFactor;
   }
 
   /** How many different indices there are: the codebook's codes, or those of its table of used ones. */
@@ -93,8 +98,12 @@ export class VQModel extends LoadedModule<VQModelConfig> {
     checkCall(options);
     const { shape } = checkTensor('image', image, ['B', this.config.in_channels, 'H', 'W']);
     const [, , height = 0, width = 0] = shape;
-    if (height % this.factor !== 0 || width % this.factor !== 0)
-      throw invalidOption('image', `sides that are multiples of ${this.factor}`, `${width} x ${height}`);
+    if (height % this.downsampleFactor !== 0 || width % this.downsampleFactor !== 0)
+      throw invalidOption(
+        'image',
+        `sides that are multiples of ${this.downsampleFactor}`,
+        `${width} x ${height}`,
+      );
     const { outputs, taps, timings } = await this.call('encode', { image }, options);
     return { latent: outputs.latent!, taps, timings };
   }
@@ -162,7 +171,12 @@ export class VQModel extends LoadedModule<VQModelConfig> {
   async decodeBytes(height: number, width: number, signal?: AbortSignal): Promise<number> {
     checkSizes({ height, width });
     checkSignal('signal', signal);
-    const latent = [1, this.config.vq_embed_dim, height / this.factor, width / this.factor];
+    const latent = [
+      1,
+      this.config.vq_embed_dim,
+      height / this.downsampleFactor,
+      width / this.downsampleFactor,
+    ];
     return this.needed('decode', { latent }, signal);
   }
 
@@ -171,8 +185,8 @@ export class VQModel extends LoadedModule<VQModelConfig> {
     checkEntry(entry, 'encode', 'quantize', 'decode');
     checkSizes(size, 'batch', 'height', 'width');
     const { batch = 1, height = 256, width = 256 } = size;
-    const { factor, config } = this;
-    const small = [Math.floor(height / factor), Math.floor(width / factor)];
+    const { downsampleFactor, config } = this;
+    const small = [Math.floor(height / downsampleFactor), Math.floor(width / downsampleFactor)];
     return this.listNodes(
       entry,
       entry === 'encode'
@@ -195,7 +209,7 @@ export class VQModel extends LoadedModule<VQModelConfig> {
     if (wrong !== undefined)
       throw invalidOption('indices', `integers between 0 and ${indexCount - 1}`, wrong);
     if (remap === null) return indices;
-    return Tensor.from(remap.toCodes(indices.data), indices.shape);
+    return Tensor.from(remap.toIndices(indices.data), indices.shape);
   }
 
   /** Of the Gumbel kind only used codes may win; of the other kind those that are not become unknown afterwards. */

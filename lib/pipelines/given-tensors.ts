@@ -43,14 +43,14 @@ function copyOf(name: string, value: Tensor, count: number, channels: number | '
  * The size in pixels that the tensors stand for, else the one asked for.
  * @throws INVALID_OPTION for a size beside them that is not theirs, SHAPE_MISMATCH for two that differ
  */
-export function sizeWith({ noise, latent }: GivenTensors, asked: Sides, factor: number): Sides {
+export function sizeWith({ noise, latent }: GivenTensors, asked: Sides, downsampleFactor: number): Sides {
   const one = latent ?? noise;
   if (!one) return asked;
   const name = latent ? 'latent' : 'noise';
   const [, , h = 0, w = 0] = one.shape;
   if (noise && (noise.shape[2] !== h || noise.shape[3] !== w))
     throw mismatch('noise', `[.., .., ${h}, ${w}] (the latent's size)`, noise);
-  const own = { width: w * factor, height: h * factor };
+  const own = { width: w * downsampleFactor, height: h * downsampleFactor };
   for (const side of ['width', 'height'] as const) {
     if (asked[side] !== undefined && asked[side] !== own[side])
       throw invalidOption(side, `${own[side]} (the ${name}'s) or nothing`, asked[side]);

@@ -7,7 +7,7 @@ import { knownKeys } from '../known-keys.js';
 import * as check from '../options/check.js';
 import { EXACT } from '../options/exact.js';
 import { throwIfNotFinite } from '../tensor/finite.js';
-import type { RgbImage } from '../tensor/picture.js';
+import type { RgbImage } from '../tensor/render.js';
 import type { Tensor } from '../tensor/tensor.js';
 
 export interface SaveOptions {

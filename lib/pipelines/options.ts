@@ -139,7 +139,7 @@ const KEYS: ReadonlySet<string> = new Set([...Object.keys(generationFields), ...
 export function resolveOptions(
   options: GenerateOptions,
   defaults: GenerationDefaults,
-  factor: number,
+  downsampleFactor: number,
   condition?: ConditionSource,
 ): Settings {
   check.knownKeys('options', options, KEYS);
@@ -148,11 +148,11 @@ export function resolveOptions(
   const checked = validate(
     generationFields,
     { ...options, sampler: nameOf(options.sampler) },
-    { grid: factor, defaults: { ...defaults }, maxSeed: Number.MAX_SAFE_INTEGER - count },
+    { grid: downsampleFactor, defaults: { ...defaults }, maxSeed: Number.MAX_SAFE_INTEGER - count },
   );
   checkTogether(checked);
   const given = copyGiven(checked, count);
-  const { width, height } = checkSize(sizeWith(given, checked, factor), factor);
+  const { width, height } = checkSize(sizeWith(given, checked, downsampleFactor), downsampleFactor);
   if (checked.embeddings && condition && condition.kind !== 'text')
     throw invalidOption('embeddings', 'nothing (this model reads no text)', checked.embeddings);
   const told = resolveCondition(checked.embeddings ? { prompt: '' } : conditionOf(options), condition);
@@ -215,10 +215,12 @@ interface Sides {
 
 export function checkSize(
   size: Sides,
-  factor: number,
+  downsampleFactor: number,
 ): { width: number | undefined; height: number | undefined } {
   const side = (name: 'width' | 'height'): number | undefined =>
-    size[name] === undefined ? undefined : check.multiple(name, size[name], factor, apiLimits.maxSide);
+    size[name] === undefined
+      ? undefined
+      : check.multiple(name, size[name], downsampleFactor, apiLimits.maxSide);
   const sides = { width: side('width'), height: side('height') };
   checkPixels(sides);
   return sides;

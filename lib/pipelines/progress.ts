@@ -1,6 +1,6 @@
 /** What a caller is told while a pipeline works. */
 import { defined } from '../defined.js';
-import type { RgbImage } from '../tensor/picture.js';
+import type { RgbImage } from '../tensor/render.js';
 
 export interface Progress {
   readonly phase: 'load' | 'encode' | 'denoise' | 'codes' | 'decode';

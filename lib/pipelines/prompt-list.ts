@@ -14,11 +14,16 @@ import { type GenerateOptions, resolveOptions, type Settings } from './options.j
 export function resolveEach(
   options: GenerateOptions,
   defaults: GenerationDefaults,
-  factor: number,
+  downsampleFactor: number,
   condition?: ConditionSource,
 ): [Settings, ...Settings[]] {
   const [first, ...others] = promptsOf(options);
-  const settings = resolveOptions(first ? { ...options, ...first } : options, defaults, factor, condition);
+  const settings = resolveOptions(
+    first ? { ...options, ...first } : options,
+    defaults,
+    downsampleFactor,
+    condition,
+  );
   return [settings, ...others.map((prompts) => withPrompts(settings, prompts, options, condition))];
 }
 

@@ -37,17 +37,17 @@ export interface FirstNoise {
 }
 
 /** Noise that begins a picture, and the noise of its sampler. */
-export interface PictureNoise extends NoiseSource {
+export interface ImageNoise extends NoiseSource {
   /** The noise a picture begins with, `[count, size]`: `next()`, varied as `NoiseOptions.first` says. Once, before the sampler draws. */
   first(): Latent;
 }
 
 /** @throws INVALID_OPTION for an unknown generator, no seeds, a seed beyond 64 bits or a size that is no positive integer. */
-export function createNoise(options: NoiseOptions): PictureNoise {
+export function createNoise(options: NoiseOptions): ImageNoise {
   return new SeededNoise(options);
 }
 
-class SeededNoise implements PictureNoise {
+class SeededNoise implements ImageNoise {
   readonly size: number;
   readonly count: number;
   private generators: readonly Generator[];

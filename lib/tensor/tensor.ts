@@ -9,7 +9,7 @@ import { knownKeys } from '../known-keys.js';
 import { type DType, dtypeOf, type TensorData, zerosLike, zerosOf } from './dtypes.js';
 import { concatenate, cut, type ShapedArray, stack, tile } from './join.js';
 import { parseNpy, writeNpy } from './npy.js';
-import { drawTensor, type PictureOptions, type RgbImage } from './picture.js';
+import { type RenderOptions, type RgbImage, renderTensor } from './render.js';
 import { checkShapeArray, type Range, resolveDim, resolveIndex, resolveRange, sizeOf } from './shape.js';
 import { type Histogram, histogramOf, statsOf, type TensorStats } from './stats.js';
 
@@ -175,10 +175,10 @@ export class Tensor<T extends TensorData = Float32Array> {
     return histogramOf(this.data, bins, range);
   }
 
-  /** A picture to look at: RGB for three channels, heat maps for everything else (see `PictureOptions`). */
-  toImage(options: PictureOptions = {}): RgbImage {
+  /** A picture to look at: RGB for three channels, heat maps for everything else (see `RenderOptions`). */
+  toImage(options: RenderOptions = {}): RgbImage {
     knownKeys('options', options, new Set(['range', 'mode', 'scale']));
-    return drawTensor(this.data, this.shape, options);
+    return renderTensor(this.data, this.shape, options);
   }
 }
 

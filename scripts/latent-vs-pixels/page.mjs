@@ -48,7 +48,7 @@ const place = (/** @type {number} */ n) => n * (SIDE + GAP);
 const rows = [await generate(latents, 'latents'), await generate(pixels, 'pixels')];
 const layers = rows.flatMap((row, y) => row.map((input, x) => ({ input, left: place(x), top: place(y) })));
 const size = { width: place(COUNT) - GAP, height: place(2) - GAP };
-const out = fileURLToPath(new URL('../../docs/pictures/latent-vs-pixels.png', import.meta.url));
+const out = fileURLToPath(new URL('../../docs/images/latent-vs-pixels.png', import.meta.url));
 await sharp({ create: { ...size, channels: 3, background: '#fff' } })
   .composite(layers)
   .png({ palette: true, colours: 200, compressionLevel: 9 })

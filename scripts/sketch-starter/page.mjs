@@ -1,5 +1,5 @@
 /**
- * Writes the images of docs/codes.md with the starter model. The arguments (Noto Emoji, 128 pixels) are shown next to their codes,
+ * Writes the images of docs/vqgan.md with the starter model. The arguments (Noto Emoji, 128 pixels) are shown next to their codes,
  * reconstructions and patch maps; the drawings are defined below. Requires `npm run prepare`.
  *
  *   node scripts/sketch-starter/page.mjs IMAGE.png...
@@ -7,12 +7,12 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
-import { CodesPipeline } from '../../dist/index.js';
+import { VqganPipeline } from '../../dist/index.js';
 
 const SIDE = 96;
 const GAP = 6;
 const SEEDS = [1, 2, 3, 4];
-const folder = new URL('../../docs/pictures/', import.meta.url);
+const folder = new URL('../../docs/images/', import.meta.url);
 
 /** Hand-drawn sketches as SVG paths on a page of 100 × 100. */
 const DRAWINGS = {
@@ -70,7 +70,7 @@ async function sheet(name, rows) {
   console.log(`${fileURLToPath(new URL(name, folder))}  ${png.length} bytes`);
 }
 
-const pipeline = await CodesPipeline.load();
+const pipeline = await VqganPipeline.load();
 const size = { width: SIDE, height: SIDE };
 const seen = [];
 for (const path of process.argv.slice(2)) {
@@ -80,7 +80,7 @@ for (const path of process.argv.slice(2)) {
     await Promise.all([original, codesImage(codes ?? []), reconstruction, heatMap ?? original].map(bytes)),
   );
 }
-if (seen.length > 0) await sheet('codes-reconstruction.png', seen);
+if (seen.length > 0) await sheet('vqgan-reconstruction.png', seen);
 
 const drawn = [];
 for (const strokes of Object.values(DRAWINGS)) {
@@ -89,12 +89,12 @@ for (const strokes of Object.values(DRAWINGS)) {
   for (const seed of SEEDS) row.push(await bytes((await pipeline.sketch(drawing, { seed }).result).image));
   drawn.push(row);
 }
-await sheet('codes-sketches.png', drawn);
+await sheet('vqgan-sketches.png', drawn);
 
 const steps = [];
 const drawing = await drawingOf(DRAWINGS.face);
 for await (const { done, preview } of pipeline.sketch(drawing, { seed: SEEDS[0] })) {
   if (done % 24 === 0) steps.push(await bytes(await preview()));
 }
-await sheet('codes-steps.png', [steps]);
+await sheet('vqgan-steps.png', [steps]);
 await pipeline.dispose();

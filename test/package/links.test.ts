@@ -59,11 +59,11 @@ it('derives anchors of headings as GitHub does', () => {
 
 it.each([
   ['README.md', 'docs/none.md', 'README.md: docs/none.md is not packed'],
-  ['docs/models.md', 'test/x.md', 'docs/models.md: test/x.md is not packed'],
-  ['README.md', 'docs/models.md#none', 'README.md: docs/models.md#none is not a heading'],
+  ['docs/lora.md', 'test/x.md', 'docs/lora.md: test/x.md is not packed'],
+  ['README.md', 'docs/lora.md#none', 'README.md: docs/lora.md#none is not a heading'],
   ['README.md', '#none', 'README.md: #none is not a heading'],
 ])('reports the broken link from %s to %s', (from, link, message) => {
-  expect(fault(from, link, new Set(['README.md', 'docs/models.md']))).toBe(message);
+  expect(fault(from, link, new Set(['README.md', 'docs/lora.md']))).toBe(message);
 });
 
 describe.skipIf(npmMissing)('the packed documentation', () => {

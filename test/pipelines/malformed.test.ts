@@ -1,23 +1,26 @@
-/** Every public function and method answers malformed arguments with a typed error, never with a bare TypeError or RangeError. */
+/**
+ * Every public function and method rejects malformed arguments with a typed error, never with a bare
+ * TypeError or RangeError.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import * as api from '../../lib/index.js';
-import { failures, tryJunk } from './junk.js';
+import { failures, tryJunk } from '../support/malformed-values.js';
 
-const { CodesPipeline, Pipeline, Tensor } = api;
+const { VqganPipeline, Pipeline, Tensor } = api;
 const folder = mkdtempSync(join(tmpdir(), 'safelight-malformed-'));
 const loading = { threads: 1 } as const;
 let pipeline: api.Pipeline;
-let codes: api.CodesPipeline;
+let codes: api.VqganPipeline;
 let source: api.ModelSource;
-let codesSource: api.CodesModelSource;
+let codesSource: api.VqganModelSource;
 beforeAll(async () => {
   pipeline = await Pipeline.load(undefined, loading);
-  codes = await CodesPipeline.load(undefined, loading);
+  codes = await VqganPipeline.load(undefined, loading);
   source = await api.openModel(api.starterModel);
-  codesSource = await api.openCodesModel(api.sketchStarter);
+  codesSource = await api.openVqganModel(api.sketchStarter);
 });
 afterAll(async () => {
   await pipeline.dispose();
@@ -33,8 +36,8 @@ const latent = () => Tensor.zeros([1, 4, 8, 8]);
 const signal = () => new AbortController().signal;
 const onProgress = () => undefined;
 
-describe('the pipeline', () => {
-  it('types errors of loading', async () => {
+describe('Pipeline', () => {
+  it('throws typed errors from load', async () => {
     const options = () => ({
       ...loading,
       parts: [],
@@ -58,7 +61,7 @@ describe('the pipeline', () => {
     );
   });
 
-  it('types errors of generate, stream and attentionMap', async () => {
+  it('throws typed errors from generate, stream and attentionMap', async () => {
     const options = () => ({
       ...small,
       negative: '',
@@ -130,7 +133,7 @@ describe('the pipeline', () => {
     ]);
   }, 240_000);
 
-  it('types errors of options within options', async () => {
+  it('throws typed errors for nested options', async () => {
     const withHires = (hires: unknown) => pipeline.generate({ ...small, hires: hires as api.HiresOptions });
     const hires = () => ({
       scale: 1.5,
@@ -161,7 +164,7 @@ describe('the pipeline', () => {
     await tryJunk('generate with seedResizeFrom', from as never, () => [{ width: 64, height: 64 }]);
   }, 120_000);
 
-  it('types errors of its stages', async () => {
+  it('throws typed errors from its stages', async () => {
     const positive = await pipeline.encodeText('a');
     await tryJunk('tokenize', pipeline.tokenize.bind(pipeline), () => ['a', { raw: true }]);
     await tryJunk('encodeText', pipeline.encodeText.bind(pipeline), () => [
@@ -214,8 +217,8 @@ describe('the pipeline', () => {
   }, 240_000);
 });
 
-describe('the pipeline of codes', () => {
-  it('types errors of loading', async () => {
+describe('VqganPipeline', () => {
+  it('throws typed errors from load', async () => {
     const options = () => ({
       ...loading,
       backend: 'cpu',
@@ -229,14 +232,14 @@ describe('the pipeline of codes', () => {
       onProgress,
     });
     await tryJunk(
-      'CodesPipeline.load',
-      CodesPipeline.load.bind(CodesPipeline),
+      'VqganPipeline.load',
+      VqganPipeline.load.bind(VqganPipeline),
       () => [api.sketchStarter, options()],
-      (one) => (one as api.CodesPipeline).dispose(),
+      (one) => (one as api.VqganPipeline).dispose(),
     );
   });
 
-  it('types errors of its methods', async () => {
+  it('throws typed errors from its methods', async () => {
     const size = () => ({ width: 64, height: 64, signal: signal(), onProgress });
     const grid = (await codes.codes(image(), size())).codes;
     await tryJunk('reconstruct', codes.reconstruct.bind(codes), () => [image(), size()]);
@@ -250,7 +253,7 @@ describe('the pipeline of codes', () => {
       { signal: signal(), onProgress },
     ]);
     const first = async (stream: unknown) => {
-      for await (const step of stream as api.CodesStream) return step.preview();
+      for await (const step of stream as api.VqganStream) return step.preview();
       return undefined;
     };
     const draw = () => ({ ...size(), topK: 5, topP: 1, temperature: 1, seed: 1, start: undefined });
@@ -271,7 +274,7 @@ describe('loaded modules', () => {
     onProgress,
   });
 
-  it('type errors of the text encoder', async () => {
+  it('throw typed errors from the text encoder', async () => {
     const { TextEncoder } = api;
     await tryJunk(
       'TextEncoder.load',
@@ -294,7 +297,7 @@ describe('loaded modules', () => {
     ]);
   }, 120_000);
 
-  it('type errors of the U-Net', async () => {
+  it('throw typed errors from the U-Net', async () => {
     const { UNet } = api;
     await using one = await UNet.load(source.unet, loading);
     const inputs = () => ({
@@ -309,11 +312,11 @@ describe('loaded modules', () => {
     ]);
     const { deep } = await one.forward(inputs(), { branch: 0 });
     await tryJunk('shallow', one.shallow.bind(one), () => [inputs(), deep, 0, call()]);
-    await tryJunk('keepTexts', one.keepTexts.bind(one), () => [
+    await tryJunk('cacheCrossAttention', one.cacheCrossAttention.bind(one), () => [
       Tensor.zeros([1, 8, one.config.cross_attention_dim]),
       { signal: signal() },
     ]);
-    using kept = await one.keepTexts(Tensor.zeros([1, 8, one.config.cross_attention_dim]));
+    using kept = await one.cacheCrossAttention(Tensor.zeros([1, 8, one.config.cross_attention_dim]));
     const withTexts = (text: unknown) =>
       one.forward({ sample: latent(), timestep: Tensor.zeros([1]), text: text as never });
     await tryJunk('forward with texts', withTexts as never, () => [{ of: kept, rows: [0] }]);
@@ -334,7 +337,7 @@ describe('loaded modules', () => {
     ]);
   }, 120_000);
 
-  it('type errors of autoencoders', async () => {
+  it('throw typed errors from autoencoders', async () => {
     const { Autoencoder, VQModel } = api;
     const pixels = () => Tensor.zeros([1, 3, 64, 64]);
     if (source.autoencoder.kind === 'autoencoder_kl') {
@@ -397,7 +400,7 @@ describe('loaded modules', () => {
     await tryJunk('vqganLosses with a config', withLosses as never, () => [api.usualLosses('vq')]);
   }, 240_000);
 
-  it('type errors of transformers, and of sampling with them', async () => {
+  it('throw typed errors from transformers and sampling with them', async () => {
     const { LatentTransformer } = api;
     await using one = await LatentTransformer.load(codesSource.transformer!, loading);
     const row = () => new Tensor(new Int32Array(4), [1, 4]);
@@ -414,8 +417,8 @@ describe('loaded modules', () => {
     const first = async (steps: unknown) => (steps as AsyncGenerator).next();
     const choice = () => ({ temperature: 1, topK: 5, topP: 1, sample: true, below: 16, signal: signal() });
     await tryJunk(
-      'sampleCodes',
-      api.sampleCodes as never,
+      'sampleCodeIndices',
+      api.sampleCodeIndices as never,
       () => [
         one,
         { ...choice(), condition: [[0]], total: 3, seeds: [1], start: undefined, order: undefined },
@@ -423,8 +426,8 @@ describe('loaded modules', () => {
       first,
     );
     await tryJunk(
-      'slideCodes',
-      api.slideCodes as never,
+      'slideCodeIndices',
+      api.slideCodeIndices as never,
       () => [
         one,
         {
@@ -439,7 +442,7 @@ describe('loaded modules', () => {
       ],
       first,
     );
-    await tryJunk('codesLikelihood', api.codesLikelihood as never, () => [
+    await tryJunk('codeLikelihood', api.codeLikelihood as never, () => [
       one,
       [1, 2, 3, 4],
       {
@@ -455,7 +458,7 @@ describe('loaded modules', () => {
 });
 
 describe('functions and tensors', () => {
-  it('type errors of opening, converting and packing', async () => {
+  it('throw typed errors from opening, converting and packing', async () => {
     const open = () => ({
       variant: undefined,
       vae: undefined,
@@ -464,7 +467,7 @@ describe('functions and tensors', () => {
       ema: false,
     });
     await tryJunk('openModel', api.openModel as never, () => [api.starterModel, open()]);
-    await tryJunk('openCodesModel', api.openCodesModel as never, () => [
+    await tryJunk('openVqganModel', api.openVqganModel as never, () => [
       api.sketchStarter,
       { config: undefined, ema: false, variant: undefined },
     ]);
@@ -474,7 +477,7 @@ describe('functions and tensors', () => {
     ]);
   }, 120_000);
 
-  it('type errors of downloads, conversion and packed weights', async () => {
+  it('throw typed errors from downloads, conversion and packed weights', async () => {
     const env = () => ({ HF_HOME: folder, SAFELIGHT_MODELS: folder, HF_HUB_OFFLINE: '1' });
     await tryJunk(
       'listModels',
@@ -524,7 +527,7 @@ describe('functions and tensors', () => {
     ]);
   }, 120_000);
 
-  it('type errors of images and their texts', async () => {
+  it('throw typed errors from images and their texts', async () => {
     await tryJunk('readImage', api.readImage as never, () => [
       image(),
       { alpha: 'keep', maxPixels: 2 ** 20 },
@@ -544,7 +547,7 @@ describe('functions and tensors', () => {
     await tryJunk('png', made!.png.bind(made), () => [{ metadata: true }]);
   });
 
-  it('type errors of text', async () => {
+  it('throw typed errors from text functions', async () => {
     const tokenizer = await api.Tokenizer.standard();
     await tryJunk('parsePrompt', api.parsePrompt as never, () => ['a (b:1.2)']);
     await tryJunk('Tokenizer.encode', tokenizer.encode.bind(tokenizer), () => ['a']);
@@ -560,17 +563,17 @@ describe('functions and tensors', () => {
     ]);
   });
 
-  it('type errors of codes', async () => {
+  it('throw typed errors from functions of code indices', async () => {
     await tryJunk('codeUsage', api.codeUsage as never, () => [Int32Array.of(1, 2), 4]);
     await tryJunk('codeOrder', api.codeOrder as never, () => ['zcurve', 4, 4]);
-    await tryJunk('coordinateCodes', api.coordinateCodes as never, () => [2, 2, 4, 16]);
+    await tryJunk('coordinateIndices', api.coordinateIndices as never, () => [2, 2, 4, 16]);
     await tryJunk('windowSide', api.windowSide as never, () => [
       { block: 64, condition: 'grid', trained: 4 },
     ]);
     await tryJunk('usualLosses', api.usualLosses as never, () => ['vq']);
   });
 
-  it('type errors of tensors', async () => {
+  it('throw typed errors from tensors', async () => {
     const tensor = latent();
     await tryJunk('Tensor.from', Tensor.from as never, () => [new Float32Array(4), [2, 2]]);
     await tryJunk('Tensor.zeros', Tensor.zeros as never, () => [[2, 2]]);

@@ -6,13 +6,13 @@ import { Editor } from './views/editor.js';
 import { Enlarge } from './views/enlarge.js';
 import { Gallery } from './views/gallery.js';
 import { Header } from './views/header.js';
-import { Inside } from './views/inside/inside.js';
 import { Actions, Prompt } from './views/prompt.js';
 import { Queue } from './views/queue.js';
 import { Settings } from './views/settings.js';
 import { Source } from './views/source.js';
 import { Stage } from './views/stage.js';
 import { StyleEditor } from './views/styles.js';
+import { Inside } from './views/trace/trace.js';
 
 export function App() {
   return (

@@ -4,7 +4,7 @@ import './styles/layout.css';
 import './styles/gallery.css';
 import './styles/stage.css';
 import './styles/editor.css';
-import './styles/inside.css';
+import './styles/trace.css';
 import { render } from 'preact';
 import { App } from './app.js';
 import { restoreDrafts } from './state/drafts.js';

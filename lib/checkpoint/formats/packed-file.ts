@@ -8,7 +8,7 @@ import { z } from 'zod';
 import type { SourceType, WeightPlan, WeightPlanEntry } from '../../binding/types.js';
 import { SafelightError } from '../../errors.js';
 import { openRegular, readFully } from '../../files/read.js';
-import { keptBytes } from '../weights/plan-bytes.js';
+import { entryBytes } from '../weights/plan-bytes.js';
 
 const MAGIC = Buffer.from('SLPACK1\n');
 const PREFIX = MAGIC.length + 8;
@@ -72,7 +72,7 @@ export function layoutPacked(
   let end = 0;
   const places = plan.entries.map((entry) => {
     const offset = aligned(end);
-    const length = keptBytes(entry);
+    const length = entryBytes(entry);
     end = offset + length;
     return { name: entry.name, shape: [...entry.shape], storage: entry.storage, offset, length };
   });
@@ -132,7 +132,7 @@ export function packedPlan(path: string, { header }: PackedLayout, plan: WeightP
   for (const [i, { name, shape, storage }] of plan.entries.entries()) {
     const packed = header.entries[i]!;
     const same = packed.name === name && packed.storage === storage && packed.shape.join() === shape.join();
-    if (!same || packed.length !== keptBytes(plan.entries[i]!)) return undefined;
+    if (!same || packed.length !== entryBytes(plan.entries[i]!)) return undefined;
     const { offset, length } = packed;
     // Every storage has its name in files in capitals.
     const type = storage.toUpperCase() as SourceType;

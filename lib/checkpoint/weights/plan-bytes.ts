@@ -3,7 +3,7 @@ import type { StorageType, WeightPlanEntry } from '../../binding/types.js';
 import { isBlockType, storedBytes } from './storage.js';
 
 /** Bytes of a parameter as it is kept. */
-export function keptBytes({ source, shape, storage }: WeightPlanEntry): number {
+export function entryBytes({ source, shape, storage }: WeightPlanEntry): number {
   const share = count(shape) / count(source.shape);
   if (storage.toUpperCase() === source.type && source.strides === undefined) return source.length * share;
   return storedBytes(count(shape), storage as StorageType);

@@ -3,14 +3,14 @@ import { readFile, stat } from 'node:fs/promises';
 import { Command } from 'commander';
 import { SafelightError } from '../../errors.js';
 import type { CodeGrid } from '../../pipelines/vqgan/grid.js';
-import { addCodesModelOptions, addSizeOptions, type CodesFlags, type SizeFlags } from '../codes-options.js';
 import { UsageError } from '../failure.js';
 import { addCommonOptions, given } from '../model-options.js';
 import { checkInput, checkOutput, print, printJson } from '../output.js';
-import { checkPictureOutput } from '../pictures.js';
-import { namedAfter, reportPicture, withCodes } from './codes-command.js';
+import { checkImageOutput } from '../save-images.js';
+import { addSizeOptions, addVqganModelOptions, type SizeFlags, type VqganFlags } from '../vqgan-options.js';
+import { namedAfter, reportImage, withVqgan } from './vqgan-command.js';
 
-interface Flags extends CodesFlags, SizeFlags {
+interface Flags extends VqganFlags, SizeFlags {
   readonly output?: string;
   readonly decode?: boolean;
 }
@@ -31,7 +31,7 @@ export function codesCommand(): Command {
       'JSON, or with --decode .png, .jpg or .webp, - for stdout; replaced if it exists. Default stdout, or NAME.png, never replaced',
     );
   addSizeOptions(command);
-  addCodesModelOptions(command);
+  addVqganModelOptions(command);
   addCommonOptions(command, 'print only JSON on stdout; of --decode {"images":[…],"seconds","warnings"}');
   return command.action((file: string, flags: Flags) => (flags.decode ? decode : encode)(file, flags));
 }
@@ -40,7 +40,7 @@ async function encode(file: string, flags: Flags): Promise<void> {
   const { width, height, output, json } = flags;
   await checkInput(file, 'picture');
   if (output !== undefined) await checkOutput(output, json);
-  const { value, seconds, warnings } = await withCodes(flags, ({ pipeline, ...control }) =>
+  const { value, seconds, warnings } = await withVqgan(flags, ({ pipeline, ...control }) =>
     pipeline.codes(file, given({ width, height, ...control })),
   );
   const { codes, usage } = value;
@@ -56,13 +56,13 @@ async function decode(file: string, flags: Flags): Promise<void> {
   if (width !== undefined || height !== undefined)
     throw new UsageError('--width and --height are of pictures; codes have their size');
   await checkInput(file, 'file of codes');
-  await checkPictureOutput(output, json);
-  const codes = await readCodes(file);
-  const { value, seconds, warnings } = await withCodes(flags, ({ pipeline, signal, onProgress }) =>
+  await checkImageOutput(output, json);
+  const codes = await readCodeIndices(file);
+  const { value, seconds, warnings } = await withVqgan(flags, ({ pipeline, signal, onProgress }) =>
     // The pipeline checks all of it.
     pipeline.decodeCodes(codes as CodeGrid, { signal, onProgress }),
   );
-  await reportPicture({
+  await reportImage({
     picture: value,
     output,
     name: namedAfter(file, ''),
@@ -75,7 +75,7 @@ async function decode(file: string, flags: Flags): Promise<void> {
 }
 
 /** What stands for the codes in a JSON file: its `codes`, or all of it. @throws INVALID_FILE */
-async function readCodes(file: string): Promise<unknown> {
+async function readCodeIndices(file: string): Promise<unknown> {
   const { size } = await stat(file);
   const fail = (why: string, cause?: unknown) =>
     new SafelightError('INVALID_FILE', `'${file}' holds no codes: ${why}`, { cause });

@@ -14,8 +14,8 @@ import {
 } from '../model-options.js';
 import { openPipeline } from '../open-pipeline.js';
 import { checkInput, collectWarnings, duration, print, printJson } from '../output.js';
-import { checkPictureOutput, savePictures } from '../pictures.js';
 import { createProgress } from '../progress.js';
+import { checkImageOutput, saveImages } from '../save-images.js';
 
 interface Flags extends ModelOptions, RunOptions, CommonOptions {
   readonly output?: string;
@@ -44,7 +44,7 @@ export function decodeCommand(): Command {
 
 async function decode(file: string, flags: Flags): Promise<void> {
   await checkInput(file, 'latent');
-  await checkPictureOutput(flags.output, flags.json);
+  await checkImageOutput(flags.output, flags.json);
   const { Tensor } = await import('../../tensor/tensor.js');
   const { asLatent } = await import('../latent.js');
   const latent = asLatent(Tensor.fromNpy(await readFile(file)), file);
@@ -66,7 +66,7 @@ async function decode(file: string, flags: Flags): Promise<void> {
       progress.clear();
     }
   });
-  const files = await savePictures(pictures, {
+  const files = await saveImages(pictures, {
     output: flags.output,
     name: () => `${basename(file, '.npy')}.png`,
     metadata: false,

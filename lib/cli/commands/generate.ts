@@ -16,8 +16,8 @@ import {
 } from '../model-options.js';
 import { openPipeline } from '../open-pipeline.js';
 import { checkInput, collectWarnings, duration, print, printJson } from '../output.js';
-import { checkPictureOutput, savePictures } from '../pictures.js';
 import { createProgress, type ProgressDisplay } from '../progress.js';
+import { checkImageOutput, saveImages } from '../save-images.js';
 
 type Flags = GenerateFlags &
   ModelOptions &
@@ -87,7 +87,7 @@ async function work(
       ...{ signal, onProgress: progress.show },
       onWarning,
     });
-    const files = await savePictures(pictures, {
+    const files = await saveImages(pictures, {
       output: flags.output,
       name: ({ seed }) => `safelight-${seed}.png`,
       metadata: flags.metadata,
@@ -117,7 +117,7 @@ async function checkBeforeLoading(options: GenerateOptions, flags: Flags): Promi
       throw new UsageError("missing required argument 'prompt': this model draws what a text says");
     resolveOptions(options, {}, anySize, condition);
   }
-  await checkPictureOutput(flags.output, flags.json);
+  await checkImageOutput(flags.output, flags.json);
   if (typeof options.init === 'string') await checkInput(options.init, 'picture');
   if (typeof options.mask === 'string') await checkInput(options.mask, 'mask');
   if (options.loras !== undefined) {

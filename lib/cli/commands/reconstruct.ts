@@ -1,12 +1,12 @@
 /** `safelight reconstruct`: what an autoencoder keeps of a picture. */
 import { Command } from 'commander';
-import { addCodesModelOptions, addSizeOptions, type CodesFlags, type SizeFlags } from '../codes-options.js';
 import { addCommonOptions, given } from '../model-options.js';
 import { checkInput } from '../output.js';
-import { checkPictureOutput } from '../pictures.js';
-import { namedAfter, reportPicture, withCodes } from './codes-command.js';
+import { checkImageOutput } from '../save-images.js';
+import { addSizeOptions, addVqganModelOptions, type SizeFlags, type VqganFlags } from '../vqgan-options.js';
+import { namedAfter, reportImage, withVqgan } from './vqgan-command.js';
 
-interface Flags extends CodesFlags, SizeFlags {
+interface Flags extends VqganFlags, SizeFlags {
   readonly output?: string;
 }
 
@@ -22,7 +22,7 @@ export function reconstructCommand(): Command {
       '.png, .jpg or .webp, - for stdout; replaced if it exists. Default NAME-reconstructed.png, never replaced',
     );
   addSizeOptions(command);
-  addCodesModelOptions(command);
+  addVqganModelOptions(command);
   addCommonOptions(
     command,
     'print only {"images":[{"file","width","height"}],"psnr","usage","seconds","warnings"} on stdout',
@@ -33,15 +33,15 @@ export function reconstructCommand(): Command {
 async function reconstruct(image: string, flags: Flags): Promise<void> {
   const { width, height, output, json } = flags;
   await checkInput(image, 'picture');
-  await checkPictureOutput(output, json);
-  const { value, seconds, warnings } = await withCodes(flags, ({ pipeline, ...control }) =>
+  await checkImageOutput(output, json);
+  const { value, seconds, warnings } = await withVqgan(flags, ({ pipeline, ...control }) =>
     pipeline.reconstruct(image, given({ width, height, ...control })),
   );
   const { psnr, usage } = value;
   const codes = usage
     ? `, ${usage.used} of ${usage.vocabulary} codes, perplexity ${usage.perplexity.toFixed(1)}`
     : '';
-  await reportPicture({
+  await reportImage({
     picture: value.image,
     output,
     name: namedAfter(image, '-reconstructed'),

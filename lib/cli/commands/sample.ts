@@ -3,16 +3,16 @@ import { Command } from 'commander';
 import { drawFields } from '../../options/declarations/autoregressive.js';
 import { conditionFields } from '../../options/declarations/text.js';
 import { optionsOfFlags } from '../../options/flags.js';
-import type { CodesStream, SampleResult } from '../../pipelines/vqgan/sample.js';
+import type { SampleResult, VqganStream } from '../../pipelines/vqgan/sample.js';
 import type { DrawOptions } from '../../pipelines/vqgan/sample-options.js';
-import { addCodesModelOptions, addDrawOptions, type CodesFlags } from '../codes-options.js';
 import { addCommonOptions, given } from '../model-options.js';
 import { addOptionFlags } from '../option-flags.js';
 import { checkInput } from '../output.js';
-import { checkPictureOutput } from '../pictures.js';
-import { type CodesWork, namedAfter, reportPicture, withCodes } from './codes-command.js';
+import { checkImageOutput } from '../save-images.js';
+import { addDrawOptions, addVqganModelOptions, type VqganFlags } from '../vqgan-options.js';
+import { namedAfter, reportImage, type VqganRun, withVqgan } from './vqgan-command.js';
 
-interface Flags extends CodesFlags {
+interface Flags extends VqganFlags {
   readonly output?: string;
   readonly class?: number;
 }
@@ -32,7 +32,7 @@ export function sampleCommand(): Command {
     );
   addOptionFlags(command, '', { class: conditionFields.class });
   addDrawOptions(command);
-  addCodesModelOptions(command);
+  addVqganModelOptions(command);
   addCommonOptions(command, JSON_HELP);
   return command.action((flags: Flags) =>
     draw(
@@ -55,7 +55,7 @@ export function sketchCommand(): Command {
       '.png, .jpg or .webp, - for stdout; replaced if it exists. Default NAME-SEED.png, never replaced',
     );
   addDrawOptions(command);
-  addCodesModelOptions(command);
+  addVqganModelOptions(command);
   addCommonOptions(command, JSON_HELP);
   return command.action(async (image: string, flags: Flags) => {
     await checkInput(image, 'picture');
@@ -67,17 +67,17 @@ export function sketchCommand(): Command {
 async function draw(
   flags: Flags,
   name: (result: SampleResult) => string,
-  begin: (work: CodesWork, options: DrawOptions) => CodesStream,
+  begin: (work: VqganRun, options: DrawOptions) => VqganStream,
 ): Promise<void> {
   const { output, json } = flags;
   const options = optionsOfFlags(drawFields, { ...flags });
-  await checkPictureOutput(output, json);
-  const { value, seconds, warnings } = await withCodes(flags, (work) => {
+  await checkImageOutput(output, json);
+  const { value, seconds, warnings } = await withVqgan(flags, (work) => {
     const { pipeline: _, ...control } = work;
     return begin(work, { ...options, ...control }).result;
   });
   const { image, codes, usage } = value;
-  await reportPicture({
+  await reportImage({
     picture: image,
     output,
     name: name(value),

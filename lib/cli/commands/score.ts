@@ -3,15 +3,15 @@ import { Command } from 'commander';
 import { SafelightError } from '../../errors.js';
 import { conditionFields } from '../../options/declarations/text.js';
 import type { Score } from '../../pipelines/vqgan/score.js';
-import type { RgbImage } from '../../tensor/picture.js';
-import { addCodesModelOptions, addSizeOptions, type CodesFlags, type SizeFlags } from '../codes-options.js';
+import type { RgbImage } from '../../tensor/render.js';
 import { addCommonOptions, given } from '../model-options.js';
 import { addOptionFlags } from '../option-flags.js';
 import { checkInput, duration, print, printJson, table } from '../output.js';
-import { checkPictureOutput, savePictures } from '../pictures.js';
-import { namedAfter, withCodes } from './codes-command.js';
+import { checkImageOutput, saveImages } from '../save-images.js';
+import { addSizeOptions, addVqganModelOptions, type SizeFlags, type VqganFlags } from '../vqgan-options.js';
+import { namedAfter, withVqgan } from './vqgan-command.js';
 
-interface Flags extends CodesFlags, SizeFlags {
+interface Flags extends VqganFlags, SizeFlags {
   readonly output?: string;
   readonly condition?: string;
   readonly class?: number;
@@ -31,7 +31,7 @@ export function scoreCommand(): Command {
     .option('--condition <image>', 'of models that draw after pictures: the drawing; default an empty page');
   addOptionFlags(command, '', { class: conditionFields.class });
   addSizeOptions(command);
-  addCodesModelOptions(command);
+  addVqganModelOptions(command);
   addCommonOptions(
     command,
     'print only {"images":[{"file","width","height"}],"patches","losses","leftOut","logLikelihood","psnr","usage","seconds","warnings"}',
@@ -43,8 +43,8 @@ async function score(image: string, flags: Flags): Promise<void> {
   const { width, height, output, condition, json } = flags;
   await checkInput(image, 'picture');
   if (condition !== undefined) await checkInput(condition, 'picture');
-  await checkPictureOutput(output, json);
-  const { value, seconds, warnings } = await withCodes(flags, ({ pipeline, ...control }) => {
+  await checkImageOutput(output, json);
+  const { value, seconds, warnings } = await withVqgan(flags, ({ pipeline, ...control }) => {
     if (output !== undefined && !pipeline.info.discriminator) throw noMap(pipeline.info.path);
     return pipeline.score(image, given({ width, height, condition, class: flags.class, ...control }));
   });
@@ -58,7 +58,7 @@ async function score(image: string, flags: Flags): Promise<void> {
 async function saveMap(map: RgbImage, output: string | undefined, name: string) {
   const { encodePng } = await import('../../image/png.js');
   const picture = { ...map, seed: undefined, png: () => encodePng(map) };
-  const [file = ''] = await savePictures([picture], { output, name: () => name, metadata: false });
+  const [file = ''] = await saveImages([picture], { output, name: () => name, metadata: false });
   return { file, width: map.width, height: map.height };
 }
 

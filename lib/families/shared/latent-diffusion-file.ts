@@ -3,6 +3,7 @@
  * Stable Diffusion's files they differ in what their tensors do not tell, so that most need their YAML.
  */
 
+import type { LatentScale, UNetModelComponents } from '../../checkpoint/components.js';
 import { classOf } from '../../checkpoint/config/codec.js';
 import { detectUNetConfig } from '../../checkpoint/config/detect/unet.js';
 import { isFirstStage } from '../../checkpoint/config/omegaconf/first-stage.js';
@@ -17,7 +18,6 @@ import type { ModelFile } from '../../checkpoint/model-files.js';
 import { ldmUNetNaming } from '../../checkpoint/naming/ldm-unet.js';
 import { hasBert, openBertTensors } from '../../checkpoint/open-bert.js';
 import { hasFirstStage, openFirstStage } from '../../checkpoint/open-first-stage.js';
-import type { LatentScale, UNetModelParts } from '../../checkpoint/parts.js';
 import { AUTOENCODER, UNET } from '../../checkpoint/text-encoder-layout.js';
 import { ComponentWeights } from '../../checkpoint/weights/component.js';
 import { readValues } from '../../checkpoint/weights/read-tensor.js';
@@ -51,7 +51,7 @@ export async function drawsPixels(
 export async function openLatentDiffusionFile(
   { tensors, path }: ModelFile,
   options: OpenModelOptions,
-): Promise<UNetModelParts> {
+): Promise<UNetModelComponents> {
   const yaml = await readModelConfig(path, options.config);
   const params = yaml?.section('model.params') ?? null;
   const facts = readLdmUNetFacts(yaml);

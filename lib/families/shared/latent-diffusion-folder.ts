@@ -4,6 +4,7 @@
  */
 
 import { join } from 'node:path';
+import type { LatentScale, UNetModelComponents } from '../../checkpoint/components.js';
 import { readSampling, readSchedulerConfig } from '../../checkpoint/config/diffusers/scheduler.js';
 import type { SchedulerConfig, UNetConfig } from '../../checkpoint/config/types.js';
 import { readConfig, unsupported } from '../../checkpoint/config/validate.js';
@@ -13,7 +14,6 @@ import type { ConditionSource, LatentSource, OpenModelOptions } from '../../chec
 import type { ModelFolder } from '../../checkpoint/model-files.js';
 import { openBertFolder } from '../../checkpoint/open-bert.js';
 import { openVQModelFolder } from '../../checkpoint/open-first-stage.js';
-import type { LatentScale, UNetModelParts } from '../../checkpoint/parts.js';
 import { defined } from '../../defined.js';
 import { defaultsOf } from './latent-diffusion-file.js';
 
@@ -28,7 +28,7 @@ export function isLatentDiffusionFolder({ has }: ModelFolder): boolean {
 export async function openLatentDiffusionFolder(
   { path, index, has }: ModelFolder,
   { variant, vae, prediction }: OpenModelOptions,
-): Promise<UNetModelParts> {
+): Promise<UNetModelComponents> {
   const unet = await openUNetFolder(join(path, 'unet'), variant);
   const enlarges = index._class_name === 'LDMSuperResolutionPipeline';
   const latents = has('vqvae')

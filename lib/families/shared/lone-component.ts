@@ -19,7 +19,7 @@ import { embeddedAutoencoder, embeddedUNet } from '../../checkpoint/embedded-mod
 import { openAutoencoderFolder, openTextEncoderFolder, openUNetFolder } from '../../checkpoint/folder.js';
 import type { GgufMetadata } from '../../checkpoint/formats/gguf-metadata.js';
 import { openWeights } from '../../checkpoint/formats/open-weights.js';
-import { contextOf } from '../../checkpoint/missing-parts.js';
+import { contextOf } from '../../checkpoint/missing-components.js';
 import { clipNaming } from '../../checkpoint/naming/clip.js';
 import { openClipNaming } from '../../checkpoint/naming/openclip.js';
 import { findUNet, type UNetPlace, unetNaming } from '../../checkpoint/naming/unet-place.js';
@@ -27,7 +27,7 @@ import { openAutoencoder } from '../../checkpoint/open-autoencoder.js';
 import { openVQModelFolder } from '../../checkpoint/open-first-stage.js';
 import { ComponentWeights } from '../../checkpoint/weights/component.js';
 import type { TensorIndex } from '../../checkpoint/weights/tensor-index.js';
-import { openCodesModel } from './vqgan/open-vqgan.js';
+import { openVqganModel } from './vqgan/open-vqgan.js';
 
 export interface LoneComponent {
   readonly kind: ModuleKind;
@@ -76,7 +76,7 @@ export async function openComponentFile(path: string, ema = false): Promise<Lone
     return { kind: 'unet', config: detectUNetConfig(weights, hints), weights };
   }
   if (has('first_stage_model.quantize.', 'quantize.')) {
-    const { autoencoder } = await openCodesModel(path, { ema });
+    const { autoencoder } = await openVqganModel(path, { ema });
     return autoencoder;
   }
   if (has('first_stage_model.', 'encoder.down', 'decoder.up')) {

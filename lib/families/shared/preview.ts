@@ -6,7 +6,7 @@
 
 import { resample } from '../../image/resample.js';
 import { interpolate } from '../../tensor/interpolate.js';
-import type { RgbImage } from '../../tensor/picture.js';
+import type { RgbImage } from '../../tensor/render.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { LatentCodec } from './latent-codec.js';
 

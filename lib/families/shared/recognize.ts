@@ -2,7 +2,7 @@
 
 import { SafelightError } from '../../errors.js';
 import { type ModelKind, modelKind, openModel } from '../registry.js';
-import { openCodesModel } from './vqgan/open-vqgan.js';
+import { openVqganModel } from './vqgan/open-vqgan.js';
 
 /**
  * The kind of a model that can be loaded as it is, without options.
@@ -16,8 +16,8 @@ export async function recognizeModel(path: string): Promise<ModelKind> {
     await openModel(path);
     return kind;
   }
-  const { autoencoder, transformer, discriminator } = await openCodesModel(path);
-  // CodesPipeline reconstructs with it, but a folder of models has it for the checkpoints it belongs to.
+  const { autoencoder, transformer, discriminator } = await openVqganModel(path);
+  // VqganPipeline reconstructs with it, but a folder of models has it for the checkpoints it belongs to.
   if (autoencoder.kind === 'autoencoder_kl' && !transformer && !discriminator)
     throw new SafelightError(
       'UNSUPPORTED_MODEL',

@@ -3,6 +3,7 @@
  * tensors cannot tell is a fact of the family.
  */
 
+import type { UNetModelComponents } from '../../checkpoint/components.js';
 import { detectUNetConfig } from '../../checkpoint/config/detect/unet.js';
 import { STABLE_DIFFUSION_SCHEDULER } from '../../checkpoint/config/diffusers/scheduler.js';
 import { readNamedScheduler } from '../../checkpoint/config/omegaconf/named-scheduler.js';
@@ -11,7 +12,6 @@ import type { OpenModelOptions, PredictionFrom } from '../../checkpoint/model-de
 import type { ModelFile } from '../../checkpoint/model-files.js';
 import { findUNet, unetNaming } from '../../checkpoint/naming/unet-place.js';
 import { openAutoencoderTensors } from '../../checkpoint/open-autoencoder.js';
-import type { UNetModelParts } from '../../checkpoint/parts.js';
 import { readStatedTraining, type StatedTraining } from '../../checkpoint/stated-training.js';
 import { AUTOENCODER, type EncoderLayout, openEncoder } from '../../checkpoint/text-encoder-layout.js';
 import { ComponentWeights } from '../../checkpoint/weights/component.js';
@@ -24,7 +24,7 @@ export async function openStableDiffusionFile(
   { encoders }: EncoderLayout,
   options: OpenModelOptions,
   family: StableDiffusionDefinition,
-): Promise<UNetModelParts> {
+): Promise<UNetModelComponents> {
   const textEncoders = encoders.map((place) => openEncoder(place, tensors, path));
   const place = findUNet(tensors.keys())!;
   const weights = new ComponentWeights('U-Net', path, tensors, unetNaming(place, tensors.keys(), path));

@@ -1,5 +1,6 @@
 /** A diffusers folder of Stable Diffusion: its components, and the traits that tell the families apart. */
 import { join } from 'node:path';
+import type { LatentScale, UNetModelComponents } from '../../checkpoint/components.js';
 import { readAutoencoderConfig } from '../../checkpoint/config/diffusers/autoencoder.js';
 import { readSchedulerConfig } from '../../checkpoint/config/diffusers/scheduler.js';
 import { readUNetConfig } from '../../checkpoint/config/diffusers/unet.js';
@@ -13,7 +14,6 @@ import {
 } from '../../checkpoint/folder.js';
 import type { OpenModelOptions, TextEncoderSource } from '../../checkpoint/model-descriptor.js';
 import { type ModelFolder, requireVariant } from '../../checkpoint/model-files.js';
-import type { LatentScale, UNetModelParts } from '../../checkpoint/parts.js';
 import { kindOf } from '../../files/read.js';
 import type { FolderTraits, StableDiffusionDefinition } from './stable-diffusion-definition.js';
 
@@ -62,7 +62,7 @@ export async function openStableDiffusionFolder(
   { path, index, has }: ModelFolder,
   options: OpenModelOptions,
   family: StableDiffusionDefinition,
-): Promise<UNetModelParts> {
+): Promise<UNetModelComponents> {
   const { variant } = options;
   const unet = await openUNetFolder(join(path, 'unet'), variant);
   const second = has('text_encoder_2');

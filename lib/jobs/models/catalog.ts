@@ -7,13 +7,13 @@ import { type ModelKind, modelKind } from '../../families/registry.js';
 import { isModelName } from '../../hub/locate.js';
 import { Pipeline } from '../../pipelines/diffusion/pipeline.js';
 import type { LoadPipelineOptions } from '../../pipelines/model/load-options.js';
-import { CodesPipeline } from '../../pipelines/vqgan/vqgan-pipeline.js';
+import { VqganPipeline } from '../../pipelines/vqgan/vqgan-pipeline.js';
 import type { Json } from '../json.js';
 import { type JobLimits, type JobSchemas, jobSchemas, whatIsWrong } from '../schemas.js';
 import { type Job, type JobRequest, type JobType, jobTypes, kindOfJob } from '../types.js';
 import { type ModelEntry, ModelPool, type PoolOptions } from './pool.js';
 
-export type LoadedModel = Pipeline | CodesPipeline;
+export type LoadedModel = Pipeline | VqganPipeline;
 
 /** A model as it is configured. */
 export interface ConfiguredModel {
@@ -168,8 +168,8 @@ function entryOf({ name, path, kind }: CatalogModel, loading: Loading): ModelEnt
           ? { onProgress: ({ step, steps }: { step: number; steps: number }) => onProgress(step, steps) }
           : {}),
       };
-      const isCodes = (kind ?? (await modelKind(path))) === 'codes';
-      return isCodes ? CodesPipeline.load(path, options) : Pipeline.load(path, options);
+      const isVqgan = (kind ?? (await modelKind(path))) === 'codes';
+      return isVqgan ? VqganPipeline.load(path, options) : Pipeline.load(path, options);
     },
   };
 }

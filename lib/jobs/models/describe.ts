@@ -1,16 +1,16 @@
 /** Descriptions of models and token counts of prompts, from headers and configs: no weights are loaded for it. */
 
-import { latentFactor } from '../../checkpoint/latent-source.js';
+import { latentDownsampleFactor } from '../../checkpoint/latent-source.js';
 import { chunksOf } from '../../conditioning/prompt-encoder.js';
 import { invalidOption } from '../../errors.js';
 import { modelKind, openModel } from '../../families/registry.js';
-import { openCodesModel } from '../../families/shared/vqgan/open-vqgan.js';
+import { openVqganModel } from '../../families/shared/vqgan/open-vqgan.js';
 import { loadTokenizer } from '../../tokenizers/load-tokenizer.js';
 import type { PromptTokenizer } from '../../tokenizers/prompt-tokenizer.js';
 import type { ConfiguredModel } from './catalog.js';
 
 /** Properties of a model that a form needs. */
-export type ModelDescription = DiffusionDescription | CodesDescription;
+export type ModelDescription = DiffusionDescription | VqganDescription;
 
 export interface DiffusionDescription {
   readonly kind: 'diffusion';
@@ -25,7 +25,7 @@ export interface DiffusionDescription {
   readonly schedule?: string | undefined;
 }
 
-export interface CodesDescription {
+export interface VqganDescription {
   readonly kind: 'codes';
   /** Conditioning of its transformer; null for an autoencoder alone. */
   readonly condition: 'none' | 'class' | 'coordinates' | 'image' | null;
@@ -52,7 +52,7 @@ interface Known {
 export class Descriptions {
   private readonly known = new Map<string, Promise<Known>>();
 
-  /** @throws what `openModel` and `openCodesModel` throw */
+  /** @throws what `openModel` and `openVqganModel` throw */
   async describe(path: string): Promise<ModelDescription> {
     return (await this.get(path)).description;
   }
@@ -79,11 +79,11 @@ export class Descriptions {
 }
 
 async function read(path: string): Promise<Known> {
-  return (await modelKind(path)) === 'codes' ? readCodes(path) : readDiffusion(path);
+  return (await modelKind(path)) === 'codes' ? describeVqgan(path) : describeDiffusion(path);
 }
 
-async function readCodes(path: string): Promise<Known> {
-  const { transformer, condition, autoencoder, discriminator } = await openCodesModel(path);
+async function describeVqgan(path: string): Promise<Known> {
+  const { transformer, condition, autoencoder, discriminator } = await openVqganModel(path);
   return {
     description: {
       kind: 'codes',
@@ -94,17 +94,17 @@ async function readCodes(path: string): Promise<Known> {
   };
 }
 
-async function readDiffusion(path: string): Promise<Known> {
+async function describeDiffusion(path: string): Promise<Known> {
   const { family, unet, autoencoder, defaults, textEncoders } = await openModel(path);
-  const factor = latentFactor(autoencoder);
-  const side = unet.config.sample_size * factor;
+  const downsampleFactor = latentDownsampleFactor(autoencoder);
+  const side = unet.config.sample_size * downsampleFactor;
   const { width = side, height = side, steps, cfg, sampler, schedule } = defaults;
   const description = {
     kind: 'diffusion',
     family,
     width,
     height,
-    factor,
+    factor: downsampleFactor,
     steps,
     cfg,
     sampler,

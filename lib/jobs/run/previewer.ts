@@ -1,6 +1,6 @@
 /** Previews of a running job, small WebP images: as many as can be drawn beside the job, or the number that was requested. */
 import sharp from 'sharp';
-import type { RgbImage } from '../../tensor/picture.js';
+import type { RgbImage } from '../../tensor/render.js';
 import type { JobPreview, PreviewRequest } from '../types.js';
 
 /** Pixels of the longer side. */

@@ -2,7 +2,7 @@
 import { encodePng } from '../../image/png.js';
 import type { Progress } from '../../pipelines/progress.js';
 import type { SampleResult, SampleStep } from '../../pipelines/vqgan/sample.js';
-import type { CodesPipeline } from '../../pipelines/vqgan/vqgan-pipeline.js';
+import type { VqganPipeline } from '../../pipelines/vqgan/vqgan-pipeline.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning } from '../../warnings.js';
 import { readImages, withoutImages } from '../images.js';
@@ -21,8 +21,8 @@ interface Control {
   readonly onWarning: OnWarning;
 }
 
-/** @throws what `CodesPipeline`'s calls throw */
-export async function runVqgan(job: Job, pipeline: CodesPipeline, context: RunContext): Promise<RunOutcome> {
+/** @throws what `VqganPipeline`'s calls throw */
+export async function runVqgan(job: Job, pipeline: VqganPipeline, context: RunContext): Promise<RunOutcome> {
   const { signal, emit } = context;
   const clock = new Clock(1);
   const previewer = new Previewer(job.previews, (preview) => emit({ type: 'preview', data: preview }));
@@ -56,7 +56,7 @@ async function callOf(job: Job, control: Control, context: RunContext) {
 
 async function reconstruct(
   job: Job,
-  pipeline: CodesPipeline,
+  pipeline: VqganPipeline,
   control: Control,
   context: RunContext,
 ): Promise<RunOutcome> {
@@ -71,7 +71,7 @@ async function reconstruct(
 /** Gives the image as it was encoded, its reconstruction, and a heat map of where it looks real. */
 async function score(
   job: Job,
-  pipeline: CodesPipeline,
+  pipeline: VqganPipeline,
   control: Control,
   context: RunContext,
 ): Promise<RunOutcome> {
@@ -109,7 +109,7 @@ function rowsOf(tensor: Tensor): number[][] {
 
 async function write(
   job: Job,
-  pipeline: CodesPipeline,
+  pipeline: VqganPipeline,
   control: Control,
   context: RunContext,
 ): Promise<RunOutcome> {

@@ -1,6 +1,6 @@
 /** Events of a run on their way to the store, one after the other: of progress and previews only the newest, where the store is slower than the job. */
 import { Warnings } from '../../warnings.js';
-import type { JobTurn, Kept } from '../store/store.js';
+import type { JobSnapshot, JobTurn } from '../store/store.js';
 import type { JobImage, NewEvent } from '../types.js';
 import { isReplaced } from './event-log.js';
 
@@ -29,10 +29,10 @@ export class Reporter {
   private async send(): Promise<void> {
     // Events that are not stored are lost to readers; the outcome of the job is stored apart from it.
     for (let event = this.pending.shift(); event; event = this.pending.shift())
-      await this.turn.report(event, this.keptWith(event)).catch(() => undefined);
+      await this.turn.report(event, this.snapshotPart(event)).catch(() => undefined);
   }
 
-  private keptWith(event: NewEvent): Kept | undefined {
+  private snapshotPart(event: NewEvent): JobSnapshot | undefined {
     if (event.type === 'image') {
       const { index: _, ...image } = event.data;
       this.images.push(image);

@@ -119,9 +119,9 @@ export class JobRunner {
       const outcome = await this.outcome(run);
       if (outcome === 'left') return await turn.giveBack();
       const { status, ...rest } = outcome;
-      const isKept = await this.finish(turn, status, rest);
+      const isTensorRef = await this.finish(turn, status, rest);
       const seconds = (performance.now() - begun) / 1000;
-      log?.(isKept ? status : 'stopped', { job: job.id, seconds, ...rest.error });
+      log?.(isTensorRef ? status : 'stopped', { job: job.id, seconds, ...rest.error });
     } finally {
       clearInterval(checking);
       this.runs.delete(job.id);

@@ -100,7 +100,9 @@ export interface JobTurns {
 }
 
 /** Everything of its kind so far, stored with an event so that it can be read later. */
-export type Kept = { readonly images: readonly JobImage[] } | { readonly warnings: readonly Warning[] };
+export type JobSnapshot =
+  | { readonly images: readonly JobImage[] }
+  | { readonly warnings: readonly Warning[] };
 
 export type Outcome = Partial<Pick<Job, 'images' | 'result' | 'error'>>;
 
@@ -111,7 +113,7 @@ export interface JobTurn {
   readonly files: JobFiles;
   isCurrent(): Promise<boolean>;
   /** Publishes an event of the run. */
-  report(event: NewEvent, kept?: Kept): Promise<boolean>;
+  report(event: NewEvent, kept?: JobSnapshot): Promise<boolean>;
   finish(status: 'done' | 'failed', outcome: Outcome): Promise<boolean>;
   /** Queues the job again before all others, as if this attempt had not begun. */
   giveBack(): Promise<void>;

@@ -1,6 +1,6 @@
 /** Small images of a run in one file, one below the other. */
 import sharp from 'sharp';
-import type { RgbImage } from '../../tensor/picture.js';
+import type { RgbImage } from '../../tensor/render.js';
 
 /** Position of an image in its strip, in pixels; it begins at the left edge. */
 export interface Place {

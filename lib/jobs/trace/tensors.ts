@@ -1,6 +1,6 @@
 /** Statistics and heat maps of tensors that were requested by name. */
 import type { Pipeline } from '../../pipelines/diffusion/pipeline.js';
-import type { RgbImage } from '../../tensor/picture.js';
+import type { RgbImage } from '../../tensor/render.js';
 import type { TensorStats } from '../../tensor/stats.js';
 import type { Tensor } from '../../tensor/tensor.js';
 

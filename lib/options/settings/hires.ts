@@ -65,9 +65,10 @@ export function hiresTarget(
   width: number,
   height: number,
   hires: Pick<HiresSettings, 'scale' | 'width' | 'height'>,
-  factor: number,
+  downsampleFactor: number,
 ): HiresTarget {
-  const onGrid = (size: number): number => Math.max(factor, Math.floor(size / factor) * factor);
+  const onGrid = (size: number): number =>
+    Math.max(downsampleFactor, Math.floor(size / downsampleFactor) * downsampleFactor);
   const same = (w: number, h: number): HiresTarget => ({
     width: w,
     height: h,

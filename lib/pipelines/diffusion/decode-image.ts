@@ -1,7 +1,7 @@
 /** The end of a generation: latents decoded, each with what its image's texts say. */
 import { eitherOf, isAborted, throwIfAborted } from '../../errors.js';
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
-import type { RgbImage } from '../../tensor/picture.js';
+import type { RgbImage } from '../../tensor/render.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { GeneratedImage, toPixels } from '../image-result.js';
 import { exactOptionsOf, parametersOf } from '../metadata.js';
@@ -44,7 +44,7 @@ async function imageOf(
     throwIfAborted(signal);
     if (!early?.aborted || !isAborted(error)) throw error;
   }
-  const { downsampleFactor: factor } = loaded.facts;
+  const { downsampleFactor } = loaded.facts;
   const [, , height = 0, width = 0] = latent.shape;
-  return loaded.preview.draw(latent.at(0), width * factor, height * factor);
+  return loaded.preview.draw(latent.at(0), width * downsampleFactor, height * downsampleFactor);
 }

@@ -12,7 +12,7 @@ import type { GuidancePair } from '../../sampling/guidance.js';
 import { createNoise } from '../../sampling/noise.js';
 import { addNoise } from '../../sampling/noise-schedule.js';
 import { initialNoiseScale } from '../../sampling/samplers/index.js';
-import type { RgbImage } from '../../tensor/picture.js';
+import type { RgbImage } from '../../tensor/render.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning } from '../../warnings.js';
 import { copyGiven, type GivenTensors, rowsOf, sizeWith } from '../given-tensors.js';
@@ -28,7 +28,7 @@ import { brownianRange, fullSigmas, partialSigmas } from './denoising/sigmas.js'
 import { guidanceOf } from './generation.js';
 import { encodeGiven } from './given-encodings.js';
 import { warnIfLarge } from './image-size.js';
-import { needsPicture } from './ldm-inpaint.js';
+import { needsImage } from './ldm-inpaint.js';
 import { maskedEverywhere } from './text-to-image.js';
 
 export interface DenoiseOptions extends ApiSamplingOptions {
@@ -118,7 +118,7 @@ export async function denoiseStage(loaded: LoadedModel, options: DenoiseOptions)
   const range = partial ? { brownianRange: brownianRange(partial.full) } : {};
   const scale = initialNoiseScale(settings.sampler, sigmas[0]!, noiseSchedule);
   const pixels = { width: w * facts.downsampleFactor, height: h * facts.downsampleFactor };
-  if (needsPicture(loaded)) {
+  if (needsImage(loaded)) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
       'This model draws beside a picture, which this stage does not take; use generate with init',
@@ -219,9 +219,9 @@ function latentShape(
   options: DenoiseOptions,
   given: GivenTensors,
 ): [channels: number, height: number, width: number] {
-  const { downsampleFactor: factor, defaults, latentChannels } = facts;
-  const { width: wide, height: high } = checkSize(options, factor);
-  const size = checkSize(sizeWith(given, { width: wide, height: high }, factor), factor);
+  const { downsampleFactor, defaults, latentChannels } = facts;
+  const { width: wide, height: high } = checkSize(options, downsampleFactor);
+  const size = checkSize(sizeWith(given, { width: wide, height: high }, downsampleFactor), downsampleFactor);
   const { width = defaults.width, height = defaults.height } = size;
-  return [latentChannels, height / factor, width / factor];
+  return [latentChannels, height / downsampleFactor, width / downsampleFactor];
 }

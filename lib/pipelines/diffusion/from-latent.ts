@@ -6,15 +6,15 @@ import { rowsOf } from '../given-tensors.js';
 import type { Settings } from '../options.js';
 import { brownianRange, partialSigmas } from './denoising/sigmas.js';
 import type { Plan } from './plan.js';
-import { pictureNoise } from './seeds.js';
+import { imageNoise } from './seeds.js';
 import { maskedEverywhere } from './text-to-image.js';
 
 /** @param latent `[1 or count, C, h, w]`, checked and of the settings' size */
 export async function planFromLatent(loaded: LoadedModel, settings: Settings, latent: Tensor): Promise<Plan> {
   const { sampling, from, signal } = settings;
-  const { downsampleFactor: factor, alignYourSteps } = loaded.facts;
+  const { downsampleFactor, alignYourSteps } = loaded.facts;
   const [, channels = 0, h = 0, w = 0] = latent.shape;
-  const [width, height] = [w * factor, h * factor];
+  const [width, height] = [w * downsampleFactor, h * downsampleFactor];
   const { noiseSchedule: trained } = await loaded.denoiser(signal);
   const { full, noiseSchedule, sigmas } = partialSigmas(
     sampling,
@@ -27,7 +27,7 @@ export async function planFromLatent(loaded: LoadedModel, settings: Settings, la
     height,
     steps: sigmas.length - 1,
     pass: (batch) => {
-      const noise = pictureNoise(settings, batch, [channels, h, w], factor, brownianRange(full));
+      const noise = imageNoise(settings, batch, [channels, h, w], downsampleFactor, brownianRange(full));
       const before = rowsOf(latent, batch.first, batch.seeds.length);
       const noisy = addNoise(noiseSchedule, before.data, noise.first(), sigmas[0]!, from.noiseMultiplier);
       return { latent: Tensor.from(noisy, before.shape), sigmas, noiseSchedule, noise, extra, before };

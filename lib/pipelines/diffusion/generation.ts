@@ -4,7 +4,7 @@ import { throwIfAborted, unlessAborted } from '../../errors.js';
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import type { SamplingSettings } from '../../options/settings/sampling.js';
 import { type Guidance, type GuidancePair, guidanceBranches } from '../../sampling/guidance.js';
-import type { RgbImage } from '../../tensor/picture.js';
+import type { RgbImage } from '../../tensor/render.js';
 import type { Warning } from '../../warnings.js';
 import { checkGivenShape } from '../given-tensors.js';
 import type { GeneratedImage } from '../image-result.js';
@@ -20,7 +20,7 @@ import { encodeGiven } from './given-encodings.js';
 import { type HiresPlan, planHires } from './hires.js';
 import { warnIfLarge } from './image-size.js';
 import { planImageToImage } from './image-to-image.js';
-import { needsPicture, planWithPicture } from './ldm-inpaint.js';
+import { needsImage, planWithImage } from './ldm-inpaint.js';
 import type { Pass, Plan } from './plan.js';
 import { batchSeeds, type ImageBatch } from './seeds.js';
 import { planTextToImage } from './text-to-image.js';
@@ -109,7 +109,7 @@ function planOf(loaded: LoadedModel, settings: Settings): Promise<Plan> {
   const { init, given } = settings;
   for (const tensor of Object.values(given))
     if (tensor) checkGivenShape(given, [loaded.facts.latentChannels, tensor.shape[2]!, tensor.shape[3]!]);
-  if (needsPicture(loaded)) return planWithPicture(loaded, settings);
+  if (needsImage(loaded)) return planWithImage(loaded, settings);
   if (given.latent) return planFromLatent(loaded, settings, given.latent);
   return init ? planImageToImage(loaded, { ...settings, init }) : planTextToImage(loaded, settings);
 }

@@ -14,7 +14,7 @@ import { toPixels } from '../image-result.js';
 import { checkSize, type Settings } from '../options.js';
 import { brownianRange, partialSigmas } from './denoising/sigmas.js';
 import type { Pass } from './plan.js';
-import { type ImageBatch, pictureNoise } from './seeds.js';
+import { type ImageBatch, imageNoise } from './seeds.js';
 import { maskedEverywhere } from './text-to-image.js';
 
 export interface HiresPlan {
@@ -56,7 +56,7 @@ export async function planHires(
     pass: async (latents, seeds, finish) => {
       const enlarged = await enlarge(loaded, latents, hires, target, eitherOf(signal, finish));
       const [, channels = 0, h = 0, w = 0] = enlarged.shape;
-      const noise = pictureNoise(
+      const noise = imageNoise(
         // What was given is the first pass's, of another size.
         { ...settings, given: {} },
         seeds,
@@ -78,15 +78,23 @@ async function enlarge(
   target: HiresTarget,
   signal: AbortSignal | undefined,
 ): Promise<Tensor> {
-  const { downsampleFactor: factor } = loaded.facts;
+  const { downsampleFactor } = loaded.facts;
   const [left, top] = [target.coverWidth - target.width, target.coverHeight - target.height].map(
-    (extra) => Math.floor(extra / factor / 2) * factor,
+    (extra) => Math.floor(extra / downsampleFactor / 2) * downsampleFactor,
   ) as [number, number];
   if (hires.upscaler !== 'lanczos' && hires.upscaler !== 'nearest') {
     const mode = latentUpscalers[hires.upscaler];
-    const covered = interpolate(latents, target.coverHeight / factor, target.coverWidth / factor, mode);
-    const rows = [top / factor, (top + target.height) / factor] as const;
-    return covered.slice(null, null, rows, [left / factor, (left + target.width) / factor]);
+    const covered = interpolate(
+      latents,
+      target.coverHeight / downsampleFactor,
+      target.coverWidth / downsampleFactor,
+      mode,
+    );
+    const rows = [top / downsampleFactor, (top + target.height) / downsampleFactor] as const;
+    return covered.slice(null, null, rows, [
+      left / downsampleFactor,
+      (left + target.width) / downsampleFactor,
+    ]);
   }
   const codec = await loaded.codec(signal);
   const [pictures = 0, ...shape] = latents.shape;

@@ -23,11 +23,12 @@ const LARGE = 4;
 export function fittingSize(
   asked: { readonly width: number | undefined; readonly height: number | undefined },
   image: Size,
-  factor: number,
+  downsampleFactor: number,
   native: Size,
 ): FittingSize {
-  const down = (side: number): number => Math.floor(side / factor) * factor;
-  const near = (side: number): number => Math.max(factor, Math.round(side / factor) * factor);
+  const down = (side: number): number => Math.floor(side / downsampleFactor) * downsampleFactor;
+  const near = (side: number): number =>
+    Math.max(downsampleFactor, Math.round(side / downsampleFactor) * downsampleFactor);
   const { width, height } = asked;
   if (width !== undefined && height !== undefined) return { width, height, scaled: false };
   const own = { width: down(image.width), height: down(image.height) };
@@ -38,16 +39,16 @@ export function fittingSize(
       ? { width, height: near((width * image.height) / image.width) }
       : height !== undefined
         ? { width: near((height * image.width) / image.height), height }
-        : scaledDown(image, factor, native.width * native.height);
+        : scaledDown(image, downsampleFactor, native.width * native.height);
   return { ...size, scaled: size.width < own.width && size.height < own.height };
 }
 
 /** Of the sizes on the grid around the exact one, and of no more pixels, the one with the most like proportions. */
-function scaledDown(image: Size, factor: number, pixels: number): Size {
+function scaledDown(image: Size, downsampleFactor: number, pixels: number): Size {
   const scale = Math.sqrt(pixels / (image.width * image.height));
   const around = (side: number): number[] => {
-    const low = Math.max(factor, Math.floor((side * scale) / factor) * factor);
-    return [low, low + factor];
+    const low = Math.max(downsampleFactor, Math.floor((side * scale) / downsampleFactor) * downsampleFactor);
+    return [low, low + downsampleFactor];
   };
   const distortion = (size: Size): number =>
     Math.abs(Math.log((size.width * image.height) / (size.height * image.width)));

@@ -16,7 +16,7 @@ import { brownianRange, type PartialSigmas, partialSigmas } from './denoising/si
 import { fittingSize, type Size, warnIfLarge, warnOfResize } from './image-size.js';
 import { type PreparedImage, prepareImage, prepareMasked } from './inpaint.js';
 import type { Pass, Plan } from './plan.js';
-import { type ImageBatch, pictureNoise } from './seeds.js';
+import { type ImageBatch, imageNoise } from './seeds.js';
 
 /** What was encoded of the picture, and the mask at the latent's size. */
 interface Encoded {
@@ -76,27 +76,32 @@ export async function planImageToImage(loaded: LoadedModel, settings: ImageSetti
 export function sizeFrom(
   asked: { readonly width: number | undefined; readonly height: number | undefined },
   image: Size,
-  { downsampleFactor: factor, defaults }: Pick<ModelFacts, 'downsampleFactor' | 'defaults'>,
+  { downsampleFactor, defaults }: Pick<ModelFacts, 'downsampleFactor' | 'defaults'>,
   warnings: Warnings,
   option = 'init',
 ): Size {
-  const { scaled, ...size } = fittingSize(asked, image, factor, defaults);
+  const { scaled, ...size } = fittingSize(asked, image, downsampleFactor, defaults);
   const { width, height } = size;
-  if (width < factor || height < factor) {
+  if (width < downsampleFactor || height < downsampleFactor) {
     throw invalidOption(
       'init',
-      `a picture of at least ${factor} x ${factor} pixels`,
+      `a picture of at least ${downsampleFactor} x ${downsampleFactor} pixels`,
       `${image.width} x ${image.height}`,
     );
   }
-  checkSize(size, factor);
+  checkSize(size, downsampleFactor);
   if (scaled) warnOfResize(warnings, image, size, option);
   return size;
 }
 
 /** A picture at its own size, as far as the latent grid goes. */
-function onGrid(image: ByteImage, factor: number, signal: AbortSignal | undefined): Promise<ByteImage> {
-  const side = (size: number): number => Math.max(factor, Math.floor(size / factor) * factor);
+function onGrid(
+  image: ByteImage,
+  downsampleFactor: number,
+  signal: AbortSignal | undefined,
+): Promise<ByteImage> {
+  const side = (size: number): number =>
+    Math.max(downsampleFactor, Math.floor(size / downsampleFactor) * downsampleFactor);
   return resample(image, side(image.width), side(image.height), 'lanczos', signal);
 }
 
@@ -108,8 +113,8 @@ async function encode(
   const { signal } = how;
   const codec = await loaded.codec(signal);
   const picture = await codec.encode(imageTensor(how.image), { signal });
-  const { downsampleFactor: factor } = loaded.facts;
-  const [h, w] = [prepared.image.height / factor, prepared.image.width / factor];
+  const { downsampleFactor } = loaded.facts;
+  const [h, w] = [prepared.image.height / downsampleFactor, prepared.image.width / downsampleFactor];
   const share = (byte: number): number => (how.round ? rounded(byte) : byte / 255);
   const { mask } = prepared;
   const small = mask && (await resample(mask, w, h, 'bicubic', signal));
@@ -141,7 +146,7 @@ function rounded(byte: number): number {
 
 /** Latents of the picture, with noise of the first sigma on them. */
 function begin(
-  factor: number,
+  downsampleFactor: number,
   settings: ImageSettings,
   encoded: Encoded,
   pictures: ImageBatch,
@@ -152,7 +157,7 @@ function begin(
   const { height, width, picture } = encoded;
   const [, channels = 0, ...sides] = picture.shape;
   const shape = [channels, height, width] as const;
-  const noise = pictureNoise(settings, pictures, shape, factor, brownianRange(full));
+  const noise = imageNoise(settings, pictures, shape, downsampleFactor, brownianRange(full));
   const isOwnSize = sides[0] !== height || sides[1] !== width;
   // A sample of the posterior is the first thing drawn from a picture's generator, before its noise.
   const draw = (source: NoiseSource) => (): Float32Array | undefined =>

@@ -10,7 +10,7 @@ import { readImage } from '../../image/read.js';
 import type { ByteImage } from '../../image/resample.js';
 import type { ResizeMode } from '../../image/resize-mode.js';
 import type { MaskSettings } from '../../options/settings/mask.js';
-import type { RgbImage } from '../../tensor/picture.js';
+import type { RgbImage } from '../../tensor/render.js';
 import { expandRegion, maskRegion } from './crop-region.js';
 
 export interface PreparedImage {

@@ -18,12 +18,12 @@ import type { Plan } from './plan.js';
 import { planFromNoise } from './text-to-image.js';
 
 /** Whether a model needs a picture, and draws nothing without one. */
-export function needsPicture({ facts }: LoadedModel): boolean {
+export function needsImage({ facts }: LoadedModel): boolean {
   return facts.extra === 'masked' || facts.extra === 'low_resolution';
 }
 
 /** @throws INVALID_OPTION for a picture or a mask that is missing, or is no use; FILE_NOT_FOUND, INVALID_IMAGE */
-export async function planWithPicture(loaded: LoadedModel, settings: Settings): Promise<Plan> {
+export async function planWithImage(loaded: LoadedModel, settings: Settings): Promise<Plan> {
   const { init, mask } = settings;
   const enlarges = loaded.facts.extra === 'low_resolution';
   if (init === undefined) {
@@ -41,11 +41,17 @@ export async function planWithPicture(loaded: LoadedModel, settings: Settings): 
 
 /** The picture lies beside the latent at the latent's own size: of `factor` times its size, unless another is asked for. */
 async function planEnlargement(loaded: LoadedModel, settings: Settings, source: ImageSource): Promise<Plan> {
-  const { downsampleFactor: factor } = loaded.facts;
+  const { downsampleFactor } = loaded.facts;
   const original = await readImage(source);
-  const { width = original.width * factor, height = original.height * factor } = settings;
-  checkSize({ width, height }, factor);
-  const small = await resample(original, width / factor, height / factor, 'lanczos', settings.signal);
+  const { width = original.width * downsampleFactor, height = original.height * downsampleFactor } = settings;
+  checkSize({ width, height }, downsampleFactor);
+  const small = await resample(
+    original,
+    width / downsampleFactor,
+    height / downsampleFactor,
+    'lanczos',
+    settings.signal,
+  );
   return planFromNoise(loaded, settings, { width, height, extra: imageTensor(small) });
 }
 
@@ -57,20 +63,20 @@ async function planRepainting(
 ): Promise<Plan> {
   const { signal } = settings;
   const original = await readImage(source);
-  const { downsampleFactor: factor, defaults } = loaded.facts;
+  const { downsampleFactor, defaults } = loaded.facts;
   // The reference works on images of twice the sides that the model was trained at.
   const most = { ...defaults, width: 2 * defaults.width, height: 2 * defaults.height };
   const { width, height } = sizeFrom(
     settings,
     original,
-    { downsampleFactor: factor, defaults: most },
+    { downsampleFactor, defaults: most },
     settings.warnings,
   );
   // What the masked part begins from is noise; the model sees nothing of it.
   const whole = { ...mask, fill: 'original', round: true } as const;
   const prepared = await prepareMasked(original, whole, width, height, resizeMode, signal);
   const hidden = Float32Array.from(prepared.mask!.data, (byte) => (byte >= 128 ? 1 : 0));
-  const extra = await hiddenPicture(loaded, imageTensor(prepared.image), hidden, signal);
+  const extra = await hiddenImage(loaded, imageTensor(prepared.image), hidden, signal);
   return { ...(await planFromNoise(loaded, settings, { width, height, extra })), finish: prepared.finish };
 }
 
@@ -80,7 +86,7 @@ async function planRepainting(
  * @param hidden `[H, W]`, 1 or 0
  * @returns `[1, C + 1, h, w]`
  */
-async function hiddenPicture(
+async function hiddenImage(
   loaded: LoadedModel,
   image: Tensor,
   hidden: Float32Array,

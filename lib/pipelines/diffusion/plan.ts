@@ -1,7 +1,7 @@
 /** A way of making images, prepared once and then run batch by batch. */
 import type { NoiseSchedule } from '../../sampling/noise-schedule.js';
 import type { NoiseSource } from '../../sampling/types.js';
-import type { RgbImage } from '../../tensor/picture.js';
+import type { RgbImage } from '../../tensor/render.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { ImageBatch } from './seeds.js';
 

@@ -1,6 +1,6 @@
 /** Seeds and noise of the images of a call. */
 import type { VariationOptions } from '../../options/declarations/noise.js';
-import { createNoise, type PictureNoise } from '../../sampling/noise.js';
+import { createNoise, type ImageNoise } from '../../sampling/noise.js';
 import type { LatentShape } from '../../sampling/variation.js';
 import { rowsOf } from '../given-tensors.js';
 import type { Settings } from '../options.js';
@@ -35,15 +35,15 @@ export function batchSeeds({ seed, variation }: Settings, first: number, size: n
 }
 
 /** The noise of a batch. @param factor pixels that a latent side stands for */
-export function pictureNoise(
+export function imageNoise(
   { rng, variation, given }: Pick<Settings, 'rng' | 'variation' | 'given'>,
   { seeds, subseeds, first }: ImageBatch,
   shape: LatentShape,
-  factor: number,
+  downsampleFactor: number,
   brownianRange?: readonly [number, number],
-): PictureNoise {
+): ImageNoise {
   const { from, strength, seedDelta } = variation;
-  const onGrid = (pixels: number): number => Math.max(1, Math.floor(pixels / factor));
+  const onGrid = (pixels: number): number => Math.max(1, Math.floor(pixels / downsampleFactor));
   return createNoise({
     rng,
     seeds,

@@ -93,12 +93,12 @@ export async function encodeImageStage(
     options,
     new Set(['width', 'height', 'posterior', 'seed', 'rng', 'signal', 'onWarning']),
   );
-  const { downsampleFactor: factor } = loaded.facts;
+  const { downsampleFactor } = loaded.facts;
   const { signal, warnings } = checkControl(options);
   const posterior = check.oneOf('posterior', options.posterior ?? 'mean', ['mean', 'sample']);
   const seed = check.seed('seed', options.seed ?? 0);
   const rng = check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']);
-  const asked = checkSize(options, factor);
+  const asked = checkSize(options, downsampleFactor);
   const input = await imageInput(loaded, source, asked, { signal, warnings });
   const codec = await loaded.codec(signal);
   const encoded = await codec.encode(input, { signal });
@@ -151,11 +151,11 @@ export async function decodeStage(
 export function checkLatent(
   name: string,
   latent: unknown,
-  { latentChannels, downsampleFactor: factor }: ModelFacts,
+  { latentChannels, downsampleFactor }: ModelFacts,
 ): Tensor {
   const tensor = checkTensor(name, latent, ['B', latentChannels, 'h', 'w']);
   checkFinite(name, tensor);
   const [, , height = 0, width = 0] = tensor.shape;
-  checkSize({ width: width * factor, height: height * factor }, factor);
+  checkSize({ width: width * downsampleFactor, height: height * downsampleFactor }, downsampleFactor);
   return tensor;
 }

@@ -6,7 +6,7 @@ import { Tensor } from '../../tensor/tensor.js';
 import type { Settings } from '../options.js';
 import { fullSigmas } from './denoising/sigmas.js';
 import type { Plan } from './plan.js';
-import { pictureNoise } from './seeds.js';
+import { imageNoise } from './seeds.js';
 
 export async function planTextToImage(loaded: LoadedModel, settings: Settings): Promise<Plan> {
   const { defaults } = loaded.facts;
@@ -23,9 +23,9 @@ export async function planFromNoise(
 ): Promise<Plan> {
   const { signal, sampling } = settings;
   const { noiseSchedule } = await loaded.denoiser(signal);
-  const { downsampleFactor: factor, alignYourSteps, latentChannels: channels } = loaded.facts;
+  const { downsampleFactor, alignYourSteps, latentChannels: channels } = loaded.facts;
   const { width, height, extra } = image;
-  const [h, w] = [height / factor, width / factor];
+  const [h, w] = [height / downsampleFactor, width / downsampleFactor];
   const levels = fullSigmas(sampling, { noiseSchedule, alignYourSteps, shape: [1, channels, h, w] });
   const { sigmas } = levels;
   const scale = initialNoiseScale(sampling.sampler, sigmas[0]!, levels.noiseSchedule);
@@ -34,7 +34,7 @@ export async function planFromNoise(
     height,
     steps: sigmas.length - 1,
     pass: (seeds) => {
-      const noise = pictureNoise(settings, seeds, [channels, h, w], factor);
+      const noise = imageNoise(settings, seeds, [channels, h, w], downsampleFactor);
       const first = noise.first().map((value) => value * scale);
       return { latent: Tensor.from(first, [noise.count, channels, h, w]), ...levels, noise, extra };
     },

@@ -9,7 +9,7 @@ import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import * as check from '../../options/check.js';
 import { heatColour } from '../../tensor/heat.js';
 import { interpolate } from '../../tensor/interpolate.js';
-import type { RgbImage, RgbPixels } from '../../tensor/picture.js';
+import type { RgbImage, RgbPixels } from '../../tensor/render.js';
 import { Tensor } from '../../tensor/tensor.js';
 import { type GenerationStep, generateSteps } from '../diffusion/generation.js';
 import type { GeneratedImage } from '../image-result.js';
@@ -33,8 +33,8 @@ export interface AttentionOptions extends GenerateOptions {
 export async function attentionMaps(loaded: LoadedModel, options: AttentionOptions): Promise<AttentionMap[]> {
   if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
   const { word, ...rest } = options;
-  const { defaults, downsampleFactor: factor, condition } = loaded.facts;
-  const settings = resolveOptions(rest, defaults, factor, condition);
+  const { defaults, downsampleFactor, condition } = loaded.facts;
+  const settings = resolveOptions(rest, defaults, downsampleFactor, condition);
   checkTaps({ taps: ['attn2.probs'], deepCache: rest.deepCache });
   const [encoder] = await loaded.textEncoders(settings.signal);
   const chunks = (await loaded.promptEncoder(settings.signal)).tokenize(

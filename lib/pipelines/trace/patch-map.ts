@@ -1,7 +1,7 @@
 /** Where a picture looks real and where it does not, to a discriminator of patches. */
 import { checkFinite, checkTensor } from '../../tensor/check-tensor.js';
 import { interpolate } from '../../tensor/interpolate.js';
-import { checkRgb, type RgbImage, type RgbPixels } from '../../tensor/picture.js';
+import { checkRgb, type RgbImage, type RgbPixels } from '../../tensor/render.js';
 import { Tensor } from '../../tensor/tensor.js';
 import { overlayOf } from './attention-map.js';
 

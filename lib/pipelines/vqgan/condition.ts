@@ -1,16 +1,16 @@
 /** What a transformer reads before a picture's codes. */
 import { SafelightError } from '../../errors.js';
 import type { ImageSource } from '../../image/read.js';
-import { coordinateCodes } from '../../sampling/autoregressive/coordinates.js';
-import type { RgbImage } from '../../tensor/picture.js';
+import { coordinateIndices } from '../../sampling/autoregressive/coordinates.js';
+import type { RgbImage } from '../../tensor/render.js';
 import { Tensor } from '../../tensor/tensor.js';
-import type { CodesModules } from './modules.js';
-import { blankPage, preparePicture, type Size } from './picture.js';
-import { pictureOf } from './pixels.js';
+import { renderDecoded } from './pixels.js';
+import { blankPage, prepareInput, type Size } from './prepare-input.js';
 import { indicesOf } from './reconstruct.js';
+import type { VqganModel } from './vqgan-model.js';
 
 /** Codes before those of the picture. */
-export interface ConditionCodes {
+export interface ConditionIndices {
   /** `grid`: as many as the picture has and lying as they do, so that a window takes its part; `tokens`: before every window. */
   readonly kind: 'grid' | 'tokens';
   readonly codes: Int32Array;
@@ -31,11 +31,11 @@ export interface ConditionInput {
 /**
  * @throws FILE_NOT_FOUND, INVALID_IMAGE, INVALID_OPTION, UNSUPPORTED_MODEL, NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED
  */
-export async function conditionCodes(modules: CodesModules, input: ConditionInput): Promise<ConditionCodes> {
+export async function encodeCondition(modules: VqganModel, input: ConditionInput): Promise<ConditionIndices> {
   const { condition } = modules.source;
   const { size, index } = input;
   const tokens = (code: number) =>
-    ({ kind: 'tokens', codes: Int32Array.of(code), image: null }) satisfies ConditionCodes;
+    ({ kind: 'tokens', codes: Int32Array.of(code), image: null }) satisfies ConditionIndices;
   switch (condition.kind) {
     case 'none':
       return tokens(condition.start);
@@ -44,44 +44,45 @@ export async function conditionCodes(modules: CodesModules, input: ConditionInpu
     case 'coordinates':
       return { kind: 'grid', codes: places(modules, size, condition), image: null };
     case 'image':
-      return drawingCodes(modules, input, condition.size);
+      return encodeConditionImage(modules, input, condition.size);
   }
 }
 
 /** Where in the picture each code is. */
 function places(
-  modules: CodesModules,
+  modules: VqganModel,
   { width, height }: Size,
   { factor, codes }: { readonly factor: number; readonly codes: number },
 ): Int32Array {
-  if (factor !== modules.factor) {
+  if (factor !== modules.downsampleFactor) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${modules.source.path} numbers squares of ${factor} pixels where its codes stand for ${modules.factor}; take another model`,
+      `${modules.source.path} numbers squares of ${factor} pixels where its codes stand for ${modules.downsampleFactor}; take another model`,
     );
   }
-  return coordinateCodes(height / factor, width / factor, factor, codes);
+  return coordinateIndices(height / factor, width / factor, factor, codes);
 }
 
 /** Codes of a drawing (a map of depths, of classes), made by the condition's own autoencoder of a picture as large as the one to be. */
-async function drawingCodes(
-  modules: CodesModules,
+async function encodeConditionImage(
+  modules: VqganModel,
   { size, image, signal }: ConditionInput,
   shrunk: number | null,
-): Promise<ConditionCodes> {
+): Promise<ConditionIndices> {
   const model = await modules.condition(signal);
-  const { factor, config } = model;
-  const picture = await preparePicture(image ?? blankPage(size), {
+  const { downsampleFactor, config } = model;
+  const picture = await prepareInput(image ?? blankPage(size), {
     size,
-    factor: shrunk === null ? factor : 1,
+    downsampleFactor: shrunk === null ? downsampleFactor : 1,
     channels: config.in_channels,
     signal,
   });
   const input = shrunk === null ? picture.input : nearestSquare(picture.input, shrunk);
   const { data, shape } = await indicesOf(model, input, signal);
   const [, rows = 0, columns = 0] = shape;
-  const same = rows * modules.factor === size.height && columns * modules.factor === size.width;
-  return { kind: same ? 'grid' : 'tokens', codes: data, image: pictureOf(picture.input) };
+  const same =
+    rows * modules.downsampleFactor === size.height && columns * modules.downsampleFactor === size.width;
+  return { kind: same ? 'grid' : 'tokens', codes: data, image: renderDecoded(picture.input) };
 }
 
 /** `[1, C, H, W]` at `side` x `side`, as torch.nn.functional.interpolate takes nearest neighbours: floor(i * from / to). */

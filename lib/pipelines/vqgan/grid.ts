@@ -8,7 +8,7 @@ import { Tensor } from '../../tensor/tensor.js';
 export type CodeGrid = readonly (readonly number[])[];
 
 /** How much of the vocabulary a picture's codes need. */
-export interface CodesUsage {
+export interface CodebookUsage {
   /** Different codes among them. */
   readonly used: number;
   readonly vocabulary: number;
@@ -21,12 +21,12 @@ export interface CodesUsage {
  * @param factor pixels a side of one code: bounds the picture
  * @throws INVALID_OPTION for anything but a rectangle of whole numbers within the vocabulary, or for more than a picture may have
  */
-export function checkGrid(codes: unknown, vocabulary: number, factor: number): Tensor<Int32Array> {
+export function checkGrid(codes: unknown, vocabulary: number, downsampleFactor: number): Tensor<Int32Array> {
   const rows: readonly unknown[] = Array.isArray(codes) ? codes : [];
   const first = rows[0];
   const width = Array.isArray(first) ? first.length : 0;
   if (width === 0) throw invalidOption('codes', 'an array of rows of codes', codes);
-  checkArea(rows.length, width, factor);
+  checkArea(rows.length, width, downsampleFactor);
   const out = new Int32Array(rows.length * width);
   for (const [y, row] of rows.entries()) {
     if (!Array.isArray(row) || row.length !== width)
@@ -42,13 +42,13 @@ export function checkGrid(codes: unknown, vocabulary: number, factor: number): T
 }
 
 /** Before anything is allocated for them. */
-function checkArea(height: number, width: number, factor: number): void {
+function checkArea(height: number, width: number, downsampleFactor: number): void {
   const sides = `${width} x ${height}`;
   const { maxSide, maxPixels } = apiLimits;
-  if (Math.max(height, width) * factor > maxSide)
-    throw invalidOption('codes', `at most ${Math.floor(maxSide / factor)} codes a side`, sides);
-  if (height * width * factor ** 2 > maxPixels)
-    throw invalidOption('codes', `at most ${Math.floor(maxPixels / factor ** 2)} codes`, sides);
+  if (Math.max(height, width) * downsampleFactor > maxSide)
+    throw invalidOption('codes', `at most ${Math.floor(maxSide / downsampleFactor)} codes a side`, sides);
+  if (height * width * downsampleFactor ** 2 > maxPixels)
+    throw invalidOption('codes', `at most ${Math.floor(maxPixels / downsampleFactor ** 2)} codes`, sides);
 }
 
 /** Codes `[1, h, w]` or `[h, w]` as rows. */
@@ -57,7 +57,7 @@ export function toGrid({ data, shape }: Tensor<Int32Array>): number[][] {
   return Array.from({ length: height }, (_, y) => [...data.subarray(y * width, (y + 1) * width)]);
 }
 
-export function usageOf(codes: Int32Array, vocabulary: number): CodesUsage {
+export function usageOf(codes: Int32Array, vocabulary: number): CodebookUsage {
   const { used, perplexity } = codeUsage(codes, vocabulary);
   return { used, vocabulary, perplexity };
 }

@@ -1,12 +1,12 @@
 /** How probable a model thinks a picture's codes. */
 import { defined } from '../../defined.js';
 import type { ImageSource } from '../../image/read.js';
-import { codesLikelihood } from '../../sampling/autoregressive/likelihood.js';
+import { codeLikelihood } from '../../sampling/autoregressive/likelihood.js';
 import { codeOrder } from '../../sampling/autoregressive/order.js';
 import { Tensor } from '../../tensor/tensor.js';
-import { conditionCodes } from './condition.js';
-import type { CodesModules } from './modules.js';
+import { encodeCondition } from './condition.js';
 import { sideOf } from './sample-options.js';
+import type { VqganModel } from './vqgan-model.js';
 
 export interface LogLikelihood {
   /** ln p(codes | condition), in nats: the sum over all codes. */
@@ -29,17 +29,17 @@ export interface LikelihoodInput {
 
 /** @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED, and those of reading the condition */
 export async function likelihoodOf(
-  modules: CodesModules,
+  modules: VqganModel,
   { indices, image, index, signal }: LikelihoodInput,
 ): Promise<LogLikelihood> {
   const [, height = 0, width = 0] = indices.shape;
-  const { factor } = modules;
-  const size = { width: width * factor, height: height * factor };
-  const condition = await conditionCodes(modules, { size, index, image, signal });
+  const { downsampleFactor } = modules;
+  const size = { width: width * downsampleFactor, height: height * downsampleFactor };
+  const condition = await encodeCondition(modules, { size, index, image, signal });
   const transformer = await modules.transformer(signal);
   const whole = condition.codes.length + height * width - 1 <= transformer.block;
   const order = codeOrder(modules.writingOrder, height, width);
-  const { total, codes } = await codesLikelihood(transformer, indices.data, {
+  const { total, codes } = await codeLikelihood(transformer, indices.data, {
     height,
     width,
     condition,

@@ -1,22 +1,22 @@
 /** How a codes pipeline is loaded. */
 import { invalidOption } from '../../errors.js';
 import type { ModuleSettings } from '../../families/shared/loaded-model.js';
-import type { OpenCodesOptions } from '../../families/shared/vqgan/open-vqgan.js';
+import type { OpenVqganOptions } from '../../families/shared/vqgan/open-vqgan.js';
 import * as check from '../../options/check.js';
 import type { Warnings } from '../../warnings.js';
 import type { LoadPipelineOptions } from '../model/load-options.js';
 import { checkLoadOptions } from '../model/load-options.js';
 import type { OnProgress } from '../progress.js';
 
-export interface LoadCodesOptions
-  extends OpenCodesOptions,
+export interface LoadVqganOptions
+  extends OpenVqganOptions,
     Pick<
       LoadPipelineOptions,
       'backend' | 'storage' | 'threads' | 'memory' | 'stockOps' | 'signal' | 'onProgress' | 'onWarning'
     > {}
 
-export interface LoadCodesSettings {
-  readonly open: OpenCodesOptions;
+export interface LoadVqganSettings {
+  readonly open: OpenVqganOptions;
   readonly modules: ModuleSettings;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: OnProgress | undefined;
@@ -29,7 +29,7 @@ const KEYS: ReadonlySet<string> = new Set([
 ]);
 
 /** @throws INVALID_OPTION naming the option */
-export function checkLoadCodesOptions(options: LoadCodesOptions): LoadCodesSettings {
+export function checkLoadVqganOptions(options: LoadVqganOptions): LoadVqganSettings {
   check.knownKeys('options', options, KEYS);
   const { config, ema, variant, ...shared } = options;
   const { modules, signal, onProgress, warnings } = checkLoadOptions(shared);

@@ -1,16 +1,16 @@
 /** Decoded pictures as bytes, and how far two of them are apart. */
 import { SafelightError } from '../../errors.js';
 import { throwIfNotFinite } from '../../tensor/finite.js';
-import type { RgbImage } from '../../tensor/picture.js';
+import type { RgbImage } from '../../tensor/render.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { toPixels } from '../image-result.js';
 
 /** `[1, C, H, W]` as a picture: RGB, gray, or of a map of classes the most probable as a gray level. @throws NOT_FINITE */
-export function pictureOf(decoded: Tensor): RgbImage {
+export function renderDecoded(decoded: Tensor): RgbImage {
   const [, channels = 0, height = 0, width = 0] = decoded.shape;
   if (channels === 3) return toPixels(decoded);
   throwIfNotFinite(decoded.data, 'The decoded picture');
-  if (channels > 1) return grayPicture(largest(decoded), width, height);
+  if (channels > 1) return grayImage(largest(decoded), width, height);
   return toPixels(decoded.repeat(1, 3, 1, 1));
 }
 
@@ -25,7 +25,7 @@ function largest({ data, shape }: Tensor): Uint8Array {
   });
 }
 
-function grayPicture(gray: Uint8Array, width: number, height: number): RgbImage {
+function grayImage(gray: Uint8Array, width: number, height: number): RgbImage {
   return {
     data: Uint8Array.from({ length: gray.length * 3 }, (_, i) => gray[Math.floor(i / 3)]!),
     width,

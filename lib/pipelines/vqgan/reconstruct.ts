@@ -4,20 +4,20 @@ import type { ImageSource } from '../../image/read.js';
 import type { VQModel } from '../../modules/vq-model.js';
 import * as check from '../../options/check.js';
 import { throwIfNotFinite } from '../../tensor/finite.js';
-import type { RgbImage } from '../../tensor/picture.js';
+import type { RgbImage } from '../../tensor/render.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning, Warning } from '../../warnings.js';
 import { warnOfResize } from '../diffusion/image-size.js';
 import { GeneratedImage } from '../image-result.js';
 import { checkControl, checkSize } from '../options.js';
 import { type OnProgress, ProgressReporter } from '../progress.js';
-import { type CodeGrid, type CodesUsage, checkGrid, toGrid, usageOf } from './grid.js';
-import type { CodesModules, FirstStage } from './modules.js';
-import { preparePicture, type Size } from './picture.js';
-import { pictureOf, psnr } from './pixels.js';
-import { warnIfLargeForCodes } from './sample-options.js';
+import { type CodebookUsage, type CodeGrid, checkGrid, toGrid, usageOf } from './grid.js';
+import { psnr, renderDecoded } from './pixels.js';
+import { prepareInput, type Size } from './prepare-input.js';
+import { warnIfLargeForVqgan } from './sample-options.js';
+import type { FirstStage, VqganModel } from './vqgan-model.js';
 
-export interface CodesPictureOptions {
+export interface VqganImageOptions {
   /**
    * Pixels, multiples of the model's factor: the picture is resized to cover them and its middle taken. With one side the other follows
    * the picture's proportions; by default the picture is only cropped to multiples of the factor.
@@ -30,10 +30,10 @@ export interface CodesPictureOptions {
   readonly onWarning?: OnWarning;
 }
 
-export interface PictureCodes {
+export interface EncodedIndices {
   /** `[H/f][W/f]` */
   readonly codes: number[][];
-  readonly usage: CodesUsage;
+  readonly usage: CodebookUsage;
   /** The picture as it was encoded. */
   readonly original: RgbImage;
   readonly warnings: readonly Warning[];
@@ -47,18 +47,18 @@ export interface Reconstruction {
   readonly psnr: number;
   /** `[H/f][W/f]`; null of a KL autoencoder, which has none. */
   readonly codes: number[][] | null;
-  readonly usage: CodesUsage | null;
+  readonly usage: CodebookUsage | null;
   /** From call to result. */
   readonly seconds: number;
   readonly warnings: readonly Warning[];
 }
 
-export interface DecodeCodesOptions {
+export interface DecodeIndicesOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
 
-export const pictureKeys: ReadonlySet<string> = new Set([
+export const imageKeys: ReadonlySet<string> = new Set([
   'width',
   'height',
   'signal',
@@ -67,19 +67,19 @@ export const pictureKeys: ReadonlySet<string> = new Set([
 ]);
 
 export async function reconstructStage(
-  modules: CodesModules,
+  modules: VqganModel,
   source: ImageSource,
-  options: CodesPictureOptions,
+  options: VqganImageOptions,
 ): Promise<Reconstruction> {
-  const { signal, reporter, picture, warnings } = await readPicture(modules, source, options);
+  const { signal, reporter, picture, warnings } = await readInputImage(modules, source, options);
   const stage = await modules.autoencoder(signal);
   reporter.report('encode', 0, 1);
   const { latent, indices } = await encoded(stage, picture.input, signal);
   reporter.report('encode', 1, 1);
   reporter.report('decode', 0, 1);
-  const image = new GeneratedImage(pictureOf(await decoded(stage, latent, signal)), { latent });
+  const image = new GeneratedImage(renderDecoded(await decoded(stage, latent, signal)), { latent });
   reporter.report('decode', 1, 1);
-  const original = pictureOf(picture.input);
+  const original = renderDecoded(picture.input);
   return {
     image,
     original,
@@ -91,13 +91,13 @@ export async function reconstructStage(
   };
 }
 
-export async function codesStage(
-  modules: CodesModules,
+export async function encodeIndicesStage(
+  modules: VqganModel,
   source: ImageSource,
-  options: CodesPictureOptions,
-): Promise<PictureCodes> {
+  options: VqganImageOptions,
+): Promise<EncodedIndices> {
   modules.checkCodebook();
-  const { signal, reporter, picture, warnings } = await readPicture(modules, source, options);
+  const { signal, reporter, picture, warnings } = await readInputImage(modules, source, options);
   const model = await modules.codebook(signal);
   reporter.report('encode', 0, 1);
   const indices = await indicesOf(model, picture.input, signal);
@@ -106,30 +106,30 @@ export async function codesStage(
   return {
     codes: toGrid(indices),
     usage,
-    original: pictureOf(picture.input),
+    original: renderDecoded(picture.input),
     warnings: warnings.list,
   };
 }
 
-export async function decodeCodesStage(
-  modules: CodesModules,
+export async function decodeIndicesStage(
+  modules: VqganModel,
   codes: CodeGrid,
-  options: DecodeCodesOptions,
+  options: DecodeIndicesOptions,
 ): Promise<GeneratedImage> {
   check.knownKeys('options', options, new Set(['signal', 'onProgress']));
   const { signal, onProgress } = checkControl(options);
   modules.checkCodebook();
   const model = await modules.codebook(signal);
-  const indices = checkGrid(codes, model.indexCount, modules.factor);
+  const indices = checkGrid(codes, model.indexCount, modules.downsampleFactor);
   const reporter = new ProgressReporter(onProgress);
   reporter.report('decode', 0, 1);
-  const image = await codesImage(model, indices, signal);
+  const image = await decodeToImage(model, indices, signal);
   reporter.report('decode', 1, 1);
   return image;
 }
 
 /** The picture of codes `[1, h, w]`, its latent being their vectors. @throws NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED */
-export async function codesImage(
+export async function decodeToImage(
   model: VQModel,
   indices: Tensor<Int32Array>,
   signal: AbortSignal | undefined,
@@ -137,7 +137,7 @@ export async function codesImage(
 ): Promise<GeneratedImage> {
   const latent = await model.lookup(indices, { signal });
   const { image } = await model.decode(latent, { signal });
-  return new GeneratedImage(pictureOf(image), defined({ latent, seed }));
+  return new GeneratedImage(renderDecoded(image), defined({ latent, seed }));
 }
 
 /** Codes `[1, h, w]` of a model's input. @throws NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED */
@@ -151,23 +151,23 @@ export async function indicesOf(
   return (await model.quantize(latent, { signal })).indices;
 }
 
-/** The picture that a call is about, at its model's size. @throws as `preparePicture` */
-export async function readPicture(
-  modules: CodesModules,
+/** The picture that a call is about, at its model's size. @throws as `prepareInput` */
+export async function readInputImage(
+  modules: VqganModel,
   source: ImageSource,
-  options: CodesPictureOptions,
+  options: VqganImageOptions,
   most?: Size,
 ) {
-  check.knownKeys('options', options, pictureKeys);
-  const { factor } = modules;
+  check.knownKeys('options', options, imageKeys);
+  const { downsampleFactor } = modules;
   const { signal, onProgress, warnings } = checkControl(options);
-  const size = checkSize(options, factor);
+  const size = checkSize(options, downsampleFactor);
   const reporter = new ProgressReporter(onProgress);
   const channels = modules.source.autoencoder.config.in_channels;
-  const picture = await preparePicture(source, { size, most, factor, channels, signal });
+  const picture = await prepareInput(source, { size, most, downsampleFactor, channels, signal });
   const { image, scaledFrom } = picture;
   if (scaledFrom) warnOfResize(warnings, scaledFrom, image, 'The image');
-  warnIfLargeForCodes(warnings, modules, image);
+  warnIfLargeForVqgan(warnings, modules, image);
   return { signal, reporter, picture, warnings };
 }
 

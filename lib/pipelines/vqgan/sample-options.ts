@@ -2,7 +2,7 @@
 
 import { defined } from '../../defined.js';
 import { invalidOption, SafelightError } from '../../errors.js';
-import type { CodesModelSource } from '../../families/shared/vqgan/open-vqgan.js';
+import type { VqganModelSource } from '../../families/shared/vqgan/open-vqgan.js';
 import * as check from '../../options/check.js';
 import { choiceFields, drawFields } from '../../options/declarations/autoregressive.js';
 import type { OptionsOf } from '../../options/field.js';
@@ -14,7 +14,7 @@ import { type Size, warnIfLarge } from '../diffusion/image-size.js';
 import { checkControl, checkSize } from '../options.js';
 import type { OnProgress } from '../progress.js';
 import { type CodeGrid, checkGrid } from './grid.js';
-import type { CodesModules } from './modules.js';
+import type { VqganModel } from './vqgan-model.js';
 
 /** How codes are drawn. */
 export interface DrawOptions extends Partial<Undefinable<OptionsOf<typeof drawFields>>> {
@@ -50,32 +50,34 @@ export interface DrawSettings {
 const DRAW_KEYS = [...Object.keys(drawFields), 'start', 'signal', 'onProgress', 'onWarning'];
 
 /** @throws INVALID_OPTION naming the option, UNSUPPORTED_MODEL for a model that writes no codes */
-export function resolveDraw(modules: CodesModules, options: DrawOptions): DrawSettings {
+export function resolveDraw(modules: VqganModel, options: DrawOptions): DrawSettings {
   modules.checkTransformer();
-  const { factor, defaults } = modules;
+  const { downsampleFactor, defaults } = modules;
   const { topK, topP, temperature, seed } = validate(
     choiceFields,
     { ...options },
     { defaults: { ...defaults } },
   );
   const side = sideOf(modules);
-  const start = options.start ? checkGrid(options.start, modules.vocabulary ?? 0, factor) : undefined;
+  const start = options.start
+    ? checkGrid(options.start, modules.vocabulary ?? 0, downsampleFactor)
+    : undefined;
   const [, rows = side, columns = side] = start?.shape ?? [];
-  const asked = defined(checkSize(options, factor));
-  const { width = columns * factor, height = rows * factor } = asked;
-  if (start && (width !== columns * factor || height !== rows * factor))
+  const asked = defined(checkSize(options, downsampleFactor));
+  const { width = columns * downsampleFactor, height = rows * downsampleFactor } = asked;
+  if (start && (width !== columns * downsampleFactor || height !== rows * downsampleFactor))
     throw invalidOption(
       'start',
-      `${height / factor} rows of ${width / factor} codes`,
+      `${height / downsampleFactor} rows of ${width / downsampleFactor} codes`,
       `${rows} of ${columns}`,
     );
   const control = checkControl(options);
-  warnIfLargeForCodes(control.warnings, modules, { width, height });
+  warnIfLargeForVqgan(control.warnings, modules, { width, height });
   return {
     choice: { topK, topP, temperature },
     seed,
-    width: width / factor,
-    height: height / factor,
+    width: width / downsampleFactor,
+    height: height / downsampleFactor,
     side,
     start,
     ...control,
@@ -89,7 +91,7 @@ export function checkSampleOptions(options: SampleOptions): void {
 
 /** @returns the class; undefined for a model that has none. @throws INVALID_OPTION */
 export function resolveClass(
-  condition: CodesModelSource['condition'],
+  condition: VqganModelSource['condition'],
   index: number | undefined,
 ): number | undefined {
   if (condition.kind === 'class') return check.integer('class', index, 0, condition.classes - 1);
@@ -105,18 +107,18 @@ export function checkSketchOptions(options: DrawOptions): void {
 }
 
 /** Side of the window, in codes: what the model was trained at, as far as it tells. */
-export function sideOf({ source, factor }: CodesModules): number {
+export function sideOf({ source, downsampleFactor }: VqganModel): number {
   const { transformer, condition, resolution } = source;
   const block = transformer?.config.block_size ?? 1;
   const many = condition.kind === 'image' || condition.kind === 'coordinates';
-  const trained = resolution === null ? undefined : Math.max(1, Math.floor(resolution / factor));
+  const trained = resolution === null ? undefined : Math.max(1, Math.floor(resolution / downsampleFactor));
   return windowSide({ block, condition: many ? 'grid' : 'tokens', trained });
 }
 
 /** Adds LARGE_IMAGE for an image of more than four times the pixels that the model was trained at, as far as it tells. */
-export function warnIfLargeForCodes(warnings: Warnings, modules: CodesModules, size: Size): void {
+export function warnIfLargeForVqgan(warnings: Warnings, modules: VqganModel, size: Size): void {
   const { resolution, transformer } = modules.source;
   if (resolution === null && transformer === null) return;
-  const side = resolution ?? sideOf(modules) * modules.factor;
+  const side = resolution ?? sideOf(modules) * modules.downsampleFactor;
   warnIfLarge(warnings, size, { width: side, height: side }, { effect: 'it takes long' });
 }

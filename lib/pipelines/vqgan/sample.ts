@@ -3,20 +3,20 @@ import { defined } from '../../defined.js';
 import { SafelightError } from '../../errors.js';
 import type { VQModel } from '../../modules/vq-model.js';
 import { codeOrder } from '../../sampling/autoregressive/order.js';
-import { sampleCodes } from '../../sampling/autoregressive/sample.js';
-import { slideCodes } from '../../sampling/autoregressive/slide.js';
-import type { CodesStep as WrittenCode } from '../../sampling/autoregressive/types.js';
-import type { RgbImage } from '../../tensor/picture.js';
+import { sampleCodeIndices } from '../../sampling/autoregressive/sample.js';
+import { slideCodeIndices } from '../../sampling/autoregressive/slide.js';
+import type { CodeIndexStep as WrittenCode } from '../../sampling/autoregressive/types.js';
+import type { RgbImage } from '../../tensor/render.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { Warning } from '../../warnings.js';
 import { StepStream } from '../diffusion/stream.js';
 import type { GeneratedImage } from '../image-result.js';
 import { ProgressReporter } from '../progress.js';
-import type { ConditionCodes } from './condition.js';
-import { type CodesUsage, toGrid, usageOf } from './grid.js';
-import type { CodesModules } from './modules.js';
-import { codesImage } from './reconstruct.js';
+import type { ConditionIndices } from './condition.js';
+import { type CodebookUsage, toGrid, usageOf } from './grid.js';
+import { decodeToImage } from './reconstruct.js';
 import type { DrawSettings } from './sample-options.js';
+import type { VqganModel } from './vqgan-model.js';
 
 /** One code more. */
 export interface SampleStep {
@@ -36,7 +36,7 @@ export interface SampleResult {
   readonly image: GeneratedImage;
   /** `[H/f][W/f]` */
   readonly codes: number[][];
-  readonly usage: CodesUsage;
+  readonly usage: CodebookUsage;
   /** The drawing as the model saw it; null where there was none. */
   readonly condition: RgbImage | null;
   /** The same settings with this seed give this picture again. */
@@ -47,15 +47,15 @@ export interface SampleResult {
 }
 
 /** Codes as they are written: a loop over the steps, then `await stream.result`. */
-export class CodesStream extends StepStream<SampleStep, SampleResult> {}
+export class VqganStream extends StepStream<SampleStep, SampleResult> {}
 
 const UNWRITTEN = 127;
 
 /** @param conditionOf is asked when work begins */
 export async function* sampleSteps(
-  modules: CodesModules,
+  modules: VqganModel,
   settings: DrawSettings,
-  conditionOf: () => Promise<ConditionCodes>,
+  conditionOf: () => Promise<ConditionIndices>,
 ): AsyncGenerator<SampleStep, SampleResult> {
   const { signal, width, height, seed } = settings;
   const reporter = new ProgressReporter(settings.onProgress);
@@ -63,16 +63,16 @@ export async function* sampleSteps(
   reporter.report('encode', 0, 1);
   const condition = await conditionOf();
   reporter.report('encode', 1, 1);
-  const canvas = new Canvas(model, modules.factor, settings);
+  const canvas = new Canvas(model, modules.downsampleFactor, settings);
   // Where the caller leaves, this loop ends the inner one, which frees what the transformer kept.
-  for await (const written of await writtenCodes(modules, settings, condition)) {
+  for await (const written of await sampledSteps(modules, settings, condition)) {
     const step = canvas.put(written);
     reporter.report('codes', step.done, step.total, step.preview);
     yield step;
   }
   const indices = new Tensor(canvas.codes, [1, height, width]);
   reporter.report('decode', 0, 1);
-  const image = await codesImage(model, indices, signal, seed);
+  const image = await decodeToImage(model, indices, signal, seed);
   reporter.report('decode', 1, 1);
   return {
     image,
@@ -86,17 +86,17 @@ export async function* sampleSteps(
 }
 
 /** At once if the model can look at the whole picture; else, or over codes that are there already, under a window. */
-async function writtenCodes(
-  modules: CodesModules,
+async function sampledSteps(
+  modules: VqganModel,
   { width, height, side, seed, start, choice, signal }: DrawSettings,
-  { kind, codes }: ConditionCodes,
+  { kind, codes }: ConditionIndices,
 ): Promise<AsyncGenerator<WrittenCode>> {
   const transformer = await modules.transformer(signal);
   const options = { ...choice, below: modules.vocabulary ?? undefined, seeds: [seed], signal };
   const total = height * width;
   if (codes.length + total - 1 <= transformer.block && start === undefined) {
     const order = codeOrder(modules.writingOrder, height, width);
-    return sampleCodes(transformer, {
+    return sampleCodeIndices(transformer, {
       ...options,
       condition: [codes],
       total,
@@ -109,7 +109,7 @@ async function writtenCodes(
       `The model writes codes in an order of its own (${modules.writingOrder}), which a sliding window does not know; take the size it was trained at and no start`,
     );
   }
-  return slideCodes(transformer, {
+  return slideCodeIndices(transformer, {
     ...options,
     height,
     width,
@@ -126,7 +126,7 @@ class Canvas {
 
   constructor(
     private readonly model: VQModel,
-    private readonly factor: number,
+    private readonly downsampleFactor: number,
     private readonly settings: DrawSettings,
   ) {
     const { width, height } = settings;
@@ -148,18 +148,21 @@ class Canvas {
 
   private async draw(codes: Int32Array, written: Uint8Array): Promise<RgbImage> {
     const { width, height, signal } = this.settings;
-    const image = await codesImage(this.model, new Tensor(codes, [1, height, width]), signal);
+    const image = await decodeToImage(this.model, new Tensor(codes, [1, height, width]), signal);
     const data = image.data.slice();
     for (const [place, done] of written.entries()) if (!done) this.clear(data, place);
     return { data, width: image.width, height: image.height };
   }
 
   private clear(data: Uint8Array, place: number): void {
-    const { factor, settings } = this;
-    const [top, left] = [Math.floor(place / settings.width) * factor, (place % settings.width) * factor];
-    for (let y = top; y < top + factor; y++) {
-      const from = (y * settings.width * factor + left) * 3;
-      data.fill(UNWRITTEN, from, from + factor * 3);
+    const { downsampleFactor, settings } = this;
+    const [top, left] = [
+      Math.floor(place / settings.width) * downsampleFactor,
+      (place % settings.width) * downsampleFactor,
+    ];
+    for (let y = top; y < top + downsampleFactor; y++) {
+      const from = (y * settings.width * downsampleFactor + left) * 3;
+      data.fill(UNWRITTEN, from, from + downsampleFactor * 3);
     }
   }
 }

@@ -5,23 +5,23 @@ import type { ImageSource } from '../../image/read.js';
 import { type AutoencoderLosses, vqganLosses } from '../../modules/vqgan-losses.js';
 import * as check from '../../options/check.js';
 import { throwIfNotFinite } from '../../tensor/finite.js';
-import type { RgbImage } from '../../tensor/picture.js';
+import type { RgbImage } from '../../tensor/render.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { Warning } from '../../warnings.js';
 import { patchMap } from '../trace/patch-map.js';
-import { type CodesUsage, toGrid, usageOf } from './grid.js';
+import { type CodebookUsage, toGrid, usageOf } from './grid.js';
 import { type LogLikelihood, likelihoodOf } from './likelihood.js';
-import type { CodesModules } from './modules.js';
-import type { Size } from './picture.js';
-import { pictureOf, psnr } from './pixels.js';
-import { type CodesPictureOptions, pictureKeys, readPicture } from './reconstruct.js';
+import { psnr, renderDecoded } from './pixels.js';
+import type { Size } from './prepare-input.js';
+import { imageKeys, readInputImage, type VqganImageOptions } from './reconstruct.js';
 import { resolveClass, sideOf } from './sample-options.js';
+import type { VqganModel } from './vqgan-model.js';
 
 /**
  * Of a model with a transformer, a picture of more codes than it sees at once is brought to the size it was trained at, unless `width` or
  * `height` asks for another: then each code is seen under a window of its own.
  */
-export interface ScoreOptions extends CodesPictureOptions {
+export interface ScoreOptions extends VqganImageOptions {
   /** Of a class-conditional model with a transformer: needed there. */
   readonly class?: number | undefined;
   /** Of an image-conditional model, the drawing that the picture is said to be of; an empty page if left out. */
@@ -44,7 +44,7 @@ export interface Score {
   /** Why there is no likelihood; null if there is. */
   readonly withoutLikelihood: string | null;
   readonly codes: number[][] | null;
-  readonly usage: CodesUsage | null;
+  readonly usage: CodebookUsage | null;
   /** Of the picture and its reconstruction, in dB over bytes. */
   readonly psnr: number;
   readonly original: RgbImage;
@@ -57,15 +57,15 @@ export interface Score {
 const NO_TRANSFORMER = 'the model is an autoencoder alone';
 
 export async function scoreStage(
-  modules: CodesModules,
+  modules: VqganModel,
   source: ImageSource,
   asked: ScoreOptions,
 ): Promise<Score> {
-  check.knownKeys('options', asked, new Set([...pictureKeys, 'class', 'condition']));
+  check.knownKeys('options', asked, new Set([...imageKeys, 'class', 'condition']));
   const { class: index, condition, ...options } = asked;
   const { transformer, losses: config, autoencoder, logvar, problem } = modules.source;
   checkCondition(modules, index, condition);
-  const { signal, reporter, picture, warnings } = await readPicture(
+  const { signal, reporter, picture, warnings } = await readInputImage(
     modules,
     source,
     options,
@@ -90,7 +90,7 @@ export async function scoreStage(
   const logLikelihood =
     transformer && indices ? await likelihoodOf(modules, { indices, image: condition, index, signal }) : null;
   reporter.report('encode', 2, 2);
-  const [original, made] = [pictureOf(picture.input), pictureOf(reconstruction)];
+  const [original, made] = [renderDecoded(picture.input), renderDecoded(reconstruction)];
   const patches = logits?.reshape(logits.shape.slice(2)) ?? null;
   return {
     patches,
@@ -110,14 +110,14 @@ export async function scoreStage(
 }
 
 /** Beyond what the transformer sees at once each code has a window of its own: minutes or hours, to be asked for by a size. */
-function mostOf(modules: CodesModules): Size | undefined {
-  const side = sideOf(modules) * modules.factor;
+function mostOf(modules: VqganModel): Size | undefined {
+  const side = sideOf(modules) * modules.downsampleFactor;
   return modules.source.transformer ? { width: side, height: side } : undefined;
 }
 
 /** Before anything is computed. */
 function checkCondition(
-  modules: CodesModules,
+  modules: VqganModel,
   index: number | undefined,
   condition: ImageSource | undefined,
 ): void {

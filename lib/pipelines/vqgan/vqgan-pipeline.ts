@@ -6,20 +6,19 @@ import { sketchStarter } from '../../families/shared/vqgan/vqgan-defaults.js';
 import type { ImageSource } from '../../image/read.js';
 import type { Warning } from '../../warnings.js';
 import type { GeneratedImage } from '../image-result.js';
-import { conditionCodes } from './condition.js';
+import { encodeCondition } from './condition.js';
 import type { CodeGrid } from './grid.js';
-import { checkLoadCodesOptions, type LoadCodesOptions } from './load-options.js';
-import { CodesModules } from './modules.js';
+import { checkLoadVqganOptions, type LoadVqganOptions } from './load-options.js';
 import {
-  type CodesPictureOptions,
-  codesStage,
-  type DecodeCodesOptions,
-  decodeCodesStage,
-  type PictureCodes,
+  type DecodeIndicesOptions,
+  decodeIndicesStage,
+  type EncodedIndices,
+  encodeIndicesStage,
   type Reconstruction,
   reconstructStage,
+  type VqganImageOptions,
 } from './reconstruct.js';
-import { CodesStream, sampleSteps } from './sample.js';
+import { sampleSteps, VqganStream } from './sample.js';
 import {
   checkSampleOptions,
   checkSketchOptions,
@@ -30,9 +29,10 @@ import {
   sideOf,
 } from './sample-options.js';
 import { type Score, type ScoreOptions, scoreStage } from './score.js';
+import { VqganModel } from './vqgan-model.js';
 
 /** What a model of codes is. */
-export interface CodesInfo {
+export interface VqganInfo {
   readonly path: string;
   /** Pixels a side that one code stands for. */
   readonly factor: number;
@@ -52,10 +52,10 @@ export interface CodesInfo {
  * A model of codes, ready. Calls may overlap: each module works through its runs in order. Everything heavy happens on the modules' own
  * threads.
  */
-export class CodesPipeline implements AsyncDisposable {
+export class VqganPipeline implements AsyncDisposable {
   private disposed = false;
 
-  private constructor(private readonly modules: CodesModules) {}
+  private constructor(private readonly modules: VqganModel) {}
 
   /**
    * @param path a checkpoint of taming's or CompVis', a folder with one, or diffusers' `VQModel` folder; default: the small model that
@@ -63,28 +63,28 @@ export class CodesPipeline implements AsyncDisposable {
    * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION, OUT_OF_MEMORY,
    *   BACKEND_UNAVAILABLE, BINARY_NOT_FOUND, ABORTED
    */
-  static async load(path: string = sketchStarter, options: LoadCodesOptions = {}): Promise<CodesPipeline> {
-    const { open, modules: settings, signal, onProgress, warnings } = checkLoadCodesOptions(options);
-    const modules = await unlessAborted(CodesModules.open(path, open, settings, warnings), signal);
+  static async load(path: string = sketchStarter, options: LoadVqganOptions = {}): Promise<VqganPipeline> {
+    const { open, modules: settings, signal, onProgress, warnings } = checkLoadVqganOptions(options);
+    const modules = await unlessAborted(VqganModel.open(path, open, settings, warnings), signal);
     try {
       await modules.load(signal, onProgress);
     } catch (error) {
       modules.dispose();
       throw error;
     }
-    return new CodesPipeline(modules);
+    return new VqganPipeline(modules);
   }
 
-  get info(): CodesInfo {
+  get info(): VqganInfo {
     const modules = this.open();
     const { path, transformer, condition, discriminator } = modules.source;
     return {
       path,
-      factor: modules.factor,
+      factor: modules.downsampleFactor,
       vocabulary: modules.vocabulary,
       condition: transformer && condition.kind,
       classes: condition.kind === 'class' ? condition.classes : null,
-      size: transformer && sideOf(modules) * modules.factor,
+      size: transformer && sideOf(modules) * modules.downsampleFactor,
       discriminator: discriminator !== null,
     };
   }
@@ -93,13 +93,13 @@ export class CodesPipeline implements AsyncDisposable {
    * Encodes a picture and decodes it again.
    * @throws FILE_NOT_FOUND, INVALID_IMAGE, INVALID_OPTION, NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
-  async reconstruct(image: ImageSource, options: CodesPictureOptions = {}): Promise<Reconstruction> {
+  async reconstruct(image: ImageSource, options: VqganImageOptions = {}): Promise<Reconstruction> {
     return reconstructStage(this.open(), image, options);
   }
 
   /** The codes of a picture. @throws as `reconstruct`, and UNSUPPORTED_MODEL for a model without a codebook */
-  async codes(image: ImageSource, options: CodesPictureOptions = {}): Promise<PictureCodes> {
-    return codesStage(this.open(), image, options);
+  async codes(image: ImageSource, options: VqganImageOptions = {}): Promise<EncodedIndices> {
+    return encodeIndicesStage(this.open(), image, options);
   }
 
   /**
@@ -107,8 +107,8 @@ export class CodesPipeline implements AsyncDisposable {
    * @throws INVALID_OPTION for anything but a rectangle of codes that there are, UNSUPPORTED_MODEL, NOT_FINITE, OUT_OF_MEMORY, ABORTED,
    *   DISPOSED
    */
-  async decodeCodes(codes: CodeGrid, options: DecodeCodesOptions = {}): Promise<GeneratedImage> {
-    return decodeCodesStage(this.open(), codes, options);
+  async decodeCodes(codes: CodeGrid, options: DecodeIndicesOptions = {}): Promise<GeneratedImage> {
+    return decodeIndicesStage(this.open(), codes, options);
   }
 
   /**
@@ -116,7 +116,7 @@ export class CodesPipeline implements AsyncDisposable {
    * of stream) ...` shows each code and the picture so far; `await stream.result` runs to the end. Options are checked at once.
    * @throws INVALID_OPTION, UNSUPPORTED_MODEL, DISPOSED; the stream also NOT_FINITE, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED
    */
-  sample(options: SampleOptions = {}): CodesStream {
+  sample(options: SampleOptions = {}): VqganStream {
     checkSampleOptions(options);
     const index = resolveClass(this.open().source.condition, options.class);
     return this.draw(options, { index, image: undefined });
@@ -127,7 +127,7 @@ export class CodesPipeline implements AsyncDisposable {
    * @throws INVALID_OPTION, UNSUPPORTED_MODEL (also for a model that is not conditioned on pictures), DISPOSED; the stream also
    *   FILE_NOT_FOUND, INVALID_IMAGE, NOT_FINITE, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED
    */
-  sketch(image: ImageSource, options: DrawOptions = {}): CodesStream {
+  sketch(image: ImageSource, options: DrawOptions = {}): VqganStream {
     checkSketchOptions(options);
     this.open().checkImageCondition();
     return this.draw(options, { index: undefined, image });
@@ -165,18 +165,18 @@ export class CodesPipeline implements AsyncDisposable {
   private draw(
     options: DrawOptions,
     given: { readonly index: number | undefined; readonly image: ImageSource | undefined },
-  ): CodesStream {
+  ): VqganStream {
     const modules = this.open();
     const settings = resolveDraw(modules, options);
-    const { factor } = modules;
-    const size = { width: settings.width * factor, height: settings.height * factor };
+    const { downsampleFactor } = modules;
+    const size = { width: settings.width * downsampleFactor, height: settings.height * downsampleFactor };
     const { signal } = settings;
-    return new CodesStream(
-      sampleSteps(modules, settings, () => conditionCodes(modules, { ...given, size, signal })),
+    return new VqganStream(
+      sampleSteps(modules, settings, () => encodeCondition(modules, { ...given, size, signal })),
     );
   }
 
-  private open(): CodesModules {
+  private open(): VqganModel {
     if (this.disposed)
       throw new SafelightError('DISPOSED', 'The pipeline was disposed and cannot be used any more');
     return this.modules;

@@ -2,14 +2,18 @@
 import { invalidOption, SafelightError } from '../../errors.js';
 import { knownKeys } from '../../known-keys.js';
 import { Tensor } from '../../tensor/tensor.js';
-import type { CodeModel, Codes } from './types.js';
+import type { CodeIndices, CodeModel } from './types.js';
 
 /**
  * One row a picture.
  *
  * @throws INVALID_OPTION for no rows, or a code that is not in `[0, vocabulary)`; SHAPE_MISMATCH for rows of different lengths
  */
-export function checkCodes(name: string, rows: readonly Codes[], vocabulary: number): readonly Codes[] {
+export function checkCodeIndices(
+  name: string,
+  rows: readonly CodeIndices[],
+  vocabulary: number,
+): readonly CodeIndices[] {
   if (!Array.isArray(rows) || rows.length === 0)
     throw invalidOption(name, 'codes of at least one picture', rows);
   for (const row of rows) {
@@ -54,7 +58,7 @@ export function checkModel(model: unknown): void {
 }
 
 /** Rows of equal length as `[B, T]`. */
-export function batchOf(rows: readonly Codes[]): Tensor<Int32Array> {
+export function batchOf(rows: readonly CodeIndices[]): Tensor<Int32Array> {
   const length = rows[0]?.length ?? 0;
   const data = new Int32Array(rows.length * length);
   rows.forEach((row, b) => {
@@ -63,7 +67,7 @@ export function batchOf(rows: readonly Codes[]): Tensor<Int32Array> {
   return new Tensor(data, [rows.length, length]);
 }
 
-export function joinRows(...parts: readonly Codes[]): Int32Array {
+export function joinRows(...parts: readonly CodeIndices[]): Int32Array {
   const out = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const part of parts) {

@@ -15,7 +15,7 @@ const MOST_PIXELS = 2 ** 26;
  * @param codes which the model has for it: the largest is below this for pictures of more than a few squares
  * @returns row by row
  */
-export function coordinateCodes(height: number, width: number, factor: number, codes: number): Int32Array {
+export function coordinateIndices(height: number, width: number, factor: number, codes: number): Int32Array {
   checkSides({ height, width, factor });
   if (!(Number.isSafeInteger(codes) && codes >= 1))
     throw invalidOption('codes', 'integer of at least 1', codes);

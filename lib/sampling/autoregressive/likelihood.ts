@@ -1,17 +1,17 @@
 /** How probable a model thinks a picture's codes (taming's cross-entropy is the mean, negated). */
 import { SafelightError, throwIfAborted } from '../../errors.js';
 import { checkSignal, knownKeys } from '../../known-keys.js';
-import { batchOf, checkCodes, checkCondition, checkModel, joinRows } from './batch.js';
+import { batchOf, checkCodeIndices, checkCondition, checkModel, joinRows } from './batch.js';
 import { checkOrder, type Order } from './order.js';
-import type { CodeModel, Codes } from './types.js';
-import { checkSides, cropCodes, windowAt } from './window.js';
+import type { CodeIndices, CodeModel } from './types.js';
+import { checkSides, cropGrid, windowAt } from './window.js';
 
 export interface LikelihoodOptions {
   /** Of the picture, in codes. */
   readonly height: number;
   readonly width: number;
   /** What stands before the codes: `grid`, as many codes as the picture's; `tokens`, few, such as a class. */
-  readonly condition: { readonly kind: 'grid' | 'tokens'; readonly codes: Codes };
+  readonly condition: { readonly kind: 'grid' | 'tokens'; readonly codes: CodeIndices };
   /** Side of the windows (see `windowSide`) through which a picture is seen that has more codes than the model can look at. */
   readonly side?: number | undefined;
   /** The order in which the model writes codes; row by row by default. */
@@ -32,9 +32,9 @@ const KEYS = new Set(['height', 'width', 'condition', 'side', 'order', 'signal']
  * @param codes of one picture, row by row
  * @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE, ABORTED, DISPOSED, OUT_OF_MEMORY
  */
-export async function codesLikelihood(
+export async function codeLikelihood(
   model: CodeModel,
-  codes: Codes,
+  codes: CodeIndices,
   options: LikelihoodOptions,
 ): Promise<Likelihood> {
   knownKeys('options', options, KEYS);
@@ -47,11 +47,11 @@ export async function codesLikelihood(
   const nats = new Float32Array(picture.length);
   for (const { window, places } of windows(options)) {
     throwIfAborted(signal);
-    const seen = cropCodes(picture, width, window);
+    const seen = cropGrid(picture, width, window);
     const written = order ? seen.map((_, n) => seen[order[n]!]!) : seen;
     const given =
       condition.kind === 'grid' && before.length === picture.length
-        ? cropCodes(before, width, window)
+        ? cropGrid(before, width, window)
         : before;
     const sequence = joinRows(given, written).subarray(0, -1);
     const { logits } = await model.forward({ codes: batchOf([sequence]) }, { signal });
@@ -93,13 +93,13 @@ function logProbability(logits: Float32Array, code: number): number {
   return logits[code]! - top - Math.log(sum);
 }
 
-function check(model: CodeModel, codes: Codes, options: LikelihoodOptions): void {
+function check(model: CodeModel, codes: CodeIndices, options: LikelihoodOptions): void {
   const { height, width, condition, order, side = Math.max(height, width) } = options;
   checkSides({ height, width, side });
   checkCondition(condition);
   if (order !== undefined) checkOrder(order);
-  checkCodes('codes', [codes], model.vocabulary);
-  checkCodes('condition', [condition.codes], model.vocabulary);
+  checkCodeIndices('codes', [codes], model.vocabulary);
+  checkCodeIndices('condition', [condition.codes], model.vocabulary);
   const total = height * width;
   const whole = side >= Math.max(height, width);
   const grid = condition.kind === 'grid';

@@ -4,20 +4,20 @@ import { invalidOption, SafelightError, throwIfAborted } from '../../errors.js';
 import { checkSignal, knownKeys } from '../../known-keys.js';
 import type { Seed } from '../generators/generator.js';
 import { TorchCpuGenerator } from '../generators/mt19937.js';
-import { batchOf, checkCodes, checkModel, joinRows } from './batch.js';
+import { batchOf, checkCodeIndices, checkModel, joinRows } from './batch.js';
 import { type ChoiceOptions, checkChoice, choiceKeys, chooseCode, noiseOf } from './choose.js';
 import { checkOrder, type Order } from './order.js';
-import type { CodeModel, Codes, CodesStep } from './types.js';
+import type { CodeIndexStep, CodeIndices, CodeModel } from './types.js';
 
-export interface SampleCodesOptions extends ChoiceOptions {
+export interface SampleIndicesOptions extends ChoiceOptions {
   /** What stands before the codes, one row a picture: the class, a sketch's codes, or the start code 0. */
-  readonly condition: readonly Codes[];
+  readonly condition: readonly CodeIndices[];
   /** Codes of a whole picture. */
   readonly total: number;
   /** One a picture: each has the numbers of PyTorch's CPU generator of its own, as if it were sampled alone. */
   readonly seeds: readonly Seed[];
   /** The picture's first codes in the order of writing, one row a picture, to go on from. */
-  readonly start?: readonly Codes[] | undefined;
+  readonly start?: readonly CodeIndices[] | undefined;
   /** The order in which codes are written (taming's permuter); row by row by default. */
   readonly order?: Order | undefined;
   /** Stops at any code. */
@@ -32,16 +32,16 @@ const KEYS = new Set([...choiceKeys, 'condition', 'total', 'seeds', 'start', 'or
  * @throws INVALID_OPTION, SHAPE_MISMATCH (also where condition and codes are more than the model can look at), NOT_FINITE, ABORTED,
  *   DISPOSED, OUT_OF_MEMORY
  */
-export async function* sampleCodes(
+export async function* sampleCodeIndices(
   model: CodeModel,
-  options: SampleCodesOptions,
-): AsyncGenerator<CodesStep, readonly Int32Array[]> {
+  options: SampleIndicesOptions,
+): AsyncGenerator<CodeIndexStep, readonly Int32Array[]> {
   knownKeys('options', options, KEYS);
   const { condition, start, total, order, signal } = options;
   checkModel(model);
   checkSignal('signal', signal);
   const choice = checkChoice(options);
-  const generators = checkPictures(model, options);
+  const generators = checkImages(model, options);
   const written = generators.map((_, b) => Int32Array.from(start?.[b] ?? []));
   const pictures = generators.map(() => new Int32Array(total));
   const put = (b: number, index: number, code: number) => {
@@ -79,10 +79,10 @@ export async function* sampleCodes(
   return pictures;
 }
 
-function checkPictures(model: CodeModel, options: SampleCodesOptions): readonly TorchCpuGenerator[] {
+function checkImages(model: CodeModel, options: SampleIndicesOptions): readonly TorchCpuGenerator[] {
   const { condition, start, total, seeds, order } = options;
-  checkCodes('condition', condition, model.vocabulary);
-  if (start !== undefined) checkCodes('start', start, model.vocabulary);
+  checkCodeIndices('condition', condition, model.vocabulary);
+  if (start !== undefined) checkCodeIndices('start', start, model.vocabulary);
   const given = start?.[0]?.length ?? 0;
   if (!(Number.isSafeInteger(total) && total > 0 && total > given)) {
     throw invalidOption('total', `integer greater than ${given}`, total);
@@ -93,7 +93,7 @@ function checkPictures(model: CodeModel, options: SampleCodesOptions): readonly 
   if (before + total - 1 > model.block) {
     throw new SafelightError(
       'SHAPE_MISMATCH',
-      `The model looks at ${model.block} places, but a condition of ${before} and ${total} codes need ${before + total - 1}; sample large pictures with a sliding window (slideCodes)`,
+      `The model looks at ${model.block} places, but a condition of ${before} and ${total} codes need ${before + total - 1}; sample large pictures with a sliding window (slideCodeIndices)`,
     );
   }
   if (order !== undefined) checkOrder(order);

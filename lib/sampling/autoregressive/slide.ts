@@ -4,12 +4,12 @@ import { invalidOption, SafelightError, throwIfAborted } from '../../errors.js';
 import { checkSignal, knownKeys } from '../../known-keys.js';
 import type { Seed } from '../generators/generator.js';
 import { TorchCpuGenerator } from '../generators/mt19937.js';
-import { batchOf, checkCodes, checkCondition, checkModel, joinRows } from './batch.js';
+import { batchOf, checkCodeIndices, checkCondition, checkModel, joinRows } from './batch.js';
 import { type ChoiceOptions, checkChoice, choiceKeys, chooseCode, noiseOf } from './choose.js';
-import type { CodeModel, Codes, CodesStep, CodeWriter } from './types.js';
-import { checkSides, cropCodes, type Window, windowAt } from './window.js';
+import type { CodeIndexStep, CodeIndices, CodeModel, CodeWriter } from './types.js';
+import { checkSides, cropGrid, type Window, windowAt } from './window.js';
 
-export interface SlideCodesOptions extends ChoiceOptions {
+export interface SlideOptions extends ChoiceOptions {
   /** Of the picture, in codes. */
   readonly height: number;
   readonly width: number;
@@ -19,11 +19,11 @@ export interface SlideCodesOptions extends ChoiceOptions {
    * One row a picture. `grid`: codes of the condition, as many as the picture's and row by row, of which each window takes its part;
    * `tokens`: before every window.
    */
-  readonly condition: { readonly kind: 'grid' | 'tokens'; readonly codes: readonly Codes[] };
+  readonly condition: { readonly kind: 'grid' | 'tokens'; readonly codes: readonly CodeIndices[] };
   /** One a picture. */
   readonly seeds: readonly Seed[];
   /** What is written over, one row a picture; by default random codes, the first numbers of each picture's generator. */
-  readonly start?: readonly Codes[] | undefined;
+  readonly start?: readonly CodeIndices[] | undefined;
   /** Stops at any code. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -34,15 +34,15 @@ const KEYS = new Set([
 ]);
 
 /**
- * Yields after each code; what it returns is the last step's codes. A picture no larger than the window is sampled as `sampleCodes`
+ * Yields after each code; what it returns is the last step's codes. A picture no larger than the window is sampled as `sampleCodeIndices`
  * does it.
  *
  * @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE, ABORTED, DISPOSED, OUT_OF_MEMORY
  */
-export async function* slideCodes(
+export async function* slideCodeIndices(
   model: CodeModel,
-  options: SlideCodesOptions,
-): AsyncGenerator<CodesStep, readonly Int32Array[]> {
+  options: SlideOptions,
+): AsyncGenerator<CodeIndexStep, readonly Int32Array[]> {
   knownKeys('options', options, KEYS);
   const { height, width, side, condition, seeds, start, signal } = options;
   checkModel(model);
@@ -57,9 +57,9 @@ export async function* slideCodes(
   const conditions = condition.codes.map((codes) => Int32Array.from(codes));
   const view = new WindowView(model, (window) =>
     pictures.map((codes, b) => {
-      const part = cropCodes(codes, width, window).subarray(0, window.index);
+      const part = cropGrid(codes, width, window).subarray(0, window.index);
       const before = conditions[b]!;
-      return joinRows(condition.kind === 'grid' ? cropCodes(before, width, window) : before, part);
+      return joinRows(condition.kind === 'grid' ? cropGrid(before, width, window) : before, part);
     }),
   );
   try {
@@ -110,13 +110,13 @@ class WindowView {
   }
 }
 
-function checkSlide(model: CodeModel, options: SlideCodesOptions): void {
+function checkSlide(model: CodeModel, options: SlideOptions): void {
   const { height, width, side, condition, seeds, start } = options;
   checkSides({ height, width, side });
   checkCondition(condition);
-  checkCodes('condition', condition.codes, model.vocabulary);
+  checkCodeIndices('condition', condition.codes, model.vocabulary);
   if (!Array.isArray(seeds)) throw invalidOption('seeds', 'one for each condition', seeds);
-  if (start !== undefined) checkCodes('start', start, model.vocabulary);
+  if (start !== undefined) checkCodeIndices('start', start, model.vocabulary);
   const total = height * width;
   const before = condition.codes[0]!.length;
   if (condition.kind === 'tokens' && before === 0) {

@@ -27,10 +27,10 @@ export interface CodeWriter {
 }
 
 /** The codes of one picture or of its condition. */
-export type Codes = ArrayLike<number>;
+export type CodeIndices = ArrayLike<number>;
 
 /** One more code of each picture. */
-export interface CodesStep {
+export interface CodeIndexStep {
   /** Codes written so far, of `total`. */
   readonly done: number;
   readonly total: number;

@@ -61,7 +61,7 @@ export function windowAt(place: number, height: number, width: number, side: num
 }
 
 /** The codes of a picture, row by row, that are in a window, row by row. */
-export function cropCodes(codes: Int32Array, width: number, window: Window): Int32Array {
+export function cropGrid(codes: Int32Array, width: number, window: Window): Int32Array {
   const out = new Int32Array(window.height * window.width);
   for (let row = 0; row < window.height; row++) {
     const from = (window.top + row) * width + window.left;

@@ -2,14 +2,14 @@
 import type { FastifyInstance } from 'fastify';
 import { asPng, enlarge, sentence } from './extras.js';
 import { type ExtraFields, extraBatchFields, extraSingleFields, pngInfoFields } from './fields.js';
-import { bytesOf, parameterFields, pictureOf, textsOf } from './pictures.js';
+import { bytesOf, parameterFields, renderDecoded, textsOf } from './images.js';
 import type { RouteContext } from './route-context.js';
 
 const tags = ['A1111'];
 
 export function fileRoutes(app: FastifyInstance, { limits }: RouteContext): void {
   const one = async (field: string, text: string, fields: ExtraFields) => {
-    const image = await pictureOf(field, text);
+    const image = await renderDecoded(field, text);
     const texts = await textsOf(field, bytesOf(field, text));
     const made = await enlarge(image, fields, limits);
     return { image: await asPng(made, texts), html: `<p>${sentence(made.info)}</p>` };

@@ -14,8 +14,8 @@ import {
   txt2imgDefaults,
   txt2imgFields,
 } from './fields.js';
+import { naming } from './images.js';
 import { checkJob } from './job-check.js';
-import { naming } from './pictures.js';
 import { type Asked, imageToImage, type Reading, textToImage } from './request.js';
 import type { RouteContext } from './route-context.js';
 

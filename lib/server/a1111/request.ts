@@ -12,7 +12,7 @@ import { replacedBySigmas } from '../../options/settings/sampling.js';
 import type { SamplerInfo } from '../../sampling/samplers/index.js';
 import { failure, notBuilt } from './failures.js';
 import type { GenerationBody, Img2ImgBody, Txt2ImgBody } from './fields.js';
-import { base64Of, isBlank } from './pictures.js';
+import { base64Of, isBlank } from './images.js';
 import { checkedPrompt } from './prompts.js';
 import { samplerNamed, scheduleNamed } from './samplers.js';
 import { GRID, hiresOf, type Options, type ReadPrompt, secondSampler, unless } from './second-pass.js';

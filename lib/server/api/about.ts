@@ -4,9 +4,9 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { Catalog } from '../../jobs/models/catalog.js';
 import {
-  type CodesDescription,
   Descriptions,
   type DiffusionDescription,
+  type VqganDescription,
 } from '../../jobs/models/describe.js';
 import { hiresFields } from '../../options/declarations/hires.js';
 import { samplers } from '../../sampling/samplers/index.js';
@@ -20,7 +20,7 @@ export interface AboutModel {
   readonly kind: 'diffusion' | 'codes' | 'unknown';
   readonly loaded: boolean;
   readonly diffusion?: DiffusionDescription;
-  readonly codes?: CodesDescription;
+  readonly codes?: VqganDescription;
   readonly problem?: string;
 }
 

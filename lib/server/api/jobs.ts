@@ -5,8 +5,8 @@ import { SafelightError } from '../../errors.js';
 import type { JobLimits } from '../../jobs/schemas.js';
 import type { Job, JobEvent, JobQueue } from '../../jobs/types.js';
 import { type SseEvent, sendEvents } from '../sse.js';
-import { sendPicture } from './picture.js';
 import * as schemas from './schemas.js';
+import { sendImage } from './send-image.js';
 
 const tags = ['jobs'];
 const response = { 200: schemas.jobAnswer, '4xx': schemas.failure };
@@ -106,7 +106,7 @@ export function ownJobs(instance: FastifyInstance, queue: JobQueue, limits: JobL
     async ({ params, query }, reply) => {
       const file = await queue.file(params.id, params.name);
       if (!file) throw new SafelightError('FILE_NOT_FOUND', `Job ${params.id} has no result ${params.name}`);
-      return sendPicture(reply, file, query.width);
+      return sendImage(reply, file, query.width);
     },
   );
   app.get(

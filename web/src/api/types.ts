@@ -3,7 +3,7 @@ import type { Job, JobImage } from '../../../lib/jobs/types.js';
 
 export type { JobPreview, JobProgress, JobStatus, JobType } from '../../../lib/jobs/types.js';
 
-export interface Picture extends JobImage {
+export interface ShownImage extends JobImage {
   readonly url: string;
 }
 
@@ -15,7 +15,7 @@ export interface Warning {
 
 /** A job as `GET /v1/jobs/:id` gives it. */
 export interface ShownJob extends Omit<Job, 'extra' | 'previews' | 'images' | 'warnings'> {
-  readonly images: readonly Picture[];
+  readonly images: readonly ShownImage[];
   /** Missing on jobs of earlier versions. */
   readonly warnings?: readonly Warning[];
 }

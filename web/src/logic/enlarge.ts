@@ -1,5 +1,5 @@
 /** A finished image made larger: drawn again at a larger size, with its own prompt and settings, from itself. */
-import type { About, Picture, ShownJob } from '../api/types.js';
+import type { About, ShownImage, ShownJob } from '../api/types.js';
 import type { Request } from './request.js';
 
 export interface Enlargement {
@@ -47,7 +47,7 @@ export function isAllowed({ width, height }: Size, about: About | null): boolean
 
 export function enlargeRequest(
   job: ShownJob,
-  picture: Picture,
+  picture: ShownImage,
   { scale, strength }: Enlargement,
   about: About | null,
 ): Request {

@@ -28,7 +28,7 @@ const TYPES: Readonly<Record<Exclude<Mode, 'inside'>, JobType>> = {
 /** The model a job of this mode would run on. */
 export function modelFor(settings: Settings, about: About | null): ModelAbout | undefined {
   const kind = settings.mode === 'sketch' ? 'codes' : 'diffusion';
-  const name = kind === 'codes' ? settings.codesModel : settings.model;
+  const name = kind === 'codes' ? settings.vqganModel : settings.model;
   const models = about?.models.filter((model) => fits(model, settings.mode)) ?? [];
   return models.find((model) => model.name === name) ?? models[0];
 }

@@ -39,7 +39,7 @@ export function promptOfTexts(texts: ImageTexts): string | undefined {
 
 function fromExact({ options, model, unknown }: ExactText, about: About | null): RestoredForm {
   const known = model !== undefined && about?.models.some(({ name }) => name === model);
-  const { mode: _mode, model: _model, codesModel: _codes, ...blank } = defaults;
+  const { mode: _mode, model: _model, vqganModel: _codes, ...blank } = defaults;
   const patches = patchesOf(generationFields, withDefaults(generationFields, options), '');
   return {
     patch: patched([blank, ...patches, ...(known ? [{ model }] : [])]),

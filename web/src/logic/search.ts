@@ -1,5 +1,5 @@
 /** Search among finished images: by prompt, negative prompt, seed, model and sampler. */
-import type { About, Picture, ShownJob } from '../api/types.js';
+import type { About, ShownImage, ShownJob } from '../api/types.js';
 
 /** What an image is found by. */
 export interface Findable {
@@ -11,7 +11,7 @@ export interface Findable {
   readonly sampler: string;
 }
 
-export function findable(job: ShownJob, picture: Picture, about: About | null): Findable {
+export function findable(job: ShownJob, picture: ShownImage, about: About | null): Findable {
   const { prompt, negative, sampler } = job.options;
   const model = about?.models.find(({ name }) => name === job.model)?.diffusion;
   const name = typeof sampler === 'string' ? sampler : (model?.sampler ?? '');

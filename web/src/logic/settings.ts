@@ -9,7 +9,7 @@ export interface Settings {
   readonly mode: Mode;
   /** Configured names; null is the first of its kind. */
   readonly model: string | null;
-  readonly codesModel: string | null;
+  readonly vqganModel: string | null;
   readonly prompt: string;
   readonly negative: string;
   /** Names of the styles that are put into the prompts when a job is queued. */
@@ -55,7 +55,7 @@ export interface Settings {
 }
 
 export const defaults: Settings = {
-  ...{ mode: 'text', model: null, codesModel: null, prompt: '', negative: '', styles: [] },
+  ...{ mode: 'text', model: null, vqganModel: null, prompt: '', negative: '', styles: [] },
   ...{ width: null, height: null, count: 1, batch: null },
   ...{ steps: null, cfg: null, sampler: null, schedule: null, clipSkip: null, rng: 'cpu' },
   ...{ seed: null, subseed: null, subseedStrength: 0, seedResizeWidth: null, seedResizeHeight: null },
@@ -66,7 +66,7 @@ export const defaults: Settings = {
 };
 
 /** Nullable settings that are names; the other nullable ones are numbers. */
-const NAMES: ReadonlySet<string> = new Set(['model', 'codesModel', 'sampler', 'schedule']);
+const NAMES: ReadonlySet<string> = new Set(['model', 'vqganModel', 'sampler', 'schedule']);
 
 /** Settings that were kept by an earlier visit: whatever still has its type. */
 export function revived(kept: unknown): Settings {
@@ -85,8 +85,8 @@ function hasType(key: string, value: unknown): boolean {
 }
 
 /** What "Back to the model's defaults" leaves: the mode, the models and the prompt. Everything else is reset. */
-export function resetOf({ mode, model, codesModel, prompt }: Settings): Settings {
-  return { ...defaults, mode, model, codesModel, prompt };
+export function resetOf({ mode, model, vqganModel, prompt }: Settings): Settings {
+  return { ...defaults, mode, model, vqganModel, prompt };
 }
 
 /** Images that a job of these settings makes. */

@@ -74,10 +74,10 @@ async function submit(request: () => Promise<Request>): Promise<ShownJob | undef
 }
 
 async function formRequest(): Promise<Request> {
-  return requestOf(settings.peek(), await givenPictures(), about.peek(), library.peek());
+  return requestOf(settings.peek(), await givenImages(), about.peek(), library.peek());
 }
 
-async function givenPictures(): Promise<Given> {
+async function givenImages(): Promise<Given> {
   const { mode } = settings.peek();
   if (mode === 'sketch') {
     const sheet = drawing.peek();

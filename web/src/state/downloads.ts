@@ -5,11 +5,11 @@ import { withoutText } from '../logic/bare.js';
 import { distinct, downloadName } from '../logic/names.js';
 import { type ZipEntry, zipped } from '../logic/zip.js';
 import type { Shown } from './jobs.js';
-import { keptSignal } from './kept.js';
 import { complain } from './notes.js';
+import { persistentSignal } from './persistent.js';
 
 /** Whether downloads carry their prompt and settings. */
-export const carriesSettings = keptSignal<boolean>('carries-settings', (kept) => kept !== false);
+export const carriesSettings = persistentSignal<boolean>('carries-settings', (kept) => kept !== false);
 /** Whether a download is being put together. */
 export const downloading = signal(false);
 

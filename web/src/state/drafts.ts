@@ -2,7 +2,7 @@
 import { effect, signal } from '@preact/signals';
 import { Sheet } from '../logic/sheet.js';
 import { set } from './form.js';
-import { keepDraft, keptDraft } from './kept.js';
+import { keepDraft, storedDraft } from './persistent.js';
 import { about } from './session.js';
 
 export interface Source {
@@ -81,7 +81,7 @@ export function touched(sheet: Sheet): void {
 
 /** What was there when the page was left. */
 export async function restoreDrafts(): Promise<void> {
-  const [kept, painted, drawn] = await Promise.all(['source', 'mask', 'drawing'].map(keptDraft));
+  const [kept, painted, drawn] = await Promise.all(['source', 'mask', 'drawing'].map(storedDraft));
   if (kept instanceof Blob && !source.peek()) {
     const picture = await prepared(kept).catch(() => undefined);
     if (picture) {

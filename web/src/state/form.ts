@@ -2,10 +2,10 @@
 import { computed } from '@preact/signals';
 import { modelFor } from '../logic/request.js';
 import { type Mode, resetOf, revived, type Settings } from '../logic/settings.js';
-import { keptSignal } from './kept.js';
+import { persistentSignal } from './persistent.js';
 import { about } from './session.js';
 
-export const settings = keptSignal<Settings>('settings', revived);
+export const settings = persistentSignal<Settings>('settings', revived);
 
 export const mode = computed<Mode>(() => settings.value.mode);
 

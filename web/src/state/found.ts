@@ -1,6 +1,6 @@
 /** The gallery as it is searched, and what is selected in it. */
 import { computed, effect, signal } from '@preact/signals';
-import type { Picture } from '../api/types.js';
+import type { ShownImage } from '../api/types.js';
 import { type Findable, findable, finder } from '../logic/search.js';
 import { gallery, loadMore, more, type Shown } from './jobs.js';
 import { complain } from './notes.js';
@@ -9,7 +9,7 @@ import { about } from './session.js';
 export const query = signal('');
 
 /** Texts are put together once an image. */
-const texts = new WeakMap<Picture, Findable>();
+const texts = new WeakMap<ShownImage, Findable>();
 
 export const found = computed<readonly Shown[]>(() => {
   const words = query.value.trim();

@@ -1,13 +1,13 @@
 /** All jobs the page knows: the queue, the running one, and the pictures of those that ended; newest changes come by server-sent events. */
 import { batch, computed, effect, signal } from '@preact/signals';
 import { get } from '../api/http.js';
-import type { Picture, ShownJob } from '../api/types.js';
+import type { ShownImage, ShownJob } from '../api/types.js';
 import { awake } from './awake.js';
 
 /** One picture of the gallery. */
 export interface Shown {
   readonly job: ShownJob;
-  readonly picture: Picture;
+  readonly picture: ShownImage;
   /** Its place among the job's pictures. */
   readonly index: number;
 }
@@ -31,13 +31,13 @@ export const queued = computed(() =>
 /** Newest first. */
 export const gallery = computed<readonly Shown[]>(() =>
   [...jobs.value.values()]
-    .filter((job) => job.status === 'done' && !isInside(job))
+    .filter((job) => job.status === 'done' && !isTrace(job))
     .sort((a, b) => (a.id < b.id ? 1 : -1))
     .flatMap((job) => job.images.map((picture, index) => ({ job, picture, index }))),
 );
 
 /** A look inside another job belongs to that one and not into the gallery. */
-export function isInside(job: ShownJob): boolean {
+export function isTrace(job: ShownJob): boolean {
   return job.type === 'inside' || job.type === 'score';
 }
 

@@ -1,12 +1,12 @@
 /** What stands on the stage: a job under way with its previews, or a picture. */
 import { computed, effect, signal } from '@preact/signals';
 import { get } from '../api/http.js';
-import type { JobPreview, Picture, ShownJob, Warning } from '../api/types.js';
+import type { JobPreview, ShownImage, ShownJob, Warning } from '../api/types.js';
 import { awake } from './awake.js';
 import { mode } from './form.js';
-import { gallery, isInside, jobs, learn, loaded, queued, running, type Shown } from './jobs.js';
-import { keptSignal } from './kept.js';
+import { gallery, isTrace, jobs, learn, loaded, queued, running, type Shown } from './jobs.js';
 import { say } from './notes.js';
+import { persistentSignal } from './persistent.js';
 import { withWarning } from './warnings.js';
 
 export interface Stage {
@@ -15,7 +15,7 @@ export interface Stage {
   readonly index: number;
 }
 
-export const stage = keptSignal<Stage | null>('stage', (kept) => {
+export const stage = persistentSignal<Stage | null>('stage', (kept) => {
   const { job, index } = (kept ?? {}) as Partial<Stage>;
   return typeof job === 'string' && typeof index === 'number' ? { job, index } : null;
 });
@@ -31,7 +31,7 @@ effect(() => {
 
 /** The newest preview of the job on the stage, and pictures it has finished so far. */
 export const preview = signal<(JobPreview & { readonly job: string }) | null>(null);
-const arrived = signal<{ readonly job: string; readonly pictures: readonly Picture[] }>({
+const arrived = signal<{ readonly job: string; readonly pictures: readonly ShownImage[] }>({
   job: '',
   pictures: [],
 });
@@ -45,7 +45,7 @@ export function isOpen(job: ShownJob | undefined): boolean {
 }
 
 /** Pictures of the staged job, those of a job under way too. */
-export const pictures = computed<readonly Picture[]>(() => {
+export const pictures = computed<readonly ShownImage[]>(() => {
   const job = staged.value;
   if (!job) return [];
   return isOpen(job) && arrived.value.job === job.id ? arrived.value.pictures : job.images;
@@ -86,7 +86,7 @@ effect(() => {
 });
 
 function showSomething(): void {
-  const open = [...running.value, ...queued.value].find((job) => !isInside(job));
+  const open = [...running.value, ...queued.value].find((job) => !isTrace(job));
   const first = open ?? gallery.value[0]?.job;
   if (first) show(first.id);
 }
@@ -111,7 +111,7 @@ effect(() => {
     preview.value = { ...frame, job: id };
   });
   source.addEventListener('image', ({ data }) => {
-    const { index, ...picture } = JSON.parse(data) as Picture & { index: number };
+    const { index, ...picture } = JSON.parse(data) as ShownImage & { index: number };
     const before = arrived.peek().pictures.slice(0, index);
     const url = `/v1/jobs/${id}/files/${picture.name}`;
     arrived.value = { job: id, pictures: [...before, { ...picture, url }] };

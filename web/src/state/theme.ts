@@ -1,11 +1,14 @@
 /** Light, dark, or as the system has it. */
 import { effect } from '@preact/signals';
-import { keptSignal } from './kept.js';
+import { persistentSignal } from './persistent.js';
 
 const themes = ['system', 'light', 'dark'] as const;
 export type Theme = (typeof themes)[number];
 
-export const theme = keptSignal<Theme>('theme', (kept) => themes.find((one) => one === kept) ?? 'system');
+export const theme = persistentSignal<Theme>(
+  'theme',
+  (kept) => themes.find((one) => one === kept) ?? 'system',
+);
 
 export function nextTheme(): void {
   theme.value = themes[(themes.indexOf(theme.peek()) + 1) % themes.length]!;

@@ -1,11 +1,11 @@
 /** Warnings of jobs, and which of them the user has read. */
 import type { ShownJob, Warning } from '../api/types.js';
-import { keptSignal } from './kept.js';
+import { persistentSignal } from './persistent.js';
 
 /** Jobs whose dismissed notices are remembered. */
 const MOST = 200;
 
-const dismissed = keptSignal<readonly string[]>('dismissed', (kept) =>
+const dismissed = persistentSignal<readonly string[]>('dismissed', (kept) =>
   Array.isArray(kept) ? kept.filter((id): id is string => typeof id === 'string') : [],
 );
 

@@ -2,7 +2,7 @@
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useId } from 'preact/hooks';
-import { keptSignal } from '../state/kept.js';
+import { persistentSignal } from '../state/persistent.js';
 import { Icon, type IconName } from './icons.js';
 
 interface DeleteButtonProps {
@@ -113,7 +113,7 @@ interface FoldProps {
   readonly children: ComponentChildren;
 }
 
-const folds = keptSignal<Readonly<Record<string, boolean>>>('folds', (kept) =>
+const folds = persistentSignal<Readonly<Record<string, boolean>>>('folds', (kept) =>
   typeof kept === 'object' && kept !== null ? (kept as Record<string, boolean>) : {},
 );
 

@@ -3,7 +3,7 @@ import { signal } from '@preact/signals';
 import { canEnlarge, enlargedSize, gridOf, isAllowed } from '../logic/enlarge.js';
 import { enlarge } from '../state/actions.js';
 import type { Shown } from '../state/jobs.js';
-import { keptSignal } from '../state/kept.js';
+import { persistentSignal } from '../state/persistent.js';
 import { about } from '../state/session.js';
 import { Dialog } from '../ui/dialog.js';
 import { Slider } from '../ui/numbers.js';
@@ -11,7 +11,7 @@ import { Slider } from '../ui/numbers.js';
 /** The images that the dialog is about; null while it is closed. */
 export const enlarging = signal<readonly Shown[] | null>(null);
 
-const how = keptSignal('enlarge', (kept) => {
+const how = persistentSignal('enlarge', (kept) => {
   const { scale, strength } = (kept ?? {}) as { scale?: unknown; strength?: unknown };
   return {
     scale: typeof scale === 'number' && scale >= 1 && scale <= 4 ? scale : 2,

@@ -3,7 +3,7 @@ import type { ShownJob } from '../api/types.js';
 import { duration, excerpt } from '../logic/format.js';
 import { promptOf } from '../logic/names.js';
 import { cancel, clearQueue, move } from '../state/actions.js';
-import { isInside, queued, running } from '../state/jobs.js';
+import { isTrace, queued, running } from '../state/jobs.js';
 import { isOwn } from '../state/own.js';
 import { show, stage } from '../state/stage.js';
 import { IconButton } from '../ui/controls.js';
@@ -39,7 +39,7 @@ export function Queue() {
 
 function Entry({ job, at, last }: { readonly job: ShownJob; readonly at: number; readonly last: number }) {
   const { progress } = job;
-  const name = isInside(job) ? 'A look inside' : excerpt(promptOf(job), 48);
+  const name = isTrace(job) ? 'A look inside' : excerpt(promptOf(job), 48);
   const share = progress && progress.steps > 0 ? progress.step / progress.steps : 0;
   const left = progress?.left === undefined ? '' : duration(progress.left);
   const own = isOwn(job.id);
@@ -52,9 +52,9 @@ function Entry({ job, at, last }: { readonly job: ShownJob; readonly at: number;
       <button
         type="button"
         class="queue-name"
-        title={isInside(job) ? name : excerpt(promptOf(job), 300)}
+        title={isTrace(job) ? name : excerpt(promptOf(job), 300)}
         aria-current={stage.value?.job === job.id ? 'true' : undefined}
-        onClick={() => !isInside(job) && show(job.id)}
+        onClick={() => !isTrace(job) && show(job.id)}
       >
         {name}
         <small>{own ? state : `another’s, ${state}`}</small>

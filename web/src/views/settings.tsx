@@ -137,7 +137,7 @@ function ModelChoice() {
         label="Model"
         value={model.value?.name ?? ''}
         options={models.map(({ name, loaded }) => [name, loaded ? `${name} (ready)` : name])}
-        onChange={(name) => set(kind === 'codes' ? { codesModel: name } : { model: name })}
+        onChange={(name) => set(kind === 'codes' ? { vqganModel: name } : { model: name })}
       />
       {broken.map(({ name, problem }) => (
         <p key={name} class="hint broken">

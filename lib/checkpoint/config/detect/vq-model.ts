@@ -1,6 +1,6 @@
 /** The config of an autoencoder with a codebook from its tensors alone. Works on canonical names. */
 
-import type { LatentScale } from '../../parts.js';
+import type { LatentScale } from '../../components.js';
 import type { ComponentWeights } from '../../weights/component.js';
 import { checkCodec } from '../codec.js';
 import type { VQModelConfig } from '../types.js';

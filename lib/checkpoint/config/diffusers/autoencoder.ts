@@ -75,6 +75,6 @@ export function completeAutoencoderConfig(config: AutoencoderConfig, path: strin
 }
 
 /** Pixels a side that one number of the latent stands for: 8 with four levels. */
-export function autoencoderFactor({ block_out_channels }: CodecConfig): number {
+export function autoencoderDownsampleFactor({ block_out_channels }: CodecConfig): number {
   return 2 ** (block_out_channels.length - 1);
 }

@@ -1,6 +1,6 @@
 /** Autoencoders as taming's and CompVis' YAML describe them: a section with `target` (a class) and `params`. */
 
-import type { LatentScale } from '../../parts.js';
+import type { LatentScale } from '../../components.js';
 import { classOf, inconsistent, readDdConfig } from '../codec.js';
 import { completeAutoencoderConfig } from '../diffusers/autoencoder.js';
 import type { AutoencoderConfig, UnknownIndex, VQModelConfig } from '../types.js';

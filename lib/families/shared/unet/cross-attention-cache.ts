@@ -3,7 +3,7 @@
  * session uses them, so that the batches and passes of a generation share them.
  */
 import { isAborted, throwIfAborted } from '../../../errors.js';
-import type { KeptTexts, UNet } from '../../../modules/unet.js';
+import type { CrossAttentionState, UNet } from '../../../modules/unet.js';
 import { Tensor } from '../../../tensor/tensor.js';
 
 /** Beyond this (three windows of SDXL, of both prompts) each step computes them again; a lean model keeps those of SD1.5 and SD2 only. */
@@ -13,13 +13,13 @@ interface Entry {
   readonly contexts: readonly Tensor[];
   readonly patches: string | undefined;
   users: number;
-  kept: Promise<KeptTexts> | undefined;
+  kept: Promise<CrossAttentionState> | undefined;
 }
 
 /** A session's share of an entry. */
 export interface CachedKeys {
   /** @throws OUT_OF_MEMORY, ABORTED, DISPOSED */
-  get(signal: AbortSignal | undefined): Promise<KeptTexts>;
+  get(signal: AbortSignal | undefined): Promise<CrossAttentionState>;
   /** Frees the keys and values once nobody uses them; safe to call again. */
   release(): void;
 }
@@ -68,7 +68,10 @@ export class CrossAttentionCache {
       get: async (signal) => {
         for (;;) {
           throwIfAborted(signal);
-          entry.kept ??= this.unet.keepTexts(Tensor.cat(entry.contexts), { patches: entry.patches, signal });
+          entry.kept ??= this.unet.cacheCrossAttention(Tensor.cat(entry.contexts), {
+            patches: entry.patches,
+            signal,
+          });
           const computing = entry.kept;
           try {
             return await computing;

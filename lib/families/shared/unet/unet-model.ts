@@ -1,6 +1,7 @@
 /** A model that draws with a U-Net, completed from its files: the autoencoder that was asked for, and the checks across components. */
 
-import { extraChannels, latentChannels, latentFactor } from '../../../checkpoint/latent-source.js';
+import type { UNetModelComponents } from '../../../checkpoint/components.js';
+import { extraChannels, latentChannels, latentDownsampleFactor } from '../../../checkpoint/latent-source.js';
 import { isMarker } from '../../../checkpoint/markers.js';
 import type {
   ComponentSource,
@@ -14,7 +15,6 @@ import type {
 } from '../../../checkpoint/model-descriptor.js';
 import type { ModelFiles } from '../../../checkpoint/model-files.js';
 import { openAutoencoder } from '../../../checkpoint/open-autoencoder.js';
-import type { UNetModelParts } from '../../../checkpoint/parts.js';
 import { invalidOption, SafelightError } from '../../../errors.js';
 import { moduleKindOf } from '../../../modules/text-encoder.js';
 
@@ -30,7 +30,7 @@ export interface UNetFamilyFacts {
 /** @throws SHAPE_MISMATCH, UNSUPPORTED_MODEL, and what opening another autoencoder throws */
 export async function completeUNetModel(
   { path }: ModelFiles,
-  parts: UNetModelParts,
+  parts: UNetModelComponents,
   family: UNetFamilyFacts,
   options: OpenModelOptions,
 ): Promise<ModelSource> {
@@ -64,14 +64,14 @@ export function withPrediction(
 function sized(source: ModelSource, family: Pick<UNetFamilyFacts, 'imageSide'>): ModelSource {
   if (source.ownSize) return source;
   const { config, weights } = source.unet;
-  const side = family.imageSide(source.scheduler) / latentFactor(source.autoencoder);
+  const side = family.imageSide(source.scheduler) / latentDownsampleFactor(source.autoencoder);
   const unet = { config: { ...config, sample_size: Math.max(1, side) }, weights };
   const components = source.components.map((one) => (one.part === 'unet' ? { ...one, ...unet } : one));
   return { ...source, unet, components };
 }
 
 function componentsOf(
-  { textEncoders, unet }: UNetModelParts,
+  { textEncoders, unet }: UNetModelComponents,
   autoencoder: LatentSource,
   family: UNetFamilyFacts,
 ): ComponentSource[] {
@@ -91,7 +91,10 @@ function componentsOf(
   return [...texts, network, { name, part: 'autoencoder', label: 'autoencoder', kind, config, weights }];
 }
 
-async function replacement(parts: UNetModelParts, { vae, variant }: OpenModelOptions): Promise<LatentSource> {
+async function replacement(
+  parts: UNetModelComponents,
+  { vae, variant }: OpenModelOptions,
+): Promise<LatentSource> {
   if (vae === undefined)
     throw new SafelightError('INTERNAL', 'The model has no autoencoder and none was named');
   if (typeof vae !== 'string' || vae === '') throw invalidOption('vae', 'path of a folder or file', vae);
@@ -101,7 +104,7 @@ async function replacement(parts: UNetModelParts, { vae, variant }: OpenModelOpt
 /** Widths that have to agree between the components. */
 function checkTogether(
   path: string,
-  { unet, condition, textEncoders }: UNetModelParts,
+  { unet, condition, textEncoders }: UNetModelComponents,
   autoencoder: LatentSource,
 ): void {
   const latent = latentChannels(autoencoder);
@@ -174,7 +177,7 @@ function mismatch(path: string, what: string): SafelightError {
 }
 
 /** Tensors of the model's files that are no parameter of any component. */
-function ignored(parts: UNetModelParts, autoencoder: LatentSource): IgnoredTensor[] {
+function ignored(parts: UNetModelComponents, autoencoder: LatentSource): IgnoredTensor[] {
   const components = [...parts.textEncoders, parts.unet, autoencoder].map(({ weights }) => weights);
   const used = new Map<string, Set<string>>();
   for (const { parameters } of components) {

@@ -1,7 +1,7 @@
 /** Loads and runs models with a U-Net: text encoders or classes, the U-Net, and what makes latents. */
 import { basename, extname } from 'node:path';
 import type { SchedulerConfig } from '../../../checkpoint/config/types.js';
-import { extraChannels, latentChannels, latentFactor } from '../../../checkpoint/latent-source.js';
+import { extraChannels, latentChannels, latentDownsampleFactor } from '../../../checkpoint/latent-source.js';
 import type { ModelSource } from '../../../checkpoint/model-descriptor.js';
 import {
   ClipPromptEncoder,
@@ -97,7 +97,7 @@ function unetSpec(family: UNetFamily): ModelSpec<ModelSource, UNetModules> {
 
 function factsOf(model: ModelSource, { alignYourSteps, timeIds = 0 }: UNetFamily): ModelFacts {
   const { path, family, unet, autoencoder, defaults, condition, textEncoders } = model;
-  const downsampleFactor = latentFactor(autoencoder);
+  const downsampleFactor = latentDownsampleFactor(autoencoder);
   const side = unet.config.sample_size * downsampleFactor;
   const { addition, cross_attention_dim } = unet.config;
   const texts = condition.kind === 'text' ? textEncoders.length : 0;
@@ -183,7 +183,7 @@ function networkSpec(family: UNetFamily): ComponentSpec<ModelSource, UNetModules
         throw error;
       }
       const network = new UNetNetwork(module, {
-        downsampleFactor: latentFactor(model.autoencoder),
+        downsampleFactor: latentDownsampleFactor(model.autoencoder),
         window: model.textEncoders[0]?.config.max_position_embeddings ?? 1,
         timeIds: family.timeIds,
         lean: options.memory === 'lean',

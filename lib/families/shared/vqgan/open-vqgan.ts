@@ -25,12 +25,12 @@ import {
   type PatchDiscriminatorSource,
 } from '../../../modules/patch-discriminator.js';
 import {
-  type CodesWriterSource,
-  openCodesWriter,
-  type CodesCondition as WriterCondition,
+  openVqganTransformer,
+  type VqganTransformerSource,
+  type VqganCondition as WriterCondition,
 } from './vqgan-transformer.js';
 
-export interface OpenCodesOptions {
+export interface OpenVqganOptions {
   /** The YAML of the checkpoint, where it is not beside it; several are merged, the last wins. */
   readonly config?: string | readonly string[] | undefined;
   /** Take averaged weights where the checkpoint has them (`model_ema.`). */
@@ -40,7 +40,7 @@ export interface OpenCodesOptions {
 }
 
 /** A model that was found and understood but not loaded. */
-export interface CodesModelSource {
+export interface VqganModelSource {
   /** Absolute path of the folder or file. */
   readonly path: string;
   readonly form: 'folder' | 'file';
@@ -55,19 +55,19 @@ export interface CodesModelSource {
   /** Of a KL autoencoder's training: the log variance of pixels. */
   readonly logvar: number | null;
   /** What writes codes; null of an autoencoder alone, and where `problem` says why not. */
-  readonly transformer: CodesWriterSource | null;
+  readonly transformer: VqganTransformerSource | null;
   /** What it is conditioned on. */
-  readonly condition: CodesCondition;
+  readonly condition: VqganCondition;
   /** Why a checkpoint that has a transformer cannot write, as a sentence; null if nothing is wrong. */
   readonly problem: string | null;
   /** Tensors that nothing takes. */
   readonly ignored: readonly IgnoredTensor[];
 }
 
-export type CodesCondition = WriterCondition<FirstStageSource>;
+export type VqganCondition = WriterCondition<FirstStageSource>;
 
 /** An autoencoder without anything around it. */
-const ALONE: Omit<CodesModelSource, 'path' | 'form' | 'autoencoder' | 'ignored'> = {
+const ALONE: Omit<VqganModelSource, 'path' | 'form' | 'autoencoder' | 'ignored'> = {
   resolution: null,
   losses: null,
   discriminator: null,
@@ -86,10 +86,10 @@ const CONDITION = 'cond_stage_model.';
  * @param path a checkpoint (.safetensors, .ckpt ...) of taming or CompVis, a folder that holds one with its YAML, or a diffusers folder
  * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION
  */
-export async function openCodesModel(
+export async function openVqganModel(
   path: string,
-  options: OpenCodesOptions = {},
-): Promise<CodesModelSource> {
+  options: OpenVqganOptions = {},
+): Promise<VqganModelSource> {
   checkOpen(path, options, ['config', 'ema', 'variant']);
   const absolute = resolve(await locateModel(path));
   if ((await kindOf(absolute)) !== 'folder') return openCheckpoint(absolute, absolute, options);
@@ -106,14 +106,14 @@ export async function openCodesModel(
 async function openCheckpoint(
   file: string,
   path: string,
-  { config: option, ema }: OpenCodesOptions,
-): Promise<CodesModelSource> {
+  { config: option, ema }: OpenVqganOptions,
+): Promise<VqganModelSource> {
   const { tensors } = await openWeights(file, ema ? { ema } : {});
   const yaml = await readModelConfig(file, option);
   const prefix = hasFirstStage(tensors, FIRST_STAGE) ? FIRST_STAGE : '';
   const config = firstStageSection(yaml);
   const { source, losses } = openFirstStage({ tensors, prefix, path: file, config });
-  const writer = openCodesWriter<FirstStageSource>({
+  const writer = openVqganTransformer<FirstStageSource>({
     tensors,
     path: file,
     yaml,
@@ -144,7 +144,7 @@ function firstStageSection(yaml: ModelConfig | null): ModelConfig | null {
   return model.section('params.first_stage_config');
 }
 
-function finished(found: Omit<CodesModelSource, 'ignored'>): CodesModelSource {
+function finished(found: Omit<VqganModelSource, 'ignored'>): VqganModelSource {
   const { autoencoder, condition, discriminator, lpips, transformer } = found;
   const stages = [autoencoder, ...(condition.kind === 'image' ? [condition.autoencoder] : [])];
   const parts = [...stages, discriminator, lpips, transformer].filter((part) => part !== null);

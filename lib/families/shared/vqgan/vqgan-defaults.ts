@@ -11,7 +11,7 @@ import { bundledModels } from '../../../hub/bundled.js';
 export const sketchStarter = bundledModels.sketch;
 
 /** Over Safelight's own, from a `safelight.json` beside the weights. */
-export interface CodesDefaults {
+export interface VqganDefaults {
   readonly topK?: number;
   readonly topP?: number;
   readonly temperature?: number;
@@ -27,7 +27,7 @@ const schema = z.object({
  * @param path a model's folder or file
  * @throws INVALID_FILE
  */
-export async function readCodesDefaults(path: string): Promise<CodesDefaults> {
+export async function readVqganDefaults(path: string): Promise<VqganDefaults> {
   const folder = (await kindOf(path)) === 'folder' ? path : dirname(path);
   const file = join(folder, 'safelight.json');
   if ((await kindOf(file)) !== 'file') return {};

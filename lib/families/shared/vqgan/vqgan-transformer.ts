@@ -14,25 +14,25 @@ import type { LatentTransformerSource } from '../../../modules/latent-transforme
 
 const PREFIX = 'transformer.';
 
-export interface CodesWriterSource extends LatentTransformerSource {
+export interface VqganTransformerSource extends LatentTransformerSource {
   /** In which it writes a picture's codes. */
   readonly order: OrderName;
 }
 
 /** As `ConditionConfig`, with the autoencoder of a picture found. */
-export type CodesCondition<Autoencoder> =
+export type VqganCondition<Autoencoder> =
   | Exclude<ConditionConfig, { kind: 'image' }>
   | { readonly kind: 'image'; readonly autoencoder: Autoencoder; readonly size: number | null };
 
-export interface CodesWriter<Autoencoder> {
+export interface VqganTransformer<Autoencoder> {
   /** Null of an autoencoder alone, and where `problem` says why not. */
-  readonly transformer: CodesWriterSource | null;
-  readonly condition: CodesCondition<Autoencoder>;
+  readonly transformer: VqganTransformerSource | null;
+  readonly condition: VqganCondition<Autoencoder>;
   /** Why a checkpoint that has a transformer cannot write, as a sentence; null if nothing is wrong. */
   readonly problem: string | null;
 }
 
-export interface CodesWriterPlace<Autoencoder> {
+export interface VqganTransformerPlace<Autoencoder> {
   readonly tensors: TensorIndex;
   /** For messages. */
   readonly path: string;
@@ -47,7 +47,9 @@ export interface CodesWriterPlace<Autoencoder> {
  * @throws UNSUPPORTED_MODEL for another transformer, condition or order, INVALID_FILE for a damaged config, MISSING_TENSOR,
  *   SHAPE_MISMATCH
  */
-export function openCodesWriter<Autoencoder>(place: CodesWriterPlace<Autoencoder>): CodesWriter<Autoencoder> {
+export function openVqganTransformer<Autoencoder>(
+  place: VqganTransformerPlace<Autoencoder>,
+): VqganTransformer<Autoencoder> {
   const { tensors, path, firstStage, openCondition } = place;
   const none = { transformer: null, condition: { kind: 'none', start: 0 } } as const;
   if (!tensors.has(`${PREFIX}tok_emb.weight`)) return { ...none, problem: null };
@@ -59,7 +61,7 @@ export function openCodesWriter<Autoencoder>(place: CodesWriterPlace<Autoencoder
   const weights = new ComponentWeights('transformer', path, tensors, tamingTransformerNaming(PREFIX));
   const config = readLatentTransformerConfig(weights, params.section('transformer_config'));
   const found = readConditionConfig(params);
-  const condition: CodesCondition<Autoencoder> =
+  const condition: VqganCondition<Autoencoder> =
     found.kind === 'image'
       ? {
           ...found,

@@ -9,7 +9,7 @@ import type {
   AddTerms,
   Control,
   JobBase,
-  Kept,
+  JobSnapshot,
   KeyedJob,
   Outcome,
   StoreMessage,
@@ -127,7 +127,7 @@ export class LmdbJobs {
     return !this.records.closed && this.running.get(id)?.turn === turn;
   }
 
-  report(claim: Claim, event: NewEvent, kept?: Kept): boolean {
+  report(claim: Claim, event: NewEvent, kept?: JobSnapshot): boolean {
     const live = this.running.get(claim.id);
     if (!live || !this.isCurrent(claim)) return false;
     const progress = event.type === 'progress' ? { progress: event.data } : {};

@@ -54,7 +54,7 @@ export class LmdbRecords {
       mkdirSync(folder, { recursive: true });
       return new LmdbRecords(folder, open({ path: join(folder, 'jobs.lmdb'), maxDbs: 4 }));
     } catch (error) {
-      throw notKept(folder, error);
+      throw notStored(folder, error);
     }
   }
 
@@ -83,7 +83,7 @@ export class LmdbRecords {
       if (job.key !== undefined && digest !== undefined) this.keys.putSync(job.key, { id: job.id, digest });
       this.jobs.putSync(job.id, job);
     } catch (error) {
-      throw notKept(this.folder, error);
+      throw notStored(this.folder, error);
     }
   }
 
@@ -173,7 +173,7 @@ export class LmdbRecords {
   }
 }
 
-function notKept(folder: string, error: unknown): SafelightError {
+function notStored(folder: string, error: unknown): SafelightError {
   const why = error instanceof Error ? error.message : String(error);
   return new SafelightError('FILE_NOT_WRITTEN', `Cannot keep jobs in '${folder}': ${why}`, { cause: error });
 }

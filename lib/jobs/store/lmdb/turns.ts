@@ -3,7 +3,7 @@ import { SafelightError } from '../../../errors.js';
 import type { NewEvent } from '../../types.js';
 import type { DataFolder, JobFiles } from '../data-folder.js';
 import type { DiskWatch } from '../disk.js';
-import type { Control, JobTurn, JobTurns, Kept, Outcome } from '../store.js';
+import type { Control, JobSnapshot, JobTurn, JobTurns, Outcome } from '../store.js';
 import type { Claim, LmdbJobs } from './jobs.js';
 
 export class LmdbTurns implements JobTurns {
@@ -35,7 +35,7 @@ export class LmdbTurns implements JobTurns {
       job,
       files: this.filesOf(claim),
       isCurrent: async () => jobs.isCurrent(claim),
-      report: async (event: NewEvent, kept?: Kept) => jobs.report(claim, event, kept),
+      report: async (event: NewEvent, kept?: JobSnapshot) => jobs.report(claim, event, kept),
       finish: async (status: 'done' | 'failed', outcome: Outcome) => jobs.finish(claim, status, outcome),
       giveBack: async () => jobs.giveBack(claim),
       release: async () => undefined,

@@ -2,7 +2,7 @@
 import { SafelightError } from '../../../errors.js';
 import type { Warning } from '../../../warnings.js';
 import type { Job, JobFilter, JobImage, JobProgress, JobStatus, NewEvent } from '../../types.js';
-import type { AddResult, AddTerms, Control, JobBase, Kept, KeyedJob, Outcome } from '../store.js';
+import type { AddResult, AddTerms, Control, JobBase, JobSnapshot, KeyedJob, Outcome } from '../store.js';
 import type { RedisClient, ScriptCommand } from './connect.js';
 import type { Message } from './messages.js';
 import { CONTROL, key, luaOf, type ScriptName, scripts } from './scripts.js';
@@ -83,7 +83,7 @@ export class Records {
   }
 
   /** Publishes an event of a run, and stores what is kept with it. @returns false where the attempt is not the newest any more */
-  async report({ id, attempt, ticket }: Claim, event: NewEvent, kept?: Kept): Promise<boolean> {
+  async report({ id, attempt, ticket }: Claim, event: NewEvent, kept?: JobSnapshot): Promise<boolean> {
     const message = JSON.stringify({ kind: 'event', id, event } satisfies Message);
     const [[field, value] = ['', undefined]] = Object.entries(
       event.type === 'progress' ? { progress: event.data } : (kept ?? {}),

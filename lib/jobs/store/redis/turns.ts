@@ -2,7 +2,7 @@
 import { SafelightError } from '../../../errors.js';
 import type { NewEvent } from '../../types.js';
 import type { JobFiles } from '../data-folder.js';
-import type { Control, JobTurn, JobTurns, Kept, Outcome } from '../store.js';
+import type { Control, JobSnapshot, JobTurn, JobTurns, Outcome } from '../store.js';
 import { connectRedis, loadBullMQ, type RedisClient } from './connect.js';
 import { follow } from './messages.js';
 import { type Claim, Records } from './records.js';
@@ -91,7 +91,7 @@ export class RedisTurns implements JobTurns {
         job,
         files: this.filesOf(claim),
         isCurrent: () => records.isCurrent(claim),
-        report: (event: NewEvent, kept?: Kept) => records.report(claim, event, kept),
+        report: (event: NewEvent, kept?: JobSnapshot) => records.report(claim, event, kept),
         finish: (status: 'done' | 'failed', outcome: Outcome) => records.finish(claim, status, outcome),
         giveBack: () => records.giveBack(claim),
         release: () => ticket.done(),

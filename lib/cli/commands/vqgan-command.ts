@@ -1,0 +1,71 @@
+/** What the commands of models of codes have in common: a pipeline, a bar, Ctrl-C, and pictures that are written at the end. */
+import { basename, extname } from 'node:path';
+import type { VqganPipeline } from '../../pipelines/vqgan/vqgan-pipeline.js';
+import type { OnWarning, Warning } from '../../warnings.js';
+import { interruptible } from '../interrupt.js';
+import { collectWarnings, duration, print, printJson } from '../output.js';
+import { createProgress, type ProgressDisplay } from '../progress.js';
+import { type SavedImage, saveImages } from '../save-images.js';
+import { openVqgan, type VqganFlags } from '../vqgan-options.js';
+
+export interface VqganRun {
+  readonly pipeline: VqganPipeline;
+  readonly signal: AbortSignal;
+  readonly onProgress: ProgressDisplay['show'];
+  readonly onWarning: OnWarning;
+}
+
+/** Runs with a pipeline that is disposed of afterwards. @returns the value of `work`, the seconds it all took and its warnings */
+export async function withVqgan<T>(
+  flags: VqganFlags,
+  work: (tools: VqganRun) => Promise<T>,
+): Promise<{ readonly value: T; readonly seconds: number; readonly warnings: readonly Warning[] }> {
+  const start = performance.now();
+  const progress = createProgress({ quiet: flags.quiet ?? false });
+  const warnings = collectWarnings(flags.json, progress.clear);
+  const onWarning: OnWarning = ({ code, message }) => warnings.add(code, message);
+  try {
+    const value = await interruptible(async (signal) => {
+      const onProgress = progress.show;
+      const pipeline = await openVqgan(flags, { signal, onProgress, onWarning });
+      try {
+        return await work({ pipeline, signal, onProgress, onWarning });
+      } finally {
+        await pipeline.dispose();
+      }
+    });
+    const seconds = Math.round(performance.now() - start) / 1000;
+    return { value, seconds, warnings: warnings.list };
+  } finally {
+    progress.clear();
+  }
+}
+
+export interface ImageReport {
+  readonly picture: SavedImage;
+  /** As given; undefined for `name`, which is never replaced. */
+  readonly output: string | undefined;
+  readonly name: string;
+  readonly json: boolean | undefined;
+  readonly seconds: number;
+  readonly warnings: readonly Warning[];
+  /** What the JSON says besides the file, and the line of it for people. */
+  readonly facts: object;
+  readonly line: string;
+}
+
+/** Writes the picture, then says so. */
+export async function reportImage(report: ImageReport): Promise<void> {
+  const { picture, output, name, json, seconds, warnings, facts, line } = report;
+  const [file = ''] = await saveImages([picture], { output, name: () => name, metadata: false });
+  const { width, height, seed } = picture;
+  const image = { file, ...(seed === undefined ? {} : { seed }), width, height };
+  if (json) return printJson({ images: [image], ...facts, seconds, warnings });
+  print(`${file}  ${width}x${height}${line === '' ? '' : `, ${line}`}`);
+  print(`1 picture in ${duration(seconds)}`);
+}
+
+/** `a/drawing.jpg` and `-codes` give `drawing-codes.png`, in the working folder. */
+export function namedAfter(path: string, what: string): string {
+  return `${basename(path, extname(path))}${what}.png`;
+}
