@@ -1,16 +1,18 @@
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseParameters } from '../../lib/image/parameters.js';
 import { readPngText } from '../../lib/image/png.js';
 import { readImage } from '../../lib/image/read.js';
-import { MAIN, type Result, run, start, workFolder } from '../support/cli.js';
+import { MAIN, type Result, run as runProcess, start, startSession, workFolder } from '../support/cli.js';
 
 interface Summary {
   images: { file: string; seed: number; width: number; height: number }[];
   seconds: number;
 }
 
+const { run, end } = startSession();
+afterAll(end);
 let folder: ReturnType<typeof workFolder>;
 beforeEach(() => {
   folder = workFolder();
@@ -48,7 +50,8 @@ describe('safelight generate', () => {
   });
 
   it('prints only JSON on stdout and progress as plain lines on stderr', async () => {
-    const result = await generate('--seed', '7', '--json', '--output', folder.file('apple.png'));
+    const args = ['--seed', '7', '--json', '--output', folder.file('apple.png')];
+    const result = await runProcess(['generate', 'a red apple', '--steps', '2', ...args], folder.path);
     const { images, seconds } = summary(result);
     expect(images).toEqual([{ file: folder.file('apple.png'), seed: 7, width: 128, height: 128 }]);
     expect(seconds).toBeGreaterThan(0);

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { run, workFolder } from '../support/cli.js';
+import { startSession, workFolder } from '../support/cli.js';
 
 let folder: ReturnType<typeof workFolder>;
 beforeAll(async () => {
@@ -11,6 +11,8 @@ beforeAll(async () => {
   writeFileSync(folder.file('gray.png'), await gray.png().toBuffer());
 });
 afterAll(() => folder.remove());
+const { run, end } = startSession();
+afterAll(end);
 
 const small = ['--steps', '1', '--width', '32', '--height', '32', '--json'];
 

@@ -1,10 +1,12 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readImage } from '../../lib/image/read.js';
-import { run, start, workFolder } from '../support/cli.js';
+import { start, startSession, workFolder } from '../support/cli.js';
 import { ball, pngOf, ring } from '../support/vqgan/drawings.js';
 
 const folder = workFolder();
+const { run, end } = startSession();
+afterAll(end);
 const picture = folder.file('ball.png');
 const drawing = folder.file('ring.png');
 beforeAll(async () => {
