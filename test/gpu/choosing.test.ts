@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { BackendInfo } from '../../lib/binding/types.js';
-import { MAIN } from '../support/cli.js';
+import { MAIN, startSession } from '../support/cli.js';
 
 const BINARIES = fileURLToPath(new URL('../../build/test-device', import.meta.url));
 const without = existsSync(`${BINARIES}/safelight-vulkan.node`)
@@ -34,7 +34,8 @@ async function run(args: readonly string[], variables: Readonly<Record<string, s
   return { stdout, stderr, code };
 }
 
-const draw = ['generate', 'red apple', '--steps', '1', '--seed', '1', '--json', '--threads', '1'];
+const size = ['--width', '64', '--height', '64'];
+const draw = ['generate', 'red apple', ...size, '--steps', '1', '--seed', '1', '--json', '--threads', '1'];
 const listed = async (variables?: Readonly<Record<string, string>>): Promise<readonly BackendInfo[]> =>
   JSON.parse((await run(['backends', '--json'], variables)).stdout) as BackendInfo[];
 
@@ -59,13 +60,13 @@ describe.skipIf(without)(`choosing a device${without ? `: ${without}` : ''}`, ()
   });
 
   it('computes on the requested device, by index or name', async () => {
+    const session = startSession({ SAFELIGHT_GPU_BINARIES: BINARIES, SAFELIGHT_TEST_DEVICES: '2' });
     for (const which of ['vulkan', 'vulkan:1', 'vulkan:Test1', 'vulkan:the CPU']) {
-      const { code, stdout, stderr } = await run([...draw, '--backend', which], {
-        SAFELIGHT_TEST_DEVICES: '2',
-      });
+      const { code, stdout, stderr } = await session.run([...draw, '--backend', which], folder);
       expect([code, stderr]).toEqual([0, expect.not.stringContaining('warning')]);
-      expect(JSON.parse(stdout)).toMatchObject({ warnings: [], images: [{ width: 128 }] });
+      expect(JSON.parse(stdout)).toMatchObject({ warnings: [], images: [{ width: 64 }] });
     }
+    session.end();
   });
 
   it.each([
@@ -131,10 +132,12 @@ describe.skipIf(without)(`choosing a device${without ? `: ${without}` : ''}`, ()
   });
 
   it('rejects unknown backend names as a usage error', async () => {
+    const session = startSession({ SAFELIGHT_GPU_BINARIES: BINARIES });
     for (const wrong of ['gpu', 'vulkan:', 'cpu:1'])
-      expect(await run([...draw, '--backend', wrong])).toMatchObject({
+      expect(await session.run([...draw, '--backend', wrong], folder)).toMatchObject({
         code: 2,
         stderr: expect.stringContaining('vulkan:1 or cuda:NAME'),
       });
+    session.end();
   });
 });

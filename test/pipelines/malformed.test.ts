@@ -8,18 +8,20 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import * as api from '../../lib/index.js';
 import { failures, tryJunk } from '../support/malformed-values.js';
+import { writeFolder } from '../support/tiny-models.js';
 
 const { VqganPipeline, Pipeline, Tensor } = api;
 const folder = mkdtempSync(join(tmpdir(), 'safelight-malformed-'));
 const loading = { threads: 1 } as const;
+const tiny = writeFolder('sd1', join(folder, 'sd1'));
 let pipeline: api.Pipeline;
 let codes: api.VqganPipeline;
 let source: api.ModelSource;
 let codesSource: api.VqganModelSource;
 beforeAll(async () => {
-  pipeline = await Pipeline.load(undefined, loading);
+  pipeline = await Pipeline.load(tiny, loading);
   codes = await VqganPipeline.load(undefined, loading);
-  source = await api.openModel(api.starterModel);
+  source = await api.openModel(tiny);
   codesSource = await api.openVqganModel(api.sketchStarter);
 });
 afterAll(async () => {
@@ -30,8 +32,8 @@ afterAll(async () => {
 
 afterEach(() => expect(failures.splice(0)).toEqual([]));
 
-const small = { prompt: 'a', width: 64, height: 64, steps: 1, seed: 1 };
-const image = () => ({ data: new Uint8Array(64 * 64 * 3), width: 64, height: 64 });
+const small = { prompt: 'a', width: 32, height: 32, steps: 1, seed: 1 };
+const image = () => ({ data: new Uint8Array(32 * 32 * 3), width: 32, height: 32 });
 const latent = () => Tensor.zeros([1, 4, 8, 8]);
 const signal = () => new AbortController().signal;
 const onProgress = () => undefined;
@@ -56,7 +58,7 @@ describe('Pipeline', () => {
     await tryJunk(
       'Pipeline.load',
       Pipeline.load.bind(Pipeline),
-      () => [api.starterModel, options()],
+      () => [tiny, options()],
       (one) => (one as api.Pipeline).dispose(),
     );
   });
@@ -81,7 +83,7 @@ describe('Pipeline', () => {
       onProgress,
       subseed: 1,
       subseedStrength: 0,
-      seedResizeFrom: { width: 64, height: 64 },
+      seedResizeFrom: { width: 32, height: 32 },
       etaNoiseSeedDelta: 0,
       cfg: 1,
       sampler: 'euler',
@@ -152,7 +154,7 @@ describe('Pipeline', () => {
     const withCache = (deepCache: unknown) =>
       pipeline.generate({ ...small, deepCache: deepCache as api.DeepCacheOptions });
     await tryJunk('generate with deepCache', withCache as never, () => [{ interval: 2, branch: 0 }]);
-    const withGiven = (given: object) => pipeline.generate({ width: 64, height: 64, ...given });
+    const withGiven = (given: object) => pipeline.generate({ width: 32, height: 32, ...given });
     await tryJunk('generate with sigmas', withGiven as never, () => [{ prompt: 'a', sigmas: [2] }]);
     const positive = await pipeline.encodeText('a');
     const embedded = (embeddings: unknown) => withGiven({ embeddings, steps: 1 });
@@ -161,7 +163,7 @@ describe('Pipeline', () => {
     await tryJunk('generate with edit', edited as never, () => [{ conv_in: () => undefined }]);
     const from = (seedResizeFrom: unknown) =>
       pipeline.generate({ ...small, seedResizeFrom: seedResizeFrom as never });
-    await tryJunk('generate with seedResizeFrom', from as never, () => [{ width: 64, height: 64 }]);
+    await tryJunk('generate with seedResizeFrom', from as never, () => [{ width: 32, height: 32 }]);
   }, 120_000);
 
   it('throws typed errors from its stages', async () => {
@@ -173,7 +175,7 @@ describe('Pipeline', () => {
     ]);
     await tryJunk('encode', pipeline.encode.bind(pipeline), () => [
       image(),
-      { width: 64, height: 64, posterior: 'sample', seed: 1, rng: 'cpu', signal: signal() },
+      { width: 32, height: 32, posterior: 'sample', seed: 1, rng: 'cpu', signal: signal() },
     ]);
     await tryJunk('decode', pipeline.decode.bind(pipeline), () => [
       latent(),
@@ -183,8 +185,8 @@ describe('Pipeline', () => {
       {
         positive,
         negative: positive,
-        width: 64,
-        height: 64,
+        width: 32,
+        height: 32,
         steps: 1,
         seed: 1,
         count: 1,
@@ -198,18 +200,18 @@ describe('Pipeline', () => {
       },
     ]);
     const withEncoding = (given: unknown) =>
-      pipeline.denoise({ positive: given as api.Encoding, width: 64, height: 64, steps: 1 });
+      pipeline.denoise({ positive: given as api.Encoding, width: 32, height: 32, steps: 1 });
     await tryJunk('denoise with an encoding', withEncoding as never, () =>
       [{ ...positive }].map(({ context, chunks }) => ({ context, chunks })),
     );
     await tryJunk('nodes', pipeline.nodes.bind(pipeline), () => [
-      { module: 'unet', width: 64, height: 64, batch: 1, chunks: 1 },
+      { module: 'unet', width: 32, height: 32, batch: 1, chunks: 1 },
     ]);
     await tryJunk('tap a text encoder', pipeline.tap.bind(pipeline), () => [
       { module: 'text_encoder', names: ['text_model.final_layer_norm'], prompt: 'a', signal: signal() },
     ]);
     await tryJunk('tap the encoder', pipeline.tap.bind(pipeline), () => [
-      { module: 'encoder', names: ['encoder.mid_block'], image: image(), width: 64, height: 64 },
+      { module: 'encoder', names: ['encoder.mid_block'], image: image(), width: 32, height: 32 },
     ]);
     await tryJunk('tap the decoder', pipeline.tap.bind(pipeline), () => [
       { module: 'decoder', names: ['decoder.mid_block'], latent: latent() },
@@ -240,7 +242,7 @@ describe('VqganPipeline', () => {
   });
 
   it('throws typed errors from its methods', async () => {
-    const size = () => ({ width: 64, height: 64, signal: signal(), onProgress });
+    const size = () => ({ width: 32, height: 32, signal: signal(), onProgress });
     const grid = (await codes.codes(image(), size())).codes;
     await tryJunk('reconstruct', codes.reconstruct.bind(codes), () => [image(), size()]);
     await tryJunk('codes', codes.codes.bind(codes), () => [image(), size()]);
@@ -466,15 +468,12 @@ describe('functions and tensors', () => {
       config: undefined,
       ema: false,
     });
-    await tryJunk('openModel', api.openModel as never, () => [api.starterModel, open()]);
+    await tryJunk('openModel', api.openModel as never, () => [tiny, open()]);
     await tryJunk('openVqganModel', api.openVqganModel as never, () => [
       api.sketchStarter,
       { config: undefined, ema: false, variant: undefined },
     ]);
-    await tryJunk('inspectModel', api.inspectModel as never, () => [
-      api.starterModel,
-      { ...open(), storage: 'f16' },
-    ]);
+    await tryJunk('inspectModel', api.inspectModel as never, () => [tiny, { ...open(), storage: 'f16' }]);
   }, 120_000);
 
   it('throw typed errors from downloads, conversion and packed weights', async () => {

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Pipeline } from '../../../lib/pipelines/diffusion/pipeline.js';
 import type { LoadPipelineOptions } from '../../../lib/pipelines/model/load-options.js';
 import { imagePath, largestDifference } from '../../support/pipeline-cases.js';
@@ -19,15 +19,18 @@ const PLAIN = {
   height: 64,
 } as const;
 
-/** Generates pixels and the latent they were decoded from. */
+const loaded = new Map<string, Promise<Pipeline>>();
+afterAll(async () => {
+  for (const pipeline of loaded.values()) await (await pipeline).dispose();
+});
+
+/** Generates pixels and the latent they were decoded from, with a pipeline that is loaded once per set of options. */
 async function draw(path: string, load: LoadPipelineOptions = {}, options: object = {}) {
-  const pipeline = await Pipeline.load(path, load);
-  try {
-    const { images } = await pipeline.generate({ ...PLAIN, ...options });
-    return { pixels: images[0]!.data, latent: [...images[0]!.latent.data] };
-  } finally {
-    await pipeline.dispose();
-  }
+  const key = `${path} ${JSON.stringify(load)}`;
+  const pipeline = loaded.get(key) ?? Pipeline.load(path, load);
+  loaded.set(key, pipeline);
+  const { images } = await (await pipeline).generate({ ...PLAIN, ...options });
+  return { pixels: images[0]!.data, latent: [...images[0]!.latent.data] };
 }
 
 /** Settings that a folder contains and a single file does not. */
@@ -63,10 +66,14 @@ describe('a folder and a single file with the same weights', () => {
 });
 
 describe('text encoder names', () => {
+  let other: ReturnType<typeof draw>;
+  beforeAll(() => {
+    other = draw(writeFolder('sdxl', join(root, 'names')));
+  });
+
   it.each([true, false])('with a text_model. %s prefix name the same weights', async (textPrefix) => {
     const folder = writeFolder('sdxl', join(root, `names-${textPrefix}`), { textPrefix });
-    const other = writeFolder('sdxl', join(root, `names-${textPrefix}-other`));
-    expect((await draw(folder)).latent).toEqual((await draw(other)).latent);
+    expect((await draw(folder)).latent).toEqual((await other).latent);
   });
 });
 
@@ -97,6 +104,12 @@ describe('storage', () => {
 });
 
 describe('a changed option', () => {
+  const folder = join(root, 'stored');
+  let unchanged: Awaited<ReturnType<typeof draw>>;
+  beforeAll(async () => {
+    unchanged = await draw(folder);
+  });
+
   it.each([
     ['one word of the prompt', { prompt: 'a blue apple' }],
     ['the negative prompt', { negative: 'soft' }],
@@ -107,8 +120,7 @@ describe('a changed option', () => {
     ['the random generator', { rng: 'cuda' }],
     ['the initial image', { init: imagePath('init.png'), strength: 0.5 }],
   ])('changes the image: %s', async (_, change) => {
-    const folder = join(root, 'stored');
-    const [a, b] = [await draw(folder), await draw(folder, {}, change)];
+    const [a, b] = [unchanged, await draw(folder, {}, change)];
     const mean = a.pixels.reduce((sum, v, i) => sum + Math.abs(v - b.pixels[i]!), 0) / a.pixels.length;
     expect(mean).toBeGreaterThan(2);
   });
