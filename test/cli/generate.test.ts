@@ -75,14 +75,14 @@ describe('safelight generate', () => {
       ['apple-2.png', 10],
       ['apple-3.png', 11],
     ]);
-    const pictures = images.map(({ file }) => readFileSync(folder.file(file)));
-    expect(new Set(pictures.map((png) => png.toString('base64'))).size).toBe(3);
-    expect((await readImage(pictures[0]!)).width).toBe(128);
+    const files = images.map(({ file }) => readFileSync(folder.file(file)));
+    expect(new Set(files.map((png) => png.toString('base64'))).size).toBe(3);
+    expect((await readImage(files[0]!)).width).toBe(128);
     expect(readdirSync(folder.path)).toHaveLength(3);
     // An image of a batch equals the image of its seed alone.
     await generate('--seed', '10', '--output', 'alone.png', '--json');
     const alone = await readImage(folder.file('alone.png'));
-    const together = await readImage(pictures[1]!);
+    const together = await readImage(files[1]!);
     expect(Math.max(...alone.data.map((v, i) => Math.abs(v - together.data[i]!)))).toBeLessThanOrEqual(1);
   });
 

@@ -258,9 +258,9 @@ describe('VqganPipeline', () => {
       for await (const step of stream as api.VqganStream) return step.preview();
       return undefined;
     };
-    const draw = () => ({ ...size(), topK: 5, topP: 1, temperature: 1, seed: 1, start: undefined });
-    await tryJunk('sample', codes.sample.bind(codes), () => [{ ...draw(), class: undefined }], first);
-    await tryJunk('sketch', codes.sketch.bind(codes), () => [image(), draw()], first);
+    const sampling = () => ({ ...size(), topK: 5, topP: 1, temperature: 1, seed: 1, start: undefined });
+    await tryJunk('sample', codes.sample.bind(codes), () => [{ ...sampling(), class: undefined }], first);
+    await tryJunk('sketch', codes.sketch.bind(codes), () => [image(), sampling()], first);
   }, 240_000);
 });
 

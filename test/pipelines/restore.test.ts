@@ -11,7 +11,7 @@ import { type GenerateOptions, resolveOptions, type Settings } from '../../lib/p
 import { samplers } from '../../lib/sampling/samplers/index.js';
 import { scheduleNames } from '../../lib/sampling/schedules/index.js';
 
-const picture = { data: new Uint8Array(3), width: 1, height: 1 };
+const image = { data: new Uint8Array(3), width: 1, height: 1 };
 const classes: ConditionSource = { kind: 'class', classes: 10, unconditional: 9, table: null };
 const resolve = (options: Partial<GenerateOptions>, condition?: ConditionSource): Settings =>
   resolveOptions({ prompt: 'a cat', ...options }, {}, 8, condition);
@@ -21,18 +21,18 @@ const lost = ({ unrestored }: Restored) => unrestored.map(({ name, value }) => `
 const parsed = (line: string, prompt = 'a cat') => restoreOptions(`${prompt}\n${line}`);
 
 describe('parameters written by Safelight', () => {
-  const asked: Record<string, Partial<GenerateOptions>> = {
+  const givenOptions: Record<string, Partial<GenerateOptions>> = {
     variation: {
       ...{ seed: 3, subseed: 9, subseedStrength: 0.25, seedResizeFrom: { width: 64, height: 48 } },
       ...{ etaNoiseSeedDelta: 31337, eta: 0.5, sampler: 'Euler a', schedule: 'Karras', rng: 'cuda' },
       ...{ negative: 'blurry, red: not', clipSkip: 2, emphasis: 'no norm', discardPenultimate: true },
     },
     inpainting: {
-      ...{ init: picture, mask: picture, strength: 0.4, resizeMode: 'crop', initialNoiseMultiplier: 0.9 },
+      ...{ init: image, mask: image, strength: 0.4, resizeMode: 'crop', initialNoiseMultiplier: 0.9 },
       ...{ maskBlur: [3, 5], maskInvert: true, fill: 'noise', onlyMasked: true, padding: 12 },
     },
     'a sample of the encoder and shades of the mask': {
-      ...{ init: picture, mask: picture, posterior: 'sample', maskRound: false },
+      ...{ init: image, mask: image, posterior: 'sample', maskRound: false },
     },
     'second pass': {
       hires: {
@@ -55,7 +55,7 @@ describe('parameters written by Safelight', () => {
       negative: 'Steps: 1, Seed: 2, Size: 3x3',
     },
   };
-  it.each(Object.entries(asked))('restore the settings: %s', (_, options) => {
+  it.each(Object.entries(givenOptions))('restore the settings: %s', (_, options) => {
     const given = { width: 64, height: 64, steps: 7, cfg: 4.5, seed: 1, ...options };
     expectRestored(given);
   });
@@ -91,7 +91,7 @@ describe('parameters written by Safelight', () => {
     const seeds = { seed: settings.seed, subseed: settings.variation.subseed };
     const restored = restoreOptions(parametersOf({ name: 'model' } as ModelFacts, settings, size, seeds));
     expect(restored).toMatchObject({ model: 'model', unrestored: [], warnings: [] });
-    const again = resolve({ ...restored.options, ...(given.init ? { init: picture, mask: picture } : {}) });
+    const again = resolve({ ...restored.options, ...(given.init ? { init: image, mask: image } : {}) });
     const subseed = given.subseed ?? again.variation.subseed;
     // A sampler with its own noise levels ignores the schedule, which its text omits.
     const owns = settings.sampling.sampler.ownsSchedule ? { schedule: settings.sampling.schedule } : {};

@@ -23,7 +23,7 @@ export type Spelling = 'kohya' | 'sgm' | 'peft' | 'processor';
 /** `[component, module, shape of down, shape of up, amplitude of down, amplitude of up]` */
 type LoraRow = [string, string, number[], number[], number, number];
 
-export interface LoraPicture {
+export interface LoraImage {
   readonly model: LoraModel;
   readonly loras: Readonly<Partial<Record<LoraName, [number, number]>>>;
   readonly options: Readonly<Record<string, string | number>>;
@@ -33,10 +33,10 @@ export interface LoraPicture {
 interface Cases {
   readonly loras: Readonly<Record<LoraName, { rank: number; alpha: number | null }>>;
   readonly cases: readonly (readonly [string, Readonly<Partial<Record<LoraName, [number, number]>>>])[];
-  readonly pictures: readonly LoraPicture[];
+  readonly pictures: readonly LoraImage[];
 }
 
-export const { loras, cases, pictures } = readJson<Cases>(join(FIXTURES, 'cases.json'));
+export const { loras, cases, pictures: imageCases } = readJson<Cases>(join(FIXTURES, 'cases.json'));
 const rows = readJson<Record<string, LoraRow[]>>(join(FIXTURES, 'manifest.json'));
 
 const folders: string[] = [];

@@ -96,7 +96,7 @@ export class Visitor {
 
 /** Returns the URL of the image on the stage once it is final. */
 export async function finished(page: Page): Promise<string> {
-  const picture = page.locator('.stage .frame > img[src^="/v1/jobs/"]');
-  await picture.waitFor();
-  return (await picture.getAttribute('src'))!;
+  const image = page.locator('.stage .frame > img[src^="/v1/jobs/"]');
+  await image.waitFor();
+  return (await image.getAttribute('src'))!;
 }

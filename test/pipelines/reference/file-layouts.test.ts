@@ -25,7 +25,7 @@ afterAll(async () => {
 });
 
 /** Generates pixels and the latent they were decoded from, with a pipeline that is loaded once per set of options. */
-async function draw(path: string, load: LoadPipelineOptions = {}, options: object = {}) {
+async function generateImage(path: string, load: LoadPipelineOptions = {}, options: object = {}) {
   const key = `${path} ${JSON.stringify(load)}`;
   const pipeline = loaded.get(key) ?? Pipeline.load(path, load);
   loaded.set(key, pipeline);
@@ -34,7 +34,7 @@ async function draw(path: string, load: LoadPipelineOptions = {}, options: objec
 }
 
 /** Settings that a folder contains and a single file does not. */
-const TOLD: Readonly<Record<TinyModel, LoadPipelineOptions>> = {
+const GIVEN: Readonly<Record<TinyModel, LoadPipelineOptions>> = {
   sd1: {},
   inpaint: {},
   sd2: { prediction: 'v' },
@@ -42,15 +42,17 @@ const TOLD: Readonly<Record<TinyModel, LoadPipelineOptions>> = {
 };
 
 describe('a folder and a single file with the same weights', () => {
-  it.each(Object.keys(TOLD) as TinyModel[])('generate byte-identical images: %s', async (model) => {
+  it.each(Object.keys(GIVEN) as TinyModel[])('generate byte-identical images: %s', async (model) => {
     const folder = writeFolder(model, join(root, model), { standardVocabulary: true });
     const file = writeSingleFile(model, join(root, `${model}.safetensors`));
-    const [a, b] = [await draw(folder), await draw(file, TOLD[model])];
+    const [a, b] = [await generateImage(folder), await generateImage(file, GIVEN[model])];
     expect(b.latent).toEqual(a.latent);
     expect(largestDifference(b.pixels, a.pixels)).toBe(0);
     // Also with influence of the pooled text, the padding and the empty negative prompt.
     const empty = { negative: '', prompt: 'a (red:1.2) apple BREAK on a road' };
-    expect((await draw(file, TOLD[model], empty)).latent).toEqual((await draw(folder, {}, empty)).latent);
+    expect((await generateImage(file, GIVEN[model], empty)).latent).toEqual(
+      (await generateImage(folder, {}, empty)).latent,
+    );
   });
 
   it('agree if the file contains the marker tensors v_pred and ztsnr', async () => {
@@ -61,19 +63,19 @@ describe('a folder and a single file with the same weights', () => {
       scheduler: { prediction_type: 'v_prediction', rescale_betas_zero_snr: true },
     });
     const file = writeSingleFile('sd1', join(root, 'sd1-v.safetensors'), { v_pred: marker, ztsnr: marker });
-    expect((await draw(file)).latent).toEqual((await draw(folder)).latent);
+    expect((await generateImage(file)).latent).toEqual((await generateImage(folder)).latent);
   });
 });
 
 describe('text encoder names', () => {
-  let other: ReturnType<typeof draw>;
+  let other: ReturnType<typeof generateImage>;
   beforeAll(() => {
-    other = draw(writeFolder('sdxl', join(root, 'names')));
+    other = generateImage(writeFolder('sdxl', join(root, 'names')));
   });
 
   it.each([true, false])('with a text_model. %s prefix name the same weights', async (textPrefix) => {
     const folder = writeFolder('sdxl', join(root, `names-${textPrefix}`), { textPrefix });
-    expect((await draw(folder)).latent).toEqual((await other).latent);
+    expect((await generateImage(folder)).latent).toEqual((await other).latent);
   });
 });
 
@@ -82,9 +84,9 @@ describe('storage', () => {
 
   it('in f32, f16 and, if the weights allow it, as in the file gives the same image', async () => {
     const [own, f32, f16] = [
-      await draw(folder),
-      await draw(folder, { storage: 'f32' }),
-      await draw(folder, { storage: 'f16' }),
+      await generateImage(folder),
+      await generateImage(folder, { storage: 'f32' }),
+      await generateImage(folder, { storage: 'f16' }),
     ];
     // The fixture's weights are exact in f16, and arithmetic is f32 in all three.
     expect(largestDifference(f16.pixels, f32.pixels)).toBeLessThanOrEqual(1);
@@ -95,7 +97,10 @@ describe('storage', () => {
     ['bf16', 4],
     ['q8_0', 8],
   ] as const)('%s changes pixels by at most %d of 255 on average', async (storage, most) => {
-    const [exact, stored] = [await draw(folder, { storage: 'f32' }), await draw(folder, { storage })];
+    const [exact, stored] = [
+      await generateImage(folder, { storage: 'f32' }),
+      await generateImage(folder, { storage }),
+    ];
     const mean =
       exact.pixels.reduce((sum, v, i) => sum + Math.abs(v - stored.pixels[i]!), 0) / exact.pixels.length;
     expect(mean).toBeGreaterThan(0);
@@ -105,9 +110,9 @@ describe('storage', () => {
 
 describe('a changed option', () => {
   const folder = join(root, 'stored');
-  let unchanged: Awaited<ReturnType<typeof draw>>;
+  let unchanged: Awaited<ReturnType<typeof generateImage>>;
   beforeAll(async () => {
-    unchanged = await draw(folder);
+    unchanged = await generateImage(folder);
   });
 
   it.each([
@@ -120,7 +125,7 @@ describe('a changed option', () => {
     ['the random generator', { rng: 'cuda' }],
     ['the initial image', { init: imagePath('init.png'), strength: 0.5 }],
   ])('changes the image: %s', async (_, change) => {
-    const [a, b] = [unchanged, await draw(folder, {}, change)];
+    const [a, b] = [unchanged, await generateImage(folder, {}, change)];
     const mean = a.pixels.reduce((sum, v, i) => sum + Math.abs(v - b.pixels[i]!), 0) / a.pixels.length;
     expect(mean).toBeGreaterThan(2);
   });

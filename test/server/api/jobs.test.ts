@@ -47,9 +47,9 @@ describe('jobs over HTTP', () => {
     const job = await ended(body.id);
     expect(job).toMatchObject({ status: 'done', model: 'starter', options: small });
     expect(job.images).toMatchObject([{ width: 64, seed: 7 }]);
-    const picture = await fetch(server.url + job.images[0]!.url);
-    expect(picture.headers.get('content-type')).toBe('image/png');
-    expect(await sharp(Buffer.from(await picture.arrayBuffer())).metadata()).toMatchObject({ width: 64 });
+    const answer = await fetch(server.url + job.images[0]!.url);
+    expect(answer.headers.get('content-type')).toBe('image/png');
+    expect(await sharp(Buffer.from(await answer.arrayBuffer())).metadata()).toMatchObject({ width: 64 });
   });
 
   it('accept their options under `options`', async () => {
