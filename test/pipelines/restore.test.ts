@@ -31,7 +31,7 @@ describe('parameters written by Safelight', () => {
       ...{ init: image, mask: image, strength: 0.4, resizeMode: 'crop', initialNoiseMultiplier: 0.9 },
       ...{ maskBlur: [3, 5], maskInvert: true, fill: 'noise', onlyMasked: true, padding: 12 },
     },
-    'a sample of the encoder and shades of the mask': {
+    'a posterior sample and a soft mask': {
       ...{ init: image, mask: image, posterior: 'sample', maskRound: false },
     },
     'second pass': {
@@ -40,7 +40,7 @@ describe('parameters written by Safelight', () => {
         ...{ prompt: 'a dog', negative: 'cats', sampler: 'DDIM' },
       },
     },
-    'second pass with less of the schedule': {
+    'second pass with another schedule': {
       ...{ discardPenultimate: true, hires: { scale: 1.5, discardPenultimate: false, schedule: 'beta' } },
     },
     guidance: {
@@ -48,9 +48,9 @@ describe('parameters written by Safelight', () => {
       ...{ deepCache: { interval: 4, branch: 2 }, sigmaMin: 0.03, sigmaMax: 12, rho: 5 },
     },
     churn: { sampler: 'heun', sChurn: 3, sTmin: 0.1, sTmax: Number.POSITIVE_INFINITY, sNoise: 1.01 },
-    'a model’s own noise': { sampler: 'dpm_adaptive', schedule: 'discrete' },
-    'a sampler that A1111 runs otherwise': { sampler: 'dpmpp_3m_sde', schedule: 'exponential' },
-    'words that look like syntax': {
+    'an adaptive sampler': { sampler: 'dpm_adaptive', schedule: 'discrete' },
+    'a sampler with another default schedule in A1111': { sampler: 'dpmpp_3m_sde', schedule: 'exponential' },
+    'text that resembles syntax': {
       prompt: 'a <lora:x:1> [b:c:5]',
       negative: 'Steps: 1, Seed: 2, Size: 3x3',
     },

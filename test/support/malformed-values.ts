@@ -14,7 +14,7 @@ export function detachedTensor(shape: readonly number[]): Tensor {
 }
 
 /** Malformed values, each created anew for every call, which may change it. */
-const junk: readonly (() => unknown)[] = [
+const malformedValues: readonly (() => unknown)[] = [
   ...[undefined, null, true, false, 0, -1, 1.5, 1e9, Number.NaN, Number.POSITIVE_INFINITY, 7n].map(
     (value) => () => value,
   ),
@@ -47,7 +47,7 @@ const settled = async (call: () => unknown): Promise<unknown> => {
 export const failures: string[] = [];
 
 /** @returns true if there was an error; one that is not a SafelightError is a failure */
-async function isRefused(what: string, call: () => unknown): Promise<boolean> {
+async function isRejected(what: string, call: () => unknown): Promise<boolean> {
   const error = await settled(call);
   if (error === undefined) return false;
   const typed = error instanceof SafelightError && error.code !== 'INTERNAL';
@@ -75,17 +75,17 @@ function shown(value: unknown): string {
  * malformed values.
  * @param given arguments of a valid call; created again for each call
  */
-export async function tryJunk(
+export async function tryMalformed(
   name: string,
   call: (...args: never[]) => unknown,
   given: () => unknown[],
   use: (result: unknown) => unknown = (result) => result,
 ): Promise<void> {
   const attempt = (args: unknown[], what: string) =>
-    isRefused(`${name}(${what})`, async () => use(await call(...(args as never[]))));
+    isRejected(`${name}(${what})`, async () => use(await call(...(args as never[]))));
   const count = given().length;
   for (let i = 0; i < count; i++) {
-    for (const make of junk) {
+    for (const make of malformedValues) {
       const args = given();
       const value = make();
       args[i] = value;
@@ -99,7 +99,7 @@ export async function tryJunk(
     )
       continue;
     for (const key of Object.keys(original)) {
-      for (const make of junk) {
+      for (const make of malformedValues) {
         const args = given();
         const value = make();
         if (value === Reflect.get(Object(args[i]), key)) continue; // the valid call
@@ -109,10 +109,10 @@ export async function tryJunk(
     }
     // Images, components and encodings may have more fields than are read.
     if (['data', 'weights', 'context', 'fields'].some((key) => key in original)) continue;
-    const refused = await attempt(
+    const rejected = await attempt(
       given().map((arg, k) => (k === i ? { ...(arg as object), unknownOption: 1 } : arg)),
       'an unknown option',
     );
-    if (!refused) failures.push(`${name}: an unknown option is not refused`);
+    if (!rejected) failures.push(`${name}: an unknown option is not rejected`);
   }
 }

@@ -41,7 +41,7 @@ export class Visitor {
   ) {}
 
   static async start(model: readonly string[]): Promise<Visitor> {
-    if (!existsSync(builtPage)) throw new Error('The page is not built: npm run prepare');
+    if (!existsSync(builtPage)) throw new Error('The web page is not built: run `npm run prepare`');
     const server = await startServer({ model: [...model], starter: false });
     const browser = await chromium.launch({ executablePath: browserPath!, args: ['--no-sandbox'] });
     return new Visitor(server, browser);

@@ -43,7 +43,7 @@ async function failure(
     expect(error).toBeInstanceOf(SafelightError);
     return error as SafelightError;
   }
-  throw new Error('It was not refused');
+  throw new Error('it was not rejected');
 }
 
 const without = (tensors: Record<string, FakeTensor>, ...prefixes: string[]): Record<string, FakeTensor> =>

@@ -24,7 +24,7 @@ import { convertModel } from '../../../lib/tools/convert.js';
 import { inspectModel } from '../../../lib/tools/inspect.js';
 import { writeSparse } from '../../support/checkpoint/sparse-files.js';
 import { scratch } from '../../support/vqgan/autoencoders.js';
-import { writeWriter } from '../../support/vqgan/checkpoint.js';
+import { writeTransformerCheckpoint } from '../../support/vqgan/checkpoint.js';
 
 const root = scratch();
 const folder = join(root, 'models');
@@ -63,7 +63,7 @@ beforeAll(async () => {
     emb_params: { dtype: 'F32', shape: [2, 768] },
   });
   await writeSparse(at('upscalers', 'x4.pth'), { 'model.0.weight': { dtype: 'F32', shape: [64, 3, 3, 3] } });
-  writeWriter(at('vqgan'), 32, { cond_stage_config: '__is_first_stage__' });
+  writeTransformerCheckpoint(at('vqgan'), 32, { cond_stage_config: '__is_first_stage__' });
   found = await configuredModels({ models: folder, onProblem: (problem) => problems.push(problem) });
 }, 60_000);
 

@@ -141,13 +141,13 @@ describe('step caching', () => {
 
   test('is rejected before anything runs if the model does not support it', async () => {
     const pipeline = await pipelineFor('sd1');
-    const refused = async (options: object) =>
+    const rejected = async (options: object) =>
       expect(pipeline.generate({ ...SMALL, ...options })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
-    await refused({ deepCache: { interval: 0 } });
-    await refused({ deepCache: { interval: 2.5 } });
-    await refused({ deepCache: { branch: 9 } });
-    await refused({ deepCache: { depth: 1 } });
-    await refused({ deepCache, taps: ['mid_block'] });
+    await rejected({ deepCache: { interval: 0 } });
+    await rejected({ deepCache: { interval: 2.5 } });
+    await rejected({ deepCache: { branch: 9 } });
+    await rejected({ deepCache: { depth: 1 } });
+    await rejected({ deepCache, taps: ['mid_block'] });
     await expect(pipeline.attentionMap({ ...SMALL, word: 'apple', deepCache })).rejects.toMatchObject({
       code: 'INVALID_OPTION',
     });
