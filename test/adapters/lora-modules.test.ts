@@ -20,8 +20,8 @@ import {
   expected,
   type LoraModel,
   type LoraName,
+  type Naming,
   removeFolders,
-  type Spelling,
   temporaryFolder,
   writeLora,
 } from '../support/lora.js';
@@ -58,11 +58,11 @@ const written = new Map<string, ReturnType<typeof read>>();
 function readOnce(
   model: LoraModel,
   name: LoraName,
-  spelling: Spelling,
+  naming: Naming,
   dtype: 'F16' | 'F32',
 ): ReturnType<typeof read> {
-  const key = `${model} ${name} ${spelling} ${dtype}`;
-  const found = written.get(key) ?? read(model, writeLora(model, name, spelling, { dtype }));
+  const key = `${model} ${name} ${naming} ${dtype}`;
+  const found = written.get(key) ?? read(model, writeLora(model, name, naming, { dtype }));
   written.set(key, found);
   return found;
 }
@@ -72,12 +72,12 @@ async function patchesOf(
   model: LoraModel,
   component: AdaptedComponent,
   weights: Readonly<Partial<Record<LoraName, [number, number]>>>,
-  spelling: Spelling = 'kohya',
+  naming: Naming = 'kohya',
   dtype: 'F16' | 'F32' = 'F32',
 ): Promise<WeightPatch[]> {
   const all: WeightPatch[] = [];
   for (const [name, both] of Object.entries(weights) as [LoraName, [number, number]][]) {
-    const { patches, ignored } = await readOnce(model, name, spelling, dtype);
+    const { patches, ignored } = await readOnce(model, name, naming, dtype);
     expect(ignored).toEqual([]);
     const weight = both[component === 'unet' ? 0 : 1];
     all.push(...patches[component].map((patch) => ({ ...patch, scale: patch.scale * weight })));
@@ -162,11 +162,11 @@ describe.each(parts)('a LoRA on the %s %s', (model, component) => {
     const module = await load(model, component, {});
     const [, weights] = cases.find(([name]) => name === 'two')!;
     const wanted = tensor(`${model}/f16/${component}/two`).data;
-    for (const spelling of ['kohya', 'sgm', 'peft', 'processor'] as const) {
+    for (const naming of ['kohya', 'sgm', 'peft', 'processor'] as const) {
       for (const dtype of ['F16', 'F32'] as const) {
-        await module.setPatches('a', await patchesOf(model, component, weights, spelling, dtype));
+        await module.setPatches('a', await patchesOf(model, component, weights, naming, dtype));
         const actual = await module.run('a');
-        expect(relativeError(actual.data, wanted), `${spelling} ${dtype}`).toBeLessThan(2e-4);
+        expect(relativeError(actual.data, wanted), `${naming} ${dtype}`).toBeLessThan(2e-4);
       }
     }
     module.dispose();

@@ -52,7 +52,7 @@ describe("the AI SDK's generateImage with Safelight", () => {
   });
 
   it("edits the transparent part of the mask and keeps the rest, as in OpenAI's API", async () => {
-    const picture = await flat('#2060a0');
+    const source = await flat('#2060a0');
     // The lower half is transparent; opaque pixels are neither black nor white.
     const mask = await sharp({ create: { width: 64, height: 64, channels: 4, background: '#00000000' } })
       .composite([{ input: await flat('#808080ff', 64, 32), top: 0, left: 0 }])
@@ -60,7 +60,7 @@ describe("the AI SDK's generateImage with Safelight", () => {
       .toBuffer();
     const { image } = await generateImage({
       model: safelight('starter'),
-      prompt: { text: 'a red apple', images: [picture], mask },
+      prompt: { text: 'a red apple', images: [source], mask },
       seed: -1,
       providerOptions: { safelight: { steps: 6, strength: 1, fill: 'noise', maskBlur: 0 } },
     });

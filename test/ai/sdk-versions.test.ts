@@ -21,7 +21,7 @@ it('is typed as a model and a provider of both versions', () => {
 const versions = [
   {
     name: 'AI SDK 6',
-    draw: async () => ai6.generateImage({ ...request, model: safelight.image('starter') }),
+    generate: async () => ai6.generateImage({ ...request, model: safelight.image('starter') }),
     drawFromRegistry: async () => {
       const registry = ai6.createProviderRegistry({ local: safelight });
       return ai6.generateImage({ ...request, model: registry.imageModel('local:starter') });
@@ -39,7 +39,7 @@ const versions = [
   },
   {
     name: 'AI SDK 7',
-    draw: async () => ai7.generateImage({ ...request, model: safelight.image('starter') }),
+    generate: async () => ai7.generateImage({ ...request, model: safelight.image('starter') }),
     drawFromRegistry: async () => {
       const registry = ai7.createProviderRegistry({ local: safelight });
       return ai7.generateImage({ ...request, model: registry.imageModel('local:starter') });
@@ -60,7 +60,7 @@ const versions = [
 describe.each(versions)('$name', (version) => {
   it('generates an image without a warning or console output', async () => {
     const spies = (['log', 'info', 'warn', 'error'] as const).map((method) => vi.spyOn(console, method));
-    const { image, warnings, providerMetadata, responses } = await version.draw();
+    const { image, warnings, providerMetadata, responses } = await version.generate();
     expect(image.mediaType).toBe('image/png');
     expect(await sharp(image.uint8Array).metadata()).toMatchObject({ width: 64, height: 64 });
     expect(warnings).toEqual([]);
@@ -71,7 +71,7 @@ describe.each(versions)('$name', (version) => {
 
   it('generates the same image through a provider registry and a custom provider', async () => {
     const [direct, registry, custom] = await Promise.all([
-      version.draw(),
+      version.generate(),
       version.drawFromRegistry(),
       version.drawFromCustomProvider(),
     ]);
@@ -89,6 +89,6 @@ describe.each(versions)('$name', (version) => {
 });
 
 it('generates the same image under both versions', async () => {
-  const [six, seven] = await Promise.all(versions.map(({ draw }) => draw()));
+  const [six, seven] = await Promise.all(versions.map(({ generate }) => generate()));
   expect(seven?.image.base64).toBe(six?.image.base64);
 });

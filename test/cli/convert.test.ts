@@ -33,18 +33,28 @@ describe('safelight convert', () => {
       '--json',
       '-q',
     ]);
-    const told = JSON.parse(stdout) as Record<string, unknown>;
+    const summary = JSON.parse(stdout) as Record<string, unknown>;
     const { size, tensors, metadata } = await readGguf(out);
-    expect(told).toMatchObject({ file: out, bytes: size, family: 'sd1', tensors: tensors.size });
+    expect(summary).toMatchObject({ file: out, bytes: size, family: 'sd1', tensors: tensors.size });
     expect(metadata.get('general.file_type')).toEqual({ type: 'uint32', value: 8 });
     expect(tensors.get('model.diffusion_model.out.2.weight')).toMatchObject({ dtype: 'F32' });
     const found = JSON.parse((await run(['inspect', out, '--json'])).stdout) as Record<string, unknown>;
     expect(found).toMatchObject({ form: 'file', family: 'sd1', problem: null });
     expect(found.defaults).toMatchObject({ sampler: 'dpmpp_2m' });
-    const picture = folder.file('a.png');
-    const drawn = await run(['generate', 'a cat', '--model', out, '--steps', '1', '--output', picture, '-q']);
-    expect(drawn).toMatchObject({ code: 0 });
-    expect(readFileSync(picture).subarray(1, 4).toString()).toBe('PNG');
+    const imageFile = folder.file('a.png');
+    const generated = await run([
+      'generate',
+      'a cat',
+      '--model',
+      out,
+      '--steps',
+      '1',
+      '--output',
+      imageFile,
+      '-q',
+    ]);
+    expect(generated).toMatchObject({ code: 0 });
+    expect(readFileSync(imageFile).subarray(1, 4).toString()).toBe('PNG');
   });
 
   it.each([

@@ -1,16 +1,18 @@
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseParameters } from '../../lib/image/parameters.js';
 import { readPngText } from '../../lib/image/png.js';
 import { readImage } from '../../lib/image/read.js';
-import { MAIN, type Result, run, start, workFolder } from '../support/cli.js';
+import { MAIN, type Result, run as runProcess, start, startSession, workFolder } from '../support/cli.js';
 
 interface Summary {
   images: { file: string; seed: number; width: number; height: number }[];
   seconds: number;
 }
 
+const { run, end } = startSession();
+afterAll(end);
 let folder: ReturnType<typeof workFolder>;
 beforeEach(() => {
   folder = workFolder();
@@ -48,7 +50,8 @@ describe('safelight generate', () => {
   });
 
   it('prints only JSON on stdout and progress as plain lines on stderr', async () => {
-    const result = await generate('--seed', '7', '--json', '--output', folder.file('apple.png'));
+    const args = ['--seed', '7', '--json', '--output', folder.file('apple.png')];
+    const result = await runProcess(['generate', 'a red apple', '--steps', '2', ...args], folder.path);
     const { images, seconds } = summary(result);
     expect(images).toEqual([{ file: folder.file('apple.png'), seed: 7, width: 128, height: 128 }]);
     expect(seconds).toBeGreaterThan(0);
@@ -72,14 +75,14 @@ describe('safelight generate', () => {
       ['apple-2.png', 10],
       ['apple-3.png', 11],
     ]);
-    const pictures = images.map(({ file }) => readFileSync(folder.file(file)));
-    expect(new Set(pictures.map((png) => png.toString('base64'))).size).toBe(3);
-    expect((await readImage(pictures[0]!)).width).toBe(128);
+    const files = images.map(({ file }) => readFileSync(folder.file(file)));
+    expect(new Set(files.map((png) => png.toString('base64'))).size).toBe(3);
+    expect((await readImage(files[0]!)).width).toBe(128);
     expect(readdirSync(folder.path)).toHaveLength(3);
     // An image of a batch equals the image of its seed alone.
     await generate('--seed', '10', '--output', 'alone.png', '--json');
     const alone = await readImage(folder.file('alone.png'));
-    const together = await readImage(pictures[1]!);
+    const together = await readImage(files[1]!);
     expect(Math.max(...alone.data.map((v, i) => Math.abs(v - together.data[i]!)))).toBeLessThanOrEqual(1);
   });
 

@@ -2,10 +2,12 @@ import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Inspection } from '../../lib/tools/inspect.js';
-import { MAIN, run, workFolder } from '../support/cli.js';
+import { MAIN, startSession, workFolder } from '../support/cli.js';
 import { writeSafetensors, writeSingleFile } from '../support/tiny-models.js';
 
 const folder = workFolder();
+const { run, end } = startSession();
+afterAll(end);
 const file = folder.file('sdxl.safetensors');
 beforeAll(() => {
   writeSingleFile('sdxl', file);

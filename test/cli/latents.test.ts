@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readImage } from '../../lib/image/read.js';
-import { run, workFolder } from '../support/cli.js';
+import { startSession, workFolder } from '../support/cli.js';
 import {
   caseNamed,
   commandLine,
@@ -14,6 +14,8 @@ import {
 import { writeFolder } from '../support/tiny-models.js';
 
 const folder = workFolder();
+const { run, end } = startSession();
+afterAll(end);
 beforeAll(() => {
   for (const model of ['sd1', 'sd2', 'sdxl', 'inpaint'] as const) writeFolder(model, folder.file(model));
 });

@@ -8,7 +8,7 @@ import { Tensor } from '../../lib/tensor/tensor.js';
 import { MAIN, run, workFolder } from '../support/cli.js';
 import { makeFifo, makeNullDevice, withoutDevices, withoutFifos } from '../support/special-files.js';
 
-const draw = ['generate', 'red apple', '--steps', '1', '--seed', '1', '--quiet'];
+const generateArgs = ['generate', 'red apple', '--steps', '1', '--seed', '1', '--quiet'];
 
 let work: ReturnType<typeof workFolder>;
 beforeEach(() => {
@@ -37,7 +37,9 @@ describe.skipIf(process.platform === 'win32')('outputs', () => {
   it.each(['-', '/dev/stdout'])(
     'writes only the image to stdout for %s and reports to stderr',
     async (output) => {
-      const { stdout, stderr, code } = await shell(`${safelight([...draw, '--output', output])} | cat`);
+      const { stdout, stderr, code } = await shell(
+        `${safelight([...generateArgs, '--output', output])} | cat`,
+      );
       expect(code).toBe(0);
       expect(await format(stdout)).toBe('png');
       expect(stderr).toContain('128x128');
@@ -46,7 +48,7 @@ describe.skipIf(process.platform === 'win32')('outputs', () => {
   );
 
   it('keeps the file that stdout is redirected to for /dev/stdout', async () => {
-    await shell(`${safelight([...draw, '--output', '/dev/stdout'])} > image.png`);
+    await shell(`${safelight([...generateArgs, '--output', '/dev/stdout'])} > image.png`);
     expect(await format(await readFile(work.file('image.png')))).toBe('png');
     expect(await readdir(work.path)).toEqual(['image.png']);
   });
@@ -66,7 +68,7 @@ describe.skipIf(process.platform === 'win32')('outputs', () => {
   });
 
   it('rejects --json with an output to stdout as a usage error', async () => {
-    const { code, stderr } = await run([...draw, '--json', '--output', '-'], work.path);
+    const { code, stderr } = await run([...generateArgs, '--json', '--output', '-'], work.path);
     expect([code, stderr]).toEqual([2, expect.stringContaining('--json')]);
   });
 
@@ -81,7 +83,7 @@ describe.skipIf(process.platform === 'win32')('outputs', () => {
     async () => {
       makeFifo(work.file('fifo'));
       const reading = promisify(execFile)('cat', [work.file('fifo')], { encoding: 'buffer' });
-      const { code } = await run([...draw, '--count', '2', '--output', 'fifo'], work.path);
+      const { code } = await run([...generateArgs, '--count', '2', '--output', 'fifo'], work.path);
       expect(code).toBe(0);
       const { stdout } = await reading;
       expect(stdout.toString('latin1').split('IHDR')).toHaveLength(3);
@@ -94,7 +96,7 @@ describe.skipIf(process.platform === 'win32')('outputs', () => {
     `leaves a device in its place${withoutDevices ? `: ${withoutDevices}` : ''}`,
     async () => {
       makeNullDevice(work.file('null'));
-      const { code } = await run([...draw, '--count', '2', '--output', 'null'], work.path);
+      const { code } = await run([...generateArgs, '--count', '2', '--output', 'null'], work.path);
       expect(code).toBe(0);
       expect((await lstat(work.file('null'))).isCharacterDevice()).toBe(true);
       expect(await readdir(work.path)).toEqual(['null']);
@@ -104,7 +106,7 @@ describe.skipIf(process.platform === 'win32')('outputs', () => {
   it('follows a link and keeps it', async () => {
     await writeFile(work.file('target'), 'old');
     await symlink('target', work.file('link.webp'));
-    const { code } = await run([...draw, '--output', 'link.webp'], work.path);
+    const { code } = await run([...generateArgs, '--output', 'link.webp'], work.path);
     expect(code).toBe(0);
     expect((await lstat(work.file('link.webp'))).isSymbolicLink()).toBe(true);
     expect(await format(await readFile(work.file('target')))).toBe('webp');

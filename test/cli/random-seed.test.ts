@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { run, workFolder } from '../support/cli.js';
+import { startSession, workFolder } from '../support/cli.js';
 
 let folder: ReturnType<typeof workFolder>;
 beforeAll(async () => {
@@ -11,6 +11,8 @@ beforeAll(async () => {
   writeFileSync(folder.file('gray.png'), await gray.png().toBuffer());
 });
 afterAll(() => folder.remove());
+const { run, end } = startSession();
+afterAll(end);
 
 const small = ['--steps', '1', '--width', '32', '--height', '32', '--json'];
 
@@ -68,9 +70,9 @@ it('warns on stderr that a large photo is scaled down and that unsupported synta
   expect(stderr).toMatch(/safelight: warning: init of 200 x 160 pixels .* scaled down to 144 x 112/);
   expect(stderr).toMatch(/safelight: warning: <lora:x:1> in prompt is a LoRA/);
   expect(stdout).toContain('144x112');
-  const asked = await run([...args, '--width', '200', '--height', '160', '--quiet'], folder.path);
-  expect(asked.stdout).toContain('200x160');
-  expect(asked.stderr).not.toContain('scaled down');
+  const sized = await run([...args, '--width', '200', '--height', '160', '--quiet'], folder.path);
+  expect(sized.stdout).toContain('200x160');
+  expect(sized.stderr).not.toContain('scaled down');
   const encoded = await run(
     ['encode', 'gray.png', '-W', '200', '-H', '160', '-o', 'c.npy', '--json'],
     folder.path,

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
-import { run, workFolder } from '../support/cli.js';
+import { startSession, workFolder } from '../support/cli.js';
 import { writeFolder, writeSingleFile } from '../support/tiny-models.js';
 
 interface Tokens {
@@ -8,6 +8,8 @@ interface Tokens {
 }
 
 const folder = workFolder();
+const { run, end } = startSession();
+afterAll(end);
 afterAll(folder.remove);
 
 async function tokens(...args: string[]): Promise<Tokens> {

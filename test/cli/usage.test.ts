@@ -1,13 +1,16 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
-import { run } from '../support/cli.js';
+import { afterAll, describe, expect, it } from 'vitest';
+import { run as runProcess, startSession } from '../support/cli.js';
+
+const { run, end } = startSession();
+afterAll(end);
 
 describe('safelight', () => {
   it('prints its version', async () => {
     const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
       version: string;
     };
-    expect(await run(['--version'])).toEqual({ code: 0, stdout: `${manifest.version}\n`, stderr: '' });
+    expect(await runProcess(['--version'])).toEqual({ code: 0, stdout: `${manifest.version}\n`, stderr: '' });
   });
 
   it.each([

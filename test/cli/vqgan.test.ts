@@ -1,14 +1,16 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readImage } from '../../lib/image/read.js';
-import { run, start, workFolder } from '../support/cli.js';
+import { start, startSession, workFolder } from '../support/cli.js';
 import { ball, pngOf, ring } from '../support/vqgan/drawings.js';
 
 const folder = workFolder();
-const picture = folder.file('ball.png');
+const { run, end } = startSession();
+afterAll(end);
+const imageFile = folder.file('ball.png');
 const drawing = folder.file('ring.png');
 beforeAll(async () => {
-  writeFileSync(picture, await pngOf(ball(96)));
+  writeFileSync(imageFile, await pngOf(ball(96)));
   writeFileSync(drawing, await pngOf(ring(120)));
 });
 afterAll(folder.remove);
@@ -30,7 +32,7 @@ async function json<T = Answer>(args: readonly string[]): Promise<T> {
 
 describe('an image and its code indices', () => {
   it('reconstruct writes the reconstruction', async () => {
-    const { images, psnr, usage } = await json(['reconstruct', picture, '--output', folder.file('r.png')]);
+    const { images, psnr, usage } = await json(['reconstruct', imageFile, '--output', folder.file('r.png')]);
     expect(images).toEqual([{ file: folder.file('r.png'), width: 96, height: 96 }]);
     expect(psnr).toBeGreaterThan(15);
     expect(usage.vocabulary).toBe(1024);
@@ -38,7 +40,7 @@ describe('an image and its code indices', () => {
   });
 
   it('codes prints code indices that decode to the reconstruction', async () => {
-    const { code, stdout } = await run(['codes', picture, '-q'], folder.path);
+    const { code, stdout } = await run(['codes', imageFile, '-q'], folder.path);
     expect(code).toBe(0);
     const { codes, usage, ...rest } = JSON.parse(stdout) as Answer;
     expect(rest).toEqual({});
@@ -48,14 +50,14 @@ describe('an image and its code indices', () => {
     const whole = await json(['codes', 'printed.json', '--decode']);
     const rows = await json(['codes', 'rows.json', '--decode', '--output', 'rows.png']);
     expect([whole.images[0]!.file, rows.images[0]!.file]).toEqual(['printed.png', 'rows.png']);
-    await json(['reconstruct', picture, '--output', 'again.png']);
+    await json(['reconstruct', imageFile, '--output', 'again.png']);
     const bytes = (name: string) => readFileSync(folder.file(name));
     expect(bytes('printed.png')).toEqual(bytes('again.png'));
     expect(bytes('rows.png')).toEqual(bytes('again.png'));
   });
 
   it('codes writes code indices to a file', async () => {
-    const { file, usage } = await json<Answer & { file: string }>(['codes', picture, '-o', 'codes.json']);
+    const { file, usage } = await json<Answer & { file: string }>(['codes', imageFile, '-o', 'codes.json']);
     expect(file).toBe('codes.json');
     const written = JSON.parse(readFileSync(folder.file('codes.json'), 'utf8')) as Answer;
     expect(written.usage).toEqual(usage);
@@ -68,7 +70,7 @@ describe('an image and its code indices', () => {
       losses: Record<string, number | null>;
       leftOut: string[];
       logLikelihood: { total: number; mean: number; condition: string };
-    }>(['score', picture, '--condition', drawing]);
+    }>(['score', imageFile, '--condition', drawing]);
     expect(found.images[0]).toEqual({ file: 'ball-patches.png', width: 96, height: 96 });
     expect([found.patches.length, found.patches[0]!.length]).toEqual([22, 22]);
     expect(found.losses.rec_loss).toBeGreaterThan(0);

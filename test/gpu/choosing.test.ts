@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { BackendInfo } from '../../lib/binding/types.js';
-import { MAIN } from '../support/cli.js';
+import { MAIN, startSession } from '../support/cli.js';
 
 const BINARIES = fileURLToPath(new URL('../../build/test-device', import.meta.url));
 const without = existsSync(`${BINARIES}/safelight-vulkan.node`)
@@ -34,7 +34,19 @@ async function run(args: readonly string[], variables: Readonly<Record<string, s
   return { stdout, stderr, code };
 }
 
-const draw = ['generate', 'red apple', '--steps', '1', '--seed', '1', '--json', '--threads', '1'];
+const size = ['--width', '64', '--height', '64'];
+const generateArgs = [
+  'generate',
+  'red apple',
+  ...size,
+  '--steps',
+  '1',
+  '--seed',
+  '1',
+  '--json',
+  '--threads',
+  '1',
+];
 const listed = async (variables?: Readonly<Record<string, string>>): Promise<readonly BackendInfo[]> =>
   JSON.parse((await run(['backends', '--json'], variables)).stdout) as BackendInfo[];
 
@@ -59,13 +71,13 @@ describe.skipIf(without)(`choosing a device${without ? `: ${without}` : ''}`, ()
   });
 
   it('computes on the requested device, by index or name', async () => {
+    const session = startSession({ SAFELIGHT_GPU_BINARIES: BINARIES, SAFELIGHT_TEST_DEVICES: '2' });
     for (const which of ['vulkan', 'vulkan:1', 'vulkan:Test1', 'vulkan:the CPU']) {
-      const { code, stdout, stderr } = await run([...draw, '--backend', which], {
-        SAFELIGHT_TEST_DEVICES: '2',
-      });
+      const { code, stdout, stderr } = await session.run([...generateArgs, '--backend', which], folder);
       expect([code, stderr]).toEqual([0, expect.not.stringContaining('warning')]);
-      expect(JSON.parse(stdout)).toMatchObject({ warnings: [], images: [{ width: 128 }] });
+      expect(JSON.parse(stdout)).toMatchObject({ warnings: [], images: [{ width: 64 }] });
     }
+    session.end();
   });
 
   it.each([
@@ -79,7 +91,7 @@ describe.skipIf(without)(`choosing a device${without ? `: ${without}` : ''}`, ()
     ['that does not exist', {}, 'vulkan:7', /no device "7"; there are: 0 Test0/],
     ['of a backend that is not installed', {}, 'cuda', /cuda is not installed.*npx safelight build --cuda/],
   ])('rejects a device %s by name, in one sentence', async (_, variables, backend, message) => {
-    const { code, stderr } = await run([...draw, '--quiet', '--backend', backend], variables);
+    const { code, stderr } = await run([...generateArgs, '--quiet', '--backend', backend], variables);
     expect(code).toBe(1);
     expect(stderr).toMatch(message);
     expect(stderr.trim().split('\n')).toHaveLength(1);
@@ -89,7 +101,7 @@ describe.skipIf(without)(`choosing a device${without ? `: ${without}` : ''}`, ()
     ['fails to open', { SAFELIGHT_TEST_DEVICE_REFUSES: '0' }],
     ['crashes the process', { SAFELIGHT_TEST_DEVICE_ABORTS: '0' }],
   ])('falls back to the CPU with a warning if the only GPU %s', async (_, variables) => {
-    const { code, stdout } = await run(draw, variables);
+    const { code, stdout } = await run(generateArgs, variables);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({
       warnings: [
@@ -99,7 +111,10 @@ describe.skipIf(without)(`choosing a device${without ? `: ${without}` : ''}`, ()
   });
 
   it('uses the next GPU if the first fails', async () => {
-    const { stdout } = await run(draw, { SAFELIGHT_TEST_DEVICES: '2', SAFELIGHT_TEST_DEVICE_ABORTS: '0' });
+    const { stdout } = await run(generateArgs, {
+      SAFELIGHT_TEST_DEVICES: '2',
+      SAFELIGHT_TEST_DEVICE_ABORTS: '0',
+    });
     expect(JSON.parse(stdout)).toMatchObject({ warnings: [] });
   });
 
@@ -111,9 +126,9 @@ describe.skipIf(without)(`choosing a device${without ? `: ${without}` : ''}`, ()
       { name: 'cpu', opens: true },
       { name: 'vulkan', opens: false, problem: expect.stringContaining('safelight-vulkan.node') },
     ]);
-    const { code, stderr } = await run([...draw, '--backend', 'vulkan'], variables);
+    const { code, stderr } = await run([...generateArgs, '--backend', 'vulkan'], variables);
     expect([code, stderr]).toEqual([1, expect.stringContaining('does not load here')]);
-    expect((await run(draw, variables)).code).toBe(0);
+    expect((await run(generateArgs, variables)).code).toBe(0);
   });
 
   it('exits at Ctrl-C while a driver cannot be stopped', async () => {
@@ -131,10 +146,12 @@ describe.skipIf(without)(`choosing a device${without ? `: ${without}` : ''}`, ()
   });
 
   it('rejects unknown backend names as a usage error', async () => {
+    const session = startSession({ SAFELIGHT_GPU_BINARIES: BINARIES });
     for (const wrong of ['gpu', 'vulkan:', 'cpu:1'])
-      expect(await run([...draw, '--backend', wrong])).toMatchObject({
+      expect(await session.run([...generateArgs, '--backend', wrong], folder)).toMatchObject({
         code: 2,
         stderr: expect.stringContaining('vulkan:1 or cuda:NAME'),
       });
+    session.end();
   });
 });

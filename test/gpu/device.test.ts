@@ -16,7 +16,7 @@ process.env.SAFELIGHT_GPU_BINARIES = BINARIES;
 const without = existsSync(`${BINARIES}/safelight-vulkan.node`)
   ? undefined
   : 'the test device is built on Linux only';
-const prompt = { prompt: 'a red apple', seed: 1, steps: 2, width: 64, height: 64 };
+const prompt = { prompt: 'a red apple', seed: 1, steps: 1, width: 64, height: 64 };
 const GIB = 2 ** 30;
 
 afterEach(() => vi.unstubAllEnvs());
@@ -74,7 +74,7 @@ describe.skipIf(without)(`the test device${without ? `: ${without}` : ''}`, () =
     const controller = new AbortController();
     const stopped = pipeline.generate({
       ...prompt,
-      ...{ width: 256, height: 256, steps: 50, signal: controller.signal },
+      ...{ width: 128, height: 128, steps: 50, signal: controller.signal },
       onProgress: ({ phase, step }) => phase === 'denoise' && step > 0 && controller.abort(),
     });
     await expect(stopped).rejects.toMatchObject({ code: 'ABORTED' });
@@ -99,7 +99,7 @@ describe.skipIf(without)(`the test device${without ? `: ${without}` : ''}`, () =
   it('rejects a run with DISPOSED when its pipeline is disposed', async () => {
     const pipeline = await Pipeline.load(undefined, { backend: 'vulkan', threads: 1 });
     const running = pipeline.generate({
-      ...{ ...prompt, width: 256, height: 256, steps: 50 },
+      ...{ ...prompt, width: 128, height: 128, steps: 50 },
       onProgress: ({ phase, step }) => {
         if (phase === 'denoise' && step > 0) void pipeline.dispose();
       },

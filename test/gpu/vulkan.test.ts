@@ -87,11 +87,11 @@ describe('the Vulkan backend', () => {
   it.runIf(pattern.test('generate'))(
     'generates the starter’s image within 3 of 255',
     async () => {
-      const draw = async (backend: 'cpu' | 'vulkan') => {
+      const generateImage = async (backend: 'cpu' | 'vulkan') => {
         await using pipeline = await Pipeline.load(undefined, { backend });
         return (await pipeline.generate({ prompt: 'a red apple', seed: 1, steps: 4 })).images[0]!.data;
       };
-      const [there, here] = [await draw('vulkan'), await draw('cpu')];
+      const [there, here] = [await generateImage('vulkan'), await generateImage('cpu')];
       const off = here.reduce((most, value, i) => Math.max(most, Math.abs(value - there[i]!)), 0);
       if (report) appendFileSync(report, `${JSON.stringify({ name: 'generate', pixels: off })}\n`);
       expect(off).toBeLessThanOrEqual(3);

@@ -135,9 +135,9 @@ describe('a pipeline of the hub', () => {
   });
 
   it('sends the token to the hub only, and explains how to access a gated model', async () => {
-    const refused = await failing(pull('owner/gated'));
-    expect(refused).toMatchObject({ code: 'ACCESS_DENIED' });
-    expect(refused.message).toContain(`${server.url}/owner/gated`);
+    const rejected = await failing(pull('owner/gated'));
+    expect(rejected).toMatchObject({ code: 'ACCESS_DENIED' });
+    expect(rejected.message).toContain(`${server.url}/owner/gated`);
     await mkdir(join(home, '.cache/huggingface'), { recursive: true });
     writeFileSync(join(home, '.cache/huggingface/token'), 'hf_right\n');
     server.reset();

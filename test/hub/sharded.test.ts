@@ -47,7 +47,7 @@ const unetShard = (folder: string, shard: 1 | 2) =>
   join(folder, 'unet', `diffusion_pytorch_model-0000${shard}-of-00002.safetensors`);
 
 /** Generates the same latent in two steps, from the model's weights alone. */
-async function draw(model: string, options: { variant?: string } = {}): Promise<Uint8Array> {
+async function generateImage(model: string, options: { variant?: string } = {}): Promise<Uint8Array> {
   const pipeline = await Pipeline.load(model, options);
   try {
     const { images } = await pipeline.generate({ prompt: 'a red circle', seed: 7, steps: 2 });
@@ -74,7 +74,7 @@ describe('a sharded model in the Hugging Face cache', () => {
       // Reports name files by their names, not by those of their blobs.
       expect(inspected.files[0]?.path).toMatch(/-0000[12]-of-00002\.safetensors$/);
       expect(inspected.components.every(({ plan }) => plan !== null)).toBe(true);
-      expect(await draw(ID, options)).toEqual(await draw(starterModel));
+      expect(await generateImage(ID, options)).toEqual(await generateImage(starterModel));
     },
   );
 

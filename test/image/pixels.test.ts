@@ -27,9 +27,9 @@ describe('resizing', () => {
   });
 
   it('rejects invalid sizes', async () => {
-    const picture = load('picture');
+    const image = load('picture');
     for (const size of [0, -1, 1.5, Number.NaN]) {
-      await expect(resample(picture, size, 8)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+      await expect(resample(image, size, 8)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
     }
   });
 
@@ -78,11 +78,11 @@ describe('compositing', () => {
   });
 
   it('pasting a crop back restores the image', () => {
-    const picture = load('picture');
-    const part = crop(picture, 3, 4, 20, 10);
+    const image = load('picture');
+    const part = crop(image, 3, 4, 20, 10);
     expect([...part.data.subarray(0, 3)]).toEqual([
-      ...picture.data.subarray((4 * 41 + 3) * 3, (4 * 41 + 3) * 3 + 3),
+      ...image.data.subarray((4 * 41 + 3) * 3, (4 * 41 + 3) * 3 + 3),
     ]);
-    expect(paste(picture, part, 3, 4).data).toEqual(picture.data);
+    expect(paste(image, part, 3, 4).data).toEqual(image.data);
   });
 });

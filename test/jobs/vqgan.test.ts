@@ -15,11 +15,13 @@ import { DataFolder } from '../../lib/jobs/store/data-folder.js';
 import type { Job, JobRequest, JobType, NewEvent } from '../../lib/jobs/types.js';
 import { VqganPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
 import { scratch } from '../support/vqgan/autoencoders.js';
-import { writeWriter } from '../support/vqgan/checkpoint.js';
+import { writeTransformerCheckpoint } from '../support/vqgan/checkpoint.js';
 import { ball, pngOf } from '../support/vqgan/drawings.js';
 
 const folder = scratch();
-const path = writeWriter(join(folder, 'writer'), 32, { cond_stage_config: '__is_first_stage__' });
+const path = writeTransformerCheckpoint(join(folder, 'writer'), 32, {
+  cond_stage_config: '__is_first_stage__',
+});
 let catalog: Catalog;
 let data: DataFolder;
 beforeAll(async () => {

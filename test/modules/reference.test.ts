@@ -7,9 +7,9 @@ const TOLERANCE = 2e-5;
 describe.each(NAMES)('%s against diffusers and transformers', (name) => {
   test('requires exactly the parameters of the reference', async () => {
     const { kind, config, file } = await readFixture(name);
-    const asked = addon.requirements(kind, config).map(({ name, shape }) => `${name} ${without1(shape)}`);
+    const required = addon.requirements(kind, config).map(({ name, shape }) => `${name} ${without1(shape)}`);
     const there = [...file.tensors.values()].filter((t) => t.name.startsWith('weights/'));
-    expect(asked.sort()).toEqual(there.map((t) => `${t.name.slice(8)} ${without1(t.shape)}`).sort());
+    expect(required.sort()).toEqual(there.map((t) => `${t.name.slice(8)} ${without1(t.shape)}`).sort());
   });
 
   test('returns the outputs of the reference', async () => {

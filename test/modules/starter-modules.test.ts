@@ -11,7 +11,7 @@ import { Tensor } from '../../lib/tensor/tensor.js';
 const source = await openModel(starterModel);
 
 /** A smooth, non-uniform image: `[1, 3, height, width]` in -1..1. */
-function picture(height: number, width: number): Tensor {
+function gradient(height: number, width: number): Tensor {
   const tensor = Tensor.zeros([1, 3, height, width]);
   for (let i = 0; i < tensor.size; i++) {
     const x = i % width;
@@ -84,7 +84,7 @@ test('a U-Net predicts, can be tapped and measured, and rejects calls after disp
 
 test('weights in f32, f16, bf16 or q8_0 take decreasing memory and predict nearly the same', async () => {
   const inputs = {
-    sample: picture(16, 16).slice(null, 0).reshape([1, 1, 16, 16]),
+    sample: gradient(16, 16).slice(null, 0).reshape([1, 1, 16, 16]),
     timestep: Tensor.from(Float32Array.of(400), [1]),
     context: Tensor.zeros([1, 32, 192]),
   };
@@ -109,12 +109,12 @@ test('weights in f32, f16, bf16 or q8_0 take decreasing memory and predict nearl
 
 test('the probe distinguishes eps from v by the level of its answer for a flat latent', async () => {
   await using unet = await UNet.load(source.unet);
-  const asked: unknown[] = [];
+  const calls: unknown[] = [];
   const answering = (value: number): UNet =>
     Object.create(unet, {
       forward: {
         value: async (inputs: Parameters<UNet['forward']>[0]) => {
-          asked.push([
+          calls.push([
             inputs.sample.shape,
             inputs.timestep.data[0],
             inputs.context!.shape,
@@ -129,24 +129,24 @@ test('the probe distinguishes eps from v by the level of its answer for a flat l
   expect(await probePrediction(answering(-0.6))).toBe('v');
   expect(await probePrediction(answering(-0.4))).toBe('eps');
   expect(await probePrediction(answering(Number.NaN))).toBe('eps');
-  expect(asked[0]).toEqual([[1, 4, 8, 8], 999, [1, 2, 192], 0.5]);
+  expect(calls[0]).toEqual([[1, 4, 8, 8], 999, [1, 2, 192], 0.5]);
   expect(['eps', 'v']).toContain(await probePrediction(unet));
 });
 
 test('an autoencoder encodes and decodes an image, and tiles have no seams', async () => {
   await using autoencoder = await Autoencoder.load(source.autoencoder as AutoencoderSource);
-  const image = picture(160, 192);
+  const image = gradient(160, 192);
   const moments = await autoencoder.encode(image);
   expect(moments.shape).toEqual([1, 8, 20, 24]);
   const latent = moments.slice(null, [0, 4]);
   const whole = await autoencoder.decode(latent);
   expect(whole.shape).toEqual([1, 3, 160, 192]);
-  const told: number[][] = [];
+  const reports: number[][] = [];
   const tiled = await autoencoder.decode(latent, {
     tile: 96,
-    onProgress: (...progress) => told.push(progress),
+    onProgress: (...progress) => reports.push(progress),
   });
-  expect(told.at(-1)).toEqual([6, 6]);
+  expect(reports.at(-1)).toEqual([6, 6]);
   expect(tiled.shape).toEqual(whole.shape);
   expect([...(await autoencoder.decode(latent, { tile: 96 })).data]).toEqual([...tiled.data]);
   // Steps between neighboring columns and rows are no larger than in the image decoded as a whole.
@@ -158,7 +158,7 @@ test('an autoencoder encodes and decodes an image, and tiles have no seams', asy
     autoencoder.nodes('encode', { height: 64, width: 32 }).find(({ name }) => name === 'encoder.mid_block')
       ?.shape,
   ).toEqual([1, 128, 8, 4]);
-  await expect(autoencoder.encode(picture(100, 96))).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+  await expect(autoencoder.encode(gradient(100, 96))).rejects.toMatchObject({ code: 'INVALID_OPTION' });
   await expect(autoencoder.decode(latent, { tile: 1 })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
   await expect(autoencoder.decode(latent.reshape([4, 20, 24]))).rejects.toMatchObject({
     code: 'SHAPE_MISMATCH',
@@ -177,9 +177,9 @@ test('memory fast decodes large images as a whole, and balanced in tiles', async
     Autoencoder.load(source.autoencoder as AutoencoderSource, { memory });
   await using fast = await load('fast');
   await using balanced = await load('balanced');
-  const moments = await fast.encode(picture(32, 1040));
-  expect(moments).toEqual((await fast.encodeWhole(picture(32, 1040))).moments);
-  expect(moments).not.toEqual(await balanced.encode(picture(32, 1040)));
+  const moments = await fast.encode(gradient(32, 1040));
+  expect(moments).toEqual((await fast.encodeWhole(gradient(32, 1040))).moments);
+  expect(moments).not.toEqual(await balanced.encode(gradient(32, 1040)));
   const latent = moments.slice(null, [0, 4]);
   const tiles = async (autoencoder: Autoencoder): Promise<number> => {
     let count = 0;

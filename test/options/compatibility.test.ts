@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { run } from '../support/cli.js';
+import { startSession } from '../support/cli.js';
 import { call, startServer } from '../support/server/test-server.js';
 
 const COMMANDS = [
@@ -45,6 +45,9 @@ function mergeShapes(a: unknown, b: unknown): unknown {
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+const { run, end } = startSession();
+afterAll(end);
 
 describe('public interface', () => {
   const folders: string[] = [];

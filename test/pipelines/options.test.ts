@@ -15,7 +15,7 @@ function errorOf(run: () => unknown): SafelightError {
   throw new Error('nothing was thrown');
 }
 
-const picture = { data: new Uint8Array(3), width: 1, height: 1 };
+const image = { data: new Uint8Array(3), width: 1, height: 1 };
 
 describe('options of generate', () => {
   it("are Safelight's defaults, overridden by the model's, overridden by the caller's", () => {
@@ -140,8 +140,8 @@ describe('options of generate', () => {
   });
 
   it('reject contradictory options', () => {
-    expect(errorOf(() => resolve({ mask: picture })).message).toContain('init');
-    expect(errorOf(() => resolve({ init: picture, hires: {} })).message).toContain('hires');
+    expect(errorOf(() => resolve({ mask: image })).message).toContain('init');
+    expect(errorOf(() => resolve({ init: image, hires: {} })).message).toContain('hires');
     expect(errorOf(() => resolve({ width: 16384, height: 16384 })).message).toContain('pixels');
     for (const hires of [
       { scale: 0.5 },

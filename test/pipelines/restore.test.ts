@@ -11,7 +11,7 @@ import { type GenerateOptions, resolveOptions, type Settings } from '../../lib/p
 import { samplers } from '../../lib/sampling/samplers/index.js';
 import { scheduleNames } from '../../lib/sampling/schedules/index.js';
 
-const picture = { data: new Uint8Array(3), width: 1, height: 1 };
+const image = { data: new Uint8Array(3), width: 1, height: 1 };
 const classes: ConditionSource = { kind: 'class', classes: 10, unconditional: 9, table: null };
 const resolve = (options: Partial<GenerateOptions>, condition?: ConditionSource): Settings =>
   resolveOptions({ prompt: 'a cat', ...options }, {}, 8, condition);
@@ -21,18 +21,18 @@ const lost = ({ unrestored }: Restored) => unrestored.map(({ name, value }) => `
 const parsed = (line: string, prompt = 'a cat') => restoreOptions(`${prompt}\n${line}`);
 
 describe('parameters written by Safelight', () => {
-  const asked: Record<string, Partial<GenerateOptions>> = {
+  const givenOptions: Record<string, Partial<GenerateOptions>> = {
     variation: {
       ...{ seed: 3, subseed: 9, subseedStrength: 0.25, seedResizeFrom: { width: 64, height: 48 } },
       ...{ etaNoiseSeedDelta: 31337, eta: 0.5, sampler: 'Euler a', schedule: 'Karras', rng: 'cuda' },
       ...{ negative: 'blurry, red: not', clipSkip: 2, emphasis: 'no norm', discardPenultimate: true },
     },
     inpainting: {
-      ...{ init: picture, mask: picture, strength: 0.4, resizeMode: 'crop', initialNoiseMultiplier: 0.9 },
+      ...{ init: image, mask: image, strength: 0.4, resizeMode: 'crop', initialNoiseMultiplier: 0.9 },
       ...{ maskBlur: [3, 5], maskInvert: true, fill: 'noise', onlyMasked: true, padding: 12 },
     },
-    'a sample of the encoder and shades of the mask': {
-      ...{ init: picture, mask: picture, posterior: 'sample', maskRound: false },
+    'a posterior sample and a soft mask': {
+      ...{ init: image, mask: image, posterior: 'sample', maskRound: false },
     },
     'second pass': {
       hires: {
@@ -40,7 +40,7 @@ describe('parameters written by Safelight', () => {
         ...{ prompt: 'a dog', negative: 'cats', sampler: 'DDIM' },
       },
     },
-    'second pass with less of the schedule': {
+    'second pass with another schedule': {
       ...{ discardPenultimate: true, hires: { scale: 1.5, discardPenultimate: false, schedule: 'beta' } },
     },
     guidance: {
@@ -48,14 +48,14 @@ describe('parameters written by Safelight', () => {
       ...{ deepCache: { interval: 4, branch: 2 }, sigmaMin: 0.03, sigmaMax: 12, rho: 5 },
     },
     churn: { sampler: 'heun', sChurn: 3, sTmin: 0.1, sTmax: Number.POSITIVE_INFINITY, sNoise: 1.01 },
-    'a model’s own noise': { sampler: 'dpm_adaptive', schedule: 'discrete' },
-    'a sampler that A1111 runs otherwise': { sampler: 'dpmpp_3m_sde', schedule: 'exponential' },
-    'words that look like syntax': {
+    'an adaptive sampler': { sampler: 'dpm_adaptive', schedule: 'discrete' },
+    'a sampler with another default schedule in A1111': { sampler: 'dpmpp_3m_sde', schedule: 'exponential' },
+    'text that resembles syntax': {
       prompt: 'a <lora:x:1> [b:c:5]',
       negative: 'Steps: 1, Seed: 2, Size: 3x3',
     },
   };
-  it.each(Object.entries(asked))('restore the settings: %s', (_, options) => {
+  it.each(Object.entries(givenOptions))('restore the settings: %s', (_, options) => {
     const given = { width: 64, height: 64, steps: 7, cfg: 4.5, seed: 1, ...options };
     expectRestored(given);
   });
@@ -91,7 +91,7 @@ describe('parameters written by Safelight', () => {
     const seeds = { seed: settings.seed, subseed: settings.variation.subseed };
     const restored = restoreOptions(parametersOf({ name: 'model' } as ModelFacts, settings, size, seeds));
     expect(restored).toMatchObject({ model: 'model', unrestored: [], warnings: [] });
-    const again = resolve({ ...restored.options, ...(given.init ? { init: picture, mask: picture } : {}) });
+    const again = resolve({ ...restored.options, ...(given.init ? { init: image, mask: image } : {}) });
     const subseed = given.subseed ?? again.variation.subseed;
     // A sampler with its own noise levels ignores the schedule, which its text omits.
     const owns = settings.sampling.sampler.ownsSchedule ? { schedule: settings.sampling.schedule } : {};

@@ -84,9 +84,9 @@ describe('Brownian noise', () => {
   });
 
   it('does not depend on initial noise sampled before', () => {
-    const drawn = createNoise({ seeds: [3], size: 64 });
-    drawn.next();
-    expect(drawn.brownian(...range)(5, 4)).toEqual(
+    const source = createNoise({ seeds: [3], size: 64 });
+    source.next();
+    expect(source.brownian(...range)(5, 4)).toEqual(
       createNoise({ seeds: [3], size: 64 }).brownian(...range)(5, 4),
     );
   });

@@ -49,7 +49,7 @@ const REFERENCES: Readonly<Record<string, string>> = {
 
 const described = flowCases.map((given, index) => ({ given, index, title: titleOf(given) }));
 const runnable = samplers.filter(({ flow }) => flow !== 'none').map(({ name }) => name);
-const refused = samplers.filter(({ flow }) => flow === 'none').map(({ name }) => name);
+const rejected = samplers.filter(({ flow }) => flow === 'none').map(({ name }) => name);
 
 describe.each(runnable)('%s on a flow', (name) => {
   it.each(described.filter(({ given }) => given.sampler === name))(
@@ -115,7 +115,7 @@ describe('flow forms', () => {
     expect(Object.keys(REFERENCES).sort()).toEqual([...runnable].sort());
   });
 
-  it.each(refused)('reject %s and name the samplers that work', async (name) => {
+  it.each(rejected)('reject %s and name the samplers that work', async (name) => {
     const expected = {
       code: 'INVALID_OPTION',
       message: expect.stringMatching(

@@ -19,11 +19,11 @@ describe('generators against PyTorch', () => {
     it(`${rng} matches, seed ${seed}, sizes ${draws.map(({ size }) => size).join(', ')}`, () => {
       const generator = createGenerator(rng, BigInt(seed));
       for (const { size, stride, values } of draws) {
-        const drawn = generator.randn(size);
-        expect(drawn.length).toBe(size);
+        const sampled = generator.randn(size);
+        expect(sampled.length).toBe(size);
         expect(values.length).toBe(Math.ceil(size / stride));
         values.forEach((value, i) => {
-          expect(Math.abs(drawn[i * stride]! - value)).toBeLessThan(1e-6);
+          expect(Math.abs(sampled[i * stride]! - value)).toBeLessThan(1e-6);
         });
       }
     });
@@ -70,10 +70,10 @@ describe('noise of a batch', () => {
     for (const rng of ['cpu', 'cuda'] as const) {
       const noise = createNoise({ rng, seeds: [5, 6, 5], size: 20 });
       const own = [5, 6, 5].map((seed) => createGenerator(rng, seed));
-      for (let draw = 0; draw < 3; draw++) {
+      for (let round = 0; round < 3; round++) {
         const numbers = noise.next();
-        own.forEach((generator, picture) => {
-          expect(numbers.subarray(picture * 20, picture * 20 + 20)).toEqual(generator.randn(20));
+        own.forEach((generator, index) => {
+          expect(numbers.subarray(index * 20, index * 20 + 20)).toEqual(generator.randn(20));
         });
       }
     }

@@ -75,9 +75,9 @@ describe('SDE samplers', () => {
     async ({ given }) => {
       const noise = new TableNoise();
       await run(given.sampler, combine([given.sigmas[0]!, noiseLatent]), given.sigmas, noise, given);
-      const [asked, expected] = [noise.times.flat(), given.times!.flat()];
-      expect(asked).toHaveLength(expected.length);
-      const differing = asked.filter((sigma, i) => {
+      const [queried, expected] = [noise.times.flat(), given.times!.flat()];
+      expect(queried).toHaveLength(expected.length);
+      const differing = queried.filter((sigma, i) => {
         expect(Math.abs(sigma / expected[i]! - 1)).toBeLessThan(1.2e-7); // one unit in the last place
         return sigma !== expected[i];
       });

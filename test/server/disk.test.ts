@@ -57,9 +57,9 @@ describe.skipIf(withoutMount)(`a server on a full disk${withoutMount ? `: ${with
     expect(await ready(url)).toBe(200);
     fill();
     for (let i = 0; i < 3; i++) {
-      const refused = await post(url);
-      expect(refused.status).toBe(507);
-      expect(refused.body.error).toMatchObject({
+      const rejected = await post(url);
+      expect(rejected.status).toBe(507);
+      expect(rejected.body.error).toMatchObject({
         code: 'FILE_NOT_WRITTEN',
         message: expect.stringContaining('free some space'),
       });

@@ -15,17 +15,17 @@ const small = { jobs: 4, kills: 2, seed: 1, options, between: [100, 600] as [num
 
 describe('kill -9', () => {
   it('of the server loses no job and duplicates none', async () => {
-    const told = await killServer(small);
-    expect(told).toMatchObject({ lost: [], doubled: [], twice: 0, pictures: { wrong: [] } });
-    expect(told.killed).toBeGreaterThan(0);
+    const outcome = await killServer(small);
+    expect(outcome).toMatchObject({ lost: [], doubled: [], twice: 0, pictures: { wrong: [] } });
+    expect(outcome.killed).toBeGreaterThan(0);
   });
 
   it.skipIf(withoutRedis !== undefined)(
     `of a worker loses no job and duplicates none${withoutRedis ? `: ${withoutRedis}` : ''}`,
     async () => {
-      const told = await killWorkers({ ...small, kills: 1, only: 'worker' });
-      expect(told).toMatchObject({ lost: [], doubled: [], twice: 0, pictures: { wrong: [] } });
-      expect(told.killed).toBe(1);
+      const outcome = await killWorkers({ ...small, kills: 1, only: 'worker' });
+      expect(outcome).toMatchObject({ lost: [], doubled: [], twice: 0, pictures: { wrong: [] } });
+      expect(outcome.killed).toBe(1);
     },
   );
 });

@@ -19,11 +19,11 @@ describe('a server', () => {
     const long = { ...small, width: 512, height: 512, steps: 150 };
     const answers = [];
     for (let i = 0; i < 6; i++) answers.push(await call(url, { method: 'POST', json: long }));
-    const refused = answers.filter(({ status }) => status === 429);
+    const rejected = answers.filter(({ status }) => status === 429);
     expect(answers.filter(({ status }) => status === 201)).toHaveLength(3);
-    expect(refused).toHaveLength(3);
-    expect(Number(refused[0]!.headers.get('retry-after'))).toBeGreaterThan(0);
-    expect(refused[0]!.body).toMatchObject({ error: { code: 'QUEUE_FULL' } });
+    expect(rejected).toHaveLength(3);
+    expect(Number(rejected[0]!.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(rejected[0]!.body).toMatchObject({ error: { code: 'QUEUE_FULL' } });
   });
 
   it('keeps results for the configured time and then removes them', async () => {

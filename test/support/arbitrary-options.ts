@@ -100,7 +100,7 @@ export function arbitraryValue(field: Field, limits: Limits = apiLimits): fc.Arb
     case 'object':
       return arbitraryOptions(field.fields, limits);
     case 'custom':
-      throw new Error('Only its own test knows values of such an option');
+      throw new Error('No values are defined for this kind of option');
   }
 }
 

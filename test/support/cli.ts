@@ -1,5 +1,5 @@
 /** Runs the compiled command line as a user would: in a separate process and folder. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,6 +48,37 @@ export function start(args: readonly string[], cwd?: string): Running {
 
 export function run(args: readonly string[], cwd?: string): Promise<Result> {
   return start(args, cwd).result;
+}
+
+export interface CliSession {
+  run(args: readonly string[], cwd?: string): Promise<Result>;
+  end(): void;
+}
+
+/**
+ * Starts one process that runs command lines one after the other, without a terminal. Use it for tests that need
+ * no process each: importing the package takes longer than most commands.
+ */
+export function startSession(env: Readonly<Record<string, string>> = {}): CliSession {
+  const script = fileURLToPath(new URL('./cli-session.mjs', import.meta.url));
+  const child = fork(script, { env: { ...process.env, ...env }, silent: true });
+  const waiting: { resolve: (result: Result) => void; reject: (error: Error) => void }[] = [];
+  let stderr = '';
+  child.stderr?.on('data', (data: Buffer) => {
+    stderr += data.toString();
+  });
+  child.on('message', (result: Result) => waiting.shift()?.resolve(result));
+  child.on('close', () => {
+    for (const { reject } of waiting) reject(new Error(`the session ended: ${stderr}`));
+  });
+  return {
+    run: (args, cwd = process.cwd()) =>
+      new Promise((resolve, reject) => {
+        waiting.push({ resolve, reject });
+        child.send({ args, cwd });
+      }),
+    end: () => child.kill(),
+  };
 }
 
 /** Creates a folder that is removed at the end of the test. */

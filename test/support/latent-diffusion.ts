@@ -68,7 +68,7 @@ export function writeCheckpoint(one: Case, folder: string, tensors = tensorsOfCa
   writeSafetensors(path, tensors);
   writeFileSync(join(folder, 'model.yaml'), stringify(one.yaml));
   if (Object.values(one.parts).includes('ldm-bert'))
-    cpSync(picturePath('vocab.txt'), join(folder, 'vocab.txt'));
+    cpSync(fixturePath('vocab.txt'), join(folder, 'vocab.txt'));
   return path;
 }
 
@@ -88,17 +88,17 @@ export function writeModel(one: Case, folder: string): string {
 export function generateOptions(one: Case): GenerateOptions {
   const options = { ...one.options, ...(one.class === undefined ? {} : { class: one.class }) };
   const given = Object.entries(options).map(([name, value]) =>
-    name === 'init' || name === 'mask' ? [name, picturePath(String(value))] : [name, value],
+    name === 'init' || name === 'mask' ? [name, fixturePath(String(value))] : [name, value],
   );
   return Object.fromEntries(given) as GenerateOptions;
 }
 
-export function picturePath(name: string): string {
+export function fixturePath(name: string): string {
   return join(FIXTURES, name);
 }
 
 /** Returns latents `[B, C, h, w]`, and images as rows of RGB bytes. */
-export async function expectedOf({ name }: Case): Promise<{ latent: Tensor; pictures: Uint8Array }> {
+export async function expectedOf({ name }: Case): Promise<{ latent: Tensor; pixels: Uint8Array }> {
   const path = join(FIXTURES, 'expected.safetensors');
   const { tensors } = await readSafetensors(path);
   const bytes = readFileSync(path);
@@ -109,6 +109,6 @@ export async function expectedOf({ name }: Case): Promise<{ latent: Tensor; pict
   const latent = read('latent');
   return {
     latent: Tensor.from(new Float32Array(latent.data.buffer), latent.shape),
-    pictures: read('picture').data,
+    pixels: read('picture').data,
   };
 }

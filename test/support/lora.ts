@@ -18,12 +18,12 @@ export type LoraModel = 'sd1' | 'sdxl';
  * `kohya` with diffusers' names of the U-Net, `sgm` with CompVis' names as sd-scripts writes SDXL, `peft` as
  * diffusers saves, `processor` as older diffusers saved.
  */
-export type Spelling = 'kohya' | 'sgm' | 'peft' | 'processor';
+export type Naming = 'kohya' | 'sgm' | 'peft' | 'processor';
 
 /** `[component, module, shape of down, shape of up, amplitude of down, amplitude of up]` */
 type LoraRow = [string, string, number[], number[], number, number];
 
-export interface LoraPicture {
+export interface LoraImage {
   readonly model: LoraModel;
   readonly loras: Readonly<Partial<Record<LoraName, [number, number]>>>;
   readonly options: Readonly<Record<string, string | number>>;
@@ -33,10 +33,10 @@ export interface LoraPicture {
 interface Cases {
   readonly loras: Readonly<Record<LoraName, { rank: number; alpha: number | null }>>;
   readonly cases: readonly (readonly [string, Readonly<Partial<Record<LoraName, [number, number]>>>])[];
-  readonly pictures: readonly LoraPicture[];
+  readonly pictures: readonly LoraImage[];
 }
 
-export const { loras, cases, pictures } = readJson<Cases>(join(FIXTURES, 'cases.json'));
+export const { loras, cases, pictures: imageCases } = readJson<Cases>(join(FIXTURES, 'cases.json'));
 const rows = readJson<Record<string, LoraRow[]>>(join(FIXTURES, 'manifest.json'));
 
 const folders: string[] = [];
@@ -65,19 +65,19 @@ export interface WriteOptions {
 export function writeLora(
   model: LoraModel,
   lora: LoraName,
-  spelling: Spelling = 'kohya',
+  naming: Naming = 'kohya',
   { dtype = 'F32', only = () => true, metadata, extra = {}, name = `${lora}.safetensors` }: WriteOptions = {},
 ): string {
   const tensors = new Map<string, RawTensor>();
   const { rank, alpha } = loras[lora];
-  const peft = spelling === 'peft' || spelling === 'processor';
+  const peft = naming === 'peft' || naming === 'processor';
   for (const row of rows[`${model}/${lora}`]!.filter(([component, module]) => only(component, module))) {
-    const place = placeOf(model, row, spelling);
+    const place = placeOf(model, row, naming);
     for (const part of ['down', 'up'] as const) {
       const [shape, amplitude] = part === 'down' ? [row[2], row[4]] : [row[3], row[5]];
       const count = shape.reduce((all, side) => all * side, 1);
       const values = noise(`${lora}.${row[0]}.${row[1]}.${part}`, count).map((value) => value * amplitude);
-      tensors.set(`${place}${leafOf(spelling, place, part)}`, tensorOf(values, shape, dtype));
+      tensors.set(`${place}${leafOf(naming, place, part)}`, tensorOf(values, shape, dtype));
     }
     if (!peft && alpha !== null) tensors.set(`${place}.alpha`, tensorOf(Float32Array.of(alpha), [], dtype));
   }
@@ -94,11 +94,11 @@ export function tensorOf(values: Float32Array, shape: readonly number[], dtype: 
   return { dtype, shape, data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) };
 }
 
-function placeOf(model: LoraModel, [component, module]: LoraRow, spelling: Spelling): string {
+function placeOf(model: LoraModel, [component, module]: LoraRow, naming: Naming): string {
   const text = component !== 'unet';
   const canonical = text && !/^text_/.test(module) ? `text_model.${module}` : module;
-  if (spelling === 'peft') return `${component}.${canonical}`;
-  if (spelling === 'processor') {
+  if (naming === 'peft') return `${component}.${canonical}`;
+  if (naming === 'processor') {
     const old = canonical.replace(/\.(attn[12])\.(to_[qkv]|to_out)(\.0)?$/, '.$1.processor.$2');
     return `${component}.${old}`;
   }
@@ -107,7 +107,7 @@ function placeOf(model: LoraModel, [component, module]: LoraRow, spelling: Spell
     text_encoder: model === 'sdxl' ? 'lora_te1_' : 'lora_te_',
     text_encoder_2: 'lora_te2_',
   }[component]!;
-  const own = spelling === 'sgm' && !text ? sgmName(model, module) : canonical;
+  const own = naming === 'sgm' && !text ? sgmName(model, module) : canonical;
   return `${prefix}${own.replaceAll('.', '_')}`;
 }
 
@@ -125,9 +125,9 @@ function sgmName(model: LoraModel, module: string): string {
     .replace(/\.weight$/, '');
 }
 
-function leafOf(spelling: Spelling, place: string, part: 'down' | 'up'): string {
-  if (spelling === 'peft') return part === 'down' ? '.lora_A.weight' : '.lora_B.weight';
-  if (spelling !== 'processor') return `.lora_${part}.weight`;
+function leafOf(naming: Naming, place: string, part: 'down' | 'up'): string {
+  if (naming === 'peft') return part === 'down' ? '.lora_A.weight' : '.lora_B.weight';
+  if (naming !== 'processor') return `.lora_${part}.weight`;
   if (place.includes('.processor.')) return `_lora.${part}.weight`;
   return place.startsWith('text') ? `.lora_linear_layer.${part}.weight` : `.lora.${part}.weight`;
 }

@@ -37,7 +37,7 @@ afterEach(() => {
  * Generates an image and measures the private memory of the weights, which excludes those mapped from a
  * packed file.
  */
-async function draw(path: string, load: LoadPipelineOptions = {}) {
+async function generateImage(path: string, load: LoadPipelineOptions = {}) {
   const pipeline = await Pipeline.load(path, { threads: 1, ...load });
   try {
     const size = { width: 32, height: 32, steps: 1, seed: 3 };
@@ -87,12 +87,12 @@ describe('a packed model', () => {
     ],
   ])('generates byte-identical images from %s', async (_, source, load) => {
     const path = await source();
-    const { pixels, latent, weights } = await draw(path, load);
+    const { pixels, latent, weights } = await generateImage(path, load);
     expect(Math.max(...weights)).toBeGreaterThan(0);
     const { storage } = load;
     const modules = await packModel(path, storage ? { storage } : {});
     expect(modules.map(({ state }) => state)).toEqual(weights.map(() => 'packed'));
-    expect(await draw(path, load)).toEqual({ pixels, latent, weights: weights.map(() => 0) });
+    expect(await generateImage(path, load)).toEqual({ pixels, latent, weights: weights.map(() => 0) });
   });
 
   async function written(name: string, write: (path: string) => Promise<unknown>): Promise<string> {

@@ -41,7 +41,7 @@ export class Visitor {
   ) {}
 
   static async start(model: readonly string[]): Promise<Visitor> {
-    if (!existsSync(builtPage)) throw new Error('The page is not built: npm run prepare');
+    if (!existsSync(builtPage)) throw new Error('The web page is not built: run `npm run prepare`');
     const server = await startServer({ model: [...model], starter: false });
     const browser = await chromium.launch({ executablePath: browserPath!, args: ['--no-sandbox'] });
     return new Visitor(server, browser);
@@ -96,7 +96,7 @@ export class Visitor {
 
 /** Returns the URL of the image on the stage once it is final. */
 export async function finished(page: Page): Promise<string> {
-  const picture = page.locator('.stage .frame > img[src^="/v1/jobs/"]');
-  await picture.waitFor();
-  return (await picture.getAttribute('src'))!;
+  const image = page.locator('.stage .frame > img[src^="/v1/jobs/"]');
+  await image.waitFor();
+  return (await image.getAttribute('src'))!;
 }

@@ -309,12 +309,12 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
       page = await visitor.visit({ settings: { steps: 1, seed: 1234567890 } });
       await make('a secret');
       const link = page.getByRole('link', { name: 'Download' });
-      const told = await saved(page, () => link.click());
-      expect(told.name).toBe('safelight-1234567890.png');
-      expect((await readTexts(new Blob([new Uint8Array(told.bytes)]))).parameters).toContain('a secret');
+      const full = await saved(page, () => link.click());
+      expect(full.name).toBe('safelight-1234567890.png');
+      expect((await readTexts(new Blob([new Uint8Array(full.bytes)]))).parameters).toContain('a secret');
       await page.getByLabel('Downloads carry these settings').uncheck();
       const bare = await saved(page, () => link.click());
-      expect(bare.name).toBe(told.name);
+      expect(bare.name).toBe(full.name);
       expect(bare.bytes.includes('secret')).toBe(false);
       expect(bare.bytes.subarray(-8, -4).toString('latin1')).toBe('IEND');
     });

@@ -160,8 +160,8 @@ describe('upscaling', () => {
 
   it('generates the image again with its own prompt and settings', () => {
     const job = fakeJob({ type: 'inpaint', options });
-    const picture = { ...job.images[0]!, width: 500, height: 760, seed: 9 };
-    expect(enlargeRequest(job, picture, { scale: 1.5, strength: 0.3 }, about)).toEqual({
+    const shown = { ...job.images[0]!, width: 500, height: 760, seed: 9 };
+    expect(enlargeRequest(job, shown, { scale: 1.5, strength: 0.3 }, about)).toEqual({
       ...{ type: 'image-to-image', model: 'starter' },
       options: {
         ...{

@@ -10,7 +10,7 @@ import { starterModel } from '../../lib/checkpoint/open.js';
 import { walk } from '../../scripts/files.mjs';
 import { startServer } from '../support/server/test-server.js';
 import { scratch } from '../support/vqgan/autoencoders.js';
-import { writeWriter } from '../support/vqgan/checkpoint.js';
+import { writeTransformerCheckpoint } from '../support/vqgan/checkpoint.js';
 import { browserPath, builtPage, finished, Visitor, withoutBrowser } from './browser.js';
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
@@ -20,7 +20,9 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
   let visitor: Visitor;
   let page: Page;
   beforeAll(async () => {
-    const writer = writeWriter(join(folder, 'writer'), 32, { cond_stage_config: '__is_first_stage__' });
+    const writer = writeTransformerCheckpoint(join(folder, 'writer'), 32, {
+      cond_stage_config: '__is_first_stage__',
+    });
     visitor = await Visitor.start([`starter=${starterModel}`, `writer=${writer}`]);
   });
   beforeEach(() => visitor.forgetAll());

@@ -62,9 +62,9 @@ describe('the exact options of an image', () => {
       prompt: 'x',
       eta: 0.5,
     });
-    const picture = requestOf({ ...defaults, mode: 'picture', further }, { init: 'data:' }, about);
-    expect(picture.options).toMatchObject({ posterior: 'sample', eta: 0.5 });
-    expect(picture.options).not.toHaveProperty('hires');
+    const job = requestOf({ ...defaults, mode: 'picture', further }, { init: 'data:' }, about);
+    expect(job.options).toMatchObject({ posterior: 'sample', eta: 0.5 });
+    expect(job.options).not.toHaveProperty('hires');
   });
 
   it('that are sigmas are sent in place of steps and schedule', () => {

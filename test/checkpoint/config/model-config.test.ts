@@ -10,7 +10,7 @@ import { type ErrorCode, SafelightError } from '../../../lib/errors.js';
 
 const config = (text: string): ModelConfig => new ModelConfig('m.yaml', parseYaml(text, 'm.yaml'));
 
-function refused(act: () => unknown, message: RegExp): void {
+function rejected(act: () => unknown, message: RegExp): void {
   let thrown: unknown;
   try {
     act();
@@ -48,23 +48,23 @@ describe('fields of a config', () => {
   });
 
   test('are rejected by file and field name if they have another type', () => {
-    refused(
+    rejected(
       () => model.getInt('model.params.name'),
       /^m\.yaml: model\.params\.name: expected a whole number but found "x"/,
     );
-    refused(() => model.getInt('model.params.lr'), /found 0\.0000015/);
-    refused(
+    rejected(() => model.getInt('model.params.lr'), /found 0\.0000015/);
+    rejected(
       () => model.getInt('model.params.ch', 1, { max: 64 }),
       /a whole number of at most 64 but found 128/,
     );
-    refused(
+    rejected(
       () => model.section('model.params')?.getInts('ch'),
       /model\.params\.ch: expected a list of whole/,
     );
-    refused(() => model.getString('model.params.none'), /expected text but found null/);
-    refused(() => model.getBoolean('model.params.gone'), /found nothing/);
-    refused(() => model.section('model.target'), /expected a mapping/);
-    refused(() => model.getInt('model.params.ch_mult.length'), /found nothing/);
+    rejected(() => model.getString('model.params.none'), /expected text but found null/);
+    rejected(() => model.getBoolean('model.params.gone'), /found nothing/);
+    rejected(() => model.section('model.target'), /expected a mapping/);
+    rejected(() => model.getInt('model.params.ch_mult.length'), /found nothing/);
   });
 
   test('with the names of prototype properties are data like any other', () => {
@@ -94,7 +94,7 @@ describe('interpolations', () => {
       /too many values/,
     ],
   ])('rejects an interpolation %s by name', (_, text, message) => {
-    refused(() => config(text).get('a'), message);
+    rejected(() => config(text).get('a'), message);
   });
 
   test('rejects an interpolation only when it is read', () => {
@@ -127,12 +127,12 @@ describe('malicious YAML files', () => {
     ['a mapping as a key', '? {a: 1}\n: 2', /key/],
     ['an unknown alias', 'a: *b', /alias/i],
   ])('rejects %s', (_, text, message) => {
-    refused(() => parseYaml(text, 'm.yaml'), message);
+    rejected(() => parseYaml(text, 'm.yaml'), message);
   });
 
   test.each(['[', '&a ', 'a:\n', '-\n', '\t- '])('rejects %j repeated many times in a short time', (part) => {
     const start = performance.now();
-    refused(() => parseYaml(part.repeat(131_072 / part.length), 'm.yaml'), /no model's config/);
+    rejected(() => parseYaml(part.repeat(131_072 / part.length), 'm.yaml'), /no model's config/);
     // One second on an idle machine; quadratic time would take minutes.
     expect(performance.now() - start).toBeLessThan(10_000);
   });

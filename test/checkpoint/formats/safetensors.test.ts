@@ -17,7 +17,7 @@ async function read(text: string | Buffer, data = 0): ReturnType<typeof readSafe
   return readSafetensors(path);
 }
 
-async function refused(reading: Promise<unknown>, message: RegExp): Promise<void> {
+async function rejected(reading: Promise<unknown>, message: RegExp): Promise<void> {
   const error = await reading.then(
     () => null,
     (thrown: unknown) => thrown,
@@ -199,7 +199,7 @@ describe('a malformed safetensors file', () => {
   ];
 
   test.each(broken)('is rejected for %s', async (_, header, message, data = 0) => {
-    await refused(read(header, data), message);
+    await rejected(read(header, data), message);
   });
 
   test('is rejected for a header length beyond the file', async () => {
@@ -208,11 +208,11 @@ describe('a malformed safetensors file', () => {
       const bytes = Buffer.alloc(10, '{}');
       bytes.writeBigUInt64LE(length);
       await writeFile(path, bytes);
-      await refused(readSafetensors(path), /header/);
+      await rejected(readSafetensors(path), /header/);
     }
     const zero = Buffer.alloc(10);
     await writeFile(path, zero);
-    await refused(readSafetensors(path), /begin with/);
+    await rejected(readSafetensors(path), /begin with/);
   });
 
   test('is rejected wherever it is truncated', async () => {
@@ -224,7 +224,7 @@ describe('a malformed safetensors file', () => {
     const path = join(folder, 'cut.safetensors');
     for (let length = 0; length < whole.length; length++) {
       await writeFile(path, whole.subarray(0, length));
-      await refused(readSafetensors(path), /./);
+      await rejected(readSafetensors(path), /./);
     }
     await writeFile(path, whole);
     expect((await readSafetensors(path)).tensors.size).toBe(2);
@@ -239,7 +239,7 @@ describe('a malformed safetensors file', () => {
     for (const [i, [bytes, message]] of others.entries()) {
       const path = join(folder, `other-${i}.safetensors`);
       await writeFile(path, Buffer.from(bytes, 'latin1'));
-      await refused(readSafetensors(path), message);
+      await rejected(readSafetensors(path), message);
     }
   });
 });

@@ -45,7 +45,7 @@ function write(path: string, tensors: readonly Written[]): string {
   return path;
 }
 
-async function refusal(path: string, options = {}): Promise<{ code: string; message: string }> {
+async function rejection(path: string, options = {}): Promise<{ code: string; message: string }> {
   const [opened, loaded] = await Promise.all(
     [openModel(path, options), Pipeline.load(path, options)].map((work) =>
       work.then(
@@ -87,12 +87,12 @@ describe('a U-Net file', () => {
       ]) {
         for (const ending of ['gguf', 'safetensors']) {
           const path = write(join(root, `${name}-${model}.${ending}`), under(prefix!, wide));
-          const { code, message } = await refusal(path);
+          const { code, message } = await rejection(path);
           expect(code).toBe(prefix === UNET ? 'MISSING_TENSOR' : 'UNSUPPORTED_MODEL');
           expect(message).toMatch(text[model]!);
           expect(message).toMatch(/the vae option \(--vae\) gives the autoencoder/);
           expect(message).toContain(`FOLDER/unet/${WEIGHTS}.${ending}`);
-          const { message: withVae } = await refusal(path, { vae: join(root, model, 'vae') });
+          const { message: withVae } = await rejection(path, { vae: join(root, model, 'vae') });
           expect(withVae).not.toMatch(/autoencoder \(VAE\)/);
           const found = await inspectModel(path);
           expect(found).toMatchObject({ form: 'component', problem: message });
@@ -102,7 +102,7 @@ describe('a U-Net file', () => {
       }
       for (const prefix of ['', 'unet.']) {
         const path = write(join(root, `diffusers-${model}.gguf`), under(prefix, diffusers));
-        expect((await refusal(path)).message).toMatch(/but no text encoder\. Missing: /);
+        expect((await rejection(path)).message).toMatch(/but no text encoder\. Missing: /);
         const found = await inspectModel(path);
         expect(found.components).toMatchObject([{ kind: 'unet', dialect: 'diffusers' }]);
         expect(found.components[0]?.plan).not.toBeNull();
@@ -142,7 +142,7 @@ describe('a U-Net file', () => {
     const unet = parts.filter(({ name }) => name.startsWith(UNET));
     const short = unet.map((tensor) => ({ ...tensor, name: tensor.name.slice(UNET.length) }));
     const path = write(join(root, 'no-prefix.safetensors'), [...short, ...rest]);
-    expect((await refusal(path)).message).toMatch(/no autoencoder .*vae option/);
+    expect((await rejection(path)).message).toMatch(/no autoencoder .*vae option/);
     expect(await latentOf(path, { vae: whole })).toEqual(before);
   });
 });
@@ -151,7 +151,7 @@ describe('a file of another component', () => {
   test('reports what it is and how to use it', async () => {
     const whole = writeSingleFile('sd2', join(root, 'parts.safetensors'));
     const vae = write(join(root, 'vae.safetensors'), await cut(whole, 'first_stage_model.'));
-    expect(await refusal(vae)).toEqual({
+    expect(await rejection(vae)).toEqual({
       code: 'UNSUPPORTED_MODEL',
       message: expect.stringMatching(
         /holds no U-Net .* but of autoencoder \(VAE\) alone\. Missing: U-Net, text encoder, tokenizer\. .*--vae/,
@@ -159,7 +159,7 @@ describe('a file of another component', () => {
     });
     expect((await inspectModel(vae)).components).toMatchObject([{ kind: 'autoencoder_kl' }]);
     const text = write(join(root, 'text.safetensors'), await cut(whole, 'cond_stage_model.model.'));
-    expect((await refusal(text)).message).toMatch(
+    expect((await rejection(text)).message).toMatch(
       /of text encoder alone\. Missing: U-Net, autoencoder \(VAE\)\./,
     );
     expect((await inspectModel(text)).components).toMatchObject([

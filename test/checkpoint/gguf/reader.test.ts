@@ -211,7 +211,7 @@ describe('an invalid GGUF file', () => {
       state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
       return Math.floor((state / 2 ** 32) * below);
     };
-    let refused = 0;
+    let rejected = 0;
     for (let round = 0; round < 4000; round++) {
       const bytes = Buffer.from(whole);
       for (let n = random(3) + 1; n > 0; n--) bytes[random(220)] = random(256);
@@ -219,10 +219,10 @@ describe('an invalid GGUF file', () => {
         for (const { offset, length } of parse(bytes).tensors.values())
           expect(offset + length).toBeLessThanOrEqual(bytes.length);
       } catch (error) {
-        refused++;
+        rejected++;
         expect((error as { code?: string }).code).toMatch(/^(INVALID_FILE|UNSUPPORTED_MODEL)$/);
       }
     }
-    expect(refused).toBeGreaterThan(2000);
+    expect(rejected).toBeGreaterThan(2000);
   });
 });

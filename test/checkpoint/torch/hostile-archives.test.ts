@@ -28,7 +28,7 @@ async function written(file: Uint8Array): Promise<string> {
   return path;
 }
 
-async function refused(file: Uint8Array, message: RegExp, code: ErrorCode = 'INVALID_FILE'): Promise<void> {
+async function rejected(file: Uint8Array, message: RegExp, code: ErrorCode = 'INVALID_FILE'): Promise<void> {
   const error = await openWeights(await written(file)).then(
     () => null,
     (thrown: unknown) => thrown,
@@ -251,24 +251,24 @@ describe('a malicious archive', () => {
       () => archive({ stored: { data: data.subarray(8) } }),
       /has 8 bytes for a storage of 16/,
     ],
-  ])('is rejected for %s', (_, file, message) => refused(file(), message));
+  ])('is rejected for %s', (_, file, message) => rejected(file(), message));
 
   test('is rejected if it is another kind of file', async () => {
-    await refused(archive({ stored: { deflate: true } }), /tensors compressed/, 'UNSUPPORTED_MODEL');
-    await refused(
+    await rejected(archive({ stored: { deflate: true } }), /tensors compressed/, 'UNSUPPORTED_MODEL');
+    await rejected(
       archive({ more: [['a/byteorder', { data: ascii('big') }]] }),
       /big-endian/,
       'UNSUPPORTED_MODEL',
     );
-    await refused(archive({ more: [['a/code/x.py', { data }]] }), /TorchScript/, 'UNSUPPORTED_MODEL');
-    await refused(zip([['model/weights.h5', { data }]]), /no data\.pkl/);
-    await refused(archive({ more: [['b/data.pkl', { data }]] }), /several data\.pkl/);
-    await refused(
+    await rejected(archive({ more: [['a/code/x.py', { data }]] }), /TorchScript/, 'UNSUPPORTED_MODEL');
+    await rejected(zip([['model/weights.h5', { data }]]), /no data\.pkl/);
+    await rejected(archive({ more: [['b/data.pkl', { data }]] }), /several data\.pkl/);
+    await rejected(
       Buffer.concat([Buffer.alloc(257), ascii('ustar'), Buffer.alloc(250)]),
       /0\.1 \(tar\)/,
       'UNSUPPORTED_MODEL',
     );
-    await refused(
+    await rejected(
       pickle(dict({ a: ascii('N') }), ascii('0N'), Buffer.alloc(20, 'N')),
       /plain pickle/,
       'UNSUPPORTED_MODEL',
@@ -277,7 +277,7 @@ describe('a malicious archive', () => {
 
   test('is rejected wherever it is truncated', async () => {
     const whole = archive();
-    for (let length = 0; length < whole.length; length += 7) await refused(whole.subarray(0, length), /./);
+    for (let length = 0; length < whole.length; length += 7) await rejected(whole.subarray(0, length), /./);
   });
 });
 

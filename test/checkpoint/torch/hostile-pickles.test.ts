@@ -26,7 +26,7 @@ const marker = join(folder, 'executed');
 let count = 0;
 afterAll(() => expect(existsSync(marker)).toBe(false));
 
-async function refusal(file: Uint8Array): Promise<SafelightError> {
+async function rejection(file: Uint8Array): Promise<SafelightError> {
   const path = join(folder, `${count++}.ckpt`);
   await writeFile(path, file);
   const error = await openWeights(path).then(
@@ -38,10 +38,10 @@ async function refusal(file: Uint8Array): Promise<SafelightError> {
 }
 
 /** Expects a rejection of both file forms with this value in place of the state dict. */
-async function refused(value: Uint8Array, message: RegExp, code = 'INVALID_FILE'): Promise<void> {
+async function rejected(value: Uint8Array, message: RegExp, code = 'INVALID_FILE'): Promise<void> {
   const data = Buffer.alloc(16);
   for (const file of [zipForm(pickle(value), [['0', data]]), legacyForm(pickle(value), [['0', 4, data]])])
-    expect(await refusal(file)).toMatchObject({ code, message: expect.stringMatching(message) });
+    expect(await rejection(file)).toMatchObject({ code, message: expect.stringMatching(message) });
   expect(existsSync(marker)).toBe(false);
 }
 
@@ -129,10 +129,14 @@ describe('a pickle that would run code', () => {
     ['an outdated protocol', op(0x80, 1), /protocol 1/],
     ['an unknown protocol', op(0x80, 9), /protocol 9/],
     ['an out-of-band buffer', op(0x97), /NEXT_BUFFER/],
-  ])('is rejected and runs nothing: %s', (_, value, message) => refused(value, message));
+  ])('is rejected and runs nothing: %s', (_, value, message) => rejected(value, message));
 
   test('is rejected if it is a module', () =>
-    refused(call(global('torch.nn.modules.linear', 'Linear'), tuple()), /whole module/, 'UNSUPPORTED_MODEL'));
+    rejected(
+      call(global('torch.nn.modules.linear', 'Linear'), tuple()),
+      /whole module/,
+      'UNSUPPORTED_MODEL',
+    ));
 });
 
 describe('an invalid pickle', () => {
@@ -201,15 +205,15 @@ describe('an invalid pickle', () => {
   ])('is rejected for %s', async (_, value, message) => {
     const data = Buffer.alloc(16);
     for (const file of [zipForm(pickle(value), [['0', data]]), legacyForm(pickle(value), [['0', 4, data]])])
-      expect(await refusal(file)).toMatchObject({
+      expect(await rejection(file)).toMatchObject({
         code: 'INVALID_FILE',
         message: expect.stringMatching(message),
       });
   });
 
   test('is rejected if it does not end', async () => {
-    expect((await refusal(zipForm(ascii('\x80\x02NNN')))).message).toMatch(/ends too early/);
-    expect((await refusal(zipForm(Buffer.alloc(0)))).message).toMatch(/ends too early/);
+    expect((await rejection(zipForm(ascii('\x80\x02NNN')))).message).toMatch(/ends too early/);
+    expect((await rejection(zipForm(Buffer.alloc(0)))).message).toMatch(/ends too early/);
   });
 });
 
@@ -254,7 +258,7 @@ describe('a pickle that would fill the memory', () => {
   ])('is rejected in time for %s', async (_, value, message) => {
     const start = performance.now();
     const body = value();
-    expect((await refusal(zipForm(pickle(body)))).message).toMatch(message);
+    expect((await rejection(zipForm(pickle(body)))).message).toMatch(message);
     expect(performance.now() - start).toBeLessThan(20_000);
   });
 });

@@ -27,7 +27,7 @@ async function written(file: Uint8Array): Promise<string> {
   return path;
 }
 
-async function refused(file: Uint8Array, message: RegExp, code: ErrorCode = 'INVALID_FILE'): Promise<void> {
+async function rejected(file: Uint8Array, message: RegExp, code: ErrorCode = 'INVALID_FILE'): Promise<void> {
   const reading = openWeights(await written(file));
   await expect(reading).rejects.toMatchObject({
     name: 'SafelightError',
@@ -55,8 +55,8 @@ test('reads a storage that is a view of another, as PyTorch before 0.4 wrote the
   const file = (offset: number, length: number): Buffer =>
     legacyForm(pickle(dict({ a: tensor(view(offset, length), [2]) })), [['0', 4, data]]);
   expect(valuesOf((await openWeights(await written(file(1, 2)))).tensors.get('a')!)).toEqual([2, 3]);
-  await refused(file(3, 2), /view that reaches outside/);
-  await refused(file(0, 1), /outside of its storage of 4/);
+  await rejected(file(3, 2), /view that reaches outside/);
+  await rejected(file(0, 1), /outside of its storage of 4/);
 });
 
 describe('a legacy file', () => {
@@ -65,27 +65,27 @@ describe('a legacy file', () => {
 
   test('is rejected if its storages differ from the announced ones', async () => {
     expect(valuesOf((await openWeights(await written(file()))).tensors.get('a')!)).toEqual([1, 2, 3, 4]);
-    await refused(file([['0', 5, data]]), /5 elements where 4 were announced/);
-    await refused(file([['0', -1 >>> 0, data]]), /elements where 4/);
-    await refused(file([['1', 4, data]]), /no tensor is of/);
-    await refused(
+    await rejected(file([['0', 5, data]]), /5 elements where 4 were announced/);
+    await rejected(file([['0', -1 >>> 0, data]]), /elements where 4/);
+    await rejected(file([['1', 4, data]]), /no tensor is of/);
+    await rejected(
       file([
         ['0', 4, data],
         ['0', 4, data],
       ]),
       /or one twice/,
     );
-    await refused(file([]), /no data for the storage "0"/);
-    await refused(file().subarray(0, file().length - 1), /middle of a storage/);
-    await refused(file().subarray(0, file().length - 20), /before its last storage/);
+    await rejected(file([]), /no data for the storage "0"/);
+    await rejected(file().subarray(0, file().length - 1), /middle of a storage/);
+    await rejected(file().subarray(0, file().length - 20), /before its last storage/);
   });
 
   test('is rejected if it is from a big-endian machine or another version', async () => {
     const big = Buffer.from(file());
     big[big.indexOf(ascii('little_endian')) + 13] = 0x89;
-    await refused(big, /big-endian/, 'UNSUPPORTED_MODEL');
+    await rejected(big, /big-endian/, 'UNSUPPORTED_MODEL');
     const version = Buffer.from(file());
     version.set(number(1002, 2), version.indexOf(ascii('M\xe9\x03')) + 1);
-    await refused(version, /another version/);
+    await rejected(version, /another version/);
   });
 });

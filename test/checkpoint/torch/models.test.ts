@@ -51,7 +51,7 @@ function bytesOf({ files, entries }: WeightPlan): unknown[] {
   });
 }
 
-async function draw(path: string, load: LoadPipelineOptions = {}): Promise<number[]> {
+async function generateImage(path: string, load: LoadPipelineOptions = {}): Promise<number[]> {
   const pipeline = await Pipeline.load(path, load);
   try {
     const { images } = await pipeline.generate({ prompt: 'a fox', seed: 3, steps: 2, width: 32, height: 32 });
@@ -71,9 +71,11 @@ describe('a .ckpt checkpoint of Stable Diffusion', () => {
   test('generates the same image in both forms, from memory and mapped from the file', async () => {
     const safe = writeSingleFile('sd1', join(folder, 'draw.safetensors'));
     const tensors = await tensorsOf(safe);
-    const picture = await draw(safe);
-    expect(await draw(writeTorch(join(folder, 'draw.ckpt'), tensors), { memory: 'lean' })).toEqual(picture);
-    expect(await draw(writeTorch(join(folder, 'old.pt'), tensors, 'legacy'))).toEqual(picture);
+    const expected = await generateImage(safe);
+    expect(await generateImage(writeTorch(join(folder, 'draw.ckpt'), tensors), { memory: 'lean' })).toEqual(
+      expected,
+    );
+    expect(await generateImage(writeTorch(join(folder, 'old.pt'), tensors, 'legacy'))).toEqual(expected);
   });
 });
 

@@ -9,7 +9,7 @@ import { scratch, writeSparse } from '../../support/checkpoint/sparse-files.js';
 const folder = scratch();
 
 /** Returns the parameters that C++ requires, in the fixture's terms: 1x1 convolutions are matrices there. */
-function asked(kind: ModuleKind, config: object): Map<string, string> {
+function required(kind: ModuleKind, config: object): Map<string, string> {
   return new Map(requirements(kind, config as NativeConfig).map(({ name, shape }) => [name, key(shape)]));
 }
 
@@ -28,10 +28,10 @@ describe.each(Object.keys(reference))('the modules of %s', (name) => {
     const source = await openModel(
       await writeSparse(join(folder, `${name}.safetensors`), checkpoint(family)),
     );
-    expect(asked('unet', source.unet.config)).toEqual(given(family.unet));
-    expect(asked('autoencoder_kl', source.autoencoder.config)).toEqual(given(family.vae));
+    expect(required('unet', source.unet.config)).toEqual(given(family.unet));
+    expect(required('autoencoder_kl', source.autoencoder.config)).toEqual(given(family.vae));
     source.textEncoders.forEach(({ config }, i) => {
-      expect(asked('text_encoder', config)).toEqual(given(family.text_encoders[i]!));
+      expect(required('text_encoder', config)).toEqual(given(family.text_encoders[i]!));
     });
   });
 });

@@ -43,7 +43,7 @@ async function failure(
     expect(error).toBeInstanceOf(SafelightError);
     return error as SafelightError;
   }
-  throw new Error('It was not refused');
+  throw new Error('it was not rejected');
 }
 
 const without = (tensors: Record<string, FakeTensor>, ...prefixes: string[]): Record<string, FakeTensor> =>
@@ -94,7 +94,7 @@ describe('a single file', () => {
   });
 
   test('has the layer, norm, padding and pooling of each text encoder by family', async () => {
-    const told = async (tensors: Record<string, FakeTensor>): Promise<unknown[]> =>
+    const encodersOf = async (tensors: Record<string, FakeTensor>): Promise<unknown[]> =>
       (await open(tensors)).textEncoders.map(({ kind, layer, finalNorm, pooled, padId, tokenizer }) => [
         kind,
         layer,
@@ -103,9 +103,9 @@ describe('a single file', () => {
         padId,
         tokenizer,
       ]);
-    expect(await told(sd1)).toEqual([['clip', 2, true, false, 49407, 'standard']]);
-    expect(await told(sd2)).toEqual([['openclip', 2, true, false, 0, 'standard']]);
-    expect(await told(sdxl)).toEqual([
+    expect(await encodersOf(sd1)).toEqual([['clip', 2, true, false, 49407, 'standard']]);
+    expect(await encodersOf(sd2)).toEqual([['openclip', 2, true, false, 0, 'standard']]);
+    expect(await encodersOf(sdxl)).toEqual([
       ['clip', 1, false, false, 49407, 'standard'],
       ['openclip', 2, false, true, 0, 'standard'],
     ]);

@@ -14,16 +14,16 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 it('safelight generate --class generates an image of a class without a prompt', async () => {
   const one = caseNamed('class');
   const model = writeCheckpoint(one, join(root, 'class'));
-  const told = ['--sampler', 'ddim', '--steps', '4', '--cfg', '3', '--seed', '5', '--storage', 'f32'];
+  const flags = ['--sampler', 'ddim', '--steps', '4', '--cfg', '3', '--seed', '5', '--storage', 'f32'];
   const output = join(root, 'picture.png');
   const result = await run(
-    ['generate', '--class', '2', '--model', model, ...told, '--output', output, '--json'],
+    ['generate', '--class', '2', '--model', model, ...flags, '--output', output, '--json'],
     root,
   );
   expect(result.code).toBe(0);
-  const { pictures } = await expectedOf(one);
+  const { pixels } = await expectedOf(one);
   const image = await readImage(output);
-  expect(largestDifference(image.data, pictures.subarray(0, image.data.length))).toBeLessThanOrEqual(2);
+  expect(largestDifference(image.data, pixels.subarray(0, image.data.length))).toBeLessThanOrEqual(2);
   expect(JSON.stringify(readPngText(readFileSync(output)))).toContain('Class: 2');
 });
 

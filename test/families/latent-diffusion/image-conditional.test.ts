@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readImage } from '../../../lib/image/read.js';
 import { Pipeline } from '../../../lib/pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../../../lib/pipelines/options.js';
-import { caseNamed, generateOptions, picturePath, writeModel } from '../../support/latent-diffusion.js';
+import { caseNamed, fixturePath, generateOptions, writeModel } from '../../support/latent-diffusion.js';
 
 const root = mkdtempSync(join(tmpdir(), 'safelight-ldm-'));
 const pipelines: Record<string, Pipeline> = {};
@@ -19,7 +19,7 @@ afterAll(async () => {
   rmSync(root, { recursive: true, force: true });
 });
 
-const [init, mask] = [picturePath('init.png'), picturePath('mask.png')];
+const [init, mask] = [fixturePath('init.png'), fixturePath('mask.png')];
 
 describe('image-conditional latent diffusion models', () => {
   it.each([

@@ -13,7 +13,7 @@ const LATENTS = 1e-3;
 const root = mkdtempSync(join(tmpdir(), 'safelight-ldm-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-async function draw(one: Case) {
+async function generateImages(one: Case) {
   const path = writeModel(one, join(root, one.name));
   await using pipeline = await Pipeline.load(path, { storage: 'f32', threads: 1 });
   const { factor } = pipeline.info;
@@ -25,16 +25,16 @@ describe('latent diffusion against the reference', () => {
   it.each(cases.map((one) => [one.name, one] as const))(
     'matches the image and the latent of %s',
     async (_, one) => {
-      const images = await draw(one);
-      const { latent, pictures } = await expectedOf(one);
+      const images = await generateImages(one);
+      const { latent, pixels } = await expectedOf(one);
       expect(images).toHaveLength(latent.shape[0]!);
-      const size = pictures.length / images.length;
+      const size = pixels.length / images.length;
       for (const [i, image] of images.entries()) {
         expect(image.seed).toBe(Number(one.options.seed) + i);
         expect(relativeError(image.latent.data, latent.at(i).data)).toBeLessThan(LATENTS);
-        expect(
-          largestDifference(image.data, pictures.subarray(i * size, (i + 1) * size)),
-        ).toBeLessThanOrEqual(PIXELS);
+        expect(largestDifference(image.data, pixels.subarray(i * size, (i + 1) * size))).toBeLessThanOrEqual(
+          PIXELS,
+        );
       }
     },
   );

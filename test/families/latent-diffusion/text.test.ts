@@ -5,17 +5,17 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { openModel } from '../../../lib/families/registry.js';
 import { readWordPieceFiles } from '../../../lib/tokenizers/reading/wordpiece-files.js';
 import { WordPieceTokenizer } from '../../../lib/tokenizers/wordpiece.js';
-import { caseNamed, picturePath, writeCheckpoint, writeModel } from '../../support/latent-diffusion.js';
+import { caseNamed, fixturePath, writeCheckpoint, writeModel } from '../../support/latent-diffusion.js';
 import { readJson } from '../../support/tiny-models.js';
 
 const root = mkdtempSync(join(tmpdir(), 'safelight-ldm-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 describe('BERT tokenizer', () => {
-  const texts = readJson<[text: string, ids: number[]][]>(picturePath('tokens.json'));
+  const texts = readJson<[text: string, ids: number[]][]>(fixturePath('tokens.json'));
 
   it.each(texts)('returns the tokens of transformers for %j', async (text, ids) => {
-    const tokenizer = new WordPieceTokenizer((await readWordPieceFiles(picturePath('')))!, 77);
+    const tokenizer = new WordPieceTokenizer((await readWordPieceFiles(fixturePath('')))!, 77);
     expect(tokenizer.encode(text)).toEqual(ids);
   });
 });

@@ -84,8 +84,8 @@ export function queueing(stage: () => Stage): void {
     const { id } = await service.submit(request);
     await work.context(id);
     await service.submit(request);
-    const refused = await service.submit(request).catch((error: unknown) => error);
-    expect(refused).toMatchObject({ code: 'QUEUE_FULL', retryAfter: 1 });
+    const rejected = await service.submit(request).catch((error: unknown) => error);
+    expect(rejected).toMatchObject({ code: 'QUEUE_FULL', retryAfter: 1 });
     await work.end(id);
   });
 

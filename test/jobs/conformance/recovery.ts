@@ -130,8 +130,8 @@ export function recovery(stage: () => Stage): void {
     const { id } = await submit();
     await work.context(id);
     await stage().setFailing(true);
-    const refused = await submit().catch((error: unknown) => error);
-    expect(['FILE_NOT_WRITTEN', 'QUEUE_UNAVAILABLE']).toContain(Reflect.get(Object(refused), 'code'));
+    const rejected = await submit().catch((error: unknown) => error);
+    expect(['FILE_NOT_WRITTEN', 'QUEUE_UNAVAILABLE']).toContain(Reflect.get(Object(rejected), 'code'));
     expect(await get(id)).toMatchObject({ status: 'running' });
     expect(await service.list()).toHaveLength(1);
     await stage().setFailing(false);

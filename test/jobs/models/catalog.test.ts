@@ -24,7 +24,7 @@ import { convertModel } from '../../../lib/tools/convert.js';
 import { inspectModel } from '../../../lib/tools/inspect.js';
 import { writeSparse } from '../../support/checkpoint/sparse-files.js';
 import { scratch } from '../../support/vqgan/autoencoders.js';
-import { writeWriter } from '../../support/vqgan/checkpoint.js';
+import { writeTransformerCheckpoint } from '../../support/vqgan/checkpoint.js';
 
 const root = scratch();
 const folder = join(root, 'models');
@@ -63,7 +63,7 @@ beforeAll(async () => {
     emb_params: { dtype: 'F32', shape: [2, 768] },
   });
   await writeSparse(at('upscalers', 'x4.pth'), { 'model.0.weight': { dtype: 'F32', shape: [64, 3, 3, 3] } });
-  writeWriter(at('vqgan'), 32, { cond_stage_config: '__is_first_stage__' });
+  writeTransformerCheckpoint(at('vqgan'), 32, { cond_stage_config: '__is_first_stage__' });
   found = await configuredModels({ models: folder, onProblem: (problem) => problems.push(problem) });
 }, 60_000);
 
@@ -102,10 +102,10 @@ describe('a folder of models', () => {
       const closed = at('closed', 'x.gguf');
       writeFileSync(closed, 'x');
       chmodSync(dirname(closed), 0);
-      const told: string[] = [];
-      await configuredModels({ models: folder, onProblem: ({ model }) => told.push(model) });
+      const reported: string[] = [];
+      await configuredModels({ models: folder, onProblem: ({ model }) => reported.push(model) });
       chmodSync(dirname(closed), 0o700);
-      expect(told).toContain('closed');
+      expect(reported).toContain('closed');
     },
   );
 
@@ -202,17 +202,17 @@ describe('a model given by path', () => {
       code: 'FILE_NOT_FOUND',
       message: expect.stringMatching(/gone\.safetensors.*for the model gone/),
     });
-    const told: ModelProblem[] = [];
-    const [first] = await configuredModels({ model, remote: true, onProblem: (one) => told.push(one) });
+    const reported: ModelProblem[] = [];
+    const [first] = await configuredModels({ model, remote: true, onProblem: (one) => reported.push(one) });
     expect(first?.name).toBe('gone');
-    expect(told).toMatchObject([{ model: 'gone', code: 'FILE_NOT_FOUND', offered: true }]);
+    expect(reported).toMatchObject([{ model: 'gone', code: 'FILE_NOT_FOUND', offered: true }]);
   });
 
   it('is offered with a problem by name if it is damaged', async () => {
-    const told: ModelProblem[] = [];
+    const reported: ModelProblem[] = [];
     const path = at('half.gguf');
-    const [first] = await configuredModels({ model: [path], onProblem: (one) => told.push(one) });
+    const [first] = await configuredModels({ model: [path], onProblem: (one) => reported.push(one) });
     expect(first?.name).toBe(basename(path, '.gguf'));
-    expect(told).toMatchObject([{ model: 'half', code: 'INVALID_FILE', offered: true }]);
+    expect(reported).toMatchObject([{ model: 'half', code: 'INVALID_FILE', offered: true }]);
   });
 });

@@ -14,22 +14,22 @@ async function previews(
   steps: number,
   announced: (step: number) => number = () => steps,
 ): Promise<JobPreview[]> {
-  const told: JobPreview[] = [];
-  const previewer = new Previewer({ count }, (preview) => told.push(preview));
+  const sent: JobPreview[] = [];
+  const previewer = new Previewer({ count }, (preview) => sent.push(preview));
   for (let step = 1; step <= steps; step++) previewer.offer(step, announced(step), frame);
   await previewer.end(false);
-  return told;
+  return sent;
 }
 
 describe('previews by count', () => {
   it('are exactly as many as requested, in order, each of a different step, however fast the steps are', async () => {
     for (const count of [1, 2, 3])
       for (const steps of [1, 2, 3, 4, 5, 7, 10, 13, 30, 150]) {
-        const told = await previews(count, steps);
+        const sent = await previews(count, steps);
         const wanted = Math.min(count, steps);
-        expect(told.map(({ index }) => index)).toEqual([...Array(wanted).keys()]);
-        expect(new Set(told.map(({ step }) => step)).size).toBe(wanted);
-        expect(told.map(({ step }) => step)).toEqual(told.map(({ step }) => step).sort((a, b) => a - b));
+        expect(sent.map(({ index }) => index)).toEqual([...Array(wanted).keys()]);
+        expect(new Set(sent.map(({ step }) => step)).size).toBe(wanted);
+        expect(sent.map(({ step }) => step)).toEqual(sent.map(({ step }) => step).sort((a, b) => a - b));
       }
   });
 
@@ -43,18 +43,18 @@ describe('previews by count', () => {
     for (let steps = 3; steps < 20; steps++)
       for (const far of [2, 5, 30]) {
         const estimate = (step: number) => (step === steps ? steps : steps + far * (steps - step));
-        const told = await previews(3, steps, estimate);
-        expect(new Set(told.map(({ step }) => step)).size).toBe(3);
+        const sent = await previews(3, steps, estimate);
+        expect(new Set(sent.map(({ step }) => step)).size).toBe(3);
       }
   });
 
   it('end with a job that is stopped', async () => {
-    const told: JobPreview[] = [];
-    const previewer = new Previewer({ count: 3 }, (preview) => told.push(preview));
+    const sent: JobPreview[] = [];
+    const previewer = new Previewer({ count: 3 }, (preview) => sent.push(preview));
     for (let step = 1; step <= 4; step++) previewer.offer(step, 4, frame);
     await previewer.end(true);
     await new Promise((resolve) => setTimeout(resolve, 50));
-    expect(told).toEqual([]);
+    expect(sent).toEqual([]);
   });
 
   it('all reach a slow reader, while previews by stride are replaced by newer ones', async () => {

@@ -58,8 +58,10 @@ test('deep features are rejected with a typed error if they do not fit', async (
   expect(unet.memory().kept).toBe(0);
   const invalid = { code: 'INVALID_OPTION' };
   await expect(unet.forward(inputs(), { keepDeep: true })).rejects.toMatchObject(invalid);
-  const junk = 1 as unknown as boolean;
-  await expect(unet.forward(inputs(), { branch: 0, keepDeep: junk })).rejects.toMatchObject(invalid);
+  const malformedValues = 1 as unknown as boolean;
+  await expect(unet.forward(inputs(), { branch: 0, keepDeep: malformedValues })).rejects.toMatchObject(
+    invalid,
+  );
   for (const given of [[], [null], {}, null] as unknown as TensorRef[])
     await expect(unet.shallow(inputs(), given, 0)).rejects.toMatchObject(invalid);
   using deep = (await unet.forward(inputs(), { branch: 0, keepDeep: true })).deepRef!;

@@ -71,7 +71,7 @@ async function openLdm(one: Case, params: Record<string, unknown> | null = one.c
     writeFileSync(join(path, 'config.yaml'), stringify({ model }));
   }
   const component = await openComponentFile(file);
-  if (component?.kind !== 'unet') throw new Error(`${one.name} was not taken for a U-Net`);
+  if (component?.kind !== 'unet') throw new Error(`${one.name} was not recognized as a U-Net`);
   return { weights: component.weights, config: component.config as UNetConfig };
 }
 

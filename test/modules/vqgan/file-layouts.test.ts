@@ -43,10 +43,10 @@ async function gives(source: VqganModelSource): Promise<number> {
   return difference(image, await reference.f32('decoded'));
 }
 
-async function refusal(promise: Promise<unknown>): Promise<SafelightError> {
+async function rejection(promise: Promise<unknown>): Promise<SafelightError> {
   return promise.then(
     () => {
-      throw new Error('It was not refused');
+      throw new Error('it was not rejected');
     },
     (error: SafelightError) => error,
   );
@@ -92,7 +92,7 @@ describe('an autoencoder', () => {
     expect(await gives(source)).toBeLessThan(1e-4);
     writeCheckpoint(join(at, 'other'), tensorsOf('vqgan', cases.vqgan!), null);
     writeFileSync(join(at, 'other', 'second.safetensors'), '');
-    expect((await refusal(openVqganModel(join(at, 'other')))).message).toContain('several checkpoints');
+    expect((await rejection(openVqganModel(join(at, 'other')))).message).toContain('several checkpoints');
   });
 
   test("is found by the config option's YAML, and in the vqvae folder of a diffusers pipeline", async () => {
@@ -114,7 +114,7 @@ describe('an autoencoder', () => {
     expect(await gives(await openVqganModel(file, { ema: true }))).toBeLessThan(1e-4);
     expect(await gives(await openVqganModel(file))).toBeGreaterThan(0.1);
     const without = writeCheckpoint(place(), tensorsOf('vqgan', cases.vqgan!), model);
-    expect((await refusal(openVqganModel(without, { ema: true }))).code).toBe('MISSING_TENSOR');
+    expect((await rejection(openVqganModel(without, { ema: true }))).code).toBe('MISSING_TENSOR');
   });
 
   test('is inspected', async () => {
@@ -161,7 +161,7 @@ describe('a table of used code indices', () => {
     const vq = await load({});
     const beyond = Tensor.from(Int32Array.of(vq.indexCount), [1, 1, 1]);
     for (const call of [() => vq.lookup(beyond), () => vq.decode(beyond)])
-      expect(await refusal(call())).toMatchObject({ code: 'INVALID_OPTION' });
+      expect(await rejection(call())).toMatchObject({ code: 'INVALID_OPTION' });
     vq.dispose();
     const table = (values: bigint[]): Map<string, RawTensor> =>
       new Map(tensors).set('quantize.used', {
@@ -170,11 +170,11 @@ describe('a table of used code indices', () => {
         data: new Uint8Array(BigInt64Array.from(values).buffer),
       });
     for (const values of [[40n], [-1n], [2n ** 40n]])
-      expect(await refusal(load({}, table(values)))).toMatchObject({ code: 'INVALID_FILE' });
-    expect(await refusal(load({ unknown_index: 99 }))).toMatchObject({ code: 'INVALID_FILE' });
+      expect(await rejection(load({}, table(values)))).toMatchObject({ code: 'INVALID_FILE' });
+    expect(await rejection(load({ unknown_index: 99 }))).toMatchObject({ code: 'INVALID_FILE' });
     const without = new Map(tensors);
     without.delete('quantize.used');
-    expect(await refusal(load({}, without))).toMatchObject({ code: 'MISSING_TENSOR' });
+    expect(await rejection(load({}, without))).toMatchObject({ code: 'MISSING_TENSOR' });
   });
 });
 
@@ -202,7 +202,7 @@ describe('unsupported models', () => {
       expect(await gives(await openVqganModel(file))).toBeLessThan(1e-4);
       return;
     }
-    const error = await refusal(openVqganModel(file));
+    const error = await rejection(openVqganModel(file));
     expect(['INVALID_FILE', 'UNSUPPORTED_MODEL']).toContain(error.code);
     expect(error.message).toContain(named);
   });
@@ -213,30 +213,32 @@ describe('unsupported models', () => {
       fewer.delete(name);
       const { autoencoder } = await openVqganModel(writeCheckpoint(place(), fewer, model));
       if (autoencoder.kind !== 'vq_model') throw new Error('no codebook');
-      const error = await refusal(VQModel.load(autoencoder));
+      const error = await rejection(VQModel.load(autoencoder));
       expect(error).toMatchObject({ code: 'MISSING_TENSOR' });
       expect(error.message).toContain(name);
     }
     const params = { ...about.params, n_embed: 64 };
     const { autoencoder } = await openVqganModel(writeCheckpoint(place(), tensors, { ...model, params }));
     if (autoencoder.kind !== 'vq_model') throw new Error('no codebook');
-    expect(await refusal(VQModel.load(autoencoder))).toMatchObject({ code: 'SHAPE_MISMATCH' });
+    expect(await rejection(VQModel.load(autoencoder))).toMatchObject({ code: 'SHAPE_MISMATCH' });
   });
 
   test('are rejected if they are other files or folders', async () => {
     const empty = place();
     mkdirSync(empty);
-    expect(await refusal(openVqganModel(empty))).toMatchObject({ code: 'FILE_NOT_FOUND' });
-    expect(await refusal(openVqganModel(join(empty, 'none.ckpt')))).toMatchObject({ code: 'FILE_NOT_FOUND' });
-    expect(await refusal(openVqganModel(''))).toMatchObject({ code: 'INVALID_OPTION' });
+    expect(await rejection(openVqganModel(empty))).toMatchObject({ code: 'FILE_NOT_FOUND' });
+    expect(await rejection(openVqganModel(join(empty, 'none.ckpt')))).toMatchObject({
+      code: 'FILE_NOT_FOUND',
+    });
+    expect(await rejection(openVqganModel(''))).toMatchObject({ code: 'INVALID_OPTION' });
     const strange = new Map([['betas', { dtype: 'F32', shape: [1], data: new Uint8Array(4) }]]);
-    const error = await refusal(openVqganModel(writeCheckpoint(place(), strange, null)));
+    const error = await rejection(openVqganModel(writeCheckpoint(place(), strange, null)));
     expect(error).toMatchObject({ code: 'MISSING_TENSOR' });
     writeFileSync(
       join(empty, 'config.json'),
       JSON.stringify({ ...cases.diffusers!.about.config, norm_type: 'spatial' }),
     );
-    expect(await refusal(openVqganModel(empty))).toMatchObject({ code: 'UNSUPPORTED_MODEL' });
+    expect(await rejection(openVqganModel(empty))).toMatchObject({ code: 'UNSUPPORTED_MODEL' });
   });
 
   test('images, latents and indices of other shapes are rejected', async () => {
@@ -253,7 +255,7 @@ describe('unsupported models', () => {
       [() => vq.decode(Tensor.from(Int32Array.of(1, 2), [1, 2])), 'SHAPE_MISMATCH'],
       [() => vq.lookup(Tensor.zeros([1, 1, 1]) as unknown as Tensor<Int32Array>), 'INVALID_OPTION'],
     ];
-    for (const [call, code] of bad) expect(await refusal(call())).toMatchObject({ code });
+    for (const [call, code] of bad) expect(await rejection(call())).toMatchObject({ code });
     vq.dispose();
   });
 });

@@ -28,7 +28,7 @@ const TOLERANCE = 2e-5;
 const folder = scratch();
 const cases = sections('losses');
 const names = Object.keys(cases);
-const pictures = expected('losses', 'pictures').f32('image');
+const images = expected('losses', 'pictures').f32('image');
 
 function open(name: string, config = true, without = /^$/): Promise<VqganModelSource> {
   const { target, params } = cases[name]!.about;
@@ -62,7 +62,7 @@ describe.each(names)('%s', (name) => {
   test.each([false, true])('returns the losses of the reference (stock operations: %s)', async (stockOps) => {
     const modules = await load(await open(name), { stockOps });
     for (const { step, d_weight: _, ...log } of cases[name]!.about.logs!) {
-      const losses = await vqganLosses(modules, await pictures, { step });
+      const losses = await vqganLosses(modules, await images, { step });
       for (const [key, value] of Object.entries(log)) {
         const found = losses[key as keyof typeof losses] ?? 0; // p_loss is 0 there if its weight is 0
         expect(found, `${key} at step ${step}`).toSatisfy(
@@ -77,10 +77,10 @@ describe.each(names)('%s', (name) => {
   test.each([false, true])('returns the logits of each patch (stock operations: %s)', async (stockOps) => {
     const { discriminator } = await open(name);
     const module = await PatchDiscriminator.load(discriminator!, { threads: 1, storage: 'f32', stockOps });
-    const { logits } = await module.score(await pictures);
+    const { logits } = await module.score(await images);
     expect(difference(logits, await reference.f32('logits_real'))).toBeLessThan(TOLERANCE);
     const nodes = module.nodes({ batch: 2, height: 24, width: 32 }).map((node) => node.name);
-    const tapped = await module.score(await pictures, { taps: nodes });
+    const tapped = await module.score(await images, { taps: nodes });
     expect(difference(tapped.taps[nodes.at(-1)!], await reference.f32('logits_real'))).toBeLessThan(
       TOLERANCE,
     );
@@ -91,14 +91,14 @@ describe.each(names)('%s', (name) => {
 describe('the perceptual distance', () => {
   test.each([false, true])('matches the reference (stock operations: %s)', async (stockOps) => {
     const modules = await load(await open('hinge'), { stockOps });
-    const { tensors } = await vqganLosses(modules, await pictures);
-    const { distance, layers } = await modules.lpips!.compare(await pictures, tensors.reconstruction);
+    const { tensors } = await vqganLosses(modules, await images);
+    const { distance, layers } = await modules.lpips!.compare(await images, tensors.reconstruction);
     expect(difference(distance, await expected('losses', 'hinge').f32('lpips'))).toBeLessThan(TOLERANCE);
     distance.data.forEach((whole, b) => {
       const parts = layers.data.filter((_, i) => i % 2 === b);
       expect(parts.reduce((sum, part) => sum + part, 0)).toBeCloseTo(whole, 5);
     });
-    const same = await modules.lpips!.compare(await pictures, await pictures);
+    const same = await modules.lpips!.compare(await images, await images);
     expect([...same.distance.data]).toEqual([0, 0]);
     dispose(modules);
   });
@@ -108,7 +108,7 @@ describe('a missing part of a checkpoint is omitted and reported', () => {
   test('for the perceptual loss', async () => {
     const modules = await load(await open('hinge', true, /perceptual_loss/));
     expect(modules.lpips).toBeNull();
-    const losses = await vqganLosses(modules, await pictures);
+    const losses = await vqganLosses(modules, await images);
     expect(losses.p_loss).toBeNull();
     expect(losses.rec_loss).toBe(losses.pixel_loss);
     expect(losses.left_out.join()).toContain('loss.perceptual_loss');
@@ -117,7 +117,7 @@ describe('a missing part of a checkpoint is omitted and reported', () => {
 
   test('for the discriminator', async () => {
     const modules = await load(await open('hinge', true, /discriminator/));
-    const losses = await vqganLosses(modules, await pictures);
+    const losses = await vqganLosses(modules, await images);
     expect([losses.g_loss, losses.disc_loss, losses.logits_real, losses.logits_fake]).toEqual([
       null,
       null,
@@ -133,7 +133,7 @@ describe('a missing part of a checkpoint is omitted and reported', () => {
     expect(source.losses).toBeNull();
     expect(source.discriminator!.config).toEqual({ in_channels: 3, ndf: 8, n_layers: 3, use_actnorm: true });
     const modules = await load(source);
-    const losses = await vqganLosses(modules, await pictures);
+    const losses = await vqganLosses(modules, await images);
     expect(losses.disc_factor).toBe(1);
     expect(losses.disc_loss).toBeGreaterThan(0);
     dispose(modules);

@@ -47,9 +47,9 @@ describe.each(Object.entries(published))('%s', (name, { target, params, tensors,
       config.layers_per_block,
       config.layers_per_block + 1,
     );
-    const asked = requirements(found.kind, { ...config });
-    expect(asked).toHaveLength(tensors);
-    const lines = asked.map(
+    const required = requirements(found.kind, { ...config });
+    expect(required).toHaveLength(tensors);
+    const lines = required.map(
       (one) => `${table.source(one.name) ?? one.name} ${withoutTrailingOnes(one.shape).join('x')}`,
     );
     expect(createHash('sha256').update(lines.sort().join('\n')).digest('hex')).toBe(digest);

@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => pipeline.dispose());
 
-const base: GenerateOptions = { prompt: 'a red apple', seed: 5, steps: 6, width: 32, height: 32, count: 3 };
+const base: GenerateOptions = { prompt: 'a red apple', seed: 5, steps: 4, width: 32, height: 32, count: 3 };
 const pixels = {
   data: Uint8Array.from({ length: 40 * 40 * 3 }, (_, i) => (i * 37) % 251),
   width: 40,
@@ -32,13 +32,13 @@ function difference({ latent: a }: GeneratedImage, { latent: b }: GeneratedImage
 
 /** Returns the images of one call in one batch, and of one call per image. */
 async function bothWays(options: Partial<GenerateOptions>): Promise<[GeneratedImage[], GeneratedImage[]]> {
-  const asked = { ...base, ...options };
-  const { images } = await pipeline.generate({ ...asked, batch: 3 });
+  const request = { ...base, ...options };
+  const { images } = await pipeline.generate({ ...request, batch: 3 });
   const alone: GeneratedImage[] = [];
   for (let i = 0; i < 3; i++) {
-    const varies = asked.subseedStrength !== undefined;
-    const seeds = varies ? { subseed: asked.subseed! + i } : { seed: asked.seed! + i };
-    alone.push(...(await pipeline.generate({ ...asked, ...seeds, count: 1 })).images);
+    const varies = request.subseedStrength !== undefined;
+    const seeds = varies ? { subseed: request.subseed! + i } : { seed: request.seed! + i };
+    alone.push(...(await pipeline.generate({ ...request, ...seeds, count: 1 })).images);
   }
   return [[...images], alone];
 }
@@ -93,18 +93,18 @@ describe('images of a batch', () => {
   it('equal those of single calls in the denoise stage, where an adaptive sampler processes one image at a time', async () => {
     const positive = await pipeline.encodeText('a red apple');
     for (const sampler of ['dpm_adaptive', 'euler_a'] as const) {
-      const asked = { positive, sampler, steps: 5, width: 32, height: 32 };
+      const request = { positive, sampler, steps: 5, width: 32, height: 32 };
       const shares: number[] = [];
       const steps: number[] = [];
       const all = await pipeline.denoise({
-        ...asked,
+        ...request,
         ...{ seed: 5, count: 3 },
         onStep: ({ latent }) => void steps.push(latent.shape[0]!),
         onProgress: ({ step, steps }) => void shares.push(step / steps),
       });
       expect(all.shape).toEqual([3, 4, 4, 4]);
       for (let i = 0; i < 3; i++) {
-        const one = await pipeline.denoise({ ...asked, seed: 5 + i });
+        const one = await pipeline.denoise({ ...request, seed: 5 + i });
         const apart = Math.max(...one.data.map((value, k) => Math.abs(value - all.at(i).data[k]!)));
         expect(apart).toBeLessThan(ROUNDING);
       }
@@ -115,7 +115,7 @@ describe('images of a batch', () => {
   });
 
   it('have the attention maps of single calls, including variations', async () => {
-    const asked = {
+    const request = {
       prompt: 'a red apple',
       word: 'apple',
       steps: 2,
@@ -123,9 +123,9 @@ describe('images of a batch', () => {
       height: 32,
       subseedStrength: 0.3,
     };
-    const maps = await pipeline.attentionMap({ ...asked, ...{ seed: 1, subseed: 7, count: 3, batch: 1 } });
+    const maps = await pipeline.attentionMap({ ...request, ...{ seed: 1, subseed: 7, count: 3, batch: 1 } });
     for (const [i, { map }] of maps.entries()) {
-      const [alone] = await pipeline.attentionMap({ ...asked, seed: 1, subseed: 7 + i });
+      const [alone] = await pipeline.attentionMap({ ...request, seed: 1, subseed: 7 + i });
       const apart = Math.max(...map.data.map((value, k) => Math.abs(value - alone!.map.data[k]!)));
       expect(apart).toBeLessThan(1e-3);
     }

@@ -40,7 +40,7 @@ const broken = (tensor: Tensor, value = Number.NaN) => {
 };
 
 describe('denoise', () => {
-  const refused: [string, () => Partial<DenoiseOptions>, string, RegExp][] = [
+  const rejected: [string, () => Partial<DenoiseOptions>, string, RegExp][] = [
     [
       'another width',
       () => ({ positive: { context: states(1, WINDOW, 64) } }),
@@ -152,7 +152,7 @@ describe('denoise', () => {
     ],
     ['a callback that is not a function', () => ({ onStep: {} }) as never, 'INVALID_OPTION', /onStep/],
   ];
-  it.each(refused)('rejects %s', async (_name, options, code, message) => {
+  it.each(rejected)('rejects %s', async (_name, options, code, message) => {
     await expect(starter.denoise({ positive, ...SIZE, ...options() })).rejects.toMatchObject({
       name: 'SafelightError',
       code,

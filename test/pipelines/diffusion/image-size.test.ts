@@ -3,8 +3,8 @@ import { fittingSize, warnIfLarge } from '../../../lib/pipelines/diffusion/image
 import { Warnings } from '../../../lib/warnings.js';
 
 const native = { width: 512, height: 512 };
-const sizeFor = (width: number, height: number, asked: { width?: number; height?: number } = {}) =>
-  fittingSize({ width: asked.width, height: asked.height }, { width, height }, 8, native);
+const sizeFor = (width: number, height: number, given: { width?: number; height?: number } = {}) =>
+  fittingSize({ width: given.width, height: given.height }, { width, height }, 8, native);
 
 describe('the default size of an image', () => {
   it('is that of the initial image, rounded down to the grid, up to the model’s pixel count', () => {

@@ -123,20 +123,20 @@ describe('onlyMasked', () => {
   });
 
   it('expands the box to the aspect ratio of the generated image, moved inward at the edges', () => {
-    const picture = { width: 100, height: 100 };
-    expect(expandRegion({ left: 40, top: 40, right: 60, bottom: 50 }, 1, picture)).toEqual({
+    const whole = { width: 100, height: 100 };
+    expect(expandRegion({ left: 40, top: 40, right: 60, bottom: 50 }, 1, whole)).toEqual({
       left: 40,
       top: 35,
       right: 60,
       bottom: 55,
     });
-    expect(expandRegion({ left: 0, top: 0, right: 10, bottom: 20 }, 1, picture)).toEqual({
+    expect(expandRegion({ left: 0, top: 0, right: 10, bottom: 20 }, 1, whole)).toEqual({
       left: 0,
       top: 0,
       right: 20,
       bottom: 20,
     });
-    expect(expandRegion({ left: 90, top: 80, right: 100, bottom: 100 }, 1, picture)).toEqual({
+    expect(expandRegion({ left: 90, top: 80, right: 100, bottom: 100 }, 1, whole)).toEqual({
       left: 80,
       top: 80,
       right: 100,

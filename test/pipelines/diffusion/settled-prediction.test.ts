@@ -12,12 +12,12 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 it('samples with the prediction type that the first call detects as it loads the U-Net', async () => {
   const file = writeSingleFile('sd2', join(root, 'sd2.safetensors'));
-  const draw = async (options: { prediction?: 'v' | 'eps' }) => {
+  const latentOf = async (options: { prediction?: 'v' | 'eps' }) => {
     await using pipeline = await Pipeline.load(file, { parts: [], ...options });
     const positive = await pipeline.encodeText('a');
     return [...(await pipeline.denoise({ positive, seed: 1, width: 32, height: 32, steps: 2 })).data];
   };
-  const settled = await draw({});
-  expect(settled).toEqual(await draw({ prediction: 'v' }));
-  expect(settled).not.toEqual(await draw({ prediction: 'eps' }));
+  const settled = await latentOf({});
+  expect(settled).toEqual(await latentOf({ prediction: 'v' }));
+  expect(settled).not.toEqual(await latentOf({ prediction: 'eps' }));
 });

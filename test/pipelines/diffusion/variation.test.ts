@@ -7,12 +7,12 @@ const resolve = (options: Partial<GenerateOptions>) => resolveOptions({ prompt: 
 
 describe('variations', () => {
   it('increment the subseed and keep the seed, even if a call is split into parts', () => {
-    const asked = { seed: 5, subseed: 100, subseedStrength: 0.2, count: 6 };
-    const whole = batchSeeds(resolve(asked), 0, 6);
+    const given = { seed: 5, subseed: 100, subseedStrength: 0.2, count: 6 };
+    const whole = batchSeeds(resolve(given), 0, 6);
     expect(whole).toEqual({ seeds: [5, 5, 5, 5, 5, 5], subseeds: [100, 101, 102, 103, 104, 105] });
-    const second = batchSeeds(resolve({ ...asked, ...seedsAt(asked, 4), count: 2 }), 0, 2);
+    const second = batchSeeds(resolve({ ...given, ...seedsAt(given, 4), count: 2 }), 0, 2);
     expect(second).toEqual({ seeds: [5, 5], subseeds: [104, 105] });
-    expect(batchSeeds(resolve({ ...asked, subseedStrength: 0 }), 2, 2).seeds).toEqual([7, 8]);
+    expect(batchSeeds(resolve({ ...given, subseedStrength: 0 }), 2, 2).seeds).toEqual([7, 8]);
   });
 
   it('interpolate parallel noises without NaN', () => {

@@ -16,14 +16,16 @@ const image = (width: number, height: number) => ({
   height,
 });
 
-async function generate(options: Partial<GenerateOptions>): Promise<GenerateResult & { told: Warning[] }> {
-  const told: Warning[] = [];
+async function generate(
+  options: Partial<GenerateOptions>,
+): Promise<GenerateResult & { reported: Warning[] }> {
+  const reported: Warning[] = [];
   const result = await pipeline.generate({
     ...{ prompt: 'a red apple', seed: 1, steps: 1 },
     ...options,
-    onWarning: (warning) => told.push(warning),
+    onWarning: (warning) => reported.push(warning),
   });
-  return { ...result, told };
+  return { ...result, reported };
 }
 const codes = ({ warnings }: GenerateResult) => warnings.map(({ code }) => code);
 
@@ -47,7 +49,7 @@ describe('unsupported prompt syntax', () => {
       ['PROMPT_SYNTAX', '<lyco:z:1> in hires.prompt is a LyCORIS network'],
       ['PROMPT_SYNTAX', '[c:3] in hires.negative is prompt editing'],
     ]);
-    expect(made.told).toEqual(made.warnings);
+    expect(made.reported).toEqual(made.warnings);
     for (const { message } of made.warnings) expect(message).toContain('drawn as plain words');
   });
 
@@ -57,14 +59,14 @@ describe('unsupported prompt syntax', () => {
   });
 
   it('is reported by the encodeText stage, with a count if there are many constructs', async () => {
-    const told: Warning[] = [];
-    await pipeline.encodeText('[a:1]'.repeat(40), { onWarning: (warning) => told.push(warning) });
-    expect(told).toHaveLength(2);
+    const reported: Warning[] = [];
+    await pipeline.encodeText('[a:1]'.repeat(40), { onWarning: (warning) => reported.push(warning) });
+    expect(reported).toHaveLength(2);
     await pipeline.encodeText(Array.from({ length: 20 }, (_, i) => `[${i}:1]`).join(), {
-      onWarning: (warning) => told.push(warning),
+      onWarning: (warning) => reported.push(warning),
     });
-    expect(told).toHaveLength(2 + 17);
-    expect(told.at(-1)!.message).toMatch(/^4 more constructs in the prompt/);
+    expect(reported).toHaveLength(2 + 17);
+    expect(reported.at(-1)!.message).toMatch(/^4 more constructs in the prompt/);
   });
 });
 
@@ -82,8 +84,8 @@ describe('an initial image', () => {
   it('keeps its size up to that limit, and a requested size', async () => {
     const small = await generate({ init: image(100, 60) });
     expect([small.images[0]!.width, small.images[0]!.height, codes(small)]).toEqual([96, 56, []]);
-    const asked = await generate({ init: image(400, 300), width: 200, height: 152 });
-    expect([asked.images[0]!.width, asked.images[0]!.height, codes(asked)]).toEqual([200, 152, []]);
+    const sized = await generate({ init: image(400, 300), width: 200, height: 152 });
+    expect([sized.images[0]!.width, sized.images[0]!.height, codes(sized)]).toEqual([200, 152, []]);
   });
 
   it('is processed at the model’s pixel count with onlyMasked, too, and keeps its size', async () => {
@@ -102,12 +104,12 @@ describe('an initial image', () => {
   });
 
   it('causes the same warning in the encode stage', async () => {
-    const told: Warning[] = [];
-    const onWarning = (warning: Warning) => void told.push(warning);
+    const reported: Warning[] = [];
+    const onWarning = (warning: Warning) => void reported.push(warning);
     expect((await pipeline.encode(image(320, 320), { onWarning })).shape).toEqual([1, 4, 16, 16]);
-    expect(told.map(({ code }) => code)).toEqual(['IMAGE_RESIZED']);
-    const asked = await pipeline.encode(image(320, 320), { width: 264, height: 256, onWarning });
-    expect([asked.shape, told.map(({ code }) => code)]).toEqual([
+    expect(reported.map(({ code }) => code)).toEqual(['IMAGE_RESIZED']);
+    const sized = await pipeline.encode(image(320, 320), { width: 264, height: 256, onWarning });
+    expect([sized.shape, reported.map(({ code }) => code)]).toEqual([
       ...[
         [1, 4, 32, 33],
         ['IMAGE_RESIZED', 'LARGE_IMAGE'],
@@ -128,11 +130,11 @@ describe('a size above four times the model’s pixels', () => {
   });
 
   it('causes a warning in the denoise stage', async () => {
-    const told: string[] = [];
+    const reported: string[] = [];
     const positive = await pipeline.encodeText('a');
-    const asked = { positive, steps: 1, cfg: 1, width: 264, height: 256 };
-    await pipeline.denoise({ ...asked, onWarning: ({ code }) => void told.push(code) });
-    expect(told).toEqual(['LARGE_IMAGE']);
+    const sized = { positive, steps: 1, cfg: 1, width: 264, height: 256 };
+    await pipeline.denoise({ ...sized, onWarning: ({ code }) => void reported.push(code) });
+    expect(reported).toEqual(['LARGE_IMAGE']);
   });
 
   it('causes a warning for VQGAN models, which keep an image’s size except for scores', async () => {

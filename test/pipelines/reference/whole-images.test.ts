@@ -21,7 +21,7 @@ import { type TinyModel, writeFolder } from '../../support/tiny-models.js';
 const PIXELS = 2;
 const LATENTS = 1e-3;
 
-const root = mkdtempSync(join(tmpdir(), 'safelight-pictures-'));
+const root = mkdtempSync(join(tmpdir(), 'safelight-images-'));
 const pipelines = new Map<string, Promise<Pipeline>>();
 
 /** Loads a pipeline once for all cases that differ only in sampling options. */

@@ -141,13 +141,13 @@ describe('step caching', () => {
 
   test('is rejected before anything runs if the model does not support it', async () => {
     const pipeline = await pipelineFor('sd1');
-    const refused = async (options: object) =>
+    const rejected = async (options: object) =>
       expect(pipeline.generate({ ...SMALL, ...options })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
-    await refused({ deepCache: { interval: 0 } });
-    await refused({ deepCache: { interval: 2.5 } });
-    await refused({ deepCache: { branch: 9 } });
-    await refused({ deepCache: { depth: 1 } });
-    await refused({ deepCache, taps: ['mid_block'] });
+    await rejected({ deepCache: { interval: 0 } });
+    await rejected({ deepCache: { interval: 2.5 } });
+    await rejected({ deepCache: { branch: 9 } });
+    await rejected({ deepCache: { depth: 1 } });
+    await rejected({ deepCache, taps: ['mid_block'] });
     await expect(pipeline.attentionMap({ ...SMALL, word: 'apple', deepCache })).rejects.toMatchObject({
       code: 'INVALID_OPTION',
     });
@@ -155,21 +155,24 @@ describe('step caching', () => {
 });
 
 test('is enabled on the command line by either flag', () => {
-  const asked = (...flags: string[]) => {
+  const requested = (...flags: string[]) => {
     const command = new Command();
     addGenerateOptions(command);
     return toGenerateOptions('x', command.parse(flags, { from: 'user' }).opts()).deepCache;
   };
-  expect(asked('--deepcache-interval', '4', '--deepcache-branch', '1')).toEqual({ interval: 4, branch: 1 });
-  expect(asked('--deepcache-branch', '2')).toEqual({ branch: 2 });
-  expect(asked('--deepcache-interval', '5')).toEqual({ interval: 5 });
-  expect(asked()).toBeUndefined();
+  expect(requested('--deepcache-interval', '4', '--deepcache-branch', '1')).toEqual({
+    interval: 4,
+    branch: 1,
+  });
+  expect(requested('--deepcache-branch', '2')).toEqual({ branch: 2 });
+  expect(requested('--deepcache-interval', '5')).toEqual({ interval: 5 });
+  expect(requested()).toBeUndefined();
 });
 
 describe('the choice of full evaluations', () => {
   /** A network that records its calls and whose features are its latents. */
   function counting() {
-    const asked: string[] = [];
+    const requested: string[] = [];
     const held = new Set<CutState>();
     const keepState = (features: Tensor): CutState => {
       const state = { features, [Symbol.dispose]: () => expect(held.delete(state)).toBe(true) };
@@ -184,7 +187,7 @@ describe('the choice of full evaluations', () => {
           expect(held.has(state)).toBe(true);
           return state.features as Tensor;
         });
-        asked.push(resumed ? `shallow ${numbers(resumed)}` : `whole ${numbers(rows)}`);
+        requested.push(resumed ? `shallow ${numbers(resumed)}` : `whole ${numbers(rows)}`);
         const kept = keep ? rows.map(keepState) : [];
         return { prediction: Tensor.cat(rows), taps: {}, ...(keep ? { kept } : {}) };
       },
@@ -197,12 +200,12 @@ describe('the choice of full evaluations', () => {
       bytes: async () => ({ run: 0, session: 0 }),
       nodes: () => [],
     };
-    return { asked, held, network };
+    return { requested, held, network };
   }
   const BOTH = ['negative', 'positive'].map((name) => ({ name, conditioning: { tensors: {} }, weight: 1 }));
 
   async function evaluations(interval: number, runs: readonly (readonly [number[], ...number[]])[][]) {
-    const { asked, held, network } = counting();
+    const { requested, held, network } = counting();
     const session = stepCached(network, { interval, branch: 0 }).prepare(BOTH, [1, 1, 1, 1]);
     for (const [index, evaluation] of runs.entries()) {
       for (const [branches, ...values] of evaluation) {
@@ -213,7 +216,7 @@ describe('the choice of full evaluations', () => {
     }
     session[Symbol.dispose]();
     expect(held.size).toBe(0);
-    return asked;
+    return requested;
   }
 
   test('selects every nth evaluation, and one that needs a branch that was left out', async () => {

@@ -99,10 +99,10 @@ describe.each(families)('nodes of $name', ({ path, options, modules }) => {
     pipeline = await Pipeline.load(path(), { threads: 1, parts: [] });
     const known = `one of ${modules.join(', ')} (the modules of this model)`;
     for (const module of [...moduleNames.filter((name) => !modules.includes(name)), 'vae', undefined]) {
-      const refused = { code: 'INVALID_OPTION', message: expect.stringContaining(known) };
-      await expect(pipeline.nodes({ module: module as ModuleName })).rejects.toMatchObject(refused);
+      const rejected = { code: 'INVALID_OPTION', message: expect.stringContaining(known) };
+      await expect(pipeline.nodes({ module: module as ModuleName })).rejects.toMatchObject(rejected);
       await expect(pipeline.tap({ module, names: ['a'], prompt: 'a' } as never)).rejects.toMatchObject(
-        refused,
+        rejected,
       );
     }
     const unet = pipeline.tap({ module: 'unet', names: ['conv_in'] } as never);

@@ -12,7 +12,12 @@ import { codeOrder } from '../../../lib/sampling/autoregressive/order.js';
 import { sampleCodeIndices } from '../../../lib/sampling/autoregressive/sample.js';
 import { slideCodeIndices } from '../../../lib/sampling/autoregressive/slide.js';
 import { scratch, tensorsOf, writeCheckpoint } from '../../support/vqgan/autoencoders.js';
-import { autoencoders, firstStage, transformer, writeWriter } from '../../support/vqgan/checkpoint.js';
+import {
+  autoencoders,
+  firstStage,
+  transformer,
+  writeTransformerCheckpoint,
+} from '../../support/vqgan/checkpoint.js';
 import { ball, painted } from '../../support/vqgan/drawings.js';
 
 const folder = scratch();
@@ -48,7 +53,7 @@ async function codesAfter(
 
 describe('the prefix of the code indices', () => {
   it('is only the start code without a condition', async () => {
-    const path = writeWriter(`${folder}/none`, 16, {
+    const path = writeTransformerCheckpoint(`${folder}/none`, 16, {
       cond_stage_config: '__is_unconditional__',
       sos_token: 3,
     });
@@ -67,7 +72,9 @@ describe('the prefix of the code indices', () => {
   });
 
   it('is limited to the image size of training, even if the transformer has a longer window', async () => {
-    const path = writeWriter(`${folder}/larger`, 512, { cond_stage_config: '__is_unconditional__' });
+    const path = writeTransformerCheckpoint(`${folder}/larger`, 512, {
+      cond_stage_config: '__is_unconditional__',
+    });
     const { resolution } = await openVqganModel(path);
     expect(resolution).toBe(64);
     expect((await load(path)).info.size).toBe(64);
@@ -75,7 +82,7 @@ describe('the prefix of the code indices', () => {
 
   it('is a class', async () => {
     const labels = { target: 'taming.modules.util.Labelator', params: { n_classes: 20 } };
-    const path = writeWriter(`${folder}/class`, 17, { cond_stage_config: labels });
+    const path = writeTransformerCheckpoint(`${folder}/class`, 17, { cond_stage_config: labels });
     const pipeline = await load(path);
     expect(pipeline.info).toMatchObject({ condition: 'class', classes: 20 });
     expect(await written(pipeline, { seed: 1, class: 17 })).toEqual(await codesAfter(path, [17], 1));
@@ -92,13 +99,13 @@ describe('the prefix of the code indices', () => {
       target: 'taming.models.cond_transformer.CoordStage',
       params: { n_embed: 64, down_factor: 4 },
     };
-    const path = writeWriter(`${folder}/coordinates`, 32, { cond_stage_config: coordinates });
+    const path = writeTransformerCheckpoint(`${folder}/coordinates`, 32, { cond_stage_config: coordinates });
     const before = [...coordinateIndices(SIDE, SIDE, 4, 64)];
     expect(await written(await load(path), { seed: 2 })).toEqual(await codesAfter(path, before, 2));
   });
 
   it('contains the condition image as indices of the first stage', async () => {
-    const path = writeWriter(`${folder}/own`, 32, { cond_stage_config: '__is_first_stage__' });
+    const path = writeTransformerCheckpoint(`${folder}/own`, 32, { cond_stage_config: '__is_first_stage__' });
     const pipeline = await load(path);
     const drawing = ball(16);
     const before = (await pipeline.codes(drawing)).codes.flat();
@@ -112,7 +119,7 @@ describe('the prefix of the code indices', () => {
       target: 'ldm.models.autoencoder.VQModel',
       params: autoencoders['vq-noattn']!.about.params,
     };
-    const path = writeWriter(
+    const path = writeTransformerCheckpoint(
       `${folder}/other`,
       32,
       { cond_stage_config: stage, downsample_cond_size: 8 },
@@ -137,7 +144,7 @@ describe('sampling', () => {
       target: 'taming.modules.transformer.permuter.SpiralOut',
       params: { H: SIDE, W: SIDE },
     };
-    const path = writeWriter(`${folder}/spiral`, 16, {
+    const path = writeTransformerCheckpoint(`${folder}/spiral`, 16, {
       cond_stage_config: '__is_unconditional__',
       permuter_config: permuter,
     });
@@ -150,7 +157,9 @@ describe('sampling', () => {
   });
 
   it('uses a sliding window for larger images, with the matching part of the condition', async () => {
-    const path = writeWriter(`${folder}/slide`, 32, { cond_stage_config: '__is_first_stage__' });
+    const path = writeTransformerCheckpoint(`${folder}/slide`, 32, {
+      cond_stage_config: '__is_first_stage__',
+    });
     const pipeline = await load(path);
     const drawing = ball(24, 20);
     const before = (await pipeline.codes(drawing)).codes.flat();

@@ -198,7 +198,7 @@ describe('invalid input', () => {
     ['a string', grid('1')],
     ['nothing', grid(null)],
     ['no number', grid(Number.NaN)],
-    ['more than a picture may have', Array.from({ length: 2049 }, () => [0])],
+    ['more than an image may have', Array.from({ length: 2049 }, () => [0])],
   ])('is rejected as code indices: %s', async (_, codes) => {
     await expect(pipeline.decodeCodes(codes as number[][])).rejects.toMatchObject({ code: 'INVALID_OPTION' });
   });

@@ -40,12 +40,12 @@ describe('a checkpoint in a subfolder', () => {
     '/models/sub/Name.safetensors',
   ];
 
-  it.each(spellings)('is found by %j', (spelling) => {
+  it.each(spellings)('is found by %j', (naming) => {
     const models = [inFolder('other.safetensors'), inFolder('sub/Name.safetensors')];
-    expect(of(...models).find(spelling)).toBe('sub/Name');
+    expect(of(...models).find(naming)).toBe('sub/Name');
     // The same without the path below the folder, as for models that are listed individually.
     const named = models.map(({ name, path }) => ({ name, path }));
-    expect(of(...named).find(spelling)).toBe('sub/Name');
+    expect(of(...named).find(naming)).toBe('sub/Name');
   });
 
   it('is listed by a title that finds it again, whatever its name', () => {
@@ -176,15 +176,15 @@ describe('a server with several checkpoints', () => {
       const jobs = (await server.queue.list()).length;
       const sent = { prompt: 'x', steps: 1, override_settings: { sd_model_checkpoint: name } };
       for (const path of ['txt2img', 'img2img']) {
-        const refused = await api.post<{ detail: string }>(path, { ...sent, init_images: ['AAAA'] });
-        expect(refused.status).toBe(422);
-        expect(refused.body.detail).toContain('override_settings.sd_model_checkpoint');
+        const rejected = await api.post<{ detail: string }>(path, { ...sent, init_images: ['AAAA'] });
+        expect(rejected.status).toBe(422);
+        expect(rejected.body.detail).toContain('override_settings.sd_model_checkpoint');
       }
-      const refused = await api.post<{ detail: string }>('options', {
+      const rejected = await api.post<{ detail: string }>('options', {
         sd_model_checkpoint: name,
         s_churn: 3,
       });
-      expect(refused).toMatchObject({ status: 422, body: { detail: expect.stringContaining('sd_model_') } });
+      expect(rejected).toMatchObject({ status: 422, body: { detail: expect.stringContaining('sd_model_') } });
       expect((await api.get('options')).body).toEqual(before);
       expect((await server.queue.list()).length).toBe(jobs);
     },

@@ -96,15 +96,15 @@ describe('errors with field names of the request', () => {
     [{ init_images: [] }, 404, 'init_images'],
   ])('are returned by img2img: %j', async (fields, status, said) => {
     const mask = 'mask' in fields && fields.mask === true ? { mask: image } : {};
-    const refused = await detailOf('img2img', { init_images: [image], ...fields, ...mask });
-    expect(refused).toEqual({ status, detail: expect.stringContaining(said) });
-    expect(refused.detail).not.toMatch(OWN);
+    const rejected = await detailOf('img2img', { init_images: [image], ...fields, ...mask });
+    expect(rejected).toEqual({ status, detail: expect.stringContaining(said) });
+    expect(rejected.detail).not.toMatch(OWN);
   });
 
   it('are returned for images of a batch', async () => {
     const images = { imageList: [{ data: image }, { data: 'aGVsbG8=' }], upscaler_1: 'Lanczos' };
-    const refused = await detailOf('extra-batch-images', images);
-    expect(refused).toEqual({ status: 400, detail: expect.stringContaining('imageList[1].data is not') });
+    const rejected = await detailOf('extra-batch-images', images);
+    expect(rejected).toEqual({ status: 400, detail: expect.stringContaining('imageList[1].data is not') });
   });
 
   it.each([

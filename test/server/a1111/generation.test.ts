@@ -178,9 +178,9 @@ describe('txt2img', () => {
     [{ width: 'wide' }, 422, 'width'],
     [{ cfg_scale: -3 }, 422, 'Expected cfg_scale of at least 0, received -3'],
   ])("rejects %j in A1111's error format", async (fields, status, detail) => {
-    const refused = await api.post('txt2img', { prompt: 'x', steps: 1, width: 64, height: 64, ...fields });
-    expect(refused.status).toBe(status);
-    expect(refused.body).toEqual({
+    const rejected = await api.post('txt2img', { prompt: 'x', steps: 1, width: 64, height: 64, ...fields });
+    expect(rejected.status).toBe(status);
+    expect(rejected.body).toEqual({
       ...{ error: expect.any(String), detail: expect.stringContaining(detail), body: '' },
       errors: expect.any(String),
     });

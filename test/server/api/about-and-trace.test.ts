@@ -8,9 +8,9 @@ import { starterModel } from '../../../lib/checkpoint/open.js';
 import { caseNamed, writeModel } from '../../support/latent-diffusion.js';
 import { call, startServer, type TestServer } from '../../support/server/test-server.js';
 import { scratch } from '../../support/vqgan/autoencoders.js';
-import { writeWriter } from '../../support/vqgan/checkpoint.js';
+import { writeTransformerCheckpoint } from '../../support/vqgan/checkpoint.js';
 
-interface Told {
+interface ShownJob {
   readonly id: string;
   readonly status: string;
   readonly images: { readonly name: string; readonly type: string; readonly url: string }[];
@@ -21,7 +21,7 @@ interface Told {
 const folder = scratch();
 let server: TestServer;
 beforeAll(async () => {
-  const writer = writeWriter(join(folder, 'writer'), 32, {
+  const writer = writeTransformerCheckpoint(join(folder, 'writer'), 32, {
     cond_stage_config: '__is_first_stage__',
   });
   const gone = join(folder, 'gone.safetensors');
@@ -36,14 +36,14 @@ beforeAll(async () => {
 });
 afterAll(() => server.end());
 
-async function ended(json: object): Promise<Told> {
-  const { status, body } = await call<Told>(`${server.url}/v1/jobs`, { method: 'POST', json });
+async function ended(json: object): Promise<ShownJob> {
+  const { status, body } = await call<ShownJob>(`${server.url}/v1/jobs`, { method: 'POST', json });
   expect(status, JSON.stringify(body)).toBe(201);
   await (await fetch(`${server.url}/v1/jobs/${body.id}/events`)).text();
-  return (await call<Told>(`${server.url}/v1/jobs/${body.id}`)).body;
+  return (await call<ShownJob>(`${server.url}/v1/jobs/${body.id}`)).body;
 }
 
-const file = async (job: Told, name: string): Promise<Response> =>
+const file = async (job: ShownJob, name: string): Promise<Response> =>
   fetch(server.url + job.images.find((image) => image.name === name)!.url);
 
 describe('GET /v1/about', () => {
@@ -90,7 +90,7 @@ describe('POST /v1/tokenize', () => {
 });
 
 describe('trace jobs', () => {
-  let picture: Told;
+  let picture: ShownJob;
   beforeAll(async () => {
     picture = await ended({ type: 'text-to-image', prompt: 'red apple', steps: 3, seed: 5, count: 2 });
   });
@@ -140,13 +140,13 @@ describe('trace jobs', () => {
         .toBuffer()
     ).toString('base64');
     const other = await ended({ type: 'image-to-image', prompt: 'bear', init, strength: 0.7, steps: 3 });
-    const question = await call<Told>(`${server.url}/v1/jobs`, {
+    const question = await call<ShownJob>(`${server.url}/v1/jobs`, {
       method: 'POST',
       json: { type: 'inside', job: other.id },
     });
     await call(`${server.url}/v1/jobs/${other.id}/results`, { method: 'DELETE' });
     await (await fetch(`${server.url}/v1/jobs/${question.body.id}/events`)).text();
-    expect((await call<Told>(`${server.url}/v1/jobs/${question.body.id}`)).body.status).toBe('done');
+    expect((await call<ShownJob>(`${server.url}/v1/jobs/${question.body.id}`)).body.status).toBe('done');
   });
 
   it('are rejected if there is nothing to trace', async () => {

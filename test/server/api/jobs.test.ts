@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { starterModel } from '../../../lib/checkpoint/open.js';
 import { call, startServer, type TestServer } from '../../support/server/test-server.js';
 import { scratch } from '../../support/vqgan/autoencoders.js';
-import { writeWriter } from '../../support/vqgan/checkpoint.js';
+import { writeTransformerCheckpoint } from '../../support/vqgan/checkpoint.js';
 import { ball, pngOf } from '../../support/vqgan/drawings.js';
 
 interface Shown {
@@ -21,7 +21,9 @@ const folder = scratch();
 const small = { prompt: 'a red apple', width: 64, height: 64, steps: 2, seed: 7 };
 let server: TestServer;
 beforeAll(async () => {
-  const writer = writeWriter(`${folder}/writer`, 32, { cond_stage_config: '__is_first_stage__' });
+  const writer = writeTransformerCheckpoint(`${folder}/writer`, 32, {
+    cond_stage_config: '__is_first_stage__',
+  });
   server = await startServer({ model: [`starter=${starterModel}`, `writer=${writer}`], threads: 1 });
 });
 afterAll(() => server.end());
@@ -47,9 +49,9 @@ describe('jobs over HTTP', () => {
     const job = await ended(body.id);
     expect(job).toMatchObject({ status: 'done', model: 'starter', options: small });
     expect(job.images).toMatchObject([{ width: 64, seed: 7 }]);
-    const picture = await fetch(server.url + job.images[0]!.url);
-    expect(picture.headers.get('content-type')).toBe('image/png');
-    expect(await sharp(Buffer.from(await picture.arrayBuffer())).metadata()).toMatchObject({ width: 64 });
+    const answer = await fetch(server.url + job.images[0]!.url);
+    expect(answer.headers.get('content-type')).toBe('image/png');
+    expect(await sharp(Buffer.from(await answer.arrayBuffer())).metadata()).toMatchObject({ width: 64 });
   });
 
   it('accept their options under `options`', async () => {
@@ -218,7 +220,7 @@ describe('a long job', () => {
 
   it('sends events and resumes after the Last-Event-ID', async () => {
     const { id } = (await post({ ...long, steps: 12, previews: { every: 1 } })).body;
-    const seen: Told[] = [];
+    const seen: ShownJob[] = [];
     for await (const event of events(id)) seen.push(event);
     const kinds = seen.map(({ event }) => event);
     expect(kinds[0]).toBe('queued');
@@ -229,7 +231,7 @@ describe('a long job', () => {
     expect(seen.at(-1)!.data).toMatchObject({ id, status: 'done' });
     const numbers = seen.map((event) => event.id);
     expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
-    const later: Told[] = [];
+    const later: ShownJob[] = [];
     for await (const event of events(id, seen.at(-2)!.id)) later.push(event);
     expect(later.map(({ event }) => event)).toEqual(['done']);
   });
@@ -259,14 +261,14 @@ describe('a long job', () => {
   });
 });
 
-interface Told {
+interface ShownJob {
   readonly id: number;
   readonly event: string;
   readonly data: Record<string, unknown>;
 }
 
 /** Yields server-sent events as `curl -N` prints them. */
-async function* events(id: string, after?: number): AsyncGenerator<Told> {
+async function* events(id: string, after?: number): AsyncGenerator<ShownJob> {
   const headers = after === undefined ? {} : { 'last-event-id': String(after) };
   const { body } = await fetch(`${server.url}/v1/jobs/${id}/events`, { headers });
   let text = '';

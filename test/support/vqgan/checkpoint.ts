@@ -44,7 +44,7 @@ export function transformer(block: number): Map<string, RawTensor> {
 }
 
 /** Writes a checkpoint whose code indices are conditioned as `cond_stage_config` defines. */
-export function writeWriter(
+export function writeTransformerCheckpoint(
   path: string,
   block: number,
   params: Record<string, unknown>,
