@@ -118,10 +118,7 @@ describe('errors name the fields of the request', () => {
     ['height', 'one', 'height'],
   ])('of jobs that fail: %s', (option, expected, field) => {
     const { status, message } = failureOf(invalidOption(option, expected, 7));
-    expect([status, message]).toEqual([
-      422,
-      `Expected ${expected} for ${field} but received 7 of type number`,
-    ]);
+    expect([status, message]).toEqual([422, `Expected ${expected} for ${field}, received 7.`]);
   });
 
   it('leaves words that are no options', async () => {
