@@ -1,16 +1,17 @@
-/** Encoder and decoder of an autoencoder from its tensors alone. Works on canonical names. */
+/** Detects the encoder and decoder of an autoencoder from its tensors. Expects canonical names. */
 import { SafelightError } from '../../../errors.js';
 import { countPlaces } from '../../naming/naming.js';
 import type { ComponentWeights } from '../../weights/component.js';
 import { AUTOENCODER_NORM_EPS, AUTOENCODER_NORM_GROUPS } from '../codec.js';
 import type { CodecConfig } from '../types.js';
 
-/** As many as C++ takes. */
+/** The native code's limit. */
 const MAX_LEVELS = 12;
 
 /**
- * What tensors do not say is the same in all that were published: the groups and eps of the norms. Attention is where its tensors are,
- * so the resolution that a config names is not needed.
+ * Detects all fields but the groups and eps of the norms, which are the same in all published models. Levels whose
+ * tensors
+ * include attention have it, so the resolution of the training config is not needed.
  * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL
  */
 export function detectCodec(weights: ComponentWeights): CodecConfig {
@@ -43,10 +44,10 @@ export function detectCodec(weights: ComponentWeights): CodecConfig {
   };
 }
 
-/** An autoencoder that its tensors give no sense to. */
+/** Returns the error of an autoencoder whose tensors match no supported structure. */
 export function odd(weights: ComponentWeights, what: string): SafelightError {
   return new SafelightError(
     'UNSUPPORTED_MODEL',
-    `The autoencoder of ${weights.where} is none that Safelight runs: ${what}; take one of Stable Diffusion, latent diffusion or VQGAN`,
+    `The autoencoder of ${weights.where} is not supported: ${what}; use one of Stable Diffusion, latent diffusion or VQGAN`,
   );
 }

@@ -1,4 +1,4 @@
-/** The config of a CLIP text encoder from its tensors alone. Works on canonical names. */
+/** Detects the config of a CLIP text encoder from its tensors. Expects canonical names. */
 
 import { countPlaces } from '../../naming/naming.js';
 import type { ComponentWeights } from '../../weights/component.js';
@@ -6,8 +6,10 @@ import { completeTextEncoderConfig } from '../diffusers/text-encoder.js';
 import type { TextEncoderConfig } from '../types.js';
 
 /**
- * Heads are 64 wide in every CLIP; OpenAI's has the quick GELU, OpenCLIP the exact one.
- * @param pooled whether the pooled output, and so its projection, is used
+ * Detects the config; head width and activation follow from the kind: heads are 64 wide in every CLIP, OpenAI's has the
+ * quick GELU,
+ * OpenCLIP the exact GELU.
+ * @param pooled true if the pooled output, and therefore its projection, is used
  */
 export function detectTextEncoderConfig(
   weights: ComponentWeights,
