@@ -1,6 +1,6 @@
 /** From a LoRA's file to changes of a model's weights. */
 import { sameShape } from '../checkpoint/weights/storage.js';
-import { shown, type TensorInfo } from '../checkpoint/weights/tensor-index.js';
+import { formatShape, type TensorInfo } from '../checkpoint/weights/tensor-index.js';
 import { SafelightError } from '../errors.js';
 import type { WeightPatch } from '../modules/weight-patch.js';
 import type { LoraFile, LoraPart } from './lora-file.js';
@@ -110,7 +110,7 @@ function checkShape(
   throw mismatch(
     file,
     model,
-    `${JSON.stringify(factor.name)} has shape ${shown(factor.shape)} where ${model.name} (${model.family}) needs ${shown(expected)}`,
+    `${JSON.stringify(factor.name)} has shape ${formatShape(factor.shape)} where ${model.name} (${model.family}) needs ${formatShape(expected)}`,
   );
 }
 

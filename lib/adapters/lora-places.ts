@@ -5,7 +5,7 @@
 import type { WeightRequirement } from '../binding/types.js';
 import type { UNetConfig } from '../checkpoint/config/types.js';
 import { unetTable } from '../checkpoint/naming/ldm-unet.js';
-import type { PlaceTable } from '../checkpoint/naming/naming.js';
+import type { NameTable } from '../checkpoint/naming/naming.js';
 import { openClipNaming } from '../checkpoint/naming/openclip.js';
 
 export type AdaptedComponent = 'unet' | 'text_encoder' | 'text_encoder_2';
@@ -51,7 +51,7 @@ export function loraPlaces(modules: readonly AdaptedModule[]): LoraPlaces {
   return places;
 }
 
-function unetNames(own: string, table: PlaceTable): string[] {
+function unetNames(own: string, table: NameTable): string[] {
   const ldm = table.source(own);
   const flat = ldm === null ? [] : [ldm, `diffusion_model.${ldm}`, `model.diffusion_model.${ldm}`];
   return [

@@ -1,6 +1,6 @@
 /** The error of a file that lacks components of a model: lists what is missing, and the options or folders that supply it. */
 import { SafelightError } from '../errors.js';
-import { findUNet, type UNetPlace } from './naming/unet-place.js';
+import { findUNet, type UNetLocation } from './naming/find-unet.js';
 import { hasFirstStage } from './open-first-stage.js';
 import type { TensorIndex } from './weights/tensor-index.js';
 
@@ -35,7 +35,7 @@ export function incomplete(tensors: TensorIndex, path: string, vae: boolean): Sa
   return unet ? withoutText(tensors, path, unet, vae) : withoutUNet(tensors, path);
 }
 
-function withoutText(tensors: TensorIndex, path: string, unet: UNetPlace, vae: boolean): SafelightError {
+function withoutText(tensors: TensorIndex, path: string, unet: UNetLocation, vae: boolean): SafelightError {
   const kind = kindOf(tensors, unet);
   const complete = unet.prefix === 'model.diffusion_model.';
   const hasVae = hasFirstStage(tensors, 'first_stage_model.');
@@ -87,7 +87,7 @@ function withoutUNet(tensors: TensorIndex, path: string): SafelightError {
 }
 
 /** Returns the family, by the width of the text states and the presence of pooled text; null for an unknown combination. */
-function kindOf(tensors: TensorIndex, { prefix }: UNetPlace): Kind | null {
+function kindOf(tensors: TensorIndex, { prefix }: UNetLocation): Kind | null {
   const context = contextOf(tensors, prefix);
   const pooled = [`${prefix}label_emb.0.0.weight`, `${prefix}add_embedding.linear_1.weight`].some((name) =>
     tensors.has(name),

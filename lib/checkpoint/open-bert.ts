@@ -11,7 +11,7 @@ import { checkConfig, count, epsilon, readConfig, unsupported, width } from './c
 import { openWeights } from './formats/open-weights.js';
 import type { TextEncoderSource } from './model-descriptor.js';
 import { ldmBertNaming } from './naming/ldm-bert.js';
-import { countPlaces } from './naming/naming.js';
+import { countIndices } from './naming/naming.js';
 import { ComponentWeights } from './weights/component.js';
 import { findWeights } from './weights/find-weights.js';
 import type { TensorIndex } from './weights/tensor-index.js';
@@ -54,7 +54,7 @@ export async function openBertTensors(tensors: TensorIndex, path: string): Promi
   const [positions = 0] = weights.shape('model.embed_positions.weight', 2);
   const [inner = 0] = weights.shape('model.layers.0.self_attn.q_proj.weight', 2);
   const [hidden = 0] = weights.shape('model.layers.0.fc1.weight', 2);
-  const layers = countPlaces(weights.parameters.keys(), 'model.layers.');
+  const layers = countIndices(weights.parameters.keys(), 'model.layers.');
   if (layers.gap) weights.parameter(`model.layers.${layers.count}.fc1.weight`);
   const config = configOf({
     vocab_size: vocabulary,

@@ -1,7 +1,7 @@
 import { open, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { byTable, crc32 } from '../../lib/checkpoint/formats/crc.js';
+import { crc32, crc32ByTable } from '../../lib/checkpoint/formats/crc.js';
 import { openWeights } from '../../lib/checkpoint/formats/open-weights.js';
 import { verifyTensors } from '../../lib/checkpoint/formats/verify.js';
 import { type ErrorCode, SafelightError } from '../../lib/errors.js';
@@ -283,6 +283,6 @@ describe('a hostile archive is refused', () => {
 
 test('both ways to a checksum are the same', async () => {
   const bytes = await readFile(join(FIXTURES, 'views.pt'));
-  expect(byTable(bytes)).toBe(crc32(bytes));
-  expect(byTable(bytes.subarray(100), byTable(bytes.subarray(0, 100)))).toBe(crc32(bytes));
+  expect(crc32ByTable(bytes)).toBe(crc32(bytes));
+  expect(crc32ByTable(bytes.subarray(100), crc32ByTable(bytes.subarray(0, 100)))).toBe(crc32(bytes));
 });

@@ -7,7 +7,7 @@ const PIECE = 4 * 1024 * 1024;
 
 /** CRC-32 of bytes, continuing from that of the bytes before. */
 export const crc32: (bytes: Uint8Array, before?: number) => number =
-  typeof zlib.crc32 === 'function' ? zlib.crc32 : byTable;
+  typeof zlib.crc32 === 'function' ? zlib.crc32 : crc32ByTable;
 
 /** CRC-32 of a range of a file. */
 export async function crcOfRange(
@@ -30,7 +30,7 @@ export async function crcOfRange(
 let table: Uint32Array | undefined;
 
 /** The reflected polynomial 0xedb88320, a byte at a time. */
-export function byTable(bytes: Uint8Array, before = 0): number {
+export function crc32ByTable(bytes: Uint8Array, before = 0): number {
   table ??= Uint32Array.from({ length: 256 }, (_, value) => {
     let rest = value;
     for (let bit = 0; bit < 8; bit++) rest = (rest & 1) === 1 ? (rest >>> 1) ^ 0xedb88320 : rest >>> 1;

@@ -7,7 +7,7 @@
 import { resolve } from 'node:path';
 import { SafelightError } from '../../errors.js';
 import { fileError, openRegular, readFully } from '../../files/read.js';
-import { shown, type TensorInfo } from '../weights/tensor-index.js';
+import { formatShape, type TensorInfo } from '../weights/tensor-index.js';
 import { type Fail, GgufCursor, NeedMoreBytes } from './gguf-cursor.js';
 import { type GgufMetadata, readMetadata } from './gguf-metadata.js';
 import { type GgufType, ggufType } from './gguf-types.js';
@@ -166,7 +166,7 @@ function originalShape(
     return fail(`has no shape for comfy.gguf.orig_shape of ${JSON.stringify(name)}`);
   if (product(values) !== product(shape))
     return fail(
-      `gives ${JSON.stringify(name)} the original shape ${shown(values)}, which has other numbers than ${shown(shape)}`,
+      `gives ${JSON.stringify(name)} the original shape ${formatShape(values)}, which has other numbers than ${formatShape(shape)}`,
     );
   return values;
 }
@@ -205,7 +205,7 @@ function readEntry(cursor: GgufCursor, index: number, alignment: number): Entry 
     // ggml's first dimension is the one whose elements lie side by side: PyTorch's last.
     shape.unshift(Number(side));
     count *= Number(side);
-    if (!Number.isSafeInteger(count)) fail(`has the absurd shape ${shown(shape)} for ${quoted}`);
+    if (!Number.isSafeInteger(count)) fail(`has the absurd shape ${formatShape(shape)} for ${quoted}`);
   }
   const id = cursor.u32(`the type of ${quoted}`);
   const type = ggufType(id);
@@ -215,7 +215,7 @@ function readEntry(cursor: GgufCursor, index: number, alignment: number): Entry 
     fail(`has rows of ${row} in ${quoted}, which are not whole blocks of ${type.name} (${type.block})`);
   }
   const length = (count / type.block) * type.bytes;
-  if (!Number.isSafeInteger(length)) fail(`has the absurd shape ${shown(shape)} for ${quoted}`);
+  if (!Number.isSafeInteger(length)) fail(`has the absurd shape ${formatShape(shape)} for ${quoted}`);
   const offset = cursor.u64(`the offset of ${quoted}`);
   if (offset > BigInt(Number.MAX_SAFE_INTEGER)) fail(`has the absurd offset ${offset} for ${quoted}`);
   if (Number(offset) % alignment !== 0) {

@@ -7,7 +7,7 @@
 import { resolve } from 'node:path';
 import { SafelightError } from '../../errors.js';
 import { decodeUtf8, fileError, openRegular, readFully } from '../../files/read.js';
-import { shown, type TensorInfo } from '../weights/tensor-index.js';
+import { formatShape, type TensorInfo } from '../weights/tensor-index.js';
 import { dtypeBits } from './dtypes.js';
 import { JsonScanner } from './json-scanner.js';
 
@@ -155,12 +155,12 @@ function checkSize({ name, dtype, shape, begin, end }: Entry, fail: Fail): void 
   for (const side of shape) {
     total *= side;
     if (!Number.isSafeInteger(total))
-      fail(`has the absurd shape ${shown(shape).slice(0, 200)} for ${quoted}`);
+      fail(`has the absurd shape ${formatShape(shape).slice(0, 200)} for ${quoted}`);
   }
   if (total % 8 !== 0) fail(`has ${total} bits for ${quoted}, which is no whole number of bytes`);
   if (total / 8 !== end - begin) {
     fail(
-      `gives ${end - begin} bytes to ${quoted}, but ${dtype} ${shown(shape).slice(0, 200)} takes ${total / 8}`,
+      `gives ${end - begin} bytes to ${quoted}, but ${dtype} ${formatShape(shape).slice(0, 200)} takes ${total / 8}`,
     );
   }
 }

@@ -1,6 +1,6 @@
 /** Detects the encoder and decoder of an autoencoder from its tensors. Expects canonical names. */
 import { SafelightError } from '../../../errors.js';
-import { countPlaces } from '../../naming/naming.js';
+import { countIndices } from '../../naming/naming.js';
 import type { ComponentWeights } from '../../weights/component.js';
 import { AUTOENCODER_NORM_EPS, AUTOENCODER_NORM_GROUPS } from '../codec.js';
 import type { CodecConfig } from '../types.js';
@@ -19,8 +19,8 @@ export function detectCodec(weights: ComponentWeights): CodecConfig {
   const has = (prefix: string): boolean => names.some((name) => name.startsWith(prefix));
   const levels = Math.max(
     1,
-    countPlaces(names, 'encoder.down_blocks.').end,
-    countPlaces(names, 'decoder.up_blocks.').end,
+    countIndices(names, 'encoder.down_blocks.').end,
+    countIndices(names, 'decoder.up_blocks.').end,
   );
   if (levels > MAX_LEVELS) throw odd(weights, `it has ${levels} levels`);
   const each = <T>(of: (level: number) => T): T[] => Array.from({ length: levels }, (_, level) => of(level));
@@ -33,8 +33,8 @@ export function detectCodec(weights: ComponentWeights): CodecConfig {
     ),
     layers_per_block: Math.max(
       1,
-      countPlaces(names, 'encoder.down_blocks.0.resnets.').end,
-      countPlaces(names, 'decoder.up_blocks.0.resnets.').end - 1,
+      countIndices(names, 'encoder.down_blocks.0.resnets.').end,
+      countIndices(names, 'decoder.up_blocks.0.resnets.').end - 1,
     ),
     norm_num_groups: AUTOENCODER_NORM_GROUPS,
     norm_eps: AUTOENCODER_NORM_EPS,

@@ -1,6 +1,6 @@
 /** Detects the config of a T5 encoder from its tensors. Expects canonical names. */
 import { SafelightError } from '../../../errors.js';
-import { countPlaces } from '../../naming/naming.js';
+import { countIndices } from '../../naming/naming.js';
 import type { ComponentWeights } from '../../weights/component.js';
 import type { T5EncoderConfig } from '../types.js';
 
@@ -22,7 +22,7 @@ export function detectT5Config(weights: ComponentWeights): T5EncoderConfig {
   const [inner = 0] = weights.shape(`${BLOCKS}0.${ATTENTION}.q.weight`, 2);
   const [buckets = 0, heads = 0] = weights.shape(`${BLOCKS}0.${ATTENTION}.relative_attention_bias.weight`, 2);
   const [hidden = 0] = weights.shape(`${BLOCKS}0.layer.1.DenseReluDense.wi_0.weight`, 2);
-  const layers = countPlaces(weights.parameters.keys(), BLOCKS);
+  const layers = countIndices(weights.parameters.keys(), BLOCKS);
   if (layers.gap) weights.parameter(`${BLOCKS}${layers.count}.layer.0.layer_norm.weight`);
   return {
     vocab_size: vocabulary,

@@ -1,6 +1,6 @@
 /** Detects the config of a CLIP text encoder from its tensors. Expects canonical names. */
 
-import { countPlaces } from '../../naming/naming.js';
+import { countIndices } from '../../naming/naming.js';
 import type { ComponentWeights } from '../../weights/component.js';
 import { completeTextEncoderConfig } from '../diffusers/text-encoder.js';
 import type { TextEncoderConfig } from '../types.js';
@@ -19,7 +19,7 @@ export function detectTextEncoderConfig(
   const [vocabulary = 0, side = 0] = weights.shape('text_model.embeddings.token_embedding.weight', 2);
   const [positions = 0] = weights.shape('text_model.embeddings.position_embedding.weight', 2);
   const [hidden = 0] = weights.shape('text_model.encoder.layers.0.mlp.fc1.weight', 2);
-  const layers = countPlaces(weights.parameters.keys(), 'text_model.encoder.layers.');
+  const layers = countIndices(weights.parameters.keys(), 'text_model.encoder.layers.');
   if (layers.gap) weights.parameter(`text_model.encoder.layers.${layers.count}.layer_norm1.weight`);
   return completeTextEncoderConfig(
     {

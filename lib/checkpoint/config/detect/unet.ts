@@ -1,7 +1,7 @@
 /** Detects the config of a U-Net from its tensors, for single files of any size. Expects canonical names. */
 import { defined } from '../../../defined.js';
 import { SafelightError } from '../../../errors.js';
-import { countPlaces } from '../../naming/naming.js';
+import { countIndices } from '../../naming/naming.js';
 import type { ComponentWeights } from '../../weights/component.js';
 import { completeUNetConfig } from '../diffusers/complete-unet.js';
 import type { ClassEmbeddingConfig, UNetConfig } from '../types.js';
@@ -89,7 +89,7 @@ class Scan {
 
   /** Returns the number of consecutive `prefix.N`; a gap is a missing tensor. */
   count(prefix: string): number {
-    const { count, gap } = countPlaces(this.names, prefix);
+    const { count, gap } = countIndices(this.names, prefix);
     if (gap) {
       throw new SafelightError(
         'MISSING_TENSOR',

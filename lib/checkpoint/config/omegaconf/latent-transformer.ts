@@ -1,6 +1,6 @@
 /** Reads the latent transformer's config from taming's YAML (`transformer_config`) and from its tensors. */
 import { SafelightError } from '../../../errors.js';
-import { countPlaces } from '../../naming/naming.js';
+import { countIndices } from '../../naming/naming.js';
 import type { ComponentWeights } from '../../weights/component.js';
 import type { LatentTransformerConfig, OrderName } from '../types.js';
 import { requireMultiple, unsupported } from '../validate.js';
@@ -67,7 +67,7 @@ export function readCodeOrder(params: ModelConfig): OrderName {
 function shapesOf(weights: ComponentWeights): Omit<LatentTransformerConfig, 'n_head' | 'n_unmasked'> {
   const [vocab_size = 0, n_embd = 0] = weights.shape('tok_emb.weight', 2);
   const [, block_size = 0] = weights.shape('pos_emb', 3);
-  const layers = countPlaces(weights.parameters.keys(), 'blocks.');
+  const layers = countIndices(weights.parameters.keys(), 'blocks.');
   if (layers.gap || layers.count === 0) weights.parameter(`blocks.${layers.count}.ln1.weight`);
   return { vocab_size, block_size, n_layer: layers.count, n_embd };
 }

@@ -4,7 +4,7 @@
  */
 import { SafelightError } from '../../../errors.js';
 import { dtypeOfStorage, dtypeOfTorch } from './dtypes.js';
-import { isLeftover } from './leftovers.js';
+import { isPlaceholderClass } from './placeholder-classes.js';
 import {
   makeParameter,
   rebuildFromType,
@@ -13,7 +13,7 @@ import {
   rebuildTypedTensor,
   typedStorage,
 } from './rebuild.js';
-import { Dict, Global, type GlobalRole, Inert, type Make, type PickleValue, Tuple } from './values.js';
+import { Dict, Global, type GlobalRole, type Make, type PickleValue, Placeholder, Tuple } from './values.js';
 
 const dict: Make = ([pairs], fail) => {
   const made = new Dict();
@@ -75,7 +75,7 @@ export function findGlobal(module: string, name: string, path: string): Global {
   if (role !== null) return new Global(full, role);
   const shown = JSON.stringify(full.slice(0, 120));
   if (module.startsWith('torch.nn.') || module === '__torch__' || module.startsWith('__torch__.'))
-    throw wholeModule(full, path);
+    throw pickledModule(full, path);
   if (/^torch\._utils\._rebuild_\w+$|^torch\.Q?\w+Storage$/.test(full)) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
@@ -90,7 +90,7 @@ export function findGlobal(module: string, name: string, path: string): Global {
 }
 
 /** For a class of PyTorch's modules that has the weights as its attributes. */
-export function wholeModule(name: string, path: string): SafelightError {
+export function pickledModule(name: string, path: string): SafelightError {
   return new SafelightError(
     'UNSUPPORTED_MODEL',
     `${path} holds a whole module (${JSON.stringify(name.slice(0, 120))}), not only its weights; load it in PyTorch and save its state_dict()`,
@@ -99,8 +99,8 @@ export function wholeModule(name: string, path: string): SafelightError {
 
 /** @throws UNSUPPORTED_MODEL if what was saved is one of PyTorch's modules itself */
 export function refuseModule(root: PickleValue, path: string): void {
-  if (root instanceof Inert && root.className.startsWith('torch.nn.modules.'))
-    throw wholeModule(root.className, path);
+  if (root instanceof Placeholder && root.className.startsWith('torch.nn.modules.'))
+    throw pickledModule(root.className, path);
 }
 
 function roleOf(module: string, name: string, full: string): GlobalRole | null {
@@ -115,5 +115,5 @@ function roleOf(module: string, name: string, full: string): GlobalRole | null {
     const dtype = dtypeOfTorch(name);
     if (dtype !== undefined) return { is: 'dtype', dtype };
   }
-  return isLeftover(module, name) ? { is: 'inert' } : null;
+  return isPlaceholderClass(module, name) ? { is: 'placeholder' } : null;
 }

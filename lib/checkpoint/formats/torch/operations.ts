@@ -5,7 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 import { findGlobal } from './globals.js';
 import type { Machine } from './machine.js';
-import { Dict, Global, Inert, type PickleValue, TensorView, Tuple } from './values.js';
+import { Dict, Global, type PickleValue, Placeholder, TensorView, Tuple } from './values.js';
 
 /** What it returns is of no use. */
 export type Operation = (machine: Machine) => unknown;
@@ -130,13 +130,13 @@ function popped(m: Machine, count: number): PickleValue[] {
 
 function append(m: Machine, items: readonly PickleValue[]): void {
   const list = m.top();
-  if (list instanceof Inert) return void list.content.push(...items);
+  if (list instanceof Placeholder) return void list.content.push(...items);
   if (!Array.isArray(list)) m.fail('has a pickle that appends to what is no list');
   else for (const item of items) list.push(item);
 }
 
 function setItems(m: Machine, target: PickleValue, items: readonly PickleValue[]): PickleValue {
-  if (target instanceof Inert) {
+  if (target instanceof Placeholder) {
     target.content.push(...items);
     return target;
   }
@@ -158,10 +158,10 @@ function stackGlobal(m: Machine): void {
 
 function reduce(m: Machine, keywords: PickleValue = null): void {
   const [made, args] = popped(m, 2);
-  if (!(made instanceof Global || made instanceof Inert) || !(args instanceof Tuple))
+  if (!(made instanceof Global || made instanceof Placeholder) || !(args instanceof Tuple))
     m.fail('has a pickle that calls what is no known class');
-  else if (made instanceof Inert) m.push(new Inert(made.className, [made, args, keywords]));
-  else if (made.role.is === 'inert') m.push(new Inert(made.name, [args, keywords]));
+  else if (made instanceof Placeholder) m.push(new Placeholder(made.className, [made, args, keywords]));
+  else if (made.role.is === 'placeholder') m.push(new Placeholder(made.name, [args, keywords]));
   else if (made.role.is !== 'class') m.fail(`has a pickle that calls ${made.name}`);
   else {
     for (const argument of args.items) m.world.budget.values(lengthOf(argument), m.fail);
@@ -179,8 +179,8 @@ function lengthOf(value: PickleValue): number {
 function build(m: Machine): void {
   const state = m.pop();
   const object = m.top();
-  if (object instanceof Inert) object.state.push(state);
-  if (!(object instanceof Inert || object instanceof Dict || object instanceof TensorView))
+  if (object instanceof Placeholder) object.state.push(state);
+  if (!(object instanceof Placeholder || object instanceof Dict || object instanceof TensorView))
     m.fail('has a pickle that sets the state of what has none');
 }
 

@@ -4,9 +4,9 @@ import {
   Dict,
   type Fail,
   Global,
-  Inert,
   type Make,
   type PickleValue,
+  Placeholder,
   Storage,
   TensorView,
   Tuple,
@@ -19,7 +19,7 @@ const MAX_DIMENSIONS = 64;
 export const rebuildTensor: Make = (args, fail) => {
   const [given, offset, shape, strides] = args;
   const storage = typedBy(given) ?? given;
-  if (storage instanceof Inert) return lost(storage, args);
+  if (storage instanceof Placeholder) return lost(storage, args);
   if (!(storage instanceof Storage) || storage.dtype === null)
     return fail('rebuilds a tensor without a storage of a type');
   return view(storage, storage.dtype, offset, shape, strides, fail);
@@ -29,8 +29,9 @@ export const rebuildTensor: Make = (args, fail) => {
 export const rebuildTypedTensor: Make = (args, fail) => {
   const [given, offset, shape, strides, , , dtype] = args;
   const storage = typedBy(given) ?? given;
-  for (const unknown of [storage, dtype]) if (unknown instanceof Inert) return lost(unknown, args);
-  if (dtype instanceof Global && dtype.role.is === 'inert') return lost(new Inert(dtype.name), args);
+  for (const unknown of [storage, dtype]) if (unknown instanceof Placeholder) return lost(unknown, args);
+  if (dtype instanceof Global && dtype.role.is === 'placeholder')
+    return lost(new Placeholder(dtype.name), args);
   if (!(storage instanceof Storage) || !(dtype instanceof Global) || dtype.role.is !== 'dtype')
     return fail('rebuilds a tensor without a storage or a type');
   return view(storage, dtype.role.dtype, offset, shape, strides, fail);
@@ -39,15 +40,15 @@ export const rebuildTypedTensor: Make = (args, fail) => {
 /** `_rebuild_parameter(data, requires_grad, hooks)`: the tensor itself. */
 export const rebuildParameter: Make = (args, fail) => {
   const [data] = args;
-  if (data instanceof Inert) return lost(data, args);
+  if (data instanceof Placeholder) return lost(data, args);
   return data instanceof TensorView ? data : fail('has a parameter that is no tensor');
 };
 
 /** `Parameter(data, requires_grad)`: the tensor itself; without one it is filled later, which is not followed. */
 export const makeParameter: Make = (args) => {
   const [data] = args;
-  if (data instanceof Inert) return lost(data, args);
-  return data instanceof TensorView ? data : new Inert('torch.nn.parameter.Parameter', [...args]);
+  if (data instanceof Placeholder) return lost(data, args);
+  return data instanceof TensorView ? data : new Placeholder('torch.nn.parameter.Parameter', [...args]);
 };
 
 /** Classes of tensors whose numbers are those of their storage. */
@@ -56,9 +57,9 @@ const PLAIN = /^torch\.(?:(?:_tensor\.)?Tensor|nn\.(?:parameter\.)?(?:Parameter|
 /** `_rebuild_from_type_v2(function, type, args, state)`: a tensor with attributes; those are dropped. */
 export const rebuildFromType: Make = (all, fail) => {
   const [make, type, args] = all;
-  if (make instanceof Global && make.role.is === 'inert') return lost(new Inert(make.name), all);
+  if (make instanceof Global && make.role.is === 'placeholder') return lost(new Placeholder(make.name), all);
   // What the numbers mean is the class's own affair: of quantized ones, codes.
-  if (type instanceof Global && !PLAIN.test(type.name)) return lost(new Inert(type.name), all);
+  if (type instanceof Global && !PLAIN.test(type.name)) return lost(new Placeholder(type.name), all);
   const known =
     make instanceof Global && make.role.is === 'class' && make.name.startsWith('torch._utils._rebuild_');
   if (!known || !(args instanceof Tuple)) return fail('rebuilds a tensor by something that rebuilds none');
@@ -67,15 +68,15 @@ export const rebuildFromType: Make = (all, fail) => {
 
 /** `TypedStorage(wrap_storage=..., dtype=...)`, which gives a type to bytes without one. */
 export const typedStorage: Make = (args) => {
-  const inert = new Inert(TYPED, [...args]);
-  return typedBy(inert) ?? inert;
+  const placeholder = new Placeholder(TYPED, [...args]);
+  return typedBy(placeholder) ?? placeholder;
 };
 
 const TYPED = 'torch.storage.TypedStorage';
 
 /** The storage that such an object was made with, by arguments or by its state. */
 function typedBy(value: PickleValue | undefined): Storage | undefined {
-  if (!(value instanceof Inert) || value.className !== TYPED) return undefined;
+  if (!(value instanceof Placeholder) || value.className !== TYPED) return undefined;
   const parts = [
     ...value.content,
     ...value.state.flatMap((state) => (state instanceof Dict ? [...state.entries.values()] : [])),
@@ -89,8 +90,8 @@ function typedBy(value: PickleValue | undefined): Storage | undefined {
 }
 
 /** In the place of a tensor that depends on something unknown. */
-function lost({ className }: Inert, args: readonly PickleValue[]): Inert {
-  return new Inert(className, [...args], true);
+function lost({ className }: Placeholder, args: readonly PickleValue[]): Placeholder {
+  return new Placeholder(className, [...args], true);
 }
 
 function view(

@@ -3,9 +3,9 @@ import { defined } from '../../../defined.js';
 import { SafelightError } from '../../../errors.js';
 import type { TensorInfo } from '../../weights/tensor-index.js';
 import { type Checkpoint, failure } from './checkpoint.js';
-import { refuseModule, wholeModule } from './globals.js';
+import { pickledModule, refuseModule } from './globals.js';
 import { isContiguous, span } from './rebuild.js';
-import { Dict, Inert, type PickleValue, Storage, TensorView, Tuple } from './values.js';
+import { Dict, type PickleValue, Placeholder, Storage, TensorView, Tuple } from './values.js';
 
 /** Where training scripts put the model beside their optimizer's state, the first that is there. */
 const WRAPPERS = ['state_dict', 'model_state_dict', 'model', 'net', 'network', 'module', 'params', 'weights'];
@@ -77,8 +77,8 @@ class Finder {
   private visits = 0;
   private readonly fail;
   /** The first unknown object on the way, and the first with tensors among its attributes. */
-  private unknown: Inert | undefined;
-  private holder: readonly [name: string, object: Inert] | undefined;
+  private unknown: Placeholder | undefined;
+  private holder: readonly [name: string, object: Placeholder] | undefined;
 
   constructor(private readonly path: string) {
     this.fail = failure(path);
@@ -87,17 +87,18 @@ class Finder {
   /** Where no tensor was found because they are all in an object of an unknown class. @throws INVALID_FILE, UNSUPPORTED_MODEL */
   refuseHolder(): void {
     if (this.holder) this.refuse(...this.holder);
-    if (this.unknown?.className.startsWith('torch.nn.')) throw wholeModule(this.unknown.className, this.path);
+    if (this.unknown?.className.startsWith('torch.nn.'))
+      throw pickledModule(this.unknown.className, this.path);
   }
 
   /** @throws INVALID_FILE, UNSUPPORTED_MODEL if the value is an object of an unknown class that has tensors */
   refuseIfHolder(name: string, value: PickleValue): void {
-    if (value instanceof Inert && this.holdsTensors([...value.content, ...value.state]))
+    if (value instanceof Placeholder && this.holdsTensors([...value.content, ...value.state]))
       this.refuse(name, value);
   }
 
-  private refuse(name: string, { className }: Inert): never {
-    if (className.startsWith('torch.nn.')) throw wholeModule(className, this.path);
+  private refuse(name: string, { className }: Placeholder): never {
+    if (className.startsWith('torch.nn.')) throw pickledModule(className, this.path);
     throw new SafelightError(
       'INVALID_FILE',
       `${this.path} asks for ${JSON.stringify(className.slice(0, 120))} to make ${JSON.stringify(name.slice(0, 120) || 'what it holds')}, which is ` +
@@ -106,7 +107,7 @@ class Finder {
   }
 
   /** A leftover of the training is passed over; a tensor that depends on it is not. */
-  private visitUnknown(object: Inert, name: string): void {
+  private visitUnknown(object: Placeholder, name: string): void {
     this.unknown ??= object;
     if (object.isTensor || this.holdsTensors(object.content)) this.refuse(name, object);
     if (this.holder === undefined && this.holdsTensors(object.state)) this.holder = [name, object];
@@ -120,7 +121,7 @@ class Finder {
       if (typeof value !== 'object' || value === null || seen.has(value)) continue;
       if (++this.visits > MAX_VISITS) this.fail('holds more than anybody can look through');
       seen.add(value);
-      if (value instanceof Inert) open.push(...value.content, ...value.state);
+      if (value instanceof Placeholder) open.push(...value.content, ...value.state);
       else if (value instanceof Dict) open.push(...value.entries.values());
       else if (value instanceof Tuple) open.push(...value.items);
       else if (Array.isArray(value)) open.push(...value);
@@ -134,7 +135,7 @@ class Finder {
     const visit = (value: PickleValue, name: string, depth: number): void => {
       if (++this.visits > MAX_VISITS) this.fail('holds more than anybody can look through');
       if (value instanceof TensorView) this.add(found, name, value);
-      else if (value instanceof Inert) this.visitUnknown(value, name);
+      else if (value instanceof Placeholder) this.visitUnknown(value, name);
       else if (depth < MAX_DEPTH) {
         for (const [key, item] of children(value))
           visit(item, name === '' ? key : `${name}.${key}`, depth + 1);

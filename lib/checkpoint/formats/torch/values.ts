@@ -12,7 +12,7 @@ export type PickleValue =
   | Global
   | Storage
   | TensorView
-  | Inert;
+  | Placeholder;
 
 /** Immutable, unlike a list (an array here); sets are lists, frozen sets tuples. */
 export class Tuple {
@@ -38,7 +38,7 @@ export type GlobalRole =
   | { readonly is: 'dtype'; readonly dtype: string }
   /** `keywords`: keyword arguments follow the others, whatever their names. */
   | { readonly is: 'class'; readonly make: Make; readonly keywords?: boolean }
-  | { readonly is: 'inert' };
+  | { readonly is: 'placeholder' };
 
 /** Makes a value of a known class out of its arguments. Throws by way of `fail` where they make no sense. */
 export type Make = (args: readonly PickleValue[], fail: Fail) => PickleValue;
@@ -74,7 +74,7 @@ export class TensorView {
  * An object of a class that is not known, or known to be nothing but a leftover of the training. It does nothing. What it was made of is
  * kept to tell, once the model's tensors are looked for, whether some of them are lost in it.
  */
-export class Inert {
+export class Placeholder {
   /** Set as attributes. */
   readonly state: PickleValue[] = [];
 

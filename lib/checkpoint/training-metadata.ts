@@ -5,16 +5,16 @@
  */
 import type { SchedulerConfig } from './config/types.js';
 
-export interface Stated<T> {
+export interface MetadataValue<T> {
   readonly value: T;
   /** The metadata key that states the value. */
   readonly key: string;
 }
 
-export interface StatedTraining {
-  readonly prediction: Stated<SchedulerConfig['prediction']> | null;
+export interface TrainingMetadata {
+  readonly prediction: MetadataValue<SchedulerConfig['prediction']> | null;
   /** True for betas rescaled to zero terminal SNR. */
-  readonly zeroSnr: Stated<boolean> | null;
+  readonly zeroSnr: MetadataValue<boolean> | null;
 }
 
 type Read<T> = (value: string) => T | undefined;
@@ -58,7 +58,7 @@ const ZERO_SNR_KEYS: readonly (readonly [key: string, read: Read<boolean>])[] = 
 ];
 
 /** @param notes text metadata of the file; keys and values are compared without case and surrounding white space */
-export function readStatedTraining(notes: ReadonlyMap<string, string>): StatedTraining {
+export function readTrainingMetadata(notes: ReadonlyMap<string, string>): TrainingMetadata {
   const normalized = new Map<string, string>();
   for (const [key, value] of notes) normalized.set(key.trim().toLowerCase(), value.trim().toLowerCase());
   return { prediction: first(normalized, PREDICTION_KEYS), zeroSnr: first(normalized, ZERO_SNR_KEYS) };
@@ -67,7 +67,7 @@ export function readStatedTraining(notes: ReadonlyMap<string, string>): StatedTr
 function first<T>(
   notes: ReadonlyMap<string, string>,
   keys: readonly (readonly [key: string, read: Read<T>])[],
-): Stated<T> | null {
+): MetadataValue<T> | null {
   for (const [key, read] of keys) {
     const text = notes.get(key);
     const value = text === undefined ? undefined : read(text);

@@ -77,7 +77,7 @@ const MODULE = /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*$/;
 const DUNDER = /(?:^|\.)__(?!main__(?:\.|$)|builtin__\.)\w*__(?:\.|$)/;
 
 /** Whether an object of this name may be read as a placeholder. */
-export function isLeftover(module: string, name: string): boolean {
+export function isPlaceholderClass(module: string, name: string): boolean {
   const full = `${module}.${name}`;
   if (HARMLESS.has(full) || HARMLESS_CLASSES.test(full) || HARMLESS_FUNCTIONS.test(full)) return true;
   if (!MODULE.test(module) || !NAME.test(name) || DUNDER.test(full)) return false;
