@@ -26,7 +26,7 @@ const ATTENTION = [
 const MAX_LEVELS = 16;
 const MAX_BLOCKS = 64;
 
-/** @param prefix prefix of the autoencoder's names with the dot; empty in a file of its suffixes */
+/** @param prefix prefix of the autoencoder's names with the dot; empty in a file of its own */
 export function ldmAutoencoderNaming(names: Iterable<string>, prefix: string): Naming {
   const suffixes: string[] = [];
   for (const name of names) if (name.startsWith(prefix)) suffixes.push(name.slice(prefix.length));

@@ -20,7 +20,7 @@ const RESNET = [
 ] as const;
 
 /**
- * @param prefix prefix of the U-Net's names with the dot; empty in a file of its suffixes
+ * @param prefix prefix of the U-Net's names with the dot; empty in a file of its own
  * @param path path of the file, for messages
  * @param attention properties of attention blocks instead of transformers, from the YAML config
  * @throws MISSING_TENSOR if a complete block is missing; UNSUPPORTED_MODEL for an unknown kind of block, or for
@@ -199,7 +199,7 @@ class Layout {
     this.places.addEach(from, to, RESNET);
   }
 
-  /** Maps a transformer, whose inner names are diffusers' suffixes, or an attention block. */
+  /** Maps a transformer, whose inner names are diffusers' own, or an attention block. */
   private attention(from: string, to: string): void {
     if (this.has(`${from}.in_layers`))
       throw this.unsupported(from, 'is a residual block in the place of attention');

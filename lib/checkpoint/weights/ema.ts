@@ -9,7 +9,7 @@ import { SafelightError } from '../../errors.js';
 import { formatShape, type TensorIndex, type TensorInfo } from './tensor-index.js';
 
 const AVERAGES = 'model_ema.';
-/** LitEma's suffix state. */
+/** LitEma's own state. */
 const STATE: ReadonlySet<string> = new Set(['decay', 'num_updates']);
 
 /**

@@ -13,7 +13,7 @@ export type ConditionConfig =
   /** Image-conditional: the code indices of an image (a sketch, depth, segmentation). */
   | {
       readonly kind: 'image';
-      /** `{target, params}` of the autoencoder that encodes it; null for the first stage's stageParams. */
+      /** `{target, params}` of the autoencoder that encodes it; null for the first stage's own. */
       readonly autoencoder: ModelConfig | null;
       /**
        * Side length in pixels to which the image is first resized (nearest neighbor, as in PyTorch); null to keep its

@@ -94,7 +94,7 @@ export class ModelConfig {
     );
   }
 
-  /** @throws INVALID_FILE naming file and field; `why` is a clause such as `expected ..., shown ...` */
+  /** @throws INVALID_FILE naming file and field; `why` is a clause such as `expected ..., found ...` */
   fail(field: string, why: string): never {
     throw new SafelightError(
       'INVALID_FILE',

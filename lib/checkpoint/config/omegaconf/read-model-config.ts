@@ -15,7 +15,7 @@ const EXTENSIONS = ['.yaml', '.yml'];
 const MAX_FILES = 64;
 
 /**
- * Reads the config of a checkpoint: the file or files of the option, else the first config next to the checkpoint of
+ * Reads the config of a checkpoint: the file or files of the option, else the first found next to the checkpoint of
  * `NAME.yaml` (or
  * `.yml`), `config.yaml`, `model.yaml`, and for a training run's `RUN/checkpoints/NAME.ckpt` those of `RUN/configs`,
  * whose
@@ -23,7 +23,7 @@ const MAX_FILES = 64;
  *
  * @param checkpoint a weights file, or a folder that contains one
  * @param option `--config`; several files are merged, later ones override earlier ones
- * @returns null if the option is not given and no config is config
+ * @returns null if the option is not given and no config is found
  * @throws FILE_NOT_FOUND, INVALID_FILE (also if a file of the option has no `model`), INVALID_OPTION
  */
 export async function readModelConfig(
