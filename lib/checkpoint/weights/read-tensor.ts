@@ -27,7 +27,7 @@ export async function readValues(tensor: TensorInfo, maxCount: number): Promise<
   if (more.length > 0 || count > maxCount) {
     throw new SafelightError(
       'INVALID_FILE',
-      `"${name}" in ${file} has shape ${formatShape(shape)}, expected a list of at maxCount ${maxCount} numbers; the file contains another kind of model`,
+      `"${name}" in ${file} has shape ${formatShape(shape)}, expected a list of at most ${maxCount} numbers; the file contains another kind of model`,
     );
   }
   return readRun(tensor, 0, strides?.[0] ?? 1, count);

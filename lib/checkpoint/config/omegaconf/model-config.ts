@@ -115,7 +115,7 @@ export class ModelConfig {
 
   private wrong(field: string, expected: string, value: ConfigValue | undefined): never {
     const shown = value === undefined ? 'nothing' : (JSON.stringify(value) ?? String(value));
-    this.fail(field, `expected ${expected}, shown ${shown.length > 80 ? `${shown.slice(0, 80)}...` : shown}`);
+    this.fail(field, `expected ${expected}, found ${shown.length > 80 ? `${shown.slice(0, 80)}...` : shown}`);
   }
 
   private path(field: string): string {
