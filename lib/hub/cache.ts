@@ -100,12 +100,12 @@ export class RepositoryCache {
 
   /** Returns the commits of branches and tags. */
   async refs(): Promise<Map<string, string>> {
-    const stats = new Map<string, string>();
+    const commits = new Map<string, string>();
     for (const path of await filesUnder(join(this.folder, 'refs'))) {
       const commit = (await readFile(path, 'utf8').catch(() => '')).trim();
-      if (COMMIT.test(commit)) stats.set(slashes(relative(join(this.folder, 'refs'), path)), commit);
+      if (COMMIT.test(commit)) commits.set(slashes(relative(join(this.folder, 'refs'), path)), commit);
     }
-    return stats;
+    return commits;
   }
 
   async commits(): Promise<string[]> {

@@ -105,9 +105,9 @@ async function removeRepository(
     for (const commit of commits) freed += await cache.remove(commit);
     return freed;
   }
-  const models = await cache.find(revision);
+  const snapshot = await cache.find(revision);
   const commit =
-    models?.commit ?? commits.find((candidate) => revision.length >= 7 && candidate.startsWith(revision));
+    snapshot?.commit ?? commits.find((candidate) => revision.length >= 7 && candidate.startsWith(revision));
   if (commit === undefined) throw missing(name);
   return cache.remove(commit);
 }
