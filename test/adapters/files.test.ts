@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readLora } from '../../lib/adapters/lora-file.js';
 import { readLoraKey } from '../../lib/adapters/lora-keys.js';
 import { matchLora } from '../../lib/adapters/lora-patches.js';
-import { loraPlaces } from '../../lib/adapters/lora-places.js';
+import { modelLayers } from '../../lib/adapters/model-layers.js';
 import { openModel } from '../../lib/families/registry.js';
 import { adaptedModules } from '../../lib/families/shared/unet/lora-target.js';
 import { defaultLimits, jobSchemas } from '../../lib/jobs/schemas.js';
@@ -50,7 +50,7 @@ function written(
 async function matched(model: TinyModel, path: string) {
   const source = await openModel(folders[model]);
   const target = { name: model, family: model, textWidth: source.unet.config.cross_attention_dim };
-  return matchLora(await readLora(path), loraPlaces(adaptedModules(source)), target);
+  return matchLora(await readLora(path), modelLayers(adaptedModules(source)), target);
 }
 
 describe('the name of a tensor', () => {
