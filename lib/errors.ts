@@ -18,7 +18,10 @@ export type ErrorCode =
   | 'SHAPE_MISMATCH'
   /** No model of that name is configured or cached. */
   | 'MODEL_NOT_FOUND'
-  /** A repository or file on the hub does not exist, or is gated or private and the request has no token with access to it. */
+  /**
+   * A repository or file on the hub does not exist, or is gated or private and the request has no token with access to
+   * it.
+   */
   | 'ACCESS_DENIED'
   /** A server could not be reached, or kept failing after several retries. */
   | 'DOWNLOAD_FAILED'
@@ -40,7 +43,10 @@ export type ErrorCode =
   | 'INVALID_IMAGE'
   /** A latent or an image contains NaN or infinite values. */
   | 'NOT_FINITE'
-  /** A model or an image needs more memory than is available. Thrown before the work begins; the message states both sizes. */
+  /**
+   * A model or an image needs more memory than is available. Thrown before the work begins; the message states both
+   * sizes.
+   */
   | 'DOES_NOT_FIT'
   /** An allocation failed during the work. */
   | 'OUT_OF_MEMORY'
@@ -115,8 +121,8 @@ const callbacks = new WeakMap<
 >();
 
 /**
- * Calls `callback` when the signal is aborted, immediately if it is aborted already. All calls for a signal share one listener,
- * which avoids MaxListenersExceededWarning and is removed together with the last callback.
+ * Calls `callback` when the signal is aborted, immediately if it is aborted already. All calls for a signal share one
+ * listener, which avoids MaxListenersExceededWarning and is removed together with the last callback.
  * @returns a function that removes the callback, to be called when the work ends; further calls have no effect
  */
 export function onAbort(signal: AbortSignal, callback: () => void): () => void {
@@ -150,7 +156,8 @@ function listenTo(signal: AbortSignal) {
 }
 
 /**
- * Settles with `promise`, or rejects as soon as the signal is aborted without waiting for the promise. Removes its listener.
+ * Settles with `promise`, or rejects as soon as the signal is aborted without waiting for the promise. Removes its
+ * listener.
  * @throws ABORTED
  */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

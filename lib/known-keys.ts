@@ -1,4 +1,7 @@
-/** Checks of options that pipelines, models and tensors share. Unknown names are errors: a misspelt option would be ignored silently. */
+/**
+ * Checks of options that pipelines, models and tensors share. Unknown names are errors: a misspelt option would be
+ * ignored silently.
+ */
 import { invalidOption, SafelightError } from './errors.js';
 import { didYouMean, suggestOption, suggestValue } from './suggest.js';
 

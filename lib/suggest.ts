@@ -1,8 +1,10 @@
-/** "Did you mean ...?" suggestions: the nearest known name by spelling, or the counterpart of another program's name. */
+/**
+ * "Did you mean ...?" suggestions: the nearest known name by spelling, or the counterpart of another program's name.
+ */
 
 /**
- * Options by their normalized names in diffusers, A1111, ComfyUI, OpenAI's API and others. The first candidate that the call accepts
- * is suggested; `hires.scale` is a candidate if the call accepts `hires`.
+ * Options by their normalized names in diffusers, A1111, ComfyUI, OpenAI's API and others. The first candidate that the
+ * call accepts is suggested; `hires.scale` is a candidate if the call accepts `hires`.
  */
 const OPTIONS: Readonly<Record<string, readonly string[]>> = {
   negativeprompt: ['negative'],
@@ -219,8 +221,8 @@ export function didYouMean(suggestion: string | undefined): string | undefined {
 const MAX_LENGTH = 60;
 
 /**
- * Returns the candidate with the smallest edit distance, at most a third of the word's length (at least 1); else the first candidate
- * that starts with the word; else undefined.
+ * Returns the candidate with the smallest edit distance, at most a third of the word's length (at least 1); else the
+ * first candidate that starts with the word; else undefined.
  */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const wanted = normalized(word);
@@ -235,7 +237,9 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   return candidates.find((candidate) => normalized(candidate).startsWith(wanted));
 }
 
-/** Reduces a name to lower-case letters and digits: `guidance_scale`, `guidanceScale` and `Guidance scale` become equal. */
+/**
+ * Reduces a name to lower-case letters and digits: `guidance_scale`, `guidanceScale` and `Guidance scale` become equal.
+ */
 function normalized(name: string): string {
   return name
     .toLowerCase()

@@ -1,9 +1,11 @@
 /**
- * Warnings: conditions that do not stop a call but may make its result differ from what the caller expects. Results, job events and
- * `--json` output contain them; without `--json` the command line prints them to stderr.
+ * Warnings: conditions that do not stop a call but may make its result differ from what the caller expects. Results,
+ * job events and `--json` output contain them; without `--json` the command line prints them to stderr.
  */
 
-/** Stable identifiers of warnings, for programs to branch on. Messages are for people and may change between versions. */
+/**
+ * Stable identifiers of warnings, for programs to branch on. Messages are for people and may change between versions.
+ */
 export type WarningCode =
   /** A prompt uses syntax that is not supported and is encoded as plain words. */
   | 'PROMPT_SYNTAX'

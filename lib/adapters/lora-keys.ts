@@ -1,7 +1,7 @@
 /**
  * Parses the tensor names of LoRA files into a layer and a role: a factor, the alpha that scales both, or a part of an
- * unsupported type.
- * Names as in kohya-ss/sd-scripts, huggingface/diffusers, huggingface/peft and KohakuBlueleaf/LyCORIS.
+ * unsupported type. Names as in kohya-ss/sd-scripts, huggingface/diffusers, huggingface/peft and
+ * KohakuBlueleaf/LyCORIS.
  */
 
 export type LoraRole = 'up' | 'down' | 'alpha' | 'full';

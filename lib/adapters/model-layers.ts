@@ -1,7 +1,6 @@
 /**
  * Maps layer names of LoRA files to a model's weights. kohya's trainer replaces the dots of a name by underscores,
- * which cannot be reversed
- * (`to_out_0`, `transformer_blocks`), so the names are generated from the model's parameters.
+ * which cannot be reversed (`to_out_0`, `transformer_blocks`), so the names are generated from the model's parameters.
  */
 import type { WeightRequirement } from '../binding/types.js';
 import type { UNetConfig } from '../checkpoint/config/types.js';

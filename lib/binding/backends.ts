@@ -7,8 +7,7 @@ import type { BackendChoice, BackendInfo, BackendName, NativeAddon } from './typ
 
 /**
  * Returns every usable device, and those that exist but cannot be used (`opens` is false, `problem` states the reason).
- * The first call opens
- * the devices of installed GPU backends in a child process.
+ * The first call opens the devices of installed GPU backends in a child process.
  */
 export function backends(): BackendInfo[] {
   const cpu = guarded(() => addon().backends()).map((device) => ({ ...device, opens: true }));

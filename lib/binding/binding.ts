@@ -13,8 +13,7 @@ let loaded: NativeAddon | undefined;
 
 /**
  * Returns the native addon, loaded on first use from build/Release (compiled on this machine), else from
- * prebuilds/PLATFORM-ARCH (shipped with
- * the package).
+ * prebuilds/PLATFORM-ARCH (shipped with the package).
  *
  * @throws BINARY_NOT_FOUND naming the paths tried and the command to run
  */

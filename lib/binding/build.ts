@@ -11,8 +11,7 @@ export interface BuildOptions {
 
 /**
  * Compiles the native binary for this machine from the bundled ggml source into build/Release, which has precedence
- * over the prebuilt binary.
- * The compiler's output is written to stderr.
+ * over the prebuilt binary. The compiler's output is written to stderr.
  *
  * @throws BINARY_NOT_FOUND if a tool is missing or the build fails
  */

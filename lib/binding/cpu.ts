@@ -5,8 +5,7 @@ const REQUIRED = ['avx', 'avx2', 'fma', 'f16c', 'bmi2', 'sse4_2'];
 
 /**
  * Returns the instruction sets that the binary requires and this processor lacks; empty if none are missing or it is
- * unknown. Checked before the
- * binary is loaded, which would otherwise end the process with SIGILL.
+ * unknown. Checked before the binary is loaded, which would otherwise end the process with SIGILL.
  *
  * @param cpuinfo content of /proc/cpuinfo, or undefined if it does not exist
  */

@@ -1,8 +1,7 @@
 /**
  * GPU backends. Each is a separate addon (safelight-vulkan.node), because it requires a driver's libraries and may fail
- * in ways that end the
- * process. A child process first loads the addon and opens its devices; only what succeeds there is loaded in this
- * process.
+ * in ways that end the process. A child process first loads the addon and opens its devices; only what succeeds there
+ * is loaded in this process.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -35,8 +34,7 @@ const addons = new Map<GpuBackend, NativeAddon>();
 
 /**
  * Returns the path of a backend's addon: in the folder that SAFELIGHT_GPU_BINARIES names, compiled on this machine
- * (build/gpu), shipped with the
- * package (prebuilds), or in a separate package (@safelight/PLATFORM-ARCH-BACKEND).
+ * (build/gpu), shipped with the package (prebuilds), or in a separate package (@safelight/PLATFORM-ARCH-BACKEND).
  */
 function gpuBinary(backend: GpuBackend): string | undefined {
   const name = `safelight-${backend}.node`;

@@ -50,8 +50,7 @@ export interface ModuleRunResult extends RunResult {
 
 /**
  * A module (text encoder, U-Net, autoencoder) on a backend, run by entry point. Each module has its own thread: runs of
- * one module are queued,
- * different modules run concurrently.
+ * one module are queued, different modules run concurrently.
  */
 export class NativeModule implements AsyncDisposable {
   #handle: NativeModuleHandle | undefined;
@@ -69,8 +68,7 @@ export class NativeModule implements AsyncDisposable {
    * Loads weights and prepares them for the backend.
    *
    * @throws UNSUPPORTED_MODEL or INVALID_OPTION (config), MISSING_TENSOR, SHAPE_MISMATCH, INVALID_FILE (plan),
-   *   FILE_NOT_FOUND, OUT_OF_MEMORY,
-   *   BACKEND_UNAVAILABLE, ABORTED
+   *   FILE_NOT_FOUND, OUT_OF_MEMORY, BACKEND_UNAVAILABLE, ABORTED
    */
   static async create(
     kind: ModuleKind,
@@ -86,8 +84,7 @@ export class NativeModule implements AsyncDisposable {
 
   /**
    * Runs an entry point. Inputs are copied before the call returns, except `TensorRef`s, which may be disposed of
-   * immediately after it; outputs
-   * belong to the caller.
+   * immediately after it; outputs belong to the caller.
    *
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
@@ -132,8 +129,7 @@ export class NativeModule implements AsyncDisposable {
 
   /**
    * Registers a patch set under an id for runs (`RunOptions.patches`), replacing a set with the same id; an empty set
-   * removes it. Runs already
-   * queued are not affected.
+   * removes it. Runs already queued are not affected.
    * @throws ADAPTER_MISMATCH, INVALID_OPTION, INVALID_FILE, FILE_NOT_FOUND, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async setPatches(id: string, plan: PatchPlan, signal?: AbortSignal): Promise<void> {

@@ -28,8 +28,7 @@ export function guarded<T>(call: () => T): T {
 
 /**
  * Starts a call and waits for it. An aborted signal cancels the call and rejects immediately, since the call may be
- * queued behind a run of several
- * seconds, and freeing gigabytes takes time too.
+ * queued behind a run of several seconds, and freeing gigabytes takes time too.
  * @param discard receives a result that arrives after the rejection
  */
 export async function settle<T>(

@@ -6,9 +6,8 @@ let nativeHandle: (ref: TensorRef) => NativeTensorHandle;
 
 /**
  * A tensor in the memory of a device: an output that a run kept there (`RunOptions.keep`), usable as an input of
- * modules on the same device. It
- * outlives the module that computed it. Its memory is freed once it and all its slices are disposed of or
- * garbage-collected.
+ * modules on the same device. It outlives the module that computed it. Its memory is freed once it and all its slices
+ * are disposed of or garbage-collected.
  */
 export class TensorRef implements Disposable {
   static {

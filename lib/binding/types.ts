@@ -1,7 +1,6 @@
 /**
  * Types of the C++ addon's interface. The addon implements modules (a kind, a config, weights); pipelines and all
- * decisions are in
- * TypeScript.
+ * decisions are in TypeScript.
  */
 
 /** A device that computes. */
@@ -26,8 +25,7 @@ export type BackendChoice = 'auto' | BackendName | `${Exclude<BackendName, 'cpu'
 
 /**
  * Types in which weights can be written and stored; arithmetic is f32 for every type. The quantized types are ggml's:
- * blocks of 32 (`_0`) or 256
- * (`_K`) weights with a scale.
+ * blocks of 32 (`_0`) or 256 (`_K`) weights with a scale.
  */
 export type StorageType = 'f32' | 'f16' | 'bf16' | 'q8_0' | 'q5_0' | 'q4_0' | 'q4_K' | 'q5_K' | 'q6_K';
 
@@ -73,8 +71,7 @@ export interface WeightRequirement {
   readonly shape: readonly number[];
   /**
    * The use of the parameter, which restricts its storage: `matrix` (linear layers and 1x1 convolutions) any storage,
-   * `conv` (larger filters) and
-   * `embedding` f32, f16 or bf16, `vector` (norms, biases) only f32.
+   * `conv` (larger filters) and `embedding` f32, f16 or bf16, `vector` (norms, biases) only f32.
    */
   readonly role: 'matrix' | 'conv' | 'embedding' | 'vector';
 }
@@ -101,8 +98,7 @@ export interface WeightPlanEntry {
   };
   /**
    * `rows`: uses rows [start, end) of the first dimension (a fused in_proj), or of each of `groups` equal groups of
-   * rows (heads split before query,
-   * key and value); `transpose`: swaps the two dimensions of a matrix.
+   * rows (heads split before query, key and value); `transpose`: swaps the two dimensions of a matrix.
    */
   readonly transform?:
     | { readonly op: 'rows'; readonly start: number; readonly end: number; readonly groups?: number }
@@ -158,8 +154,7 @@ export interface NativeTensor {
 
 /**
  * A tensor that a run kept on its device, or rows of one, which share its memory. It outlives its module; its memory is
- * freed once it is no longer
- * used.
+ * freed once it is no longer used.
  */
 export interface NativeTensorHandle {
   readonly shape: readonly number[];
@@ -189,8 +184,7 @@ export interface ModuleOptions {
   readonly stockOps?: boolean;
   /**
    * Leaves weights in their mapped files if the CPU can use the file's bytes: this takes no private memory and no time
-   * to load, but truncating the
-   * file ends the process (SIGBUS).
+   * to load, but truncating the file ends the process (SIGBUS).
    */
   readonly mapWeights?: boolean;
   /** Frees a run's buffers when it ends, instead of keeping them for the next run with the same shapes. */
@@ -208,9 +202,8 @@ export interface RunOptions {
   readonly timings?: boolean;
   /**
    * Name of the state for entry points that keep tensors between runs (a KV cache, cross-attention keys and values). It
-   * is initialized with zeros,
-   * exists until `release` or `dispose`, and is released if a run with it fails or is cancelled after the computation
-   * has begun.
+   * is initialized with zeros, exists until `release` or `dispose`, and is released if a run with it fails or is
+   * cancelled after the computation has begun.
    */
   readonly session?: string;
   /** Id of the patch set (see `setPatches`); without one, the weights are unchanged. */
@@ -275,8 +268,7 @@ export interface NativeModuleHandle {
   memory(): MemoryInfo;
   /**
    * Registers a patch set under an id after the runs already queued, replacing a set with the same id; an empty set is
-   * removed and its memory freed.
-   * Rejects with ADAPTER_MISMATCH if the module lacks a parameter or its shape differs.
+   * removed and its memory freed. Rejects with ADAPTER_MISMATCH if the module lacks a parameter or its shape differs.
    */
   setPatches(id: string, plan: PatchPlan): NativeTask<void>;
   /** Frees the state of a session after the runs already queued; unknown names are ignored. */

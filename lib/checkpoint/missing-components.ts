@@ -1,4 +1,7 @@
-/** The error of a file that lacks components of a model: lists what is missing, and the options or folders that supply it. */
+/**
+ * The error of a file that lacks components of a model: lists what is missing, and the options or folders that supply
+ * it.
+ */
 import { SafelightError } from '../errors.js';
 import { findUNet, type UNetLocation } from './naming/find-unet.js';
 import { hasFirstStage } from './open-first-stage.js';
@@ -86,7 +89,9 @@ function withoutUNet(tensors: TensorIndex, path: string): SafelightError {
   );
 }
 
-/** Returns the family, by the width of the text states and the presence of pooled text; null for an unknown combination. */
+/**
+ * Returns the family, by the width of the text states and the presence of pooled text; null for an unknown combination.
+ */
 function kindOf(tensors: TensorIndex, { prefix }: UNetLocation): Kind | null {
   const context = contextOf(tensors, prefix);
   const pooled = [`${prefix}label_emb.0.0.weight`, `${prefix}add_embedding.linear_1.weight`].some((name) =>

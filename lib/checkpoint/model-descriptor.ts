@@ -163,6 +163,9 @@ export interface OpenModelOptions {
    * checkpoint.
    */
   readonly config?: string | readonly string[];
-  /** Uses the moving average of the weights (`model_ema.*`) that a single file contains in addition to them. Default false. */
+  /**
+   * Uses the moving average of the weights (`model_ema.*`) that a single file contains in addition to them. Default
+   * false.
+   */
   readonly ema?: boolean;
 }

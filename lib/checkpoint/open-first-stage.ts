@@ -1,4 +1,7 @@
-/** Opens KL and VQ autoencoders: among the tensors of CompVis and taming checkpoints, and in diffusers' `VQModel` folders. */
+/**
+ * Opens KL and VQ autoencoders: among the tensors of CompVis and taming checkpoints, and in diffusers' `VQModel`
+ * folders.
+ */
 import { join } from 'node:path';
 import { SafelightError } from '../errors.js';
 import type { LatentScale } from './components.js';

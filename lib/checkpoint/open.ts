@@ -10,7 +10,9 @@ import type { OpenModelOptions } from './model-descriptor.js';
 import { type ModelFiles, readModelFiles } from './model-files.js';
 import { refuseOtherFamilies } from './other-families.js';
 
-/** The folder of the starter model, a small model that ships with the package. Resolved from `lib/` and `dist/` alike. */
+/**
+ * The folder of the starter model, a small model that ships with the package. Resolved from `lib/` and `dist/` alike.
+ */
 export const starterModel = bundledModels.starter;
 
 /** The part of a family that recognizes and opens model files. */
@@ -27,9 +29,10 @@ export interface ModelOpener<Opened> {
 
 /**
  * Opens a model with the first family that recognizes it.
- * @param path a diffusers folder, a single file (safetensors, GGUF, PyTorch checkpoint, or shard index), or the name of a bundled
- *   (`starter`) or downloaded model (`owner/name`, `civitai:VERSION_ID`)
- * @throws FILE_NOT_FOUND, MODEL_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION
+ * @param path a diffusers folder, a single file (safetensors, GGUF, PyTorch checkpoint, or shard index), or the name of
+ *   a bundled (`starter`) or downloaded model (`owner/name`, `civitai:VERSION_ID`)
+ * @throws FILE_NOT_FOUND, MODEL_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH,
+ *   INVALID_OPTION
  */
 export async function openWith<Opened>(
   path: string,

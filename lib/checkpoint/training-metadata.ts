@@ -34,7 +34,9 @@ const VERSIONS: ReadonlyMap<string, SchedulerConfig['prediction']> = new Map([
   ['sd_v2_v', 'v'],
 ]);
 
-/** In this order: keys whose value names the prediction, keys that state v-prediction as a boolean, keys that imply it. */
+/**
+ * In this order: keys whose value names the prediction, keys that state v-prediction as a boolean, keys that imply it.
+ */
 const PREDICTION_KEYS: readonly (readonly [key: string, read: Read<SchedulerConfig['prediction']>])[] = [
   ['modelspec.prediction_type', named],
   ['modelspec.predict_key', named],
@@ -43,7 +45,8 @@ const PREDICTION_KEYS: readonly (readonly [key: string, read: Read<SchedulerConf
   ['ss_v_parameterization', isV],
   ['v_parameterization', isV],
   ['v_pred', (value) => (isMarker(value) ? 'v' : undefined)],
-  // `sd_v2` and `sd_v2_v`; has no information about SDXL. `ss_v2` concerns only the text encoder, which the tensors determine.
+  // `sd_v2` and `sd_v2_v`; has no information about SDXL. `ss_v2` concerns only the text encoder, which the tensors
+  // determine.
   ['ss_base_model_version', (value) => VERSIONS.get(value)],
   ['modelspec.architecture', architecture],
 ];
@@ -96,7 +99,9 @@ function isMarker(value: string): boolean {
   return value === '' || flag(value) === true;
 }
 
-/** Of ModelSpec's architecture names only those of SD2 determine the prediction; a suffix such as `/lora` may follow. */
+/**
+ * Of ModelSpec's architecture names only those of SD2 determine the prediction; a suffix such as `/lora` may follow.
+ */
 function architecture(value: string): SchedulerConfig['prediction'] | undefined {
   if (/^stable-diffusion-v2-768-v(?![a-z0-9])/.test(value)) return 'v';
   return /^stable-diffusion-v2-(?:512|inpainting)(?![a-z0-9])/.test(value) ? 'eps' : undefined;

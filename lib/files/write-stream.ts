@@ -18,8 +18,7 @@ export function writeStdout(bytes: Uint8Array): Promise<void> {
 
 /**
  * Opens a FIFO or device and calls `use` with a function that writes to it. Waits for the reader of a FIFO without
- * blocking a thread, so that
- * the process can still be interrupted.
+ * blocking a thread, so that the process can still be interrupted.
  */
 export async function withStream(path: string, use: (write: Write) => Promise<void>): Promise<void> {
   const handle = await openStream(path);

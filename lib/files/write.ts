@@ -1,7 +1,7 @@
 /**
  * Writes output files. A regular file is written to a temporary file in the same folder and renamed once it is on disk,
- * so that no partial
- * file is ever visible. Symbolic links are followed; data is written directly to FIFOs, devices and stdout (`-`).
+ * so that no partial file is ever visible. Symbolic links are followed; data is written directly to FIFOs, devices and
+ * stdout (`-`).
  */
 import { randomBytes } from 'node:crypto';
 import { createReadStream, rmSync, type Stats } from 'node:fs';
@@ -30,8 +30,7 @@ export async function writeOutput(path: string | URL, bytes: Uint8Array): Promis
 
 /**
  * Writes a large file with `fill`, in pieces and in any order. For FIFOs, devices and stdout it is first written to the
- * folder of temporary
- * files.
+ * folder of temporary files.
  * @throws FILE_NOT_WRITTEN, INVALID_OPTION, errors of `fill`; the temporary file is then removed
  */
 export async function writeLargeOutput(path: string | URL, fill: Fill): Promise<void> {
@@ -49,8 +48,7 @@ export async function writeLargeOutput(path: string | URL, fill: Fill): Promise<
 
 /**
  * Writes `bytes` to `path`, or if that exists to `NAME-2.ext`, `NAME-3.ext` and so on. Never overwrites a file, even if
- * several processes save
- * concurrently. Data is written directly to FIFOs and devices.
+ * several processes save concurrently. Data is written directly to FIFOs and devices.
  * @returns the written path
  * @throws FILE_NOT_WRITTEN, INVALID_OPTION
  */

@@ -1,7 +1,6 @@
 /**
  * The Hugging Face cache on disk, shared with Python's client: `models--OWNER--NAME/` with `blobs/ETAG`,
- * `refs/REVISION` (contains a commit)
- * and `snapshots/COMMIT/PATH` (links to the blobs).
+ * `refs/REVISION` (contains a commit) and `snapshots/COMMIT/PATH` (links to the blobs).
  */
 import {
   copyFile,

@@ -59,14 +59,12 @@ export function civitaiVersion(name: string): number | undefined {
 
 /**
  * Downloads one version of a model from Civitai: its primary file in safetensors, and its YAML config if there is one.
- * The file is
- * verified against Civitai's SHA-256 before it is renamed into place; `NAME.civitai.info` next to it contains Civitai's
- * description.
+ * The file is verified against Civitai's SHA-256 before it is renamed into place; `NAME.civitai.info` next to it
+ * contains Civitai's description.
  *
  * @param name `civitai:VERSION_ID`; the id is the `modelVersionId` in the address of the web page
  * @throws INVALID_OPTION, MODEL_NOT_FOUND, ACCESS_DENIED, UNSUPPORTED_MODEL (only pickles), DOWNLOAD_FAILED,
- *   CHECKSUM_MISMATCH,
- *   FILE_NOT_WRITTEN, ABORTED
+ *   CHECKSUM_MISMATCH, FILE_NOT_WRITTEN, ABORTED
  */
 export async function pullCivitai(name: string, options: PullCivitaiOptions = {}): Promise<PullResult> {
   const id = civitaiVersion(name);

@@ -29,10 +29,8 @@ export type OnSkipped = (file: string, reason: string) => void;
 
 /**
  * Returns every weights file below the folder, and every folder that is one model (a diffusers folder, or a component
- * with its config),
- * in the order of their names. Links are followed; each folder is searched once. Hidden files and folders, empty files
- * and dangling
- * links are skipped.
+ * with its config), in the order of their names. Links are followed; each folder is searched once. Hidden files and
+ * folders, empty files and dangling links are skipped.
  * @throws FILE_NOT_FOUND if the folder itself cannot be read
  */
 export async function findModels(

@@ -52,8 +52,7 @@ function checkPull(options: PullModelOptions): void {
 /**
  * Downloads `owner/name[@revision]` from the hub or `civitai:VERSION_ID` from Civitai.
  * @throws INVALID_OPTION, MODEL_NOT_FOUND, ACCESS_DENIED, UNSUPPORTED_MODEL (only pickles, or nothing readable),
- *   DOWNLOAD_FAILED,
- *   CHECKSUM_MISMATCH, FILE_NOT_WRITTEN, ABORTED
+ *   DOWNLOAD_FAILED, CHECKSUM_MISMATCH, FILE_NOT_WRITTEN, ABORTED
  */
 export async function pullModel(name: string, options: PullModelOptions = {}): Promise<PullResult> {
   if (typeof name !== 'string') throw invalidOption('model', 'owner/name or civitai:VERSION_ID', name);

@@ -48,8 +48,7 @@ export async function listModels(env: Environment = process.env): Promise<Downlo
 
 /**
  * Removes a downloaded model: a repository (`owner/name` with all revisions, or `owner/name@revision` with what only it
- * uses), or a file of
- * the models folder, by `civitai:VERSION_ID` or by its name.
+ * uses), or a file of the models folder, by `civitai:VERSION_ID` or by its name.
  * @returns the number of freed bytes
  * @throws MODEL_NOT_FOUND, INVALID_OPTION for a name with several matches or a folder that was not downloaded
  */

@@ -12,10 +12,9 @@ import { parseRepository, type RepositoryName } from './names.js';
 
 /**
  * Returns the path of a model by name. `starter` and `sketch` are the bundled models, whatever the working folder
- * contains (`./starter`
- * names a file or folder there). An existing path is returned unchanged. `owner/name[@revision][/file]` is looked up in
- * the Hugging
- * Face cache, `civitai:VERSION_ID` and a bare name in the models folder; any other name is returned unchanged.
+ * contains (`./starter` names a file or folder there). An existing path is returned unchanged.
+ * `owner/name[@revision][/file]` is looked up in the Hugging Face cache, `civitai:VERSION_ID` and a bare name in the
+ * models folder; any other name is returned unchanged.
  *
  * @throws MODEL_NOT_FOUND for the name of a model that is not downloaded, INVALID_OPTION for a repository of several
  *   models

@@ -24,15 +24,12 @@ export interface PullRepositoryOptions extends PullOptions {
 
 /**
  * Downloads a model from the hub: the components of a diffusers repository in safetensors, or the only checkpoint of
- * other repositories.
- * Files are stored in the cache of Python's client, and verified against the hub's SHA-256 before they are renamed into
- * place. An
- * interrupted download is resumed.
+ * other repositories. Files are stored in the cache of Python's client, and verified against the hub's SHA-256 before
+ * they are renamed into place. An interrupted download is resumed.
  *
  * @param name `owner/name` or `owner/name@revision`
  * @throws INVALID_OPTION, MODEL_NOT_FOUND, ACCESS_DENIED, UNSUPPORTED_MODEL (only pickles, or nothing readable),
- *   DOWNLOAD_FAILED,
- *   CHECKSUM_MISMATCH, FILE_NOT_WRITTEN, ABORTED
+ *   DOWNLOAD_FAILED, CHECKSUM_MISMATCH, FILE_NOT_WRITTEN, ABORTED
  */
 export async function pullRepository(name: string, options: PullRepositoryOptions = {}): Promise<PullResult> {
   const parsed = parseRepository(name);

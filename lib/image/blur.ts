@@ -1,15 +1,13 @@
 /**
  * The two Gaussian blurs of inpainting, byte-exact: OpenCV's, with which A1111 softens masks, and Pillow's, with which
- * it spreads the
- * surroundings into the masked area (`fill`).
+ * it spreads the surroundings into the masked area (`fill`).
  */
 import type { ByteImage } from './resample.js';
 import { inSlices } from './slices.js';
 
 /**
  * Blurs like OpenCV's `GaussianBlur` along x and then along y, as A1111 does with masks: 2·⌊2.5·σ + ½⌋ + 1 taps in
- * 8-bit fixed point
- * with rounding errors carried from tap to tap; edges are mirrored without repeating the last pixel.
+ * 8-bit fixed point with rounding errors carried from tap to tap; edges are mirrored without repeating the last pixel.
  * @throws ABORTED
  */
 export async function blurMask(
@@ -80,9 +78,8 @@ function roundEven(x: number): number {
 
 /**
  * Blurs like Pillow's `ImageFilter.GaussianBlur`: three box blurs of fractional radius along x, then three along y,
- * each rounded to bytes
- * (src/libImaging/BoxBlur.c; Gwosdek et al. 2011, "Theoretical foundations of Gaussian convolution by extended box
- * filtering").
+ * each rounded to bytes (src/libImaging/BoxBlur.c; Gwosdek et al. 2011, "Theoretical foundations of Gaussian
+ * convolution by extended box filtering").
  */
 export async function blurByBoxes(
   image: ByteImage,

@@ -1,7 +1,6 @@
 /**
  * Pixel arithmetic of inpainting with Pillow's rounding: masks from images, filling of masked areas from their
- * surroundings, and
- * compositing of the result with the original.
+ * surroundings, and compositing of the result with the original.
  */
 import { blurByBoxes } from './blur.js';
 import type { ByteImage } from './resample.js';
@@ -20,8 +19,7 @@ export function toGray(image: ByteImage): ByteImage {
 
 /**
  * Returns a mask from a mask image as A1111 interprets it: with an alpha channel, opaque pixels (alpha above 128) are
- * masked; otherwise
- * the brightness is the mask. White (255) is repainted.
+ * masked; otherwise the brightness is the mask. White (255) is repainted.
  * @param soft keeps intermediate alpha values instead of a threshold
  */
 export function maskOf(image: ByteImage, soft = false): ByteImage {

@@ -5,8 +5,7 @@ const USER_COMMENT = 0x9286;
 
 /**
  * Returns the UserComment of an EXIF block (with or without the "Exif" prefix); undefined if there is none or the block
- * is malformed. The
- * first 8 bytes of the comment name its encoding.
+ * is malformed. The first 8 bytes of the comment name its encoding.
  */
 export function userComment(block: Uint8Array): string | undefined {
   const start = Buffer.from(block.subarray(0, 4)).toString('latin1') === 'Exif' ? 6 : 0;

@@ -9,8 +9,7 @@ function writtenBySafelight(fields: Fields): boolean {
 
 /**
  * Returns true for a text of another program. A1111 omits `RNG` if the noise came from the GPU; versions before 1.9
- * omit `Schedule type`,
- * which is then part of the sampler's name, or Automatic.
+ * omit `Schedule type`, which is then part of the sampler's name, or Automatic.
  */
 export function writtenByOthers(fields: Fields): boolean {
   return Object.keys(fields).length > 0 && !writtenBySafelight(fields);

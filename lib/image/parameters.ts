@@ -25,8 +25,7 @@ const MIN_FIELDS = 3;
 
 /**
  * Formats the text of an image. The format cannot represent every prompt (a line that starts with "Negative prompt:",
- * blanks at the ends of
- * lines); such prompts are added as quoted fields too, which A1111's reader prefers.
+ * blanks at the ends of lines); such prompts are added as quoted fields too, which A1111's reader prefers.
  */
 export function formatParameters(parameters: GenerationParameters): string {
   checkParameters(parameters);
@@ -40,8 +39,7 @@ export function formatParameters(parameters: GenerationParameters): string {
 
 /**
  * Parses such a text; missing parts are empty. Lines after the fields, which extensions add (`Template: ...`), are
- * skipped. Accepts any
- * string.
+ * skipped. Accepts any string.
  */
 export function parseParameters(text: string): GenerationParameters {
   if (typeof text !== 'string') throw invalidOption('text', 'string', text);
@@ -87,8 +85,7 @@ function join(prompt: string, negative: string, fields: Readonly<Record<string, 
 
 /**
  * Finds the last line with the settings of a program; else, by A1111's rule, the last line if it has enough fields not
- * to be part of the
- * prompt.
+ * to be part of the prompt.
  */
 function findFields(
   lines: readonly string[],

@@ -11,8 +11,7 @@ const MAX_TEXT = 16 * 2 ** 20;
 
 /**
  * Encodes an image as PNG. Each key of `text` becomes a chunk before the pixels: tEXt if Latin-1 can represent it, else
- * iTXt (like Pillow and
- * A1111).
+ * iTXt (like Pillow and A1111).
  * @param text keys of 1 to 79 Latin-1 characters
  * @throws INVALID_IMAGE, INVALID_OPTION
  */

@@ -1,11 +1,9 @@
 /**
  * Resizes images byte-exactly like Pillow, so that resized images and masks equal those of A1111 and diffusers (sharp
- * has the same
- * kernels, but libvips first shrinks with boxes).
+ * has the same kernels, but libvips first shrinks with boxes).
  *
  * A separable filter whose support grows with the scale factor (antialiasing), coefficients in 22-bit fixed point, each
- * pass rounded
- * to bytes: Pillow's `ImagingResample` (src/libImaging/Resample.c of 13.0).
+ * pass rounded to bytes: Pillow's `ImagingResample` (src/libImaging/Resample.c of 13.0).
  */
 import { invalidOption } from '../errors.js';
 import { inSlices } from './slices.js';
@@ -140,8 +138,7 @@ function toByte(sum: number): number {
 
 /**
  * Extends an edge of an image to `size` pixels, as Pillow resizes a strip of zero extent (bicubic): the outermost line,
- * slightly
- * sharpened by the line next to it.
+ * slightly sharpened by the line next to it.
  */
 export function edgeStrip(
   image: ByteImage,

@@ -26,8 +26,7 @@ export interface BlobLike {
 
 /**
  * An image: a path, a `file:` or `data:` URL (string or `URL`), the bytes of a file (PNG, JPEG, WebP, AVIF, GIF, TIFF),
- * a `Blob` of them, or
- * pixels. Bytes alone, including a `Uint8ClampedArray`, are always those of a file.
+ * a `Blob` of them, or pixels. Bytes alone, including a `Uint8ClampedArray`, are always those of a file.
  */
 export type ImageSource =
   | string

@@ -13,8 +13,7 @@ interface Tap {
 
 /**
  * Resizes each `[h, w]` plane of a tensor `[..., h, w]`. Positions beyond the edge have the edge's value; only
- * `bicubic-antialiased` widens
- * its kernel when shrinking.
+ * `bicubic-antialiased` widens its kernel when shrinking.
  * @throws INVALID_OPTION
  */
 export function interpolate(tensor: Tensor, height: number, width: number, mode: Interpolation): Tensor {

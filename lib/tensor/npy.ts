@@ -1,7 +1,6 @@
 /**
  * Reads and writes NumPy's `.npy` files. Files are untrusted: the header is a Python literal, of which only the three
- * defined keys with plain
- * values are parsed; nothing is evaluated.
+ * defined keys with plain values are parsed; nothing is evaluated.
  *
  * Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html (versions 1.0, 2.0 and 3.0).
  */
@@ -47,8 +46,7 @@ const TYPES: Record<string, ElementType> = {
 
 /**
  * Parses a complete `.npy` file. f2 and f4 are read as f32, f8 as f64, u1 and bool as u8, other integers as i32;
- * Fortran order is converted
- * to C order.
+ * Fortran order is converted to C order.
  * @throws INVALID_FILE for a malformed or truncated file, trailing bytes or another element type
  */
 export function parseNpy(bytes: Uint8Array): NpyArray {

@@ -42,8 +42,7 @@ export function checkRgb(name: string, image: unknown): RgbPixels {
 export interface RenderOptions {
   /**
    * The values shown as the darkest and the brightest. Default: [-1, 1] for three channels (images in the range of the
-   * autoencoder),
-   * [0, 255] for u8, else `auto`: the minimum and maximum of the finite values.
+   * autoencoder), [0, 255] for u8, else `auto`: the minimum and maximum of the finite values.
    */
   readonly range?: readonly [number, number] | 'auto';
   /**
@@ -67,8 +66,8 @@ const MAX_PIXELS = 2 ** 28;
 
 /**
  * Renders a tensor. `[H, W]` and `[N]` are one heat map; `[3, H, W]` and `[B, 3, H, W]` RGB images; `[C, H, W]` and
- * `[B, C, H, W]` a grid of
- * heat maps, with a row for each element of the batch if there are several. Further dimensions are part of the batch.
+ * `[B, C, H, W]` a grid of heat maps, with a row for each element of the batch if there are several. Further dimensions
+ * are part of the batch.
  * @throws INVALID_OPTION
  */
 export function renderTensor(data: TensorData, shape: readonly number[], options: RenderOptions): RgbImage {

@@ -2,8 +2,7 @@
  * A multi-dimensional array of numbers: inputs and outputs of modules, and intermediate results of samplers.
  *
  * A tensor does not copy its data: `data` is the typed array from which it was created, and writes to it are visible in
- * both. It is
- * contiguous in C order (the last dimension varies fastest), the default order of PyTorch and NumPy.
+ * both. It is contiguous in C order (the last dimension varies fastest), the default order of PyTorch and NumPy.
  */
 import { invalidOption, SafelightError } from '../errors.js';
 import { knownKeys } from '../known-keys.js';
@@ -57,8 +56,7 @@ export class Tensor<T extends TensorData = Float32Array> {
 
   /**
    * Concatenates tensors along dimension `dim`, as `torch.cat` and `numpy.concatenate`: `[B, C, h, w]` and `[B, D, h,
-   * w]` result in
-   * `[B, C + D, h, w]` along dimension 1. Negative dimensions count from the end.
+   * w]` result in `[B, C + D, h, w]` along dimension 1. Negative dimensions count from the end.
    *
    * @throws SHAPE_MISMATCH if other dimensions or the element types differ, INVALID_OPTION for an empty array and for
    *   scalars
@@ -69,8 +67,7 @@ export class Tensor<T extends TensorData = Float32Array> {
 
   /**
    * Stacks tensors of one shape along a new dimension `dim`, as `torch.stack` and `numpy.stack`: N tensors `[C, h, w]`
-   * result in
-   * `[N, C, h, w]`, or in `[C, h, w, N]` for `dim` -1.
+   * result in `[N, C, h, w]`, or in `[C, h, w, N]` for `dim` -1.
    *
    * @throws SHAPE_MISMATCH if shapes or element types differ, INVALID_OPTION for an empty array
    */
@@ -132,8 +129,8 @@ export class Tensor<T extends TensorData = Float32Array> {
 
   /**
    * Returns the part at `index` of dimension `dim`, without that dimension, as `torch.select`; negative numbers count
-   * from the end. Shares
-   * memory like `at` if all dimensions before `dim` are 1; otherwise the elements are not contiguous and are copied.
+   * from the end. Shares memory like `at` if all dimensions before `dim` are 1; otherwise the elements are not
+   * contiguous and are copied.
    *
    * @throws INVALID_OPTION
    */
@@ -150,8 +147,7 @@ export class Tensor<T extends TensorData = Float32Array> {
 
   /**
    * Repeats the tensor along each dimension in a copy, as `torch.Tensor.repeat` and `numpy.tile`: `[1, 4]` repeated
-   * `(3, 1)` results in
-   * `[3, 4]`. Counts beyond the number of dimensions add leading dimensions.
+   * `(3, 1)` results in `[3, 4]`. Counts beyond the number of dimensions add leading dimensions.
    *
    * @throws INVALID_OPTION for fewer counts than dimensions, or counts that are not integers of at least 0
    */

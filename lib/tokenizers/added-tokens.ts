@@ -1,9 +1,7 @@
 /**
  * Splits a text at strings that are single tokens (`<|endoftext|>`) before words are encoded. Order and rules are those
- * of the tokenizers
- * library's `AddedVocabulary`: first tokens matched in the original text, then, in each remaining segment, those
- * matched in normalized
- * text.
+ * of the tokenizers library's `AddedVocabulary`: first tokens matched in the original text, then, in each remaining
+ * segment, those matched in normalized text.
  */
 
 import type { AddedToken } from './reading/tokenizer-special.js';

@@ -1,7 +1,6 @@
 /**
  * Byte pair encoding of one word (Sennrich, Haddow, Birch 2016, https://arxiv.org/abs/1508.07909) over UTF-8 bytes,
- * each represented by a
- * printable character (GPT-2), the last one with the suffix `</w>` (CLIP).
+ * each represented by a printable character (GPT-2), the last one with the suffix `</w>` (CLIP).
  */
 import { SafelightError } from '../errors.js';
 import { MergeQueue } from './merge-queue.js';
@@ -55,8 +54,7 @@ export class Bpe {
 
   /**
    * Merges the pair of the lowest rank, leftmost first, until no merge applies. Symbols form a linked list and pairs a
-   * heap, which takes
-   * O(n log n) for n bytes.
+   * heap, which takes O(n log n) for n bytes.
    */
   #merge(bytes: Uint8Array): number[] {
     const ids = Int32Array.from(bytes, (byte) => this.#inner[byte]!);

@@ -1,9 +1,7 @@
 /**
  * Sorts long runs of combining marks canonically before normalization. V8's `normalize` moves each mark past its
- * predecessors one by one,
- * which takes seconds for 10^5 marks in the wrong order and is fast for sorted ones. JavaScript does not expose
- * combining classes; they
- * are derived from the normalization of pairs of marks.
+ * predecessors one by one, which takes seconds for 10^5 marks in the wrong order and is fast for sorted ones.
+ * JavaScript does not expose combining classes; they are derived from the normalization of pairs of marks.
  */
 
 /** Shorter runs are left to `normalize`. */

@@ -1,9 +1,8 @@
 /**
  * The character map into which sentencepiece compiles its normalization rules (`precompiled_charsmap`: NFKC, and
- * replacements of white space
- * and control characters), equal to the tokenizers library's `Precompiled` normalizer. The blob consists of a 32-bit
- * length, a double-array
- * trie of that many bytes (Aoe 1989, in the unit layout of darts-clone) and the zero-terminated replacements.
+ * replacements of white space and control characters), equal to the tokenizers library's `Precompiled` normalizer. The
+ * blob consists of a 32-bit length, a double-array trie of that many bytes (Aoe 1989, in the unit layout of
+ * darts-clone) and the zero-terminated replacements.
  */
 import { SafelightError } from '../errors.js';
 
@@ -65,8 +64,7 @@ export class PrecompiledMap {
 
   /**
    * Returns the replacement of the shortest mapped prefix of a character or cluster. As in the library, the rest of the
-   * cluster is dropped
-   * with it.
+   * cluster is dropped with it.
    */
   #replacement(key: string): string | null {
     const cached = this.#cache.get(key);

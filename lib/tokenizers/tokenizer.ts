@@ -65,8 +65,7 @@ export class Tokenizer {
 
   /**
    * Loads the tokenizer of a folder with `tokenizer.json`, or `vocab.json` and `merges.txt`, and optionally
-   * `tokenizer_config.json` and
-   * `special_tokens_map.json`.
+   * `tokenizer_config.json` and `special_tokens_map.json`.
    * @throws FILE_NOT_FOUND, INVALID_FILE
    */
   static async fromFiles(folder: string, options: TokenizerOptions = {}): Promise<Tokenizer> {
@@ -84,8 +83,7 @@ export class Tokenizer {
 
   /**
    * Returns the ids of a text without start token, end token and padding, never truncated. A lone surrogate is read as
-   * U+FFFD. The time is
-   * linear in the length of the text.
+   * U+FFFD. The time is linear in the length of the text.
    */
   encode(text: string): number[] {
     if (typeof text !== 'string') throw invalidOption('text', 'a string', text);

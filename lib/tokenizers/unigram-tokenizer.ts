@@ -1,7 +1,6 @@
 /**
  * T5's tokenizer, equal to transformers' `T5Tokenizer` (5.23; formerly `T5TokenizerFast`). Grapheme clusters are those
- * of Node's Unicode
- * version; a difference is possible only for combining marks newer than it.
+ * of Node's Unicode version; a difference is possible only for combining marks newer than it.
  */
 import { invalidOption, SafelightError } from '../errors.js';
 import { AddedTokens } from './added-tokens.js';

@@ -1,7 +1,6 @@
 /**
  * The unigram language model of sentencepiece (Kudo 2018, arXiv:1804.10959): splits a text into the pieces with the
- * largest sum of scores.
- * Equal to the tokenizers library's `Unigram`.
+ * largest sum of scores. Equal to the tokenizers library's `Unigram`.
  */
 
 /** Difference between the lowest score of the vocabulary and the score of an unknown character. */

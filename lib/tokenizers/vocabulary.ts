@@ -51,8 +51,8 @@ function tablesOf({ encoder, bpeRanks }: ClipBpe, joint: string): Tables {
 
 /**
  * Builds the tables in a worker thread: the package takes 0.3 s and 100 MB of objects, which neither block the event
- * loop nor remain after
- * the thread ends. The thread's code is a string because it must run from TypeScript and from a bundle too.
+ * loop nor remain after the thread ends. The thread's code is a string because it must run from TypeScript and from a
+ * bundle too.
  */
 function readInThread(): Promise<Tables> {
   const code = `const { parentPort, workerData } = require('node:worker_threads');

@@ -81,10 +81,8 @@ export function readDdConfig(params: ModelConfig): CodecConfig & { readonly doub
 
 /**
  * Determines the levels that attend. The reference compares `attn_resolutions` with the side length that a level's map
- * has for
- * the nominal `resolution`, not for the actual input: halved and rounded down per level in the encoder, doubled from
- * the
- * smallest in the decoder.
+ * has for the nominal `resolution`, not for the actual input: halved and rounded down per level in the encoder, doubled
+ * from the smallest in the decoder.
  */
 function attention(
   dd: ModelConfig,

@@ -1,8 +1,7 @@
 /**
  * `safelight.config`: JSON in the metadata of a GGUF file with what tensors do not determine. The modules' configs have
- * the types of
- * `types.ts`, so a file converted from a folder keeps the folder's exact config. The file is untrusted: every field is
- * validated.
+ * the types of `types.ts`, so a file converted from a folder keeps the folder's exact config. The file is untrusted:
+ * every field is validated.
  */
 import { z } from 'zod';
 import { SafelightError } from '../../errors.js';

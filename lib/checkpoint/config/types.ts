@@ -1,7 +1,6 @@
 /**
  * Configs of the modules, normalized from a `config.json` or from a checkpoint's tensors. C++ receives these objects
- * unchanged
- * (`native/models` reads the same field names), so every field is plain data.
+ * unchanged (`native/models` reads the same field names), so every field is plain data.
  */
 
 /**
@@ -45,8 +44,7 @@ export interface T5EncoderConfig {
 
 /**
  * diffusers' `UNet2DConditionModel`, or `UNet2DModel` if `attention_blocks` is set. Arrays have one element per level,
- * finest first.
- * The defaults of optional fields are those of Stable Diffusion's U-Nets.
+ * finest first. The defaults of optional fields are those of Stable Diffusion's U-Nets.
  */
 export interface UNetConfig {
   in_channels: number;
@@ -109,9 +107,8 @@ export interface UNetConfig {
 
 /**
  * The embedding of a class label that is added to the time embedding: row `label` of a table of `size` rows; two linear
- * layers over the
- * label's sinusoid (`timestep`) or over `size` numbers (`projection`); or `4 * block_out_channels[0]` numbers as they
- * are (`identity`).
+ * layers over the label's sinusoid (`timestep`) or over `size` numbers (`projection`); or `4 * block_out_channels[0]`
+ * numbers as they are (`identity`).
  */
 export type ClassEmbeddingConfig =
   | { type: 'table' | 'projection'; size: number }

@@ -1,11 +1,8 @@
 /**
  * Reads the header of a GGUF file (versions 2 and 3, little-endian), never its data. All of it is validated: counts
- * against the file's
- * size, unique names and keys, shapes without overflow, rows of complete blocks, offsets aligned, ascending and without
- * overlap, data
- * within the file. Files of stable-diffusion.cpp have no metadata, and names of up to 83 bytes (the specification
- * allows 64).
- * Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+ * against the file's size, unique names and keys, shapes without overflow, rows of complete blocks, offsets aligned,
+ * ascending and without overlap, data within the file. Files of stable-diffusion.cpp have no metadata, and names of up
+ * to 83 bytes (the specification allows 64). Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  */
 import { resolve } from 'node:path';
 import { SafelightError } from '../../errors.js';
@@ -148,8 +145,7 @@ function wrongVersion(version: number, path: string): SafelightError {
 
 /**
  * Returns the original shape of a tensor. ComfyUI-GGUF reshapes tensors whose rows are not complete blocks to rows of
- * 256, and keeps the
- * original shape in the metadata. The values and their order are unchanged.
+ * 256, and keeps the original shape in the metadata. The values and their order are unchanged.
  */
 function originalShape(
   metadata: GgufMetadata,

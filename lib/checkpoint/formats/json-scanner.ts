@@ -1,7 +1,6 @@
 /**
  * A strict pull parser for JSON of a known structure, used for the headers of model files. `JSON.parse` silently keeps
- * the last of two
- * equal keys and parses `1e400` as Infinity; an inconsistent file must be rejected instead.
+ * the last of two equal keys and parses `1e400` as Infinity; an inconsistent file must be rejected instead.
  */
 
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;

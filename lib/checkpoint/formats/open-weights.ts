@@ -22,8 +22,7 @@ export type OpenWeightsOptions = TorchOptions;
 
 /**
  * Opens a safetensors or GGUF file, a PyTorch checkpoint (`.ckpt`, `.pt`, `.pth`, `.bin`; no code in it is executed),
- * or a sharded set
- * by its `*.index.json`.
+ * or a sharded set by its `*.index.json`.
  * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR for `ema` without averages
  */
 export async function openWeights(path: string, options: OpenWeightsOptions = {}): Promise<Weights> {

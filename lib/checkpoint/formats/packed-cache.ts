@@ -1,8 +1,7 @@
 /**
  * The cache folder of packed weights. A file's name is the hash of everything that determines its content: path, size,
- * modification time
- * and first bytes of every source file, and the plan (which tensors, transforms, storages). Outdated files therefore
- * never match.
+ * modification time and first bytes of every source file, and the plan (which tensors, transforms, storages). Outdated
+ * files therefore never match.
  */
 import { createHash } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';

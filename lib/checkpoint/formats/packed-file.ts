@@ -1,11 +1,8 @@
 /**
  * Packed weights: the parameters of one module in their in-memory form (converted, quantized, transposed, in order),
- * which can be
- * memory-mapped and used in place. A file consists of `SLPACK1\n`, the header's length in eight bytes, a JSON header,
- * and the
- * parameters, each at a multiple of 64 bytes. It is a cache, valid only with its source files (see packed-cache.ts),
- * and not a
- * format for distribution.
+ * which can be memory-mapped and used in place. A file consists of `SLPACK1\n`, the header's length in eight bytes, a
+ * JSON header, and the parameters, each at a multiple of 64 bytes. It is a cache, valid only with its source files (see
+ * packed-cache.ts), and not a format for distribution.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { z } from 'zod';

@@ -1,13 +1,12 @@
 /**
  * Resolves the path of a shard that an index names. The index is untrusted, so its names may only refer to files in its
- * folder or below.
- * An index cannot create symbolic links, so links are the work of whoever filled the folder. They may lead
+ * folder or below. An index cannot create symbolic links, so links are the work of whoever filled the folder. They may
+ * lead
  * - anywhere within the folder,
  * - into the Hugging Face cache: `snapshots/COMMIT/unet/NAME` is a link to `blobs/ETAG`, in the cache itself or in a
  *   folder of
  *   `huggingface-cli download --local-dir`,
- * - anywhere, from a folder in which all weights are links.
- * Any other link out of the folder is rejected.
+ * - anywhere, from a folder in which all weights are links. Any other link out of the folder is rejected.
  */
 import { lstat, readdir, realpath } from 'node:fs/promises';
 import { dirname, isAbsolute, join, parse, resolve, sep } from 'node:path';

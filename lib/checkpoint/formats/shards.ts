@@ -1,7 +1,6 @@
 /**
  * Weights split into several files: `*.safetensors.index.json` (or `*.bin.index.json`) maps tensors to files. The file
- * names are
- * untrusted; `shard-path.ts` restricts them.
+ * names are untrusted; `shard-path.ts` restricts them.
  */
 import { resolve } from 'node:path';
 import { SafelightError } from '../../errors.js';

@@ -5,8 +5,7 @@ import { crcOfRange } from './crc.js';
 
 /**
  * Verifies tensors against their files' checksums, each record once, at the speed of the disk; loading then reads from
- * the system's file
- * cache.
+ * the system's file cache.
  * @throws INVALID_FILE naming the tensor, FILE_NOT_FOUND, ABORTED
  */
 export async function verifyTensors(tensors: Iterable<TensorInfo>, signal?: AbortSignal): Promise<void> {

@@ -1,9 +1,7 @@
 /**
  * Canonical parameter names of the modules: the state dicts of diffusers' `UNet2DConditionModel`, `UNet2DModel`,
- * `AutoencoderKL` and
- * `VQModel` (for Gumbel quantization with taming's `quantize.proj` and `quantize.embed`) and of transformers'
- * `CLIPTextModel` (with
- * `text_model.`). Other tensors of a file are listed and ignored.
+ * `AutoencoderKL` and `VQModel` (for Gumbel quantization with taming's `quantize.proj` and `quantize.embed`) and of
+ * transformers' `CLIPTextModel` (with `text_model.`). Other tensors of a file are listed and ignored.
  */
 
 const WEIGHT_OR_BIAS = '\\.(?:weight|bias)$';

@@ -1,7 +1,7 @@
 /**
  * The naming of transformers' `CLIPTextModel`, in a folder or inside a single file (`cond_stage_model.transformer.`).
- * transformers 4
- * prefixes every name but the projection's with `text_model.`, transformers 5 and some old merges do not.
+ * transformers 4 prefixes every name but the projection's with `text_model.`, transformers 5 and some old merges do
+ * not.
  */
 import { isTextEncoderParameter } from './canonical.js';
 import type { CanonicalPart, Naming } from './naming.js';

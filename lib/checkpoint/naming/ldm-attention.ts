@@ -8,8 +8,7 @@ export interface LdmAttention {
   heads(channels: number): number;
   /**
    * True if query, key and value are split first and then into heads (`use_new_attention_order`); false if heads are
-   * split first, so
-   * that the query, key and value of each head are adjacent.
+   * split first, so that the query, key and value of each head are adjacent.
    */
   readonly newOrder: boolean;
 }

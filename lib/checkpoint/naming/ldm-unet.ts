@@ -1,9 +1,8 @@
 /**
  * The naming of CompVis' U-Net (`model.diffusion_model.`), which is OpenAI's: flat lists of input and output blocks
- * instead of
- * diffusers' levels. The tensors determine the role of each block, so that any size can be mapped: `op` (a downsampling
- * convolution) ends a level; if residual blocks resample, which look like others, the output blocks determine the
- * levels.
+ * instead of diffusers' levels. The tensors determine the role of each block, so that any size can be mapped: `op` (a
+ * downsampling convolution) ends a level; if residual blocks resample, which look like others, the output blocks
+ * determine the levels.
  */
 import { SafelightError } from '../../errors.js';
 import { isUNetParameter } from './canonical.js';
@@ -24,8 +23,7 @@ const RESNET = [
  * @param path path of the file, for messages
  * @param attention properties of attention blocks instead of transformers, from the YAML config
  * @throws MISSING_TENSOR if a complete block is missing; UNSUPPORTED_MODEL for an unknown kind of block, or for
- *   attention blocks
- *   without `attention`
+ *   attention blocks without `attention`
  */
 export function ldmUNetNaming(
   names: Iterable<string>,
@@ -143,9 +141,8 @@ class Layout {
 
   /**
    * Returns the input blocks that are residual blocks with downsampling. An output block that ends in a second residual
-   * block
-   * upsamples and is the last of its level, which has one more block than the same level of the down path; the finest
-   * has none.
+   * block upsamples and is the last of its level, which has one more block than the same level of the down path; the
+   * finest has none.
    */
   private resamplingInputs(): Set<number> {
     const ends = range(this.blocks('output_blocks')).filter((block) =>

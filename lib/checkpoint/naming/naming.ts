@@ -20,8 +20,7 @@ export interface CanonicalPart {
 
 /**
  * A bijective table of module paths. A path also maps everything below it: `time_embed.0` -> `time_embedding.linear_1`
- * renames
- * `time_embed.0.weight` too. The longest matching path applies.
+ * renames `time_embed.0.weight` too. The longest matching path applies.
  */
 export class NameTable {
   private readonly forward = new Map<string, string>();
@@ -62,8 +61,7 @@ function renamed(table: ReadonlyMap<string, string>, name: string): string | nul
 
 /**
  * Counts the indices N of names `prefix.N...`: the number of consecutive ones from 0, the end (largest index plus one),
- * and whether
- * indices are missing.
+ * and whether indices are missing.
  */
 export function countIndices(
   names: Iterable<string>,

@@ -1,8 +1,7 @@
 /**
  * The naming of OpenCLIP's text tower (`cond_stage_model.model.` of SD2, `conditioner.embedders.N.model.` of SDXL).
- * Query, key and
- * value are the rows of one `in_proj`; `text_projection` P is applied as x * P, so it is the transpose of a Linear's
- * weight.
+ * Query, key and value are the rows of one `in_proj`; `text_projection` P is applied as x * P, so it is the transpose
+ * of a Linear's weight.
  */
 import { defined } from '../../defined.js';
 import { isTextEncoderParameter } from './canonical.js';

@@ -1,7 +1,7 @@
 /**
  * The naming of text encoders in stable-diffusion.cpp's files: transformers' names for every encoder, but OpenCLIP's
- * query, key and
- * value are fused (`self_attn.in_proj`) and its projection is a matrix without `.weight`, applied as x * P.
+ * query, key and value are fused (`self_attn.in_proj`) and its projection is a matrix without `.weight`, applied as x *
+ * P.
  */
 import { isTextEncoderParameter } from './canonical.js';
 import type { CanonicalPart, Naming } from './naming.js';

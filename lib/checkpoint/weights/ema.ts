@@ -1,9 +1,7 @@
 /**
  * The moving average of the weights (EMA), which training keeps in addition to them and which generates better images.
- * Latent
- * diffusion's `LitEma` stores it as `model_ema.NAME` with the dots of NAME removed, where NAME is a parameter of
- * `model` (in a
- * diffusion model) or of the root module (in an autoencoder).
+ * Latent diffusion's `LitEma` stores it as `model_ema.NAME` with the dots of NAME removed, where NAME is a parameter of
+ * `model` (in a diffusion model) or of the root module (in an autoencoder).
  */
 import { SafelightError } from '../../errors.js';
 import { formatShape, type TensorIndex, type TensorInfo } from './tensor-index.js';

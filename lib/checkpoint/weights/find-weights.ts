@@ -10,8 +10,7 @@ const FORMS = ['safetensors', 'bin', 'gguf'];
 
 /**
  * Finds the file (or shard index) of a component folder's weights: the requested variant, else without variant, else
- * `.fp16`;
- * safetensors before `.bin` and `.gguf`. If none matches, the only GGUF file of any name.
+ * `.fp16`; safetensors before `.bin` and `.gguf`. If none matches, the only GGUF file of any name.
  * @param variant such as `fp16` or `non_ema`
  * @throws FILE_NOT_FOUND if there is none
  */

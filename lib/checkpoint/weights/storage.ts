@@ -73,8 +73,7 @@ export function fittingStorage(storage: StorageType, row: number): StorageType {
 
 /**
  * Returns the storage of one parameter. Norms and biases are always f32. Only matrices are quantized; all other weights
- * are f16 if
- * a quantized storage is requested.
+ * are f16 if a quantized storage is requested.
  * @param source type in the file and transform of the parameter
  * @param requested the requested storage; default the file's own type
  */

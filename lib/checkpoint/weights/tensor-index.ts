@@ -13,8 +13,7 @@ export interface TensorInfo {
   readonly shape: readonly number[];
   /**
    * Distance in elements between consecutive indices of each dimension, for tensors that are not contiguous (views in
-   * PyTorch files);
-   * `length` then spans the first to the last element.
+   * PyTorch files); `length` then spans the first to the last element.
    */
   readonly strides?: readonly number[];
   /** Checksum of the record around the tensor, if its file has one that is not verified yet. */

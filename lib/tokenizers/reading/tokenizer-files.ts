@@ -1,7 +1,6 @@
 /**
  * Reads the files of a CLIP tokenizer, as transformers 4 and 5 write them: `tokenizer.json`, or `vocab.json` with
- * `merges.txt`; special
- * tokens from `tokenizer_config.json` and `special_tokens_map.json`.
+ * `merges.txt`; special tokens from `tokenizer_config.json` and `special_tokens_map.json`.
  */
 import { join } from 'node:path';
 import { z } from 'zod';

@@ -1,7 +1,7 @@
 /**
  * Collects the strings that are single tokens (`<|endoftext|>`, a `pad_token` of "!", words added in training) from a
- * tokenizer's files, in
- * the order of transformers 5 (`PreTrainedTokenizerBase._from_pretrained`, `TokenizersBackend.__init__`).
+ * tokenizer's files, in the order of transformers 5 (`PreTrainedTokenizerBase._from_pretrained`,
+ * `TokenizersBackend.__init__`).
  */
 import { z } from 'zod';
 

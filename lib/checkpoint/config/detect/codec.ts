@@ -10,8 +10,7 @@ const MAX_LEVELS = 12;
 
 /**
  * Detects all fields but the groups and eps of the norms, which are the same in all published models. Levels whose
- * tensors
- * include attention have it, so the resolution of the training config is not needed.
+ * tensors include attention have it, so the resolution of the training config is not needed.
  * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL
  */
 export function detectCodec(weights: ComponentWeights): CodecConfig {

@@ -7,8 +7,7 @@ import type { TextEncoderConfig } from '../types.js';
 
 /**
  * Detects the config; head width and activation follow from the kind: heads are 64 wide in every CLIP, OpenAI's has the
- * quick GELU,
- * OpenCLIP the exact GELU.
+ * quick GELU, OpenCLIP the exact GELU.
  * @param pooled true if the pooled output, and therefore its projection, is used
  */
 export function detectTextEncoderConfig(

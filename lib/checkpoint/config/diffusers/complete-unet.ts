@@ -4,8 +4,7 @@ import { requireMultiple, unsupported } from '../validate.js';
 
 /**
  * Checks divisibility, and writes 0 blocks and 0 heads for levels without attention, so that a folder and a single file
- * of the same
- * model have equal configs.
+ * of the same model have equal configs.
  */
 export function completeUNetConfig(config: UNetConfig, path: string): UNetConfig {
   const last = config.block_out_channels.length - 1;

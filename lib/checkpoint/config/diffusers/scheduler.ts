@@ -80,8 +80,7 @@ const CLIPS = /^DD[IP]M(Parallel)?Scheduler$/;
 
 /**
  * Reads sampling settings of models with diffusers' own unconditional pipelines: the bound of x0 and the first
- * timestep. Not used for
- * Stable Diffusion's folders, whose sampling is determined by options.
+ * timestep. Not used for Stable Diffusion's folders, whose sampling is determined by options.
  */
 export function readSampling(
   fields: ConfigFields,

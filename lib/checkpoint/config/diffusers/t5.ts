@@ -46,8 +46,7 @@ const schema = z.object({
 
 /**
  * @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for unsupported features, such as the
- *   ReLU of T5
- *   before v1.1
+ *   ReLU of T5 before v1.1
  */
 export function readT5Config(fields: ConfigFields, path: string): T5EncoderConfig {
   requireFeatures(fields, FEATURES, path);

@@ -1,8 +1,7 @@
 /**
  * Resolves OmegaConf's interpolations that are references: `${a.b}` from the root, `${.b}` in the field's own mapping,
- * `${..b}` one
- * mapping up, alone or inside text. Resolvers (`${oc.env:HOME}`) would access data outside the config and are rejected
- * by name.
+ * `${..b}` one mapping up, alone or inside text. Resolvers (`${oc.env:HOME}`) would access data outside the config and
+ * are rejected by name.
  */
 import type { ConfigValue } from '../../../binding/types.js';
 import { type ConfigTree, isTree } from './yaml-tree.js';

@@ -11,12 +11,10 @@ export interface NumberRange {
 
 /**
  * A model's config (`model.target`, `model.params` ...) with typed access by path, such as `model.params.ddconfig.ch`
- * or
- * `model.params.layers.0`. Interpolations (`${model.params.ch}`) are resolved on access, as in OmegaConf.
+ * or `model.params.layers.0`. Interpolations (`${model.params.ch}`) are resolved on access, as in OmegaConf.
  *
  * Getters return `fallback` if the field is absent or null; without a fallback they throw INVALID_FILE. Every error
- * names the
- * file and the field.
+ * names the file and the field.
  */
 export class ModelConfig {
   /** @param where path of the file, or files, for messages */

@@ -1,7 +1,6 @@
 /**
  * Finds the YAML config of a checkpoint: taming-transformers and latent diffusion describe a model (`model.target`,
- * `model.params`) in
- * a file next to its weights.
+ * `model.params`) in a file next to its weights.
  */
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -16,10 +15,8 @@ const MAX_FILES = 64;
 
 /**
  * Reads the config of a checkpoint: the file or files of the option, else the first found next to the checkpoint of
- * `NAME.yaml` (or
- * `.yml`), `config.yaml`, `model.yaml`, and for a training run's `RUN/checkpoints/NAME.ckpt` those of `RUN/configs`,
- * whose
- * `*-project.yaml` are merged in the order of their names (dates), as the training script does.
+ * `NAME.yaml` (or `.yml`), `config.yaml`, `model.yaml`, and for a training run's `RUN/checkpoints/NAME.ckpt` those of
+ * `RUN/configs`, whose `*-project.yaml` are merged in the order of their names (dates), as the training script does.
  *
  * @param checkpoint a weights file, or a folder that contains one
  * @param option `--config`; several files are merged, later ones override earlier ones

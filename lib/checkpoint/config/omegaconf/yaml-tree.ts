@@ -1,7 +1,6 @@
 /**
  * Parses YAML as OmegaConf does, for the untrusted configs of taming-transformers and latent diffusion. The result is
- * plain data: tags
- * are rejected, and size, depth and the expansion of aliases are limited.
+ * plain data: tags are rejected, and size, depth and the expansion of aliases are limited.
  */
 import { LineCounter, parseDocument, type ScalarTag, type Tags } from 'yaml';
 import type { ConfigValue } from '../../../binding/types.js';
@@ -84,8 +83,7 @@ type Fail = (what: string) => never;
 
 /**
  * Rejects deep nesting before parsing: the YAML library recurses, and a stack overflow inside a regular expression
- * aborts the process
- * in V8. Brackets in strings are counted too, which no real config has in such numbers.
+ * aborts the process in V8. Brackets in strings are counted too, which no real config has in such numbers.
  */
 function checkNesting(text: string, fail: Fail): void {
   let depth = 0;

@@ -1,7 +1,7 @@
 /**
  * The imports that a checkpoint's pickle may use. A pickle is a program, dangerous because of its imports. Nothing is
- * imported here: a
- * name is in this table, names a placeholder class (`placeholder-classes.ts`), or the file is rejected.
+ * imported here: a name is in this table, names a placeholder class (`placeholder-classes.ts`), or the file is
+ * rejected.
  */
 import { SafelightError } from '../../../errors.js';
 import { dtypeOfStorage, dtypeOfTorch } from './dtypes.js';

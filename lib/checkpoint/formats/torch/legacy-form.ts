@@ -1,7 +1,6 @@
 /**
  * The format of `torch.save` before PyTorch 1.6: five pickles (magic number, protocol, system info, the object, the
- * storage keys), then
- * each storage in the order of the keys, preceded by its number of elements.
+ * storage keys), then each storage in the order of the keys, preceded by its number of elements.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { readFully } from '../../../files/read.js';

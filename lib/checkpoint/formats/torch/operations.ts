@@ -1,7 +1,6 @@
 /**
  * The operations of pickle protocols 2 to 5 (documented in `pickletools.py`) that plain data and tensors need. All
- * others are rejected by
- * name.
+ * others are rejected by name.
  */
 import { isUtf8 } from 'node:buffer';
 import { findGlobal } from './globals.js';

@@ -1,11 +1,8 @@
 /**
  * Classes that training checkpoints contain in addition to tensors: callbacks, settings, random states, versions, the
- * trainer's own
- * objects. Their objects are read as placeholders, so that they do not prevent reading the weights. Nothing is ever
- * executed; names
- * from which exploits are built, such as `os.system`, are rejected nevertheless, since such a file is meant to harm
- * whoever opens it
- * with other software.
+ * trainer's own objects. Their objects are read as placeholders, so that they do not prevent reading the weights.
+ * Nothing is ever executed; names from which exploits are built, such as `os.system`, are rejected nevertheless, since
+ * such a file is meant to harm whoever opens it with other software.
  */
 
 /** Top-level modules of Python 2 and 3, whose names are accepted only if `HARMLESS` contains them. */

@@ -20,8 +20,7 @@ export interface TorchOptions {
   readonly ema?: boolean;
   /**
    * Verifies all tensors against the zip format's checksums immediately. Default true for files of up to 1 GiB; tensors
-   * of larger files
-   * are verified when they are loaded (`verifyTensors`).
+   * of larger files are verified when they are loaded (`verifyTensors`).
    */
   readonly verify?: boolean;
 }

@@ -4,8 +4,7 @@ import type { PickleValue } from './values.js';
 
 /**
  * Reads one pickle. A pickle is a program for a stack machine; this one can build plain data, descriptions of tensors
- * and placeholders,
- * and cannot import, call or set anything.
+ * and placeholders, and cannot import, call or set anything.
  *
  * @param at offset of the pickle in `bytes`
  * @returns its value and its end

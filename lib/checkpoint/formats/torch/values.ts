@@ -72,8 +72,7 @@ export class TensorView {
 
 /**
  * An object of an unknown class or of one that is irrelevant to the weights. It has no behavior. Its content is kept to
- * determine whether
- * it contains tensors of the model.
+ * determine whether it contains tensors of the model.
  */
 export class Placeholder {
   /** Values set as attributes. */
