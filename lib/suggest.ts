@@ -225,16 +225,16 @@ const MAX_LENGTH = 60;
  * first candidate that starts with the word; else undefined.
  */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  const wanted = normalized(word);
-  if (wanted.length < 2 || wanted.length > MAX_LENGTH) return undefined;
+  const target = normalized(word);
+  if (target.length < 2 || target.length > MAX_LENGTH) return undefined;
   let best: string | undefined;
-  let least = Math.max(1, Math.floor(wanted.length / 3)) + 1;
+  let least = Math.max(1, Math.floor(target.length / 3)) + 1;
   for (const candidate of candidates) {
-    const distance = editDistance(wanted, normalized(candidate));
+    const distance = editDistance(target, normalized(candidate));
     if (distance < least) [best, least] = [candidate, distance];
   }
-  if (best !== undefined || wanted.length < 3) return best;
-  return candidates.find((candidate) => normalized(candidate).startsWith(wanted));
+  if (best !== undefined || target.length < 3) return best;
+  return candidates.find((candidate) => normalized(candidate).startsWith(target));
 }
 
 /**

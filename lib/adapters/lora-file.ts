@@ -25,7 +25,7 @@ export interface LoraFile {
   readonly path: string;
   readonly parts: readonly LoraPart[];
   /** Tensors that are not part of a LoRA. */
-  readonly others: readonly string[];
+  readonly unrelated: readonly string[];
   readonly metadata: LoraMetadata;
 }
 
@@ -33,13 +33,13 @@ export interface LoraFile {
 export async function readLora(path: string): Promise<LoraFile> {
   const weights = await open(path);
   const parts = new Map<string, Building>();
-  const others: string[] = [];
+  const unrelated: string[] = [];
   for (const tensor of weights.tensors.values()) {
     const form = unsupportedForm(tensor.name);
     if (form !== undefined) throw unsupported(path, form, tensor.name);
     const key = readLoraKey(tensor.name);
     if (key === null) {
-      others.push(tensor.name);
+      unrelated.push(tensor.name);
       continue;
     }
     const part = parts.get(key.layer) ?? { keys: [] };
@@ -57,7 +57,7 @@ export async function readLora(path: string): Promise<LoraFile> {
       const value = alpha && values.get(alpha.name);
       return { ...part, layer, ...(value === undefined ? {} : { alpha: value }) };
     }),
-    others,
+    unrelated,
     metadata,
   };
 }

@@ -25,7 +25,7 @@ export interface AdaptedModel {
 /** @throws ADAPTER_MISMATCH if no tensor matches or a shape differs, INVALID_FILE */
 export function matchLora(file: LoraFile, layers: ModelLayers, model: AdaptedModel): MatchedLora {
   const patches: Record<AdaptedComponent, WeightPatch[]> = { unet: [], text_encoder: [], text_encoder_2: [] };
-  const ignored = [...file.others];
+  const ignored = [...file.unrelated];
   for (const part of file.parts) {
     const matches = layers.get(part.layer);
     if (!matches || (!part.up && !part.down && !part.full)) {
@@ -35,7 +35,7 @@ export function matchLora(file: LoraFile, layers: ModelLayers, model: AdaptedMod
     for (const layer of matches) patches[layer.component].push(...patchesOf(part, layer, file, model));
   }
   if (Object.values(patches).every((list) => list.length === 0)) {
-    const count = file.parts.length + file.others.length;
+    const count = file.parts.length + file.unrelated.length;
     const reason =
       file.parts.length === 0
         ? `its ${count} tensors are not factors of a LoRA`

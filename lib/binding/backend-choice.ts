@@ -9,8 +9,7 @@ export type GpuBackend = Exclude<BackendName, 'cpu'>;
 export const gpuBackends: readonly GpuBackend[] = ['cuda', 'metal', 'vulkan'];
 
 /** The accepted values, for messages. */
-export const BACKEND_FORMS =
-  'auto, cpu, cuda, metal or vulkan, or a device of one as in vulkan:1 or cuda:NAME';
+export const BACKEND_FORMS = 'auto, cpu, cuda, metal or vulkan, or a device such as vulkan:1 or cuda:NAME';
 
 export interface ParsedBackend {
   readonly name: 'auto' | BackendName;

@@ -41,10 +41,8 @@ function gpuBinary(backend: GpuBackend): string | undefined {
   const system = `${process.platform}-${process.arch}`;
   const folders = [process.env.SAFELIGHT_GPU_BINARIES, join(packageFolder, 'build/gpu')];
   folders.push(join(packageFolder, 'prebuilds', system, backend));
-  const found = folders
-    .map((folder) => folder && join(folder, name))
-    .find((file) => file && existsSync(file));
-  if (found) return found;
+  const path = folders.map((folder) => folder && join(folder, name)).find((file) => file && existsSync(file));
+  if (path) return path;
   try {
     return require.resolve(`@safelight/${system}-${backend}/${name}`);
   } catch {

@@ -59,9 +59,9 @@ export function openFirstStage(place: FirstStagePlace): {
     );
   }
   const weights = new ComponentWeights('autoencoder', path, tensors, namingOf(tensors, prefix));
-  const given = section === null ? null : readFirstStageConfig(section, scale);
+  const parsed = section === null ? null : readFirstStageConfig(section, scale);
   const used = tensors.get(`${prefix}quantize.used`) ?? null;
-  const result = given ?? detected(weights, used, scale);
+  const result = parsed ?? detected(weights, used, scale);
   if (result.kind === 'autoencoder_kl') {
     const { kind, config, losses } = result;
     return { source: { kind, config, weights }, losses };

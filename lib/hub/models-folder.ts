@@ -18,8 +18,8 @@ export interface ModelFile {
 
 /** Returns every model below the folder, as `serve --models` does; empty if it does not exist. */
 export async function modelFiles(folder: string): Promise<ModelFile[]> {
-  const found = await findModels(folder).catch((): FoundModel[] => []);
-  const models = found.filter(({ file }) => file !== '.');
+  const all = await findModels(folder).catch((): FoundModel[] => []);
+  const models = all.filter(({ file }) => file !== '.');
   return Promise.all(
     models.map(async ({ path, name, form }) => ({
       ...{ path, form, name, bytes: await bytesOf(path, form) },

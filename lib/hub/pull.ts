@@ -90,13 +90,13 @@ class Pull {
   }
 
   private async offline(): Promise<Omit<PullResult, 'name'>> {
-    const found = await this.cache.find(this.revision);
-    if (!found)
+    const snapshot = await this.cache.find(this.revision);
+    if (!snapshot)
       throw new SafelightError(
         'DOWNLOAD_FAILED',
         `HF_HUB_OFFLINE is set and ${this.id}@${this.revision} is not in the cache; unset it to download`,
       );
-    return { path: found.path, version: found.commit, files: [], bytes: 0, fetched: 0 };
+    return { path: snapshot.path, version: snapshot.commit, files: [], bytes: 0, fetched: 0 };
   }
 
   /** Returns the choice of files; the index of a pipeline determines its components. */
@@ -135,8 +135,8 @@ class Pull {
   }
 
   private async has({ etag, size }: RemoteFile): Promise<boolean> {
-    const found = await stat(this.cache.blob(etag)).catch(() => undefined);
-    return found?.isFile() === true && (size === undefined || found.size === size);
+    const stats = await stat(this.cache.blob(etag)).catch(() => undefined);
+    return stats?.isFile() === true && (size === undefined || stats.size === size);
   }
 
   /** Returns the number of bytes to download. */

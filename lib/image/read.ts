@@ -77,18 +77,18 @@ function ownBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 function fromPixels(source: RawImage, alpha: 'white' | 'keep'): ByteImage {
   const { data, width, height } = source;
   const channels = source.channels ?? data.length / (width * height);
-  const wanted = alpha === 'keep' ? 4 : 3;
-  if (channels === wanted) return { data: new Uint8Array(data), width, height, channels };
-  const out = new Uint8Array(width * height * wanted).fill(255);
+  const target = alpha === 'keep' ? 4 : 3;
+  if (channels === target) return { data: new Uint8Array(data), width, height, channels };
+  const out = new Uint8Array(width * height * target).fill(255);
   for (let i = 0; i < width * height; i++) {
     const a = channels === 4 && alpha === 'white' ? data[i * 4 + 3]! : 255;
-    for (let c = 0; c < Math.min(wanted, 3); c++) {
+    for (let c = 0; c < Math.min(target, 3); c++) {
       const value = data[i * channels + (channels === 1 ? 0 : c)]!;
-      out[i * wanted + c] = Math.round((value * a + 255 * (255 - a)) / 255);
+      out[i * target + c] = Math.round((value * a + 255 * (255 - a)) / 255);
     }
-    if (wanted === 4 && channels === 4) out[i * 4 + 3] = data[i * 4 + 3]!;
+    if (target === 4 && channels === 4) out[i * 4 + 3] = data[i * 4 + 3]!;
   }
-  return { data: out, width, height, channels: wanted };
+  return { data: out, width, height, channels: target };
 }
 
 async function checkFile(path: string): Promise<void> {

@@ -107,8 +107,8 @@ export class Tensor<T extends TensorData = Float32Array> {
     checkShapeArray(shape);
     const open = shape.indexOf(-1);
     if (open < 0) return new Tensor(this.data, shape);
-    const known = sizeOf(shape.filter((_, i) => i !== open));
-    const missing = known === 0 ? 0 : this.size / known;
+    const product = sizeOf(shape.filter((_, i) => i !== open));
+    const missing = product === 0 ? 0 : this.size / product;
     return new Tensor(
       this.data,
       shape.map((d, i) => (i === open ? missing : d)),

@@ -47,8 +47,8 @@ function words({ text, first }: Stretch): Stretch[] {
 
 function marked({ text, first }: Stretch, { mark, prepend, split }: Metaspace): Stretch[] {
   let visible = text.replaceAll(' ', mark);
-  const wanted = prepend === 'always' || (prepend === 'first' && first);
-  if (wanted && !visible.startsWith(mark)) visible = mark + visible;
+  const prepends = prepend === 'always' || (prepend === 'first' && first);
+  if (prepends && !visible.startsWith(mark)) visible = mark + visible;
   if (!split) return [{ text: visible, first }];
   return visible
     .split(mark)

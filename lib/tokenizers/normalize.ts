@@ -72,12 +72,12 @@ function lower(text: string): string {
 /** Expands runs `gap.length` in base 36 to the content of a character class. */
 function classOf(packed: string): string {
   let end = 0;
-  let inside = '';
+  let content = '';
   for (const run of packed.split(' ')) {
     const [gap = 0, length = 0] = run.split('.').map((digits) => Number.parseInt(digits, 36));
     const first = end + gap;
     end = first + length;
-    inside += `\\u{${first.toString(16)}}-\\u{${end.toString(16)}}`;
+    content += `\\u{${first.toString(16)}}-\\u{${end.toString(16)}}`;
   }
-  return inside;
+  return content;
 }

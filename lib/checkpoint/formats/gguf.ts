@@ -2,7 +2,9 @@
  * Reads the header of a GGUF file (versions 2 and 3, little-endian), never its data. All of it is validated: counts
  * against the file's size, unique names and keys, shapes without overflow, rows of complete blocks, offsets aligned,
  * ascending and without overlap, data within the file. Files of stable-diffusion.cpp have no metadata, and names of up
- * to 83 bytes (the specification allows 64). Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+ * to 83 bytes (the specification allows 64).
+ *
+ * Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  */
 import { resolve } from 'node:path';
 import { SafelightError } from '../../errors.js';

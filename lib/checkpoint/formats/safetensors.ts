@@ -2,7 +2,9 @@
  * Reads the header of a safetensors file, never its data. Model files are untrusted and C++ maps their data, so every
  * rule of the format is enforced here: a header of at most 100 MB that begins with `{`, UTF-8, no duplicate keys,
  * metadata of strings (or null), exact sizes without overflow, no gaps, no overlap, and the last tensor ends at the end
- * of the file. Format: https://github.com/huggingface/safetensors#format
+ * of the file.
+ *
+ * Format: https://github.com/huggingface/safetensors#format
  */
 import { resolve } from 'node:path';
 import { SafelightError } from '../../errors.js';

@@ -54,12 +54,12 @@ export function withAverages(tensors: TensorIndex, path: string): TensorIndex {
 
 /** Returns the prefixes of `model_ema.`: empty in all known files, or the prefix of a component. */
 function prefixesOf(tensors: TensorIndex): string[] {
-  const found = new Set<string>();
+  const prefixes = new Set<string>();
   for (const name of tensors.keys()) {
     const at = name.startsWith(AVERAGES) ? 0 : name.indexOf(`.${AVERAGES}`) + 1;
-    if (at > 0 || name.startsWith(AVERAGES)) found.add(name.slice(0, at));
+    if (at > 0 || name.startsWith(AVERAGES)) prefixes.add(name.slice(0, at));
   }
-  return [...found];
+  return [...prefixes];
 }
 
 function averageOf(
@@ -74,8 +74,8 @@ function averageOf(
     for (const parameter of suffix.startsWith('model.')
       ? [suffix.slice('model.'.length), suffix]
       : [suffix]) {
-      const found = averages.get(prefix + parameter.replaceAll('.', ''));
-      if (found !== undefined) return found;
+      const average = averages.get(prefix + parameter.replaceAll('.', ''));
+      if (average !== undefined) return average;
     }
   }
   return undefined;

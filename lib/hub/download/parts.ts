@@ -34,10 +34,10 @@ export class Parts {
   static async open(path: string, size: number, tag: string): Promise<Parts> {
     const count = Math.ceil(size / PART);
     const text = await readFile(path, 'utf8').catch(() => undefined);
-    const noted = schema.safeParse(text === undefined ? undefined : parsedJson(text));
+    const saved = schema.safeParse(text === undefined ? undefined : parsedJson(text));
     const fits =
-      noted.success && noted.data.size === size && noted.data.tag === tag && noted.data.done.length === count;
-    const done = fits ? noted.data.done : Array.from({ length: count }, () => 0);
+      saved.success && saved.data.size === size && saved.data.tag === tag && saved.data.done.length === count;
+    const done = fits ? saved.data.done : Array.from({ length: count }, () => 0);
     return new Parts(path, size, tag, done);
   }
 
@@ -66,7 +66,7 @@ export class Parts {
   }
 
   /** Saves the state, after the bytes themselves were written, so that after a crash it never exceeds them. */
-  async note(): Promise<void> {
+  async save(): Promise<void> {
     const { size, tag, done } = this;
     await writeFile(`${this.path}.new`, JSON.stringify({ version: 1, size, tag, part: PART, done }));
     await rename(`${this.path}.new`, this.path);

@@ -117,18 +117,18 @@ async function inParts(
   const { signal } = stop;
   const outer = connection.signal;
   const unlisten = outer && onAbort(outer, () => stop.abort(outer.reason));
-  let noted = performance.now();
-  const note = async () => {
-    if (performance.now() - noted < SAVE_INTERVAL) return;
-    noted = performance.now();
-    noting = noting.then(() => parts.note());
-    await noting;
+  let savedAt = performance.now();
+  const save = async () => {
+    if (performance.now() - savedAt < SAVE_INTERVAL) return;
+    savedAt = performance.now();
+    saving = saving.then(() => parts.save());
+    await saving;
   };
-  let noting = parts.note();
+  let saving = parts.save();
   const results = await Promise.allSettled(
     parts.missing().map((part) =>
       connection.gate.run(() =>
-        fetchPart(handle, parts, part, file, { ...connection, signal }, note).catch((error: unknown) => {
+        fetchPart(handle, parts, part, file, { ...connection, signal }, save).catch((error: unknown) => {
           stop.abort(error);
           throw error;
         }),
@@ -136,15 +136,15 @@ async function inParts(
     ),
   );
   unlisten?.();
-  await noting;
+  await saving;
   // The first failure aborts the other parts.
   if (results.some(({ status }) => status === 'rejected')) {
     const reason: unknown = stop.signal.reason;
-    if (connection.signal?.aborted) await parts.note();
+    if (connection.signal?.aborted) await parts.save();
     else if (reason instanceof NoParts || reason instanceof Mismatch) {
       file.onBytes(-parts.bytes, false);
       await parts.forget();
-    } else await parts.note();
+    } else await parts.save();
     throw reason;
   }
   await parts.forget();
@@ -156,7 +156,7 @@ async function fetchPart(
   part: Part,
   file: Transfer,
   connection: Connection,
-  note: () => Promise<void>,
+  save: () => Promise<void>,
 ): Promise<void> {
   await withRetries(connection, async (gained) => {
     const from = parts.next(part);
@@ -186,7 +186,7 @@ async function fetchPart(
       parts.add(part, piece.length);
       file.onBytes(piece.length, true);
       gained();
-      await note();
+      await save();
       if (at === part.end) break;
     }
     if (at < part.end) throw cutShort(file, part.end - at);

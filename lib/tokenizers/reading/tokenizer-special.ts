@@ -28,7 +28,7 @@ const tokenObject = z.object({
   special: flag,
 });
 type TokenObject = z.infer<typeof tokenObject>;
-type Given = string | TokenObject;
+type TokenValue = string | TokenObject;
 
 const named = z.union([z.string(), tokenObject]).nullish();
 const extra = z.union([z.array(z.union([z.string(), tokenObject])), z.record(z.string(), z.unknown())]);
@@ -72,27 +72,27 @@ const KEYS = ['bos_token', 'eos_token', 'unk_token', 'pad_token'] as const;
 
 /** Combines the special and added tokens of all files. */
 export function joinSpecialTokens(files: SpecialTokenFiles): SpecialTokens {
-  const given = new Map<string, Given>();
+  const values = new Map<string, TokenValue>();
   const take = (source: SpecialTokenFiles['map'], special: boolean) => {
     for (const key of KEYS) {
       const value = source?.[key];
-      if (value) given.set(key, special && typeof value === 'object' ? { ...value, special: true } : value);
+      if (value) values.set(key, special && typeof value === 'object' ? { ...value, special: true } : value);
     }
   };
   take(files.config, false);
   // A config that lists its added tokens has the newer format and is the only source.
   const declared = files.config?.added_tokens_decoder;
   if (!declared) take(files.map, true);
-  const base = declared ? byId(declared) : legacyTokens(files, given);
-  for (const [key, value] of given) {
+  const base = declared ? byId(declared) : legacyTokens(files, values);
+  for (const [key, value] of values) {
     const same = base.findLast(({ content }) => content === contentOf(value));
-    if (same) given.set(key, same);
+    if (same) values.set(key, same);
   }
   const name = (key: (typeof KEYS)[number]) =>
-    contentOf(given.get(key) ?? (key === 'bos_token' ? '<|startoftext|>' : '<|endoftext|>'));
-  const specials = KEYS.map((key) => given.get(key) ?? name(key));
+    contentOf(values.get(key) ?? (key === 'bos_token' ? '<|startoftext|>' : '<|endoftext|>'));
+  const specials = KEYS.map((key) => values.get(key) ?? name(key));
   const additional = files.config?.additional_special_tokens ?? files.map?.additional_special_tokens;
-  const added: Given[] = [...base];
+  const added: TokenValue[] = [...base];
   for (const token of [...specials, ...(Array.isArray(additional) ? additional : [])]) {
     if (
       base.some(({ content }) => content === contentOf(token)) ||
@@ -111,9 +111,9 @@ export function joinSpecialTokens(files: SpecialTokenFiles): SpecialTokens {
 }
 
 /** Returns the tokens of `added_tokens.json`, overridden by those of a `tokenizer.json`. */
-function legacyTokens(files: SpecialTokenFiles, given: ReadonlyMap<string, Given>): TokenObject[] {
+function legacyTokens(files: SpecialTokenFiles, values: ReadonlyMap<string, TokenValue>): TokenObject[] {
   const tokens = new Map<number, TokenObject>();
-  const special = new Set([...given.values()].map(contentOf));
+  const special = new Set([...values.values()].map(contentOf));
   for (const [content, id] of Object.entries(files.addedTokens ?? {}))
     tokens.set(id, { content, normalized: !special.has(content), special: special.has(content) });
   for (const { id, ...token } of files.serialized ?? []) tokens.set(id, token);
@@ -126,12 +126,12 @@ function byId(decoder: Readonly<Record<string, TokenObject>>): TokenObject[] {
     .map(([, token]) => token);
 }
 
-function contentOf(token: Given): string {
+function contentOf(token: TokenValue): string {
   return typeof token === 'string' ? token : token.content;
 }
 
 /** Returns a token with its flags; a plain string is a special token, matched in the original text. */
-function withFlags(token: Given): Omit<AddedToken, 'id'> {
+function withFlags(token: TokenValue): Omit<AddedToken, 'id'> {
   const object: TokenObject = typeof token === 'string' ? { content: token, special: true } : token;
   return {
     content: object.content,
@@ -143,7 +143,7 @@ function withFlags(token: Given): Omit<AddedToken, 'id'> {
 }
 
 /** Compares like Python's `in`: a string never equals an object. */
-function equal(a: Given, b: Given): boolean {
+function equal(a: TokenValue, b: TokenValue): boolean {
   if (typeof a !== typeof b) return false;
   return JSON.stringify(withFlags(a)) === JSON.stringify(withFlags(b));
 }

@@ -32,11 +32,11 @@ export interface StateDict {
  */
 export function stateDict(checkpoint: Checkpoint, path: string, size: number, ema: boolean): StateDict {
   refuseModule(checkpoint.root, path);
-  const found = new Finder(path);
-  const { value, averaged } = unwrapped(checkpoint.root, ema, found);
-  const views = withoutPrefix(found.tensors(value));
+  const finder = new Finder(path);
+  const { value, averaged } = unwrapped(checkpoint.root, ema, finder);
+  const views = withoutPrefix(finder.tensors(value));
   if (views.size === 0) {
-    found.rejectUnknown();
+    finder.rejectUnknown();
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
       `${path} contains no tensors; name the file that contains the model's state_dict`,
@@ -138,10 +138,10 @@ class Finder {
 
   /** Returns every tensor at or below a value by its keys, joined by dots. */
   tensors(root: PickleValue): Map<string, TensorView> {
-    const found = new Map<string, TensorView>();
+    const tensors = new Map<string, TensorView>();
     const visit = (value: PickleValue, name: string, depth: number): void => {
       if (++this.visits > MAX_VISITS) this.fail('contains too many nested values');
-      if (value instanceof TensorView) this.add(found, name, value);
+      if (value instanceof TensorView) this.add(tensors, name, value);
       else if (value instanceof Placeholder) this.visitUnknown(value, name);
       else if (depth < MAX_DEPTH) {
         for (const [key, item] of children(value))
@@ -149,15 +149,15 @@ class Finder {
       }
     };
     visit(root, '', 0);
-    return found;
+    return tensors;
   }
 
-  private add(found: Map<string, TensorView>, path: string, view: TensorView): void {
+  private add(tensors: Map<string, TensorView>, path: string, view: TensorView): void {
     const name = path === '' ? 'tensor' : path;
     if (name.length > MAX_NAME) this.fail('has a tensor with an implausibly long name');
-    if (found.has(name)) this.fail(`has the tensor ${JSON.stringify(name)} twice`);
-    if (found.size >= MAX_TENSORS) this.fail(`has more than ${MAX_TENSORS} tensors`);
-    found.set(name, view);
+    if (tensors.has(name)) this.fail(`has the tensor ${JSON.stringify(name)} twice`);
+    if (tensors.size >= MAX_TENSORS) this.fail(`has more than ${MAX_TENSORS} tensors`);
+    tensors.set(name, view);
   }
 }
 

@@ -1,7 +1,9 @@
 /**
  * Reads the directory of a zip archive as `torch.save` writes it (ZIP64, entries stored and aligned, sizes in data
  * descriptors). C++ maps the data, so an entry is valid only if directory and local header agree, and it is within the
- * file without overlap. Format: PKWARE's APPNOTE.TXT 6.3.
+ * file without overlap.
+ *
+ * Format: PKWARE's APPNOTE.TXT 6.3.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { readFully } from '../../../files/read.js';
