@@ -248,7 +248,7 @@ describe('a tensor that depends on something unknown is refused by its name', ()
     [
       'a function that makes it of a storage',
       dict({ a: unknown(raw, int(2)), b: good }),
-      /asks for "my\.quant\.unpack_tensor" to make "a"/,
+      /uses "my\.quant\.unpack_tensor" to create "a"/,
     ],
     [
       'a function that makes it of a tensor',
@@ -276,7 +276,7 @@ describe('a tensor that depends on something unknown is refused by its name', ()
           ascii('}'),
         ),
       }),
-      /asks for "torchao\.dtypes\.Quantized" to make "a"/,
+      /uses "torchao\.dtypes\.Quantized" to create "a"/,
     ],
     [
       'a dict of its own',
@@ -321,7 +321,7 @@ describe('a tensor that depends on something unknown is refused by its name', ()
           [2, 2],
         ),
       }),
-      /no known type \(my\.storages\.Fancy\)/,
+      /unknown type \(my\.storages\.Fancy\)/,
     ],
   ])('%s', async (_, value, message) => {
     await expect(read(value)).rejects.toMatchObject({
@@ -335,7 +335,7 @@ describe('a tensor that depends on something unknown is refused by its name', ()
     for (const value of [module, dict({ model: module }), dict({ anything: module })])
       await expect(read(value)).rejects.toMatchObject({
         code: 'UNSUPPORTED_MODEL',
-        message: expect.stringMatching(/whole module \("torch\.nn\.modules\.linear\.Linear"\)/),
+        message: expect.stringMatching(/pickled module \("torch\.nn\.modules\.linear\.Linear"\)/),
       });
   });
 });
@@ -377,7 +377,7 @@ describe('a name that programs are made of is refused, among leftovers too', () 
     const value = dict({ state_dict: dict({ a: good }), leftover: call(found, text('x')) });
     await expect(read(value)).rejects.toMatchObject({
       code: 'INVALID_FILE',
-      message: expect.stringMatching(/asks for ".*", which weights do not need; nothing was executed/),
+      message: expect.stringMatching(/imports ".*", which weights do not use; nothing was executed/),
     });
   });
 });

@@ -63,7 +63,7 @@ export class ModelConfig {
   }
 
   getString<F = never>(field: string, fallback?: F): string | F {
-    return this.typed(field, fallback, 'text', (value) => typeof value === 'string');
+    return this.typed(field, fallback, 'a string', (value) => typeof value === 'string');
   }
 
   getBoolean<F = never>(field: string, fallback?: F): boolean | F {
