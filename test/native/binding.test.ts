@@ -36,7 +36,7 @@ it('a binary that does not load says so', () => {
   expect(() => load(folder)).toThrow(
     expect.objectContaining({
       code: 'BINARY_NOT_FOUND',
-      message: expect.stringMatching(/safelight\.node does not load here \(.+\).*safelight build/),
+      message: expect.stringMatching(/safelight\.node cannot be loaded \(.+\).*safelight build/),
     }),
   );
 });

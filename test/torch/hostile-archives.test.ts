@@ -224,7 +224,7 @@ describe('a hostile archive is refused', () => {
     [
       'absurdly many entries',
       () => archive({}, { zip64: true, directory64: { count: 2n ** 40n } }),
-      /promises 1099511627776 zip entries/,
+      /states 1099511627776 zip entries/,
     ],
     [
       'a count that no number holds',

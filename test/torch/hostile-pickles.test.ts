@@ -161,7 +161,7 @@ describe('a pickle that makes no sense is refused', () => {
     ['a name without an end', ascii(`c${'x'.repeat(5000)}`), /unterminated name/],
     ['a tensor of no storage', call(rebuild, text('a'), int(0), tuple(), tuple()), /without a typed storage/],
     ['a tensor of no arguments', call(rebuild), /without a typed storage/],
-    ['a tensor past its storage', tensor(raw, [2, 3]), /\[2, 3\] that reaches outside of its storage of 16/],
+    ['a tensor past its storage', tensor(raw, [2, 3]), /\[2, 3\] that exceeds its storage of 16/],
     ['an offset past its storage', tensor(raw, [2], { offset: 3 }), /exceeds its storage/],
     ['strides past its storage', tensor(raw, [2, 2], { strides: [3, 1] }), /exceeds its storage/],
     ['strides of another rank', tensor(raw, [2, 2], { strides: [1] }), /invalid offset or strides/],

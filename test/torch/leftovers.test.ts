@@ -253,7 +253,7 @@ describe('a tensor that depends on something unknown is refused by its name', ()
     [
       'a function that makes it of a tensor',
       dict({ b: good, deep: dict({ a: unknown(tuple(good)) }) }),
-      /"my\.quant\.unpack_tensor" to make "deep\.a"/,
+      /"my\.quant\.unpack_tensor" to create "deep\.a"/,
     ],
     [
       'a parameter of it',
@@ -303,7 +303,7 @@ describe('a tensor that depends on something unknown is refused by its name', ()
         optimizer: dict({ m: good }),
         model: made(global('models.yolo', 'Model'), empty, dict({ a: good })),
       }),
-      /"models\.yolo\.Model" to make "model"/,
+      /"models\.yolo\.Model" to create "model"/,
     ],
     [
       'all that was saved',

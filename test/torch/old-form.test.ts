@@ -65,7 +65,7 @@ describe('a file of the old form is refused', () => {
 
   test('where its storages are not what was announced', async () => {
     expect(valuesOf((await openWeights(await written(file()))).tensors.get('a')!)).toEqual([1, 2, 3, 4]);
-    await refused(file([['0', 5, data]]), /5 elements where 4 were announced/);
+    await refused(file([['0', 5, data]]), /5 elements, expected 4/);
     await refused(file([['0', -1 >>> 0, data]]), /elements, expected 4/);
     await refused(file([['1', 4, data]]), /unused or duplicate/);
     await refused(
