@@ -68,8 +68,8 @@ describe('the name of a tensor', () => {
     ['text_encoder.b.self_attn.to_k_lora.up.weight', 'text_encoder.b.self_attn.k_proj', 'up'],
     ['text_encoder.b.self_attn.to_out_lora.up.weight', 'text_encoder.b.self_attn.out_proj', 'up'],
     ['text_encoder.b.q_proj.lora_linear_layer.down.weight', 'text_encoder.b.q_proj', 'down'],
-  ])('%s is read as a factor of its place', (name, place, role) => {
-    expect(readLoraKey(name)).toEqual({ place, role });
+  ])('%s is read as a factor of its place', (name, layer, role) => {
+    expect(readLoraKey(name)).toEqual({ layer, role });
   });
 
   it('that belongs to no LoRA is read as none', () => {
@@ -112,7 +112,7 @@ describe('a file that cannot be applied', () => {
   it('is refused where it was made for another family, naming both', async () => {
     await expect(generate(writeLora('sdxl', 'attention'))).rejects.toMatchObject({
       code: 'ADAPTER_MISMATCH',
-      message: expect.stringMatching(/does not fit .*sd1.*texts of 320 .*texts of 128/),
+      message: expect.stringMatching(/does not fit .*sd1.*width 320.*width 128/),
     });
     const large = (inputs: number) =>
       written({
@@ -121,7 +121,7 @@ describe('a file that cannot be applied', () => {
       });
     await expect(generate(large(2048))).rejects.toMatchObject({
       code: 'ADAPTER_MISMATCH',
-      message: expect.stringContaining('made for SDXL, and this model is of'),
+      message: expect.stringContaining('trained for SDXL, but this model is'),
     });
   });
 
