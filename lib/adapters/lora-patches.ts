@@ -126,7 +126,7 @@ function mismatch(file: LoraFile, model: AdaptedModel, reason: string): Safeligh
   const families =
     width === undefined || width === model.textWidth
       ? ''
-      : `; it was trained for ${called(width)}, but this model is ${called(model.textWidth)}`;
+      : `; it was trained for ${familyName(width)}, but this model is ${familyName(model.textWidth)}`;
   return new SafelightError(
     'ADAPTER_MISMATCH',
     `${file.path} does not fit the model: ${reason}${families}; use a LoRA that was trained for this kind of model`,
@@ -145,6 +145,6 @@ const FAMILIES: ReadonlyMap<number, string> = new Map([
   [2048, 'SDXL'],
 ]);
 
-function called(width: number): string {
+function familyName(width: number): string {
   return FAMILIES.get(width) ?? `a model with text states of width ${width}`;
 }

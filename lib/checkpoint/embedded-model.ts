@@ -57,8 +57,8 @@ export function openEmbedded(
     form: 'file',
     ownSize: config.own_size,
     textEncoders: encoders.map((encoder, i): TextEncoderSource => {
-      const place = { ...places[i]!, pooled: encoder.pooled };
-      const naming = encoderNaming(place, tensors.keys());
+      const location = { ...places[i]!, pooled: encoder.pooled };
+      const naming = encoderNaming(location, tensors.keys());
       return {
         config: encoder.config,
         weights: new ComponentWeights('text encoder', path, tensors, naming),

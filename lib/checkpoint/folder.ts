@@ -37,8 +37,8 @@ export async function openUNetFolder(folder: string, variant?: string): Promise<
 
 /** Returns diffusers' names, or CompVis names if the folder contains a U-Net extracted from a checkpoint. */
 function unetNamingOf(tensors: TensorIndex, folder: string): Naming {
-  const place = findUNet(tensors.keys()) ?? { prefix: '', names: 'diffusers' };
-  return unetNaming(place, tensors.keys(), folder);
+  const location = findUNet(tensors.keys()) ?? { prefix: '', names: 'diffusers' };
+  return unetNaming(location, tensors.keys(), folder);
 }
 
 /** Opens the folder of an autoencoder. */

@@ -22,7 +22,7 @@ import { findWeights } from './weights/find-weights.js';
 import type { TensorIndex, TensorInfo } from './weights/tensor-index.js';
 
 /** The location of an autoencoder among tensors, and what is known about it. */
-export interface FirstStagePlace {
+export interface FirstStageLocation {
   readonly tensors: TensorIndex;
   /** Prefix of its tensor names with the dot: `first_stage_model.`, `cond_stage_model.`, or empty. */
   readonly prefix: string;
@@ -47,11 +47,11 @@ export function hasFirstStage(tensors: TensorIndex, prefix: string): boolean {
  * @returns the autoencoder, and its training losses if the config states them
  * @throws MISSING_TENSOR, UNSUPPORTED_MODEL, SHAPE_MISMATCH, INVALID_FILE
  */
-export function openFirstStage(place: FirstStagePlace): {
+export function openFirstStage(location: FirstStageLocation): {
   readonly source: FirstStageSource;
   readonly losses: LossConfig | null;
 } {
-  const { tensors, prefix, path, config: section, scale = UNSCALED } = place;
+  const { tensors, prefix, path, config: section, scale = UNSCALED } = location;
   if (!hasFirstStage(tensors, prefix)) {
     throw new SafelightError(
       'MISSING_TENSOR',

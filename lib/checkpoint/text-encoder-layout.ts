@@ -25,7 +25,7 @@ export interface EncoderUse {
   readonly pooled: boolean;
 }
 
-export interface EncoderPlace extends EncoderUse {
+export interface EncoderLocation extends EncoderUse {
   readonly prefix: string;
   /** True if the names after the prefix are those of stable-diffusion.cpp's converter instead of the kind's own. */
   readonly sdcpp?: boolean;
@@ -33,14 +33,14 @@ export interface EncoderPlace extends EncoderUse {
 
 /** A layout of the text encoders of a family in single files. */
 export interface EncoderLayout {
-  readonly encoders: readonly EncoderPlace[];
+  readonly encoders: readonly EncoderLocation[];
   /** @param unet prefix of the U-Net's tensor names */
   detect(has: HasPrefix, unet: string): boolean;
 }
 
 /** Returns the naming of the encoder at a location. */
 export function encoderNaming(
-  { prefix, kind, pooled, sdcpp }: EncoderPlace,
+  { prefix, kind, pooled, sdcpp }: EncoderLocation,
   names: Iterable<string>,
 ): Naming {
   if (sdcpp) return sdcppTextNaming(names, prefix, pooled);
@@ -48,9 +48,18 @@ export function encoderNaming(
 }
 
 /** Opens the encoder at a location, with the config detected from its tensors. */
-export function openEncoder(place: EncoderPlace, tensors: TensorIndex, path: string): TextEncoderSource {
-  const { kind, pooled, finalNorm } = place;
-  const weights = new ComponentWeights('text encoder', path, tensors, encoderNaming(place, tensors.keys()));
+export function openEncoder(
+  location: EncoderLocation,
+  tensors: TensorIndex,
+  path: string,
+): TextEncoderSource {
+  const { kind, pooled, finalNorm } = location;
+  const weights = new ComponentWeights(
+    'text encoder',
+    path,
+    tensors,
+    encoderNaming(location, tensors.keys()),
+  );
   const config = detectTextEncoderConfig(weights, kind, pooled);
   return {
     config,
@@ -58,7 +67,7 @@ export function openEncoder(place: EncoderPlace, tensors: TensorIndex, path: str
     tokenizer: 'standard',
     padId: standardPadId(kind),
     kind,
-    layer: Math.max(0, config.num_hidden_layers - place.back),
+    layer: Math.max(0, config.num_hidden_layers - location.back),
     finalNorm,
     pooled,
   };

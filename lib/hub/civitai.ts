@@ -101,7 +101,7 @@ export async function pullCivitai(name: string, options: PullCivitaiOptions = {}
     });
   } catch (error) {
     if (options.signal?.aborted) throw aborted(options.signal.reason);
-    throw error instanceof HttpFailure ? explained(name, error) : error;
+    throw error instanceof HttpFailure ? errorOf(name, error) : error;
   }
 }
 
@@ -214,7 +214,7 @@ function checksumOf({ hashes }: CivitaiFile): Checksum | undefined {
   return value !== undefined && /^[0-9a-f]{64}$/.test(value) ? { kind: 'sha256', value } : undefined;
 }
 
-function explained(name: string, failure: HttpFailure): SafelightError {
+function errorOf(name: string, failure: HttpFailure): SafelightError {
   const { status } = failure;
   if (status === 404)
     return new SafelightError(

@@ -38,7 +38,7 @@ export async function withLock<T>(path: string, options: LockOptions, work: () =
 async function acquire(path: string, options: LockOptions): Promise<Release> {
   try {
     await mkdir(dirname(path), { recursive: true });
-    const handle = await patiently(path, options, () => flocked(path));
+    const handle = await poll(path, options, () => flocked(path));
     if (handle !== 'unsupported') return () => handle.close();
     options.onNote?.(`this file system has no flock(2): '${path}.safelight' is used as the lock`);
     return await ownLock(`${path}.safelight`, options);
@@ -78,7 +78,7 @@ function attempt(descriptor: number): ReturnType<typeof tryLock> {
 
 /** Acquires a lock that consists of the existence of a file. */
 export async function ownLock(path: string, options: LockOptions): Promise<Release> {
-  const file = await patiently(path, options, async () => {
+  const file = await poll(path, options, async () => {
     try {
       return await open(path, 'wx');
     } catch (error) {
@@ -101,7 +101,7 @@ export async function ownLock(path: string, options: LockOptions): Promise<Relea
   };
 }
 
-async function patiently<T>(
+async function poll<T>(
   path: string,
   { signal, onNote }: LockOptions,
   attemptOnce: () => Promise<T | undefined>,

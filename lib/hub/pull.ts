@@ -124,7 +124,7 @@ class Pull {
           { ...file, name: `${path} of ${this.id}`, path: cache.blob(etag), tag: etag, onBytes },
           session.connection(this.token),
         ).catch((error: unknown) => {
-          throw error instanceof HttpFailure ? repository.explained(`Downloading ${path}`, error) : error;
+          throw error instanceof HttpFailure ? repository.errorOf(`Downloading ${path}`, error) : error;
         });
       });
     }

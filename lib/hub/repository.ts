@@ -93,12 +93,12 @@ export class Repository {
       return await withRetries(this.hub, work);
     } catch (error) {
       this.hub.signal?.throwIfAborted();
-      throw error instanceof HttpFailure ? this.explained(what, error) : error;
+      throw error instanceof HttpFailure ? this.errorOf(what, error) : error;
     }
   }
 
   /** Returns the typed error of a failed request. */
-  explained(what: string, failure: HttpFailure): SafelightError {
+  errorOf(what: string, failure: HttpFailure): SafelightError {
     const { status, headers } = failure;
     const code = headers.get('x-error-code');
     const page = `${this.hub.endpoint}/${this.id}`;

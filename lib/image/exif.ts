@@ -38,7 +38,7 @@ function decode(value: Buffer, little: boolean): string {
   if (encoding !== 'UNICODE') return text.toString('utf8').replaceAll('\0', '');
   // A1111's writer (piexif) uses big-endian for any byte order of the block; other writers use the block's.
   const even = text.length - (text.length % 2);
-  const highs = [0, 1].map((place) => text.filter((byte, i) => i % 2 === place && byte === 0).length);
+  const highs = [0, 1].map((parity) => text.filter((byte, i) => i % 2 === parity && byte === 0).length);
   const highFirst = highs[0] === highs[1] ? !little : highs[0]! > highs[1]!;
   const units = Buffer.from(text.subarray(0, even));
   return (highFirst ? units.swap16() : units).toString('utf16le').replaceAll('\0', '');

@@ -65,8 +65,8 @@ function sourceIndices(from: number, to: number): number[] {
   const step = from / to;
   let at = step * 0.5;
   return Array.from({ length: to }, () => {
-    const place = Math.min(from - 1, Math.floor(at));
+    const index = Math.min(from - 1, Math.floor(at));
     at += step;
-    return place;
+    return index;
   });
 }

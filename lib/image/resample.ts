@@ -153,10 +153,10 @@ export function edgeStrip(
   const bytes = Uint8Array.from({ length: line }, (_, i) => {
     let sum = PRECISION / 2;
     tap.weights.forEach((weight, k) => {
-      const place = tap.start + k;
+      const index = tap.start + k;
       const pixel = isRow
-        ? place * width + Math.floor(i / channels)
-        : Math.floor(i / channels) * width + place;
+        ? index * width + Math.floor(i / channels)
+        : Math.floor(i / channels) * width + index;
       sum += weight * data[pixel * channels + (i % channels)]!;
     });
     return toByte(sum);

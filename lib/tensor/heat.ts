@@ -14,7 +14,7 @@ const INFERNO = [
 ] as const;
 
 /** Returns the color [red, green, blue] of a number between 0 and 1. */
-export function heatColour(unit: number): [number, number, number] {
+export function heatColor(unit: number): [number, number, number] {
   const position = Math.min(1, Math.max(0, unit)) * (INFERNO.length - 1);
   const i = Math.min(INFERNO.length - 2, Math.floor(position));
   const [from, to] = [INFERNO[i]!, INFERNO[i + 1]!];

@@ -2,7 +2,7 @@
 
 import { invalidOption } from '../errors.js';
 import type { TensorData } from './dtypes.js';
-import { heatColour } from './heat.js';
+import { heatColor } from './heat.js';
 import { statsOf } from './stats.js';
 
 /** RGB pixels of three bytes each, in rows from the top left. */
@@ -134,7 +134,7 @@ function colours(data: TensorData, mode: 'rgb' | 'heat' | 'gray', range: RenderO
   const unit = (v: number): number => Math.min(1, Math.max(0, high > low ? (v - low) / (high - low) : 0.5));
   return (values: number[], out: Uint8Array, at: number): void => {
     if (!values.every(Number.isFinite)) return void out.set(BROKEN, at);
-    if (mode === 'heat') return void out.set(heatColour(unit(values[0]!)), at);
+    if (mode === 'heat') return void out.set(heatColor(unit(values[0]!)), at);
     for (let c = 0; c < 3; c++) out[at + c] = Math.round(255 * unit(values[mode === 'rgb' ? c : 0]!));
   };
 }

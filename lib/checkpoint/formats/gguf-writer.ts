@@ -39,9 +39,9 @@ export function layoutGguf(
   const lengths = tensors.map(bytesOf);
   let end = 0;
   const places = lengths.map((length) => {
-    const place = end;
-    end = aligned(place + length);
-    return place;
+    const offset = end;
+    end = aligned(offset + length);
+    return offset;
   });
   tensors.forEach(({ name, type, shape }, i) => {
     parts.push(text(name), u32(shape.length));
@@ -53,7 +53,7 @@ export function layoutGguf(
   // The last tensor is padded too, as in ggml's writer.
   return {
     header,
-    offsets: places.map((place) => header.length + place),
+    offsets: places.map((offset) => header.length + offset),
     lengths,
     size: header.length + end,
   };

@@ -81,7 +81,7 @@ export function layoutPacked(
   // Absolute offsets have more digits than the relative ones of this header: the padding reserves space for them.
   const room = 16 * places.length;
   const dataOffset = aligned(PREFIX + Buffer.byteLength(JSON.stringify(header)) + room);
-  const entries = places.map((place) => ({ ...place, offset: dataOffset + place.offset }));
+  const entries = places.map((entry) => ({ ...entry, offset: dataOffset + entry.offset }));
   return { header: { ...header, entries }, dataOffset, size: dataOffset + end };
 }
 

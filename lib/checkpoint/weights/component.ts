@@ -65,7 +65,7 @@ export class ComponentWeights {
     if (shape === null) {
       throw new SafelightError(
         'SHAPE_MISMATCH',
-        `${this.called(name)} has shape ${formatShape(stored)}, expected ${rank} dimensions; the file contains another kind of model`,
+        `${this.describe(name)} has shape ${formatShape(stored)}, expected ${rank} dimensions; the file contains another kind of model`,
       );
     }
     return shape;
@@ -138,7 +138,7 @@ export class ComponentWeights {
     const part = shape === tensor.shape ? '' : ` (${formatShape(shape)} of this parameter)`;
     return new SafelightError(
       'SHAPE_MISMATCH',
-      `${this.called(requirement.name)} has shape ${formatShape(tensor.shape)}${part}, but the ${this.label}'s config requires ` +
+      `${this.describe(requirement.name)} has shape ${formatShape(tensor.shape)}${part}, but the ${this.label}'s config requires ` +
         `${formatShape(requirement.shape)}; the config does not belong to these weights`,
     );
   }
@@ -146,7 +146,7 @@ export class ComponentWeights {
   private unreadable(name: string, dtype: string): SafelightError {
     return new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${this.called(name)} is stored as ${dtype}, which cannot be loaded; use a model in F32, F16, BF16, F8 or a quantized GGUF type`,
+      `${this.describe(name)} is stored as ${dtype}, which cannot be loaded; use a model in F32, F16, BF16, F8 or a quantized GGUF type`,
     );
   }
 
@@ -156,7 +156,7 @@ export class ComponentWeights {
     if (transform === undefined) return true;
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${this.called(name)} of shape ${formatShape(shape)} is ${dtype} in blocks of ${blockOf(dtype)} that span its rows, which cannot be ` +
+      `${this.describe(name)} of shape ${formatShape(shape)} is ${dtype} in blocks of ${blockOf(dtype)} that span its rows, which cannot be ` +
         'split; use a model in F16',
     );
   }
@@ -168,13 +168,13 @@ export class ComponentWeights {
       if (this.tensors.has(`${place}.${leaf}`)) {
         throw new SafelightError(
           'UNSUPPORTED_MODEL',
-          `${this.called(name)} is scaled by "${place}.${leaf}", and scaled F8 is not supported; use a model in F16 or unscaled F8`,
+          `${this.describe(name)} is scaled by "${place}.${leaf}", and scaled F8 is not supported; use a model in F16 or unscaled F8`,
         );
       }
     }
   }
 
-  private called(name: string): string {
+  private describe(name: string): string {
     return `"${this.parameters.get(name)?.tensor.name ?? this.naming.source(name)}"${this.alias(name)} in ${this.where}`;
   }
 

@@ -21,7 +21,7 @@ export function detectCodec(weights: ComponentWeights): CodecConfig {
     countIndices(names, 'encoder.down_blocks.').end,
     countIndices(names, 'decoder.up_blocks.').end,
   );
-  if (levels > MAX_LEVELS) throw odd(weights, `it has ${levels} levels`);
+  if (levels > MAX_LEVELS) throw unsupportedCodec(weights, `it has ${levels} levels`);
   const each = <T>(of: (level: number) => T): T[] => Array.from({ length: levels }, (_, level) => of(level));
   return {
     in_channels: weights.shape('encoder.conv_in.weight', 4)[1] ?? 0,
@@ -44,7 +44,7 @@ export function detectCodec(weights: ComponentWeights): CodecConfig {
 }
 
 /** Returns the error of an autoencoder whose tensors match no supported structure. */
-export function odd(weights: ComponentWeights, what: string): SafelightError {
+export function unsupportedCodec(weights: ComponentWeights, what: string): SafelightError {
   return new SafelightError(
     'UNSUPPORTED_MODEL',
     `The autoencoder of ${weights.where} is not supported: ${what}; use one of Stable Diffusion, latent diffusion or VQGAN`,

@@ -36,7 +36,7 @@ export function detectUNetConfig(weights: ComponentWeights, hints: UNetHints): U
     const expected = (down[levels - 1 - i]?.layers ?? 0) + 1;
     if (layers < expected) weights.parameter(`up_blocks.${i}.resnets.${layers}.conv1.weight`);
     if (layers > expected)
-      throw scan.odd(`up_blocks.${i} has ${layers} residual blocks, expected ${expected}`);
+      throw scan.unsupported(`up_blocks.${i} has ${layers} residual blocks, expected ${expected}`);
   });
   const linear = flat && !hints.convolutions;
   const heads = hints.heads ?? ((side: number) => headsOf(side, linear));
@@ -130,7 +130,9 @@ class Scan {
   common(depths: readonly number[], place: string): number {
     const distinct = [...new Set(depths.filter((depth) => depth > 0))];
     if (distinct.length > 1)
-      throw this.odd(`${place} has transformers with different numbers of blocks (${distinct.join(', ')})`);
+      throw this.unsupported(
+        `${place} has transformers with different numbers of blocks (${distinct.join(', ')})`,
+      );
     return distinct[0] ?? 0;
   }
 
@@ -139,7 +141,7 @@ class Scan {
     const name = this.names.find((candidate) => candidate.endsWith('.attn2.to_k.weight'));
     if (name === undefined) {
       if (!this.names.some((candidate) => candidate.endsWith('.group_norm.weight')))
-        throw this.odd('it has no cross-attention');
+        throw this.unsupported('it has no cross-attention');
       return { blocks: true, linear: false, context: 0 };
     }
     const place = name.slice(0, name.indexOf('.transformer_blocks.'));
@@ -166,9 +168,9 @@ class Scan {
   classEmbedding(width: number): ClassEmbeddingConfig | null {
     if (!this.has('class_embedding.')) return null;
     if (this.has('class_embedding.linear_1.'))
-      throw this.odd('its class embedding has numeric inputs, which only a config specifies');
+      throw this.unsupported('its class embedding has numeric inputs, which only a config specifies');
     const [size = 0, wide] = this.weights.shape('class_embedding.weight', 2);
-    if (wide !== width) throw this.odd(`its class embedding has width ${wide}, expected ${width}`);
+    if (wide !== width) throw this.unsupported(`its class embedding has width ${wide}, expected ${width}`);
     return { type: 'table', size };
   }
 
@@ -178,10 +180,10 @@ class Scan {
       return null;
     }
     const [, input = 0] = this.weights.shape('add_embedding.linear_1.weight', 2);
-    if (hint === null) throw this.odd(`it has ${input} additional inputs besides time and text`);
+    if (hint === null) throw this.unsupported(`it has ${input} additional inputs besides time and text`);
     const each = (input - hint.pooled) / hint.ids;
     if (!Number.isInteger(each) || each < 2) {
-      throw this.odd(
+      throw this.unsupported(
         `it has ${input} additional inputs besides time and text, expected a pooled embedding of ${hint.pooled} and ${hint.ids} sinusoids (its first level has ${side} channels)`,
       );
     }
@@ -192,7 +194,7 @@ class Scan {
     return this.names.some((name) => name.startsWith(start));
   }
 
-  odd(what: string): SafelightError {
+  unsupported(what: string): SafelightError {
     return new SafelightError(
       'UNSUPPORTED_MODEL',
       `The U-Net of ${this.weights.where} is not supported: ${what}; use a model of SD1, SD2, SDXL or CompVis' latent diffusion`,

@@ -4,7 +4,7 @@ import type { LatentScale } from '../../components.js';
 import type { ComponentWeights } from '../../weights/component.js';
 import { checkCodec } from '../codec.js';
 import type { VQModelConfig } from '../types.js';
-import { detectCodec, odd } from './codec.js';
+import { detectCodec, unsupportedCodec } from './codec.js';
 
 /** Returns true if the tensors are of an autoencoder with a codebook. */
 export function hasCodebook({ parameters }: ComponentWeights): boolean {
@@ -18,7 +18,7 @@ export function detectVQModelConfig(weights: ComponentWeights, scale: LatentScal
   const [codes = 0, width = 0] = weights.shape(`quantize.${gumbel ? 'embed' : 'embedding'}.weight`, 2);
   const [encoded = 0] = weights.shape('encoder.conv_out.weight', 4);
   if (encoded !== codec.z_channels)
-    throw odd(
+    throw unsupportedCodec(
       weights,
       `its encoder has ${encoded} output channels but its decoder has ${codec.z_channels} input channels`,
     );

@@ -6,7 +6,7 @@ import type { Fail, PickleValue, Storage } from './values.js';
 export interface Checkpoint {
   readonly root: PickleValue;
   /** Returns the absolute offset of a storage's first byte. */
-  place(storage: Storage): number;
+  offsetOf(storage: Storage): number;
   /** Returns the checksum of a storage's record, if the format has one. */
   checksum(storage: Storage): Checksum | undefined;
 }

@@ -51,9 +51,9 @@ export async function readLegacyForm(handle: FileHandle, size: number, path: str
   refuseModule(root, path);
   const keys = next();
   const places = await findData({ handle, size, path, fail }, at, keys, declared);
-  const place = ({ key, begin }: Storage): number =>
+  const offsetOf = ({ key, begin }: Storage): number =>
     (places.get(key) ?? fail(`has no data for the storage ${JSON.stringify(key)}`)) + begin;
-  return { root, place, checksum: () => undefined };
+  return { root, offsetOf, checksum: () => undefined };
 }
 
 /**

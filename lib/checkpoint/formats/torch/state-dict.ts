@@ -196,15 +196,15 @@ function located(
       `has the implausible shape [${shape.join(', ').slice(0, 100)}] for ${JSON.stringify(name.slice(0, 100))}`,
     );
   const checksum = checkpoint.checksum(storage);
-  const place = defined({
+  const location = defined({
     name,
     file: path,
-    offset: checkpoint.place(storage) + offset * elementSize,
+    offset: checkpoint.offsetOf(storage) + offset * elementSize,
     dtype,
     shape,
     checksum,
   });
   return isContiguous(view)
-    ? { ...place, length: bytes }
-    : { ...place, length: span(view) * elementSize, strides };
+    ? { ...location, length: bytes }
+    : { ...location, length: span(view) * elementSize, strides };
 }

@@ -45,7 +45,7 @@ export async function readZipForm(handle: FileHandle, size: number, path: string
   const entryOf = ({ key }: Storage): ZipEntry => used.get(key) ?? fail('lacks a storage');
   return {
     root: value,
-    place: (storage) => entryOf(storage).offset + storage.begin,
+    offsetOf: (storage) => entryOf(storage).offset + storage.begin,
     checksum: (storage) => {
       const { offset, packed, crc } = entryOf(storage);
       return { offset, length: packed, crc };
