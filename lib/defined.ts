@@ -1,4 +1,4 @@
-/** Objects with optional fields, written without a conditional spread for each. */
+/** A helper for objects with optional fields, in place of a conditional spread per field. */
 
 /** `T` with its fields that may be undefined made optional, for `exactOptionalPropertyTypes`. */
 export type Defined<T> = {

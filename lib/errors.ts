@@ -1,8 +1,6 @@
-/**
- * Every failure Safelight reports: a `code` to branch on and one sentence that says what to do.
- *
- * Codes are stable; messages are for people and may change.
- */
+/** Errors with a stable `code`, and helpers for AbortSignals. */
+
+/** Stable identifiers of errors, for programs to branch on. Messages are for people and may change between versions. */
 export type ErrorCode =
   /** An option or argument is missing, of the wrong type or out of range. */
   | 'INVALID_OPTION'
@@ -10,55 +8,62 @@ export type ErrorCode =
   | 'FILE_NOT_FOUND'
   /** A file could not be written. */
   | 'FILE_NOT_WRITTEN'
-  /** A model file breaks a rule of its format (truncated, overlapping, absurd sizes ...). */
+  /** A model file violates its format: truncated data, overlapping tensors, implausible sizes ... */
   | 'INVALID_FILE'
-  /** A model file is well formed but not of a family or form that Safelight runs. */
+  /** A model file is well formed, but its family or variant is not supported. */
   | 'UNSUPPORTED_MODEL'
-  /** A tensor that the model needs is not in its files. */
+  /** A tensor that the model needs is missing from its files. */
   | 'MISSING_TENSOR'
-  /** A tensor or an input has another shape than the model's config asks for. */
+  /** The shape of a tensor or an input differs from the shape that the model's config requires. */
   | 'SHAPE_MISMATCH'
-  /** No model of that name is configured or in the cache. */
+  /** No model of that name is configured or cached. */
   | 'MODEL_NOT_FOUND'
-  /** A repository or file on the hub does not exist, or not for who asks: gated, private, or without a token. */
+  /**
+   * A repository or file on the hub does not exist, or is gated or private and the request has no token with access to
+   * it.
+   */
   | 'ACCESS_DENIED'
-  /** A server could not be reached, or went on failing after several attempts. */
+  /** A server could not be reached, or kept failing after several retries. */
   | 'DOWNLOAD_FAILED'
-  /** What was downloaded is not what its publisher's checksum promises. */
+  /** The checksum of a download differs from the one that its publisher states. */
   | 'CHECKSUM_MISMATCH'
-  /** Another process keeps its jobs in the same data folder; the message names it. */
+  /** Another process uses the same data folder for its jobs; the message names the process. */
   | 'DATA_IN_USE'
-  /** As many jobs wait as may wait; `retryAfter` says when to come again. */
+  /** The queue has reached its maximum number of waiting jobs; `retryAfter` is the delay before the next attempt. */
   | 'QUEUE_FULL'
-  /** The shared queue (Redis) does not answer, or the packages that speak to it are not installed. */
+  /** The shared queue (Redis) does not respond, or the client packages for it are not installed. */
   | 'QUEUE_UNAVAILABLE'
-  /** The file of a LoRA does not exist or cannot be read. */
+  /** A LoRA file does not exist or cannot be read. */
   | 'ADAPTER_NOT_FOUND'
-  /** A LoRA does not fit the model: none of its weights has a place there, or one has another shape. */
+  /** A LoRA does not fit the model: none of its weights matches a weight of the model, or the shapes differ. */
   | 'ADAPTER_MISMATCH'
-  /** An adapter file of a form that Safelight does not apply (DoRA, LoHa, LoKr ...). */
+  /** The adapter file is of an unsupported type (DoRA, LoHa, LoKr ...). */
   | 'UNSUPPORTED_ADAPTER'
-  /** A picture cannot be decoded, or its header promises more pixels than are allowed. */
+  /** An image cannot be decoded, or has more pixels than allowed. */
   | 'INVALID_IMAGE'
-  /** A latent or a picture stopped being finite. */
+  /** A latent or an image contains NaN or infinite values. */
   | 'NOT_FINITE'
-  /** A model or a picture needs more memory than there is: said before the work begins, with the numbers. */
+  /**
+   * A model or an image needs more memory than is available. Thrown before the work begins; the message states both
+   * sizes.
+   */
   | 'DOES_NOT_FIT'
-  /** Memory ran out, or a run asked for more than there is. */
+  /** An allocation failed during the work. */
   | 'OUT_OF_MEMORY'
-  /** Stopped by an AbortSignal. */
+  /** An AbortSignal cancelled the operation. */
   | 'ABORTED'
-  /** The object was disposed, or is disposed while it works. */
+  /** The object was disposed before or during the call. */
   | 'DISPOSED'
   /** The native binary cannot be found or loaded on this machine. */
   | 'BINARY_NOT_FOUND'
-  /** The backend asked for is not compiled in or has no device. */
+  /** The requested backend is not compiled in or has no device. */
   | 'BACKEND_UNAVAILABLE'
-  /** A defect in Safelight: please report it. */
+  /** A defect in Safelight. Please report it. */
   | 'INTERNAL';
 
+/** The error class of the whole API; `code` identifies the failure, `cause` is the underlying error if there is one. */
 export class SafelightError extends Error {
-  /** `AbortError` where the code is ABORTED, as everywhere on the platform; else `SafelightError`. */
+  /** `AbortError` if the code is ABORTED, as for the platform's own APIs; otherwise `SafelightError`. */
   override readonly name: string;
 
   constructor(
@@ -72,8 +77,9 @@ export class SafelightError extends Error {
 }
 
 /**
- * `Expected integer between 1 and 10 for steps but received 0 of type number` (the shape of sharp's messages).
- * @param hint what to do instead, as a clause
+ * Returns the INVALID_OPTION error of a value check: `Expected an integer between 1 and 1000 for steps, received 0.`
+ * @param expected a noun phrase, such as `an integer between 1 and 1000`
+ * @param hint a clause that says what to do instead
  */
 export function invalidOption(
   name: string,
@@ -81,54 +87,55 @@ export function invalidOption(
   received: unknown,
   hint?: string,
 ): SafelightError {
-  return new SafelightError(
-    'INVALID_OPTION',
-    `Expected ${expected} for ${name} but received ${shown(received)} of type ${typeof received}${hint ? `; ${hint}` : ''}`,
-  );
+  const sentence = `Expected ${expected} for ${name}, received ${shown(received)}${hint ? `; ${hint}` : ''}`;
+  return new SafelightError('INVALID_OPTION', /[.?!]$/.test(sentence) ? sentence : `${sentence}.`);
 }
 
-/** Throws the typed error of an aborted signal; for loops in TypeScript between native calls. */
+/** Checks a signal between native calls. @throws ABORTED if the signal is aborted */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw aborted(signal.reason);
 }
 
-/** The error every cancelled operation rejects with; `cause` is the signal's reason. */
+/** Returns the ABORTED error with which cancelled operations reject; `cause` is the signal's reason. */
 export function aborted(reason?: unknown): SafelightError {
   return new SafelightError('ABORTED', 'The operation was aborted by its signal', { cause: reason });
 }
 
-/** Tells the error of a cancelled operation from others. */
+/** Returns true for the error of a cancelled operation. */
 export function isAborted(error: unknown): boolean {
   return error instanceof SafelightError && error.code === 'ABORTED';
 }
 
-/** A signal that is aborted with the first of two; undefined where there is none. */
-export function eitherOf(a: AbortSignal | undefined, b: AbortSignal | undefined): AbortSignal | undefined {
+/** Returns a signal that is aborted as soon as one of two is; undefined if neither is given. */
+export function combineSignals(
+  a: AbortSignal | undefined,
+  b: AbortSignal | undefined,
+): AbortSignal | undefined {
   return a && b ? AbortSignal.any([a, b]) : (a ?? b);
 }
 
-/** Callbacks of each signal that is listened to. */
+/** Callbacks and the shared listener of each signal that `onAbort` observes. */
 const callbacks = new WeakMap<
   AbortSignal,
   { readonly all: Set<() => void>; readonly listener: () => void }
 >();
 
 /**
- * Calls `callback` when the signal is aborted, at once if it is aborted already. However many calls share a signal, it has one listener,
- * so that Node.js does not warn of a leak (MaxListenersExceededWarning), and none once all of them have ended.
- * @returns a function that stops listening, to be called when the work ends; safe to call again
+ * Calls `callback` when the signal is aborted, immediately if it is aborted already. All calls for a signal share one
+ * listener, which avoids MaxListenersExceededWarning and is removed together with the last callback.
+ * @returns a function that removes the callback, to be called when the work ends; further calls have no effect
  */
 export function onAbort(signal: AbortSignal, callback: () => void): () => void {
   if (signal.aborted) {
     callback();
     return () => undefined;
   }
-  // The same function may listen twice.
-  const own = () => callback();
+  // A new function for each call: the same callback may be registered twice.
+  const registered = () => callback();
   const entry = callbacks.get(signal) ?? listenTo(signal);
-  entry.all.add(own);
+  entry.all.add(registered);
   return () => {
-    if (!entry.all.delete(own) || entry.all.size > 0) return;
+    if (!entry.all.delete(registered) || entry.all.size > 0) return;
     callbacks.delete(signal);
     signal.removeEventListener('abort', entry.listener);
   };
@@ -148,7 +155,11 @@ function listenTo(signal: AbortSignal) {
   return entry;
 }
 
-/** Waits for a promise until the signal is aborted; then rejects at once, whatever becomes of the promise. Leaves no listener. */
+/**
+ * Settles with `promise`, or rejects as soon as the signal is aborted without waiting for the promise. Removes its
+ * listener.
+ * @throws ABORTED
+ */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
   return new Promise<T>((resolve, reject) => {
@@ -157,19 +168,20 @@ export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | unde
   });
 }
 
-/** Waits so many milliseconds. @throws ABORTED */
+/** Waits for the given number of milliseconds. @throws ABORTED */
 export async function pauseFor(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
-  const passed = new Promise<void>((resolve) => {
+  const elapsed = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, milliseconds);
   });
   try {
-    await unlessAborted(passed, signal);
+    await unlessAborted(elapsed, signal);
   } finally {
     clearTimeout(timer);
   }
 }
 
+/** Renders a value for a message: strings are cut to 60 characters, objects are shown by class. */
 function shown(value: unknown): string {
   if (typeof value === 'string')
     return value.length > 60 ? `${JSON.stringify(value.slice(0, 60))}...` : JSON.stringify(value);
@@ -180,7 +192,7 @@ function shown(value: unknown): string {
   return typeof value === 'object' ? classOf(value) : `a ${typeof value}`;
 }
 
-/** The class of an object; without trust in what the object itself says. */
+/** Returns the class name of an object, cut to 60 characters; tolerates proxies and getters that throw. */
 function classOf(value: object): string {
   try {
     const name: unknown = Object.getPrototypeOf(value)?.constructor?.name;

@@ -1,34 +1,38 @@
-/** Checks of options that pipelines, models and tensors share. A misspelt option would be ignored in silence, so unknown names are refused. */
+/**
+ * Checks of options that pipelines, models and tensors share. Unknown names are errors: a misspelt option would be
+ * ignored silently.
+ */
 import { invalidOption, SafelightError } from './errors.js';
 import { didYouMean, suggestOption, suggestValue } from './suggest.js';
 
 /**
- * Refuses what is no object, and names that mean nothing. `undefined` values count as left out.
- * @param what the object is called in messages: `options`, or the option that it is the value of
- * @throws INVALID_OPTION, with the option that was probably meant
+ * Checks that `options` is an object without unknown keys, whatever their values.
+ * @param name the object's name in messages: `options`, or the name of the option whose value it is
+ * @throws INVALID_OPTION with the accepted keys and the nearest one as a suggestion
  */
-export function knownKeys(what: string, options: unknown, keys: ReadonlySet<string>): void {
+export function knownKeys(name: string, options: unknown, keys: ReadonlySet<string>): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options))
-    throw invalidOption(what, 'an object', options);
+    throw invalidOption(name, 'an object', options);
   for (const key of Object.keys(options)) {
-    if (!keys.has(key)) throw unknownOption(what, key, keys);
+    if (!keys.has(key)) throw unknownOption(name, key, keys);
   }
 }
 
-export function unknownOption(what: string, key: string, keys: Iterable<string>): SafelightError {
+/** Returns the INVALID_OPTION error of an unknown key of the object `owner`. */
+export function unknownOption(owner: string, key: string, keys: Iterable<string>): SafelightError {
   const name = JSON.stringify(key.slice(0, 60));
-  const where = what === 'options' ? '' : ` of ${what}`;
+  const where = owner === 'options' ? '' : ` of ${owner}`;
   const hint = didYouMean(suggestOption(key, keys));
   return new SafelightError(
     'INVALID_OPTION',
-    `Unknown option ${name}${where}: ${hint ? `${hint} Accepted` : 'accepted'} are ${[...keys].join(', ')}`,
+    `Unknown option ${name}${where}: ${hint ? `${hint} Accepted` : 'accepted'} options: ${[...keys].join(', ')}`,
   );
 }
 
-/** @throws INVALID_OPTION with the value that was probably meant */
+/** Returns `value` if it is one of `names`. @throws INVALID_OPTION with the nearest name as a suggestion */
 export function oneOf<T extends string>(name: string, value: unknown, names: readonly T[]): T {
-  const found = names.find((candidate) => candidate === value);
-  if (found !== undefined) return found;
+  const known = names.find((candidate) => candidate === value);
+  if (known !== undefined) return known;
   throw invalidOption(name, `one of ${names.join(', ')}`, value, didYouMean(suggestValue(value, names)));
 }
 
@@ -36,7 +40,7 @@ export function oneOf<T extends string>(name: string, value: unknown, names: rea
 export function checkSignal(name: string, value: unknown): AbortSignal | undefined {
   if (value === undefined || value instanceof AbortSignal) return value;
   const hint = value instanceof AbortController ? 'pass controller.signal' : undefined;
-  throw invalidOption(name, 'AbortSignal', value, hint);
+  throw invalidOption(name, 'an AbortSignal', value, hint);
 }
 
 /** @throws INVALID_OPTION */

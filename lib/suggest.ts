@@ -1,8 +1,10 @@
-/** "Did you mean ...?": the nearest of the names that are known, by spelling or by what other software calls the same thing. */
+/**
+ * "Did you mean ...?" suggestions: the nearest known name by spelling, or the counterpart of another program's name.
+ */
 
 /**
- * Options under the names of diffusers, A1111, ComfyUI, OpenAI's API and others. Of several meanings the first that the call knows counts;
- * `hires.scale` counts where `hires` is known.
+ * Options by their normalized names in diffusers, A1111, ComfyUI, OpenAI's API and others. The first candidate that the
+ * call accepts is suggested; `hires.scale` is a candidate if the call accepts `hires`.
  */
 const OPTIONS: Readonly<Record<string, readonly string[]>> = {
   negativeprompt: ['negative'],
@@ -149,7 +151,7 @@ const OPTIONS: Readonly<Record<string, readonly string[]>> = {
   temp: ['temperature'],
 };
 
-/** Values of enumerated options under other names. */
+/** Values of enumerated options by their normalized names in other programs. */
 const VALUES: Readonly<Record<string, readonly string[]>> = {
   gpu: ['cuda'],
   nvidia: ['cuda'],
@@ -191,56 +193,61 @@ const VALUES: Readonly<Record<string, readonly string[]>> = {
   transformer: ['unet'],
 };
 
-/** The option that was probably meant, among those that a call takes. */
+/** Returns the accepted option nearest to an unknown name, or undefined if none is near. */
 export function suggestOption(name: string, known: Iterable<string>): string | undefined {
   const keys = [...known];
-  const exact = keys.find((key) => plain(key) === plain(name));
+  const exact = keys.find((key) => normalized(key) === normalized(name));
   if (exact !== undefined) return exact;
-  // `constructor` and the like are no names of ours.
-  const aliases = (Object.hasOwn(OPTIONS, plain(name)) && OPTIONS[plain(name)]) || [];
+  // hasOwn: `constructor` and other inherited names are no aliases.
+  const aliases = (Object.hasOwn(OPTIONS, normalized(name)) && OPTIONS[normalized(name)]) || [];
   return aliases.find((alias) => keys.includes(/^\w+/.exec(alias)?.[0] ?? '')) ?? nearest(name, keys);
 }
 
-/** The value that was probably meant, among those that an option takes. */
+/** Returns the accepted value nearest to an unknown one, or undefined if none is near. */
 export function suggestValue(value: unknown, names: readonly string[]): string | undefined {
   if (typeof value !== 'string') return undefined;
-  const exact = names.find((name) => plain(name) === plain(value));
+  const exact = names.find((name) => normalized(name) === normalized(value));
   if (exact !== undefined) return exact;
-  const aliases = (Object.hasOwn(VALUES, plain(value)) && VALUES[plain(value)]) || [];
+  const aliases = (Object.hasOwn(VALUES, normalized(value)) && VALUES[normalized(value)]) || [];
   return aliases.find((alias) => names.includes(alias)) ?? nearest(value, names);
 }
 
-/** `did you mean steps?` as a clause of an error; undefined without a suggestion. */
+/** Returns `did you mean steps?`, a clause for an error message; undefined without a suggestion. */
 export function didYouMean(suggestion: string | undefined): string | undefined {
   return suggestion === undefined ? undefined : `did you mean ${suggestion}?`;
 }
 
-/** Longer names than these are nobody's misspelling. */
-const LONGEST = 60;
+/** Names longer than this many characters are not compared. */
+const MAX_LENGTH = 60;
 
-/** The candidate that is a few typing errors away, or that begins as the word does; undefined if none is near. */
+/**
+ * Returns the candidate with the smallest edit distance, at most a third of the word's length (at least 1); else the
+ * first candidate that starts with the word; else undefined.
+ */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  const wanted = plain(word);
-  if (wanted.length < 2 || wanted.length > LONGEST) return undefined;
+  const target = normalized(word);
+  if (target.length < 2 || target.length > MAX_LENGTH) return undefined;
   let best: string | undefined;
-  let least = Math.max(1, Math.floor(wanted.length / 3)) + 1;
+  let least = Math.max(1, Math.floor(target.length / 3)) + 1;
   for (const candidate of candidates) {
-    const distance = editDistance(wanted, plain(candidate));
+    const distance = editDistance(target, normalized(candidate));
     if (distance < least) [best, least] = [candidate, distance];
   }
-  if (best !== undefined || wanted.length < 3) return best;
-  return candidates.find((candidate) => plain(candidate).startsWith(wanted));
+  if (best !== undefined || target.length < 3) return best;
+  return candidates.find((candidate) => normalized(candidate).startsWith(target));
 }
 
-/** Letters and digits, in lower case: the same for `guidance_scale`, `guidanceScale` and `Guidance scale`. */
-function plain(name: string): string {
+/**
+ * Reduces a name to lower-case letters and digits: `guidance_scale`, `guidanceScale` and `Guidance scale` become equal.
+ */
+function normalized(name: string): string {
   return name
     .toLowerCase()
     .replaceAll('++', 'pp')
     .replace(/[^\p{L}\p{N}]+/gu, '');
 }
 
-/** Letters to insert, delete, replace or swap with their neighbour to make one word the other (optimal string alignment). */
+/** Returns the optimal string alignment distance: insertions, deletions, replacements and swaps of adjacent letters. */
 export function editDistance(a: string, b: string): number {
   let [before, last] = [[] as number[], Array.from({ length: b.length + 1 }, (_, j) => j)];
   for (let i = 1; i <= a.length; i++) {

@@ -1,32 +1,34 @@
 /**
- * Warnings: conditions that do not stop a call but may make its result differ from what the caller expects. They travel in results, job
- * events and `--json` output; the command line prints them to stderr otherwise.
+ * Warnings: conditions that do not stop a call but may make its result differ from what the caller expects. Results,
+ * job events and `--json` output contain them; without `--json` the command line prints them to stderr.
  */
 
-/** Stable identifiers; messages are for people and may change. */
+/**
+ * Stable identifiers of warnings, for programs to branch on. Messages are for people and may change between versions.
+ */
 export type WarningCode =
   /** A prompt uses syntax that is not supported and is encoded as plain words. */
   | 'PROMPT_SYNTAX'
   /** An input image was scaled down to the model's pixel count because no size was given. */
   | 'IMAGE_RESIZED'
-  /** A requested size is far above what the model was trained on: slow, and prone to repeated subjects. */
+  /** The requested size is far above the model's training size: generation is slow, and subjects tend to repeat. */
   | 'LARGE_IMAGE'
-  /** A GPU that is there cannot be used, or has too little memory: the work is done on the CPU. */
+  /** A GPU cannot be used or has too little memory; the CPU is used instead. */
   | 'BACKEND_FALLBACK'
-  /** A LoRA holds weights that the model has no place for; the others are applied. */
+  /** A LoRA contains weights that match none of the model's; the others are applied. */
   | 'ADAPTER_KEYS_IGNORED'
-  /** Settings of an infotext that could not be restored. */
+  /** Some settings of an infotext could not be restored. */
   | 'NOT_RESTORED';
 
 export interface Warning {
   readonly code: WarningCode;
-  /** One sentence for people: the condition, and how to avoid it. */
+  /** One sentence that states the condition and how to avoid it. */
   readonly message: string;
 }
 
 export type OnWarning = (warning: Warning) => void;
 
-/** Collects the warnings of one call, each distinct message once, and reports them to `onWarning` as they occur. */
+/** Collects the warnings of one call, without duplicates, and passes each to `onWarning` as it occurs. */
 export class Warnings {
   private readonly collected: Warning[] = [];
 
@@ -39,7 +41,7 @@ export class Warnings {
     this.onWarning?.(warning);
   }
 
-  /** A copy of the warnings so far, oldest first. */
+  /** Returns a copy of the warnings collected so far, oldest first. */
   get list(): Warning[] {
     return [...this.collected];
   }

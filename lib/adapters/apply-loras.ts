@@ -1,28 +1,28 @@
-/** LoRAs of calls on one model: read, matched with its weights, and registered with its modules. */
+/** Reads the LoRAs of calls, matches them with a model's weights, and registers them with its modules. */
 import { createHash } from 'node:crypto';
 import type { Warnings } from '../warnings.js';
 import { LoraCache, type ReadLora } from './lora-cache.js';
 import type { LoraSettings } from './lora-options.js';
 import { type AdaptedModel, type MatchedLora, matchLora } from './lora-patches.js';
-import { type AdaptedComponent, type AdaptedModule, type LoraPlaces, loraPlaces } from './lora-places.js';
+import { type AdaptedComponent, type AdaptedModule, type ModelLayers, modelLayers } from './model-layers.js';
 import { type Patchable, PatchSets } from './patch-sets.js';
 
-/** The model of a pipeline, as far as LoRAs ask for it. */
+/** The model of a pipeline, as far as LoRAs need it. */
 export interface LoraTarget extends AdaptedModel {
-  /** Its U-Net and its text encoders. */
+  /** Returns its U-Net and its text encoders. */
   modules(): readonly AdaptedModule[];
-  /** The module itself, loaded. */
+  /** Returns the loaded module. */
   load(component: AdaptedComponent, signal: AbortSignal | undefined): Promise<Patchable>;
 }
 
-/** Names of the patch sets of one call; disposed of at its end. */
+/** Names of the patch sets of one call, to be disposed of when it ends. */
 export interface AppliedLoras extends Disposable {
   readonly unet: string | undefined;
   /** One for each text encoder. */
   readonly text: readonly (string | undefined)[];
 }
 
-/** The patch sets of a call without LoRAs: none. */
+/** The result for a call without LoRAs. */
 export const noLoras: AppliedLoras = { unet: undefined, text: [], [Symbol.dispose]: () => undefined };
 
 const NAMES_IN_WARNING = 3;
@@ -31,15 +31,18 @@ const TEXT: readonly AdaptedComponent[] = ['text_encoder', 'text_encoder_2'];
 export class LoraApplier {
   private readonly files = new LoraCache();
   private readonly sets = new Map<Patchable, PatchSets>();
-  private places: LoraPlaces | undefined;
+  private layers: ModelLayers | undefined;
 
-  /** @param keepsLast whether the factors of the last call stay in memory for the next */
+  /** @param keepsLast true to keep the factors of the last call in memory for the next one */
   constructor(
     private readonly model: LoraTarget,
     private readonly keepsLast: boolean,
   ) {}
 
-  /** @throws ADAPTER_NOT_FOUND, ADAPTER_MISMATCH, UNSUPPORTED_ADAPTER, INVALID_FILE, OUT_OF_MEMORY, ABORTED, and what loading a module throws */
+  /**
+   * @throws ADAPTER_NOT_FOUND, ADAPTER_MISMATCH, UNSUPPORTED_ADAPTER, INVALID_FILE, OUT_OF_MEMORY, ABORTED, errors of
+   *   loading a module
+   */
   async apply(
     loras: readonly LoraSettings[],
     warnings: Warnings,
@@ -75,14 +78,14 @@ export class LoraApplier {
   }
 
   private matched({ file, identity }: ReadLora, warnings: Warnings): MatchedLora & { identity: string } {
-    this.places ??= loraPlaces(this.model.modules());
-    const matched = matchLora(file, this.places, this.model);
+    this.layers ??= modelLayers(this.model.modules());
+    const matched = matchLora(file, this.layers, this.model);
     const { length } = matched.ignored;
     if (length > 0) {
       const first = matched.ignored.slice(0, NAMES_IN_WARNING).join(', ');
       warnings.add(
         'ADAPTER_KEYS_IGNORED',
-        `${length} tensors of ${file.path} have no place in ${this.model.name} (${this.model.family}) and are ignored: ${first}${length > NAMES_IN_WARNING ? ' ...' : ''}`,
+        `${length} tensors of ${file.path} match no weight of ${this.model.name} (${this.model.family}) and are ignored: ${first}${length > NAMES_IN_WARNING ? ' ...' : ''}`,
       );
     }
     return { ...matched, identity };
@@ -99,7 +102,7 @@ export class LoraApplier {
   }
 }
 
-/** The patches of all LoRAs for one module, and a name for just these. */
+/** Returns the patches of all LoRAs for one module, with an id of this combination. */
 function setOf(
   component: AdaptedComponent,
   loras: readonly (MatchedLora & { lora: LoraSettings; identity: string })[],

@@ -1,4 +1,4 @@
-/** A LoRA as its file has it: factors by place, without knowledge of a model. */
+/** A LoRA as stored in its file: factors by layer name, independent of a model. */
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { openWeights, type Weights } from '../checkpoint/formats/open-weights.js';
@@ -9,43 +9,43 @@ import { kindOf, readJson } from '../files/read.js';
 import { readLoraKey, unsupportedForm } from './lora-keys.js';
 import { type LoraMetadata, readMetadata } from './lora-metadata.js';
 
-/** The tensors of a file for one place of a module. */
+/** The tensors of one layer. */
 export interface LoraPart {
-  readonly place: string;
+  readonly layer: string;
   readonly up?: TensorInfo;
   readonly down?: TensorInfo;
   readonly full?: TensorInfo;
-  /** The scale is alpha / rank; without one it is 1. */
+  /** The scale is alpha / rank; 1 without an alpha. */
   readonly alpha?: number;
-  /** Names of its tensors. */
+  /** Names of its tensors in the file. */
   readonly keys: readonly string[];
 }
 
 export interface LoraFile {
   readonly path: string;
   readonly parts: readonly LoraPart[];
-  /** Tensors that belong to no LoRA. */
-  readonly others: readonly string[];
+  /** Tensors that are not part of a LoRA. */
+  readonly unrelated: readonly string[];
   readonly metadata: LoraMetadata;
 }
 
-/** @throws ADAPTER_NOT_FOUND, INVALID_FILE, UNSUPPORTED_ADAPTER for a form other than plain LoRA */
+/** @throws ADAPTER_NOT_FOUND, INVALID_FILE, UNSUPPORTED_ADAPTER for other types of adapters */
 export async function readLora(path: string): Promise<LoraFile> {
   const weights = await open(path);
   const parts = new Map<string, Building>();
-  const others: string[] = [];
+  const unrelated: string[] = [];
   for (const tensor of weights.tensors.values()) {
     const form = unsupportedForm(tensor.name);
     if (form !== undefined) throw unsupported(path, form, tensor.name);
     const key = readLoraKey(tensor.name);
     if (key === null) {
-      others.push(tensor.name);
+      unrelated.push(tensor.name);
       continue;
     }
-    const part = parts.get(key.place) ?? { keys: [] };
+    const part = parts.get(key.layer) ?? { keys: [] };
     part[key.role] = tensor;
     part.keys.push(tensor.name);
-    parts.set(key.place, part);
+    parts.set(key.layer, part);
   }
   const alphas = [...parts.values()].flatMap(({ alpha }) => alpha ?? []);
   const values = new Map((await readScalars(alphas)).map((value, i) => [alphas[i]!.name, value]));
@@ -53,11 +53,11 @@ export async function readLora(path: string): Promise<LoraFile> {
   if (metadata.dora) throw unsupported(path, 'DoRA', 'use_dora');
   return {
     path,
-    parts: [...parts].map(([place, { alpha, ...part }]) => {
+    parts: [...parts].map(([layer, { alpha, ...part }]) => {
       const value = alpha && values.get(alpha.name);
-      return { ...part, place, ...(value === undefined ? {} : { alpha: value }) };
+      return { ...part, layer, ...(value === undefined ? {} : { alpha: value }) };
     }),
-    others,
+    unrelated,
     metadata,
   };
 }
@@ -79,7 +79,7 @@ async function open(path: string): Promise<Weights> {
   }
 }
 
-/** PEFT's own files keep alpha and rank beside them. */
+/** Reads the adapter_config.json next to PEFT's own files, which contains alpha and rank. */
 async function adapterConfig(path: string): Promise<unknown> {
   const config = join(dirname(path), 'adapter_config.json');
   if (!basename(path).startsWith('adapter_model.') || (await kindOf(config)) !== 'file') return undefined;
@@ -89,6 +89,6 @@ async function adapterConfig(path: string): Promise<unknown> {
 function unsupported(path: string, form: string, name: string): SafelightError {
   return new SafelightError(
     'UNSUPPORTED_ADAPTER',
-    `${path} holds ${form} (${JSON.stringify(name)}), which is not supported yet; take a plain LoRA`,
+    `${path} contains ${form} (${JSON.stringify(name)}), which is not supported; use a plain LoRA`,
   );
 }

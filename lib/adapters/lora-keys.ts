@@ -1,48 +1,49 @@
 /**
- * Spellings of a LoRA's tensors. Each names a place in a module and what of it the tensor is: a factor, the number that scales both, or a
- * part of a form that is not applied. Seen in kohya-ss/sd-scripts, huggingface/diffusers, huggingface/peft and KohakuBlueleaf/LyCORIS.
+ * Parses the tensor names of LoRA files into a layer and a role: a factor, the alpha that scales both, or a part of an
+ * unsupported type. Names as in kohya-ss/sd-scripts, huggingface/diffusers, huggingface/peft and
+ * KohakuBlueleaf/LyCORIS.
  */
 
 export type LoraRole = 'up' | 'down' | 'alpha' | 'full';
 
 export interface LoraKey {
-  /** Name of the place as the file has it: `lora_unet_mid_block_...` or `unet.mid_block....` */
-  readonly place: string;
+  /** Name of the layer in the file: `lora_unet_mid_block_...` or `unet.mid_block....` */
+  readonly layer: string;
   readonly role: LoraRole;
 }
 
 const FACTORS: readonly RegExp[] = [
   /^(.+)\.lora_(up|down)\.weight$/,
-  // PEFT writes the adapter's name between, diffusers does not.
+  // PEFT inserts the adapter's name, diffusers does not.
   /^(.+)\.lora_([AB])(?:\.[^.]+)?\.weight$/,
   /^(.+)\.lora\.(up|down)\.weight$/,
   /^(.+)\.lora_linear_layer\.(up|down)\.weight$/,
 ];
-/** diffusers before 0.22: the factors hang on the attention's processor, or on what took its place in a text encoder. */
+/** diffusers before 0.22: factors of the attention processor, or of its replacement in a text encoder. */
 const PROCESSOR = /^(.+?)(?:\.processor)?\.to_(q|k|v|out)_lora\.(up|down)\.weight$/;
 const ROLES: Readonly<Record<string, LoraRole>> = { A: 'down', B: 'up', up: 'up', down: 'down' };
 
-/** Returns null for a tensor that belongs to no LoRA. */
+/** Returns null for a tensor that is not part of a LoRA. */
 export function readLoraKey(name: string): LoraKey | null {
   const [, attention, projection, factor] = PROCESSOR.exec(name) ?? [];
   if (attention !== undefined && projection !== undefined && factor !== undefined) {
-    const own = projection === 'out' ? 'to_out.0' : `to_${projection}`;
-    const place = `${attention}.${attention.endsWith('self_attn') ? `${projection}_proj` : own}`;
-    return { place: withoutWrapper(place), role: ROLES[factor]! };
+    const projectionName = projection === 'out' ? 'to_out.0' : `to_${projection}`;
+    const layer = `${attention}.${attention.endsWith('self_attn') ? `${projection}_proj` : projectionName}`;
+    return { layer: withoutWrapper(layer), role: ROLES[factor]! };
   }
   for (const form of FACTORS) {
-    const [, place, which] = form.exec(name) ?? [];
-    if (place !== undefined && which !== undefined)
-      return { place: withoutWrapper(place), role: ROLES[which]! };
+    const [, layer, which] = form.exec(name) ?? [];
+    if (layer !== undefined && which !== undefined)
+      return { layer: withoutWrapper(layer), role: ROLES[which]! };
   }
-  const [, place, leaf] = /^(.+)\.(alpha|diff)$/.exec(name) ?? [];
-  if (place === undefined) return null;
-  return { place: withoutWrapper(place), role: leaf === 'diff' ? 'full' : 'alpha' };
+  const [, layer, leaf] = /^(.+)\.(alpha|diff)$/.exec(name) ?? [];
+  if (layer === undefined) return null;
+  return { layer: withoutWrapper(layer), role: leaf === 'diff' ? 'full' : 'alpha' };
 }
 
-/** PEFT's own files name the model that it wraps. */
-function withoutWrapper(place: string): string {
-  return place.startsWith('base_model.model.') ? place.slice('base_model.model.'.length) : place;
+/** Removes the prefix of the wrapped model in PEFT's own files. */
+function withoutWrapper(layer: string): string {
+  return layer.startsWith('base_model.model.') ? layer.slice('base_model.model.'.length) : layer;
 }
 
 const UNSUPPORTED: readonly (readonly [pattern: RegExp, form: string])[] = [
@@ -56,7 +57,7 @@ const UNSUPPORTED: readonly (readonly [pattern: RegExp, form: string])[] = [
   [/\.[ab][12]\.weight$/, 'GLoRA'],
 ];
 
-/** The form of adapter that a tensor shows, where it is one that is not applied. */
+/** Returns the type of adapter to which a tensor belongs if that is unsupported. */
 export function unsupportedForm(name: string): string | undefined {
   return UNSUPPORTED.find(([pattern]) => pattern.test(name))?.[1];
 }

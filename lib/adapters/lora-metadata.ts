@@ -1,16 +1,16 @@
-/** PEFT's scale of the factors, which files state outside of their tensors: diffusers' `lora_adapter_metadata` and PEFT's adapter_config.json. */
+/** Reads PEFT's scale of factors from metadata: diffusers' `lora_adapter_metadata` or PEFT's adapter_config.json. */
 
-/** The scale of one module's factors, or of all in a file. */
+/** The scale of one component's factors, or of all factors in a file. */
 export interface LoraScaling {
   readonly alpha: number | undefined;
-  /** Alphas of some places, by a suffix of their name. */
+  /** Alphas of individual layers, by a suffix of their name. */
   readonly patterns: ReadonlyMap<string, number>;
-  /** Rank-stabilized (Kalajdzievski 2023, arXiv:2312.03732): alpha / √rank in the place of alpha / rank. */
+  /** Rank-stabilized scale (Kalajdzievski 2023, arXiv:2312.03732): alpha / √rank instead of alpha / rank. */
   readonly stabilized: boolean;
 }
 
 export interface LoraMetadata {
-  /** By component (`unet`, `text_encoder` ...); the empty name stands for all. */
+  /** Scales by component (`unet`, `text_encoder` ...); the empty name stands for all. */
   readonly scalings: ReadonlyMap<string, LoraScaling>;
   readonly dora: boolean;
 }
@@ -18,8 +18,8 @@ export interface LoraMetadata {
 const KEY = /^(?:(.+)\.)?(lora_alpha|use_rslora|use_dora|alpha_pattern)$/;
 
 /**
- * @param notes of a safetensors file
- * @param config the content of adapter_config.json, if there is one
+ * @param notes text metadata of a safetensors file
+ * @param config content of adapter_config.json, if it exists
  */
 export function readMetadata(notes: ReadonlyMap<string, string>, config: unknown): LoraMetadata {
   const fields = new Map<string, Map<string, unknown>>();
@@ -29,26 +29,28 @@ export function readMetadata(notes: ReadonlyMap<string, string>, config: unknown
   ]) {
     const [, component = '', key] = KEY.exec(name) ?? [];
     if (key === undefined) continue;
-    const own = fields.get(component) ?? new Map<string, unknown>();
-    fields.set(component, own.set(key, value));
+    const componentFields = fields.get(component) ?? new Map<string, unknown>();
+    fields.set(component, componentFields.set(key, value));
   }
   return {
-    scalings: new Map([...fields].map(([component, own]) => [component, scalingOf(own)])),
-    dora: [...fields.values()].some((own) => own.get('use_dora') === true),
+    scalings: new Map(
+      [...fields].map(([component, componentFields]) => [component, scalingOf(componentFields)]),
+    ),
+    dora: [...fields.values()].some((componentFields) => componentFields.get('use_dora') === true),
   };
 }
 
-/** The factor of `up · down`. An alpha of 0 counts as the rank, as kohya's and LyCORIS' trainers read it. */
+/** Returns the factor of `up · down`. An alpha of 0 stands for the rank, as in kohya's and LyCORIS' trainers. */
 export function scaleOf(
   rank: number,
   alpha: number | undefined,
   scaling: LoraScaling | undefined,
-  place: string,
+  layer: string,
 ): number {
   const pattern = [...(scaling?.patterns ?? [])].find(
-    ([name]) => place === name || place.endsWith(`.${name}`),
+    ([name]) => layer === name || layer.endsWith(`.${name}`),
   );
-  // LyCORIS stores alphas that are already corrected for rank-stabilized training.
+  // LyCORIS stores alphas that already include the correction for rank-stabilized training.
   if (alpha !== undefined) return (alpha === 0 ? rank : alpha) / rank;
   const stated = pattern?.[1] ?? scaling?.alpha;
   if (stated === undefined) return 1;

@@ -1,35 +1,36 @@
-/** The LoRAs that a call applies, with their weights: as an option of the API, and as a flag of the command line. */
+/** The LoRAs of a call with their weights: the API's option and the command line's flag. */
 import { defined } from '../defined.js';
 import { invalidOption } from '../errors.js';
 import { knownKeys } from '../known-keys.js';
 
 export interface LoraOption {
-  /** A safetensors file, or one of PyTorch's. */
+  /** Path of a safetensors or PyTorch file. */
   readonly path: string;
-  /** Multiplies the change of the U-Net, -100 to 100; default 1. */
+  /** Factor of the change to the U-Net, -100 to 100; default 1. */
   readonly weight?: number;
-  /** Multiplies the change of the text encoders; default the weight of the U-Net. */
+  /** Factor of the change to the text encoders, -100 to 100; default `weight`. */
   readonly textEncoderWeight?: number;
 }
 
-/** The same, complete and checked. */
+/** Validated options with defaults applied. */
 export type LoraSettings = Required<LoraOption>;
 
 const KEYS: ReadonlySet<string> = new Set(['path', 'weight', 'textEncoderWeight']);
-/** Each adds nodes to the graph of every layer that it changes. */
-const MOST_LORAS = 20;
-const MOST_WEIGHT = 100;
+/** Limit of LoRAs, since each adds nodes to the graph of every layer that it changes. */
+const MAX_LORAS = 20;
+const MAX_WEIGHT = 100;
 
 /** @throws INVALID_OPTION naming the option */
 export function resolveLoras(loras: unknown): readonly LoraSettings[] {
   if (loras === undefined) return [];
-  if (!Array.isArray(loras) || loras.length > MOST_LORAS)
-    throw invalidOption('loras', `an array of at most ${MOST_LORAS} LoRAs`, loras);
+  if (!Array.isArray(loras) || loras.length > MAX_LORAS)
+    throw invalidOption('loras', `an array of at most ${MAX_LORAS} LoRAs`, loras);
   return loras.map((lora: unknown, i) => {
     const name = `loras[${i}]`;
     knownKeys(name, lora, KEYS);
     const { path, weight = 1, textEncoderWeight = weight } = lora as LoraOption;
-    if (typeof path !== 'string' || path === '') throw invalidOption(`${name}.path`, 'path of a file', path);
+    if (typeof path !== 'string' || path === '')
+      throw invalidOption(`${name}.path`, 'the path of a file', path);
     return {
       path,
       weight: checkWeight(`${name}.weight`, weight),
@@ -39,15 +40,16 @@ export function resolveLoras(loras: unknown): readonly LoraSettings[] {
 }
 
 function checkWeight(name: string, value: unknown): number {
-  if (typeof value === 'number' && Math.abs(value) <= MOST_WEIGHT) return value;
-  throw invalidOption(name, `number between -${MOST_WEIGHT} and ${MOST_WEIGHT}`, value);
+  if (typeof value === 'number' && Math.abs(value) <= MAX_WEIGHT) return value;
+  throw invalidOption(name, `a number between -${MAX_WEIGHT} and ${MAX_WEIGHT}`, value);
 }
 
 const NUMBER = '([+-]?(?:\\d+\\.?\\d*|\\.\\d+))';
 const FLAG = new RegExp(`^(.+?)(?::${NUMBER})?(?::${NUMBER})?$`, 's');
 
 /**
- * Reads `FILE[:WEIGHT[:TEXT_ENCODER_WEIGHT]]`. Only numbers at its end are weights, so that a path may hold colons (`C:\loras\a.safetensors`).
+ * Parses `FILE[:WEIGHT[:TEXT_ENCODER_WEIGHT]]`. Only numbers at the end are weights, so that a path may contain colons
+ * (`C:\loras\a.safetensors`).
  * @throws INVALID_OPTION
  */
 export function parseLora(text: string): LoraOption {

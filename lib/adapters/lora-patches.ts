@@ -1,60 +1,64 @@
-/** From a LoRA's file to changes of a model's weights. */
+/** Converts a LoRA file to patches of a model's weights. */
 import { sameShape } from '../checkpoint/weights/storage.js';
-import { shown, type TensorInfo } from '../checkpoint/weights/tensor-index.js';
+import { formatShape, type TensorInfo } from '../checkpoint/weights/tensor-index.js';
 import { SafelightError } from '../errors.js';
 import type { WeightPatch } from '../modules/weight-patch.js';
 import type { LoraFile, LoraPart } from './lora-file.js';
 import { scaleOf } from './lora-metadata.js';
-import type { AdaptedComponent, LoraPlace, LoraPlaces } from './lora-places.js';
+import type { AdaptedComponent, ModelLayer, ModelLayers } from './model-layers.js';
 
-/** A LoRA as one model takes it, at weight 1. */
+/** A LoRA matched with a model, at weight 1. */
 export interface MatchedLora {
   readonly patches: Readonly<Record<AdaptedComponent, readonly WeightPatch[]>>;
-  /** Names of the file's tensors that have no place in the model. */
+  /** Names of the file's tensors that match no weight of the model. */
   readonly ignored: readonly string[];
 }
 
-/** The model as messages describe it. */
+/** The properties of a model that matching and its messages use. */
 export interface AdaptedModel {
   readonly name: string;
   readonly family: string;
-  /** Numbers that its U-Net reads of each token of a text. */
+  /** Width of the text states that its U-Net accepts. */
   readonly textWidth: number;
 }
 
-/** @throws ADAPTER_MISMATCH where nothing has a place, or something has another shape, INVALID_FILE */
-export function matchLora(file: LoraFile, places: LoraPlaces, model: AdaptedModel): MatchedLora {
+/** @throws ADAPTER_MISMATCH if no tensor matches or a shape differs, INVALID_FILE */
+export function matchLora(file: LoraFile, layers: ModelLayers, model: AdaptedModel): MatchedLora {
   const patches: Record<AdaptedComponent, WeightPatch[]> = { unet: [], text_encoder: [], text_encoder_2: [] };
-  const ignored = [...file.others];
+  const ignored = [...file.unrelated];
   for (const part of file.parts) {
-    const found = places.get(part.place);
-    if (!found || (!part.up && !part.down && !part.full)) {
+    const matches = layers.get(part.layer);
+    if (!matches || (!part.up && !part.down && !part.full)) {
       ignored.push(...part.keys);
       continue;
     }
-    for (const place of found) patches[place.component].push(...patchesOf(part, place, file, model));
+    for (const layer of matches) patches[layer.component].push(...patchesOf(part, layer, file, model));
   }
   if (Object.values(patches).every((list) => list.length === 0)) {
-    const count = file.parts.length + file.others.length;
+    const count = file.parts.length + file.unrelated.length;
     const reason =
       file.parts.length === 0
-        ? `its ${count} tensors are no factors of a LoRA`
-        : `none of the ${file.parts.length} weights that it changes is in ${model.name} (${model.family}), such as ${JSON.stringify(file.parts[0]!.place)}`;
+        ? `its ${count} tensors are not factors of a LoRA`
+        : `none of the ${file.parts.length} weights that it changes is in ${model.name} (${model.family}), such as ${JSON.stringify(file.parts[0]!.layer)}`;
     throw mismatch(file, model, reason);
   }
   return { patches, ignored };
 }
 
-function patchesOf(part: LoraPart, place: LoraPlace, file: LoraFile, model: AdaptedModel): WeightPatch[] {
-  const { target, component } = place;
-  const made: WeightPatch[] = [];
+function patchesOf(part: LoraPart, layer: ModelLayer, file: LoraFile, model: AdaptedModel): WeightPatch[] {
+  const { target, component } = layer;
+  const patches: WeightPatch[] = [];
   if (part.full) {
-    const columns = columnsOf(place, part.full);
-    checkShape(part.full, wanted(place, columns), file, model);
-    made.push({ ...{ target, scale: 1 }, ...within(place, columns), change: { add: { full: part.full } } });
+    const columns = columnsOf(layer, part.full);
+    checkShape(part.full, differenceShape(layer, columns), file, model);
+    patches.push({
+      ...{ target, scale: 1 },
+      ...within(layer, columns),
+      change: { add: { full: part.full } },
+    });
   }
   const { up, down } = part;
-  if (!up && !down) return made;
+  if (!up && !down) return patches;
   if (!up || !down) {
     const [has] = part.keys;
     throw new SafelightError(
@@ -63,36 +67,39 @@ function patchesOf(part: LoraPart, place: LoraPlace, file: LoraFile, model: Adap
     );
   }
   const rank = down.shape[0] ?? 0;
-  const columns = columnsOf(place, down);
-  const [rows, ...rest] = wanted(place, columns);
-  checkShape(down, [rank, ...rest], file, model);
+  const columns = columnsOf(layer, down);
+  const [rows, ...inner] = differenceShape(layer, columns);
+  checkShape(down, [rank, ...inner], file, model);
   checkShape(up, [rows, rank], file, model);
   const { scalings } = file.metadata;
-  const scale = scaleOf(rank, part.alpha, scalings.get(component) ?? scalings.get(''), part.place);
+  const scale = scaleOf(rank, part.alpha, scalings.get(component) ?? scalings.get(''), part.layer);
   if (!Number.isFinite(scale)) {
     throw new SafelightError(
       'INVALID_FILE',
-      `${file.path} has the alpha ${part.alpha} for ${JSON.stringify(part.place)}; it is damaged: download it again`,
+      `${file.path} has the alpha ${part.alpha} for ${JSON.stringify(part.layer)}; it is damaged: download it again`,
     );
   }
-  made.push({ ...{ target, scale }, ...within(place, columns), change: { add: { up, down } } });
-  return made;
+  patches.push({ ...{ target, scale }, ...within(layer, columns), change: { add: { up, down } } });
+  return patches;
 }
 
-/** The shape of the difference as the file has it: that of a weight, or of three stacked. */
-function wanted({ shape, third }: LoraPlace, columns: number): [number, ...number[]] {
-  const [rows = 0, , ...rest] = shape;
-  return [third === undefined ? rows : 3 * rows, columns, ...rest];
+/** Returns the expected shape of the difference in the file: that of a weight, or of three stacked weights. */
+function differenceShape({ shape, third }: ModelLayer, columns: number): [number, ...number[]] {
+  const [rows = 0, , ...inner] = shape;
+  return [third === undefined ? rows : 3 * rows, columns, ...inner];
 }
 
-/** Inputs that the factor reads: those of the weight, or of an inpainting model's first convolution the first (the latent). */
-function columnsOf({ target, shape }: LoraPlace, factor: TensorInfo): number {
+/**
+ * Returns the number of input columns: those of the weight, or only the latent's for an inpainting model's first
+ * convolution.
+ */
+function columnsOf({ target, shape }: ModelLayer, factor: TensorInfo): number {
   const [, all = 0] = shape;
-  const [, own = 0] = factor.shape;
-  return target === 'conv_in.weight' && own > 0 && own < all ? own : all;
+  const [, columns = 0] = factor.shape;
+  return target === 'conv_in.weight' && columns > 0 && columns < all ? columns : all;
 }
 
-function within({ shape, third }: LoraPlace, columns: number): Pick<WeightPatch, 'columns' | 'factorRows'> {
+function within({ shape, third }: ModelLayer, columns: number): Pick<WeightPatch, 'columns' | 'factorRows'> {
   const [rows = 0, all = 0] = shape;
   return {
     ...(columns === all ? {} : { columns: [0, columns] as const }),
@@ -110,25 +117,25 @@ function checkShape(
   throw mismatch(
     file,
     model,
-    `${JSON.stringify(factor.name)} has shape ${shown(factor.shape)} where ${model.name} (${model.family}) needs ${shown(expected)}`,
+    `${JSON.stringify(factor.name)} has shape ${formatShape(factor.shape)} but ${model.name} (${model.family}) requires ${formatShape(expected)}`,
   );
 }
 
 function mismatch(file: LoraFile, model: AdaptedModel, reason: string): SafelightError {
   const width = textWidthOf(file);
-  const made =
+  const families =
     width === undefined || width === model.textWidth
       ? ''
-      : `; it was made for ${called(width)}, and this model is of ${called(model.textWidth)}`;
+      : `; it was trained for ${familyName(width)}, but this model is ${familyName(model.textWidth)}`;
   return new SafelightError(
     'ADAPTER_MISMATCH',
-    `${file.path} does not fit the model: ${reason}${made}; take a LoRA that was made for this kind of model`,
+    `${file.path} does not fit the model: ${reason}${families}; use a LoRA that was trained for this kind of model`,
   );
 }
 
-/** Numbers a token of the text that the LoRA's cross-attention reads: the sign of a family. */
+/** Returns the text width of the LoRA's cross-attention, which identifies the model family. */
 function textWidthOf({ parts }: LoraFile): number | undefined {
-  return parts.find(({ place }) => /attn2[._]to_[kv]$/.test(place))?.down?.shape[1];
+  return parts.find(({ layer }) => /attn2[._]to_[kv]$/.test(layer))?.down?.shape[1];
 }
 
 const FAMILIES: ReadonlyMap<number, string> = new Map([
@@ -138,6 +145,6 @@ const FAMILIES: ReadonlyMap<number, string> = new Map([
   [2048, 'SDXL'],
 ]);
 
-function called(width: number): string {
-  return FAMILIES.get(width) ?? `a model with texts of ${width} numbers a token`;
+function familyName(width: number): string {
+  return FAMILIES.get(width) ?? `a model with text states of width ${width}`;
 }

@@ -1,8 +1,8 @@
-/** Patch sets of one module: registered when a call first needs them, freed when no call does. */
+/** The patch sets of a module: registered on first use, freed when no call uses them. */
 import { unlessAborted } from '../errors.js';
 import type { WeightPatch } from '../modules/weight-patch.js';
 
-/** A module that can be patched. */
+/** A module that accepts patches. */
 export interface Patchable {
   readonly disposed: boolean;
   setPatches(id: string, patches: readonly WeightPatch[]): Promise<void>;
@@ -16,7 +16,7 @@ interface PatchSet {
 export class PatchSets {
   private readonly sets = new Map<string, PatchSet>();
 
-  /** @param keepsLast whether the set of the last call stays for a next one that needs the same, until one needs another */
+  /** @param keepsLast true to keep the set of the last call until a call needs another one */
   constructor(
     private readonly module: Patchable,
     private readonly keepsLast: boolean,
@@ -27,8 +27,9 @@ export class PatchSets {
   }
 
   /**
-   * @param id tells this set from all others
-   * @returns frees the set, or leaves it for the next call
+   * Registers the set unless it exists, and waits until it is ready.
+   * @param id identifies the content of the set
+   * @returns a function that frees the set, or keeps it for the next call
    * @throws as the module's `setPatches`
    */
   async acquire(
@@ -39,10 +40,10 @@ export class PatchSets {
     const set = this.sets.get(id) ?? this.register(id, patches);
     set.users++;
     this.dropIdle();
-    let held = true;
+    let acquired = true;
     const release = () => {
-      if (held) set.users--;
-      held = false;
+      if (acquired) set.users--;
+      acquired = false;
       if (!this.keepsLast) this.dropIdle();
     };
     try {
@@ -59,7 +60,7 @@ export class PatchSets {
     for (const [id, { users }] of this.sets) {
       if (users > 0) continue;
       this.sets.delete(id);
-      // It fails only where the module goes meanwhile, and its memory with it.
+      // Fails only if the module is disposed concurrently, which frees the memory too.
       if (!this.module.disposed) this.module.setPatches(id, []).catch(() => undefined);
     }
   }
@@ -68,7 +69,7 @@ export class PatchSets {
     const set: PatchSet = { users: 0, ready: this.module.setPatches(id, patches) };
     this.sets.set(id, set);
     set.ready.catch(() => {
-      // A failed load is forgotten, so that it can be tried again.
+      // Removes a failed set, so that a later call tries again.
       if (this.sets.get(id) === set) this.sets.delete(id);
     });
     return set;

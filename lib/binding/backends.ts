@@ -6,63 +6,63 @@ import { guarded } from './task.js';
 import type { BackendChoice, BackendInfo, BackendName, NativeAddon } from './types.js';
 
 /**
- * Every device that can be computed on, and those that are there but cannot (`opens` is false, `problem` says why). The first call opens
- * the devices of installed GPU backends in a child process.
+ * Returns every usable device, and those that exist but cannot be used (`opens` is false, `problem` states the reason).
+ * The first call opens the devices of installed GPU backends in a child process.
  */
 export function backends(): BackendInfo[] {
   const cpu = guarded(() => addon().backends()).map((device) => ({ ...device, opens: true }));
   return [...cpu, ...gpuBackends.flatMap(devicesOf)];
 }
 
-/** Cores of this process, two hardware threads counted once: the default number of threads. */
+/** Returns the number of physical cores available to this process, the default number of threads. */
 export function physicalCores(): number {
   return guarded(() => addon().physicalCores());
 }
 
-/** The addon that computes on a backend. @throws BACKEND_UNAVAILABLE */
+/** Returns the addon of a backend. @throws BACKEND_UNAVAILABLE */
 export function addonOf(backend: BackendName): NativeAddon {
   return backend === 'cpu' ? addon() : gpuAddon(backend);
 }
 
-/** Bytes that can be allocated on a device now; undefined where nobody says. */
+/** Returns the bytes that can currently be allocated on a device; undefined if unknown. */
 export function freeMemory({
   backend,
   device,
 }: Pick<ChosenBackend, 'backend' | 'device'>): number | undefined {
-  const found = guarded(() => addonOf(backend).backends()).filter(({ name }) => name === backend);
-  const free = (found.find((one) => one.device === device) ?? found[0])?.memory.free;
+  const matching = guarded(() => addonOf(backend).backends()).filter(({ name }) => name === backend);
+  const free = (matching.find((info) => info.device === device) ?? matching[0])?.memory.free;
   return free === undefined || free === 0 ? undefined : free;
 }
 
-/** Where a module computes. */
+/** The device of a module. */
 export interface ChosenBackend {
   readonly backend: BackendName;
-  /** ggml's name of a GPU. */
+  /** ggml's name of the GPU. */
   readonly device?: string;
-  /** The reason why `auto` does not take a GPU that is there. */
+  /** The reason why `auto` does not use an existing GPU. */
   readonly warning?: string;
 }
 
 /**
- * The device to compute on. `auto` takes the first GPU that opens, else the CPU.
- * @param found devices, for tests
- * @throws INVALID_OPTION, and BACKEND_UNAVAILABLE naming the device and the reason
+ * Selects the device. `auto` selects the first GPU that can be opened, else the CPU.
+ * @param available devices, for tests
+ * @throws INVALID_OPTION, BACKEND_UNAVAILABLE naming the device and the reason
  */
-export function chooseBackend(wanted: BackendChoice, found?: readonly BackendInfo[]): ChosenBackend {
-  const parsed = parseBackend(checkBackend(wanted))!;
+export function chooseBackend(choice: BackendChoice, available?: readonly BackendInfo[]): ChosenBackend {
+  const parsed = parseBackend(checkBackend(choice))!;
   const devices = (backend: GpuBackend) =>
-    found?.filter(({ name }) => name === backend) ?? devicesOf(backend);
+    available?.filter(({ name }) => name === backend) ?? devicesOf(backend);
   if (parsed.name === 'cpu') return { backend: 'cpu' };
   if (parsed.name !== 'auto') return named(parsed.name, parsed.which, devices(parsed.name));
   const all = gpuBackends.flatMap(devices);
   const first = all.find(({ opens }) => opens);
   if (first) return { backend: first.name, device: first.device };
-  // A device that ggml passes over has no name: nobody expects to compute on it unless they ask.
-  const [refused] = all.filter(({ device }) => device !== '');
-  if (!refused) return { backend: 'cpu' };
+  // Devices that ggml skips have no name; no warning is needed for them, since they are rarely suitable.
+  const [unusable] = all.filter(({ device }) => device !== '');
+  if (!unusable) return { backend: 'cpu' };
   return {
     backend: 'cpu',
-    warning: `Computing on the CPU: ${refused.name} cannot use ${refused.description}: ${refused.problem}`,
+    warning: `Computing on the CPU: ${unusable.name} cannot use ${unusable.description}: ${unusable.problem}`,
   };
 }
 
@@ -78,7 +78,7 @@ function named(
   throw new SafelightError('BACKEND_UNAVAILABLE', unavailable(backend, which, matching[0], devices));
 }
 
-/** By index, by ggml's name, or by a part of what the driver calls it. */
+/** Selects devices by index, by ggml's name, or by a part of the driver's description. */
 function select(devices: readonly BackendInfo[], which: string): readonly BackendInfo[] {
   if (/^\d{1,3}$/.test(which) && Number(which) < devices.length)
     return devices.slice(Number(which), Number(which) + 1);
@@ -92,18 +92,18 @@ function select(devices: readonly BackendInfo[], which: string): readonly Backen
 function unavailable(
   backend: GpuBackend,
   which: string | undefined,
-  refused: BackendInfo | undefined,
+  unusable: BackendInfo | undefined,
   devices: readonly BackendInfo[],
 ): string {
-  if (refused)
-    return `The device ${refused.device} (${refused.description}) of ${backend} cannot be used: ${refused.problem}`;
+  if (unusable)
+    return `The device ${unusable.device} (${unusable.description}) of ${backend} cannot be used: ${unusable.problem}`;
   const { file, problem } = gpuReport(backend);
   if (which !== undefined && devices.length > 0)
     return `The backend ${backend} has no device ${JSON.stringify(which)}; there are: ${devices.map(({ device, description }, i) => `${i} ${device} (${description})`).join(', ')}`;
-  if (problem !== undefined) return `The backend ${backend} does not load here: ${problem}`;
+  if (problem !== undefined) return `The backend ${backend} cannot be loaded: ${problem}`;
   if (file === undefined) return notInstalled(backend);
   const passedOver = devices.map(({ description, problem: why }) => `${description}: ${why}`).join('; ');
-  return `The backend ${backend} has no device${passedOver ? ` (${passedOver})` : '; is the driver installed?'}`;
+  return `The backend ${backend} has no device${passedOver ? ` (${passedOver})` : '; check that the driver is installed'}`;
 }
 
 function devicesOf(backend: GpuBackend): readonly BackendInfo[] {

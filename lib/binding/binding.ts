@@ -6,28 +6,29 @@ import type { NativeAddon } from './types.js';
 
 const require = createRequire(import.meta.url);
 
-/** The package's folder, from lib/binding as from dist/binding. */
+/** The package's folder, resolved from lib/binding and from dist/binding alike. */
 export const packageFolder = fileURLToPath(new URL('../..', import.meta.url));
 
 let loaded: NativeAddon | undefined;
 
 /**
- * The native addon, loaded on first use: build/Release (compiled here) before prebuilds/PLATFORM-ARCH (came with the package).
+ * Returns the native addon, loaded on first use from build/Release (compiled on this machine), else from
+ * prebuilds/PLATFORM-ARCH (shipped with the package).
  *
- * @throws SafelightError BINARY_NOT_FOUND, saying what was tried and what to run
+ * @throws BINARY_NOT_FOUND naming the paths tried and the command to run
  */
 export function addon(): NativeAddon {
   loaded ??= load(packageFolder);
   return loaded;
 }
 
-/** @param folder where to look, for tests */
+/** @param folder the package's folder, for tests */
 export function load(folder: string): NativeAddon {
   const missing = missingInstructions();
   if (missing.length > 0) {
     throw new SafelightError(
       'BINARY_NOT_FOUND',
-      `This processor has no ${missing.join(', ')}, which Safelight's native binary needs (x86-64-v3, since about 2013)`,
+      `This processor has no ${missing.join(', ')}, which Safelight's native binary requires (x86-64-v3, available since about 2013)`,
     );
   }
   const file = find(folder);
@@ -36,7 +37,7 @@ export function load(folder: string): NativeAddon {
   } catch (cause) {
     throw new SafelightError(
       'BINARY_NOT_FOUND',
-      `The native binary ${file} does not load here (${reason(cause)}): run \`npx safelight build\` to compile one for this machine`,
+      `The native binary ${file} cannot be loaded (${reason(cause)}): run \`npx safelight build\` to compile one for this machine`,
       { cause },
     );
   }
@@ -50,7 +51,7 @@ function find(folder: string): string {
     const system = `${process.platform}-${process.arch}`;
     throw new SafelightError(
       'BINARY_NOT_FOUND',
-      `There is no native binary for ${system} in build/Release or prebuilds/${system} of ${folder}: run \`npx safelight build\` to compile one (needs CMake and a C++ compiler)`,
+      `There is no native binary for ${system} in build/Release or prebuilds/${system} of ${folder}: run \`npx safelight build\` to compile one (requires CMake and a C++ compiler)`,
       { cause },
     );
   }

@@ -5,19 +5,19 @@ import { packageFolder } from './binding.js';
 import type { BackendName } from './types.js';
 
 export interface BuildOptions {
-  /** The backend to compile beside the CPU's; `cpu` (the default) compiles that alone. */
+  /** The backend to compile in addition to the CPU's. Default `cpu`, which compiles only that. */
   readonly backend?: BackendName;
 }
 
 /**
- * Compiles the native binary for this machine from the ggml source that comes with the package, into build/Release, where it
- * is found before the prebuilt one. The compiler's output goes to stderr as it comes.
+ * Compiles the native binary for this machine from the bundled ggml source into build/Release, which has precedence
+ * over the prebuilt binary. The compiler's output is written to stderr.
  *
- * @throws SafelightError BINARY_NOT_FOUND where a tool is missing or the build fails
+ * @throws BINARY_NOT_FOUND if a tool is missing or the build fails
  */
 export async function buildNative(options: BuildOptions = {}): Promise<void> {
   const backend = options.backend ?? 'cpu';
-  // A GPU's own tools (nvcc, glslc) have many places to be: CMake looks for them and says what it misses.
+  // Tools of GPU toolkits (nvcc, glslc) can be in many places: CMake searches for them and reports missing ones.
   if (!hasTool('cmake')) throw missingTool('CMake 3.19 or newer');
   if (!hasTool('c++') && !hasTool('g++') && !hasTool('clang++')) {
     throw missingTool('a C++20 compiler (GCC 11, Clang 14 or newer)');
@@ -26,14 +26,14 @@ export async function buildNative(options: BuildOptions = {}): Promise<void> {
   if (status !== 0) {
     throw new SafelightError(
       'BINARY_NOT_FOUND',
-      `The native binary for ${backend} did not compile: the messages above say why`,
+      `The native binary for ${backend} did not compile: see the messages above`,
     );
   }
 }
 
 function run(args: string[]): Promise<number | null> {
   return new Promise((resolve, reject) => {
-    // stdout stays free for what a command prints as its result.
+    // stdout is reserved for the command's result.
     const child = spawn(process.execPath, args, {
       cwd: packageFolder,
       stdio: ['ignore', process.stderr, process.stderr],
@@ -49,6 +49,6 @@ function hasTool(program: string): boolean {
 function missingTool(description: string): SafelightError {
   return new SafelightError(
     'BINARY_NOT_FOUND',
-    `Compiling the native binary needs ${description} on the PATH: install it and run \`npx safelight build\` again`,
+    `Compiling the native binary requires ${description} on the PATH: install it and run \`npx safelight build\` again`,
   );
 }

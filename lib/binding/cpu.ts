@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 
-/** Instruction sets that the binary for x64 is compiled with (x86-64-v3), in Linux's spelling. */
+/** Instruction sets for which the x64 binary is compiled (x86-64-v3), with Linux's names. */
 const REQUIRED = ['avx', 'avx2', 'fma', 'f16c', 'bmi2', 'sse4_2'];
 
 /**
- * Instruction sets that the binary needs and this processor lacks; empty where all are there or nobody says. Asked before the
- * binary is loaded, because it would end the process with SIGILL.
+ * Returns the instruction sets that the binary requires and this processor lacks; empty if none are missing or it is
+ * unknown. Checked before the binary is loaded, which would otherwise end the process with SIGILL.
  *
- * @param cpuinfo the text of /proc/cpuinfo, or undefined where there is none
+ * @param cpuinfo content of /proc/cpuinfo, or undefined if it does not exist
  */
 export function missingInstructions(arch: string = process.arch, cpuinfo = readCpuInfo()): string[] {
   const flags = arch === 'x64' ? /^flags\s*:(.*)$/m.exec(cpuinfo ?? '')?.[1] : undefined;

@@ -1,10 +1,10 @@
 import { addon } from './binding.js';
 
 /**
- * flock(2) of a file opened by Node.js, exclusive, without waiting. The lock is the open file's: closing it, or the end of the process however
- * it ends, lets go. Python's `filelock` takes the same lock.
+ * Locks a file opened by Node.js with flock(2), exclusively and without waiting. The lock belongs to the open file:
+ * closing it, or the end of the process, releases it. Python's `filelock` uses the same lock.
  *
- * @param descriptor of `FileHandle.fd`
+ * @param descriptor `FileHandle.fd`
  */
 export function tryLock(descriptor: number): 'locked' | 'busy' | 'unsupported' {
   return addon().tryLock(descriptor);

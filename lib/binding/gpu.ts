@@ -1,6 +1,7 @@
 /**
- * GPU backends: each is an addon of its own (safelight-vulkan.node), because it needs a driver's libraries and may fail in ways that end a
- * process. A child process loads it and opens its devices first; only what worked there is loaded here.
+ * GPU backends. Each is a separate addon (safelight-vulkan.node), because it requires a driver's libraries and may fail
+ * in ways that end the process. A child process first loads the addon and opens its devices; only what succeeds there
+ * is loaded in this process.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -18,13 +19,13 @@ const require = createRequire(import.meta.url);
 /** Milliseconds within which a driver must open its devices. */
 const PATIENCE = 60_000;
 
-/** What the child process found. */
+/** The result of the child process. */
 export interface GpuReport {
-  /** Undefined where the backend is not installed. */
+  /** Path of the addon; undefined if the backend is not installed. */
   readonly file: string | undefined;
-  /** The backend's devices in ggml's order, then those that it passes over. */
+  /** The backend's devices in ggml's order, then those that ggml skips. */
   readonly devices: readonly BackendInfo[];
-  /** The reason why the addon does not load here. */
+  /** The reason why the addon cannot be loaded. */
   readonly problem?: string;
 }
 
@@ -32,18 +33,16 @@ const reports = new Map<GpuBackend, GpuReport>();
 const addons = new Map<GpuBackend, NativeAddon>();
 
 /**
- * The addon of a backend: in the folder that SAFELIGHT_GPU_BINARIES names, compiled here (build/gpu), shipped with the package (prebuilds),
- * or in a package of its own (@safelight/PLATFORM-ARCH-BACKEND).
+ * Returns the path of a backend's addon: in the folder that SAFELIGHT_GPU_BINARIES names, compiled on this machine
+ * (build/gpu), shipped with the package (prebuilds), or in a separate package (@safelight/PLATFORM-ARCH-BACKEND).
  */
 function gpuBinary(backend: GpuBackend): string | undefined {
   const name = `safelight-${backend}.node`;
   const system = `${process.platform}-${process.arch}`;
   const folders = [process.env.SAFELIGHT_GPU_BINARIES, join(packageFolder, 'build/gpu')];
   folders.push(join(packageFolder, 'prebuilds', system, backend));
-  const found = folders
-    .map((folder) => folder && join(folder, name))
-    .find((file) => file && existsSync(file));
-  if (found) return found;
+  const path = folders.map((folder) => folder && join(folder, name)).find((file) => file && existsSync(file));
+  if (path) return path;
   try {
     return require.resolve(`@safelight/${system}-${backend}/${name}`);
   } catch {
@@ -51,7 +50,7 @@ function gpuBinary(backend: GpuBackend): string | undefined {
   }
 }
 
-/** The devices of a backend, opened once in a child process; asked once a process. */
+/** Returns the devices of a backend, probed in a child process once per process. */
 export function gpuReport(backend: GpuBackend): GpuReport {
   let report = reports.get(backend);
   if (!report) {
@@ -62,19 +61,19 @@ export function gpuReport(backend: GpuBackend): GpuReport {
   return report;
 }
 
-/** The sentence of an error. */
+/** Returns the message for a backend that is not installed. */
 export function notInstalled(backend: GpuBackend): string {
   return `The backend ${backend} is not installed: run \`npx safelight build --${backend}\` to compile it`;
 }
 
-/** The addon of a backend that has a device that opens. @throws BACKEND_UNAVAILABLE */
+/** Returns the addon of a backend if one of its devices can be opened. @throws BACKEND_UNAVAILABLE */
 export function gpuAddon(backend: GpuBackend): NativeAddon {
   const { file, devices, problem } = gpuReport(backend);
   if (file === undefined) throw new SafelightError('BACKEND_UNAVAILABLE', notInstalled(backend));
   if (!devices.some(({ opens }) => opens))
     throw new SafelightError(
       'BACKEND_UNAVAILABLE',
-      `The backend ${backend} has no device: ${problem ?? 'none opens'}`,
+      `The backend ${backend} has no usable device: ${problem ?? 'none can be opened'}`,
     );
   let addon = addons.get(backend);
   if (!addon) {
@@ -84,57 +83,63 @@ export function gpuAddon(backend: GpuBackend): NativeAddon {
   return addon;
 }
 
-/** Runs in the child: a line with what there is, then a line for each device that was opened. Arguments: file, backend, first device. */
+/**
+ * Code of the child process. Prints a line with the devices, then a line for each opened device. Arguments: file,
+ * backend, first device.
+ */
 const CHILD = `
 const [file, backend, first] = process.argv.slice(1);
-const say = (value) => require('node:fs').writeSync(1, JSON.stringify(value) + '\\n');
+const print = (value) => require('node:fs').writeSync(1, JSON.stringify(value) + '\\n');
 try {
   const addon = require(file);
   const devices = addon.backends().filter(({ name }) => name === backend);
-  say({ devices, skipped: addon.skippedDevices() });
+  print({ devices, skipped: addon.skippedDevices() });
   devices.forEach(({ device }, index) => {
     if (index < Number(first)) return;
     let problem;
     try { addon.tryDevice(backend, device); } catch (error) { problem = error.message; }
-    say({ index, problem });
+    print({ index, problem });
   });
-  say({ done: true });
+  print({ done: true });
 } catch (error) {
-  say({ problem: String(error.message).split('\\n')[0] });
+  print({ problem: String(error.message).split('\\n')[0] });
 }
 process.exit(0);
 `;
 
-type Found = Omit<BackendInfo, 'opens' | 'problem'>;
+type ProbedDevice = Omit<BackendInfo, 'opens' | 'problem'>;
 
-interface Told {
-  devices?: readonly Found[];
+interface ProbeResult {
+  devices?: readonly ProbedDevice[];
   skipped?: readonly { readonly description: string; readonly reason: string }[];
-  /** Of devices that were tried: undefined where they opened. */
+  /** Problems by index of the devices that were tried; undefined for those that opened. */
   readonly tried: Map<number, string | undefined>;
   problem?: string;
 }
 
-/** A device that ends the child is noted, and another child goes on with the next. */
+/**
+ * Probes all devices. If a device ends the child process, that is recorded and another child continues with the next
+ * device.
+ */
 function probe(backend: GpuBackend, file: string): GpuReport {
-  const told: Told = { tried: new Map() };
+  const result: ProbeResult = { tried: new Map() };
   for (let first = 0; ; ) {
-    const { done, reason } = runChild(backend, file, first, told);
-    if (done || told.problem !== undefined) break;
-    if (!told.devices) {
-      told.problem = `it ended the process that loaded it (${reason})`;
+    const { done, reason } = runChild(backend, file, first, result);
+    if (done || result.problem !== undefined) break;
+    if (!result.devices) {
+      result.problem = `loading it ended the process (${reason})`;
       break;
     }
-    first = told.tried.size + 1;
-    told.tried.set(first - 1, `opening it ended the process (${reason})`);
-    if (first >= told.devices.length) break;
+    first = result.tried.size + 1;
+    result.tried.set(first - 1, `opening it ended the process (${reason})`);
+    if (first >= result.devices.length) break;
   }
-  const { devices = [], skipped = [], tried, problem } = told;
+  const { devices = [], skipped = [], tried, problem } = result;
   return {
     file,
     devices: [
-      ...devices.map((device, index) => opened(device, tried.get(index), tried.has(index))),
-      ...skipped.map(({ description, reason }) => passedOver(backend, description, reason)),
+      ...devices.map((device, index) => deviceInfo(device, tried.get(index), tried.has(index))),
+      ...skipped.map(({ description, reason }) => skippedDevice(backend, description, reason)),
     ],
     ...defined({ problem }),
   };
@@ -144,7 +149,7 @@ function runChild(
   backend: GpuBackend,
   file: string,
   first: number,
-  told: Told,
+  result: ProbeResult,
 ): { readonly done: boolean; readonly reason: string } {
   const { NODE_OPTIONS: _, ...environment } = process.env;
   const { stdout, stderr, status, signal, error } = spawnSync(
@@ -160,27 +165,31 @@ function runChild(
   );
   let done = false;
   for (const line of stdout.split('\n')) {
-    if (!line.startsWith('{')) continue; // a driver that prints
-    const value = JSON.parse(line) as Partial<Told> & { index?: number; problem?: string; done?: boolean };
+    if (!line.startsWith('{')) continue; // output of a driver
+    const value = JSON.parse(line) as Partial<ProbeResult> & {
+      index?: number;
+      problem?: string;
+      done?: boolean;
+    };
     if (value.done) done = true;
-    else if (value.index !== undefined) told.tried.set(value.index, value.problem);
-    else if (value.devices) Object.assign(told, { devices: value.devices, skipped: value.skipped });
-    else if (value.problem !== undefined) told.problem = value.problem;
+    else if (value.index !== undefined) result.tried.set(value.index, value.problem);
+    else if (value.devices) Object.assign(result, { devices: value.devices, skipped: value.skipped });
+    else if (value.problem !== undefined) result.problem = value.problem;
   }
   const last = stderr.trim().split('\n').at(-1) ?? '';
   const how =
     error && 'code' in error && error.code === 'ETIMEDOUT'
-      ? 'no answer within 60 s'
+      ? 'no response within 60 s'
       : (signal ?? `exit code ${status}`);
   return { done, reason: last === '' ? how : `${how}: ${last}` };
 }
 
-function opened(device: Found, problem: string | undefined, wasTried: boolean): BackendInfo {
+function deviceInfo(device: ProbedDevice, problem: string | undefined, wasTried: boolean): BackendInfo {
   if (problem === undefined && wasTried) return { ...device, opens: true };
   return { ...device, opens: false, problem: problem ?? 'it was not tried' };
 }
 
-function passedOver(name: GpuBackend, description: string, reason: string): BackendInfo {
+function skippedDevice(name: GpuBackend, description: string, reason: string): BackendInfo {
   return {
     name,
     device: '',

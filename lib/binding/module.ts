@@ -21,20 +21,26 @@ import type {
 } from './types.js';
 
 export interface CreateOptions extends ModuleOptions {
-  /** Stops the loading between pieces of the weights. */
+  /** Cancels the loading between pieces of the weights. */
   readonly signal?: AbortSignal | undefined;
-  /** Bytes of the files converted so far, and of all. What it throws stops the loading and is rethrown. */
+  /**
+   * Receives the bytes of the files converted so far, and the total. An error that it throws cancels the loading and is
+   * rethrown.
+   */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 export interface RunOptionsWithSignal extends RunOptions {
-  /** Values of nodes in the place of what they compute, by name, each of exactly the node's shape. Runs stock operations, as with taps. */
+  /**
+   * Replaces the results of nodes, by name, with tensors of exactly the node's shape. Uses stock operations, as with
+   * taps.
+   */
   readonly overrides?: Readonly<Record<string, NativeTensor>> | undefined;
-  /** Stops the run between graph nodes: it rejects with ABORTED. */
+  /** Cancels the run between graph nodes: it rejects with ABORTED. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Begins the inputs that stand in the place of nodes; `override_prefix` of native/runtime/graph/graph.h. */
+/** Prefix of the inputs that replace nodes; `override_prefix` of native/runtime/graph/graph.h. */
 const OVERRIDE = 'override ';
 
 export interface ModuleRunResult extends RunResult {
@@ -43,8 +49,8 @@ export interface ModuleRunResult extends RunResult {
 }
 
 /**
- * A module (text encoder, U-Net, autoencoder) on a backend, run by entry point. It has a thread of its own; runs of one module
- * queue up, modules run at the same time.
+ * A module (text encoder, U-Net, autoencoder) on a backend, run by entry point. Each module has its own thread: runs of
+ * one module are queued, different modules run concurrently.
  */
 export class NativeModule implements AsyncDisposable {
   #handle: NativeModuleHandle | undefined;
@@ -59,9 +65,9 @@ export class NativeModule implements AsyncDisposable {
   }
 
   /**
-   * Loads weights and readies them for the backend.
+   * Loads weights and prepares them for the backend.
    *
-   * @throws SafelightError UNSUPPORTED_MODEL or INVALID_OPTION (config), MISSING_TENSOR, SHAPE_MISMATCH, INVALID_FILE (plan),
+   * @throws UNSUPPORTED_MODEL or INVALID_OPTION (config), MISSING_TENSOR, SHAPE_MISMATCH, INVALID_FILE (plan),
    *   FILE_NOT_FOUND, OUT_OF_MEMORY, BACKEND_UNAVAILABLE, ABORTED
    */
   static async create(
@@ -77,10 +83,10 @@ export class NativeModule implements AsyncDisposable {
   }
 
   /**
-   * Runs an entry point. Inputs are copied when the call is made, except those that earlier runs kept, which may be disposed of as soon
-   * as it is made; outputs are the caller's.
+   * Runs an entry point. Inputs are copied before the call returns, except `TensorRef`s, which may be disposed of
+   * immediately after it; outputs belong to the caller.
    *
-   * @throws SafelightError INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
+   * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async run(
     entry: string,
@@ -88,8 +94,10 @@ export class NativeModule implements AsyncDisposable {
     options: RunOptionsWithSignal = {},
   ): Promise<ModuleRunResult> {
     const { signal, overrides = {}, ...how } = options;
-    const given = Object.entries(overrides).map(([node, tensor]) => [OVERRIDE + node, tensor] as const);
-    const all = { ...inputs, ...Object.fromEntries(given) };
+    const replacements = Object.entries(overrides).map(
+      ([node, tensor]) => [OVERRIDE + node, tensor] as const,
+    );
+    const all = { ...inputs, ...Object.fromEntries(replacements) };
     const start = () => this.#open().run(entry, this.#native(all), how);
     const { kept: handles, ...result } = await settle(start, signal, ({ kept }) => {
       for (const handle of Object.values(kept)) handle.dispose();
@@ -99,7 +107,7 @@ export class NativeModule implements AsyncDisposable {
     return { ...result, kept };
   }
 
-  /** Bytes of the buffers on the device that a run of f32 inputs of these shapes would need. */
+  /** Returns the bytes of the device buffers that a run with f32 inputs of these shapes would need. */
   async needed(
     entry: string,
     shapes: Record<string, readonly number[]>,
@@ -109,7 +117,7 @@ export class NativeModule implements AsyncDisposable {
     return settle(() => this.#open().needed(entry, shapes, {}, patches), signal);
   }
 
-  /** Everything that can be tapped in a run of inputs of these shapes. */
+  /** Returns all nodes that can be tapped in a run with inputs of these shapes. */
   nodes(entry: string, shapes: Record<string, readonly number[]>, params: NativeConfig = {}): NodeInfo[] {
     return guarded(() => this.#open().nodes(entry, shapes, params));
   }
@@ -120,15 +128,15 @@ export class NativeModule implements AsyncDisposable {
   }
 
   /**
-   * Registers a patch set under a name that runs can give (`RunOptions.patches`), in the place of one that has it. Without patches the name
-   * is forgotten. Runs that were queued before are not affected.
-   * @throws SafelightError ADAPTER_MISMATCH, INVALID_OPTION, INVALID_FILE, FILE_NOT_FOUND, OUT_OF_MEMORY, ABORTED, DISPOSED
+   * Registers a patch set under an id for runs (`RunOptions.patches`), replacing a set with the same id; an empty set
+   * removes it. Runs already queued are not affected.
+   * @throws ADAPTER_MISMATCH, INVALID_OPTION, INVALID_FILE, FILE_NOT_FOUND, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async setPatches(id: string, plan: PatchPlan, signal?: AbortSignal): Promise<void> {
     return settle(() => this.#open().setPatches(id, plan), signal);
   }
 
-  /** Frees what a session keeps between runs (see `RunOptions.session`), once the runs queued before are done. Safe at any time. */
+  /** Frees the state of a session (see `RunOptions.session`) after the runs already queued. Safe at any time. */
   release(session: string): void {
     guarded(() => this.#handle?.release(session));
   }
@@ -137,7 +145,10 @@ export class NativeModule implements AsyncDisposable {
     return this.#handle === undefined;
   }
 
-  /** Runs under way reject with DISPOSED; memory returns once the last has stopped. Safe to call again. */
+  /**
+   * Disposes of the module. Current runs reject with DISPOSED; memory is freed after the last has stopped. Further
+   * calls have no effect.
+   */
   dispose(): void {
     this.#handle?.dispose();
     this.#handle = undefined;
@@ -147,24 +158,24 @@ export class NativeModule implements AsyncDisposable {
     this.dispose();
   }
 
-  /** Handles in the place of `TensorRef`s. */
+  /** Replaces `TensorRef`s by native handles. */
   #native(inputs: Record<string, ModuleInput>): Record<string, NativeInput> {
-    const found: Record<string, NativeInput> = {};
+    const native: Record<string, NativeInput> = {};
     for (const [name, input] of Object.entries(inputs ?? {}))
-      found[name] = nativeInput(name, input, this.backend);
-    return found;
+      native[name] = nativeInput(name, input, this.backend);
+    return native;
   }
 
   #open(): NativeModuleHandle {
     if (this.#handle) return this.#handle;
-    throw new SafelightError('DISPOSED', `The ${this.kind} was disposed and cannot be used any more`);
+    throw new SafelightError('DISPOSED', `The ${this.kind} was disposed and can no longer be used`);
   }
 }
 
 /**
- * The parameters that a module of this config needs.
+ * Returns the parameters that a module with this config requires.
  *
- * @throws SafelightError UNSUPPORTED_MODEL or INVALID_OPTION for a config that makes no sense
+ * @throws UNSUPPORTED_MODEL or INVALID_OPTION for an invalid config
  */
 export function requirements(kind: ModuleKind, config: NativeConfig): WeightRequirement[] {
   return guarded(() => addon().requirements(kind, config));

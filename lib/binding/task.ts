@@ -17,7 +17,7 @@ const NATIVE_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'INTERNAL',
 ]);
 
-/** Calls into the addon; what it throws becomes a SafelightError with a JavaScript stack. */
+/** Calls into the addon and converts its errors to SafelightErrors with a JavaScript stack. */
 export function guarded<T>(call: () => T): T {
   try {
     return call();
@@ -27,9 +27,9 @@ export function guarded<T>(call: () => T): T {
 }
 
 /**
- * Starts a call and waits for it. An aborted signal cancels it and rejects at once: the call may wait in its module's queue behind
- * one that goes on for seconds, and freeing gigabytes takes time too.
- * @param discard gets a result that came too late
+ * Starts a call and waits for it. An aborted signal cancels the call and rejects immediately, since the call may be
+ * queued behind a run of several seconds, and freeing gigabytes takes time too.
+ * @param discard receives a result that arrives after the rejection
  */
 export async function settle<T>(
   start: () => NativeTask<T>,
@@ -56,7 +56,7 @@ export async function settle<T>(
 function typed(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof SafelightError) return error;
   const { code } = error as { code?: unknown };
-  // What a callback of the caller's threw passes as it is.
+  // Errors thrown by the caller's callbacks are returned unchanged.
   if (typeof code !== 'string' || !NATIVE_CODES.has(code)) return error;
   return new SafelightError(code as ErrorCode, error.message);
 }

@@ -5,8 +5,9 @@ import type { BackendName, NativeInput, NativeTensor, NativeTensorHandle } from 
 let nativeHandle: (ref: TensorRef) => NativeTensorHandle;
 
 /**
- * A tensor in the memory of a device: an output that a run kept there (`RunOptions.keep`) for modules on the same device to take as an
- * input. It outlives the module that computed it. Its memory is freed when it and all its slices are disposed of or collected as garbage.
+ * A tensor in the memory of a device: an output that a run kept there (`RunOptions.keep`), usable as an input of
+ * modules on the same device. It outlives the module that computed it. Its memory is freed once it and all its slices
+ * are disposed of or garbage-collected.
  */
 export class TensorRef implements Disposable {
   static {
@@ -16,12 +17,12 @@ export class TensorRef implements Disposable {
   #handle: NativeTensorHandle | undefined;
   readonly shape: readonly number[];
   readonly dtype: 'f32' | 'i32';
-  /** Bytes of its values; a slice's are part of those of the tensor that it was taken from. */
+  /** Size of the values in bytes; a slice's are part of the sliced tensor's. */
   readonly bytes: number;
   /** ggml's name of the device. */
   readonly device: string;
 
-  /** Made by `NativeModule.run`. */
+  /** Called by `NativeModule.run`. */
   constructor(
     handle: NativeTensorHandle,
     readonly backend: BackendName,
@@ -34,15 +35,15 @@ export class TensorRef implements Disposable {
   }
 
   /**
-   * Rows [from, to) of the first dimension, in the same memory.
-   * @throws SafelightError INVALID_OPTION, DISPOSED
+   * Returns rows [from, to) of the first dimension, in the same memory.
+   * @throws INVALID_OPTION, DISPOSED
    */
   slice(from: number, to: number): TensorRef {
     const [rows = 0] = this.shape;
     if (!Number.isInteger(from) || from < 0 || from >= rows)
-      throw invalidOption('from', `integer between 0 and ${rows - 1}`, from);
+      throw invalidOption('from', `an integer between 0 and ${rows - 1}`, from);
     if (!Number.isInteger(to) || to <= from || to > rows)
-      throw invalidOption('to', `integer between ${from + 1} and ${rows}`, to);
+      throw invalidOption('to', `an integer between ${from + 1} and ${rows}`, to);
     return new TensorRef(
       guarded(() => this.#open().slice(from, to)),
       this.backend,
@@ -51,7 +52,7 @@ export class TensorRef implements Disposable {
 
   /**
    * Copies the values to the host.
-   * @throws SafelightError DISPOSED, OUT_OF_MEMORY, ABORTED
+   * @throws DISPOSED, OUT_OF_MEMORY, ABORTED
    */
   async read(signal?: AbortSignal): Promise<NativeTensor> {
     return settle(() => this.#open().read(), signal);
@@ -61,7 +62,10 @@ export class TensorRef implements Disposable {
     return this.#handle === undefined;
   }
 
-  /** Runs and reads under way still have it; slices are disposed of on their own. Safe to call again. */
+  /**
+   * Disposes of this reference. Current runs and reads still complete; slices are disposed of separately. Further calls
+   * have no effect.
+   */
   dispose(): void {
     this.#handle?.dispose();
     this.#handle = undefined;
@@ -73,16 +77,16 @@ export class TensorRef implements Disposable {
 
   #open(): NativeTensorHandle {
     if (this.#handle) return this.#handle;
-    throw new SafelightError('DISPOSED', 'The TensorRef was disposed and cannot be used any more');
+    throw new SafelightError('DISPOSED', 'The TensorRef was disposed and can no longer be used');
   }
 }
 
-/** An input of a run; several that were kept are joined along the batch. */
+/** An input of a run; several `TensorRef`s are concatenated along the batch dimension. */
 export type ModuleInput = NativeTensor | TensorRef | readonly TensorRef[];
 
 /**
- * An input as the addon takes it.
- * @throws SafelightError INVALID_OPTION for a tensor that was kept on another backend, DISPOSED
+ * Converts an input for the addon.
+ * @throws INVALID_OPTION for a tensor on another backend, DISPOSED
  */
 export function nativeInput(name: string, input: ModuleInput, backend: BackendName): NativeInput {
   if (input instanceof TensorRef) return handleOn(backend, name, input);
@@ -93,12 +97,12 @@ function isList(input: ModuleInput): input is readonly TensorRef[] {
   return Array.isArray(input);
 }
 
-/** Each backend is an addon of its own, which cannot read what another one has made. */
+/** Each backend is a separate addon, which cannot access the tensors of another one. */
 function handleOn(backend: BackendName, name: string, ref: unknown): NativeTensorHandle {
-  if (!(ref instanceof TensorRef)) throw invalidOption(name, 'TensorRefs', ref);
+  if (!(ref instanceof TensorRef)) throw invalidOption(name, 'a TensorRef, or an array of TensorRefs', ref);
   if (ref.backend === backend) return nativeHandle(ref);
   throw new SafelightError(
     'INVALID_OPTION',
-    `The input ${name} was kept on ${ref.device} (${ref.backend}), but this module is on ${backend}: read it and pass its data instead`,
+    `The input ${name} is on ${ref.device} (${ref.backend}), but this module is on ${backend}: call read() and pass its result`,
   );
 }

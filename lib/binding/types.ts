@@ -1,43 +1,45 @@
 /**
- * The native seam: what the C++ addon offers, typed. The addon knows modules (a kind, a config, weights), not
- * pipelines; everything that decides is on this side of it.
+ * Types of the C++ addon's interface. The addon implements modules (a kind, a config, weights); pipelines and all
+ * decisions are in TypeScript.
  */
 
-/** What a computing device is called and holds. */
+/** A device that computes. */
 export interface BackendInfo {
   /** `cpu`, `cuda`, `metal` or `vulkan`. */
   readonly name: BackendName;
   /** ggml's name of the device, such as `CPU` or `CUDA0`. */
   readonly device: string;
-  /** What the driver calls it. */
+  /** The driver's name of the device. */
   readonly description: string;
-  /** `integrated` shares the machine's memory. */
+  /** `integrated` GPUs share the machine's memory. */
   readonly type: 'cpu' | 'gpu' | 'integrated';
-  /** Bytes; 0 where the driver does not say. */
+  /** Memory in bytes; 0 if the driver does not state it. */
   readonly memory: { readonly free: number; readonly total: number };
-  /** Whether it can be used; `problem` is the reason why not. */
+  /** True if it can be used; otherwise `problem` is the reason. */
   readonly opens: boolean;
   readonly problem?: string;
 }
 export type BackendName = 'cpu' | 'cuda' | 'metal' | 'vulkan';
-/** `auto`, a backend, or a device of one by its index (`vulkan:1`) or a part of its name (`cuda:4090`). */
+/** `auto`, a backend, or a device of a backend by index (`vulkan:1`) or by a part of its name (`cuda:4090`). */
 export type BackendChoice = 'auto' | BackendName | `${Exclude<BackendName, 'cpu'>}:${string}`;
 
 /**
- * Storage types that weights can be written and kept in; arithmetic is f32 whatever the storage. The quantized ones are ggml's: blocks
- * of 32 (`_0`) or 256 (`_K`) weights with a scale.
+ * Types in which weights can be written and stored; arithmetic is f32 for every type. The quantized types are ggml's:
+ * blocks of 32 (`_0`) or 256 (`_K`) weights with a scale.
  */
 export type StorageType = 'f32' | 'f16' | 'bf16' | 'q8_0' | 'q5_0' | 'q4_0' | 'q4_K' | 'q5_K' | 'q6_K';
 
-/** Quantized types that are not written: weights in them can be kept as their GGUF file has them, or be converted. */
+/**
+ * Quantized types that Safelight does not write: weights of a GGUF file can be kept in them, or converted to others.
+ */
 export type ReadOnlyType =
   | ('q4_1' | 'q5_1' | 'q2_K' | 'q3_K' | 'iq1_s' | 'iq1_m' | 'iq2_xxs' | 'iq2_xs' | 'iq2_s' | 'iq3_xxs')
   | ('iq3_s' | 'iq4_nl' | 'iq4_xs' | 'tq1_0' | 'tq2_0' | 'mxfp4' | 'nvfp4' | 'q1_0');
 
-/** Quantized types under GGUF's names. */
+/** Quantized types with GGUF's names. */
 export type BlockType = Uppercase<Exclude<StorageType, 'f32' | 'f16' | 'bf16'> | ReadOnlyType>;
 
-/** Element types of a weight's bytes in its file: safetensors' and GGUF's names. */
+/** Element types of weights in files, with safetensors' and GGUF's names. */
 export type SourceType = 'F64' | 'F32' | 'F16' | 'BF16' | 'F8_E4M3' | 'F8_E5M2' | BlockType;
 
 export type ModuleKind =
@@ -61,43 +63,47 @@ export type ConfigValue =
   | { readonly [key: string]: ConfigValue };
 export type NativeConfig = { readonly [key: string]: ConfigValue };
 
-/** One parameter that a module of some config needs, as the graph builder asks for it. */
+/** A parameter that a module with some config requires. */
 export interface WeightRequirement {
   /** Canonical (diffusers or transformers) name, such as `down_blocks.0.resnets.0.conv1.weight`. */
   readonly name: string;
   /** Shape in PyTorch's order. */
   readonly shape: readonly number[];
   /**
-   * What the parameter is for; decides how it may be stored. `matrix` (linear layers and 1x1 convolutions) may take any storage,
-   * `conv` (larger filters) f32, f16 or bf16, `embedding` f32, f16 or bf16, `vector` (norms, biases) always f32.
+   * The use of the parameter, which restricts its storage: `matrix` (linear layers and 1x1 convolutions) any storage,
+   * `conv` (larger filters) and `embedding` f32, f16 or bf16, `vector` (norms, biases) only f32.
    */
   readonly role: 'matrix' | 'conv' | 'embedding' | 'vector';
 }
 
-/** Where a parameter comes from and how it is kept. */
+/** The source and the storage of a parameter. */
 export interface WeightPlanEntry {
   readonly name: string;
-  /** Shape after the transform, PyTorch's order; must match the requirement up to ones (`[C, C, 1, 1]` is `[C, C]`). */
+  /**
+   * Shape after the transform in PyTorch's order; equals the required shape except for dimensions of 1 (`[C, C, 1, 1]`
+   * is `[C, C]`).
+   */
   readonly shape: readonly number[];
   readonly source: {
     /** Index into `WeightPlan.files`. */
     readonly file: number;
     /** Absolute byte offset in the file. */
     readonly offset: number;
-    /** Bytes. */
+    /** Length in bytes. */
     readonly length: number;
     readonly type: SourceType;
     readonly shape: readonly number[];
-    /** In elements, where they do not lie one after another; `length` then reaches from the first to the last. */
+    /** Strides in elements of a tensor that is not contiguous; `length` then spans the first to the last element. */
     readonly strides?: readonly number[];
   };
   /**
-   * `rows`: keep rows [start, end) of the first dimension (a fused in_proj), or of each of so many equal groups of them (heads that
-   * were split before query, key and value); `transpose`: swap the two dimensions of a matrix. */
+   * `rows`: uses rows [start, end) of the first dimension (a fused in_proj), or of each of `groups` equal groups of
+   * rows (heads split before query, key and value); `transpose`: swaps the two dimensions of a matrix.
+   */
   readonly transform?:
     | { readonly op: 'rows'; readonly start: number; readonly end: number; readonly groups?: number }
     | { readonly op: 'transpose' };
-  /** A `ReadOnlyType` only where the source has it, untransposed. */
+  /** A `ReadOnlyType` only if the source has that type and no transposition. */
   readonly storage: StorageType | ReadOnlyType;
 }
 
@@ -107,7 +113,7 @@ export interface WeightPlan {
   readonly entries: readonly WeightPlanEntry[];
 }
 
-/** A change to one parameter of a module, whose factors a weight plan describes. */
+/** A change of one parameter of a module; a weight plan describes its factors. */
 export interface PlannedPatch {
   /** The parameter's canonical name. */
   readonly target: string;
@@ -115,37 +121,40 @@ export interface PlannedPatch {
   readonly scale: number;
   /** Rows [begin, end) of the parameter that change; default all. */
   readonly rows?: readonly [begin: number, end: number];
-  /** Likewise of its columns, the inputs that the change reads. */
+  /** Columns (inputs) [begin, end) that change; default all. */
   readonly columns?: readonly [begin: number, end: number];
-  /** Names of the plan's entries: `up [rows, r]` times `down [r, columns, ...]`, or the difference `full [rows, columns, ...]`. */
+  /**
+   * Names of the plan's entries: `up [rows, r]` times `down [r, columns, ...]`, or the difference `full [rows, columns,
+   * ...]`.
+   */
   readonly add: { readonly down: string; readonly up: string } | { readonly full: string };
 }
 
-/** A patch set. Several patches of one parameter add up. */
+/** A patch set. Patches of the same parameter are added. */
 export interface PatchPlan {
   readonly weights: WeightPlan;
   readonly patches: readonly PlannedPatch[];
 }
 
-/** Weights to be converted into a file that exists. */
+/** Weights to be converted and written into an existing file. */
 export interface WriteRequest {
   readonly path: string;
   readonly plan: WeightPlan;
-  /** Where each entry's bytes begin in the output. */
+  /** Offset of each entry in the output, in bytes. */
   readonly offsets: readonly number[];
-  /** 0 takes the number of physical cores. */
+  /** Number of threads; 0 for the number of physical cores. */
   readonly threads: number;
 }
 
-/** A tensor crossing the seam: contiguous, C order, PyTorch's shape. */
+/** A tensor passed to or from the addon: contiguous, C order, PyTorch's shape. */
 export interface NativeTensor {
   readonly data: Float32Array | Int32Array;
   readonly shape: readonly number[];
 }
 
 /**
- * A tensor that a run kept on its device, or some rows of one, whose memory they share. It outlives its module; its memory is freed
- * once nobody uses it.
+ * A tensor that a run kept on its device, or rows of one, which share its memory. It outlives its module; its memory is
+ * freed once it is no longer used.
  */
 export interface NativeTensorHandle {
   readonly shape: readonly number[];
@@ -153,60 +162,60 @@ export interface NativeTensorHandle {
   readonly type: 'f32' | 'i32';
   /** ggml's name of the device. */
   readonly device: string;
-  /** Rows [from, to) of the first dimension. */
+  /** Returns rows [from, to) of the first dimension. */
   slice(from: number, to: number): NativeTensorHandle;
   read(): NativeTask<NativeTensor>;
-  /** Safe twice and while a run uses the tensor. */
+  /** May be called repeatedly, and while a run uses the tensor. */
   dispose(): void;
 }
 
-/** Tensors that were kept are joined along the batch. */
+/** An input; several tensors on the device are concatenated along the batch dimension. */
 export type NativeInput = NativeTensor | NativeTensorHandle | readonly NativeTensorHandle[];
 
 export interface ModuleOptions {
   readonly backend: BackendName;
   /** ggml's name of the device; default the backend's first. */
   readonly device?: string;
-  /** Keep weights in the host's memory, and copy them to a GPU as its products need them. */
+  /** Keeps weights in host memory and copies them to a GPU when they are needed. */
   readonly hostWeights?: boolean;
-  /** Threads of the CPU backend; 0 takes the number of physical cores. */
+  /** Threads of the CPU backend; 0 for the number of physical cores. */
   readonly threads: number;
-  /** Build graphs from stock ggml ops only, as on other backends (the oracle of our kernels). */
+  /** Builds graphs from stock ggml operations only, as on other backends; the reference for the kernels of the CPU. */
   readonly stockOps?: boolean;
   /**
-   * Leave weights in their files, mapped, where the CPU can compute with the file's bytes: no private memory for them and no time
-   * to load, but a file that is shortened meanwhile ends the process (SIGBUS).
+   * Leaves weights in their mapped files if the CPU can use the file's bytes: this takes no private memory and no time
+   * to load, but truncating the file ends the process (SIGBUS).
    */
   readonly mapWeights?: boolean;
-  /** Give a run's buffers back when it ends, rather than keep them for the next run of the same shapes. */
+  /** Frees a run's buffers when it ends, instead of keeping them for the next run with the same shapes. */
   readonly releaseBuffers?: boolean;
 }
 
 export interface RunOptions {
-  /** Scalars that are part of the graph's shape rather than data, such as the number of layers to run. */
+  /** Scalars that determine the graph, such as the number of layers to run. */
   readonly params?: NativeConfig;
-  /** Names (from `nodes`) to read out of the run. */
+  /** Names of nodes (from `nodes`) whose values are returned. */
   readonly taps?: readonly string[];
   /** Names of outputs that stay on the module's device instead of being copied to the host. */
   readonly keep?: readonly string[];
-  /** Measure each named node (slower: runs node by node). */
+  /** Measures each named node (slower: runs node by node). */
   readonly timings?: boolean;
   /**
-   * Whose state the run works on, for entries that keep tensors between runs (a KV cache, a prompt's keys and values). Any name; its
-   * state begins zeroed, stays with the module until `release` or `dispose`, and is released by a run of it that fails or is
-   * cancelled once computing has begun.
+   * Name of the state for entry points that keep tensors between runs (a KV cache, cross-attention keys and values). It
+   * is initialized with zeros, exists until `release` or `dispose`, and is released if a run with it fails or is
+   * cancelled after the computation has begun.
    */
   readonly session?: string;
-  /** The patch set (see `setPatches`) to run with; without one, weights are as they were loaded. */
+  /** Id of the patch set (see `setPatches`); without one, the weights are unchanged. */
   readonly patches?: string;
 }
 
 export interface RunResult {
-  /** All but those that are kept. */
+  /** Outputs except those that stay on the device. */
   readonly outputs: Record<string, NativeTensor>;
   readonly taps: Record<string, NativeTensor>;
   readonly timings: {
-    /** Milliseconds of building and allocating the graph, and of computing it. */
+    /** Milliseconds to build and allocate the graph, and to compute it. */
     readonly build: number;
     readonly compute: number;
     readonly nodes?: Record<string, number>;
@@ -222,7 +231,7 @@ export interface NodeInfo {
   readonly shape: readonly number[];
 }
 
-/** A call under way: `promise` settles once; `cancel` may be called at any time, also after that. */
+/** A running call: `promise` settles once; `cancel` may be called at any time, even afterwards. */
 export interface NativeTask<T> {
   readonly promise: Promise<T>;
   cancel(): void;
@@ -233,23 +242,23 @@ export interface MemoryInfo {
   readonly weights: number;
   /** Bytes of the compute buffers that the largest run so far needed. */
   readonly compute: number;
-  /** Bytes that sessions keep between runs. */
+  /** Bytes of the states of sessions. */
   readonly sessions: number;
   /** Bytes of the factors of its patch sets. */
   readonly patches: number;
-  /** Bytes of the outputs that its runs kept on the device and nobody has disposed of yet. */
+  /** Bytes of outputs on the device that are not disposed of yet. */
   readonly kept: number;
   readonly backend: BackendName;
-  /** ggml's name of the device, on a GPU. */
+  /** ggml's name of the GPU. */
   readonly device?: string;
 }
 
-/** The class the addon exports; `lib/binding/module.ts` wraps it with AbortSignal and typed errors. */
+/** The addon's class; `lib/binding/module.ts` wraps it with AbortSignal and typed errors. */
 export interface NativeModuleHandle {
   run(entry: string, inputs: Record<string, NativeInput>, options: RunOptions): NativeTask<NativeRunResult>;
-  /** Everything that can be tapped, for inputs of these shapes. */
+  /** Returns all nodes that can be tapped for inputs of these shapes. */
   nodes(entry: string, shapes: Record<string, readonly number[]>, params: NativeConfig): NodeInfo[];
-  /** Bytes of the buffers that a run of f32 inputs of these shapes would need. */
+  /** Returns the bytes of the buffers that a run with f32 inputs of these shapes would need. */
   needed(
     entry: string,
     shapes: Record<string, readonly number[]>,
@@ -258,27 +267,30 @@ export interface NativeModuleHandle {
   ): NativeTask<number>;
   memory(): MemoryInfo;
   /**
-   * Registers a patch set under a name, in the place of one that has it, after the runs queued before; without patches the name is
-   * forgotten and its memory freed. Rejects with ADAPTER_MISMATCH where the module has no such parameter or has it in another shape.
+   * Registers a patch set under an id after the runs already queued, replacing a set with the same id; an empty set is
+   * removed and its memory freed. Rejects with ADAPTER_MISMATCH if the module lacks a parameter or its shape differs.
    */
   setPatches(id: string, plan: PatchPlan): NativeTask<void>;
-  /** Frees what a session keeps, after the runs queued before; an unknown one is no error. */
+  /** Frees the state of a session after the runs already queued; unknown names are ignored. */
   release(session: string): void;
-  /** Safe twice and during a run (which rejects with DISPOSED); memory is given back once nothing runs. */
+  /** May be called repeatedly, and during a run (which rejects with DISPOSED); memory is freed after the last run. */
   dispose(): void;
 }
 
-/** Exports of the addon. Errors thrown or rejected carry a `code` of `ErrorCode`. */
+/** Exports of the addon. Its errors have a `code` of `ErrorCode`. */
 export interface NativeAddon {
   version(): { safelight: string; ggml: string };
-  /** Devices of the backends compiled in; none is opened. */
+  /** Returns the devices of the compiled backends without opening them. */
   backends(): Omit<BackendInfo, 'opens' | 'problem'>[];
-  /** Devices that the backend's driver lists and ggml passes over. */
+  /** Returns the devices that the backend's driver lists and ggml skips. */
   skippedDevices(): { readonly description: string; readonly reason: string }[];
-  /** Opens a device and closes it. Throws BACKEND_UNAVAILABLE; a driver may also end the process. */
+  /** Opens and closes a device. Throws BACKEND_UNAVAILABLE; a driver may also end the process. */
   tryDevice(backend: BackendName, device: string): void;
   physicalCores(): number;
-  /** The parameters that a module of this config needs. Throws UNSUPPORTED_MODEL or INVALID_OPTION for a config that makes no sense. */
+  /**
+   * Returns the parameters that a module with this config requires. Throws UNSUPPORTED_MODEL or INVALID_OPTION for an
+   * invalid config.
+   */
   requirements(kind: ModuleKind, config: NativeConfig): WeightRequirement[];
   createModule(
     kind: ModuleKind,
@@ -287,8 +299,11 @@ export interface NativeAddon {
     options: ModuleOptions,
     onProgress?: (done: number, total: number) => void,
   ): NativeTask<NativeModuleHandle>;
-  /** Converts weights into a file; rejects with FILE_NOT_WRITTEN where that fails. */
+  /** Converts weights into a file. Rejects with FILE_NOT_WRITTEN if writing fails. */
   writeWeights(request: WriteRequest, onProgress?: (done: number, total: number) => void): NativeTask<void>;
-  /** flock(2) of an open file, exclusive and without waiting; closing the file lets go. `unsupported`: this file system has no such locks. */
+  /**
+   * Locks an open file with flock(2), exclusively and without waiting; closing the file releases it. `unsupported`: the
+   * file system has no such locks.
+   */
   tryLock(descriptor: number): 'locked' | 'busy' | 'unsupported';
 }

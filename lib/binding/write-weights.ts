@@ -3,16 +3,16 @@ import { settle } from './task.js';
 import type { WriteRequest } from './types.js';
 
 export interface WriteOptions {
-  /** Stops the writing within some 10 ms; what was written stays in the file. */
+  /** Cancels the writing within about 10 ms; data already written stays in the file. */
   readonly signal?: AbortSignal | undefined;
-  /** Bytes written so far, and of all. What it throws stops the writing and is rethrown. */
+  /** Receives the bytes written so far, and the total. An error that it throws cancels the writing and is rethrown. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 /**
- * Converts weights and writes them to their places in a file, on threads of its own.
+ * Converts weights and writes them at their offsets into a file, in separate threads.
  *
- * @throws SafelightError FILE_NOT_WRITTEN, FILE_NOT_FOUND, INVALID_FILE, SHAPE_MISMATCH, INVALID_OPTION (plan), ABORTED
+ * @throws FILE_NOT_WRITTEN, FILE_NOT_FOUND, INVALID_FILE, SHAPE_MISMATCH, INVALID_OPTION (plan), ABORTED
  */
 export async function writeWeights(
   request: WriteRequest,

@@ -1,22 +1,22 @@
 import type { AutoencoderConfig } from './config/types.js';
 import type { LatentSource, ModelSource } from './model-descriptor.js';
 
-/** What an autoencoder's tensors do not say. */
+/** The parts of an autoencoder's config that its tensors do not determine. */
 export type LatentScale = Pick<AutoencoderConfig, 'scaling_factor' | 'shift_factor'>;
 
-/** A model as its folder or file tells it, before options and the checks across components. */
+/** A model as read from its folder or file, before options and checks across components are applied. */
 export interface UNetModelComponents
   extends Omit<ModelSource, 'path' | 'family' | 'autoencoder' | 'components' | 'ignored'> {
-  /** Null where another one was asked for. */
+  /** Null if the `vae` option names another autoencoder. */
   readonly autoencoder: LatentSource | null;
-  /** How its sampler sees latents, for another autoencoder that does not say. */
+  /** The latent scale of the model's scheduler, for a `vae` file without a config. */
   readonly latentScale: LatentScale;
 }
 
-/** CLIP's vocabulary: the end token's id. */
-const END = 49407;
+/** Id of CLIP's end-of-text token. */
+const END_OF_TEXT = 49407;
 
-/** What fills windows with the standard vocabulary: the end token for OpenAI's CLIP, 0 ("!") for OpenCLIP. */
+/** Returns the padding id of the standard vocabulary: the end token for OpenAI's CLIP, 0 ("!") for OpenCLIP. */
 export function standardPadId(kind: 'clip' | 'openclip'): number {
-  return kind === 'clip' ? END : 0;
+  return kind === 'clip' ? END_OF_TEXT : 0;
 }

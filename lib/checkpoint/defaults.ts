@@ -1,8 +1,8 @@
-/** Safelight's own defaults of a model: `safelight.json` of a folder, `defaults` of a GGUF file's config. */
+/** Default generation options of a model: `safelight.json` in a folder, or `defaults` in the config of a GGUF file. */
 import { z } from 'zod';
 import type { GenerationDefaults } from './config/types.js';
 
-/** Fields that are not given are left out rather than undefined. */
+/** Parses the defaults; absent fields are omitted rather than undefined. */
 export const defaultsSchema = z
   .object({
     steps: z.int().min(1).max(10_000).optional(),

@@ -1,4 +1,6 @@
-/** A GGUF file that says what it is: CompVis' names, with configs and tokenizers in its metadata (`safelight convert` writes them). */
+/**
+ * GGUF files that `safelight convert` writes: CompVis tensor names, with the configs and tokenizers in the metadata.
+ */
 import { defined } from '../defined.js';
 import { parseTokenizer } from '../tokenizers/reading/tokenizer-embedded.js';
 import type { TokenizerSource } from '../tokenizers/reading/tokenizer-files.js';
@@ -17,12 +19,16 @@ import { AUTOENCODER, type EncoderLayout, encoderNaming, UNET } from './text-enc
 import { ComponentWeights } from './weights/component.js';
 import type { TensorIndex } from './weights/tensor-index.js';
 
-/** The key of a tokenizer. */
+/** Returns the metadata key of a text encoder's tokenizer. */
 export function tokenizerKey(index: number): string {
   return `safelight.tokenizer.${index}`;
 }
 
-/** @returns null if the file has no config of ours, or only that of a component. @throws INVALID_FILE, UNSUPPORTED_MODEL */
+/**
+ * Opens a complete model from a converted GGUF file.
+ * @returns null if the file has no `safelight.config`, or only that of a single component
+ * @throws INVALID_FILE, UNSUPPORTED_MODEL
+ */
 export function openEmbedded(
   tensors: TensorIndex,
   metadata: GgufMetadata,
@@ -36,23 +42,23 @@ export function openEmbedded(
   if (!unet || !scheduler || (!autoencoder && options.vae === undefined)) {
     throw damaged(
       path,
-      `has a config of a whole model without ${unet ? 'autoencoder or scheduler' : 'a U-Net'}`,
+      `has the config of a complete model without ${unet ? 'autoencoder or scheduler' : 'a U-Net'}`,
     );
   }
   if (encoders.length !== places.length) {
     throw damaged(
       path,
-      `has configs of ${encoders.length} text encoders where ${family} has ${places.length}`,
+      `has configs of ${encoders.length} text encoders, expected ${places.length} for ${family}`,
     );
   }
   const { scaling_factor, shift_factor } = autoencoder ?? { scaling_factor: 0.18215, shift_factor: 0 };
-  const asked = options.prediction;
+  const prediction = options.prediction;
   return {
     form: 'file',
     ownSize: config.own_size,
     textEncoders: encoders.map((encoder, i): TextEncoderSource => {
-      const place = { ...places[i]!, pooled: encoder.pooled };
-      const naming = encoderNaming(place, tensors.keys());
+      const location = { ...places[i]!, pooled: encoder.pooled };
+      const naming = encoderNaming(location, tensors.keys());
       return {
         config: encoder.config,
         weights: new ComponentWeights('text encoder', path, tensors, naming),
@@ -71,10 +77,10 @@ export function openEmbedded(
         ? { kind: 'autoencoder_kl', ...embeddedAutoencoder(autoencoder!, tensors, path) }
         : null,
     latentScale: { scaling_factor, shift_factor },
-    scheduler: { ...scheduler, ...defined({ prediction: asked }) },
+    scheduler: { ...scheduler, ...defined({ prediction: prediction }) },
     defaults: config.defaults,
     forceZerosForEmptyPrompt: config.force_zeros_for_empty_prompt,
-    predictionUncertain: config.prediction_uncertain && asked === undefined,
+    predictionUncertain: config.prediction_uncertain && prediction === undefined,
   };
 }
 

@@ -1,4 +1,4 @@
-/** The folders of components in a diffusers folder, each with its config and weights. */
+/** Opens the component folders of a diffusers folder, each with its config and weights. */
 import { join } from 'node:path';
 import { kindOf } from '../files/read.js';
 import { readTokenizerFiles, type TokenizerSource } from '../tokenizers/reading/tokenizer-files.js';
@@ -13,18 +13,18 @@ import { openWeights } from './formats/open-weights.js';
 import type { AutoencoderSource, TextEncoderSource, UNetSource } from './model-descriptor.js';
 import { clipNaming } from './naming/clip.js';
 import { diffusersAutoencoderNaming } from './naming/diffusers.js';
+import { findUNet, unetNaming } from './naming/find-unet.js';
 import { ldmAutoencoderNaming } from './naming/ldm-autoencoder.js';
 import type { Naming } from './naming/naming.js';
 import { openClipNaming } from './naming/openclip.js';
-import { findUNet, unetNaming } from './naming/unet-place.js';
 import { ComponentWeights } from './weights/component.js';
 import { findWeights } from './weights/find-weights.js';
 import type { TensorIndex } from './weights/tensor-index.js';
 
-/** Roles of the text encoders in a pipeline. */
+/** The role of a text encoder in its pipeline. */
 export type EncoderRole = 'only' | 'first' | 'second';
 
-/** A U-Net's folder. */
+/** Opens the folder of a U-Net. */
 export async function openUNetFolder(folder: string, variant?: string): Promise<UNetSource> {
   const path = join(folder, 'config.json');
   const config = readUNetConfig(await readConfig(path), path);
@@ -35,13 +35,13 @@ export async function openUNetFolder(folder: string, variant?: string): Promise<
   };
 }
 
-/** diffusers' names, or those of a U-Net out of a checkpoint that was put in their place. */
+/** Returns diffusers' names, or CompVis names if the folder contains a U-Net extracted from a checkpoint. */
 function unetNamingOf(tensors: TensorIndex, folder: string): Naming {
-  const place = findUNet(tensors.keys()) ?? { prefix: '', names: 'diffusers' };
-  return unetNaming(place, tensors.keys(), folder);
+  const location = findUNet(tensors.keys()) ?? { prefix: '', names: 'diffusers' };
+  return unetNaming(location, tensors.keys(), folder);
 }
 
-/** An autoencoder's folder. */
+/** Opens the folder of an autoencoder. */
 export async function openAutoencoderFolder(folder: string, variant?: string): Promise<AutoencoderSource> {
   const path = join(folder, 'config.json');
   const config = readAutoencoderConfig(await readConfig(path), path);
@@ -52,7 +52,7 @@ export async function openAutoencoderFolder(folder: string, variant?: string): P
   };
 }
 
-/** diffusers' names, or CompVis' of an autoencoder that was put in their place. */
+/** Returns diffusers' names, or CompVis names if the folder contains such an autoencoder. */
 function autoencoderNaming(tensors: Iterable<string>): Naming {
   const names = [...tensors];
   const prefix = names.some((name) => name.startsWith('first_stage_model.')) ? 'first_stage_model.' : '';
@@ -60,7 +60,7 @@ function autoencoderNaming(tensors: Iterable<string>): Naming {
   return ldm ? ldmAutoencoderNaming(names, prefix) : diffusersAutoencoderNaming(names);
 }
 
-/** A text encoder's folder; `tokenizer` is that of its vocabulary, which may be missing. */
+/** Opens the folder of a text encoder; `tokenizer` is the folder of its vocabulary, which may not exist. */
 export async function openTextEncoderFolder(
   folder: string,
   tokenizer: string,
@@ -88,14 +88,14 @@ export async function openTextEncoderFolder(
     tokenizer: source,
     padId: source === 'standard' ? standardPadId(kind) : source.padId,
     kind,
-    // SDXL reads both encoders before their last layer. SD2's folders have that layer cut off.
+    // SDXL uses the penultimate state of both encoders. The last layer of SD2's encoder is not in its folder.
     layer: role === 'only' ? config.num_hidden_layers : config.num_hidden_layers - 1,
     finalNorm: role === 'only',
     pooled,
   };
 }
 
-/** transformers' names, or OpenCLIP's of an encoder that was put in their place. */
+/** Returns transformers' names, or OpenCLIP's if the folder contains such an encoder. */
 function textNaming(tensors: Iterable<string>, projected: boolean): Naming {
   const names = [...tensors];
   const openClip = names.some((name) => name.startsWith('transformer.resblocks.'));
@@ -106,7 +106,7 @@ function classOf(fields: ConfigFields): string {
   return Array.isArray(fields.architectures) ? String(fields.architectures[0] ?? '') : '';
 }
 
-/** Safelight's own file: what this model is best sampled with. */
+/** Reads `safelight.json`, the default generation options of the model; empty if there is no such file. */
 export async function readDefaults(folder: string): Promise<GenerationDefaults> {
   const path = join(folder, 'safelight.json');
   if ((await kindOf(path)) !== 'file') return {};

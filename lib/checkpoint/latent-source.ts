@@ -1,25 +1,29 @@
-/** What a sampler must know of a model's latents, whatever makes them. */
+/** Properties of a model's latents that samplers need, for every kind of autoencoder. */
 import { SafelightError } from '../errors.js';
 import { autoencoderDownsampleFactor } from './config/diffusers/autoencoder.js';
 import type { LatentSource, ModelSource, PixelSource } from './model-descriptor.js';
 import { ComponentWeights } from './weights/component.js';
 
-/** Numbers at each place of a latent. */
+/** Returns the number of channels of a latent. */
 export function latentChannels(source: LatentSource): number {
   return source.kind === 'vq_model' ? source.config.vq_embed_dim : source.config.latent_channels;
 }
 
-/** Pixels a side that a place of a latent stands for. */
+/** Returns the number of image pixels per latent pixel, per side; 1 for models that sample pixels. */
 export function latentDownsampleFactor(source: LatentSource): number {
   return source.kind === 'pixels' ? 1 : autoencoderDownsampleFactor(source.config);
 }
 
-/** @param channels colours: 3, or 1 for gray. @throws UNSUPPORTED_MODEL for another number */
+/**
+ * Returns the latent source of a model without an autoencoder, whose U-Net denoises pixels.
+ * @param channels 3 (RGB) or 1 (gray)
+ * @throws UNSUPPORTED_MODEL for another number of channels
+ */
 export function pixelSource(path: string, channels: number): PixelSource {
   if (channels !== 1 && channels !== 3) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${path} has a U-Net that draws ${channels} channels but no autoencoder that makes a picture of them; take the whole model`,
+      `${path} has a U-Net of ${channels} output channels but no autoencoder to decode them; use the complete model`,
     );
   }
   const naming = { dialect: 'none', canonical: () => [], source: (name: string) => name };
@@ -28,28 +32,28 @@ export function pixelSource(path: string, channels: number): PixelSource {
 }
 
 /**
- * What a U-Net is given beside the noisy latent, as further channels:
- * - `inpainting`: where is to be painted, then the latent of the rest, gray where it is hidden (Stable Diffusion)
- * - `masked`: the latent of the rest, black where it is hidden, then where, from -1 to 1 (latent diffusion)
- * - `low_resolution`: the picture that is to be enlarged, at the latent's size (latent diffusion)
- * - `picture`: the latent of the picture that is to be changed (instruct-pix2pix)
+ * The input channels of a U-Net that follow the noisy latent:
+ * - `inpainting`: the mask, then the latent of the image with masked pixels gray (Stable Diffusion)
+ * - `masked`: the latent of the image with masked pixels black, then the mask as -1 to 1 (latent diffusion)
+ * - `low_resolution`: the image to be upscaled, at the latent's size (latent diffusion)
+ * - `edit`: the latent of the image to be edited (InstructPix2Pix)
  */
-export type ExtraChannels = 'none' | 'inpainting' | 'masked' | 'low_resolution' | 'picture';
+export type ExtraChannels = 'none' | 'inpainting' | 'masked' | 'low_resolution' | 'edit';
 
-/** @throws UNSUPPORTED_MODEL for channels of another meaning */
+/** @throws UNSUPPORTED_MODEL for a number of input channels that matches none of the layouts */
 export function extraChannels(
   { path, condition, unet }: Pick<ModelSource, 'path' | 'condition' | 'unet'>,
   latents: LatentSource,
 ): ExtraChannels {
   const latent = latentChannels(latents);
-  const { in_channels: given } = unet.config;
-  const reads = condition.kind === 'text';
-  if (given === latent) return 'none';
-  if (given === 2 * latent + 1) return reads ? 'inpainting' : 'masked';
-  if (!reads && given === latent + 3) return 'low_resolution';
-  if (reads && given === 2 * latent) return 'picture';
+  const { in_channels: channels } = unet.config;
+  const hasText = condition.kind === 'text';
+  if (channels === latent) return 'none';
+  if (channels === 2 * latent + 1) return hasText ? 'inpainting' : 'masked';
+  if (!hasText && channels === latent + 3) return 'low_resolution';
+  if (hasText && channels === 2 * latent) return 'edit';
   throw new SafelightError(
     'UNSUPPORTED_MODEL',
-    `${path} has a U-Net with ${given} input channels (a depth or upscaling model); take one with ${latent} or ${2 * latent + 1}`,
+    `${path} has a U-Net with ${channels} input channels (a depth or upscaling model); use a model with ${latent} or ${2 * latent + 1}`,
   );
 }

@@ -1,4 +1,4 @@
-/** A model that was found and understood but not loaded: configs, and where its weights lie. */
+/** A model that was opened but not loaded: its configs, and the locations of its weights. */
 
 import type { ModuleKind } from '../binding/types.js';
 import type { TokenizerSource } from '../tokenizers/reading/tokenizer-files.js';
@@ -15,56 +15,59 @@ import type {
 import type { ComponentWeights } from './weights/component.js';
 import type { TensorInfo } from './weights/tensor-index.js';
 
-/** One native module of a model: its config, and where its weights lie. */
+/** One native module of a model: its config and the location of its weights. */
 export interface ComponentSource {
-  /** As diffusers calls it: `text_encoder`, `text_encoder_2`, `unet`, `vae`, `vqvae` ... */
+  /** The component's name in diffusers: `text_encoder`, `text_encoder_2`, `unet`, `vae`, `vqvae` ... */
   readonly name: string;
-  /** The part of a pipeline that it is loaded with: `text_encoder`, `unet` or `autoencoder`. */
+  /** The part of a pipeline that the module belongs to: `text_encoder`, `unet` or `autoencoder`. */
   readonly part: string;
-  /** Names it in messages: `text encoder 2`, `U-Net` ... */
+  /** The name in messages: `text encoder 2`, `U-Net` ... */
   readonly label: string;
   readonly kind: ModuleKind;
   readonly config: ModuleConfig;
   readonly weights: ComponentWeights;
 }
 
-/** A model of any family. */
+/** A model of any family, opened but not loaded. */
 export interface ModelDescriptor {
   /** Absolute path of the folder or file. */
   readonly path: string;
-  /** A diffusers folder, or a single file. */
+  /** `folder` for a diffusers folder, `file` for a single file. */
   readonly form: 'folder' | 'file';
   readonly family: string;
   /** Its native modules. */
   readonly components: readonly ComponentSource[];
-  /** The input that says what to draw: a prompt, a class or nothing. */
+  /** The model's conditioning: text, a class or none. */
   readonly condition: ConditionSource;
   readonly defaults: GenerationDefaults;
-  /** Tensors that no module takes, as real files carry them. */
+  /** Tensors of the files that no module uses. */
   readonly ignored: readonly IgnoredTensor[];
 }
 
-/** A model that draws with a U-Net. */
+/** A model that generates images with a U-Net. */
 export interface ModelSource extends ModelDescriptor {
-  /** The model names the size of images that it is best at; otherwise its family does. */
+  /** True if the model's config states its best image size; otherwise the family's size applies. */
   readonly ownSize: boolean;
-  /** In the order in which their states are joined; the refiner has only SDXL's second. */
+  /** In the order in which their states are concatenated; the SDXL refiner has only SDXL's second encoder. */
   readonly textEncoders: readonly TextEncoderSource[];
   readonly unet: UNetSource;
   readonly autoencoder: LatentSource;
   readonly scheduler: SchedulerConfig;
-  /** An empty negative prompt gives zero context and zero pooled (SDXL). */
+  /** True if the context and pooled embedding of an empty negative prompt are zeros (SDXL). */
   readonly forceZerosForEmptyPrompt: boolean;
   /**
-   * A single file of SD2 shape without a sign of what it predicts: `scheduler.prediction` is only a guess ('eps') until
-   * `probePrediction` has run the U-Net.
+   * True for a single file of SD2's shape that does not state its prediction type: `scheduler.prediction` is a guess
+   * (`eps`) until `probePrediction` has run the U-Net.
    */
   readonly predictionUncertain: boolean;
-  /** Of a single file without configs: what says `scheduler.prediction`. */
+  /** The source of `scheduler.prediction`, for a single file without configs. */
   readonly predictionFrom?: PredictionFrom;
 }
 
-/** The option, a YAML that was named, a marker tensor or a key of the metadata by its `name`, the family (or running it). */
+/**
+ * The source of a prediction type: the option, a named YAML, a marker tensor or metadata key `name`, the family, or a
+ * probe of the U-Net.
+ */
 export interface PredictionFrom {
   readonly kind: 'option' | 'config' | 'tensor' | 'metadata' | 'family';
   readonly name?: string;
@@ -74,14 +77,14 @@ export interface TextEncoderSource {
   readonly config: TextEncoderConfig;
   readonly weights: ComponentWeights;
   readonly tokenizer: TokenizerSource;
-  /** Fills windows after the end token: OpenCLIP's own tokenizer pads with 0, CLIP's with the end token. */
+  /** Id that fills windows after the end token: 0 for OpenCLIP's tokenizer, the end token for CLIP's. */
   readonly padId: number;
   readonly kind: 'clip' | 'openclip' | 'bert';
-  /** The hidden state used when clip skip is 1: `hidden_states[layer]`. */
+  /** Index of the hidden state used when clip skip is 1: `hidden_states[layer]`. */
   readonly layer: number;
-  /** Whether that state passes the final layer norm. */
+  /** True if the final layer norm is applied to that state. */
   readonly finalNorm: boolean;
-  /** Whether the pooled output is used (SDXL's second encoder). */
+  /** True if the pooled output is used (SDXL's second encoder). */
   readonly pooled: boolean;
 }
 
@@ -95,48 +98,48 @@ export interface AutoencoderSource {
   readonly weights: ComponentWeights;
 }
 
-/** An autoencoder with a codebook. */
+/** An autoencoder with a codebook (VQGAN). */
 export interface VQModelSource {
   readonly config: VQModelConfig;
   readonly weights: ComponentWeights;
-  /** The table of codes that are used (`quantize.used`), by whose places indices are counted; null if all are. */
+  /** Table of the used codes (`quantize.used`), into which code indices point; null if all codes are used. */
   readonly used: TensorInfo | null;
-  /** What becomes of codes that are not in it. */
+  /** Treatment of codes that are not in the table. */
   readonly unknownIndex: UnknownIndex;
 }
 
-/** An autoencoder of either kind. */
+/** An autoencoder, KL or VQ. */
 export type FirstStageSource =
   | ({ readonly kind: 'vq_model' } & VQModelSource)
   | ({ readonly kind: 'autoencoder_kl' } & AutoencoderSource);
 
-/** Where latents come from: an autoencoder of either kind, or a picture's own pixels. */
+/** The source of latents: an autoencoder, or the pixels of an image. */
 export type LatentSource = FirstStageSource | PixelSource;
 
-/** No autoencoder: what is sampled are pictures (DDPM). */
+/** The source of a model without autoencoder, which samples pixels (DDPM). */
 export interface PixelSource {
   readonly kind: 'pixels';
-  /** Colours. */
+  /** Number of color channels. */
   readonly config: { readonly latent_channels: number };
-  /** None. */
+  /** Contains no tensors. */
   readonly weights: ComponentWeights;
 }
 
-/** What a U-Net is told of the picture it is to draw. */
+/** The conditioning of a U-Net. */
 export type ConditionSource =
-  /** A prompt, by text encoders. */
+  /** Text-conditional: a prompt, encoded by text encoders. */
   | { readonly kind: 'text' }
   | ClassSource
-  /** Nothing. */
+  /** Unconditional. */
   | { readonly kind: 'none' };
 
-/** One of so many classes, by its number. */
+/** Class-conditional: one of `classes` labels. */
 export interface ClassSource {
   readonly kind: 'class';
   readonly classes: number;
-  /** The class that stands for none, which guidance leads away from; null if there is no such class. */
+  /** The label that stands for "no class", used by classifier-free guidance; null if there is none. */
   readonly unconditional: number | null;
-  /** The table `[classes, D]` of what the U-Net's transformers attend to; null where the U-Net has its own. */
+  /** Embedding table `[classes, D]` for the U-Net's cross-attention; null if the U-Net embeds labels itself. */
   readonly table: TensorInfo | null;
 }
 
@@ -149,14 +152,20 @@ export interface IgnoredTensor {
 }
 
 export interface OpenModelOptions {
-  /** Takes `NAME.VARIANT.safetensors` where a folder has it, such as `fp16`. */
+  /** Selects `NAME.VARIANT.safetensors` in folders that contain such files, for example `fp16`. */
   readonly variant?: string;
-  /** Another autoencoder instead of the model's: a weights file (CompVis or diffusers) or a diffusers folder. */
+  /** An autoencoder that replaces the model's: a weights file (CompVis or diffusers names) or a diffusers folder. */
   readonly vae?: string;
-  /** Overrides what the model says or what its tensors suggest. */
+  /** Overrides the prediction type that the model states or that is detected. */
   readonly prediction?: SchedulerConfig['prediction'];
-  /** YAML config (or configs, later ones over earlier ones) of a CompVis checkpoint, if it does not lie beside it. */
+  /**
+   * YAML config of a CompVis checkpoint, or several of which later ones override earlier ones, if none is next to the
+   * checkpoint.
+   */
   readonly config?: string | readonly string[];
-  /** Takes the moving average of the weights (`model_ema.*`) that a single file holds beside them. */
+  /**
+   * Uses the moving average of the weights (`model_ema.*`) that a single file contains in addition to them. Default
+   * false.
+   */
   readonly ema?: boolean;
 }

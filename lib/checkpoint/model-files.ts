@@ -1,4 +1,4 @@
-/** The files of a model as a family looks at them to tell whether they are its own: names and configs, no weights. */
+/** The files of a model as families inspect them for detection: names and configs, no weights. */
 import { join } from 'node:path';
 import { z } from 'zod';
 import { SafelightError } from '../errors.js';
@@ -13,31 +13,34 @@ import type { TensorIndex } from './weights/tensor-index.js';
 /** A diffusers folder. */
 export interface ModelFolder {
   readonly form: 'folder';
-  /** Absolute. */
+  /** Absolute path. */
   readonly path: string;
-  /** Its model_index.json. */
+  /** Content of its `model_index.json`. */
   readonly index: ConfigFields;
-  /** Tells whether the index lists a component. @throws INVALID_FILE */
+  /** Returns true if the index lists a component. @throws INVALID_FILE */
   has(component: string): boolean;
 }
 
-/** A single file, or a sharded one. */
+/** A single file or a sharded one. */
 export interface ModelFile {
   readonly form: 'file';
-  /** Absolute. */
+  /** Absolute path. */
   readonly path: string;
   readonly tensors: TensorIndex;
   /** Metadata of a GGUF file. */
   readonly metadata: GgufMetadata | undefined;
-  /** Text metadata by its keys. */
+  /** Text metadata of the file. */
   readonly notes: ReadonlyMap<string, string>;
-  /** Tells whether some tensor's name has a prefix. */
+  /** Returns true if a tensor's name starts with the prefix. */
   has(prefix: string): boolean;
 }
 
 export type ModelFiles = ModelFolder | ModelFile;
 
-/** @param path absolute. @throws FILE_NOT_FOUND, INVALID_FILE, INVALID_OPTION, MISSING_TENSOR for `ema` without averages */
+/**
+ * @param path absolute path of the folder or file
+ * @throws FILE_NOT_FOUND, INVALID_FILE, INVALID_OPTION, MISSING_TENSOR for `ema` if the file has no averages
+ */
 export async function readModelFiles(path: string, options: OpenModelOptions): Promise<ModelFiles> {
   if ((await kindOf(path)) === 'folder') return readFolder(path, options);
   const { tensors, metadata, notes } = await openWeights(path, { ema: options.ema ?? false });
@@ -48,43 +51,43 @@ async function readFolder(path: string, options: OpenModelOptions): Promise<Mode
   if (options.ema) {
     throw new SafelightError(
       'INVALID_OPTION',
-      `${path} is a folder, which holds weights or their moving average but not both; leave the ema option out`,
+      `${path} is a folder, which contains either weights or their moving average; leave out the ema option`,
     );
   }
   if (options.config !== undefined) {
     throw new SafelightError(
       'INVALID_OPTION',
-      `${path} is a folder, whose parts have configs of their own; leave the config option out`,
+      `${path} is a folder, whose components have their own configs; leave out the config option`,
     );
   }
   if ((await kindOf(join(path, 'model_index.json'))) !== 'file') {
     throw new SafelightError(
       'FILE_NOT_FOUND',
-      `${path} has no model_index.json, so it is no diffusers model; name a folder that has one, or a .safetensors checkpoint itself`,
+      `${path} has no model_index.json, so it is no diffusers folder; name a folder that has one, or a .safetensors file`,
     );
   }
   const index = await readConfig(join(path, 'model_index.json'));
   return { form: 'folder', path, index, has: (component) => isListed(index, component, path) };
 }
 
-/** Looks for each prefix once: every family asks for some of the same. */
+/** Returns a cached prefix search, since several families test the same prefixes. */
 function prefixSearch(tensors: TensorIndex): (prefix: string) => boolean {
-  const known = new Map<string, boolean>();
+  const results = new Map<string, boolean>();
   return (prefix) => {
-    let found = known.get(prefix);
-    if (found === undefined) {
-      found = false;
+    let matches = results.get(prefix);
+    if (matches === undefined) {
+      matches = false;
       for (const name of tensors.keys()) {
-        found = name.startsWith(prefix);
-        if (found) break;
+        matches = name.startsWith(prefix);
+        if (matches) break;
       }
-      known.set(prefix, found);
+      results.set(prefix, matches);
     }
-    return found;
+    return matches;
   };
 }
 
-/** `["diffusers", "UNet2DConditionModel"]`, or `[null, null]` for a component that is left out. */
+/** The index lists `["diffusers", "UNet2DConditionModel"]`, or `[null, null]` for an absent component. */
 function isListed(index: ConfigFields, component: string, path: string): boolean {
   const entry = checkConfig(
     z.tuple([z.string().nullable(), z.string().nullable()]).nullish(),
@@ -94,10 +97,10 @@ function isListed(index: ConfigFields, component: string, path: string): boolean
   return (entry?.[1] ?? null) !== null;
 }
 
-/** Components that may have weights of a variant. */
+/** Folders of components whose weights may have variants. */
 const COMPONENTS = ['unet', 'text_encoder', 'text_encoder_2', 'vae', 'vqvae', 'bert'];
 
-/** @throws FILE_NOT_FOUND if no component has weights of the variant, INVALID_OPTION for one that cannot be a variant */
+/** @throws FILE_NOT_FOUND if no component has weights of the variant; INVALID_OPTION for an invalid variant name */
 export async function requireVariant({ path, has }: ModelFolder, variant: string | undefined): Promise<void> {
   if (variant === undefined) return;
   checkVariant(variant);
@@ -106,6 +109,6 @@ export async function requireVariant({ path, has }: ModelFolder, variant: string
   }
   throw new SafelightError(
     'FILE_NOT_FOUND',
-    `No component of ${path} has weights of the variant "${variant}"; leave the variant out or download it`,
+    `No component of ${path} has weights of the variant "${variant}"; leave out the variant option or download that variant`,
   );
 }

@@ -1,4 +1,4 @@
-/** An autoencoder wherever it is: inside a checkpoint, in a file of its own (CompVis' or diffusers' names), or a diffusers folder. */
+/** Opens an autoencoder from a checkpoint, a separate file (CompVis or diffusers names) or a diffusers folder. */
 import { join, resolve } from 'node:path';
 import { SafelightError } from '../errors.js';
 import { kindOf } from '../files/read.js';
@@ -19,7 +19,7 @@ import type { TensorIndex } from './weights/tensor-index.js';
 
 const PREFIX = 'first_stage_model.';
 
-/** CompVis' autoencoder among a checkpoint's tensors. @throws MISSING_TENSOR if there is none */
+/** Opens the CompVis autoencoder among a checkpoint's tensors. @throws MISSING_TENSOR if there is none */
 export function openAutoencoderTensors(
   tensors: TensorIndex,
   prefix: string,
@@ -29,7 +29,7 @@ export function openAutoencoderTensors(
   if (![...tensors.keys()].some((name) => name.startsWith(prefix))) {
     throw new SafelightError(
       'MISSING_TENSOR',
-      `${path} has no autoencoder (${prefix}*); name one by the vae option`,
+      `${path} has no autoencoder (${prefix}*); name one with the vae option`,
     );
   }
   const weights = new ComponentWeights(
@@ -42,9 +42,10 @@ export function openAutoencoderTensors(
 }
 
 /**
- * The `vae` option: a folder (an autoencoder's, or a whole model's whose autoencoder is taken) or a file of weights.
- * @param ema takes the moving average of a file's weights
- * @param scale of the model that the autoencoder is for, kept where the file has no config beside it
+ * Opens the autoencoder that the `vae` option names.
+ * @param path a folder (of an autoencoder, or of a complete model, whose autoencoder is used) or a file of weights
+ * @param ema uses the moving average of a file's weights
+ * @param scale latent scale of the model, used if there is no config next to the file
  */
 export async function openAutoencoder(
   path: string,
@@ -55,9 +56,9 @@ export async function openAutoencoder(
   const absolute = resolve(await locateModel(path));
   if ((await kindOf(absolute)) === 'folder') {
     const inner = join(absolute, 'vae');
-    const whole =
+    const isPipeline =
       (await kindOf(join(absolute, 'config.json'))) !== 'file' && (await kindOf(inner)) === 'folder';
-    return openAutoencoderFolder(whole ? inner : absolute, variant);
+    return openAutoencoderFolder(isPipeline ? inner : absolute, variant);
   }
   const { tensors, metadata } = await openWeights(absolute, { ema });
   const embedded = metadata && readEmbeddedConfig(metadata, absolute)?.autoencoder;
@@ -69,14 +70,14 @@ export async function openAutoencoder(
   if (!has('encoder.down_blocks.') && !has('decoder.up_blocks.')) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${absolute} holds no autoencoder; name a file or folder of a KL autoencoder`,
+      `${absolute} contains no autoencoder; name the file or folder of a KL autoencoder`,
     );
   }
   const weights = new ComponentWeights('autoencoder', absolute, tensors, diffusersAutoencoderNaming(names));
-  const beside = await readConfigBeside(absolute, (fields) => fields._class_name === 'AutoencoderKL');
+  const sibling = await readConfigBeside(absolute, (fields) => fields._class_name === 'AutoencoderKL');
   const config =
-    beside === null
+    sibling === null
       ? detectAutoencoderConfig(weights, scale)
-      : readAutoencoderConfig(beside.fields, beside.path);
+      : readAutoencoderConfig(sibling.fields, sibling.path);
   return { config, weights };
 }

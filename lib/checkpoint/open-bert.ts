@@ -1,4 +1,7 @@
-/** The text encoder of latent diffusion's first text-to-image model: an encoder of x-transformers over BERT's tokens. */
+/**
+ * Opens the text encoder of CompVis' first text-to-image latent diffusion model: an x-transformers encoder over BERT's
+ * tokens.
+ */
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { SafelightError } from '../errors.js';
@@ -8,17 +11,17 @@ import { checkConfig, count, epsilon, readConfig, unsupported, width } from './c
 import { openWeights } from './formats/open-weights.js';
 import type { TextEncoderSource } from './model-descriptor.js';
 import { ldmBertNaming } from './naming/ldm-bert.js';
-import { countPlaces } from './naming/naming.js';
+import { countIndices } from './naming/naming.js';
 import { ComponentWeights } from './weights/component.js';
 import { findWeights } from './weights/find-weights.js';
 import type { TensorIndex } from './weights/tensor-index.js';
 
 const PREFIX = 'cond_stage_model.transformer.';
-/** x-transformers' own, which no config of LDM changes. */
+/** The default of x-transformers, which no config of LDM overrides. */
 const HEADS = 8;
 const EPSILON = 1e-5;
 
-/** diffusers' `LDMBertConfig`, whose constructor's numbers hold where the file gives none. */
+/** diffusers' `LDMBertConfig`, with the defaults of its constructor. */
 const schema = z.object({
   vocab_size: z
     .int()
@@ -36,19 +39,22 @@ const schema = z.object({
   layer_norm_eps: epsilon.default(EPSILON),
 });
 
-/** Whether a checkpoint's text encoder is this one. */
+/** Returns true if a checkpoint contains this text encoder. */
 export function hasBert(tensors: TensorIndex): boolean {
   return tensors.has(`${PREFIX}token_emb.weight`);
 }
 
-/** Among a checkpoint's tensors. @throws MISSING_TENSOR, SHAPE_MISMATCH, FILE_NOT_FOUND without BERT's vocabulary */
+/**
+ * Opens the encoder among a checkpoint's tensors, with the vocabulary next to the checkpoint.
+ * @throws MISSING_TENSOR, SHAPE_MISMATCH; FILE_NOT_FOUND without BERT's vocabulary
+ */
 export async function openBertTensors(tensors: TensorIndex, path: string): Promise<TextEncoderSource> {
   const weights = new ComponentWeights('text encoder', path, tensors, ldmBertNaming(PREFIX));
   const [vocabulary = 0, side = 0] = weights.shape('model.embed_tokens.weight', 2);
   const [positions = 0] = weights.shape('model.embed_positions.weight', 2);
   const [inner = 0] = weights.shape('model.layers.0.self_attn.q_proj.weight', 2);
   const [hidden = 0] = weights.shape('model.layers.0.fc1.weight', 2);
-  const layers = countPlaces(weights.parameters.keys(), 'model.layers.');
+  const layers = countIndices(weights.parameters.keys(), 'model.layers.');
   if (layers.gap) weights.parameter(`model.layers.${layers.count}.fc1.weight`);
   const config = configOf({
     vocab_size: vocabulary,
@@ -61,21 +67,21 @@ export async function openBertTensors(tensors: TensorIndex, path: string): Promi
     layer_norm_eps: EPSILON,
   });
   const folder = dirname(path);
-  const found = (await readWordPieceFiles(folder)) ?? (await readWordPieceFiles(join(folder, 'tokenizer')));
-  return sourceOf(config, weights, found, folder);
+  const files = (await readWordPieceFiles(folder)) ?? (await readWordPieceFiles(join(folder, 'tokenizer')));
+  return sourceOf(config, weights, files, folder);
 }
 
-/** A folder of diffusers' `LDMBertModel`, and that of its tokenizer. */
+/** Opens a folder of diffusers' `LDMBertModel` and the folder of its tokenizer. */
 export async function openBertFolder(
   folder: string,
   tokenizer: string,
   variant?: string,
 ): Promise<TextEncoderSource> {
   const path = join(folder, 'config.json');
-  const given = checkConfig(schema, await readConfig(path), path);
-  if (given.activation_function !== 'gelu')
-    throw unsupported(path, 'activation_function', given.activation_function);
-  if (given.scale_embedding) throw unsupported(path, 'scale_embedding', true);
+  const fields = checkConfig(schema, await readConfig(path), path);
+  if (fields.activation_function !== 'gelu')
+    throw unsupported(path, 'activation_function', fields.activation_function);
+  if (fields.scale_embedding) throw unsupported(path, 'scale_embedding', true);
   const { tensors } = await openWeights(await findWeights(folder, variant));
   const naming = {
     dialect: 'diffusers',
@@ -83,14 +89,14 @@ export async function openBertFolder(
     source: (name: string) => name,
   };
   const config = configOf({
-    vocab_size: given.vocab_size,
-    hidden_size: given.d_model,
-    intermediate_size: given.encoder_ffn_dim,
-    num_hidden_layers: given.encoder_layers,
-    num_attention_heads: given.encoder_attention_heads,
-    head_dim: given.head_dim,
-    max_position_embeddings: given.max_position_embeddings,
-    layer_norm_eps: given.layer_norm_eps,
+    vocab_size: fields.vocab_size,
+    hidden_size: fields.d_model,
+    intermediate_size: fields.encoder_ffn_dim,
+    num_hidden_layers: fields.encoder_layers,
+    num_attention_heads: fields.encoder_attention_heads,
+    head_dim: fields.head_dim,
+    max_position_embeddings: fields.max_position_embeddings,
+    layer_norm_eps: fields.layer_norm_eps,
   });
   const weights = new ComponentWeights('text encoder', folder, tensors, naming);
   return sourceOf(config, weights, await readWordPieceFiles(tokenizer), tokenizer);
@@ -100,7 +106,7 @@ function configOf(config: Omit<TextEncoderConfig, 'hidden_act' | 'projection_dim
   return { ...config, hidden_act: 'gelu', projection_dim: 0 };
 }
 
-/** @param where a vocabulary was looked for */
+/** @param where the folder that was searched for a vocabulary */
 function sourceOf(
   config: TextEncoderConfig,
   weights: ComponentWeights,
@@ -110,13 +116,13 @@ function sourceOf(
   if (tokenizer === null) {
     throw new SafelightError(
       'FILE_NOT_FOUND',
-      `${where} has no vocab.txt, the vocabulary of BERT by which the model reads a prompt; put that of bert-base-uncased there`,
+      `${where} has no vocab.txt, the BERT vocabulary that the model needs for prompts; copy that of bert-base-uncased there`,
     );
   }
   if (tokenizer.tokens.length > config.vocab_size) {
     throw new SafelightError(
       'SHAPE_MISMATCH',
-      `${where} has a vocabulary of ${tokenizer.tokens.length} tokens where the text encoder knows ${config.vocab_size}; take the model's own`,
+      `${where} has a vocabulary of ${tokenizer.tokens.length} tokens, expected ${config.vocab_size} for this text encoder; use the model's own vocabulary`,
     );
   }
   return {

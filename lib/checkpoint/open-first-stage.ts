@@ -1,4 +1,7 @@
-/** Autoencoders of either kind among a checkpoint's tensors, in CompVis' and taming's form, and diffusers' `VQModel` folders. */
+/**
+ * Opens KL and VQ autoencoders: among the tensors of CompVis and taming checkpoints, and in diffusers' `VQModel`
+ * folders.
+ */
 import { join } from 'node:path';
 import { SafelightError } from '../errors.js';
 import type { LatentScale } from './components.js';
@@ -18,22 +21,22 @@ import { ComponentWeights } from './weights/component.js';
 import { findWeights } from './weights/find-weights.js';
 import type { TensorIndex, TensorInfo } from './weights/tensor-index.js';
 
-/** Where an autoencoder is among tensors and what is known of it. */
-export interface FirstStagePlace {
+/** The location of an autoencoder among tensors, and what is known about it. */
+export interface FirstStageLocation {
   readonly tensors: TensorIndex;
-  /** What stands before its names, with its dot: `first_stage_model.`, `cond_stage_model.`, or empty. */
+  /** Prefix of its tensor names with the dot: `first_stage_model.`, `cond_stage_model.`, or empty. */
   readonly prefix: string;
-  /** For messages. */
+  /** Path of the file, for messages. */
   readonly path: string;
-  /** `target` and `params` of its config; null for what its tensors tell. */
+  /** `target` and `params` of its config; null to detect the config from the tensors. */
   readonly config: ModelConfig | null;
-  /** How a sampler sees latents; as they are unless a diffusion model says otherwise. */
+  /** Latent scale of the diffusion model around it; default 1 without shift. */
   readonly scale?: LatentScale | undefined;
 }
 
 const UNSCALED: LatentScale = { scaling_factor: 1, shift_factor: 0 };
 
-/** Whether an autoencoder's tensors are there. */
+/** Returns true if there are tensors of an autoencoder under the prefix. */
 export function hasFirstStage(tensors: TensorIndex, prefix: string): boolean {
   for (const name of tensors.keys())
     if (name.startsWith(`${prefix}encoder.`) || name.startsWith(`${prefix}decoder.`)) return true;
@@ -41,39 +44,39 @@ export function hasFirstStage(tensors: TensorIndex, prefix: string): boolean {
 }
 
 /**
- * @returns the autoencoder, and how it was trained if its config says so
+ * @returns the autoencoder, and its training losses if the config states them
  * @throws MISSING_TENSOR, UNSUPPORTED_MODEL, SHAPE_MISMATCH, INVALID_FILE
  */
-export function openFirstStage(place: FirstStagePlace): {
+export function openFirstStage(location: FirstStageLocation): {
   readonly source: FirstStageSource;
   readonly losses: LossConfig | null;
 } {
-  const { tensors, prefix, path, config: section, scale = UNSCALED } = place;
+  const { tensors, prefix, path, config: section, scale = UNSCALED } = location;
   if (!hasFirstStage(tensors, prefix)) {
     throw new SafelightError(
       'MISSING_TENSOR',
-      `${path} has no autoencoder (${prefix}encoder.*); take the whole checkpoint`,
+      `${path} has no autoencoder (${prefix}encoder.*); use the complete checkpoint`,
     );
   }
   const weights = new ComponentWeights('autoencoder', path, tensors, namingOf(tensors, prefix));
-  const given = section === null ? null : readFirstStageConfig(section, scale);
+  const parsed = section === null ? null : readFirstStageConfig(section, scale);
   const used = tensors.get(`${prefix}quantize.used`) ?? null;
-  const found = given ?? detected(weights, used, scale);
-  if (found.kind === 'autoencoder_kl') {
-    const { kind, config, losses } = found;
+  const result = parsed ?? detected(weights, used, scale);
+  if (result.kind === 'autoencoder_kl') {
+    const { kind, config, losses } = result;
     return { source: { kind, config, weights }, losses };
   }
-  const { kind, config, losses, remapped, unknownIndex } = found;
+  const { kind, config, losses, remapped, unknownIndex } = result;
   if (remapped && used === null) {
     throw new SafelightError(
       'MISSING_TENSOR',
-      `${path} has no tensor "${prefix}quantize.used", the table of codes that its config's remap asks for; take the whole checkpoint`,
+      `${path} has no tensor "${prefix}quantize.used", the table of used codes that its config's remap requires; use the complete checkpoint`,
     );
   }
   return { source: { kind, config, weights, used, unknownIndex }, losses };
 }
 
-/** A folder of diffusers' `VQModel`. */
+/** Opens a folder of diffusers' `VQModel`. */
 export async function openVQModelFolder(
   folder: string,
   variant?: string,
@@ -97,7 +100,7 @@ function namingOf(tensors: TensorIndex, prefix: string): Naming {
   return canonical && prefix === '' ? diffusersAutoencoderNaming(names) : ldmAutoencoderNaming(names, prefix);
 }
 
-/** What the tensors tell: all but what becomes of unknown codes. */
+/** Detects the config from the tensors; the treatment of unknown codes, which they do not determine, is `random`. */
 function detected(weights: ComponentWeights, used: TensorInfo | null, scale: LatentScale): FirstStageConfig {
   if (!hasCodebook(weights))
     return { kind: 'autoencoder_kl', config: detectAutoencoderConfig(weights, scale), losses: null };

@@ -1,4 +1,4 @@
-/** A T5 encoder that was found and understood but not loaded. */
+/** Opens a T5 encoder: reads its config and locates its weights without loading them. */
 import { join } from 'node:path';
 import { SafelightError } from '../errors.js';
 import { kindOf } from '../files/read.js';
@@ -18,8 +18,8 @@ export interface T5Source {
 }
 
 /**
- * Opens a folder with a `config.json`, or a file of weights: an encoder's own, a checkpoint that holds one, or llama.cpp's GGUF.
- * @param variant such as `fp16`, of a folder's weights
+ * Opens a folder with a `config.json`, or a weights file: a lone encoder, a checkpoint with one, or llama.cpp's GGUF.
+ * @param variant of a folder's weights, such as `fp16`
  * @throws FILE_NOT_FOUND, INVALID_FILE, MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL
  */
 export async function openT5(path: string, variant?: string): Promise<T5Source> {
@@ -30,7 +30,7 @@ export async function openT5(path: string, variant?: string): Promise<T5Source> 
   return { config, weights: weightsOf(tensors, path) };
 }
 
-/** Finds the encoder among a file's tensors and reads its config from them. */
+/** Finds the encoder among a file's tensors and detects its config. */
 export function t5FromTensors(tensors: TensorIndex, where: string): T5Source {
   const weights = weightsOf(tensors, where);
   return { config: detectT5Config(weights), weights };
@@ -42,7 +42,7 @@ function weightsOf(tensors: TensorIndex, where: string): ComponentWeights {
     throw new SafelightError(
       'MISSING_TENSOR',
       `${where} has no tensor "encoder.block.0.layer.0.SelfAttention.q.weight" (enc.blk.0.attn_q.weight in GGUF) under any prefix, ` +
-        'so it holds no T5 encoder; take another file',
+        'so it contains no T5 encoder; use another file',
     );
   }
   return new ComponentWeights('T5 encoder', where, tensors, naming);

@@ -1,4 +1,4 @@
-/** Finds out what a model is and where its weights lie, without reading them; which models there are is told by the caller. */
+/** Identifies a model and locates its weights without reading them. The caller passes the families to try. */
 import { join, resolve } from 'node:path';
 import type { SafelightError } from '../errors.js';
 import { bundledModels } from '../hub/bundled.js';
@@ -10,23 +10,29 @@ import type { OpenModelOptions } from './model-descriptor.js';
 import { type ModelFiles, readModelFiles } from './model-files.js';
 import { refuseOtherFamilies } from './other-families.js';
 
-/** The folder of the small model that ships with the package, from `lib/` and from `dist/` alike. */
+/**
+ * The folder of the starter model, a small model that ships with the package. Resolved from `lib/` and `dist/` alike.
+ */
 export const starterModel = bundledModels.starter;
 
 /** The part of a family that recognizes and opens model files. */
 export interface ModelOpener<Opened> {
   readonly name: string;
-  /** Tells whether the files are of this family, by names and configs. @throws INVALID_FILE, UNSUPPORTED_MODEL, FILE_NOT_FOUND */
+  /**
+   * Returns true if the files are of this family, judged by names and configs.
+   * @throws INVALID_FILE, UNSUPPORTED_MODEL, FILE_NOT_FOUND
+   */
   detect(files: ModelFiles, options: OpenModelOptions): boolean | Promise<boolean>;
   /** @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION */
   open(files: ModelFiles, options: OpenModelOptions): Promise<Opened>;
 }
 
 /**
- * Opens a model as the first of the families that recognizes it.
- * @param path a diffusers folder, a single file (safetensors, GGUF, PyTorch checkpoint, or shard index), or the name of a bundled
- *   (`starter`) or downloaded model (`owner/name`, `civitai:VERSION_ID`)
- * @throws FILE_NOT_FOUND, MODEL_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION
+ * Opens a model with the first family that recognizes it.
+ * @param path a diffusers folder, a single file (safetensors, GGUF, PyTorch checkpoint, or shard index), or the name of
+ *   a bundled (`starter`) or downloaded model (`owner/name`, `civitai:VERSION_ID`)
+ * @throws FILE_NOT_FOUND, MODEL_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH,
+ *   INVALID_OPTION
  */
 export async function openWith<Opened>(
   path: string,

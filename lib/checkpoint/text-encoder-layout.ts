@@ -1,4 +1,4 @@
-/** Places of text encoders in single files, and the states that families read of them. */
+/** Locations of text encoders in single files, and the states that each family uses of them. */
 
 import { standardPadId } from './components.js';
 import { detectTextEncoderConfig } from './config/detect/text-encoder.js';
@@ -13,44 +13,53 @@ import type { TensorIndex } from './weights/tensor-index.js';
 export const UNET = 'model.diffusion_model.';
 export const AUTOENCODER = 'first_stage_model.';
 
-/** Tells whether a file has names with this prefix. */
+/** Returns true if a file has tensor names with this prefix. */
 export type HasPrefix = (prefix: string) => boolean;
 
-/** The states of an encoder that a family uses. */
+/** The states of a text encoder that a family uses. */
 export interface EncoderUse {
   readonly kind: 'clip' | 'openclip';
-  /** Position of the hidden state that is used, counted from the last. */
+  /** Index of the used hidden state, counted from the last. */
   readonly back: number;
   readonly finalNorm: boolean;
   readonly pooled: boolean;
 }
 
-export interface EncoderPlace extends EncoderUse {
+export interface EncoderLocation extends EncoderUse {
   readonly prefix: string;
-  /** Names after the prefix are those of stable-diffusion.cpp's converter instead of the kind's own. */
+  /** True if the names after the prefix are those of stable-diffusion.cpp's converter instead of the kind's own. */
   readonly sdcpp?: boolean;
 }
 
-/** A way in which single files lay out the text encoders of a family. */
+/** A layout of the text encoders of a family in single files. */
 export interface EncoderLayout {
-  readonly encoders: readonly EncoderPlace[];
-  /** @param unet prefix of the U-Net's names */
+  readonly encoders: readonly EncoderLocation[];
+  /** @param unet prefix of the U-Net's tensor names */
   detect(has: HasPrefix, unet: string): boolean;
 }
 
-/** The names of the encoder at a place. */
+/** Returns the naming of the encoder at a location. */
 export function encoderNaming(
-  { prefix, kind, pooled, sdcpp }: EncoderPlace,
+  { prefix, kind, pooled, sdcpp }: EncoderLocation,
   names: Iterable<string>,
 ): Naming {
   if (sdcpp) return sdcppTextNaming(names, prefix, pooled);
   return kind === 'clip' ? clipNaming(names, prefix, pooled) : openClipNaming(prefix, pooled);
 }
 
-/** An encoder with what its tensors tell of it. */
-export function openEncoder(place: EncoderPlace, tensors: TensorIndex, path: string): TextEncoderSource {
-  const { kind, pooled, finalNorm } = place;
-  const weights = new ComponentWeights('text encoder', path, tensors, encoderNaming(place, tensors.keys()));
+/** Opens the encoder at a location, with the config detected from its tensors. */
+export function openEncoder(
+  location: EncoderLocation,
+  tensors: TensorIndex,
+  path: string,
+): TextEncoderSource {
+  const { kind, pooled, finalNorm } = location;
+  const weights = new ComponentWeights(
+    'text encoder',
+    path,
+    tensors,
+    encoderNaming(location, tensors.keys()),
+  );
   const config = detectTextEncoderConfig(weights, kind, pooled);
   return {
     config,
@@ -58,7 +67,7 @@ export function openEncoder(place: EncoderPlace, tensors: TensorIndex, path: str
     tokenizer: 'standard',
     padId: standardPadId(kind),
     kind,
-    layer: Math.max(0, config.num_hidden_layers - place.back),
+    layer: Math.max(0, config.num_hidden_layers - location.back),
     finalNorm,
     pooled,
   };

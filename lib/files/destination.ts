@@ -1,39 +1,42 @@
-/** Resolves an output path to a regular file, which can be replaced as a whole, or to a device or pipe, which is written to. */
+/**
+ * Resolves an output path to a regular file, which is replaced atomically, or to a device or pipe, to which data is
+ * written.
+ */
 import { fstatSync, type Stats } from 'node:fs';
 import { lstat, readlink, stat } from 'node:fs/promises';
 import { dirname, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { invalidOption, SafelightError } from '../errors.js';
 
-/** As the `-` of command lines. */
+/** The `-` of command lines. */
 export const STDOUT = '-';
 
 export type Destination =
-  /** `path` has no symbolic link at its end any more; `existing` is undefined for a new file. */
+  /** `path` has its symbolic links resolved; `existing` is undefined for a new file. */
   | { readonly kind: 'file'; readonly path: string; readonly existing: Stats | undefined }
-  /** A FIFO, a device, a terminal: opened by its own name and never replaced. */
+  /** A FIFO, device or terminal: opened by its name and never replaced. */
   | { readonly kind: 'stream'; readonly path: string }
   | { readonly kind: 'stdout' };
 
-/** As many as Linux follows. */
+/** Linux's limit of consecutive symbolic links. */
 const MAX_LINKS = 40;
 
-/** The path of a string or a `file:` URL. @throws INVALID_OPTION */
+/** Returns the path of a string or a `file:` URL. @throws INVALID_OPTION */
 export function pathOf(path: string | URL): string {
   if (typeof path === 'string' && path !== '' && !path.includes('\0')) return path;
   if (path instanceof URL && path.protocol === 'file:') {
     try {
       return fileURLToPath(path);
     } catch {
-      // Another host's, or an encoded slash.
+      // A remote host or an encoded slash.
     }
   }
   throw invalidOption('path', 'a file path or a file: URL', path instanceof URL ? path.href : path);
 }
 
 /**
- * Follows symbolic links to their end, dangling ones too: writing to a link creates its target, as a shell's `>` does.
- * @throws FILE_NOT_WRITTEN for a folder, a socket and a circle of links
+ * Resolves symbolic links, including dangling ones: writing to a link creates its target, as a shell's `>` does.
+ * @throws FILE_NOT_WRITTEN for a folder, a socket and cyclic links
  */
 export async function destinationOf(path: string): Promise<Destination> {
   if (path === STDOUT) return { kind: 'stdout' };
@@ -44,12 +47,12 @@ export async function destinationOf(path: string): Promise<Destination> {
   if (info && isStdout(info)) return { kind: 'stdout' };
   if (info && !info.isFile()) return { kind: 'stream', path };
   const target = await endOfLinks(path);
-  // /dev/fd/3 is a descriptor that is open already: replacing the path would not reach it.
+  // A descriptor that is already open (/dev/fd/3): replacing the path would not affect it.
   if (target === undefined) return { kind: 'stream', path };
   return { kind: 'file', path: target, existing: info };
 }
 
-/** The path that a chain of links ends at; undefined where it goes through the open files of a process. */
+/** Returns the path at the end of a chain of links; undefined if it leads through the open files of a process. */
 async function endOfLinks(path: string): Promise<string | undefined> {
   let at = path;
   for (let links = 0; links < MAX_LINKS; links++) {
@@ -58,10 +61,13 @@ async function endOfLinks(path: string): Promise<string | undefined> {
     if (/^(?:\/proc\/[^/]+(?:\/task\/\d+)?|\/dev)\/fd\//.test(at)) return undefined;
     at = resolve(dirname(at), await readlink(at));
   }
-  throw notWritten(path, 'its symbolic links lead in a circle');
+  throw notWritten(path, 'its symbolic links are cyclic');
 }
 
-/** Replacing the file that stdout is redirected to would leave the process writing to a deleted one. */
+/**
+ * Returns true for the file to which stdout is redirected; replacing it would leave the process writing to a deleted
+ * file.
+ */
 function isStdout(info: Stats): boolean {
   try {
     const stdout = fstatSync(1);

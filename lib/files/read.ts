@@ -1,14 +1,18 @@
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { SafelightError } from '../errors.js';
 
-/** Opens a regular file for reading. Anything else (a folder, a pipe that would block) is refused before it is opened. */
+/**
+ * Opens a regular file for reading. Other files (a folder, a pipe that would block) are rejected before they are
+ * opened.
+ * @throws FILE_NOT_FOUND, INVALID_FILE
+ */
 export async function openRegular(path: string): Promise<{ handle: FileHandle; size: number }> {
   try {
-    const found = await stat(path);
-    if (!found.isFile()) {
+    const stats = await stat(path);
+    if (!stats.isFile()) {
       throw new SafelightError(
         'FILE_NOT_FOUND',
-        `${path} is ${found.isDirectory() ? 'a folder' : 'no regular file'}; name a file`,
+        `${path} is ${stats.isDirectory() ? 'a folder' : 'not a regular file'}; name a file`,
       );
     }
     const handle = await open(path, 'r');
@@ -18,7 +22,7 @@ export async function openRegular(path: string): Promise<{ handle: FileHandle; s
   }
 }
 
-/** Fills `target` from `offset` on; a file that shrank meanwhile is an INVALID_FILE. */
+/** Fills `target` from `offset` on. @throws INVALID_FILE if the file is too short */
 export async function readFully(
   handle: FileHandle,
   target: Uint8Array,
@@ -37,14 +41,14 @@ export async function readFully(
   }
 }
 
-/** A whole text file of at most `limit` bytes; bytes that are not UTF-8 are an INVALID_FILE. */
+/** Reads a UTF-8 text file of at most `limit` bytes. @throws FILE_NOT_FOUND, INVALID_FILE */
 export async function readText(path: string, limit: number): Promise<string> {
   const { handle, size } = await openRegular(path);
   try {
     if (size > limit) {
       throw new SafelightError(
         'INVALID_FILE',
-        `${path} has ${size} bytes, where at most ${limit} are expected; it is another kind of file`,
+        `${path} has ${size} bytes, expected at most ${limit}; it is another kind of file`,
       );
     }
     const bytes = new Uint8Array(size);
@@ -57,19 +61,16 @@ export async function readText(path: string, limit: number): Promise<string> {
   }
 }
 
-/** Bytes as text; anything but UTF-8 is an INVALID_FILE. */
+/** Decodes UTF-8. @throws INVALID_FILE for other bytes */
 export function decodeUtf8(bytes: Uint8Array, path: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    throw new SafelightError(
-      'INVALID_FILE',
-      `${path} is not UTF-8 text where it has to be; download it again`,
-    );
+    throw new SafelightError('INVALID_FILE', `${path} is not valid UTF-8 text; download it again`);
   }
 }
 
-/** A JSON document of at most `limit` bytes. */
+/** Reads a JSON document of at most `limit` bytes. @throws FILE_NOT_FOUND, INVALID_FILE */
 export async function readJson(path: string, limit: number): Promise<unknown> {
   const text = await readText(path, limit);
   try {
@@ -81,17 +82,17 @@ export async function readJson(path: string, limit: number): Promise<unknown> {
   }
 }
 
-/** What exists at a path: `file`, `folder`, or null for neither. Links are followed. */
+/** Returns the kind of a path: `file`, `folder`, or null if it is neither or does not exist. Links are followed. */
 export async function kindOf(path: string): Promise<'file' | 'folder' | null> {
   try {
-    const found = await stat(path);
-    return found.isFile() ? 'file' : found.isDirectory() ? 'folder' : null;
+    const stats = await stat(path);
+    return stats.isFile() ? 'file' : stats.isDirectory() ? 'folder' : null;
   } catch {
     return null;
   }
 }
 
-/** A failed system call as a typed error; typed errors pass through. */
+/** Converts the error of a system call to FILE_NOT_FOUND; typed errors are returned unchanged. */
 export function fileError(path: string, error: unknown): SafelightError {
   if (error instanceof SafelightError) return error;
   const code = (error as NodeJS.ErrnoException).code;
@@ -99,7 +100,7 @@ export function fileError(path: string, error: unknown): SafelightError {
     code === 'ENOENT' || code === 'ENOTDIR'
       ? 'does not exist; check the path'
       : code === 'EACCES' || code === 'EPERM'
-        ? 'may not be read; check its permissions'
+        ? 'is not readable; check its permissions'
         : `cannot be read (${code ?? String(error)})`;
   return new SafelightError('FILE_NOT_FOUND', `${path} ${reason}`, { cause: error });
 }

@@ -3,13 +3,13 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Milliseconds between attempts while nobody reads a FIFO, or its buffer is full. */
+/** Milliseconds between attempts while a FIFO has no reader or its buffer is full. */
 const PAUSE = 10;
 
-/** A write that settles once all of `bytes` has been taken over. */
+/** Resolves once all of `bytes` has been written. */
 export type Write = (bytes: Uint8Array) => Promise<void>;
 
-/** @throws the system's error, such as EPIPE for a reader that went away */
+/** @throws the system's error, such as EPIPE for a closed pipe */
 export function writeStdout(bytes: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     process.stdout.write(bytes, (error) => (error ? reject(error) : resolve()));
@@ -17,8 +17,8 @@ export function writeStdout(bytes: Uint8Array): Promise<void> {
 }
 
 /**
- * Opens a FIFO or device and calls `use` with its write. A FIFO waits for its reader without blocking a thread, so that the process can
- * still be interrupted.
+ * Opens a FIFO or device and calls `use` with a function that writes to it. Waits for the reader of a FIFO without
+ * blocking a thread, so that the process can still be interrupted.
  */
 export async function withStream(path: string, use: (write: Write) => Promise<void>): Promise<void> {
   const handle = await openStream(path);

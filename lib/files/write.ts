@@ -1,6 +1,7 @@
 /**
- * Output files. A regular file is written beside its place and renamed once it is on the disk, so that nobody ever sees half of it; symbolic
- * links are followed, and FIFOs, devices and stdout (`-`) are written through.
+ * Writes output files. A regular file is written to a temporary file in the same folder and renamed once it is on disk,
+ * so that no partial file is ever visible. Symbolic links are followed; data is written directly to FIFOs, devices and
+ * stdout (`-`).
  */
 import { randomBytes } from 'node:crypto';
 import { createReadStream, rmSync, type Stats } from 'node:fs';
@@ -11,10 +12,13 @@ import { SafelightError } from '../errors.js';
 import { type Destination, destinationOf, notWritten, pathOf } from './destination.js';
 import { isCode, type Write, withStream, writeStdout } from './write-stream.js';
 
-/** Writes to an open temporary file, whose path is given too. */
+/** Writes the content to an open temporary file, whose path is the second argument. */
 export type Fill = (handle: FileHandle, temporary: string) => Promise<void>;
 
-/** Writes `bytes` to `path`; an existing file is replaced whole and keeps its mode. @throws FILE_NOT_WRITTEN, INVALID_OPTION */
+/**
+ * Writes `bytes` to `path`; an existing file is replaced atomically and its mode is kept.
+ * @throws FILE_NOT_WRITTEN, INVALID_OPTION
+ */
 export async function writeOutput(path: string | URL, bytes: Uint8Array): Promise<void> {
   const name = pathOf(path);
   const destination = await destinationOf(name);
@@ -25,9 +29,9 @@ export async function writeOutput(path: string | URL, bytes: Uint8Array): Promis
 }
 
 /**
- * The same for a large file that `fill` writes piece by piece, in any order. What is written through is made in the folder of temporary
- * files first.
- * @throws FILE_NOT_WRITTEN, INVALID_OPTION, or what `fill` throws; then nothing is left behind
+ * Writes a large file with `fill`, in pieces and in any order. For FIFOs, devices and stdout it is first written to the
+ * folder of temporary files.
+ * @throws FILE_NOT_WRITTEN, INVALID_OPTION, errors of `fill`; the temporary file is then removed
  */
 export async function writeLargeOutput(path: string | URL, fill: Fill): Promise<void> {
   const name = pathOf(path);
@@ -43,8 +47,10 @@ export async function writeLargeOutput(path: string | URL, fill: Fill): Promise<
 }
 
 /**
- * Writes `bytes` to `path`, or where that exists to `NAME-2.ext`, `NAME-3.ext` and so on; never overwrites, even when several processes save at
- * once. FIFOs and devices are written through. @returns the path that was written. @throws FILE_NOT_WRITTEN, INVALID_OPTION
+ * Writes `bytes` to `path`, or if that exists to `NAME-2.ext`, `NAME-3.ext` and so on. Never overwrites a file, even if
+ * several processes save concurrently. Data is written directly to FIFOs and devices.
+ * @returns the written path
+ * @throws FILE_NOT_WRITTEN, INVALID_OPTION
  */
 export async function writeNewOutput(path: string | URL, bytes: Uint8Array): Promise<string> {
   const name = pathOf(path);
@@ -56,7 +62,7 @@ export async function writeNewOutput(path: string | URL, bytes: Uint8Array): Pro
       for (let number = 1; ; number++) {
         written = number === 1 ? name : numbered(name, number);
         try {
-          // The first name may be a link to a file that does not exist yet.
+          // The first name may be a dangling link.
           return await claim(temporary, number === 1 ? destination.path : written);
         } catch (error) {
           if (!isCode(error, 'EEXIST')) throw error;
@@ -68,7 +74,7 @@ export async function writeNewOutput(path: string | URL, bytes: Uint8Array): Pro
   return written;
 }
 
-/** `a/image.png` and 2 give `a/image-2.png`. */
+/** Returns a numbered name: `a/image-2.png` for `a/image.png` and 2. */
 export function numbered(path: string, number: number): string {
   const extension = extname(path);
   return join(dirname(path), `${basename(path, extension)}-${number}${extension}`);
@@ -88,7 +94,7 @@ async function replace(
   try {
     await withTemporary(path, fill, existing, (temporary) => rename(temporary, path));
   } catch (error) {
-    // A writable file in a folder that is not, or one that is a mount point of its own (a single file given to a container).
+    // A writable file in a read-only folder, or a file that is a mount point (a single file mounted into a container).
     if (!existing || !isCode(error, 'EACCES', 'EPERM', 'EBUSY', 'EROFS')) throw error;
     await withTemporary(join(tmpdir(), 'safelight'), fill, undefined, (temporary) =>
       overwrite(path, temporary),
@@ -107,7 +113,10 @@ async function overwrite(path: string, source: string): Promise<void> {
   }
 }
 
-/** Fills a hidden file beside `path`, which gets the mode and owner of the one that it is to replace, and removes it in any case. */
+/**
+ * Writes a hidden temporary file next to `path`, with the mode and owner of the file that it replaces; always removes
+ * it.
+ */
 async function withTemporary(
   path: string,
   fill: Fill,
@@ -116,7 +125,7 @@ async function withTemporary(
 ): Promise<void> {
   const name = `.${basename(path).slice(0, 100)}.${randomBytes(6).toString('hex')}.tmp`;
   const temporary = join(dirname(path), name);
-  // A process that is told to end at once has no time for the rest.
+  // Removes the file synchronously if the process exits before the normal cleanup.
   const forget = (): void => rmSync(temporary, { force: true });
   process.once('exit', forget);
   try {
@@ -136,24 +145,27 @@ async function withTemporary(
 }
 
 async function adopt(handle: FileHandle, { mode, uid, gid }: Stats): Promise<void> {
-  // Only root may give a file away; for others it is theirs afterwards, as with any editor that saves by renaming.
+  // Only root can change the owner; for other users the new file is theirs, as with editors that save by renaming.
   await handle.chown(uid, gid).catch(() => undefined);
   await handle.chmod(mode & 0o7777);
 }
 
-/** Gives the file its name unless that is taken (EEXIST): a hard link does so atomically, where a rename would replace. */
+/**
+ * Gives the file its name unless that exists (EEXIST), atomically by a hard link; a rename would replace the existing
+ * file.
+ */
 async function claim(temporary: string, path: string): Promise<void> {
   try {
     await link(temporary, path);
   } catch (error) {
     if (isCode(error, 'EEXIST')) throw error;
-    // File systems without hard links: take the name first, then move the whole file over it.
+    // For file systems without hard links: reserves the name, then renames the file over it.
     await (await open(path, 'wx')).close();
     await rename(temporary, path);
   }
 }
 
-/** Errors of the system become FILE_NOT_WRITTEN; what a caller's `fill` throws of its own passes as it is. */
+/** Converts system errors to FILE_NOT_WRITTEN; other errors of `fill` are rethrown unchanged. */
 async function failing(path: string, work: () => Promise<void>): Promise<void> {
   try {
     await work();

@@ -1,6 +1,6 @@
 /**
- * The Hugging Face cache on disk, shared with Python's client: `models--OWNER--NAME/` with `blobs/ETAG`, `refs/REVISION` (a commit) and
- * `snapshots/COMMIT/PATH`, links to the blobs.
+ * The Hugging Face cache on disk, shared with Python's client: `models--OWNER--NAME/` with `blobs/ETAG`,
+ * `refs/REVISION` (contains a commit) and `snapshots/COMMIT/PATH` (links to the blobs).
  */
 import {
   copyFile,
@@ -27,7 +27,7 @@ export class RepositoryCache {
   readonly folder: string;
   private readonly locks: string;
 
-  /** @param cache the cache's folder @param id `owner/name` */
+  /** @param cache path of the cache folder @param id `owner/name` */
   constructor(
     private readonly cache: string,
     readonly id: string,
@@ -49,12 +49,12 @@ export class RepositoryCache {
     return join(this.folder, 'snapshots', commit);
   }
 
-  /** Where a file of a commit is. */
+  /** Returns the path of a file of a commit. */
   file(commit: string, path: string): string {
     return join(this.snapshot(commit), ...path.split('/'));
   }
 
-  /** The folder of a revision that was downloaded: a branch or tag by its ref, or a commit. */
+  /** Returns the folder of a downloaded revision: a branch or tag by its ref, or a commit. */
   async find(revision: string): Promise<{ commit: string; path: string } | undefined> {
     const ref = await readFile(join(this.folder, 'refs', ...revision.split('/')), 'utf8').catch(
       () => undefined,
@@ -62,31 +62,31 @@ export class RepositoryCache {
     const commit = ref?.trim() ?? revision;
     if (!COMMIT.test(commit)) return undefined;
     const path = this.snapshot(commit);
-    const found = await stat(path).catch(() => undefined);
-    return found?.isDirectory() ? { commit, path } : undefined;
+    const stats = await stat(path).catch(() => undefined);
+    return stats?.isDirectory() ? { commit, path } : undefined;
   }
 
-  /** Makes the folder and marks the cache as one. */
+  /** Creates the folder and marks it as a cache. */
   async prepare(): Promise<void> {
     await mkdir(join(this.folder, 'blobs'), { recursive: true });
     await writeFile(join(this.cache, 'CACHEDIR.TAG'), TAG, { flag: 'wx' }).catch(() => undefined);
   }
 
-  /** Gives a blob its name in a commit. Where links are not to be had, the file itself goes there. */
+  /** Links a blob into a commit's folder, or copies it if the file system has no links. */
   async link(etag: string, commit: string, path: string): Promise<void> {
     const [blob, file] = [this.blob(etag), this.file(commit, path)];
     const target = relative(dirname(file), blob);
     await mkdir(dirname(file), { recursive: true });
-    const beside = `${file}.${process.pid}.new`;
-    await rm(beside, { force: true });
+    const temporary = `${file}.${process.pid}.new`;
+    await rm(temporary, { force: true });
     try {
-      await symlink(target, beside);
+      await symlink(target, temporary);
     } catch (error) {
       if (!['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].includes(`${(error as NodeJS.ErrnoException).code}`))
         throw error;
-      await copyFile(blob, beside);
+      await copyFile(blob, temporary);
     }
-    await rename(beside, file);
+    await rename(temporary, file);
   }
 
   async writeRef(revision: string, commit: string): Promise<void> {
@@ -97,14 +97,14 @@ export class RepositoryCache {
     await rename(`${path}.${process.pid}.new`, path);
   }
 
-  /** Branches and tags by their commits. */
+  /** Returns the commits of branches and tags. */
   async refs(): Promise<Map<string, string>> {
-    const found = new Map<string, string>();
+    const commits = new Map<string, string>();
     for (const path of await filesUnder(join(this.folder, 'refs'))) {
       const commit = (await readFile(path, 'utf8').catch(() => '')).trim();
-      if (COMMIT.test(commit)) found.set(slashes(relative(join(this.folder, 'refs'), path)), commit);
+      if (COMMIT.test(commit)) commits.set(slashes(relative(join(this.folder, 'refs'), path)), commit);
     }
-    return found;
+    return commits;
   }
 
   async commits(): Promise<string[]> {
@@ -112,18 +112,18 @@ export class RepositoryCache {
     return names.filter((name) => COMMIT.test(name));
   }
 
-  /** Bytes of its files on disk, each blob once. */
+  /** Returns the bytes of its files on disk, counting each blob once. */
   async bytes(): Promise<number> {
     let sum = 0;
     for (const folder of ['blobs', 'snapshots'])
       for (const path of await filesUnder(join(this.folder, folder))) {
-        const found = await lstat(path).catch(() => undefined);
-        if (found?.isFile()) sum += path.endsWith('-part') ? found.blocks * 512 : found.size;
+        const stats = await lstat(path).catch(() => undefined);
+        if (stats?.isFile()) sum += path.endsWith('-part') ? stats.blocks * 512 : stats.size;
       }
     return sum;
   }
 
-  /** Removes a commit, what only it needs, and the names that led to it. @returns freed bytes */
+  /** Removes a commit, the blobs that only it uses, and its refs. @returns the number of freed bytes */
   async remove(commit: string): Promise<number> {
     const before = await this.bytes();
     await rm(this.snapshot(commit), { recursive: true, force: true });
@@ -141,18 +141,18 @@ export class RepositoryCache {
   private async removeUnused(): Promise<void> {
     const used = new Set<string>();
     for (const path of await filesUnder(join(this.folder, 'snapshots'))) {
-      const found = await stat(path).catch(() => undefined);
-      if (found) used.add(`${found.dev}:${found.ino}`);
+      const stats = await stat(path).catch(() => undefined);
+      if (stats) used.add(`${stats.dev}:${stats.ino}`);
     }
     for (const path of await filesUnder(join(this.folder, 'blobs'))) {
-      const found = await stat(path).catch(() => undefined);
-      if (found && !used.has(`${found.dev}:${found.ino}`)) await rm(path, { force: true });
+      const stats = await stat(path).catch(() => undefined);
+      if (stats && !used.has(`${stats.dev}:${stats.ino}`)) await rm(path, { force: true });
     }
     await rmdir(join(this.folder, 'blobs')).catch(() => undefined);
   }
 }
 
-/** The repositories that a cache holds, by name. */
+/** Returns the repositories in a cache, sorted by name. */
 export async function cachedRepositories(cache: string): Promise<RepositoryCache[]> {
   const names = await readdir(cache).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
@@ -168,7 +168,7 @@ export async function cachedRepositories(cache: string): Promise<RepositoryCache
     .map((id) => new RepositoryCache(cache, id));
 }
 
-/** Paths of files (and links to files) below a folder; none where there is no folder. */
+/** Returns the paths of files (and links to files) below a folder; empty if it does not exist. */
 export async function filesUnder(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true, recursive: true }).catch(() => []);
   return entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));

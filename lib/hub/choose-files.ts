@@ -1,23 +1,26 @@
-/** Which files of a repository are the model: as few as it runs with, safetensors before anything else. */
+/** Chooses the files of a repository that a model needs, with safetensors preferred. */
 import { invalidOption, SafelightError } from '../errors.js';
 
 export interface Choice {
-  /** Patterns (`*` any letters, `/` too; `?` one; `[abc]` one of them) of the files to take instead. */
+  /** Patterns (`*` any characters, including `/`; `?` one; `[abc]` one of them) of the files to download instead. */
   readonly include?: readonly string[] | undefined;
-  /** Weights `NAME.VARIANT.safetensors`, such as `fp16`, where a component has them. */
+  /** Variant of the weights, `NAME.VARIANT.safetensors`, such as `fp16`, for components that have it. */
   readonly variant?: string | undefined;
-  /** Files that are pickles may be taken. */
+  /** Allows files that are pickles. Default false. */
   readonly pickle?: boolean | undefined;
-  /** What `model_index.json` names, if the repository has one. */
+  /** Component folders that `model_index.json` lists, if the repository has one. */
   readonly components?: readonly string[] | undefined;
 }
 
 const PICKLE = /\.(?:bin|ckpt|pt|pth|pkl|pickle)$/i;
 const SAFE = /\.(?:safetensors|gguf)$/i;
-/** Configs, vocabularies, merges, YAML beside checkpoints. */
+/** Configs, vocabularies, merges, YAML configs of checkpoints. */
 const SMALL = /\.(?:json|txt|yaml|yml|model|vocab|merges)$/i;
 
-/** @param files all paths @throws INVALID_OPTION for patterns that match nothing, UNSUPPORTED_MODEL where nothing can be taken as it is */
+/**
+ * @param files paths of all files in the repository
+ * @throws INVALID_OPTION for patterns without a match, UNSUPPORTED_MODEL if no file can be chosen
+ */
 export function chooseFiles(id: string, files: readonly string[], choice: Choice): string[] {
   if (choice.include?.length) return included(id, files, choice.include, choice.pickle ?? false);
   if (choice.components) return pipelineFiles(id, files, choice.components, choice);
@@ -34,39 +37,46 @@ function included(
 ): string[] {
   const matchers = patterns.map(glob);
   const matched = files.filter((file) => matchers.some((matches) => matches(file)));
-  if (matched.length === 0) throw invalidOption('include', `a pattern of files of ${id}`, patterns.join(' '));
-  const taken = matched.filter((file) => pickle || !PICKLE.test(file));
-  if (taken.length === 0) throw pickles(id, matched);
-  return taken;
+  if (matched.length === 0)
+    throw invalidOption('include', `a pattern that matches files of ${id}`, patterns.join(' '));
+  const selected = matched.filter((file) => pickle || !PICKLE.test(file));
+  if (selected.length === 0) throw pickles(id, matched);
+  return selected;
 }
 
-/** A diffusers pipeline: its index, and of each component the config, the vocabulary and one set of weights. */
+/**
+ * Returns the files of a diffusers pipeline: its index, and the config, vocabulary and one set of weights of each
+ * component.
+ */
 function pipelineFiles(
   id: string,
   files: readonly string[],
   components: readonly string[],
   choice: Choice,
 ): string[] {
-  const taken: string[] = files.filter((file) => ['model_index.json', 'safelight.json'].includes(file));
+  const selected: string[] = files.filter((file) => ['model_index.json', 'safelight.json'].includes(file));
   for (const component of components) {
-    const own = inFolder(files, `${component}/`);
-    taken.push(...own.filter((file) => SMALL.test(file) && !/\.index\.|openvino|flax/.test(file)));
-    if (own.some((file) => SAFE.test(file) || PICKLE.test(file))) taken.push(...weightsOf(id, own, choice));
+    const componentFiles = inFolder(files, `${component}/`);
+    selected.push(
+      ...componentFiles.filter((file) => SMALL.test(file) && !/\.index\.|openvino|flax/.test(file)),
+    );
+    if (componentFiles.some((file) => SAFE.test(file) || PICKLE.test(file)))
+      selected.push(...weightsOf(id, componentFiles, choice));
   }
-  return taken;
+  return selected;
 }
 
-/** One set of weights: whole, or in shards with their index. */
+/** Returns one set of weights: a single file, or shards with their index. */
 function weightsOf(id: string, files: readonly string[], { variant, pickle }: Choice): string[] {
   const sets = new Map<string, string[]>();
   for (const file of files) {
-    const found =
+    const match =
       /(?:^|\/)(?:diffusion_pytorch_model|pytorch_model|model)(.*)\.(safetensors|bin)(?:\.index(\..*)?\.json)?$/.exec(
         file,
       );
-    if (!found) continue;
-    const name = (found[1]! + (found[3] ?? '')).replace(/-\d{5}-of-\d{5}/, '').replace(/^\./, '');
-    const key = `${found[2]} ${name}`;
+    if (!match) continue;
+    const name = (match[1]! + (match[3] ?? '')).replace(/-\d{5}-of-\d{5}/, '').replace(/^\./, '');
+    const key = `${match[2]} ${name}`;
     sets.set(key, [...(sets.get(key) ?? []), file]);
   }
   const names = [...(variant === undefined ? [] : [variant]), '', 'fp16'];
@@ -75,11 +85,11 @@ function weightsOf(id: string, files: readonly string[], { variant, pickle }: Ch
       const set = sets.get(`${kind} ${name}`);
       if (set) return set;
     }
-  const rest = [...sets.values()].flat();
-  if (rest.some((file) => PICKLE.test(file))) throw pickles(id, rest);
+  const remaining = [...sets.values()].flat();
+  if (remaining.some((file) => PICKLE.test(file))) throw pickles(id, remaining);
   throw new SafelightError(
     'UNSUPPORTED_MODEL',
-    `${id} has no weights in a form that Safelight reads; pick files yourself by --include (it has ${shown(files)})`,
+    `${id} has no weights in a supported format; choose files with --include (it contains ${shown(files)})`,
   );
 }
 
@@ -92,20 +102,20 @@ function singleFile(id: string, files: readonly string[], { pickle }: Choice): s
     if (unsafe.length > 0) throw pickles(id, unsafe);
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${id} has no model_index.json, safetensors or GGUF file, so there is no model in it that Safelight reads`,
+      `${id} has no model_index.json, safetensors or GGUF file, so it contains no supported model`,
     );
   }
   const shards = /^(.*)-\d{5}-of-\d{5}(\.[^/]*)$/.exec(only);
   if (weights.length > 1 && !(shards && weights.every((file) => isShardOf(file, shards))))
     throw new SafelightError(
       'INVALID_OPTION',
-      `${id} has several models; choose by --include: ${shown(weights)}`,
+      `${id} has several models; choose one with --include: ${shown(weights)}`,
     );
   const folder = only.slice(0, only.lastIndexOf('/') + 1);
   return [...weights, ...inFolder(files, folder).filter((file) => SMALL.test(file))];
 }
 
-/** True for a shard of the same set as `NAME-00001-of-00002.safetensors`. */
+/** Returns true for a shard of the same set as `NAME-00001-of-00002.safetensors`. */
 function isShardOf(file: string, [, name = '', form = '']: RegExpExecArray): boolean {
   return (
     file.startsWith(name) &&
@@ -114,7 +124,7 @@ function isShardOf(file: string, [, name = '', form = '']: RegExpExecArray): boo
   );
 }
 
-/** Files of a folder itself, not of those in it. */
+/** Returns the files directly in a folder. */
 function inFolder(files: readonly string[], folder: string): string[] {
   return files.filter((file) => file.startsWith(folder) && !file.slice(folder.length).includes('/'));
 }
@@ -122,8 +132,8 @@ function inFolder(files: readonly string[], folder: string): string[] {
 function pickles(id: string, files: readonly string[]): SafelightError {
   return new SafelightError(
     'UNSUPPORTED_MODEL',
-    `${id} has only pickles there (${shown(files)}), which can run programs where Python opens them; Safelight reads them without running ` +
-      'anything: --pickle takes them',
+    `${id} has only pickles (${shown(files)}), which can execute code when Python loads them; Safelight reads them without executing ` +
+      'code: allow them with --pickle',
   );
 }
 
@@ -131,7 +141,7 @@ function shown(files: readonly string[]): string {
   return `${files.slice(0, 12).join(', ')}${files.length > 12 ? ` and ${files.length - 12} more` : ''}`;
 }
 
-/** Python's fnmatch, as the hub's own client has it; a folder (`unet/`) means all in it. */
+/** Compiles a pattern of Python's fnmatch, as in the hub's own client; a folder (`unet/`) matches everything in it. */
 function glob(pattern: string): (path: string) => boolean {
   const text = pattern.endsWith('/') ? `${pattern}*` : pattern;
   const source = text.replace(/\[!?[^\]]+\]|[\s\S]/g, (part) => {
@@ -148,6 +158,6 @@ function glob(pattern: string): (path: string) => boolean {
     const expression = new RegExp(`^${source}$`);
     return (path) => expression.test(path);
   } catch {
-    throw invalidOption('include', 'pattern such as *.safetensors', pattern);
+    throw invalidOption('include', 'a pattern such as *.safetensors', pattern);
   }
 }

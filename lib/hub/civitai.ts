@@ -1,4 +1,4 @@
-/** A model version of Civitai into the models folder, by its public API. */
+/** Downloads a model version of Civitai into the models folder, with its public API. */
 import { readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -15,7 +15,7 @@ import { checkedFileName } from './names.js';
 import type { PullOptions, PullResult } from './types.js';
 
 export interface PullCivitaiOptions extends PullOptions {
-  /** Where the file goes. Default: `SAFELIGHT_MODELS`, or Safelight's data folder. */
+  /** Destination folder. Default `SAFELIGHT_MODELS`, or `models` in Safelight's data folder. */
   readonly models?: string;
 }
 
@@ -40,7 +40,7 @@ const versionSchema = z.object({
 export type CivitaiVersion = z.infer<typeof versionSchema>;
 type CivitaiFile = z.infer<typeof fileSchema>;
 
-/** Types of Civitai's that are no checkpoints, by the folders they go to. */
+/** Folders of Civitai's model types other than checkpoints. */
 const FOLDERS: Readonly<Record<string, string>> = {
   LORA: 'loras',
   LoCon: 'loras',
@@ -51,19 +51,20 @@ const FOLDERS: Readonly<Record<string, string>> = {
   Controlnet: 'controlnet',
 };
 
-/** The number in `civitai:VERSION_ID`; undefined for other names. */
+/** Parses the number of `civitai:VERSION_ID`; undefined for other names. */
 export function civitaiVersion(name: string): number | undefined {
-  const found = /^civitai:(\d{1,15})$/.exec(name)?.[1];
-  return found === undefined ? undefined : Number(found);
+  const id = /^civitai:(\d{1,15})$/.exec(name)?.[1];
+  return id === undefined ? undefined : Number(id);
 }
 
 /**
- * Downloads one version of a model of Civitai: its primary file in safetensors, and the YAML that belongs to it. Held to Civitai's SHA-256 before it
- * gets its name; beside it goes `NAME.civitai.info`, what Civitai says of it.
+ * Downloads one version of a model from Civitai: its primary file in safetensors, and its YAML config if there is one.
+ * The file is verified against Civitai's SHA-256 before it is renamed into place; `NAME.civitai.info` next to it
+ * contains Civitai's description.
  *
- * @param name `civitai:VERSION_ID`; the id is the `modelVersionId` of the page's address
- * @throws SafelightError INVALID_OPTION, MODEL_NOT_FOUND, ACCESS_DENIED, UNSUPPORTED_MODEL (only pickles), DOWNLOAD_FAILED, CHECKSUM_MISMATCH,
- *   FILE_NOT_WRITTEN, ABORTED
+ * @param name `civitai:VERSION_ID`; the id is the `modelVersionId` in the address of the web page
+ * @throws INVALID_OPTION, MODEL_NOT_FOUND, ACCESS_DENIED, UNSUPPORTED_MODEL (only pickles), DOWNLOAD_FAILED,
+ *   CHECKSUM_MISMATCH, FILE_NOT_WRITTEN, ABORTED
  */
 export async function pullCivitai(name: string, options: PullCivitaiOptions = {}): Promise<PullResult> {
   const id = civitaiVersion(name);
@@ -100,11 +101,11 @@ export async function pullCivitai(name: string, options: PullCivitaiOptions = {}
     });
   } catch (error) {
     if (options.signal?.aborted) throw aborted(options.signal.reason);
-    throw error instanceof HttpFailure ? explained(name, error) : error;
+    throw error instanceof HttpFailure ? errorOf(name, error) : error;
   }
 }
 
-/** Where what Civitai says of a file is kept. */
+/** Returns the path of a file's `.civitai.info`. */
 export function infoOf(path: string): string {
   return path.replace(/\.[^.]+$/, '.civitai.info');
 }
@@ -113,11 +114,11 @@ async function describe(id: number, url: string, connection: Connection) {
   const answer = await withRetries(connection, () => requestJson(url, connection, 8 << 20));
   const version = versionSchema.safeParse(answer);
   if (!version.success || version.data.id !== id)
-    throw new SafelightError('DOWNLOAD_FAILED', `${url} answers with what is no model version of Civitai's`);
+    throw new SafelightError('DOWNLOAD_FAILED', `${url} returned no model version of Civitai`);
   return { answer, version: version.data };
 }
 
-/** The primary file where it is safe to open, else another that is; a pickle only where asked for. */
+/** Chooses the primary file if it is not a pickle, else another file that is not; a pickle only if allowed. */
 function chooseFile({ id, files }: CivitaiVersion, pickle: boolean): CivitaiFile {
   const models = files.filter(
     ({ type }) => type !== 'Training Data' && type !== 'Config' && type !== 'Archive',
@@ -132,17 +133,17 @@ function chooseFile({ id, files }: CivitaiVersion, pickle: boolean): CivitaiFile
   throw new SafelightError(
     'UNSUPPORTED_MODEL',
     first
-      ? `civitai:${id} has only pickles (${first.name}), which can run programs where Python opens them; Safelight reads them without running anything: --pickle takes them`
-      : `civitai:${id} has no file that Safelight reads (${
+      ? `civitai:${id} has only pickles (${first.name}), which can execute code when Python loads them; Safelight reads them without executing code: allow them with --pickle`
+      : `civitai:${id} has no file in a supported format (${
           files
             .map(({ name }) => name)
             .join(', ')
-            .slice(0, 200) || 'none at all'
+            .slice(0, 200) || 'none'
         })`,
   );
 }
 
-/** The file's own name, unless another file has it. */
+/** Returns the file's name, or a variation of it if another file has that name. */
 async function freeName(
   folder: string,
   name: string,
@@ -174,7 +175,7 @@ async function fetchFile(
     session.finished(file.name);
     return existing.size;
   }
-  if (!checksum) onNote?.(`${file.name}: Civitai gives no SHA-256 to hold it to`);
+  if (!checksum) onNote?.(`${file.name}: Civitai states no SHA-256 to verify it against`);
   const size = await remoteSize({ url: file.downloadUrl, name: file.name }, connection);
   session.expect(1, size ?? 0);
   await checkRoom(path, size ?? 0);
@@ -194,7 +195,7 @@ async function fetchFile(
   return (await stat(path)).size;
 }
 
-/** The YAML goes under the checkpoint's name, where it is looked for. */
+/** Downloads the YAML config under the checkpoint's name, where opening looks for it. */
 async function fetchConfig(path: string, { files }: CivitaiVersion, name: string, connection: Connection) {
   const config = files.find(({ type, name: file }) => type === 'Config' && /\.ya?ml$/i.test(file));
   if (!config) return;
@@ -213,18 +214,18 @@ function checksumOf({ hashes }: CivitaiFile): Checksum | undefined {
   return value !== undefined && /^[0-9a-f]{64}$/.test(value) ? { kind: 'sha256', value } : undefined;
 }
 
-function explained(name: string, failure: HttpFailure): SafelightError {
+function errorOf(name: string, failure: HttpFailure): SafelightError {
   const { status } = failure;
   if (status === 404)
     return new SafelightError(
       'MODEL_NOT_FOUND',
-      `Civitai has no ${name}; the id is the number behind modelVersionId= in the page's address`,
+      `Civitai has no ${name}; the id is the number after modelVersionId= in the address of its web page`,
       { cause: failure },
     );
   if (status === 401 || status === 403)
     return new SafelightError(
       'ACCESS_DENIED',
-      `${name} is only for members: make an API key at https://civitai.com/user/account and set CIVITAI_API_TOKEN to it`,
+      `${name} requires an account: create an API key at https://civitai.com/user/account and set CIVITAI_API_TOKEN to it`,
       { cause: failure },
     );
   return downloadFailed(`Downloading ${name}`, failure);

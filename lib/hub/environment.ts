@@ -1,4 +1,7 @@
-/** Where the Hugging Face hub and Civitai are, and where their files go: the environment variables of their own clients. */
+/**
+ * Addresses, credentials and folders of the Hugging Face hub and Civitai, from the environment variables of their own
+ * clients.
+ */
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +9,7 @@ import { invalidOption } from '../errors.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** @throws INVALID_OPTION for what is no set of environment variables */
+/** @throws INVALID_OPTION if `env` is not an object */
 export function checkEnvironment(env: unknown): void {
   if (typeof env !== 'object' || env === null || Array.isArray(env))
     throw invalidOption('env', 'an object of environment variables', env);
@@ -14,46 +17,49 @@ export function checkEnvironment(env: unknown): void {
     if (value !== undefined && typeof value !== 'string') throw invalidOption(`env.${name}`, 'string', value);
 }
 
-/** `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `$HF_HOME/hub`, or `~/.cache/huggingface/hub`: as huggingface_hub looks for it. */
+/**
+ * Returns the cache folder as huggingface_hub does: `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `$HF_HOME/hub`, or
+ * `~/.cache/huggingface/hub`.
+ */
 export function cacheFolder(env: Environment = process.env): string {
   return path(env, env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE || join(home(env), 'hub'));
 }
 
-/** `HF_ENDPOINT`, without a slash at its end. */
+/** Returns `HF_ENDPOINT` without a trailing slash. */
 export function endpoint(env: Environment = process.env): string {
   return (env.HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, '');
 }
 
-/** `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`: nothing is asked of the network. */
+/** Returns true if `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE` disables network requests. */
 export function isOffline(env: Environment = process.env): boolean {
   return isTrue(env.HF_HUB_OFFLINE || env.TRANSFORMERS_OFFLINE);
 }
 
-/** `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, or what `hf auth login` wrote. */
+/** Returns `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, or the token that `hf auth login` stored. */
 export async function hubToken(env: Environment = process.env): Promise<string | undefined> {
   if (isTrue(env.HF_HUB_DISABLE_IMPLICIT_TOKEN)) return undefined;
-  const given = clean(env.HF_TOKEN) ?? clean(env.HUGGING_FACE_HUB_TOKEN);
-  if (given !== undefined) return given;
+  const token = clean(env.HF_TOKEN) ?? clean(env.HUGGING_FACE_HUB_TOKEN);
+  if (token !== undefined) return token;
   const file = path(env, env.HF_TOKEN_PATH || join(home(env), 'token'));
   return clean(await readFile(file, 'utf8').catch(() => undefined));
 }
 
-/** `CIVITAI_ENDPOINT`, for mirrors and tests. */
+/** Returns `CIVITAI_ENDPOINT`, for mirrors and tests. */
 export function civitaiEndpoint(env: Environment = process.env): string {
   return (env.CIVITAI_ENDPOINT || 'https://civitai.com').replace(/\/+$/, '');
 }
 
-/** `CIVITAI_API_TOKEN`, or `CIVITAI_TOKEN`. */
+/** Returns `CIVITAI_API_TOKEN` or `CIVITAI_TOKEN`. */
 export function civitaiToken(env: Environment = process.env): string | undefined {
   return clean(env.CIVITAI_API_TOKEN) ?? clean(env.CIVITAI_TOKEN);
 }
 
-/** Where files from Civitai go: `SAFELIGHT_MODELS`, or `models` in Safelight's data folder (`$XDG_DATA_HOME/safelight`, `~/.local/share/safelight`). */
+/** Returns the folder of Civitai's files: `SAFELIGHT_MODELS`, or `models` in the data folder. */
 export function modelsFolder(env: Environment = process.env): string {
   return path(env, env.SAFELIGHT_MODELS || join(dataFolder(env), 'models'));
 }
 
-/** Where Safelight keeps what is no cache: `$XDG_DATA_HOME/safelight`, or `~/.local/share/safelight`. */
+/** Returns Safelight's data folder: `$XDG_DATA_HOME/safelight`, or `~/.local/share/safelight`. */
 export function dataFolder(env: Environment = process.env): string {
   return join(env.XDG_DATA_HOME || join(homeFolder(env), '.local', 'share'), 'safelight');
 }
@@ -66,11 +72,11 @@ function homeFolder(env: Environment): string {
   return env.HOME || homedir();
 }
 
-/** `~` and `$NAME` are expanded in these variables, as in Python. */
+/** Expands `~` and `$NAME`, as Python does for these variables. */
 function path(env: Environment, text: string): string {
   return text
     .replace(/^~(?=$|[/\\])/, () => homeFolder(env))
-    .replace(/\$(?:\{(\w+)\}|(\w+))/g, (whole, braced, bare) => env[braced ?? bare] ?? whole);
+    .replace(/\$(?:\{(\w+)\}|(\w+))/g, (match, braced, bare) => env[braced ?? bare] ?? match);
 }
 
 function isTrue(value: string | undefined): boolean {

@@ -1,36 +1,36 @@
-/** Finds the models below a folder by the names of files alone; nothing is opened. */
+/** Finds the models below a folder by file names; no file is opened. */
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { SafelightError } from '../errors.js';
 
-/** Endings of files that hold weights. */
+/** Extensions of weights files. */
 export const weightsEnding = /\.(?:safetensors|sft|gguf|ckpt|pt|pth|bin)$/i;
 
-/** A file that lists the shards of one set of weights, and such a shard. */
+/** Matches indexes of shards, and shards. */
 const INDEX = /\.(?:safetensors|bin)\.index\.json$/i;
 const SHARD = /-\d{5}-of-\d{5}\.(?:safetensors|bin)$/i;
-/** Weights as diffusers and transformers name them beside a `config.json`. */
+/** Matches weights named by diffusers and transformers, next to a `config.json`. */
 const COMPONENT =
   /^(?:diffusion_pytorch_model|model|pytorch_model)(?:[.-][\w.-]+)?\.(?:safetensors|bin)(?:\.index(?:\.[\w-]+)?\.json)?$/;
 const YAML = /\.ya?ml$/i;
 
 export interface FoundModel {
-  /** Absolute. */
+  /** Absolute path. */
   readonly path: string;
-  /** Relative to the folder, with `/`, such as `sub/name.safetensors`; `.` for the folder itself. */
+  /** Path relative to the folder, with `/`, such as `sub/name.safetensors`; `.` for the folder itself. */
   readonly file: string;
-  /** `file` without its ending, or (of a lone checkpoint with its YAML) its folder: such as `sub/name`. */
+  /** `file` without its extension, such as `sub/name`; the folder's name for a lone checkpoint with its YAML. */
   readonly name: string;
   readonly form: 'file' | 'folder';
 }
 
-/** Receives what has a model's ending but cannot be one, and folders that cannot be read, by the relative path. */
+/** Receives the relative paths of unusable model files and unreadable folders. */
 export type OnSkipped = (file: string, reason: string) => void;
 
 /**
- * Every file of weights below the folder, and every folder that is one model (diffusers' and a component with its config), in the order of
- * their names. Links are followed, each folder is searched once. Hidden files and folders,
- * empty files and dangling links are left out.
+ * Returns every weights file below the folder, and every folder that is one model (a diffusers folder, or a component
+ * with its config), in the order of their names. Links are followed; each folder is searched once. Hidden files and
+ * folders, empty files and dangling links are skipped.
  * @throws FILE_NOT_FOUND if the folder itself cannot be read
  */
 export async function findModels(
@@ -53,7 +53,7 @@ function nameOf(file: string): string {
 
 class Search {
   readonly found: FoundModel[] = [];
-  /** Real paths of folders that were searched, so that links cannot lead in circles. */
+  /** Real paths of searched folders, which ends cycles of links. */
   private readonly seen = new Set<string>();
 
   constructor(private readonly onSkipped: OnSkipped) {}
@@ -68,7 +68,7 @@ class Search {
       this.found.push({ path, file: below, name: below, form: 'folder' });
       return;
     }
-    const lone = file === '' ? undefined : loneCheckpoint(names);
+    const lone = file === '' ? undefined : onlyCheckpoint(names);
     const hasIndex = names.some((name) => INDEX.test(name));
     for (const name of names.sort((a, b) => a.localeCompare(b))) {
       if (hasIndex && SHARD.test(name)) continue;
@@ -83,12 +83,12 @@ class Search {
       if (isWeights) this.onSkipped(file, reason);
     };
     const info = await stat(path).catch(() => undefined);
-    if (!info) return skip('it is a link to a file that does not exist, or may not be read');
+    if (!info) return skip('it is a dangling link, or not readable');
     if (info.isDirectory())
       return this.folder(path, file).catch((error: NodeJS.ErrnoException) =>
         this.onSkipped(file, `the folder cannot be read (${error.code ?? error.message})`),
       );
-    if (!info.isFile()) return skip('it is no regular file');
+    if (!info.isFile()) return skip('it is not a regular file');
     if (info.size === 0) return skip('it is empty');
     if (isWeights) this.found.push({ path, file, name, form: 'file' });
   }
@@ -99,8 +99,8 @@ function isOneModel(names: readonly string[]): boolean {
   return names.includes('config.json') && names.some((name) => COMPONENT.test(name));
 }
 
-/** The only checkpoint of a training run's folder, with a YAML that is not named after it (as A1111 names those of its checkpoints). */
-function loneCheckpoint(names: readonly string[]): string | undefined {
+/** Returns the only checkpoint of a training run's folder with a YAML that is not named after it (unlike A1111's). */
+function onlyCheckpoint(names: readonly string[]): string | undefined {
   const [first, ...more] = names.filter((name) => weightsEnding.test(name));
   const yaml = names.filter((name) => YAML.test(name)).map((name) => name.replace(YAML, ''));
   if (first === undefined || more.length > 0 || yaml.length === 0) return undefined;

@@ -1,4 +1,4 @@
-/** Models from the Hugging Face hub and from Civitai. */
+/** Downloads models from the Hugging Face hub and from Civitai. */
 import { invalidOption } from '../errors.js';
 import { checkCallback, checkSignal, knownKeys } from '../known-keys.js';
 import { civitaiVersion, type PullCivitaiOptions, pullCivitai } from './civitai.js';
@@ -37,18 +37,22 @@ function checkPull(options: PullModelOptions): void {
   if (env !== undefined) checkEnvironment(env);
   for (const [name, value] of Object.entries({ variant, models }))
     if (value !== undefined && typeof value !== 'string') throw invalidOption(name, 'string', value);
-  if (include !== undefined && !(Array.isArray(include) && include.every((one) => typeof one === 'string')))
+  if (
+    include !== undefined &&
+    !(Array.isArray(include) && include.every((pattern) => typeof pattern === 'string'))
+  )
     throw invalidOption('include', 'an array of patterns', include);
   if (retry === undefined) return;
   knownKeys('retry', retry, new Set(['attempts', 'pause', 'patience']));
   for (const [name, value] of Object.entries(retry))
     if (value !== undefined && !(typeof value === 'number' && value >= 0))
-      throw invalidOption(`retry.${name}`, 'number of at least 0', value);
+      throw invalidOption(`retry.${name}`, 'a number of at least 0', value);
 }
 
 /**
  * Downloads `owner/name[@revision]` from the hub or `civitai:VERSION_ID` from Civitai.
- * @throws SafelightError as `pullRepository` and `pullCivitai`
+ * @throws INVALID_OPTION, MODEL_NOT_FOUND, ACCESS_DENIED, UNSUPPORTED_MODEL (only pickles, or nothing readable),
+ *   DOWNLOAD_FAILED, CHECKSUM_MISMATCH, FILE_NOT_WRITTEN, ABORTED
  */
 export async function pullModel(name: string, options: PullModelOptions = {}): Promise<PullResult> {
   if (typeof name !== 'string') throw invalidOption('model', 'owner/name or civitai:VERSION_ID', name);

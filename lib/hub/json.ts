@@ -1,4 +1,4 @@
-/** JSON that may be broken: undefined then. */
+/** Parses JSON; undefined if it is malformed. */
 export function parsedJson(text: string): unknown {
   try {
     return JSON.parse(text);

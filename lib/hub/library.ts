@@ -1,4 +1,4 @@
-/** What was downloaded: listed and removed. */
+/** Lists and removes downloaded models. */
 import { rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { invalidOption, SafelightError } from '../errors.js';
@@ -9,21 +9,21 @@ import { type ModelFile, modelFiles, shortName } from './models-folder.js';
 import { parseRepository } from './names.js';
 
 export interface DownloadedModel {
-  /** By which Safelight opens it. */
+  /** The name with which `Pipeline.load` opens it. */
   readonly name: string;
   readonly source: 'hub' | 'civitai' | 'file';
   readonly path: string;
-  /** On disk; a repository's revisions share files, so each gives the whole repository's. */
+  /** Bytes on disk. Revisions of a repository share files, so each states the size of the complete repository. */
   readonly bytes: number;
-  /** Of a repository: the commit, and the branches and tags that lead to it. */
+  /** The commit of a repository, and the branches and tags that refer to it. */
   readonly commit?: string;
   readonly revisions?: readonly string[];
 }
 
-/** Repositories of the Hugging Face cache (whoever downloaded them) and files of the models folder. */
+/** Returns the repositories of the Hugging Face cache (of any client) and the files of the models folder. */
 export async function listModels(env: Environment = process.env): Promise<DownloadedModel[]> {
   checkEnvironment(env);
-  const found: DownloadedModel[] = [];
+  const models: DownloadedModel[] = [];
   for (const cache of await cachedRepositories(cacheFolder(env))) {
     const refs = await cache.refs();
     const bytes = await cache.bytes();
@@ -31,29 +31,30 @@ export async function listModels(env: Environment = process.env): Promise<Downlo
       const revisions = [...refs].filter(([, at]) => at === commit).map(([name]) => name);
       const main = revisions.includes('main');
       const name = main ? cache.id : `${cache.id}@${revisions[0] ?? commit.slice(0, 12)}`;
-      found.push({ name, source: 'hub', path: cache.snapshot(commit), bytes, commit, revisions });
+      models.push({ name, source: 'hub', path: cache.snapshot(commit), bytes, commit, revisions });
     }
   }
   const files = await modelFiles(modelsFolder(env));
   for (const file of files) {
     const { path, bytes, civitai } = file;
-    // The short name where it is the only one of its kind, else the path below the models folder.
+    // The short name if it is unique, else the path below the models folder.
     const alone = files.filter((other) => shortName(other) === shortName(file)).length === 1;
     const name = alone ? shortName(file) : file.name;
-    if (civitai === undefined) found.push({ name, source: 'file', path, bytes });
-    else found.push({ name: `civitai:${civitai}`, source: 'civitai', path, bytes });
+    if (civitai === undefined) models.push({ name, source: 'file', path, bytes });
+    else models.push({ name: `civitai:${civitai}`, source: 'civitai', path, bytes });
   }
-  return found;
+  return models;
 }
 
 /**
- * Removes a downloaded model: a repository (`owner/name`: all of its revisions; with `@revision` that one, and what only it needs), or a file of
- * the models folder by `civitai:VERSION_ID` or its name.
- * @returns bytes that became free @throws MODEL_NOT_FOUND
+ * Removes a downloaded model: a repository (`owner/name` with all revisions, or `owner/name@revision` with what only it
+ * uses), or a file of the models folder, by `civitai:VERSION_ID` or by its name.
+ * @returns the number of freed bytes
+ * @throws MODEL_NOT_FOUND, INVALID_OPTION for a name with several matches or a folder that was not downloaded
  */
 export async function removeModel(name: string, env: Environment = process.env): Promise<number> {
   if (typeof name !== 'string' || name === '')
-    throw invalidOption('model', 'name of a downloaded model', name);
+    throw invalidOption('model', 'the name of a downloaded model', name);
   checkEnvironment(env);
   const repository = parseRepository(name);
   const files = await modelFiles(modelsFolder(env));
@@ -66,7 +67,10 @@ export async function removeModel(name: string, env: Environment = process.env):
   return bytes;
 }
 
-/** Finds the file of the models folder that has this name. @throws MODEL_NOT_FOUND, INVALID_OPTION for several, or for a folder */
+/**
+ * Returns the file of the models folder with this name.
+ * @throws MODEL_NOT_FOUND, INVALID_OPTION for several, or for a folder
+ */
 function fileNamed(name: string, files: readonly ModelFile[]): ModelFile {
   const version = civitaiVersion(name);
   const exact = files.filter((file) =>
@@ -78,7 +82,7 @@ function fileNamed(name: string, files: readonly ModelFile[]): ModelFile {
   if (more.length > 0 && version === undefined)
     throw new SafelightError(
       'INVALID_OPTION',
-      `Several models are called '${name}': name one of ${[match, ...more].map((file) => file.name).join(', ')}`,
+      `Several models have the name '${name}': name one of ${[match, ...more].map((file) => file.name).join(', ')}`,
     );
   if (match.form === 'folder')
     throw new SafelightError(
@@ -100,8 +104,9 @@ async function removeRepository(
     for (const commit of commits) freed += await cache.remove(commit);
     return freed;
   }
-  const found = await cache.find(revision);
-  const commit = found?.commit ?? commits.find((one) => revision.length >= 7 && one.startsWith(revision));
+  const snapshot = await cache.find(revision);
+  const commit =
+    snapshot?.commit ?? commits.find((candidate) => revision.length >= 7 && candidate.startsWith(revision));
   if (commit === undefined) throw missing(name);
   return cache.remove(commit);
 }
@@ -109,6 +114,6 @@ async function removeRepository(
 function missing(name: string): SafelightError {
   return new SafelightError(
     'MODEL_NOT_FOUND',
-    `No downloaded model is called '${name}'; \`safelight models\` lists them`,
+    `There is no downloaded model '${name}'; \`safelight models\` lists them`,
   );
 }

@@ -1,4 +1,4 @@
-/** What the name of a model means: a path, a repository in the cache, a file from Civitai. Nothing is asked of the network. */
+/** Resolves the name of a model: a path, a repository in the cache, a file from Civitai. Makes no network requests. */
 import { readdir, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { invalidOption, SafelightError } from '../errors.js';
@@ -11,14 +11,16 @@ import { modelFiles, shortName } from './models-folder.js';
 import { parseRepository, type RepositoryName } from './names.js';
 
 /**
- * The path behind a model's name. `starter` and `sketch` are the bundled models, whatever lies in the working folder (`./starter` names a
- * file or folder there). A path that exists is itself; then `owner/name[@revision][/file]` is looked for in the Hugging Face cache,
- * `civitai:VERSION_ID` and a bare name in the models folder; whatever else it is is given back as it came.
+ * Returns the path of a model by name. `starter` and `sketch` are the bundled models, whatever the working folder
+ * contains (`./starter` names a file or folder there). An existing path is returned unchanged.
+ * `owner/name[@revision][/file]` is looked up in the Hugging Face cache, `civitai:VERSION_ID` and a bare name in the
+ * models folder; any other name is returned unchanged.
  *
- * @throws SafelightError MODEL_NOT_FOUND where it is the name of a model that was not downloaded, INVALID_OPTION where a repository holds several
+ * @throws MODEL_NOT_FOUND for the name of a model that is not downloaded, INVALID_OPTION for a repository of several
+ *   models
  */
 export async function locateModel(name: string, env: Environment = process.env): Promise<string> {
-  if (typeof name !== 'string') throw invalidOption('model', 'path or name of a model', name);
+  if (typeof name !== 'string') throw invalidOption('model', 'the path or name of a model', name);
   checkEnvironment(env);
   const bundled = bundledModel(name);
   if (bundled !== undefined) return bundled;
@@ -28,48 +30,48 @@ export async function locateModel(name: string, env: Environment = process.env):
   const repository = repositoryOf(name);
   if (repository) {
     const { id, revision, file } = repository;
-    const found = await snapshotOf(new RepositoryCache(cacheFolder(env), id), revision);
-    if (!found && file !== undefined && revision === undefined) return name; // a path of three parts, more likely
-    // `owner/name` may be `folder/name` of the models folder as well.
-    const match = found ? undefined : await inModelsFolder(name, env);
+    const snapshot = await snapshotOf(new RepositoryCache(cacheFolder(env), id), revision);
+    if (!snapshot && file !== undefined && revision === undefined) return name; // more likely a path of three parts
+    // `owner/name` can also be `folder/name` of the models folder.
+    const match = snapshot ? undefined : await inModelsFolder(name, env);
     if (match !== undefined) return match;
-    if (!found) throw notPulled(name, revision === undefined ? id : `${id}@${revision}`);
-    return file === undefined ? modelIn(found, name) : fileIn(found, file, name);
+    if (!snapshot) throw notPulled(name, revision === undefined ? id : `${id}@${revision}`);
+    return file === undefined ? modelIn(snapshot, name) : fileIn(snapshot, file, name);
   }
   if (/^[\w.() -]+$/.test(name) && extname(name) === '') return (await inModelsFolder(name, env)) ?? name;
   return name;
 }
 
-/** The path of a model of the models folder: by its whole name, or by the last part of it. */
+/** Returns the path of a model in the models folder, by its full name or the last part of it. */
 async function inModelsFolder(name: string, env: Environment): Promise<string | undefined> {
   const files = await modelFiles(modelsFolder(env));
   return (files.find((file) => file.name === name) ?? files.find((file) => shortName(file) === name))?.path;
 }
 
-/** Whether it names a repository or a version of Civitai's, unless it is a path that exists. */
+/** Returns true for a repository or a Civitai version, unless a path of that name exists. */
 export function isModelName(name: string): boolean {
   return civitaiVersion(name) !== undefined || repositoryOf(name) !== undefined;
 }
 
-/** `models/sd15.safetensors` is a path that is not there, not a repository. */
+/** Parses a repository name; `models/sd15.safetensors` is a missing path rather than a repository. */
 function repositoryOf(name: string): RepositoryName | undefined {
   const repository = parseRepository(name);
   return repository && !weightsEnding.test(repository.id) ? repository : undefined;
 }
 
-/** The revision's folder; without one `main`'s, or the only one there is. */
+/** Returns the folder of a revision; without a revision that of `main`, or of the only commit. */
 async function snapshotOf(cache: RepositoryCache, revision: string | undefined): Promise<string | undefined> {
-  const found = await cache.find(revision ?? 'main');
-  if (found) return found.path;
+  const snapshot = await cache.find(revision ?? 'main');
+  if (snapshot) return snapshot.path;
   const commits = await cache.commits();
-  // A shortened commit, as people copy it; or what another client fetched by its commit.
+  // An abbreviated commit, or a commit that another client downloaded without a ref.
   const matches = revision === undefined ? commits : commits.filter((commit) => commit.startsWith(revision));
   return matches.length === 1 && (revision === undefined || revision.length >= 7)
     ? cache.snapshot(matches[0]!)
     : undefined;
 }
 
-/** A folder in a form that is read as a folder, or its one file of weights (of shards, their index). */
+/** Returns the folder if its layout is supported, else its only weights file or shard index. */
 async function modelIn(folder: string, name: string): Promise<string> {
   const files = await readdir(folder, { withFileTypes: true });
   const names = files.filter((entry) => !entry.isDirectory()).map((entry) => entry.name);
@@ -83,7 +85,7 @@ async function modelIn(folder: string, name: string): Promise<string> {
   if (choice.length > 1)
     throw new SafelightError(
       'INVALID_OPTION',
-      `${name} holds several models; name one: ${choice
+      `${name} contains several models; name one: ${choice
         .slice(0, 8)
         .map((file) => `${name}/${file}`)
         .join(', ')}`,
@@ -108,9 +110,9 @@ async function civitaiFile(name: string, version: number, env: Environment): Pro
   return match.path;
 }
 
-function notPulled(name: string, wanted: string): SafelightError {
+function notPulled(name: string, repository: string): SafelightError {
   return new SafelightError(
     'MODEL_NOT_FOUND',
-    `'${name}' is neither a file or folder here nor a downloaded model: \`safelight pull ${wanted}\` downloads it`,
+    `'${name}' is neither a file or folder nor a downloaded model: \`safelight pull ${repository}\` downloads it`,
   );
 }

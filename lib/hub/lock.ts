@@ -1,4 +1,4 @@
-/** One process at a time downloads a file: flock(2) on the file that huggingface_hub locks too. */
+/** Ensures that only one process downloads a file, with flock(2) on the lock file that huggingface_hub uses too. */
 import { type FileHandle, mkdir, open, rm, stat, utimes } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { tryLock } from '../binding/file-lock.js';
@@ -6,20 +6,26 @@ import { pauseFor, SafelightError } from '../errors.js';
 
 export interface LockOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Told once when somebody else has the lock, and when the file system has none and a file of our own stands for it. */
+  /**
+   * Called once if another process has the lock, and if the file system has no locks so that a separate file replaces
+   * them.
+   */
   readonly onNote?: ((note: string) => void) | undefined;
 }
 
 const POLL = 100;
-/** Milliseconds after which waiting is worth a word. */
-const TELL = 1_000;
-/** A file of our own is touched every 5 s; untouched for 30 s, its owner is dead. Milliseconds. */
+/** Milliseconds of waiting after which `onNote` is called. */
+const NOTE_AFTER = 1_000;
+/** A lock file is touched every 5 s; untouched for 30 s, its owner is considered dead. Milliseconds. */
 const TOUCH = 5_000;
 const STALE = 30_000;
 
 type Release = () => Promise<void>;
 
-/** Waits for the lock, works, lets go. @throws FILE_NOT_WRITTEN, the signal's reason, and what `work` throws */
+/**
+ * Acquires the lock, calls `work`, and releases the lock.
+ * @throws FILE_NOT_WRITTEN, the signal's reason, errors of `work`
+ */
 export async function withLock<T>(path: string, options: LockOptions, work: () => Promise<T>): Promise<T> {
   const release = await acquire(path, options);
   try {
@@ -32,9 +38,9 @@ export async function withLock<T>(path: string, options: LockOptions, work: () =
 async function acquire(path: string, options: LockOptions): Promise<Release> {
   try {
     await mkdir(dirname(path), { recursive: true });
-    const held = await patiently(path, options, () => flocked(path));
-    if (held !== 'unsupported') return () => held.close();
-    options.onNote?.(`this file system has no flock(2): '${path}.safelight' stands for the lock`);
+    const handle = await poll(path, options, () => flocked(path));
+    if (handle !== 'unsupported') return () => handle.close();
+    options.onNote?.(`this file system has no flock(2): '${path}.safelight' is used as the lock`);
     return await ownLock(`${path}.safelight`, options);
   } catch (error) {
     options.signal?.throwIfAborted();
@@ -45,12 +51,12 @@ async function acquire(path: string, options: LockOptions): Promise<Release> {
   }
 }
 
-/** The locked file, open; undefined while somebody else has it. */
+/** Returns the open, locked file; undefined while another process has the lock. */
 async function flocked(path: string): Promise<FileHandle | 'unsupported' | undefined> {
   const file = await open(path, 'a', 0o664);
   try {
     const state = attempt(file.fd);
-    // Whoever had it may have removed the name; then this is a lock on nothing that others would find.
+    // If the previous owner removed the file, the lock is on an unlinked file that other processes do not see.
     if (state === 'locked' && (await file.stat()).nlink > 0) return file;
     await file.close();
     return state === 'unsupported' ? state : undefined;
@@ -60,7 +66,7 @@ async function flocked(path: string): Promise<FileHandle | 'unsupported' | undef
   }
 }
 
-/** Without a native binary, downloads still work. */
+/** Locks without failing if there is no native binary. */
 function attempt(descriptor: number): ReturnType<typeof tryLock> {
   try {
     return tryLock(descriptor);
@@ -70,9 +76,9 @@ function attempt(descriptor: number): ReturnType<typeof tryLock> {
   }
 }
 
-/** A file that exists while the lock is held. */
+/** Acquires a lock that consists of the existence of a file. */
 export async function ownLock(path: string, options: LockOptions): Promise<Release> {
-  const file = await patiently(path, options, async () => {
+  const file = await poll(path, options, async () => {
     try {
       return await open(path, 'wx');
     } catch (error) {
@@ -95,7 +101,7 @@ export async function ownLock(path: string, options: LockOptions): Promise<Relea
   };
 }
 
-async function patiently<T>(
+async function poll<T>(
   path: string,
   { signal, onNote }: LockOptions,
   attemptOnce: () => Promise<T | undefined>,
@@ -103,8 +109,8 @@ async function patiently<T>(
   for (let attempts = 0; ; attempts++) {
     const got = await attemptOnce();
     if (got !== undefined) return got;
-    if (attempts * POLL === TELL)
-      onNote?.(`waiting: another process downloads the same file ('${path}' is locked)`);
+    if (attempts * POLL === NOTE_AFTER)
+      onNote?.(`waiting: another process is downloading the same file ('${path}' is locked)`);
     await pauseFor(POLL, signal);
   }
 }

@@ -1,4 +1,4 @@
-/** The folder of models that came from elsewhere than the hub. */
+/** The folder of models from other sources than the hub. */
 import { readFile, stat } from 'node:fs/promises';
 import { filesUnder } from './cache.js';
 import { infoOf } from './civitai.js';
@@ -9,17 +9,17 @@ export interface ModelFile {
   /** Path of a file, or of a folder that is one model. */
   readonly path: string;
   readonly form: FoundModel['form'];
-  /** The relative path without its ending, with `/`. */
+  /** The relative path without its extension, with `/`. */
   readonly name: string;
   readonly bytes: number;
-  /** Of a file from Civitai, the version's id. */
+  /** Version id of a file from Civitai. */
   readonly civitai: number | undefined;
 }
 
-/** Every model below the folder, as `serve --models` finds them; none where there is no folder. */
+/** Returns every model below the folder, as `serve --models` does; empty if it does not exist. */
 export async function modelFiles(folder: string): Promise<ModelFile[]> {
-  const found = await findModels(folder).catch((): FoundModel[] => []);
-  const models = found.filter(({ file }) => file !== '.');
+  const all = await findModels(folder).catch((): FoundModel[] => []);
+  const models = all.filter(({ file }) => file !== '.');
   return Promise.all(
     models.map(async ({ path, name, form }) => ({
       ...{ path, form, name, bytes: await bytesOf(path, form) },
@@ -28,7 +28,7 @@ export async function modelFiles(folder: string): Promise<ModelFile[]> {
   );
 }
 
-/** The last part of a model's name, by which it is found where no other has it. */
+/** Returns the last part of a model's name, a valid name if it is unique. */
 export function shortName({ name }: Pick<ModelFile, 'name'>): string {
   return name.slice(name.lastIndexOf('/') + 1);
 }

@@ -1,12 +1,12 @@
-/** Names of repositories and of the files in them: the rules that keep a server's answer from naming a place outside its folder. */
+/** Names of repositories and their files, with the checks that keep paths from a server inside the download folder. */
 import { SafelightError } from '../errors.js';
 
 export interface RepositoryName {
   /** `owner/name` */
   readonly id: string;
-  /** branch, tag or commit; undefined: `main` */
+  /** Branch, tag or commit; undefined for `main`. */
   readonly revision: string | undefined;
-  /** a file of the repository, by its path in it */
+  /** Path of a file in the repository. */
   readonly file: string | undefined;
 }
 
@@ -14,17 +14,23 @@ const PART = /^[A-Za-z0-9_](?:[\w.-]*[A-Za-z0-9_])?$/;
 const REVISION = /^[A-Za-z0-9_][\w./+-]{0,254}$/;
 const RESERVED = /^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)/i;
 
-/** `owner/name`, `owner/name@revision`, `owner/name/file`, `owner/name@revision:file`; undefined for what is none. */
+/**
+ * Parses `owner/name`, `owner/name@revision`, `owner/name/file` or `owner/name@revision:file`; undefined for other
+ * text.
+ */
 export function parseRepository(text: string): RepositoryName | undefined {
-  const found = /^([^/@\s]+\/[^/@\s]+)(?:@([^:\s]+))?(?:[:/](.+))?$/.exec(text);
-  const [, id = '', revision, file] = found ?? [];
+  const match = /^([^/@\s]+\/[^/@\s]+)(?:@([^:\s]+))?(?:[:/](.+))?$/.exec(text);
+  const [, id = '', revision, file] = match ?? [];
   if (!isRepositoryId(id)) return undefined;
   if (revision !== undefined && !isRevision(revision)) return undefined;
   if (file !== undefined && !isSafePath(file)) return undefined;
   return { id, revision, file };
 }
 
-/** As huggingface_hub checks it: at most 96 of letters, digits, `-`, `_` and `.`, without `--` or `..`, and not ending in `.git`. */
+/**
+ * Applies the rules of huggingface_hub: at most 96 letters, digits, `-`, `_` and `.`, without `--` or `..`, not ending
+ * in `.git`.
+ */
 export function isRepositoryId(id: string): boolean {
   const parts = id.split('/');
   return (
@@ -40,7 +46,9 @@ function isRevision(text: string): boolean {
   return REVISION.test(text) && isSafePath(text);
 }
 
-/** A relative path with `/` that stays below where it begins on every system: no `..`, no drive, no server, no device. */
+/**
+ * Returns true for a relative path with `/` that stays in its folder on every system: no `..`, drive, server or device.
+ */
 export function isSafePath(path: string): boolean {
   if (path === '' || path.length > 1024 || /[\\:*?"<>|]|\p{Cc}/u.test(path)) return false;
   return path
@@ -50,12 +58,12 @@ export function isSafePath(path: string): boolean {
     );
 }
 
-/** A file name that somebody else made up, as a name in one folder. @throws DOWNLOAD_FAILED */
+/** Checks an untrusted file name to be used within one folder. @throws DOWNLOAD_FAILED */
 export function checkedFileName(name: unknown, source: string): string {
   if (typeof name === 'string' && !name.includes('/') && isSafePath(name) && !name.startsWith('.'))
     return name;
   throw new SafelightError(
     'DOWNLOAD_FAILED',
-    `${source} names a file ${JSON.stringify(name)?.slice(0, 80)}, which is no safe name; nothing was written`,
+    `${source} names a file ${JSON.stringify(name)?.slice(0, 80)}, which is not a safe name; nothing was written`,
   );
 }

@@ -1,4 +1,4 @@
-/** A repository of the Hugging Face hub into its standard cache. */
+/** Downloads a repository of the Hugging Face hub into its standard cache. */
 
 import { readFile, stat } from 'node:fs/promises';
 import { z } from 'zod';
@@ -16,19 +16,20 @@ import { type RemoteFile, Repository } from './repository.js';
 import type { PullOptions, PullResult } from './types.js';
 
 export interface PullRepositoryOptions extends PullOptions {
-  /** Patterns of files to take (`*.safetensors`, `unet/`), instead of those that Safelight needs. */
+  /** Patterns of files to download (`*.safetensors`, `unet/`). Default the files that Safelight needs. */
   readonly include?: readonly string[];
-  /** Weights `NAME.VARIANT.safetensors`, such as `fp16`, where there are any. */
+  /** Variant of the weights, `NAME.VARIANT.safetensors`, such as `fp16`, for components that have it. */
   readonly variant?: string;
 }
 
 /**
- * Downloads a model of the hub: of a diffusers repository its components in safetensors, of others their one checkpoint. Files go where Python's
- * client looks for them, and are checked against the hub's SHA-256 before they get their names. Interrupted, it goes on where it stopped.
+ * Downloads a model from the hub: the components of a diffusers repository in safetensors, or the only checkpoint of
+ * other repositories. Files are stored in the cache of Python's client, and verified against the hub's SHA-256 before
+ * they are renamed into place. An interrupted download is resumed.
  *
- * @param name `owner/name`, `owner/name@revision`
- * @throws SafelightError INVALID_OPTION, MODEL_NOT_FOUND, ACCESS_DENIED, UNSUPPORTED_MODEL (only pickles, nothing readable), DOWNLOAD_FAILED,
- *   CHECKSUM_MISMATCH, FILE_NOT_WRITTEN, ABORTED
+ * @param name `owner/name` or `owner/name@revision`
+ * @throws INVALID_OPTION, MODEL_NOT_FOUND, ACCESS_DENIED, UNSUPPORTED_MODEL (only pickles, or nothing readable),
+ *   DOWNLOAD_FAILED, CHECKSUM_MISMATCH, FILE_NOT_WRITTEN, ABORTED
  */
 export async function pullRepository(name: string, options: PullRepositoryOptions = {}): Promise<PullResult> {
   const parsed = parseRepository(name);
@@ -77,7 +78,7 @@ class Pull {
     this.session.expect(remote.length, sum(sizes));
     await checkRoom(this.cache.folder, sum(await this.all(remote, (file) => this.missing(file))));
     await this.all(remote, (file) => this.get(repository, commit, file));
-    // Last: whoever finds the revision finds it whole.
+    // Written last, so that a revision in the cache is always complete.
     await this.cache.writeRef(this.revision, commit);
     return {
       path: this.cache.snapshot(commit),
@@ -89,16 +90,16 @@ class Pull {
   }
 
   private async offline(): Promise<Omit<PullResult, 'name'>> {
-    const found = await this.cache.find(this.revision);
-    if (!found)
+    const snapshot = await this.cache.find(this.revision);
+    if (!snapshot)
       throw new SafelightError(
         'DOWNLOAD_FAILED',
         `HF_HUB_OFFLINE is set and ${this.id}@${this.revision} is not in the cache; unset it to download`,
       );
-    return { path: found.path, version: found.commit, files: [], bytes: 0, fetched: 0 };
+    return { path: snapshot.path, version: snapshot.commit, files: [], bytes: 0, fetched: 0 };
   }
 
-  /** Of a pipeline, its index tells which folders belong to it. */
+  /** Returns the choice of files; the index of a pipeline determines its components. */
   private async choice(repository: Repository, commit: string, files: readonly string[]): Promise<Choice> {
     const { include, variant, pickle } = this.options;
     if (include?.length || !files.includes('model_index.json')) return { include, variant, pickle };
@@ -114,16 +115,16 @@ class Pull {
     let fetched = false;
     if (!(await this.has(file))) {
       await withLock(cache.lock(etag), options, async () => {
-        if (await this.has(file)) return; // another process was faster
+        if (await this.has(file)) return; // downloaded by another process
         fetched = true;
         const onBytes = (bytes: number, now: boolean) => counts && session.add(path, bytes, now);
         if (file.checksum === undefined)
-          options.onNote?.(`${path}: the server gives no checksum to hold it to`);
+          options.onNote?.(`${path}: the server states no checksum to verify it against`);
         await transfer(
           { ...file, name: `${path} of ${this.id}`, path: cache.blob(etag), tag: etag, onBytes },
           session.connection(this.token),
         ).catch((error: unknown) => {
-          throw error instanceof HttpFailure ? repository.explained(`Downloading ${path}`, error) : error;
+          throw error instanceof HttpFailure ? repository.errorOf(`Downloading ${path}`, error) : error;
         });
       });
     }
@@ -134,18 +135,18 @@ class Pull {
   }
 
   private async has({ etag, size }: RemoteFile): Promise<boolean> {
-    const found = await stat(this.cache.blob(etag)).catch(() => undefined);
-    return found?.isFile() === true && (size === undefined || found.size === size);
+    const stats = await stat(this.cache.blob(etag)).catch(() => undefined);
+    return stats?.isFile() === true && (size === undefined || stats.size === size);
   }
 
-  /** Bytes that are still to come. */
+  /** Returns the number of bytes to download. */
   private async missing(file: RemoteFile): Promise<number> {
     if (file.size === undefined || (await this.has(file))) return 0;
     const partial = await stat(partialOf(this.cache.blob(file.etag))).catch(() => undefined);
     return Math.max(0, file.size - (partial?.blocks ?? 0) * 512);
   }
 
-  /** Several at a time; the first failure ends it when those under way have ended. */
+  /** Processes several items concurrently; rejects with the first failure after the others in progress have ended. */
   private async all<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
     let failed = false;
     const results = await Promise.allSettled(
@@ -169,21 +170,25 @@ class Pull {
 
 const indexSchema = z.record(z.string(), z.unknown());
 
-/** Folders that `model_index.json` names as `[library, class]`, without those that Safelight has no use for. */
+/**
+ * Returns the folders that `model_index.json` lists as `[library, class]`, without components that Safelight does not
+ * use.
+ */
 async function readComponents(path: string): Promise<string[]> {
   let json: unknown;
   try {
     json = JSON.parse(await readFile(path, 'utf8'));
   } catch (cause) {
-    throw new SafelightError(
-      'INVALID_FILE',
-      `${path} is not valid JSON; choose files yourself by --include`,
-      { cause },
-    );
+    throw new SafelightError('INVALID_FILE', `${path} is not valid JSON; choose files with --include`, {
+      cause,
+    });
   }
   const index = indexSchema.safeParse(json);
   if (!index.success)
-    throw new SafelightError('INVALID_FILE', `${path} is no index of a pipeline; choose files by --include`);
+    throw new SafelightError(
+      'INVALID_FILE',
+      `${path} is not the index of a pipeline; choose files with --include`,
+    );
   const unused = new Set(['safety_checker', 'feature_extractor', 'image_encoder', 'watermark']);
   return Object.entries(index.data)
     .filter(

@@ -1,4 +1,4 @@
-/** A repository on the hub: what files it has, and what the hub says of each. */
+/** A repository of the hub: its list of files, and the hub's metadata of each. */
 import { z } from 'zod';
 import { SafelightError } from '../errors.js';
 import { type Checksum, checksumOfETag } from './download/checksum.js';
@@ -14,14 +14,14 @@ export interface HubConnection extends RetryOptions {
 
 export interface Listing {
   readonly commit: string;
-  /** Paths of its files, `/` between folders. */
+  /** Paths of its files, with `/`. */
   readonly files: readonly string[];
 }
 
 export interface RemoteFile {
   readonly path: string;
   readonly url: string;
-  /** Its name among the cache's blobs. */
+  /** Name of the file's blob in the cache. */
   readonly etag: string;
   readonly size: number | undefined;
   readonly checksum: Checksum | undefined;
@@ -42,21 +42,18 @@ export class Repository {
   /** @throws ACCESS_DENIED, MODEL_NOT_FOUND, DOWNLOAD_FAILED */
   async list(): Promise<Listing> {
     const url = `${this.hub.endpoint}/api/models/${this.id}/revision/${encodeURIComponent(this.revision)}`;
-    const found = listing.safeParse(
+    const parsed = listing.safeParse(
       await this.ask(`Listing ${this.id}`, () => requestJson(url, this.requestOptions)),
     );
-    if (!found.success)
-      throw new SafelightError(
-        'DOWNLOAD_FAILED',
-        `${url} answers with what is no list of files of a repository`,
-      );
-    const { sha, siblings } = found.data;
+    if (!parsed.success)
+      throw new SafelightError('DOWNLOAD_FAILED', `${url} did not return the list of files of a repository`);
+    const { sha, siblings } = parsed.data;
     const files = siblings.map(({ rfilename }) => rfilename);
     const unsafe = files.find((file) => !isSafePath(file));
     if (unsafe !== undefined)
       throw new SafelightError(
         'DOWNLOAD_FAILED',
-        `${this.id} lists a file ${JSON.stringify(unsafe).slice(0, 80)}, which is no safe path; nothing was written`,
+        `${this.id} lists a file ${JSON.stringify(unsafe).slice(0, 80)}, which is not a safe path; nothing was written`,
       );
     return { commit: sha, files };
   }
@@ -71,12 +68,16 @@ export class Repository {
       .replace(/^W\//, '')
       .replaceAll('"', '');
     const length = headers.get('x-linked-size') ?? (status < 300 ? headers.get('content-length') : null);
-    const told = headers.get('x-repo-commit');
-    // A name of a file on our disk, from somebody else.
-    if (!/^[\w.-]{1,200}$/.test(etag) || /^\.+$/.test(etag) || (told !== null && told !== commit))
+    const statedCommit = headers.get('x-repo-commit');
+    // The etag becomes the name of a local file, so it must be a safe name.
+    if (
+      !/^[\w.-]{1,200}$/.test(etag) ||
+      /^\.+$/.test(etag) ||
+      (statedCommit !== null && statedCommit !== commit)
+    )
       throw new SafelightError(
         'DOWNLOAD_FAILED',
-        `${url} does not tell which version of the file it is, as the hub does; is HF_ENDPOINT (${this.hub.endpoint}) a mirror of it?`,
+        `${url} does not state the version of the file; check that HF_ENDPOINT (${this.hub.endpoint}) is the hub or a complete mirror`,
       );
     const size = length !== null && /^\d{1,15}$/.test(length) ? Number(length) : undefined;
     return { path, url, etag, size, checksum: checksumOfETag(etag) };
@@ -92,33 +93,33 @@ export class Repository {
       return await withRetries(this.hub, work);
     } catch (error) {
       this.hub.signal?.throwIfAborted();
-      throw error instanceof HttpFailure ? this.explained(what, error) : error;
+      throw error instanceof HttpFailure ? this.errorOf(what, error) : error;
     }
   }
 
-  /** What an answer means for who asks. */
-  explained(what: string, failure: HttpFailure): SafelightError {
+  /** Returns the typed error of a failed request. */
+  errorOf(what: string, failure: HttpFailure): SafelightError {
     const { status, headers } = failure;
     const code = headers.get('x-error-code');
     const page = `${this.hub.endpoint}/${this.id}`;
     const token =
-      this.hub.token === undefined ? 'set HF_TOKEN to your token' : 'check that HF_TOKEN may read it';
+      this.hub.token === undefined ? 'set HF_TOKEN to your token' : 'check that HF_TOKEN has access to it';
     const denied = (sentence: string) => new SafelightError('ACCESS_DENIED', sentence, { cause: failure });
     const missing = (sentence: string) => new SafelightError('MODEL_NOT_FOUND', sentence, { cause: failure });
     if (code === 'GatedRepo')
-      return denied(`${this.id} is gated: accept its terms at ${page}, ${token}, and run it again`);
+      return denied(`${this.id} is gated: accept its terms at ${page}, ${token}, and download it again`);
     if (code === 'RevisionNotFound')
       return missing(
         `${this.id} has no revision '${this.revision}'; its branches and tags are at ${page}/tree/main`,
       );
     if (code === 'EntryNotFound')
       return missing(`${what} failed: ${this.id} has no such file at ${this.revision}`);
-    // The hub does not tell a private repository from a missing one.
+    // The hub's answers for private and for missing repositories are the same.
     if (code === 'RepoNotFound' || status === 401 || status === 404)
       return missing(
         `There is no repository ${this.id} at ${this.hub.endpoint}, or it is private: check the name, or ${token}`,
       );
-    if (status === 403) return denied(`${this.id} may not be read: ${token}, and look at ${page}`);
+    if (status === 403) return denied(`${this.id} cannot be accessed: ${token}, and see ${page}`);
     return downloadFailed(what, failure);
   }
 }

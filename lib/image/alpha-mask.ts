@@ -1,15 +1,16 @@
-/** Masks by transparency, as OpenAI's API has them, turned into masks by brightness. */
+/** Converts masks of OpenAI's API, which mark the area to edit by transparency, into masks by brightness. */
 import { SafelightError } from '../errors.js';
 import { encodePng } from './png.js';
 import { readImage } from './read.js';
 
-/** Alpha up to this value counts as transparent: a mask has no shades. */
+/** Alpha values up to this are transparent; the resulting mask is binary. */
 const TRANSPARENT = 127;
-/** Pixels of a mask; larger ones are refused before they are decoded. */
+/** Maximum number of pixels, checked before decoding. */
 const MAX_PIXELS = 2 ** 26;
 
 /**
- * A mask that is white where an image is transparent and black elsewhere, as a PNG; undefined where no pixel is transparent.
+ * Returns a PNG mask that is white where an image is transparent and black elsewhere; undefined if no pixel is
+ * transparent.
  * @throws INVALID_IMAGE
  */
 export async function maskOfTransparency(
@@ -27,12 +28,12 @@ export async function maskOfTransparency(
   return any ? encodePng({ data: mask, width, height }) : undefined;
 }
 
-/** The same of a mask that was given as one. @throws INVALID_IMAGE also where it has no transparent pixel */
+/** Converts an explicit mask. @throws INVALID_IMAGE, also if it has no transparent pixel */
 export async function requiredMask(source: Uint8Array, maxPixels?: number): Promise<Uint8Array> {
   const mask = await maskOfTransparency(source, maxPixels);
   if (mask) return mask;
   throw new SafelightError(
     'INVALID_IMAGE',
-    'The mask has no transparent part, so nothing would be edited: give a mask with an alpha channel, in which the part to edit is transparent (black and white say nothing here)',
+    'The mask has no transparent pixel, so nothing would be edited: pass a mask with an alpha channel in which the area to edit is transparent (black and white are ignored)',
   );
 }

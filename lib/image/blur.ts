@@ -1,13 +1,14 @@
 /**
- * The two Gaussian blurs of inpainting, byte for byte: OpenCV's, by which A1111 softens a mask, and Pillow's, by which it
- * spreads the surroundings into the hole (`fill`).
+ * The two Gaussian blurs of inpainting, byte-exact: OpenCV's, with which A1111 softens masks, and Pillow's, with which
+ * it spreads the surroundings into the masked area (`fill`).
  */
 import type { ByteImage } from './resample.js';
 import { inSlices } from './slices.js';
 
 /**
- * OpenCV's `GaussianBlur` along x and then along y, as A1111 blurs masks: 2·⌊2.5·σ + ½⌋ + 1 taps, in 8-bit fixed point whose
- * rounding errors are carried from tap to tap, edges mirrored without repeating the last pixel. @throws ABORTED
+ * Blurs like OpenCV's `GaussianBlur` along x and then along y, as A1111 does with masks: 2·⌊2.5·σ + ½⌋ + 1 taps in
+ * 8-bit fixed point with rounding errors carried from tap to tap; edges are mirrored without repeating the last pixel.
+ * @throws ABORTED
  */
 export async function blurMask(
   mask: ByteImage,
@@ -28,11 +29,11 @@ function fixedKernel(size: number, sigma: number): Int32Array {
   let error = 0;
   let sum = 0;
   for (let i = 0; i < middle; i++) {
-    const wanted = (exact[i]! / total) * 256 + error;
-    const taken = roundEven(wanted);
-    error = wanted - taken;
-    kernel[i] = kernel[size - 1 - i] = taken;
-    sum += 2 * taken;
+    const scaled = (exact[i]! / total) * 256 + error;
+    const rounded = roundEven(scaled);
+    error = scaled - rounded;
+    kernel[i] = kernel[size - 1 - i] = rounded;
+    sum += 2 * rounded;
   }
   kernel[middle] = 256 - sum;
   return kernel;
@@ -46,7 +47,7 @@ async function alongX(
   const { width, height, channels, data } = image;
   const out = new Uint8Array(data.length);
   const half = (kernel.length - 1) / 2;
-  // Where in the row each tap of each pixel lies.
+  // Offset in the row of each tap of each pixel.
   const places = Int32Array.from({ length: width + 2 * half }, (_, i) => mirror(i - half, width) * channels);
   await inSlices(height, width * channels * kernel.length, signal, (y) => {
     const row = y * width * channels;
@@ -61,7 +62,7 @@ async function alongX(
   return { ...image, data: out };
 }
 
-/** Index into a line continued by its mirror image, the edge pixel not repeated. */
+/** Returns the index into a line that is continued by its mirror image without repeating the edge pixel. */
 function mirror(i: number, length: number): number {
   if (length === 1) return 0;
   const period = 2 * (length - 1);
@@ -71,13 +72,14 @@ function mirror(i: number, length: number): number {
 
 function roundEven(x: number): number {
   const down = Math.floor(x);
-  const rest = x - down;
-  return rest > 0.5 || (rest === 0.5 && down % 2 !== 0) ? down + 1 : down;
+  const fraction = x - down;
+  return fraction > 0.5 || (fraction === 0.5 && down % 2 !== 0) ? down + 1 : down;
 }
 
 /**
- * Pillow's `ImageFilter.GaussianBlur`: three box blurs of fractional radius along x, then three along y, each rounded to
- * bytes (src/libImaging/BoxBlur.c; Gwosdek et al. 2011, "Theoretical foundations of Gaussian convolution by extended box filtering").
+ * Blurs like Pillow's `ImageFilter.GaussianBlur`: three box blurs of fractional radius along x, then three along y,
+ * each rounded to bytes (src/libImaging/BoxBlur.c; Gwosdek et al. 2011, "Theoretical foundations of Gaussian
+ * convolution by extended box filtering").
  */
 export async function blurByBoxes(
   image: ByteImage,
@@ -86,11 +88,11 @@ export async function blurByBoxes(
 ): Promise<ByteImage> {
   if (radius <= 0) return image;
   const variance = (radius * radius) / 3;
-  const whole = Math.floor((Math.sqrt(12 * variance + 1) - 1) / 2);
-  const rest = ((2 * whole + 1) * (whole * (whole + 1) - 3 * variance)) / (6 * (variance - (whole + 1) ** 2));
-  const thrice = async (picture: ByteImage): Promise<ByteImage> => {
-    let result = picture;
-    for (let pass = 0; pass < 3; pass++) result = await boxAlongX(result, whole + rest, signal);
+  const full = Math.floor((Math.sqrt(12 * variance + 1) - 1) / 2);
+  const fraction = ((2 * full + 1) * (full * (full + 1) - 3 * variance)) / (6 * (variance - (full + 1) ** 2));
+  const thrice = async (image: ByteImage): Promise<ByteImage> => {
+    let result = image;
+    for (let pass = 0; pass < 3; pass++) result = await boxAlongX(result, full + fraction, signal);
     return result;
   };
   return transpose(await thrice(transpose(await thrice(image))));
@@ -104,7 +106,7 @@ async function boxAlongX(
   const { width, height, channels, data } = image;
   const out = new Uint8Array(data.length);
   const reach = Math.trunc(radius);
-  // Weights of the whole pixels of the box and of the fractional ones at its two ends, in 24-bit fixed point.
+  // Weights of the full pixels of the box and of the fractional ones at its ends, in 24-bit fixed point.
   const inner = Math.trunc(2 ** 24 / (radius * 2 + 1));
   const outer = Math.trunc((2 ** 24 - (reach * 2 + 1) * inner) / 2);
   await inSlices(height, width * channels * 8, signal, (y) => {

@@ -1,11 +1,11 @@
 /**
- * Pixel arithmetic of inpainting in bytes, as Pillow rounds it: masks from pictures, holes filled from their surroundings,
- * and the original returned where nothing was to change.
+ * Pixel arithmetic of inpainting with Pillow's rounding: masks from images, filling of masked areas from their
+ * surroundings, and compositing of the result with the original.
  */
 import { blurByBoxes } from './blur.js';
 import type { ByteImage } from './resample.js';
 
-/** Luminance of a picture (ITU-R 601-2 in Pillow's 16-bit fixed point), or its one channel. */
+/** Returns the luminance of an image (ITU-R 601-2 in Pillow's 16-bit fixed point), or its only channel. */
 export function toGray(image: ByteImage): ByteImage {
   const { data, channels, width, height } = image;
   if (channels === 1) return image;
@@ -18,9 +18,9 @@ export function toGray(image: ByteImage): ByteImage {
 }
 
 /**
- * What a mask file means, as A1111 reads it: where a picture has transparency, opaque (alpha above 128) is to be repainted;
- * otherwise its brightness counts. White (255) is repainted.
- * @param soft keeps transparency between, instead of all or nothing
+ * Returns a mask from a mask image as A1111 interprets it: with an alpha channel, opaque pixels (alpha above 128) are
+ * masked; otherwise the brightness is the mask. White (255) is repainted.
+ * @param soft keeps intermediate alpha values instead of a threshold
  */
 export function maskOf(image: ByteImage, soft = false): ByteImage {
   const { data, width, height, channels } = image;
@@ -32,7 +32,7 @@ export function maskOf(image: ByteImage, soft = false): ByteImage {
   return toGray(image);
 }
 
-/** `over` where the mask is 255, `under` where it is 0, their mixture between. All three of one size. */
+/** Blends three images of one size: `over` where the mask is 255, `under` where it is 0, a mixture between. */
 export function blend(under: ByteImage, over: ByteImage, mask: ByteImage): ByteImage {
   const out = new Uint8Array(under.data.length);
   for (let i = 0; i < out.length; i++) {
@@ -52,7 +52,7 @@ export function crop(image: ByteImage, left: number, top: number, width: number,
   return { data: out, width, height, channels };
 }
 
-/** A copy of `image` with `part` laid on it, its corner at (left, top); what reaches beyond is cut off. */
+/** Returns a copy of `image` with `part` pasted at (left, top), clipped to the image. */
 export function paste(image: ByteImage, part: ByteImage, left: number, top: number): ByteImage {
   const { channels } = image;
   const out = image.data.slice();
@@ -67,8 +67,10 @@ export function paste(image: ByteImage, part: ByteImage, left: number, top: numb
 }
 
 /**
- * A1111's `fill`: the masked part takes colours of its surroundings, spread by blurs from wide to narrow laid over each
- * other. `mask` is 255 where the picture is to be replaced. @throws ABORTED
+ * Fills the masked area like A1111's `fill`: the surroundings are blurred from wide to narrow, and the blurs are
+ * composited.
+ * @param mask 255 where the image is to be replaced
+ * @throws ABORTED
  */
 export async function fillMasked(
   image: ByteImage,
@@ -76,14 +78,14 @@ export async function fillMasked(
   signal?: AbortSignal,
 ): Promise<ByteImage> {
   const count = image.width * image.height;
-  // The surroundings, premultiplied by how much of them stays: [R·a, G·a, B·a, a].
-  const kept = new Uint8Array(count * 4);
+  // The surroundings, premultiplied by the unmasked fraction: [R·a, G·a, B·a, a].
+  const unmasked = new Uint8Array(count * 4);
   for (let i = 0; i < count; i++) {
     const alpha = 255 - mask.data[i]!;
-    for (let c = 0; c < 3; c++) kept[i * 4 + c] = over255(image.data[i * 3 + c]! * alpha);
-    kept[i * 4 + 3] = alpha;
+    for (let c = 0; c < 3; c++) unmasked[i * 4 + c] = over255(image.data[i * 3 + c]! * alpha);
+    unmasked[i * 4 + 3] = alpha;
   }
-  const surroundings = { ...image, data: kept, channels: 4 };
+  const surroundings = { ...image, data: unmasked, channels: 4 };
   const canvas = new Uint8Array(count * 4);
   const layers = [
     [256, 1],
@@ -103,7 +105,7 @@ export async function fillMasked(
   };
 }
 
-/** Colours divided by their alpha again. */
+/** Divides the colors by their alpha. */
 function straightAlpha(premultiplied: Uint8Array): Uint8Array {
   const out = premultiplied.slice();
   for (let i = 0; i < out.length; i += 4) {
@@ -114,7 +116,7 @@ function straightAlpha(premultiplied: Uint8Array): Uint8Array {
   return out;
 }
 
-/** Porter and Duff's "over" on straight alpha, in place, in Pillow's fixed point (src/libImaging/AlphaComposite.c). */
+/** Porter and Duff's "over" for straight alpha, in place, in Pillow's fixed point (src/libImaging/AlphaComposite.c). */
 function compositeOver(under: Uint8Array, over: Uint8Array): void {
   for (let i = 0; i < under.length; i += 4) {
     const alpha = over[i + 3]!;
@@ -129,7 +131,7 @@ function compositeOver(under: Uint8Array, over: Uint8Array): void {
   }
 }
 
-/** Divided by 255 and rounded, in integers. */
+/** Divides by 255 with rounding, in integers. */
 function over255(x: number): number {
   const t = x + 128;
   return ((t >> 8) + t) >> 8;

@@ -1,7 +1,13 @@
-/** `data:` URIs (RFC 2397), as the URL standard reads them: any case, any media type and parameters, base64 or percent-encoded. */
+/**
+ * Parses `data:` URIs (RFC 2397) by the URL standard: any case, any media type and parameters, base64 or
+ * percent-encoded.
+ */
 import { SafelightError } from '../errors.js';
 
-/** The bytes of a data URI; what they are is found out by looking at them, whatever its media type says. @throws INVALID_IMAGE */
+/**
+ * Returns the bytes of a data URI. Its media type is ignored; the content determines the image format.
+ * @throws INVALID_IMAGE
+ */
 export function parseDataUri(uri: string): Uint8Array {
   const comma = uri.indexOf(',');
   if (comma < 0) throw unreadable('it has no comma before its data');
@@ -12,15 +18,15 @@ export function parseDataUri(uri: string): Uint8Array {
   return fromBase64(text);
 }
 
-/** White space is left out, padding may lack; the alphabet is that of base64 or of base64url. */
+/** Decodes base64 or base64url; white space is ignored, padding is optional. */
 function fromBase64(text: string): Uint8Array {
   const packed = text.replace(/[\t\n\f\r ]+/g, '');
   if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(packed) || packed.replace(/=+$/, '').length % 4 === 1)
-    throw unreadable('its data is no base64');
+    throw unreadable('its data is not base64');
   return Buffer.from(packed, 'base64');
 }
 
-/** `%41` is the byte 41; a percent sign that nothing follows stands for itself. */
+/** Decodes percent-encoded text; a percent sign without two digits after it is kept. */
 function percentDecoded(text: string): Uint8Array {
   const bytes = Buffer.from(text, 'utf8');
   let length = 0;

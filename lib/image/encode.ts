@@ -1,4 +1,4 @@
-/** Image file formats, chosen by a path's extension. */
+/** Encodes images in the format of a path's extension. */
 import { extname } from 'node:path';
 import sharp from 'sharp';
 import { invalidOption } from '../errors.js';
@@ -14,21 +14,24 @@ const FORMATS: Readonly<Record<string, ImageFormat>> = {
   '.jpeg': 'jpeg',
   '.webp': 'webp',
 };
-/** Quality of JPEG and WebP at which artifacts are hardly visible. */
+/** Default quality of JPEG and WebP, at which artifacts are hardly visible. */
 const QUALITY = 95;
 
-/** The format for a path's extension in any case; PNG without one. @throws INVALID_OPTION for any other, named `option` */
+/**
+ * Returns the format of a path's extension in any case; PNG without one.
+ * @throws INVALID_OPTION (named `option`) for others
+ */
 export function imageFormatOf(path: string, option = 'path'): ImageFormat {
   const format = FORMATS[extname(path).toLowerCase()];
   if (format === undefined)
-    throw invalidOption(option, 'a name that ends in .png, .jpg, .jpeg or .webp', path);
+    throw invalidOption(option, 'a name with the extension .png, .jpg, .jpeg or .webp', path);
   return format;
 }
 
 export interface EncodeOptions {
   /** Quality of JPEG and WebP, 1 to 100; default 95. */
   readonly quality?: number | undefined;
-  /** Text chunks of a PNG; the other formats hold none. */
+  /** Text chunks of a PNG; the other formats do not contain them. */
   readonly text?: Readonly<Record<string, string>> | undefined;
 }
 

@@ -1,10 +1,10 @@
-/** How a picture becomes one of another shape: A1111's resize modes, in Pillow's arithmetic. */
+/** Resizes images to another aspect ratio with A1111's resize modes, in Pillow's arithmetic. */
 import { paste } from './composite.js';
 import { type ByteImage, edgeStrip, resample } from './resample.js';
 import type { ResizeMode } from './resize-mode.js';
 import { inSlices } from './slices.js';
 
-/** @throws ABORTED */
+/** Resizes an image to `width` x `height`. @throws ABORTED */
 export async function fitTo(
   image: ByteImage,
   width: number,
@@ -13,10 +13,10 @@ export async function fitTo(
   signal?: AbortSignal,
 ): Promise<ByteImage> {
   if (mode === 'resize' || mode === 'latent') return resample(image, width, height, 'lanczos', signal);
-  const [wanted, given] = [width / height, image.width / image.height];
-  // The side that decides is the shorter one for `crop`, the longer one for `fill`.
-  const followsWidth = mode === 'crop' ? wanted > given : wanted < given;
-  const followsHeight = mode === 'crop' ? wanted <= given : wanted >= given;
+  const [targetRatio, ratio] = [width / height, image.width / image.height];
+  // The shorter side determines the scale for `crop`, the longer one for `fill`.
+  const followsWidth = mode === 'crop' ? targetRatio > ratio : targetRatio < ratio;
+  const followsHeight = mode === 'crop' ? targetRatio <= ratio : targetRatio >= ratio;
   const scaled = (side: number, by: number, of: number): number => Math.max(1, Math.floor((side * by) / of));
   const w = followsWidth ? width : scaled(image.width, height, image.height);
   const h = followsHeight ? height : scaled(image.height, width, image.width);
@@ -26,10 +26,10 @@ export async function fitTo(
   let canvas: ByteImage = { data: new Uint8Array(width * height * channels), width, height, channels };
   canvas = paste(canvas, resized, left, top);
   if (mode === 'crop') return canvas;
-  if (wanted < given && top > 0) {
+  if (targetRatio < ratio && top > 0) {
     canvas = paste(canvas, edgeStrip(resized, 'top', top), 0, 0);
     canvas = paste(canvas, edgeStrip(resized, 'bottom', top), 0, top + h);
-  } else if (wanted > given && left > 0) {
+  } else if (targetRatio > ratio && left > 0) {
     canvas = paste(canvas, edgeStrip(resized, 'left', left), 0, 0);
     canvas = paste(canvas, edgeStrip(resized, 'right', left), left + w, 0);
   }
@@ -40,7 +40,7 @@ function middle(outer: number, inner: number): number {
   return Math.floor(outer / 2) - Math.floor(inner / 2);
 }
 
-/** Each pixel the nearest one, as Pillow's NEAREST. @throws ABORTED */
+/** Resizes with nearest-neighbor sampling like Pillow's NEAREST. @throws ABORTED */
 export async function nearest(
   image: ByteImage,
   width: number,
@@ -48,7 +48,7 @@ export async function nearest(
   signal?: AbortSignal,
 ): Promise<ByteImage> {
   const { data, channels } = image;
-  const [columns, rows] = [places(image.width, width), places(image.height, height)];
+  const [columns, rows] = [sourceIndices(image.width, width), sourceIndices(image.height, height)];
   const out = new Uint8Array(width * height * channels);
   await inSlices(height, width * channels, signal, (y) => {
     let at = y * width * channels;
@@ -60,13 +60,13 @@ export async function nearest(
   return { data: out, width, height, channels };
 }
 
-/** Places are summed up step by step, as Pillow does, whose roundings decide where a place lies between two pixels. */
-function places(from: number, to: number): number[] {
+/** Positions are accumulated step by step as in Pillow, whose rounding errors decide between adjacent pixels. */
+function sourceIndices(from: number, to: number): number[] {
   const step = from / to;
   let at = step * 0.5;
   return Array.from({ length: to }, () => {
-    const place = Math.min(from - 1, Math.floor(at));
+    const index = Math.min(from - 1, Math.floor(at));
     at += step;
-    return place;
+    return index;
   });
 }

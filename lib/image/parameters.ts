@@ -1,8 +1,9 @@
 /**
- * How a picture was made, as text: A1111's "generation parameters", which its PNG Info page and most galleries read.
+ * A1111's "generation parameters": the text that describes how an image was generated, read by its PNG Info page and
+ * most galleries.
  *
  *     prompt, several lines
- *     Negative prompt: what not
+ *     Negative prompt: negative prompt
  *     Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 1, Size: 512x512
  */
 
@@ -11,20 +12,20 @@ import { invalidOption } from '../errors.js';
 export interface GenerationParameters {
   readonly prompt: string;
   readonly negative: string;
-  /** The last line's fields in their order, such as `{ Steps: '20', Sampler: 'Euler a' }`. */
+  /** Fields of the last line in their order, such as `{ Steps: '20', Sampler: 'Euler a' }`. */
   readonly fields: Readonly<Record<string, string>>;
 }
 
 const NEGATIVE = 'Negative prompt:';
-/** A field's name and colon, and a value written as a JSON string; anything else reaches to the next comma. */
+/** A field's name with its colon. The value is a JSON string or extends to the next comma. */
 const NAME = /\s*([\p{L}\p{N}_][\p{L}\p{N}_ \-/]{1,100}):[^\S\n]*/uy;
 const QUOTED = /"(?:\\.|[^\\"])*"(?=\s*(?:,|$))/y;
-/** Fewer fields than this make the last line part of the prompt (A1111's rule). */
+/** A last line with fewer fields is part of the prompt (A1111's rule). */
 const MIN_FIELDS = 3;
 
 /**
- * The text of a picture. The format cannot hold every prompt (a line that begins with "Negative prompt:", blanks at the ends of
- * lines); such prompts are added once more as quoted fields, which A1111's reader prefers too, so that nothing is lost.
+ * Formats the text of an image. The format cannot represent every prompt (a line that starts with "Negative prompt:",
+ * blanks at the ends of lines); such prompts are added as quoted fields too, which A1111's reader prefers.
  */
 export function formatParameters(parameters: GenerationParameters): string {
   checkParameters(parameters);
@@ -37,8 +38,8 @@ export function formatParameters(parameters: GenerationParameters): string {
 }
 
 /**
- * Reads such a text back; what is missing is empty. Lines behind the fields, which extensions add (`Template: ...`), are skipped. Never
- * throws for a string, whatever it says.
+ * Parses such a text; missing parts are empty. Lines after the fields, which extensions add (`Template: ...`), are
+ * skipped. Accepts any string.
  */
 export function parseParameters(text: string): GenerationParameters {
   if (typeof text !== 'string') throw invalidOption('text', 'string', text);
@@ -53,25 +54,25 @@ export function parseParameters(text: string): GenerationParameters {
       part = parts.negative;
       line = line.slice(NEGATIVE.length).trim();
     }
-    // A1111 joins with a line break only once there is something to join to.
+    // As in A1111, leading empty lines are dropped.
     if (part.length > 0 || line !== '') part.push(line);
   }
-  const { Prompt, 'Negative prompt': Negative, ...rest } = fields ?? {};
+  const { Prompt, 'Negative prompt': Negative, ...others } = fields ?? {};
   return {
     prompt: Prompt ?? parts.prompt.join('\n'),
     negative: Negative ?? parts.negative.join('\n'),
-    fields: rest,
+    fields: others,
   };
 }
 
 function checkParameters(parameters: unknown): void {
   if (typeof parameters !== 'object' || parameters === null)
-    throw invalidOption('parameters', '{ prompt, negative, fields }', parameters);
+    throw invalidOption('parameters', 'an object { prompt, negative, fields }', parameters);
   const { prompt, negative, fields } = parameters as Readonly<Record<string, unknown>>;
   for (const [name, value] of Object.entries({ prompt, negative }))
     if (typeof value !== 'string') throw invalidOption(name, 'string', value);
   if (typeof fields !== 'object' || fields === null)
-    throw invalidOption('fields', 'an object of texts', fields);
+    throw invalidOption('fields', 'an object of strings', fields);
   for (const [name, value] of Object.entries(fields))
     if (typeof value !== 'string') throw invalidOption(`fields.${name}`, 'string', value);
 }
@@ -83,8 +84,8 @@ function join(prompt: string, negative: string, fields: Readonly<Record<string, 
 }
 
 /**
- * The last line that holds a program's settings; else, by A1111's rule, the last line of all if it holds enough fields to be no part of
- * the prompt.
+ * Finds the last line with the settings of a program; else, by A1111's rule, the last line if it has enough fields not
+ * to be part of the prompt.
  */
 function findFields(
   lines: readonly string[],
@@ -100,13 +101,13 @@ function findFields(
 
 const BESIDE_STEPS = ['Sampler', 'Seed', 'Size', 'CFG scale'];
 
-/** Every program writes its steps, first of all, and what else noise and size depend on; a prompt is quoted in these alone. */
+/** Every program writes the steps and the other fields that determine noise and size, and only then quotes prompts. */
 function isSettings(fields: Readonly<Record<string, string>>): boolean {
   const has = (name: string): boolean => Object.hasOwn(fields, name);
   return has('Prompt') || (has('Steps') && /^\d+\s*$/.test(fields.Steps!) && BESIDE_STEPS.some(has));
 }
 
-/** One pass from comma to comma, so that a hostile text costs no more than its length. */
+/** Parses the fields in a single pass, in linear time for hostile texts too. */
 function parseFields(line: string): Record<string, string> | undefined {
   const fields = new Map<string, string>();
   let at = 0;
@@ -130,7 +131,7 @@ function parseFields(line: string): Record<string, string> | undefined {
   return fields.size < MIN_FIELDS ? undefined : Object.fromEntries(fields);
 }
 
-/** A value that the plain form would lose is written as a JSON string. */
+/** Writes a value as a JSON string if the unquoted form would not preserve it. */
 function quote(value: string): string {
   return /[,\n:]|^["\s]|\s$|^$/.test(value) || !isWellFormed(value) ? JSON.stringify(value) : value;
 }
@@ -144,7 +145,7 @@ function unquote(value: string): string {
   }
 }
 
-/** Whether UTF-8 can hold the text: no half of a surrogate pair alone, and no zero byte, which PNG text cannot hold. */
+/** Returns true if PNG text can represent the string: no lone surrogates and no zero bytes. */
 function isWellFormed(text: string): boolean {
   return (
     !text.includes('\0') &&

@@ -1,17 +1,19 @@
-/** Pictures out: PNG by sharp, with text chunks of our own, and the same chunks read back. */
+/** Encodes PNG with sharp, adds text chunks, and reads them. */
 import { inflateSync } from 'node:zlib';
 import sharp from 'sharp';
 import { invalidOption, SafelightError } from '../errors.js';
 import { checkRgb, type RgbPixels } from '../tensor/render.js';
 
 const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
-/** Signature, and the header chunk of 13 bytes that always comes first. */
+/** Length of the signature and of the header chunk with 13 bytes of data, which always comes first. */
 const AFTER_HEADER = 8 + 25;
 const MAX_TEXT = 16 * 2 ** 20;
 
 /**
- * A PNG file. `text` becomes one chunk a key before the pixels: tEXt where Latin-1 can hold it, else iTXt (what Pillow, and so
- * A1111, writes). Key: 1 to 79 Latin-1 characters.
+ * Encodes an image as PNG. Each key of `text` becomes a chunk before the pixels: tEXt if Latin-1 can represent it, else
+ * iTXt (like Pillow and A1111).
+ * @param text keys of 1 to 79 Latin-1 characters
+ * @throws INVALID_IMAGE, INVALID_OPTION
  */
 export async function encodePng(
   image: RgbPixels,
@@ -32,40 +34,46 @@ export async function encodePng(
   return Buffer.concat([png.subarray(0, AFTER_HEADER), ...chunks, png.subarray(AFTER_HEADER)]);
 }
 
-/** The text chunks (tEXt, zTXt, iTXt) of a PNG; of a repeated key the first. @throws INVALID_IMAGE if it is no PNG. */
+/**
+ * Reads the text chunks (tEXt, zTXt, iTXt) of a PNG; the first one of a repeated key.
+ * @throws INVALID_IMAGE if it is not a PNG file
+ */
 export function readPngText(png: Uint8Array): Record<string, string> {
   if (!(png instanceof Uint8Array)) throw invalidOption('png', 'the bytes of a PNG file (Uint8Array)', png);
   if (png.length < AFTER_HEADER || SIGNATURE.some((b, i) => png[i] !== b)) {
     throw new SafelightError('INVALID_IMAGE', 'This is not a PNG file');
   }
   const view = new DataView(png.buffer, png.byteOffset, png.byteLength);
-  const found = new Map<string, string>();
+  const texts = new Map<string, string>();
   for (let at = 8; at + 12 <= png.length; ) {
     const length = view.getUint32(at);
     if (at + 12 + length > png.length) break;
     const type = latin1(png.subarray(at + 4, at + 8));
     const entry = parseText(type, png.subarray(at + 8, at + 8 + length));
-    if (entry && !found.has(entry[0])) found.set(...entry);
+    if (entry && !texts.has(entry[0])) texts.set(...entry);
     if (type === 'IEND') break;
     at += 12 + length;
   }
-  return Object.fromEntries(found);
+  return Object.fromEntries(texts);
 }
 
 function checkText(text: unknown): void {
-  if (typeof text !== 'object' || text === null) throw invalidOption('text', 'an object of texts', text);
+  if (typeof text !== 'object' || text === null) throw invalidOption('text', 'an object of strings', text);
   for (const [key, value] of Object.entries(text))
     if (typeof value !== 'string') throw invalidOption(`text.${key}`, 'string', value);
 }
 
 function textChunk(key: string, value: string): Uint8Array {
   if (key.length < 1 || key.length > 79 || !isLatin1(key)) {
-    throw new SafelightError('INVALID_OPTION', `A PNG text key has 1 to 79 Latin-1 characters, not '${key}'`);
+    throw new SafelightError(
+      'INVALID_OPTION',
+      `Expected a PNG text key of 1 to 79 Latin-1 characters, received '${key}'`,
+    );
   }
-  // A zero byte ends the text for most readers, so none is written.
+  // Most readers end the text at a zero byte.
   const clean = value.replaceAll('\0', '');
   if (isLatin1(clean)) return chunk('tEXt', Buffer.from(`${key}\0${clean}`, 'latin1'));
-  // Not compressed (0, method 0), no language, no translated key.
+  // Not compressed (flag 0, method 0), without language and translated key.
   return chunk(
     'iTXt',
     Buffer.concat([Buffer.from(`${key}\0\0\0\0\0`, 'latin1'), Buffer.from(clean, 'utf8')]),
@@ -104,7 +112,7 @@ function withText(
   return bytes && [key, decode(bytes)];
 }
 
-/** At most so much text: a few bytes can promise gigabytes. */
+/** Inflates with a size limit, since a few bytes can expand to gigabytes. */
 function inflate(data: Uint8Array): Uint8Array | undefined {
   try {
     return inflateSync(data, { maxOutputLength: MAX_TEXT });
@@ -128,7 +136,7 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
   return c;
 });
 
-/** CRC-32 of PNG chunks (ISO 3309); Node's own came after version 20.0. */
+/** CRC-32 of PNG chunks (ISO 3309). Not zlib's, which Node.js has only since 20.15. */
 function crc32(bytes: Uint8Array): number {
   let c = 0xffffffff;
   for (const byte of bytes) c = CRC_TABLE[(c ^ byte) & 255]! ^ (c >>> 8);

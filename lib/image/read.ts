@@ -1,4 +1,4 @@
-/** Pictures in: files or bytes that nobody vouches for, decoded by sharp (libvips) within limits. */
+/** Reads untrusted images from files or bytes, decoded by sharp (libvips) within limits. */
 import { stat } from 'node:fs/promises';
 import { types } from 'node:util';
 import sharp from 'sharp';
@@ -10,19 +10,19 @@ import { type ImageSource, openSource, type RawImage } from './source.js';
 export type { ImageSource, RawImage } from './source.js';
 
 export interface ReadOptions {
-  /** `white` lays transparency on white and gives RGB (default), `keep` gives RGBA. */
+  /** `white` composites transparency on white and returns RGB (default), `keep` returns RGBA. */
   readonly alpha?: 'white' | 'keep';
-  /** Pixels that the header may promise before anything is decoded; default 2^26 (8192 x 8192). */
+  /** Maximum number of pixels in the header, checked before decoding; default 2^26 (8192 x 8192). */
   readonly maxPixels?: number;
 }
 
 const MAX_PIXELS = 2 ** 26;
-/** SVG and PDF are programs, and libvips can hand unknown formats to ImageMagick. */
+/** Excludes SVG and PDF, which are programs, and formats that libvips may pass to ImageMagick. */
 const FORMATS = new Set(['png', 'jpeg', 'webp', 'gif', 'tiff', 'heif', 'avif']);
 
 /**
- * Decodes the first frame, turned as its EXIF orientation says, in 8-bit sRGB.
- * @throws FILE_NOT_FOUND, INVALID_IMAGE (not a picture, truncated, too many pixels), INVALID_OPTION
+ * Decodes the first frame, rotated by its EXIF orientation, to 8-bit sRGB.
+ * @throws FILE_NOT_FOUND, INVALID_IMAGE (not an image, truncated, too many pixels), INVALID_OPTION
  */
 export async function readImage(source: ImageSource, options: ReadOptions = {}): Promise<ByteImage> {
   const { alpha, maxPixels } = checkOptions(options);
@@ -36,9 +36,9 @@ export async function readImage(source: ImageSource, options: ReadOptions = {}):
   try {
     const image = sharp(input, { limitInputPixels: maxPixels, failOn: 'truncated', sequentialRead: true });
     const { format, width, height } = await image.metadata();
-    if (!format || !FORMATS.has(format)) throw new Error(`its format ${format} is not read`);
+    if (!format || !FORMATS.has(format)) throw new Error(`its format ${format} is not supported`);
     if (!(width * height <= maxPixels)) {
-      throw new Error(`its ${width} x ${height} pixels are more than the ${maxPixels} allowed`);
+      throw new Error(`its ${width} x ${height} pixels exceed the limit of ${maxPixels}`);
     }
     const upright = image.autoOrient().toColourspace('srgb');
     const flat = alpha === 'keep' ? upright.ensureAlpha() : upright.flatten({ background: '#ffffff' });
@@ -47,7 +47,7 @@ export async function readImage(source: ImageSource, options: ReadOptions = {}):
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     const hint =
-      source instanceof Uint8ClampedArray ? '; pixels of a canvas are given as { data, width, height }' : '';
+      source instanceof Uint8ClampedArray ? '; pass pixels of a canvas as { data, width, height }' : '';
     throw new SafelightError('INVALID_IMAGE', `Cannot decode ${label}: ${why}${hint}`, { cause: error });
   }
 }
@@ -55,18 +55,18 @@ export async function readImage(source: ImageSource, options: ReadOptions = {}):
 function checkOptions(options: ReadOptions): Required<ReadOptions> {
   knownKeys('options', options, new Set(['alpha', 'maxPixels']));
   const { alpha = 'white', maxPixels = MAX_PIXELS } = options;
-  if (alpha !== 'white' && alpha !== 'keep') throw invalidOption('alpha', 'white or keep', alpha);
+  if (alpha !== 'white' && alpha !== 'keep') throw invalidOption('alpha', "'white' or 'keep'", alpha);
   if (!Number.isSafeInteger(maxPixels) || maxPixels < 1)
-    throw invalidOption('maxPixels', 'integer of at least 1', maxPixels);
+    throw invalidOption('maxPixels', 'an integer of at least 1', maxPixels);
   return { alpha, maxPixels };
 }
 
-/** sharp reads no memory that is shared between threads. */
+/** Copies memory that is shared between threads, which sharp does not accept. */
 function unshared(bytes: Uint8Array): Uint8Array {
   return types.isSharedArrayBuffer(bytes.buffer) ? new Uint8Array(bytes) : bytes;
 }
 
-/** A plain array over the same memory: a Buffer's slice() would share it. */
+/** Returns a Uint8Array over the same memory; unlike a Buffer's, its slice() copies. */
 function ownBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const { buffer } = bytes;
   return buffer instanceof ArrayBuffer
@@ -77,24 +77,24 @@ function ownBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 function fromPixels(source: RawImage, alpha: 'white' | 'keep'): ByteImage {
   const { data, width, height } = source;
   const channels = source.channels ?? data.length / (width * height);
-  const wanted = alpha === 'keep' ? 4 : 3;
-  if (channels === wanted) return { data: new Uint8Array(data), width, height, channels };
-  const out = new Uint8Array(width * height * wanted).fill(255);
+  const target = alpha === 'keep' ? 4 : 3;
+  if (channels === target) return { data: new Uint8Array(data), width, height, channels };
+  const out = new Uint8Array(width * height * target).fill(255);
   for (let i = 0; i < width * height; i++) {
     const a = channels === 4 && alpha === 'white' ? data[i * 4 + 3]! : 255;
-    for (let c = 0; c < Math.min(wanted, 3); c++) {
+    for (let c = 0; c < Math.min(target, 3); c++) {
       const value = data[i * channels + (channels === 1 ? 0 : c)]!;
-      out[i * wanted + c] = Math.round((value * a + 255 * (255 - a)) / 255);
+      out[i * target + c] = Math.round((value * a + 255 * (255 - a)) / 255);
     }
-    if (wanted === 4 && channels === 4) out[i * 4 + 3] = data[i * 4 + 3]!;
+    if (target === 4 && channels === 4) out[i * 4 + 3] = data[i * 4 + 3]!;
   }
-  return { data: out, width, height, channels: wanted };
+  return { data: out, width, height, channels: target };
 }
 
 async function checkFile(path: string): Promise<void> {
   const info = await stat(path).catch((cause: unknown) => {
     const hint = /^[A-Za-z0-9+/_=\s-]{100,}$/.test(path)
-      ? '; base64 is given as a data URI (data:image/png;base64,...)'
+      ? '; pass base64 as a data URI (data:image/png;base64,...)'
       : '';
     const shown = path.length > 300 ? `${path.slice(0, 60)}...` : path;
     throw new SafelightError('FILE_NOT_FOUND', `There is no image at '${shown}'${hint}`, { cause });

@@ -1,14 +1,14 @@
 /**
- * Resizing as Pillow does it, in bytes as Pillow keeps them, so that pictures and masks that pass through a resize equal
- * those of A1111 and diffusers (sharp's kernels are the same on paper, but libvips shrinks by boxes first).
+ * Resizes images byte-exactly like Pillow, so that resized images and masks equal those of A1111 and diffusers (sharp
+ * has the same kernels, but libvips first shrinks with boxes).
  *
- * A separable filter whose support grows with the shrinking factor (antialiasing), coefficients in 22-bit fixed point, each
+ * A separable filter whose support grows with the scale factor (antialiasing), coefficients in 22-bit fixed point, each
  * pass rounded to bytes: Pillow's `ImagingResample` (src/libImaging/Resample.c of 13.0).
  */
 import { invalidOption } from '../errors.js';
 import { inSlices } from './slices.js';
 
-/** Interleaved bytes, `channels` a pixel. */
+/** Interleaved bytes, `channels` per pixel. */
 export interface ByteImage {
   readonly data: Uint8Array<ArrayBuffer>;
   readonly width: number;
@@ -35,14 +35,14 @@ const FILTERS: Record<ResampleFilter, { support: number; weight: (x: number) => 
 
 const PRECISION = 2 ** 22;
 
-/** One output position: weights of the inputs from `start` on. */
+/** One output position: weights of the inputs from index `start` on. */
 interface Tap {
   readonly start: number;
   readonly weights: Float64Array;
 }
 
 /**
- * The picture at another size. Large pictures are worked in slices between which the event loop turns.
+ * Returns the image at another size. Large images are processed in slices between which the event loop runs.
  * @throws ABORTED
  */
 export async function resample(
@@ -53,7 +53,7 @@ export async function resample(
   signal?: AbortSignal,
 ): Promise<ByteImage> {
   for (const [name, size] of Object.entries({ width, height })) {
-    if (!Number.isSafeInteger(size) || size < 1) throw invalidOption(name, 'integer of at least 1', size);
+    if (!Number.isSafeInteger(size) || size < 1) throw invalidOption(name, 'an integer of at least 1', size);
   }
   const size = { width, height };
   if (width === image.width && height === image.height) return { ...image, data: new Uint8Array(image.data) };
@@ -62,7 +62,10 @@ export async function resample(
   return alongX(await alongY(image, height, filter, signal), width, filter, signal);
 }
 
-/** Pillow 13's rule (older ones always begin with the width; the roundings differ): where the height shrinks by more than twice what the width does, its pass comes first. */
+/**
+ * Pillow 13's rule: the vertical pass is first if the height shrinks by more than twice the factor of the width. Older
+ * versions start with the width, with other roundings.
+ */
 function isVerticalFirst(from: Size, to: Size): boolean {
   return from.height > to.height && from.height - to.height > 2 * (from.width - to.width);
 }
@@ -127,15 +130,15 @@ function weighRow(
   }
 }
 
-/** Fixed point to byte, rounded down after the half that the sum began with. */
+/** Converts fixed point to a byte; the sum includes the half for rounding. */
 function toByte(sum: number): number {
   const value = Math.floor(sum / PRECISION);
   return value < 0 ? 0 : Math.min(255, value);
 }
 
 /**
- * An edge of a picture drawn out to `size` pixels, as Pillow resizes a strip without any extent there (bicubic): the outermost
- * line, sharpened a little against the one behind it.
+ * Extends an edge of an image to `size` pixels, as Pillow resizes a strip of zero extent (bicubic): the outermost line,
+ * slightly sharpened by the line next to it.
  */
 export function edgeStrip(
   image: ByteImage,
@@ -150,10 +153,10 @@ export function edgeStrip(
   const bytes = Uint8Array.from({ length: line }, (_, i) => {
     let sum = PRECISION / 2;
     tap.weights.forEach((weight, k) => {
-      const place = tap.start + k;
+      const index = tap.start + k;
       const pixel = isRow
-        ? place * width + Math.floor(i / channels)
-        : Math.floor(i / channels) * width + place;
+        ? index * width + Math.floor(i / channels)
+        : Math.floor(i / channels) * width + index;
       sum += weight * data[pixel * channels + (i % channels)]!;
     });
     return toByte(sum);
@@ -176,7 +179,7 @@ function tapsOf(from: number, to: number, name: ResampleFilter): Tap[] {
   return Array.from({ length: to }, (_, i) => tapAt((i + 0.5) * scale, from, stretch, filter));
 }
 
-/** What the picture is at a place, seen through a filter `stretch` times as wide. */
+/** Returns the taps of a position for a filter that is `stretch` times as wide. */
 function tapAt(center: number, from: number, stretch: number, filter: (typeof FILTERS)[ResampleFilter]): Tap {
   const support = filter.support * stretch;
   const start = Math.max(0, Math.trunc(center - support + 0.5));
@@ -188,7 +191,7 @@ function tapAt(center: number, from: number, stretch: number, filter: (typeof FI
   return { start, weights: weights.map((w) => roundAway((w / sum) * PRECISION)) };
 }
 
-/** C's cast after adding half in the number's own direction. */
+/** Rounds half away from zero, as C's cast after adding half with the sign of the number. */
 function roundAway(x: number): number {
   return Math.trunc(x < 0 ? x - 0.5 : x + 0.5);
 }

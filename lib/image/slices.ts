@@ -1,12 +1,13 @@
 import { setImmediate } from 'node:timers/promises';
 import { throwIfAborted } from '../errors.js';
 
-/** Multiplications after which the event loop gets a turn: about ten milliseconds. */
+/** Multiplications between two turns of the event loop: about ten milliseconds. */
 const TURN = 4_000_000;
 
 /**
- * Calls `each` for 0 ... count - 1, and lets the event loop turn now and then.
- * @param work multiplications of one call, roughly. @throws ABORTED
+ * Calls `each` for 0 ... count - 1, and regularly lets the event loop run.
+ * @param work approximate multiplications per call
+ * @throws ABORTED
  */
 export async function inSlices(
   count: number,

@@ -1,20 +1,23 @@
-/** Reads an image argument (path, URL, bytes or pixels) into bytes or pixels; an error names the type of anything else. */
+/**
+ * Converts an image argument (path, URL, bytes or pixels) into bytes or pixels. Errors name the type of any other
+ * argument.
+ */
 
 import { fileURLToPath } from 'node:url';
 import { types } from 'node:util';
 import { invalidOption, SafelightError } from '../errors.js';
 import { parseDataUri } from './data-uri.js';
 
-/** Pixels, row by row from the top left: 1 (gray), 3 (RGB) or 4 (RGBA) bytes each. A canvas' `ImageData` is one. */
+/** Pixels in rows from the top left, with 1 (gray), 3 (RGB) or 4 (RGBA) bytes each. A canvas' `ImageData` is one. */
 export interface RawImage {
   readonly data: Uint8Array | Uint8ClampedArray;
   readonly width: number;
   readonly height: number;
-  /** Default: as many as there are bytes for each pixel. */
+  /** Default `data.length / (width * height)`. */
   readonly channels?: 1 | 3 | 4;
 }
 
-/** A `Blob` or `File`, whoever's. */
+/** A `Blob` or `File` of any implementation. */
 export interface BlobLike {
   readonly size: number;
   readonly type: string;
@@ -22,8 +25,8 @@ export interface BlobLike {
 }
 
 /**
- * A path, a `file:` or `data:` URL (text or `URL`), the bytes of a file (PNG, JPEG, WebP, AVIF, GIF, TIFF), a `Blob` of them, or pixels.
- * Bytes alone, also of a `Uint8ClampedArray`, are always those of a file.
+ * An image: a path, a `file:` or `data:` URL (string or `URL`), the bytes of a file (PNG, JPEG, WebP, AVIF, GIF, TIFF),
+ * a `Blob` of them, or pixels. Bytes alone, including a `Uint8ClampedArray`, are always those of a file.
  */
 export type ImageSource =
   | string
@@ -44,7 +47,7 @@ export type OpenedSource =
 const ACCEPTED =
   'a path, a file: or data: URL, the bytes of an image file (Uint8Array, ArrayBuffer, Blob) or pixels as { data, width, height }';
 
-/** @throws INVALID_OPTION for what is no image, INVALID_IMAGE for a data URI or a Blob that cannot be read */
+/** @throws INVALID_OPTION for other values, INVALID_IMAGE for a data URI or a Blob that cannot be read */
 export async function openSource(source: unknown): Promise<OpenedSource> {
   if (typeof source === 'string') return fromText(source);
   if (isUrl(source)) return fromText(source.href);
@@ -67,8 +70,8 @@ function fromText(text: string): OpenedSource {
   }
   if (scheme.toLowerCase() === 'file') return { kind: 'file', path: filePath(text) };
   const hint = /^https?$/i.test(scheme)
-    ? 'Safelight downloads no images: fetch it first and pass the bytes, await (await fetch(url)).arrayBuffer()'
-    : 'read it first and pass the bytes';
+    ? 'Safelight does not download images: pass the bytes, await (await fetch(url)).arrayBuffer()'
+    : 'read it and pass the bytes';
   throw invalidOption('image', ACCEPTED, text, hint);
 }
 
@@ -76,11 +79,11 @@ function filePath(url: string): string {
   try {
     return fileURLToPath(new URL(url));
   } catch (cause) {
-    throw invalidOption('image', 'a file: URL of this machine', url, (cause as Error).message);
+    throw invalidOption('image', 'a file: URL on this machine', url, (cause as Error).message);
   }
 }
 
-/** A float array holds numbers, which are no file. */
+/** Rejects arrays of floats, which are not the bytes of a file. */
 function bytesOf(view: ArrayBufferView): Uint8Array {
   const isBytes = types.isUint8Array(view) || types.isUint8ClampedArray(view) || types.isDataView(view);
   if (!isBytes)
@@ -88,12 +91,12 @@ function bytesOf(view: ArrayBufferView): Uint8Array {
       'image',
       ACCEPTED,
       view,
-      'of numbers, decode makes an image of a latent, Tensor.toImage of any tensor',
+      'convert latents with decode, and other tensors with Tensor.toImage',
     );
   return bytesAt(view.buffer, view.byteOffset, view.byteLength);
 }
 
-/** Memory that was given to another thread (`postMessage` with a transfer list) is no longer there. */
+/** Creates a view; fails for memory that was transferred to another thread (`postMessage` with a transfer list). */
 function bytesAt(buffer: ArrayBufferLike, offset?: number, length?: number): Uint8Array {
   try {
     return new Uint8Array(buffer, offset, length);
@@ -119,7 +122,7 @@ function checkPixels(source: object): RawImage {
   const { data, width, height, channels } = source as Readonly<Record<string, unknown>>;
   const sides = { width: side('width', width), height: side('height', height) };
   if (!types.isUint8Array(data) && !types.isUint8ClampedArray(data))
-    throw invalidOption('image.data', 'Uint8Array or Uint8ClampedArray', data);
+    throw invalidOption('image.data', 'a Uint8Array or Uint8ClampedArray', data);
   const pixels = sides.width * sides.height;
   const count = channels ?? data.length / pixels;
   if ((count !== 1 && count !== 3 && count !== 4) || data.length !== pixels * count) {
@@ -132,10 +135,10 @@ function checkPixels(source: object): RawImage {
 
 function side(name: string, size: unknown): number {
   if (typeof size === 'number' && Number.isSafeInteger(size) && size >= 1) return size;
-  throw invalidOption(`image.${name}`, 'integer of at least 1', size);
+  throw invalidOption(`image.${name}`, 'an integer of at least 1', size);
 }
 
-/** Objects of other realms (workers, test runners) are none of our classes. */
+/** Objects of other realms (workers, test runners) are not instances of this realm's classes. */
 function isUrl(source: unknown): source is URL {
   return (
     source instanceof URL ||
@@ -155,10 +158,10 @@ function isBlob(source: object): source is BlobLike {
 
 function hintFor(source: unknown): string | undefined {
   if (typeof source !== 'object' || source === null) return undefined;
-  if ('arrayBuffer' in source) return 'of a Response, pass await response.arrayBuffer()';
-  if ('then' in source) return 'that is a promise: await it';
+  if ('arrayBuffer' in source) return 'pass await response.arrayBuffer()';
+  if ('then' in source) return 'await the promise';
   if ('pipe' in source || 'getReader' in source) return 'read the stream to its end and pass the bytes';
   if ('getContext' in source)
-    return 'of a canvas, pass context.getImageData(0, 0, width, height) or the bytes of canvas.toBuffer()';
+    return 'pass context.getImageData(0, 0, width, height) or the bytes of canvas.toBuffer()';
   return Array.isArray(source) ? 'pass one image' : undefined;
 }

@@ -1,31 +1,32 @@
-/** Tensors that callers give, held to the shape that is expected of them before anything is computed. */
+/** Validates tensors that callers pass, before any computation. */
 import { invalidOption, SafelightError } from '../errors.js';
 import { allFinite } from './stats.js';
 import { type AnyTensor, type DType, Tensor } from './tensor.js';
 
-/** A side of so many elements, or a letter (`B`, `h`) where any number from 1 on will do. */
+/** A dimension's size, or a letter (`B`, `h`) for any size of at least 1. */
 export type Side = number | string;
 
 /**
- * @param name the option or argument that it is
- * @param shape such as `['B', 4, 'h', 'w']`
- * @throws INVALID_OPTION for what is no tensor, SHAPE_MISMATCH for another shape or element type
+ * Checks a tensor of f32.
+ * @param name name of the option or argument
+ * @param shape expected shape, such as `['B', 4, 'h', 'w']`
+ * @throws INVALID_OPTION if `value` is not a tensor, SHAPE_MISMATCH for another shape or element type
  */
 export function checkTensor(name: string, value: unknown, shape: readonly Side[]): Tensor {
   return checkShape(name, value, shape, 'f32') as Tensor;
 }
 
-/** The same of whole numbers (i32). */
+/** Checks a tensor of i32. @throws as `checkTensor` */
 export function checkIndices(name: string, value: unknown, shape: readonly Side[]): Tensor<Int32Array> {
   return checkShape(name, value, shape, 'i32') as Tensor<Int32Array>;
 }
 
-/** @throws NOT_FINITE */
+/** @throws NOT_FINITE if the tensor contains NaN or an infinity */
 export function checkFinite(name: string, { data }: AnyTensor): void {
   if (allFinite(data)) return;
   throw new SafelightError(
     'NOT_FINITE',
-    `Expected finite numbers for ${name} but received some that are NaN or infinite`,
+    `Expected finite numbers for ${name}, received NaN or infinite values.`,
   );
 }
 
@@ -38,7 +39,7 @@ function checkShape(name: string, value: unknown, shape: readonly Side[], dtype:
     tensor.shape.length === shape.length &&
     tensor.shape.every((side, i) => (typeof shape[i] === 'number' ? side === shape[i] : side >= 1));
   if (!fits) throw mismatch(name, expected, `${tensor.dtype} [${tensor.shape.join(', ')}]`);
-  // Memory that was transferred to another thread leaves an array of nothing behind.
+  // Transferring memory to another thread leaves an empty array behind.
   const size = tensor.shape.reduce((product, side) => product * side, 1);
   if (tensor.data.length !== size)
     throw mismatch(name, `${size} numbers`, `${tensor.data.length} (its memory was transferred)`);
@@ -46,5 +47,5 @@ function checkShape(name: string, value: unknown, shape: readonly Side[], dtype:
 }
 
 function mismatch(name: string, expected: string, received: string): SafelightError {
-  return new SafelightError('SHAPE_MISMATCH', `Expected ${expected} for ${name} but received ${received}`);
+  return new SafelightError('SHAPE_MISMATCH', `Expected ${expected} for ${name}, received ${received}.`);
 }

@@ -1,6 +1,6 @@
-/** Numbers as colours; the page draws with it too, so it imports nothing. */
+/** Colors of numbers. The web page uses this file too, so it has no imports. */
 
-/** Matplotlib's inferno at eighths, black to pale yellow; perceptually even, and readable in gray. */
+/** Matplotlib's inferno at eighths, from black to pale yellow; perceptually uniform, and monotonic in gray. */
 const INFERNO = [
   [0, 0, 4],
   [31, 12, 72],
@@ -13,8 +13,8 @@ const INFERNO = [
   [252, 255, 164],
 ] as const;
 
-/** The colour of a number between 0 and 1, of any heat map. */
-export function heatColour(unit: number): [number, number, number] {
+/** Returns the color [red, green, blue] of a number between 0 and 1. */
+export function heatColor(unit: number): [number, number, number] {
   const position = Math.min(1, Math.max(0, unit)) * (INFERNO.length - 1);
   const i = Math.min(INFERNO.length - 2, Math.floor(position));
   const [from, to] = [INFERNO[i]!, INFERNO[i + 1]!];

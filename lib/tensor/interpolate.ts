@@ -1,4 +1,4 @@
-/** Resizing planes of numbers, as `torch.nn.functional.interpolate` (align_corners false) does. */
+/** Resizes planes of numbers, as `torch.nn.functional.interpolate` (align_corners false). */
 import { invalidOption } from '../errors.js';
 import { Tensor } from './tensor.js';
 
@@ -12,13 +12,14 @@ interface Tap {
 }
 
 /**
- * Each `[h, w]` plane of `[..., h, w]` at another size. Positions beyond the edge take the edge's value; only
- * `bicubic-antialiased` widens its kernel where it shrinks.
+ * Resizes each `[h, w]` plane of a tensor `[..., h, w]`. Positions beyond the edge have the edge's value; only
+ * `bicubic-antialiased` widens its kernel when shrinking.
+ * @throws INVALID_OPTION
  */
 export function interpolate(tensor: Tensor, height: number, width: number, mode: Interpolation): Tensor {
   const [h, w] = tensor.shape.slice(-2);
   if (h === undefined || w === undefined || tensor.size === 0) {
-    throw invalidOption('tensor', 'at least two dimensions and one element', tensor.shape);
+    throw invalidOption('tensor', 'a tensor of at least two dimensions and one element', tensor.shape);
   }
   const rows = tapsOf(h, height, mode);
   const columns = tapsOf(w, width, mode);
@@ -73,7 +74,7 @@ function tapsOf(from: number, to: number, mode: Interpolation): Tap[] {
   });
 }
 
-/** Pillow's way, which torch follows here: the kernel as wide as the step, cut at the edges and normalized. */
+/** Pillow's method, as in torch: a kernel as wide as the step, cut at the edges and normalized. */
 function antialiased(i: number, scale: number, from: number): Tap {
   const stretch = Math.max(1, scale);
   const center = (i + 0.5) * scale;

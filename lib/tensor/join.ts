@@ -1,4 +1,4 @@
-/** Copies of parts of arrays into a new one: what `Tensor.cat`, `Tensor.stack`, `repeat` and `slice` compute. */
+/** Copies parts of arrays into a new array, for `Tensor.cat`, `Tensor.stack`, `repeat` and `slice`. */
 import { invalidOption, SafelightError } from '../errors.js';
 import { dtypeOf, type TensorData, zerosLike } from './dtypes.js';
 import { resolveDim, type Span, sizeOf } from './shape.js';
@@ -10,8 +10,8 @@ export interface ShapedArray<T extends TensorData> {
 }
 
 /**
- * Joins arrays along a dimension that they have.
- * @throws SHAPE_MISMATCH where another dimension or the element type differs, INVALID_OPTION
+ * Concatenates arrays along an existing dimension.
+ * @throws SHAPE_MISMATCH if another dimension or the element type differs, INVALID_OPTION
  */
 export function concatenate<T extends TensorData>(
   parts: readonly ShapedArray<T>[],
@@ -25,8 +25,8 @@ export function concatenate<T extends TensorData>(
 }
 
 /**
- * Joins arrays of one shape along a new dimension.
- * @throws SHAPE_MISMATCH where shape or element type differ, INVALID_OPTION
+ * Stacks arrays of one shape along a new dimension.
+ * @throws SHAPE_MISMATCH if shapes or element types differ, INVALID_OPTION
  */
 export function stack<T extends TensorData>(parts: readonly ShapedArray<T>[], dim: number): ShapedArray<T> {
   const { shape } = firstOf(parts);
@@ -35,7 +35,7 @@ export function stack<T extends TensorData>(parts: readonly ShapedArray<T>[], di
   return interleave(parts, shape.slice(0, before), [parts.length, ...shape.slice(before)]);
 }
 
-/** Repeats an array along each dimension, as `torch.Tensor.repeat` and `numpy.tile` do. @throws INVALID_OPTION */
+/** Repeats an array along each dimension, as `torch.Tensor.repeat` and `numpy.tile`. @throws INVALID_OPTION */
 export function tile<T extends TensorData>(
   { data, shape }: ShapedArray<T>,
   counts: readonly number[],
@@ -44,7 +44,7 @@ export function tile<T extends TensorData>(
     throw invalidOption('counts', `at least one count for each of ${shape.length} dimensions`, counts);
   for (const count of counts) {
     if (!Number.isSafeInteger(count) || count < 0)
-      throw invalidOption('counts', 'whole numbers of at least 0', count);
+      throw invalidOption('counts', 'integers of at least 0', count);
   }
   const padded = [...counts.slice(shape.length).map(() => 1), ...shape];
   const repeated = padded.map((side, i) => side * counts[i]!);
@@ -54,7 +54,7 @@ export function tile<T extends TensorData>(
     const side = padded[dim] ?? 1;
     if (dim >= padded.length - 1) out.set(data.subarray(from, from + side), to);
     else for (let i = 0; i < side; i++) write(dim + 1, from + i * inside, to + i * outside);
-    // What is written once is copied within the result: elements of this dimension lie one after the other.
+    // Copies within the result after the first write: elements of this dimension are contiguous.
     for (let k = 1; k < (counts[dim] ?? 1); k++)
       out.copyWithin(to + k * side * outside, to, to + side * outside);
   };
@@ -62,7 +62,7 @@ export function tile<T extends TensorData>(
   return { data: out, shape: repeated };
 }
 
-/** Copies a part of an array, one span a dimension. */
+/** Copies a part of an array, with one span per dimension. */
 export function cut<T extends TensorData>(
   { data, shape }: ShapedArray<T>,
   spans: readonly Span[],
@@ -87,7 +87,7 @@ export function cut<T extends TensorData>(
   return { data: out, shape: spans.filter(({ dropped }) => !dropped).map(({ start, end }) => end - start) };
 }
 
-/** Lays out, for each index of the outer dimensions, the blocks of all parts one after the other. */
+/** Copies the blocks of all parts next to each other, for each index of the outer dimensions. */
 function interleave<T extends TensorData>(
   parts: readonly ShapedArray<T>[],
   outer: readonly number[],
@@ -116,11 +116,11 @@ function firstOf<T extends TensorData>(parts: readonly ShapedArray<T>[]): Shaped
 function checkAlike(parts: readonly ShapedArray<TensorData>[], except?: number): void {
   const first = firstOf(parts);
   for (const [i, part] of parts.entries()) {
-    // Memory that was transferred to another thread leaves an array of nothing behind.
+    // Transferring memory to another thread leaves an empty array behind.
     if (part.data.length !== sizeOf(part.shape))
       throw new SafelightError(
         'SHAPE_MISMATCH',
-        `Expected data for tensor ${i}, but its memory was transferred`,
+        `Expected data for tensor ${i}, but its memory was transferred.`,
       );
     const alike =
       dtypeOf(part.data) === dtypeOf(first.data) &&
@@ -130,7 +130,7 @@ function checkAlike(parts: readonly ShapedArray<TensorData>[], except?: number):
     const expected = first.shape.map((side, dim) => (dim === except ? 'any' : side));
     throw new SafelightError(
       'SHAPE_MISMATCH',
-      `Expected ${dtypeOf(first.data)} [${expected.join(', ')}], as the first tensor is, for tensor ${i} but received ${dtypeOf(part.data)} [${part.shape.join(', ')}]`,
+      `Expected ${dtypeOf(first.data)} [${expected.join(', ')}], the type and shape of the first tensor, for tensor ${i}, received ${dtypeOf(part.data)} [${part.shape.join(', ')}].`,
     );
   }
 }

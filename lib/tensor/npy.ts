@@ -1,6 +1,6 @@
 /**
- * NumPy's `.npy` files, read without trusting them: the header is a Python literal, of which only the three known keys with
- * plain values are understood; nothing is evaluated.
+ * Reads and writes NumPy's `.npy` files. Files are untrusted: the header is a Python literal, of which only the three
+ * defined keys with plain values are parsed; nothing is evaluated.
  *
  * Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html (versions 1.0, 2.0 and 3.0).
  */
@@ -13,7 +13,7 @@ export interface NpyArray {
 }
 
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
-/** A header of three keys is far below this; NumPy itself refuses to evaluate more than 10,000 characters. */
+/** Limit of header characters, far above headers of three keys and equal to NumPy's own. */
 const MAX_HEADER = 10_000;
 const MAX_DIMENSIONS = 32;
 
@@ -28,7 +28,7 @@ const f32 = (n: number) => new Float32Array(n);
 const i32 = (n: number) => new Int32Array(n);
 const u8 = (n: number) => new Uint8Array(n);
 
-/** Integers other than bytes become i32; a number that does not fit is an error rather than another number. */
+/** Integers other than bytes are read as i32; values that do not fit are errors. */
 const TYPES: Record<string, ElementType> = {
   '<f4': { bytes: 4, make: f32, read: (v, o) => v.getFloat32(o, true) },
   '<f8': { bytes: 8, make: (n) => new Float64Array(n), read: (v, o) => v.getFloat64(o, true) },
@@ -45,11 +45,12 @@ const TYPES: Record<string, ElementType> = {
 };
 
 /**
- * Reads a whole `.npy` file. f2 and f4 give f32, f8 gives f64, u1 and bool u8, other integers i32; Fortran order is turned into C order.
- * @throws INVALID_FILE for anything that breaks the format, is truncated, has bytes left over or an element type not named here.
+ * Parses a complete `.npy` file. f2 and f4 are read as f32, f8 as f64, u1 and bool as u8, other integers as i32;
+ * Fortran order is converted to C order.
+ * @throws INVALID_FILE for a malformed or truncated file, trailing bytes or another element type
  */
 export function parseNpy(bytes: Uint8Array): NpyArray {
-  // Also of memory that was transferred to another thread, which has no view.
+  // Also for memory that was transferred to another thread, of which no view can be created.
   if (bytes.length === 0) throw invalid('it is empty');
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const { descr, fortran, shape, start } = readHeader(bytes, view);
@@ -58,7 +59,7 @@ export function parseNpy(bytes: Uint8Array): NpyArray {
   const count = shape.reduce((n, d) => n * d, 1);
   if (!Number.isSafeInteger(count) || count * type.bytes !== bytes.length - start) {
     throw invalid(
-      `a '${descr}' array of shape (${shape.join(', ')}) does not take the ${bytes.length - start} bytes after its header`,
+      `the ${bytes.length - start} bytes after its header do not match a '${descr}' array of shape (${shape.join(', ')})`,
     );
   }
   const data = type.make(count);
@@ -66,7 +67,7 @@ export function parseNpy(bytes: Uint8Array): NpyArray {
   return { data: fortran ? toCOrder(data, shape) : data, shape };
 }
 
-/** The bytes of a `.npy` file, version 1.0, little-endian, data aligned to 64 bytes as NumPy does. */
+/** Returns a `.npy` file of version 1.0, little-endian, with data aligned to 64 bytes as in NumPy. */
 export function writeNpy(data: TensorData, shape: readonly number[]): Uint8Array<ArrayBuffer> {
   const descr =
     data instanceof Float32Array
@@ -82,7 +83,7 @@ export function writeNpy(data: TensorData, shape: readonly number[]): Uint8Array
   const out = new Uint8Array(length + data.byteLength);
   out.set([...MAGIC, 1, 0, (length - 10) & 255, (length - 10) >> 8]);
   out.set(new TextEncoder().encode(`${text.padEnd(length - 11)}\n`), 10);
-  // Typed arrays have the machine's order, which is little-endian wherever Node runs.
+  // Typed arrays use the byte order of the machine, little-endian on all platforms of Node.js.
   out.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), length);
   return out;
 }
@@ -95,13 +96,13 @@ interface Header {
 }
 
 function readHeader(bytes: Uint8Array, view: DataView): Header {
-  if (bytes.length < 12 || MAGIC.some((b, i) => bytes[i] !== b)) throw invalid('it does not begin as one');
+  if (bytes.length < 12 || MAGIC.some((b, i) => bytes[i] !== b)) throw invalid('it has no .npy signature');
   const major = bytes[6]!;
   if (major < 1 || major > 3 || bytes[7] !== 0) throw invalid(`its version ${major}.${bytes[7]} is unknown`);
   const prefix = major === 1 ? 10 : 12;
   const length = major === 1 ? view.getUint16(8, true) : view.getUint32(8, true);
   if (length > MAX_HEADER) throw invalid(`its header of ${length} bytes is too long`);
-  if (prefix + length > bytes.length) throw invalid('it ends within its header');
+  if (prefix + length > bytes.length) throw invalid('it ends inside its header');
   const text = new TextDecoder(major === 3 ? 'utf-8' : 'latin1').decode(
     bytes.subarray(prefix, prefix + length),
   );
@@ -110,29 +111,29 @@ function readHeader(bytes: Uint8Array, view: DataView): Header {
   return { ...parseEntries(dict), start: prefix + length };
 }
 
-/** `'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), ` in any order of keys, each exactly once, nothing else. */
+/** Parses `'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), ` with each key exactly once, in any order. */
 function parseEntries(dict: string): Omit<Header, 'start'> {
-  const found = new Map<string, string>();
+  const fields = new Map<string, string>();
   const entry =
     /\s*(['"])(descr|fortran_order|shape)\1\s*:\s*('[^']*'|"[^"]*"|True|False|\([0-9,\sL]*\))\s*(,|$)\s*/y;
   while (entry.lastIndex < dict.length) {
     const match = entry.exec(dict);
-    if (!match) throw invalid('its header holds something other than descr, fortran_order and shape');
-    if (found.has(match[2]!)) throw invalid(`its header names ${match[2]} twice`);
-    found.set(match[2]!, match[3]!);
+    if (!match) throw invalid('its header contains something other than descr, fortran_order and shape');
+    if (fields.has(match[2]!)) throw invalid(`its header names ${match[2]} twice`);
+    fields.set(match[2]!, match[3]!);
   }
-  const descr = /^['"](.*)['"]$/.exec(found.get('descr') ?? '')?.[1];
-  const order = found.get('fortran_order');
-  const shape = parseShape(found.get('shape') ?? '');
+  const descr = /^['"](.*)['"]$/.exec(fields.get('descr') ?? '')?.[1];
+  const order = fields.get('fortran_order');
+  const shape = parseShape(fields.get('shape') ?? '');
   if (descr === undefined || (order !== 'True' && order !== 'False') || !shape) {
-    throw invalid('its header lacks a proper descr, fortran_order or shape');
+    throw invalid('its header lacks a valid descr, fortran_order or shape');
   }
   if (shape.length > MAX_DIMENSIONS || !shape.every(Number.isSafeInteger))
-    throw invalid('its shape is absurd');
+    throw invalid('its shape is implausible');
   return { descr, fortran: order === 'True', shape };
 }
 
-/** A Python tuple of whole numbers: `()`, `(3,)`, `(2, 3)`, `(2, 3,)`; `(3)` is no tuple. */
+/** Parses a Python tuple of integers: `()`, `(3,)`, `(2, 3)`, `(2, 3,)`; `(3)` is not a tuple. */
 function parseShape(text: string): number[] | undefined {
   if (/^\(\s*\)$/.test(text)) return [];
   if (!/^\(.*\)$/s.test(text)) return undefined;
@@ -144,7 +145,7 @@ function parseShape(text: string): number[] | undefined {
     : undefined;
 }
 
-/** Fortran order: the first dimension varies fastest. */
+/** Converts from Fortran order, in which the first dimension varies fastest. */
 function toCOrder(data: TensorData, shape: readonly number[]): TensorData {
   const out = data.slice();
   const index = new Array<number>(shape.length).fill(0);
@@ -156,7 +157,7 @@ function toCOrder(data: TensorData, shape: readonly number[]): TensorData {
   return out;
 }
 
-/** IEEE 754 half precision, exactly. */
+/** Converts IEEE 754 half precision exactly. */
 function halfToNumber(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 31;

@@ -1,18 +1,18 @@
-/** Drawing a tensor, so that it can be looked at. */
+/** Renders tensors as images. */
 
 import { invalidOption } from '../errors.js';
 import type { TensorData } from './dtypes.js';
-import { heatColour } from './heat.js';
+import { heatColor } from './heat.js';
 import { statsOf } from './stats.js';
 
-/** Pixels, three bytes each (red, green, blue), row by row from the top left. */
+/** RGB pixels of three bytes each, in rows from the top left. */
 export interface RgbImage {
   readonly data: Uint8Array<ArrayBuffer>;
   readonly width: number;
   readonly height: number;
 }
 
-/** The same of a caller's, over memory of any kind. */
+/** RGB pixels that a caller passes, in memory of any kind. */
 export interface RgbPixels {
   readonly data: Uint8Array | Uint8ClampedArray;
   readonly width: number;
@@ -26,7 +26,7 @@ export function checkRgb(name: string, image: unknown): RgbPixels {
   const { data, width, height } = image as Readonly<Record<string, unknown>>;
   for (const [side, size] of Object.entries({ width, height })) {
     if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 1)
-      throw invalidOption(`${name}.${side}`, 'integer of at least 1', size);
+      throw invalidOption(`${name}.${side}`, 'an integer of at least 1', size);
   }
   const bytes = data instanceof Uint8Array || data instanceof Uint8ClampedArray ? data : undefined;
   const sides = { width: Number(width), height: Number(height) };
@@ -41,39 +41,44 @@ export function checkRgb(name: string, image: unknown): RgbPixels {
 
 export interface RenderOptions {
   /**
-   * The numbers shown as the darkest and the brightest. Default: [-1, 1] for three channels (pictures as the autoencoder
-   * sees them), [0, 255] for u8, else `auto`: the finite extremes of the tensor.
+   * The values shown as the darkest and the brightest. Default: [-1, 1] for three channels (images in the range of the
+   * autoencoder), [0, 255] for u8, else `auto`: the minimum and maximum of the finite values.
    */
   readonly range?: readonly [number, number] | 'auto';
-  /** `rgb` shows three channels as one picture (default for them), `heat` each channel in false colours, `gray` in gray. */
+  /**
+   * `rgb` shows three channels as one image (default for them), `heat` each channel in false colors (default for
+   * others), `gray` in gray.
+   */
   readonly mode?: 'rgb' | 'heat' | 'gray';
-  /** Each element becomes a square of so many pixels (default 1). */
+  /** Side length in pixels of the square for each element (default 1). */
   readonly scale?: number;
 }
 
-/** One channel or one picture: `planes` offsets into the data, each `[height, width]`. */
+/** One channel or one RGB image: offsets of its planes in the data, each `[height, width]`. */
 interface Cell {
   readonly planes: readonly number[];
 }
 
-/** Elements that are not finite, in no colour of the scale. */
+/** The color of elements that are not finite, not part of the color scale. */
 const BROKEN = [0, 255, 255] as const;
 const GAP = 1;
 const MAX_PIXELS = 2 ** 28;
 
 /**
- * `[H, W]` and `[N]` are one heat map; `[3, H, W]` and `[B, 3, H, W]` pictures; `[C, H, W]` and `[B, C, H, W]` a grid of heat
- * maps, a row of the grid for each element of the batch if there are several. More dimensions join the batch.
+ * Renders a tensor. `[H, W]` and `[N]` are one heat map; `[3, H, W]` and `[B, 3, H, W]` RGB images; `[C, H, W]` and
+ * `[B, C, H, W]` a grid of heat maps, with a row for each element of the batch if there are several. Further dimensions
+ * are part of the batch.
+ * @throws INVALID_OPTION
  */
 export function renderTensor(data: TensorData, shape: readonly number[], options: RenderOptions): RgbImage {
   const width = shape.at(-1) ?? 1;
   const height = shape.at(-2) ?? 1;
   const channels = shape.at(-3) ?? 1;
   const batch = shape.slice(0, -3).reduce((n, d) => n * d, 1);
-  if (data.length === 0) throw invalidOption('tensor', 'at least one element to draw', data.length);
+  if (data.length === 0) throw invalidOption('tensor', 'at least one element', data.length);
   const scale = options.scale ?? 1;
   if (!Number.isInteger(scale) || scale < 1)
-    throw invalidOption('scale', 'integer of at least 1', options.scale);
+    throw invalidOption('scale', 'an integer of at least 1', options.scale);
   const mode = options.mode ?? (channels === 3 ? 'rgb' : 'heat');
   if (mode !== 'rgb' && mode !== 'heat' && mode !== 'gray')
     throw invalidOption('mode', 'one of rgb, heat, gray', mode);
@@ -112,7 +117,7 @@ function drawGrid(
   const width = columns * (cellWidth + GAP) - GAP;
   const height = rows * (cellHeight + GAP) - GAP;
   if (width * height > MAX_PIXELS)
-    throw invalidOption('tensor', `a picture of at most ${MAX_PIXELS} pixels`, width * height);
+    throw invalidOption('tensor', `a tensor that renders to at most ${MAX_PIXELS} pixels`, width * height);
   const out = new Uint8Array(width * height * 3).fill(255);
   cells.forEach((cell, i) => {
     const left = (i % columns) * (cellWidth + GAP);
@@ -129,7 +134,7 @@ function colours(data: TensorData, mode: 'rgb' | 'heat' | 'gray', range: RenderO
   const unit = (v: number): number => Math.min(1, Math.max(0, high > low ? (v - low) / (high - low) : 0.5));
   return (values: number[], out: Uint8Array, at: number): void => {
     if (!values.every(Number.isFinite)) return void out.set(BROKEN, at);
-    if (mode === 'heat') return void out.set(heatColour(unit(values[0]!)), at);
+    if (mode === 'heat') return void out.set(heatColor(unit(values[0]!)), at);
     for (let c = 0; c < 3; c++) out[at + c] = Math.round(255 * unit(values[mode === 'rgb' ? c : 0]!));
   };
 }

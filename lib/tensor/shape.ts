@@ -1,58 +1,67 @@
-/** Shapes, and the indices and ranges that select parts of them. */
+/** Shapes, and indices and ranges that select parts of them. */
 import { invalidOption } from '../errors.js';
 
-/** As many as NumPy knows. */
+/** NumPy's limit. */
 const MAX_DIMENSIONS = 32;
 
-/** An index (the dimension is dropped), `[start, end)` with `null` for "to that side's edge", or `null` for all of it. */
+/**
+ * An index (drops the dimension), a range [start, end) in which `null` stands for the respective edge, or `null` for
+ * the complete dimension.
+ */
 export type Range = number | readonly [start: number | null, end?: number | null] | null;
 
-/** A range in numbers: `[start, end)` of a dimension, which an index drops. */
+/** A resolved range [start, end) of a dimension; `dropped` for an index. */
 export interface Span {
   readonly start: number;
   readonly end: number;
   readonly dropped: boolean;
 }
 
-/** The product of a shape. @throws INVALID_OPTION unless every dimension is a whole number >= 0 and the product is exact. */
+/**
+ * Returns the product of a shape.
+ * @throws INVALID_OPTION if a dimension is not an integer >= 0, or the product is not exact
+ */
 export function sizeOf(shape: readonly number[]): number {
   checkShapeArray(shape);
   let size = 1;
   for (const dim of shape) {
-    if (!Number.isSafeInteger(dim) || dim < 0)
-      throw invalidOption('shape', 'whole numbers of at least 0', dim);
+    if (!Number.isSafeInteger(dim) || dim < 0) throw invalidOption('shape', 'integers of at least 0', dim);
     size *= dim;
   }
-  if (!Number.isSafeInteger(size)) throw invalidOption('shape', 'fewer than 2^53 elements', size);
+  if (!Number.isSafeInteger(size)) throw invalidOption('shape', 'a shape of fewer than 2^53 elements', size);
   return size;
 }
 
-/** @throws INVALID_OPTION for what is no array, and for more dimensions than NumPy knows */
+/** @throws INVALID_OPTION if `shape` is not an array, or has more than 32 dimensions */
 export function checkShapeArray(shape: unknown): void {
-  if (!Array.isArray(shape)) throw invalidOption('shape', 'an array of whole numbers', shape);
+  if (!Array.isArray(shape)) throw invalidOption('shape', 'an array of integers', shape);
   if (shape.length > MAX_DIMENSIONS)
     throw invalidOption('shape', `at most ${MAX_DIMENSIONS} dimensions`, shape);
 }
 
-/** Returns which of `rank` dimensions `dim` names, -1 being the last. @throws INVALID_OPTION */
+/** Returns the index of dimension `dim` of `rank`, where -1 is the last. @throws INVALID_OPTION */
 export function resolveDim(dim: number, rank: number): number {
   const resolved = typeof dim === 'number' && dim < 0 ? dim + rank : dim;
   if (rank === 0) throw invalidOption('dim', 'a tensor of at least one dimension', dim);
   if (!Number.isInteger(resolved) || resolved < 0 || resolved >= rank)
-    throw invalidOption('dim', `integer between ${-rank} and ${rank - 1}`, dim);
+    throw invalidOption('dim', `an integer between ${-rank} and ${rank - 1}`, dim);
   return resolved;
 }
 
-/** @throws INVALID_OPTION for an index beyond the dimension's length */
+/** Returns a non-negative index. @throws INVALID_OPTION for an index outside the dimension */
 export function resolveIndex(index: number, length: number, dim: number): number {
   const i = typeof index === 'number' && index < 0 ? index + length : index;
   if (!Number.isInteger(i) || i < 0 || i >= length) {
-    throw invalidOption(`index of dimension ${dim}`, `integer between ${-length} and ${length - 1}`, index);
+    throw invalidOption(
+      `index of dimension ${dim}`,
+      `an integer between ${-length} and ${length - 1}`,
+      index,
+    );
   }
   return i;
 }
 
-/** Bounds beyond the dimension are moved to its edges, as NumPy does. @throws INVALID_OPTION */
+/** Returns the span of a range; bounds outside the dimension are clamped, as in NumPy. @throws INVALID_OPTION */
 export function resolveRange(range: Range, length: number, dim: number): Span {
   if (typeof range === 'number') {
     const start = resolveIndex(range, length, dim);

@@ -1,25 +1,25 @@
-/** Numbers about the numbers of a tensor. */
+/** Statistics of the values of a tensor. */
 import { invalidOption } from '../errors.js';
 import type { TensorData } from './dtypes.js';
 
 export interface TensorStats {
-  /** Of the finite elements; NaN if there are none. */
+  /** Minimum of the finite elements; NaN if there are none. */
   readonly min: number;
   readonly max: number;
   readonly mean: number;
-  /** Population standard deviation (divided by n, NumPy's default). */
+  /** Population standard deviation (divided by n, as NumPy's default). */
   readonly std: number;
   readonly nan: number;
-  /** Both infinities. */
+  /** Number of infinities of either sign. */
   readonly inf: number;
 }
 
 export interface Histogram {
-  /** Elements in each bin; the last bin includes its right edge (as NumPy's). */
+  /** Number of elements per bin; the last bin includes its right edge, as in NumPy. */
   readonly counts: Float64Array;
-  /** `bins + 1` edges. */
+  /** Edges of the bins, `bins + 1` values. */
   readonly edges: Float64Array;
-  /** Finite elements outside the range, and elements that are not finite. */
+  /** Number of finite elements outside the range and of elements that are not finite. */
   readonly outside: number;
   readonly notFinite: number;
 }
@@ -38,16 +38,16 @@ export function statsOf(data: TensorData): TensorStats {
   }
   const count = data.length - nan - inf;
   if (count === 0) return { min: NaN, max: NaN, mean: NaN, std: NaN, nan, inf };
-  // A second pass about the mean: the one-pass formula cancels where the mean is large.
+  // Two passes, since the one-pass formula suffers from cancellation for large means.
   const mean = sum / count;
   let squares = 0;
   for (const v of data) if (Number.isFinite(v)) squares += (v - mean) ** 2;
   return { min, max, mean, std: Math.sqrt(squares / count), nan, inf };
 }
 
-/** Whether every element is a finite number: the cheap check after each step. */
+/** Returns true if every element is finite; cheap enough to check after each step. */
 export function allFinite(data: TensorData): boolean {
-  // A sum that stays finite proves it; only a sum that overflowed needs the slow look (NaN and infinities stick).
+  // A finite sum proves it. A sum that is not may also have overflowed, so that each element must be checked.
   let sum = 0;
   for (let i = 0; i < data.length; i++) sum += data[i]!;
   if (Number.isFinite(sum)) return true;
@@ -57,7 +57,7 @@ export function allFinite(data: TensorData): boolean {
 
 export function histogramOf(data: TensorData, bins: number, range?: readonly [number, number]): Histogram {
   if (!Number.isInteger(bins) || bins < 1 || bins > 1_000_000) {
-    throw invalidOption('bins', 'integer between 1 and 1000000', bins);
+    throw invalidOption('bins', 'an integer between 1 and 1000000', bins);
   }
   if (range !== undefined && !(Array.isArray(range) && range.length === 2))
     throw invalidOption('range', 'two finite numbers in order', range);
@@ -65,7 +65,7 @@ export function histogramOf(data: TensorData, bins: number, range?: readonly [nu
   if (!Number.isFinite(low) || !Number.isFinite(high) || low > high) {
     throw invalidOption('range', 'two finite numbers in order', range);
   }
-  // NumPy widens an empty range by a half to each side, so that a constant tensor has its spike in the middle.
+  // As in NumPy, an empty range is widened by 0.5 on each side, so that a constant tensor has its peak in the middle.
   if (low === high) [low, high] = [low - 0.5, high + 0.5];
   const counts = new Float64Array(bins);
   const edges = Float64Array.from({ length: bins + 1 }, (_, i) => low + ((high - low) * i) / bins);

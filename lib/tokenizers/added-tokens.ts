@@ -1,12 +1,12 @@
 /**
- * Strings that are tokens of their own (`<|endoftext|>`), cut out of a text before its words are encoded. Order and rules are the
- * tokenizers library's (`AddedVocabulary`): first those looked for in the text as written, then, piece by piece, those looked for in
- * normalized text.
+ * Splits a text at strings that are single tokens (`<|endoftext|>`) before words are encoded. Order and rules are those
+ * of the tokenizers library's `AddedVocabulary`: first tokens matched in the original text, then, in each remaining
+ * segment, those matched in normalized text.
  */
 
 import type { AddedToken } from './reading/tokenizer-special.js';
 
-/** A stretch of normalized text, which may be the first thing of the whole text, or a token. */
+/** A token, or a segment of normalized text; `first` if it is at the start of the text. */
 export type Segment = { readonly text: string; readonly first: boolean } | { readonly id: number };
 
 const WORD = '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]';
@@ -19,7 +19,7 @@ export class AddedTokens {
   readonly #normalized: Finder;
   readonly #normalize: (text: string) => string;
 
-  /** @param normalize what the tokenizer does to a text before its tokens are looked for */
+  /** @param normalize normalizes text before tokens are matched in it */
   constructor(tokens: readonly AddedToken[], normalize: (text: string) => string) {
     this.#normalize = normalize;
     this.#written = new Finder(tokens.filter(({ normalized }) => !normalized));
@@ -30,7 +30,7 @@ export class AddedTokens {
     );
   }
 
-  /** The text in order, normalized. */
+  /** Returns the segments of a text in order, normalized. */
   split(text: string): Segment[] {
     return this.#written
       .split(text, true)
@@ -40,7 +40,7 @@ export class AddedTokens {
   }
 }
 
-/** Cuts tokens out of a text: leftmost first, the longest of those that start at the same place. */
+/** Matches tokens in a text: leftmost first, the longest at the same position. */
 class Finder {
   readonly #tokens: ReadonlyMap<string, AddedToken>;
   readonly #pattern: RegExp | undefined;
@@ -53,14 +53,14 @@ class Finder {
     this.#pattern = escaped.length > 0 ? new RegExp(escaped.join('|'), 'gu') : undefined;
   }
 
-  /** @param first whether the text is not a later part of another */
+  /** @param first true if the text is not a later part of another one */
   split(text: string, first: boolean): Segment[] {
     const segments: Segment[] = [];
     let done = 0;
     for (const match of this.#pattern ? text.matchAll(this.#pattern) : []) {
       const token = this.#tokens.get(match[0])!;
       let [start, end] = [match.index, match.index + match[0].length];
-      // Two units hold the character next to the token, whatever plane it is of.
+      // Two UTF-16 units contain the adjacent character in any plane.
       const touched =
         endsWithWord.test(text.slice(Math.max(0, start - 2), start)) ||
         startsWithWord.test(text.slice(end, end + 2));

@@ -1,14 +1,16 @@
-/** BERT's basic tokenizer, uncased: words and marks of a text as its WordPiece vocabulary has them (transformers' `BertTokenizerFast`). */
+/**
+ * BERT's uncased basic tokenizer: splits a text into words and punctuation marks (transformers' `BertTokenizerFast`).
+ */
 
 import { orderMarks } from './mark-order.js';
 
-/** Tab, line feed and carriage return are spaces, other control characters nothing. */
+/** Tab, line feed and carriage return are spaces; other control characters are removed. */
 const SPACE = /[\t\n\r\p{Zs}]/u;
 const CONTROL = /[\0\uFFFD\p{C}]/u;
 const MARK = /\p{Mn}/gu;
-/** All of ASCII that is no letter, digit or space, and Unicode's punctuation. */
+/** ASCII characters other than letters, digits and spaces, and Unicode's punctuation. */
 const PUNCTUATION = /[!-/:-@[-`{-~\p{P}]/u;
-/** Ranges of ideographs, each a word of its own. */
+/** Ranges of ideographs, each of which is one word. */
 const IDEOGRAPHS: readonly (readonly [first: number, last: number])[] = [
   [0x4e00, 0x9fff],
   [0x3400, 0x4dbf],
@@ -20,7 +22,7 @@ const IDEOGRAPHS: readonly (readonly [first: number, last: number])[] = [
   [0x2f800, 0x2fa1f],
 ];
 
-/** Lowercase words without accents, each punctuation mark and ideograph by itself. */
+/** Returns lower-case words without accents, with each punctuation mark and ideograph as a separate word. */
 export function basicWords(text: string): string[] {
   let cleaned = '';
   for (const character of text) {

@@ -1,46 +1,46 @@
 /**
- * Byte pair encoding of one word (Sennrich, Haddow, Birch 2016, https://arxiv.org/abs/1508.07909) over UTF-8 bytes, each byte
- * written as a printable character (GPT-2), the last one marked with `</w>` (CLIP).
+ * Byte pair encoding of one word (Sennrich, Haddow, Birch 2016, https://arxiv.org/abs/1508.07909) over UTF-8 bytes,
+ * each represented by a printable character (GPT-2), the last one with the suffix `</w>` (CLIP).
  */
 import { SafelightError } from '../errors.js';
 import { MergeQueue } from './merge-queue.js';
 import { PairTable } from './pair-table.js';
 
-/** What two ids merge into. */
+/** The merge of two ids. */
 interface Merge {
   readonly rank: number;
   readonly id: number;
 }
 
 const END_OF_WORD = '</w>';
-/** Words are remembered up to this length (UTF-16 units), and so many of them. */
+/** Limits of the cache: the length of words in UTF-16 units, and the number of words. */
 const CACHED_LENGTH = 64;
 const CACHED_WORDS = 20_000;
 
 export class Bpe {
   readonly #merges: PairTable;
-  /** By rank, the id that a merge gives. */
+  /** Resulting ids of merges by rank. */
   readonly #merged: Int32Array;
-  /** Ids of the bytes inside a word, and at its end. */
+  /** Ids of bytes inside a word, and at its end. */
   readonly #inner: Int32Array;
   readonly #last: Int32Array;
   readonly #cache = new Map<string, readonly number[]>();
 
   /**
-   * @param vocab token -> id
-   * @param merges pairs `"a b"`, the first to be merged first
+   * @param vocab ids by token
+   * @param merges pairs `"a b"` in the order of their priority
    * @param unknown id of a byte that the vocabulary lacks
-   * @throws INVALID_FILE for a merge of or into tokens that the vocabulary lacks
+   * @throws INVALID_FILE for a merge that refers to a token that the vocabulary lacks
    */
   constructor(vocab: ReadonlyMap<string, number>, merges: readonly string[], unknown: number) {
     this.#merges = new PairTable(merges.length);
-    this.#merged = Int32Array.from(merges, (merge, rank) => this.#learn(vocab, merge, rank));
+    this.#merged = Int32Array.from(merges, (merge, rank) => this.#addMerge(vocab, merge, rank));
     const symbols = byteSymbols();
     this.#inner = Int32Array.from(symbols, (symbol) => vocab.get(symbol) ?? unknown);
     this.#last = Int32Array.from(symbols, (symbol) => vocab.get(symbol + END_OF_WORD) ?? unknown);
   }
 
-  /** Ids of a word that is not empty. */
+  /** Returns the ids of a non-empty word. */
   encode(word: string): readonly number[] {
     const cached = this.#cache.get(word);
     if (cached) return cached;
@@ -53,8 +53,8 @@ export class Bpe {
   }
 
   /**
-   * Merges the pair of lowest rank, leftmost first, until none is left. Symbols are a linked list and pairs a heap, so that a word of n
-   * bytes takes n log n.
+   * Merges the pair of the lowest rank, leftmost first, until no merge applies. Symbols form a linked list and pairs a
+   * heap, which takes O(n log n) for n bytes.
    */
   #merge(bytes: Uint8Array): number[] {
     const ids = Int32Array.from(bytes, (byte) => this.#inner[byte]!);
@@ -72,7 +72,7 @@ export class Bpe {
     while (queue.length > 0) {
       const { rank, position } = queue.pop();
       const right = next[position]!;
-      // The pair may have gone since it was offered: its left symbol swallowed, or either one grown.
+      // The pair is outdated if one of its symbols has been merged since.
       if (ids[position]! < 0 || right < 0) continue;
       const merge = this.#find(ids[position]!, ids[right]!);
       if (merge?.rank !== rank) continue;
@@ -91,22 +91,22 @@ export class Bpe {
     return rank === undefined ? undefined : { rank, id: this.#merged[rank]! };
   }
 
-  /** Enters a merge. @returns the id that it gives */
-  #learn(vocab: ReadonlyMap<string, number>, merge: string, rank: number): number {
+  /** Registers a merge. @returns the resulting id */
+  #addMerge(vocab: ReadonlyMap<string, number>, merge: string, rank: number): number {
     const space = merge.indexOf(' ');
     const [left, right] = [merge.slice(0, space), merge.slice(space + 1)];
     const [a, b, id] = [vocab.get(left), vocab.get(right), vocab.get(left + right)];
     if (a === undefined || b === undefined || id === undefined)
       throw new SafelightError(
         'INVALID_FILE',
-        `The tokenizer's merge ${rank + 1}, ${JSON.stringify(merge.slice(0, 60))}, needs a token that its vocabulary lacks; download the tokenizer again`,
+        `The tokenizer's merge ${rank + 1}, ${JSON.stringify(merge.slice(0, 60))}, refers to a token that its vocabulary lacks; download the tokenizer again`,
       );
     this.#merges.set(a, b, rank);
     return id;
   }
 }
 
-/** GPT-2's characters for the 256 bytes: printable Latin-1 as it is, the others from U+0100 on. */
+/** Returns GPT-2's characters for the 256 bytes: printable Latin-1 characters themselves, the others from U+0100 on. */
 function byteSymbols(): string[] {
   let moved = 0x100;
   return Array.from({ length: 256 }, (_, byte) => {

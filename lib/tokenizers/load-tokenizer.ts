@@ -3,7 +3,7 @@ import type { TokenizerSource } from './reading/tokenizer-files.js';
 import { Tokenizer, type TokenizerOptions } from './tokenizer.js';
 import { WordPieceTokenizer } from './wordpiece.js';
 
-/** The tokenizer of a text encoder, of CLIP's kind or BERT's. @throws INVALID_FILE */
+/** Creates the tokenizer of a text encoder, CLIP's or BERT's. @throws INVALID_FILE */
 export async function loadTokenizer(
   source: TokenizerSource,
   options: TokenizerOptions & { readonly window: number },

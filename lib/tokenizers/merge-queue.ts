@@ -1,4 +1,4 @@
-/** A binary heap of pairs waiting to be merged: lowest rank first, leftmost first among equals. */
+/** A binary heap of pairs to be merged: lowest rank first, leftmost first for equal ranks. */
 export class MergeQueue {
   readonly #ranks: number[] = [];
   readonly #positions: number[] = [];
@@ -16,7 +16,7 @@ export class MergeQueue {
     }
   }
 
-  /** Must not be called on an empty queue. */
+  /** Removes and returns the first pair. The queue must not be empty. */
   pop(): { rank: number; position: number } {
     const top = { rank: this.#ranks[0]!, position: this.#positions[0]! };
     this.#swap(0, this.length - 1);

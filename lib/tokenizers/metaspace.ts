@@ -1,31 +1,31 @@
-/** Cuts normalized text into the words in which sentencepiece's tokenizers look for pieces: the tokenizers library's `pre_tokenizer`s. */
+/** Splits normalized text into words for a sentencepiece model, as the tokenizers library's `pre_tokenizer`s. */
 
-/** `Metaspace`: white space becomes a visible mark that belongs to the word after it. */
+/** `Metaspace`: white space is replaced by a visible mark that belongs to the following word. */
 export interface Metaspace {
   readonly kind: 'metaspace';
   readonly mark: string;
-  /** Puts a mark before each stretch of text, before the one at the text's start, or before none. */
+  /** Adds a mark before each segment of text, only before the first one of the text, or never. */
   readonly prepend: 'always' | 'first' | 'never';
-  /** Begins a word at each mark; else the stretch stays whole. */
+  /** Splits before each mark; otherwise the segment stays one word. */
   readonly split: boolean;
 }
 
-/** `WhitespaceSplit`: white space separates words and vanishes. */
+/** `WhitespaceSplit`: splits at white space, which is removed. */
 export interface WhitespaceSplit {
   readonly kind: 'whitespace';
 }
 
 export type PreTokenizer = Metaspace | WhitespaceSplit;
 
-/** A stretch of text, and whether it stands at the text's start. */
+/** A segment of text; `first` if it is at the start of the text. */
 interface Stretch {
   readonly text: string;
   readonly first: boolean;
 }
 
 /**
- * Words of a stretch of normalized text, empty ones left out.
- * @param first whether the stretch begins where the text does
+ * Returns the non-empty words of a segment of normalized text.
+ * @param first true if the segment is at the start of the text
  */
 export function cutWords(text: string, first: boolean, steps: readonly PreTokenizer[]): string[] {
   let stretches: Stretch[] = [{ text, first }];
@@ -47,8 +47,8 @@ function words({ text, first }: Stretch): Stretch[] {
 
 function marked({ text, first }: Stretch, { mark, prepend, split }: Metaspace): Stretch[] {
   let visible = text.replaceAll(' ', mark);
-  const wanted = prepend === 'always' || (prepend === 'first' && first);
-  if (wanted && !visible.startsWith(mark)) visible = mark + visible;
+  const prepends = prepend === 'always' || (prepend === 'first' && first);
+  if (prepends && !visible.startsWith(mark)) visible = mark + visible;
   if (!split) return [{ text: visible, first }];
   return visible
     .split(mark)

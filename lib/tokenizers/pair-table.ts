@@ -1,14 +1,17 @@
-/** A hash table from pairs of ids to numbers in flat arrays: a tenth of the memory of a Map, with nothing for the collector to walk. */
+/**
+ * A hash table from pairs of ids to integers in typed arrays: a tenth of the memory of a Map, and no work for the
+ * garbage collector.
+ */
 export class PairTable {
-  /** Of a slot: left id + 1 (0 is an empty slot), right id, value. */
+  /** For each slot: left id + 1 (0 for an empty slot), right id, value. */
   readonly #left: Int32Array;
   readonly #right: Int32Array;
   readonly #value: Int32Array;
   readonly #mask: number;
 
-  /** @param size pairs at most */
+  /** @param size maximum number of pairs */
   constructor(size: number) {
-    // At most half full, so that looking past taken slots stays short.
+    // At most half full, which keeps probe sequences short.
     const slots = 2 ** Math.ceil(Math.log2(2 * size + 1));
     this.#mask = slots - 1;
     this.#left = new Int32Array(slots);
@@ -16,7 +19,7 @@ export class PairTable {
     this.#value = new Int32Array(slots);
   }
 
-  /** A pair that is set again takes the later value. Ids and value: integers from 0 to 2^31 - 2. */
+  /** Sets the value of a pair, replacing an earlier one. Ids and value are integers from 0 to 2^31 - 2. */
   set(left: number, right: number, value: number): void {
     const slot = this.#slot(left, right);
     this.#left[slot] = left + 1;
@@ -29,14 +32,14 @@ export class PairTable {
     return this.#left[slot] === 0 ? undefined : this.#value[slot];
   }
 
-  /** Where the pair is, or the empty slot where it belongs. */
+  /** Returns the slot of a pair, or the empty slot for it. */
   #slot(left: number, right: number): number {
-    // Knuth's multiplicative hashing, folded so that the upper bits count too.
+    // Knuth's multiplicative hashing, folded so that the upper bits contribute.
     let hash = Math.imul(Math.imul(left, 0x9e3779b1) + right, 0x85ebca6b);
     hash ^= hash >>> 15;
     for (let slot = hash & this.#mask; ; slot = (slot + 1) & this.#mask) {
-      const found = this.#left[slot]!;
-      if (found === 0 || (found === left + 1 && this.#right[slot] === right)) return slot;
+      const entry = this.#left[slot]!;
+      if (entry === 0 || (entry === left + 1 && this.#right[slot] === right)) return slot;
     }
   }
 }

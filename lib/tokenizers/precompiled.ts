@@ -1,18 +1,19 @@
 /**
- * The character map that sentencepiece compiles its normalization rules into (`precompiled_charsmap`: NFKC and replacements of white
- * space and control characters), equal to the tokenizers library's `Precompiled` normalizer. The blob is a 32-bit length, a double-array
- * trie of that many bytes (Aoe 1989, in the unit layout of darts-clone) and the replacements, each ended by a zero byte.
+ * The character map into which sentencepiece compiles its normalization rules (`precompiled_charsmap`: NFKC, and
+ * replacements of white space and control characters), equal to the tokenizers library's `Precompiled` normalizer. The
+ * blob consists of a 32-bit length, a double-array trie of that many bytes (Aoe 1989, in the unit layout of
+ * darts-clone) and the zero-terminated replacements.
  */
 import { SafelightError } from '../errors.js';
 
-/** Longer clusters of characters are replaced character by character. */
+/** Longer grapheme clusters are replaced character by character. */
 const LONGEST_CLUSTER = 5;
 const MAX_BLOB = 64 * 1024 * 1024;
-/** Entries of the cache, whatever texts there are. */
-const MOST_KNOWN = 65_536;
+/** Maximum number of cached replacements. */
+const MAX_CACHED = 65_536;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
-/** UTF-16 units that are segmented at a time: the time of `Intl.Segmenter` grows with the square of a text's length. */
+/** UTF-16 units segmented at once: the time of `Intl.Segmenter` is quadratic in the length. */
 const WINDOW = 128;
 
 const encoder = new TextEncoder();
@@ -22,12 +23,12 @@ export class PrecompiledMap {
   readonly #units: Uint32Array;
   readonly #replacements: Uint8Array;
   readonly #where: string;
-  /** By character or cluster; null for one that stays as it is. */
-  readonly #known = new Map<string, string | null>();
+  /** Cached replacements of characters and clusters; null if unchanged. */
+  readonly #cache = new Map<string, string | null>();
 
   /**
-   * @param base64 the blob as tokenizer.json holds it
-   * @param where what messages call the file
+   * @param base64 the blob as in tokenizer.json
+   * @param where the file's name in messages
    * @throws INVALID_FILE
    */
   constructor(base64: string, where: string) {
@@ -43,7 +44,10 @@ export class PrecompiledMap {
     this.#decode(this.#replacements);
   }
 
-  /** The text with every mapped character replaced. @throws INVALID_FILE where the map leads outside of itself */
+  /**
+   * Returns the text with every mapped character replaced.
+   * @throws INVALID_FILE if the map refers to data outside itself
+   */
   normalize(text: string): string {
     let out = '';
     for (const cluster of clustersOf(text)) out += this.#cluster(cluster);
@@ -51,34 +55,34 @@ export class PrecompiledMap {
   }
 
   #cluster(cluster: string): string {
-    const whole = isShort(cluster) ? this.#replacement(cluster) : null;
-    if (whole !== null) return whole;
+    const replaced = isShort(cluster) ? this.#replacement(cluster) : null;
+    if (replaced !== null) return replaced;
     let out = '';
     for (const character of cluster) out += this.#replacement(character) ?? character;
     return out;
   }
 
   /**
-   * Returns the replacement of a character's or cluster's shortest prefix that has one, as the library takes it, even where
-   * the prefix is not all of it.
+   * Returns the replacement of the shortest mapped prefix of a character or cluster. As in the library, the rest of the
+   * cluster is dropped with it.
    */
   #replacement(key: string): string | null {
-    const known = this.#known.get(key);
-    if (known !== undefined) return known;
+    const cached = this.#cache.get(key);
+    if (cached !== undefined) return cached;
     const at = this.#find(encoder.encode(key));
-    const found = at < 0 ? null : this.#replacementAt(at);
-    if (this.#known.size >= MOST_KNOWN) this.#known.clear();
-    this.#known.set(key, found);
-    return found;
+    const replacement = at < 0 ? null : this.#replacementAt(at);
+    if (this.#cache.size >= MAX_CACHED) this.#cache.clear();
+    this.#cache.set(key, replacement);
+    return replacement;
   }
 
-  /** Returns the place at which the replacement of the key's shortest prefix begins; -1 for none. */
+  /** Returns the offset of the replacement of the key's shortest mapped prefix; -1 for none. */
   #find(key: Uint8Array): number {
     let node = 0;
     let unit = this.#unit(node);
     node ^= offsetOf(unit);
     for (const byte of key) {
-      // Zero marks leaves.
+      // Zero marks leaves of the trie.
       if (byte === 0) return -1;
       node ^= byte;
       if (node >= this.#units.length) return -1;
@@ -92,12 +96,13 @@ export class PrecompiledMap {
 
   #unit(node: number): number {
     const unit = this.#units[node];
-    if (unit === undefined) throw this.#damaged('points outside of its trie');
+    if (unit === undefined) throw this.#damaged('refers to a position outside its trie');
     return unit;
   }
 
   #replacementAt(start: number): string {
-    if (start > this.#replacements.length) throw this.#damaged('points outside of its replacements');
+    if (start > this.#replacements.length)
+      throw this.#damaged('refers to a position outside its replacements');
     const end = this.#replacements.indexOf(0, start);
     return this.#decode(this.#replacements.subarray(start, end < 0 ? undefined : end));
   }
@@ -118,18 +123,18 @@ export class PrecompiledMap {
   }
 }
 
-/** Extended grapheme clusters, each of which a reader takes for one character (Unicode's UAX 29). */
+/** Splits a text into extended grapheme clusters (Unicode UAX 29). */
 function* clustersOf(text: string): Generator<string> {
   let size = WINDOW;
   for (let start = 0; start < text.length; ) {
     let end = Math.min(text.length, start + size);
-    // Half a surrogate pair would end the cluster before it.
+    // Half a surrogate pair would end the preceding cluster.
     if (end < text.length && text.charCodeAt(end - 1) >>> 10 === 0x36) end--;
-    const found = Array.from(segmenter.segment(text.slice(start, end)), ({ segment }) => segment);
-    // The last may go on.
-    if (end < text.length) found.pop();
-    size = found.length === 0 ? 2 * size : WINDOW;
-    for (const cluster of found) {
+    const clusters = Array.from(segmenter.segment(text.slice(start, end)), ({ segment }) => segment);
+    // The last cluster may be incomplete.
+    if (end < text.length) clusters.pop();
+    size = clusters.length === 0 ? 2 * size : WINDOW;
+    for (const cluster of clusters) {
       yield cluster;
       start += cluster.length;
     }
@@ -144,7 +149,7 @@ function hasLeaf(unit: number): boolean {
   return ((unit >>> 8) & 1) === 1;
 }
 
-/** A leaf's label has the top bit set, and so equals no byte. */
+/** Returns the label of a unit; a leaf's has the top bit set and equals no byte. */
 function labelOf(unit: number): number {
   return (unit & 0x800000ff) >>> 0;
 }

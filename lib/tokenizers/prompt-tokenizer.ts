@@ -1,14 +1,14 @@
-/** A tokenizer of prompts: CLIP's byte pairs or BERT's pieces of words. */
+/** A tokenizer of prompts: CLIP's byte pair encoding or BERT's WordPiece. */
 export interface PromptTokenizer {
-  /** Tokens of a window, start and end included. */
+  /** Window length in tokens, including start and end tokens. */
   readonly window: number;
   readonly bos: number;
   readonly eos: number;
   readonly pad: number;
-  /** Where windows are best cut; undefined if the vocabulary has none. */
+  /** Id of the comma, after which prompts are preferably split into windows; undefined if the vocabulary has none. */
   readonly comma: number | undefined;
-  /** Ids of a text, without start, end and padding; never cut. */
+  /** Returns the ids of a text without start token, end token and padding, never truncated. */
   encode(text: string): number[];
-  /** The vocabulary's string of each id. */
+  /** Returns the vocabulary's string of each id. */
   tokens(ids: readonly number[]): string[];
 }

@@ -1,7 +1,7 @@
-/** Changes a text as sentencepiece's tokenizers do before it is cut into words: the tokenizers library's `normalizer`s, in order. */
+/** Normalizes a text for a sentencepiece model, as the tokenizers library's `normalizer`s do, in order. */
 import type { PrecompiledMap } from './precompiled.js';
 
-/** No white space is beyond the basic plane. */
+/** All white space is in the basic multilingual plane. */
 const SPACE = /\p{White_Space}/u;
 
 export type NormalizerStep =
@@ -26,7 +26,7 @@ function applied(text: string, step: NormalizerStep): string {
 
 function stripped(text: string, { left, right }: { left: boolean; right: boolean }): string {
   let [start, end] = [0, text.length];
-  // Unit by unit, as an expression anchored at the end would try every run of white space.
+  // A loop, since a regular expression anchored at the end would try every run of white space.
   while (left && start < end && SPACE.test(text[start]!)) start++;
   while (right && end > start && SPACE.test(text[end - 1]!)) end--;
   return text.slice(start, end);

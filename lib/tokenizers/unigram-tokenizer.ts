@@ -1,6 +1,6 @@
 /**
- * T5's tokenizer, equal to transformers' `T5Tokenizer` (5.23; formerly `T5TokenizerFast`). Clusters of characters are those of Node's own
- * Unicode version, which matters only to combining marks that are newer than it.
+ * T5's tokenizer, equal to transformers' `T5Tokenizer` (5.23; formerly `T5TokenizerFast`). Grapheme clusters are those
+ * of Node's Unicode version; a difference is possible only for combining marks newer than it.
  */
 import { invalidOption, SafelightError } from '../errors.js';
 import { AddedTokens } from './added-tokens.js';
@@ -11,18 +11,18 @@ import { Unigram } from './unigram.js';
 
 const LONGEST_WINDOW = 2 ** 20;
 
-/** A text in a window of a fixed length. */
+/** A text in a window of fixed length. */
 export interface TokenWindow {
-  /** `[T]`, end and padding included. */
+  /** `[T]`, with the end token and padding. */
   readonly ids: number[];
-  /** `[T]`: 1 for the text and its end, 0 for padding. */
+  /** `[T]`: 1 for the text and its end token, 0 for padding. */
   readonly mask: number[];
 }
 
 export class UnigramTokenizer {
   readonly eos: number;
   readonly pad: number;
-  /** One more than the largest id. */
+  /** The largest id plus one. */
   readonly size: number;
   readonly #files: UnigramFiles;
   readonly #model: Unigram;
@@ -37,16 +37,19 @@ export class UnigramTokenizer {
     this.#added = new AddedTokens(files.added, (text) => normalizeText(text, files.normalizer));
   }
 
-  /** From a folder with a `tokenizer.json`. @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL */
+  /**
+   * Loads the tokenizer of a folder with a `tokenizer.json`.
+   * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL
+   */
   static async fromFiles(folder: string): Promise<UnigramTokenizer> {
     if (typeof folder !== 'string' || folder === '')
-      throw invalidOption('folder', 'path of a folder', folder);
+      throw invalidOption('folder', 'the path of a folder', folder);
     return new UnigramTokenizer(await readUnigramFiles(folder));
   }
 
-  /** Ids of a text, without end and padding; never cut. A lone surrogate counts as U+FFFD. */
+  /** Returns the ids of a text without end token and padding, never truncated. A lone surrogate is read as U+FFFD. */
   encode(text: string): number[] {
-    if (typeof text !== 'string') throw invalidOption('text', 'string', text);
+    if (typeof text !== 'string') throw invalidOption('text', 'a string', text);
     const ids: number[] = [];
     for (const segment of this.#added.split(text.replace(/\p{Surrogate}/gu, '\uFFFD'))) {
       if ('id' in segment) ids.push(segment.id);
@@ -57,10 +60,13 @@ export class UnigramTokenizer {
     return ids;
   }
 
-  /** A text and its end in a window of `length` tokens: cut before the end, or padded after it. */
+  /**
+   * Returns a text with its end token in a window of `length` tokens: truncated before the end token, or padded after
+   * it.
+   */
   window(text: string, length: number): TokenWindow {
     if (!(Number.isSafeInteger(length) && length >= 1 && length <= LONGEST_WINDOW))
-      throw invalidOption('length', `integer between 1 and ${LONGEST_WINDOW}`, length);
+      throw invalidOption('length', `an integer between 1 and ${LONGEST_WINDOW}`, length);
     const ids = [...this.encode(text).slice(0, length - 1), this.eos];
     const padding = length - ids.length;
     return {
@@ -69,11 +75,12 @@ export class UnigramTokenizer {
     };
   }
 
-  /** The vocabulary's string of each id, such as `▁apple`. @throws INVALID_OPTION */
+  /** Returns the vocabulary's string of each id, such as `▁apple`. @throws INVALID_OPTION for an unknown id */
   tokens(ids: readonly number[]): string[] {
     if (!Array.isArray(ids)) throw invalidOption('ids', 'an array of ids', ids);
     return ids.map((id: number) => {
-      const token = this.#files.added.find((one) => one.id === id)?.content ?? this.#files.pieces[id]?.text;
+      const token =
+        this.#files.added.find((token) => token.id === id)?.content ?? this.#files.pieces[id]?.text;
       if (token === undefined)
         throw new SafelightError('INVALID_OPTION', `The vocabulary has no token with the id ${String(id)}`);
       return token;

@@ -1,28 +1,28 @@
 /**
- * The unigram language model of sentencepiece (Kudo 2018, arXiv:1804.10959): a text is divided into the pieces whose scores have the
- * largest sum. Equal to the tokenizers library's `Unigram`.
+ * The unigram language model of sentencepiece (Kudo 2018, arXiv:1804.10959): splits a text into the pieces with the
+ * largest sum of scores. Equal to the tokenizers library's `Unigram`.
  */
 
-/** Difference between the score of an unknown character and that of the worst piece of the vocabulary. */
+/** Difference between the lowest score of the vocabulary and the score of an unknown character. */
 const UNKNOWN_PENALTY = 10;
 
 export interface Piece {
   readonly text: string;
-  /** Logarithm of its probability. */
+  /** Logarithm of the piece's probability. */
   readonly score: number;
 }
 
 export class Unigram {
   readonly #pieces: readonly Piece[];
   readonly #ids: ReadonlyMap<string, number>;
-  /** UTF-16 units of the longest piece, by its first unit. */
+  /** Length of the longest piece in UTF-16 units, by its first unit. */
   readonly #longest = new Map<number, number>();
   readonly #unknown: number;
   readonly #unknownScore: number;
 
   /**
-   * @param pieces by id
-   * @param unknown id of what the vocabulary cannot say
+   * @param pieces pieces by id
+   * @param unknown id of characters that no piece contains
    */
   constructor(pieces: readonly Piece[], unknown: number) {
     this.#pieces = pieces;
@@ -38,15 +38,18 @@ export class Unigram {
     this.#unknownScore = worst - UNKNOWN_PENALTY;
   }
 
-  /** The id of a piece; undefined if there is none. */
+  /** Returns the id of a piece; undefined if there is none. */
   id(piece: string): number | undefined {
     return this.#ids.get(piece);
   }
 
-  /** Ids of the best division of a text without lone surrogates; neighbouring unknown characters are one unknown. */
+  /**
+   * Returns the ids of the best split of a text without lone surrogates; consecutive unknown characters are one unknown
+   * token.
+   */
   encode(text: string): number[] {
     const { starts, ids } = this.#bestPaths(text);
-    const found: number[] = [];
+    const path: number[] = [];
     for (let end = text.length; end > 0; ) {
       let start = starts[end]!;
       let id = ids[end]!;
@@ -54,13 +57,15 @@ export class Unigram {
         while (start > 0 && ids[start] === this.#unknown) start = starts[start]!;
         id = this.#ids.get(text.slice(start, end)) ?? this.#unknown;
       }
-      found.push(id);
+      path.push(id);
       end = start;
     }
-    return found.reverse();
+    return path.reverse();
   }
 
-  /** Start and id of the last piece on the best way to each place where a piece can end (Viterbi 1967). */
+  /**
+   * Returns the start and id of the last piece on the best path to each position where a piece can end (Viterbi 1967).
+   */
   #bestPaths(text: string): { starts: Int32Array; ids: Int32Array } {
     const starts = new Int32Array(text.length + 1).fill(-1);
     const ids = new Int32Array(text.length + 1);
@@ -75,14 +80,14 @@ export class Unigram {
     for (let start = 0, next = 0; start < text.length; start = next) {
       next = start + (text.codePointAt(start)! > 0xffff ? 2 : 1);
       const longest = Math.min(this.#longest.get(text.charCodeAt(start)) ?? 0, text.length - start);
-      let known = false;
+      let covered = false;
       for (let length = 1; length <= longest; length++) {
         const id = this.#ids.get(text.slice(start, start + length));
         if (id === undefined) continue;
         offer(start, start + length, id, this.#pieces[id]!.score);
-        known ||= start + length === next;
+        covered ||= start + length === next;
       }
-      if (!known) offer(start, next, this.#unknown, this.#unknownScore);
+      if (!covered) offer(start, next, this.#unknown, this.#unknownScore);
     }
     return { starts, ids };
   }

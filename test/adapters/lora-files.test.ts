@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readLora } from '../../lib/adapters/lora-file.js';
 import { readLoraKey } from '../../lib/adapters/lora-keys.js';
 import { matchLora } from '../../lib/adapters/lora-patches.js';
-import { loraPlaces } from '../../lib/adapters/lora-places.js';
+import { modelLayers } from '../../lib/adapters/model-layers.js';
 import { openModel } from '../../lib/families/registry.js';
 import { adaptedModules } from '../../lib/families/shared/unet/lora-target.js';
 import { defaultLimits, jobSchemas } from '../../lib/jobs/schemas.js';
@@ -50,7 +50,7 @@ function written(
 async function matched(model: TinyModel, path: string) {
   const source = await openModel(folders[model]);
   const target = { name: model, family: model, textWidth: source.unet.config.cross_attention_dim };
-  return matchLora(await readLora(path), loraPlaces(adaptedModules(source)), target);
+  return matchLora(await readLora(path), modelLayers(adaptedModules(source)), target);
 }
 
 describe('LoRA tensor names', () => {
@@ -68,8 +68,8 @@ describe('LoRA tensor names', () => {
     ['text_encoder.b.self_attn.to_k_lora.up.weight', 'text_encoder.b.self_attn.k_proj', 'up'],
     ['text_encoder.b.self_attn.to_out_lora.up.weight', 'text_encoder.b.self_attn.out_proj', 'up'],
     ['text_encoder.b.q_proj.lora_linear_layer.down.weight', 'text_encoder.b.q_proj', 'down'],
-  ])('reads %s as a factor of its module', (name, place, role) => {
-    expect(readLoraKey(name)).toEqual({ place, role });
+  ])('reads %s as a factor of its module', (name, layer, role) => {
+    expect(readLoraKey(name)).toEqual({ layer, role });
   });
 
   it('returns nothing for a tensor that belongs to no LoRA', () => {
@@ -112,7 +112,7 @@ describe('LoRA files that cannot be applied', () => {
   it('rejects a file made for another family and names both families', async () => {
     await expect(generate(writeLora('sdxl', 'attention'))).rejects.toMatchObject({
       code: 'ADAPTER_MISMATCH',
-      message: expect.stringMatching(/does not fit .*sd1.*texts of 320 .*texts of 128/),
+      message: expect.stringMatching(/does not fit .*sd1.*width 320.*width 128/),
     });
     const large = (inputs: number) =>
       written({
@@ -121,7 +121,7 @@ describe('LoRA files that cannot be applied', () => {
       });
     await expect(generate(large(2048))).rejects.toMatchObject({
       code: 'ADAPTER_MISMATCH',
-      message: expect.stringContaining('made for SDXL, and this model is of'),
+      message: expect.stringContaining('trained for SDXL, but this model is'),
     });
   });
 

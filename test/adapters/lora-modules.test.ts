@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readLora } from '../../lib/adapters/lora-file.js';
 import { matchLora } from '../../lib/adapters/lora-patches.js';
-import { type AdaptedComponent, type LoraPlaces, loraPlaces } from '../../lib/adapters/lora-places.js';
+import { type AdaptedComponent, type ModelLayers, modelLayers } from '../../lib/adapters/model-layers.js';
 import type { StorageType } from '../../lib/binding/types.js';
 import type { ModelSource } from '../../lib/checkpoint/model-descriptor.js';
 import { openModel } from '../../lib/families/registry.js';
@@ -40,13 +40,13 @@ afterAll(removeFolders);
 
 type Patches = Readonly<Record<AdaptedComponent, readonly WeightPatch[]>>;
 
-const known = new Map<LoraModel, LoraPlaces>();
+const known = new Map<LoraModel, ModelLayers>();
 
 async function read(
   model: LoraModel,
   path: string,
 ): Promise<{ patches: Patches; ignored: readonly string[] }> {
-  const places = known.get(model) ?? loraPlaces(adaptedModules(models[model]));
+  const places = known.get(model) ?? modelLayers(adaptedModules(models[model]));
   known.set(model, places);
   const { family } = models[model];
   return matchLora(await readLora(path), places, { name: model, family, textWidth: 0 });

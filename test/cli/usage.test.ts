@@ -61,7 +61,7 @@ describe('safelight', () => {
     [['generate', 'a', '--rng', 'gpu'], 'Allowed choices are cpu, cuda'],
     [
       ['generate', 'a', '--backend', 'tpu'],
-      '--backend takes auto, cpu, cuda, metal or vulkan, or a device of one',
+      '--backend takes auto, cpu, cuda, metal or vulkan, or a device such as',
     ],
     [['generate', 'a', '--backend', 'CUDA'], 'did you mean cuda?'],
     [['generate', 'a', '--storage', 'q2_K'], 'Allowed choices are f32, f16, bf16, q8_0, q6_K'],

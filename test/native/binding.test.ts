@@ -36,7 +36,7 @@ it('reports why a binary does not load', () => {
   expect(() => load(folder)).toThrow(
     expect.objectContaining({
       code: 'BINARY_NOT_FOUND',
-      message: expect.stringMatching(/safelight\.node does not load here \(.+\).*safelight build/),
+      message: expect.stringMatching(/safelight\.node cannot be loaded \(.+\).*safelight build/),
     }),
   );
 });

@@ -35,7 +35,7 @@ describe('an option of a custom kind', () => {
   it('has the type of its check and is checked by it', () => {
     const options: OptionsOf<typeof fields> = { files: [{ path: 'a', weight: 1 }] };
     expect(validate(fields, options)).toEqual({ ...options, tags: undefined });
-    expect(() => validate(fields, { files: 7 })).toThrow('Expected an array for files but received 7');
+    expect(() => validate(fields, { files: 7 })).toThrow('Expected an array for files, received 7');
   });
 
   it('has a repeatable flag if it can be parsed from one', () => {

@@ -56,7 +56,7 @@ describe('options of generate', () => {
       expect(each.every((seed) => Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32)).toBe(true);
     }
     expect(errorOf(() => resolve({ seed: -2 })).message).toBe(
-      `Expected integer between 0 and ${Number.MAX_SAFE_INTEGER - 1}, or -1 (random), for seed but received -2 of type number`,
+      `Expected integer between 0 and ${Number.MAX_SAFE_INTEGER - 1}, or -1 (random), for seed, received -2.`,
     );
   });
 

@@ -77,7 +77,7 @@ describe('an unknown option of generate', () => {
     (name) => {
       const message = messageOf(() => generate({ [name]: 1 }));
       expect(message).toContain(name);
-      expect(message).toContain('accepted are prompt, negative');
+      expect(message).toContain('accepted options: prompt, negative');
       expect(message).not.toContain('did you mean');
     },
   );

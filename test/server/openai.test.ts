@@ -202,7 +202,7 @@ describe("OpenAI's client", () => {
           ['image', image],
           ['mask', await flat('#ffffff', 3)],
         ],
-        /no transparent part/,
+        /no transparent pixel/,
       ],
       [[['mask', mask]], /one image/],
     ];

@@ -78,9 +78,9 @@ describe('Tensor.cat and Tensor.stack', () => {
   it('reject tensors of different shapes or element types and name them', () => {
     const [a, b] = [Tensor.zeros([2, 3, 4]), Tensor.zeros([2, 3, 5])];
     expect(() => Tensor.cat([a, b], 1)).toThrowError(
-      /^Expected f32 \[2, any, 4\], as the first tensor is, for tensor 1 but received f32 \[2, 3, 5\]$/,
+      /^Expected f32 \[2, any, 4\], the type and shape of the first tensor, for tensor 1, received f32 \[2, 3, 5\]\.$/,
     );
-    expect(() => Tensor.stack([a, a, b])).toThrowError(/f32 \[2, 3, 4\].* for tensor 2 .*\[2, 3, 5\]/);
+    expect(() => Tensor.stack([a, a, b])).toThrowError(/f32 \[2, 3, 4\].* for tensor 2, .*\[2, 3, 5\]/);
     expect(() => Tensor.cat([a, Tensor.zeros([2, 3])])).toThrowError(code('SHAPE_MISMATCH'));
     const integers: AnyTensor[] = [Tensor.from(new Int32Array(2), [2]), Tensor.zeros([2])];
     for (const join of [Tensor.cat<TensorData>, Tensor.stack<TensorData>])

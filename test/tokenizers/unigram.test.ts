@@ -202,7 +202,7 @@ describe('a tokenizer.json', () => {
     const other = await UnigramTokenizer.fromFiles(folder).catch((reason: unknown) => reason);
     expect(other).toMatchObject({
       code: 'FILE_NOT_FOUND',
-      message: expect.stringContaining('spiece.model is not read'),
+      message: expect.stringContaining('spiece.model is not supported'),
     });
     writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(whole));
     const [text, ids] = expected.rows[4]!;

@@ -1,7 +1,7 @@
 /**
- * `safelight.config`: what tensors do not say, as JSON in a GGUF file's metadata. The modules' configs are those of `config.ts`, so a
- * file converted from a folder is run with the folder's own numbers. It comes from strangers like any other config: every field is
- * checked, and what must divide is.
+ * `safelight.config`: JSON in the metadata of a GGUF file with what tensors do not determine. The modules' configs have
+ * the types of `types.ts`, so a file converted from a folder keeps the folder's exact config. The file is untrusted:
+ * every field is validated.
  */
 import { z } from 'zod';
 import { SafelightError } from '../../errors.js';
@@ -14,7 +14,7 @@ import type { AutoencoderConfig, TextEncoderConfig, UNetConfig } from './types.j
 import { channels, checkConfig, count, epsilon, transformerLayers, width } from './validate.js';
 
 export const CONFIG_KEY = 'safelight.config';
-/** The version of its form, raised when an older Safelight would misread it. */
+/** Version of the schema, raised when an older Safelight would misread it. */
 export const CONFIG_VERSION = 1;
 
 const side = z.number().min(-1e6).max(1e6);
@@ -97,7 +97,7 @@ const encoder = z.strictObject({
 
 const schema = z.strictObject({
   version: z.literal(CONFIG_VERSION),
-  /** Null for a component by itself. */
+  /** Null for a single component. */
   family: z.string().max(100).nullable(),
   text_encoders: z.array(encoder).max(2),
   unet: unet.nullable(),
@@ -111,12 +111,12 @@ const schema = z.strictObject({
 
 export type EmbeddedConfig = z.infer<typeof schema>;
 
-/** @returns null if the file has none. @throws INVALID_FILE, UNSUPPORTED_MODEL */
+/** @returns null if the file has no config. @throws INVALID_FILE, UNSUPPORTED_MODEL */
 export function readEmbeddedConfig(metadata: GgufMetadata, path: string): EmbeddedConfig | null {
   const text = metadata.get(CONFIG_KEY);
   if (text === undefined) return null;
   const where = `${path} (${CONFIG_KEY})`;
-  if (text.type !== 'string') throw damaged(where, `is of type ${text.type}, where a string belongs`);
+  if (text.type !== 'string') throw damaged(where, `has the type ${text.type}, expected string`);
   let json: unknown;
   try {
     json = JSON.parse(text.value);
@@ -127,14 +127,17 @@ export function readEmbeddedConfig(metadata: GgufMetadata, path: string): Embedd
   if (version > CONFIG_VERSION) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${where} was written by a newer Safelight (version ${version} of its form); update Safelight`,
+      `${where} was written by a newer Safelight (schema version ${version}); update Safelight`,
     );
   }
   const config = checkConfig(schema, json, where);
-  for (const { config: one, layer } of config.text_encoders) {
-    completeTextEncoderConfig(one, where);
-    if (layer > one.num_hidden_layers)
-      throw damaged(where, `takes state ${layer} of a text encoder of ${one.num_hidden_layers} layers`);
+  for (const { config: textConfig, layer } of config.text_encoders) {
+    completeTextEncoderConfig(textConfig, where);
+    if (layer > textConfig.num_hidden_layers)
+      throw damaged(
+        where,
+        `uses hidden state ${layer} of a text encoder with ${textConfig.num_hidden_layers} layers`,
+      );
   }
   return {
     ...config,
@@ -147,7 +150,10 @@ function completeLevels(config: UNetConfig, where: string): UNetConfig {
   const { length } = config.block_out_channels;
   for (const [field, value] of Object.entries(config)) {
     if (Array.isArray(value) && value.length !== length)
-      throw damaged(where, `has ${value.length} values for unet.${field} where it has ${length} levels`);
+      throw damaged(
+        where,
+        `has ${value.length} values for unet.${field}, expected one for each of its ${length} levels`,
+      );
   }
   return completeUNetConfig(config, where);
 }

@@ -1,4 +1,4 @@
-/** Checks of config files, which come from strangers: types and ranges by zod, features by tables of what Safelight runs. */
+/** Validation of config files, which are untrusted: types and ranges by zod, features by tables of supported values. */
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { SafelightError } from '../../errors.js';
@@ -6,27 +6,27 @@ import { kindOf, readJson } from '../../files/read.js';
 
 const MAX_CONFIG = 4 * 1024 * 1024;
 
-/** Bounds that every real model keeps by far, so that an absurd config is refused before memory is asked for. */
+/** Bounds far above those of real models, so that implausible configs are rejected before memory is allocated. */
 export const channels = z.int().min(1).max(16384);
 export const width = z.int().min(1).max(65536);
 export const count = z.int().min(1).max(1024);
-/** Transformer blocks in an attention of a U-Net; SDXL has 10. */
+/** Transformer blocks per attention of a U-Net; SDXL has 10. */
 export const transformerLayers = z.int().min(0).max(128);
 export const epsilon = z.number().min(0).max(1);
 
-/** One value for all levels or one a level. */
+/** One value for all levels, or one per level. */
 export function perLevel<T extends z.ZodType>(value: T) {
   return z.union([value, z.array(value).min(1).max(12)]);
 }
 
 export type ConfigFields = Readonly<Record<string, unknown>>;
 
-/** Reads a config.json, which has to be an object. */
+/** Reads a config.json, whose root must be an object. */
 export async function readConfig(path: string): Promise<ConfigFields> {
   return checkConfig(z.record(z.string(), z.unknown()), await readJson(path, MAX_CONFIG), path);
 }
 
-/** The config.json in a weight file's own folder, if it is one that fits. */
+/** Reads the config.json in a weight file's folder if it exists and `fits` accepts it; else returns null. */
 export async function readConfigBeside(
   file: string,
   fits: (fields: ConfigFields) => boolean,
@@ -50,8 +50,8 @@ export function checkConfig<T>(schema: z.ZodType<T>, value: unknown, path: strin
 }
 
 /**
- * Refuses features that Safelight does not run. A field that is absent or null is not used; a list counts if all of its values do.
- * @param allowed for each field, the values that may stand there
+ * Rejects features that are not supported. Absent and null fields are accepted; every value of a list is checked.
+ * @param allowed the accepted values of each field
  * @throws UNSUPPORTED_MODEL naming the field and its value
  */
 export function requireFeatures(
@@ -60,11 +60,11 @@ export function requireFeatures(
   path: string,
 ): void {
   for (const [field, values] of Object.entries(allowed)) {
-    const given = Object.hasOwn(config, field) ? config[field] : undefined;
-    if (given === undefined || given === null) continue;
-    const all: unknown[] = Array.isArray(given) ? given : [given];
+    const value = Object.hasOwn(config, field) ? config[field] : undefined;
+    if (value === undefined || value === null) continue;
+    const all: unknown[] = Array.isArray(value) ? value : [value];
     if (!all.every((value) => (values as readonly unknown[]).includes(value)))
-      throw unsupported(path, field, given);
+      throw unsupported(path, field, value);
   }
 }
 
@@ -72,16 +72,16 @@ export function unsupported(path: string, field: string, value: unknown, hint?: 
   const shown = JSON.stringify(value) ?? String(value);
   return new SafelightError(
     'UNSUPPORTED_MODEL',
-    `${path}: ${field} is ${shown.length > 80 ? `${shown.slice(0, 80)}...` : shown}, which Safelight does not run${hint ? `; ${hint}` : ''}`,
+    `${path}: ${field} is ${shown.length > 80 ? `${shown.slice(0, 80)}...` : shown}, which is not supported${hint ? `; ${hint}` : ''}`,
   );
 }
 
-/** Both must divide without a rest, or the graph cannot be built. */
-export function requireMultiple(whole: number, part: number, what: string, path: string): void {
-  if (whole % part !== 0) {
+/** Checks divisibility, without which the graph cannot be built. @throws UNSUPPORTED_MODEL */
+export function requireMultiple(dividend: number, divisor: number, what: string, path: string): void {
+  if (dividend % divisor !== 0) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${path}: ${what} (${whole} is no multiple of ${part}); take another model`,
+      `${path}: ${what} (${dividend} is not a multiple of ${divisor}); use another model`,
     );
   }
 }

@@ -1,15 +1,15 @@
-/** Checksums of zip entries, by zlib where Node has it (20.15 on), else by a table. */
+/** CRC-32 checksums: zlib's implementation if Node.js has it (from 20.15), else a table. */
 import type { FileHandle } from 'node:fs/promises';
 import * as zlib from 'node:zlib';
 import { readFully } from '../../files/read.js';
 
 const PIECE = 4 * 1024 * 1024;
 
-/** CRC-32 of bytes, continuing from that of the bytes before. */
+/** Returns the CRC-32 of bytes; `before` is the checksum of the preceding bytes. */
 export const crc32: (bytes: Uint8Array, before?: number) => number =
-  typeof zlib.crc32 === 'function' ? zlib.crc32 : byTable;
+  typeof zlib.crc32 === 'function' ? zlib.crc32 : crc32ByTable;
 
-/** CRC-32 of a range of a file. */
+/** Computes the CRC-32 of a range of a file. */
 export async function crcOfRange(
   handle: FileHandle,
   offset: number,
@@ -29,12 +29,13 @@ export async function crcOfRange(
 
 let table: Uint32Array | undefined;
 
-/** The reflected polynomial 0xedb88320, a byte at a time. */
-export function byTable(bytes: Uint8Array, before = 0): number {
+/** CRC-32 with the reflected polynomial 0xedb88320, one byte per step. */
+export function crc32ByTable(bytes: Uint8Array, before = 0): number {
   table ??= Uint32Array.from({ length: 256 }, (_, value) => {
-    let rest = value;
-    for (let bit = 0; bit < 8; bit++) rest = (rest & 1) === 1 ? (rest >>> 1) ^ 0xedb88320 : rest >>> 1;
-    return rest >>> 0;
+    let remainder = value;
+    for (let bit = 0; bit < 8; bit++)
+      remainder = (remainder & 1) === 1 ? (remainder >>> 1) ^ 0xedb88320 : remainder >>> 1;
+    return remainder >>> 0;
   });
   let crc = ~before >>> 0;
   for (const byte of bytes) crc = (table[(crc ^ byte) & 255] ?? 0) ^ (crc >>> 8);

@@ -1,7 +1,7 @@
 import type { SourceType } from '../../binding/types.js';
 import { isBlockType } from '../weights/storage.js';
 
-/** Bits of an element, for every dtype that safetensors names. */
+/** Bits per element of every dtype that safetensors defines. */
 const BITS: ReadonlyMap<string, number> = new Map([
   ['F4', 4],
   ['F6_E2M3', 6],
@@ -36,12 +36,12 @@ const READABLE: ReadonlySet<string> = new Set<SourceType>([
   'F8_E5M2',
 ]);
 
-/** Bits of one element, or undefined for a dtype that safetensors does not know. */
+/** Returns the bits per element, or undefined for a dtype that safetensors does not define. */
 export function dtypeBits(dtype: string): number | undefined {
   return BITS.get(dtype);
 }
 
-/** Whether weights of this dtype can be loaded; others are only listed. */
+/** Returns true if weights of this dtype can be loaded; others are only listed. */
 export function isSourceType(dtype: string): dtype is SourceType {
   return READABLE.has(dtype) || isBlockType(dtype);
 }

@@ -1,6 +1,6 @@
-/** Reads GGUF's numbers and strings one after another, from the beginning of a file of which the rest may not have been read yet. */
+/** Reads GGUF's numbers and strings sequentially from the beginning of a file of which only a part may be in memory. */
 
-/** The bytes read so far end before what is asked for, but the file does not: read more and begin again. */
+/** Thrown if the bytes in memory end too early but the file does not: the caller reads more and parses again. */
 export class NeedMoreBytes extends Error {}
 
 export type Fail = (what: string) => never;
@@ -11,8 +11,8 @@ export class GgufCursor {
 
   /**
    * @param bytes the file's first bytes
-   * @param size bytes of the whole file
-   * @param fail throws the caller's typed error
+   * @param size size of the file in bytes
+   * @param fail throws the caller's typed error with a clause
    */
   constructor(
     private readonly bytes: Uint8Array,
@@ -22,17 +22,17 @@ export class GgufCursor {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  /** Bytes from the file's beginning. */
+  /** Offset from the file's beginning in bytes. */
   get position(): number {
     return this.at;
   }
 
-  /** Bytes of the file after this place. */
+  /** Bytes from the position to the file's end. */
   get left(): number {
     return this.size - this.at;
   }
 
-  /** Passes `count` bytes. @returns where they begin */
+  /** Skips `count` bytes. @returns the offset of the first one */
   skip(count: number, what: string): number {
     if (count > this.left) this.fail(`ends inside ${what} (truncated)`);
     if (count > this.bytes.length - this.at) throw new NeedMoreBytes();
@@ -60,7 +60,7 @@ export class GgufCursor {
     return this.view.getBigUint64(this.skip(8, what), true);
   }
 
-  /** A little-endian integer of `size` bytes. */
+  /** Reads a little-endian integer of `size` bytes. */
   integer(size: 1 | 2 | 4 | 8, signed: boolean, what: string): number | bigint {
     const at = this.skip(size, what);
     if (size === 1) return signed ? this.view.getInt8(at) : this.view.getUint8(at);
@@ -69,21 +69,18 @@ export class GgufCursor {
     return signed ? this.view.getBigInt64(at, true) : this.view.getBigUint64(at, true);
   }
 
-  /** A 64-bit number that counts things of at least `each` bytes, so that the rest of the file bounds it. */
+  /** Reads a 64-bit count of items of at least `each` bytes, which may not exceed the rest of the file. */
   count(what: string, each: number, largest = Number.MAX_SAFE_INTEGER): number {
     const value = this.u64(what);
-    if (value > BigInt(largest))
-      this.fail(`promises ${value} for ${what}, where at most ${largest} are allowed`);
+    if (value > BigInt(largest)) this.fail(`states ${value} for ${what}, expected at most ${largest}`);
     const count = Number(value);
     if (count * each > this.left) {
-      this.fail(
-        `promises ${count} for ${what}, but has only ${this.left} bytes after it (truncated or damaged)`,
-      );
+      this.fail(`states ${count} for ${what} but has only ${this.left} more bytes (truncated or damaged)`);
     }
     return count;
   }
 
-  /** A string's bytes, without its length. */
+  /** Reads a string's bytes without its length. */
   stringBytes(what: string, largest: number): Uint8Array {
     const length = this.count(`the length of ${what}`, 1, largest);
     const at = this.skip(length, what);

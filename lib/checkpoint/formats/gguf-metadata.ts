@@ -1,4 +1,7 @@
-/** The keys and values that stand before a GGUF file's tensors. Arrays are checked and passed, but for short ones of integers (shapes). */
+/**
+ * Parses the key-value pairs of a GGUF header. Arrays are validated and skipped, except short arrays of integers
+ * (shapes).
+ */
 import type { Fail, GgufCursor } from './gguf-cursor.js';
 import { GGUF_VALUE } from './gguf-types.js';
 
@@ -8,12 +11,12 @@ export type GgufValue =
   | { readonly type: 'string'; readonly value: string }
   | { readonly type: 'bool'; readonly value: boolean }
   | { readonly type: 'float32' | 'float64'; readonly value: number }
-  /** 64-bit integers come as bigint. */
+  /** 64-bit integers are bigints. */
   | {
       readonly type: Exclude<GgufTypeName, 'string' | 'bool' | 'float32' | 'float64' | 'array'>;
       readonly value: number | bigint;
     }
-  /** `values` of a short one of integers, such as a shape. */
+  /** `values` exists for short arrays of integers, such as shapes. */
   | {
       readonly type: 'array';
       readonly of: GgufTypeName;
@@ -24,17 +27,17 @@ export type GgufValue =
 export type GgufMetadata = ReadonlyMap<string, GgufValue>;
 
 const MAX_KEY = 65_535;
-/** The largest tokenizers have some hundred thousand entries. */
+/** Limit of array lengths; the largest tokenizers have some hundred thousand entries. */
 const MAX_ARRAY = 1 << 24;
 const MAX_STRING = 64 << 20;
-/** Numbers of a shape. */
+/** Limit of arrays whose values are returned. */
 const MAX_VALUES = 16;
 
 const NAMES: ReadonlyMap<number, GgufTypeName> = new Map(
   Object.entries(GGUF_VALUE).map(([name, id]) => [id, name as GgufTypeName]),
 );
 
-/** Bytes of a number or bool. */
+/** Bytes of numbers and booleans. */
 const SIZES = {
   uint8: 1,
   int8: 1,
@@ -49,7 +52,7 @@ const SIZES = {
   float64: 8,
 } as const satisfies Partial<Record<GgufTypeName, number>>;
 
-/** Reads `count` pairs of key and value. */
+/** Reads `count` key-value pairs. */
 export function readMetadata(cursor: GgufCursor, count: number): GgufMetadata {
   const metadata = new Map<string, GgufValue>();
   for (let i = 0; i < count; i++) {
@@ -64,7 +67,7 @@ export function readMetadata(cursor: GgufCursor, count: number): GgufMetadata {
 
 function readType(cursor: GgufCursor, what: string): GgufTypeName {
   const id = cursor.u32(what);
-  return NAMES.get(id) ?? cursor.fail(`has the unknown value ${id} for ${what}`);
+  return NAMES.get(id) ?? cursor.fail(`has an unknown value ${id} for ${what}`);
 }
 
 function readValue(cursor: GgufCursor, type: GgufTypeName, what: string): GgufValue {
@@ -86,8 +89,8 @@ function readValue(cursor: GgufCursor, type: GgufTypeName, what: string): GgufVa
 
 function readArray(cursor: GgufCursor, what: string): GgufValue {
   const of = readType(cursor, `the element type of ${what}`);
-  if (of === 'array') cursor.fail(`has arrays within the array ${what}, which is not supported`);
-  // A string is at least its length.
+  if (of === 'array') cursor.fail(`has nested arrays in ${what}, which are not supported`);
+  // A string has at least the bytes of its length.
   const each = of === 'string' ? 8 : SIZES[of as keyof typeof SIZES];
   const length = cursor.count(`the length of ${what}`, each, MAX_ARRAY);
   if (of === 'string') {
@@ -103,5 +106,5 @@ function readArray(cursor: GgufCursor, what: string): GgufValue {
 }
 
 function bool(byte: number, what: string, fail: Fail): boolean {
-  return byte === 0 || byte === 1 ? byte === 1 : fail(`has ${byte} for ${what}, where 0 or 1 belongs`);
+  return byte === 0 || byte === 1 ? byte === 1 : fail(`has ${byte} for ${what}, expected 0 or 1`);
 }

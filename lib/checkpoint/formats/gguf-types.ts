@@ -1,6 +1,9 @@
-/** Element types of GGUF (ggml_type): number -> name, elements and bytes of a block. https://github.com/ggml-org/ggml/blob/master/docs/gguf.md */
+/**
+ * Element types of GGUF (ggml_type): number, name, and elements and bytes per block.
+ * https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+ */
 export interface GgufType {
-  /** As in safetensors where both have it, else ggml's name in upper case. */
+  /** The name in safetensors if it has the type, else ggml's name in upper case. */
   readonly name: string;
   readonly block: number;
   readonly bytes: number;
@@ -49,22 +52,22 @@ const TYPES: ReadonlyMap<number, GgufType> = new Map(
 
 const IDS: ReadonlyMap<string, number> = new Map([...TYPES].map(([id, { name }]) => [name, id]));
 
-/** Undefined for numbers that ggml does not know (any more). */
+/** Returns the type, or undefined for numbers that ggml does not define (any more). */
 export function ggufType(id: number): GgufType | undefined {
   return TYPES.get(id);
 }
 
-/** The number of a type by its name there, such as `Q4_K`. */
+/** Returns the number of a type by name, such as `Q4_K`. */
 export function ggufTypeId(name: string): number | undefined {
   return IDS.get(name);
 }
 
-/** Elements of a block of a type by its name; 1 for a name that is none. */
+/** Returns the elements per block of a type by name; 1 for unknown names. */
 export function blockOf(name: string): number {
   return TYPES.get(IDS.get(name) ?? -1)?.block ?? 1;
 }
 
-/** Types of metadata values: their numbers in the file. */
+/** Numbers of metadata value types. */
 export const GGUF_VALUE = {
   uint8: 0,
   int8: 1,

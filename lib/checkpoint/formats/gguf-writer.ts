@@ -1,12 +1,12 @@
-/** Lays out a GGUF file of version 3: the bytes before the data, and where each tensor's data goes. */
+/** Computes the layout of a GGUF file (version 3): the bytes before the data, and the offset of each tensor's data. */
 import { SafelightError } from '../../errors.js';
 import { GGUF_VALUE, ggufType, ggufTypeId } from './gguf-types.js';
 
 export interface GgufTensor {
   readonly name: string;
-  /** As in `TensorInfo`, such as `Q4_K`. */
+  /** Type name as in `TensorInfo`, such as `Q4_K`. */
   readonly type: string;
-  /** PyTorch's order. */
+  /** Shape in PyTorch's order. */
   readonly shape: readonly number[];
 }
 
@@ -15,19 +15,19 @@ export type GgufWritable =
   | { readonly type: 'uint32'; readonly value: number };
 
 export interface GgufLayout {
-  /** Everything before the data, padded to the alignment. */
+  /** All bytes before the data, padded to the alignment. */
   readonly header: Buffer;
-  /** Bytes from the file's beginning, in the order of the tensors. */
+  /** Offsets from the file's beginning in bytes, in the order of the tensors. */
   readonly offsets: readonly number[];
   readonly lengths: readonly number[];
-  /** Bytes of the whole file. */
+  /** Size of the file in bytes. */
   readonly size: number;
 }
 
 const ALIGNMENT = 32;
 const VERSION = 3;
 
-/** @throws INTERNAL for a tensor that the format cannot hold */
+/** @throws INTERNAL for a tensor that the format cannot represent */
 export function layoutGguf(
   metadata: ReadonlyMap<string, GgufWritable>,
   tensors: readonly GgufTensor[],
@@ -39,9 +39,9 @@ export function layoutGguf(
   const lengths = tensors.map(bytesOf);
   let end = 0;
   const places = lengths.map((length) => {
-    const place = end;
-    end = aligned(place + length);
-    return place;
+    const offset = end;
+    end = aligned(offset + length);
+    return offset;
   });
   tensors.forEach(({ name, type, shape }, i) => {
     parts.push(text(name), u32(shape.length));
@@ -50,10 +50,10 @@ export function layoutGguf(
   });
   const bytes = Buffer.concat(parts);
   const header = Buffer.concat([bytes, Buffer.alloc(aligned(bytes.length) - bytes.length)]);
-  // The last tensor is padded too, as ggml's own writer does.
+  // The last tensor is padded too, as in ggml's writer.
   return {
     header,
-    offsets: places.map((place) => header.length + place),
+    offsets: places.map((offset) => header.length + offset),
     lengths,
     size: header.length + end,
   };
@@ -65,7 +65,7 @@ function bytesOf({ name, type: typeName, shape }: GgufTensor): number {
   if (type === undefined || shape.length < 1 || shape.length > 4 || row % type.block !== 0) {
     throw new SafelightError(
       'INTERNAL',
-      `${name} of shape [${shape.join(', ')}] cannot be ${typeName} in GGUF`,
+      `${name} of shape [${shape.join(', ')}] cannot be stored as ${typeName} in GGUF`,
     );
   }
   return (shape.reduce((product, side) => product * side, 1) / type.block) * type.bytes;

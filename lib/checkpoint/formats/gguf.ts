@@ -1,24 +1,26 @@
 /**
- * Reads the header of a GGUF file (versions 2 and 3, little-endian), never its data. Nothing it says is believed before it is checked:
- * counts against the bytes there are, names and keys unique, shapes without overflow, rows of whole blocks, offsets aligned, in order
- * and without overlap, and the data inside the file. Written by stable-diffusion.cpp, a file has no metadata and names of up to 83
- * bytes, where the format's text allows 64. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+ * Reads the header of a GGUF file (versions 2 and 3, little-endian), never its data. All of it is validated: counts
+ * against the file's size, unique names and keys, shapes without overflow, rows of complete blocks, offsets aligned,
+ * ascending and without overlap, data within the file. Files of stable-diffusion.cpp have no metadata, and names of up
+ * to 83 bytes (the specification allows 64).
+ *
+ * Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  */
 import { resolve } from 'node:path';
 import { SafelightError } from '../../errors.js';
 import { fileError, openRegular, readFully } from '../../files/read.js';
-import { shown, type TensorInfo } from '../weights/tensor-index.js';
+import { formatShape, type TensorInfo } from '../weights/tensor-index.js';
 import { type Fail, GgufCursor, NeedMoreBytes } from './gguf-cursor.js';
 import { type GgufMetadata, readMetadata } from './gguf-metadata.js';
 import { type GgufType, ggufType } from './gguf-types.js';
 
-/** As for safetensors: no honest header comes near, and it bounds the memory of a hostile one. */
+/** Limit of header bytes as for safetensors, far above real headers; bounds the memory for hostile files. */
 const MAX_HEADER = 100_000_000;
 const FIRST_READ = 1 << 20;
 const MAX_TENSORS = 1_000_000;
 const MAX_NAME = 255;
 const MAX_DIMENSIONS = 4;
-/** Video models have five dimensions. */
+/** Limit of original dimensions; video models have five. */
 const MAX_ORIGINAL = 8;
 const DEFAULT_ALIGNMENT = 32;
 const MAX_ALIGNMENT = 1 << 20;
@@ -29,7 +31,7 @@ const MIN_KEY_VALUE = 8 + 4 + 1;
 export interface GgufFile {
   /** Absolute path. */
   readonly path: string;
-  /** Bytes of the whole file. */
+  /** Size of the file in bytes. */
   readonly size: number;
   readonly version: number;
   readonly metadata: GgufMetadata;
@@ -40,7 +42,7 @@ function isGguf(start: Uint8Array): boolean {
   return start[0] === 0x47 && start[1] === 0x47 && start[2] === 0x55 && start[3] === 0x46;
 }
 
-/** Whether a file begins as GGUF does. @throws FILE_NOT_FOUND */
+/** Returns true if a file begins with GGUF's magic number. @throws FILE_NOT_FOUND */
 export async function isGgufFile(path: string): Promise<boolean> {
   const { handle, size } = await openRegular(path);
   try {
@@ -54,12 +56,12 @@ export async function isGgufFile(path: string): Promise<boolean> {
   }
 }
 
-/** Reads and checks a file's header. FILE_NOT_FOUND if it cannot be read, INVALID_FILE if it breaks a rule. */
+/** Reads and validates a file's header. @throws FILE_NOT_FOUND, INVALID_FILE */
 export async function readGguf(path: string): Promise<GgufFile> {
   const absolute = resolve(path);
   const { handle, size } = await openRegular(absolute);
   try {
-    // Headers do not say how long they are: more is read until the parser comes to its end.
+    // Headers do not state their length: the read grows until the parser completes.
     for (let length = FIRST_READ; ; length *= 4) {
       const bytes = new Uint8Array(Math.min(length, size, MAX_HEADER));
       await readFully(handle, bytes, 0, absolute);
@@ -78,9 +80,9 @@ export async function readGguf(path: string): Promise<GgufFile> {
 }
 
 /**
- * Checks a header.
- * @param bytes the file's beginning
- * @param size bytes of the whole file
+ * Parses and validates a header.
+ * @param bytes the file's first bytes
+ * @param size size of the file in bytes
  * @throws NeedMoreBytes if the header is longer than `bytes`, INVALID_FILE
  */
 export function parseGgufHeader(bytes: Uint8Array, size: number, path: string): GgufFile {
@@ -105,8 +107,8 @@ export function parseGgufHeader(bytes: Uint8Array, size: number, path: string): 
   checkLayout(entries, size - base, fail);
   const tensors = new Map<string, TensorInfo>();
   for (const { name, type, shape, offset, length } of entries) {
-    const own = originalShape(metadata, name, shape, fail);
-    tensors.set(name, { name, file: path, offset: base + offset, length, dtype: type.name, shape: own });
+    const original = originalShape(metadata, name, shape, fail);
+    tensors.set(name, { name, file: path, offset: base + offset, length, dtype: type.name, shape: original });
   }
   return { path, size, version, metadata, tensors };
 }
@@ -114,9 +116,9 @@ export function parseGgufHeader(bytes: Uint8Array, size: number, path: string): 
 interface Entry {
   readonly name: string;
   readonly type: GgufType;
-  /** PyTorch's order. */
+  /** Shape in PyTorch's order. */
   readonly shape: readonly number[];
-  /** From the beginning of the data. */
+  /** Offset from the beginning of the data in bytes. */
   readonly offset: number;
   readonly length: number;
 }
@@ -125,7 +127,7 @@ function failure(path: string): Fail {
   return (what) => {
     throw new SafelightError(
       'INVALID_FILE',
-      `${path} ${what}; it is damaged or no GGUF file: download it again`,
+      `${path} ${what}; it is damaged or not a GGUF file: download it again`,
     );
   };
 }
@@ -134,18 +136,18 @@ function wrongVersion(version: number, path: string): SafelightError {
   if (version === 0x02000000 || version === 0x03000000) {
     return new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${path} is a big-endian GGUF file; take the little-endian one`,
+      `${path} is a big-endian GGUF file; use a little-endian file`,
     );
   }
   return new SafelightError(
     version === 1 ? 'UNSUPPORTED_MODEL' : 'INVALID_FILE',
-    `${path} is GGUF of version ${version}, where 2 and 3 are read; convert the model again with a current tool`,
+    `${path} is a GGUF file of version ${version}, expected 2 or 3; convert the model again with a current tool`,
   );
 }
 
 /**
- * ComfyUI-GGUF lays tensors whose rows are no whole blocks out as rows of 256, and notes what they were. The numbers and their order
- * are the same.
+ * Returns the original shape of a tensor. ComfyUI-GGUF reshapes tensors whose rows are not complete blocks to rows of
+ * 256, and keeps the original shape in the metadata. The values and their order are unchanged.
  */
 function originalShape(
   metadata: GgufMetadata,
@@ -153,9 +155,9 @@ function originalShape(
   shape: readonly number[],
   fail: Fail,
 ): readonly number[] {
-  const given = metadata.get(`comfy.gguf.orig_shape.${name}`);
-  if (given === undefined) return shape;
-  const values = given.type === 'array' ? given.values : undefined;
+  const entry = metadata.get(`comfy.gguf.orig_shape.${name}`);
+  if (entry === undefined) return shape;
+  const values = entry.type === 'array' ? entry.values : undefined;
   const product = (sides: readonly number[]): number => sides.reduce((all, side) => all * side, 1);
   if (
     values === undefined ||
@@ -163,23 +165,22 @@ function originalShape(
     values.length > MAX_ORIGINAL ||
     values.some((side) => side < 1)
   )
-    return fail(`has no shape for comfy.gguf.orig_shape of ${JSON.stringify(name)}`);
+    return fail(`has no valid comfy.gguf.orig_shape for ${JSON.stringify(name)}`);
   if (product(values) !== product(shape))
     return fail(
-      `gives ${JSON.stringify(name)} the original shape ${shown(values)}, which has other numbers than ${shown(shape)}`,
+      `states the original shape ${formatShape(values)} for ${JSON.stringify(name)}, which differs in its element count from ${formatShape(shape)}`,
     );
   return values;
 }
 
-/** `general.alignment`: of all data, a power of two of at least 8 as the format has it. */
+/** Returns `general.alignment`, which must be a power of two of at least 8. */
 function alignmentOf(metadata: GgufMetadata, fail: Fail): number {
-  const given = metadata.get('general.alignment');
-  if (given === undefined) return DEFAULT_ALIGNMENT;
-  if (given.type !== 'uint32')
-    return fail(`has a general.alignment of type ${given.type}, where uint32 belongs`);
-  const value = Number(given.value);
+  const entry = metadata.get('general.alignment');
+  if (entry === undefined) return DEFAULT_ALIGNMENT;
+  if (entry.type !== 'uint32') return fail(`has a general.alignment of type ${entry.type}, expected uint32`);
+  const value = Number(entry.value);
   if (value < 8 || value > MAX_ALIGNMENT || (value & (value - 1)) !== 0) {
-    fail(`has the alignment ${value}, which is no power of two between 8 and ${MAX_ALIGNMENT}`);
+    fail(`has the alignment ${value}, expected a power of two between 8 and ${MAX_ALIGNMENT}`);
   }
   return value;
 }
@@ -195,45 +196,45 @@ function readEntry(cursor: GgufCursor, index: number, alignment: number): Entry 
   const quoted = JSON.stringify(name);
   const rank = cursor.u32(`the number of dimensions of ${quoted}`);
   if (rank < 1 || rank > MAX_DIMENSIONS) {
-    fail(`gives ${quoted} ${rank} dimensions, where 1 to ${MAX_DIMENSIONS} are allowed`);
+    fail(`states ${rank} dimensions for ${quoted}, expected 1 to ${MAX_DIMENSIONS}`);
   }
   const shape: number[] = [];
   let count = 1;
   for (let i = 0; i < rank; i++) {
     const side = cursor.u64(`the shape of ${quoted}`);
     if (side === 0n) fail(`has an empty dimension in ${quoted}`);
-    // ggml's first dimension is the one whose elements lie side by side: PyTorch's last.
+    // ggml's first dimension is the contiguous one: PyTorch's last.
     shape.unshift(Number(side));
     count *= Number(side);
-    if (!Number.isSafeInteger(count)) fail(`has the absurd shape ${shown(shape)} for ${quoted}`);
+    if (!Number.isSafeInteger(count)) fail(`has the implausible shape ${formatShape(shape)} for ${quoted}`);
   }
   const id = cursor.u32(`the type of ${quoted}`);
   const type = ggufType(id);
   if (type === undefined) return fail(`has the unknown type ${id} for ${quoted}`);
   const row = shape.at(-1) ?? 1;
   if (row % type.block !== 0) {
-    fail(`has rows of ${row} in ${quoted}, which are not whole blocks of ${type.name} (${type.block})`);
+    fail(`has rows of ${row} in ${quoted}, expected multiples of ${type.name}'s block (${type.block})`);
   }
   const length = (count / type.block) * type.bytes;
-  if (!Number.isSafeInteger(length)) fail(`has the absurd shape ${shown(shape)} for ${quoted}`);
+  if (!Number.isSafeInteger(length)) fail(`has the implausible shape ${formatShape(shape)} for ${quoted}`);
   const offset = cursor.u64(`the offset of ${quoted}`);
-  if (offset > BigInt(Number.MAX_SAFE_INTEGER)) fail(`has the absurd offset ${offset} for ${quoted}`);
+  if (offset > BigInt(Number.MAX_SAFE_INTEGER)) fail(`has the implausible offset ${offset} for ${quoted}`);
   if (Number(offset) % alignment !== 0) {
-    fail(`has the offset ${offset} for ${quoted}, which is no multiple of its alignment ${alignment}`);
+    fail(`has the offset ${offset} for ${quoted}, expected a multiple of its alignment ${alignment}`);
   }
   return { name, type, shape, offset: Number(offset), length };
 }
 
-/** In order, without overlap, inside the file. */
+/** Checks that the data is in order, without overlap and within the file. */
 function checkLayout(entries: readonly Entry[], dataLength: number, fail: Fail): void {
   let end = 0;
   for (const { name, offset, length } of entries) {
     if (offset < end)
-      fail(`has the data of ${JSON.stringify(name)} at ${offset}, before the end of its neighbour`);
+      fail(`has the data of ${JSON.stringify(name)} at ${offset}, before the end of the preceding tensor`);
     end = offset + length;
     if (end > dataLength) {
       fail(
-        `has ${Math.max(0, dataLength)} bytes of data where ${JSON.stringify(name)} ends at ${end} (truncated)`,
+        `has ${Math.max(0, dataLength)} bytes of data but ${JSON.stringify(name)} ends at ${end} (truncated)`,
       );
     }
   }

@@ -1,26 +1,28 @@
 /**
- * A strict pull parser for JSON whose shape is known. `JSON.parse` keeps the last of two equal keys without a word and turns
- * `1e400` into Infinity; a file that disagrees with itself must be refused, so headers of model files are read with this.
+ * A strict pull parser for JSON of a known structure, used for the headers of model files. `JSON.parse` silently keeps
+ * the last of two equal keys and parses `1e400` as Infinity; an inconsistent file must be rejected instead.
  */
 
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const LONE_SURROGATE = /\p{Surrogate}/u;
-/** Together with the two objects around it this is serde_json's limit of 128, the reference's; bounds the recursion of `skip`. */
+/**
+ * With the two enclosing objects, serde_json's depth limit of 128, as in the reference; bounds the recursion of `skip`.
+ */
 const MAX_DEPTH = 125;
 
 export class JsonScanner {
   private at = 0;
 
   /**
-   * @param text the whole document
-   * @param fail throws the caller's typed error; gets a clause such as `has a duplicate key "a"`
+   * @param text the complete document
+   * @param fail throws the caller's typed error with a clause such as `has a duplicate key "a"`
    */
   constructor(
     private readonly text: string,
     private readonly fail: (what: string) => never,
   ) {}
 
-  /** Reads an object; `entry` must consume the value of each key. Duplicate keys are refused. */
+  /** Reads an object; `entry` must consume the value of each key. Fails on duplicate keys. */
   object(what: string, entry: (key: string) => void): void {
     this.expect('{', what);
     const seen = new Set<string>();
@@ -47,7 +49,7 @@ export class JsonScanner {
   string(what: string): string {
     this.space();
     const { text } = this;
-    if (text[this.at] !== '"') this.fail(`needs a string for ${what} ${this.where()}`);
+    if (text[this.at] !== '"') this.fail(`expected a string for ${what} ${this.where()}`);
     const start = this.at;
     let escaped = false;
     let end = start + 1;
@@ -63,22 +65,22 @@ export class JsonScanner {
     }
     this.at = end + 1;
     const value = escaped ? this.unescape(text.slice(start, end + 1), what) : text.slice(start + 1, end);
-    if (LONE_SURROGATE.test(value)) this.fail(`has half a surrogate pair in a string (${what})`);
+    if (LONE_SURROGATE.test(value)) this.fail(`has an unpaired surrogate in a string (${what})`);
     return value;
   }
 
-  /** A non-negative integer written without fraction or exponent, no larger than 2^53 - 1. */
+  /** Reads a non-negative integer without fraction or exponent, at most 2^53 - 1. */
   size(what: string): number {
     const token = this.number(what);
     if (!/^\d+$/.test(token))
-      this.fail(`has ${shortened(token)} for ${what}, where a non-negative integer belongs`);
+      this.fail(`has ${shortened(token)} for ${what}, expected a non-negative integer`);
     const value = Number(token);
     if (!Number.isSafeInteger(value))
-      this.fail(`has ${shortened(token)} for ${what}, which is absurdly large`);
+      this.fail(`has ${shortened(token)} for ${what}, which is implausibly large`);
     return value;
   }
 
-  /** Reads and drops any value. */
+  /** Reads and discards any value. */
   skip(what: string, depth = 0): void {
     if (depth > MAX_DEPTH) this.fail(`is nested too deeply in ${what}`);
     this.space();
@@ -97,10 +99,10 @@ export class JsonScanner {
     return true;
   }
 
-  /** Nothing but whitespace may follow. */
+  /** Checks that only white space follows. */
   end(): void {
     this.space();
-    if (this.at < this.text.length) this.fail(`goes on after its JSON ${this.where()}`);
+    if (this.at < this.text.length) this.fail(`has data after its JSON ${this.where()}`);
   }
 
   private literal(): boolean {
@@ -117,7 +119,7 @@ export class JsonScanner {
     this.space();
     NUMBER.lastIndex = this.at;
     const token = NUMBER.exec(this.text)?.[0];
-    if (token === undefined) return this.fail(`needs a value for ${what} ${this.where()}`);
+    if (token === undefined) return this.fail(`expected a value for ${what} ${this.where()}`);
     this.at += token.length;
     return token;
   }
@@ -126,12 +128,12 @@ export class JsonScanner {
     try {
       return JSON.parse(token) as string;
     } catch {
-      return this.fail(`has a broken escape in a string (${what})`);
+      return this.fail(`has an invalid escape in a string (${what})`);
     }
   }
 
   private expect(mark: string, what: string): void {
-    if (!this.accept(mark)) this.fail(`needs ${JSON.stringify(mark)} in ${what} ${this.where()}`);
+    if (!this.accept(mark)) this.fail(`expected ${JSON.stringify(mark)} in ${what} ${this.where()}`);
   }
 
   private accept(mark: string): boolean {
@@ -150,8 +152,10 @@ export class JsonScanner {
   }
 
   private where(): string {
-    const found = this.text[this.at];
-    return found === undefined ? 'but ends' : `but has ${JSON.stringify(found)} at character ${this.at}`;
+    const character = this.text[this.at];
+    return character === undefined
+      ? 'but ends'
+      : `but has ${JSON.stringify(character)} at character ${this.at}`;
   }
 }
 

@@ -7,22 +7,22 @@ import { readShards } from './shards.js';
 import type { TorchOptions } from './torch/read-torch.js';
 import { readWeightFile, type WeightFile } from './weight-file.js';
 
-/** A component's or a checkpoint's tensors, wherever they lie. */
+/** The tensors of a component or checkpoint, possibly from several files. */
 export interface Weights {
   readonly files: readonly { readonly path: string; readonly size: number }[];
   readonly tensors: TensorIndex;
-  /** Of a GGUF file; empty where it has none. */
+  /** Metadata of a GGUF file; empty for other formats. */
   readonly metadata?: GgufMetadata;
-  /** What the writers of its files noted, by key; of shards, the first file that has the key. */
+  /** Text metadata of the files; for shards, from the first file that has the key. */
   readonly notes: ReadonlyMap<string, string>;
 }
 
-/** `ema`: the weights' moving average instead of themselves. */
+/** With `ema`, the moving average replaces the weights. */
 export type OpenWeightsOptions = TorchOptions;
 
 /**
- * Reads a safetensors or GGUF file, a PyTorch checkpoint (`.ckpt`, `.pt`, `.pth`, `.bin`; nothing in it is executed), or a sharded set
- * by its `*.index.json`.
+ * Opens a safetensors or GGUF file, a PyTorch checkpoint (`.ckpt`, `.pt`, `.pth`, `.bin`; no code in it is executed),
+ * or a sharded set by its `*.index.json`.
  * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR for `ema` without averages
  */
 export async function openWeights(path: string, options: OpenWeightsOptions = {}): Promise<Weights> {

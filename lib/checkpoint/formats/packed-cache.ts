@@ -1,6 +1,7 @@
 /**
- * The folder of packed weights. A file's name is the hash of everything its content depends on: path, size, time of change and first bytes
- * of every file that weights are taken from, and the plan (which bytes, how converted, how kept). So what is out of date is never found.
+ * The cache folder of packed weights. A file's name is the hash of everything that determines its content: path, size,
+ * modification time and first bytes of every source file, and the plan (which tensors, transforms, storages). Outdated
+ * files therefore never match.
  */
 import { createHash } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
@@ -18,19 +19,19 @@ import {
 } from './packed-file.js';
 
 const EXTENSION = '.slpack';
-/** Of a file's beginning, so much is its header's part in the key. */
+/** Number of first bytes of a source file that are part of the key. */
 const HEAD = 2 ** 20;
 const PIECE = 2 ** 22;
-/** Milliseconds without a change after which a half-written file's writer is taken for dead. */
+/** Age in milliseconds after which an unfinished file is considered abandoned. */
 const ABANDONED = 3600 * 1000;
 
-/** `$SAFELIGHT_CACHE/packed`, else `$XDG_CACHE_HOME/safelight/packed`, else `~/.cache/safelight/packed`. */
+/** Returns `$SAFELIGHT_CACHE/packed`, else `$XDG_CACHE_HOME/safelight/packed`, else `~/.cache/safelight/packed`. */
 function packedFolder(env: NodeJS.ProcessEnv = process.env): string {
   const cache = env.SAFELIGHT_CACHE || join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'safelight');
   return join(cache, 'packed');
 }
 
-/** A file as the key sees it. */
+/** The part of a source file that determines the key. */
 export type Identity = Omit<SourceFile, 'content'>;
 
 /** @throws FILE_NOT_FOUND */
@@ -62,7 +63,7 @@ export function packedPath(key: string): string {
   return join(packedFolder(), `${key}${EXTENSION}`);
 }
 
-/** The plan that takes a plan's weights from their packed file, if there is one that is valid now. */
+/** Returns the plan that reads the same weights from their packed file, if there is a valid one. */
 export async function findPacked(plan: WeightPlan): Promise<WeightPlan | undefined> {
   if ((await packedFiles()).length === 0) return undefined;
   try {
@@ -71,16 +72,16 @@ export async function findPacked(plan: WeightPlan): Promise<WeightPlan | undefin
     const packed = await readPacked(path);
     return packed.header.key === key ? packedPlan(path, packed, plan) : undefined;
   } catch {
-    return undefined; // not there, or damaged: the model's own files are as good
+    return undefined; // missing or damaged: the model's own files are used instead
   }
 }
 
 /** One packed file. */
 export interface PackedEntry {
   readonly path: string;
-  /** Undefined where the file is damaged. */
+  /** Undefined if the file is damaged. */
   readonly packed: PackedLayout | undefined;
-  /** Whether the model's files are still as they were. */
+  /** True if the model's files have not changed since. */
   readonly fresh: boolean;
 }
 
@@ -93,7 +94,7 @@ export async function listPacked(): Promise<PackedEntry[]> {
   );
 }
 
-/** Removes what no load will ever find again, and what writers that died left behind. @returns paths */
+/** Removes outdated files and files of abandoned writers. @returns the removed paths */
 export async function cleanPacked(): Promise<string[]> {
   const stale = (await listPacked()).filter(({ fresh }) => !fresh).map(({ path }) => path);
   for (const name of await names()) {
@@ -107,7 +108,7 @@ export async function cleanPacked(): Promise<string[]> {
   return stale;
 }
 
-/** @throws FILE_NOT_WRITTEN */
+/** Removes one packed file. @throws FILE_NOT_WRITTEN */
 export async function removePackedFile(path: string): Promise<void> {
   try {
     await rm(path, { force: true });
@@ -118,7 +119,10 @@ export async function removePackedFile(path: string): Promise<void> {
   }
 }
 
-/** SHA-256 of a file's bytes from `start` on. @throws FILE_NOT_FOUND, INVALID_FILE (it shrank), ABORTED */
+/**
+ * Returns the SHA-256 of a file's bytes from `start` on.
+ * @throws FILE_NOT_FOUND, INVALID_FILE if the file shrinks, ABORTED
+ */
 export async function contentHash(path: string, start = 0, signal?: AbortSignal): Promise<string> {
   const { handle, size } = await openRegular(path);
   try {
@@ -151,7 +155,7 @@ async function packedFiles(): Promise<string[]> {
   return (await names()).filter((name) => name.endsWith(EXTENSION)).map((name) => join(packedFolder(), name));
 }
 
-/** Of everything in the folder; none where there is no folder (nor, in some containers, a home where it could be). */
+/** Returns the names in the folder; empty if the folder or (in some containers) the home directory does not exist. */
 async function names(): Promise<string[]> {
   try {
     return await readdir(packedFolder());

@@ -1,7 +1,8 @@
 /**
- * Packed weights: the parameters of one module as they are kept in memory (converted, quantized, turned, in order), so that they can be
- * mapped and used where they lie. A file is `SLPACK1\n`, eight bytes of the header's length, a JSON header, and the parameters, each at
- * a multiple of 64 bytes. It is a cache of other files and only valid with them (see packed-cache.ts); not a form to hand on.
+ * Packed weights: the parameters of one module in their in-memory form (converted, quantized, transposed, in order),
+ * which can be memory-mapped and used in place. A file consists of `SLPACK1\n`, the header's length in eight bytes, a
+ * JSON header, and the parameters, each at a multiple of 64 bytes. It is a cache, valid only with its source files (see
+ * packed-cache.ts), and not a format for distribution.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { z } from 'zod';
@@ -12,35 +13,35 @@ import { entryBytes } from '../weights/plan-bytes.js';
 
 const MAGIC = Buffer.from('SLPACK1\n');
 const PREFIX = MAGIC.length + 8;
-/** As much as any vector register, and a cache line. */
+/** Alignment of parameters in bytes: a cache line, and the size of the widest vector registers. */
 const ALIGNMENT = 64;
 const MAX_HEADER = 64 * 2 ** 20;
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const natural = z.number().int().nonnegative();
 
-/** A file that weights were taken from, as it was then. */
+/** A source file of the weights, at the time of packing. */
 const sourceFile = z.object({
   path: z.string(),
-  /** Bytes. */
+  /** Size in bytes. */
   size: natural,
-  /** Last change, in nanoseconds since 1970. */
+  /** Modification time in nanoseconds since 1970. */
   modified: z.string().regex(/^\d+$/),
-  /** Of its first bytes, where headers are. */
+  /** SHA-256 of its first bytes, which contain the header. */
   head: sha256,
-  /** Of all of it. */
+  /** SHA-256 of the complete file. */
   content: sha256,
 });
 
 const packedHeader = z.object({
   key: sha256,
-  /** Absolute path of the model, and which of its modules this is. */
+  /** Absolute path of the model, and the module's name. */
   model: z.string(),
   module: z.string(),
-  /** What was asked for; null for each tensor's own. */
+  /** The requested storage; null for each tensor's own type. */
   storage: z.string().nullable(),
   sources: z.array(sourceFile),
-  /** Of everything behind the header. */
+  /** SHA-256 of everything after the header. */
   content: sha256,
   entries: z.array(
     z.object({
@@ -58,16 +59,16 @@ export type PackedHeader = z.infer<typeof packedHeader>;
 
 export interface PackedLayout {
   readonly header: PackedHeader;
-  /** Where the parameters begin: behind the header and what fills it up. */
+  /** Offset of the parameters, after the padded header. */
   readonly dataOffset: number;
-  /** Bytes of the whole file. */
+  /** Size of the file in bytes. */
   readonly size: number;
 }
 
-/** Where everything of a plan goes. The header's content hash is still to be filled in. */
+/** Computes the layout of a plan's parameters. The header's content hash is filled in after writing. */
 export function layoutPacked(
   plan: WeightPlan,
-  told: Omit<PackedHeader, 'content' | 'entries'>,
+  fields: Omit<PackedHeader, 'content' | 'entries'>,
 ): PackedLayout {
   let end = 0;
   const places = plan.entries.map((entry) => {
@@ -76,15 +77,15 @@ export function layoutPacked(
     end = offset + length;
     return { name: entry.name, shape: [...entry.shape], storage: entry.storage, offset, length };
   });
-  const header = { ...told, content: '0'.repeat(64), entries: places };
-  // Offsets from the file's beginning have more digits than from the data's: room for them is left at the end of the header.
+  const header = { ...fields, content: '0'.repeat(64), entries: places };
+  // Absolute offsets have more digits than the relative ones of this header: the padding reserves space for them.
   const room = 16 * places.length;
   const dataOffset = aligned(PREFIX + Buffer.byteLength(JSON.stringify(header)) + room);
-  const entries = places.map((place) => ({ ...place, offset: dataOffset + place.offset }));
+  const entries = places.map((entry) => ({ ...entry, offset: dataOffset + entry.offset }));
   return { header: { ...header, entries }, dataOffset, size: dataOffset + end };
 }
 
-/** Writes the header in front of the data, filled up with spaces. */
+/** Writes the header before the data, padded with spaces. */
 export async function writePackedHeader(
   handle: FileHandle,
   { header, dataOffset }: Pick<PackedLayout, 'header' | 'dataOffset'>,
@@ -97,7 +98,7 @@ export async function writePackedHeader(
   await handle.write(bytes, 0, bytes.length, 0);
 }
 
-/** @throws INVALID_FILE for anything but a whole packed file, FILE_NOT_FOUND */
+/** Reads and validates a packed file. @throws INVALID_FILE, FILE_NOT_FOUND */
 export async function readPacked(path: string): Promise<PackedLayout> {
   const { handle, size } = await openRegular(path);
   try {
@@ -125,7 +126,7 @@ export async function readPacked(path: string): Promise<PackedLayout> {
   }
 }
 
-/** The plan that takes the same parameters from the packed file, or undefined where they are others. */
+/** Returns the plan that reads the same parameters from the packed file, or undefined if they differ. */
 export function packedPlan(path: string, { header }: PackedLayout, plan: WeightPlan): WeightPlan | undefined {
   if (header.entries.length !== plan.entries.length) return undefined;
   const entries: WeightPlanEntry[] = [];
@@ -134,7 +135,7 @@ export function packedPlan(path: string, { header }: PackedLayout, plan: WeightP
     const same = packed.name === name && packed.storage === storage && packed.shape.join() === shape.join();
     if (!same || packed.length !== entryBytes(plan.entries[i]!)) return undefined;
     const { offset, length } = packed;
-    // Every storage has its name in files in capitals.
+    // Type names in files are upper case.
     const type = storage.toUpperCase() as SourceType;
     entries.push({ name, shape, source: { file: 0, offset, length, type, shape }, storage });
   }
@@ -148,7 +149,7 @@ function aligned(offset: number): number {
 function damaged(path: string, cause?: unknown): SafelightError {
   return new SafelightError(
     'INVALID_FILE',
-    `${path} is no whole file of packed weights; remove it and pack again`,
+    `${path} is not a complete file of packed weights; remove it and pack the model again`,
     {
       cause,
     },

@@ -1,13 +1,15 @@
 /**
- * Reads the header of a safetensors file, never its data. Model files come from strangers and their data is memory-mapped by
- * C++ afterwards, so every rule of the format is enforced here: header of at most 100 MB, `{` first, UTF-8, no duplicate keys,
- * string metadata (or null for none), exact sizes computed without overflow, no hole, no overlap, and the last tensor ends where the file does.
+ * Reads the header of a safetensors file, never its data. Model files are untrusted and C++ maps their data, so every
+ * rule of the format is enforced here: a header of at most 100 MB that begins with `{`, UTF-8, no duplicate keys,
+ * metadata of strings (or null), exact sizes without overflow, no gaps, no overlap, and the last tensor ends at the end
+ * of the file.
+ *
  * Format: https://github.com/huggingface/safetensors#format
  */
 import { resolve } from 'node:path';
 import { SafelightError } from '../../errors.js';
 import { decodeUtf8, fileError, openRegular, readFully } from '../../files/read.js';
-import { shown, type TensorInfo } from '../weights/tensor-index.js';
+import { formatShape, type TensorInfo } from '../weights/tensor-index.js';
 import { dtypeBits } from './dtypes.js';
 import { JsonScanner } from './json-scanner.js';
 
@@ -16,14 +18,14 @@ const MAX_HEADER = 100_000_000;
 export interface SafetensorsFile {
   /** Absolute path. */
   readonly path: string;
-  /** Bytes of the whole file. */
+  /** Size of the file in bytes. */
   readonly size: number;
-  /** `__metadata__`, empty if there is none. */
+  /** `__metadata__`; empty if there is none. */
   readonly metadata: ReadonlyMap<string, string>;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
 }
 
-/** Reads and checks a file's header. FILE_NOT_FOUND if it cannot be read, INVALID_FILE if it breaks a rule. */
+/** Reads and validates a file's header. @throws FILE_NOT_FOUND, INVALID_FILE */
 export async function readSafetensors(path: string): Promise<SafetensorsFile> {
   const absolute = resolve(path);
   const { handle, size } = await openRegular(absolute);
@@ -41,9 +43,9 @@ export async function readSafetensors(path: string): Promise<SafetensorsFile> {
 }
 
 /**
- * Checks a header that was read.
- * @param header the JSON's bytes, without the 8 bytes of its length
- * @param size bytes of the whole file
+ * Parses and validates a header.
+ * @param header the bytes of the JSON, without the 8 bytes of its length
+ * @param size size of the file in bytes
  */
 export function parseSafetensorsHeader(header: Uint8Array, size: number, path: string): SafetensorsFile {
   const fail = failure(path);
@@ -53,7 +55,7 @@ export function parseSafetensorsHeader(header: Uint8Array, size: number, path: s
   const scanner = new JsonScanner(decodeUtf8(header, path), fail);
   scanner.object('the header', (key) => {
     if (key === '__metadata__') {
-      // The reference reads an optional map, so some writers give null for none.
+      // The reference parses an optional map, so some writers emit null.
       if (scanner.acceptNull()) return;
       scanner.object('__metadata__', (name) =>
         metadata.set(name, scanner.string(`__metadata__ ${JSON.stringify(name)}`)),
@@ -75,7 +77,7 @@ interface Entry {
   readonly name: string;
   readonly dtype: string;
   readonly shape: readonly number[];
-  /** Offsets from the end of the header. */
+  /** Offsets from the end of the header in bytes. */
   readonly begin: number;
   readonly end: number;
 }
@@ -86,7 +88,7 @@ function failure(path: string): Fail {
   return (what) => {
     throw new SafelightError(
       'INVALID_FILE',
-      `${path} ${what}; it is damaged or no safetensors file: download it again`,
+      `${path} ${what}; it is damaged or not a safetensors file: download it again`,
     );
   };
 }
@@ -97,21 +99,20 @@ function headerLength(prefix: Buffer, size: number, path: string): number {
   const length = prefix.readBigUInt64LE(0);
   const hint = length > BigInt(MAX_HEADER) ? otherFormat(prefix) : null;
   if (hint !== null) throw new SafelightError('INVALID_FILE', `${path} is ${hint}`);
-  if (length > BigInt(MAX_HEADER))
-    fail(`promises a header of ${length} bytes, where at most ${MAX_HEADER} are allowed`);
+  if (length > BigInt(MAX_HEADER)) fail(`states a header of ${length} bytes, expected at most ${MAX_HEADER}`);
   if (length > BigInt(size - 8))
-    fail(`promises a header of ${length} bytes but has only ${size - 8} after its length`);
+    fail(`states a header of ${length} bytes but has only ${size - 8} after its length`);
   return Number(length);
 }
 
-/** What people mistake for safetensors; each begins with bytes that would be an absurd header length. */
+/** Recognizes other files by their first bytes, which would be an implausible header length. */
 function otherFormat(prefix: Buffer): string | null {
   const text = prefix.toString('latin1');
-  if (text.startsWith('GGUF')) return 'a GGUF file, not safetensors; take the safetensors form of the model';
+  if (text.startsWith('GGUF')) return 'a GGUF file, not safetensors; use the model in safetensors format';
   if (text.startsWith('version '))
     return 'a Git LFS pointer, not the file itself; fetch it with "git lfs pull"';
   if (/^\s*<(!doc|html)/i.test(text))
-    return 'a web page, not a model; the download went wrong: fetch it again';
+    return 'a web page, not a model; the download failed: download it again';
   return null;
 }
 
@@ -126,13 +127,13 @@ function readEntry(scanner: JsonScanner, name: string, fail: Fail): Entry {
     else if (key === 'data_offsets') offsets = sizes(scanner, `the data_offsets of ${quoted}`);
     else scanner.skip(`tensor ${quoted}`);
   });
-  if (dtype === undefined) return fail(`gives no dtype for ${quoted}`);
-  if (shape === undefined) return fail(`gives no shape for ${quoted}`);
-  if (offsets === undefined) return fail(`gives no data_offsets for ${quoted}`);
+  if (dtype === undefined) return fail(`has no dtype for ${quoted}`);
+  if (shape === undefined) return fail(`has no shape for ${quoted}`);
+  if (offsets === undefined) return fail(`has no data_offsets for ${quoted}`);
   const [begin, end] = offsets;
   if (begin === undefined || end === undefined || offsets.length !== 2)
-    return fail(`needs two data_offsets for ${quoted}`);
-  if (end < begin) fail(`has data_offsets [${begin}, ${end}] for ${quoted}, which run backwards`);
+    return fail(`has data_offsets of another length than two for ${quoted}`);
+  if (end < begin) fail(`has data_offsets [${begin}, ${end}] for ${quoted}, which are in descending order`);
   return { name, dtype, shape, begin, end };
 }
 
@@ -142,7 +143,7 @@ function sizes(scanner: JsonScanner, what: string): number[] {
   return values;
 }
 
-/** Shape times element size equals the range, exactly; a product past 2^53 cannot be the size of a file. */
+/** Checks that shape times element size equals the data range; a product above 2^53 cannot be a file size. */
 function checkSize({ name, dtype, shape, begin, end }: Entry, fail: Fail): void {
   const quoted = JSON.stringify(name);
   const bits = dtypeBits(dtype);
@@ -155,31 +156,31 @@ function checkSize({ name, dtype, shape, begin, end }: Entry, fail: Fail): void 
   for (const side of shape) {
     total *= side;
     if (!Number.isSafeInteger(total))
-      fail(`has the absurd shape ${shown(shape).slice(0, 200)} for ${quoted}`);
+      fail(`has the implausible shape ${formatShape(shape).slice(0, 200)} for ${quoted}`);
   }
-  if (total % 8 !== 0) fail(`has ${total} bits for ${quoted}, which is no whole number of bytes`);
+  if (total % 8 !== 0) fail(`has ${total} bits for ${quoted}, expected a multiple of 8`);
   if (total / 8 !== end - begin) {
     fail(
-      `gives ${end - begin} bytes to ${quoted}, but ${dtype} ${shown(shape).slice(0, 200)} takes ${total / 8}`,
+      `has ${end - begin} bytes for ${quoted}, but ${dtype} ${formatShape(shape).slice(0, 200)} takes ${total / 8}`,
     );
   }
 }
 
-/** The ranges, sorted, tile the data without hole or overlap. */
+/** Checks that the sorted ranges cover the data without gap or overlap. */
 function checkLayout(entries: readonly Entry[], dataLength: number, fail: Fail): void {
   const sorted = [...entries].sort((a, b) => a.begin - b.begin || a.end - b.end);
   let position = 0;
   for (const { name, begin, end } of sorted) {
     if (begin !== position) {
       fail(
-        `has ${begin < position ? 'an overlap' : 'a hole'} before the data of ${JSON.stringify(name)} (at ${begin}, expected ${position})`,
+        `has ${begin < position ? 'an overlap' : 'a gap'} before the data of ${JSON.stringify(name)} (at ${begin}, expected ${position})`,
       );
     }
     position = end;
   }
   if (position !== dataLength) {
     fail(
-      `has ${dataLength} bytes of data where its tensors take ${position}${position > dataLength ? ' (truncated)' : ''}`,
+      `has ${dataLength} bytes of data but its tensors take ${position}${position > dataLength ? ' (truncated)' : ''}`,
     );
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Weights split over several files: `*.safetensors.index.json` (or `*.bin.index.json`) says which file holds which tensor. The names of the
- * files come from a stranger: `shard-path.ts` says where they may lead.
+ * Weights split into several files: `*.safetensors.index.json` (or `*.bin.index.json`) maps tensors to files. The file
+ * names are untrusted; `shard-path.ts` restricts them.
  */
 import { resolve } from 'node:path';
 import { SafelightError } from '../../errors.js';
@@ -12,7 +12,10 @@ import type { WeightFile } from './weight-file.js';
 
 const MAX_INDEX = 100_000_000;
 
-/** Reads an index and every file it names. INVALID_FILE, FILE_NOT_FOUND, or MISSING_TENSOR for a tensor that is not where the index says. */
+/**
+ * Reads an index and every file it names.
+ * @throws INVALID_FILE, FILE_NOT_FOUND, MISSING_TENSOR for a tensor that its file lacks
+ */
 export async function readShards(
   path: string,
   read: (file: string) => Promise<WeightFile>,
@@ -29,38 +32,38 @@ export async function readShards(
     if (tensor === undefined) {
       throw new SafelightError(
         'MISSING_TENSOR',
-        `${absolute} promises "${name}" in ${shard}, which does not have it; download both again`,
+        `${absolute} lists "${name}" in ${shard}, which does not contain it; download both again`,
       );
     }
     tensors.set(name, tensor);
   }
-  // Tensors that the index forgot are kept, to be listed; where two files have one, the index has the say.
+  // Tensors missing from the index are kept, to be listed; for duplicates the index decides.
   for (const file of files.values()) {
     for (const [name, tensor] of file.tensors) if (!tensors.has(name)) tensors.set(name, tensor);
   }
   return { files: [...files.values()], tensors };
 }
 
-/** The index's `weight_map`: tensor name -> file name. */
+/** Parses the index's `weight_map`: file names by tensor name. */
 function parseShardIndex(text: string, path: string): Map<string, string> {
   const fail = (what: string): never => {
     throw new SafelightError(
       'INVALID_FILE',
-      `${path} ${what}; it is damaged or no shard index: download it again`,
+      `${path} ${what}; it is damaged or not a shard index: download it again`,
     );
   };
   const map = new Map<string, string>();
-  let found = false;
+  let hasMap = false;
   const scanner = new JsonScanner(text, fail);
   scanner.object('the index', (key) => {
     if (key === 'weight_map') {
-      found = true;
+      hasMap = true;
       scanner.object('weight_map', (name) =>
         map.set(name, scanner.string(`weight_map ${JSON.stringify(name)}`)),
       );
     } else scanner.skip(key);
   });
   scanner.end();
-  if (!found || map.size === 0) fail('has no weight_map, or an empty one');
+  if (!hasMap || map.size === 0) fail('has no weight_map, or an empty one');
   return map;
 }

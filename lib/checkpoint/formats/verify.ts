@@ -4,8 +4,8 @@ import type { Checksum, TensorInfo } from '../weights/tensor-index.js';
 import { crcOfRange } from './crc.js';
 
 /**
- * Compares tensors with the checksums that their files have for them, each record once, at the speed of the disk (what is read stays
- * in the system's cache, for the loading that follows).
+ * Verifies tensors against their files' checksums, each record once, at the speed of the disk; loading then reads from
+ * the system's file cache.
  * @throws INVALID_FILE naming the tensor, FILE_NOT_FOUND, ABORTED
  */
 export async function verifyTensors(tensors: Iterable<TensorInfo>, signal?: AbortSignal): Promise<void> {
@@ -25,7 +25,7 @@ export async function verifyTensors(tensors: Iterable<TensorInfo>, signal?: Abor
         if ((await crcOfRange(handle, checksum.offset, checksum.length, file)) !== checksum.crc) {
           throw new SafelightError(
             'INVALID_FILE',
-            `${file} has the wrong checksum for ${JSON.stringify(name)}; it is damaged: download it again`,
+            `${file} has a wrong checksum for ${JSON.stringify(name)}; it is damaged: download it again`,
           );
         }
       }
@@ -37,7 +37,7 @@ export async function verifyTensors(tensors: Iterable<TensorInfo>, signal?: Abor
   }
 }
 
-/** The same tensors, for which nothing is left to compare. */
+/** Returns the tensors without checksums, so that they are not verified again. */
 export function withoutChecksums(tensors: ReadonlyMap<string, TensorInfo>): Map<string, TensorInfo> {
   return new Map(
     [...tensors].map(([name, { checksum: _, ...tensor }]): [string, TensorInfo] => [name, tensor]),

@@ -6,22 +6,25 @@ import { isTorchFile, readTorch, type TorchOptions } from './torch/read-torch.js
 
 const MAX_NOTE = 1000;
 
-/** One file of weights, whatever its form. */
+/** A file of weights in any format. */
 export interface WeightFile {
   /** Absolute path. */
   readonly path: string;
-  /** Bytes of the whole file. */
+  /** Size of the file in bytes. */
   readonly size: number;
   readonly tensors: TensorIndex;
-  /** Whether the tensors are already the moving average that was asked for. */
+  /** True if the tensors are already the requested moving average. */
   readonly averaged: boolean;
-  /** Of a GGUF file. */
+  /** Metadata of a GGUF file. */
   readonly metadata?: GgufMetadata;
-  /** What its writer noted: `__metadata__` of safetensors, plain values of GGUF's metadata. */
+  /** Text metadata: `__metadata__` of safetensors, scalar values of GGUF's metadata. */
   readonly notes?: ReadonlyMap<string, string>;
 }
 
-/** Reads a file by what it is, not by how it is called. @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL */
+/**
+ * Reads a file in the format that its first bytes indicate, whatever its extension.
+ * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL
+ */
 export async function readWeightFile(path: string, options: TorchOptions = {}): Promise<WeightFile> {
   if (await isTorchFile(path)) return readTorch(path, options);
   if (await isGgufFile(path)) {
@@ -32,7 +35,7 @@ export async function readWeightFile(path: string, options: TorchOptions = {}): 
   return { path: absolute, size, tensors, averaged: false, notes: metadata };
 }
 
-/** Short values as text; whole configs and vocabularies are no notes. */
+/** Returns short scalar values as text, without configs and vocabularies. */
 function plainValues(metadata: GgufMetadata): Map<string, string> {
   const notes = new Map<string, string>();
   for (const [key, value] of metadata) {

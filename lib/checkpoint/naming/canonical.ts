@@ -1,7 +1,7 @@
 /**
- * Which names are parameters of the modules Safelight runs: the state dicts of diffusers' `UNet2DConditionModel`,
- * `UNet2DModel`, `AutoencoderKL` and `VQModel` (of the Gumbel kind with taming's `quantize.proj` and `quantize.embed`) and of transformers'
- * `CLIPTextModel` (with `text_model.`). Whatever else a file holds is listed and ignored.
+ * Canonical parameter names of the modules: the state dicts of diffusers' `UNet2DConditionModel`, `UNet2DModel`,
+ * `AutoencoderKL` and `VQModel` (for Gumbel quantization with taming's `quantize.proj` and `quantize.embed`) and of
+ * transformers' `CLIPTextModel` (with `text_model.`). Other tensors of a file are listed and ignored.
  */
 
 const WEIGHT_OR_BIAS = '\\.(?:weight|bias)$';

@@ -1,6 +1,7 @@
 /**
- * transformers' `CLIPTextModel`, as a folder's text encoder or inside a single file (`cond_stage_model.transformer.`). transformers 4
- * puts `text_model.` before every name but the projection's, transformers 5 and some old merges leave it out.
+ * The naming of transformers' `CLIPTextModel`, in a folder or inside a single file (`cond_stage_model.transformer.`).
+ * transformers 4 prefixes every name but the projection's with `text_model.`, transformers 5 and some old merges do
+ * not.
  */
 import { isTextEncoderParameter } from './canonical.js';
 import type { CanonicalPart, Naming } from './naming.js';
@@ -9,8 +10,8 @@ const MODEL = 'text_model.';
 
 /**
  * @param names all names of the file
- * @param prefix what stands before the encoder's names, with its dot; empty in a folder
- * @param projection whether the pooled output's projection is wanted
+ * @param prefix prefix of the encoder's names with the dot; empty in a folder
+ * @param projection true to include the projection of the pooled output
  */
 export function clipNaming(names: Iterable<string>, prefix: string, projection: boolean): Naming {
   let full = false;
@@ -19,9 +20,9 @@ export function clipNaming(names: Iterable<string>, prefix: string, projection: 
     dialect: full ? 'transformers' : 'transformers (without text_model.)',
     canonical: (source): CanonicalPart[] => {
       if (!source.startsWith(prefix)) return [];
-      const rest = source.slice(prefix.length);
-      const projects = rest.startsWith('text_projection.');
-      const name = full || projects ? rest : MODEL + rest;
+      const suffix = source.slice(prefix.length);
+      const projects = suffix.startsWith('text_projection.');
+      const name = full || projects ? suffix : MODEL + suffix;
       return isTextEncoderParameter(name) && (!projects || projection) ? [{ name }] : [];
     },
     source: (canonical) =>

@@ -1,4 +1,4 @@
-/** The names of diffusers itself: canonical, but for the attention blocks of files saved before mid 2023. */
+/** diffusers' naming, which is canonical except for the attention blocks of files saved before mid 2023. */
 import { isAutoencoderParameter, isUNetParameter } from './canonical.js';
 import type { CanonicalPart, Naming } from './naming.js';
 
@@ -9,12 +9,12 @@ const OLD_ATTENTION: readonly (readonly [old: string, now: string])[] = [
   ['proj_attn', 'to_out.0'],
 ];
 
-/** @param names all names of the file, to tell which of the two ways it writes attention */
+/** @param names all names of the file, which determine the version of the attention blocks */
 export function diffusersUNetNaming(names: Iterable<string>): Naming {
   return diffusersNaming(names, isUNetParameter);
 }
 
-/** @param names as for the U-Net */
+/** @param names all names of the file, which determine the version of the attention blocks */
 export function diffusersAutoencoderNaming(names: Iterable<string>): Naming {
   return diffusersNaming(names, isAutoencoderParameter);
 }

@@ -1,14 +1,14 @@
-/** CompVis' attention block (`norm`, `qkv`, `proj_out`), whose one matrix holds query, key and value of all heads. */
+/** CompVis' attention block (`norm`, `qkv`, `proj_out`), with query, key and value of all heads in one matrix. */
 import { defined } from '../../defined.js';
 import type { CanonicalPart } from './naming.js';
 
-/** What the tensors do not tell of it. */
+/** Properties of the block that its tensors do not determine. */
 export interface LdmAttention {
-  /** Into how many heads so many channels are divided. */
+  /** Returns the number of heads for a number of channels. */
   heads(channels: number): number;
   /**
-   * Whether query, key and value were split first and then each into heads (`use_new_attention_order`); else heads were split first, so
-   * that each head's query, key and value lie together.
+   * True if query, key and value are split first and then into heads (`use_new_attention_order`); false if heads are
+   * split first, so that the query, key and value of each head are adjacent.
    */
   readonly newOrder: boolean;
 }
@@ -21,7 +21,10 @@ export const LDM_ATTENTION = [
   ['proj_out', 'to_out.0'],
 ] as const;
 
-/** The three parameters in a `PLACE.qkv.LEAF` of shape `[3 C, ...]`; one whose rows do not divide is left whole, to be reported so. */
+/**
+ * Returns the three parameters in `PLACE.qkv.LEAF` of shape `[3 C, ...]`; an indivisible one is kept and fails the
+ * shape check later.
+ */
 export function qkvParts(
   name: string,
   shape: readonly number[],
@@ -43,7 +46,7 @@ export function qkvParts(
   );
 }
 
-/** Where one of the three is kept: `PLACE.to_k.weight` in `PLACE.qkv.weight`. */
+/** Returns the source of a part: `PLACE.qkv.weight` for `PLACE.to_k.weight`. */
 export function inQkv(canonical: string): string {
   return canonical.replace(/\.to_[qkv]\.(weight|bias)$/, '.qkv.$1');
 }

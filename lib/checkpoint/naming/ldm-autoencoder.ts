@@ -1,6 +1,9 @@
-/** CompVis' and taming's autoencoders (`first_stage_model.`): levels of the decoder are counted from the finest, diffusers counts from the coarsest. */
+/**
+ * The naming of CompVis' and taming's autoencoders (`first_stage_model.`). Decoder levels count from the finest, in
+ * diffusers from the coarsest.
+ */
 import { isAutoencoderParameter } from './canonical.js';
-import { type CanonicalPart, countPlaces, type Naming, PlaceTable } from './naming.js';
+import { type CanonicalPart, countIndices, NameTable, type Naming } from './naming.js';
 
 const RESNET = [
   ['norm1', 'norm1'],
@@ -10,7 +13,7 @@ const RESNET = [
   ['nin_shortcut', 'conv_shortcut'],
 ] as const;
 
-/** 1x1 convolutions of shape [C, C, 1, 1] there, linear layers here. */
+/** 1x1 convolutions of shape `[C, C, 1, 1]` in CompVis' files, linear layers in diffusers. */
 const ATTENTION = [
   ['norm', 'group_norm'],
   ['q', 'to_q'],
@@ -19,26 +22,29 @@ const ATTENTION = [
   ['proj_out', 'to_out.0'],
 ] as const;
 
-/** Far more than any autoencoder has; bounds the table of a hostile file. */
+/** Far above real autoencoders; bounds the table for hostile files. */
 const MAX_LEVELS = 16;
 const MAX_BLOCKS = 64;
 
-/** @param prefix what stands before the autoencoder's names, with its dot; empty in a file of its own */
+/** @param prefix prefix of the autoencoder's names with the dot; empty in a file of its own */
 export function ldmAutoencoderNaming(names: Iterable<string>, prefix: string): Naming {
-  const own: string[] = [];
-  for (const name of names) if (name.startsWith(prefix)) own.push(name.slice(prefix.length));
-  // Of both halves, lest a missing level turn the other's count around.
+  const suffixes: string[] = [];
+  for (const name of names) if (name.startsWith(prefix)) suffixes.push(name.slice(prefix.length));
+  // The maximum of encoder and decoder: a level missing in one must not shift the other's numbering.
   const levels = Math.min(
     MAX_LEVELS,
-    Math.max(countPlaces(own, 'encoder.down.').end, countPlaces(own, 'decoder.up.').end),
+    Math.max(countIndices(suffixes, 'encoder.down.').end, countIndices(suffixes, 'decoder.up.').end),
   );
-  // Every level has as many; the most of any, so that one that is missing is missed by its name.
+  // The maximum of all levels, since all have the same number: a missing block is then reported by name.
   const blocks = (path: string): number =>
     Math.min(
       MAX_BLOCKS,
       Math.max(
         0,
-        ...Array.from({ length: levels }, (_, level) => countPlaces(own, `${path}.${level}.block.`).end),
+        ...Array.from(
+          { length: levels },
+          (_, level) => countIndices(suffixes, `${path}.${level}.block.`).end,
+        ),
       ),
     );
   const table = autoencoderTable(levels, blocks('encoder.down'), blocks('decoder.up'));
@@ -52,9 +58,9 @@ export function ldmAutoencoderNaming(names: Iterable<string>, prefix: string): N
   };
 }
 
-/** The places of an autoencoder of so many levels, and residual blocks a level of the encoder and of the decoder. */
-export function autoencoderTable(levels: number, encoderBlocks: number, decoderBlocks: number): PlaceTable {
-  const table = new PlaceTable();
+/** Builds the table for a number of levels, with residual blocks per level of the encoder and of the decoder. */
+export function autoencoderTable(levels: number, encoderBlocks: number, decoderBlocks: number): NameTable {
+  const table = new NameTable();
   for (const same of ['quant_conv', 'post_quant_conv', 'quantize']) table.add(same, same);
   addHalf(table, levels, encoderBlocks, 'encoder', 'down');
   addHalf(table, levels, decoderBlocks, 'decoder', 'up');
@@ -62,7 +68,7 @@ export function autoencoderTable(levels: number, encoderBlocks: number, decoderB
 }
 
 function addHalf(
-  table: PlaceTable,
+  table: NameTable,
   levels: number,
   blocks: number,
   half: 'encoder' | 'decoder',

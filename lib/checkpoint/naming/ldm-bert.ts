@@ -1,7 +1,13 @@
-/** CompVis' text encoder `cond_stage_model.transformer.` (x-transformers) by the names of diffusers' `LDMBertModel`. */
+/**
+ * Maps CompVis' text encoder `cond_stage_model.transformer.` (x-transformers) to the names of diffusers'
+ * `LDMBertModel`.
+ */
 import type { Naming } from './naming.js';
 
-/** Layers lie in pairs: `2n` is the attention of layer n, `2n + 1` its feed-forward part; `.0` is the norm before it, `.1` itself. */
+/**
+ * Entries `2n` are the attention of layer n, `2n + 1` its feed-forward network; `.0` is the norm before it, `.1` the
+ * module itself.
+ */
 const ATTENTION: Readonly<Record<string, string>> = {
   '0': 'self_attn_layer_norm',
   '1.to_q': 'self_attn.q_proj',
@@ -20,7 +26,7 @@ const TOP: Readonly<Record<string, string>> = {
   norm: 'model.layer_norm',
 };
 
-/** @param prefix what stands before the names, with its dot */
+/** @param prefix prefix of the names with the dot */
 export function ldmBertNaming(prefix: string): Naming {
   return {
     dialect: 'ldm',
@@ -34,11 +40,11 @@ export function ldmBertNaming(prefix: string): Naming {
 
 function canonical(name: string): string | null {
   const [, stem = '', leaf = ''] = /^(.*)\.(weight|bias)$/.exec(name) ?? [];
-  const top = own(TOP, stem);
+  const top = lookup(TOP, stem);
   if (top) return `${top}.${leaf}`;
   const [, layer, part = ''] = /^attn_layers\.layers\.(\d+)\.(.*)$/.exec(stem) ?? [];
   if (layer === undefined) return null;
-  const place = own(Number(layer) % 2 === 0 ? ATTENTION : FEED_FORWARD, part);
+  const place = lookup(Number(layer) % 2 === 0 ? ATTENTION : FEED_FORWARD, part);
   return place && `model.layers.${Math.floor(Number(layer) / 2)}.${place}.${leaf}`;
 }
 
@@ -57,6 +63,6 @@ function backwards(name: string): string | null {
     : `attn_layers.layers.${2 * Number(layer) + (attention === undefined ? 1 : 0)}.${place}.${leaf}`;
 }
 
-function own(table: Readonly<Record<string, string>>, key: string): string | null {
+function lookup(table: Readonly<Record<string, string>>, key: string): string | null {
   return Object.hasOwn(table, key) ? table[key]! : null;
 }

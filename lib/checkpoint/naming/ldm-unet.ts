@@ -1,12 +1,13 @@
 /**
- * CompVis' U-Net (`model.diffusion_model.`), which is OpenAI's: one flat list of input blocks and one of output blocks, where diffusers
- * has levels. Which block is what is read off the tensors, so any size maps: level boundaries are where `op` (a downsampling
- * convolution) stands; where residual blocks resample, which look like any other, those of the output blocks tell.
+ * The naming of CompVis' U-Net (`model.diffusion_model.`), which is OpenAI's: flat lists of input and output blocks
+ * instead of diffusers' levels. The tensors determine the role of each block, so that any size can be mapped: `op` (a
+ * downsampling convolution) ends a level; if residual blocks resample, which look like others, the output blocks
+ * determine the levels.
  */
 import { SafelightError } from '../../errors.js';
 import { isUNetParameter } from './canonical.js';
 import { inQkv, LDM_ATTENTION, type LdmAttention, qkvParts } from './ldm-attention.js';
-import { type CanonicalPart, countPlaces, type Naming, PlaceTable } from './naming.js';
+import { type CanonicalPart, countIndices, NameTable, type Naming } from './naming.js';
 
 const RESNET = [
   ['in_layers.0', 'norm1'],
@@ -18,11 +19,11 @@ const RESNET = [
 ] as const;
 
 /**
- * @param prefix what stands before the U-Net's names, with its dot; empty in a file of its own
- * @param path for messages
- * @param attention of models with attention blocks in the place of transformers, from their YAML config
- * @throws MISSING_TENSOR if a whole block is missing, UNSUPPORTED_MODEL for a block that no such U-Net has, or for attention blocks
- *   without `attention`
+ * @param prefix prefix of the U-Net's names with the dot; empty in a file of its own
+ * @param path path of the file, for messages
+ * @param attention properties of attention blocks instead of transformers, from the YAML config
+ * @throws MISSING_TENSOR if a complete block is missing; UNSUPPORTED_MODEL for an unknown kind of block, or for
+ *   attention blocks without `attention`
  */
 export function ldmUNetNaming(
   names: Iterable<string>,
@@ -30,9 +31,9 @@ export function ldmUNetNaming(
   path: string,
   attention?: LdmAttention,
 ): Naming {
-  const own: string[] = [];
-  for (const name of names) if (name.startsWith(prefix)) own.push(name.slice(prefix.length));
-  const table = new Layout(own, prefix, path, attention !== undefined).table();
+  const suffixes: string[] = [];
+  for (const name of names) if (name.startsWith(prefix)) suffixes.push(name.slice(prefix.length));
+  const table = new Layout(suffixes, prefix, path, attention !== undefined).table();
   return {
     dialect: 'ldm',
     canonical: (source, shape): CanonicalPart[] => {
@@ -45,8 +46,8 @@ export function ldmUNetNaming(
   };
 }
 
-/** What stands before the first and after the last block. */
-function addEnds(table: PlaceTable): void {
+/** Adds the layers before the first and after the last block. */
+function addEnds(table: NameTable): void {
   table
     .add('time_embed.0', 'time_embedding.linear_1')
     .add('time_embed.2', 'time_embedding.linear_2')
@@ -59,12 +60,12 @@ function addEnds(table: PlaceTable): void {
 }
 
 /**
- * The places of a U-Net of this config: `Layout` read backwards, from levels to the flat lists.
- * @param layers residual blocks a level of the down path, finest first
- * @param upAttention whether the levels of the up path (coarsest first) have transformers
+ * Builds the table for a config: the inverse of `Layout`, from levels to the flat lists.
+ * @param layers residual blocks per level of the down path, finest first
+ * @param upAttention true for levels of the up path (coarsest first) with transformers
  */
-export function unetTable(layers: readonly number[], upAttention: readonly boolean[]): PlaceTable {
-  const table = new PlaceTable();
+export function unetTable(layers: readonly number[], upAttention: readonly boolean[]): NameTable {
+  const table = new NameTable();
   addEnds(table);
   let block = 1;
   layers.forEach((count, level) => {
@@ -91,7 +92,7 @@ export function unetTable(layers: readonly number[], upAttention: readonly boole
 }
 
 class Layout {
-  private readonly places = new PlaceTable();
+  private readonly places = new NameTable();
   private readonly groups = new Set<string>();
 
   constructor(
@@ -100,14 +101,14 @@ class Layout {
     private readonly path: string,
     private readonly knowsHeads: boolean,
   ) {
-    // Every leading part of every name, so that asking what exists below a place is a lookup.
+    // Contains every leading part of every name, for constant-time prefix tests.
     for (const name of names) {
       for (let cut = name.indexOf('.'); cut >= 0; cut = name.indexOf('.', cut + 1))
         this.groups.add(name.slice(0, cut));
     }
   }
 
-  table(): PlaceTable {
+  table(): NameTable {
     addEnds(this.places);
     const layers = this.inputBlocks();
     this.middleBlock();
@@ -115,7 +116,7 @@ class Layout {
     return this.places;
   }
 
-  /** Residual blocks of each level, finest first. */
+  /** Returns the number of residual blocks per level, finest first. */
   private inputBlocks(): number[] {
     const layers = [0];
     const count = this.blocks('input_blocks');
@@ -139,21 +140,22 @@ class Layout {
   }
 
   /**
-   * Which input blocks are residual blocks that halve the map. An output block that ends in a second residual block doubles it and is
-   * the last of its level, which has one more block than its level of the down path; the finest level has none.
+   * Returns the input blocks that are residual blocks with downsampling. An output block that ends in a second residual
+   * block upsamples and is the last of its level, which has one more block than the same level of the down path; the
+   * finest has none.
    */
   private resamplingInputs(): Set<number> {
     const ends = range(this.blocks('output_blocks')).filter((block) =>
       [1, 2].some((part) => this.has(`output_blocks.${block}.${part}.in_layers`)),
     );
-    const found = new Set<number>();
+    const resampling = new Set<number>();
     let [at, above] = [this.blocks('output_blocks'), 1];
     for (const end of ends.reverse()) {
       above += at - (end + 1) - 1;
-      found.add(above);
+      resampling.add(above);
       [at, above] = [end + 1, above + 1];
     }
-    return found;
+    return resampling;
   }
 
   private middleBlock(): void {
@@ -162,12 +164,13 @@ class Layout {
     this.resnet('middle_block.2', 'mid_block.resnets.1');
   }
 
-  /** The up path mirrors the down path with one more residual block a level. */
+  /** Maps the output blocks, which mirror the input blocks with one more residual block per level. */
   private outputBlocks(layers: readonly number[]): void {
     const expected = layers.reduce((sum, n) => sum + n + 1, 0);
     const count = this.blocks('output_blocks');
     if (count < expected) throw this.missing(`output_blocks.${count}`);
-    if (count > expected) throw this.unsupported(`output_blocks.${expected}`, 'is one output block too many');
+    if (count > expected)
+      throw this.unsupported(`output_blocks.${expected}`, 'exceeds the expected number of output blocks');
     let block = 0;
     [...layers].reverse().forEach((n, level) => {
       for (let layer = 0; layer <= n; layer++, block++) {
@@ -188,15 +191,15 @@ class Layout {
 
   private resnet(from: string, to: string): void {
     if (this.has(from) && !this.has(`${from}.in_layers`) && !this.has(`${from}.out_layers`)) {
-      throw this.unsupported(from, 'is no residual block');
+      throw this.unsupported(from, 'is not a residual block');
     }
     this.places.addEach(from, to, RESNET);
   }
 
-  /** A transformer, whose inner names are diffusers' own, or an attention block. */
+  /** Maps a transformer, whose inner names are diffusers' own, or an attention block. */
   private attention(from: string, to: string): void {
     if (this.has(`${from}.in_layers`))
-      throw this.unsupported(from, 'is a residual block where attention belongs');
+      throw this.unsupported(from, 'is a residual block in the place of attention');
     if (!this.has(`${from}.qkv`)) {
       this.places.add(from, to);
       return;
@@ -204,7 +207,7 @@ class Layout {
     if (!this.knowsHeads) {
       throw new SafelightError(
         'UNSUPPORTED_MODEL',
-        `${this.path} has attention blocks ("${this.prefix}${from}.qkv"), and into how many heads they are divided only the model's YAML config tells; put it beside the file or name it by the config option`,
+        `${this.path} has attention blocks ("${this.prefix}${from}.qkv"), whose number of heads only the model's YAML config specifies; put it next to the file or name it with the config option`,
       );
     }
     this.places.addEach(from, to, LDM_ATTENTION);
@@ -215,7 +218,7 @@ class Layout {
   }
 
   private blocks(list: string): number {
-    const { count, gap } = countPlaces(this.names, `${list}.`);
+    const { count, gap } = countIndices(this.names, `${list}.`);
     if (gap) throw this.missing(`${list}.${count}`);
     return count;
   }
@@ -223,14 +226,14 @@ class Layout {
   private missing(place: string): SafelightError {
     return new SafelightError(
       'MISSING_TENSOR',
-      `${this.path} has no tensors of "${this.prefix}${place}", which its U-Net needs; the file is incomplete: download it again`,
+      `${this.path} has no tensors of "${this.prefix}${place}", which its U-Net requires; the file is incomplete: download it again`,
     );
   }
 
   private unsupported(place: string, why: string): SafelightError {
     return new SafelightError(
       'UNSUPPORTED_MODEL',
-      `"${this.prefix}${place}" in ${this.path} ${why}, which no U-Net of latent diffusion has; take a checkpoint of Stable Diffusion or of CompVis' latent diffusion`,
+      `"${this.prefix}${place}" in ${this.path} ${why}, unlike in any supported U-Net; use a checkpoint of Stable Diffusion or of CompVis' latent diffusion`,
     );
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What VQGAN trains beside its autoencoder, under the names of the reference (`loss.discriminator.`, `loss.perceptual_loss.`), which are
- * canonical here.
+ * The networks that VQGAN trains in addition to its autoencoder. The reference's names (`loss.discriminator.`,
+ * `loss.perceptual_loss.`) are canonical.
  */
 import type { CanonicalPart, Naming } from './naming.js';
 
@@ -8,14 +8,14 @@ const DISCRIMINATOR = /^main\.\d+\.(?:weight|bias|running_mean|running_var|loc|s
 const LPIPS =
   /^(?:scaling_layer\.(?:shift|scale)|net\.slice[1-5]\.\d+\.(?:weight|bias)|lin[0-4]\.model\.[01]\.weight)$/;
 
-/** @param prefix what stands before the discriminator's names, with its dot */
+/** @param prefix prefix of the discriminator's names with the dot */
 export function discriminatorNaming(prefix: string): Naming {
   return named('taming (discriminator)', prefix, DISCRIMINATOR, (name) => name);
 }
 
-/** @param prefix what stands before the perceptual loss's names, with its dot */
+/** @param prefix prefix of the perceptual loss's names with the dot */
 export function lpipsNaming(prefix: string): Naming {
-  // The weights of a depth follow a dropout, where there is one.
+  // The index depends on whether a dropout precedes the weights of a depth.
   return named('taming (LPIPS)', prefix, LPIPS, (name) =>
     name.replace(/^(lin\d)\.model\.0\./, '$1.model.1.'),
   );

@@ -1,36 +1,38 @@
-/** How one family of model files names its parameters. */
+/** Maps the tensor names of one kind of model file to canonical parameter names. */
 export interface Naming {
-  /** Such as `ldm`; shown by `safelight inspect`. */
+  /** Name of the dialect, such as `ldm`; shown by `safelight inspect`. */
   readonly dialect: string;
-  /** The canonical parameters that a tensor of the file holds: none if it is no parameter, several if they are fused in it. */
+  /**
+   * Returns the canonical parameters in a tensor of the file: none if it is not a parameter, several if they are fused.
+   */
   canonical(source: string, shape: readonly number[]): readonly CanonicalPart[];
-  /** Where this dialect keeps a canonical parameter; for messages. */
+  /** Returns the tensor name of a canonical parameter in this dialect; for messages. */
   source(canonical: string): string;
 }
 
 export interface CanonicalPart {
   readonly name: string;
-  /** How to get the parameter out of the source tensor; nothing if it is the whole of it. */
+  /** Extracts the parameter from the source tensor; undefined if it is the complete tensor. */
   readonly transform?:
     | { readonly op: 'rows'; readonly start: number; readonly end: number; readonly groups?: number }
     | { readonly op: 'transpose' };
 }
 
 /**
- * A one-to-one table of places in the tree of parameters. A place stands for everything below it: `time_embed.0` ->
- * `time_embedding.linear_1` also renames `time_embed.0.weight`. The longest matching place decides.
+ * A bijective table of module paths. A path also maps everything below it: `time_embed.0` -> `time_embedding.linear_1`
+ * renames `time_embed.0.weight` too. The longest matching path applies.
  */
-export class PlaceTable {
-  private readonly there = new Map<string, string>();
+export class NameTable {
+  private readonly forward = new Map<string, string>();
   private readonly back = new Map<string, string>();
 
   add(source: string, canonical: string): this {
-    this.there.set(source, canonical);
+    this.forward.set(source, canonical);
     this.back.set(canonical, source);
     return this;
   }
 
-  /** Adds `source.x` -> `canonical.y` for every pair of leaves. */
+  /** Adds `source.x` -> `canonical.y` for every pair of leaf names. */
   addEach(
     source: string,
     canonical: string,
@@ -41,7 +43,7 @@ export class PlaceTable {
   }
 
   canonical(source: string): string | null {
-    return renamed(this.there, source);
+    return renamed(this.forward, source);
   }
 
   source(canonical: string): string | null {
@@ -51,17 +53,17 @@ export class PlaceTable {
 
 function renamed(table: ReadonlyMap<string, string>, name: string): string | null {
   for (let cut = name.length; cut > 0; cut = name.lastIndexOf('.', cut - 1)) {
-    const found = table.get(name.slice(0, cut));
-    if (found !== undefined) return found + name.slice(cut);
+    const mapped = table.get(name.slice(0, cut));
+    if (mapped !== undefined) return mapped + name.slice(cut);
   }
   return null;
 }
 
 /**
- * The numbers N of names `prefix.N...`: how many follow each other from 0 on, the end of all (one past the largest), and whether some
- * are missing before it.
+ * Counts the indices N of names `prefix.N...`: the number of consecutive ones from 0, the end (largest index plus one),
+ * and whether indices are missing.
  */
-export function countPlaces(
+export function countIndices(
   names: Iterable<string>,
   prefix: string,
 ): { count: number; end: number; gap: boolean } {

@@ -1,18 +1,19 @@
 /**
- * OpenCLIP's text tower (`cond_stage_model.model.` of SD2, `conditioner.embedders.N.model.` of SDXL): query, key and value are the
- * rows of one `in_proj`, and `text_projection` is x * P, so the transpose of a Linear's weight.
+ * The naming of OpenCLIP's text tower (`cond_stage_model.model.` of SD2, `conditioner.embedders.N.model.` of SDXL).
+ * Query, key and value are the rows of one `in_proj`; `text_projection` P is applied as x * P, so it is the transpose
+ * of a Linear's weight.
  */
 import { defined } from '../../defined.js';
 import { isTextEncoderParameter } from './canonical.js';
-import { type CanonicalPart, type Naming, PlaceTable } from './naming.js';
+import { type CanonicalPart, NameTable, type Naming } from './naming.js';
 
-const TOP = new PlaceTable()
+const TOP = new NameTable()
   .add('positional_embedding', 'text_model.embeddings.position_embedding.weight')
   .add('token_embedding', 'text_model.embeddings.token_embedding')
   .add('ln_final', 'text_model.final_layer_norm')
   .add('text_projection', 'text_projection.weight');
 
-const BLOCK = new PlaceTable()
+const BLOCK = new NameTable()
   .add('ln_1', 'layer_norm1')
   .add('ln_2', 'layer_norm2')
   .add('mlp.c_fc', 'mlp.fc1')
@@ -24,8 +25,8 @@ const CANONICAL_BLOCK = /^text_model\.encoder\.layers\.(\d+)\.(.+)$/;
 const FUSED = ['q_proj', 'k_proj', 'v_proj'] as const;
 
 /**
- * @param prefix what stands before the tower's names, with its dot
- * @param projection whether the pooled output's projection is wanted (SD2 does not use it)
+ * @param prefix prefix of the tower's names with the dot
+ * @param projection true to include the projection of the pooled output (SD2 does not use it)
  */
 export function openClipNaming(prefix: string, projection: boolean): Naming {
   return {
@@ -53,11 +54,11 @@ function blockParts(name: string, shape: readonly number[]): CanonicalPart[] | n
 }
 
 /**
- * Query, key and value of a layer out of the tensor of shape `[3 C, ...]` that holds all three.
+ * Returns query, key and value of a layer as parts of the fused tensor of shape `[3 C, ...]`.
  * @param leaf `weight` or `bias`
  */
 export function fusedParts(layer: string, leaf: string, shape: readonly number[]): CanonicalPart[] {
-  // A length that three does not divide is left whole, so that its shape is reported as the mismatch it is.
+  // A length that is not divisible by 3 is kept and fails the shape check later.
   const rows = (shape[0] ?? 0) / 3;
   return FUSED.map((part, i) =>
     defined({

@@ -1,6 +1,7 @@
 /**
- * Text encoders as stable-diffusion.cpp renames them: transformers' names whatever the encoder, but OpenCLIP's query, key and value
- * still fused (`self_attn.in_proj`) and its projection still a matrix without `.weight`, applied as x * P.
+ * The naming of text encoders in stable-diffusion.cpp's files: transformers' names for every encoder, but OpenCLIP's
+ * query, key and value are fused (`self_attn.in_proj`) and its projection is a matrix without `.weight`, applied as x *
+ * P.
  */
 import { isTextEncoderParameter } from './canonical.js';
 import type { CanonicalPart, Naming } from './naming.js';
@@ -12,8 +13,8 @@ const PROJECTION = 'text_model.text_projection';
 
 /**
  * @param names all names of the file
- * @param prefix what stands before `text_model.`, with its dot
- * @param projection whether the pooled output's projection is wanted
+ * @param prefix prefix of `text_model.` with the dot
+ * @param projection true to include the projection of the pooled output
  */
 export function sdcppTextNaming(names: Iterable<string>, prefix: string, projection: boolean): Naming {
   let fused = false;

@@ -1,19 +1,20 @@
 /**
- * The encoder of T5 as transformers' `T5EncoderModel` names it, in a folder or behind a prefix in a single file
- * (`text_encoders.t5xxl.transformer.` in SD3's), and as llama.cpp writes it to GGUF (`enc.blk.N.attn_q`). A whole T5's decoder is ignored.
+ * The naming of T5 encoders: transformers' `T5EncoderModel`, in a folder or with a prefix in a single file
+ * (`text_encoders.t5xxl.transformer.` in SD3's), and llama.cpp's in GGUF (`enc.blk.N.attn_q`). The decoder of a
+ * complete T5 is ignored.
  */
-import { type CanonicalPart, type Naming, PlaceTable } from './naming.js';
+import { type CanonicalPart, NameTable, type Naming } from './naming.js';
 
 const EMBEDDING = 'shared.weight';
-/** The same table once more, where both are written; some files have only this one. */
+/** The tied copy of `shared.weight`; some files contain only this one. */
 const TIED = 'encoder.embed_tokens.weight';
 const PARAMETER =
   /^(?:shared|encoder\.final_layer_norm|encoder\.block\.\d+\.layer\.(?:0\.SelfAttention\.(?:[qkvo]|relative_attention_bias)|1\.DenseReluDense\.(?:wi_[01]|wo)|[01]\.layer_norm))\.weight$/;
 
-const GGUF_TOP = new PlaceTable()
+const GGUF_TOP = new NameTable()
   .add('token_embd', 'shared')
   .add('enc.output_norm', 'encoder.final_layer_norm');
-const GGUF_BLOCK = new PlaceTable()
+const GGUF_BLOCK = new NameTable()
   .add('attn_norm', 'layer.0.layer_norm')
   .add('attn_q', 'layer.0.SelfAttention.q')
   .add('attn_k', 'layer.0.SelfAttention.k')
@@ -25,11 +26,11 @@ const GGUF_BLOCK = new PlaceTable()
   .add('ffn_up', 'layer.1.DenseReluDense.wi_1')
   .add('ffn_down', 'layer.1.DenseReluDense.wo');
 
-/** A name that every encoder has, in each dialect. */
+/** A name that every encoder contains, in each dialect. */
 const FIRST = 'encoder.block.0.layer.0.SelfAttention.q.weight';
 const GGUF_FIRST = 'enc.blk.0.attn_q.weight';
 
-/** The naming of the T5 encoder among the names of a file; null if there is none. */
+/** Returns the naming of the T5 encoder in a file; null if there is none. */
 export function findT5(names: Iterable<string>): Naming | null {
   const all = new Set(names);
   for (const name of all) {
@@ -40,8 +41,8 @@ export function findT5(names: Iterable<string>): Naming | null {
 }
 
 /**
- * @param names all names of the file, to tell what its embedding is called
- * @param prefix what stands before the encoder's names, with its dot; empty in a folder
+ * @param names all names of the file, which determine the name of the embedding
+ * @param prefix prefix of the encoder's names with the dot; empty in a folder
  */
 export function t5Naming(names: ReadonlySet<string>, prefix: string): Naming {
   const tied = !names.has(prefix + EMBEDDING) && names.has(prefix + TIED);
@@ -57,7 +58,7 @@ export function t5Naming(names: ReadonlySet<string>, prefix: string): Naming {
   };
 }
 
-/** @param prefix what stands before `token_embd` and `enc.`, with its dot */
+/** @param prefix prefix of `token_embd` and `enc.` with the dot */
 export function ggufT5Naming(prefix: string): Naming {
   return {
     dialect: 'llama.cpp',

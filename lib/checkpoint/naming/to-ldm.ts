@@ -1,22 +1,22 @@
-/** CompVis' names for canonical parameters: where a file that is written keeps them, and in which shape. */
+/** Maps canonical parameters to CompVis' names and shapes, for files that Safelight writes. */
 import { SafelightError } from '../../errors.js';
 import type { AutoencoderConfig, UNetConfig } from '../config/types.js';
 import { autoencoderTable } from './ldm-autoencoder.js';
 import { unetTable } from './ldm-unet.js';
-import type { PlaceTable } from './naming.js';
+import type { NameTable } from './naming.js';
 
 export interface LdmNaming {
-  /** Where a canonical parameter goes. Several may go to one tensor: then they are its rows, in their own order. */
+  /** Returns the tensor of a canonical parameter. Parameters with the same tensor are its rows, in their order. */
   readonly name: (canonical: string) => string;
-  /** Whether the tensor is the parameter's transpose. */
+  /** Returns true if the tensor is the transpose of the parameter. */
   readonly transposed: (canonical: string) => boolean;
-  /** Whether the matrix stands there as a 1x1 convolution, `[O, I, 1, 1]`. */
+  /** Returns true if the matrix is stored as a 1x1 convolution, `[O, I, 1, 1]`. */
   readonly convolution: (canonical: string) => boolean;
 }
 
 const never = (): boolean => false;
 
-/** Of a naming that has its way back already: CLIP's and OpenCLIP's text encoders. */
+/** Returns the inverse of a naming that defines `source`: CLIP's and OpenCLIP's text encoders. */
 export function textToLdm(naming: { source(canonical: string): string }, openClip: boolean): LdmNaming {
   return {
     name: naming.source,
@@ -25,7 +25,7 @@ export function textToLdm(naming: { source(canonical: string): string }, openCli
   };
 }
 
-/** What a U-Net can have that files of Stable Diffusion's form have no place for. */
+/** Features of a U-Net that files with Stable Diffusion's naming cannot represent. */
 const NO_PLACE = [
   'attention_blocks',
   'mid_resnets',
@@ -38,13 +38,13 @@ const NO_PLACE = [
   'class_embedding',
 ] as const satisfies readonly (keyof UNetConfig)[];
 
-/** @throws UNSUPPORTED_MODEL for a U-Net of another kind than Stable Diffusion's */
+/** @throws UNSUPPORTED_MODEL for a U-Net that differs from Stable Diffusion's */
 export function unetToLdm(config: UNetConfig, prefix: string): LdmNaming {
   const variant = NO_PLACE.find((field) => (config[field] ?? null) !== null);
   if (variant !== undefined) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `The U-Net has ${variant}, which a converted file has no place for; use the model as it is`,
+      `The U-Net has ${variant}, which a converted file cannot contain; use the original model`,
     );
   }
   const table = unetTable(config.layers_per_block, config.up_attention);
@@ -68,6 +68,6 @@ export function autoencoderToLdm(config: AutoencoderConfig, prefix: string): Ldm
   };
 }
 
-function named(table: PlaceTable, prefix: string): (canonical: string) => string {
+function named(table: NameTable, prefix: string): (canonical: string) => string {
   return (canonical) => prefix + (table.source(canonical) ?? canonical);
 }

@@ -6,26 +6,29 @@ import { blockOf } from '../formats/gguf-types.js';
 import { verifyTensors } from '../formats/verify.js';
 import type { CanonicalPart, Naming } from '../naming/naming.js';
 import { isBlockType, sameShape, storageFor } from './storage.js';
-import { shown, type TensorIndex, type TensorInfo } from './tensor-index.js';
+import { formatShape, type TensorIndex, type TensorInfo } from './tensor-index.js';
 
-/** A canonical parameter in its file. */
+/** A canonical parameter and its tensor in the file. */
 export interface Parameter {
   readonly tensor: TensorInfo;
   readonly transform?: CanonicalPart['transform'];
-  /** After the transform. */
+  /** Shape after the transform. */
   readonly shape: readonly number[];
 }
 
-/** The parameters of one module (a text encoder, the U-Net, the autoencoder), whatever its file calls them. */
+/**
+ * The parameters of one module (a text encoder, the U-Net, the autoencoder) by canonical names, for any naming of the
+ * file.
+ */
 export class ComponentWeights {
-  /** By canonical name. */
+  /** Parameters by canonical name. */
   readonly parameters: ReadonlyMap<string, Parameter>;
-  /** Names, in the files, of the tensors that hold them. */
+  /** Names in the files of the tensors that contain parameters. */
   readonly used: ReadonlySet<string>;
 
   /**
-   * @param label what messages call the module, such as `U-Net`
-   * @param where what messages call its file
+   * @param label the module's name in messages, such as `U-Net`
+   * @param where the file's name in messages
    */
   constructor(
     readonly label: string,
@@ -50,19 +53,19 @@ export class ComponentWeights {
     this.used = used;
   }
 
-  /** How the files name parameters. */
+  /** The naming of the files' tensors, such as `ldm`. */
   get dialect(): string {
     return this.naming.dialect;
   }
 
-  /** The shape of a parameter of `rank` dimensions. @throws MISSING_TENSOR, SHAPE_MISMATCH */
+  /** Returns the shape of a parameter with `rank` dimensions. @throws MISSING_TENSOR, SHAPE_MISMATCH */
   shape(name: string, rank: number): readonly number[] {
-    const given = this.parameter(name).shape;
-    const shape = ofRank(given, rank);
+    const stored = this.parameter(name).shape;
+    const shape = ofRank(stored, rank);
     if (shape === null) {
       throw new SafelightError(
         'SHAPE_MISMATCH',
-        `${this.called(name)} has shape ${shown(given)} where ${rank} dimensions are expected; the file holds another kind of model`,
+        `${this.describe(name)} has shape ${formatShape(stored)}, expected ${rank} dimensions; the file contains another kind of model`,
       );
     }
     return shape;
@@ -70,22 +73,22 @@ export class ComponentWeights {
 
   /** @throws MISSING_TENSOR */
   parameter(name: string): Parameter {
-    const found = this.parameters.get(name);
-    if (found === undefined) {
+    const parameter = this.parameters.get(name);
+    if (parameter === undefined) {
       throw new SafelightError(
         'MISSING_TENSOR',
-        `${this.where} has no tensor "${this.naming.source(name)}"${this.alias(name)}, which its ${this.label} needs; ` +
-          'the file is incomplete: download it again or take another',
+        `${this.where} has no tensor "${this.naming.source(name)}"${this.alias(name)}, which its ${this.label} requires; ` +
+          'the file is incomplete: download it again or use another',
       );
     }
-    return found;
+    return parameter;
   }
 
   /**
-   * Where every required parameter lies and how it is to be kept.
-   * @param requirements what the module of this config needs, from the native side
-   * @param storage for all weights that can be kept so; by default each tensor's own type
-   * @throws MISSING_TENSOR, SHAPE_MISMATCH, or UNSUPPORTED_MODEL for a tensor of a type that cannot be read
+   * Plans the loading of every required parameter: its location, transform and storage.
+   * @param requirements the parameters that the native module of this config requires
+   * @param storage the storage of all weights that support it; default each tensor's own type
+   * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL for a tensor type that cannot be read
    */
   plan(requirements: readonly WeightRequirement[], storage?: StorageType): WeightPlan {
     const files = new Map<string, number>();
@@ -105,7 +108,7 @@ export class ComponentWeights {
           offset: tensor.offset,
           length: tensor.length,
           type: tensor.dtype,
-          // A block a row, for `withWholeRows`.
+          // One block per row, as `withWholeRows` expects.
           shape: beyond ? [count(tensor.shape) / blockOf(tensor.dtype), blockOf(tensor.dtype)] : tensor.shape,
           strides: tensor.strides,
         }),
@@ -117,7 +120,7 @@ export class ComponentWeights {
   }
 
   /**
-   * Compares what a plan's entries read with their files' checksums, where they have some that nobody has looked at yet.
+   * Verifies the plan's tensors against checksums in their files, each checksum at most once.
    * @throws INVALID_FILE, ABORTED
    */
   async verify(entries: readonly WeightPlanEntry[], signal?: AbortSignal): Promise<void> {
@@ -132,46 +135,46 @@ export class ComponentWeights {
     tensor: TensorInfo,
     shape: readonly number[],
   ): SafelightError {
-    const held = shape === tensor.shape ? '' : ` (${shown(shape)} of this parameter)`;
+    const part = shape === tensor.shape ? '' : ` (${formatShape(shape)} of this parameter)`;
     return new SafelightError(
       'SHAPE_MISMATCH',
-      `${this.called(requirement.name)} has shape ${shown(tensor.shape)}${held}, but the ${this.label}'s config asks for ` +
-        `${shown(requirement.shape)}; weights and config do not belong together`,
+      `${this.describe(requirement.name)} has shape ${formatShape(tensor.shape)}${part}, but the ${this.label}'s config requires ` +
+        `${formatShape(requirement.shape)}; the config does not belong to these weights`,
     );
   }
 
   private unreadable(name: string, dtype: string): SafelightError {
     return new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${this.called(name)} is stored as ${dtype}, which cannot be loaded; take the model in F32, F16, BF16, F8 or a quantized type of GGUF`,
+      `${this.describe(name)} is stored as ${dtype}, which cannot be loaded; use a model in F32, F16, BF16, F8 or a quantized GGUF type`,
     );
   }
 
-  /** Whether a tensor's blocks go on from row to row, as ComfyUI-GGUF writes convolutions. */
+  /** Returns true if a tensor's quantization blocks span rows, as in ComfyUI-GGUF's convolutions. */
   private goesBeyondRows(name: string, { dtype, shape }: TensorInfo, transform: unknown): boolean {
     if (!isBlockType(dtype) || (shape.at(-1) ?? 1) % blockOf(dtype) === 0) return false;
     if (transform === undefined) return true;
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${this.called(name)} of shape ${shown(shape)} is ${dtype} in blocks of ${blockOf(dtype)} that go beyond its rows, which cannot be ` +
-        'taken apart; take the file in F16',
+      `${this.describe(name)} of shape ${formatShape(shape)} is ${dtype} in blocks of ${blockOf(dtype)} that span its rows, which cannot be ` +
+        'split; use a model in F16',
     );
   }
 
-  /** F8 files of some tools keep a factor beside every weight; without it the weights would be silently wrong. */
+  /** Rejects F8 weights with separate scale factors, which would load with silently wrong values. */
   private refuseScaled(name: string, { name: source }: TensorInfo): void {
     const place = source.replace(/\.[^.]*$/, '');
     for (const leaf of ['scale_weight', 'weight_scale']) {
       if (this.tensors.has(`${place}.${leaf}`)) {
         throw new SafelightError(
           'UNSUPPORTED_MODEL',
-          `${this.called(name)} is scaled by "${place}.${leaf}", and scaled F8 is not supported; take the model in F16 or plain F8`,
+          `${this.describe(name)} is scaled by "${place}.${leaf}", and scaled F8 is not supported; use a model in F16 or unscaled F8`,
         );
       }
     }
   }
 
-  private called(name: string): string {
+  private describe(name: string): string {
     return `"${this.parameters.get(name)?.tensor.name ?? this.naming.source(name)}"${this.alias(name)} in ${this.where}`;
   }
 
@@ -191,7 +194,10 @@ function transformed(shape: readonly number[], transform: CanonicalPart['transfo
   return shape.length === 2 ? [shape[1] ?? 0, shape[0] ?? 0] : shape;
 }
 
-/** The shape with as many dimensions: writers of GGUF drop ones, at the end of a 1x1 convolution's, else in front. */
+/**
+ * Returns the shape with `rank` dimensions, or null. GGUF writers drop dimensions of 1: trailing ones of 1x1
+ * convolutions, else leading ones.
+ */
 function ofRank(shape: readonly number[], rank: number): readonly number[] | null {
   const ones = Array.from({ length: Math.max(0, rank - shape.length) }, () => 1);
   if (shape.length <= rank) return shape.length === 2 ? [...shape, ...ones] : [...ones, ...shape];

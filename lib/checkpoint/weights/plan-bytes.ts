@@ -1,19 +1,19 @@
-/** What the weights of a plan take, and which of them can be used where they lie. */
+/** Memory sizes of weight plans, and the rule by which weights stay in their mapped file. */
 import type { StorageType, WeightPlanEntry } from '../../binding/types.js';
 import { isBlockType, storedBytes } from './storage.js';
 
-/** Bytes of a parameter as it is kept. */
+/** Returns the bytes of a parameter in memory. */
 export function entryBytes({ source, shape, storage }: WeightPlanEntry): number {
   const share = count(shape) / count(source.shape);
   if (storage.toUpperCase() === source.type && source.strides === undefined) return source.length * share;
   return storedBytes(count(shape), storage as StorageType);
 }
 
-/** Whether the CPU can compute with the file's bytes; the native side (`bytes_in_file`) decides by the same rule. */
+/** Returns true if the CPU backend can use the file's bytes in place. Must match `bytes_in_file` of the native code. */
 export function staysInFile({ source, transform, storage }: WeightPlanEntry): boolean {
   const { type, offset, strides, length, shape } = source;
-  const whole = transform === undefined || (transform.op === 'rows' && (transform.groups ?? 1) === 1);
-  if (storage.toUpperCase() !== type || !whole || strides !== undefined) return false;
+  const contiguous = transform === undefined || (transform.op === 'rows' && (transform.groups ?? 1) === 1);
+  if (storage.toUpperCase() !== type || !contiguous || strides !== undefined) return false;
   return offset % (isBlockType(type) ? 2 : length / count(shape)) === 0;
 }
 

@@ -2,7 +2,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { SafelightError } from '../../errors.js';
 import { fileError, openRegular, readFully } from '../../files/read.js';
 import { verifyTensors } from '../formats/verify.js';
-import { shown, type TensorInfo } from './tensor-index.js';
+import { formatShape, type TensorInfo } from './tensor-index.js';
 
 const READERS: Readonly<
   Record<string, { readonly bytes: number; readonly read: (from: DataView, at: number) => number }>
@@ -16,25 +16,27 @@ const READERS: Readonly<
 };
 
 /**
- * The numbers of a small tensor that decides something (a scalar, a list of indices); weights are read by C++.
- * @param most numbers; more are an INVALID_FILE, as are several dimensions
- * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL for an element type that such tensors do not have
+ * Reads the values of a small tensor that determines the config (a scalar, a list of indices); C++ reads the weights.
+ * @param maxCount maximum number of values
+ * @throws FILE_NOT_FOUND; INVALID_FILE for more values or several dimensions; UNSUPPORTED_MODEL for an unexpected
+ *   element type
  */
-export async function readValues(tensor: TensorInfo, most: number): Promise<number[]> {
+export async function readValues(tensor: TensorInfo, maxCount: number): Promise<number[]> {
   const { name, file, shape, strides } = tensor;
   const [count = 1, ...more] = shape;
-  if (more.length > 0 || count > most) {
+  if (more.length > 0 || count > maxCount) {
     throw new SafelightError(
       'INVALID_FILE',
-      `"${name}" in ${file} has shape ${shown(shape)}, where a list of at most ${most} numbers is expected; the file holds another kind of model`,
+      `"${name}" in ${file} has shape ${formatShape(shape)}, expected a list of at most ${maxCount} numbers; the file contains another kind of model`,
     );
   }
   return readRun(tensor, 0, strides?.[0] ?? 1, count);
 }
 
 /**
- * A row of a table `[N, D]` of which a model needs no more than that (what a class is told to a U-Net by).
- * @param row from 0 to N - 1. @throws as `readValues`
+ * Reads one row of a table `[N, D]`, such as the embedding of a class label.
+ * @param row index from 0 to N - 1
+ * @throws as `readValues`
  */
 export async function readRow(tensor: TensorInfo, row: number): Promise<Float32Array> {
   const { name, file, shape, strides } = tensor;
@@ -42,7 +44,7 @@ export async function readRow(tensor: TensorInfo, row: number): Promise<Float32A
   if (more.length > 0 || row >= rows) {
     throw new SafelightError(
       'INVALID_FILE',
-      `"${name}" in ${file} has shape ${shown(shape)}, where a table with a row ${row} is expected; the file holds another kind of model`,
+      `"${name}" in ${file} has shape ${formatShape(shape)}, expected a table with a row ${row}; the file contains another kind of model`,
     );
   }
   const [down = width, across = 1] = strides ?? [];
@@ -50,7 +52,7 @@ export async function readRow(tensor: TensorInfo, row: number): Promise<Float32A
 }
 
 /**
- * The numbers of tensors that hold one each (alphas of a LoRA); each file is opened once.
+ * Reads tensors of one number each (alphas of a LoRA), opening each file once.
  * @throws as `readValues`, INVALID_FILE for more than one number
  */
 export async function readScalars(tensors: readonly TensorInfo[]): Promise<number[]> {
@@ -62,7 +64,7 @@ export async function readScalars(tensors: readonly TensorInfo[]): Promise<numbe
       if (shape.some((side) => side !== 1)) {
         throw new SafelightError(
           'INVALID_FILE',
-          `"${name}" in ${file} has shape ${shown(shape)}, where a single number is expected; the file is damaged: download it again`,
+          `"${name}" in ${file} has shape ${formatShape(shape)}, expected a single number; the file is damaged: download it again`,
         );
       }
       const { bytes, read } = readerOf(name, file, dtype);
@@ -82,7 +84,7 @@ export async function readScalars(tensors: readonly TensorInfo[]): Promise<numbe
   }
 }
 
-/** `count` elements from the `first` on, each `stride` after the one before. */
+/** Reads `count` elements from index `first` on, with a distance of `stride` elements. */
 async function readRun(tensor: TensorInfo, first: number, stride: number, count: number): Promise<number[]> {
   const { name, file, dtype, offset } = tensor;
   const reader = readerOf(name, file, dtype);
@@ -105,7 +107,7 @@ function readerOf(name: string, file: string, dtype: string): (typeof READERS)[s
   if (reader !== undefined) return reader;
   throw new SafelightError(
     'UNSUPPORTED_MODEL',
-    `"${name}" in ${file} is stored as ${dtype}, which cannot be read as a list of numbers; take the model as it was published`,
+    `"${name}" in ${file} is stored as ${dtype}, which cannot be read as a list of numbers; use the model as published`,
   );
 }
 

@@ -1,4 +1,4 @@
-/** Where the bytes of one tensor are. */
+/** The location, type and shape of a tensor in a file. */
 export interface TensorInfo {
   /** Name in the file. */
   readonly name: string;
@@ -6,32 +6,32 @@ export interface TensorInfo {
   readonly file: string;
   /** Absolute byte offset in the file. */
   readonly offset: number;
-  /** Bytes. */
+  /** Length in bytes. */
   readonly length: number;
-  /** As the file says it, such as `F16` or `I64`. */
+  /** Element type as the file states it, such as `F16` or `I64`. */
   readonly dtype: string;
   readonly shape: readonly number[];
   /**
-   * Elements from one index to the next, a number a dimension, where they do not lie one after another (views in PyTorch's files);
-   * `length` then reaches from the first to the last element.
+   * Distance in elements between consecutive indices of each dimension, for tensors that are not contiguous (views in
+   * PyTorch files); `length` then spans the first to the last element.
    */
   readonly strides?: readonly number[];
-  /** Of the bytes around it that its file has a CRC-32 for, where nobody has compared them yet. */
+  /** Checksum of the record around the tensor, if its file has one that is not verified yet. */
   readonly checksum?: Checksum;
 }
 
 export interface Checksum {
   /** Absolute offset in the file. */
   readonly offset: number;
-  /** Bytes. */
+  /** Length in bytes. */
   readonly length: number;
   readonly crc: number;
 }
 
-/** The tensors of one or several files by their names there, in the order of the header. */
+/** Tensors of one or several files by name, in the order of the header. */
 export type TensorIndex = ReadonlyMap<string, TensorInfo>;
 
-/** `[320, 4, 3, 3]` */
-export function shown(shape: readonly number[]): string {
+/** Formats a shape for messages: `[320, 4, 3, 3]`. */
+export function formatShape(shape: readonly number[]): string {
   return `[${shape.join(', ')}]`;
 }

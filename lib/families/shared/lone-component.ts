@@ -21,8 +21,8 @@ import type { GgufMetadata } from '../../checkpoint/formats/gguf-metadata.js';
 import { openWeights } from '../../checkpoint/formats/open-weights.js';
 import { contextOf } from '../../checkpoint/missing-components.js';
 import { clipNaming } from '../../checkpoint/naming/clip.js';
+import { findUNet, type UNetLocation, unetNaming } from '../../checkpoint/naming/find-unet.js';
 import { openClipNaming } from '../../checkpoint/naming/openclip.js';
-import { findUNet, type UNetPlace, unetNaming } from '../../checkpoint/naming/unet-place.js';
 import { openAutoencoder } from '../../checkpoint/open-autoencoder.js';
 import { openVQModelFolder } from '../../checkpoint/open-first-stage.js';
 import { ComponentWeights } from '../../checkpoint/weights/component.js';
@@ -109,7 +109,11 @@ function openEmbeddedComponent(
   };
 }
 
-async function diffusersUNet(path: string, tensors: TensorIndex, place: UNetPlace): Promise<LoneComponent> {
+async function diffusersUNet(
+  path: string,
+  tensors: TensorIndex,
+  place: UNetLocation,
+): Promise<LoneComponent> {
   const weights = new ComponentWeights('U-Net', path, tensors, unetNaming(place, tensors.keys(), path));
   const beside = await readConfigBeside(path, (fields) =>
     ['UNet2DConditionModel', 'UNet2DModel'].includes(String(fields._class_name)),

@@ -10,10 +10,10 @@ import { readNamedScheduler } from '../../checkpoint/config/omegaconf/named-sche
 import type { SchedulerConfig } from '../../checkpoint/config/types.js';
 import type { OpenModelOptions, PredictionFrom } from '../../checkpoint/model-descriptor.js';
 import type { ModelFile } from '../../checkpoint/model-files.js';
-import { findUNet, unetNaming } from '../../checkpoint/naming/unet-place.js';
+import { findUNet, unetNaming } from '../../checkpoint/naming/find-unet.js';
 import { openAutoencoderTensors } from '../../checkpoint/open-autoencoder.js';
-import { readStatedTraining, type StatedTraining } from '../../checkpoint/stated-training.js';
 import { AUTOENCODER, type EncoderLayout, openEncoder } from '../../checkpoint/text-encoder-layout.js';
+import { readTrainingMetadata, type TrainingMetadata } from '../../checkpoint/training-metadata.js';
 import { ComponentWeights } from '../../checkpoint/weights/component.js';
 import type { TensorIndex } from '../../checkpoint/weights/tensor-index.js';
 import type { StableDiffusionDefinition } from './stable-diffusion-definition.js';
@@ -45,7 +45,7 @@ export async function openStableDiffusionFile(
     varies: (family.predictionVaries ?? false) && config.in_channels !== 9,
     override: options.prediction,
     named: await readNamedScheduler(path, options),
-    stated: readStatedTraining(notes),
+    stated: readTrainingMetadata(notes),
   });
   return {
     form: 'file',
@@ -71,7 +71,7 @@ interface TrainingFacts {
   /** By a YAML that was named. */
   readonly named: SchedulerConfig | null;
   /** By the file's metadata. */
-  readonly stated: StatedTraining;
+  readonly stated: TrainingMetadata;
 }
 
 /** The training, by the option, a YAML that was named, markers, metadata or the family: the first that says. */

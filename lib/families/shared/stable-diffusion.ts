@@ -3,7 +3,7 @@ import { readEmbeddedConfig } from '../../checkpoint/config/embedded-config.js';
 import { openEmbedded } from '../../checkpoint/embedded-model.js';
 import type { ModelSource } from '../../checkpoint/model-descriptor.js';
 import type { ModelFile, ModelFiles } from '../../checkpoint/model-files.js';
-import { findUNet } from '../../checkpoint/naming/unet-place.js';
+import { findUNet } from '../../checkpoint/naming/find-unet.js';
 import type { EncoderLayout } from '../../checkpoint/text-encoder-layout.js';
 import type { DiffusionFamily } from '../family.js';
 import type { StableDiffusionDefinition } from './stable-diffusion-definition.js';

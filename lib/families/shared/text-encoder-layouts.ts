@@ -1,7 +1,7 @@
 /** The forms in which single files keep CLIP's text encoders: CompVis' own, and that of stable-diffusion.cpp's converter. */
 import type {
   EncoderLayout,
-  EncoderPlace,
+  EncoderLocation,
   EncoderUse,
   HasPrefix,
 } from '../../checkpoint/text-encoder-layout.js';
@@ -18,7 +18,7 @@ const SECOND_PREFIX = 'cond_stage_model.1.transformer.';
 
 /** Names in CompVis' files. */
 export function ldmLayout(
-  encoders: readonly EncoderPlace[],
+  encoders: readonly EncoderLocation[],
   detect: (has: HasPrefix) => boolean,
 ): EncoderLayout {
   return { encoders, detect };

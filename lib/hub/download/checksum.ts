@@ -1,4 +1,4 @@
-/** What the bytes of a file have to be: SHA-256 of large files, and of small ones git's own hash. */
+/** Checksums of downloads: SHA-256 for large files, git's hash for small ones. */
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -6,11 +6,14 @@ import { SafelightError, throwIfAborted } from '../../errors.js';
 
 export interface Checksum {
   readonly kind: 'sha256' | 'git-sha1';
-  /** lower-case hexadecimal */
+  /** Lower-case hexadecimal. */
   readonly value: string;
 }
 
-/** The hub names a file by its SHA-256 where it is kept as a large file, otherwise by git's name of its blob; other names promise nothing. */
+/**
+ * Parses an ETag of the hub: the SHA-256 of files in large file storage, else git's blob hash; undefined for other
+ * ETags.
+ */
 export function checksumOfETag(etag: string): Checksum | undefined {
   const value = etag.toLowerCase();
   if (/^[0-9a-f]{64}$/.test(value)) return { kind: 'sha256', value };
@@ -18,7 +21,7 @@ export function checksumOfETag(etag: string): Checksum | undefined {
   return undefined;
 }
 
-/** Reads the whole file. @throws FILE_NOT_FOUND; the signal's reason */
+/** Hashes a file. @throws FILE_NOT_FOUND, the signal's reason */
 export async function fileHash(path: string, kind: Checksum['kind'], signal?: AbortSignal): Promise<string> {
   try {
     const hash = kind === 'sha256' ? createHash('sha256') : gitHash((await stat(path)).size);
@@ -35,7 +38,7 @@ export async function fileHash(path: string, kind: Checksum['kind'], signal?: Ab
   }
 }
 
-/** git's name of a blob: SHA-1 of `blob SIZE`, a zero byte, and the bytes. */
+/** Starts git's blob hash: SHA-1 of `blob SIZE`, a zero byte, and the content. */
 function gitHash(size: number): Hash {
   return createHash('sha1').update(`blob ${size}\0`);
 }

@@ -1,12 +1,12 @@
-/** Requests to servers that redirect, stall and fail: what each failure means, and which are worth another attempt. */
+/** HTTP requests with redirects and timeouts, whose failures state whether a retry can succeed. */
 import { onAbort, SafelightError } from '../../errors.js';
 
-/** A request that did not give what was asked for. */
+/** A failed request. */
 export class HttpFailure extends Error {
   override readonly name = 'HttpFailure';
   constructor(
     message: string,
-    /** 0 where no answer came */
+    /** HTTP status; 0 if there was no response. */
     readonly status: number,
     readonly headers: Headers,
     options?: { cause?: unknown },
@@ -14,12 +14,12 @@ export class HttpFailure extends Error {
     super(message, options);
   }
 
-  /** Another attempt may succeed. */
+  /** True if a retry may succeed. */
   get transient(): boolean {
     return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
   }
 
-  /** Seconds the server asks to be left alone: `Retry-After`, or the hub's `RateLimit: "api";r=0;t=55`. */
+  /** Seconds to wait as the server requests: `Retry-After`, or the hub's `RateLimit: "api";r=0;t=55`. */
   get retryAfter(): number | undefined {
     const after = this.headers.get('retry-after');
     if (after !== null) {
@@ -34,28 +34,31 @@ export class HttpFailure extends Error {
 export interface RequestOptions {
   readonly method?: 'GET' | 'HEAD';
   readonly headers?: Readonly<Record<string, string>>;
-  /** Sent as `Authorization: Bearer` to the first host only: where it redirects, storage signs its addresses itself. */
+  /** Sent as `Authorization: Bearer` to the first host only; redirects to storage contain their own signature. */
   readonly token?: string | undefined;
-  /** `relative`: a redirect to an address with a host of its own is the answer (the hub's way to tell of a file). */
+  /** `relative`: a redirect to another host is returned as the response (the hub's metadata requests). */
   readonly follow?: 'all' | 'relative';
   readonly signal?: AbortSignal | undefined;
-  /** Milliseconds without an answer or a byte after which the attempt counts as failed. */
+  /** Milliseconds without a response or data after which the attempt fails. */
   readonly patience: number;
 }
 
-/** An answer of 2xx (or 3xx under `relative`), and its body as it comes. */
+/** A response with status 2xx (or 3xx with `relative`), and its body as a stream. */
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly url: string;
-  /** Throws HttpFailure where the connection breaks or stalls, and the signal's reason. To be read to its end, or left by `return`. */
+  /**
+   * Throws HttpFailure if the connection breaks or stalls, and the signal's reason. Must be read to its end or closed
+   * with `return`.
+   */
   body(): AsyncGenerator<Uint8Array, void, void>;
-  /** Drops the connection. */
+  /** Closes the connection. */
   cancel(): void;
 }
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-const MOST_REDIRECTS = 10;
+const MAX_REDIRECTS = 10;
 
 /** @throws HttpFailure; the signal's reason */
 export async function request(url: string, options: RequestOptions): Promise<Answer> {
@@ -67,7 +70,8 @@ export async function request(url: string, options: RequestOptions): Promise<Ans
     if (!REDIRECTS.has(answer.status) || location === null) return checked(answer);
     if (options.follow === 'relative' && hasHost(location)) return answer;
     answer.cancel();
-    if (hops >= MOST_REDIRECTS) throw failure(`${first.host} redirects without end`, answer);
+    if (hops >= MAX_REDIRECTS)
+      throw failure(`${first.host} redirects more than ${MAX_REDIRECTS} times`, answer);
     at = target(location, at, answer);
   }
 }
@@ -80,7 +84,7 @@ async function once(url: URL, first: URL, options: RequestOptions): Promise<Answ
   let timer: NodeJS.Timeout | undefined;
   const alive = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => controller.abort(new Error(`no answer for ${patience / 1000} s`)), patience);
+    timer = setTimeout(() => controller.abort(new Error(`no response for ${patience / 1000} s`)), patience);
   };
   const end = () => {
     clearTimeout(timer);
@@ -99,7 +103,7 @@ async function once(url: URL, first: URL, options: RequestOptions): Promise<Answ
       signal: controller.signal,
       headers: {
         'user-agent': 'safelight',
-        'accept-encoding': 'identity', // sizes and ranges of the file itself
+        'accept-encoding': 'identity', // so that sizes and ranges refer to the file itself
         ...headers,
         ...(token !== undefined && url.host === first.host && !isDowngrade(first, url)
           ? { authorization: `Bearer ${token}` }
@@ -136,7 +140,7 @@ async function once(url: URL, first: URL, options: RequestOptions): Promise<Answ
   };
 }
 
-/** A JSON document of at most `limit` bytes. @throws HttpFailure */
+/** Requests a JSON document of at most `limit` bytes. @throws HttpFailure */
 export async function requestJson(url: string, options: RequestOptions, limit = 32 << 20): Promise<unknown> {
   const answer = await request(url, {
     ...options,
@@ -147,21 +151,21 @@ export async function requestJson(url: string, options: RequestOptions, limit = 
   for await (const chunk of answer.body()) {
     chunks.push(chunk);
     size += chunk.length;
-    if (size > limit) throw failure(`${new URL(url).host} answers with more than ${limit} bytes`, answer);
+    if (size > limit) throw failure(`${new URL(url).host} returned more than ${limit} bytes`, answer);
   }
   try {
     return JSON.parse(Buffer.concat(chunks).toString('utf8'));
   } catch (cause) {
-    throw failure(`${new URL(url).host} answers with what is no JSON`, answer, cause);
+    throw failure(`${new URL(url).host} returned invalid JSON`, answer, cause);
   }
 }
 
-/** A failure that is nobody's but the server's, as a typed error for whoever asked. */
+/** Returns the typed error of a failure on the server's side. */
 export function downloadFailed(what: string, { message, status }: HttpFailure): SafelightError {
-  const why = status === 0 ? message : `the server answers ${status}`;
+  const why = status === 0 ? message : `the server returned status ${status}`;
   return new SafelightError(
     'DOWNLOAD_FAILED',
-    `${what} failed (${why}); what has come so far is kept, run it again to go on`,
+    `${what} failed (${why}); the data so far is kept, run it again to resume`,
   );
 }
 
@@ -179,7 +183,7 @@ function target(location: string, from: URL, answer: Answer): URL {
   const url = URL.canParse(location, from.href) ? new URL(location, from.href) : undefined;
   if (url?.protocol === 'https:' || (url?.protocol === 'http:' && from.protocol === 'http:')) return url;
   throw failure(
-    `${from.host} redirects to '${location.slice(0, 100)}', where no file can be fetched safely`,
+    `${from.host} redirects to '${location.slice(0, 100)}', from which files cannot be downloaded safely`,
     answer,
   );
 }
@@ -192,7 +196,7 @@ function hasHost(location: string): boolean {
   return /^(?:[a-z][a-z0-9+.-]*:)?\/\//i.test(location);
 }
 
-/** An answer that cannot be used; asking again would give the same. */
+/** Returns the failure of an unusable response, which a retry would not change. */
 function failure(message: string, { headers }: Answer, cause?: unknown): HttpFailure {
   return new HttpFailure(message, 422, headers, { cause });
 }

@@ -1,9 +1,9 @@
-/** What has come of a file that is downloaded in parts, noted beside it so that the next run goes on there. */
+/** State of a file that is downloaded in parts, stored next to it for resumption. */
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { parsedJson } from '../json.js';
 
-/** Bytes of a part; the last is shorter. */
+/** Bytes per part; the last one is shorter. */
 const PART = 32 << 20;
 
 const schema = z.object({
@@ -16,7 +16,7 @@ const schema = z.object({
 
 export interface Part {
   readonly index: number;
-  /** first byte, and the one after the last */
+  /** Offset of the first byte, and after the last one. */
   readonly begin: number;
   readonly end: number;
 }
@@ -26,18 +26,18 @@ export class Parts {
     private readonly path: string,
     readonly size: number,
     private readonly tag: string,
-    /** bytes of each part that are on disk, from its first on */
+    /** Bytes of each part on disk, from its first byte. */
     private readonly done: number[],
   ) {}
 
-  /** As noted at `path` by a run for the same file (size and tag); otherwise from nothing. */
+  /** Reads the state at `path` if it is of the same file (size and tag); else starts from zero. */
   static async open(path: string, size: number, tag: string): Promise<Parts> {
     const count = Math.ceil(size / PART);
     const text = await readFile(path, 'utf8').catch(() => undefined);
-    const noted = schema.safeParse(text === undefined ? undefined : parsedJson(text));
+    const saved = schema.safeParse(text === undefined ? undefined : parsedJson(text));
     const fits =
-      noted.success && noted.data.size === size && noted.data.tag === tag && noted.data.done.length === count;
-    const done = fits ? noted.data.done : Array.from({ length: count }, () => 0);
+      saved.success && saved.data.size === size && saved.data.tag === tag && saved.data.done.length === count;
+    const done = fits ? saved.data.done : Array.from({ length: count }, () => 0);
     return new Parts(path, size, tag, done);
   }
 
@@ -45,14 +45,14 @@ export class Parts {
     return this.done.reduce((sum, bytes) => sum + bytes, 0);
   }
 
-  /** Those of which bytes are missing. */
+  /** Returns the parts with missing bytes. */
   missing(): Part[] {
     return this.done
       .map((_, index) => this.part(index))
       .filter(({ index, begin, end }) => begin + this.done[index]! < end);
   }
 
-  /** Where a part goes on. */
+  /** Returns the offset at which a part continues. */
   next({ index, begin }: Part): number {
     return begin + this.done[index]!;
   }
@@ -65,8 +65,8 @@ export class Parts {
     this.done.fill(0);
   }
 
-  /** After the bytes themselves were written: a killed process then finds too little noted, never too much. */
-  async note(): Promise<void> {
+  /** Saves the state, after the bytes themselves were written, so that after a crash it never exceeds them. */
+  async save(): Promise<void> {
     const { size, tag, done } = this;
     await writeFile(`${this.path}.new`, JSON.stringify({ version: 1, size, tag, part: PART, done }));
     await rename(`${this.path}.new`, this.path);

@@ -1,4 +1,4 @@
-/** How fast bytes come, over the last seconds. */
+/** Download rate over the last 8 seconds. */
 const WINDOW = 8_000;
 
 export class Rate {
@@ -12,12 +12,12 @@ export class Rate {
     while (this.samples.length > 2 && at - this.samples[0]!.at > WINDOW) this.samples.shift();
   }
 
-  /** Bytes a second; 0 until there is something to tell it from. */
+  /** Bytes per second; 0 until there are two samples. */
   get perSecond(): number {
     const [first] = this.samples;
     if (!first || this.samples.length < 2) return 0;
     const seconds = (performance.now() - first.at) / 1000;
-    // What came with the first sample came before it.
+    // The bytes of the first sample arrived before its time.
     const bytes = this.samples.reduce((sum, sample) => sum + sample.bytes, 0) - first.bytes;
     return seconds > 0 ? Math.max(0, bytes / seconds) : 0;
   }

@@ -1,21 +1,21 @@
-/** Attempts with pauses between them. */
+/** Retries with exponential backoff, and a limit of concurrency. */
 import { pauseFor } from '../../errors.js';
 import { HttpFailure } from './http.js';
 
 export interface RetryOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Attempts in a row without progress before it is given up. */
+  /** Attempts in a row without progress after which the download fails. */
   readonly attempts: number;
-  /** Milliseconds before the second attempt; doubles with each, up to 30 s. */
+  /** Milliseconds before the second attempt; doubles for each further one, up to 30 s. */
   readonly pause: number;
 }
 
-/** Longer than this nobody waits for a server that asks for patience; seconds. */
+/** Longest `Retry-After` that is waited for, in seconds. */
 const LONGEST_WAIT = 300;
 
 /**
- * Calls `work` until it succeeds, fails for good, or has failed `attempts` times without progress in between.
- * @param work gets a function to call whenever something was gained
+ * Calls `work` until it succeeds, fails permanently, or has failed `attempts` times in a row without progress.
+ * @param work receives a function to call on progress
  */
 export async function withRetries<T>(
   { signal, attempts, pause }: RetryOptions,
@@ -31,15 +31,15 @@ export async function withRetries<T>(
       signal?.throwIfAborted();
       if (!(error instanceof HttpFailure) || !error.transient) throw error;
       failures++;
-      const asked = error.retryAfter;
-      if (failures >= attempts || (asked ?? 0) > LONGEST_WAIT) throw error;
+      const retryAfter = error.retryAfter;
+      if (failures >= attempts || (retryAfter ?? 0) > LONGEST_WAIT) throw error;
       const backoff = Math.min(pause * 2 ** (failures - 1), 30_000) * (0.75 + Math.random() / 2);
-      await pauseFor(Math.max(backoff, (asked ?? 0) * 1000), signal);
+      await pauseFor(Math.max(backoff, (retryAfter ?? 0) * 1000), signal);
     }
   }
 }
 
-/** At most `count` pieces of work at a time, in the order they were asked for. */
+/** Runs at most `count` tasks concurrently, in the order of the calls. */
 export class Gate {
   private readonly waiting: (() => void)[] = [];
   constructor(private count: number) {}

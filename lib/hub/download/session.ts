@@ -1,4 +1,4 @@
-/** What the downloads of one `pull` share: connections, patience, and one account of progress. */
+/** State that the downloads of one `pull` share: connections, retries and progress. */
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { invalidOption, SafelightError } from '../../errors.js';
@@ -7,7 +7,7 @@ import { Rate } from './rate.js';
 import { Gate } from './retry.js';
 import type { Connection } from './transfer.js';
 
-/** Files looked up or downloaded at a time; connections are bounded apart from that. */
+/** Files looked up or downloaded concurrently; `connections` limits requests separately. */
 const FILES = 6;
 
 export class Session {
@@ -17,7 +17,7 @@ export class Session {
   private bytes = 0;
   private total = 0;
   private fetchedBytes = 0;
-  private whole = 0;
+  private completed = 0;
   private count = 0;
   private shown = Number.NEGATIVE_INFINITY;
 
@@ -25,7 +25,7 @@ export class Session {
   constructor(private readonly options: PullOptions) {
     const { connections = 8 } = options;
     if (!Number.isInteger(connections) || connections < 1 || connections > 32)
-      throw invalidOption('connections', 'integer between 1 and 32', connections);
+      throw invalidOption('connections', 'an integer between 1 and 32', connections);
     this.gate = new Gate(connections);
   }
 
@@ -39,13 +39,13 @@ export class Session {
     return this.fetchedBytes;
   }
 
-  /** Files that will be there, and their bytes as far as they are known. */
+  /** Announces files, and their bytes as far as they are known. */
   expect(count: number, bytes: number): void {
     this.count = count;
     this.total = bytes;
   }
 
-  /** @param fetched whether they came over the network now */
+  /** @param fetched true if the bytes were downloaded now */
   add(file: string, bytes: number, fetched: boolean): void {
     this.bytes += bytes;
     this.total = Math.max(this.total, this.bytes);
@@ -57,7 +57,7 @@ export class Session {
   }
 
   finished(file: string): void {
-    this.whole++;
+    this.completed++;
     this.show(file);
   }
 
@@ -66,7 +66,7 @@ export class Session {
     const rate = this.rate.perSecond;
     this.options.onProgress?.({
       file,
-      files: [this.whole, this.count],
+      files: [this.completed, this.count],
       bytes: this.bytes,
       total: this.total,
       rate,
@@ -75,17 +75,17 @@ export class Session {
   }
 }
 
-/** @throws FILE_NOT_WRITTEN before anything is fetched, if the disk has no room for it */
+/** Checks the free disk space before any download. @throws FILE_NOT_WRITTEN if it is too small */
 export async function checkRoom(folder: string, bytes: number): Promise<void> {
   for (let at = folder; ; at = dirname(at)) {
-    const found = await statfs(at).catch(() => undefined);
-    if (found) {
-      const free = found.bavail * found.bsize;
+    const stats = await statfs(at).catch(() => undefined);
+    if (stats) {
+      const free = stats.bavail * stats.bsize;
       if (free >= bytes) return;
       const gb = (count: number) => `${(count / 1e9).toFixed(1)} GB`;
       throw new SafelightError(
         'FILE_NOT_WRITTEN',
-        `'${folder}' has ${gb(free)} free, and ${gb(bytes)} are to come; make room, or choose fewer files by --include`,
+        `'${folder}' has ${gb(free)} free, but the download needs ${gb(bytes)}; free some space, or choose fewer files with --include`,
       );
     }
     if (at === dirname(at)) return;

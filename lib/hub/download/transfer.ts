@@ -1,4 +1,7 @@
-/** One file from a server to disk: in parallel parts, resumed, checked, and under its name only when it is whole. */
+/**
+ * Downloads one file in parallel parts, with resumption and verification; the file gets its name only once it is
+ * complete.
+ */
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { onAbort, SafelightError } from '../../errors.js';
@@ -10,7 +13,7 @@ import { type Gate, withRetries } from './retry.js';
 export interface Connection {
   readonly token?: string | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Parts at a time, over all files. */
+  /** Limits the concurrent parts of all files. */
   readonly gate: Gate;
   /** RequestOptions.patience */
   readonly patience: number;
@@ -21,35 +24,36 @@ export interface Connection {
 
 export interface Transfer {
   readonly url: string;
-  /** Where the file goes. */
+  /** Path of the complete file. */
   readonly path: string;
-  /** For people. */
+  /** Name in messages. */
   readonly name: string;
   readonly size?: number | undefined;
   readonly checksum?: Checksum | undefined;
-  /** What else tells this version of the file from another; a partial file of another is not gone on with. */
+  /** Version of the file in addition to its size; a partial file of another version is discarded. */
   readonly tag: string;
-  /** Bytes that came now, or that were there from earlier runs, or (negative) that had to be thrown away. */
+  /** Called with bytes downloaded now or by earlier runs, or (negative) discarded. */
   readonly onBytes: (count: number, now: boolean) => void;
 }
 
-/** The server does not send parts of this file. */
+/** The server does not support range requests for this file. */
 class NoParts extends Error {}
 
-/** What comes is not what was promised: worth one more attempt from nothing. */
+/** The content differs from what the server stated; the download is retried once from the start. */
 class Mismatch extends Error {}
 
-/** Where a file lies until it is whole. */
+/** Returns the path of a file while it is incomplete. */
 export function partialOf(path: string): string {
   return `${path}.safelight-part`;
 }
 
-/** Milliseconds between two notes of what has come. */
-const NOTE_EVERY = 200;
+/** Milliseconds between two saves of the state. */
+const SAVE_INTERVAL = 200;
 
 /**
- * @throws DOWNLOAD_FAILED, CHECKSUM_MISMATCH, FILE_NOT_WRITTEN, HttpFailure for what another attempt would not change (401, 404 ...), and
- * the signal's reason. What has come stays beside the file for the next run, unless it was wrong.
+ * Downloads a file. What has been downloaded stays next to the destination for the next run, unless it was wrong.
+ * @throws DOWNLOAD_FAILED, CHECKSUM_MISMATCH, FILE_NOT_WRITTEN, HttpFailure for permanent failures (401, 404 ...), the
+ *   signal's reason
  */
 export async function transfer(file: Transfer, connection: Connection): Promise<void> {
   const partial = partialOf(file.path);
@@ -90,7 +94,7 @@ async function fetchInto(partial: string, file: Transfer, connection: Connection
         if (!(error instanceof NoParts)) throw error;
       }
     }
-    await asOne(handle, file, connection);
+    await singleRequest(handle, file, connection);
   } finally {
     await handle.close();
   }
@@ -106,25 +110,25 @@ async function inParts(
   const parts = await Parts.open(`${partial}.json`, size, file.tag);
   if ((await handle.stat()).size !== size) {
     parts.clear();
-    await handle.truncate(size); // sparse: the disk is filled as parts come
+    await handle.truncate(size); // sparse: space is allocated as parts arrive
   }
   file.onBytes(parts.bytes, false);
   const stop = new AbortController();
   const { signal } = stop;
   const outer = connection.signal;
   const unlisten = outer && onAbort(outer, () => stop.abort(outer.reason));
-  let noted = performance.now();
-  const note = async () => {
-    if (performance.now() - noted < NOTE_EVERY) return;
-    noted = performance.now();
-    noting = noting.then(() => parts.note());
-    await noting;
+  let savedAt = performance.now();
+  const save = async () => {
+    if (performance.now() - savedAt < SAVE_INTERVAL) return;
+    savedAt = performance.now();
+    saving = saving.then(() => parts.save());
+    await saving;
   };
-  let noting = parts.note();
+  let saving = parts.save();
   const results = await Promise.allSettled(
     parts.missing().map((part) =>
       connection.gate.run(() =>
-        fetchPart(handle, parts, part, file, { ...connection, signal }, note).catch((error: unknown) => {
+        fetchPart(handle, parts, part, file, { ...connection, signal }, save).catch((error: unknown) => {
           stop.abort(error);
           throw error;
         }),
@@ -132,15 +136,15 @@ async function inParts(
     ),
   );
   unlisten?.();
-  await noting;
-  // The first that failed stopped the others.
+  await saving;
+  // The first failure aborts the other parts.
   if (results.some(({ status }) => status === 'rejected')) {
     const reason: unknown = stop.signal.reason;
-    if (connection.signal?.aborted) await parts.note();
+    if (connection.signal?.aborted) await parts.save();
     else if (reason instanceof NoParts || reason instanceof Mismatch) {
       file.onBytes(-parts.bytes, false);
       await parts.forget();
-    } else await parts.note();
+    } else await parts.save();
     throw reason;
   }
   await parts.forget();
@@ -152,7 +156,7 @@ async function fetchPart(
   part: Part,
   file: Transfer,
   connection: Connection,
-  note: () => Promise<void>,
+  save: () => Promise<void>,
 ): Promise<void> {
   await withRetries(connection, async (gained) => {
     const from = parts.next(part);
@@ -160,7 +164,7 @@ async function fetchPart(
     const answer = await requestFile(file, connection, {
       range: `bytes=${from}-${part.end - 1}`,
     }).catch((error: unknown) => {
-      // A range that the server does not know of: the file is another one by now, or it has no ranges.
+      // The server rejects the range: the file has changed, or it does not support ranges.
       if (error instanceof HttpFailure && error.status === 416) throw new NoParts();
       throw error;
     });
@@ -172,7 +176,7 @@ async function fetchPart(
     const [, first, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(range) ?? [];
     if (Number(first) !== from || (total !== '*' && Number(total) !== parts.size)) {
       answer.cancel();
-      throw new Mismatch(`the server sent '${range}' of ${parts.size} bytes`);
+      throw new Mismatch(`the server sent the range '${range}', expected a file of ${parts.size} bytes`);
     }
     let at = from;
     for await (const chunk of answer.body()) {
@@ -182,15 +186,15 @@ async function fetchPart(
       parts.add(part, piece.length);
       file.onBytes(piece.length, true);
       gained();
-      await note();
+      await save();
       if (at === part.end) break;
     }
     if (at < part.end) throw cutShort(file, part.end - at);
   });
 }
 
-/** From a server that sends files only whole, or does not say how long they are. */
-async function asOne(handle: FileHandle, file: Transfer, connection: Connection): Promise<void> {
+/** Downloads the file with a single request, if the server does not support ranges or does not state the size. */
+async function singleRequest(handle: FileHandle, file: Transfer, connection: Connection): Promise<void> {
   await connection.gate.run(() =>
     withRetries(connection, async () => {
       await handle.truncate(0);
@@ -204,8 +208,8 @@ async function asOne(handle: FileHandle, file: Transfer, connection: Connection)
           at += chunk.length;
           file.onBytes(chunk.length, true);
         }
-        const said = Number(answer.headers.get('content-length') ?? Number.NaN);
-        const size = file.size ?? (Number.isFinite(said) ? said : at);
+        const stated = Number(answer.headers.get('content-length') ?? Number.NaN);
+        const size = file.size ?? (Number.isFinite(stated) ? stated : at);
         if (at < size) throw cutShort(file, size - at);
       } catch (error) {
         file.onBytes(-at, false);
@@ -234,7 +238,7 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array, at: number): Prom
   }
 }
 
-/** A page instead of a file asks a person to log in. */
+/** Requests the file. An HTML page in its place is a login page, reported as status 401. */
 async function requestFile(
   { url, name }: Pick<Transfer, 'url' | 'name'>,
   { token, signal, patience }: Connection,
@@ -243,10 +247,10 @@ async function requestFile(
   const answer = await request(url, { token, signal, patience, headers });
   if (!answer.headers.get('content-type')?.startsWith('text/html') || /\.html?\b/.test(name)) return answer;
   answer.cancel();
-  throw new HttpFailure('the server answers with a page', 401, answer.headers);
+  throw new HttpFailure('the server returned a web page', 401, answer.headers);
 }
 
-/** How long a file is by its server; undefined where it does not tell. @throws HttpFailure */
+/** Returns the size of a file that the server states, or undefined. @throws HttpFailure */
 export async function remoteSize(
   file: Pick<Transfer, 'url' | 'name'>,
   connection: Connection,
@@ -270,13 +274,14 @@ function cutShort(file: Transfer, missing: number): HttpFailure {
 function mismatch({ name, url }: Transfer, { message }: Mismatch): SafelightError {
   return new SafelightError(
     'CHECKSUM_MISMATCH',
-    `${name} came wrong from ${new URL(url).host} twice: ${message}. Nothing of it was kept; try again later, or tell its publisher`,
+    `${name} was downloaded incorrectly from ${new URL(url).host} twice: ${message}. The data was discarded; try again later, or report it to the publisher`,
   );
 }
 
 function notWritten(path: string, error: unknown): unknown {
   const code = (error as NodeJS.ErrnoException | null)?.code;
   if (error instanceof SafelightError || typeof code !== 'string' || !/^E[A-Z]+$/.test(code)) return error;
-  const why = code === 'ENOSPC' ? 'the disk is full; make room and run it again' : (error as Error).message;
+  const why =
+    code === 'ENOSPC' ? 'the disk is full; free some space and run it again' : (error as Error).message;
   return new SafelightError('FILE_NOT_WRITTEN', `Cannot write '${path}': ${why}`, { cause: error });
 }

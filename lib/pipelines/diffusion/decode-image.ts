@@ -1,5 +1,5 @@
 /** The end of a generation: latents decoded, each with what its image's texts say. */
-import { eitherOf, isAborted, throwIfAborted } from '../../errors.js';
+import { combineSignals, isAborted, throwIfAborted } from '../../errors.js';
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import type { RgbImage } from '../../tensor/render.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -37,9 +37,9 @@ async function imageOf(
   late: AbortSignal | undefined,
 ): Promise<RgbImage> {
   const codec = await loaded.codec(signal);
-  const early = codec.memory()?.backend === 'cpu' ? eitherOf(hurry, late) : hurry;
+  const early = codec.memory()?.backend === 'cpu' ? combineSignals(hurry, late) : hurry;
   try {
-    return toPixels(await codec.decode(latent, { signal: eitherOf(signal, early) }));
+    return toPixels(await codec.decode(latent, { signal: combineSignals(signal, early) }));
   } catch (error) {
     throwIfAborted(signal);
     if (!early?.aborted || !isAborted(error)) throw error;

@@ -1,5 +1,5 @@
 /** The second pass of hires fix: the first picture enlarged, noise on it, and the end of the schedule again. */
-import { eitherOf } from '../../errors.js';
+import { combineSignals } from '../../errors.js';
 import { imageTensor } from '../../families/shared/latents.js';
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { crop } from '../../image/composite.js';
@@ -54,7 +54,7 @@ export async function planHires(
     height,
     steps: sigmas.length - 1,
     pass: async (latents, seeds, finish) => {
-      const enlarged = await enlarge(loaded, latents, hires, target, eitherOf(signal, finish));
+      const enlarged = await enlarge(loaded, latents, hires, target, combineSignals(signal, finish));
       const [, channels = 0, h = 0, w = 0] = enlarged.shape;
       const noise = imageNoise(
         // What was given is the first pass's, of another size.

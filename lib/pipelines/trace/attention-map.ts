@@ -7,7 +7,7 @@ import type { Chunk } from '../../conditioning/chunks.js';
 import { invalidOption } from '../../errors.js';
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import * as check from '../../options/check.js';
-import { heatColour } from '../../tensor/heat.js';
+import { heatColor } from '../../tensor/heat.js';
 import { interpolate } from '../../tensor/interpolate.js';
 import type { RgbImage, RgbPixels } from '../../tensor/render.js';
 import { Tensor } from '../../tensor/tensor.js';
@@ -152,7 +152,7 @@ export function overlayOf(image: RgbPixels, map: Tensor): RgbImage {
   for (let i = 0; i < map.size; i++) {
     const [r, g, b] = [image.data[i * 3]!, image.data[i * 3 + 1]!, image.data[i * 3 + 2]!];
     const gray = 0.299 * r + 0.587 * g + 0.114 * b;
-    const heat = heatColour(map.data[i]!);
+    const heat = heatColor(map.data[i]!);
     for (let c = 0; c < 3; c++) data[i * 3 + c] = Math.round((gray + heat[c]!) / 2);
   }
   return { data, width: image.width, height: image.height };

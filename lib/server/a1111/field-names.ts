@@ -56,9 +56,9 @@ const NAMES = Object.keys(FIELDS)
   .map((name) => name.replaceAll('.', '\\.'));
 const ANYWHERE = new RegExp(`(?<![\\w.])(?:${NAMES.join('|')})(?![\\w.])`, 'g');
 
-/** Places of a sentence where only an option can be named: `for init but received`, `leave out mask`, `options are not right: batch: ...`. */
+/** Places of a sentence where only an option can be named: `for init, received`, `leave out mask`, `options are not right: batch: ...`. */
 const BY_PLACE = [
-  /(?<=\bfor )[A-Za-z][\w.]*(?= but received)/g,
+  /(?<=\bfor )[A-Za-z][\w.]*(?=,? (?:but )?received)/g,
   /(?<=\b(?:leave out|give|beside) )[A-Za-z][\w.]*/g,
   /(?<=(?:^|[:;] ))[A-Za-z][\w.]*(?=: )/g,
 ];

@@ -1,4 +1,4 @@
-/** A tokenizer as one JSON text inside a model file: the same fields as `TokenizerFiles`. */
+/** Serializes a tokenizer as JSON in a model file, with the fields of `TokenizerFiles`. */
 import { z } from 'zod';
 import { SafelightError } from '../../errors.js';
 import type { TokenizerFiles } from './tokenizer-files.js';
@@ -33,7 +33,7 @@ export function serializeTokenizer(tokenizer: TokenizerFiles): string {
     eos_id: tokenizer.eosId,
     unk_id: tokenizer.unkId,
     pad_id: tokenizer.padId,
-    // Field by field, so that a converted file converts to the same bytes again.
+    // Explicit fields in a fixed order, so that converting a converted file produces the same bytes.
     added: tokenizer.added.map(({ id, content, normalized, lstrip, rstrip, singleWord }) => ({
       id,
       content,
@@ -65,7 +65,7 @@ export function parseTokenizer(text: string, where: string): TokenizerFiles {
   const result = schema.safeParse(json);
   if (!result.success) {
     const [issue] = result.error.issues;
-    return fail(`is no tokenizer: ${issue?.path.join('.')}: ${issue?.message}`);
+    return fail(`is not a tokenizer: ${issue?.path.join('.')}: ${issue?.message}`);
   }
   const { vocab, merges, added, ...ids } = result.data;
   return {

@@ -1,6 +1,6 @@
 /**
- * The files of a CLIP tokenizer, as transformers 4 and 5 write them: `tokenizer.json`, or `vocab.json` with `merges.txt`; its special
- * tokens from `tokenizer_config.json` and `special_tokens_map.json`.
+ * Reads the files of a CLIP tokenizer, as transformers 4 and 5 write them: `tokenizer.json`, or `vocab.json` with
+ * `merges.txt`; special tokens from `tokenizer_config.json` and `special_tokens_map.json`.
  */
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -17,25 +17,25 @@ import {
 } from './tokenizer-special.js';
 import type { WordPieceVocabulary } from './wordpiece-files.js';
 
-/** The vocabulary of a model folder. */
+/** The tokenizer of a model folder. */
 export interface TokenizerFiles {
-  /** Token (in byte-level characters, `</w>` at the end of words) -> id. */
+  /** Ids by token (in byte-level characters, with `</w>` at the end of words). */
   readonly vocab: ReadonlyMap<string, number>;
-  /** Pairs `"a b"`, the first to be merged first. */
+  /** Pairs `"a b"` in the order of their priority. */
   readonly merges: readonly string[];
   readonly bosId: number;
   readonly eosId: number;
-  /** Stands for a byte that the vocabulary does not have. */
+  /** Id of a byte that the vocabulary lacks. */
   readonly unkId: number;
-  /** Fills windows after the end token. */
+  /** Id that fills windows after the end token. */
   readonly padId: number;
-  /** Strings that are tokens of their own wherever they stand; the start and end token among them. */
+  /** Strings that are tokenized as one token wherever they occur, including the start and end tokens. */
   readonly added: readonly AddedToken[];
-  /** Window length, start and end included. */
+  /** Window length in tokens, including start and end tokens. */
   readonly maxLength: number;
 }
 
-/** A folder's own vocabulary, CLIP's standard one, or BERT's. */
+/** A folder's own tokenizer, CLIP's standard one, or BERT's. */
 export type TokenizerSource = TokenizerFiles | 'standard' | WordPieceVocabulary;
 
 const MAX_VOCABULARY = 64 * 1024 * 1024;
@@ -56,7 +56,7 @@ const tokenizerJson = z.object({
 
 /**
  * Reads a tokenizer's folder.
- * @param window length of the encoder's window; the tokenizer's own limit counts if it is lower
+ * @param window window length of the encoder; the tokenizer's own limit applies if it is lower
  * @throws FILE_NOT_FOUND, INVALID_FILE
  */
 export async function readTokenizerFiles(folder: string, window: number): Promise<TokenizerFiles> {
@@ -70,10 +70,10 @@ export async function readTokenizerFiles(folder: string, window: number): Promis
   });
   const added = numberTokens(special.added, vocab);
   const id = (key: 'bos' | 'eos' | 'unk' | 'pad'): number => {
-    const found = added.find(({ content }) => content === special[key])?.id ?? vocab.get(special[key]);
-    if (found === undefined)
+    const id = added.find(({ content }) => content === special[key])?.id ?? vocab.get(special[key]);
+    if (id === undefined)
       throw invalid(folder, `has no id for its ${key}_token ${JSON.stringify(special[key].slice(0, 40))}`);
-    return found;
+    return id;
   };
   const limit = config?.model_max_length ?? window;
   return {
@@ -97,12 +97,16 @@ interface VocabularyFiles {
 }
 
 async function readVocabulary(folder: string): Promise<VocabularyFiles> {
-  const whole = join(folder, 'tokenizer.json');
-  if ((await kindOf(whole)) === 'file') {
-    const { model, added_tokens } = check(tokenizerJson, await readJson(whole, MAX_VOCABULARY), whole);
+  const serialized = join(folder, 'tokenizer.json');
+  if ((await kindOf(serialized)) === 'file') {
+    const { model, added_tokens } = check(
+      tokenizerJson,
+      await readJson(serialized, MAX_VOCABULARY),
+      serialized,
+    );
     const vocab = new Map(Object.entries(model.vocab));
     const merges = model.merges.map((merge) => (typeof merge === 'string' ? merge : merge.join(' ')));
-    return { vocab, merges: checkMerges(merges, whole), serialized: added_tokens ?? null };
+    return { vocab, merges: checkMerges(merges, serialized), serialized: added_tokens ?? null };
   }
   const vocabFile = join(folder, 'vocab.json');
   const mergesFile = join(folder, 'merges.txt');
@@ -123,7 +127,7 @@ async function readVocabulary(folder: string): Promise<VocabularyFiles> {
 function checkMerges(merges: string[], path: string): string[] {
   const wrong = merges.find((merge) => !/^[^ ]+ [^ ]+$/.test(merge));
   if (wrong !== undefined)
-    throw invalid(path, `has the merge ${JSON.stringify(wrong.slice(0, 60))}, which is no pair of tokens`);
+    throw invalid(path, `has the merge ${JSON.stringify(wrong.slice(0, 60))}, which is not a pair of tokens`);
   return merges;
 }
 
@@ -135,7 +139,7 @@ function check<T>(schema: z.ZodType<T>, value: unknown, path: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
-  throw invalid(path, `is not what a tokenizer has there: ${issue?.path.join('.')}: ${issue?.message}`);
+  throw invalid(path, `has an invalid field ${issue?.path.join('.')}: ${issue?.message}`);
 }
 
 function invalid(path: string, what: string): SafelightError {

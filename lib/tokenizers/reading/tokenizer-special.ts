@@ -1,20 +1,20 @@
 /**
- * Which strings of a text are tokens of their own (`<|endoftext|>`, a `pad_token` of "!", words that were added in training),
- * put together from a tokenizer's files in the order in which transformers 5 puts them together
- * (`PreTrainedTokenizerBase._from_pretrained`, `TokenizersBackend.__init__`).
+ * Collects the strings that are single tokens (`<|endoftext|>`, a `pad_token` of "!", words added in training) from a
+ * tokenizer's files, in the order of transformers 5 (`PreTrainedTokenizerBase._from_pretrained`,
+ * `TokenizersBackend.__init__`).
  */
 import { z } from 'zod';
 
-/** A string that becomes one token wherever it stands. */
+/** A string that is tokenized as one token wherever it occurs. */
 export interface AddedToken {
   readonly id: number;
   readonly content: string;
-  /** Looked for in the normalized text (lower case), else in the text as it was written. */
+  /** True if it is matched in the normalized (lower-case) text, else in the original text. */
   readonly normalized: boolean;
-  /** Swallows the white space before it, after it. */
+  /** True if it includes the white space before it; `rstrip`: after it. */
   readonly lstrip: boolean;
   readonly rstrip: boolean;
-  /** Only where no letter or digit touches it. */
+  /** True if it matches only where no letter or digit is adjacent. */
   readonly singleWord: boolean;
 }
 
@@ -28,12 +28,12 @@ const tokenObject = z.object({
   special: flag,
 });
 type TokenObject = z.infer<typeof tokenObject>;
-type Given = string | TokenObject;
+type TokenValue = string | TokenObject;
 
 const named = z.union([z.string(), tokenObject]).nullish();
 const extra = z.union([z.array(z.union([z.string(), tokenObject])), z.record(z.string(), z.unknown())]);
 
-/** `special_tokens_map.json` */
+/** `special_tokens_map.json`. */
 export const specialTokensMap = z.object({
   bos_token: named,
   eos_token: named,
@@ -41,14 +41,14 @@ export const specialTokensMap = z.object({
   pad_token: named,
   additional_special_tokens: extra.nullish(),
 });
-/** `tokenizer_config.json` */
+/** `tokenizer_config.json`. */
 export const tokenizerConfig = specialTokensMap.extend({
   model_max_length: z.number().nullish(),
   added_tokens_decoder: z.record(z.string().regex(/^\d{1,10}$/), tokenObject).nullish(),
 });
-/** `added_tokens` of a `tokenizer.json` */
+/** `added_tokens` of a `tokenizer.json`. */
 export const serializedTokens = z.array(tokenObject.extend({ id: z.int().min(0) }));
-/** `added_tokens.json`: token -> id */
+/** `added_tokens.json`: ids by token. */
 export const addedTokensFile = z.record(z.string(), z.int().min(0));
 
 export interface SpecialTokenFiles {
@@ -58,43 +58,46 @@ export interface SpecialTokenFiles {
   readonly serialized: z.infer<typeof serializedTokens> | null;
 }
 
-/** Contents of the named tokens; the names CLIPTokenizer has where the files say nothing. */
+/** Contents of the special tokens; defaults are those of CLIPTokenizer. */
 export interface SpecialTokens {
   readonly bos: string;
   readonly eos: string;
   readonly unk: string;
   readonly pad: string;
-  /** Later entries override earlier ones of the same content. */
+  /** Later entries override earlier ones with the same content. */
   readonly added: readonly Omit<AddedToken, 'id'>[];
 }
 
 const KEYS = ['bos_token', 'eos_token', 'unk_token', 'pad_token'] as const;
 
-/** Joins what the files say of special and added tokens. */
+/** Combines the special and added tokens of all files. */
 export function joinSpecialTokens(files: SpecialTokenFiles): SpecialTokens {
-  const given = new Map<string, Given>();
+  const values = new Map<string, TokenValue>();
   const take = (source: SpecialTokenFiles['map'], special: boolean) => {
     for (const key of KEYS) {
       const value = source?.[key];
-      if (value) given.set(key, special && typeof value === 'object' ? { ...value, special: true } : value);
+      if (value) values.set(key, special && typeof value === 'object' ? { ...value, special: true } : value);
     }
   };
   take(files.config, false);
-  // A config that lists its added tokens is of the newer kind, and then the only source.
+  // A config that lists its added tokens has the newer format and is the only source.
   const declared = files.config?.added_tokens_decoder;
   if (!declared) take(files.map, true);
-  const base = declared ? byId(declared) : legacyTokens(files, given);
-  for (const [key, value] of given) {
+  const base = declared ? byId(declared) : legacyTokens(files, values);
+  for (const [key, value] of values) {
     const same = base.findLast(({ content }) => content === contentOf(value));
-    if (same) given.set(key, same);
+    if (same) values.set(key, same);
   }
   const name = (key: (typeof KEYS)[number]) =>
-    contentOf(given.get(key) ?? (key === 'bos_token' ? '<|startoftext|>' : '<|endoftext|>'));
-  const specials = KEYS.map((key) => given.get(key) ?? name(key));
-  const others = files.config?.additional_special_tokens ?? files.map?.additional_special_tokens;
-  const added: Given[] = [...base];
-  for (const token of [...specials, ...(Array.isArray(others) ? others : [])]) {
-    if (base.some(({ content }) => content === contentOf(token)) || added.some((one) => equal(one, token)))
+    contentOf(values.get(key) ?? (key === 'bos_token' ? '<|startoftext|>' : '<|endoftext|>'));
+  const specials = KEYS.map((key) => values.get(key) ?? name(key));
+  const additional = files.config?.additional_special_tokens ?? files.map?.additional_special_tokens;
+  const added: TokenValue[] = [...base];
+  for (const token of [...specials, ...(Array.isArray(additional) ? additional : [])]) {
+    if (
+      base.some(({ content }) => content === contentOf(token)) ||
+      added.some((candidate) => equal(candidate, token))
+    )
       continue;
     added.push(token);
   }
@@ -107,10 +110,10 @@ export function joinSpecialTokens(files: SpecialTokenFiles): SpecialTokens {
   };
 }
 
-/** `added_tokens.json`, then a `tokenizer.json`'s list, which knows better. */
-function legacyTokens(files: SpecialTokenFiles, given: ReadonlyMap<string, Given>): TokenObject[] {
+/** Returns the tokens of `added_tokens.json`, overridden by those of a `tokenizer.json`. */
+function legacyTokens(files: SpecialTokenFiles, values: ReadonlyMap<string, TokenValue>): TokenObject[] {
   const tokens = new Map<number, TokenObject>();
-  const special = new Set([...given.values()].map(contentOf));
+  const special = new Set([...values.values()].map(contentOf));
   for (const [content, id] of Object.entries(files.addedTokens ?? {}))
     tokens.set(id, { content, normalized: !special.has(content), special: special.has(content) });
   for (const { id, ...token } of files.serialized ?? []) tokens.set(id, token);
@@ -123,12 +126,12 @@ function byId(decoder: Readonly<Record<string, TokenObject>>): TokenObject[] {
     .map(([, token]) => token);
 }
 
-function contentOf(token: Given): string {
+function contentOf(token: TokenValue): string {
   return typeof token === 'string' ? token : token.content;
 }
 
-/** A bare string is a special token, looked for as written. */
-function withFlags(token: Given): Omit<AddedToken, 'id'> {
+/** Returns a token with its flags; a plain string is a special token, matched in the original text. */
+function withFlags(token: TokenValue): Omit<AddedToken, 'id'> {
   const object: TokenObject = typeof token === 'string' ? { content: token, special: true } : token;
   return {
     content: object.content,
@@ -139,13 +142,13 @@ function withFlags(token: Given): Omit<AddedToken, 'id'> {
   };
 }
 
-/** As Python's `in` sees it: a string never equals an object. */
-function equal(a: Given, b: Given): boolean {
+/** Compares like Python's `in`: a string never equals an object. */
+function equal(a: TokenValue, b: TokenValue): boolean {
   if (typeof a !== typeof b) return false;
   return JSON.stringify(withFlags(a)) === JSON.stringify(withFlags(b));
 }
 
-/** Ids as the tokenizers library gives them: the vocabulary's, else the next free one. */
+/** Assigns ids as the tokenizers library: the vocabulary's id, else the next unused one. */
 export function numberTokens(
   tokens: readonly Omit<AddedToken, 'id'>[],
   vocab: ReadonlyMap<string, number>,
@@ -153,8 +156,8 @@ export function numberTokens(
   const byContent = new Map<string, AddedToken>();
   let largest = -1;
   for (const token of tokens) {
-    const known = byContent.get(token.content)?.id ?? vocab.get(token.content);
-    const id = known ?? Math.max(largest + 1, vocab.size);
+    const existing = byContent.get(token.content)?.id ?? vocab.get(token.content);
+    const id = existing ?? Math.max(largest + 1, vocab.size);
     largest = Math.max(largest, id);
     byContent.set(token.content, { ...token, id });
   }

@@ -1,4 +1,7 @@
-/** The `tokenizer.json` of a sentencepiece unigram model (T5), checked. What Safelight does not run is refused rather than ignored. */
+/**
+ * Reads the `tokenizer.json` of a sentencepiece unigram model (T5). Unsupported features are errors rather than
+ * ignored.
+ */
 import { join } from 'node:path';
 import { z } from 'zod';
 import { SafelightError } from '../../errors.js';
@@ -11,22 +14,22 @@ import type { AddedToken } from './tokenizer-special.js';
 
 export interface UnigramFiles {
   readonly kind: 'unigram';
-  /** By id. */
+  /** Pieces by id. */
   readonly pieces: readonly Piece[];
   readonly unknown: number;
   readonly normalizer: readonly NormalizerStep[];
   readonly preTokenizer: readonly PreTokenizer[];
   readonly added: readonly AddedToken[];
-  /** Ends every text. */
+  /** Id of the end token. */
   readonly eos: number;
-  /** Fills windows after the end. */
+  /** Id that fills windows after the end token. */
   readonly pad: number;
 }
 
 const MAX_FILE = 64 * 1024 * 1024;
-/** Limit of a piece in UTF-16 units; sentencepiece's own is 16 characters. */
+/** Maximum length of a piece in UTF-16 units; sentencepiece's own limit is 16 characters. */
 const LONGEST_PIECE = 1024;
-/** The names that T5 has for them. */
+/** T5's end and padding tokens. */
 const EOS = '</s>';
 const PAD = '<pad>';
 
@@ -76,24 +79,24 @@ export async function readUnigramFiles(folder: string): Promise<UnigramFiles> {
     const binary = (await kindOf(join(folder, 'spiece.model'))) === 'file';
     throw new SafelightError(
       'FILE_NOT_FOUND',
-      `${folder} has no tokenizer.json${binary ? ', and its spiece.model is not read' : ''}; ` +
-        'put the tokenizer.json of the same model (of T5 v1.1, for example) there',
+      `${folder} has no tokenizer.json${binary ? ', and its spiece.model is not supported' : ''}; ` +
+        'copy the tokenizer.json of the same model (for example of T5 v1.1) there',
     );
   }
   return parseUnigram(await readJson(path, MAX_FILE), path);
 }
 
 /**
- * @param where what messages call the file
+ * @param where the file's name in messages
  * @throws INVALID_FILE, UNSUPPORTED_MODEL
  */
 export function parseUnigram(json: unknown, where: string): UnigramFiles {
   const kind = z.object({ model: z.object({ type: z.string() }) }).safeParse(json);
   if (kind.success && kind.data.model.type !== 'Unigram') {
-    throw unsupported(where, `is a tokenizer of ${shown(kind.data.model.type)}, where a Unigram one belongs`);
+    throw unsupported(where, `is a tokenizer of type ${shown(kind.data.model.type)} instead of Unigram`);
   }
   const { model, ...parts } = check(file, json, where);
-  if (model.byte_fallback) throw unsupported(where, 'falls back to bytes (byte_fallback)');
+  if (model.byte_fallback) throw unsupported(where, 'has byte_fallback');
   const pieces = model.vocab.map(([text, score]) => ({ text, score }));
   if (model.unk_id === undefined || model.unk_id === null || model.unk_id >= pieces.length)
     throw invalid(where, 'has no unk_id in its vocabulary');
@@ -108,11 +111,11 @@ export function parseUnigram(json: unknown, where: string): UnigramFiles {
     }),
   );
   const idOf = (content: string): number => {
-    const found =
+    const index =
       added.find((token) => token.content === content)?.id ??
       model.vocab.findIndex(([text]) => text === content);
-    if (found < 0) throw unsupported(where, `has no token ${content}, as T5's has`);
-    return found;
+    if (index < 0) throw unsupported(where, `has no token ${content}`);
+    return index;
   };
   return {
     kind: 'unigram',
@@ -128,66 +131,66 @@ export function parseUnigram(json: unknown, where: string): UnigramFiles {
 
 type Typed = z.infer<typeof typed>;
 
-function normalizerSteps(given: Typed | null, where: string): NormalizerStep[] {
-  switch (given?.type) {
+function normalizerSteps(step: Typed | null, where: string): NormalizerStep[] {
+  switch (step?.type) {
     case undefined:
       return [];
     case 'Sequence':
-      return check(z.object({ normalizers: sequence.normalizers }), given, where).normalizers.flatMap(
-        (step) => normalizerSteps(step, where),
+      return check(z.object({ normalizers: sequence.normalizers }), step, where).normalizers.flatMap((step) =>
+        normalizerSteps(step, where),
       );
     case 'Precompiled': {
       const { precompiled_charsmap: map } = check(
         z.object({ precompiled_charsmap: z.string() }),
-        given,
+        step,
         where,
       );
-      // Empty where sentencepiece was trained with the identity.
+      // Empty for models trained with the identity normalization.
       return map === '' ? [] : [{ kind: 'precompiled', map: new PrecompiledMap(map, where) }];
     }
     case 'Strip': {
       const { strip_left, strip_right } = check(
         z.object({ strip_left: z.boolean(), strip_right: z.boolean() }),
-        given,
+        step,
         where,
       );
       return [{ kind: 'strip', left: strip_left, right: strip_right }];
     }
     case 'Replace':
-      return [replaceStep(given, where)];
+      return [replaceStep(step, where)];
     default:
-      throw unsupported(where, `has the normalizer ${shown(given?.type)}`);
+      throw unsupported(where, `has the normalizer ${shown(step?.type)}`);
   }
 }
 
 const pattern = z.union([z.object({ String: z.string().min(1) }), z.object({ Regex: z.string() })]);
 
-function replaceStep(given: Typed, where: string): NormalizerStep {
-  const { pattern: what, content } = check(z.object({ pattern, content: z.string() }), given, where);
-  if ('String' in what) return { kind: 'replace', pattern: what.String, by: content };
-  // Only this one is written by the converters of sentencepiece models; others may mean something else in JavaScript.
-  if (what.Regex !== ' {2,}') throw unsupported(where, `replaces the expression ${shown(what.Regex)}`);
+function replaceStep(step: Typed, where: string): NormalizerStep {
+  const { pattern: source, content } = check(z.object({ pattern, content: z.string() }), step, where);
+  if ('String' in source) return { kind: 'replace', pattern: source.String, by: content };
+  // The only expression that converters of sentencepiece models write; others may have another meaning in JavaScript.
+  if (source.Regex !== ' {2,}') throw unsupported(where, `replaces the expression ${shown(source.Regex)}`);
   return { kind: 'replace', pattern: / {2,}/g, by: content };
 }
 
-function preTokenizerSteps(given: Typed | null, where: string): PreTokenizer[] {
-  switch (given?.type) {
+function preTokenizerSteps(step: Typed | null, where: string): PreTokenizer[] {
+  switch (step?.type) {
     case undefined:
       return [];
     case 'Sequence':
-      return check(z.object({ pretokenizers: sequence.pretokenizers }), given, where).pretokenizers.flatMap(
+      return check(z.object({ pretokenizers: sequence.pretokenizers }), step, where).pretokenizers.flatMap(
         (step) => preTokenizerSteps(step, where),
       );
     case 'WhitespaceSplit':
       return [{ kind: 'whitespace' }];
     case 'Metaspace': {
-      const { replacement, add_prefix_space, prepend_scheme, split } = check(metaspace, given, where);
+      const { replacement, add_prefix_space, prepend_scheme, split } = check(metaspace, step, where);
       // Older files have only the flag.
       const prepend = prepend_scheme ?? (add_prefix_space === false ? 'never' : 'always');
       return [{ kind: 'metaspace', mark: replacement, prepend, split: split ?? true }];
     }
     default:
-      throw unsupported(where, `has the pre_tokenizer ${shown(given?.type)}`);
+      throw unsupported(where, `has the pre_tokenizer ${shown(step?.type)}`);
   }
 }
 
@@ -195,7 +198,7 @@ function check<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
-  throw invalid(where, `is not what a tokenizer has there: ${issue?.path.join('.')}: ${issue?.message}`);
+  throw invalid(where, `has an invalid field ${issue?.path.join('.')}: ${issue?.message}`);
 }
 
 function shown(value: unknown): string {
@@ -209,6 +212,6 @@ function invalid(where: string, what: string): SafelightError {
 function unsupported(where: string, what: string): SafelightError {
   return new SafelightError(
     'UNSUPPORTED_MODEL',
-    `${where} ${what}, which Safelight does not run; take the tokenizer.json of T5 v1.1`,
+    `${where} ${what}, which is not supported; use the tokenizer.json of T5 v1.1`,
   );
 }

@@ -1,4 +1,4 @@
-/** The vocabulary of a BERT tokenizer: `vocab.txt`, a token a line, or `tokenizer.json`. */
+/** Reads the vocabulary of a BERT tokenizer: `vocab.txt`, one token per line, or `tokenizer.json`. */
 import { join } from 'node:path';
 import { z } from 'zod';
 import { SafelightError } from '../../errors.js';
@@ -6,7 +6,7 @@ import { kindOf, readJson, readText } from '../../files/read.js';
 
 export interface WordPieceVocabulary {
   readonly kind: 'wordpiece';
-  /** By id. */
+  /** Tokens by id. */
   readonly tokens: readonly string[];
   readonly ids: Readonly<Record<'cls' | 'sep' | 'pad' | 'unk' | 'mask', number>>;
 }
@@ -28,8 +28,8 @@ const tokenizerJson = z.object({
 });
 
 /**
- * @param folder a tokenizer's, or one where a checkpoint lies with its `vocab.txt`
- * @returns null if neither file is there
+ * @param folder folder of a tokenizer, or of a checkpoint with its `vocab.txt`
+ * @returns null if the folder has neither file
  * @throws INVALID_FILE
  */
 export async function readWordPieceFiles(folder: string): Promise<WordPieceVocabulary | null> {
@@ -39,22 +39,22 @@ export async function readWordPieceFiles(folder: string): Promise<WordPieceVocab
     if (lines.at(-1) === '') lines.pop();
     return vocabularyOf(lines, text);
   }
-  const whole = join(folder, 'tokenizer.json');
-  if ((await kindOf(whole)) !== 'file') return null;
-  const parsed = tokenizerJson.safeParse(await readJson(whole, MAX_VOCABULARY));
-  if (!parsed.success) throw damaged(whole, 'is no tokenizer of WordPiece');
+  const serialized = join(folder, 'tokenizer.json');
+  if ((await kindOf(serialized)) !== 'file') return null;
+  const parsed = tokenizerJson.safeParse(await readJson(serialized, MAX_VOCABULARY));
+  if (!parsed.success) throw damaged(serialized, 'is not a WordPiece tokenizer');
   const tokens: string[] = [];
   for (const [token, id] of Object.entries(parsed.data.model.vocab)) tokens[id] = token;
   for (let id = 0; id < tokens.length; id++)
-    if (tokens[id] === undefined) throw damaged(whole, `has no token with the id ${id}`);
-  return vocabularyOf(tokens, whole);
+    if (tokens[id] === undefined) throw damaged(serialized, `has no token with the id ${id}`);
+  return vocabularyOf(tokens, serialized);
 }
 
 function vocabularyOf(tokens: readonly string[], path: string): WordPieceVocabulary {
   const id = (name: keyof typeof SPECIAL): number => {
-    const found = tokens.indexOf(SPECIAL[name]);
-    if (found < 0) throw damaged(path, `has no ${SPECIAL[name]}`);
-    return found;
+    const index = tokens.indexOf(SPECIAL[name]);
+    if (index < 0) throw damaged(path, `has no ${SPECIAL[name]}`);
+    return index;
   };
   return {
     kind: 'wordpiece',
@@ -66,6 +66,6 @@ function vocabularyOf(tokens: readonly string[], path: string): WordPieceVocabul
 function damaged(path: string, what: string): SafelightError {
   return new SafelightError(
     'INVALID_FILE',
-    `${path} ${what}; the file is damaged or of another kind of tokenizer: download it again`,
+    `${path} ${what}; the file is damaged or another kind of tokenizer: download it again`,
   );
 }

@@ -90,7 +90,7 @@ describe('a U-Net file', () => {
           const { code, message } = await rejection(path);
           expect(code).toBe(prefix === UNET ? 'MISSING_TENSOR' : 'UNSUPPORTED_MODEL');
           expect(message).toMatch(text[model]!);
-          expect(message).toMatch(/the vae option \(--vae\) gives the autoencoder/);
+          expect(message).toMatch(/the vae option \(--vae\) supplies an autoencoder/);
           expect(message).toContain(`FOLDER/unet/${WEIGHTS}.${ending}`);
           const { message: withVae } = await rejection(path, { vae: join(root, model, 'vae') });
           expect(withVae).not.toMatch(/autoencoder \(VAE\)/);
@@ -154,13 +154,13 @@ describe('a file of another component', () => {
     expect(await rejection(vae)).toEqual({
       code: 'UNSUPPORTED_MODEL',
       message: expect.stringMatching(
-        /holds no U-Net .* but of autoencoder \(VAE\) alone\. Missing: U-Net, text encoder, tokenizer\. .*--vae/,
+        /contains no U-Net .*, only the weights of autoencoder \(VAE\)\. Missing: U-Net, text encoder, tokenizer\. .*--vae/,
       ),
     });
     expect((await inspectModel(vae)).components).toMatchObject([{ kind: 'autoencoder_kl' }]);
     const text = write(join(root, 'text.safetensors'), await cut(whole, 'cond_stage_model.model.'));
     expect((await rejection(text)).message).toMatch(
-      /of text encoder alone\. Missing: U-Net, autoencoder \(VAE\)\./,
+      /only the weights of text encoder\. Missing: U-Net, autoencoder \(VAE\)\./,
     );
     expect((await inspectModel(text)).components).toMatchObject([
       { kind: 'text_encoder', dialect: 'openclip' },

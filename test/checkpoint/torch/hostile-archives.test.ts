@@ -1,7 +1,7 @@
 import { open, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { byTable, crc32 } from '../../../lib/checkpoint/formats/crc.js';
+import { crc32, crc32ByTable } from '../../../lib/checkpoint/formats/crc.js';
 import { openWeights } from '../../../lib/checkpoint/formats/open-weights.js';
 import { verifyTensors } from '../../../lib/checkpoint/formats/verify.js';
 import { type ErrorCode, SafelightError } from '../../../lib/errors.js';
@@ -137,7 +137,7 @@ describe('a malicious archive', () => {
     [
       'a bomb with its true size',
       () => archive({ pickled: { data: bomb, deflate: true } }),
-      /67108864 bytes in "a\/data\.pkl", where at most/,
+      /67108864 bytes in "a\/data\.pkl", expected at most/,
     ],
     [
       'a bomb with a false size',
@@ -213,12 +213,12 @@ describe('a malicious archive', () => {
     [
       'an entry that overlaps the directory',
       () => archive({ stored: { says: { size: 200, packed: 200 } } }),
-      /reach outside/,
+      /exceeds the space before the directory/,
     ],
     [
       'a stored entry with two different sizes',
       () => archive({ stored: { says: { size: 8 } } }),
-      /another size than its own/,
+      /stored with differing sizes/,
     ],
     [
       'sixty thousand missing entries',
@@ -228,23 +228,27 @@ describe('a malicious archive', () => {
     [
       'absurdly many entries',
       () => archive({}, { zip64: true, directory64: { count: 2n ** 40n } }),
-      /promises 1099511627776 zip entries/,
+      /states 1099511627776 zip entries/,
     ],
     [
       'a count beyond exact integers',
       () => archive({}, { zip64: true, directory64: { count: 2n ** 63n } }),
-      /absurd size/,
+      /implausible size/,
     ],
     [
       'an absurdly large directory',
       () => archive({}, { zip64: true, directory64: { length: 2n ** 40n } }),
-      /which is absurd/,
+      /which is implausible/,
     ],
-    ['a directory at another offset', () => archive({}, { end: { 16: 5 } }), /not where it says/],
+    ['a directory at another offset', () => archive({}, { end: { 16: 5 } }), /at another position than stated/],
     ['fewer entries than declared', () => archive({}, { end: { 8: 1, 10: 1 } }), /longer than its entries/],
-    ['several disks', () => archive({}, { end: { 4: 1 } }), /several pieces/],
-    ['data before it', () => Buffer.concat([ascii('PK\x03\x04'), archive()]), /not where it says/],
-    ['data after it', () => Buffer.concat([archive(), ascii('x')]), /no end of a zip directory/],
+    ['several disks', () => archive({}, { end: { 4: 1 } }), /multi-volume/],
+    [
+      'data before it',
+      () => Buffer.concat([ascii('PK\x03\x04'), archive()]),
+      /at another position than stated/,
+    ],
+    ['data after it', () => Buffer.concat([archive(), ascii('x')]), /no end record of a zip directory/],
     ['a missing tensor', () => zip([['a/data.pkl', { data: stateDict }]]), /no entry for the storage "0"/],
     [
       'a truncated tensor',
@@ -254,7 +258,7 @@ describe('a malicious archive', () => {
   ])('is rejected for %s', (_, file, message) => rejected(file(), message));
 
   test('is rejected if it is another kind of file', async () => {
-    await rejected(archive({ stored: { deflate: true } }), /tensors compressed/, 'UNSUPPORTED_MODEL');
+    await rejected(archive({ stored: { deflate: true } }), /compressed tensors/, 'UNSUPPORTED_MODEL');
     await rejected(
       archive({ more: [['a/byteorder', { data: ascii('big') }]] }),
       /big-endian/,
@@ -270,7 +274,7 @@ describe('a malicious archive', () => {
     );
     await rejected(
       pickle(dict({ a: ascii('N') }), ascii('0N'), Buffer.alloc(20, 'N')),
-      /plain pickle/,
+      /is a pickle that torch\.save did not write/,
       'UNSUPPORTED_MODEL',
     );
   });
@@ -283,6 +287,6 @@ describe('a malicious archive', () => {
 
 test('computes equal checksums in both ways', async () => {
   const bytes = await readFile(join(FIXTURES, 'views.pt'));
-  expect(byTable(bytes)).toBe(crc32(bytes));
-  expect(byTable(bytes.subarray(100), byTable(bytes.subarray(0, 100)))).toBe(crc32(bytes));
+  expect(crc32ByTable(bytes)).toBe(crc32(bytes));
+  expect(crc32ByTable(bytes.subarray(100), crc32ByTable(bytes.subarray(0, 100)))).toBe(crc32(bytes));
 });

@@ -251,12 +251,12 @@ describe('a tensor that depends on an unknown object', () => {
     [
       'a function that creates it from a storage',
       dict({ a: unknown(raw, int(2)), b: good }),
-      /asks for "my\.quant\.unpack_tensor" to make "a"/,
+      /uses "my\.quant\.unpack_tensor" to create "a"/,
     ],
     [
       'a function that creates it from a tensor',
       dict({ b: good, deep: dict({ a: unknown(tuple(good)) }) }),
-      /"my\.quant\.unpack_tensor" to make "deep\.a"/,
+      /"my\.quant\.unpack_tensor" to create "deep\.a"/,
     ],
     [
       'a Parameter of it',
@@ -279,7 +279,7 @@ describe('a tensor that depends on an unknown object', () => {
           ascii('}'),
         ),
       }),
-      /asks for "torchao\.dtypes\.Quantized" to make "a"/,
+      /uses "torchao\.dtypes\.Quantized" to create "a"/,
     ],
     [
       'a custom dict',
@@ -306,7 +306,7 @@ describe('a tensor that depends on an unknown object', () => {
         optimizer: dict({ m: good }),
         model: made(global('models.yolo', 'Model'), empty, dict({ a: good })),
       }),
-      /"models\.yolo\.Model" to make "model"/,
+      /"models\.yolo\.Model" to create "model"/,
     ],
     [
       'the whole saved object',
@@ -324,7 +324,7 @@ describe('a tensor that depends on an unknown object', () => {
           [2, 2],
         ),
       }),
-      /no known type \(my\.storages\.Fancy\)/,
+      /unknown type \(my\.storages\.Fancy\)/,
     ],
   ])('is rejected by name: %s', async (_, value, message) => {
     await expect(read(value)).rejects.toMatchObject({
@@ -338,7 +338,7 @@ describe('a tensor that depends on an unknown object', () => {
     for (const value of [module, dict({ model: module }), dict({ anything: module })])
       await expect(read(value)).rejects.toMatchObject({
         code: 'UNSUPPORTED_MODEL',
-        message: expect.stringMatching(/whole module \("torch\.nn\.modules\.linear\.Linear"\)/),
+        message: expect.stringMatching(/pickled module \("torch\.nn\.modules\.linear\.Linear"\)/),
       });
   });
 });
@@ -380,7 +380,7 @@ describe('a name that can run code is rejected, even among training leftovers', 
     const value = dict({ state_dict: dict({ a: good }), leftover: call(found, text('x')) });
     await expect(read(value)).rejects.toMatchObject({
       code: 'INVALID_FILE',
-      message: expect.stringMatching(/asks for ".*", which weights do not need; nothing was executed/),
+      message: expect.stringMatching(/imports ".*", which weights do not use; nothing was executed/),
     });
   });
 });

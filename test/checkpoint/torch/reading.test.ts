@@ -123,10 +123,10 @@ describe('the moving average of the weights', () => {
 
 describe('unsupported files', () => {
   test.each([
-    ['module.pt', /whole module \("torch\.nn\.modules\.linear\.Linear"\)/],
-    ['module-legacy.pt', /whole module/],
+    ['module.pt', /pickled module \("torch\.nn\.modules\.linear\.Linear"\)/],
+    ['module-legacy.pt', /pickled module/],
     ['sparse.pt', /"torch\._utils\._rebuild_sparse_tensor": sparse/],
-    ['quantized.pt', /of a form that is not read/],
+    ['quantized.pt', /unsupported tensors/],
     ['script.pt', /TorchScript/],
   ])('rejects %s by name', async (name, message) => {
     await expect(open(name)).rejects.toMatchObject({

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { OpenModelOptions } from '../../../lib/checkpoint/model-descriptor.js';
-import { readStatedTraining } from '../../../lib/checkpoint/stated-training.js';
+import { readTrainingMetadata } from '../../../lib/checkpoint/training-metadata.js';
 import { openModel } from '../../../lib/families/registry.js';
 import { DiscreteSchedule } from '../../../lib/sampling/discrete-schedule.js';
 import { inspectModel } from '../../../lib/tools/inspect.js';
@@ -165,6 +165,6 @@ test('reads metadata of any kind without an error', () => {
     '__proto__',
   ];
   for (const key of keys)
-    for (const text of odd) expect(() => readStatedTraining(new Map([[key, text]]))).not.toThrow();
+    for (const text of odd) expect(() => readTrainingMetadata(new Map([[key, text]]))).not.toThrow();
   expect(headerOf({}, { a: '' }).data).toBe(0);
 });

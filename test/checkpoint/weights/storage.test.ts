@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { StorageType } from '../../../lib/binding/types.js';
 import { starterModel } from '../../../lib/checkpoint/open.js';
 import {
-  fitting,
+  fittingStorage,
   sameShape,
   storageFor,
   storageTypes,
@@ -27,7 +27,7 @@ describe('storageFor', () => {
     ['q4_0', 1, 'f16'],
     ['bf16', 3, 'bf16'],
   ])('stores %s of rows of %d as %s', (wanted, row, kept) => {
-    expect(fitting(wanted, row)).toBe(kept);
+    expect(fittingStorage(wanted, row)).toBe(kept);
     expect(storageFor({ role: 'matrix', shape: [7, row, 1, 1] }, 'F16', wanted)).toBe(kept);
   });
 

@@ -118,10 +118,7 @@ describe('errors with field names of the request', () => {
     ['height', 'one', 'height'],
   ])('are returned for jobs that fail: %s', (option, expected, field) => {
     const { status, message } = failureOf(invalidOption(option, expected, 7));
-    expect([status, message]).toEqual([
-      422,
-      `Expected ${expected} for ${field} but received 7 of type number`,
-    ]);
+    expect([status, message]).toEqual([422, `Expected ${expected} for ${field}, received 7.`]);
   });
 
   it('do not translate words that are not options', async () => {

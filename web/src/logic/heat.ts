@@ -1,5 +1,5 @@
 /** Numbers as colours. */
-export { heatColour as heat } from '../../../lib/tensor/heat.js';
+export { heatColor as heat } from '../../../lib/tensor/heat.js';
 
 /** A colour for each code: neighbours in the codebook look nothing alike, the same code always the same. */
 export function codeColour(code: number): string {

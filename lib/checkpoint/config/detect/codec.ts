@@ -1,16 +1,16 @@
-/** Encoder and decoder of an autoencoder from its tensors alone. Works on canonical names. */
+/** Detects the encoder and decoder of an autoencoder from its tensors. Expects canonical names. */
 import { SafelightError } from '../../../errors.js';
-import { countPlaces } from '../../naming/naming.js';
+import { countIndices } from '../../naming/naming.js';
 import type { ComponentWeights } from '../../weights/component.js';
 import { AUTOENCODER_NORM_EPS, AUTOENCODER_NORM_GROUPS } from '../codec.js';
 import type { CodecConfig } from '../types.js';
 
-/** As many as C++ takes. */
+/** The native code's limit. */
 const MAX_LEVELS = 12;
 
 /**
- * What tensors do not say is the same in all that were published: the groups and eps of the norms. Attention is where its tensors are,
- * so the resolution that a config names is not needed.
+ * Detects all fields but the groups and eps of the norms, which are the same in all published models. Levels whose
+ * tensors include attention have it, so the resolution of the training config is not needed.
  * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL
  */
 export function detectCodec(weights: ComponentWeights): CodecConfig {
@@ -18,10 +18,10 @@ export function detectCodec(weights: ComponentWeights): CodecConfig {
   const has = (prefix: string): boolean => names.some((name) => name.startsWith(prefix));
   const levels = Math.max(
     1,
-    countPlaces(names, 'encoder.down_blocks.').end,
-    countPlaces(names, 'decoder.up_blocks.').end,
+    countIndices(names, 'encoder.down_blocks.').end,
+    countIndices(names, 'decoder.up_blocks.').end,
   );
-  if (levels > MAX_LEVELS) throw odd(weights, `it has ${levels} levels`);
+  if (levels > MAX_LEVELS) throw unsupportedCodec(weights, `it has ${levels} levels`);
   const each = <T>(of: (level: number) => T): T[] => Array.from({ length: levels }, (_, level) => of(level));
   return {
     in_channels: weights.shape('encoder.conv_in.weight', 4)[1] ?? 0,
@@ -32,8 +32,8 @@ export function detectCodec(weights: ComponentWeights): CodecConfig {
     ),
     layers_per_block: Math.max(
       1,
-      countPlaces(names, 'encoder.down_blocks.0.resnets.').end,
-      countPlaces(names, 'decoder.up_blocks.0.resnets.').end - 1,
+      countIndices(names, 'encoder.down_blocks.0.resnets.').end,
+      countIndices(names, 'decoder.up_blocks.0.resnets.').end - 1,
     ),
     norm_num_groups: AUTOENCODER_NORM_GROUPS,
     norm_eps: AUTOENCODER_NORM_EPS,
@@ -43,10 +43,10 @@ export function detectCodec(weights: ComponentWeights): CodecConfig {
   };
 }
 
-/** An autoencoder that its tensors give no sense to. */
-export function odd(weights: ComponentWeights, what: string): SafelightError {
+/** Returns the error of an autoencoder whose tensors match no supported structure. */
+export function unsupportedCodec(weights: ComponentWeights, what: string): SafelightError {
   return new SafelightError(
     'UNSUPPORTED_MODEL',
-    `The autoencoder of ${weights.where} is none that Safelight runs: ${what}; take one of Stable Diffusion, latent diffusion or VQGAN`,
+    `The autoencoder of ${weights.where} is not supported: ${what}; use one of Stable Diffusion, latent diffusion or VQGAN`,
   );
 }

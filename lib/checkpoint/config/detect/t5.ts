@@ -1,28 +1,28 @@
-/** The config of a T5 encoder from its tensors alone. Works on canonical names. */
+/** Detects the config of a T5 encoder from its tensors. Expects canonical names. */
 import { SafelightError } from '../../../errors.js';
-import { countPlaces } from '../../naming/naming.js';
+import { countIndices } from '../../naming/naming.js';
 import type { ComponentWeights } from '../../weights/component.js';
 import type { T5EncoderConfig } from '../types.js';
 
 const BLOCKS = 'encoder.block.';
 const ATTENTION = 'layer.0.SelfAttention';
 
-/** Constants of every published T5, which no tensor tells. */
+/** Constants of every published T5 that the tensors do not determine. */
 const MAX_DISTANCE = 128;
 const EPSILON = 1e-6;
 
-/** @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL for the first T5 and for UMT5 */
+/** @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL for T5 before v1.1 and for UMT5 */
 export function detectT5Config(weights: ComponentWeights): T5EncoderConfig {
   for (const name of weights.tensors.keys())
     if (/\bblock\.0\.layer\.1\.DenseReluDense\.wi\.weight$/.test(name))
-      throw unsupported(weights, 'a T5 with ReLU, as before v1.1');
+      throw unsupported(weights, 'a T5 with ReLU (before v1.1)');
   if (weights.parameters.has(`${BLOCKS}1.${ATTENTION}.relative_attention_bias.weight`))
-    throw unsupported(weights, 'a UMT5, with a position bias in every layer');
+    throw unsupported(weights, 'a UMT5 (a position bias in every layer)');
   const [vocabulary = 0, side = 0] = weights.shape('shared.weight', 2);
   const [inner = 0] = weights.shape(`${BLOCKS}0.${ATTENTION}.q.weight`, 2);
   const [buckets = 0, heads = 0] = weights.shape(`${BLOCKS}0.${ATTENTION}.relative_attention_bias.weight`, 2);
   const [hidden = 0] = weights.shape(`${BLOCKS}0.layer.1.DenseReluDense.wi_0.weight`, 2);
-  const layers = countPlaces(weights.parameters.keys(), BLOCKS);
+  const layers = countIndices(weights.parameters.keys(), BLOCKS);
   if (layers.gap) weights.parameter(`${BLOCKS}${layers.count}.layer.0.layer_norm.weight`);
   return {
     vocab_size: vocabulary,
@@ -41,6 +41,6 @@ export function detectT5Config(weights: ComponentWeights): T5EncoderConfig {
 function unsupported(weights: ComponentWeights, what: string): SafelightError {
   return new SafelightError(
     'UNSUPPORTED_MODEL',
-    `${weights.where} holds ${what}, which Safelight does not run; take a model of T5 v1.1`,
+    `${weights.where} contains ${what}, which is not supported; use a model of T5 v1.1`,
   );
 }

@@ -1,13 +1,14 @@
-/** The config of a CLIP text encoder from its tensors alone. Works on canonical names. */
+/** Detects the config of a CLIP text encoder from its tensors. Expects canonical names. */
 
-import { countPlaces } from '../../naming/naming.js';
+import { countIndices } from '../../naming/naming.js';
 import type { ComponentWeights } from '../../weights/component.js';
 import { completeTextEncoderConfig } from '../diffusers/text-encoder.js';
 import type { TextEncoderConfig } from '../types.js';
 
 /**
- * Heads are 64 wide in every CLIP; OpenAI's has the quick GELU, OpenCLIP the exact one.
- * @param pooled whether the pooled output, and so its projection, is used
+ * Detects the config; head width and activation follow from the kind: heads are 64 wide in every CLIP, OpenAI's has the
+ * quick GELU, OpenCLIP the exact GELU.
+ * @param pooled true if the pooled output, and therefore its projection, is used
  */
 export function detectTextEncoderConfig(
   weights: ComponentWeights,
@@ -17,7 +18,7 @@ export function detectTextEncoderConfig(
   const [vocabulary = 0, side = 0] = weights.shape('text_model.embeddings.token_embedding.weight', 2);
   const [positions = 0] = weights.shape('text_model.embeddings.position_embedding.weight', 2);
   const [hidden = 0] = weights.shape('text_model.encoder.layers.0.mlp.fc1.weight', 2);
-  const layers = countPlaces(weights.parameters.keys(), 'text_model.encoder.layers.');
+  const layers = countIndices(weights.parameters.keys(), 'text_model.encoder.layers.');
   if (layers.gap) weights.parameter(`text_model.encoder.layers.${layers.count}.layer_norm1.weight`);
   return completeTextEncoderConfig(
     {

@@ -1,20 +1,23 @@
-/** The config of a U-Net from its tensors alone, for single files of any size. Works on canonical names. */
+/** Detects the config of a U-Net from its tensors, for single files of any size. Expects canonical names. */
 import { defined } from '../../../defined.js';
 import { SafelightError } from '../../../errors.js';
-import { countPlaces } from '../../naming/naming.js';
+import { countIndices } from '../../naming/naming.js';
 import type { ComponentWeights } from '../../weights/component.js';
 import { completeUNetConfig } from '../diffusers/complete-unet.js';
 import type { ClassEmbeddingConfig, UNetConfig } from '../types.js';
 
-/** What the tensors of a U-Net do not say. */
+/** Properties of a U-Net that its tensors do not determine. */
 export interface UNetHints {
-  /** Width of the pooled text, and how many time ids follow it, for a U-Net that takes them (SDXL 6, its refiner 5). */
+  /**
+   * Width of the pooled text embedding and number of time ids after it (6 for SDXL, 5 for its refiner); null for U-Nets
+   * without.
+   */
   readonly addition: { readonly pooled: number; readonly ids: number } | null;
-  /** Latent side in training. */
+  /** Side length of the training latents. */
   readonly sampleSize: number;
-  /** Its transformers have convolutions around them, whatever the shapes say. */
+  /** The transformers have 1x1 convolutions as projections, whatever the shapes suggest. */
   readonly convolutions?: boolean;
-  /** Into how many heads so many channels are divided, where a YAML config tells; default what Stable Diffusion does. */
+  /** Returns the number of heads for a number of channels, from a YAML config; default as in Stable Diffusion. */
   readonly heads?: ((channels: number) => number) | undefined;
 }
 
@@ -33,7 +36,7 @@ export function detectUNetConfig(weights: ComponentWeights, hints: UNetHints): U
     const expected = (down[levels - 1 - i]?.layers ?? 0) + 1;
     if (layers < expected) weights.parameter(`up_blocks.${i}.resnets.${layers}.conv1.weight`);
     if (layers > expected)
-      throw scan.odd(`up_blocks.${i} has ${layers} residual blocks where ${expected} are expected`);
+      throw scan.unsupported(`up_blocks.${i} has ${layers} residual blocks, expected ${expected}`);
   });
   const linear = flat && !hints.convolutions;
   const heads = hints.heads ?? ((side: number) => headsOf(side, linear));
@@ -66,7 +69,10 @@ export function detectUNetConfig(weights: ComponentWeights, hints: UNetHints): U
   );
 }
 
-/** SD1 has 8 heads whatever the width, and convolutions around its transformers; later models have heads of 64 and linear layers. */
+/**
+ * Returns the number of heads: 8 at every width for SD1, which has convolutional projections; heads of 64 for later
+ * models with linear ones.
+ */
 function headsOf(side: number, linear: boolean): number {
   if (!linear) return 8;
   let heads = Math.max(1, Math.floor(side / 64));
@@ -81,19 +87,19 @@ class Scan {
     this.names = [...weights.parameters.keys()];
   }
 
-  /** How many places `prefix.N` there are; a gap is a missing tensor. */
+  /** Returns the number of consecutive `prefix.N`; a gap is a missing tensor. */
   count(prefix: string): number {
-    const { count, gap } = countPlaces(this.names, prefix);
+    const { count, gap } = countIndices(this.names, prefix);
     if (gap) {
       throw new SafelightError(
         'MISSING_TENSOR',
-        `${this.weights.where} has no tensors of ${prefix}${count} of its U-Net, though it has later ones; the file is incomplete: download it again`,
+        `${this.weights.where} has no tensors ${prefix}${count}.* of its U-Net but has later ones; the file is incomplete: download it again`,
       );
     }
     return count;
   }
 
-  /** Residual blocks of a level, and how many transformer blocks follow each of them. */
+  /** Returns the number of residual blocks of a level, and of transformer blocks after each of them. */
   level(place: string, blocks: boolean): { layers: number; depth: number } {
     const layers = this.count(`${place}.resnets.`);
     const attentions = this.count(`${place}.attentions.`);
@@ -110,7 +116,7 @@ class Scan {
     };
   }
 
-  /** Transformer blocks; an attention block counts as one. */
+  /** Returns the number of transformer blocks; 1 for an attention block. */
   depth(attention: string, attentionBlock: boolean): number {
     if (attentionBlock) return this.has(`${attention}.`) ? 1 : 0;
     const blocks = this.count(`${attention}.transformer_blocks.`);
@@ -120,19 +126,22 @@ class Scan {
     return blocks;
   }
 
-  /** The one value of all that are not 0. */
+  /** Returns the only nonzero value, or 0. @throws UNSUPPORTED_MODEL for different nonzero values */
   common(depths: readonly number[], place: string): number {
-    const found = [...new Set(depths.filter((depth) => depth > 0))];
-    if (found.length > 1) throw this.odd(`${place} has transformers of ${found.join(' and ')} blocks`);
-    return found[0] ?? 0;
+    const distinct = [...new Set(depths.filter((depth) => depth > 0))];
+    if (distinct.length > 1)
+      throw this.unsupported(
+        `${place} has transformers with different numbers of blocks (${distinct.join(', ')})`,
+      );
+    return distinct[0] ?? 0;
   }
 
-  /** Attention blocks; or of the first transformer: its projections' form, and the width of the text's states. */
+  /** Detects attention blocks, or the projections and the context width of the first transformer. */
   attention(): { blocks: boolean; linear: boolean; context: number } {
-    const name = this.names.find((found) => found.endsWith('.attn2.to_k.weight'));
+    const name = this.names.find((candidate) => candidate.endsWith('.attn2.to_k.weight'));
     if (name === undefined) {
-      if (!this.names.some((found) => found.endsWith('.group_norm.weight')))
-        throw this.odd('there is no attention to a text');
+      if (!this.names.some((candidate) => candidate.endsWith('.group_norm.weight')))
+        throw this.unsupported('it has no cross-attention');
       return { blocks: true, linear: false, context: 0 };
     }
     const place = name.slice(0, name.indexOf('.transformer_blocks.'));
@@ -140,7 +149,7 @@ class Scan {
     return { blocks: false, linear, context: this.weights.shape(name, 2)[1] ?? 0 };
   }
 
-  /** What Stable Diffusion's own do not have. */
+  /** Detects features that Stable Diffusion's own U-Nets do not have. */
   variants(sides: readonly number[]): Partial<UNetConfig> {
     const [first = 0] = sides;
     const resamples = (path: 'down' | 'up') =>
@@ -159,9 +168,9 @@ class Scan {
   classEmbedding(width: number): ClassEmbeddingConfig | null {
     if (!this.has('class_embedding.')) return null;
     if (this.has('class_embedding.linear_1.'))
-      throw this.odd('its class embedding is of numbers, and only a config tells which');
+      throw this.unsupported('its class embedding has numeric inputs, which only a config specifies');
     const [size = 0, wide] = this.weights.shape('class_embedding.weight', 2);
-    if (wide !== width) throw this.odd(`its class embedding is ${wide} wide where ${width} is expected`);
+    if (wide !== width) throw this.unsupported(`its class embedding has width ${wide}, expected ${width}`);
     return { type: 'table', size };
   }
 
@@ -171,11 +180,11 @@ class Scan {
       return null;
     }
     const [, input = 0] = this.weights.shape('add_embedding.linear_1.weight', 2);
-    if (hint === null) throw this.odd(`it takes ${input} numbers besides time and text`);
+    if (hint === null) throw this.unsupported(`it has ${input} additional inputs besides time and text`);
     const each = (input - hint.pooled) / hint.ids;
     if (!Number.isInteger(each) || each < 2) {
-      throw this.odd(
-        `it takes ${input} numbers besides time and text, which are not ${hint.pooled} of pooled text and ${hint.ids} sinusoids (its first level is ${side} wide)`,
+      throw this.unsupported(
+        `it has ${input} additional inputs besides time and text, expected a pooled embedding of ${hint.pooled} and ${hint.ids} sinusoids (its first level has ${side} channels)`,
       );
     }
     return { time_embed_dim: each, input_dim: input };
@@ -185,10 +194,10 @@ class Scan {
     return this.names.some((name) => name.startsWith(start));
   }
 
-  odd(what: string): SafelightError {
+  unsupported(what: string): SafelightError {
     return new SafelightError(
       'UNSUPPORTED_MODEL',
-      `The U-Net of ${this.weights.where} is none that Safelight runs: ${what}; take a model of the SD1, SD2 or SDXL kind, or of CompVis' latent diffusion`,
+      `The U-Net of ${this.weights.where} is not supported: ${what}; use a model of SD1, SD2, SDXL or CompVis' latent diffusion`,
     );
   }
 }

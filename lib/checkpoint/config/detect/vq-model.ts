@@ -1,24 +1,27 @@
-/** The config of an autoencoder with a codebook from its tensors alone. Works on canonical names. */
+/** Detects the config of an autoencoder with a codebook from its tensors. Expects canonical names. */
 
 import type { LatentScale } from '../../components.js';
 import type { ComponentWeights } from '../../weights/component.js';
 import { checkCodec } from '../codec.js';
 import type { VQModelConfig } from '../types.js';
-import { detectCodec, odd } from './codec.js';
+import { detectCodec, unsupportedCodec } from './codec.js';
 
-/** Whether the tensors are of an autoencoder with a codebook. */
+/** Returns true if the tensors are of an autoencoder with a codebook. */
 export function hasCodebook({ parameters }: ComponentWeights): boolean {
   return parameters.has('quantize.embedding.weight') || parameters.has('quantize.embed.weight');
 }
 
-/** @param scale what the tensors do not say: how the sampler sees latents */
+/** @param scale the latent scale, which the tensors do not determine */
 export function detectVQModelConfig(weights: ComponentWeights, scale: LatentScale): VQModelConfig {
   const codec = detectCodec(weights);
   const gumbel = weights.parameters.has('quantize.embed.weight');
   const [codes = 0, width = 0] = weights.shape(`quantize.${gumbel ? 'embed' : 'embedding'}.weight`, 2);
   const [encoded = 0] = weights.shape('encoder.conv_out.weight', 4);
   if (encoded !== codec.z_channels)
-    throw odd(weights, `its encoder gives ${encoded} numbers but its decoder takes ${codec.z_channels}`);
+    throw unsupportedCodec(
+      weights,
+      `its encoder has ${encoded} output channels but its decoder has ${codec.z_channels} input channels`,
+    );
   const config: VQModelConfig = {
     ...codec,
     num_vq_embeddings: codes,

@@ -1,4 +1,4 @@
-/** diffusers' `AutoencoderKL` config as Safelight's `AutoencoderConfig`. Defaults are those of diffusers 0.42. */
+/** Reads diffusers' `AutoencoderKL` config as `AutoencoderConfig`. Defaults are those of diffusers 0.42. */
 import { z } from 'zod';
 import { AUTOENCODER_NORM_EPS, attendingBlocks, checkCodec, requireTypePerLevel } from '../codec.js';
 import type { AutoencoderConfig, CodecConfig } from '../types.js';
@@ -36,45 +36,45 @@ const schema = z.object({
   up_block_types: z.array(z.string()).nullish(),
 });
 
-/** @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for features Safelight does not run */
+/** @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for unsupported features */
 export function readAutoencoderConfig(fields: ConfigFields, path: string): AutoencoderConfig {
   requireFeatures(fields, FEATURES, path);
-  const given = checkConfig(schema, fields, path);
-  const levels = given.block_out_channels.length;
+  const parsed = checkConfig(schema, fields, path);
+  const levels = parsed.block_out_channels.length;
   for (const field of ['down_block_types', 'up_block_types'] as const)
-    requireTypePerLevel(given[field], field, levels, path);
+    requireTypePerLevel(parsed[field], field, levels, path);
   return completeAutoencoderConfig(
     {
-      in_channels: given.in_channels,
-      out_channels: given.out_channels,
-      latent_channels: given.latent_channels,
-      z_channels: given.latent_channels,
-      block_out_channels: given.block_out_channels,
-      layers_per_block: given.layers_per_block,
-      norm_num_groups: given.norm_num_groups,
+      in_channels: parsed.in_channels,
+      out_channels: parsed.out_channels,
+      latent_channels: parsed.latent_channels,
+      z_channels: parsed.latent_channels,
+      block_out_channels: parsed.block_out_channels,
+      layers_per_block: parsed.layers_per_block,
+      norm_num_groups: parsed.norm_num_groups,
       norm_eps: AUTOENCODER_NORM_EPS,
-      mid_attention: given.mid_block_add_attention,
-      down_attention: attendingBlocks(given.down_block_types, 'AttnDownEncoderBlock2D', levels),
-      up_attention: attendingBlocks(given.up_block_types, 'AttnUpDecoderBlock2D', levels),
-      use_quant_conv: given.use_quant_conv,
-      use_post_quant_conv: given.use_post_quant_conv,
-      scaling_factor: given.scaling_factor,
-      shift_factor: given.shift_factor ?? 0,
+      mid_attention: parsed.mid_block_add_attention,
+      down_attention: attendingBlocks(parsed.down_block_types, 'AttnDownEncoderBlock2D', levels),
+      up_attention: attendingBlocks(parsed.up_block_types, 'AttnUpDecoderBlock2D', levels),
+      use_quant_conv: parsed.use_quant_conv,
+      use_post_quant_conv: parsed.use_post_quant_conv,
+      scaling_factor: parsed.scaling_factor,
+      shift_factor: parsed.shift_factor ?? 0,
     },
     path,
   );
 }
 
-/** Checks what must divide, and that pictures have three channels. */
+/** Checks divisibility, and that images have three channels. @throws UNSUPPORTED_MODEL */
 export function completeAutoencoderConfig(config: AutoencoderConfig, path: string): AutoencoderConfig {
   checkCodec(config, path);
-  if (config.in_channels !== 3) throw unsupported(path, 'in_channels', config.in_channels, 'pictures have 3');
+  if (config.in_channels !== 3) throw unsupported(path, 'in_channels', config.in_channels, 'images have 3');
   if (config.out_channels !== 3)
-    throw unsupported(path, 'out_channels', config.out_channels, 'pictures have 3');
+    throw unsupported(path, 'out_channels', config.out_channels, 'images have 3');
   return config;
 }
 
-/** Pixels a side that one number of the latent stands for: 8 with four levels. */
+/** Returns the number of image pixels per latent pixel, per side: 8 with four levels. */
 export function autoencoderDownsampleFactor({ block_out_channels }: CodecConfig): number {
   return 2 ** (block_out_channels.length - 1);
 }

@@ -1,10 +1,10 @@
-/** What every reading of a U-Net's config ends with, from a folder or from tensors alone. */
+/** The final step of reading a U-Net's config, from a folder or from tensors. */
 import type { UNetConfig } from '../types.js';
 import { requireMultiple, unsupported } from '../validate.js';
 
 /**
- * Checks what must divide, and writes 0 blocks and 0 heads where a level has no attention, so that a folder and a single file of one
- * model give one config.
+ * Checks divisibility, and writes 0 blocks and 0 heads for levels without attention, so that a folder and a single file
+ * of the same model have equal configs.
  */
 export function completeUNetConfig(config: UNetConfig, path: string): UNetConfig {
   const last = config.block_out_channels.length - 1;
@@ -26,7 +26,7 @@ export function completeUNetConfig(config: UNetConfig, path: string): UNetConfig
       throw unsupported(path, 'transformer_layers_per_block', config.transformer_layers_per_block);
   });
   if (!config.attention_blocks && !attends.includes(true))
-    throw unsupported(path, 'down_block_types', config.down_attention, 'a U-Net without text condition');
+    throw unsupported(path, 'down_block_types', config.down_attention, 'a U-Net without cross-attention');
   return {
     ...config,
     transformer_layers_per_block: config.transformer_layers_per_block.map((depth, i) =>

@@ -1,4 +1,7 @@
-/** What a `scheduler_config.json` tells of the training; how to sample is the user's choice, not the file's. */
+/**
+ * Reads the training settings of a `scheduler_config.json`. Its sampling settings are ignored for Stable Diffusion:
+ * options determine those.
+ */
 
 import { z } from 'zod';
 import { defined } from '../../../defined.js';
@@ -24,7 +27,7 @@ const schema = z.object({
 
 const PREDICTION = { epsilon: 'eps', v_prediction: 'v', sample: 'x0' } as const;
 
-/** Stable Diffusion's own training. */
+/** Stable Diffusion's training settings. */
 export const STABLE_DIFFUSION_SCHEDULER: SchedulerConfig = {
   prediction: 'eps',
   beta_schedule: 'scaled_linear',
@@ -39,7 +42,7 @@ const DDPM: Betas = { beta_schedule: 'linear', beta_start: 0.0001, beta_end: 0.0
 const KARRAS: Betas = { beta_schedule: 'linear', beta_start: 0.00085, beta_end: 0.012 };
 const CONSISTENCY: Betas = { beta_schedule: 'scaled_linear', beta_start: 0.00085, beta_end: 0.012 };
 
-/** Classes with DDPM's steps, and the betas that their constructors (diffusers 0.42) take where the file gives none. */
+/** Classes with DDPM's noise process, and the default betas of their constructors (diffusers 0.42). */
 const CLASSES: ReadonlyMap<string, Betas> = new Map([
   ['DDIMScheduler', DDPM],
   ['DDIMParallelScheduler', DDPM],
@@ -72,26 +75,26 @@ const samplingSchema = z.object({
   set_alpha_to_one: z.boolean().nullish(),
 });
 
-/** Classes that bound x0 unless they are told not to, and those whose last step ends at a clean picture unless told. */
+/** Classes that bound x0 unless `clip_sample` is false. */
 const CLIPS = /^DD[IP]M(Parallel)?Scheduler$/;
 
 /**
- * How diffusers' own pipelines of such models step: pixels are bounded, and timesteps begin where the file says. Of Stable Diffusion's
- * folders this is not asked: how they are sampled is the user's choice.
+ * Reads sampling settings of models with diffusers' own unconditional pipelines: the bound of x0 and the first
+ * timestep. Not used for Stable Diffusion's folders, whose sampling is determined by options.
  */
 export function readSampling(
   fields: ConfigFields,
   path: string,
 ): Pick<SchedulerConfig, 'clip_x0' | 'steps_offset' | 'ends_clean'> {
-  const given = checkConfig(samplingSchema, fields, path);
-  const clips = CLIPS.test(given._class_name) && (given.clip_sample ?? true);
-  // PNDM is told to; DDPM has no other way.
-  const clean = given._class_name.startsWith('PNDM')
-    ? (given.set_alpha_to_one ?? false)
-    : given._class_name.startsWith('DDPM') || (given.set_alpha_to_one ?? true);
+  const parsed = checkConfig(samplingSchema, fields, path);
+  const clips = CLIPS.test(parsed._class_name) && (parsed.clip_sample ?? true);
+  // PNDM ends without noise only if `set_alpha_to_one` is set, DDPM always.
+  const clean = parsed._class_name.startsWith('PNDM')
+    ? (parsed.set_alpha_to_one ?? false)
+    : parsed._class_name.startsWith('DDPM') || (parsed.set_alpha_to_one ?? true);
   return {
-    ...defined({ clip_x0: clips ? given.clip_sample_range : undefined }),
-    steps_offset: given.steps_offset,
+    ...defined({ clip_x0: clips ? parsed.clip_sample_range : undefined }),
+    steps_offset: parsed.steps_offset,
     ends_clean: clean,
   };
 }
@@ -99,19 +102,24 @@ export function readSampling(
 /** @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for another kind of diffusion */
 export function readSchedulerConfig(fields: ConfigFields, path: string): SchedulerConfig {
   requireFeatures(fields, FEATURES, path);
-  const given = checkConfig(schema, fields, path);
-  const defaults = CLASSES.get(given._class_name);
+  const parsed = checkConfig(schema, fields, path);
+  const defaults = CLASSES.get(parsed._class_name);
   if (defaults === undefined)
-    throw unsupported(path, '_class_name', given._class_name, 'it is no model with the steps of DDPM');
+    throw unsupported(
+      path,
+      '_class_name',
+      parsed._class_name,
+      'it is not a class with the noise process of DDPM',
+    );
   const config: SchedulerConfig = {
-    prediction: PREDICTION[given.prediction_type],
-    beta_schedule: given.beta_schedule ?? defaults.beta_schedule,
-    beta_start: given.beta_start ?? defaults.beta_start,
-    beta_end: given.beta_end ?? defaults.beta_end,
-    num_train_timesteps: given.num_train_timesteps,
-    rescale_zero_snr: given.rescale_betas_zero_snr ?? false,
+    prediction: PREDICTION[parsed.prediction_type],
+    beta_schedule: parsed.beta_schedule ?? defaults.beta_schedule,
+    beta_start: parsed.beta_start ?? defaults.beta_start,
+    beta_end: parsed.beta_end ?? defaults.beta_end,
+    num_train_timesteps: parsed.num_train_timesteps,
+    rescale_zero_snr: parsed.rescale_betas_zero_snr ?? false,
   };
   if (config.beta_end < config.beta_start)
-    throw unsupported(path, 'beta_end', config.beta_end, 'betas have to grow');
+    throw unsupported(path, 'beta_end', config.beta_end, 'expected at least beta_start');
   return config;
 }

@@ -1,4 +1,4 @@
-/** transformers' `T5Config` as Safelight's `T5EncoderConfig`. Defaults are those of transformers 5.23. */
+/** Reads transformers' `T5Config` as `T5EncoderConfig`. Defaults are those of transformers 5.23. */
 import { z } from 'zod';
 import type { T5EncoderConfig } from '../types.js';
 import {
@@ -16,7 +16,7 @@ const FEATURES = {
   architectures: ['T5EncoderModel', 'T5Model', 'T5ForConditionalGeneration', 'T5WithLMHeadModel'],
 } as const;
 
-/** Fields that follow from `feed_forward_proj`, where a file has them too. */
+/** Fields derived from `feed_forward_proj` that some files also contain. */
 const GATED_GELU = { dense_act_fn: ['gelu_new'], is_gated_act: [true] } as const;
 
 const schema = z.object({
@@ -45,14 +45,14 @@ const schema = z.object({
 });
 
 /**
- * @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for features Safelight does not run, such as the ReLU of
- *   the first T5
+ * @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for unsupported features, such as the
+ *   ReLU of T5 before v1.1
  */
 export function readT5Config(fields: ConfigFields, path: string): T5EncoderConfig {
   requireFeatures(fields, FEATURES, path);
-  const { feed_forward_proj: projection, ...given } = checkConfig(schema, fields, path);
+  const { feed_forward_proj: projection, ...parsed } = checkConfig(schema, fields, path);
   if (projection !== 'gated-gelu')
-    throw unsupported(path, 'feed_forward_proj', projection, 'take a model of T5 v1.1 (gated-gelu)');
+    throw unsupported(path, 'feed_forward_proj', projection, 'use a model of T5 v1.1 (gated-gelu)');
   requireFeatures(fields, GATED_GELU, path);
-  return { ...given, feed_forward_proj: projection };
+  return { ...parsed, feed_forward_proj: projection };
 }

@@ -1,4 +1,7 @@
-/** transformers' `CLIPTextConfig` (versions 4 and 5) as Safelight's `TextEncoderConfig`. Defaults are those of transformers 5.23. */
+/**
+ * Reads transformers' `CLIPTextConfig` (versions 4 and 5) as `TextEncoderConfig`. Defaults are those of transformers
+ * 5.23.
+ */
 import { z } from 'zod';
 import type { TextEncoderConfig } from '../types.js';
 import {
@@ -38,8 +41,9 @@ const schema = z.object({
 });
 
 /**
- * @param projected whether the pooled output is projected; a CLIPTextModel's config names a width all the same
- * @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for features Safelight does not run
+ * @param projected true if the pooled output is projected; the config of a CLIPTextModel has a projection width in any
+ *   case
+ * @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for unsupported features
  */
 export function readTextEncoderConfig(
   fields: ConfigFields,
@@ -47,22 +51,22 @@ export function readTextEncoderConfig(
   projected: boolean,
 ): TextEncoderConfig {
   requireFeatures(fields, FEATURES, path);
-  // A whole CLIPModel's config holds the text half in a field of its own.
+  // The config of a complete CLIPModel has the text encoder's fields under `text_config`.
   const nested = checkConfig(z.record(z.string(), z.unknown()).nullish(), fields.text_config, path);
-  const own = fields.model_type === 'clip' && nested ? nested : fields;
-  requireFeatures(own, FEATURES, path);
-  const given = checkConfig(schema, own, path);
+  const textFields = fields.model_type === 'clip' && nested ? nested : fields;
+  requireFeatures(textFields, FEATURES, path);
+  const parsed = checkConfig(schema, textFields, path);
   return completeTextEncoderConfig(
     {
-      vocab_size: given.vocab_size,
-      hidden_size: given.hidden_size,
-      intermediate_size: given.intermediate_size,
-      num_hidden_layers: given.num_hidden_layers,
-      num_attention_heads: given.num_attention_heads,
-      max_position_embeddings: given.max_position_embeddings,
-      hidden_act: given.hidden_act,
-      layer_norm_eps: given.layer_norm_eps ?? 1e-5,
-      projection_dim: projected ? (given.projection_dim ?? 512) : 0,
+      vocab_size: parsed.vocab_size,
+      hidden_size: parsed.hidden_size,
+      intermediate_size: parsed.intermediate_size,
+      num_hidden_layers: parsed.num_hidden_layers,
+      num_attention_heads: parsed.num_attention_heads,
+      max_position_embeddings: parsed.max_position_embeddings,
+      hidden_act: parsed.hidden_act,
+      layer_norm_eps: parsed.layer_norm_eps ?? 1e-5,
+      projection_dim: projected ? (parsed.projection_dim ?? 512) : 0,
     },
     path,
   );

@@ -1,4 +1,7 @@
-/** The config of diffusers' `UNet2DConditionModel`, or `UNet2DModel`, as Safelight's `UNetConfig`. Defaults are those of diffusers 0.42. */
+/**
+ * Reads diffusers' `UNet2DConditionModel` or `UNet2DModel` config as `UNetConfig`. Defaults are those of diffusers
+ * 0.42.
+ */
 
 import { z } from 'zod';
 import { defined } from '../../../defined.js';
@@ -86,100 +89,107 @@ const schema = z.object({
 });
 
 /**
- * @param fields a config.json of diffusers
- * @param path of that file, for messages
- * @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for features Safelight does not run
+ * @param fields content of diffusers' config.json
+ * @param path path of that file, for messages
+ * @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for unsupported features
  */
 export function readUNetConfig(fields: ConfigFields, path: string): UNetConfig {
   if (fields._class_name === 'UNet2DModel') return readUNet2DConfig(fields, path);
   requireFeatures(fields, FEATURES, path);
   if (fields.mid_block_type === null) throw unsupported(path, 'mid_block_type', null);
-  const given = checkConfig(schema, fields, path);
-  const sides = given.block_out_channels;
+  const parsed = checkConfig(schema, fields, path);
+  const sides = parsed.block_out_channels;
   const list = <T>(value: T | T[], field: string): T[] => {
     const values = Array.isArray(value) ? value : sides.map(() => value);
     if (values.length !== sides.length)
-      throw unsupported(path, field, value, `it needs one value a level (${sides.length})`);
+      throw unsupported(path, field, value, `expected one value per level (${sides.length})`);
     return values;
   };
   const [first = 0] = sides;
-  if (given.time_embedding_dim && given.time_embedding_dim !== 4 * first) {
-    throw unsupported(path, 'time_embedding_dim', given.time_embedding_dim);
+  if (parsed.time_embedding_dim && parsed.time_embedding_dim !== 4 * first) {
+    throw unsupported(path, 'time_embedding_dim', parsed.time_embedding_dim);
   }
-  const contexts = list(given.cross_attention_dim, 'cross_attention_dim');
+  const contexts = list(parsed.cross_attention_dim, 'cross_attention_dim');
   const [context = 0] = contexts;
   if (contexts.some((other) => other !== context)) throw unsupported(path, 'cross_attention_dim', contexts);
-  // diffusers calls the number of heads `attention_head_dim`, a mistake it keeps (its issue 2011).
-  const heads = given.num_attention_heads ?? given.attention_head_dim;
+  // diffusers calls the number of heads `attention_head_dim`, a misnomer kept for compatibility (diffusers issue 2011).
+  const heads = parsed.num_attention_heads ?? parsed.attention_head_dim;
   if (heads === null) throw unsupported(path, 'attention_head_dim', null);
-  const sample = given.sample_size ?? 64;
+  const sample = parsed.sample_size ?? 64;
   return completeUNetConfig(
     {
-      in_channels: given.in_channels,
-      out_channels: given.out_channels,
+      in_channels: parsed.in_channels,
+      out_channels: parsed.out_channels,
       block_out_channels: sides,
-      layers_per_block: list(given.layers_per_block, 'layers_per_block'),
-      down_attention: list(given.down_block_types, 'down_block_types').map(
+      layers_per_block: list(parsed.layers_per_block, 'layers_per_block'),
+      down_attention: list(parsed.down_block_types, 'down_block_types').map(
         (type) => type === 'CrossAttnDownBlock2D',
       ),
-      up_attention: list(given.up_block_types, 'up_block_types').map((type) => type === 'CrossAttnUpBlock2D'),
-      transformer_layers_per_block: list(given.transformer_layers_per_block, 'transformer_layers_per_block'),
+      up_attention: list(parsed.up_block_types, 'up_block_types').map(
+        (type) => type === 'CrossAttnUpBlock2D',
+      ),
+      transformer_layers_per_block: list(parsed.transformer_layers_per_block, 'transformer_layers_per_block'),
       num_attention_heads: list(heads, 'attention_head_dim'),
-      mid_attention: given.mid_block_type === 'UNetMidBlock2DCrossAttn',
+      mid_attention: parsed.mid_block_type === 'UNetMidBlock2DCrossAttn',
       cross_attention_dim: context,
-      ...readVariants(given, path),
-      use_linear_projection: given.use_linear_projection,
-      norm_num_groups: given.norm_num_groups,
-      norm_eps: given.norm_eps,
-      flip_sin_to_cos: given.flip_sin_to_cos,
-      freq_shift: given.freq_shift,
-      addition: readAddition(given, path),
+      ...readVariants(parsed, path),
+      use_linear_projection: parsed.use_linear_projection,
+      norm_num_groups: parsed.norm_num_groups,
+      norm_eps: parsed.norm_eps,
+      flip_sin_to_cos: parsed.flip_sin_to_cos,
+      freq_shift: parsed.freq_shift,
+      addition: readAddition(parsed, path),
       sample_size: Array.isArray(sample) ? Math.max(...sample) : sample,
     },
     path,
   );
 }
 
-function readAddition(given: z.infer<typeof schema>, path: string): UNetConfig['addition'] {
-  if (!given.addition_embed_type) return null;
-  const { addition_time_embed_dim: width, projection_class_embeddings_input_dim: input } = given;
-  if (!width) throw unsupported(path, 'addition_time_embed_dim', width ?? null, 'text_time needs it');
+function readAddition(parsed: z.infer<typeof schema>, path: string): UNetConfig['addition'] {
+  if (!parsed.addition_embed_type) return null;
+  const { addition_time_embed_dim: width, projection_class_embeddings_input_dim: input } = parsed;
+  if (!width) throw unsupported(path, 'addition_time_embed_dim', width ?? null, 'text_time requires it');
   if (!input)
-    throw unsupported(path, 'projection_class_embeddings_input_dim', input ?? null, 'text_time needs it');
+    throw unsupported(path, 'projection_class_embeddings_input_dim', input ?? null, 'text_time requires it');
   return { time_embed_dim: width, input_dim: input };
 }
 
-/** What Stable Diffusion's own do not have. The last level of each path neither halves nor doubles the map. */
-function readVariants(given: z.infer<typeof schema>, path: string): Partial<UNetConfig> {
-  const last = given.block_out_channels.length - 1;
-  const down = given.down_block_types.map((type, i) => i < last && type === 'ResnetDownsampleBlock2D');
-  const up = given.up_block_types.map((type, i) => i < last && type === 'ResnetUpsampleBlock2D');
-  const label = classEmbedding(given, path);
-  const divisor = given.mid_block_scale_factor ?? 1;
+/** Reads features that Stable Diffusion's own U-Nets do not have. The last level of each path does not resample. */
+function readVariants(parsed: z.infer<typeof schema>, path: string): Partial<UNetConfig> {
+  const last = parsed.block_out_channels.length - 1;
+  const down = parsed.down_block_types.map((type, i) => i < last && type === 'ResnetDownsampleBlock2D');
+  const up = parsed.up_block_types.map((type, i) => i < last && type === 'ResnetUpsampleBlock2D');
+  const label = classEmbedding(parsed, path);
+  const divisor = parsed.mid_block_scale_factor ?? 1;
   return defined({
     resnet_downsample: down.includes(true) ? down : undefined,
     resnet_upsample: up.includes(true) ? up : undefined,
-    scale_shift_norm: given.resnet_time_scale_shift === 'scale_shift' || undefined,
-    downsample_padding: given.downsample_padding === 0 ? (0 as const) : undefined,
+    scale_shift_norm: parsed.resnet_time_scale_shift === 'scale_shift' || undefined,
+    downsample_padding: parsed.downsample_padding === 0 ? (0 as const) : undefined,
     mid_block_scale_factor: divisor === 1 ? undefined : divisor,
     class_embedding: label ?? undefined,
   });
 }
 
 function classEmbedding(
-  given: {
+  parsed: {
     readonly class_embed_type?: string | null | undefined;
     readonly num_class_embeds?: number | null | undefined;
     readonly projection_class_embeddings_input_dim?: number | null | undefined;
   },
   path: string,
 ): ClassEmbeddingConfig | null {
-  const { class_embed_type: type, num_class_embeds: size } = given;
+  const { class_embed_type: type, num_class_embeds: size } = parsed;
   if (type === 'timestep' || type === 'identity') return { type };
   if (type === 'projection') {
-    const input = given.projection_class_embeddings_input_dim;
+    const input = parsed.projection_class_embeddings_input_dim;
     if (!input)
-      throw unsupported(path, 'projection_class_embeddings_input_dim', input ?? null, 'projection needs it');
+      throw unsupported(
+        path,
+        'projection_class_embeddings_input_dim',
+        input ?? null,
+        'projection requires it',
+      );
     return { type, size: input };
   }
   return size ? { type: 'table', size } : null;

@@ -1,4 +1,7 @@
-/** diffusers' `UNet2DModel` config (DDPM, unconditional latent diffusion) as Safelight's. Defaults are those of diffusers 0.42. */
+/**
+ * Reads diffusers' `UNet2DModel` config (DDPM, unconditional latent diffusion) as `UNetConfig`. Defaults are those of
+ * diffusers 0.42.
+ */
 
 import { z } from 'zod';
 import { defined } from '../../../defined.js';
@@ -64,81 +67,84 @@ const schema = z.object({
 type Given = z.infer<typeof schema>;
 
 /**
- * @param fields a config.json of diffusers
- * @param path of that file, for messages
- * @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for features Safelight does not run
+ * @param fields content of diffusers' config.json
+ * @param path path of that file, for messages
+ * @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for unsupported features
  */
 export function readUNet2DConfig(fields: ConfigFields, path: string): UNetConfig {
   requireFeatures(fields, FEATURES, path);
-  const given = checkConfig(schema, fields, path);
-  const sides = given.block_out_channels;
-  if (given.time_embedding_dim && given.time_embedding_dim !== 4 * sides[0]!)
-    throw unsupported(path, 'time_embedding_dim', given.time_embedding_dim);
+  const parsed = checkConfig(schema, fields, path);
+  const sides = parsed.block_out_channels;
+  if (parsed.time_embedding_dim && parsed.time_embedding_dim !== 4 * sides[0]!)
+    throw unsupported(path, 'time_embedding_dim', parsed.time_embedding_dim);
   for (const field of ['down_block_types', 'up_block_types'] as const) {
-    if (given[field].length !== sides.length)
-      throw unsupported(path, field, given[field], `it needs one value a level (${sides.length})`);
+    if (parsed[field].length !== sides.length)
+      throw unsupported(path, field, parsed[field], `expected one value per level (${sides.length})`);
   }
-  const sample = given.sample_size ?? 64;
-  const headDim = given.attention_head_dim;
+  const sample = parsed.sample_size ?? 64;
+  const headDim = parsed.attention_head_dim;
   return completeUNetConfig(
     {
-      in_channels: given.in_channels,
-      out_channels: given.out_channels,
+      in_channels: parsed.in_channels,
+      out_channels: parsed.out_channels,
       block_out_channels: sides,
-      layers_per_block: sides.map(() => given.layers_per_block),
+      layers_per_block: sides.map(() => parsed.layers_per_block),
       attention_blocks: true,
-      down_attention: given.down_block_types.map((type) => type === 'AttnDownBlock2D'),
-      up_attention: given.up_block_types.map((type) => type === 'AttnUpBlock2D'),
+      down_attention: parsed.down_block_types.map((type) => type === 'AttnDownBlock2D'),
+      up_attention: parsed.up_block_types.map((type) => type === 'AttnUpBlock2D'),
       transformer_layers_per_block: sides.map(() => 0),
       num_attention_heads: sides.map((side) => Math.floor(side / (headDim ?? side))),
-      ...middle(given),
-      ...resampling(given),
+      ...middle(parsed),
+      ...resampling(parsed),
       cross_attention_dim: 0,
       use_linear_projection: false,
-      norm_num_groups: given.norm_num_groups,
-      norm_eps: given.norm_eps,
-      ...defined({ scale_shift_norm: given.resnet_time_scale_shift === 'scale_shift' || undefined }),
-      flip_sin_to_cos: given.flip_sin_to_cos,
-      freq_shift: given.freq_shift,
+      norm_num_groups: parsed.norm_num_groups,
+      norm_eps: parsed.norm_eps,
+      ...defined({ scale_shift_norm: parsed.resnet_time_scale_shift === 'scale_shift' || undefined }),
+      flip_sin_to_cos: parsed.flip_sin_to_cos,
+      freq_shift: parsed.freq_shift,
       addition: null,
-      ...labels(given),
+      ...labels(parsed),
       sample_size: Array.isArray(sample) ? Math.max(...sample) : sample,
     },
     path,
   );
 }
 
-/** The attention of the middle has no norm where the time embedding scales, unless its groups are given (diffusers' way). */
-function middle(given: Given) {
-  const norm = given.resnet_time_scale_shift === 'default' ? given.norm_num_groups : 0;
-  const groups = given.attn_norm_num_groups ?? norm;
-  const there = given.mid_block_type !== null;
-  const attends = there && given.add_attention;
+/**
+ * Reads the middle block. As in diffusers, its attention has no norm with `scale_shift`, unless `attn_norm_num_groups`
+ * is parsed.
+ */
+function middle(parsed: Given) {
+  const norm = parsed.resnet_time_scale_shift === 'default' ? parsed.norm_num_groups : 0;
+  const groups = parsed.attn_norm_num_groups ?? norm;
+  const exists = parsed.mid_block_type !== null;
+  const attends = exists && parsed.add_attention;
   return {
     mid_attention: attends,
     ...defined({
-      mid_resnets: attends ? undefined : there ? 2 : 0,
-      mid_attention_groups: attends && groups !== given.norm_num_groups ? groups : undefined,
-      mid_block_scale_factor: given.mid_block_scale_factor === 1 ? undefined : given.mid_block_scale_factor,
+      mid_resnets: attends ? undefined : exists ? 2 : 0,
+      mid_attention_groups: attends && groups !== parsed.norm_num_groups ? groups : undefined,
+      mid_block_scale_factor: parsed.mid_block_scale_factor === 1 ? undefined : parsed.mid_block_scale_factor,
     }),
   };
 }
 
-/** The last level of each path neither halves nor doubles the map. */
-function resampling(given: Given): Partial<UNetConfig> {
-  const last = given.block_out_channels.length - 1;
-  const resnet = (type: string, i: number, own: string, attends: string, attending: string) =>
-    i < last && (type === own || (type === attends && attending === 'resnet'));
-  const down = given.down_block_types.map((type, i) =>
-    resnet(type, i, 'ResnetDownsampleBlock2D', 'AttnDownBlock2D', given.downsample_type),
+/** Reads the resampling of each level. The last level of each path does not resample. */
+function resampling(parsed: Given): Partial<UNetConfig> {
+  const last = parsed.block_out_channels.length - 1;
+  const resnet = (type: string, i: number, plain: string, attends: string, attending: string) =>
+    i < last && (type === plain || (type === attends && attending === 'resnet'));
+  const down = parsed.down_block_types.map((type, i) =>
+    resnet(type, i, 'ResnetDownsampleBlock2D', 'AttnDownBlock2D', parsed.downsample_type),
   );
-  const up = given.up_block_types.map((type, i) =>
-    resnet(type, i, 'ResnetUpsampleBlock2D', 'AttnUpBlock2D', given.upsample_type),
+  const up = parsed.up_block_types.map((type, i) =>
+    resnet(type, i, 'ResnetUpsampleBlock2D', 'AttnUpBlock2D', parsed.upsample_type),
   );
   return defined({
     resnet_downsample: down.includes(true) ? down : undefined,
     resnet_upsample: up.includes(true) ? up : undefined,
-    downsample_padding: given.downsample_padding === 0 ? (0 as const) : undefined,
+    downsample_padding: parsed.downsample_padding === 0 ? (0 as const) : undefined,
   });
 }
 

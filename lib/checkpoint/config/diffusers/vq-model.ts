@@ -1,4 +1,4 @@
-/** diffusers' `VQModel` config as Safelight's `VQModelConfig`. Defaults are those of diffusers 0.42. */
+/** Reads diffusers' `VQModel` config as `VQModelConfig`. Defaults are those of diffusers 0.42. */
 import { z } from 'zod';
 import { AUTOENCODER_NORM_EPS, attendingBlocks, checkCodec, requireTypePerLevel } from '../codec.js';
 import type { VQModelConfig } from '../types.js';
@@ -31,28 +31,28 @@ const schema = z.object({
   up_block_types: z.array(z.string()).nullish(),
 });
 
-/** @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for features Safelight does not run */
+/** @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for unsupported features */
 export function readVQModelConfig(fields: ConfigFields, path: string): VQModelConfig {
   requireFeatures(fields, FEATURES, path);
-  const given = checkConfig(schema, fields, path);
-  const levels = given.block_out_channels.length;
+  const parsed = checkConfig(schema, fields, path);
+  const levels = parsed.block_out_channels.length;
   for (const field of ['down_block_types', 'up_block_types'] as const)
-    requireTypePerLevel(given[field], field, levels, path);
+    requireTypePerLevel(parsed[field], field, levels, path);
   const config: VQModelConfig = {
-    in_channels: given.in_channels,
-    out_channels: given.out_channels,
-    z_channels: given.latent_channels,
-    block_out_channels: given.block_out_channels,
-    layers_per_block: given.layers_per_block,
-    norm_num_groups: given.norm_num_groups,
+    in_channels: parsed.in_channels,
+    out_channels: parsed.out_channels,
+    z_channels: parsed.latent_channels,
+    block_out_channels: parsed.block_out_channels,
+    layers_per_block: parsed.layers_per_block,
+    norm_num_groups: parsed.norm_num_groups,
     norm_eps: AUTOENCODER_NORM_EPS,
-    mid_attention: given.mid_block_add_attention,
-    down_attention: attendingBlocks(given.down_block_types, 'AttnDownEncoderBlock2D', levels),
-    up_attention: attendingBlocks(given.up_block_types, 'AttnUpDecoderBlock2D', levels),
-    num_vq_embeddings: given.num_vq_embeddings,
-    vq_embed_dim: given.vq_embed_dim ?? given.latent_channels,
+    mid_attention: parsed.mid_block_add_attention,
+    down_attention: attendingBlocks(parsed.down_block_types, 'AttnDownEncoderBlock2D', levels),
+    up_attention: attendingBlocks(parsed.up_block_types, 'AttnUpDecoderBlock2D', levels),
+    num_vq_embeddings: parsed.num_vq_embeddings,
+    vq_embed_dim: parsed.vq_embed_dim ?? parsed.latent_channels,
     quantizer: 'nearest',
-    scaling_factor: given.scaling_factor,
+    scaling_factor: parsed.scaling_factor,
   };
   checkCodec(config, path);
   return config;

@@ -1,24 +1,25 @@
 /**
- * OmegaConf's interpolations, as far as they only point: `${a.b}` from the root, `${.b}` beside the field, `${..b}` one mapping up,
- * alone or inside text. Resolvers (`${oc.env:HOME}`) would reach outside of the config and are refused by name.
+ * Resolves OmegaConf's interpolations that are references: `${a.b}` from the root, `${.b}` in the field's own mapping,
+ * `${..b}` one mapping up, alone or inside text. Resolvers (`${oc.env:HOME}`) would access data outside the config and
+ * are rejected by name.
  */
 import type { ConfigValue } from '../../../binding/types.js';
 import { type ConfigTree, isTree } from './yaml-tree.js';
 
-/** Throws the caller's typed error; gets a clause. */
+/** Throws the caller's typed error with the given reason, a clause. */
 type Fail = (why: string) => never;
 
-/** How many interpolations may lead to each other; a circle ends here too. */
+/** Maximum length of a chain of interpolations; also ends cycles. */
 const MAX_STEPS = 64;
-/** Of all values that the resolved field holds, since one that points at another copies it. */
+/** Maximum number of values in the resolved field; a reference copies its target. */
 const MAX_VALUES = 50_000;
-/** Escaped ones are text; innermost first, so that `${a.${b}}` works. */
+/** Matches the innermost interpolation first, so that `${a.${b}}` works; escaped ones are text. */
 const INNERMOST = /(?<!\\)\$\{([^${}]*)\}/;
 
-/** The value at a path of keys and list indices, itself and all below it resolved; undefined if there is none. */
+/** Returns the resolved value at a path of keys and list indices; undefined if there is none. */
 export function interpolated(root: ConfigTree, path: string, fail: Fail): ConfigValue | undefined {
   let count = 0;
-  /** @param steps interpolations on the way to here */
+  /** @param steps number of interpolations followed so far */
   const resolve = (value: ConfigValue, place: readonly string[], steps: number): ConfigValue => {
     if (++count > MAX_VALUES) fail('its interpolations expand to too many values');
     if (typeof value === 'string') return text(value, place, steps);
@@ -33,11 +34,13 @@ export function interpolated(root: ConfigTree, path: string, fail: Fail): Config
     for (let left = MAX_STEPS; ; left--) {
       const match = INNERMOST.exec(current);
       if (match === null) return current.replaceAll('\\${', '${');
-      if (left === 0 || steps > MAX_STEPS) fail(`${value.slice(0, 80)} does not come to an end`);
+      if (left === 0 || steps > MAX_STEPS)
+        fail(`${value.slice(0, 80)} is too long a chain of interpolations`);
       const target = at(targetOf(match[1] ?? '', place), steps + 1);
-      if (target === undefined) fail(`${match[0].slice(0, 80)} points at nothing`);
+      if (target === undefined) fail(`${match[0].slice(0, 80)} refers to a missing field`);
       if (match[0].length === current.length) return target!;
-      if (typeof target === 'object' && target !== null) fail(`${match[0].slice(0, 80)} is no text`);
+      if (typeof target === 'object' && target !== null)
+        fail(`${match[0].slice(0, 80)} does not refer to a scalar`);
       const { index } = match;
       current = current.slice(0, index) + String(target) + current.slice(index + match[0].length);
       if (current.length > 65_536) fail('its interpolations expand to too much text');
@@ -45,22 +48,21 @@ export function interpolated(root: ConfigTree, path: string, fail: Fail): Config
   };
   const targetOf = (inside: string, place: readonly string[]): string[] => {
     const name = inside.trim();
-    if (!/^[\w.[\]-]+$/.test(name))
-      fail(`\${${name.slice(0, 80)}} is an interpolation that is not supported`);
+    if (!/^[\w.[\]-]+$/.test(name)) fail(`\${${name.slice(0, 80)}} is an unsupported interpolation`);
     const dots = /^\.*/.exec(name)?.[0].length ?? 0;
-    if (dots > place.length) fail(`\${${name.slice(0, 80)}} points above the root`);
+    if (dots > place.length) fail(`\${${name.slice(0, 80)}} refers to a mapping above the root`);
     const from = dots === 0 ? [] : place.slice(0, place.length - dots);
     return [...from, ...keys(name.slice(dots))];
   };
   const at = (place: readonly string[], steps: number): ConfigValue | undefined => {
-    if (steps > MAX_STEPS) fail('its interpolations run in a circle');
+    if (steps > MAX_STEPS) fail('its interpolations are cyclic');
     const value = descend(root, place, (inner, there) => resolve(inner, there, steps));
     return value === undefined ? undefined : resolve(value, place, steps);
   };
   return at(keys(path), 0);
 }
 
-/** Follows keys; a string on the way may be an interpolation that leads to a mapping. */
+/** Follows a path of keys; a string on the path may be an interpolation that refers to a mapping. */
 function descend(
   root: ConfigValue,
   place: readonly string[],
@@ -70,14 +72,14 @@ function descend(
   for (const [i, key] of place.entries()) {
     if (typeof value === 'string') value = resolve(value, place.slice(0, i));
     if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
-    // A list's own `length` is no element.
+    // Excludes properties of arrays such as `length`.
     if (Array.isArray(value) && !/^\d+$/.test(key)) return undefined;
     value = (value as ConfigTree)[key] ?? null;
   }
   return value;
 }
 
-/** `a.b[0].c` as `a`, `b`, `0`, `c`. */
+/** Splits `a.b[0].c` into `a`, `b`, `0`, `c`. */
 function keys(path: string): string[] {
   return path === ''
     ? []

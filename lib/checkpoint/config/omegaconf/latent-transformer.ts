@@ -1,19 +1,19 @@
-/** The latent transformer's config, from taming's YAML (`transformer_config`) and from its tensors. */
+/** Reads the latent transformer's config from taming's YAML (`transformer_config`) and from its tensors. */
 import { SafelightError } from '../../../errors.js';
-import { countPlaces } from '../../naming/naming.js';
+import { countIndices } from '../../naming/naming.js';
 import type { ComponentWeights } from '../../weights/component.js';
 import type { LatentTransformerConfig, OrderName } from '../types.js';
 import { requireMultiple, unsupported } from '../validate.js';
 import type { ModelConfig } from './model-config.js';
 
 const MINGPT = /(?:^|\.)GPT$/;
-/** Where its YAML does not say. */
+/** The default of taming's mingpt.GPT. */
 const MINGPT_HEADS = 8;
 
 /**
- * @param section `transformer_config`: `{target, params}`; null where there is no YAML
- * @throws UNSUPPORTED_MODEL for another transformer, or without a YAML, as no tensor tells the number of heads; INVALID_FILE,
- *   MISSING_TENSOR, SHAPE_MISMATCH
+ * @param section `transformer_config`: `{target, params}`; null without a YAML
+ * @throws UNSUPPORTED_MODEL for another transformer, or without a YAML, since no tensor determines the number of heads;
+ *   INVALID_FILE, MISSING_TENSOR, SHAPE_MISMATCH
  */
 export function readLatentTransformerConfig(
   weights: ComponentWeights,
@@ -24,16 +24,16 @@ export function readLatentTransformerConfig(
   if (section === null || params === null) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${weights.where}: the tensors do not tell n_head, the number of the transformer's heads; put the model's YAML beside the file or give it with --config`,
+      `${weights.where}: the tensors do not determine n_head, the number of heads; put the model's YAML next to the file or pass it with --config`,
     );
   }
   const target = section.getString('target');
   if (!MINGPT.test(target)) {
-    throw unsupported(section.where, 'target', target, "take a model with taming's mingpt.GPT");
+    throw unsupported(section.where, 'target', target, "use a model with taming's mingpt.GPT");
   }
-  for (const [field, found] of Object.entries(shapes)) {
-    const said = params.getInt(field, found);
-    if (said !== found) params.fail(field, `expected ${found}, which the tensors have, but found ${said}`);
+  for (const [field, expected] of Object.entries(shapes)) {
+    const stated = params.getInt(field, expected);
+    if (stated !== expected) params.fail(field, `expected ${expected} as in the tensors, found ${stated}`);
   }
   const n_head = params.getInt('n_head', MINGPT_HEADS, { min: 1, max: 1024 });
   const n_unmasked = params.getInt('n_unmasked', 0, { min: 0, max: shapes.block_size });
@@ -52,8 +52,8 @@ const ORDERS: Readonly<Record<string, OrderName>> = {
 };
 
 /**
- * The order in which a `Net2NetTransformer` writes codes.
- * @param params its `model.params`
+ * Returns the order in which a `Net2NetTransformer` predicts code indices.
+ * @param params `model.params` of the model
  * @throws UNSUPPORTED_MODEL, INVALID_FILE
  */
 export function readCodeOrder(params: ModelConfig): OrderName {
@@ -67,7 +67,7 @@ export function readCodeOrder(params: ModelConfig): OrderName {
 function shapesOf(weights: ComponentWeights): Omit<LatentTransformerConfig, 'n_head' | 'n_unmasked'> {
   const [vocab_size = 0, n_embd = 0] = weights.shape('tok_emb.weight', 2);
   const [, block_size = 0] = weights.shape('pos_emb', 3);
-  const layers = countPlaces(weights.parameters.keys(), 'blocks.');
+  const layers = countIndices(weights.parameters.keys(), 'blocks.');
   if (layers.gap || layers.count === 0) weights.parameter(`blocks.${layers.count}.ln1.weight`);
   return { vocab_size, block_size, n_layer: layers.count, n_embd };
 }

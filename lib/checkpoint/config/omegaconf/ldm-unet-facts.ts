@@ -1,15 +1,18 @@
-/** What the YAML config of a CompVis checkpoint tells of its U-Net that the tensors do not (`openaimodel.UNetModel`'s arguments). */
+/**
+ * Reads the properties of a CompVis U-Net that its tensors do not determine from the YAML (arguments of
+ * `openaimodel.UNetModel`).
+ */
 import { SafelightError } from '../../../errors.js';
 import type { LdmAttention } from '../../naming/ldm-attention.js';
 import type { ModelConfig } from './model-config.js';
 
 export interface LdmUNetFacts {
   readonly attention: LdmAttention;
-  /** Latent side in training. */
+  /** Side length of the training latents. */
   readonly sampleSize: number | undefined;
 }
 
-/** Settings that change what is computed and that no published model has. */
+/** Settings that change the computation and that no published model uses. */
 const UNSUPPORTED: Readonly<Record<string, (value: unknown) => boolean>> = {
   dims: (value) => value !== 2,
   conv_resample: (value) => value === false,
@@ -21,10 +24,10 @@ const UNSUPPORTED: Readonly<Record<string, (value: unknown) => boolean>> = {
 };
 
 /**
- * @param config of the checkpoint, or null
- * @param section where the U-Net's arguments are
- * @returns null without a config, or if it has no such section
- * @throws INVALID_FILE for values of a wrong type, UNSUPPORTED_MODEL for what Safelight does not run
+ * @param config the checkpoint's YAML, or null
+ * @param section path of the U-Net's arguments
+ * @returns null without a config or such a section
+ * @throws INVALID_FILE for values of a wrong type, UNSUPPORTED_MODEL for unsupported settings
  */
 export function readLdmUNetFacts(
   config: ModelConfig | null,
@@ -42,7 +45,7 @@ export function readLdmUNetFacts(
   };
 }
 
-/** One number for both sides, or a list of the two. */
+/** Reads one number for both sides, or a list of two. */
 function sideOf(params: ModelConfig): number | undefined {
   if (!params.has('image_size')) return undefined;
   const range = { min: 1, max: 65536 };
@@ -50,12 +53,12 @@ function sideOf(params: ModelConfig): number | undefined {
   return Math.max(1, ...params.getInts<never>('image_size', undefined, range));
 }
 
-/** `num_head_channels` decides where it is given; -1 stands for nothing. */
+/** Returns the number of heads by channels. `num_head_channels` has precedence; -1 means unset. */
 function headsOf(params: ModelConfig): (channels: number) => number {
   const wide = params.getInt('num_head_channels', -1, { min: -1, max: 65536 });
   if (wide > 0) return (channels) => Math.max(1, Math.floor(channels / wide));
   const heads = params.getInt('num_heads', -1, { min: -1, max: 1024 });
-  if (heads < 1) params.fail('num_heads', 'expected it or num_head_channels to be given');
+  if (heads < 1) params.fail('num_heads', 'expected num_heads or num_head_channels');
   const upsample = params.getInt('num_heads_upsample', -1, { min: -1, max: 1024 });
   if (upsample > 0 && upsample !== heads) throw refused(params, 'num_heads_upsample', upsample);
   return () => heads;
@@ -64,6 +67,6 @@ function headsOf(params: ModelConfig): (channels: number) => number {
 function refused(params: ModelConfig, field: string, value: unknown): SafelightError {
   return new SafelightError(
     'UNSUPPORTED_MODEL',
-    `${params.where}: ${field} of the U-Net is ${JSON.stringify(value)}, which Safelight does not run`,
+    `${params.where}: ${field} of the U-Net is ${JSON.stringify(value)}, which is not supported`,
   );
 }

@@ -1,30 +1,28 @@
-/** How an autoencoder was trained, as far as its losses say: `lossconfig` of taming's and CompVis' YAML. */
+/** Reads the training losses of an autoencoder: `lossconfig` of taming's and CompVis' YAML. */
 import { invalidOption } from '../../../errors.js';
 import { classOf } from '../codec.js';
 import type { ModelConfig } from './model-config.js';
 
-/** Fields by the reference's own names; defaults are those of its constructors. */
+/** Training losses of an autoencoder, with the reference's field names; defaults are those of its constructors. */
 export interface LossConfig {
-  /**
-   * `vq`: VQLPIPSWithDiscriminator of taming or CompVis; `kl`: LPIPSWithDiscriminator of CompVis.
-   */
+  /** `vq`: VQLPIPSWithDiscriminator of taming or CompVis; `kl`: LPIPSWithDiscriminator of CompVis. */
   kind: 'vq' | 'kl';
-  /** The step from which on the discriminator counts. */
+  /** The training step from which on the discriminator loss is used. */
   disc_start: number;
   disc_factor: number;
   disc_weight: number;
   disc_loss: 'hinge' | 'vanilla';
-  /** Whether the discriminator sees the condition beside the picture. */
+  /** True if the discriminator also receives the condition. */
   disc_conditional: boolean;
   pixel_loss: 'l1' | 'l2';
   perceptual_weight: number;
   codebook_weight: number;
   kl_weight: number;
-  /** Of the commitment term, the older form that weighs the other one (`VectorQuantizer2`'s `legacy`). */
+  /** True for the older commitment term, in which `beta` weights the other part (`VectorQuantizer2`'s `legacy`). */
   legacy: boolean;
-  /** Weight of that term. */
+  /** Weight of the commitment term. */
   beta: number;
-  /** Of the Gumbel kind: weight of the divergence from the uniform distribution. */
+  /** Weight of the divergence from the uniform distribution, for Gumbel quantization. */
   gumbel_kl_weight: number;
 }
 
@@ -44,15 +42,15 @@ const DEFAULTS: LossConfig = {
   gumbel_kl_weight: 1e-8,
 };
 
-/** What a checkpoint without a config was most likely trained with. */
+/** Returns the losses with which models of this kind are most likely trained, for checkpoints without a config. */
 export function usualLosses(kind: LossConfig['kind']): LossConfig {
   if (kind !== 'vq' && kind !== 'kl') throw invalidOption('kind', 'vq or kl', kind);
   return { ...DEFAULTS, kind };
 }
 
 /**
- * @param params of the autoencoder
- * @returns null where the config names no loss with a discriminator, as inside a larger model
+ * @param params `params` of the autoencoder
+ * @returns null if the config names no loss with a discriminator, for example for the first stage of a larger model
  * @throws INVALID_FILE
  */
 export function readLossConfig(params: ModelConfig): LossConfig | null {
@@ -60,22 +58,22 @@ export function readLossConfig(params: ModelConfig): LossConfig | null {
   if (section === null) return null;
   const name = classOf(section.getString('target', ''));
   const kind = name === 'LPIPSWithDiscriminator' ? 'kl' : name.startsWith('VQLPIPS') ? 'vq' : null;
-  const own = section.section('params');
-  if (kind === null || own === null) return null;
-  const one = <T extends string>(field: string, choices: readonly T[], fallback: T): T =>
-    choices.find((choice) => choice === own.getString(field, fallback)) ??
-    own.fail(field, `expected ${choices.join(' or ')} but found ${own.getString(field, fallback)}`);
+  const loss = section.section('params');
+  if (kind === null || loss === null) return null;
+  const choice = <T extends string>(field: string, choices: readonly T[], fallback: T): T =>
+    choices.find((choice) => choice === loss.getString(field, fallback)) ??
+    loss.fail(field, `expected ${choices.join(' or ')}, found ${loss.getString(field, fallback)}`);
   return {
     kind,
-    disc_start: own.getInt('disc_start', DEFAULTS.disc_start),
-    disc_factor: own.getNumber('disc_factor', DEFAULTS.disc_factor),
-    disc_weight: own.getNumber('disc_weight', DEFAULTS.disc_weight),
-    disc_loss: one('disc_loss', ['hinge', 'vanilla'], DEFAULTS.disc_loss),
-    disc_conditional: own.getBoolean('disc_conditional', DEFAULTS.disc_conditional),
-    pixel_loss: one('pixel_loss', ['l1', 'l2'], DEFAULTS.pixel_loss),
-    perceptual_weight: own.getNumber('perceptual_weight', DEFAULTS.perceptual_weight),
-    codebook_weight: own.getNumber('codebook_weight', DEFAULTS.codebook_weight),
-    kl_weight: own.getNumber('kl_weight', DEFAULTS.kl_weight),
+    disc_start: loss.getInt('disc_start', DEFAULTS.disc_start),
+    disc_factor: loss.getNumber('disc_factor', DEFAULTS.disc_factor),
+    disc_weight: loss.getNumber('disc_weight', DEFAULTS.disc_weight),
+    disc_loss: choice('disc_loss', ['hinge', 'vanilla'], DEFAULTS.disc_loss),
+    disc_conditional: loss.getBoolean('disc_conditional', DEFAULTS.disc_conditional),
+    pixel_loss: choice('pixel_loss', ['l1', 'l2'], DEFAULTS.pixel_loss),
+    perceptual_weight: loss.getNumber('perceptual_weight', DEFAULTS.perceptual_weight),
+    codebook_weight: loss.getNumber('codebook_weight', DEFAULTS.codebook_weight),
+    kl_weight: loss.getNumber('kl_weight', DEFAULTS.kl_weight),
     legacy: params.getBoolean('legacy', DEFAULTS.legacy),
     beta: params.getNumber('beta', DEFAULTS.beta),
     gumbel_kl_weight: params.getNumber('kl_weight', DEFAULTS.gumbel_kl_weight),

@@ -3,40 +3,40 @@ import { SafelightError } from '../../../errors.js';
 import { interpolated } from './interpolation.js';
 import { type ConfigTree, isTree, MISSING } from './yaml-tree.js';
 
-/** What may stand in a numeric field, ends included. */
+/** Range of a numeric field, both ends included. */
 export interface NumberRange {
   readonly min?: number;
   readonly max?: number;
 }
 
 /**
- * A model's config (`model.target`, `model.params` ...) with typed access by path, such as `model.params.ddconfig.ch` or
- * `model.params.layers.0`. Interpolations (`${model.params.ch}`) are resolved where they are read, as OmegaConf does.
+ * A model's config (`model.target`, `model.params` ...) with typed access by path, such as `model.params.ddconfig.ch`
+ * or `model.params.layers.0`. Interpolations (`${model.params.ch}`) are resolved on access, as in OmegaConf.
  *
- * Getters take what to return where the field is absent or null; without it, absence is an INVALID_FILE. Every error names the
- * file and the field.
+ * Getters return `fallback` if the field is absent or null; without a fallback they throw INVALID_FILE. Every error
+ * names the file and the field.
  */
 export class ModelConfig {
-  /** @param where the file, or files, it was read from; for messages */
+  /** @param where path of the file, or files, for messages */
   constructor(
     readonly where: string,
     private readonly root: ConfigTree,
     private readonly prefix = '',
   ) {}
 
-  /** Whether the field is there and not null. */
+  /** Returns true if the field exists and is not null. */
   has(field: string): boolean {
     return (this.get(field) ?? null) !== null;
   }
 
-  /** The field as plain data, its interpolations resolved; undefined if it is absent. */
+  /** Returns the field as plain data, with interpolations resolved; undefined if it is absent. */
   get(field: string): ConfigValue | undefined {
     const path = this.path(field);
     const value = interpolated(this.root, path, (why) => this.fail(field, why));
     return value === MISSING ? undefined : value;
   }
 
-  /** A mapping below this one; null if it is absent or null. */
+  /** Returns the mapping at a field; null if it is absent or null. */
   section(field: string): ModelConfig | null {
     const value = this.get(field) ?? null;
     if (value === null) return null;
@@ -48,8 +48,8 @@ export class ModelConfig {
     return this.typed(
       field,
       fallback,
-      described('a whole number', range),
-      (value): value is number => Number.isSafeInteger(value) && inside(value as number, range),
+      describe('an integer', range),
+      (value): value is number => Number.isSafeInteger(value) && isInRange(value as number, range),
     );
   }
 
@@ -57,28 +57,29 @@ export class ModelConfig {
     return this.typed(
       field,
       fallback,
-      described('a number', range),
-      (value): value is number => Number.isFinite(value) && inside(value as number, range),
+      describe('a number', range),
+      (value): value is number => Number.isFinite(value) && isInRange(value as number, range),
     );
   }
 
   getString<F = never>(field: string, fallback?: F): string | F {
-    return this.typed(field, fallback, 'text', (value) => typeof value === 'string');
+    return this.typed(field, fallback, 'a string', (value) => typeof value === 'string');
   }
 
   getBoolean<F = never>(field: string, fallback?: F): boolean | F {
     return this.typed(field, fallback, 'true or false', (value) => typeof value === 'boolean');
   }
 
-  /** A list of whole numbers, such as `ch_mult`. */
+  /** Returns a list of integers, such as `ch_mult`. */
   getInts<F = never>(field: string, fallback?: F, range: NumberRange = {}): readonly number[] | F {
-    const expected = described('a list of whole numbers', range);
+    const expected = describe('a list of integers', range);
     return this.typed(
       field,
       fallback,
       expected,
       (value): value is readonly number[] =>
-        isList(value) && value.every((one) => Number.isSafeInteger(one) && inside(one as number, range)),
+        isList(value) &&
+        value.every((item) => Number.isSafeInteger(item) && isInRange(item as number, range)),
     );
   }
 
@@ -86,12 +87,12 @@ export class ModelConfig {
     return this.typed(
       field,
       fallback,
-      'a list of texts',
-      (value): value is readonly string[] => isList(value) && value.every((one) => typeof one === 'string'),
+      'a list of strings',
+      (value): value is readonly string[] => isList(value) && value.every((item) => typeof item === 'string'),
     );
   }
 
-  /** @throws INVALID_FILE naming file and field; `why` is a clause such as `expected ... but found ...` */
+  /** @throws INVALID_FILE naming file and field; `why` is a clause such as `expected ..., found ...` */
   fail(field: string, why: string): never {
     throw new SafelightError(
       'INVALID_FILE',
@@ -111,11 +112,8 @@ export class ModelConfig {
   }
 
   private wrong(field: string, expected: string, value: ConfigValue | undefined): never {
-    const found = value === undefined ? 'nothing' : (JSON.stringify(value) ?? String(value));
-    this.fail(
-      field,
-      `expected ${expected} but found ${found.length > 80 ? `${found.slice(0, 80)}...` : found}`,
-    );
+    const shown = value === undefined ? 'nothing' : (JSON.stringify(value) ?? String(value));
+    this.fail(field, `expected ${expected}, found ${shown.length > 80 ? `${shown.slice(0, 80)}...` : shown}`);
   }
 
   private path(field: string): string {
@@ -127,11 +125,11 @@ function isList(value: ConfigValue): value is readonly ConfigValue[] {
   return Array.isArray(value);
 }
 
-function inside(value: number, { min = -Infinity, max = Infinity }: NumberRange): boolean {
+function isInRange(value: number, { min = -Infinity, max = Infinity }: NumberRange): boolean {
   return value >= min && value <= max;
 }
 
-function described(what: string, { min, max }: NumberRange): string {
+function describe(what: string, { min, max }: NumberRange): string {
   if (min !== undefined && max !== undefined) return `${what} from ${min} to ${max}`;
   return min !== undefined
     ? `${what} of at least ${min}`

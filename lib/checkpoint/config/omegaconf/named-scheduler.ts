@@ -4,7 +4,10 @@ import type { SchedulerConfig } from '../types.js';
 import { readLdmScheduler } from './latent-diffusion.js';
 import { readModelConfig } from './read-model-config.js';
 
-/** Reads the training of a Stable Diffusion checkpoint from the YAML that an option names; null where none is named. */
+/**
+ * Reads the training settings of a Stable Diffusion checkpoint from the YAML of the `config` option; null without the
+ * option.
+ */
 export async function readNamedScheduler(
   path: string,
   { config }: Pick<OpenModelOptions, 'config'>,

@@ -1,6 +1,6 @@
 /**
- * Which YAML belongs to a checkpoint: taming-transformers and latent diffusion keep what a model is (`model.target`,
- * `model.params`) beside its weights.
+ * Finds the YAML config of a checkpoint: taming-transformers and latent diffusion describe a model (`model.target`,
+ * `model.params`) in a file next to its weights.
  */
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -10,18 +10,18 @@ import { ModelConfig } from './model-config.js';
 import { type ConfigTree, isTree, mergeTrees, readYaml } from './yaml-tree.js';
 
 const EXTENSIONS = ['.yaml', '.yml'];
-/** More than one is of a run that was resumed; nobody resumes so often. */
+/** Limit of merged `*-project.yaml` files; a run has one per resumption. */
 const MAX_FILES = 64;
 
 /**
- * The config of a checkpoint: the file or files that the option names, else what lies beside the checkpoint: `NAME.yaml` (`.yml`),
- * `config.yaml`, `model.yaml`, and for a training run's `RUN/checkpoints/NAME.ckpt` those of `RUN/configs`, where its
- * `*-project.yaml` are merged in the order of their names (dates), as the training script does.
+ * Reads the config of a checkpoint: the file or files of the option, else the first found next to the checkpoint of
+ * `NAME.yaml` (or `.yml`), `config.yaml`, `model.yaml`, and for a training run's `RUN/checkpoints/NAME.ckpt` those of
+ * `RUN/configs`, whose `*-project.yaml` are merged in the order of their names (dates), as the training script does.
  *
- * @param checkpoint a weights file, or a folder that holds one
- * @param option `--config`; several are merged, the last wins
- * @returns null if the option is not given and none is found
- * @throws FILE_NOT_FOUND, INVALID_FILE (also for a file of the option without `model`), INVALID_OPTION
+ * @param checkpoint a weights file, or a folder that contains one
+ * @param option `--config`; several files are merged, later ones override earlier ones
+ * @returns null if the option is not given and no config is found
+ * @throws FILE_NOT_FOUND, INVALID_FILE (also if a file of the option has no `model`), INVALID_OPTION
  */
 export async function readModelConfig(
   checkpoint: string,
@@ -30,11 +30,11 @@ export async function readModelConfig(
   if (option !== undefined) return readNamed(option);
   const path = resolve(checkpoint);
   const folder = (await kindOf(path)) === 'folder' ? path : dirname(path);
-  const own = folder === path ? [] : [basename(path), basename(path).replace(/\.[^.]*$/, '')];
-  for (const name of [...own, 'config', 'model']) {
+  const names = folder === path ? [] : [basename(path), basename(path).replace(/\.[^.]*$/, '')];
+  for (const name of [...names, 'config', 'model']) {
     for (const extension of EXTENSIONS) {
-      const found = await readIfModel([join(folder, name + extension)]);
-      if (found !== null) return found;
+      const config = await readIfModel([join(folder, name + extension)]);
+      if (config !== null) return config;
     }
   }
   return (await readRun(join(folder, 'configs'))) ?? (await readRun(join(dirname(folder), 'configs')));
@@ -47,7 +47,7 @@ async function readNamed(option: string | readonly string[]): Promise<ModelConfi
     files.length === 0 ||
     files.some((file) => typeof file !== 'string' || file === '')
   )
-    throw invalidOption('config', 'path of a YAML file', option);
+    throw invalidOption('config', 'the path of a YAML file', option);
   const config = await merged(files.map((file) => resolve(file)));
   if (!isModel(config.tree)) {
     throw new SafelightError(
@@ -58,22 +58,22 @@ async function readNamed(option: string | readonly string[]): Promise<ModelConfi
   return new ModelConfig(config.where, config.tree);
 }
 
-/** The configs folder of a training run, or of a download that is laid out like one. */
+/** Reads the configs folder of a training run, or of a download with the same layout. */
 async function readRun(folder: string): Promise<ModelConfig | null> {
   if ((await kindOf(folder)) !== 'folder') return null;
   const names = (await readdir(folder)).filter((name) => /-project\.ya?ml$/.test(name)).sort();
   if (names.length > 0) {
-    const found = await readIfModel(names.slice(-MAX_FILES).map((name) => join(folder, name)));
-    if (found !== null) return found;
+    const config = await readIfModel(names.slice(-MAX_FILES).map((name) => join(folder, name)));
+    if (config !== null) return config;
   }
   for (const name of ['model.yaml', 'config.yaml']) {
-    const found = await readIfModel([join(folder, name)]);
-    if (found !== null) return found;
+    const config = await readIfModel([join(folder, name)]);
+    if (config !== null) return config;
   }
   return null;
 }
 
-/** Files that merely lie there count only if they exist and describe a model. */
+/** Reads files that the option does not name: null unless all exist and describe a model. */
 async function readIfModel(paths: readonly string[]): Promise<ModelConfig | null> {
   for (const path of paths) if ((await kindOf(path)) !== 'file') return null;
   const { where, tree } = await merged(paths);

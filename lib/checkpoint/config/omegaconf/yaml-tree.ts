@@ -1,13 +1,13 @@
 /**
- * YAML as OmegaConf reads it, for the configs of taming-transformers and latent diffusion, which come from strangers with their
- * checkpoints. Only plain data comes out: tags are refused, and size, depth and what aliases expand to are bounded.
+ * Parses YAML as OmegaConf does, for the untrusted configs of taming-transformers and latent diffusion. The result is
+ * plain data: tags are rejected, and size, depth and the expansion of aliases are limited.
  */
 import { LineCounter, parseDocument, type ScalarTag, type Tags } from 'yaml';
 import type { ConfigValue } from '../../../binding/types.js';
 import { SafelightError } from '../../../errors.js';
 import { readText } from '../../../files/read.js';
 
-/** Real ones have a few kilobytes; depth and count are far from theirs too. */
+/** Limits far above real configs, which have a few kilobytes. */
 const MAX_BYTES = 128 * 1024;
 const MAX_DEPTH = 48;
 const MAX_VALUES = 50_000;
@@ -17,11 +17,14 @@ export type ConfigTree = { readonly [key: string]: ConfigValue };
 
 const FLOAT = 'tag:yaml.org,2002:float';
 const BOOLEAN = 'tag:yaml.org,2002:bool';
-/** YAML 1.1's types that OmegaConf reads otherwise (dates are strings to it, `y` is no boolean), or that would be no plain data. */
+/**
+ * YAML 1.1 types that OmegaConf parses differently (dates are strings, `y` is no boolean), or whose values are not
+ * plain data.
+ */
 const LEFT_OUT: ReadonlySet<string> = new Set(
   ['timestamp', 'binary', 'omap', 'pairs', 'set', 'float', 'bool'].map((type) => `tag:yaml.org,2002:${type}`),
 );
-/** As OmegaConf: YAML 1.1's, but `1e-4` is a number too (`get_omega_conf_loader`). */
+/** YAML 1.1 floats as in OmegaConf, where `1e-4` is a number too (`get_omega_conf_loader`). */
 const NUMBER =
   /^(?:[-+]?\d+(?:_\d+)*\.[\d_]*(?:[eE][-+]?\d+)?|[-+]?\d+(?:_\d+)*[eE][-+]?\d+|\.\d+(?:_\d+)*(?:[eE][-+]\d+)?)$/;
 const float: ScalarTag = {
@@ -44,7 +47,7 @@ const boolean: ScalarTag = {
   resolve: (text) => /^(?:yes|true|on)$/i.test(text),
 };
 
-/** Reads a config, whose root has to be a mapping. @throws FILE_NOT_FOUND, INVALID_FILE */
+/** Reads a config, whose root must be a mapping. @throws FILE_NOT_FOUND, INVALID_FILE */
 export async function readYaml(path: string): Promise<ConfigTree> {
   return parseYaml(await readText(path, MAX_BYTES), path);
 }
@@ -52,13 +55,13 @@ export async function readYaml(path: string): Promise<ConfigTree> {
 /** @throws INVALID_FILE naming the line */
 export function parseYaml(text: string, path: string): ConfigTree {
   const fail = (what: string): never => {
-    throw new SafelightError('INVALID_FILE', `${path} ${what}; it is damaged or no model's config`);
+    throw new SafelightError('INVALID_FILE', `${path} ${what}; it is damaged or not a model's config`);
   };
   const tree = toPlain(parsed(text, fail), fail);
-  return isTree(tree) ? tree : fail('is no mapping of names to values');
+  return isTree(tree) ? tree : fail('is not a mapping');
 }
 
-/** What OmegaConf.merge makes of two configs: mappings are joined, everything else is replaced. */
+/** Merges two configs as OmegaConf.merge: mappings are merged recursively, all other values are replaced. */
 export function mergeTrees(base: ConfigTree, over: ConfigTree): ConfigTree {
   const merged = new Map(Object.entries(base));
   for (const [key, value] of Object.entries(over)) {
@@ -69,7 +72,7 @@ export function mergeTrees(base: ConfigTree, over: ConfigTree): ConfigTree {
   return Object.fromEntries(merged);
 }
 
-/** OmegaConf's mark of a value that has still to be given. */
+/** OmegaConf's marker of a mandatory value that is not set. */
 export const MISSING = '???';
 
 export function isTree(value: ConfigValue | undefined): value is ConfigTree {
@@ -79,8 +82,8 @@ export function isTree(value: ConfigValue | undefined): value is ConfigTree {
 type Fail = (what: string) => never;
 
 /**
- * Refuses nesting before the library sees it: it recurses, and where the stack ends inside of a regular expression V8 ends the process.
- * Brackets in text count too, which no config comes near.
+ * Rejects deep nesting before parsing: the YAML library recurses, and a stack overflow inside a regular expression
+ * aborts the process in V8. Brackets in strings are counted too, which no real config has in such numbers.
  */
 function checkNesting(text: string, fail: Fail): void {
   let depth = 0;
@@ -90,14 +93,14 @@ function checkNesting(text: string, fail: Fail): void {
     else if ((character === ']' || character === '}') && depth > 0) depth--;
     if (depth > MAX_DEPTH) fail(`is nested deeper than ${MAX_DEPTH}`);
   }
-  // Indentation, and blocks opened on one line: `- - ? - a`.
+  // Indentation, and blocks nested on one line: `- - ? - a`.
   if (/^[ \t]{256}/m.test(text) || /(?:[-?:][ \t]+){48}/.test(text))
     fail(`is nested deeper than ${MAX_DEPTH}`);
 }
 
 function parsed(text: string, fail: Fail): unknown {
   checkNesting(text, fail);
-  const unreadable = (why: string): never => fail(`is no YAML that can be read (${why.slice(0, 160)})`);
+  const unreadable = (why: string): never => fail(`is not valid YAML (${why.slice(0, 160)})`);
   const lineCounter = new LineCounter();
   try {
     const document = parseDocument(text, {
@@ -108,12 +111,12 @@ function parsed(text: string, fail: Fail): unknown {
       prettyErrors: false,
       lineCounter,
     });
-    // A tag that nobody knows is only a warning to the library; here it may not stand for its text.
+    // The library reports unknown tags as warnings and returns their text; here they are errors.
     const wrong = document.errors[0] ?? document.warnings[0];
     if (wrong) unreadable(`line ${lineCounter.linePos(wrong.pos[0]).line}: ${wrong.message}`);
     return document.toJS({ mapAsMap: true, maxAliasCount: MAX_ALIASES });
   } catch (error) {
-    // Aliases without an anchor, or that expand to too much.
+    // Aliases without an anchor, or whose expansion exceeds the limit.
     if (error instanceof SafelightError) throw error;
     return unreadable((error as Error).message);
   }
@@ -123,7 +126,7 @@ function isLeftOut(tag: Tags[number]): boolean {
   return typeof tag === 'object' && LEFT_OUT.has(tag.tag);
 }
 
-/** A copy without maps, shared parts and cycles. */
+/** Returns a copy without maps, shared values and cycles. */
 function toPlain(root: unknown, fail: Fail): ConfigValue {
   let count = 0;
   const plain = (value: unknown, depth: number): ConfigValue => {
@@ -137,12 +140,12 @@ function toPlain(root: unknown, fail: Fail): ConfigValue {
     )
       return value;
     if (Array.isArray(value)) return value.map((item) => plain(item, depth + 1));
-    if (!(value instanceof Map)) return fail('holds a value that is no plain data');
+    if (!(value instanceof Map)) return fail('contains a value that is not plain data');
     const entries = [...value].map(([key, item]): [string, ConfigValue] => {
-      if (typeof key === 'object' && key !== null) fail('has a key that is no scalar');
+      if (typeof key === 'object' && key !== null) fail('has a key that is not a scalar');
       return [String(key), plain(item, depth + 1)];
     });
-    // Defines every key as the object's own, `__proto__` too.
+    // Defines every key as an own property, including `__proto__`.
     return Object.fromEntries(entries);
   };
   return plain(root, 0);

@@ -2,23 +2,23 @@ import { SafelightError } from '../../../errors.js';
 import type { Checksum } from '../../weights/tensor-index.js';
 import type { Fail, PickleValue, Storage } from './values.js';
 
-/** A checkpoint as both of its forms give it: what was saved, and where the bytes of its storages are. */
+/** A checkpoint of either format: its root object, and the locations of its storages. */
 export interface Checkpoint {
   readonly root: PickleValue;
-  /** Absolute offset of a storage's first byte. */
-  place(storage: Storage): number;
-  /** Of the record that a storage is in, if the form has them. */
+  /** Returns the absolute offset of a storage's first byte. */
+  offsetOf(storage: Storage): number;
+  /** Returns the checksum of a storage's record, if the format has one. */
   checksum(storage: Storage): Checksum | undefined;
 }
 
-/** The largest real ones (SDXL with its optimizer's state) have some three megabytes. */
+/** Size limit of pickles in bytes; the largest real ones (SDXL with its optimizer's state) have about 3 MB. */
 export const MAX_PICKLE = 32 * 1024 * 1024;
 
 export function failure(path: string): Fail {
   return (what) => {
     throw new SafelightError(
       'INVALID_FILE',
-      `${path} ${what}; it is damaged or no checkpoint of weights: download it again`,
+      `${path} ${what}; it is damaged or not a checkpoint of weights: download it again`,
     );
   };
 }
@@ -26,6 +26,6 @@ export function failure(path: string): Fail {
 export function bigEndian(path: string): SafelightError {
   return new SafelightError(
     'UNSUPPORTED_MODEL',
-    `${path} was saved on a big-endian machine, which is not read; save it on another, or as safetensors`,
+    `${path} was saved on a big-endian machine, which is not supported; save it on a little-endian machine or as safetensors`,
   );
 }

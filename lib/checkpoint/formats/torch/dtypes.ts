@@ -1,6 +1,6 @@
 import { dtypeBits } from '../dtypes.js';
 
-/** PyTorch's names of element types, as safetensors calls them. */
+/** safetensors' dtype names by PyTorch's. */
 const DTYPES: ReadonlyMap<string, string> = new Map([
   ['float64', 'F64'],
   ['float32', 'F32'],
@@ -24,7 +24,7 @@ const DTYPES: ReadonlyMap<string, string> = new Map([
   ['complex128', 'C128'],
 ]);
 
-/** Classes of storages by their names in `torch`. */
+/** safetensors' dtype names by storage classes of `torch`. */
 const STORAGES: ReadonlyMap<string, string> = new Map([
   ['DoubleStorage', 'F64'],
   ['FloatStorage', 'F32'],
@@ -48,8 +48,8 @@ export function dtypeOfStorage(name: string): string | undefined {
   return STORAGES.get(name);
 }
 
-/** Bytes of an element. */
+/** Returns the bytes per element. */
 export function elementSize(dtype: string): number {
-  // The one that safetensors does not have.
+  // C128 is the only dtype that safetensors does not define.
   return dtype === 'C128' ? 16 : (dtypeBits(dtype) ?? 8) / 8;
 }

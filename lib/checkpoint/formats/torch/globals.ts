@@ -1,10 +1,11 @@
 /**
- * What a checkpoint's pickle may import. A pickle is a program; its imports are what makes it dangerous, so nothing is looked up
- * anywhere: a name is in this table, is that of a leftover (`leftovers.ts`), or the file is refused.
+ * The imports that a checkpoint's pickle may use. A pickle is a program, dangerous because of its imports. Nothing is
+ * imported here: a name is in this table, names a placeholder class (`placeholder-classes.ts`), or the file is
+ * rejected.
  */
 import { SafelightError } from '../../../errors.js';
 import { dtypeOfStorage, dtypeOfTorch } from './dtypes.js';
-import { isLeftover } from './leftovers.js';
+import { isPlaceholderClass } from './placeholder-classes.js';
 import {
   makeParameter,
   rebuildFromType,
@@ -13,27 +14,31 @@ import {
   rebuildTypedTensor,
   typedStorage,
 } from './rebuild.js';
-import { Dict, Global, type GlobalRole, Inert, type Make, type PickleValue, Tuple } from './values.js';
+import { Dict, Global, type GlobalRole, type Make, type PickleValue, Placeholder, Tuple } from './values.js';
 
 const dict: Make = ([pairs], fail) => {
-  const made = new Dict();
+  const result = new Dict();
   const items = Array.isArray(pairs) ? pairs : pairs instanceof Tuple ? pairs.items : [];
   for (const pair of items) {
     const two =
-      pair instanceof Tuple ? pair.items : Array.isArray(pair) ? pair : fail('has a dict of no pairs');
-    made.entries.set(two[0] ?? null, two[1] ?? null);
+      pair instanceof Tuple
+        ? pair.items
+        : Array.isArray(pair)
+          ? pair
+          : fail('has a dict whose items are not pairs');
+    result.entries.set(two[0] ?? null, two[1] ?? null);
   }
-  return made;
+  return result;
 };
 const itemsOf = (value: PickleValue | undefined): readonly PickleValue[] =>
   Array.isArray(value) ? value : value instanceof Tuple ? value.items : [];
 
-/** Where storages were when they were saved does not matter. */
+/** The device on which a storage was saved has no effect. */
 const DEVICES = /^torch(?:\.(?:cuda|xpu|hpu|mps|npu|mlu|privateuseone))?$/;
 
 const CLASSES: ReadonlyMap<string, Make> = new Map<string, Make>([
   ['collections.OrderedDict', dict],
-  // Its first argument is what makes defaults.
+  // Its first argument is the factory of default values.
   ['collections.defaultdict', ([, pairs], fail) => dict(pairs === undefined ? [] : [pairs], fail)],
   ['torch.Size', ([shape]) => new Tuple(itemsOf(shape))],
   ['torch._utils._rebuild_tensor', rebuildTensor],
@@ -58,7 +63,7 @@ const CLASSES: ReadonlyMap<string, Make> = new Map<string, Make>([
   ]),
 ]);
 
-/** Bytes without a type, under all of the names they have had. */
+/** Names, current and former, of storages without a dtype. */
 const UNTYPED: ReadonlySet<string> = new Set([
   'torch.storage.UntypedStorage',
   'torch.storage._UntypedStorage',
@@ -66,8 +71,9 @@ const UNTYPED: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * @param module as the pickle spells it, such as `torch._utils`
- * @throws INVALID_FILE for a name that no checkpoint of weights needs, UNSUPPORTED_MODEL for forms of tensors that are not read
+ * @param module the name in the pickle, such as `torch._utils`
+ * @throws INVALID_FILE for a name that no checkpoint of weights uses, UNSUPPORTED_MODEL for unsupported kinds of
+ *   tensors
  */
 export function findGlobal(module: string, name: string, path: string): Global {
   const full = `${module}.${name}`;
@@ -75,32 +81,32 @@ export function findGlobal(module: string, name: string, path: string): Global {
   if (role !== null) return new Global(full, role);
   const shown = JSON.stringify(full.slice(0, 120));
   if (module.startsWith('torch.nn.') || module === '__torch__' || module.startsWith('__torch__.'))
-    throw wholeModule(full, path);
+    throw pickledModule(full, path);
   if (/^torch\._utils\._rebuild_\w+$|^torch\.Q?\w+Storage$/.test(full)) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${path} holds tensors of a form that is not read (${shown}: sparse, quantized or of another device); save them as plain tensors`,
+      `${path} contains unsupported tensors (${shown}: sparse, quantized or of another device); save them as dense tensors`,
     );
   }
   throw new SafelightError(
     'INVALID_FILE',
-    `${path} asks for ${shown}, which weights do not need; nothing was executed. Do not open this file elsewhere unless you trust ` +
-      'where it is from; take the model as safetensors',
+    `${path} imports ${shown}, which weights do not use; nothing was executed. Do not open this file elsewhere unless you trust ` +
+      'its source; use the model in safetensors format',
   );
 }
 
-/** For a class of PyTorch's modules that has the weights as its attributes. */
-export function wholeModule(name: string, path: string): SafelightError {
+/** Returns the error of a pickled PyTorch module, which has the weights as its attributes. */
+export function pickledModule(name: string, path: string): SafelightError {
   return new SafelightError(
     'UNSUPPORTED_MODEL',
-    `${path} holds a whole module (${JSON.stringify(name.slice(0, 120))}), not only its weights; load it in PyTorch and save its state_dict()`,
+    `${path} contains a pickled module (${JSON.stringify(name.slice(0, 120))}) instead of its weights; load it in PyTorch and save its state_dict()`,
   );
 }
 
-/** @throws UNSUPPORTED_MODEL if what was saved is one of PyTorch's modules itself */
+/** @throws UNSUPPORTED_MODEL if the root object is a PyTorch module */
 export function refuseModule(root: PickleValue, path: string): void {
-  if (root instanceof Inert && root.className.startsWith('torch.nn.modules.'))
-    throw wholeModule(root.className, path);
+  if (root instanceof Placeholder && root.className.startsWith('torch.nn.modules.'))
+    throw pickledModule(root.className, path);
 }
 
 function roleOf(module: string, name: string, full: string): GlobalRole | null {
@@ -115,5 +121,5 @@ function roleOf(module: string, name: string, full: string): GlobalRole | null {
     const dtype = dtypeOfTorch(name);
     if (dtype !== undefined) return { is: 'dtype', dtype };
   }
-  return isLeftover(module, name) ? { is: 'inert' } : null;
+  return isPlaceholderClass(module, name) ? { is: 'placeholder' } : null;
 }

@@ -1,6 +1,6 @@
 /**
- * The form of `torch.save` before PyTorch 1.6: five pickles (magic number, protocol, the machine, what was saved, the storages' keys),
- * then each storage in the order of the keys, its number of elements before it.
+ * The format of `torch.save` before PyTorch 1.6: five pickles (magic number, protocol, system info, the object, the
+ * storage keys), then each storage in the order of the keys, preceded by its number of elements.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { readFully } from '../../../files/read.js';
@@ -12,7 +12,7 @@ import { storageId } from './operations.js';
 import { unpickle } from './unpickle.js';
 import { Dict, type Fail, type PickleValue, Storage, Tuple } from './values.js';
 
-/** `0x1950a86a20f9469cfc6c`, as a pickle of protocol 2 and more ends with it. */
+/** `0x1950a86a20f9469cfc6c` as the end of a pickle of protocol 2 or later. */
 export const LEGACY_MAGIC = Buffer.from('8a0a6cfc9c46f9206aa850192e', 'hex');
 const PROTOCOL = 1001;
 
@@ -23,8 +23,8 @@ interface Source {
   readonly fail: Fail;
 }
 
-/** A storage as the pickle announces it. */
-interface Announced {
+/** A storage as declared in the pickle. */
+interface DeclaredStorage {
   readonly elementSize: number;
   readonly count: number;
 }
@@ -34,8 +34,8 @@ export async function readLegacyForm(handle: FileHandle, size: number, path: str
   const fail = failure(path);
   const bytes = Buffer.alloc(Math.min(size, MAX_PICKLE));
   await readFully(handle, bytes, 0, path);
-  const announced = new Map<string, Announced>();
-  const storage = (id: readonly PickleValue[], why: Fail): Storage => storageOf(id, announced, why);
+  const declared = new Map<string, DeclaredStorage>();
+  const storage = (id: readonly PickleValue[], why: Fail): Storage => storageOf(id, declared, why);
   const world: PickleWorld = { path, fail, budget: new PickleBudget(), storage };
   let at = 0;
   const next = (): PickleValue => {
@@ -44,27 +44,30 @@ export async function readLegacyForm(handle: FileHandle, size: number, path: str
     return value;
   };
   next();
-  if (next() !== PROTOCOL) fail(`is of another version of PyTorch's old form than ${PROTOCOL}`);
+  if (next() !== PROTOCOL) fail(`has another version of PyTorch's legacy format than ${PROTOCOL}`);
   const machine = next();
   if (machine instanceof Dict && machine.entries.get('little_endian') === false) throw bigEndian(path);
   const root = next();
   refuseModule(root, path);
   const keys = next();
-  const places = await findData({ handle, size, path, fail }, at, keys, announced);
-  const place = ({ key, begin }: Storage): number =>
+  const places = await findData({ handle, size, path, fail }, at, keys, declared);
+  const offsetOf = ({ key, begin }: Storage): number =>
     (places.get(key) ?? fail(`has no data for the storage ${JSON.stringify(key)}`)) + begin;
-  return { root, place, checksum: () => undefined };
+  return { root, offsetOf, checksum: () => undefined };
 }
 
-/** `('storage', class, key, location, elements, view)`, where a view of another storage is `(key, offset, elements)`. */
-function storageOf(id: readonly PickleValue[], announced: Map<string, Announced>, fail: Fail): Storage {
+/**
+ * Parses `('storage', class, key, location, elements, view)`, where a view of another storage is `(key, offset,
+ * elements)`.
+ */
+function storageOf(id: readonly PickleValue[], declared: Map<string, DeclaredStorage>, fail: Fail): Storage {
   const { dtype, key, count, counts } = storageId(id, fail);
-  if (counts === 'unknown') return fail('has a storage of no known type');
+  if (counts === 'unknown') return fail('has a storage of unknown type');
   const size = dtype === null ? 1 : elementSize(dtype);
-  const before = announced.get(key);
+  const before = declared.get(key);
   if (before !== undefined && (before.count !== count || before.elementSize !== size))
-    return fail('announces a storage in two sizes');
-  announced.set(key, { elementSize: size, count });
+    return fail('declares a storage with two sizes');
+  declared.set(key, { elementSize: size, count });
   const view = id[5];
   if (!(view instanceof Tuple)) return new Storage(key, dtype, count * size);
   const [, offset, length] = view.items;
@@ -73,29 +76,29 @@ function storageOf(id: readonly PickleValue[], announced: Map<string, Announced>
     typeof length !== 'number' ||
     !(offset >= 0 && length >= 0 && offset + length <= count)
   )
-    return fail('has a view that reaches outside of its storage');
+    return fail('has a view that exceeds its storage');
   return new Storage(key, dtype, length * size, offset * size);
 }
 
-/** Walks over the data, which follows the keys. @returns absolute offsets by key */
+/** Reads the storage headers after the keys. @returns absolute offsets by key */
 async function findData(
   { handle, size, path, fail }: Source,
   begin: number,
   keys: PickleValue,
-  announced: ReadonlyMap<string, Announced>,
+  declared: ReadonlyMap<string, DeclaredStorage>,
 ): Promise<Map<string, number>> {
   const places = new Map<string, number>();
   if (!Array.isArray(keys)) return fail('has no list of storages');
   const header = Buffer.alloc(8);
   let at = begin;
   for (const key of keys) {
-    const storage = typeof key === 'string' ? announced.get(key) : undefined;
+    const storage = typeof key === 'string' ? declared.get(key) : undefined;
     if (typeof key !== 'string' || storage === undefined || places.has(key))
-      return fail('lists a storage that no tensor is of, or one twice');
+      return fail('lists an unused or duplicate storage');
     if (at + 8 > size) fail('ends before its last storage (truncated)');
     await readFully(handle, header, at, path);
     if (header.readBigInt64LE(0) !== BigInt(storage.count))
-      fail(`has a storage of ${header.readBigInt64LE(0)} elements where ${storage.count} were announced`);
+      fail(`has a storage of ${header.readBigInt64LE(0)} elements, expected ${storage.count}`);
     places.set(key, at + 8);
     at += 8 + storage.count * storage.elementSize;
     if (at > size) fail('ends in the middle of a storage (truncated)');

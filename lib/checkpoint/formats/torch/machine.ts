@@ -1,36 +1,36 @@
-/** The parts of the stack machine that a pickle drives: cursor, stack, marks and memo, each with its limits. */
+/** The state of the pickle stack machine: cursor, stack, marks and memo, each with limits. */
 import type { Fail, PickleValue, Storage } from './values.js';
 
-/** Far above the largest real checkpoints (two hundred thousand steps), so that a hostile one ends in well under a second. */
+/** Limits far above the largest real checkpoints (200,000 steps), so that a hostile one ends in well under a second. */
 const MAX_STEPS = 2_000_000;
 const MAX_VALUES = 500_000;
 const MAX_MEMO = 500_000;
 const MAX_MARKS = 10_000;
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** What a pickle may cost, together with those that follow it in the same file. */
+/** Steps and values that all pickles of a file may use together. */
 export class PickleBudget {
   private steps = 0;
-  private made = 0;
+  private created = 0;
 
   step(fail: Fail): void {
     if (++this.steps > MAX_STEPS) fail(`has a pickle of more than ${MAX_STEPS} steps`);
   }
 
-  /** Counts whatever takes memory. */
+  /** Counts everything that uses memory. */
   values(count: number, fail: Fail): void {
-    this.made += count;
-    if (this.made > MAX_VALUES) fail(`has a pickle that makes more than ${MAX_VALUES} values`);
+    this.created += count;
+    if (this.created > MAX_VALUES) fail(`has a pickle that creates more than ${MAX_VALUES} values`);
   }
 }
 
 export interface PickleWorld {
-  /** For messages. */
+  /** Path of the file, for messages. */
   readonly path: string;
-  /** Throws INVALID_FILE; gets a clause. */
+  /** Throws INVALID_FILE with a clause. */
   readonly fail: Fail;
   readonly budget: PickleBudget;
-  /** A storage by what `torch.save` wrote in its place. */
+  /** Returns the storage of a persistent id. */
   storage(id: readonly PickleValue[], fail: Fail): Storage;
 }
 
@@ -54,7 +54,7 @@ export class Machine {
 
   // -- cursor
 
-  /** The next `length` bytes, not copied. */
+  /** Returns the next `length` bytes without a copy. */
   take(length: number): Uint8Array {
     if (length > this.bytes.length - this.at) this.fail('has a pickle that ends too early');
     this.at += length;
@@ -81,13 +81,13 @@ export class Machine {
     return this.view.getInt32(this.at - 4, true);
   }
 
-  /** A length of eight bytes; whatever a number cannot hold is longer than any pickle. */
+  /** Reads an 8-byte length; values above 2^53 exceed any pickle. */
   u64(): number {
     this.take(8);
     return Number(this.view.getBigUint64(this.at - 8, true));
   }
 
-  /** The only number that is big-endian. */
+  /** Reads a double, the only big-endian number of the format. */
   f64(): number {
     this.take(8);
     return this.view.getFloat64(this.at - 8, false);
@@ -102,11 +102,11 @@ export class Machine {
     }
   }
 
-  /** Up to the end of the line, as names of globals are written. */
+  /** Reads to the end of the line, the form of global names. */
   line(): string {
     const end = this.bytes.indexOf(0x0a, this.at);
-    // Names of classes; a longer one is none.
-    if (end < 0 || end - this.at > 1000) this.fail('has a name without an end');
+    // Longer than any class name.
+    if (end < 0 || end - this.at > 1000) this.fail('has an unterminated name');
     const text = this.text(end - this.at);
     this.at = end + 1;
     return text;
@@ -119,33 +119,31 @@ export class Machine {
     this.stack.push(value);
   }
 
-  /** Never takes what lies below the last mark. */
+  /** Pops a value above the last mark. */
   pop(): PickleValue {
     if (this.stack.length <= (this.marks.at(-1) ?? 0))
-      this.fail('has a pickle that takes more than it has put');
+      this.fail('has a pickle that pops from an empty stack');
     return this.stack.pop() ?? null;
   }
 
   top(): PickleValue {
     if (this.stack.length <= (this.marks.at(-1) ?? 0))
-      this.fail('has a pickle that takes more than it has put');
+      this.fail('has a pickle that pops from an empty stack');
     return this.stack.at(-1) ?? null;
   }
 
   mark(): void {
-    if (this.marks.length >= MAX_MARKS) this.fail('has a pickle with too many open groups');
+    if (this.marks.length >= MAX_MARKS) this.fail('has a pickle with too many marks');
     this.marks.push(this.stack.length);
   }
 
-  /** Everything above the last mark, which goes too. */
+  /** Pops everything above the last mark, and the mark. */
   popMark(): PickleValue[] {
     const mark = this.marks.pop();
-    return mark === undefined
-      ? this.fail('has a pickle that closes a group it never opened')
-      : this.stack.splice(mark);
+    return mark === undefined ? this.fail('has a pickle that pops a missing mark') : this.stack.splice(mark);
   }
 
-  /** What is on top is what the pickle was about. */
+  /** Takes the top of the stack as the pickle's result. */
   finish(): void {
     this.result = this.pop();
   }
@@ -153,7 +151,7 @@ export class Machine {
   // -- memo
 
   memoize(index: number): void {
-    if (this.memo.size >= MAX_MEMO) this.fail('has a pickle that remembers too much');
+    if (this.memo.size >= MAX_MEMO) this.fail('has a pickle with too large a memo');
     this.memo.set(index, this.top());
   }
 
@@ -163,7 +161,7 @@ export class Machine {
 
   recall(index: number): void {
     const value = this.memo.get(index);
-    if (value === undefined) this.fail('has a pickle that recalls what it never kept');
+    if (value === undefined) this.fail('has a pickle that reads a missing memo entry');
     else this.stack.push(value);
   }
 }

@@ -1,13 +1,13 @@
 /**
- * The operations of pickles of protocol 2 to 5 (`pickletools.py` describes them), as far as plain data and tensors need them. What
- * is not in the table is refused by its name.
+ * The operations of pickle protocols 2 to 5 (documented in `pickletools.py`) that plain data and tensors need. All
+ * others are rejected by name.
  */
 import { isUtf8 } from 'node:buffer';
 import { findGlobal } from './globals.js';
 import type { Machine } from './machine.js';
-import { Dict, Global, Inert, type PickleValue, TensorView, Tuple } from './values.js';
+import { Dict, Global, type PickleValue, Placeholder, TensorView, Tuple } from './values.js';
 
-/** What it returns is of no use. */
+/** Its return value is ignored. */
 export type Operation = (machine: Machine) => unknown;
 
 const code = (character: string): number => character.charCodeAt(0);
@@ -21,7 +21,7 @@ const CONSTANTS: [number, Operation][] = [
   [code('J'), (m) => m.push(m.i32())],
   [0x8a, (m) => m.push(integer(m.take(m.u8())))],
   [code('G'), (m) => m.push(m.f64())],
-  // Python 2's strings, which are names and bytes alike.
+  // Python 2 strings, used for names and bytes alike.
   [code('U'), (m) => m.push(oldString(m.take(m.u8())))],
   [code('T'), (m) => m.push(oldString(m.take(m.u32())))],
   [0x8c, (m) => m.push(m.text(m.u8()))],
@@ -55,7 +55,7 @@ const CONTAINERS: [number, Operation][] = [
 
 const STACK: [number, Operation][] = [
   [0x80, (m) => protocol(m)],
-  // A frame only tells how far to read at once.
+  // A frame is only a hint for buffered reading.
   [0x95, (m) => m.u64()],
   [code('0'), (m) => m.pop()],
   [code('1'), (m) => m.popMark()],
@@ -68,7 +68,7 @@ const STACK: [number, Operation][] = [
   [code('.'), (m) => m.finish()],
 ];
 
-/** Nothing is called here: a known class is described by a value of ours, of any other the pickle has been refused by name. */
+/** Nothing is called: objects of known classes become descriptions, objects of placeholder classes placeholders. */
 const OBJECTS: [number, Operation][] = [
   [code('c'), (m) => m.push(findGlobal(m.line(), m.line(), m.world.path))],
   [0x93, (m) => stackGlobal(m)],
@@ -87,7 +87,7 @@ export const OPERATIONS: ReadonlyMap<number, Operation> = new Map([
   ...OBJECTS,
 ]);
 
-/** What the others are called, for messages. */
+/** Names of the rejected operations, for messages. */
 export const REFUSED: ReadonlyMap<number, string> = new Map([
   [code('i'), 'INST'],
   [code('o'), 'OBJ'],
@@ -105,15 +105,15 @@ export const REFUSED: ReadonlyMap<number, string> = new Map([
 
 function protocol(m: Machine): void {
   const version = m.u8();
-  if (version < 2 || version > 5) m.fail(`has a pickle of protocol ${version}, where 2 to 5 are expected`);
+  if (version < 2 || version > 5) m.fail(`has a pickle of protocol ${version}, expected 2 to 5`);
 }
 
-/** Of Python 2: text where it is UTF-8, else bytes (arrays of numpy). */
+/** Decodes a Python 2 string: text if it is UTF-8, else bytes (numpy arrays). */
 function oldString(bytes: Uint8Array): string | Uint8Array {
   return isUtf8(bytes) ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8') : bytes;
 }
 
-/** Little-endian two's complement. */
+/** Decodes a little-endian two's complement integer. */
 function integer(bytes: Uint8Array): number | bigint {
   let value = 0n;
   for (const [i, byte] of bytes.entries()) value |= BigInt(byte) << BigInt(8 * i);
@@ -130,18 +130,18 @@ function popped(m: Machine, count: number): PickleValue[] {
 
 function append(m: Machine, items: readonly PickleValue[]): void {
   const list = m.top();
-  if (list instanceof Inert) return void list.content.push(...items);
-  if (!Array.isArray(list)) m.fail('has a pickle that appends to what is no list');
+  if (list instanceof Placeholder) return void list.content.push(...items);
+  if (!Array.isArray(list)) m.fail('has a pickle that appends to something other than a list');
   else for (const item of items) list.push(item);
 }
 
 function setItems(m: Machine, target: PickleValue, items: readonly PickleValue[]): PickleValue {
-  if (target instanceof Inert) {
+  if (target instanceof Placeholder) {
     target.content.push(...items);
     return target;
   }
   if (!(target instanceof Dict) || items.length % 2 !== 0)
-    return m.fail('has a pickle that sets items of what is no dict');
+    return m.fail('has a pickle that sets items of something other than a dict');
   for (let i = 0; i < items.length; i += 2) target.entries.set(items[i] ?? null, items[i + 1] ?? null);
   return target;
 }
@@ -153,60 +153,62 @@ function setTop(m: Machine, items: readonly PickleValue[]): void {
 function stackGlobal(m: Machine): void {
   const [module, name] = popped(m, 2);
   if (typeof module === 'string' && typeof name === 'string') m.push(findGlobal(module, name, m.world.path));
-  else m.fail('has a pickle that imports what is no name');
+  else m.fail('has a pickle with an import whose name is not a string');
 }
 
 function reduce(m: Machine, keywords: PickleValue = null): void {
-  const [made, args] = popped(m, 2);
-  if (!(made instanceof Global || made instanceof Inert) || !(args instanceof Tuple))
-    m.fail('has a pickle that calls what is no known class');
-  else if (made instanceof Inert) m.push(new Inert(made.className, [made, args, keywords]));
-  else if (made.role.is === 'inert') m.push(new Inert(made.name, [args, keywords]));
-  else if (made.role.is !== 'class') m.fail(`has a pickle that calls ${made.name}`);
+  const [callee, args] = popped(m, 2);
+  if (!(callee instanceof Global || callee instanceof Placeholder) || !(args instanceof Tuple))
+    m.fail('has a pickle that calls something other than a known class');
+  else if (callee instanceof Placeholder) m.push(new Placeholder(callee.className, [callee, args, keywords]));
+  else if (callee.role.is === 'placeholder') m.push(new Placeholder(callee.name, [args, keywords]));
+  else if (callee.role.is !== 'class') m.fail(`has a pickle that calls ${callee.name}`);
   else {
     for (const argument of args.items) m.world.budget.values(lengthOf(argument), m.fail);
     const named = keywords instanceof Dict ? [...keywords.entries.values()] : [];
-    m.push(made.role.make([...args.items, ...(made.role.keywords ? named : [])], m.fail));
+    m.push(callee.role.make([...args.items, ...(callee.role.keywords ? named : [])], m.fail));
   }
 }
 
-/** What a class may copy of an argument. */
+/** Returns the number of elements that a class may copy from an argument. */
 function lengthOf(value: PickleValue): number {
   return Array.isArray(value) ? value.length : value instanceof Tuple ? value.items.length : 0;
 }
 
-/** State of an object: of what is known, nothing that matters (the versions of a state dict's modules, attributes of parameters). */
+/**
+ * Sets the state of an object. Known classes ignore it (versions of a state dict's modules, attributes of parameters).
+ */
 function build(m: Machine): void {
   const state = m.pop();
   const object = m.top();
-  if (object instanceof Inert) object.state.push(state);
-  if (!(object instanceof Inert || object instanceof Dict || object instanceof TensorView))
-    m.fail('has a pickle that sets the state of what has none');
+  if (object instanceof Placeholder) object.state.push(state);
+  if (!(object instanceof Placeholder || object instanceof Dict || object instanceof TensorView))
+    m.fail('has a pickle that sets the state of a value without state');
 }
 
 function persistent(m: Machine): void {
   const id = m.pop();
   const [kind, type] = id instanceof Tuple ? id.items : [];
   if (id instanceof Tuple && kind === 'storage') m.push(m.world.storage(id.items, m.fail));
-  // A module's class with its source, as the old form writes it.
+  // The legacy format stores a module's class with its source code.
   else if (kind === 'module' && type instanceof Global) m.push(type);
-  else m.fail('has a pickle that refers to what is no storage');
+  else m.fail('has a pickle with a persistent id other than a storage');
 }
 
-/** The first fields of what `torch.save` writes in place of a storage: `('storage', class, key, location, elements)`. */
+/** Parses the first fields of a storage's persistent id: `('storage', class, key, location, elements)`. */
 export function storageId(
   id: readonly PickleValue[],
   fail: (what: string) => never,
 ): { dtype: string | null; key: string; count: number; counts: 'bytes' | 'elements' | 'unknown' } {
   const [, type, key, , count] = id;
-  if (!(type instanceof Global)) return fail('has a storage of no known type');
+  if (!(type instanceof Global)) return fail('has a storage of unknown type');
   const { role } = type;
-  // Its type comes with the tensor.
+  // The dtype is stated with the tensor.
   const typed = role.is === 'class' && /^torch\.(?:storage\.)?_?TypedStorage$/.test(type.name);
-  if (role.is !== 'storage' && !typed) return fail(`has a storage of no known type (${type.name})`);
+  if (role.is !== 'storage' && !typed) return fail(`has a storage of unknown type (${type.name})`);
   const dtype = role.is === 'storage' ? role.dtype : null;
   if (typeof key !== 'string' || key.length > 200) return fail('has a storage without a key');
   if (typeof count !== 'number' || !Number.isSafeInteger(count) || count < 0)
-    return fail('has a storage of an absurd size');
+    return fail('has a storage of implausible size');
   return { dtype, key, count, counts: typed ? 'unknown' : dtype === null ? 'bytes' : 'elements' };
 }

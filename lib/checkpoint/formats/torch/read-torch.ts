@@ -1,4 +1,4 @@
-/** A PyTorch checkpoint (`.ckpt`, `.pt`, `.pth`, `.bin`) as an index of tensors. Nothing in it is executed. */
+/** Reads a PyTorch checkpoint (`.ckpt`, `.pt`, `.pth`, `.bin`) as an index of tensors. No code in it is executed. */
 import type { FileHandle } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { SafelightError } from '../../../errors.js';
@@ -10,17 +10,17 @@ import { LEGACY_MAGIC, readLegacyForm } from './legacy-form.js';
 import { stateDict } from './state-dict.js';
 import { readZipForm } from './zip-form.js';
 
-/** Files up to this are compared with their checksums when they are opened: less than a second of reading. */
+/** Files up to this many bytes are verified when opened, which takes less than a second. */
 const VERIFIED_AT_ONCE = 1024 ** 3;
-/** Enough to tell the forms apart: a tar's sign is at 257. */
+/** Bytes needed to recognize the format: the magic of tar is at offset 257. */
 const HEAD = 512;
 
 export interface TorchOptions {
-  /** Takes the weights' moving average where the file keeps one in a dict of its own. */
+  /** Uses the moving average of the weights if the file has it in a separate dict. Default false. */
   readonly ema?: boolean;
   /**
-   * Compares all tensors with the checksums of the zip form at once; default for files of up to 1 GiB. Of larger ones, what is loaded
-   * is compared when it is loaded (`verifyTensors`).
+   * Verifies all tensors against the zip format's checksums immediately. Default true for files of up to 1 GiB; tensors
+   * of larger files are verified when they are loaded (`verifyTensors`).
    */
   readonly verify?: boolean;
 }
@@ -30,25 +30,25 @@ export interface TorchFile {
   readonly path: string;
   readonly size: number;
   readonly tensors: Map<string, TensorInfo>;
-  /** Whether `ema` was asked for and is what the tensors are. */
+  /** True if `ema` is set and the tensors are the moving average. */
   readonly averaged: boolean;
 }
 
 type Form = 'zip' | 'legacy' | 'tar' | 'pickle';
 
-/** Which of PyTorch's forms a file begins like; null for none. */
+/** Recognizes PyTorch's formats by a file's first bytes; null for others. */
 function torchForm(head: Uint8Array): Form | null {
   const bytes = Buffer.from(head.buffer, head.byteOffset, head.byteLength);
-  // A safetensors header whose length begins with the same bytes, such as 640.
+  // A safetensors header whose length starts with the same bytes, such as 640.
   if (bytes.length > 8 && bytes.readUInt32LE(4) === 0 && bytes[8] === 0x7b) return null;
   if (bytes.toString('latin1', 0, 4) === 'PK\u0003\u0004') return 'zip';
   if (bytes.toString('latin1', 257, 262) === 'ustar') return 'tar';
-  // Protocol, perhaps a frame, then the number.
+  // Protocol, optionally a frame, then the magic number.
   if (bytes[0] !== 0x80 || (bytes[1] ?? 0) < 2 || (bytes[1] ?? 0) > 5) return null;
   return bytes.subarray(0, 32).includes(LEGACY_MAGIC) ? 'legacy' : 'pickle';
 }
 
-/** Whether a file is to be read as a checkpoint of PyTorch, by how it begins. @throws FILE_NOT_FOUND */
+/** Returns true if a file's first bytes indicate a PyTorch checkpoint. @throws FILE_NOT_FOUND */
 export async function isTorchFile(path: string): Promise<boolean> {
   const { handle, size } = await openRegular(resolve(path));
   try {
@@ -96,17 +96,17 @@ function refuse(form: Exclude<Form, 'zip' | 'legacy'> | null, path: string): Che
   if (form === 'tar') {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${path} is a checkpoint of PyTorch 0.1 (tar), which is not read; load it in PyTorch and save it again`,
+      `${path} is a checkpoint of PyTorch 0.1 (tar), which is not supported; load it in PyTorch and save it again`,
     );
   }
   if (form === 'pickle') {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${path} is a plain pickle that torch.save did not write; save the model's state_dict with torch.save or as safetensors`,
+      `${path} is a pickle that torch.save did not write; save the model's state_dict with torch.save or as safetensors`,
     );
   }
   throw new SafelightError(
     'INVALID_FILE',
-    `${path} is no PyTorch checkpoint; it is damaged: download it again`,
+    `${path} is not a PyTorch checkpoint; it is damaged: download it again`,
   );
 }

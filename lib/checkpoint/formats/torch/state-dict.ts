@@ -1,45 +1,45 @@
-/** The tensors of what was saved, by the names that their model has for them. */
+/** Extracts the tensors of a checkpoint's root object by their parameter names. */
 import { defined } from '../../../defined.js';
 import { SafelightError } from '../../../errors.js';
 import type { TensorInfo } from '../../weights/tensor-index.js';
 import { type Checkpoint, failure } from './checkpoint.js';
-import { refuseModule, wholeModule } from './globals.js';
+import { pickledModule, refuseModule } from './globals.js';
 import { isContiguous, span } from './rebuild.js';
-import { Dict, Inert, type PickleValue, Storage, TensorView, Tuple } from './values.js';
+import { Dict, type PickleValue, Placeholder, Storage, TensorView, Tuple } from './values.js';
 
-/** Where training scripts put the model beside their optimizer's state, the first that is there. */
+/** Keys under which training scripts store the model next to their optimizer's state, by precedence. */
 const WRAPPERS = ['state_dict', 'model_state_dict', 'model', 'net', 'network', 'module', 'params', 'weights'];
-/** The same of the weights' moving average. */
+/** The same for the moving average of the weights. */
 const AVERAGES = ['state_dict_ema', 'model_ema', 'ema', 'params_ema', 'ema_state_dict'];
-/** Put before all names by wrappers of modules (data parallel, compiled). */
+/** Prefixes that wrappers of modules (data parallel, compiled) add to all names. */
 const PREFIXES = ['module.', '_orig_mod.'];
 
 const MAX_DEPTH = 16;
 const MAX_TENSORS = 100_000;
-/** Lists that refer to themselves, or dicts that hold each other many times. */
+/** Bounds the traversal of lists that contain themselves and of dicts that contain each other repeatedly. */
 const MAX_VISITS = 1_000_000;
 const MAX_NAME = 512;
 
 export interface StateDict {
   readonly tensors: Map<string, TensorInfo>;
-  /** Whether they are a moving average that the file keeps apart. */
+  /** True if the tensors are a moving average that the file stores separately. */
   readonly averaged: boolean;
 }
 
 /**
- * @param ema takes the moving average where the file keeps one apart
- * @throws INVALID_FILE, or UNSUPPORTED_MODEL if there is no tensor at all
+ * @param ema uses the moving average if the file stores it separately
+ * @throws INVALID_FILE, UNSUPPORTED_MODEL if there is no tensor at all
  */
 export function stateDict(checkpoint: Checkpoint, path: string, size: number, ema: boolean): StateDict {
   refuseModule(checkpoint.root, path);
-  const found = new Finder(path);
-  const { value, averaged } = unwrapped(checkpoint.root, ema, found);
-  const views = withoutPrefix(found.tensors(value));
+  const finder = new Finder(path);
+  const { value, averaged } = unwrapped(checkpoint.root, ema, finder);
+  const views = withoutPrefix(finder.tensors(value));
   if (views.size === 0) {
-    found.refuseHolder();
+    finder.rejectUnknown();
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${path} holds no tensors; name the file that has the model's state_dict`,
+      `${path} contains no tensors; name the file that contains the model's state_dict`,
     );
   }
   const tensors = new Map<string, TensorInfo>();
@@ -47,7 +47,7 @@ export function stateDict(checkpoint: Checkpoint, path: string, size: number, em
   return { tensors, averaged };
 }
 
-/** The dict that has the model's tensors, out of those of the training around it. */
+/** Returns the dict with the model's tensors out of the surrounding training state. */
 function unwrapped(
   root: PickleValue,
   ema: boolean,
@@ -60,10 +60,10 @@ function unwrapped(
     const { entries } = value;
     const keys = ema && !averaged ? [...AVERAGES, ...WRAPPERS] : WRAPPERS;
     const key = keys.find(
-      (one) => entries.get(one) instanceof Dict && finder.tensors(entries.get(one)!).size > 0,
+      (key) => entries.get(key) instanceof Dict && finder.tensors(entries.get(key)!).size > 0,
     );
     if (key === undefined) {
-      for (const one of WRAPPERS) finder.refuseIfHolder(one, entries.get(one) ?? null);
+      for (const key of WRAPPERS) finder.rejectIfUnknown(key, entries.get(key) ?? null);
       break;
     }
     averaged ||= AVERAGES.includes(key);
@@ -72,44 +72,52 @@ function unwrapped(
   return { value, averaged };
 }
 
-/** Walks through dicts and lists; what they hold is reachable many times over in a hostile pickle, so visits are counted. */
+/** Traverses dicts and lists. A hostile pickle can contain the same values many times over, so visits are counted. */
 class Finder {
   private visits = 0;
   private readonly fail;
-  /** The first unknown object on the way, and the first with tensors among its attributes. */
-  private unknown: Inert | undefined;
-  private holder: readonly [name: string, object: Inert] | undefined;
+  /** The first unknown object encountered, and the first one with tensors among its attributes. */
+  private unknown: Placeholder | undefined;
+  private unknownWithTensors: readonly [name: string, object: Placeholder] | undefined;
 
   constructor(private readonly path: string) {
     this.fail = failure(path);
   }
 
-  /** Where no tensor was found because they are all in an object of an unknown class. @throws INVALID_FILE, UNSUPPORTED_MODEL */
-  refuseHolder(): void {
-    if (this.holder) this.refuse(...this.holder);
-    if (this.unknown?.className.startsWith('torch.nn.')) throw wholeModule(this.unknown.className, this.path);
+  /**
+   * Fails if no tensor was found because all are in an object of an unknown class.
+   * @throws INVALID_FILE, UNSUPPORTED_MODEL
+   */
+  rejectUnknown(): void {
+    if (this.unknownWithTensors) this.refuse(...this.unknownWithTensors);
+    if (this.unknown?.className.startsWith('torch.nn.'))
+      throw pickledModule(this.unknown.className, this.path);
   }
 
-  /** @throws INVALID_FILE, UNSUPPORTED_MODEL if the value is an object of an unknown class that has tensors */
-  refuseIfHolder(name: string, value: PickleValue): void {
-    if (value instanceof Inert && this.holdsTensors([...value.content, ...value.state]))
+  /**
+   * Fails if the value is an object of an unknown class that contains tensors.
+   * @throws INVALID_FILE, UNSUPPORTED_MODEL
+   */
+  rejectIfUnknown(name: string, value: PickleValue): void {
+    if (value instanceof Placeholder && this.holdsTensors([...value.content, ...value.state]))
       this.refuse(name, value);
   }
 
-  private refuse(name: string, { className }: Inert): never {
-    if (className.startsWith('torch.nn.')) throw wholeModule(className, this.path);
+  private refuse(name: string, { className }: Placeholder): never {
+    if (className.startsWith('torch.nn.')) throw pickledModule(className, this.path);
     throw new SafelightError(
       'INVALID_FILE',
-      `${this.path} asks for ${JSON.stringify(className.slice(0, 120))} to make ${JSON.stringify(name.slice(0, 120) || 'what it holds')}, which is ` +
-        'no class of plain tensors; nothing was executed. Load it where that is installed and save its state_dict, or take the model as safetensors',
+      `${this.path} uses ${JSON.stringify(className.slice(0, 120))} to create ${JSON.stringify(name.slice(0, 120) || 'its content')}, which is ` +
+        'not a tensor class; nothing was executed. Load it where that class is installed and save its state_dict, or use the model in safetensors format',
     );
   }
 
-  /** A leftover of the training is passed over; a tensor that depends on it is not. */
-  private visitUnknown(object: Inert, name: string): void {
+  /** Skips an unknown object, unless a tensor depends on it. */
+  private visitUnknown(object: Placeholder, name: string): void {
     this.unknown ??= object;
     if (object.isTensor || this.holdsTensors(object.content)) this.refuse(name, object);
-    if (this.holder === undefined && this.holdsTensors(object.state)) this.holder = [name, object];
+    if (this.unknownWithTensors === undefined && this.holdsTensors(object.state))
+      this.unknownWithTensors = [name, object];
   }
 
   private holdsTensors(values: readonly PickleValue[]): boolean {
@@ -118,9 +126,9 @@ class Finder {
     for (let value = open.pop(); value !== undefined; value = open.pop()) {
       if (value instanceof TensorView || value instanceof Storage) return true;
       if (typeof value !== 'object' || value === null || seen.has(value)) continue;
-      if (++this.visits > MAX_VISITS) this.fail('holds more than anybody can look through');
+      if (++this.visits > MAX_VISITS) this.fail('contains too many nested values');
       seen.add(value);
-      if (value instanceof Inert) open.push(...value.content, ...value.state);
+      if (value instanceof Placeholder) open.push(...value.content, ...value.state);
       else if (value instanceof Dict) open.push(...value.entries.values());
       else if (value instanceof Tuple) open.push(...value.items);
       else if (Array.isArray(value)) open.push(...value);
@@ -128,28 +136,28 @@ class Finder {
     return false;
   }
 
-  /** Every tensor at or below a value, its keys joined by dots. */
+  /** Returns every tensor at or below a value by its keys, joined by dots. */
   tensors(root: PickleValue): Map<string, TensorView> {
-    const found = new Map<string, TensorView>();
+    const tensors = new Map<string, TensorView>();
     const visit = (value: PickleValue, name: string, depth: number): void => {
-      if (++this.visits > MAX_VISITS) this.fail('holds more than anybody can look through');
-      if (value instanceof TensorView) this.add(found, name, value);
-      else if (value instanceof Inert) this.visitUnknown(value, name);
+      if (++this.visits > MAX_VISITS) this.fail('contains too many nested values');
+      if (value instanceof TensorView) this.add(tensors, name, value);
+      else if (value instanceof Placeholder) this.visitUnknown(value, name);
       else if (depth < MAX_DEPTH) {
         for (const [key, item] of children(value))
           visit(item, name === '' ? key : `${name}.${key}`, depth + 1);
       }
     };
     visit(root, '', 0);
-    return found;
+    return tensors;
   }
 
-  private add(found: Map<string, TensorView>, path: string, view: TensorView): void {
+  private add(tensors: Map<string, TensorView>, path: string, view: TensorView): void {
     const name = path === '' ? 'tensor' : path;
-    if (name.length > MAX_NAME) this.fail('has a tensor with an absurdly long name');
-    if (found.has(name)) this.fail(`has the tensor ${JSON.stringify(name)} twice`);
-    if (found.size >= MAX_TENSORS) this.fail(`has more than ${MAX_TENSORS} tensors`);
-    found.set(name, view);
+    if (name.length > MAX_NAME) this.fail('has a tensor with an implausibly long name');
+    if (tensors.has(name)) this.fail(`has the tensor ${JSON.stringify(name)} twice`);
+    if (tensors.size >= MAX_TENSORS) this.fail(`has more than ${MAX_TENSORS} tensors`);
+    tensors.set(name, view);
   }
 }
 
@@ -185,18 +193,18 @@ function located(
   // Views may repeat elements (stride 0), but no model is larger than its file.
   if (!Number.isSafeInteger(bytes) || bytes > size)
     fail(
-      `has the absurd shape [${shape.join(', ').slice(0, 100)}] for ${JSON.stringify(name.slice(0, 100))}`,
+      `has the implausible shape [${shape.join(', ').slice(0, 100)}] for ${JSON.stringify(name.slice(0, 100))}`,
     );
   const checksum = checkpoint.checksum(storage);
-  const place = defined({
+  const location = defined({
     name,
     file: path,
-    offset: checkpoint.place(storage) + offset * elementSize,
+    offset: checkpoint.offsetOf(storage) + offset * elementSize,
     dtype,
     shape,
     checksum,
   });
   return isContiguous(view)
-    ? { ...place, length: bytes }
-    : { ...place, length: span(view) * elementSize, strides };
+    ? { ...location, length: bytes }
+    : { ...location, length: span(view) * elementSize, strides };
 }

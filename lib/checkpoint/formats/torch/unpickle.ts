@@ -3,11 +3,11 @@ import { OPERATIONS, REFUSED } from './operations.js';
 import type { PickleValue } from './values.js';
 
 /**
- * Reads one pickle. It is a program for a stack machine; this one can build plain data, tensors' descriptions and placeholders, and
- * has no way to import, call or set anything.
+ * Reads one pickle. A pickle is a program for a stack machine; this one can build plain data, descriptions of tensors
+ * and placeholders, and cannot import, call or set anything.
  *
- * @param at where it begins in `bytes`
- * @returns its value, and where it ends
+ * @param at offset of the pickle in `bytes`
+ * @returns its value and its end
  * @throws INVALID_FILE, UNSUPPORTED_MODEL
  */
 export function unpickle(
@@ -22,7 +22,7 @@ export function unpickle(
     const act = OPERATIONS.get(operation);
     if (act === undefined) {
       const name = REFUSED.get(operation) ?? `0x${operation.toString(16).padStart(2, '0')}`;
-      machine.fail(`has the operation ${name} in its pickle, which is not read; nothing was executed`);
+      machine.fail(`has the operation ${name} in its pickle, which is not supported; nothing was executed`);
     } else act(machine);
     if (machine.result !== undefined) return { value: machine.result, end: machine.at };
   }

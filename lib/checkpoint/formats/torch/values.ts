@@ -1,4 +1,4 @@
-/** What a pickle is made of here: plain data, tensors, and placeholders that nothing can be done with. */
+/** The values of unpickled data: plain data, tensors, and placeholders. */
 export type PickleValue =
   | null
   | boolean
@@ -12,19 +12,19 @@ export type PickleValue =
   | Global
   | Storage
   | TensorView
-  | Inert;
+  | Placeholder;
 
-/** Immutable, unlike a list (an array here); sets are lists, frozen sets tuples. */
+/** Immutable, unlike a list (an array here); sets are represented as lists, frozen sets as tuples. */
 export class Tuple {
   constructor(readonly items: readonly PickleValue[]) {}
 }
 
-/** A dict or OrderedDict. Attributes that were set on it are dropped. */
+/** A dict or OrderedDict. Attributes set on it are ignored. */
 export class Dict {
   readonly entries = new Map<PickleValue, PickleValue>();
 }
 
-/** A name that the pickle imports; only those of `globals.ts` ever become one. */
+/** A name that the pickle imports; restricted to those of `globals.ts`. */
 export class Global {
   constructor(
     readonly name: string,
@@ -33,32 +33,32 @@ export class Global {
 }
 
 export type GlobalRole =
-  /** `dtype` is null for bytes without a type. */
+  /** `dtype` is null for an untyped storage. */
   | { readonly is: 'storage'; readonly dtype: string | null }
   | { readonly is: 'dtype'; readonly dtype: string }
-  /** `keywords`: keyword arguments follow the others, whatever their names. */
+  /** `keywords`: keyword arguments are appended to the others, whatever their names. */
   | { readonly is: 'class'; readonly make: Make; readonly keywords?: boolean }
-  | { readonly is: 'inert' };
+  | { readonly is: 'placeholder' };
 
-/** Makes a value of a known class out of its arguments. Throws by way of `fail` where they make no sense. */
+/** Creates a value of a known class from its arguments; calls `fail` if they are invalid. */
 export type Make = (args: readonly PickleValue[], fail: Fail) => PickleValue;
 
-/** Throws the caller's INVALID_FILE; gets a clause such as `ends in the middle of a number`. */
+/** Throws the caller's INVALID_FILE with a clause such as `ends in the middle of a number`. */
 export type Fail = (what: string) => never;
 
-/** Bytes outside of the pickle that tensors are views of. */
+/** Bytes outside the pickle of which tensors are views. */
 export class Storage {
   constructor(
     /** Name of its record. */
     readonly key: string,
     readonly dtype: string | null,
-    /** Bytes from its record's first byte on, and where in the record it begins (old files have storages that are views). */
+    /** Length in bytes, and the offset in the record, since storages of the legacy format may be views. */
     readonly bytes: number,
     readonly begin = 0,
   ) {}
 }
 
-/** Offset and strides in elements. Lies inside of its storage: checked when it was made. */
+/** Offset and strides in elements; validated on creation to be within the storage. */
 export class TensorView {
   constructor(
     readonly storage: Storage,
@@ -71,18 +71,18 @@ export class TensorView {
 }
 
 /**
- * An object of a class that is not known, or known to be nothing but a leftover of the training. It does nothing. What it was made of is
- * kept to tell, once the model's tensors are looked for, whether some of them are lost in it.
+ * An object of an unknown class or of one that is irrelevant to the weights. It has no behavior. Its content is kept to
+ * determine whether it contains tensors of the model.
  */
-export class Inert {
-  /** Set as attributes. */
+export class Placeholder {
+  /** Values set as attributes. */
   readonly state: PickleValue[] = [];
 
   constructor(
     readonly className: string,
-    /** Arguments of its making, and items that were added. */
+    /** Arguments of its creation, and items added to it. */
     readonly content: PickleValue[] = [],
-    /** Whether it stands in the place of a tensor. */
+    /** True if it replaces a tensor. */
     readonly isTensor = false,
   ) {}
 }

@@ -1,4 +1,7 @@
-/** The form of `torch.save` since PyTorch 1.6: a zip archive with `data.pkl` and one stored entry a storage, `data/KEY`. */
+/**
+ * The format of `torch.save` since PyTorch 1.6: a zip archive with `data.pkl` and one stored entry per storage,
+ * `data/KEY`.
+ */
 import type { FileHandle } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { inflateRaw } from 'node:zlib';
@@ -32,17 +35,17 @@ export async function readZipForm(handle: FileHandle, size: number, path: string
     const entry = entries.get(`${root}/data/${key}`);
     if (entry === undefined) return why(`has no entry for the storage ${JSON.stringify(key)}`);
     if (entry.deflated) throw compressed(path);
-    // Bytes without a type are counted as such.
+    // The length of an untyped storage is its number of bytes.
     const bytes = counts === 'unknown' ? entry.size : count * (dtype === null ? 1 : elementSize(dtype));
     if (bytes > entry.size) return why(`has ${entry.size} bytes for a storage of ${bytes}`);
     used.set(key, entry);
     return new Storage(key, dtype, bytes);
   };
   const { value } = unpickle(await content(pickle), 0, { path, fail, budget: new PickleBudget(), storage });
-  const entryOf = ({ key }: Storage): ZipEntry => used.get(key) ?? fail('has lost a storage');
+  const entryOf = ({ key }: Storage): ZipEntry => used.get(key) ?? fail('lacks a storage');
   return {
     root: value,
-    place: (storage) => entryOf(storage).offset + storage.begin,
+    offsetOf: (storage) => entryOf(storage).offset + storage.begin,
     checksum: (storage) => {
       const { offset, packed, crc } = entryOf(storage);
       return { offset, length: packed, crc };
@@ -50,44 +53,46 @@ export async function readZipForm(handle: FileHandle, size: number, path: string
   };
 }
 
-/** The folder that everything in the archive is in; its name is that of the file it was saved as. */
+/** Returns the root folder of the archive, which is named after the file at the time of saving. */
 function rootOf(entries: ReadonlyMap<string, ZipEntry>, path: string): string {
-  const found = [...entries.keys()].filter((name) => /^[^/]*\/data\.pkl$/.test(name));
+  const candidates = [...entries.keys()].filter((name) => /^[^/]*\/data\.pkl$/.test(name));
   if ([...entries.keys()].some((name) => /^[^/]*\/(constants\.pkl|code\/)/.test(name))) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${path} is a TorchScript archive (a program), not a checkpoint of weights; take the model's state dict`,
+      `${path} is a TorchScript archive (a program), not a checkpoint of weights; use the model's state dict`,
     );
   }
-  const [name] = found;
-  if (name === undefined || found.length > 1) {
+  const [name] = candidates;
+  if (name === undefined || candidates.length > 1) {
     throw new SafelightError(
       'INVALID_FILE',
-      `${path} is a zip archive but no PyTorch checkpoint (${found.length === 0 ? 'it has no data.pkl' : 'it has several data.pkl'}); unpack it if a model is inside`,
+      `${path} is a zip archive but not a PyTorch checkpoint (${candidates.length === 0 ? 'it has no data.pkl' : 'it has several data.pkl'}); unpack it if it contains a model`,
     );
   }
   return name.slice(0, -PICKLE.length);
 }
 
-/** A small entry's content, checked; the pickle, mostly. It may be compressed, as archives are that were packed again. */
+/** Reads and verifies a small entry, usually the pickle, which is compressed in repacked archives. */
 async function readEntry(handle: FileHandle, entry: ZipEntry, path: string, fail: Fail): Promise<Uint8Array> {
   const { name, size, packed, offset, crc } = entry;
   const shown = JSON.stringify(name.slice(0, 100));
   if (size > MAX_PICKLE || packed > MAX_PICKLE)
-    fail(`has ${Math.max(size, packed)} bytes in ${shown}, where at most ${MAX_PICKLE} are expected`);
+    fail(`has ${Math.max(size, packed)} bytes in ${shown}, expected at most ${MAX_PICKLE}`);
   const bytes = new Uint8Array(packed);
   await readFully(handle, bytes, offset, path);
   const content = entry.deflated ? await inflated(bytes, entry, fail) : bytes;
-  if (crc32(content) !== crc) fail(`has the wrong checksum for ${shown}`);
+  if (crc32(content) !== crc) fail(`has a wrong checksum for ${shown}`);
   return content;
 }
 
-/** Stops at the size that the directory promises, however much more the stream holds. */
+/** Inflates an entry, at most to the size that the directory states. */
 async function inflated(bytes: Uint8Array, { name, size }: ZipEntry, fail: Fail): Promise<Uint8Array> {
   const shown = JSON.stringify(name.slice(0, 100));
   try {
     const content = await promisify(inflateRaw)(bytes, { maxOutputLength: Math.max(1, size) });
-    return content.length === size ? content : fail(`has another size for ${shown} than its directory says`);
+    return content.length === size
+      ? content
+      : fail(`has another size for ${shown} than its directory states`);
   } catch (error) {
     if (error instanceof SafelightError) throw error;
     return fail(`cannot be unpacked (${shown}: ${(error as Error).message})`);
@@ -97,6 +102,6 @@ async function inflated(bytes: Uint8Array, { name, size }: ZipEntry, fail: Fail)
 function compressed(path: string): SafelightError {
   return new SafelightError(
     'UNSUPPORTED_MODEL',
-    `${path} holds its tensors compressed, as torch.save never does; save it again with torch.save, or as safetensors`,
+    `${path} contains compressed tensors, which torch.save does not write; save it again with torch.save, or as safetensors`,
   );
 }

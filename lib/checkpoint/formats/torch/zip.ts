@@ -1,6 +1,8 @@
 /**
- * The directory of a zip archive, as `torch.save` writes it (ZIP64, entries stored and aligned, sizes in data descriptors). Data is
- * mapped by C++ afterwards, so an entry counts only if directory and local header agree, it lies inside of the file and nothing overlaps.
+ * Reads the directory of a zip archive as `torch.save` writes it (ZIP64, entries stored and aligned, sizes in data
+ * descriptors). C++ maps the data, so an entry is valid only if directory and local header agree, and it is within the
+ * file without overlap.
+ *
  * Format: PKWARE's APPNOTE.TXT 6.3.
  */
 import type { FileHandle } from 'node:fs/promises';
@@ -12,7 +14,7 @@ export interface ZipEntry {
   readonly crc: number;
   /** Bytes in the file. */
   readonly packed: number;
-  /** Bytes of the content. */
+  /** Bytes of the uncompressed content. */
   readonly size: number;
   readonly deflated: boolean;
   /** Absolute offset of the data. */
@@ -27,11 +29,11 @@ const LOCAL = 0x04034b50;
 const NONE32 = 0xffffffff;
 const NONE16 = 0xffff;
 
-/** The largest real checkpoints have some ten thousand. */
+/** Limit of entries; the largest real checkpoints have about ten thousand. */
 const MAX_ENTRIES = 65_536;
 const MAX_DIRECTORY = 16 * 1024 * 1024;
 
-/** Reads and checks the directory and every local header. @throws INVALID_FILE by way of `fail` */
+/** Reads and validates the directory and every local header. @throws INVALID_FILE by way of `fail` */
 export async function readZip(
   handle: FileHandle,
   size: number,
@@ -63,7 +65,7 @@ export async function readZip(
 
 type Read = (offset: number, length: number) => Promise<Buffer>;
 
-/** The directory lies right before its end record, which closes the file. */
+/** Finds the directory, which is directly before its end record at the end of the file. */
 async function findDirectory(
   read: Read,
   size: number,
@@ -74,7 +76,7 @@ async function findDirectory(
   let at = tail.length - 22;
   while (at >= 0 && !(tail.readUInt32LE(at) === END && at + 22 + tail.readUInt16LE(at + 20) === tail.length))
     at--;
-  if (at < 0) return fail('has no end of a zip directory (truncated)');
+  if (at < 0) return fail('has no end record of a zip directory (truncated)');
   let closing = base + at;
   let count = tail.readUInt16LE(at + 10);
   let length = tail.readUInt32LE(at + 12);
@@ -84,14 +86,15 @@ async function findDirectory(
     tail.readUInt16LE(at + 6) !== 0 ||
     tail.readUInt16LE(at + 8) !== count
   )
-    fail('is part of a zip archive in several pieces');
+    fail('is a part of a multi-volume zip archive');
   if (closing >= 20) {
     const locator = await read(closing - 20, 20);
     if (locator.readUInt32LE(0) === LOCATOR64) {
       closing = number64(locator, 8, fail);
-      if (closing > size - 56) fail('has a zip directory outside of the file');
+      if (closing > size - 56) fail('has a zip directory outside the file');
       const record = await read(closing, 56);
-      if (record.readUInt32LE(0) !== END64) fail('has no end of a zip directory where its locator points');
+      if (record.readUInt32LE(0) !== END64)
+        fail('has no ZIP64 end record at the position that its locator states');
       [count, length, offset] = [
         number64(record, 32, fail),
         number64(record, 40, fail),
@@ -100,14 +103,14 @@ async function findDirectory(
     }
   }
   if (count > MAX_ENTRIES || length > MAX_DIRECTORY || length < 46 * count)
-    fail(`promises ${count} zip entries in a directory of ${length} bytes, which is absurd`);
+    fail(`states ${count} zip entries in a directory of ${length} bytes, which is implausible`);
   if (offset + length !== closing)
-    fail('has a zip directory that is not where it says (truncated or padded)');
+    fail('has a zip directory at another position than stated (truncated or padded)');
   return { offset, length, count };
 }
 
 interface Header extends Omit<ZipEntry, 'offset'> {
-  /** Where the local header is. */
+  /** Offset of the local header. */
   readonly local: number;
   readonly flags: number;
   readonly method: number;
@@ -123,7 +126,7 @@ function parseDirectory(bytes: Buffer, count: number, fail: Fail): Header[] {
       bytes.readUInt16LE(at + field),
     ) as [number, number, number];
     const end = at + 46 + nameLength + extraLength + comment;
-    if (end > bytes.length) fail('has a zip directory that ends in an entry');
+    if (end > bytes.length) fail('has a zip directory that ends inside an entry');
     const rawName = bytes.subarray(at + 46, at + 46 + nameLength);
     const name = rawName.toString('utf8');
     const flags = bytes.readUInt16LE(at + 8);
@@ -135,8 +138,7 @@ function parseDirectory(bytes: Buffer, count: number, fail: Fail): Header[] {
       bytes.subarray(at + 46 + nameLength, at + 46 + nameLength + extraLength),
       fail,
     );
-    if (method === 0 && size !== packed)
-      fail(`has the entry ${quoted(name)} stored in another size than its own`);
+    if (method === 0 && size !== packed) fail(`has the entry ${quoted(name)} stored with differing sizes`);
     headers.push({
       name,
       rawName,
@@ -154,7 +156,7 @@ function parseDirectory(bytes: Buffer, count: number, fail: Fail): Header[] {
   return headers;
 }
 
-/** Fields that are all ones are in the ZIP64 extra field, in this order. */
+/** Returns the fields; those that are all ones are read from the ZIP64 extra field, in this order. */
 function wide(fields: [number, number, number], extra: Buffer, fail: Fail): [number, number, number] {
   if (!fields.includes(NONE32)) return fields;
   for (let at = 0; at + 4 <= extra.length; at += 4 + extra.readUInt16LE(at + 2)) {
@@ -169,13 +171,13 @@ function wide(fields: [number, number, number], extra: Buffer, fail: Fail): [num
       return number64(extra, next - 8, fail);
     }) as [number, number, number];
   }
-  return fail('has no ZIP64 field where one is needed');
+  return fail('lacks a required ZIP64 field');
 }
 
-/** Where a local header has its checksum. */
+/** Offset of the checksum in a local header. */
 const CRC = 14;
 
-/** @returns where the data begins */
+/** @returns the absolute offset of the data */
 async function checkLocal(read: Read, header: Header, directory: number, fail: Fail): Promise<number> {
   const { local, rawName, flags, method, packed } = header;
   const what = quoted(header.name);
@@ -187,16 +189,16 @@ async function checkLocal(read: Read, header: Header, directory: number, fail: F
     bytes.readUInt16LE(8) === method &&
     bytes.readUInt16LE(26) === rawName.length &&
     bytes.subarray(30).equals(rawName);
-  // With a data descriptor (flag 8) the header is written before they are known, and holds zeros.
+  // With a data descriptor (flag 8) the header is written before these values are known, and contains zeros.
   const later = (flags & 8) !== 0;
   const agrees = (field: number, value: number): boolean => {
-    const found = bytes.readUInt32LE(field);
-    return found === value || (field !== CRC && found === NONE32) || (later && found === 0);
+    const stored = bytes.readUInt32LE(field);
+    return stored === value || (field !== CRC && stored === NONE32) || (later && stored === 0);
   };
   if (!same || !agrees(CRC, header.crc) || !agrees(18, packed) || !agrees(22, header.size))
     fail(`has an entry ${what} whose two headers disagree`);
   const offset = local + bytes.length + bytes.readUInt16LE(28);
-  if (offset + packed > directory) fail(`has the entry ${what} reach outside of its place`);
+  if (offset + packed > directory) fail(`has an entry ${what} that exceeds the space before the directory`);
   return offset;
 }
 
@@ -204,7 +206,7 @@ function number64(bytes: Buffer, at: number, fail: Fail): number {
   const value = bytes.readBigUInt64LE(at);
   return value <= BigInt(Number.MAX_SAFE_INTEGER)
     ? Number(value)
-    : fail('has an absurd size in its zip directory');
+    : fail('has an implausible size in its zip directory');
 }
 
 function quoted(name: string): string {

@@ -1,6 +1,6 @@
 /** A U-Net model as LoRAs see it: the parameters of its modules, and the modules once they are loaded. */
 import type { LoraTarget } from '../../../adapters/apply-loras.js';
-import type { AdaptedComponent, AdaptedModule } from '../../../adapters/lora-places.js';
+import type { AdaptedComponent, AdaptedModule } from '../../../adapters/model-layers.js';
 import { requirements } from '../../../binding/module.js';
 import type { ModelSource } from '../../../checkpoint/model-descriptor.js';
 import type { LoadedEncoder } from '../../../conditioning/prompt-encoder.js';

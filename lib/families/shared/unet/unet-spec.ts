@@ -56,7 +56,7 @@ export function loadUNetModel(
   settings: ModuleSettings,
   warnings: Warnings,
 ): LoadedModel {
-  if (extraChannels(model, model.autoencoder) === 'picture') {
+  if (extraChannels(model, model.autoencoder) === 'edit') {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
       `${model.path} has a U-Net of ${model.unet.config.in_channels} input channels (instruct-pix2pix), which no pipeline runs yet`,

@@ -1,5 +1,5 @@
 /** The network with guidance around it, as the sampler calls it: (x, sigma) to x0. */
-import { eitherOf, throwIfAborted } from '../../../errors.js';
+import { combineSignals, throwIfAborted } from '../../../errors.js';
 import type { DenoiseModel } from '../../../families/shared/denoise-model.js';
 import { createDenoise } from '../../../sampling/denoiser.js';
 import { activeBranches, combinePredictions, guidanceBranches } from '../../../sampling/guidance.js';
@@ -43,7 +43,7 @@ export class GuidedDenoiser {
     const { latent, extra } = run;
     const [images = 0, channels = 0, height = 0, width = 0] = latent.shape;
     this.shape = [images, channels, height, width];
-    this.stop = eitherOf(run.signal, run.finish);
+    this.stop = combineSignals(run.signal, run.finish);
     this.branches = guidanceBranches(run.conditioning, run.guidance).map((branch) => beside(branch, extra));
     let network = model.sequentialGuidance ? sequentialGuidance(model.network) : model.network;
     if (run.edit) network = editedNetwork(network, run.edit);

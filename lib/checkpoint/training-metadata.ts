@@ -1,20 +1,20 @@
 /**
- * Training facts that the tools of the field write into a file's text metadata: Stability's ModelSpec (`modelspec.*`, also by
- * OneTrainer and, as `predict_key`, ComfyUI) and kohya's sd-scripts (`ss_*`). They are notes of strangers: a value that is not known
- * counts as none, and nothing here throws.
+ * Training settings that tools write into a file's text metadata: Stability's ModelSpec (`modelspec.*`, also written by
+ * OneTrainer and, as `predict_key`, by ComfyUI) and kohya's sd-scripts (`ss_*`). The metadata is untrusted: unknown
+ * values are ignored, and nothing here throws.
  */
 import type { SchedulerConfig } from './config/types.js';
 
-export interface Stated<T> {
+export interface MetadataValue<T> {
   readonly value: T;
-  /** The key that says so. */
+  /** The metadata key that states the value. */
   readonly key: string;
 }
 
-export interface StatedTraining {
-  readonly prediction: Stated<SchedulerConfig['prediction']> | null;
-  /** Zero terminal SNR. */
-  readonly zeroSnr: Stated<boolean> | null;
+export interface TrainingMetadata {
+  readonly prediction: MetadataValue<SchedulerConfig['prediction']> | null;
+  /** True for betas rescaled to zero terminal SNR. */
+  readonly zeroSnr: MetadataValue<boolean> | null;
 }
 
 type Read<T> = (value: string) => T | undefined;
@@ -34,7 +34,9 @@ const VERSIONS: ReadonlyMap<string, SchedulerConfig['prediction']> = new Map([
   ['sd_v2_v', 'v'],
 ]);
 
-/** Keys whose value names the prediction, then those that say by yes or no that it is v, then what implies it. */
+/**
+ * In this order: keys whose value names the prediction, keys that state v-prediction as a boolean, keys that imply it.
+ */
 const PREDICTION_KEYS: readonly (readonly [key: string, read: Read<SchedulerConfig['prediction']>])[] = [
   ['modelspec.prediction_type', named],
   ['modelspec.predict_key', named],
@@ -43,7 +45,8 @@ const PREDICTION_KEYS: readonly (readonly [key: string, read: Read<SchedulerConf
   ['ss_v_parameterization', isV],
   ['v_parameterization', isV],
   ['v_pred', (value) => (isMarker(value) ? 'v' : undefined)],
-  // `sd_v2` and `sd_v2_v`; of SDXL it says nothing. `ss_v2` is about the text encoder alone, which the tensors tell.
+  // `sd_v2` and `sd_v2_v`; has no information about SDXL. `ss_v2` concerns only the text encoder, which the tensors
+  // determine.
   ['ss_base_model_version', (value) => VERSIONS.get(value)],
   ['modelspec.architecture', architecture],
 ];
@@ -57,17 +60,17 @@ const ZERO_SNR_KEYS: readonly (readonly [key: string, read: Read<boolean>])[] = 
   ['zsnr', (value) => isMarker(value) || undefined],
 ];
 
-/** @param notes text metadata by its keys, as the file has them */
-export function readStatedTraining(notes: ReadonlyMap<string, string>): StatedTraining {
-  const known = new Map<string, string>();
-  for (const [key, value] of notes) known.set(key.trim().toLowerCase(), value.trim().toLowerCase());
-  return { prediction: first(known, PREDICTION_KEYS), zeroSnr: first(known, ZERO_SNR_KEYS) };
+/** @param notes text metadata of the file; keys and values are compared without case and surrounding white space */
+export function readTrainingMetadata(notes: ReadonlyMap<string, string>): TrainingMetadata {
+  const normalized = new Map<string, string>();
+  for (const [key, value] of notes) normalized.set(key.trim().toLowerCase(), value.trim().toLowerCase());
+  return { prediction: first(normalized, PREDICTION_KEYS), zeroSnr: first(normalized, ZERO_SNR_KEYS) };
 }
 
 function first<T>(
   notes: ReadonlyMap<string, string>,
   keys: readonly (readonly [key: string, read: Read<T>])[],
-): Stated<T> | null {
+): MetadataValue<T> | null {
   for (const [key, read] of keys) {
     const text = notes.get(key);
     const value = text === undefined ? undefined : read(text);
@@ -76,7 +79,7 @@ function first<T>(
   return null;
 }
 
-/** `v`, `v_prediction`, `V-Prediction`, `"epsilon"` ... */
+/** Parses `v`, `v_prediction`, `V-Prediction`, `"epsilon"` ... */
 function named(value: string): SchedulerConfig['prediction'] | undefined {
   return PREDICTIONS.get(value.replaceAll(/[\s_"'-]/g, ''));
 }
@@ -91,12 +94,14 @@ function isV(value: string): SchedulerConfig['prediction'] | undefined {
   return v === undefined ? undefined : v ? 'v' : 'eps';
 }
 
-/** Some tools copy the markers' names into the metadata, without a value. */
+/** Returns true for a set marker. Some tools copy the names of marker tensors into the metadata without a value. */
 function isMarker(value: string): boolean {
   return value === '' || flag(value) === true;
 }
 
-/** Of ModelSpec's names only those of SD2 tell; `-768-v` and `-512` stand before what may follow, such as `/lora`. */
+/**
+ * Of ModelSpec's architecture names only those of SD2 determine the prediction; a suffix such as `/lora` may follow.
+ */
 function architecture(value: string): SchedulerConfig['prediction'] | undefined {
   if (/^stable-diffusion-v2-768-v(?![a-z0-9])/.test(value)) return 'v';
   return /^stable-diffusion-v2-(?:512|inpainting)(?![a-z0-9])/.test(value) ? 'eps' : undefined;

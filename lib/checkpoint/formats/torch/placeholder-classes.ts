@@ -1,11 +1,11 @@
 /**
- * Classes that are no part of any tensor but come along in training checkpoints: callbacks, settings, random states, versions, the
- * trainer's own objects. Objects of them become placeholders, so that they do not keep the weights from being read. Nothing of this is
- * about what may run, as nothing ever does: names that programs are built of, such as `os.system`, are refused because a file that has
- * them is meant to harm whoever opens it elsewhere.
+ * Classes that training checkpoints contain in addition to tensors: callbacks, settings, random states, versions, the
+ * trainer's own objects. Their objects are read as placeholders, so that they do not prevent reading the weights.
+ * Nothing is ever executed; names from which exploits are built, such as `os.system`, are rejected nevertheless, since
+ * such a file is meant to harm whoever opens it with other software.
  */
 
-/** Top-level modules of Python 2 and 3 whose names only count if `HARMLESS` has them. */
+/** Top-level modules of Python 2 and 3, whose names are accepted only if `HARMLESS` contains them. */
 const STANDARD: ReadonlySet<string> = new Set(
   (
     '__builtin__ abc aifc anydbm argparse array ast asynchat asyncio asyncore atexit audioop base64 bdb binascii bisect builtins bz2 ' +
@@ -25,7 +25,7 @@ const STANDARD: ReadonlySet<string> = new Set(
   ).split(' '),
 );
 
-/** Packages whose functions start programs or fetch and run code. */
+/** Packages with functions that start programs or fetch and execute code. */
 const TOOLS: ReadonlySet<string> = new Set(
   (
     'pip setuptools pkg_resources wheel easy_install virtualenv requests httpx urllib3 aiohttp httplib2 pycurl paramiko fabric ' +
@@ -38,7 +38,7 @@ const in_ = (modules: string, names: string): string[] =>
   modules.split(' ').flatMap((module) => names.split(' ').map((name) => `${module}.${name}`));
 
 const HARMLESS: ReadonlySet<string> = new Set([
-  // numpy's numbers and arrays, under the names of both of its generations.
+  // numpy's scalars and arrays, under their old and new module names.
   ...in_('numpy.core numpy._core', 'multiarray.scalar multiarray._reconstruct numeric._frombuffer'),
   ...in_('numpy', 'dtype ndarray ma.core._mareconstruct'),
   ...in_('_codecs codecs', 'encode decode'),
@@ -64,26 +64,26 @@ const HARMLESS: ReadonlySet<string> = new Set([
   'time.struct_time',
 ]);
 
-/** Whole modules of the standard library in which every class is plain data. */
+/** Modules of the standard library in which every class is plain data. */
 const HARMLESS_CLASSES =
   /^(?:typing|collections(?:\.abc)?|enum|decimal|fractions|uuid|dataclasses|argparse|numbers|ipaddress|zoneinfo|pathlib(?:\._local)?|logging|random|queue|configparser|abc|_pydecimal)\.[A-Z]\w*$|^collections\.(?:deque|namedtuple)$|^(?:builtins|__builtin__|exceptions)\.[A-Z]\w*(?:Error|Exception|Warning)$/;
 const HARMLESS_FUNCTIONS =
   /^numpy\.random\.[\w.]+$|^numpy\.(?:bool_?|bool8|str_|bytes_|object_|void|generic|number|longlong|intp|u?int\d*|u?intc|float\d*|longdouble|half|single|double|complex\d+|datetime64|timedelta64)$|^torch\.(?:nn\.functional|nn\.init|_C\._nn)\.[a-z]\w*$/;
 const CLASS = /(?:^|\.)_*[A-Z]\w*$/;
 
-/** `Outer.Inner` is a class within a class; `function.__globals__` is a way into a program. */
+/** Matches nested classes such as `Outer.Inner`, but not `function.__globals__`, which gives access to a program. */
 const NAME = /^(?:_*[A-Z]\w*\.)*[A-Za-z_]\w*$/;
 const MODULE = /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*$/;
 const DUNDER = /(?:^|\.)__(?!main__(?:\.|$)|builtin__\.)\w*__(?:\.|$)/;
 
-/** Whether an object of this name may be read as a placeholder. */
-export function isLeftover(module: string, name: string): boolean {
+/** Returns true if an object of this class may be read as a placeholder. */
+export function isPlaceholderClass(module: string, name: string): boolean {
   const full = `${module}.${name}`;
   if (HARMLESS.has(full) || HARMLESS_CLASSES.test(full) || HARMLESS_FUNCTIONS.test(full)) return true;
   if (!MODULE.test(module) || !NAME.test(name) || DUNDER.test(full)) return false;
   const [top = ''] = module.split('.');
   if (STANDARD.has(top) || TOOLS.has(top) || (top.startsWith('_') && top !== '__main__')) return false;
-  // Of PyTorch and numpy, which have functions that load and run, classes alone. Storages are a matter of tensors.
+  // Only classes of PyTorch and numpy, whose functions may load and execute code. Storages are handled with tensors.
   if (top === 'torch') return CLASS.test(name) && !/Storage$/.test(name) && module !== '__torch__';
   if (top === 'numpy') return CLASS.test(name);
   return true;
