@@ -7,7 +7,7 @@ import type { ModelDescriptor } from '../../checkpoint/model-descriptor.js';
 import type { ComponentWeights } from '../../checkpoint/weights/component.js';
 import type { LoadedEncoder, PromptEncoder } from '../../conditioning/prompt-encoder.js';
 import { SafelightError, unlessAborted } from '../../errors.js';
-import { availableMemory, checkFit, shownBytes, TAKE_LESS, weightBytes } from '../../modules/fit.js';
+import { availableMemory, checkFit, REDUCE_WEIGHTS, shownBytes, weightBytes } from '../../modules/fit.js';
 import { cpuInstead, isMemoryError, type LoadOptions, planModule } from '../../modules/loaded-module.js';
 import type { GuidancePair } from '../../sampling/guidance.js';
 import { type Warning, Warnings } from '../../warnings.js';
@@ -241,7 +241,7 @@ export class LazyModel<Model extends ModelDescriptor, C extends object> implemen
       `The model ${this.model.path}`,
       planned,
       this.available(hostWeights ? { backend: 'cpu' } : where),
-      `${leaner ? `memory 'lean' needs ${shownBytes(lean)}${where.backend === 'cpu' ? '' : " of the host's memory"} for its weights; ` : ''}${TAKE_LESS}`,
+      `${leaner ? `memory 'lean' needs ${shownBytes(lean)}${where.backend === 'cpu' ? '' : " of the host's memory"} for its weights; ` : ''}${REDUCE_WEIGHTS}`,
     );
   }
 
