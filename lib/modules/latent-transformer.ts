@@ -202,7 +202,7 @@ function joined(parts: readonly SequenceInputs[]): SequenceInputs {
   if (parts.slice(1).some(({ embeddings }) => embeddings !== undefined)) {
     throw invalidOption(
       'embeddings',
-      'undefined after the first call, while the unmasked prefix is incomplete',
+      'undefined after the first call within the unmasked prefix',
       'a Tensor',
     );
   }

@@ -5,7 +5,7 @@ import { encodeImage, imageFormatOf } from '../image/encode.js';
 import { encodePng } from '../image/png.js';
 import { knownKeys } from '../known-keys.js';
 import * as check from '../options/check.js';
-import { EXACT } from '../options/exact.js';
+import { EXACT_KEY } from '../options/exact.js';
 import { throwIfNotFinite } from '../tensor/finite.js';
 import type { RgbImage } from '../tensor/render.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -52,7 +52,7 @@ export class GeneratedImage implements RgbImage {
   async png(options: Pick<SaveOptions, 'metadata'> = {}): Promise<Uint8Array<ArrayBuffer>> {
     // `save` hands its own options on.
     knownKeys('options', options, new Set(['metadata', 'overwrite']));
-    const texts = { parameters: this.parameters, [EXACT]: this.exactOptions };
+    const texts = { parameters: this.parameters, [EXACT_KEY]: this.exactOptions };
     const given = Object.entries(texts).filter(([, text]) => text !== '');
     return encodePng(this, options.metadata === false ? {} : Object.fromEntries(given));
   }

@@ -4,7 +4,7 @@ import { defined } from '../../defined.js';
 import { invalidOption, SafelightError } from '../../errors.js';
 import type { VqganModelSource } from '../../families/shared/vqgan/open-vqgan.js';
 import * as check from '../../options/check.js';
-import { choiceFields, drawFields } from '../../options/declarations/autoregressive.js';
+import { choiceFields, sampleFields } from '../../options/declarations/autoregressive.js';
 import type { OptionsOf } from '../../options/field.js';
 import { validate } from '../../options/validate.js';
 import { windowSide } from '../../sampling/autoregressive/window.js';
@@ -17,7 +17,7 @@ import { type CodeGrid, checkGrid } from './grid.js';
 import type { VqganModel } from './vqgan-model.js';
 
 /** How codes are drawn. */
-export interface DrawOptions extends Partial<Undefinable<OptionsOf<typeof drawFields>>> {
+export interface DrawOptions extends Partial<Undefinable<OptionsOf<typeof sampleFields>>> {
   /** Codes `[H/f][W/f]` to write over, in the place of random ones; their size is the image's, and every code is written under a window. */
   readonly start?: CodeGrid | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -47,7 +47,7 @@ export interface DrawSettings {
   readonly warnings: Warnings;
 }
 
-const DRAW_KEYS = [...Object.keys(drawFields), 'start', 'signal', 'onProgress', 'onWarning'];
+const DRAW_KEYS = [...Object.keys(sampleFields), 'start', 'signal', 'onProgress', 'onWarning'];
 
 /** @throws INVALID_OPTION naming the option, UNSUPPORTED_MODEL for a model that writes no codes */
 export function resolveDraw(modules: VqganModel, options: DrawOptions): DrawSettings {
