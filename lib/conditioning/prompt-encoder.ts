@@ -220,7 +220,7 @@ function join(parts: readonly Encoding[]): Encoding {
   if (parts.length === 1) return first;
   const pooled = parts.find((part) => part.pooled)?.pooled;
   const tokens = first.context.shape[1]!;
-  if (parts.batch((part) => part.context.shape[1] !== tokens)) {
+  if (parts.some((part) => part.context.shape[1] !== tokens)) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
       "The tokenizers of the model's text encoders split the prompt into different numbers of chunks",

@@ -46,5 +46,5 @@ async function imageOf(
   }
   const { downsampleFactor } = loaded.facts;
   const [, , height = 0, width = 0] = latent.shape;
-  return loaded.preview.draw(latent.at(0), width * downsampleFactor, height * downsampleFactor);
+  return loaded.preview.render(latent.at(0), width * downsampleFactor, height * downsampleFactor);
 }

@@ -153,7 +153,7 @@ export async function denoiseStage(loaded: LoadedModel, options: DenoiseOptions)
     return await denoiseRuns(model, runs, {
       onStep: options.onStep,
       reporter: new ProgressReporter(onProgress),
-      draw: (x0) => loaded.preview.draw(x0.at(0), pixels.width, pixels.height),
+      draw: (x0) => loaded.preview.render(x0.at(0), pixels.width, pixels.height),
     });
   } finally {
     sessions[Symbol.dispose]();

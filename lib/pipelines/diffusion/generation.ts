@@ -222,7 +222,7 @@ class Run {
         }
         const step = next.value;
         const preview = (index = 0): Promise<RgbImage> =>
-          this.loaded.preview.draw(step.x0.at(index), size.width, size.height);
+          this.loaded.preview.render(step.x0.at(index), size.width, size.height);
         taken = step.step + 1;
         const planned = this.planned + step.steps - size.steps;
         this.reporter.report('denoise', this.done + taken, planned, preview);
