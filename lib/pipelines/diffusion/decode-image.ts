@@ -1,4 +1,4 @@
-/** The end of a generation: latents decoded, each with what its image's texts say. */
+/** Decoding of a generation's latents to images with their texts. */
 import { eitherOf, isAborted, throwIfAborted } from '../../errors.js';
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import type { RgbImage } from '../../tensor/render.js';
@@ -8,7 +8,7 @@ import { exactOptionsOf, parametersOf } from '../metadata.js';
 import type { Settings } from '../options.js';
 import type { Plan } from './plan.js';
 
-/** One image of a call, with what its texts say. @param late aborted once a batch that ended early has waited long enough */
+/** Decodes one image of a call and adds its texts. @param late aborted at the time limit for decoding an unfinished batch */
 export async function decodeOne(
   loaded: LoadedModel,
   settings: Settings,
@@ -27,8 +27,7 @@ export async function decodeOne(
 }
 
 /**
- * Decodes a latent. Draws its preview instead, which takes a small part of the time, once `hurry` is aborted, or `late` where the CPU
- * decodes.
+ * Decodes a latent. Returns its preview instead, which is much faster, once `hurry` is aborted, or `late` if the CPU decodes.
  */
 async function imageOf(
   loaded: LoadedModel,
