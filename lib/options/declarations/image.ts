@@ -8,7 +8,7 @@ export const imageFields = {
    */
   width: side({
     description:
-      "width in pixels; default the model's, or that of init, scaled down to the model's pixel count",
+      "width in pixels; default the model's, or that of the initial image, scaled down to the model's pixel count",
     flag: { short: 'W' },
   }),
   /** Height in pixels, as `width`. */
