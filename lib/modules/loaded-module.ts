@@ -197,7 +197,7 @@ export function isMemoryError(error: unknown): error is SafelightError {
 
 /** Returns the message of the warning for a fallback to the CPU. */
 export function cpuInstead({ message }: SafelightError): string {
-  return `Using the CPU because the GPU has too little memory: ${message}`;
+  return `Computing on the CPU because the GPU has too little memory: ${message}`;
 }
 
 async function loadPlanned(

@@ -55,7 +55,7 @@ describe('what stands before the codes', () => {
     expect(() => pipeline.sketch(ball(16))).toThrowError(
       expect.objectContaining({
         code: 'UNSUPPORTED_MODEL',
-        message: expect.stringContaining('not conditioned'),
+        message: expect.stringContaining('not image-conditional'),
       }),
     );
     expect(() => pipeline.sample({ class: 1 })).toThrowError(
@@ -187,7 +187,7 @@ describe('what a checkpoint does not have', () => {
     expect(pipeline.info).toMatchObject({ condition: null, size: null, discriminator: false });
     const { logLikelihood, withoutLikelihood, patches, heatMap, leftOut } = await pipeline.score(ball(32));
     expect([logLikelihood, patches, heatMap]).toEqual([null, null, null]);
-    expect(withoutLikelihood).toContain('alone');
+    expect(withoutLikelihood).toContain('without a transformer');
     expect(leftOut.join()).toContain('loss.discriminator');
     expect(() => pipeline.sample()).toThrowError(expect.objectContaining({ code: 'UNSUPPORTED_MODEL' }));
   });

@@ -34,11 +34,11 @@ describe('what a model is told', () => {
     ['class', {}, /class from 0 to 4.*class/],
     ['class', { class: 5 }, /class from 0 to 4/],
     ['class', { class: 1.5 }, /integer.*class/],
-    ['class', { class: 0, prompt: 'a fox' }, /reads no text.*leave out prompt/],
-    ['class', { class: 0, negative: 'a dog' }, /leave out negative/],
-    ['faces', { prompt: 'a fox' }, /reads no text/],
-    ['faces', { class: 1 }, /knows no classes/],
-    ['labels', { class: 1, cfg: 3 }, /no class that stands for none/],
+    ['class', { class: 0, prompt: 'a fox' }, /class-conditional.*remove prompt/],
+    ['class', { class: 0, negative: 'a dog' }, /remove negative/],
+    ['faces', { prompt: 'a fox' }, /unconditional.*remove prompt/],
+    ['faces', { class: 1 }, /unconditional.*remove class/],
+    ['labels', { class: 1, cfg: 3 }, /no unconditional class/],
   ] as [string, GenerateOptions, RegExp][])('of %s is not %j', async (name, options, sentence) => {
     await expect(pipelines[name]!.generate({ steps: 5, ...options })).rejects.toMatchObject({
       code: 'INVALID_OPTION',

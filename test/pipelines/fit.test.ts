@@ -71,7 +71,7 @@ describe('a picture that cannot fit', () => {
     await expect(run).rejects.toMatchObject({
       code: 'DOES_NOT_FIT',
       message: expect.stringMatching(
-        /^A picture of 2048 x 2048 needs .* \(U-Net .*, decoder .*, texts .*\), but only/,
+        /^An image of 2048 x 2048 needs .* \(U-Net .*, decoder .*, cross-attention cache .*\), but only/,
       ),
     });
     expect(steps).not.toContain('denoise');

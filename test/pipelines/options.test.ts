@@ -71,7 +71,7 @@ describe('options of a generation', () => {
     }))
       expect(errorOf(() => resolve(options))).toMatchObject({
         code: 'INVALID_OPTION',
-        message: `Expected at most 120000 characters for ${name} but received 120001: shorten it`,
+        message: `Expected at most 120000 characters for ${name}, received 120001.`,
       });
   });
 

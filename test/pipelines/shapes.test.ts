@@ -112,7 +112,7 @@ describe('denoise', () => {
       'a bare tensor',
       () => ({ positive: positive.context }) as never,
       'INVALID_OPTION',
-      /encoding of encodeText/,
+      /encoding returned by encodeText/,
     ],
     ['no encoding', () => ({ positive: undefined }) as never, 'INVALID_OPTION', /positive/],
     [

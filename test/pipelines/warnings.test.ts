@@ -48,7 +48,7 @@ describe('prompt syntax', () => {
       ['PROMPT_SYNTAX', '[c:3] in hires.negative is prompt editing'],
     ]);
     expect(made.told).toEqual(made.warnings);
-    for (const { message } of made.warnings) expect(message).toContain('drawn as plain words');
+    for (const { message } of made.warnings) expect(message).toContain('encoded as plain text');
   });
 
   it('that is supported is not', async () => {
