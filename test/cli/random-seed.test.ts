@@ -80,7 +80,7 @@ it('says on stderr that a large photo is scaled down, and of what is drawn as wo
 
 it('refuses a prompt that is too long with its length and the limit', async () => {
   const { code, stderr } = await run(['tokenize', 'a'.repeat(120_001)], folder.path);
-  expect(stderr).toContain('Expected at most 120000 characters for text but received 120001');
+  expect(stderr).toContain('Expected at most 120000 characters for text, received 120001');
   expect(code).not.toBe(0);
   expect((await run(['tokenize', 'a'.repeat(120_000), '--json'], folder.path)).code).toBe(0);
 });
