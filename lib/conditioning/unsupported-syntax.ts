@@ -72,7 +72,7 @@ const NUMBER = /^\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?\s*$/;
  * contain these, all enclosing open brackets become literal too.
  */
 function constructs(text: string): UnsupportedSyntax[] {
-  const found: { readonly construct: UnsupportedSyntax; readonly start: number }[] = [];
+  const matches: { readonly construct: UnsupportedSyntax; readonly start: number }[] = [];
   let open: Open[] = [];
   /** Pipes outside of alternations, which the grammar does not allow. */
   let stray = 0;
@@ -104,12 +104,12 @@ function constructs(text: string): UnsupportedSyntax[] {
       }
       open.pop();
       if (kind !== 'attention')
-        found.push({ construct: { kind, text: text.slice(top.start, index + 1) }, start: top.start });
+        matches.push({ construct: { kind, text: text.slice(top.start, index + 1) }, start: top.start });
     }
   }
   makeLiteral();
   if (stray > 0) return [];
-  return found.sort((a, b) => a.start - b.start).map(({ construct }) => construct);
+  return matches.sort((a, b) => a.start - b.start).map(({ construct }) => construct);
 }
 
 /** Returns the kind of a closed pair of brackets. @param tail its content after the last colon or pipe */

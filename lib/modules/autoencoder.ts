@@ -155,9 +155,9 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
     checkSignal('signal', signal);
     const { downsampleFactor } = this;
     const side = Math.floor(this.tile / downsampleFactor);
-    const whole = height <= side * downsampleFactor && width <= side * downsampleFactor;
+    const isSingleTile = height <= side * downsampleFactor && width <= side * downsampleFactor;
     const [h, w] = [height, width].map((pixels) =>
-      whole
+      isSingleTile
         ? pixels / downsampleFactor
         : spansOf(pixels / downsampleFactor, side, Math.ceil(side * OVERLAP)).size,
     ) as [number, number];

@@ -18,10 +18,10 @@ import { invalidOption, SafelightError } from '../errors.js';
 import { checkSignal, knownKeys } from '../known-keys.js';
 import { Tensor } from '../tensor/tensor.js';
 import { checkIsTensor, checkLoad, isTensorRef } from './check-call.js';
-import { availableMemory, checkFit, REDUCE_WEIGHTS, weightBytes } from './fit.js';
+import { availableMemory, checkFit, REDUCE_WEIGHTS, weightBytes } from './memory-fit.js';
 import type { CallOptions, LoadOptions } from './module-options.js';
+import { withRowBlocks } from './row-blocks.js';
 import { checkPatches, planPatches, tensorsOf, type WeightPatch } from './weight-patch.js';
-import { withWholeRows } from './whole-rows.js';
 
 export { type CallOptions, type LoadOptions, type MemoryMode, memoryModes } from './module-options.js';
 
@@ -216,7 +216,7 @@ async function loadPlanned(
   );
   // Packed weights were verified when they were packed.
   if (!packed) await weights.verify(plan.entries, signal);
-  return withWholeRows(plan, { threads, signal }, (blockPlan) =>
+  return withRowBlocks(plan, { threads, signal }, (blockPlan) =>
     NativeModule.create(
       kind,
       config,

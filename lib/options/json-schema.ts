@@ -79,8 +79,8 @@ function valueSchema(field: Field, limits: Limits): z.ZodType {
           }
         });
     case 'pair': {
-      const one = z.number().min(min).max(max);
-      return z.union([one, z.array(one).length(2)]);
+      const item = z.number().min(min).max(max);
+      return z.union([item, z.array(item).length(2)]);
     }
     case 'size':
       return z.strictObject({ width: z.int().min(min).max(max), height: z.int().min(min).max(max) });

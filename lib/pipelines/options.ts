@@ -29,8 +29,8 @@ import type { Rng } from '../sampling/generators/index.js';
 import { type OnWarning, Warnings } from '../warnings.js';
 import type { Edits } from './diffusion/denoising/edited-network.js';
 import { warnOfSyntax } from './diffusion/prompt-warnings.js';
-import { copyGiven, type GivenTensors, sizeWith } from './given-tensors.js';
-import { checkTogether, unwrittenOf } from './options-together.js';
+import { checkTogether, unwrittenOf } from './exclusive-options.js';
+import { copyInitialTensors, type InitialTensors, sizeWith } from './initial-tensors.js';
 import type { Progress } from './progress.js';
 
 /** Options for observing and ending a call. */
@@ -85,7 +85,7 @@ export interface Settings extends ConditionSettings {
   readonly sampling: SamplingSettings;
   readonly variation: VariationSettings;
   /** Copies of the caller's tensors. */
-  readonly given: GivenTensors;
+  readonly given: InitialTensors;
   readonly init: InitSettings | undefined;
   /** Strength and noise factor for an initial latent. */
   readonly from: Pick<InitSettings, 'strength' | 'noiseMultiplier'>;
@@ -155,7 +155,7 @@ export function resolveOptions(
     { grid: downsampleFactor, defaults: { ...defaults }, maxSeed: Number.MAX_SAFE_INTEGER - count },
   );
   checkTogether(checked);
-  const given = copyGiven(checked, count);
+  const given = copyInitialTensors(checked, count);
   const { width, height } = checkSize(sizeWith(given, checked, downsampleFactor), downsampleFactor);
   if (checked.embeddings && condition && condition.kind !== 'text')
     throw invalidOption('embeddings', 'undefined (the model is not text-conditional)', checked.embeddings);

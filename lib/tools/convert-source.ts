@@ -15,10 +15,10 @@ import { AUTOENCODER, encoderNaming, UNET } from '../checkpoint/text-encoder-lay
 import { SafelightError } from '../errors.js';
 import { openModel, stableDiffusionDefinition } from '../families/registry.js';
 import {
-  type LoneComponent,
   openComponentFile,
   openComponentFolder,
-} from '../families/shared/lone-component.js';
+  type SingleComponent,
+} from '../families/shared/single-component.js';
 import { kindOf } from '../files/read.js';
 import { locateModel } from '../hub/locate.js';
 import type { ConvertPart } from './convert-plan.js';
@@ -44,13 +44,13 @@ export async function openConvertSource(path: string, options: OpenModelOptions)
   try {
     return fromModel(await openModel(path, options));
   } catch (error) {
-    const component = isIncomplete(error) ? await loneComponent(absolute, options.ema) : null;
+    const component = isIncomplete(error) ? await singleComponent(absolute, options.ema) : null;
     if (component === null) throw error;
     return fromComponent(component);
   }
 }
 
-async function componentFolder(folder: string, variant: string | undefined): Promise<LoneComponent> {
+async function componentFolder(folder: string, variant: string | undefined): Promise<SingleComponent> {
   const component = await openComponentFolder(folder, variant);
   if (component !== null) return component;
   throw new SafelightError(
@@ -64,7 +64,7 @@ function isIncomplete(error: unknown): boolean {
 }
 
 /** Opens a file with a single component. Returns null for an incomplete checkpoint, which must not be converted as if it were complete. */
-async function loneComponent(path: string, ema: boolean | undefined): Promise<LoneComponent | null> {
+async function singleComponent(path: string, ema: boolean | undefined): Promise<SingleComponent | null> {
   if ((await kindOf(path)) !== 'file') return null;
   const component = await openComponentFile(path, ema);
   if (component === null) return null;
@@ -159,7 +159,7 @@ function autoencoderPart({ config, weights }: AutoencoderSource): ConvertPart {
   };
 }
 
-function fromComponent({ kind, config, weights }: LoneComponent): ConvertSource {
+function fromComponent({ kind, config, weights }: SingleComponent): ConvertSource {
   if (kind !== 'unet' && kind !== 'autoencoder_kl' && kind !== 'text_encoder') {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',

@@ -11,7 +11,7 @@ import { storedBytes } from '../checkpoint/weights/storage.js';
 import { invalidOption, throwIfAborted } from '../errors.js';
 import { pathOf, STDOUT } from '../files/destination.js';
 import { writeLargeOutput } from '../files/write.js';
-import { withWholeRows } from '../modules/whole-rows.js';
+import { withRowBlocks } from '../modules/row-blocks.js';
 import { serializeTokenizer } from '../tokenizers/reading/tokenizer-embedded.js';
 import { joinPlans, planPart } from './convert-plan.js';
 import { type ConvertSource, openConvertSource } from './convert-source.js';
@@ -101,7 +101,7 @@ export async function convertModel(
   await writeLargeOutput(absolute, async (handle, temporary) => {
     await handle.writeFile(layout.header);
     await handle.truncate(layout.size);
-    await withWholeRows(plan, { threads, signal }, (blockPlan) =>
+    await withRowBlocks(plan, { threads, signal }, (blockPlan) =>
       writeWeights({ path: temporary, plan: blockPlan, offsets, threads }, { signal, onProgress }),
     );
   });

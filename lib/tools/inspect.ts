@@ -26,7 +26,7 @@ import { storageTypes } from '../checkpoint/weights/storage.js';
 import type { TensorIndex, TensorInfo } from '../checkpoint/weights/tensor-index.js';
 import { SafelightError } from '../errors.js';
 import { openModel } from '../families/registry.js';
-import { openComponentFile, openComponentFolder } from '../families/shared/lone-component.js';
+import { openComponentFile, openComponentFolder } from '../families/shared/single-component.js';
 import { kindOf } from '../files/read.js';
 import { locateModel } from '../hub/locate.js';
 import { oneOf } from '../known-keys.js';

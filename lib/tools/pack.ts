@@ -22,7 +22,7 @@ import { invalidOption, SafelightError } from '../errors.js';
 import { openModel } from '../families/registry.js';
 import { writeLargeOutput } from '../files/write.js';
 import { oneOf } from '../known-keys.js';
-import { withWholeRows } from '../modules/whole-rows.js';
+import { withRowBlocks } from '../modules/row-blocks.js';
 
 export interface PackOptions extends OpenModelOptions {
   /** Storage of the weights; default as in their files. Packed weights are used by loads with the same storage. */
@@ -120,7 +120,7 @@ export async function packModel(path: string, options: PackOptions = {}): Promis
     await writeLargeOutput(target, async (handle, temporary) => {
       await handle.truncate(layout.size);
       const written = (bytes: number) => onProgress?.(before + bytes, total);
-      await withWholeRows(plan, { threads, signal }, (blockPlan) =>
+      await withRowBlocks(plan, { threads, signal }, (blockPlan) =>
         writeWeights({ path: temporary, plan: blockPlan, offsets, threads }, { signal, onProgress: written }),
       );
       const content = await contentHash(temporary, layout.dataOffset, signal);

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { WeightPlan } from '../../lib/binding/types.js';
 import { LazyModel } from '../../lib/families/shared/lazy-model.js';
-import { availableMemory, weightBytes } from '../../lib/modules/fit.js';
+import { availableMemory, weightBytes } from '../../lib/modules/memory-fit.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 
 const machine = (bytes: number | undefined) =>

@@ -105,7 +105,7 @@ export class ComponentWeights {
           offset: tensor.offset,
           length: tensor.length,
           type: tensor.dtype,
-          // A block a row, for `withWholeRows`.
+          // A block a row, for `withRowBlocks`.
           shape: beyond ? [count(tensor.shape) / blockOf(tensor.dtype), blockOf(tensor.dtype)] : tensor.shape,
           strides: tensor.strides,
         }),

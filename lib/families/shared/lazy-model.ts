@@ -7,8 +7,14 @@ import type { ModelDescriptor } from '../../checkpoint/model-descriptor.js';
 import type { ComponentWeights } from '../../checkpoint/weights/component.js';
 import type { LoadedEncoder, PromptEncoder } from '../../conditioning/prompt-encoder.js';
 import { SafelightError, unlessAborted } from '../../errors.js';
-import { availableMemory, checkFit, REDUCE_WEIGHTS, shownBytes, weightBytes } from '../../modules/fit.js';
 import { cpuInstead, isMemoryError, type LoadOptions, planModule } from '../../modules/loaded-module.js';
+import {
+  availableMemory,
+  checkFit,
+  REDUCE_WEIGHTS,
+  shownBytes,
+  weightBytes,
+} from '../../modules/memory-fit.js';
 import type { GuidancePair } from '../../sampling/guidance.js';
 import { type Warning, Warnings } from '../../warnings.js';
 import type { DenoiseModel } from './denoise-model.js';

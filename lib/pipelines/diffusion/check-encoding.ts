@@ -30,8 +30,8 @@ export function checkEncoding(name: string, value: unknown, facts: ModelFacts, w
 /** Checks that two encodings have equal lengths or consist of complete chunks, so that one can be padded. @throws SHAPE_MISMATCH */
 export function checkPair(positive: Encoding, negative: Encoding, window: number): void {
   const [a, b] = [positive.context, negative.context];
-  const whole = [a, b].every(({ shape }) => shape[1]! % window === 0);
-  if (a.shape[1] === b.shape[1] || whole) return;
+  const areComplete = [a, b].every(({ shape }) => shape[1]! % window === 0);
+  if (a.shape[1] === b.shape[1] || areComplete) return;
   throw new SafelightError(
     'SHAPE_MISMATCH',
     `Expected contexts of equal length or of multiples of ${window} tokens for positive and negative, received ${shown(a)} and ${shown(b)}`,

@@ -15,7 +15,7 @@ import { initialNoiseScale } from '../../sampling/samplers/index.js';
 import type { RgbImage } from '../../tensor/render.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning } from '../../warnings.js';
-import { copyGiven, type GivenTensors, rowsOf, sizeWith } from '../given-tensors.js';
+import { copyInitialTensors, type InitialTensors, rowsOf, sizeWith } from '../initial-tensors.js';
 import { checkControl, checkEdit, checkSize, checkTaps, resolveText } from '../options.js';
 import { type OnProgress, ProgressReporter } from '../progress.js';
 import type { GivenEncoding } from './check-encoding.js';
@@ -26,9 +26,9 @@ import { endSteps } from './denoising/end-steps.js';
 import { SessionSlot } from './denoising/session-slot.js';
 import { brownianRange, fullSigmas, partialSigmas } from './denoising/sigmas.js';
 import { guidanceOf } from './generation.js';
-import { encodeGiven } from './given-encodings.js';
 import { warnIfLarge } from './image-size.js';
 import { needsImage } from './ldm-inpaint.js';
+import { alignEncodings } from './prompt-encodings.js';
 import { maskedEverywhere } from './text-to-image.js';
 
 export interface DenoiseOptions extends ApiSamplingOptions {
@@ -108,7 +108,7 @@ export async function denoiseStage(loaded: LoadedModel, options: DenoiseOptions)
   const rng = check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']);
   const strength = check.number('strength', options.strength ?? 0.75, 0, 1);
   checkCallback('onStep', options.onStep);
-  const given = copyGiven(options, count, facts.latentChannels);
+  const given = copyInitialTensors(options, count, facts.latentChannels);
   const [channels, h, w] = latentShape(loaded, options, given);
   const conditioning = await conditioningOf(loaded, options, signal);
   const model = await loaded.denoiser(signal);
@@ -214,14 +214,14 @@ async function conditioningOf(
   }
   if (options.class !== undefined)
     throw invalidOption('class', 'undefined (the model is text-conditional)', options.class);
-  return encodeGiven(loaded, options, text, { signal });
+  return alignEncodings(loaded, options, text, { signal });
 }
 
 /** Returns the shape of the latent of one image. */
 function latentShape(
   { facts }: LoadedModel,
   options: DenoiseOptions,
-  given: GivenTensors,
+  given: InitialTensors,
 ): [channels: number, height: number, width: number] {
   const { downsampleFactor, defaults, latentChannels } = facts;
   const requested = checkSize(options, downsampleFactor);

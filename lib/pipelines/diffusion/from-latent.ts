@@ -2,7 +2,7 @@
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { addNoise } from '../../sampling/noise-schedule.js';
 import { Tensor } from '../../tensor/tensor.js';
-import { rowsOf } from '../given-tensors.js';
+import { rowsOf } from '../initial-tensors.js';
 import type { Settings } from '../options.js';
 import { brownianRange, partialSigmas } from './denoising/sigmas.js';
 import type { Plan } from './plan.js';

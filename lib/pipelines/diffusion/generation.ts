@@ -6,22 +6,22 @@ import type { SamplingSettings } from '../../options/settings/sampling.js';
 import { type Guidance, type GuidancePair, guidanceBranches } from '../../sampling/guidance.js';
 import type { RgbImage } from '../../tensor/render.js';
 import type { Warning } from '../../warnings.js';
-import { checkGivenShape } from '../given-tensors.js';
 import type { GeneratedImage } from '../image-result.js';
+import { checkInitialShape } from '../initial-tensors.js';
 import type { Settings } from '../options.js';
 import { ProgressReporter } from '../progress.js';
+import { checkRunFits, type RunSize } from './check-run-memory.js';
 import { decodeOne } from './decode-image.js';
 import { type Denoised, type DenoiseStep, denoiseSteps } from './denoising/denoise-loop.js';
 import { endSteps } from './denoising/end-steps.js';
 import { SessionSlot } from './denoising/session-slot.js';
-import { checkRunFits, type RunSize } from './fit-run.js';
 import { planFromLatent } from './from-latent.js';
-import { encodeGiven } from './given-encodings.js';
 import { type HiresPlan, planHires } from './hires.js';
 import { warnIfLarge } from './image-size.js';
 import { planImageToImage } from './image-to-image.js';
 import { needsImage, planWithImage } from './ldm-inpaint.js';
 import type { Pass, Plan } from './plan.js';
+import { alignEncodings } from './prompt-encodings.js';
 import { batchSeeds, type ImageBatch } from './seeds.js';
 import { planTextToImage } from './text-to-image.js';
 
@@ -112,7 +112,7 @@ async function* adaptedSteps(
 function planOf(loaded: LoadedModel, settings: Settings): Promise<Plan> {
   const { init, given } = settings;
   for (const tensor of Object.values(given))
-    if (tensor) checkGivenShape(given, [loaded.facts.latentChannels, tensor.shape[2]!, tensor.shape[3]!]);
+    if (tensor) checkInitialShape(given, [loaded.facts.latentChannels, tensor.shape[2]!, tensor.shape[3]!]);
   if (needsImage(loaded)) return planWithImage(loaded, settings);
   if (given.latent) return planFromLatent(loaded, settings, given.latent);
   return init ? planImageToImage(loaded, { ...settings, init }) : planTextToImage(loaded, settings);
@@ -157,7 +157,7 @@ async function prepare(
 function encode(loaded: LoadedModel, settings: Settings): Promise<GuidancePair> {
   const { embeddings, text, signal } = settings;
   if (!embeddings) return loaded.encode(settings, signal);
-  return encodeGiven(loaded, embeddings, text, { prefix: 'embeddings.', signal });
+  return alignEncodings(loaded, embeddings, text, { prefix: 'embeddings.', signal });
 }
 
 /** Returns the guidance of sampling settings. */

@@ -2,7 +2,7 @@
 import type { VariationOptions } from '../../options/declarations/noise.js';
 import { createNoise, type ImageNoise } from '../../sampling/noise.js';
 import type { LatentShape } from '../../sampling/variation.js';
-import { rowsOf } from '../given-tensors.js';
+import { rowsOf } from '../initial-tensors.js';
 import type { Settings } from '../options.js';
 
 /** Returns the seeds for a separate call that reproduces the images of a call from index `first` on. */

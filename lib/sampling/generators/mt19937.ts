@@ -36,9 +36,9 @@ export class TorchCpuGenerator implements Generator {
   private blocks(size: number): Float32Array {
     const data = new Float32Array(size);
     for (let i = 0; i < size; i++) data[i] = this.uniform24();
-    const whole = size - (size % BLOCK);
-    for (let i = 0; i < whole; i += BLOCK) boxMullerBlock(data, i);
-    if (whole < size) {
+    const fullBlocks = size - (size % BLOCK);
+    for (let i = 0; i < fullBlocks; i += BLOCK) boxMullerBlock(data, i);
+    if (fullBlocks < size) {
       // PyTorch generates the last 16 numbers again, overlapping the last full block.
       for (let i = size - BLOCK; i < size; i++) data[i] = this.uniform24();
       boxMullerBlock(data, size - BLOCK);

@@ -3,7 +3,7 @@ import { invalidOption, SafelightError } from '../errors.js';
 import { checkFinite, checkTensor } from '../tensor/check-tensor.js';
 import type { Tensor } from '../tensor/tensor.js';
 
-export interface GivenTensors {
+export interface InitialTensors {
   /** Initial noise `[1 or count, C, h, w]` of unit variance. */
   readonly noise?: Tensor | undefined;
   /** Noise-free latent `[1 or count, C, h, w]`. */
@@ -17,14 +17,14 @@ interface Sides {
 
 /**
  * Validates and copies the tensors, so that the caller may modify them during the call.
- * @param channels of the model's latents, if known; otherwise `checkGivenShape` checks them later
+ * @param channels of the model's latents, if known; otherwise `checkInitialShape` checks them later
  * @throws SHAPE_MISMATCH for a batch size other than 1 or `count`, NOT_FINITE
  */
-export function copyGiven(
-  { noise, latent }: GivenTensors,
+export function copyInitialTensors(
+  { noise, latent }: InitialTensors,
   count: number,
   channels: number | 'C' = 'C',
-): GivenTensors {
+): InitialTensors {
   const copy = (name: string, tensor: Tensor | undefined): Tensor | undefined =>
     tensor === undefined ? undefined : copyOf(name, tensor, count, channels);
   return { noise: copy('noise', noise), latent: copy('latent', latent) };
@@ -43,7 +43,11 @@ function copyOf(name: string, value: Tensor, count: number, channels: number | '
  * Returns the image size in pixels of the tensors; without tensors, the requested size.
  * @throws INVALID_OPTION if the requested size differs, SHAPE_MISMATCH if the tensors' sizes differ
  */
-export function sizeWith({ noise, latent }: GivenTensors, requested: Sides, downsampleFactor: number): Sides {
+export function sizeWith(
+  { noise, latent }: InitialTensors,
+  requested: Sides,
+  downsampleFactor: number,
+): Sides {
   const tensor = latent ?? noise;
   if (!tensor) return requested;
   const name = latent ? 'latent' : 'noise';
@@ -59,8 +63,8 @@ export function sizeWith({ noise, latent }: GivenTensors, requested: Sides, down
 }
 
 /** Checks the shape of the tensors. @param shape of the latent of one image. @throws SHAPE_MISMATCH */
-export function checkGivenShape(
-  given: GivenTensors,
+export function checkInitialShape(
+  given: InitialTensors,
   shape: readonly [channels: number, height: number, width: number],
 ): void {
   for (const name of ['noise', 'latent'] as const) {

@@ -9,7 +9,7 @@ import { checkEncoding, checkPair } from './check-encoding.js';
  * Validates encodings and aligns their lengths. Without a negative one, the empty prompt is encoded.
  * @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE, ABORTED, DISPOSED, and errors of loading a text encoder
  */
-export async function encodeGiven(
+export async function alignEncodings(
   loaded: LoadedModel,
   given: { readonly positive?: unknown; readonly negative?: unknown },
   text: TextSettings,

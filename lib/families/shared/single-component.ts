@@ -29,7 +29,7 @@ import { ComponentWeights } from '../../checkpoint/weights/component.js';
 import type { TensorIndex } from '../../checkpoint/weights/tensor-index.js';
 import { openVqganModel } from './vqgan/open-vqgan.js';
 
-export interface LoneComponent {
+export interface SingleComponent {
   readonly kind: ModuleKind;
   readonly config: UNetConfig | AutoencoderConfig | VQModelConfig | TextEncoderConfig;
   readonly weights: ComponentWeights;
@@ -39,7 +39,7 @@ export interface LoneComponent {
 const SCALE = { scaling_factor: 0.18215, shift_factor: 0 };
 
 /** Opens a component's folder. @returns null if its config is not of a supported component */
-export async function openComponentFolder(folder: string, variant?: string): Promise<LoneComponent | null> {
+export async function openComponentFolder(folder: string, variant?: string): Promise<SingleComponent | null> {
   const fields = await readConfig(join(folder, 'config.json'));
   if (fields._class_name === 'UNet2DConditionModel')
     return { kind: 'unet', ...(await openUNetFolder(folder, variant)) };
@@ -55,7 +55,7 @@ export async function openComponentFolder(folder: string, variant?: string): Pro
 }
 
 /** Opens a component's file. @returns null if its tensor names are not of a supported component */
-export async function openComponentFile(path: string, ema = false): Promise<LoneComponent | null> {
+export async function openComponentFile(path: string, ema = false): Promise<SingleComponent | null> {
   const { tensors, metadata } = await openWeights(path, { ema });
   const embedded = metadata && openEmbeddedComponent(tensors, metadata, path);
   if (embedded) return embedded;
@@ -93,7 +93,7 @@ function openEmbeddedComponent(
   tensors: TensorIndex,
   metadata: GgufMetadata,
   path: string,
-): LoneComponent | null {
+): SingleComponent | null {
   const config = readEmbeddedConfig(metadata, path);
   if (config === null || config.family !== null) return null;
   const { unet, autoencoder, text_encoders: encoders } = config;
@@ -109,7 +109,7 @@ function openEmbeddedComponent(
   };
 }
 
-async function diffusersUNet(path: string, tensors: TensorIndex, place: UNetPlace): Promise<LoneComponent> {
+async function diffusersUNet(path: string, tensors: TensorIndex, place: UNetPlace): Promise<SingleComponent> {
   const weights = new ComponentWeights('U-Net', path, tensors, unetNaming(place, tensors.keys(), path));
   const beside = await readConfigBeside(path, (fields) =>
     ['UNet2DConditionModel', 'UNet2DModel'].includes(String(fields._class_name)),
@@ -120,7 +120,7 @@ async function diffusersUNet(path: string, tensors: TensorIndex, place: UNetPlac
   return { kind: 'unet', config, weights };
 }
 
-async function clip(path: string, tensors: TensorIndex): Promise<LoneComponent> {
+async function clip(path: string, tensors: TensorIndex): Promise<SingleComponent> {
   const projected = tensors.has('text_projection.weight');
   const weights = new ComponentWeights(
     'text encoder',
@@ -138,7 +138,7 @@ async function clip(path: string, tensors: TensorIndex): Promise<LoneComponent> 
 }
 
 /** Opens a file with OpenCLIP's text tower. */
-function openClip(path: string, tensors: TensorIndex): LoneComponent {
+function openClip(path: string, tensors: TensorIndex): SingleComponent {
   const projected = tensors.has('text_projection');
   const weights = new ComponentWeights('text encoder', path, tensors, openClipNaming('', projected));
   return { kind: 'text_encoder', config: detectTextEncoderConfig(weights, 'openclip', projected), weights };

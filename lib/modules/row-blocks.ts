@@ -19,7 +19,7 @@ interface Options {
  * Runs `use` with a plan in which no block spans several rows: the given plan if that holds already.
  * @throws FILE_NOT_WRITTEN, ABORTED, and what `use` throws
  */
-export async function withWholeRows<T>(
+export async function withRowBlocks<T>(
   plan: WeightPlan,
   { threads = 0, signal }: Options,
   use: (plan: WeightPlan) => Promise<T>,
