@@ -1,6 +1,7 @@
 /**
- * Splits prompts of any length into chunks of the encoder's window, including start and end tokens. Chunks are encoded separately and
- * their encodings concatenated. Reference: A1111 `modules/sd_hijack_clip.py` (`tokenize_line`) with its default comma setting of 20.
+ * Splits prompts of any length into chunks of the encoder's window, including start and end tokens. Chunks are
+ * encoded separately and their encodings concatenated. Reference: A1111 `modules/sd_hijack_clip.py` (`tokenize_line`)
+ * with its default comma setting of 20.
  */
 import { SafelightError } from '../errors.js';
 import type { PromptTokenizer } from '../tokenizers/prompt-tokenizer.js';
@@ -19,7 +20,10 @@ export interface Chunk {
 }
 
 export interface ChunkOptions {
-  /** If the last comma of a full chunk is at most this many tokens back, the tokens after it move to the next chunk. Default 20; 0 disables. */
+  /**
+   * If the last comma of a full chunk is at most this many tokens back, the tokens after it move to the next chunk.
+   * Default 20; 0 disables.
+   */
   readonly commaBacktrack?: number;
 }
 

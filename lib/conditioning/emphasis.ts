@@ -1,12 +1,12 @@
 /**
- * Emphasis weights. As in A1111, they scale the output of a text encoder per token. Applied to the states of each encoder separately,
- * before those of two encoders are concatenated.
+ * Emphasis weights. As in A1111, they scale the output of a text encoder per token. Applied to the states of each
+ * encoder separately, before those of two encoders are concatenated.
  */
 import { SafelightError } from '../errors.js';
 
 /**
- * Emphasis modes. `original`: scales, then restores the mean of the chunk (A1111's default). `no norm`: scales only. `ignore`: parses the
- * syntax but ignores weights. `none`: treats brackets as text (`parsePrompt` is not called).
+ * Emphasis modes. `original`: scales, then restores the mean of the chunk (A1111's default). `no norm`: scales only.
+ * `ignore`: parses the syntax but ignores weights. `none`: treats brackets as text (`parsePrompt` is not called).
  */
 export const emphases = ['original', 'no norm', 'ignore', 'none'] as const;
 export type Emphasis = (typeof emphases)[number];
@@ -48,8 +48,8 @@ export function applyEmphasis(
 }
 
 /**
- * Appends encodings of the empty prompt up to the number of chunks of the other prompt, so that both run in one batch (A1111's
- * `pad_cond_uncond`).
+ * Appends encodings of the empty prompt up to the number of chunks of the other prompt, so that both run in one batch
+ * (A1111's `pad_cond_uncond`).
  *
  * @param context encoded chunks of a prompt, `[chunks * T, C]`
  * @param target number of chunks to return, at least `chunks`

@@ -1,4 +1,7 @@
-/** Encoding of prompts to text embeddings: tokens, chunks, encoder states, emphasis, and alignment of positive and negative prompt. */
+/**
+ * Encoding of prompts to text embeddings: tokens, chunks, encoder states, emphasis, and alignment of positive and
+ * negative prompt.
+ */
 
 import type { TextEncoderSource } from '../checkpoint/model-descriptor.js';
 import { invalidOption, SafelightError } from '../errors.js';
@@ -42,7 +45,10 @@ export interface PromptEncoder {
   readonly window: number;
   /** Splits a prompt into chunks for the first encoder. */
   tokenize(prompt: string, emphasis: TextSettings['emphasis']): Chunk[];
-  /** Encodes a prompt. @throws INVALID_OPTION for a clip skip above the number of layers, NOT_FINITE, ABORTED, DISPOSED */
+  /**
+   * Encodes a prompt.
+   * @throws INVALID_OPTION for a clip skip above the number of layers, NOT_FINITE, ABORTED, DISPOSED
+   */
   encode(prompt: string, text: TextSettings, signal?: AbortSignal): Promise<Encoding>;
   /** Encodes a negative prompt; for batch models, an empty one is encoded as zeros. */
   encodeNegative(negative: string, text: TextSettings, signal?: AbortSignal): Promise<Encoding>;
@@ -214,7 +220,10 @@ export function chunksOf(
   return chunkPrompt(tokenizer, emphasis === 'none' ? plainPrompt(prompt) : parsePrompt(prompt));
 }
 
-/** Concatenates the states of several encoders per token; the pooled embedding is that of the encoder that returns one. */
+/**
+ * Concatenates the states of several encoders per token; the pooled embedding is that of the encoder that returns
+ * one.
+ */
 function join(parts: readonly Encoding[]): Encoding {
   const [first] = parts as [Encoding];
   if (parts.length === 1) return first;

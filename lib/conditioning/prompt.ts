@@ -1,12 +1,14 @@
 /**
- * A1111's attention syntax: `(a)`, `[a]`, `(a:1.2)`, escapes, BREAK. Prompt editing `[a:b:10]`, alternation `[a|b]` and AND are handled by
- * other passes in A1111; here they are ordinary text.
+ * A1111's attention syntax: `(a)`, `[a]`, `(a:1.2)`, escapes, BREAK. Prompt editing `[a:b:10]`, alternation `[a|b]`
+ * and AND are handled by other passes in A1111; here they are ordinary text.
  *
- * Follows A1111 `modules/prompt_parser.py` (`parse_prompt_attention`) including its quirks, so that its images can be reproduced:
+ * Follows A1111 `modules/prompt_parser.py` (`parse_prompt_attention`) including its quirks, so that its images can be
+ * reproduced:
  * - round and square brackets are matched independently, so `(a[b)c]` is valid; unclosed ones extend to the end;
  * - only round brackets have weights: in `[a:1.2]`, `:1.2` is text;
  * - a backslash is removed and makes a following bracket or backslash literal;
- * - BREAK ends a chunk only outside of brackets: inside, it is the word "BREAK" with the negated weight of its position.
+ * - BREAK ends a chunk only outside of brackets: inside, it is the word "BREAK" with the negated weight of its
+ *   position.
  */
 
 import { invalidOption } from '../errors.js';
@@ -19,11 +21,15 @@ export type PromptPart =
 const ROUND = 1.1;
 const SQUARE = 1 / 1.1;
 
-/** Depth up to which weights are multiplied in A1111's order (inner brackets first), which determines the last bits of the product. */
+/**
+ * Depth up to which weights are multiplied in A1111's order (inner brackets first), which determines the last bits of
+ * the product.
+ */
 const EXACT_DEPTH = 500;
 
 /**
- * Splits a prompt into parts of constant weight. Runs in time proportional to the prompt's length, regardless of nesting.
+ * Splits a prompt into parts of constant weight. Runs in time proportional to the prompt's length, regardless of
+ * nesting.
  * @returns at least one part
  */
 export function parsePrompt(prompt: string): PromptPart[] {
@@ -73,7 +79,8 @@ interface Bracket {
 }
 
 /**
- * Returns the multiplier and end of each opening bracket by token index. Closing brackets without an opening one are changed to text.
+ * Returns the multiplier and end of each opening bracket by token index. Closing brackets without an opening one are
+ * changed to text.
  */
 function match(tokens: Token[]): Map<number, Bracket> {
   const brackets = new Map<number, Bracket>();
@@ -149,7 +156,10 @@ class Nest {
   }
 }
 
-/** Multiplies the multipliers in the order in which their brackets close, and those beyond EXACT_DEPTH by their cumulative product. */
+/**
+ * Multiplies the multipliers in the order in which their brackets close, and those beyond EXACT_DEPTH by their
+ * cumulative product.
+ */
 function product(round: Nest, square: Nest): number {
   let weight = 1;
   let [r, s] = [round.open.length, square.open.length];

@@ -12,7 +12,8 @@ import { UnigramTokenizer } from '../tokenizers/unigram-tokenizer.js';
 
 export interface LoadT5Options extends LoadOptions {
   /**
-   * Folder with `tokenizer.json`. Default: the model's folder, or the sibling `tokenizer_2` of a folder `text_encoder_2`, as in diffusers.
+   * Folder with `tokenizer.json`. Default: the model's folder, or the sibling `tokenizer_2` of a folder
+   * `text_encoder_2`, as in diffusers.
    */
   readonly tokenizer?: string | undefined;
   /** Variant of the weights in a folder, such as `fp16`. */
@@ -66,7 +67,8 @@ export class T5TextEncoder implements AsyncDisposable {
 
 /**
  * Loads a T5 v1.1 encoder and its tokenizer.
- * @param path a folder with `config.json`, or a file of weights (of an encoder or a checkpoint that contains one; also GGUF)
+ * @param path a folder with `config.json`, or a file of weights (of an encoder or a checkpoint that contains one;
+ *   also GGUF)
  * @throws FILE_NOT_FOUND, INVALID_FILE, MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, OUT_OF_MEMORY, ABORTED ...
  */
 export async function loadT5(path: string, options: LoadT5Options = {}): Promise<T5TextEncoder> {

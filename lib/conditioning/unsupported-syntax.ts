@@ -1,7 +1,8 @@
 /**
- * Detects constructs of A1111's prompt language that Safelight does not support and encodes as plain text: networks, prompt editing,
- * alternation and AND. Follows A1111's order: networks are removed first (`extra_networks.py`), then the prompt is split at AND, then each
- * part is parsed (`prompt_parser.py`). Parts that do not match its grammar are literal text in A1111 too and are not reported.
+ * Detects constructs of A1111's prompt language that Safelight does not support and encodes as plain text: networks,
+ * prompt editing, alternation and AND. Follows A1111's order: networks are removed first (`extra_networks.py`), then
+ * the prompt is split at AND, then each part is parsed (`prompt_parser.py`). Parts that do not match its grammar are
+ * literal text in A1111 too and are not reported.
  */
 
 export type UnsupportedKind = 'lora' | 'lyco' | 'hypernet' | 'editing' | 'alternation' | 'AND';
@@ -68,8 +69,8 @@ const TOKEN = /\\[^\n]|[()[\]:|\\]/g;
 const NUMBER = /^\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?\s*$/;
 
 /**
- * Finds prompt editing and alternation in one part of a prompt. Unmatched brackets are literal characters; because constructs must not
- * contain these, all enclosing open brackets become literal too.
+ * Finds prompt editing and alternation in one part of a prompt. Unmatched brackets are literal characters; because
+ * constructs must not contain these, all enclosing open brackets become literal too.
  */
 function constructs(text: string): UnsupportedSyntax[] {
   const matches: { readonly construct: UnsupportedSyntax; readonly start: number }[] = [];

@@ -1,6 +1,6 @@
 /**
- * Definition of a model family: detection of its files and loading of its models. Everything specific to a family is in its file in this
- * folder; no other file branches on a family's name.
+ * Definition of a model family: detection of its files and loading of its models. Everything specific to a family is
+ * in its file in this folder; no other file branches on a family's name.
  */
 import type { ModelDescriptor } from '../checkpoint/model-descriptor.js';
 import type { ModelOpener } from '../checkpoint/open.js';
@@ -27,7 +27,10 @@ export interface DiffusionFamily<Model extends ModelDescriptor = ModelDescriptor
 /** Models that encode images as code indices and may generate images by sampling code indices (`VqganPipeline`). */
 export interface AutoregressiveFamily extends FamilyBase {
   readonly kind: 'autoregressive';
-  /** Returns true if a file or folder is of this family, judging by tensor and file names. @throws FILE_NOT_FOUND, INVALID_FILE */
+  /**
+   * Returns true if a file or folder is of this family, judging by tensor and file names.
+   * @throws FILE_NOT_FOUND, INVALID_FILE
+   */
   detect(path: string): Promise<boolean>;
   /** Reads the description of a model without its weights. @throws as `openVqganModel` */
   open(path: string, options?: OpenVqganOptions): Promise<VqganModelSource>;
@@ -36,6 +39,9 @@ export interface AutoregressiveFamily extends FamilyBase {
 /** The description of a model, which can be loaded. */
 export interface OpenedModel<Model extends ModelDescriptor = ModelDescriptor> {
   readonly model: Model;
-  /** Returns a model whose modules are loaded on first use. @throws UNSUPPORTED_MODEL for a model that no pipeline supports */
+  /**
+   * Returns a model whose modules are loaded on first use.
+   * @throws UNSUPPORTED_MODEL for a model that no pipeline supports
+   */
   load(settings: ModuleSettings, warnings: Warnings): LoadedModel;
 }

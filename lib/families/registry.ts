@@ -22,10 +22,12 @@ export const diffusionFamilies: readonly DiffusionFamily<ModelSource>[] = DIFFUS
 export const autoregressiveFamilies: readonly AutoregressiveFamily[] = [vqgan];
 
 /**
- * Reads the description of a diffusion model: family, components, configs and the locations of weights, without reading them.
- * @param path a diffusers folder, a single file (safetensors, GGUF, PyTorch checkpoint, or shard index) in CompVis' form, or the name of a bundled
- *   (`starter`) or downloaded model (`owner/name`, `civitai:VERSION_ID`)
- * @throws FILE_NOT_FOUND, MODEL_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION
+ * Reads the description of a diffusion model: family, components, configs and the locations of weights, without
+ * reading them.
+ * @param path a diffusers folder, a single file (safetensors, GGUF, PyTorch checkpoint, or shard index) in CompVis'
+ *   form, or the name of a bundled (`starter`) or downloaded model (`owner/name`, `civitai:VERSION_ID`)
+ * @throws FILE_NOT_FOUND, MODEL_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH,
+ *   INVALID_OPTION
  */
 export async function openModel(path: string, options: OpenModelOptions = {}): Promise<ModelSource> {
   return (await openWith(path, options, diffusionFamilies)).model;
@@ -37,7 +39,10 @@ export function familyLabel(name: string): string {
   return all.find((family) => family.name === name)?.label ?? name;
 }
 
-/** Returns the definition of a Stable Diffusion family, which can be written as a single file; undefined for other families. */
+/**
+ * Returns the definition of a Stable Diffusion family, which can be written as a single file; undefined for other
+ * families.
+ */
 export function stableDiffusionDefinition(name: string): StableDiffusionDefinition | undefined {
   return STABLE_DIFFUSION.find((family) => family.name === name)?.definition;
 }

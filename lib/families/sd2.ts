@@ -1,4 +1,7 @@
-/** Stable Diffusion 2: text encoder of OpenCLIP ViT-H; models for 512 x 512 pixels predict noise, those for 768 x 768 predict v. */
+/**
+ * Stable Diffusion 2: text encoder of OpenCLIP ViT-H; models for 512 x 512 pixels predict noise, those for 768 x 768
+ * predict v.
+ */
 import { stableDiffusion } from './shared/stable-diffusion.js';
 import { ldmLayout, OPENCLIP_USE, sdcppLayout } from './shared/text-encoder-layouts.js';
 

@@ -1,4 +1,6 @@
-/** VQGAN and its transformers, which sample images as sequences of code indices. Esser et al. 2021, arXiv:2012.09841. */
+/**
+ * VQGAN and its transformers, which sample images as sequences of code indices. Esser et al. 2021, arXiv:2012.09841.
+ */
 import { join } from 'node:path';
 import { openWeights } from '../checkpoint/formats/open-weights.js';
 import { hasFirstStage } from '../checkpoint/open-first-stage.js';

@@ -21,8 +21,8 @@ import { runTiled, spansOf } from './tiling.js';
 export interface TiledOptions {
   readonly signal?: AbortSignal | undefined;
   /**
-   * Side length in pixels above which an image is processed in overlapping tiles; Infinity disables tiling. The default is 1024,
-   * 2048 with memory `fast`, 256 with `lean`.
+   * Side length in pixels above which an image is processed in overlapping tiles; Infinity disables tiling. The
+   * default is 1024, 2048 with memory `fast`, 256 with `lean`.
    */
   readonly tile?: number | undefined;
   /** Receives the number of finished tiles and of all tiles; an image no larger than a tile counts as one. */
@@ -30,15 +30,17 @@ export interface TiledOptions {
 }
 
 /**
- * Side length of a tile in pixels, by memory mode. The default is SDXL's native 1024, so that images of the sizes models are trained
- * on are decoded in one piece and match the reference. Decoding 512 x 512 pixels needs 640 MB of activations; overlaps are computed twice.
+ * Side length of a tile in pixels, by memory mode. The default is SDXL's native 1024, so that images of the sizes
+ * models are trained on are decoded in one piece and match the reference. Decoding 512 x 512 pixels needs 640 MB of
+ * activations; overlaps are computed twice.
  */
 const TILES: Readonly<Record<MemoryMode, number>> = { fast: 2048, balanced: 1024, lean: 256 };
 /** Fraction of a tile that overlaps its neighbour. */
 const OVERLAP = 0.25;
 
 /**
- * A loaded KL autoencoder. Its latents z are unscaled; the sampler works on (z - shift_factor) * scaling_factor (fields of the config).
+ * A loaded KL autoencoder. Its latents z are unscaled; the sampler works on (z - shift_factor) * scaling_factor
+ * (fields of the config).
  */
 export class Autoencoder extends LoadedModule<AutoencoderConfig> {
   private constructor(
@@ -147,7 +149,8 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
   }
 
   /**
-   * Returns the bytes of compute buffers for decoding an image of `height` x `width` pixels, of one tile if the image is tiled.
+   * Returns the bytes of compute buffers for decoding an image of `height` x `width` pixels, of one tile if the image
+   * is tiled.
    * @throws ABORTED, DISPOSED
    */
   async decodeBytes(height: number, width: number, signal?: AbortSignal): Promise<number> {

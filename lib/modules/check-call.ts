@@ -1,4 +1,7 @@
-/** Checks of the arguments of loaded modules, so that malformed ones are rejected with typed errors before the native call. */
+/**
+ * Checks of the arguments of loaded modules, so that malformed ones are rejected with typed errors before the native
+ * call.
+ */
 
 import { TensorRef } from '../binding/tensor-ref.js';
 import { ComponentWeights } from '../checkpoint/weights/component.js';

@@ -10,8 +10,8 @@ export interface CodeUsage {
   /** Number of codes in the codebook. */
   readonly of: number;
   /**
-   * exp(-sum p log(p + 1e-10)) over the frequencies p of the codes, as `perplexity` in taming-transformers: from 1 (one code
-   * everywhere) to `of` (all codes equally often).
+   * exp(-sum p log(p + 1e-10)) over the frequencies p of the codes, as `perplexity` in taming-transformers: from 1
+   * (one code everywhere) to `of` (all codes equally often).
    */
   readonly perplexity: number;
   /** Occurrences of each code, `[of]`. */

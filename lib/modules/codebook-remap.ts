@@ -1,6 +1,6 @@
 /**
- * Remapping of a codebook to the codes that its training data used (`quantize.used`). The code indices that users see are positions in
- * this table (VectorQuantizer2 with `remap` in taming-transformers).
+ * Remapping of a codebook to the codes that its training data used (`quantize.used`). The code indices that users see
+ * are positions in this table (VectorQuantizer2 with `remap` in taming-transformers).
  */
 
 import type { UnknownIndex } from '../checkpoint/config/types.js';
@@ -76,7 +76,10 @@ export class CodebookRemap {
     });
   }
 
-  /** Converts positions to codes of the codebook; the extra position for unknown codes becomes the first code of the table. */
+  /**
+   * Converts positions to codes of the codebook; the extra position for unknown codes becomes the first code of the
+   * table.
+   */
   toCodes(positions: Int32Array): Int32Array {
     return positions.map((position) => this.used[position < this.used.length ? position : 0]!);
   }

@@ -31,7 +31,9 @@ export interface LogitsOutput extends CallResult {
   readonly logits: Tensor;
 }
 
-/** A loaded transformer of Taming Transformers (Esser et al. 2021), which predicts the logits of the next code index. */
+/**
+ * A loaded transformer of Taming Transformers (Esser et al. 2021), which predicts the logits of the next code index.
+ */
 export class LatentTransformer extends LoadedModule<LatentTransformerConfig> {
   #sequences = 0;
 
@@ -92,8 +94,8 @@ export class LatentTransformer extends LoadedModule<LatentTransformerConfig> {
 }
 
 /**
- * A growing sequence, or a batch of sequences of equal length. Keys and values of earlier positions are cached, so each position is
- * computed once. Accepts one call at a time; a call that fails empties the sequence.
+ * A growing sequence, or a batch of sequences of equal length. Keys and values of earlier positions are cached, so
+ * each position is computed once. Accepts one call at a time; a call that fails empties the sequence.
  */
 export class CodeSequence implements Disposable {
   #length = 0;
@@ -134,7 +136,8 @@ export class CodeSequence implements Disposable {
         `Expected at most ${this.limits.block} positions (the model's block_size), received ${this.#length + added}`,
       );
     }
-    // The first `n_unmasked` positions attend to each other in both directions, so a growing prefix is recomputed as a whole.
+    // The first `n_unmasked` positions attend to each other in both directions, so a growing prefix is recomputed as
+    // a whole.
     const recomputesPrefix = this.#length > 0 && this.#length < this.limits.unmasked;
     this.#busy = true;
     try {

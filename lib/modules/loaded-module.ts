@@ -70,11 +70,11 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
   }
 
   /**
-   * Registers a patch set (changes to the weights, such as LoRAs) under a name that runs select with `CallOptions.patches`. Replaces
-   * an earlier set of the same name; an empty array frees it. The weights themselves are not modified, whatever their storage, and runs
-   * that are already queued are not affected.
-   * @throws ADAPTER_MISMATCH for a weight that the module does not have, or has in another shape, UNSUPPORTED_ADAPTER, INVALID_OPTION,
-   *   INVALID_FILE, FILE_NOT_FOUND, OUT_OF_MEMORY, ABORTED, DISPOSED
+   * Registers a patch set (changes to the weights, such as LoRAs) under a name that runs select with
+   * `CallOptions.patches`. Replaces an earlier set of the same name; an empty array frees it. The weights themselves
+   * are not modified, whatever their storage, and runs that are already queued are not affected.
+   * @throws ADAPTER_MISMATCH for a weight that the module does not have, or has in another shape,
+   *   UNSUPPORTED_ADAPTER, INVALID_OPTION, INVALID_FILE, FILE_NOT_FOUND, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async setPatches(
     id: string,
@@ -169,7 +169,9 @@ export async function planModule(
   return { plan, packed: packed !== undefined, where, mapped, hostWeights, bytes: weightBytes(plan, mapped) };
 }
 
-/** Plans and loads the weights of a component. Backend `auto` falls back to the CPU if the GPU has too little memory. */
+/**
+ * Plans and loads the weights of a component. Backend `auto` falls back to the CPU if the GPU has too little memory.
+ */
 export async function loadModule(
   kind: ModuleKind,
   config: NativeConfig,

@@ -25,7 +25,10 @@ export function pixelDistance(a: Tensor, b: Tensor, loss: 'l1' | 'l2'): number {
   );
 }
 
-/** Hinge: 0.5 (mean max(0, 1 - real) + mean max(0, 1 + fake)); vanilla: 0.5 (mean softplus(-real) + mean softplus(fake)). */
+/**
+ * Hinge: 0.5 (mean max(0, 1 - real) + mean max(0, 1 + fake)); vanilla: 0.5 (mean softplus(-real) + mean
+ * softplus(fake)).
+ */
 export function discriminatorLoss(
   real: ArrayLike<number>,
   fake: ArrayLike<number>,
@@ -41,8 +44,8 @@ function softplus(x: number): number {
 }
 
 /**
- * KL divergence of the code distribution from the uniform one: the mean over pixels of sum q log(q N + 1e-10), where q is the softmax
- * of the logits `[B, N, h, w]` (GumbelQuantize in taming-transformers).
+ * KL divergence of the code distribution from the uniform one: the mean over pixels of sum q log(q N + 1e-10), where
+ * q is the softmax of the logits `[B, N, h, w]` (GumbelQuantize in taming-transformers).
  * @param used codes to include in the softmax; null for all
  */
 export function gumbelDivergence({ data, shape }: Tensor, used: Int32Array | null): number {
@@ -72,7 +75,10 @@ export function meansOf(moments: Tensor): Tensor {
   return moments.slice(null, [0, channels / 2]);
 }
 
-/** KL divergence of moments `[B, 2C, h, w]` from the standard normal, summed over an image and averaged over the batch. */
+/**
+ * KL divergence of moments `[B, 2C, h, w]` from the standard normal, summed over an image and averaged over the
+ * batch.
+ */
 export function klDivergence(moments: Tensor): number {
   const [batch = 1, channels = 0, height = 0, width = 0] = moments.shape;
   const half = (channels / 2) * height * width;

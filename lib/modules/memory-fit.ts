@@ -16,8 +16,9 @@ export interface Need {
 export const REDUCE_WEIGHTS = 'use a smaller storage (q8_0, q4_K) or free memory';
 
 /**
- * Returns the bytes of memory that a device can allocate without swapping, or undefined if the system does not report them. For the
- * CPU this includes the page cache that the system can reclaim and respects container limits (control groups v1 and v2).
+ * Returns the bytes of memory that a device can allocate without swapping, or undefined if the system does not report
+ * them. For the CPU this includes the page cache that the system can reclaim and respects container limits (control
+ * groups v1 and v2).
  */
 export function availableMemory(where: Pick<ChosenBackend, 'backend' | 'device'>): number | undefined {
   return freeMemory(where);

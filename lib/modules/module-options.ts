@@ -18,10 +18,11 @@ export interface LoadOptions {
   /** Uses only the stock ggml operations, as on GPUs; the reference that Safelight's CPU kernels are tested against. */
   readonly stockOps?: boolean | undefined;
   /**
-   * `balanced` (the default) reads weights into memory and encodes and decodes images in tiles of 1024 pixels. `fast` uses tiles of
-   * 2048 pixels, which is faster for several times the memory (docs/memory.md). `lean` maps weights from their files where the CPU can
-   * compute with the stored bytes, and uses tiles of 256 pixels; a model file in use may then be replaced by renaming but must not be
-   * rewritten in place. On a GPU, `lean` keeps weights in host memory and copies them to the device when needed.
+   * `balanced` (the default) reads weights into memory and encodes and decodes images in tiles of 1024 pixels. `fast`
+   * uses tiles of 2048 pixels, which is faster for several times the memory (docs/memory.md). `lean` maps weights
+   * from their files where the CPU can compute with the stored bytes, and uses tiles of 256 pixels; a model file in
+   * use may then be replaced by renaming but must not be rewritten in place. On a GPU, `lean` keeps weights in host
+   * memory and copies them to the device when needed.
    */
   readonly memory?: MemoryMode | undefined;
   /** Aborts loading. */

@@ -2,8 +2,8 @@ import { Tensor } from '../tensor/tensor.js';
 import type { UNet } from './unet.js';
 
 /**
- * Detects the prediction type of an SD2 U-Net by running it once on a constant latent of 0.5 at timestep 999: if the mean of its output
- * is more than 1 below the latent, it predicts v, otherwise noise (the test of A1111).
+ * Detects the prediction type of an SD2 U-Net by running it once on a constant latent of 0.5 at timestep 999: if the
+ * mean of its output is more than 1 below the latent, it predicts v, otherwise noise (the test of A1111).
  */
 export async function probePrediction(unet: UNet, signal?: AbortSignal): Promise<'eps' | 'v'> {
   const { in_channels, cross_attention_dim } = unet.config;

@@ -1,6 +1,6 @@
 /**
- * ComfyUI-GGUF quantizes convolutions and narrow matrices in blocks that span several rows, which no ggml operation accepts.
- * Such weights are converted to f16 in a temporary file that is deleted when loading ends.
+ * ComfyUI-GGUF quantizes convolutions and narrow matrices in blocks that span several rows, which no ggml operation
+ * accepts. Such weights are converted to f16 in a temporary file that is deleted when loading ends.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -52,7 +52,10 @@ export async function withRowBlocks<T>(
   }
 }
 
-/** `ComponentWeights.plan` marks such entries by a source shape of one block per row that differs from the parameter's shape. */
+/**
+ * `ComponentWeights.plan` marks such entries by a source shape of one block per row that differs from the parameter's
+ * shape.
+ */
 function spansRows({ shape, source, transform }: WeightPlanEntry): boolean {
   return transform === undefined && source.strides === undefined && !sameShape(source.shape, shape);
 }

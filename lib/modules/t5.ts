@@ -15,7 +15,10 @@ import {
 export interface T5Inputs {
   /** `[B, T]` i32. */
   readonly tokens: Tensor<Int32Array>;
-  /** `[B, T]` i32: 1 for tokens to attend to, 0 for masked ones; by default all tokens, including padding, are attended to. */
+  /**
+   * `[B, T]` i32: 1 for tokens to attend to, 0 for masked ones; by default all tokens, including padding, are
+   * attended to.
+   */
   readonly mask?: Tensor<Int32Array> | undefined;
 }
 

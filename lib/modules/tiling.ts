@@ -1,6 +1,6 @@
 /**
- * Tiled processing of large images, which bounds memory by that of one tile. Overlapping tiles are blended linearly in both directions;
- * the blend weights sum to 1 at every pixel, so no seams are visible.
+ * Tiled processing of large images, which bounds memory by that of one tile. Overlapping tiles are blended linearly
+ * in both directions; the blend weights sum to 1 at every pixel, so no seams are visible.
  */
 import { throwIfAborted } from '../errors.js';
 import { Tensor } from '../tensor/tensor.js';

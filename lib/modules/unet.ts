@@ -36,7 +36,10 @@ export interface UNetInputs {
   readonly textEmbeds?: Tensor | undefined;
   /** `[B, 6]` (5 for the refiner), for SDXL: original size, crop offset and target size, each as height, width. */
   readonly timeIds?: Tensor | undefined;
-  /** For U-Nets with a class embedding (see `ClassEmbeddingConfig`): `[B]` i32 class indices, `[B]` f32 or `[B, P]` f32. */
+  /**
+   * For U-Nets with a class embedding (see `ClassEmbeddingConfig`): `[B]` i32 class indices, `[B]` f32 or `[B, P]`
+   * f32.
+   */
   readonly classLabels?: Tensor | Tensor<Int32Array> | undefined;
 }
 
@@ -78,7 +81,10 @@ export interface ForwardOutput extends UNetOutput {
   readonly deepRef: TensorRef | undefined;
 }
 
-/** Size of a U-Net's inputs: batch (1), height and width of the latents (the model's sample size), tokens of the text (77). */
+/**
+ * Size of a U-Net's inputs: batch (1), height and width of the latents (the model's sample size), tokens of the text
+ * (77).
+ */
 export interface UNetSize {
   readonly batch?: number | undefined;
   readonly height?: number | undefined;
@@ -122,9 +128,9 @@ export class UNet extends LoadedModule<UNetConfig> {
   }
 
   /**
-   * Evaluates only the shallow layers and reuses the deep features of an earlier `forward` with the same branch (DeepCache: Ma et al.
-   * 2023, arXiv:2312.00858). Branches are numbered as in the DeepCache package: three per level, starting at the finest. Branch 0
-   * evaluates the least, the first convolution and the last residual block.
+   * Evaluates only the shallow layers and reuses the deep features of an earlier `forward` with the same branch
+   * (DeepCache: Ma et al. 2023, arXiv:2312.00858). Branches are numbered as in the DeepCache package: three per
+   * level, starting at the finest. Branch 0 evaluates the least, the first convolution and the last residual block.
    * @param deep features `[B, C', h', w']` of that evaluation; several TensorRefs are concatenated along the batch
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
@@ -149,7 +155,8 @@ export class UNet extends LoadedModule<UNetConfig> {
   }
 
   /**
-   * Computes the cross-attention keys and values of texts, which are the same at every step, and keeps them until they are disposed.
+   * Computes the cross-attention keys and values of texts, which are the same at every step, and keeps them until
+   * they are disposed.
    * @param contexts `[N, T, D]`
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */

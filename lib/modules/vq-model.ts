@@ -23,8 +23,8 @@ export interface QuantizeOptions extends CallOptions {
   /** Also returns the logits of a Gumbel quantizer: 4 bytes times B N h w. Default false. */
   readonly logits?: boolean | undefined;
   /**
-   * Chooses positions for codes outside the table of used codes (`remap`) if the model maps them to random positions. The default is a
-   * fixed sequence, so that the same image always has the same indices.
+   * Chooses positions for codes outside the table of used codes (`remap`) if the model maps them to random positions.
+   * The default is a fixed sequence, so that the same image always has the same indices.
    */
   readonly pick?: PickCode | undefined;
 }
@@ -48,8 +48,8 @@ export interface DecodeLatentOptions extends CallOptions {
 }
 
 /**
- * A loaded autoencoder with a codebook (VQGAN, VQ models of latent diffusion, VQModel of diffusers). Its latents are unscaled; a
- * diffusion sampler works on latents multiplied by `scaling_factor` of the config.
+ * A loaded autoencoder with a codebook (VQGAN, VQ models of latent diffusion, VQModel of diffusers). Its latents are
+ * unscaled; a diffusion sampler works on latents multiplied by `scaling_factor` of the config.
  */
 export class VQModel extends LoadedModule<VQModelConfig> {
   private constructor(
@@ -62,8 +62,8 @@ export class VQModel extends LoadedModule<VQModelConfig> {
   }
 
   /**
-   * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, FILE_NOT_FOUND, INVALID_FILE, OUT_OF_MEMORY, BACKEND_UNAVAILABLE,
-   *   BINARY_NOT_FOUND, ABORTED
+   * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, FILE_NOT_FOUND, INVALID_FILE, OUT_OF_MEMORY,
+   *   BACKEND_UNAVAILABLE, BINARY_NOT_FOUND, ABORTED
    */
   static async load(source: VQModelSource, options: LoadOptions = {}): Promise<VQModel> {
     const { config, weights, used, unknownIndex } = checkSource(source);
@@ -113,8 +113,8 @@ export class VQModel extends LoadedModule<VQModelConfig> {
   }
 
   /**
-   * Assigns a code to each latent: the nearest one (the reference's formula in f32; the first of equally near ones), or for Gumbel
-   * quantizers the one with the largest logit, which equals sampling at temperature 0.
+   * Assigns a code to each latent: the nearest one (the reference's formula in f32; the first of equally near ones),
+   * or for Gumbel quantizers the one with the largest logit, which equals sampling at temperature 0.
    * @param latent `[B, E, h, w]`
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
@@ -172,7 +172,10 @@ export class VQModel extends LoadedModule<VQModelConfig> {
     return { image: outputs.image!, taps, timings };
   }
 
-  /** Returns the bytes of compute buffers for decoding an image of `height` x `width` pixels. @throws ABORTED, DISPOSED */
+  /**
+   * Returns the bytes of compute buffers for decoding an image of `height` x `width` pixels.
+   * @throws ABORTED, DISPOSED
+   */
   async decodeBytes(height: number, width: number, signal?: AbortSignal): Promise<number> {
     checkSizes({ height, width });
     checkSignal('signal', signal);
@@ -217,7 +220,9 @@ export class VQModel extends LoadedModule<VQModelConfig> {
     return Tensor.from(remap.toCodes(indices.data), indices.shape);
   }
 
-  /** Restricts a Gumbel quantizer to used codes. Other quantizers need no mask: unused codes are remapped afterwards. */
+  /**
+   * Restricts a Gumbel quantizer to used codes. Other quantizers need no mask: unused codes are remapped afterwards.
+   */
   private mask(): { mask?: Tensor } {
     const { remap, config } = this;
     if (remap === null || config.quantizer !== 'gumbel') return {};
@@ -229,7 +234,10 @@ function isIndices(tensor: unknown): tensor is Tensor<Int32Array> {
   return tensor instanceof Tensor && tensor.data instanceof Int32Array;
 }
 
-/** Returns the same evenly distributed picks (a Weyl sequence) on every call, so that an image always has the same indices. */
+/**
+ * Returns the same evenly distributed picks (a Weyl sequence) on every call, so that an image always has the same
+ * indices.
+ */
 function fixedPicks(): PickCode {
   let count = 0;
   return (below) => Math.floor(((++count * 0.6180339887498949) % 1) * below);

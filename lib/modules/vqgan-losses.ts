@@ -1,6 +1,6 @@
 /**
- * The losses of an image under an autoencoder, as its training computes them: VQLPIPSWithDiscriminator of taming-transformers and
- * CompVis for codebooks, CompVis' LPIPSWithDiscriminator for KL autoencoders.
+ * The losses of an image under an autoencoder, as its training computes them: VQLPIPSWithDiscriminator of
+ * taming-transformers and CompVis for codebooks, CompVis' LPIPSWithDiscriminator for KL autoencoders.
  */
 
 import { type LossConfig, usualLosses } from '../checkpoint/config/omegaconf/losses.js';
@@ -34,7 +34,8 @@ export interface LossModules {
 
 export interface LossOptions {
   /**
-   * Training step to compute the losses for: before `disc_start` the discriminator's factor is 0. Without a step the factor is 1.
+   * Training step to compute the losses for: before `disc_start` the discriminator's factor is 0. Without a step the
+   * factor is 1.
    */
   readonly step?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -167,7 +168,8 @@ async function reconstructThroughCodebook(
   const { latent } = await model.encode(image, { signal });
   const { indices, quantized, distance, logits } = await model.quantize(latent, { logits: gumbel, signal });
   const { image: reconstruction } = await model.decode(quantized, { signal });
-  // beta weighs the codebook term with taming's `legacy`, otherwise the commitment term; both terms have the same value.
+  // beta weighs the codebook term with taming's `legacy`, otherwise the commitment term; both terms have the same
+  // value.
   const quant_loss =
     distance === null
       ? config.gumbel_kl_weight * gumbelDivergence(logits!, model.remap?.used ?? null)

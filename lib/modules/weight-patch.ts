@@ -1,4 +1,6 @@
-/** Weight patches: changes to a module's weights that a run selects by name, with the tensors they are computed from. */
+/**
+ * Weight patches: changes to a module's weights that a run selects by name, with the tensors they are computed from.
+ */
 import { z } from 'zod';
 import type { PatchPlan, PlannedPatch, WeightPlanEntry } from '../binding/types.js';
 import { isSourceType } from '../checkpoint/formats/dtypes.js';
@@ -77,7 +79,10 @@ export function tensorsOf(patches: readonly WeightPatch[]): TensorInfo[] {
   return patches.flatMap(({ change: { add } }) => ('full' in add ? [add.full] : [add.up, add.down]));
 }
 
-/** Converts patches to the form of the native API. @throws UNSUPPORTED_ADAPTER for a factor stored in quantized blocks */
+/**
+ * Converts patches to the form of the native API.
+ * @throws UNSUPPORTED_ADAPTER for a factor stored in quantized blocks
+ */
 export function planPatches(patches: readonly WeightPatch[]): PatchPlan {
   const plan = new PlanBuilder();
   const planned = patches.map(

@@ -1,6 +1,7 @@
 /**
- * The PNG text chunk `safelight`: exact options as JSON, in addition to A1111's generation parameters, which are ambiguous for some
- * prompts and cannot store all options. Options at their default are omitted, except those whose default depends on the model.
+ * The PNG text chunk `safelight`: exact options as JSON, in addition to A1111's generation parameters, which are
+ * ambiguous for some prompts and cannot store all options. Options at their default are omitted, except those whose
+ * default depends on the model.
  *
  *     {"version":1,"model":"starter","options":{"prompt":"an apple","seed":1,"width":64,"height":64,"steps":20, ...}}
  */

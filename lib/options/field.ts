@@ -1,7 +1,7 @@
 /**
- * Declarations of options as plain data, one object per option. Types, validation, command-line flags and their help, JSON schemas,
- * fields of generation parameters and limits of forms are derived from them. Must not import Node.js modules, because the web page uses
- * it too.
+ * Declarations of options as plain data, one object per option. Types, validation, command-line flags and their help,
+ * JSON schemas, fields of generation parameters and limits of forms are derived from them. Must not import Node.js
+ * modules, because the web page uses it too.
  */
 import type { ZodType } from 'zod';
 import type { ImageSource } from '../image/source.js';
@@ -149,9 +149,15 @@ interface CustomSpec<T> extends Omit<Declared, 'infotext' | 'byModel'> {
   readonly infotext?: undefined;
   /** @throws INVALID_OPTION naming the option */
   readonly check: (name: string, value: unknown) => T;
-  /** Parses the value of a flag; values of repeated flags are collected in an array. Without it, the option has no flag. */
+  /**
+   * Parses the value of a flag; values of repeated flags are collected in an array. Without it, the option has no
+   * flag.
+   */
   readonly parse?: (text: string) => unknown;
-  /** Schema in jobs and images; without it the option is excluded from them, because its value exists on this machine only. */
+  /**
+   * Schema in jobs and images; without it the option is excluded from them, because its value exists on this machine
+   * only.
+   */
   readonly schema?: (limits: Limits) => ZodType;
 }
 /** An option with its own check and parser. */

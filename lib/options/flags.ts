@@ -34,7 +34,8 @@ const ARGUMENTS: Readonly<Record<Field['kind'], string | undefined>> = {
 };
 
 /**
- * Returns the flags of an option: two for a boolean without a default (`--x`, `--no-x`), none if it has no flag, otherwise one.
+ * Returns the flags of an option: two for a boolean without a default (`--x`, `--no-x`), none if it has no flag,
+ * otherwise one.
  * @param prefix flag prefix of the containing option
  */
 export function flagsOf(option: string, field: Exclude<Field, ObjectField>, prefix = ''): Flag[] {

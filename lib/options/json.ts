@@ -1,4 +1,7 @@
-/** Options as JSON, in jobs and in the PNG text chunk `safelight`. Infinity, which JSON cannot represent, becomes the string "Infinity". */
+/**
+ * Options as JSON, in jobs and in the PNG text chunk `safelight`. Infinity, which JSON cannot represent, becomes the
+ * string "Infinity".
+ */
 import { entriesOf, type Field, type Fields, type OptionsOf } from './field.js';
 import { type CheckContext, checkGiven } from './validate.js';
 

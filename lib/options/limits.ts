@@ -1,4 +1,7 @@
-/** Upper bounds of option values, so that a typing error is rejected instead of running for hours. The server's are lower than the API's. */
+/**
+ * Upper bounds of option values, so that a typing error is rejected instead of running for hours. The server's are
+ * lower than the API's.
+ */
 
 export interface Limits {
   /** Side length of an image in pixels. */

@@ -1,4 +1,7 @@
-/** Validation of options against their declarations: names, types and ranges. Errors name the option and suggest similar names. */
+/**
+ * Validation of options against their declarations: names, types and ranges. Errors name the option and suggest
+ * similar names.
+ */
 import { invalidOption } from '../errors.js';
 import * as check from './check.js';
 import { boundOf, type CheckedOf, entriesOf, type Field, type Fields, type OptionsOf } from './field.js';
@@ -15,7 +18,8 @@ export interface CheckContext {
 }
 
 /**
- * Validates options and fills in defaults. Unknown top-level names are not rejected, because callers accept further keys.
+ * Validates options and fills in defaults. Unknown top-level names are not rejected, because callers accept further
+ * keys.
  * @param path name of the option that contains these options; undefined at the top level
  * @throws INVALID_OPTION naming the option
  */

@@ -59,8 +59,8 @@ export class GeneratedImage implements RgbImage {
   }
 
   /**
-   * Writes a PNG, JPEG or WebP file according to the extension (PNG without one). Files are written atomically; symbolic links are
-   * followed, FIFOs and devices are written directly, and `-` is stdout.
+   * Writes a PNG, JPEG or WebP file according to the extension (PNG without one). Files are written atomically;
+   * symbolic links are followed, FIFOs and devices are written directly, and `-` is stdout.
    * @param path a file path or a `file:` URL
    * @returns the path of the file, which differs from `path` if that exists and `overwrite` is false
    * @throws INVALID_OPTION for another extension, FILE_NOT_WRITTEN

@@ -24,7 +24,10 @@ export function exactOptionsOf(facts: ModelFacts, settings: Settings, size: Size
   return formatExact(facts.name, optionsOf(settings, size, seeds), settings.unwritten);
 }
 
-/** Returns the options of an image. With a variation, images of a call differ by their variation seeds, otherwise by their seeds. */
+/**
+ * Returns the options of an image. With a variation, images of a call differ by their variation seeds, otherwise by
+ * their seeds.
+ */
 function optionsOf({ options, variation }: Settings, size: Size, { seed, subseed }: ImageSeeds) {
   const { width, height } = size;
   return { ...options, seed, width, height, ...(variation.strength === 0 ? {} : { subseed }) };

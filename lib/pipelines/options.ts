@@ -38,9 +38,9 @@ export interface CallOptions {
   /** Names of U-Net nodes (see `pipeline.nodes`) whose values each step returns. */
   readonly taps?: readonly string[];
   /**
-   * Functions by name of U-Net node (see `pipeline.nodes`). At each evaluation, a function receives the value of its node, and the
-   * evaluation continues with the tensor that it returns or has modified. Each edited node costs one additional evaluation. Cannot be
-   * combined with `deepCache`.
+   * Functions by name of U-Net node (see `pipeline.nodes`). At each evaluation, a function receives the value of its
+   * node, and the evaluation continues with the tensor that it returns or has modified. Each edited node costs one
+   * additional evaluation. Cannot be combined with `deepCache`.
    */
   readonly edit?: Edits;
   /** Adds the network's predictions to each step (`step.predictions`, `step.guided`). Default false. */
@@ -48,8 +48,8 @@ export interface CallOptions {
   /** Aborts the call, which rejects with ABORTED. */
   readonly signal?: AbortSignal;
   /**
-   * Stops sampling at once and decodes the prediction of x0 of the last evaluation; further batches are skipped. If the CPU decodes,
-   * images of the batch after the first that are not decoded within 0.4 s are returned as previews.
+   * Stops sampling at once and decodes the prediction of x0 of the last evaluation; further batches are skipped. If
+   * the CPU decodes, images of the batch after the first that are not decoded within 0.4 s are returned as previews.
    */
   readonly finish?: AbortSignal;
   /** Stops decoding after `finish`: images that are not decoded yet are returned as previews. */
@@ -65,11 +65,14 @@ export interface GenerateOptions
     Pick<ApiSamplingOptions, 'sampler'>,
     CallOptions {
   /**
-   * Prompt in A1111's syntax, at most 120,000 characters; for text-conditional models. For a list of up to 1000 prompts, `count` images
-   * of each are generated, starting at the same seed.
+   * Prompt in A1111's syntax, at most 120,000 characters; for text-conditional models. For a list of up to 1000
+   * prompts, `count` images of each are generated, starting at the same seed.
    */
   readonly prompt?: string | readonly string[];
-  /** Negative prompt; default empty. A list has one entry per prompt; with a single prompt, that prompt is used for each entry. */
+  /**
+   * Negative prompt; default empty. A list has one entry per prompt; with a single prompt, that prompt is used for
+   * each entry.
+   */
   readonly negative?: string | readonly string[];
 }
 
@@ -221,7 +224,10 @@ interface Sides {
   readonly height?: number | undefined;
 }
 
-/** Checks that sides are multiples of the downsampling factor, at most 2^14, and at most 2^26 pixels together. @throws INVALID_OPTION */
+/**
+ * Checks that sides are multiples of the downsampling factor, at most 2^14, and at most 2^26 pixels together.
+ * @throws INVALID_OPTION
+ */
 export function checkSize(
   size: Sides,
   downsampleFactor: number,
@@ -280,7 +286,10 @@ export function checkEdit({
   return Object.keys(edit).length === 0 ? undefined : { ...edit };
 }
 
-/** Checks the options for observing and aborting a call, and creates its collection of warnings. @throws INVALID_OPTION */
+/**
+ * Checks the options for observing and aborting a call, and creates its collection of warnings.
+ * @throws INVALID_OPTION
+ */
 export function checkControl(options: {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: GenerateOptions['onProgress'] | undefined;

@@ -5,7 +5,8 @@ import type { RgbImage } from '../tensor/render.js';
 export interface Progress {
   readonly phase: 'load' | 'encode' | 'denoise' | 'codes' | 'decode';
   /**
-   * Units done, of `steps`: bytes in phase `load`, steps of all passes and batches in `denoise`, codes in `codes`, images in `decode`.
+   * Units done, of `steps`: bytes in phase `load`, steps of all passes and batches in `denoise`, codes in `codes`,
+   * images in `decode`.
    */
   readonly step: number;
   readonly steps: number;

@@ -32,7 +32,10 @@ interface Prompts {
   readonly negative?: string;
 }
 
-/** Returns the prompts of each list entry; empty if neither option is a list. Entries are validated later like single prompts. */
+/**
+ * Returns the prompts of each list entry; empty if neither option is a list. Entries are validated later like single
+ * prompts.
+ */
 function promptsOf(options: GenerateOptions): Prompts[] {
   if (typeof options !== 'object' || options === null) return [];
   const names = (['prompt', 'negative'] as const).filter((name) => Array.isArray(options[name]));

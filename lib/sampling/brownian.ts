@@ -1,11 +1,11 @@
 /**
- * Brownian motion that depends only on a seed, not on the order of queries: torchsde's `BrownianTree` with tolerance 1e-6 and
- * k-diffusion's `BrownianTreeNoiseSampler` (torchsde 0.2.6, k-diffusion 0.1.1; the Brownian bridge is from Li et al. 2020,
- * arXiv:2001.01328, section 4).
+ * Brownian motion that depends only on a seed, not on the order of queries: torchsde's `BrownianTree` with tolerance
+ * 1e-6 and k-diffusion's `BrownianTreeNoiseSampler` (torchsde 0.2.6, k-diffusion 0.1.1; the Brownian bridge is from
+ * Li et al. 2020, arXiv:2001.01328, section 4).
  *
- * The interval is halved recursively. The increment of a half is a Brownian bridge of its parent's increment, with noise seeded by the
- * parent's position in the tree; the increment of a queried interval is a sum of those of its parts. Values are rounded to f32 exactly
- * as in PyTorch, because the results are small differences of large sums.
+ * The interval is halved recursively. The increment of a half is a Brownian bridge of its parent's increment, with
+ * noise seeded by the parent's position in the tree; the increment of a queried interval is a sum of those of its
+ * parts. Values are rounded to f32 exactly as in PyTorch, because the results are small differences of large sums.
  */
 import { setImmediate } from 'node:timers/promises';
 import { invalidOption } from '../errors.js';
@@ -33,8 +33,9 @@ class BrownianTree {
   private readonly rootIncrement: Float32Array;
   private readonly entropy: bigint;
   /**
-   * Increments of left halves by the parent's position, of the last and the current query. A sampler's next step starts where its last
-   * one ended, so these cover its path (24 levels for sigmas up to 16); older ones are discarded.
+   * Increments of left halves by the parent's position, of the last and the current query. A sampler's next step
+   * starts where its last one ended, so these cover its path (24 levels for sigmas up to 16); older ones are
+   * discarded.
    */
   private last = new Map<number, Float32Array>();
   private current = new Map<number, Float32Array>();
@@ -55,8 +56,8 @@ class BrownianTree {
   }
 
   /**
-   * Computes W(to) - W(from) for from <= to; times are clamped to the tree's interval and rounded to its tolerance. Yields after each
-   * node, so that the caller can interleave other work.
+   * Computes W(to) - W(from) for from <= to; times are clamped to the tree's interval and rounded to its tolerance.
+   * Yields after each node, so that the caller can interleave other work.
    */
   *increment(from: number, to: number): Generator<void, Float32Array> {
     const { start, end } = this.root;
@@ -124,9 +125,10 @@ class BrownianTree {
 }
 
 /**
- * Creates unit-variance noise for steps between sigmas: for each image, the increment over [sigma, sigmaNext] of its own tree over
- * [sigmaMin, sigmaMax], divided by the square root of the step's length. Sigmas are first rounded to f32 as in k-diffusion, because a
- * change of 1e-6 in sigma changes the path by 1e-3. A step of length 0 returns zeros.
+ * Creates unit-variance noise for steps between sigmas: for each image, the increment over [sigma, sigmaNext] of its
+ * own tree over [sigmaMin, sigmaMax], divided by the square root of the step's length. Sigmas are first rounded to
+ * f32 as in k-diffusion, because a change of 1e-6 in sigma changes the path by 1e-3. A step of length 0 returns
+ * zeros.
  *
  * @throws INVALID_OPTION unless 0 <= sigmaMin < sigmaMax <= 1e6
  */

@@ -1,12 +1,15 @@
-/** Adapter from a network, which maps a scaled latent and timestep to its prediction, to a denoiser, which maps a sigma to x0. */
+/**
+ * Adapter from a network, which maps a scaled latent and timestep to its prediction, to a denoiser, which maps a
+ * sigma to x0.
+ */
 import { SafelightError } from '../errors.js';
 import type { NoiseSchedule } from './noise-schedule.js';
 import { type Prediction, scalings } from './prediction.js';
 import type { Denoise, Latent } from './types.js';
 
 /**
- * Runs the network on a scaled latent `[B, C, H, W]` at a possibly fractional timestep and returns its raw prediction of the same shape.
- * `sigma` is the noise level of the timestep, on which guidance depends.
+ * Runs the network on a scaled latent `[B, C, H, W]` at a possibly fractional timestep and returns its raw prediction
+ * of the same shape. `sigma` is the noise level of the timestep, on which guidance depends.
  */
 export type Predict = (scaled: Latent, t: number, sigma: number) => Promise<Latent>;
 

@@ -1,8 +1,9 @@
 /**
- * Noise schedule of a network trained on discrete timesteps of a variance-preserving process, in sigmas: a noisy latent is
- * x = x0 + sigma * noise (Karras et al. 2022, arXiv:2206.00364; k-diffusion's `external.py`).
+ * Noise schedule of a network trained on discrete timesteps of a variance-preserving process, in sigmas: a noisy
+ * latent is x = x0 + sigma * noise (Karras et al. 2022, arXiv:2206.00364; k-diffusion's `external.py`).
  *
- * Values are rounded to f32 wherever the reference uses f32 tensors, so that schedules, timesteps and images of a seed match it.
+ * Values are rounded to f32 wherever the reference uses f32 tensors, so that schedules, timesteps and images of a
+ * seed match it.
  */
 
 import type { SchedulerConfig } from '../checkpoint/config/types.js';
@@ -11,7 +12,10 @@ import type { NoiseSchedule } from './noise-schedule.js';
 
 const f32 = Math.fround;
 
-/** alphas_cumprod of the last timestep of a zero-terminal-SNR model, because 0 would mean an infinite sigma (A1111, ComfyUI). */
+/**
+ * alphas_cumprod of the last timestep of a zero-terminal-SNR model, because 0 would mean an infinite sigma (A1111,
+ * ComfyUI).
+ */
 const LAST_ALPHA_OF_ZERO_SNR = 4.8973451890853435e-8;
 
 /** Trained noise levels of a model with the continuous mapping to and from timesteps (log-linear in sigma). */
@@ -84,7 +88,10 @@ export class DiscreteSchedule implements NoiseSchedule {
     return f32(f32(f32(1 - w) * low) + f32(w * (low + 1)));
   }
 
-  /** Returns the trained timestep whose sigma is nearest in log space (k-diffusion's `quantize`); the lower one in a tie. */
+  /**
+   * Returns the trained timestep whose sigma is nearest in log space (k-diffusion's `quantize`); the lower one in a
+   * tie.
+   */
   sigmaToNearestT(sigma: number): number {
     const logSigma = f32(Math.log(f32(sigma)));
     const low = lastNotAbove(this.logSigmas, logSigma);
@@ -136,8 +143,9 @@ function alphasCumprodOf(betas: Float64Array): Float32Array {
 }
 
 /**
- * Shifts and scales sqrt(alphas_cumprod) so that the last timestep is pure noise and the first is unchanged (Lin et al. 2023,
- * arXiv:2305.08891, algorithm 1). Computes in f32 like A1111, because cancellation makes the last values sensitive to rounding.
+ * Shifts and scales sqrt(alphas_cumprod) so that the last timestep is pure noise and the first is unchanged (Lin et
+ * al. 2023, arXiv:2305.08891, algorithm 1). Computes in f32 like A1111, because cancellation makes the last values
+ * sensitive to rounding.
  */
 function rescaleToZeroTerminalSnr(alphasCumprod: Float32Array): Float32Array {
   const roots = alphasCumprod.map(Math.sqrt);

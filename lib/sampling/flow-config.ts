@@ -1,4 +1,7 @@
-/** Config of a flow-matching scheduler, with the field names and defaults of diffusers' `FlowMatchEulerDiscreteScheduler`. */
+/**
+ * Config of a flow-matching scheduler, with the field names and defaults of diffusers'
+ * `FlowMatchEulerDiscreteScheduler`.
+ */
 import { z } from 'zod';
 import { SafelightError } from '../errors.js';
 

@@ -79,10 +79,12 @@ export class FlowSchedule implements NoiseSchedule, FlowTimes {
   }
 
   /**
-   * Computes sigmas from times like `FlowMatchEulerDiscreteScheduler.set_timesteps`: shifts them, stretches them to the terminal sigma,
-   * replaces them by Karras, exponential or beta spacing if configured, rounds to f32 and appends 0.
+   * Computes sigmas from times like `FlowMatchEulerDiscreteScheduler.set_timesteps`: shifts them, stretches them to
+   * the terminal sigma, replaces them by Karras, exponential or beta spacing if configured, rounds to f32 and appends
+   * 0.
    *
-   * @param times `trailingTimes` for pipelines that pass custom sigmas to diffusers' scheduler, otherwise `evenTimes` to `lastTime`
+   * @param times `trailingTimes` for pipelines that pass custom sigmas to diffusers' scheduler, otherwise `evenTimes`
+   *   to `lastTime`
    * @throws INVALID_OPTION unless the times descend within (0, 1]
    */
   sigmasOf(times: readonly number[]): number[] {

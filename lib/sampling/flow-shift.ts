@@ -20,8 +20,8 @@ export function linearMu(tokens: number, line: ShiftLine): number {
 }
 
 /**
- * Returns mu of Flux.2, fitted for 10 and 200 steps and linear in the steps; above 4300 tokens it does not depend on the steps.
- * Reference: diffusers `compute_empirical_mu`.
+ * Returns mu of Flux.2, fitted for 10 and 200 steps and linear in the steps; above 4300 tokens it does not depend on
+ * the steps. Reference: diffusers `compute_empirical_mu`.
  */
 export function flux2Mu(tokens: number, steps: number): number {
   checkTokens(tokens);

@@ -1,6 +1,7 @@
 /**
- * Classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598): selection of the branches that a step needs and combination of
- * their predictions. Pure functions on flat batches `[rows, C, H, W]`, so that all branches can run in one network call.
+ * Classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598): selection of the branches that a step needs and
+ * combination of their predictions. Pure functions on flat batches `[rows, C, H, W]`, so that all branches can run in
+ * one network call.
  */
 import { invalidOption, SafelightError } from '../errors.js';
 import { Tensor } from '../tensor/tensor.js';
@@ -8,7 +9,10 @@ import type { BranchSpec, Conditioning } from './network.js';
 import type { Latent } from './types.js';
 
 export interface Guidance {
-  /** Weight of the positive branch: 0 uses only the negative branch, 1 only the positive one (each one network call per step). */
+  /**
+   * Weight of the positive branch: 0 uses only the negative branch, 1 only the positive one (each one network call
+   * per step).
+   */
   readonly scale: number;
   /**
    * Range of sigmas `[low, high]`, inclusive, in which guidance is applied; outside, only the positive branch is used
@@ -16,8 +20,8 @@ export interface Guidance {
    */
   readonly interval?: readonly [low: number, high: number] | undefined;
   /**
-   * Fraction, 0 (default) to 1, by which the guided prediction is rescaled to the standard deviation of the positive branch
-   * (arXiv:2305.08891, section 3.4).
+   * Fraction, 0 (default) to 1, by which the guided prediction is rescaled to the standard deviation of the positive
+   * branch (arXiv:2305.08891, section 3.4).
    */
   readonly rescale?: number | undefined;
 }
@@ -48,8 +52,8 @@ export function guidanceBranches({ positive, negative }: GuidancePair, guidance:
 }
 
 /**
- * Returns the indices of the branches to evaluate at a sigma. Omits branches without influence on the result: those of weight 0, the base
- * if the other weights sum to 1, and the base outside of the guidance interval.
+ * Returns the indices of the branches to evaluate at a sigma. Omits branches without influence on the result: those
+ * of weight 0, the base if the other weights sum to 1, and the base outside of the guidance interval.
  */
 export function activeBranches(
   branches: readonly BranchSpec[],
@@ -72,8 +76,8 @@ function weightOf({ weight }: BranchSpec): number {
 }
 
 /**
- * Combines the predictions of the branches, `[branches * B, ...]`, to one per image, `[B, ...]`. Predictions may be of noise, v or x0;
- * rescaling is applied to the network's own kind of prediction, as in diffusers.
+ * Combines the predictions of the branches, `[branches * B, ...]`, to one per image, `[B, ...]`. Predictions may be
+ * of noise, v or x0; rescaling is applied to the network's own kind of prediction, as in diffusers.
  *
  * @param count number of images, B
  * @throws SHAPE_MISMATCH if the predictions cannot be divided by branches and images, or for a mask of another size

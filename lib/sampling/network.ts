@@ -1,6 +1,6 @@
 /**
- * Interfaces of diffusion networks. A network maps (latent, timestep) to its raw prediction; the guided denoiser maps (x, sigma) to x0
- * for samplers.
+ * Interfaces of diffusion networks. A network maps (latent, timestep) to its raw prediction; the guided denoiser maps
+ * (x, sigma) to x0 for samplers.
  */
 import type { TensorRef } from '../binding/tensor-ref.js';
 import type { NodeInfo } from '../binding/types.js';
@@ -10,15 +10,18 @@ import type { AnyTensor, Tensor } from '../tensor/tensor.js';
 /** `[B, C, h, w]` */
 export type LatentShape = readonly [batch: number, channels: number, height: number, width: number];
 
-/** Named tensors that a network receives in addition to latent and timestep: text embeddings, pooled text, class, conditioning image. */
+/**
+ * Named tensors that a network receives in addition to latent and timestep: text embeddings, pooled text, class,
+ * conditioning image.
+ */
 export interface Conditioning {
   /** Each `[B, ...]`, or `[1, ...]` for all images of the batch. */
   readonly tensors: Readonly<Record<string, AnyTensor>>;
 }
 
 /**
- * A guidance branch. The guided prediction is base + sum of weight * (prediction - base) over the other branches. Without a base branch
- * it is the weighted sum of the predictions.
+ * A guidance branch. The guided prediction is base + sum of weight * (prediction - base) over the other branches.
+ * Without a base branch it is the weighted sum of the predictions.
  */
 export interface BranchSpec {
   /** Name such as `positive` or `negative`, reported with taps. */
@@ -37,14 +40,17 @@ export interface InputSpec {
   readonly shape: readonly (number | null)[];
 }
 
-/** A position at which step caching splits a network into deep and shallow layers. Earlier `cutPoints` have fewer shallow layers. */
+/**
+ * A position at which step caching splits a network into deep and shallow layers. Earlier `cutPoints` have fewer
+ * shallow layers.
+ */
 export interface CutPoint {
   readonly name: string;
 }
 
 /**
- * Features of one branch at a cut point, in host memory or on the network's device; only valid for the network that returned them. The
- * caller disposes them.
+ * Features of one branch at a cut point, in host memory or on the network's device; only valid for the network that
+ * returned them. The caller disposes them.
  */
 export interface CutState extends Disposable {
   readonly features: Tensor | TensorRef;
@@ -133,7 +139,8 @@ export function checkConditioning(inputs: readonly InputSpec[], branches: readon
 }
 
 /**
- * Groups branches that can run in one batch: their conditioning has the same names and, except for the batch, the same shapes.
+ * Groups branches that can run in one batch: their conditioning has the same names and, except for the batch, the
+ * same shapes.
  * @param positions indices of the branches to group
  */
 export function groupByShape(branches: readonly BranchSpec[], positions: readonly number[]): number[][] {

@@ -1,9 +1,10 @@
 /**
- * Noise schedule of a model: x = alpha(sigma) * x0 + sigma * noise, with alpha 1 for U-Nets (variance exploding) and 1 - sigma for
- * flow-matching models.
+ * Noise schedule of a model: x = alpha(sigma) * x0 + sigma * noise, with alpha 1 for U-Nets (variance exploding) and
+ * 1 - sigma for flow-matching models.
  *
- * Divided by alpha, a latent of either process is x0 + ratio * noise with ratio = sigma / alpha, so -log(ratio) is half the log of the
- * signal-to-noise ratio (lambda in DPM-Solver). Solvers that integrate in lambda use these ratios.
+ * Divided by alpha, a latent of either process is x0 + ratio * noise with ratio = sigma / alpha, so -log(ratio) is
+ * half the log of the signal-to-noise ratio (lambda in DPM-Solver). Solvers that integrate in lambda use these
+ * ratios.
  */
 import type { Latent } from './types.js';
 
@@ -61,12 +62,15 @@ export function sigmaOfRatio(schedule: NoiseSchedule, ratio: number): number {
   return isFlow(schedule) ? ratio / (1 + ratio) : ratio;
 }
 
-/** Time that replaces 1 for solvers that need a finite ratio. Reference: diffusers `DPMSolverMultistepScheduler` (flow sigmas). */
+/**
+ * Time that replaces 1 for solvers that need a finite ratio. Reference: diffusers `DPMSolverMultistepScheduler` (flow
+ * sigmas).
+ */
 const ALMOST_NOISE = 0.999;
 
 /**
- * Returns sigmas with finite ratios: replaces a first sigma of 1 (pure noise) by the shifted sigma of time 0.999, or by the midpoint of 1
- * and the second sigma if that is higher.
+ * Returns sigmas with finite ratios: replaces a first sigma of 1 (pure noise) by the shifted sigma of time 0.999, or
+ * by the midpoint of 1 and the second sigma if that is higher.
  */
 export function withFiniteRatios(schedule: NoiseSchedule, sigmas: readonly number[]): readonly number[] {
   const [first = 0, second = 0, ...rest] = sigmas;

@@ -13,8 +13,8 @@ export interface NoiseOptions {
   /** Values per latent, C * H * W. */
   readonly size: number;
   /**
-   * Interval of the Brownian trees, [sigmaMin, sigmaMax], instead of the one that the sampler requests. As in A1111, it spans the full
-   * schedule even if image to image starts in the middle.
+   * Interval of the Brownian trees, [sigmaMin, sigmaMax], instead of the one that the sampler requests. As in A1111,
+   * it spans the full schedule even if image to image starts in the middle.
    */
   readonly brownianRange?: readonly [number, number];
   /** Modifications of the initial noise. */
@@ -29,7 +29,10 @@ export interface FirstNoise {
   readonly subseeds: readonly Seed[];
   /** Fraction of variation noise, 0 to 1. */
   readonly strength: number;
-  /** Height and width of the latent whose noise is placed in the centre, so that an image of another size resembles it. */
+  /**
+   * Height and width of the latent whose noise is placed in the centre, so that an image of another size resembles
+   * it.
+   */
   readonly from: readonly [height: number, width: number] | undefined;
   /** Initial noise `[count, size]` instead of the seed's. The sampler's noise is the same as without it. */
   readonly given?: Latent | undefined;
@@ -39,11 +42,17 @@ export interface FirstNoise {
 
 /** Source of the initial noise of images and of the noise that samplers add. */
 export interface ImageNoise extends NoiseSource {
-  /** Returns the initial noise `[count, size]`, modified as `NoiseOptions.first` specifies. Call once, before the sampler starts. */
+  /**
+   * Returns the initial noise `[count, size]`, modified as `NoiseOptions.first` specifies. Call once, before the
+   * sampler starts.
+   */
   first(): Latent;
 }
 
-/** Creates a noise source. @throws INVALID_OPTION for an unknown generator, no seeds, a seed beyond 64 bits or an invalid size */
+/**
+ * Creates a noise source.
+ * @throws INVALID_OPTION for an unknown generator, no seeds, a seed beyond 64 bits or an invalid size
+ */
 export function createNoise(options: NoiseOptions): ImageNoise {
   return new SeededNoise(options);
 }

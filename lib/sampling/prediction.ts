@@ -15,7 +15,10 @@ const unitVariance = (sigma: number) => 1 / Math.sqrt(sigma * sigma + 1);
 const PREDICTIONS = {
   /** Noise (Ho et al. 2020, arXiv:2006.11239). */
   eps: (sigma) => ({ cIn: unitVariance(sigma), cOut: -sigma, cSkip: 1 }),
-  /** Velocity v = alpha * noise - sigma * x0 of the variance-preserving process (Salimans and Ho 2022, arXiv:2202.00512). */
+  /**
+   * Velocity v = alpha * noise - sigma * x0 of the variance-preserving process (Salimans and Ho 2022,
+   * arXiv:2202.00512).
+   */
   v: (sigma) => {
     const cIn = unitVariance(sigma);
     return { cIn, cOut: -sigma * cIn, cSkip: 1 / (sigma * sigma + 1) };

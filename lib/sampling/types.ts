@@ -1,6 +1,6 @@
 /**
- * Interfaces of samplers, with the separation of k-diffusion: a denoiser is `denoise(x, sigma) -> x0`, a schedule an array of sigmas,
- * noise a source of normal numbers, and a sampler an async generator that uses them.
+ * Interfaces of samplers, with the separation of k-diffusion: a denoiser is `denoise(x, sigma) -> x0`, a schedule an
+ * array of sigmas, noise a source of normal numbers, and a sampler an async generator that uses them.
  */
 
 /** A flattened batch of latents `[B, C, H, W]`. */
@@ -18,8 +18,8 @@ export interface NoiseSource {
   /** Returns the next `[count, size]` numbers: for each image those of `torch.randn` with its generator. */
   next(): Latent;
   /**
-   * Returns Brownian noise over [sigmaMin, sigmaMax], normalized to unit variance (k-diffusion's BrownianTreeNoiseSampler), seeded per
-   * image.
+   * Returns Brownian noise over [sigmaMin, sigmaMax], normalized to unit variance (k-diffusion's
+   * BrownianTreeNoiseSampler), seeded per image.
    */
   brownian(sigmaMin: number, sigmaMax: number): BrownianNoise;
 }

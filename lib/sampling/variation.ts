@@ -8,8 +8,8 @@ export type LatentShape = readonly [channels: number, height: number, width: num
 const PARALLEL = 0.9995;
 
 /**
- * Spherical interpolation from `low` to `high`, `[C, h, w]` each, column by column, because A1111 computes norms along the height.
- * Parallel noises are interpolated linearly; there, A1111's weights are swapped.
+ * Spherical interpolation from `low` to `high`, `[C, h, w]` each, column by column, because A1111 computes norms
+ * along the height. Parallel noises are interpolated linearly; there, A1111's weights are swapped.
  */
 export function slerp(
   share: number,

@@ -1,6 +1,6 @@
 /**
- * Arithmetic on latents, so that samplers read like their formulas. Sums are computed in double precision and rounded to f32 once.
- * Arguments are never modified, so latents of yielded steps stay valid.
+ * Arithmetic on latents, so that samplers read like their formulas. Sums are computed in double precision and rounded
+ * to f32 once. Arguments are never modified, so latents of yielded steps stay valid.
  */
 import type { Latent } from './types.js';
 

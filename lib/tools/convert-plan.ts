@@ -1,4 +1,7 @@
-/** Planning of the tensors of a converted file: CompVis' names for the source's parameters, and the sources of their bytes. */
+/**
+ * Planning of the tensors of a converted file: CompVis' names for the source's parameters, and the sources of their
+ * bytes.
+ */
 
 import { requirements } from '../binding/module.js';
 import type {
@@ -89,7 +92,9 @@ function transposed(entry: WeightPlanEntry, shape: readonly number[]): WeightPla
     : { ...rest, shape, transform: { op: 'transpose' } };
 }
 
-/** Checks that readers map every written name back to its parameters, because the file could not be loaded otherwise. */
+/**
+ * Checks that readers map every written name back to its parameters, because the file could not be loaded otherwise.
+ */
 function checkNames({ weights, reading }: ConvertPart, groups: ReadonlyMap<string, Planned[]>): void {
   const naming = reading([...groups.keys()]);
   for (const [name, group] of groups) {

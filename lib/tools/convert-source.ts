@@ -32,7 +32,10 @@ export interface ConvertSource {
   readonly architecture: string;
 }
 
-/** Opens a model or component for conversion. @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION */
+/**
+ * Opens a model or component for conversion.
+ * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION
+ */
 export async function openConvertSource(path: string, options: OpenModelOptions): Promise<ConvertSource> {
   const absolute = resolve(await locateModel(path));
   if (
@@ -63,7 +66,10 @@ function isIncomplete(error: unknown): boolean {
   return error instanceof SafelightError && ['UNSUPPORTED_MODEL', 'MISSING_TENSOR'].includes(error.code);
 }
 
-/** Opens a file with a single component. Returns null for an incomplete checkpoint, which must not be converted as if it were complete. */
+/**
+ * Opens a file with a single component. Returns null for an incomplete checkpoint, which must not be converted as if
+ * it were complete.
+ */
 async function singleComponent(path: string, ema: boolean | undefined): Promise<SingleComponent | null> {
   if ((await kindOf(path)) !== 'file') return null;
   const component = await openComponentFile(path, ema);

@@ -11,7 +11,10 @@ export type ConvertStorage = (typeof convertStorages)[number];
 
 /** Rule for tensors that are stored in another type than the rest. */
 export interface Keep {
-  /** Pattern for full tensor names in the written file (CompVis' names): `*` matches any characters, `?` a single one. At most 200 characters. */
+  /**
+   * Pattern for full tensor names in the written file (CompVis' names): `*` matches any characters, `?` a single one.
+   * At most 200 characters.
+   */
   readonly pattern: string;
   readonly type: StorageType;
 }
@@ -46,9 +49,9 @@ export class TypeChoice {
   }
 
   /**
-   * Returns the type of a tensor. Norms and biases are f32. Matrices of attention, feed-forward layers and time projections of residual
-   * blocks are quantized, to the first type whose block size divides the row length. Convolutions, token embeddings and time embeddings
-   * are f16.
+   * Returns the type of a tensor. Norms and biases are f32. Matrices of attention, feed-forward layers and time
+   * projections of residual blocks are quantized, to the first type whose block size divides the row length.
+   * Convolutions, token embeddings and time embeddings are f16.
    */
   of({ name, role, shape, turned }: Writable): StorageType {
     const row = shape.at(-1) ?? 1;
@@ -82,7 +85,10 @@ function checkRule(rule: Keep): { matches: RegExp; type: StorageType; pattern: s
   return { matches: glob(pattern), type, pattern };
 }
 
-/** Converts a pattern to a regular expression for full names; consecutive stars are merged, so that matching stays fast. */
+/**
+ * Converts a pattern to a regular expression for full names; consecutive stars are merged, so that matching stays
+ * fast.
+ */
 function glob(pattern: string): RegExp {
   const source = pattern
     .replace(/\*+/g, '*')

@@ -57,13 +57,13 @@ const FILE_TYPES: Readonly<Record<ConvertStorage, number>> = {
 const QUANTIZATION_VERSION = 2;
 
 /**
- * Converts a model to a single GGUF file with CompVis' tensor names, which can be loaded like any other model. The file is written
- * atomically; memory use is a few megabytes regardless of the model's size.
+ * Converts a model to a single GGUF file with CompVis' tensor names, which can be loaded like any other model. The
+ * file is written atomically; memory use is a few megabytes regardless of the model's size.
  *
  * @param path a diffusers folder, a single file of any supported form, or one component
  * @param output a path or `file:` URL that ends in `.gguf`, replaced if it exists; `-` is stdout
- * @throws INVALID_OPTION, FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, FILE_NOT_WRITTEN,
- *   BINARY_NOT_FOUND, ABORTED
+ * @throws INVALID_OPTION, FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH,
+ *   FILE_NOT_WRITTEN, BINARY_NOT_FOUND, ABORTED
  */
 export async function convertModel(
   path: string,

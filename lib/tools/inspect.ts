@@ -86,7 +86,8 @@ type Part = Pick<InspectedComponent, 'name' | 'kind' | 'config'> & { readonly we
 
 /**
  * Describes a model file or folder. A model that cannot be run is not an error but has a `problem`.
- * @throws FILE_NOT_FOUND, INVALID_FILE, INVALID_OPTION, UNSUPPORTED_MODEL for a folder that is neither a model nor a component
+ * @throws FILE_NOT_FOUND, INVALID_FILE, INVALID_OPTION, UNSUPPORTED_MODEL for a folder that is neither a model nor a
+ *   component
  */
 export async function inspectModel(path: string, options: InspectOptions = {}): Promise<Inspection> {
   checkOpen(path, options, [...openKeys, 'storage']);

@@ -1,4 +1,7 @@
-/** Packing of a model's weights: they are converted once, stored in the cache folder, and memory-mapped by later loads with the same storage. */
+/**
+ * Packing of a model's weights: they are converted once, stored in the cache folder, and memory-mapped by later loads
+ * with the same storage.
+ */
 import { mkdir, statfs } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { requirements } from '../binding/module.js';
@@ -49,15 +52,19 @@ export interface PackedModule {
   readonly file: string;
   /** Size of the packed file. */
   readonly bytes: number;
-  /** `packed`: written by this call; `kept`: valid from an earlier one; `stale`: unusable because the model has changed. */
+  /**
+   * `packed`: written by this call; `kept`: valid from an earlier one; `stale`: unusable because the model has
+   * changed.
+   */
   readonly state: 'packed' | 'kept' | 'stale';
 }
 
 /**
- * Writes the weights of each module to the cache folder unless they are packed already, and removes stale files there.
+ * Writes the weights of each module to the cache folder unless they are packed already, and removes stale files
+ * there.
  * @returns the packed modules
- * @throws INVALID_OPTION, FILE_NOT_FOUND, FILE_NOT_WRITTEN, INVALID_FILE (with `verify`; damaged files are removed), UNSUPPORTED_MODEL,
- *   MISSING_TENSOR, SHAPE_MISMATCH, BINARY_NOT_FOUND, ABORTED
+ * @throws INVALID_OPTION, FILE_NOT_FOUND, FILE_NOT_WRITTEN, INVALID_FILE (with `verify`; damaged files are removed),
+ *   UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, BINARY_NOT_FOUND, ABORTED
  */
 export async function packModel(path: string, options: PackOptions = {}): Promise<PackedModule[]> {
   checkOpen(path, options, [...openKeys, 'storage', 'verify', 'threads', 'signal', 'onProgress']);
@@ -140,7 +147,10 @@ export async function packModel(path: string, options: PackOptions = {}): Promis
 
 const EMPTY_HEADER = { model: '', module: '', storage: null, key: '', sources: [] };
 
-/** Compares packed weights and their sources with their checksums. @throws INVALID_FILE on a mismatch, after removing the packed file */
+/**
+ * Compares packed weights and their sources with their checksums.
+ * @throws INVALID_FILE on a mismatch, after removing the packed file
+ */
 async function check(
   file: string,
   hashOf: (path: string) => Promise<string>,
@@ -180,7 +190,11 @@ export async function packedModules(path?: string): Promise<PackedModule[]> {
   });
 }
 
-/** Removes the packed modules of a model, by default of all models. @returns the removed modules. @throws INVALID_OPTION, FILE_NOT_WRITTEN */
+/**
+ * Removes the packed modules of a model, by default of all models.
+ * @returns the removed modules.
+ * @throws INVALID_OPTION, FILE_NOT_WRITTEN
+ */
 export async function removePacked(path?: string): Promise<PackedModule[]> {
   const modules = await packedModules(path);
   for (const { file } of modules) await removePackedFile(file);

@@ -23,8 +23,8 @@ export interface EncodedImage {
   readonly size: number;
   /**
    * Returns its latent, or a batch of samples, scaled for the sampler.
-   * @param noise returns `[B, C * h * w]` normal numbers for samples of the encoder's distribution; called only for codecs with a
-   *   distribution. Without it, the mean is returned
+   * @param noise returns `[B, C * h * w]` normal numbers for samples of the encoder's distribution; called only for
+   *   codecs with a distribution. Without it, the mean is returned
    * @throws NOT_FINITE
    */
   latents(noise?: () => Float32Array | undefined): Tensor;
@@ -44,7 +44,10 @@ export interface LatentCodec {
    * @throws SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   decode(latent: Tensor, control?: Control): Promise<Tensor>;
-  /** Returns the values of named encoder nodes for an image `[1, 3, H, W]`. @throws INVALID_OPTION for an unknown node */
+  /**
+   * Returns the values of named encoder nodes for an image `[1, 3, H, W]`.
+   * @throws INVALID_OPTION for an unknown node
+   */
   tapEncoder(
     image: Tensor,
     taps: readonly string[],
@@ -130,7 +133,10 @@ class DistributionCodec extends ModuleCodec<Autoencoder> implements LatentCodec 
   }
 }
 
-/** VQ autoencoder: latents are the encoder's output before quantization; the decoder quantizes them (LDM's `VQModelInterface`). */
+/**
+ * VQ autoencoder: latents are the encoder's output before quantization; the decoder quantizes them (LDM's
+ * `VQModelInterface`).
+ */
 class CodebookCodec extends ModuleCodec<VQModel> implements LatentCodec {
   constructor(
     model: VQModel,

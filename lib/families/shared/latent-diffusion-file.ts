@@ -1,6 +1,7 @@
 /**
- * Single files of CompVis' latent diffusion: text-conditional, class-conditional, unconditional, inpainting, super-resolution and
- * pixel-space models. Unlike Stable Diffusion, some of their properties cannot be derived from tensors, so the YAML config is required.
+ * Single files of CompVis' latent diffusion: text-conditional, class-conditional, unconditional, inpainting,
+ * super-resolution and pixel-space models. Unlike Stable Diffusion, some of their properties cannot be derived from
+ * tensors, so the YAML config is required.
  */
 
 import type { LatentScale, UNetModelComponents } from '../../checkpoint/components.js';
@@ -38,7 +39,10 @@ export function isLatentDiffusion(tensors: TensorIndex): boolean {
   return !attends && !has('cond_stage_model.') && !has('conditioner.');
 }
 
-/** True for a pixel-space checkpoint, which has no first stage or an identity. @throws INVALID_FILE for a malformed YAML */
+/**
+ * True for a pixel-space checkpoint, which has no first stage or an identity.
+ * @throws INVALID_FILE for a malformed YAML
+ */
 export async function isPixelSpace(
   { tensors, path }: ModelFile,
   { config }: OpenModelOptions,

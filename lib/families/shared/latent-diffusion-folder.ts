@@ -1,6 +1,6 @@
 /**
- * diffusers folders of latent diffusion models (`LDMTextToImagePipeline`, `LDMSuperResolutionPipeline`, `LDMPipeline`) and pixel-space
- * models (`DDPMPipeline`, `DDIMPipeline`).
+ * diffusers folders of latent diffusion models (`LDMTextToImagePipeline`, `LDMSuperResolutionPipeline`,
+ * `LDMPipeline`) and pixel-space models (`DDPMPipeline`, `DDIMPipeline`).
  */
 
 import { join } from 'node:path';
@@ -55,7 +55,10 @@ export async function openLatentDiffusionFolder(
   };
 }
 
-/** @param unscaled true for super-resolution, whose pipeline in diffusers decodes latents without scaling regardless of the config */
+/**
+ * @param unscaled true for super-resolution, whose pipeline in diffusers decodes latents without scaling regardless
+ *   of the config
+ */
 async function openFirstStageFolder(
   folder: string,
   variant: string | undefined,

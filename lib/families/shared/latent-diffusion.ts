@@ -1,4 +1,7 @@
-/** Families of CompVis' latent diffusion: a text-, class- or unconditional U-Net over KL latents, VQ latents or pixels. */
+/**
+ * Families of CompVis' latent diffusion: a text-, class- or unconditional U-Net over KL latents, VQ latents or
+ * pixels.
+ */
 
 import type { ModelSource, OpenModelOptions } from '../../checkpoint/model-descriptor.js';
 import { type ModelFiles, requireVariant } from '../../checkpoint/model-files.js';

@@ -1,4 +1,6 @@
-/** A loaded model whose components are loaded on first use. `ModelSpec` defines how a family loads and combines them. */
+/**
+ * A loaded model whose components are loaded on first use. `ModelSpec` defines how a family loads and combines them.
+ */
 import { type AppliedLoras, LoraApplier, type LoraTarget, noLoras } from '../../adapters/apply-loras.js';
 import type { LoraSettings } from '../../adapters/lora-options.js';
 import { chooseBackend } from '../../binding/backends.js';
@@ -31,7 +33,10 @@ export interface ComponentSpec<Model, T> {
   readonly label: string;
   /** Returns true if a model has this component; default true. */
   needed?(model: Model): boolean;
-  /** Loads the component. @param settle replaces the model's description, for properties that are determined by loading */
+  /**
+   * Loads the component.
+   * @param settle replaces the model's description, for properties that are determined by loading
+   */
   load(model: Model, options: LoadOptions, settle: (model: Model) => void): Promise<T>;
   release(loaded: T): void;
   /** Returns the memory of its modules by name. */

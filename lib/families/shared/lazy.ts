@@ -22,7 +22,10 @@ export class Lazy<T> {
     return this.loaded;
   }
 
-  /** Returns the value, loading it if necessary. @throws DISPOSED and errors of loading, after which it can be retried */
+  /**
+   * Returns the value, loading it if necessary.
+   * @throws DISPOSED and errors of loading, after which it can be retried
+   */
   async get(signal?: AbortSignal): Promise<T> {
     for (;;) {
       if (this.disposed)

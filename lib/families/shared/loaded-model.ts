@@ -93,16 +93,16 @@ export interface LoadedModel {
   denoiser(signal?: AbortSignal, patches?: string): Promise<DenoiseModel>;
   /**
    * Registers LoRAs for a call, which disposes them when it ends.
-   * @throws ADAPTER_NOT_FOUND, ADAPTER_MISMATCH, UNSUPPORTED_ADAPTER, INVALID_FILE, OUT_OF_MEMORY, ABORTED, DISPOSED, and errors of
-   *   loading a module
+   * @throws ADAPTER_NOT_FOUND, ADAPTER_MISMATCH, UNSUPPORTED_ADAPTER, INVALID_FILE, OUT_OF_MEMORY, ABORTED, DISPOSED,
+   *   and errors of loading a module
    */
   adapt(loras: readonly LoraSettings[], warnings: Warnings, signal?: AbortSignal): Promise<AppliedLoras>;
   codec(signal?: AbortSignal): Promise<LatentCodec>;
   /** Returns the memory of the loaded modules, by name. */
   memory(): Record<string, MemoryInfo>;
   /**
-   * Falls back from a GPU chosen by `auto` to the CPU after a memory error: frees all modules, which are loaded on the CPU when next used.
-   * Pending runs on the GPU reject with DISPOSED.
+   * Falls back from a GPU chosen by `auto` to the CPU after a memory error: frees all modules, which are loaded on
+   * the CPU when next used. Pending runs on the GPU reject with DISPOSED.
    * @returns false if the error is not a memory error or the model does not use a GPU chosen by `auto`
    */
   fallBackToCpu(error: unknown): boolean;

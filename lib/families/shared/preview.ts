@@ -1,7 +1,7 @@
 /**
- * Fast previews of latents. A downscaled copy of the latent is decoded, and a linear map from latent channels to colours is fitted to the
- * result by least squares and applied to each pixel of the latent. The map is fitted for each preview, so it works with any autoencoder,
- * even if colours are not a linear function of all latents.
+ * Fast previews of latents. A downscaled copy of the latent is decoded, and a linear map from latent channels to
+ * colours is fitted to the result by least squares and applied to each pixel of the latent. The map is fitted for
+ * each preview, so it works with any autoencoder, even if colours are not a linear function of all latents.
  */
 
 import { resample } from '../../image/resample.js';
@@ -63,7 +63,10 @@ function meansOf(decoded: Tensor, colour: number, rows: number, columns: number)
   return means;
 }
 
-/** Returns the weights w that minimize |rows * w - targets|, by Gaussian elimination of the regularized normal equations with pivoting. */
+/**
+ * Returns the weights w that minimize |rows * w - targets|, by Gaussian elimination of the regularized normal
+ * equations with pivoting.
+ */
 export function leastSquares(rows: readonly (readonly number[])[], targets: readonly number[]): number[] {
   const n = rows[0]!.length;
   const system = Array.from({ length: n }, (_, i) =>

@@ -7,8 +7,8 @@ import { openVqganModel } from './vqgan/open-vqgan.js';
 /**
  * Returns the kind of a model that can be loaded without further options.
  * @param path absolute path of a file or folder
- * @throws UNSUPPORTED_MODEL for other files, such as a LoRA, embedding, upscaler or separate VAE; MISSING_TENSOR, SHAPE_MISMATCH,
- *   INVALID_FILE, FILE_NOT_FOUND for an incomplete, damaged or unreadable model
+ * @throws UNSUPPORTED_MODEL for other files, such as a LoRA, embedding, upscaler or separate VAE; MISSING_TENSOR,
+ *   SHAPE_MISMATCH, INVALID_FILE, FILE_NOT_FOUND for an incomplete, damaged or unreadable model
  */
 export async function recognizeModel(path: string): Promise<ModelKind> {
   const kind = await modelKind(path);

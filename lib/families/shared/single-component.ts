@@ -1,4 +1,7 @@
-/** Opens a single U-Net, autoencoder (KL or VQ) or text encoder: a component's folder, or a file that is not a complete checkpoint. */
+/**
+ * Opens a single U-Net, autoencoder (KL or VQ) or text encoder: a component's folder, or a file that is not a
+ * complete checkpoint.
+ */
 import { join } from 'node:path';
 import type { ModuleKind } from '../../binding/types.js';
 import { detectTextEncoderConfig } from '../../checkpoint/config/detect/text-encoder.js';
@@ -144,7 +147,10 @@ function openClip(path: string, tensors: TensorIndex): SingleComponent {
   return { kind: 'text_encoder', config: detectTextEncoderConfig(weights, 'openclip', projected), weights };
 }
 
-/** Derives the additional inputs of SDXL U-Nets: 1280 values of the pooled text of OpenCLIP bigG; the rest are time ids of 256 values each. */
+/**
+ * Derives the additional inputs of SDXL U-Nets: 1280 values of the pooled text of OpenCLIP bigG; the rest are time
+ * ids of 256 values each.
+ */
 function guessAddition(weights: ComponentWeights): { pooled: number; ids: number } | null {
   const input = weights.parameters.get('add_embedding.linear_1.weight')?.shape[1];
   return input === undefined ? null : { pooled: 1280, ids: Math.max(1, Math.round((input - 1280) / 256)) };

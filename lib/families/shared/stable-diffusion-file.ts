@@ -1,6 +1,6 @@
 /**
- * Single files of Stable Diffusion in CompVis' ("ldm") form: all components in one file without config. Sizes are derived from tensor
- * shapes; other properties are defined by the family.
+ * Single files of Stable Diffusion in CompVis' ("ldm") form: all components in one file without config. Sizes are
+ * derived from tensor shapes; other properties are defined by the family.
  */
 
 import type { UNetModelComponents } from '../../checkpoint/components.js';
@@ -18,7 +18,10 @@ import { ComponentWeights } from '../../checkpoint/weights/component.js';
 import type { TensorIndex } from '../../checkpoint/weights/tensor-index.js';
 import type { StableDiffusionDefinition } from './stable-diffusion-definition.js';
 
-/** Reads the description of a file. @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, INVALID_FILE for a malformed YAML option */
+/**
+ * Reads the description of a file.
+ * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, INVALID_FILE for a malformed YAML option
+ */
 export async function openStableDiffusionFile(
   { path, tensors, metadata, notes }: ModelFile,
   { encoders }: EncoderLayout,
@@ -74,7 +77,10 @@ interface TrainingFacts {
   readonly stated: StatedTraining;
 }
 
-/** Determines the prediction type and schedule by the first source that states it: option, YAML, marker tensor, metadata, family. */
+/**
+ * Determines the prediction type and schedule by the first source that states it: option, YAML, marker tensor,
+ * metadata, family.
+ */
 function training({ tensors, varies, override, named, stated }: TrainingFacts): {
   scheduler: SchedulerConfig;
   from: PredictionFrom;

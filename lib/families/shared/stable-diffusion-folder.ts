@@ -58,7 +58,10 @@ async function readTraits(
   };
 }
 
-/** Reads the description of a folder. @throws UNSUPPORTED_MODEL, INVALID_FILE, FILE_NOT_FOUND, MISSING_TENSOR, SHAPE_MISMATCH */
+/**
+ * Reads the description of a folder.
+ * @throws UNSUPPORTED_MODEL, INVALID_FILE, FILE_NOT_FOUND, MISSING_TENSOR, SHAPE_MISMATCH
+ */
 export async function openStableDiffusionFolder(
   { path, index, has }: ModelFolder,
   options: OpenModelOptions,
@@ -94,7 +97,10 @@ export async function openStableDiffusionFolder(
   };
 }
 
-/** Reads the scale of the folder's autoencoder, which also applies to a replacement; the family's scale if the folder has none. */
+/**
+ * Reads the scale of the folder's autoencoder, which also applies to a replacement; the family's scale if the folder
+ * has none.
+ */
 async function readScale(path: string, scalingFactor: number): Promise<LatentScale> {
   if ((await kindOf(path)) !== 'file') return { scaling_factor: scalingFactor, shift_factor: 0 };
   const { scaling_factor, shift_factor } = readAutoencoderConfig(await readConfig(path), path);

@@ -1,4 +1,7 @@
-/** Stable Diffusion families: one or two CLIP text encoders, a U-Net and a KL autoencoder. A family consists of its definition. */
+/**
+ * Stable Diffusion families: one or two CLIP text encoders, a U-Net and a KL autoencoder. A family consists of its
+ * definition.
+ */
 import { readEmbeddedConfig } from '../../checkpoint/config/embedded-config.js';
 import { openEmbedded } from '../../checkpoint/embedded-model.js';
 import type { ModelSource } from '../../checkpoint/model-descriptor.js';
@@ -46,7 +49,10 @@ export function stableDiffusion<const Name extends string>(
   };
 }
 
-/** Returns the layout of a file's text encoders: CompVis' for files with an embedded config of this family; undefined for other families. */
+/**
+ * Returns the layout of a file's text encoders: CompVis' for files with an embedded config of this family; undefined
+ * for other families.
+ */
 function layoutOf(
   { tensors, metadata, path, has }: ModelFile,
   { name, layouts }: StableDiffusionDefinition,

@@ -32,7 +32,10 @@ export interface SdcppTraits {
   readonly labels: boolean;
 }
 
-/** Creates a layout with the names of stable-diffusion.cpp, which stores query, key and value of OpenCLIP encoders in one tensor. */
+/**
+ * Creates a layout with the names of stable-diffusion.cpp, which stores query, key and value of OpenCLIP encoders in
+ * one tensor.
+ */
 export function sdcppLayout(
   uses: readonly EncoderUse[],
   detect: (traits: SdcppTraits) => boolean,

@@ -9,8 +9,8 @@ export const choiceFields = {
     byModel: true,
   }),
   /**
-   * Samples from the smallest set of most probable codes whose probabilities sum to more than this, in (0, 1]; default the model's, else 1
-   * (all codes).
+   * Samples from the smallest set of most probable codes whose probabilities sum to more than this, in (0, 1];
+   * default the model's, else 1 (all codes).
    */
   topP: number({
     description: "sample from the most probable codes that sum to p; default the model's, else 1 (all)",
@@ -20,7 +20,8 @@ export const choiceFields = {
     flag: { argument: 'p' },
   }),
   /**
-   * Divisor of the logits, 1e-6 to 100: values below 1 favour probable codes, values above 1 increase variety. Default the model's, else 1.
+   * Divisor of the logits, 1e-6 to 100: values below 1 favour probable codes, values above 1 increase variety.
+   * Default the model's, else 1.
    */
   temperature: number({
     description:
@@ -38,8 +39,8 @@ export const choiceFields = {
 
 export const canvasFields = {
   /**
-   * Width in pixels, a multiple of the model's downsampling factor; default the training size. For larger images each code is sampled
-   * within a sliding window of the training size, starting from random codes.
+   * Width in pixels, a multiple of the model's downsampling factor; default the training size. For larger images each
+   * code is sampled within a sliding window of the training size, starting from random codes.
    */
   width: side({
     description: 'width in pixels; default the training size, larger images use a sliding window',

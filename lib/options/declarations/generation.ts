@@ -1,4 +1,7 @@
-/** All options of image generation by diffusion, grouped by topic; each is declared in one of the files of this folder. */
+/**
+ * All options of image generation by diffusion, grouped by topic; each is declared in one of the files of this
+ * folder.
+ */
 import type { Fields, OptionsOf } from '../field.js';
 import { adapterFields } from './adapters.js';
 import { hiresFields } from './hires.js';

@@ -3,8 +3,8 @@ import { integer, side } from '../field.js';
 
 export const imageFields = {
   /**
-   * Width in pixels, a multiple of the autoencoder's downsampling factor (8). Default: the model's, or with `init` the image's, scaled
-   * down to the model's pixel count.
+   * Width in pixels, a multiple of the autoencoder's downsampling factor (8). Default: the model's, or with `init`
+   * the image's, scaled down to the model's pixel count.
    */
   width: side({
     description:
@@ -19,7 +19,9 @@ export const imageFields = {
     ...{ min: 1, max: 'maxCount', default: 1 },
     flag: { short: 'c' },
   }),
-  /** Images generated in one batch, 1 to 64; larger batches need more memory. Default 4; `dpm_adaptive` always uses 1. */
+  /**
+   * Images generated in one batch, 1 to 64; larger batches need more memory. Default 4; `dpm_adaptive` always uses 1.
+   */
   batch: integer({
     description: 'images generated in one batch; default 4',
     ...{ min: 1, max: 64, default: 4 },

@@ -9,7 +9,9 @@ export type MaskFill = (typeof fills)[number];
 export const maskFields = {
   /** Mask of `init`: white areas are repainted, black areas are kept. Resized to the size of the image. */
   mask: image({ description: 'mask image: white areas are repainted' }),
-  /** Blur of the mask: standard deviation of a Gaussian in pixels, 0 to 64; default 4. A pair is horizontal, vertical. */
+  /**
+   * Blur of the mask: standard deviation of a Gaussian in pixels, 0 to 64; default 4. A pair is horizontal, vertical.
+   */
   maskBlur: pair({
     description: 'blur of the mask in pixels; default 4',
     ...{ min: 0, max: 64, default: 4 },

@@ -6,8 +6,8 @@ import { apiLimits } from '../limits.js';
 
 export const seedFields = {
   /**
-   * Seed of the first image, incremented for each further image: an integer from 0, below 2^53. The default -1 selects a random 32-bit
-   * seed.
+   * Seed of the first image, incremented for each further image: an integer from 0, below 2^53. The default -1
+   * selects a random 32-bit seed.
    */
   seed: seed({
     description: 'seed of the first image; default -1, random',
@@ -18,8 +18,8 @@ export const seedFields = {
 
 export const variationFields = {
   /**
-   * Seed of the variation noise, as `seed`; default -1, random. If `subseedStrength` is above 0, it is incremented for each image
-   * instead of `seed`.
+   * Seed of the variation noise, as `seed`; default -1, random. If `subseedStrength` is above 0, it is incremented
+   * for each image instead of `seed`.
    */
   subseed: seed({
     description: 'seed of the variation noise; default -1, random',
@@ -62,8 +62,9 @@ export const generatorFields = {
 
 export const givenNoiseFields = {
   /**
-   * Initial noise instead of the seed's: `[1 or count, C, h, w]` of the size of the latent, standard normal values, which are scaled to
-   * the first sigma. Noise that samplers add still depends on the seed. With hires fix, it applies to the first pass.
+   * Initial noise instead of the seed's: `[1 or count, C, h, w]` of the size of the latent, standard normal values,
+   * which are scaled to the first sigma. Noise that samplers add still depends on the seed. With hires fix, it
+   * applies to the first pass.
    */
   noise: custom({
     description: 'initial noise',

@@ -31,16 +31,17 @@ export const samplingFields = {
     byModel: true,
   }),
   /**
-   * Schedule of noise levels, by Safelight's or A1111's name. The default is the one in the sampler's name ("DPM++ 2M Karras"), else
-   * the model's, else `karras`. `Automatic` selects A1111's schedule for the sampler.
+   * Schedule of noise levels, by Safelight's or A1111's name. The default is the one in the sampler's name ("DPM++ 2M
+   * Karras"), else the model's, else `karras`. `Automatic` selects A1111's schedule for the sampler.
    */
   schedule: name<ScheduleName | 'automatic'>()({
     of: 'schedule',
     description: "schedule of noise levels; default the model's, else karras",
   }),
   /**
-   * Custom noise levels, which replace `schedule` and `steps`: descending numbers above 0, followed by 0 (appended if missing), with one
-   * step from each to the next. Rejected by samplers that compute their own noise levels, such as `ddim`; at most 1 for flow-matching models.
+   * Custom noise levels, which replace `schedule` and `steps`: descending numbers above 0, followed by 0 (appended if
+   * missing), with one step from each to the next. Rejected by samplers that compute their own noise levels, such as
+   * `ddim`; at most 1 for flow-matching models.
    */
   sigmas: descending({
     description:
@@ -48,7 +49,9 @@ export const samplingFields = {
     ...{ min: 1e-6, max: 1e6, maxPositive: 'maxSteps' },
     infotext: { label: 'Sigmas' },
   }),
-  /** Amount of noise added by the sampler, 0 to 10; default 1 for ancestral and SDE samplers, 0 for DDIM, 0.3 for TCD. */
+  /**
+   * Amount of noise added by the sampler, 0 to 10; default 1 for ancestral and SDE samplers, 0 for DDIM, 0.3 for TCD.
+   */
   eta: number({
     description: 'noise added by ancestral and SDE samplers (default 1) and DDIM (0)',
     ...{ min: 0, max: 10 },
@@ -118,8 +121,8 @@ export const samplingFields = {
     infotext: { label: 'Guidance interval' },
   }),
   /**
-   * Step caching (DeepCache): most evaluations run only the shallow layers of the U-Net, which is faster and changes the image slightly.
-   * Default: off.
+   * Step caching (DeepCache): most evaluations run only the shallow layers of the U-Net, which is faster and changes
+   * the image slightly. Default: off.
    */
   deepCache: object({
     description: 'step caching (DeepCache): most evaluations run only the shallow layers of the U-Net',
@@ -133,8 +136,8 @@ export const samplingFields = {
         infotext: { label: 'DeepCache interval', always: true },
       }),
       /**
-       * Layers that run in between, numbered as in the DeepCache package: three branches per level, starting at the finest. Default 0, the
-       * fewest layers.
+       * Layers that run in between, numbered as in the DeepCache package: three branches per level, starting at the
+       * finest. Default 0, the fewest layers.
        */
       branch: integer({
         description: 'layers that run in between, three branches per level; default 0, the fewest',

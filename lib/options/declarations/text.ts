@@ -28,7 +28,8 @@ export const conditionFields = {
 
 export const encodingFields = {
   /**
-   * Layer of the text encoder whose hidden state is used, counted from the last: 1 (default) to 100. Ignored by SD2 and SDXL.
+   * Layer of the text encoder whose hidden state is used, counted from the last: 1 (default) to 100. Ignored by SD2
+   * and SDXL.
    */
   clipSkip: integer({
     description: 'layer of the text encoder to use, counted from the last; default 1',
@@ -56,7 +57,10 @@ export interface GivenEmbeddings {
 }
 
 export const embeddingFields = {
-  /** Encodings that replace `prompt` and `negative`, as returned by `pipeline.encodeText` (with `negative: true` for the negative one). */
+  /**
+   * Encodings that replace `prompt` and `negative`, as returned by `pipeline.encodeText` (with `negative: true` for
+   * the negative one).
+   */
   embeddings: custom({
     description: 'encoded prompts',
     // Tensor shapes are checked once the model is known.

@@ -9,7 +9,10 @@ export interface LabeledOption {
   readonly field: Field;
 }
 
-/** Options by all labels that are written or accepted when reading. Fields of several options are handled elsewhere, except the strength. */
+/**
+ * Options by all labels that are written or accepted when reading. Fields of several options are handled elsewhere,
+ * except the strength.
+ */
 export const optionsByLabel: ReadonlyMap<string, LabeledOption> = new Map([
   ...entriesByLabel(generationFields, ''),
   ['Denoising strength', { parent: '', name: 'strength', field: generationFields.strength }] as const,

@@ -33,10 +33,11 @@ type Hires = { -readonly [K in keyof HiresOptions]?: HiresOptions[K] };
 type Texts = Readonly<Record<string, string>>;
 
 /**
- * Restores options from the texts of an image as returned by `readPngText`: from Safelight's exact options (`safelight`) if they are
- * present and valid, otherwise from A1111's generation parameters (`parameters`). A string is parsed as generation parameters, as
- * written by A1111, Safelight and compatible programs. As in A1111, a missing `RNG` in parameters of other programs means GPU noise
- * (`rng: 'cuda'`) and a missing `Schedule type` means `Automatic`. Accepts any text; `generate` validates the options.
+ * Restores options from the texts of an image as returned by `readPngText`: from Safelight's exact options
+ * (`safelight`) if they are present and valid, otherwise from A1111's generation parameters (`parameters`). A string
+ * is parsed as generation parameters, as written by A1111, Safelight and compatible programs. As in A1111, a missing
+ * `RNG` in parameters of other programs means GPU noise (`rng: 'cuda'`) and a missing `Schedule type` means
+ * `Automatic`. Accepts any text; `generate` validates the options.
  * @throws INVALID_OPTION if `texts` is neither a string nor an object
  */
 export function restoreOptions(texts: string | Texts): Restored {

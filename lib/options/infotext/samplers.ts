@@ -22,8 +22,8 @@ export const samplerFields: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Restores the options of samplers and schedules. In texts of other programs, a missing schedule is Automatic, and samplers have A1111's
- * defaults.
+ * Restores the options of samplers and schedules. In texts of other programs, a missing schedule is Automatic, and
+ * samplers have A1111's defaults.
  */
 export function restoreSamplers(fields: Readonly<Record<string, string>>): RestoredSamplers {
   const foreign = writtenByOthers(fields);

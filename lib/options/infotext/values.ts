@@ -40,7 +40,8 @@ export function parseSize(text: string): Size | undefined {
 }
 
 /**
- * Parses a value. Returns undefined if the text cannot be parsed, null if it stands for the default. Does not check ranges.
+ * Parses a value. Returns undefined if the text cannot be parsed, null if it stands for the default. Does not check
+ * ranges.
  */
 export function parseValue(field: Field, text: string): unknown {
   switch (field.kind) {

@@ -43,8 +43,8 @@ export function resolveCondition(
 }
 
 /**
- * Sets `cfg` to 1 for models that guidance cannot be applied to: unconditional ones, and class-conditional ones without an unconditional
- * class.
+ * Sets `cfg` to 1 for models that guidance cannot be applied to: unconditional ones, and class-conditional ones
+ * without an unconditional class.
  * @throws INVALID_OPTION for a class-conditional model if the caller requested another `cfg` than 1
  */
 export function resolveGuidance(

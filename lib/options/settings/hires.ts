@@ -21,7 +21,10 @@ export interface HiresSettings {
 
 type CheckedHires = NonNullable<CheckedOf<typeof hiresFields>['hires']>;
 
-/** Returns undefined without `hires`. @throws INVALID_OPTION together with `init`, and for an unknown sampler or schedule */
+/**
+ * Returns undefined without `hires`.
+ * @throws INVALID_OPTION together with `init`, and for an unknown sampler or schedule
+ */
 export function hiresSettings(
   hires: CheckedHires | undefined,
   init: unknown,
@@ -56,7 +59,10 @@ function secondSampling(hires: CheckedHires, first: SamplingSettings): SamplingS
   };
 }
 
-/** Size of the second pass, and the size to enlarge to before cropping the centre, which differs if the aspect ratio changes. */
+/**
+ * Size of the second pass, and the size to enlarge to before cropping the centre, which differs if the aspect ratio
+ * changes.
+ */
 export interface HiresTarget {
   readonly width: number;
   readonly height: number;

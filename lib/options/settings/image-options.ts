@@ -16,8 +16,8 @@ interface Resolved {
 }
 
 /**
- * Returns the options that determine an image, including defaults. Omits images and tensors, options that depend on the other images of
- * the call (`count`, `batch`), and options without effect.
+ * Returns the options that determine an image, including defaults. Omits images and tensors, options that depend on
+ * the other images of the call (`count`, `batch`), and options without effect.
  */
 export function imageOptions(
   checked: CheckedOf<typeof generationFields>,
@@ -61,7 +61,9 @@ function namesOf<F extends object>(fields: F): (keyof F)[] {
   return Object.keys(fields) as (keyof F)[];
 }
 
-/** Names of sampler and schedule; no schedule if sigmas are given or computed by the sampler, no name for a function. */
+/**
+ * Names of sampler and schedule; no schedule if sigmas are given or computed by the sampler, no name for a function.
+ */
 function samplerNames({ sampler, schedule, sigmas }: SamplingSettings) {
   return { sampler: sampler.name, schedule: sampler.ownsSchedule || sigmas ? undefined : schedule };
 }

@@ -45,7 +45,8 @@ export type CheckedSampling = CheckedOf<typeof samplingFields>;
 /** Options of sampling in the API, where the sampler may also be a function (which jobs and images cannot store). */
 export interface ApiSamplingOptions extends Omit<SamplingOptions, 'sampler'> {
   /**
-   * Sampler, by Safelight's or A1111's name, or a custom function (see docs/research.md); default the model's, else `dpmpp_2m`.
+   * Sampler, by Safelight's or A1111's name, or a custom function (see docs/research.md); default the model's, else
+   * `dpmpp_2m`.
    */
   readonly sampler?: NonNullable<SamplingOptions['sampler']> | SamplerFunction;
 }

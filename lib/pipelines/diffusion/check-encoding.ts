@@ -27,7 +27,10 @@ export function checkEncoding(name: string, value: unknown, facts: ModelFacts, w
   };
 }
 
-/** Checks that two encodings have equal lengths or consist of complete chunks, so that one can be padded. @throws SHAPE_MISMATCH */
+/**
+ * Checks that two encodings have equal lengths or consist of complete chunks, so that one can be padded.
+ * @throws SHAPE_MISMATCH
+ */
 export function checkPair(positive: Encoding, negative: Encoding, window: number): void {
   const [a, b] = [positive.context, negative.context];
   const areComplete = [a, b].every(({ shape }) => shape[1]! % window === 0);

@@ -1,4 +1,7 @@
-/** Crop region of "only masked" inpainting: the bounding box of the mask, expanded to the aspect ratio of the generation. */
+/**
+ * Crop region of "only masked" inpainting: the bounding box of the mask, expanded to the aspect ratio of the
+ * generation.
+ */
 import type { ByteImage } from '../../image/resample.js';
 
 export interface Region {
@@ -9,7 +12,9 @@ export interface Region {
   readonly bottom: number;
 }
 
-/** Returns the bounding box of a mask's nonzero pixels with padding, clamped to the image; undefined for a black mask. */
+/**
+ * Returns the bounding box of a mask's nonzero pixels with padding, clamped to the image; undefined for a black mask.
+ */
 export function maskRegion(mask: ByteImage, padding: number): Region | undefined {
   const { data, width, height } = mask;
   let [left, top, right, bottom] = [width, height, 0, 0];

@@ -8,7 +8,10 @@ import { exactOptionsOf, parametersOf } from '../metadata.js';
 import type { Settings } from '../options.js';
 import type { Plan } from './plan.js';
 
-/** Decodes one image of a call and adds its texts. @param late aborted at the time limit for decoding an unfinished batch */
+/**
+ * Decodes one image of a call and adds its texts.
+ * @param late aborted at the time limit for decoding an unfinished batch
+ */
 export async function decodeOne(
   loaded: LoadedModel,
   settings: Settings,
@@ -27,7 +30,8 @@ export async function decodeOne(
 }
 
 /**
- * Decodes a latent. Returns its preview instead, which is much faster, once `hurry` is aborted, or `late` if the CPU decodes.
+ * Decodes a latent. Returns its preview instead, which is much faster, once `hurry` is aborted, or `late` if the CPU
+ * decodes.
  */
 async function imageOf(
   loaded: LoadedModel,

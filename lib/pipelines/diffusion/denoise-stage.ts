@@ -61,8 +61,8 @@ export interface DenoiseOptions extends ApiSamplingOptions {
   /** Adds the network's predictions to each step (`step.predictions`, `step.guided`). Default false. */
   readonly predictions?: boolean;
   /**
-   * Called after each step and awaited before the next; modifying the step's latent affects the following steps. Samplers with batches of
-   * one (`dpm_adaptive`) complete the steps of an image before those of the next.
+   * Called after each step and awaited before the next; modifying the step's latent affects the following steps.
+   * Samplers with batches of one (`dpm_adaptive`) complete the steps of an image before those of the next.
    */
   readonly onStep?: (step: DenoiseStep) => void | Promise<void>;
   readonly signal?: AbortSignal;

@@ -9,7 +9,10 @@ import type { Plan } from './plan.js';
 import { imageNoise } from './seeds.js';
 import { maskedEverywhere } from './text-to-image.js';
 
-/** Plans a generation from a latent. @param latent `[1 or count, C, h, w]`, validated and of the size in the settings */
+/**
+ * Plans a generation from a latent.
+ * @param latent `[1 or count, C, h, w]`, validated and of the size in the settings
+ */
 export async function planFromLatent(loaded: LoadedModel, settings: Settings, latent: Tensor): Promise<Plan> {
   const { sampling, from, signal } = settings;
   const { downsampleFactor, alignYourSteps } = loaded.facts;

@@ -47,8 +47,8 @@ export interface GenerateResult {
 }
 
 /**
- * Time limit in milliseconds for decoding an unfinished batch on the CPU; images after the first that exceed it are returned as previews,
- * so that `finish` returns quickly.
+ * Time limit in milliseconds for decoding an unfinished batch on the CPU; images after the first that exceed it are
+ * returned as previews, so that `finish` returns quickly.
  */
 const MAX_DECODE_TIME = 400;
 
@@ -56,8 +56,8 @@ type Steps<T> = AsyncGenerator<GenerationStep, T>;
 
 /**
  * Generates the images of a call.
- * @throws INVALID_OPTION, FILE_NOT_FOUND, INVALID_IMAGE, ADAPTER_NOT_FOUND, ADAPTER_MISMATCH, UNSUPPORTED_ADAPTER, UNSUPPORTED_MODEL,
- *   NOT_FINITE, DOES_NOT_FIT, OUT_OF_MEMORY, ABORTED, DISPOSED, and errors of loading a module
+ * @throws INVALID_OPTION, FILE_NOT_FOUND, INVALID_IMAGE, ADAPTER_NOT_FOUND, ADAPTER_MISMATCH, UNSUPPORTED_ADAPTER,
+ *   UNSUPPORTED_MODEL, NOT_FINITE, DOES_NOT_FIT, OUT_OF_MEMORY, ABORTED, DISPOSED, and errors of loading a module
  */
 export async function* generateSteps(loaded: LoadedModel, settings: Settings): Steps<GenerateResult> {
   const reporter = new ProgressReporter(settings.onProgress);
@@ -183,8 +183,8 @@ class Run {
   ) {}
 
   /**
-   * Runs the passes of a batch. If `finish` ends them early, returns the x0 of the last evaluation; if that is before the first evaluation
-   * of the second pass, the result of the first pass.
+   * Runs the passes of a batch. If `finish` ends them early, returns the x0 of the last evaluation; if that is before
+   * the first evaluation of the second pass, the result of the first pass.
    */
   async *passes(plan: Plan, hires: HiresPlan | undefined, imageBatch: ImageBatch): Steps<Denoised> {
     const { finish } = this.settings;

@@ -15,9 +15,9 @@ export interface FittingSize extends Size {
 const MAX_USUAL_RATIO = 4;
 
 /**
- * Returns the size of a generation from an image, in multiples of the downsampling factor: the image's size rounded down, or for images
- * with more pixels than the model's, a size of about as many pixels and the same aspect ratio. Requested sides are kept; for large images,
- * a missing side follows the aspect ratio.
+ * Returns the size of a generation from an image, in multiples of the downsampling factor: the image's size rounded
+ * down, or for images with more pixels than the model's, a size of about as many pixels and the same aspect ratio.
+ * Requested sides are kept; for large images, a missing side follows the aspect ratio.
  * @param requested sides requested by the caller
  * @param native size of the model
  */
@@ -44,7 +44,10 @@ export function fittingSize(
   return { ...size, scaled: size.width < rounded.width && size.height < rounded.height };
 }
 
-/** Returns the size with the most similar aspect ratio among the neighbouring multiples that have at most `pixels` pixels. */
+/**
+ * Returns the size with the most similar aspect ratio among the neighbouring multiples that have at most `pixels`
+ * pixels.
+ */
 function scaledDown(image: Size, downsampleFactor: number, pixels: number): Size {
   const scale = Math.sqrt(pixels / (image.width * image.height));
   const around = (side: number): number[] => {

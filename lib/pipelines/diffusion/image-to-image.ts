@@ -33,7 +33,10 @@ interface Encoded {
 
 type ImageSettings = Settings & { readonly init: InitSettings };
 
-/** Plans a generation from an image. @throws INVALID_OPTION, FILE_NOT_FOUND, INVALID_IMAGE, and errors of loading modules */
+/**
+ * Plans a generation from an image.
+ * @throws INVALID_OPTION, FILE_NOT_FOUND, INVALID_IMAGE, and errors of loading modules
+ */
 export async function planImageToImage(loaded: LoadedModel, settings: ImageSettings): Promise<Plan> {
   const { facts } = loaded;
   const { signal, sampling, mask, init } = settings;
@@ -70,8 +73,8 @@ export async function planImageToImage(loaded: LoadedModel, settings: ImageSetti
 }
 
 /**
- * Returns the requested size, otherwise that of the image, rounded down to multiples of the downsampling factor and scaled down to the
- * model's pixel count with a warning.
+ * Returns the requested size, otherwise that of the image, rounded down to multiples of the downsampling factor and
+ * scaled down to the model's pixel count with a warning.
  * @param option subject of the warning
  * @throws INVALID_OPTION
  */
@@ -189,7 +192,10 @@ function begin(
   };
 }
 
-/** Applies the fill to the masked area. Its noise comes from a separate generator with the same seed, so it equals the initial noise. */
+/**
+ * Applies the fill to the masked area. Its noise comes from a separate generator with the same seed, so it equals the
+ * initial noise.
+ */
 function filled(latent: Tensor, mask: Float32Array, settings: Settings, fresh: () => Float32Array): Tensor {
   const fill = settings.mask?.fill;
   if (fill !== 'noise' && fill !== 'nothing') return latent;

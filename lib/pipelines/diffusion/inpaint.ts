@@ -1,6 +1,6 @@
 /**
- * Masks of image to image: preparation of the encoder's input and of the latent mask, and blending of the result into the original. The
- * order of operations follows A1111.
+ * Masks of image to image: preparation of the encoder's input and of the latent mask, and blending of the result into
+ * the original. The order of operations follows A1111.
  */
 import { SafelightError } from '../../errors.js';
 import { blurMask } from '../../image/blur.js';
@@ -35,7 +35,8 @@ export async function prepareImage(
 }
 
 /**
- * Prepares an image with a mask: inverts, resizes and blurs the mask, crops with `onlyMasked`, and fills the masked area.
+ * Prepares an image with a mask: inverts, resizes and blurs the mask, crops with `onlyMasked`, and fills the masked
+ * area.
  * @throws FILE_NOT_FOUND, INVALID_IMAGE, INVALID_OPTION for a mask without white areas with `onlyMasked`
  */
 export async function prepareMasked(
@@ -58,7 +59,10 @@ export async function prepareMasked(
   return { ...prepared, image: await fillMasked(prepared.image, prepared.mask!, signal) };
 }
 
-/** Prepares the full image. Outside the mask, doubled in strength to cover its soft edge, the original's pixels are restored. */
+/**
+ * Prepares the full image. Outside the mask, doubled in strength to cover its soft edge, the original's pixels are
+ * restored.
+ */
 async function prepareWhole(
   original: ByteImage,
   blurred: ByteImage,

@@ -1,6 +1,6 @@
 /**
- * Image-conditional models of latent diffusion, which receive an image as additional input channels and start from noise: inpainting
- * (CompVis' `scripts/inpaint.py`) and super-resolution (diffusers' `LDMSuperResolutionPipeline`).
+ * Image-conditional models of latent diffusion, which receive an image as additional input channels and start from
+ * noise: inpainting (CompVis' `scripts/inpaint.py`) and super-resolution (diffusers' `LDMSuperResolutionPipeline`).
  */
 import { invalidOption, SafelightError } from '../../errors.js';
 import { imageTensor } from '../../families/shared/latents.js';
@@ -21,7 +21,10 @@ export function needsImage({ facts }: LoadedModel): boolean {
   return facts.extra === 'masked' || facts.extra === 'low_resolution';
 }
 
-/** Plans a generation with an image. @throws INVALID_OPTION for a missing image or a missing or unsupported mask; FILE_NOT_FOUND, INVALID_IMAGE */
+/**
+ * Plans a generation with an image.
+ * @throws INVALID_OPTION for a missing image or a missing or unsupported mask; FILE_NOT_FOUND, INVALID_IMAGE
+ */
 export async function planWithImage(loaded: LoadedModel, settings: Settings): Promise<Plan> {
   const { init, mask } = settings;
   const superResolution = loaded.facts.extra === 'low_resolution';
@@ -43,8 +46,8 @@ export async function planWithImage(loaded: LoadedModel, settings: Settings): Pr
 }
 
 /**
- * Plans super-resolution: the image is concatenated with the latent at the size of the latent. The default output size is that of the image
- * times the downsampling factor.
+ * Plans super-resolution: the image is concatenated with the latent at the size of the latent. The default output
+ * size is that of the image times the downsampling factor.
  */
 async function planSuperResolution(
   loaded: LoadedModel,
@@ -91,7 +94,8 @@ async function planInpainting(
 }
 
 /**
- * Returns the additional input channels: the latent of the image with masked pixels in black, then the mask from -1 to 1.
+ * Returns the additional input channels: the latent of the image with masked pixels in black, then the mask from -1
+ * to 1.
  * @param image `[1, 3, H, W]`
  * @param hidden `[H, W]`, 1 or 0
  * @returns `[1, C + 1, h, w]`

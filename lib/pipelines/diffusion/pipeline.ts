@@ -67,9 +67,10 @@ export class Pipeline implements AsyncDisposable {
 
   /**
    * Loads a model.
-   * @param path a diffusers folder, a single file, or the name of a bundled or downloaded model; default the bundled starter model
-   * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION, OUT_OF_MEMORY,
-   *   BACKEND_UNAVAILABLE, BINARY_NOT_FOUND, ABORTED
+   * @param path a diffusers folder, a single file, or the name of a bundled or downloaded model; default the bundled
+   *   starter model
+   * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION,
+   *   OUT_OF_MEMORY, BACKEND_UNAVAILABLE, BINARY_NOT_FOUND, ABORTED
    */
   static async load(path: string = starterModel, options: LoadPipelineOptions = {}): Promise<Pipeline> {
     return new Pipeline(await loadModel(path, options, diffusionFamilies));
@@ -93,15 +94,16 @@ export class Pipeline implements AsyncDisposable {
 
   /**
    * Generates images: from noise, from an image (`init`), or repainting a part of an image (`mask`).
-   * @throws INVALID_OPTION, FILE_NOT_FOUND and INVALID_IMAGE (`init`, `mask`), NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED
+   * @throws INVALID_OPTION, FILE_NOT_FOUND and INVALID_IMAGE (`init`, `mask`), NOT_FINITE, OUT_OF_MEMORY, ABORTED,
+   *   DISPOSED
    */
   async generate(options: GenerateOptions): Promise<GenerateResult> {
     return this.stream(options).result;
   }
 
   /**
-   * Generates images step by step: `for await (const step of stream) ...`, then `await stream.result`. The latent of a step may be
-   * modified. Sampling continues only while steps are requested.
+   * Generates images step by step: `for await (const step of stream) ...`, then `await stream.result`. The latent of
+   * a step may be modified. Sampling continues only while steps are requested.
    * @throws INVALID_OPTION, DISPOSED; the stream as `generate`
    */
   stream(options: GenerateOptions): GenerationStream {
@@ -113,7 +115,10 @@ export class Pipeline implements AsyncDisposable {
     );
   }
 
-  /** Tokenizes a prompt and splits it into chunks for the first text encoder. @throws INVALID_OPTION, UNSUPPORTED_MODEL, DISPOSED */
+  /**
+   * Tokenizes a prompt and splits it into chunks for the first text encoder.
+   * @throws INVALID_OPTION, UNSUPPORTED_MODEL, DISPOSED
+   */
   async tokenize(text: string, options: TokenizeOptions = {}): Promise<Chunk[]> {
     return tokenizeStage(this.open(), text, options);
   }
@@ -124,7 +129,8 @@ export class Pipeline implements AsyncDisposable {
   }
 
   /**
-   * Encodes an image to a latent `[1, C, h, w]`, scaled for the sampler. The image is resized to multiples of the downsampling factor.
+   * Encodes an image to a latent `[1, C, h, w]`, scaled for the sampler. The image is resized to multiples of the
+   * downsampling factor.
    * @throws FILE_NOT_FOUND, INVALID_IMAGE, INVALID_OPTION, NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async encode(image: ImageSource, options: EncodeImageOptions = {}): Promise<Tensor> {
@@ -146,14 +152,17 @@ export class Pipeline implements AsyncDisposable {
     return attentionMaps(this.open(), options);
   }
 
-  /** Lists the nodes of a module that can be tapped, with their shapes for images of a size. @throws INVALID_OPTION, DISPOSED */
+  /**
+   * Lists the nodes of a module that can be tapped, with their shapes for images of a size.
+   * @throws INVALID_OPTION, DISPOSED
+   */
   async nodes(options: NodesOptions): Promise<NodeInfo[]> {
     return listNodes(this.open(), options);
   }
 
   /**
-   * Runs a text encoder, the encoder or the decoder and returns the values of named nodes. Nodes of the U-Net are tapped with the option
-   * `taps` of `stream`.
+   * Runs a text encoder, the encoder or the decoder and returns the values of named nodes. Nodes of the U-Net are
+   * tapped with the option `taps` of `stream`.
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async tap(options: TapOptions): Promise<Readonly<Record<string, Tensor>>> {

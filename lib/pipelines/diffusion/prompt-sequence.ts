@@ -41,7 +41,10 @@ export async function* generateEach(
   return { images, seed: first.seed, seconds: reporter.elapsed, warnings: first.warnings.list };
 }
 
-/** Scales the progress of one prompt to that of all, assuming that remaining prompts need as many steps as the current one. */
+/**
+ * Scales the progress of one prompt to that of all, assuming that remaining prompts need as many steps as the current
+ * one.
+ */
 class TotalProgress {
   private readonly done = new Map<Progress['phase'], { prompt: number; before: number; steps: number }>();
 

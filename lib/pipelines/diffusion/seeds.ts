@@ -26,7 +26,10 @@ export interface ImageBatch extends BatchSeeds {
   readonly first: number;
 }
 
-/** Returns the seeds of images [first, first + size): with a variation the variation seeds are incremented, otherwise the seeds. */
+/**
+ * Returns the seeds of images [first, first + size): with a variation the variation seeds are incremented, otherwise
+ * the seeds.
+ */
 export function batchSeeds({ seed, variation }: Settings, first: number, size: number): BatchSeeds {
   const varies = variation.strength !== 0;
   const from = (start: number, step: number): number[] =>

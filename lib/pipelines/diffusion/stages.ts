@@ -35,7 +35,10 @@ export interface EncodeTextOptions extends Pick<GenerateOptions, 'clipSkip' | 'e
 }
 
 export interface EncodeImageOptions {
-  /** Width in pixels; default the image's, rounded down to the downsampling factor and scaled down to the model's pixel count. */
+  /**
+   * Width in pixels; default the image's, rounded down to the downsampling factor and scaled down to the model's
+   * pixel count.
+   */
   readonly width?: number;
   /** Height in pixels, as `width`. */
   readonly height?: number;

@@ -3,8 +3,9 @@ import { aborted } from '../../errors.js';
 import type { GenerateResult, GenerationStep } from './generation.js';
 
 /**
- * An async iterator of steps with a result: `for await (const step of stream)`, then `await stream.result`. Work proceeds while steps are
- * requested; leaving the loop early stops it, and `result` rejects with ABORTED. Without a loop, accessing `result` runs it to the end.
+ * An async iterator of steps with a result: `for await (const step of stream)`, then `await stream.result`. Work
+ * proceeds while steps are requested; leaving the loop early stops it, and `result` rejects with ABORTED. Without a
+ * loop, accessing `result` runs it to the end.
  */
 export class StepStream<Step, Result> implements AsyncIterableIterator<Step, Result | undefined, undefined> {
   private resolve!: (result: Result) => void;

@@ -44,8 +44,8 @@ export async function planFromNoise(
 }
 
 /**
- * Returns the additional input channels `[1, 1 + C, h, w]` of an inpainting model for generating the full image: a full mask over a grey
- * image. Undefined for other models.
+ * Returns the additional input channels `[1, 1 + C, h, w]` of an inpainting model for generating the full image: a
+ * full mask over a grey image. Undefined for other models.
  */
 export async function maskedEverywhere(
   loaded: LoadedModel,

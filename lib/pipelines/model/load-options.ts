@@ -18,8 +18,8 @@ export type ModelPart = (typeof modelParts)[number];
 
 export interface LoadPipelineOptions extends OpenModelOptions {
   /**
-   * Backend. The default `auto` uses the first GPU that can be opened and has enough memory, otherwise the CPU. `vulkan:1` and `cuda:NAME`
-   * select a device by index or part of its name.
+   * Backend. The default `auto` uses the first GPU that can be opened and has enough memory, otherwise the CPU.
+   * `vulkan:1` and `cuda:NAME` select a device by index or part of its name.
    */
   readonly backend?: BackendChoice;
   /** Storage of the weights in memory; default as in the file. */
@@ -27,9 +27,9 @@ export interface LoadPipelineOptions extends OpenModelOptions {
   /** CPU threads, 1 to 1024; default one per physical core. */
   readonly threads?: number;
   /**
-   * Memory mode. `balanced` (default) keeps weights in memory and encodes and decodes in tiles of 1024 pixels, `fast` in tiles of 2048
-   * pixels. `lean` maps weights from their files where the CPU can compute with them, runs one image and one guidance branch at a time and
-   * uses tiles of 256 pixels, which is slower but needs little memory.
+   * Memory mode. `balanced` (default) keeps weights in memory and encodes and decodes in tiles of 1024 pixels, `fast`
+   * in tiles of 2048 pixels. `lean` maps weights from their files where the CPU can compute with them, runs one image
+   * and one guidance branch at a time and uses tiles of 256 pixels, which is slower but needs little memory.
    */
   readonly memory?: MemoryMode;
   /** Uses only the stock ggml operations, the reference of Safelight's CPU kernels. Default false. */

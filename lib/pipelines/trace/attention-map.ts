@@ -1,6 +1,6 @@
 /**
- * Attention maps of a word of the prompt: the U-Net's cross-attention to its tokens, averaged over layers, heads and steps (Tang et al.
- * 2022, "What the DAAM", arXiv:2210.04885).
+ * Attention maps of a word of the prompt: the U-Net's cross-attention to its tokens, averaged over layers, heads and
+ * steps (Tang et al. 2022, "What the DAAM", arXiv:2210.04885).
  */
 
 import type { Chunk } from '../../conditioning/chunks.js';
@@ -52,7 +52,8 @@ export async function attentionMaps(loaded: LoadedModel, options: AttentionOptio
     ...settings,
     taps: [...settings.taps, ...nodes.filter(isCrossAttention)],
   });
-  // Number of images before the current batch. Batches are distinguished by identity, because variations have constant seeds.
+  // Number of images before the current batch. Batches are distinguished by identity, because variations have
+  // constant seeds.
   let first = 0;
   let seeds: readonly number[] = [];
   for (;;) {
@@ -133,7 +134,10 @@ export class AttentionSum {
     );
   }
 
-  /** Returns the attention to the word in one layer `[heads, pixels, tokens]`, averaged over heads, at the size of the latent. */
+  /**
+   * Returns the attention to the word in one layer `[heads, pixels, tokens]`, averaged over heads, at the size of the
+   * latent.
+   */
   private ofLayer(probs: Tensor, height: number, width: number): Tensor {
     const [heads = 0, pixels = 0, tokens = 0] = probs.shape;
     let [h, w] = [height, width];

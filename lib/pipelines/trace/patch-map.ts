@@ -12,7 +12,11 @@ export interface PatchMap {
   readonly overlay: RgbImage;
 }
 
-/** Computes the map of an image. @param logits `[1, h, w]` or `[h, w]` of the image. @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE */
+/**
+ * Computes the map of an image.
+ * @param logits `[1, h, w]` or `[h, w]` of the image.
+ * @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE
+ */
 export function patchMap(image: RgbPixels, logits: Tensor): PatchMap {
   const pixels = checkRgb('image', image);
   const rank = logits instanceof Tensor ? logits.shape.length : 0;

@@ -1,6 +1,6 @@
 /**
- * Tapping of modules that run once: text encoders with a prompt, the encoder with an image, the decoder with a latent. Nodes of the U-Net
- * are tapped per step with the option `taps` of `stream` and `denoise`.
+ * Tapping of modules that run once: text encoders with a prompt, the encoder with an image, the decoder with a
+ * latent. Nodes of the U-Net are tapped per step with the option `taps` of `stream` and `denoise`.
  */
 
 import { chunksOf } from '../../conditioning/prompt-encoder.js';

@@ -11,7 +11,9 @@ import type { VqganModel } from './vqgan-model.js';
 
 /** Codes that precede those of the image in the sequence. */
 export interface ConditionIndices {
-  /** `grid`: one code per code of the image, cropped to the sliding window; `tokens`: the same codes for every window. */
+  /**
+   * `grid`: one code per code of the image, cropped to the sliding window; `tokens`: the same codes for every window.
+   */
   readonly kind: 'grid' | 'tokens';
   readonly codes: Int32Array;
   /** The conditioning image as it was encoded; null if there is none. */
@@ -30,7 +32,8 @@ export interface ConditionInput {
 
 /**
  * Encodes the condition of an image.
- * @throws FILE_NOT_FOUND, INVALID_IMAGE, INVALID_OPTION, UNSUPPORTED_MODEL, NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED
+ * @throws FILE_NOT_FOUND, INVALID_IMAGE, INVALID_OPTION, UNSUPPORTED_MODEL, NOT_FINITE, OUT_OF_MEMORY, ABORTED,
+ *   DISPOSED
  */
 export async function encodeCondition(model: VqganModel, input: ConditionInput): Promise<ConditionIndices> {
   const { condition } = model.source;
@@ -86,7 +89,10 @@ async function encodeConditionImage(
   return { kind: isSameGrid ? 'grid' : 'tokens', codes: data, image: renderDecoded(prepared.input) };
 }
 
-/** Resizes `[1, C, H, W]` to `side` x `side` by nearest neighbour as torch.nn.functional.interpolate: floor(i * from / to). */
+/**
+ * Resizes `[1, C, H, W]` to `side` x `side` by nearest neighbour as torch.nn.functional.interpolate: floor(i * from /
+ * to).
+ */
 function nearestSquare({ data, shape }: Tensor, side: number): Tensor {
   const [, channels = 0, height = 0, width = 0] = shape;
   const out = new Float32Array(channels * side * side);

@@ -20,7 +20,8 @@ export interface CodebookUsage {
 /**
  * Validates code indices and converts them to a tensor `[1, h, w]`.
  * @param downsampleFactor pixels per code along each side, for the limit of the image size
- * @throws INVALID_OPTION for codes that are not a rectangle of integers within the vocabulary, or exceed the limits of image sizes
+ * @throws INVALID_OPTION for codes that are not a rectangle of integers within the vocabulary, or exceed the limits
+ *   of image sizes
  */
 export function checkGrid(codes: unknown, vocabulary: number, downsampleFactor: number): Tensor<Int32Array> {
   const rows: readonly unknown[] = Array.isArray(codes) ? codes : [];

@@ -31,7 +31,8 @@ export interface LikelihoodInput {
 
 /**
  * Computes the log likelihood of code indices.
- * @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED, and errors of reading the condition
+ * @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED, and errors of reading the
+ *   condition
  */
 export async function likelihoodOf(
   model: VqganModel,

@@ -5,7 +5,10 @@ import type { RgbImage } from '../../tensor/render.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { toPixels } from '../image-result.js';
 
-/** Renders `[1, C, H, W]`: RGB (C = 3), grey (C = 1), or the most probable class as grey level (other C). @throws NOT_FINITE */
+/**
+ * Renders `[1, C, H, W]`: RGB (C = 3), grey (C = 1), or the most probable class as grey level (other C).
+ * @throws NOT_FINITE
+ */
 export function renderDecoded(decoded: Tensor): RgbImage {
   const [, channels = 0, height = 0, width = 0] = decoded.shape;
   if (channels === 3) return toPixels(decoded);
@@ -34,8 +37,8 @@ function grayImage(gray: Uint8Array, width: number, height: number): RgbImage {
 }
 
 /**
- * Returns the peak signal-to-noise ratio in dB of the bytes of two images of equal size: 10 log10(255² / mean squared difference), with
- * the mean over all pixels and colours. Infinity for equal images.
+ * Returns the peak signal-to-noise ratio in dB of the bytes of two images of equal size: 10 log10(255² / mean squared
+ * difference), with the mean over all pixels and colours. Infinity for equal images.
  */
 export function psnr(a: RgbImage, b: RgbImage): number {
   if (a.width !== b.width || a.height !== b.height)

@@ -1,6 +1,7 @@
 /**
- * Preprocessing of images for VQGAN autoencoders. As in taming (`ImagePaths`: SmallestMaxSize, CenterCrop), images are resized to cover the
- * target size and cropped at the centre, but with Pillow's antialiased Lanczos filter instead of OpenCV's aliasing one.
+ * Preprocessing of images for VQGAN autoencoders. As in taming (`ImagePaths`: SmallestMaxSize, CenterCrop), images
+ * are resized to cover the target size and cropped at the centre, but with Pillow's antialiased Lanczos filter
+ * instead of OpenCV's aliasing one.
  */
 import { invalidOption } from '../../errors.js';
 import { type ImageSource, type RawImage, readImage } from '../../image/read.js';
@@ -30,7 +31,10 @@ export interface PrepareOptions {
   /** Images with more pixels are scaled down to this size, unless a size is requested. */
   readonly maxSize?: Size | undefined;
   readonly downsampleFactor: number;
-  /** Input channels: 1 for grey or 3 for RGB in -1..1; any other number for one-hot classes, which are the image's grey levels. */
+  /**
+   * Input channels: 1 for grey or 3 for RGB in -1..1; any other number for one-hot classes, which are the image's
+   * grey levels.
+   */
   readonly channels: number;
   readonly signal: AbortSignal | undefined;
 }
@@ -65,7 +69,10 @@ function requestedSize(
   return codes * downsampleFactor ** 2 > maxSize.width * maxSize.height ? maxSize : {};
 }
 
-/** Completes a requested size: missing sides are the image's, rounded down to multiples; with one side, the other follows the aspect ratio. */
+/**
+ * Completes a requested size: missing sides are the image's, rounded down to multiples; with one side, the other
+ * follows the aspect ratio.
+ */
 function sizeOf(image: Size, { width, height }: PrepareOptions['size'], downsampleFactor: number): Size {
   const down = (side: number): number =>
     Math.max(downsampleFactor, Math.floor(side / downsampleFactor) * downsampleFactor);
@@ -85,7 +92,10 @@ function sizeOf(image: Size, { width, height }: PrepareOptions['size'], downsamp
   );
 }
 
-/** Resizes an image to the smallest size of its aspect ratio that covers `size`; without a requested size, only images that are too small. */
+/**
+ * Resizes an image to the smallest size of its aspect ratio that covers `size`; without a requested size, only images
+ * that are too small.
+ */
 async function resizeToCover(
   image: ByteImage,
   size: Size,

@@ -19,8 +19,9 @@ import type { FirstStage, VqganModel } from './vqgan-model.js';
 
 export interface VqganImageOptions {
   /**
-   * Width in pixels, a multiple of the model's downsampling factor. The image is resized to cover the size and cropped at the centre; with
-   * one side, the other follows the aspect ratio. By default the image is only cropped to multiples of the factor.
+   * Width in pixels, a multiple of the model's downsampling factor. The image is resized to cover the size and
+   * cropped at the centre; with one side, the other follows the aspect ratio. By default the image is only cropped to
+   * multiples of the factor.
    */
   readonly width?: number | undefined;
   /** Height in pixels, as `width`. */

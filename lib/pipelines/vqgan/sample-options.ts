@@ -19,8 +19,8 @@ import type { VqganModel } from './vqgan-model.js';
 /** Options of `VqganPipeline.sketch`, and those of `sample` except `class`. */
 export interface DrawOptions extends Partial<Undefinable<OptionsOf<typeof sampleFields>>> {
   /**
-   * Initial codes `[H/f][W/f]`, which are overwritten, instead of random ones. They determine the size of the image; each code is sampled
-   * with a sliding window.
+   * Initial codes `[H/f][W/f]`, which are overwritten, instead of random ones. They determine the size of the image;
+   * each code is sampled with a sliding window.
    */
   readonly start?: CodeGrid | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -52,7 +52,10 @@ export interface SampleSettings {
 
 const DRAW_KEYS = [...Object.keys(sampleFields), 'start', 'signal', 'onProgress', 'onWarning'];
 
-/** Validates and resolves options. @throws INVALID_OPTION naming the option, UNSUPPORTED_MODEL for a model without a transformer */
+/**
+ * Validates and resolves options.
+ * @throws INVALID_OPTION naming the option, UNSUPPORTED_MODEL for a model without a transformer
+ */
 export function resolveSampleOptions(model: VqganModel, options: DrawOptions): SampleSettings {
   model.checkTransformer();
   const { downsampleFactor, defaults } = model;

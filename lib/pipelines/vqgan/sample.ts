@@ -87,7 +87,10 @@ export async function* sampleSteps(
   };
 }
 
-/** Samples codes as one sequence if the image fits the block size; for larger images and for initial codes with a sliding window. */
+/**
+ * Samples codes as one sequence if the image fits the block size; for larger images and for initial codes with a
+ * sliding window.
+ */
 async function codeSteps(
   model: VqganModel,
   { width, height, side, seed, start, choice, signal }: SampleSettings,

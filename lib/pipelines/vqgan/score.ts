@@ -18,8 +18,9 @@ import { resolveClass, sideOf } from './sample-options.js';
 import type { VqganModel } from './vqgan-model.js';
 
 /**
- * Options of `VqganPipeline.score`. For models with a transformer, an image with more codes than the training size is scaled down to that
- * size; with `width` or `height`, the requested size is used and each code is evaluated in a sliding window.
+ * Options of `VqganPipeline.score`. For models with a transformer, an image with more codes than the training size is
+ * scaled down to that size; with `width` or `height`, the requested size is used and each code is evaluated in a
+ * sliding window.
  */
 export interface ScoreOptions extends VqganImageOptions {
   /** Class index; required for class-conditional models with a transformer. */
@@ -114,8 +115,8 @@ export async function scoreStage(
 }
 
 /**
- * Returns the size above which images are scaled down by default: beyond the training size, each code is evaluated in a sliding window,
- * which takes minutes or hours.
+ * Returns the size above which images are scaled down by default: beyond the training size, each code is evaluated in
+ * a sliding window, which takes minutes or hours.
  */
 function maxSizeOf(model: VqganModel): Size | undefined {
   const side = sideOf(model) * model.downsampleFactor;

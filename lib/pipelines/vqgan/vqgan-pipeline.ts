@@ -59,10 +59,10 @@ export class VqganPipeline implements AsyncDisposable {
 
   /**
    * Loads a model.
-   * @param path a checkpoint of taming-transformers or CompVis, a folder with one, or a diffusers folder of a `VQModel`; default the bundled
-   *   starter model, which generates images from sketches
-   * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION, OUT_OF_MEMORY,
-   *   BACKEND_UNAVAILABLE, BINARY_NOT_FOUND, ABORTED
+   * @param path a checkpoint of taming-transformers or CompVis, a folder with one, or a diffusers folder of a
+   *   `VQModel`; default the bundled starter model, which generates images from sketches
+   * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION,
+   *   OUT_OF_MEMORY, BACKEND_UNAVAILABLE, BINARY_NOT_FOUND, ABORTED
    */
   static async load(path: string = sketchStarter, options: LoadVqganOptions = {}): Promise<VqganPipeline> {
     const { open, modules: settings, signal, onProgress, warnings } = checkLoadVqganOptions(options);
@@ -99,24 +99,29 @@ export class VqganPipeline implements AsyncDisposable {
     return reconstructStage(this.open(), image, options);
   }
 
-  /** Encodes an image to code indices. @throws as `reconstruct`, and UNSUPPORTED_MODEL for a model without a codebook */
+  /**
+   * Encodes an image to code indices.
+   * @throws as `reconstruct`, and UNSUPPORTED_MODEL for a model without a codebook
+   */
   async codes(image: ImageSource, options: VqganImageOptions = {}): Promise<EncodedIndices> {
     return encodeIndicesStage(this.open(), image, options);
   }
 
   /**
    * Decodes code indices `[H/f][W/f]` to an image.
-   * @throws INVALID_OPTION for codes that are not a rectangle or not in the vocabulary, UNSUPPORTED_MODEL, NOT_FINITE, OUT_OF_MEMORY, ABORTED,
-   *   DISPOSED
+   * @throws INVALID_OPTION for codes that are not a rectangle or not in the vocabulary, UNSUPPORTED_MODEL,
+   *   NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async decodeCodes(codes: CodeGrid, options: DecodeIndicesOptions = {}): Promise<GeneratedImage> {
     return decodeIndicesStage(this.open(), codes, options);
   }
 
   /**
-   * Samples an image: class-conditional, unconditional, or with a white image as condition for image-conditional models. `for await (const
-   * step of stream) ...` yields each code with a preview; `await stream.result` runs to the end. Options are validated at once.
-   * @throws INVALID_OPTION, UNSUPPORTED_MODEL, DISPOSED; the stream also NOT_FINITE, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED
+   * Samples an image: class-conditional, unconditional, or with a white image as condition for image-conditional
+   * models. `for await (const step of stream) ...` yields each code with a preview; `await stream.result` runs to the
+   * end. Options are validated at once.
+   * @throws INVALID_OPTION, UNSUPPORTED_MODEL, DISPOSED; the stream also NOT_FINITE, SHAPE_MISMATCH, OUT_OF_MEMORY,
+   *   ABORTED
    */
   sample(options: SampleOptions = {}): VqganStream {
     checkSampleOptions(options);
@@ -126,8 +131,8 @@ export class VqganPipeline implements AsyncDisposable {
 
   /**
    * Samples an image conditioned on a sketch, depth map or segmentation map, depending on the model.
-   * @throws INVALID_OPTION, UNSUPPORTED_MODEL (also for a model that is not image-conditional), DISPOSED; the stream also
-   *   FILE_NOT_FOUND, INVALID_IMAGE, NOT_FINITE, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED
+   * @throws INVALID_OPTION, UNSUPPORTED_MODEL (also for a model that is not image-conditional), DISPOSED; the stream
+   *   also FILE_NOT_FOUND, INVALID_IMAGE, NOT_FINITE, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED
    */
   sketch(image: ImageSource, options: DrawOptions = {}): VqganStream {
     checkSketchOptions(options);
@@ -136,7 +141,8 @@ export class VqganPipeline implements AsyncDisposable {
   }
 
   /**
-   * Scores an image under the model: discriminator logits per patch, training losses, and log likelihood of the code indices.
+   * Scores an image under the model: discriminator logits per patch, training losses, and log likelihood of the code
+   * indices.
    * @throws as `reconstruct`
    */
   async score(image: ImageSource, options: ScoreOptions = {}): Promise<Score> {

@@ -7,7 +7,8 @@ import type { CodeIndices, CodeModel } from './types.js';
 /**
  * Checks code indices, one row per image.
  *
- * @throws INVALID_OPTION for an empty list or an index outside `[0, vocabulary)`; SHAPE_MISMATCH for rows of different lengths
+ * @throws INVALID_OPTION for an empty list or an index outside `[0, vocabulary)`; SHAPE_MISMATCH for rows of
+ *   different lengths
  */
 export function checkCodeIndices(
   name: string,

@@ -1,6 +1,7 @@
 /**
- * Sampling of a code from logits, numerically equal to PyTorch and taming-transformers: temperature, top k, top p (nucleus sampling,
- * Holtzman et al. 2020), softmax, and `torch.multinomial` for one sample, which divides by exponential noise and takes the maximum.
+ * Sampling of a code from logits, numerically equal to PyTorch and taming-transformers: temperature, top k, top p
+ * (nucleus sampling, Holtzman et al. 2020), softmax, and `torch.multinomial` for one sample, which divides by
+ * exponential noise and takes the maximum.
  */
 import { invalidOption, SafelightError } from '../../errors.js';
 import type { TorchCpuGenerator } from '../generators/mt19937.js';
@@ -10,13 +11,16 @@ export interface ChoiceOptions {
   readonly temperature?: number | undefined;
   /** Restricts sampling to this many of the most probable codes, including ties with the last. Default: all. */
   readonly topK?: number | undefined;
-  /** Restricts sampling to the smallest set of most probable codes whose probabilities sum to more than this, in (0, 1]. Default 1: all. */
+  /**
+   * Restricts sampling to the smallest set of most probable codes whose probabilities sum to more than this, in (0,
+   * 1]. Default 1: all.
+   */
   readonly topP?: number | undefined;
   /** Samples a code (true, the default) or selects the most probable one (false). */
   readonly sample?: boolean | undefined;
   /**
-   * Excludes codes of this value and above: the size of the codebook, if the vocabulary also contains codes of a condition. Default: no
-   * limit.
+   * Excludes codes of this value and above: the size of the codebook, if the vocabulary also contains codes of a
+   * condition. Default: no limit.
    */
   readonly below?: number | undefined;
 }
@@ -49,7 +53,8 @@ export function checkChoice(options: ChoiceOptions): Choice {
 /**
  * Selects a code.
  * @param logits `[vocabulary]`
- * @param noise exponential noise `[vocabulary]` of the image's generator (`choiceNoise`), or null to select the most probable code
+ * @param noise exponential noise `[vocabulary]` of the image's generator (`choiceNoise`), or null to select the most
+ *   probable code
  * @throws NOT_FINITE for a NaN or infinite logit
  */
 export function chooseCode(logits: Float32Array, choice: Choice, noise: Float32Array | null): number {

@@ -1,4 +1,7 @@
-/** Coordinate codes, which encode the position of each code in the image: the condition of taming's FacesHQ model (`CoordStage`). */
+/**
+ * Coordinate codes, which encode the position of each code in the image: the condition of taming's FacesHQ model
+ * (`CoordStage`).
+ */
 
 import { invalidOption } from '../../errors.js';
 import { checkSides } from './window.js';
@@ -7,8 +10,8 @@ const f32 = Math.fround;
 const MAX_PIXELS = 2 ** 26;
 
 /**
- * Computes the coordinate codes of an image. Pixels are numbered row by row in [0, 1); the mean of each square times the number of codes
- * is rounded to a code. Means are often halves, so sums are rounded exactly as in PyTorch.
+ * Computes the coordinate codes of an image. Pixels are numbered row by row in [0, 1); the mean of each square times
+ * the number of codes is rounded to a code. Means are often halves, so sums are rounded exactly as in PyTorch.
  *
  * @param height of the image in squares
  * @param width of the image in squares

@@ -10,9 +10,15 @@ export interface LikelihoodOptions {
   /** Size of the image in codes. */
   readonly height: number;
   readonly width: number;
-  /** Codes that precede those of the image: `grid` has one per code of the image, `tokens` a fixed number, such as a class. */
+  /**
+   * Codes that precede those of the image: `grid` has one per code of the image, `tokens` a fixed number, such as a
+   * class.
+   */
   readonly condition: { readonly kind: 'grid' | 'tokens'; readonly codes: CodeIndices };
-  /** Side of the sliding windows (see `windowSide`), for images with more codes than the model's block size. Default: one window. */
+  /**
+   * Side of the sliding windows (see `windowSide`), for images with more codes than the model's block size. Default:
+   * one window.
+   */
   readonly side?: number | undefined;
   /** Order of the codes in the sequence; default row by row. */
   readonly order?: Order | undefined;

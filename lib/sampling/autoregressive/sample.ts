@@ -1,4 +1,7 @@
-/** Autoregressive sampling of code indices (`sample_with_past` and `Net2NetTransformer.sample` in taming-transformers). */
+/**
+ * Autoregressive sampling of code indices (`sample_with_past` and `Net2NetTransformer.sample` in
+ * taming-transformers).
+ */
 import { defined } from '../../defined.js';
 import { invalidOption, SafelightError, throwIfAborted } from '../../errors.js';
 import { checkSignal, knownKeys } from '../../known-keys.js';
@@ -10,7 +13,10 @@ import { checkOrder, type Order } from './order.js';
 import type { CodeIndexStep, CodeIndices, CodeModel } from './types.js';
 
 export interface SampleIndicesOptions extends ChoiceOptions {
-  /** Codes that precede those of the image, one row per image: the class, the codes of a conditioning image, or the start code 0. */
+  /**
+   * Codes that precede those of the image, one row per image: the class, the codes of a conditioning image, or the
+   * start code 0.
+   */
   readonly condition: readonly CodeIndices[];
   /** Number of codes per image. */
   readonly total: number;
@@ -27,10 +33,11 @@ export interface SampleIndicesOptions extends ChoiceOptions {
 const KEYS = new Set([...choiceKeys, 'condition', 'total', 'seeds', 'start', 'order', 'signal']);
 
 /**
- * Samples the code indices of a batch of images. Yields after each code and returns the complete codes, one row per image.
+ * Samples the code indices of a batch of images. Yields after each code and returns the complete codes, one row per
+ * image.
  *
- * @throws INVALID_OPTION, SHAPE_MISMATCH (also if condition and codes exceed the model's block size), NOT_FINITE, ABORTED, DISPOSED,
- *   OUT_OF_MEMORY
+ * @throws INVALID_OPTION, SHAPE_MISMATCH (also if condition and codes exceed the model's block size), NOT_FINITE,
+ *   ABORTED, DISPOSED, OUT_OF_MEMORY
  */
 export async function* sampleCodeIndices(
   model: CodeModel,

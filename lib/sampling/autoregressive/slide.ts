@@ -16,13 +16,16 @@ export interface SlideOptions extends ChoiceOptions {
   /** Side of the window, in codes (see `windowSide`). */
   readonly side: number;
   /**
-   * Codes that precede those of a window, one row per image. `grid`: one code per code of the image, row by row, cropped to the window;
-   * `tokens`: the same codes for every window.
+   * Codes that precede those of a window, one row per image. `grid`: one code per code of the image, row by row,
+   * cropped to the window; `tokens`: the same codes for every window.
    */
   readonly condition: { readonly kind: 'grid' | 'tokens'; readonly codes: readonly CodeIndices[] };
   /** One per image. */
   readonly seeds: readonly Seed[];
-  /** Initial codes, one row per image, which are overwritten; by default random codes, the first numbers of each image's generator. */
+  /**
+   * Initial codes, one row per image, which are overwritten; by default random codes, the first numbers of each
+   * image's generator.
+   */
   readonly start?: readonly CodeIndices[] | undefined;
   /** Aborts between two codes. */
   readonly signal?: AbortSignal | undefined;
@@ -34,8 +37,9 @@ const KEYS = new Set([
 ]);
 
 /**
- * Samples the code indices of a batch of images with a sliding window. Yields after each code and returns the complete codes, one row
- * per image. For an image no larger than the window, samples the same codes as `sampleCodeIndices`.
+ * Samples the code indices of a batch of images with a sliding window. Yields after each code and returns the
+ * complete codes, one row per image. For an image no larger than the window, samples the same codes as
+ * `sampleCodeIndices`.
  *
  * @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE, ABORTED, DISPOSED, OUT_OF_MEMORY
  */
@@ -80,7 +84,10 @@ export async function* slideCodeIndices(
   return images;
 }
 
-/** Evaluates the model in a window. While the window does not move, only the newest code is appended to the cached sequence. */
+/**
+ * Evaluates the model in a window. While the window does not move, only the newest code is appended to the cached
+ * sequence.
+ */
 class WindowView {
   private writer: CodeWriter | undefined;
   private last: Window | undefined;

@@ -37,6 +37,9 @@ export interface CodeIndexStep {
   readonly total: number;
   /** Position of the last code, counted row by row. */
   readonly place: number;
-  /** Copies of the codes, one row per image, row by row. Codes not yet sampled keep their initial value (0 by default). */
+  /**
+   * Copies of the codes, one row per image, row by row. Codes not yet sampled keep their initial value (0 by
+   * default).
+   */
   readonly codes: readonly Int32Array[];
 }

@@ -18,15 +18,17 @@ export interface Window {
 export interface WindowSideOptions {
   /** Block size of the model in positions. */
   readonly block: number;
-  /** Condition that precedes the window: `grid` has one code per code of the window, `tokens` a few, such as a class. */
+  /**
+   * Condition that precedes the window: `grid` has one code per code of the window, `tokens` a few, such as a class.
+   */
   readonly condition: 'grid' | 'tokens';
   /** Side of the training images in codes, which the result does not exceed. Default: no limit. */
   readonly trained?: number | undefined;
 }
 
 /**
- * Returns the largest window side for a model: √(block / 2) with a `grid` condition, otherwise √block. The last code is not fed back
- * into the model, so a block of 2 s² - 1 suffices for a side of s.
+ * Returns the largest window side for a model: √(block / 2) with a `grid` condition, otherwise √block. The last code
+ * is not fed back into the model, so a block of 2 s² - 1 suffices for a side of s.
  * @throws INVALID_OPTION
  */
 export function windowSide(options: WindowSideOptions): number {

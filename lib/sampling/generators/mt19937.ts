@@ -1,6 +1,7 @@
 /**
- * PyTorch's CPU generator: the Mersenne Twister of Matsumoto and Nishimura (1998) and the two algorithms by which `torch.randn` derives
- * normal f32 numbers from it (ATen's `CPUGeneratorImpl.h`, `DistributionTemplates.h`, `DistributionsHelper.h`).
+ * PyTorch's CPU generator: the Mersenne Twister of Matsumoto and Nishimura (1998) and the two algorithms by which
+ * `torch.randn` derives normal f32 numbers from it (ATen's `CPUGeneratorImpl.h`, `DistributionTemplates.h`,
+ * `DistributionsHelper.h`).
  */
 import { type Generator, type Seed, seedBits } from './generator.js';
 

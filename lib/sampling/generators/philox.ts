@@ -1,7 +1,8 @@
 /**
- * PyTorch's CUDA generator on the CPU, as A1111's "NV" source implements it: Philox 4x32-10 (Salmon et al. 2011, "Parallel random
- * numbers: as easy as 1, 2, 3"). The counter consists of the index of the call and of the element; each element is the first number of
- * the Box-Muller pair that cuRAND computes from the first two of the counter's four output words.
+ * PyTorch's CUDA generator on the CPU, as A1111's "NV" source implements it: Philox 4x32-10 (Salmon et al. 2011,
+ * "Parallel random numbers: as easy as 1, 2, 3"). The counter consists of the index of the call and of the element;
+ * each element is the first number of the Box-Muller pair that cuRAND computes from the first two of the counter's
+ * four output words.
  *
  * Equals `torch.randn(..., device='cuda')` for tensors small enough that the GPU uses one thread per element.
  */

@@ -1,6 +1,6 @@
 /**
- * NumPy's `SeedSequence`: hashes an integer and a position in a tree of seeds into a pool of words, so that similar seeds yield
- * unrelated generators (O'Neill 2015, "Developing a seed_seq alternative").
+ * NumPy's `SeedSequence`: hashes an integer and a position in a tree of seeds into a pool of words, so that similar
+ * seeds yield unrelated generators (O'Neill 2015, "Developing a seed_seq alternative").
  */
 
 const INIT_A = 0x43b0d7e5;

@@ -79,7 +79,8 @@ export const ENTRIES = {
     callsPerStep: 2,
     automaticSchedule: 'karras',
   },
-  // For flow matching, lambda is -log(sigma) as in Stability AI's SD3 code and ComfyUI; diffusers uses log(alpha / sigma).
+  // For flow matching, lambda is -log(sigma) as in Stability AI's SD3 code and ComfyUI; diffusers uses log(alpha /
+  // sigma).
   dpmpp_2m: { label: 'DPM++ 2M', flow: 'same', sampler: dpmpp2m, automaticSchedule: 'karras' },
   dpmpp_2m_sde: {
     label: 'DPM++ 2M SDE',
@@ -167,7 +168,8 @@ export const ENTRIES = {
     callsPerStep: 2,
     automaticSchedule: 'karras',
   },
-  // dpm_fast and dpm_adaptive end at the schedule's last sigma above 0, where flow-matching latents still contain 5 to 30 % noise.
+  // dpm_fast and dpm_adaptive end at the schedule's last sigma above 0, where flow-matching latents still contain 5
+  // to 30 % noise.
   dpm_fast: { label: 'DPM fast', flow: 'none', sampler: dpmFast, defaultEta: 0, a1111Eta: 1 },
   dpm_adaptive: {
     label: 'DPM adaptive',

@@ -29,20 +29,24 @@ export interface SamplerFacts {
   readonly a1111Eta: number | undefined;
   /** Supports sChurn, sTmin and sTmax. */
   readonly churns: boolean;
-  /** Ignores the schedule and runs on `ownSigmas`. For flow matching, which has no discrete timesteps, it uses the schedule. */
+  /**
+   * Ignores the schedule and runs on `ownSigmas`. For flow matching, which has no discrete timesteps, it uses the
+   * schedule.
+   */
   readonly ownsSchedule: boolean;
   /** Returns its n + 1 sigmas of n steps; defined if `ownsSchedule`. @throws INVALID_OPTION for too many steps */
   readonly ownSigmas?: (schedule: NoiseSchedule, steps: number) => number[];
   /**
-   * Scale of the initial noise of text to image. `sigma`: x = noise * sigma (k-diffusion, A1111). `vp`: x = noise * sqrt(1 + sigma^2), so
-   * that the network's first input equals the noise (diffusers; A1111 for these samplers). Image to image starts from
-   * latent + noise * sigma in both cases; for flow matching both are noise * sigma.
+   * Scale of the initial noise of text to image. `sigma`: x = noise * sigma (k-diffusion, A1111). `vp`: x = noise *
+   * sqrt(1 + sigma^2), so that the network's first input equals the noise (diffusers; A1111 for these samplers).
+   * Image to image starts from latent + noise * sigma in both cases; for flow matching both are noise * sigma.
    */
   readonly initialNoise: 'sigma' | 'vp';
   /** A1111 computes one more step and omits the penultimate sigma; Safelight does so only on request. */
   readonly discardsPenultimate: boolean;
   /**
-   * Largest batch. 1 for adaptive samplers: images of a batch share their noise levels, so each image would depend on the others.
+   * Largest batch. 1 for adaptive samplers: images of a batch share their noise levels, so each image would depend on
+   * the others.
    */
   readonly maxBatch: number;
   /** Schedule of A1111's "Automatic". */
@@ -55,7 +59,8 @@ export interface SamplerFacts {
  * Form of a sampler for flow matching, x = (1 - sigma) * x0 + sigma * noise.
  *
  * - `same`: the same formula, because (x - x0) / sigma is dx/dsigma of both processes.
- * - `lambda`: integrates in lambda = log(alpha / sigma), starting at the shifted sigma of time 0.999 instead of 1, where lambda is infinite.
+ * - `lambda`: integrates in lambda = log(alpha / sigma), starting at the shifted sigma of time 0.999 instead of 1,
+ *   where lambda is infinite.
  * - `renoise`: scales x and adds noise so that the latent has the variance of the next sigma.
  * - `none`: not supported.
  */

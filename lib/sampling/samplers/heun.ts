@@ -17,7 +17,10 @@ export const heun: Sampler = async function* (denoise, latent, sigmas, noise, op
   return x;
 };
 
-/** Steps along the mean of the slopes at both ends of an Euler step; a step to sigma 0, where the slope is undefined, is Euler's. */
+/**
+ * Steps along the mean of the slopes at both ends of an Euler step; a step to sigma 0, where the slope is undefined,
+ * is Euler's.
+ */
 export async function heunStep(
   denoise: Denoise,
   x: Latent,

@@ -8,8 +8,9 @@ const SIGMA_DATA = 0.5;
 const TIMESTEP_SCALING = 10;
 
 /**
- * Latent consistency sampling (Luo et al. 2023, arXiv:2310.04378, Algorithm 1): each step predicts x0 and adds noise of the next level.
- * Reference: diffusers `LCMScheduler` (50 original steps); for flow matching `FlowMatchLCMScheduler`.
+ * Latent consistency sampling (Luo et al. 2023, arXiv:2310.04378, Algorithm 1): each step predicts x0 and adds noise
+ * of the next level. Reference: diffusers `LCMScheduler` (50 original steps); for flow matching
+ * `FlowMatchLCMScheduler`.
  */
 export function lcm(schedule: NoiseSchedule): Sampler {
   if (isFlow(schedule)) return flowLcm(schedule);

@@ -31,8 +31,8 @@ export const lms: Sampler = async function* (denoise, latent, sigmas) {
 };
 
 /**
- * Integral over [from, to] of the Lagrange polynomial that is 1 at nodes[j] and 0 at the other nodes. Two Gauss-Legendre points are exact
- * for a cubic; k-diffusion uses `scipy.integrate.quad`.
+ * Integral over [from, to] of the Lagrange polynomial that is 1 at nodes[j] and 0 at the other nodes. Two
+ * Gauss-Legendre points are exact for a cubic; k-diffusion uses `scipy.integrate.quad`.
  */
 export function integratedBasis(nodes: readonly number[], j: number, from: number, to: number): number {
   const basis = (tau: number) =>

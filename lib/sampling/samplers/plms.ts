@@ -20,9 +20,10 @@ interface Prediction {
 }
 
 /**
- * Pseudo linear multistep method (Liu et al. 2022, arXiv:2202.09778): DDIM steps along an extrapolated prediction; the first step uses
- * the mean of the predictions at both of its ends. As in the reference, the network's own prediction (eps or v) is extrapolated.
- * Reference: diffusers `PNDMScheduler` (skip_prk_steps, leading, steps_offset 1, set_alpha_to_one false).
+ * Pseudo linear multistep method (Liu et al. 2022, arXiv:2202.09778): DDIM steps along an extrapolated prediction;
+ * the first step uses the mean of the predictions at both of its ends. As in the reference, the network's own
+ * prediction (eps or v) is extrapolated. Reference: diffusers `PNDMScheduler` (skip_prk_steps, leading, steps_offset
+ * 1, set_alpha_to_one false).
  */
 export function plms(prediction: Predicts): Sampler {
   const move = prediction === 'v' ? moveAlongV : moveAlongEps;

@@ -92,8 +92,8 @@ export function initialNoiseScale(
 }
 
 /**
- * Removes the last sigma above 0, which turns n + 1 steps into n (A1111's "Discard penultimate sigma", which computes the schedule
- * with one more step).
+ * Removes the last sigma above 0, which turns n + 1 steps into n (A1111's "Discard penultimate sigma", which computes
+ * the schedule with one more step).
  */
 export function discardPenultimate(sigmas: readonly number[]): number[] {
   return sigmas.length < 3 ? [...sigmas] : [...sigmas.slice(0, -2), sigmas[sigmas.length - 1]!];

@@ -8,9 +8,10 @@ const RESTART_FROM = 2;
 const RESTART_TO = 0.1;
 
 /**
- * Restart sampling (Xu et al. 2023, arXiv:2306.14878): Heun steps that repeatedly return to a higher sigma by adding noise. With 20 or
- * more steps, some of them are used for restarts and the sigmas follow a Karras schedule between the ends of the given one; with fewer
- * steps it equals Heun. Reference: A1111 `restart_sampler` with its default restart list.
+ * Restart sampling (Xu et al. 2023, arXiv:2306.14878): Heun steps that repeatedly return to a higher sigma by adding
+ * noise. With 20 or more steps, some of them are used for restarts and the sigmas follow a Karras schedule between
+ * the ends of the given one; with fewer steps it equals Heun. Reference: A1111 `restart_sampler` with its default
+ * restart list.
  */
 export const restart: Sampler = async function* (denoise, latent, sigmas, noise, { sNoise = 1 } = {}) {
   let x = latent;

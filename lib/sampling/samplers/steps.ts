@@ -14,8 +14,8 @@ export function intervals(sigmas: readonly number[]): Interval[] {
 }
 
 /**
- * Splits a step to `to` into a deterministic step to `down` and noise of standard deviation `up`, so that down^2 + up^2 = to^2
- * (k-diffusion's `get_ancestral_step`; with eta 1 the variance of DDPM's posterior).
+ * Splits a step to `to` into a deterministic step to `down` and noise of standard deviation `up`, so that down^2 +
+ * up^2 = to^2 (k-diffusion's `get_ancestral_step`; with eta 1 the variance of DDPM's posterior).
  */
 export function ancestralStep(from: number, to: number, eta: number): { down: number; up: number } {
   if (eta === 0) return { down: to, up: 0 };
@@ -23,7 +23,10 @@ export function ancestralStep(from: number, to: number, eta: number): { down: nu
   return { down: Math.sqrt(to * to - up * up), up };
 }
 
-/** A step to `down`, below the next sigma, after which x is multiplied by `scale` and noise of standard deviation `up` is added. */
+/**
+ * A step to `down`, below the next sigma, after which x is multiplied by `scale` and noise of standard deviation `up`
+ * is added.
+ */
 export interface RenoisedStep {
   readonly down: number;
   readonly scale: number;
@@ -31,8 +34,8 @@ export interface RenoisedStep {
 }
 
 /**
- * Computes an ancestral step for either process. For flow matching, x is scaled by alpha(to) / alpha(down) when noise is added.
- * Reference: ComfyUI `sample_euler_ancestral_RF`; unlike there, `down` is clamped to 0 for eta above 1.
+ * Computes an ancestral step for either process. For flow matching, x is scaled by alpha(to) / alpha(down) when noise
+ * is added. Reference: ComfyUI `sample_euler_ancestral_RF`; unlike there, `down` is clamped to 0 for eta above 1.
  */
 export function renoisedStep(schedule: NoiseSchedule, from: number, to: number, eta: number): RenoisedStep {
   if (!isFlow(schedule)) return { ...ancestralStep(from, to, eta), scale: 1 };
@@ -42,8 +45,8 @@ export function renoisedStep(schedule: NoiseSchedule, from: number, to: number, 
 }
 
 /**
- * Raises the noise level before a step (lines 5 and 6 of Algorithm 2, Karras et al. 2022). Like k-diffusion, consumes noise at every
- * step, including those whose level does not change, unless `sChurn` is 0.
+ * Raises the noise level before a step (lines 5 and 6 of Algorithm 2, Karras et al. 2022). Like k-diffusion, consumes
+ * noise at every step, including those whose level does not change, unless `sChurn` is 0.
  */
 export function churn(
   x: Latent,
@@ -60,8 +63,9 @@ export function churn(
 }
 
 /**
- * Returns the Brownian noise of an SDE sampler over the full schedule. It is created on first use, because a schedule of one step has no
- * interval to span. Sigmas are rounded to f32 as in the reference, because the tree resolves differences of 1e-6.
+ * Returns the Brownian noise of an SDE sampler over the full schedule. It is created on first use, because a schedule
+ * of one step has no interval to span. Sigmas are rounded to f32 as in the reference, because the tree resolves
+ * differences of 1e-6.
  */
 export function brownianOver(
   sigmas: readonly number[],

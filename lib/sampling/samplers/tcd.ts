@@ -6,8 +6,9 @@ import { intervals } from './steps.js';
 import { timestepOf, toVariancePreserving } from './timesteps.js';
 
 /**
- * Trajectory consistency sampling (Zheng et al. 2024, arXiv:2402.19159, Algorithm 4): each step is a DDIM step below the next timestep t,
- * to s = (1 - eta) * t, and adds noise to reach t. Reference: diffusers `TCDScheduler`; the paper calls eta gamma.
+ * Trajectory consistency sampling (Zheng et al. 2024, arXiv:2402.19159, Algorithm 4): each step is a DDIM step below
+ * the next timestep t, to s = (1 - eta) * t, and adds noise to reach t. Reference: diffusers `TCDScheduler`; the
+ * paper calls eta gamma.
  *
  * The sampler throws INVALID_OPTION for an eta outside [0, 1].
  */

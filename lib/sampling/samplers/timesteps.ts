@@ -1,6 +1,7 @@
 /**
- * Timesteps of samplers that are defined or distilled on the model's discrete timesteps and therefore ignore the schedule. They are
- * returned as sigmas, n + 1 for n steps, so that these samplers have the same interface as the others.
+ * Timesteps of samplers that are defined or distilled on the model's discrete timesteps and therefore ignore the
+ * schedule. They are returned as sigmas, n + 1 for n steps, so that these samplers have the same interface as the
+ * others.
  *
  * The references work on x_vp = x / sqrt(1 + sigma^2) (the variance-preserving scale of the network's input).
  */
@@ -14,8 +15,9 @@ import { combine } from '../vector.js';
 const ORIGINAL_STEPS = 50;
 
 /**
- * Returns the sigmas of timesteps `i * floor(T / n) + 1`, i = n - 1 ... 0, then that of timestep 0: diffusers' `leading` spacing with
- * `steps_offset` 1 and `set_alpha_to_one` false. The model's config may set another offset and a final sigma of 0.
+ * Returns the sigmas of timesteps `i * floor(T / n) + 1`, i = n - 1 ... 0, then that of timestep 0: diffusers'
+ * `leading` spacing with `steps_offset` 1 and `set_alpha_to_one` false. The model's config may set another offset and
+ * a final sigma of 0.
  * @throws INVALID_OPTION for more steps than the model has timesteps
  */
 export function leadingSigmas(noiseSchedule: NoiseSchedule, steps: number): number[] {
@@ -29,8 +31,8 @@ export function leadingSigmas(noiseSchedule: NoiseSchedule, steps: number): numb
 }
 
 /**
- * Returns the sigmas of n of the 50 timesteps `T / 50 * i - 1`, descending and evenly spaced by index, then `last` (LCMScheduler and
- * TCDScheduler of diffusers).
+ * Returns the sigmas of n of the 50 timesteps `T / 50 * i - 1`, descending and evenly spaced by index, then `last`
+ * (LCMScheduler and TCDScheduler of diffusers).
  * @throws INVALID_OPTION for more than 50 steps, or more than the model has timesteps
  */
 export function distilledSigmas(noiseSchedule: NoiseSchedule, steps: number, last: number): number[] {

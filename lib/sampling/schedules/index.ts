@@ -81,8 +81,8 @@ export function resolveSchedule(name: string, automatic: ScheduleName = 'discret
 }
 
 /**
- * Computes the n + 1 strictly descending sigmas of `n` steps (`ddim` may return more or fewer). The last is 0, or sigmaMin for
- * `kl_optimal`.
+ * Computes the n + 1 strictly descending sigmas of `n` steps (`ddim` may return more or fewer). The last is 0, or
+ * sigmaMin for `kl_optimal`.
  *
  * @param name as accepted by `resolveSchedule`
  * @param n integer between 1 and 10000

@@ -1,14 +1,14 @@
 /**
- * Cache of cross-attention keys and values, which are the same at every step. They are computed once per set of contexts and kept while a
- * session uses them, so that batches and passes of a generation share them.
+ * Cache of cross-attention keys and values, which are the same at every step. They are computed once per set of
+ * contexts and kept while a session uses them, so that batches and passes of a generation share them.
  */
 import { isAborted, throwIfAborted } from '../../../errors.js';
 import type { CrossAttentionState, UNet } from '../../../modules/unet.js';
 import { Tensor } from '../../../tensor/tensor.js';
 
 /**
- * Largest size of cached keys and values in bytes; above it, each step computes them. The default suffices for both prompts of SDXL with
- * three chunks, the limit of lean models only for SD1.5 and SD2.
+ * Largest size of cached keys and values in bytes; above it, each step computes them. The default suffices for both
+ * prompts of SDXL with three chunks, the limit of lean models only for SD1.5 and SD2.
  */
 const MAX_BYTES = { default: 320e6, lean: 32e6 };
 
@@ -36,7 +36,10 @@ export class CrossAttentionCache {
     private readonly lean: boolean,
   ) {}
 
-  /** Returns the bytes to cache for `count` contexts of `length` tokens; 0 without cross-attention and above the size limit. */
+  /**
+   * Returns the bytes to cache for `count` contexts of `length` tokens; 0 without cross-attention and above the size
+   * limit.
+   */
   bytes(count: number, length: number): number {
     if (this.unet.config.attention_blocks || count * length === 0) return 0;
     const bytes = this.unet.bytesOfTexts(count, length);

@@ -1,4 +1,7 @@
-/** Completes the description of a U-Net model: replaces the autoencoder if requested and checks that the components fit together. */
+/**
+ * Completes the description of a U-Net model: replaces the autoencoder if requested and checks that the components
+ * fit together.
+ */
 
 import type { UNetModelComponents } from '../../../checkpoint/components.js';
 import { extraChannels, latentChannels, latentDownsampleFactor } from '../../../checkpoint/latent-source.js';
@@ -27,7 +30,10 @@ export interface UNetFamilyFacts {
   encoderName(index: number): string;
 }
 
-/** Completes the description of a model. @throws SHAPE_MISMATCH, UNSUPPORTED_MODEL, and errors of opening another autoencoder */
+/**
+ * Completes the description of a model.
+ * @throws SHAPE_MISMATCH, UNSUPPORTED_MODEL, and errors of opening another autoencoder
+ */
 export async function completeUNetModel(
   { path }: ModelFiles,
   parts: UNetModelComponents,
@@ -48,8 +54,8 @@ export async function completeUNetModel(
 }
 
 /**
- * Returns the description with the prediction type specified by the user or detected by `probePrediction`. Also updates the default size
- * of single files, because SD2 models that predict v are trained at 768 pixels.
+ * Returns the description with the prediction type specified by the user or detected by `probePrediction`. Also
+ * updates the default size of single files, because SD2 models that predict v are trained at 768 pixels.
  */
 export function withPrediction(
   source: ModelSource,
@@ -154,7 +160,10 @@ function checkText(path: string, unet: UNetSource, encoders: readonly TextEncode
   }
 }
 
-/** Checks a class-conditional or unconditional model: the width of class embeddings, and that they match the inputs of the U-Net. */
+/**
+ * Checks a class-conditional or unconditional model: the width of class embeddings, and that they match the inputs of
+ * the U-Net.
+ */
 function checkCondition(path: string, { config }: UNetSource, condition: ConditionSource): void {
   const table = condition.kind === 'class' ? condition.table : null;
   const expected = config.attention_blocks ? 0 : config.cross_attention_dim;

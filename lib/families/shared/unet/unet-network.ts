@@ -1,4 +1,7 @@
-/** U-Net as a diffusion network with cross-attention, pooled text and sizes (SDXL), class labels and additional input channels. */
+/**
+ * U-Net as a diffusion network with cross-attention, pooled text and sizes (SDXL), class labels and additional input
+ * channels.
+ */
 import { TensorRef } from '../../../binding/tensor-ref.js';
 import type { NodeInfo } from '../../../binding/types.js';
 import { SafelightError } from '../../../errors.js';
@@ -211,7 +214,10 @@ class UNetSession implements NetworkSession {
     };
   }
 
-  /** Returns cached keys and values, or the text embeddings if nodes are tapped or overridden, so that their projections are computed. */
+  /**
+   * Returns cached keys and values, or the text embeddings if nodes are tapped or overridden, so that their
+   * projections are computed.
+   */
   private async text(
     branches: readonly number[],
     tapped: boolean,

@@ -1,6 +1,7 @@
 /**
- * Opens autoencoders with a codebook (or KL autoencoders, for losses and reconstruction) with the transformer, discriminator and
- * perceptual loss of the checkpoint, from checkpoints of taming-transformers and CompVis and from diffusers folders.
+ * Opens autoencoders with a codebook (or KL autoencoders, for losses and reconstruction) with the transformer,
+ * discriminator and perceptual loss of the checkpoint, from checkpoints of taming-transformers and CompVis and from
+ * diffusers folders.
  */
 import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -84,7 +85,8 @@ const CONDITION = 'cond_stage_model.';
 
 /**
  * Reads the description of a model without its weights.
- * @param path a checkpoint (.safetensors, .ckpt ...) of taming-transformers or CompVis, a folder with one and its YAML, or a diffusers folder
+ * @param path a checkpoint (.safetensors, .ckpt ...) of taming-transformers or CompVis, a folder with one and its
+ *   YAML, or a diffusers folder
  * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION
  */
 export async function openVqganModel(
@@ -147,7 +149,10 @@ async function openTraining(tensors: TensorIndex, prefix: string, path: string) 
   };
 }
 
-/** Returns the autoencoder's section of a config: `model` if that is an autoencoder, otherwise its `first_stage_config`. */
+/**
+ * Returns the autoencoder's section of a config: `model` if that is an autoencoder, otherwise its
+ * `first_stage_config`.
+ */
 function firstStageSection(yaml: ModelConfig | null): ModelConfig | null {
   const model = yaml?.section('model') ?? null;
   if (model === null || isFirstStage(model.getString('target', ''))) return model;

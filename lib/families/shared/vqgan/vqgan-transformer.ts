@@ -45,8 +45,8 @@ export interface VqganCheckpoint<Autoencoder> {
 
 /**
  * Opens the transformer of a checkpoint.
- * @throws UNSUPPORTED_MODEL for another transformer, condition or order, INVALID_FILE for a damaged config, MISSING_TENSOR,
- *   SHAPE_MISMATCH
+ * @throws UNSUPPORTED_MODEL for another transformer, condition or order, INVALID_FILE for a damaged config,
+ *   MISSING_TENSOR, SHAPE_MISMATCH
  */
 export function openVqganTransformer<Autoencoder>(
   checkpoint: VqganCheckpoint<Autoencoder>,

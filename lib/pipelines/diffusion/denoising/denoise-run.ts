@@ -32,7 +32,10 @@ export interface DenoiseRun {
   /** Returns the predictions of the last evaluation with each step. */
   readonly predictions?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Ends the pass at once, aborting the current evaluation; the result is the last x0, or `before` if there is none yet. */
+  /**
+   * Ends the pass at once, aborting the current evaluation; the result is the last x0, or `before` if there is none
+   * yet.
+   */
   readonly finish?: AbortSignal | undefined;
   /** Latent before the noise of this pass was added; undefined for a pass that starts from noise only. */
   readonly before?: Tensor | undefined;

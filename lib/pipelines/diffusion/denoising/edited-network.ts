@@ -17,7 +17,10 @@ export interface EditInfo {
   readonly node: string;
   /** Noise level of the evaluation. */
   readonly sigma: number;
-  /** Index of the evaluation within the pass, from 0; higher-order samplers evaluate the network several times per step. */
+  /**
+   * Index of the evaluation within the pass, from 0; higher-order samplers evaluate the network several times per
+   * step.
+   */
   readonly evaluation: number;
   /** Guidance branches in the order of the tensor's batch: all images of the first, then those of the next. */
   readonly conditions: readonly string[];
@@ -26,14 +29,15 @@ export interface EditInfo {
 // biome-ignore lint/suspicious/noConfusingVoidType: a function that modifies its tensor in place returns nothing
 type Edited = Tensor | undefined | void;
 /**
- * Returns a tensor of the same shape to continue with, or modifies its argument and returns nothing. Errors that it throws reject the call.
+ * Returns a tensor of the same shape to continue with, or modifies its argument and returns nothing. Errors that it
+ * throws reject the call.
  */
 export type Edit = (tensor: Tensor, info: EditInfo) => Edited | Promise<Edited>;
 export type Edits = Readonly<Record<string, Edit>>;
 
 /**
- * Wraps a network with edits. Each evaluation runs the network once per edited node, and once more with all edited values, so that each
- * function receives values that include the edits of earlier nodes.
+ * Wraps a network with edits. Each evaluation runs the network once per edited node, and once more with all edited
+ * values, so that each function receives values that include the edits of earlier nodes.
  */
 export function editedNetwork(network: DiffusionNetwork, edits: Edits): DiffusionNetwork {
   return {

@@ -74,7 +74,10 @@ export class GuidedDenoiser {
     return x0;
   };
 
-  /** Returns the best known clean latent: the last x0, otherwise `before`, otherwise the scaled noise. @throws NOT_FINITE */
+  /**
+   * Returns the best known clean latent: the last x0, otherwise `before`, otherwise the scaled noise.
+   * @throws NOT_FINITE
+   */
   seen(): Tensor {
     const { latent, before, sigmas, noiseSchedule } = this.run;
     const [sigma = 0] = sigmas;
@@ -130,8 +133,8 @@ function withConcat(branch: BranchSpec, extra: Tensor | undefined): BranchSpec {
 type Taps = Readonly<Record<string, Tensor>>;
 
 /**
- * Concatenates the tapped values of several batches per node. If their shapes differ, returns one tensor per batch, with the names of its
- * branches appended to the name of the node.
+ * Concatenates the tapped values of several batches per node. If their shapes differ, returns one tensor per batch,
+ * with the names of its branches appended to the name of the node.
  */
 function joinTaps(taps: readonly Taps[], labels: readonly string[]): Taps {
   if (taps.length === 1) return taps[0]!;

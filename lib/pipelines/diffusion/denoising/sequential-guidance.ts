@@ -1,4 +1,7 @@
-/** Sequential guidance: runs guidance branches one at a time instead of in one batch, which halves the memory but is slightly slower. */
+/**
+ * Sequential guidance: runs guidance branches one at a time instead of in one batch, which halves the memory but is
+ * slightly slower.
+ */
 import type {
   DiffusionNetwork,
   NetworkRequest,
@@ -7,7 +10,10 @@ import type {
 } from '../../../sampling/network.js';
 import { Tensor } from '../../../tensor/tensor.js';
 
-/** Wraps a network to run one branch at a time, except for runs with taps or overrides, whose batch contains all branches. */
+/**
+ * Wraps a network to run one branch at a time, except for runs with taps or overrides, whose batch contains all
+ * branches.
+ */
 export function sequentialGuidance(network: DiffusionNetwork): DiffusionNetwork {
   return {
     inputs: network.inputs,

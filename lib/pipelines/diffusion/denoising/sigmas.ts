@@ -20,7 +20,10 @@ export interface RunSigmas {
   readonly sigmas: readonly number[];
 }
 
-/** Computes the full schedule of `steps` steps. @throws INVALID_OPTION for a number of steps that the schedule does not support */
+/**
+ * Computes the full schedule of `steps` steps.
+ * @throws INVALID_OPTION for a number of steps that the schedule does not support
+ */
 export function fullSigmas(
   settings: SamplingSettings,
   { alignYourSteps, shape, ...model }: ScheduledModel,
@@ -59,8 +62,8 @@ export interface PartialSigmas extends RunSigmas {
 
 /**
  * Selects the part of the schedule as A1111 does: the last ⌊min(strength, 0.999) * n⌋ + 1 of n steps run.
- * @param run.mode `share`: `steps` is the length of the full schedule; `exact`: `steps` steps run, and the full schedule is longer by
- *   the inverse of the strength (hires fix)
+ * @param run.mode `share`: `steps` is the length of the full schedule; `exact`: `steps` steps run, and the full
+ *   schedule is longer by the inverse of the strength (hires fix)
  */
 export function partialSigmas(
   settings: SamplingSettings,

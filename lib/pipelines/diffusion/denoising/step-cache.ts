@@ -1,6 +1,7 @@
 /**
- * Step caching (DeepCache: Ma et al. 2023, arXiv:2312.00858): deep features of a network change little between evaluations, so they are
- * computed only at every `interval`th evaluation; in between only the shallow layers run, with the cached features.
+ * Step caching (DeepCache: Ma et al. 2023, arXiv:2312.00858): deep features of a network change little between
+ * evaluations, so they are computed only at every `interval`th evaluation; in between only the shallow layers run,
+ * with the cached features.
  */
 import { invalidOption } from '../../../errors.js';
 import type { DeepCacheSettings } from '../../../options/settings/sampling.js';

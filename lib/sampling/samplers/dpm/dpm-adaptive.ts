@@ -20,13 +20,13 @@ const FIRST_STEP = 0.05;
 const ACCEPT_SAFETY = 0.81;
 
 /**
- * DPM-Solver-23 with adaptive steps (Lu et al. 2022, arXiv:2206.00927, appendix C): a step is accepted if its second- and third-order
- * results agree, and their difference determines the size of the next one. Only the first and the last positive sigma of the schedule
- * matter; `steps` is an estimate until the last step.
+ * DPM-Solver-23 with adaptive steps (Lu et al. 2022, arXiv:2206.00927, appendix C): a step is accepted if its second-
+ * and third-order results agree, and their difference determines the size of the next one. Only the first and the
+ * last positive sigma of the schedule matter; `steps` is an estimate until the last step.
  *
- * As in the reference, the error is computed over the batch, so images of a batch share their sigmas and depend on each other. Pipelines
- * therefore use batches of one (`maxBatch`).
- * Reference: k-diffusion `sample_dpm_adaptive` (order 3; of its PID controller only the I term, its default).
+ * As in the reference, the error is computed over the batch, so images of a batch share their sigmas and depend on
+ * each other. Pipelines therefore use batches of one (`maxBatch`). Reference: k-diffusion `sample_dpm_adaptive`
+ * (order 3; of its PID controller only the I term, its default).
  *
  * The sampler throws NOT_FINITE if the error is not finite or no step is small enough to be accepted.
  */

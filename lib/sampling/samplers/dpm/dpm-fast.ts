@@ -14,9 +14,9 @@ import {
 } from './dpm-solver.js';
 
 /**
- * DPM-Solver-fast (Lu et al. 2022, arXiv:2206.00927, section 3.4): as many model calls as the schedule has steps, used for third-order
- * steps that are evenly spaced in log sigma between the schedule's first and last positive sigma, where it stops.
- * Reference: k-diffusion `sample_dpm_fast`.
+ * DPM-Solver-fast (Lu et al. 2022, arXiv:2206.00927, section 3.4): as many model calls as the schedule has steps,
+ * used for third-order steps that are evenly spaced in log sigma between the schedule's first and last positive
+ * sigma, where it stops. Reference: k-diffusion `sample_dpm_fast`.
  */
 export const dpmFast: Sampler = async function* (denoise, latent, sigmas, noise, options = {}) {
   const { eta = 0, sNoise = 1 } = options;

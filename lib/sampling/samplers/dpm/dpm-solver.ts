@@ -1,7 +1,7 @@
 /**
- * Single steps of DPM-Solver (Lu et al. 2022, arXiv:2206.00927, Algorithms 1 to 3 and appendix D) in t = -log(sigma), where the
- * first-order step equals DDIM's. Results are returned as unevaluated terms, because dpm_adaptive compares two of them with more
- * precision than f32 latents have. Reference: k-diffusion `DPMSolver`.
+ * Single steps of DPM-Solver (Lu et al. 2022, arXiv:2206.00927, Algorithms 1 to 3 and appendix D) in t = -log(sigma),
+ * where the first-order step equals DDIM's. Results are returned as unevaluated terms, because dpm_adaptive compares
+ * two of them with more precision than f32 latents have. Reference: k-diffusion `DPMSolver`.
  */
 
 import type { Denoise, Latent } from '../../types.js';
@@ -59,7 +59,10 @@ async function predictNoise(denoise: Denoise, x: Latent, t: number): Promise<Lat
   return slope(x, sigmaOf(t), await denoise(x, sigmaOf(t)));
 }
 
-/** Splits a step to tNext for eta > 0 into a deterministic step to `target`, at most `end`, and noise of standard deviation `up`. */
+/**
+ * Splits a step to tNext for eta > 0 into a deterministic step to `target`, at most `end`, and noise of standard
+ * deviation `up`.
+ */
 export function ancestralTime(
   t: number,
   tNext: number,
@@ -72,8 +75,8 @@ export function ancestralTime(
 }
 
 /**
- * Returns the time range of a schedule. The solvers choose their own steps within it and cannot reach sigma 0, so the range ends at the
- * last positive sigma, as in A1111.
+ * Returns the time range of a schedule. The solvers choose their own steps within it and cannot reach sigma 0, so the
+ * range ends at the last positive sigma, as in A1111.
  */
 export function timeSpan(sigmas: readonly number[]): { start: number; end: number } {
   const positive = sigmas.filter((sigma) => sigma > 0);

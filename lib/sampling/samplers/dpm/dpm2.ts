@@ -3,8 +3,8 @@ import { combine, eulerStep, slope } from '../../vector.js';
 import { churn, intervals } from '../steps.js';
 
 /**
- * Midpoint method in log sigma, based on DPM-Solver-2 (Lu et al. 2022, arXiv:2206.00927) and Algorithm 2 of Karras et al. 2022.
- * Reference: k-diffusion `sample_dpm_2`.
+ * Midpoint method in log sigma, based on DPM-Solver-2 (Lu et al. 2022, arXiv:2206.00927) and Algorithm 2 of Karras et
+ * al. 2022. Reference: k-diffusion `sample_dpm_2`.
  */
 export const dpm2: Sampler = async function* (denoise, latent, sigmas, noise, options = {}) {
   let x = latent;

@@ -4,8 +4,9 @@ import { combine, type Term } from '../../vector.js';
 import { brownianOver, intervals } from '../steps.js';
 
 /**
- * Second-order multistep DPM-Solver++ for the diffusion SDE (Lu et al. 2022, arXiv:2211.01095), corrected at the midpoint.
- * Reference: k-diffusion `sample_dpmpp_2m_sde`, solver_type `midpoint`; for flow matching ComfyUI `sample_dpmpp_2m_sde`.
+ * Second-order multistep DPM-Solver++ for the diffusion SDE (Lu et al. 2022, arXiv:2211.01095), corrected at the
+ * midpoint. Reference: k-diffusion `sample_dpmpp_2m_sde`, solver_type `midpoint`; for flow matching ComfyUI
+ * `sample_dpmpp_2m_sde`.
  */
 export const dpmpp2mSde = (schedule: NoiseSchedule): Sampler => create(schedule, 'midpoint');
 

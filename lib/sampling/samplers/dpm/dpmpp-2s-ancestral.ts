@@ -4,8 +4,9 @@ import { combine, eulerStep } from '../../vector.js';
 import { intervals, renoisedStep } from '../steps.js';
 
 /**
- * Ancestral sampling with single-step second-order DPM-Solver++ steps (Lu et al. 2022, arXiv:2211.01095).
- * Reference: k-diffusion `sample_dpmpp_2s_ancestral`; for flow matching ComfyUI `sample_dpmpp_2s_ancestral_RF`, except for the first midpoint.
+ * Ancestral sampling with single-step second-order DPM-Solver++ steps (Lu et al. 2022, arXiv:2211.01095). Reference:
+ * k-diffusion `sample_dpmpp_2s_ancestral`; for flow matching ComfyUI `sample_dpmpp_2s_ancestral_RF`, except for the
+ * first midpoint.
  */
 export function dpmpp2sAncestral(schedule: NoiseSchedule): Sampler {
   return async function* (denoise, latent, sigmas, noise, options = {}) {

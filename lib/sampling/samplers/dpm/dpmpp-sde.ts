@@ -51,8 +51,8 @@ export function dpmppSde(schedule: NoiseSchedule): Sampler {
 }
 
 /**
- * Returns the sigmas at which the reference queries its Brownian tree, converted to t = -log(sigma) and back with every operation rounded
- * to f32. This changes them by a unit in the last place, and with them the noise.
+ * Returns the sigmas at which the reference queries its Brownian tree, converted to t = -log(sigma) and back with
+ * every operation rounded to f32. This changes them by a unit in the last place, and with them the noise.
  */
 function noiseTimes(sigma: number, sigmaNext: number): { from: number; mid: number; to: number } {
   const f32 = Math.fround;
