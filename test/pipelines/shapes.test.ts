@@ -67,7 +67,7 @@ describe('denoise', () => {
       'another number of windows',
       () => ({ positive: { ...positive, chunks: 2 } }),
       'SHAPE_MISMATCH',
-      /64 tokens \(2 windows of 32\)/,
+      /64 tokens \(2 chunks of 32\)/,
     ],
     [
       'half a window',
