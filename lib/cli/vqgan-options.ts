@@ -1,6 +1,6 @@
 /** Options that the commands of models of codes share: which model, and how codes are drawn. */
 import { type Command, InvalidArgumentError } from 'commander';
-import { coverFields, drawFields } from '../options/declarations/autoregressive.js';
+import { encodeSizeFields, sampleFields } from '../options/declarations/autoregressive.js';
 import type { VqganPipeline } from '../pipelines/vqgan/vqgan-pipeline.js';
 import type { OnWarning } from '../warnings.js';
 import { addRunOptions, type CommonOptions, given, type RunOptions } from './model-options.js';
@@ -41,11 +41,11 @@ export function addVqganModelOptions(command: Command): Command {
 }
 
 export function addSizeOptions(command: Command): Command {
-  return addOptionFlags(command, '', coverFields);
+  return addOptionFlags(command, '', encodeSizeFields);
 }
 
 export function addDrawOptions(command: Command): Command {
-  return addOptionFlags(command, 'Drawing:', drawFields);
+  return addOptionFlags(command, 'Drawing:', sampleFields);
 }
 
 /** The pipeline that a command's options ask for. */

@@ -1,31 +1,36 @@
 /**
- * Windows of a fixed length, start and end tokens included, out of a prompt of any length. Each is encoded apart and the encodings are
- * joined. Facts: A1111 `modules/sd_hijack_clip.py` (`tokenize_line`), with its setting of 20 tokens for commas.
+ * Splits prompts of any length into chunks of the encoder's window, including start and end tokens. Chunks are
+ * encoded separately and their encodings concatenated. Reference: A1111 `modules/sd_hijack_clip.py` (`tokenize_line`)
+ * with its default comma setting of 20.
  */
 import { SafelightError } from '../errors.js';
 import type { PromptTokenizer } from '../tokenizers/prompt-tokenizer.js';
 import type { PromptPart } from './prompt.js';
 
-/** One window of a prompt. */
+/** A chunk of a prompt, of the length T of the text encoder's window. */
 export interface Chunk {
-  /** [T], start, end and padding included. */
+  /** Token ids `[T]`, including start, end and padding. */
   readonly ids: number[];
-  /** The vocabulary's string of each id, [T]. */
+  /** Vocabulary strings of the ids, `[T]`. */
   readonly tokens: string[];
-  /** Of each token, [T]; 1 for start, end and padding. */
+  /** Emphasis weights `[T]`; 1 for start, end and padding. */
   readonly weights: number[];
-  /** Position of the first end token: the state that is pooled. */
+  /** Position of the first end token, whose state is the pooled embedding. */
   readonly eosIndex: number;
 }
 
 export interface ChunkOptions {
-  /** Where a full window's last comma is at most so many tokens back, what follows it moves on; 0 cuts anywhere. Default 20. */
+  /**
+   * If the last comma of a full chunk is at most this many tokens back, the tokens after it move to the next chunk.
+   * Default 20; 0 disables.
+   */
   readonly commaBacktrack?: number;
 }
 
 /**
- * Tokenizes parts of a prompt and lays them into windows.
- * @returns at least one chunk; an empty prompt gives one of start, end and padding
+ * Tokenizes a parsed prompt and splits it into chunks.
+ * @returns at least one chunk; for an empty prompt one of start, end and padding
+ * @throws INVALID_OPTION for a window of less than 3 tokens
  */
 export function chunkPrompt(
   tokenizer: PromptTokenizer,
@@ -36,11 +41,11 @@ export function chunkPrompt(
   if (room < 1)
     throw new SafelightError(
       'INVALID_OPTION',
-      `Expected a window of at least 3 tokens for the text encoder but received ${tokenizer.window}`,
+      `Expected a window of at least 3 tokens for the text encoder, received ${tokenizer.window}`,
     );
   const windows: Window[] = [];
   let window: Window = { ids: [], weights: [] };
-  /** Index of the window's last comma, or -1. */
+  /** Index of the last comma in the window, or -1. */
   let comma = -1;
   const close = () => {
     windows.push(window);
@@ -68,7 +73,7 @@ export function chunkPrompt(
     }
   }
   if (window.ids.length > 0 || windows.length === 0) close();
-  return windows.map((one) => finish(tokenizer, one));
+  return windows.map((tokens) => finish(tokenizer, tokens));
 }
 
 interface Window {

@@ -1,25 +1,25 @@
 /**
- * Weights on encoded text. A text encoder knows no weights, so A1111 scales its output, token by token; how, is the
- * emphasis mode. Everything here works on one encoder's states, before those of two encoders are joined.
+ * Emphasis weights. As in A1111, they scale the output of a text encoder per token. Applied to the states of each
+ * encoder separately, before those of two encoders are concatenated.
  */
 import { SafelightError } from '../errors.js';
 
 /**
- * `original`: scale, then restore the chunk's mean (A1111's default). `no norm`: scale only. `ignore`: the syntax is read but weights do
- * nothing. `none`: brackets are ordinary text (`parsePrompt` is not called).
+ * Emphasis modes. `original`: scales, then restores the mean of the chunk (A1111's default). `no norm`: scales only.
+ * `ignore`: parses the syntax but ignores weights. `none`: treats brackets as text (`parsePrompt` is not called).
  */
 export const emphases = ['original', 'no norm', 'ignore', 'none'] as const;
 export type Emphasis = (typeof emphases)[number];
 
 /**
- * Scales each token's state by its weight, in a new array.
+ * Returns a copy of the states, scaled by the weights of their tokens.
  *
- * `original` multiplies by old mean / new mean over the whole chunk [T, C] (start, end and padding included), one encoder at a time.
- * Source: A1111 `modules/sd_emphasis.py`, EmphasisOriginal.
+ * `original` then multiplies by old mean / new mean of the chunk, including start, end and padding.
+ * Reference: A1111 `modules/sd_emphasis.py`, EmphasisOriginal.
  *
- * @param states one chunk of one encoder, [T, C]
- * @param weights [T], as in `Chunk.weights`
- * @throws SHAPE_MISMATCH where states is no multiple of weights
+ * @param states of one chunk and one encoder, `[T, C]`
+ * @param weights `[T]`, as in `Chunk.weights`
+ * @throws SHAPE_MISMATCH if the length of states is not a multiple of T
  */
 export function applyEmphasis(
   states: Float32Array,
@@ -30,10 +30,10 @@ export function applyEmphasis(
   if (tokens === 0 || states.length % tokens !== 0)
     throw new SafelightError(
       'SHAPE_MISMATCH',
-      `Expected states of ${tokens} tokens but received ${states.length} numbers, which ${tokens} does not divide`,
+      `Expected states of ${tokens} tokens, received ${states.length} numbers, which is not a multiple`,
     );
   const scaled = Float32Array.from(states);
-  // Weights of 1 leave mean and states as they are: the encoder's own numbers, bit by bit.
+  // With weights of 1 only, the encoder's output is returned unchanged, bit by bit.
   if (mode === 'ignore' || mode === 'none' || Array.prototype.every.call(weights, (weight) => weight === 1))
     return scaled;
   const width = states.length / tokens;
@@ -48,14 +48,13 @@ export function applyEmphasis(
 }
 
 /**
- * Appends encodings of the empty prompt, chunk by chunk, until there are as many chunks as the other prompt has, so that
- * both run in one batch (A1111's `pad_cond_uncond`).
+ * Appends encodings of the empty prompt up to the number of chunks of the other prompt, so that both run in one batch
+ * (A1111's `pad_cond_uncond`).
  *
- * @param context all chunks of a prompt, encoded and joined, [n * T, C]
- * @param chunks n
- * @param target how many chunks are wanted, n or more
- * @param empty the encoding of the empty prompt, one chunk [T, C]
- * @returns [target * T, C]; `context` itself if nothing is missing
+ * @param context encoded chunks of a prompt, `[chunks * T, C]`
+ * @param target number of chunks to return, at least `chunks`
+ * @param empty encoding of the empty prompt, one chunk `[T, C]`
+ * @returns `[target * T, C]`; `context` itself if `target` equals `chunks`
  * @throws SHAPE_MISMATCH, INVALID_OPTION
  */
 export function padChunks(
@@ -67,10 +66,10 @@ export function padChunks(
   if (context.length !== chunks * empty.length)
     throw new SafelightError(
       'SHAPE_MISMATCH',
-      `Expected ${chunks} chunks of ${empty.length} numbers but received ${context.length} numbers`,
+      `Expected ${chunks} chunks of ${empty.length} numbers, received ${context.length} numbers`,
     );
   if (!Number.isInteger(target) || target < chunks)
-    throw new SafelightError('INVALID_OPTION', `Expected at least ${chunks} chunks but received ${target}`);
+    throw new SafelightError('INVALID_OPTION', `Expected at least ${chunks} chunks, received ${target}`);
   if (target === chunks) return context;
   const padded = new Float32Array(target * empty.length);
   padded.set(context);
@@ -78,7 +77,7 @@ export function padChunks(
   return padded;
 }
 
-/** In double precision: a mean near zero is divided by. */
+/** Computes the mean in double precision, because the result may be close to zero and is divided by. */
 function mean(values: Float32Array): number {
   let sum = 0;
   for (const value of values) sum += value;

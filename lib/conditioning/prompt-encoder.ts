@@ -1,4 +1,7 @@
-/** From prompts to what the U-Net attends to: tokens, windows, encoder states, weights, and both prompts at one length. */
+/**
+ * Encoding of prompts to text embeddings: tokens, chunks, encoder states, emphasis, and alignment of positive and
+ * negative prompt.
+ */
 
 import type { TextEncoderSource } from '../checkpoint/model-descriptor.js';
 import { invalidOption, SafelightError } from '../errors.js';
@@ -10,50 +13,53 @@ import { type Chunk, chunkPrompt } from './chunks.js';
 import { applyEmphasis, type Emphasis, padChunks } from './emphasis.js';
 import { parsePrompt, plainPrompt } from './prompt.js';
 
-/** Settings for reading and encoding a prompt. */
+/** Settings for parsing and encoding a prompt. */
 export interface TextSettings {
-  /** 1 reads the layer that the model was trained with, 2 the one before it ... */
+  /** 1 uses the layer that the model was trained with, 2 the previous one, and so on. */
   readonly clipSkip: number;
   readonly emphasis: Emphasis;
-  /** Names of the patch sets that the text encoders run with, in their order. */
+  /** Names of the patch sets to apply, one per text encoder. */
   readonly patches?: readonly (string | undefined)[];
 }
 
-/** A prompt as the U-Net takes it. */
+/** Text embeddings of a prompt. */
 export interface Encoding {
-  /** `[1, T, D]`: the states of all windows, of all encoders side by side. */
+  /** `[1, T, D]`: the states of all chunks, with those of several encoders concatenated along D. */
   readonly context: Tensor;
-  /** `[1, P]`, of the first window; only for models that take it (SDXL). */
+  /** Pooled embedding `[1, P]` of the first chunk, for models that use it (SDXL); otherwise undefined. */
   readonly pooled: Tensor | undefined;
-  /** Windows that were encoded. */
+  /** Number of chunks. */
   readonly chunks: number;
 }
 
-/** One text encoder with what belongs to it. */
+/** A loaded text encoder with its tokenizer and description. */
 export interface LoadedEncoder {
   readonly encoder: TextEncoder;
   readonly tokenizer: PromptTokenizer;
   readonly source: TextEncoderSource;
 }
 
-/** Encodes prompts for a model, and knows how its text is read. */
+/** Tokenizes and encodes prompts for a model. */
 export interface PromptEncoder {
-  /** Tokens of the first encoder's window. */
+  /** Chunk length of the first encoder in tokens. */
   readonly window: number;
-  /** The windows of a prompt for the first encoder. */
+  /** Splits a prompt into chunks for the first encoder. */
   tokenize(prompt: string, emphasis: TextSettings['emphasis']): Chunk[];
-  /** @throws INVALID_OPTION for a clip skip beyond the layers, NOT_FINITE, ABORTED, DISPOSED */
+  /**
+   * Encodes a prompt.
+   * @throws INVALID_OPTION for a clip skip above the number of layers, NOT_FINITE, ABORTED, DISPOSED
+   */
   encode(prompt: string, text: TextSettings, signal?: AbortSignal): Promise<Encoding>;
-  /** Encodes a negative prompt, which some models want to be zeros where it is empty. */
+  /** Encodes a negative prompt; for batch models, an empty one is encoded as zeros. */
   encodeNegative(negative: string, text: TextSettings, signal?: AbortSignal): Promise<Encoding>;
-  /** Encodes both prompts of a guided run, of one length. */
+  /** Encodes the positive and negative prompt of guidance and aligns their lengths. */
   encodePair(
     prompt: string,
     negative: string,
     text: TextSettings,
     signal?: AbortSignal,
   ): Promise<EncodingPair>;
-  /** Brings two encodings to the length of the longer one. */
+  /** Pads the shorter of two encodings to the length of the longer one. */
   align(
     positive: Encoding,
     negative: Encoding,
@@ -68,20 +74,20 @@ export interface EncodingPair {
 }
 
 export interface ClipPromptEncoderOptions {
-  /** In the order in which their states are joined. */
+  /** In the order in which their states are concatenated. */
   readonly encoders: readonly LoadedEncoder[];
-  /** Whether clip skip counts (SD1 and its like). */
+  /** True if clip skip applies (SD1). */
   readonly clipSkips: boolean;
-  /** Whether an empty negative prompt is all zeros (SDXL). */
+  /** True if an empty negative prompt is encoded as zeros (SDXL). */
   readonly zeroEmptyNegative: boolean;
 }
 
-/** Windows of a batch of the text encoder: bounds its memory, whatever the prompt's length. */
-const WINDOWS_A_RUN = 8;
-/** Numbers of encodings that are kept (64 MB). */
-const CACHE_NUMBERS = 2 ** 24;
+/** Chunks per run of the text encoder, which bounds its memory independently of the prompt's length. */
+const CHUNKS_PER_RUN = 8;
+/** Size of the cache in f32 numbers (64 MB). */
+const MAX_CACHED_NUMBERS = 2 ** 24;
 
-/** The prompt encoder of models with CLIP's text encoders: windows of 77 tokens, encoded apart and joined. */
+/** Prompt encoder for CLIP text encoders: chunks of 77 tokens are encoded separately and concatenated. */
 export class ClipPromptEncoder implements PromptEncoder {
   private readonly cache = new Map<string, Encoding>();
 
@@ -98,15 +104,15 @@ export class ClipPromptEncoder implements PromptEncoder {
   async encode(prompt: string, text: TextSettings, signal?: AbortSignal): Promise<Encoding> {
     const { emphasis, patches = [] } = text;
     const key = JSON.stringify([prompt, emphasis, this.options.clipSkips ? text.clipSkip : 1, ...patches]);
-    const known = this.cache.get(key);
-    if (known) {
-      // Back to the end of the order in which entries are dropped.
+    const cached = this.cache.get(key);
+    if (cached) {
+      // Marks the entry as most recently used.
       this.cache.delete(key);
-      this.cache.set(key, known);
-      return known;
+      this.cache.set(key, cached);
+      return cached;
     }
     const parts = await Promise.all(
-      this.options.encoders.map((one, i) => this.encodeOne(one, prompt, text, patches[i], signal)),
+      this.options.encoders.map((encoder, i) => this.encodeWith(encoder, prompt, text, patches[i], signal)),
     );
     const encoding = join(parts);
     this.remember(key, encoding);
@@ -128,7 +134,7 @@ export class ClipPromptEncoder implements PromptEncoder {
     return negative === '' && this.options.zeroEmptyNegative ? zeros(encoded) : encoded;
   }
 
-  /** Encodings of the empty prompt are appended to the shorter one. */
+  /** Pads the shorter encoding with encodings of the empty prompt. */
   async align(
     positive: Encoding,
     negative: Encoding,
@@ -137,11 +143,11 @@ export class ClipPromptEncoder implements PromptEncoder {
   ): Promise<EncodingPair> {
     if (positive.chunks === negative.chunks) return { positive, negative };
     const empty = await this.encode('', text, signal);
-    const most = Math.max(positive.chunks, negative.chunks);
-    return { positive: padded(positive, most, empty), negative: padded(negative, most, empty) };
+    const chunks = Math.max(positive.chunks, negative.chunks);
+    return { positive: padded(positive, chunks, empty), negative: padded(negative, chunks, empty) };
   }
 
-  private async encodeOne(
+  private async encodeWith(
     { encoder, tokenizer, source }: LoadedEncoder,
     prompt: string,
     text: TextSettings,
@@ -152,20 +158,20 @@ export class ClipPromptEncoder implements PromptEncoder {
     const layer = this.layerOf(source, text.clipSkip);
     const states: Float32Array[] = [];
     let pooled: Tensor | undefined;
-    for (let first = 0; first < chunks.length; first += WINDOWS_A_RUN) {
-      const some = chunks.slice(first, first + WINDOWS_A_RUN);
+    for (let first = 0; first < chunks.length; first += CHUNKS_PER_RUN) {
+      const batch = chunks.slice(first, first + CHUNKS_PER_RUN);
       const wantsPooled = source.pooled && first === 0;
       const output = await encoder.encode(
         {
-          tokens: Tensor.from(Int32Array.from(some.flatMap((chunk) => chunk.ids)), [
-            some.length,
+          tokens: Tensor.from(Int32Array.from(batch.flatMap((chunk) => chunk.ids)), [
+            batch.length,
             tokenizer.window,
           ]),
           ...(wantsPooled
             ? {
                 eosIndex: Tensor.from(
-                  Int32Array.from(some, (chunk) => chunk.eosIndex),
-                  [some.length],
+                  Int32Array.from(batch, (chunk) => chunk.eosIndex),
+                  [batch.length],
                 ),
               }
             : {}),
@@ -173,7 +179,7 @@ export class ClipPromptEncoder implements PromptEncoder {
         { layer, finalNorm: source.finalNorm, patches, signal },
       );
       throwIfNotFinite(output.hidden.data, 'The encoded prompt');
-      some.forEach((chunk, i) => {
+      batch.forEach((chunk, i) => {
         states.push(applyEmphasis(output.hidden.at(i).data, chunk.weights, text.emphasis));
       });
       if (wantsPooled) pooled = output.pooled?.slice([0, 1]);
@@ -189,22 +195,23 @@ export class ClipPromptEncoder implements PromptEncoder {
   private layerOf(source: TextEncoderSource, clipSkip: number): number {
     if (!this.options.clipSkips) return source.layer;
     const layer = source.layer - (clipSkip - 1);
-    if (layer < 1) throw invalidOption('clipSkip', `integer between 1 and ${source.layer}`, clipSkip);
+    if (layer < 1) throw invalidOption('clipSkip', `an integer between 1 and ${source.layer}`, clipSkip);
     return layer;
   }
 
   private remember(key: string, encoding: Encoding): void {
     this.cache.set(key, encoding);
     let numbers = 0;
-    for (const kept of this.cache.values()) numbers += kept.context.size;
-    for (const [oldest, kept] of this.cache) {
-      if (numbers <= CACHE_NUMBERS) break;
+    for (const cached of this.cache.values()) numbers += cached.context.size;
+    for (const [oldest, cached] of this.cache) {
+      if (numbers <= MAX_CACHED_NUMBERS) break;
       this.cache.delete(oldest);
-      numbers -= kept.context.size;
+      numbers -= cached.context.size;
     }
   }
 }
 
+/** Parses a prompt (unless emphasis is `none`) and splits it into chunks. */
 export function chunksOf(
   tokenizer: PromptTokenizer,
   prompt: string,
@@ -213,7 +220,10 @@ export function chunksOf(
   return chunkPrompt(tokenizer, emphasis === 'none' ? plainPrompt(prompt) : parsePrompt(prompt));
 }
 
-/** States of several encoders side by side, token by token; the pooled output is of the encoder that has one. */
+/**
+ * Concatenates the states of several encoders per token; the pooled embedding is that of the encoder that returns
+ * one.
+ */
 function join(parts: readonly Encoding[]): Encoding {
   const [first] = parts as [Encoding];
   if (parts.length === 1) return first;
@@ -222,18 +232,18 @@ function join(parts: readonly Encoding[]): Encoding {
   if (parts.some((part) => part.context.shape[1] !== tokens)) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      "The tokenizers of the model's text encoders divide the prompt differently",
+      "The tokenizers of the model's text encoders split the prompt into different numbers of chunks",
     );
   }
   const widths = parts.map((part) => part.context.shape[2]!);
   const width = widths.reduce((a, b) => a + b, 0);
   const joined = new Float32Array(tokens * width);
-  let at = 0;
+  let offset = 0;
   parts.forEach(({ context }, i) => {
-    const own = widths[i]!;
+    const columns = widths[i]!;
     for (let t = 0; t < tokens; t++)
-      joined.set(context.data.subarray(t * own, (t + 1) * own), t * width + at);
-    at += own;
+      joined.set(context.data.subarray(t * columns, (t + 1) * columns), t * width + offset);
+    offset += columns;
   });
   return { context: Tensor.from(joined, [1, tokens, width]), pooled, chunks: first.chunks };
 }
@@ -250,10 +260,10 @@ function zeros({ context, pooled, chunks }: Encoding): Encoding {
 
 function concat(arrays: readonly Float32Array[]): Float32Array {
   const out = new Float32Array(arrays.reduce((n, a) => n + a.length, 0));
-  let at = 0;
+  let offset = 0;
   for (const array of arrays) {
-    out.set(array, at);
-    at += array.length;
+    out.set(array, offset);
+    offset += array.length;
   }
   return out;
 }

@@ -1,18 +1,19 @@
 /**
- * A1111's attention syntax: `(a)`, `[a]`, `(a:1.2)`, escapes, BREAK. Schedules `[a:b:10]`, alternation `[a|b]` and AND belong to
- * earlier passes over the prompt (PROMPTS: their output is again a prompt for this one); here they are ordinary characters.
+ * A1111's attention syntax: `(a)`, `[a]`, `(a:1.2)`, escapes, BREAK. Prompt editing `[a:b:10]`, alternation `[a|b]`
+ * and AND are handled by other passes in A1111; here they are ordinary text.
  *
- * Facts from A1111 `modules/prompt_parser.py` (`parse_prompt_attention`), quirks included, because pictures made there are to
- * come out here:
- * - brackets of the two kinds are matched apart, so `(a[b)c]` is allowed; unclosed ones reach to the end;
- * - a weight belongs to round brackets only: in `[a:1.2]` the `:1.2` is text;
- * - a backslash vanishes and keeps a bracket or backslash after it literal;
- * - BREAK counts outside of brackets only: inside, it is the word "BREAK" with minus the weight of its place.
+ * Follows A1111 `modules/prompt_parser.py` (`parse_prompt_attention`) including its quirks, so that its images can be
+ * reproduced:
+ * - round and square brackets are matched independently, so `(a[b)c]` is valid; unclosed ones extend to the end;
+ * - only round brackets have weights: in `[a:1.2]`, `:1.2` is text;
+ * - a backslash is removed and makes a following bracket or backslash literal;
+ * - BREAK ends a chunk only outside of brackets: inside, it is the word "BREAK" with the negated weight of its
+ *   position.
  */
 
 import { invalidOption } from '../errors.js';
 
-/** A run of text of one weight, or the end of a chunk. */
+/** Text of constant weight, or the end of a chunk (BREAK). */
 export type PromptPart =
   | { readonly kind: 'text'; readonly text: string; readonly weight: number }
   | { readonly kind: 'break' };
@@ -20,15 +21,19 @@ export type PromptPart =
 const ROUND = 1.1;
 const SQUARE = 1 / 1.1;
 
-/** Weights are multiplied in A1111's order (inner brackets first), to the last bit, down to this depth; below it in the cheapest order. */
+/**
+ * Depth up to which weights are multiplied in A1111's order (inner brackets first), which determines the last bits of
+ * the product.
+ */
 const EXACT_DEPTH = 500;
 
 /**
- * Splits a prompt into runs of equal weight. Takes time in proportion to the prompt's length, however brackets are nested.
+ * Splits a prompt into parts of constant weight. Runs in time proportional to the prompt's length, regardless of
+ * nesting.
  * @returns at least one part
  */
 export function parsePrompt(prompt: string): PromptPart[] {
-  if (typeof prompt !== 'string') throw invalidOption('prompt', 'string', prompt);
+  if (typeof prompt !== 'string') throw invalidOption('prompt', 'a string', prompt);
   const tokens = scan(prompt);
   const brackets = match(tokens);
   const pieces = weigh(tokens, brackets);
@@ -37,7 +42,7 @@ export function parsePrompt(prompt: string): PromptPart[] {
   );
 }
 
-/** A prompt taken as it is, without any syntax. */
+/** Returns a prompt as a single part, without parsing any syntax. */
 export function plainPrompt(text: string): PromptPart[] {
   return [{ kind: 'text', text, weight: 1 }];
 }
@@ -46,7 +51,7 @@ type Token =
   | { kind: 'open' | 'close'; square: boolean; text: string; weight?: number }
   | { kind: 'text' | 'literal'; text: string };
 
-/** White space as Python's `\s` has it. */
+/** Characters that Python's `\s` matches. */
 const SPACE = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
 const NUMBER = '[+-]?(?:\\d+(?:\\.\\d*)?|\\.\\d+)';
 const TOKEN = new RegExp(
@@ -69,20 +74,20 @@ function scan(prompt: string): Token[] {
 
 interface Bracket {
   multiplier: number;
-  /** When it closes: an index of a token, or after all of them. */
+  /** Index of the closing token, or a number past the last token for unclosed brackets. */
   closes: number;
 }
 
 /**
- * What each opening bracket multiplies by and when, by the index of its token; closing ones without an opening one
- * become text.
+ * Returns the multiplier and end of each opening bracket by token index. Closing brackets without an opening one are
+ * changed to text.
  */
 function match(tokens: Token[]): Map<number, Bracket> {
   const brackets = new Map<number, Bracket>();
   const [round, square]: [Bracket[], Bracket[]] = [[], []];
   tokens.forEach((token, i) => {
     if (token.kind === 'open') {
-      // Until it is closed: the round ones are multiplied last but one, the square ones last.
+      // Unclosed round brackets are multiplied second to last, unclosed square brackets last.
       const bracket = token.square
         ? { multiplier: SQUARE, closes: tokens.length + 1 }
         : { multiplier: ROUND, closes: tokens.length };
@@ -109,7 +114,7 @@ interface Piece {
 function weigh(tokens: readonly Token[], brackets: ReadonlyMap<number, Bracket>): Piece[] {
   const pieces: Piece[] = [];
   const [round, square] = [new Nest(), new Nest()];
-  /** The product of what surrounds the present place, for text and (-1) for BREAK; computed once a place. */
+  /** Product of the multipliers of all open brackets (negated for BREAK); recomputed when brackets open or close. */
   let weight: number | undefined;
   tokens.forEach((token, i) => {
     if (token.kind === 'open') {
@@ -130,7 +135,7 @@ function weigh(tokens: readonly Token[], brackets: ReadonlyMap<number, Bracket>)
   return pieces.length > 0 ? pieces : [{ text: '', weight: 1 }];
 }
 
-/** Brackets of one kind that are open, with the products of the outer ones. */
+/** Open brackets of one kind with the cumulative products of their multipliers. */
 class Nest {
   readonly open: Bracket[] = [];
   readonly #products = [1];
@@ -145,13 +150,16 @@ class Nest {
     this.#products.pop();
   }
 
-  /** Of the outermost `count`. */
+  /** Returns the product of the outermost `count` brackets. */
   product(count: number): number {
     return this.#products[count]!;
   }
 }
 
-/** Multiplies in the order in which the brackets close, and at once what lies further out than EXACT_DEPTH. */
+/**
+ * Multiplies the multipliers in the order in which their brackets close, and those beyond EXACT_DEPTH by their
+ * cumulative product.
+ */
 function product(round: Nest, square: Nest): number {
   let weight = 1;
   let [r, s] = [round.open.length, square.open.length];
@@ -166,12 +174,12 @@ const BREAK = /(?<![\p{L}\p{N}_])BREAK(?![\p{L}\p{N}_])/gu;
 const LEADING = new RegExp(`^[${SPACE}]+`);
 const SPACES = new RegExp(`[${SPACE}]`);
 
-/** Text before, between and after BREAKs, without the white space around them. */
+/** Splits text at BREAK and removes white space around it. */
 function splitAtBreak(text: string): string[] {
   const parts = text.split(BREAK);
   return parts.map((part, i) => {
-    const behind = i > 0 ? part.replace(LEADING, '') : part;
-    return i < parts.length - 1 ? trimEnd(behind) : behind;
+    const trimmed = i > 0 ? part.replace(LEADING, '') : part;
+    return i < parts.length - 1 ? trimEnd(trimmed) : trimmed;
   });
 }
 

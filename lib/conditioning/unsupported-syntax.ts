@@ -1,21 +1,22 @@
 /**
- * Constructs of A1111's prompt language that Safelight does not support and encodes as plain words: networks, prompt editing, alternation
- * and AND. Read as A1111 reads them: networks are cut out first (`extra_networks.py`), then the prompt is divided at AND, then each part
- * is parsed (`prompt_parser.py`). A part that its grammar refuses is taken literally there too, so nothing of it is reported.
+ * Detects constructs of A1111's prompt language that Safelight does not support and encodes as plain text: networks,
+ * prompt editing, alternation and AND. Follows A1111's order: networks are removed first (`extra_networks.py`), then
+ * the prompt is split at AND, then each part is parsed (`prompt_parser.py`). Parts that do not match its grammar are
+ * literal text in A1111 too and are not reported.
  */
 
 export type UnsupportedKind = 'lora' | 'lyco' | 'hypernet' | 'editing' | 'alternation' | 'AND';
 
 export interface UnsupportedSyntax {
   readonly kind: UnsupportedKind;
-  /** As it is written in the prompt. */
+  /** The construct as written in the prompt. */
   readonly text: string;
 }
 
 /**
- * Finds them in time proportional to the prompt's length.
- * @param options.negative a negative prompt: A1111 divides only positive ones at AND
- * @returns networks, then what is between brackets and AND in their order; nested constructs each
+ * Finds unsupported constructs in time proportional to the prompt's length.
+ * @param options.negative true for a negative prompt, which A1111 does not split at AND
+ * @returns networks first, then bracketed constructs and AND in order; nested constructs are listed individually
  */
 export function unsupportedSyntax(
   prompt: string,
@@ -26,24 +27,24 @@ export function unsupportedSyntax(
   const bracketed = parts.map((part) => constructs(part));
   return [
     ...networks,
-    ...bracketed.flatMap((found, i) => (i === 0 ? found : [{ kind: 'AND', text: 'AND' } as const, ...found])),
+    ...bracketed.flatMap((list, i) => (i === 0 ? list : [{ kind: 'AND', text: 'AND' } as const, ...list])),
   ];
 }
 
 const AND = /(?<![\p{L}\p{N}_])AND(?![\p{L}\p{N}_])/u;
 const NETWORK = /<(lora|lyco|hypernet):/gi;
 
-/** `<lora:name:weight>` and its kin, and the prompt without them. */
+/** Extracts networks such as `<lora:name:weight>` and returns the prompt without them. */
 function cutNetworks(prompt: string): { networks: UnsupportedSyntax[]; rest: string } {
   const networks: UnsupportedSyntax[] = [];
   let rest = '';
   let done = 0;
   for (const match of prompt.matchAll(NETWORK)) {
-    const inside = match.index + match[0].length;
+    const start = match.index + match[0].length;
     if (match.index < done) continue;
-    const end = prompt.indexOf('>', inside);
+    const end = prompt.indexOf('>', start);
     if (end < 0) break;
-    if (end === inside) continue;
+    if (end === start) continue;
     networks.push({
       kind: match[1]!.toLowerCase() as 'lora' | 'lyco' | 'hypernet',
       text: prompt.slice(match.index, end + 1),
@@ -54,13 +55,13 @@ function cutNetworks(prompt: string): { networks: UnsupportedSyntax[]; rest: str
   return { networks, rest: rest + prompt.slice(done) };
 }
 
-/** A bracket that is open, and what of its inside decides what it is. */
+/** An open bracket with the properties of its content that determine its kind. */
 interface Open {
   readonly square: boolean;
   readonly start: number;
   colons: number;
   pipes: number;
-  /** Where the last colon or pipe of its own ends. */
+  /** End of its last colon or pipe, not counting nested brackets. */
   last: number;
 }
 
@@ -68,21 +69,21 @@ const TOKEN = /\\[^\n]|[()[\]:|\\]/g;
 const NUMBER = /^\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?\s*$/;
 
 /**
- * Prompt editing and alternation of one part of a prompt. Brackets that do not match are characters, and since no construct may hold such a
- * character, every bracket open around one is a character too.
+ * Finds prompt editing and alternation in one part of a prompt. Unmatched brackets are literal characters; because
+ * constructs must not contain these, all enclosing open brackets become literal too.
  */
 function constructs(text: string): UnsupportedSyntax[] {
-  const found: { readonly construct: UnsupportedSyntax; readonly start: number }[] = [];
+  const matches: { readonly construct: UnsupportedSyntax; readonly start: number }[] = [];
   let open: Open[] = [];
-  /** Pipes outside of alternations, which the grammar does not have. */
+  /** Pipes outside of alternations, which the grammar does not allow. */
   let stray = 0;
-  const forget = () => {
+  const makeLiteral = () => {
     for (const { pipes } of open) stray += pipes;
     open = [];
   };
   for (const { 0: token, index } of text.matchAll(TOKEN)) {
     const top = open.at(-1);
-    if (token === '\\') return []; // at the end of a line: the grammar has no such thing
+    if (token === '\\') return []; // at the end of a line, which the grammar does not allow
     if (token === '(' || token === '[')
       open.push({ square: token === '[', start: index, colons: 0, pipes: 0, last: 0 });
     else if (token === ':' || token === '|') {
@@ -94,25 +95,25 @@ function constructs(text: string): UnsupportedSyntax[] {
       }
     } else if (token === ')' || token === ']') {
       if (!top || top.square !== (token === ']')) {
-        forget();
+        makeLiteral();
         continue;
       }
       const kind = kindOf(top, text.slice(top.last, index));
       if (kind === 'literal') {
-        forget();
+        makeLiteral();
         continue;
       }
       open.pop();
       if (kind !== 'attention')
-        found.push({ construct: { kind, text: text.slice(top.start, index + 1) }, start: top.start });
+        matches.push({ construct: { kind, text: text.slice(top.start, index + 1) }, start: top.start });
     }
   }
-  forget();
+  makeLiteral();
   if (stray > 0) return [];
-  return found.sort((a, b) => a.start - b.start).map(({ construct }) => construct);
+  return matches.sort((a, b) => a.start - b.start).map(({ construct }) => construct);
 }
 
-/** What a closed pair of brackets is. @param tail its inside after the last colon or pipe */
+/** Returns the kind of a closed pair of brackets. @param tail its content after the last colon or pipe */
 function kindOf({ square, colons, pipes }: Open, tail: string): UnsupportedKind | 'attention' | 'literal' {
   if (!square) return colons <= 1 && pipes === 0 ? 'attention' : 'literal';
   if (colons === 0 && pipes === 0) return 'attention';

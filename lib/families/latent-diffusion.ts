@@ -1,4 +1,7 @@
-/** CompVis' own latent diffusion models: text, classes, images of one kind, inpainting, enlargement. arXiv:2112.10752. */
+/**
+ * Latent diffusion models of CompVis: text-conditional, class-conditional, unconditional, inpainting,
+ * super-resolution. arXiv:2112.10752.
+ */
 import { latentDiffusion } from './shared/latent-diffusion.js';
 
 export const latentDiffusionFamily = latentDiffusion(

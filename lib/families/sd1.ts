@@ -1,4 +1,7 @@
-/** Stable Diffusion 1: CLIP ViT-L's text encoder, latents of 4 channels, images of 512 pixels. Rombach et al. 2022, arXiv:2112.10752. */
+/**
+ * Stable Diffusion 1: text encoder of CLIP ViT-L, latents of 4 channels, images of 512 x 512 pixels. Rombach et al.
+ * 2022, arXiv:2112.10752.
+ */
 import { stableDiffusion } from './shared/stable-diffusion.js';
 import { CLIP_PREFIX, CLIP_USE, ldmLayout } from './shared/text-encoder-layouts.js';
 

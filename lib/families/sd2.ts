@@ -1,4 +1,7 @@
-/** Stable Diffusion 2: OpenCLIP ViT-H's text encoder; models of 512 pixels predict noise, those of 768 v. */
+/**
+ * Stable Diffusion 2: text encoder of OpenCLIP ViT-H; models for 512 x 512 pixels predict noise, those for 768 x 768
+ * predict v.
+ */
 import { stableDiffusion } from './shared/stable-diffusion.js';
 import { ldmLayout, OPENCLIP_USE, sdcppLayout } from './shared/text-encoder-layouts.js';
 
@@ -14,7 +17,7 @@ export const sd2 = stableDiffusion({
   folder: ({ addition, openClip }) => !addition && openClip,
   scalingFactor: 0.18215,
   zeroEmptyNegative: false,
-  // The 512 and the 768 model have the same tensors.
+  // Models for 512 and 768 pixels have the same tensors.
   predictionVaries: true,
   imageSide: ({ prediction }) => (prediction === 'v' ? 768 : 512),
   encoderName: () => 'text_encoder',

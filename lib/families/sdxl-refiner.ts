@@ -1,4 +1,4 @@
-/** The refiner of Stable Diffusion XL: its second text encoder alone, and an aesthetic score in the place of the target size. */
+/** Refiner of Stable Diffusion XL: only the second text encoder, and an aesthetic score instead of the target size. */
 import { SDXL_STEPS } from '../sampling/schedules/align-your-steps.js';
 import { stableDiffusion } from './shared/stable-diffusion.js';
 import { ldmLayout, OPENCLIP_XL_USE, sdcppLayout } from './shared/text-encoder-layouts.js';

@@ -1,4 +1,7 @@
-/** Stable Diffusion XL: two text encoders, pooled text and sizes, images of 1024 pixels. Podell et al. 2023, arXiv:2307.01952. */
+/**
+ * Stable Diffusion XL: two text encoders, pooled text and size conditioning, images of 1024 x 1024 pixels. Podell et
+ * al. 2023, arXiv:2307.01952.
+ */
 import { SDXL_STEPS } from '../sampling/schedules/align-your-steps.js';
 import { stableDiffusion } from './shared/stable-diffusion.js';
 import { CLIP_XL_USE, ldmLayout, OPENCLIP_XL_USE, sdcppLayout } from './shared/text-encoder-layouts.js';

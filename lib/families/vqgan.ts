@@ -1,4 +1,6 @@
-/** VQGAN and its transformers: images as code indices of a codebook, sampled one after the other. Esser et al. 2021, arXiv:2012.09841. */
+/**
+ * VQGAN and its transformers, which sample images as sequences of code indices. Esser et al. 2021, arXiv:2012.09841.
+ */
 import { join } from 'node:path';
 import { openWeights } from '../checkpoint/formats/open-weights.js';
 import { hasFirstStage } from '../checkpoint/open-first-stage.js';
@@ -20,7 +22,7 @@ export const vqgan: AutoregressiveFamily = {
   open: openVqganModel,
 };
 
-/** Tells by its names whether a checkpoint holds an autoencoder but no U-Net, which CompVis' latent diffusion has beside one. */
+/** True for a checkpoint with an autoencoder and without a U-Net; with a U-Net it is a latent diffusion model. */
 async function isCheckpoint(path: string): Promise<boolean> {
   const { tensors } = await openWeights(path);
   for (const name of tensors.keys()) if (name.startsWith('model.diffusion_model.')) return false;

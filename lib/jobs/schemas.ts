@@ -1,6 +1,6 @@
 /** What each type of job may be asked: the pipeline's options by their own names, with the limits of whoever serves them. */
 import { z } from 'zod';
-import { coverFields, drawFields } from '../options/declarations/autoregressive.js';
+import { encodeSizeFields, sampleFields } from '../options/declarations/autoregressive.js';
 import { commonFields } from '../options/declarations/generation.js';
 import { hiresFields } from '../options/declarations/hires.js';
 import { maskFields } from '../options/declarations/mask.js';
@@ -22,11 +22,11 @@ export function jobShapes(limits: JobLimits) {
   const common = shapeOf(commonFields, limits);
   const generation = { ...common, prompt: common.prompt.default('') };
   const fromImage = { ...generation, ...shapeOf(sourceFields, limits), init: imageSchema };
-  const size = shapeOf(coverFields, limits);
+  const size = shapeOf(encodeSizeFields, limits);
   const label = shapeOf({ class: conditionFields.class }, limits);
   const row = z.array(z.int().min(0).max(1e7)).min(1).max(4096);
   const codes = {
-    ...shapeOf(drawFields, limits),
+    ...shapeOf(sampleFields, limits),
     start: z.array(row).min(1).max(4096).optional().describe('Rows of codes to write over'),
   };
   return {

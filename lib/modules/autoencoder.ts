@@ -21,24 +21,26 @@ import { runTiled, spansOf } from './tiling.js';
 export interface TiledOptions {
   readonly signal?: AbortSignal | undefined;
   /**
-   * Pixels a side above which an image is worked through in overlapping tiles; Infinity for never. By default 1024, with memory `fast`
-   * 2048, with `lean` 256.
+   * Side length in pixels above which an image is processed in overlapping tiles; Infinity disables tiling. The
+   * default is 1024, 2048 with memory `fast`, 256 with `lean`.
    */
   readonly tile?: number | undefined;
-  /** Tiles done, and of all; a picture that is no larger than a tile is one. */
+  /** Receives the number of finished tiles and of all tiles; an image no larger than a tile counts as one. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 /**
- * Pixels a side by memory mode. Not below SDXL's own size by default, so that images of the sizes models are trained on are whole and equal
- * to the reference. The decoder's activations of 512 x 512 pixels take 640 MB; what overlaps is computed twice.
+ * Side length of a tile in pixels, by memory mode. The default is SDXL's native 1024, so that images of the sizes
+ * models are trained on are decoded in one piece and match the reference. Decoding 512 x 512 pixels needs 640 MB of
+ * activations; overlaps are computed twice.
  */
 const TILES: Readonly<Record<MemoryMode, number>> = { fast: 2048, balanced: 1024, lean: 256 };
-/** Part of a tile that it shares with its neighbour. */
+/** Fraction of a tile that overlaps its neighbour. */
 const OVERLAP = 0.25;
 
 /**
- * A KL autoencoder, loaded. Latents are the codec's own: the sampler's are (z - shift_factor) * scaling_factor of the config.
+ * A loaded KL autoencoder. Its latents z are unscaled; the sampler works on (z - shift_factor) * scaling_factor
+ * (fields of the config).
  */
 export class Autoencoder extends LoadedModule<AutoencoderConfig> {
   private constructor(
@@ -70,8 +72,9 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
   }
 
   /**
-   * @param image `[B, 3, H, W]` in -1..1, sides multiples of `factor`
-   * @returns moments `[B, 2C, H / factor, W / factor]`: means, then log variances
+   * Encodes images to the moments of the latent distribution.
+   * @param image `[B, 3, H, W]` in -1..1, sides multiples of f = `downsampleFactor`
+   * @returns moments `[B, 2C, H / f, W / f]`: means, then log variances
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async encode(image: Tensor, options: TiledOptions = {}): Promise<Tensor> {
@@ -88,8 +91,9 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
   }
 
   /**
+   * Decodes latents to images.
    * @param latent `[B, C, h, w]`
-   * @returns image `[B, 3, h * factor, w * factor]`, in -1..1 or a little beyond
+   * @returns image `[B, 3, h * f, w * f]` with f = `downsampleFactor`, nominally in -1..1 but not clamped
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async decode(latent: Tensor, options: TiledOptions = {}): Promise<Tensor> {
@@ -101,29 +105,29 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
     });
   }
 
-  /** `encode` of a whole picture, with taps. */
+  /** Runs `encode` without tiling, with taps and overrides. */
   async encodeWhole(
     image: Tensor,
     options: CallOptions = {},
   ): Promise<CallResult & { readonly moments: Tensor }> {
     checkCall(options);
     sides('image', image, this.config.in_channels);
-    const { outputs, ...told } = await this.call('encode', { image }, options);
-    return { moments: outputs.moments!, ...told };
+    const { outputs, ...result } = await this.call('encode', { image }, options);
+    return { moments: outputs.moments!, ...result };
   }
 
-  /** `decode` of a whole latent, with taps. */
+  /** Runs `decode` without tiling, with taps and overrides. */
   async decodeWhole(
     latent: Tensor,
     options: CallOptions = {},
   ): Promise<CallResult & { readonly image: Tensor }> {
     checkCall(options);
     sides('latent', latent, this.config.latent_channels);
-    const { outputs, ...told } = await this.call('decode', { latent }, options);
-    return { image: outputs.image!, ...told };
+    const { outputs, ...result } = await this.call('decode', { latent }, options);
+    return { image: outputs.image!, ...result };
   }
 
-  /** Everything that can be tapped for a picture of `height` x `width` pixels. */
+  /** Lists the nodes that can be tapped for images of `height` x `width` pixels, 512 by default. */
   nodes(entry: 'encode' | 'decode', size: ImageSize = {}): NodeInfo[] {
     checkEntry(entry, 'encode', 'decode');
     checkSizes(size, 'batch', 'height', 'width');
@@ -144,15 +148,19 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
     );
   }
 
-  /** Bytes of the buffers that decoding a picture of `height` x `width` pixels needs, in tiles if it is large. @throws ABORTED, DISPOSED */
+  /**
+   * Returns the bytes of compute buffers for decoding an image of `height` x `width` pixels, of one tile if the image
+   * is tiled.
+   * @throws ABORTED, DISPOSED
+   */
   async decodeBytes(height: number, width: number, signal?: AbortSignal): Promise<number> {
     checkSizes({ height, width });
     checkSignal('signal', signal);
     const { downsampleFactor } = this;
     const side = Math.floor(this.tile / downsampleFactor);
-    const whole = height <= side * downsampleFactor && width <= side * downsampleFactor;
+    const isSingleTile = height <= side * downsampleFactor && width <= side * downsampleFactor;
     const [h, w] = [height, width].map((pixels) =>
-      whole
+      isSingleTile
         ? pixels / downsampleFactor
         : spansOf(pixels / downsampleFactor, side, Math.ceil(side * OVERLAP)).size,
     ) as [number, number];
@@ -168,7 +176,7 @@ export class Autoencoder extends LoadedModule<AutoencoderConfig> {
   ): Promise<Tensor> {
     const { downsampleFactor } = this;
     if (typeof tile !== 'number' || !(tile >= 4 * downsampleFactor)) {
-      throw invalidOption('tile', `number of pixels of at least ${4 * downsampleFactor}`, tile);
+      throw invalidOption('tile', `a number of pixels of at least ${4 * downsampleFactor}`, tile);
     }
     const [height, width] = input.shape.slice(2).map((side) => side / scale.from) as [number, number];
     const side = Math.floor(tile / downsampleFactor);

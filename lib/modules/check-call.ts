@@ -1,4 +1,7 @@
-/** Checks the arguments of a loaded module's methods, so that any malformed one is a typed error. */
+/**
+ * Checks of the arguments of loaded modules, so that malformed ones are rejected with typed errors before the native
+ * call.
+ */
 
 import { TensorRef } from '../binding/tensor-ref.js';
 import { ComponentWeights } from '../checkpoint/weights/component.js';
@@ -11,8 +14,8 @@ import { type CallOptions, type LoadOptions, memoryModes } from './module-option
 const CALL_KEYS = ['signal', 'taps', 'overrides', 'timings', 'patches'];
 
 /**
- * Options of one run.
- * @param more names of options besides those of every run
+ * Checks the options of a run.
+ * @param more names of options accepted in addition to those of `CallOptions`
  * @throws INVALID_OPTION
  */
 export function checkCall<T extends CallOptions>(options: T, ...more: string[]): T {
@@ -20,10 +23,10 @@ export function checkCall<T extends CallOptions>(options: T, ...more: string[]):
   checkSignal('signal', options.signal);
   const { taps, overrides = {}, timings, patches } = options;
   if (typeof overrides !== 'object' || overrides === null || Array.isArray(overrides))
-    throw invalidOption('overrides', 'tensors by the names of nodes', overrides);
+    throw invalidOption('overrides', 'an object of tensors keyed by node name', overrides);
   for (const [node, tensor] of Object.entries(overrides)) checkIsTensor(`overrides.${node}`, tensor);
   if (taps !== undefined && !(Array.isArray(taps) && taps.every((name) => typeof name === 'string')))
-    throw invalidOption('taps', 'an array of names', taps);
+    throw invalidOption('taps', 'an array of node names', taps);
   if (timings !== undefined && typeof timings !== 'boolean')
     throw invalidOption('timings', 'true or false', timings);
   if (patches !== undefined && (typeof patches !== 'string' || patches === ''))
@@ -40,7 +43,7 @@ export function checkFlags(options: object, ...names: string[]): void {
   }
 }
 
-/** Tensors by name, each of any shape: the graph knows which shapes it takes. @throws INVALID_OPTION */
+/** Checks the names of inputs; the graph checks their shapes. @throws INVALID_OPTION */
 export function checkInputs<T extends object>(inputs: T, ...names: (keyof T & string)[]): T {
   knownKeys('inputs', inputs, new Set(names));
   return inputs;
@@ -52,32 +55,32 @@ export function checkIsTensor(name: string, value: unknown): AnyTensor {
   throw invalidOption(name, 'a Tensor', value);
 }
 
-/** True for a tensor in the memory of a device, and for a list of such. */
+/** True for a tensor in device memory or a non-empty list of them. */
 export function isTensorRef(value: unknown): value is TensorRef | readonly TensorRef[] {
   const refs: readonly unknown[] = Array.isArray(value) ? value : [value];
-  return refs.length > 0 && refs.every((one) => one instanceof TensorRef);
+  return refs.length > 0 && refs.every((ref) => ref instanceof TensorRef);
 }
 
-/** @throws INVALID_OPTION for what is neither a tensor nor in the memory of a device */
+/** @throws INVALID_OPTION for a value that is neither a Tensor nor one or several TensorRefs */
 export function checkTensorOrRef(name: string, value: unknown): void {
   if (!isTensorRef(value) && !(value instanceof Tensor))
-    throw invalidOption(name, 'a Tensor, a TensorRef or a list of those', value);
+    throw invalidOption(name, 'a Tensor, a TensorRef or a list of TensorRefs', value);
 }
 
 /**
- * Sizes and counts by name; those that are left out have a default.
- * @param names all that there are; by default those that are given
+ * Checks sizes and counts, each an integer from 1 to 2^20 or undefined.
+ * @param names accepted names; by default any name is accepted
  * @throws INVALID_OPTION
  */
 export function checkSizes(sizes: object, ...names: string[]): void {
   if (names.length > 0) knownKeys('size', sizes, new Set(names));
   for (const [name, size] of Object.entries(sizes)) {
-    const fits = Number.isSafeInteger(size) && size >= 1 && size <= LARGEST;
-    if (size !== undefined && !fits) throw invalidOption(name, `integer between 1 and ${LARGEST}`, size);
+    const fits = Number.isSafeInteger(size) && size >= 1 && size <= MAX_SIZE;
+    if (size !== undefined && !fits) throw invalidOption(name, `an integer between 1 and ${MAX_SIZE}`, size);
   }
 }
 
-/** Size of images in pixels, and their number. */
+/** Number of images and their size in pixels. */
 export interface ImageSize {
   readonly batch?: number;
   readonly height?: number;
@@ -86,12 +89,12 @@ export interface ImageSize {
 
 /** @throws INVALID_OPTION */
 export function checkEntry(entry: unknown, ...entries: string[]): void {
-  if (!entries.some((one) => one === entry))
+  if (!entries.some((name) => name === entry))
     throw invalidOption('entry', `one of ${entries.join(', ')}`, entry);
 }
 
-/** Largest size accepted, so that a slip is an error instead of a graph of terabytes. */
-const LARGEST = 2 ** 20;
+/** Largest size accepted, so that a typing error does not plan a graph of terabytes. */
+const MAX_SIZE = 2 ** 20;
 
 const LOAD_KEYS = new Set([
   'backend',
@@ -115,15 +118,15 @@ export function checkLoad(options: LoadOptions): void {
   if (storage !== undefined) oneOf('storage', storage, storageTypes);
   if (memory !== undefined) oneOf('memory', memory, memoryModes);
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 0 && threads <= 1024))
-    throw invalidOption('threads', 'integer between 0 and 1024', threads);
+    throw invalidOption('threads', 'an integer between 0 and 1024', threads);
 }
 
-/** A component as `openModel` and its kin describe it. @throws INVALID_OPTION */
+/** Checks a component description as `openModel` returns it. @throws INVALID_OPTION */
 export function checkSource<T extends { readonly config: object; readonly weights: ComponentWeights }>(
   source: T,
 ): T {
   const { config, weights } = Object(source) as { config?: unknown; weights?: unknown };
   if (typeof config !== 'object' || config === null || !(weights instanceof ComponentWeights))
-    throw invalidOption('source', "a component of openModel's ({ config, weights })", source);
+    throw invalidOption('source', 'a component returned by openModel ({ config, weights })', source);
   return source;
 }

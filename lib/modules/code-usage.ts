@@ -1,27 +1,33 @@
 import { invalidOption } from '../errors.js';
 
-/** Beyond any codebook. */
-const MOST_CODES = 2 ** 24;
+/** Larger than any published codebook. */
+const MAX_CODES = 2 ** 24;
 
-/** How a picture uses a codebook. */
+/** Statistics of the code indices that an image uses. */
 export interface CodeUsage {
-  /** Different codes that occur. */
+  /** Number of distinct codes that occur. */
   readonly used: number;
-  /** Codes there are. */
+  /** Number of codes in the codebook. */
   readonly of: number;
   /**
-   * e to the entropy of how often each occurs, from 1 (always the same) to `of` (all alike): taming's `perplexity`, exp(-sum p log(p + 1e-10)).
+   * exp(-sum p log(p + 1e-10)) over the frequencies p of the codes, as `perplexity` in taming-transformers: from 1
+   * (one code everywhere) to `of` (all codes equally often).
    */
   readonly perplexity: number;
-  /** How often each occurs. */
+  /** Occurrences of each code, `[of]`. */
   readonly counts: Int32Array;
 }
 
-/** @param indices from 0 to `codes` - 1 */
+/**
+ * Counts the code indices of an image.
+ * @param indices between 0 and `codes` - 1
+ * @param codes size of the codebook, 1 to 2^24
+ * @throws INVALID_OPTION
+ */
 export function codeUsage(indices: Int32Array, codes: number): CodeUsage {
-  if (!Number.isSafeInteger(codes) || codes < 1 || codes > MOST_CODES)
-    throw invalidOption('codes', `integer between 1 and ${MOST_CODES}`, codes);
-  if (!(indices instanceof Int32Array)) throw invalidOption('indices', 'Int32Array', indices);
+  if (!Number.isSafeInteger(codes) || codes < 1 || codes > MAX_CODES)
+    throw invalidOption('codes', `an integer between 1 and ${MAX_CODES}`, codes);
+  if (!(indices instanceof Int32Array)) throw invalidOption('indices', 'an Int32Array', indices);
   const counts = new Int32Array(codes);
   for (const index of indices) {
     if (index < 0 || index >= codes)

@@ -1,6 +1,6 @@
 /**
- * A table of the codes that training data used (`quantize.used`): outside, a code is its place in the table (taming's
- * VectorQuantizer2 with `remap`).
+ * Remapping of a codebook to the codes that its training data used (`quantize.used`). The code indices that users see
+ * are positions in this table (VectorQuantizer2 with `remap` in taming-transformers).
  */
 
 import type { UnknownIndex } from '../checkpoint/config/types.js';
@@ -10,24 +10,28 @@ import { SafelightError } from '../errors.js';
 
 const MAX_CODES = 1 << 22;
 
-/** Picks for an unknown code: a whole number from 0 on and below `below`. */
+/** Chooses a position for an unknown code: an integer of at least 0 and less than `below`. */
 export type PickCode = (below: number) => number;
 
 export class CodebookRemap {
-  private readonly placeOf = new Map<number, number>();
+  private readonly positionOf = new Map<number, number>();
 
   private constructor(
-    /** Codes of the codebook, by their place. */
+    /** The codebook's code at each position. */
     readonly used: Int32Array,
     readonly unknown: UnknownIndex,
   ) {
-    // The first place, where a code is listed twice.
-    used.forEach((code, place) => {
-      if (!this.placeOf.has(code)) this.placeOf.set(code, place);
+    // A code that is listed twice maps to its first position.
+    used.forEach((code, position) => {
+      if (!this.positionOf.has(code)) this.positionOf.set(code, position);
     });
   }
 
-  /** @param codes of the codebook. @throws INVALID_FILE for a table of other codes, UNSUPPORTED_MODEL, FILE_NOT_FOUND */
+  /**
+   * Reads the table from a checkpoint.
+   * @param codes size of the codebook
+   * @throws INVALID_FILE for entries outside the codebook, UNSUPPORTED_MODEL, FILE_NOT_FOUND
+   */
   static async read(table: TensorInfo, codes: number, unknown: UnknownIndex): Promise<CodebookRemap> {
     return CodebookRemap.of(
       await readValues(table, MAX_CODES),
@@ -37,45 +41,50 @@ export class CodebookRemap {
     );
   }
 
-  /** @param where for messages */
+  /** @param where describes the source of the values in messages */
   static of(values: readonly number[], codes: number, unknown: UnknownIndex, where: string): CodebookRemap {
     const wrong = values.find((code) => !Number.isInteger(code) || code < 0 || code >= codes);
     if (wrong !== undefined || values.length === 0) {
       throw new SafelightError(
         'INVALID_FILE',
-        `${where} is no table of the codebook's ${codes} codes (${wrong ?? 'it is empty'}); the file is damaged`,
+        wrong === undefined
+          ? `${where} is empty, but has to list codes of the codebook; the file is damaged`
+          : `${where} lists code ${wrong}, but the codebook has ${codes} codes; the file is damaged`,
       );
     }
     if (typeof unknown === 'number' && unknown >= values.length) {
       throw new SafelightError(
         'INVALID_FILE',
-        `${where} has ${values.length} codes, so unknown_index cannot be ${unknown}; take the config that belongs to it`,
+        `${where} lists ${values.length} codes, so unknown_index cannot be ${unknown}; use the config that belongs to this checkpoint`,
       );
     }
     return new CodebookRemap(Int32Array.from(values), unknown);
   }
 
-  /** How many indices there are outside. */
+  /** Number of distinct code indices after remapping. */
   get size(): number {
     return this.used.length + (this.unknown === 'extra' ? 1 : 0);
   }
 
-  /** Codes of the codebook as places. @param pick where unknown codes become a random place */
-  toPlaces(codes: Int32Array, pick: PickCode): Int32Array {
+  /** Converts codes of the codebook to positions. @param pick called for unknown codes if `unknown` is `random` */
+  toPositions(codes: Int32Array, pick: PickCode): Int32Array {
     return codes.map((code) => {
-      const place = this.placeOf.get(code);
-      if (place !== undefined) return place;
+      const position = this.positionOf.get(code);
+      if (position !== undefined) return position;
       if (this.unknown === 'extra') return this.used.length;
       return this.unknown === 'random' ? pick(this.size) : this.unknown;
     });
   }
 
-  /** Places as codes of the codebook; the one for unknown codes is the first of the table. */
-  toIndices(places: Int32Array): Int32Array {
-    return places.map((place) => this.used[place < this.used.length ? place : 0]!);
+  /**
+   * Converts positions to codes of the codebook; the extra position for unknown codes becomes the first code of the
+   * table.
+   */
+  toCodes(positions: Int32Array): Int32Array {
+    return positions.map((position) => this.used[position < this.used.length ? position : 0]!);
   }
 
-  /** What is added to logits so that only codes of the table can win. */
+  /** Returns a mask `[codes]` to add to logits: 0 for codes of the table, -Infinity for all others. */
   mask(codes: number): Float32Array {
     const mask = new Float32Array(codes).fill(-Infinity);
     for (const code of this.used) mask[code] = 0;

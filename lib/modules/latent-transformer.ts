@@ -18,20 +18,22 @@ export interface LatentTransformerSource {
   readonly weights: ComponentWeights;
 }
 
-/** What a transformer reads; with both, the embeddings come first. */
+/** Inputs of the transformer; with both, the embeddings precede the codes. */
 export interface SequenceInputs {
-  /** `[B, T]` i32, each in `[0, vocab_size)`. */
+  /** Code indices `[B, T]`, each in `[0, vocab_size)`. */
   readonly codes?: Tensor<Int32Array> | undefined;
-  /** `[B, E, n_embd]` in the place of the first E codes' embeddings. */
+  /** `[B, E, n_embd]`, used instead of the embeddings of the first E codes. */
   readonly embeddings?: Tensor | undefined;
 }
 
 export interface LogitsOutput extends CallResult {
-  /** `[B, E + T, vocab_size]`: at each place, of the code after it. */
+  /** `[B, E + T, vocab_size]`: at each position the logits of the next code. */
   readonly logits: Tensor;
 }
 
-/** The transformer of Taming Transformers (Esser et al. 2021), loaded: the logits of the next code of a sequence. */
+/**
+ * A loaded transformer of Taming Transformers (Esser et al. 2021), which predicts the logits of the next code index.
+ */
 export class LatentTransformer extends LoadedModule<LatentTransformerConfig> {
   #sequences = 0;
 
@@ -47,43 +49,43 @@ export class LatentTransformer extends LoadedModule<LatentTransformerConfig> {
     );
   }
 
-  /** Codes there are. */
+  /** Number of codes that the transformer accepts and predicts (`vocab_size`). */
   get vocabulary(): number {
     return this.config.vocab_size;
   }
 
-  /** Places it can look at. */
+  /** Longest sequence in positions (`block_size`). */
   get block(): number {
     return this.config.block_size;
   }
 
   /**
-   * The logits at every place of whole sequences, at most `block_size` long.
+   * Computes the logits at every position of sequences of at most `block_size` positions.
    *
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async forward(inputs: SequenceInputs, options: CallOptions = {}): Promise<LogitsOutput> {
     checkCall(options);
-    const { outputs, taps, timings } = await this.call('forward', given(inputs), options);
+    const { outputs, taps, timings } = await this.call('forward', checkedInputs(inputs), options);
     return { logits: outputs.logits!, taps, timings };
   }
 
-  /** An empty sequence to append to, code by code; its keys and values stay with the module until it is disposed. */
+  /** Starts an empty sequence with a key-value cache, which the module keeps until the sequence is disposed. */
   begin(): CodeSequence {
     const session = `sequence ${++this.#sequences}`;
     const { n_unmasked: unmasked, block_size: block } = this.config;
     return new CodeSequence(
       { unmasked, block },
       async (inputs, position, options) => {
-        const place = new Tensor(Int32Array.of(position), [1]);
-        const all = { ...given(inputs), position: place };
+        const start = new Tensor(Int32Array.of(position), [1]);
+        const all = { ...checkedInputs(inputs), position: start };
         return (await this.call('step', all, options, {}, session)).outputs.logits!;
       },
       () => this.release(session),
     );
   }
 
-  /** Everything that can be tapped when `[batch, length]` codes are read. */
+  /** Lists the nodes that can be tapped for codes `[batch, length]`; length defaults to `block_size`. */
   nodes(size: { batch?: number; length?: number } = {}): NodeInfo[] {
     checkSizes(size, 'batch', 'length');
     const { batch = 1, length = this.block } = size;
@@ -92,17 +94,17 @@ export class LatentTransformer extends LoadedModule<LatentTransformerConfig> {
 }
 
 /**
- * A sequence (or a batch of equally long ones) that grows: what it has read is kept as keys and values, so that each place is computed
- * once. One call at a time; one that fails leaves it empty.
+ * A growing sequence, or a batch of sequences of equal length. Keys and values of earlier positions are cached, so
+ * each position is computed once. Accepts one call at a time; a call that fails empties the sequence.
  */
 export class CodeSequence implements Disposable {
   #length = 0;
   #busy = false;
   #disposed = false;
-  /** What was read, as long as it may have to be read again. */
-  #read: SequenceInputs[] = [];
+  /** Inputs of the unmasked prefix, which is recomputed when it grows. */
+  #prefix: SequenceInputs[] = [];
 
-  /** Made by `LatentTransformer.begin`. */
+  /** Called by `LatentTransformer.begin`. */
   constructor(
     private readonly limits: { readonly block: number; readonly unmasked: number },
     private readonly step: (
@@ -113,16 +115,16 @@ export class CodeSequence implements Disposable {
     private readonly free: () => void,
   ) {}
 
-  /** Places read so far. */
+  /** Positions appended so far. */
   get length(): number {
     return this.#length;
   }
 
   /**
-   * Reads what comes next.
+   * Appends inputs to the sequence.
    *
-   * @returns `[B, vocab_size]`: logits of the code after the last
-   * @throws INVALID_OPTION (also while another call is under way), SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
+   * @returns `[B, vocab_size]`: logits of the next code
+   * @throws INVALID_OPTION (also while another call is pending), SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async append(inputs: SequenceInputs, options: Pick<CallOptions, 'signal'> = {}): Promise<Tensor> {
     const { signal } = checkCall(options);
@@ -131,17 +133,22 @@ export class CodeSequence implements Disposable {
     if (this.#length + added > this.limits.block) {
       throw new SafelightError(
         'SHAPE_MISMATCH',
-        `Expected at most ${this.limits.block} places (the model's block_size) but received ${this.#length + added}`,
+        `Expected at most ${this.limits.block} positions (the model's block_size), received ${this.#length + added}`,
       );
     }
-    // A prefix that sees all of itself is read at once: what came before it is whole has to see the rest too.
-    const again = this.#length > 0 && this.#length < this.limits.unmasked;
+    // The first `n_unmasked` positions attend to each other in both directions, so a growing prefix is recomputed as
+    // a whole.
+    const recomputesPrefix = this.#length > 0 && this.#length < this.limits.unmasked;
     this.#busy = true;
     try {
-      if (this.#length < this.limits.unmasked) this.#read.push(inputs);
-      const logits = await this.step(again ? joined(this.#read) : inputs, again ? 0 : this.#length, {
-        signal,
-      });
+      if (this.#length < this.limits.unmasked) this.#prefix.push(inputs);
+      const logits = await this.step(
+        recomputesPrefix ? joined(this.#prefix) : inputs,
+        recomputesPrefix ? 0 : this.#length,
+        {
+          signal,
+        },
+      );
       this.#length += added;
       return logits;
     } catch (error) {
@@ -152,7 +159,7 @@ export class CodeSequence implements Disposable {
     }
   }
 
-  /** Gives its memory back; safe to call again. */
+  /** Frees the cached keys and values; safe to call again. */
   dispose(): void {
     this.#disposed = true;
     this.clear();
@@ -164,39 +171,42 @@ export class CodeSequence implements Disposable {
 
   private clear(): void {
     this.#length = 0;
-    this.#read = [];
+    this.#prefix = [];
     this.free();
   }
 
   private check(): void {
-    if (this.#disposed) throw new SafelightError('DISPOSED', 'The sequence was disposed; begin another');
+    if (this.#disposed) throw new SafelightError('DISPOSED', 'The sequence was disposed; start a new one');
     if (this.#busy) {
-      throw new SafelightError('INVALID_OPTION', 'The sequence reads already; wait for its call before');
+      throw new SafelightError(
+        'INVALID_OPTION',
+        'Another call of the sequence is pending; wait for it to finish',
+      );
     }
   }
 }
 
-function given(inputs: SequenceInputs): Record<string, Tensor | Tensor<Int32Array>> {
+function checkedInputs(inputs: SequenceInputs): Record<string, Tensor | Tensor<Int32Array>> {
   const { codes, embeddings } = checkInputs(inputs, 'codes', 'embeddings');
   for (const [name, tensor] of Object.entries({ codes, embeddings }))
     if (tensor !== undefined) checkIsTensor(name, tensor);
   if (codes === undefined && embeddings === undefined) {
-    throw invalidOption('codes', 'a tensor of codes or of embeddings', codes);
+    throw invalidOption('codes', 'a tensor of code indices (or embeddings instead)', codes);
   }
   return defined({ codes, embeddings });
 }
 
 function lengthOf(inputs: SequenceInputs): number {
-  return Object.values(given(inputs)).reduce((sum, { shape }) => sum + (shape[1] ?? 0), 0);
+  return Object.values(checkedInputs(inputs)).reduce((sum, { shape }) => sum + (shape[1] ?? 0), 0);
 }
 
-/** Codes of all, one after the other, behind the embeddings of the first. */
+/** Concatenates the codes of all parts after the embeddings of the first. */
 function joined(parts: readonly SequenceInputs[]): SequenceInputs {
   if (parts.slice(1).some(({ embeddings }) => embeddings !== undefined)) {
     throw invalidOption(
       'embeddings',
-      'none after the first places of a prefix that sees all of itself',
-      'some',
+      'undefined after the first call within the unmasked prefix',
+      'a Tensor',
     );
   }
   const codes = parts.flatMap((part) => part.codes ?? []);

@@ -18,30 +18,31 @@ import { invalidOption, SafelightError } from '../errors.js';
 import { checkSignal, knownKeys } from '../known-keys.js';
 import { Tensor } from '../tensor/tensor.js';
 import { checkIsTensor, checkLoad, isTensorRef } from './check-call.js';
-import { availableMemory, checkFit, TAKE_LESS, weightBytes } from './fit.js';
+import { availableMemory, checkFit, REDUCE_WEIGHTS, weightBytes } from './memory-fit.js';
 import type { CallOptions, LoadOptions } from './module-options.js';
+import { withRowBlocks } from './row-blocks.js';
 import { checkPatches, planPatches, tensorsOf, type WeightPatch } from './weight-patch.js';
-import { withWholeRows } from './whole-rows.js';
 
 export { type CallOptions, type LoadOptions, type MemoryMode, memoryModes } from './module-options.js';
 
-/** What every run tells besides its outputs. */
+/** Taps and timings of a run, returned with its outputs. */
 export interface CallResult {
+  /** Values of the nodes named in `CallOptions.taps`. */
   readonly taps: Readonly<Record<string, Tensor>>;
-  /** Milliseconds. */
+  /** In milliseconds. */
   readonly timings: RunResult['timings'];
 }
 
-/** What a run gives. */
+/** Result of a run. */
 export interface ModuleResult extends CallResult {
   readonly outputs: Readonly<Record<string, Tensor>>;
-  /** Those of the outputs that are indices. */
+  /** The i32 outputs, such as code indices. */
   readonly integers: Readonly<Record<string, Tensor<Int32Array>>>;
-  /** Outputs that stayed on the module's device. */
+  /** Outputs left in the memory of the module's device. */
   readonly kept: Readonly<Record<string, TensorRef>>;
 }
 
-/** What the typed wrappers share: a native module, its config, and its end. */
+/** Base of the typed wrappers: a native module with its config and disposal. */
 export abstract class LoadedModule<Config> implements AsyncDisposable {
   private readonly needs = new Map<string, number>();
 
@@ -50,7 +51,7 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
     private readonly module: NativeModule,
   ) {}
 
-  /** Bytes of weights, and of the buffers that the largest run so far needed. */
+  /** Returns the bytes of the weights and of the compute buffers of the largest run so far. */
   memory(): MemoryInfo {
     return this.module.memory();
   }
@@ -59,7 +60,7 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
     return this.module.disposed;
   }
 
-  /** Gives memory back; runs under way reject with DISPOSED. Safe to call again. */
+  /** Frees the module's memory; pending runs reject with DISPOSED. Safe to call again. */
   dispose(): void {
     this.module.dispose();
   }
@@ -69,17 +70,18 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
   }
 
   /**
-   * Registers changes to the module's weights under a name, which runs then ask for (`CallOptions.patches`), in the place of those that
-   * had it; none at all frees them. The weights themselves stay as they are, in whatever storage, and runs queued before are not affected.
-   * @throws ADAPTER_MISMATCH for a weight that the module does not have, or has in another shape, UNSUPPORTED_ADAPTER, INVALID_OPTION,
-   *   INVALID_FILE, FILE_NOT_FOUND, OUT_OF_MEMORY, ABORTED, DISPOSED
+   * Registers a patch set (changes to the weights, such as LoRAs) under a name that runs select with
+   * `CallOptions.patches`. Replaces an earlier set of the same name; an empty array frees it. The weights themselves
+   * are not modified, whatever their storage, and runs that are already queued are not affected.
+   * @throws ADAPTER_MISMATCH for a weight that the module does not have, or has in another shape,
+   *   UNSUPPORTED_ADAPTER, INVALID_OPTION, INVALID_FILE, FILE_NOT_FOUND, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async setPatches(
     id: string,
     patches: readonly WeightPatch[],
     options: Pick<CallOptions, 'signal'> = {},
   ): Promise<void> {
-    if (typeof id !== 'string' || id === '') throw invalidOption('id', 'a name', id);
+    if (typeof id !== 'string' || id === '') throw invalidOption('id', 'a non-empty string', id);
     checkPatches(patches);
     knownKeys('options', options, new Set(['signal']));
     const signal = checkSignal('signal', options.signal);
@@ -107,12 +109,12 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
     };
   }
 
-  /** Frees what entries keep between runs under this name. */
+  /** Frees the tensors that runs keep under this session name. */
   protected release(session: string): void {
     this.module.release(session);
   }
 
-  /** Bytes of the buffers that a run of f32 inputs of these shapes needs; asked once for each shape. */
+  /** Returns the bytes of compute buffers for a run with f32 inputs of these shapes; cached per shape. */
   protected async needed(
     entry: string,
     shapes: Record<string, readonly number[]>,
@@ -134,37 +136,42 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
   }
 }
 
-/** Everything that is settled about a module before its weights are read. */
+/** Decisions about loading a module that are made before its weights are read. */
 export interface PlannedModule {
   readonly plan: WeightPlan;
   readonly where: ChosenBackend;
-  /** Whether it takes packed weights (`packModel`) instead of the model's own files. */
+  /** True if weights are read from a packed file (`packModel`) instead of the model's files. */
   readonly packed: boolean;
-  /** Whether weights stay in their files where they can. */
+  /** True if weights are memory-mapped where their storage allows it. */
   readonly mapped: boolean;
-  /** Whether weights stay in the host's memory though a GPU computes. */
+  /** True if a GPU computes with weights that stay in host memory. */
   readonly hostWeights: boolean;
-  /** Memory that its weights will take: the host's with `hostWeights`, else the device's. */
+  /** Memory that the weights need: on the host with `hostWeights`, otherwise on the device. */
   readonly bytes: number;
 }
 
-/** @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, BACKEND_UNAVAILABLE */
+/**
+ * Chooses the backend and the files that a module's weights are read from.
+ * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, BACKEND_UNAVAILABLE
+ */
 export async function planModule(
   kind: ModuleKind,
   config: NativeConfig,
   weights: ComponentWeights,
   { backend: wanted = 'auto', storage, memory }: LoadOptions,
 ): Promise<PlannedModule> {
-  const own = weights.plan(requirements(kind, config), storage);
-  const packed = await findPacked(own);
-  const plan = packed ?? own;
+  const unpacked = weights.plan(requirements(kind, config), storage);
+  const packed = await findPacked(unpacked);
+  const plan = packed ?? unpacked;
   const where = chooseBackend(wanted);
   const hostWeights = where.backend !== 'cpu' && memory === 'lean';
   const mapped = hostWeights || (where.backend === 'cpu' && (memory === 'lean' || packed !== undefined));
   return { plan, packed: packed !== undefined, where, mapped, hostWeights, bytes: weightBytes(plan, mapped) };
 }
 
-/** Plans the weights of a component and loads them; with `auto` on the CPU where a GPU has too little memory for them. */
+/**
+ * Plans and loads the weights of a component. Backend `auto` falls back to the CPU if the GPU has too little memory.
+ */
 export async function loadModule(
   kind: ModuleKind,
   config: NativeConfig,
@@ -185,14 +192,14 @@ export async function loadModule(
   }
 }
 
-/** True for an error of memory that there is not, foreseen or met. */
+/** True for OUT_OF_MEMORY and DOES_NOT_FIT. */
 export function isMemoryError(error: unknown): error is SafelightError {
   return error instanceof SafelightError && (error.code === 'OUT_OF_MEMORY' || error.code === 'DOES_NOT_FIT');
 }
 
-/** The warning of a fall back to the CPU. */
+/** Returns the message of the warning for a fallback to the CPU. */
 export function cpuInstead({ message }: SafelightError): string {
-  return `Computing on the CPU, as the GPU has too little memory: ${message}`;
+  return `Computing on the CPU because the GPU has too little memory: ${message}`;
 }
 
 async function loadPlanned(
@@ -207,15 +214,15 @@ async function loadPlanned(
     `The ${weights.label}`,
     [need],
     availableMemory(hostWeights ? { backend: 'cpu' } : where),
-    TAKE_LESS,
+    REDUCE_WEIGHTS,
   );
-  // What was packed was compared then.
+  // Packed weights were verified when they were packed.
   if (!packed) await weights.verify(plan.entries, signal);
-  return withWholeRows(plan, { threads, signal }, (whole) =>
+  return withRowBlocks(plan, { threads, signal }, (blockPlan) =>
     NativeModule.create(
       kind,
       config,
-      whole,
+      blockPlan,
       defined({
         backend: where.backend,
         device: where.device,
@@ -232,15 +239,15 @@ async function loadPlanned(
 }
 
 function wrapped(tensors: Record<string, NativeTensor>): Record<string, Tensor> {
-  const found: Record<string, Tensor> = {};
+  const result: Record<string, Tensor> = {};
   for (const [name, { data, shape }] of Object.entries(tensors))
-    if (data instanceof Float32Array) found[name] = Tensor.from(data, shape);
-  return found;
+    if (data instanceof Float32Array) result[name] = Tensor.from(data, shape);
+  return result;
 }
 
 function integersOf(tensors: Record<string, NativeTensor>): Record<string, Tensor<Int32Array>> {
-  const found: Record<string, Tensor<Int32Array>> = {};
+  const result: Record<string, Tensor<Int32Array>> = {};
   for (const [name, { data, shape }] of Object.entries(tensors))
-    if (data instanceof Int32Array) found[name] = Tensor.from(data, shape);
-  return found;
+    if (data instanceof Int32Array) result[name] = Tensor.from(data, shape);
+  return result;
 }

@@ -1,4 +1,4 @@
-/** The terms that losses are made of, in double. */
+/** Terms of the autoencoder losses, computed in double precision. */
 import { SafelightError } from '../errors.js';
 import type { Tensor } from '../tensor/tensor.js';
 
@@ -12,12 +12,12 @@ function meanOf(values: ArrayLike<number>, of: (value: number, index: number) =>
   return sum / values.length;
 }
 
-/** Mean absolute or squared difference of two pictures. @throws SHAPE_MISMATCH */
+/** Returns the mean absolute (`l1`) or squared (`l2`) difference of two images. @throws SHAPE_MISMATCH */
 export function pixelDistance(a: Tensor, b: Tensor, loss: 'l1' | 'l2'): number {
   if (a.shape.join() !== b.shape.join()) {
     throw new SafelightError(
       'SHAPE_MISMATCH',
-      `The autoencoder takes pictures of shape [${a.shape.join(', ')}] and gives [${b.shape.join(', ')}], which cannot be compared`,
+      `The autoencoder reconstructs images of shape [${a.shape.join(', ')}] as [${b.shape.join(', ')}]; losses need equal shapes`,
     );
   }
   return meanOf(a.data, (value, i) =>
@@ -25,7 +25,10 @@ export function pixelDistance(a: Tensor, b: Tensor, loss: 'l1' | 'l2'): number {
   );
 }
 
-/** Hinge: 0.5 (mean max(0, 1 - real) + mean max(0, 1 + fake)); vanilla: the same of softplus(-real) and softplus(fake). */
+/**
+ * Hinge: 0.5 (mean max(0, 1 - real) + mean max(0, 1 + fake)); vanilla: 0.5 (mean softplus(-real) + mean
+ * softplus(fake)).
+ */
 export function discriminatorLoss(
   real: ArrayLike<number>,
   fake: ArrayLike<number>,
@@ -35,16 +38,15 @@ export function discriminatorLoss(
   return 0.5 * (meanOf(real, (x) => term(-x)) + meanOf(fake, term));
 }
 
-/** log(1 + e^x), for large x too. */
+/** log(1 + e^x) without overflow for large x. */
 function softplus(x: number): number {
   return Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 }
 
 /**
- * How far the choice of codes is from the uniform one: the mean over pixels of sum q log(q N + 1e-10), q the softmax of the logits
- * (taming's GumbelQuantize).
- * @param logits `[B, N, h, w]`
- * @param used codes that count; null for all
+ * KL divergence of the code distribution from the uniform one: the mean over pixels of sum q log(q N + 1e-10), where
+ * q is the softmax of the logits `[B, N, h, w]` (GumbelQuantize in taming-transformers).
+ * @param used codes to include in the softmax; null for all
  */
 export function gumbelDivergence({ data, shape }: Tensor, used: Int32Array | null): number {
   const [batch = 0, codes = 0, height = 0, width = 0] = shape;
@@ -67,13 +69,16 @@ export function gumbelDivergence({ data, shape }: Tensor, used: Int32Array | nul
   return sum / (batch * pixels);
 }
 
-/** The means of moments `[B, 2C, h, w]`: `[B, C, h, w]`. */
+/** Returns the means `[B, C, h, w]` of moments `[B, 2C, h, w]`. */
 export function meansOf(moments: Tensor): Tensor {
   const [, channels = 0] = moments.shape;
   return moments.slice(null, [0, channels / 2]);
 }
 
-/** Divergence of moments `[B, 2C, h, w]` from the standard normal, summed over a picture, averaged over the batch. */
+/**
+ * KL divergence of moments `[B, 2C, h, w]` from the standard normal, summed over an image and averaged over the
+ * batch.
+ */
 export function klDivergence(moments: Tensor): number {
   const [batch = 1, channels = 0, height = 0, width = 0] = moments.shape;
   const half = (channels / 2) * height * width;

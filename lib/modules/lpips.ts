@@ -13,22 +13,23 @@ export interface LpipsSource {
 }
 
 /**
- * The perceptual loss among a checkpoint's tensors.
- * @param prefix what stands before its names, with its dot
- * @returns null if there is none
+ * Opens the perceptual loss (LPIPS) of a checkpoint.
+ * @param prefix of its tensor names, with the trailing dot
+ * @returns null if the checkpoint has none
  * @throws MISSING_TENSOR, SHAPE_MISMATCH
  */
 export function openLpips(tensors: TensorIndex, prefix: string, path: string): LpipsSource | null {
   const weights = new ComponentWeights('perceptual loss', path, tensors, lpipsNaming(prefix));
   if (weights.parameters.size === 0) return null;
-  const first = ['net.slice1.0', 'net.slice2.5', 'net.slice3.10', 'net.slice4.17', 'net.slice5.24'];
+  // The first convolution of each slice of VGG16.
+  const convolutions = ['net.slice1.0', 'net.slice2.5', 'net.slice3.10', 'net.slice4.17', 'net.slice5.24'];
   return {
-    config: { channels: first.map((place) => weights.shape(`${place}.weight`, 4)[0] ?? 0) },
+    config: { channels: convolutions.map((layer) => weights.shape(`${layer}.weight`, 4)[0] ?? 0) },
     weights,
   };
 }
 
-/** How different two pictures look (LPIPS over VGG16; Zhang et al. 2018), loaded. */
+/** A loaded LPIPS model, the perceptual distance of two images over VGG16 (Zhang et al. 2018). */
 export class Lpips extends LoadedModule<LpipsConfig> {
   /**
    * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, FILE_NOT_FOUND, OUT_OF_MEMORY, BACKEND_UNAVAILABLE,
@@ -40,9 +41,10 @@ export class Lpips extends LoadedModule<LpipsConfig> {
   }
 
   /**
-   * @param a `[B, 3, H, W]` in -1..1, at least 16 pixels a side
-   * @param b likewise
-   * @returns `distance` `[B]`, 0 for equal pictures, and how much of it each depth of VGG16 adds: `layers` `[5, B]`
+   * Computes the perceptual distance of each pair of images.
+   * @param a `[B, 3, H, W]` in -1..1, sides of at least 16 pixels
+   * @param b of the same shape and range
+   * @returns `distance` `[B]`, 0 for equal images, and its contributions `layers` `[5, B]` by VGG16 slice
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async compare(

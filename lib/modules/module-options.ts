@@ -1,47 +1,48 @@
-/** Options of loading a module and of its runs. */
+/** Options for loading a module and for its runs. */
 import type { BackendChoice, StorageType } from '../binding/types.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { OnWarning } from '../warnings.js';
 
-/** How much memory may be traded for speed. */
+/** Trade-offs between memory and speed. */
 export const memoryModes = ['fast', 'balanced', 'lean'] as const;
 export type MemoryMode = (typeof memoryModes)[number];
 
-/** How a module is loaded. */
+/** Options for loading a module. */
 export interface LoadOptions {
-  /** `auto` (the default) takes a GPU if there is one that opens and has the memory. */
+  /** `auto` (the default) uses a GPU if one can be opened and has enough memory, otherwise the CPU. */
   readonly backend?: BackendChoice | undefined;
-  /** How weights are kept; by default as in their file. */
+  /** Storage of the weights in memory; by default the storage of the file. */
   readonly storage?: StorageType | undefined;
-  /** Threads of the CPU; 0 (the default) is one a physical core. */
+  /** CPU threads, 0 to 1024; 0 (the default) uses one thread per physical core. */
   readonly threads?: number | undefined;
-  /** Stock ggml operations only, as on GPUs: the oracle of the CPU kernels. */
+  /** Uses only the stock ggml operations, as on GPUs; the reference that Safelight's CPU kernels are tested against. */
   readonly stockOps?: boolean | undefined;
   /**
-   * `balanced` (the default) reads weights into memory. `fast` does too, and codes images of up to 2048 pixels a side in one piece, where
-   * `balanced` computes tiles of 1024 and their overlaps: quicker, for several times the memory (docs/memory.md). `lean` leaves them in their files where the CPU can compute
-   * with the file's bytes (the file's own storage), and works in smaller pieces; while it is in use a model file may be replaced by
-   * renaming, but not be rewritten in place. On a GPU it keeps weights in the host's memory and copies them over as they are needed.
+   * `balanced` (the default) reads weights into memory and encodes and decodes images in tiles of 1024 pixels. `fast`
+   * uses tiles of 2048 pixels, which is faster for several times the memory (docs/memory.md). `lean` maps weights
+   * from their files where the CPU can compute with the stored bytes, and uses tiles of 256 pixels; a model file in
+   * use may then be replaced by renaming but must not be rewritten in place. On a GPU, `lean` keeps weights in host
+   * memory and copies them to the device when needed.
    */
   readonly memory?: MemoryMode | undefined;
-  /** Stops the loading. */
+  /** Aborts loading. */
   readonly signal?: AbortSignal | undefined;
-  /** Bytes converted so far, and of all. */
+  /** Receives the bytes converted so far and in total. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
-  /** Called where `auto` has to leave a GPU for the CPU. */
+  /** Receives a BACKEND_FALLBACK warning if `auto` falls back from a GPU to the CPU. */
   readonly onWarning?: OnWarning | undefined;
 }
 
-/** What every run may be asked. */
+/** Options accepted by every run. */
 export interface CallOptions {
-  /** Stops the run between graph nodes. */
+  /** Aborts the run between two graph nodes. */
   readonly signal?: AbortSignal | undefined;
-  /** Names of nodes (see `nodes`) to read out. */
+  /** Names of nodes (see `nodes`) whose values to return. */
   readonly taps?: readonly string[] | undefined;
-  /** Values of nodes in the place of what they compute, by name, each of exactly the node's shape. */
+  /** Values that replace those of the named nodes, each of exactly the shape of the node. */
   readonly overrides?: Readonly<Record<string, Tensor>> | undefined;
-  /** Measure each named node. */
+  /** Measures the time of each named node. */
   readonly timings?: boolean | undefined;
-  /** Name of the patch set (see `setPatches`) to run with; without one, weights are as they were loaded. */
+  /** Name of the patch set (see `setPatches`) to apply; by default the weights are used as loaded. */
   readonly patches?: string | undefined;
 }

@@ -21,10 +21,10 @@ export interface PatchDiscriminatorSource {
 }
 
 /**
- * The discriminator among a checkpoint's tensors, which tell its config.
- * @param prefix what stands before its names, with its dot
- * @returns null if there is none
- * @throws UNSUPPORTED_MODEL for another form of discriminator, SHAPE_MISMATCH
+ * Opens the discriminator of a checkpoint; its config is derived from the tensor shapes.
+ * @param prefix of its tensor names, with the trailing dot
+ * @returns null if the checkpoint has no discriminator
+ * @throws UNSUPPORTED_MODEL for another architecture, SHAPE_MISMATCH
  */
 export function openPatchDiscriminator(
   tensors: TensorIndex,
@@ -38,18 +38,18 @@ export function openPatchDiscriminator(
     ([name, { shape }]) => name.endsWith('.weight') && shape.length === 4,
   );
   const use_actnorm = [...weights.parameters.keys()].some((name) => name.endsWith('.loc'));
-  // All but the first and the last are layers.
+  // The first and the last convolution are not counted as layers (pix2pix' n_layers).
   const n_layers = filters.length - 2;
   if (n_layers < 1 || n_layers > 12) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `The discriminator of ${path} has ${filters.length} convolutions, which is none of pix2pix' form; leave it out`,
+      `The discriminator of ${path} has ${filters.length} convolutions, which no PatchGAN discriminator of pix2pix has; load the model without it`,
     );
   }
   return { config: { in_channels, ndf, n_layers, use_actnorm }, weights };
 }
 
-/** pix2pix' discriminator of patches, loaded: what VQGAN was trained to deceive. */
+/** A loaded PatchGAN discriminator (pix2pix: Isola et al. 2017), the adversary in VQGAN training. */
 export class PatchDiscriminator extends LoadedModule<PatchDiscriminatorConfig> {
   /**
    * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, FILE_NOT_FOUND, OUT_OF_MEMORY, BACKEND_UNAVAILABLE,
@@ -67,8 +67,9 @@ export class PatchDiscriminator extends LoadedModule<PatchDiscriminatorConfig> {
   }
 
   /**
+   * Scores each patch of an image.
    * @param image `[B, C, H, W]` in -1..1
-   * @returns logits `[B, 1, h, w]`, a number a patch: the larger, the more real it looks
+   * @returns logits `[B, 1, h, w]`, one per patch; larger means more real
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async score(image: Tensor, options: CallOptions = {}): Promise<CallResult & { readonly logits: Tensor }> {
@@ -78,7 +79,7 @@ export class PatchDiscriminator extends LoadedModule<PatchDiscriminatorConfig> {
     return { logits: outputs.logits!, taps, timings };
   }
 
-  /** Everything that can be tapped for a picture of `height` x `width` pixels. */
+  /** Lists the nodes that can be tapped for images of `height` x `width` pixels, 256 by default. */
   nodes(size: ImageSize = {}): NodeInfo[] {
     checkSizes(size, 'batch', 'height', 'width');
     const { batch = 1, height = 256, width = 256 } = size;

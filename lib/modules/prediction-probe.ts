@@ -2,21 +2,21 @@ import { Tensor } from '../tensor/tensor.js';
 import type { UNet } from './unet.js';
 
 /**
- * What a U-Net of SD2's shape predicts, told by running it once: for v, the mean of its answer to a flat latent of 0.5 at the last step
- * lies far below the latent; for noise it does not (the test that A1111 makes).
+ * Detects the prediction type of an SD2 U-Net by running it once on a constant latent of 0.5 at timestep 999: if the
+ * mean of its output is more than 1 below the latent, it predicts v, otherwise noise (the test of A1111).
  */
 export async function probePrediction(unet: UNet, signal?: AbortSignal): Promise<'eps' | 'v'> {
   const { in_channels, cross_attention_dim } = unet.config;
-  const flat = (shape: number[]): Tensor => {
+  const constant = (shape: number[]): Tensor => {
     const tensor = Tensor.zeros(shape);
     tensor.data.fill(0.5);
     return tensor;
   };
   const { sample } = await unet.forward(
     {
-      sample: flat([1, in_channels, 8, 8]),
+      sample: constant([1, in_channels, 8, 8]),
       timestep: Tensor.from(Float32Array.of(999), [1]),
-      context: flat([1, 2, cross_attention_dim]),
+      context: constant([1, 2, cross_attention_dim]),
     },
     { signal },
   );

@@ -15,14 +15,17 @@ import {
 export interface T5Inputs {
   /** `[B, T]` i32. */
   readonly tokens: Tensor<Int32Array>;
-  /** `[B, T]` i32: 0 for tokens that no other attends to, 1 for all else; by default every token is seen, padding too. */
+  /**
+   * `[B, T]` i32: 1 for tokens to attend to, 0 for masked ones; by default all tokens, including padding, are
+   * attended to.
+   */
   readonly mask?: Tensor<Int32Array> | undefined;
 }
 
 export interface T5Options extends CallOptions {
-  /** Selects the hidden state: 0 is the embeddings, L (the default) the last layer's. */
+  /** Hidden state to return: 0 for the embeddings, L (the default) for the output of the last layer. */
   readonly layer?: number | undefined;
-  /** Applies the final norm to that state; by default it does. */
+  /** Applies the final layer norm to that state. Default true. */
   readonly finalNorm?: boolean | undefined;
 }
 
@@ -31,7 +34,7 @@ export interface T5Output extends CallResult {
   readonly hidden: Tensor;
 }
 
-/** The encoder of T5 v1.1, loaded. */
+/** A loaded T5 v1.1 encoder. */
 export class T5Encoder extends LoadedModule<T5EncoderConfig> {
   /**
    * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, FILE_NOT_FOUND, OUT_OF_MEMORY, BACKEND_UNAVAILABLE,
@@ -45,17 +48,17 @@ export class T5Encoder extends LoadedModule<T5EncoderConfig> {
     return new T5Encoder(config, await loadModule('t5_encoder', { ...config }, weights, options));
   }
 
-  /** @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED */
+  /** Encodes tokens to hidden states. @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED */
   async encode(inputs: T5Inputs, options: T5Options = {}): Promise<T5Output> {
     checkCall(options, 'layer', 'finalNorm');
     checkFlags(options, 'finalNorm');
     const { tokens, mask } = checkInputs(inputs, 'tokens', 'mask');
-    const given: Record<string, NativeTensor> = mask === undefined ? { tokens } : { tokens, mask };
-    const { outputs, taps, timings } = await this.call('encode', given, options, this.params(options));
+    const tensors: Record<string, NativeTensor> = mask === undefined ? { tokens } : { tokens, mask };
+    const { outputs, taps, timings } = await this.call('encode', tensors, options, this.params(options));
     return { hidden: outputs.hidden!, taps, timings };
   }
 
-  /** Lists everything that can be tapped when `[batch, length]` tokens are encoded. */
+  /** Lists the nodes that can be tapped for tokens `[batch, length]`. */
   nodes(
     size: { batch?: number; length: number },
     options: Pick<T5Options, 'layer' | 'finalNorm'> = {},

@@ -17,32 +17,32 @@ import {
 export interface TextEncoderInputs {
   /** `[B, T]` i32, T at most `max_position_embeddings`. */
   readonly tokens?: Tensor<Int32Array> | undefined;
-  /** `[B, T, C]` token embeddings instead of tokens. */
+  /** `[B, T, C]` token embeddings; ignored if `tokens` is given. */
   readonly embeddings?: Tensor | undefined;
-  /** `[B]` i32: the position whose state becomes the pooled output. */
+  /** `[B]` i32: the position of the end token, whose state becomes the pooled output. */
   readonly eosIndex?: Tensor<Int32Array> | undefined;
 }
 
 export interface TextEncoderOptions extends CallOptions {
-  /** Which hidden state: 0 is the embeddings, L (the default) the last layer's. */
+  /** Hidden state to return: 0 for the embeddings, L (the default) for the output of the last layer. */
   readonly layer?: number | undefined;
-  /** Whether that state passes the final layer norm; by default it does. */
+  /** Applies the final layer norm to that state. Default true. */
   readonly finalNorm?: boolean | undefined;
 }
 
 export interface TextEncoderOutput extends CallResult {
   /** `[B, T, C]` */
   readonly hidden: Tensor;
-  /** `[B, P]`, if `eosIndex` was given: of the last layer, normed and projected. */
+  /** `[B, P]`, with `eosIndex`: the normalized and projected state of the last layer. */
   readonly pooled: Tensor | undefined;
 }
 
-/** What an encoder is on the native side. */
+/** Returns the native module kind of a text encoder. */
 export function moduleKindOf(kind: TextEncoderSource['kind'] = 'clip'): 'text_encoder' | 'bert_encoder' {
   return kind === 'bert' ? 'bert_encoder' : 'text_encoder';
 }
 
-/** A text encoder (OpenAI's CLIP, OpenCLIP's, or latent diffusion's over BERT's tokens), loaded. */
+/** A loaded text encoder (OpenAI CLIP, OpenCLIP, or the BERT-tokenized transformer of latent diffusion). */
 export class TextEncoder extends LoadedModule<TextEncoderConfig> {
   /**
    * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, FILE_NOT_FOUND, OUT_OF_MEMORY, BACKEND_UNAVAILABLE,
@@ -56,13 +56,17 @@ export class TextEncoder extends LoadedModule<TextEncoderConfig> {
     return new TextEncoder(config, await loadModule(moduleKindOf(kind), { ...config }, weights, options));
   }
 
-  /** @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED */
+  /**
+   * Encodes tokens or embeddings to hidden states.
+   * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
+   */
   async encode(inputs: TextEncoderInputs, options: TextEncoderOptions = {}): Promise<TextEncoderOutput> {
     checkCall(options, 'layer', 'finalNorm');
     checkFlags(options, 'finalNorm');
     const { tokens, embeddings, eosIndex } = checkInputs(inputs, 'tokens', 'embeddings', 'eosIndex');
     const input = tokens ?? embeddings;
-    if (input === undefined) throw invalidOption('tokens', 'a tensor of tokens or of embeddings', tokens);
+    if (input === undefined)
+      throw invalidOption('tokens', 'a tensor of tokens (or embeddings instead)', tokens);
     const { outputs, taps, timings } = await this.call(
       'encode',
       defined({ tokens, embeddings: tokens ? undefined : embeddings, eos_index: eosIndex }),
@@ -72,7 +76,7 @@ export class TextEncoder extends LoadedModule<TextEncoderConfig> {
     return { hidden: outputs.hidden!, pooled: outputs.pooled, taps, timings };
   }
 
-  /** Everything that can be tapped when `[batch, length]` tokens are encoded. */
+  /** Lists the nodes that can be tapped for tokens `[batch, length]`. */
   nodes(
     size: { batch?: number; length?: number; pooled?: boolean } = {},
     options: Pick<TextEncoderOptions, 'layer' | 'finalNorm'> = {},

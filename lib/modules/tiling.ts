@@ -1,30 +1,30 @@
 /**
- * Large pictures in overlapping tiles, so that memory is that of one tile. Where tiles overlap, each fades out linearly while the other
- * fades in, in both directions; the weights of all tiles add up to 1 everywhere, so no seam is left to see.
+ * Tiled processing of large images, which bounds memory by that of one tile. Overlapping tiles are blended linearly
+ * in both directions; the blend weights sum to 1 at every pixel, so no seams are visible.
  */
 import { throwIfAborted } from '../errors.js';
 import { Tensor } from '../tensor/tensor.js';
 
 export interface Tiling {
-  /** Sides of the whole, in latent pixels. */
+  /** Size of the full image, in latent pixels. */
   readonly height: number;
   readonly width: number;
-  /** Largest side of a tile, and what neighbours share at least, in latent pixels. */
+  /** Largest side of a tile and smallest overlap of neighbouring tiles, in latent pixels. */
   readonly tile: number;
   readonly overlap: number;
-  /** Pixels of the input and of the output that a latent pixel stands for. */
+  /** Input and output pixels per latent pixel along each side. */
   readonly scale: { readonly from: number; readonly to: number };
   /** Channels of the output. */
   readonly channels: number;
 }
 
-/** Where the tiles of one side begin, and how long each is. */
+/** Start offsets of the tiles along one side, and their common size. */
 export interface Spans {
   readonly starts: readonly number[];
   readonly size: number;
 }
 
-/** As few tiles as cover the side with the overlap, all of one size, no larger than it takes. */
+/** Covers a side with the smallest number of tiles of equal size that overlap by at least `overlap`. */
 export function spansOf(length: number, tile: number, overlap: number): Spans {
   if (length <= tile) return { starts: [0], size: length };
   const count = Math.ceil((length - overlap) / (tile - overlap));
@@ -33,28 +33,31 @@ export function spansOf(length: number, tile: number, overlap: number): Spans {
   return { starts, size };
 }
 
-/** For each tile of a side its weights, pixel by pixel of the output; at every pixel they add up to 1. */
-export function fadesOf({ starts, size }: Spans, overlap: number, scale: number): Float64Array[] {
+/** Returns the blend weights of each tile per output pixel along one side; they sum to 1 at every pixel. */
+export function blendWeights({ starts, size }: Spans, overlap: number, scale: number): Float64Array[] {
   const ramp = overlap * scale;
   const last = starts.length - 1;
   const sums = new Float64Array(((starts[last] ?? 0) + size) * scale);
-  const fades = starts.map((start, i) => {
-    const fade = Float64Array.from({ length: size * scale }, (_, k) => {
+  const weights = starts.map((start, i) => {
+    const tileWeights = Float64Array.from({ length: size * scale }, (_, k) => {
       const rise = i === 0 ? 1 : (k + 0.5) / ramp;
       const fall = i === last ? 1 : (size * scale - k - 0.5) / ramp;
       return Math.min(1, rise, fall);
     });
-    fade.forEach((weight, k) => {
+    tileWeights.forEach((weight, k) => {
       sums[start * scale + k]! += weight;
     });
-    return fade;
+    return tileWeights;
   });
-  return fades.map((fade, i) => fade.map((weight, k) => weight / sums[(starts[i] ?? 0) * scale + k]!));
+  return weights.map((tileWeights, i) =>
+    tileWeights.map((weight, k) => weight / sums[(starts[i] ?? 0) * scale + k]!),
+  );
 }
 
 /**
+ * Processes an input tile by tile and blends the results.
  * @param input `[B, C, height * from, width * from]`
- * @param run gives `[1, channels, h * to, w * to]` of a tile `[1, C, h * from, w * from]`
+ * @param run returns `[1, channels, h * to, w * to]` for a tile `[1, C, h * from, w * from]`
  * @returns `[B, channels, height * to, width * to]`
  */
 export async function runTiled(
@@ -69,26 +72,33 @@ export async function runTiled(
     onProgress?: ((done: number, total: number) => void) | undefined;
   } = {},
 ): Promise<Tensor> {
-  const [pictures = 0] = input.shape;
+  const [batch = 0] = input.shape;
   const rows = spansOf(height, tile, overlap);
   const columns = spansOf(width, tile, overlap);
-  const down = fadesOf(rows, overlap, scale.to);
-  const across = fadesOf(columns, overlap, scale.to);
-  const output = Tensor.zeros([pictures, channels, height * scale.to, width * scale.to]);
-  const total = pictures * rows.starts.length * columns.starts.length;
+  const rowWeights = blendWeights(rows, overlap, scale.to);
+  const columnWeights = blendWeights(columns, overlap, scale.to);
+  const output = Tensor.zeros([batch, channels, height * scale.to, width * scale.to]);
+  const total = batch * rows.starts.length * columns.starts.length;
   let done = 0;
-  for (let picture = 0; picture < pictures; picture++) {
-    const whole = output.at(picture);
+  for (let index = 0; index < batch; index++) {
+    const image = output.at(index);
     for (const [i, top] of rows.starts.entries()) {
       for (const [j, left] of columns.starts.entries()) {
         throwIfAborted(signal);
         const part = input.slice(
-          [picture, picture + 1],
+          [index, index + 1],
           null,
           [top * scale.from, (top + rows.size) * scale.from],
           [left * scale.from, (left + columns.size) * scale.from],
         );
-        addFaded(whole, await run(part), top * scale.to, left * scale.to, down[i]!, across[j]!);
+        addBlended(
+          image,
+          await run(part),
+          top * scale.to,
+          left * scale.to,
+          rowWeights[i]!,
+          columnWeights[j]!,
+        );
         onProgress?.(++done, total);
       }
     }
@@ -96,22 +106,22 @@ export async function runTiled(
   return output;
 }
 
-/** Adds a tile `[1, C, h, w]` to the whole `[C, H, W]` at (top, left). */
-function addFaded(
-  whole: Tensor,
+/** Adds a weighted tile `[1, C, h, w]` to the image `[C, H, W]` at (top, left). */
+function addBlended(
+  image: Tensor,
   tile: Tensor,
   top: number,
   left: number,
-  down: Float64Array,
-  across: Float64Array,
+  rowWeights: Float64Array,
+  columnWeights: Float64Array,
 ): void {
-  const [channels = 0, height = 0, width = 0] = whole.shape;
+  const [channels = 0, height = 0, width = 0] = image.shape;
   for (let c = 0; c < channels; c++) {
-    for (let y = 0; y < down.length; y++) {
-      const from = (c * down.length + y) * across.length;
+    for (let y = 0; y < rowWeights.length; y++) {
+      const from = (c * rowWeights.length + y) * columnWeights.length;
       const to = (c * height + top + y) * width + left;
-      for (let x = 0; x < across.length; x++) {
-        whole.data[to + x]! += tile.data[from + x]! * down[y]! * across[x]!;
+      for (let x = 0; x < columnWeights.length; x++) {
+        image.data[to + x]! += tile.data[from + x]! * rowWeights[y]! * columnWeights[x]!;
       }
     }
   }

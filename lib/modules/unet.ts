@@ -26,69 +26,75 @@ import {
 export interface UNetInputs {
   /** `[B, Cin, H, W]` */
   readonly sample: Tensor;
-  /** `[B]`, may be between two training steps. */
+  /** `[B]` training timesteps; fractional values are accepted. */
   readonly timestep: Tensor;
-  /** `[B, T, D]` states of the text; of every U-Net with transformers, and of no other. */
+  /** `[B, T, D]` text embeddings; required by U-Nets with cross-attention, rejected by others. */
   readonly context?: Tensor | undefined;
-  /** In the place of `context`: of texts that were kept, the one of each sample. Not with taps. */
+  /** Replaces `context` by cached texts: the row of the cache for each sample. Cannot be combined with taps. */
   readonly text?: { readonly of: CrossAttentionState; readonly rows: readonly number[] } | undefined;
-  /** `[B, P]` pooled text, for SDXL. */
+  /** `[B, P]` pooled text embedding, for SDXL. */
   readonly textEmbeds?: Tensor | undefined;
-  /** `[B, 6]` (the refiner 5), for SDXL: original size, crop, target size, each height before width. */
+  /** `[B, 6]` (5 for the refiner), for SDXL: original size, crop offset and target size, each as height, width. */
   readonly timeIds?: Tensor | undefined;
-  /** For U-Nets with a class embedding: `[B]` i32 rows of a table, `[B]` f32 numbers, or `[B, P]` f32 (see `ClassEmbeddingConfig`). */
+  /**
+   * For U-Nets with a class embedding (see `ClassEmbeddingConfig`): `[B]` i32 class indices, `[B]` f32 or `[B, P]`
+   * f32.
+   */
   readonly classLabels?: Tensor | Tensor<Int32Array> | undefined;
 }
 
-/** Texts whose keys and values stay with a U-Net until they are disposed of. */
+/** Cross-attention keys and values of texts, which a U-Net keeps until they are disposed. */
 export class CrossAttentionState implements Disposable {
-  /** Made by `UNet.cacheCrossAttention`. */
+  /** Called by `UNet.cacheCrossAttention`. */
   constructor(
     readonly session: string,
     readonly count: number,
-    /** Tokens of each. */
+    /** Tokens per text. */
     readonly length: number,
-    /** The patch set that they were computed with. */
+    /** Patch set that the keys and values were computed with. */
     readonly patches: string | undefined,
     private readonly free: () => void,
   ) {}
 
-  /** Safe to call again, and after the U-Net's own end. */
+  /** Frees the keys and values. Safe to call again and after the U-Net was disposed. */
   [Symbol.dispose](): void {
     this.free();
   }
 }
 
 export interface UNetOutput extends CallResult {
-  /** `[B, Cout, H, W]`: what the model predicts (noise, v or x0). */
+  /** `[B, Cout, H, W]`: the model's prediction (noise, v or x0). */
   readonly sample: Tensor;
 }
 
 export interface ForwardOptions extends CallOptions {
-  /** Also give out what `shallow` goes on from: the branch at which it cuts (see there). */
+  /** Also returns the deep features that `shallow` with this branch starts from. */
   readonly branch?: number | undefined;
-  /** With a branch: leaves that on the U-Net's device, as `deepRef`. Default false. */
+  /** With `branch`: leaves the deep features on the U-Net's device and returns them as `deepRef`. Default false. */
   readonly keepDeep?: boolean | undefined;
 }
 
 export interface ForwardOutput extends UNetOutput {
-  /** `[B, C', h', w']`, if a branch was asked for. */
+  /** Deep features `[B, C', h', w']`, with `branch`. */
   readonly deep: Tensor | undefined;
-  /** The same with `keepDeep`, in its place; the caller disposes of it. */
+  /** Deep features on the device, with `keepDeep` instead of `deep`; the caller disposes them. */
   readonly deepRef: TensorRef | undefined;
 }
 
-/** Of the latents, by default the model's own, and of the text in tokens (77). */
+/**
+ * Size of a U-Net's inputs: batch (1), height and width of the latents (the model's sample size), tokens of the text
+ * (77).
+ */
 export interface UNetSize {
   readonly batch?: number | undefined;
   readonly height?: number | undefined;
   readonly width?: number | undefined;
   readonly length?: number | undefined;
-  /** How many numbers an SDXL U-Net is told of the picture. */
+  /** Number of time ids of an SDXL U-Net: 6 (the default), or 5 for the refiner. */
   readonly timeIds?: number | undefined;
 }
 
-/** A U-Net, loaded. */
+/** A loaded U-Net. */
 export class UNet extends LoadedModule<UNetConfig> {
   #texts = 0;
 
@@ -101,13 +107,13 @@ export class UNet extends LoadedModule<UNetConfig> {
     return new UNet(config, await loadModule('unet', { ...config }, weights, options));
   }
 
-  /** @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED */
+  /** Evaluates the U-Net. @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED */
   async forward(inputs: UNetInputs, settings: ForwardOptions = {}): Promise<ForwardOutput> {
     const { branch, keepDeep, ...options } = checkCall(settings, 'branch', 'keepDeep');
     checkFlags(settings, 'keepDeep');
     if (keepDeep && branch === undefined)
-      throw invalidOption('keepDeep', 'true only together with branch', keepDeep);
-    const tensors = named(inputs);
+      throw invalidOption('keepDeep', 'undefined or false without branch', keepDeep);
+    const tensors = graphInputs(inputs);
     checkSamePatches(inputs, options);
     const params = defined({ branch, ...textParams(inputs) });
     const { outputs, kept, taps, timings } = await this.call(
@@ -122,10 +128,10 @@ export class UNet extends LoadedModule<UNetConfig> {
   }
 
   /**
-   * The shallow part alone: what lies deeper is taken from an earlier `forward` with the same branch (DeepCache: Ma et al. 2023,
-   * arXiv:2312.00858). Branches are numbered as in the DeepCache package, three a level from the finest on; branch 0 runs least: the
-   * first convolution and the last residual block.
-   * @param deep `[B, C', h', w']` of that evaluation; several that were kept are joined along the batch
+   * Evaluates only the shallow layers and reuses the deep features of an earlier `forward` with the same branch
+   * (DeepCache: Ma et al. 2023, arXiv:2312.00858). Branches are numbered as in the DeepCache package: three per
+   * level, starting at the finest. Branch 0 evaluates the least, the first convolution and the last residual block.
+   * @param deep features `[B, C', h', w']` of that evaluation; several TensorRefs are concatenated along the batch
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async shallow(
@@ -136,7 +142,7 @@ export class UNet extends LoadedModule<UNetConfig> {
   ): Promise<UNetOutput> {
     checkCall(options);
     checkTensorOrRef('deep', deep);
-    const tensors = named(inputs);
+    const tensors = graphInputs(inputs);
     checkSamePatches(inputs, options);
     const { outputs, taps, timings } = await this.call(
       'shallow',
@@ -149,8 +155,8 @@ export class UNet extends LoadedModule<UNetConfig> {
   }
 
   /**
-   * Computes the keys and values of all attention to these texts, which are the same at every step, and keeps them until they are
-   * disposed of.
+   * Computes the cross-attention keys and values of texts, which are the same at every step, and keeps them until
+   * they are disposed.
    * @param contexts `[N, T, D]`
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
@@ -168,14 +174,14 @@ export class UNet extends LoadedModule<UNetConfig> {
     try {
       await this.call('texts', { context: contexts }, { signal, patches }, {}, session);
     } catch (error) {
-      // An abort is told at once; the run may still come to its end.
+      // An aborted call rejects at once, but its run may still finish and store the keys and values.
       texts[Symbol.dispose]();
       throw error;
     }
     return texts;
   }
 
-  /** Bytes that `cacheCrossAttention` would keep of so many texts of so many tokens. */
+  /** Returns the bytes that `cacheCrossAttention` keeps for `count` texts of `length` tokens. */
   bytesOfTexts(count: number, length: number): number {
     checkSizes({ count, length });
     const { block_out_channels: sides, transformer_layers_per_block: depth, layers_per_block } = this.config;
@@ -193,15 +199,15 @@ export class UNet extends LoadedModule<UNetConfig> {
     return 4 * floats * count * length;
   }
 
-  /** Everything that can be tapped for inputs of a size. */
+  /** Lists the nodes that can be tapped for inputs of this size. */
   nodes(size: UNetSize = {}): NodeInfo[] {
     this.checkSize(size);
     return this.listNodes('forward', this.shapes(size));
   }
 
   /**
-   * Bytes of the buffers that an evaluation of this size needs.
-   * @param patches name of the patch set that it would run with
+   * Returns the bytes of compute buffers for an evaluation of this size.
+   * @param patches name of the patch set to apply
    * @throws SHAPE_MISMATCH, INVALID_OPTION, ABORTED, DISPOSED
    */
   async forwardBytes(size: UNetSize, signal?: AbortSignal, patches?: string): Promise<number> {
@@ -210,7 +216,7 @@ export class UNet extends LoadedModule<UNetConfig> {
     return this.needed('forward', this.shapes(size), signal, patches);
   }
 
-  /** A U-Net that attends to nothing is told nothing: its text has no length. */
+  /** A U-Net without cross-attention has no text, so `length` may be 0. */
   private checkSize(size: UNetSize): void {
     knownKeys('size', size, new Set(['batch', 'height', 'width', 'length', 'timeIds']));
     const { length, ...sides } = size;
@@ -238,15 +244,15 @@ export class UNet extends LoadedModule<UNetConfig> {
     };
   }
 
-  /** Of one picture's label. */
+  /** Returns the shape of the class label of one sample. */
   private labelShape(embedding: ClassEmbeddingConfig): number[] {
     if (embedding.type === 'projection') return [embedding.size];
     return embedding.type === 'identity' ? [4 * this.config.block_out_channels[0]!] : [];
   }
 }
 
-/** Under the names of the graph. */
-function named(inputs: UNetInputs) {
+/** Checks inputs and maps them to the names of the native graph. */
+function graphInputs(inputs: UNetInputs) {
   const keys = ['sample', 'timestep', 'context', 'text', 'textEmbeds', 'timeIds', 'classLabels'] as const;
   const { sample, timestep, context, text, textEmbeds, timeIds, classLabels } = checkInputs(inputs, ...keys);
   if (text !== undefined) checkText(text);
@@ -265,16 +271,20 @@ function checkText(text: NonNullable<UNetInputs['text']>): void {
   knownKeys('text', text, new Set(['of', 'rows']));
   const { of, rows } = text as { of?: unknown; rows?: unknown };
   if (!(of instanceof CrossAttentionState))
-    throw invalidOption('text.of', 'texts of cacheCrossAttention', of);
+    throw invalidOption('text.of', 'a CrossAttentionState of cacheCrossAttention', of);
   const isRows =
     Array.isArray(rows) && rows.every((row) => Number.isInteger(row) && row >= 0 && row < of.count);
-  if (!isRows) throw invalidOption('text.rows', `integers between 0 and ${of.count - 1}`, rows);
+  if (!isRows) throw invalidOption('text.rows', `an array of integers between 0 and ${of.count - 1}`, rows);
 }
 
-/** Keys and values hold the patches that they were computed with. */
+/** Cached keys and values include the patches they were computed with, so runs have to apply the same ones. */
 function checkSamePatches({ text }: UNetInputs, { patches }: CallOptions): void {
   if (text && text.of.patches !== patches)
-    throw invalidOption('patches', `${text.of.patches ?? 'none'}, with which the texts were kept`, patches);
+    throw invalidOption(
+      'patches',
+      `${text.of.patches ?? 'undefined'} (as when the texts were cached)`,
+      patches,
+    );
 }
 
 function textParams({ text }: UNetInputs): { texts?: number; text_length?: number } {

@@ -18,49 +18,52 @@ import {
 } from './loaded-module.js';
 
 export interface QuantizeOptions extends CallOptions {
-  /** All distances besides those of the codes chosen: 4 bytes times B h w N. */
+  /** Also returns the distances to all codes: 4 bytes times B h w N. Default false. */
   readonly distances?: boolean | undefined;
-  /** Of the Gumbel kind, its logits: 4 bytes times B N h w. */
+  /** Also returns the logits of a Gumbel quantizer: 4 bytes times B N h w. Default false. */
   readonly logits?: boolean | undefined;
-  /** Where a table of used codes (`remap`) sends unknown codes to random places; by default always the same ones. */
+  /**
+   * Chooses positions for codes outside the table of used codes (`remap`) if the model maps them to random positions.
+   * The default is a fixed sequence, so that the same image always has the same indices.
+   */
   readonly pick?: PickCode | undefined;
 }
 
 export interface Quantized extends CallResult {
-  /** `[B, h, w]`, from 0 to `indexCount` - 1. */
+  /** `[B, h, w]`, between 0 and `indexCount` - 1. */
   readonly indices: Tensor<Int32Array>;
-  /** `[B, E, h, w]`: the codes' vectors. */
+  /** `[B, E, h, w]`: the codebook vectors of the indices. */
   readonly quantized: Tensor;
-  /** `[B, h, w]`: the squared distance of each latent from its code; null of the Gumbel kind. */
+  /** `[B, h, w]`: the squared distance of each latent to its code; null for Gumbel quantizers. */
   readonly distance: Tensor | null;
-  /** `[B, h, w, N]`: squared distances from all codes of the codebook, if asked for. */
+  /** `[B, h, w, N]`: squared distances to all codes of the codebook, with `distances`; otherwise null. */
   readonly distances: Tensor | null;
-  /** `[B, N, h, w]` of the Gumbel kind, if asked for. */
+  /** `[B, N, h, w]`, with `logits` and a Gumbel quantizer; otherwise null. */
   readonly logits: Tensor | null;
 }
 
 export interface DecodeLatentOptions extends CallOptions {
-  /** Quantize the latent first, as latent diffusion does with what its sampler gives; false by default. */
+  /** Quantizes the latent before decoding, as latent diffusion does with sampled latents. Default false. */
   readonly quantize?: boolean | undefined;
 }
 
 /**
- * An autoencoder with a codebook, loaded (VQGAN, latent diffusion's VQ models, diffusers' VQModel). Latents are its own: of a diffusion
- * model's sampler they are multiplied by the config's `scaling_factor`.
+ * A loaded autoencoder with a codebook (VQGAN, VQ models of latent diffusion, VQModel of diffusers). Its latents are
+ * unscaled; a diffusion sampler works on latents multiplied by `scaling_factor` of the config.
  */
 export class VQModel extends LoadedModule<VQModelConfig> {
   private constructor(
     config: VQModelConfig,
     module: NativeModule,
-    /** The table of used codes, if the model has one. */
+    /** Table of used codes; null if the model uses the whole codebook. */
     readonly remap: CodebookRemap | null,
   ) {
     super(config, module);
   }
 
   /**
-   * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, FILE_NOT_FOUND, INVALID_FILE, OUT_OF_MEMORY, BACKEND_UNAVAILABLE,
-   *   BINARY_NOT_FOUND, ABORTED
+   * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, FILE_NOT_FOUND, INVALID_FILE, OUT_OF_MEMORY,
+   *   BACKEND_UNAVAILABLE, BINARY_NOT_FOUND, ABORTED
    */
   static async load(source: VQModelSource, options: LoadOptions = {}): Promise<VQModel> {
     const { config, weights, used, unknownIndex } = checkSource(source);
@@ -79,19 +82,20 @@ export class VQModel extends LoadedModule<VQModelConfig> {
     return this.downsampleFactor;
   }
 
-  /** How many different indices there are: the codebook's codes, or those of its table of used ones. */
+  /** Number of distinct code indices: the size of the codebook, or of its table of used codes. */
   get indexCount(): number {
     return this.remap?.size ?? this.config.num_vq_embeddings;
   }
 
-  /** What stands for codes that the table of used ones does not hold; null without a table. */
+  /** Index given to codes outside the table of used codes; null without a table. */
   get unknownIndex(): UnknownIndex | null {
     return this.remap?.unknown ?? null;
   }
 
   /**
-   * @param image `[B, C, H, W]` in -1..1, sides multiples of `factor`
-   * @returns latent `[B, E, H / factor, W / factor]`, not yet quantized
+   * Encodes images to latents before quantization.
+   * @param image `[B, C, H, W]` in -1..1, sides multiples of f = `downsampleFactor`
+   * @returns latent `[B, E, H / f, W / f]`
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async encode(image: Tensor, options: CallOptions = {}): Promise<CallResult & { readonly latent: Tensor }> {
@@ -109,8 +113,8 @@ export class VQModel extends LoadedModule<VQModelConfig> {
   }
 
   /**
-   * The code of each latent: the nearest, by the reference's own formula in f32, the first of equals; of the Gumbel kind that of the
-   * largest logit, which is what it draws at temperature 0.
+   * Assigns a code to each latent: the nearest one (the reference's formula in f32; the first of equally near ones),
+   * or for Gumbel quantizers the one with the largest logit, which equals sampling at temperature 0.
    * @param latent `[B, E, h, w]`
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
@@ -119,13 +123,13 @@ export class VQModel extends LoadedModule<VQModelConfig> {
     checkFlags(options, 'distances', 'logits');
     checkCallback('pick', options.pick);
     checkTensor('latent', latent, ['B', this.config.vq_embed_dim, 'h', 'w']);
-    const { distances = false, logits = false, pick = samePicks(), ...call } = options;
+    const { distances = false, logits = false, pick = fixedPicks(), ...call } = options;
     const params = { distances, logits };
     const result = await this.call('quantize', { latent, ...this.mask() }, call, params);
     const { outputs, taps, timings } = result;
     const { data, shape } = result.integers.indices!;
     return {
-      indices: Tensor.from(this.remap?.toPlaces(data, pick) ?? data, shape),
+      indices: Tensor.from(this.remap?.toPositions(data, pick) ?? data, shape),
       quantized: outputs.quantized!,
       distance: outputs.distance ?? null,
       distances: outputs.distances ?? null,
@@ -136,8 +140,8 @@ export class VQModel extends LoadedModule<VQModelConfig> {
   }
 
   /**
-   * The codes' vectors.
-   * @param indices `[B, h, w]`, from 0 to `indexCount` - 1
+   * Looks up the codebook vectors of code indices.
+   * @param indices `[B, h, w]`, between 0 and `indexCount` - 1
    * @returns `[B, E, h, w]`
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
@@ -148,8 +152,9 @@ export class VQModel extends LoadedModule<VQModelConfig> {
   }
 
   /**
-   * @param latent `[B, E, h, w]`, or the indices `[B, h, w]` of codes
-   * @returns image `[B, C, h * factor, w * factor]`, in -1..1 or a little beyond
+   * Decodes latents or code indices to images.
+   * @param latent `[B, E, h, w]`, or code indices `[B, h, w]`
+   * @returns image `[B, C, h * f, w * f]` with f = `downsampleFactor`, nominally in -1..1 but not clamped
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async decode(
@@ -167,7 +172,10 @@ export class VQModel extends LoadedModule<VQModelConfig> {
     return { image: outputs.image!, taps, timings };
   }
 
-  /** Bytes of the buffers that decoding a quantized picture of `height` x `width` pixels needs. @throws ABORTED, DISPOSED */
+  /**
+   * Returns the bytes of compute buffers for decoding an image of `height` x `width` pixels.
+   * @throws ABORTED, DISPOSED
+   */
   async decodeBytes(height: number, width: number, signal?: AbortSignal): Promise<number> {
     checkSizes({ height, width });
     checkSignal('signal', signal);
@@ -180,18 +188,18 @@ export class VQModel extends LoadedModule<VQModelConfig> {
     return this.needed('decode', { latent }, signal);
   }
 
-  /** Everything that can be tapped for a picture of `height` x `width` pixels. */
+  /** Lists the nodes that can be tapped for images of `height` x `width` pixels, 256 by default. */
   nodes(entry: 'encode' | 'quantize' | 'decode', size: ImageSize = {}): NodeInfo[] {
     checkEntry(entry, 'encode', 'quantize', 'decode');
     checkSizes(size, 'batch', 'height', 'width');
     const { batch = 1, height = 256, width = 256 } = size;
     const { downsampleFactor, config } = this;
-    const small = [Math.floor(height / downsampleFactor), Math.floor(width / downsampleFactor)];
+    const latentSize = [Math.floor(height / downsampleFactor), Math.floor(width / downsampleFactor)];
     return this.listNodes(
       entry,
       entry === 'encode'
         ? { image: [batch, config.in_channels, height, width] }
-        : { latent: [batch, config.vq_embed_dim, ...small] },
+        : { latent: [batch, config.vq_embed_dim, ...latentSize] },
       entry === 'decode' ? { quantize: true } : {},
     );
   }
@@ -200,19 +208,21 @@ export class VQModel extends LoadedModule<VQModelConfig> {
     return checkTensor('latent', latent, ['B', this.config.vq_embed_dim, 'h', 'w']);
   }
 
-  /** Indices as codes of the codebook. */
+  /** Checks code indices and converts them to codes of the codebook. */
   private codes(indices: Tensor<Int32Array>): Tensor<Int32Array> {
-    if (!isIndices(indices)) throw invalidOption('indices', 'a Tensor of whole numbers (i32)', indices);
+    if (!isIndices(indices)) throw invalidOption('indices', 'a Tensor of integers (i32)', indices);
     checkIndices('indices', indices, ['B', 'h', 'w']);
     const { remap, indexCount } = this;
     const wrong = indices.data.find((index) => index < 0 || index >= indexCount);
     if (wrong !== undefined)
       throw invalidOption('indices', `integers between 0 and ${indexCount - 1}`, wrong);
     if (remap === null) return indices;
-    return Tensor.from(remap.toIndices(indices.data), indices.shape);
+    return Tensor.from(remap.toCodes(indices.data), indices.shape);
   }
 
-  /** Of the Gumbel kind only used codes may win; of the other kind those that are not become unknown afterwards. */
+  /**
+   * Restricts a Gumbel quantizer to used codes. Other quantizers need no mask: unused codes are remapped afterwards.
+   */
   private mask(): { mask?: Tensor } {
     const { remap, config } = this;
     if (remap === null || config.quantizer !== 'gumbel') return {};
@@ -224,8 +234,11 @@ function isIndices(tensor: unknown): tensor is Tensor<Int32Array> {
   return tensor instanceof Tensor && tensor.data instanceof Int32Array;
 }
 
-/** A picture's codes should not change from call to call: the same picks each time, spread evenly (Weyl's sequence). */
-function samePicks(): PickCode {
-  let drawn = 0;
-  return (below) => Math.floor(((++drawn * 0.6180339887498949) % 1) * below);
+/**
+ * Returns the same evenly distributed picks (a Weyl sequence) on every call, so that an image always has the same
+ * indices.
+ */
+function fixedPicks(): PickCode {
+  let count = 0;
+  return (below) => Math.floor(((++count * 0.6180339887498949) % 1) * below);
 }

@@ -1,6 +1,6 @@
 /**
- * The losses of pictures under an autoencoder, as its training would compute them: taming's and CompVis' VQLPIPSWithDiscriminator, and
- * CompVis' LPIPSWithDiscriminator of KL autoencoders.
+ * The losses of an image under an autoencoder, as its training computes them: VQLPIPSWithDiscriminator of
+ * taming-transformers and CompVis for codebooks, CompVis' LPIPSWithDiscriminator for KL autoencoders.
  */
 
 import { type LossConfig, usualLosses } from '../checkpoint/config/omegaconf/losses.js';
@@ -21,33 +21,37 @@ import { Lpips } from './lpips.js';
 import { PatchDiscriminator } from './patch-discriminator.js';
 import { VQModel } from './vq-model.js';
 
+/** The loaded modules and settings that `vqganLosses` computes with. */
 export interface LossModules {
   readonly autoencoder: VQModel | Autoencoder;
-  /** As the checkpoint's config has it; `usualLosses` without one. */
+  /** Loss settings of the checkpoint's config; use `usualLosses` if it has none. */
   readonly config: LossConfig;
   readonly discriminator?: PatchDiscriminator | null | undefined;
   readonly lpips?: Lpips | null | undefined;
-  /** Of KL autoencoders: the learnt log variance of pixels (`loss.logvar`). */
+  /** Learned log variance of the pixels (`loss.logvar`), for KL autoencoders. Default 0. */
   readonly logvar?: number | null | undefined;
 }
 
 export interface LossOptions {
-  /** The step of training that is asked about: before `disc_start` the discriminator does not count. Without it, it does, with factor 1. */
+  /**
+   * Training step to compute the losses for: before `disc_start` the discriminator's factor is 0. Without a step the
+   * factor is 1.
+   */
   readonly step?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Numbers under the reference's names (without `train/` or `val/`); null for what could not be computed. */
+/** Losses under the names of the reference (without `train/` or `val/`); null for those that could not be computed. */
 export interface AutoencoderLosses {
-  /** L1 (or L2) of the pixels alone. */
+  /** Mean absolute (or squared, for `pixel_loss: l2`) difference of the pixels. */
   readonly pixel_loss: number;
-  /** LPIPS. */
+  /** Mean LPIPS distance. */
   readonly p_loss: number | null;
-  /** Pixels plus `perceptual_weight` times LPIPS. */
+  /** `pixel_loss` + `perceptual_weight` * `p_loss`. */
   readonly rec_loss: number;
-  /** Of a codebook `rec_loss`; of KL its sum over a picture under `logvar`. */
+  /** For codebooks `rec_loss`; for KL autoencoders the sum over an image of `rec_loss` / exp(logvar) + logvar. */
   readonly nll_loss: number;
-  /** Of a codebook: of codes and commitment together; of the Gumbel kind, the weighted divergence. */
+  /** For codebooks the codebook and commitment losses together; for Gumbel quantizers the weighted KL divergence. */
   readonly quant_loss: number | null;
   readonly kl_loss: number | null;
   /** -mean(logits_fake). */
@@ -55,25 +59,26 @@ export interface AutoencoderLosses {
   readonly disc_loss: number | null;
   readonly logits_real: number | null;
   readonly logits_fake: number | null;
-  /** What the discriminator counts at the step asked about. */
+  /** Weight of the discriminator's terms at `LossOptions.step`. */
   readonly disc_factor: number;
-  /** All but the generator's term, whose adaptive weight needs gradients. */
+  /** Sum of all terms except the generator's, whose adaptive weight needs gradients. */
   readonly total_loss: number;
-  /** What is missing above, and why. */
+  /** Losses that are not computed, each with the reason. */
   readonly left_out: readonly string[];
   readonly tensors: {
-    /** Like the picture. */
+    /** `[B, C, H, W]`, as the image. */
     readonly reconstruction: Tensor;
-    /** `[B, h, w]` of a codebook. */
+    /** Code indices `[B, h, w]`; null for KL autoencoders. */
     readonly indices: Tensor<Int32Array> | null;
-    /** `[B, 1, h, w]`, of the picture and of its reconstruction. */
+    /** Discriminator logits `[B, 1, h, w]` of the image and of its reconstruction. */
     readonly logits_real: Tensor | null;
     readonly logits_fake: Tensor | null;
   };
 }
 
 /**
- * @param image `[B, C, H, W]` in -1..1, sides multiples of the autoencoder's factor
+ * Computes the training losses of images.
+ * @param image `[B, C, H, W]` in -1..1, sides multiples of the autoencoder's `downsampleFactor`
  * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
  */
 export async function vqganLosses(
@@ -84,11 +89,11 @@ export async function vqganLosses(
   const { step, signal } = checkOptions(options);
   const { autoencoder, config, lpips } = checkModules(modules);
   checkTensor('image', image, ['B', autoencoder.config.in_channels, 'H', 'W']);
-  const through =
+  const coded =
     autoencoder instanceof Autoencoder
-      ? await throughGaussian(autoencoder, image, signal)
-      : await throughCodebook(autoencoder, image, config, signal);
-  const { reconstruction } = through;
+      ? await reconstructFromMeans(autoencoder, image, signal)
+      : await reconstructThroughCodebook(autoencoder, image, config, signal);
+  const { reconstruction } = coded;
   const left_out: string[] = ['d_weight: the adaptive weight of the generator needs gradients'];
   const perceptual = config.perceptual_weight > 0;
   if (perceptual && !lpips) left_out.push('p_loss: the checkpoint has no loss.perceptual_loss.*');
@@ -99,22 +104,20 @@ export async function vqganLosses(
   const rec_loss = pixels + config.perceptual_weight * (p_loss ?? 0);
   const nll_loss = config.kind === 'kl' ? gaussianNll(image, rec_loss, modules.logvar ?? 0) : rec_loss;
   const disc_factor = step === undefined ? 1 : step < config.disc_start ? 0 : config.disc_factor;
-  const judged = await judge(modules, image, reconstruction, disc_factor, left_out, signal);
+  const adversarial = await adversarialLosses(modules, image, reconstruction, disc_factor, left_out, signal);
   return {
     pixel_loss: pixels,
     p_loss,
     rec_loss,
     nll_loss,
-    quant_loss: through.quant_loss,
-    kl_loss: through.kl_loss,
-    ...judged.numbers,
+    quant_loss: coded.quant_loss,
+    kl_loss: coded.kl_loss,
+    ...adversarial.numbers,
     disc_factor,
     total_loss:
-      nll_loss +
-      config.codebook_weight * (through.quant_loss ?? 0) +
-      config.kl_weight * (through.kl_loss ?? 0),
+      nll_loss + config.codebook_weight * (coded.quant_loss ?? 0) + config.kl_weight * (coded.kl_loss ?? 0),
     left_out,
-    tensors: { reconstruction, indices: through.indices, ...judged.tensors },
+    tensors: { reconstruction, indices: coded.indices, ...adversarial.tensors },
   };
 }
 
@@ -123,7 +126,7 @@ function checkOptions(options: LossOptions): LossOptions {
   checkSignal('signal', options.signal);
   const { step } = options;
   if (step !== undefined && !(Number.isSafeInteger(step) && step >= 0))
-    throw invalidOption('step', 'integer of at least 0', step);
+    throw invalidOption('step', 'an integer of at least 0', step);
   return options;
 }
 
@@ -137,35 +140,36 @@ function checkModules(modules: LossModules): LossModules {
     throw invalidOption('discriminator', 'a loaded PatchDiscriminator', discriminator);
   if (lpips && !(lpips instanceof Lpips)) throw invalidOption('lpips', 'a loaded Lpips', lpips);
   if (logvar !== undefined && logvar !== null && !Number.isFinite(logvar))
-    throw invalidOption('logvar', 'finite number', logvar);
-  // All that the default of either kind has.
+    throw invalidOption('logvar', 'a finite number', logvar);
+  // The defaults of both kinds have the same keys.
   knownKeys('config', config, new Set(Object.keys(usualLosses('vq'))));
-  for (const [name, usual] of Object.entries(usualLosses('vq'))) {
+  for (const [name, defaultValue] of Object.entries(usualLosses('vq'))) {
     const value: unknown = new Map<string, unknown>(Object.entries(config)).get(name);
-    if (typeof value !== typeof usual)
-      throw invalidOption(`config.${name}`, `${typeof usual} (see usualLosses)`, value);
+    if (typeof value !== typeof defaultValue)
+      throw invalidOption(`config.${name}`, `a ${typeof defaultValue} (see usualLosses)`, value);
   }
   return modules;
 }
 
-interface Through {
+interface Reconstruction {
   readonly reconstruction: Tensor;
   readonly indices: Tensor<Int32Array> | null;
   readonly quant_loss: number | null;
   readonly kl_loss: number | null;
 }
 
-async function throughCodebook(
+async function reconstructThroughCodebook(
   model: VQModel,
   image: Tensor,
   config: LossConfig,
   signal: AbortSignal | undefined,
-): Promise<Through> {
+): Promise<Reconstruction> {
   const gumbel = model.config.quantizer === 'gumbel';
   const { latent } = await model.encode(image, { signal });
   const { indices, quantized, distance, logits } = await model.quantize(latent, { logits: gumbel, signal });
   const { image: reconstruction } = await model.decode(quantized, { signal });
-  // With `legacy`, beta weighs the codes' term, without it the commitment's; their values are the same.
+  // beta weighs the codebook term with taming's `legacy`, otherwise the commitment term; both terms have the same
+  // value.
   const quant_loss =
     distance === null
       ? config.gumbel_kl_weight * gumbelDivergence(logits!, model.remap?.used ?? null)
@@ -173,23 +177,23 @@ async function throughCodebook(
   return { reconstruction, indices, quant_loss, kl_loss: null };
 }
 
-/** By the mean of the latents' distribution, where training draws from it. */
-async function throughGaussian(
+/** Decodes the mean of the latent distribution; training samples from the distribution instead. */
+async function reconstructFromMeans(
   model: Autoencoder,
   image: Tensor,
   signal: AbortSignal | undefined,
-): Promise<Through> {
+): Promise<Reconstruction> {
   const { moments } = await model.encodeWhole(image, { signal });
   const { image: reconstruction } = await model.decodeWhole(meansOf(moments), { signal });
   return { reconstruction, indices: null, quant_loss: null, kl_loss: klDivergence(moments) };
 }
 
-/** Summed over a picture's pixels, averaged over the batch. */
+/** Summed over the values of an image, averaged over the batch. */
 function gaussianNll(image: Tensor, rec_loss: number, logvar: number): number {
   return (rec_loss / Math.exp(logvar) + logvar) * (image.size / image.shape[0]!);
 }
 
-async function judge(
+async function adversarialLosses(
   { discriminator, config }: LossModules,
   image: Tensor,
   reconstruction: Tensor,
@@ -197,13 +201,13 @@ async function judge(
   leftOut: string[],
   signal: AbortSignal | undefined,
 ) {
-  const why = !discriminator
+  const reason = !discriminator
     ? 'the checkpoint has no loss.discriminator.*'
     : config.disc_conditional || discriminator.config.in_channels !== image.shape[1]
-      ? 'the discriminator sees a condition too'
+      ? 'the discriminator also needs a conditioning input'
       : null;
-  if (!discriminator || why !== null) {
-    leftOut.push(`g_loss, disc_loss: ${why}`);
+  if (!discriminator || reason !== null) {
+    leftOut.push(`g_loss, disc_loss: ${reason}`);
     return {
       numbers: { g_loss: null, disc_loss: null, logits_real: null, logits_fake: null },
       tensors: { logits_real: null, logits_fake: null },

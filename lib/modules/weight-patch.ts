@@ -1,4 +1,6 @@
-/** Changes to a module's weights, which a run can ask for: where their factors lie, and what of which weight they change. */
+/**
+ * Weight patches: changes to a module's weights that a run selects by name, with the tensors they are computed from.
+ */
 import { z } from 'zod';
 import type { PatchPlan, PlannedPatch, WeightPlanEntry } from '../binding/types.js';
 import { isSourceType } from '../checkpoint/formats/dtypes.js';
@@ -7,30 +9,30 @@ import type { TensorInfo } from '../checkpoint/weights/tensor-index.js';
 import { defined } from '../defined.js';
 import { SafelightError } from '../errors.js';
 
-/** Rows or columns, from the first to the one before the last. */
+/** Range of rows or columns; `end` is exclusive. */
 export type Range = readonly [begin: number, end: number];
 
-/** A product of two factors, `up [rows, r]` times `down [r, columns, ...]` (LoRA: Hu et al. 2021, arXiv:2106.09685). */
+/** Low-rank product `up [rows, r]` times `down [r, columns, ...]` (LoRA: Hu et al. 2021, arXiv:2106.09685). */
 export interface LowRank {
   readonly up: TensorInfo;
   readonly down: TensorInfo;
 }
 
-/** A difference of the weight's own size. */
+/** A full difference, of the shape of the weight. */
 export interface Full {
   readonly full: TensorInfo;
 }
 
-/** One change to one weight. Patches of one weight add up. */
+/** A change to one weight. Several patches of the same weight are summed. */
 export interface WeightPatch {
   /** Canonical name of the parameter. */
   readonly target: string;
   readonly scale: number;
-  /** Part of the target that changes (a query in a matrix that holds query, key and value). */
+  /** Rows of the target that change, such as the query in a fused query-key-value matrix. Default: all. */
   readonly rows?: Range;
-  /** Inputs that the change reads (the 4 channels of a latent, of the 9 of an inpainting model). */
+  /** Input columns that change, such as the 4 latent channels among the 9 of an inpainting model. Default: all. */
   readonly columns?: Range;
-  /** Part of the stored factor: of `up`, or of the difference. */
+  /** Rows of the stored `up` or `full` tensor to read. Default: all. */
   readonly factorRows?: Range;
   readonly change: { readonly add: LowRank | Full };
 }
@@ -65,19 +67,22 @@ export function checkPatches(patches: unknown): asserts patches is readonly Weig
   const { success, error } = schema.safeParse(patches);
   if (success) return;
   const [issue] = error.issues;
-  const where = issue && issue.path.length > 0 ? `; ${issue.path.join('.')}: ${issue.message}` : '';
+  const detail = issue && issue.path.length > 0 ? `; ${issue.path.join('.')}: ${issue.message}` : '';
   throw new SafelightError(
     'INVALID_OPTION',
-    `Expected an array of changes to weights for patches (target, scale and change)${where}`,
+    `Expected patches to be an array of weight patches (target, scale and change)${detail}`,
   );
 }
 
-/** The tensors that patches read. */
+/** Returns the tensors that patches are computed from. */
 export function tensorsOf(patches: readonly WeightPatch[]): TensorInfo[] {
   return patches.flatMap(({ change: { add } }) => ('full' in add ? [add.full] : [add.up, add.down]));
 }
 
-/** As the native side takes them. @throws UNSUPPORTED_ADAPTER for a factor of a type that cannot be computed with */
+/**
+ * Converts patches to the form of the native API.
+ * @throws UNSUPPORTED_ADAPTER for a factor stored in quantized blocks
+ */
 export function planPatches(patches: readonly WeightPatch[]): PatchPlan {
   const plan = new PlanBuilder();
   const planned = patches.map(
@@ -95,7 +100,7 @@ export function planPatches(patches: readonly WeightPatch[]): PatchPlan {
   };
 }
 
-/** Each factor once, however many patches read it. */
+/** Collects the factors, each once even if several patches read it. */
 class PlanBuilder {
   readonly files = new Map<string, number>();
   readonly entries = new Map<string, WeightPlanEntry>();
@@ -106,20 +111,20 @@ class PlanBuilder {
     if (!isSourceType(dtype) || isBlockType(dtype)) {
       throw new SafelightError(
         'UNSUPPORTED_ADAPTER',
-        `"${name}" in ${file} is stored as ${dtype}; take the file in F32, F16 or BF16`,
+        `"${name}" in ${file} is stored as ${dtype}; use an adapter file stored as F32, F16 or BF16`,
       );
     }
     const index = this.files.get(file) ?? this.files.size;
     this.files.set(file, index);
     const key = `${name}${rows ? ` [${rows.join(', ')})` : ''} of ${file}`;
     if (this.entries.has(key)) return key;
-    const kept = rows ? [rows[1] - rows[0], ...shape.slice(1)] : shape;
+    const entryShape = rows ? [rows[1] - rows[0], ...shape.slice(1)] : shape;
     this.entries.set(key, {
       name: key,
-      shape: kept,
+      shape: entryShape,
       source: { file: index, ...defined({ offset, length, type: dtype, shape, strides }) },
       ...(rows ? { transform: { op: 'rows', start: rows[0], end: rows[1] } } : {}),
-      storage: storageFor({ role: 'matrix', shape: kept }, dtype),
+      storage: storageFor({ role: 'matrix', shape: entryShape }, dtype),
     });
     return key;
   }

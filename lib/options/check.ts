@@ -1,36 +1,36 @@
-/** Checks of single values, all in one shape of message. */
+/** Checks of single option values. Each returns the value or throws INVALID_OPTION with the option's name. */
 import { invalidOption, SafelightError } from '../errors.js';
 
 export { knownKeys, oneOf } from '../known-keys.js';
 
-/** A random seed of 32 bits. */
+/** Returns a random 32-bit seed. */
 function randomSeed(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0]!;
 }
 
-/** A whole number in [min, max]. */
+/** Checks an integer in [min, max]. */
 export function integer(name: string, value: unknown, min: number, max: number): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max) {
-    throw invalidOption(name, `integer between ${min} and ${max}`, value);
+    throw invalidOption(name, `an integer between ${min} and ${max}`, value);
   }
   return value;
 }
 
 /**
- * A seed: a whole number in [0, max]. -1, as in A1111, and undefined stand for a random one of 32 bits.
+ * Checks a seed, an integer in [0, max]. -1 (as in A1111) and undefined are replaced by a random 32-bit seed.
  * @throws INVALID_OPTION
  */
 export function seed(name: string, value: unknown, max: number = Number.MAX_SAFE_INTEGER): number {
   if (value === undefined || value === -1) return randomSeed();
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0 || value > max)
-    throw invalidOption(name, `integer between 0 and ${max}, or -1 (random),`, value);
+    throw invalidOption(name, `an integer between 0 and ${max} or -1 (random)`, value);
   return value;
 }
 
-/** A finite number in [min, max]. */
+/** Checks a number in [min, max]. */
 export function number(name: string, value: unknown, min: number, max: number): number {
   if (typeof value !== 'number' || !(value >= min && value <= max)) {
-    throw invalidOption(name, `number between ${min} and ${max}`, value);
+    throw invalidOption(name, `a number between ${min} and ${max}`, value);
   }
   return value;
 }
@@ -41,25 +41,25 @@ export function boolean(name: string, value: unknown): boolean {
 }
 
 export function string(name: string, value: unknown): string {
-  if (typeof value !== 'string') throw invalidOption(name, 'string', value);
+  if (typeof value !== 'string') throw invalidOption(name, 'a string', value);
   return value;
 }
 
 /**
- * A text of at most so many characters.
+ * Checks a string of at most `max` UTF-16 code units.
  * @throws INVALID_OPTION
  */
 export function text(name: string, value: unknown, max: number): string {
-  const given = string(name, value);
-  if (given.length > max)
+  const checked = string(name, value);
+  if (checked.length > max)
     throw new SafelightError(
       'INVALID_OPTION',
-      `Expected at most ${max} characters for ${name} but received ${given.length}: shorten it`,
+      `Expected at most ${max} characters for ${name}, received ${checked.length}.`,
     );
-  return given;
+  return checked;
 }
 
-/** Two numbers in order. */
+/** Checks a pair of ascending numbers in [min, max]. */
 export function interval(name: string, value: unknown, min: number, max: number): readonly [number, number] {
   const pair: readonly unknown[] = Array.isArray(value) ? value : [];
   const [low, high] = pair;
@@ -67,37 +67,37 @@ export function interval(name: string, value: unknown, min: number, max: number)
     pair.length !== 2 ||
     !(typeof low === 'number' && typeof high === 'number' && low >= min && high <= max && low <= high)
   ) {
-    throw invalidOption(name, `two numbers in order between ${min} and ${max}`, value);
+    throw invalidOption(name, `two ascending numbers between ${min} and ${max}`, value);
   }
   return [low, high];
 }
 
-/** Numbers in (min, max] in descending order, 1 to `most` of them; a last one of 0 may follow. A copy. */
+/** Checks 1 to `maxPositive` descending numbers in [min, max], optionally followed by 0. Returns a copy. */
 export function descending(
   name: string,
   value: unknown,
   min: number,
   max: number,
-  most: number,
+  maxPositive: number,
 ): readonly number[] {
-  const given: readonly unknown[] = Array.isArray(value) ? [...value] : [];
-  const isRight = (one: unknown, i: number): one is number => {
-    if (typeof one !== 'number' || !(one <= max)) return false;
-    if (i > 0 && !(one < Number(given[i - 1]))) return false;
-    return one >= min || (one === 0 && i > 0 && i === given.length - 1);
+  const values: readonly unknown[] = Array.isArray(value) ? [...value] : [];
+  const isValid = (item: unknown, i: number): item is number => {
+    if (typeof item !== 'number' || !(item <= max)) return false;
+    if (i > 0 && !(item < Number(values[i - 1]))) return false;
+    return item >= min || (item === 0 && i > 0 && i === values.length - 1);
   };
-  if (given.length === 0 || !given.every(isRight))
+  if (values.length === 0 || !values.every(isValid))
     throw invalidOption(
       name,
-      `descending numbers between ${min} and ${max}, of which the last may also be 0,`,
+      `descending numbers between ${min} and ${max}, optionally followed by 0,`,
       Array.isArray(value) ? `[${String(value).slice(0, 100)}]` : value,
     );
-  const positive = given.filter((one) => one > 0).length;
-  if (positive > most) throw invalidOption(name, `at most ${most} numbers above 0`, positive);
-  return given;
+  const positive = values.filter((item) => item > 0).length;
+  if (positive > maxPositive) throw invalidOption(name, `at most ${maxPositive} numbers above 0`, positive);
+  return values;
 }
 
-/** A multiple of `step` in [step, max]. */
+/** Checks a multiple of `step` in [step, max]. */
 export function multiple(name: string, value: unknown, step: number, max: number): number {
   if (
     typeof value !== 'number' ||
@@ -106,7 +106,7 @@ export function multiple(name: string, value: unknown, step: number, max: number
     value > max ||
     value % step !== 0
   ) {
-    throw invalidOption(name, `multiple of ${step} between ${step} and ${max}`, value);
+    throw invalidOption(name, `a multiple of ${step} between ${step} and ${max}`, value);
   }
   return value;
 }

@@ -1,30 +1,32 @@
 /**
- * The PNG text `safelight`: exact options as JSON, beside A1111's generation parameters, which are ambiguous for some prompts and cannot
- * hold everything. Options at their default are left out, except those whose default is the model's.
+ * The PNG text chunk `safelight`: exact options as JSON, in addition to A1111's generation parameters, which are
+ * ambiguous for some prompts and cannot store all options. Options at their default are omitted, except those whose
+ * default depends on the model.
  *
  *     {"version":1,"model":"starter","options":{"prompt":"an apple","seed":1,"width":64,"height":64,"steps":20, ...}}
  */
 import { type GenerationOptions, generationFields } from './declarations/generation.js';
-import { defaultOf, entriesOf, type Fields, travels } from './field.js';
+import { defaultOf, entriesOf, type Fields, isSerializable } from './field.js';
 import { fromJson, type Json, toJson } from './json.js';
 
-/** Key of the text in a PNG. */
-export const EXACT = 'safelight';
-/** Raised when a reader of this version would make another image of what is written. */
+/** Keyword of the text chunk in a PNG. */
+export const EXACT_KEY = 'safelight';
+/** Incremented when readers of an older version would generate a different image from the same text. */
 const VERSION = 1;
-/** Characters that are parsed: twice the longest prompts, escaped. */
+/** Longest text that is parsed, in characters: twice the size of the longest prompts, escaped. */
 const MAX_TEXT = 2 ** 21;
 
 export interface ExactText {
   readonly model: string | undefined;
   readonly options: GenerationOptions;
-  /** Options that this version does not know, with their values as JSON. */
+  /** Options unknown to this version, with their values as JSON. */
   readonly unknown: readonly { readonly name: string; readonly value: string }[];
 }
 
 /**
- * @param options as `imageOptions` gives them
- * @param unwritten names of options that cannot be in the text: readers take them for options that they do not know
+ * Formats the text chunk of an image.
+ * @param options as returned by `imageOptions`
+ * @param unwritten names of options that the text cannot store; readers report them as unknown
  */
 export function formatExact(
   model: string,
@@ -42,29 +44,29 @@ export function formatExact(
 }
 
 function withoutDefaults(fields: Fields, json: Readonly<Record<string, Json>>): Record<string, Json> {
-  const kept = entriesOf(fields).flatMap(([name, field]): [string, Json][] => {
+  const entries = entriesOf(fields).flatMap(([name, field]): [string, Json][] => {
     const value = json[name];
-    if (value === undefined || !travels(field)) return [];
+    if (value === undefined || !isSerializable(field)) return [];
     if (field.kind === 'object' && isJsonObject(value)) return [[name, withoutDefaults(field.fields, value)]];
     const fallback = defaultOf(field);
     return value === fallback ? [] : [[name, value]];
   });
-  return Object.fromEntries(kept);
+  return Object.fromEntries(entries);
 }
 
-/** Undefined for a text that is none, is of a later version, or has values that are not right. Never throws. */
+/** Parses the text chunk. Returns undefined for malformed text, another version or invalid values; never throws. */
 export function parseExact(text: unknown): ExactText | undefined {
   if (typeof text !== 'string' || text.length > MAX_TEXT) return undefined;
   try {
-    const read: unknown = JSON.parse(text);
-    if (!isRecord(read) || read.version !== VERSION || !isRecord(read.options)) return undefined;
-    const names = Object.entries(read.options);
+    const parsed: unknown = JSON.parse(text);
+    if (!isRecord(parsed) || parsed.version !== VERSION || !isRecord(parsed.options)) return undefined;
+    const entries = Object.entries(parsed.options);
     const fields: Fields = generationFields;
-    const known = names.filter(([name]) => Object.hasOwn(fields, name) && travels(fields[name]!));
+    const known = entries.filter(([name]) => Object.hasOwn(fields, name) && isSerializable(fields[name]!));
     return {
-      model: typeof read.model === 'string' ? read.model : undefined,
+      model: typeof parsed.model === 'string' ? parsed.model : undefined,
       options: fromJson(generationFields, Object.fromEntries(known)),
-      unknown: names
+      unknown: entries
         .filter((entry) => !known.includes(entry))
         .map(([name, value]) => ({ name, value: JSON.stringify(value) })),
     };

@@ -1,38 +1,39 @@
 /**
- * The language in which options are declared: plain data, one object an option. Types, checks, flags and their help, JSON schemas, the
- * fields of generation parameters and the limits of forms derive from it. Nothing here needs Node.js, so the page imports it too.
+ * Declarations of options as plain data, one object per option. Types, validation, command-line flags and their help,
+ * JSON schemas, fields of generation parameters and limits of forms are derived from them. Must not import Node.js
+ * modules, because the web page uses it too.
  */
 import type { ZodType } from 'zod';
 import type { ImageSource } from '../image/source.js';
 import type { Limits } from './limits.js';
 
-/** A bound that holds everywhere, or the name of a limit. */
+/** A fixed bound, or the name of a limit. */
 export type Bound = number | keyof Limits;
 
-/** How an option is given on a command line; `null` where it cannot be. */
+/** Command-line flag of an option; `null` if it has none. */
 export interface FlagSpec {
-  /** Without dashes; default the option's name in kebab case. */
+  /** Name without dashes; default the option's name in kebab case. */
   readonly name?: string;
   readonly short?: string;
-  /** As help shows the value; default by the kind. */
+  /** Placeholder of the value in help; default by kind. */
   readonly argument?: string;
 }
 
-/** The field that an option has in A1111's generation parameters. */
+/** Field of an option in A1111's generation parameters. */
 export interface InfotextSpec {
   readonly label: string;
-  /** Labels of other programs and versions, which are read. */
+  /** Labels used by other programs and versions, accepted when reading. */
   readonly also?: readonly string[];
-  /** Written at its default value too. */
+  /** Writes the field even at its default value. */
   readonly always?: boolean;
 }
 
 interface Declared {
-  /** What it does, with its default: a fragment that begins in lower case, for help and API documents. */
+  /** Help and API documentation: a fragment in lower case without full stop, with the default. */
   readonly description: string;
   readonly flag?: FlagSpec | null;
   readonly infotext?: InfotextSpec;
-  /** The model's own default of the same name counts before `default`. */
+  /** The model's default of the same name takes precedence over `default`. */
   readonly byModel?: true;
 }
 
@@ -52,26 +53,26 @@ export interface NumberField extends NumberSpec {
 
 interface IntegerSpec extends Declared, Ranged {
   readonly default?: number;
-  /** In generation parameters 0 stands for "not given". */
+  /** In generation parameters, 0 means that the option is not set. */
   readonly zeroIsNone?: true;
 }
 export interface IntegerField extends IntegerSpec {
   readonly kind: 'integer';
 }
 
-/** A side of an image in pixels: a multiple of the model's grid up to `maxSide`. */
+/** Side length of an image in pixels: a multiple of the model's downsampling factor, at most `maxSide`. */
 export interface SideField extends Declared {
   readonly kind: 'side';
 }
 
-/** A whole number from 0; -1, or none, stands for a random one of 32 bits. */
+/** An integer from 0; -1 and undefined select a random 32-bit seed. */
 export interface SeedField extends Declared {
   readonly kind: 'seed';
 }
 
 interface BooleanSpec extends Declared {
   readonly default?: boolean;
-  /** Description of the flag that turns it off; default by `description`. */
+  /** Description of the flag that turns the option off; default derived from `description`. */
   readonly off?: string;
   /** Values in generation parameters for false and true; default `False` and `True`. */
   readonly words?: readonly [no: string, yes: string];
@@ -82,11 +83,11 @@ export interface BooleanField extends BooleanSpec {
 
 interface ChoiceSpec<V extends string> extends Declared {
   readonly default?: V;
-  /** As A1111 calls the values, in its order; default the values themselves. */
+  /** A1111's labels of the values, in its order; default the values themselves. */
   readonly labels?: Readonly<Record<V, string>>;
-  /** Labels of other programs and versions, which are read. */
+  /** Labels used by other programs and versions, accepted when reading. */
   readonly otherLabels?: Readonly<Record<string, V>>;
-  /** Read for every other label. */
+  /** Value of every other label when reading. */
   readonly otherwise?: V;
 }
 export interface ChoiceField<V extends string = string> extends ChoiceSpec<V> {
@@ -94,14 +95,14 @@ export interface ChoiceField<V extends string = string> extends ChoiceSpec<V> {
   readonly values: readonly V[];
 }
 
-/** A sampler or schedule: by its own name, or as A1111 spells it. */
+/** A sampler or schedule, by Safelight's or A1111's name. */
 interface NameSpec extends Declared {
   readonly default?: string;
 }
 export interface NameField<Name extends string = string> extends NameSpec {
   readonly kind: 'name';
   readonly of: 'sampler' | 'schedule';
-  /** Holds the type alone. */
+  /** Carries the type only; never set. */
   readonly names?: Name;
 }
 
@@ -117,16 +118,16 @@ export interface ImageField extends Declared {
   readonly kind: 'image';
 }
 
-/** Two numbers in order. */
+/** Two ascending numbers. */
 export interface IntervalField extends Declared, Ranged {
   readonly kind: 'interval';
 }
 
 interface DescendingSpec extends Declared, Ranged {
-  /** Numbers above 0 that there may be. */
-  readonly most: Bound;
+  /** Maximum count of numbers above 0. */
+  readonly maxPositive: Bound;
 }
-/** Numbers above 0 in descending order, at least one; a last one of 0 may follow. */
+/** At least one number above 0, in descending order, optionally followed by 0. */
 export interface DescendingField extends DescendingSpec {
   readonly kind: 'descending';
 }
@@ -134,12 +135,12 @@ export interface DescendingField extends DescendingSpec {
 interface PairSpec extends Declared, Ranged {
   readonly default?: number;
 }
-/** One number, or one for each direction. */
+/** One number for both directions, or a pair of horizontal and vertical. */
 export interface PairField extends PairSpec {
   readonly kind: 'pair';
 }
 
-/** Width and height in pixels, both. */
+/** Width and height in pixels, both required. */
 export interface SizeField extends Declared, Ranged {
   readonly kind: 'size';
 }
@@ -148,24 +149,30 @@ interface CustomSpec<T> extends Omit<Declared, 'infotext' | 'byModel'> {
   readonly infotext?: undefined;
   /** @throws INVALID_OPTION naming the option */
   readonly check: (name: string, value: unknown) => T;
-  /** Reads the value of one flag; those of several are collected in an array. Without it, there is no flag. */
+  /**
+   * Parses the value of a flag; values of repeated flags are collected in an array. Without it, the option has no
+   * flag.
+   */
   readonly parse?: (text: string) => unknown;
-  /** Without it, the option stays out of jobs and images: what it names is on this machine alone. */
+  /**
+   * Schema in jobs and images; without it the option is excluded from them, because its value exists on this machine
+   * only.
+   */
   readonly schema?: (limits: Limits) => ZodType;
 }
-/** An option of no other kind: says itself how it is checked and read. */
+/** An option with its own check and parser. */
 export interface CustomField<T = unknown> extends CustomSpec<T> {
   readonly kind: 'custom';
 }
 
 interface ObjectSpec<F extends Fields> extends Omit<Declared, 'flag'> {
   readonly fields: F;
-  /** `prefix` begins the flags of its options; `itself`: an empty one can be given by a flag of its own. */
+  /** `prefix` of the flags of its options; `itself`: a flag named like the prefix sets an empty object. */
   readonly flag: { readonly prefix: string; readonly itself: boolean };
   /** Heading of its flags in help. */
   readonly title: string;
 }
-/** Options that belong together under one name. */
+/** A group of options under one name. */
 export interface ObjectField<F extends Fields = Fields> extends ObjectSpec<F> {
   readonly kind: 'object';
 }
@@ -190,10 +197,10 @@ export interface Fields {
   readonly [name: string]: Field;
 }
 
-/** One of the names, offered by editors; other spellings (A1111's labels) are read too. */
+/** One of the names (completed by editors) or another spelling such as A1111's label. */
 export type Spelled<Name extends string> = Name | (string & Record<never, never>);
 
-/** The type of an option's value. */
+/** Type of an option's value. */
 export type ValueOf<F> = F extends { readonly kind: 'number' | 'integer' | 'side' | 'seed' }
   ? number
   : F extends { readonly kind: 'boolean' }
@@ -220,10 +227,10 @@ export type ValueOf<F> = F extends { readonly kind: 'number' | 'integer' | 'side
                         ? OptionsOf<G>
                         : never;
 
-/** Options as a caller gives them. */
+/** Options as passed by a caller. */
 export type OptionsOf<F> = { readonly [K in keyof F]?: ValueOf<F[K]> };
 
-/** Options that have passed the check: those with a default are there. */
+/** Validated options; those with a default are always set. */
 export type CheckedOf<F> = {
   readonly [K in keyof F]: F[K] extends { readonly kind: 'object'; readonly fields: infer G }
     ? CheckedOf<G> | undefined
@@ -247,7 +254,7 @@ export const choice = <const V extends string, const S extends ChoiceSpec<V>>(
   values: readonly V[],
   spec: S,
 ) => ({ ...spec, kind: 'choice', values }) as const;
-/** `names` gives the type. */
+/** Declares a `NameField`; the type parameter lists the names. */
 export const name =
   <Name extends string>() =>
   <const S extends NameSpec & Pick<NameField, 'of'>>(spec: S): S & NameField<Name> => ({
@@ -260,22 +267,22 @@ export const object = <const F extends Fields>(spec: ObjectSpec<F>): ObjectField
   kind: 'object',
 });
 
-/** The default that is the same for every model. */
+/** Returns the default if it does not depend on the model. */
 export function defaultOf(field: Field): unknown {
   return 'default' in field && field.byModel !== true ? field.default : undefined;
 }
 
-/** True for options that may leave this machine, in jobs and images. */
-export function travels(field: Field): boolean {
+/** True for options that can be stored in jobs and images. */
+export function isSerializable(field: Field): boolean {
   return field.kind !== 'custom' || field.schema !== undefined;
 }
 
-/** The number that a bound stands for. */
+/** Returns the number of a bound. */
 export function boundOf(bound: Bound, limits: Limits): number {
   return typeof bound === 'number' ? bound : limits[bound];
 }
 
-/** The names of a set of options with their declarations. */
+/** Returns the names of options with their declarations. */
 export function entriesOf<F extends Fields>(fields: F): [name: keyof F & string, field: Field][] {
   return Object.entries(fields);
 }

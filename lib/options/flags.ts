@@ -1,4 +1,4 @@
-/** Options as flags of a command line: their names, and the options that given flags mean. */
+/** Mapping between options and command-line flags. */
 import {
   type ChoiceField,
   entriesOf,
@@ -11,15 +11,15 @@ import { checkGiven } from './validate.js';
 
 export interface Flag {
   readonly field: Exclude<Field, ObjectField>;
-  /** `--guidance-scale`, or `--no-mask-round` where the flag turns off what is on by default. */
+  /** Flag name such as `--guidance-scale`, or `--no-mask-round` for an option that is true by default. */
   readonly name: string;
-  /** As help shows it: `-W, --width <n>`. */
+  /** Usage shown in help: `-W, --width <n>`. */
   readonly usage: string;
-  /** Under which its value is collected: the name in camel case, without `no`. */
+  /** Key of the parsed value: the name in camel case, without `no`. */
   readonly key: string;
 }
 
-/** How help shows a value. */
+/** Placeholders of values in help. */
 const ARGUMENTS: Readonly<Record<Field['kind'], string | undefined>> = {
   ...{ number: 'n', integer: 'n', side: 'n', seed: 'n', pair: 'n', text: 'text', image: 'file', size: 'WxH' },
   ...{
@@ -34,8 +34,9 @@ const ARGUMENTS: Readonly<Record<Field['kind'], string | undefined>> = {
 };
 
 /**
- * Flags of one option: two where both true and false can be asked for, none where it has none.
- * @param prefix of the option that it belongs to
+ * Returns the flags of an option: two for a boolean without a default (`--x`, `--no-x`), none if it has no flag,
+ * otherwise one.
+ * @param prefix flag prefix of the containing option
  */
 export function flagsOf(option: string, field: Exclude<Field, ObjectField>, prefix = ''): Flag[] {
   if (field.flag === null || (field.kind === 'custom' && !field.parse)) return [];
@@ -53,12 +54,13 @@ export function flagsOf(option: string, field: Exclude<Field, ObjectField>, pref
 }
 
 function nameOf(option: string, field: Exclude<Field, ObjectField>, prefix: string): string {
-  const own = field.flag?.name ?? option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  return prefix === '' ? own : `${prefix}-${own}`;
+  const base = field.flag?.name ?? option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  return prefix === '' ? base : `${prefix}-${base}`;
 }
 
 /**
- * @param values by the keys of flags, each parsed
+ * Converts parsed flags to options.
+ * @param values parsed values by `Flag.key`
  * @throws INVALID_OPTION
  */
 export function optionsOfFlags<const F extends Fields>(
@@ -77,12 +79,12 @@ function collected(
   for (const [name, field] of entriesOf(fields)) {
     if (field.kind === 'object') {
       const inner = collected(field.fields, values, field.flag.prefix);
-      const asked = field.flag.itself && values[camelCase(field.flag.prefix)] === true;
-      if (asked || Object.keys(inner).length > 0) options[name] = inner;
+      const enabled = field.flag.itself && values[camelCase(field.flag.prefix)] === true;
+      if (enabled || Object.keys(inner).length > 0) options[name] = inner;
       continue;
     }
     const value = values[camelCase(nameOf(name, field, prefix))];
-    // Whoever parses flags may fill in what is on by default.
+    // commander fills in true for options with a `--no-` flag.
     const isDefault = field.kind === 'boolean' && value === field.default;
     if (field.flag === null || value === undefined || isDefault) continue;
     options[name] = field.kind === 'choice' ? undashed(field, value) : value;
@@ -90,13 +92,13 @@ function collected(
   return options;
 }
 
-/** `no norm` is `no-norm` on a command line. */
+/** Spells a choice for the command line: `no norm` becomes `no-norm`. */
 export function dashed(value: string): string {
   return value.replaceAll(' ', '-');
 }
 
 function undashed({ values }: ChoiceField, value: unknown): unknown {
-  return values.find((one) => dashed(one) === value) ?? value;
+  return values.find((candidate) => dashed(candidate) === value) ?? value;
 }
 
 function camelCase(name: string): string {

@@ -1,31 +1,31 @@
-/** Options as JSON schemas: what a job may have, within the limits of whoever runs it, and what the OpenAPI document says of it. */
+/** JSON schemas of options, for validating jobs within the limits of a server and for the OpenAPI document. */
 import { z } from 'zod';
 import { descending } from './check.js';
-import { boundOf, entriesOf, type Field, type Fields, travels } from './field.js';
+import { boundOf, entriesOf, type Field, type Fields, isSerializable } from './field.js';
 import { INFINITY, isUnbounded } from './json.js';
 import type { Limits } from './limits.js';
 import { rangeOf } from './validate.js';
 
-/** Pixels; a model's own grid is known once it is loaded. */
-const SMALLEST_SIDE = 8;
-/** Characters of a sampler's or schedule's name. */
-const LONGEST_NAME = 100;
+/** Smallest side length in pixels; the model's own divisor is checked once it is loaded. */
+const MIN_SIDE = 8;
+/** Longest name of a sampler or schedule, in characters. */
+const MAX_NAME_LENGTH = 100;
 
-/** An image in a job: base64 or a data URI of an encoded one, or an earlier result. */
+/** An image in a job: an encoded image in base64 or as a data URI, or the result of an earlier job. */
 export const imageSchema = z
   .union([
     z.string().min(1),
     z.strictObject({ job: z.string().min(1).max(64), image: z.string().min(1).max(64) }),
   ])
-  .describe('An image in base64 or as a data URI, or { job, image }: a result of an earlier job by its name');
+  .describe('Image in base64 or as a data URI, or { job, image }: a result of an earlier job by its name');
 
-/** A schema for each option that may be in a job, none of them required. */
+/** Returns optional schemas of all options that can be stored in a job. */
 export function shapeOf<const F extends Fields>(
   fields: F,
   limits: Limits,
 ): { [K in keyof F]: z.ZodOptional<z.ZodType> } {
   const shape = entriesOf(fields)
-    .filter(([, field]) => travels(field))
+    .filter(([, field]) => isSerializable(field))
     .map(([name, field]) => [name, schemaOf(field, limits).optional()]);
   return Object.fromEntries(shape) as { [K in keyof F]: z.ZodOptional<z.ZodType> };
 }
@@ -45,7 +45,7 @@ function valueSchema(field: Field, limits: Limits): z.ZodType {
     case 'integer':
       return z.int().min(min).max(max);
     case 'side':
-      return z.int().min(SMALLEST_SIDE).max(limits.maxSide);
+      return z.int().min(MIN_SIDE).max(limits.maxSide);
     case 'seed':
       return z
         .int()
@@ -56,7 +56,7 @@ function valueSchema(field: Field, limits: Limits): z.ZodType {
     case 'choice':
       return z.enum(field.values);
     case 'name':
-      return z.string().max(LONGEST_NAME);
+      return z.string().max(MAX_NAME_LENGTH);
     case 'text':
       return z.string().max(boundOf(field.max, limits));
     case 'image':
@@ -70,17 +70,17 @@ function valueSchema(field: Field, limits: Limits): z.ZodType {
       return z
         .array(z.union([z.number().min(min).max(max), z.literal(0)]))
         .min(1)
-        .max(boundOf(field.most, limits) + 1)
+        .max(boundOf(field.maxPositive, limits) + 1)
         .superRefine((values, context) => {
           try {
-            descending('these', values, min, max, boundOf(field.most, limits));
+            descending('sigmas', values, min, max, boundOf(field.maxPositive, limits));
           } catch (error) {
-            context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : 'wrong' });
+            context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : 'invalid' });
           }
         });
     case 'pair': {
-      const one = z.number().min(min).max(max);
-      return z.union([one, z.array(one).length(2)]);
+      const item = z.number().min(min).max(max);
+      return z.union([item, z.array(item).length(2)]);
     }
     case 'size':
       return z.strictObject({ width: z.int().min(min).max(max), height: z.int().min(min).max(max) });

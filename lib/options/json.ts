@@ -1,4 +1,7 @@
-/** Options as JSON: in jobs, and in the text `safelight` of a PNG. What JSON cannot say is infinity, which is the text "Infinity" there. */
+/**
+ * Options as JSON, in jobs and in the PNG text chunk `safelight`. Infinity, which JSON cannot represent, becomes the
+ * string "Infinity".
+ */
 import { entriesOf, type Field, type Fields, type OptionsOf } from './field.js';
 import { type CheckContext, checkGiven } from './validate.js';
 
@@ -11,7 +14,7 @@ export function isUnbounded(field: Field): boolean {
   return (field.kind === 'number' || field.kind === 'interval') && field.max === Number.POSITIVE_INFINITY;
 }
 
-/** Without what is undefined, and without values that JSON does not have, such as images in bytes. */
+/** Converts options to JSON. Omits undefined values and values that JSON cannot represent, such as encoded images. */
 export function toJson(options: { readonly [name: string]: unknown }): Record<string, Json> {
   return Object.fromEntries(
     Object.entries(options).flatMap(([name, value]): [string, Json][] => {
@@ -25,34 +28,38 @@ function jsonOf(value: unknown): Json | undefined {
   if (value === Number.POSITIVE_INFINITY) return INFINITY;
   if (value === null || typeof value === 'boolean' || typeof value === 'string') return value;
   if (typeof value === 'number') return Number.isFinite(value) ? value : undefined;
-  if (Array.isArray(value)) return value.map((one) => jsonOf(one) ?? null);
+  if (Array.isArray(value)) return value.map((item) => jsonOf(item) ?? null);
   return isPlain(value) ? toJson(value) : undefined;
 }
 
 /**
- * Options out of JSON, checked.
- * @throws INVALID_OPTION naming the option, also an unknown one
+ * Parses and validates options from JSON.
+ * @throws INVALID_OPTION naming the option, also for an unknown one
  */
 export function fromJson<const F extends Fields>(
   fields: F,
   json: unknown,
   context: CheckContext = {},
 ): OptionsOf<F> {
-  return checkGiven(fields, isPlain(json) ? revived(fields, json) : json, context);
+  return checkGiven(fields, isPlain(json) ? restoreInfinity(fields, json) : json, context);
 }
 
-function revived(fields: Fields, json: { readonly [name: string]: unknown }): Record<string, unknown> {
+function restoreInfinity(
+  fields: Fields,
+  json: { readonly [name: string]: unknown },
+): Record<string, unknown> {
   const values: Record<string, unknown> = { ...json };
   for (const [name, field] of entriesOf(fields)) {
     const value = values[name];
-    if (field.kind === 'object' && isPlain(value)) values[name] = revived(field.fields, value);
-    else if (isUnbounded(field)) values[name] = Array.isArray(value) ? value.map(finite) : finite(value);
+    if (field.kind === 'object' && isPlain(value)) values[name] = restoreInfinity(field.fields, value);
+    else if (isUnbounded(field))
+      values[name] = Array.isArray(value) ? value.map(numberFromJson) : numberFromJson(value);
     if (values[name] === undefined) delete values[name];
   }
   return values;
 }
 
-function finite(value: unknown): unknown {
+function numberFromJson(value: unknown): unknown {
   return value === INFINITY ? Number.POSITIVE_INFINITY : value;
 }
 

@@ -1,18 +1,21 @@
-/** Bounds that turn a typing error into an error instead of hours of work. A server has tighter ones than the API. */
+/**
+ * Upper bounds of option values, so that a typing error is rejected instead of running for hours. The server's are
+ * lower than the API's.
+ */
 
 export interface Limits {
-  /** Pixels of a side. */
+  /** Side length of an image in pixels. */
   readonly maxSide: number;
-  /** Pixels of a whole image. */
+  /** Pixels per image. */
   readonly maxPixels: number;
-  /** Images of one call or job. */
+  /** Images per call or job. */
   readonly maxCount: number;
   readonly maxSteps: number;
-  /** Characters (UTF-16 units) of a prompt. */
+  /** Length of a prompt in UTF-16 code units. */
   readonly maxPrompt: number;
 }
 
-/** Limits of the API; 120,000 characters are some 1,600 windows of CLIP where each is a token. */
+/** Limits of the API. 120,000 characters fill at most about 1,600 chunks of 75 CLIP tokens. */
 export const apiLimits: Limits = {
   maxSide: 2 ** 14,
   maxPixels: 2 ** 26,
@@ -21,7 +24,7 @@ export const apiLimits: Limits = {
   maxPrompt: 120_000,
 };
 
-/** Limits of a server, unless it is configured otherwise. */
+/** Default limits of the server. */
 export const serverLimits: Limits = {
   maxSide: 2048,
   maxPixels: 2048 * 2048,

@@ -1,4 +1,7 @@
-/** The check of options against their declarations: names, types, ranges; errors name the option and, where one is near, what was meant. */
+/**
+ * Validation of options against their declarations: names, types and ranges. Errors name the option and suggest
+ * similar names.
+ */
 import { invalidOption } from '../errors.js';
 import * as check from './check.js';
 import { boundOf, type CheckedOf, entriesOf, type Field, type Fields, type OptionsOf } from './field.js';
@@ -6,17 +9,18 @@ import { apiLimits, type Limits } from './limits.js';
 
 export interface CheckContext {
   readonly limits?: Limits;
-  /** Pixels of which sides are multiples: the model's downsampling factor; 1 where it is not known. */
+  /** Divisor of side lengths in pixels: the model's downsampling factor. Default 1, if the model is not known. */
   readonly grid?: number;
-  /** The model's own defaults, by the names of options. */
+  /** The model's defaults, by option name. */
   readonly defaults?: { readonly [name: string]: unknown };
-  /** The largest seed, so that those of all images of a call are exact. */
+  /** Largest seed of the first image, so that the seeds of all images of a call are safe integers. */
   readonly maxSeed?: number;
 }
 
 /**
- * Options with defaults, checked. Does not look for unknown names at the top: callers take further keys.
- * @param path the option that these belong to; undefined at the top
+ * Validates options and fills in defaults. Unknown top-level names are not rejected, because callers accept further
+ * keys.
+ * @param path name of the option that contains these options; undefined at the top level
  * @throws INVALID_OPTION naming the option
  */
 export function validate<const F extends Fields>(
@@ -27,9 +31,9 @@ export function validate<const F extends Fields>(
 ): CheckedOf<F> {
   const { defaults = {} } = context;
   const checked = entriesOf(fields).map(([name, field]): [string, unknown] => {
-    const own = 'byModel' in field && field.byModel ? defaults[name] : undefined;
-    const fallback = own ?? ('default' in field ? field.default : undefined);
-    // As ever, null asks for the default where there is one.
+    const modelDefault = 'byModel' in field && field.byModel ? defaults[name] : undefined;
+    const fallback = modelDefault ?? ('default' in field ? field.default : undefined);
+    // null selects the default, if the option has one.
     const value = options[name] ?? fallback ?? options[name];
     return [name, validateField(path === undefined ? name : `${path}.${name}`, field, value, context)];
   });
@@ -37,8 +41,8 @@ export function validate<const F extends Fields>(
 }
 
 /**
- * The options that are given, checked: without defaults, and with seeds as they are, so that they may be passed on.
- * @throws INVALID_OPTION naming the option, also an unknown one
+ * Validates options without filling in defaults or replacing random seeds, so that they can be passed on.
+ * @throws INVALID_OPTION naming the option, also for an unknown one
  */
 export function checkGiven<const F extends Fields>(
   fields: F,
@@ -46,38 +50,40 @@ export function checkGiven<const F extends Fields>(
   context: CheckContext = {},
 ): OptionsOf<F> {
   check.knownKeys('options', options, new Set(Object.keys(fields)));
-  return givenOf(fields, options as { readonly [name: string]: unknown }, context) as OptionsOf<F>;
+  return checkedFields(fields, options as { readonly [name: string]: unknown }, context) as OptionsOf<F>;
 }
 
-function givenOf(
+function checkedFields(
   fields: Fields,
   options: { readonly [name: string]: unknown },
   context: CheckContext,
   path = '',
 ): Record<string, unknown> {
-  const given = entriesOf(fields).flatMap(([name, field]): [string, unknown][] => {
+  const checkedEntries = entriesOf(fields).flatMap(([name, field]): [string, unknown][] => {
     const value = options[name];
     if (value === undefined) return [];
     const checked = validateField(path + name, field, value, context);
     if (field.kind === 'seed') return [[name, value]];
     if (field.kind !== 'object') return [[name, checked]];
-    return [[name, givenOf(field.fields, value as Record<string, unknown>, context, `${path}${name}.`)]];
+    return [
+      [name, checkedFields(field.fields, value as Record<string, unknown>, context, `${path}${name}.`)],
+    ];
   });
-  return Object.fromEntries(given);
+  return Object.fromEntries(checkedEntries);
 }
 
 function validateField(name: string, field: Field, value: unknown, context: CheckContext): unknown {
   const { limits = apiLimits, grid = 1, maxSeed } = context;
-  // Seeds that are not given are random; everything else is left to whoever knows the model.
+  // A missing seed becomes random here; other missing values are resolved once the model is known.
   if (field.kind === 'seed') return check.seed(name, value, maxSeed);
   if (value === undefined) return undefined;
   const range = (): [number, number] => rangeOf(field, limits);
   switch (field.kind) {
     case 'number': {
-      const given = check.number(name, value, ...range());
-      if (field.above && given === boundOf(field.min, limits))
-        throw invalidOption(name, `number above ${given}`, given);
-      return given;
+      const checked = check.number(name, value, ...range());
+      if (field.above && checked === boundOf(field.min, limits))
+        throw invalidOption(name, `a number above ${checked}`, checked);
+      return checked;
     }
     case 'integer':
       return check.integer(name, value, ...range());
@@ -92,16 +98,16 @@ function validateField(name: string, field: Field, value: unknown, context: Chec
     case 'text':
       return check.text(name, value, boundOf(field.max, limits));
     case 'image':
-      return value; // read where it is used
+      return value; // checked when the image is read
     case 'custom':
       return field.check(name, value);
     case 'interval':
       return check.interval(name, value, ...range());
     case 'descending':
-      return check.descending(name, value, ...range(), boundOf(field.most, limits));
+      return check.descending(name, value, ...range(), boundOf(field.maxPositive, limits));
     case 'pair': {
       const both: readonly unknown[] = Array.isArray(value) && value.length === 2 ? value : [value];
-      const [x, y = x] = both.map((one) => check.number(name, one, ...range()));
+      const [x, y = x] = both.map((item) => check.number(name, item, ...range()));
       return x === y ? x : [x, y];
     }
     case 'size': {
@@ -118,7 +124,7 @@ function validateField(name: string, field: Field, value: unknown, context: Chec
   }
 }
 
-/** Both bounds of an option that is a number, or of each of its numbers. */
+/** Returns the bounds of a numeric option, or of each of its numbers. */
 export function rangeOf(field: Field, limits: Limits): [min: number, max: number] {
   if (!('min' in field)) return [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
   return [boundOf(field.min, limits), boundOf(field.max, limits)];

@@ -1,67 +1,68 @@
-/** The picture that a pipeline gives. */
+/** Images returned by pipelines. */
 import { pathOf } from '../files/destination.js';
 import { writeNewOutput, writeOutput } from '../files/write.js';
 import { encodeImage, imageFormatOf } from '../image/encode.js';
 import { encodePng } from '../image/png.js';
 import { knownKeys } from '../known-keys.js';
 import * as check from '../options/check.js';
-import { EXACT } from '../options/exact.js';
+import { EXACT_KEY } from '../options/exact.js';
 import { throwIfNotFinite } from '../tensor/finite.js';
 import type { RgbImage } from '../tensor/render.js';
 import type { Tensor } from '../tensor/tensor.js';
 
 export interface SaveOptions {
-  /** Writes the parameters into a PNG (default true); JPEG and WebP hold none. */
+  /** Writes the generation parameters into PNG files (default true); JPEG and WebP files never contain them. */
   readonly metadata?: boolean;
-  /** Replaces an existing file; otherwise the next free name is taken (`NAME-2.png`). Default false. */
+  /** Replaces an existing file; otherwise the next free name is used (`NAME-2.png`). Default false. */
   readonly overwrite?: boolean;
-  /** Of JPEG and WebP, 1 to 100; default 95. */
+  /** Quality of JPEG and WebP, 1 to 100. Default 95. */
   readonly quality?: number;
 }
 
 const SAVE_KEYS: ReadonlySet<string> = new Set(['metadata', 'overwrite', 'quality']);
 
+/** A generated or decoded image. */
 export class GeneratedImage implements RgbImage {
-  /** Red, green, blue bytes, row by row. */
+  /** RGB bytes, row by row. */
   readonly data: Uint8Array<ArrayBuffer>;
   readonly width: number;
   readonly height: number;
-  /** Of its noise; the same settings with this seed give this picture again. Undefined where there was none. */
+  /** Seed that reproduces the image with the same options; undefined for an image that was only decoded. */
   readonly seed: number | undefined;
-  /** A1111's generation parameters; empty for a picture that was only decoded. */
+  /** A1111's generation parameters; empty for an image that was only decoded. */
   readonly parameters: string;
-  /** Safelight's exact options as JSON, the PNG text `safelight`; empty for an image that was only decoded. */
+  /** Safelight's exact options as JSON, the PNG text chunk `safelight`; empty for an image that was only decoded. */
   readonly exactOptions: string;
-  /** `[1, C, h, w]` as the sampler left it, before decoding. */
+  /** Final latent of the sampler before decoding, `[1, C, h, w]`. */
   readonly latent: Tensor;
 
   constructor(
     image: RgbImage,
-    made: { seed?: number; parameters?: string; exactOptions?: string; latent: Tensor },
+    info: { seed?: number; parameters?: string; exactOptions?: string; latent: Tensor },
   ) {
     this.data = image.data;
     this.width = image.width;
     this.height = image.height;
-    this.seed = made.seed;
-    this.parameters = made.parameters ?? '';
-    this.exactOptions = made.exactOptions ?? '';
-    this.latent = made.latent;
+    this.seed = info.seed;
+    this.parameters = info.parameters ?? '';
+    this.exactOptions = info.exactOptions ?? '';
+    this.latent = info.latent;
   }
 
-  /** The image as a PNG file, with its parameters and exact options in text chunks. */
+  /** Encodes the image as PNG, with its parameters and exact options in text chunks. */
   async png(options: Pick<SaveOptions, 'metadata'> = {}): Promise<Uint8Array<ArrayBuffer>> {
-    // `save` hands its own options on.
+    // `save` passes its own options, so `overwrite` is accepted.
     knownKeys('options', options, new Set(['metadata', 'overwrite']));
-    const texts = { parameters: this.parameters, [EXACT]: this.exactOptions };
-    const given = Object.entries(texts).filter(([, text]) => text !== '');
-    return encodePng(this, options.metadata === false ? {} : Object.fromEntries(given));
+    const texts = { parameters: this.parameters, [EXACT_KEY]: this.exactOptions };
+    const entries = Object.entries(texts).filter(([, text]) => text !== '');
+    return encodePng(this, options.metadata === false ? {} : Object.fromEntries(entries));
   }
 
   /**
-   * Writes a PNG, JPEG or WebP file, by the extension of its name (PNG without one), whole or not at all. Symbolic links are followed; FIFOs and
-   * devices are written through, and `-` is stdout.
+   * Writes a PNG, JPEG or WebP file according to the extension (PNG without one). Files are written atomically;
+   * symbolic links are followed, FIFOs and devices are written directly, and `-` is stdout.
    * @param path a file path or a `file:` URL
-   * @returns the path written: another one than `path` where that exists and `overwrite` is not set
+   * @returns the path of the file, which differs from `path` if that exists and `overwrite` is false
    * @throws INVALID_OPTION for another extension, FILE_NOT_WRITTEN
    */
   async save(path: string | URL, options: SaveOptions = {}): Promise<string> {
@@ -76,12 +77,12 @@ export class GeneratedImage implements RgbImage {
   }
 }
 
-/** Pixels of a decoded `[1, 3, H, W]`: round(255 * clamp(y / 2 + 0.5)). @throws NOT_FINITE */
+/** Converts a decoded tensor `[1, 3, H, W]` to bytes: round(255 * clamp(y / 2 + 0.5)). @throws NOT_FINITE */
 export function toPixels(decoded: Tensor): RgbImage {
   const [, , height = 0, width = 0] = decoded.shape;
-  throwIfNotFinite(decoded.data, 'The decoded picture');
+  throwIfNotFinite(decoded.data, 'The decoded image');
   const plane = width * height;
-  // Clamps, and rounds halves to the even number, as NumPy's and torch's round does; a tenth of the time of doing so by hand.
+  // Uint8ClampedArray clamps and rounds halves to even as NumPy and PyTorch do, ten times faster than explicit code.
   const bytes = new Uint8ClampedArray(plane * 3);
   const { data } = decoded;
   for (let i = 0; i < plane; i++) {

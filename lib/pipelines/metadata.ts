@@ -1,4 +1,4 @@
-/** The texts that an image carries about how it was made. */
+/** Texts with the options of an image, stored in the image file. */
 
 import type { ModelFacts } from '../families/shared/loaded-model.js';
 import { formatExact } from '../options/exact.js';
@@ -14,17 +14,20 @@ interface ImageSeeds {
   readonly subseed: number;
 }
 
-/** A1111's generation parameters of one image. */
+/** Returns A1111's generation parameters of an image. */
 export function parametersOf(facts: ModelFacts, settings: Settings, size: Size, seeds: ImageSeeds): string {
   return formatInfotext(facts.name, optionsOf(settings, size, seeds), settings.unwritten);
 }
 
-/** Safelight's exact options of one image, as JSON. */
+/** Returns Safelight's exact options of an image as JSON. */
 export function exactOptionsOf(facts: ModelFacts, settings: Settings, size: Size, seeds: ImageSeeds): string {
   return formatExact(facts.name, optionsOf(settings, size, seeds), settings.unwritten);
 }
 
-/** Of several images with a variation, the variation seeds differ; otherwise the seeds. */
+/**
+ * Returns the options of an image. With a variation, images of a call differ by their variation seeds, otherwise by
+ * their seeds.
+ */
 function optionsOf({ options, variation }: Settings, size: Size, { seed, subseed }: ImageSeeds) {
   const { width, height } = size;
   return { ...options, seed, width, height, ...(variation.strength === 0 ? {} : { subseed }) };

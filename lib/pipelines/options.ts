@@ -1,4 +1,4 @@
-/** The options of a generation: those of the schema, those of the call, and how both become settings. */
+/** Options of a generation (declared options and options of the call) and their resolution to settings. */
 import { type LoraSettings, resolveLoras } from '../adapters/lora-options.js';
 import type { GenerationDefaults } from '../checkpoint/config/types.js';
 import type { ConditionSource } from '../checkpoint/model-descriptor.js';
@@ -29,49 +29,54 @@ import type { Rng } from '../sampling/generators/index.js';
 import { type OnWarning, Warnings } from '../warnings.js';
 import type { Edits } from './diffusion/denoising/edited-network.js';
 import { warnOfSyntax } from './diffusion/prompt-warnings.js';
-import { copyGiven, type GivenTensors, sizeWith } from './given-tensors.js';
-import { checkTogether, unwrittenOf } from './options-together.js';
+import { checkTogether, unwrittenOf } from './exclusive-options.js';
+import { copyInitialTensors, type InitialTensors, sizeWith } from './initial-tensors.js';
 import type { Progress } from './progress.js';
 
-/** How a call is watched and ended. */
+/** Options for observing and ending a call. */
 export interface CallOptions {
-  /** Names of the U-Net's nodes to read at each step (see `pipeline.nodes`). */
+  /** Names of U-Net nodes (see `pipeline.nodes`) whose values each step returns. */
   readonly taps?: readonly string[];
   /**
-   * Functions by names of the U-Net's nodes (see `pipeline.nodes`): at each evaluation, a function is given what its node computes, and the
-   * evaluation goes on with what it returns, or wrote into the tensor. Each node edited costs one more evaluation. Not beside `deepCache`.
+   * Functions by name of U-Net node (see `pipeline.nodes`). At each evaluation, a function receives the value of its
+   * node, and the evaluation continues with the tensor that it returns or has modified. Each edited node costs one
+   * additional evaluation. Cannot be combined with `deepCache`.
    */
   readonly edit?: Edits;
-  /** Gives each step the network's predictions (`step.predictions`, `step.guided`); default false. */
+  /** Adds the network's predictions to each step (`step.predictions`, `step.guided`). Default false. */
   readonly predictions?: boolean;
+  /** Aborts the call, which rejects with ABORTED. */
   readonly signal?: AbortSignal;
   /**
-   * Stops sampling at once and decodes what the model saw in the images at its last evaluation; further batches are left out. Where the
-   * CPU decodes, those images of the batch that take longer than 0.4 s are given as their previews, but for the first.
+   * Stops sampling at once and decodes the prediction of x0 of the last evaluation; further batches are skipped. If
+   * the CPU decodes, images of the batch after the first that are not decoded within 0.4 s are returned as previews.
    */
   readonly finish?: AbortSignal;
-  /** Stops decoding too: images that are not decoded yet are given as their previews. For a `finish` that takes too long. */
+  /** Stops decoding after `finish`: images that are not decoded yet are returned as previews. */
   readonly hurry?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
-  /** Called with each warning as it occurs; the result lists them all. */
+  /** Receives each warning as it occurs; the result lists all of them. */
   readonly onWarning?: OnWarning;
 }
 
-/** Options of a call. Those that are not data (`sampler` as a function), or lists of what is declared, are widened here. */
+/** Options of `generate` and `stream`. */
 export interface GenerateOptions
   extends Omit<GenerationOptions, 'prompt' | 'negative' | 'sampler'>,
     Pick<ApiSamplingOptions, 'sampler'>,
     CallOptions {
   /**
-   * Describes the image, in A1111's syntax, in at most 120,000 characters; for models that read text. A list of up to 1000 prompts gives `count`
-   * images of each, one prompt after the other, each from the same seed on.
+   * Prompt in A1111's syntax, at most 120,000 characters; for text-conditional models. For a list of up to 1000
+   * prompts, `count` images of each are generated, starting at the same seed.
    */
   readonly prompt?: string | readonly string[];
-  /** Describes what to keep out of the image; default empty. A list has one for each prompt, or repeats one prompt. */
+  /**
+   * Negative prompt; default empty. A list has one entry per prompt; with a single prompt, that prompt is used for
+   * each entry.
+   */
   readonly negative?: string | readonly string[];
 }
 
-/** The same, complete and checked. */
+/** Validated and resolved options. */
 export interface Settings extends ConditionSettings {
   readonly width: number | undefined;
   readonly height: number | undefined;
@@ -82,19 +87,19 @@ export interface Settings extends ConditionSettings {
   readonly rng: Rng;
   readonly sampling: SamplingSettings;
   readonly variation: VariationSettings;
-  /** Copies of what the caller gave. */
-  readonly given: GivenTensors;
+  /** Copies of the caller's tensors. */
+  readonly given: InitialTensors;
   readonly init: InitSettings | undefined;
-  /** Strength and noise for a latent to begin from. */
+  /** Strength and noise factor for an initial latent. */
   readonly from: Pick<InitSettings, 'strength' | 'noiseMultiplier'>;
-  /** In the place of prompts. */
+  /** Encoded prompts instead of `prompt` and `negative`. */
   readonly embeddings: GivenEmbeddings | undefined;
   readonly mask: MaskSettings | undefined;
   readonly hires: HiresSettings | undefined;
   readonly loras: readonly LoraSettings[];
-  /** Those that determine the images, as they are written into them. */
+  /** Options that determine the images, as stored in image files. */
   readonly options: GenerationOptions;
-  /** Names of options that determine the images and cannot be written into them. */
+  /** Names of options that determine the images but cannot be stored in image files. */
   readonly unwritten: readonly string[];
   readonly predictions: boolean;
   readonly edit: Edits | undefined;
@@ -103,13 +108,14 @@ export interface Settings extends ConditionSettings {
   readonly finish: AbortSignal | undefined;
   readonly hurry: AbortSignal | undefined;
   readonly onProgress: ((progress: Progress) => void) | undefined;
-  /** Collects what the caller should know about this call. */
+  /** Collects the warnings of this call. */
   readonly warnings: Warnings;
 }
 
 export interface VariationSettings {
   readonly subseed: number;
   readonly strength: number;
+  /** `seedResizeFrom`, in pixels. */
   readonly from: { readonly width: number; readonly height: number } | undefined;
   readonly seedDelta: number;
 }
@@ -131,9 +137,10 @@ const CALL_KEYS = ['taps', 'predictions', 'edit', 'signal', 'finish', 'hurry', '
 const KEYS: ReadonlySet<string> = new Set([...Object.keys(generationFields), ...CALL_KEYS]);
 
 /**
+ * Validates and resolves the options of a call.
  * @param defaults of the model
- * @param factor pixels a latent side stands for
- * @param condition what the model is told; undefined where it is not known yet
+ * @param downsampleFactor image pixels per latent element along each side
+ * @param condition conditioning of the model; undefined if not yet known
  * @throws INVALID_OPTION naming the option
  */
 export function resolveOptions(
@@ -151,16 +158,19 @@ export function resolveOptions(
     { grid: downsampleFactor, defaults: { ...defaults }, maxSeed: Number.MAX_SAFE_INTEGER - count },
   );
   checkTogether(checked);
-  const given = copyGiven(checked, count);
+  const given = copyInitialTensors(checked, count);
   const { width, height } = checkSize(sizeWith(given, checked, downsampleFactor), downsampleFactor);
   if (checked.embeddings && condition && condition.kind !== 'text')
-    throw invalidOption('embeddings', 'nothing (this model reads no text)', checked.embeddings);
-  const told = resolveCondition(checked.embeddings ? { prompt: '' } : conditionOf(options), condition);
+    throw invalidOption('embeddings', 'undefined (the model is not text-conditional)', checked.embeddings);
+  const conditioning = resolveCondition(
+    checked.embeddings ? { prompt: '' } : conditionOf(options),
+    condition,
+  );
   const sampling = resolveGuidance(samplingSettings(checked, defaults, options), options.cfg, condition);
   const hires = hiresSettings(checked.hires, checked.init, sampling);
   const { seed, clipSkip, emphasis, rng } = checked;
   const settings: Settings = {
-    ...told,
+    ...conditioning,
     ...{ width, height, seed, count },
     batch: Math.min(count, checked.batch, maxBatch(sampling, hires)),
     text: { clipSkip, emphasis },
@@ -178,7 +188,7 @@ export function resolveOptions(
     mask: maskSettings(checked, checked.init),
     hires,
     loras: resolveLoras(checked.loras),
-    options: imageOptions(checked, { condition: told, sampling, hires }),
+    options: imageOptions(checked, { condition: conditioning, sampling, hires }),
     unwritten: unwrittenOf(options),
     edit: checkEdit(options),
     predictions: check.boolean('predictions', options.predictions ?? false),
@@ -194,16 +204,17 @@ export function resolveOptions(
   return settings;
 }
 
-/** As the check of prompts takes them, which refuses a list. */
+/** Returns the conditioning options; lists of prompts are rejected by their validation. */
 function conditionOf({ prompt, negative, class: label }: GenerateOptions): ConditionOptions {
   return defined({ prompt, negative, class: label }) as ConditionOptions;
 }
 
-/** What the samplers of both passes allow: the result of a seed does not depend on the images beside it. */
+/** Returns the largest batch of both passes' samplers; an image must not depend on the others in its batch. */
 function maxBatch(sampling: SamplingSettings, hires: HiresSettings | undefined): number {
   return Math.min(sampling.sampler.maxBatch, hires?.sampling.sampler.maxBatch ?? Number.POSITIVE_INFINITY);
 }
 
+/** Validates the options of text encoding. @throws INVALID_OPTION */
 export function resolveText(options: OptionsOf<typeof encodingFields>): TextSettings {
   return validate(encodingFields, { clipSkip: options.clipSkip, emphasis: options.emphasis });
 }
@@ -213,6 +224,10 @@ interface Sides {
   readonly height?: number | undefined;
 }
 
+/**
+ * Checks that sides are multiples of the downsampling factor, at most 2^14, and at most 2^26 pixels together.
+ * @throws INVALID_OPTION
+ */
 export function checkSize(
   size: Sides,
   downsampleFactor: number,
@@ -236,7 +251,7 @@ function initSettings(checked: CheckedOf<typeof sourceFields>): InitSettings | u
   return init === undefined ? undefined : { source: init, strength, posterior, resizeMode, noiseMultiplier };
 }
 
-/** @throws INVALID_OPTION; also for taps beside step caching, which leaves out most of the nodes at most of the steps */
+/** @throws INVALID_OPTION; also for taps together with step caching, which skips nodes at most steps */
 export function checkTaps({
   taps = [],
   deepCache,
@@ -245,13 +260,13 @@ export function checkTaps({
   readonly deepCache?: unknown;
 }): readonly string[] {
   if (!Array.isArray(taps) || !taps.every((tap) => typeof tap === 'string'))
-    throw invalidOption('taps', 'an array of names', taps);
+    throw invalidOption('taps', 'an array of node names', taps);
   if (taps.length > 0 && deepCache !== undefined)
-    throw invalidOption('deepCache', 'none beside taps (they need every step to be whole)', deepCache);
+    throw invalidOption('deepCache', 'undefined together with taps (step caching skips nodes)', deepCache);
   return [...taps];
 }
 
-/** @throws INVALID_OPTION, as for taps */
+/** @throws INVALID_OPTION; also for edits together with step caching */
 export function checkEdit({
   edit,
   deepCache,
@@ -264,13 +279,17 @@ export function checkEdit({
     typeof value === 'object' &&
     value !== null &&
     !Array.isArray(value) &&
-    Object.values(value).every((one) => typeof one === 'function');
-  if (!isEdits(edit)) throw invalidOption('edit', 'functions by the names of nodes', edit);
+    Object.values(value).every((item) => typeof item === 'function');
+  if (!isEdits(edit)) throw invalidOption('edit', 'an object of functions keyed by node name', edit);
   if (deepCache !== undefined)
-    throw invalidOption('deepCache', 'none beside edit (it needs every step to be whole)', deepCache);
+    throw invalidOption('deepCache', 'undefined together with edit (step caching skips nodes)', deepCache);
   return Object.keys(edit).length === 0 ? undefined : { ...edit };
 }
 
+/**
+ * Checks the options for observing and aborting a call, and creates its collection of warnings.
+ * @throws INVALID_OPTION
+ */
 export function checkControl(options: {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: GenerateOptions['onProgress'] | undefined;

@@ -1,21 +1,24 @@
-/** What a caller is told while a pipeline works. */
+/** Progress of pipeline calls. */
 import { defined } from '../defined.js';
 import type { RgbImage } from '../tensor/render.js';
 
 export interface Progress {
   readonly phase: 'load' | 'encode' | 'denoise' | 'codes' | 'decode';
-  /** Done, of `steps`: bytes while loading, steps of all passes and batches while denoising, codes while writing, pictures while decoding. */
+  /**
+   * Units done, of `steps`: bytes in phase `load`, steps of all passes and batches in `denoise`, codes in `codes`,
+   * images in `decode`.
+   */
   readonly step: number;
   readonly steps: number;
-  /** Seconds since the call began. */
+  /** Seconds since the start of the call. */
   readonly elapsed: number;
-  /** While denoising or writing: what the picture (of a batch, its first) looks like so far. Works only when it is called. */
+  /** In phases `denoise` and `codes`: renders a preview of the (first) image of the batch when called. */
   readonly preview?: () => Promise<RgbImage>;
 }
 
 export type OnProgress = (progress: Progress) => void;
 
-/** Tells the progress of one call, timed from its creation. */
+/** Reports the progress of a call, with the time since its creation. */
 export class ProgressReporter {
   private readonly start = performance.now();
 

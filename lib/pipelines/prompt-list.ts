@@ -1,4 +1,4 @@
-/** A list of prompts in one call: the settings of each, which differ in their prompts alone. */
+/** Lists of prompts in one call: the settings of each, which differ only in their prompts. */
 import type { GenerationDefaults } from '../checkpoint/config/types.js';
 import type { ConditionSource } from '../checkpoint/model-descriptor.js';
 import { invalidOption } from '../errors.js';
@@ -8,7 +8,7 @@ import { warnOfSyntax } from './diffusion/prompt-warnings.js';
 import { type GenerateOptions, resolveOptions, type Settings } from './options.js';
 
 /**
- * One or more settings: each prompt begins at the same seed, and has as many images.
+ * Resolves the settings of each prompt; all have the same seed and number of images.
  * @throws INVALID_OPTION; also for lists of different lengths
  */
 export function resolveEach(
@@ -32,31 +32,34 @@ interface Prompts {
   readonly negative?: string;
 }
 
-/** Empty where neither is a list; what is in a list is checked like a prompt. */
+/**
+ * Returns the prompts of each list entry; empty if neither option is a list. Entries are validated later like single
+ * prompts.
+ */
 function promptsOf(options: GenerateOptions): Prompts[] {
   if (typeof options !== 'object' || options === null) return [];
   const names = (['prompt', 'negative'] as const).filter((name) => Array.isArray(options[name]));
   const lists = names.map((name) => listOf(name, options[name]));
   const [list] = lists;
   if (!list) return [];
-  const [length, other = length] = lists.map((one) => one.length);
+  const [length, other = length] = lists.map((entries) => entries.length);
   if (length !== other)
     throw invalidOption(
       'negative',
-      `a text, or a list of ${length} texts as prompt is,`,
-      `a list of ${other}`,
+      `a string or an array of ${length} strings (the length of prompt)`,
+      `an array of ${other}`,
     );
   return list.map((_, i) => Object.fromEntries(names.map((name, k) => [name, lists[k]![i]])));
 }
 
 function listOf(name: string, value: unknown): readonly string[] {
   const { maxCount } = apiLimits;
-  // A gap in an array would not be looked at by `every`.
+  // `every` skips holes of sparse arrays; spreading converts them to undefined.
   const list: readonly unknown[] = Array.isArray(value) ? [...value] : [];
-  const isRight = (all: readonly unknown[]): all is readonly string[] =>
-    all.every((one) => typeof one === 'string');
-  if (list.length === 0 || list.length > maxCount || !isRight(list))
-    throw invalidOption(name, `a text, or a list of 1 to ${maxCount} texts,`, value);
+  const isStrings = (all: readonly unknown[]): all is readonly string[] =>
+    all.every((item) => typeof item === 'string');
+  if (list.length === 0 || list.length > maxCount || !isStrings(list))
+    throw invalidOption(name, `a string or an array of 1 to ${maxCount} strings`, value);
   return list;
 }
 
@@ -67,11 +70,12 @@ function withPrompts(
   condition: ConditionSource | undefined,
 ): Settings {
   const { prompt = settings.prompt, negative = settings.negative } = prompts;
-  const own = resolveCondition(
+  const resolved = resolveCondition(
     { prompt, negative, ...(label === undefined ? {} : { class: label }) },
     condition,
   );
-  warnOfSyntax(settings.warnings, { prompt: own.prompt, negative: own.negative });
+  warnOfSyntax(settings.warnings, { prompt: resolved.prompt, negative: resolved.negative });
   const { prompt: _, negative: _n, ...options } = settings.options;
-  return { ...settings, ...own, options: { ...options, prompt: own.prompt, negative: own.negative } };
+  const texts = { prompt: resolved.prompt, negative: resolved.negative };
+  return { ...settings, ...resolved, options: { ...options, ...texts } };
 }

@@ -1,11 +1,11 @@
 /**
- * Brownian motion that depends on a seed alone and not on when or in which order it is asked: torchsde's `BrownianTree` with
- * tolerance 1e-6 and k-diffusion's `BrownianTreeNoiseSampler` over it (torchsde 0.2.6, k-diffusion 0.1.1; the bridge is Li et
- * al. 2020, arXiv:2001.01328, section 4).
+ * Brownian motion that depends only on a seed, not on the order of queries: torchsde's `BrownianTree` with tolerance
+ * 1e-6 and k-diffusion's `BrownianTreeNoiseSampler` (torchsde 0.2.6, k-diffusion 0.1.1; the Brownian bridge is from
+ * Li et al. 2020, arXiv:2001.01328, section 4).
  *
- * The interval is halved again and again; a half's increment is a Brownian bridge of its parent's, with noise from a seed of
- * the parent's place in the tree. An asked interval is a sum of such halves. All of it is rounded to f32 as torch rounds it,
- * since the small differences between large sums are what is asked for.
+ * The interval is halved recursively. The increment of a half is a Brownian bridge of its parent's increment, with
+ * noise seeded by the parent's position in the tree; the increment of a queried interval is a sum of those of its
+ * parts. Values are rounded to f32 exactly as in PyTorch, because the results are small differences of large sums.
  */
 import { setImmediate } from 'node:timers/promises';
 import { invalidOption } from '../errors.js';
@@ -15,12 +15,12 @@ import type { BrownianNoise, Latent } from './types.js';
 
 const POOL_SIZE = 24;
 
-/** Far beyond any model's sigma, and still a tree of 40 halvings. */
-const LARGEST_SIGMA = 1e6;
+/** Far above the sigmas of any model; the tree is then 40 levels deep. */
+const MAX_SIGMA = 1e6;
 
 const f32 = Math.fround;
 
-/** One node: the interval [start, end], whose place is `key` (left to right) among those of its depth. */
+/** A node of the tree: the interval [start, end], number `key` from the left at its depth. */
 interface Interval {
   readonly start: number;
   readonly end: number;
@@ -33,13 +33,14 @@ class BrownianTree {
   private readonly rootIncrement: Float32Array;
   private readonly entropy: bigint;
   /**
-   * Increments of left halves by their parent's place, of the last query and of the one under way: a sampler's next step
-   * begins where its last ended, and finds the path there (24 halvings deep for sigmas up to 16). The rest is forgotten.
+   * Increments of left halves by the parent's position, of the last and the current query. A sampler's next step
+   * starts where its last one ended, so these cover its path (24 levels for sigmas up to 16); older ones are
+   * discarded.
    */
   private last = new Map<number, Float32Array>();
   private current = new Map<number, Float32Array>();
 
-  /** @param size numbers of one increment. @param seed the path's entropy. @param start time, less than `end`. */
+  /** @param size values per increment. @param start time less than `end` */
   constructor(
     private readonly rng: Rng,
     seed: Seed,
@@ -55,8 +56,8 @@ class BrownianTree {
   }
 
   /**
-   * W(to) - W(from) for from <= to; times are clamped to the tree's interval and rounded to its tolerance. Pauses after each
-   * interval's worth of work, so that whoever drives it can do something else between.
+   * Computes W(to) - W(from) for from <= to; times are clamped to the tree's interval and rounded to its tolerance.
+   * Yields after each node, so that the caller can interleave other work.
    */
   *increment(from: number, to: number): Generator<void, Float32Array> {
     const { start, end } = this.root;
@@ -71,7 +72,7 @@ class BrownianTree {
     return sum;
   }
 
-  /** Adds the increment over [from, to], which lies within the interval, from left to right. */
+  /** Adds the increment over [from, to], a part of the interval, from left to right. */
   private *add(
     sum: Float32Array,
     from: number,
@@ -99,11 +100,11 @@ class BrownianTree {
     }
   }
 
-  /** W over the left part of an interval, normal around its share of W over the whole: the Brownian bridge. */
+  /** Returns the increment of the left half of an interval by a Brownian bridge. */
   private leftIncrement(interval: Interval, middle: number, increment: Float32Array): Float32Array {
     const { start, end, depth, key } = interval;
-    const place = depth * 2 ** 44 + key;
-    let left = this.last.get(place);
+    const position = depth * 2 ** 44 + key;
+    let left = this.last.get(position);
     if (left === undefined) {
       const [seed] = generateState(this.entropy, [key, depth], POOL_SIZE, 4);
       const noise = this.randn(seed!);
@@ -114,7 +115,7 @@ class BrownianTree {
       for (let i = 0; i < left.length; i++)
         left[i] = f32(f32(length * increment[i]!) * reciprocal) + f32(deviation * noise[i]!);
     }
-    this.current.set(place, left);
+    this.current.set(position, left);
     return left;
   }
 
@@ -124,11 +125,12 @@ class BrownianTree {
 }
 
 /**
- * Unit-variance noise for steps between sigmas: for each picture, the increment over [sigma, sigmaNext] of its own tree over
- * [sigmaMin, sigmaMax], divided by the root of the step's length. Sigmas are rounded to f32 first, as k-diffusion holds them;
- * that matters, for the path moves by 1e-3 where a sigma moves by 1e-6. A step of no length gives zeros.
+ * Creates unit-variance noise for steps between sigmas: for each image, the increment over [sigma, sigmaNext] of its
+ * own tree over [sigmaMin, sigmaMax], divided by the square root of the step's length. Sigmas are first rounded to
+ * f32 as in k-diffusion, because a change of 1e-6 in sigma changes the path by 1e-3. A step of length 0 returns
+ * zeros.
  *
- * @throws INVALID_OPTION unless 0 <= sigmaMin < sigmaMax <= 1e6.
+ * @throws INVALID_OPTION unless 0 <= sigmaMin < sigmaMax <= 1e6
  */
 export function createBrownianNoise(
   rng: Rng,
@@ -138,9 +140,9 @@ export function createBrownianNoise(
   sigmaMax: number,
 ): BrownianNoise {
   const [low, high] = [f32(sigmaMin), f32(sigmaMax)];
-  if (!(low >= 0)) throw invalidOption('sigmaMin', 'number of at least 0', sigmaMin);
-  if (!(high > low && high <= LARGEST_SIGMA)) {
-    throw invalidOption('sigmaMax', `number above sigmaMin (${low}) and at most ${LARGEST_SIGMA}`, sigmaMax);
+  if (!(low >= 0)) throw invalidOption('sigmaMin', 'a number of at least 0', sigmaMin);
+  if (!(high > low && high <= MAX_SIGMA)) {
+    throw invalidOption('sigmaMax', `a number above sigmaMin (${low}) and at most ${MAX_SIGMA}`, sigmaMax);
   }
   const trees = seeds.map((seed) => new BrownianTree(rng, seed, size, low, high));
   function* increments(sigma: number, sigmaNext: number): Generator<void, Latent> {
@@ -148,41 +150,41 @@ export function createBrownianNoise(
     const noise = new Float32Array(trees.length * size);
     if (from === to) return noise;
     const divisor = f32(Math.sqrt(f32(Math.abs(to - from)))) * (from < to ? 1 : -1);
-    for (const [picture, tree] of trees.entries()) {
+    for (const [index, tree] of trees.entries()) {
       const increment = yield* tree.increment(Math.min(from, to), Math.max(from, to));
-      for (let i = 0; i < size; i++) noise[picture * size + i] = increment[i]! / divisor;
+      for (let i = 0; i < size; i++) noise[index * size + i] = increment[i]! / divisor;
     }
     return noise;
   }
-  return Object.assign((sigma: number, sigmaNext: number) => atOnce(increments(sigma, sigmaNext)), {
+  return Object.assign((sigma: number, sigmaNext: number) => runSync(increments(sigma, sigmaNext)), {
     inTurns: (sigma: number, sigmaNext: number) => inTurns(increments(sigma, sigmaNext)),
   });
 }
 
-function atOnce<T>(work: Generator<void, T>): T {
+function runSync<T>(work: Generator<void, T>): T {
   for (;;) {
     const next = work.next();
     if (next.done) return next.value;
   }
 }
 
-/** Milliseconds of work after which the event loop gets its turn. */
-const TURN = 5;
+/** Milliseconds of work after which control returns to the event loop. */
+const MAX_TURN = 5;
 
 async function inTurns<T>(work: Generator<void, T>): Promise<T> {
   for (let began = performance.now(); ; ) {
     const next = work.next();
     if (next.done) return next.value;
-    if (performance.now() - began < TURN) continue;
+    if (performance.now() - began < MAX_TURN) continue;
     await setImmediate();
     began = performance.now();
   }
 }
 
-/** Python's `round(t, 6)`: to the nearest six decimals of the exact value, exact ties to the even digit. */
+/** Python's `round(t, 6)`: rounds the exact value to six decimals, exact ties to the even digit. */
 function toTolerance(t: number): number {
   const rounded = Number(t.toFixed(6));
-  // at six decimals only odd multiples of 1/128 are exact ties; toFixed takes the larger neighbour of them
+  // At six decimals only odd multiples of 1/128 are exact ties, which toFixed rounds up.
   if ((t * 128) % 2 !== 1) return rounded;
   const millionths = Math.floor(t * 1e6);
   return Number(`${millionths % 2 === 0 ? millionths : millionths + 1}e-6`);

@@ -1,18 +1,21 @@
-/** The bridge between a network, which takes a timestep, and samplers, which take a sigma and expect x0. */
+/**
+ * Adapter from a network, which maps a scaled latent and timestep to its prediction, to a denoiser, which maps a
+ * sigma to x0.
+ */
 import { SafelightError } from '../errors.js';
 import type { NoiseSchedule } from './noise-schedule.js';
 import { type Prediction, scalings } from './prediction.js';
 import type { Denoise, Latent } from './types.js';
 
 /**
- * Runs the network on a scaled latent `[B, C, H, W]` at a (fractional) timestep and gives its raw prediction, same shape;
- * the timestep's sigma is for what depends on it around the network, such as guidance.
+ * Runs the network on a scaled latent `[B, C, H, W]` at a possibly fractional timestep and returns its raw prediction
+ * of the same shape. `sigma` is the noise level of the timestep, on which guidance depends.
  */
 export type Predict = (scaled: Latent, t: number, sigma: number) => Promise<Latent>;
 
 /**
- * Turns a raw network call into what samplers use. Neither the sampler's latent nor the prediction is written to.
- * @throws NOT_FINITE if the prediction holds NaN or infinity; SHAPE_MISMATCH if it has another size than the latent.
+ * Wraps a network call as the denoiser of samplers. Modifies neither the latent nor the prediction.
+ * @throws NOT_FINITE if the prediction contains NaN or infinity, SHAPE_MISMATCH if its size differs from the latent's
  */
 export function createDenoise(schedule: NoiseSchedule, prediction: Prediction, predict: Predict): Denoise {
   return async (x, sigma) => {
@@ -26,7 +29,7 @@ export function createDenoise(schedule: NoiseSchedule, prediction: Prediction, p
     if (predicted.length !== x.length) {
       throw new SafelightError(
         'SHAPE_MISMATCH',
-        `The network gave ${predicted.length} numbers for a latent of ${x.length}`,
+        `Expected ${x.length} values from the network, the size of the latent, received ${predicted.length}`,
       );
     }
     const denoised = new Float32Array(x.length);
@@ -39,7 +42,7 @@ export function createDenoise(schedule: NoiseSchedule, prediction: Prediction, p
     if (finite !== 0) {
       throw new SafelightError(
         'NOT_FINITE',
-        `The network's prediction is not finite at sigma ${sigma} (timestep ${t}): its weights or the guidance scale are beyond what it can run`,
+        `The network's prediction is not finite at sigma ${sigma} (timestep ${t}); check the weights, their storage and the guidance scale`,
       );
     }
     return denoised;

@@ -1,9 +1,9 @@
 /**
- * The noise schedule of a network trained on discrete timesteps of a variance-preserving process, as sigmas: a noisy latent is
- * x = x0 + sigma * noise (Karras et al. 2022, arXiv:2206.00364; k-diffusion's `external.py`).
+ * Noise schedule of a network trained on discrete timesteps of a variance-preserving process, in sigmas: a noisy
+ * latent is x = x0 + sigma * noise (Karras et al. 2022, arXiv:2206.00364; k-diffusion's `external.py`).
  *
- * Numbers are rounded to f32 where the reference holds f32 tensors: the schedules, timesteps and with them the seeds'
- * images then agree to the last digits.
+ * Values are rounded to f32 wherever the reference uses f32 tensors, so that schedules, timesteps and images of a
+ * seed match it.
  */
 
 import type { SchedulerConfig } from '../checkpoint/config/types.js';
@@ -12,21 +12,25 @@ import type { NoiseSchedule } from './noise-schedule.js';
 
 const f32 = Math.fround;
 
-/** alphas_cumprod of the last timestep of a zero-terminal-SNR model: a true 0 would be an infinite sigma (A1111, ComfyUI). */
+/**
+ * alphas_cumprod of the last timestep of a zero-terminal-SNR model, because 0 would mean an infinite sigma (A1111,
+ * ComfyUI).
+ */
 const LAST_ALPHA_OF_ZERO_SNR = 4.8973451890853435e-8;
 
-/** The noise levels a model was trained on, and the continuous map between them and timesteps (log-linear in sigma). */
+/** Trained noise levels of a model with the continuous mapping to and from timesteps (log-linear in sigma). */
 export class DiscreteSchedule implements NoiseSchedule {
-  /** Product of (1 - beta) up to each timestep, descending; f32 values. */
+  /** Product of (1 - beta) up to each timestep, descending. */
   readonly alphasCumprod: Float32Array;
-  /** sqrt((1 - a) / a) for each timestep, ascending; f32 values. */
+  /** sqrt((1 - a) / a) of each timestep, where a is alphasCumprod; ascending. */
   readonly sigmas: Float32Array;
   private readonly logSigmas: Float32Array;
 
   /**
-   * @param alphasCumprod one value in (0, 1) for each training timestep, strictly descending; at least 2.
-   * @param offset the lowest of the timesteps that evenly spaced ones begin at
-   * @param endsClean whether these end without noise, instead of with that of timestep 0
+   * @param alphasCumprod values in (0, 1), one per training timestep, strictly descending; at least 2
+   * @param offset lowest of evenly spaced timesteps (diffusers' `steps_offset`)
+   * @param endsClean true if evenly spaced timesteps end at sigma 0 instead of the sigma of timestep 0
+   * @throws UNSUPPORTED_MODEL
    */
   constructor(
     alphasCumprod: ArrayLike<number>,
@@ -39,14 +43,14 @@ export class DiscreteSchedule implements NoiseSchedule {
     if (this.sigmas.length < 2 || !strictlyAscends(this.sigmas)) {
       throw new SafelightError(
         'UNSUPPORTED_MODEL',
-        'The noise schedule does not rise over the timesteps: check beta_start, beta_end and num_train_timesteps in the scheduler config',
+        'The sigmas of the noise schedule are not strictly ascending; check beta_start, beta_end and num_train_timesteps in the scheduler config',
       );
     }
   }
 
   /**
-   * Computes the schedule of a model's config as LDM (and so A1111 and ComfyUI) does: products in f64, kept as f32.
-   * @throws UNSUPPORTED_MODEL if the config gives no usable schedule.
+   * Computes the schedule of a model's config as LDM, A1111 and ComfyUI do: products in f64, stored as f32.
+   * @throws UNSUPPORTED_MODEL for an invalid config
    */
   static fromConfig(config: SchedulerConfig): DiscreteSchedule {
     const alphas = alphasCumprodOf(betasOf(config));
@@ -57,12 +61,12 @@ export class DiscreteSchedule implements NoiseSchedule {
     );
   }
 
-  /** 1: the latent is x0 with noise on it, its variance explodes. */
+  /** Returns 1 (variance exploding: x = x0 + sigma * noise). */
   alpha(): number {
     return 1;
   }
 
-  /** Training timesteps. */
+  /** Number of training timesteps. */
   get length(): number {
     return this.sigmas.length;
   }
@@ -75,7 +79,7 @@ export class DiscreteSchedule implements NoiseSchedule {
     return this.sigmas[this.length - 1]!;
   }
 
-  /** Fractional timestep of a sigma; sigmas outside the trained range give the first or the last timestep. */
+  /** Returns the fractional timestep of a sigma, clamped to the first and last timestep. */
   sigmaToT(sigma: number): number {
     const logSigma = f32(Math.log(f32(sigma)));
     const low = Math.min(Math.max(lastNotAbove(this.logSigmas, logSigma), 0), this.length - 2);
@@ -84,7 +88,10 @@ export class DiscreteSchedule implements NoiseSchedule {
     return f32(f32(f32(1 - w) * low) + f32(w * (low + 1)));
   }
 
-  /** The trained timestep whose sigma is nearest in log space (k-diffusion's `quantize`); the lower one of a tie. */
+  /**
+   * Returns the trained timestep whose sigma is nearest in log space (k-diffusion's `quantize`); the lower one in a
+   * tie.
+   */
   sigmaToNearestT(sigma: number): number {
     const logSigma = f32(Math.log(f32(sigma)));
     const low = lastNotAbove(this.logSigmas, logSigma);
@@ -93,7 +100,7 @@ export class DiscreteSchedule implements NoiseSchedule {
     return logSigma - this.logSigmas[low]! <= this.logSigmas[low + 1]! - logSigma ? low : low + 1;
   }
 
-  /** Sigma of a timestep, fractional ones between the two neighbours' logs; clamped to [0, length - 1]. */
+  /** Returns the sigma of a timestep, interpolated in log space and clamped to [0, length - 1]. */
   tToSigma(t: number): number {
     const at = f32(Math.min(Math.max(t, 0), this.length - 1));
     const low = Math.floor(at);
@@ -103,13 +110,13 @@ export class DiscreteSchedule implements NoiseSchedule {
   }
 }
 
-/** Betas of the diffusion process, f64 `[T]`; `scaled_linear` is linear in its square root (LDM's "linear"). */
+/** Computes the betas `[T]` in f64. `scaled_linear` is linear in the square root of beta (LDM's "linear"). */
 function betasOf(config: SchedulerConfig): Float64Array {
   const { num_train_timesteps: steps, beta_start: start, beta_end: end } = config;
   if (!Number.isInteger(steps) || steps < 2 || steps > 1_000_000) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `num_train_timesteps in the scheduler config is ${steps}, not an integer between 2 and 1000000`,
+      `Expected an integer between 2 and 1000000 for num_train_timesteps in the scheduler config, received ${steps}`,
     );
   }
   const ramp = (from: number, to: number, i: number) => from + ((to - from) * i) / (steps - 1);
@@ -136,8 +143,9 @@ function alphasCumprodOf(betas: Float64Array): Float32Array {
 }
 
 /**
- * Shifts and scales sqrt(alphas_cumprod) so that the last timestep is pure noise and the first stays (Lin et al. 2023,
- * arXiv:2305.08891, algorithm 1), on f32 numbers as A1111 does: near the end the subtraction leaves few digits.
+ * Shifts and scales sqrt(alphas_cumprod) so that the last timestep is pure noise and the first is unchanged (Lin et
+ * al. 2023, arXiv:2305.08891, algorithm 1). Computes in f32 like A1111, because cancellation makes the last values
+ * sensitive to rounding.
  */
 function rescaleToZeroTerminalSnr(alphasCumprod: Float32Array): Float32Array {
   const roots = alphasCumprod.map(Math.sqrt);
@@ -148,7 +156,7 @@ function rescaleToZeroTerminalSnr(alphasCumprod: Float32Array): Float32Array {
   return rescaled;
 }
 
-/** Index of the last of the ascending values that is <= limit, or -1. */
+/** Returns the index of the last ascending value <= limit, or -1. */
 function lastNotAbove(ascending: Float32Array, limit: number): number {
   let [low, high] = [-1, ascending.length];
   while (high - low > 1) {

@@ -1,8 +1,11 @@
-/** The fields of a flow-matching scheduler, by the names and with the defaults of diffusers' `FlowMatchEulerDiscreteScheduler`. */
+/**
+ * Config of a flow-matching scheduler, with the field names and defaults of diffusers'
+ * `FlowMatchEulerDiscreteScheduler`.
+ */
 import { z } from 'zod';
 import { SafelightError } from '../errors.js';
 
-/** Factors beyond these leave times that f32 sigmas cannot tell apart. */
+/** Accepted range of shift factors; beyond it, f32 sigmas of different times coincide. */
 const SHIFT = { min: 1e-3, max: 1e3 };
 
 const tokens = z.int().min(1).max(1e9);
@@ -16,21 +19,21 @@ const schema = z.object({
   max_shift: z.number().default(1.15),
   base_image_seq_len: tokens.default(256),
   max_image_seq_len: tokens.default(4096),
-  /** The last sigma before 0; 0 and null leave the sigmas as they are. */
+  /** Last sigma before 0; 0 and null disable stretching. */
   shift_terminal: z.number().min(0).lt(1).nullish(),
   use_karras_sigmas: z.boolean().nullish(),
   use_exponential_sigmas: z.boolean().nullish(),
   use_beta_sigmas: z.boolean().nullish(),
-  invert_sigmas: z.literal(false, 'Safelight runs no model with inverted sigmas').nullish(),
+  invert_sigmas: z.literal(false, 'models with inverted sigmas are not supported').nullish(),
 });
 
-/** As it stands in a `scheduler_config.json`: what is left out has diffusers' default. */
+/** Contents of a `scheduler_config.json`; missing fields have diffusers' defaults. */
 export type FlowConfig = z.input<typeof schema>;
 
-/** The same, complete. */
+/** A config with all defaults filled in. */
 export type CompleteFlowConfig = z.output<typeof schema>;
 
-/** @throws UNSUPPORTED_MODEL naming the field */
+/** Validates a config and fills in defaults. @throws UNSUPPORTED_MODEL naming the field */
 export function completeFlowConfig(config: FlowConfig): CompleteFlowConfig {
   const result = schema.safeParse(config);
   if (!result.success) {
@@ -41,22 +44,22 @@ export function completeFlowConfig(config: FlowConfig): CompleteFlowConfig {
   if (data.use_dynamic_shifting && data.base_image_seq_len === data.max_image_seq_len) {
     throw unsupported(
       'max_image_seq_len',
-      `has to differ from base_image_seq_len (${data.base_image_seq_len})`,
+      `expected another value than base_image_seq_len (${data.base_image_seq_len})`,
     );
   }
   const spacings = [data.use_karras_sigmas, data.use_exponential_sigmas, data.use_beta_sigmas];
   if (spacings.filter(Boolean).length > 1) {
     throw unsupported(
       'use_karras_sigmas',
-      'excludes use_exponential_sigmas and use_beta_sigmas: set one of them',
+      'only one of use_karras_sigmas, use_exponential_sigmas and use_beta_sigmas may be true',
     );
   }
   return data;
 }
 
 /**
- * The factor a of the shift sigma = a t / (1 + (a - 1) t).
- * @throws UNSUPPORTED_MODEL for one outside [0.001, 1000], which a static shift cannot be either
+ * Returns the factor a of the shift sigma = a t / (1 + (a - 1) t).
+ * @throws UNSUPPORTED_MODEL for a factor outside [0.001, 1000]
  */
 export function shiftFactor(config: CompleteFlowConfig, mu: number | undefined): number {
   if (!config.use_dynamic_shifting || mu === undefined) return config.shift;
@@ -64,7 +67,7 @@ export function shiftFactor(config: CompleteFlowConfig, mu: number | undefined):
   if (!(factor >= SHIFT.min && factor <= SHIFT.max)) {
     throw unsupported(
       'max_shift',
-      `the shift of an image of this size is ${factor} (mu ${mu}), not between ${SHIFT.min} and ${SHIFT.max}`,
+      `expected a shift between ${SHIFT.min} and ${SHIFT.max} for this image size, computed ${factor} (mu ${mu})`,
     );
   }
   return factor;
@@ -73,6 +76,6 @@ export function shiftFactor(config: CompleteFlowConfig, mu: number | undefined):
 function unsupported(field: string, problem: string): SafelightError {
   return new SafelightError(
     'UNSUPPORTED_MODEL',
-    `The scheduler config is not usable: ${field}: ${problem}; check the model's scheduler_config.json`,
+    `Invalid scheduler config: ${field}: ${problem}; check the model's scheduler_config.json`,
   );
 }

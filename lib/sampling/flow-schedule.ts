@@ -1,5 +1,5 @@
 /**
- * The noise schedule of flow matching (Lipman et al. 2023, arXiv:2210.02747; Esser et al. 2024, arXiv:2403.03206):
+ * Noise schedule of flow matching (Lipman et al. 2023, arXiv:2210.02747; Esser et al. 2024, arXiv:2403.03206):
  * x = (1 - sigma) * x0 + sigma * noise, with times shifted towards noise for large images.
  * Reference: diffusers `FlowMatchEulerDiscreteScheduler`.
  */
@@ -9,13 +9,13 @@ import { linearMu } from './flow-shift.js';
 import type { FlowTimes, NoiseSchedule } from './noise-schedule.js';
 import { inverseBeta } from './schedules/inverse-beta.js';
 
-/** What dynamic shifting depends on: mu, or the packed latent positions of the image that it follows from. */
+/** Input of dynamic shifting: mu, or the number of packed latent positions of the image, from which mu is computed. */
 export interface FlowImage {
   readonly tokens?: number;
   readonly mu?: number;
 }
 
-/** As in diffusers' `_convert_to_karras` and `_convert_to_beta`. */
+/** Constants of diffusers' `_convert_to_karras` and `_convert_to_beta`. */
 const RHO = 7;
 const BETA = 0.6;
 
@@ -26,9 +26,9 @@ export class FlowSchedule implements NoiseSchedule, FlowTimes {
   private readonly factor: number;
 
   /**
-   * @param config of the checkpoint; a static shift of the user's own is `{ ...config, use_dynamic_shifting: false, shift }`
-   * @param image only with dynamic shifting, which needs it; ignored otherwise, as in diffusers
-   * @throws UNSUPPORTED_MODEL for a config that gives no usable schedule, INVALID_OPTION for dynamic shifting of no image
+   * @param config of the checkpoint; for a custom static shift pass `{ ...config, use_dynamic_shifting: false, shift }`
+   * @param image required with dynamic shifting, ignored otherwise, as in diffusers
+   * @throws UNSUPPORTED_MODEL for an invalid config, INVALID_OPTION for dynamic shifting without an image
    */
   constructor(config: FlowConfig, image: FlowImage = {}) {
     this.config = completeFlowConfig(config);
@@ -38,7 +38,7 @@ export class FlowSchedule implements NoiseSchedule, FlowTimes {
     );
     const { num_train_timesteps: length, use_dynamic_shifting: dynamic } = this.config;
     this.sigmas = Float32Array.from({ length }, (_, i) => this.shift((i + 1) / length));
-    // diffusers: the table that a static shift was applied to gives the times that it is applied to again
+    // diffusers applies a static shift twice: to the sigma table, and to the times derived from that table.
     this.lastTime = dynamic ? 1 / length : this.sigmaMin;
   }
 
@@ -67,28 +67,30 @@ export class FlowSchedule implements NoiseSchedule, FlowTimes {
   }
 
   shift(time: number): number {
-    return time / (time + (1 - time) / this.factor); // 1 at 1, whatever the factor
+    return time / (time + (1 - time) / this.factor); // exactly 1 at time 1 for every factor
   }
 
   spread(times: readonly number[]): number[] {
     const sigmas = times.map((time) => this.shift(time));
     const terminal = this.config.shift_terminal;
     const room = 1 - (sigmas[sigmas.length - 1] ?? 1);
-    // a single step begins at pure noise, which no stretching moves
+    // A single step starts at pure noise, which stretching does not change.
     return terminal && room > 0 ? sigmas.map((sigma) => 1 - ((1 - sigma) * (1 - terminal)) / room) : sigmas;
   }
 
   /**
-   * The sigmas that `FlowMatchEulerDiscreteScheduler.set_timesteps` makes of times: shifted, then stretched to the terminal one,
-   * then replaced by Karras', exponential or beta ones between the first and the last where the config says so; f32, and 0.
+   * Computes sigmas from times like `FlowMatchEulerDiscreteScheduler.set_timesteps`: shifts them, stretches them to
+   * the terminal sigma, replaces them by Karras, exponential or beta spacing if configured, rounds to f32 and appends
+   * 0.
    *
-   * @param times `trailingTimes` where a pipeline gives sigmas of its own, `evenTimes` to `lastTime` where it gives none
-   * @throws INVALID_OPTION unless they descend within (0, 1]
+   * @param times `trailingTimes` for pipelines that pass custom sigmas to diffusers' scheduler, otherwise `evenTimes`
+   *   to `lastTime`
+   * @throws INVALID_OPTION unless the times descend within (0, 1]
    */
   sigmasOf(times: readonly number[]): number[] {
     const descend = times.every((time, i) => time > 0 && time <= 1 && (i === 0 || time < times[i - 1]!));
     if (times.length === 0 || !descend)
-      throw invalidOption('times', 'numbers that descend within (0, 1]', times);
+      throw invalidOption('times', 'descending numbers within (0, 1]', times);
     return [...this.respaced(this.spread(times)).map(Math.fround), 0];
   }
 
@@ -109,13 +111,13 @@ export class FlowSchedule implements NoiseSchedule, FlowTimes {
 
 function muOf(config: CompleteFlowConfig, { tokens, mu }: FlowImage): number {
   if (mu !== undefined) {
-    if (!Number.isFinite(mu)) throw invalidOption('mu', 'finite number', mu);
+    if (!Number.isFinite(mu)) throw invalidOption('mu', 'a finite number', mu);
     return mu;
   }
   if (tokens === undefined) {
     throw invalidOption(
       'tokens',
-      "number of the image's latent positions, which the model shifts times by,",
+      "the number of the image's latent positions (the model uses dynamic shifting)",
       tokens,
     );
   }

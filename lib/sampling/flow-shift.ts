@@ -1,4 +1,4 @@
-/** The shift of flow matching's times by the size of an image: mu, whose exponential is the factor of a static shift. */
+/** Resolution-dependent shift of flow-matching times: mu, the logarithm of the factor of a static shift. */
 import { invalidOption } from '../errors.js';
 
 /** The line through (baseTokens, baseShift) and (maxTokens, maxShift). */
@@ -10,7 +10,7 @@ export interface ShiftLine {
 }
 
 /**
- * mu of an image of `tokens` packed latent positions, on the line and beyond its ends (Flux.1, Qwen-Image).
+ * Returns mu of an image of `tokens` packed latent positions by linear inter- and extrapolation (Flux.1, Qwen-Image).
  * Reference: diffusers `calculate_shift`.
  */
 export function linearMu(tokens: number, line: ShiftLine): number {
@@ -20,12 +20,12 @@ export function linearMu(tokens: number, line: ShiftLine): number {
 }
 
 /**
- * mu of Flux.2, which was fitted for 10 and for 200 steps: linear in the steps between and beyond, and the same for all steps
- * above 4300 tokens. Reference: diffusers `compute_empirical_mu`.
+ * Returns mu of Flux.2, fitted for 10 and 200 steps and linear in the steps; above 4300 tokens it does not depend on
+ * the steps. Reference: diffusers `compute_empirical_mu`.
  */
 export function flux2Mu(tokens: number, steps: number): number {
   checkTokens(tokens);
-  if (!(Number.isInteger(steps) && steps >= 1)) throw invalidOption('steps', 'positive integer', steps);
+  if (!(Number.isInteger(steps) && steps >= 1)) throw invalidOption('steps', 'a positive integer', steps);
   const at200 = 0.00016927 * tokens + 0.45666666;
   if (tokens > 4300) return at200;
   const at10 = 8.73809524e-5 * tokens + 1.89833333;
@@ -33,5 +33,5 @@ export function flux2Mu(tokens: number, steps: number): number {
 }
 
 function checkTokens(tokens: number): void {
-  if (!(Number.isInteger(tokens) && tokens >= 1)) throw invalidOption('tokens', 'positive integer', tokens);
+  if (!(Number.isInteger(tokens) && tokens >= 1)) throw invalidOption('tokens', 'a positive integer', tokens);
 }

@@ -1,48 +1,58 @@
-/** Noise for a batch of pictures, each from its own seed, so that a picture is the same alone and among others. */
+/** Noise for a batch of images, each from its own seed, so that an image does not depend on the others in the batch. */
 import { invalidOption } from '../errors.js';
 import { createBrownianNoise } from './brownian.js';
 import { createGenerator, type Generator, type Rng, type Seed } from './generators/index.js';
 import type { BrownianNoise, Latent, NoiseSource } from './types.js';
-import { type LatentShape, layCentered, slerp } from './variation.js';
+import { copyCentered, type LatentShape, slerp } from './variation.js';
 
 export interface NoiseOptions {
-  /** Whose numbers: PyTorch's CPU generator (default) or its CUDA generator. */
+  /** Random number generator: PyTorch's CPU (default) or CUDA generator. */
   readonly rng?: Rng;
-  /** One a picture. */
+  /** One per image. */
   readonly seeds: readonly Seed[];
-  /** Numbers of one picture's latent, C * H * W. */
+  /** Values per latent, C * H * W. */
   readonly size: number;
   /**
-   * Interval of the Brownian trees instead of the one a sampler asks for, [sigmaMin, sigmaMax]. A1111 spans them over the
-   * whole schedule also where image to image starts in its middle.
+   * Interval of the Brownian trees, [sigmaMin, sigmaMax], instead of the one that the sampler requests. As in A1111,
+   * it spans the full schedule even if image to image starts in the middle.
    */
   readonly brownianRange?: readonly [number, number];
-  /** What makes the first noise of a picture another than its seed's. */
+  /** Modifications of the initial noise. */
   readonly first?: FirstNoise;
 }
 
-/** A1111's "Extra" seeds. */
+/** Modifications of the initial noise: A1111's "Extra" seed options, and noise passed by the caller. */
 export interface FirstNoise {
-  /** Of one picture's latent; `size` is its product. */
+  /** Shape of one latent; its product is `size`. */
   readonly shape: LatentShape;
-  /** Seeds of the noise to go towards, one a picture, and how far: 0 (not at all) to 1. */
+  /** Seeds of the variation noise, one per image. */
   readonly subseeds: readonly Seed[];
+  /** Fraction of variation noise, 0 to 1. */
   readonly strength: number;
-  /** Height and width of the latent whose noise is laid into the middle, so that a picture of another size resembles it. */
+  /**
+   * Height and width of the latent whose noise is placed in the centre, so that an image of another size resembles
+   * it.
+   */
   readonly from: readonly [height: number, width: number] | undefined;
-  /** The first noise itself, `[count, size]`, in the place of what is drawn; samplers draw on from where they would after it. */
+  /** Initial noise `[count, size]` instead of the seed's. The sampler's noise is the same as without it. */
   readonly given?: Latent | undefined;
-  /** Added to the seed for all noise after the first; 0 goes on with the same generator. */
+  /** Offset to the seed for all noise after the initial one; 0 continues with the same generator. */
   readonly seedDelta: number;
 }
 
-/** Noise that begins a picture, and the noise of its sampler. */
+/** Source of the initial noise of images and of the noise that samplers add. */
 export interface ImageNoise extends NoiseSource {
-  /** The noise a picture begins with, `[count, size]`: `next()`, varied as `NoiseOptions.first` says. Once, before the sampler draws. */
+  /**
+   * Returns the initial noise `[count, size]`, modified as `NoiseOptions.first` specifies. Call once, before the
+   * sampler starts.
+   */
   first(): Latent;
 }
 
-/** @throws INVALID_OPTION for an unknown generator, no seeds, a seed beyond 64 bits or a size that is no positive integer. */
+/**
+ * Creates a noise source.
+ * @throws INVALID_OPTION for an unknown generator, no seeds, a seed beyond 64 bits or an invalid size
+ */
 export function createNoise(options: NoiseOptions): ImageNoise {
   return new SeededNoise(options);
 }
@@ -54,7 +64,7 @@ class SeededNoise implements ImageNoise {
 
   constructor(private readonly options: NoiseOptions) {
     const { rng = 'cpu', seeds, size } = options;
-    if (!(Number.isSafeInteger(size) && size > 0)) throw invalidOption('size', 'positive integer', size);
+    if (!(Number.isSafeInteger(size) && size > 0)) throw invalidOption('size', 'a positive integer', size);
     if (seeds.length === 0) throw invalidOption('seeds', 'at least one seed', seeds);
     this.size = size;
     this.count = seeds.length;
@@ -63,8 +73,8 @@ class SeededNoise implements ImageNoise {
 
   next(): Latent {
     const noise = new Float32Array(this.count * this.size);
-    this.generators.forEach((generator, picture) => {
-      noise.set(generator.randn(this.size), picture * this.size);
+    this.generators.forEach((generator, index) => {
+      noise.set(generator.randn(this.size), index * this.size);
     });
     return noise;
   }
@@ -75,8 +85,8 @@ class SeededNoise implements ImageNoise {
     if (!first) return noise;
     if (first.given) noise.set(first.given);
     else
-      seeds.forEach((seed, picture) => {
-        this.vary(noise.subarray(picture * this.size, (picture + 1) * this.size), seed, first, picture);
+      seeds.forEach((seed, index) => {
+        this.vary(noise.subarray(index * this.size, (index + 1) * this.size), seed, first, index);
       });
     if (first.seedDelta !== 0) {
       this.generators = seeds.map((seed) => createGenerator(rng, BigInt(seed) + BigInt(first.seedDelta)));
@@ -84,19 +94,19 @@ class SeededNoise implements ImageNoise {
     return noise;
   }
 
-  /** Changes one picture's noise in place. */
-  private vary(noise: Latent, seed: Seed, first: FirstNoise, picture: number): void {
+  /** Applies variation and resizing to the noise of one image, in place. */
+  private vary(noise: Latent, seed: Seed, first: FirstNoise, index: number): void {
     const { shape, subseeds, strength, from } = first;
     const { rng = 'cpu' } = this.options;
     const [channels, height, width] = shape;
     const isResized = from !== undefined && (from[0] !== height || from[1] !== width);
     if (strength === 0 && !isResized) return;
-    const drawn: LatentShape = isResized ? [channels, ...from] : shape;
-    const count = drawn[0] * drawn[1] * drawn[2];
+    const noiseShape: LatentShape = isResized ? [channels, ...from] : shape;
+    const count = noiseShape[0] * noiseShape[1] * noiseShape[2];
     let other = isResized ? createGenerator(rng, seed).randn(count) : noise;
     if (strength !== 0)
-      other = slerp(strength, other, createGenerator(rng, subseeds[picture]!).randn(count), drawn);
-    if (isResized) layCentered(noise, shape, other, drawn);
+      other = slerp(strength, other, createGenerator(rng, subseeds[index]!).randn(count), noiseShape);
+    if (isResized) copyCentered(noise, shape, other, noiseShape);
     else noise.set(other);
   }
 

@@ -1,4 +1,4 @@
-/** The quantities a network may be trained to predict, as the scalings that turn its output into x0. */
+/** Prediction types of networks, as the scalings that convert their output to x0. */
 import { invalidOption } from '../errors.js';
 
 /** Preconditioning of a network: x0 = network(x * cIn, t) * cOut + x * cSkip. */
@@ -8,27 +8,30 @@ export interface Scalings {
   readonly cSkip: number;
 }
 
-/** cIn of x = x0 + sigma * noise at unit data variance. */
+/** cIn for x = x0 + sigma * noise and unit data variance. */
 const unitVariance = (sigma: number) => 1 / Math.sqrt(sigma * sigma + 1);
 
-/** The first three are of x = x0 + sigma * noise, the last of x = (1 - sigma) * x0 + sigma * noise. */
+/** eps, v and x0 apply to x = x0 + sigma * noise, flow to x = (1 - sigma) * x0 + sigma * noise. */
 const PREDICTIONS = {
-  /** The noise (Ho et al. 2020, arXiv:2006.11239). */
+  /** Noise (Ho et al. 2020, arXiv:2006.11239). */
   eps: (sigma) => ({ cIn: unitVariance(sigma), cOut: -sigma, cSkip: 1 }),
-  /** v = alpha * noise - sigma * x0 of the variance-preserving process (Salimans and Ho 2022, arXiv:2202.00512). */
+  /**
+   * Velocity v = alpha * noise - sigma * x0 of the variance-preserving process (Salimans and Ho 2022,
+   * arXiv:2202.00512).
+   */
   v: (sigma) => {
     const cIn = unitVariance(sigma);
     return { cIn, cOut: -sigma * cIn, cSkip: 1 / (sigma * sigma + 1) };
   },
-  /** x0 itself. */
+  /** Clean latent. */
   x0: (sigma) => ({ cIn: unitVariance(sigma), cOut: 1, cSkip: 0 }),
-  /** The velocity dx/dsigma = noise - x0 (Lipman et al. 2023, arXiv:2210.02747; Liu et al. 2023, arXiv:2209.03003). */
+  /** Velocity dx/dsigma = noise - x0 (Lipman et al. 2023, arXiv:2210.02747; Liu et al. 2023, arXiv:2209.03003). */
   flow: (sigma) => ({ cIn: 1, cOut: -sigma, cSkip: 1 }),
 } satisfies Record<string, (sigma: number) => Scalings>;
 
 export type Prediction = keyof typeof PREDICTIONS;
 
-/** @throws INVALID_OPTION for a prediction that is not in the table */
+/** Returns the scalings of a prediction type at a sigma. @throws INVALID_OPTION for an unknown type */
 export function scalings(prediction: Prediction, sigma: number): Scalings {
   if (!Object.hasOwn(PREDICTIONS, prediction)) {
     throw invalidOption('prediction', `one of ${Object.keys(PREDICTIONS).join(', ')}`, prediction);

@@ -1,58 +1,62 @@
 /**
- * What the samplers are written against. A model is `denoise(x, sigma) -> x0`, a schedule is an array of sigmas, noise is a
- * source of normal numbers; a sampler is an async generator over them (as k-diffusion splits it).
+ * Interfaces of samplers, with the separation of k-diffusion: a denoiser is `denoise(x, sigma) -> x0`, a schedule an
+ * array of sigmas, noise a source of normal numbers, and a sampler an async generator that uses them.
  */
 
-/** A batch of latents `[B, C, H, W]`, flattened; each picture's numbers are contiguous. */
+/** A flattened batch of latents `[B, C, H, W]`. */
 export type Latent = Float32Array;
 
 /** Predicts the clean latent x0 of noisy `x` at `sigma` (k-diffusion's parametrization: x = x0 + sigma * noise). */
 export type Denoise = (x: Latent, sigma: number) => Promise<Latent>;
 
-/** Independent normal numbers for every picture of the batch, drawn from each picture's own generator in turn. */
+/** Source of standard normal numbers, independent for each image of the batch. */
 export interface NoiseSource {
-  /** Numbers of one picture's latent. */
+  /** Values per latent. */
   readonly size: number;
-  /** Pictures in the batch. */
+  /** Images in the batch. */
   readonly count: number;
-  /** The next `[count, size]` normal numbers, as `torch.randn` of one picture's shape would give from its generator. */
+  /** Returns the next `[count, size]` numbers: for each image those of `torch.randn` with its generator. */
   next(): Latent;
   /**
-   * Brownian increments as torchsde's tree gives them over [sigmaMin, sigmaMax], normalized to unit variance
-   * (k-diffusion's BrownianTreeNoiseSampler), each picture's seed as entropy.
+   * Returns Brownian noise over [sigmaMin, sigmaMax], normalized to unit variance (k-diffusion's
+   * BrownianTreeNoiseSampler), seeded per image.
    */
   brownian(sigmaMin: number, sigmaMax: number): BrownianNoise;
 }
 
-/** The path's increment between two sigmas, over the root of their distance. */
+/** Increment of a Brownian path between two sigmas, divided by the square root of their distance. */
 export interface BrownianNoise {
   (sigma: number, sigmaNext: number): Latent;
-  /** The same numbers; the event loop turns while they are made, for there may be 50 ms of work in them. */
+  /** Returns the same numbers, yielding to the event loop while computing them, which may take 50 ms. */
   readonly inTurns?: (sigma: number, sigmaNext: number) => Promise<Latent>;
 }
 
-/** One completed step. `latent` is the sampler's own state: writing into it changes what follows. */
+/** A completed step. `latent` is the sampler's state: modifying it affects the following steps. */
 export interface SamplerStep {
-  /** 0-based. */
+  /** Index of the step, from 0. */
   readonly step: number;
   readonly steps: number;
   readonly sigma: number;
   readonly sigmaNext: number;
   readonly latent: Latent;
-  /** The model's last prediction of x0; writing into it changes what later steps remember of it. */
+  /** Last prediction of x0. Modifying it affects multistep samplers, which reuse it. */
   readonly denoised: Latent;
 }
 
 export interface SamplerOptions {
-  /** Scales ancestral and SDE noise (default 1), DDIM's eta (default 0), TCD's (default 0.3). */
+  /** Amount of added noise; default 1 for ancestral and SDE samplers, 0 for DDIM, 0.3 for TCD. */
   readonly eta?: number;
+  /** Stochasticity of euler, heun and dpm2 (Karras et al. 2022). Default 0. */
   readonly sChurn?: number;
+  /** Lowest sigma at which churn applies. Default 0. */
   readonly sTmin?: number;
+  /** Highest sigma at which churn applies. Default Infinity. */
   readonly sTmax?: number;
+  /** Factor of added noise. Default 1. */
   readonly sNoise?: number;
 }
 
-/** Returns the last latent. Multi-step samplers keep the history they need inside. */
+/** Runs a sampling method over `sigmas`: yields each step and returns the final latent. */
 export type Sampler = (
   denoise: Denoise,
   latent: Latent,

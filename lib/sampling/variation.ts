@@ -1,15 +1,15 @@
-/** How a picture's first noise may differ from what its seed alone gives: A1111's variations, and noise of another size. */
+/** A1111's modifications of the initial noise: variation seeds, and noise of another image size. */
 import type { Latent } from './types.js';
 
-/** Channels, height and width of one picture's latent. */
+/** Channels, height and width of one latent. */
 export type LatentShape = readonly [channels: number, height: number, width: number];
 
-/** Mean cosine above which two noises count as one direction, where the formula has no answer. */
+/** Mean cosine above which two noises are treated as parallel, where slerp is undefined. */
 const PARALLEL = 0.9995;
 
 /**
- * Spherical interpolation from `low` to `high`, `[C, h, w]` each: column by column, as A1111 does it (the norm of its tensors is
- * taken along their height). Where the two point the same way it mixes them straight, and there A1111's weights are swapped.
+ * Spherical interpolation from `low` to `high`, `[C, h, w]` each, column by column, because A1111 computes norms
+ * along the height. Parallel noises are interpolated linearly; there, A1111's weights are swapped.
  */
 export function slerp(
   share: number,
@@ -37,7 +37,7 @@ export function slerp(
   for (let column = 0; column < columns; column++) {
     const angle = Math.acos(Math.max(-1, Math.min(1, cosines[column]!)));
     const sine = Math.sin(angle);
-    // Columns along one line have no arc between them: the limit of the formula for small angles.
+    // Limit of the formula for an angle of 0.
     const [a, b] =
       sine === 0
         ? [1 - share, share]
@@ -50,11 +50,16 @@ export function slerp(
   return out;
 }
 
-/** Lays noise of another size over `noise`, centres together, in place: what of it reaches beyond is left out. */
-export function layCentered(noise: Latent, shape: LatentShape, other: Latent, otherShape: LatentShape): void {
+/** Copies noise of another size over `noise` in place, aligned at the centres and cropped. */
+export function copyCentered(
+  noise: Latent,
+  shape: LatentShape,
+  other: Latent,
+  otherShape: LatentShape,
+): void {
   const [channels, height, width] = shape;
   const [, rows, columns] = otherShape;
-  const [y, x] = [middle(height, rows), middle(width, columns)];
+  const [y, x] = [centered(height, rows), centered(width, columns)];
   for (let c = 0; c < channels; c++) {
     for (let i = 0; i < y.count; i++) {
       const from = (c * rows + y.from + i) * columns + x.from;
@@ -63,8 +68,8 @@ export function layCentered(noise: Latent, shape: LatentShape, other: Latent, ot
   }
 }
 
-/** A1111's arithmetic along one side; an odd difference is rounded down as Python does. */
-function middle(side: number, other: number): { from: number; to: number; count: number } {
+/** Returns the range to copy along one side, computed as in A1111: an odd difference is rounded down as in Python. */
+function centered(side: number, other: number): { from: number; to: number; count: number } {
   const offset = Math.floor((side - other) / 2);
   if (offset >= 0) return { from: 0, to: offset, count: other };
   return { from: -offset, to: 0, count: Math.min(other + 2 * offset, side) };

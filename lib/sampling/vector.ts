@@ -1,18 +1,18 @@
 /**
- * Arithmetic on latents, so that a sampler reads like its formula. Coefficients are doubles; every element is summed in
- * double and rounded to f32 once. Arguments are never written to: a step that was given away stays as it was.
+ * Arithmetic on latents, so that samplers read like their formulas. Sums are computed in double precision and rounded
+ * to f32 once. Arguments are never modified, so latents of yielded steps stay valid.
  */
 import type { Latent } from './types.js';
 
 /** A latent and its coefficient. */
 export type Term = readonly [coefficient: number, latent: Latent];
 
-/** A linear combination that is not summed yet; summing late saves roundings. */
+/** An unevaluated linear combination; evaluating it late avoids intermediate rounding. */
 export type Terms = readonly [Term, ...Term[]];
 
 /**
- * The linear combination `a * x + b * y + ...` in a new array: `combine([a, x], [b, y])`.
- * A latent whose coefficient is 0 is left out, so that what it holds cannot matter.
+ * Returns the linear combination `a * x + b * y + ...` as a new array: `combine([a, x], [b, y])`.
+ * Skips latents whose coefficient is 0, so that NaN or infinity in them has no effect.
  */
 export function combine(...terms: Terms): Latent {
   const sum = new Float32Array(terms[0][1].length);
@@ -37,13 +37,13 @@ function combineMany(terms: readonly Term[], sum: Latent): Latent {
   return sum;
 }
 
-/** The slope dx/dsigma = (x - x0) / sigma of the probability flow, which is also the predicted noise eps. */
+/** Returns the slope dx/dsigma = (x - x0) / sigma of the probability flow, which equals the predicted noise eps. */
 export function slope(x: Latent, sigma: number, denoised: Latent): Latent {
   return combine([1 / sigma, x], [-1 / sigma, denoised]);
 }
 
-/** Follows the slope from `sigma` to `sigmaNext` in a straight line: x + (x - x0) / sigma * (sigmaNext - sigma). */
+/** Returns an Euler step from `sigma` to `sigmaNext`: x + (x - x0) / sigma * (sigmaNext - sigma). */
 export function eulerStep(x: Latent, denoised: Latent, sigma: number, sigmaNext: number): Latent {
-  const kept = sigmaNext / sigma;
-  return combine([kept, x], [1 - kept, denoised]);
+  const ratio = sigmaNext / sigma;
+  return combine([ratio, x], [1 - ratio, denoised]);
 }

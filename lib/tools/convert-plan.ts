@@ -1,4 +1,7 @@
-/** Which tensors a converted file has: CompVis' names for whatever the source calls them, and where their bytes come from. */
+/**
+ * Planning of the tensors of a converted file: CompVis' names for the source's parameters, and the sources of their
+ * bytes.
+ */
 
 import { requirements } from '../binding/module.js';
 import type {
@@ -15,22 +18,22 @@ import type { ComponentWeights } from '../checkpoint/weights/component.js';
 import { SafelightError } from '../errors.js';
 import type { TypeChoice } from './convert-types.js';
 
-/** A module to be written. */
+/** A module to write. */
 export interface ConvertPart {
   readonly kind: ModuleKind;
   readonly config: NativeConfig;
   readonly weights: ComponentWeights;
   readonly ldm: LdmNaming;
-  /** How the written names will be read, to make sure that they are understood. */
+  /** Naming by which readers interpret the written names, for verification. */
   readonly reading: (names: readonly string[]) => Naming;
 }
 
 export interface OutputTensor {
   readonly name: string;
   readonly type: StorageType;
-  /** PyTorch's order. */
+  /** Shape in PyTorch's order. */
   readonly shape: readonly number[];
-  /** Its rows from the first on, each a parameter. */
+  /** Parameters whose rows form the tensor, in order. */
   readonly entries: readonly WeightPlanEntry[];
 }
 
@@ -39,7 +42,7 @@ interface Planned {
   readonly entry: WeightPlanEntry;
 }
 
-/** The tensors of a part, and the files they come from. */
+/** Plans the tensors of a part and returns the files they are read from. */
 export function planPart(
   part: ConvertPart,
   choice: TypeChoice,
@@ -65,7 +68,7 @@ function outputTensor(
   const [first] = group;
   const { requirement } = first!;
   const turned = ldm.transposed(requirement.name);
-  const rows = group.reduce((sum, one) => sum + (one.requirement.shape[0] ?? 1), 0);
+  const rows = group.reduce((sum, planned) => sum + (planned.requirement.shape[0] ?? 1), 0);
   const shape = shapeOf([rows, ...requirement.shape.slice(1)], turned, ldm.convolution(requirement.name));
   const type = choice.of({ name, role: requirement.role, shape, turned });
   return {
@@ -81,7 +84,7 @@ function shapeOf(shape: readonly number[], turned: boolean, convolution: boolean
   return convolution && shape.length === 2 ? [...shape, 1, 1] : shape;
 }
 
-/** Turned on the way; what the source has turned already goes as it is. */
+/** Transposes an entry when it is written; one that the source stores transposed is written unchanged. */
 function transposed(entry: WeightPlanEntry, shape: readonly number[]): WeightPlanEntry {
   const { transform, ...rest } = entry;
   return transform?.op === 'transpose'
@@ -89,7 +92,9 @@ function transposed(entry: WeightPlanEntry, shape: readonly number[]): WeightPla
     : { ...rest, shape, transform: { op: 'transpose' } };
 }
 
-/** Every written name must lead back to the parameters it was made of, or nobody could load the file. */
+/**
+ * Checks that readers map every written name back to its parameters, because the file could not be loaded otherwise.
+ */
 function checkNames({ weights, reading }: ConvertPart, groups: ReadonlyMap<string, Planned[]>): void {
   const naming = reading([...groups.keys()]);
   for (const [name, group] of groups) {
@@ -98,13 +103,13 @@ function checkNames({ weights, reading }: ConvertPart, groups: ReadonlyMap<strin
     if (back.join() !== group.map(({ requirement }) => requirement.name).join()) {
       throw new SafelightError(
         'UNSUPPORTED_MODEL',
-        `${weights.where} has "${group[0]?.requirement.name}", for which CompVis' form has no name; keep the model as it is`,
+        `${weights.where} has "${group[0]?.requirement.name}", for which CompVis' form has no name; the model cannot be converted`,
       );
     }
   }
 }
 
-/** One plan for all parts: entries and where their bytes go. */
+/** Joins the plans of all parts and returns the offset of each entry in the file. */
 export function joinPlans(
   parts: readonly { files: WeightPlan['files']; tensors: readonly OutputTensor[] }[],
   offsets: readonly number[],
@@ -112,18 +117,18 @@ export function joinPlans(
 ): { plan: WeightPlan; offsets: number[] } {
   const files = [...new Set(parts.flatMap((part) => part.files))];
   const entries: WeightPlanEntry[] = [];
-  const places: number[] = [];
+  const entryOffsets: number[] = [];
   let index = 0;
   for (const part of parts) {
     for (const tensor of part.tensors) {
-      let place = offsets[index++]!;
+      let offset = offsets[index++]!;
       for (const entry of tensor.entries) {
         const file = files.indexOf(part.files[entry.source.file]!);
         entries.push({ ...entry, source: { ...entry.source, file } });
-        places.push(place);
-        place += bytesOf(entry);
+        entryOffsets.push(offset);
+        offset += bytesOf(entry);
       }
     }
   }
-  return { plan: { files, entries }, offsets: places };
+  return { plan: { files, entries }, offsets: entryOffsets };
 }

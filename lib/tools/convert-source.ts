@@ -1,4 +1,4 @@
-/** What there is to convert: a whole model, or one component of it. */
+/** Sources of a conversion: a complete model or one component. */
 import { join, resolve } from 'node:path';
 import { CONFIG_VERSION, type EmbeddedConfig } from '../checkpoint/config/embedded-config.js';
 import type {
@@ -15,24 +15,27 @@ import { AUTOENCODER, encoderNaming, UNET } from '../checkpoint/text-encoder-lay
 import { SafelightError } from '../errors.js';
 import { openModel, stableDiffusionDefinition } from '../families/registry.js';
 import {
-  type LoneComponent,
   openComponentFile,
   openComponentFolder,
-} from '../families/shared/lone-component.js';
+  type SingleComponent,
+} from '../families/shared/single-component.js';
 import { kindOf } from '../files/read.js';
 import { locateModel } from '../hub/locate.js';
 import type { ConvertPart } from './convert-plan.js';
 
 export interface ConvertSource {
   readonly parts: readonly ConvertPart[];
-  /** With the tokenizers' numbers still to be given. */
+  /** Config to embed; the indices of tokenizers are added later. */
   readonly config: EmbeddedConfig;
   readonly encoders: readonly TextEncoderSource[];
-  /** `general.architecture`. */
+  /** Value of `general.architecture`. */
   readonly architecture: string;
 }
 
-/** @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION */
+/**
+ * Opens a model or component for conversion.
+ * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION
+ */
 export async function openConvertSource(path: string, options: OpenModelOptions): Promise<ConvertSource> {
   const absolute = resolve(await locateModel(path));
   if (
@@ -44,18 +47,18 @@ export async function openConvertSource(path: string, options: OpenModelOptions)
   try {
     return fromModel(await openModel(path, options));
   } catch (error) {
-    const found = isIncomplete(error) ? await loneComponent(absolute, options.ema) : null;
-    if (found === null) throw error;
-    return fromComponent(found);
+    const component = isIncomplete(error) ? await singleComponent(absolute, options.ema) : null;
+    if (component === null) throw error;
+    return fromComponent(component);
   }
 }
 
-async function componentFolder(folder: string, variant: string | undefined): Promise<LoneComponent> {
-  const found = await openComponentFolder(folder, variant);
-  if (found !== null) return found;
+async function componentFolder(folder: string, variant: string | undefined): Promise<SingleComponent> {
+  const component = await openComponentFolder(folder, variant);
+  if (component !== null) return component;
   throw new SafelightError(
     'UNSUPPORTED_MODEL',
-    `${folder} is no model folder and no folder of a component Safelight knows; name a folder with model_index.json`,
+    `${folder} is neither a model folder nor a folder of a supported component; use a folder with model_index.json`,
   );
 }
 
@@ -63,16 +66,21 @@ function isIncomplete(error: unknown): boolean {
   return error instanceof SafelightError && ['UNSUPPORTED_MODEL', 'MISSING_TENSOR'].includes(error.code);
 }
 
-/** Null for a checkpoint that only lacks something: half a model is not written for a whole one. */
-async function loneComponent(path: string, ema: boolean | undefined): Promise<LoneComponent | null> {
+/**
+ * Opens a file with a single component. Returns null for an incomplete checkpoint, which must not be converted as if
+ * it were complete.
+ */
+async function singleComponent(path: string, ema: boolean | undefined): Promise<SingleComponent | null> {
   if ((await kindOf(path)) !== 'file') return null;
-  const found = await openComponentFile(path, ema);
-  if (found === null) return null;
-  const { tensors, used } = found.weights;
-  const others = [UNET, AUTOENCODER, 'cond_stage_model.', 'conditioner.'];
-  const own = others.find((prefix) => [...used].some((name) => name.startsWith(prefix)));
-  const mixed = [...tensors.keys()].some((name) => others.some((p) => p !== own && name.startsWith(p)));
-  return mixed ? null : found;
+  const component = await openComponentFile(path, ema);
+  if (component === null) return null;
+  const { tensors, used } = component.weights;
+  const prefixes = [UNET, AUTOENCODER, 'cond_stage_model.', 'conditioner.'];
+  const ownPrefix = prefixes.find((prefix) => [...used].some((name) => name.startsWith(prefix)));
+  const mixed = [...tensors.keys()].some((name) =>
+    prefixes.some((prefix) => prefix !== ownPrefix && name.startsWith(prefix)),
+  );
+  return mixed ? null : component;
 }
 
 function fromModel(source: ModelSource): ConvertSource {
@@ -81,14 +89,14 @@ function fromModel(source: ModelSource): ConvertSource {
   if (layout === undefined || autoencoder.kind !== 'autoencoder_kl') {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${source.path} is no Stable Diffusion, and only its families are converted; load the model as it is`,
+      `${source.path} is not a Stable Diffusion model, and other families cannot be converted; load the model as it is`,
     );
   }
   const text = textEncoders.map(({ config, weights, pooled }, i): ConvertPart => {
     const place = { ...layout.encoders[i]!, pooled };
     const projection = pooled && config.projection_dim > 0;
     const reading = (names: readonly string[]) => encoderNaming({ ...place, pooled: projection }, names);
-    // For its way back, an encoder's naming wants to know that names have `text_model.`.
+    // The reverse mapping depends on the presence of `text_model.` in the names.
     const naming = reading([`${place.prefix}text_model.`]);
     return {
       kind: 'text_encoder',
@@ -132,7 +140,7 @@ const EMPTY: EmbeddedConfig = {
 
 function encoderConfig(encoder: TextEncoderSource): EmbeddedConfig['text_encoders'][number] {
   const { config, kind, layer, finalNorm, pooled, padId } = encoder;
-  // Only families with CLIP's encoders are converted.
+  // Only families with CLIP encoders are converted.
   const clip = kind === 'openclip' ? kind : 'clip';
   return { config, kind: clip, layer, final_norm: finalNorm, pooled, pad_id: padId, tokenizer: null };
 }
@@ -157,11 +165,11 @@ function autoencoderPart({ config, weights }: AutoencoderSource): ConvertPart {
   };
 }
 
-function fromComponent({ kind, config, weights }: LoneComponent): ConvertSource {
+function fromComponent({ kind, config, weights }: SingleComponent): ConvertSource {
   if (kind !== 'unet' && kind !== 'autoencoder_kl' && kind !== 'text_encoder') {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${weights.where} is of the kind ${kind}, which is not converted; take a U-Net, a KL autoencoder or a CLIP text encoder`,
+      `${weights.where} is a component of kind ${kind}, which cannot be converted; use a U-Net, a KL autoencoder or a CLIP text encoder`,
     );
   }
   const base = { encoders: [], architecture: kind };
@@ -178,7 +186,7 @@ function fromComponent({ kind, config, weights }: LoneComponent): ConvertSource 
     };
   }
   const text = config as TextEncoderSource['config'];
-  // CompVis' form has no place for a text encoder by itself: transformers' names.
+  // CompVis' form defines no names for a separate text encoder, so transformers' names are used.
   const reading = (names: readonly string[]) => clipNaming(names, '', text.projection_dim > 0);
   const part: ConvertPart = {
     kind: 'text_encoder',

@@ -1,36 +1,40 @@
-/** In which type each tensor of a converted file is stored, and what users may say about it. */
+/** Selection of the storage type of each tensor in a converted file. */
 
 import type { StorageType, WeightRequirement } from '../binding/types.js';
 import { fittingStorage, isQuantized, storageTypes } from '../checkpoint/weights/storage.js';
 import { invalidOption } from '../errors.js';
 import { oneOf } from '../known-keys.js';
 
-/** Types that a whole file can be converted to. */
+/** Types that a file can be converted to. */
 export const convertStorages = ['f16', 'q8_0', 'q5_0', 'q4_0', 'q4_K', 'q5_K', 'q6_K'] as const;
 export type ConvertStorage = (typeof convertStorages)[number];
 
-/** Tensors that are kept in a type of their own. */
+/** Rule for tensors that are stored in another type than the rest. */
 export interface Keep {
-  /** Of whole names as the file has them (CompVis'): `*` stands for any letters, `?` for one. */
+  /**
+   * Pattern for full tensor names in the written file (CompVis' names): `*` matches any characters, `?` a single one.
+   * At most 200 characters.
+   */
   readonly pattern: string;
   readonly type: StorageType;
 }
 
-/** Embeddings of time and size: small, and every layer depends on them. */
+/** Embeddings of time and size, which are small and affect every layer, so they are not quantized. */
 const TIME = /(^|\.)(time_embed|label_emb)\./;
 const MAX_PATTERN = 200;
 
+/** A tensor to write. */
 export interface Writable {
-  /** In the file. */
+  /** Name in the file. */
   readonly name: string;
   readonly role: WeightRequirement['role'];
-  /** In the file, PyTorch's order. */
+  /** Shape in the file, in PyTorch's order. */
   readonly shape: readonly number[];
-  /** Whether readers have to turn it, so that it would be quantized a second time. */
+  /** True if readers transpose it, which would require a second quantization. */
   readonly turned: boolean;
 }
 
-/** Chooses types by the rules of the format and of the user. */
+/** Selects types by the rules of the format and of the user. */
 export class TypeChoice {
   private readonly rules: readonly { matches: RegExp; type: StorageType; pattern: string }[];
 
@@ -40,13 +44,14 @@ export class TypeChoice {
     keep: readonly Keep[],
   ) {
     oneOf('storage', storage, convertStorages);
-    // Also what is not there, of a sparse array.
+    // Array.from also visits holes of sparse arrays.
     this.rules = Array.from(keep, (rule) => checkRule(rule));
   }
 
   /**
-   * Norms and biases are f32. Of the rest, the matrices of attention, of feed-forward layers and of residual blocks' time projections
-   * are quantized, in the first type whose blocks fill their rows; filters, tables of words and embeddings of time are f16.
+   * Returns the type of a tensor. Norms and biases are f32. Matrices of attention, feed-forward layers and time
+   * projections of residual blocks are quantized, to the first type whose block size divides the row length.
+   * Convolutions, token embeddings and time embeddings are f16.
    */
   of({ name, role, shape, turned }: Writable): StorageType {
     const row = shape.at(-1) ?? 1;
@@ -63,7 +68,7 @@ export class TypeChoice {
       if (!names.some((name) => matches.test(name))) {
         throw invalidOption(
           'keep',
-          "a pattern that matches at least one tensor's name in the written file (such as *.attn2.*)",
+          'a pattern that matches at least one tensor name in the written file (such as *.attn2.*)',
           pattern,
         );
       }
@@ -76,11 +81,14 @@ function checkRule(rule: Keep): { matches: RegExp; type: StorageType; pattern: s
   if (typeof pattern !== 'string' || pattern === '' || pattern.length > MAX_PATTERN)
     throw invalidOption('keep', `a pattern of 1 to ${MAX_PATTERN} characters`, pattern);
   if (type === undefined || !storageTypes.includes(type))
-    throw invalidOption('keep', `a type of ${storageTypes.join(', ')}`, type);
+    throw invalidOption('keep', `one of the types ${storageTypes.join(', ')}`, type);
   return { matches: glob(pattern), type, pattern };
 }
 
-/** The pattern for whole names; neighbouring stars are one, so that matching stays quick. */
+/**
+ * Converts a pattern to a regular expression for full names; consecutive stars are merged, so that matching stays
+ * fast.
+ */
 function glob(pattern: string): RegExp {
   const source = pattern
     .replace(/\*+/g, '*')

@@ -1,4 +1,4 @@
-/** Writes a model, whatever its form, as one GGUF file: weights in another type, with everything else that a model is. */
+/** Conversion of models to a single GGUF file with quantized weights, configs and tokenizers. */
 import { resolve } from 'node:path';
 import type { StorageType } from '../binding/types.js';
 import { writeWeights } from '../binding/write-weights.js';
@@ -11,38 +11,39 @@ import { storedBytes } from '../checkpoint/weights/storage.js';
 import { invalidOption, throwIfAborted } from '../errors.js';
 import { pathOf, STDOUT } from '../files/destination.js';
 import { writeLargeOutput } from '../files/write.js';
-import { withWholeRows } from '../modules/whole-rows.js';
+import { withRowBlocks } from '../modules/row-blocks.js';
 import { serializeTokenizer } from '../tokenizers/reading/tokenizer-embedded.js';
 import { joinPlans, planPart } from './convert-plan.js';
 import { type ConvertSource, openConvertSource } from './convert-source.js';
 import { type ConvertStorage, type Keep, TypeChoice } from './convert-types.js';
 
 export interface ConvertOptions extends OpenModelOptions {
-  /** Type of the matrices; default f16. Norms and biases are f32, all other weights f16. */
+  /** Type of matrices; default f16. Norms and biases are always f32, other weights f16. */
   readonly storage?: ConvertStorage;
-  /** Tensors to keep in a type of their own; of several patterns that match, the last counts. */
+  /** Rules for tensors to store in another type; the last matching rule applies. */
   readonly keep?: readonly Keep[];
-  /** Threads, 1 to 256; default one a physical core. */
+  /** CPU threads, 1 to 256; default one per physical core. */
   readonly threads?: number;
-  /** Stops the conversion; nothing is left behind. */
+  /** Aborts the conversion and removes the partial file. */
   readonly signal?: AbortSignal;
-  /** Bytes written so far, and of all. What it throws stops the conversion and is rethrown. */
+  /** Receives the bytes written so far and in total. An error that it throws stops the conversion and is rethrown. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
 export interface ConvertResult {
   /** Absolute path of the file; `-` for stdout. */
   readonly path: string;
-  /** Of the whole file. */
+  /** Size of the file. */
   readonly bytes: number;
-  /** Null for one component by itself. */
+  /** Family of the model; null for a single component. */
   readonly family: string | null;
+  /** Number of tensors. */
   readonly tensors: number;
-  /** How many tensors and bytes are in each type, the most bytes first. */
+  /** Number of tensors and bytes per type, sorted by bytes in descending order. */
   readonly types: readonly { readonly type: StorageType; readonly tensors: number; readonly bytes: number }[];
 }
 
-/** `general.file_type`: the numbers that llama.cpp gave to "mostly" a type. */
+/** Values of `general.file_type`, as assigned by llama.cpp. */
 const FILE_TYPES: Readonly<Record<ConvertStorage, number>> = {
   f16: 1,
   q4_0: 2,
@@ -52,17 +53,17 @@ const FILE_TYPES: Readonly<Record<ConvertStorage, number>> = {
   q5_K: 16,
   q6_K: 18,
 };
-/** Of ggml's block formats. */
+/** Version of ggml's block formats. */
 const QUANTIZATION_VERSION = 2;
 
 /**
- * Converts a model to one GGUF file with CompVis' names, that Safelight loads like any other model. The file appears at `output` when
- * it is complete, or not at all; memory is some megabytes whatever the model's size.
+ * Converts a model to a single GGUF file with CompVis' tensor names, which can be loaded like any other model. The
+ * file is written atomically; memory use is a few megabytes regardless of the model's size.
  *
- * @param path a diffusers folder, a single file of any form Safelight reads, or one component
+ * @param path a diffusers folder, a single file of any supported form, or one component
  * @param output a path or `file:` URL that ends in `.gguf`, replaced if it exists; `-` is stdout
- * @throws INVALID_OPTION, FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, FILE_NOT_WRITTEN,
- *   BINARY_NOT_FOUND, ABORTED
+ * @throws INVALID_OPTION, FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH,
+ *   FILE_NOT_WRITTEN, BINARY_NOT_FOUND, ABORTED
  */
 export async function convertModel(
   path: string,
@@ -74,10 +75,10 @@ export async function convertModel(
   const { storage = 'f16', keep = [], threads = 0, signal, onProgress, ...open } = options;
   const target = typeof output === 'string' || (output as unknown) instanceof URL ? pathOf(output) : '';
   if (target !== STDOUT && !target.toLowerCase().endsWith('.gguf'))
-    throw invalidOption('output', 'path that ends in .gguf, or - for stdout', output);
+    throw invalidOption('output', 'a path that ends in .gguf, or - for stdout', output);
   if (!Number.isInteger(threads) || threads < 0 || threads > 256)
-    throw invalidOption('threads', 'integer between 1 and 256', threads);
-  if (!Array.isArray(keep)) throw invalidOption('keep', 'array of { pattern, type }', keep);
+    throw invalidOption('threads', 'an integer between 1 and 256', threads);
+  if (!Array.isArray(keep)) throw invalidOption('keep', 'an array of { pattern, type }', keep);
   const choice = new TypeChoice(storage, keep);
   const source = await openConvertSource(path, open);
   const planned = source.parts.map((part) => planPart(part, choice));
@@ -100,8 +101,8 @@ export async function convertModel(
   await writeLargeOutput(absolute, async (handle, temporary) => {
     await handle.writeFile(layout.header);
     await handle.truncate(layout.size);
-    await withWholeRows(plan, { threads, signal }, (whole) =>
-      writeWeights({ path: temporary, plan: whole, offsets, threads }, { signal, onProgress }),
+    await withRowBlocks(plan, { threads, signal }, (blockPlan) =>
+      writeWeights({ path: temporary, plan: blockPlan, offsets, threads }, { signal, onProgress }),
     );
   });
   return {
@@ -120,10 +121,10 @@ function metadataOf(
   { config, encoders, architecture }: ConvertSource,
   storage: ConvertStorage,
 ): Map<string, GgufWritable> {
-  // Encoders that share a vocabulary share the text.
+  // Encoders with the same vocabulary share one tokenizer text.
   const tokenizers: string[] = [];
   const numbers = encoders.map(({ tokenizer }) => {
-    // BERT's is of no family that is converted.
+    // No convertible family uses a BERT tokenizer.
     if (tokenizer === 'standard' || 'kind' in tokenizer) return null;
     const text = serializeTokenizer(tokenizer);
     const known = tokenizers.indexOf(text);
@@ -143,12 +144,12 @@ function metadataOf(
 }
 
 function typesOf(types: readonly StorageType[], lengths: readonly number[]): ConvertResult['types'] {
-  const found = new Map<StorageType, { tensors: number; bytes: number }>();
+  const groups = new Map<StorageType, { tensors: number; bytes: number }>();
   types.forEach((type, i) => {
-    const { tensors, bytes } = found.get(type) ?? { tensors: 0, bytes: 0 };
-    found.set(type, { tensors: tensors + 1, bytes: bytes + lengths[i]! });
+    const { tensors, bytes } = groups.get(type) ?? { tensors: 0, bytes: 0 };
+    groups.set(type, { tensors: tensors + 1, bytes: bytes + lengths[i]! });
   });
-  return [...found].map(([type, group]) => ({ type, ...group })).sort((a, b) => b.bytes - a.bytes);
+  return [...groups].map(([type, group]) => ({ type, ...group })).sort((a, b) => b.bytes - a.bytes);
 }
 
 function product(shape: readonly number[]): number {

@@ -1,4 +1,4 @@
-/** What a model file or folder holds, as plain data; nothing is loaded. */
+/** Description of the contents of a model file or folder as plain data, without loading it. */
 import { join, resolve } from 'node:path';
 import { requirements } from '../binding/module.js';
 import type { ModuleKind, NativeConfig, StorageType, WeightPlan } from '../binding/types.js';
@@ -26,37 +26,39 @@ import { storageTypes } from '../checkpoint/weights/storage.js';
 import type { TensorIndex, TensorInfo } from '../checkpoint/weights/tensor-index.js';
 import { SafelightError } from '../errors.js';
 import { openModel } from '../families/registry.js';
-import { openComponentFile, openComponentFolder } from '../families/shared/lone-component.js';
+import { openComponentFile, openComponentFolder } from '../families/shared/single-component.js';
 import { kindOf } from '../files/read.js';
 import { locateModel } from '../hub/locate.js';
 import { oneOf } from '../known-keys.js';
 
 export interface InspectOptions extends OpenModelOptions {
-  /** For the weight plans; by default as in the files. */
+  /** Storage of the weight plans; default as in the files. */
   readonly storage?: StorageType;
 }
 
 export interface Inspection {
-  /** Absolute. */
+  /** Absolute path. */
   readonly path: string;
-  /** A diffusers folder, a whole checkpoint, one component of a model, or a safetensors file of something else. */
+  /** A diffusers folder, a complete checkpoint, one component of a model, or another file of tensors. */
   readonly form: 'folder' | 'file' | 'component' | 'other';
-  /** Null unless it is a whole model. */
+  /** Family; null unless it is a complete model. */
   readonly family: string | null;
-  /** Why it cannot be run as a model, if so. */
+  /** Sentence on why it cannot be run as a model; null if it can. */
   readonly problem: string | null;
-  /** What it is told of a picture; null unless it is a whole model. */
+  /** Conditioning; null unless it is a complete model. */
   readonly condition: ConditionFacts | null;
+  /** Scheduler config; null unless it is a complete model. */
   readonly scheduler: SchedulerConfig | null;
-  /** Whether what it predicts has to be found out by running it. */
+  /** True if the prediction type has to be detected by running the U-Net. */
   readonly predictionUncertain: boolean;
-  /** What says `scheduler.prediction`; null unless it is a single file without configs. */
+  /** Source of `scheduler.prediction`; null unless it is a single file without configs. */
   readonly predictionFrom: PredictionFrom | null;
   readonly defaults: GenerationDefaults;
   readonly components: readonly InspectedComponent[];
   readonly files: readonly { readonly path: string; readonly tensors: number; readonly bytes: number }[];
-  /** Of all tensors, the largest share first. */
+  /** Number of tensors and bytes per data type, sorted by bytes in descending order. */
   readonly dtypes: readonly { readonly dtype: string; readonly tensors: number; readonly bytes: number }[];
+  /** Tensors that no component uses. */
   readonly ignored: readonly IgnoredTensor[];
   readonly tensors: readonly TensorInfo[];
 }
@@ -66,22 +68,27 @@ export type ConditionFacts =
   | { readonly kind: 'class'; readonly classes: number; readonly unconditional: number | null };
 
 export interface InspectedComponent {
-  /** As diffusers calls it: `text_encoder`, `text_encoder_2`, `unet`, `vae`, `vqvae`. */
+  /** Name in diffusers: `text_encoder`, `text_encoder_2`, `unet`, `vae`, `vqvae`. */
   readonly name: string;
   readonly kind: ModuleKind;
   readonly config: UNetConfig | AutoencoderConfig | VQModelConfig | TextEncoderConfig;
-  /** How its file names its parameters. */
+  /** Naming scheme of its parameters in the file. */
   readonly dialect: string;
-  /** Numbers, and bytes in the file. */
+  /** Number of parameters. */
   readonly parameters: number;
+  /** Bytes in the file. */
   readonly bytes: number;
-  /** Null if the native binary is not there, or the weights do not fit the config (see `problem`). */
+  /** Weight plan; null without the native binary, or if the weights do not match the config (see `problem`). */
   readonly plan: WeightPlan | null;
 }
 
 type Part = Pick<InspectedComponent, 'name' | 'kind' | 'config'> & { readonly weights: ComponentWeights };
 
-/** @throws FILE_NOT_FOUND, INVALID_FILE, INVALID_OPTION; a model that cannot be run is no error here, but a `problem` */
+/**
+ * Describes a model file or folder. A model that cannot be run is not an error but has a `problem`.
+ * @throws FILE_NOT_FOUND, INVALID_FILE, INVALID_OPTION, UNSUPPORTED_MODEL for a folder that is neither a model nor a
+ *   component
+ */
 export async function inspectModel(path: string, options: InspectOptions = {}): Promise<Inspection> {
   checkOpen(path, options, [...openKeys, 'storage']);
   const { storage, ...open } = options;
@@ -91,7 +98,7 @@ export async function inspectModel(path: string, options: InspectOptions = {}): 
   if (folder && (await kindOf(join(absolute, 'model_index.json'))) !== 'file')
     return inspectComponent(absolute, true, options, null);
   try {
-    return inspectWhole(await openModel(path, open), options);
+    return inspectComplete(await openModel(path, open), options);
   } catch (error) {
     const { message } = expectProblem(error);
     if (folder) return describe(absolute, 'folder', await readableParts(absolute, options), message, options);
@@ -99,16 +106,16 @@ export async function inspectModel(path: string, options: InspectOptions = {}): 
   }
 }
 
-function inspectWhole(source: ModelSource, options: InspectOptions): Inspection {
+function inspectComplete(source: ModelSource, options: InspectOptions): Inspection {
   const parts = source.components;
   const { family, scheduler, defaults, predictionUncertain, predictionFrom = null } = source;
   const described = describe(source.path, source.form, parts, null, options);
-  // What no module takes may still be read (a table of classes).
+  // Tensors that no module uses may still be read otherwise, such as a table of class embeddings.
   const unread = new Set(source.ignored.map(({ name, file }) => `${file}\0${name}`));
-  const taken = new Set(parts.flatMap(({ weights }) => [...weights.used]));
+  const used = new Set(parts.flatMap(({ weights }) => [...weights.used]));
   return {
     ...described,
-    ignored: described.ignored.filter(({ name, file }) => unread.has(`${file}\0${name}`) || taken.has(name)),
+    ignored: described.ignored.filter(({ name, file }) => unread.has(`${file}\0${name}`) || used.has(name)),
     family,
     condition: factsOf(source.condition),
     scheduler,
@@ -118,21 +125,21 @@ function inspectWhole(source: ModelSource, options: InspectOptions): Inspection 
   };
 }
 
-/** Without where a table of classes lies. */
+/** Removes the location of the table of class embeddings. */
 function factsOf(condition: ConditionSource): ConditionFacts {
   if (condition.kind !== 'class') return { kind: condition.kind };
   const { kind, classes, unconditional } = condition;
   return { kind, classes, unconditional };
 }
 
-/** The components of a folder that is no model Safelight runs, as far as they are readable. */
+/** Returns the readable components of a folder that is not a supported model. */
 async function readableParts(folder: string, { variant }: InspectOptions): Promise<Part[]> {
   const parts: Part[] = [];
   for (const name of ['text_encoder', 'text_encoder_2', 'unet', 'vae']) {
     try {
       if ((await kindOf(join(folder, name, 'config.json'))) !== 'file') continue;
-      const found = await openComponentFolder(join(folder, name), variant);
-      if (found !== null) parts.push({ name, ...found });
+      const component = await openComponentFolder(join(folder, name), variant);
+      if (component !== null) parts.push({ name, ...component });
     } catch (error) {
       expectProblem(error);
     }
@@ -148,12 +155,12 @@ async function inspectComponent(
 ): Promise<Inspection> {
   const tensors = folder ? null : (await openWeights(path, { ema: options.ema ?? false })).tensors;
   const other = tensors && otherFamily(tensors);
-  let why = problem;
+  let reason = problem;
   try {
-    const found = other
+    const component = other
       ? null
       : await (folder ? openComponentFolder(path, options.variant) : openComponentFile(path, options.ema));
-    if (found !== null) {
+    if (component !== null) {
       const name = {
         unet: 'unet',
         autoencoder_kl: 'vae',
@@ -164,29 +171,29 @@ async function inspectComponent(
         latent_transformer: 'transformer',
         patch_discriminator: 'discriminator',
         lpips: 'lpips',
-      }[found.kind];
+      }[component.kind];
       return describe(
         path,
         'component',
-        [{ name, ...found }],
-        problem ?? `${path} is one component, no whole model`,
+        [{ name, ...component }],
+        problem ?? `${path} is a single component, not a complete model`,
         options,
       );
     }
   } catch (error) {
-    why ??= expectProblem(error).message;
+    reason ??= expectProblem(error).message;
   }
   if (tensors === null) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      why ??
-        `${path} is no model folder and no folder of a component Safelight knows; name a folder with model_index.json`,
+      reason ??
+        `${path} is neither a model folder nor a folder of a supported component; use a folder with model_index.json`,
     );
   }
-  return describe(path, 'other', [], why, options, tensors);
+  return describe(path, 'other', [], reason, options, tensors);
 }
 
-/** Errors that tell what a model is like, rather than that it cannot be read. */
+/** Returns errors that describe an unsupported model and rethrows others, such as those of unreadable files. */
 function expectProblem(error: unknown): SafelightError {
   const codes = ['UNSUPPORTED_MODEL', 'MISSING_TENSOR', 'SHAPE_MISMATCH'];
   if (error instanceof SafelightError && codes.includes(error.code)) return error;
@@ -202,12 +209,12 @@ function describe(
   index?: TensorIndex,
 ): Inspection {
   const indexes = new Set(index ? [index] : parts.map(({ weights }) => weights.tensors));
-  const tensors = [...indexes].flatMap((one) => [...one.values()]);
-  let found = problem;
+  const tensors = [...indexes].flatMap((tensorIndex) => [...tensorIndex.values()]);
+  let firstProblem = problem;
   const used = new Set<TensorInfo>();
   const components = parts.map(({ name, kind, config, weights }): InspectedComponent => {
     const planned = planOf(kind, config, weights, storage);
-    if (typeof planned === 'string') found ??= planned;
+    if (typeof planned === 'string') firstProblem ??= planned;
     const needed =
       typeof planned === 'object' && planned
         ? planned.entries.map((entry) => entry.name)
@@ -234,7 +241,7 @@ function describe(
     path,
     form,
     family: null,
-    problem: found,
+    problem: firstProblem,
     condition: null,
     scheduler: null,
     predictionUncertain: false,
@@ -251,7 +258,7 @@ function describe(
   };
 }
 
-/** The plan; null without the native binary; a sentence if weights and config do not fit. */
+/** Returns the weight plan, null without the native binary, or the problem if weights and config do not match. */
 function planOf(
   kind: ModuleKind,
   config: InspectedComponent['config'],

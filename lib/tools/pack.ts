@@ -1,4 +1,7 @@
-/** Packs a model's weights: converted once, kept on disk, mapped by every later load with the same storage. */
+/**
+ * Packing of a model's weights: they are converted once, stored in the cache folder, and memory-mapped by later loads
+ * with the same storage.
+ */
 import { mkdir, statfs } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { requirements } from '../binding/module.js';
@@ -22,18 +25,18 @@ import { invalidOption, SafelightError } from '../errors.js';
 import { openModel } from '../families/registry.js';
 import { writeLargeOutput } from '../files/write.js';
 import { oneOf } from '../known-keys.js';
-import { withWholeRows } from '../modules/whole-rows.js';
+import { withRowBlocks } from '../modules/row-blocks.js';
 
 export interface PackOptions extends OpenModelOptions {
-  /** How weights are kept; default as in their files. Loads find what was packed for the storage they ask for. */
+  /** Storage of the weights; default as in their files. Packed weights are used by loads with the same storage. */
   readonly storage?: StorageType;
-  /** Reads everything again, model and packed weights, and compares it with what was written. */
+  /** Reads the model and the packed weights again and compares them with their checksums. Default false. */
   readonly verify?: boolean;
-  /** Threads, 1 to 256; default one a physical core. */
+  /** CPU threads, 1 to 256; default one per physical core. */
   readonly threads?: number;
-  /** Stops the packing; nothing half written is left behind. */
+  /** Aborts packing and removes the partial file. */
   readonly signal?: AbortSignal;
-  /** Bytes written so far, and of all. What it throws stops the packing and is rethrown. */
+  /** Receives the bytes written so far and in total. An error that it throws stops packing and is rethrown. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -41,20 +44,27 @@ export interface PackOptions extends OpenModelOptions {
 export interface PackedModule {
   /** Absolute path of the model. */
   readonly model: string;
-  /** Such as `U-Net`. */
+  /** Label such as `U-Net`. */
   readonly module: string;
+  /** Requested storage; null for that of the model's files. */
   readonly storage: string | null;
+  /** Path of the packed file. */
   readonly file: string;
+  /** Size of the packed file. */
   readonly bytes: number;
-  /** Written now, or valid from before; or of no use any more, as the model has changed. */
+  /**
+   * `packed`: written by this call; `kept`: valid from an earlier one; `stale`: unusable because the model has
+   * changed.
+   */
   readonly state: 'packed' | 'kept' | 'stale';
 }
 
 /**
- * Writes the weights of each module to the cache folder, where they are missing, and removes what is out of date there.
- * @returns the modules' files
- * @throws INVALID_OPTION, FILE_NOT_FOUND, FILE_NOT_WRITTEN, INVALID_FILE (with `verify`: what is damaged is removed), UNSUPPORTED_MODEL,
- *   MISSING_TENSOR, SHAPE_MISMATCH, BINARY_NOT_FOUND, ABORTED
+ * Writes the weights of each module to the cache folder unless they are packed already, and removes stale files
+ * there.
+ * @returns the packed modules
+ * @throws INVALID_OPTION, FILE_NOT_FOUND, FILE_NOT_WRITTEN, INVALID_FILE (with `verify`; damaged files are removed),
+ *   UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, BINARY_NOT_FOUND, ABORTED
  */
 export async function packModel(path: string, options: PackOptions = {}): Promise<PackedModule[]> {
   checkOpen(path, options, [...openKeys, 'storage', 'verify', 'threads', 'signal', 'onProgress']);
@@ -63,26 +73,26 @@ export async function packModel(path: string, options: PackOptions = {}): Promis
   if (storage !== undefined) oneOf('storage', storage, storageTypes);
   if (typeof verify !== 'boolean') throw invalidOption('verify', 'true or false', verify);
   if (!Number.isInteger(threads) || threads < 0 || threads > 256)
-    throw invalidOption('threads', 'integer between 1 and 256', threads);
+    throw invalidOption('threads', 'an integer between 1 and 256', threads);
   const model = await openModel(path, open);
   await cleanPacked();
   const hashes = new Map<string, Promise<string>>();
   const hashOf = (file: string): Promise<string> => {
-    const known = hashes.get(file) ?? contentHash(file, 0, signal);
-    hashes.set(file, known);
-    return known;
+    const hash = hashes.get(file) ?? contentHash(file, 0, signal);
+    hashes.set(file, hash);
+    return hash;
   };
   const modules = model.components.map((source) => ({
     source,
     plan: source.weights.plan(requirements(source.kind, { ...source.config }), storage),
   }));
-  const total = modules.reduce((sum, { plan }) => sum + layoutPacked(plan, UNTOLD).size, 0);
+  const total = modules.reduce((sum, { plan }) => sum + layoutPacked(plan, EMPTY_HEADER).size, 0);
   const done: PackedModule[] = [];
   let before = 0;
   for (const { source, plan } of modules) {
-    const told = { model: model.path, module: source.label, storage: storage ?? null };
-    const found = await findPacked(plan);
-    const file = found?.files[0] ?? (await packOne(source, plan, told));
+    const origin = { model: model.path, module: source.label, storage: storage ?? null };
+    const existing = await findPacked(plan);
+    const file = existing?.files[0] ?? (await packModule(source, plan, origin));
     const { header, size } = await readPacked(file);
     if (verify) await check(file, hashOf, signal);
     before += size;
@@ -93,15 +103,15 @@ export async function packModel(path: string, options: PackOptions = {}): Promis
       storage: header.storage,
       file,
       bytes: size,
-      state: found ? 'kept' : 'packed',
+      state: existing ? 'kept' : 'packed',
     });
   }
   return done;
 
-  async function packOne(
+  async function packModule(
     source: ComponentSource,
     plan: WeightPlan,
-    told: { model: string; module: string; storage: string | null },
+    origin: { model: string; module: string; storage: string | null },
   ): Promise<string> {
     await source.weights.verify(plan.entries, signal);
     const files = await Promise.all(plan.files.map(identify));
@@ -109,64 +119,67 @@ export async function packModel(path: string, options: PackOptions = {}): Promis
     const sources = await Promise.all(
       files.map(async (file) => ({ ...file, content: await hashOf(file.path) })),
     );
-    const layout = layoutPacked(plan, { ...told, key, sources });
+    const layout = layoutPacked(plan, { ...origin, key, sources });
     const offsets = layout.header.entries.map(({ offset }) => offset);
     const target = packedPath(key);
     await makeFolder(dirname(target));
-    await checkRoom(dirname(target), layout.size);
+    await checkFreeSpace(dirname(target), layout.size);
     await writeLargeOutput(target, async (handle, temporary) => {
       await handle.truncate(layout.size);
       const written = (bytes: number) => onProgress?.(before + bytes, total);
-      await withWholeRows(plan, { threads, signal }, (whole) =>
-        writeWeights({ path: temporary, plan: whole, offsets, threads }, { signal, onProgress: written }),
+      await withRowBlocks(plan, { threads, signal }, (blockPlan) =>
+        writeWeights({ path: temporary, plan: blockPlan, offsets, threads }, { signal, onProgress: written }),
       );
       const content = await contentHash(temporary, layout.dataOffset, signal);
       await writePackedHeader(handle, { ...layout, header: { ...layout.header, content } });
     });
-    // A model that changed while it was read: what was written fits neither its old nor its new form.
+    // If the model changed while it was read, the packed file matches neither version.
     if (keyOf(plan, await Promise.all(plan.files.map(identify))) !== key) {
       await removePackedFile(target);
       throw new SafelightError(
         'INVALID_FILE',
-        `${source.weights.where} changed while it was packed; pack it again`,
+        `${source.weights.where} changed during packing; pack the model again`,
       );
     }
     return target;
   }
 }
 
-const UNTOLD = { model: '', module: '', storage: null, key: '', sources: [] };
+const EMPTY_HEADER = { model: '', module: '', storage: null, key: '', sources: [] };
 
-/** @throws INVALID_FILE where packed weights or the model are not, byte for byte, what they were; then they are removed */
+/**
+ * Compares packed weights and their sources with their checksums.
+ * @throws INVALID_FILE on a mismatch, after removing the packed file
+ */
 async function check(
   file: string,
   hashOf: (path: string) => Promise<string>,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { header, dataOffset } = await readPacked(file);
-  let wrong = (await contentHash(file, dataOffset, signal)) === header.content ? undefined : file;
-  for (const { path, content } of header.sources) if ((await hashOf(path)) !== content) wrong ??= path;
-  if (wrong === undefined) return;
+  let damaged = (await contentHash(file, dataOffset, signal)) === header.content ? undefined : file;
+  for (const { path, content } of header.sources) if ((await hashOf(path)) !== content) damaged ??= path;
+  if (damaged === undefined) return;
   await removePackedFile(file);
   throw new SafelightError(
     'INVALID_FILE',
-    `${wrong} is not, byte for byte, what was packed; the packed ${header.module} was removed: ${
-      wrong === file ? 'pack the model again' : 'check where the model came from, then pack it again'
+    `The checksum of ${damaged} does not match; the packed ${header.module} was removed: ${
+      damaged === file ? 'pack the model again' : 'check the source of the model, then pack it again'
     }`,
   );
 }
 
-/** What is packed, of a model or of all. */
+/** Lists the packed modules of a model, by default of all models. @throws INVALID_OPTION */
 export async function packedModules(path?: string): Promise<PackedModule[]> {
   if (path !== undefined) checkPath('model', path);
   const model = path === undefined ? undefined : resolve(path);
-  const found = await listPacked();
-  return found.flatMap(({ path: file, packed, fresh }) => {
+  const files = await listPacked();
+  return files.flatMap(({ path: file, packed, fresh }) => {
     if (model !== undefined && packed?.header.model !== model) return [];
-    const { model: of = '', module = 'damaged', storage = null } = packed?.header ?? {};
+    const { model: modelPath = '', module = 'damaged', storage = null } = packed?.header ?? {};
     return [
       {
-        model: of,
+        model: modelPath,
         module,
         storage,
         file,
@@ -177,21 +190,25 @@ export async function packedModules(path?: string): Promise<PackedModule[]> {
   });
 }
 
-/** Removes what is packed, of a model or of all. @returns what was removed. @throws FILE_NOT_WRITTEN */
+/**
+ * Removes the packed modules of a model, by default of all models.
+ * @returns the removed modules.
+ * @throws INVALID_OPTION, FILE_NOT_WRITTEN
+ */
 export async function removePacked(path?: string): Promise<PackedModule[]> {
-  const found = await packedModules(path);
-  for (const { file } of found) await removePackedFile(file);
-  return found;
+  const modules = await packedModules(path);
+  for (const { file } of modules) await removePackedFile(file);
+  return modules;
 }
 
-/** @throws FILE_NOT_WRITTEN where the disk is too full: before it is filled, not after */
-async function checkRoom(folder: string, bytes: number): Promise<void> {
+/** Checks before writing that the disk has enough free space. @throws FILE_NOT_WRITTEN */
+async function checkFreeSpace(folder: string, bytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   const free = bavail * bsize;
   if (bytes <= free) return;
   throw new SafelightError(
     'FILE_NOT_WRITTEN',
-    `${bytes} bytes are to be packed, but ${folder} has room for ${free}; make some, or let SAFELIGHT_CACHE name another folder`,
+    `Packing needs ${bytes} bytes, but ${folder} has only ${free} bytes free; free some space or set SAFELIGHT_CACHE to another folder`,
   );
 }
 
@@ -201,7 +218,7 @@ async function makeFolder(path: string): Promise<void> {
   } catch (error) {
     throw new SafelightError(
       'FILE_NOT_WRITTEN',
-      `Cannot make the cache folder '${path}': ${(error as Error).message}; SAFELIGHT_CACHE names another`,
+      `Could not create the cache folder '${path}': ${(error as Error).message}; set SAFELIGHT_CACHE to another folder`,
       { cause: error },
     );
   }

@@ -82,7 +82,7 @@ it('warns on stderr that a large photo is scaled down and that unsupported synta
 
 it('rejects a prompt that is too long and reports its length and the limit', async () => {
   const { code, stderr } = await run(['tokenize', 'a'.repeat(120_001)], folder.path);
-  expect(stderr).toContain('Expected at most 120000 characters for text but received 120001');
+  expect(stderr).toContain('Expected at most 120000 characters for text, received 120001');
   expect(code).not.toBe(0);
   expect((await run(['tokenize', 'a'.repeat(120_000), '--json'], folder.path)).code).toBe(0);
 });

@@ -124,7 +124,7 @@ describe.skipIf(without)(`the test device${without ? `: ${without}` : ''}`, () =
       vi.stubEnv('SAFELIGHT_TEST_DEVICE_BYTES', '10000000');
       await expect(Pipeline.load(undefined, { backend: 'vulkan' })).rejects.toMatchObject({
         code: 'DOES_NOT_FIT',
-        message: expect.stringMatching(/memory 'lean' needs .* host's memory/),
+        message: expect.stringMatching(/memory 'lean' needs .* of host memory/),
       });
     });
 

@@ -53,7 +53,7 @@ describe.skipIf(without)(`a GPU${without ? `: ${without}` : ''}`, () => {
           await expect(run(deep)).rejects.toMatchObject({
             code: 'INVALID_OPTION',
             message: expect.stringMatching(
-              /The input deep was kept on .*, but this module is on .*: read it/,
+              /The input deep is on .*, but this module is on .*: call read/,
             ),
           });
         for (const given of i === j ? [deep, await deep.read()] : [await deep.read()])

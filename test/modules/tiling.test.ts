@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { fadesOf, runTiled, spansOf } from '../../lib/modules/tiling.js';
+import { blendWeights, runTiled, spansOf } from '../../lib/modules/tiling.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 
 function ramp(shape: readonly number[]): Tensor {
@@ -26,7 +26,7 @@ describe('tiles', () => {
     for (const length of [65, 96, 113, 128, 200, 333]) {
       const spans = spansOf(length, 64, 16);
       const sums = new Float64Array(length * 2);
-      fadesOf(spans, 16, 2).forEach((fade, i) => {
+      blendWeights(spans, 16, 2).forEach((fade, i) => {
         fade.forEach((weight, k) => {
           expect(weight).toBeGreaterThan(0);
           sums[spans.starts[i]! * 2 + k]! += weight;

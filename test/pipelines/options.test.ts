@@ -56,7 +56,7 @@ describe('options of generate', () => {
       expect(each.every((seed) => Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32)).toBe(true);
     }
     expect(errorOf(() => resolve({ seed: -2 })).message).toBe(
-      `Expected integer between 0 and ${Number.MAX_SAFE_INTEGER - 1}, or -1 (random), for seed, received -2.`,
+      `Expected an integer between 0 and ${Number.MAX_SAFE_INTEGER - 1} or -1 (random) for seed, received -2.`,
     );
   });
 
@@ -71,7 +71,7 @@ describe('options of generate', () => {
     }))
       expect(errorOf(() => resolve(options))).toMatchObject({
         code: 'INVALID_OPTION',
-        message: `Expected at most 120000 characters for ${name} but received 120001: shorten it`,
+        message: `Expected at most 120000 characters for ${name}, received 120001.`,
       });
   });
 

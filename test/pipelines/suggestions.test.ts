@@ -127,7 +127,7 @@ describe('an unknown value', () => {
   });
 
   it('of a sampler that is a schedule leads to the option schedule', () => {
-    expect(messageOf(() => generate({ sampler: 'Karras' }))).toContain("give it as schedule: 'karras'");
+    expect(messageOf(() => generate({ sampler: 'Karras' }))).toContain("set schedule: 'karras'");
   });
 
   it('of load leads to suggestions', () => {

@@ -119,7 +119,7 @@ describe('flow forms', () => {
     const expected = {
       code: 'INVALID_OPTION',
       message: expect.stringMatching(
-        /one of euler, .*dpmpp_2m, .*unipc, lcm for sampler of a flow-matching model/,
+        /one of euler, .*dpmpp_2m, .*unipc, lcm \(for a flow-matching model\) for sampler/,
       ),
     };
     await expect(runFlow(name, noiseLatent, [1, 0.5, 0], new TableNoise())).rejects.toMatchObject(expected);

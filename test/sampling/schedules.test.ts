@@ -83,7 +83,7 @@ describe('every schedule', () => {
         expect(sigmas.every((sigma, i) => i === 0 || sigma < sigmas[i - 1]!)).toBe(true);
       } catch (error) {
         expect(error).toMatchObject({ code: 'INVALID_OPTION' });
-        expect(String(error)).toContain(`${name} cannot keep ${n} steps apart`);
+        expect(String(error)).toContain(`sigmas of schedule ${name} coincide with ${n} steps`);
       }
     }
   });

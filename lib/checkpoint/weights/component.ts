@@ -108,7 +108,7 @@ export class ComponentWeights {
           offset: tensor.offset,
           length: tensor.length,
           type: tensor.dtype,
-          // One block per row, as `withWholeRows` expects.
+          // One block per row, as `withRowBlocks` expects.
           shape: beyond ? [count(tensor.shape) / blockOf(tensor.dtype), blockOf(tensor.dtype)] : tensor.shape,
           strides: tensor.strides,
         }),

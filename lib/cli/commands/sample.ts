@@ -1,6 +1,6 @@
 /** `safelight sample` and `safelight sketch`: pictures that a transformer writes code by code. */
 import { Command } from 'commander';
-import { drawFields } from '../../options/declarations/autoregressive.js';
+import { sampleFields } from '../../options/declarations/autoregressive.js';
 import { conditionFields } from '../../options/declarations/text.js';
 import { optionsOfFlags } from '../../options/flags.js';
 import type { SampleResult, VqganStream } from '../../pipelines/vqgan/sample.js';
@@ -70,7 +70,7 @@ async function draw(
   begin: (work: VqganRun, options: DrawOptions) => VqganStream,
 ): Promise<void> {
   const { output, json } = flags;
-  const options = optionsOfFlags(drawFields, { ...flags });
+  const options = optionsOfFlags(sampleFields, { ...flags });
   await checkImageOutput(output, json);
   const { value, seconds, warnings } = await withVqgan(flags, (work) => {
     const { pipeline: _, ...control } = work;

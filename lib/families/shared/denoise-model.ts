@@ -4,18 +4,18 @@ import type { DiffusionNetwork, LatentShape } from '../../sampling/network.js';
 import type { NoiseSchedule } from '../../sampling/noise-schedule.js';
 import type { Prediction } from '../../sampling/prediction.js';
 
-/** The network of a loaded model, and how it was trained. */
+/** The network of a loaded model with its prediction type and noise schedule. */
 export interface DenoiseModel {
   readonly network: DiffusionNetwork;
   readonly prediction: Prediction;
-  /** Bound of each number of x0, of models of pixels. */
+  /** Absolute bound to which x0 is clipped, for pixel-space models. */
   readonly clip?: number | undefined;
-  /** Guidance branches one after the other instead of in one batch: half the memory. */
+  /** Runs guidance branches sequentially instead of in one batch, which halves the memory. */
   readonly sequentialGuidance?: boolean;
-  /** Combines the predictions of the branches where it is not plain guidance. */
+  /** Combines the predictions of the branches; default classifier-free guidance. */
   readonly guide?: typeof combinePredictions;
-  /** The trained noise levels; of some families they depend on the latent's size and the number of steps. */
+  /** Returns the noise schedule, which may depend on the size of the latent and the number of steps. */
   noiseSchedule(run: { readonly shape: LatentShape; readonly steps: number }): NoiseSchedule;
-  /** Undefined where no native module runs. */
+  /** Returns the memory of the native module; undefined if there is none. */
   memory(): MemoryInfo | undefined;
 }

@@ -1,4 +1,6 @@
-/** Conditioning of both sides of guidance, of a prompt, a class, or nothing. */
+/**
+ * Conditioning of the positive and negative guidance branch from prompts, a class, or nothing (unconditional models).
+ */
 import type { ClassSource, ConditionSource } from '../../checkpoint/model-descriptor.js';
 import { readRow } from '../../checkpoint/weights/read-tensor.js';
 import type { Encoding, PromptEncoder } from '../../conditioning/prompt-encoder.js';
@@ -7,7 +9,10 @@ import type { Conditioning } from '../../sampling/network.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { EncodeRequest } from './loaded-model.js';
 
-/** @throws NOT_FINITE, ABORTED, DISPOSED, and what loading a text encoder throws */
+/**
+ * Encodes the conditioning of both branches.
+ * @throws NOT_FINITE, ABORTED, DISPOSED, and errors of loading a text encoder
+ */
 export async function encodeGuidance(
   condition: ConditionSource,
   promptEncoder: () => Promise<PromptEncoder>,
@@ -24,18 +29,21 @@ export async function encodeGuidance(
   };
 }
 
-/** The conditioning of two encoded prompts. */
+/** Converts two encoded prompts to conditioning. */
 export function conditioningOf(pair: {
   readonly positive: Encoding;
   readonly negative: Encoding;
 }): GuidancePair {
-  const one = ({ context, pooled }: Encoding): Conditioning => ({
+  const conditioning = ({ context, pooled }: Encoding): Conditioning => ({
     tensors: { context, ...(pooled ? { pooled } : {}) },
   });
-  return { positive: one(pair.positive), negative: one(pair.negative) };
+  return { positive: conditioning(pair.positive), negative: conditioning(pair.negative) };
 }
 
-/** A row of the model's table, which transformers attend to as to one token (LDM's `ClassEmbedder`), or the number itself. */
+/**
+ * Returns the class embedding as a context of one token (LDM's `ClassEmbedder`), or the class index for U-Nets with
+ * their own table.
+ */
 async function classConditioning({ table }: ClassSource, label: number): Promise<Conditioning> {
   if (table === null) return { tensors: { class_label: Tensor.from(Int32Array.of(label), [1]) } };
   const row = await readRow(table, label);

@@ -1,4 +1,4 @@
-/** Between pictures and latents as the sampler sees them, whatever a model has for it: a KL autoencoder, a codebook's, or nothing. */
+/** Codecs between images and scaled latents: KL autoencoder, VQ autoencoder, or identity for pixel-space models. */
 
 import type { MemoryInfo, NodeInfo } from '../../binding/types.js';
 import type { AutoencoderConfig, VQModelConfig } from '../../checkpoint/config/types.js';
@@ -15,50 +15,60 @@ interface Control {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A picture that was encoded. */
+/** An encoded image. */
 export interface EncodedImage {
-  /** Of its latent: `[1, C, h, w]`. */
+  /** Shape of its latent, `[1, C, h, w]`. */
   readonly shape: readonly number[];
-  /** Numbers of it. */
+  /** Number of values of its latent. */
   readonly size: number;
   /**
-   * Its latent, or a batch of them, scaled for the sampler.
-   * @param draw `[B, C * h * w]` normal numbers for samples of the encoder's distribution, asked for only if it gives one; without it,
-   *   the mean. @throws NOT_FINITE
+   * Returns its latent, or a batch of samples, scaled for the sampler.
+   * @param noise returns `[B, C * h * w]` normal numbers for samples of the encoder's distribution; called only for
+   *   codecs with a distribution. Without it, the mean is returned
+   * @throws NOT_FINITE
    */
-  latents(draw?: () => Float32Array | undefined): Tensor;
+  latents(noise?: () => Float32Array | undefined): Tensor;
 }
 
 export interface LatentCodec {
-  /** @param image `[1, 3, H, W]` in -1..1. @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED */
+  /**
+   * Encodes an image.
+   * @param image `[1, 3, H, W]` in -1..1
+   * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
+   */
   encode(image: Tensor, control?: Control): Promise<EncodedImage>;
   /**
-   * @param latent `[B, C, h, w]` as the sampler gives it
-   * @returns `[B, 3, H, W]`, in -1..1 or a little beyond. @throws SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
+   * Decodes scaled latents.
+   * @param latent `[B, C, h, w]` as returned by the sampler
+   * @returns `[B, 3, H, W]`, nominally in -1..1 but not clamped
+   * @throws SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   decode(latent: Tensor, control?: Control): Promise<Tensor>;
-  /** What encoding an image `[1, 3, H, W]` computes on the way, as `tapDecoder` does. */
+  /**
+   * Returns the values of named encoder nodes for an image `[1, 3, H, W]`.
+   * @throws INVALID_OPTION for an unknown node
+   */
   tapEncoder(
     image: Tensor,
     taps: readonly string[],
     control?: Control,
   ): Promise<Readonly<Record<string, Tensor>>>;
-  /** What decoding a latent computes on the way, by the names of nodes. @throws INVALID_OPTION for a name that there is not */
+  /** Returns the values of named decoder nodes for a latent. @throws INVALID_OPTION for an unknown node */
   tapDecoder(
     latent: Tensor,
     taps: readonly string[],
     control?: Control,
   ): Promise<Readonly<Record<string, Tensor>>>;
-  /** Bytes of the buffers that decoding a picture of so many pixels needs. */
+  /** Returns the bytes of compute buffers for decoding an image of `height` x `width` pixels. */
   decodeBytes(height: number, width: number, signal?: AbortSignal): Promise<number>;
-  /** What can be tapped for a picture of `height` x `width` pixels. */
+  /** Lists the nodes that can be tapped for an image of `height` x `width` pixels. */
   nodes(entry: 'encode' | 'decode', size: { batch: number; height: number; width: number }): NodeInfo[];
-  /** Undefined where nothing is loaded for it. */
+  /** Returns the memory of its module; undefined for pixel-space models, which have none. */
   memory(): MemoryInfo | undefined;
   dispose(): void;
 }
 
-/** @throws what loading an autoencoder throws */
+/** Loads the codec of a model. @throws errors of loading an autoencoder */
 export async function loadCodec(source: LatentSource, options: LoadOptions): Promise<LatentCodec> {
   switch (source.kind) {
     case 'autoencoder_kl':
@@ -70,7 +80,7 @@ export async function loadCodec(source: LatentSource, options: LoadOptions): Pro
   }
 }
 
-/** The size, nodes and memory of a codec are those of its module. */
+/** Base of codecs that delegate size, nodes and memory to a module. */
 abstract class ModuleCodec<Model extends Autoencoder | VQModel> {
   constructor(protected readonly model: Model) {}
 
@@ -91,7 +101,7 @@ abstract class ModuleCodec<Model extends Autoencoder | VQModel> {
   }
 }
 
-/** Latents are drawn from the encoder's distribution, or its mean. */
+/** KL autoencoder: latents are samples of the encoder's distribution, or its mean. */
 class DistributionCodec extends ModuleCodec<Autoencoder> implements LatentCodec {
   constructor(
     model: Autoencoder,
@@ -106,7 +116,7 @@ class DistributionCodec extends ModuleCodec<Autoencoder> implements LatentCodec 
     return {
       shape: [batch, twice / 2, ...sides],
       size: moments.size / 2,
-      latents: (draw) => latentsOf(moments, this.config, draw?.()),
+      latents: (noise) => latentsOf(moments, this.config, noise?.()),
     };
   }
 
@@ -123,7 +133,10 @@ class DistributionCodec extends ModuleCodec<Autoencoder> implements LatentCodec 
   }
 }
 
-/** Latents are what the encoder gives before it is quantized; the decoder quantizes them first (LDM's `VQModelInterface`). */
+/**
+ * VQ autoencoder: latents are the encoder's output before quantization; the decoder quantizes them (LDM's
+ * `VQModelInterface`).
+ */
 class CodebookCodec extends ModuleCodec<VQModel> implements LatentCodec {
   constructor(
     model: VQModel,
@@ -138,12 +151,12 @@ class CodebookCodec extends ModuleCodec<VQModel> implements LatentCodec {
       latent.data.map((value) => value * this.config.scaling_factor),
       latent.shape,
     );
-    throwIfNotFinite(scaled.data, 'The encoded picture');
+    throwIfNotFinite(scaled.data, 'The encoded image');
     return { shape: latent.shape, size: latent.size, latents: () => scaled };
   }
 
   async decode(latent: Tensor, { signal }: Control = {}): Promise<Tensor> {
-    return (await this.model.decode(this.own(latent), { quantize: true, signal })).image;
+    return (await this.model.decode(this.unscale(latent), { quantize: true, signal })).image;
   }
 
   async tapEncoder(image: Tensor, taps: readonly string[], { signal }: Control = {}) {
@@ -151,15 +164,15 @@ class CodebookCodec extends ModuleCodec<VQModel> implements LatentCodec {
   }
 
   async tapDecoder(latent: Tensor, taps: readonly string[], { signal }: Control = {}) {
-    return (await this.model.decode(this.own(latent), { quantize: true, signal, taps })).taps;
+    return (await this.model.decode(this.unscale(latent), { quantize: true, signal, taps })).taps;
   }
 
-  private own(latent: Tensor): Tensor {
+  private unscale(latent: Tensor): Tensor {
     return unscaled(latent, { scaling_factor: this.config.scaling_factor, shift_factor: 0 });
   }
 }
 
-/** The sampler's latents are the picture's pixels from -1 to 1; gray ones are the mean of the colours. */
+/** Identity for pixel-space models: latents are pixels in -1..1; with one channel, the mean of the colours. */
 class PixelCodec implements LatentCodec {
   constructor(private readonly channels: number) {}
 
@@ -185,11 +198,11 @@ class PixelCodec implements LatentCodec {
   }
 
   async tapEncoder(_image: Tensor, [first]: readonly string[]): Promise<Readonly<Record<string, Tensor>>> {
-    throw invalidOption('names', 'nothing (pixels need no encoder)', first);
+    throw invalidOption('names', 'an empty array (a pixel-space model has no encoder)', first);
   }
 
   async tapDecoder(_latent: Tensor, [first]: readonly string[]): Promise<Readonly<Record<string, Tensor>>> {
-    throw invalidOption('names', 'nothing (pixels need no decoder)', first);
+    throw invalidOption('names', 'an empty array (a pixel-space model has no decoder)', first);
   }
 
   async decodeBytes(): Promise<number> {

@@ -1,6 +1,7 @@
 /**
- * A single file of CompVis' latent diffusion: classes, images of one kind, inpainting and enlargement, and diffusion of pixels. Unlike
- * Stable Diffusion's files they differ in what their tensors do not tell, so that most need their YAML.
+ * Single files of CompVis' latent diffusion: text-conditional, class-conditional, unconditional, inpainting,
+ * super-resolution and pixel-space models. Unlike Stable Diffusion, some of their properties cannot be derived from
+ * tensors, so the YAML config is required.
  */
 
 import type { LatentScale, UNetModelComponents } from '../../checkpoint/components.js';
@@ -25,10 +26,10 @@ import type { TensorIndex } from '../../checkpoint/weights/tensor-index.js';
 import { defined } from '../../defined.js';
 import { SafelightError } from '../../errors.js';
 
-const READS: ConditionSource = { kind: 'text' };
+const TEXT: ConditionSource = { kind: 'text' };
 const CLASSES = 'cond_stage_model.embedding.weight';
 
-/** Tells whether a checkpoint is one of these, by what its U-Net is told. */
+/** True for a latent diffusion checkpoint, detected by the conditioning of its U-Net. */
 export function isLatentDiffusion(tensors: TensorIndex): boolean {
   const names = [...tensors.keys()];
   const has = (prefix: string): boolean => names.some((name) => name.startsWith(prefix));
@@ -38,8 +39,11 @@ export function isLatentDiffusion(tensors: TensorIndex): boolean {
   return !attends && !has('cond_stage_model.') && !has('conditioner.');
 }
 
-/** Tells whether a checkpoint draws pixels: it has no first stage, or one that changes nothing. @throws INVALID_FILE for its YAML */
-export async function drawsPixels(
+/**
+ * True for a pixel-space checkpoint, which has no first stage or an identity.
+ * @throws INVALID_FILE for a malformed YAML
+ */
+export async function isPixelSpace(
   { tensors, path }: ModelFile,
   { config }: OpenModelOptions,
 ): Promise<boolean> {
@@ -47,7 +51,7 @@ export async function drawsPixels(
   return hasNoFirstStage(tensors, params?.section('first_stage_config') ?? null);
 }
 
-/** @throws UNSUPPORTED_MODEL, INVALID_FILE, MISSING_TENSOR, SHAPE_MISMATCH */
+/** Reads the description of a file. @throws UNSUPPORTED_MODEL, INVALID_FILE, MISSING_TENSOR, SHAPE_MISMATCH */
 export async function openLatentDiffusionFile(
   { tensors, path }: ModelFile,
   options: OpenModelOptions,
@@ -55,7 +59,7 @@ export async function openLatentDiffusionFile(
   const yaml = await readModelConfig(path, options.config);
   const params = yaml?.section('model.params') ?? null;
   const facts = readLdmUNetFacts(yaml);
-  if (params === null || facts === null) throw nameless(path);
+  if (params === null || facts === null) throw missingConfig(path);
   const weights = new ComponentWeights(
     'U-Net',
     path,
@@ -70,7 +74,7 @@ export async function openLatentDiffusionFile(
   const scale = { scaling_factor: await scaleOf(tensors, params), shift_factor: 0 };
   const scheduler = readLdmScheduler(params);
   const textEncoders = hasBert(tensors) ? [await openBertTensors(tensors, path)] : [];
-  const condition = textEncoders.length > 0 ? READS : conditionOf(tensors, config);
+  const condition = textEncoders.length > 0 ? TEXT : conditionOf(tensors, config);
   const autoencoder = options.vae === undefined ? latentsOf(tensors, path, params, scale, config) : null;
   return {
     form: 'file',
@@ -87,7 +91,7 @@ export async function openLatentDiffusionFile(
   };
 }
 
-/** As the reference's scripts draw: DDIM, and for classes guidance of 3. */
+/** Returns the defaults of the reference's scripts: DDIM with 50 steps, and a guidance scale by conditioning. */
 export function defaultsOf(condition: ConditionSource): GenerationDefaults {
   const cfg = { class: 3, text: 5, none: 1 }[condition.kind];
   return { sampler: 'ddim', schedule: 'discrete', steps: 50, cfg };
@@ -104,7 +108,7 @@ function conditionOf(tensors: TensorIndex, { class_embedding }: UNetConfig): Con
   return { kind: 'none' };
 }
 
-/** The first stage; pixels where there is none, or one that changes nothing. */
+/** Opens the first stage; without one, or with an identity, the model works on pixels. */
 function latentsOf(
   tensors: TensorIndex,
   path: string,
@@ -124,16 +128,16 @@ function hasNoFirstStage(tensors: TensorIndex, section: ModelConfig | null): boo
   return classOf(section.getString('target', '')) === 'IdentityFirstStage';
 }
 
-/** What was measured in training and kept as a tensor, else what the YAML sets. */
+/** Returns the scale measured during training and stored as a tensor, otherwise that of the YAML. */
 async function scaleOf(tensors: TensorIndex, params: ModelConfig): Promise<number> {
   const measured = tensors.get('scale_factor');
   const [value] = measured ? await readValues(measured, 1) : [];
   return value ?? params.getNumber('scale_factor', 1, { min: 1e-6, max: 1e6 });
 }
 
-function nameless(path: string): SafelightError {
+function missingConfig(path: string): SafelightError {
   return new SafelightError(
     'UNSUPPORTED_MODEL',
-    `${path} is a latent diffusion model whose tensors do not tell the heads of its attention nor its betas, which its YAML config does (model.params.unet_config.params, linear_start, linear_end); put it beside the file or name it by the config option`,
+    `${path} is a latent diffusion model and needs its YAML config for the attention heads and betas (model.params.unet_config.params, linear_start, linear_end); put it next to the file or pass it with the config option`,
   );
 }

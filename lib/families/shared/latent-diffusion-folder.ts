@@ -1,6 +1,6 @@
 /**
- * diffusers folders of latent diffusion's own models (`LDMTextToImagePipeline`, `LDMSuperResolutionPipeline`, `LDMPipeline`) and of
- * diffusion of pixels (`DDPMPipeline`, `DDIMPipeline`).
+ * diffusers folders of latent diffusion models (`LDMTextToImagePipeline`, `LDMSuperResolutionPipeline`,
+ * `LDMPipeline`) and pixel-space models (`DDPMPipeline`, `DDIMPipeline`).
  */
 
 import { join } from 'node:path';
@@ -17,22 +17,22 @@ import { openVQModelFolder } from '../../checkpoint/open-first-stage.js';
 import { defined } from '../../defined.js';
 import { defaultsOf } from './latent-diffusion-file.js';
 
-/** Tells whether a folder's components are those of such a model: an autoencoder called `vqvae`, or a U-Net alone. */
+/** True for a folder with the components of such a model: `bert` or `vqvae` next to the U-Net, or only a U-Net. */
 export function isLatentDiffusionFolder({ has }: ModelFolder): boolean {
   if (!has('unet')) return false;
   if (has('bert') || has('vqvae')) return true;
   return !['text_encoder', 'text_encoder_2', 'text_encoder_3', 'vae'].some(has);
 }
 
-/** @throws UNSUPPORTED_MODEL, INVALID_FILE, FILE_NOT_FOUND, MISSING_TENSOR */
+/** Reads the description of a folder. @throws UNSUPPORTED_MODEL, INVALID_FILE, FILE_NOT_FOUND, MISSING_TENSOR */
 export async function openLatentDiffusionFolder(
   { path, index, has }: ModelFolder,
   { variant, vae, prediction }: OpenModelOptions,
 ): Promise<UNetModelComponents> {
   const unet = await openUNetFolder(join(path, 'unet'), variant);
-  const enlarges = index._class_name === 'LDMSuperResolutionPipeline';
+  const superResolution = index._class_name === 'LDMSuperResolutionPipeline';
   const latents = has('vqvae')
-    ? await openFirstStageFolder(join(path, 'vqvae'), variant, enlarges)
+    ? await openFirstStageFolder(join(path, 'vqvae'), variant, superResolution)
     : pixelSource(path, unet.config.out_channels);
   const textEncoders = has('bert')
     ? [await openBertFolder(join(path, 'bert'), join(path, 'tokenizer'), variant)]
@@ -55,7 +55,10 @@ export async function openLatentDiffusionFolder(
   };
 }
 
-/** @param unscaled of enlargement, whose pipeline decodes latents as they are whatever the config says */
+/**
+ * @param unscaled true for super-resolution, whose pipeline in diffusers decodes latents without scaling regardless
+ *   of the config
+ */
 async function openFirstStageFolder(
   folder: string,
   variant: string | undefined,
@@ -79,12 +82,7 @@ async function openFirstStageFolder(
       config: unscaled ? { ...config, scaling_factor: 1 } : config,
     };
   }
-  throw unsupported(
-    path,
-    '_class_name',
-    fields._class_name ?? null,
-    'it is neither VQModel nor AutoencoderKL',
-  );
+  throw unsupported(path, '_class_name', fields._class_name ?? null, 'expected VQModel or AutoencoderKL');
 }
 
 function conditionOf(path: string, { class_embedding: label }: UNetConfig): ConditionSource {
@@ -94,12 +92,12 @@ function conditionOf(path: string, { class_embedding: label }: UNetConfig): Cond
       join(path, 'unet', 'config.json'),
       'class_embed_type',
       label.type,
-      'it knows classes by number',
+      'only class indices (a table of embeddings) are supported',
     );
   return { kind: 'class', classes: label.size, unconditional: null, table: null };
 }
 
-/** Betas, and how the reference's pipeline steps over them, which its folder sets. */
+/** Reads the noise schedule and the timestep spacing of a folder. */
 async function readTraining(path: string): Promise<SchedulerConfig> {
   const fields = await readConfig(path);
   return { ...readSchedulerConfig(fields, path), ...readSampling(fields, path) };

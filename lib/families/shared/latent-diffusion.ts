@@ -1,19 +1,22 @@
-/** Families of CompVis' latent diffusion: a U-Net that is told a class, BERT's text or nothing, over latents of either kind or pixels. */
+/**
+ * Families of CompVis' latent diffusion: a text-, class- or unconditional U-Net over KL latents, VQ latents or
+ * pixels.
+ */
 
 import type { ModelSource, OpenModelOptions } from '../../checkpoint/model-descriptor.js';
 import { type ModelFiles, requireVariant } from '../../checkpoint/model-files.js';
 import type { DiffusionFamily } from '../family.js';
-import { drawsPixels, isLatentDiffusion, openLatentDiffusionFile } from './latent-diffusion-file.js';
+import { isLatentDiffusion, isPixelSpace, openLatentDiffusionFile } from './latent-diffusion-file.js';
 import { isLatentDiffusionFolder, openLatentDiffusionFolder } from './latent-diffusion-folder.js';
 import { completeUNetModel, type UNetFamilyFacts } from './unet/unet-model.js';
 import { loadUNetModel } from './unet/unet-spec.js';
 
-/** @param pixels the family whose models draw pixels, instead of that whose models draw latents */
+/** Creates a family. @param pixels true for the family of pixel-space models, false for that of latent-space models */
 export function latentDiffusion<const Name extends string>(
   { name, label }: { readonly name: Name; readonly label: string },
   pixels: boolean,
 ): DiffusionFamily<ModelSource> & { readonly name: Name } {
-  // Their configs always name a size.
+  // Configs of these models always contain the size, so imageSide is not used.
   const facts: UNetFamilyFacts = { name, imageSide: () => 512, encoderName: () => 'bert' };
   return {
     ...{ kind: 'diffusion', name, label },
@@ -37,8 +40,8 @@ async function isRelated(files: ModelFiles, { variant }: OpenModelOptions): Prom
   return true;
 }
 
-/** Pixels that another autoencoder is to replace count as latents. */
+/** True for pixel-space models; false if the caller specifies an autoencoder. */
 async function samplesPixels(files: ModelFiles, options: OpenModelOptions): Promise<boolean> {
   if (files.form === 'folder') return !files.has('vqvae');
-  return options.vae === undefined && drawsPixels(files, options);
+  return options.vae === undefined && isPixelSpace(files, options);
 }

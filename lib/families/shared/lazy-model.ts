@@ -1,4 +1,6 @@
-/** A loaded model made of components, each loaded when it is first needed; how a family puts them together is its `ModelSpec`. */
+/**
+ * A loaded model whose components are loaded on first use. `ModelSpec` defines how a family loads and combines them.
+ */
 import { type AppliedLoras, LoraApplier, type LoraTarget, noLoras } from '../../adapters/apply-loras.js';
 import type { LoraSettings } from '../../adapters/lora-options.js';
 import { chooseBackend } from '../../binding/backends.js';
@@ -7,8 +9,14 @@ import type { ModelDescriptor } from '../../checkpoint/model-descriptor.js';
 import type { ComponentWeights } from '../../checkpoint/weights/component.js';
 import type { LoadedEncoder, PromptEncoder } from '../../conditioning/prompt-encoder.js';
 import { SafelightError, unlessAborted } from '../../errors.js';
-import { availableMemory, checkFit, shownBytes, TAKE_LESS, weightBytes } from '../../modules/fit.js';
 import { cpuInstead, isMemoryError, type LoadOptions, planModule } from '../../modules/loaded-module.js';
+import {
+  availableMemory,
+  checkFit,
+  REDUCE_WEIGHTS,
+  shownBytes,
+  weightBytes,
+} from '../../modules/memory-fit.js';
 import type { GuidancePair } from '../../sampling/guidance.js';
 import { type Warning, Warnings } from '../../warnings.js';
 import type { DenoiseModel } from './denoise-model.js';
@@ -17,25 +25,28 @@ import { Lazy } from './lazy.js';
 import type { EncodeRequest, LoadedModel, ModelFacts, ModuleSettings } from './loaded-model.js';
 import { LatentPreview } from './preview.js';
 
-/** One part of a model that is loaded as a whole. */
+/** A part of a model that is loaded as a unit. */
 export interface ComponentSpec<Model, T> {
-  /** The part that `parts` and the model's components count it under. */
+  /** Name of the part in the option `parts` and in the model's components. */
   readonly part: string;
-  /** Names it in messages. */
+  /** Name in messages. */
   readonly label: string;
-  /** Tells whether a model has this component; default true. */
+  /** Returns true if a model has this component; default true. */
   needed?(model: Model): boolean;
-  /** @param settle replaces the description of the model by one that loading has completed */
+  /**
+   * Loads the component.
+   * @param settle replaces the model's description, for properties that are determined by loading
+   */
   load(model: Model, options: LoadOptions, settle: (model: Model) => void): Promise<T>;
   release(loaded: T): void;
-  /** By the names of modules. */
+  /** Returns the memory of its modules by name. */
   memory(loaded: T): Readonly<Record<string, MemoryInfo | undefined>>;
 }
 
-/** Gives a component, loading it where need be. */
+/** Returns a component, loading it if necessary. */
 export type GetComponent<C> = <K extends keyof C>(key: K, signal?: AbortSignal) => Promise<C[K]>;
 
-/** Makes a loaded model of its components `C`; each family has its own. */
+/** Definition of how a family's model is composed of components `C`. */
 export interface ModelSpec<Model extends ModelDescriptor, C> {
   readonly components: { readonly [K in keyof C]: ComponentSpec<Model, C[K]> };
   facts(model: Model): ModelFacts;
@@ -53,9 +64,9 @@ export interface ModelSpec<Model extends ModelDescriptor, C> {
     patches?: string,
   ): Promise<DenoiseModel>;
   codec(model: Model, get: GetComponent<C>, signal?: AbortSignal): Promise<LatentCodec>;
-  /** For families that LoRAs change. */
+  /** Defined for families that support LoRAs. */
   loras?(model: Model, get: GetComponent<C>): LoraTarget;
-  /** For families whose prompts can be tokenized and encoded by themselves. */
+  /** Defined for families whose prompts can be tokenized and encoded separately. */
   readonly prompts?: {
     encoder(model: Model, get: GetComponent<C>, signal?: AbortSignal): Promise<PromptEncoder>;
     textEncoders(model: Model, get: GetComponent<C>, signal?: AbortSignal): Promise<readonly LoadedEncoder[]>;
@@ -144,11 +155,11 @@ export class LazyModel<Model extends ModelDescriptor, C extends object> implemen
     report(0, total);
     try {
       for (const [i, key] of wanted.entries()) {
-        const own = bytes[i]!;
+        const partBytes = bytes[i]!;
         this.report = (done, all) =>
-          report(Math.round(before + own * Math.min(1, done / Math.max(1, all))), total);
+          report(Math.round(before + partBytes * Math.min(1, done / Math.max(1, all))), total);
         await this.slots[key].get(signal);
-        before += own;
+        before += partBytes;
         report(before, total);
       }
     } finally {
@@ -183,7 +194,7 @@ export class LazyModel<Model extends ModelDescriptor, C extends object> implemen
     if (loras.length === 0) return noLoras;
     throw new SafelightError(
       'UNSUPPORTED_ADAPTER',
-      `${this.model.path} is a model of ${this.model.family}, to which no LoRA applies; leave out loras`,
+      `${this.model.path} is of family ${this.model.family}, which does not support LoRAs; remove loras`,
     );
   }
 
@@ -192,14 +203,14 @@ export class LazyModel<Model extends ModelDescriptor, C extends object> implemen
   }
 
   memory(): Record<string, MemoryInfo> {
-    const found: Record<string, MemoryInfo> = {};
+    const modules: Record<string, MemoryInfo> = {};
     for (const key in this.slots) {
       const { current } = this.slots[key];
       if (current === undefined) continue;
       for (const [name, info] of Object.entries(this.spec.components[key].memory(current)))
-        if (info) found[name] = info;
+        if (info) modules[name] = info;
     }
-    return found;
+    return modules;
   }
 
   dispose(): void {
@@ -213,17 +224,17 @@ export class LazyModel<Model extends ModelDescriptor, C extends object> implemen
     if (prompts && this.model.condition.kind === 'text') return prompts;
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${this.model.path} reads no text, so there is no prompt to encode; take a model that does`,
+      `${this.model.path} is not text-conditional and has no text encoder; use a text-conditional model`,
     );
   }
 
-  /** Bytes of the files that a part is loaded from. */
+  /** Returns the bytes of a part's tensors in the model's files. */
   private bytesOf(part: string): number {
-    const own = this.model.components.filter((component) => component.part === part);
-    return own.reduce((sum, { weights }) => sum + fileBytes(weights), 0);
+    const components = this.model.components.filter((component) => component.part === part);
+    return components.reduce((sum, { weights }) => sum + fileBytes(weights), 0);
   }
 
-  /** @throws DOES_NOT_FIT before anything is read */
+  /** Checks that the weights of parts fit in memory, before any are read. @throws DOES_NOT_FIT */
   private async checkLoadFits(parts: readonly string[]): Promise<void> {
     const chosen = this.model.components.filter(({ part }) => parts.includes(part));
     const planned = await Promise.all(
@@ -236,12 +247,12 @@ export class LazyModel<Model extends ModelDescriptor, C extends object> implemen
     if (first === undefined) return;
     const { where, hostWeights } = first;
     const lean = planned.reduce((sum, { plan }) => sum + weightBytes(plan, true), 0);
-    const leaner = !this.lean;
+    const canUseLean = !this.lean;
     checkFit(
       `The model ${this.model.path}`,
       planned,
       this.available(hostWeights ? { backend: 'cpu' } : where),
-      `${leaner ? `memory 'lean' needs ${shownBytes(lean)}${where.backend === 'cpu' ? '' : " of the host's memory"} for its weights; ` : ''}${TAKE_LESS}`,
+      `${canUseLean ? `memory 'lean' needs ${shownBytes(lean)}${where.backend === 'cpu' ? '' : ' of host memory'} for the weights; ` : ''}${REDUCE_WEIGHTS}`,
     );
   }
 

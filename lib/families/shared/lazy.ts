@@ -1,14 +1,15 @@
 import { SafelightError, unlessAborted } from '../../errors.js';
 
-/** Something that is loaded once, when it is first asked for, and disposed of with its owner. */
+/** A value that is loaded once on first use and released with its owner. */
 export class Lazy<T> {
   private loading: Promise<T> | undefined;
   private loaded: T | undefined;
   private disposed = false;
 
   /**
-   * @param load is given the signal of the caller that came first
-   * @param release gives back what was loaded
+   * @param name for messages
+   * @param load receives the signal of the first caller
+   * @param release frees the loaded value
    */
   constructor(
     private readonly name: string,
@@ -16,29 +17,32 @@ export class Lazy<T> {
     private readonly release: (value: T) => void,
   ) {}
 
-  /** What is loaded by now. */
+  /** The value, if it is loaded. */
   get current(): T | undefined {
     return this.loaded;
   }
 
-  /** @throws DISPOSED, and whatever loading throws; a failure is forgotten, so that it can be tried again */
+  /**
+   * Returns the value, loading it if necessary.
+   * @throws DISPOSED and errors of loading, after which it can be retried
+   */
   async get(signal?: AbortSignal): Promise<T> {
     for (;;) {
       if (this.disposed)
-        throw new SafelightError('DISPOSED', `The ${this.name} was disposed and cannot be used any more`);
+        throw new SafelightError('DISPOSED', `The ${this.name} was disposed and can no longer be used`);
       this.loading ??= this.start(signal);
       try {
         return await unlessAborted(this.loading, signal);
       } catch (error) {
-        // Somebody else's signal stopped the loading that this caller only waited for.
-        const others =
+        // If another caller's signal aborted the shared loading, this caller retries.
+        const abortedByOther =
           error instanceof SafelightError && error.code === 'ABORTED' && signal?.aborted !== true;
-        if (!others) throw error;
+        if (!abortedByOther) throw error;
       }
     }
   }
 
-  /** Gives back what is loaded; the next call loads it again. */
+  /** Releases the value; the next `get` loads it again. */
   reset(): void {
     if (this.loaded !== undefined) this.release(this.loaded);
     this.loaded = undefined;
@@ -56,7 +60,7 @@ export class Lazy<T> {
       const value = await this.load(signal);
       if (this.disposed) {
         this.release(value);
-        throw new SafelightError('DISPOSED', `The ${this.name} was disposed while it was loaded`);
+        throw new SafelightError('DISPOSED', `The ${this.name} was disposed during loading`);
       }
       this.loaded = value;
       return value;

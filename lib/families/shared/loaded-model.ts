@@ -1,4 +1,4 @@
-/** A model as pipelines see it, whatever its family. */
+/** Interface of loaded models of all families. */
 import type { AppliedLoras } from '../../adapters/apply-loras.js';
 import type { LoraSettings } from '../../adapters/lora-options.js';
 import type { BackendChoice, MemoryInfo, StorageType } from '../../binding/types.js';
@@ -14,7 +14,7 @@ import type { DenoiseModel } from './denoise-model.js';
 import type { LatentCodec } from './latent-codec.js';
 import type { LatentPreview } from './preview.js';
 
-/** Options with which every module of a model is loaded. */
+/** Options for loading the modules of a model. */
 export interface ModuleSettings {
   readonly backend: BackendChoice;
   readonly storage: StorageType | undefined;
@@ -23,10 +23,11 @@ export interface ModuleSettings {
   readonly stockOps: boolean;
 }
 
-/** Names by which `nodes` and `tap` know the modules of a model. */
+/** Names of modules accepted by `nodes` and `tap`. */
 export const moduleNames = ['text_encoder', 'text_encoder_2', 'unet', 'encoder', 'decoder'] as const;
 export type ModuleName = (typeof moduleNames)[number];
 
+/** Properties of a model that pipelines depend on. */
 export interface ModelFacts {
   /** File or folder name without its extension. */
   readonly name: string;
@@ -34,23 +35,23 @@ export interface ModelFacts {
   readonly prediction: Prediction;
   /** Channels of a latent. */
   readonly latentChannels: number;
-  /** Pixels a side that a place of the latent stands for. */
+  /** Image pixels per latent element along each side. */
   readonly downsampleFactor: number;
-  /** The input that says what to draw: a prompt, a class or nothing. */
+  /** Conditioning: text, class or none. */
   readonly condition: ConditionSource;
-  /** Further channels of the network's input. */
+  /** Additional input channels of the network. */
   readonly extra: ExtraChannels;
-  /** Widths of encoded text that it takes: of each token's state, and of the pooled text where it takes that. */
+  /** Widths of the text embedding per token, and of the pooled embedding (undefined if not used). */
   readonly text: { readonly width: number; readonly pooledWidth: number | undefined };
   /** Points of the schedule "Align Your Steps"; default those of Stable Diffusion 1. */
   readonly alignYourSteps?: readonly number[] | undefined;
-  /** The modules that `nodes` and `tap` know. */
+  /** Modules accepted by `nodes` and `tap`. */
   readonly modules: readonly ModuleName[];
-  /** Complete: width and height too. */
+  /** Default options; width and height are always set. */
   readonly defaults: GenerationDefaults & { readonly width: number; readonly height: number };
 }
 
-/** Prompts, or a class, to be encoded. */
+/** Prompts or a class to encode. */
 export interface EncodeRequest {
   readonly prompt: string;
   readonly negative: string;
@@ -58,47 +59,51 @@ export interface EncodeRequest {
   readonly class: number | undefined;
 }
 
-/** A model whose modules are loaded when they are first asked for. */
+/** A model whose modules are loaded on first use. */
 export interface LoadedModel {
   readonly source: ModelDescriptor;
   readonly facts: ModelFacts;
   readonly preview: LatentPreview;
   readonly warnings: Warnings;
-  /** Counts memory more than speed: one guidance branch at a time. */
+  /** True with memory `lean`, which prefers low memory over speed, such as sequential guidance. */
   readonly lean: boolean;
-  /** True once `fallBackToCpu` has left a GPU. */
+  /** True after `fallBackToCpu` has moved the model from a GPU to the CPU. */
   readonly fellBack: boolean;
-  /** Bytes that a device can give now; undefined where nobody knows. */
+  /** Returns the bytes of memory available on a device; undefined if unknown. */
   available(where: Pick<MemoryInfo, 'backend' | 'device'>): number | undefined;
   /**
-   * Loads these parts now; the others when they are first needed.
-   * @param report bytes of weights that are loaded, and of all
+   * Loads parts now (default: all); others are loaded on first use.
+   * @param report receives the bytes of weights loaded so far and in total
    */
   load(
     parts: readonly string[] | undefined,
     signal: AbortSignal | undefined,
     report: (done: number, total: number) => void,
   ): Promise<void>;
-  /** Encodes both sides of guidance. @throws NOT_FINITE, ABORTED, DISPOSED, and what loading a text encoder throws */
+  /**
+   * Encodes the conditioning of the positive and the negative branch.
+   * @throws NOT_FINITE, ABORTED, DISPOSED, and errors of loading a text encoder
+   */
   encode(request: EncodeRequest, signal?: AbortSignal): Promise<GuidancePair>;
-  /** @throws UNSUPPORTED_MODEL for a model that reads no text */
+  /** Returns the prompt encoder. @throws UNSUPPORTED_MODEL for a model that is not text-conditional */
   promptEncoder(signal?: AbortSignal): Promise<PromptEncoder>;
-  /** @throws UNSUPPORTED_MODEL for a model that reads no text */
+  /** Returns the text encoders. @throws UNSUPPORTED_MODEL for a model that is not text-conditional */
   textEncoders(signal?: AbortSignal): Promise<readonly LoadedEncoder[]>;
-  /** @param patches name of the patch set that the network runs with (see `adapt`) */
+  /** Returns the denoising network. @param patches name of the patch set to apply (see `adapt`) */
   denoiser(signal?: AbortSignal, patches?: string): Promise<DenoiseModel>;
   /**
-   * Readies LoRAs for a call, which disposes of them at its end.
-   * @throws ADAPTER_NOT_FOUND, ADAPTER_MISMATCH, UNSUPPORTED_ADAPTER, INVALID_FILE, OUT_OF_MEMORY, ABORTED, DISPOSED, and what loading a
-   *   module throws
+   * Registers LoRAs for a call, which disposes them when it ends.
+   * @throws ADAPTER_NOT_FOUND, ADAPTER_MISMATCH, UNSUPPORTED_ADAPTER, INVALID_FILE, OUT_OF_MEMORY, ABORTED, DISPOSED,
+   *   and errors of loading a module
    */
   adapt(loras: readonly LoraSettings[], warnings: Warnings, signal?: AbortSignal): Promise<AppliedLoras>;
   codec(signal?: AbortSignal): Promise<LatentCodec>;
-  /** Memory of the modules loaded by now, by name. */
+  /** Returns the memory of the loaded modules, by name. */
   memory(): Record<string, MemoryInfo>;
   /**
-   * Leaves a GPU that `auto` chose for the CPU: modules are freed, and load there when they are next needed. Runs under way on the GPU
-   * reject with DISPOSED. @returns false where there is nothing to fall back from
+   * Falls back from a GPU chosen by `auto` to the CPU after a memory error: frees all modules, which are loaded on
+   * the CPU when next used. Pending runs on the GPU reject with DISPOSED.
+   * @returns false if the error is not a memory error or the model does not use a GPU chosen by `auto`
    */
   fallBackToCpu(error: unknown): boolean;
   dispose(): void;

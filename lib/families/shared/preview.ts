@@ -1,7 +1,7 @@
 /**
- * A cheap look at a latent. Its colours come from decoding it at a fraction of its size, its shapes from the latent itself: each
- * latent pixel is shown by the linear map from channels to colour that explains the small decoded picture best. The map is
- * fitted anew for each look, so that it holds for any autoencoder, also where colours are no linear function of the latent at large.
+ * Fast previews of latents. A downscaled copy of the latent is decoded, and a linear map from latent channels to
+ * colours is fitted to the result by least squares and applied to each pixel of the latent. The map is fitted for
+ * each preview, so it works with any autoencoder, even if colours are not a linear function of all latents.
  */
 
 import { resample } from '../../image/resample.js';
@@ -10,16 +10,16 @@ import type { RgbImage } from '../../tensor/render.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { LatentCodec } from './latent-codec.js';
 
-/** The small picture has about so many latent pixels a side, and at most half of the latent's own. */
+/** Approximate side of the downscaled latent, which is at most half of the latent's. */
 const SIDE = 16;
-/** Keeps the fit defined where channels say nothing about colour. */
+/** Regularization, so that the fit is defined if channels are constant or linearly dependent. */
 const RIDGE = 1e-2;
 
 export class LatentPreview {
   constructor(private readonly codec: () => Promise<LatentCodec>) {}
 
-  /** The picture that `[C, h, w]` will be, roughly, at the given size. @throws DISPOSED, OUT_OF_MEMORY */
-  async draw(latent: Tensor, width: number, height: number): Promise<RgbImage> {
+  /** Renders an approximate image of a latent `[C, h, w]` at the given size. @throws DISPOSED, OUT_OF_MEMORY */
+  async render(latent: Tensor, width: number, height: number): Promise<RgbImage> {
     const [channels = 0, h = 0, w = 0] = latent.shape;
     const shrink = Math.max(2, Math.sqrt(h * w) / SIDE);
     const [rows, columns] = [h, w].map((side) => Math.max(1, Math.round(side / shrink))) as [number, number];
@@ -40,7 +40,7 @@ export class LatentPreview {
   }
 }
 
-/** For each pixel of `[C, h, w]` its channels, and a 1 for the constant. */
+/** Returns the channels of each pixel of `[C, h, w]`, followed by a 1 for the constant term. */
 function pixelsOf(latent: Tensor): number[][] {
   const [channels = 0, h = 0, w = 0] = latent.shape;
   return Array.from({ length: h * w }, (_, i) => {
@@ -49,7 +49,7 @@ function pixelsOf(latent: Tensor): number[][] {
   });
 }
 
-/** Means of a colour of `[1, 3, H, W]` over `rows` x `columns` squares, within what can be shown. */
+/** Returns the means of a colour of `[1, 3, H, W]`, clamped to -1..1, over `rows` x `columns` squares. */
 function meansOf(decoded: Tensor, colour: number, rows: number, columns: number): number[] {
   const [, , height = 0, width = 0] = decoded.shape;
   const factor = height / rows;
@@ -63,7 +63,10 @@ function meansOf(decoded: Tensor, colour: number, rows: number, columns: number)
   return means;
 }
 
-/** Weights w that make rows * w come nearest to the targets: the normal equations, by elimination with pivots. */
+/**
+ * Returns the weights w that minimize |rows * w - targets|, by Gaussian elimination of the regularized normal
+ * equations with pivoting.
+ */
 export function leastSquares(rows: readonly (readonly number[])[], targets: readonly number[]): number[] {
   const n = rows[0]!.length;
   const system = Array.from({ length: n }, (_, i) =>

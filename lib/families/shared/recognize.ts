@@ -1,14 +1,14 @@
-/** Finds out by headers and configs whether a file or folder is a model that Safelight runs: no weights are read. */
+/** Detection of models that Safelight can run, by headers and configs; no weights are read. */
 
 import { SafelightError } from '../../errors.js';
 import { type ModelKind, modelKind, openModel } from '../registry.js';
 import { openVqganModel } from './vqgan/open-vqgan.js';
 
 /**
- * The kind of a model that can be loaded as it is, without options.
+ * Returns the kind of a model that can be loaded without further options.
  * @param path absolute path of a file or folder
- * @throws UNSUPPORTED_MODEL for a LoRA, an embedding, an upscaler, a VAE by itself and the like; MISSING_TENSOR, SHAPE_MISMATCH, INVALID_FILE,
- *   FILE_NOT_FOUND for a model that is incomplete, broken or unreadable
+ * @throws UNSUPPORTED_MODEL for other files, such as a LoRA, embedding, upscaler or separate VAE; MISSING_TENSOR,
+ *   SHAPE_MISMATCH, INVALID_FILE, FILE_NOT_FOUND for an incomplete, damaged or unreadable model
  */
 export async function recognizeModel(path: string): Promise<ModelKind> {
   const kind = await modelKind(path);
@@ -17,11 +17,11 @@ export async function recognizeModel(path: string): Promise<ModelKind> {
     return kind;
   }
   const { autoencoder, transformer, discriminator } = await openVqganModel(path);
-  // VqganPipeline reconstructs with it, but a folder of models has it for the checkpoints it belongs to.
+  // VqganPipeline can reconstruct with a VAE, but VAEs in a models folder usually belong to a checkpoint.
   if (autoencoder.kind === 'autoencoder_kl' && !transformer && !discriminator)
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${path} is an autoencoder (VAE) by itself, not a whole model; name it by --model to offer it for reconstructing`,
+      `${path} is a separate autoencoder (VAE), not a complete model; name it with --model to offer it for reconstruction`,
     );
   return kind;
 }

@@ -1,27 +1,29 @@
 import type { EncoderLayout } from '../../checkpoint/text-encoder-layout.js';
 import type { UNetFamily } from './unet/unet-spec.js';
 
-/** The differences between the folders of Stable Diffusion's families. */
+/** Traits of a diffusers folder by which the Stable Diffusion families are distinguished. */
 export interface FolderTraits {
-  /** The U-Net takes pooled text and sizes. */
+  /** The U-Net has inputs for pooled text and sizes. */
   readonly addition: boolean;
+  /** The folder has a component `text_encoder`. */
   readonly textEncoder: boolean;
-  /** The activation of the first text encoder is OpenCLIP's. */
+  /** The first text encoder has OpenCLIP's activation (gelu). */
   readonly openClip: boolean;
 }
 
+/** Definition of a Stable Diffusion family. */
 export interface StableDiffusionDefinition extends UNetFamily {
   readonly label: string;
-  /** Layouts of the text encoders in single files; the first is CompVis' form, in which `convert` writes. */
+  /** Layouts of the text encoders in single files; the first is CompVis', which `convert` writes. */
   readonly layouts: readonly [EncoderLayout, ...EncoderLayout[]];
-  /** Tells a diffusers folder of this family from those of the others. */
+  /** Returns true if a diffusers folder is of this family. */
   folder(traits: FolderTraits): boolean;
-  /** Factor that brings latents to unit variance over the training images. */
+  /** Factor that scales latents to unit variance over the training images. */
   readonly scalingFactor: number;
-  /** An empty negative prompt gives zeros, where the model does not say. */
+  /** True if an empty negative prompt is encoded as zeros, unless the model's config specifies it. */
   readonly zeroEmptyNegative: boolean;
-  /** Single files with the same tensors may predict noise or v. */
+  /** True if single files with the same tensors may predict noise or v. */
   readonly predictionVaries?: boolean;
-  /** Its U-Net's projections are 1x1 convolutions, whose ones writers of GGUF may drop. */
+  /** True if the U-Net's projections are 1x1 convolutions, whose trailing dimensions writers of GGUF may drop. */
   readonly convolutionProjections?: boolean;
 }

@@ -1,6 +1,6 @@
 /**
- * A single file of Stable Diffusion in CompVis' ("ldm") form: everything in one file, no config. Sizes are told by the tensors; what
- * tensors cannot tell is a fact of the family.
+ * Single files of Stable Diffusion in CompVis' ("ldm") form: all components in one file without config. Sizes are
+ * derived from tensor shapes; other properties are defined by the family.
  */
 
 import type { UNetModelComponents } from '../../checkpoint/components.js';
@@ -18,7 +18,10 @@ import { ComponentWeights } from '../../checkpoint/weights/component.js';
 import type { TensorIndex } from '../../checkpoint/weights/tensor-index.js';
 import type { StableDiffusionDefinition } from './stable-diffusion-definition.js';
 
-/** @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, INVALID_FILE for a YAML that was named */
+/**
+ * Reads the description of a file.
+ * @throws MISSING_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_MODEL, INVALID_FILE for a malformed YAML option
+ */
 export async function openStableDiffusionFile(
   { path, tensors, metadata, notes }: ModelFile,
   { encoders }: EncoderLayout,
@@ -36,7 +39,7 @@ export async function openStableDiffusionFile(
   const pooled = textEncoders.find((encoder) => encoder.pooled)?.config.projection_dim;
   const config = detectUNetConfig(weights, {
     addition: pooled === undefined ? null : { pooled, ids: family.timeIds ?? 0 },
-    // Settled once the autoencoder's factor is known.
+    // Provisional; replaced once the autoencoder's downsampling factor is known.
     sampleSize: 64,
     ...(metadata && family.convolutionProjections ? { convolutions: true } : {}),
   });
@@ -65,16 +68,19 @@ export async function openStableDiffusionFile(
 
 interface TrainingFacts {
   readonly tensors: TensorIndex;
-  /** Files of this family predict noise or v; inpainting models always noise. */
+  /** True if files of this family may predict noise or v; inpainting models always predict noise. */
   readonly varies: boolean;
   readonly override: SchedulerConfig['prediction'] | undefined;
-  /** By a YAML that was named. */
+  /** Read from a YAML passed as an option. */
   readonly named: SchedulerConfig | null;
-  /** By the file's metadata. */
+  /** Read from the file's metadata. */
   readonly stated: TrainingMetadata;
 }
 
-/** The training, by the option, a YAML that was named, markers, metadata or the family: the first that says. */
+/**
+ * Determines the prediction type and schedule by the first source that states it: option, YAML, marker tensor,
+ * metadata, family.
+ */
 function training({ tensors, varies, override, named, stated }: TrainingFacts): {
   scheduler: SchedulerConfig;
   from: PredictionFrom;
@@ -86,7 +92,7 @@ function training({ tensors, varies, override, named, stated }: TrainingFacts): 
     [tensors.has('v_pred') ? 'v' : undefined, { kind: 'tensor', name: 'v_pred' }],
     [stated.prediction?.value, { kind: 'metadata', name: stated.prediction?.key ?? '' }],
   ];
-  const [prediction, from] = statements.find(([one]) => one !== undefined) ?? [];
+  const [prediction, from] = statements.find(([value]) => value !== undefined) ?? [];
   const scheduler: SchedulerConfig = {
     ...(named ?? STABLE_DIFFUSION_SCHEDULER),
     prediction: prediction ?? 'eps',

@@ -1,4 +1,4 @@
-/** A diffusers folder of Stable Diffusion: its components, and the traits that tell the families apart. */
+/** diffusers folders of Stable Diffusion: their components, and the traits by which families are distinguished. */
 import { join } from 'node:path';
 import type { LatentScale, UNetModelComponents } from '../../checkpoint/components.js';
 import { readAutoencoderConfig } from '../../checkpoint/config/diffusers/autoencoder.js';
@@ -18,23 +18,23 @@ import { kindOf } from '../../files/read.js';
 import type { FolderTraits, StableDiffusionDefinition } from './stable-diffusion-definition.js';
 
 /**
- * The traits of a folder; undefined for one without a U-Net.
- * @throws UNSUPPORTED_MODEL for a component that no family runs or that is missing, INVALID_FILE, FILE_NOT_FOUND
+ * Returns the traits of a folder; undefined for a folder without a U-Net.
+ * @throws UNSUPPORTED_MODEL for an unsupported or missing component, INVALID_FILE, FILE_NOT_FOUND
  */
 export function stableDiffusionFolder(
   folder: ModelFolder,
   options: OpenModelOptions,
 ): Promise<FolderTraits | undefined> {
-  let traits = known.get(folder);
+  let traits = traitsCache.get(folder);
   if (!traits) {
     traits = readTraits(folder, options);
-    known.set(folder, traits);
+    traitsCache.set(folder, traits);
   }
   return traits;
 }
 
-/** Traits of the folders under detection: each family asks for them. */
-const known = new WeakMap<ModelFolder, Promise<FolderTraits | undefined>>();
+/** Traits of folders, which are read once although each family requests them during detection. */
+const traitsCache = new WeakMap<ModelFolder, Promise<FolderTraits | undefined>>();
 
 async function readTraits(
   folder: ModelFolder,
@@ -43,10 +43,10 @@ async function readTraits(
   const { path, index, has } = folder;
   if (!has('unet')) return undefined;
   await requireVariant(folder, variant);
-  const where = join(path, 'model_index.json');
-  if (has('text_encoder_3')) throw unsupported(where, 'text_encoder_3', index.text_encoder_3);
+  const indexPath = join(path, 'model_index.json');
+  if (has('text_encoder_3')) throw unsupported(indexPath, 'text_encoder_3', index.text_encoder_3);
   if (!has('vae') && vae === undefined)
-    throw unsupported(where, 'vae', index.vae ?? null, 'name an autoencoder by the vae option');
+    throw unsupported(indexPath, 'vae', index.vae ?? null, 'pass an autoencoder with the vae option');
   const config = join(path, 'unet', 'config.json');
   const { addition } = readUNetConfig(await readConfig(config), config);
   const first = ['text_encoder', 'text_encoder_2'].find(has);
@@ -58,6 +58,10 @@ async function readTraits(
   };
 }
 
+/**
+ * Reads the description of a folder.
+ * @throws UNSUPPORTED_MODEL, INVALID_FILE, FILE_NOT_FOUND, MISSING_TENSOR, SHAPE_MISMATCH
+ */
 export async function openStableDiffusionFolder(
   { path, index, has }: ModelFolder,
   options: OpenModelOptions,
@@ -93,7 +97,10 @@ export async function openStableDiffusionFolder(
   };
 }
 
-/** The scale of the folder's own autoencoder, should another take its place; the family's if it has none. */
+/**
+ * Reads the scale of the folder's autoencoder, which also applies to a replacement; the family's scale if the folder
+ * has none.
+ */
 async function readScale(path: string, scalingFactor: number): Promise<LatentScale> {
   if ((await kindOf(path)) !== 'file') return { scaling_factor: scalingFactor, shift_factor: 0 };
   const { scaling_factor, shift_factor } = readAutoencoderConfig(await readConfig(path), path);

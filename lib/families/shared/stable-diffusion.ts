@@ -1,4 +1,7 @@
-/** Stable Diffusion and its relatives: a text encoder or two of CLIP's kind, a U-Net and a KL autoencoder. A family is one definition. */
+/**
+ * Stable Diffusion families: one or two CLIP text encoders, a U-Net and a KL autoencoder. A family consists of its
+ * definition.
+ */
 import { readEmbeddedConfig } from '../../checkpoint/config/embedded-config.js';
 import { openEmbedded } from '../../checkpoint/embedded-model.js';
 import type { ModelSource } from '../../checkpoint/model-descriptor.js';
@@ -17,6 +20,7 @@ export interface StableDiffusionFamily<Name extends string> extends DiffusionFam
   readonly definition: StableDiffusionDefinition;
 }
 
+/** Creates a family from its definition. */
 export function stableDiffusion<const Name extends string>(
   definition: StableDiffusionDefinition & { readonly name: Name },
 ): StableDiffusionFamily<Name> {
@@ -45,7 +49,10 @@ export function stableDiffusion<const Name extends string>(
   };
 }
 
-/** The layout of a file's text encoders; that of CompVis where a config of our own names the family. */
+/**
+ * Returns the layout of a file's text encoders: CompVis' for files with an embedded config of this family; undefined
+ * for other families.
+ */
 function layoutOf(
   { tensors, metadata, path, has }: ModelFile,
   { name, layouts }: StableDiffusionDefinition,

@@ -1,4 +1,4 @@
-/** The forms in which single files keep CLIP's text encoders: CompVis' own, and that of stable-diffusion.cpp's converter. */
+/** Layouts of CLIP text encoders in single files: those of CompVis and of stable-diffusion.cpp's converter. */
 import type {
   EncoderLayout,
   EncoderLocation,
@@ -7,16 +7,16 @@ import type {
 } from '../../checkpoint/text-encoder-layout.js';
 
 export const CLIP_USE: EncoderUse = { kind: 'clip', back: 0, finalNorm: true, pooled: false };
-/** SD2's penultimate state passes the final norm, SDXL's do not. */
+/** SD2 applies the final norm to the penultimate state, SDXL does not. */
 export const OPENCLIP_USE: EncoderUse = { kind: 'openclip', back: 1, finalNorm: true, pooled: false };
 export const CLIP_XL_USE: EncoderUse = { kind: 'clip', back: 1, finalNorm: false, pooled: false };
 export const OPENCLIP_XL_USE: EncoderUse = { kind: 'openclip', back: 1, finalNorm: false, pooled: true };
 
-/** CLIP's encoder in CompVis' files, and the first encoder in stable-diffusion.cpp's. */
+/** Prefix of CLIP in CompVis' files and of the first encoder in files of stable-diffusion.cpp. */
 export const CLIP_PREFIX = 'cond_stage_model.transformer.';
 const SECOND_PREFIX = 'cond_stage_model.1.transformer.';
 
-/** Names in CompVis' files. */
+/** Creates a layout with the names of CompVis' files. */
 export function ldmLayout(
   encoders: readonly EncoderLocation[],
   detect: (has: HasPrefix) => boolean,
@@ -24,18 +24,21 @@ export function ldmLayout(
   return { encoders, detect };
 }
 
-/** Signs of a file of stable-diffusion.cpp. */
-export interface SdcppSigns {
-  /** It has a second text encoder. */
+/** Properties that distinguish files of stable-diffusion.cpp. */
+export interface SdcppTraits {
+  /** The file has a second text encoder. */
   readonly second: boolean;
-  /** Its U-Net has label embeddings (pooled text and sizes). */
+  /** The U-Net has label embeddings (pooled text and sizes). */
   readonly labels: boolean;
 }
 
-/** Names in files of stable-diffusion.cpp, which keep the query, key and value of OpenCLIP's encoders in one tensor. */
+/**
+ * Creates a layout with the names of stable-diffusion.cpp, which stores query, key and value of OpenCLIP encoders in
+ * one tensor.
+ */
 export function sdcppLayout(
   uses: readonly EncoderUse[],
-  detect: (signs: SdcppSigns) => boolean,
+  detect: (traits: SdcppTraits) => boolean,
 ): EncoderLayout {
   const prefixes = [CLIP_PREFIX, SECOND_PREFIX];
   return {

@@ -1,4 +1,7 @@
-/** All options of a diffusion, by topic. An option belongs here once it is declared in one of the files beside. */
+/**
+ * All options of image generation by diffusion, grouped by topic; each is declared in one of the files of this
+ * folder.
+ */
 import type { Fields, OptionsOf } from '../field.js';
 import { adapterFields } from './adapters.js';
 import { hiresFields } from './hires.js';
@@ -9,7 +12,7 @@ import { samplingFields } from './sampling.js';
 import { sourceFields } from './source.js';
 import { textFields } from './text.js';
 
-/** Options under their headings in help, in order; an object has a heading of its own. */
+/** Options by heading, in the order of help; object options have a heading of their own. */
 export const topics: readonly { readonly title: string; readonly fields: Fields }[] = [
   { title: 'Prompt:', fields: textFields },
   { title: 'Image:', fields: imageFields },
@@ -20,7 +23,7 @@ export const topics: readonly { readonly title: string; readonly fields: Fields 
   { title: 'Adapters:', fields: adapterFields },
 ];
 
-// Named, so that declaration files and messages of the compiler do not repeat every declaration.
+// Named types, so that declaration files and compiler messages do not repeat every declaration.
 type CommonFields = typeof textFields &
   typeof imageFields &
   typeof noiseFields &
@@ -28,7 +31,7 @@ type CommonFields = typeof textFields &
   typeof adapterFields;
 type GenerationFields = CommonFields & typeof sourceFields & typeof maskFields & typeof hiresFields;
 
-/** Options that every kind of generation has. */
+/** Options shared by text to image, image to image and inpainting. */
 export const commonFields: CommonFields = {
   ...textFields,
   ...imageFields,

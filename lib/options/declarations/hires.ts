@@ -4,7 +4,7 @@ import type { ScheduleName } from '../../sampling/schedules/index.js';
 import type { Interpolation } from '../../tensor/interpolate.js';
 import { boolean, choice, integer, name, number, type OptionsOf, object, side, text } from '../field.js';
 
-/** Latent upscalers by A1111's names for them, and the interpolation that they are. */
+/** Interpolation of each latent upscaler; the names follow A1111. */
 export const latentUpscalers = {
   latent: 'bilinear',
   latent_antialiased: 'bilinear',
@@ -21,31 +21,32 @@ const upscalers = [
 export type HiresUpscaler = (typeof upscalers)[number];
 
 const fields = {
-  /** Factor by which each side grows, 1 to 8; default 2. Sizes are rounded down to the grid. */
+  /** Scale factor of each side, 1 to 8; default 2. Sizes are rounded down to multiples of the downsampling factor. */
   scale: number({
-    description: 'how many times larger; default 2',
+    description: 'scale factor of each side; default 2',
     ...{ min: 1, max: 8, default: 2 },
     infotext: { label: 'Hires upscale', always: true },
   }),
-  /** The size itself, instead of `scale`: multiples of the autoencoder's factor. */
-  width: side({ description: 'pixels instead of a scale' }),
-  height: side({ description: 'pixels instead of a scale' }),
-  /** Steps that the second pass runs; default those of the first. */
+  /** Width in pixels instead of `scale`, a multiple of the autoencoder's downsampling factor. */
+  width: side({ description: 'width in pixels instead of a scale' }),
+  /** Height in pixels instead of `scale`, a multiple of the autoencoder's downsampling factor. */
+  height: side({ description: 'height in pixels instead of a scale' }),
+  /** Sampling steps of the second pass; default those of the first. */
   steps: integer({
-    description: 'steps that it runs; default as many again',
+    description: 'sampling steps of the second pass; default as in the first',
     ...{ min: 1, max: 'maxSteps' },
     zeroIsNone: true,
     infotext: { label: 'Hires steps' },
   }),
-  /** Distance that the second pass goes from the first image, above 0 to 1; default 0.75. */
+  /** Denoising strength of the second pass, above 0 to 1; default 0.75. */
   strength: number({
-    description: 'how far it may go from the first image, above 0 to 1; default 0.75',
+    description: 'denoising strength of the second pass, above 0 to 1; default 0.75',
     ...{ min: 0, max: 1, default: 0.75 },
     above: true,
   }),
-  /** `latent` (default) and its kin enlarge the latent, `lanczos` and `nearest` the decoded image. */
+  /** Upscaler: `latent` (default) and `latent_*` enlarge the latent, `lanczos` and `nearest` the decoded image. */
   upscaler: choice(upscalers, {
-    description: 'what enlarges the image, or its latent; default latent',
+    description: 'upscaler of the image or its latent; default latent',
     default: 'latent',
     labels: {
       latent: 'Latent',
@@ -57,38 +58,43 @@ const fields = {
       lanczos: 'Lanczos',
       nearest: 'Nearest',
     },
-    // A1111's None enlarges too, with Lanczos.
+    // A1111's None also enlarges, with Lanczos.
     otherLabels: { None: 'lanczos' },
     infotext: { label: 'Hires upscaler', always: true },
   }),
-  /** Prompts of the second pass; default those of the first. */
+  /** Prompt of the second pass; default that of the first. */
   prompt: text({
-    description: 'what to draw in it; default the same',
+    description: 'prompt of the second pass; default as in the first',
     max: 'maxPrompt',
     infotext: { label: 'Hires prompt' },
   }),
+  /** Negative prompt of the second pass; default that of the first. */
   negative: text({
-    description: 'what not to draw in it; default the same',
+    description: 'negative prompt of the second pass; default as in the first',
     max: 'maxPrompt',
     infotext: { label: 'Hires negative prompt' },
   }),
-  /** Sampler and noise levels of the second pass; default those of the first. */
-  sampler: name<SamplerName>()({ of: 'sampler', description: 'its sampler; default the same' }),
+  /** Sampler of the second pass; default that of the first. */
+  sampler: name<SamplerName>()({
+    of: 'sampler',
+    description: 'sampler of the second pass; default as in the first',
+  }),
+  /** Schedule of the second pass; default that of the first. */
   schedule: name<ScheduleName | 'automatic'>()({
     of: 'schedule',
-    description: 'its noise levels; default the same',
+    description: 'schedule of the second pass; default as in the first',
   }),
-  /** Leaves out the last sigma before the end in the second pass; default as in the first. */
+  /** Omits the last sigma above 0 in the second pass; default as in the first. */
   discardPenultimate: boolean({
-    description: 'leave out the last sigma but one; default as in the first pass',
+    description: 'omit the last sigma above 0; default as in the first pass',
     infotext: { label: 'Hires discard penultimate sigma' },
   }),
 };
 
 export const hiresFields = {
-  /** A second pass at a larger size. */
+  /** Second pass at a larger size (A1111's "Hires. fix"); default off. */
   hires: object({
-    description: 'make the image larger in a second pass',
+    description: 'enlarge the image in a second pass',
     title: 'Second, larger pass:',
     flag: { prefix: 'hires', itself: true },
     fields,

@@ -3,23 +3,27 @@ import { integer, side } from '../field.js';
 
 export const imageFields = {
   /**
-   * Pixels, multiples of the autoencoder's factor (8); default the model's, or with `init` the image's, scaled down to the
-   * model's pixel count.
+   * Width in pixels, a multiple of the autoencoder's downsampling factor (8). Default: the model's, or with `init`
+   * the image's, scaled down to the model's pixel count.
    */
   width: side({
-    description: "pixels; default the model's, or those of init, at most the model's pixel count",
+    description:
+      "width in pixels; default the model's, or that of the initial image, scaled down to the model's pixel count",
     flag: { short: 'W' },
   }),
-  height: side({ description: 'pixels; see the width', flag: { short: 'H' } }),
-  /** Images, 1 to 1000; default 1. */
+  /** Height in pixels, as `width`. */
+  height: side({ description: 'height in pixels; default as for the width', flag: { short: 'H' } }),
+  /** Number of images, 1 to 1000, with increasing seeds; default 1. */
   count: integer({
-    description: 'images, seeds counting up; default 1',
+    description: 'number of images, with increasing seeds; default 1',
     ...{ min: 1, max: 'maxCount', default: 1 },
     flag: { short: 'c' },
   }),
-  /** Images computed together, 1 to 64; more need more memory. Default 4; `dpm_adaptive` computes one at a time. */
+  /**
+   * Images generated in one batch, 1 to 64; larger batches need more memory. Default 4; `dpm_adaptive` always uses 1.
+   */
   batch: integer({
-    description: 'images computed together; default up to 4',
+    description: 'images generated in one batch; default 4',
     ...{ min: 1, max: 64, default: 4 },
   }),
 };

@@ -1,13 +1,16 @@
-/** Options of an image's noise: its seed, and A1111's "Extra" row. */
+/** Options of the noise: the seed, and the variation options of A1111's "Extra" row. */
 import { checkTensor } from '../../tensor/check-tensor.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { choice, custom, integer, number, type OptionsOf, seed, size } from '../field.js';
 import { apiLimits } from '../limits.js';
 
 export const seedFields = {
-  /** Seed of the first image, counting up for the next: an integer from 0, below 2^53. -1, the default, is random, of 32 bits. */
+  /**
+   * Seed of the first image, incremented for each further image: an integer from 0, below 2^53. The default -1
+   * selects a random 32-bit seed.
+   */
   seed: seed({
-    description: 'seed of the first image; default -1: random',
+    description: 'seed of the first image; default -1, random',
     flag: { short: 's' },
     infotext: { label: 'Seed', always: true },
   }),
@@ -15,37 +18,40 @@ export const seedFields = {
 
 export const variationFields = {
   /**
-   * Seed of the variation, as `seed`; -1, the default: random. With a strength above 0 it counts up from image to image, and `seed`
-   * stays.
+   * Seed of the variation noise, as `seed`; default -1, random. If `subseedStrength` is above 0, it is incremented
+   * for each image instead of `seed`.
    */
   subseed: seed({
-    description: 'seed of a variation; default -1: random',
+    description: 'seed of the variation noise; default -1, random',
     infotext: { label: 'Variation seed' },
   }),
-  /** Share of the way from the first noise to the variation's, 0 (default) to 1, on the arc between them. */
+  /** Fraction of the spherical interpolation from the seed's noise to the variation's, 0 (default) to 1. */
   subseedStrength: number({
-    description: 'share of the way to the variation, 0 (default) to 1; the variation seed counts up then',
+    description:
+      'fraction of variation noise, 0 (default) to 1; above 0 the variation seed is incremented per image',
     ...{ min: 0, max: 1, default: 0 },
     infotext: { label: 'Variation seed strength' },
   }),
-  /** Pixels of the image that this one should resemble though its size is another: that size's noise lies in the middle. */
+  /**
+   * Size in pixels of an image to resemble at another size: its noise is placed in the centre of the new noise.
+   */
   seedResizeFrom: size({
-    description: 'resemble the image of this size',
+    description: 'resemble the image of this size with the same seed',
     ...{ min: 1, max: apiLimits.maxSide },
     infotext: { label: 'Seed resize from' },
   }),
-  /** Added to the seed for the noise that samplers add (A1111's ENSD), -2^31 to 2^31; default 0. */
+  /** Offset to the seed of the noise that samplers add (A1111's ENSD), -2^31 to 2^31; default 0. */
   etaNoiseSeedDelta: integer({
-    description: 'added to the seed for noise of samplers; default 0',
+    description: 'offset to the seed of the noise that samplers add; default 0',
     ...{ min: -(2 ** 31), max: 2 ** 31, default: 0 },
     infotext: { label: 'ENSD' },
   }),
 };
 
 export const generatorFields = {
-  /** The generator of random numbers: PyTorch's for the CPU (default) or for CUDA (A1111's NV). */
+  /** Random number generator: PyTorch's for the CPU (default) or for CUDA (A1111's NV). */
   rng: choice(['cpu', 'cuda'], {
-    description: "random numbers as PyTorch's CPU (default) or CUDA generator",
+    description: "random number generator: PyTorch's for CPU (default) or CUDA",
     default: 'cpu',
     labels: { cpu: 'CPU', cuda: 'NV' },
     otherwise: 'cuda',
@@ -56,11 +62,12 @@ export const generatorFields = {
 
 export const givenNoiseFields = {
   /**
-   * The noise that images begin from in the place of the seed's: `[1 or count, C, h, w]` of the latent's size, normal numbers of unit variance,
-   * which are scaled to the first sigma. Samplers add noise of the seed as ever. Of hires fix, it is the first pass's.
+   * Initial noise instead of the seed's: `[1 or count, C, h, w]` of the size of the latent, standard normal values,
+   * which are scaled to the first sigma. Noise that samplers add still depends on the seed. With hires fix, it
+   * applies to the first pass.
    */
   noise: custom({
-    description: 'the noise that images begin from',
+    description: 'initial noise',
     check: (name, value): Tensor => checkTensor(name, value, ['B', 'C', 'h', 'w']),
   }),
 };

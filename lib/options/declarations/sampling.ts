@@ -1,103 +1,111 @@
-/** Options of the denoising itself: sampler, schedule, guidance, step caching. */
+/** Options of the denoising loop: sampler, schedule, guidance, step caching. */
 import type { SamplerName } from '../../sampling/samplers/index.js';
 import type { ScheduleName } from '../../sampling/schedules/index.js';
 import { boolean, descending, integer, interval, name, number, type OptionsOf, object } from '../field.js';
 
-/** A U-Net has at most 12 levels of three branches; how many this one has is known once it is loaded. */
+/** 12 levels of three branches, the most of any U-Net; the model's own limit is checked once it is loaded. */
 const MAX_BRANCH = 35;
 
 export const samplingFields = {
-  /** Steps of the sampler, 1 to 1000; default the model's, else 20. */
+  /** Number of sampling steps, 1 to 1000; default the model's, else 20. */
   steps: integer({
-    description: "steps of the sampler; default the model's, else 20",
+    description: "sampling steps; default the model's, else 20",
     ...{ min: 1, max: 'maxSteps', default: 20 },
     byModel: true,
     infotext: { label: 'Steps', always: true },
   }),
-  /** Classifier-free guidance scale, 0 to 100; 1 is none and half the work. Default the model's, else 7. */
+  /**
+   * Classifier-free guidance scale, 0 to 100; 1 turns guidance off, which halves the work. Default the model's, else 7.
+   */
   cfg: number({
-    description: "guidance scale, 1 is none; default the model's, else 7",
+    description: "guidance scale, 1 for none; default the model's, else 7",
     ...{ min: 0, max: 100, default: 7 },
     byModel: true,
     infotext: { label: 'CFG scale', always: true },
   }),
-  /** The sampler, by Safelight's or A1111's name; default the model's, else `dpmpp_2m`. */
+  /** Sampler, by Safelight's or A1111's name; default the model's, else `dpmpp_2m`. */
   sampler: name<SamplerName>()({
     of: 'sampler',
-    description: "by Safelight's or A1111's name; default the model's, else dpmpp_2m",
+    description: "sampler, by Safelight's or A1111's name; default the model's, else dpmpp_2m",
     default: 'dpmpp_2m',
     byModel: true,
   }),
   /**
-   * The schedule of noise levels, by Safelight's or A1111's name; default the sampler name's own ("DPM++ 2M Karras"), the model's, else `karras`. `Automatic` is the one
-   * that A1111 runs the sampler with.
+   * Schedule of noise levels, by Safelight's or A1111's name. The default is the one in the sampler's name ("DPM++ 2M
+   * Karras"), else the model's, else `karras`. `Automatic` selects A1111's schedule for the sampler.
    */
   schedule: name<ScheduleName | 'automatic'>()({
     of: 'schedule',
-    description: "noise levels; default the model's, else karras",
+    description: "schedule of noise levels; default the model's, else karras",
   }),
   /**
-   * Noise levels of one's own in the place of `schedule` and `steps`: descending numbers above 0, and 0 as the last, which is appended where
-   * it is missing. One step goes from each to the next. Not with samplers that have noise levels of their own, such as `ddim`; up to 1 on a
-   * flow-matching model.
+   * Custom noise levels, which replace `schedule` and `steps`: descending numbers above 0, followed by 0 (appended if
+   * missing), with one step from each to the next. Rejected by samplers that compute their own noise levels, such as
+   * `ddim`; at most 1 for flow-matching models.
    */
   sigmas: descending({
-    description: 'noise levels in place of schedule and steps, descending; a last 0 is appended',
-    ...{ min: 1e-6, max: 1e6, most: 'maxSteps' },
+    description:
+      'custom noise levels instead of schedule and steps, descending; a final 0 is appended if missing',
+    ...{ min: 1e-6, max: 1e6, maxPositive: 'maxSteps' },
     infotext: { label: 'Sigmas' },
   }),
-  /** Noise of ancestral and SDE samplers (default 1), of DDIM (0), TCD (0.3); 0 to 10. */
+  /**
+   * Amount of noise added by the sampler, 0 to 10; default 1 for ancestral and SDE samplers, 0 for DDIM, 0.3 for TCD.
+   */
   eta: number({
-    description: 'noise of ancestral and SDE samplers (default 1) and DDIM (0)',
+    description: 'noise added by ancestral and SDE samplers (default 1) and DDIM (0)',
     ...{ min: 0, max: 10 },
     infotext: { label: 'Eta', also: ['Eta DDIM'] },
   }),
-  /** Karras' stochasticity for euler, heun and dpm2: default none. */
+  /** Stochasticity `S_churn` of Karras et al. 2022 for euler, heun and dpm2; default 0. */
   sChurn: number({
     description: 'stochasticity of euler, heun and dpm2; default 0',
     ...{ min: 0, max: 1e6 },
     infotext: { label: 'Sigma churn' },
   }),
-  /** Lowest and highest sigma that is churned; default all. */
+  /** Lowest sigma at which `sChurn` applies; default 0. */
   sTmin: number({
-    description: 'lowest sigma that is churned',
+    description: 'lowest sigma at which churn applies',
     ...{ min: 0, max: Number.POSITIVE_INFINITY },
     infotext: { label: 'Sigma tmin' },
   }),
+  /** Highest sigma at which `sChurn` applies; default Infinity. */
   sTmax: number({
-    description: 'highest sigma that is churned',
+    description: 'highest sigma at which churn applies',
     ...{ min: 0, max: Number.POSITIVE_INFINITY },
     infotext: { label: 'Sigma tmax' },
   }),
-  /** Multiplies the noise that samplers add, 0 to 10; default 1. */
+  /** Factor of the noise that samplers add, 0 to 10; default 1. */
   sNoise: number({
-    description: 'multiplies added noise; default 1',
+    description: 'factor of added noise; default 1',
     ...{ min: 0, max: 10 },
     infotext: { label: 'Sigma noise' },
   }),
-  /** Leaves out the last sigma before the end, as A1111 can; default false. */
+  /** Omits the last sigma above 0, like A1111's option of this name; default false. */
   discardPenultimate: boolean({
-    description: 'leave out the last sigma but one',
+    description: 'omit the last sigma above 0',
     default: false,
     infotext: { label: 'Discard penultimate sigma' },
   }),
-  /** Range and bend of the schedules that are formulas; default the model's range, and each schedule's rho. */
+  /** Lowest sigma of schedules computed by a formula; default the model's. */
   sigmaMin: number({
     description: "lowest sigma of formula schedules; default the model's",
     ...{ min: 1e-6, max: 1e6 },
     infotext: { label: 'Schedule min sigma' },
   }),
+  /** Highest sigma of schedules computed by a formula; default the model's. */
   sigmaMax: number({
     description: "highest sigma; default the model's",
     ...{ min: 1e-6, max: 1e6 },
     infotext: { label: 'Schedule max sigma' },
   }),
+  /** Exponent of the karras (default 7) and polyexponential (default 1) schedules. */
   rho: number({
-    description: 'bend of karras (7) and polyexponential (1)',
+    description: 'exponent of karras (7) and polyexponential (1)',
     ...{ min: 1e-3, max: 1e3 },
     infotext: { label: 'Schedule rho' },
   }),
-  /** Share of the conditional prediction's contrast that is restored after guidance (Lin et al. 2023), 0 (default) to 1. */
+  /** Fraction of the positive prediction's contrast restored after guidance (Lin et al. 2023), 0 (default) to 1. */
   guidanceRescale: number({
     description: 'contrast restored after guidance, 0 (default) to 1',
     ...{ min: 0, max: 1, default: 0 },
@@ -106,30 +114,33 @@ export const samplingFields = {
       also: ['CFG rescale', 'CFG Rescale', 'CFG Rescale phi', 'CFG Rescale φ'],
     },
   }),
-  /** Sigmas between which there is guidance, `[low, high]`; default everywhere. */
+  /** Range of sigmas `[low, high]` in which guidance applies; outside, a step costs half. Default: all sigmas. */
   guidanceInterval: interval({
-    description: 'sigmas between which there is guidance; outside of them half the work',
+    description: 'range of sigmas in which guidance applies; steps outside cost half',
     ...{ min: 0, max: Number.POSITIVE_INFINITY },
     infotext: { label: 'Guidance interval' },
   }),
-  /** Step caching: most evaluations run only the shallow part of the U-Net (faster, a little different). Default: none. */
+  /**
+   * Step caching (DeepCache): most evaluations run only the shallow layers of the U-Net, which is faster and changes
+   * the image slightly. Default: off.
+   */
   deepCache: object({
-    description: 'step caching (DeepCache): most evaluations run only the shallow part of the U-Net',
-    title: 'Step caching (faster, a little different):',
+    description: 'step caching (DeepCache): most evaluations run only the shallow layers of the U-Net',
+    title: 'Step caching (faster, slightly different image):',
     flag: { prefix: 'deepcache', itself: false },
     fields: {
-      /** Evaluations of the U-Net from one whole one to the next, 1 (no caching) to 1000; default 3. */
+      /** Runs the full U-Net on every `interval`th evaluation, 1 (no caching) to 1000; default 3. */
       interval: integer({
-        description: 'run the whole U-Net only every n evaluations; 3 if a branch is given',
+        description: 'run the full U-Net only on every nth evaluation; default 3 if a branch is given',
         ...{ min: 1, max: 1000, default: 3 },
         infotext: { label: 'DeepCache interval', always: true },
       }),
       /**
-       * The part that runs in between, numbered as in the DeepCache package: three branches a level from the finest on; default 0, the
-       * least.
+       * Layers that run in between, numbered as in the DeepCache package: three branches per level, starting at the
+       * finest. Default 0, the fewest layers.
        */
       branch: integer({
-        description: 'how much of it runs in between: three branches a level; default 0, the least',
+        description: 'layers that run in between, three branches per level; default 0, the fewest',
         ...{ min: 0, max: MAX_BRANCH, default: 0 },
         infotext: { label: 'DeepCache branch', always: true },
       }),

@@ -1,32 +1,32 @@
-/** Options of the image to begin from (image to image). */
+/** Options of the initial image (image to image). */
 import { resizeModes } from '../../image/resize-mode.js';
 import { checkTensor } from '../../tensor/check-tensor.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { choice, custom, image, number } from '../field.js';
 
 export const sourceFields = {
-  /** The image to begin from (image to image). */
-  init: image({ description: 'begin from this image', flag: { short: 'i' } }),
-  /** A latent to begin from in the place of `init`: clean, `[1 or count, C, h, w]`, as `pipeline.encode` gives it. */
+  /** Initial image, for image to image. */
+  init: image({ description: 'initial image', flag: { short: 'i' } }),
+  /** Initial latent instead of `init`: noise-free, `[1 or count, C, h, w]`, as returned by `pipeline.encode`. */
   latent: custom({
-    description: 'begin from this latent',
+    description: 'initial latent',
     check: (name, value): Tensor => checkTensor(name, value, ['B', 'C', 'h', 'w']),
   }),
-  /** Distance to go from `init` or `latent`: 0 keeps it, 1 begins from noise; default 0.75. */
+  /** Denoising strength, 0 (keeps `init` or `latent`) to 1 (starts from noise); default 0.75. */
   strength: number({
-    description: 'how far to go from it: 0 keeps it, 1 begins from noise; default 0.75',
+    description: 'denoising strength, 0 (keeps the initial image) to 1 (starts from noise); default 0.75',
     ...{ min: 0, max: 1, default: 0.75 },
   }),
-  /** Latent of `init`: the mean of the encoder's distribution (default) or a sample of it. */
+  /** Latent of `init`: the mean of the encoder's distribution (default) or a sample from it. */
   posterior: choice(['mean', 'sample'], {
-    description: "its latent: the encoder's mean (default) or a sample",
+    description: "latent of the initial image: the mean of the encoder's distribution (default) or a sample",
     default: 'mean',
     flag: { argument: 'kind' },
     infotext: { label: 'Posterior' },
   }),
-  /** The way `init` becomes the size asked for; default `resize`. */
+  /** Method of fitting `init` to the requested size; default `resize`. */
   resizeMode: choice(resizeModes, {
-    description: 'how it becomes the size asked for; default resize',
+    description: 'method of fitting the initial image to the requested size; default resize',
     default: 'resize',
     labels: {
       ...{ resize: 'Just resize', crop: 'Crop and resize', fill: 'Resize and fill' },
@@ -35,9 +35,9 @@ export const sourceFields = {
     flag: { argument: 'kind' },
     infotext: { label: 'Resize mode' },
   }),
-  /** Multiplies the noise laid on `init`, 0 to 1.5; default 1. */
+  /** Factor of the noise added to `init`, 0 to 1.5; default 1. */
   initialNoiseMultiplier: number({
-    description: 'multiplies the noise laid on it; default 1',
+    description: 'factor of the noise added to the initial image; default 1',
     ...{ min: 0, max: 1.5, default: 1 },
     infotext: { label: 'Noise multiplier' },
   }),

@@ -1,15 +1,18 @@
-/** Options by the labels of their fields in generation parameters. */
+/** Lookup of options by the labels of their fields in generation parameters. */
 import { generationFields } from '../declarations/generation.js';
 import { entriesOf, type Field, type Fields } from '../field.js';
 
 export interface LabeledOption {
-  /** The option that has this one (`hires`); empty at the top. */
+  /** Name of the containing option (`hires`); empty at the top level. */
   readonly parent: string;
   readonly name: string;
   readonly field: Field;
 }
 
-/** Labels that are written, and those that are only read. Of fields that stand for several options, the strength's alone is here. */
+/**
+ * Options by all labels that are written or accepted when reading. Fields of several options are handled elsewhere,
+ * except the strength.
+ */
 export const optionsByLabel: ReadonlyMap<string, LabeledOption> = new Map([
   ...entriesByLabel(generationFields, ''),
   ['Denoising strength', { parent: '', name: 'strength', field: generationFields.strength }] as const,
@@ -19,6 +22,6 @@ function entriesByLabel(fields: Fields, parent: string): [label: string, option:
   return entriesOf(fields).flatMap(([name, field]): [string, LabeledOption][] => {
     if (field.kind === 'object') return entriesByLabel(field.fields, name);
     const { label, also = [] } = field.infotext ?? {};
-    return label === undefined ? [] : [label, ...also].map((one) => [one, { parent, name, field }]);
+    return label === undefined ? [] : [label, ...also].map((key) => [key, { parent, name, field }]);
   });
 }

@@ -1,4 +1,4 @@
-/** From the texts that an image carries to the options that make it again. */
+/** Restores the options that regenerate an image from the texts in its file. */
 import { type UnsupportedKind, unsupportedSyntax } from '../../conditioning/unsupported-syntax.js';
 import { invalidOption } from '../../errors.js';
 import { matters, namesOfHashes, writtenByOthers } from '../../image/parameter-fields.js';
@@ -6,24 +6,24 @@ import { parseParameters } from '../../image/parameters.js';
 import type { Warning } from '../../warnings.js';
 import type { GenerationOptions } from '../declarations/generation.js';
 import type { HiresOptions } from '../declarations/hires.js';
-import { EXACT, parseExact } from '../exact.js';
+import { EXACT_KEY, parseExact } from '../exact.js';
 import { type LabeledOption, optionsByLabel } from './labels.js';
 import { restoreSamplers, samplerFields } from './samplers.js';
 import { parseSize, parseValue, type Size } from './values.js';
 
-/** The content of a text; images (`init`, `mask`) are not in it. */
+/** Options read from the texts of an image. Images (`init`, `mask`) are not included. */
 export interface Restored {
   readonly options: GenerationOptions;
-  /** Name of the model, where it is written. */
+  /** Name of the model, if the text contains it. */
   readonly model: string | undefined;
-  /** Settings that the image was made with and that `options` cannot give, by the names of their fields. */
+  /** Settings in the text that have no equivalent in `options`, by field name. */
   readonly unrestored: readonly UnrestoredSetting[];
   /** One NOT_RESTORED warning that lists them, or none. */
   readonly warnings: readonly Warning[];
 }
 
 export interface UnrestoredSetting {
-  /** As A1111 writes it (`VAE`, `Hires upscaler`); `LoRA` and the like for networks in a prompt. */
+  /** Field name as A1111 writes it (`VAE`, `Hires upscaler`), or the kind of a network in the prompt (`LoRA`). */
   readonly name: string;
   readonly value: string;
 }
@@ -33,17 +33,18 @@ type Hires = { -readonly [K in keyof HiresOptions]?: HiresOptions[K] };
 type Texts = Readonly<Record<string, string>>;
 
 /**
- * Reads the texts of an image, as `readPngText` gives them: Safelight's exact options (`safelight`) where they are there and right, else
- * A1111's generation parameters (`parameters`). A string is such parameters: A1111's own, Safelight's and those of programs that write
- * them alike. In parameters that Safelight did not write, a missing `RNG` is noise of the GPU (`rng: 'cuda'`) and a missing `Schedule type`
- * is `Automatic`, as A1111 reads them. Accepts every text; `generate` checks the options it is given.
- * @throws INVALID_OPTION for what is no text
+ * Restores options from the texts of an image as returned by `readPngText`: from Safelight's exact options
+ * (`safelight`) if they are present and valid, otherwise from A1111's generation parameters (`parameters`). A string
+ * is parsed as generation parameters, as written by A1111, Safelight and compatible programs. As in A1111, a missing
+ * `RNG` in parameters of other programs means GPU noise (`rng: 'cuda'`) and a missing `Schedule type` means
+ * `Automatic`. Accepts any text; `generate` validates the options.
+ * @throws INVALID_OPTION if `texts` is neither a string nor an object
  */
 export function restoreOptions(texts: string | Texts): Restored {
   if (typeof texts === 'string') return restoreInfotext(texts);
   if (typeof texts !== 'object' || texts === null || Array.isArray(texts))
-    throw invalidOption('texts', 'string, or texts as readPngText gives them', texts);
-  const exact = parseExact(texts[EXACT]);
+    throw invalidOption('texts', 'a string or an object of texts as returned by readPngText', texts);
+  const exact = parseExact(texts[EXACT_KEY]);
   if (!exact) return restoreInfotext(texts.parameters ?? '');
   const { options, model, unknown } = exact;
   return { options, model, unrestored: unknown, warnings: warningsOf(unknown) };
@@ -64,13 +65,13 @@ function restoreInfotext(text: string): Restored {
       SIZES.has(name) ||
       (name === 'Model' && !foreign) ||
       name === 'Lora hashes' ||
-      read(optionsByLabel.get(name), value, targets);
+      restoreField(optionsByLabel.get(name), value, targets);
     if (!known && matters(name, value)) lost.set(name, value);
   }
   for (const name of restoreSizes(fields, options, hires)) lost.set(name, fields[name]!);
   if (foreign && options.rng === undefined) options.rng = 'cuda';
   Object.assign(options, { ...samplers.options, ...options });
-  // They are as many as the sigmas say.
+  // The number of sigmas determines the steps.
   if (options.sigmas) delete options.steps;
   if (Object.keys(deepCache).length > 0) options.deepCache = deepCache;
   const unrestored = [
@@ -85,15 +86,15 @@ function restoreInfotext(text: string): Restored {
   };
 }
 
-/** The strength of a text with a second pass is that pass's. */
+/** Adds the second pass. `Denoising strength` of a text with a second pass refers to that pass. */
 function withHires(options: Options, hires: Hires): Options {
   if (Object.keys(hires).length === 0) return options;
   const { strength, ...rest } = options;
   return { ...rest, hires: { ...hires, ...(strength ? { strength } : {}) } };
 }
 
-/** @returns whether there was something to read, and it could be read */
-function read(
+/** Parses a field into its target. @returns false for an unknown field or an unparsable value */
+function restoreField(
   entry: LabeledOption | undefined,
   text: string,
   targets: Readonly<Record<string, object>>,
@@ -106,7 +107,7 @@ function read(
 
 const SIZES: ReadonlySet<string> = new Set(['Size', 'Hires resize', 'First pass size']);
 
-/** @returns names of fields that are no sizes */
+/** Restores the fields of sizes. @returns the names of those that cannot be parsed */
 function restoreSizes(fields: Texts, options: Options, hires: Hires): string[] {
   const size = parseSize(fields.Size ?? '');
   Object.assign(options, size);
@@ -114,7 +115,7 @@ function restoreSizes(fields: Texts, options: Options, hires: Hires): string[] {
   if (resize?.width) hires.width = resize.width;
   if (resize?.height) hires.height = resize.height;
   const first = parseSize(fields['First pass size'] ?? '');
-  // Before version 1.0, A1111 wrote the size of the second pass as the size.
+  // A1111 before 1.0 wrote the size of the second pass as `Size`.
   if (first && size) {
     Object.assign(options, first.width && first.height ? first : firstPassOf(size));
     Object.assign(hires, size);
@@ -122,7 +123,7 @@ function restoreSizes(fields: Texts, options: Options, hires: Hires): string[] {
   return [...SIZES].filter((name) => Object.hasOwn(fields, name) && !parseSize(fields[name]!));
 }
 
-/** The size that A1111 chose for the first pass then: about 512 x 512 pixels, on a grid of 64. */
+/** Size that A1111 before 1.0 chose for the first pass: about 512 x 512 pixels, rounded up to multiples of 64. */
 function firstPassOf({ width, height }: Size): Size {
   const scale = Math.sqrt((512 * 512) / (width * height));
   const onGrid = (side: number): number => Math.ceil((scale * side) / 64) * 64;
@@ -134,28 +135,26 @@ const KINDS: Readonly<Record<UnsupportedKind, string>> = {
   ...{ editing: 'Prompt editing', alternation: 'Alternation', AND: 'AND' },
 };
 
-/** Networks and other constructs in the prompts, and the LoRAs whose hashes are written beside them. */
+/** Lists networks and other unsupported syntax in the prompts, and LoRAs named in `Lora hashes` only. */
 function networksOf(prompts: readonly (string | undefined)[], fields: Texts): UnrestoredSetting[] {
-  const found = prompts.flatMap((prompt = '', i) =>
+  const inPrompts = prompts.flatMap((prompt = '', i) =>
     unsupportedSyntax(prompt, { negative: i % 2 === 1 }).map(({ kind, text }) => ({
       name: KINDS[kind],
       value: text,
     })),
   );
-  const written = found.map(({ value }) => value.split(':')[1]?.replace(/>$/, ''));
-  const hashed = namesOfHashes(fields['Lora hashes'] ?? '').filter((name) => !written.includes(name));
-  const all = [...found, ...hashed.map((value) => ({ name: 'LoRA', value }))];
-  return [...new Map(all.map((one) => [`${one.name} ${one.value}`, one])).values()];
+  const named = inPrompts.map(({ value }) => value.split(':')[1]?.replace(/>$/, ''));
+  const hashed = namesOfHashes(fields['Lora hashes'] ?? '').filter((name) => !named.includes(name));
+  const all = [...inPrompts, ...hashed.map((value) => ({ name: 'LoRA', value }))];
+  return [...new Map(all.map((setting) => [`${setting.name} ${setting.value}`, setting])).values()];
 }
 
-/** Characters of a value that the warning quotes. */
-const QUOTED = 60;
+/** Characters of a value quoted in the warning. */
+const MAX_QUOTED = 60;
 
 function warningsOf(unrestored: readonly UnrestoredSetting[]): Warning[] {
   if (unrestored.length === 0) return [];
-  const shown = (value: string) => (value.length > QUOTED ? `${value.slice(0, QUOTED)}...` : value);
+  const shown = (value: string) => (value.length > MAX_QUOTED ? `${value.slice(0, MAX_QUOTED)}...` : value);
   const list = unrestored.map(({ name, value }) => `${name} (${shown(value)})`).join(', ');
-  return [
-    { code: 'NOT_RESTORED', message: `The image was made with settings that are not restored: ${list}` },
-  ];
+  return [{ code: 'NOT_RESTORED', message: `Settings of the image that cannot be restored: ${list}` }];
 }

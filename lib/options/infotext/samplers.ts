@@ -1,4 +1,4 @@
-/** Samplers and schedules of generation parameters, with what A1111 does for them and does not write. */
+/** Restores samplers and schedules from generation parameters, including A1111 defaults that it does not write. */
 
 import { defined } from '../../defined.js';
 import { writtenByOthers } from '../../image/parameter-fields.js';
@@ -10,7 +10,7 @@ import type { HiresOptions } from '../declarations/hires.js';
 export interface RestoredSamplers {
   readonly options: Pick<GenerationOptions, 'sampler' | 'schedule' | 'eta' | 'discardPenultimate'>;
   readonly hires: Pick<HiresOptions, 'sampler' | 'schedule' | 'discardPenultimate'>;
-  /** Names of fields whose values are no sampler or schedule here. */
+  /** Names of fields whose sampler or schedule is unknown. */
   readonly unknown: readonly string[];
 }
 
@@ -22,35 +22,35 @@ export const samplerFields: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * @param fields of the text. Of other programs, a schedule that is not written is Automatic, and the samplers have the defaults that they
- *   have in A1111.
+ * Restores the options of samplers and schedules. In texts of other programs, a missing schedule is Automatic, and
+ * samplers have A1111's defaults.
  */
 export function restoreSamplers(fields: Readonly<Record<string, string>>): RestoredSamplers {
   const foreign = writtenByOthers(fields);
   const first = named(fields.Sampler, fields['Schedule type']);
   const second = named(unlessSame(fields['Hires sampler']), unlessSame(fields['Hires schedule type']));
   const schedule = first.schedule ?? (foreign ? AUTOMATIC : undefined);
-  // A1111's second pass has the schedule of the first, which Automatic settles for each sampler anew.
-  const again = second.sampler && foreign && schedule === AUTOMATIC ? AUTOMATIC : undefined;
+  // A1111's second pass uses the schedule of the first; Automatic is resolved for each sampler separately.
+  const secondSchedule = second.sampler && foreign && schedule === AUTOMATIC ? AUTOMATIC : undefined;
   const eta = foreign && !('Eta' in fields) ? first.info?.a1111Eta : undefined;
   const discards = foreign && first.info?.discardsPenultimate === true;
-  const discardsAgain = second.info?.discardsPenultimate ?? discards;
+  const secondDiscards = second.info?.discardsPenultimate ?? discards;
   return {
     options: {
       ...defined({ sampler: first.sampler, schedule, eta }),
       ...(discards ? { discardPenultimate: true } : {}),
     },
     hires: {
-      ...defined({ sampler: second.sampler, schedule: second.schedule ?? again }),
-      ...(foreign && discardsAgain !== discards && !('Discard penultimate sigma' in fields)
-        ? { discardPenultimate: discardsAgain }
+      ...defined({ sampler: second.sampler, schedule: second.schedule ?? secondSchedule }),
+      ...(foreign && secondDiscards !== discards && !('Discard penultimate sigma' in fields)
+        ? { discardPenultimate: secondDiscards }
         : {}),
     },
     unknown: [
-      ...(first.wrong.sampler ? ['Sampler'] : []),
-      ...(first.wrong.schedule ? ['Schedule type'] : []),
-      ...(second.wrong.sampler ? ['Hires sampler'] : []),
-      ...(second.wrong.schedule ? ['Hires schedule type'] : []),
+      ...(first.unknown.sampler ? ['Sampler'] : []),
+      ...(first.unknown.schedule ? ['Schedule type'] : []),
+      ...(second.unknown.sampler ? ['Hires sampler'] : []),
+      ...(second.unknown.schedule ? ['Hires schedule type'] : []),
     ],
   };
 }
@@ -59,24 +59,24 @@ interface Named {
   readonly sampler: string | undefined;
   readonly schedule: string | undefined;
   readonly info: SamplerInfo | undefined;
-  readonly wrong: { readonly sampler: boolean; readonly schedule: boolean };
+  readonly unknown: { readonly sampler: boolean; readonly schedule: boolean };
 }
 
-/** Versions of A1111 before 1.9 write both in one: `DPM++ 2M Karras`. */
+/** Resolves a sampler and schedule; A1111 before 1.9 writes both in one field: `DPM++ 2M Karras`. */
 function named(sampler: string | undefined, schedule: string | undefined): Named {
-  const found = sampler === undefined ? undefined : unlessUnknown(() => resolveSampler(sampler));
+  const resolved = sampler === undefined ? undefined : unlessUnknown(() => resolveSampler(sampler));
   const known = schedule !== undefined && unlessUnknown(() => resolveSchedule(schedule)) !== undefined;
-  const own = schedules.find(({ name }) => name === found?.schedule)?.label;
+  const implied = schedules.find(({ name }) => name === resolved?.schedule)?.label;
   const automatic = known && schedule.trim().toLowerCase() === 'automatic';
   return {
-    sampler: found && (found.schedule === undefined ? sampler : found.sampler.label),
-    schedule: known && !(automatic && own) ? schedule : own,
-    info: found?.sampler,
-    wrong: { sampler: sampler !== undefined && !found, schedule: schedule !== undefined && !known },
+    sampler: resolved && (resolved.schedule === undefined ? sampler : resolved.sampler.label),
+    schedule: known && !(automatic && implied) ? schedule : implied,
+    info: resolved?.sampler,
+    unknown: { sampler: sampler !== undefined && !resolved, schedule: schedule !== undefined && !known },
   };
 }
 
-/** A1111 writes `Use same sampler` where it writes anything. */
+/** Maps A1111's `Use same sampler` and `Use same scheduler` to undefined. */
 function unlessSame(name: string | undefined): string | undefined {
   return name === undefined || /^use same/i.test(name) ? undefined : name;
 }

@@ -1,4 +1,4 @@
-/** Values of options as generation parameters spell them. */
+/** Formatting and parsing of option values in generation parameters. */
 import type { ChoiceField, Field } from '../field.js';
 
 export interface Size {
@@ -6,7 +6,7 @@ export interface Size {
   readonly height: number;
 }
 
-/** @param value one that has passed the check */
+/** Formats a value. @param value a validated value of the option */
 export function textOf(field: Field, value: unknown): string {
   switch (field.kind) {
     case 'boolean':
@@ -40,8 +40,8 @@ export function parseSize(text: string): Size | undefined {
 }
 
 /**
- * The value of a text; undefined where it cannot be read, null where it stands for the default. Ranges are checked by whoever uses the
- * value.
+ * Parses a value. Returns undefined if the text cannot be parsed, null if it stands for the default. Does not check
+ * ranges.
  */
 export function parseValue(field: Field, text: string): unknown {
   switch (field.kind) {
@@ -52,13 +52,13 @@ export function parseValue(field: Field, text: string): unknown {
       return field.zeroIsNone && value === 0 ? null : value;
     }
     case 'seed': {
-      // A number that cannot be held to the last digit would be another seed.
+      // An integer beyond 2^53 would be rounded to another seed.
       const value = numberOf(text);
       return Number.isSafeInteger(value) && Number(value) >= 0 ? value : undefined;
     }
     case 'boolean': {
-      const found = (field.words ?? WORDS).indexOf(text.trim());
-      return found < 0 ? undefined : Boolean(found) === field.default ? null : Boolean(found);
+      const index = (field.words ?? WORDS).indexOf(text.trim());
+      return index < 0 ? undefined : Boolean(index) === field.default ? null : Boolean(index);
     }
     case 'choice':
       return choiceOf(field, text);
@@ -78,7 +78,7 @@ export function parseValue(field: Field, text: string): unknown {
       return sides.length === 1 ? sides[0] : sides;
     }
     case 'size':
-      // Sides of 0 or less are none.
+      // A side of 0 or less means that no size is set.
       if (/^(-\d+|0+)\s*x|x\s*(-\d+|0+)$/.test(text.trim())) return null;
       return parseSize(text);
     default:
@@ -91,11 +91,11 @@ function numberOf(text: string): number | undefined {
   return text.trim() === '' || Number.isNaN(value) ? undefined : value;
 }
 
-/** The value of a label, in any case. */
+/** Returns the value of a label, compared case-insensitively. */
 export function choiceOf<V extends string>(field: ChoiceField<V>, text: string): V | undefined {
   const wanted = text.trim();
   const same = (label: string): boolean => label.toLowerCase() === wanted.toLowerCase();
-  const found = field.values.find((value) => same(field.labels?.[value] ?? value));
+  const match = field.values.find((value) => same(field.labels?.[value] ?? value));
   const other = Object.entries(field.otherLabels ?? {}).find(([label]) => label === wanted);
-  return found ?? (other?.[1] as V | undefined) ?? field.otherwise;
+  return match ?? (other?.[1] as V | undefined) ?? field.otherwise;
 }

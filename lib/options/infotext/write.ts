@@ -1,4 +1,4 @@
-/** Options as A1111's generation parameters. */
+/** Formats options as A1111's generation parameters. */
 import { readFileSync } from 'node:fs';
 import { formatParameters } from '../../image/parameters.js';
 import { resolveSampler } from '../../sampling/samplers/index.js';
@@ -7,13 +7,13 @@ import { type GenerationOptions, generationFields } from '../declarations/genera
 import { entriesOf, type Fields } from '../field.js';
 import { formatSize, textOf } from './values.js';
 
-/** Fields that come first, as A1111 writes them; the others follow in the order of their declarations. */
+/** Fields that A1111 writes first; the others follow in the order of their declarations. */
 const HEAD = ['Steps', 'Sampler', 'Schedule type', 'CFG scale', 'Class', 'Seed', 'Size', 'Model'];
 
 /**
- * The text of one image; fields that have their default are left out, as A1111 does.
- * @param options as `imageOptions` gives them, with the image's own seeds and size
- * @param unwritten names of options that no text can hold, so that readers know of them
+ * Formats the generation parameters of an image. Omits most fields at their default, as A1111 does.
+ * @param options as returned by `imageOptions`, with the seeds and size of this image
+ * @param unwritten names of options that the text cannot store, written as the field `Unwritten`
  */
 export function formatInfotext(
   model: string,
@@ -51,7 +51,7 @@ function fieldsOf(fields: Fields, options: { readonly [name: string]: unknown })
   return Object.fromEntries(written);
 }
 
-/** Fields that stand for several options, or for options that need the registries. */
+/** Fields that combine several options or that need the registries of samplers and schedules. */
 function jointFields(options: GenerationOptions): Record<string, string> {
   const { width, height, hires } = options;
   const strength = hires?.strength ?? options.strength;
@@ -68,10 +68,10 @@ function jointFields(options: GenerationOptions): Record<string, string> {
     'Hires sampler': samplerLabel(hires?.sampler),
     'Hires schedule type': scheduleLabel(hires?.schedule),
   };
-  const given = Object.entries(fields).flatMap(([label, value]): [string, string][] =>
+  const entries = Object.entries(fields).flatMap(([label, value]): [string, string][] =>
     value === undefined ? [] : [[label, value]],
   );
-  return Object.fromEntries(given);
+  return Object.fromEntries(entries);
 }
 
 function samplerLabel(name: string | undefined): string | undefined {
@@ -88,12 +88,12 @@ function rename(fields: Record<string, string>, from: string, to: string): void 
   if (value !== undefined) fields[to] = value;
 }
 
-let known: string | undefined;
+let packageVersion: string | undefined;
 
-/** Of the package, from `lib/` and from `dist/` alike. */
+/** Returns the package version. The relative path is valid in `lib/` and in `dist/`. */
 function version(): string {
-  known ??= (
+  packageVersion ??= (
     JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
   ).version;
-  return known;
+  return packageVersion;
 }

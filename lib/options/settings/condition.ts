@@ -1,4 +1,4 @@
-/** Which of the options that say what to draw a model takes. */
+/** Checks prompt, negative prompt and class against the conditioning of a model. */
 import type { ConditionSource } from '../../checkpoint/model-descriptor.js';
 import { invalidOption, SafelightError } from '../../errors.js';
 import * as check from '../check.js';
@@ -14,60 +14,64 @@ export interface ConditionSettings {
 }
 
 /**
- * @param condition of the model; undefined while it is not known, which leaves open what has to be given
- * @throws INVALID_OPTION for what the model does not read, or cannot do without
+ * Resolves the conditioning options for a model.
+ * @param condition conditioning of the model; undefined if not yet known, which skips the checks
+ * @throws INVALID_OPTION for an option that the model does not support and for a missing required one
  */
 export function resolveCondition(
   options: ConditionOptions,
   condition: ConditionSource | undefined,
 ): ConditionSettings {
-  const { prompt: given, negative, class: label } = validate(conditionFields, options);
+  const { prompt: text, negative, class: label } = validate(conditionFields, options);
   if (condition?.kind === 'text') {
-    if (label !== undefined) throw wrong('class', 'This model reads a prompt and knows no classes', 'prompt');
-    return { prompt: promptText('prompt', given), negative, class: undefined };
+    if (label !== undefined) throw unsupported('class', 'This model is text-conditional', 'prompt');
+    return { prompt: promptText('prompt', text), negative, class: undefined };
   }
-  const prompt = given ?? '';
+  const prompt = text ?? '';
   if (condition === undefined) return { prompt, negative, class: label };
-  const read = prompt === '' ? (negative === '' ? undefined : 'negative') : 'prompt';
+  const textOption = prompt === '' ? (negative === '' ? undefined : 'negative') : 'prompt';
   if (condition.kind === 'class') {
     const classes = `a class from 0 to ${condition.classes - 1}`;
-    if (read) throw wrong(read, 'This model reads no text; it draws classes', `class (${classes})`);
-    if (label === undefined) throw invalidOption('class', `${classes}, which this model draws,`, label);
+    if (textOption) throw unsupported(textOption, 'This model is class-conditional', `class (${classes})`);
+    if (label === undefined) throw invalidOption('class', classes, label, 'the model is class-conditional');
     if (label >= condition.classes) throw invalidOption('class', classes, label);
     return { prompt, negative, class: label };
   }
-  if (read) throw wrong(read, 'This model reads no text; it draws without being told what');
-  if (label !== undefined)
-    throw wrong('class', 'This model knows no classes; it draws without being told what');
+  if (textOption) throw unsupported(textOption, 'This model is unconditional');
+  if (label !== undefined) throw unsupported('class', 'This model is unconditional');
   return { prompt, negative, class: undefined };
 }
 
-/** Guidance leads away from what stands for nothing; a model without that is not guided. @throws INVALID_OPTION */
+/**
+ * Sets `cfg` to 1 for models that guidance cannot be applied to: unconditional ones, and class-conditional ones
+ * without an unconditional class.
+ * @throws INVALID_OPTION for a class-conditional model if the caller requested another `cfg` than 1
+ */
 export function resolveGuidance(
   settings: SamplingSettings,
-  asked: number | undefined,
+  requestedCfg: number | undefined,
   condition: ConditionSource | undefined,
 ): SamplingSettings {
   const guided =
     condition?.kind !== 'none' && !(condition?.kind === 'class' && condition.unconditional === null);
   if (guided) return settings;
-  if (condition.kind === 'class' && asked !== undefined && asked !== 1) {
+  if (condition.kind === 'class' && requestedCfg !== undefined && requestedCfg !== 1) {
     throw new SafelightError(
       'INVALID_OPTION',
-      `Expected 1 for cfg but received ${asked}: this model has no class that stands for none, which guidance needs`,
+      `Expected 1 for cfg, received ${requestedCfg}: this model has no unconditional class, which guidance requires.`,
     );
   }
   return { ...settings, cfg: 1 };
 }
 
-/** Checks a prompt. @throws INVALID_OPTION unless it is a text of at most 120,000 characters */
+/** Checks a prompt. @throws INVALID_OPTION unless it is a string of at most 120,000 characters */
 export function promptText(name: string, value: unknown): string {
   return check.text(name, value, apiLimits.maxPrompt);
 }
 
-function wrong(option: string, why: string, instead?: string): SafelightError {
+function unsupported(option: string, reason: string, instead?: string): SafelightError {
   return new SafelightError(
     'INVALID_OPTION',
-    `${why}; leave out ${option}${instead ? ` and give ${instead}` : ''}`,
+    `${reason}; remove ${option}${instead ? ` and set ${instead}` : ''}`,
   );
 }

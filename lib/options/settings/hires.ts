@@ -1,4 +1,4 @@
-/** The second, larger pass as the pipeline takes it. */
+/** Resolves the options of the second, larger pass to the settings of the pipeline. */
 import { invalidOption } from '../../errors.js';
 import { resolveSampler } from '../../sampling/samplers/index.js';
 import { resolveSchedule } from '../../sampling/schedules/index.js';
@@ -15,13 +15,16 @@ export interface HiresSettings {
   readonly upscaler: HiresUpscaler;
   readonly prompt: string | undefined;
   readonly negative: string | undefined;
-  /** Complete: of the second pass. */
+  /** All sampling settings of the second pass. */
   readonly sampling: SamplingSettings;
 }
 
 type CheckedHires = NonNullable<CheckedOf<typeof hiresFields>['hires']>;
 
-/** @throws INVALID_OPTION beside an image to begin from, and for a sampler or schedule that there is not */
+/**
+ * Returns undefined without `hires`.
+ * @throws INVALID_OPTION together with `init`, and for an unknown sampler or schedule
+ */
 export function hiresSettings(
   hires: CheckedHires | undefined,
   init: unknown,
@@ -29,7 +32,11 @@ export function hiresSettings(
 ): HiresSettings | undefined {
   if (hires === undefined) return undefined;
   if (init !== undefined)
-    throw invalidOption('hires', 'no init beside it (it is a second pass of text to image)', hires);
+    throw invalidOption(
+      'hires',
+      'undefined together with init (it is a second pass of text to image)',
+      hires,
+    );
   const { scale, width, height, steps, strength, upscaler, prompt, negative } = hires;
   return {
     ...{ scale, width, height, steps, strength, upscaler, prompt, negative },
@@ -37,7 +44,7 @@ export function hiresSettings(
   };
 }
 
-/** The first pass's, but for what the second has of its own. */
+/** Returns the settings of the first pass with those given for the second. */
 function secondSampling(hires: CheckedHires, first: SamplingSettings): SamplingSettings {
   const named = hires.sampler === undefined ? undefined : resolveSampler(hires.sampler);
   const sampler = named?.sampler ?? first.sampler;
@@ -45,14 +52,17 @@ function secondSampling(hires: CheckedHires, first: SamplingSettings): SamplingS
   return {
     ...first,
     sampler,
-    // They are the first pass's; the second has a schedule of as many steps.
+    // Custom sigmas apply to the first pass only; the second uses a schedule with as many steps.
     sigmas: undefined,
     schedule: schedule === undefined ? first.schedule : resolveSchedule(schedule, sampler.automaticSchedule),
     discardPenultimate: hires.discardPenultimate ?? first.discardPenultimate,
   };
 }
 
-/** The second pass's size, and the size to enlarge to before the middle of it is cut out (another only if the ratio differs). */
+/**
+ * Size of the second pass, and the size to enlarge to before cropping the centre, which differs if the aspect ratio
+ * changes.
+ */
 export interface HiresTarget {
   readonly width: number;
   readonly height: number;
@@ -60,7 +70,7 @@ export interface HiresTarget {
   readonly coverHeight: number;
 }
 
-/** A1111's arithmetic: all sizes on the grid. */
+/** Computes the size of the second pass as A1111 does, rounded down to multiples of the downsampling factor. */
 export function hiresTarget(
   width: number,
   height: number,

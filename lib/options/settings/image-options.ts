@@ -1,4 +1,4 @@
-/** Options that determine an image, under one spelling: what is written into it. */
+/** The options that determine an image, normalized for storing them in the image file. */
 
 import { defined } from '../../defined.js';
 import type { GenerationOptions, generationFields } from '../declarations/generation.js';
@@ -16,14 +16,14 @@ interface Resolved {
 }
 
 /**
- * Without images, without what depends on the other images of a call (`count`, `batch`), and without options that have no effect beside
- * the others. Defaults are in it.
+ * Returns the options that determine an image, including defaults. Omits images and tensors, options that depend on
+ * the other images of the call (`count`, `batch`), and options without effect.
  */
 export function imageOptions(
   checked: CheckedOf<typeof generationFields>,
   { condition, sampling, hires }: Resolved,
 ): GenerationOptions {
-  const left: (keyof GenerationOptions)[] = [
+  const omitted: (keyof GenerationOptions)[] = [
     'init',
     'mask',
     'count',
@@ -32,11 +32,12 @@ export function imageOptions(
     'latent',
     'embeddings',
   ];
-  if (checked.init === undefined) left.push(...namesOf(sourceFields).filter((name) => !used(checked, name)));
-  if (sampling.sigmas) left.push('steps');
-  if (checked.mask === undefined) left.push(...namesOf(maskFields));
-  if (!checked.onlyMasked) left.push('padding');
-  if (checked.subseedStrength === 0) left.push('subseed');
+  if (checked.init === undefined)
+    omitted.push(...namesOf(sourceFields).filter((name) => !appliesToLatent(checked, name)));
+  if (sampling.sigmas) omitted.push('steps');
+  if (checked.mask === undefined) omitted.push(...namesOf(maskFields));
+  if (!checked.onlyMasked) omitted.push('padding');
+  if (checked.subseedStrength === 0) omitted.push('subseed');
   const options = {
     ...checked,
     ...condition,
@@ -44,12 +45,15 @@ export function imageOptions(
     ...samplerNames(sampling),
     hires: hires && hiresOptions(checked.hires, hires, sampling),
   };
-  for (const name of left) delete (options as Partial<typeof options>)[name];
+  for (const name of omitted) delete (options as Partial<typeof options>)[name];
   return defined(options);
 }
 
-/** A latent to begin from has a strength as an image has. */
-function used({ latent }: CheckedOf<typeof generationFields>, name: keyof GenerationOptions): boolean {
+/** True for source options that also apply to an initial latent. */
+function appliesToLatent(
+  { latent }: CheckedOf<typeof generationFields>,
+  name: keyof GenerationOptions,
+): boolean {
   return latent !== undefined && (name === 'strength' || name === 'initialNoiseMultiplier');
 }
 
@@ -57,24 +61,26 @@ function namesOf<F extends object>(fields: F): (keyof F)[] {
   return Object.keys(fields) as (keyof F)[];
 }
 
-/** Names of sampler and schedule: none of a schedule where the noise levels are given or the sampler's, none of a function. */
+/**
+ * Names of sampler and schedule; no schedule if sigmas are given or computed by the sampler, no name for a function.
+ */
 function samplerNames({ sampler, schedule, sigmas }: SamplingSettings) {
   return { sampler: sampler.name, schedule: sampler.ownsSchedule || sigmas ? undefined : schedule };
 }
 
-/** What differs from the first pass; a size leaves the scale without effect. */
+/** Options of the second pass that differ from the first; the scale is omitted if a size is given. */
 function hiresOptions(
   checked: CheckedOf<typeof generationFields>['hires'],
   { sampling, scale, width, height }: HiresSettings,
   first: SamplingSettings,
 ): GenerationOptions['hires'] {
-  const [own, before] = [samplerNames(sampling), samplerNames(first)];
+  const [second, before] = [samplerNames(sampling), samplerNames(first)];
   const differs = sampling.discardPenultimate !== first.discardPenultimate;
   return defined({
     ...checked,
     scale: (width ?? height) === undefined ? scale : undefined,
-    sampler: own.sampler === before.sampler ? undefined : own.sampler,
-    schedule: own.schedule === before.schedule ? undefined : own.schedule,
+    sampler: second.sampler === before.sampler ? undefined : second.sampler,
+    schedule: second.schedule === before.schedule ? undefined : second.schedule,
     discardPenultimate: differs ? sampling.discardPenultimate : undefined,
   });
 }

@@ -1,4 +1,4 @@
-/** Sampler, schedule and guidance as the sampling loop takes them. */
+/** Resolves the options of sampling to the settings of the denoising loop. */
 import type { GenerationDefaults } from '../../checkpoint/config/types.js';
 import { defined } from '../../defined.js';
 import { invalidOption } from '../../errors.js';
@@ -19,12 +19,13 @@ export interface DeepCacheSettings {
   readonly branch: number;
 }
 
+/** Sampler, schedule and guidance of a generation. */
 export interface SamplingSettings {
   readonly steps: number;
   readonly cfg: number;
   readonly sampler: RunnableSampler;
   readonly schedule: ScheduleName;
-  /** Noise levels in the place of the schedule's, descending, 0 at their end. */
+  /** Custom noise levels instead of the schedule's, descending, with a final 0. */
   readonly sigmas: readonly number[] | undefined;
   readonly sampling: SamplerOptions;
   readonly discardPenultimate: boolean;
@@ -38,18 +39,19 @@ export interface SamplingSettings {
   readonly deepCache: DeepCacheSettings | undefined;
 }
 
-/** Checked options of sampling. */
+/** Validated options of sampling. */
 export type CheckedSampling = CheckedOf<typeof samplingFields>;
 
-/** Options of sampling as the API takes them: what is a function is not declared, for it cannot be written down. */
+/** Options of sampling in the API, where the sampler may also be a function (which jobs and images cannot store). */
 export interface ApiSamplingOptions extends Omit<SamplingOptions, 'sampler'> {
   /**
-   * The sampler, by Safelight's or A1111's name, or a function of one's own (see docs/research.md); default the model's, else `dpmpp_2m`.
+   * Sampler, by Safelight's or A1111's name, or a custom function (see docs/research.md); default the model's, else
+   * `dpmpp_2m`.
    */
   readonly sampler?: NonNullable<SamplingOptions['sampler']> | SamplerFunction;
 }
 
-/** @throws INVALID_OPTION naming the option */
+/** Validates and resolves the options of sampling. @throws INVALID_OPTION naming the option */
 export function resolveSamplingOptions(
   options: ApiSamplingOptions,
   defaults: GenerationDefaults,
@@ -58,14 +60,15 @@ export function resolveSamplingOptions(
   return samplingSettings(validate(samplingFields, named, { defaults: { ...defaults } }), defaults, options);
 }
 
-/** The sampler's name; undefined for a function. */
+/** Returns the sampler's name; undefined for a function. */
 export function nameOf<T>(sampler: T | SamplerFunction): T | undefined {
   return typeof sampler === 'function' ? undefined : (sampler as T);
 }
 
 /**
- * @param given the options before their check, without defaults
- * @throws INVALID_OPTION for a sampler or schedule that there is not, and for sigmas beside what they stand in place of
+ * Resolves validated options of sampling.
+ * @param given the options before validation, without defaults
+ * @throws INVALID_OPTION for an unknown sampler or schedule, and for `sigmas` together with an option that they replace
  */
 export function samplingSettings(
   checked: CheckedSampling,
@@ -73,16 +76,17 @@ export function samplingSettings(
   given: ApiSamplingOptions,
 ): SamplingSettings {
   const { cfg, eta, sChurn, sTmin, sTmax, sNoise, sigmaMin, sigmaMax, rho } = checked;
-  const { sampler, schedule: own } =
+  const { sampler, schedule: impliedSchedule } =
     typeof given.sampler === 'function'
       ? { sampler: customSampler(given.sampler), schedule: undefined }
       : resolveSampler(checked.sampler);
-  const sigmas = ownSigmas(checked, given);
-  const schedule = checked.schedule ?? (sigmas ? undefined : own) ?? defaults.schedule ?? 'karras';
+  const sigmas = customSigmas(checked, given);
+  const schedule =
+    checked.schedule ?? (sigmas ? undefined : impliedSchedule) ?? defaults.schedule ?? 'karras';
   return {
     steps: sigmas ? sigmas.length - 1 : checked.steps,
     ...{ cfg, sampler, schedule: resolveSchedule(schedule, sampler.automaticSchedule), sigmas },
-    // What is left out is the sampler's to choose.
+    // Missing values get the sampler's own defaults.
     sampling: defined({ eta, sChurn, sTmin, sTmax, sNoise }),
     discardPenultimate: checked.discardPenultimate,
     range: { sigmaMin, sigmaMax, rho },
@@ -92,7 +96,7 @@ export function samplingSettings(
   };
 }
 
-/** Options that say how to make noise levels, of which `sigmas` are the result. */
+/** Options that determine the noise levels and therefore cannot be combined with `sigmas`. */
 export const replacedBySigmas = [
   'steps',
   'schedule',
@@ -102,8 +106,8 @@ export const replacedBySigmas = [
   'rho',
 ] as const;
 
-/** The sigmas that were given, with the 0 at their end. */
-function ownSigmas(
+/** Returns the option `sigmas` with a final 0, or undefined. */
+function customSigmas(
   { sigmas, discardPenultimate }: CheckedSampling,
   given: ApiSamplingOptions,
 ): readonly number[] | undefined {
@@ -114,12 +118,12 @@ function ownSigmas(
       continue;
     throw invalidOption(
       name,
-      'nothing beside sigmas (they are the noise levels, one more than the steps)',
+      'undefined together with sigmas (which define the noise levels and the number of steps)',
       value,
     );
   }
   const scheduled = typeof given.sampler === 'string' ? resolveSampler(given.sampler).schedule : undefined;
   if (scheduled !== undefined)
-    throw invalidOption('sampler', 'one without a schedule in its name beside sigmas', given.sampler);
+    throw invalidOption('sampler', 'a name without a schedule (because sigmas are given)', given.sampler);
   return sigmas.at(-1) === 0 ? sigmas : [...sigmas, 0];
 }

@@ -1,15 +1,20 @@
-/** Where "only masked" inpainting works: the box around the mask, in the ratio of the size that it is enlarged to. */
+/**
+ * Crop region of "only masked" inpainting: the bounding box of the mask, expanded to the aspect ratio of the
+ * generation.
+ */
 import type { ByteImage } from '../../image/resample.js';
 
 export interface Region {
   readonly left: number;
   readonly top: number;
-  /** First column and row beyond it. */
+  /** `right` and `bottom` are exclusive. */
   readonly right: number;
   readonly bottom: number;
 }
 
-/** The box of a mask's nonzero pixels and `padding` more, within the picture; undefined for a black mask. */
+/**
+ * Returns the bounding box of a mask's nonzero pixels with padding, clamped to the image; undefined for a black mask.
+ */
 export function maskRegion(mask: ByteImage, padding: number): Region | undefined {
   const { data, width, height } = mask;
   let [left, top, right, bottom] = [width, height, 0, 0];
@@ -30,22 +35,22 @@ export function maskRegion(mask: ByteImage, padding: number): Region | undefined
   };
 }
 
-/** The region made wider or taller until its ratio is `ratio` (width / height), as far as the picture reaches. */
+/** Expands the region in one direction to the aspect ratio `ratio` (width / height), as far as the image allows. */
 export function expandRegion(
   region: Region,
   ratio: number,
-  picture: { readonly width: number; readonly height: number },
+  image: { readonly width: number; readonly height: number },
 ): Region {
   const { left, top, right, bottom } = region;
   if ((right - left) / (bottom - top) > ratio) {
-    const [from, to] = grow(top, bottom, (right - left) / ratio, picture.height);
+    const [from, to] = grow(top, bottom, (right - left) / ratio, image.height);
     return { ...region, top: from, bottom: to };
   }
-  const [from, to] = grow(left, right, (bottom - top) * ratio, picture.width);
+  const [from, to] = grow(left, right, (bottom - top) * ratio, image.width);
   return { ...region, left: from, right: to };
 }
 
-/** Grows [from, to) to `length` on both sides alike, moved inward where it would leave [0, limit). */
+/** Grows [from, to) evenly on both sides to `length`, shifted to stay within [0, limit). */
 function grow(from: number, to: number, length: number, limit: number): [number, number] {
   const more = Math.trunc(length - (to - from));
   let start = from - Math.floor(more / 2);

@@ -1,4 +1,4 @@
-/** The end of a generation: latents decoded, each with what its image's texts say. */
+/** Decoding of a generation's latents to images with their texts. */
 import { combineSignals, isAborted, throwIfAborted } from '../../errors.js';
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import type { RgbImage } from '../../tensor/render.js';
@@ -8,7 +8,10 @@ import { exactOptionsOf, parametersOf } from '../metadata.js';
 import type { Settings } from '../options.js';
 import type { Plan } from './plan.js';
 
-/** One image of a call, with what its texts say. @param late aborted once a batch that ended early has waited long enough */
+/**
+ * Decodes one image of a call and adds its texts.
+ * @param late aborted at the time limit for decoding an unfinished batch
+ */
 export async function decodeOne(
   loaded: LoadedModel,
   settings: Settings,
@@ -27,7 +30,7 @@ export async function decodeOne(
 }
 
 /**
- * Decodes a latent. Draws its preview instead, which takes a small part of the time, once `hurry` is aborted, or `late` where the CPU
+ * Decodes a latent. Returns its preview instead, which is much faster, once `hurry` is aborted, or `late` if the CPU
  * decodes.
  */
 async function imageOf(
@@ -46,5 +49,5 @@ async function imageOf(
   }
   const { downsampleFactor } = loaded.facts;
   const [, , height = 0, width = 0] = latent.shape;
-  return loaded.preview.draw(latent.at(0), width * downsampleFactor, height * downsampleFactor);
+  return loaded.preview.render(latent.at(0), width * downsampleFactor, height * downsampleFactor);
 }

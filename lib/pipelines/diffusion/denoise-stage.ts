@@ -1,4 +1,4 @@
-/** The middle stage by itself: encodings in, a latent out. */
+/** The denoising stage of a pipeline: from encodings to latents. */
 import { invalidOption, SafelightError } from '../../errors.js';
 import type { DenoiseModel } from '../../families/shared/denoise-model.js';
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
@@ -15,7 +15,7 @@ import { initialNoiseScale } from '../../sampling/samplers/index.js';
 import type { RgbImage } from '../../tensor/render.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { OnWarning } from '../../warnings.js';
-import { copyGiven, type GivenTensors, rowsOf, sizeWith } from '../given-tensors.js';
+import { copyInitialTensors, type InitialTensors, rowsOf, sizeWith } from '../initial-tensors.js';
 import { checkControl, checkEdit, checkSize, checkTaps, resolveText } from '../options.js';
 import { type OnProgress, ProgressReporter } from '../progress.js';
 import type { GivenEncoding } from './check-encoding.js';
@@ -26,44 +26,48 @@ import { endSteps } from './denoising/end-steps.js';
 import { SessionSlot } from './denoising/session-slot.js';
 import { brownianRange, fullSigmas, partialSigmas } from './denoising/sigmas.js';
 import { guidanceOf } from './generation.js';
-import { encodeGiven } from './given-encodings.js';
 import { warnIfLarge } from './image-size.js';
 import { needsImage } from './ldm-inpaint.js';
+import { alignEncodings } from './prompt-encodings.js';
 import { maskedEverywhere } from './text-to-image.js';
 
 export interface DenoiseOptions extends ApiSamplingOptions {
-  /** Of `pipeline.encodeText`; of models that read text. */
+  /** Encoding of the prompt, as returned by `pipeline.encodeText`; required for text-conditional models. */
   readonly positive?: GivenEncoding;
-  /** Default: the empty prompt. */
+  /** Encoding of the negative prompt; default that of the empty prompt. */
   readonly negative?: GivenEncoding;
-  /** Of models that were trained on classes. */
+  /** Class index, for class-conditional models. */
   readonly class?: number;
-  /** Pixels; default the model's, or the latent's with `latent`. */
+  /** Width in pixels; default the model's, or the latent's with `latent`. */
   readonly width?: number;
+  /** Height in pixels, as `width`. */
   readonly height?: number;
-  /** Seed of the first picture, default 0 (-1: random), and how many, default 1. */
+  /** Seed of the first image; default 0, -1 for a random seed. */
   readonly seed?: number;
+  /** Number of images, 1 to 64; default 1. */
   readonly count?: number;
+  /** Random number generator; default `cpu`. */
   readonly rng?: Rng;
-  /** A clean latent `[1 or count, C, h, w]` to begin from, as `pipeline.encode` gives it. */
+  /** Initial latent without noise, `[1 or count, C, h, w]`, as returned by `pipeline.encode`. */
   readonly latent?: Tensor;
-  /** How far to go from it; default 0.75. */
+  /** Denoising strength for `latent`, 0 to 1; default 0.75. */
   readonly strength?: number;
-  /** The noise to begin from in the place of the seed's: `[1 or count, C, h, w]`, of unit variance. */
+  /** Initial noise instead of the seed's: `[1 or count, C, h, w]`, of unit variance. */
   readonly noise?: Tensor;
+  /** Names of U-Net nodes (see `pipeline.nodes`) whose values each step returns. */
   readonly taps?: readonly string[];
-  /** As in `generate`. */
+  /** Functions that modify values of U-Net nodes, as in `generate`. */
   readonly edit?: Edits;
-  /** Gives each step the network's predictions (`step.predictions`, `step.guided`); default false. */
+  /** Adds the network's predictions to each step (`step.predictions`, `step.guided`). Default false. */
   readonly predictions?: boolean;
   /**
-   * Called after each step; what is written into its latent counts. The next step waits for it. Samplers that take one image at a time
-   * (`dpm_adaptive`) finish the steps of one image before those of the next.
+   * Called after each step and awaited before the next; modifying the step's latent affects the following steps.
+   * Samplers with batches of one (`dpm_adaptive`) complete the steps of an image before those of the next.
    */
   readonly onStep?: (step: DenoiseStep) => void | Promise<void>;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
-  /** Called with each warning as it occurs. */
+  /** Receives each warning as it occurs. */
   readonly onWarning?: OnWarning;
 }
 
@@ -89,13 +93,13 @@ const KEYS: ReadonlySet<string> = new Set([
   ...Object.keys(samplingFields),
 ]);
 
-/** @returns `[count, C, h, w]`, as `pipeline.decode` takes it */
+/** Runs the denoising stage. @returns latents `[count, C, h, w]` for `pipeline.decode` */
 export async function denoiseStage(loaded: LoadedModel, options: DenoiseOptions): Promise<Tensor> {
   check.knownKeys('options', options, KEYS);
   const { facts } = loaded;
   const { signal, onProgress, warnings } = checkControl(options);
-  const asked = resolveSamplingOptions(options, facts.defaults);
-  const settings = resolveGuidance(asked, options.cfg, facts.condition);
+  const sampling = resolveSamplingOptions(options, facts.defaults);
+  const settings = resolveGuidance(sampling, options.cfg, facts.condition);
   const taps = checkTaps(options);
   const edit = checkEdit(options);
   const predictions = check.boolean('predictions', options.predictions ?? false);
@@ -104,7 +108,7 @@ export async function denoiseStage(loaded: LoadedModel, options: DenoiseOptions)
   const rng = check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']);
   const strength = check.number('strength', options.strength ?? 0.75, 0, 1);
   checkCallback('onStep', options.onStep);
-  const given = copyGiven(options, count, facts.latentChannels);
+  const given = copyInitialTensors(options, count, facts.latentChannels);
   const [channels, h, w] = latentShape(loaded, options, given);
   const conditioning = await conditioningOf(loaded, options, signal);
   const model = await loaded.denoiser(signal);
@@ -121,7 +125,7 @@ export async function denoiseStage(loaded: LoadedModel, options: DenoiseOptions)
   if (needsImage(loaded)) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      'This model draws beside a picture, which this stage does not take; use generate with init',
+      'This model is image-conditional, which the denoise stage does not support; use generate with init',
     );
   }
   warnIfLarge(warnings, pixels, facts.defaults);
@@ -133,13 +137,13 @@ export async function denoiseStage(loaded: LoadedModel, options: DenoiseOptions)
     ...{ conditioning, guidance: guidanceOf(settings), sessions },
     ...{ extra, deepCache: settings.deepCache, taps, predictions, edit, signal },
   };
-  /** Images [from, to) of the call. */
+  /** Prepares images [from, to) of the call. */
   const batch = (from: number, to: number): DenoiseRun => {
     const noise = createNoise({ rng, seeds: seeds.slice(from, to), size: channels * h * w, ...range });
     const start = given.latent && rowsOf(given.latent, from, to - from).data;
-    // Drawn in any case: samplers draw on from there.
-    const drawn = noise.next();
-    const unit = given.noise ? rowsOf(given.noise, from, to - from).data : drawn;
+    // Generated even if the caller passes noise, so that the sampler's noise is the same.
+    const seeded = noise.next();
+    const unit = given.noise ? rowsOf(given.noise, from, to - from).data : seeded;
     const first = start
       ? addNoise(noiseSchedule, start, unit, sigmas[0]!)
       : unit.map((value) => value * scale);
@@ -153,21 +157,21 @@ export async function denoiseStage(loaded: LoadedModel, options: DenoiseOptions)
     return await denoiseRuns(model, runs, {
       onStep: options.onStep,
       reporter: new ProgressReporter(onProgress),
-      draw: (x0) => loaded.preview.draw(x0.at(0), pixels.width, pixels.height),
+      preview: (x0) => loaded.preview.render(x0.at(0), pixels.width, pixels.height),
     });
   } finally {
     sessions[Symbol.dispose]();
   }
 }
 
-/** Runs batches one after the other. @returns their latents in one tensor */
+/** Runs batches in sequence. @returns their concatenated latents */
 async function denoiseRuns(
   model: DenoiseModel,
   runs: readonly DenoiseRun[],
-  to: {
+  observers: {
     readonly onStep: DenoiseOptions['onStep'];
     readonly reporter: ProgressReporter;
-    readonly draw: (x0: Tensor) => Promise<RgbImage>;
+    readonly preview: (x0: Tensor) => Promise<RgbImage>;
   },
 ): Promise<Tensor> {
   const latents: Tensor[] = [];
@@ -181,8 +185,8 @@ async function denoiseRuns(
         const { step, steps: all, x0 } = next.value;
         taken = step + 1;
         const planned = done + all * (runs.length - latents.length);
-        to.reporter.report('denoise', done + taken, planned, () => to.draw(x0));
-        await to.onStep?.(next.value);
+        observers.reporter.report('denoise', done + taken, planned, () => observers.preview(x0));
+        await observers.onStep?.(next.value);
       }
       latents.push(next.value.latent);
     } finally {
@@ -203,25 +207,25 @@ async function conditioningOf(
   if (condition.kind !== 'text') {
     for (const name of ['positive', 'negative'] as const)
       if (options[name] !== undefined)
-        throw invalidOption(name, 'nothing (this model reads no text)', options[name]);
+        throw invalidOption(name, 'undefined (the model is not text-conditional)', options[name]);
     const label = options.class;
-    const told = resolveCondition(label === undefined ? {} : { class: label }, condition);
-    return loaded.encode({ ...told, text }, signal);
+    const resolved = resolveCondition(label === undefined ? {} : { class: label }, condition);
+    return loaded.encode({ ...resolved, text }, signal);
   }
   if (options.class !== undefined)
-    throw invalidOption('class', 'nothing (this model reads a prompt)', options.class);
-  return encodeGiven(loaded, options, text, { signal });
+    throw invalidOption('class', 'undefined (the model is text-conditional)', options.class);
+  return alignEncodings(loaded, options, text, { signal });
 }
 
-/** Returns the shape of one image's latent. */
+/** Returns the shape of the latent of one image. */
 function latentShape(
   { facts }: LoadedModel,
   options: DenoiseOptions,
-  given: GivenTensors,
+  given: InitialTensors,
 ): [channels: number, height: number, width: number] {
   const { downsampleFactor, defaults, latentChannels } = facts;
-  const { width: wide, height: high } = checkSize(options, downsampleFactor);
-  const size = checkSize(sizeWith(given, { width: wide, height: high }, downsampleFactor), downsampleFactor);
+  const requested = checkSize(options, downsampleFactor);
+  const size = checkSize(sizeWith(given, requested, downsampleFactor), downsampleFactor);
   const { width = defaults.width, height = defaults.height } = size;
   return [latentChannels, height / downsampleFactor, width / downsampleFactor];
 }

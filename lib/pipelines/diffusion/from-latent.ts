@@ -1,15 +1,18 @@
-/** From a clean latent that the caller gives: image to image without an image. */
+/** Image to image from an initial latent passed by the caller. */
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { addNoise } from '../../sampling/noise-schedule.js';
 import { Tensor } from '../../tensor/tensor.js';
-import { rowsOf } from '../given-tensors.js';
+import { rowsOf } from '../initial-tensors.js';
 import type { Settings } from '../options.js';
 import { brownianRange, partialSigmas } from './denoising/sigmas.js';
 import type { Plan } from './plan.js';
 import { imageNoise } from './seeds.js';
 import { maskedEverywhere } from './text-to-image.js';
 
-/** @param latent `[1 or count, C, h, w]`, checked and of the settings' size */
+/**
+ * Plans a generation from a latent.
+ * @param latent `[1 or count, C, h, w]`, validated and of the size in the settings
+ */
 export async function planFromLatent(loaded: LoadedModel, settings: Settings, latent: Tensor): Promise<Plan> {
   const { sampling, from, signal } = settings;
   const { downsampleFactor, alignYourSteps } = loaded.facts;

@@ -1,4 +1,4 @@
-/** One call: prompts encoded, batches denoised, latents decoded. Yields every step of the sampler on the way. */
+/** Generation of images: encodes prompts, denoises batches and decodes latents. Yields each step of the sampler. */
 
 import { throwIfAborted, unlessAborted } from '../../errors.js';
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
@@ -6,55 +6,59 @@ import type { SamplingSettings } from '../../options/settings/sampling.js';
 import { type Guidance, type GuidancePair, guidanceBranches } from '../../sampling/guidance.js';
 import type { RgbImage } from '../../tensor/render.js';
 import type { Warning } from '../../warnings.js';
-import { checkGivenShape } from '../given-tensors.js';
 import type { GeneratedImage } from '../image-result.js';
+import { checkInitialShape } from '../initial-tensors.js';
 import type { Settings } from '../options.js';
 import { ProgressReporter } from '../progress.js';
+import { checkRunFits, type RunSize } from './check-run-memory.js';
 import { decodeOne } from './decode-image.js';
 import { type Denoised, type DenoiseStep, denoiseSteps } from './denoising/denoise-loop.js';
 import { endSteps } from './denoising/end-steps.js';
 import { SessionSlot } from './denoising/session-slot.js';
-import { checkRunFits, type RunSize } from './fit-run.js';
 import { planFromLatent } from './from-latent.js';
-import { encodeGiven } from './given-encodings.js';
 import { type HiresPlan, planHires } from './hires.js';
 import { warnIfLarge } from './image-size.js';
 import { planImageToImage } from './image-to-image.js';
 import { needsImage, planWithImage } from './ldm-inpaint.js';
 import type { Pass, Plan } from './plan.js';
+import { alignEncodings } from './prompt-encodings.js';
 import { batchSeeds, type ImageBatch } from './seeds.js';
 import { planTextToImage } from './text-to-image.js';
 
-/** A step of the sampler in a call. */
+/** A step of the sampler in a generation. */
 export interface GenerationStep extends DenoiseStep {
   /** 1, or 2 in the second pass of hires fix. */
   readonly pass: 1 | 2;
-  /** Position of the prompt in a list of them; 0 for a single one. */
+  /** Index of the prompt in a list of prompts; 0 for a single prompt. */
   readonly promptIndex: number;
-  /** Of the pictures of this batch. */
+  /** Seeds of the images of this batch. */
   readonly seeds: readonly number[];
-  /** What the batch's first picture (or the `index`th) looks like so far. */
+  /** Renders a preview of the batch's image at `index` (default 0). */
   preview(index?: number): Promise<RgbImage>;
 }
 
 export interface GenerateResult {
   readonly images: readonly GeneratedImage[];
-  /** Of the first image. */
+  /** Seed of the first image. */
   readonly seed: number;
-  /** From call to result. */
+  /** Duration of the call in seconds. */
   readonly seconds: number;
   readonly warnings: readonly Warning[];
 }
 
 /**
- * Milliseconds in which an unfinished batch is decoded where the CPU does it. Images after the first that take longer are given as their
- * previews: who ends a batch early waits for its answer, and is not to wait for eight decodings.
+ * Time limit in milliseconds for decoding an unfinished batch on the CPU; images after the first that exceed it are
+ * returned as previews, so that `finish` returns quickly.
  */
-const PATIENCE = 400;
+const MAX_DECODE_TIME = 400;
 
 type Steps<T> = AsyncGenerator<GenerationStep, T>;
 
-/** @throws every code of SafelightError that the stages name */
+/**
+ * Generates the images of a call.
+ * @throws INVALID_OPTION, FILE_NOT_FOUND, INVALID_IMAGE, ADAPTER_NOT_FOUND, ADAPTER_MISMATCH, UNSUPPORTED_ADAPTER,
+ *   UNSUPPORTED_MODEL, NOT_FINITE, DOES_NOT_FIT, OUT_OF_MEMORY, ABORTED, DISPOSED, and errors of loading a module
+ */
 export async function* generateSteps(loaded: LoadedModel, settings: Settings): Steps<GenerateResult> {
   const reporter = new ProgressReporter(settings.onProgress);
   const loras = await loaded.adapt(settings.loras, settings.warnings, settings.signal);
@@ -66,7 +70,7 @@ export async function* generateSteps(loaded: LoadedModel, settings: Settings): S
   }
 }
 
-/** @param patches name of the patch set that the network runs with */
+/** Generates images after LoRAs are registered. @param patches name of the patch set to apply */
 async function* adaptedSteps(
   loaded: LoadedModel,
   settings: Settings,
@@ -86,16 +90,16 @@ async function* adaptedSteps(
   const images: GeneratedImage[] = [];
   try {
     for (let first = 0; first < count && !(finish?.aborted && first > 0); first += batch) {
-      const pictures = { ...batchSeeds(settings, first, Math.min(batch, count - first)), first };
-      const made = yield* run.passes(plan, hires, pictures);
-      // Ended before the model saw this batch once: nothing of it is worth keeping beside finished images.
-      if (made.unfinished && made.evaluations === 0 && first > 0) break;
-      const late = made.unfinished ? AbortSignal.timeout(PATIENCE) : undefined;
-      for (const [i, own] of pictures.seeds.entries()) {
+      const imageBatch = { ...batchSeeds(settings, first, Math.min(batch, count - first)), first };
+      const denoised = yield* run.passes(plan, hires, imageBatch);
+      // A further batch that `finish` ended before its first evaluation is only noise and is dropped.
+      if (denoised.unfinished && denoised.evaluations === 0 && first > 0) break;
+      const late = denoised.unfinished ? AbortSignal.timeout(MAX_DECODE_TIME) : undefined;
+      for (const [i, imageSeed] of imageBatch.seeds.entries()) {
         reporter.report('decode', images.length, count);
-        const both = { seed: own, subseed: pictures.subseeds[i]! };
-        const latent = made.latent.slice([i, i + 1]);
-        images.push(await decodeOne(loaded, settings, plan, latent, both, i > 0 ? late : undefined));
+        const seeds = { seed: imageSeed, subseed: imageBatch.subseeds[i]! };
+        const latent = denoised.latent.slice([i, i + 1]);
+        images.push(await decodeOne(loaded, settings, plan, latent, seeds, i > 0 ? late : undefined));
       }
     }
   } finally {
@@ -108,7 +112,7 @@ async function* adaptedSteps(
 function planOf(loaded: LoadedModel, settings: Settings): Promise<Plan> {
   const { init, given } = settings;
   for (const tensor of Object.values(given))
-    if (tensor) checkGivenShape(given, [loaded.facts.latentChannels, tensor.shape[2]!, tensor.shape[3]!]);
+    if (tensor) checkInitialShape(given, [loaded.facts.latentChannels, tensor.shape[2]!, tensor.shape[3]!]);
   if (needsImage(loaded)) return planWithImage(loaded, settings);
   if (given.latent) return planFromLatent(loaded, settings, given.latent);
   return init ? planImageToImage(loaded, { ...settings, init }) : planTextToImage(loaded, settings);
@@ -132,10 +136,13 @@ async function prepare(
   if (hires) warnIfLarge(settings.warnings, hires, loaded.facts.defaults, { what: 'A second pass' });
   reporter.report('encode', 1, 2);
   const conditioning = await encode(loaded, settings);
-  // The second pass may have prompts of its own; the same ones are not encoded again.
-  const own = { prompt: settings.hires?.prompt ?? prompt, negative: settings.hires?.negative ?? negative };
-  const same = own.prompt === prompt && own.negative === negative;
-  const second = same ? conditioning : await loaded.encode({ ...settings, ...own }, signal);
+  // Different prompts of the second pass are encoded separately.
+  const secondPrompts = {
+    prompt: settings.hires?.prompt ?? prompt,
+    negative: settings.hires?.negative ?? negative,
+  };
+  const same = secondPrompts.prompt === prompt && secondPrompts.negative === negative;
+  const second = same ? conditioning : await loaded.encode({ ...settings, ...secondPrompts }, signal);
   const first = { ...plan, branches: guidanceBranches(conditioning, guidanceOf(settings.sampling)) };
   const passes: RunSize[] = [first];
   if (hires && settings.hires) {
@@ -150,15 +157,16 @@ async function prepare(
 function encode(loaded: LoadedModel, settings: Settings): Promise<GuidancePair> {
   const { embeddings, text, signal } = settings;
   if (!embeddings) return loaded.encode(settings, signal);
-  return encodeGiven(loaded, embeddings, text, { prefix: 'embeddings.', signal });
+  return alignEncodings(loaded, embeddings, text, { prefix: 'embeddings.', signal });
 }
 
+/** Returns the guidance of sampling settings. */
 export function guidanceOf(sampling: SamplingSettings): Guidance {
   const { cfg, guidanceInterval, guidanceRescale } = sampling;
   return { scale: cfg, interval: guidanceInterval, rescale: guidanceRescale };
 }
 
-/** The passes of one call, which count their steps together. */
+/** The passes of a call, with their combined progress. */
 class Run {
   readonly sessions = new SessionSlot();
   private done = 0;
@@ -166,29 +174,32 @@ class Run {
   constructor(
     private readonly loaded: LoadedModel,
     private readonly settings: Settings,
-    /** Of the first pass and of the second. */
+    /** Conditioning of the first and the second pass. */
     private readonly conditionings: readonly [GuidancePair, GuidancePair],
     private readonly patches: string | undefined,
     private readonly reporter: ProgressReporter,
-    /** Steps that are to come; corrected where a sampler takes others than its schedule has. */
+    /** Total number of steps; corrected if a sampler runs another number than its schedule has. */
     private planned: number,
   ) {}
 
-  /** Both passes of a batch; ended early, what the last evaluation saw, or the first pass's images where the second saw nothing. */
-  async *passes(plan: Plan, hires: HiresPlan | undefined, pictures: ImageBatch): Steps<Denoised> {
+  /**
+   * Runs the passes of a batch. If `finish` ends them early, returns the x0 of the last evaluation; if that is before
+   * the first evaluation of the second pass, the result of the first pass.
+   */
+  async *passes(plan: Plan, hires: HiresPlan | undefined, imageBatch: ImageBatch): Steps<Denoised> {
     const { finish } = this.settings;
-    const first = yield* this.pass(plan.pass(pictures), pictures.seeds, plan, 1);
+    const first = yield* this.pass(plan.pass(imageBatch), imageBatch.seeds, plan, 1);
     if (!hires || first.unfinished) return first;
     const before = first.latent;
     let second: Pass;
     try {
-      second = await unlessAborted(hires.pass(before, pictures, finish), finish);
+      second = await unlessAborted(hires.pass(before, imageBatch, finish), finish);
     } catch (error) {
       throwIfAborted(this.settings.signal);
       if (finish?.aborted) return first;
       throw error;
     }
-    const last = yield* this.pass({ ...second, before }, pictures.seeds, hires, 2);
+    const last = yield* this.pass({ ...second, before }, imageBatch.seeds, hires, 2);
     return last.evaluations === 0 ? first : last;
   }
 
@@ -222,7 +233,7 @@ class Run {
         }
         const step = next.value;
         const preview = (index = 0): Promise<RgbImage> =>
-          this.loaded.preview.draw(step.x0.at(index), size.width, size.height);
+          this.loaded.preview.render(step.x0.at(index), size.width, size.height);
         taken = step.step + 1;
         const planned = this.planned + step.steps - size.steps;
         this.reporter.report('denoise', this.done + taken, planned, preview);

@@ -1,4 +1,4 @@
-/** The second pass of hires fix: the first picture enlarged, noise on it, and the end of the schedule again. */
+/** The second pass of hires fix: enlarges the first image, adds noise and runs the end of the schedule again. */
 import { combineSignals } from '../../errors.js';
 import { imageTensor } from '../../families/shared/latents.js';
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
@@ -21,10 +21,11 @@ export interface HiresPlan {
   readonly width: number;
   readonly height: number;
   readonly steps: number;
-  /** The second pass of a batch, from the latents `[B, C, h, w]` of its first; `finish` stops the enlarging too. */
+  /** Prepares the second pass from the latents `[B, C, h, w]` of the first; `finish` also aborts the upscaling. */
   pass(latents: Tensor, seeds: ImageBatch, finish?: AbortSignal): Promise<Pass>;
 }
 
+/** Plans the second pass. @throws INVALID_OPTION for an unsupported size or number of steps */
 export async function planHires(
   loaded: LoadedModel,
   settings: Settings,
@@ -57,7 +58,7 @@ export async function planHires(
       const enlarged = await enlarge(loaded, latents, hires, target, combineSignals(signal, finish));
       const [, channels = 0, h = 0, w = 0] = enlarged.shape;
       const noise = imageNoise(
-        // What was given is the first pass's, of another size.
+        // Tensors passed by the caller have the size of the first pass.
         { ...settings, given: {} },
         seeds,
         [channels, h, w],
@@ -97,9 +98,9 @@ async function enlarge(
     ]);
   }
   const codec = await loaded.codec(signal);
-  const [pictures = 0, ...shape] = latents.shape;
+  const [count = 0, ...shape] = latents.shape;
   const enlarged: Tensor[] = [];
-  for (let i = 0; i < pictures; i++) {
+  for (let i = 0; i < count; i++) {
     const decoded = await codec.decode(latents.at(i).reshape([1, ...shape]), { signal });
     const image = { ...toPixels(decoded), channels: 3 };
     const { coverWidth, coverHeight } = target;

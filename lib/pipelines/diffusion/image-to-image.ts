@@ -1,4 +1,4 @@
-/** From a picture, or a part of one, as A1111 does it. */
+/** Image to image and inpainting, following A1111. */
 import { invalidOption } from '../../errors.js';
 import type { EncodedImage } from '../../families/shared/latent-codec.js';
 import { imageTensor } from '../../families/shared/latents.js';
@@ -18,21 +18,25 @@ import { type PreparedImage, prepareImage, prepareMasked } from './inpaint.js';
 import type { Pass, Plan } from './plan.js';
 import { type ImageBatch, imageNoise } from './seeds.js';
 
-/** What was encoded of the picture, and the mask at the latent's size. */
+/** The encoded image, and the mask at the size of the latent. */
 interface Encoded {
-  /** With `resizeMode: 'latent'` of the picture's own size. */
-  readonly picture: EncodedImage;
-  /** Of the latent that is worked on. */
+  /** The image's latent; with `resizeMode: 'latent'` of the image's own size. */
+  readonly image: EncodedImage;
+  /** Size of the latent of the generation. */
   readonly height: number;
   readonly width: number;
-  /** `[h, w]`, 1 where it is repainted, 0 elsewhere. */
+  /** `[h, w]`, 1 in areas to repaint, 0 elsewhere. */
   readonly mask: Float32Array | undefined;
-  /** For inpainting models: `[1, 1, h, w]`, and the picture that is gray where it is masked. */
+  /** For inpainting models: the mask `[1, 1, h, w]`, and the encoded image with masked pixels in grey. */
   readonly hint: { readonly mask: Tensor; readonly masked: EncodedImage } | undefined;
 }
 
 type ImageSettings = Settings & { readonly init: InitSettings };
 
+/**
+ * Plans a generation from an image.
+ * @throws INVALID_OPTION, FILE_NOT_FOUND, INVALID_IMAGE, and errors of loading modules
+ */
 export async function planImageToImage(loaded: LoadedModel, settings: ImageSettings): Promise<Plan> {
   const { facts } = loaded;
   const { signal, sampling, mask, init } = settings;
@@ -41,14 +45,14 @@ export async function planImageToImage(loaded: LoadedModel, settings: ImageSetti
   const prepared = mask
     ? await prepareMasked(original, mask, width, height, init.resizeMode, signal)
     : await prepareImage(original, width, height, init.resizeMode, signal);
-  const own = init.resizeMode === 'latent' && !mask?.onlyMasked;
-  // The image's own size is encoded then, whatever size is asked for.
-  if (own)
+  const encodesOriginal = init.resizeMode === 'latent' && !mask?.onlyMasked;
+  // With resizeMode latent, the image is encoded at its own size regardless of the requested size.
+  if (encodesOriginal)
     warnIfLarge(settings.warnings, original, facts.defaults, {
-      ...{ what: 'init, which resizeMode latent encodes whole,', effect: 'it takes long' },
+      ...{ what: 'init, encoded at its full size by resizeMode latent,', effect: 'encoding is slow' },
     });
   const encoded = await encode(loaded, prepared, {
-    image: own ? await onGrid(original, facts.downsampleFactor, signal) : prepared.image,
+    image: encodesOriginal ? await onGrid(original, facts.downsampleFactor, signal) : prepared.image,
     round: mask?.round ?? true,
     signal,
   });
@@ -69,23 +73,24 @@ export async function planImageToImage(loaded: LoadedModel, settings: ImageSetti
 }
 
 /**
- * The size asked for, else the image's, rounded down to the latent grid and scaled down to the model's pixel count, which is warned of.
- * @param option what the image was given as
+ * Returns the requested size, otherwise that of the image, rounded down to multiples of the downsampling factor and
+ * scaled down to the model's pixel count with a warning.
+ * @param option subject of the warning
  * @throws INVALID_OPTION
  */
 export function sizeFrom(
-  asked: { readonly width: number | undefined; readonly height: number | undefined },
+  requested: { readonly width: number | undefined; readonly height: number | undefined },
   image: Size,
   { downsampleFactor, defaults }: Pick<ModelFacts, 'downsampleFactor' | 'defaults'>,
   warnings: Warnings,
   option = 'init',
 ): Size {
-  const { scaled, ...size } = fittingSize(asked, image, downsampleFactor, defaults);
+  const { scaled, ...size } = fittingSize(requested, image, downsampleFactor, defaults);
   const { width, height } = size;
   if (width < downsampleFactor || height < downsampleFactor) {
     throw invalidOption(
       'init',
-      `a picture of at least ${downsampleFactor} x ${downsampleFactor} pixels`,
+      `an image of at least ${downsampleFactor} x ${downsampleFactor} pixels`,
       `${image.width} x ${image.height}`,
     );
   }
@@ -94,7 +99,7 @@ export function sizeFrom(
   return size;
 }
 
-/** A picture at its own size, as far as the latent grid goes. */
+/** Resizes an image to its own size rounded down to multiples of the downsampling factor. */
 function onGrid(
   image: ByteImage,
   downsampleFactor: number,
@@ -108,70 +113,72 @@ function onGrid(
 async function encode(
   loaded: LoadedModel,
   prepared: PreparedImage,
-  how: { readonly image: ByteImage; readonly round: boolean; readonly signal: AbortSignal | undefined },
+  options: { readonly image: ByteImage; readonly round: boolean; readonly signal: AbortSignal | undefined },
 ): Promise<Encoded> {
-  const { signal } = how;
+  const { signal } = options;
   const codec = await loaded.codec(signal);
-  const picture = await codec.encode(imageTensor(how.image), { signal });
+  const encodedImage = await codec.encode(imageTensor(options.image), { signal });
   const { downsampleFactor } = loaded.facts;
   const [h, w] = [prepared.image.height / downsampleFactor, prepared.image.width / downsampleFactor];
-  const share = (byte: number): number => (how.round ? rounded(byte) : byte / 255);
+  const maskValue = (byte: number): number => (options.round ? rounded(byte) : byte / 255);
   const { mask } = prepared;
   const small = mask && (await resample(mask, w, h, 'bicubic', signal));
   return {
-    ...{ picture, height: h, width: w },
-    mask: small && Float32Array.from(small.data, share),
+    ...{ image: encodedImage, height: h, width: w },
+    mask: small && Float32Array.from(small.data, maskValue),
     hint: loaded.facts.extra === 'inpainting' ? await hintOf() : undefined,
   };
 
   async function hintOf() {
     const { width, height } = prepared.image;
     const image = imageTensor(prepared.image);
-    const hidden = mask ? Float32Array.from(mask.data, share) : new Float32Array(width * height).fill(1);
-    const seen = Tensor.from(
+    const hidden = mask ? Float32Array.from(mask.data, maskValue) : new Float32Array(width * height).fill(1);
+    const masked = Tensor.from(
       image.data.map((value, i) => value * (1 - hidden[i % hidden.length]!)),
       image.shape,
     );
     return {
       mask: interpolate(Tensor.from(hidden, [1, 1, height, width]), h, w, 'nearest'),
-      masked: await codec.encode(seen, { signal }),
+      masked: await codec.encode(masked, { signal }),
     };
   }
 }
 
-/** A byte of a mask as 0 or 1. */
+/** Rounds a byte of a mask to 0 or 1. */
 function rounded(byte: number): number {
   return byte >= 128 ? 1 : 0;
 }
 
-/** Latents of the picture, with noise of the first sigma on them. */
+/** Prepares a batch: the latents of the image with noise of the first sigma. */
 function begin(
   downsampleFactor: number,
   settings: ImageSettings,
   encoded: Encoded,
-  pictures: ImageBatch,
+  batch: ImageBatch,
   { full, ...levels }: PartialSigmas,
 ): Pass {
   const { rng, init } = settings;
-  const { seeds } = pictures;
-  const { height, width, picture } = encoded;
-  const [, channels = 0, ...sides] = picture.shape;
+  const { seeds } = batch;
+  const { height, width, image } = encoded;
+  const [, channels = 0, ...sides] = image.shape;
   const shape = [channels, height, width] as const;
-  const noise = imageNoise(settings, pictures, shape, downsampleFactor, brownianRange(full));
-  const isOwnSize = sides[0] !== height || sides[1] !== width;
-  // A sample of the posterior is the first thing drawn from a picture's generator, before its noise.
-  const draw = (source: NoiseSource) => (): Float32Array | undefined =>
+  const noise = imageNoise(settings, batch, shape, downsampleFactor, brownianRange(full));
+  const needsResize = sides[0] !== height || sides[1] !== width;
+  // A sample of the posterior uses the first numbers of an image's generator, before its noise.
+  const posteriorNoise = (source: NoiseSource) => (): Float32Array | undefined =>
     init.posterior === 'sample' ? source.next() : undefined;
-  const seen = picture.latents(draw(isOwnSize ? createNoise({ rng, seeds, size: picture.size }) : noise));
-  const sized = isOwnSize ? interpolate(seen, height, width, 'bilinear') : seen;
-  const batchOf = (latents: Tensor): Tensor => latents.repeat(seeds.length / latents.shape[0]!, 1, 1, 1);
+  const latents = image.latents(
+    posteriorNoise(needsResize ? createNoise({ rng, seeds, size: image.size }) : noise),
+  );
+  const sized = needsResize ? interpolate(latents, height, width, 'bilinear') : latents;
+  const batchOf = (rows: Tensor): Tensor => rows.repeat(seeds.length / rows.shape[0]!, 1, 1, 1);
   const clean = batchOf(sized);
   const latent = encoded.mask
     ? filled(clean, encoded.mask, settings, () => createNoise({ rng, seeds, size: noise.size }).next())
     : clean;
   const extra =
     encoded.hint &&
-    Tensor.cat([batchOf(encoded.hint.mask), batchOf(encoded.hint.masked.latents(draw(noise)))], 1);
+    Tensor.cat([batchOf(encoded.hint.mask), batchOf(encoded.hint.masked.latents(posteriorNoise(noise)))], 1);
   const first = noise.first();
   const { noiseSchedule, sigmas } = levels;
   const noisy = addNoise(noiseSchedule, latent.data, first, sigmas[0]!, init.noiseMultiplier);
@@ -185,7 +192,10 @@ function begin(
   };
 }
 
-/** What the masked part begins from: noise comes from a generator of its own, so it is the picture's first noise. */
+/**
+ * Applies the fill to the masked area. Its noise comes from a separate generator with the same seed, so it equals the
+ * initial noise.
+ */
 function filled(latent: Tensor, mask: Float32Array, settings: Settings, fresh: () => Float32Array): Tensor {
   const fill = settings.mask?.fill;
   if (fill !== 'noise' && fill !== 'nothing') return latent;

@@ -1,6 +1,6 @@
 /**
- * Masks of image to image: what the encoder sees, which part of the latent may change, and how the picture returns into the
- * one it came from. The order of things is A1111's.
+ * Masks of image to image: preparation of the encoder's input and of the latent mask, and blending of the result into
+ * the original. The order of operations follows A1111.
  */
 import { SafelightError } from '../../errors.js';
 import { blurMask } from '../../image/blur.js';
@@ -14,15 +14,15 @@ import type { RgbImage } from '../../tensor/render.js';
 import { expandRegion, maskRegion } from './crop-region.js';
 
 export interface PreparedImage {
-  /** RGB at the size that is worked at. */
+  /** RGB image at the size of the generation. */
   readonly image: ByteImage;
-  /** At that size, 255 where it is repainted; undefined without a mask. */
+  /** Mask at that size, 255 in areas to repaint; undefined without a mask. */
   readonly mask: ByteImage | undefined;
-  /** The result, laid into the original. */
+  /** Blends the generated image into the original. */
   readonly finish: (result: RgbImage) => Promise<RgbImage>;
 }
 
-/** A picture without a mask: only brought to its size. */
+/** Resizes an image without a mask. */
 export async function prepareImage(
   original: ByteImage,
   width: number,
@@ -34,7 +34,11 @@ export async function prepareImage(
   return { image, mask: undefined, finish: async (result) => result };
 }
 
-/** @throws FILE_NOT_FOUND, INVALID_IMAGE, INVALID_OPTION for a mask without white where only the masked part is worked on */
+/**
+ * Prepares an image with a mask: inverts, resizes and blurs the mask, crops with `onlyMasked`, and fills the masked
+ * area.
+ * @throws FILE_NOT_FOUND, INVALID_IMAGE, INVALID_OPTION for a mask without white areas with `onlyMasked`
+ */
 export async function prepareMasked(
   original: ByteImage,
   settings: MaskSettings,
@@ -43,19 +47,22 @@ export async function prepareMasked(
   mode: ResizeMode,
   signal?: AbortSignal,
 ): Promise<PreparedImage> {
-  const read = maskOf(await readImage(settings.source, { alpha: 'keep' }), !settings.round);
-  const white = settings.invert ? { ...read, data: read.data.map((value) => 255 - value) } : read;
-  const sized = await fitTo(white, original.width, original.height, 'resize', signal);
+  const source = maskOf(await readImage(settings.source, { alpha: 'keep' }), !settings.round);
+  const oriented = settings.invert ? { ...source, data: source.data.map((value) => 255 - value) } : source;
+  const sized = await fitTo(oriented, original.width, original.height, 'resize', signal);
   const mask = await blurMask(sized, settings.blur, signal);
   const prepared = settings.onlyMasked
     ? await prepareRegion(original, mask, settings.padding, width, height, signal)
     : await prepareWhole(original, mask, width, height, mode, signal);
-  // Also where the latent is replaced after: the encoder must not see what is to go.
+  // Also for fills that replace the latent later: the encoder must not see the masked content.
   if (settings.fill === 'original') return prepared;
   return { ...prepared, image: await fillMasked(prepared.image, prepared.mask!, signal) };
 }
 
-/** Outside the mask, softened to twice its strength, the original's pixels return. */
+/**
+ * Prepares the full image. Outside the mask, doubled in strength to cover its soft edge, the original's pixels are
+ * restored.
+ */
 async function prepareWhole(
   original: ByteImage,
   blurred: ByteImage,
@@ -70,7 +77,7 @@ async function prepareWhole(
   return { image, mask, finish: async (result) => blend(image, withChannels(result), overlay) };
 }
 
-/** Only the mask's surroundings are worked on, enlarged to the full size, and pasted back. */
+/** Prepares only the region around the mask, enlarged to the size of the generation; the result is pasted back. */
 async function prepareRegion(
   original: ByteImage,
   blurred: ByteImage,
@@ -83,7 +90,7 @@ async function prepareRegion(
   if (!region) {
     throw new SafelightError(
       'INVALID_OPTION',
-      'The mask has no white, so there is nothing to repaint with onlyMasked',
+      'The mask has no white areas, but onlyMasked needs an area to repaint',
     );
   }
   const { left, top, right, bottom } = expandRegion(region, width / height, original);

@@ -1,7 +1,6 @@
 /**
- * Latent diffusion's models that draw beside a picture they are given as further channels: one repaints what a mask hides
- * (CompVis' `scripts/inpaint.py`), the other enlarges (its super-resolution; diffusers' `LDMSuperResolutionPipeline`). They begin
- * from noise alone.
+ * Image-conditional models of latent diffusion, which receive an image as additional input channels and start from
+ * noise: inpainting (CompVis' `scripts/inpaint.py`) and super-resolution (diffusers' `LDMSuperResolutionPipeline`).
  */
 import { invalidOption, SafelightError } from '../../errors.js';
 import { imageTensor } from '../../families/shared/latents.js';
@@ -17,30 +16,44 @@ import { prepareMasked } from './inpaint.js';
 import type { Plan } from './plan.js';
 import { planFromNoise } from './text-to-image.js';
 
-/** Whether a model needs a picture, and draws nothing without one. */
+/** True for models that require an image. */
 export function needsImage({ facts }: LoadedModel): boolean {
   return facts.extra === 'masked' || facts.extra === 'low_resolution';
 }
 
-/** @throws INVALID_OPTION for a picture or a mask that is missing, or is no use; FILE_NOT_FOUND, INVALID_IMAGE */
+/**
+ * Plans a generation with an image.
+ * @throws INVALID_OPTION for a missing image or a missing or unsupported mask; FILE_NOT_FOUND, INVALID_IMAGE
+ */
 export async function planWithImage(loaded: LoadedModel, settings: Settings): Promise<Plan> {
   const { init, mask } = settings;
-  const enlarges = loaded.facts.extra === 'low_resolution';
+  const superResolution = loaded.facts.extra === 'low_resolution';
   if (init === undefined) {
-    const what = enlarges ? 'a picture to enlarge' : 'a picture to repaint a part of';
-    throw invalidOption('init', `${what}, which this model cannot do without,`, init);
+    const purpose = superResolution ? 'super-resolution' : 'inpainting';
+    throw invalidOption('init', `an image (required by this ${purpose} model)`, init);
   }
-  if (enlarges) {
-    if (mask !== undefined) throw unfit('mask', 'This model enlarges pictures, all of them');
-    return planEnlargement(loaded, settings, init.source);
+  if (superResolution) {
+    if (mask !== undefined) throw unsupported('mask', 'This super-resolution model does not support masks');
+    return planSuperResolution(loaded, settings, init.source);
   }
   if (mask === undefined)
-    throw invalidOption('mask', 'a picture that is white where this model is to repaint', mask);
-  return planRepainting(loaded, settings, init, mask);
+    throw invalidOption(
+      'mask',
+      'an image that is white in areas to repaint (required by this inpainting model)',
+      mask,
+    );
+  return planInpainting(loaded, settings, init, mask);
 }
 
-/** The picture lies beside the latent at the latent's own size: of `factor` times its size, unless another is asked for. */
-async function planEnlargement(loaded: LoadedModel, settings: Settings, source: ImageSource): Promise<Plan> {
+/**
+ * Plans super-resolution: the image is concatenated with the latent at the size of the latent. The default output
+ * size is that of the image times the downsampling factor.
+ */
+async function planSuperResolution(
+  loaded: LoadedModel,
+  settings: Settings,
+  source: ImageSource,
+): Promise<Plan> {
   const { downsampleFactor } = loaded.facts;
   const original = await readImage(source);
   const { width = original.width * downsampleFactor, height = original.height * downsampleFactor } = settings;
@@ -55,7 +68,7 @@ async function planEnlargement(loaded: LoadedModel, settings: Settings, source: 
   return planFromNoise(loaded, settings, { width, height, extra: imageTensor(small) });
 }
 
-async function planRepainting(
+async function planInpainting(
   loaded: LoadedModel,
   settings: Settings,
   { source, resizeMode }: InitSettings,
@@ -64,29 +77,30 @@ async function planRepainting(
   const { signal } = settings;
   const original = await readImage(source);
   const { downsampleFactor, defaults } = loaded.facts;
-  // The reference works on images of twice the sides that the model was trained at.
-  const most = { ...defaults, width: 2 * defaults.width, height: 2 * defaults.height };
+  // The reference supports images of twice the side length of the training images.
+  const largest = { ...defaults, width: 2 * defaults.width, height: 2 * defaults.height };
   const { width, height } = sizeFrom(
     settings,
     original,
-    { downsampleFactor, defaults: most },
+    { downsampleFactor, defaults: largest },
     settings.warnings,
   );
-  // What the masked part begins from is noise; the model sees nothing of it.
-  const whole = { ...mask, fill: 'original', round: true } as const;
-  const prepared = await prepareMasked(original, whole, width, height, resizeMode, signal);
+  // The masked area starts from noise, so its initial content and soft mask values have no effect.
+  const binaryMask = { ...mask, fill: 'original', round: true } as const;
+  const prepared = await prepareMasked(original, binaryMask, width, height, resizeMode, signal);
   const hidden = Float32Array.from(prepared.mask!.data, (byte) => (byte >= 128 ? 1 : 0));
-  const extra = await hiddenImage(loaded, imageTensor(prepared.image), hidden, signal);
+  const extra = await maskedInput(loaded, imageTensor(prepared.image), hidden, signal);
   return { ...(await planFromNoise(loaded, settings, { width, height, extra })), finish: prepared.finish };
 }
 
 /**
- * What such a model sees: the latent of the picture, black where it is hidden, then where that is, from -1 to 1.
+ * Returns the additional input channels: the latent of the image with masked pixels in black, then the mask from -1
+ * to 1.
  * @param image `[1, 3, H, W]`
  * @param hidden `[H, W]`, 1 or 0
  * @returns `[1, C + 1, h, w]`
  */
-async function hiddenImage(
+async function maskedInput(
   loaded: LoadedModel,
   image: Tensor,
   hidden: Float32Array,
@@ -100,13 +114,13 @@ async function hiddenImage(
   const codec = await loaded.codec(signal);
   const latent = (await codec.encode(seen, { signal })).latents();
   const [, , h = 0, w = 0] = latent.shape;
-  const where = Tensor.from(
+  const mask = Tensor.from(
     hidden.map((value) => 2 * value - 1),
     [1, 1, height, width],
   );
-  return Tensor.cat([latent, interpolate(where, h, w, 'nearest')], 1);
+  return Tensor.cat([latent, interpolate(mask, h, w, 'nearest')], 1);
 }
 
-function unfit(option: string, why: string): SafelightError {
-  return new SafelightError('INVALID_OPTION', `${why}; leave out ${option}`);
+function unsupported(option: string, reason: string): SafelightError {
+  return new SafelightError('INVALID_OPTION', `${reason}; remove ${option}`);
 }

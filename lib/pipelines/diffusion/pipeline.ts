@@ -1,4 +1,4 @@
-/** Text to image, and everything on the way, with one model. */
+/** Pipeline of diffusion models: text to image, image to image, inpainting, and their individual stages. */
 
 import type { MemoryInfo, NodeInfo } from '../../binding/types.js';
 import { starterModel } from '../../checkpoint/open.js';
@@ -34,42 +34,49 @@ import {
 } from './stages.js';
 import { GenerationStream } from './stream.js';
 
-/** What a pipeline's model is. */
+/** Properties of a pipeline's model. */
 export interface PipelineInfo {
+  /** Absolute path of the file or folder. */
   readonly path: string;
+  /** File or folder name without its extension. */
   readonly name: string;
+  /** Family such as `sd1` or `sdxl`. */
   readonly family: string;
-  /** The quantity that the network predicts. */
+  /** Quantity that the network predicts. */
   readonly prediction: Prediction;
-  /** Pixels; what `generate` makes unless told otherwise. */
+  /** Default width of images in pixels. */
   readonly width: number;
+  /** Default height of images in pixels. */
   readonly height: number;
-  /** Pixels a side that one number of the latent stands for, and numbers for each such square. */
+  /** Downsampling factor: image pixels per latent element along each side, such as 8. */
   readonly factor: number;
+  /** Channels of the latent. */
   readonly latentChannels: number;
-  /** Those of the model that `nodes` and `tap` know. */
+  /** Modules accepted by `nodes` and `tap`. */
   readonly modules: readonly ModuleName[];
 }
 
 /**
- * A model ready to make pictures. Calls may overlap: each module works through its runs in order. Everything heavy happens on
- * the modules' own threads.
+ * A loaded diffusion model. Calls may overlap: each module executes its runs in order, on its own threads.
  */
 export class Pipeline implements AsyncDisposable {
   private disposed = false;
 
-  /** @param model as a family loads it; `Pipeline.load` is for everybody else */
+  /** For internal use; call `Pipeline.load`. */
   constructor(private readonly model: LoadedModel) {}
 
   /**
-   * @param path a diffusers folder or a safetensors file; default: the small model that comes with the package
-   * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION, OUT_OF_MEMORY,
-   *   BACKEND_UNAVAILABLE, BINARY_NOT_FOUND, ABORTED
+   * Loads a model.
+   * @param path a diffusers folder, a single file, or the name of a bundled or downloaded model; default the bundled
+   *   starter model
+   * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION,
+   *   OUT_OF_MEMORY, BACKEND_UNAVAILABLE, BINARY_NOT_FOUND, ABORTED
    */
   static async load(path: string = starterModel, options: LoadPipelineOptions = {}): Promise<Pipeline> {
     return new Pipeline(await loadModel(path, options, diffusionFamilies));
   }
 
+  /** Properties of the model. @throws DISPOSED */
   get info(): PipelineInfo {
     const { facts, source } = this.open();
     return {
@@ -86,80 +93,93 @@ export class Pipeline implements AsyncDisposable {
   }
 
   /**
-   * Makes pictures of a prompt: from noise, from a picture (`init`), or repainting a part of one (`mask`).
-   * @throws INVALID_OPTION, FILE_NOT_FOUND and INVALID_IMAGE (`init`, `mask`), NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED
+   * Generates images: from noise, from an image (`init`), or repainting a part of an image (`mask`).
+   * @throws INVALID_OPTION, FILE_NOT_FOUND and INVALID_IMAGE (`init`, `mask`), NOT_FINITE, OUT_OF_MEMORY, ABORTED,
+   *   DISPOSED
    */
   async generate(options: GenerateOptions): Promise<GenerateResult> {
     return this.stream(options).result;
   }
 
   /**
-   * The same, step by step: `for await (const step of stream) ...`, then `await stream.result`. A step's latent may be changed.
-   * Work goes on only while steps are asked for.
+   * Generates images step by step: `for await (const step of stream) ...`, then `await stream.result`. The latent of
+   * a step may be modified. Sampling continues only while steps are requested.
+   * @throws INVALID_OPTION, DISPOSED; the stream as `generate`
    */
   stream(options: GenerateOptions): GenerationStream {
     const loaded = this.open();
     const { defaults, downsampleFactor, condition } = loaded.facts;
-    const asked = loaded.lean ? { batch: 1, ...options } : options;
+    const withBatch = loaded.lean ? { batch: 1, ...options } : options;
     return new GenerationStream(
-      generateEach(loaded, resolveEach(asked, defaults, downsampleFactor, condition)),
+      generateEach(loaded, resolveEach(withBatch, defaults, downsampleFactor, condition)),
     );
   }
 
-  /** The windows of tokens that a prompt becomes, for the first text encoder. */
+  /**
+   * Tokenizes a prompt and splits it into chunks for the first text encoder.
+   * @throws INVALID_OPTION, UNSUPPORTED_MODEL, DISPOSED
+   */
   async tokenize(text: string, options: TokenizeOptions = {}): Promise<Chunk[]> {
     return tokenizeStage(this.open(), text, options);
   }
 
-  /** A prompt as the U-Net attends to it. @throws INVALID_OPTION, NOT_FINITE, ABORTED, DISPOSED */
+  /** Encodes a prompt to text embeddings. @throws INVALID_OPTION, UNSUPPORTED_MODEL, NOT_FINITE, ABORTED, DISPOSED */
   async encodeText(prompt: string, options: EncodeTextOptions = {}): Promise<Encoding> {
     return encodeTextStage(this.open(), prompt, options);
   }
 
   /**
-   * The latent `[1, C, h, w]` of a picture, scaled as the sampler sees it; resized to the latent grid if need be.
+   * Encodes an image to a latent `[1, C, h, w]`, scaled for the sampler. The image is resized to multiples of the
+   * downsampling factor.
    * @throws FILE_NOT_FOUND, INVALID_IMAGE, INVALID_OPTION, NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async encode(image: ImageSource, options: EncodeImageOptions = {}): Promise<Tensor> {
     return encodeImageStage(this.open(), image, options);
   }
 
-  /** Latents `[count, C, h, w]` of encoded prompts. @throws as `generate` */
+  /** Generates latents `[count, C, h, w]` from encoded prompts. @throws as `generate` */
   async denoise(options: DenoiseOptions): Promise<Tensor> {
     return denoiseStage(this.open(), options);
   }
 
-  /** Pictures of latents `[B, C, h, w]`. @throws SHAPE_MISMATCH, NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED */
+  /** Decodes latents `[B, C, h, w]` to images. @throws SHAPE_MISMATCH, NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED */
   async decode(latent: Tensor, options: DecodeOptions = {}): Promise<GeneratedImage[]> {
     return decodeStage(this.open(), latent, options);
   }
 
-  /** Generates, and shows for each picture where the U-Net attended to a word of the prompt. @throws as `generate` */
+  /** Generates images with maps of the U-Net's attention to a word of the prompt. @throws as `generate` */
   async attentionMap(options: AttentionOptions): Promise<AttentionMap[]> {
     return attentionMaps(this.open(), options);
   }
 
-  /** Names and shapes of everything that can be tapped in a module, for pictures of a size. */
+  /**
+   * Lists the nodes of a module that can be tapped, with their shapes for images of a size.
+   * @throws INVALID_OPTION, DISPOSED
+   */
   async nodes(options: NodesOptions): Promise<NodeInfo[]> {
     return listNodes(this.open(), options);
   }
 
-  /** Reads inside of a run of a text encoder, the encoder or the decoder; the U-Net's tensors come with `stream`'s steps (`taps`). */
+  /**
+   * Runs a text encoder, the encoder or the decoder and returns the values of named nodes. Nodes of the U-Net are
+   * tapped with the option `taps` of `stream`.
+   * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
+   */
   async tap(options: TapOptions): Promise<Readonly<Record<string, Tensor>>> {
     return tapStage(this.open(), options);
   }
 
-  /** Warnings of loading the model, such as of a GPU that could not be used. */
+  /** Warnings of loading the model, such as a fallback from the GPU to the CPU. */
   get warnings(): readonly Warning[] {
     return this.open().warnings.list;
   }
 
-  /** Bytes of the modules that are loaded, by name. */
+  /** Returns the memory of the loaded modules in bytes, by name. */
   memory(): Record<string, MemoryInfo> {
     return this.open().memory();
   }
 
-  /** Gives all memory back; calls under way reject with DISPOSED. Safe to call again. */
+  /** Frees all memory; pending calls reject with DISPOSED. Safe to call again. */
   async dispose(): Promise<void> {
     this.disposed = true;
     this.model.dispose();
@@ -171,7 +191,7 @@ export class Pipeline implements AsyncDisposable {
 
   private open(): LoadedModel {
     if (this.disposed)
-      throw new SafelightError('DISPOSED', 'The pipeline was disposed and cannot be used any more');
+      throw new SafelightError('DISPOSED', 'The pipeline was disposed and can no longer be used');
     return this.model;
   }
 }

@@ -1,4 +1,4 @@
-/** One call over a list of prompts: a generation of each, one after the other, with one result. */
+/** Generation for a list of prompts: one generation per prompt in sequence, with a combined result. */
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import type { GeneratedImage } from '../image-result.js';
 import { generateWithFallback } from '../model/fallback.js';
@@ -8,8 +8,9 @@ import { endSteps } from './denoising/end-steps.js';
 import type { GenerateResult, GenerationStep } from './generation.js';
 
 /**
+ * Generates the images of each prompt.
  * @param each settings of the prompts, which share their warnings
- * @throws what `generate` throws
+ * @throws as `Pipeline.generate`
  */
 export async function* generateEach(
   loaded: LoadedModel,
@@ -18,11 +19,11 @@ export async function* generateEach(
   const [first] = each;
   if (each.length === 1) return yield* generateWithFallback(loaded, first);
   const reporter = new ProgressReporter(undefined);
-  const totals = new Totals(each.length);
+  const total = new TotalProgress(each.length);
   const images: GeneratedImage[] = [];
   for (const [i, settings] of each.entries()) {
     if (settings.finish?.aborted && i > 0) break;
-    const onProgress = settings.onProgress && totals.scaled(settings.onProgress, i, reporter.elapsed);
+    const onProgress = settings.onProgress && total.scaled(settings.onProgress, i, reporter.elapsed);
     const steps = generateWithFallback(loaded, { ...settings, onProgress });
     try {
       for (;;) {
@@ -40,8 +41,11 @@ export async function* generateEach(
   return { images, seed: first.seed, seconds: reporter.elapsed, warnings: first.warnings.list };
 }
 
-/** Progress of one prompt as a part of that of all; those to come count as much as the one under way. */
-class Totals {
+/**
+ * Scales the progress of one prompt to that of all, assuming that remaining prompts need as many steps as the current
+ * one.
+ */
+class TotalProgress {
   private readonly done = new Map<Progress['phase'], { prompt: number; before: number; steps: number }>();
 
   constructor(private readonly prompts: number) {}

@@ -1,11 +1,11 @@
-/** Warnings about prompt syntax that is encoded as plain words. */
+/** Warnings about unsupported prompt syntax, which is encoded as plain text. */
 import { type UnsupportedKind, unsupportedSyntax } from '../../conditioning/unsupported-syntax.js';
 import type { Warnings } from '../../warnings.js';
 
-/** Constructs of a prompt that are named one by one; the rest are counted. */
-const MOST = 16;
-/** Characters of a construct that are quoted. */
-const QUOTED = 80;
+/** Constructs per prompt that get a warning each; one further warning counts the rest. */
+const MAX_LISTED = 16;
+/** Characters of a construct quoted in a warning. */
+const MAX_QUOTED = 80;
 
 const NAMES: Readonly<Record<UnsupportedKind, string>> = {
   lora: 'a LoRA',
@@ -16,26 +16,26 @@ const NAMES: Readonly<Record<UnsupportedKind, string>> = {
   AND: 'a combination of prompts',
 };
 
-/** Prompts by the names of their options; one that is not given is undefined. */
+/** Prompts by option name; missing ones are undefined. */
 export type NamedPrompts = Readonly<Record<string, string | undefined>>;
 
 /** Adds a PROMPT_SYNTAX warning for each construct of each prompt that Safelight does not support. */
 export function warnOfSyntax(warnings: Warnings, prompts: NamedPrompts): void {
   for (const [option, prompt = ''] of Object.entries(prompts)) {
-    const found = unsupportedSyntax(prompt, { negative: option.includes('negative') });
-    for (const { kind, text } of found.slice(0, MOST))
+    const constructs = unsupportedSyntax(prompt, { negative: option.includes('negative') });
+    for (const { kind, text } of constructs.slice(0, MAX_LISTED))
       warnings.add(
         'PROMPT_SYNTAX',
-        `${quoted(text)} in ${option} is ${NAMES[kind]} in A1111's syntax, which is not supported yet: it is drawn as plain words`,
+        `${quoted(text)} in ${option} is ${NAMES[kind]} in A1111's syntax, which is not supported and is encoded as plain text`,
       );
-    if (found.length > MOST)
+    if (constructs.length > MAX_LISTED)
       warnings.add(
         'PROMPT_SYNTAX',
-        `${found.length - MOST} more constructs in ${option} are not supported yet and are drawn as plain words`,
+        `${constructs.length - MAX_LISTED} more constructs in ${option} are not supported and are encoded as plain text`,
       );
   }
 }
 
 function quoted(text: string): string {
-  return text.length > QUOTED ? `${text.slice(0, QUOTED)}...` : text;
+  return text.length > MAX_QUOTED ? `${text.slice(0, MAX_QUOTED)}...` : text;
 }

@@ -1,11 +1,11 @@
-/** Seeds and noise of the images of a call. */
+/** Seeds and noise of a call's images. */
 import type { VariationOptions } from '../../options/declarations/noise.js';
 import { createNoise, type ImageNoise } from '../../sampling/noise.js';
 import type { LatentShape } from '../../sampling/variation.js';
-import { rowsOf } from '../given-tensors.js';
+import { rowsOf } from '../initial-tensors.js';
 import type { Settings } from '../options.js';
 
-/** The seeds with which a call that makes only the pictures from `first` on makes the same ones. */
+/** Returns the seeds for a separate call that reproduces the images of a call from index `first` on. */
 export function seedsAt(
   { seed, subseed, subseedStrength = 0 }: VariationOptions & { readonly seed: number },
   first: number,
@@ -14,7 +14,7 @@ export function seedsAt(
   return { seed, subseed: subseed + first };
 }
 
-/** Seeds of a batch of pictures. */
+/** Seeds of a batch of images. */
 export interface BatchSeeds {
   readonly seeds: readonly number[];
   readonly subseeds: readonly number[];
@@ -22,11 +22,14 @@ export interface BatchSeeds {
 
 /** A batch of a call's images. */
 export interface ImageBatch extends BatchSeeds {
-  /** Images of the call before it. */
+  /** Index of its first image in the call. */
   readonly first: number;
 }
 
-/** Of the pictures [first, first + size) of a call: one of the two counts up. */
+/**
+ * Returns the seeds of images [first, first + size): with a variation the variation seeds are incremented, otherwise
+ * the seeds.
+ */
 export function batchSeeds({ seed, variation }: Settings, first: number, size: number): BatchSeeds {
   const varies = variation.strength !== 0;
   const from = (start: number, step: number): number[] =>
@@ -34,7 +37,7 @@ export function batchSeeds({ seed, variation }: Settings, first: number, size: n
   return { seeds: from(seed, 0), subseeds: from(variation.subseed, 1) };
 }
 
-/** The noise of a batch. @param factor pixels that a latent side stands for */
+/** Creates the noise source of a batch. @param shape of the latent of one image */
 export function imageNoise(
   { rng, variation, given }: Pick<Settings, 'rng' | 'variation' | 'given'>,
   { seeds, subseeds, first }: ImageBatch,

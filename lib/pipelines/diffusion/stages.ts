@@ -1,4 +1,4 @@
-/** The stages before and after denoising, one by one. */
+/** Individual stages of a pipeline before and after denoising. */
 
 import type { Chunk } from '../../conditioning/chunks.js';
 import type { Encoding } from '../../conditioning/prompt-encoder.js';
@@ -22,29 +22,34 @@ import { prepareImage } from './inpaint.js';
 import { warnOfSyntax } from './prompt-warnings.js';
 
 export interface TokenizeOptions {
-  /** Takes the text as it is, without prompt syntax; default false. */
+  /** Tokenizes the text without parsing prompt syntax. Default false. */
   readonly raw?: boolean;
 }
 
 export interface EncodeTextOptions extends Pick<GenerateOptions, 'clipSkip' | 'emphasis'> {
-  /** Encodes it as a negative prompt, which some models want to be zeros where it is empty; default false. */
+  /** Encodes a negative prompt; for some models, an empty one is encoded as zeros. Default false. */
   readonly negative?: boolean;
   readonly signal?: AbortSignal;
-  /** Called with each warning as it occurs. */
+  /** Receives each warning as it occurs. */
   readonly onWarning?: OnWarning;
 }
 
 export interface EncodeImageOptions {
-  /** Pixels; default the image's, rounded down to the grid and scaled down to the model's pixel count. */
+  /**
+   * Width in pixels; default the image's, rounded down to the downsampling factor and scaled down to the model's
+   * pixel count.
+   */
   readonly width?: number;
+  /** Height in pixels, as `width`. */
   readonly height?: number;
-  /** The mean of the encoder's distribution (default), or a sample of it. */
+  /** Mean of the encoder's distribution (default) or a sample from it. */
   readonly posterior?: Posterior;
-  /** Of the sample; default 0, -1: random. */
+  /** Seed of the sample; default 0, -1 for a random seed. */
   readonly seed?: number;
+  /** Generator of the sample; default `cpu`. */
   readonly rng?: Rng;
   readonly signal?: AbortSignal;
-  /** Called with each warning as it occurs. */
+  /** Receives each warning as it occurs. */
   readonly onWarning?: OnWarning;
 }
 
@@ -73,13 +78,13 @@ export async function encodeTextStage(
   const text = resolveText(options);
   const { signal, warnings } = checkControl(options);
   const negative = check.boolean('negative', options.negative ?? false);
-  const given = promptText('prompt', prompt);
-  warnOfSyntax(warnings, negative ? { 'the negative prompt': given } : { 'the prompt': given });
+  const checked = promptText('prompt', prompt);
+  warnOfSyntax(warnings, negative ? { 'the negative prompt': checked } : { 'the prompt': checked });
   const encoder = await loaded.promptEncoder(signal);
   const encoding = await (negative
-    ? encoder.encodeNegative(given, text, signal)
-    : encoder.encode(given, text, signal));
-  // The caller may write into it; what is kept for the next call must not change.
+    ? encoder.encodeNegative(checked, text, signal)
+    : encoder.encode(checked, text, signal));
+  // Copies, because the caller may modify the tensors and the encoding is cached.
   return { ...encoding, context: encoding.context.clone(), pooled: encoding.pooled?.clone() };
 }
 
@@ -98,8 +103,8 @@ export async function encodeImageStage(
   const posterior = check.oneOf('posterior', options.posterior ?? 'mean', ['mean', 'sample']);
   const seed = check.seed('seed', options.seed ?? 0);
   const rng = check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']);
-  const asked = checkSize(options, downsampleFactor);
-  const input = await imageInput(loaded, source, asked, { signal, warnings });
+  const requested = checkSize(options, downsampleFactor);
+  const input = await imageInput(loaded, source, requested, { signal, warnings });
   const codec = await loaded.codec(signal);
   const encoded = await codec.encode(input, { signal });
   const { size } = encoded;
@@ -108,16 +113,16 @@ export async function encodeImageStage(
     .clone();
 }
 
-/** An image as the encoder takes it, `[1, 3, H, W]`: of the size asked for, else its own on the latent grid, at most the model's pixel count. */
+/** Reads an image as encoder input `[1, 3, H, W]` of the requested size (see `sizeFrom` for the default). */
 export async function imageInput(
   { facts }: LoadedModel,
   source: ImageSource,
-  asked: { readonly width: number | undefined; readonly height: number | undefined },
+  requested: { readonly width: number | undefined; readonly height: number | undefined },
   { signal, warnings }: Pick<ReturnType<typeof checkControl>, 'signal' | 'warnings'>,
 ): Promise<Tensor> {
   const original = await readImage(source);
-  const { width, height } = sizeFrom(asked, original, facts, warnings, 'The image');
-  warnIfLarge(warnings, { width, height }, facts.defaults, { effect: 'it takes long' });
+  const { width, height } = sizeFrom(requested, original, facts, warnings, 'The image');
+  warnIfLarge(warnings, { width, height }, facts.defaults, { effect: 'encoding is slow' });
   const { image } = await prepareImage(original, width, height, 'resize', signal);
   return imageTensor(image);
 }
@@ -136,10 +141,10 @@ export async function decodeStage(
   const images: GeneratedImage[] = [];
   for (let i = 0; i < count; i++) {
     reporter.report('decode', i, count);
-    const one = latent.slice([i, i + 1]);
+    const row = latent.slice([i, i + 1]);
     images.push(
-      new GeneratedImage(toPixels(await codec.decode(one, { signal })), {
-        latent: one,
+      new GeneratedImage(toPixels(await codec.decode(row, { signal })), {
+        latent: row,
       }),
     );
   }
@@ -147,7 +152,7 @@ export async function decodeStage(
   return images;
 }
 
-/** A latent as the sampler sees it, of a size that can be decoded. @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE */
+/** Checks a scaled latent `[B, C, h, w]` for decoding. @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE */
 export function checkLatent(
   name: string,
   latent: unknown,

@@ -1,10 +1,11 @@
-/** Work under way: its steps one by one, and what comes out in the end. */
+/** Streams of steps with a final result. */
 import { aborted } from '../../errors.js';
 import type { GenerateResult, GenerationStep } from './generation.js';
 
 /**
- * `for await (const step of stream)`, then `await stream.result`. The work goes on while the loop asks for steps; leaving the loop
- * early stops it, and `result` rejects with ABORTED. Without a loop, asking for `result` runs it to its end.
+ * An async iterator of steps with a result: `for await (const step of stream)`, then `await stream.result`. Work
+ * proceeds while steps are requested; leaving the loop early stops it, and `result` rejects with ABORTED. Without a
+ * loop, accessing `result` runs it to the end.
  */
 export class StepStream<Step, Result> implements AsyncIterableIterator<Step, Result | undefined, undefined> {
   private resolve!: (result: Result) => void;
@@ -17,11 +18,11 @@ export class StepStream<Step, Result> implements AsyncIterableIterator<Step, Res
       this.resolve = resolve;
       this.reject = reject;
     });
-    // A failure also comes out of next(); nobody has to ask for the result as well.
+    // Errors are also thrown by next(), so an unused result must not cause an unhandled rejection.
     this.settled.catch(() => undefined);
   }
 
-  /** The pictures, once all steps are done. */
+  /** The result after all steps. */
   get result(): Promise<Result> {
     if (!this.begun) void this.drain();
     return this.settled;
@@ -39,10 +40,10 @@ export class StepStream<Step, Result> implements AsyncIterableIterator<Step, Res
     }
   }
 
-  /** Stops; called by a loop that is left. */
+  /** Stops the work; called when a loop is left early. */
   async return(): Promise<IteratorResult<Step, Result | undefined>> {
     this.begun = true;
-    this.reject(aborted('The loop over the steps was left'));
+    this.reject(aborted('The loop over the steps was left early'));
     const steps: AsyncGenerator<Step, Result | undefined> = this.steps;
     return steps.return(undefined);
   }
@@ -55,10 +56,10 @@ export class StepStream<Step, Result> implements AsyncIterableIterator<Step, Res
     try {
       while (!(await this.next()).done);
     } catch {
-      // The result has been rejected with it.
+      // `next` has rejected the result.
     }
   }
 }
 
-/** A diffusion under way, a step of the sampler each. */
+/** A running generation, with one item per step of the sampler. */
 export class GenerationStream extends StepStream<GenerationStep, GenerateResult> {}

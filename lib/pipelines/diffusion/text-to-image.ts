@@ -1,4 +1,4 @@
-/** From noise alone. */
+/** Text to image: generation from noise. */
 
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { initialNoiseScale } from '../../sampling/samplers/index.js';
@@ -8,6 +8,7 @@ import { fullSigmas } from './denoising/sigmas.js';
 import type { Plan } from './plan.js';
 import { imageNoise } from './seeds.js';
 
+/** Plans text to image. @throws INVALID_OPTION for unsupported steps, and errors of loading modules */
 export async function planTextToImage(loaded: LoadedModel, settings: Settings): Promise<Plan> {
   const { defaults } = loaded.facts;
   const { width = defaults.width, height = defaults.height, signal } = settings;
@@ -15,7 +16,7 @@ export async function planTextToImage(loaded: LoadedModel, settings: Settings): 
   return planFromNoise(loaded, settings, { width, height, extra });
 }
 
-/** @param image its size, and what the network sees beside the latent: `[1, n, h, w]` */
+/** Plans a generation from noise. @param image its size in pixels and the additional input channels `[1, n, h, w]` */
 export async function planFromNoise(
   loaded: LoadedModel,
   settings: Settings,
@@ -38,13 +39,13 @@ export async function planFromNoise(
       const first = noise.first().map((value) => value * scale);
       return { latent: Tensor.from(first, [noise.count, channels, h, w]), ...levels, noise, extra };
     },
-    finish: async (drawn) => drawn,
+    finish: async (image) => image,
   };
 }
 
 /**
- * The extra channels of an inpainting model where all of the image is to be made: a full mask over a gray image, `[1, 1 + C, h, w]`.
- * Undefined for other models.
+ * Returns the additional input channels `[1, 1 + C, h, w]` of an inpainting model for generating the full image: a
+ * full mask over a grey image. Undefined for other models.
  */
 export async function maskedEverywhere(
   loaded: LoadedModel,

@@ -1,4 +1,4 @@
-/** How a pipeline is loaded. */
+/** Options for loading pipelines. */
 
 import { checkBackend } from '../../binding/backend-choice.js';
 import type { BackendChoice, StorageType } from '../../binding/types.js';
@@ -12,32 +12,33 @@ import type { OnWarning, Warnings } from '../../warnings.js';
 import { checkControl } from '../options.js';
 import type { OnProgress } from '../progress.js';
 
-/** Parts of a model that can be loaded by themselves. */
+/** Parts of a model that can be loaded separately. */
 export const modelParts = ['text_encoder', 'unet', 'autoencoder'] as const;
 export type ModelPart = (typeof modelParts)[number];
 
 export interface LoadPipelineOptions extends OpenModelOptions {
   /**
-   * Default `auto`: the first GPU that opens and has the memory, else the CPU. `vulkan:1` and `cuda:NAME` pick a device by its index or a part of
-   * its name.
+   * Backend. The default `auto` uses the first GPU that can be opened and has enough memory, otherwise the CPU.
+   * `vulkan:1` and `cuda:NAME` select a device by index or part of its name.
    */
   readonly backend?: BackendChoice;
-  /** How weights are kept in memory; default as in the file. */
+  /** Storage of the weights in memory; default as in the file. */
   readonly storage?: StorageType;
-  /** Threads of the CPU, 1 to 1024; default one a physical core. */
+  /** CPU threads, 1 to 1024; default one per physical core. */
   readonly threads?: number;
   /**
-   * `balanced` (default) keeps weights in memory, `fast` also forms of them that are quicker to use. `lean` leaves them in their files where the CPU can compute with them there, runs
-   * one picture and one prompt at a time, and decodes in tiles of 256 pixels: slower, for little memory.
+   * Memory mode. `balanced` (default) keeps weights in memory and encodes and decodes in tiles of 1024 pixels, `fast`
+   * in tiles of 2048 pixels. `lean` maps weights from their files where the CPU can compute with them, runs one image
+   * and one guidance branch at a time and uses tiles of 256 pixels, which is slower but needs little memory.
    */
   readonly memory?: MemoryMode;
-  /** Stock ggml operations only: the oracle of the CPU kernels. */
+  /** Uses only the stock ggml operations, the reference of Safelight's CPU kernels. Default false. */
   readonly stockOps?: boolean;
-  /** Modules to load at once; the others are loaded when they are first needed. Default all. */
+  /** Parts to load now; others are loaded on first use. Default: all. */
   readonly parts?: readonly ModelPart[];
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
-  /** Called with each warning as it occurs; `pipeline.warnings` lists them all. */
+  /** Receives each warning as it occurs; `pipeline.warnings` lists all of them. */
   readonly onWarning?: OnWarning;
 }
 
@@ -63,20 +64,19 @@ const KEYS: ReadonlySet<string> = new Set([
 export interface LoadSettings {
   readonly open: OpenModelOptions;
   readonly modules: ModuleSettings;
-  /** Undefined for all. */
+  /** Parts to load; undefined for all. */
   readonly parts: readonly ModelPart[] | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: OnProgress | undefined;
   readonly warnings: Warnings;
 }
 
-/** @throws INVALID_OPTION naming the option */
+/** Validates the options for loading. @throws INVALID_OPTION naming the option */
 export function checkLoadOptions(options: LoadPipelineOptions): LoadSettings {
   check.knownKeys('options', options, KEYS);
   const { variant, vae, prediction, ema, config, storage, threads } = options;
   const parts: unknown = options.parts;
-  if (parts !== undefined && !Array.isArray(parts))
-    throw invalidOption('parts', 'an array of modules', parts);
+  if (parts !== undefined && !Array.isArray(parts)) throw invalidOption('parts', 'an array of parts', parts);
   return {
     open: {
       ...(variant === undefined ? {} : { variant: check.string('variant', variant) }),

@@ -1,4 +1,4 @@
-/** Loads a model of any of some families. */
+/** Loading of diffusion models. */
 import { openWith } from '../../checkpoint/open.js';
 import { unlessAborted } from '../../errors.js';
 import type { DiffusionFamily } from '../../families/family.js';
@@ -7,7 +7,8 @@ import { ProgressReporter } from '../progress.js';
 import { checkLoadOptions, type LoadPipelineOptions } from './load-options.js';
 
 /**
- * @param families that are asked, in this order, whether the model is theirs
+ * Detects the family of a model and loads it.
+ * @param families in the order of detection
  * @throws as `Pipeline.load`
  */
 export async function loadModel(

@@ -3,12 +3,13 @@ import type { ModuleName } from '../../families/shared/loaded-model.js';
 import { didYouMean, suggestValue } from '../../suggest.js';
 
 /**
+ * Checks the name of a module.
  * @param names of the model's modules
- * @throws INVALID_OPTION for a module that this model does not have
+ * @throws INVALID_OPTION for a name that is not one of them
  */
 export function checkModule(value: unknown, names: readonly ModuleName[]): ModuleName {
-  const found = names.find((name) => name === value);
-  if (found !== undefined) return found;
+  const match = names.find((name) => name === value);
+  if (match !== undefined) return match;
   const hint = didYouMean(suggestValue(value, names));
   throw invalidOption('module', `one of ${names.join(', ')} (the modules of this model)`, value, hint);
 }

@@ -1,6 +1,6 @@
 /**
- * Where in the picture a word went: the U-Net's cross-attention to its tokens, averaged over layers, heads and steps (Tang et al.
- * 2022, "What the DAAM", arXiv:2210.04885).
+ * Attention maps of a word of the prompt: the U-Net's cross-attention to its tokens, averaged over layers, heads and
+ * steps (Tang et al. 2022, "What the DAAM", arXiv:2210.04885).
  */
 
 import type { Chunk } from '../../conditioning/chunks.js';
@@ -17,19 +17,22 @@ import { checkTaps, type GenerateOptions, resolveOptions } from '../options.js';
 
 export interface AttentionMap {
   readonly image: GeneratedImage;
-  /** `[H, W]` of the picture's size: 0 where the word is attended to least, 1 where most. */
+  /** `[H, W]` of the size of the image: 0 at the lowest attention to the word, 1 at the highest. */
   readonly map: Tensor;
-  /** The map in false colours over the picture in gray. */
+  /** The map in false colours over the image in grey. */
   readonly overlay: RgbImage;
 }
 
-/** One prompt: a list is refused. */
+/** Options of `attentionMap`; `prompt` must be a single prompt. */
 export interface AttentionOptions extends GenerateOptions {
-  /** A word, or several in a row, of the prompt. */
+  /** A word or several consecutive words of the prompt. */
   readonly word: string;
 }
 
-/** One map a picture. Of hires fix, the first pass counts. @throws INVALID_OPTION for a word that is not in the prompt */
+/**
+ * Generates images with their attention maps; with hires fix, of the first pass.
+ * @throws INVALID_OPTION for a word that is not in the prompt
+ */
 export async function attentionMaps(loaded: LoadedModel, options: AttentionOptions): Promise<AttentionMap[]> {
   if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
   const { word, ...rest } = options;
@@ -49,7 +52,8 @@ export async function attentionMaps(loaded: LoadedModel, options: AttentionOptio
     ...settings,
     taps: [...settings.taps, ...nodes.filter(isCrossAttention)],
   });
-  // Images before the batch under way; the seeds of a variation do not count up.
+  // Number of images before the current batch. Batches are distinguished by identity, because variations have
+  // constant seeds.
   let first = 0;
   let seeds: readonly number[] = [];
   for (;;) {
@@ -70,45 +74,46 @@ export async function attentionMaps(loaded: LoadedModel, options: AttentionOptio
   }
 }
 
-/** Whether a node of the U-Net holds cross-attention `[B, heads, pixels, tokens]`. */
+/** True for U-Net nodes with cross-attention probabilities `[B, heads, pixels, tokens]`. */
 export function isCrossAttention(name: string): boolean {
   return name.endsWith('attn2.probs');
 }
 
 /**
- * Positions of a word's tokens in the encoded prompt, counted through all windows; of a word that comes up several times, all.
- * @param ids the word's tokens. @throws INVALID_OPTION if the prompt does not have them
+ * Returns the positions of all occurrences of a word's tokens in the encoded prompt, counted over all chunks.
+ * @param ids tokens of the word
+ * @throws INVALID_OPTION if the prompt does not contain them
  */
 export function positionsOf(word: string, ids: readonly number[], chunks: readonly Chunk[]): number[] {
-  const found: number[] = [];
+  const positions: number[] = [];
   let start = 0;
   for (const chunk of chunks) {
-    for (let at = 0; ids.length > 0 && at + ids.length <= chunk.eosIndex; at++) {
-      if (ids.every((id, k) => chunk.ids[at + k] === id)) found.push(...ids.map((_, k) => start + at + k));
+    for (let i = 0; ids.length > 0 && i + ids.length <= chunk.eosIndex; i++) {
+      if (ids.every((id, k) => chunk.ids[i + k] === id)) positions.push(...ids.map((_, k) => start + i + k));
     }
     start += chunk.ids.length;
   }
-  if (found.length === 0) throw invalidOption('word', 'a word of the prompt', word);
-  return [...new Set(found)];
+  if (positions.length === 0) throw invalidOption('word', 'a word of the prompt', word);
+  return [...new Set(positions)];
 }
 
-/** Sums the maps of a batch's pictures, step by step. */
+/** Accumulates the attention maps of images over steps. */
 export class AttentionSum {
-  /** One `[h, w]` a picture, at the latent's size. */
+  /** Sums `[h, w]` per image, at the size of the latent. */
   private sums: Float64Array[] = [];
 
   constructor(private readonly positions: readonly number[]) {}
 
-  /** Takes in the taps of a step of a batch; pictures are counted by their place among all. */
+  /** Adds the taps of a step. @param first index of the batch's first image among all images */
   add(step: GenerationStep, first: number): void {
     const row = step.conditions.indexOf('positive');
     if (row < 0) return;
     const [, , height = 0, width = 0] = step.latent.shape;
-    const pictures = step.seeds.length;
+    const images = step.seeds.length;
     for (const [name, probs] of Object.entries(step.taps)) {
       if (!isCrossAttention(name)) continue;
-      for (let i = 0; i < pictures; i++) {
-        const layer = this.ofLayer(probs.at(row * pictures + i), height, width);
+      for (let i = 0; i < images; i++) {
+        const layer = this.ofLayer(probs.at(row * images + i), height, width);
         this.sums[first + i] ??= new Float64Array(height * width);
         const sum = this.sums[first + i]!;
         for (let k = 0; k < sum.length; k++) sum[k]! += layer.data[k]!;
@@ -116,7 +121,7 @@ export class AttentionSum {
     }
   }
 
-  /** The finished map of a picture at its size, from 0 to 1. */
+  /** Returns the map of an image at its size, normalized to 0..1. */
   map(index: number, latent: Tensor, width: number, height: number): Tensor {
     const [h = 0, w = 0] = latent.shape.slice(-2);
     const sum = this.sums[index] ?? new Float64Array(h * w);
@@ -129,11 +134,14 @@ export class AttentionSum {
     );
   }
 
-  /** The word's share of one layer's attention `[heads, pixels, tokens]`, at the latent's size. */
+  /**
+   * Returns the attention to the word in one layer `[heads, pixels, tokens]`, averaged over heads, at the size of the
+   * latent.
+   */
   private ofLayer(probs: Tensor, height: number, width: number): Tensor {
     const [heads = 0, pixels = 0, tokens = 0] = probs.shape;
     let [h, w] = [height, width];
-    // Levels halve the sides, rounding up.
+    // Each level of the U-Net halves the sides, rounding up.
     while (h * w > pixels) [h, w] = [Math.ceil(h / 2), Math.ceil(w / 2)];
     const share = new Float32Array(pixels);
     for (let head = 0; head < heads; head++) {
@@ -146,7 +154,7 @@ export class AttentionSum {
   }
 }
 
-/** False colours over gray: half picture, half map. */
+/** Blends an image in grey with a map in false colours, half each. */
 export function overlayOf(image: RgbPixels, map: Tensor): RgbImage {
   const data = new Uint8Array(image.data.length);
   for (let i = 0; i < map.size; i++) {

@@ -1,4 +1,4 @@
-/** What can be tapped. */
+/** Listing of the nodes of a model. */
 import type { NodeInfo } from '../../binding/types.js';
 import type { LoadedModel, ModuleName } from '../../families/shared/loaded-model.js';
 import * as check from '../../options/check.js';
@@ -6,17 +6,19 @@ import { checkModule } from '../model/module-names.js';
 import { checkSize } from '../options.js';
 
 export interface NodesOptions {
-  /** One that the model has; an error lists them. */
+  /** Module of the model; see `pipeline.info.modules`. */
   readonly module: ModuleName;
-  /** Of the picture, in pixels; default the model's. */
+  /** Image width in pixels; default the model's. */
   readonly width?: number;
+  /** Image height in pixels; default the model's. */
   readonly height?: number;
-  /** Pictures and conditions together; default 1. */
+  /** Images times guidance branches, 1 to 128; default 1. */
   readonly batch?: number;
-  /** Windows of the prompt; default 1. */
+  /** Chunks of the prompt, 1 to 1000; default 1. */
   readonly chunks?: number;
 }
 
+/** Lists the nodes of a module with their shapes. @throws INVALID_OPTION, and errors of loading the module */
 export async function listNodes(loaded: LoadedModel, options: NodesOptions): Promise<NodeInfo[]> {
   check.knownKeys('options', options, new Set(['module', 'width', 'height', 'batch', 'chunks']));
   const module = checkModule(options.module, loaded.facts.modules);

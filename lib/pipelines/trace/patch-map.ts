@@ -1,4 +1,4 @@
-/** Where a picture looks real and where it does not, to a discriminator of patches. */
+/** Maps of a patch discriminator's logits over an image. */
 import { checkFinite, checkTensor } from '../../tensor/check-tensor.js';
 import { interpolate } from '../../tensor/interpolate.js';
 import { checkRgb, type RgbImage, type RgbPixels } from '../../tensor/render.js';
@@ -6,13 +6,17 @@ import { Tensor } from '../../tensor/tensor.js';
 import { overlayOf } from './attention-map.js';
 
 export interface PatchMap {
-  /** `[H, W]` of the picture's size, from 0 (surely made) over 0.5 (undecided) to 1 (surely real): the logistic function of the logits. */
+  /** `[H, W]` of the size of the image: the logistic function of the logits, from 0 (generated) to 1 (real). */
   readonly map: Tensor;
-  /** The map in false colours over the picture in gray. */
+  /** The map in false colours over the image in grey. */
   readonly overlay: RgbImage;
 }
 
-/** @param logits `[1, h, w]` or `[h, w]` of one picture */
+/**
+ * Computes the map of an image.
+ * @param logits `[1, h, w]` or `[h, w]` of the image.
+ * @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE
+ */
 export function patchMap(image: RgbPixels, logits: Tensor): PatchMap {
   const pixels = checkRgb('image', image);
   const rank = logits instanceof Tensor ? logits.shape.length : 0;

@@ -1,6 +1,6 @@
 /**
- * Reading inside of the modules that run once: text encoders on a prompt, the encoder on an image, the decoder on a latent. (The U-Net's
- * nodes are read step by step, with the `taps` of `stream` and `denoise`.)
+ * Tapping of modules that run once: text encoders with a prompt, the encoder with an image, the decoder with a
+ * latent. Nodes of the U-Net are tapped per step with the option `taps` of `stream` and `denoise`.
  */
 
 import { chunksOf } from '../../conditioning/prompt-encoder.js';
@@ -16,28 +16,31 @@ import { checkModule } from '../model/module-names.js';
 import { checkControl, checkSize } from '../options.js';
 
 export type TapOptions = {
-  /** Names from `pipeline.nodes`, 1 to 100. */
+  /** 1 to 100 names of nodes (see `pipeline.nodes`). */
   readonly names: readonly string[];
   readonly signal?: AbortSignal;
-  /** Called with each warning as it occurs. */
+  /** Receives each warning as it occurs. */
   readonly onWarning?: OnWarning;
 } & (
   | { readonly module: 'text_encoder' | 'text_encoder_2'; readonly prompt: string }
-  /** Brought to the size that is asked for, by default its own, as `pipeline.encode` does. */
+  /** The image is resized to `width` x `height`; the default is its own size, as for `pipeline.encode`. */
   | {
       readonly module: 'encoder';
       readonly image: ImageSource;
       readonly width?: number;
       readonly height?: number;
     }
-  /** `[B, C, h, w]`, scaled as the sampler sees it. */
+  /** `[B, C, h, w]`, scaled as returned by the sampler. */
   | { readonly module: 'decoder'; readonly latent: Tensor }
 );
 
 const KEYS = ['module', 'names', 'prompt', 'image', 'width', 'height', 'latent', 'signal', 'onWarning'];
-const MOST_NAMES = 100;
+const MAX_NAMES = 100;
 
-/** @throws INVALID_OPTION (also for a name that the module does not have), SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED */
+/**
+ * Runs a module and returns the values of the named nodes.
+ * @throws INVALID_OPTION (also for an unknown node), SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
+ */
 export async function tapStage(
   loaded: LoadedModel,
   options: TapOptions,
@@ -47,7 +50,7 @@ export async function tapStage(
   const module = checkModule(options.module, loaded.facts.modules);
   if (module === 'unet') {
     const names = loaded.facts.modules.filter((name) => name !== 'unet');
-    const hint = 'nodes of the U-Net are read with stream({ taps }), or denoise({ taps, onStep })';
+    const hint = 'tap nodes of the U-Net with stream({ taps }) or denoise({ taps, onStep })';
     throw invalidOption('module', `one of ${names.join(', ')}`, module, hint);
   }
   const taps = checkNames(options.names);
@@ -56,8 +59,8 @@ export async function tapStage(
     return (await loaded.codec(signal)).tapDecoder(latent, taps, { signal });
   }
   if (options.module === 'encoder') {
-    const asked = checkSize(options, loaded.facts.downsampleFactor);
-    const image = await imageInput(loaded, options.image, asked, { signal, warnings });
+    const requested = checkSize(options, loaded.facts.downsampleFactor);
+    const image = await imageInput(loaded, options.image, requested, { signal, warnings });
     return (await loaded.codec(signal)).tapEncoder(image, taps, { signal });
   }
   const prompt = promptText('prompt', options.prompt);
@@ -72,8 +75,8 @@ export async function tapStage(
 }
 
 function checkNames(names: unknown): readonly string[] {
-  const isList = Array.isArray(names) && names.length >= 1 && names.length <= MOST_NAMES;
+  const isList = Array.isArray(names) && names.length >= 1 && names.length <= MAX_NAMES;
   if (!isList || !names.every((name) => typeof name === 'string'))
-    throw invalidOption('names', `1 to ${MOST_NAMES} names, as nodes lists them`, names);
+    throw invalidOption('names', `an array of 1 to ${MAX_NAMES} node names (see pipeline.nodes)`, names);
   return [...names];
 }

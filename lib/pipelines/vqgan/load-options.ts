@@ -1,4 +1,4 @@
-/** How a codes pipeline is loaded. */
+/** Options for loading `VqganPipeline`. */
 import { invalidOption } from '../../errors.js';
 import type { ModuleSettings } from '../../families/shared/loaded-model.js';
 import type { OpenVqganOptions } from '../../families/shared/vqgan/open-vqgan.js';
@@ -28,7 +28,7 @@ const KEYS: ReadonlySet<string> = new Set([
   ...['config', 'ema', 'variant'],
 ]);
 
-/** @throws INVALID_OPTION naming the option */
+/** Validates the options for loading. @throws INVALID_OPTION naming the option */
 export function checkLoadVqganOptions(options: LoadVqganOptions): LoadVqganSettings {
   check.knownKeys('options', options, KEYS);
   const { config, ema, variant, ...shared } = options;
@@ -48,6 +48,7 @@ export function checkLoadVqganOptions(options: LoadVqganOptions): LoadVqganSetti
 
 function checkConfigs(config: string | readonly string[]): string | readonly string[] {
   if (typeof config === 'string') return config;
-  if (!Array.isArray(config)) throw invalidOption('config', 'path of a YAML file, or several', config);
+  if (!Array.isArray(config))
+    throw invalidOption('config', 'the path of a YAML file or an array of paths', config);
   return config.map((path: unknown, i) => check.string(`config[${i}]`, path));
 }

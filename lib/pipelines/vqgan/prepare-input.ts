@@ -1,7 +1,7 @@
 /**
- * Pictures as an autoencoder with a codebook takes them. As taming's own preprocessing does it (`ImagePaths`: SmallestMaxSize, CenterCrop),
- * a picture that has to have another size is resized until it covers that, and the middle is cut out; with Pillow's antialiased Lanczos
- * filter where taming leaves OpenCV to alias.
+ * Preprocessing of images for VQGAN autoencoders. As in taming (`ImagePaths`: SmallestMaxSize, CenterCrop), images
+ * are resized to cover the target size and cropped at the centre, but with Pillow's antialiased Lanczos filter
+ * instead of OpenCV's aliasing one.
  */
 import { invalidOption } from '../../errors.js';
 import { type ImageSource, type RawImage, readImage } from '../../image/read.js';
@@ -10,64 +10,75 @@ import { apiLimits } from '../../options/limits.js';
 import type { RgbImage } from '../../tensor/render.js';
 import { Tensor } from '../../tensor/tensor.js';
 
-/** Of a picture in pixels. */
+/** Size of an image in pixels. */
 export interface Size {
   readonly width: number;
   readonly height: number;
 }
 
-/** A picture at its model's size: as bytes, and as the model's input. */
+/** An image at the size of the model, as bytes and as input tensor. */
 export interface PreparedInput {
   readonly image: RgbImage;
   /** `[1, C, H, W]` */
   readonly input: Tensor;
-  /** Size of the source, where it was scaled down though no size was asked for. */
+  /** Size of the source, if it was scaled down without a requested size. */
   readonly scaledFrom: Size | undefined;
 }
 
 export interface PrepareOptions {
-  /** Pixels, multiples of `factor`; by default the picture's own, less what is over a multiple. */
+  /** Requested size in pixels, multiples of `downsampleFactor`; default the image's size rounded down to multiples. */
   readonly size: { readonly width?: number | undefined; readonly height?: number | undefined };
-  /** A picture of more pixels than that becomes of this size, unless a size is asked for. */
-  readonly most?: Size | undefined;
+  /** Images with more pixels are scaled down to this size, unless a size is requested. */
+  readonly maxSize?: Size | undefined;
   readonly downsampleFactor: number;
-  /** The model's input: 1 gray, 3 RGB, in -1..1; of more, each a class, and the picture's gray levels are the classes. */
+  /**
+   * Input channels: 1 for grey or 3 for RGB in -1..1; any other number for one-hot classes, which are the image's
+   * grey levels.
+   */
   readonly channels: number;
   readonly signal: AbortSignal | undefined;
 }
 
-/** @throws FILE_NOT_FOUND, INVALID_IMAGE, INVALID_OPTION, ABORTED */
+/** Reads, resizes and crops an image. @throws FILE_NOT_FOUND, INVALID_IMAGE, INVALID_OPTION, ABORTED */
 export async function prepareInput(source: ImageSource, options: PrepareOptions): Promise<PreparedInput> {
   const original = await readImage(source);
-  const asked = askedSize(original, options);
-  const size = sizeOf(original, asked, options.downsampleFactor);
-  const image = middleOf(await covering(original, size, asked, options), size);
+  const requested = requestedSize(original, options);
+  const size = sizeOf(original, requested, options.downsampleFactor);
+  const image = cropCenter(await resizeToCover(original, size, requested, options), size);
   const { channels } = options;
   return {
     image,
     input: isMap(channels) ? classes(image, channels) : levels(image, channels),
-    scaledFrom: asked === options.most ? { width: original.width, height: original.height } : undefined,
+    scaledFrom:
+      requested === options.maxSize ? { width: original.width, height: original.height } : undefined,
   };
 }
 
-/** An empty page. */
-export function blankPage({ width, height }: Size): RawImage {
+/** Creates a white image. */
+export function whiteImage({ width, height }: Size): RawImage {
   return { data: new Uint8Array(width * height).fill(255), width, height, channels: 1 };
 }
 
-function askedSize(picture: Size, { size, most, downsampleFactor }: PrepareOptions): PrepareOptions['size'] {
-  if (size.width !== undefined || size.height !== undefined || most === undefined) return size;
-  const codes = Math.floor(picture.width / downsampleFactor) * Math.floor(picture.height / downsampleFactor);
-  return codes * downsampleFactor ** 2 > most.width * most.height ? most : {};
+/** Returns the requested size, or `maxSize` for larger images. */
+function requestedSize(
+  image: Size,
+  { size, maxSize, downsampleFactor }: PrepareOptions,
+): PrepareOptions['size'] {
+  if (size.width !== undefined || size.height !== undefined || maxSize === undefined) return size;
+  const codes = Math.floor(image.width / downsampleFactor) * Math.floor(image.height / downsampleFactor);
+  return codes * downsampleFactor ** 2 > maxSize.width * maxSize.height ? maxSize : {};
 }
 
-/** What is asked for, or the largest multiples of `factor` within the picture; one side alone keeps the picture's proportions. */
-function sizeOf(picture: Size, { width, height }: PrepareOptions['size'], downsampleFactor: number): Size {
+/**
+ * Completes a requested size: missing sides are the image's, rounded down to multiples; with one side, the other
+ * follows the aspect ratio.
+ */
+function sizeOf(image: Size, { width, height }: PrepareOptions['size'], downsampleFactor: number): Size {
   const down = (side: number): number =>
     Math.max(downsampleFactor, Math.floor(side / downsampleFactor) * downsampleFactor);
   const size = {
-    width: width ?? down(height === undefined ? picture.width : (picture.width * height) / picture.height),
-    height: height ?? down(width === undefined ? picture.height : (picture.height * width) / picture.width),
+    width: width ?? down(height === undefined ? image.width : (image.width * height) / image.height),
+    height: height ?? down(width === undefined ? image.height : (image.height * width) / image.width),
   };
   if (
     Math.max(size.width, size.height) <= apiLimits.maxSide &&
@@ -76,65 +87,67 @@ function sizeOf(picture: Size, { width, height }: PrepareOptions['size'], downsa
     return size;
   throw invalidOption(
     'image',
-    `a picture of at most ${apiLimits.maxPixels} pixels, ${apiLimits.maxSide} a side (width and height make it smaller)`,
+    `an image of at most ${apiLimits.maxPixels} pixels and ${apiLimits.maxSide} pixels per side (set width and height to scale it down)`,
     `${size.width} x ${size.height}`,
   );
 }
 
-/** Resized to the least size that covers the other one, proportions kept; unless it is asked for none and covers it by itself. */
-async function covering(
-  picture: ByteImage,
+/**
+ * Resizes an image to the smallest size of its aspect ratio that covers `size`; without a requested size, only images
+ * that are too small.
+ */
+async function resizeToCover(
+  image: ByteImage,
   size: Size,
-  asked: PrepareOptions['size'],
+  requested: PrepareOptions['size'],
   { channels, signal }: PrepareOptions,
 ): Promise<ByteImage> {
-  const given = asked.width !== undefined || asked.height !== undefined;
-  if (!given && picture.width >= size.width && picture.height >= size.height) return picture;
-  const scale = Math.max(size.width / picture.width, size.height / picture.height);
-  const width = Math.max(size.width, Math.round(picture.width * scale));
-  const height = Math.max(size.height, Math.round(picture.height * scale));
+  const hasRequest = requested.width !== undefined || requested.height !== undefined;
+  if (!hasRequest && image.width >= size.width && image.height >= size.height) return image;
+  const scale = Math.max(size.width / image.width, size.height / image.height);
+  const width = Math.max(size.width, Math.round(image.width * scale));
+  const height = Math.max(size.height, Math.round(image.height * scale));
   if (width * height > 4 * apiLimits.maxPixels)
     throw invalidOption(
       'image',
-      'a picture of less extreme proportions',
-      `${picture.width} x ${picture.height}`,
+      'an image with a less extreme aspect ratio',
+      `${image.width} x ${image.height}`,
     );
-  return isMap(channels)
-    ? nearest(picture, width, height)
-    : resample(picture, width, height, 'lanczos', signal);
+  return isMap(channels) ? nearest(image, width, height) : resample(image, width, height, 'lanczos', signal);
 }
 
-function middleOf(picture: ByteImage, { width, height }: Size): ByteImage {
-  const { data, channels } = picture;
-  const top = Math.floor((picture.height - height) / 2);
-  const left = Math.floor((picture.width - width) / 2);
+function cropCenter(image: ByteImage, { width, height }: Size): ByteImage {
+  const { data, channels } = image;
+  const top = Math.floor((image.height - height) / 2);
+  const left = Math.floor((image.width - width) / 2);
   const out = new Uint8Array(width * height * channels);
   for (let y = 0; y < height; y++) {
-    const from = ((top + y) * picture.width + left) * channels;
+    const from = ((top + y) * image.width + left) * channels;
     out.set(data.subarray(from, from + width * channels), y * width * channels);
   }
   return { data: out, width, height, channels };
 }
 
-/** Classes have no values between them. */
-function nearest(picture: ByteImage, width: number, height: number): ByteImage {
-  const { data, channels } = picture;
+/** Resizes by nearest neighbour, because classes cannot be interpolated. */
+function nearest(image: ByteImage, width: number, height: number): ByteImage {
+  const { data, channels } = image;
   const out = new Uint8Array(width * height * channels);
   for (let y = 0; y < height; y++) {
-    const row = Math.floor(((y + 0.5) * picture.height) / height) * picture.width;
+    const row = Math.floor(((y + 0.5) * image.height) / height) * image.width;
     for (let x = 0; x < width; x++) {
-      const from = (row + Math.floor(((x + 0.5) * picture.width) / width)) * channels;
+      const from = (row + Math.floor(((x + 0.5) * image.width) / width)) * channels;
       out.set(data.subarray(from, from + channels), (y * width + x) * channels);
     }
   }
   return { data: out, width, height, channels };
 }
 
+/** True for models whose input channels are one-hot classes. */
 function isMap(channels: number): boolean {
   return channels !== 1 && channels !== 3;
 }
 
-/** x / 127.5 - 1; gray by ITU-R 601, in Pillow's fixed point. */
+/** Scales bytes to x / 127.5 - 1; grey by ITU-R 601 in Pillow's fixed-point arithmetic. */
 function levels({ data, width, height }: ByteImage, channels: number): Tensor {
   const plane = width * height;
   const out = new Float32Array(channels * plane);
@@ -146,15 +159,15 @@ function levels({ data, width, height }: ByteImage, channels: number): Tensor {
   return new Tensor(out, [1, channels, height, width]);
 }
 
-/** Each pixel's class as a one among zeros, as taming's segmentation models take them. */
+/** Encodes the class of each pixel as one-hot channels, the input of taming's segmentation models. */
 function classes({ data, width, height }: ByteImage, count: number): Tensor {
   const plane = width * height;
   const out = new Float32Array(count * plane);
   for (let i = 0; i < plane; i++) {
-    const found = data[i * 3]!;
-    if (found >= count)
-      throw invalidOption('image', `a map of classes: gray levels of 0 to ${count - 1}`, found);
-    out[found * plane + i] = 1;
+    const label = data[i * 3]!;
+    if (label >= count)
+      throw invalidOption('image', `a segmentation map with grey levels from 0 to ${count - 1}`, label);
+    out[label * plane + i] = 1;
   }
   return new Tensor(out, [1, count, height, width]);
 }

@@ -1,4 +1,4 @@
-/** What an autoencoder keeps of a picture: its codes, and the picture made of them. */
+/** Encoding of images to code indices, their decoding, and reconstruction. */
 import { defined } from '../../defined.js';
 import type { ImageSource } from '../../image/read.js';
 import type { VQModel } from '../../modules/vq-model.js';
@@ -19,36 +19,39 @@ import type { FirstStage, VqganModel } from './vqgan-model.js';
 
 export interface VqganImageOptions {
   /**
-   * Pixels, multiples of the model's factor: the picture is resized to cover them and its middle taken. With one side the other follows
-   * the picture's proportions; by default the picture is only cropped to multiples of the factor.
+   * Width in pixels, a multiple of the model's downsampling factor. The image is resized to cover the size and
+   * cropped at the centre; with one side, the other follows the aspect ratio. By default the image is only cropped to
+   * multiples of the factor.
    */
   readonly width?: number | undefined;
+  /** Height in pixels, as `width`. */
   readonly height?: number | undefined;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
-  /** Called with each warning as it occurs; the result lists them all. */
+  /** Receives each warning as it occurs; the result lists all of them. */
   readonly onWarning?: OnWarning;
 }
 
 export interface EncodedIndices {
-  /** `[H/f][W/f]` */
+  /** Code indices `[H/f][W/f]`. */
   readonly codes: number[][];
   readonly usage: CodebookUsage;
-  /** The picture as it was encoded. */
+  /** The resized and cropped image that was encoded. */
   readonly original: RgbImage;
   readonly warnings: readonly Warning[];
 }
 
 export interface Reconstruction {
   readonly image: GeneratedImage;
-  /** What it was made of, at its size. */
+  /** The resized and cropped image that was encoded. */
   readonly original: RgbImage;
-  /** Of the two, in dB over bytes (see `psnr`). */
+  /** Peak signal-to-noise ratio of the two images' bytes, in dB. */
   readonly psnr: number;
-  /** `[H/f][W/f]`; null of a KL autoencoder, which has none. */
+  /** Code indices `[H/f][W/f]`; null for a KL autoencoder. */
   readonly codes: number[][] | null;
+  /** Null for a KL autoencoder. */
   readonly usage: CodebookUsage | null;
-  /** From call to result. */
+  /** Duration of the call in seconds. */
   readonly seconds: number;
   readonly warnings: readonly Warning[];
 }
@@ -66,20 +69,21 @@ export const imageKeys: ReadonlySet<string> = new Set([
   'onWarning',
 ]);
 
+/** Encodes and decodes an image. */
 export async function reconstructStage(
-  modules: VqganModel,
+  model: VqganModel,
   source: ImageSource,
   options: VqganImageOptions,
 ): Promise<Reconstruction> {
-  const { signal, reporter, picture, warnings } = await readInputImage(modules, source, options);
-  const stage = await modules.autoencoder(signal);
+  const { signal, reporter, prepared, warnings } = await readInputImage(model, source, options);
+  const stage = await model.autoencoder(signal);
   reporter.report('encode', 0, 1);
-  const { latent, indices } = await encoded(stage, picture.input, signal);
+  const { latent, indices } = await encodeInput(stage, prepared.input, signal);
   reporter.report('encode', 1, 1);
   reporter.report('decode', 0, 1);
-  const image = new GeneratedImage(renderDecoded(await decoded(stage, latent, signal)), { latent });
+  const image = new GeneratedImage(renderDecoded(await decodeLatent(stage, latent, signal)), { latent });
   reporter.report('decode', 1, 1);
-  const original = renderDecoded(picture.input);
+  const original = renderDecoded(prepared.input);
   return {
     image,
     original,
@@ -91,88 +95,97 @@ export async function reconstructStage(
   };
 }
 
+/** Encodes an image to code indices. */
 export async function encodeIndicesStage(
-  modules: VqganModel,
+  model: VqganModel,
   source: ImageSource,
   options: VqganImageOptions,
 ): Promise<EncodedIndices> {
-  modules.checkCodebook();
-  const { signal, reporter, picture, warnings } = await readInputImage(modules, source, options);
-  const model = await modules.codebook(signal);
+  model.checkCodebook();
+  const { signal, reporter, prepared, warnings } = await readInputImage(model, source, options);
+  const codebook = await model.codebook(signal);
   reporter.report('encode', 0, 1);
-  const indices = await indicesOf(model, picture.input, signal);
+  const indices = await indicesOf(codebook, prepared.input, signal);
   reporter.report('encode', 1, 1);
-  const usage = usageOf(indices.data, model.indexCount);
+  const usage = usageOf(indices.data, codebook.indexCount);
   return {
     codes: toGrid(indices),
     usage,
-    original: renderDecoded(picture.input),
+    original: renderDecoded(prepared.input),
     warnings: warnings.list,
   };
 }
 
+/** Decodes code indices to an image. */
 export async function decodeIndicesStage(
-  modules: VqganModel,
+  model: VqganModel,
   codes: CodeGrid,
   options: DecodeIndicesOptions,
 ): Promise<GeneratedImage> {
   check.knownKeys('options', options, new Set(['signal', 'onProgress']));
   const { signal, onProgress } = checkControl(options);
-  modules.checkCodebook();
-  const model = await modules.codebook(signal);
-  const indices = checkGrid(codes, model.indexCount, modules.downsampleFactor);
+  model.checkCodebook();
+  const codebook = await model.codebook(signal);
+  const indices = checkGrid(codes, codebook.indexCount, model.downsampleFactor);
   const reporter = new ProgressReporter(onProgress);
   reporter.report('decode', 0, 1);
-  const image = await decodeToImage(model, indices, signal);
+  const image = await decodeToImage(codebook, indices, signal);
   reporter.report('decode', 1, 1);
   return image;
 }
 
-/** The picture of codes `[1, h, w]`, its latent being their vectors. @throws NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED */
+/**
+ * Decodes code indices `[1, h, w]`; the image's latent contains their codebook vectors.
+ * @throws NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED
+ */
 export async function decodeToImage(
-  model: VQModel,
+  codebook: VQModel,
   indices: Tensor<Int32Array>,
   signal: AbortSignal | undefined,
   seed?: number,
 ): Promise<GeneratedImage> {
-  const latent = await model.lookup(indices, { signal });
-  const { image } = await model.decode(latent, { signal });
+  const latent = await codebook.lookup(indices, { signal });
+  const { image } = await codebook.decode(latent, { signal });
   return new GeneratedImage(renderDecoded(image), defined({ latent, seed }));
 }
 
-/** Codes `[1, h, w]` of a model's input. @throws NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED */
+/** Encodes an input tensor to code indices `[1, h, w]`. @throws NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED */
 export async function indicesOf(
-  model: VQModel,
+  codebook: VQModel,
   input: Tensor,
   signal: AbortSignal | undefined,
 ): Promise<Tensor<Int32Array>> {
-  const { latent } = await model.encode(input, { signal });
+  const { latent } = await codebook.encode(input, { signal });
   throwIfNotFinite(latent.data, 'The latent');
-  return (await model.quantize(latent, { signal })).indices;
+  return (await codebook.quantize(latent, { signal })).indices;
 }
 
-/** The picture that a call is about, at its model's size. @throws as `prepareInput` */
+/**
+ * Validates the options of a call and reads its image at the size of the model.
+ * @param maxSize images with more pixels are scaled down to this size, unless a size is requested
+ * @throws as `prepareInput`
+ */
 export async function readInputImage(
-  modules: VqganModel,
+  model: VqganModel,
   source: ImageSource,
   options: VqganImageOptions,
-  most?: Size,
+  maxSize?: Size,
 ) {
   check.knownKeys('options', options, imageKeys);
-  const { downsampleFactor } = modules;
+  const { downsampleFactor } = model;
   const { signal, onProgress, warnings } = checkControl(options);
   const size = checkSize(options, downsampleFactor);
   const reporter = new ProgressReporter(onProgress);
-  const channels = modules.source.autoencoder.config.in_channels;
-  const picture = await prepareInput(source, { size, most, downsampleFactor, channels, signal });
-  const { image, scaledFrom } = picture;
+  const channels = model.source.autoencoder.config.in_channels;
+  const prepared = await prepareInput(source, { size, maxSize, downsampleFactor, channels, signal });
+  const { image, scaledFrom } = prepared;
   if (scaledFrom) warnOfResize(warnings, scaledFrom, image, 'The image');
-  warnIfLargeForVqgan(warnings, modules, image);
-  return { signal, reporter, picture, warnings };
+  warnIfLargeForVqgan(warnings, model, image);
+  return { signal, reporter, prepared, warnings };
 }
 
-/** What the decoder gets: the codes' vectors, or the mean of a KL autoencoder's distribution. */
-async function encoded(
+/** Encodes an input tensor to the decoder's input: codebook vectors, or the mean of a KL autoencoder's distribution. */
+async function encodeInput(
   stage: FirstStage,
   input: Tensor,
   signal: AbortSignal | undefined,
@@ -187,7 +200,11 @@ async function encoded(
   return { latent: quantized, indices };
 }
 
-async function decoded(stage: FirstStage, latent: Tensor, signal: AbortSignal | undefined): Promise<Tensor> {
+async function decodeLatent(
+  stage: FirstStage,
+  latent: Tensor,
+  signal: AbortSignal | undefined,
+): Promise<Tensor> {
   if (stage.kind === 'autoencoder_kl') return stage.model.decode(latent, { signal });
   return (await stage.model.decode(latent, { signal })).image;
 }

@@ -1,10 +1,10 @@
-/** What a sampling of codes can be asked for. */
+/** Options of sampling code indices. */
 
 import { defined } from '../../defined.js';
 import { invalidOption, SafelightError } from '../../errors.js';
 import type { VqganModelSource } from '../../families/shared/vqgan/open-vqgan.js';
 import * as check from '../../options/check.js';
-import { choiceFields, drawFields } from '../../options/declarations/autoregressive.js';
+import { choiceFields, sampleFields } from '../../options/declarations/autoregressive.js';
 import type { OptionsOf } from '../../options/field.js';
 import { validate } from '../../options/validate.js';
 import { windowSide } from '../../sampling/autoregressive/window.js';
@@ -16,30 +16,33 @@ import type { OnProgress } from '../progress.js';
 import { type CodeGrid, checkGrid } from './grid.js';
 import type { VqganModel } from './vqgan-model.js';
 
-/** How codes are drawn. */
-export interface DrawOptions extends Partial<Undefinable<OptionsOf<typeof drawFields>>> {
-  /** Codes `[H/f][W/f]` to write over, in the place of random ones; their size is the image's, and every code is written under a window. */
+/** Options of `VqganPipeline.sketch`, and those of `sample` except `class`. */
+export interface DrawOptions extends Partial<Undefinable<OptionsOf<typeof sampleFields>>> {
+  /**
+   * Initial codes `[H/f][W/f]`, which are overwritten, instead of random ones. They determine the size of the image;
+   * each code is sampled with a sliding window.
+   */
   readonly start?: CodeGrid | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: OnProgress | undefined;
-  /** Called with each warning as it occurs; the result lists them all. */
+  /** Receives each warning as it occurs; the result lists all of them. */
   readonly onWarning?: OnWarning | undefined;
 }
 
 type Undefinable<T> = { [K in keyof T]: T[K] | undefined };
 
 export interface SampleOptions extends DrawOptions {
-  /** Of a class-conditional model: from 0. Needed there, and only there. */
+  /** Class index from 0; required for class-conditional models and rejected for others. */
   readonly class?: number | undefined;
 }
 
-export interface DrawSettings {
+export interface SampleSettings {
   readonly choice: { readonly topK: number; readonly topP: number; readonly temperature: number };
   readonly seed: number;
-  /** In codes. */
+  /** Size of the image in codes. */
   readonly width: number;
   readonly height: number;
-  /** The window's side, in codes. */
+  /** Side of the sliding window in codes. */
   readonly side: number;
   readonly start: Tensor<Int32Array> | undefined;
   readonly signal: AbortSignal | undefined;
@@ -47,24 +50,25 @@ export interface DrawSettings {
   readonly warnings: Warnings;
 }
 
-const DRAW_KEYS = [...Object.keys(drawFields), 'start', 'signal', 'onProgress', 'onWarning'];
+const DRAW_KEYS = [...Object.keys(sampleFields), 'start', 'signal', 'onProgress', 'onWarning'];
 
-/** @throws INVALID_OPTION naming the option, UNSUPPORTED_MODEL for a model that writes no codes */
-export function resolveDraw(modules: VqganModel, options: DrawOptions): DrawSettings {
-  modules.checkTransformer();
-  const { downsampleFactor, defaults } = modules;
+/**
+ * Validates and resolves options.
+ * @throws INVALID_OPTION naming the option, UNSUPPORTED_MODEL for a model without a transformer
+ */
+export function resolveSampleOptions(model: VqganModel, options: DrawOptions): SampleSettings {
+  model.checkTransformer();
+  const { downsampleFactor, defaults } = model;
   const { topK, topP, temperature, seed } = validate(
     choiceFields,
     { ...options },
     { defaults: { ...defaults } },
   );
-  const side = sideOf(modules);
-  const start = options.start
-    ? checkGrid(options.start, modules.vocabulary ?? 0, downsampleFactor)
-    : undefined;
+  const side = sideOf(model);
+  const start = options.start ? checkGrid(options.start, model.vocabulary ?? 0, downsampleFactor) : undefined;
   const [, rows = side, columns = side] = start?.shape ?? [];
-  const asked = defined(checkSize(options, downsampleFactor));
-  const { width = columns * downsampleFactor, height = rows * downsampleFactor } = asked;
+  const requested = defined(checkSize(options, downsampleFactor));
+  const { width = columns * downsampleFactor, height = rows * downsampleFactor } = requested;
   if (start && (width !== columns * downsampleFactor || height !== rows * downsampleFactor))
     throw invalidOption(
       'start',
@@ -72,7 +76,7 @@ export function resolveDraw(modules: VqganModel, options: DrawOptions): DrawSett
       `${rows} of ${columns}`,
     );
   const control = checkControl(options);
-  warnIfLargeForVqgan(control.warnings, modules, { width, height });
+  warnIfLargeForVqgan(control.warnings, model, { width, height });
   return {
     choice: { topK, topP, temperature },
     seed,
@@ -84,12 +88,12 @@ export function resolveDraw(modules: VqganModel, options: DrawOptions): DrawSett
   };
 }
 
-/** @throws INVALID_OPTION */
+/** Checks the names of options of `sample`. @throws INVALID_OPTION */
 export function checkSampleOptions(options: SampleOptions): void {
   check.knownKeys('options', options, new Set([...DRAW_KEYS, 'class']));
 }
 
-/** @returns the class; undefined for a model that has none. @throws INVALID_OPTION */
+/** Checks the class index. @returns undefined for a model that is not class-conditional. @throws INVALID_OPTION */
 export function resolveClass(
   condition: VqganModelSource['condition'],
   index: number | undefined,
@@ -98,27 +102,28 @@ export function resolveClass(
   if (index === undefined) return undefined;
   throw new SafelightError(
     'INVALID_OPTION',
-    `The model has no classes (its condition: ${condition.kind}); leave class out`,
+    `The model is not class-conditional (its condition: ${condition.kind}); remove class`,
   );
 }
 
+/** Checks the names of options of `sketch`. @throws INVALID_OPTION */
 export function checkSketchOptions(options: DrawOptions): void {
   check.knownKeys('options', options, new Set(DRAW_KEYS));
 }
 
-/** Side of the window, in codes: what the model was trained at, as far as it tells. */
+/** Returns the side of the sliding window in codes: the training size if known, at most what the block size allows. */
 export function sideOf({ source, downsampleFactor }: VqganModel): number {
   const { transformer, condition, resolution } = source;
   const block = transformer?.config.block_size ?? 1;
-  const many = condition.kind === 'image' || condition.kind === 'coordinates';
+  const isGrid = condition.kind === 'image' || condition.kind === 'coordinates';
   const trained = resolution === null ? undefined : Math.max(1, Math.floor(resolution / downsampleFactor));
-  return windowSide({ block, condition: many ? 'grid' : 'tokens', trained });
+  return windowSide({ block, condition: isGrid ? 'grid' : 'tokens', trained });
 }
 
-/** Adds LARGE_IMAGE for an image of more than four times the pixels that the model was trained at, as far as it tells. */
-export function warnIfLargeForVqgan(warnings: Warnings, modules: VqganModel, size: Size): void {
-  const { resolution, transformer } = modules.source;
+/** Adds LARGE_IMAGE for an image with more than 4 times the pixels of the training images, if their size is known. */
+export function warnIfLargeForVqgan(warnings: Warnings, model: VqganModel, size: Size): void {
+  const { resolution, transformer } = model.source;
   if (resolution === null && transformer === null) return;
-  const side = resolution ?? sideOf(modules) * modules.downsampleFactor;
-  warnIfLarge(warnings, size, { width: side, height: side }, { effect: 'it takes long' });
+  const side = resolution ?? sideOf(model) * model.downsampleFactor;
+  warnIfLarge(warnings, size, { width: side, height: side }, { effect: 'processing is slow' });
 }

@@ -1,11 +1,11 @@
-/** Pictures written code by code: each step is one code more, and shows the picture so far. */
+/** Sampling of images code by code, with a preview at each step. */
 import { defined } from '../../defined.js';
 import { SafelightError } from '../../errors.js';
 import type { VQModel } from '../../modules/vq-model.js';
 import { codeOrder } from '../../sampling/autoregressive/order.js';
 import { sampleCodeIndices } from '../../sampling/autoregressive/sample.js';
 import { slideCodeIndices } from '../../sampling/autoregressive/slide.js';
-import type { CodeIndexStep as WrittenCode } from '../../sampling/autoregressive/types.js';
+import type { CodeIndexStep } from '../../sampling/autoregressive/types.js';
 import type { RgbImage } from '../../tensor/render.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { Warning } from '../../warnings.js';
@@ -15,69 +15,71 @@ import { ProgressReporter } from '../progress.js';
 import type { ConditionIndices } from './condition.js';
 import { type CodebookUsage, toGrid, usageOf } from './grid.js';
 import { decodeToImage } from './reconstruct.js';
-import type { DrawSettings } from './sample-options.js';
+import type { SampleSettings } from './sample-options.js';
 import type { VqganModel } from './vqgan-model.js';
 
-/** One code more. */
+/** State after sampling one more code. */
 export interface SampleStep {
-  /** Codes written, of `total`. */
+  /** Codes sampled so far, of `total`. */
   readonly done: number;
   readonly total: number;
-  /** Where the last one is. */
+  /** Row of the last code. */
   readonly row: number;
+  /** Column of the last code. */
   readonly column: number;
-  /** All codes as they are now; null where none was written yet. */
+  /** All codes `[H/f][W/f]`; null for those not sampled yet. */
   readonly codes: readonly (readonly (number | null)[])[];
-  /** The picture so far, gray where no code was written yet. Works only when it is called. */
+  /** Decodes the image so far; grey where no code was sampled yet. */
   preview(): Promise<RgbImage>;
 }
 
 export interface SampleResult {
   readonly image: GeneratedImage;
-  /** `[H/f][W/f]` */
+  /** Code indices `[H/f][W/f]`. */
   readonly codes: number[][];
   readonly usage: CodebookUsage;
-  /** The drawing as the model saw it; null where there was none. */
+  /** The conditioning image as it was encoded; null if there was none. */
   readonly condition: RgbImage | null;
-  /** The same settings with this seed give this picture again. */
+  /** Seed that reproduces the image with the same options. */
   readonly seed: number;
-  /** From call to result. */
+  /** Duration of the call in seconds. */
   readonly seconds: number;
   readonly warnings: readonly Warning[];
 }
 
-/** Codes as they are written: a loop over the steps, then `await stream.result`. */
+/** A running sampling, with one item per code: loop over the steps, then `await stream.result`. */
 export class VqganStream extends StepStream<SampleStep, SampleResult> {}
 
-const UNWRITTEN = 127;
+/** Grey level of image areas without a code. */
+const UNSAMPLED = 127;
 
-/** @param conditionOf is asked when work begins */
+/** Samples an image. @param conditionOf encodes the condition; called when work starts */
 export async function* sampleSteps(
-  modules: VqganModel,
-  settings: DrawSettings,
+  model: VqganModel,
+  settings: SampleSettings,
   conditionOf: () => Promise<ConditionIndices>,
 ): AsyncGenerator<SampleStep, SampleResult> {
   const { signal, width, height, seed } = settings;
   const reporter = new ProgressReporter(settings.onProgress);
-  const model = await modules.codebook(signal);
+  const codebook = await model.codebook(signal);
   reporter.report('encode', 0, 1);
   const condition = await conditionOf();
   reporter.report('encode', 1, 1);
-  const canvas = new Canvas(model, modules.downsampleFactor, settings);
-  // Where the caller leaves, this loop ends the inner one, which frees what the transformer kept.
-  for await (const written of await sampledSteps(modules, settings, condition)) {
-    const step = canvas.put(written);
+  const canvas = new Canvas(codebook, model.downsampleFactor, settings);
+  // If the caller leaves early, this loop ends the inner generator, which frees the transformer's key-value cache.
+  for await (const indexStep of await codeSteps(model, settings, condition)) {
+    const step = canvas.put(indexStep);
     reporter.report('codes', step.done, step.total, step.preview);
     yield step;
   }
   const indices = new Tensor(canvas.codes, [1, height, width]);
   reporter.report('decode', 0, 1);
-  const image = await decodeToImage(model, indices, signal, seed);
+  const image = await decodeToImage(codebook, indices, signal, seed);
   reporter.report('decode', 1, 1);
   return {
     image,
     codes: toGrid(indices),
-    usage: usageOf(canvas.codes, model.indexCount),
+    usage: usageOf(canvas.codes, codebook.indexCount),
     condition: condition.image,
     seed,
     seconds: reporter.elapsed,
@@ -85,17 +87,20 @@ export async function* sampleSteps(
   };
 }
 
-/** At once if the model can look at the whole picture; else, or over codes that are there already, under a window. */
-async function sampledSteps(
-  modules: VqganModel,
-  { width, height, side, seed, start, choice, signal }: DrawSettings,
+/**
+ * Samples codes as one sequence if the image fits the block size; for larger images and for initial codes with a
+ * sliding window.
+ */
+async function codeSteps(
+  model: VqganModel,
+  { width, height, side, seed, start, choice, signal }: SampleSettings,
   { kind, codes }: ConditionIndices,
-): Promise<AsyncGenerator<WrittenCode>> {
-  const transformer = await modules.transformer(signal);
-  const options = { ...choice, below: modules.vocabulary ?? undefined, seeds: [seed], signal };
+): Promise<AsyncGenerator<CodeIndexStep>> {
+  const transformer = await model.transformer(signal);
+  const options = { ...choice, below: model.vocabulary ?? undefined, seeds: [seed], signal };
   const total = height * width;
   if (codes.length + total - 1 <= transformer.block && start === undefined) {
-    const order = codeOrder(modules.writingOrder, height, width);
+    const order = codeOrder(model.codeOrderName, height, width);
     return sampleCodeIndices(transformer, {
       ...options,
       condition: [codes],
@@ -103,10 +108,10 @@ async function sampledSteps(
       ...defined({ order: order ?? undefined }),
     });
   }
-  if (modules.writingOrder !== 'identity') {
+  if (model.codeOrderName !== 'identity') {
     throw new SafelightError(
       'INVALID_OPTION',
-      `The model writes codes in an order of its own (${modules.writingOrder}), which a sliding window does not know; take the size it was trained at and no start`,
+      `Sliding windows need codes in row order, but the model uses the order ${model.codeOrderName}; use its training size and remove start`,
     );
   }
   return slideCodeIndices(transformer, {
@@ -119,41 +124,42 @@ async function sampledSteps(
   });
 }
 
-/** The codes so far. */
+/** Codes sampled so far, with their preview. */
 class Canvas {
   codes: Int32Array;
-  private readonly written: Uint8Array;
+  private readonly sampled: Uint8Array;
 
   constructor(
-    private readonly model: VQModel,
+    private readonly codebook: VQModel,
     private readonly downsampleFactor: number,
-    private readonly settings: DrawSettings,
+    private readonly settings: SampleSettings,
   ) {
     const { width, height } = settings;
     this.codes = new Int32Array(width * height);
-    this.written = new Uint8Array(width * height).fill(settings.start ? 1 : 0);
+    this.sampled = new Uint8Array(width * height).fill(settings.start ? 1 : 0);
   }
 
-  put({ done, total, place, codes }: WrittenCode): SampleStep {
+  put({ done, total, place, codes }: CodeIndexStep): SampleStep {
     const { width, height } = this.settings;
     this.codes = codes[0]!.slice();
-    this.written[place] = 1;
-    const [now, written] = [this.codes, this.written.slice()];
+    this.sampled[place] = 1;
+    const [current, sampled] = [this.codes, this.sampled.slice()];
     const rows = Array.from({ length: height }, (_, y) =>
-      Array.from({ length: width }, (_c, x) => (written[y * width + x] ? now[y * width + x]! : null)),
+      Array.from({ length: width }, (_c, x) => (sampled[y * width + x] ? current[y * width + x]! : null)),
     );
-    const preview = () => this.draw(now, written);
+    const preview = () => this.render(current, sampled);
     return { done, total, row: Math.floor(place / width), column: place % width, codes: rows, preview };
   }
 
-  private async draw(codes: Int32Array, written: Uint8Array): Promise<RgbImage> {
+  private async render(codes: Int32Array, sampled: Uint8Array): Promise<RgbImage> {
     const { width, height, signal } = this.settings;
-    const image = await decodeToImage(this.model, new Tensor(codes, [1, height, width]), signal);
+    const image = await decodeToImage(this.codebook, new Tensor(codes, [1, height, width]), signal);
     const data = image.data.slice();
-    for (const [place, done] of written.entries()) if (!done) this.clear(data, place);
+    for (const [place, done] of sampled.entries()) if (!done) this.clear(data, place);
     return { data, width: image.width, height: image.height };
   }
 
+  /** Fills the area of a code with grey. */
   private clear(data: Uint8Array, place: number): void {
     const { downsampleFactor, settings } = this;
     const [top, left] = [
@@ -162,7 +168,7 @@ class Canvas {
     ];
     for (let y = top; y < top + downsampleFactor; y++) {
       const from = (y * settings.width * downsampleFactor + left) * 3;
-      data.fill(UNWRITTEN, from, from + downsampleFactor * 3);
+      data.fill(UNSAMPLED, from, from + downsampleFactor * 3);
     }
   }
 }

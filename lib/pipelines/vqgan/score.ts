@@ -1,4 +1,4 @@
-/** How a model sees a picture: its discriminator's word, the losses it was trained with, and its transformer's surprise. */
+/** Scores of an image under a model: discriminator logits, training losses and log likelihood. */
 
 import { usualLosses } from '../../checkpoint/config/omegaconf/losses.js';
 import type { ImageSource } from '../../image/read.js';
@@ -18,79 +18,84 @@ import { resolveClass, sideOf } from './sample-options.js';
 import type { VqganModel } from './vqgan-model.js';
 
 /**
- * Of a model with a transformer, a picture of more codes than it sees at once is brought to the size it was trained at, unless `width` or
- * `height` asks for another: then each code is seen under a window of its own.
+ * Options of `VqganPipeline.score`. For models with a transformer, an image with more codes than the training size is
+ * scaled down to that size; with `width` or `height`, the requested size is used and each code is evaluated in a
+ * sliding window.
  */
 export interface ScoreOptions extends VqganImageOptions {
-  /** Of a class-conditional model with a transformer: needed there. */
+  /** Class index; required for class-conditional models with a transformer. */
   readonly class?: number | undefined;
-  /** Of an image-conditional model, the drawing that the picture is said to be of; an empty page if left out. */
+  /** Conditioning image of an image-conditional model; default a white image. */
   readonly condition?: ImageSource | undefined;
 }
 
-/** Losses as numbers, under the reference's names; null for what could not be computed. */
+/** Losses under the names of the reference; null for those that could not be computed. */
 export type ScoreLosses = Omit<AutoencoderLosses, 'tensors' | 'left_out'>;
 
 export interface Score {
-  /** `[h, w]`: the discriminator's logit for each patch; the larger, the more real it looks. Null where the model has none. */
+  /** Discriminator logits `[h, w]` per patch; larger means more real. Null if the model has no discriminator. */
   readonly patches: Tensor | null;
-  /** The same as false colours over the picture, pale where it looks real, dark where made; null where there are none. */
+  /** The logits in false colours over the image, light for real, dark for generated; null without a discriminator. */
   readonly heatMap: RgbImage | null;
   readonly losses: ScoreLosses;
-  /** What is null in `losses`, and why. */
+  /** Losses that are null, each with the reason. */
   readonly leftOut: readonly string[];
-  /** Of the picture's codes; null of an autoencoder alone. */
+  /** Log likelihood of the code indices; null without a transformer. */
   readonly logLikelihood: LogLikelihood | null;
-  /** Why there is no likelihood; null if there is. */
+  /** Reason for a missing log likelihood; null if it was computed. */
   readonly withoutLikelihood: string | null;
+  /** Code indices `[H/f][W/f]`; null for a KL autoencoder. */
   readonly codes: number[][] | null;
+  /** Null for a KL autoencoder. */
   readonly usage: CodebookUsage | null;
-  /** Of the picture and its reconstruction, in dB over bytes. */
+  /** Peak signal-to-noise ratio of the bytes of image and reconstruction, in dB. */
   readonly psnr: number;
+  /** The resized and cropped image that was scored. */
   readonly original: RgbImage;
   readonly reconstruction: RgbImage;
-  /** From call to result. */
+  /** Duration of the call in seconds. */
   readonly seconds: number;
   readonly warnings: readonly Warning[];
 }
 
-const NO_TRANSFORMER = 'the model is an autoencoder alone';
+const NO_TRANSFORMER = 'the model is an autoencoder without a transformer';
 
+/** Scores an image. */
 export async function scoreStage(
-  modules: VqganModel,
+  model: VqganModel,
   source: ImageSource,
-  asked: ScoreOptions,
+  scoreOptions: ScoreOptions,
 ): Promise<Score> {
-  check.knownKeys('options', asked, new Set([...imageKeys, 'class', 'condition']));
-  const { class: index, condition, ...options } = asked;
-  const { transformer, losses: config, autoencoder, logvar, problem } = modules.source;
-  checkCondition(modules, index, condition);
-  const { signal, reporter, picture, warnings } = await readInputImage(
-    modules,
+  check.knownKeys('options', scoreOptions, new Set([...imageKeys, 'class', 'condition']));
+  const { class: index, condition, ...options } = scoreOptions;
+  const { transformer, losses: config, autoencoder, logvar, problem } = model.source;
+  checkCondition(model, index, condition);
+  const { signal, reporter, prepared, warnings } = await readInputImage(
+    model,
     source,
     options,
-    mostOf(modules),
+    maxSizeOf(model),
   );
-  const stage = await modules.autoencoder(signal);
+  const stage = await model.autoencoder(signal);
   reporter.report('encode', 0, 2);
   const { tensors, left_out, ...losses } = await vqganLosses(
     {
       autoencoder: stage.model,
       config: config ?? usualLosses(autoencoder.kind === 'vq_model' ? 'vq' : 'kl'),
-      discriminator: await modules.discriminator(signal),
-      lpips: await modules.lpips(signal),
+      discriminator: await model.discriminator(signal),
+      lpips: await model.lpips(signal),
       logvar,
     },
-    picture.input,
+    prepared.input,
     { signal },
   );
   const { reconstruction, indices, logits_real: logits } = tensors;
   throwIfNotFinite(reconstruction.data, 'The reconstruction');
   reporter.report('encode', 1, 2);
   const logLikelihood =
-    transformer && indices ? await likelihoodOf(modules, { indices, image: condition, index, signal }) : null;
+    transformer && indices ? await likelihoodOf(model, { indices, image: condition, index, signal }) : null;
   reporter.report('encode', 2, 2);
-  const [original, made] = [renderDecoded(picture.input), renderDecoded(reconstruction)];
+  const [original, rendered] = [renderDecoded(prepared.input), renderDecoded(reconstruction)];
   const patches = logits?.reshape(logits.shape.slice(2)) ?? null;
   return {
     patches,
@@ -101,26 +106,29 @@ export async function scoreStage(
     withoutLikelihood: logLikelihood ? null : (problem ?? NO_TRANSFORMER),
     codes: indices && toGrid(indices),
     usage: indices && stage.kind === 'vq_model' ? usageOf(indices.data, stage.model.indexCount) : null,
-    psnr: psnr(original, made),
+    psnr: psnr(original, rendered),
     original,
-    reconstruction: made,
+    reconstruction: rendered,
     seconds: reporter.elapsed,
     warnings: warnings.list,
   };
 }
 
-/** Beyond what the transformer sees at once each code has a window of its own: minutes or hours, to be asked for by a size. */
-function mostOf(modules: VqganModel): Size | undefined {
-  const side = sideOf(modules) * modules.downsampleFactor;
-  return modules.source.transformer ? { width: side, height: side } : undefined;
+/**
+ * Returns the size above which images are scaled down by default: beyond the training size, each code is evaluated in
+ * a sliding window, which takes minutes or hours.
+ */
+function maxSizeOf(model: VqganModel): Size | undefined {
+  const side = sideOf(model) * model.downsampleFactor;
+  return model.source.transformer ? { width: side, height: side } : undefined;
 }
 
-/** Before anything is computed. */
+/** Checks class and conditioning image before anything is computed. */
 function checkCondition(
-  modules: VqganModel,
+  model: VqganModel,
   index: number | undefined,
   condition: ImageSource | undefined,
 ): void {
-  if (modules.source.transformer) resolveClass(modules.source.condition, index);
-  if (condition !== undefined) modules.checkImageCondition();
+  if (model.source.transformer) resolveClass(model.source.condition, index);
+  if (condition !== undefined) model.checkImageCondition();
 }

@@ -1,4 +1,4 @@
-/** The modules of a model of codes, each loaded when it is first needed. */
+/** A VQGAN model whose modules are loaded on first use. */
 
 import type { MemoryInfo } from '../../binding/types.js';
 import { autoencoderDownsampleFactor } from '../../checkpoint/config/diffusers/autoencoder.js';
@@ -21,7 +21,7 @@ import { VQModel } from '../../modules/vq-model.js';
 import { type Warning, Warnings } from '../../warnings.js';
 import { type OnProgress, ProgressReporter } from '../progress.js';
 
-/** An autoencoder with a codebook, or a KL one. */
+/** A loaded autoencoder with a codebook, or a KL autoencoder. */
 export type FirstStage =
   | { readonly kind: 'vq_model'; readonly model: VQModel }
   | { readonly kind: 'autoencoder_kl'; readonly model: Autoencoder };
@@ -31,14 +31,14 @@ type Report = (done: number, total: number) => void;
 export class VqganModel {
   private readonly firstStage: Lazy<FirstStage>;
   private readonly conditionStage: Lazy<VQModel>;
-  private readonly writer: Lazy<LatentTransformer>;
-  private readonly judge: Lazy<PatchDiscriminator | null>;
-  private readonly perception: Lazy<Lpips | null>;
+  private readonly lazyTransformer: Lazy<LatentTransformer>;
+  private readonly lazyDiscriminator: Lazy<PatchDiscriminator | null>;
+  private readonly lazyLpips: Lazy<Lpips | null>;
   private report: Report | undefined;
 
   private constructor(
     readonly source: VqganModelSource,
-    /** How the model's codes are best drawn, as far as it says. */
+    /** Default sampling options stored with the model. */
     readonly defaults: VqganDefaults,
     private readonly settings: ModuleSettings,
     readonly warnings: Warnings,
@@ -53,25 +53,25 @@ export class VqganModel {
       (signal) => this.loadCondition(signal),
       (model) => model.dispose(),
     );
-    this.writer = new Lazy(
+    this.lazyTransformer = new Lazy(
       'transformer',
       (signal) => this.loadTransformer(signal),
       (model) => model.dispose(),
     );
     const { discriminator, lpips } = source;
-    this.judge = new Lazy(
+    this.lazyDiscriminator = new Lazy(
       'discriminator',
       async (signal) => discriminator && PatchDiscriminator.load(discriminator, this.options(signal)),
       (model) => model?.dispose(),
     );
-    this.perception = new Lazy(
+    this.lazyLpips = new Lazy(
       'perceptual loss',
       async (signal) => lpips && Lpips.load(lpips, this.options(signal)),
       (model) => model?.dispose(),
     );
   }
 
-  /** Finds out what a model is; loads nothing. @throws as `openVqganModel` */
+  /** Reads the description of a model without loading modules. @throws as `openVqganModel` */
   static async open(
     path: string,
     options: OpenVqganOptions,
@@ -82,22 +82,23 @@ export class VqganModel {
     return new VqganModel(source, await readVqganDefaults(source.path), settings, warnings);
   }
 
-  /** Pixels a side that one code stands for. */
+  /** Image pixels per code along each side. */
   get downsampleFactor(): number {
     return autoencoderDownsampleFactor(this.source.autoencoder.config);
   }
 
-  /** How many different codes there are; null of a KL autoencoder, which has none. Known once the autoencoder is loaded. */
+  /** Number of distinct code indices; null for a KL autoencoder, or if the autoencoder is not loaded yet. */
   get vocabulary(): number | null {
     const stage = this.firstStage.current;
     return stage?.kind === 'vq_model' ? stage.model.indexCount : null;
   }
 
+  /** Returns the autoencoder. */
   autoencoder(signal?: AbortSignal): Promise<FirstStage> {
     return this.firstStage.get(signal);
   }
 
-  /** @throws UNSUPPORTED_MODEL for a KL autoencoder, which has no codes */
+  /** Returns the autoencoder with a codebook. @throws UNSUPPORTED_MODEL for a KL autoencoder */
   async codebook(signal?: AbortSignal): Promise<VQModel> {
     this.checkCodebook();
     const stage = await this.firstStage.get(signal);
@@ -105,34 +106,34 @@ export class VqganModel {
     return stage.model;
   }
 
-  /** The autoencoder of pictures that codes are conditioned on; some models take their own. @throws UNSUPPORTED_MODEL */
+  /** Returns the autoencoder of conditioning images, which may be the model's autoencoder. @throws UNSUPPORTED_MODEL */
   condition(signal?: AbortSignal): Promise<VQModel> {
     const { condition, autoencoder } = this.source;
-    const own = condition.kind === 'image' && condition.autoencoder === autoencoder;
-    return own ? this.codebook(signal) : this.conditionStage.get(signal);
+    const isShared = condition.kind === 'image' && condition.autoencoder === autoencoder;
+    return isShared ? this.codebook(signal) : this.conditionStage.get(signal);
   }
 
-  /** @throws UNSUPPORTED_MODEL for a model without one */
+  /** Returns the transformer. @throws UNSUPPORTED_MODEL for a model without one */
   transformer(signal?: AbortSignal): Promise<LatentTransformer> {
-    return this.writer.get(signal);
+    return this.lazyTransformer.get(signal);
   }
 
-  /** What the autoencoder was trained against; null where the model does not have it. */
+  /** Returns the discriminator; null if the model has none. */
   discriminator(signal?: AbortSignal): Promise<PatchDiscriminator | null> {
-    return this.judge.get(signal);
+    return this.lazyDiscriminator.get(signal);
   }
 
-  /** Null where the model does not have it. */
+  /** Returns the perceptual loss; null if the model has none. */
   lpips(signal?: AbortSignal): Promise<Lpips | null> {
-    return this.perception.get(signal);
+    return this.lazyLpips.get(signal);
   }
 
-  /** In which the transformer writes codes. */
-  get writingOrder(): OrderName {
+  /** Order of the codes in the transformer's sequence. */
+  get codeOrderName(): OrderName {
     return this.source.transformer?.order ?? 'identity';
   }
 
-  /** Loads the autoencoder now; what else there is when it is first needed. */
+  /** Loads the autoencoder now; other modules are loaded on first use. */
   async load(signal: AbortSignal | undefined, onProgress: OnProgress | undefined): Promise<void> {
     const reporter = new ProgressReporter(onProgress);
     this.report = (done, total) => reporter.report('load', done, total);
@@ -148,31 +149,32 @@ export class VqganModel {
     if (this.source.autoencoder.kind !== 'vq_model') throw this.noCodebook();
   }
 
-  /** @throws UNSUPPORTED_MODEL for an autoencoder alone */
+  /** @throws UNSUPPORTED_MODEL for a model without a transformer */
   checkTransformer(): void {
     if (this.source.transformer === null) throw this.noTransformer();
   }
 
-  /** @throws UNSUPPORTED_MODEL for a model that is not conditioned on pictures */
+  /** @throws UNSUPPORTED_MODEL for a model that is not image-conditional */
   checkImageCondition(): void {
     this.checkTransformer();
     if (this.source.condition.kind !== 'image') throw this.noImageCondition();
   }
 
-  /** Of the modules loaded by now. */
+  /** Returns the memory of the loaded modules, by name. */
   memory(): Record<string, MemoryInfo> {
-    const found: Record<string, MemoryInfo> = {};
-    if (this.firstStage.current) found.autoencoder = this.firstStage.current.model.memory();
-    if (this.conditionStage.current) found.condition = this.conditionStage.current.memory();
-    if (this.writer.current) found.transformer = this.writer.current.memory();
-    if (this.judge.current) found.discriminator = this.judge.current.memory();
-    if (this.perception.current) found.lpips = this.perception.current.memory();
-    return found;
+    const modules: Record<string, MemoryInfo> = {};
+    if (this.firstStage.current) modules.autoencoder = this.firstStage.current.model.memory();
+    if (this.conditionStage.current) modules.condition = this.conditionStage.current.memory();
+    if (this.lazyTransformer.current) modules.transformer = this.lazyTransformer.current.memory();
+    if (this.lazyDiscriminator.current) modules.discriminator = this.lazyDiscriminator.current.memory();
+    if (this.lazyLpips.current) modules.lpips = this.lazyLpips.current.memory();
+    return modules;
   }
 
   dispose(): void {
-    const { firstStage, conditionStage, writer, judge, perception } = this;
-    for (const module of [firstStage, conditionStage, writer, judge, perception]) module.dispose();
+    const { firstStage, conditionStage, lazyTransformer, lazyDiscriminator, lazyLpips } = this;
+    for (const module of [firstStage, conditionStage, lazyTransformer, lazyDiscriminator, lazyLpips])
+      module.dispose();
   }
 
   private async loadFirstStage(
@@ -207,14 +209,14 @@ export class VqganModel {
   private noCodebook(): SafelightError {
     return new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${this.source.path} has a KL autoencoder, without a codebook; take a VQ or Gumbel model`,
+      `${this.source.path} has a KL autoencoder without a codebook; use a VQ or Gumbel model`,
     );
   }
 
   private noImageCondition(): SafelightError {
     return new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${this.source.path} is not conditioned on pictures (its condition: ${this.source.condition.kind}); take a model that is, or sample`,
+      `${this.source.path} is not image-conditional (its condition: ${this.source.condition.kind}); use an image-conditional model or sample without an image`,
     );
   }
 
@@ -222,7 +224,7 @@ export class VqganModel {
     return new SafelightError(
       'UNSUPPORTED_MODEL',
       this.source.problem ??
-        `${this.source.path} is an autoencoder alone; writing codes takes a checkpoint with transformer.*`,
+        `${this.source.path} is an autoencoder without a transformer; sampling needs a checkpoint with transformer.*`,
     );
   }
 }

@@ -1,4 +1,4 @@
-/** Pictures as codes, and codes as pictures, with one model: an autoencoder with a codebook, and what was trained around it. */
+/** Pipeline of VQGAN models: reconstruction, code indices, sampling and scores. */
 
 import type { MemoryInfo } from '../../binding/types.js';
 import { SafelightError, unlessAborted } from '../../errors.js';
@@ -24,161 +24,168 @@ import {
   checkSketchOptions,
   type DrawOptions,
   resolveClass,
-  resolveDraw,
+  resolveSampleOptions,
   type SampleOptions,
   sideOf,
 } from './sample-options.js';
 import { type Score, type ScoreOptions, scoreStage } from './score.js';
 import { VqganModel } from './vqgan-model.js';
 
-/** What a model of codes is. */
+/** Properties of a VQGAN model. */
 export interface VqganInfo {
+  /** Absolute path of the file or folder. */
   readonly path: string;
-  /** Pixels a side that one code stands for. */
+  /** Downsampling factor: image pixels per code along each side, such as 16. */
   readonly factor: number;
-  /** Codes there are; null of a KL autoencoder, which has none. */
+  /** Number of distinct code indices; null for a KL autoencoder. */
   readonly vocabulary: number | null;
-  /** What its transformer reads before the picture's codes; null of an autoencoder alone. */
+  /** Kind of condition of the transformer; null without a transformer. */
   readonly condition: 'none' | 'class' | 'coordinates' | 'image' | null;
-  /** Of a class-conditional model. */
+  /** Number of classes; null for models that are not class-conditional. */
   readonly classes: number | null;
-  /** Pixels; what `sample` makes unless told otherwise; null of an autoencoder alone. */
+  /** Default side length of sampled images in pixels; null without a transformer. */
   readonly size: number | null;
-  /** Whether it carries the discriminator it was trained against. */
+  /** True if the model includes its discriminator. */
   readonly discriminator: boolean;
 }
 
 /**
- * A model of codes, ready. Calls may overlap: each module works through its runs in order. Everything heavy happens on the modules' own
- * threads.
+ * A loaded VQGAN model. Calls may overlap: each module executes its runs in order, on its own threads.
  */
 export class VqganPipeline implements AsyncDisposable {
   private disposed = false;
 
-  private constructor(private readonly modules: VqganModel) {}
+  private constructor(private readonly model: VqganModel) {}
 
   /**
-   * @param path a checkpoint of taming's or CompVis', a folder with one, or diffusers' `VQModel` folder; default: the small model that
-   *   comes with the package, which draws after sketches
-   * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION, OUT_OF_MEMORY,
-   *   BACKEND_UNAVAILABLE, BINARY_NOT_FOUND, ABORTED
+   * Loads a model.
+   * @param path a checkpoint of taming-transformers or CompVis, a folder with one, or a diffusers folder of a
+   *   `VQModel`; default the bundled starter model, which generates images from sketches
+   * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION,
+   *   OUT_OF_MEMORY, BACKEND_UNAVAILABLE, BINARY_NOT_FOUND, ABORTED
    */
   static async load(path: string = sketchStarter, options: LoadVqganOptions = {}): Promise<VqganPipeline> {
     const { open, modules: settings, signal, onProgress, warnings } = checkLoadVqganOptions(options);
-    const modules = await unlessAborted(VqganModel.open(path, open, settings, warnings), signal);
+    const model = await unlessAborted(VqganModel.open(path, open, settings, warnings), signal);
     try {
-      await modules.load(signal, onProgress);
+      await model.load(signal, onProgress);
     } catch (error) {
-      modules.dispose();
+      model.dispose();
       throw error;
     }
-    return new VqganPipeline(modules);
+    return new VqganPipeline(model);
   }
 
+  /** Properties of the model. @throws DISPOSED */
   get info(): VqganInfo {
-    const modules = this.open();
-    const { path, transformer, condition, discriminator } = modules.source;
+    const model = this.open();
+    const { path, transformer, condition, discriminator } = model.source;
     return {
       path,
-      factor: modules.downsampleFactor,
-      vocabulary: modules.vocabulary,
+      factor: model.downsampleFactor,
+      vocabulary: model.vocabulary,
       condition: transformer && condition.kind,
       classes: condition.kind === 'class' ? condition.classes : null,
-      size: transformer && sideOf(modules) * modules.downsampleFactor,
+      size: transformer && sideOf(model) * model.downsampleFactor,
       discriminator: discriminator !== null,
     };
   }
 
   /**
-   * Encodes a picture and decodes it again.
+   * Encodes and decodes an image.
    * @throws FILE_NOT_FOUND, INVALID_IMAGE, INVALID_OPTION, NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async reconstruct(image: ImageSource, options: VqganImageOptions = {}): Promise<Reconstruction> {
     return reconstructStage(this.open(), image, options);
   }
 
-  /** The codes of a picture. @throws as `reconstruct`, and UNSUPPORTED_MODEL for a model without a codebook */
+  /**
+   * Encodes an image to code indices.
+   * @throws as `reconstruct`, and UNSUPPORTED_MODEL for a model without a codebook
+   */
   async codes(image: ImageSource, options: VqganImageOptions = {}): Promise<EncodedIndices> {
     return encodeIndicesStage(this.open(), image, options);
   }
 
   /**
-   * The picture of codes `[H/f][W/f]`.
-   * @throws INVALID_OPTION for anything but a rectangle of codes that there are, UNSUPPORTED_MODEL, NOT_FINITE, OUT_OF_MEMORY, ABORTED,
-   *   DISPOSED
+   * Decodes code indices `[H/f][W/f]` to an image.
+   * @throws INVALID_OPTION for codes that are not a rectangle or not in the vocabulary, UNSUPPORTED_MODEL,
+   *   NOT_FINITE, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async decodeCodes(codes: CodeGrid, options: DecodeIndicesOptions = {}): Promise<GeneratedImage> {
     return decodeIndicesStage(this.open(), codes, options);
   }
 
   /**
-   * Lets the transformer write a picture: of a class, of nothing, or of an empty page where it draws after pictures. `for await (const step
-   * of stream) ...` shows each code and the picture so far; `await stream.result` runs to the end. Options are checked at once.
-   * @throws INVALID_OPTION, UNSUPPORTED_MODEL, DISPOSED; the stream also NOT_FINITE, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED
+   * Samples an image: class-conditional, unconditional, or with a white image as condition for image-conditional
+   * models. `for await (const step of stream) ...` yields each code with a preview; `await stream.result` runs to the
+   * end. Options are validated at once.
+   * @throws INVALID_OPTION, UNSUPPORTED_MODEL, DISPOSED; the stream also NOT_FINITE, SHAPE_MISMATCH, OUT_OF_MEMORY,
+   *   ABORTED
    */
   sample(options: SampleOptions = {}): VqganStream {
     checkSampleOptions(options);
     const index = resolveClass(this.open().source.condition, options.class);
-    return this.draw(options, { index, image: undefined });
+    return this.startSampling(options, { index, image: undefined });
   }
 
   /**
-   * Lets the transformer write a picture after a drawing, a map of depths or of classes: whatever the model was trained on.
-   * @throws INVALID_OPTION, UNSUPPORTED_MODEL (also for a model that is not conditioned on pictures), DISPOSED; the stream also
-   *   FILE_NOT_FOUND, INVALID_IMAGE, NOT_FINITE, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED
+   * Samples an image conditioned on a sketch, depth map or segmentation map, depending on the model.
+   * @throws INVALID_OPTION, UNSUPPORTED_MODEL (also for a model that is not image-conditional), DISPOSED; the stream
+   *   also FILE_NOT_FOUND, INVALID_IMAGE, NOT_FINITE, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED
    */
   sketch(image: ImageSource, options: DrawOptions = {}): VqganStream {
     checkSketchOptions(options);
     this.open().checkImageCondition();
-    return this.draw(options, { index: undefined, image });
+    return this.startSampling(options, { index: undefined, image });
   }
 
   /**
-   * How a model sees a picture: its discriminator's word on each patch, the losses it was trained with, and how probable its transformer
-   * thinks the picture's codes.
+   * Scores an image under the model: discriminator logits per patch, training losses, and log likelihood of the code
+   * indices.
    * @throws as `reconstruct`
    */
   async score(image: ImageSource, options: ScoreOptions = {}): Promise<Score> {
     return scoreStage(this.open(), image, options);
   }
 
-  /** Warnings of loading the model, such as of a GPU that could not be used. */
+  /** Warnings of loading the model, such as a fallback from the GPU to the CPU. */
   get warnings(): readonly Warning[] {
     return this.open().warnings.list;
   }
 
-  /** Bytes of the modules that are loaded, by name. */
+  /** Returns the memory of the loaded modules in bytes, by name. */
   memory(): Record<string, MemoryInfo> {
     return this.open().memory();
   }
 
-  /** Gives all memory back; calls under way reject with DISPOSED. Safe to call again. */
+  /** Frees all memory; pending calls reject with DISPOSED. Safe to call again. */
   async dispose(): Promise<void> {
     this.disposed = true;
-    this.modules.dispose();
+    this.model.dispose();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
   }
 
-  private draw(
+  private startSampling(
     options: DrawOptions,
-    given: { readonly index: number | undefined; readonly image: ImageSource | undefined },
+    conditionInput: { readonly index: number | undefined; readonly image: ImageSource | undefined },
   ): VqganStream {
-    const modules = this.open();
-    const settings = resolveDraw(modules, options);
-    const { downsampleFactor } = modules;
+    const model = this.open();
+    const settings = resolveSampleOptions(model, options);
+    const { downsampleFactor } = model;
     const size = { width: settings.width * downsampleFactor, height: settings.height * downsampleFactor };
     const { signal } = settings;
     return new VqganStream(
-      sampleSteps(modules, settings, () => encodeCondition(modules, { ...given, size, signal })),
+      sampleSteps(model, settings, () => encodeCondition(model, { ...conditionInput, size, signal })),
     );
   }
 
   private open(): VqganModel {
     if (this.disposed)
-      throw new SafelightError('DISPOSED', 'The pipeline was disposed and cannot be used any more');
-    return this.modules;
+      throw new SafelightError('DISPOSED', 'The pipeline was disposed and can no longer be used');
+    return this.model;
   }
 }

@@ -1,13 +1,14 @@
-/** Codes of several pictures as a batch, checked where they come in. */
+/** Validation of code indices and conditions, and their conversion to batches. */
 import { invalidOption, SafelightError } from '../../errors.js';
 import { knownKeys } from '../../known-keys.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { CodeIndices, CodeModel } from './types.js';
 
 /**
- * One row a picture.
+ * Checks code indices, one row per image.
  *
- * @throws INVALID_OPTION for no rows, or a code that is not in `[0, vocabulary)`; SHAPE_MISMATCH for rows of different lengths
+ * @throws INVALID_OPTION for an empty list or an index outside `[0, vocabulary)`; SHAPE_MISMATCH for rows of
+ *   different lengths
  */
 export function checkCodeIndices(
   name: string,
@@ -15,13 +16,13 @@ export function checkCodeIndices(
   vocabulary: number,
 ): readonly CodeIndices[] {
   if (!Array.isArray(rows) || rows.length === 0)
-    throw invalidOption(name, 'codes of at least one picture', rows);
+    throw invalidOption(name, 'a non-empty array of code indices, one row per image', rows);
   for (const row of rows) {
-    if (!isRow(row)) throw invalidOption(name, 'codes of each picture', row);
+    if (!isRow(row)) throw invalidOption(name, 'an array of code indices for each image', row);
     if (row.length !== rows[0]!.length) {
       throw new SafelightError(
         'SHAPE_MISMATCH',
-        `Expected as many codes for each picture in ${name} but received ${rows[0]!.length} and ${row.length}`,
+        `Expected the same number of codes for each image in ${name}, received ${rows[0]!.length} and ${row.length}`,
       );
     }
     for (let i = 0; i < row.length; i++) {
@@ -34,20 +35,21 @@ export function checkCodeIndices(
   return rows;
 }
 
-/** Lists of numbers, and typed arrays. */
+/** True for arrays and typed arrays. */
 function isRow(row: unknown): boolean {
   return Array.isArray(row) || (ArrayBuffer.isView(row) && !(row instanceof DataView));
 }
 
-/** @throws INVALID_OPTION */
+/** Checks the structure of a condition. @throws INVALID_OPTION */
 export function checkCondition(condition: unknown): void {
   knownKeys('condition', condition, new Set(['kind', 'codes', 'image']));
   const { kind, codes } = condition as { kind?: unknown; codes?: unknown };
-  if (kind !== 'grid' && kind !== 'tokens') throw invalidOption('condition.kind', 'grid or tokens', kind);
-  if (typeof codes !== 'object' || codes === null) throw invalidOption('condition.codes', 'codes', codes);
+  if (kind !== 'grid' && kind !== 'tokens') throw invalidOption('condition.kind', "'grid' or 'tokens'", kind);
+  if (typeof codes !== 'object' || codes === null)
+    throw invalidOption('condition.codes', 'an array of code indices', codes);
 }
 
-/** @throws INVALID_OPTION for what is no `LatentTransformer`, and not like one */
+/** @throws INVALID_OPTION for a value that does not implement `CodeModel` */
 export function checkModel(model: unknown): void {
   const { vocabulary, block, forward, begin } = Object(model) as {
     readonly [K in keyof CodeModel]?: unknown;
@@ -57,7 +59,7 @@ export function checkModel(model: unknown): void {
     throw invalidOption('model', 'a loaded LatentTransformer', model);
 }
 
-/** Rows of equal length as `[B, T]`. */
+/** Stacks rows of equal length to `[B, T]`. */
 export function batchOf(rows: readonly CodeIndices[]): Tensor<Int32Array> {
   const length = rows[0]?.length ?? 0;
   const data = new Int32Array(rows.length * length);
@@ -67,12 +69,13 @@ export function batchOf(rows: readonly CodeIndices[]): Tensor<Int32Array> {
   return new Tensor(data, [rows.length, length]);
 }
 
+/** Concatenates code indices. */
 export function joinRows(...parts: readonly CodeIndices[]): Int32Array {
   const out = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
+  let offset = 0;
   for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
+    out.set(part, offset);
+    offset += part.length;
   }
   return out;
 }

@@ -1,20 +1,27 @@
 /**
- * From logits to a code, number for number as PyTorch and taming do it: temperature, the top k, the nucleus of Holtzman et al.
- * (2020), softmax, and `torch.multinomial` for one sample, which divides by exponential noise and takes the largest.
+ * Sampling of a code from logits, numerically equal to PyTorch and taming-transformers: temperature, top k, top p
+ * (nucleus sampling, Holtzman et al. 2020), softmax, and `torch.multinomial` for one sample, which divides by
+ * exponential noise and takes the maximum.
  */
 import { invalidOption, SafelightError } from '../../errors.js';
 import type { TorchCpuGenerator } from '../generators/mt19937.js';
 
 export interface ChoiceOptions {
-  /** Logits are divided by it: more than 0; 1 by default. */
+  /** Divisor of the logits, above 0. Default 1. */
   readonly temperature?: number | undefined;
-  /** Only this many of the most probable codes, and those as probable as the last of them; by default all. */
+  /** Restricts sampling to this many of the most probable codes, including ties with the last. Default: all. */
   readonly topK?: number | undefined;
-  /** Only the fewest most probable codes whose probabilities sum to more than this, in (0, 1]; 1, the default, takes all. */
+  /**
+   * Restricts sampling to the smallest set of most probable codes whose probabilities sum to more than this, in (0,
+   * 1]. Default 1: all.
+   */
   readonly topP?: number | undefined;
-  /** Draw (the default), or take the most probable. */
+  /** Samples a code (true, the default) or selects the most probable one (false). */
   readonly sample?: boolean | undefined;
-  /** Never a code of this or more: how many the codebook has, where the model knows others (those of a condition); by default any. */
+  /**
+   * Excludes codes of this value and above: the size of the codebook, if the vocabulary also contains codes of a
+   * condition. Default: no limit.
+   */
   readonly below?: number | undefined;
 }
 
@@ -24,33 +31,35 @@ export type Choice = Required<{ [K in keyof ChoiceOptions]: NonNullable<ChoiceOp
 
 const f32 = Math.fround;
 
-/** Options checked, defaults filled in. @throws INVALID_OPTION */
+/** Validates options and fills in defaults. @throws INVALID_OPTION */
 export function checkChoice(options: ChoiceOptions): Choice {
   const { temperature = 1, topK = Infinity, topP = 1, sample = true, below = Infinity } = options;
   if (!(Number.isFinite(temperature) && temperature > 0)) {
-    throw invalidOption('temperature', 'number greater than 0', temperature);
+    throw invalidOption('temperature', 'a number greater than 0', temperature);
   }
   if (!(topK === Infinity || (Number.isInteger(topK) && topK >= 1))) {
-    throw invalidOption('topK', 'integer of at least 1', topK);
+    throw invalidOption('topK', 'an integer of at least 1', topK);
   }
   if (!(typeof topP === 'number' && topP > 0 && topP <= 1)) {
-    throw invalidOption('topP', 'number greater than 0 and at most 1', topP);
+    throw invalidOption('topP', 'a number greater than 0 and at most 1', topP);
   }
   if (typeof sample !== 'boolean') throw invalidOption('sample', 'true or false', sample);
   if (!(below === Infinity || (Number.isInteger(below) && below >= 1))) {
-    throw invalidOption('below', 'integer of at least 1', below);
+    throw invalidOption('below', 'an integer of at least 1', below);
   }
   return { temperature, topK, topP, sample, below };
 }
 
 /**
+ * Selects a code.
  * @param logits `[vocabulary]`
- * @param noise as many exponential numbers of the picture's generator (`noiseOf`), or null to take the most probable
- * @throws NOT_FINITE where a logit is NaN or infinite
+ * @param noise exponential noise `[vocabulary]` of the image's generator (`choiceNoise`), or null to select the most
+ *   probable code
+ * @throws NOT_FINITE for a NaN or infinite logit
  */
 export function chooseCode(logits: Float32Array, choice: Choice, noise: Float32Array | null): number {
   const scores = codeProbabilities(logits, choice).subarray(0, choice.below);
-  // Where top k and top p left nothing that can be drawn, they are taken of what can.
+  // If top k and top p exclude all codes below the limit, they are applied to the codes below it only.
   const possible = scores.some((score) => score > 0)
     ? scores
     : codeProbabilities(logits.subarray(0, choice.below), choice);
@@ -60,8 +69,8 @@ export function chooseCode(logits: Float32Array, choice: Choice, noise: Float32A
   return best;
 }
 
-/** What one draw takes of a picture's generator: a number for each code, also for those that cannot be drawn. */
-export function noiseOf(
+/** Returns the noise that selecting one code consumes: a number per code of the vocabulary, including excluded ones. */
+export function choiceNoise(
   { sample }: Choice,
   generator: TorchCpuGenerator,
   vocabulary: number,
@@ -69,7 +78,7 @@ export function noiseOf(
   return sample ? generator.exponential(vocabulary) : null;
 }
 
-/** The probability of each code: `[vocabulary]`, 0 for those left out. @throws NOT_FINITE */
+/** Returns the probability of each code `[vocabulary]`, 0 for excluded ones. @throws NOT_FINITE */
 export function codeProbabilities(logits: Float32Array, { temperature, topK, topP }: Choice): Float32Array {
   const scaled = logits.slice();
   for (let i = 0; i < scaled.length; i++) {
@@ -77,8 +86,8 @@ export function codeProbabilities(logits: Float32Array, { temperature, topK, top
     scaled[i] = scaled[i]! / f32(temperature);
   }
   if (topK < scaled.length) {
-    const least = nthLargest(scaled, topK);
-    for (let i = 0; i < scaled.length; i++) if (scaled[i]! < least) scaled[i] = -Infinity;
+    const threshold = nthLargest(scaled, topK);
+    for (let i = 0; i < scaled.length; i++) if (scaled[i]! < threshold) scaled[i] = -Infinity;
   }
   const probabilities = softmax(scaled);
   if (topP >= 1) return probabilities;
@@ -89,11 +98,11 @@ export function codeProbabilities(logits: Float32Array, { temperature, topK, top
 function notFinite(): SafelightError {
   return new SafelightError(
     'NOT_FINITE',
-    'The logits hold NaN or infinite numbers: the weights are damaged, or another storage is beyond the model',
+    'The logits contain NaN or infinity; the weights are damaged or their storage is too imprecise for the model',
   );
 }
 
-/** The n-th largest of the values, from 1 on (Hoare's selection, 1961). */
+/** Returns the n-th largest value, counted from 1 (quickselect, Hoare 1961). */
 function nthLargest(values: Float32Array, n: number): number {
   const rest = values.slice();
   let low = 0;
@@ -130,15 +139,15 @@ function softmax(logits: Float32Array): Float32Array {
   return weights;
 }
 
-/** Codes before which, from the most probable on, the sum is beyond `topP` already. */
+/** Returns the codes outside the nucleus: those preceded by more probable codes whose sum exceeds `topP`. */
 function beyondNucleus(probabilities: Float32Array, topP: number): number[] {
   const order = [...probabilities.keys()].filter((i) => probabilities[i]! > 0);
   order.sort((a, b) => probabilities[b]! - probabilities[a]! || a - b);
   let sum = 0;
-  const kept = order.findIndex((i) => {
-    const full = f32(sum) > f32(topP);
+  const nucleusSize = order.findIndex((i) => {
+    const exceeded = f32(sum) > f32(topP);
     sum += probabilities[i]!;
-    return full;
+    return exceeded;
   });
-  return kept < 0 ? [] : order.slice(kept);
+  return nucleusSize < 0 ? [] : order.slice(nucleusSize);
 }

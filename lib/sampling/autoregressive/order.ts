@@ -1,6 +1,5 @@
 /**
- * The orders in which taming's transformers may write a picture's codes (`taming.modules.transformer.permuter`): for each code of the
- * sequence, its place in the picture, counted row by row.
+ * Orders of an image's codes in the sequence of the transformer (`taming.modules.transformer.permuter`).
  */
 
 import type { OrderName } from '../../checkpoint/config/types.js';
@@ -8,10 +7,10 @@ import { invalidOption, SafelightError } from '../../errors.js';
 import { TorchCpuGenerator } from '../generators/mt19937.js';
 import { checkSides } from './window.js';
 
-/** More than any model writes at once. */
-const MOST_CODES = 2 ** 22;
+/** Larger than the block size of any model. */
+const MAX_CODES = 2 ** 22;
 
-/** `order[n]` is the place of the n-th code written. */
+/** `order[n]` is the position in the image, counted row by row, of the n-th code of the sequence. */
 export type Order = Int32Array;
 
 const ORDERS: readonly OrderName[] = [
@@ -25,13 +24,14 @@ const ORDERS: readonly OrderName[] = [
 ];
 
 /**
- * @returns null for row by row
- * @throws INVALID_OPTION for a picture that the order does not know
+ * Computes an order for an image of `height` rows of `width` codes.
+ * @returns null for row by row (`identity`)
+ * @throws INVALID_OPTION for an unknown name and for a size that the order does not support
  */
 export function codeOrder(name: OrderName, height: number, width: number): Order | null {
   checkSides({ height, width });
-  if (height * width > MOST_CODES)
-    throw invalidOption('height x width', `at most ${MOST_CODES} codes`, height * width);
+  if (height * width > MAX_CODES)
+    throw invalidOption('height x width', `at most ${MAX_CODES} codes`, height * width);
   switch (name) {
     case 'identity':
       return null;
@@ -52,16 +52,17 @@ export function codeOrder(name: OrderName, height: number, width: number): Order
   }
 }
 
-/** @throws INVALID_OPTION for what is no order of so many codes */
+/** @throws INVALID_OPTION for a value that is not a permutation */
 export function checkOrder(order: unknown): void {
-  if (!(order instanceof Int32Array)) throw invalidOption('order', 'Int32Array of codeOrder', order);
+  if (!(order instanceof Int32Array))
+    throw invalidOption('order', 'an Int32Array returned by codeOrder', order);
   const places = new Set(order);
   const wrong = order.find((place) => place < 0 || place >= order.length);
   if (wrong !== undefined || places.size < order.length)
-    throw invalidOption('order', `each place from 0 to ${order.length - 1} once`, wrong ?? order);
+    throw invalidOption('order', `each position from 0 to ${order.length - 1} exactly once`, wrong ?? order);
 }
 
-/** By the interleaved bits of row and column (Morton 1966), the column's lowest first. */
+/** Orders codes by the interleaved bits of row and column (Morton 1966), starting with the lowest bit of the column. */
 function zCurve(height: number, width: number): Order {
   const order = new Int32Array(height * width).fill(-1);
   for (let row = 0; row < height; row++) {
@@ -77,7 +78,7 @@ function zCurve(height: number, width: number): Order {
   return order;
 }
 
-/** Every second row and column first, then those between, and so within each of the four. */
+/** Orders codes by recursive subsampling: every second row and column first, then the remaining three phases. */
 function subsample(height: number, width: number): Order {
   const levels = Math.log2(height);
   if (height !== width || !Number.isInteger(levels)) throw unknownSize('subsample', height, width);
@@ -93,7 +94,7 @@ function subsample(height: number, width: number): Order {
   });
 }
 
-/** Row by row, every second one backwards. */
+/** Orders codes row by row, every second row reversed. */
 function alternate(height: number, width: number): Order {
   return Int32Array.from({ length: height * width }, (_, n) => {
     const row = Math.floor(n / width);
@@ -101,7 +102,7 @@ function alternate(height: number, width: number): Order {
   });
 }
 
-/** From the middle: up, right, down and left, a step further every second turn. */
+/** Orders codes in a spiral from the centre: up, right, down, left, one step longer every second turn. */
 function spiral(height: number, width: number): Order {
   if (height === 1 && width === 1) return Int32Array.of(0);
   if (height !== width || width % 2 !== 0) throw unknownSize('spiral', height, width);
@@ -127,7 +128,7 @@ function spiral(height: number, width: number): Order {
   return order;
 }
 
-/** NumPy's `RandomState(1).permutation(size)`: Fisher and Yates from the end, numbers beyond a mask's limit drawn anew. */
+/** NumPy's `RandomState(1).permutation(size)`: a Fisher-Yates shuffle from the end with masked rejection sampling. */
 function shuffled(size: number): Order {
   const twister = new TorchCpuGenerator(1);
   const order = Int32Array.from({ length: size }, (_, n) => n);
@@ -143,6 +144,6 @@ function shuffled(size: number): Order {
 function unknownSize(name: string, height: number, width: number): SafelightError {
   return new SafelightError(
     'INVALID_OPTION',
-    `The model writes codes in the order ${name}, which a picture of ${height} rows of ${width} codes does not have; take the size it was trained at`,
+    `The model's code order ${name} does not support ${height} rows of ${width} codes; use the model's training size`,
   );
 }

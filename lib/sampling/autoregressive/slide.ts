@@ -1,30 +1,33 @@
-/** Large pictures: every code written anew, row by row, under the window around it. */
+/** Autoregressive sampling of images larger than the training size, row by row with a sliding window. */
 import { defined } from '../../defined.js';
 import { invalidOption, SafelightError, throwIfAborted } from '../../errors.js';
 import { checkSignal, knownKeys } from '../../known-keys.js';
 import type { Seed } from '../generators/generator.js';
 import { TorchCpuGenerator } from '../generators/mt19937.js';
 import { batchOf, checkCodeIndices, checkCondition, checkModel, joinRows } from './batch.js';
-import { type ChoiceOptions, checkChoice, choiceKeys, chooseCode, noiseOf } from './choose.js';
+import { type ChoiceOptions, checkChoice, choiceKeys, choiceNoise, chooseCode } from './choose.js';
 import type { CodeIndexStep, CodeIndices, CodeModel, CodeWriter } from './types.js';
 import { checkSides, cropGrid, type Window, windowAt } from './window.js';
 
 export interface SlideOptions extends ChoiceOptions {
-  /** Of the picture, in codes. */
+  /** Size of the image in codes. */
   readonly height: number;
   readonly width: number;
   /** Side of the window, in codes (see `windowSide`). */
   readonly side: number;
   /**
-   * One row a picture. `grid`: codes of the condition, as many as the picture's and row by row, of which each window takes its part;
-   * `tokens`: before every window.
+   * Codes that precede those of a window, one row per image. `grid`: one code per code of the image, row by row,
+   * cropped to the window; `tokens`: the same codes for every window.
    */
   readonly condition: { readonly kind: 'grid' | 'tokens'; readonly codes: readonly CodeIndices[] };
-  /** One a picture. */
+  /** One per image. */
   readonly seeds: readonly Seed[];
-  /** What is written over, one row a picture; by default random codes, the first numbers of each picture's generator. */
+  /**
+   * Initial codes, one row per image, which are overwritten; by default random codes, the first numbers of each
+   * image's generator.
+   */
   readonly start?: readonly CodeIndices[] | undefined;
-  /** Stops at any code. */
+  /** Aborts between two codes. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -34,8 +37,9 @@ const KEYS = new Set([
 ]);
 
 /**
- * Yields after each code; what it returns is the last step's codes. A picture no larger than the window is sampled as `sampleCodeIndices`
- * does it.
+ * Samples the code indices of a batch of images with a sliding window. Yields after each code and returns the
+ * complete codes, one row per image. For an image no larger than the window, samples the same codes as
+ * `sampleCodeIndices`.
  *
  * @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE, ABORTED, DISPOSED, OUT_OF_MEMORY
  */
@@ -51,12 +55,12 @@ export async function* slideCodeIndices(
   checkSlide(model, options);
   const total = height * width;
   const generators = seeds.map((seed) => new TorchCpuGenerator(seed));
-  const pictures = generators.map((generator, b) =>
+  const images = generators.map((generator, b) =>
     start ? Int32Array.from(start[b]!) : generator.integers(total, Math.min(choice.below, model.vocabulary)),
   );
   const conditions = condition.codes.map((codes) => Int32Array.from(codes));
   const view = new WindowView(model, (window) =>
-    pictures.map((codes, b) => {
+    images.map((codes, b) => {
       const part = cropGrid(codes, width, window).subarray(0, window.index);
       const before = conditions[b]!;
       return joinRows(condition.kind === 'grid' ? cropGrid(before, width, window) : before, part);
@@ -65,27 +69,30 @@ export async function* slideCodeIndices(
   try {
     for (let place = 0; place < total; place++) {
       throwIfAborted(signal);
-      const reading = view.logitsAt(windowAt(place, height, width, side), signal);
-      // Drawn while the model computes.
-      const noise = generators.map((generator) => noiseOf(choice, generator, model.vocabulary));
-      const logits = await reading;
+      const pending = view.logitsAt(windowAt(place, height, width, side), signal);
+      // Generated while the model computes.
+      const noise = generators.map((generator) => choiceNoise(choice, generator, model.vocabulary));
+      const logits = await pending;
       noise.forEach((numbers, b) => {
-        pictures[b]![place] = chooseCode(logits.at(b).data, choice, numbers);
+        images[b]![place] = chooseCode(logits.at(b).data, choice, numbers);
       });
-      yield { done: place + 1, total, place, codes: pictures.map((codes) => codes.slice()) };
+      yield { done: place + 1, total, place, codes: images.map((codes) => codes.slice()) };
     }
   } finally {
     view.dispose();
   }
-  return pictures;
+  return images;
 }
 
-/** The model under a window. Where that did not move since the place before, only the code written there is read. */
+/**
+ * Evaluates the model in a window. While the window does not move, only the newest code is appended to the cached
+ * sequence.
+ */
 class WindowView {
   private writer: CodeWriter | undefined;
   private last: Window | undefined;
 
-  /** @param read condition and codes of a window up to its index, one row a picture */
+  /** @param read returns the condition and the codes of a window before its index, one row per image */
   constructor(
     private readonly model: CodeModel,
     private readonly read: (window: Window) => readonly Int32Array[],
@@ -115,33 +122,37 @@ function checkSlide(model: CodeModel, options: SlideOptions): void {
   checkSides({ height, width, side });
   checkCondition(condition);
   checkCodeIndices('condition', condition.codes, model.vocabulary);
-  if (!Array.isArray(seeds)) throw invalidOption('seeds', 'one for each condition', seeds);
+  if (!Array.isArray(seeds)) throw invalidOption('seeds', 'an array with one seed for each condition', seeds);
   if (start !== undefined) checkCodeIndices('start', start, model.vocabulary);
   const total = height * width;
-  const before = condition.codes[0]!.length;
-  if (condition.kind === 'tokens' && before === 0) {
-    throw invalidOption('condition', 'at least one code for each picture', condition.codes[0]);
+  const prefix = condition.codes[0]!.length;
+  if (condition.kind === 'tokens' && prefix === 0) {
+    throw invalidOption('condition', 'at least one code for each image', condition.codes[0]);
   }
   const grids = defined({ condition: condition.kind === 'grid' ? condition.codes : undefined, start });
   for (const [name, rows] of Object.entries(grids)) {
     if (rows[0]!.length !== total) {
       throw new SafelightError(
         'SHAPE_MISMATCH',
-        `Expected ${total} codes (${height} rows of ${width}) in ${name} but received ${rows[0]!.length}`,
+        `Expected ${total} codes (${height} rows of ${width}) in ${name}, received ${rows[0]!.length}`,
       );
     }
   }
   for (const [name, rows] of Object.entries(defined({ seeds, start }))) {
     if (rows.length !== condition.codes.length) {
-      throw invalidOption(name, `one for each of the ${condition.codes.length} conditions`, rows.length);
+      throw invalidOption(
+        name,
+        `one entry for each of the ${condition.codes.length} conditions`,
+        rows.length,
+      );
     }
   }
-  const seen = Math.min(side, height) * Math.min(side, width);
-  const places = (condition.kind === 'grid' ? seen : before) + seen - 1;
-  if (places > model.block) {
+  const inWindow = Math.min(side, height) * Math.min(side, width);
+  const positions = (condition.kind === 'grid' ? inWindow : prefix) + inWindow - 1;
+  if (positions > model.block) {
     throw new SafelightError(
       'SHAPE_MISMATCH',
-      `The model looks at ${model.block} places, but a window of side ${side} with its condition has ${places}; take a smaller side`,
+      `The model's block size is ${model.block}, but a window of side ${side} with its condition needs ${positions} positions; use a smaller side`,
     );
   }
 }

@@ -1,17 +1,18 @@
-/** Pictures as sequences of codes: what writes them, and what a sampling of them shows. */
+/** Interfaces of autoregressive sampling of code indices. */
 import type { Tensor } from '../../tensor/tensor.js';
 
-/** What gives the logits of a sequence's next code; `LatentTransformer` is one. */
+/** A model that predicts the logits of the next code of a sequence, such as `LatentTransformer`. */
 export interface CodeModel {
-  /** Codes there are: each is in `[0, vocabulary)`. */
+  /** Number of codes; each is in `[0, vocabulary)`. */
   readonly vocabulary: number;
-  /** Places it can look at, condition included. */
+  /** Longest sequence in positions, including the condition. */
   readonly block: number;
-  /** Logits `[B, T, vocabulary]` at each place of codes `[B, T]`. */
+  /** Computes the logits `[B, T, vocabulary]` at each position of codes `[B, T]`. */
   forward(
     inputs: { readonly codes: Tensor<Int32Array> },
     options: CodeCall,
   ): Promise<{ readonly logits: Tensor }>;
+  /** Starts an empty sequence with a key-value cache. */
   begin(): CodeWriter;
 }
 
@@ -19,23 +20,26 @@ export interface CodeCall {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A batch of sequences that grow together. */
+/** A growing batch of sequences of equal length. */
 export interface CodeWriter {
-  /** Reads codes `[B, T]`; gives the logits `[B, vocabulary]` of the next. */
+  /** Appends codes `[B, T]` and returns the logits `[B, vocabulary]` of the next code. */
   append(inputs: { readonly codes: Tensor<Int32Array> }, options: CodeCall): Promise<Tensor>;
   dispose(): void;
 }
 
-/** The codes of one picture or of its condition. */
+/** Code indices of one image or of its condition. */
 export type CodeIndices = ArrayLike<number>;
 
-/** One more code of each picture. */
+/** State after sampling one more code of each image. */
 export interface CodeIndexStep {
-  /** Codes written so far, of `total`. */
+  /** Codes sampled so far, of `total`. */
   readonly done: number;
   readonly total: number;
-  /** Which was written last, counted row by row. */
+  /** Position of the last code, counted row by row. */
   readonly place: number;
-  /** One a picture, row by row, those not yet written as they were before (0 where nothing was). Copies. */
+  /**
+   * Copies of the codes, one row per image, row by row. Codes not yet sampled keep their initial value (0 by
+   * default).
+   */
   readonly codes: readonly Int32Array[];
 }

@@ -6,10 +6,16 @@ import { TorchCudaGenerator } from './philox.js';
 export type { Generator, Seed } from './generator.js';
 export { seedBits } from './generator.js';
 
-/** `cpu` is PyTorch's CPU generator (diffusers, ComfyUI, A1111 set to CPU); `cuda` its CUDA generator (A1111 set to NV). */
+/**
+ * Generator: `cpu` for PyTorch's CPU generator (diffusers, ComfyUI, A1111 set to CPU), `cuda` for its CUDA generator
+ * (A1111 set to NV).
+ */
 export type Rng = 'cpu' | 'cuda';
 
-/** @throws INVALID_OPTION for an unknown generator or a seed that is not an integer of 64 bits. */
+/**
+ * Creates a seeded generator.
+ * @throws INVALID_OPTION for an unknown generator or a seed that is not a 64-bit integer
+ */
 export function createGenerator(rng: Rng, seed: Seed): Generator {
   switch (rng) {
     case 'cpu':

@@ -1,13 +1,14 @@
 /**
- * PyTorch's CPU generator: the Mersenne Twister of Matsumoto and Nishimura (1998) and the two ways `torch.randn` makes
- * normal numbers of it in f32 (ATen's `CPUGeneratorImpl.h`, `DistributionTemplates.h`, `DistributionsHelper.h`).
+ * PyTorch's CPU generator: the Mersenne Twister of Matsumoto and Nishimura (1998) and the two algorithms by which
+ * `torch.randn` derives normal f32 numbers from it (ATen's `CPUGeneratorImpl.h`, `DistributionTemplates.h`,
+ * `DistributionsHelper.h`).
  */
 import { type Generator, type Seed, seedBits } from './generator.js';
 
 const N = 624;
 const M = 397;
 const TWO_PI_F32 = Math.fround(2 * Math.PI);
-/** Tensors of this many numbers and more go through PyTorch's block-wise path. */
+/** PyTorch generates tensors of at least this many numbers block-wise. */
 const BLOCK = 16;
 const HALF = BLOCK / 2;
 
@@ -16,10 +17,10 @@ const f32 = Math.fround;
 export class TorchCpuGenerator implements Generator {
   private readonly state = new Uint32Array(N);
   private next = N;
-  /** The second number of a Box-Muller pair, kept for the next draw of the scalar path. */
+  /** Second number of the last Box-Muller pair of the scalar path. */
   private spare: number | undefined;
 
-  /** Like PyTorch, takes the seed's low 32 bits. */
+  /** Uses the low 32 bits of the seed, as PyTorch does. */
   constructor(seed: Seed) {
     this.state[0] = Number(seedBits(seed) & 0xffffffffn);
     for (let i = 1; i < N; i++) {
@@ -32,35 +33,35 @@ export class TorchCpuGenerator implements Generator {
     return size >= BLOCK ? this.blocks(size) : Float32Array.from({ length: size }, () => this.normal());
   }
 
-  /** Uniform numbers for the whole tensor first, then Box-Muller between the halves of each block of 16. */
+  /** Fills the tensor with uniform numbers, then applies Box-Muller between the halves of each block of 16. */
   private blocks(size: number): Float32Array {
     const data = new Float32Array(size);
     for (let i = 0; i < size; i++) data[i] = this.uniform24();
-    const whole = size - (size % BLOCK);
-    for (let i = 0; i < whole; i += BLOCK) boxMullerBlock(data, i);
-    if (whole < size) {
-      // the last 16 numbers are drawn anew, over the end of the last whole block
+    const fullBlocks = size - (size % BLOCK);
+    for (let i = 0; i < fullBlocks; i += BLOCK) boxMullerBlock(data, i);
+    if (fullBlocks < size) {
+      // PyTorch generates the last 16 numbers again, overlapping the last full block.
       for (let i = size - BLOCK; i < size; i++) data[i] = this.uniform24();
       boxMullerBlock(data, size - BLOCK);
     }
     return data;
   }
 
-  /** What `torch.Tensor.exponential_()` fills an f32 tensor of `size` numbers with: rate 1, each from a 53-bit uniform. */
+  /** `torch.Tensor.exponential_()` of an f32 tensor of `size` numbers: rate 1, each from a 53-bit uniform. */
   exponential(size: number): Float32Array {
     const data = new Float32Array(size);
     for (let i = 0; i < size; i++) data[i] = -Math.log1p(-this.uniform53());
     return data;
   }
 
-  /** What `torch.randint(below, [size])` gives, for `below` up to 2^24 (PyTorch takes 64 bits for far larger ones). */
+  /** `torch.randint(below, [size])` for `below` up to 2^24 (PyTorch uses 64 bits for much larger bounds). */
   integers(size: number, below: number): Int32Array {
     const data = new Int32Array(size);
     for (let i = 0; i < size; i++) data[i] = this.random() % below;
     return data;
   }
 
-  /** One number of the scalar path, in f64 from 53-bit uniforms. */
+  /** Returns one number of the scalar path, computed in f64 from 53-bit uniforms. */
   private normal(): number {
     if (this.spare !== undefined) {
       const value = this.spare;
@@ -82,7 +83,7 @@ export class TorchCpuGenerator implements Generator {
     return (high * 2 ** 32 + this.random()) * 2 ** -53;
   }
 
-  /** The twister's next 32 bits, unsigned. */
+  /** Returns the next 32 bits as an unsigned integer. */
   random(): number {
     if (this.next === N) this.twist();
     let y = this.state[this.next++]!;
@@ -102,7 +103,7 @@ export class TorchCpuGenerator implements Generator {
   }
 }
 
-/** Box-Muller of data[j] and data[j + 8] for j in [start, start + 8), in place and in f32. */
+/** Applies Box-Muller to data[j] and data[j + 8] for j in [start, start + 8), in place and in f32. */
 function boxMullerBlock(data: Float32Array, start: number): void {
   for (let j = start; j < start + HALF; j++) {
     const radius = f32(Math.sqrt(-2 * f32(Math.log(1 - data[j]!))));

@@ -1,9 +1,10 @@
 /**
- * PyTorch's CUDA generator as A1111's "NV" source gives it on any machine: Philox 4x32-10 (Salmon et al. 2011, "Parallel
- * random numbers: as easy as 1, 2, 3"), one counter for each element of a draw, the draw's index beside it, and of each
- * counter's four words the first number of one Box-Muller pair, as cuRAND makes it of the first two.
+ * PyTorch's CUDA generator on the CPU, as A1111's "NV" source implements it: Philox 4x32-10 (Salmon et al. 2011,
+ * "Parallel random numbers: as easy as 1, 2, 3"). The counter consists of the index of the call and of the element;
+ * each element is the first number of the Box-Muller pair that cuRAND computes from the first two of the counter's
+ * four output words.
  *
- * That is `torch.randn(..., device='cuda')` while a tensor is small enough for the GPU to give each element its own thread.
+ * Equals `torch.randn(..., device='cuda')` for tensors small enough that the GPU uses one thread per element.
  */
 import { type Generator, type Seed, seedBits } from './generator.js';
 
@@ -13,14 +14,14 @@ const MULTIPLIER_B = 0xcd9e8d57;
 const WEYL_LOW = 0x9e3779b9;
 const WEYL_HIGH = 0xbb67ae85;
 
-/** cuRAND's constants in f32; A1111's arithmetic over them is f64. */
+/** cuRAND's f32 constants; A1111 computes with them in f64. */
 const TO_UNIT = Math.fround(2.3283064e-10);
 const TO_CIRCLE = Math.fround(2.3283064e-10 * 6.2831855);
 
 export class TorchCudaGenerator implements Generator {
-  /** The seed's low and high word, one after the other for each round, bumped by the Weyl constants. */
+  /** Round keys: the low and high word of the seed, incremented by the Weyl constants each round. */
   private readonly keys = new Int32Array(2 * ROUNDS);
-  private draws = 0;
+  private calls = 0;
 
   constructor(seed: Seed) {
     const bits = seedBits(seed);
@@ -33,13 +34,13 @@ export class TorchCudaGenerator implements Generator {
   randn(size: number): Float32Array {
     const data = new Float32Array(size);
     for (let element = 0; element < size; element++) data[element] = this.normal(element);
-    this.draws++;
+    this.calls++;
     return data;
   }
 
   private normal(element: number): number {
     const { keys } = this;
-    let a = this.draws | 0; // the counter's four words
+    let a = this.calls | 0; // the counter's four words
     let b = 0;
     let c = element | 0;
     let d = 0;
@@ -56,7 +57,7 @@ export class TorchCudaGenerator implements Generator {
   }
 }
 
-/** High 32 bits of the product of two words taken as unsigned; the partial sums of 16-bit halves all fit in 32 bits. */
+/** Returns the high 32 bits of the product of two unsigned words; all partial sums of 16-bit halves fit in 32 bits. */
 function highProduct(x: number, y: number): number {
   const xLow = x & 0xffff;
   const xHigh = x >>> 16;

@@ -1,6 +1,6 @@
 /**
- * NumPy's `SeedSequence`: spreads an integer and a place in a tree of seeds over a pool of words, so that neighbouring seeds
- * give unrelated generators (O'Neill 2015, "Developing a seed_seq alternative").
+ * NumPy's `SeedSequence`: hashes an integer and a position in a tree of seeds into a pool of words, so that similar
+ * seeds yield unrelated generators (O'Neill 2015, "Developing a seed_seq alternative").
  */
 
 const INIT_A = 0x43b0d7e5;
@@ -11,8 +11,9 @@ const MIX_LEFT = 0xca01f9dd;
 const MIX_RIGHT = 0x4973f715;
 
 /**
- * `SeedSequence(entropy, spawn_key=spawnKey, pool_size=poolSize).generate_state(words)`, each word unsigned.
- * @param entropy not negative. @param spawnKey safe integers, not negative.
+ * `SeedSequence(entropy, spawn_key=spawnKey, pool_size=poolSize).generate_state(words)` as unsigned words.
+ * @param entropy non-negative
+ * @param spawnKey non-negative safe integers
  */
 export function generateState(
   entropy: bigint,
@@ -22,7 +23,7 @@ export function generateState(
 ): Uint32Array {
   const assembled = wordsOf(entropy);
   if (spawnKey.length > 0) {
-    // zeros up to the pool keep a short entropy with a spawn key apart from a longer entropy without
+    // Padding with zeros distinguishes a short entropy with a spawn key from a longer entropy without one.
     while (assembled.length < poolSize) assembled.push(0);
     for (const key of spawnKey) assembled.push(...wordsOf(BigInt(key)));
   }
@@ -60,7 +61,7 @@ function mix(entropy: readonly number[], poolSize: number): Uint32Array {
   return pool;
 }
 
-/** Little-endian 32-bit words, at least one. */
+/** Splits a value into little-endian 32-bit words, at least one. */
 function wordsOf(value: bigint): number[] {
   const words = [Number(value & 0xffffffffn)];
   for (let rest = value >> 32n; rest > 0n; rest >>= 32n) words.push(Number(rest & 0xffffffffn));

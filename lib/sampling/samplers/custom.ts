@@ -1,14 +1,14 @@
-/** A sampler of the caller's own, held to what a pipeline needs of one. */
+/** Custom samplers passed as functions: validation of their steps and of their calls of the denoiser. */
 import { invalidOption, SafelightError } from '../../errors.js';
 import { throwIfNotFinite } from '../../tensor/finite.js';
 import { isFlow, type NoiseSchedule } from '../noise-schedule.js';
 import type { Denoise, Latent, Sampler, SamplerStep } from '../types.js';
 import type { RunnableSampler } from './registry.js';
 
-/** A sampler as a function: yields its steps and returns the last latent. What it throws ends the call with that error. */
+/** A custom sampler: yields its steps and returns the final latent. Errors it throws reject the call. */
 export type SamplerFunction = Sampler;
 
-/** The facts of a sampler that is only known as a function: it runs on the schedule, and several images may share its batch. */
+/** Wraps a function as a runnable sampler, which uses the schedule and supports batches of any size. */
 export function customSampler(sampler: SamplerFunction): RunnableSampler {
   return {
     name: undefined,
@@ -30,7 +30,7 @@ export function customSampler(sampler: SamplerFunction): RunnableSampler {
   };
 }
 
-/** Steps of a function that nobody has checked. */
+/** Iterator of an unvalidated function. */
 interface Steps {
   next(): unknown;
   return?(): unknown;
@@ -39,7 +39,7 @@ interface Steps {
 function guarded(sampler: SamplerFunction, schedule: NoiseSchedule): Sampler {
   return async function* (denoise, latent, sigmas, noise, options) {
     const size = latent.length;
-    // An async function that is no generator gives a promise, whose failure is the call's.
+    // An async function that is not a generator returns a promise; its rejection rejects the call.
     const steps: unknown = await sampler(
       guardedDenoise(denoise, size, schedule),
       latent,
@@ -48,8 +48,7 @@ function guarded(sampler: SamplerFunction, schedule: NoiseSchedule): Sampler {
       options,
     );
     if (!isSteps(steps)) {
-      const expected =
-        'a sampler\'s name, or an async generator function (see "Samplers of one\'s own" in docs/research.md),';
+      const expected = 'the name of a sampler or an async generator function (see docs/research.md)';
       throw invalidOption('sampler', expected, sampler);
     }
     let ended = false;
@@ -69,16 +68,16 @@ function guarded(sampler: SamplerFunction, schedule: NoiseSchedule): Sampler {
 }
 
 function guardedDenoise(denoise: Denoise, size: number, schedule: NoiseSchedule): Denoise {
-  const most = isFlow(schedule) ? 1 : Number.MAX_VALUE;
+  const maxSigma = isFlow(schedule) ? 1 : Number.MAX_VALUE;
   return async (x, sigma) => {
-    const given = checkLatent('the latent that the sampler gave to denoise', x, size);
-    if (!(typeof sigma === 'number' && sigma > 0 && sigma <= most))
+    const latent = checkLatent('the latent that the sampler passed to denoise', x, size);
+    if (!(typeof sigma === 'number' && sigma > 0 && sigma <= maxSigma))
       throw invalidOption(
-        'the sigma that the sampler gave to denoise',
-        most === 1 ? 'number above 0, at most 1,' : 'finite number above 0',
+        'the sigma that the sampler passed to denoise',
+        maxSigma === 1 ? 'a number above 0 and at most 1' : 'a finite number above 0',
         sigma,
       );
-    return denoise(given, sigma);
+    return denoise(latent, sigma);
   };
 }
 
@@ -87,9 +86,9 @@ function checkStep(value: unknown, size: number): SamplerStep {
   if (!isRecord(value))
     throw invalidOption("the sampler's step", '{ step, steps, sigma, sigmaNext, latent, denoised }', value);
   const number = (name: string): number => {
-    const given = value[name];
-    if (typeof given === 'number' && Number.isFinite(given)) return given;
-    throw invalidOption(`${name} of the sampler's step`, 'finite number', given);
+    const field = value[name];
+    if (typeof field === 'number' && Number.isFinite(field)) return field;
+    throw invalidOption(`${name} of the sampler's step`, 'a finite number', field);
   };
   return {
     step: number('step'),
@@ -102,11 +101,11 @@ function checkStep(value: unknown, size: number): SamplerStep {
 }
 
 function checkLatent(what: string, value: unknown, size: number): Latent {
-  if (!(value instanceof Float32Array)) throw invalidOption(what, `Float32Array of ${size} numbers`, value);
+  if (!(value instanceof Float32Array)) throw invalidOption(what, `a Float32Array of ${size} numbers`, value);
   if (value.length !== size)
     throw new SafelightError(
       'SHAPE_MISMATCH',
-      `Expected ${size} numbers in ${what} but received ${value.length}`,
+      `Expected ${size} numbers in ${what}, received ${value.length}`,
     );
   throwIfNotFinite(value, what.charAt(0).toUpperCase() + what.slice(1));
   return value;

@@ -4,9 +4,9 @@ import { ancestralStep, intervals } from './steps.js';
 import { toVariancePreserving } from './timesteps.js';
 
 /**
- * DDIM (Song et al. 2021, arXiv:2010.02502, equations 12 and 16). In sigmas its step is Euler's, and eta's noise is that of
- * an ancestral step; unlike there it is also drawn in the last step, which ends at timestep 0 and not at sigma 0.
- * Reference: diffusers `DDIMScheduler` (leading, steps_offset 1, set_alpha_to_one false).
+ * DDIM (Song et al. 2021, arXiv:2010.02502, equations 12 and 16). In sigmas, its step equals Euler's and eta adds the
+ * noise of an ancestral step, including in the last step, which ends at timestep 0 instead of sigma 0. Reference:
+ * diffusers `DDIMScheduler` (leading, steps_offset 1, set_alpha_to_one false).
  */
 export const ddim: Sampler = async function* (denoise, latent, sigmas, noise, options = {}) {
   const { eta = 0, sNoise = 1 } = options;
@@ -24,8 +24,8 @@ export const ddim: Sampler = async function* (denoise, latent, sigmas, noise, op
 };
 
 /**
- * Ancestral sampling (Ho et al. 2020, arXiv:2006.11239, algorithm 2) with the posterior's variance, over a share of the timesteps: DDIM's
- * step with eta 1. Reference: diffusers `DDPMScheduler` (fixed_small).
+ * Ancestral sampling (Ho et al. 2020, arXiv:2006.11239, algorithm 2) with the posterior's variance on a subset of the
+ * timesteps: DDIM with eta 1. Reference: diffusers `DDPMScheduler` (fixed_small).
  */
 export const ddpm: Sampler = (denoise, latent, sigmas, noise, options = {}) =>
   ddim(denoise, latent, sigmas, noise, { eta: 1, ...options });

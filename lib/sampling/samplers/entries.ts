@@ -1,4 +1,4 @@
-/** The table of samplers. To add one: a file with its generator, and an entry here. */
+/** Table of samplers. To add one, create a file with its generator and add an entry here. */
 import type { Sampler } from '../types.js';
 import { ddim, ddpm } from './ddim.js';
 import { dpmAdaptive } from './dpm/dpm-adaptive.js';
@@ -22,7 +22,7 @@ import { tcd } from './tcd.js';
 import { distilledSigmas, leadingSigmas } from './timesteps.js';
 import { unipc } from './unipc.js';
 
-/** An entry of the table: what differs from a plain sampler on the given schedule. */
+/** Entry of a sampler: its properties that differ from the defaults in registry.ts. */
 export type Entry = Partial<Omit<SamplerFacts, 'ownsSchedule' | 'create'>> &
   Pick<SamplerFacts, 'label' | 'flow'> &
   ({ readonly sampler: Sampler } | { readonly create: SamplerFacts['create'] });
@@ -79,7 +79,8 @@ export const ENTRIES = {
     callsPerStep: 2,
     automaticSchedule: 'karras',
   },
-  /** On a flow lambda stays -log(sigma), as in Stability's SD3 code and ComfyUI; diffusers takes log(alpha / sigma). */
+  // For flow matching, lambda is -log(sigma) as in Stability AI's SD3 code and ComfyUI; diffusers uses log(alpha /
+  // sigma).
   dpmpp_2m: { label: 'DPM++ 2M', flow: 'same', sampler: dpmpp2m, automaticSchedule: 'karras' },
   dpmpp_2m_sde: {
     label: 'DPM++ 2M SDE',
@@ -106,7 +107,7 @@ export const ENTRIES = {
     discardsPenultimate: true,
     automaticSchedule: 'exponential',
   },
-  /** Without eta its step on a flow is euler's; with it euler_a's: their references have no other. */
+  // Rejected for flow matching, where its step would equal that of euler (eta 0) or euler_a.
   ddim: {
     label: 'DDIM',
     flow: 'none',
@@ -124,7 +125,7 @@ export const ENTRIES = {
     ownSigmas: leadingSigmas,
     initialNoise: 'vp',
   },
-  /** Extrapolates eps or v of the variance-preserving process, which a flow model does not predict. */
+  // Extrapolates eps or v of the variance-preserving process, which flow-matching models do not predict.
   plms: {
     label: 'PLMS',
     flow: 'none',
@@ -148,7 +149,7 @@ export const ENTRIES = {
     ownSigmas: (schedule, steps) => distilledSigmas(schedule, steps, 0),
     initialNoise: 'vp',
   },
-  /** Its intermediate timesteps are those that U-Nets were distilled on. */
+  // Uses the timesteps that U-Nets were distilled on.
   tcd: {
     label: 'TCD',
     flow: 'none',
@@ -158,7 +159,7 @@ export const ENTRIES = {
     ownSigmas: (schedule, steps) => distilledSigmas(schedule, steps, schedule.sigmaMin),
     initialNoise: 'vp',
   },
-  /** The sigmas between which it restarts were searched for U-Nets. */
+  // Its restart interval was tuned for U-Nets.
   restart: {
     label: 'Restart',
     flow: 'none',
@@ -167,7 +168,8 @@ export const ENTRIES = {
     callsPerStep: 2,
     automaticSchedule: 'karras',
   },
-  /** This and the next end at the schedule's last sigma above 0, which on a flow is still 0.05 to 0.3 of noise. */
+  // dpm_fast and dpm_adaptive end at the schedule's last sigma above 0, where flow-matching latents still contain 5
+  // to 30 % noise.
   dpm_fast: { label: 'DPM fast', flow: 'none', sampler: dpmFast, defaultEta: 0, a1111Eta: 1 },
   dpm_adaptive: {
     label: 'DPM adaptive',

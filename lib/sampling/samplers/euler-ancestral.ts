@@ -4,8 +4,8 @@ import { combine, eulerStep } from '../vector.js';
 import { intervals, renoisedStep } from './steps.js';
 
 /**
- * Ancestral sampling with Euler steps: a step further than asked, then fresh noise back up.
- * Reference: k-diffusion `sample_euler_ancestral`; on a flow ComfyUI `sample_euler_ancestral_RF`.
+ * Ancestral sampling with Euler steps: each step goes below the next sigma and adds noise to reach it.
+ * Reference: k-diffusion `sample_euler_ancestral`; for flow matching ComfyUI `sample_euler_ancestral_RF`.
  */
 export function eulerAncestral(schedule: NoiseSchedule): Sampler {
   return async function* (denoise, latent, sigmas, noise, options = {}) {
@@ -14,9 +14,9 @@ export function eulerAncestral(schedule: NoiseSchedule): Sampler {
     for (const interval of intervals(sigmas)) {
       const { sigma, sigmaNext } = interval;
       const denoised = await denoise(x, sigma);
-      const { down, kept, up } = renoisedStep(schedule, sigma, sigmaNext, eta);
+      const { down, scale, up } = renoisedStep(schedule, sigma, sigmaNext, eta);
       x = eulerStep(x, denoised, sigma, down);
-      if (sigmaNext > 0 && eta !== 0) x = combine([kept, x], [sNoise * up, noise.next()]);
+      if (sigmaNext > 0 && eta !== 0) x = combine([scale, x], [sNoise * up, noise.next()]);
       yield { ...interval, latent: x, denoised };
     }
     return x;

@@ -3,7 +3,7 @@ import { eulerStep } from '../vector.js';
 import { churn, intervals } from './steps.js';
 
 /**
- * Euler steps along the probability flow: Algorithm 2 without its correction, Karras et al. 2022 (arXiv:2206.00364).
+ * Euler's method on the probability flow: Algorithm 2 of Karras et al. 2022 (arXiv:2206.00364) without the correction.
  * Reference: k-diffusion `sample_euler`.
  */
 export const euler: Sampler = async function* (denoise, latent, sigmas, noise, options = {}) {

@@ -1,63 +1,67 @@
-/** Facts about a sampler that a pipeline must know to run it. */
+/** Properties of samplers that pipelines depend on. */
 import type { NoiseSchedule } from '../noise-schedule.js';
 import type { Prediction } from '../prediction.js';
 import type { ScheduleName } from '../schedules/index.js';
 import type { Sampler } from '../types.js';
 
-/** The facts of a model that samplers depend on besides its `Denoise`. */
+/** Properties of a model that samplers depend on, in addition to its `Denoise`. */
 export interface SampledModel {
   readonly schedule: NoiseSchedule;
   readonly prediction: Prediction;
 }
 
 export interface SamplerFacts {
-  /** As A1111 displays and saves it. */
+  /** A1111's name, as displayed and saved. */
   readonly label: string;
-  /** The names it has elsewhere (k-diffusion, A1111's aliases, ComfyUI). */
+  /** Other accepted names (k-diffusion, A1111's aliases, ComfyUI). */
   readonly aliases: readonly string[];
-  /** The sampler for a model; most are the same for all. */
+  /** Creates the sampler for a model; most samplers do not depend on it. */
   readonly create: (model: SampledModel) => Sampler;
-  /** Model calls of a full step, for time estimates; 3 for the adaptive one are each attempt's. */
+  /** Model calls per step, for time estimates; for dpm_adaptive, 3 per attempted step. */
   readonly callsPerStep: 1 | 2 | 3;
-  /** Adds fresh noise from each image's generator while it runs, with its default eta. */
+  /** Adds noise from each image's generator at its default eta. */
   readonly ancestral: boolean;
-  /** Draws from the Brownian tree. */
+  /** Uses noise from the Brownian tree. */
   readonly usesBrownian: boolean;
-  /** `eta` if not given; undefined where eta means nothing. */
+  /** Default of `eta`; undefined if the sampler ignores eta. */
   readonly defaultEta: number | undefined;
-  /** The eta A1111 runs it with by default, where that is another than the reference's: for replaying saved settings. */
+  /** A1111's default eta if it differs from the reference's, for restoring saved settings. */
   readonly a1111Eta: number | undefined;
-  /** Takes sChurn, sTmin and sTmax. */
+  /** Supports sChurn, sTmin and sTmax. */
   readonly churns: boolean;
-  /** It ignores the schedule: run it on `ownSigmas`. On a flow, which has no discrete timesteps, it takes the schedule. */
+  /**
+   * Ignores the schedule and runs on `ownSigmas`. For flow matching, which has no discrete timesteps, it uses the
+   * schedule.
+   */
   readonly ownsSchedule: boolean;
-  /** Its sigmas for n steps, n + 1 of them; only where `ownsSchedule`. @throws INVALID_OPTION for too many steps. */
+  /** Returns its n + 1 sigmas of n steps; defined if `ownsSchedule`. @throws INVALID_OPTION for too many steps */
   readonly ownSigmas?: (schedule: NoiseSchedule, steps: number) => number[];
   /**
-   * Scale of the first noise at the first sigma, for text to image. `sigma`: x = noise * sigma (k-diffusion, A1111).
-   * `vp`: x = noise * sqrt(1 + sigma^2), so that the network's first input is the noise itself (diffusers; A1111 for these).
-   * Image to image starts from latent + noise * sigma in both. On a flow both are noise * sigma.
+   * Scale of the initial noise of text to image. `sigma`: x = noise * sigma (k-diffusion, A1111). `vp`: x = noise *
+   * sqrt(1 + sigma^2), so that the network's first input equals the noise (diffusers; A1111 for these samplers).
+   * Image to image starts from latent + noise * sigma in both cases; for flow matching both are noise * sigma.
    */
   readonly initialNoise: 'sigma' | 'vp';
-  /** A1111 runs it without the penultimate sigma (of one step more); Safelight only where asked to. */
+  /** A1111 computes one more step and omits the penultimate sigma; Safelight does so only on request. */
   readonly discardsPenultimate: boolean;
   /**
-   * Images that may share a batch. 1 of samplers that size their steps by the latents: images of one batch share their noise levels, so
-   * that each image would depend on the others.
+   * Largest batch. 1 for adaptive samplers: images of a batch share their noise levels, so each image would depend on
+   * the others.
    */
   readonly maxBatch: number;
-  /** The schedule of A1111's "Automatic". */
+  /** Schedule of A1111's "Automatic". */
   readonly automaticSchedule: ScheduleName;
-  /** Its form on a flow-matching model. */
+  /** Form for flow-matching models. */
   readonly flow: FlowForm;
 }
 
 /**
- * The form of a sampler on x = (1 - sigma) * x0 + sigma * noise.
+ * Form of a sampler for flow matching, x = (1 - sigma) * x0 + sigma * noise.
  *
- * - `same`: the formula as it is, for (x - x0) / sigma is dx/dsigma of either process.
- * - `lambda`: integrates in lambda = log(alpha / sigma), from the shifted sigma of time 0.999 in place of 1, where lambda is infinite.
- * - `renoise`: adds noise by alpha and sigma, so that the variance of the next sigma comes out.
- * - `none`: refused.
+ * - `same`: the same formula, because (x - x0) / sigma is dx/dsigma of both processes.
+ * - `lambda`: integrates in lambda = log(alpha / sigma), starting at the shifted sigma of time 0.999 instead of 1,
+ *   where lambda is infinite.
+ * - `renoise`: scales x and adds noise so that the latent has the variance of the next sigma.
+ * - `none`: not supported.
  */
 export type FlowForm = 'same' | 'lambda' | 'renoise' | 'none';

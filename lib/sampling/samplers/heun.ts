@@ -3,7 +3,7 @@ import { combine, eulerStep, slope } from '../vector.js';
 import { churn, intervals } from './steps.js';
 
 /**
- * Heun's method: Algorithm 2, Karras et al. 2022 (arXiv:2206.00364); two model calls a step, one in the last.
+ * Heun's method: Algorithm 2 of Karras et al. 2022 (arXiv:2206.00364). Two model calls per step, one in the last.
  * Reference: k-diffusion `sample_heun`.
  */
 export const heun: Sampler = async function* (denoise, latent, sigmas, noise, options = {}) {
@@ -17,7 +17,10 @@ export const heun: Sampler = async function* (denoise, latent, sigmas, noise, op
   return x;
 };
 
-/** Goes the mean of the slopes at both ends of an Euler step; where it ends at 0, the slope there has no meaning. */
+/**
+ * Steps along the mean of the slopes at both ends of an Euler step; a step to sigma 0, where the slope is undefined,
+ * is Euler's.
+ */
 export async function heunStep(
   denoise: Denoise,
   x: Latent,

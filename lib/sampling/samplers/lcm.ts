@@ -8,17 +8,18 @@ const SIGMA_DATA = 0.5;
 const TIMESTEP_SCALING = 10;
 
 /**
- * Latent consistency sampling (Luo et al. 2023, arXiv:2310.04378, Algorithm 1): predict x0, add fresh noise of the next
- * level, repeat. Reference: diffusers `LCMScheduler` (50 original steps); on a flow `FlowMatchLCMScheduler`.
+ * Latent consistency sampling (Luo et al. 2023, arXiv:2310.04378, Algorithm 1): each step predicts x0 and adds noise
+ * of the next level. Reference: diffusers `LCMScheduler` (50 original steps); for flow matching
+ * `FlowMatchLCMScheduler`.
  */
 export function lcm(schedule: NoiseSchedule): Sampler {
-  if (isFlow(schedule)) return lcmOfFlow(schedule);
+  if (isFlow(schedule)) return flowLcm(schedule);
   return async function* (denoise, latent, sigmas, noise, { sNoise = 1 } = {}) {
     let x = latent;
     for (const interval of intervals(sigmas)) {
       const { step, steps, sigma, sigmaNext } = interval;
       const denoised = await denoise(x, sigma);
-      // boundary condition of a consistency function, f(x, 0) = x; x in the scale of the network's input
+      // Boundary condition of a consistency function, f(x, 0) = x, with x scaled as the network's input.
       const t = timestepOf(schedule, sigma) * TIMESTEP_SCALING;
       const skip = SIGMA_DATA ** 2 / (t ** 2 + SIGMA_DATA ** 2);
       const out = t / Math.sqrt(t ** 2 + SIGMA_DATA ** 2);
@@ -30,8 +31,8 @@ export function lcm(schedule: NoiseSchedule): Sampler {
   };
 }
 
-/** Flow models are distilled without a boundary condition: x0 is the network's. */
-function lcmOfFlow(schedule: NoiseSchedule): Sampler {
+/** Flow-matching models are distilled without a boundary condition. */
+function flowLcm(schedule: NoiseSchedule): Sampler {
   return async function* (denoise, latent, sigmas, noise, { sNoise = 1 } = {}) {
     let x = latent;
     for (const interval of intervals(sigmas)) {

@@ -5,7 +5,7 @@ import { intervals } from './steps.js';
 const ORDER = 4;
 
 /**
- * Linear multistep: integrates the polynomial through the last four slopes (Adams-Bashforth on uneven steps).
+ * Linear multistep method: integrates the polynomial through the last four slopes (Adams-Bashforth with uneven steps).
  * Reference: k-diffusion `sample_lms`.
  */
 export const lms: Sampler = async function* (denoise, latent, sigmas) {
@@ -16,7 +16,7 @@ export const lms: Sampler = async function* (denoise, latent, sigmas) {
     const denoised = await denoise(x, sigma);
     history = [...history, { x, sigma, denoised }].slice(-ORDER);
     const nodes = history.map((past) => past.sigma);
-    // the slope (x - x0) / sigma of each past step, times its weight
+    // Slope (x - x0) / sigma of each past step times its weight.
     const terms = history.flatMap((past, j): Term[] => {
       const weight = integratedBasis(nodes, j, sigma, sigmaNext) / past.sigma;
       return [
@@ -31,8 +31,8 @@ export const lms: Sampler = async function* (denoise, latent, sigmas) {
 };
 
 /**
- * Integral over [from, to] of the Lagrange polynomial that is 1 at nodes[j] and 0 at the others. k-diffusion asks
- * `scipy.integrate.quad`; two Gauss-Legendre points are exact for a cubic.
+ * Integral over [from, to] of the Lagrange polynomial that is 1 at nodes[j] and 0 at the other nodes. Two
+ * Gauss-Legendre points are exact for a cubic; k-diffusion uses `scipy.integrate.quad`.
  */
 export function integratedBasis(nodes: readonly number[], j: number, from: number, to: number): number {
   const basis = (tau: number) =>

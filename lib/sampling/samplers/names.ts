@@ -1,4 +1,4 @@
-/** Sampler names as people write them: ours, A1111's displayed ones, k-diffusion's, old ones that end in a schedule. */
+/** Resolution of sampler names: Safelight's, A1111's, k-diffusion's, and old A1111 names that end in a schedule. */
 import { invalidOption } from '../../errors.js';
 import { didYouMean, nearest } from '../../suggest.js';
 import { type ScheduleName, schedules } from '../schedules/index.js';
@@ -6,7 +6,7 @@ import { type SamplerInfo, type SamplerName, samplerNames, samplers } from './re
 
 export interface ResolvedSampler {
   readonly sampler: SamplerInfo;
-  /** The schedule that the name itself asks for ("DPM++ 2M Karras"); undefined for most. */
+  /** Schedule in the name ("DPM++ 2M Karras"); undefined for most names. */
   readonly schedule: ScheduleName | undefined;
 }
 
@@ -26,9 +26,9 @@ const BY_KEY = new Map(
 );
 
 /**
- * The sampler of a name, in any case and with spaces, underscores or hyphens: `dpmpp_2m`, `DPM++ 2M`, `k_dpmpp_2m`,
+ * Resolves a sampler by name, ignoring case, spaces, underscores and hyphens: `dpmpp_2m`, `DPM++ 2M`, `k_dpmpp_2m`,
  * `sample_dpmpp_2m`, `DPM++ 2M Karras`.
- * @throws INVALID_OPTION for another name, with all names in the message.
+ * @throws INVALID_OPTION for an unknown name; the message lists all names
  */
 export function resolveSampler(name: string): ResolvedSampler {
   const wanted = key(String(name));
@@ -41,8 +41,8 @@ export function resolveSampler(name: string): ResolvedSampler {
   throw invalidOption('sampler', `one of ${samplerNames.join(', ')}`, name, suggestion(wanted));
 }
 
-/** Classes of diffusers' schedulers and names of ComfyUI's that are no spelling of ours. */
-const ELSEWHERE: Readonly<Record<string, SamplerName>> = {
+/** Names of diffusers' scheduler classes and of ComfyUI's samplers, for suggestions. */
+const FOREIGN_NAMES: Readonly<Record<string, SamplerName>> = {
   eulerdiscrete: 'euler',
   eulerancestraldiscrete: 'euler_a',
   heundiscrete: 'heun',
@@ -60,12 +60,13 @@ const ELSEWHERE: Readonly<Record<string, SamplerName>> = {
   dpmpp3msdegpu: 'dpmpp_3m_sde',
 };
 
-/** A clause on what an unknown name probably means, with the schedule at its end if there is one ("DPM++ 2M Karas"). */
+/** Returns the hint for an unknown name, with the schedule at its end, if any ("DPM++ 2M Karas"). */
 function suggestion(wanted: string): string | undefined {
   const schedule = schedules.find(({ name, label }) => [key(name), key(label)].includes(wanted));
-  if (schedule) return `that is a schedule, give it as schedule: '${schedule.name}'`;
+  if (schedule) return `that is a schedule; set schedule: '${schedule.name}'`;
   const stem = wanted.replace(/(scheduler|sampler)$/, '');
-  const known = BY_KEY.get(stem)?.name ?? (Object.hasOwn(ELSEWHERE, stem) ? ELSEWHERE[stem] : undefined);
+  const known =
+    BY_KEY.get(stem)?.name ?? (Object.hasOwn(FOREIGN_NAMES, stem) ? FOREIGN_NAMES[stem] : undefined);
   if (known !== undefined) return didYouMean(known);
   const meanings = new Map([...BY_KEY].map(([spelling, { name }]) => [spelling, String(name)]));
   for (const [spelling, { name }] of BY_KEY) {
@@ -78,7 +79,7 @@ function suggestion(wanted: string): string | undefined {
   return didYouMean(near && meanings.get(near));
 }
 
-/** The same for all spellings of a name: `DPM++ 2S a` and `k_dpmpp_2s_a` are `dpmpp2sa`. */
+/** Normalizes the spellings of a name: `DPM++ 2S a` and `k_dpmpp_2s_a` become `dpmpp2sa`. */
 function key(name: string): string {
   return name
     .trim()

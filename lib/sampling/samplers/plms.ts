@@ -12,7 +12,7 @@ const WEIGHTS: readonly (readonly number[])[] = [
   [55 / 24, -59 / 24, 37 / 24, -9 / 24],
 ];
 
-/** The network's prediction at x, as x0; it is turned into eps or v where it is used. */
+/** A prediction of the network at x, stored as x0 and converted to eps or v when used. */
 interface Prediction {
   readonly x: Latent;
   readonly sigma: number;
@@ -20,10 +20,10 @@ interface Prediction {
 }
 
 /**
- * Pseudo linear multistep (Liu et al. 2022, arXiv:2202.09778): DDIM steps along an extrapolated prediction, the first one
- * along the mean of the predictions at both its ends. As in the reference, what is extrapolated is what the network
- * predicts: eps, or v.
- * Reference: diffusers `PNDMScheduler` (skip_prk_steps, leading, steps_offset 1, set_alpha_to_one false).
+ * Pseudo linear multistep method (Liu et al. 2022, arXiv:2202.09778): DDIM steps along an extrapolated prediction;
+ * the first step uses the mean of the predictions at both of its ends. As in the reference, the network's own
+ * prediction (eps or v) is extrapolated. Reference: diffusers `PNDMScheduler` (skip_prk_steps, leading, steps_offset
+ * 1, set_alpha_to_one false).
  */
 export function plms(prediction: Predicts): Sampler {
   const move = prediction === 'v' ? moveAlongV : moveAlongEps;

@@ -1,4 +1,4 @@
-/** Every sampler, with what a pipeline must know to run it. */
+/** Registry of samplers. */
 import { invalidOption } from '../../errors.js';
 import { isFlow, type NoiseSchedule } from '../noise-schedule.js';
 import type { Sampler, SamplerOptions } from '../types.js';
@@ -13,14 +13,14 @@ export interface SamplerInfo extends SamplerFacts {
   readonly name: SamplerName;
 }
 
-/** A sampler that a pipeline can run: one of the table, or without a name a function of the caller's. */
+/** A sampler that a pipeline can run: one of the registry, or a custom function, which has no name. */
 export interface RunnableSampler extends SamplerFacts {
   readonly name: SamplerName | undefined;
 }
 
 export const samplerNames = Object.keys(ENTRIES) as SamplerName[];
 
-/** In the order of the table. */
+/** All samplers, in the order of `ENTRIES`. */
 export const samplers: readonly SamplerInfo[] = samplerNames.map((name) => {
   const entry: Entry = ENTRIES[name];
   const create = 'sampler' in entry ? () => entry.sampler : entry.create;
@@ -45,8 +45,8 @@ export const samplers: readonly SamplerInfo[] = samplerNames.map((name) => {
 });
 
 /**
- * Refuses what a flow-matching model cannot be sampled with; of other models nothing.
- * @throws INVALID_OPTION for a sampler without a flow form, or for churn
+ * Checks that a sampler and its options support flow matching, if the model uses it.
+ * @throws INVALID_OPTION for a sampler without a flow form, and for churn
  */
 export function checkSampler(
   sampler: RunnableSampler,
@@ -56,19 +56,19 @@ export function checkSampler(
   if (!isFlow(schedule)) return;
   if (sampler.flow === 'none') {
     const others = samplers.filter(({ flow }) => flow !== 'none').map(({ name }) => name);
-    throw invalidOption('sampler of a flow-matching model', `one of ${others.join(', ')}`, sampler.name);
+    throw invalidOption('sampler', `one of ${others.join(', ')} (for a flow-matching model)`, sampler.name);
   }
   if (sChurn !== 0) {
     throw invalidOption(
-      'sChurn of a flow-matching model',
-      '0',
+      'sChurn',
+      '0 (for a flow-matching model)',
       sChurn,
-      'euler_a and dpmpp_2m_sde add noise there',
+      'use euler_a or dpmpp_2m_sde to add noise',
     );
   }
 }
 
-/** The sampler, whose options and sigmas are checked when it starts. */
+/** Wraps a sampler for flow matching: options and sigmas are checked when it starts. */
 function onFlow(info: SamplerInfo, model: SampledModel, create: SamplerInfo['create']): Sampler {
   checkSampler(info, model.schedule);
   const sampler = create(model);
@@ -76,13 +76,13 @@ function onFlow(info: SamplerInfo, model: SampledModel, create: SamplerInfo['cre
     checkSampler(info, model.schedule, options);
     const outside = sigmas.find((sigma) => !(sigma >= 0 && sigma <= 1));
     if (outside !== undefined) {
-      throw invalidOption('sigmas of a flow-matching model', 'numbers between 0 and 1', outside);
+      throw invalidOption('sigmas', 'numbers between 0 and 1 (for a flow-matching model)', outside);
     }
     return sampler(denoise, latent, sigmas, noise, options);
   };
 }
 
-/** The factor of the first noise of text to image, for a sampler that starts at `sigma`. */
+/** Returns the factor of the initial noise of text to image for a sampler that starts at `sigma`. */
 export function initialNoiseScale(
   { initialNoise }: Pick<SamplerFacts, 'initialNoise'>,
   sigma: number,
@@ -92,8 +92,8 @@ export function initialNoiseScale(
 }
 
 /**
- * Leaves out the last sigma before the end: n + 1 steps become n (A1111's "Discard penultimate sigma", which asks the
- * schedule for one step more).
+ * Removes the last sigma above 0, which turns n + 1 steps into n (A1111's "Discard penultimate sigma", which computes
+ * the schedule with one more step).
  */
 export function discardPenultimate(sigmas: readonly number[]): number[] {
   return sigmas.length < 3 ? [...sigmas] : [...sigmas.slice(0, -2), sigmas[sigmas.length - 1]!];

@@ -3,14 +3,15 @@ import { combine } from '../vector.js';
 import { heunStep } from './heun.js';
 import { intervals } from './steps.js';
 
-/** Between these sigmas the walk is repeated (A1111's choice for its default list). */
+/** Sigmas between which steps are repeated (A1111's default restart list). */
 const RESTART_FROM = 2;
 const RESTART_TO = 0.1;
 
 /**
- * Restart sampling (Xu et al. 2023, arXiv:2306.14878): Heun steps that go back up by noise and down again. With 20 steps or
- * more part of them is spent on restarts and the schedule is Karras' between the ends of the given one; with fewer it is Heun.
- * Reference: A1111 `restart_sampler` with its own restart list.
+ * Restart sampling (Xu et al. 2023, arXiv:2306.14878): Heun steps that repeatedly return to a higher sigma by adding
+ * noise. With 20 or more steps, some of them are used for restarts and the sigmas follow a Karras schedule between
+ * the ends of the given one; with fewer steps it equals Heun. Reference: A1111 `restart_sampler` with its default
+ * restart list.
  */
 export const restart: Sampler = async function* (denoise, latent, sigmas, noise, { sNoise = 1 } = {}) {
   let x = latent;
@@ -28,7 +29,7 @@ export const restart: Sampler = async function* (denoise, latent, sigmas, noise,
   return x;
 };
 
-/** The steps in the order in which they are gone, restarts included. */
+/** Returns the steps in order, including restarts. */
 export function restartWalk(sigmas: readonly number[]): { sigma: number; sigmaNext: number }[] {
   const steps = sigmas.length - 1;
   if (steps < 20) return intervals(sigmas);
@@ -37,11 +38,11 @@ export function restartWalk(sigmas: readonly number[]): { sigma: number; sigmaNe
   const [low, high] = [nearest(main, RESTART_TO), nearest(main, RESTART_FROM)];
   if (high >= low) return intervals(main);
   const loop = intervals(karras(length + 1, main[low]!, main[high]!).slice(0, -1));
-  const way = intervals(main);
-  return [...way.slice(0, low), ...Array.from({ length: times }, () => loop).flat(), ...way.slice(low)];
+  const steady = intervals(main);
+  return [...steady.slice(0, low), ...Array.from({ length: times }, () => loop).flat(), ...steady.slice(low)];
 }
 
-/** n sigmas, evenly spaced in their seventh root, and 0 (Karras et al. 2022, equation 5). */
+/** Returns n sigmas, evenly spaced in their seventh root, and 0 (Karras et al. 2022, equation 5). */
 function karras(n: number, min: number, max: number): number[] {
   const [from, to] = [max ** (1 / 7), min ** (1 / 7)];
   return [...Array.from({ length: n }, (_, i) => (from + (i / (n - 1)) * (to - from)) ** 7), 0];

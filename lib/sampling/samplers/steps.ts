@@ -1,21 +1,21 @@
-/** Parts that the samplers share: the walk over a schedule and the three ways of adding noise on it. */
+/** Functions shared by samplers: intervals of a schedule, ancestral steps, churn and Brownian noise. */
 import { isFlow, type NoiseSchedule } from '../noise-schedule.js';
 
 import type { BrownianNoise, Latent, NoiseSource, SamplerOptions, SamplerStep } from '../types.js';
 import { combine } from '../vector.js';
 
-/** Where a step begins and ends. */
+/** Index and sigmas of a step. */
 export type Interval = Pick<SamplerStep, 'step' | 'steps' | 'sigma' | 'sigmaNext'>;
 
-/** The intervals between consecutive sigmas; n + 1 sigmas make n steps. */
+/** Returns the intervals between consecutive sigmas: n steps for n + 1 sigmas. */
 export function intervals(sigmas: readonly number[]): Interval[] {
   const steps = sigmas.length - 1;
   return sigmas.slice(1).map((sigmaNext, step) => ({ step, steps, sigma: sigmas[step]!, sigmaNext }));
 }
 
 /**
- * Splits a step to `to` into a deterministic one to `down` and noise of size `up`, so that down^2 + up^2 = to^2
- * (k-diffusion's `get_ancestral_step`; with eta 1 the variance of DDPM's posterior).
+ * Splits a step to `to` into a deterministic step to `down` and noise of standard deviation `up`, so that down^2 +
+ * up^2 = to^2 (k-diffusion's `get_ancestral_step`; with eta 1 the variance of DDPM's posterior).
  */
 export function ancestralStep(from: number, to: number, eta: number): { down: number; up: number } {
   if (eta === 0) return { down: to, up: 0 };
@@ -23,27 +23,30 @@ export function ancestralStep(from: number, to: number, eta: number): { down: nu
   return { down: Math.sqrt(to * to - up * up), up };
 }
 
-/** A step to a lower sigma than the next, after which x is multiplied by `kept` and noise of size `up` is added to it. */
+/**
+ * A step to `down`, below the next sigma, after which x is multiplied by `scale` and noise of standard deviation `up`
+ * is added.
+ */
 export interface RenoisedStep {
   readonly down: number;
-  readonly kept: number;
+  readonly scale: number;
   readonly up: number;
 }
 
 /**
- * The ancestral step of either process. On a flow x has to shrink where it gains noise: from `down` back to `to` its factor is
- * alpha(to) / alpha(down). Reference: ComfyUI `sample_euler_ancestral_RF`, beyond whose eta of 1 `down` stays at 0.
+ * Computes an ancestral step for either process. For flow matching, x is scaled by alpha(to) / alpha(down) when noise
+ * is added. Reference: ComfyUI `sample_euler_ancestral_RF`; unlike there, `down` is clamped to 0 for eta above 1.
  */
 export function renoisedStep(schedule: NoiseSchedule, from: number, to: number, eta: number): RenoisedStep {
-  if (!isFlow(schedule)) return { ...ancestralStep(from, to, eta), kept: 1 };
+  if (!isFlow(schedule)) return { ...ancestralStep(from, to, eta), scale: 1 };
   const down = to * Math.max(0, 1 + (to / from - 1) * eta);
-  const kept = schedule.alpha(to) / schedule.alpha(down);
-  return { down, kept, up: Math.sqrt(Math.max(0, to ** 2 - (kept * down) ** 2)) };
+  const scale = schedule.alpha(to) / schedule.alpha(down);
+  return { down, scale, up: Math.sqrt(Math.max(0, to ** 2 - (scale * down) ** 2)) };
 }
 
 /**
- * Raises the noise level before a step (lines 5 and 6 of Algorithm 2, Karras et al. 2022). k-diffusion draws at every
- * step, also where the level stays, which matters to later draws only if there is churn at all.
+ * Raises the noise level before a step (lines 5 and 6 of Algorithm 2, Karras et al. 2022). Like k-diffusion, consumes
+ * noise at every step, including those whose level does not change, unless `sChurn` is 0.
  */
 export function churn(
   x: Latent,
@@ -60,9 +63,9 @@ export function churn(
 }
 
 /**
- * The Brownian noise of an SDE sampler over the whole schedule, made when it is first asked for: a schedule of one step
- * has no interval to span. Sigmas are rounded to the f32 in which the reference keeps them, because the tree resolves
- * 1e-6 and gives another number for another time.
+ * Returns the Brownian noise of an SDE sampler over the full schedule. It is created on first use, because a schedule
+ * of one step has no interval to span. Sigmas are rounded to f32 as in the reference, because the tree resolves
+ * differences of 1e-6.
  */
 export function brownianOver(
   sigmas: readonly number[],

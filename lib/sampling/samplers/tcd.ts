@@ -6,15 +6,17 @@ import { intervals } from './steps.js';
 import { timestepOf, toVariancePreserving } from './timesteps.js';
 
 /**
- * Trajectory consistency sampling (Zheng et al. 2024, arXiv:2402.19159, Algorithm 4): a DDIM step past the next timestep
- * to s = (1 - eta) * t, then fresh noise back up to it. Reference: diffusers `TCDScheduler`, whose eta the paper calls gamma.
+ * Trajectory consistency sampling (Zheng et al. 2024, arXiv:2402.19159, Algorithm 4): each step is a DDIM step below
+ * the next timestep t, to s = (1 - eta) * t, and adds noise to reach t. Reference: diffusers `TCDScheduler`; the
+ * paper calls eta gamma.
  *
- * @throws INVALID_OPTION for an eta outside [0, 1].
+ * The sampler throws INVALID_OPTION for an eta outside [0, 1].
  */
 export function tcd(schedule: NoiseSchedule): Sampler {
   return async function* (denoise, latent, sigmas, noise, options = {}) {
     const { eta = 0.3, sNoise = 1 } = options;
-    if (!(eta >= 0 && eta <= 1)) throw invalidOption('eta', 'number between 0 and 1 for tcd', eta);
+    if (!(eta >= 0 && eta <= 1))
+      throw invalidOption('eta', 'a number between 0 and 1 (for sampler tcd)', eta);
     let x = latent;
     for (const interval of intervals(sigmas)) {
       const { step, steps, sigma, sigmaNext } = interval;

@@ -4,7 +4,10 @@ import { combine, type Term } from '../vector.js';
 import { intervals } from './steps.js';
 import { toVariancePreserving } from './timesteps.js';
 
-/** A predictor step as the corrector needs it: its predictions of x0, its length h in lambda, the ratio r, alpha at its end. */
+/**
+ * State of a predictor step for the corrector: predictions of x0, step length h in lambda, ratio r, and alpha at the
+ * end of the step.
+ */
 interface Predicted {
   readonly denoised: Latent;
   readonly h: number;
@@ -13,9 +16,10 @@ interface Predicted {
 }
 
 /**
- * UniPC of order 2 with B(h) = e^h - 1 (Zhao et al. 2023, arXiv:2302.04867): a predictor step, which the next model call
- * corrects without a further one. Lower order in the first and the last step.
- * Reference: diffusers `UniPCMultistepScheduler` (solver_order 2, bh2, lower_order_final) on the given sigmas, also of a flow.
+ * UniPC of order 2 with B(h) = e^h - 1 (Zhao et al. 2023, arXiv:2302.04867): predictor steps that are corrected with
+ * the next model call, so that no additional calls are needed. Order 1 in the first and the last step. Reference:
+ * diffusers `UniPCMultistepScheduler` (solver_order 2, bh2, lower_order_final) with custom sigmas, also for flow
+ * matching.
  */
 export function unipc(schedule: NoiseSchedule): Sampler {
   return async function* (denoise, latent, sigmas) {
@@ -40,19 +44,19 @@ export function unipc(schedule: NoiseSchedule): Sampler {
 }
 
 /** UniP: x0 extrapolated by half its slope D1 = (x0_before - x0) / r. */
-function predict(x: Latent, kept: number, { denoised, h, alpha, before }: Predicted): Latent {
+function predict(x: Latent, ratio: number, { denoised, h, alpha, before }: Predicted): Latent {
   const gained = -Math.expm1(-h) * alpha;
   const terms: Term[] = [[gained, denoised]];
   if (before !== undefined) {
     const weight = gained / (2 * before.r);
     terms.push([weight, before.denoised], [-weight, denoised]);
   }
-  return combine([kept, x], ...terms);
+  return combine([ratio, x], ...terms);
 }
 
 /**
- * UniC: what x would have gained had the prediction at its end been known. Added to x, instead of the step done again from
- * its start, so that a latent changed between steps stays changed.
+ * UniC: corrects the last step with the prediction at its end. The correction is added to x instead of recomputing
+ * the step from its start, so that modifications of the latent between steps are preserved.
  */
 function correct(x: Latent, atEnd: Latent, { denoised, h, alpha, before }: Predicted): Latent {
   const phi1 = -Math.expm1(-h);

@@ -1,6 +1,9 @@
 import type { Schedule } from './types.js';
 
-/** The published schedules of 10 steps (Sabour et al. 2024, arXiv:2404.14507; research.nvidia.com/labs/toronto-ai/AlignYourSteps). */
+/**
+ * Published schedules for 10 steps (Sabour et al. 2024, arXiv:2404.14507;
+ * research.nvidia.com/labs/toronto-ai/AlignYourSteps).
+ */
 const STABLE_DIFFUSION_STEPS: readonly number[] = [
   14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029,
 ];
@@ -9,8 +12,8 @@ export const SDXL_STEPS: readonly number[] = [
 ];
 
 /**
- * `n` points of the model's table, by default Stable Diffusion 1's, between its entries log-linearly, then 0. Its range is its own. As in
- * A1111 a single step starts from the table's last sigma.
+ * `n` points of the model's table (by default Stable Diffusion 1's), interpolated log-linearly, then 0. Ignores
+ * sigmaMin and sigmaMax. As in A1111, a single step starts from the table's last sigma.
  */
 export const alignYourSteps: Schedule = (n, { alignYourSteps: table = STABLE_DIFFUSION_STEPS }) => {
   const last = table.length - 1;

@@ -1,4 +1,4 @@
-/** Every schedule by its names. To add one: a file with its formula, and an entry here. */
+/** Registry of schedules. To add one, create a file with its formula and add an entry here. */
 import { invalidOption, SafelightError } from '../../errors.js';
 import { didYouMean, nearest } from '../../suggest.js';
 import { isFlow } from '../noise-schedule.js';
@@ -18,13 +18,13 @@ export type { Schedule, ScheduleContext } from './types.js';
 
 export interface ScheduleInfo {
   readonly name: ScheduleName;
-  /** As A1111 displays and saves it. */
+  /** A1111's name, as displayed and saved. */
   readonly label: string;
-  /** Other names it is known by. */
+  /** Other accepted names. */
   readonly aliases: readonly string[];
 }
 
-/** `flow: false` of those that are found or derived for x = x0 + sigma * noise alone. */
+/** `flow: false` marks schedules that were fitted or derived for x = x0 + sigma * noise only. */
 interface Entry {
   readonly label: string;
   readonly schedule: Schedule;
@@ -56,66 +56,69 @@ export const schedules: readonly ScheduleInfo[] = scheduleNames.map((name) => ({
 }));
 
 const BY_KEY = new Map(
-  schedules.flatMap(({ name, label, aliases }) => [name, label, ...aliases].map((each) => [key(each), name])),
+  schedules.flatMap(({ name, label, aliases }) =>
+    [name, label, ...aliases].map((spelling) => [key(spelling), name]),
+  ),
 );
 
-/** More steps than anybody waits for; a bound on what a typing error may allocate. */
-const MOST_STEPS = 10_000;
+/** Bounds the memory that a typing error may allocate. */
+const MAX_STEPS = 10_000;
 
 /**
- * The schedule of a name: ours, A1111's displayed one or an alias, in any case and with spaces, underscores or hyphens.
- * @param automatic what A1111's "Automatic" stands for, which depends on the sampler.
- * @throws INVALID_OPTION for another name, with all names in the message.
+ * Resolves a schedule by Safelight's name, A1111's name or an alias, ignoring case, spaces, underscores and hyphens.
+ * @param automatic schedule of A1111's "Automatic", which depends on the sampler
+ * @throws INVALID_OPTION for an unknown name; the message lists all names
  */
 export function resolveSchedule(name: string, automatic: ScheduleName = 'discrete'): ScheduleName {
   const wanted = key(String(name));
-  const found = wanted === 'automatic' ? automatic : BY_KEY.get(wanted);
-  if (found === undefined) {
+  const resolved = wanted === 'automatic' ? automatic : BY_KEY.get(wanted);
+  if (resolved === undefined) {
     const near = nearest(wanted, [...BY_KEY.keys()]);
     const hint = didYouMean(near && BY_KEY.get(near));
     throw invalidOption('schedule', `one of ${[...scheduleNames, 'automatic'].join(', ')}`, name, hint);
   }
-  return found;
+  return resolved;
 }
 
 /**
- * Strictly descending sigmas for `n` steps, n + 1 of them (`ddim` may give more or fewer); the last is 0, but sigmaMin for
- * `kl_optimal`.
+ * Computes the n + 1 strictly descending sigmas of `n` steps (`ddim` may return more or fewer). The last is 0, or
+ * sigmaMin for `kl_optimal`.
  *
- * @param name as `resolveSchedule` takes it. @param n integer in [1, 10000].
- * @throws INVALID_OPTION for an unknown name, an n or a range that is impossible, or more steps than the schedule can keep apart.
+ * @param name as accepted by `resolveSchedule`
+ * @param n integer between 1 and 10000
+ * @throws INVALID_OPTION for an unknown name, an invalid n or range, or more steps than f32 sigmas can distinguish
  */
 export function scheduleSigmas(name: string, n: number, context: ScheduleContext): number[] {
   const resolved = resolveSchedule(name);
-  if (!(Number.isInteger(n) && n >= 1 && n <= MOST_STEPS)) {
-    throw invalidOption('steps', `integer between 1 and ${MOST_STEPS}`, n);
+  if (!(Number.isInteger(n) && n >= 1 && n <= MAX_STEPS)) {
+    throw invalidOption('steps', `an integer between 1 and ${MAX_STEPS}`, n);
   }
   const entry: Entry = ENTRIES[resolved];
   if (entry.flow === false && isFlow(context.schedule)) {
-    const others = scheduleNames.filter((each) => (ENTRIES[each] as Entry).flow !== false);
-    throw invalidOption('schedule', `one of ${others.join(', ')} on a flow-matching model`, resolved);
+    const others = scheduleNames.filter((other) => (ENTRIES[other] as Entry).flow !== false);
+    throw invalidOption('schedule', `one of ${others.join(', ')} (for a flow-matching model)`, resolved);
   }
   const { sigmaMin = context.schedule.sigmaMin, sigmaMax = context.schedule.sigmaMax, rho } = context;
-  if (!(sigmaMin > 0)) throw invalidOption('sigmaMin', 'positive number', sigmaMin);
+  if (!(sigmaMin > 0)) throw invalidOption('sigmaMin', 'a positive number', sigmaMin);
   if (!(sigmaMax > sigmaMin && Number.isFinite(sigmaMax))) {
-    throw invalidOption('sigmaMax', `finite number above sigmaMin (${sigmaMin})`, sigmaMax);
+    throw invalidOption('sigmaMax', `a finite number above sigmaMin (${sigmaMin})`, sigmaMax);
   }
   if (isFlow(context.schedule) && sigmaMax > 1) {
-    throw invalidOption('sigmaMax', 'number of at most 1 on a flow-matching model', sigmaMax);
+    throw invalidOption('sigmaMax', 'a number of at most 1 (for a flow-matching model)', sigmaMax);
   }
   if (rho !== undefined && !(rho > 0 && Number.isFinite(rho)))
-    throw invalidOption('rho', 'positive number', rho);
+    throw invalidOption('rho', 'a positive number', rho);
   const sigmas = entry.schedule(n, { ...context, sigmaMin, sigmaMax });
   if (sigmas.some((sigma, i) => i > 0 && !(sigma < sigmas[i - 1]!))) {
     throw new SafelightError(
       'INVALID_OPTION',
-      `The schedule ${resolved} cannot keep ${n} steps apart: ask for fewer steps or another schedule`,
+      `The sigmas of schedule ${resolved} coincide with ${n} steps; use fewer steps or another schedule`,
     );
   }
   return sigmas;
 }
 
-/** The same for all spellings of a name: `SGM Uniform` and `sgm_uniform` are `sgmuniform`. */
+/** Normalizes the spellings of a name: `SGM Uniform` and `sgm_uniform` become `sgmuniform`. */
 function key(name: string): string {
   return name.toLowerCase().replace(/[\s_-]+/g, '');
 }

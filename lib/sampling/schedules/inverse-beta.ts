@@ -1,10 +1,10 @@
-/** Converged well before: at x = 1/2 each term is at most half of the one before. */
+/** More than needed to converge: at x = 1/2 each term is at most half of the previous one. */
 const TERMS = 200;
 const STEPS = 50;
 
 /**
- * Quantile of the beta distribution: the x in [0, 1] with I_x(a, b) = p, for p in [0, 1] and a, b > 0; to about 1e-15.
- * (SciPy's `stats.beta.ppf`.)
+ * Quantile of the beta distribution (`stats.beta.ppf` in SciPy): the x in [0, 1] with I_x(a, b) = p, for p in [0, 1]
+ * and a, b > 0. Accurate to about 1e-15.
  */
 export function inverseBeta(p: number, a: number, b: number): number {
   const lower = incompleteBeta(0.5, a, b);

@@ -1,6 +1,9 @@
 const f32 = Math.fround;
 
-/** `torch.linspace(start, end, n)` in f32: counted from the nearer end, by fused multiply-add. One point is `start`. */
+/**
+ * `torch.linspace(start, end, n)` in f32: computed from the nearer end with fused multiply-add. With n = 1 returns
+ * `start`.
+ */
 export function linspace(start: number, end: number, n: number): number[] {
   const [first, last] = [f32(start), f32(end)];
   const step = n > 1 ? f32(f32(last - first) / (n - 1)) : 0;

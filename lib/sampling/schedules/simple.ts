@@ -2,8 +2,8 @@ import { trailingTimes } from '../flow-times.js';
 import type { Schedule } from './types.js';
 
 /**
- * Every (T / n)th of the trained sigmas from the highest, index rounded down (ComfyUI, A1111), then 0. On a flow, whose times
- * are continuous, n times from 1 to 1 / n, shifted: what Flux, Qwen-Image and Z-Image are sampled with.
+ * Every (T / n)th of the trained sigmas from the highest, index rounded down (ComfyUI, A1111), then 0. For flow
+ * matching, n shifted times from 1 to 1 / n, as used by Flux, Qwen-Image and Z-Image.
  */
 export const simple: Schedule = (n, { schedule: { flow, sigmas } }) => {
   if (flow) return [...flow.spread(trailingTimes(n)).map(Math.fround), 0];

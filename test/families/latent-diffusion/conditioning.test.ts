@@ -40,11 +40,11 @@ describe('options of latent diffusion models', () => {
     ['class', {}, /class from 0 to 4.*class/],
     ['class', { class: 5 }, /class from 0 to 4/],
     ['class', { class: 1.5 }, /integer.*class/],
-    ['class', { class: 0, prompt: 'a fox' }, /reads no text.*leave out prompt/],
-    ['class', { class: 0, negative: 'a dog' }, /leave out negative/],
-    ['faces', { prompt: 'a fox' }, /reads no text/],
-    ['faces', { class: 1 }, /knows no classes/],
-    ['labels', { class: 1, cfg: 3 }, /no class that stands for none/],
+    ['class', { class: 0, prompt: 'a fox' }, /class-conditional.*remove prompt/],
+    ['class', { class: 0, negative: 'a dog' }, /remove negative/],
+    ['faces', { prompt: 'a fox' }, /unconditional.*remove prompt/],
+    ['faces', { class: 1 }, /unconditional.*remove class/],
+    ['labels', { class: 1, cfg: 3 }, /no unconditional class/],
   ] as [string, GenerateOptions, RegExp][])(
     'rejects for the model "%s" the options %j',
     async (name, options, sentence) => {
@@ -100,7 +100,7 @@ describe('a checkpoint of latent diffusion', () => {
     rmSync(path.replace(/safetensors$/, 'yaml'));
     await expect(openModel(path)).rejects.toMatchObject({
       code: 'UNSUPPORTED_MODEL',
-      message: expect.stringMatching(/heads.*YAML/),
+      message: expect.stringMatching(/YAML.*heads/),
     });
     const config = join(root, 'named.yaml');
     writeFileSync(config, stringify(one.yaml));

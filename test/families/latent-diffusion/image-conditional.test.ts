@@ -23,12 +23,12 @@ const [init, mask] = [fixturePath('init.png'), fixturePath('mask.png')];
 
 describe('image-conditional latent diffusion models', () => {
   it.each([
-    ['super-resolution', {}, /a picture to enlarge.*init/],
-    ['super-resolution', { init, mask }, /leave out mask/],
+    ['super-resolution', {}, /required by this super-resolution model.*init/],
+    ['super-resolution', { init, mask }, /remove mask/],
     ['super-resolution', { init, hires: {} }, /init.*hires|hires.*init/],
-    ['super-resolution', { init, prompt: 'sharp' }, /reads no text/],
-    ['inpaint', {}, /a picture to repaint.*init/],
-    ['inpaint', { init }, /white where this model is to repaint.*mask/],
+    ['super-resolution', { init, prompt: 'sharp' }, /unconditional/],
+    ['inpaint', {}, /required by this inpainting model.*init/],
+    ['inpaint', { init }, /white in areas to repaint.*mask/],
   ] as [string, GenerateOptions, RegExp][])(
     'rejects for the model "%s" the options %j',
     async (name, options, sentence) => {

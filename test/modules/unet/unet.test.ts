@@ -6,7 +6,7 @@ import { stringify } from 'yaml';
 import type { UNetConfig } from '../../../lib/checkpoint/config/types.js';
 import { openUNetFolder } from '../../../lib/checkpoint/folder.js';
 import type { UNetSource } from '../../../lib/checkpoint/model-descriptor.js';
-import { openComponentFile } from '../../../lib/families/shared/lone-component.js';
+import { openComponentFile } from '../../../lib/families/shared/single-component.js';
 import { UNet } from '../../../lib/modules/unet.js';
 import { relativeError } from '../../support/pipeline-cases.js';
 import { writeSafetensors } from '../../support/tiny-models.js';

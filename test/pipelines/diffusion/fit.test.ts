@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { WeightPlan } from '../../../lib/binding/types.js';
 import { LazyModel } from '../../../lib/families/shared/lazy-model.js';
-import { availableMemory, weightBytes } from '../../../lib/modules/fit.js';
+import { availableMemory, weightBytes } from '../../../lib/modules/memory-fit.js';
 import { Pipeline } from '../../../lib/pipelines/diffusion/pipeline.js';
 
 const machine = (bytes: number | undefined) =>
@@ -71,7 +71,7 @@ describe('an image that cannot fit', () => {
     await expect(run).rejects.toMatchObject({
       code: 'DOES_NOT_FIT',
       message: expect.stringMatching(
-        /^A picture of 2048 x 2048 needs .* \(U-Net .*, decoder .*, texts .*\), but only/,
+        /^An image of 2048 x 2048 needs .* \(U-Net .*, decoder .*, cross-attention cache .*\), but only/,
       ),
     });
     expect(steps).not.toContain('denoise');

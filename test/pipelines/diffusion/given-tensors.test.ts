@@ -75,7 +75,7 @@ describe('denoise', () => {
       'another number of windows',
       () => ({ positive: { ...positive, chunks: 2 } }),
       'SHAPE_MISMATCH',
-      /64 tokens \(2 windows of 32\)/,
+      /64 tokens \(2 chunks of 32\)/,
     ],
     [
       'half a window',
@@ -120,7 +120,7 @@ describe('denoise', () => {
       'a bare tensor',
       () => ({ positive: positive.context }) as never,
       'INVALID_OPTION',
-      /encoding of encodeText/,
+      /encoding returned by encodeText/,
     ],
     ['a missing encoding', () => ({ positive: undefined }) as never, 'INVALID_OPTION', /positive/],
     [

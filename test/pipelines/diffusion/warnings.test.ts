@@ -50,7 +50,7 @@ describe('unsupported prompt syntax', () => {
       ['PROMPT_SYNTAX', '[c:3] in hires.negative is prompt editing'],
     ]);
     expect(made.reported).toEqual(made.warnings);
-    for (const { message } of made.warnings) expect(message).toContain('drawn as plain words');
+    for (const { message } of made.warnings) expect(message).toContain('encoded as plain text');
   });
 
   it('is not reported for supported syntax', async () => {

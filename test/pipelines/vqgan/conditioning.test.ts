@@ -63,7 +63,7 @@ describe('the prefix of the code indices', () => {
     expect(() => pipeline.sketch(ball(16))).toThrowError(
       expect.objectContaining({
         code: 'UNSUPPORTED_MODEL',
-        message: expect.stringContaining('not conditioned'),
+        message: expect.stringContaining('not image-conditional'),
       }),
     );
     expect(() => pipeline.sample({ class: 1 })).toThrowError(
@@ -199,7 +199,7 @@ describe('an incomplete checkpoint', () => {
     expect(pipeline.info).toMatchObject({ condition: null, size: null, discriminator: false });
     const { logLikelihood, withoutLikelihood, patches, heatMap, leftOut } = await pipeline.score(ball(32));
     expect([logLikelihood, patches, heatMap]).toEqual([null, null, null]);
-    expect(withoutLikelihood).toContain('alone');
+    expect(withoutLikelihood).toContain('without a transformer');
     expect(leftOut.join()).toContain('loss.discriminator');
     expect(() => pipeline.sample()).toThrowError(expect.objectContaining({ code: 'UNSUPPORTED_MODEL' }));
   });

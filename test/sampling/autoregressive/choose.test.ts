@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import {
   checkChoice,
+  choiceNoise,
   chooseCode,
   codeProbabilities,
-  noiseOf,
 } from '../../../lib/sampling/autoregressive/choose.js';
 import { coordinateIndices } from '../../../lib/sampling/autoregressive/coordinates.js';
 import { codeOrder } from '../../../lib/sampling/autoregressive/order.js';
@@ -37,7 +37,7 @@ describe('choosing a code index', () => {
     );
     expect(
       codes.map((_, seed) =>
-        chooseCode(given, choice, noiseOf(choice, new TorchCpuGenerator(seed), given.length)),
+        chooseCode(given, choice, choiceNoise(choice, new TorchCpuGenerator(seed), given.length)),
       ),
     ).toEqual(codes);
     expect([...given]).toEqual(logits.map(Math.fround));

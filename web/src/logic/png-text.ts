@@ -1,5 +1,5 @@
 /** The texts about how it was made that a PNG carries, read in the browser. */
-import { EXACT } from '../../../lib/options/exact.js';
+import { EXACT_KEY } from '../../../lib/options/exact.js';
 import type { ImageTexts } from './restore-exact.js';
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
@@ -23,7 +23,7 @@ export async function readTexts(file: Blob): Promise<ImageTexts> {
   return found;
 }
 
-const KEYS = new Set(['parameters', EXACT]);
+const KEYS = new Set(['parameters', EXACT_KEY]);
 
 async function textOf(type: string, data: Uint8Array): Promise<[key: string, text: string] | undefined> {
   const end = data.indexOf(0);

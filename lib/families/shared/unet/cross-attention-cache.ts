@@ -1,61 +1,68 @@
 /**
- * Cross-attention keys and values, which are the same at every step: computed once per set of contexts and kept with the U-Net while a
- * session uses them, so that the batches and passes of a generation share them.
+ * Cache of cross-attention keys and values, which are the same at every step. They are computed once per set of
+ * contexts and kept while a session uses them, so that batches and passes of a generation share them.
  */
 import { isAborted, throwIfAborted } from '../../../errors.js';
 import type { CrossAttentionState, UNet } from '../../../modules/unet.js';
 import { Tensor } from '../../../tensor/tensor.js';
 
-/** Beyond this (three windows of SDXL, of both prompts) each step computes them again; a lean model keeps those of SD1.5 and SD2 only. */
-const LIMIT = { usual: 320e6, lean: 32e6 };
+/**
+ * Largest size of cached keys and values in bytes; above it, each step computes them. The default suffices for both
+ * prompts of SDXL with three chunks, the limit of lean models only for SD1.5 and SD2.
+ */
+const MAX_BYTES = { default: 320e6, lean: 32e6 };
 
 interface Entry {
   readonly contexts: readonly Tensor[];
   readonly patches: string | undefined;
   users: number;
-  kept: Promise<CrossAttentionState> | undefined;
+  state: Promise<CrossAttentionState> | undefined;
 }
 
-/** A session's share of an entry. */
+/** A session's reference to a cache entry. */
 export interface CachedKeys {
-  /** @throws OUT_OF_MEMORY, ABORTED, DISPOSED */
+  /** Returns the keys and values, computing them if necessary. @throws OUT_OF_MEMORY, ABORTED, DISPOSED */
   get(signal: AbortSignal | undefined): Promise<CrossAttentionState>;
-  /** Frees the keys and values once nobody uses them; safe to call again. */
+  /** Releases the reference; the keys and values are freed with the last one. Safe to call again. */
   release(): void;
 }
 
 export class CrossAttentionCache {
   private readonly entries = new Set<Entry>();
 
-  /** @param lean keeps little */
+  /** @param lean true for the lower size limit */
   constructor(
     private readonly unet: UNet,
     private readonly lean: boolean,
   ) {}
 
-  /** Bytes for so many contexts of so many tokens: 0 for a U-Net without cross-attention, or where they are too many to be kept. */
+  /**
+   * Returns the bytes to cache for `count` contexts of `length` tokens; 0 without cross-attention and above the size
+   * limit.
+   */
   bytes(count: number, length: number): number {
     if (this.unet.config.attention_blocks || count * length === 0) return 0;
     const bytes = this.unet.bytesOfTexts(count, length);
-    return bytes > LIMIT[this.lean ? 'lean' : 'usual'] ? 0 : bytes;
+    return bytes > MAX_BYTES[this.lean ? 'lean' : 'default'] ? 0 : bytes;
   }
 
   /**
-   * @param contexts `[1, T, D]` each, of one length; the same tensors again share keys and values
-   * @param patches name of the patch set that they are computed with
-   * @returns undefined where none are kept
+   * Returns a reference to the entry of these contexts, which is created if necessary.
+   * @param contexts `[1, T, D]` each, of equal length; entries are shared by identity of the tensors
+   * @param patches name of the patch set to apply
+   * @returns undefined if keys and values of this size are not cached
    */
   use(contexts: readonly Tensor[], patches?: string): CachedKeys | undefined {
     const length = contexts[0]?.shape[1] ?? 0;
     if (this.bytes(contexts.length, length) === 0) return undefined;
     let entry = [...this.entries].find(
-      (one) =>
-        one.patches === patches &&
-        one.contexts.length === contexts.length &&
-        one.contexts.every((context, i) => context === contexts[i]),
+      (candidate) =>
+        candidate.patches === patches &&
+        candidate.contexts.length === contexts.length &&
+        candidate.contexts.every((context, i) => context === contexts[i]),
     );
     if (!entry) {
-      entry = { contexts, patches, users: 0, kept: undefined };
+      entry = { contexts, patches, users: 0, state: undefined };
       this.entries.add(entry);
     }
     entry.users++;
@@ -68,16 +75,16 @@ export class CrossAttentionCache {
       get: async (signal) => {
         for (;;) {
           throwIfAborted(signal);
-          entry.kept ??= this.unet.cacheCrossAttention(Tensor.cat(entry.contexts), {
+          entry.state ??= this.unet.cacheCrossAttention(Tensor.cat(entry.contexts), {
             patches: entry.patches,
             signal,
           });
-          const computing = entry.kept;
+          const computing = entry.state;
           try {
             return await computing;
           } catch (error) {
-            if (entry.kept === computing) entry.kept = undefined;
-            // The signal of another call, which came first, ended what this one waited for.
+            if (entry.state === computing) entry.state = undefined;
+            // If another caller's signal aborted the shared computation, this caller retries.
             if (signal?.aborted || !isAborted(error)) throw error;
           }
         }
@@ -88,8 +95,8 @@ export class CrossAttentionCache {
         entry.users--;
         if (entry.users > 0) return;
         this.entries.delete(entry);
-        entry.kept?.then(
-          (kept) => kept[Symbol.dispose](),
+        entry.state?.then(
+          (state) => state[Symbol.dispose](),
           () => undefined,
         );
       },

@@ -1,4 +1,4 @@
-/** A U-Net model as LoRAs see it: the parameters of its modules, and the modules once they are loaded. */
+/** LoRA target of a U-Net model: the parameters of its modules, and access to the loaded modules. */
 import type { LoraTarget } from '../../../adapters/apply-loras.js';
 import type { AdaptedComponent, AdaptedModule } from '../../../adapters/model-layers.js';
 import { requirements } from '../../../binding/module.js';
@@ -14,7 +14,7 @@ export interface LoraModules {
 
 const TEXT: readonly AdaptedComponent[] = ['text_encoder', 'text_encoder_2'];
 
-/** @param name of the model, for messages */
+/** Creates the LoRA target of a model. @param name of the model, for messages */
 export function loraTarget(model: ModelSource, name: string, modules: LoraModules): LoraTarget {
   return {
     name,
@@ -29,7 +29,7 @@ export function loraTarget(model: ModelSource, name: string, modules: LoraModule
   };
 }
 
-/** The U-Net and the text encoders, in the order in which their states are joined. */
+/** Lists the U-Net and the text encoders, the latter in the order in which their states are concatenated. */
 export function adaptedModules({ components, unet }: ModelSource): AdaptedModule[] {
   let encoders = 0;
   return components.flatMap(({ part, kind, config }): AdaptedModule[] => {

@@ -1,4 +1,7 @@
-/** A model that draws with a U-Net, completed from its files: the autoencoder that was asked for, and the checks across components. */
+/**
+ * Completes the description of a U-Net model: replaces the autoencoder if requested and checks that the components
+ * fit together.
+ */
 
 import type { UNetModelComponents } from '../../../checkpoint/components.js';
 import { extraChannels, latentChannels, latentDownsampleFactor } from '../../../checkpoint/latent-source.js';
@@ -18,16 +21,19 @@ import { openAutoencoder } from '../../../checkpoint/open-autoencoder.js';
 import { invalidOption, SafelightError } from '../../../errors.js';
 import { moduleKindOf } from '../../../modules/text-encoder.js';
 
-/** Facts that a family's models have in common and that their files need not say. */
+/** Properties common to the models of a family, which their files may not contain. */
 export interface UNetFamilyFacts {
   readonly name: string;
-  /** Side in pixels of the images that its models were trained on, for files that do not say. */
+  /** Returns the side length of training images in pixels, for files that do not contain it. */
   imageSide(scheduler: ModelSource['scheduler']): number;
-  /** Name of the text encoder at a position, as diffusers calls it. */
+  /** Returns diffusers' name of the text encoder at a position. */
   encoderName(index: number): string;
 }
 
-/** @throws SHAPE_MISMATCH, UNSUPPORTED_MODEL, and what opening another autoencoder throws */
+/**
+ * Completes the description of a model.
+ * @throws SHAPE_MISMATCH, UNSUPPORTED_MODEL, and errors of opening another autoencoder
+ */
 export async function completeUNetModel(
   { path }: ModelFiles,
   parts: UNetModelComponents,
@@ -48,8 +54,8 @@ export async function completeUNetModel(
 }
 
 /**
- * The same model with what it predicts settled, by the user or by `probePrediction`. The size that a single file is best at follows:
- * SD2's 768 model is the one that predicts v.
+ * Returns the description with the prediction type specified by the user or detected by `probePrediction`. Also
+ * updates the default size of single files, because SD2 models that predict v are trained at 768 pixels.
  */
 export function withPrediction(
   source: ModelSource,
@@ -60,13 +66,15 @@ export function withPrediction(
   return sized({ ...source, scheduler, predictionUncertain: false }, family);
 }
 
-/** Most single files do not say their size of images; the family does. */
+/** Sets the image size of single files, which usually do not contain it, to that of the family. */
 function sized(source: ModelSource, family: Pick<UNetFamilyFacts, 'imageSide'>): ModelSource {
   if (source.ownSize) return source;
   const { config, weights } = source.unet;
   const side = family.imageSide(source.scheduler) / latentDownsampleFactor(source.autoencoder);
   const unet = { config: { ...config, sample_size: Math.max(1, side) }, weights };
-  const components = source.components.map((one) => (one.part === 'unet' ? { ...one, ...unet } : one));
+  const components = source.components.map((component) =>
+    component.part === 'unet' ? { ...component, ...unet } : component,
+  );
   return { ...source, unet, components };
 }
 
@@ -96,12 +104,12 @@ async function replacement(
   { vae, variant }: OpenModelOptions,
 ): Promise<LatentSource> {
   if (vae === undefined)
-    throw new SafelightError('INTERNAL', 'The model has no autoencoder and none was named');
-  if (typeof vae !== 'string' || vae === '') throw invalidOption('vae', 'path of a folder or file', vae);
+    throw new SafelightError('INTERNAL', 'The model has no autoencoder and none was specified');
+  if (typeof vae !== 'string' || vae === '') throw invalidOption('vae', 'the path of a folder or file', vae);
   return { kind: 'autoencoder_kl', ...(await openAutoencoder(vae, variant, parts.latentScale)) };
 }
 
-/** Widths that have to agree between the components. */
+/** Checks that the widths of the components match. */
 function checkTogether(
   path: string,
   { unet, condition, textEncoders }: UNetModelComponents,
@@ -112,14 +120,14 @@ function checkTogether(
   if (out_channels !== latent) {
     throw mismatch(
       path,
-      `its U-Net predicts ${out_channels} channels but latents of its autoencoder have ${latent}`,
+      `the U-Net predicts ${out_channels} channels, but latents of the autoencoder have ${latent}`,
     );
   }
   extraChannels({ path, condition, unet }, autoencoder);
   if (condition.kind === 'text') checkText(path, unet, textEncoders);
   else checkCondition(path, unet, condition);
   if (unet.config.addition !== null && condition.kind !== 'text') {
-    throw mismatch(path, 'its U-Net takes pooled text but no text encoder gives it');
+    throw mismatch(path, 'the U-Net needs pooled text embeddings, but no text encoder returns them');
   }
 }
 
@@ -127,56 +135,60 @@ function checkText(path: string, unet: UNetSource, encoders: readonly TextEncode
   if (encoders.length === 0) {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${path} has no text encoder; take a model that reads a prompt`,
+      `${path} has no text encoder; use a text-conditional model`,
     );
   }
-  const given = encoders.reduce((sum, { config }) => sum + config.hidden_size, 0);
-  if (given !== unet.config.cross_attention_dim) {
+  const width = encoders.reduce((sum, { config }) => sum + config.hidden_size, 0);
+  if (width !== unet.config.cross_attention_dim) {
     throw mismatch(
       path,
-      `its text encoders give ${given} numbers a token but its U-Net takes ${unet.config.cross_attention_dim}`,
+      `the text embeddings have width ${width}, but the U-Net expects ${unet.config.cross_attention_dim}`,
     );
   }
   const { addition } = unet.config;
   if (addition === null) return;
   const encoder = encoders.find(({ pooled }) => pooled);
-  if (encoder === undefined) throw mismatch(path, 'its U-Net takes pooled text but no text encoder gives it');
+  if (encoder === undefined)
+    throw mismatch(path, 'the U-Net needs pooled text embeddings, but no text encoder returns them');
   const pooled = encoder.config.projection_dim || encoder.config.hidden_size;
   const ids = (addition.input_dim - pooled) / addition.time_embed_dim;
   if (ids !== 5 && ids !== 6) {
     throw mismatch(
       path,
-      `its U-Net takes ${addition.input_dim} numbers besides time and text, which are not ${pooled} of pooled text and 5 or 6 sinusoids of ${addition.time_embed_dim}`,
+      `the U-Net's additional embedding has width ${addition.input_dim}, which is not ${pooled} (pooled text) plus 5 or 6 time ids of ${addition.time_embed_dim}`,
     );
   }
 }
 
-/** Checks a model that reads no text: the widths of a class's states, and that the U-Net is told what it asks for. */
+/**
+ * Checks a class-conditional or unconditional model: the width of class embeddings, and that they match the inputs of
+ * the U-Net.
+ */
 function checkCondition(path: string, { config }: UNetSource, condition: ConditionSource): void {
   const table = condition.kind === 'class' ? condition.table : null;
-  const asks = config.attention_blocks ? 0 : config.cross_attention_dim;
-  const given = table?.shape[1] ?? 0;
-  if (given !== asks) {
+  const expected = config.attention_blocks ? 0 : config.cross_attention_dim;
+  const width = table?.shape[1] ?? 0;
+  if (width !== expected) {
     throw mismatch(
       path,
-      asks === 0
-        ? `it has a table of classes but its U-Net attends to nothing`
-        : `its U-Net attends to ${asks} numbers a token where ${given || 'none'} are given`,
+      expected === 0
+        ? `it has a table of class embeddings, but the U-Net has no cross-attention`
+        : `the U-Net expects class embeddings of width ${expected}, but ${width === 0 ? 'there are none' : `theirs is ${width}`}`,
     );
   }
   const labelled = (config.class_embedding ?? null) !== null;
   if (labelled !== (condition.kind === 'class' && table === null))
-    throw mismatch(path, `its U-Net ${labelled ? 'takes' : 'does not take'} the number of a class`);
+    throw mismatch(path, `the U-Net ${labelled ? 'needs' : 'does not accept'} a class index`);
 }
 
 function mismatch(path: string, what: string): SafelightError {
   return new SafelightError(
     'SHAPE_MISMATCH',
-    `${path} does not fit together: ${what}; its parts are of different models`,
+    `The components of ${path} do not fit together: ${what}; use components of the same model`,
   );
 }
 
-/** Tensors of the model's files that are no parameter of any component. */
+/** Lists the tensors of the model's files that no component uses. */
 function ignored(parts: UNetModelComponents, autoencoder: LatentSource): IgnoredTensor[] {
   const components = [...parts.textEncoders, parts.unet, autoencoder].map(({ weights }) => weights);
   const used = new Map<string, Set<string>>();
@@ -191,11 +203,11 @@ function ignored(parts: UNetModelComponents, autoencoder: LatentSource): Ignored
     used.get(condition.table.file)?.add(condition.table.name);
   if (autoencoder.kind === 'vq_model' && autoencoder.used)
     used.get(autoencoder.used.file)?.add(autoencoder.used.name);
-  const found: IgnoredTensor[] = [];
+  const unused: IgnoredTensor[] = [];
   for (const tensors of new Set(components.map((weights) => weights.tensors))) {
     for (const { name, dtype, shape, file } of tensors.values()) {
-      if (!used.get(file)?.has(name) && !isMarker(name)) found.push({ name, dtype, shape, file });
+      if (!used.get(file)?.has(name) && !isMarker(name)) unused.push({ name, dtype, shape, file });
     }
   }
-  return found;
+  return unused;
 }

@@ -1,4 +1,7 @@
-/** A U-Net as a diffusion network: text by cross-attention, pooled text and sizes (SDXL), classes, and channels beside the latent. */
+/**
+ * U-Net as a diffusion network with cross-attention, pooled text and sizes (SDXL), class labels and additional input
+ * channels.
+ */
 import { TensorRef } from '../../../binding/tensor-ref.js';
 import type { NodeInfo } from '../../../binding/types.js';
 import { SafelightError } from '../../../errors.js';
@@ -21,19 +24,19 @@ import { type AnyTensor, Tensor } from '../../../tensor/tensor.js';
 import { type CachedKeys, CrossAttentionCache } from './cross-attention-cache.js';
 
 export interface UNetNetworkOptions {
-  /** Pixels a side that a place of the latent stands for. */
+  /** Image pixels per latent element along each side. */
   readonly downsampleFactor: number;
-  /** Tokens of a prompt's window; 1 where a class stands in its place. */
+  /** Tokens per chunk of a prompt; 1 for class embeddings. */
   readonly window: number;
-  /** Numbers that SDXL's U-Nets are given of the image: 6, the refiner's 5. */
+  /** Number of time ids of SDXL's U-Nets: 6, or 5 for the refiner. */
   readonly timeIds?: number | undefined;
-  /** Keeps few keys and values. */
+  /** Uses the lower size limit for cached keys and values. Default false. */
   readonly lean?: boolean | undefined;
-  /** Name of the patch set that the U-Net runs with. */
+  /** Name of the patch set to apply. */
   readonly patches?: string | undefined;
 }
 
-/** SDXL's refiner is given an aesthetic score for each branch in the place of the target size. */
+/** Aesthetic score of each branch, which SDXL's refiner receives instead of the target size. */
 const AESTHETIC = { positive: 6, negative: 2.5 };
 
 export class UNetNetwork implements DiffusionNetwork {
@@ -47,7 +50,7 @@ export class UNetNetwork implements DiffusionNetwork {
     cache?: CrossAttentionCache,
   ) {
     const { config } = unet;
-    // Numbered as in the DeepCache package: three a level from the finest on.
+    // Numbered as in the DeepCache package: three per level, starting at the finest.
     this.cutPoints = config.block_out_channels.flatMap((_, level) =>
       [0, 1, 2].map((i) => ({ name: `branch ${3 * level + i}` })),
     );
@@ -60,7 +63,7 @@ export class UNetNetwork implements DiffusionNetwork {
     this.inputs = inputs;
   }
 
-  /** The same U-Net with changes to its weights. */
+  /** Returns this network with a patch set applied; it shares the cache of keys and values. */
   patched(patches: string | undefined): UNetNetwork {
     return patches === undefined
       ? this
@@ -97,16 +100,16 @@ export class UNetNetwork implements DiffusionNetwork {
     return addition && timeIds ? addition.input_dim - timeIds * addition.time_embed_dim : null;
   }
 
-  /** The tensors that this U-Net reads. */
+  /** Removes conditioning tensors that this U-Net does not use. */
   private onlyInputs(branch: BranchSpec): BranchSpec {
-    const read = new Set([...this.inputs.map(({ name }) => name), 'concat', 'time_ids']);
+    const names = new Set([...this.inputs.map(({ name }) => name), 'concat', 'time_ids']);
     const tensors = Object.fromEntries(
-      Object.entries(branch.conditioning.tensors).filter(([name]) => read.has(name)),
+      Object.entries(branch.conditioning.tensors).filter(([name]) => names.has(name)),
     );
     return { ...branch, conditioning: { tensors } };
   }
 
-  /** Original size, corner of the crop, and target size, unless the conditioning says otherwise. */
+  /** Adds the time ids (original size, crop offset, target size), unless the conditioning contains them. */
   private withTimeIds(branch: BranchSpec, [, , h, w]: LatentShape): BranchSpec {
     const { tensors } = branch.conditioning;
     const { pooled } = tensors;
@@ -121,15 +124,15 @@ export class UNetNetwork implements DiffusionNetwork {
   }
 }
 
-/** Tokens of a branch's text, or of what stands in its place. */
+/** Returns the number of context tokens of a branch. */
 function contextLength({ conditioning }: BranchSpec): number {
   return conditioning.tensors.context?.shape[1] ?? 0;
 }
 
-type Constant = Omit<UNetInputs, 'sample' | 'timestep'> & { readonly beside?: Tensor };
+type Constant = Omit<UNetInputs, 'sample' | 'timestep'> & { readonly concat?: Tensor };
 
 class UNetSession implements NetworkSession {
-  /** Keys and values of branches whose contexts have one length. */
+  /** Cached keys and values of each group of branches with contexts of equal length. */
   private keys: { readonly branches: readonly number[]; readonly cached: CachedKeys }[] = [];
   private readonly constants = new Map<string, Promise<Constant>>();
 
@@ -140,8 +143,8 @@ class UNetSession implements NetworkSession {
     cache: CrossAttentionCache,
     private readonly patches: string | undefined,
   ) {
-    const reading = branches.flatMap((branch, i) => (branch.conditioning.tensors.context ? [i] : []));
-    for (const group of groupByShape(branches, reading)) {
+    const withContext = branches.flatMap((branch, i) => (branch.conditioning.tensors.context ? [i] : []));
+    for (const group of groupByShape(branches, withContext)) {
       const contexts = group.map((i) => this.float(i, 'context'));
       const cached = cache.use(contexts, patches);
       if (cached) this.keys.push({ branches: group, cached });
@@ -152,11 +155,11 @@ class UNetSession implements NetworkSession {
     const { branches, taps, overrides, signal, keep, resume } = request;
     const { patches } = this;
     const rows = this.shape[0] * branches.length;
-    const opened = (taps?.length ?? 0) > 0 || Object.keys(overrides ?? {}).length > 0;
-    const { beside, ...constant } = await this.constant(branches, opened, signal);
+    const traced = (taps?.length ?? 0) > 0 || Object.keys(overrides ?? {}).length > 0;
+    const { concat, ...constant } = await this.constant(branches, traced, signal);
     const latents = batchOf(request.latents, branches.length);
     const inputs: UNetInputs = {
-      sample: beside ? Tensor.cat([latents, beside], 1) : latents,
+      sample: concat ? Tensor.cat([latents, concat], 1) : latents,
       timestep: Tensor.from(new Float32Array(rows).fill(request.timestep), [rows]),
       ...constant,
     };
@@ -165,17 +168,17 @@ class UNetSession implements NetworkSession {
       const output = await this.unet.shallow(inputs, deep, branchOf(resume.point), { patches, signal });
       return { prediction: output.sample, taps: output.taps };
     }
-    const how = { patches, taps, overrides, signal };
+    const callOptions = { patches, taps, overrides, signal };
     if (!keep) {
-      const { sample, taps: read } = await this.unet.forward(inputs, how);
-      return { prediction: sample, taps: read };
+      const { sample, taps: values } = await this.unet.forward(inputs, callOptions);
+      return { prediction: sample, taps: values };
     }
-    const options = { ...how, branch: branchOf(keep), keepDeep: true };
-    const { sample, deepRef, taps: read } = await this.unet.forward(inputs, options);
+    const options = { ...callOptions, branch: branchOf(keep), keepDeep: true };
+    const { sample, deepRef, taps: values } = await this.unet.forward(inputs, options);
     const images = this.shape[0];
     const kept = branches.map((_, i) => stateOf(deepRef!.slice(i * images, (i + 1) * images)));
     deepRef!.dispose();
-    return { prediction: sample, taps: read, kept };
+    return { prediction: sample, taps: values, kept };
   }
 
   [Symbol.dispose](): void {
@@ -183,15 +186,15 @@ class UNetSession implements NetworkSession {
     this.keys = [];
   }
 
-  /** The inputs that are the same at every step. */
+  /** Returns the inputs that are the same at every step, computed once per set of branches. */
   private constant(branches: readonly number[], tapped: boolean, signal: AbortSignal | undefined) {
     const key = `${branches.join()} ${tapped}`;
     const known = this.constants.get(key);
     if (known) return known;
-    const made = this.constantOf(branches, tapped, signal);
-    this.constants.set(key, made);
-    made.catch(() => this.constants.delete(key));
-    return made;
+    const constant = this.constantOf(branches, tapped, signal);
+    this.constants.set(key, constant);
+    constant.catch(() => this.constants.delete(key));
+    return constant;
   }
 
   private async constantOf(
@@ -207,21 +210,24 @@ class UNetSession implements NetworkSession {
       ...(has('context') ? await this.text(branches, tapped, signal) : {}),
       ...(has('pooled') ? { textEmbeds: rows('pooled'), timeIds: rows('time_ids') } : {}),
       ...(has('class_label') ? { classLabels: this.labels(branches) } : {}),
-      ...(has('concat') ? { beside: rows('concat') } : {}),
+      ...(has('concat') ? { concat: rows('concat') } : {}),
     };
   }
 
-  /** Kept keys and values, or the states themselves where taps are to show what becomes of them. */
+  /**
+   * Returns cached keys and values, or the text embeddings if nodes are tapped or overridden, so that their
+   * projections are computed.
+   */
   private async text(
     branches: readonly number[],
     tapped: boolean,
     signal: AbortSignal | undefined,
   ): Promise<Pick<UNetInputs, 'context' | 'text'>> {
-    const keys = this.keys.find((one) => branches.every((i) => one.branches.includes(i)));
+    const keys = this.keys.find((group) => branches.every((i) => group.branches.includes(i)));
     if (!keys || tapped)
       return { context: Tensor.cat(branches.map((i) => this.repeated(this.float(i, 'context')))) };
-    const places = branches.map((i) => keys.branches.indexOf(i));
-    const rows = places.flatMap((place) => new Array<number>(this.shape[0]).fill(place));
+    const positions = branches.map((i) => keys.branches.indexOf(i));
+    const rows = positions.flatMap((position) => new Array<number>(this.shape[0]).fill(position));
     return { text: { of: await keys.cached.get(signal), rows } };
   }
 
@@ -231,7 +237,7 @@ class UNetSession implements NetworkSession {
     return Tensor.from(Int32Array.from(rows), [rows.length]);
   }
 
-  /** `[1, ...]` for each image of the batch; `[B, ...]` as it is. */
+  /** Repeats `[1, ...]` for each image of the batch; returns `[B, ...]` unchanged. */
   private repeated(tensor: Tensor): Tensor {
     const [images] = this.shape;
     return tensor.shape[0] === images ? tensor : tensor.repeat(images, ...tensor.shape.slice(1).map(() => 1));
@@ -242,7 +248,7 @@ class UNetSession implements NetworkSession {
     if (tensor && isFloat(tensor)) return tensor;
     throw new SafelightError(
       'SHAPE_MISMATCH',
-      `Expected ${name} to be an f32 tensor in every branch's conditioning`,
+      `Expected an f32 tensor for ${name} in the conditioning of every branch`,
     );
   }
 }
@@ -251,22 +257,22 @@ function isFloat(tensor: AnyTensor): tensor is Tensor {
   return tensor.data instanceof Float32Array;
 }
 
-/** `[branches * B, C, h, w]` */
+/** Stacks the latents of all branches to `[branches * B, C, h, w]`. */
 function batchOf(latents: Tensor | readonly Tensor[], branches: number): Tensor {
   return Tensor.cat(latents instanceof Tensor ? new Array<Tensor>(branches).fill(latents) : latents);
 }
 
-/** A branch's features, which stay on the U-Net's device. */
+/** Wraps the features of a branch, which stay on the U-Net's device. */
 function stateOf(features: TensorRef): CutState {
   return { features, [Symbol.dispose]: () => features.dispose() };
 }
 
 function refOf({ features }: CutState): TensorRef {
   if (features instanceof TensorRef) return features;
-  throw new SafelightError('INTERNAL', 'The state at the cut point is that of another network');
+  throw new SafelightError('INTERNAL', 'The state at the cut point belongs to another network');
 }
 
-/** DeepCache's number of a cut point. */
+/** Returns DeepCache's branch number of a cut point. */
 function branchOf({ name }: CutPoint): number {
   return Number(name.slice('branch '.length));
 }

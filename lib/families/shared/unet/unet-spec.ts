@@ -1,4 +1,4 @@
-/** Loads and runs models with a U-Net: text encoders or classes, the U-Net, and what makes latents. */
+/** Components of U-Net models: text encoders, U-Net and latent codec. */
 import { basename, extname } from 'node:path';
 import type { SchedulerConfig } from '../../../checkpoint/config/types.js';
 import { extraChannels, latentChannels, latentDownsampleFactor } from '../../../checkpoint/latent-source.js';
@@ -25,10 +25,11 @@ import { type UNetFamilyFacts, withPrediction } from './unet-model.js';
 import { UNetNetwork } from './unet-network.js';
 
 export interface UNetFamily extends UNetFamilyFacts {
-  /** Clip skip picks the hidden state of the text encoder (SD1). */
+  /** True if clip skip selects the hidden state of the text encoder (SD1). */
   readonly clipSkip?: boolean;
-  /** Numbers that the U-Net is given of the image's size: 6 for SDXL, 5 for its refiner. */
+  /** Number of time ids of the U-Net: 6 for SDXL, 5 for its refiner. */
   readonly timeIds?: number;
+  /** Points of the schedule "Align Your Steps"; default those of Stable Diffusion 1. */
   readonly alignYourSteps?: readonly number[];
 }
 
@@ -42,14 +43,14 @@ interface UNetModules {
   readonly unet: {
     readonly module: UNet;
     readonly network: UNetNetwork;
-    /** The training, once what the U-Net predicts is settled. */
+    /** Scheduler config with the detected prediction type. */
     readonly scheduler: SchedulerConfig;
     readonly schedule: DiscreteSchedule;
   };
   readonly codec: LatentCodec;
 }
 
-/** @throws UNSUPPORTED_MODEL for a U-Net whose input is neither a latent nor that of an inpainting model */
+/** Creates a model whose components are loaded on first use. @throws UNSUPPORTED_MODEL for instruct-pix2pix U-Nets */
 export function loadUNetModel(
   model: ModelSource,
   family: UNetFamily,
@@ -59,7 +60,7 @@ export function loadUNetModel(
   if (extraChannels(model, model.autoencoder) === 'edit') {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${model.path} has a U-Net of ${model.unet.config.in_channels} input channels (instruct-pix2pix), which no pipeline runs yet`,
+      `${model.path} has a U-Net with ${model.unet.config.in_channels} input channels (instruct-pix2pix), which is not supported`,
     );
   }
   return new LazyModel(model, unetSpec(family), settings, warnings);
@@ -114,7 +115,7 @@ function factsOf(model: ModelSource, { alignYourSteps, timeIds = 0 }: UNetFamily
       pooledWidth: addition ? addition.input_dim - timeIds * addition.time_embed_dim : undefined,
     },
     alignYourSteps,
-    // Text encoders only if it reads text, encoder and decoder unless it samples pixels.
+    // Text encoders only for text-conditional models, encoder and decoder except for pixel-space models.
     modules: moduleNames.filter((name) => {
       if (name === 'text_encoder') return texts > 0;
       if (name === 'text_encoder_2') return texts > 1;
@@ -153,8 +154,8 @@ async function loadEncoders(model: ModelSource, options: LoadOptions): Promise<L
   try {
     for (const source of model.textEncoders) {
       const { max_position_embeddings: window } = source.config;
-      const reading = loadTokenizer(source.tokenizer, { window, padId: source.padId });
-      const tokenizer = await unlessAborted(reading, options.signal);
+      const pending = loadTokenizer(source.tokenizer, { window, padId: source.padId });
+      const tokenizer = await unlessAborted(pending, options.signal);
       encoders.push({ encoder: await TextEncoder.load(source, options), tokenizer, source });
     }
   } catch (error) {

@@ -1,6 +1,7 @@
 /**
- * Models that turn pictures into codes: autoencoders with a codebook (or KL ones, which the losses and the reconstruction know too),
- * alone or with what was trained beside them, from taming's and CompVis' checkpoints and from diffusers' folders.
+ * Opens autoencoders with a codebook (or KL autoencoders, for losses and reconstruction) with the transformer,
+ * discriminator and perceptual loss of the checkpoint, from checkpoints of taming-transformers and CompVis and from
+ * diffusers folders.
  */
 import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -26,47 +27,48 @@ import {
 } from '../../../modules/patch-discriminator.js';
 import {
   openVqganTransformer,
+  type VqganCondition as TransformerCondition,
   type VqganTransformerSource,
-  type VqganCondition as WriterCondition,
 } from './vqgan-transformer.js';
 
 export interface OpenVqganOptions {
-  /** The YAML of the checkpoint, where it is not beside it; several are merged, the last wins. */
+  /** YAML config of the checkpoint, if it is not next to the file; several are merged, later ones take precedence. */
   readonly config?: string | readonly string[] | undefined;
-  /** Take averaged weights where the checkpoint has them (`model_ema.`). */
+  /** Uses averaged weights (`model_ema.`) if the checkpoint has them. Default false. */
   readonly ema?: boolean | undefined;
-  /** Of a diffusers folder, such as `fp16`. */
+  /** Variant of the weights in a diffusers folder, such as `fp16`. */
   readonly variant?: string | undefined;
 }
 
-/** A model that was found and understood but not loaded. */
+/** Description of a VQGAN model, which is not loaded yet. */
 export interface VqganModelSource {
   /** Absolute path of the folder or file. */
   readonly path: string;
   readonly form: 'folder' | 'file';
   readonly autoencoder: FirstStageSource;
-  /** Pixels a side of the pictures it was trained on, as its config names them; null where none does. */
+  /** Side length in pixels of the training images according to the config; null if unknown. */
   readonly resolution: number | null;
-  /** How the autoencoder was trained; null where no config says it. */
+  /** Settings of the training losses; null if unknown. */
   readonly losses: LossConfig | null;
-  /** What was trained beside it, where the checkpoint still has it. */
+  /** Discriminator of the training, if the checkpoint contains it. */
   readonly discriminator: PatchDiscriminatorSource | null;
+  /** Perceptual loss of the training, if the checkpoint contains it. */
   readonly lpips: LpipsSource | null;
-  /** Of a KL autoencoder's training: the log variance of pixels. */
+  /** Log variance of pixels, learned in the training of KL autoencoders. */
   readonly logvar: number | null;
-  /** What writes codes; null of an autoencoder alone, and where `problem` says why not. */
+  /** Transformer that samples code indices; null if the checkpoint has none or it cannot be used (see `problem`). */
   readonly transformer: VqganTransformerSource | null;
-  /** What it is conditioned on. */
+  /** Conditioning of the transformer. */
   readonly condition: VqganCondition;
-  /** Why a checkpoint that has a transformer cannot write, as a sentence; null if nothing is wrong. */
+  /** Sentence on why the checkpoint's transformer cannot be used; null if there is no problem. */
   readonly problem: string | null;
-  /** Tensors that nothing takes. */
+  /** Tensors that no part of the model uses. */
   readonly ignored: readonly IgnoredTensor[];
 }
 
-export type VqganCondition = WriterCondition<FirstStageSource>;
+export type VqganCondition = TransformerCondition<FirstStageSource>;
 
-/** An autoencoder without anything around it. */
+/** Description of an autoencoder without transformer and losses. */
 const ALONE: Omit<VqganModelSource, 'path' | 'form' | 'autoencoder' | 'ignored'> = {
   resolution: null,
   losses: null,
@@ -82,8 +84,9 @@ const FIRST_STAGE = 'first_stage_model.';
 const CONDITION = 'cond_stage_model.';
 
 /**
- * Finds out what a model is and where its weights lie, without reading them.
- * @param path a checkpoint (.safetensors, .ckpt ...) of taming or CompVis, a folder that holds one with its YAML, or a diffusers folder
+ * Reads the description of a model without its weights.
+ * @param path a checkpoint (.safetensors, .ckpt ...) of taming-transformers or CompVis, a folder with one and its
+ *   YAML, or a diffusers folder
  * @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH, INVALID_OPTION
  */
 export async function openVqganModel(
@@ -113,7 +116,7 @@ async function openCheckpoint(
   const prefix = hasFirstStage(tensors, FIRST_STAGE) ? FIRST_STAGE : '';
   const config = firstStageSection(yaml);
   const { source, losses } = openFirstStage({ tensors, prefix, path: file, config });
-  const writer = openVqganTransformer<FirstStageSource>({
+  const transformer = openVqganTransformer<FirstStageSource>({
     tensors,
     path: file,
     yaml,
@@ -122,13 +125,22 @@ async function openCheckpoint(
       openFirstStage({ tensors, prefix: CONDITION, path: file, config: section }).source,
   });
   const form = file === path ? 'file' : 'folder';
-  const beside = await trained(tensors, prefix, file);
+  const training = await openTraining(tensors, prefix, file);
   const resolution = config?.section('params.ddconfig')?.getInt('resolution', 0) || null;
-  return finished({ ...ALONE, ...beside, ...writer, path, form, autoencoder: source, resolution, losses });
+  return finished({
+    ...ALONE,
+    ...training,
+    ...transformer,
+    path,
+    form,
+    autoencoder: source,
+    resolution,
+    losses,
+  });
 }
 
-/** What is beside an autoencoder in training. */
-async function trained(tensors: TensorIndex, prefix: string, path: string) {
+/** Opens the parts of a checkpoint that are used in training only. */
+async function openTraining(tensors: TensorIndex, prefix: string, path: string) {
   const logvar = tensors.get(`${prefix}loss.logvar`);
   return {
     discriminator: openPatchDiscriminator(tensors, `${prefix}loss.discriminator.`, path),
@@ -137,29 +149,33 @@ async function trained(tensors: TensorIndex, prefix: string, path: string) {
   };
 }
 
-/** Of an autoencoder alone its `model`; of a model around one, its `first_stage_config`. */
+/**
+ * Returns the autoencoder's section of a config: `model` if that is an autoencoder, otherwise its
+ * `first_stage_config`.
+ */
 function firstStageSection(yaml: ModelConfig | null): ModelConfig | null {
   const model = yaml?.section('model') ?? null;
   if (model === null || isFirstStage(model.getString('target', ''))) return model;
   return model.section('params.first_stage_config');
 }
 
-function finished(found: Omit<VqganModelSource, 'ignored'>): VqganModelSource {
-  const { autoencoder, condition, discriminator, lpips, transformer } = found;
+/** Adds the list of unused tensors. */
+function finished(source: Omit<VqganModelSource, 'ignored'>): VqganModelSource {
+  const { autoencoder, condition, discriminator, lpips, transformer } = source;
   const stages = [autoencoder, ...(condition.kind === 'image' ? [condition.autoencoder] : [])];
   const parts = [...stages, discriminator, lpips, transformer].filter((part) => part !== null);
   const used = new Set(parts.flatMap((part) => [...part.weights.used]));
   for (const stage of stages) if (stage.kind === 'vq_model' && stage.used) used.add(stage.used.name);
-  return { ...found, ignored: others(autoencoder.weights.tensors, used) };
+  return { ...source, ignored: unusedTensors(autoencoder.weights.tensors, used) };
 }
 
-function others(tensors: TensorIndex, used: ReadonlySet<string>): IgnoredTensor[] {
+function unusedTensors(tensors: TensorIndex, used: ReadonlySet<string>): IgnoredTensor[] {
   return [...tensors.values()]
     .filter(({ name }) => !used.has(name))
     .map(({ name, dtype, shape, file }) => ({ name, dtype, shape, file }));
 }
 
-/** A folder's only weights. @throws FILE_NOT_FOUND */
+/** Returns the path of the only checkpoint in a folder. @throws FILE_NOT_FOUND if there is none or more than one */
 export async function onlyCheckpoint(folder: string): Promise<string> {
   let names: string[];
   try {
@@ -174,7 +190,7 @@ export async function onlyCheckpoint(folder: string): Promise<string> {
   throw new SafelightError(
     'FILE_NOT_FOUND',
     names.length === 0
-      ? `${folder} holds no checkpoint (.safetensors or .ckpt) and no config.json; name the model's file or folder`
-      : `${folder} holds several checkpoints (${names.slice(0, 4).join(', ')}); name one of them`,
+      ? `${folder} contains no checkpoint (.safetensors or .ckpt) and no config.json; pass the path of the model's file or folder`
+      : `${folder} contains several checkpoints (${names.slice(0, 4).join(', ')}); pass the path of one of them`,
   );
 }

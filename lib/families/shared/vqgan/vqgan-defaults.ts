@@ -1,4 +1,4 @@
-/** The model of codes that ships with the package, and what models say of how their codes are best drawn. */
+/** The bundled VQGAN model, and default sampling options stored with models. */
 
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
@@ -7,10 +7,10 @@ import { defined } from '../../../defined.js';
 import { kindOf } from '../../../files/read.js';
 import { bundledModels } from '../../../hub/bundled.js';
 
-/** The folder of the small model that draws after sketches, from `lib/` and from `dist/` alike. */
+/** Absolute path of the bundled starter model that generates images from sketches. */
 export const sketchStarter = bundledModels.sketch;
 
-/** Over Safelight's own, from a `safelight.json` beside the weights. */
+/** Default sampling options of a model, read from `safelight.json` next to its weights. */
 export interface VqganDefaults {
   readonly topK?: number;
   readonly topP?: number;
@@ -24,6 +24,7 @@ const schema = z.object({
 });
 
 /**
+ * Reads the default sampling options of a model; empty if it has no `safelight.json`.
  * @param path a model's folder or file
  * @throws INVALID_FILE
  */

@@ -1,4 +1,4 @@
-/** What writes codes in a checkpoint of taming's: the transformer, and what it is conditioned on. */
+/** Opens the transformer of a taming-transformers checkpoint and its conditioning. */
 
 import { type ConditionConfig, readConditionConfig } from '../../../checkpoint/config/omegaconf/condition.js';
 import {
@@ -15,58 +15,60 @@ import type { LatentTransformerSource } from '../../../modules/latent-transforme
 const PREFIX = 'transformer.';
 
 export interface VqganTransformerSource extends LatentTransformerSource {
-  /** In which it writes a picture's codes. */
+  /** Order of an image's codes in the sequence. */
   readonly order: OrderName;
 }
 
-/** As `ConditionConfig`, with the autoencoder of a picture found. */
+/** `ConditionConfig` with the opened autoencoder of a conditioning image. */
 export type VqganCondition<Autoencoder> =
   | Exclude<ConditionConfig, { kind: 'image' }>
   | { readonly kind: 'image'; readonly autoencoder: Autoencoder; readonly size: number | null };
 
 export interface VqganTransformer<Autoencoder> {
-  /** Null of an autoencoder alone, and where `problem` says why not. */
+  /** Null if the checkpoint has none or it cannot be used (see `problem`). */
   readonly transformer: VqganTransformerSource | null;
   readonly condition: VqganCondition<Autoencoder>;
-  /** Why a checkpoint that has a transformer cannot write, as a sentence; null if nothing is wrong. */
+  /** Sentence on why the checkpoint's transformer cannot be used; null if there is no problem. */
   readonly problem: string | null;
 }
 
-export interface VqganTransformerPlace<Autoencoder> {
+export interface VqganCheckpoint<Autoencoder> {
   readonly tensors: TensorIndex;
-  /** For messages. */
+  /** Path for messages. */
   readonly path: string;
-  /** The checkpoint's YAML; null where there is none. */
+  /** YAML config of the checkpoint; null if there is none. */
   readonly yaml: ModelConfig | null;
   readonly firstStage: Autoencoder;
-  /** Finds the condition's autoencoder (`cond_stage_model.`), of `{target, params}`. */
+  /** Opens the autoencoder of the condition (`cond_stage_model.`) from its section `{target, params}`. */
   readonly openCondition: (section: ModelConfig) => Autoencoder;
 }
 
 /**
- * @throws UNSUPPORTED_MODEL for another transformer, condition or order, INVALID_FILE for a damaged config, MISSING_TENSOR,
- *   SHAPE_MISMATCH
+ * Opens the transformer of a checkpoint.
+ * @throws UNSUPPORTED_MODEL for another transformer, condition or order, INVALID_FILE for a damaged config,
+ *   MISSING_TENSOR, SHAPE_MISMATCH
  */
 export function openVqganTransformer<Autoencoder>(
-  place: VqganTransformerPlace<Autoencoder>,
+  checkpoint: VqganCheckpoint<Autoencoder>,
 ): VqganTransformer<Autoencoder> {
-  const { tensors, path, firstStage, openCondition } = place;
+  const { tensors, path, firstStage, openCondition } = checkpoint;
   const none = { transformer: null, condition: { kind: 'none', start: 0 } } as const;
   if (!tensors.has(`${PREFIX}tok_emb.weight`)) return { ...none, problem: null };
-  const params = place.yaml?.section('model.params') ?? null;
+  const params = checkpoint.yaml?.section('model.params') ?? null;
   if (!params?.has('transformer_config')) {
-    const problem = `${path} has a transformer, but no YAML tells its heads (n_head) and its condition; put the model's YAML beside the file or give it with --config`;
+    const problem = `The transformer of ${path} needs a YAML config for its heads (n_head) and condition; put the model's YAML next to the file or pass it with --config`;
     return { ...none, problem };
   }
   const weights = new ComponentWeights('transformer', path, tensors, tamingTransformerNaming(PREFIX));
   const config = readLatentTransformerConfig(weights, params.section('transformer_config'));
-  const found = readConditionConfig(params);
+  const conditionConfig = readConditionConfig(params);
   const condition: VqganCondition<Autoencoder> =
-    found.kind === 'image'
+    conditionConfig.kind === 'image'
       ? {
-          ...found,
-          autoencoder: found.autoencoder === null ? firstStage : openCondition(found.autoencoder),
+          ...conditionConfig,
+          autoencoder:
+            conditionConfig.autoencoder === null ? firstStage : openCondition(conditionConfig.autoencoder),
         }
-      : found;
+      : conditionConfig;
   return { transformer: { config, weights, order: readCodeOrder(params) }, condition, problem: null };
 }

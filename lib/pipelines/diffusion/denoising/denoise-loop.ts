@@ -1,4 +1,4 @@
-/** One pass of a batch of images through the sampler. */
+/** Denoising loop: one sampling pass of a batch of images. */
 
 import { isAborted, throwIfAborted } from '../../../errors.js';
 import type { DenoiseModel } from '../../../families/shared/denoise-model.js';
@@ -11,18 +11,18 @@ import { GuidedDenoiser, keepOutside } from './guided-denoiser.js';
 
 export type { DenoiseStep } from './denoise-step.js';
 
-/** The end of a pass. */
+/** Result of a pass. */
 export interface Denoised {
-  /** `[B, C, h, w]`; after `finish` that of `before` in place of h and w if no evaluation was done. */
+  /** `[B, C, h, w]`; if `finish` ended the pass before its first evaluation, of the size of `before`. */
   readonly latent: Tensor;
-  /** Evaluations of the model that were done. */
+  /** Completed evaluations of the model. */
   readonly evaluations: number;
-  /** Ended by `finish` before its last step. */
+  /** True if `finish` ended the pass before its last step. */
   readonly unfinished: boolean;
 }
 
 /**
- * Yields after each step; what is written into the step's latent counts from then on.
+ * Runs a pass and yields after each step. Modifying the step's latent affects the following steps.
  * @throws NOT_FINITE, ABORTED, DISPOSED, INVALID_OPTION for an unknown tap
  */
 export async function* denoiseSteps(
@@ -55,7 +55,7 @@ export async function* denoiseSteps(
     if (!ended) throw error;
     return { latent: denoiser.seen(), evaluations: denoiser.evaluations, unfinished: true };
   } finally {
-    // A sampler of the caller's own may hold something to free.
+    // Lets custom samplers free their resources.
     await endSteps(steps);
   }
 }

@@ -7,9 +7,9 @@ import type { Tensor } from '../../../tensor/tensor.js';
 import type { Edits } from './edited-network.js';
 import type { SessionSlot } from './session-slot.js';
 
-/** Everything that one pass of a batch through the sampler needs besides the model. */
+/** Inputs of a sampling pass, in addition to the model. */
 export interface DenoiseRun {
-  /** `[B, C, h, w]`, noisy at the first of the sigmas. */
+  /** `[B, C, h, w]` at the noise level of the first sigma. */
   readonly latent: Tensor;
   readonly sigmas: readonly number[];
   readonly noiseSchedule: NoiseSchedule;
@@ -18,22 +18,25 @@ export interface DenoiseRun {
   readonly samplerOptions: SamplerOptions;
   readonly conditioning: GuidancePair;
   readonly guidance: Guidance;
-  /** Holds the session of the pass; the caller disposes of it once the last pass is done. */
+  /** Owns the network session of the pass; the caller disposes it after the last pass. */
   readonly sessions: SessionSlot;
-  /** `[1 or B, n, h, w]`, joined to the latent as further channels of the network's input (inpainting models). */
+  /** `[1 or B, n, h, w]`, concatenated with the latent as additional input channels (inpainting models). */
   readonly extra?: Tensor | undefined;
-  /** What stays: x0 becomes x0 * mask + latent * (1 - mask); latent `[B, C, h, w]`, mask `[h, w]`. */
+  /** Unmasked content to keep: x0 becomes x0 * mask + latent * (1 - mask); latent `[B, C, h, w]`, mask `[h, w]`. */
   readonly keep?: { readonly latent: Tensor; readonly mask: Float32Array } | undefined;
-  /** Step caching; begins anew with each pass. Not with taps. */
+  /** Step caching, which starts anew with each pass. Cannot be combined with taps. */
   readonly deepCache?: DeepCacheSettings | undefined;
   readonly taps?: readonly string[] | undefined;
-  /** Functions that change what nodes of the network give; not with step caching. */
+  /** Functions that modify values of network nodes. Cannot be combined with step caching. */
   readonly edit?: Edits | undefined;
-  /** Keeps the predictions of each evaluation for the steps. */
+  /** Returns the predictions of the last evaluation with each step. */
   readonly predictions?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Ends the pass at once, without the evaluation under way: with the last x0, or with `before` where there is none yet. */
+  /**
+   * Ends the pass at once, aborting the current evaluation; the result is the last x0, or `before` if there is none
+   * yet.
+   */
   readonly finish?: AbortSignal | undefined;
-  /** What the latent was before the noise of this pass; of a pass from noise alone there is nothing. */
+  /** Latent before the noise of this pass was added; undefined for a pass that starts from noise only. */
   readonly before?: Tensor | undefined;
 }

@@ -1,25 +1,30 @@
 import type { Tensor } from '../../../tensor/tensor.js';
 
-/** A step of the sampler, and what was read out of the network's last run in it. */
+/** A step of the sampler, with the tapped values of its last network run. */
 export interface DenoiseStep {
-  /** 0-based. */
+  /** Index of the step, from 0. */
   readonly step: number;
   readonly steps: number;
   /** Noise levels before and after the step. */
   readonly sigma: number;
   readonly sigmaNext: number;
-  /** `[B, C, h, w]`, the sampler's own state: what is written into it counts from the next step on. */
+  /** `[B, C, h, w]`, the sampler's state: modifying it affects the following steps. */
   readonly latent: Tensor;
-  /** `[B, C, h, w]`: the image that the model saw at this step; what is written into it, multi-step samplers remember. */
+  /** `[B, C, h, w]`: prediction of the clean latent. Modifying it affects multistep samplers, which reuse it. */
   readonly x0: Tensor;
-  /** By name; their batches go through `conditions`, and within them through the images. */
+  /**
+   * Tapped values by node name. Their batch dimension contains all images of the first branch of `conditions`, then
+   * of the next.
+   */
   readonly taps: Readonly<Record<string, Tensor>>;
+  /** Names of the guidance branches in the batch of `taps`. */
   readonly conditions: readonly string[];
   /**
-   * With the option `predictions`: the network's own predictions `[B, C, h, w]` (of noise, v or velocity: `pipeline.info.prediction`) in the
-   * step's last evaluation, by the names of guidance branches (`positive`, `negative`). A branch that did not run has none.
+   * With the option `predictions`: the network's predictions `[B, C, h, w]` of the step's last evaluation, by
+   * guidance branch (`positive`, `negative`), of the quantity `pipeline.info.prediction`. Branches that did not run
+   * are missing.
    */
   readonly predictions?: Readonly<Record<string, Tensor>>;
-  /** With the option `predictions`: what guidance made of them, `[B, C, h, w]`. */
+  /** With the option `predictions`: the guided prediction `[B, C, h, w]`. */
   readonly guided?: Tensor;
 }

@@ -1,4 +1,4 @@
-/** Functions of the caller's that change what nodes of a network give, at every evaluation. */
+/** Edits: caller's functions that modify values of network nodes at every evaluation. */
 import { invalidOption, SafelightError } from '../../../errors.js';
 import type {
   BranchSpec,
@@ -11,29 +11,33 @@ import type {
 import { checkFinite } from '../../../tensor/check-tensor.js';
 import { Tensor } from '../../../tensor/tensor.js';
 
-/** The evaluation that a tensor belongs to. */
+/** Context of an edited tensor. */
 export interface EditInfo {
-  /** The node's name. */
+  /** Name of the node. */
   readonly node: string;
+  /** Noise level of the evaluation. */
   readonly sigma: number;
-  /** Evaluations of the network in this pass before this one; samplers of higher order do several a step. */
+  /**
+   * Index of the evaluation within the pass, from 0; higher-order samplers evaluate the network several times per
+   * step.
+   */
   readonly evaluation: number;
-  /** Guidance branches, in the order of the tensor's batch: all images of the first, then of the next. */
+  /** Guidance branches in the order of the tensor's batch: all images of the first, then those of the next. */
   readonly conditions: readonly string[];
 }
 
-// biome-ignore lint/suspicious/noConfusingVoidType: a function that writes into its tensor returns nothing
+// biome-ignore lint/suspicious/noConfusingVoidType: a function that modifies its tensor in place returns nothing
 type Edited = Tensor | undefined | void;
 /**
- * Gives the tensor to go on with, of the same shape; or writes into the one that it is given, and returns nothing. What it throws ends the
- * call with that error.
+ * Returns a tensor of the same shape to continue with, or modifies its argument and returns nothing. Errors that it
+ * throws reject the call.
  */
 export type Edit = (tensor: Tensor, info: EditInfo) => Edited | Promise<Edited>;
 export type Edits = Readonly<Record<string, Edit>>;
 
 /**
- * A network that runs once for each node that is edited, up to the end, and once more with what the functions gave: so each function sees
- * what those of earlier nodes have changed.
+ * Wraps a network with edits. Each evaluation runs the network once per edited node, and once more with all edited
+ * values, so that each function receives values that include the edits of earlier nodes.
  */
 export function editedNetwork(network: DiffusionNetwork, edits: Edits): DiffusionNetwork {
   return {
@@ -52,7 +56,7 @@ export function editedNetwork(network: DiffusionNetwork, edits: Edits): Diffusio
   };
 }
 
-/** The edited nodes in the order in which the network computes them. @throws INVALID_OPTION for one that there is not */
+/** Returns the edited nodes in the order of computation. @throws INVALID_OPTION for an unknown node */
 function inOrder(
   network: DiffusionNetwork,
   edits: Edits,
@@ -62,7 +66,7 @@ function inOrder(
   const names = network.nodes([images * branches.length, ...shape], 1).map(({ name }) => name);
   const unknown = Object.keys(edits).find((name) => !names.includes(name));
   if (unknown !== undefined)
-    throw invalidOption('edit', 'names of nodes (pipeline.nodes lists them)', unknown);
+    throw invalidOption('edit', 'an object keyed by names of nodes (see pipeline.nodes)', unknown);
   return names.filter((name) => Object.hasOwn(edits, name));
 }
 
@@ -76,24 +80,24 @@ async function runEdited(
   const overrides: Record<string, Tensor> = { ...request.overrides };
   for (const node of order) {
     const { taps } = await session.run({ ...request, overrides, taps: [node] });
-    const own = taps[node]!;
-    const shape = [...own.shape];
-    const given: unknown = await edits[node]!(own, { node, sigma, evaluation, conditions });
-    overrides[node] = checked(node, given ?? own, shape);
+    const value = taps[node]!;
+    const shape = [...value.shape];
+    const edited: unknown = await edits[node]!(value, { node, sigma, evaluation, conditions });
+    overrides[node] = checked(node, edited ?? value, shape);
   }
   return session.run({ ...request, overrides });
 }
 
 /** @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE */
 function checked(node: string, value: unknown, shape: readonly number[]): Tensor {
-  const name = `what edit gave for ${node}`;
+  const name = `the result of edit for ${node}`;
   if (!(value instanceof Tensor) || value.dtype !== 'f32')
-    throw invalidOption(name, `a Tensor f32 [${shape.join(', ')}], or nothing`, value);
+    throw invalidOption(name, `a Tensor f32 [${shape.join(', ')}] or undefined`, value);
   const size = shape.reduce((product, side) => product * side, 1);
   if (value.shape.join() !== shape.join() || value.data.length !== size)
     throw new SafelightError(
       'SHAPE_MISMATCH',
-      `Expected f32 [${shape.join(', ')}] for ${name} but received [${value.shape.join(', ')}] of ${value.data.length} numbers`,
+      `Expected f32 [${shape.join(', ')}] for ${name}, received [${value.shape.join(', ')}] with ${value.data.length} numbers`,
     );
   checkFinite(name, value);
   return Tensor.from(Float32Array.from(value.data), shape);

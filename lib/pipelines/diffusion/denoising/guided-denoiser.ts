@@ -1,4 +1,4 @@
-/** The network with guidance around it, as the sampler calls it: (x, sigma) to x0. */
+/** Denoiser of a sampling pass: evaluates the network with guidance and maps (x, sigma) to x0. */
 import { combineSignals, throwIfAborted } from '../../../errors.js';
 import type { DenoiseModel } from '../../../families/shared/denoise-model.js';
 import { createDenoise } from '../../../sampling/denoiser.js';
@@ -19,13 +19,13 @@ import { editedNetwork } from './edited-network.js';
 import { sequentialGuidance } from './sequential-guidance.js';
 import { stepCached } from './step-cache.js';
 
-/** One pass: evaluates the network for the sampler, and remembers what it saw last. */
+/** Evaluates the network for one pass and keeps the results of the last evaluation. */
 export class GuidedDenoiser {
-  /** Evaluations that were done. */
+  /** Completed evaluations. */
   evaluations = 0;
-  /** Of the last evaluation, by name. */
+  /** Tapped values of the last evaluation, by node name. */
   taps: Readonly<Record<string, Tensor>> = {};
-  /** The branches' predictions in the last evaluation, and what guidance made of them, where the run keeps them. */
+  /** Predictions of the branches in the last evaluation and the guided prediction, with the option `predictions`. */
   predicted: Pick<DenoiseStep, 'predictions' | 'guided'> = {};
   private x0: Latent | undefined;
   private active: readonly BranchSpec[] = [];
@@ -33,7 +33,7 @@ export class GuidedDenoiser {
   private readonly shape: LatentShape;
   private readonly session: NetworkSession;
   private readonly evaluate: Denoise;
-  /** Stops an evaluation: `signal` or `finish`. */
+  /** Aborted with `signal` or `finish`. */
   private readonly stop: AbortSignal | undefined;
 
   constructor(
@@ -44,7 +44,9 @@ export class GuidedDenoiser {
     const [images = 0, channels = 0, height = 0, width = 0] = latent.shape;
     this.shape = [images, channels, height, width];
     this.stop = combineSignals(run.signal, run.finish);
-    this.branches = guidanceBranches(run.conditioning, run.guidance).map((branch) => beside(branch, extra));
+    this.branches = guidanceBranches(run.conditioning, run.guidance).map((branch) =>
+      withConcat(branch, extra),
+    );
     let network = model.sequentialGuidance ? sequentialGuidance(model.network) : model.network;
     if (run.edit) network = editedNetwork(network, run.edit);
     if (run.deepCache) network = stepCached(network, run.deepCache);
@@ -59,7 +61,7 @@ export class GuidedDenoiser {
     return this.active.map(({ name }) => name);
   }
 
-  /** @throws NOT_FINITE, INVALID_OPTION for an unknown tap, OUT_OF_MEMORY, ABORTED, DISPOSED */
+  /** Predicts x0. @throws NOT_FINITE, INVALID_OPTION for an unknown tap, OUT_OF_MEMORY, ABORTED, DISPOSED */
   readonly denoise: Denoise = async (x, sigma) => {
     const { model, run } = this;
     throwIfAborted(this.stop);
@@ -72,19 +74,22 @@ export class GuidedDenoiser {
     return x0;
   };
 
-  /** The clean latent as far as it is known. @throws NOT_FINITE */
+  /**
+   * Returns the best known clean latent: the last x0, otherwise `before`, otherwise the scaled noise.
+   * @throws NOT_FINITE
+   */
   seen(): Tensor {
     const { latent, before, sigmas, noiseSchedule } = this.run;
     const [sigma = 0] = sigmas;
     if (!this.x0 && before) return before;
-    // Noise alone, at the variance of latents: A1111 decodes it too.
+    // Noise scaled to the variance of latents, which A1111 also decodes.
     const scale = 1 / Math.hypot(noiseSchedule.alpha(sigma), sigma);
     const x0 = this.x0 ?? latent.data.map((value) => value * scale);
     throwIfNotFinite(x0, 'The latent');
     return Tensor.from(x0, latent.shape);
   }
 
-  /** The network's prediction with guidance. Branches whose conditioning differs in shape run in separate batches. */
+  /** Returns the guided prediction. Branches whose conditioning differs in shape run in separate batches. */
   private async predict(scaled: Latent, timestep: number, sigma: number): Promise<Latent> {
     const { guidance, taps } = this.run;
     const { stop: signal } = this;
@@ -118,8 +123,8 @@ export class GuidedDenoiser {
   }
 }
 
-/** Adds the channels that lie beside the latent to a branch's conditioning. */
-function beside(branch: BranchSpec, extra: Tensor | undefined): BranchSpec {
+/** Adds the additional input channels to a branch's conditioning. */
+function withConcat(branch: BranchSpec, extra: Tensor | undefined): BranchSpec {
   if (!extra) return branch;
   const { tensors } = branch.conditioning;
   return { ...branch, conditioning: { tensors: { ...tensors, concat: extra } } };
@@ -128,14 +133,14 @@ function beside(branch: BranchSpec, extra: Tensor | undefined): BranchSpec {
 type Taps = Readonly<Record<string, Tensor>>;
 
 /**
- * The taps of several batches in one tensor a name; where the batches differ in shape, one tensor a batch, with the names of its branches
- * after the node's.
+ * Concatenates the tapped values of several batches per node. If their shapes differ, returns one tensor per batch,
+ * with the names of its branches appended to the name of the node.
  */
 function joinTaps(taps: readonly Taps[], labels: readonly string[]): Taps {
   if (taps.length === 1) return taps[0]!;
   const joined: Record<string, Tensor> = {};
   for (const name of Object.keys(taps[0] ?? {})) {
-    const tensors = taps.map((one) => one[name]!);
+    const tensors = taps.map((values) => values[name]!);
     const shapes = new Set(tensors.map(({ shape }) => shape.slice(1).join()));
     if (shapes.size === 1) joined[name] = Tensor.cat(tensors);
     else
@@ -146,7 +151,7 @@ function joinTaps(taps: readonly Taps[], labels: readonly string[]): Taps {
   return joined;
 }
 
-/** In place. */
+/** Clamps values to [-limit, limit], in place. */
 function clamp(x: Latent, limit: number): void {
   for (let i = 0; i < x.length; i++) x[i] = Math.min(limit, Math.max(-limit, x[i]!));
 }

@@ -1,4 +1,7 @@
-/** Guidance branches one after the other instead of in one batch: half the memory, for a little more time. */
+/**
+ * Sequential guidance: runs guidance branches one at a time instead of in one batch, which halves the memory but is
+ * slightly slower.
+ */
 import type {
   DiffusionNetwork,
   NetworkRequest,
@@ -7,7 +10,10 @@ import type {
 } from '../../../sampling/network.js';
 import { Tensor } from '../../../tensor/tensor.js';
 
-/** A network that runs one branch at a time, except for taps and overrides, which are of all branches of one run. */
+/**
+ * Wraps a network to run one branch at a time, except for runs with taps or overrides, whose batch contains all
+ * branches.
+ */
 export function sequentialGuidance(network: DiffusionNetwork): DiffusionNetwork {
   return {
     inputs: network.inputs,
@@ -39,7 +45,7 @@ function sequentialSession(session: NetworkSession): NetworkSession {
   };
 }
 
-/** One run for each branch; if one of them fails, what the others kept is freed. */
+/** Runs each branch; if one fails, frees the kept states of the others. */
 async function inTurn(session: NetworkSession, request: NetworkRequest): Promise<NetworkResult[]> {
   const results: NetworkResult[] = [];
   try {
@@ -51,7 +57,7 @@ async function inTurn(session: NetworkSession, request: NetworkRequest): Promise
   }
 }
 
-/** The part of a request that belongs to the `i`th of its branches. */
+/** Returns the part of a request for its `i`th branch. */
 function onlyBranch({ latents, branches, resume, ...rest }: NetworkRequest, i: number): NetworkRequest {
   return {
     ...rest,

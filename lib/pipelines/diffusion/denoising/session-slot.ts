@@ -1,8 +1,8 @@
 import type { NetworkSession } from '../../../sampling/network.js';
 
 /**
- * The session of the pass under way. The one before is disposed of once the next is prepared, so that what both use, such as
- * cross-attention keys and values of the same prompts, is kept.
+ * Owns the session of the current pass. The previous session is disposed only after the next one is prepared, so that
+ * resources shared by both, such as cross-attention keys and values, are kept.
  */
 export class SessionSlot implements Disposable {
   private current: NetworkSession | undefined;

@@ -1,4 +1,4 @@
-/** The noise levels of a run, and where in them image to image begins. */
+/** Sigmas of a run, and the part of them that image to image uses. */
 import { invalidOption } from '../../../errors.js';
 import type { DenoiseModel } from '../../../families/shared/denoise-model.js';
 import type { SamplingSettings } from '../../../options/settings/sampling.js';
@@ -7,20 +7,23 @@ import { isFlow, type NoiseSchedule } from '../../../sampling/noise-schedule.js'
 import { checkSampler, discardPenultimate, type RunnableSampler } from '../../../sampling/samplers/index.js';
 import { scheduleSigmas } from '../../../sampling/schedules/index.js';
 
-/** What the noise levels depend on besides the options. */
+/** Properties of the model and the latent on which sigmas depend. */
 export interface ScheduledModel extends Pick<DenoiseModel, 'noiseSchedule'> {
   readonly alignYourSteps: readonly number[] | undefined;
   readonly shape: LatentShape;
 }
 
 export interface RunSigmas {
-  /** The trained noise levels. */
+  /** Noise schedule of the model. */
   readonly noiseSchedule: NoiseSchedule;
-  /** Descending, ending where sampling ends. */
+  /** Descending sigmas, including the final one. */
   readonly sigmas: readonly number[];
 }
 
-/** The whole schedule for `steps` steps. @throws INVALID_OPTION for steps that it cannot give */
+/**
+ * Computes the full schedule of `steps` steps.
+ * @throws INVALID_OPTION for a number of steps that the schedule does not support
+ */
 export function fullSigmas(
   settings: SamplingSettings,
   { alignYourSteps, shape, ...model }: ScheduledModel,
@@ -42,28 +45,25 @@ export function fullSigmas(
   return { noiseSchedule, sigmas };
 }
 
-/** @throws INVALID_OPTION for a sampler that has noise levels of its own, and for levels that a flow does not have */
+/** @throws INVALID_OPTION for a sampler that computes its own sigmas, and for sigmas above 1 in flow matching */
 function checkSigmas(sigmas: readonly number[], sampler: RunnableSampler, schedule: NoiseSchedule): void {
   const [highest = 0] = sigmas;
   if (!isFlow(schedule) && sampler.ownSigmas)
-    throw invalidOption(
-      'sampler',
-      'one without noise levels of its own beside sigmas, such as euler,',
-      sampler.name,
-    );
+    throw invalidOption('sampler', 'a sampler that accepts sigmas, such as euler', sampler.name);
   if (isFlow(schedule) && highest > 1)
-    throw invalidOption('sigmas', 'numbers of at most 1 (this is a flow-matching model)', highest);
+    throw invalidOption('sigmas', 'numbers of at most 1 (for a flow-matching model)', highest);
 }
 
-/** The part of a schedule that image to image runs. */
+/** The part of a schedule that image to image uses. */
 export interface PartialSigmas extends RunSigmas {
+  /** Sigmas of the full schedule. */
   readonly full: readonly number[];
 }
 
 /**
- * A1111's share of the schedule: of n steps, the last ⌊min(strength, 0.999) * n⌋ + 1 run.
- * @param mode `share`: `steps` is the whole schedule's; `exact`: so many steps run, and the schedule is as much longer
- *   as the strength asks for (hires fix)
+ * Selects the part of the schedule as A1111 does: the last ⌊min(strength, 0.999) * n⌋ + 1 of n steps run.
+ * @param run.mode `share`: `steps` is the length of the full schedule; `exact`: `steps` steps run, and the full
+ *   schedule is longer by the inverse of the strength (hires fix)
  */
 export function partialSigmas(
   settings: SamplingSettings,
@@ -77,7 +77,7 @@ export function partialSigmas(
   return { noiseSchedule, full: sigmas, sigmas: sigmas.slice(Math.max(0, steps - last - 1)) };
 }
 
-/** The Brownian tree's range in A1111: the whole schedule, also where only its end runs. */
+/** Returns the range of the Brownian tree, which in A1111 is that of the full schedule even if only a part runs. */
 export function brownianRange(full: readonly number[]): readonly [number, number] {
   const positive = full.filter((sigma) => sigma > 0);
   return [Math.fround(Math.min(...positive)), Math.fround(Math.max(...positive))];

@@ -1,6 +1,7 @@
 /**
- * Step caching (DeepCache: Ma et al. 2023, arXiv:2312.00858): what the deep part of a network gives changes little from one evaluation
- * to the next, so it is computed at every `interval`th only; in between the shallow part runs alone and goes on from what was kept.
+ * Step caching (DeepCache: Ma et al. 2023, arXiv:2312.00858): deep features of a network change little between
+ * evaluations, so they are computed only at every `interval`th evaluation; in between only the shallow layers run,
+ * with the cached features.
  */
 import { invalidOption } from '../../../errors.js';
 import type { DeepCacheSettings } from '../../../options/settings/sampling.js';
@@ -16,8 +17,8 @@ import type {
 } from '../../../sampling/network.js';
 
 /**
- * A network of which most evaluations run only what follows a cut point. Each session begins anew.
- * @throws INVALID_OPTION for a network without that many cut points
+ * Wraps a network with step caching. The cache is per session.
+ * @throws INVALID_OPTION if the network has no cut point with this branch number
  */
 export function stepCached(
   network: DiffusionNetwork,
@@ -27,11 +28,11 @@ export function stepCached(
   if (point === undefined) {
     const { length } = network.cutPoints;
     throw length === 0
-      ? invalidOption('deepCache', 'nothing (this model has no place where step caching could cut it)', {
+      ? invalidOption('deepCache', 'undefined (the model does not support step caching)', {
           interval,
           branch,
         })
-      : invalidOption('deepCache.branch', `integer between 0 and ${length - 1}`, branch);
+      : invalidOption('deepCache.branch', `an integer between 0 and ${length - 1}`, branch);
   }
   return {
     inputs: network.inputs,
@@ -44,9 +45,9 @@ export function stepCached(
 }
 
 class CachedSession implements NetworkSession {
-  /** Of each branch, as the last whole run of it left them. */
+  /** Features of each branch at the cut point, from its last full run. */
   private states = new Map<number, CutState>();
-  /** Evaluations since the last whole one, itself counted. */
+  /** Evaluations since the last full one, including it. */
   private age = 0;
   private evaluation = -1;
   private disposed = false;
@@ -62,7 +63,7 @@ class CachedSession implements NetworkSession {
     const first = evaluation.index !== this.evaluation;
     this.evaluation = evaluation.index;
     const missing = (): boolean => !branches.every((branch) => this.states.has(branch));
-    // A branch that was left out of the last whole evaluation (guidance that begins within an interval) makes this one whole.
+    // A branch that was skipped in the last full evaluation (because of a guidance interval) requires another full one.
     if (first && (this.age % this.interval === 0 || missing())) {
       this.drop();
       this.age = 0;

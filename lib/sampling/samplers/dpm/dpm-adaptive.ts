@@ -20,20 +20,20 @@ const FIRST_STEP = 0.05;
 const ACCEPT_SAFETY = 0.81;
 
 /**
- * DPM-Solver-23 with adaptive steps (Lu et al. 2022, arXiv:2206.00927, appendix C): a step is kept if its second- and
- * third-order results agree, and the next one is sized by how well they do. Of the schedule only its first and its last
- * positive sigma count; `steps` is an estimate until the last.
+ * DPM-Solver-23 with adaptive steps (Lu et al. 2022, arXiv:2206.00927, appendix C): a step is accepted if its second-
+ * and third-order results agree, and their difference determines the size of the next one. Only the first and the
+ * last positive sigma of the schedule matter; `steps` is an estimate until the last step.
  *
- * The error is one number for the whole batch, as in the reference: images of a batch share their sigmas, and each depends on
- * the others. Pipelines therefore run it on batches of one (`maxBatch`), where each image has steps of its own.
- * Reference: k-diffusion `sample_dpm_adaptive` (order 3; of its PID controller only the I term, its default).
+ * As in the reference, the error is computed over the batch, so images of a batch share their sigmas and depend on
+ * each other. Pipelines therefore use batches of one (`maxBatch`). Reference: k-diffusion `sample_dpm_adaptive`
+ * (order 3; of its PID controller only the I term, its default).
  *
- * @throws NOT_FINITE if the error stops being a number or no step is short enough: no step would ever be kept.
+ * The sampler throws NOT_FINITE if the error is not finite or no step is small enough to be accepted.
  */
 export const dpmAdaptive: Sampler = async function* (denoise, latent, sigmas, noise, options = {}) {
   const { eta = 0, sNoise = 1 } = options;
   const { start, end } = timeSpan(sigmas);
-  if (!(end > start)) return yield* euler(denoise, latent, sigmas, noise); // one step, straight to 0
+  if (!(end > start)) return yield* euler(denoise, latent, sigmas, noise); // a single step to 0
   const errorOrder = eta === 0 ? 3 : 1.5;
   const last = end - 1e-5;
   let x = latent;
@@ -61,7 +61,7 @@ export const dpmAdaptive: Sampler = async function* (denoise, latent, sigmas, no
   return x;
 };
 
-/** The step at both orders, and how much longer the next one may be; softly limited to about 0.2 to 2.6. */
+/** Computes a step at both orders and the factor of the next step size, softly limited to about 0.2 to 2.6. */
 async function attempt(
   denoise: Denoise,
   step: Start,
@@ -77,7 +77,7 @@ async function attempt(
   return { low, high, factor: 1 + Math.atan((1 / (error + 1e-8)) ** (1 / errorOrder) - 1) };
 }
 
-/** Root mean square of the difference, in units of the tolerance. */
+/** Returns the root mean square of the difference, in units of the tolerance. */
 function errorOf(difference: Latent, low: Latent, previousLow: Latent): number {
   let sum = 0;
   for (let i = 0; i < low.length; i++) {
@@ -90,6 +90,6 @@ function errorOf(difference: Latent, low: Latent, previousLow: Latent): number {
 function notFinite(sigma: number): SafelightError {
   return new SafelightError(
     'NOT_FINITE',
-    `DPM adaptive found no step short enough at sigma ${sigma}: the model's predictions there are not finite or change at random`,
+    `DPM adaptive found no acceptable step size at sigma ${sigma}; the model's predictions are not finite or vary randomly`,
   );
 }

@@ -14,14 +14,14 @@ import {
 } from './dpm-solver.js';
 
 /**
- * DPM-Solver-fast (Lu et al. 2022, arXiv:2206.00927, section 3.4): as many model calls as the schedule has steps, spent on
- * third-order steps even in log sigma between the schedule's first and last positive sigma, where it stops.
- * Reference: k-diffusion `sample_dpm_fast`.
+ * DPM-Solver-fast (Lu et al. 2022, arXiv:2206.00927, section 3.4): as many model calls as the schedule has steps,
+ * used for third-order steps that are evenly spaced in log sigma between the schedule's first and last positive
+ * sigma, where it stops. Reference: k-diffusion `sample_dpm_fast`.
  */
 export const dpmFast: Sampler = async function* (denoise, latent, sigmas, noise, options = {}) {
   const { eta = 0, sNoise = 1 } = options;
   const { start, end } = timeSpan(sigmas);
-  if (!(end > start)) return yield* euler(denoise, latent, sigmas, noise); // one step, straight to 0
+  if (!(end > start)) return yield* euler(denoise, latent, sigmas, noise); // a single step to 0
   const orders = ordersFor(sigmas.length - 1);
   const times = [...orders.map((_, i) => start + ((end - start) * i) / orders.length), end];
   let x = latent;
@@ -45,7 +45,7 @@ async function stepOfOrder(denoise: Denoise, start: Start, order: 1 | 2 | 3): Pr
   return thirdOrder(start, await predictAtTwoThirds(denoise, start, epsAtThird));
 }
 
-/** Orders whose sum, the number of model calls, is n. */
+/** Returns the orders of the steps; their sum, the number of model calls, is n. */
 function ordersFor(n: number): (1 | 2 | 3)[] {
   const thirds = Math.floor(n / 3);
   const rest = n % 3;

@@ -1,14 +1,14 @@
 /**
- * Single steps of DPM-Solver (Lu et al. 2022, arXiv:2206.00927, Algorithms 1 to 3 and appendix D) in t = -log(sigma), where
- * the first-order step is DDIM's. Results are given as terms to combine, because two of them are compared at a precision
- * that f32 latents do not have. Reference: k-diffusion `DPMSolver`.
+ * Single steps of DPM-Solver (Lu et al. 2022, arXiv:2206.00927, Algorithms 1 to 3 and appendix D) in t = -log(sigma),
+ * where the first-order step equals DDIM's. Results are returned as unevaluated terms, because dpm_adaptive compares
+ * two of them with more precision than f32 latents have. Reference: k-diffusion `DPMSolver`.
  */
 
 import type { Denoise, Latent } from '../../types.js';
 import { combine, slope, type Terms } from '../../vector.js';
 import { ancestralStep } from '../steps.js';
 
-/** A step from time t to tNext at x, where the network predicted the noise eps. */
+/** Start of a step from time t to tNext: the latent x and the noise eps predicted for it. */
 export interface Start {
   readonly x: Latent;
   readonly eps: Latent;
@@ -19,7 +19,7 @@ export interface Start {
 export const sigmaOf = (t: number): number => Math.exp(-t);
 export const timeOf = (sigma: number): number => -Math.log(sigma);
 
-/** DPM-Solver-1, to time s (or tNext). */
+/** Returns a DPM-Solver-1 step to time s. */
 export function firstOrder({ x, eps, t, tNext }: Start, s = tNext): Terms {
   return [
     [1, x],
@@ -27,26 +27,26 @@ export function firstOrder({ x, eps, t, tNext }: Start, s = tNext): Terms {
   ];
 }
 
-/** DPM-Solver-2 from the noise predicted at t and, by `predictAt` the same r, at t + r h. */
+/** Returns a DPM-Solver-2 step from the noise predicted at t and at t + r h (`predictAt` with the same r). */
 export function secondOrder(start: Start, epsAtR: Latent, r: number): Terms {
   const change = (sigmaOf(start.tNext) * Math.expm1(start.tNext - start.t)) / (2 * r);
   return [...firstOrder(start), [change, start.eps], [-change, epsAtR]];
 }
 
-/** DPM-Solver-3 from the noise predicted at t and, by `predictAtTwoThirds`, at t + 2h/3. */
+/** Returns a DPM-Solver-3 step from the noise predicted at t and at t + 2h/3 (`predictAtTwoThirds`). */
 export function thirdOrder(start: Start, epsAtTwoThirds: Latent): Terms {
   const h = start.tNext - start.t;
   const change = sigmaOf(start.tNext) * (3 / 2) * (Math.expm1(h) / h - 1);
   return [...firstOrder(start), [change, start.eps], [-change, epsAtTwoThirds]];
 }
 
-/** The noise that the network predicts at t + r h, reached by a first-order step. */
+/** Predicts the noise at t + r h, reached by a first-order step. */
 export function predictAt(denoise: Denoise, start: Start, r: number): Promise<Latent> {
   const s = start.t + r * (start.tNext - start.t);
   return predictNoise(denoise, combine(...firstOrder(start, s)), s);
 }
 
-/** The noise that the network predicts at t + 2h/3, reached with the help of the one at t + h/3. */
+/** Predicts the noise at t + 2h/3, reached by a second-order step with the noise predicted at t + h/3. */
 export function predictAtTwoThirds(denoise: Denoise, start: Start, epsAtThird: Latent): Promise<Latent> {
   const part = (2 / 3) * (start.tNext - start.t);
   const s = start.t + part;
@@ -59,7 +59,10 @@ async function predictNoise(denoise: Denoise, x: Latent, t: number): Promise<Lat
   return slope(x, sigmaOf(t), await denoise(x, sigmaOf(t)));
 }
 
-/** Where a step to tNext goes and the noise added there for eta > 0; never past `end`. */
+/**
+ * Splits a step to tNext for eta > 0 into a deterministic step to `target`, at most `end`, and noise of standard
+ * deviation `up`.
+ */
 export function ancestralTime(
   t: number,
   tNext: number,
@@ -72,8 +75,8 @@ export function ancestralTime(
 }
 
 /**
- * The span of a schedule in t. These solvers choose their own steps between its ends and cannot reach sigma 0, so they stop
- * at the last positive sigma, as A1111 has them do.
+ * Returns the time range of a schedule. The solvers choose their own steps within it and cannot reach sigma 0, so the
+ * range ends at the last positive sigma, as in A1111.
  */
 export function timeSpan(sigmas: readonly number[]): { start: number; end: number } {
   const positive = sigmas.filter((sigma) => sigma > 0);

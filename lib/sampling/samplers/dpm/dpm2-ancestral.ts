@@ -6,7 +6,7 @@ import { midpointStep } from './dpm2.js';
 
 /**
  * Ancestral sampling with DPM-Solver-2 midpoint steps.
- * Reference: k-diffusion `sample_dpm_2_ancestral`; on a flow ComfyUI `sample_dpm_2_ancestral_RF`.
+ * Reference: k-diffusion `sample_dpm_2_ancestral`; for flow matching ComfyUI `sample_dpm_2_ancestral_RF`.
  */
 export function dpm2Ancestral(schedule: NoiseSchedule): Sampler {
   return async function* (denoise, latent, sigmas, noise, options = {}) {
@@ -14,9 +14,9 @@ export function dpm2Ancestral(schedule: NoiseSchedule): Sampler {
     let x = latent;
     for (const interval of intervals(sigmas)) {
       const denoised = await denoise(x, interval.sigma);
-      const { down, kept, up } = renoisedStep(schedule, interval.sigma, interval.sigmaNext, eta);
+      const { down, scale, up } = renoisedStep(schedule, interval.sigma, interval.sigmaNext, eta);
       x = await midpointStep(denoise, x, denoised, interval.sigma, down);
-      if (down > 0 && eta !== 0) x = combine([kept, x], [sNoise * up, noise.next()]);
+      if (down > 0 && eta !== 0) x = combine([scale, x], [sNoise * up, noise.next()]);
       yield { ...interval, latent: x, denoised };
     }
     return x;

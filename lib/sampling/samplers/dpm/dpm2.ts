@@ -3,8 +3,8 @@ import { combine, eulerStep, slope } from '../../vector.js';
 import { churn, intervals } from '../steps.js';
 
 /**
- * Midpoint steps in log sigma, after DPM-Solver-2 (Lu et al. 2022, arXiv:2206.00927) and Karras et al.'s Algorithm 2.
- * Reference: k-diffusion `sample_dpm_2`.
+ * Midpoint method in log sigma, based on DPM-Solver-2 (Lu et al. 2022, arXiv:2206.00927) and Algorithm 2 of Karras et
+ * al. 2022. Reference: k-diffusion `sample_dpm_2`.
  */
 export const dpm2: Sampler = async function* (denoise, latent, sigmas, noise, options = {}) {
   let x = latent;
@@ -17,7 +17,7 @@ export const dpm2: Sampler = async function* (denoise, latent, sigmas, noise, op
   return x;
 };
 
-/** Goes to `sigmaNext` by the slope at the geometric mean of the two sigmas; straight where it ends at 0. */
+/** Steps to `sigmaNext` along the slope at the geometric mean of the two sigmas; a step to sigma 0 is Euler's. */
 export async function midpointStep(
   denoise: Denoise,
   x: Latent,

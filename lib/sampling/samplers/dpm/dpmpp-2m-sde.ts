@@ -4,12 +4,13 @@ import { combine, type Term } from '../../vector.js';
 import { brownianOver, intervals } from '../steps.js';
 
 /**
- * Second-order multistep DPM-Solver++ for the diffusion SDE (Lu et al. 2022, arXiv:2211.01095), corrected at the midpoint.
- * Reference: k-diffusion `sample_dpmpp_2m_sde`, solver_type `midpoint`; ComfyUI's of that name also for a flow.
+ * Second-order multistep DPM-Solver++ for the diffusion SDE (Lu et al. 2022, arXiv:2211.01095), corrected at the
+ * midpoint. Reference: k-diffusion `sample_dpmpp_2m_sde`, solver_type `midpoint`; for flow matching ComfyUI
+ * `sample_dpmpp_2m_sde`.
  */
 export const dpmpp2mSde = (schedule: NoiseSchedule): Sampler => create(schedule, 'midpoint');
 
-/** The same with Heun's correction. Reference: k-diffusion `sample_dpmpp_2m_sde`, solver_type `heun`. */
+/** `dpmpp2mSde` with Heun's correction. Reference: k-diffusion `sample_dpmpp_2m_sde`, solver_type `heun`. */
 export const dpmpp2mSdeHeun = (schedule: NoiseSchedule): Sampler => create(schedule, 'heun');
 
 function create(schedule: NoiseSchedule, solverType: 'midpoint' | 'heun'): Sampler {
@@ -21,12 +22,12 @@ function create(schedule: NoiseSchedule, solverType: 'midpoint' | 'heun'): Sampl
     for (const interval of intervals(withFiniteRatios(schedule, sigmas))) {
       const { sigma, sigmaNext } = interval;
       const denoised = await denoise(x, sigma);
-      const h = Math.log(noiseRatio(schedule, sigma) / noiseRatio(schedule, sigmaNext)); // Infinity in the last step to 0
+      const h = Math.log(noiseRatio(schedule, sigma) / noiseRatio(schedule, sigmaNext)); // Infinity for sigmaNext 0
       if (sigmaNext === 0) {
         x = denoised.slice();
       } else {
         const total = h + eta * h;
-        const gained = -Math.expm1(-total); // the part of x that is replaced by x0
+        const gained = -Math.expm1(-total); // fraction of x that is replaced by x0
         const correction = solverType === 'heun' ? 1 - gained / total : gained / 2;
         const alpha = schedule.alpha(sigmaNext);
         const terms: Term[] = [[alpha * gained, denoised]];

@@ -16,7 +16,7 @@ export const dpmpp2m: Sampler = async function* (denoise, latent, sigmas) {
     if (last === undefined || sigmaNext === 0) {
       x = eulerStep(x, denoised, sigma, sigmaNext);
     } else {
-      const extra = h / (2 * last.h); // 1 / (2r): x0 extrapolated half a step along its last change
+      const extra = h / (2 * last.h); // 1 / (2r): extrapolates x0 by half a step
       const extrapolated = combine([1 + extra, denoised], [-extra, last.denoised]);
       x = eulerStep(x, extrapolated, sigma, sigmaNext);
     }

@@ -5,7 +5,7 @@ import { brownianOver, intervals } from '../steps.js';
 
 /**
  * Third-order multistep DPM-Solver++ for the diffusion SDE, in exponential integrator form.
- * Reference: k-diffusion `sample_dpmpp_3m_sde`; ComfyUI's of that name also for a flow.
+ * Reference: k-diffusion `sample_dpmpp_3m_sde`; for flow matching ComfyUI `sample_dpmpp_3m_sde`.
  */
 export function dpmpp3mSde(schedule: NoiseSchedule): Sampler {
   return async function* (denoise, latent, sigmas, noise, options = {}) {
@@ -39,7 +39,7 @@ export function dpmpp3mSde(schedule: NoiseSchedule): Sampler {
   };
 }
 
-/** phi_2 * x0' - phi_3 * x0'', the derivatives taken by divided differences from one or two past predictions. */
+/** Returns phi_2 * x0' - phi_3 * x0'', with derivatives by divided differences of one or two past predictions. */
 function differences(
   denoised: Latent,
   [last, before]: readonly { denoised: Latent; h: number }[],
@@ -57,7 +57,7 @@ function differences(
   }
   const phi3 = phi2 / total - 0.5;
   const r1 = before.h / h;
-  // with a = (x0 - x0_1) / r0 and b = (x0_1 - x0_2) / r1: x0' = a + (a - b) r0 / (r0 + r1), x0'' = (a - b) / (r0 + r1)
+  // With a = (x0 - x0_1) / r0 and b = (x0_1 - x0_2) / r1: x0' = a + (a - b) r0 / (r0 + r1), x0'' = (a - b) / (r0 + r1)
   const curve = (phi2 * r0 - phi3) / (r0 + r1);
   const [a, b] = [(phi2 + curve) / r0, -curve / r1];
   return [

@@ -10,8 +10,8 @@ import { combine, eulerStep } from '../../vector.js';
 import { ancestralStep, brownianOver, intervals } from '../steps.js';
 
 /**
- * Stochastic single-step second-order DPM-Solver++ (Lu et al. 2022, arXiv:2211.01095), noise from a Brownian path.
- * Reference: k-diffusion `sample_dpmpp_sde` (r = 1/2); ComfyUI's of that name also for a flow.
+ * Stochastic single-step second-order DPM-Solver++ (Lu et al. 2022, arXiv:2211.01095) with noise from a Brownian path.
+ * Reference: k-diffusion `sample_dpmpp_sde` (r = 1/2); for flow matching ComfyUI `sample_dpmpp_sde`.
  */
 export function dpmppSde(schedule: NoiseSchedule): Sampler {
   return async function* (denoise, latent, sigmas, noise, options = {}) {
@@ -33,8 +33,11 @@ export function dpmppSde(schedule: NoiseSchedule): Sampler {
         const goTo = async (target: number, x0: Latent, noiseTime: number) => {
           const alpha = schedule.alpha(target);
           const { down, up } = ancestralStep(ratio, noiseRatio(schedule, target), eta);
-          const kept = down / ratio;
-          const mean = combine([(alpha / schedule.alpha(sigma)) * kept, x], [alpha * (1 - kept), x0]);
+          const remaining = down / ratio;
+          const mean = combine(
+            [(alpha / schedule.alpha(sigma)) * remaining, x],
+            [alpha * (1 - remaining), x0],
+          );
           if (eta === 0) return mean;
           return combine([1, mean], [sNoise * alpha * up, await brownian(times.from, noiseTime)]);
         };
@@ -48,8 +51,8 @@ export function dpmppSde(schedule: NoiseSchedule): Sampler {
 }
 
 /**
- * The sigmas at which the reference asks its Brownian tree: through t = -log(sigma) and back, every operation rounded to
- * f32. That moves them by a unit in the last place, and the tree's answer with them.
+ * Returns the sigmas at which the reference queries its Brownian tree, converted to t = -log(sigma) and back with
+ * every operation rounded to f32. This changes them by a unit in the last place, and with them the noise.
  */
 function noiseTimes(sigma: number, sigmaNext: number): { from: number; mid: number; to: number } {
   const f32 = Math.fround;

@@ -1,22 +1,22 @@
-/** Checks before minutes go into a call that its runs fit into memory, once the modules are loaded. */
+/** Checks before sampling that the runs of a call fit in memory. */
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
-import { checkFit, type Need } from '../../modules/fit.js';
+import { checkFit, type Need } from '../../modules/memory-fit.js';
 import type { BranchSpec, LatentShape } from '../../sampling/network.js';
 import { sequentialGuidance } from './denoising/sequential-guidance.js';
 
-/** A pass of the sampler. */
+/** Size of a sampling pass. */
 export interface RunSize {
-  /** Pixels. */
+  /** In pixels. */
   readonly width: number;
   readonly height: number;
   readonly branches: readonly BranchSpec[];
 }
 
 /**
- * @param passes of the call
- * @param batch images computed together
- * @param patches name of the patch set that the network runs with
- * @throws DOES_NOT_FIT, and what loading the modules throws
+ * Loads the U-Net and the decoder and checks that each pass fits in memory.
+ * @param batch images per batch
+ * @param patches name of the patch set to apply
+ * @throws DOES_NOT_FIT, and errors of loading the modules
  */
 export async function checkRunFits(
   loaded: LoadedModel,
@@ -34,23 +34,23 @@ export async function checkRunFits(
     const { run, session } = await network.bytes(branches, shape, signal);
     const denoising = { label: 'U-Net', bytes: run };
     const decoding = { label: 'decoder', bytes: await codec.decodeBytes(height, width, signal) };
-    const kept: Need = { label: 'texts', bytes: session };
-    // A lean network gives its buffers back before the decoder takes its own.
-    if (!model.sequentialGuidance) return [denoising, decoding, kept];
-    return [denoising.bytes > decoding.bytes ? denoising : decoding, kept];
+    const cached: Need = { label: 'cross-attention cache', bytes: session };
+    // A lean network frees its buffers before the decoder allocates its own.
+    if (!model.sequentialGuidance) return [denoising, decoding, cached];
+    return [denoising.bytes > decoding.bytes ? denoising : decoding, cached];
   };
   const where = model.memory();
   if (where === undefined) return;
-  // What modules hold of earlier runs goes when they run anew, and so counts as there.
-  const held = where.compute + (codec.memory()?.compute ?? 0);
+  // Buffers of earlier runs are reused or freed by the next run, so they count as available.
+  const reusable = where.compute + (codec.memory()?.compute ?? 0);
   for (const pass of passes) {
     const needs = await buffers(pass);
     const available = loaded.available(where);
     checkFit(
-      `A picture of ${pass.width} x ${pass.height}`,
+      `An image of ${pass.width} x ${pass.height}`,
       needs,
-      available === undefined ? undefined : available + held,
-      `take a smaller size or batch${model.sequentialGuidance ? '' : ", or memory 'lean'"}, or free some memory`,
+      available === undefined ? undefined : available + reusable,
+      `use a smaller size or batch${model.sequentialGuidance ? '' : ", or memory 'lean'"}, or free memory`,
     );
   }
 }

@@ -1,12 +1,12 @@
-/** Tensors that a caller gives in the place of what a seed or an image would give: the first noise, a latent to begin from. */
+/** Tensors passed by the caller: initial noise instead of a seed's, and an initial latent instead of an image. */
 import { invalidOption, SafelightError } from '../errors.js';
 import { checkFinite, checkTensor } from '../tensor/check-tensor.js';
 import type { Tensor } from '../tensor/tensor.js';
 
-export interface GivenTensors {
-  /** `[1 or count, C, h, w]`, of unit variance. */
+export interface InitialTensors {
+  /** Initial noise `[1 or count, C, h, w]` of unit variance. */
   readonly noise?: Tensor | undefined;
-  /** `[1 or count, C, h, w]`, without noise. */
+  /** Noise-free latent `[1 or count, C, h, w]`. */
   readonly latent?: Tensor | undefined;
 }
 
@@ -16,15 +16,15 @@ interface Sides {
 }
 
 /**
- * Copies of the tensors, so that the caller may write into his own while the call goes on.
- * @param channels of the model's latents, where they are known; `checkGivenShape` checks them otherwise
- * @throws SHAPE_MISMATCH for another number of rows than one or the call's, NOT_FINITE
+ * Validates and copies the tensors, so that the caller may modify them during the call.
+ * @param channels of the model's latents, if known; otherwise `checkInitialShape` checks them later
+ * @throws SHAPE_MISMATCH for a batch size other than 1 or `count`, NOT_FINITE
  */
-export function copyGiven(
-  { noise, latent }: GivenTensors,
+export function copyInitialTensors(
+  { noise, latent }: InitialTensors,
   count: number,
   channels: number | 'C' = 'C',
-): GivenTensors {
+): InitialTensors {
   const copy = (name: string, tensor: Tensor | undefined): Tensor | undefined =>
     tensor === undefined ? undefined : copyOf(name, tensor, count, channels);
   return { noise: copy('noise', noise), latent: copy('latent', latent) };
@@ -40,27 +40,31 @@ function copyOf(name: string, value: Tensor, count: number, channels: number | '
 }
 
 /**
- * The size in pixels that the tensors stand for, else the one asked for.
- * @throws INVALID_OPTION for a size beside them that is not theirs, SHAPE_MISMATCH for two that differ
+ * Returns the image size in pixels of the tensors; without tensors, the requested size.
+ * @throws INVALID_OPTION if the requested size differs, SHAPE_MISMATCH if the tensors' sizes differ
  */
-export function sizeWith({ noise, latent }: GivenTensors, asked: Sides, downsampleFactor: number): Sides {
-  const one = latent ?? noise;
-  if (!one) return asked;
+export function sizeWith(
+  { noise, latent }: InitialTensors,
+  requested: Sides,
+  downsampleFactor: number,
+): Sides {
+  const tensor = latent ?? noise;
+  if (!tensor) return requested;
   const name = latent ? 'latent' : 'noise';
-  const [, , h = 0, w = 0] = one.shape;
+  const [, , h = 0, w = 0] = tensor.shape;
   if (noise && (noise.shape[2] !== h || noise.shape[3] !== w))
     throw mismatch('noise', `[.., .., ${h}, ${w}] (the latent's size)`, noise);
-  const own = { width: w * downsampleFactor, height: h * downsampleFactor };
+  const size = { width: w * downsampleFactor, height: h * downsampleFactor };
   for (const side of ['width', 'height'] as const) {
-    if (asked[side] !== undefined && asked[side] !== own[side])
-      throw invalidOption(side, `${own[side]} (the ${name}'s) or nothing`, asked[side]);
+    if (requested[side] !== undefined && requested[side] !== size[side])
+      throw invalidOption(side, `undefined or ${size[side]} (the ${name}'s)`, requested[side]);
   }
-  return own;
+  return size;
 }
 
-/** @param shape of one image's latent. @throws SHAPE_MISMATCH */
-export function checkGivenShape(
-  given: GivenTensors,
+/** Checks the shape of the tensors. @param shape of the latent of one image. @throws SHAPE_MISMATCH */
+export function checkInitialShape(
+  given: InitialTensors,
   shape: readonly [channels: number, height: number, width: number],
 ): void {
   for (const name of ['noise', 'latent'] as const) {
@@ -70,7 +74,7 @@ export function checkGivenShape(
   }
 }
 
-/** Rows of images [from, from + size) of the call; each has the only one where there is one. */
+/** Returns the rows of images [from, from + size) of the call; a tensor with one row is repeated. */
 export function rowsOf(tensor: Tensor, from: number, size: number): Tensor {
   return tensor.shape[0] === 1 ? tensor.repeat(size, 1, 1, 1) : tensor.slice([from, from + size]);
 }
@@ -78,6 +82,6 @@ export function rowsOf(tensor: Tensor, from: number, size: number): Tensor {
 function mismatch(name: string, expected: string, { shape }: Tensor): SafelightError {
   return new SafelightError(
     'SHAPE_MISMATCH',
-    `Expected f32 ${expected} for ${name} but received f32 [${shape.join(', ')}]`,
+    `Expected f32 ${expected} for ${name}, received f32 [${shape.join(', ')}]`,
   );
 }

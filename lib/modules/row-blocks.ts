@@ -1,6 +1,6 @@
 /**
- * ComfyUI-GGUF quantizes convolutions and narrow matrices in blocks that go on from row to row, which no operation can use as they are.
- * They are written out as f16 in a file that lives as long as the loading.
+ * ComfyUI-GGUF quantizes convolutions and narrow matrices in blocks that span several rows, which no ggml operation
+ * accepts. Such weights are converted to f16 in a temporary file that is deleted when loading ends.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,30 +16,30 @@ interface Options {
 }
 
 /**
- * Runs `use` with a plan whose entries all have rows of whole blocks: the plan itself if they do already.
+ * Runs `use` with a plan in which no block spans several rows: the given plan if that holds already.
  * @throws FILE_NOT_WRITTEN, ABORTED, and what `use` throws
  */
-export async function withWholeRows<T>(
+export async function withRowBlocks<T>(
   plan: WeightPlan,
   { threads = 0, signal }: Options,
   use: (plan: WeightPlan) => Promise<T>,
 ): Promise<T> {
-  const broken = plan.entries.filter(goesBeyondRows);
-  if (broken.length === 0) return use(plan);
+  const spanning = plan.entries.filter(spansRows);
+  if (spanning.length === 0) return use(plan);
   const folder = await temporaryFolder();
   try {
     const path = join(folder, 'rows.f16');
-    const offsets = layOut(broken);
+    const offsets = layOut(spanning);
     await writeFile(path, '');
-    const entries = broken.map(
+    const entries = spanning.map(
       ({ name, source }): WeightPlanEntry => ({ name, shape: source.shape, source, storage: 'f16' }),
     );
     await writeWeights({ path, plan: { files: plan.files, entries }, offsets, threads }, { signal });
-    const places = new Map(broken.map((entry, i) => [entry, offsets[i]!]));
+    const newOffsets = new Map(spanning.map((entry, i) => [entry, offsets[i]!]));
     return await use({
       files: [...plan.files, path],
       entries: plan.entries.map((entry) => {
-        const offset = places.get(entry);
+        const offset = newOffsets.get(entry);
         if (offset === undefined) return entry;
         const length = bytesOf(entry);
         const source = { file: plan.files.length, offset, length, type: 'F16' as const, shape: entry.shape };
@@ -47,13 +47,16 @@ export async function withWholeRows<T>(
       }),
     });
   } finally {
-    // Where it is still mapped the system keeps it until it is not.
+    // If the file is still mapped, the system frees it when the mapping ends.
     await rm(folder, { recursive: true, force: true }).catch(() => undefined);
   }
 }
 
-/** As `ComponentWeights.plan` marks it: the source is rows of one block each, whatever the parameter is. */
-function goesBeyondRows({ shape, source, transform }: WeightPlanEntry): boolean {
+/**
+ * `ComponentWeights.plan` marks such entries by a source shape of one block per row that differs from the parameter's
+ * shape.
+ */
+function spansRows({ shape, source, transform }: WeightPlanEntry): boolean {
   return transform === undefined && source.strides === undefined && !sameShape(source.shape, shape);
 }
 
@@ -76,7 +79,7 @@ async function temporaryFolder(): Promise<string> {
   } catch (error) {
     throw new SafelightError(
       'FILE_NOT_WRITTEN',
-      `No file can be made in ${tmpdir()}, where weights of ComfyUI-GGUF are written out while they are loaded: ${(error as Error).message}; set TMPDIR to a folder with room`,
+      `Could not create a temporary file in ${tmpdir()} for converting weights of ComfyUI-GGUF: ${(error as Error).message}; set TMPDIR to a folder with free space`,
       { cause: error },
     );
   }

@@ -1,4 +1,4 @@
-/** Conditioning of encodings that a caller gives in the place of prompts. */
+/** Conditioning from encodings passed by the caller instead of prompts. */
 import type { TextSettings } from '../../conditioning/prompt-encoder.js';
 import { conditioningOf } from '../../families/shared/guidance-pair.js';
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
@@ -6,10 +6,10 @@ import type { GuidancePair } from '../../sampling/guidance.js';
 import { checkEncoding, checkPair } from './check-encoding.js';
 
 /**
- * Both at one length; without a negative one, that of the empty prompt.
- * @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE, ABORTED, DISPOSED, and what loading a text encoder throws
+ * Validates encodings and aligns their lengths. Without a negative one, the empty prompt is encoded.
+ * @throws INVALID_OPTION, SHAPE_MISMATCH, NOT_FINITE, ABORTED, DISPOSED, and errors of loading a text encoder
  */
-export async function encodeGiven(
+export async function alignEncodings(
   loaded: LoadedModel,
   given: { readonly positive?: unknown; readonly negative?: unknown },
   text: TextSettings,

@@ -1,4 +1,7 @@
-/** A U-Net, autoencoder (of either kind) or text encoder by itself: a component's folder, or a file that is no whole checkpoint. */
+/**
+ * Opens a single U-Net, autoencoder (KL or VQ) or text encoder: a component's folder, or a file that is not a
+ * complete checkpoint.
+ */
 import { join } from 'node:path';
 import type { ModuleKind } from '../../binding/types.js';
 import { detectTextEncoderConfig } from '../../checkpoint/config/detect/text-encoder.js';
@@ -29,17 +32,17 @@ import { ComponentWeights } from '../../checkpoint/weights/component.js';
 import type { TensorIndex } from '../../checkpoint/weights/tensor-index.js';
 import { openVqganModel } from './vqgan/open-vqgan.js';
 
-export interface LoneComponent {
+export interface SingleComponent {
   readonly kind: ModuleKind;
   readonly config: UNetConfig | AutoencoderConfig | VQModelConfig | TextEncoderConfig;
   readonly weights: ComponentWeights;
 }
 
-/** Stable Diffusion's own scale; a file by itself does not say. */
+/** Scale of Stable Diffusion's latents, which files of single components do not contain. */
 const SCALE = { scaling_factor: 0.18215, shift_factor: 0 };
 
-/** @returns null if the folder's config is of no component that Safelight knows */
-export async function openComponentFolder(folder: string, variant?: string): Promise<LoneComponent | null> {
+/** Opens a component's folder. @returns null if its config is not of a supported component */
+export async function openComponentFolder(folder: string, variant?: string): Promise<SingleComponent | null> {
   const fields = await readConfig(join(folder, 'config.json'));
   if (fields._class_name === 'UNet2DConditionModel')
     return { kind: 'unet', ...(await openUNetFolder(folder, variant)) };
@@ -54,8 +57,8 @@ export async function openComponentFolder(folder: string, variant?: string): Pro
   return { kind: 'text_encoder', config, weights };
 }
 
-/** @returns null if the file's names are of no component that Safelight knows */
-export async function openComponentFile(path: string, ema = false): Promise<LoneComponent | null> {
+/** Opens a component's file. @returns null if its tensor names are not of a supported component */
+export async function openComponentFile(path: string, ema = false): Promise<SingleComponent | null> {
   const { tensors, metadata } = await openWeights(path, { ema });
   const embedded = metadata && openEmbeddedComponent(tensors, metadata, path);
   if (embedded) return embedded;
@@ -70,7 +73,7 @@ export async function openComponentFile(path: string, ema = false): Promise<Lone
       addition: guessAddition(weights),
       sampleSize: facts?.sampleSize ?? 64,
       heads: facts?.attention.heads,
-      // Writers of GGUF may drop the ones of 1x1 convolutions.
+      // Writers of GGUF may drop the trailing dimensions of 1x1 convolutions.
       convolutions: metadata !== undefined && contextOf(tensors, place.prefix) === 768,
     };
     return { kind: 'unet', config: detectUNetConfig(weights, hints), weights };
@@ -88,12 +91,12 @@ export async function openComponentFile(path: string, ema = false): Promise<Lone
   return null;
 }
 
-/** What a converted component says of itself. */
+/** Opens a converted component by its embedded config; null if it has none. */
 function openEmbeddedComponent(
   tensors: TensorIndex,
   metadata: GgufMetadata,
   path: string,
-): LoneComponent | null {
+): SingleComponent | null {
   const config = readEmbeddedConfig(metadata, path);
   if (config === null || config.family !== null) return null;
   const { unet, autoencoder, text_encoders: encoders } = config;
@@ -113,7 +116,7 @@ async function diffusersUNet(
   path: string,
   tensors: TensorIndex,
   place: UNetLocation,
-): Promise<LoneComponent> {
+): Promise<SingleComponent> {
   const weights = new ComponentWeights('U-Net', path, tensors, unetNaming(place, tensors.keys(), path));
   const beside = await readConfigBeside(path, (fields) =>
     ['UNet2DConditionModel', 'UNet2DModel'].includes(String(fields._class_name)),
@@ -124,7 +127,7 @@ async function diffusersUNet(
   return { kind: 'unet', config, weights };
 }
 
-async function clip(path: string, tensors: TensorIndex): Promise<LoneComponent> {
+async function clip(path: string, tensors: TensorIndex): Promise<SingleComponent> {
   const projected = tensors.has('text_projection.weight');
   const weights = new ComponentWeights(
     'text encoder',
@@ -133,7 +136,7 @@ async function clip(path: string, tensors: TensorIndex): Promise<LoneComponent> 
     clipNaming(tensors.keys(), '', projected),
   );
   const beside = await readConfigBeside(path, isTextEncoder);
-  // Without a config, width tells: OpenAI's largest text encoder is 768 wide, OpenCLIP's here are 1024 and 1280.
+  // Without a config, the width distinguishes OpenAI's text encoders (at most 768) from OpenCLIP's (1024 and 1280).
   const side = weights.shape('text_model.embeddings.token_embedding.weight', 2)[1] ?? 0;
   const config = beside
     ? readTextEncoderConfig(beside.fields, beside.path, projected)
@@ -141,14 +144,17 @@ async function clip(path: string, tensors: TensorIndex): Promise<LoneComponent> 
   return { kind: 'text_encoder', config, weights };
 }
 
-/** OpenCLIP's text tower in a file of its own. */
-function openClip(path: string, tensors: TensorIndex): LoneComponent {
+/** Opens a file with OpenCLIP's text tower. */
+function openClip(path: string, tensors: TensorIndex): SingleComponent {
   const projected = tensors.has('text_projection');
   const weights = new ComponentWeights('text encoder', path, tensors, openClipNaming('', projected));
   return { kind: 'text_encoder', config: detectTextEncoderConfig(weights, 'openclip', projected), weights };
 }
 
-/** Of SDXL's U-Nets: 1280 of bigG's pooled text, and as many sinusoids of 256 as the rest gives. */
+/**
+ * Derives the additional inputs of SDXL U-Nets: 1280 values of the pooled text of OpenCLIP bigG; the rest are time
+ * ids of 256 values each.
+ */
 function guessAddition(weights: ComponentWeights): { pooled: number; ids: number } | null {
   const input = weights.parameters.get('add_embedding.linear_1.weight')?.shape[1];
   return input === undefined ? null : { pooled: 1280, ids: Math.max(1, Math.round((input - 1280) / 256)) };
