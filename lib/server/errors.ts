@@ -3,7 +3,7 @@
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { defined } from '../defined.js';
 import { type ErrorCode, SafelightError } from '../errors.js';
-import { whatIsWrong } from '../jobs/schemas.js';
+import { describeIssues } from '../jobs/schemas.js';
 
 const STATUS: Readonly<Record<ErrorCode, number>> = {
   INVALID_OPTION: 400,
@@ -54,7 +54,7 @@ export function httpFailure(error: unknown): HttpFailure {
     return {
       status: 400,
       code: 'INVALID_OPTION',
-      message: `The request is not right: ${whatIsWrong(error.validation.map(({ instancePath, message = '' }) => ({ path: instancePath.split('/').slice(1), message })))}`,
+      message: `The request is not right: ${describeIssues(error.validation.map(({ instancePath, message = '' }) => ({ path: instancePath.split('/').slice(1), message })))}`,
     };
   }
   // Fastify's own (a body that is too large or no JSON, a schema that does not match) carry a status.

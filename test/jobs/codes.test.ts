@@ -127,7 +127,7 @@ describe('which model a request means', () => {
   it('is the first that can do it, and never one of the other kind', () => {
     expect(catalog.prepare({ type: 'text-to-image', options: {} }).model).toBe('starter');
     expect(prepare('reconstruct')().model).toBe('writer');
-    expect(prepare('reconstruct', 'starter')).toThrowError(/starter does not do reconstruct; take writer/);
+    expect(prepare('reconstruct', 'starter')).toThrowError(/starter cannot run reconstruct jobs; use writer/);
     expect(() => catalog.prepare({ type: 'text-to-image', model: 'writer', options: {} })).toThrowError(
       expect.objectContaining({ code: 'INVALID_OPTION' }),
     );

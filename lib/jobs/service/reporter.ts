@@ -1,4 +1,7 @@
-/** Events of a run on their way to the store, one after the other: of progress and previews only the newest, where the store is slower than the job. */
+/**
+ * Sends the events of a run to the store one after the other. If the store is slower than the job, only the newest
+ * progress event and preview are sent.
+ */
 import { Warnings } from '../../warnings.js';
 import type { JobSnapshot, JobTurn } from '../store/store.js';
 import type { JobImage, NewEvent } from '../types.js';
@@ -21,13 +24,13 @@ export class Reporter {
     });
   }
 
-  /** Settles once all events so far are stored. */
+  /** Settles when all events added so far are stored. */
   async end(): Promise<void> {
     await this.sending;
   }
 
   private async send(): Promise<void> {
-    // Events that are not stored are lost to readers; the outcome of the job is stored apart from it.
+    // Errors are ignored: readers miss the event, but the outcome of the job is stored separately.
     for (let event = this.pending.shift(); event; event = this.pending.shift())
       await this.turn.report(event, this.snapshotPart(event)).catch(() => undefined);
   }
