@@ -100,7 +100,7 @@ export function decodeBase64(name: string, text: string): Uint8Array {
   if (!bytes?.length) {
     throw new SafelightError(
       'INVALID_IMAGE',
-      `Expected ${name} to be an image encoded as base64 or as a data URI.`,
+      `${name} is not an image; send its bytes as base64 or as a data URI`,
     );
   }
   return bytes;

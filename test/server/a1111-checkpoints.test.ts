@@ -79,7 +79,7 @@ describe('a name that several checkpoints have', () => {
       expect.objectContaining({
         statusCode: 422,
         message: expect.stringContaining(
-          'stands for several checkpoints: a/same.safetensors, b/same.safetensors',
+          'matches several checkpoints: a/same.safetensors, b/same.safetensors',
         ),
       }),
     );

@@ -333,7 +333,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
       page = await visitor.visit({}, locked.url);
       await page.getByLabel('API key').fill('wrong');
       await page.getByRole('button', { name: 'Log in' }).click();
-      await page.getByText('That is not the key').waitFor();
+      await page.getByText('Wrong API key').waitFor();
       await page.getByLabel('API key').fill('open sesame');
       await page.getByRole('button', { name: 'Log in' }).click();
       await page.getByText('0 / 30 tokens').waitFor();

@@ -1,6 +1,6 @@
 /**
  * Pool of models. A model is loaded when a job first needs it and evicted when idle or when another model
- * needs the memory, but never while a job uses it. Only configured names are accepted; a name is never lastUsed
+ * needs the memory, but never while a job uses it. Only configured names are accepted; a name is never used
  * as a path.
  */
 import { readdir, stat } from 'node:fs/promises';
@@ -174,7 +174,7 @@ export class ModelPool<P extends PooledPipeline> {
   }
 
   /**
-   * Evicts the least recently lastUsed models until this one fits, and waits for running jobs if that is not
+   * Evicts the least recently used models until this one fits, and waits for running jobs if that is not
    * enough.
    */
   private async makeRoom(slot: Slot<P>, signal: AbortSignal | undefined): Promise<void> {

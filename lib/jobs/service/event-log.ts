@@ -1,7 +1,7 @@
 /**
  * Event log of one job, for any number of readers, each of which resumes where it left off. Only the newest
- * progress event and preview are entries, so that the log stays small and a slow reader misses some of them instead
- * of delaying the job. If a number of previews was requested, all of them are entries.
+ * progress event and preview are kept, so that the log stays small and a slow reader misses some of them instead
+ * of delaying the job. If a number of previews was requested, all of them are kept.
  */
 import type { Job, JobEvent, NewEvent } from '../types.js';
 

@@ -1,4 +1,4 @@
-/** Connects to Redis and loads the importOptional packages ioredis and BullMQ. */
+/** Connects to Redis and loads the optional packages ioredis and BullMQ. */
 import { SafelightError } from '../../../errors.js';
 
 /** A Lua script that was defined as a command. */
