@@ -53,7 +53,7 @@ describe('safelight generate', () => {
     expect(images).toEqual([{ file: folder.file('apple.png'), seed: 7, width: 128, height: 128 }]);
     expect(seconds).toBeGreaterThan(0);
     expect(result.stdout.trimEnd().split('\n')).toHaveLength(1);
-    expect(result.stderr).toContain('Drawing step 2/2');
+    expect(result.stderr).toContain('Denoising step 2/2');
     // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal codes are what is looked for
     expect(result.stderr).not.toMatch(/[\r\x1b]/);
   });
@@ -126,10 +126,10 @@ describe('safelight generate is stopped', () => {
     ['SIGTERM', 143],
   ] as const)('by %s: exit code %d, and no file', async (signal, code) => {
     const running = start(long, folder.path);
-    await running.stderrHas(/Drawing step/);
+    await running.stderrHas(/Denoising step/);
     running.child.kill(signal);
     const result = await running.result;
-    expect(result.stderr).toContain('safelight: interrupted, nothing was written');
+    expect(result.stderr).toContain('safelight: interrupted, no output was written');
     expect(result.stdout).toBe('');
     expect(result.code).toBe(code);
     expect(readdirSync(folder.path)).toEqual([]);
@@ -145,7 +145,7 @@ describe('safelight generate is stopped', () => {
 
   it('at once by a second SIGINT', async () => {
     const running = start(long, folder.path);
-    await running.stderrHas(/Drawing step/);
+    await running.stderrHas(/Denoising step/);
     running.child.kill('SIGINT');
     running.child.kill('SIGINT');
     expect((await running.result).code).toBe(130);

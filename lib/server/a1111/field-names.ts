@@ -61,7 +61,7 @@ const ANYWHERE = new RegExp(`(?<![\\w.])(?:${NAMES.join('|')})(?![\\w.])`, 'g');
  * batch: ...`.
  */
 const BY_POSITION = [
-  /(?<=\b(?:for|Expected) )[A-Za-z][\w.]*(?=,? (?:but |to be .*)?received|, received| to be )/g,
+  /(?<=\bfor )[A-Za-z][\w.]*(?=,? (?:but )?received)/g,
   /(?<=\b(?:leave out|give|beside|omit|remove|pass|set|with|without|and|or) )[A-Za-z][\w.]*/g,
   /(?<=(?:^|[:;] ))[A-Za-z][\w.]*(?=: )/g,
 ];

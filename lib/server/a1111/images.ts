@@ -41,7 +41,7 @@ export async function withFieldName<T>(field: string, read: () => Promise<T>): P
     return await read();
   } catch (error) {
     if (!(error instanceof SafelightError) || error.code !== 'INVALID_IMAGE') throw error;
-    const [, rest] = /^\S+ (is not an? (?:picture|image).*)$/s.exec(error.message) ?? [];
+    const [, rest] = /^\S+ (is not an? image.*)$/s.exec(error.message) ?? [];
     const message = `${field} ${rest ?? `is not an image that can be read: ${error.message}`}`;
     throw new SafelightError('INVALID_IMAGE', message, { cause: error });
   }
