@@ -32,7 +32,10 @@ describe('the command line is forgiving to read and strict to parse', () => {
     [['generate', 'a', 'red', 'apple'], 'too many arguments'],
     [['generate', 'a', '--colour'], "unknown option '--colour'"],
     [['generate', 'a', '--steps'], 'argument missing'],
-    [['generate', 'a', '--steps', '12abc'], "Expected --steps to be an integer between 1 and 1000, received '12abc'"],
+    [
+      ['generate', 'a', '--steps', '12abc'],
+      "Expected --steps to be an integer between 1 and 1000, received '12abc'",
+    ],
     [['generate', 'a', '--steps', 'NaN'], 'Expected --steps to be an integer'],
     [['generate', 'a', '--steps', '0'], 'Expected --steps to be an integer'],
     [['generate', 'a', '--steps', '2.5'], 'Expected --steps to be an integer'],
@@ -64,7 +67,10 @@ describe('the command line is forgiving to read and strict to parse', () => {
     [['generate', 'a', '--storage', 'q2_K'], 'Allowed choices are f32, f16, bf16, q8_0, q6_K'],
     [['generate', 'a', '--prediction', 'noise'], 'Allowed choices are eps, v, x0'],
     [['generate', 'a', '--width', '16384', '--height', '16384'], 'pixels'],
-    [['generate', 'a', '--guidance-interval', '3'], 'Expected --guidance-interval to be two numbers as LOW,HIGH'],
+    [
+      ['generate', 'a', '--guidance-interval', '3'],
+      'Expected --guidance-interval to be two numbers as LOW,HIGH',
+    ],
     [['generate', 'a', '--guidance-interval', '9,3'], 'guidanceInterval'],
     [['generate', 'a', '--sampler', 'magic'], 'sampler'],
     [['generate', 'a', '--schedule', 'magic'], 'schedule'],
