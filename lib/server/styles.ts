@@ -34,7 +34,7 @@ export class StylesFile {
       const changed = withStyle(csv, style);
       const count = parseStyles(changed).length;
       if (count > MAX_STYLES && count > parseStyles(csv).length)
-        throw invalidOption('name', `one of at most ${MAX_STYLES} styles (delete one first)`, style.name);
+        throw invalidOption('name', `at most ${MAX_STYLES} styles (delete one first)`, style.name);
       return changed;
     });
   }

@@ -204,7 +204,7 @@ describe('the form', () => {
     expect(options).toMatchObject({ prompt: 'cat, ink, faded', negative: 'colour' });
     expect(options.hires).toMatchObject({ prompt: 'big cat, ink, faded' });
     expect(options.hires).not.toHaveProperty('negative');
-    expect(() => requestOf(settings, {}, about, [])).toThrow('no style “ink”');
+    expect(() => requestOf(settings, {}, about, [])).toThrow('style “ink” no longer exists');
   });
 
   it('asks for batch count times batch size', () => {
@@ -226,7 +226,7 @@ describe('the form', () => {
     expect(request({ seedResizeWidth: 512, seedResizeHeight: 256 })).toEqual({
       ...{ prompt: '', seedResizeFrom: { width: 512, height: 256 } },
     });
-    expect(() => request({ seedResizeWidth: 512 })).toThrow('width and a height');
+    expect(() => request({ seedResizeWidth: 512 })).toThrow('both width and height');
   });
 
   it('goes back to the defaults, but for the prompt, the model and the mode', () => {

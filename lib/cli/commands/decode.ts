@@ -77,5 +77,5 @@ async function decode(file: string, flags: Flags): Promise<void> {
   const images = decoded.map(({ width, height }, i) => ({ file: files[i], width, height }));
   if (flags.json) return printJson({ images, seconds, warnings: warnings.list });
   for (const { file: written, width, height } of images) print(`${written}  ${width}x${height}`);
-  print(`${images.length === 1 ? '1 picture' : `${images.length} decoded`} in ${duration(seconds)}`);
+  print(`${images.length === 1 ? '1 image' : `${images.length} images`} in ${duration(seconds)}`);
 }

@@ -128,8 +128,8 @@ async function modelsIn(
       return undefined;
     }
   });
-  const found: ConfiguredModel[] = [];
-  const isTaken = (name: string): boolean => [...found, ...bundled].some((model) => model.name === name);
+  const models: ConfiguredModel[] = [];
+  const isTaken = (name: string): boolean => [...models, ...bundled].some((model) => model.name === name);
   for (const [i, { path, file: below, name: stem }] of candidates.entries()) {
     const kind = kinds[i];
     if (kind === undefined) continue;
@@ -139,9 +139,9 @@ async function modelsIn(
     const name = isTaken(short) ? file : short; // e.g. the same model in two formats
     if (isTaken(name))
       skipped(file, `${name} is the name of a bundled model; rename the file, or pass --no-starter`);
-    else found.push({ name, path, kind, file });
+    else models.push({ name, path, kind, file });
   }
-  return found;
+  return models;
 }
 
 /** Maps items concurrently, at most `CONCURRENCY` at once; results are in the order of the items. */

@@ -48,11 +48,11 @@ export class EventLog {
 
   /** Yields events numbered above `after`, until the job has ended or the signal is aborted. */
   async *follow(after: number, signal?: AbortSignal): AsyncGenerator<JobEvent, void> {
-    let seen = after;
+    let lastId = after;
     while (!signal?.aborted) {
-      const event = this.entries.find(({ id }) => id > seen);
+      const event = this.entries.find(({ id }) => id > lastId);
       if (event) {
-        seen = event.id;
+        lastId = event.id;
         yield event;
         if (TERMINAL.has(event.type)) return;
       } else if (this.ended) {

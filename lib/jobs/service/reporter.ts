@@ -16,8 +16,8 @@ export class Reporter {
   constructor(private readonly turn: Pick<JobTurn, 'report'>) {}
 
   add(event: NewEvent): void {
-    const same = this.pending.findIndex((old) => old.type === event.type && isReplaced(old));
-    if (same >= 0 && isReplaced(event)) this.pending.splice(same, 1);
+    const replaced = this.pending.findIndex((old) => old.type === event.type && isReplaced(old));
+    if (replaced >= 0 && isReplaced(event)) this.pending.splice(replaced, 1);
     this.pending.push(event);
     this.sending ??= this.send().finally(() => {
       this.sending = undefined;

@@ -62,7 +62,7 @@ const ANYWHERE = new RegExp(`(?<![\\w.])(?:${NAMES.join('|')})(?![\\w.])`, 'g');
  */
 const BY_POSITION = [
   /(?<=\bfor )[A-Za-z][\w.]*(?=,? (?:but )?received)/g,
-  /(?<=\b(?:leave out|give|beside|omit|remove|pass|set|with|without|and|or) )[A-Za-z][\w.]*/g,
+  /(?<=\b(?:leave out|give|beside|omit|remove|pass|set|together with) )[A-Za-z][\w.]*/g,
   /(?<=(?:^|[:;] ))[A-Za-z][\w.]*(?=: )/g,
 ];
 

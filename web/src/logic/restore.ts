@@ -163,11 +163,11 @@ function declaredPatch(
 
 /** Returns the sampler, and the schedule if the name contains one, as in older files: `DPM++ 2M Karras`. */
 function samplerOf(value: string, about: About | null): Partial<Settings> | undefined {
-  const same = (label: string, other: string): boolean => label.toLowerCase() === other.toLowerCase();
-  const exact = about?.samplers.find(({ label }) => same(label, value));
+  const isSame = (label: string, other: string): boolean => label.toLowerCase() === other.toLowerCase();
+  const exact = about?.samplers.find(({ label }) => isSame(label, value));
   if (exact) return { sampler: exact.name };
   for (const schedule of about?.schedules ?? []) {
-    const sampler = about?.samplers.find(({ label }) => same(`${label} ${schedule.label}`, value));
+    const sampler = about?.samplers.find(({ label }) => isSame(`${label} ${schedule.label}`, value));
     if (sampler) return { sampler: sampler.name, schedule: schedule.name };
   }
   return undefined;
@@ -176,7 +176,7 @@ function samplerOf(value: string, about: About | null): Partial<Settings> | unde
 function scheduleOf(value: string, about: About | null): Partial<Settings> | undefined {
   const requested = value.trim().toLowerCase();
   if (requested === AUTOMATIC) return { schedule: AUTOMATIC };
-  // A1111's Normal and Uniform have the same noise levels.
+  // A1111's Normal and Uniform have the isSame noise levels.
   const match = about?.schedules.find(({ name, label }) =>
     [name, label.toLowerCase(), ...(name === 'discrete' ? ['normal'] : [])].includes(requested),
   );

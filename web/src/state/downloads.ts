@@ -9,7 +9,7 @@ import { showError } from './notifications.js';
 import { persistentSignal } from './persistent.js';
 
 /** True if downloads contain the prompt and settings. */
-export const includeSettings = persistentSignal<boolean>('carries-settings', (kept) => kept !== false);
+export const includeSettings = persistentSignal<boolean>('carries-settings', (stored) => stored !== false);
 /** True while a download is being prepared. */
 export const downloading = signal(false);
 

@@ -15,8 +15,8 @@ export interface Stage {
   readonly index: number;
 }
 
-export const stage = persistentSignal<Stage | null>('stage', (kept) => {
-  const { job, index } = (kept ?? {}) as Partial<Stage>;
+export const stage = persistentSignal<Stage | null>('stage', (stored) => {
+  const { job, index } = (stored ?? {}) as Partial<Stage>;
   return typeof job === 'string' && typeof index === 'number' ? { job, index } : null;
 });
 

@@ -116,15 +116,15 @@ export class LmdbRecords {
   /** Returns the queued and running jobs in the order in which they are to run. */
   unfinished(): StoredJob[] {
     if (this.isClosed) return [];
-    const found = [...this.all()].filter(({ status }) => status === 'queued' || status === 'running');
-    return found.sort((a, b) => a.order - b.order);
+    const unfinished = [...this.all()].filter(({ status }) => status === 'queued' || status === 'running');
+    return unfinished.sort((a, b) => a.order - b.order);
   }
 
   /** Returns the end times (ISO 8601) of ended jobs by id, oldest first. */
   ended(): Map<string, string> {
-    const found: [string, string][] = [];
-    for (const { id, finished } of this.all()) if (finished !== undefined) found.push([id, finished]);
-    return new Map(found.sort(([, a], [, b]) => (a < b ? -1 : a > b ? 1 : 0)));
+    const times: [string, string][] = [];
+    for (const { id, finished } of this.all()) if (finished !== undefined) times.push([id, finished]);
+    return new Map(times.sort(([, a], [, b]) => (a < b ? -1 : a > b ? 1 : 0)));
   }
 
   idempotent(key: string): Idempotent | undefined {
