@@ -88,7 +88,7 @@ export function addModelMemory(command: Command): Command {
 export function backendOption(description: string): Option {
   return new Option(
     '--backend <name>',
-    `${description}: auto, cpu, cuda, metal, vulkan, or a device as in vulkan:1 or cuda:NAME`,
+    `${description}: auto, cpu, cuda, metal, vulkan, or a device such as vulkan:1 or cuda:NAME; default auto`,
   ).argParser((text) => {
     if (parseBackend(text)) return text;
     const hint = backendHint(text);
@@ -101,7 +101,7 @@ export function backendOption(description: string): Option {
 export function addRunOptions(command: Command): Command {
   return command
     .optionsGroup('Machine:')
-    .addOption(backendOption('compute device; default auto'))
+    .addOption(backendOption('compute device'))
     .addOption(
       new Option('--storage <type>', "storage type of the weights in memory; default the file's").choices(
         storageTypes,

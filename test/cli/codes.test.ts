@@ -148,7 +148,7 @@ describe('what cannot be', () => {
   });
 
   it.each([
-    [['sketch', 'none.png'], 1, 'There is no picture'],
+    [['sketch', 'none.png'], 1, 'No image exists'],
     [['sketch', 'ring.png', '--model', 'none.ckpt'], 1, 'none.ckpt'],
     [['sketch', 'ring.png', '--config', 'none.yaml'], 1, 'none.yaml'],
     [['sketch', 'ring.png', '--width', '100'], 2, 'multiple of 8'],

@@ -26,7 +26,7 @@ describe('the command line is forgiving to read and strict to parse', () => {
   });
 
   it.each([
-    [[], 'which command?'],
+    [[], 'missing command'],
     [['paint'], "unknown command 'paint'"],
     [['generate'], "missing required argument 'prompt'"],
     [['generate', 'a', 'red', 'apple'], 'too many arguments'],
@@ -90,11 +90,11 @@ describe('the command line is forgiving to read and strict to parse', () => {
 
   it.each([
     [['generate', 'a', '--model', 'nowhere'], 'nowhere'],
-    [['generate', 'a', '--init', 'nowhere.png'], "There is no picture at 'nowhere.png'"],
+    [['generate', 'a', '--init', 'nowhere.png'], "No image exists at 'nowhere.png'"],
     [['generate', 'a', '--output', 'nowhere/apple.png'], "the folder 'nowhere' does not exist"],
     [['generate', 'a', '--output', '.'], 'it is a folder'],
-    [['encode', 'nowhere.png', '--output', 'a.npy'], "There is no picture at 'nowhere.png'"],
-    [['decode', 'nowhere.npy'], "There is no latent at 'nowhere.npy'"],
+    [['encode', 'nowhere.png', '--output', 'a.npy'], "No image exists at 'nowhere.png'"],
+    [['decode', 'nowhere.npy'], "No latent exists at 'nowhere.npy'"],
     [['inspect', 'nowhere'], 'nowhere'],
     [['tokenize', 'a', '--model', 'nowhere'], 'nowhere'],
   ])('safelight %j fails in one sentence', async (args, sentence) => {

@@ -151,7 +151,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
         settings: { prompt: 'cat', negative: 'dog', seed: 5, count: 4, hires: true },
       });
       const kept = () => page.evaluate(() => JSON.parse(localStorage.getItem('safelight.settings') ?? '{}'));
-      await button("Back to the model's defaults").click();
+      await button('Reset to defaults').click();
       expect(await kept()).toMatchObject({ prompt: 'cat', negative: '', seed: null, count: 1, hires: false });
       await button('Undo').click();
       expect(await kept()).toMatchObject({ prompt: 'cat', negative: 'dog', seed: 5, count: 4, hires: true });
@@ -241,7 +241,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
       expect(await button('pen').getAttribute('aria-pressed')).toBe('true');
       await button('Edit').click();
       await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
-      await button('Really?').click();
+      await button('Click again to delete').click();
       await page.getByText('No styles have been saved yet').waitFor();
       expect(await ask('/v1/styles')).toEqual({ styles: [] });
     });
