@@ -38,7 +38,7 @@ export function workerCommand(): Command {
     );
   return addRunOptions(addModelMemory(addOfferedModels(command)))
     .optionsGroup('Other:')
-    .option('-q, --quiet', 'log no jobs')
+    .option('-q, --quiet', 'do not log jobs')
     .option('--verbose', 'print the stack trace of an error')
     .helpOption('-h, --help', 'show this help')
     .action(run);
