@@ -1,4 +1,4 @@
-/** How the page is built: into dist/web, every file but index.html named by its contents. */
+/** Build of the web page into dist/web. All files except index.html have a content hash in their names. */
 import { defineConfig } from 'vite';
 
 export default defineConfig({
@@ -7,7 +7,7 @@ export default defineConfig({
     outDir: '../dist/web',
     emptyOutDir: true,
     target: 'es2022',
-    assetsInlineLimit: 0, // a data: address is no 'self' to the content security policy
+    assetsInlineLimit: 0, // data: URLs are not allowed by the content security policy
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
   },

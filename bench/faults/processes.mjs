@@ -54,7 +54,7 @@ export class Command {
 export async function server(folder, more = []) {
   const port = await freePort();
   const args = ['serve', '--port', String(port), '--data', folder, '--log-level', 'error', ...more];
-  const command = await new Command(args, /serves http/).start();
+  const command = await new Command(args, /listening at http/).start();
   return { command, url: `http://127.0.0.1:${port}` };
 }
 
@@ -64,7 +64,7 @@ export async function server(folder, more = []) {
  * @param {readonly string[]} more arguments of `safelight worker`
  */
 export function worker(queue, more = []) {
-  return new Command(['worker', '--queue', queue, '--quiet', ...more], /works for/).start();
+  return new Command(['worker', '--queue', queue, '--quiet', ...more], /worker started for/).start();
 }
 
 /** Starts a Redis server on a free port. @returns {Promise<{ url: string, end: () => Promise<void> }>} */

@@ -1,4 +1,4 @@
-/** One model as the AI SDK sees it. */
+/** Image model of the AI SDK. */
 import { defined } from '../defined.js';
 import { invalidOption, SafelightError, throwIfAborted } from '../errors.js';
 import { requiredMask } from '../image/alpha-mask.js';
@@ -12,7 +12,7 @@ import {
   SPECIFICATION_VERSION,
 } from './specification.js';
 
-/** `providerOptions.safelight`: options of `Pipeline.generate` that the AI SDK has no field for. */
+/** Options in `providerOptions.safelight`: those of `Pipeline.generate` without an equivalent in the AI SDK. */
 export type SafelightImageOptions = Omit<
   GenerateOptions,
   | 'prompt'
@@ -29,7 +29,10 @@ export type SafelightImageOptions = Omit<
   | 'taps'
 >;
 
-/** Pictures of one call: more than anybody asks for, so that the SDK does not split calls and give each part the same seed. */
+/**
+ * Maximum number of images per call. It is high, so that the SDK does not split calls, because each part would get
+ * the same seed.
+ */
 const MAX_IMAGES = 1000;
 
 export class SafelightImageModel {
@@ -40,21 +43,22 @@ export class SafelightImageModel {
   readonly supportsMaskInputs = true;
 
   constructor(
-    /** Name or path. */
+    /** Name or path of the model. */
     readonly modelId: string,
     private readonly pipeline: () => Promise<Pipeline>,
   ) {}
 
   /**
-   * The transparent part of `mask` is drawn anew, as in OpenAI's API (in `Pipeline.generate` it is the white part).
-   * @throws SafelightError: what `Pipeline.load` and `Pipeline.generate` throw, INVALID_OPTION for what cannot be done, INVALID_IMAGE for a mask
-   *   without transparency
+   * Generates `n` PNG images, loading the model first if necessary. The transparent areas of `mask` are
+   * regenerated, as in OpenAI's API (in `Pipeline.generate`, the white areas are).
+   * @throws SafelightError: errors of `Pipeline.load` and `Pipeline.generate`, INVALID_OPTION for unsupported
+   *   options, INVALID_IMAGE for a mask without transparency
    */
   async doGenerate(options: ImageModelCallOptions): Promise<ImageModelResult> {
     throwIfAborted(options.abortSignal);
     const timestamp = new Date();
     const pipeline = await this.pipeline();
-    const { images, warnings } = await pipeline.generate(await this.asked(options, pipeline));
+    const { images, warnings } = await pipeline.generate(await this.toGenerateOptions(options, pipeline));
     return {
       images: await Promise.all(images.map((image) => image.png())),
       warnings: [
@@ -75,12 +79,14 @@ export class SafelightImageModel {
     };
   }
 
-  private async asked(options: ImageModelCallOptions, { info }: Pipeline): Promise<GenerateOptions> {
+  private async toGenerateOptions(
+    options: ImageModelCallOptions,
+    { info }: Pipeline,
+  ): Promise<GenerateOptions> {
     const { prompt = '', n, seed, files = [], mask, abortSignal } = options;
     const [first] = files;
-    if (files.length > 1) throw invalidOption('files', 'one picture', files.length);
-    if (mask && !first)
-      throw invalidOption('mask', 'a picture among files for the mask to lie on', mask.type);
+    if (files.length > 1) throw invalidOption('files', 'one image', files.length);
+    if (mask && !first) throw invalidOption('mask', 'a mask together with an image in files', mask.type);
     return {
       ...(options.providerOptions.safelight as SafelightImageOptions | undefined),
       ...{ prompt, count: n, ...sizeOf(options, info) },
@@ -101,7 +107,7 @@ function sizeOf(
   if (size !== undefined) return pair('size', size, 'x');
   if (aspectRatio === undefined) return {};
   const ratio = pair('aspectRatio', aspectRatio, ':');
-  // As many pixels as the model's own size, on its grid.
+  // The pixel count of the model's default size, with sides rounded to multiples of `factor`.
   const side = Math.sqrt((width * height * ratio.width) / ratio.height);
   const onGrid = (length: number): number => Math.max(factor, Math.round(length / factor) * factor);
   return { width: onGrid(side), height: onGrid((side * ratio.height) / ratio.width) };
@@ -117,12 +123,12 @@ function bytesOf(name: string, file: ImageModelFile): Uint8Array {
   if (file.type === 'url')
     throw new SafelightError(
       'INVALID_OPTION',
-      `Give ${name} as bytes or base64: Safelight fetches no addresses`,
+      `Expected ${name} as bytes or base64; Safelight does not download URLs`,
     );
   return typeof file.data === 'string' ? Buffer.from(file.data, 'base64') : file.data;
 }
 
 function warningsOf({ size, aspectRatio }: ImageModelCallOptions): ImageModelWarning[] {
   if (size === undefined || aspectRatio === undefined) return [];
-  return [{ type: 'unsupported', feature: 'aspectRatio', details: 'size was given, and says all' }];
+  return [{ type: 'unsupported', feature: 'aspectRatio', details: 'ignored because size is set' }];
 }

@@ -1,4 +1,4 @@
-/** The provider: models by name, loaded once and shared by everything that asks for them. */
+/** The AI SDK provider. Each model is loaded once and shared by all `SafelightImageModel`s of its name. */
 
 import { starterModel } from '../checkpoint/open.js';
 import { SafelightError } from '../errors.js';
@@ -9,26 +9,26 @@ import { SPECIFICATION_VERSION, type SpecificationVersion } from './specificatio
 
 export interface SafelightProviderSettings
   extends Pick<LoadPipelineOptions, 'backend' | 'storage' | 'threads' | 'memory'> {
-  /** Names and the paths they stand for; `starter` is there always. A name that is not among them is taken for a path. */
+  /** Paths of models by name. `starter` is always available. Other names are used as paths. */
   readonly models?: Readonly<Record<string, string>>;
 }
 
-/** A provider for `generateImage`, `createProviderRegistry` and `customProvider` of AI SDK 6 and 7. */
+/** Provider for `generateImage`, `createProviderRegistry` and `customProvider` of AI SDK 6 and 7. */
 export interface SafelightProvider {
   readonly specificationVersion: SpecificationVersion;
-  /** A model by its name or path; loaded with its first picture. */
+  /** Returns a model by its name or path; its weights are loaded when it generates its first image. */
   (model: string): SafelightImageModel;
   image(model: string): SafelightImageModel;
   imageModel(model: string): SafelightImageModel;
-  /** Part of the specification. @throws SafelightError INVALID_OPTION: Safelight has image models only */
+  /** Required by the specification. @throws SafelightError INVALID_OPTION, because Safelight has only image models */
   languageModel(model: string): never;
-  /** Part of the specification. @throws SafelightError INVALID_OPTION: Safelight has image models only */
+  /** Required by the specification. @throws SafelightError INVALID_OPTION, because Safelight has only image models */
   embeddingModel(model: string): never;
-  /** Frees every model that was loaded. */
+  /** Frees all loaded models. */
   dispose(): Promise<void>;
 }
 
-/** A provider with settings of its own. */
+/** Creates a provider with its own models and settings. */
 export function createSafelight({
   models = {},
   ...loading
@@ -40,7 +40,7 @@ export function createSafelight({
     if (!pipeline) {
       pipeline = Pipeline.load(paths.get(name) ?? name, loading);
       loaded.set(name, pipeline);
-      // A model that did not load may be there the next time.
+      // Failures are not cached, so that loading can be retried.
       pipeline.catch(() => loaded.delete(name));
     }
     return pipeline;
@@ -53,17 +53,14 @@ export function createSafelight({
       loaded.clear();
       await Promise.all(all.map(async (pipeline) => (await pipeline.catch(() => undefined))?.dispose()));
     },
-    languageModel: () => none('language'),
-    embeddingModel: () => none('embedding'),
+    languageModel: () => unsupported('language'),
+    embeddingModel: () => unsupported('embedding'),
   });
 }
 
-function none(kind: string): never {
-  throw new SafelightError(
-    'INVALID_OPTION',
-    `Safelight has no ${kind} models, only image models: safelight.image(NAME)`,
-  );
+function unsupported(kind: string): never {
+  throw new SafelightError('INVALID_OPTION', `Safelight has no ${kind} models; use safelight.image(NAME)`);
 }
 
-/** The provider without settings: the starter model, and models by their path. */
+/** The default provider: the starter model, and models by path. */
 export const safelight: SafelightProvider = createSafelight();

@@ -1,10 +1,10 @@
 /**
- * The AI SDK's image model specification, version 3, as far as Safelight reads and writes it.
+ * Version 3 of the AI SDK's image model specification, limited to the parts that Safelight uses.
  *
- * AI SDK 6 accepts version 3 and refuses version 4; AI SDK 7 accepts both, and takes a version 3 image model as it is, since the two
- * differ in nothing but their number. So one model object of version 3 works in both. The types are written out here because the package
- * that declares them, `@ai-sdk/provider`, drops and adds names between versions and is not always where `safelight/ai` could import it
- * (pnpm). `test/ai` checks them against both SDKs.
+ * AI SDK 6 accepts version 3 and rejects version 4; AI SDK 7 accepts both, which differ only in the version number for
+ * image models. A version 3 model therefore works in both. The types are declared here, because `@ai-sdk/provider` adds
+ * and removes type names between versions and cannot always be resolved from `safelight/ai` (pnpm). `test/ai` checks
+ * them against both SDKs.
  */
 
 /** The version that both supported AI SDKs accept. */
@@ -16,14 +16,14 @@ export type ImageModelFile =
 
 export interface ImageModelCallOptions {
   prompt: string | undefined;
-  /** Images of this call. */
+  /** Number of images to generate in this call. */
   n: number;
   size: `${number}x${number}` | undefined;
   aspectRatio: `${number}:${number}` | undefined;
   seed: number | undefined;
   files: ImageModelFile[] | undefined;
   mask: ImageModelFile | undefined;
-  /** Options by provider; Safelight reads those under `safelight`. */
+  /** Options by provider name; Safelight reads `safelight`. */
   providerOptions: { [provider: string]: { [option: string]: unknown } };
   abortSignal?: AbortSignal;
 }
@@ -32,12 +32,12 @@ export type ImageModelWarning =
   | { type: 'unsupported' | 'compatibility'; feature: string; details?: string }
   | { type: 'other'; message: string };
 
-/** One image as `providerMetadata.safelight.images` describes it. */
+/** Metadata of one image in `providerMetadata.safelight.images`. */
 export type ImageModelImageMetadata = {
   seed: number | null;
   width: number;
   height: number;
-  /** A1111's parameters text. */
+  /** A1111's generation parameters text. */
   parameters: string;
 };
 
@@ -48,5 +48,5 @@ export interface ImageModelResult {
   response: { timestamp: Date; modelId: string; headers: undefined };
 }
 
-/** A value of a model's or provider's `specificationVersion`. */
+/** Type of `specificationVersion` of models and providers. */
 export type SpecificationVersion = typeof SPECIFICATION_VERSION;

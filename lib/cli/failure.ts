@@ -1,16 +1,16 @@
-/** Errors on the command line: one sentence, a stack only where asked for, and the exit code. */
+/** Reports errors on the command line: one sentence, a stack trace with --verbose, and the exit code. */
 import { CommanderError } from 'commander';
 import { SafelightError } from '../errors.js';
 
 /** Exit codes; 130 is 128 + SIGINT, 143 is 128 + SIGTERM. */
 export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130, terminated: 143 } as const;
 
-/** A command line that cannot be meant. */
+/** An invalid command line. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** What a signal that ends the program aborts its work with. */
+/** Abort reason when SIGINT or SIGTERM ends the program. */
 export class Interruption extends Error {
   override readonly name = 'Interruption';
   constructor(readonly signal: NodeJS.Signals) {
@@ -18,12 +18,12 @@ export class Interruption extends Error {
   }
 }
 
-/** Prints the error to stderr and gives its exit code. */
+/** Prints an error to stderr and returns its exit code. */
 export function report(error: unknown, verbose: boolean): number {
   if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done; // --help, --version
   const interruption = interruptionOf(error);
   if (interruption) {
-    process.stderr.write('safelight: interrupted, nothing was written\n');
+    process.stderr.write('safelight: interrupted, no output was written\n');
     return interruption.signal === 'SIGTERM' ? EXIT.terminated : EXIT.interrupted;
   }
   process.stderr.write(`safelight: ${sentence(error)}\n`);
@@ -47,18 +47,21 @@ function interruptionOf(error: unknown): Interruption | undefined {
 
 function sentence(error: unknown): string {
   if (error instanceof CommanderError) {
-    if (error.code === 'commander.help') return 'which command? (--help lists them)';
+    if (error.code === 'commander.help') return 'missing command (--help lists the commands)';
     return error.message.replace(/^error: /, '').replaceAll('\n', ' ');
   }
   if (error instanceof SafelightError || error instanceof UsageError)
     return error.message.replaceAll('\n', ' ');
   const message = error instanceof Error ? error.message : String(error);
-  return `${message.replaceAll('\n', ' ')} (unexpected: run again with --verbose and report it)`;
+  return `${message.replaceAll('\n', ' ')} (unexpected error: run again with --verbose and report it)`;
 }
 
-/** The stack, and those of the errors it came from. */
+/** Returns the stack traces of an error and its causes. */
 function stack(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const own = error.stack ?? error.message;
-  return error.cause === undefined ? own : `${own}\ncaused by ${stack(error.cause)}`;
+  const trace = error.stack ?? error.message;
+  return error.cause === undefined
+    ? trace
+    : `${trace}
+caused by ${stack(error.cause)}`;
 }

@@ -1,19 +1,19 @@
-/** Ctrl-C: the first stops the work cleanly between two nodes of the graph, the second ends the process at once. */
+/** Handles Ctrl-C: the first aborts the work between two graph nodes, the second ends the process immediately. */
 import { EXIT, Interruption } from './failure.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
 /**
- * Runs `work` with a signal that the first SIGINT or SIGTERM aborts. Rejects with `Interruption` if that was what ended it; work
- * that had already finished keeps its result.
+ * Runs `work` with a signal that is aborted by the first SIGINT or SIGTERM. Rejects with `Interruption` if that
+ * ended the work; work that has already finished keeps its result.
  */
 export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
   const onSignal = (name: NodeJS.Signals): void => {
     if (controller.signal.aborted) process.exit(name === 'SIGTERM' ? EXIT.terminated : EXIT.interrupted);
-    // After the terminal's own ^C, on a line of its own.
+    // Starts a new line after the ^C that the terminal prints.
     const lineBreak = process.stderr.isTTY ? '\n' : '';
-    const hint = name === 'SIGINT' ? ' (Ctrl-C again ends at once)' : '';
+    const hint = name === 'SIGINT' ? ' (press Ctrl-C again to quit immediately)' : '';
     process.stderr.write(`${lineBreak}Stopping${hint} ...\n`);
     controller.abort(new Interruption(name));
   };

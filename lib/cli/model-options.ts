@@ -1,11 +1,11 @@
-/** Options that several commands share: which model, and where it runs. */
+/** Options shared by several commands: model, device and output format. */
 import { type Command, Option } from 'commander';
 import { BACKEND_FORMS, backendHint, parseBackend } from '../binding/backend-choice.js';
 import type { BackendChoice, StorageType } from '../binding/types.js';
 import type { OpenModelOptions } from '../checkpoint/model-descriptor.js';
 import { storageTypes } from '../checkpoint/weights/storage.js';
 import { UsageError } from './failure.js';
-import { wholeNumber } from './numbers.js';
+import { integer } from './numbers.js';
 
 export interface ModelOptions {
   readonly model?: string;
@@ -32,102 +32,108 @@ export interface CommonOptions {
 export function addModelOption(command: Command): Command {
   return command.option(
     '-m, --model <path>',
-    'folder (diffusers), safetensors, GGUF or .ckpt file, or a pulled owner/name; default: the starter model',
+    'folder (diffusers), safetensors, GGUF or .ckpt file, or a downloaded owner/name; default: the starter model',
   );
 }
 
 export function addModelOptions(command: Command): Command {
   return addModelOption(command.optionsGroup('Model:'))
-    .option('--vae <path>', "autoencoder instead of the model's: file or folder")
-    .option('--variant <name>', 'weight files NAME.VARIANT.safetensors of a folder, such as fp16')
-    .option('--config <file>', 'YAML of a CompVis checkpoint; default what lies beside it')
-    .option('--ema', "the moving average of a file's weights (model_ema.*) instead of them")
+    .option('--vae <path>', "autoencoder that replaces the model's: file or folder")
+    .option('--variant <name>', 'weight files NAME.VARIANT.safetensors in a folder, such as fp16')
+    .option('--config <file>', 'YAML config of a CompVis checkpoint; default the file next to it')
+    .option('--ema', 'use the exponential moving average of the weights (model_ema.*)')
     .addOption(
-      new Option('--prediction <kind>', 'what the U-Net predicts, if the model does not say').choices([
-        'eps',
-        'v',
-        'x0',
-      ]),
+      new Option(
+        '--prediction <kind>',
+        'prediction type of the U-Net, if the model does not specify it',
+      ).choices(['eps', 'v', 'x0']),
     );
 }
 
-/** For options that may be given again. */
-export const several = (value: string, before: string[] = []): string[] => [...before, value];
+/** Collects the values of a repeatable option. */
+export const collect = (value: string, before: string[] = []): string[] => [...before, value];
 
-/** The models that `serve` and `worker` offer. */
+/** Adds the options for the models that `serve` and `worker` offer. */
 export function addOfferedModels(command: Command): Command {
   return command
     .optionsGroup('Models:')
     .option(
       '-m, --model <name=path>',
-      'a model: NAME=PATH, a path, owner/name of the hub, or starter; repeat for more',
-      several,
+      'a model: NAME=PATH, a path, a downloaded owner/name, or starter; repeatable',
+      collect,
     )
-    .option('--models <folder>', 'a folder of models, with its subfolders: each by its path without ending')
-    .option('--no-starter', 'without the bundled models starter and sketch, unless they are named');
+    .option(
+      '--models <folder>',
+      'a folder of models, searched recursively; each is named by its path without extension',
+    )
+    .option('--no-starter', 'do not offer the bundled models starter and sketch unless they are named');
 }
 
-/** How long `serve` and `worker` keep models loaded. */
+/** Adds the options for how long `serve` and `worker` keep models loaded. */
 export function addModelMemory(command: Command): Command {
   return command
     .option(
       '--memory-budget <bytes>',
-      'what loaded models may take together',
-      wholeNumber('--memory-budget', 2 ** 20, Number.MAX_SAFE_INTEGER),
+      'memory budget of all loaded models in bytes; default unlimited',
+      integer('--memory-budget', 2 ** 20, Number.MAX_SAFE_INTEGER),
     )
     .option(
       '--idle <seconds>',
-      'unload a model unused for so long, 0 never; default 900',
-      wholeNumber('--idle', 0, 2 ** 31),
+      'unload a model after this time without jobs, 0 for never; default 900',
+      integer('--idle', 0, 2 ** 31),
     );
 }
 
-/** `--backend`: whether there is such a device is found out when the model is loaded. */
+/** Returns the option `--backend`. The existence of the device is checked when the model is loaded. */
 export function backendOption(description: string): Option {
   return new Option(
     '--backend <name>',
-    `${description}: auto, cpu, cuda, metal, vulkan, or a device as in vulkan:1 or cuda:NAME`,
+    `${description}: auto, cpu, cuda, metal, vulkan, or a device such as vulkan:1 or cuda:NAME; default auto`,
   ).argParser((text) => {
     if (parseBackend(text)) return text;
     const hint = backendHint(text);
-    throw new UsageError(`--backend takes ${BACKEND_FORMS}, not '${text}'${hint ? `; ${hint}` : ''}`);
+    throw new UsageError(
+      `Expected --backend to be ${BACKEND_FORMS}, received '${text}'${hint ? `; ${hint}` : ''}`,
+    );
   });
 }
 
 export function addRunOptions(command: Command): Command {
   return command
     .optionsGroup('Machine:')
-    .addOption(backendOption('where to compute; default auto'))
+    .addOption(backendOption('compute device'))
     .addOption(
-      new Option('--storage <type>', "how weights are kept in memory; default the file's").choices(
+      new Option('--storage <type>', "storage type of the weights in memory; default the file's").choices(
         storageTypes,
       ),
     )
     .addOption(
       new Option(
         '--memory <mode>',
-        'lean: weights stay in their files, small pieces; fast: large images in one piece; default balanced',
+        'lean: weights stay in their files, small tiles; fast: large images without tiling; default balanced',
       ).choices(['fast', 'balanced', 'lean']),
     )
-    .option('--threads <n>', 'CPU threads; default one a physical core', wholeNumber('--threads', 1, 1024));
+    .option('--threads <n>', 'CPU threads; default one per physical core', integer('--threads', 1, 1024));
 }
 
-/** Last, so that it stands at the end of the help. */
+/** Adds the common options; call it last, so that they are at the end of the help text. */
 export function addCommonOptions(command: Command, json = 'print only JSON on stdout'): Command {
   return command
     .optionsGroup('Other:')
     .option('--json', json)
-    .option('-q, --quiet', 'no progress')
-    .option('--verbose', 'show where an error comes from')
+    .option('-q, --quiet', 'print no progress')
+    .option('--verbose', 'print the stack trace of an error')
     .helpOption('-h, --help', 'show this help');
 }
 
-/** What of them says which of a model's files to take, and how. */
+/** Returns the options that select the files of a model and how they are read. */
 export function openOptions({ vae, variant, prediction, ema, config }: ModelOptions): OpenModelOptions {
-  return given<OpenModelOptions>({ vae, variant, prediction, ema, config } as OpenModelOptions);
+  return withoutUndefined<OpenModelOptions>({ vae, variant, prediction, ema, config } as OpenModelOptions);
 }
 
-/** Without the keys that were not given: options of the API tell "not given" by absence. */
-export function given<T extends object>(options: { readonly [K in keyof T]: T[K] | undefined }): T {
+/** Removes undefined properties, because API options are optional properties without undefined. */
+export function withoutUndefined<T extends object>(
+  options: { readonly [K in keyof T]: T[K] | undefined },
+): T {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
 }

@@ -1,9 +1,9 @@
-/** Opens the pipeline that a command's options ask for. */
+/** Loads the pipeline that a command's options select. */
 
 import type { Pipeline } from '../pipelines/diffusion/pipeline.js';
 import type { LoadPipelineOptions } from '../pipelines/model/load-options.js';
 import type { OnWarning } from '../warnings.js';
-import { given, type ModelOptions, openOptions, type RunOptions } from './model-options.js';
+import { type ModelOptions, openOptions, type RunOptions, withoutUndefined } from './model-options.js';
 import type { Report } from './progress.js';
 
 export async function openPipeline(
@@ -12,7 +12,7 @@ export async function openPipeline(
     readonly signal: AbortSignal;
     readonly onProgress: (report: Report) => void;
     readonly onWarning: OnWarning;
-    /** What is loaded at once; default all. */
+    /** Components to load immediately; default all. */
     readonly parts?: LoadPipelineOptions['parts'];
   },
 ): Promise<Pipeline> {
@@ -20,6 +20,6 @@ export async function openPipeline(
   const { backend, storage, threads, memory } = options;
   return Pipeline.load(
     options.model,
-    given({ ...openOptions(options), backend, storage, threads, memory, ...control }),
+    withoutUndefined({ ...openOptions(options), backend, storage, threads, memory, ...control }),
   );
 }

@@ -1,12 +1,12 @@
-/** Flags of declared options, added to a command. */
+/** Adds the flags of declared options to a command. */
 import { type Command, Option } from 'commander';
 import { entriesOf, type Fields } from '../options/field.js';
 import { dashed, type Flag, flagsOf } from '../options/flags.js';
 import { apiLimits } from '../options/limits.js';
 import { rangeOf } from '../options/validate.js';
-import { decimal, decimals, dimensions, interval, pair, seedNumber, wholeNumber } from './numbers.js';
+import { decimal, decimals, dimensions, integer, interval, pair, seedNumber } from './numbers.js';
 
-/** Adds a group of help with the flags of options; objects among them get groups of their own. */
+/** Adds the flags of options as a group of the help text; object options get separate groups. */
 export function addOptionFlags(command: Command, title: string, fields: Fields, prefix = ''): Command {
   if (title !== '') command.optionsGroup(title);
   for (const [name, field] of entriesOf(fields)) {
@@ -17,7 +17,7 @@ export function addOptionFlags(command: Command, title: string, fields: Fields, 
     if (field.kind !== 'object') continue;
     command.optionsGroup(field.title);
     if (field.flag.itself)
-      command.option(`--${field.flag.prefix}`, `${field.description} (also by any option below)`);
+      command.option(`--${field.flag.prefix}`, `${field.description} (implied by any option below)`);
     addOptionFlags(command, '', field.fields, field.flag.prefix);
   }
   return command;
@@ -39,9 +39,9 @@ function parserOf({ field, name }: Flag): ((text: string, before: unknown) => un
     case 'number':
       return decimal(name, ...range);
     case 'integer':
-      return wholeNumber(name, ...range);
+      return integer(name, ...range);
     case 'side':
-      return wholeNumber(name, 1, apiLimits.maxSide);
+      return integer(name, 1, apiLimits.maxSide);
     case 'seed':
       return seedNumber(name);
     case 'interval':

@@ -1,4 +1,7 @@
-/** The program: its commands, and what becomes of their errors. Commands load what they need only when they run. */
+/**
+ * The command-line program: its commands and error handling. Commands import their dependencies only when they
+ * run.
+ */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { backendsCommand } from './commands/backends.js';
@@ -22,25 +25,31 @@ import { EXIT, report } from './failure.js';
 import { guardPipes } from './output.js';
 import { withSuggestion } from './suggest-flags.js';
 
-/** Runs one command line (without node and the script). @returns the exit code; never throws. */
+/**
+ * Runs one command line.
+ * @param args arguments without node and the script
+ * @returns the exit code; never throws
+ */
 export async function run(args: readonly string[]): Promise<number> {
   guardPipes();
   const generate = generateCommand();
-  // Only here: the list of samplers takes longer to load than the rest of the help.
+  // The list of samplers is added only if needed, because it takes longer to load than the rest of the help.
   if (args.includes('generate')) await listSamplers(generate);
   const program = createProgram(generate);
   try {
     await program.parseAsync(args, { from: 'user' });
     return EXIT.done;
   } catch (error) {
-    const command = program.commands.find((one) => one.name() === args.find((arg) => !arg.startsWith('-')));
+    const command = program.commands.find(
+      (candidate) => candidate.name() === args.find((arg) => !arg.startsWith('-')),
+    );
     return report(withSuggestion(error, command), args.includes('--verbose'));
   }
 }
 
 function createProgram(generate: Command): Command {
   const program = new Command('safelight')
-    .description('Latent diffusion for Node.js: pictures from text, on this machine.')
+    .description('Latent diffusion for Node.js: generate images from text on this machine.')
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show help, also for a single command')
     .helpCommand('help [command]', 'show help for a command')
@@ -74,17 +83,17 @@ function createProgram(generate: Command): Command {
     buildCommand(),
   ];
   for (const command of commands) program.addCommand(command);
-  // Errors are thrown instead of ending the process, so that one place gives the exit codes.
+  // Errors are thrown instead of ending the process, so that exit codes are determined in one place.
   for (const command of [program, ...commands]) command.exitOverride().configureOutput(quietErrors);
   return program;
 }
 
-/** commander prints `error: ...`; ours are one sentence that begins with the program's name, printed by `report`. */
+/** Disables commander's `error: ...` messages; `report` prints errors after the program's name instead. */
 const quietErrors = { outputError: () => undefined };
 
 function version(): string {
   const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  const found =
+  const value =
     typeof manifest === 'object' && manifest !== null && 'version' in manifest ? manifest.version : undefined;
-  return String(found ?? 'unknown');
+  return String(value ?? 'unknown');
 }

@@ -1,35 +1,35 @@
-/** Progress on stderr: a bar with a time estimate on a terminal, plain lines elsewhere. */
+/** Progress display on stderr: a bar with a time estimate on a terminal, plain lines otherwise. */
 import { bytes, duration } from './output.js';
 
-/** What a pipeline or a conversion reports; `load`, `convert` and `pull` count bytes. */
+/** Progress of a pipeline, conversion or download; `load`, `convert` and `pull` count bytes. */
 export interface Report {
   readonly phase: 'load' | 'encode' | 'denoise' | 'codes' | 'decode' | 'convert' | 'pull';
   readonly step: number;
   readonly steps: number;
-  /** Where it knows better than its phase's average: bytes a second, and seconds left. */
+  /** Bytes per second and remaining seconds, if known more precisely than from the average of the phase. */
   readonly rate?: number;
   readonly left?: number | undefined;
 }
 
 export interface ProgressDisplay {
   readonly show: (report: Report) => void;
-  /** Takes the bar away, so that what is printed next begins at the line's start. */
+  /** Removes the bar, so that the next output starts at the beginning of the line. */
   readonly clear: () => void;
 }
 
 const LABELS = {
   load: 'Loading',
   encode: 'Encoding',
-  denoise: 'Drawing',
-  codes: 'Writing',
+  denoise: 'Denoising',
+  codes: 'Sampling',
   decode: 'Decoding',
   convert: 'Converting',
-  pull: 'Fetching',
+  pull: 'Downloading',
 } as const;
-/** What is counted, where the numbers alone do not say it. */
-const UNITS: Partial<Record<Report['phase'], string>> = { denoise: 'step', codes: 'code' };
+/** Units of phases whose progress is not in bytes. */
+const UNITS: Partial<Record<Report['phase'], string>> = { denoise: 'step', codes: 'index' };
 const BAR_WIDTH = 30;
-/** Milliseconds: a terminal is not painted more often, a log gets no more lines than that. */
+/** Minimum milliseconds between updates on a terminal and between lines in a log. */
 const PAINT_EVERY = 50;
 const LINE_EVERY = 2000;
 
@@ -52,7 +52,7 @@ function bar(stream: NodeJS.WriteStream): ProgressDisplay {
       if (now - painted < PAINT_EVERY && report.step !== report.steps && !timing.isNew) return;
       painted = now;
       visible = true;
-      stream.write(`\r${cut(barLine(report, timing), stream.columns)}\x1b[K`);
+      stream.write(`\r${truncate(barLine(report, timing), stream.columns)}\x1b[K`);
     },
     clear: () => {
       if (visible) stream.write('\r\x1b[K');
@@ -63,11 +63,11 @@ function bar(stream: NodeJS.WriteStream): ProgressDisplay {
 
 function barLine(report: Report, timing: Timing): string {
   const share = report.steps > 0 ? Math.min(1, report.step / report.steps) : 0;
-  // Half cells: heavy line, half of it, light line.
+  // Half cells: heavy line, half heavy line, light line.
   const halves = Math.round(share * BAR_WIDTH * 2);
   const full = Math.floor(halves / 2);
-  const drawn = `${'━'.repeat(full)}${halves % 2 ? '╸' : ''}`;
-  return `${LABELS[report.phase].padEnd(8)} ${drawn}${'─'.repeat(BAR_WIDTH - drawn.length)}  ${counts(report)}${estimate(report, timing)}`;
+  const filled = `${'━'.repeat(full)}${halves % 2 ? '╸' : ''}`;
+  return `${LABELS[report.phase].padEnd(11)} ${filled}${'─'.repeat(BAR_WIDTH - filled.length)}  ${counts(report)}${estimate(report, timing)}`;
 }
 
 function lines(stream: NodeJS.WriteStream): ProgressDisplay {
@@ -80,9 +80,9 @@ function lines(stream: NodeJS.WriteStream): ProgressDisplay {
       const now = performance.now();
       const isDone = report.step === report.steps && report.steps > 0;
       if (!timing.isNew && !isDone && now - written < LINE_EVERY) return;
-      const what = `${report.phase} ${counts(report)}`;
-      if (what === last) return;
-      [last, written] = [what, now];
+      const state = `${report.phase} ${counts(report)}`;
+      if (state === last) return;
+      [last, written] = [state, now];
       stream.write(`${LABELS[report.phase]} ${counts(report)}${estimate(report, timing)}\n`);
     },
     clear: () => undefined,
@@ -99,7 +99,7 @@ function estimate({ phase, step, steps, rate, left }: Report, { seconds, from }:
   if (step >= steps) return `, ${duration(seconds)}`;
   if (rate !== undefined)
     return rate > 0 ? `, ${bytes(rate)}/s${left === undefined ? '' : `, ${duration(left)} left`}` : '';
-  // The first step also warms up; with it alone an estimate is still better than none.
+  // The first step includes the warm-up, so an estimate from it alone is rough.
   const done = step - from;
   if (done <= 0 || seconds === 0) return '';
   const perStep = seconds / done;
@@ -108,9 +108,9 @@ function estimate({ phase, step, steps, rate, left }: Report, { seconds, from }:
 }
 
 interface Timing {
-  /** Since the phase began. */
+  /** Seconds since the phase started. */
   readonly seconds: number;
-  /** The step at which it began. */
+  /** Step at which the phase started. */
   readonly from: number;
   readonly isNew: boolean;
 }
@@ -132,7 +132,7 @@ class PhaseClock {
   }
 }
 
-/** Cuts a line to the terminal's width: a wrapped line could not be painted over. */
-function cut(line: string, columns: number | undefined): string {
+/** Truncates a line to the width of the terminal, because a wrapped line could not be overwritten. */
+function truncate(line: string, columns: number | undefined): string {
   return columns !== undefined && line.length >= columns ? line.slice(0, Math.max(0, columns - 1)) : line;
 }

@@ -1,17 +1,20 @@
-/** Suggests a flag or value for an unknown one. Commander finds misspellings, but does not know the names that other software uses. */
+/**
+ * Suggests flags and values for unknown ones. Commander finds misspellings, but not the names that other software
+ * uses.
+ */
 import { type Command, CommanderError } from 'commander';
 import { suggestOption, suggestValue } from '../suggest.js';
 
-/** The error with a better suggestion, or as it came. @param command the one whose line it is */
+/** Returns the error with a better suggestion, or unchanged. @param command the command that was run */
 export function withSuggestion(error: unknown, command: Command | undefined): unknown {
   if (!(error instanceof CommanderError) || command === undefined) return error;
   const plain = error.message.replace(/\n\(Did you mean[^\n]*\)$/, '');
-  const found = meant(command, plain);
-  if (found === undefined) return error;
-  return new CommanderError(error.exitCode, error.code, `${plain} (Did you mean ${found}?)`);
+  const suggestion = suggestionFor(command, plain);
+  if (suggestion === undefined) return error;
+  return new CommanderError(error.exitCode, error.code, `${plain} (Did you mean ${suggestion}?)`);
 }
 
-function meant(command: Command, message: string): string | undefined {
+function suggestionFor(command: Command, message: string): string | undefined {
   const [, flag] = /unknown option '--([^'=]+)/.exec(message) ?? [];
   if (flag !== undefined) return flagOf(command, flag);
   const [, flags, value] = /option '([^']+)' argument '(.*)' is invalid/s.exec(message) ?? [];
@@ -19,10 +22,15 @@ function meant(command: Command, message: string): string | undefined {
   return suggestValue(value, choices ?? []);
 }
 
-/** The flag of an option that is called `name` elsewhere; `hires.scale` of the API is `--hires-scale` here. */
+/**
+ * Returns the flag of an option that is called `name` in other software; `hires.scale` in the API is
+ * `--hires-scale`.
+ */
 function flagOf({ options }: Command, name: string): string | undefined {
   const flags = new Map(options.map((option) => [option.attributeName(), option.long]));
-  const found = suggestOption(name, flags.keys());
-  const named = found?.split(' and ').map((one) => flags.get(one) ?? `--${one.replace('.', '-')}`);
-  return named?.join(' and ');
+  const suggestion = suggestOption(name, flags.keys());
+  const suggested = suggestion
+    ?.split(' and ')
+    .map((option) => flags.get(option) ?? `--${option.replace('.', '-')}`);
+  return suggested?.join(' and ');
 }

@@ -1,11 +1,11 @@
-/** What lasts until somebody stops it. */
+/** Runs a long-lived command until SIGINT or SIGTERM. */
 import { EXIT } from './failure.js';
 
-const STOPPING = 'Stopping once the running job has ended (again: at once) ...';
+const STOPPING = 'Stopping when the running job has ended (press Ctrl-C again to quit immediately) ...';
 
 /**
- * The first signal lets what runs end, the second ends the process at once.
- * @param say takes the one line about it; default stderr as plain text
+ * Resolves after `close`, which the first signal calls; the second signal ends the process immediately. @param
+ * say prints the message about stopping; default plain text on stderr
  */
 export function untilStopped(
   close: () => Promise<void>,

@@ -1,9 +1,9 @@
-/** Options that the commands of models of codes share: which model, and how codes are drawn. */
+/** Options shared by the VQGAN commands: model and sampling of code indices. */
 import { type Command, InvalidArgumentError } from 'commander';
 import { encodeSizeFields, sampleFields } from '../options/declarations/autoregressive.js';
 import type { VqganPipeline } from '../pipelines/vqgan/vqgan-pipeline.js';
 import type { OnWarning } from '../warnings.js';
-import { addRunOptions, type CommonOptions, given, type RunOptions } from './model-options.js';
+import { addRunOptions, type CommonOptions, type RunOptions, withoutUndefined } from './model-options.js';
 import { addOptionFlags } from './option-flags.js';
 import type { Report } from './progress.js';
 
@@ -21,22 +21,22 @@ export interface SizeFlags {
 
 export function addVqganModelOptions(command: Command): Command {
   const collect = (value: string, before: string[] = []): string[] => {
-    if (value === '') throw new InvalidArgumentError('it names no file');
+    if (value === '') throw new InvalidArgumentError('the path is empty');
     return [...before, value];
   };
   command
     .optionsGroup('Model:')
     .option(
       '-m, --model <path>',
-      "taming's or CompVis' checkpoint, its folder, or a diffusers VQModel folder; default: the sketch starter",
+      'checkpoint of taming-transformers or CompVis, its folder, or a diffusers VQModel folder; default: the bundled sketch model',
     )
     .option(
       '--config <file.yaml>',
-      "the checkpoint's YAML, where it is not beside it; again for more, the last wins",
+      'YAML config of the checkpoint, if it is not next to it; repeatable, later files override earlier ones',
       collect,
     )
-    .option('--ema', 'averaged weights, where the checkpoint has them')
-    .option('--variant <name>', 'weight files NAME.VARIANT.safetensors of a folder, such as fp16');
+    .option('--ema', 'use the exponential moving average of the weights, if the checkpoint contains it')
+    .option('--variant <name>', 'weight files NAME.VARIANT.safetensors in a folder, such as fp16');
   return addRunOptions(command);
 }
 
@@ -44,11 +44,11 @@ export function addSizeOptions(command: Command): Command {
   return addOptionFlags(command, '', encodeSizeFields);
 }
 
-export function addDrawOptions(command: Command): Command {
-  return addOptionFlags(command, 'Drawing:', sampleFields);
+export function addSamplingOptions(command: Command): Command {
+  return addOptionFlags(command, 'Sampling:', sampleFields);
 }
 
-/** The pipeline that a command's options ask for. */
+/** Loads the VQGAN pipeline that a command's options select. */
 export async function openVqgan(
   { model, config, ema, variant, backend, storage, threads, memory }: VqganFlags,
   control: {
@@ -60,6 +60,6 @@ export async function openVqgan(
   const { VqganPipeline } = await import('../pipelines/vqgan/vqgan-pipeline.js');
   return VqganPipeline.load(
     model,
-    given({ config, ema, variant, backend, storage, threads, memory, ...control }),
+    withoutUndefined({ config, ema, variant, backend, storage, threads, memory, ...control }),
   );
 }

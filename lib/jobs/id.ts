@@ -4,8 +4,9 @@ const RANDOM_BITS = 72;
 let last = 0n;
 
 /**
- * Returns an id that sorts by the time it was made: 48 bits of milliseconds and 72 random ones, in hexadecimal. Ids of one millisecond sort too, in one
- * process.
+ * Returns a new job id: 48 bits of Unix time in milliseconds followed by 72 random bits, as 30 hexadecimal
+ * digits. Ids sort by creation time; within one process, ids of the same millisecond sort in creation order
+ * too.
  */
 export function newId(): string {
   const fresh = (BigInt(Date.now()) << BigInt(RANDOM_BITS)) + random(RANDOM_BITS / 8);
@@ -17,7 +18,10 @@ function random(bytes: number): bigint {
   return BigInt(`0x${randomBytes(bytes).toString('hex')}`);
 }
 
-/** True for text that can be the id of a job. Nothing else from outside is used as a path. */
+/**
+ * Returns true for text in the format of a job id. Call it before any external text becomes part of a file
+ * path.
+ */
 export function isId(text: string): boolean {
   return /^[0-9a-f]{30}$/.test(text);
 }

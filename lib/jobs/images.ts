@@ -1,4 +1,7 @@
-/** Images of a request: stored as files when the job is submitted, so that the job itself stays small. */
+/**
+ * Images in job requests. They are stored as files when a job is submitted, so that the job record stays
+ * small.
+ */
 import { invalidOption, SafelightError } from '../errors.js';
 import { parseDataUri } from '../image/data-uri.js';
 import { readImage } from '../image/read.js';
@@ -6,21 +9,21 @@ import type { Json } from './json.js';
 import type { JobFiles, RequestFiles } from './store/data-folder.js';
 import type { Job, JobOptions } from './types.js';
 
-/** Options that are images. */
-const IMAGES = ['init', 'mask', 'image'] as const;
+/** Names of the options that contain images. */
+const IMAGE_OPTIONS = ['init', 'mask', 'image'] as const;
 
-/** Pixels that images may have. */
+/** Limits on the number of pixels of images. */
 export interface ImageLimits {
-  /** Limit for an image in a request; default 2^26. */
+  /** Limit for an image in a request, in pixels; default 2^26. */
   readonly maxInputPixels?: number | undefined;
-  /** Limit for a result; default `maxInputPixels`. */
+  /** Limit for a generated image, in pixels; default `maxInputPixels`. */
   readonly maxPixels?: number | undefined;
 }
 
 /**
- * Decodes the images among the options, writes them to the job's folder and replaces them by references.
- * @throws INVALID_IMAGE, INVALID_OPTION for one whose result would be larger than allowed, FILE_NOT_FOUND for a result that is not there,
- *   FILE_NOT_WRITTEN
+ * Decodes the images among the options, writes them to the job's folder and replaces them with file references.
+ * @throws INVALID_IMAGE, INVALID_OPTION if the generated image would exceed `maxPixels`, FILE_NOT_FOUND if a
+ *   referenced result or input does not exist, FILE_NOT_WRITTEN
  */
 export async function storeImages(
   { id, type, options }: Pick<Job, 'id' | 'type' | 'options'>,
@@ -28,10 +31,10 @@ export async function storeImages(
   { maxInputPixels = 2 ** 26, maxPixels = maxInputPixels }: ImageLimits,
 ): Promise<JobOptions> {
   const stored: Record<string, Json> = { ...options };
-  for (const name of IMAGES) {
-    const given = options[name];
-    if (given === undefined) continue;
-    const bytes = await imageBytes(name, given, data);
+  for (const name of IMAGE_OPTIONS) {
+    const value = options[name];
+    if (value === undefined) continue;
+    const bytes = await imageBytes(name, value, data);
     const size = await readImage(bytes, { maxPixels: maxInputPixels });
     if (name === 'init' || type === 'reconstruct') checkResult(name, size, options, maxPixels);
     await data.writeInput(id, name, bytes);
@@ -40,7 +43,10 @@ export async function storeImages(
   return stored;
 }
 
-/** Checks the size of the result: that of the image, unless the options name another. */
+/**
+ * Checks the size of the generated image: `width` and `height` of the options, or else the size of the input
+ * image.
+ */
 function checkResult(
   name: string,
   image: { readonly width: number; readonly height: number },
@@ -51,39 +57,39 @@ function checkResult(
   if (pixels <= maxPixels) return;
   throw invalidOption(
     name,
-    `an image of at most ${maxPixels} pixels (or width and height to make it smaller)`,
+    `an image of at most ${maxPixels} pixels (or set a smaller width and height)`,
     `${image.width} x ${image.height}`,
   );
 }
 
-/** Reads the images of a submitted job. @throws FILE_NOT_FOUND */
+/** Reads the stored images of a submitted job. @throws FILE_NOT_FOUND */
 export async function readImages(
   id: string,
   options: JobOptions,
   data: JobFiles,
 ): Promise<Record<string, Uint8Array>> {
   const images: Record<string, Uint8Array> = {};
-  for (const name of IMAGES) {
-    const given = options[name];
-    if (isStored(given)) images[name] = await data.readInput(id, given.file);
+  for (const name of IMAGE_OPTIONS) {
+    const value = options[name];
+    if (isStored(value)) images[name] = await data.readInput(id, value.file);
   }
   return images;
 }
 
-/** Returns the options that are no images. */
+/** Returns the options without those that contain images. */
 export function withoutImages(options: JobOptions): Record<string, Json> {
   const rest: Record<string, Json> = { ...options };
-  for (const name of IMAGES) delete rest[name];
+  for (const name of IMAGE_OPTIONS) delete rest[name];
   return rest;
 }
 
 export function isImageOption(name: string): boolean {
-  return IMAGES.some((one) => one === name);
+  return IMAGE_OPTIONS.some((option) => option === name);
 }
 
-async function imageBytes(name: string, given: Json, data: RequestFiles): Promise<Uint8Array> {
-  if (typeof given === 'string') return decodeBase64(name, given);
-  const { job, image, input } = given as { job: string; image?: string; input?: string };
+async function imageBytes(name: string, value: Json, data: RequestFiles): Promise<Uint8Array> {
+  if (typeof value === 'string') return decodeBase64(name, value);
+  const { job, image, input } = value as { job: string; image?: string; input?: string };
   return input === undefined ? data.readResult(job, String(image)) : data.readInput(job, input);
 }
 
@@ -94,7 +100,7 @@ export function decodeBase64(name: string, text: string): Uint8Array {
   if (!bytes?.length) {
     throw new SafelightError(
       'INVALID_IMAGE',
-      `${name} is not an image: send its bytes in base64, or as a data URI`,
+      `${name} is not an image; send its bytes as base64 or as a data URI`,
     );
   }
   return bytes;

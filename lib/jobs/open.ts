@@ -1,4 +1,7 @@
-/** The two ways to keep jobs: in this process, which also runs them, or in Redis, whose workers do. */
+/**
+ * Opens the job service with one of its two stores: LMDB, whose jobs run in this process, or Redis, whose jobs
+ * run in workers.
+ */
 import { join } from 'node:path';
 import type { RunJob } from './run/context.js';
 import { JobService, type ServiceOptions } from './service/job-service.js';
@@ -12,13 +15,17 @@ import { RedisStore } from './store/redis/store.js';
 
 export interface LocalParts {
   readonly data: DataFolder;
-  /** Lock of the data folder; closing the service releases it. */
+  /** Lock of the data folder, released when the service is closed. */
   readonly lock?: DataLock | undefined;
   readonly prepare: PrepareRequest;
   readonly run: RunJob;
 }
 
-/** Opens the jobs of the data folder and runs them, one at a time: first those that ran when the last process ended. @throws FILE_NOT_WRITTEN */
+/**
+ * Opens the jobs of the data folder and runs them one at a time, starting with those that were running when the
+ * previous process ended.
+ * @throws FILE_NOT_WRITTEN
+ */
 export async function openLocalJobs(parts: LocalParts, options: ServiceOptions = {}): Promise<JobService> {
   const { data, lock, prepare, run } = parts;
   const disk = new DiskWatch(data.path);
@@ -26,7 +33,7 @@ export async function openLocalJobs(parts: LocalParts, options: ServiceOptions =
   const runner = new JobRunner({
     ...{ turns: store.turns, run },
     onFailure: (error) => {
-      if (isDiskError(error)) disk.failed(error); // further results could not be written either
+      if (isDiskError(error)) disk.failed(error); // writes of later results would fail too
     },
   });
   const service = await JobService.open({ store, disk, prepare, runner, lock }, options);
@@ -40,7 +47,7 @@ export interface RedisParts {
   readonly prepare: PrepareRequest;
 }
 
-/** Opens the jobs of a Redis server. @throws QUEUE_UNAVAILABLE, INVALID_OPTION */
+/** Opens the jobs of a Redis server, which are run by workers. @throws QUEUE_UNAVAILABLE, INVALID_OPTION */
 export async function openRedisJobs(
   { url, data, prepare }: RedisParts,
   options: ServiceOptions = {},

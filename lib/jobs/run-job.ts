@@ -1,6 +1,6 @@
 /**
- * One job from its options to its files, in a server and in a worker alike. Safe to run again: results have fixed names, and the seed was
- * settled when the job was submitted.
+ * Runs one job from its options to its result files, in a server or a worker. A job can safely run again:
+ * result files have fixed names, and the seed was chosen when the job was submitted.
  */
 import { invalidOption } from '../errors.js';
 import { Pipeline } from '../pipelines/diffusion/pipeline.js';
@@ -13,7 +13,7 @@ import { runVqgan } from './run/vqgan.js';
 import { runTrace } from './trace/run.js';
 import { type Job, kindOfJob } from './types.js';
 
-/** @throws what loading the model and its calls throw */
+/** @throws errors of loading the model and of its pipeline */
 export async function runJob(
   job: Job,
   pool: ModelPool<LoadedModel>,
@@ -26,7 +26,7 @@ export async function runJob(
   try {
     const isVqgan = pipeline instanceof VqganPipeline;
     if (isVqgan !== (kindOfJob[job.type] === 'codes'))
-      throw invalidOption('model', `one that does ${job.type}`, job.model);
+      throw invalidOption('model', `a model that can run ${job.type} jobs`, job.model);
     if (pipeline instanceof Pipeline && job.type === 'inside') return await runTrace(job, pipeline, context);
     return await (isVqgan ? runVqgan(job, pipeline, context) : runGeneration(job, pipeline, context));
   } finally {

@@ -1,4 +1,7 @@
-/** What each type of job may be asked: the pipeline's options by their own names, with the limits of whoever serves them. */
+/**
+ * Schemas of the options of each job type: the pipeline's options under their TypeScript names, within the
+ * server's limits.
+ */
 import { z } from 'zod';
 import { encodeSizeFields, sampleFields } from '../options/declarations/autoregressive.js';
 import { commonFields } from '../options/declarations/generation.js';
@@ -11,13 +14,13 @@ import { type Limits, serverLimits } from '../options/limits.js';
 import { replacedBySigmas } from '../options/settings/sampling.js';
 import type { JobType } from './types.js';
 
-/** What a server allows; the pipeline's own bounds lie further out. */
+/** Limits that a server sets; the pipeline's own limits are wider. */
 export type JobLimits = Limits;
 export const defaultLimits: JobLimits = serverLimits;
 
 const earlierInput = z.strictObject({ job: z.string().max(64), input: z.string().max(64) });
 
-/** The fields of each type's options. */
+/** Returns the option fields of each job type. */
 export function jobShapes(limits: JobLimits) {
   const common = shapeOf(commonFields, limits);
   const generation = { ...common, prompt: common.prompt.default('') };
@@ -27,7 +30,7 @@ export function jobShapes(limits: JobLimits) {
   const row = z.array(z.int().min(0).max(1e7)).min(1).max(4096);
   const codes = {
     ...shapeOf(sampleFields, limits),
-    start: z.array(row).min(1).max(4096).optional().describe('Rows of codes to write over'),
+    start: z.array(row).min(1).max(4096).optional().describe('rows of code indices to start from'),
   };
   return {
     'text-to-image': { ...generation, ...shapeOf(hiresFields, limits) },
@@ -35,27 +38,32 @@ export function jobShapes(limits: JobLimits) {
     inpaint: {
       ...fromImage,
       ...shapeOf(maskFields, limits),
-      mask: imageSchema.describe('White is drawn anew, black stays'),
+      mask: imageSchema.describe('mask image: white areas are generated, black areas are kept'),
     },
     reconstruct: { image: imageSchema, ...size },
-    sketch: { ...codes, image: imageSchema.describe('The drawing') },
+    sketch: { ...codes, image: imageSchema.describe('the sketch image') },
     sample: { ...codes, ...label },
     score: { image: imageSchema, ...size, ...label },
     inside: {
-      job: z.string().min(1).max(64).describe('An earlier job, one of whose pictures is made again'),
-      picture: z.int().min(0).max(1e6).optional().describe('Which of its pictures; default 0, the first'),
+      job: z.string().min(1).max(64).describe('id of the earlier job whose image is generated again'),
+      picture: z
+        .int()
+        .min(0)
+        .max(1e6)
+        .optional()
+        .describe('index of the image in that job; default 0, the first'),
       tensors: z
         .array(z.string().min(1).max(300))
         .max(32)
         .optional()
         .describe(
-          'Names of nodes, such as mid_block.resnets.0, decoder:decoder.mid_block or text_encoder:final_layer_norm',
+          'names of nodes to record, such as mid_block.resnets.0, decoder:decoder.mid_block or text_encoder:final_layer_norm',
         ),
     },
   } satisfies Record<JobType, z.ZodRawShape>;
 }
 
-/** Schemas of each type's options. */
+/** Returns the option schema of each job type. */
 export function jobSchemas(limits: JobLimits) {
   const shapes = jobShapes(limits);
   return {
@@ -66,7 +74,8 @@ export function jobSchemas(limits: JobLimits) {
     sketch: within(limits, z.strictObject(shapes.sketch)),
     sample: within(limits, z.strictObject(shapes.sample)),
     score: within(limits, z.strictObject(shapes.score)),
-    // As `traceRequestBody` makes it: with the settings of the other job, which were checked when it came.
+    // The request body that `traceRequest` creates. `settings` were validated when the earlier job was
+    // submitted.
     inside: z.strictObject({
       ...shapes.inside,
       settings: z.record(z.string(), z.unknown()),
@@ -78,8 +87,8 @@ export function jobSchemas(limits: JobLimits) {
 
 export type JobSchemas = ReturnType<typeof jobSchemas>;
 
-/** Which field is wrong, and how: the first three. */
-export function whatIsWrong(
+/** Formats the first three issues as `field: message`. */
+export function describeIssues(
   issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[],
 ): string {
   return issues
@@ -88,7 +97,10 @@ export function whatIsWrong(
     .join('; ');
 }
 
-/** The same, refusing a picture larger than allowed, the second pass's too. */
+/**
+ * Adds checks across several fields: options that `sigmas` replaces are rejected, and so are images of more
+ * than `maxPixels` pixels, including those of the second pass (hires fix).
+ */
 export function within<T extends z.ZodType<object>>(limits: JobLimits, schema: T): T {
   return schema.superRefine((options: Checked, context) => {
     const replaced =
@@ -99,7 +111,7 @@ export function within<T extends z.ZodType<object>>(limits: JobLimits, schema: T
       context.addIssue({
         code: 'custom',
         path: [replaced],
-        message: 'sigmas stand in its place; leave it out',
+        message: 'sigmas replace this option; omit it',
       });
     const { width = 512, height = 512, hires } = options;
     const scale = hires ? (hires.scale ?? 2) : 1;
@@ -108,7 +120,7 @@ export function within<T extends z.ZodType<object>>(limits: JobLimits, schema: T
     context.addIssue({
       code: 'custom',
       path: hires ? ['hires'] : ['width'],
-      message: `The picture would have ${Math.round(pixels)} pixels, and this server makes at most ${limits.maxPixels}`,
+      message: `The image would have ${Math.round(pixels)} pixels; this server generates at most ${limits.maxPixels}`,
     });
   });
 }

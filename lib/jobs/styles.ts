@@ -1,6 +1,7 @@
 /**
- * Prompt styles, A1111's named pieces of prompts, and the CSV they are kept in: columns `name`, `prompt` and `negative_prompt`. Plain text
- * in and out, so that the page applies a style by the same rule as the server.
+ * Prompt styles, A1111's named prompt fragments, and their CSV format with the columns `name`, `prompt` and
+ * `negative_prompt`. The functions map strings to strings, so that the web page applies styles by the same
+ * rules as the server.
  */
 
 export interface Style {
@@ -12,7 +13,10 @@ export interface Style {
 const BOM = '\uFEFF';
 const COLUMNS = ['name', 'prompt', 'negative_prompt'] as const;
 
-/** Puts the prompt into each style's text at `{prompt}`; a text without it follows the prompt after a comma. */
+/**
+ * Applies style texts in turn: the prompt replaces `{prompt}`; a text without that placeholder is appended
+ * after a comma.
+ */
 export function styled(prompt: string, texts: readonly string[]): string {
   return texts.reduce(
     (before, text) =>
@@ -26,7 +30,7 @@ export function styled(prompt: string, texts: readonly string[]): string {
   );
 }
 
-/** Reads the styles of a CSV. Rows without a name, such as A1111's dividers, are left out. Never throws. */
+/** Parses the styles of a CSV. Rows without a name, such as A1111's dividers, are skipped. Never throws. */
 export function parseStyles(csv: string): Style[] {
   const { head, rows } = parseTable(csv);
   const at = columnsOf(head);
@@ -37,7 +41,10 @@ export function parseStyles(csv: string): Style[] {
   });
 }
 
-/** Returns the CSV with the style added, or replaced where its name is taken. Other rows and further columns stay as they are. */
+/**
+ * Returns the CSV with the style added, or replaced if its name exists. Other rows and additional columns are
+ * preserved.
+ */
 export function withStyle(csv: string, style: Style): string {
   const { head, rows } = parseTable(csv);
   const columns = head.length > 0 ? [...head] : [...COLUMNS];
@@ -50,14 +57,14 @@ export function withStyle(csv: string, style: Style): string {
   return formatTable([columns, ...(index < 0 ? [...rows, row] : rows.with(index, row))]);
 }
 
-/** Returns the CSV without the styles of that name. */
+/** Returns the CSV without the styles of this name. */
 export function withoutStyle(csv: string, name: string): string {
   const { head, rows } = parseTable(csv);
   const at = columnsOf(head);
   return formatTable([head, ...rows.filter((row) => row[at.name]?.trim() !== name)]);
 }
 
-/** Positions of the columns, -1 for a missing one. Old files call the prompt `text`. */
+/** Returns the column indices, -1 for missing columns. Old files name the prompt column `text`. */
 function columnsOf(head: readonly string[]): Record<(typeof COLUMNS)[number], number> {
   const prompt = head.indexOf('prompt');
   return {
@@ -72,11 +79,11 @@ function parseTable(csv: string): { readonly head: string[]; readonly rows: stri
   return { head, rows };
 }
 
-/** Rows of comma-separated values; quoted ones may hold commas, line breaks and doubled quotes. */
+/** Parses comma-separated values; quoted values may contain commas, line breaks and doubled quotes. */
 function csvRows(text: string): string[][] {
   const rows: string[][] = [];
   let row: string[] = [];
-  // A value, quoted or plain, and what ends it: a comma, a line break, or the end of the text.
+  // Matches a quoted or plain value and its terminator: a comma, a line break or the end of the text.
   for (const [, quoted, plain, end] of text.matchAll(/(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r?\n|$)/g)) {
     row.push(quoted?.replaceAll('""', '"') ?? plain ?? '');
     if (end === ',') continue;

@@ -1,6 +1,6 @@
 /**
- * Jobs: their requests, states and events, and the queue that every API of the server uses. Plain data, so that a job can be stored on disk
- * or sent to another machine.
+ * Types of jobs: requests, states, events, and the queue that all APIs of the server use. Jobs are plain data,
+ * so that they can be stored on disk or sent to another machine.
  */
 import type { ModelKind } from '../families/registry.js';
 import type { Warning } from '../warnings.js';
@@ -14,7 +14,7 @@ export const jobTypes = [
 ] as const;
 export type JobType = (typeof jobTypes)[number];
 
-/** The kind of model that each type of job takes. */
+/** Kind of model that each job type requires. */
 export const kindOfJob = {
   ...({ 'text-to-image': 'diffusion', 'image-to-image': 'diffusion', inpaint: 'diffusion' } as const),
   ...({ reconstruct: 'codes', sketch: 'codes', sample: 'codes', score: 'codes' } as const),
@@ -24,34 +24,37 @@ export const kindOfJob = {
 export const jobStatuses = ['queued', 'running', 'done', 'failed', 'cancelled'] as const;
 export type JobStatus = (typeof jobStatuses)[number];
 
-/** API that a job came in by. */
+/** API through which a job was submitted. */
 export type JobClient = 'own' | 'a1111' | 'openai' | 'page';
 
 /**
- * Options of a job: the pipeline's, by the names of the TypeScript API, checked by `jobSchemas`. Images are references to files of
- * the job (`{ file: NAME }`) once it is submitted.
+ * Options of a job: the pipeline's options under their TypeScript names, validated by `jobSchemas`. After
+ * submission, images are references to files of the job (`{ file: NAME }`).
  */
 export type JobOptions = Readonly<Record<string, Json>>;
 
 export interface PreviewRequest {
-  /** Steps between previews; 0 gives none. Default 1. */
+  /** Number of steps from one preview to the next; default 1. 0 disables previews. */
   readonly every?: number;
-  /** Instead: number of previews, evenly over the steps, none of which is dropped; one a step where there are fewer steps. */
+  /**
+   * Alternative to `every`: number of previews, evenly spaced over the steps and never dropped; at most one
+   * per step.
+   */
   readonly count?: number;
 }
 
 export interface JobRequest {
   readonly type: JobType;
-  /** A configured name; default the first model that can run this type. */
+  /** A configured model name; default the first model that can run this type. */
   readonly model?: string;
   readonly options: JobOptions;
   readonly previews?: PreviewRequest;
   readonly client?: JobClient;
-  /** Data that the API wants back with the job, such as the request as it came. */
+  /** Data that the API stores with the job, such as the original request. */
   readonly extra?: Json;
 }
 
-/** An image of a job: a file of that name among its results. */
+/** A result file of a job, usually an image. */
 export interface JobImage {
   readonly name: string;
   /** Media type. */
@@ -60,16 +63,16 @@ export interface JobImage {
   readonly width: number;
   readonly height: number;
   readonly seed?: number;
-  /** A1111's generation parameters; empty where there are none. */
+  /** A1111's generation parameters text; empty if there is none. */
   readonly parameters: string;
 }
 
 export interface JobProgress {
   readonly phase: 'load' | 'encode' | 'denoise' | 'decode' | 'codes';
-  /** Steps done, of the `steps` of the whole job. */
+  /** Completed steps, out of the `steps` of the whole job. */
   readonly step: number;
   readonly steps: number;
-  /** Seconds since the job began, and an estimate of those left, once there is a pace to estimate it from. */
+  /** Seconds since the job started, and an estimate of the remaining seconds once the step rate is known. */
   readonly elapsed: number;
   readonly left?: number;
 }
@@ -94,9 +97,9 @@ export interface Job {
   readonly created: string;
   readonly started?: string;
   readonly finished?: string;
-  /** Number of times it was begun: more than one after a crash. */
+  /** Number of times that the job was started: more than 1 after a crash. */
   readonly attempts: number;
-  /** While queued: number of jobs that run or wait before it. */
+  /** While queued: number of jobs that are running or queued ahead of it. */
   readonly place?: number;
   readonly progress?: JobProgress;
   readonly images: readonly JobImage[];
@@ -120,7 +123,7 @@ export type JobEvent =
   | { readonly id: number; readonly type: 'image'; readonly data: JobImage & { readonly index: number } }
   | { readonly id: number; readonly type: 'done' | 'failed' | 'cancelled'; readonly data: Job };
 
-/** An event before it has its number. */
+/** An event that has not been numbered yet. */
 export type NewEvent = JobEvent extends infer E ? (E extends JobEvent ? Omit<E, 'id'> : never) : never;
 
 export interface JobPreview {
@@ -128,7 +131,7 @@ export interface JobPreview {
   readonly steps: number;
   /** Data URI of a small WebP. */
   readonly image: string;
-  /** Index from 0, of previews that were requested by count. */
+  /** Index from 0, if a number of previews was requested. */
   readonly index?: number;
 }
 
@@ -136,51 +139,54 @@ export interface JobFilter {
   readonly status?: JobStatus;
   /** 1 to 1000; default 100. */
   readonly limit?: number;
-  /** Id of a job: only jobs created before it. */
+  /** Id of a job; only jobs created before it are returned. */
   readonly before?: string;
 }
 
-/** A change of any job: for the page's queue and gallery. */
+/** A change of any job, for the queue and gallery of the web page. */
 export type JobChange = { readonly job: Job } | { readonly removed: string };
 
-/** Jobs as the server's APIs use them. Methods that name an unknown job return undefined or false. */
+/** Job queue, as the server's APIs use it. Methods called with an unknown id return undefined or false. */
 export interface JobQueue {
-  /** The reason why it takes no jobs at present; undefined where it does. */
+  /** Reason why no jobs are accepted at present; undefined otherwise. */
   readonly problem?: string | undefined;
   /**
    * Queues a job.
-   * @param options.idempotencyKey the same key with the same request returns the same job again
+   * @param options.idempotencyKey a repeated request with the same key returns the same job
    * @throws INVALID_OPTION, MODEL_NOT_FOUND, INVALID_IMAGE or QUEUE_FULL, before anything is queued
    */
   submit(request: JobRequest, options?: { readonly idempotencyKey?: string }): Promise<Job>;
   get(id: string): Promise<Job | undefined>;
-  /** Newest first. */
+  /** Returns jobs, newest first. */
   list(filter?: JobFilter): Promise<Job[]>;
-  /** Ends a queued or running job within 200 ms; an ended one stays as it is. */
+  /** Cancels a queued or running job within 200 ms; has no effect on a job that has ended. */
   cancel(id: string): Promise<Job | undefined>;
   /**
-   * Stops a running job where it is and keeps its images so far, as A1111's interrupt does. A second call stops decoding them too: the job
-   * ends with previews.
+   * Stops a running job early and keeps its images so far, like A1111's interrupt. A second call also stops
+   * their decoding, and the job ends with previews.
    */
   finish(id: string): Promise<Job | undefined>;
-  /** Leaves out the image (or batch) that is being generated, as A1111's skip does. */
+  /** Skips the image (or batch) that is being generated, like A1111's skip. */
   skip(id: string): Promise<Job | undefined>;
-  /** Moves a queued job; place 0 is next. */
+  /** Moves a queued job; place 0 is the next to run. */
   move(id: string, place: number): Promise<Job | undefined>;
-  /** Removes an ended job and its files. */
+  /** Removes a job that has ended, and its files. */
   remove(id: string): Promise<boolean>;
   /**
-   * Yields the events after number `after`, from the newest of each kind that is replaced, until the job ends. A slow reader misses previews
-   * and delays nobody.
+   * Yields the events numbered above `after` until the job ends. Of progress and previews only the newest is
+   * kept, so that a slow reader misses some of them and delays nothing.
    */
   events(
     id: string,
     options?: { readonly after?: number; readonly signal?: AbortSignal },
   ): AsyncIterable<JobEvent>;
-  /** Yields the newest state of each job that changes from now on. */
+  /** Yields the current state of each job that changes from now on. */
   watch(signal?: AbortSignal): AsyncIterable<JobChange>;
-  /** Returns the path of a result; undefined where the job has none of that name. */
+  /** Returns the path and media type of a result file; undefined if the job has no result of this name. */
   file(id: string, name: string): Promise<{ readonly path: string; readonly type: string } | undefined>;
-  /** Takes no more jobs. With `drain` waits for the running job, else stops it, and it is queued again. */
+  /**
+   * Stops accepting jobs. With `drain`, waits for the running job; otherwise stops the job and queues it
+   * again.
+   */
   close(options: { readonly drain: boolean }): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** A worker from its configuration to its end: its models, and the jobs it takes from Redis for them. */
+/** Starts a worker: a process that runs jobs from Redis with its own models. */
 import { Catalog, type Loading } from './models/catalog.js';
 import { configuredModels } from './models/configured.js';
 import type { RunJob } from './run/context.js';
@@ -8,47 +8,47 @@ import { JobRunner } from './service/runner.js';
 import { RedisTurns } from './store/redis/turns.js';
 
 export interface WorkerConfig extends Loading {
-  /** `redis://...` */
+  /** Address of the Redis server, `redis://HOST:PORT`. */
   readonly queue: string;
-  /** `NAME=PATH` or paths. */
+  /** `NAME=PATH`, paths, or names of downloaded or bundled models. */
   readonly model?: readonly string[] | undefined;
   /** A folder of models. */
   readonly models?: string | undefined;
-  /** Also takes jobs of the bundled models; default true. */
+  /** Also runs jobs of the bundled models; default true. */
   readonly starter?: boolean | undefined;
-  /** Bytes that loaded models may take together. */
+  /** Memory budget of all loaded models, in bytes; default unlimited. */
   readonly memoryBudget?: number | undefined;
-  /** Seconds after which an unused model is unloaded; 0 is never. */
+  /** Seconds after which an unused model is unloaded; default 900. 0 disables unloading. */
   readonly idle?: number | undefined;
-  /** Jobs at a time; default 1. */
+  /** Number of jobs that run concurrently; default 1. */
   readonly concurrency?: number | undefined;
   readonly log?: (message: string, about: Readonly<Record<string, unknown>>) => void;
 }
 
 export interface RunningWorker {
-  /** Names of the models it has. */
+  /** Names of the worker's models. */
   readonly models: readonly string[];
-  /** With `drain` the jobs under way end first, else other workers run them again. */
+  /** Stops the worker. With `drain`, running jobs end first; otherwise other workers run them again. */
   close(options: { readonly drain: boolean }): Promise<void>;
 }
 
-/** @throws INVALID_OPTION, FILE_NOT_FOUND, QUEUE_UNAVAILABLE */
+/** Starts a worker. @throws INVALID_OPTION, FILE_NOT_FOUND, QUEUE_UNAVAILABLE */
 export async function startWorker(config: WorkerConfig): Promise<RunningWorker> {
   const { queue, model, models, starter, memoryBudget, idle, concurrency, log, ...loading } = config;
   const configured = await configuredModels({
     ...{ model, models, starter },
     onProblem: ({ offered, ...problem }) =>
       log?.(
-        offered ? 'a model cannot be loaded: its jobs will fail' : 'left out of the folder of models',
+        offered ? 'model cannot be loaded, its jobs will fail' : 'file in the models folder skipped',
         problem,
       ),
   });
-  // Options were checked against the limits of the server that took the job.
+  // The options were already validated against the limits of the server that accepted the job.
   const pool = { budget: memoryBudget, idle };
   const catalog = await Catalog.open(configured, loading, defaultLimits, pool);
   const turns = await RedisTurns.open({
     ...{ url: queue, models: catalog.pool.names },
-    onProblem: ({ message }) => log?.('the queue has a problem', { error: message }),
+    onProblem: ({ message }) => log?.('connection to the queue failed', { error: message }),
   });
   const run: RunJob = (job, context) => runJob(job, catalog.pool, context);
   const runner = new JobRunner({ turns, run, concurrency, log });

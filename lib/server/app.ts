@@ -1,4 +1,4 @@
-/** The server's routes put together: everything but listening. */
+/** Assembles the server's routes, security and error handling, without listening. */
 import { resolve } from 'node:path';
 import multipart from '@fastify/multipart';
 import swagger from '@fastify/swagger';
@@ -10,16 +10,16 @@ import type { Catalog } from '../jobs/models/catalog.js';
 import type { JobQueue } from '../jobs/types.js';
 import { a1111 } from './a1111/routes.js';
 import { about } from './api/about.js';
-import { ownJobs } from './api/jobs.js';
+import { jobRoutes } from './api/jobs.js';
 import { styles } from './api/styles.js';
-import { acceptBodies } from './bodies.js';
 import type { ServeConfig } from './config.js';
-import { httpFailure } from './errors.js';
+import { toHttpFailure } from './errors.js';
 import { health, type Readiness } from './health.js';
 import { logJobs } from './job-log.js';
 import { metrics } from './metrics.js';
 import { openAi } from './openai/routes.js';
 import { page } from './page.js';
+import { acceptBodies } from './request-bodies.js';
 import { RequestLog } from './request-log.js';
 import { addSecurity } from './security.js';
 import { StylesFile } from './styles.js';
@@ -29,7 +29,7 @@ export interface AppParts extends Readiness {
   readonly config: ServeConfig;
   readonly queue: JobQueue;
   readonly catalog: Catalog;
-  /** Aborted when the server closes: what follows the queue ends then. */
+  /** Aborted when the server closes; ends everything that follows the queue. */
   readonly closing: AbortSignal;
 }
 
@@ -39,7 +39,7 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
     logger: config['log-level'] === 'silent' ? false : { level: config['log-level'] },
     logController: new RequestLog(),
     bodyLimit: config['max-body'],
-    requestTimeout: 120_000, // a body that never ends
+    requestTimeout: 120_000, // limits requests whose body never ends
     connectionTimeout: 0,
     forceCloseConnections: true,
     genReqId: () => crypto.randomUUID(),
@@ -48,7 +48,7 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler((error, request, reply) => {
-    const { status, code, message, retryAfter } = httpFailure(error);
+    const { status, code, message, retryAfter } = toHttpFailure(error);
     if (status >= 500) request.log.error(error);
     if (retryAfter !== undefined) reply.header('retry-after', String(retryAfter));
     return reply.code(status).send({ error: { code, message } });
@@ -57,7 +57,7 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
     reply.code(404).send({
       error: {
         code: 'NOT_FOUND',
-        message: `There is no ${request.method} ${request.url.split('?', 1)[0]}`,
+        message: `No route for ${request.method} ${request.url.split('?', 1)[0]}`,
       },
     }),
   );
@@ -75,7 +75,7 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
   await app.register(multipart, {
     limits: { fileSize: config['max-body'], fieldSize: config['max-body'], files: 20, fields: 40 },
   });
-  ownJobs(app, queue, catalog.limits);
+  jobRoutes(app, queue, catalog.limits);
   about(app, { catalog, locked: config['api-key'] !== undefined, maxPrompt: config['max-prompt'] });
   styles(app, {
     file: new StylesFile(resolve(config.data ?? dataFolder(), 'styles.csv')),

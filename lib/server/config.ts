@@ -1,4 +1,4 @@
-/** What `safelight serve` can be told, on the command line and in its configuration file. */
+/** Configuration of `safelight serve`, from the command line or a configuration file. */
 import { z } from 'zod';
 import { BACKEND_FORMS, parseBackend } from '../binding/backend-choice.js';
 import type { BackendChoice } from '../binding/types.js';
@@ -8,23 +8,26 @@ import { apiLimits, serverLimits } from '../options/limits.js';
 const port = z.int().min(0).max(65_535);
 const bytes = z.int().min(2 ** 20);
 
-/** By the long names of the options; a configuration file holds the same. */
+/**
+ * Schema of the configuration. The keys are the long option names, on the command line and in the configuration
+ * file.
+ */
 export const serveSchema = z.strictObject({
-  /** `NAME=PATH`, a path, or `owner/name` of the hub. */
+  /** `NAME=PATH`, a path, or `owner/name` on the hub. */
   model: z.array(z.string().min(1)).default([]),
-  /** A folder whose models, also those of its subfolders, are offered by their names. */
+  /** A folder of models, searched recursively; the models are offered under their file names. */
   models: z.string().min(1).optional(),
-  /** Offers the bundled models beside others. */
+  /** Offers the bundled models in addition to the others. */
   starter: z.boolean().default(true),
   host: z.string().min(1).default('127.0.0.1'),
   port: port.default(7860),
   'api-key': z.string().min(1).optional(),
-  /** `redis://…`: jobs go to workers on any machine. */
+  /** `redis://...`: jobs are run by workers on any machines. */
   queue: z.string().min(1).optional(),
   'memory-budget': bytes.optional(),
-  /** Where jobs and results are kept. */
+  /** Folder in which jobs and results are stored. */
   data: z.string().min(1).optional(),
-  /** Loads the first model at once. */
+  /** Loads the first model at startup. */
   preload: z.boolean().default(false),
   backend: z
     .custom<BackendChoice>((value) => parseBackend(value) !== undefined, `expected ${BACKEND_FORMS}`)
@@ -32,7 +35,7 @@ export const serveSchema = z.strictObject({
   storage: z.enum(storageTypes).optional(),
   threads: z.int().min(1).max(1024).optional(),
   memory: z.enum(['fast', 'balanced', 'lean']).default('balanced'),
-  /** Seconds after which an unused model is unloaded; 0 is never. */
+  /** Seconds after which an unused model is unloaded; 0 disables unloading. */
   idle: z.int().min(0).default(900),
   'max-queued': z.int().min(1).max(100_000).default(100),
   'max-side': z.int().min(64).max(apiLimits.maxSide).default(serverLimits.maxSide),
@@ -40,13 +43,13 @@ export const serveSchema = z.strictObject({
   'max-count': z.int().min(1).max(apiLimits.maxCount).default(serverLimits.maxCount),
   'max-steps': z.int().min(1).max(apiLimits.maxSteps).default(serverLimits.maxSteps),
   'max-prompt': z.int().min(1).max(apiLimits.maxPrompt).default(serverLimits.maxPrompt),
-  /** Bytes of a request. */
+  /** Maximum size of a request body in bytes. */
   'max-body': bytes.default(64 * 2 ** 20),
   'keep-jobs': z.int().min(0).default(1000),
   'keep-days': z.number().min(0).max(36_500).default(30),
-  /** Origins of other sites whose pages may call this server. */
+  /** Origins of other websites whose pages may call this server. */
   cors: z.array(z.url()).default([]),
-  /** Further names by which this server may be called, where a proxy or a name server knows it by them. */
+  /** Additional host names of this server, such as those of a proxy. */
   'allow-host': z.array(z.string().min(1)).default([]),
   'log-level': z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });

@@ -1,9 +1,9 @@
-/** From typed errors to HTTP, in one table. */
+/** Maps typed errors to HTTP statuses. */
 
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { defined } from '../defined.js';
 import { type ErrorCode, SafelightError } from '../errors.js';
-import { whatIsWrong } from '../jobs/schemas.js';
+import { describeIssues } from '../jobs/schemas.js';
 
 const STATUS: Readonly<Record<ErrorCode, number>> = {
   INVALID_OPTION: 400,
@@ -34,17 +34,20 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   INTERNAL: 500,
 };
 
-/** What a front door says of a failure, before it is put into its own form. */
+/** A failure of a request, which each API converts to its own error format. */
 export interface HttpFailure {
   readonly status: number;
   readonly code: string;
   readonly message: string;
-  /** Seconds. */
+  /** Seconds after which the request can be retried. */
   readonly retryAfter?: number;
 }
 
-/** A defect's message may hold what clients should not see: it goes to the log instead. */
-export function httpFailure(error: unknown): HttpFailure {
+/**
+ * Converts an error to an HTTP failure. Messages of unexpected errors may contain internal details, so clients get
+ * a generic one and the log the original.
+ */
+export function toHttpFailure(error: unknown): HttpFailure {
   if (error instanceof SafelightError) {
     const retryAfter =
       'retryAfter' in error && typeof error.retryAfter === 'number' ? error.retryAfter : undefined;
@@ -54,10 +57,10 @@ export function httpFailure(error: unknown): HttpFailure {
     return {
       status: 400,
       code: 'INVALID_OPTION',
-      message: `The request is not right: ${whatIsWrong(error.validation.map(({ instancePath, message = '' }) => ({ path: instancePath.split('/').slice(1), message })))}`,
+      message: `Invalid request: ${describeIssues(error.validation.map(({ instancePath, message = '' }) => ({ path: instancePath.split('/').slice(1), message })))}`,
     };
   }
-  // Fastify's own (a body that is too large or no JSON, a schema that does not match) carry a status.
+  // Fastify's errors, such as a body that is too large or not JSON, carry a status.
   const { statusCode, code, message } = error as { statusCode?: unknown; code?: unknown; message?: unknown };
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500)
     return {
@@ -68,6 +71,6 @@ export function httpFailure(error: unknown): HttpFailure {
   return {
     status: 500,
     code: 'INTERNAL',
-    message: 'Something went wrong inside; the log of the server says what',
+    message: 'Internal error; see the log of the server',
   };
 }

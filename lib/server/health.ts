@@ -1,23 +1,23 @@
-/** Whether the process lives, and whether it can take work. */
+/** Liveness and readiness checks of the server. */
 import type { FastifyInstance } from 'fastify';
 
 export interface Readiness {
-  /** Undefined when ready, else why not. */
+  /** Returns the reason why the server is not ready; undefined if it is. */
   readonly notReady: () => string | undefined;
 }
 
 export function health(app: FastifyInstance, { notReady }: Readiness): void {
-  const schema = { tags: ['running it'] };
+  const schema = { tags: ['monitoring'] };
   app.get(
     '/health/live',
-    { schema: { ...schema, summary: 'The process lives' }, logLevel: 'warn' },
+    { schema: { ...schema, summary: 'Check that the process is running' }, logLevel: 'warn' },
     async () => ({
       status: 'ok',
     }),
   );
   app.get(
     '/health/ready',
-    { schema: { ...schema, summary: 'Jobs are taken' }, logLevel: 'warn' },
+    { schema: { ...schema, summary: 'Check that the server accepts jobs' }, logLevel: 'warn' },
     async (_, reply) => {
       const why = notReady();
       return why === undefined ? { status: 'ok' } : reply.code(503).send({ status: 'not ready', why });

@@ -1,10 +1,10 @@
-/** One structured line for each step in the life of a job: queued, started, and how it ended. Prompts are never logged. */
+/** Logs one structured line when a job is queued, started and ended. Prompts are never logged. */
 import type { FastifyBaseLogger } from 'fastify';
 import type { Job, JobQueue } from '../jobs/types.js';
 
 type Stage = 'queued' | 'started' | 'ended';
 
-/** Follows the queue until the signal is aborted. */
+/** Logs the jobs of the queue until the signal is aborted. */
 export function logJobs(log: FastifyBaseLogger, queue: Pick<JobQueue, 'watch'>, signal: AbortSignal): void {
   const logged = new Map<string, Set<string>>();
   void (async () => {
@@ -13,16 +13,16 @@ export function logJobs(log: FastifyBaseLogger, queue: Pick<JobQueue, 'watch'>, 
       const { job } = change;
       const stages = logged.get(job.id) ?? new Set();
       logged.set(job.id, stages);
-      // Only the newest state is told: a job that was quick may be seen at its end for the first time.
+      // Changes contain only the newest state, so a short job may first be seen when it has ended.
       for (const stage of reached(job)) {
-        const once = stage === 'started' ? `${stage} ${job.attempts}` : stage;
-        if (stages.has(once)) continue;
-        stages.add(once);
+        const key = stage === 'started' ? `${stage} ${job.attempts}` : stage;
+        if (stages.has(key)) continue;
+        stages.add(key);
         write(log, job, stage);
       }
       if (job.finished !== undefined) logged.delete(job.id);
     }
-  })().catch((error: unknown) => log.error(error, 'the log of jobs stopped'));
+  })().catch((error: unknown) => log.error(error, 'job log stopped'));
 }
 
 function reached({ status, started, finished }: Job): Stage[] {
@@ -47,13 +47,13 @@ function write(log: FastifyBaseLogger, job: Job, stage: Stage): void {
   else log.info(ended, 'job cancelled');
 }
 
-/** Seconds from one time to another. */
+/** Returns the seconds between two ISO 8601 times; undefined if one is missing. */
 function seconds(from: string | undefined, to: string | undefined): number | undefined {
-  const between = (Date.parse(to ?? '') - Date.parse(from ?? '')) / 1000;
-  return Number.isFinite(between) ? between : undefined;
+  const duration = (Date.parse(to ?? '') - Date.parse(from ?? '')) / 1000;
+  return Number.isFinite(duration) ? duration : undefined;
 }
 
-/** Messages may quote the beginning of a value that was wrong. */
+/** Removes prompts from the error message, which may quote the beginning of an invalid value. */
 function withoutPrompts({ error, options }: Job): string | undefined {
   let message = error?.message;
   for (const name of ['prompt', 'negative']) {

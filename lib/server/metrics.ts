@@ -1,4 +1,4 @@
-/** Prometheus' view of the queue and the models. */
+/** Prometheus metrics of the queue and the models. */
 import type { FastifyInstance } from 'fastify';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Catalog } from '../jobs/models/catalog.js';
@@ -6,7 +6,7 @@ import type { Job, JobQueue } from '../jobs/types.js';
 
 const SECONDS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800];
 
-/** Follows the queue until the signal is aborted, and answers at /metrics. */
+/** Collects metrics until the signal is aborted and serves them at /metrics. */
 export function metrics(app: FastifyInstance, queue: JobQueue, { pool }: Catalog, signal: AbortSignal): void {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, prefix: 'safelight_' });
@@ -19,20 +19,25 @@ export function metrics(app: FastifyInstance, queue: JobQueue, { pool }: Catalog
   const wait = new Histogram({
     ...{
       name: 'safelight_job_wait_seconds',
-      help: 'From queued to begun',
+      help: 'Seconds from queued to started',
       registers,
       labelNames,
       buckets: SECONDS,
     },
   });
   const phases = new Histogram({
-    ...{ name: 'safelight_phase_seconds', help: 'Seconds of a phase of a job', registers, buckets: SECONDS },
+    ...{
+      name: 'safelight_phase_seconds',
+      help: 'Duration of the phases of a job in seconds',
+      registers,
+      buckets: SECONDS,
+    },
     labelNames: ['model', 'phase'] as const,
   });
-  const pace = new Gauge({
+  const rate = new Gauge({
     ...{
       name: 'safelight_steps_per_second',
-      help: 'Sampler steps a second of the running job',
+      help: 'Sampler steps per second of the running job',
       registers,
       labelNames,
     },
@@ -40,7 +45,7 @@ export function metrics(app: FastifyInstance, queue: JobQueue, { pool }: Catalog
   new Gauge({
     ...{
       name: 'safelight_queue_length',
-      help: 'Jobs that wait or run',
+      help: 'Queued and running jobs',
       registers,
       labelNames: ['status'] as const,
     },
@@ -50,7 +55,12 @@ export function metrics(app: FastifyInstance, queue: JobQueue, { pool }: Catalog
     },
   });
   new Gauge({
-    ...{ name: 'safelight_model_memory_bytes', help: 'Memory of a loaded model', registers, labelNames },
+    ...{
+      name: 'safelight_model_memory_bytes',
+      help: 'Memory of a loaded model in bytes',
+      registers,
+      labelNames,
+    },
     collect() {
       this.reset();
       for (const { name, bytes } of pool.loaded) this.set({ model: name }, bytes);
@@ -69,22 +79,22 @@ export function metrics(app: FastifyInstance, queue: JobQueue, { pool }: Catalog
           wait.observe({ model }, (Date.parse(job.started ?? '') - Date.parse(job.created)) / 1000);
         runs.set(job.id, run);
         const steps = run.at(job);
-        if (steps !== undefined) pace.set({ model }, steps);
+        if (steps !== undefined) rate.set({ model }, steps);
       } else if (job.finished !== undefined) {
         runs.get(job.id)?.end();
         if (runs.delete(job.id) || status === 'cancelled') jobs.inc({ model, type, status });
-        pace.set({ model }, 0);
+        rate.set({ model }, 0);
       }
     }
   })().catch((error: unknown) => app.log.error(error, 'metrics stopped'));
   app.get(
     '/metrics',
-    { schema: { tags: ['running it'], summary: 'For Prometheus' }, logLevel: 'warn' },
+    { schema: { tags: ['monitoring'], summary: 'Prometheus metrics' }, logLevel: 'warn' },
     async (_, reply) => reply.type(registry.contentType).send(await registry.metrics()),
   );
 }
 
-/** A job while it runs: how long its phases take. */
+/** Measures the phases of a running job. */
 class Run {
   private phase: string | undefined;
   private since = performance.now();
@@ -97,7 +107,7 @@ class Run {
     this.phase = job.progress?.phase;
   }
 
-  /** @returns steps a second, once there is a pace */
+  /** @returns steps per second; undefined until a step has been measured */
   at({ progress }: Job): number | undefined {
     if (!progress) return undefined;
     if (progress.phase !== this.phase) {
@@ -107,8 +117,8 @@ class Run {
       this.first = progress.step;
     }
     const seconds = (performance.now() - this.since) / 1000;
-    const taken = progress.step - (this.first ?? progress.step);
-    return progress.phase === 'denoise' && taken > 0 && seconds > 0 ? taken / seconds : undefined;
+    const done = progress.step - (this.first ?? progress.step);
+    return progress.phase === 'denoise' && done > 0 && seconds > 0 ? done / seconds : undefined;
   }
 
   end(): void {

@@ -1,17 +1,20 @@
-/** The page at `/`, as Vite built it into dist/web. */
+/** Serves the web page at `/`, built by Vite into dist/web. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance } from 'fastify';
 
-/** From `lib/` and from `dist/` alike. */
+/** Folder of the built page; the relative path is valid from both `lib/` and `dist/`. */
 export const builtPage = fileURLToPath(new URL('../../dist/web', import.meta.url));
 
 const NOT_BUILT = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Safelight</title>
-<p>The server runs, but its page was not built. <code>npm run prepare</code> builds it; the APIs work without (<a href="/docs">/docs</a>).</p></html>`;
+<p>The server is running, but the web page has not been built; <code>npm run prepare</code> builds it. The APIs work without it (<a href="/docs">/docs</a>).</p></html>`;
 
-/** Assets carry a hash of their contents in their names: they never change. The page itself is asked for each time. */
+/**
+ * Registers the page. Assets have a content hash in their names and are cached forever; the page itself is
+ * revalidated on each load.
+ */
 export async function page(app: FastifyInstance, folder = builtPage): Promise<void> {
   if (!existsSync(join(folder, 'index.html'))) {
     app.get('/', { schema: { hide: true } }, (_, reply) =>

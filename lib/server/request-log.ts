@@ -1,10 +1,13 @@
-/** One structured line for each request that was answered or given up, with its method and URL. */
+/** Logs one structured line per completed or aborted request, with its method and URL. */
 import { type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 
-/** Characters of a URL that are logged. */
+/** Maximum number of logged characters of a URL. */
 const MAX_URL = 500;
 
-/** In place of Fastify's two lines, of which the second does not say what was asked. A route's `logLevel` above info leaves it out. */
+/**
+ * Replaces Fastify's two lines per request, of which the second lacks the URL. A route with a `logLevel` above
+ * info is not logged.
+ */
 export class RequestLog extends LogController {
   override incomingRequest(): void {}
 
@@ -17,13 +20,13 @@ export class RequestLog extends LogController {
       ...{ method: request.method, url: request.url.slice(0, MAX_URL), status: reply.statusCode },
       ...{ duration: Math.round(reply.elapsedTime) / 1000, remote: request.ip },
     };
-    // A client that leaves, such as a reader of events, is no fault of the server.
+    // A client that disconnects, such as a reader of events, is not an error of the server.
     if (error) request.log.info({ ...line, aborted: true }, 'request aborted');
     else request.log.info(line, 'request completed');
   }
 
   override streamError(error: Error, request: FastifyRequest): void {
     const isGone = 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';
-    if (!isGone) request.log.warn(error, 'the answer ended with an error');
+    if (!isGone) request.log.warn(error, 'response ended with an error');
   }
 }

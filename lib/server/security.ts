@@ -1,4 +1,7 @@
-/** Who may call: on every route, before anything else is looked at. */
+/**
+ * Access control of all routes: host names, origins and the API key. It runs before anything else in a request is
+ * processed.
+ */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { SafelightError } from '../errors.js';
@@ -11,26 +14,26 @@ export interface SecurityOptions {
 }
 
 const COOKIE = 'safelight';
-/** What anybody may see: whether the process lives, and the page, which asks for the key itself. */
+/** Paths that require no key: health checks and the web page, which shows a login form. */
 const OPEN = /^\/(?:health\/(?:live|ready)|login|logout)?$|^\/assets\//;
 
-/** Headers of requests that pages of other sites may send. */
+/** Request headers that pages of other sites may send. */
 const ALLOWED = [
   ...['accept', 'authorization', 'cache-control', 'content-type', 'idempotency-key', 'last-event-id'],
   ...['openai-beta', 'openai-organization', 'openai-project'],
   ...['x-api-key', 'x-request-id', 'x-requested-with', 'x-safelight-client'],
 ];
-/** OpenAI's SDK describes itself by a changing set of these. */
+/** OpenAI's SDK describes itself with a varying set of these headers. */
 const SDK_HEADER = /^x-stainless-[a-z0-9-]{1,60}$/;
-/** Headers of answers that they may read. */
+/** Response headers that pages of other sites may read. */
 const EXPOSED = 'content-disposition, content-length, location, retry-after, x-request-id';
 
-/** @throws INVALID_OPTION for an address that others can reach without a key */
+/** Checks that a server reachable from other machines has a key. @throws INVALID_OPTION otherwise */
 export function checkReach({ host, apiKey }: Pick<SecurityOptions, 'host' | 'apiKey'>): void {
   if (apiKey !== undefined || isLoopback(host)) return;
   throw new SafelightError(
     'INVALID_OPTION',
-    `--host ${host} lets others on the network in, and without --api-key any of them could use this machine: give --api-key KEY, or stay on 127.0.0.1`,
+    `--host ${host} makes the server reachable from the network, where anyone could use it without a key; pass --api-key KEY or use --host 127.0.0.1`,
   );
 }
 
@@ -39,7 +42,7 @@ function isLoopback(host: string): boolean {
   return name === 'localhost' || name === '::1' || /^127(?:\.\d{1,3}){3}$/.test(name);
 }
 
-/** Adds the checks, the headers that every answer carries, and the page's login. */
+/** Adds the access checks, the headers of every response, and the login of the web page. */
 export function addSecurity(app: FastifyInstance, options: SecurityOptions): void {
   const key = options.apiKey;
   app.addHook('onRequest', async (request, reply) => {
@@ -52,7 +55,7 @@ export function addSecurity(app: FastifyInstance, options: SecurityOptions): voi
       throw denied(
         401,
         'UNAUTHORIZED',
-        'This server asks for its API key: as a Bearer token, or as the password of Basic',
+        'This server requires its API key, as a Bearer token or as the password of Basic authentication',
       );
     }
   });
@@ -62,9 +65,9 @@ export function addSecurity(app: FastifyInstance, options: SecurityOptions): voi
 function addLogin(app: FastifyInstance, key: string): void {
   const attributes = 'Path=/; HttpOnly; SameSite=Strict';
   app.post('/login', { schema: { hide: true }, config: { body: true } }, async (request, reply) => {
-    const { key: given } = (request.body ?? {}) as { key?: unknown };
-    if (typeof given !== 'string' || !same(given, key))
-      throw denied(401, 'UNAUTHORIZED', 'That is not the key');
+    const { key: candidate } = (request.body ?? {}) as { key?: unknown };
+    if (typeof candidate !== 'string' || !isSame(candidate, key))
+      throw denied(401, 'UNAUTHORIZED', 'Wrong API key');
     const secure = request.protocol === 'https' ? '; Secure' : '';
     reply.header('set-cookie', `${COOKIE}=${session(key)}; ${attributes}${secure}; Max-Age=31536000`);
     return { ok: true };
@@ -86,7 +89,10 @@ function addHeaders(reply: FastifyReply): void {
   });
 }
 
-/** A page of another site whose name was made to point here (DNS rebinding) still says its own name. */
+/**
+ * Rejects unknown host names. A page of another site whose name was made to resolve to this server (DNS rebinding)
+ * still sends its own name.
+ */
 function checkHost(request: FastifyRequest, { host, apiKey, allowHost }: SecurityOptions): void {
   const name = (request.host ?? '').replace(/:\d+$/, '').toLowerCase();
   if (
@@ -95,16 +101,16 @@ function checkHost(request: FastifyRequest, { host, apiKey, allowHost }: Securit
     allowHost.some((allowed) => allowed.toLowerCase() === name)
   )
     return;
-  // Reached from elsewhere, the name is anyone's choice; the key is what counts.
+  // A server that is reachable from the network accepts any host name, because the key protects it.
   if (!isLoopback(host) && apiKey !== undefined && allowHost.length === 0) return;
   throw denied(
     403,
     'FORBIDDEN',
-    `This server is not called ${JSON.stringify(name.slice(0, 100))}; --allow-host adds a name`,
+    `Host name ${JSON.stringify(name.slice(0, 100))} is not allowed; add it with --allow-host`,
   );
 }
 
-/** @returns whether this is a preflight, answered by the headers alone */
+/** Checks the origin and adds CORS headers. @returns true for a preflight request, which needs only the headers */
 function checkOrigin(request: FastifyRequest, reply: FastifyReply, { cors }: SecurityOptions): boolean {
   const { origin } = request.headers;
   if (origin === undefined) return false;
@@ -124,17 +130,17 @@ function checkOrigin(request: FastifyRequest, reply: FastifyReply, { cors }: Sec
     return true;
   }
   if (sameOrigin(origin, request.host)) return false;
-  if (request.method === 'GET' || request.method === 'HEAD') return false; // the browser keeps the answer from the other site
+  if (request.method === 'GET' || request.method === 'HEAD') return false; // the browser hides the response from the other site
   throw denied(
     403,
     'FORBIDDEN',
-    'Pages of other sites may not call this server; --cors ORIGIN lists those that may',
+    'Pages of other sites may not call this server; allow them with --cors ORIGIN',
   );
 }
 
-/** The headers that may be sent: all that are known, and those of OpenAI's SDK that were asked for. */
-function allowedHeaders(asked: string | string[] | undefined): string {
-  const names = String(asked ?? '')
+/** Returns the allowed request headers: the fixed list, and the requested headers of OpenAI's SDK. */
+function allowedHeaders(requested: string | string[] | undefined): string {
+  const names = String(requested ?? '')
     .toLowerCase()
     .split(',')
     .map((name) => name.trim())
@@ -142,7 +148,7 @@ function allowedHeaders(asked: string | string[] | undefined): string {
   return [...new Set([...ALLOWED, ...names])].join(', ');
 }
 
-/** As a browser writes it: `https://Studio.example/` is configured as a site, too. */
+/** Normalizes a configured site to its origin, so that `https://Studio.example/` is accepted too. */
 function originOf(site: string): string {
   try {
     const { origin } = new URL(site);
@@ -162,31 +168,31 @@ function sameOrigin(origin: string, host: string): boolean {
 
 function isAuthorized(request: FastifyRequest, key: string): boolean {
   const [scheme = '', value = ''] = (request.headers.authorization ?? '').split(/ +/, 2);
-  if (scheme.toLowerCase() === 'bearer') return same(value, key);
+  if (scheme.toLowerCase() === 'bearer') return isSame(value, key);
   if (scheme.toLowerCase() === 'basic') {
     const text = Buffer.from(value, 'base64').toString('utf8');
-    return text.includes(':') && same(text.slice(text.indexOf(':') + 1), key);
+    return text.includes(':') && isSame(text.slice(text.indexOf(':') + 1), key);
   }
   const cookie = /(?:^|;\s*)safelight=([0-9a-f]+)/.exec(request.headers.cookie ?? '')?.[1];
-  return cookie !== undefined && same(cookie, session(key));
+  return cookie !== undefined && isSame(cookie, session(key));
 }
 
-/** What the page's cookie holds: proof of the key, not the key. */
+/** Returns the value of the session cookie, which proves knowledge of the key without containing it. */
 function session(key: string): string {
   return createHmac('sha256', key).update('safelight session').digest('hex');
 }
 
-/** In a time that does not tell how much of it is right. */
-function same(given: string, wanted: string): boolean {
+/** Compares in constant time. */
+function isSame(candidate: string, expected: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(given), digest(wanted));
+  return timingSafeEqual(digest(candidate), digest(expected));
 }
 
 function pathOf(request: FastifyRequest): string {
   return request.url.split('?', 1)[0] ?? '';
 }
 
-/** An error that `httpFailure` gives this status. */
+/** Returns an error whose status is read by `toHttpFailure`. */
 function denied(statusCode: number, code: string, message: string): Error {
   return Object.assign(new Error(message), { statusCode, code });
 }

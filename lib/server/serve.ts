@@ -1,4 +1,4 @@
-/** A server from its configuration to its end. */
+/** Starts a server from its configuration. */
 import { resolve } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { defined } from '../defined.js';
@@ -20,18 +20,21 @@ import { checkReach } from './security.js';
 export interface RunningServer {
   readonly app: FastifyInstance;
   readonly queue: JobQueue;
-  /** Where it listens, such as `http://127.0.0.1:7860`. */
+  /** URL that the server listens on, such as `http://127.0.0.1:7860`. */
   readonly url: string;
-  /** Names of the models it offers. */
+  /** Names of the offered models. */
   readonly models: readonly string[];
-  /** Takes no more requests. With `drain` the running job ends first, else it is queued again for the next start. */
+  /**
+   * Stops accepting requests. With `drain`, the running job ends first; otherwise it is queued again for the next
+   * start.
+   */
   close(options?: { readonly drain?: boolean }): Promise<void>;
 }
 
 /**
- * Starts a server; models load when a job first needs them.
- * @throws INVALID_OPTION, FILE_NOT_FOUND (a model), MODEL_NOT_FOUND, FILE_NOT_WRITTEN and DATA_IN_USE (the data folder), and INVALID_OPTION
- *   where the port is taken
+ * Starts a server. Models are loaded when a job first needs them.
+ * @throws INVALID_OPTION (also if the port is in use), FILE_NOT_FOUND and MODEL_NOT_FOUND for a model,
+ *   FILE_NOT_WRITTEN and DATA_IN_USE for the data folder, QUEUE_UNAVAILABLE for Redis
  */
 export async function serve(input: ServeInput = {}): Promise<RunningServer> {
   const config = checkConfig(input);
@@ -79,8 +82,8 @@ export async function serve(input: ServeInput = {}): Promise<RunningServer> {
 
 function problemMessage({ model, offered }: ModelProblem): string {
   return offered
-    ? `the model ${model} cannot be loaded: its jobs will fail`
-    : `${model} of the folder of models is not offered`;
+    ? `model ${model} cannot be loaded, its jobs will fail`
+    : `${model} in the models folder is skipped`;
 }
 
 function checkConfig(input: ServeInput): ServeConfig {
@@ -88,10 +91,10 @@ function checkConfig(input: ServeInput): ServeConfig {
   if (checked.success) return checked.data;
   const [issue] = checked.error.issues;
   const name = issue?.path.join('.') || 'the configuration';
-  throw new SafelightError('INVALID_OPTION', `Expected a right value for ${name}: ${issue?.message}`);
+  throw new SafelightError('INVALID_OPTION', `Invalid value for ${name}: ${issue?.message}`);
 }
 
-/** Servers of one Redis share a data folder; a queue of its own has it alone. */
+/** Opens the job queue. Servers that share a Redis may share a data folder; a local queue locks it. */
 async function openQueue(
   config: ServeConfig,
   catalog: Catalog,
@@ -122,8 +125,11 @@ async function listen(app: FastifyInstance, { host, port }: ServeConfig, queue: 
     await queue.close({ drain: false });
     await app.close();
     const { code, message } = error as NodeJS.ErrnoException;
-    const why = code === 'EADDRINUSE' ? 'another program listens there; take another --port' : message;
-    throw new SafelightError('INVALID_OPTION', `Cannot listen on ${host}:${port}: ${why}`, { cause: error });
+    const reason =
+      code === 'EADDRINUSE' ? 'the port is in use by another program; choose another --port' : message;
+    throw new SafelightError('INVALID_OPTION', `Cannot listen on ${host}:${port}: ${reason}`, {
+      cause: error,
+    });
   }
 }
 
@@ -131,6 +137,6 @@ async function preload(app: FastifyInstance, { pool, defaultModel }: Catalog): P
   try {
     (await pool.use(defaultModel)).release();
   } catch (error) {
-    app.log.error(error, `the model ${defaultModel} does not load`);
+    app.log.error(error, `model ${defaultModel} failed to load`);
   }
 }

@@ -1,4 +1,4 @@
-/** Server-sent events: an async iterable as a body that waits for its reader and ends with it. */
+/** Sends an async iterable as server-sent events, with backpressure, until the reader disconnects. */
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
@@ -12,23 +12,24 @@ export interface SseEvent {
 const HEARTBEAT = 15_000;
 
 /**
- * Answers with what `open` gives, event by event. Its signal is aborted when the reader leaves.
+ * Sends the events of the iterable that `open` returns. The signal passed to `open` is aborted when the reader
+ * disconnects.
  */
 export function sendEvents(
   request: FastifyRequest,
   reply: FastifyReply,
   open: (signal: AbortSignal) => AsyncIterable<SseEvent>,
 ): FastifyReply {
-  const left = new AbortController();
-  request.raw.once('close', () => left.abort());
-  reply.raw.once('close', () => left.abort());
+  const disconnected = new AbortController();
+  request.raw.once('close', () => disconnected.abort());
+  reply.raw.once('close', () => disconnected.abort());
   return reply
     .headers({
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-store',
       'x-accel-buffering': 'no',
     })
-    .send(Readable.from(text(open(left.signal)), { objectMode: false, highWaterMark: 1 }));
+    .send(Readable.from(text(open(disconnected.signal)), { objectMode: false, highWaterMark: 1 }));
 }
 
 async function* text(events: AsyncIterable<SseEvent>): AsyncGenerator<string> {
@@ -37,13 +38,13 @@ async function* text(events: AsyncIterable<SseEvent>): AsyncGenerator<string> {
     yield ': open\n\n';
     let next = iterator.next();
     for (;;) {
-      const got = await orSilence(next);
-      if (got === undefined) {
+      const result = await orSilence(next);
+      if (result === undefined) {
         yield ': still here\n\n';
         continue;
       }
-      if (got.done) return;
-      yield format(got.value);
+      if (result.done) return;
+      yield format(result.value);
       next = iterator.next();
     }
   } finally {
@@ -57,7 +58,7 @@ function format({ id, event, data }: SseEvent): string {
   return `${id === undefined ? '' : `id: ${id}\n`}${event === undefined ? '' : `event: ${event}\n`}data: ${body}\n\n`;
 }
 
-/** What comes, or undefined after a while without. */
+/** Returns the next result, or undefined after `HEARTBEAT` milliseconds of silence. */
 async function orSilence<T>(next: Promise<T>): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const silence = new Promise<undefined>((resolve) => {

@@ -1,18 +1,21 @@
-/** `styles.csv` of the data folder, which A1111's routes and the own API share. */
+/** `styles.csv` in the data folder, shared by A1111's routes and Safelight's own API. */
 import { readFile } from 'node:fs/promises';
 import { invalidOption, SafelightError } from '../errors.js';
 import { writeOutput } from '../files/write.js';
 import { parseStyles, type Style, withoutStyle, withStyle } from '../jobs/styles.js';
 
-/** Styles that a file holds at most once they are saved through the API. */
+/** Maximum number of styles in a file that are saved through the API. */
 const MAX_STYLES = 1000;
 
-/** Reads the file anew each time, since A1111 or an editor may have changed it; none where there is no file. */
+/**
+ * Reads the styles; returns none if the file does not exist. The file is read on every call, because A1111 or an
+ * editor may have changed it.
+ */
 export async function readStyles(path: string): Promise<Style[]> {
   return parseStyles(await readFile(path, 'utf8').catch(() => ''));
 }
 
-/** Changes of one file, one after the other, so that two requests at once lose nothing. */
+/** Serializes the changes of a styles file, so that concurrent requests do not overwrite each other. */
 export class StylesFile {
   private last: Promise<unknown> = Promise.resolve();
 
@@ -22,7 +25,10 @@ export class StylesFile {
     return readStyles(this.path);
   }
 
-  /** Adds a style, or replaces the one of its name. @throws FILE_NOT_WRITTEN, INVALID_FILE, INVALID_OPTION for too many */
+  /**
+   * Adds a style, or replaces the one with the same name.
+   * @throws FILE_NOT_WRITTEN, INVALID_FILE, INVALID_OPTION for too many styles
+   */
   save(style: Style): Promise<void> {
     return this.change((csv) => {
       const changed = withStyle(csv, style);
@@ -33,35 +39,39 @@ export class StylesFile {
     });
   }
 
-  /** @returns false where there is no style of that name. @throws FILE_NOT_WRITTEN, INVALID_FILE */
+  /**
+   * Removes a style.
+   * @returns false if no style has this name.
+   * @throws FILE_NOT_WRITTEN, INVALID_FILE
+   */
   async remove(name: string): Promise<boolean> {
-    let found = false;
+    let exists = false;
     await this.change((csv) => {
-      found = parseStyles(csv).some((style) => style.name === name);
-      return found ? withoutStyle(csv, name) : undefined;
+      exists = parseStyles(csv).some((style) => style.name === name);
+      return exists ? withoutStyle(csv, name) : undefined;
     });
-    return found;
+    return exists;
   }
 
   private change(edit: (csv: string) => string | undefined): Promise<void> {
     const next = this.last.then(async () => {
-      const changed = edit(await this.whole());
+      const changed = edit(await this.readText());
       if (changed !== undefined) await writeOutput(this.path, Buffer.from(changed));
     });
     this.last = next.catch(() => undefined);
     return next;
   }
 
-  /** The text that is about to be rewritten: what cannot be read must not be replaced. */
-  private async whole(): Promise<string> {
+  /** Reads the text before it is rewritten. Throws if the file cannot be decoded, so that it is not overwritten. */
+  private async readText(): Promise<string> {
     try {
       return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await readFile(this.path));
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
-      const why = error instanceof TypeError ? 'it is not UTF-8 text' : String(error);
+      const reason = error instanceof TypeError ? 'it is not UTF-8 text' : String(error);
       throw new SafelightError(
         'INVALID_FILE',
-        `Cannot change the styles in '${this.path}': ${why}. Save the file as UTF-8 or move it away`,
+        `Cannot change the styles in '${this.path}': ${reason}; save the file as UTF-8 or move it away`,
         { cause: error },
       );
     }

@@ -60,10 +60,10 @@ describe('safelight convert', () => {
   it.each([
     [['x.safetensors'], /must end in \.gguf/],
     [[out, '--storage', 'q2_K'], /Allowed choices are f16, q8_0, q5_0, q4_0, q4_K, q5_K, q6_K/],
-    [[out, '--keep', 'a'], /--keep takes PATTERN=TYPE/],
-    [[out, '--keep', '*=q2_K'], /--keep takes PATTERN=TYPE/],
+    [[out, '--keep', 'a'], /Expected --keep to be PATTERN=TYPE/],
+    [[out, '--keep', '*=q2_K'], /Expected --keep to be PATTERN=TYPE/],
     [[out, '--keep', 'nothing*=f16'], /matches at least one tensor/],
-    [[out, '--threads', '0'], /--threads takes a whole number/],
+    [[out, '--threads', '0'], /Expected --threads to be an integer/],
   ])('reports what is wrong with %j', async (args, message) => {
     const { code, stderr } = await run(['convert', starterModel, ...args]);
     expect(code).toBe(2);
@@ -81,7 +81,7 @@ describe('safelight convert', () => {
     running.child.kill('SIGINT');
     const { code, stderr } = await running.result;
     expect(code).toBe(130);
-    expect(stderr).toContain('interrupted, nothing was written');
+    expect(stderr).toContain('interrupted, no output was written');
     expect(readdirSync(folder.path).sort()).toEqual(before);
     expect(readFileSync(out, 'utf8')).toBe('old');
   });

@@ -56,7 +56,7 @@ describe('safelight generate', () => {
     expect(images).toEqual([{ file: folder.file('apple.png'), seed: 7, width: 128, height: 128 }]);
     expect(seconds).toBeGreaterThan(0);
     expect(result.stdout.trimEnd().split('\n')).toHaveLength(1);
-    expect(result.stderr).toContain('Drawing step 2/2');
+    expect(result.stderr).toContain('Denoising step 2/2');
     // biome-ignore lint/suspicious/noControlCharactersInRegex: the test searches for terminal codes
     expect(result.stderr).not.toMatch(/[\r\x1b]/);
   });
@@ -129,10 +129,10 @@ describe('safelight generate when it is stopped', () => {
     ['SIGTERM', 143],
   ] as const)('exits on %s with code %d and without a file', async (signal, code) => {
     const running = start(long, folder.path);
-    await running.stderrHas(/Drawing step/);
+    await running.stderrHas(/Denoising step/);
     running.child.kill(signal);
     const result = await running.result;
-    expect(result.stderr).toContain('safelight: interrupted, nothing was written');
+    expect(result.stderr).toContain('safelight: interrupted, no output was written');
     expect(result.stdout).toBe('');
     expect(result.code).toBe(code);
     expect(readdirSync(folder.path)).toEqual([]);
@@ -148,7 +148,7 @@ describe('safelight generate when it is stopped', () => {
 
   it('stops at once on a second SIGINT', async () => {
     const running = start(long, folder.path);
-    await running.stderrHas(/Drawing step/);
+    await running.stderrHas(/Denoising step/);
     running.child.kill('SIGINT');
     running.child.kill('SIGINT');
     expect((await running.result).code).toBe(130);

@@ -29,7 +29,7 @@ describe('progress on a terminal', () => {
     progress.show(step(2));
     expect(written).toHaveLength(2);
     expect(written[1]).toBe(
-      `\rDrawing  ${'━'.repeat(6)}${'─'.repeat(24)}  step 2/10, 2.0 s/step, 16 s left\x1b[K`,
+      `\rDenoising   ${'━'.repeat(6)}${'─'.repeat(24)}  step 2/10, 2.0 s/step, 16 s left\x1b[K`,
     );
     progress.clear();
     expect(written[2]).toBe('\r\x1b[K');
@@ -70,10 +70,10 @@ describe('progress without a terminal', () => {
     expect(written).toEqual([
       'Loading 0%\n',
       'Loading 100%, 0.00 s\n',
-      'Drawing step 0/10\n',
-      'Drawing step 4/10, 0.50 s/step, 3.0 s left\n',
-      'Drawing step 8/10, 0.50 s/step, 1.0 s left\n',
-      'Drawing step 10/10, 5.0 s\n',
+      'Denoising step 0/10\n',
+      'Denoising step 4/10, 0.50 s/step, 3.0 s left\n',
+      'Denoising step 8/10, 0.50 s/step, 1.0 s left\n',
+      'Denoising step 10/10, 5.0 s\n',
     ]);
   });
 

@@ -21,7 +21,7 @@ async function serving(args: readonly string[], work: (url: string) => Promise<u
     let text = '';
     child.stdout!.on('data', (data: Buffer) => {
       text += data.toString();
-      const found = /Safelight serves (\S+)/.exec(text);
+      const found = /Safelight is listening at (\S+)/.exec(text);
       if (found) resolve(found[1]!);
     });
     void result.then(({ stderr }) => reject(new Error(stderr)));
@@ -60,7 +60,7 @@ it('logs one JSON line per request and per step of a job, and nothing else', asy
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as Line);
-  const start = lines.find(({ msg }) => msg.startsWith('Safelight serves'));
+  const start = lines.find(({ msg }) => msg.startsWith('Safelight is listening at'));
   expect(start).toMatchObject({
     url: expect.stringContaining('http'),
     models: ['starter', 'broken', 'sketch'],
@@ -95,14 +95,14 @@ it('prints one plain line if logging is off and reads starter: false from its co
   const { stdout } = await serving(['--log-level', 'silent', '--config', 'config.yaml'], async (url) => {
     models = await (await fetch(`${url}/v1/models`)).json();
   });
-  expect(stdout).toMatch(/^Safelight serves http:\S+\n/);
+  expect(stdout).toMatch(/^Safelight is listening at http:\S+\n/);
   expect(models).toMatchObject({ data: [{ id: 'mine' }] });
 });
 
 it.each([
   [['--model', 'gone=none/gone.safetensors'], 1, /gone\.safetensors' for the model gone/],
   [['--models', 'none'], 1, /none' cannot be read/],
-  [['--no-starter'], 2, /no model to offer/],
+  [['--no-starter'], 2, /No model is available/],
 ])('does not start with %j and reports why', async (args, code, message) => {
   const ended = await run(['serve', '--port', '0', '--data', folder.file('data'), ...args], folder.path);
   expect(ended).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(message) });

@@ -63,7 +63,7 @@ describe('safelight tokenize', () => {
   it('prints a table without --json', async () => {
     const { stdout } = await run(['tokenize', 'a (red:1.3) apple']);
     expect(stdout).toMatch(/1\.3 +red<\/w>/);
-    expect(stdout).toContain('of padding');
+    expect(stdout).toContain('padding tokens');
   });
 
   it('accepts a prompt of 100,000 characters', async () => {

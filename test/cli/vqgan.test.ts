@@ -113,19 +113,19 @@ describe('sketch and sample', () => {
   it('reports the number of sampled code indices on stderr', async () => {
     const { code, stdout, stderr } = await run(['sample', '--seed', '3', '-o', 'c.png'], folder.path);
     expect(code).toBe(0);
-    expect(stderr).toMatch(/Writing code 144\/144/);
-    expect(stdout).toMatch(/^c\.png {2}96x96, seed 3, \d+ of 1024 codes\n1 picture in /);
+    expect(stderr).toMatch(/Sampling index 144\/144/);
+    expect(stdout).toMatch(/^c\.png {2}96x96, seed 3, \d+ of 1024 code indices\n1 image in /);
   });
 
   it('stops at Ctrl-C and writes nothing', async () => {
     const before = readdirSync(folder.path);
     const args = ['sketch', drawing, '--seed', '1', '--width', '1024', '--height', '1024', '-o', 'never.png'];
     const running = start(args, folder.path);
-    await running.stderrHas(/Writing code/);
+    await running.stderrHas(/Sampling index/);
     running.child.kill('SIGINT');
     const { code, stderr } = await running.result;
     expect(code).toBe(130);
-    expect(stderr).toContain('interrupted, nothing was written');
+    expect(stderr).toContain('interrupted, no output was written');
     expect(readdirSync(folder.path)).toEqual(before);
   });
 });
@@ -150,7 +150,7 @@ describe('invalid input', () => {
   });
 
   it.each([
-    [['sketch', 'none.png'], 1, 'There is no picture'],
+    [['sketch', 'none.png'], 1, 'No image exists'],
     [['sketch', 'ring.png', '--model', 'none.ckpt'], 1, 'none.ckpt'],
     [['sketch', 'ring.png', '--config', 'none.yaml'], 1, 'none.yaml'],
     [['sketch', 'ring.png', '--width', '100'], 2, 'multiple of 8'],
@@ -158,7 +158,7 @@ describe('invalid input', () => {
     [['sample', '--top-p', '0'], 2, 'topP'],
     [['sample', '--top-k', '0'], 2, '--top-k'],
     [['sample', '--temperature', 'hot'], 2, '--temperature'],
-    [['codes', 'ring.png', '--decode', '--width', '8'], 2, 'codes have their size'],
+    [['codes', 'ring.png', '--decode', '--width', '8'], 2, 'size follows from the code indices'],
     [['score', 'ring.png', '--output', 'map.bmp'], 2, '--output'],
   ])('rejects %j', async (args, expected, message) => {
     const { code, stderr } = await run([...args, '-q'], folder.path);

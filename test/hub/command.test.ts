@@ -55,7 +55,7 @@ it('resumes after kill -9, and lists and removes the downloaded model', async ()
     await new Promise((resolve) => setTimeout(resolve, 20));
   child.kill('SIGKILL');
   await ended;
-  expect(out.stderr).toContain('Fetching');
+  expect(out.stderr).toContain('Downloading');
   server.reset();
 
   const again = await safelight('pull', 'owner/large', '--json');

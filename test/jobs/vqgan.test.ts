@@ -129,7 +129,7 @@ describe('model of a request', () => {
   it('defaults to the first model of the matching kind', () => {
     expect(catalog.prepare({ type: 'text-to-image', options: {} }).model).toBe('starter');
     expect(prepare('reconstruct')().model).toBe('writer');
-    expect(prepare('reconstruct', 'starter')).toThrowError(/starter does not do reconstruct; take writer/);
+    expect(prepare('reconstruct', 'starter')).toThrowError(/starter cannot run reconstruct jobs; use writer/);
     expect(() => catalog.prepare({ type: 'text-to-image', model: 'writer', options: {} })).toThrowError(
       expect.objectContaining({ code: 'INVALID_OPTION' }),
     );

@@ -122,7 +122,7 @@ describe('two servers on one data folder', () => {
       for (const path of [data, other]) {
         const { code, stderr, stdout } = await start(['serve', '--port', '0', '--data', path]).result;
         expect(code).toBe(1);
-        expect(stdout).not.toContain('serves');
+        expect(stdout).not.toContain('listening at');
         expect(stderr).toContain(`in use by process ${command.child?.pid}`);
         expect(stderr).toContain(url);
         expect(stderr).toContain('--data');

@@ -276,7 +276,7 @@ describe("OpenAI's client", () => {
       ...{
         status: 400,
         param: 'model',
-        message: expect.stringMatching(/sketch does not make.*take starter/),
+        message: expect.stringMatching(/sketch cannot generate.*use starter/),
       },
     });
   });

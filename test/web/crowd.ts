@@ -1,21 +1,21 @@
 /** Stubbed responses of a busy server: a long queue, a full gallery, long words everywhere. Nothing runs. */
 import type { BrowserContext, Route } from 'playwright-core';
 import sharp from 'sharp';
-import type { About, ShownJob } from '../../web/src/api/types.js';
+import type { About, ApiJob } from '../../web/src/api/types.js';
 
 export const WORD = 'Donaudampfschifffahrtselektrizitätenhauptbetriebswerk'.repeat(6).slice(0, 300);
 export const PROMPT = `${'a lighthouse in a storm, oil on canvas, '.repeat(42)}${WORD}`;
 
 export interface Crowd {
   /** Jobs as `GET /v1/jobs` lists them, newest first. */
-  readonly jobs: readonly ShownJob[];
+  readonly jobs: readonly ApiJob[];
   /** Bodies of the requests that change state. */
   readonly sent: { method: string; path: string; body: unknown }[];
 }
 
 let next = 9000;
 /** A job created before all earlier ones. */
-export function fakeJob(options: Partial<ShownJob> & { count?: number } = {}): ShownJob {
+export function fakeJob(options: Partial<ApiJob> & { count?: number } = {}): ApiJob {
   const { count = options.status === undefined || options.status === 'done' ? 1 : 0, ...rest } = options;
   const id = `fake-${next--}`;
   const seed = 4_000_000_000 + next;
@@ -34,7 +34,7 @@ export function fakeJob(options: Partial<ShownJob> & { count?: number } = {}): S
 
 const WARNING = { code: 'PROMPT_SYNTAX', message: `The prompt's <lora:${WORD}:1> has no effect.` };
 
-export function busyJobs(): ShownJob[] {
+export function busyJobs(): ApiJob[] {
   const waiting = Array.from({ length: 20 }, (_, i) => fakeJob({ status: 'queued', place: 20 - i }));
   const running = fakeJob({
     status: 'running',
@@ -51,13 +51,13 @@ export function busyJobs(): ShownJob[] {
   return [...waiting, running, failed, seen, score, first, ...done];
 }
 
-function fileOf(id: string, name: string): ShownJob['images'][number] {
+function fileOf(id: string, name: string): ApiJob['images'][number] {
   const url = `/v1/jobs/${id}/files/${name}`;
   return { name, type: 'image/png', width: 64, height: 64, parameters: '', url };
 }
 
 /** Stubs the server's responses; paths not listed here reach the real server. */
-export async function crowd(context: BrowserContext, jobs: readonly ShownJob[]): Promise<Crowd> {
+export async function crowd(context: BrowserContext, jobs: readonly ApiJob[]): Promise<Crowd> {
   const sent: Crowd['sent'] = [];
   const png = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#a06040' } })
     .png()

@@ -57,18 +57,18 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
     it('leave jobs of other clients unchanged, whatever is shown', async () => {
       const { id } = await another();
       page = await visitor.visit({ settings: { prompt: 'mine' } });
-      await page.getByText(/Developing \d+/).waitFor(); // the running job is on the stage
+      await page.getByText(/Denoising step \d+/).waitFor(); // the running job is on the stage
       await page.locator('body').press('Escape');
       await prompt().press('Escape');
       expect(await button('Stop').isDisabled()).toBe(true);
       await page.keyboard.press('Control+e');
       await page.locator('.queue-name').filter({ hasText: 'mine' }).click();
-      await page.locator('.stage').getByText('Waiting').waitFor();
+      await page.locator('.stage').getByText('Queued').waitFor();
       await page.keyboard.press('Escape');
-      await page.getByText('Stopped before it was done').waitFor();
+      await page.getByText('The job was cancelled').waitFor();
       await page.waitForTimeout(300);
       expect(await statusOf(id)).toBe('running');
-      await page.getByRole('button', { name: 'Cancel another’s job: another' }).click();
+      await page.getByRole('button', { name: 'Cancel another client’s job: another' }).click();
       await page.locator('.queue').waitFor({ state: 'detached' });
       expect(await statusOf(id)).toBe('cancelled');
     });
@@ -76,17 +76,17 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
     it('stop a job of this page even after a reload', async () => {
       page = await visitor.visit({ settings: { prompt: 'mine', steps: 150, count: 8, batch: 1 } });
       await page.keyboard.press('Control+Enter');
-      await page.getByText(/Developing \d+/).waitFor();
+      await page.getByText(/Denoising step \d+/).waitFor();
       await page.reload();
-      await page.getByText(/Developing \d+/).waitFor();
+      await page.getByText(/Denoising step \d+/).waitFor();
       await page.keyboard.press('Escape');
-      await page.getByText('Stopped before it was done').waitFor();
+      await page.getByText('The job was cancelled').waitFor();
     });
 
     it('belong to one tab: neither a second one nor a duplicate ends its jobs', async () => {
       page = await visitor.visit({ settings: { prompt: 'mine', steps: 150, count: 8, batch: 1 } });
       await page.keyboard.press('Control+Enter');
-      await page.getByText(/Developing \d+/).waitFor();
+      await page.getByText(/Denoising step \d+/).waitFor();
       const { id } = await visitor.newest();
       const second = async () => {
         const opened = await page.context().newPage();
@@ -102,7 +102,7 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
       };
       for (const open of [second, duplicate]) {
         const other = await open();
-        await other.getByText(/Developing \d+/).waitFor();
+        await other.getByText(/Denoising step \d+/).waitFor();
         await other.waitForFunction(
           () => document.querySelector<HTMLButtonElement>('.stop')?.disabled === true,
         );
@@ -114,7 +114,7 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
       }
       await page.bringToFront();
       await page.keyboard.press('Escape');
-      await page.getByText('Stopped before it was done').waitFor();
+      await page.getByText('The job was cancelled').waitFor();
     });
 
     it('stop a job whose request is still on its way to the server', async () => {
@@ -126,7 +126,7 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
       await page.keyboard.press('Control+Enter');
       await page.waitForTimeout(50);
       await page.keyboard.press('Escape');
-      await page.getByText('Stopped before it was done').waitFor();
+      await page.getByText('The job was cancelled').waitFor();
       expect((await visitor.newest()).status).toBe('cancelled');
     });
 
@@ -151,7 +151,7 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
         settings: { prompt: 'cat', negative: 'dog', seed: 5, count: 4, hires: true },
       });
       const kept = () => page.evaluate(() => JSON.parse(localStorage.getItem('safelight.settings') ?? '{}'));
-      await button("Back to the model's defaults").click();
+      await button('Reset to defaults').click();
       expect(await kept()).toMatchObject({ prompt: 'cat', negative: '', seed: null, count: 1, hires: false });
       await button('Undo').click();
       expect(await kept()).toMatchObject({ prompt: 'cat', negative: 'dog', seed: 5, count: 4, hires: true });
@@ -159,7 +159,7 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
 
     it('accepts seeds of 16 digits, and -1 for a random one', async () => {
       page = await visitor.visit({ settings: { seed: null } });
-      await fold('Size and number');
+      await fold('Size and count');
       const seed = page.getByLabel('Seed', { exact: true });
       await seed.fill('4503599627370495');
       await seed.press('Enter');
@@ -171,7 +171,7 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
 
     it('requests batches, variations, a seed resize and a second pass with its own prompts', async () => {
       page = await visitor.visit({ settings: { prompt: 'cat', steps: 2 } });
-      for (const name of ['Size and number', 'Variation', 'Hires fix']) await fold(name);
+      for (const name of ['Size and count', 'Variation', 'Hires fix']) await fold(name);
       const fill = async (label: string, value: string) => {
         await page.getByLabel(label, { exact: true }).fill(value);
         await page.keyboard.press('Tab');
@@ -186,11 +186,11 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
         ...[
           ['Resize seed from width', '64'],
           ['Resize seed from height', '96'],
-          ['Times larger', '1.5'],
+          ['Scale', '1.5'],
         ],
       ] as const)
         await fill(label!, value!);
-      const upscalers = page.getByLabel('Enlarged by');
+      const upscalers = page.getByLabel('Upscaler');
       const { hiresUpscalers } = await ask<{ hiresUpscalers: { name: string; label: string }[] }>(
         '/v1/about',
       );
@@ -198,9 +198,9 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
         hiresUpscalers.map(({ label }) => label),
       );
       await upscalers.selectOption('nearest');
-      await page.getByLabel('Its prompt').fill('a larger cat');
+      await page.getByLabel('Hires prompt').fill('a larger cat');
       await page.keyboard.press('Control+Enter');
-      await page.getByText('4 pictures', { exact: false }).first().waitFor();
+      await page.getByText('4 images', { exact: false }).first().waitFor();
       await finished(page);
       const job = (await visitor.newest()) as unknown as Job;
       expect(job.options).toMatchObject({
@@ -225,7 +225,7 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
         prompt: 'a cat, in ink',
         negative: 'colour, colour',
       });
-      await button('Write into the prompt').click();
+      await button('Insert into the prompt').click();
       expect(await prompt().inputValue()).toBe('a cat, in ink');
       expect(await button('ink/1').getAttribute('aria-pressed')).toBe('false');
       await button('ink/1').click();
@@ -241,8 +241,8 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
       expect(await button('pen').getAttribute('aria-pressed')).toBe('true');
       await button('Edit').click();
       await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
-      await button('Really?').click();
-      await page.getByText('None is saved yet').waitFor();
+      await button('Click again to delete').click();
+      await page.getByText('No styles have been saved yet').waitFor();
       expect(await ask('/v1/styles')).toEqual({ styles: [] });
     });
   });
@@ -254,7 +254,7 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
       await prompt().fill('something else');
       await button('Enlarge').click();
       const dialog = page.getByRole('dialog', { name: 'Enlarge' });
-      await dialog.getByLabel('Times larger').fill('1.5');
+      await dialog.getByLabel('Scale').fill('1.5');
       await dialog.getByLabel('Strength').fill('0.5');
       await dialog.getByText('128 × 96 becomes 192 × 144').waitFor();
       await dialog.getByRole('button', { name: 'Enlarge' }).click();
@@ -296,7 +296,7 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
       await page.locator('.gallery .thumb').nth(3).click(); // no longer selected
       await page.getByText('3 selected').waitFor();
       await button('Delete the selected').click();
-      await page.getByText('deleted together, 4 in all').waitFor();
+      await page.getByText('deleted together, 4 in total').waitFor();
       await button('Keep').click();
       await page.locator('.gallery .thumb').nth(2).click();
       await button('Delete the selected').click();
@@ -312,7 +312,7 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
       const full = await saved(page, () => link.click());
       expect(full.name).toBe('safelight-1234567890.png');
       expect((await readTexts(new Blob([new Uint8Array(full.bytes)]))).parameters).toContain('a secret');
-      await page.getByLabel('Downloads carry these settings').uncheck();
+      await page.getByLabel('Include settings in downloads').uncheck();
       const bare = await saved(page, () => link.click());
       expect(bare.name).toBe(full.name);
       expect(bare.bytes.includes('secret')).toBe(false);
@@ -324,7 +324,7 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
       await make('rose');
       await button('Compare').click();
       await page.locator('.comparison').waitFor();
-      await page.getByRole('navigation').getByRole('button', { name: 'Picture' }).click();
+      await page.getByRole('navigation').getByRole('button', { name: 'Image' }).click();
       await page.getByRole('navigation').getByRole('button', { name: 'Text' }).click();
       await button('Compare').click();
       await page.locator('.comparison').waitFor();
@@ -342,14 +342,14 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
       });
       await make('rose');
       await make('tulip');
-      for (const mode of ['Text', 'Inside']) {
+      for (const mode of ['Text', 'Inspect']) {
         await page.getByRole('navigation').getByRole('button', { name: mode }).tap();
         const thumb = page.locator('.gallery .thumb').last();
         await thumb.scrollIntoViewIfNeeded();
         await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
         await thumb.tap();
         await page.waitForFunction(() => {
-          const frame = document.querySelector('.stage .frame, .looked-at')!.getBoundingClientRect();
+          const frame = document.querySelector('.stage .frame, .inspected-image')!.getBoundingClientRect();
           return frame.top >= 60 && frame.bottom <= innerHeight;
         });
       }

@@ -4,16 +4,16 @@ import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { encodePng } from '../../lib/image/png.js';
 import type { About } from '../../web/src/api/types.js';
-import { withoutText } from '../../web/src/logic/bare.js';
 import { canEnlarge, enlargedSize, enlargeRequest, isAllowed } from '../../web/src/logic/enlarge.js';
 import { plain } from '../../web/src/logic/format.js';
 import { distinct, downloadName } from '../../web/src/logic/names.js';
 import { readTexts } from '../../web/src/logic/png-text.js';
 import { requestOf } from '../../web/src/logic/request.js';
-import { fieldsOf, merged, unrestoredOf } from '../../web/src/logic/restore.js';
-import { findable, finder } from '../../web/src/logic/search.js';
-import { defaults, imagesOf, resetOf, revived } from '../../web/src/logic/settings.js';
-import { crc32, zipped } from '../../web/src/logic/zip.js';
+import { fieldsOf, mergeFields, unrestoredOf } from '../../web/src/logic/restore.js';
+import { compileQuery, searchTexts } from '../../web/src/logic/search.js';
+import { defaults, imagesOf, resetOf, reviveSettings } from '../../web/src/logic/settings.js';
+import { withoutMetadata } from '../../web/src/logic/strip-metadata.js';
+import { crc32, createZip } from '../../web/src/logic/zip.js';
 import { fakeJob } from './crowd.js';
 import { unzipped } from './unzip.js';
 
@@ -70,11 +70,11 @@ describe('an archive', () => {
       { name: 'ünïcode-水.png', bytes: new Uint8Array() },
       { name: 'c.png', bytes: bytes.subarray(5, 9) },
     ];
-    const archive = Buffer.concat(zipped(entries, new Date(2025, 2, 14, 9, 15, 30)));
+    const archive = Buffer.concat(createZip(entries, new Date(2025, 2, 14, 9, 15, 30)));
     expect(unzipped(archive)).toEqual(
       entries.map(({ name, bytes }) => ({ name, bytes: Buffer.from(bytes) })),
     );
-    expect(unzipped(Buffer.concat(zipped([])))).toEqual([]);
+    expect(unzipped(Buffer.concat(createZip([])))).toEqual([]);
   });
 
   it('has the checksum of the format', () => {
@@ -88,7 +88,7 @@ describe('an image without its settings', () => {
   it('is the same image', async () => {
     const data = Uint8Array.from({ length: 8 * 8 * 3 }, (_, i) => i);
     const png = new Uint8Array(await encodePng({ data, width: 8, height: 8 }, { parameters: 'a secret' }));
-    const bare = withoutText(png);
+    const bare = withoutMetadata(png);
     expect((await readTexts(new Blob([png]))).parameters).toBe('a secret');
     expect((await readTexts(new Blob([bare]))).parameters).toBeUndefined();
     expect(Buffer.from(bare).includes('secret')).toBe(false);
@@ -99,7 +99,7 @@ describe('an image without its settings', () => {
   it('is unchanged if it is not a complete PNG', () => {
     const broken = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10, 255, 255, 255, 255, 1, 2, 3, 4]);
     for (const bytes of [broken, new Uint8Array([1, 2, 3]), new Uint8Array()])
-      expect(withoutText(bytes)).toBe(bytes);
+      expect(withoutMetadata(bytes)).toBe(bytes);
   });
 });
 
@@ -107,8 +107,8 @@ describe('search', () => {
   const job = fakeJob({
     options: { prompt: 'A red Apple on a table', negative: 'blurry', sampler: 'dpmpp_2m', seed: 42 },
   });
-  const image = findable({ ...job, model: 'sd15' }, { ...job.images[0]!, seed: 4242 }, about);
-  const finds = (query: string) => finder(query)(image);
+  const image = searchTexts({ ...job, model: 'sd15' }, { ...job.images[0]!, seed: 4242 }, about);
+  const finds = (query: string) => compileQuery(query)(image);
 
   it('finds all words in any position, order and case', () => {
     for (const query of [
@@ -138,15 +138,15 @@ describe('search', () => {
   });
 
   it('reads a colon after an unknown field as text', () => {
-    const weighted = findable(fakeJob({ options: { prompt: '(red:1.2) x' } }), job.images[0]!, about);
-    expect([finder('red:1.2')(weighted), finder('red:1.3')(weighted)]).toEqual([true, false]);
+    const weighted = searchTexts(fakeJob({ options: { prompt: '(red:1.2) x' } }), job.images[0]!, about);
+    expect([compileQuery('red:1.2')(weighted), compileQuery('red:1.3')(weighted)]).toEqual([true, false]);
   });
 
   it('includes the model’s default sampler if the job has none, and never fails', () => {
     const plainJob = fakeJob({ options: { prompt: 'x' } });
-    expect(finder('euler')(findable(plainJob, plainJob.images[0]!, about))).toBe(true);
+    expect(compileQuery('euler')(searchTexts(plainJob, plainJob.images[0]!, about))).toBe(true);
     for (const query of ['"', ':', '::', 'seed:', '""', '(', '\\', '"a'])
-      expect(typeof finder(query)(image)).toBe('boolean');
+      expect(typeof compileQuery(query)(image)).toBe('boolean');
   });
 });
 
@@ -204,7 +204,7 @@ describe('the form', () => {
     expect(options).toMatchObject({ prompt: 'cat, ink, faded', negative: 'colour' });
     expect(options.hires).toMatchObject({ prompt: 'big cat, ink, faded' });
     expect(options.hires).not.toHaveProperty('negative');
-    expect(() => requestOf(settings, {}, about, [])).toThrow('no style “ink”');
+    expect(() => requestOf(settings, {}, about, [])).toThrow('style “ink” no longer exists');
   });
 
   it('requests batch count times batch size', () => {
@@ -226,7 +226,7 @@ describe('the form', () => {
     expect(request({ seedResizeWidth: 512, seedResizeHeight: 256 })).toEqual({
       ...{ prompt: '', seedResizeFrom: { width: 512, height: 256 } },
     });
-    expect(() => request({ seedResizeWidth: 512 })).toThrow('width and a height');
+    expect(() => request({ seedResizeWidth: 512 })).toThrow('both width and height');
   });
 
   it('resets to the defaults, except for the prompt, the model and the mode', () => {
@@ -246,9 +246,11 @@ describe('the form', () => {
   });
 
   it('drops stored values of a wrong type', () => {
-    expect(revived({ steps: 'x', sampler: 7, styles: [1], seed: 5, batch: null, model: 'm' })).toEqual({
-      ...{ ...defaults, seed: 5, model: 'm' },
-    });
+    expect(reviveSettings({ steps: 'x', sampler: 7, styles: [1], seed: 5, batch: null, model: 'm' })).toEqual(
+      {
+        ...{ ...defaults, seed: 5, model: 'm' },
+      },
+    );
   });
 
   it('writes seeds of 16 digits exactly', () => {
@@ -263,19 +265,19 @@ describe('settings of an image', () => {
     const text =
       'cat\nSteps: 4, Sampler: Euler a, Seed: 1, Variation seed: 8, Variation seed strength: 0.25, Seed resize from: 64x96, ' +
       'Hires upscale: 2, Hires steps: 0, Hires upscaler: Nearest, Hires prompt: "a, b", Version: Safelight 0';
-    expect(merged(fieldsOf(text, about))).toMatchObject({
+    expect(mergeFields(fieldsOf(text, about))).toMatchObject({
       ...{ subseed: 8, subseedStrength: 0.25, seedResizeWidth: 64, seedResizeHeight: 96, styles: [] },
       ...{ hires: true, hiresSteps: null, hiresUpscaler: 'nearest', hiresPrompt: 'a, b', rng: 'cpu' },
     });
-    expect(merged(fieldsOf('x\nSteps: 1, Seed: 1, Size: 8x8', about)).subseedStrength).toBe(0);
+    expect(mergeFields(fieldsOf('x\nSteps: 1, Seed: 1, Size: 8x8', about)).subseedStrength).toBe(0);
   });
 
   it("have stable-diffusion-webui's defaults for fields that it omits", () => {
     const a1111 = 'cat\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512, Version: v1.10.1';
-    expect(merged(fieldsOf(a1111, about))).toMatchObject({ rng: 'cuda', schedule: 'automatic' });
+    expect(mergeFields(fieldsOf(a1111, about))).toMatchObject({ rng: 'cuda', schedule: 'automatic' });
     const old = 'cat\nSteps: 20, Sampler: DPM++ 2M Karras, CFG scale: 7, Seed: 1, RNG: CPU';
-    expect(merged(fieldsOf(old, about))).toMatchObject({ rng: 'cpu', schedule: 'karras' });
-    expect(merged(fieldsOf('just words', about))).toMatchObject({ rng: 'cpu', schedule: null });
+    expect(mergeFields(fieldsOf(old, about))).toMatchObject({ rng: 'cpu', schedule: 'karras' });
+    expect(mergeFields(fieldsOf('just words', about))).toMatchObject({ rng: 'cpu', schedule: null });
   });
 
   it('list what the form does not support', () => {

@@ -91,7 +91,7 @@ describe.skipIf(browserPath === undefined)(`the layout${withoutBrowser}`, () => 
     }
   };
   const open = async (dialog: (typeof DIALOGS)[number]) => {
-    if (dialog === 'help') await page.getByRole('button', { name: 'Help and keys' }).click();
+    if (dialog === 'help') await page.getByRole('button', { name: 'Help and keyboard shortcuts' }).click();
     if (dialog === 'enlarge') await page.getByRole('button', { name: 'Enlarge', exact: true }).click();
     if (dialog === 'style') await page.getByRole('button', { name: 'Edit', exact: true }).click();
     if (dialog === 'delete') {
@@ -105,7 +105,7 @@ describe.skipIf(browserPath === undefined)(`the layout${withoutBrowser}`, () => 
 
   it.each(WIDTHS)('fits %i × %i: all modes with every fold open', async (width, height) => {
     await page.setViewportSize({ width, height });
-    for (const name of ['Text', 'Picture', 'Inpaint', 'Sketch']) {
+    for (const name of ['Text', 'Image', 'Inpaint', 'Sketch']) {
       await tab(name);
       await openAll();
       await check(name);
@@ -117,7 +117,7 @@ describe.skipIf(browserPath === undefined)(`the layout${withoutBrowser}`, () => 
 
   it.each(WIDTHS)('fits %i × %i: all views of a trace', async (width, height) => {
     await page.setViewportSize({ width, height });
-    await tab('Inside');
+    await tab('Inspect');
     for (const name of ['Steps', 'Words', 'Tensors', 'Codes', 'Patches']) {
       await page.getByRole('tab', { name }).click();
       await page.locator('#inside-panel figure, #inside-panel .frame, .chooser').first().waitFor();

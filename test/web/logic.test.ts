@@ -1,12 +1,12 @@
 /** Logic of the web page: prompt weights, mask painting, settings of the form. */
 import { describe, expect, it } from 'vitest';
 import type { About } from '../../web/src/api/types.js';
+import { PaintLayer } from '../../web/src/logic/paint-layer.js';
 import { Pointers } from '../../web/src/logic/pointers.js';
 import { requestOf } from '../../web/src/logic/request.js';
-import { fieldsOf, merged, unrestoredOf } from '../../web/src/logic/restore.js';
-import { defaults, revived } from '../../web/src/logic/settings.js';
-import { Sheet } from '../../web/src/logic/sheet.js';
-import { weigh } from '../../web/src/logic/weights.js';
+import { fieldsOf, mergeFields, unrestoredOf } from '../../web/src/logic/restore.js';
+import { defaults, reviveSettings } from '../../web/src/logic/settings.js';
+import { changeWeight } from '../../web/src/logic/weights.js';
 
 const about = {
   models: [
@@ -31,7 +31,7 @@ function weighed(marked: string, ...directions: (1 | -1)[]): string {
   const start = marked.indexOf('[');
   const end = marked.indexOf(']') - 1;
   let now = { text: marked.replace('[', '').replace(']', ''), start, end };
-  for (const direction of directions) now = weigh(now, direction);
+  for (const direction of directions) now = changeWeight(now, direction);
   return `${now.text.slice(0, now.start)}[${now.text.slice(now.start, now.end)}]${now.text.slice(now.end)}`;
 }
 
@@ -69,19 +69,19 @@ describe('Ctrl+Up and Ctrl+Down', () => {
 });
 
 describe('a sheet', () => {
-  const rows = (sheet: Sheet): string[] =>
-    Array.from({ length: sheet.height }, (_, y) =>
-      Array.from(sheet.data.subarray(y * sheet.width, (y + 1) * sheet.width), (v) =>
+  const rows = (layer: PaintLayer): string[] =>
+    Array.from({ length: layer.height }, (_, y) =>
+      Array.from(layer.data.subarray(y * layer.width, (y + 1) * layer.width), (v) =>
         v > 127 ? '#' : '.',
       ).join(''),
     );
 
   it('covers what the brush painted, and nothing else', () => {
-    const sheet = new Sheet(12, 5);
-    sheet.begin(2, 2.5, 1.5, false);
-    sheet.move(9, 2.5);
-    sheet.end();
-    expect(rows(sheet)).toEqual([
+    const layer = new PaintLayer(12, 5);
+    layer.begin(2, 2.5, 1.5, false);
+    layer.move(9, 2.5);
+    layer.end();
+    expect(rows(layer)).toEqual([
       '............',
       '.#########..',
       '###########.',
@@ -91,55 +91,55 @@ describe('a sheet', () => {
   });
 
   it('reports the changed area within its bounds', () => {
-    const sheet = new Sheet(20, 20);
-    expect(sheet.begin(0, 0, 3, false)).toEqual({ left: 0, top: 0, right: 4, bottom: 4 });
-    const far = sheet.move(100, 0);
+    const layer = new PaintLayer(20, 20);
+    expect(layer.begin(0, 0, 3, false)).toEqual({ left: 0, top: 0, right: 4, bottom: 4 });
+    const far = layer.move(100, 0);
     expect([far.right, far.top]).toEqual([20, 0]);
-    sheet.end();
+    layer.end();
   });
 
   it('is softer at its edge by one pixel', () => {
-    const sheet = new Sheet(9, 9);
-    sheet.begin(4.5, 4.5, 2, false);
-    sheet.end();
-    const line = [...sheet.data.subarray(4 * 9, 5 * 9)];
+    const layer = new PaintLayer(9, 9);
+    layer.begin(4.5, 4.5, 2, false);
+    layer.end();
+    const line = [...layer.data.subarray(4 * 9, 5 * 9)];
     expect(line).toEqual([0, 0, 128, 255, 255, 255, 128, 0, 0]);
   });
 
   it('can be erased, undone and redone', () => {
-    const sheet = new Sheet(16, 16);
-    sheet.begin(8, 8, 5, false);
-    sheet.end();
-    const full = sheet.data.slice();
-    sheet.begin(8, 8, 2, true);
-    sheet.end();
-    expect(sheet.data[8 * 16 + 8]).toBe(0);
-    const holed = sheet.data.slice();
-    sheet.undo();
-    expect(sheet.data).toEqual(full);
-    sheet.undo();
-    expect(sheet.empty && !sheet.canUndo && sheet.canRedo).toBe(true);
-    sheet.redo();
-    sheet.redo();
-    expect(sheet.data).toEqual(holed);
-    sheet.change((value) => 255 - value);
-    expect(sheet.canRedo).toBe(false);
-    sheet.undo();
-    expect(sheet.data).toEqual(holed);
+    const layer = new PaintLayer(16, 16);
+    layer.begin(8, 8, 5, false);
+    layer.end();
+    const full = layer.data.slice();
+    layer.begin(8, 8, 2, true);
+    layer.end();
+    expect(layer.data[8 * 16 + 8]).toBe(0);
+    const holed = layer.data.slice();
+    layer.undo();
+    expect(layer.data).toEqual(full);
+    layer.undo();
+    expect(layer.empty && !layer.canUndo && layer.canRedo).toBe(true);
+    layer.redo();
+    layer.redo();
+    expect(layer.data).toEqual(holed);
+    layer.change((value) => 255 - value);
+    expect(layer.canRedo).toBe(false);
+    layer.undo();
+    expect(layer.data).toEqual(holed);
   });
 
   it('discards a stroke when a second finger starts a pinch', () => {
-    const sheet = new Sheet(8, 8);
-    sheet.begin(4, 4, 2, false);
-    sheet.move(6, 6);
-    sheet.abandon();
-    expect([sheet.empty, sheet.canUndo]).toEqual([true, false]);
+    const layer = new PaintLayer(8, 8);
+    layer.begin(4, 4, 2, false);
+    layer.move(6, 6);
+    layer.abandon();
+    expect([layer.empty, layer.canUndo]).toEqual([true, false]);
   });
 
   it('restores a stored mask of the same size', () => {
     const kept = new Uint8Array(16).fill(7);
-    expect(new Sheet(4, 4, kept).data).toBe(kept);
-    expect(new Sheet(5, 4, kept).empty).toBe(true);
+    expect(new PaintLayer(4, 4, kept).data).toBe(kept);
+    expect(new PaintLayer(5, 4, kept).empty).toBe(true);
   });
 });
 
@@ -160,7 +160,7 @@ describe('settings', () => {
     'Denoising strength: 0.4, Hires upscale: 1.5, Hires steps: 5, Hires upscaler: Latent (bicubic), RNG: NV, Version: x';
 
   it('are restored from the text of an image', () => {
-    const patch = merged(fieldsOf(text, about));
+    const patch = mergeFields(fieldsOf(text, about));
     expect(patch).toMatchObject({
       ...{ prompt: 'a red apple', negative: 'blur', steps: 12, sampler: 'dpmpp_2m', schedule: 'karras' },
       ...{ cfg: 4.5, seed: 7, width: 128, height: 96, rng: 'cuda' },
@@ -176,11 +176,11 @@ describe('settings', () => {
 
   it('include the sampler and schedule that older files store in one name', () => {
     const fields = fieldsOf('x\nSteps: 1, Sampler: DPM++ 2M Karras, Seed: 1', about);
-    expect(merged(fields)).toMatchObject({ sampler: 'dpmpp_2m', schedule: 'karras' });
+    expect(mergeFields(fields)).toMatchObject({ sampler: 'dpmpp_2m', schedule: 'karras' });
   });
 
   it('of A1111 have GPU noise and the schedule Automatic if neither is written', () => {
-    const of = (line: string) => merged(fieldsOf(`x\nSteps: 1, Seed: 1, ${line}`, about));
+    const of = (line: string) => mergeFields(fieldsOf(`x\nSteps: 1, Seed: 1, ${line}`, about));
     expect(of('Sampler: Euler a')).toMatchObject({ sampler: 'euler_a', schedule: 'automatic', rng: 'cuda' });
     expect(of('Sampler: DPM++ 2M Karras')).toMatchObject({ schedule: 'karras', rng: 'cuda' });
     expect(of('Sampler: DPM++ 2M Karras, Schedule type: Automatic')).toMatchObject({ schedule: 'karras' });
@@ -197,7 +197,7 @@ describe('settings', () => {
     const foreign =
       'a <lora:x:1> cat\nSteps: 3, Sampler: Nowhere, Seed: 4, Size: 64x64, Model: sd, VAE: mse, Eta: 0.5, Hires steps: 0, ' +
       'constructor: 3, Version: v1.9.4\nTemplate: a {cat|dog}';
-    expect(merged(fieldsOf(foreign, about))).toMatchObject({
+    expect(mergeFields(fieldsOf(foreign, about))).toMatchObject({
       ...{ prompt: 'a <lora:x:1> cat', steps: 3, seed: 4, width: 64, hiresSteps: null, sampler: null },
     });
     expect(unrestoredOf(foreign, about)).toEqual([
@@ -219,7 +219,7 @@ describe('settings', () => {
   });
 
   it('report what is missing', () => {
-    expect(() => requestOf({ ...defaults, mode: 'picture' }, {}, about)).toThrow('picture');
+    expect(() => requestOf({ ...defaults, mode: 'picture' }, {}, about)).toThrow('image');
     expect(() => requestOf({ ...defaults, mode: 'inpaint' }, { init: 'data:' }, about)).toThrow('Paint');
     expect(() => requestOf({ ...defaults, mode: 'sketch' }, {}, about)).toThrow('Draw');
     const sketch = requestOf({ ...defaults, mode: 'sketch', temperature: 0.8 }, { drawing: 'data:x' }, about);
@@ -231,12 +231,12 @@ describe('settings', () => {
   });
 
   it('survive a visit, and invalid values are dropped', () => {
-    expect(revived({ prompt: 'x', mode: 'inpaint', steps: 3 })).toMatchObject({
+    expect(reviveSettings({ prompt: 'x', mode: 'inpaint', steps: 3 })).toMatchObject({
       prompt: 'x',
       mode: 'inpaint',
       steps: 3,
     });
-    expect(revived({ prompt: 7, mode: 'nowhere', evil: 1 })).toEqual(defaults);
-    expect(revived('text')).toEqual(defaults);
+    expect(reviveSettings({ prompt: 7, mode: 'nowhere', evil: 1 })).toEqual(defaults);
+    expect(reviveSettings('text')).toEqual(defaults);
   });
 });

@@ -68,9 +68,9 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
   it('stops a job', async () => {
     page = await visitor.visit({ settings: { prompt: 'castle', steps: 150 } });
     await page.getByRole('button', { name: 'Generate' }).click();
-    await page.getByText(/Developing \d+ of 150/).waitFor();
+    await page.getByText(/Denoising step \d+ of 150/).waitFor();
     await page.getByRole('button', { name: 'Stop' }).click();
-    await page.getByText('Stopped before it was done').waitFor();
+    await page.getByText('The job was cancelled').waitFor();
     expect((await visitor.newest()).status).toBe('cancelled');
   });
 
@@ -78,9 +78,9 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
     page = await visitor.visit({ settings: { steps: 30 } });
     await page.getByLabel('Prompt', { exact: true }).fill('penguin');
     await generate();
-    await page.getByText(/Developing \d+ of 30/).waitFor();
+    await page.getByText(/Denoising step \d+ of 30/).waitFor();
     await page.reload();
-    await page.getByText(/Developing \d+ of 30/).waitFor();
+    await page.getByText(/Denoising step \d+ of 30/).waitFor();
     expect(await page.getByLabel('Prompt', { exact: true }).inputValue()).toBe('penguin');
     const source = await finished(page);
     expect(source).toContain((await visitor.newest()).id);
@@ -126,12 +126,12 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
 
   it('generates an image of a sketch that is drawn by keyboard', async () => {
     page = await visitor.visit({ settings: { mode: 'sketch' } });
-    await page.getByRole('button', { name: 'Make a picture' }).click();
+    await page.getByRole('button', { name: 'Generate' }).click();
     await page.getByText('Draw something first').waitFor();
     await page.getByRole('application').focus();
     for (const key of ['Enter', 'ArrowRight', 'ArrowRight', 'ArrowDown', 'Enter'])
       await page.keyboard.press(key);
-    await page.getByRole('button', { name: 'Make a picture' }).click();
+    await page.getByRole('button', { name: 'Generate' }).click();
     await finished(page);
     expect(await visitor.newest()).toMatchObject({ type: 'sketch', model: 'writer', status: 'done' });
   });
@@ -140,23 +140,23 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
     page = await visitor.visit({ settings: { prompt: 'red apple' } });
     await page.getByRole('button', { name: 'Generate' }).click();
     await finished(page);
-    await page.getByRole('button', { name: 'Look inside' }).click();
-    await page.locator('.ask').getByRole('button', { name: 'Look inside' }).click();
-    await page.getByLabel('What the model sees at step 4').waitFor();
+    await page.locator('.details').getByRole('button', { name: 'Inspect' }).click();
+    await page.locator('.start-job').getByRole('button', { name: 'Inspect' }).click();
+    await page.getByLabel('Predicted image at step 4').waitFor();
     await page.getByLabel('Step', { exact: true }).focus();
     await page.keyboard.press('Home');
     expect(await painted(page, 'Channel 1 of the latent at step 1')).toBeGreaterThan(20);
     await page.getByRole('tab', { name: 'Words' }).click();
     await page.getByRole('button', { name: 'apple', exact: true }).click();
-    expect(await painted(page, 'Where “apple” went')).toBeGreaterThan(20);
+    expect(await painted(page, 'Attention to “apple”')).toBeGreaterThan(20);
     await page.getByRole('tab', { name: 'Tensors' }).click();
-    await page.getByLabel('Find a tensor by its name').fill('mid_block resnets.0');
+    await page.getByLabel('Search tensors by name').fill('mid_block resnets.0');
     await page.getByRole('checkbox').first().check();
-    await page.getByRole('button', { name: 'Measure 1' }).click();
+    await page.getByRole('button', { name: 'Record 1' }).click();
     await page.getByRole('article').waitFor();
     expect(await page.getByRole('article').textContent()).toMatch(/mid_block.*min-?\d.*std\d/s);
     await page.getByRole('tab', { name: 'Codes' }).click();
-    await page.getByRole('button', { name: 'Encode it' }).click();
+    await page.getByRole('button', { name: 'Encode the image' }).click();
     expect(await painted(page, 'rows of')).toBeGreaterThan(0);
     expect(await page.locator('.gallery .thumb').count()).toBe(1); // traces are not listed as images
   });
@@ -178,13 +178,13 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
         window.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
       }, bytes);
     await drop();
-    await page.getByRole('button', { name: 'Restore its settings' }).click();
+    await page.getByRole('button', { name: 'Restore the settings' }).click();
     await expectValue(page, 'Prompt', 'teapot');
     const kept = await page.evaluate(() => JSON.parse(localStorage.getItem('safelight.settings') ?? '{}'));
     expect(kept).toMatchObject({ prompt: 'teapot', seed: 42, cfg: 3.5, steps: 4, mode: 'text' });
     await drop();
-    await page.getByRole('button', { name: 'Use it as input' }).click();
-    await page.getByAltText('The one to begin from').waitFor();
+    await page.getByRole('button', { name: 'Use as the input image' }).click();
+    await page.getByAltText('Input', { exact: true }).waitFor();
   });
 
   it('shows a queue that can be reordered, reduced and cleared', async () => {
@@ -234,7 +234,7 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
     await page.keyboard.press('ArrowRight');
     await page.locator(`.stage .frame > img[src="${first}"]`).waitFor();
     await page.keyboard.press('?');
-    await page.getByRole('dialog', { name: 'Keys' }).waitFor();
+    await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor();
     await page.keyboard.press('Escape');
     await page.getByRole('dialog').waitFor({ state: 'detached' });
     await page.evaluate(() => localStorage.clear());
@@ -244,9 +244,9 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
     await page.getByText('Sampling').click();
     await page.getByLabel('Steps', { exact: true }).fill('150');
     await generate();
-    await page.getByText(/Developing/).waitFor();
+    await page.getByText(/Denoising/).waitFor();
     await page.keyboard.press('Escape');
-    await page.getByText('Stopped before it was done').waitFor();
+    await page.getByText('The job was cancelled').waitFor();
   });
 
   it('compares two images, and deletes one', async () => {
@@ -254,15 +254,15 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
     await generate();
     await finished(page);
     await page.getByRole('button', { name: 'Compare' }).click();
-    const share = page.getByLabel('Share of the first picture');
+    const share = page.getByLabel('Position of the divider');
     await share.focus();
     await page.keyboard.press('End');
     expect(
       await page.locator('.comparison .over').evaluate((image) => getComputedStyle(image).clipPath),
     ).toMatch(/inset\(0px 0/);
-    await page.getByRole('button', { name: 'End the comparison' }).click();
+    await page.getByRole('button', { name: 'Close comparison' }).click();
     await page.getByRole('button', { name: 'Delete' }).click();
-    await page.getByRole('button', { name: 'All 2, really?' }).click();
+    await page.getByRole('button', { name: 'Delete all 2 images?' }).click();
     await page.locator('.gallery').waitFor({ state: 'detached' });
     expect(await visitor.newest()).toBeUndefined();
   });
@@ -292,7 +292,7 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
     expect(await slider.inputValue()).toBe('0.75');
     const button = (await page.getByRole('button', { name: 'Generate' }).boundingBox())!;
     expect(button.y + button.height).toBeLessThanOrEqual(780);
-    for (const name of ['Text', 'Picture', 'Inpaint', 'Sketch', 'Inside']) {
+    for (const name of ['Text', 'Image', 'Inpaint', 'Sketch', 'Inspect']) {
       await page.getByRole('navigation').getByRole('button', { name }).tap();
       const { wide, inner } = await page.evaluate(() => ({
         wide: document.documentElement.scrollWidth,
@@ -300,7 +300,7 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
       }));
       expect(wide, name).toBeLessThanOrEqual(inner);
     }
-    await page.getByRole('navigation').getByRole('button', { name: 'Picture' }).tap();
+    await page.getByRole('navigation').getByRole('button', { name: 'Image' }).tap();
     await page.getByRole('button', { name: 'Generate' }).tap();
     await finished(page);
   });
@@ -311,7 +311,7 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
     await finished(page);
     for (const fold of await page.locator('.fold summary').all()) await fold.click();
     await page.evaluate(await readFile(AXE, 'utf8'));
-    for (const name of ['Text', 'Picture', 'Inpaint', 'Sketch', 'Inside']) {
+    for (const name of ['Text', 'Image', 'Inpaint', 'Sketch', 'Inspect']) {
       await page.getByRole('navigation').getByRole('button', { name }).click();
       const found = await page.evaluate(async () => {
         const { axe } = window as unknown as { axe: { run(): Promise<{ violations: Violation[] }> } };
@@ -335,7 +335,7 @@ describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () =
       page = await visitor.visit({}, locked.url);
       await page.getByLabel('API key').fill('wrong');
       await page.getByRole('button', { name: 'Log in' }).click();
-      await page.getByText('That is not the key').waitFor();
+      await page.getByText('Wrong API key').waitFor();
       await page.getByLabel('API key').fill('open sesame');
       await page.getByRole('button', { name: 'Log in' }).click();
       await page.getByText('0 / 30 tokens').waitFor();

@@ -6,13 +6,13 @@ import { seedFields } from '../../lib/options/declarations/noise.js';
 import { samplingFields } from '../../lib/options/declarations/sampling.js';
 import { formatExact } from '../../lib/options/exact.js';
 import type { About } from '../../web/src/api/types.js';
-import { entriesOfFurther, joined } from '../../web/src/logic/further.js';
+import { entriesOfFurther, joined } from '../../web/src/logic/additional-options.js';
 import { limitsOf } from '../../web/src/logic/limits.js';
 import { readTexts } from '../../web/src/logic/png-text.js';
 import { requestOf } from '../../web/src/logic/request.js';
-import { fieldsOf, merged } from '../../web/src/logic/restore.js';
+import { fieldsOf, mergeFields } from '../../web/src/logic/restore.js';
 import { promptOfTexts, restoredForm } from '../../web/src/logic/restore-exact.js';
-import { defaults, revived, type Settings } from '../../web/src/logic/settings.js';
+import { defaults, reviveSettings, type Settings } from '../../web/src/logic/settings.js';
 
 const about: About = {
   ...{ version: '1', locked: false, hiresUpscalers: [] },
@@ -107,11 +107,11 @@ describe('generation parameters written by Safelight', () => {
     'DeepCache branch: 2, Mask blur: 3/5, Version: Safelight 0.1.0';
 
   it('keep options for which the form has no control', () => {
-    expect(merged(fieldsOf(text, about)).further).toEqual({
+    expect(mergeFields(fieldsOf(text, about)).further).toEqual({
       ...{ class: 3, guidanceInterval: [0.3, 5], deepCache: { interval: 4, branch: 2 }, maskBlur: [3, 5] },
     });
     const foreign = fieldsOf(text.replace('Safelight 0.1.0', 'v1.9.4'), about);
-    expect(merged(foreign).further).toEqual({});
+    expect(mergeFields(foreign).further).toEqual({});
   });
 
   it('can be restored one by one', () => {
@@ -125,9 +125,9 @@ describe('generation parameters written by Safelight', () => {
 
 describe('the form', () => {
   it('drops additional options of an earlier visit that are no longer valid', () => {
-    expect(revived({ further: { eta: 0.5 } }).further).toEqual({ eta: 0.5 });
+    expect(reviveSettings({ further: { eta: 0.5 } }).further).toEqual({ eta: 0.5 });
     for (const further of [{ eta: 99 }, { nosuch: 1 }, [1], null, 'x'])
-      expect(revived({ further }).further).toEqual({});
+      expect(reviveSettings({ further }).further).toEqual({});
   });
 
   it('has the limits of the options, within the server’s', () => {

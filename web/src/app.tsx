@@ -1,32 +1,32 @@
-/** The page: form, stage, queue and pictures. */
+/** Layout of the page: form, stage, queue and gallery. */
 import { mode } from './state/form.js';
-import { Arrival, RestoreButton } from './views/arrival.js';
-import { Help, Login, Notes } from './views/dialogs.js';
+import { Help, Login, Notifications } from './views/dialogs.js';
+import { DroppedImage, RestoreButton } from './views/dropped-image.js';
 import { Editor } from './views/editor.js';
 import { Enlarge } from './views/enlarge.js';
 import { Gallery } from './views/gallery.js';
 import { Header } from './views/header.js';
+import { Source } from './views/input-image.js';
 import { Actions, Prompt } from './views/prompt.js';
 import { Queue } from './views/queue.js';
 import { Settings } from './views/settings.js';
-import { Source } from './views/source.js';
 import { Stage } from './views/stage.js';
 import { StyleEditor } from './views/styles.js';
-import { Inside } from './views/trace/trace.js';
+import { InspectView } from './views/trace/trace.js';
 
 export function App() {
   return (
     <>
       <Header />
       <main class={`page mode-${mode.value}`}>
-        {mode.value === 'inside' ? <Inside /> : <Making />}
-        <aside class="side" aria-label="Queue and pictures">
+        {mode.value === 'inside' ? <InspectView /> : <GenerateView />}
+        <aside class="side" aria-label="Queue and images">
           <Queue />
           <Gallery />
         </aside>
       </main>
-      <Notes />
-      <Arrival />
+      <Notifications />
+      <DroppedImage />
       <Enlarge />
       <StyleEditor />
       <Help />
@@ -35,15 +35,15 @@ export function App() {
   );
 }
 
-function Making() {
-  const now = mode.value;
-  const paints = now === 'inpaint' || now === 'sketch';
+function GenerateView() {
+  const currentMode = mode.value;
+  const hasEditor = currentMode === 'inpaint' || currentMode === 'sketch';
   return (
     <>
       <div class="panel">
-        {(now === 'picture' || now === 'inpaint') && <Source />}
-        {now === 'sketch' ? (
-          <p class="hint">Draw on the page, roughly: the model makes a picture of it, code by code.</p>
+        {(currentMode === 'picture' || currentMode === 'inpaint') && <Source />}
+        {currentMode === 'sketch' ? (
+          <p class="hint">Draw a rough sketch: the model generates an image from it.</p>
         ) : (
           <Prompt />
         )}
@@ -51,8 +51,8 @@ function Making() {
         <Settings />
         <RestoreButton />
       </div>
-      <div class={`center ${paints ? 'with-editor' : ''}`}>
-        {paints && <Editor />}
+      <div class={`center ${hasEditor ? 'with-editor' : ''}`}>
+        {hasEditor && <Editor />}
         <Stage />
       </div>
     </>

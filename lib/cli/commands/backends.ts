@@ -1,21 +1,21 @@
-/** `safelight backends`: the devices that can compute here, and those that cannot. */
+/** `safelight backends`: lists the available compute devices, and unusable ones with the reason. */
 import { Command } from 'commander';
 import { bytes, print, printJson, table } from '../output.js';
 
 export function backendsCommand(): Command {
   return new Command('backends')
-    .summary('list the devices that can compute')
-    .description('List the devices that can compute, and those that are there but cannot, with the reason.')
+    .summary('list the available compute devices')
+    .description('List the available compute devices, and those that cannot be used, with the reason.')
     .option('--json', 'print only JSON on stdout')
-    .option('--verbose', 'show where an error comes from')
+    .option('--verbose', 'print the stack trace of an error')
     .action(listBackends);
 }
 
 async function listBackends({ json }: { json?: boolean }): Promise<void> {
   const { backends } = await import('../../binding/backends.js');
-  const found = backends();
-  if (json) return printJson(found);
-  const rows = found.map(({ name, device, type, description, memory, opens }) => [
+  const devices = backends();
+  if (json) return printJson(devices);
+  const rows = devices.map(({ name, device, type, description, memory, opens }) => [
     name,
     device || '-',
     type,
@@ -24,5 +24,5 @@ async function listBackends({ json }: { json?: boolean }): Promise<void> {
     description,
   ]);
   print(table(['backend', 'device', 'type', 'memory free', 'opens', 'description'], rows));
-  for (const { opens, description, problem } of found) if (!opens) print(`\n${description}: ${problem}`);
+  for (const { opens, description, problem } of devices) if (!opens) print(`\n${description}: ${problem}`);
 }

@@ -1,4 +1,4 @@
-/** `safelight convert`: any readable model as one GGUF file. */
+/** `safelight convert`: converts a model to a single GGUF file. */
 import { Command, Option } from 'commander';
 import type { StorageType } from '../../binding/types.js';
 import { storageTypes } from '../../checkpoint/weights/storage.js';
@@ -6,8 +6,8 @@ import type { ConvertOptions, ConvertResult } from '../../tools/convert.js';
 import { type ConvertStorage, convertStorages, type Keep } from '../../tools/convert-types.js';
 import { UsageError } from '../failure.js';
 import { interruptible } from '../interrupt.js';
-import { addCommonOptions, type CommonOptions, given } from '../model-options.js';
-import { wholeNumber } from '../numbers.js';
+import { addCommonOptions, type CommonOptions, withoutUndefined } from '../model-options.js';
+import { integer } from '../numbers.js';
 import { bytes, checkOutput, duration, print, printJson, table } from '../output.js';
 import { createProgress } from '../progress.js';
 
@@ -23,34 +23,35 @@ interface Flags extends CommonOptions {
 
 export function convertCommand(): Command {
   const command = new Command('convert')
-    .summary('write a model as one GGUF file, smaller if you like')
+    .summary('convert a model to a single GGUF file, optionally quantized')
     .description(
-      'Write a model as one GGUF file: folder, single file or GGUF in, the same model out, its weights in another type. ' +
-        'Norms and biases stay f32; filters, word tables and embeddings of time stay f16.',
+      'Convert a model (folder, single file or GGUF) to a single GGUF file with its weights in another storage type. ' +
+        'Norms and biases stay f32; convolution filters, token embeddings and time embeddings stay f16.',
     )
     .argument('<in>', 'folder (diffusers), single file, or one component of a model')
-    .argument('<out.gguf>', '- for stdout; replaced if it exists, once the new file is complete')
+    .argument('<out.gguf>', '- for stdout; an existing file is replaced once the new one is complete')
     .addOption(
-      new Option('--storage <type>', 'type of the large matrices; default f16').choices(convertStorages),
+      new Option('--storage <type>', 'storage type of the large matrices; default f16').choices(
+        convertStorages,
+      ),
     )
     .option(
       '--keep <pattern=type>',
-      `keep tensors whose whole name (CompVis', as written) matches in ${storageTypes.join(', ')}; * is any letters, ? one; ` +
-        'may be given again, the last that matches counts',
+      `keep tensors whose full CompVis name matches the pattern in ${storageTypes.join(', ')}; * matches any characters, ? one; ` +
+        'repeatable, the last match applies',
       collectKeep,
       [],
     )
-    .option('--vae <path>', "autoencoder instead of the model's: file or folder")
-    .option('--variant <name>', 'weight files NAME.VARIANT.safetensors of a folder, such as fp16')
-    .option('--ema', "the moving average of a file's weights (model_ema.*) instead of them")
+    .option('--vae <path>', "autoencoder that replaces the model's: file or folder")
+    .option('--variant <name>', 'weight files NAME.VARIANT.safetensors in a folder, such as fp16')
+    .option('--ema', 'use the exponential moving average of the weights (model_ema.*)')
     .addOption(
-      new Option('--prediction <kind>', 'what the U-Net predicts, if the model does not say').choices([
-        'eps',
-        'v',
-        'x0',
-      ]),
+      new Option(
+        '--prediction <kind>',
+        'prediction type of the U-Net, if the model does not specify it',
+      ).choices(['eps', 'v', 'x0']),
     )
-    .option('--threads <n>', 'CPU threads; default one a physical core', wholeNumber('--threads', 1, 256))
+    .option('--threads <n>', 'CPU threads; default one per physical core', integer('--threads', 1, 256))
     .addHelpText(
       'after',
       '\nExamples:\n' +
@@ -63,7 +64,7 @@ export function convertCommand(): Command {
 
 async function convert(input: string, output: string, flags: Flags): Promise<void> {
   if (output !== '-' && !output.toLowerCase().endsWith('.gguf'))
-    throw new UsageError(`the output '${output}' must end in .gguf, or be - for stdout`);
+    throw new UsageError(`the output '${output}' must end in .gguf or be - for stdout`);
   await checkOutput(output, flags.json);
   const { convertModel } = await import('../../tools/convert.js');
   const start = performance.now();
@@ -75,15 +76,25 @@ async function convert(input: string, output: string, flags: Flags): Promise<voi
       return await convertModel(
         input,
         output,
-        given<ConvertOptions>({ storage, keep, vae, variant, prediction, ema, threads, signal, onProgress }),
+        withoutUndefined<ConvertOptions>({
+          storage,
+          keep,
+          vae,
+          variant,
+          prediction,
+          ema,
+          threads,
+          signal,
+          onProgress,
+        }),
       );
     } finally {
       progress.clear();
     }
   });
   const seconds = Math.round(performance.now() - start) / 1000;
-  const { path: _, ...told } = result;
-  if (flags.json) return printJson({ file: output, ...told, seconds });
+  const { path: _, ...summary } = result;
+  if (flags.json) return printJson({ file: output, ...summary, seconds });
   print(`${output}  ${bytes(result.bytes)} in ${duration(seconds)}\n\n${typeTable(result)}`);
 }
 
@@ -94,13 +105,13 @@ function typeTable({ types }: ConvertResult): string {
   );
 }
 
-/** `PATTERN=TYPE`; the pattern may hold `=` itself. */
+/** Parses `PATTERN=TYPE`; the pattern may contain `=`. */
 function collectKeep(text: string, before: readonly Keep[]): Keep[] {
   const at = text.lastIndexOf('=');
   const [pattern, type] = [text.slice(0, at), text.slice(at + 1) as StorageType];
   if (at <= 0 || !storageTypes.includes(type)) {
     throw new UsageError(
-      `--keep takes PATTERN=TYPE with a type of ${storageTypes.join(', ')} (such as '*.attn2.*=q8_0'), not '${text}'`,
+      `Expected --keep to be PATTERN=TYPE with a type of ${storageTypes.join(', ')} (such as '*.attn2.*=q8_0'), received '${text}'`,
     );
   }
   return [...before, { pattern, type }];

@@ -1,4 +1,4 @@
-/** `safelight decode`: the picture of a latent in a NumPy file. */
+/** `safelight decode`: decodes a latent in a NumPy file to an image. */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Command } from 'commander';
@@ -23,15 +23,17 @@ interface Flags extends ModelOptions, RunOptions, CommonOptions {
 
 export function decodeCommand(): Command {
   const command = new Command('decode')
-    .summary('make the picture of a latent in a .npy file')
-    .description('Make the picture of a latent: [1, C, h, w] in a .npy file, scaled as the sampler sees it.')
+    .summary('decode a latent in a .npy file to an image')
+    .description(
+      'Decode a latent to an image: [1, C, h, w] in a .npy file, with the scale that samplers use.',
+    )
     .argument(
       '<file.npy>',
-      'such as `safelight encode` writes; [C, h, w] and several pictures at once are taken too',
+      'a latent, as written by `safelight encode`; [C, h, w] and batches are accepted too',
     )
     .option(
       '-o, --output <file>',
-      '.png, .jpg or .webp, - for stdout; replaced if it exists. Default NAME.png in this folder, never replaced',
+      '.png, .jpg or .webp, - for stdout; an existing file is replaced. Default a new file NAME.png in the current folder',
     );
   addModelOptions(command);
   addRunOptions(command);
@@ -52,7 +54,7 @@ async function decode(file: string, flags: Flags): Promise<void> {
   const progress = createProgress({ quiet: flags.quiet ?? false });
   const warnings = collectWarnings(flags.json, progress.clear);
   const onWarning: OnWarning = ({ code, message }) => warnings.add(code, message);
-  const pictures = await interruptible(async (signal) => {
+  const decoded = await interruptible(async (signal) => {
     const pipeline = await openPipeline(flags, {
       signal,
       onProgress: progress.show,
@@ -66,14 +68,14 @@ async function decode(file: string, flags: Flags): Promise<void> {
       progress.clear();
     }
   });
-  const files = await saveImages(pictures, {
+  const files = await saveImages(decoded, {
     output: flags.output,
     name: () => `${basename(file, '.npy')}.png`,
     metadata: false,
   });
   const seconds = Math.round(performance.now() - start) / 1000;
-  const images = pictures.map(({ width, height }, i) => ({ file: files[i], width, height }));
+  const images = decoded.map(({ width, height }, i) => ({ file: files[i], width, height }));
   if (flags.json) return printJson({ images, seconds, warnings: warnings.list });
   for (const { file: written, width, height } of images) print(`${written}  ${width}x${height}`);
-  print(`${images.length === 1 ? '1 picture' : `${images.length} pictures`} in ${duration(seconds)}`);
+  print(`${images.length === 1 ? '1 image' : `${images.length} images`} in ${duration(seconds)}`);
 }

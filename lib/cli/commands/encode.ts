@@ -1,4 +1,4 @@
-/** `safelight encode`: a picture's latent as a NumPy file. */
+/** `safelight encode`: encodes an image to a latent in a NumPy file. */
 import { randomInt } from 'node:crypto';
 import { Command, Option } from 'commander';
 import { apiLimits } from '../../options/limits.js';
@@ -10,11 +10,11 @@ import {
   addModelOptions,
   addRunOptions,
   type CommonOptions,
-  given,
   type ModelOptions,
   type RunOptions,
+  withoutUndefined,
 } from '../model-options.js';
-import { seedNumber, wholeNumber } from '../numbers.js';
+import { integer, seedNumber } from '../numbers.js';
 import { openPipeline } from '../open-pipeline.js';
 import { checkInput, checkOutput, collectWarnings, duration, print, printJson } from '../output.js';
 import { createProgress } from '../progress.js';
@@ -28,37 +28,44 @@ interface Flags extends ModelOptions, RunOptions, CommonOptions {
   readonly rng?: 'cpu' | 'cuda';
 }
 
-const side = (option: string) => wholeNumber(option, 1, apiLimits.maxSide);
+const side = (option: string) => integer(option, 1, apiLimits.maxSide);
 
 export function encodeCommand(): Command {
   const command = new Command('encode')
-    .summary("write a picture's latent as .npy")
-    .description("Write a picture's latent, as the sampler sees it: f32 [1, C, h, w] in a .npy file.")
+    .summary('encode an image to a latent in a .npy file')
+    .description(
+      'Encode an image to a latent with the scale that samplers use: f32 [1, C, h, w] in a .npy file.',
+    )
     .argument('<image>', 'PNG, JPEG, WebP, AVIF, GIF or TIFF')
-    .requiredOption('-o, --output <file.npy>', '- for stdout; replaced if it exists')
+    .requiredOption('-o, --output <file.npy>', '- for stdout; an existing file is replaced')
     .option(
       '-W, --width <n>',
-      "pixels; default the image's, at most the model's pixel count",
+      "in pixels; default the image's, limited to the model's pixel count",
       side('--width'),
     )
-    .option('-H, --height <n>', 'likewise', side('--height'))
+    .option('-H, --height <n>', 'see --width', side('--height'))
     .addOption(
-      new Option('--posterior <kind>', "the encoder's mean (default) or a sample").choices([
-        'mean',
-        'sample',
-      ]),
+      new Option(
+        '--posterior <kind>',
+        "the mean of the encoder's distribution (default) or a sample",
+      ).choices(['mean', 'sample']),
     )
-    .option('-s, --seed <n>', 'of the sample, -1 for a random one, printed; default 0', seedNumber('--seed'))
+    .option(
+      '-s, --seed <n>',
+      'seed of the sample, -1 for a random one, which is printed; default 0',
+      seedNumber('--seed'),
+    )
     .addOption(
-      new Option('--rng <kind>', "the sample's numbers as PyTorch's CPU (default) or CUDA generator").choices(
-        ['cpu', 'cuda'],
-      ),
+      new Option(
+        '--rng <kind>',
+        "random number generator of the sample: PyTorch's CPU (default) or CUDA generator",
+      ).choices(['cpu', 'cuda']),
     );
   addModelOptions(command);
   addRunOptions(command);
   addCommonOptions(
     command,
-    'print only {"file","shape","seconds","warnings"} on stdout, and the "seed" of a sample',
+    'print only {"file","shape","seconds","warnings"} on stdout, with the "seed" of a sample',
   );
   return command.action(encode);
 }
@@ -66,10 +73,10 @@ export function encodeCommand(): Command {
 async function encode(image: string, flags: Flags): Promise<void> {
   const { output, width, height, posterior, rng } = flags;
   if (flags.seed !== undefined && posterior !== 'sample')
-    throw new UsageError('--seed is for --posterior sample');
-  // Drawn here, as the latent does not tell it.
+    throw new UsageError('--seed requires --posterior sample');
+  // Chosen here so that it can be printed; the latent does not contain it.
   const seed = flags.seed === -1 ? randomInt(2 ** 32) : flags.seed;
-  await checkInput(image, 'picture');
+  await checkInput(image, 'image');
   await checkOutput(output, flags.json);
   const start = performance.now();
   const progress = createProgress({ quiet: flags.quiet ?? false });
@@ -83,7 +90,10 @@ async function encode(image: string, flags: Flags): Promise<void> {
       parts: ['autoencoder'],
     });
     try {
-      return await pipeline.encode(image, given({ width, height, posterior, seed, rng, signal, onWarning }));
+      return await pipeline.encode(
+        image,
+        withoutUndefined({ width, height, posterior, seed, rng, signal, onWarning }),
+      );
     } finally {
       await pipeline.dispose();
       progress.clear();
@@ -95,6 +105,6 @@ async function encode(image: string, flags: Flags): Promise<void> {
   const sample = posterior === 'sample' ? { seed: seed ?? 0 } : {};
   if (flags.json)
     return printJson({ file: output, shape: latent.shape, ...sample, seconds, warnings: warnings.list });
-  const drawn = sample.seed === undefined ? '' : `, seed ${sample.seed}`;
-  print(`${output}  [${latent.shape.join(', ')}]${drawn} in ${duration(seconds)}`);
+  const seedText = sample.seed === undefined ? '' : `, seed ${sample.seed}`;
+  print(`${output}  [${latent.shape.join(', ')}]${seedText} in ${duration(seconds)}`);
 }

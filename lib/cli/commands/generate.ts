@@ -1,4 +1,4 @@
-/** `safelight generate`: from a prompt to picture files. */
+/** `safelight generate`: generates image files from a prompt. */
 import { Command } from 'commander';
 import type { GenerateOptions } from '../../pipelines/options.js';
 import type { OnWarning } from '../../warnings.js';
@@ -26,18 +26,18 @@ type Flags = GenerateFlags &
 
 export function generateCommand(): Command {
   const command = new Command('generate')
-    .summary('make pictures from a prompt')
-    .description('Make pictures from a prompt.')
+    .summary('generate images from a prompt')
+    .description('Generate images from a prompt.')
     .argument(
       '[prompt]',
-      "what to draw, in A1111's syntax: (more:1.3), [less], BREAK; of models that read text",
+      "prompt in A1111's syntax: (more:1.3), [less], BREAK; for models with a text encoder",
     )
     .optionsGroup('Output:')
     .option(
       '-o, --output <file>',
-      '.png, .jpg or .webp, - for stdout; replaced if it exists. Default safelight-SEED.png, never replaced',
+      '.png, .jpg or .webp, - for stdout; an existing file is replaced. Default a new file safelight-SEED.png',
     )
-    .option('--no-metadata', 'leave out of the PNG how it was made');
+    .option('--no-metadata', 'omit the generation parameters from the PNG');
   addGenerateOptions(command);
   addModelOptions(command);
   addRunOptions(command);
@@ -48,7 +48,7 @@ export function generateCommand(): Command {
   return command.action(generate);
 }
 
-/** Adds the names of samplers and schedules to the help. */
+/** Adds the names of samplers and schedules to the help text. */
 export async function listSamplers(command: Command): Promise<void> {
   const { samplerNames } = await import('../../sampling/samplers/index.js');
   const { scheduleNames } = await import('../../sampling/schedules/index.js');
@@ -65,13 +65,13 @@ async function generate(prompt: string | undefined, flags: Flags): Promise<void>
   const start = performance.now();
   const progress = createProgress({ quiet: flags.quiet ?? false });
   try {
-    await interruptible((signal) => work(options, flags, progress, signal, start));
+    await interruptible((signal) => run(options, flags, progress, signal, start));
   } finally {
     progress.clear();
   }
 }
 
-async function work(
+async function run(
   options: GenerateOptions,
   flags: Flags,
   progress: ProgressDisplay,
@@ -82,43 +82,43 @@ async function work(
   const onWarning: OnWarning = ({ code, message }) => warnings.add(code, message);
   const pipeline = await openPipeline(flags, { signal, onProgress: progress.show, onWarning });
   try {
-    const { images: pictures } = await pipeline.generate({
+    const { images: generated } = await pipeline.generate({
       ...options,
       ...{ signal, onProgress: progress.show },
       onWarning,
     });
-    const files = await saveImages(pictures, {
+    const files = await saveImages(generated, {
       output: flags.output,
       name: ({ seed }) => `safelight-${seed}.png`,
       metadata: flags.metadata,
     });
     const seconds = Math.round(performance.now() - start) / 1000;
     progress.clear();
-    const images = pictures.map(({ seed, width, height }, i) => ({ file: files[i], seed, width, height }));
+    const images = generated.map(({ seed, width, height }, i) => ({ file: files[i], seed, width, height }));
     if (flags.json) return printJson({ images, seconds, warnings: warnings.list });
     for (const { file, seed, width, height } of images) print(`${file}  ${width}x${height}, seed ${seed}`);
-    print(`${images.length === 1 ? '1 picture' : `${images.length} pictures`} in ${duration(seconds)}`);
+    print(`${images.length === 1 ? '1 image' : `${images.length} images`} in ${duration(seconds)}`);
   } finally {
     await pipeline.dispose();
   }
 }
 
-/** What can be known without the model is said before minutes go into loading it. */
+/** Validates as much as possible before the model is loaded, which may take minutes. */
 async function checkBeforeLoading(options: GenerateOptions, flags: Flags): Promise<void> {
   const { resolveOptions } = await import('../../pipelines/options.js');
   const anySize = 1;
   resolveOptions(options, {}, anySize);
-  // Which of these two has to be given, the model's config tells.
+  // The model's config determines if a prompt or a class is required.
   if (options.prompt === undefined || options.class !== undefined) {
     const { starterModel } = await import('../../checkpoint/open.js');
     const { openModel } = await import('../../families/registry.js');
     const { condition } = await openModel(flags.model ?? starterModel, openOptions(flags));
     if (condition.kind === 'text' && options.prompt === undefined)
-      throw new UsageError("missing required argument 'prompt': this model draws what a text says");
+      throw new UsageError("missing required argument 'prompt': this model generates images from text");
     resolveOptions(options, {}, anySize, condition);
   }
   await checkImageOutput(flags.output, flags.json);
-  if (typeof options.init === 'string') await checkInput(options.init, 'picture');
+  if (typeof options.init === 'string') await checkInput(options.init, 'image');
   if (typeof options.mask === 'string') await checkInput(options.mask, 'mask');
   if (options.loras !== undefined) {
     const { readLora } = await import('../../adapters/lora-file.js');

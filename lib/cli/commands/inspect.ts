@@ -1,10 +1,10 @@
-/** `safelight inspect`: what a model file or folder holds, and how it would be loaded. */
+/** `safelight inspect`: describes the contents of a model file or folder and how they would be loaded. */
 import { relative } from 'node:path';
 import { Command, Option } from 'commander';
 import type { StorageType } from '../../binding/types.js';
 import { storageTypes } from '../../checkpoint/weights/storage.js';
 import type { InspectedComponent, Inspection, InspectOptions } from '../../tools/inspect.js';
-import { addCommonOptions, type CommonOptions, given } from '../model-options.js';
+import { addCommonOptions, type CommonOptions, withoutUndefined } from '../model-options.js';
 import { bytes, print, printJson, table } from '../output.js';
 
 interface Flags extends CommonOptions {
@@ -19,18 +19,20 @@ interface Flags extends CommonOptions {
 
 export function inspectCommand(): Command {
   const command = new Command('inspect')
-    .summary('tell what a model file or folder holds')
+    .summary('describe the contents of a model file or folder')
     .description(
-      'Tell what a model file or folder holds: family, config, types, sizes, and how each weight is loaded.',
+      'Describe the contents of a model file or folder: family, config, types, sizes, and how each weight is loaded.',
     )
     .argument('<path>', 'folder (diffusers), file (safetensors, GGUF, .ckpt, .pt, .pth, .bin) or shard index')
-    .option('--tensors', 'list every tensor, with the parameter that it becomes')
-    .option('--vae <path>', "autoencoder instead of the model's")
-    .option('--variant <name>', 'weight files NAME.VARIANT.safetensors of a folder, such as fp16')
-    .option('--config <file>', 'YAML of a CompVis checkpoint; default what lies beside it')
-    .option('--ema', "the moving average of a file's weights instead of them")
-    .addOption(new Option('--prediction <kind>', 'what the U-Net predicts').choices(['eps', 'v', 'x0']))
-    .addOption(new Option('--storage <type>', 'plan for this storage').choices(storageTypes));
+    .option('--tensors', 'list all tensors with the parameters that they become')
+    .option('--vae <path>', "autoencoder that replaces the model's")
+    .option('--variant <name>', 'weight files NAME.VARIANT.safetensors in a folder, such as fp16')
+    .option('--config <file>', 'YAML config of a CompVis checkpoint; default the file next to it')
+    .option('--ema', 'use the exponential moving average of the weights')
+    .addOption(new Option('--prediction <kind>', 'prediction type of the U-Net').choices(['eps', 'v', 'x0']))
+    .addOption(
+      new Option('--storage <type>', 'plan the weights for this storage type').choices(storageTypes),
+    );
   addCommonOptions(command);
   return command.action(inspect);
 }
@@ -39,22 +41,22 @@ async function inspect(path: string, flags: Flags): Promise<void> {
   const { inspectModel } = await import('../../tools/inspect.js');
   const { familyLabel } = await import('../../families/registry.js');
   const { variant, vae, prediction, ema, config, storage } = flags;
-  const found = await inspectModel(
+  const inspection = await inspectModel(
     path,
-    given<InspectOptions>({ variant, vae, prediction, ema, config, storage } as InspectOptions),
+    withoutUndefined<InspectOptions>({ variant, vae, prediction, ema, config, storage } as InspectOptions),
   );
   if (flags.json) {
-    const { tensors, ...rest } = found;
+    const { tensors, ...rest } = inspection;
     return printJson(flags.tensors ? { ...rest, tensors } : rest);
   }
   const sections = [
-    heading(found, found.family && familyLabel(found.family)),
-    components(found),
-    types(found),
-    files(found),
-    ignored(found),
+    heading(inspection, inspection.family && familyLabel(inspection.family)),
+    components(inspection),
+    types(inspection),
+    files(inspection),
+    ignored(inspection),
   ];
-  if (flags.tensors) sections.push(tensorTable(found));
+  if (flags.tensors) sections.push(tensorTable(inspection));
   print(sections.filter((section) => section !== '').join('\n\n'));
 }
 
@@ -64,30 +66,30 @@ const FORMS = {
   component: 'one component',
   other: 'weights',
 } as const;
-const PREDICTIONS = { eps: 'noise (eps)', v: 'v', x0: 'the picture (x0)' } as const;
+const PREDICTIONS = { eps: 'noise (eps)', v: 'v', x0: 'the image (x0)' } as const;
 
 function heading(
   { path, form, problem, condition, scheduler, predictionUncertain, predictionFrom, defaults }: Inspection,
   family: string | null,
 ): string {
-  const what = family ? `${family}, ${FORMS[form]}` : FORMS[form];
-  const lines = [path, what];
-  if (condition?.kind === 'class') lines.push(`Draws ${condition.classes} classes, by number`);
-  if (condition?.kind === 'none') lines.push('Reads no text');
+  const title = family ? `${family}, ${FORMS[form]}` : FORMS[form];
+  const lines = [path, title];
+  if (condition?.kind === 'class') lines.push(`Class-conditional, ${condition.classes} classes`);
+  if (condition?.kind === 'none') lines.push('Unconditional');
   if (scheduler) {
     const { prediction, beta_schedule, beta_start, beta_end, rescale_zero_snr } = scheduler;
-    const guess = predictionUncertain ? ' or v, found out when it is loaded' : '';
-    const says =
+    const guess = predictionUncertain ? ' or v, determined when it is loaded' : '';
+    const source =
       predictionFrom?.kind === 'tensor' || predictionFrom?.kind === 'metadata'
-        ? ` (by its ${predictionFrom.kind} ${predictionFrom.name})`
+        ? ` (from the ${predictionFrom.kind} ${predictionFrom.name})`
         : '';
     const zero = rescale_zero_snr ? ', zero terminal SNR' : '';
     lines.push(
-      `Predicts ${PREDICTIONS[prediction]}${guess}${says}; betas ${beta_schedule} ${beta_start} to ${beta_end}${zero}`,
+      `Predicts ${PREDICTIONS[prediction]}${guess}${source}; betas ${beta_schedule} ${beta_start} to ${beta_end}${zero}`,
     );
   }
-  const own = Object.entries(defaults).map(([name, value]) => `${name} ${value}`);
-  if (own.length > 0) lines.push(`Defaults: ${own.join(', ')}`);
+  const defaultTexts = Object.entries(defaults).map(([name, value]) => `${name} ${value}`);
+  if (defaultTexts.length > 0) lines.push(`Defaults: ${defaultTexts.join(', ')}`);
   if (problem) lines.push(`Cannot be run: ${problem}`);
   return lines.join('\n');
 }
@@ -98,10 +100,10 @@ function components({ components }: Inspection): string {
     const { name, dialect, parameters, bytes: size } = component;
     return [name, dialect, millions(parameters), bytes(size), storages(component), shape(component)];
   });
-  return table(['component', 'names', 'parameters', 'in file', 'kept as', 'config'], rows);
+  return table(['component', 'names', 'parameters', 'in file', 'stored as', 'config'], rows);
 }
 
-/** The storage types of the weight plan, the most used first. */
+/** Lists the storage types of the weight plan by size, largest first, ignoring those of less than 1%. */
 function storages({ plan }: InspectedComponent): string {
   if (!plan) return '-';
   const counts = new Map<string, number>();
@@ -114,7 +116,7 @@ function storages({ plan }: InspectedComponent): string {
   return main.map(([name]) => name).join(' + ');
 }
 
-/** A config's gist. */
+/** Summarizes a config. */
 function shape({ config }: InspectedComponent): string {
   if ('hidden_size' in config) {
     const { num_hidden_layers: layers, hidden_size: width, num_attention_heads: heads, hidden_act } = config;
@@ -125,7 +127,7 @@ function shape({ config }: InspectedComponent): string {
     return `${levels}, ${config.latent_channels} latent channels x ${config.scaling_factor}`;
   }
   if ('num_vq_embeddings' in config)
-    return `${levels}, ${config.num_vq_embeddings} codes of ${config.vq_embed_dim} numbers`;
+    return `${levels}, codebook of ${config.num_vq_embeddings} x ${config.vq_embed_dim}`;
   const { in_channels, cross_attention_dim, num_attention_heads } = config;
   return `${levels}, ${in_channels} channels in, context ${cross_attention_dim}, heads ${num_attention_heads.join('-')}`;
 }
@@ -166,14 +168,14 @@ function tensorTable({ tensors, components }: Inspection): string {
   return table(['tensor', 'type', 'shape', 'size', 'becomes'], rows);
 }
 
-/** By file and offset, since a tensor may become several parameters (a fused in_proj). */
+/** Maps file and offset to parameters, because a tensor may become several parameters (a fused in_proj). */
 function planned(components: readonly InspectedComponent[]): Map<string, string[]> {
   const targets = new Map<string, string[]>();
   for (const { name: component, plan } of components) {
     for (const { name, source, storage, transform } of plan?.entries ?? []) {
       const key = `${plan!.files[source.file]}\0${source.offset}`;
-      const how = transform ? `${storage}, ${transform.op}` : storage;
-      targets.set(key, [...(targets.get(key) ?? []), `${component} ${name} (${how})`]);
+      const conversion = transform ? `${storage}, ${transform.op}` : storage;
+      targets.set(key, [...(targets.get(key) ?? []), `${component} ${name} (${conversion})`]);
     }
   }
   return targets;

@@ -1,4 +1,4 @@
-/** `safelight models` and `safelight rm`: what was downloaded. */
+/** `safelight models` and `safelight rm`: list and remove downloaded models. */
 import { Command } from 'commander';
 import { addCommonOptions, type CommonOptions } from '../model-options.js';
 import { bytes, print, printJson, table } from '../output.js';
@@ -7,14 +7,15 @@ export function modelsCommand(): Command {
   const command = new Command('models')
     .summary('list downloaded models')
     .description(
-      'List the repositories of the Hugging Face cache and the files of the models folder, by the names that --model takes.',
+      'List the repositories in the Hugging Face cache and the files in the models folder by the names that --model accepts.',
     );
   addCommonOptions(command, 'print only [{"name","source","path","bytes",...}] on stdout');
   return command.action(async ({ json }: CommonOptions) => {
     const { listModels } = await import('../../hub/index.js');
     const models = await listModels();
     if (json) return printJson(models);
-    if (models.length === 0) return print('Nothing yet: `safelight pull owner/name` downloads a model.');
+    if (models.length === 0)
+      return print('No models have been downloaded; `safelight pull owner/name` downloads one.');
     print(
       table(
         ['model', 'size', 'path'],
@@ -28,9 +29,9 @@ export function removeCommand(): Command {
   const command = new Command('rm')
     .summary('remove downloaded models')
     .description(
-      'Remove downloaded models from disk. owner/name removes all of its revisions, owner/name@revision that one and what only it needs.',
+      'Remove downloaded models from disk. owner/name removes all revisions, owner/name@revision one revision and the files that only it uses.',
     )
-    .argument('<model...>', 'names as `safelight models` lists them');
+    .argument('<model...>', 'names as listed by `safelight models`');
   addCommonOptions(command, 'print only {"removed":[…],"bytes":…} on stdout');
   return command.action(async (names: readonly string[], { json, quiet }: CommonOptions) => {
     const { removeModel } = await import('../../hub/index.js');

@@ -1,12 +1,12 @@
-/** `safelight pack`: weights converted once, for every later load. */
+/** `safelight pack`: converts weights once, so that later loads skip the conversion. */
 import { Command, Option } from 'commander';
 import type { StorageType } from '../../binding/types.js';
 import { storageTypes } from '../../checkpoint/weights/storage.js';
 import type { PackedModule, PackOptions } from '../../tools/pack.js';
 import { UsageError } from '../failure.js';
 import { interruptible } from '../interrupt.js';
-import { addCommonOptions, type CommonOptions, given } from '../model-options.js';
-import { wholeNumber } from '../numbers.js';
+import { addCommonOptions, type CommonOptions, withoutUndefined } from '../model-options.js';
+import { integer } from '../numbers.js';
 import { bytes, duration, print, printJson, table } from '../output.js';
 import { createProgress } from '../progress.js';
 
@@ -23,22 +23,24 @@ interface Flags extends CommonOptions {
 
 export function packCommand(): Command {
   const command = new Command('pack')
-    .summary('convert weights once, for quick loading')
+    .summary('convert weights once for faster loading')
     .description(
-      "Keep a model's weights on disk as they are used: loads with the same model and storage find them and map them, and read nothing. " +
-        'They are in $SAFELIGHT_CACHE/packed, by default ~/.cache/safelight/packed; when the model changes they are not used any more.',
+      "Store a model's weights on disk in the form in which they are used: later loads of the same model and storage map them instead of converting. " +
+        'They are in $SAFELIGHT_CACHE/packed, by default ~/.cache/safelight/packed; when the model changes they are no longer used.',
     )
     .argument('[model]', 'folder (diffusers) or single file')
     .addOption(
-      new Option('--storage <type>', "how weights are kept; default the model's").choices(storageTypes),
+      new Option('--storage <type>', "storage type of the weights; default the model's").choices(
+        storageTypes,
+      ),
     )
-    .option('--verify', 'compare model and packed weights, byte for byte, with what was packed')
-    .option('--list', 'what is packed, of the model or of all')
-    .option('--remove', 'remove what is packed, of the model or of all')
-    .option('--vae <path>', "autoencoder instead of the model's")
-    .option('--variant <name>', 'weight files NAME.VARIANT.safetensors of a folder, such as fp16')
-    .option('--ema', "the moving average of a file's weights instead of them")
-    .option('--threads <n>', 'CPU threads; default one a physical core', wholeNumber('--threads', 1, 256));
+    .option('--verify', 'compare the model and the packed weights byte by byte with what was packed')
+    .option('--list', 'list the packed weights of the model, or of all models')
+    .option('--remove', 'remove the packed weights of the model, or of all models')
+    .option('--vae <path>', "autoencoder that replaces the model's")
+    .option('--variant <name>', 'weight files NAME.VARIANT.safetensors in a folder, such as fp16')
+    .option('--ema', 'use the exponential moving average of the weights')
+    .option('--threads <n>', 'CPU threads; default one per physical core', integer('--threads', 1, 256));
   addCommonOptions(
     command,
     'print only {"modules":[{"model","module","storage","file","bytes","state"}],"seconds"} on stdout',
@@ -47,16 +49,16 @@ export function packCommand(): Command {
 }
 
 async function pack(model: string | undefined, flags: Flags): Promise<void> {
-  if (flags.list && flags.remove) throw new UsageError('--list and --remove exclude each other');
+  if (flags.list && flags.remove) throw new UsageError('--list and --remove cannot be combined');
   const start = performance.now();
-  const modules = await work(model, flags);
+  const modules = await run(model, flags);
   const seconds = Math.round(performance.now() - start) / 1000;
   if (flags.json) return printJson({ modules, seconds });
-  if (modules.length === 0) return print('nothing is packed');
+  if (modules.length === 0) return print('No weights are packed.');
   const rows = modules.map((m) => [
     m.model,
     m.module,
-    m.storage ?? 'own',
+    m.storage ?? 'default',
     bytes(m.bytes),
     flags.remove ? 'removed' : m.state,
   ]);
@@ -65,11 +67,11 @@ async function pack(model: string | undefined, flags: Flags): Promise<void> {
     print(`${flags.verify ? 'packed and verified' : 'packed'} in ${duration(seconds)}`);
 }
 
-async function work(model: string | undefined, flags: Flags): Promise<readonly PackedModule[]> {
+async function run(model: string | undefined, flags: Flags): Promise<readonly PackedModule[]> {
   const { packedModules, packModel, removePacked } = await import('../../tools/pack.js');
   if (flags.list) return packedModules(model);
   if (flags.remove) return removePacked(model);
-  if (model === undefined) throw new UsageError('which model? (or --list, --remove)');
+  if (model === undefined) throw new UsageError("missing argument 'model' (or pass --list or --remove)");
   const { storage, vae, variant, ema, threads, verify } = flags;
   const progress = createProgress({ quiet: flags.quiet ?? false });
   const onProgress = (step: number, steps: number) => progress.show({ phase: 'convert', step, steps });
@@ -77,7 +79,7 @@ async function work(model: string | undefined, flags: Flags): Promise<readonly P
     try {
       return await packModel(
         model,
-        given<PackOptions>({ storage, vae, variant, ema, threads, verify, signal, onProgress }),
+        withoutUndefined<PackOptions>({ storage, vae, variant, ema, threads, verify, signal, onProgress }),
       );
     } finally {
       progress.clear();

@@ -1,7 +1,7 @@
-/** `safelight pull`: models from the Hugging Face hub and from Civitai. */
+/** `safelight pull`: downloads models from the Hugging Face hub and Civitai. */
 import { Command } from 'commander';
 import { interruptible } from '../interrupt.js';
-import { addCommonOptions, type CommonOptions, given } from '../model-options.js';
+import { addCommonOptions, type CommonOptions, withoutUndefined } from '../model-options.js';
 import { bytes, duration, print, printJson } from '../output.js';
 import { createProgress } from '../progress.js';
 
@@ -16,21 +16,21 @@ export function pullCommand(): Command {
   const command = new Command('pull')
     .summary('download a model from the Hugging Face hub or Civitai')
     .description(
-      'Download a model. From the hub it goes into the standard Hugging Face cache (HF_HOME, HF_HUB_CACHE, HF_TOKEN count), which Python shares; from Civitai ' +
-        '(CIVITAI_API_TOKEN) into the models folder. Interrupted, the same command goes on where it stopped. The name is then a --model everywhere.',
+      'Download a model. Models from the hub are stored in the standard Hugging Face cache (HF_HOME, HF_HUB_CACHE and HF_TOKEN apply), which is shared with Python; ' +
+        'models from Civitai (CIVITAI_API_TOKEN) in the models folder. Repeating an interrupted command resumes the download. All commands accept the name as --model.',
     )
     .argument('<model>', 'owner/name, owner/name@revision, or civitai:VERSION_ID')
     .option(
       '--include <glob>',
-      'files to take instead of what Safelight needs, such as "*.safetensors"; may be given again',
+      'files to download instead of those that Safelight needs, such as "*.safetensors"; repeatable',
       (text: string, before: readonly string[]) => [...before, text],
       [],
     )
-    .option('--variant <name>', 'weight files NAME.VARIANT.safetensors, such as fp16, where there are any')
-    .option('--pickle', 'take .bin, .ckpt and .pt files where there is nothing better')
+    .option('--variant <name>', 'weight files NAME.VARIANT.safetensors, such as fp16, if there are any')
+    .option('--pickle', 'accept .bin, .ckpt and .pt files if there are no safer formats')
     .option(
       '--models <folder>',
-      "where files from Civitai go; default SAFELIGHT_MODELS or Safelight's data folder",
+      "folder for files from Civitai; default SAFELIGHT_MODELS or Safelight's data folder",
     )
     .addHelpText(
       'after',
@@ -55,7 +55,7 @@ async function pull(name: string, flags: Flags): Promise<void> {
   const result = await interruptible(async (signal) => {
     try {
       return await pullModel(name, {
-        ...given({ variant, pickle, models }),
+        ...withoutUndefined({ variant, pickle, models }),
         include,
         signal,
         onProgress: ({ bytes: step, total, rate, left }) =>
@@ -71,9 +71,10 @@ async function pull(name: string, flags: Flags): Promise<void> {
   });
   const seconds = Math.round(performance.now() - start) / 1000;
   if (flags.json) return printJson({ ...result, seconds });
-  const came =
+  const summary =
     result.fetched === 0
-      ? 'was there already'
+      ? 'already downloaded'
       : `${bytes(result.fetched)} in ${duration(seconds)} (${bytes(result.fetched / seconds)}/s)`;
-  print(`${result.name}  ${bytes(result.bytes)}, ${came}\n${result.path}`);
+  print(`${result.name}  ${bytes(result.bytes)}, ${summary}
+${result.path}`);
 }

@@ -1,6 +1,6 @@
-/** `safelight reconstruct`: what an autoencoder keeps of a picture. */
+/** `safelight reconstruct`: encodes and decodes an image with an autoencoder. */
 import { Command } from 'commander';
-import { addCommonOptions, given } from '../model-options.js';
+import { addCommonOptions, withoutUndefined } from '../model-options.js';
 import { checkInput } from '../output.js';
 import { checkImageOutput } from '../save-images.js';
 import { addSizeOptions, addVqganModelOptions, type SizeFlags, type VqganFlags } from '../vqgan-options.js';
@@ -12,14 +12,17 @@ interface Flags extends VqganFlags, SizeFlags {
 
 export function reconstructCommand(): Command {
   const command = new Command('reconstruct')
-    .summary('encode a picture and decode it again')
+    .summary('encode an image and decode it again')
     .description(
-      'Encode a picture and decode it again: what an autoencoder keeps, its PSNR, and the codes used.',
+      'Encode an image and decode it again, and print the PSNR of the reconstruction and the code indices used.',
     )
-    .argument('<image>', "PNG, JPEG, WebP, AVIF, GIF or TIFF; cropped to multiples of the model's factor")
+    .argument(
+      '<image>',
+      "PNG, JPEG, WebP, AVIF, GIF or TIFF; cropped to multiples of the model's downsample factor",
+    )
     .option(
       '-o, --output <file>',
-      '.png, .jpg or .webp, - for stdout; replaced if it exists. Default NAME-reconstructed.png, never replaced',
+      '.png, .jpg or .webp, - for stdout; an existing file is replaced. Default a new file NAME-reconstructed.png',
     );
   addSizeOptions(command);
   addVqganModelOptions(command);
@@ -32,23 +35,23 @@ export function reconstructCommand(): Command {
 
 async function reconstruct(image: string, flags: Flags): Promise<void> {
   const { width, height, output, json } = flags;
-  await checkInput(image, 'picture');
+  await checkInput(image, 'image');
   await checkImageOutput(output, json);
   const { value, seconds, warnings } = await withVqgan(flags, ({ pipeline, ...control }) =>
-    pipeline.reconstruct(image, given({ width, height, ...control })),
+    pipeline.reconstruct(image, withoutUndefined({ width, height, ...control })),
   );
   const { psnr, usage } = value;
   const codes = usage
-    ? `, ${usage.used} of ${usage.vocabulary} codes, perplexity ${usage.perplexity.toFixed(1)}`
+    ? `, ${usage.used} of ${usage.vocabulary} code indices, perplexity ${usage.perplexity.toFixed(1)}`
     : '';
   await reportImage({
-    picture: value.image,
+    image: value.image,
     output,
     name: namedAfter(image, '-reconstructed'),
     json,
     seconds,
     warnings,
-    // JSON has no infinity: the same picture again is null.
+    // JSON has no infinity, so the PSNR of identical images is null.
     facts: { psnr, usage },
     line: `PSNR ${psnr.toFixed(2)} dB${codes}`,
   });

@@ -1,15 +1,17 @@
-/** `safelight sample` and `safelight sketch`: pictures that a transformer writes code by code. */
+/**
+ * `safelight sample` and `safelight sketch`: generate images with a latent transformer, one code index at a time.
+ */
 import { Command } from 'commander';
 import { sampleFields } from '../../options/declarations/autoregressive.js';
 import { conditionFields } from '../../options/declarations/text.js';
 import { optionsOfFlags } from '../../options/flags.js';
 import type { SampleResult, VqganStream } from '../../pipelines/vqgan/sample.js';
 import type { DrawOptions } from '../../pipelines/vqgan/sample-options.js';
-import { addCommonOptions, given } from '../model-options.js';
+import { addCommonOptions, withoutUndefined } from '../model-options.js';
 import { addOptionFlags } from '../option-flags.js';
 import { checkInput } from '../output.js';
 import { checkImageOutput } from '../save-images.js';
-import { addDrawOptions, addVqganModelOptions, type VqganFlags } from '../vqgan-options.js';
+import { addSamplingOptions, addVqganModelOptions, type VqganFlags } from '../vqgan-options.js';
 import { namedAfter, reportImage, type VqganRun, withVqgan } from './vqgan-command.js';
 
 interface Flags extends VqganFlags {
@@ -22,69 +24,69 @@ const JSON_HELP =
 
 export function sampleCommand(): Command {
   const command = new Command('sample')
-    .summary('let a transformer write a picture, code by code')
+    .summary('generate an image with a latent transformer')
     .description(
-      'Let a latent transformer write a picture, code by code. A model that draws after sketches gets an empty page.',
+      'Generate an image with a latent transformer, one code index at a time. An image-conditional model gets a blank image.',
     )
     .option(
       '-o, --output <file>',
-      '.png, .jpg or .webp, - for stdout; replaced if it exists. Default safelight-SEED.png, never replaced',
+      '.png, .jpg or .webp, - for stdout; an existing file is replaced. Default a new file safelight-SEED.png',
     );
   addOptionFlags(command, '', { class: conditionFields.class });
-  addDrawOptions(command);
+  addSamplingOptions(command);
   addVqganModelOptions(command);
   addCommonOptions(command, JSON_HELP);
   return command.action((flags: Flags) =>
-    draw(
+    generate(
       flags,
       ({ seed }) => `safelight-${seed}.png`,
-      ({ pipeline }, options) => pipeline.sample({ ...options, ...given({ class: flags.class }) }),
+      ({ pipeline }, options) => pipeline.sample({ ...options, ...withoutUndefined({ class: flags.class }) }),
     ),
   );
 }
 
 export function sketchCommand(): Command {
   const command = new Command('sketch')
-    .summary('make a picture after a drawing')
+    .summary('generate an image from a sketch')
     .description(
-      'Make a picture after a drawing (or a map of depths or classes, of models that take one): a transformer writes it code by code.',
+      'Generate an image from a sketch (or a depth or segmentation map, depending on the model) with a latent transformer, one code index at a time.',
     )
-    .argument('<image>', 'dark lines on white; resized to cover the size, and its middle taken')
+    .argument('<image>', 'dark lines on white; resized to cover the image size and cropped to its center')
     .option(
       '-o, --output <file>',
-      '.png, .jpg or .webp, - for stdout; replaced if it exists. Default NAME-SEED.png, never replaced',
+      '.png, .jpg or .webp, - for stdout; an existing file is replaced. Default a new file NAME-SEED.png',
     );
-  addDrawOptions(command);
+  addSamplingOptions(command);
   addVqganModelOptions(command);
   addCommonOptions(command, JSON_HELP);
   return command.action(async (image: string, flags: Flags) => {
-    await checkInput(image, 'picture');
+    await checkInput(image, 'image');
     const name = ({ seed }: SampleResult) => namedAfter(image, `-${seed}`);
-    await draw(flags, name, ({ pipeline }, options) => pipeline.sketch(image, options));
+    await generate(flags, name, ({ pipeline }, options) => pipeline.sketch(image, options));
   });
 }
 
-async function draw(
+async function generate(
   flags: Flags,
   name: (result: SampleResult) => string,
-  begin: (work: VqganRun, options: DrawOptions) => VqganStream,
+  start: (run: VqganRun, options: DrawOptions) => VqganStream,
 ): Promise<void> {
   const { output, json } = flags;
   const options = optionsOfFlags(sampleFields, { ...flags });
   await checkImageOutput(output, json);
-  const { value, seconds, warnings } = await withVqgan(flags, (work) => {
-    const { pipeline: _, ...control } = work;
-    return begin(work, { ...options, ...control }).result;
+  const { value, seconds, warnings } = await withVqgan(flags, (run) => {
+    const { pipeline: _, ...control } = run;
+    return start(run, { ...options, ...control }).result;
   });
   const { image, codes, usage } = value;
   await reportImage({
-    picture: image,
+    image,
     output,
     name: name(value),
     json,
     seconds,
     warnings,
     facts: { codes, usage },
-    line: `seed ${value.seed}, ${usage.used} of ${usage.vocabulary} codes`,
+    line: `seed ${value.seed}, ${usage.used} of ${usage.vocabulary} code indices`,
   });
 }

@@ -1,52 +1,62 @@
-/** `safelight serve`: the page and the APIs. */
+/** `safelight serve`: serves the web page and the HTTP APIs. */
 import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { SafelightError } from '../../errors.js';
 import type { ServeInput } from '../../server/config.js';
 import type { RunningServer } from '../../server/serve.js';
-import { addModelMemory, addOfferedModels, backendOption, several } from '../model-options.js';
-import { wholeNumber } from '../numbers.js';
-import { lineOfLog, print } from '../output.js';
+import { addModelMemory, addOfferedModels, backendOption, collect } from '../model-options.js';
+import { integer } from '../numbers.js';
+import { logLine, print } from '../output.js';
 import { untilStopped } from '../until-stopped.js';
 
 export function serveCommand(): Command {
   const command = new Command('serve')
-    .summary('serve a page and the APIs that clients speak')
+    .summary('serve the web page and the HTTP APIs')
     .description(
-      'Serve a page to generate in, and the APIs of Safelight, A1111 and OpenAI. Without options: the bundled models, on this machine only.',
+      'Serve a web page for generating images, and the APIs of Safelight, A1111 and OpenAI. Without options, it serves the bundled models to this machine only.',
     );
-  addOfferedModels(command).option('--preload', 'load the first model at once instead of with its first job');
+  addOfferedModels(command).option(
+    '--preload',
+    'load the first model at startup instead of with its first job',
+  );
   return addModelMemory(command)
     .optionsGroup('Network:')
-    .option('--host <address>', 'where to listen; default 127.0.0.1')
-    .option('--port <n>', 'default 7860', wholeNumber('--port', 0, 65_535))
+    .option('--host <address>', 'address to listen on; default 127.0.0.1')
+    .option('--port <n>', 'port to listen on; default 7860', integer('--port', 0, 65_535))
     .option(
       '--api-key <key>',
-      'what clients must show (SAFELIGHT_API_KEY does the same, out of sight of other users)',
+      'key that clients must send (SAFELIGHT_API_KEY hides it from other users of the machine)',
     )
-    .option('--allow-host <name>', 'a further name that this server is called by; repeat for more', several)
-    .option('--cors <origin>', 'a site whose pages may call this server; repeat for more', several)
+    .option('--allow-host <name>', 'an additional host name of this server; repeatable', collect)
+    .option('--cors <origin>', 'an origin whose pages may call this server; repeatable', collect)
     .optionsGroup('Jobs:')
-    .option('--data <folder>', 'where jobs and pictures are kept; default ~/.local/share/safelight')
-    .option('--queue <url>', 'redis://...: share the work with `safelight worker` on any machine')
+    .option('--data <folder>', 'folder for jobs and images; default ~/.local/share/safelight')
+    .option('--queue <url>', 'redis://...: jobs are run by `safelight worker` on any machines')
     .option(
       '--keep-jobs <n>',
-      'ended jobs that are kept; default 1000',
-      wholeNumber('--keep-jobs', 0, 2 ** 31),
+      'number of ended jobs to keep; default 1000',
+      integer('--keep-jobs', 0, 2 ** 31),
     )
-    .option('--keep-days <n>', 'and for how many days; default 30', wholeNumber('--keep-days', 0, 36_500))
-    .option('--max-queued <n>', 'jobs that may wait; default 100', wholeNumber('--max-queued', 1, 100_000))
+    .option('--keep-days <n>', 'days to keep ended jobs; default 30', integer('--keep-days', 0, 36_500))
+    .option(
+      '--max-queued <n>',
+      'maximum number of queued jobs; default 100',
+      integer('--max-queued', 1, 100_000),
+    )
     .optionsGroup('Machine:')
-    .addOption(backendOption('where to compute'))
+    .addOption(backendOption('compute device'))
     .addOption(
       new Option('--memory <mode>', 'memory mode of the models').choices(['fast', 'balanced', 'lean']),
     )
-    .option('--storage <type>', "how weights are kept in memory; default the file's")
-    .option('--threads <n>', 'CPU threads; default one a physical core', wholeNumber('--threads', 1, 1024))
+    .option('--storage <type>', "storage type of the weights in memory; default the file's")
+    .option('--threads <n>', 'CPU threads; default one per physical core', integer('--threads', 1, 1024))
     .optionsGroup('Other:')
-    .option('--config <file>', 'YAML or JSON with the same options by their long names, and more limits')
+    .option(
+      '--config <file>',
+      'YAML or JSON file with the same options under their long names, and more limits',
+    )
     .addOption(
-      new Option('--log-level <level>', 'default info').choices([
+      new Option('--log-level <level>', 'minimum level of log messages; default info').choices([
         'fatal',
         'error',
         'warn',
@@ -56,44 +66,47 @@ export function serveCommand(): Command {
         'silent',
       ]),
     )
-    .option('--verbose', 'show where an error comes from')
+    .option('--verbose', 'print the stack trace of an error')
     .helpOption('-h, --help', 'show this help')
-    .action(work);
+    .action(run);
 }
 
-async function work(flags: Record<string, unknown>): Promise<void> {
-  const input = await merged(flags);
+async function run(flags: Record<string, unknown>): Promise<void> {
+  const input = await mergeConfig(flags);
   const { serve } = await import('../../server/serve.js');
   const server = await serve(input);
   const isLogging = ![undefined, 'silent'].includes(server.app.log.level);
   if (isLogging) logStart(server);
-  else print(`Safelight serves ${server.url}`);
-  // Read by scripts on stderr; as a line of JSON where both streams may end up in one log.
+  else print(`Safelight is listening at ${server.url}`);
+  // Plain text on a terminal; a JSON line if stderr may end up in the same log as stdout.
   const isPlain = !isLogging || process.stderr.isTTY;
   await untilStopped(
     () => server.close({ drain: true }),
-    isPlain ? undefined : (line) => void process.stderr.write(lineOfLog(line)),
+    isPlain ? undefined : (line) => void process.stderr.write(logLine(line)),
   );
 }
 
-/** Says what people and scripts wait for as a line of the log, so that every line of stdout is JSON; to a terminal also in plain text. */
+/**
+ * Logs the URL as JSON, so that every line on stdout is JSON; also prints it as plain text if stderr is a
+ * terminal.
+ */
 function logStart({ app, url, models }: RunningServer): void {
-  const line = `Safelight serves ${url}`;
-  // Whatever the level: that the server is there is no detail.
-  app.log.child({}, { level: 'info' }).info({ url, models }, `${line} with ${models.join(', ')}`);
+  const line = `Safelight is listening at ${url}`;
+  // Logged regardless of the configured level.
+  app.log.child({}, { level: 'info' }).info({ url, models }, `${line} with the models ${models.join(', ')}`);
   if (process.stderr.isTTY) process.stderr.write(`${line}\n`);
 }
 
-/** The configuration file's values, then the environment's, then the command line's. */
-async function merged({ config, verbose: _, ...flags }: Record<string, unknown>): Promise<ServeInput> {
+/** Merges the configuration: the command line overrides the environment, which overrides the configuration file. */
+async function mergeConfig({ config, verbose: _, ...flags }: Record<string, unknown>): Promise<ServeInput> {
   const file = typeof config === 'string' ? await readConfig(config) : {};
   const key = process.env.SAFELIGHT_API_KEY;
-  // commander's default of --no-starter; the file may say otherwise.
-  const said = Object.entries(flags).filter(([name, value]) => !(name === 'starter' && value === true));
-  const given = Object.fromEntries(
-    said.map(([name, value]) => [name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`), value]),
+  // `starter: true` is commander's default for --no-starter and must not override the file.
+  const explicit = Object.entries(flags).filter(([name, value]) => !(name === 'starter' && value === true));
+  const options = Object.fromEntries(
+    explicit.map(([name, value]) => [name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`), value]),
   );
-  return { ...file, ...(key ? { 'api-key': key } : {}), ...given } as ServeInput;
+  return { ...file, ...(key ? { 'api-key': key } : {}), ...options } as ServeInput;
 }
 
 async function readConfig(path: string): Promise<object> {
@@ -101,22 +114,26 @@ async function readConfig(path: string): Promise<object> {
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    throw new SafelightError('FILE_NOT_FOUND', `The configuration '${path}' cannot be read`, {
+    throw new SafelightError('FILE_NOT_FOUND', `The configuration file '${path}' cannot be read`, {
       cause: error,
     });
   }
   const { parse } = await import('yaml');
   try {
-    const read: unknown = parse(text, { maxAliasCount: 100 });
-    if (typeof read === 'object' && read !== null && !Array.isArray(read)) return read;
+    const config: unknown = parse(text, { maxAliasCount: 100 });
+    if (typeof config === 'object' && config !== null && !Array.isArray(config)) return config;
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new SafelightError('INVALID_FILE', `The configuration '${path}' is not YAML: ${why}`, {
-      cause: error,
-    });
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new SafelightError(
+      'INVALID_FILE',
+      `The configuration file '${path}' is not valid YAML: ${reason}`,
+      {
+        cause: error,
+      },
+    );
   }
   throw new SafelightError(
     'INVALID_FILE',
-    `The configuration '${path}' must be a list of options with their values`,
+    `Expected the configuration file '${path}' to contain a mapping of options to values`,
   );
 }

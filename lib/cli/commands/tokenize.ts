@@ -1,4 +1,4 @@
-/** `safelight tokenize`: the tokens and weights that a model's first text encoder is given. */
+/** `safelight tokenize`: prints the tokens and weights that a model's first text encoder receives. */
 import { Command } from 'commander';
 import { invalidOption } from '../../errors.js';
 import { addCommonOptions, addModelOption, type CommonOptions } from '../model-options.js';
@@ -14,7 +14,7 @@ export function tokenizeCommand(): Command {
     .summary('show the tokens of a prompt')
     .description('Show the tokens of a prompt.')
     .argument('<text>', "a prompt in A1111's syntax")
-    .option('--raw', 'take the text as it is, without prompt syntax');
+    .option('--raw', 'treat the text literally, without prompt syntax');
   addModelOption(command);
   addCommonOptions(command, 'print only {"chunks":[{"ids","tokens","weights"}]} on stdout');
   return command.action(tokenize);
@@ -29,7 +29,7 @@ async function tokenize(text: string, { model, raw, json }: Flags): Promise<void
   const { chunkPrompt } = await import('../../conditioning/chunks.js');
   const { parsePrompt } = await import('../../conditioning/prompt.js');
   const [source] = (await openModel(model ?? starterModel)).textEncoders;
-  if (!source) throw invalidOption('--model', 'one that reads a prompt', model);
+  if (!source) throw invalidOption('--model', 'a model with a text encoder', model);
   const window = source.config.max_position_embeddings;
   const tokenizer = await loadTokenizer(source.tokenizer, { window, padId: source.padId });
   const parts = raw ? [{ kind: 'text' as const, text, weight: 1 }] : parsePrompt(text);
@@ -37,7 +37,7 @@ async function tokenize(text: string, { model, raw, json }: Flags): Promise<void
   if (json) return printJson({ chunks });
   for (const [i, { ids, tokens, weights }] of chunks.entries()) {
     if (chunks.length > 1) print(`${i > 0 ? '\n' : ''}Chunk ${i + 1} of ${chunks.length}`);
-    // Padding says nothing: the end token is the last that is shown.
+    // Padding is omitted: the end token is the last one shown.
     const end = ids.indexOf(tokenizer.eos);
     const shown = end < 0 ? ids.length : end + 1;
     print(
@@ -46,7 +46,7 @@ async function tokenize(text: string, { model, raw, json }: Flags): Promise<void
         ids.slice(0, shown).map((id, j) => [`${id}`, weight(weights[j]!), tokens[j]!]),
       ),
     );
-    if (shown < ids.length) print(`and ${ids.length - shown} of padding`);
+    if (shown < ids.length) print(`and ${ids.length - shown} padding tokens`);
   }
 }
 

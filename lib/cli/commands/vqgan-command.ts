@@ -1,4 +1,4 @@
-/** What the commands of models of codes have in common: a pipeline, a bar, Ctrl-C, and pictures that are written at the end. */
+/** Shared parts of the VQGAN commands: pipeline, progress, Ctrl-C and image output. */
 import { basename, extname } from 'node:path';
 import type { VqganPipeline } from '../../pipelines/vqgan/vqgan-pipeline.js';
 import type { OnWarning, Warning } from '../../warnings.js';
@@ -15,7 +15,10 @@ export interface VqganRun {
   readonly onWarning: OnWarning;
 }
 
-/** Runs with a pipeline that is disposed of afterwards. @returns the value of `work`, the seconds it all took and its warnings */
+/**
+ * Runs `work` with a pipeline that is disposed of afterwards.
+ * @returns the value of `work`, the elapsed seconds and the warnings
+ */
 export async function withVqgan<T>(
   flags: VqganFlags,
   work: (tools: VqganRun) => Promise<T>,
@@ -42,30 +45,30 @@ export async function withVqgan<T>(
 }
 
 export interface ImageReport {
-  readonly picture: SavedImage;
-  /** As given; undefined for `name`, which is never replaced. */
+  readonly image: SavedImage;
+  /** Output path; undefined for a new file named `name`. */
   readonly output: string | undefined;
   readonly name: string;
   readonly json: boolean | undefined;
   readonly seconds: number;
   readonly warnings: readonly Warning[];
-  /** What the JSON says besides the file, and the line of it for people. */
+  /** Additional properties of the JSON output, and their text in the plain output. */
   readonly facts: object;
   readonly line: string;
 }
 
-/** Writes the picture, then says so. */
+/** Writes the image and reports it. */
 export async function reportImage(report: ImageReport): Promise<void> {
-  const { picture, output, name, json, seconds, warnings, facts, line } = report;
-  const [file = ''] = await saveImages([picture], { output, name: () => name, metadata: false });
-  const { width, height, seed } = picture;
-  const image = { file, ...(seed === undefined ? {} : { seed }), width, height };
-  if (json) return printJson({ images: [image], ...facts, seconds, warnings });
+  const { image, output, name, json, seconds, warnings, facts, line } = report;
+  const [file = ''] = await saveImages([image], { output, name: () => name, metadata: false });
+  const { width, height, seed } = image;
+  const entry = { file, ...(seed === undefined ? {} : { seed }), width, height };
+  if (json) return printJson({ images: [entry], ...facts, seconds, warnings });
   print(`${file}  ${width}x${height}${line === '' ? '' : `, ${line}`}`);
-  print(`1 picture in ${duration(seconds)}`);
+  print(`1 image in ${duration(seconds)}`);
 }
 
-/** `a/drawing.jpg` and `-codes` give `drawing-codes.png`, in the working folder. */
-export function namedAfter(path: string, what: string): string {
-  return `${basename(path, extname(path))}${what}.png`;
+/** Returns `drawing-codes.png` for `a/drawing.jpg` and `-codes`: a file in the working folder. */
+export function namedAfter(path: string, suffix: string): string {
+  return `${basename(path, extname(path))}${suffix}.png`;
 }

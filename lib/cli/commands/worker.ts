@@ -1,9 +1,15 @@
-/** `safelight worker`: takes jobs off a shared queue. */
+/** `safelight worker`: runs the jobs of a shared queue. */
 import { Command } from 'commander';
 import type { WorkerConfig } from '../../jobs/worker.js';
-import { addModelMemory, addOfferedModels, addRunOptions, given, type RunOptions } from '../model-options.js';
-import { wholeNumber } from '../numbers.js';
-import { lineOfLog } from '../output.js';
+import {
+  addModelMemory,
+  addOfferedModels,
+  addRunOptions,
+  type RunOptions,
+  withoutUndefined,
+} from '../model-options.js';
+import { integer } from '../numbers.js';
+import { logLine } from '../output.js';
 import { untilStopped } from '../until-stopped.js';
 
 interface Flags extends RunOptions {
@@ -20,38 +26,42 @@ interface Flags extends RunOptions {
 
 export function workerCommand(): Command {
   const command = new Command('worker')
-    .summary('do the jobs of a shared queue')
+    .summary('run the jobs of a shared queue')
     .description(
-      'Do the jobs that `safelight serve --queue` shares. Any number of workers, on any machines that reach the same Redis; each takes jobs for the models it has, which go by the same names as on the server, and for the bundled models.',
+      'Run the jobs of `safelight serve --queue`. Any number of workers can run on any machines that reach the same Redis. Each runs jobs for the bundled models and for its own models, which must have the same names as on the server.',
     )
-    .requiredOption('--queue <url>', "redis://..., the server's")
-    .option('--concurrency <n>', 'jobs at a time; default 1', wholeNumber('--concurrency', 1, 64));
+    .requiredOption('--queue <url>', 'redis://..., the same as for the server')
+    .option(
+      '--concurrency <n>',
+      'number of jobs to run concurrently; default 1',
+      integer('--concurrency', 1, 64),
+    );
   return addRunOptions(addModelMemory(addOfferedModels(command)))
     .optionsGroup('Other:')
-    .option('-q, --quiet', 'no word about jobs')
-    .option('--verbose', 'show where an error comes from')
+    .option('-q, --quiet', 'do not log jobs')
+    .option('--verbose', 'print the stack trace of an error')
     .helpOption('-h, --help', 'show this help')
-    .action(work);
+    .action(run);
 }
 
-async function work(flags: Flags): Promise<void> {
+async function run(flags: Flags): Promise<void> {
   const { queue, model, models, starter, memoryBudget, idle, concurrency } = flags;
   const { backend, storage, threads, memory } = flags;
   const config: WorkerConfig = {
     ...{ queue, model, models, starter, memoryBudget, idle, concurrency },
-    ...given({ backend, storage, threads, memory }),
+    ...withoutUndefined({ backend, storage, threads, memory }),
     ...(flags.quiet ? {} : { log }),
   };
   const { startWorker } = await import('../../jobs/worker.js');
   const worker = await startWorker(config);
   const { models: names } = worker;
   const isLogged = !flags.quiet && !process.stderr.isTTY;
-  // Plain text among lines of JSON would stop who reads those.
-  const start = `Safelight works for ${names.join(', ')}`;
-  process.stdout.write(isLogged ? lineOfLog(start, { models: names }) : `${start}\n`);
+  // JSON if the output is logged, because plain text between JSON lines would break parsers.
+  const start = `Safelight worker started for ${names.join(', ')}`;
+  process.stdout.write(isLogged ? logLine(start, { models: names }) : `${start}\n`);
   await untilStopped(() => worker.close({ drain: true }), isLogged ? log : undefined);
 }
 
 function log(message: string, about: Readonly<Record<string, unknown>> = {}): void {
-  process.stderr.write(lineOfLog(message, about));
+  process.stderr.write(logLine(message, about));
 }

@@ -1,4 +1,4 @@
-/** Configured models, and the model and options that a request gets from them. */
+/** The configured models of a server or worker. Resolves the model and the options of each request. */
 import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { basename, extname } from 'node:path';
@@ -9,33 +9,40 @@ import { Pipeline } from '../../pipelines/diffusion/pipeline.js';
 import type { LoadPipelineOptions } from '../../pipelines/model/load-options.js';
 import { VqganPipeline } from '../../pipelines/vqgan/vqgan-pipeline.js';
 import type { Json } from '../json.js';
-import { type JobLimits, type JobSchemas, jobSchemas, whatIsWrong } from '../schemas.js';
+import { describeIssues, type JobLimits, type JobSchemas, jobSchemas } from '../schemas.js';
 import { type Job, type JobRequest, type JobType, jobTypes, kindOfJob } from '../types.js';
 import { type ModelEntry, ModelPool, type PoolOptions } from './pool.js';
 
 export type LoadedModel = Pipeline | VqganPipeline;
 
-/** A model as it is configured. */
+/** A model from the configuration. */
 export interface ConfiguredModel {
   readonly name: string;
   readonly path: string;
-  /** Path below the models folder, with `/`, such as `sub/name.safetensors`; undefined for other models. */
+  /**
+   * Path relative to the models folder, with `/`, such as `sub/name.safetensors`; undefined for models from
+   * elsewhere.
+   */
   readonly file?: string | undefined;
   /** Default: detected from the headers of its files. */
   readonly kind?: ModelKind | undefined;
-  /** Comes with the package and was not named: the last choice where a request names no model. */
+  /**
+   * True for a model that ships with the package and was not named explicitly. It comes last when a request
+   * names no model.
+   */
   readonly bundled?: boolean | undefined;
 }
 
 export interface CatalogModel extends ConfiguredModel {
-  /** Undefined where the file could not be read: the job that loads it says why. */
+  /** Undefined if the file could not be read; jobs that load it fail with the reason. */
   readonly kind: ModelKind | undefined;
 }
 
 export type Loading = Pick<LoadPipelineOptions, 'backend' | 'storage' | 'threads' | 'memory'>;
 
 /**
- * Parses `NAME=PATH`, or a path alone, whose last part without its ending becomes the name; `owner/name` of a pulled repository keeps its whole name.
+ * Parses `NAME=PATH`, or a path alone, named after its last part without the extension. The `owner/name` of a
+ * downloaded repository is used in full.
  * @throws INVALID_OPTION
  */
 export function parseModel(text: string): ConfiguredModel {
@@ -50,7 +57,7 @@ function nameOf(path: string): string {
   return isModelName(path) && !existsSync(path) ? path : basename(path, extname(path));
 }
 
-/** Types without a seed of their own: deterministic, or seeded by another job. */
+/** Job types without a seed: they are deterministic, or use the seed of an earlier job. */
 const SEEDLESS: ReadonlySet<JobType> = new Set(['reconstruct', 'score', 'inside']);
 
 export class Catalog {
@@ -72,7 +79,7 @@ export class Catalog {
 
   /**
    * Detects the kind of each model from the headers of its files.
-   * @throws INVALID_OPTION for the same name twice or for none
+   * @throws INVALID_OPTION if a name occurs twice or there are no models
    */
   static async open(
     models: readonly ConfiguredModel[],
@@ -81,10 +88,10 @@ export class Catalog {
     pool: PoolOptions = {},
   ): Promise<Catalog> {
     const names = models.map(({ name }) => name);
-    const twice = names.find((name, i) => names.indexOf(name) !== i);
-    if (twice !== undefined) throw invalidOption('model', 'names that differ', twice);
-    if (models.length === 0) throw invalidOption('model', 'at least one', models);
-    const known = await Promise.all(
+    const duplicate = names.find((name, i) => names.indexOf(name) !== i);
+    if (duplicate !== undefined) throw invalidOption('model', 'a name used only once', duplicate);
+    if (models.length === 0) throw invalidOption('model', 'at least one model', models);
+    const detected = await Promise.all(
       models.map(
         async (model): Promise<CatalogModel> => ({
           ...model,
@@ -92,66 +99,67 @@ export class Catalog {
         }),
       ),
     );
-    return new Catalog(known, loading, limits, pool);
+    return new Catalog(detected, loading, limits, pool);
   }
 
-  /** Name of the model for a text-to-image request that names none. */
+  /** Model used by text-to-image requests that name none. */
   get defaultModel(): string {
     return this.defaultFor('text-to-image') ?? this.models[0]?.name ?? '';
   }
 
-  /** Returns the first model that can run this type. */
+  /** Returns the name of the first model that can run jobs of this type; undefined if there is none. */
   defaultFor(type: JobType): string | undefined {
     const kind = kindOfJob[type];
     return this.ofKind(kind)[0]?.name;
   }
 
-  /** Returns models of a kind in their configured order. A model that could not be read may be of any kind, and bundled ones come last. */
+  /**
+   * Returns the models of a kind in configured order. Models that could not be read may be of any kind and are
+   * included; bundled models come last.
+   */
   ofKind(kind: ModelKind): CatalogModel[] {
-    const known = this.models.filter((model) => model.kind === kind);
+    const detected = this.models.filter((model) => model.kind === kind);
     return [
-      ...known.filter(({ bundled }) => !bundled),
+      ...detected.filter(({ bundled }) => !bundled),
       ...this.models.filter((model) => model.kind === undefined),
-      ...known.filter(({ bundled }) => bundled),
+      ...detected.filter(({ bundled }) => bundled),
     ];
   }
 
   /**
-   * Checks a request, and settles what it leaves open: the model, and the seed, so that a job that runs again gives the same images.
-   * @throws INVALID_OPTION naming the option, MODEL_NOT_FOUND
+   * Validates a request and fills in the model and the seeds, so that a job that runs again generates the same
+   * images.
+   * @throws INVALID_OPTION with the name of the option, MODEL_NOT_FOUND
    */
   prepare({ type, model, options }: JobRequest): Pick<Job, 'model' | 'options'> {
     if (!jobTypes.includes(type)) throw invalidOption('type', `one of ${jobTypes.join(', ')}`, type);
     const name = this.modelFor(type, model);
     const checked = this.schemas[type].safeParse(options);
     if (!checked.success)
-      throw new SafelightError(
-        'INVALID_OPTION',
-        `The options are not right: ${whatIsWrong(checked.error.issues)}`,
-      );
-    const settled = { ...checked.data } as Record<string, Json>;
+      throw new SafelightError('INVALID_OPTION', `Invalid options: ${describeIssues(checked.error.issues)}`);
+    const resolved = { ...checked.data } as Record<string, Json>;
     const random = (seed: Json | undefined): Json =>
       seed === undefined || seed === -1 ? randomInt(2 ** 32) : seed;
-    settled.seed = random(settled.seed);
-    if (settled.subseedStrength || settled.subseed === -1) settled.subseed = random(settled.subseed);
-    if (SEEDLESS.has(type)) delete settled.seed;
-    return { model: name, options: settled };
+    resolved.seed = random(resolved.seed);
+    if (resolved.subseedStrength || resolved.subseed === -1) resolved.subseed = random(resolved.subseed);
+    if (SEEDLESS.has(type)) delete resolved.seed;
+    return { model: name, options: resolved };
   }
 
-  private modelFor(type: JobType, asked: string | undefined): string {
-    const name = asked ?? this.defaultFor(type);
-    const able = this.ofKind(kindOfJob[type]).map((model) => model.name);
+  private modelFor(type: JobType, requested: string | undefined): string {
+    const name = requested ?? this.defaultFor(type);
+    const capable = this.ofKind(kindOfJob[type]).map((model) => model.name);
     if (name === undefined) {
       throw new SafelightError(
         'MODEL_NOT_FOUND',
-        `None of the models here does ${type}; there are: ${this.pool.names.join(', ')}`,
+        `No configured model can run ${type} jobs; the models are: ${this.pool.names.join(', ')}`,
       );
     }
     this.pool.entry(name);
-    if (able.includes(name)) return name;
+    if (capable.includes(name)) return name;
     throw new SafelightError(
       'INVALID_OPTION',
-      `The model ${name} does not do ${type}; ${able.length > 0 ? `take ${able.join(', ')}` : 'no model here does'}`,
+      `The model ${name} cannot run ${type} jobs; ${capable.length > 0 ? `use ${capable.join(', ')}` : 'no configured model can'}`,
     );
   }
 }

@@ -1,4 +1,4 @@
-/** Models from the configuration: single ones, a folder of them, and those that come with the package. */
+/** Collects the configured models: those named one by one, those found in a folder, and the bundled models. */
 import { basename, resolve } from 'node:path';
 import { SafelightError } from '../../errors.js';
 import { modelKind } from '../../families/registry.js';
@@ -9,34 +9,34 @@ import { findModels } from '../../hub/find-models.js';
 import { locateModel } from '../../hub/locate.js';
 import { type ConfiguredModel, parseModel } from './catalog.js';
 
-/** A file or folder that was named or found but is not offered, or cannot be loaded as it is. */
+/** A file or folder that is left out of the offered models, or that is offered but cannot be loaded. */
 export interface ModelProblem {
-  /** The configured name, or the path below the folder of models. */
+  /** The configured name, or the path relative to the models folder. */
   readonly model: string;
   readonly path: string;
   /** An `ErrorCode`. */
   readonly code: string;
   readonly reason: string;
-  /** True for a model that was named: it is offered all the same, and its jobs fail with the reason. */
+  /** True for a model that was named explicitly: it is still offered, and its jobs fail with the reason. */
   readonly offered: boolean;
 }
 
 export interface ConfiguredOptions {
   /** `NAME=PATH`, a path, `owner/name`, `starter` or `sketch`. */
   readonly model?: readonly string[] | undefined;
-  /** A folder, which is searched with its subfolders. */
+  /** A folder of models, searched recursively. */
   readonly models?: string | undefined;
-  /** Offers the bundled models beside others; default true. */
+  /** Offers the bundled models in addition to the others; default true. */
   readonly starter?: boolean | undefined;
-  /** Workers elsewhere load the models, so that a path need not exist here. */
+  /** True if workers on other machines load the models, so that paths need not exist on this one. */
   readonly remote?: boolean | undefined;
   readonly onProblem?: ((problem: ModelProblem) => void) | undefined;
 }
 
-/** Models of a folder that are read at a time. */
-const AT_A_TIME = 4;
+/** Number of models in a folder whose headers are read concurrently. */
+const CONCURRENCY = 4;
 
-/** Returns the models that come with the package: `starter` for prompts, `sketch` for sketches. */
+/** Returns the bundled models: `starter` for text prompts and `sketch` for sketches. */
 export function starters(): ConfiguredModel[] {
   return Object.keys(bundledModels).flatMap((name) => {
     const path = bundledModel(name);
@@ -45,21 +45,22 @@ export function starters(): ConfiguredModel[] {
 }
 
 /**
- * Returns the models named one by one, then those of the folder, then the bundled ones.
- * @throws INVALID_OPTION, FILE_NOT_FOUND for a path that does not exist, MODEL_NOT_FOUND for what has to be pulled first
+ * Returns the models named one by one, followed by those of the folder and the bundled ones. @throws
+ * INVALID_OPTION if there are no models, FILE_NOT_FOUND for a path that does not exist, MODEL_NOT_FOUND for a
+ * model that has to be downloaded with `safelight pull` first
  */
 export async function configuredModels(options: ConfiguredOptions): Promise<ConfiguredModel[]> {
   const { model = [], models, starter = true, onProblem = () => undefined } = options;
   const named = await Promise.all(model.map((text) => namedModel(text, options.remote ?? false, onProblem)));
-  const own = starter ? starters() : [];
+  const shipped = starter ? starters() : [];
   const names = new Set(named.map(({ name }) => name));
-  const bundled = own.filter(({ name }) => !names.has(name));
+  const bundled = shipped.filter(({ name }) => !names.has(name));
   const found = models === undefined ? [] : await modelsIn(models, { named, bundled, onProblem });
   const all = [...named, ...found, ...bundled];
   if (all.length > 0) return all;
   throw new SafelightError(
     'INVALID_OPTION',
-    `There is no model to offer${models === undefined ? '' : `: '${models}' holds none that can be loaded`}; name one by --model, or leave out --no-starter`,
+    `No model is available${models === undefined ? '' : `: '${models}' contains none that can be loaded`}; name one with --model, or omit --no-starter`,
   );
 }
 
@@ -68,17 +69,17 @@ async function namedModel(
   remote: boolean,
   onProblem: (problem: ModelProblem) => void,
 ): Promise<ConfiguredModel> {
-  const { name, path: given } = parseModel(text);
-  const path = resolve(await locateModel(given));
+  const { name, path: location } = parseModel(text);
+  const path = resolve(await locateModel(location));
   if ((await kindOf(path)) === null) {
-    const reason = `There is no file or folder '${path}' for the model ${name}`;
+    const reason = `No file or folder '${path}' exists for the model ${name}`;
     if (!remote)
       throw new SafelightError(
         'FILE_NOT_FOUND',
-        `${reason}; give --model NAME=PATH, or the name of a downloaded model (\`safelight models\` lists them)`,
+        `${reason}; pass --model NAME=PATH or the name of a downloaded model (\`safelight models\` lists them)`,
       );
-    const why = `${reason} on this machine; its workers need it`;
-    onProblem({ model: name, path, code: 'FILE_NOT_FOUND', reason: why, offered: true });
+    const detail = `${reason} on this machine; its workers need that file`;
+    onProblem({ model: name, path, code: 'FILE_NOT_FOUND', reason: detail, offered: true });
     return { name, path };
   }
   try {
@@ -89,32 +90,37 @@ async function namedModel(
   }
 }
 
-/** Detects the kind as `recognizeModel` does, but accepts a VAE, as it was named. */
+/**
+ * Detects the kind like `recognizeModel`, but also accepts a standalone VAE, because it was named explicitly.
+ */
 async function namedKind(path: string): Promise<ConfiguredModel['kind']> {
   const kind = await modelKind(path);
   return kind === 'codes' ? kind : recognizeModel(path);
 }
 
-interface Beside {
-  /** Models named one by one: what the folder has of their names or paths is not offered twice. */
+interface OtherModels {
+  /** Models named one by one. Files in the folder with the same name or path are skipped. */
   readonly named: readonly ConfiguredModel[];
-  /** Bundled models, whose names a file of the folder may not take. */
+  /** Bundled models. Files in the folder must not have the same name. */
   readonly bundled: readonly ConfiguredModel[];
   readonly onProblem: (problem: ModelProblem) => void;
 }
 
-/** Returns files and folders below the folder that can be loaded, by their relative paths. */
-async function modelsIn(folder: string, { named, bundled, onProblem }: Beside): Promise<ConfiguredModel[]> {
+/** Returns the loadable models in a folder and its subfolders. */
+async function modelsIn(
+  folder: string,
+  { named, bundled, onProblem }: OtherModels,
+): Promise<ConfiguredModel[]> {
   const root = resolve(folder);
   const skipped = (file: string, reason: string): void =>
     onProblem({
       ...{ model: file, path: resolve(root, file), code: 'INVALID_FILE' },
-      ...{ reason: `${file} is left out: ${reason}`, offered: false },
+      ...{ reason: `${file} is skipped: ${reason}`, offered: false },
     });
   const candidates = (await findModels(root, skipped)).filter(
     ({ path }) => !named.some((model) => model.path === path),
   );
-  const known = await inTurns(candidates, async ({ path, file }) => {
+  const kinds = await mapConcurrently(candidates, async ({ path, file }) => {
     try {
       return await recognizeModel(path);
     } catch (error) {
@@ -122,27 +128,27 @@ async function modelsIn(folder: string, { named, bundled, onProblem }: Beside): 
       return undefined;
     }
   });
-  const found: ConfiguredModel[] = [];
-  const isTaken = (name: string): boolean => [...found, ...bundled].some((model) => model.name === name);
-  for (const [i, { path, file: below, name: own }] of candidates.entries()) {
-    const kind = known[i];
+  const models: ConfiguredModel[] = [];
+  const isTaken = (name: string): boolean => [...models, ...bundled].some((model) => model.name === name);
+  for (const [i, { path, file: below, name: stem }] of candidates.entries()) {
+    const kind = kinds[i];
     if (kind === undefined) continue;
     const file = below === '.' ? basename(root) : below;
-    const short = below === '.' ? file : own;
+    const short = below === '.' ? file : stem;
     if (named.some(({ name }) => name === short)) continue;
-    const name = isTaken(short) ? file : short; // the same model in two formats
+    const name = isTaken(short) ? file : short; // e.g. the same model in two formats
     if (isTaken(name))
-      skipped(file, `${name} is the name of a bundled model; rename it, or give --no-starter`);
-    else found.push({ name, path, kind, file });
+      skipped(file, `${name} is the name of a bundled model; rename the file, or pass --no-starter`);
+    else models.push({ name, path, kind, file });
   }
-  return found;
+  return models;
 }
 
-/** Maps items in parallel, a few at a time; results are in the order of the items. */
-async function inTurns<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+/** Maps items concurrently, at most `CONCURRENCY` at once; results are in the order of the items. */
+async function mapConcurrently<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = [];
-  for (let first = 0; first < items.length; first += AT_A_TIME)
-    results.push(...(await Promise.all(items.slice(first, first + AT_A_TIME).map(work))));
+  for (let first = 0; first < items.length; first += CONCURRENCY)
+    results.push(...(await Promise.all(items.slice(first, first + CONCURRENCY).map(work))));
   return results;
 }
 

@@ -1,4 +1,4 @@
-/** Descriptions of models and token counts of prompts, from headers and configs: no weights are loaded for it. */
+/** Describes models and counts prompt tokens from headers and configs, without loading weights. */
 
 import { latentDownsampleFactor } from '../../checkpoint/latent-source.js';
 import { chunksOf } from '../../conditioning/prompt-encoder.js';
@@ -9,13 +9,13 @@ import { loadTokenizer } from '../../tokenizers/load-tokenizer.js';
 import type { PromptTokenizer } from '../../tokenizers/prompt-tokenizer.js';
 import type { ConfiguredModel } from './catalog.js';
 
-/** Properties of a model that a form needs. */
+/** Properties of a model that a form for its options needs. */
 export type ModelDescription = DiffusionDescription | VqganDescription;
 
 export interface DiffusionDescription {
   readonly kind: 'diffusion';
   readonly family: string;
-  /** Default size in pixels, and the number that sides are multiples of. */
+  /** Default size in pixels. Both sides of an image must be multiples of `factor`. */
   readonly width: number;
   readonly height: number;
   readonly factor: number;
@@ -27,7 +27,7 @@ export interface DiffusionDescription {
 
 export interface VqganDescription {
   readonly kind: 'codes';
-  /** Conditioning of its transformer; null for an autoencoder alone. */
+  /** Conditioning of the transformer; null for an autoencoder without a transformer. */
   readonly condition: 'none' | 'class' | 'coordinates' | 'image' | null;
   /** False for a KL autoencoder, which has no code indices. */
   readonly codebook: boolean;
@@ -35,54 +35,57 @@ export interface VqganDescription {
 }
 
 export interface TokenCount {
-  /** Tokens of the prompt itself, without start, end and padding. */
+  /** Tokens of the prompt, without start, end and padding tokens. */
   readonly tokens: number;
-  /** Windows it takes, and the prompt's tokens that one holds. */
+  /** Number of text encoder windows that the prompt fills, and the prompt tokens that fit in one window. */
   readonly windows: number;
   readonly window: number;
 }
 
-interface Known {
+interface Entry {
   readonly description: ModelDescription;
-  /** Undefined where there is no prompt. */
+  /** Undefined for models without a text encoder. */
   tokenizer?(): Promise<PromptTokenizer>;
 }
 
-/** Reads each model once. */
+/** Cache of model descriptions: each model is read once. */
 export class Descriptions {
-  private readonly known = new Map<string, Promise<Known>>();
+  private readonly entries = new Map<string, Promise<Entry>>();
 
-  /** @throws what `openModel` and `openVqganModel` throw */
+  /** @throws errors of `openModel` and `openVqganModel` */
   async describe(path: string): Promise<ModelDescription> {
     return (await this.get(path)).description;
   }
 
-  /** @throws what `openModel` throws, INVALID_FILE for a broken vocabulary, INVALID_OPTION for a model that reads no prompt */
+  /**
+   * @throws errors of `openModel`, INVALID_FILE for a broken vocabulary, INVALID_OPTION for a model without a text
+   *   encoder
+   */
   async countTokens({ name, path }: ConfiguredModel, prompt: string): Promise<TokenCount> {
     const tokenizer = await (await this.get(path)).tokenizer?.();
-    if (!tokenizer) throw invalidOption('model', 'one that reads a prompt', name);
+    if (!tokenizer) throw invalidOption('model', 'a model with a text encoder', name);
     const chunks = chunksOf(tokenizer, prompt, 'original');
     const tokens = chunks.reduce((sum, { eosIndex }) => sum + eosIndex - 1, 0);
     return { tokens, windows: chunks.length, window: tokenizer.window - 2 };
   }
 
-  private get(path: string): Promise<Known> {
-    let known = this.known.get(path);
-    if (!known) {
-      known = read(path);
-      this.known.set(path, known);
-      // A model that is repaired can be read without a restart.
-      known.catch(() => this.known.delete(path));
+  private get(path: string): Promise<Entry> {
+    let entry = this.entries.get(path);
+    if (!entry) {
+      entry = read(path);
+      this.entries.set(path, entry);
+      // Failures are not cached, so that a repaired model can be read without a restart.
+      entry.catch(() => this.entries.delete(path));
     }
-    return known;
+    return entry;
   }
 }
 
-async function read(path: string): Promise<Known> {
+async function read(path: string): Promise<Entry> {
   return (await modelKind(path)) === 'codes' ? describeVqgan(path) : describeDiffusion(path);
 }
 
-async function describeVqgan(path: string): Promise<Known> {
+async function describeVqgan(path: string): Promise<Entry> {
   const { transformer, condition, autoencoder, discriminator } = await openVqganModel(path);
   return {
     description: {
@@ -94,7 +97,7 @@ async function describeVqgan(path: string): Promise<Known> {
   };
 }
 
-async function describeDiffusion(path: string): Promise<Known> {
+async function describeDiffusion(path: string): Promise<Entry> {
   const { family, unet, autoencoder, defaults, textEncoders } = await openModel(path);
   const downsampleFactor = latentDownsampleFactor(autoencoder);
   const side = unet.config.sample_size * downsampleFactor;

@@ -1,12 +1,13 @@
 /**
- * Models that jobs may name: loaded when a job needs them, evicted when idle or when another needs the memory, never under a running job.
- * Names are configured; a name is never used as a path.
+ * Pool of models. A model is loaded when a job first needs it and evicted when idle or when another model
+ * needs the memory, but never while a job uses it. Only configured names are accepted; a name is never used
+ * as a path.
  */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SafelightError, throwIfAborted, unlessAborted } from '../../errors.js';
 
-/** Interface of a loaded model. */
+/** The part of a pipeline that the pool uses. */
 export interface PooledPipeline {
   memory(): Record<string, { readonly weights: number; readonly compute: number }>;
   dispose(): Promise<void>;
@@ -14,18 +15,18 @@ export interface PooledPipeline {
 
 export interface ModelEntry<P extends PooledPipeline = PooledPipeline> {
   readonly name: string;
-  /** Absolute, or `owner/name` of the hub's cache. */
+  /** Absolute path, or `owner/name` in the hub cache. */
   readonly path: string;
-  /** Loads it; called once at a time. */
+  /** Loads the model. Never called concurrently for the same model. */
   load(signal: AbortSignal | undefined, onProgress?: (done: number, total: number) => void): Promise<P>;
-  /** Estimates the bytes it will take. */
+  /** Estimates the memory that the loaded model takes, in bytes; default the size of its files. */
   estimate?(): Promise<number>;
 }
 
 export interface PoolOptions {
-  /** Bytes that loaded models may take together; default no limit but the machine's. */
+  /** Memory budget of all loaded models, in bytes; default unlimited. */
   readonly budget?: number | undefined;
-  /** Seconds without a job after which a model is unloaded; default 900, 0 never. */
+  /** Seconds without a job after which a model is unloaded; default 900. 0 disables unloading. */
   readonly idle?: number | undefined;
 }
 
@@ -40,14 +41,14 @@ interface Slot<P> {
   loading: Promise<void> | undefined;
   pipeline: P | undefined;
   users: number;
-  used: number;
+  lastUsed: number;
   timer: NodeJS.Timeout | undefined;
 }
 
 export class ModelPool<P extends PooledPipeline> {
   private readonly slots = new Map<string, Slot<P>>();
   private readonly waiting: (() => void)[] = [];
-  private turn: Promise<void> = Promise.resolve();
+  private loadQueue: Promise<void> = Promise.resolve();
   private readonly idle: number;
   private readonly budget: number;
 
@@ -62,7 +63,7 @@ export class ModelPool<P extends PooledPipeline> {
     const before = this.slots.get(entry.name);
     if (before && (before.users > 0 || before.loading)) return;
     if (before) void this.unload(entry.name);
-    const idle = { loading: undefined, pipeline: undefined, users: 0, used: 0, timer: undefined };
+    const idle = { loading: undefined, pipeline: undefined, users: 0, lastUsed: 0, timer: undefined };
     this.slots.set(entry.name, { entry, ...idle });
   }
 
@@ -70,12 +71,12 @@ export class ModelPool<P extends PooledPipeline> {
     return [...this.slots.keys()];
   }
 
-  /** @throws MODEL_NOT_FOUND with the names there are */
+  /** @throws MODEL_NOT_FOUND with the configured names */
   entry(name: string): ModelEntry<P> {
     return this.slot(name).entry;
   }
 
-  /** Names of loaded models, and the bytes they take. */
+  /** Loaded models with their memory in bytes and the number of jobs that use them. */
   get loaded(): { readonly name: string; readonly bytes: number; readonly users: number }[] {
     return [...this.slots.values()].flatMap(({ entry, pipeline, users }) =>
       pipeline ? [{ name: entry.name, bytes: bytesOf(pipeline), users }] : [],
@@ -83,8 +84,8 @@ export class ModelPool<P extends PooledPipeline> {
   }
 
   /**
-   * Leases a model, after loading it if needed.
-   * @throws MODEL_NOT_FOUND, OUT_OF_MEMORY where it cannot be within the budget, and what loading throws
+   * Leases a model, loading it first if necessary.
+   * @throws MODEL_NOT_FOUND, OUT_OF_MEMORY if the model alone exceeds the budget, and errors of loading
    */
   async use(
     name: string,
@@ -109,7 +110,7 @@ export class ModelPool<P extends PooledPipeline> {
     return { pipeline: slot.pipeline, release };
   }
 
-  /** Unloads a model, unless a job uses it. @returns true where it was loaded and is not any more */
+  /** Unloads a model unless a job uses it. @returns true if the model was unloaded */
   async unload(name: string): Promise<boolean> {
     const slot = this.slot(name);
     const { pipeline } = slot;
@@ -120,7 +121,7 @@ export class ModelPool<P extends PooledPipeline> {
     return true;
   }
 
-  /** Frees all of them, those in use too. */
+  /** Frees all models, including those in use. */
   async close(): Promise<void> {
     await Promise.all(
       [...this.slots.values()].map(async (slot) => {
@@ -138,18 +139,18 @@ export class ModelPool<P extends PooledPipeline> {
     if (slot) return slot;
     throw new SafelightError(
       'MODEL_NOT_FOUND',
-      `There is no model of the name ${JSON.stringify(name.slice(0, 200))}; there are: ${this.names.join(', ')}`,
+      `No model is named ${JSON.stringify(name.slice(0, 200))}; the models are: ${this.names.join(', ')}`,
     );
   }
 
-  /** Settles once the model is loaded, or another load of it has ended: the caller looks again. */
+  /** Settles when the model is loaded or a load by another job has ended; the caller then checks again. */
   private async load(
     slot: Slot<P>,
     signal: AbortSignal | undefined,
     onProgress: ((done: number, total: number) => void) | undefined,
   ): Promise<void> {
     if (slot.loading) {
-      // Another job's load: where that job is stopped, this one loads the model itself.
+      // Another job is loading the model. If that job is stopped, this one retries the load.
       await unlessAborted(
         slot.loading.catch(() => undefined),
         signal,
@@ -157,8 +158,8 @@ export class ModelPool<P extends PooledPipeline> {
       throwIfAborted(signal);
       return;
     }
-    // One after the other: the memory of a model is known once it is loaded.
-    const loading = this.turn
+    // Models are loaded one after the other, because the memory of a model is known only once it is loaded.
+    const loading = this.loadQueue
       .then(async () => {
         throwIfAborted(signal);
         await this.makeRoom(slot, signal);
@@ -168,24 +169,27 @@ export class ModelPool<P extends PooledPipeline> {
         slot.loading = undefined;
       });
     slot.loading = loading;
-    this.turn = loading.catch(() => undefined);
+    this.loadQueue = loading.catch(() => undefined);
     await unlessAborted(loading, signal);
   }
 
-  /** Evicts the models unused longest until this one fits; where that is not enough, waits for jobs that use others. */
-  private async makeRoom(wanted: Slot<P>, signal: AbortSignal | undefined): Promise<void> {
+  /**
+   * Evicts the least recently used models until this one fits, and waits for running jobs if that is not
+   * enough.
+   */
+  private async makeRoom(slot: Slot<P>, signal: AbortSignal | undefined): Promise<void> {
     if (this.budget === Number.POSITIVE_INFINITY) return;
-    const needed = (await wanted.entry.estimate?.()) ?? (await fileBytes(wanted.entry.path));
+    const needed = (await slot.entry.estimate?.()) ?? (await fileBytes(slot.entry.path));
     if (needed > this.budget) {
       throw new SafelightError(
         'OUT_OF_MEMORY',
-        `The model ${wanted.entry.name} needs about ${needed} bytes, and the memory budget is ${this.budget}; raise the budget, or take a smaller storage`,
+        `The model ${slot.entry.name} needs about ${needed} bytes, and the memory budget is ${this.budget} bytes; raise the budget or use a smaller storage type`,
       );
     }
     while (this.loaded.reduce((sum, { bytes }) => sum + bytes, 0) + needed > this.budget) {
-      const others = [...this.slots.values()].filter((slot) => slot.pipeline);
+      const others = [...this.slots.values()].filter((other) => other.pipeline);
       if (others.length === 0) return;
-      const [oldest] = others.filter((slot) => slot.users === 0).sort((a, b) => a.used - b.used);
+      const [oldest] = others.filter((other) => other.users === 0).sort((a, b) => a.lastUsed - b.lastUsed);
       if (oldest) await this.unload(oldest.entry.name);
       else await unlessAborted(this.nextRelease(), signal);
     }
@@ -197,7 +201,7 @@ export class ModelPool<P extends PooledPipeline> {
 
   private leave(slot: Slot<P>): void {
     slot.users--;
-    slot.used = Date.now();
+    slot.lastUsed = Date.now();
     for (const wake of this.waiting.splice(0)) wake();
     if (slot.users > 0 || this.idle === 0) return;
     slot.timer = setTimeout(() => void this.unload(slot.entry.name).catch(() => undefined), this.idle);
@@ -209,7 +213,7 @@ function bytesOf(pipeline: PooledPipeline): number {
   return Object.values(pipeline.memory()).reduce((sum, { weights, compute }) => sum + weights + compute, 0);
 }
 
-/** Sums the sizes of a file or of all files of a folder: about the memory a model takes. */
+/** Returns the size of a file or of all files in a folder, in bytes, as an estimate of the model's memory. */
 async function fileBytes(path: string): Promise<number> {
   try {
     const info = await stat(path);
@@ -218,6 +222,6 @@ async function fileBytes(path: string): Promise<number> {
     const sizes = await Promise.all(names.map((name) => fileBytes(join(path, name))));
     return sizes.reduce((sum, size) => sum + size, 0);
   } catch {
-    return 0; // loading will say what is wrong
+    return 0; // loading reports the error
   }
 }

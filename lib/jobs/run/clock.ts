@@ -1,28 +1,31 @@
-/** Progress over all batches of a job, and an estimate of the time left from the pace of its steps. */
+/**
+ * Converts the progress of batches into the progress of the whole job, and estimates the remaining time from
+ * the step rate.
+ */
 import type { Progress } from '../../pipelines/progress.js';
 import type { JobProgress } from '../types.js';
 
-/** Phases whose steps take about the same time each. */
+/** Phases in which every step takes about the same time. */
 const STEADY: ReadonlySet<string> = new Set(['denoise', 'codes']);
 
 export class Clock {
-  private readonly begun = performance.now();
+  private readonly started = performance.now();
   private first: { readonly at: number; readonly step: number } | undefined;
 
-  /** @param parts batches, one after the other */
+  /** @param parts number of batches, which run one after the other */
   constructor(private readonly parts: number) {}
 
-  /** @param part from 0 */
+  /** @param part index of the batch, from 0 */
   at(part: number, { phase, step, steps }: Progress): JobProgress {
     const now = performance.now();
-    const elapsed = (now - this.begun) / 1000;
+    const elapsed = (now - this.started) / 1000;
     if (!STEADY.has(phase)) return { phase, step, steps, elapsed };
     const done = part * steps + step;
     const all = this.parts * steps;
     this.first ??= { at: now, step: done };
-    const taken = done - this.first.step;
-    if (taken < 1) return { phase, step: done, steps: all, elapsed };
-    const left = ((now - this.first.at) / 1000 / taken) * (all - done);
+    const measured = done - this.first.step;
+    if (measured < 1) return { phase, step: done, steps: all, elapsed };
+    const left = ((now - this.first.at) / 1000 / measured) * (all - done);
     return { phase, step: done, steps: all, elapsed, left };
   }
 }

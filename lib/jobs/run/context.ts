@@ -1,4 +1,4 @@
-/** Inputs and outputs of one run of a job, the same in a server and in a worker. */
+/** Inputs and outputs of one run of a job, identical in servers and workers. */
 import type { Json } from '../json.js';
 import type { JobFiles } from '../store/data-folder.js';
 import type { Job, JobImage, NewEvent } from '../types.js';
@@ -6,11 +6,14 @@ import type { Job, JobImage, NewEvent } from '../types.js';
 export interface RunContext {
   readonly data: JobFiles;
   readonly signal: AbortSignal;
-  /** Ends the job where it is; images so far are kept. */
+  /** Ends the job early; the images generated so far are kept. */
   readonly finish: AbortSignal;
-  /** Gives previews of the images that are not decoded yet: aborted by the second request to finish a job. */
+  /**
+   * Returns previews in place of images that are not decoded yet. Aborted by the second request to finish a
+   * job.
+   */
   readonly hurry?: AbortSignal;
-  /** Returns a signal that leaves out the batch that begins now. */
+  /** Returns a signal that skips the batch that starts now. */
   readonly skip: () => AbortSignal;
   readonly emit: (event: NewEvent) => void;
 }
@@ -20,5 +23,5 @@ export interface RunOutcome {
   readonly result?: Json;
 }
 
-/** Runs a job to its end. Called again for the same job, it writes the same files. */
+/** Runs a job to its end. Repeated runs of the same job write the same files. */
 export type RunJob = (job: Job, context: RunContext) => Promise<RunOutcome>;

@@ -1,4 +1,7 @@
-/** Runs text-to-image, image-to-image and inpainting jobs batch by batch, so that each image can be fetched once its batch is done. */
+/**
+ * Runs text-to-image, image-to-image and inpainting jobs batch by batch, so that the images of a batch are
+ * available as soon as it is done.
+ */
 import { invalidOption, SafelightError } from '../../errors.js';
 import { generationFields } from '../../options/declarations/generation.js';
 import { fromJson } from '../../options/json.js';
@@ -13,21 +16,21 @@ import type { Job, JobImage } from '../types.js';
 import { Clock } from './clock.js';
 import type { RunContext, RunOutcome } from './context.js';
 import { Previewer } from './previewer.js';
-import { keep } from './results.js';
+import { saveImage } from './results.js';
 
-type Given = GenerateOptions & { readonly seed: number };
+type SeededOptions = GenerateOptions & { readonly seed: number };
 
-/** @throws what `Pipeline.generate` throws */
+/** @throws errors of `Pipeline.generate` */
 export async function runGeneration(job: Job, pipeline: Pipeline, context: RunContext): Promise<RunOutcome> {
   const { data, signal, finish, emit } = context;
   const options = fromJson(generationFields, withoutImages(job.options));
   const inputs = await readImages(job.id, job.options, data);
-  const given: Given = { ...options, seed: seedOf(options), ...inputs };
-  const count = given.count ?? 1;
-  const batch = Math.min(count, given.batch ?? 4);
+  const request: SeededOptions = { ...options, seed: seedOf(options), ...inputs };
+  const count = request.count ?? 1;
+  const batch = Math.min(count, request.batch ?? 4);
   const clock = new Clock(Math.ceil(count / batch));
   const previewer = new Previewer(job.previews, (preview) => emit({ type: 'preview', data: preview }));
-  // Each batch is a call of its own and would repeat them.
+  // Each batch is a separate call that would repeat the warnings.
   const warnings = new Warnings((warning) => emit({ type: 'warning', data: warning }));
   const images: JobImage[] = [];
   try {
@@ -39,9 +42,9 @@ export async function runGeneration(job: Job, pipeline: Pipeline, context: RunCo
       };
       const onWarning: OnWarning = ({ code, message }) => warnings.add(code, message);
       const control = { onProgress, onWarning };
-      const own = { ...seedsAt(given, first), count: Math.min(batch, count - first), ...control };
-      const made = await runBatch(pipeline, { ...given, ...own }, context, images.length > 0);
-      images.push(...(await keepAll(job, made, images.length, context)));
+      const overrides = { ...seedsAt(request, first), count: Math.min(batch, count - first), ...control };
+      const generated = await runBatch(pipeline, { ...request, ...overrides }, context, images.length > 0);
+      images.push(...(await saveAll(job, generated, images.length, context)));
     }
   } finally {
     await previewer.end(signal.aborted || finish.aborted);
@@ -49,67 +52,67 @@ export async function runGeneration(job: Job, pipeline: Pipeline, context: RunCo
   return { images };
 }
 
-/** The seed was settled when the job was submitted, so that one that runs again gives the same images. */
+/** Returns the seed, which was chosen at submission so that a repeated run generates the same images. */
 function seedOf({ seed }: GenerateOptions): number {
-  if (seed === undefined)
-    throw invalidOption('seed', 'an integer that was settled when the job was made', seed);
+  if (seed === undefined) throw invalidOption('seed', 'an integer chosen when the job was submitted', seed);
   return seed;
 }
 
 /**
- * Generates one batch; no images where it was skipped.
- * @param optional there are images of earlier batches: where the job is to finish before this batch has taken a step, the batch is left out
+ * Generates one batch; returns no images if it was skipped.
+ * @param optional true if earlier batches generated images: a request to finish the job before the first step of
+ *   this batch then drops the batch
  */
 async function runBatch(
   pipeline: Pipeline,
-  options: Given & { readonly onProgress: (progress: Progress) => void },
+  options: SeededOptions & { readonly onProgress: (progress: Progress) => void },
   { signal, finish, hurry, skip: nextSkip }: RunContext,
   optional: boolean,
 ): Promise<readonly GeneratedImage[]> {
   const skip = nextSkip();
-  const leave = new AbortController();
-  let isWanted = !optional;
-  const leaveUnlessWanted = (): void => {
-    if (!isWanted) leave.abort();
+  const drop = new AbortController();
+  let isStarted = !optional;
+  const dropUnlessStarted = (): void => {
+    if (!isStarted) drop.abort();
   };
-  finish.addEventListener('abort', leaveUnlessWanted, { once: true });
-  const left = AbortSignal.any([skip, leave.signal]);
+  finish.addEventListener('abort', dropUnlessStarted, { once: true });
+  const dropped = AbortSignal.any([skip, drop.signal]);
   try {
     const { images } = await pipeline.generate({
       ...options,
-      ...{ signal: AbortSignal.any([signal, left]), finish, ...(hurry ? { hurry } : {}) },
+      ...{ signal: AbortSignal.any([signal, dropped]), finish, ...(hurry ? { hurry } : {}) },
       onProgress: (progress) => {
-        if (progress.phase === 'denoise' && progress.step > 0) isWanted = true;
+        if (progress.phase === 'denoise' && progress.step > 0) isStarted = true;
         options.onProgress(progress);
       },
     });
     return images;
   } catch (error) {
-    if (wasSkipped(error, left, signal)) return [];
+    if (wasSkipped(error, dropped, signal)) return [];
     throw error;
   } finally {
-    finish.removeEventListener('abort', leaveUnlessWanted);
+    finish.removeEventListener('abort', dropUnlessStarted);
   }
 }
 
-/** Encodes images in parallel, and writes them in their order. */
-async function keepAll(
+/** Encodes images in parallel and writes them in order. */
+async function saveAll(
   job: Job,
   images: readonly GeneratedImage[],
   first: number,
   context: RunContext,
 ): Promise<JobImage[]> {
   const encoded = images.map((image) => image.png());
-  for (const one of encoded) one.catch(() => undefined); // it is thrown where the image is written
-  const kept: JobImage[] = [];
+  for (const png of encoded) png.catch(() => undefined); // thrown below, when the image is written
+  const saved: JobImage[] = [];
   for (const [i, { width, height, seed, parameters }] of images.entries()) {
     const image = { width, height, seed, parameters, png: () => encoded[i]! };
-    kept.push(await keep(job, image, first + i, context));
+    saved.push(await saveImage(job, image, first + i, context));
   }
-  return kept;
+  return saved;
 }
 
-/** True for the error of a batch that was skipped, rather than of a job that was stopped or failed. */
+/** Returns true if the error comes from skipping a batch, rather than from stopping or failing the job. */
 export function wasSkipped(error: unknown, skip: AbortSignal, signal: AbortSignal): boolean {
   return skip.aborted && !signal.aborted && error instanceof SafelightError && error.code === 'ABORTED';
 }

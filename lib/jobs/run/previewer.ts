@@ -1,31 +1,37 @@
-/** Previews of a running job, small WebP images: as many as can be drawn beside the job, or the number that was requested. */
+/**
+ * Previews of a running job as small WebP images: either as many as can be rendered without delaying the job,
+ * or a requested number.
+ */
 import sharp from 'sharp';
 import type { RgbImage } from '../../tensor/render.js';
 import type { JobPreview, PreviewRequest } from '../types.js';
 
-/** Pixels of the longer side. */
+/** Longer side of a preview in pixels. */
 const SIDE = 384;
-/** Milliseconds between the beginnings of two. */
+/** Minimum milliseconds between the starts of two previews. */
 const PAUSE = 300;
 
-type Draw = () => Promise<RgbImage>;
+type Render = () => Promise<RgbImage>;
 
 interface Frame {
   readonly step: number;
   readonly steps: number;
-  readonly draw: Draw;
+  readonly render: Render;
 }
 
 export class Previewer {
   private readonly every: number;
   private readonly count: number | undefined;
   private readonly emit: (preview: JobPreview) => void;
-  /** Settles with the preview under way; where previews are counted, with all up to the last. */
+  /**
+   * Settles when the current preview is done; if a number of previews was requested, when all queued ones
+   * are.
+   */
   private busy: Promise<void> | undefined;
   private last = Number.NEGATIVE_INFINITY;
   private ended = false;
-  private taken = 0;
-  /** The newest steps that were not due, for a sampler that takes fewer steps than it announced. */
+  private queued = 0;
+  /** The most recent steps that were not due, used if a sampler takes fewer steps than announced. */
   private spare: Frame[] = [];
 
   constructor({ every = 1, count }: PreviewRequest, emit: (preview: JobPreview) => void) {
@@ -34,27 +40,33 @@ export class Previewer {
     this.emit = emit;
   }
 
-  /** Draws this step if it is due. By a stride, one that comes while another is drawn is left out; of a count, it waits for its turn. */
-  offer(step: number, steps: number, draw: Draw): void {
-    if (this.count === undefined) this.offerByStride({ step, steps, draw });
-    else this.offerCounted({ step, steps, draw }, this.count);
+  /**
+   * Renders a preview of this step if one is due. With a stride, the step is dropped while another preview is
+   * being rendered; with a requested number, it is queued.
+   */
+  offer(step: number, steps: number, render: Render): void {
+    if (this.count === undefined) this.offerByStride({ step, steps, render });
+    else this.offerCounted({ step, steps, render }, this.count);
   }
 
-  /** Waits for those under way, so that none comes after the job has ended; where the job is stopped, leaves them out. */
+  /**
+   * Waits for pending previews, so that none is emitted after the job has ended; drops them if the job was
+   * stopped.
+   */
   async end(stopped: boolean): Promise<void> {
     if (!stopped) {
-      const missing = (this.count ?? 0) - this.taken;
-      this.takeSpare(missing);
+      const missing = (this.count ?? 0) - this.queued;
+      this.enqueueSpare(missing);
       await this.busy;
     }
     this.ended = true;
   }
 
-  private offerByStride({ step, steps, draw }: Frame): void {
+  private offerByStride({ step, steps, render }: Frame): void {
     const now = performance.now();
     if (this.every < 1 || step % this.every !== 0 || this.busy || now - this.last < PAUSE) return;
     this.last = now;
-    this.busy = draw()
+    this.busy = render()
       .then(encode)
       .then((image) => {
         if (!this.ended) this.emit({ step, steps, image });
@@ -66,27 +78,27 @@ export class Previewer {
   }
 
   private offerCounted(frame: Frame, count: number): void {
-    if (this.taken >= count) return;
-    if (frame.step >= dueStep(this.taken, count, frame.steps)) {
-      // Should too few steps be left for the others, those before this one are taken for them.
-      const late = count - this.taken - 1 - Math.max(0, frame.steps - frame.step);
-      this.takeSpare(late);
-      this.take(frame);
+    if (this.queued >= count) return;
+    if (frame.step >= dueStep(this.queued, count, frame.steps)) {
+      // If too few steps remain for the other previews, earlier steps are used for them.
+      const late = count - this.queued - 1 - Math.max(0, frame.steps - frame.step);
+      this.enqueueSpare(late);
+      this.enqueue(frame);
     } else {
       this.spare = [...this.spare, frame].slice(-count);
     }
   }
 
-  /** The newest of the steps that were left out, in their order. */
-  private takeSpare(count: number): void {
-    if (count > 0) for (const frame of this.spare.splice(-count)) this.take(frame);
+  /** Renders the most recent of the skipped steps, in order. */
+  private enqueueSpare(count: number): void {
+    if (count > 0) for (const frame of this.spare.splice(-count)) this.enqueue(frame);
   }
 
-  /** Draws one of a count after those before it. */
-  private take({ step, steps, draw }: Frame): void {
-    const index = this.taken++;
+  /** Queues one of the requested number of previews. */
+  private enqueue({ step, steps, render }: Frame): void {
+    const index = this.queued++;
     this.busy = (this.busy ?? Promise.resolve())
-      .then(() => (this.ended ? undefined : draw().then(encode)))
+      .then(() => (this.ended ? undefined : render().then(encode)))
       .then((image) => {
         if (image !== undefined && !this.ended) this.emit({ step, steps, image, index });
       })
@@ -94,7 +106,10 @@ export class Previewer {
   }
 }
 
-/** The step, from 1, of the `index`th of so many frames: evenly, each on a step of its own where there are enough. */
+/**
+ * Returns the step, from 1, of preview `index` out of `count`: evenly spaced, and distinct if there are enough
+ * steps.
+ */
 function dueStep(index: number, count: number, steps: number): number {
   return Math.floor(((index + 1) * (steps + 1)) / (count + 1));
 }

@@ -1,10 +1,13 @@
-/** Writes images and other files of a running job among its results. */
+/** Saves images and other files as results of a running job. */
 import type { GeneratedImage } from '../../pipelines/image-result.js';
 import type { Job, JobImage } from '../types.js';
 import type { RunContext } from './context.js';
 
-/** Writes any other file of a job. Width and height of files that are no images are 0. */
-export async function keepFile(
+/**
+ * Writes a file that is not one of the generated images. Width and height are 0 for files that are not
+ * images.
+ */
+export async function saveFile(
   job: Job,
   file: Pick<JobImage, 'name' | 'type' | 'width' | 'height'>,
   bytes: Uint8Array,
@@ -14,8 +17,11 @@ export async function keepFile(
   return { ...file, parameters: '' };
 }
 
-/** Writes an image under a name that depends on its index alone, so that a job that runs again replaces it, and emits its event. */
-export async function keep(
+/**
+ * Writes an image and emits its event. The file name depends only on the index, so that a repeated run
+ * replaces the file.
+ */
+export async function saveImage(
   job: Job,
   image: Pick<GeneratedImage, 'width' | 'height' | 'seed' | 'parameters' | 'png'>,
   index: number,
@@ -24,7 +30,7 @@ export async function keep(
   const { width, height, seed, parameters } = image;
   const name = `${index}.png`;
   await data.writeResult(job.id, name, await image.png());
-  const kept = {
+  const saved = {
     name,
     type: 'image/png',
     width,
@@ -32,6 +38,6 @@ export async function keep(
     parameters,
     ...(seed === undefined ? {} : { seed }),
   };
-  emit({ type: 'image', data: { ...kept, index } });
-  return kept;
+  emit({ type: 'image', data: { ...saved, index } });
+  return saved;
 }

@@ -1,4 +1,7 @@
-/** Runs jobs of VQGAN models: reconstruction, score, and images sampled from a sketch, a class or nothing. */
+/**
+ * Runs jobs of VQGAN models: reconstruction, scoring, and image-conditional (sketch), class-conditional and
+ * unconditional sampling.
+ */
 import { encodePng } from '../../image/png.js';
 import type { Progress } from '../../pipelines/progress.js';
 import type { SampleResult, SampleStep } from '../../pipelines/vqgan/sample.js';
@@ -12,16 +15,16 @@ import { Clock } from './clock.js';
 import type { RunContext, RunOutcome } from './context.js';
 import { wasSkipped } from './generation.js';
 import { Previewer } from './previewer.js';
-import { keep } from './results.js';
+import { saveImage } from './results.js';
 
-/** Options that every call takes besides those of its job. */
+/** Options that every call receives in addition to those of its job. */
 interface Control {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: Progress) => void;
   readonly onWarning: OnWarning;
 }
 
-/** @throws what `VqganPipeline`'s calls throw */
+/** @throws errors of `VqganPipeline` */
 export async function runVqgan(job: Job, pipeline: VqganPipeline, context: RunContext): Promise<RunOutcome> {
   const { signal, emit } = context;
   const clock = new Clock(1);
@@ -39,7 +42,7 @@ export async function runVqgan(job: Job, pipeline: VqganPipeline, context: RunCo
   try {
     if (job.type === 'reconstruct') return await reconstruct(job, pipeline, control, context);
     if (job.type === 'score') return await score(job, pipeline, control, context);
-    return await write(job, pipeline, control, context);
+    return await sampleImage(job, pipeline, control, context);
   } catch (error) {
     if (wasSkipped(error, skip, signal)) return { images: [] };
     throw error;
@@ -48,7 +51,7 @@ export async function runVqgan(job: Job, pipeline: VqganPipeline, context: RunCo
   }
 }
 
-/** Reads the job's image, if it has one, and joins its other options with those of every call. */
+/** Reads the job's image, if any, and merges its other options with the control options. */
 async function callOf(job: Job, control: Control, context: RunContext) {
   const { image } = await readImages(job.id, job.options, context.data);
   return { input: image, options: { ...withoutImages(job.options), ...control } };
@@ -62,13 +65,15 @@ async function reconstruct(
 ): Promise<RunOutcome> {
   const { input, options } = await callOf(job, control, context);
   const { image, psnr, codes, usage } = await pipeline.reconstruct(input ?? new Uint8Array(), options);
-  const kept = await keep(job, image, 0, context);
-  // JSON has no infinity: the PSNR of an identical image is null.
+  const saved = await saveImage(job, image, 0, context);
+  // JSON has no infinity, so the PSNR of identical images is null.
   const result = { psnr: Number.isFinite(psnr) ? psnr : null, codes, usage: usage && { ...usage } };
-  return { images: [kept], result };
+  return { images: [saved], result };
 }
 
-/** Gives the image as it was encoded, its reconstruction, and a heat map of where it looks real. */
+/**
+ * Saves the image as it was encoded, its reconstruction, and a heat map of the discriminator's patch scores.
+ */
 async function score(
   job: Job,
   pipeline: VqganPipeline,
@@ -76,15 +81,15 @@ async function score(
   context: RunContext,
 ): Promise<RunOutcome> {
   const { input, options } = await callOf(job, control, context);
-  const seen = await pipeline.score(input ?? new Uint8Array(), options);
+  const scored = await pipeline.score(input ?? new Uint8Array(), options);
   const images: JobImage[] = [];
-  for (const image of [seen.original, seen.reconstruction, seen.heatMap]) {
+  for (const image of [scored.original, scored.reconstruction, scored.heatMap]) {
     if (!image) continue;
     const { width, height } = image;
-    const shown = { width, height, parameters: '', seed: undefined, png: () => encodePng(image) };
-    images.push(await keep(job, shown, images.length, context));
+    const rendered = { width, height, parameters: '', seed: undefined, png: () => encodePng(image) };
+    images.push(await saveImage(job, rendered, images.length, context));
   }
-  const { losses, leftOut, logLikelihood, withoutLikelihood, codes, usage, psnr, patches } = seen;
+  const { losses, leftOut, logLikelihood, withoutLikelihood, codes, usage, psnr, patches } = scored;
   const likelihood = logLikelihood && {
     ...{ total: logLikelihood.total, mean: logLikelihood.mean, condition: logLikelihood.condition },
     codes: rowsOf(logLikelihood.codes),
@@ -100,14 +105,14 @@ async function score(
   };
 }
 
-/** Returns the rows of `[h, w]`, rounded to four decimals. */
+/** Converts `[h, w]` to rows of numbers rounded to four decimals. */
 function rowsOf(tensor: Tensor): number[][] {
   return Array.from({ length: tensor.shape.at(-2) ?? 0 }, (_, y) =>
     Array.from(tensor.at(y).data, (value) => Math.round(value * 1e4) / 1e4),
   );
 }
 
-async function write(
+async function sampleImage(
   job: Job,
   pipeline: VqganPipeline,
   control: Control,
@@ -124,17 +129,17 @@ async function write(
   return last ? unfinished(job, last, context) : finished(job, await stream.result, context);
 }
 
-async function finished(job: Job, made: SampleResult, context: RunContext): Promise<RunOutcome> {
-  const { image, codes, usage } = made;
-  return { images: [await keep(job, image, 0, context)], result: { codes, usage: { ...usage } } };
+async function finished(job: Job, sample: SampleResult, context: RunContext): Promise<RunOutcome> {
+  const { image, codes, usage } = sample;
+  return { images: [await saveImage(job, image, 0, context)], result: { codes, usage: { ...usage } } };
 }
 
-/** Keeps the image so far of a job that is to finish. */
+/** Saves the partial image of a job that is finished early. */
 async function unfinished(job: Job, step: SampleStep, context: RunContext): Promise<RunOutcome> {
   const image = await step.preview();
   const { width, height } = image;
   const { seed } = job.options as { seed?: number };
   const partial = { width, height, parameters: '', seed, png: () => encodePng(image, {}) };
   const codes: Json = step.codes.map((row) => [...row]);
-  return { images: [await keep(job, partial, 0, context)], result: { codes, usage: null } };
+  return { images: [await saveImage(job, partial, 0, context)], result: { codes, usage: null } };
 }

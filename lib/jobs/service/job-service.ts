@@ -1,4 +1,4 @@
-/** Jobs from their submission to their removal, in any store: the queue that a server offers. */
+/** The job queue of a server, from submission to removal of jobs, on top of any store. */
 import type { DataLock } from '../store/data-lock.js';
 import type { JobStore } from '../store/store.js';
 import type { Job, JobChange, JobEvent, JobFilter, JobQueue, JobRequest } from '../types.js';
@@ -10,9 +10,9 @@ import { Submission, type SubmissionOptions, type SubmissionParts } from './subm
 export interface ServiceOptions extends SubmissionOptions, RetentionOptions {}
 
 export interface ServiceParts extends SubmissionParts {
-  /** Runs jobs of the store in this process: closed before the store is. */
+  /** Runner of the store's jobs in this process, if any; closed before the store. */
   readonly runner?: { close(options: { readonly drain: boolean }): Promise<void> } | undefined;
-  /** Lock of the data folder, released after the store is closed. */
+  /** Lock of the data folder; released after the store is closed. */
   readonly lock?: DataLock | undefined;
 }
 
@@ -35,11 +35,11 @@ export class JobService implements JobQueue {
     );
     this.feed = new JobFeed(store, (job) => {
       this.submission.noteDuration(job);
-      this.retention.look();
+      this.retention.requestSweep();
     });
   }
 
-  /** Takes up the jobs that are in the store. @throws what the store throws */
+  /** Opens the service and resumes the jobs in the store. @throws errors of the store */
   static async open(parts: ServiceParts, options: ServiceOptions = {}): Promise<JobService> {
     const service = new JobService(parts, options);
     await service.submission.start();
@@ -81,7 +81,7 @@ export class JobService implements JobQueue {
 
   async move(id: string, place: number): Promise<Job | undefined> {
     const changes = ordersToMove(await this.store.orders(), id, place);
-    for (const [each, order] of changes) await this.store.move(each, order);
+    for (const [changed, order] of changes) await this.store.move(changed, order);
     this.submission.noteOrder(latestOrder(await this.store.orders()));
     return this.store.get(id);
   }
@@ -89,7 +89,7 @@ export class JobService implements JobQueue {
   async remove(id: string): Promise<boolean> {
     const job = await this.store.get(id);
     if (job?.finished === undefined) return false;
-    // Files first: on a full disk they make the room to forget the job in.
+    // Files are removed first: on a full disk this frees the space needed to remove the record.
     await this.store.files.remove(id);
     return this.store.remove(id);
   }
@@ -106,7 +106,7 @@ export class JobService implements JobQueue {
   }
 
   async file(id: string, name: string): Promise<{ path: string; type: string } | undefined> {
-    const image = (await this.get(id))?.images.find((one) => one.name === name);
+    const image = (await this.get(id))?.images.find((candidate) => candidate.name === name);
     const path = image && (await this.store.files.result(id, name));
     return path === undefined || !image ? undefined : { path, type: image.type };
   }

@@ -1,15 +1,18 @@
-/** Orders of queued jobs: numbers, so that a job is moved between two others without a change to either. */
+/**
+ * Order of queued jobs, as floating-point numbers: a job can be moved between two others without renumbering
+ * them.
+ */
 
-/** The greatest of the orders, which are ascending; 0 where there is none. */
+/** Returns the greatest order of the ascending `orders`; 0 if there are none. */
 export function latestOrder(orders: ReadonlyMap<string, number>): number {
   return [...orders.values()].at(-1) ?? 0;
 }
 
 /**
- * Orders to set so that the job comes to `place` among the queued ones, 0 being next: its own, or those of all where there is no number left
- * between its neighbors.
- * @param orders of all queued jobs, ascending
- * @returns nothing where the job does not wait, or waits alone
+ * Returns the orders to set so that the job moves to `place` among the queued jobs, 0 being the next to run:
+ * usually only the job's, or those of all jobs if no number is left between its neighbors.
+ * @param orders orders of all queued jobs by id, ascending
+ * @returns an empty map if the job is not queued or is the only queued job
  */
 export function ordersToMove(
   orders: ReadonlyMap<string, number>,
@@ -21,11 +24,11 @@ export function ordersToMove(
   const at = Math.max(0, Math.min(place, others.length));
   const before = others[at - 1]?.[1] ?? Number.NEGATIVE_INFINITY;
   const after = others[at]?.[1] ?? Number.POSITIVE_INFINITY;
-  const own = between(before, after);
-  if (own > before && own < after) return new Map([[id, own]]);
+  const order = between(before, after);
+  if (order > before && order < after) return new Map([[id, order]]);
   const ids = others.map(([other]) => other);
   const first = others[0]![1];
-  return new Map([...ids.slice(0, at), id, ...ids.slice(at)].map((each, i) => [each, first + i]));
+  return new Map([...ids.slice(0, at), id, ...ids.slice(at)].map((queued, i) => [queued, first + i]));
 }
 
 function between(before: number, after: number): number {

@@ -1,4 +1,7 @@
-/** Events of a run on their way to the store, one after the other: of progress and previews only the newest, where the store is slower than the job. */
+/**
+ * Sends the events of a run to the store one after the other. If the store is slower than the job, only the newest
+ * progress event and preview are sent.
+ */
 import { Warnings } from '../../warnings.js';
 import type { JobSnapshot, JobTurn } from '../store/store.js';
 import type { JobImage, NewEvent } from '../types.js';
@@ -13,21 +16,21 @@ export class Reporter {
   constructor(private readonly turn: Pick<JobTurn, 'report'>) {}
 
   add(event: NewEvent): void {
-    const same = this.pending.findIndex((old) => old.type === event.type && isReplaced(old));
-    if (same >= 0 && isReplaced(event)) this.pending.splice(same, 1);
+    const replaced = this.pending.findIndex((old) => old.type === event.type && isReplaced(old));
+    if (replaced >= 0 && isReplaced(event)) this.pending.splice(replaced, 1);
     this.pending.push(event);
     this.sending ??= this.send().finally(() => {
       this.sending = undefined;
     });
   }
 
-  /** Settles once all events so far are stored. */
+  /** Settles when all events added so far are stored. */
   async end(): Promise<void> {
     await this.sending;
   }
 
   private async send(): Promise<void> {
-    // Events that are not stored are lost to readers; the outcome of the job is stored apart from it.
+    // Errors are ignored: readers miss the event, but the outcome of the job is stored separately.
     for (let event = this.pending.shift(); event; event = this.pending.shift())
       await this.turn.report(event, this.snapshotPart(event)).catch(() => undefined);
   }

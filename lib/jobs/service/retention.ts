@@ -1,17 +1,23 @@
-/** Removal of ended jobs beyond a number of them, or after a number of days. */
+/** Removes ended jobs beyond a maximum number or age. */
 
 export interface RetentionOptions {
-  /** Ended jobs that are kept, and for how many days; default 1000 and 30. */
+  /** Number of ended jobs to keep, and for how many days; defaults 1000 and 30. */
   readonly keepJobs?: number;
   readonly keepDays?: number;
 }
 
 const DAY = 86_400_000;
-/** Bounds of the milliseconds between looks: often enough for jobs that are kept for a second, seldom enough to cost nothing. */
+/**
+ * Bounds of the milliseconds between sweeps: short enough for jobs that are kept for one second, long enough to
+ * cost next to nothing.
+ */
 const [SHORTEST, LONGEST] = [100, 60_000];
 
 export interface RetentionParts {
-  /** Ids of ended jobs beyond the newest `keep`, and of those that ended before `time`. */
+  /**
+   * Returns the ids of ended jobs beyond the newest `keep` and of those that ended before `time` (Unix
+   * milliseconds).
+   */
   readonly expired: (keep: number, time: number) => Promise<string[]>;
   readonly remove: (id: string) => Promise<unknown>;
 }
@@ -30,12 +36,12 @@ export class Retention {
     this.age = keepDays * DAY;
   }
 
-  /** Looks now, and then at intervals until it is stopped. */
+  /** Sweeps now and then at intervals until stopped. */
   start(): void {
     const pause = Math.min(LONGEST, Math.max(SHORTEST, this.age / 4));
-    this.timer = setInterval(() => this.look(), pause);
+    this.timer = setInterval(() => this.requestSweep(), pause);
     this.timer.unref();
-    this.look();
+    this.requestSweep();
   }
 
   stop(): void {
@@ -43,8 +49,11 @@ export class Retention {
     this.timer = undefined;
   }
 
-  /** Removes what has expired, in the background: called at intervals, and after each end of a job. */
-  look(): void {
+  /**
+   * Starts removing expired jobs in the background, or repeats a sweep that is running. Called at intervals and
+   * whenever a job ends.
+   */
+  requestSweep(): void {
     if (this.timer === undefined) return;
     if (this.state === 'idle') void this.sweep();
     else this.state = 'again';
@@ -53,14 +62,15 @@ export class Retention {
   private async sweep(): Promise<void> {
     do {
       this.state = 'busy';
-      // The next look tries again what fails now: a folder that stays, a Redis that does not answer.
+      // Failures, such as a folder that cannot be removed or a Redis that does not answer, are retried by the next
+      // sweep.
       const ids = await this.parts.expired(this.keep, Date.now() - this.age).catch(() => []);
       for (const id of ids) await this.parts.remove(id).catch(() => undefined);
-    } while (this.isWantedAgain());
+    } while (this.isRequestedAgain());
     this.state = 'idle';
   }
 
-  private isWantedAgain(): boolean {
+  private isRequestedAgain(): boolean {
     return this.timer !== undefined && this.state === 'again';
   }
 }

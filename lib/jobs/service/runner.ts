@@ -1,4 +1,4 @@
-/** Runs jobs: takes turns from a store, one after the other, in a server or in any number of workers. */
+/** Runs the jobs of a store, in a server or in any number of workers. */
 import { throwIfAborted } from '../../errors.js';
 import { failureOf } from '../failure.js';
 import type { RunJob } from '../run/context.js';
@@ -8,16 +8,19 @@ import { Reporter } from './reporter.js';
 export interface RunnerParts {
   readonly turns: JobTurns;
   readonly run: RunJob;
-  /** Jobs at a time; default 1. */
+  /** Number of jobs that run concurrently; default 1. */
   readonly concurrency?: number | undefined;
   /** Called with the error of each run that failed. */
   readonly onFailure?: ((error: unknown) => void) | undefined;
   readonly log?: ((message: string, about: Readonly<Record<string, unknown>>) => void) | undefined;
 }
 
-/** Begins of a job after which it is given up, as each time its process ended. */
+/** Number of attempts after which a job whose process keeps ending is failed. */
 export const MAX_ATTEMPTS = 10;
-/** Milliseconds between looks whether an attempt is still the newest, and after the store did not answer. */
+/**
+ * Milliseconds between checks that an attempt is still the newest, and before a retry if the store does not
+ * answer.
+ */
 const [CHECK, RECOVERY] = [1000, 1000];
 
 interface Run {
@@ -32,15 +35,15 @@ export class JobRunner {
   private readonly runs = new Map<string, Run>();
   private loops: Promise<void>[] = [];
   private readonly wakers = new Set<() => void>();
-  /** Counts calls to `wake`, so that none between a look and a pause is missed. */
+  /** Number of calls to `wake`, so that a call between `take` and `pause` is not missed. */
   private calls = 0;
-  /** No more jobs are taken; and those under way are given back. */
+  /** `stopping`: no more jobs are taken. `leaving`: running jobs are given back too. */
   private stopping = false;
   private leaving = false;
 
   constructor(private readonly parts: RunnerParts) {}
 
-  /** Settles once it has begun a job, or found none. @throws what following the store throws */
+  /** Settles when a job has been started or none is queued. @throws errors of following the store */
   async start(): Promise<void> {
     await this.parts.turns.follow((control) => this.obey(control));
     await new Promise<void>((resolve) => {
@@ -48,7 +51,7 @@ export class JobRunner {
     });
   }
 
-  /** Takes no more jobs. With `drain` those under way end first, else they are queued again. */
+  /** Stops taking jobs. With `drain`, running jobs end first; otherwise they are queued again. */
   async close({ drain }: { readonly drain: boolean }): Promise<void> {
     this.stopping = true;
     this.wake();
@@ -66,34 +69,34 @@ export class JobRunner {
     else (run?.finish.signal.aborted ? run.hurry : run?.finish)?.abort();
   }
 
-  private async loop(begun: () => void): Promise<void> {
+  private async loop(onStarted: () => void): Promise<void> {
     const { turns, log } = this.parts;
     while (!this.stopping) {
       const calls = this.calls;
       try {
         const turn = await turns.take();
         if (turn) {
-          await this.serve(turn, begun);
+          await this.serve(turn, onStarted);
         } else {
-          begun();
+          onStarted();
           await this.pause(turns.poll, calls);
         }
       } catch (error) {
-        begun();
-        log?.('the queue does not answer', { error: failureOf(error).message });
+        onStarted();
+        log?.('job queue does not answer', { error: failureOf(error).message });
         await this.pause(RECOVERY, this.calls);
       }
     }
-    begun();
+    onStarted();
   }
 
-  private async serve(turn: JobTurn, begun: () => void): Promise<void> {
+  private async serve(turn: JobTurn, onStarted: () => void): Promise<void> {
     try {
       if (turn.job.attempts <= MAX_ATTEMPTS) {
-        begun();
+        onStarted();
         await this.work(turn);
       } else {
-        const message = `The process that ran this job ended ${MAX_ATTEMPTS} times, so it was given up; see the log of the server or worker`;
+        const message = `The process running this job ended ${MAX_ATTEMPTS} times, so the job is not retried; see the log of the server or worker`;
         await this.finish(turn, 'failed', { error: { code: 'INTERNAL', message } });
       }
     } catch (error) {
@@ -113,29 +116,29 @@ export class JobRunner {
     this.runs.set(job.id, run);
     if (this.leaving) run.controller.abort();
     const checking = setInterval(() => void this.check(run), CHECK);
-    log?.('begun', { job: job.id, type: job.type, model: job.model, attempt: job.attempts });
-    const begun = performance.now();
+    log?.('started', { job: job.id, type: job.type, model: job.model, attempt: job.attempts });
+    const started = performance.now();
     try {
       const outcome = await this.outcome(run);
       if (outcome === 'left') return await turn.giveBack();
       const { status, ...rest } = outcome;
-      const isTensorRef = await this.finish(turn, status, rest);
-      const seconds = (performance.now() - begun) / 1000;
-      log?.(isTensorRef ? status : 'stopped', { job: job.id, seconds, ...rest.error });
+      const isStored = await this.finish(turn, status, rest);
+      const seconds = (performance.now() - started) / 1000;
+      log?.(isStored ? status : 'stopped', { job: job.id, seconds, ...rest.error });
     } finally {
       clearInterval(checking);
       this.runs.delete(job.id);
     }
   }
 
-  /** Stores the outcome of a job: where the store refuses it, again until it takes it, or the runner closes. */
+  /** Stores the outcome of a job, retrying until the store accepts it or the runner is closed. */
   private async finish(turn: JobTurn, status: 'done' | 'failed', outcome: Outcome): Promise<boolean> {
     for (;;) {
       try {
         return await turn.finish(status, outcome);
       } catch (error) {
         if (this.stopping) throw error;
-        this.parts.log?.('the queue does not answer', { error: failureOf(error).message });
+        this.parts.log?.('job queue does not answer', { error: failureOf(error).message });
         await this.pause(RECOVERY, this.calls);
       }
     }
@@ -146,7 +149,7 @@ export class JobRunner {
     const reporter = new Reporter(turn);
     try {
       throwIfAborted(controller.signal);
-      const made = await this.parts.run(turn.job, {
+      const outcome = await this.parts.run(turn.job, {
         ...{ data: turn.files, signal: controller.signal, finish: finish.signal, hurry: hurry.signal },
         skip: () => {
           if (run.skip.signal.aborted) run.skip = new AbortController();
@@ -154,9 +157,9 @@ export class JobRunner {
         },
         emit: (event) => reporter.add(event),
       });
-      return { status: 'done', ...made };
+      return { status: 'done', ...outcome };
     } catch (error) {
-      // Stopped because the process ends: the job is to be run again.
+      // Stopped because the process ends; the job will run again.
       if (this.leaving && controller.signal.aborted) return 'left';
       this.parts.onFailure?.(error);
       return { status: 'failed', error: failureOf(error) };
@@ -165,7 +168,7 @@ export class JobRunner {
     }
   }
 
-  /** Makes up for a message that was lost: that the job was cancelled, or is another attempt's. */
+  /** Stops the run if the job was cancelled or a newer attempt runs it, in case that message was lost. */
   private async check({ turn, controller }: Run): Promise<void> {
     if (!(await turn.isCurrent().catch(() => true))) controller.abort();
   }
@@ -175,7 +178,7 @@ export class JobRunner {
     for (const wake of [...this.wakers]) wake();
   }
 
-  /** @param seen value of `calls` before the look that found nothing */
+  /** @param seen value of `calls` before the `take` that returned nothing */
   private pause(milliseconds: number | undefined, seen: number): Promise<void> {
     if (this.calls !== seen) return Promise.resolve();
     return new Promise((resolve) => {

@@ -1,4 +1,4 @@
-/** Requests on their way into the queue: checked, their images stored, given an id and an order. */
+/** Submits requests to the queue: validates them, stores their images and assigns an id and an order. */
 import { createHash } from 'node:crypto';
 import { SafelightError } from '../../errors.js';
 import { newId } from '../id.js';
@@ -9,11 +9,11 @@ import type { Job, JobRequest } from '../types.js';
 import { latestOrder } from './order.js';
 
 export interface SubmissionOptions extends ImageLimits {
-  /** Jobs that may wait; default 100. */
+  /** Maximum number of queued jobs; default 100. */
   readonly maxQueued?: number;
 }
 
-/** Checks a request, fills in the model and the seed. @throws INVALID_OPTION, MODEL_NOT_FOUND */
+/** Validates a request and fills in the model and the seed. @throws INVALID_OPTION, MODEL_NOT_FOUND */
 export type PrepareRequest = (request: JobRequest) => Pick<Job, 'model' | 'options'>;
 
 export interface SubmissionParts {
@@ -22,7 +22,7 @@ export interface SubmissionParts {
   readonly prepare: PrepareRequest;
 }
 
-/** Weight of the newest job in the average duration, and the average before there is one, in seconds. */
+/** Weight of the newest job in the average duration, and the initial average in seconds. */
 const [WEIGHT, FIRST_GUESS] = [0.3, 30];
 
 export class Submission {
@@ -39,34 +39,34 @@ export class Submission {
     this.maxQueued = options.maxQueued ?? 100;
   }
 
-  /** Goes on after the jobs that wait already. */
+  /** Continues the order after the jobs that are already queued. */
   async start(): Promise<void> {
     this.lastOrder = latestOrder(await this.parts.store.orders());
   }
 
-  /** Refuses all requests from now on, those under way too. */
+  /** Rejects all requests from now on, including those in progress. */
   stop(): void {
     this.closed = true;
   }
 
-  /** Notes the order of a job that was moved, so that later jobs stay behind it. */
+  /** Records the order of a moved job, so that later jobs are queued after it. */
   noteOrder(order: number): void {
     this.lastOrder = Math.max(this.lastOrder, order);
   }
 
-  /** Notes how long a job took that is done. */
+  /** Updates the average duration with a job that is done. */
   noteDuration({ status, started, finished }: Job): void {
-    const took = (Date.parse(finished ?? '') - Date.parse(started ?? '')) / 1000;
-    if (status === 'done' && took >= 0) this.seconds = (1 - WEIGHT) * this.seconds + WEIGHT * took;
+    const duration = (Date.parse(finished ?? '') - Date.parse(started ?? '')) / 1000;
+    if (status === 'done' && duration >= 0) this.seconds = (1 - WEIGHT) * this.seconds + WEIGHT * duration;
   }
 
-  /** @throws what `JobQueue.submit` throws */
+  /** @throws errors of `JobQueue.submit` */
   async submit(request: JobRequest, key: string | undefined): Promise<Job> {
     this.checkOpen();
     if (key === undefined) return this.enqueue(request);
     const idempotent = { key, digest: digestOf(request) };
-    const known = await this.parts.store.keyed(key);
-    return known ? this.earlier(known, idempotent) : this.enqueue(request, idempotent);
+    const existing = await this.parts.store.keyed(key);
+    return existing ? this.earlier(existing, idempotent) : this.enqueue(request, idempotent);
   }
 
   private async enqueue(request: JobRequest, idempotent?: IdempotencyKey): Promise<Job> {
@@ -74,7 +74,8 @@ export class Submission {
     const { type, previews = {}, client = 'own', extra = null } = request;
     const { model, options } = prepare(request);
     disk.check();
-    // Before its images are written; the store checks again, as others may come meanwhile.
+    // Checked before images are written, and again by the store, because other requests may arrive in the
+    // meantime.
     if ((await store.counts()).queued >= this.maxQueued) throw queueFull(this.maxQueued, this.seconds);
     const id = newId();
     this.lastOrder = Math.max(Date.now(), this.lastOrder + 1);
@@ -103,19 +104,22 @@ export class Submission {
     return { ...base, status: 'queued', attempts: 0, place, images: [], warnings: [] };
   }
 
-  /** The job that came with this key before. */
-  private async earlier({ id, digest }: KeyedJob, given: IdempotencyKey | undefined): Promise<Job> {
-    const job = digest === given?.digest ? await this.parts.store.get(id) : undefined;
+  /**
+   * Returns the job that was submitted earlier with this key.
+   * @throws INVALID_OPTION if that request was different
+   */
+  private async earlier({ id, digest }: KeyedJob, key: IdempotencyKey | undefined): Promise<Job> {
+    const job = digest === key?.digest ? await this.parts.store.get(id) : undefined;
     if (job) return job;
     throw new SafelightError(
       'INVALID_OPTION',
-      'This Idempotency-Key came with another request before; take a new one',
+      'This Idempotency-Key was used with a different request; use a new key',
     );
   }
 
   /** @throws DISPOSED */
   private checkOpen(): void {
-    if (this.closed) throw new SafelightError('DISPOSED', 'The server is stopping and takes no more jobs');
+    if (this.closed) throw new SafelightError('DISPOSED', 'The server is stopping and accepts no more jobs');
   }
 }
 
@@ -123,12 +127,12 @@ function digestOf(request: JobRequest): string {
   return createHash('sha256').update(JSON.stringify(request)).digest('hex');
 }
 
-/** @param seconds average duration of a job */
+/** @param seconds average duration of a job in seconds */
 function queueFull(maxQueued: number, seconds: number): SafelightError {
   const retryAfter = Math.max(1, Math.ceil(seconds));
   const error = new SafelightError(
     'QUEUE_FULL',
-    `${maxQueued} jobs wait already; come again in about ${retryAfter} seconds`,
+    `The queue is full (${maxQueued} jobs); retry in about ${retryAfter} seconds`,
   );
   return Object.assign(error, { retryAfter });
 }

@@ -1,4 +1,7 @@
-/** Readers of the changes of all jobs: each gets the newest state of each job that changed since its last read. */
+/**
+ * Readers of changes of all jobs. Each receives only the newest state of every job that changed since its last
+ * read.
+ */
 import type { JobChange } from '../types.js';
 
 interface Watcher {
@@ -17,7 +20,7 @@ export class Watchers {
     }
   }
 
-  /** Yields changes from now on, until the signal is aborted. */
+  /** Yields changes from now on until the signal is aborted. */
   async *follow(signal?: AbortSignal): AsyncGenerator<JobChange, void> {
     const watcher: Watcher = { pending: new Map(), wake: () => undefined };
     this.all.add(watcher);

@@ -1,4 +1,6 @@
-/** Files of jobs: results in `jobs/ID/NAME`, and the images of requests in `jobs/ID/inputs/NAME`. */
+/**
+ * Data folder with the files of jobs: results in `jobs/ID/NAME` and images of requests in `jobs/ID/inputs/NAME`.
+ */
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -20,14 +22,14 @@ export class DataFolder {
     return new DataFolder(path);
   }
 
-  /** The path of a job's result, or undefined where no such file exists. */
+  /** Returns the path of a job's result; undefined if the file does not exist. */
   async result(id: string, name: string): Promise<string | undefined> {
     const path = this.resultPath(id, name);
     const info = path === undefined ? undefined : await stat(path).catch(() => undefined);
     return info?.isFile() ? path : undefined;
   }
 
-  /** Writes a result whole or not at all; the same name again replaces it. @throws FILE_NOT_WRITTEN */
+  /** Writes a result atomically, replacing a file of the same name. @throws FILE_NOT_WRITTEN */
   async writeResult(id: string, name: string, data: Uint8Array): Promise<void> {
     await this.write(join(this.path, 'jobs', id), name, data);
   }
@@ -40,7 +42,7 @@ export class DataFolder {
   /** @throws FILE_NOT_FOUND */
   async readInput(id: string, name: string): Promise<Uint8Array> {
     if (!isId(id) || !NAME.test(name))
-      throw new SafelightError('FILE_NOT_FOUND', `No job has an input of the name ${JSON.stringify(name)}`);
+      throw new SafelightError('FILE_NOT_FOUND', `No job has an input named ${JSON.stringify(name)}`);
     return this.read(join(this.path, 'jobs', id, 'inputs', name));
   }
 
@@ -48,19 +50,19 @@ export class DataFolder {
   async readResult(id: string, name: string): Promise<Uint8Array> {
     const path = this.resultPath(id, name);
     if (!path)
-      throw new SafelightError('FILE_NOT_FOUND', `No job has a result of the name ${JSON.stringify(name)}`);
+      throw new SafelightError('FILE_NOT_FOUND', `No job has a result named ${JSON.stringify(name)}`);
     return this.read(path);
   }
 
-  /** Removes every file of a job. */
+  /** Removes all files of a job. */
   async remove(id: string): Promise<void> {
     if (!isId(id)) return;
-    // Retried where a file is written meanwhile.
-    const patience = { maxRetries: 5, retryDelay: 20 };
-    await rm(join(this.path, 'jobs', id), { recursive: true, force: true, ...patience });
+    // Retried in case a file is written in the meantime.
+    const retries = { maxRetries: 5, retryDelay: 20 };
+    await rm(join(this.path, 'jobs', id), { recursive: true, force: true, ...retries });
   }
 
-  /** Undefined for an id or name that no file can have. */
+  /** Returns undefined for an invalid id or name. */
   private resultPath(id: string, name: string): string | undefined {
     return isId(id) && NAME.test(name) ? join(this.path, 'jobs', id, name) : undefined;
   }
@@ -69,7 +71,7 @@ export class DataFolder {
     try {
       return await readFile(path);
     } catch (error) {
-      throw new SafelightError('FILE_NOT_FOUND', `The image '${path}' cannot be read any more`, {
+      throw new SafelightError('FILE_NOT_FOUND', `The image '${path}' no longer exists or cannot be read`, {
         cause: error,
       });
     }
@@ -77,9 +79,9 @@ export class DataFolder {
 
   private async write(folder: string, name: string, data: Uint8Array): Promise<void> {
     if (!NAME.test(name))
-      throw new SafelightError('INTERNAL', `${JSON.stringify(name)} is no name for a file`);
+      throw new SafelightError('INTERNAL', `${JSON.stringify(name)} is not a valid file name`);
     const path = join(folder, name);
-    const part = `${path}.${randomUUID()}.part`; // two may write the same at once
+    const part = `${path}.${randomUUID()}.part`; // two writers may write the same file concurrently
     try {
       await mkdir(folder, { recursive: true });
       await writeFile(part, data);
@@ -92,11 +94,11 @@ export class DataFolder {
 }
 
 function notWritten(path: string, cause: unknown): SafelightError {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new SafelightError('FILE_NOT_WRITTEN', `Cannot write '${path}': ${why}`, { cause });
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new SafelightError('FILE_NOT_WRITTEN', `Cannot write '${path}': ${reason}`, { cause });
 }
 
-/** Files that a run reads and writes. */
+/** File access of a run. */
 export type JobFiles = Pick<DataFolder, 'readInput' | 'writeResult'>;
-/** Files of a request, whose images are stored when it is submitted, and may be those of an earlier job. */
+/** File access of a submission, which stores the request's images and may read those of an earlier job. */
 export type RequestFiles = Pick<DataFolder, 'writeInput' | 'readInput' | 'readResult'>;

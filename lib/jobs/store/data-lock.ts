@@ -1,4 +1,7 @@
-/** Lock of a data folder, which one process at a time uses: flock(2) on a file in it, whose text names the process. */
+/**
+ * Lock of a data folder, which only one process may use at a time: flock(2) on a file in the folder that names the
+ * process.
+ */
 import { type FileHandle, open } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +10,7 @@ import { tryLock } from '../../binding/file-lock.js';
 import { SafelightError } from '../../errors.js';
 import { ownLock } from '../../hub/lock.js';
 
-/** Milliseconds to wait for a process that is about to end. */
+/** Milliseconds to wait for another process that is about to end. */
 const PATIENCE = 2000;
 const POLL = 50;
 const MAX_NOTE = 4096;
@@ -17,7 +20,7 @@ interface Holder {
   readonly host: string;
   /** ISO 8601. */
   readonly started: string;
-  /** Address of the server, once it listens. */
+  /** URL of the server, once it listens. */
   readonly url?: string;
 }
 
@@ -29,7 +32,7 @@ export class DataLock {
   ) {}
 
   /**
-   * Acquires the lock. It belongs to the open file, so that any end of the process releases it.
+   * Acquires the lock. It is tied to the open file, so that it is released however the process ends.
    * @throws DATA_IN_USE with the process that holds it, FILE_NOT_WRITTEN
    */
   static async acquire(folder: string): Promise<DataLock> {
@@ -38,28 +41,31 @@ export class DataLock {
     let file: FileHandle | undefined;
     try {
       file = await open(path, 'a+', 0o644);
-      const release = await acquired(file, path);
-      if (!release) throw inUse(folder, await noteOf(file));
+      const release = await waitForLock(file, path);
+      if (!release) throw inUse(folder, await readNote(file));
       const lock = new DataLock(file, release, holder);
       await lock.note({});
       return lock;
     } catch (error) {
       await file?.close();
       if (error instanceof SafelightError) throw error;
-      const why = error instanceof Error ? error.message : String(error);
-      throw new SafelightError('FILE_NOT_WRITTEN', `Cannot lock the data folder '${folder}': ${why}`, {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new SafelightError('FILE_NOT_WRITTEN', `Cannot lock the data folder '${folder}': ${reason}`, {
         cause: error,
       });
     }
   }
 
-  /** Adds to the text of the lock file. Errors of a full disk are ignored, as the lock holds without it. */
+  /**
+   * Rewrites the lock file with additional information. Write errors are ignored, because the lock does not depend
+   * on it.
+   */
   async note(more: Pick<Holder, 'url'>): Promise<void> {
     try {
       await this.file.truncate();
       await this.file.appendFile(`${JSON.stringify({ ...this.holder, ...more })}\n`);
     } catch {
-      // Another process is refused without the name of this one.
+      // Other processes are still refused, without details of this one.
     }
   }
 
@@ -70,14 +76,15 @@ export class DataLock {
   }
 }
 
-/** Returns a function that releases the lock; undefined where another process keeps it. */
-async function acquired(file: FileHandle, path: string): Promise<(() => Promise<void>) | undefined> {
+/** Waits for the lock. Returns a function that releases it; undefined if another process holds it. */
+async function waitForLock(file: FileHandle, path: string): Promise<(() => Promise<void>) | undefined> {
   const until = Date.now() + PATIENCE;
   for (;;) {
     const state = tryLock(file.fd);
-    if (state === 'locked') return async () => undefined; // closing the file does
+    if (state === 'locked') return async () => undefined; // closing the file releases the lock
     if (state === 'unsupported') {
-      // A file of our own, touched while it holds: on file systems and platforms without flock(2).
+      // Fallback for file systems and platforms without flock(2): a separate lock file that is touched while
+      // held.
       return ownLock(`${path}.safelight`, { signal: AbortSignal.timeout(PATIENCE) }).catch(() => undefined);
     }
     if (Date.now() > until) return undefined;
@@ -85,7 +92,7 @@ async function acquired(file: FileHandle, path: string): Promise<(() => Promise<
   }
 }
 
-async function noteOf(file: FileHandle): Promise<Partial<Holder>> {
+async function readNote(file: FileHandle): Promise<Partial<Holder>> {
   try {
     const { bytesRead, buffer } = await file.read(Buffer.alloc(MAX_NOTE), 0, MAX_NOTE, 0);
     const note: unknown = JSON.parse(buffer.toString('utf8', 0, bytesRead));
@@ -96,14 +103,16 @@ async function noteOf(file: FileHandle): Promise<Partial<Holder>> {
 }
 
 function inUse(folder: string, { pid, host, started, url }: Partial<Holder>): SafelightError {
-  const where = [
+  const details = [
     host && host !== hostname() && `on ${host}`,
     url && `at ${url}`,
     started && `since ${started}`,
   ];
-  const who = [pid === undefined ? 'another process' : `process ${pid}`, ...where].filter(Boolean).join(' ');
+  const owner = [pid === undefined ? 'another process' : `process ${pid}`, ...details]
+    .filter(Boolean)
+    .join(' ');
   return new SafelightError(
     'DATA_IN_USE',
-    `The data folder '${folder}' is in use by ${who}; stop it, or name another folder with --data`,
+    `The data folder '${folder}' is in use by ${owner}; stop it, or use another folder with --data`,
   );
 }

@@ -1,17 +1,20 @@
-/** The disk under the data folder: full or broken is a condition that passes, and the server outlives it. */
+/**
+ * Watches the disk of the data folder. A full or failing disk is treated as a temporary condition, during which
+ * the server keeps running but accepts no jobs.
+ */
 import { statfsSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SafelightError } from '../../errors.js';
 
-/** Bytes below which no job is accepted: its record, and an image or two. */
+/** Free bytes below which no job is accepted: enough for its record and one or two images. */
 const MIN_FREE = 256 * 1024;
-/** Milliseconds between attempts to write again. */
+/** Milliseconds between write attempts while the disk is failing. */
 const RETRY = 1000;
-/** No space, no quota, no writing, or a device that fails. */
+/** Error codes for no space, exceeded quota, a read-only file system or a failing device. */
 const CODES: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EFBIG', 28, 122, 30, 5]);
 
-/** True for an error that a full or broken disk causes, or one that such an error caused. */
+/** Returns true if the error or one of its causes comes from a full or failing disk. */
 export function isDiskError(error: unknown): boolean {
   for (let at = error; at instanceof Error; at = at.cause)
     if ('code' in at && CODES.has(at.code)) return true;
@@ -23,18 +26,18 @@ export class DiskWatch {
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
 
-  /** Called once the disk takes writes again; an error that it throws means that it does not yet. */
+  /** Called when the disk accepts writes again. If it throws, the disk is still considered failing. */
   onRecovery: () => void = () => undefined;
 
   /** @param folder the data folder */
   constructor(private readonly folder: string) {}
 
-  /** The reason why the folder cannot be written to at present, with what to do; undefined where it can. */
+  /** Reason why the folder cannot be written to at present and what to do about it; undefined if it can. */
   get problem(): string | undefined {
     if (this.failure !== undefined) return this.failure;
     const free = freeBytes(this.folder);
     if (free === undefined || free >= MIN_FREE) return undefined;
-    return `The disk of the data folder '${this.folder}' has ${free} bytes free, and jobs need ${MIN_FREE}; free some space`;
+    return `The disk of the data folder '${this.folder}' has ${free} bytes free and jobs need ${MIN_FREE}; free some space`;
   }
 
   /** @throws FILE_NOT_WRITTEN while there is a problem */
@@ -43,10 +46,10 @@ export class DiskWatch {
     if (problem !== undefined) throw new SafelightError('FILE_NOT_WRITTEN', problem);
   }
 
-  /** Notes a failed write, and tries the disk from now on until it takes one. */
+  /** Records a failed write and retries until the disk accepts writes again. */
   failed(error: unknown): void {
-    const why = error instanceof Error ? error.message : String(error);
-    this.failure = `The data folder '${this.folder}' cannot be written to (${why}); free some space`;
+    const reason = error instanceof Error ? error.message : String(error);
+    this.failure = `The data folder '${this.folder}' cannot be written to (${reason}); free some space`;
     this.wait();
   }
 
@@ -55,7 +58,7 @@ export class DiskWatch {
     clearTimeout(this.timer);
   }
 
-  /** Calls `onRecovery` once the disk takes writes. */
+  /** Calls `onRecovery` when the disk accepts writes. */
   wait(): void {
     if (this.timer !== undefined || this.stopped) return;
     this.timer = setTimeout(() => void this.retry(), RETRY);
@@ -78,11 +81,11 @@ export class DiskWatch {
   }
 }
 
-/** Undefined where the file system does not say. */
+/** Returns undefined if the file system does not report it. */
 function freeBytes(folder: string): number | undefined {
   try {
     const { bavail, bfree, blocks, bsize } = statfsSync(folder);
-    // Some blocks are kept for root.
+    // Some blocks are reserved for root.
     return blocks === 0 ? undefined : (process.getuid?.() === 0 ? bfree : bavail) * bsize;
   } catch {
     return undefined;

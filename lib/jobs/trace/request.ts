@@ -1,4 +1,7 @@
-/** Trace jobs: an image of an earlier job is generated again and traced. The job carries all it needs, whatever becomes of the earlier one. */
+/**
+ * Creates requests for trace jobs, which generate an image of an earlier job again and record its intermediate
+ * tensors. The request contains all settings, so that the earlier job may be removed.
+ */
 import { invalidOption, SafelightError } from '../../errors.js';
 import { isImageOption, withoutImages } from '../images.js';
 import type { Json } from '../json.js';
@@ -12,27 +15,27 @@ export interface TraceQuery {
   readonly tensors?: readonly string[] | undefined;
 }
 
-/** Options of a generation that a trace does without: it makes one image, and computes each step in full. */
+/** Options that a trace drops: it generates one image and computes every step in full. */
 const LEFT_OUT = ['count', 'batch', 'deepCache'] as const;
 
-/** @throws FILE_NOT_FOUND for an unknown job or image, INVALID_OPTION for a job without steps */
+/** @throws FILE_NOT_FOUND for an unknown job or image, INVALID_OPTION for a job without denoising steps */
 export async function traceRequest(
   queue: Pick<JobQueue, 'get'>,
   { job: id, picture = 0, tensors }: TraceQuery,
 ): Promise<JobRequest> {
   const job = await queue.get(id);
-  if (!job) throw new SafelightError('FILE_NOT_FOUND', `There is no job ${JSON.stringify(id)}`);
+  if (!job) throw new SafelightError('FILE_NOT_FOUND', `No job has the id ${JSON.stringify(id)}`);
   if (kindOfJob[job.type] !== 'diffusion' || job.type === 'inside')
-    throw invalidOption('job', 'a job that generated an image step by step', job.type);
+    throw invalidOption('job', 'a job of a diffusion model', job.type);
   const image = job.images[picture];
   if (!image)
     throw new SafelightError(
       'FILE_NOT_FOUND',
-      `Job ${id} has ${job.images.length} images, and none of index ${picture} (the first is 0)`,
+      `Job ${id} has ${job.images.length} images and none with index ${picture} (the first is 0)`,
     );
   const settings: Record<string, Json> = withoutImages(job.options);
   for (const name of LEFT_OUT) delete settings[name];
-  const given = Object.keys(job.options).filter(isImageOption);
+  const imageOptions = Object.keys(job.options).filter(isImageOption);
   return {
     type: 'inside',
     model: job.model,
@@ -44,7 +47,7 @@ export async function traceRequest(
         seed: image.seed ?? Number(settings.seed) + picture,
         ...(settings.subseedStrength ? { subseed: Number(settings.subseed) + picture } : {}),
       },
-      ...Object.fromEntries(given.map((name) => [name, { job: id, input: name }])),
+      ...Object.fromEntries(imageOptions.map((name) => [name, { job: id, input: name }])),
     },
     previews: { every: 0 },
   };

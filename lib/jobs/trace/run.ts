@@ -1,6 +1,7 @@
 /**
- * Runs a trace: one image of an earlier job is generated again, and its latents, the attention to each word of its prompt and the requested
- * tensors are recorded. The results are strips of small images, and `inside.json`, which says where each image lies.
+ * Runs a trace: generates an image of an earlier job again and records its latents, the cross-attention to each
+ * word of its prompt and the requested tensors. The results are strips of small images, and `inside.json` with the
+ * position of each image.
  */
 import { invalidOption } from '../../errors.js';
 import { encodePng } from '../../image/png.js';
@@ -13,18 +14,18 @@ import type { Tensor } from '../../tensor/tensor.js';
 import { readImages } from '../images.js';
 import { Clock } from '../run/clock.js';
 import type { RunContext, RunOutcome } from '../run/context.js';
-import { keepFile } from '../run/results.js';
+import { saveFile } from '../run/results.js';
 import type { Job, JobImage } from '../types.js';
 import { grayChannels, Strip, shrunk } from './strip.js';
 import { nodesOf, parseTensor, TensorRecord } from './tensors.js';
 import { WordMaps } from './words.js';
 
-/** Steps that are recorded at most, evenly spread. */
+/** Maximum number of recorded steps, evenly spaced. */
 const MAX_STEPS = 64;
-/** Pixels of a preview's longer side. */
+/** Longer side of a preview in pixels. */
 const PREVIEW = 192;
 
-/** @throws what `Pipeline.generate` throws; INVALID_OPTION for a tensor that is not there */
+/** @throws errors of `Pipeline.generate`, INVALID_OPTION for an unknown tensor */
 export async function runTrace(job: Job, pipeline: Pipeline, context: RunContext): Promise<RunOutcome> {
   const settings = fromJson(generationFields, job.options.settings);
   const tensors = Array.isArray(job.options.tensors) ? job.options.tensors.map(String) : [];
@@ -39,7 +40,7 @@ export async function runTrace(job: Job, pipeline: Pipeline, context: RunContext
     if (!nodes[module]?.some((node) => node.name === name))
       throw invalidOption(
         'tensors',
-        'names of nodes (inside.json of a job without any lists them)',
+        'names of nodes (listed in inside.json of a job without tensors)',
         record.requested,
       );
   }
@@ -59,8 +60,8 @@ export async function runTrace(job: Job, pipeline: Pipeline, context: RunContext
     for (const { name, record } of ofUnet) record.add(step.step, step.taps[name]!);
   }
   const [image] = (await stream.result).images;
-  await tapTheRest(pipeline, records, { prompt: settings.prompt ?? '', latent: image!.latent, signal });
-  const files = new Files(job, context);
+  await tapOtherModules(pipeline, records, { prompt: settings.prompt ?? '', latent: image!.latent, signal });
+  const files = new ResultFiles(job, context);
   const maps = await files.strip('words.png', wordStrip(words, image!.latent));
   const trace = {
     prompt: settings.prompt ?? '',
@@ -75,30 +76,30 @@ export async function runTrace(job: Job, pipeline: Pipeline, context: RunContext
   await files.strip('previews.png', { strip: recorder.previews, entries: null });
   await files.json('inside.json', trace);
   return {
-    images: files.kept,
+    images: files.saved,
     result: { steps: recorder.steps.length, words: maps.map(({ word }) => word) },
   };
 }
 
-/** Traces the text encoders and the decoder, which run once, beside the run of the image. */
-async function tapTheRest(
+/** Records tensors of the text encoders and the decoder, which run once, in separate runs. */
+async function tapOtherModules(
   pipeline: Pipeline,
   records: readonly { readonly module: string; readonly name: string; readonly record: TensorRecord }[],
-  given: { readonly prompt: string; readonly latent: Tensor; readonly signal: AbortSignal },
+  inputs: { readonly prompt: string; readonly latent: Tensor; readonly signal: AbortSignal },
 ): Promise<void> {
   for (const module of ['text_encoder', 'text_encoder_2', 'decoder'] as const) {
-    const asked = records.filter((one) => one.module === module);
-    if (asked.length === 0) continue;
-    const names = asked.map(({ name }) => name);
-    const { prompt, latent, signal } = given;
+    const requested = records.filter((record) => record.module === module);
+    if (requested.length === 0) continue;
+    const names = requested.map(({ name }) => name);
+    const { prompt, latent, signal } = inputs;
     const taps = await pipeline.tap(
       module === 'decoder' ? { module, names, latent, signal } : { module, names, prompt, signal },
     );
-    for (const { name, record } of asked) record.add(0, taps[name]!);
+    for (const { name, record } of requested) record.add(0, taps[name]!);
   }
 }
 
-/** Latents and previews, step by step. */
+/** Records latents and previews of each step. */
 class StepRecorder {
   readonly latents = new Strip(1);
   readonly previews = new Strip(3);
@@ -138,23 +139,23 @@ function wordStrip(words: WordMaps, latent: Tensor) {
   return { strip, entries };
 }
 
-/** Result files of the job. */
-class Files {
-  readonly kept: JobImage[] = [];
+/** Writes the result files of the job. */
+class ResultFiles {
+  readonly saved: JobImage[] = [];
 
   constructor(
     private readonly job: Job,
     private readonly context: RunContext,
   ) {}
 
-  /** Writes a strip, unless it is empty. @returns its entries */
+  /** Writes a strip unless it is empty. @returns its entries */
   async strip<T>(
     name: string,
     { strip, entries }: { readonly strip: Strip; readonly entries: T },
   ): Promise<T> {
     if (strip.empty) return entries;
     const { data, width, height } = await strip.png();
-    this.kept.push(await keepFile(this.job, { name, type: 'image/png', width, height }, data, this.context));
+    this.saved.push(await saveFile(this.job, { name, type: 'image/png', width, height }, data, this.context));
     return entries;
   }
 
@@ -163,13 +164,13 @@ class Files {
     if (!map) return record.snapshot();
     const { width, height } = map;
     const data = await encodePng(map);
-    this.kept.push(await keepFile(this.job, { name, type: 'image/png', width, height }, data, this.context));
+    this.saved.push(await saveFile(this.job, { name, type: 'image/png', width, height }, data, this.context));
     return { ...record.snapshot(), picture: name };
   }
 
   async json(name: string, value: unknown): Promise<void> {
     const data = Buffer.from(JSON.stringify(value));
     const file = { name, type: 'application/json', width: 0, height: 0 };
-    this.kept.push(await keepFile(this.job, file, data, this.context));
+    this.saved.push(await saveFile(this.job, file, data, this.context));
   }
 }

@@ -1,15 +1,15 @@
-/** Small images of a run in one file, one below the other. */
+/** Stacks the small images of a run vertically in one PNG file. */
 import sharp from 'sharp';
 import type { RgbImage } from '../../tensor/render.js';
 
-/** Position of an image in its strip, in pixels; it begins at the left edge. */
+/** Position of an image in its strip, in pixels, aligned to the left edge. */
 export interface Place {
   readonly top: number;
   readonly width: number;
   readonly height: number;
 }
 
-/** Greatest height of a strip in pixels: some PNG decoders and canvases take no more. */
+/** Maximum height of a strip in pixels; some PNG decoders and canvases support no more. */
 const MAX_HEIGHT = 16_384;
 
 export class Strip {
@@ -17,14 +17,14 @@ export class Strip {
   private height = 0;
   private width = 0;
 
-  /** @param channels bytes a pixel: 1 for gray, 3 for red, green, blue */
+  /** @param channels bytes per pixel: 1 for grayscale, 3 for RGB */
   constructor(private readonly channels: 1 | 3) {}
 
   get empty(): boolean {
     return this.parts.length === 0;
   }
 
-  /** @returns its position; undefined where there is no room left */
+  /** @returns the position of the image; undefined if the strip is full */
   add({ data, width, height }: RgbImage): Place | undefined {
     if (this.height + height > MAX_HEIGHT) return undefined;
     const place = { top: this.height, width, height };
@@ -48,7 +48,10 @@ export class Strip {
   }
 }
 
-/** Draws the channels of `[C, h, w]` side by side in gray, each over two and a half standard deviations around its mean. */
+/**
+ * Renders the channels of `[C, h, w]` side by side in grayscale. The gray range of each is its mean ± 2.5 standard
+ * deviations.
+ */
 export function grayChannels(
   channels: readonly ArrayLike<number>[],
   width: number,
@@ -73,8 +76,8 @@ function rangeOf(values: ArrayLike<number>): { low: number; high: number } {
   for (let i = 0; i < values.length; i++) sum += values[i]!;
   const mean = sum / values.length;
   for (let i = 0; i < values.length; i++) squares += (values[i]! - mean) ** 2;
-  const far = 2.5 * Math.sqrt(squares / values.length);
-  return { low: mean - far, high: mean + far };
+  const spread = 2.5 * Math.sqrt(squares / values.length);
+  return { low: mean - spread, high: mean + spread };
 }
 
 /** Shrinks an image whose longer side exceeds `side`. */

@@ -1,10 +1,13 @@
-/** Statistics and heat maps of tensors that were requested by name. */
+/** Statistics and heat maps of tensors requested by name. */
 import type { Pipeline } from '../../pipelines/diffusion/pipeline.js';
 import type { RgbImage } from '../../tensor/render.js';
 import type { TensorStats } from '../../tensor/stats.js';
 import type { Tensor } from '../../tensor/tensor.js';
 
-/** Modules whose nodes can be traced, by their prefixes: `decoder:NAME`. A name without a prefix is the U-Net's. */
+/**
+ * Modules whose nodes can be traced. They are the prefixes of tensor names, as in `decoder:NAME`; a name without a
+ * prefix belongs to the U-Net.
+ */
 export const tracedModules = ['unet', 'text_encoder', 'text_encoder_2', 'decoder'] as const;
 export type TracedModule = (typeof tracedModules)[number];
 
@@ -15,21 +18,21 @@ export interface TensorName {
 
 export function parseTensor(text: string): TensorName {
   const at = text.indexOf(':');
-  const module = tracedModules.find((one) => one === text.slice(0, Math.max(0, at)));
+  const module = tracedModules.find((prefix) => prefix === text.slice(0, Math.max(0, at)));
   return module ? { module, name: text.slice(at + 1) } : { module: 'unet', name: text };
 }
 
-/** Statistics at a step; 0 for a module that runs once. */
+/** Statistics at one step; `step` is 0 for a module that runs once. */
 export interface StepStats extends TensorStats {
   readonly step: number;
 }
 
 const BINS = 48;
-/** Channels of a tensor that are drawn, and values of the largest one that is. */
+/** Limits of heat maps: number of rendered channels, and values per channel of a rendered tensor. */
 const MAX_CHANNELS = 16;
 const MAX_VALUES = 2 ** 18;
 
-/** One tensor over the steps of a run. */
+/** Statistics of one tensor over the steps of a run. */
 export class TensorRecord {
   private readonly steps: StepStats[] = [];
   private last: Tensor | undefined;
@@ -41,7 +44,7 @@ export class TensorRecord {
     this.last = value;
   }
 
-  /** Draws a heat map of each of the first channels of the last value; undefined for one that is too large. */
+  /** Renders heat maps of the first channels of the last value; undefined if the tensor is too large. */
   heatMap(): RgbImage | undefined {
     const { last } = this;
     if (!last || last.size === 0) return undefined;
@@ -51,7 +54,7 @@ export class TensorRecord {
     return maps.slice([0, Math.min(MAX_CHANNELS, count)]).toImage({ mode: 'heat' });
   }
 
-  /** The record as `inside.json` has it. */
+  /** Returns the record in the format of `inside.json`. */
   snapshot() {
     const { counts, edges } = this.last?.histogram(BINS) ?? { counts: [], edges: [] };
     return {
@@ -63,17 +66,17 @@ export class TensorRecord {
   }
 }
 
-/** Returns every node that can be traced, by module, with its shape for an image of this size. */
+/** Returns all nodes that can be traced, by module, with their shapes for an image of this size. */
 export async function nodesOf(
   pipeline: Pipeline,
   size: { readonly width?: number | undefined; readonly height?: number | undefined },
 ): Promise<Record<string, { readonly name: string; readonly shape: readonly number[] }[]>> {
   const { width, height } = size;
-  const found: Record<string, { name: string; shape: readonly number[] }[]> = {};
-  const known = pipeline.info.modules;
-  for (const module of tracedModules.filter((name) => known.includes(name))) {
+  const nodes: Record<string, { name: string; shape: readonly number[] }[]> = {};
+  const loaded = pipeline.info.modules;
+  for (const module of tracedModules.filter((name) => loaded.includes(name))) {
     const options = { module, ...(width && { width }), ...(height && { height }) };
-    found[module] = (await pipeline.nodes(options)).map(({ name, shape }) => ({ name, shape: [...shape] }));
+    nodes[module] = (await pipeline.nodes(options)).map(({ name, shape }) => ({ name, shape: [...shape] }));
   }
-  return found;
+  return nodes;
 }

@@ -1,4 +1,4 @@
-/** Attention maps of all words of a prompt, from one run. */
+/** Cross-attention maps of all words of a prompt, collected in one run. */
 
 import { parsePrompt } from '../../conditioning/prompt.js';
 import { SafelightError } from '../../errors.js';
@@ -7,13 +7,13 @@ import type { Pipeline } from '../../pipelines/diffusion/pipeline.js';
 import { AttentionSum, positionsOf } from '../../pipelines/trace/attention-map.js';
 import type { Tensor } from '../../tensor/tensor.js';
 
-/** Words that are followed; later ones of a long prompt are not. */
+/** Maximum number of words; later words of a long prompt are ignored. */
 const MAX_WORDS = 40;
 
 export class WordMaps {
   private constructor(private readonly sums: ReadonlyMap<string, AttentionSum>) {}
 
-  /** @throws what `Pipeline.tokenize` throws */
+  /** @throws errors of `Pipeline.tokenize` */
   static async of(pipeline: Pipeline, prompt: string): Promise<WordMaps> {
     const sums = new Map<string, AttentionSum>();
     const words = 'text_encoder' in pipeline.memory() ? wordsOf(prompt) : [];
@@ -24,7 +24,7 @@ export class WordMaps {
       try {
         sums.set(word, new AttentionSum(positionsOf(word, ids, chunks)));
       } catch (error) {
-        // A word that the tokenizer merges with its neighbors.
+        // Thrown for a word that the tokenizer merges with its neighbors; such words are skipped.
         if (!(error instanceof SafelightError && error.code === 'INVALID_OPTION')) throw error;
       }
     }
@@ -35,14 +35,14 @@ export class WordMaps {
     for (const sum of this.sums.values()) sum.add(step, 0);
   }
 
-  /** Returns a map of each word, `[h, w]` from 0 to 1 at the size of the latent. */
+  /** Returns one map per word, `[h, w]` with values from 0 to 1, at the size of the latent. */
   maps(latent: Tensor): { readonly word: string; readonly map: Tensor }[] {
     const [height = 0, width = 0] = latent.shape.slice(-2);
     return [...this.sums].map(([word, sum]) => ({ word, map: sum.map(0, latent, width, height) }));
   }
 }
 
-/** Returns the words of a prompt in their order, each once, without punctuation. */
+/** Returns the distinct words of a prompt in order, without punctuation. */
 export function wordsOf(prompt: string): string[] {
   const text = parsePrompt(prompt).flatMap((part) => (part.kind === 'text' ? [part.text] : []));
   const words = text.join(' ').match(/[\p{L}\p{N}][\p{L}\p{N}\p{M}'’-]*/gu) ?? [];

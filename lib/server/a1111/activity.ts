@@ -1,4 +1,4 @@
-/** What this door is at, as A1111's one state: the request that is being worked on, its progress, its newest preview. */
+/** A1111's global state for clients of its API: the current request, its progress and its newest preview. */
 import type { Job, JobEvent, JobProgress } from '../../jobs/types.js';
 
 /** A1111's `state`. */
@@ -18,104 +18,104 @@ export interface Progress {
   readonly progress: number;
   readonly eta_relative: number;
   readonly state: State;
-  /** Data URI, as the job gave it. */
+  /** Data URI of the newest preview. */
   readonly preview: string | undefined;
   readonly textinfo: string | null;
 }
 
-/** One request on its way. */
-export class Work {
+/** Progress of one request. */
+export class ActiveRequest {
   skipped = false;
   interrupted = false;
   private progress: JobProgress | undefined;
   private preview: string | undefined;
   private place: number | undefined;
-  private begun: number | undefined;
-  /** The batch under way; decoding counts pictures and does not tell. */
+  private startedAt: number | undefined;
+  /** Index of the current batch, known from denoising steps only: progress of decoding counts images. */
   private batch = 0;
 
   constructor(
     /** Undefined while a model is loaded on request. */
     readonly id: string | undefined,
-    /** Batches, each of two passes with hires fix. */
+    /** Number of batches; with hires fix, each has two passes. */
     private readonly batches: number,
     readonly timestamp: string,
   ) {}
 
   get isRunning(): boolean {
-    return this.begun !== undefined;
+    return this.startedAt !== undefined;
   }
 
-  take(event: JobEvent): void {
+  update(event: JobEvent): void {
     if (event.type === 'queued') this.place = event.data.place;
     if (event.type === 'progress') {
-      this.begun ??= performance.now();
+      this.startedAt ??= performance.now();
       this.progress = event.data;
       const { phase, step, steps } = event.data;
-      if (phase === 'denoise') this.reach(Math.floor((step * this.batches) / Math.max(1, steps)));
+      if (phase === 'denoise') this.enterBatch(Math.floor((step * this.batches) / Math.max(1, steps)));
     }
     if (event.type === 'preview') this.preview = event.data.image;
     if (event.type === 'image') this.skipped = false;
   }
 
-  /** What was skipped is over once the next batch has begun. */
-  private reach(batch: number): void {
+  /** Advances to a batch; the skipped flag ends when the next batch starts. */
+  private enterBatch(batch: number): void {
     const now = Math.min(this.batches - 1, batch);
     if (now > this.batch) this.skipped = false;
     this.batch = now;
   }
 
-  told(): Progress {
+  snapshot(): Progress {
     const { step = 0, steps = 0, phase, left } = this.progress ?? {};
-    const all = phase === 'denoise' ? Math.max(1, Math.round(steps / this.batches)) : 0;
-    const done = phase === 'denoise' ? Math.max(0, step - this.batch * all) : 0;
-    const share = phase === 'decode' ? 1 : done / Math.max(1, all);
+    const batchSteps = phase === 'denoise' ? Math.max(1, Math.round(steps / this.batches)) : 0;
+    const done = phase === 'denoise' ? Math.max(0, step - this.batch * batchSteps) : 0;
+    const share = phase === 'decode' ? 1 : done / Math.max(1, batchSteps);
     const progress = Math.min(1, 0.01 + (this.batch + share) / this.batches);
-    const elapsed = this.begun === undefined ? 0 : (performance.now() - this.begun) / 1000;
+    const elapsed = this.startedAt === undefined ? 0 : (performance.now() - this.startedAt) / 1000;
     return {
       progress,
       eta_relative: left ?? elapsed / progress - elapsed,
       preview: this.preview,
-      textinfo: this.words(phase),
+      textinfo: this.textInfo(phase),
       state: {
         ...{ skipped: this.skipped, interrupted: this.interrupted, stopping_generation: false },
         job: this.id === undefined ? 'load model' : `Batch ${this.batch + 1} out of ${this.batches}`,
         ...{ job_count: this.batches, job_timestamp: this.timestamp, job_no: this.batch },
-        ...{ sampling_step: done, sampling_steps: all },
+        ...{ sampling_step: done, sampling_steps: batchSteps },
       },
     };
   }
 
-  private words(phase: JobProgress['phase'] | undefined): string | null {
-    if (this.id === undefined || phase === 'load') return 'Loading the model';
-    if (this.begun !== undefined) return null;
-    return this.place ? `Waiting for ${this.place} other${this.place === 1 ? '' : 's'}` : 'Waiting';
+  private textInfo(phase: JobProgress['phase'] | undefined): string | null {
+    if (this.id === undefined || phase === 'load') return 'Loading model';
+    if (this.startedAt !== undefined) return null;
+    return this.place ? `Waiting for ${this.place} other job${this.place === 1 ? '' : 's'}` : 'Waiting';
   }
 }
 
 export class Activity {
-  private readonly works = new Set<Work>();
+  private readonly requests = new Set<ActiveRequest>();
   private last = '0';
 
-  begin(job: Pick<Job, 'id'> | undefined, batches: number): Work {
-    const work = new Work(job?.id, batches, timestampOf(new Date()));
-    this.last = work.timestamp;
-    this.works.add(work);
-    return work;
+  begin(job: Pick<Job, 'id'> | undefined, batches: number): ActiveRequest {
+    const request = new ActiveRequest(job?.id, batches, timestampOf(new Date()));
+    this.last = request.timestamp;
+    this.requests.add(request);
+    return request;
   }
 
-  end(work: Work): void {
-    this.works.delete(work);
+  end(request: ActiveRequest): void {
+    this.requests.delete(request);
   }
 
-  /** What runs, else what waits longest. */
-  get current(): Work | undefined {
-    const all = [...this.works];
+  /** The running request, or else the one that has been queued longest. */
+  get current(): ActiveRequest | undefined {
+    const all = [...this.requests];
     return all.find(({ isRunning }) => isRunning) ?? all[0];
   }
 
-  told(): Progress {
-    if (this.current) return this.current.told();
+  snapshot(): Progress {
+    if (this.current) return this.current.snapshot();
     return {
       ...{ progress: 0, eta_relative: 0, preview: undefined, textinfo: null },
       state: {
@@ -126,9 +126,9 @@ export class Activity {
   }
 }
 
-/** Such as 20260131235959, in local time. */
+/** Formats a date as `YYYYMMDDhhmmss` in local time. */
 export function timestampOf(date: Date): string {
-  const two = (value: number): string => String(value).padStart(2, '0');
-  const day = [date.getFullYear(), two(date.getMonth() + 1), two(date.getDate())];
-  return [...day, two(date.getHours()), two(date.getMinutes()), two(date.getSeconds())].join('');
+  const pad = (value: number): string => String(value).padStart(2, '0');
+  const day = [date.getFullYear(), pad(date.getMonth() + 1), pad(date.getDate())];
+  return [...day, pad(date.getHours()), pad(date.getMinutes()), pad(date.getSeconds())].join('');
 }

@@ -1,8 +1,8 @@
-/** The models as A1111's checkpoints. */
+/** Presents the diffusion models as A1111's checkpoints. */
 import { basename, extname } from 'node:path';
 import type { Catalog, CatalogModel } from '../../jobs/models/catalog.js';
 import { failure, quoted } from './failures.js';
-import { mostAlike } from './likeness.js';
+import { rankBySimilarity } from './similar-names.js';
 
 export interface Checkpoint {
   readonly title: string;
@@ -13,16 +13,16 @@ export interface Checkpoint {
   readonly config: string | null;
 }
 
-/** A model of a folder of models also has its path below the folder, such as `sub/name.safetensors`. */
+/** A model; those from the models folder have `file`, their path relative to it, such as `sub/name.safetensors`. */
 type Model = CatalogModel & { readonly file?: string | undefined };
 
-/** Titles that an error lists. */
-const MOST_LISTED = 20;
+/** Maximum number of titles listed in an error. */
+const MAX_LISTED = 20;
 
 export class Checkpoints {
   constructor(private readonly catalog: Pick<Catalog, 'models' | 'defaultModel'>) {}
 
-  /** Those that make pictures of prompts. Of a path only what lies below the folder of models is told, or its last part. */
+  /** Lists the diffusion models. Paths are given relative to the models folder, or as the file name alone. */
   list(): Checkpoint[] {
     return this.models().map((model) => ({
       ...{ title: titleOf(model), model_name: model.name, hash: null, sha256: null },
@@ -31,52 +31,56 @@ export class Checkpoints {
   }
 
   /**
-   * The configured name of a checkpoint by what clients send for it: its title, its name, its file, with or without folder and ending, in
-   * any case, with `/` or `\`; a hash at its end is not looked at.
-   * @param field for the error. @throws 422 for one that there is not, and for a name that several models have
+   * Returns the configured name of a checkpoint for any form that clients send: title, name or file, with or
+   * without folder and extension, in any case, with `/` or `\`; a trailing hash is ignored.
+   * @param field name of the field for errors
+   * @throws 422 for an unknown checkpoint or an ambiguous name
    */
-  find = (asked: string, field = 'sd_model_checkpoint'): string => {
+  find = (requested: string, field = 'sd_model_checkpoint'): string => {
     const models = this.models();
-    for (const wanted of new Set([asked, withoutHash(asked)])) {
-      const exact = models.find(({ name }) => name === wanted) ?? models.find((m) => titleOf(m) === wanted);
+    for (const title of new Set([requested, withoutHash(requested)])) {
+      const exact =
+        models.find(({ name }) => name === title) ?? models.find((model) => titleOf(model) === title);
       if (exact) return exact.name;
     }
-    const wanted = plain(withoutHash(asked));
-    const found = this.named(wanted) ?? this.named(wanted.replace(ENDING, ''));
-    if (found?.length === 1) return found[0]!.name;
-    if (found) {
-      const titles = found.map(titleOf).join(', ');
-      throw failure(422, `${field}: ${quoted(asked)} stands for several checkpoints: ${titles}`);
+    const normalized = normalize(withoutHash(requested));
+    const matches = this.named(normalized) ?? this.named(normalized.replace(EXTENSION, ''));
+    if (matches?.length === 1) return matches[0]!.name;
+    if (matches) {
+      const titles = matches.map(titleOf).join(', ');
+      throw failure(422, `${field}: ${quoted(requested)} matches several checkpoints: ${titles}`);
     }
-    throw failure(422, `${field}: there is no checkpoint ${quoted(asked)}. ${this.instead(wanted)}`);
+    throw failure(
+      422,
+      `${field}: no checkpoint is named ${quoted(requested)}. ${this.suggestion(normalized)}`,
+    );
   };
 
-  /** The name that a setting stands for: the first model where it is empty, or of a model that is gone. */
+  /** Returns the model name of a setting: the default model if it is empty or its model no longer exists. */
   current(setting: string): string {
     return this.models().some(({ name }) => name === setting) ? setting : this.catalog.defaultModel;
   }
 
   title(name: string): string {
-    const model = this.models().find((one) => one.name === name);
+    const model = this.models().find((candidate) => candidate.name === name);
     return model ? titleOf(model) : name;
   }
 
-  /** Those of a whole name, else those whose names end in it, such as `name` of `sub/name`. */
-  private named(wanted: string): readonly Model[] | undefined {
-    if (wanted === '') return undefined;
-    const whole = this.models().filter((model) => namesOf(model).includes(wanted));
-    const last = this.models().filter((model) => namesOf(model).some((name) => name.endsWith(`/${wanted}`)));
-    return [whole, last].find((those) => those.length > 0);
+  /** Returns the models with this name, or else those whose names end in it, such as `sub/name` for `name`. */
+  private named(name: string): readonly Model[] | undefined {
+    if (name === '') return undefined;
+    const exact = this.models().filter((model) => namesOf(model).includes(name));
+    const partial = this.models().filter((model) => namesOf(model).some((full) => full.endsWith(`/${name}`)));
+    return [exact, partial].find((matches) => matches.length > 0);
   }
 
-  private instead(wanted: string): string {
+  private suggestion(name: string): string {
     const titles = this.models().map(titleOf);
-    if (titles.length === 0) return 'There are none here';
-    const { near, all } = mostAlike(wanted, titles);
-    const listed = all.slice(0, MOST_LISTED).join(', ');
-    const more =
-      all.length > MOST_LISTED ? ` and ${all.length - MOST_LISTED} more (/sdapi/v1/sd-models)` : '';
-    return `${near.length > 0 ? `Did you mean ${near.join(' or ')}? ` : ''}There are: ${listed}${more}`;
+    if (titles.length === 0) return 'The server has no checkpoints';
+    const { near, all } = rankBySimilarity(name, titles);
+    const listed = all.slice(0, MAX_LISTED).join(', ');
+    const more = all.length > MAX_LISTED ? ` and ${all.length - MAX_LISTED} more (/sdapi/v1/sd-models)` : '';
+    return `${near.length > 0 ? `Did you mean ${near.join(' or ')}? ` : ''}The checkpoints are: ${listed}${more}`;
   }
 
   private models(): readonly Model[] {
@@ -84,21 +88,21 @@ export class Checkpoints {
   }
 }
 
-const ENDING = /\.(?:safetensors|gguf|ckpt|pt|pth|bin)$/i;
+const EXTENSION = /\.(?:safetensors|gguf|ckpt|pt|pth|bin)$/i;
 
-/** The file of a model in a folder of models; else the name, with its file's ending where it is one. */
+/** Returns the title of a model: its path in the models folder, or its name with the file extension. */
 function titleOf({ name, path, file }: Model): string {
   if (file !== undefined) return file;
-  const ending = ENDING.test(path) ? extname(path) : '';
-  return name.toLowerCase().endsWith(ending.toLowerCase()) ? name : name + ending;
+  const extension = EXTENSION.test(path) ? extname(path) : '';
+  return name.toLowerCase().endsWith(extension.toLowerCase()) ? name : name + extension;
 }
 
 function withoutHash(name: string): string {
   return name.replace(/\s*\[[0-9a-f]+\]\s*$/i, '').trim();
 }
 
-/** The same for all spellings of a path. */
-function plain(name: string): string {
+/** Normalizes the spelling of a path: case, separators and leading separators. */
+function normalize(name: string): string {
   return name
     .trim()
     .toLowerCase()
@@ -106,8 +110,8 @@ function plain(name: string): string {
     .replace(/^(?:\.?\/)+/, ''); // `./name`, and A1111's titles on Windows, which begin with `\`
 }
 
-/** Names of a model with their folders, with and without the ending of the file. */
+/** Returns the names of a model including folders, with and without the file extension. */
 function namesOf(model: Model): string[] {
-  const names = [model.name, titleOf(model), model.path].map(plain);
-  return [...names, ...names.map((name) => name.replace(ENDING, ''))];
+  const names = [model.name, titleOf(model), model.path].map(normalize);
+  return [...names, ...names.map((name) => name.replace(EXTENSION, ''))];
 }

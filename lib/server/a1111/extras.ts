@@ -1,4 +1,4 @@
-/** Enlarging pictures without a model ("Extras"). */
+/** Upscaling of images without a model (A1111's "Extras"). */
 
 import { defined } from '../../defined.js';
 import { paste } from '../../image/composite.js';
@@ -7,13 +7,13 @@ import { encodePng } from '../../image/png.js';
 import { type ByteImage, resample } from '../../image/resample.js';
 import { inSlices } from '../../image/slices.js';
 import type { JobLimits } from '../../jobs/schemas.js';
-import { failure, notBuilt } from './failures.js';
+import { failure, notSupported } from './failures.js';
 import type { ExtraFields } from './fields.js';
 
-type Enlarge = (image: ByteImage, width: number, height: number) => Promise<ByteImage>;
+type Upscaler = (image: ByteImage, width: number, height: number) => Promise<ByteImage>;
 
-/** By A1111's names; None leaves the picture as it is. */
-const UPSCALERS: Readonly<Record<string, Enlarge | undefined>> = {
+/** Upscalers by A1111's names; None leaves the image unchanged. */
+const UPSCALERS: Readonly<Record<string, Upscaler | undefined>> = {
   None: undefined,
   Lanczos: (image, width, height) => resample(image, width, height, 'lanczos'),
   Nearest: nearest,
@@ -25,16 +25,20 @@ export function upscalerList() {
   }));
 }
 
-export interface Enlarged {
+export interface UpscaledImage {
   readonly image: ByteImage;
-  /** What was done, as A1111 writes it. */
+  /** The operations in the format of A1111's generation parameters. */
   readonly info: Readonly<Record<string, string>>;
 }
 
-/** @throws 422 for a name that is no upscaler, a size beyond the limits, or what is not built */
-export async function enlarge(image: ByteImage, fields: ExtraFields, limits: JobLimits): Promise<Enlarged> {
-  if (fields.gfpgan_visibility) throw notBuilt('gfpgan_visibility', 'leave it at 0');
-  if (fields.codeformer_visibility) throw notBuilt('codeformer_visibility', 'leave it at 0');
+/** Upscales an image. @throws 422 for an unknown upscaler, a size beyond the limits, or an unsupported field */
+export async function upscale(
+  image: ByteImage,
+  fields: ExtraFields,
+  limits: JobLimits,
+): Promise<UpscaledImage> {
+  if (fields.gfpgan_visibility) throw notSupported('gfpgan_visibility', 'set it to 0');
+  if (fields.codeformer_visibility) throw notSupported('codeformer_visibility', 'set it to 0');
   const [first, second] = [fields.upscaler_1, fields.upscaler_2].map((name, i) =>
     upscalerNamed(`upscaler_${i + 1}`, name),
   );
@@ -46,61 +50,65 @@ export async function enlarge(image: ByteImage, fields: ExtraFields, limits: Job
   )
     throw failure(
       422,
-      `The picture would have ${target.width} x ${target.height} pixels, which is more than this server makes`,
+      `The image would have ${target.width} x ${target.height} pixels, which exceeds the limits of this server`,
     );
-  const by = (upscaler: Enlarge): Promise<ByteImage> => cut(upscaler, image, target);
+  const apply = (upscaler: Upscaler): Promise<ByteImage> => upscaleAndCrop(upscaler, image, target);
   const visibility = fields.extras_upscaler_2_visibility ?? 0;
-  const one = await by(first);
-  const mixed = second && visibility > 0;
+  const upscaled = await apply(first);
+  const isMixed = second && visibility > 0;
   return {
-    image: mixed ? await mix(one, await by(second), visibility) : one,
+    image: isMixed ? await mix(upscaled, await apply(second), visibility) : upscaled,
     info: defined({
       ...target.info,
       'Postprocess upscaler': fields.upscaler_1 ?? '',
-      'Postprocess upscaler 2': mixed ? (fields.upscaler_2 ?? '') : undefined,
-      'Postprocess upscaler 2 visibility': mixed ? String(visibility) : undefined,
+      'Postprocess upscaler 2': isMixed ? (fields.upscaler_2 ?? '') : undefined,
+      'Postprocess upscaler 2 visibility': isMixed ? String(visibility) : undefined,
     }),
   };
 }
 
-function upscalerNamed(field: string, name: string | null | undefined): Enlarge | undefined {
+function upscalerNamed(field: string, name: string | null | undefined): Upscaler | undefined {
   if (!name) return undefined;
   if (Object.hasOwn(UPSCALERS, name)) return UPSCALERS[name];
   throw failure(
     422,
-    `${field}: there is no upscaler ${JSON.stringify(name.slice(0, 100))}; there are ${Object.keys(UPSCALERS).join(', ')}`,
+    `${field}: no upscaler is named ${JSON.stringify(name.slice(0, 100))}; the upscalers are ${Object.keys(UPSCALERS).join(', ')}`,
   );
 }
 
 interface Target {
-  /** Enlarged to. */
+  /** Size to upscale to, in pixels. */
   readonly width: number;
   readonly height: number;
-  /** And then cut around the middle. */
+  /** Size to crop to afterwards, around the center; undefined for no crop. */
   readonly crop: { readonly width: number; readonly height: number } | undefined;
   readonly info: Readonly<Record<string, string>>;
 }
 
-/** A1111's sizes: multiples of 8. */
+/** Computes A1111's target size, in multiples of 8 pixels. */
 function targetOf({ width, height }: ByteImage, fields: ExtraFields): Target {
   const { upscaling_resize_w: w, upscaling_resize_h: h } = fields;
   const isSize = fields.resize_mode === 1;
   const crop = { width: Math.max(1, w ?? 512), height: Math.max(1, h ?? 512) };
   const scale = isSize ? Math.max(crop.width / width, crop.height / height) : (fields.upscaling_resize ?? 2);
   const onGrid = (side: number): number => Math.max(8, Math.floor((side * scale) / 8) * 8);
-  const said = `${crop.width}x${crop.height}`;
-  const cuts = isSize && (fields.upscaling_crop ?? true);
+  const size = `${crop.width}x${crop.height}`;
+  const isCropped = isSize && (fields.upscaling_crop ?? true);
   return {
-    ...{ width: onGrid(width), height: onGrid(height), crop: cuts ? crop : undefined },
+    ...{ width: onGrid(width), height: onGrid(height), crop: isCropped ? crop : undefined },
     info: defined({
-      'Postprocess upscale to': isSize ? said : undefined,
+      'Postprocess upscale to': isSize ? size : undefined,
       'Postprocess upscale by': isSize ? undefined : String(scale),
-      'Postprocess crop to': cuts ? said : undefined,
+      'Postprocess crop to': isCropped ? size : undefined,
     }),
   };
 }
 
-async function cut(upscaler: Enlarge, image: ByteImage, { width, height, crop }: Target): Promise<ByteImage> {
+async function upscaleAndCrop(
+  upscaler: Upscaler,
+  image: ByteImage,
+  { width, height, crop }: Target,
+): Promise<ByteImage> {
   const large = await upscaler(image, width, height);
   if (!crop) return large;
   const canvas = { ...crop, channels: 3, data: new Uint8Array(crop.width * crop.height * 3) };
@@ -118,17 +126,20 @@ async function mix(a: ByteImage, b: ByteImage, share: number): Promise<ByteImage
   return { ...a, data };
 }
 
-/** As a PNG in base64 that says what it was made by, and what it was before. */
+/** Encodes an image as base64 PNG with its original generation parameters and those of the upscaling. */
 export async function asPng(
-  { image, info }: Enlarged,
+  { image, info }: UpscaledImage,
   texts: Readonly<Record<string, string>>,
 ): Promise<string> {
-  const made = { parameters: texts.parameters || undefined, postprocessing: sentence(info) || undefined };
-  const png = await encodePng(image, defined(made));
+  const metadata = {
+    parameters: texts.parameters || undefined,
+    postprocessing: formatInfo(info) || undefined,
+  };
+  const png = await encodePng(image, defined(metadata));
   return Buffer.from(png).toString('base64');
 }
 
-export function sentence(info: Readonly<Record<string, string>>): string {
+export function formatInfo(info: Readonly<Record<string, string>>): string {
   return Object.entries(info)
     .map(([name, value]) => `${name}: ${value}`)
     .join(', ');

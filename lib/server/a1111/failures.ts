@@ -1,15 +1,15 @@
-/** Failures as A1111 tells them. */
+/** Errors in A1111's format. */
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { SafelightError } from '../../errors.js';
-import { type HttpFailure, httpFailure } from '../errors.js';
-import { inFields } from './field-names.js';
+import { type HttpFailure, toHttpFailure } from '../errors.js';
+import { withFieldNames } from './field-names.js';
 
-/** What asks for something that Safelight does not do: 422, naming the field. */
-export function notBuilt(field: string, instead: string): Error {
-  return failure(422, `${field} asks for something that is not built into Safelight yet: ${instead}`);
+/** Returns the error for a request that Safelight does not support: status 422 with the name of the field. */
+export function notSupported(field: string, hint: string): Error {
+  return failure(422, `${field} is not supported by Safelight: ${hint}`);
 }
 
-/** @param status 4xx */
+/** @param status HTTP status, 4xx */
 export function failure(status: number, message: string): Error {
   return Object.assign(new Error(message), { statusCode: status, code: 'A1111' });
 }
@@ -21,18 +21,21 @@ export interface A1111Failure {
   readonly errors: string;
 }
 
-/** A request that was understood and is wrong is 422 here, as in FastAPI. Options are named by the fields that they came from. */
+/**
+ * Converts an error to an HTTP failure. Invalid requests have status 422, as in FastAPI, and messages name A1111's
+ * fields instead of pipeline options.
+ */
 export function failureOf(error: unknown): HttpFailure {
-  const found = httpFailure(error);
-  if (found.code !== 'INVALID_OPTION') return found;
+  const result = toHttpFailure(error);
+  if (result.code !== 'INVALID_OPTION') return result;
   if (hasZodFastifySchemaValidationErrors(error))
-    return { ...found, status: 422, message: found.message.replace(/\.(\d+)(?=[.:])/g, '[$1]') };
-  const message = error instanceof SafelightError ? inFields(found.message) : found.message;
-  return { ...found, status: 422, message };
+    return { ...result, status: 422, message: result.message.replace(/\.(\d+)(?=[.:])/g, '[$1]') };
+  const message = error instanceof SafelightError ? withFieldNames(result.message) : result.message;
+  return { ...result, status: 422, message };
 }
 
-/** In A1111 the first field is the class of Python's exception. */
-export function inItsForm({ status, code, message }: HttpFailure): A1111Failure {
+/** Formats a failure as A1111's error body, whose `error` field is the class of a Python exception. */
+export function errorBody({ status, code, message }: HttpFailure): A1111Failure {
   const names: Record<string, string> = {
     OUT_OF_MEMORY: 'OutOfMemoryError',
     DOES_NOT_FIT: 'OutOfMemoryError',
@@ -46,7 +49,7 @@ export function inItsForm({ status, code, message }: HttpFailure): A1111Failure 
   };
 }
 
-/** A value of a request, for an error to quote. */
+/** Quotes a value of a request for an error message, shortened to 100 characters. */
 export function quoted(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value);
   return text.length > 100 ? `${text.slice(0, 100)}...` : text;

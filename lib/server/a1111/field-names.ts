@@ -1,6 +1,6 @@
-/** The caller's names of options: errors of jobs speak of the pipeline's options, and A1111's clients know its fields alone. */
+/** Translates pipeline options in error messages to A1111's fields, the only names that its clients use. */
 
-/** Fields and settings of A1111 by the options that they become. Options whose name is the same there are not listed. */
+/** A1111's fields and settings by pipeline option. Options with the same name in A1111 are not listed. */
 const FIELDS: Readonly<Record<string, string>> = {
   negative: 'negative_prompt',
   cfg: 'cfg_scale',
@@ -49,26 +49,32 @@ const FIELDS: Readonly<Record<string, string>> = {
   discardPenultimate: 'always_discard_next_to_last_sigma',
 };
 
-/** Names that are no words of their own, so that they mean the option wherever they come in a sentence. */
+/** Option names that are not English words, so that they can be replaced anywhere in a message. */
 const NAMES = Object.keys(FIELDS)
   .filter((name) => /[A-Z.]/.test(name) || name === 'cfg')
   .sort((a, b) => b.length - a.length)
   .map((name) => name.replaceAll('.', '\\.'));
 const ANYWHERE = new RegExp(`(?<![\\w.])(?:${NAMES.join('|')})(?![\\w.])`, 'g');
 
-/** Places of a sentence where only an option can be named: `for init, received`, `leave out mask`, `options are not right: batch: ...`. */
-const BY_PLACE = [
+/**
+ * Positions in a message where a word can only be an option: `for init, received`, `omit mask`, `Invalid options:
+ * batch: ...`.
+ */
+const BY_POSITION = [
   /(?<=\bfor )[A-Za-z][\w.]*(?=,? (?:but )?received)/g,
-  /(?<=\b(?:leave out|give|beside) )[A-Za-z][\w.]*/g,
+  /(?<=\b(?:leave out|give|beside|omit|remove|pass|set|together with) )[A-Za-z][\w.]*/g,
   /(?<=(?:^|[:;] ))[A-Za-z][\w.]*(?=: )/g,
 ];
 
-/** The field that an option came from. */
+/** Returns A1111's field for a pipeline option. */
 export function fieldOf(option: string): string {
   return Object.hasOwn(FIELDS, option) ? FIELDS[option]! : option;
 }
 
-/** A message about options with the fields that they came from. */
-export function inFields(message: string): string {
-  return BY_PLACE.reduce((text, place) => text.replace(place, fieldOf), message.replace(ANYWHERE, fieldOf));
+/** Replaces pipeline options in a message with A1111's fields. */
+export function withFieldNames(message: string): string {
+  return BY_POSITION.reduce(
+    (text, pattern) => text.replace(pattern, fieldOf),
+    message.replace(ANYWHERE, fieldOf),
+  );
 }

@@ -1,7 +1,7 @@
-/** The fields of A1111's requests that mean something here. Others are ignored, and null is as good as left out. */
+/** Schemas of the supported fields of A1111's requests. Other fields are ignored; null means omitted. */
 import { z } from 'zod';
 
-/** Numbers also come as text from some clients, and empty text where nothing was typed. */
+/** Converts text to numbers, which some clients send, and empty text to null. */
 function asNumber(value: unknown): unknown {
   if (typeof value === 'boolean') return Number(value);
   if (typeof value !== 'string') return value;
@@ -9,7 +9,7 @@ function asNumber(value: unknown): unknown {
   return /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(value.trim()) ? Number(value) : value;
 }
 
-/** What Python's clients and forms write for true and false. */
+/** Converts the spellings of true and false in Python clients and forms. */
 function asFlag(value: unknown): unknown {
   if (value === 1 || value === 0) return value === 1;
   if (typeof value !== 'string') return value;
@@ -21,33 +21,33 @@ const asText = (value: unknown): unknown => (typeof value === 'number' ? String(
 
 const of = (kind: z.ZodNumber) => z.preprocess(asNumber, kind.nullish()).optional();
 const number = of(z.number());
-const whole = of(z.int());
-const wholeFrom = (min: number, max?: number) =>
+const integer = of(z.int());
+const integerFrom = (min: number, max?: number) =>
   of(max === undefined ? z.int().min(min) : z.int().min(min).max(max));
 const flag = z.preprocess(asFlag, z.boolean().nullish()).optional();
 const text = z.preprocess(asText, z.string().nullish()).optional();
-const side = wholeFrom(0, 65_536);
-const picture = z.string().describe('Base64 or a data URI');
+const side = integerFrom(0, 65_536);
+const image = z.string().describe('base64 or a data URI');
 
 const generation = {
   prompt: text,
   negative_prompt: text,
   styles: z.array(z.string()).max(1000).nullish(),
-  seed: whole.describe('-1 is random'),
-  subseed: whole,
+  seed: integer.describe('-1 is random'),
+  subseed: integer,
   subseed_strength: number,
-  seed_resize_from_h: whole,
-  seed_resize_from_w: whole,
-  sampler_name: text.describe('Default Euler'),
+  seed_resize_from_h: integer,
+  seed_resize_from_w: integer,
+  sampler_name: text.describe('default Euler'),
   sampler_index: text,
-  scheduler: text.describe('Default Automatic'),
-  batch_size: wholeFrom(1, 1000),
-  n_iter: wholeFrom(1, 1000),
-  steps: wholeFrom(1).describe('Default 50'),
-  cfg_scale: number.describe('Default 7'),
-  width: side.describe('Pixels, rounded down to the grid; default 512'),
+  scheduler: text.describe('default Automatic'),
+  batch_size: integerFrom(1, 1000),
+  n_iter: integerFrom(1, 1000),
+  steps: integerFrom(1).describe('default 50'),
+  cfg_scale: number.describe('default 7'),
+  width: side.describe('in pixels, rounded down to a multiple of 8; default 512'),
   height: side,
-  denoising_strength: number.describe('Default 0.75'),
+  denoising_strength: number.describe('default 0.75'),
   restore_faces: flag,
   tiling: flag,
   eta: number,
@@ -67,17 +67,17 @@ const generation = {
   script_name: text,
   script_args: z.array(z.unknown()).nullish(),
   alwayson_scripts: z.record(z.string(), z.unknown()).nullish(),
-  infotext: text.describe('Parameters of a picture, for fields that are left out'),
+  infotext: text.describe('generation parameters text that provides omitted fields'),
 };
 
 export const txt2imgFields = z.object({
   ...generation,
   enable_hr: flag,
-  firstphase_width: whole,
-  firstphase_height: whole,
+  firstphase_width: integer,
+  firstphase_height: integer,
   hr_scale: number,
   hr_upscaler: text,
-  hr_second_pass_steps: wholeFrom(0),
+  hr_second_pass_steps: integerFrom(0),
   hr_resize_x: side,
   hr_resize_y: side,
   hr_checkpoint_name: text,
@@ -89,24 +89,24 @@ export const txt2imgFields = z.object({
 
 export const img2imgFields = z.object({
   ...generation,
-  init_images: z.array(picture).nullish(),
-  resize_mode: wholeFrom(0, 3).describe('0 stretch, 1 crop, 2 fill, 3 stretch the latent'),
+  init_images: z.array(image).nullish(),
+  resize_mode: integerFrom(0, 3).describe('0 stretch, 1 crop, 2 fill, 3 stretch the latent'),
   image_cfg_scale: number,
-  mask: picture.nullish(),
+  mask: image.nullish(),
   mask_blur_x: number,
   mask_blur_y: number,
   mask_blur: number,
   mask_round: flag,
-  inpainting_fill: wholeFrom(0, 3).describe('0 fill, 1 original, 2 noise, 3 nothing'),
+  inpainting_fill: integerFrom(0, 3).describe('0 fill, 1 original, 2 noise, 3 nothing'),
   inpaint_full_res: flag,
-  inpaint_full_res_padding: whole,
+  inpaint_full_res_padding: integer,
   inpainting_mask_invert: flag,
   initial_noise_multiplier: number,
   include_init_images: flag,
 });
 
 const extras = {
-  resize_mode: wholeFrom(0, 1),
+  resize_mode: integerFrom(0, 1),
   show_extras_results: flag,
   gfpgan_visibility: number,
   codeformer_visibility: number,
@@ -120,17 +120,17 @@ const extras = {
   extras_upscaler_2_visibility: of(z.number().min(0).max(1)),
   upscale_first: flag,
 };
-export const extraSingleFields = z.object({ ...extras, image: picture });
+export const extraSingleFields = z.object({ ...extras, image: image });
 export const extraBatchFields = z.object({
   ...extras,
-  imageList: z.array(z.object({ data: picture, name: text })).max(64),
+  imageList: z.array(z.object({ data: image, name: text })).max(64),
 });
-export const pngInfoFields = z.object({ image: picture });
-export const interrogateFields = z.object({ image: picture.nullish(), model: text });
+export const pngInfoFields = z.object({ image: image });
+export const interrogateFields = z.object({ image: image.nullish(), model: text });
 
 export type Txt2ImgBody = z.output<typeof txt2imgFields>;
 export type Img2ImgBody = z.output<typeof img2imgFields>;
-/** What both have, and what either may have. */
+/** Fields of both routes. */
 export type GenerationBody = z.output<z.ZodObject<typeof generation>>;
 export type ExtraFields = z.output<z.ZodObject<typeof extras>>;
 
@@ -146,7 +146,7 @@ const shared = {
   ...{ force_task_id: null, infotext: null },
 };
 
-/** What A1111 says a request was, where it left a field out. */
+/** Values that A1111 reports in `parameters` for omitted fields. */
 export const txt2imgDefaults = {
   ...shared,
   ...{ enable_hr: false, firstphase_width: 0, firstphase_height: 0, hr_scale: 2, hr_upscaler: null },

@@ -1,9 +1,8 @@
-/** txt2img and img2img, and what one can do while they work. */
+/** A1111's txt2img and img2img routes, and those that report or control their progress. */
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import sharp from 'sharp';
 import type { Job } from '../../jobs/types.js';
-import { leaving, untilDone } from '../finished.js';
-import { imagesOf, infoOf } from './answer.js';
+import { disconnectSignal, untilDone } from '../job-completion.js';
 import { failure } from './failures.js';
 import {
   type GenerationBody,
@@ -14,9 +13,10 @@ import {
   txt2imgDefaults,
   txt2imgFields,
 } from './fields.js';
-import { naming } from './images.js';
+import { withFieldName } from './images.js';
 import { checkJob } from './job-check.js';
-import { type Asked, imageToImage, type Reading, textToImage } from './request.js';
+import { imageToImage, type ParsedRequest, type ParserContext, textToImage } from './request.js';
+import { imagesOf, infoOf } from './response.js';
 import type { RouteContext } from './route-context.js';
 
 const tags = ['A1111'];
@@ -24,63 +24,81 @@ const tags = ['A1111'];
 export function generationRoutes(app: FastifyInstance, context: RouteContext): void {
   app.post(
     '/txt2img',
-    { schema: { tags, summary: 'Pictures of a prompt', body: txt2imgFields } },
+    { schema: { tags, summary: 'Generate images from a prompt', body: txt2imgFields } },
     async (request, reply) => {
       const body = request.body as Txt2ImgBody;
-      const asked = textToImage(body, await reading(context));
-      return generate(context, reply, body, asked, { ...txt2imgDefaults, ...said(body) });
+      const parsed = textToImage(body, await parserContext(context));
+      return generate(context, reply, body, parsed, { ...txt2imgDefaults, ...presentFields(body) });
     },
   );
   app.post(
     '/img2img',
-    { schema: { tags, summary: 'Pictures of a picture, or of a part of it', body: img2imgFields } },
+    {
+      schema: {
+        tags,
+        summary: 'Generate images from an image (image to image, inpainting)',
+        body: img2imgFields,
+      },
+    },
     async (request, reply) => {
       const body = request.body as Img2ImgBody;
-      const asked = await imageToImage(body, await reading(context));
-      const pictures = body.include_init_images ? {} : { init_images: null, mask: null };
-      return generate(context, reply, body, asked, { ...img2imgDefaults, ...said(body), ...pictures });
+      const parsed = await imageToImage(body, await parserContext(context));
+      const inputs = body.include_init_images ? {} : { init_images: null, mask: null };
+      return generate(context, reply, body, parsed, {
+        ...img2imgDefaults,
+        ...presentFields(body),
+        ...inputs,
+      });
     },
   );
-  watching(app, context);
+  progressRoutes(app, context);
 }
 
-async function reading(context: RouteContext): Promise<Reading> {
+async function parserContext(context: RouteContext): Promise<ParserContext> {
   const { find } = context.checkpoints;
   return { settings: await context.settings(), styles: await context.styles(), find };
 }
 
-function watching(app: FastifyInstance, { activity, queue }: RouteContext): void {
+function progressRoutes(app: FastifyInstance, { activity, queue }: RouteContext): void {
   app.get<{ Querystring: { skip_current_image?: string } }>(
     '/progress',
-    { schema: { tags, summary: 'How far the work is' }, logLevel: 'warn' },
+    { schema: { tags, summary: 'Progress of the current request' }, logLevel: 'warn' },
     async ({ query }) => {
-      const { preview, ...told } = activity.told();
+      const { preview, ...progress } = activity.snapshot();
       const isWanted = preview !== undefined && !/^(?:true|1|yes|on)$/i.test(query.skip_current_image ?? '');
-      return { ...told, current_image: isWanted ? await asPng(preview) : null };
+      return { ...progress, current_image: isWanted ? await asPng(preview) : null };
     },
   );
-  // A second one ends the decoding too: the answer is the previews then.
-  app.post('/interrupt', { schema: { tags, summary: 'Stop, and keep the picture so far' } }, async () => {
-    const work = activity.current;
-    if (work?.id === undefined) return {};
-    // The queue knows first that a job has begun; one that waits is not ended.
-    const job = await queue.finish(work.id);
-    if (job?.status === 'running') work.interrupted = true;
-    return {};
-  });
-  app.post('/skip', { schema: { tags, summary: 'Leave out the picture under way' } }, async (_, reply) => {
-    const work = activity.current;
-    // What an interrupted job has is its answer; there is nothing after it to go on with.
-    if (work?.id !== undefined && work.isRunning && !work.interrupted) {
-      work.skipped = true;
-      await queue.skip(work.id);
-    }
-    return nothing(reply);
-  });
+  // A second interrupt also stops the decoding; the response then contains previews.
+  app.post(
+    '/interrupt',
+    { schema: { tags, summary: 'Stop the current request and keep its images so far' } },
+    async () => {
+      const current = activity.current;
+      if (current?.id === undefined) return {};
+      // The queue determines if the job is running; a queued job is not interrupted.
+      const job = await queue.finish(current.id);
+      if (job?.status === 'running') current.interrupted = true;
+      return {};
+    },
+  );
+  app.post(
+    '/skip',
+    { schema: { tags, summary: 'Skip the image that is being generated' } },
+    async (_, reply) => {
+      const current = activity.current;
+      // An interrupted request already returns its images, so there is nothing left to skip.
+      if (current?.id !== undefined && current.isRunning && !current.interrupted) {
+        current.skipped = true;
+        await queue.skip(current.id);
+      }
+      return sendNull(reply);
+    },
+  );
 }
 
-/** The body `null`, which Fastify would leave empty. */
-export function nothing(reply: FastifyReply): FastifyReply {
+/** Sends the body `null`, which Fastify would leave empty. */
+export function sendNull(reply: FastifyReply): FastifyReply {
   return reply.type('application/json; charset=utf-8').send('null');
 }
 
@@ -88,46 +106,46 @@ async function generate(
   context: RouteContext,
   reply: FastifyReply,
   body: GenerationBody,
-  asked: Asked,
+  parsed: ParsedRequest,
   parameters: Readonly<Record<string, unknown>>,
 ): Promise<{ images: string[]; parameters: Readonly<Record<string, unknown>>; info: string }> {
   const { queue, checkpoints, schemas } = context;
-  const model = checkpoints.current(asked.settings.sd_model_checkpoint);
-  checkJob(asked.job, body, schemas);
-  // The only picture that has not been looked at is the first; masks were read to see whether they are empty.
-  const job = await naming('init_images[0]', () => queue.submit({ ...asked.job, model }));
-  const ended = await follow(context, job, asked, leaving(reply));
+  const model = checkpoints.current(parsed.settings.sd_model_checkpoint);
+  checkJob(parsed.job, body, schemas);
+  // Only init_images[0] has not been decoded yet; masks were decoded to check whether they are blank.
+  const job = await withFieldName('init_images[0]', () => queue.submit({ ...parsed.job, model }));
+  const ended = await follow(context, job, parsed, disconnectSignal(reply));
   if (body.override_settings && body.override_settings_restore_afterwards === false)
-    await context.keep(asked.settings);
-  return { images: await imagesOf(ended, queue, body), parameters, info: infoOf(ended, body, asked) };
+    await context.saveSettings(parsed.settings);
+  return { images: await imagesOf(ended, queue, body), parameters, info: infoOf(ended, body, parsed) };
 }
 
 async function follow(
   { activity, queue }: RouteContext,
   job: Job,
-  asked: Asked,
+  parsed: ParsedRequest,
   signal: AbortSignal,
 ): Promise<Job> {
-  const work = activity.begin(job, asked.batches);
+  const request = activity.begin(job, parsed.batches);
   try {
     const events = untilDone(queue, job.id, signal);
     for (;;) {
       const next = await events.next();
       if (next.done) return next.value;
-      work.take(next.value);
+      request.update(next.value);
     }
   } catch (error) {
     const now = await queue.get(job.id);
-    // Cancelled from elsewhere, such as the page: this client is still there and has to be told.
+    // Cancelled elsewhere, for example on the web page; this client is still connected and gets an error.
     if (now?.status === 'cancelled' && !signal.aborted) throw failure(409, 'The job was cancelled');
     throw error;
   } finally {
-    activity.end(work);
+    activity.end(request);
   }
 }
 
-/** The fields that were given. */
-function said(body: object): Record<string, unknown> {
+/** Returns the fields that are present in the request. */
+function presentFields(body: object): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(body).filter(([, value]) => value !== undefined && value !== null),
   );

@@ -1,4 +1,4 @@
-/** Pictures in and out of A1111's requests, and what they say of themselves. */
+/** Images in A1111's requests and responses, and their generation parameters. */
 import sharp, { type Metadata } from 'sharp';
 import { SafelightError } from '../../errors.js';
 import { maskOf } from '../../image/composite.js';
@@ -11,43 +11,46 @@ import { decodeBase64 } from '../../jobs/images.js';
 
 const MAX_PIXELS = 2 ** 26;
 
-/** The base64 of a picture as clients send it: plain, or a data URI in any case, with white space around it. */
+/** Returns the base64 text of an image that clients send as plain base64 or as a data URI. */
 export function base64Of(text: string): string {
   return text.trim().replace(/^data:[^,]*,/i, '');
 }
 
-/** The bytes of a picture. @throws INVALID_IMAGE naming the field */
+/** Decodes the bytes of an image. @throws INVALID_IMAGE with the name of the field */
 export function bytesOf(field: string, text: string): Uint8Array {
   return decodeBase64(field, base64Of(text));
 }
 
-/** @throws INVALID_IMAGE naming the field */
-export function renderDecoded(field: string, text: string): Promise<ByteImage> {
-  return naming(field, () => readImage(bytesOf(field, text), { maxPixels: MAX_PIXELS }));
+/** Decodes an image to pixels. @throws INVALID_IMAGE with the name of the field */
+export function decodeImage(field: string, text: string): Promise<ByteImage> {
+  return withFieldName(field, () => readImage(bytesOf(field, text), { maxPixels: MAX_PIXELS }));
 }
 
-/** Whether a mask leaves nothing to repaint. @throws INVALID_IMAGE */
+/** Returns true if a mask selects nothing to inpaint. @throws INVALID_IMAGE */
 export async function isBlank(mask: string, inverted: boolean, rounded: boolean): Promise<boolean> {
-  const read = await naming('mask', () =>
+  const read = await withFieldName('mask', () =>
     readImage(bytesOf('mask', mask), { alpha: 'keep', maxPixels: MAX_PIXELS }),
   );
-  const kept = inverted ? 255 : 0;
-  return maskOf(read, !rounded).data.every((value) => value === kept);
+  const unselected = inverted ? 255 : 0;
+  return maskOf(read, !rounded).data.every((value) => value === unselected);
 }
 
-/** Errors of pictures say which field they were in. */
-export async function naming<T>(field: string, read: () => Promise<T>): Promise<T> {
+/** Adds the name of the field to INVALID_IMAGE errors of `read`. */
+export async function withFieldName<T>(field: string, read: () => Promise<T>): Promise<T> {
   try {
     return await read();
   } catch (error) {
     if (!(error instanceof SafelightError) || error.code !== 'INVALID_IMAGE') throw error;
-    const [, rest] = /^\S+ (is not an? (?:picture|image).*)$/s.exec(error.message) ?? [];
+    const [, rest] = /^\S+ (is not an? image.*)$/s.exec(error.message) ?? [];
     const message = `${field} ${rest ?? `is not an image that can be read: ${error.message}`}`;
     throw new SafelightError('INVALID_IMAGE', message, { cause: error });
   }
 }
 
-/** Texts that a file carries: PNG's chunks, or what others write as EXIF. @throws INVALID_IMAGE */
+/**
+ * Reads the texts in an image file: PNG text chunks, or the EXIF user comment of other formats.
+ * @throws INVALID_IMAGE
+ */
 export async function textsOf(field: string, bytes: Uint8Array): Promise<Record<string, string>> {
   const { format, exif } = await headerOf(field, bytes);
   if (format === 'png') return readPngText(bytes);
@@ -55,18 +58,18 @@ export async function textsOf(field: string, bytes: Uint8Array): Promise<Record<
   return comment ? { parameters: comment } : {};
 }
 
-/** sharp refuses some bytes at once, others when it reads them. */
+/** Reads the header. sharp rejects some invalid bytes synchronously, others while reading. */
 async function headerOf(field: string, bytes: Uint8Array): Promise<Metadata> {
   try {
     return await sharp(bytes, { limitInputPixels: MAX_PIXELS }).metadata();
   } catch (error) {
-    const message = `Invalid encoded image: ${field} must be a picture in base64`;
+    const message = `Invalid encoded image: ${field} must be an image in base64`;
     throw new SafelightError('INVALID_IMAGE', message, { cause: error });
   }
 }
 
-/** What A1111 takes for given where a text does not say it. */
-const UNSAID = {
+/** A1111's defaults for fields that are missing in generation parameters. */
+const PARAMETER_DEFAULTS = {
   'Clip skip': '1',
   'Hires resize-1': 0,
   'Hires resize-2': 0,
@@ -90,7 +93,7 @@ const UNSAID = {
   Emphasis: 'Original',
 };
 
-/** A text's fields as A1111 gives them: sizes in two parts. */
+/** Returns the fields of a generation parameters text in A1111's format, with sizes split in two. */
 export function parameterFields(text: string): Record<string, string | number> {
   const { prompt, negative, fields } = parseParameters(text);
   const parts = Object.entries(fields).flatMap(([name, value]): [string, string][] => {
@@ -102,5 +105,5 @@ export function parameterFields(text: string): Record<string, string | number> {
         ]
       : [[name, value]];
   });
-  return { Prompt: prompt, 'Negative prompt': negative, ...UNSAID, ...Object.fromEntries(parts) };
+  return { Prompt: prompt, 'Negative prompt': negative, ...PARAMETER_DEFAULTS, ...Object.fromEntries(parts) };
 }

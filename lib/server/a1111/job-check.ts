@@ -1,4 +1,7 @@
-/** What a job may be asked, said of the request that it comes from: which field is wrong, its bound, and what it was given. */
+/**
+ * Validates a job before submission, with errors in terms of A1111's request: the field, its limit and the
+ * received value.
+ */
 import type { z } from 'zod';
 import type { Json } from '../../jobs/json.js';
 import type { JobSchemas } from '../../jobs/schemas.js';
@@ -9,23 +12,26 @@ import type { GenerationBody } from './fields.js';
 
 type Issue = z.core.$ZodIssue;
 
-/** @throws 422 naming the fields, the first three that are wrong */
+/** Validates the options of a job. @throws 422 with the first three invalid fields */
 export function checkJob({ type, options }: JobRequest, body: GenerationBody, schemas: JobSchemas): void {
   const { error } = schemas[type].safeParse(options);
   if (!error) return;
-  const said = error.issues.flatMap(flat).map((issue) => sentence(issue, options, body));
-  throw failure(422, [...new Set(said)].slice(0, 3).join('; '));
+  const messages = error.issues.flatMap(flatten).map((issue) => describeIssue(issue, options, body));
+  throw failure(422, [...new Set(messages)].slice(0, 3).join('; '));
 }
 
-/** Of a choice of forms, what is wrong with the one that was meant: where the mistake lies inside of it. */
-function flat(issue: Issue): Issue[] {
+/**
+ * Flattens the issues of a union to those of the variant that was probably intended: the first with an issue
+ * inside it.
+ */
+function flatten(issue: Issue): Issue[] {
   if (issue.code !== 'invalid_union') return [issue];
-  const meant = issue.errors.find((branch) => branch.some(({ path }) => path.length > 0));
-  if (!meant) return [issue];
-  return meant.flatMap((inner) => flat({ ...inner, path: [...issue.path, ...inner.path] }));
+  const intended = issue.errors.find((branch) => branch.some(({ path }) => path.length > 0));
+  if (!intended) return [issue];
+  return intended.flatMap((inner) => flatten({ ...inner, path: [...issue.path, ...inner.path] }));
 }
 
-function sentence(issue: Issue, options: Readonly<Record<string, Json>>, body: GenerationBody): string {
+function describeIssue(issue: Issue, options: Readonly<Record<string, Json>>, body: GenerationBody): string {
   const field = fieldIn(issue.path, body);
   if (issue.code === 'custom') return `${field}: ${issue.message}`;
   const value = issue.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown>)?.[key], options);
@@ -35,7 +41,7 @@ function sentence(issue: Issue, options: Readonly<Record<string, Json>>, body: G
   return `Expected ${field} ${bound}${characters}, received ${received(field, value, body)}${characters}`;
 }
 
-/** Both sides and the number of images have several fields. */
+/** Returns the field of an option; some options come from several fields. */
 function fieldIn(path: readonly PropertyKey[], body: GenerationBody): string {
   const option = path.join('.');
   const { mask_blur: both } = body as { readonly mask_blur?: unknown };
@@ -49,13 +55,13 @@ function fieldIn(path: readonly PropertyKey[], body: GenerationBody): string {
 
 function boundOf(issue: Issue): string | undefined {
   if (issue.code === 'too_big')
-    return `${issue.inclusive === false ? 'below' : 'of at most'} ${issue.maximum}`;
+    return `to be ${issue.inclusive === false ? 'less than' : 'at most'} ${issue.maximum}`;
   if (issue.code === 'too_small')
-    return `${issue.inclusive === false ? 'above' : 'of at least'} ${issue.minimum}`;
+    return `to be ${issue.inclusive === false ? 'greater than' : 'at least'} ${issue.minimum}`;
   return undefined;
 }
 
-/** As the request has it: sides before they are rounded down to the grid, texts by their length. */
+/** Formats the received value: sides before they are rounded down to the grid, texts by their length. */
 function received(field: string, value: unknown, body: GenerationBody): string {
   const { batch_size: size, n_iter: batches } = body;
   if (field === 'batch_size * n_iter') return `${size ?? 1} * ${batches ?? 1} = ${Number(value)}`;

@@ -1,9 +1,12 @@
-/** What A1111's clients ask for before they begin: lists, most of them short here, and the machine. */
+/**
+ * Routes that A1111's clients read at startup: lists of available items, many of them empty, and system
+ * information.
+ */
 import { freemem, totalmem } from 'node:os';
 import type { FastifyInstance } from 'fastify';
 import { hiresFields, latentUpscalers } from '../../options/declarations/hires.js';
 import { upscalerList } from './extras.js';
-import { notBuilt } from './failures.js';
+import { notSupported } from './failures.js';
 import { interrogateFields } from './fields.js';
 import type { RouteContext } from './route-context.js';
 import { samplerList, schedulerList } from './samplers.js';
@@ -17,12 +20,12 @@ export function listRoutes(app: FastifyInstance, { config, styles }: RouteContex
   get('/samplers', 'Samplers', samplerList);
   get('/schedulers', 'Schedules', schedulerList);
   get('/upscalers', 'Upscalers', upscalerList);
-  get('/latent-upscale-modes', 'Ways of enlarging a latent', () =>
+  get('/latent-upscale-modes', 'Latent upscale modes', () =>
     (Object.keys(latentUpscalers) as (keyof typeof latentUpscalers)[]).map((name) => ({
       name: hiresFields.hires.fields.upscaler.labels[name],
     })),
   );
-  get('/sd-vae', 'Autoencoders beside the models', () => []);
+  get('/sd-vae', 'Separate autoencoders', () => []);
   get('/loras', 'LoRAs', () => []);
   get('/embeddings', 'Textual inversions', () => ({ loaded: {}, skipped: {} }));
   get('/hypernetworks', 'Hypernetworks', () => []);
@@ -33,7 +36,7 @@ export function listRoutes(app: FastifyInstance, { config, styles }: RouteContex
   get('/script-info', 'Arguments of scripts', () => []);
   get('/extensions', 'Extensions', () => []);
   get('/memory', 'Memory', memory);
-  get('/cmd-flags', 'Options of the command line', () => ({
+  get('/cmd-flags', 'Command-line options', () => ({
     ...{ api: true, nowebui: false, listen: config.host, port: config.port, share: false, ckpt: null },
     ...{
       api_auth: null,
@@ -44,14 +47,14 @@ export function listRoutes(app: FastifyInstance, { config, styles }: RouteContex
   }));
   app.post(
     '/interrogate',
-    { schema: { tags, summary: 'Not built: describe a picture', body: interrogateFields } },
+    { schema: { tags, summary: 'Not supported: describe an image', body: interrogateFields } },
     async () => {
-      throw notBuilt('interrogate', 'pictures cannot be described in words');
+      throw notSupported('interrogate', 'images cannot be captioned');
     },
   );
 }
 
-/** Bytes. Of other devices nobody tells here. */
+/** Returns the system memory in bytes; GPU memory is not reported. */
 function memory() {
   const total = totalmem();
   const used = process.memoryUsage().rss;

@@ -7,19 +7,19 @@ import type { Checkpoints } from './checkpoints.js';
 import type { Settings } from './settings.js';
 import type { Style } from './styles.js';
 
-/** What A1111's routes share. */
+/** Dependencies shared by A1111's routes. */
 export interface RouteContext {
   readonly queue: JobQueue;
   readonly pool: Catalog['pool'];
   readonly limits: JobLimits;
-  /** What jobs may be asked. */
+  /** Schemas of job options. */
   readonly schemas: JobSchemas;
   readonly config: ServeConfig;
   readonly checkpoints: Checkpoints;
   readonly activity: Activity;
-  /** Whether workers elsewhere do the jobs. */
+  /** True if workers run the jobs, so that this server loads no models. */
   readonly isRemote: boolean;
   styles(): Promise<Style[]>;
   settings(): Promise<Settings>;
-  keep(settings: Settings): Promise<void>;
+  saveSettings(settings: Settings): Promise<void>;
 }

@@ -1,4 +1,7 @@
-/** The API of stable-diffusion-webui, so that its clients work unchanged: /sdapi/v1, its errors, its tolerance. */
+/**
+ * The API of AUTOMATIC1111's stable-diffusion-webui at /sdapi/v1, compatible with its clients, including error
+ * format and lenient parsing.
+ */
 import { resolve } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { dataFolder } from '../../hub/environment.js';
@@ -8,9 +11,9 @@ import type { JobQueue } from '../../jobs/types.js';
 import type { ServeConfig } from '../config.js';
 import { Activity } from './activity.js';
 import { Checkpoints } from './checkpoints.js';
-import { failureOf, inItsForm } from './failures.js';
-import { fileRoutes } from './files.js';
+import { errorBody, failureOf } from './failures.js';
 import { generationRoutes } from './generation.js';
+import { fileRoutes } from './image-routes.js';
 import { listRoutes } from './lists.js';
 import { modelRoutes } from './models.js';
 import type { RouteContext } from './route-context.js';
@@ -23,25 +26,25 @@ export interface A1111Parts {
   readonly config: ServeConfig;
 }
 
-/** To be registered without a prefix. */
+/** Fastify plugin with A1111's routes; register it without a prefix. */
 export async function a1111(app: FastifyInstance, parts: A1111Parts): Promise<void> {
   const context = contextOf(parts);
   app.setErrorHandler((error, request, reply) => {
-    const found = failureOf(error);
-    if (found.status >= 500) request.log.error(error);
-    if (found.retryAfter !== undefined) reply.header('retry-after', String(found.retryAfter));
-    return reply.code(found.status).send(inItsForm(found));
+    const failure = failureOf(error);
+    if (failure.status >= 500) request.log.error(error);
+    if (failure.retryAfter !== undefined) reply.header('retry-after', String(failure.retryAfter));
+    return reply.code(failure.status).send(errorBody(failure));
   });
   app.get(
     '/internal/ping',
-    { schema: { tags: ['A1111'], summary: 'Whether it is there' } },
+    { schema: { tags: ['A1111'], summary: 'Check that the server is reachable' } },
     async () => ({}),
   );
   await app.register(
     async (api) => {
       api.setNotFoundHandler((request, reply) =>
         reply.code(404).send(
-          inItsForm({
+          errorBody({
             status: 404,
             code: 'NOT_FOUND',
             message: `Not Found: ${request.method} ${request.url.split('?', 1)[0]}`,
@@ -71,6 +74,6 @@ function contextOf({ queue, catalog, config }: A1111Parts): RouteContext {
     isRemote: config.queue !== undefined,
     styles: () => readStyles(inData('styles.csv')),
     settings: async () => (await open()).settings,
-    keep: async (settings) => (await open()).keep(settings),
+    saveSettings: async (settings) => (await open()).save(settings),
   };
 }

@@ -1,11 +1,14 @@
-/** Samplers and schedules by the names that A1111's clients know. */
+/** Samplers and schedules under A1111's names. */
 import { defined } from '../../defined.js';
 import { SafelightError } from '../../errors.js';
 import { resolveSampler, type SamplerInfo, samplers } from '../../sampling/samplers/index.js';
 import { resolveSchedule } from '../../sampling/schedules/index.js';
 import { failure } from './failures.js';
 
-/** @throws 400 "Sampler not found", as A1111 */
+/**
+ * Returns the sampler of a name, and the schedule that the name contains, if any.
+ * @throws 400 "Sampler not found", like A1111
+ */
 export function samplerNamed(
   field: string,
   name: string,
@@ -21,7 +24,7 @@ export function samplerNamed(
   }
 }
 
-/** @returns the schedule's own name. @throws 422 */
+/** Returns the name of a schedule. @throws 422 for an unknown schedule */
 export function scheduleNamed(field: string, name: string, sampler: SamplerInfo): string {
   try {
     return resolveSchedule(name, sampler.automaticSchedule);
@@ -34,7 +37,7 @@ export function scheduleNamed(field: string, name: string, sampler: SamplerInfo)
   }
 }
 
-/** As A1111 lists them: options are text. */
+/** Returns the samplers in A1111's format, in which options are text. */
 export function samplerList() {
   return samplers.map((sampler) => ({
     name: sampler.label,
@@ -63,7 +66,10 @@ interface Scheduler {
   readonly need_inner_model: boolean;
 }
 
-/** A1111's names; -1 is no rho. Its Uniform and Normal are the same levels. */
+/**
+ * Returns A1111's list of schedules; a `default_rho` of -1 means none. Uniform and Normal have the same noise
+ * levels.
+ */
 export function schedulerList(): Scheduler[] {
   const entry = (name: string, label: string, more: Partial<Scheduler> = {}): Scheduler => ({
     ...{ name, label, aliases: null, default_rho: -1, need_inner_model: false },

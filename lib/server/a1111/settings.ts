@@ -1,4 +1,4 @@
-/** A1111's options: those that mean something here, each with its default and what it may be. Kept on disk. */
+/** A1111's options that Safelight supports, with their defaults and accepted values, stored on disk. */
 import { readFile } from 'node:fs/promises';
 import { writeOutput } from '../../files/write.js';
 import type { Json } from '../../jobs/json.js';
@@ -10,11 +10,11 @@ import type { Field } from '../../options/field.js';
 import { choiceOf } from '../../options/infotext/values.js';
 import { apiLimits } from '../../options/limits.js';
 import { rangeOf } from '../../options/validate.js';
-import { failure, notBuilt, quoted } from './failures.js';
+import { failure, notSupported, quoted } from './failures.js';
 
-/** By A1111's names. */
+/** Settings by A1111's names. */
 export type Settings = {
-  /** A configured name; empty for the first model. */
+  /** A configured model name; empty for the default model. */
   readonly sd_model_checkpoint: string;
   readonly CLIP_stop_at_last_layers: number;
   readonly randn_source: 'CPU' | 'GPU' | 'NV';
@@ -35,48 +35,48 @@ export type Settings = {
   readonly show_progress_every_n_steps: number;
 };
 
-/** JSON cannot say infinity. */
+/** Upper limit of sigmas, because JSON has no infinity. */
 const MAX_SIGMA = 1e6;
 
-/** @param name for the error, as the caller wrote it */
-type Read = (name: string, value: unknown) => Json;
+/** Validates and converts a value. @param name name of the option for errors, as the caller wrote it */
+type Parse = (name: string, value: unknown) => Json;
 
-const wrong = (name: string, expected: string, value: unknown): Error =>
-  failure(422, `The option ${name} takes ${expected}, received ${quoted(value)}`);
+const invalidValue = (name: string, expected: string, value: unknown): Error =>
+  failure(422, `Expected the option ${name} to be ${expected}, received ${quoted(value)}`);
 
 const between =
-  (min: number, max: number, whole = false): Read =>
+  (min: number, max: number, integer = false): Parse =>
   (name, value) => {
     const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
-    const right = typeof number === 'number' && number >= min && number <= max;
-    if (right && (!whole || Number.isInteger(number))) return number;
-    throw wrong(name, `a ${whole ? 'whole ' : ''}number from ${min} to ${max}`, value);
+    const isInRange = typeof number === 'number' && number >= min && number <= max;
+    if (isInRange && (!integer || Number.isInteger(number))) return number;
+    throw invalidValue(name, `${integer ? 'an integer' : 'a number'} between ${min} and ${max}`, value);
   };
-/** What an option may be; 0 asks for the default. */
-const boundedBy = (field: Field): Read => {
+/** Accepts the range of a pipeline option; 0 selects the default. */
+const boundedBy = (field: Field): Parse => {
   const [, max] = rangeOf(field, apiLimits);
   return between(0, Math.min(max, MAX_SIGMA));
 };
-const flag: Read = (name, value) => {
+const flag: Parse = (name, value) => {
   if (typeof value === 'boolean') return value;
   if (value === 0 || value === 1) return value === 1;
   if (typeof value === 'string' && /^(?:true|false)$/i.test(value)) return value.toLowerCase() === 'true';
-  throw wrong(name, 'true or false', value);
+  throw invalidValue(name, 'true or false', value);
 };
-const source: Read = (name, value) => {
-  const found = ['CPU', 'GPU', 'NV'].find((one) => one === String(value).toUpperCase());
-  if (found) return found;
-  throw wrong(name, 'one of CPU, GPU, NV', value);
+const source: Parse = (name, value) => {
+  const device = ['CPU', 'GPU', 'NV'].find((choice) => choice === String(value).toUpperCase());
+  if (device) return device;
+  throw invalidValue(name, 'one of CPU, GPU, NV', value);
 };
-const emphasis: Read = (name, value) => {
+const emphasis: Parse = (name, value) => {
   const { labels } = textFields.emphasis;
-  const found = typeof value === 'string' ? choiceOf(textFields.emphasis, value) : undefined;
-  if (found) return labels[found];
-  throw wrong(name, `one of ${Object.values(labels).join(', ')}`, value);
+  const choice = typeof value === 'string' ? choiceOf(textFields.emphasis, value) : undefined;
+  if (choice) return labels[choice];
+  throw invalidValue(name, `one of ${Object.values(labels).join(', ')}`, value);
 };
 
-/** Name, default, and what it may be. */
-const USED: Readonly<Record<Exclude<keyof Settings, 'sd_model_checkpoint'>, readonly [Json, Read]>> = {
+/** Default and accepted values of each supported option. */
+const SUPPORTED: Readonly<Record<Exclude<keyof Settings, 'sd_model_checkpoint'>, readonly [Json, Parse]>> = {
   CLIP_stop_at_last_layers: [1, between(1, 12, true)],
   randn_source: ['CPU', source],
   eta_noise_seed_delta: [0, between(...rangeOf(noiseFields.etaNoiseSeedDelta, apiLimits), true)],
@@ -96,7 +96,7 @@ const USED: Readonly<Record<Exclude<keyof Settings, 'sd_model_checkpoint'>, read
   show_progress_every_n_steps: [1, between(-1, 1000, true)],
 };
 
-/** Options of A1111 that are always as they are here, and further values of the same meaning. */
+/** Options with a single supported value, followed by other values with the same meaning. */
 const FIXED: Readonly<Record<string, readonly [value: Json, ...same: Json[]]>> = {
   sd_vae: ['Automatic', 'None', '', null],
   sd_lora: ['None', '', null],
@@ -136,35 +136,35 @@ const FIXED: Readonly<Record<string, readonly [value: Json, ...same: Json[]]>> =
 
 const defaults = {
   sd_model_checkpoint: '',
-  ...Object.fromEntries(Object.entries(USED).map(([name, [value]]) => [name, value])),
+  ...Object.fromEntries(Object.entries(SUPPORTED).map(([name, [value]]) => [name, value])),
 } as Settings;
 
-/** Names a model by any of the names that clients have for it; `field` is for the error. @throws 422 */
+/** Returns the configured name of a model for any form that clients send; `field` is used in errors. @throws 422 */
 export type FindModel = (name: string, field?: string) => string;
 
 /**
- * The settings with changes on them; options that nobody knows are left out.
- * @param within what the caller named them in, such as `override_settings.`
- * @throws 422 for a value that is wrong, asks for what is not built, or for a model that there is not
+ * Returns the settings with changes applied; unknown options are ignored.
+ * @param prefix prefix of option names in errors, such as `override_settings.`
+ * @throws 422 for an invalid or unsupported value or an unknown model
  */
-export function changed(
+export function applyChanges(
   settings: Settings,
   changes: Readonly<Record<string, unknown>>,
   find: FindModel,
-  within = '',
+  prefix = '',
 ): Settings {
   const next: Record<string, Json> = { ...settings };
   for (const [name, value] of Object.entries(changes)) {
-    const field = within + name;
+    const field = prefix + name;
     if (name === 'sd_model_checkpoint') {
       if (value !== null && value !== '') next[name] = find(modelName(field, value), field);
-    } else if (Object.hasOwn(USED, name)) {
-      if (value !== null) next[name] = USED[name as keyof typeof USED][1](field, value);
+    } else if (Object.hasOwn(SUPPORTED, name)) {
+      if (value !== null) next[name] = SUPPORTED[name as keyof typeof SUPPORTED][1](field, value);
     } else if (Object.hasOwn(FIXED, name)) {
-      if (!FIXED[name]!.some((one) => means(value, one)))
-        throw notBuilt(
+      if (!FIXED[name]!.some((supported) => isSameValue(value, supported)))
+        throw notSupported(
           `The option ${field} (${quoted(value)})`,
-          `it is always ${JSON.stringify(FIXED[name]![0])}`,
+          `the only supported value is ${JSON.stringify(FIXED[name]![0])}`,
         );
     }
   }
@@ -173,19 +173,19 @@ export function changed(
 
 function modelName(field: string, value: unknown): string {
   if (typeof value === 'string' || typeof value === 'number') return String(value);
-  throw wrong(field, 'the title of a checkpoint (/sdapi/v1/sd-models lists them)', value);
+  throw invalidValue(field, 'the title of a checkpoint (/sdapi/v1/sd-models lists them)', value);
 }
 
-/** Clients write names in any case, and numbers as text. */
-function means(value: unknown, one: Json): boolean {
-  if (value === one) return true;
+/** Compares a value, ignoring the case of names and accepting numbers and booleans as text. */
+function isSameValue(value: unknown, supported: Json): boolean {
+  if (value === supported) return true;
   if (typeof value !== 'string') return false;
-  if (typeof one === 'string') return value.trim().toLowerCase() === one.toLowerCase();
-  return value.trim() !== '' && value.trim().toLowerCase() === String(one);
+  if (typeof supported === 'string') return value.trim().toLowerCase() === supported.toLowerCase();
+  return value.trim() !== '' && value.trim().toLowerCase() === String(supported);
 }
 
-/** All of them, as GET /options gives them. */
-export function shown(settings: Settings, title: string): Record<string, Json> {
+/** Returns all options as the response of GET /options. */
+export function toOptions(settings: Settings, title: string): Record<string, Json> {
   return {
     ...Object.fromEntries(Object.entries(FIXED).map(([name, [value]]) => [name, value])),
     ...settings,
@@ -194,14 +194,14 @@ export function shown(settings: Settings, title: string): Record<string, Json> {
   };
 }
 
-/** The settings of a server, from start to start. */
+/** Settings of a server that persist across restarts. */
 export class SettingsFile {
   private constructor(
     private readonly path: string,
     private current: Settings,
   ) {}
 
-  /** Values of an earlier version, or of a hand, that are not right any more are left out. */
+  /** Reads the settings; values that are no longer valid are dropped. */
   static async open(path: string, find: FindModel): Promise<SettingsFile> {
     let settings = defaults;
     const text = await readFile(path, 'utf8').catch(() => '{}');
@@ -213,7 +213,7 @@ export class SettingsFile {
     }
     for (const [name, value] of Object.entries(saved ?? {})) {
       try {
-        settings = changed(settings, { [name]: value }, find);
+        settings = applyChanges(settings, { [name]: value }, find);
       } catch {}
     }
     return new SettingsFile(path, settings);
@@ -224,7 +224,7 @@ export class SettingsFile {
   }
 
   /** @throws FILE_NOT_WRITTEN */
-  async keep(settings: Settings): Promise<void> {
+  async save(settings: Settings): Promise<void> {
     this.current = settings;
     await writeOutput(this.path, Buffer.from(`${JSON.stringify(settings, null, 2)}\n`));
   }

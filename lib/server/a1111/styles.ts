@@ -5,16 +5,16 @@ import { failure } from './failures.js';
 export { type Style, styled } from '../../jobs/styles.js';
 export { readStyles } from '../styles.js';
 
-/** The styles of these names. @throws 422 for a name that there is not */
+/** Returns the styles with these names. @throws 422 for an unknown name */
 export function stylesNamed(all: readonly Style[], names: readonly string[]): Style[] {
   return names
     .filter((name) => name !== '' && name !== 'None')
     .map((name) => {
-      const found = all.find((style) => style.name === name);
-      if (found) return found;
+      const style = all.find((candidate) => candidate.name === name);
+      if (style) return style;
       throw failure(
         422,
-        `styles: there is no style ${JSON.stringify(name.slice(0, 100))}; they are read from styles.csv in the data folder`,
+        `styles: no style is named ${JSON.stringify(name.slice(0, 100))}; styles are read from styles.csv in the data folder`,
       );
     });
 }

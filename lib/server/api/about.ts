@@ -1,4 +1,7 @@
-/** What a form needs to know: models with their defaults, samplers, schedules, limits; and how long a prompt is to a model. */
+/**
+ * Routes for user interfaces: models with their defaults, samplers, schedules and limits, and token counts of
+ * prompts.
+ */
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
@@ -16,7 +19,7 @@ import { failure } from './schemas.js';
 
 export interface AboutModel {
   readonly name: string;
-  /** `unknown` where it cannot be read; `problem` says why. */
+  /** `unknown` if the model cannot be read; `problem` contains the reason. */
   readonly kind: 'diffusion' | 'codes' | 'unknown';
   readonly loaded: boolean;
   readonly diffusion?: DiffusionDescription;
@@ -33,10 +36,10 @@ export interface About {
     readonly ownsSchedule: boolean;
   }[];
   readonly schedules: readonly { readonly name: string; readonly label: string }[];
-  /** Upscalers of the second pass, by A1111's names for them. */
+  /** Upscalers of the second pass (hires fix), with A1111's names as labels. */
   readonly hiresUpscalers: readonly { readonly name: string; readonly label: string }[];
   readonly limits: Catalog['limits'];
-  /** Whether there is a key to log out of. */
+  /** True if the server requires an API key, so that the page can offer to log out. */
   readonly locked: boolean;
 }
 
@@ -52,16 +55,16 @@ export function about(
 
   app.get(
     '/v1/about',
-    { schema: { tags, summary: 'What this server has to offer' } },
+    { schema: { tags, summary: 'Models, samplers, schedules and limits of this server' } },
     async (): Promise<About> => {
       const loaded = new Set(catalog.pool.loaded.map(({ name }) => name));
       const models = catalog.models.map(async ({ name, path }): Promise<AboutModel> => {
         const common = { name, loaded: loaded.has(name) };
         try {
-          const told = await descriptions.describe(path);
-          return told.kind === 'codes'
-            ? { ...common, kind: 'codes', codes: told }
-            : { ...common, kind: 'diffusion', diffusion: told };
+          const description = await descriptions.describe(path);
+          return description.kind === 'codes'
+            ? { ...common, kind: 'codes', codes: description }
+            : { ...common, kind: 'diffusion', diffusion: description };
         } catch (error) {
           return { ...common, kind: 'unknown', problem: error instanceof Error ? error.message : '' };
         }
@@ -85,16 +88,16 @@ export function about(
     {
       schema: {
         tags,
-        summary: 'How many tokens a prompt has',
+        summary: 'Count the tokens of a prompt',
         body: z.strictObject({
           prompt: z.string().max(maxPrompt),
           model: z.string().min(1).max(200).optional(),
         }),
         response: {
           200: z.object({
-            tokens: z.number().describe('Of the prompt, without start, end and padding'),
-            windows: z.number(),
-            window: z.number().describe('Tokens of a prompt that a window holds'),
+            tokens: z.number().describe('tokens of the prompt, without start, end and padding'),
+            windows: z.number().describe('text encoder windows that the prompt fills'),
+            window: z.number().describe('prompt tokens that fit in one window'),
           }),
           '4xx': failure,
         },

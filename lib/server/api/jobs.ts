@@ -1,4 +1,4 @@
-/** Safelight's own API: jobs, what happens to them, and what came of them. */
+/** Job routes of Safelight's own API: requests, events and results. */
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { SafelightError } from '../../errors.js';
@@ -9,9 +9,9 @@ import * as schemas from './schemas.js';
 import { sendImage } from './send-image.js';
 
 const tags = ['jobs'];
-const response = { 200: schemas.jobAnswer, '4xx': schemas.failure };
+const response = { 200: schemas.jobResponse, '4xx': schemas.failure };
 
-export function ownJobs(instance: FastifyInstance, queue: JobQueue, limits: JobLimits): void {
+export function jobRoutes(instance: FastifyInstance, queue: JobQueue, limits: JobLimits): void {
   const app = instance.withTypeProvider<ZodTypeProvider>();
 
   app.post(
@@ -19,18 +19,18 @@ export function ownJobs(instance: FastifyInstance, queue: JobQueue, limits: JobL
     {
       schema: {
         ...{ tags, summary: 'Queue a job', body: schemas.jobRequest(limits) },
-        response: { 201: schemas.jobAnswer, '4xx': schemas.failure },
+        response: { 201: schemas.jobResponse, '4xx': schemas.failure },
       },
       preValidation: async (request) => {
-        request.body = schemas.flattened(request.body) as typeof request.body;
+        request.body = schemas.flattenOptions(request.body) as typeof request.body;
       },
     },
     async (request, reply) => {
       const key = request.headers['idempotency-key'];
       const client = request.headers['x-safelight-client'] === 'page' ? 'page' : 'own';
-      const asked = await schemas.toJobRequest(request.body, queue);
-      const job = await queue.submit({ ...asked, client }, keyed(key));
-      return reply.code(201).header('location', `/v1/jobs/${job.id}`).send(shown(job));
+      const parsed = await schemas.toJobRequest(request.body, queue);
+      const job = await queue.submit({ ...parsed, client }, keyOption(key));
+      return reply.code(201).header('location', `/v1/jobs/${job.id}`).send(toClient(job));
     },
   );
   app.get(
@@ -38,7 +38,7 @@ export function ownJobs(instance: FastifyInstance, queue: JobQueue, limits: JobL
     {
       schema: {
         tags,
-        summary: 'Jobs, newest first',
+        summary: 'List jobs, newest first',
         querystring: schemas.listQuery,
         response: { 200: schemas.jobList },
       },
@@ -46,30 +46,30 @@ export function ownJobs(instance: FastifyInstance, queue: JobQueue, limits: JobL
     async ({ query }) => {
       const { status, limit, before } = query;
       const filter = { ...(status && { status }), ...(limit && { limit }), ...(before && { before }) };
-      return { jobs: (await queue.list(filter)).map(shown) };
+      return { jobs: (await queue.list(filter)).map(toClient) };
     },
   );
   app.get(
     '/v1/jobs/:id',
-    { schema: { tags, summary: 'A job', params: schemas.jobParams, response } },
-    async ({ params }) => shown(known(await queue.get(params.id), params.id)),
+    { schema: { tags, summary: 'Get a job', params: schemas.jobParams, response } },
+    async ({ params }) => toClient(orNotFound(await queue.get(params.id), params.id)),
   );
   app.delete(
     '/v1/jobs/:id',
     { schema: { tags, summary: 'Cancel a queued or running job', params: schemas.jobParams, response } },
-    async ({ params }) => shown(known(await queue.cancel(params.id), params.id)),
+    async ({ params }) => toClient(orNotFound(await queue.cancel(params.id), params.id)),
   );
   app.post(
     '/v1/jobs/:id/finish',
     {
       schema: {
         tags,
-        summary: 'Stop a running job and keep the pictures so far',
+        summary: 'Stop a running job early and keep its images so far',
         params: schemas.jobParams,
         response,
       },
     },
-    async ({ params }) => shown(known(await queue.finish(params.id), params.id)),
+    async ({ params }) => toClient(orNotFound(await queue.finish(params.id), params.id)),
   );
   app.post(
     '/v1/jobs/:id/move',
@@ -82,15 +82,15 @@ export function ownJobs(instance: FastifyInstance, queue: JobQueue, limits: JobL
         response,
       },
     },
-    async ({ params, body }) => shown(known(await queue.move(params.id, body.place), params.id)),
+    async ({ params, body }) => toClient(orNotFound(await queue.move(params.id, body.place), params.id)),
   );
   app.delete(
     '/v1/jobs/:id/results',
-    { schema: { tags, summary: 'Forget an ended job and its pictures', params: schemas.jobParams } },
+    { schema: { tags, summary: 'Delete an ended job and its images', params: schemas.jobParams } },
     async ({ params }, reply) => {
-      known(await queue.get(params.id), params.id);
+      orNotFound(await queue.get(params.id), params.id);
       if (await queue.remove(params.id)) return reply.code(204).send();
-      throw new SafelightError('INVALID_OPTION', 'The job has not ended; cancel it first');
+      throw new SafelightError('INVALID_OPTION', 'The job has not ended yet; cancel it first');
     },
   );
   app.get(
@@ -98,7 +98,7 @@ export function ownJobs(instance: FastifyInstance, queue: JobQueue, limits: JobL
     {
       schema: {
         tags,
-        summary: 'A picture of a job, or a small form of it',
+        summary: 'Get an image of a job, or a thumbnail of it',
         params: schemas.fileParams,
         querystring: schemas.fileQuery,
       },
@@ -111,22 +111,26 @@ export function ownJobs(instance: FastifyInstance, queue: JobQueue, limits: JobL
   );
   app.get(
     '/v1/jobs/:id/events',
-    { schema: { tags, summary: 'What happens to a job (server-sent events)', params: schemas.jobParams } },
+    {
+      schema: { tags, summary: 'Follow the events of a job (server-sent events)', params: schemas.jobParams },
+    },
     async (request, reply) => {
-      known(await queue.get(request.params.id), request.params.id);
+      orNotFound(await queue.get(request.params.id), request.params.id);
       const after = lastEventId(request.headers['last-event-id']);
-      return sendEvents(request, reply, (signal) => told(queue.events(request.params.id, { after, signal })));
+      return sendEvents(request, reply, (signal) =>
+        eventsOf(queue.events(request.params.id, { after, signal })),
+      );
     },
   );
   app.get(
     '/v1/events',
-    { schema: { tags, summary: 'Changes of all jobs (server-sent events)' } },
+    { schema: { tags, summary: 'Follow the changes of all jobs (server-sent events)' } },
     async (request, reply) => sendEvents(request, reply, (signal) => changes(queue, signal)),
   );
 }
 
-/** A job as clients see it: pictures with their addresses, and nothing that is a front door's own. */
-function shown({ extra: _, previews: _previews, ...job }: Job) {
+/** Converts a job for clients: adds the URLs of images and removes API-specific data. */
+function toClient({ extra: _, previews: _previews, ...job }: Job) {
   return {
     ...job,
     images: job.images.map((image) => ({ ...image, url: fileUrl(job.id, image.name) })),
@@ -138,28 +142,28 @@ export function fileUrl(id: string, name: string): string {
   return `/v1/jobs/${id}/files/${name}`;
 }
 
-async function* told(events: AsyncIterable<JobEvent>): AsyncGenerator<SseEvent> {
+async function* eventsOf(events: AsyncIterable<JobEvent>): AsyncGenerator<SseEvent> {
   for await (const { id, type, data } of events) {
-    yield { id, event: type, data: 'images' in data ? shown(data) : data };
+    yield { id, event: type, data: 'images' in data ? toClient(data) : data };
   }
 }
 
 async function* changes(queue: JobQueue, signal: AbortSignal): AsyncGenerator<SseEvent> {
   for await (const change of queue.watch(signal)) {
-    if ('job' in change) yield { event: 'job', data: { ...shown(change.job), result: undefined } };
+    if ('job' in change) yield { event: 'job', data: { ...toClient(change.job), result: undefined } };
     else yield { event: 'removed', data: { id: change.removed } };
   }
 }
 
-function known(job: Job | undefined, id: string): Job {
+function orNotFound(job: Job | undefined, id: string): Job {
   if (job) return job;
-  throw new SafelightError('FILE_NOT_FOUND', `There is no job ${JSON.stringify(id)}`);
+  throw new SafelightError('FILE_NOT_FOUND', `No job has the id ${JSON.stringify(id)}`);
 }
 
-function keyed(key: string | string[] | undefined): { idempotencyKey?: string } {
+function keyOption(key: string | string[] | undefined): { idempotencyKey?: string } {
   if (key === undefined) return {};
   if (typeof key !== 'string' || key.length === 0 || key.length > 255)
-    throw new SafelightError('INVALID_OPTION', 'An Idempotency-Key has 1 to 255 characters');
+    throw new SafelightError('INVALID_OPTION', 'Expected an Idempotency-Key of 1 to 255 characters');
   return { idempotencyKey: key };
 }
 

@@ -1,10 +1,10 @@
-/** The own API's bodies and answers, for checking what comes in and for the OpenAPI document. */
+/** Schemas of requests and responses of Safelight's own API, for validation and for the OpenAPI document. */
 import { z } from 'zod';
 import { type JobLimits, jobShapes, within } from '../../jobs/schemas.js';
 import { traceRequest } from '../../jobs/trace/request.js';
 import { type JobQueue, type JobRequest, type JobType, jobStatuses, jobTypes } from '../../jobs/types.js';
 
-/** A request of any type: the pipeline's options beside the type, each type with its own. */
+/** Returns the schema of a job request: the type, together with the pipeline options of that type. */
 export function jobRequest(limits: JobLimits) {
   const shapes = jobShapes(limits);
   const request = <T extends JobType>(type: T) =>
@@ -27,15 +27,15 @@ const common = {
     .min(1)
     .max(200)
     .optional()
-    .describe('A configured name; default the first that can do this'),
+    .describe('configured model name; default the first model that can run this type'),
   previews: z
     .strictObject({ every: z.int().min(0).max(1000).optional() })
     .optional()
-    .describe('A preview each so many steps; 0 is none'),
+    .describe('previews of a running job: one every so many steps, default 1; 0 disables them'),
 };
 
-/** Options may come under `options` too; from here on they are beside the type. */
-export function flattened(body: unknown): unknown {
+/** Moves options that were sent in a nested `options` object to the top level of the body. */
+export function flattenOptions(body: unknown): unknown {
   if (!isRecord(body) || !isRecord(body.options)) return body;
   const { options, ...rest } = body;
   return { ...options, ...rest };
@@ -43,7 +43,7 @@ export function flattened(body: unknown): unknown {
 
 type Body = z.output<ReturnType<typeof jobRequest>>;
 
-/** The request as the queue takes it. @throws what `traceRequest` throws */
+/** Converts a request body to a request for the queue. @throws errors of `traceRequest` */
 export async function toJobRequest(body: Body, queue: Pick<JobQueue, 'get'>): Promise<JobRequest> {
   if (body.type === 'inside') return traceRequest(queue, body);
   const { type, model, previews, ...options } = body;
@@ -68,7 +68,7 @@ const image = z.object({
   height: z.number(),
   seed: z.number().optional(),
   parameters: z.string(),
-  url: z.string().describe('Where to fetch it'),
+  url: z.string().describe('path to fetch the image from'),
 });
 
 const progress = z.object({
@@ -79,7 +79,7 @@ const progress = z.object({
   left: z.number().optional(),
 });
 
-export const jobAnswer = z.object({
+export const jobResponse = z.object({
   id: z.string(),
   type: z.enum(jobTypes),
   model: z.string(),
@@ -89,24 +89,24 @@ export const jobAnswer = z.object({
   started: z.string().optional(),
   finished: z.string().optional(),
   attempts: z.number(),
-  place: z.number().optional().describe('How many jobs run or wait before it'),
+  place: z.number().optional().describe('number of jobs that are running or queued ahead of it'),
   progress: progress.optional(),
   images: z.array(image),
   warnings: z
     .array(z.object({ code: z.string(), message: z.string() }))
-    .describe('Conditions that may make the result differ from what was expected'),
+    .describe('conditions that may make the result differ from what was expected'),
   result: z.unknown().optional(),
   error: z.object({ code: z.string(), message: z.string() }).optional(),
   client: z.string(),
 });
 
-/** Without `result`, which may be long. */
-export const jobList = z.object({ jobs: z.array(jobAnswer.omit({ result: true })) });
+/** Jobs without `result`, which may be long. */
+export const jobList = z.object({ jobs: z.array(jobResponse.omit({ result: true })) });
 
 export const listQuery = z.strictObject({
   status: z.enum(jobStatuses).optional(),
   limit: z.coerce.number().int().min(1).max(1000).optional(),
-  before: z.string().max(64).optional().describe('An id: only jobs made before it'),
+  before: z.string().max(64).optional().describe('id of a job; only jobs created before it are listed'),
 });
 
 export const jobParams = z.object({ id: z.string().max(64) });
@@ -118,7 +118,7 @@ export const fileQuery = z.object({
     .min(16)
     .max(1024)
     .optional()
-    .describe('Pixels: a WebP no wider and no higher, for galleries'),
+    .describe('maximum side length in pixels; returns a WebP thumbnail'),
 });
 export const moveBody = z.strictObject({ place: z.int().min(0).max(1_000_000) });
 export const failure = z.object({ error: z.object({ code: z.string(), message: z.string() }) });

@@ -1,12 +1,12 @@
-/** A picture of a job as an answer: the file itself, or a small form of it. */
+/** Sends a result file of a job, or a thumbnail of it. */
 import { createReadStream } from 'node:fs';
 import type { FastifyReply } from 'fastify';
 import sharp from 'sharp';
 
-/** A job's files never change, and only who may see the job may see them. */
+/** Files of a job never change, and only clients that may read the job may cache them. */
 const FOREVER = 'private, max-age=31536000, immutable';
 
-/** @param side pixels that the small form is no wider and no higher than; the file itself where it is left out */
+/** @param side maximum side length of a WebP thumbnail in pixels; undefined sends the file itself */
 export async function sendImage(
   reply: FastifyReply,
   file: { readonly path: string; readonly type: string },
@@ -15,11 +15,11 @@ export async function sendImage(
   reply.header('cache-control', FOREVER);
   if (side === undefined || !file.type.startsWith('image/'))
     return reply.type(file.type).send(createReadStream(file.path));
-  const small = sharp(file.path).resize({
+  const thumbnail = sharp(file.path).resize({
     width: side,
     height: side,
     fit: 'inside',
     withoutEnlargement: true,
   });
-  return reply.type('image/webp').send(await small.webp({ quality: 82 }).toBuffer());
+  return reply.type('image/webp').send(await thumbnail.webp({ quality: 82 }).toBuffer());
 }

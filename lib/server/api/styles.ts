@@ -1,4 +1,4 @@
-/** Prompt styles of the own API: list, save, delete. */
+/** Prompt style routes of Safelight's own API: list, save and delete. */
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
@@ -10,7 +10,11 @@ import { failure } from './schemas.js';
 const tags = ['styles'];
 const style = z.object({
   name: z.string(),
-  prompt: z.string().describe('{prompt} in it stands for the prompt; a text without it follows the prompt'),
+  prompt: z
+    .string()
+    .describe(
+      'text in which {prompt} is replaced by the prompt; without {prompt} it is appended to the prompt',
+    ),
   negative: z.string(),
 });
 const params = z.object({
@@ -19,9 +23,9 @@ const params = z.object({
     .trim()
     .min(1)
     .max(100)
-    // A line break or a tab would not survive the file, and A1111's clients mean no style by None.
-    .regex(/^\P{Cc}+$/u, 'Expected a name of one line without control characters')
-    .refine((name) => name !== 'None', 'Expected another name than None, which stands for no style'),
+    // Line breaks and tabs would be lost in the file, and A1111's clients use None for no style.
+    .regex(/^\P{Cc}+$/u, 'Expected a single-line name without control characters')
+    .refine((name) => name !== 'None', 'Expected a name other than None, which is reserved for no style'),
 });
 
 export function styles(
@@ -33,15 +37,21 @@ export function styles(
 
   app.get(
     '/v1/styles',
-    { schema: { tags, summary: 'Prompt styles', response: { 200: z.object({ styles: z.array(style) }) } } },
-    async () => ({ styles: (await file.read()).map(shown) }),
+    {
+      schema: {
+        tags,
+        summary: 'List prompt styles',
+        response: { 200: z.object({ styles: z.array(style) }) },
+      },
+    },
+    async () => ({ styles: (await file.read()).map(toClient) }),
   );
   app.put(
     '/v1/styles/:name',
     {
       schema: {
         tags,
-        summary: 'Save a style; one of the same name is replaced',
+        summary: 'Save a style, replacing one with the same name',
         params,
         body: z.strictObject({ prompt: text, negative: text }),
         response: { 200: style, '4xx': failure },
@@ -62,11 +72,11 @@ export function styles(
     { schema: { tags, summary: 'Delete a style', params } },
     async ({ params: { name } }, reply) => {
       if (await file.remove(name)) return reply.code(204).send();
-      throw new SafelightError('FILE_NOT_FOUND', `There is no style ${JSON.stringify(name)}`);
+      throw new SafelightError('FILE_NOT_FOUND', `No style is named ${JSON.stringify(name)}`);
     },
   );
 }
 
-function shown({ name, prompt, negative_prompt: negative }: Style): z.output<typeof style> {
+function toClient({ name, prompt, negative_prompt: negative }: Style): z.output<typeof style> {
   return { name, prompt, negative };
 }

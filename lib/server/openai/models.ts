@@ -1,8 +1,10 @@
-/** Names of models in OpenAI's requests: the configured ones, and OpenAI's own as aliases of the default. */
+/**
+ * Model names in OpenAI's requests: configured names, and OpenAI's image models as aliases of the default model.
+ */
 import { SafelightError } from '../../errors.js';
 import type { Catalog } from '../../jobs/models/catalog.js';
 
-/** OpenAI's image models, whose names clients have built in; each may end in the date of a snapshot. */
+/** OpenAI's image models, whose names are hard-coded in clients; a snapshot date may follow. */
 const ALIASES: ReadonlySet<string> = new Set([
   ...['dall-e-2', 'dall-e-3'],
   ...['gpt-image-1', 'gpt-image-1-mini', 'gpt-image-1.5', 'gpt-image-2', 'chatgpt-image-latest'],
@@ -14,25 +16,26 @@ function isAlias(name: string): boolean {
 }
 
 /**
- * The configured name that a request's `model` stands for; undefined for the default, which an absent or empty one is, too.
- * @throws MODEL_NOT_FOUND for any other name, INVALID_OPTION for a model that makes no images of prompts
+ * Returns the configured name for a request's `model`; undefined for the default model, including an absent or
+ * empty name.
+ * @throws MODEL_NOT_FOUND for an unknown name, INVALID_OPTION for a model that cannot generate images from prompts
  */
-export function requestedModel(catalog: Catalog, asked: string | null | undefined): string | undefined {
-  if (!asked) return undefined;
+export function requestedModel(catalog: Catalog, requested: string | null | undefined): string | undefined {
+  if (!requested) return undefined;
   const names = catalog.models.map(({ name }) => name);
-  if (!names.includes(asked)) {
-    if (isAlias(asked)) return undefined;
-    throw notFound(asked, names);
+  if (!names.includes(requested)) {
+    if (isAlias(requested)) return undefined;
+    throw notFound(requested, names);
   }
-  const able = catalog.ofKind('diffusion').map(({ name }) => name);
-  if (able.includes(asked)) return asked;
+  const capable = catalog.ofKind('diffusion').map(({ name }) => name);
+  if (capable.includes(requested)) return requested;
   throw new SafelightError(
     'INVALID_OPTION',
-    `Expected a right value for model: ${asked} does not make images of prompts; ${able.length > 0 ? `take ${able.join(', ')}` : 'no model here does'}`,
+    `Invalid value for model: ${requested} cannot generate images from prompts; ${capable.length > 0 ? `use ${capable.join(', ')}` : 'no configured model can'}`,
   );
 }
 
-export interface ShownModel {
+export interface OpenAiModel {
   readonly id: string;
   readonly object: 'model';
   readonly created: number;
@@ -40,24 +43,24 @@ export interface ShownModel {
   readonly kind: string | null;
   readonly loaded: boolean;
   readonly default: boolean;
-  /** Of an alias: the model it stands for. */
+  /** For an alias: the model that it refers to. */
   readonly root?: string;
 }
 
-/** All configured models; aliases are not listed. */
-export function listed(catalog: Catalog): ShownModel[] {
-  return catalog.models.map(({ name }) => shown(name, catalog));
+/** Lists the configured models, without aliases. */
+export function listModels(catalog: Catalog): OpenAiModel[] {
+  return catalog.models.map(({ name }) => toOpenAi(name, catalog));
 }
 
-/** A model by its name or an alias. @throws MODEL_NOT_FOUND */
-export function retrieved(name: string, catalog: Catalog): ShownModel {
+/** Returns a model by its name or an alias. @throws MODEL_NOT_FOUND */
+export function retrieveModel(name: string, catalog: Catalog): OpenAiModel {
   const names = catalog.models.map((model) => model.name);
-  if (names.includes(name)) return shown(name, catalog);
+  if (names.includes(name)) return toOpenAi(name, catalog);
   if (!isAlias(name)) throw notFound(name, names);
-  return { ...shown(catalog.defaultModel, catalog), id: name, root: catalog.defaultModel };
+  return { ...toOpenAi(catalog.defaultModel, catalog), id: name, root: catalog.defaultModel };
 }
 
-function shown(name: string, { models, pool, defaultModel }: Catalog): ShownModel {
+function toOpenAi(name: string, { models, pool, defaultModel }: Catalog): OpenAiModel {
   return {
     ...{ id: name, object: 'model', created: 0, owned_by: 'safelight' },
     kind: models.find((model) => model.name === name)?.kind ?? null,
@@ -69,6 +72,6 @@ function shown(name: string, { models, pool, defaultModel }: Catalog): ShownMode
 function notFound(name: string, names: readonly string[]): SafelightError {
   return new SafelightError(
     'MODEL_NOT_FOUND',
-    `The model ${JSON.stringify(name.slice(0, 200))} does not exist here; there are: ${names.join(', ')} (and OpenAI's image models as names of the default)`,
+    `The model ${JSON.stringify(name.slice(0, 200))} does not exist; the models are: ${names.join(', ')} (and OpenAI's image models as aliases of the default)`,
   );
 }

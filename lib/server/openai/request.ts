@@ -1,4 +1,4 @@
-/** OpenAI's image requests: their fields, and the jobs that they mean. */
+/** Fields of OpenAI's image requests and their conversion to jobs. */
 
 import { z } from 'zod';
 import { defined } from '../../defined.js';
@@ -7,7 +7,7 @@ import { maskOfTransparency, requiredMask } from '../../image/alpha-mask.js';
 import type { Json } from '../../jobs/json.js';
 import type { JobRequest } from '../../jobs/types.js';
 
-/** Number fields of a multipart form come as text. */
+/** Integer field; multipart forms contain numbers as text. */
 const integer = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')]);
 
@@ -17,10 +17,14 @@ const common = {
     .string()
     .max(200)
     .nullish()
-    .describe("A configured name; OpenAI's own names mean the default model"),
+    .describe("configured model name; OpenAI's model names select the default model"),
   n: integer(1, 10).nullish(),
   size: z.string().max(20).nullish().describe('WIDTHxHEIGHT or auto'),
-  quality: z.string().max(20).nullish().describe('low, medium, high or auto: fewer or more steps'),
+  quality: z
+    .string()
+    .max(20)
+    .nullish()
+    .describe('low (10 steps), high (30 steps), medium or auto (the default of the model)'),
   background: z.enum(['auto', 'opaque', 'transparent']).nullish(),
   output_format: z.enum(['png', 'webp', 'jpeg']).nullish(),
   output_compression: integer(0, 100).nullish(),
@@ -30,15 +34,15 @@ const common = {
   user: z.string().max(1000).nullish(),
 };
 
-/** What an edit has, and would be left out here without a word. */
-const ofEdits = z.null('belongs to a request to /v1/images/edits').optional();
+/** Fields of edits, which are rejected here instead of being ignored silently. */
+const editOnly = z.null('belongs to a request to /v1/images/edits').optional();
 
-/** Fields that are not listed are ignored, as OpenAI's clients keep getting new ones. */
+/** Unknown fields are ignored, because new versions of OpenAI's clients add fields. */
 export const generationBody = z.object({
   ...common,
   moderation: z.string().max(20).nullish(),
   style: z.string().max(20).nullish(),
-  ...{ image: ofEdits, images: ofEdits, mask: ofEdits },
+  ...{ image: editOnly, images: editOnly, mask: editOnly },
 });
 export const editFields = z.object({ ...common, input_fidelity: z.enum(['low', 'high']).nullish() });
 
@@ -46,10 +50,10 @@ export type ImageRequest = Omit<z.output<typeof generationBody>, 'image' | 'imag
   input_fidelity?: 'low' | 'high' | null | undefined;
 };
 
-/** What is to be answered with. */
+/** Response settings of a request. */
 export interface OutputSettings {
   readonly format: 'png' | 'webp' | 'jpeg';
-  /** 0 to 100. */
+  /** Quality of WebP and JPEG, 0 to 100. */
   readonly compression: number;
   readonly stream: boolean;
   readonly partialImages: number;
@@ -58,7 +62,11 @@ export interface OutputSettings {
 
 export function outputOf(body: ImageRequest): OutputSettings {
   if (body.background === 'transparent')
-    throw invalidOption('background', 'auto or opaque (pictures have no transparency)', body.background);
+    throw invalidOption(
+      'background',
+      'auto or opaque (generated images have no transparency)',
+      body.background,
+    );
   return {
     format: body.output_format ?? 'png',
     compression: body.output_compression ?? 100,
@@ -68,7 +76,11 @@ export function outputOf(body: ImageRequest): OutputSettings {
   };
 }
 
-/** @param model a configured name; undefined for the default. @throws INVALID_OPTION */
+/**
+ * Converts a request to a text-to-image job.
+ * @param model configured name; undefined for the default
+ * @throws INVALID_OPTION
+ */
 export function generationJob(body: ImageRequest, model: string | undefined): JobRequest {
   return {
     ...{ type: 'text-to-image', client: 'openai' },
@@ -79,7 +91,8 @@ export function generationJob(body: ImageRequest, model: string | undefined): Jo
 }
 
 /**
- * An image to work on: what its mask (or else the image itself) leaves transparent is drawn anew; without transparency the whole.
+ * Converts an edit to an inpainting job that regenerates the transparent areas of the mask (or else of the image),
+ * or to an image-to-image job if nothing is transparent.
  * @throws INVALID_IMAGE, INVALID_OPTION
  */
 export async function editJob(

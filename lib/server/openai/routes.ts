@@ -1,15 +1,14 @@
-/** OpenAI's images API, so that its clients work unchanged: generations, edits, models. */
+/** OpenAI's image API, compatible with its clients: generations, edits and models. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { SafelightError } from '../../errors.js';
 import type { Catalog } from '../../jobs/models/catalog.js';
 import type { Job, JobEvent, JobQueue, JobRequest } from '../../jobs/types.js';
-import { httpFailure } from '../errors.js';
-import { done, leaving, untilDone } from '../finished.js';
+import { toHttpFailure } from '../errors.js';
+import { disconnectSignal, untilDone, waitUntilDone } from '../job-completion.js';
 import { type SseEvent, sendEvents } from '../sse.js';
-import { described, encoded, openAiError, pictures, usage } from './answer.js';
 import { editForm } from './form.js';
-import { listed, requestedModel, retrieved } from './models.js';
+import { listModels, requestedModel, retrieveModel } from './models.js';
 import {
   editFields,
   editJob,
@@ -19,6 +18,7 @@ import {
   type OutputSettings,
   outputOf,
 } from './request.js';
+import { encodeImage, imageData, imageProperties, openAiError, usage } from './response.js';
 
 export async function openAi(
   app: FastifyInstance,
@@ -26,22 +26,22 @@ export async function openAi(
 ): Promise<void> {
   const tags = ['OpenAI'];
   app.setErrorHandler((error, request, reply) => {
-    const failure = httpFailure(error);
+    const failure = toHttpFailure(error);
     if (failure.status >= 500) request.log.error(error);
     if (failure.retryAfter !== undefined) reply.header('retry-after', String(failure.retryAfter));
     return reply.code(failure.status).send(openAiError(failure));
   });
-  const answer = new Answering(queue);
+  const responder = new ImageResponder(queue);
 
   app.post(
     '/v1/images/generations',
     { schema: { tags, summary: 'Create images', body: generationBody } },
     async (request, reply) => {
       const body = request.body as ImageRequest;
-      return answer.send(request, reply, {
+      return responder.send(request, reply, {
         body,
         job: generationJob(body, requestedModel(catalog, body.model)),
-        given: [],
+        inputs: [],
         event: 'image_generation',
       });
     },
@@ -51,63 +51,66 @@ export async function openAi(
     { schema: { tags, summary: 'Edit an image (multipart form)', consumes: ['multipart/form-data'] } },
     async (request, reply) => {
       const { fields, image, mask } = await editForm(request);
-      const body = parsed(fields);
+      const body = parseFields(fields);
       const job = await editJob(body, { image, mask }, requestedModel(catalog, body.model));
-      return answer.send(request, reply, { body, job, given: image, event: 'image_edit' });
+      return responder.send(request, reply, { body, job, inputs: image, event: 'image_edit' });
     },
   );
   app.get('/v1/models', { schema: { tags, summary: 'Models' } }, async () => ({
     object: 'list',
-    data: listed(catalog),
+    data: listModels(catalog),
   }));
   app.get<{ Params: { model: string } }>(
     '/v1/models/:model',
     { schema: { tags, summary: 'A model' } },
-    async ({ params }) => retrieved(params.model, catalog),
+    async ({ params }) => retrieveModel(params.model, catalog),
   );
-  // `sub/name` from clients that do not encode the slash.
+  // Names such as `sub/name` from clients that do not encode the slash.
   app.get<{ Params: { '*': string } }>('/v1/models/*', { schema: { hide: true } }, async ({ params }) =>
-    retrieved(params['*'], catalog),
+    retrieveModel(params['*'], catalog),
   );
 }
 
-interface Asked {
+interface ImageCall {
   readonly body: ImageRequest;
   readonly job: JobRequest;
-  /** Pictures that came along. */
-  readonly given: readonly Uint8Array[];
+  /** Images of the request. */
+  readonly inputs: readonly Uint8Array[];
   readonly event: 'image_generation' | 'image_edit';
 }
 
-class Answering {
+class ImageResponder {
   constructor(private readonly queue: JobQueue) {}
 
-  async send(request: FastifyRequest, reply: FastifyReply, asked: Asked): Promise<unknown> {
-    const output = outputOf(asked.body);
-    const job = await this.queue.submit(asked.job);
-    const signal = leaving(reply);
+  async send(request: FastifyRequest, reply: FastifyReply, call: ImageCall): Promise<unknown> {
+    const output = outputOf(call.body);
+    const job = await this.queue.submit(call.job);
+    const signal = disconnectSignal(reply);
     if (output.stream)
-      return sendEvents(request, reply, (left) =>
-        this.events(job.id, asked, output, AbortSignal.any([signal, left])),
+      return sendEvents(request, reply, (disconnected) =>
+        this.events(job.id, call, output, AbortSignal.any([signal, disconnected])),
       );
-    const ended = await done(this.queue, job.id, signal);
+    const ended = await waitUntilDone(this.queue, job.id, signal);
     return {
       created: Math.floor(Date.now() / 1000),
-      data: await pictures(ended, this.queue, output, `${request.protocol}://${request.host}`),
-      ...described(ended, output, asked.body.quality),
-      usage: await usage(ended, asked.body.prompt, asked.given),
+      data: await imageData(ended, this.queue, output, `${request.protocol}://${request.host}`),
+      ...imageProperties(ended, output, call.body.quality),
+      usage: await usage(ended, call.body.prompt, call.inputs),
       ...warningsOf(ended),
     };
   }
 
-  /** Partial pictures as they come, then each picture whole. A failure is an event too: the answer has begun. */
+  /**
+   * Yields partial images, then each final image. Errors are sent as an event, because the response has already
+   * started.
+   */
   private async *events(
     id: string,
-    asked: Asked,
+    call: ImageCall,
     output: OutputSettings,
     signal: AbortSignal,
   ): AsyncGenerator<SseEvent> {
-    const { body, event } = asked;
+    const { body, event } = call;
     const created_at = Math.floor(Date.now() / 1000);
     const format = {
       output_format: output.format,
@@ -122,12 +125,12 @@ class Answering {
       for (; !next.done; next = await events.next()) {
         const index = partial.indexOf(next.value);
         if (index === undefined || next.value.type !== 'preview') continue;
-        const b64_json = await encoded(await asPng(next.value.data.image), output);
+        const b64_json = await encodeImage(await asPng(next.value.data.image), output);
         const type = `${event}.partial_image`;
         yield { event: type, data: { type, partial_image_index: index, b64_json, created_at, ...format } };
       }
-      const used = await usage(next.value, body.prompt, asked.given);
-      const all = await pictures(next.value, this.queue, { ...output, asUrl: false }, '');
+      const tokenUsage = await usage(next.value, body.prompt, call.inputs);
+      const all = await imageData(next.value, this.queue, { ...output, asUrl: false }, '');
       const type = `${event}.completed`;
       for (const { b64_json } of all)
         yield {
@@ -137,34 +140,34 @@ class Answering {
             b64_json,
             created_at,
             ...format,
-            ...described(next.value, output, body.quality),
-            usage: used,
+            ...imageProperties(next.value, output, body.quality),
+            usage: tokenUsage,
             ...warningsOf(next.value),
           },
         };
     } catch (error) {
-      yield { event: 'error', data: { type: 'error', ...openAiError(httpFailure(error)) } };
+      yield { event: 'error', data: { type: 'error', ...openAiError(toHttpFailure(error)) } };
     }
   }
 }
 
-/** An extension of OpenAI's answers: absent unless there is a warning. */
+/** Returns `warnings`, an extension of OpenAI's format that is absent if there are none. */
 function warningsOf({ warnings }: Job): Pick<Job, 'warnings'> | undefined {
   return warnings.length > 0 ? { warnings } : undefined;
 }
 
-/** Numbers the previews of a job, each once: a job that runs again on another worker begins anew. */
+/** Numbers the previews of a job, skipping repeated ones if the job is retried on another worker. */
 class Partials {
-  private given = 0;
+  private count = 0;
   private last = -1;
 
-  /** Undefined for what is no preview, or one that was given before. */
+  /** Returns the number of a new preview; undefined for other events and repeated previews. */
   indexOf(event: JobEvent): number | undefined {
     if (event.type !== 'preview') return undefined;
     const { index = -1 } = event.data;
     if (index <= this.last) return undefined;
     this.last = index;
-    return this.given++;
+    return this.count++;
   }
 }
 
@@ -175,12 +178,9 @@ async function asPng(uri: string): Promise<Uint8Array> {
     .toBuffer();
 }
 
-function parsed(fields: Record<string, string>): ImageRequest {
+function parseFields(fields: Record<string, string>): ImageRequest {
   const checked = editFields.safeParse(fields);
   if (checked.success) return checked.data;
   const [issue] = checked.error.issues as [z.core.$ZodIssue];
-  throw new SafelightError(
-    'INVALID_OPTION',
-    `Expected a right value for ${issue.path.join('.')}: ${issue.message}`,
-  );
+  throw new SafelightError('INVALID_OPTION', `Invalid value for ${issue.path.join('.')}: ${issue.message}`);
 }

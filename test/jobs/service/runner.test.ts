@@ -68,7 +68,7 @@ describe('JobRunner', () => {
     await until(() => isRefused);
     await runner.close({ drain: true });
     expect(turns.calls).toEqual(['abandon', 'close']);
-    expect(logged).toContainEqual(['the queue does not answer', { error: 'out of memory' }]);
+    expect(logged).toContainEqual(['job queue does not answer', { error: 'out of memory' }]);
   });
 });
 

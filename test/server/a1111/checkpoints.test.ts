@@ -79,7 +79,7 @@ describe('an ambiguous name', () => {
       expect.objectContaining({
         statusCode: 422,
         message: expect.stringContaining(
-          'stands for several checkpoints: a/same.safetensors, b/same.safetensors',
+          'matches several checkpoints: a/same.safetensors, b/same.safetensors',
         ),
       }),
     );
@@ -108,13 +108,13 @@ describe('an unknown checkpoint', () => {
   it.each([
     ['dreamshaper', 'Did you mean sub/dreamshaper_8.safetensors?'],
     ['v1-5-pruned.safetensors [abcdef]', 'Did you mean v1-5-pruned-emaonly.safetensors?'],
-    ['nothing like it', 'There are: '],
-    ['', 'There are: '],
-    ['sub', 'There are: '],
-    ['sub/', 'There are: '],
-    ['other/dreamshaper_8', 'There are: '],
-    ['[0123456789]', 'There are: '],
-    ['../sub/dreamshaper_8', 'There are: '],
+    ['nothing like it', 'The checkpoints are: '],
+    ['', 'The checkpoints are: '],
+    ['sub', 'The checkpoints are: '],
+    ['sub/', 'The checkpoints are: '],
+    ['other/dreamshaper_8', 'The checkpoints are: '],
+    ['[0123456789]', 'The checkpoints are: '],
+    ['../sub/dreamshaper_8', 'The checkpoints are: '],
   ])('%j is rejected with a list of checkpoints', (name, said) => {
     expect(() => checkpoints.find(name, 'field')).toThrow(
       expect.objectContaining({ statusCode: 422, message: expect.stringContaining(said) }),

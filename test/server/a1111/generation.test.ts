@@ -176,7 +176,7 @@ describe('txt2img', () => {
     [{ override_settings: { sd_model_checkpoint: 'other' } }, 422, 'other'],
     [{ steps: 100_000 }, 422, 'steps'],
     [{ width: 'wide' }, 422, 'width'],
-    [{ cfg_scale: -3 }, 422, 'Expected cfg_scale of at least 0, received -3'],
+    [{ cfg_scale: -3 }, 422, 'Expected cfg_scale to be at least 0, received -3'],
   ])("rejects %j in A1111's error format", async (fields, status, detail) => {
     const rejected = await api.post('txt2img', { prompt: 'x', steps: 1, width: 64, height: 64, ...fields });
     expect(rejected.status).toBe(status);

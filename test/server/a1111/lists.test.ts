@@ -85,7 +85,7 @@ describe('lists with the fields that clients read', () => {
     expect(await api.get('artists')).toMatchObject({ status: 404, body: form });
     expect(await api.post('interrogate', { image: '', model: 'clip' })).toMatchObject({
       status: 422,
-      body: { ...form, detail: expect.stringContaining('not built') },
+      body: { ...form, detail: expect.stringContaining('not supported') },
     });
   });
 

@@ -110,7 +110,7 @@ describe('invalid requests', () => {
     [{ prompt: 'x' }, /type/],
     [{ type: 'inpaint', init: 'eA==' }, /mask/],
     [{ type: 'sketch', image: 'eA==' }, /image/],
-    [{ type: 'text-to-image', model: 'writer' }, /writer does not do text-to-image; take starter/],
+    [{ type: 'text-to-image', model: 'writer' }, /writer cannot run text-to-image jobs; use starter/],
     ['text', /./],
   ])('are rejected with the field: %j', async (json, message) => {
     const { status, body } = await post(json);

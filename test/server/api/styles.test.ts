@@ -40,7 +40,7 @@ describe('styles over HTTP', () => {
     expect((await call(address('ink'), { method: 'DELETE' })).status).toBe(204);
     expect(await list()).toEqual([{ name: 'blur', prompt: '', negative: 'blurry' }]);
     expect(await call(address('ink'), { method: 'DELETE' })).toMatchObject({
-      ...{ status: 404, body: { error: { code: 'FILE_NOT_FOUND', message: 'There is no style "ink"' } } },
+      ...{ status: 404, body: { error: { code: 'FILE_NOT_FOUND', message: 'No style is named "ink"' } } },
     });
   });
 

@@ -7,7 +7,7 @@ import { Tensor } from '../../../lib/tensor/tensor.js';
 import { root } from '../../package/npm.js';
 import { caseNamed, writeModel } from '../latent-diffusion.js';
 import { tensorOf, writeWithMetadata } from '../lora.js';
-import { writeWriter } from '../vqgan/checkpoint.js';
+import { writeTransformerCheckpoint } from '../vqgan/checkpoint.js';
 
 /** Models of the documentation by the names that it gives them. The contents of a model decide how it is read, not its name. */
 const starters = ['sd15.safetensors', 'v1-5.safetensors', 'sd1.safetensors', 'models/v1-5.safetensors'];
@@ -48,7 +48,7 @@ export async function writeSampleFiles(folder: string): Promise<void> {
       for (const link of ['model.ckpt', 'last.ckpt'])
         symlinkSync('model.safetensors', join(folder, name, link));
   }
-  writeWriter(file('cin_transformer/cin_transformer.ckpt'), 320, {
+  writeTransformerCheckpoint(file('cin_transformer/cin_transformer.ckpt'), 320, {
     cond_stage_config: { target: 'taming.modules.util.Labelator', params: { n_classes: 20 } },
   });
 

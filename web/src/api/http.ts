@@ -1,6 +1,6 @@
-/** Requests to the server this page came from. */
+/** Requests to the server that served this page. */
 
-/** A failure that can be shown: the server's own sentence, or that it does not answer. */
+/** An error with a message for the user: the server's message, or that the server does not respond. */
 export class ApiError extends Error {
   constructor(
     readonly status: number,
@@ -41,7 +41,7 @@ async function send<T>(method: string, path: string, body?: unknown, signal?: Ab
     });
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new ApiError(0, 'OFFLINE', 'The server does not answer. Is it still running?');
+    throw new ApiError(0, 'OFFLINE', 'The server does not respond. Is it still running?');
   }
   const parsed = parse(await response.text());
   if (response.ok) return parsed as T;
@@ -49,11 +49,11 @@ async function send<T>(method: string, path: string, body?: unknown, signal?: Ab
   throw new ApiError(
     response.status,
     error?.code ?? '',
-    error?.message ?? `The server said ${response.status}`,
+    error?.message ?? `The server responded with status ${response.status}`,
   );
 }
 
-/** Proxies answer with HTML at times; then there is nothing to tell but the status. */
+/** Parses JSON; returns undefined for anything else, such as an HTML error page of a proxy. */
 function parse(text: string): unknown {
   try {
     return text === '' ? undefined : JSON.parse(text);

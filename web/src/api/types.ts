@@ -1,26 +1,26 @@
-/** What the server says, by its own types. */
+/** Types of the server's responses. */
 import type { Job, JobImage } from '../../../lib/jobs/types.js';
 
 export type { JobPreview, JobProgress, JobStatus, JobType } from '../../../lib/jobs/types.js';
 
-export interface ShownImage extends JobImage {
+export interface ApiImage extends JobImage {
   readonly url: string;
 }
 
-/** Something about a job that its user should know, such as a part of the prompt that has no effect. */
+/** A warning of a job, for example about a part of the prompt that has no effect. */
 export interface Warning {
   readonly code: string;
   readonly message: string;
 }
 
-/** A job as `GET /v1/jobs/:id` gives it. */
-export interface ShownJob extends Omit<Job, 'extra' | 'previews' | 'images' | 'warnings'> {
-  readonly images: readonly ShownImage[];
-  /** Missing on jobs of earlier versions. */
+/** A job as returned by `GET /v1/jobs/:id`. */
+export interface ApiJob extends Omit<Job, 'extra' | 'previews' | 'images' | 'warnings'> {
+  readonly images: readonly ApiImage[];
+  /** Missing in jobs of earlier versions. */
   readonly warnings?: readonly Warning[];
 }
 
-/** One of `GET /v1/styles`. */
+/** A style as returned by `GET /v1/styles`. */
 export interface Style {
   readonly name: string;
   readonly prompt: string;
@@ -49,7 +49,7 @@ export interface ModelAbout {
   readonly problem?: string;
 }
 
-/** `GET /v1/about` */
+/** Response of `GET /v1/about`. */
 export interface About {
   readonly version: string;
   readonly models: readonly ModelAbout[];

@@ -1,11 +1,11 @@
-/** A finished image made larger: drawn again at a larger size, with its own prompt and settings, from itself. */
-import type { About, ShownImage, ShownJob } from '../api/types.js';
+/** Enlarging of finished images: image-to-image generation at a larger size with the same prompt and settings. */
+import type { About, ApiImage, ApiJob } from '../api/types.js';
 import type { Request } from './request.js';
 
 export interface Enlargement {
-  /** How many times larger each side becomes. */
+  /** Factor by which each side is enlarged. */
   readonly scale: number;
-  /** How far the result may go from the image. */
+  /** Denoising strength: how much the result may differ from the image, from 0 to 1. */
   readonly strength: number;
 }
 
@@ -14,31 +14,31 @@ export interface Size {
   readonly height: number;
 }
 
-/** Options of the first job that say how its own image came to be, not how one is drawn. */
-const LEFT_OUT: ReadonlySet<string> = new Set([
+/** Options of the original job that do not apply to the enlargement. */
+const OMITTED: ReadonlySet<string> = new Set([
   ...['count', 'batch', 'width', 'height', 'hires', 'subseed', 'subseedStrength', 'seedResizeFrom'],
   ...['init', 'strength', 'resizeMode', 'posterior', 'initialNoiseMultiplier'],
   ...['mask', 'maskBlur', 'maskInvert', 'maskRound', 'fill', 'onlyMasked', 'padding'],
 ]);
 const TYPES: ReadonlySet<string> = new Set(['text-to-image', 'image-to-image', 'inpaint']);
 
-/** Whether a job was made of a prompt step by step, so that its images can be drawn again. */
-export function canEnlarge({ type }: Pick<ShownJob, 'type'>): boolean {
+/** Returns true if a job is of a type whose images can be enlarged. */
+export function canEnlarge({ type }: Pick<ApiJob, 'type'>): boolean {
   return TYPES.has(type);
 }
 
-/** The size of the result, on the model's grid. */
+/** Returns the size of the result, rounded to multiples of `factor`. */
 export function enlargedSize({ width, height }: Size, scale: number, factor: number): Size {
   const onGrid = (side: number): number => Math.max(factor, Math.round((side * scale) / factor) * factor);
   return { width: onGrid(width), height: onGrid(height) };
 }
 
-/** The model's grid: what sides are multiples of. */
-export function gridOf(job: Pick<ShownJob, 'model'>, about: About | null): number {
+/** Returns the number of which the model requires sides to be multiples; 8 if unknown. */
+export function gridOf(job: Pick<ApiJob, 'model'>, about: About | null): number {
   return about?.models.find(({ name }) => name === job.model)?.diffusion?.factor ?? 8;
 }
 
-/** Whether the server makes images of this size. */
+/** Returns true if the server's limits allow images of this size. */
 export function isAllowed({ width, height }: Size, about: About | null): boolean {
   if (!about) return true;
   const { maxSide, maxPixels } = about.limits;
@@ -46,20 +46,20 @@ export function isAllowed({ width, height }: Size, about: About | null): boolean
 }
 
 export function enlargeRequest(
-  job: ShownJob,
-  picture: ShownImage,
+  job: ApiJob,
+  image: ApiImage,
   { scale, strength }: Enlargement,
   about: About | null,
 ): Request {
-  const kept = Object.entries(job.options).filter(([name]) => !LEFT_OUT.has(name));
+  const options = Object.entries(job.options).filter(([name]) => !OMITTED.has(name));
   return {
     type: 'image-to-image',
     model: job.model,
     options: {
-      ...Object.fromEntries(kept),
-      ...(picture.seed === undefined ? {} : { seed: picture.seed }),
-      ...enlargedSize(picture, scale, gridOf(job, about)),
-      init: { job: job.id, image: picture.name },
+      ...Object.fromEntries(options),
+      ...(image.seed === undefined ? {} : { seed: image.seed }),
+      ...enlargedSize(image, scale, gridOf(job, about)),
+      init: { job: job.id, image: image.name },
       strength,
     },
   };

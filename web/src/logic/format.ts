@@ -1,20 +1,23 @@
-/** Numbers and times as people read them. */
+/** Formatting of numbers, durations and texts for display. */
 
-/** Such as `8 s`, `1 min 20 s`, `2 h 5 min`. */
+/** Formats a duration, such as `8 s`, `1 min 20 s` or `2 h 5 min`. */
 export function duration(seconds: number): string {
-  const whole = Math.max(0, Math.round(seconds));
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min${whole % 60 ? ` ${whole % 60} s` : ''}`;
-  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  const rounded = Math.max(0, Math.round(seconds));
+  if (rounded < 60) return `${rounded} s`;
+  if (rounded < 3600) return `${Math.floor(rounded / 60)} min${rounded % 60 ? ` ${rounded % 60} s` : ''}`;
+  return `${Math.floor(rounded / 3600)} h ${Math.floor((rounded % 3600) / 60)} min`;
 }
 
-/** A number for a field: as short as it can be. Whole ones keep every digit, a seed has up to 16. */
+/**
+ * Formats a number for a field: integers with all digits (seeds have up to 16), others with at most four
+ * decimals.
+ */
 export function plain(value: number): string {
   if (Number.isInteger(value)) return String(value);
   return String(Math.round(value * 1e4) / 1e4);
 }
 
-/** A statistic: four digits that count. */
+/** Formats a statistic with four significant digits; `–` for a missing or infinite value. */
 export function digits(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–';
   const size = Math.abs(value);

@@ -1,7 +1,7 @@
-/** Numbers as colours. */
+/** Maps numbers to colors. */
 export { heatColor as heat } from '../../../lib/tensor/heat.js';
 
-/** A colour for each code: neighbours in the codebook look nothing alike, the same code always the same. */
+/** Returns a color for a code index. Adjacent indices get clearly different colors. */
 export function codeColour(code: number): string {
   const hue = (code * 137.508) % 360;
   const light = 42 + ((code * 29) % 5) * 6;

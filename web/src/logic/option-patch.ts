@@ -1,7 +1,7 @@
-/** Which setting of the form each option is. */
+/** Maps pipeline options to settings of the form. */
 import { defaults, type Settings } from './settings.js';
 
-const FORM: Readonly<Record<string, keyof Settings>> = {
+const SETTINGS: Readonly<Record<string, keyof Settings>> = {
   ...{ steps: 'steps', cfg: 'cfg', seed: 'seed', clipSkip: 'clipSkip', rng: 'rng', strength: 'strength' },
   ...{ sampler: 'sampler', schedule: 'schedule', width: 'width', height: 'height' },
   ...{ prompt: 'prompt', negative: 'negative', subseed: 'subseed', subseedStrength: 'subseedStrength' },
@@ -15,9 +15,10 @@ const FORM: Readonly<Record<string, keyof Settings>> = {
 };
 
 /**
- * What an option changes in the form; undefined where the form does not have it, or not with such a value.
- * @param parent the option that has this one; empty at the top
- * @param value one that has passed the check; null for the default
+ * Returns the change of the form for an option; undefined if the form has no such setting or does not accept the
+ * value.
+ * @param parent name of the object option that contains this one; empty at the top level
+ * @param value a validated value; null for the default
  */
 export function patchOfOption(parent: string, name: string, value: unknown): Partial<Settings> | undefined {
   const on = parent === 'hires' ? { hires: true } : {};
@@ -25,10 +26,10 @@ export function patchOfOption(parent: string, name: string, value: unknown): Par
     const { width = null, height = null } = (value ?? {}) as { width?: number; height?: number };
     return { seedResizeWidth: width, seedResizeHeight: height };
   }
-  const key = FORM[parent === '' ? name : `${parent}.${name}`];
+  const key = SETTINGS[parent === '' ? name : `${parent}.${name}`];
   if (key === undefined || (parent !== '' && parent !== 'hires')) return undefined;
-  const own = defaults[key];
-  if (value === null) return { ...on, [key]: own };
-  const isRight = own === null ? typeof value !== 'object' : typeof value === typeof own;
-  return isRight ? { ...on, [key]: value } : undefined;
+  const fallback = defaults[key];
+  if (value === null) return { ...on, [key]: fallback };
+  const isSameType = fallback === null ? typeof value !== 'object' : typeof value === typeof fallback;
+  return isSameType ? { ...on, [key]: value } : undefined;
 }

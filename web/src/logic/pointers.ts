@@ -1,4 +1,4 @@
-/** What fingers and mice on a canvas mean: one draws, two move and zoom. */
+/** Tracks pointers on a canvas: one pointer draws, two pan and zoom. */
 
 export interface Point {
   readonly x: number;
@@ -6,13 +6,13 @@ export interface Point {
 }
 
 export interface Pinch {
-  /** How much wider the fingers are apart. */
+  /** Ratio of the distances between the pointers after and before the move. */
   readonly factor: number;
   readonly middle: Point;
   readonly moved: Point;
 }
 
-/** Positions of the pointers that are down. */
+/** Positions of the active pointers. */
 export class Pointers {
   private readonly down = new Map<number, Point>();
 
@@ -28,7 +28,7 @@ export class Pointers {
     this.down.delete(id);
   }
 
-  /** Takes in where a pointer is now. @returns what two of them did together, if there are two */
+  /** Updates the position of a pointer. @returns the pinch gesture, if two pointers are active */
   move(id: number, point: Point): Pinch | undefined {
     if (!this.down.has(id)) return undefined;
     const before = this.pair();

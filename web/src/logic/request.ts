@@ -1,12 +1,12 @@
-/** From the form to a job. */
+/** Converts the form to a job request. */
 
 import { styled } from '../../../lib/jobs/styles.js';
 import type { About, JobType, ModelAbout, Style } from '../api/types.js';
-import { type Further, furtherOf } from './further.js';
+import { type Further, furtherOf } from './additional-options.js';
 import { imagesOf, type Mode, type Settings } from './settings.js';
 
-/** Pictures that a mode needs, as data URIs. */
-export interface Given {
+/** Images for the current mode, as data URIs. */
+export interface InputImages {
   readonly init?: string | undefined;
   readonly mask?: string | undefined;
   readonly drawing?: string | undefined;
@@ -25,7 +25,7 @@ const TYPES: Readonly<Record<Exclude<Mode, 'inside'>, JobType>> = {
   sketch: 'sketch',
 };
 
-/** The model a job of this mode would run on. */
+/** Returns the model that a job of the current mode runs on. */
 export function modelFor(settings: Settings, about: About | null): ModelAbout | undefined {
   const kind = settings.mode === 'sketch' ? 'codes' : 'diffusion';
   const name = kind === 'codes' ? settings.vqganModel : settings.model;
@@ -33,47 +33,48 @@ export function modelFor(settings: Settings, about: About | null): ModelAbout | 
   return models.find((model) => model.name === name) ?? models[0];
 }
 
-/** Whether a model can do what a mode is for. */
+/** Returns true if a model supports a mode. */
 export function fits({ kind, codes }: ModelAbout, mode: Mode): boolean {
   return mode === 'sketch' ? codes?.condition === 'image' : kind === 'diffusion';
 }
 
 /**
- * @param library the server's styles, those that the settings name among them
- * @throws Error with a sentence for the user where something is missing
+ * Creates the request.
+ * @param library the server's styles, including those named in the settings
+ * @throws Error with a message for the user if something is missing
  */
 export function requestOf(
   settings: Settings,
-  given: Given,
+  images: InputImages,
   about: About | null,
   library: readonly Style[] = [],
 ): Request {
   const { mode } = settings;
-  if (mode === 'inside') throw new Error('Choose a picture to look inside of');
+  if (mode === 'inside') throw new Error('Choose an image to inspect');
   const model = modelFor(settings, about)?.name;
   const rest = { type: TYPES[mode], ...(model === undefined ? {} : { model }) };
   if (mode === 'sketch') {
-    if (model === undefined) throw new Error('No model here draws after a drawing');
-    if (!given.drawing) throw new Error('Draw something first');
-    return { ...rest, options: { ...drawing(settings), image: given.drawing } };
+    if (model === undefined) throw new Error('The server has no model for sketches');
+    if (!images.drawing) throw new Error('Draw something first');
+    return { ...rest, options: { ...sketchOptions(settings), image: images.drawing } };
   }
   const styles = stylesOf(settings, library);
-  const form = { ...painting(settings, styles), ...(mode === 'text' ? hires(settings, styles) : {}) };
+  const form = { ...diffusionOptions(settings, styles), ...(mode === 'text' ? hires(settings, styles) : {}) };
   const options = withFurther(form, furtherOf(settings));
   if (mode === 'text') return { ...rest, options };
-  if (!given.init) throw new Error('Drop, paste or choose a picture first');
-  const from = { ...options, init: given.init, strength: settings.strength };
-  if (mode === 'picture') return { ...rest, options: from };
-  if (!given.mask) throw new Error('Paint over what is to be made anew first');
+  if (!images.init) throw new Error('Drop, paste or choose an image first');
+  const fromImage = { ...options, init: images.init, strength: settings.strength };
+  if (mode === 'picture') return { ...rest, options: fromImage };
+  if (!images.mask) throw new Error('Paint over the area to regenerate first');
   const { maskBlur, fill, onlyMasked, padding } = settings;
-  return { ...rest, options: { ...from, mask: given.mask, maskBlur, fill, onlyMasked, padding } };
+  return { ...rest, options: { ...fromImage, mask: images.mask, maskBlur, fill, onlyMasked, padding } };
 }
 
-/** Options that the form does not have, beside its own. */
+/** Adds the additional options to those of the form. */
 function withFurther(form: Record<string, unknown>, further: Further): Record<string, unknown> {
   const { hires, ...rest } = further;
   const both = { ...(form.hires as object), ...(hires as object) };
-  // Noise levels of an image stand in the place of the form's steps and schedule.
+  // Explicit sigmas replace the steps and schedule of the form.
   const { steps: _steps, schedule: _schedule, ...unscheduled } = form;
   return {
     ...rest,
@@ -82,16 +83,16 @@ function withFurther(form: Record<string, unknown>, further: Further): Record<st
   };
 }
 
-/** @throws Error for a style that the server does not have */
+/** Returns the selected styles. @throws Error for a style that no longer exists on the server */
 export function stylesOf({ styles }: Pick<Settings, 'styles'>, library: readonly Style[]): Style[] {
   return styles.map((name) => {
-    const found = library.find((style) => style.name === name);
-    if (!found) throw new Error(`The server has no style “${name}” any more; choose another one`);
-    return found;
+    const style = library.find((candidate) => candidate.name === name);
+    if (!style) throw new Error(`The style “${name}” no longer exists on the server; choose another one`);
+    return style;
   });
 }
 
-/** The prompts with the styles in them, as the model is given them. */
+/** Returns the prompts with the styles applied. */
 export function styledPrompts(
   { prompt, negative }: Pick<Settings, 'prompt' | 'negative'>,
   styles: readonly Style[],
@@ -108,16 +109,16 @@ export function styledPrompts(
   };
 }
 
-function painting(settings: Settings, styles: readonly Style[]): Record<string, unknown> {
+function diffusionOptions(settings: Settings, styles: readonly Style[]): Record<string, unknown> {
   const { width, height, batch, steps, cfg, sampler, schedule, seed, clipSkip, rng } = settings;
   const { prompt, negative } = styledPrompts(settings, styles);
   const count = imagesOf(settings);
   return {
     prompt,
     ...(negative === '' ? {} : { negative }),
-    ...(count === 1 ? {} : { count, ...given({ batch }) }),
+    ...(count === 1 ? {} : { count, ...withoutNulls({ batch }) }),
     ...(rng === 'cpu' ? {} : { rng }),
-    ...given({ width, height, steps, cfg, sampler, schedule, seed, clipSkip }),
+    ...withoutNulls({ width, height, steps, cfg, sampler, schedule, seed, clipSkip }),
     ...variation(settings),
   };
 }
@@ -125,9 +126,9 @@ function painting(settings: Settings, styles: readonly Style[]): Record<string, 
 function variation(settings: Settings): Record<string, unknown> {
   const { subseed, subseedStrength, seedResizeWidth: width, seedResizeHeight: height } = settings;
   if ((width === null) !== (height === null))
-    throw new Error('Seed resize takes both a width and a height, or neither');
+    throw new Error('Set both width and height to resize from a seed, or neither');
   return {
-    ...(subseedStrength > 0 ? { subseedStrength, ...given({ subseed }) } : {}),
+    ...(subseedStrength > 0 ? { subseedStrength, ...withoutNulls({ subseed }) } : {}),
     ...(width === null ? {} : { seedResizeFrom: { width, height } }),
   };
 }
@@ -135,19 +136,22 @@ function variation(settings: Settings): Record<string, unknown> {
 function hires(settings: Settings, styles: readonly Style[]): Record<string, unknown> {
   if (!settings.hires) return {};
   const { hiresScale: scale, hiresSteps: steps, hiresStrength: strength, hiresUpscaler: upscaler } = settings;
-  const own = styledPrompts({ prompt: settings.hiresPrompt, negative: settings.hiresNegative }, styles);
+  const hiresPrompts = styledPrompts(
+    { prompt: settings.hiresPrompt, negative: settings.hiresNegative },
+    styles,
+  );
   const prompts = {
-    ...(settings.hiresPrompt.trim() === '' ? {} : { prompt: own.prompt }),
-    ...(settings.hiresNegative.trim() === '' ? {} : { negative: own.negative }),
+    ...(settings.hiresPrompt.trim() === '' ? {} : { prompt: hiresPrompts.prompt }),
+    ...(settings.hiresNegative.trim() === '' ? {} : { negative: hiresPrompts.negative }),
   };
-  return { hires: { scale, strength, upscaler, ...given({ steps }), ...prompts } };
+  return { hires: { scale, strength, upscaler, ...withoutNulls({ steps }), ...prompts } };
 }
 
-function drawing({ temperature, topK, topP, seed }: Settings): Record<string, unknown> {
-  return given({ temperature, topK, topP, seed });
+function sketchOptions({ temperature, topK, topP, seed }: Settings): Record<string, unknown> {
+  return withoutNulls({ temperature, topK, topP, seed });
 }
 
-/** What is not left to the model. */
-function given(values: Record<string, unknown>): Record<string, unknown> {
+/** Removes null values, which leave an option at the model's default. */
+function withoutNulls(values: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null));
 }

@@ -1,36 +1,41 @@
-/** From an image's exact options (the PNG text `safelight`) back to the form. */
+/** Restores the form from the exact options of an image (PNG text `safelight`). */
 import { generationFields } from '../../../lib/options/declarations/generation.js';
 import { type ExactText, parseExact } from '../../../lib/options/exact.js';
 import { defaultOf, entriesOf, type Fields } from '../../../lib/options/field.js';
 import { toJson } from '../../../lib/options/json.js';
 import type { About } from '../api/types.js';
-import { patched } from './further.js';
+import { patched } from './additional-options.js';
 import { patchOfOption } from './option-patch.js';
-import { fieldsOf, merged, unrestoredOf } from './restore.js';
+import { fieldsOf, mergeFields, unrestoredOf } from './restore.js';
 import { defaults, type Settings } from './settings.js';
 
-/** The texts that an image carries. */
+/** Texts with generation settings in an image file. */
 export interface ImageTexts {
   readonly parameters?: string | undefined;
   readonly safelight?: string | undefined;
 }
 
-/** What a whole image changes in the form, and what of it the form cannot have; undefined for an image without settings. */
+/** Change of the form to restore an image, and the settings that cannot be restored. */
 export interface RestoredForm {
   readonly patch: Partial<Settings>;
   readonly lost: readonly string[];
 }
 
-/** Exact options win over generation parameters. */
+/**
+ * Restores the settings of an image; undefined if it has none. Exact options take precedence over generation
+ * parameters.
+ */
 export function restoredForm(texts: ImageTexts, about: About | null): RestoredForm | undefined {
   const exact = parseExact(texts.safelight);
   if (exact) return fromExact(exact, about);
   const { parameters = '' } = texts;
   const fields = fieldsOf(parameters, about);
-  return fields.length === 0 ? undefined : { patch: merged(fields), lost: unrestoredOf(parameters, about) };
+  return fields.length === 0
+    ? undefined
+    : { patch: mergeFields(fields), lost: unrestoredOf(parameters, about) };
 }
 
-/** The prompt of an image with settings. */
+/** Returns the prompt of an image; undefined if it has no settings. */
 export function promptOfTexts(texts: ImageTexts): string | undefined {
   const exact = parseExact(texts.safelight);
   if (exact) return exact.options.prompt ?? '';
@@ -50,7 +55,7 @@ function fromExact({ options, model, unknown }: ExactText, about: About | null):
   };
 }
 
-/** Options at their default are not written; the form's own default may be another. */
+/** Fills in the defaults of omitted options, because the form may have different defaults. */
 function withDefaults(fields: Fields, options: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const all = entriesOf(fields).flatMap(([name, field]): [string, unknown][] => {
     const value = options[name];

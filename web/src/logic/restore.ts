@@ -1,4 +1,4 @@
-/** From the texts of an image back to the form, field by field. */
+/** Restores single fields of the form from the generation parameters text of an image. */
 
 import { unsupportedSyntax } from '../../../lib/conditioning/unsupported-syntax.js';
 import { matters, writtenByOthers } from '../../../lib/image/parameter-fields.js';
@@ -6,12 +6,12 @@ import { parseParameters } from '../../../lib/image/parameters.js';
 import { type LabeledOption, optionsByLabel } from '../../../lib/options/infotext/labels.js';
 import { parseSize, parseValue } from '../../../lib/options/infotext/values.js';
 import { toJson } from '../../../lib/options/json.js';
-import type { About, ShownJob } from '../api/types.js';
-import { patched } from './further.js';
+import type { About, ApiJob } from '../api/types.js';
+import { patched } from './additional-options.js';
 import { patchOfOption } from './option-patch.js';
 import { defaults, type Settings } from './settings.js';
 
-/** One thing an image was made with, and what taking it over changes in the form. */
+/** A generation setting of an image, and the change of the form that applies it. */
 export interface Field {
   readonly label: string;
   readonly value: string;
@@ -19,26 +19,30 @@ export interface Field {
 }
 
 /**
- * Reads A1111's text. What Safelight wrote and the form does not have is carried along with it; of other programs it is left out
- * (`unrestoredOf` lists it). In texts of other programs a missing RNG is the GPU's, and a schedule that is written nowhere is Automatic.
+ * Parses A1111's generation parameters text. Settings without a control are kept as additional options if
+ * Safelight wrote the text, and dropped if another program did (`unrestoredOf` lists them). In texts of other
+ * programs, a missing RNG means GPU and a missing schedule means Automatic.
  */
 export function fieldsOf(text: string, about: About | null): Field[] {
   if (text.trim() === '') return [];
   const { prompt, negative, fields } = parseParameters(text);
-  // These prompts have their styles in them already.
-  const found: Field[] = [{ label: 'Prompt', value: prompt, patch: { prompt, styles: [] } }];
-  found.push({ label: 'Negative prompt', value: negative, patch: { negative, styles: [] } });
+  // The prompts already contain the styles.
+  const result: Field[] = [{ label: 'Prompt', value: prompt, patch: { prompt, styles: [] } }];
+  result.push({ label: 'Negative prompt', value: negative, patch: { negative, styles: [] } });
   for (const [name, value, patch] of patchesOf(fields, about))
-    if (patch) found.push({ label: name, value, patch });
-  if (!writtenByOthers(fields)) return found;
-  if (!found.some(({ patch }) => 'schedule' in patch))
-    found.push({ label: 'Schedule type', value: 'Automatic', patch: { schedule: AUTOMATIC } });
-  if (!found.some(({ patch }) => 'rng' in patch))
-    found.push({ label: 'RNG', value: 'GPU', patch: { rng: 'cuda' } });
-  return found;
+    if (patch) result.push({ label: name, value, patch });
+  if (!writtenByOthers(fields)) return result;
+  if (!result.some(({ patch }) => 'schedule' in patch))
+    result.push({ label: 'Schedule type', value: 'Automatic', patch: { schedule: AUTOMATIC } });
+  if (!result.some(({ patch }) => 'rng' in patch))
+    result.push({ label: 'RNG', value: 'GPU', patch: { rng: 'cuda' } });
+  return result;
 }
 
-/** Settings and networks of the image that the form cannot have, as `name: value`; the hashes of networks only where no tag names them. */
+/**
+ * Returns the settings and networks of an image that cannot be restored, as `name: value`. Hashes of networks are
+ * included only if the prompt contains no network tags.
+ */
 export function unrestoredOf(text: string, about: About | null): string[] {
   const { prompt, negative, fields } = parseParameters(text);
   if (Object.keys(fields).length === 0) return [];
@@ -60,24 +64,24 @@ const AUTOMATIC = 'automatic';
 
 type Fields = Readonly<Record<string, string>>;
 
-/** Each field with what it changes in the form, if it can. */
+/** Returns each field with its change of the form, if it has one. */
 function patchesOf(
   fields: Fields,
   about: About | null,
 ): [name: string, value: string, patch: Partial<Settings> | undefined][] {
   const hires = 'Hires upscale' in fields || 'Hires upscaler' in fields;
   const foreign = writtenByOthers(fields);
-  // A schedule in the sampler's name says more than Automatic.
-  const own = samplerOf(fields.Sampler ?? '', about)?.schedule;
+  // A schedule in the sampler's name takes precedence over Automatic.
+  const suffix = samplerOf(fields.Sampler ?? '', about)?.schedule;
   return Object.entries(fields).map(([name, value]) => {
     const patch = patchOf(name, value, { hires, foreign }, about);
-    return [name, value, own && patch?.schedule === AUTOMATIC ? { schedule: own } : patch];
+    return [name, value, suffix && patch?.schedule === AUTOMATIC ? { schedule: suffix } : patch];
   });
 }
 
-/** Of jobs whose images carry no text. */
-export function fieldsOfOptions(job: ShownJob): Field[] {
-  const found: Field[] = [];
+/** Returns the settings of a job whose images contain no text. */
+export function fieldsOfOptions(job: ApiJob): Field[] {
+  const result: Field[] = [];
   for (const [label, key] of [
     ['Seed', 'seed'],
     ['Temperature', 'temperature'],
@@ -85,13 +89,13 @@ export function fieldsOfOptions(job: ShownJob): Field[] {
     ['Top p', 'topP'],
   ] as const) {
     const value = job.options[key];
-    if (typeof value === 'number') found.push({ label, value: String(value), patch: { [key]: value } });
+    if (typeof value === 'number') result.push({ label, value: String(value), patch: { [key]: value } });
   }
-  return found;
+  return result;
 }
 
-/** Everything that the fields say, with what they do not say as the model has it. */
-export function merged(fields: readonly Field[]): Partial<Settings> {
+/** Merges the changes of all fields; settings that they do not contain are reset to their defaults. */
+export function mergeFields(fields: readonly Field[]): Partial<Settings> {
   const { steps, cfg, sampler, schedule, clipSkip, rng, styles, hires, hiresSteps } = defaults;
   const { hiresPrompt, hiresNegative, subseed, subseedStrength, seedResizeWidth, seedResizeHeight } =
     defaults;
@@ -102,16 +106,16 @@ export function merged(fields: readonly Field[]): Partial<Settings> {
   return patched([blank, ...fields.map(({ patch }) => patch)]);
 }
 
-interface Written {
+interface TextOrigin {
   readonly hires: boolean;
-  /** By another program. */
+  /** True if another program wrote the text. */
   readonly foreign: boolean;
 }
 
 function patchOf(
   name: string,
   value: string,
-  { hires, foreign }: Written,
+  { hires, foreign }: TextOrigin,
   about: About | null,
 ): Partial<Settings> | undefined {
   switch (name) {
@@ -157,24 +161,24 @@ function declaredPatch(
   return parent === '' ? { further: json } : { further: { [parent]: json } };
 }
 
-/** Older files say both in one: `DPM++ 2M Karras`. */
+/** Returns the sampler, and the schedule if the name contains one, as in older files: `DPM++ 2M Karras`. */
 function samplerOf(value: string, about: About | null): Partial<Settings> | undefined {
-  const same = (label: string, other: string): boolean => label.toLowerCase() === other.toLowerCase();
-  const exact = about?.samplers.find(({ label }) => same(label, value));
+  const isSame = (label: string, other: string): boolean => label.toLowerCase() === other.toLowerCase();
+  const exact = about?.samplers.find(({ label }) => isSame(label, value));
   if (exact) return { sampler: exact.name };
   for (const schedule of about?.schedules ?? []) {
-    const sampler = about?.samplers.find(({ label }) => same(`${label} ${schedule.label}`, value));
+    const sampler = about?.samplers.find(({ label }) => isSame(`${label} ${schedule.label}`, value));
     if (sampler) return { sampler: sampler.name, schedule: schedule.name };
   }
   return undefined;
 }
 
 function scheduleOf(value: string, about: About | null): Partial<Settings> | undefined {
-  const wanted = value.trim().toLowerCase();
-  if (wanted === AUTOMATIC) return { schedule: AUTOMATIC };
-  // A1111's Normal and Uniform are the same levels.
-  const found = about?.schedules.find(({ name, label }) =>
-    [name, label.toLowerCase(), ...(name === 'discrete' ? ['normal'] : [])].includes(wanted),
+  const requested = value.trim().toLowerCase();
+  if (requested === AUTOMATIC) return { schedule: AUTOMATIC };
+  // A1111's Normal and Uniform have the isSame noise levels.
+  const match = about?.schedules.find(({ name, label }) =>
+    [name, label.toLowerCase(), ...(name === 'discrete' ? ['normal'] : [])].includes(requested),
   );
-  return found ? { schedule: found.name } : undefined;
+  return match ? { schedule: match.name } : undefined;
 }

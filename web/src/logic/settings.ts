@@ -1,35 +1,35 @@
-/** The form: everything that can be set, in one piece of plain data that survives a reload. `null` is the model's own default. */
+/** Settings of the form, as plain data that survives a reload. `null` means the model's default. */
 
-import { checked, type Further } from './further.js';
+import { checked, type Further } from './additional-options.js';
 
 export const modes = ['text', 'picture', 'inpaint', 'sketch', 'inside'] as const;
 export type Mode = (typeof modes)[number];
 
 export interface Settings {
   readonly mode: Mode;
-  /** Configured names; null is the first of its kind. */
+  /** Configured model names; null is the first model of its kind. */
   readonly model: string | null;
   readonly vqganModel: string | null;
   readonly prompt: string;
   readonly negative: string;
-  /** Names of the styles that are put into the prompts when a job is queued. */
+  /** Names of the styles applied to the prompts when a job is queued. */
   readonly styles: readonly string[];
   readonly width: number | null;
   readonly height: number | null;
-  /** Batch count; with a batch size, so many images are made. */
+  /** Batch count; the number of images is the batch count times the batch size. */
   readonly count: number;
-  /** Batch size: images computed together. Null lets the server choose and counts as one. */
+  /** Batch size: images generated together. Null lets the server choose and counts as 1. */
   readonly batch: number | null;
   readonly steps: number | null;
   readonly cfg: number | null;
   readonly sampler: string | null;
   readonly schedule: string | null;
-  /** Null is a new one for each job. */
+  /** Null is a random seed for each job. */
   readonly seed: number | null;
-  /** Seed of a variation; null is a new one for each job. Counts only with a strength above 0. */
+  /** Seed of a variation; null is a random seed for each job. Used only with a strength above 0. */
   readonly subseed: number | null;
   readonly subseedStrength: number;
-  /** Size of the image whose composition is kept at another size. */
+  /** Original size when an image is generated with the same composition at another size. */
   readonly seedResizeWidth: number | null;
   readonly seedResizeHeight: number | null;
   readonly clipSkip: number | null;
@@ -40,14 +40,14 @@ export interface Settings {
   readonly hiresSteps: number | null;
   readonly hiresStrength: number;
   readonly hiresUpscaler: string;
-  /** Prompts of the second pass; empty ones are those of the first. */
+  /** Prompts of the second pass; empty means those of the first pass. */
   readonly hiresPrompt: string;
   readonly hiresNegative: string;
   readonly maskBlur: number;
   readonly fill: 'fill' | 'original' | 'noise' | 'nothing';
   readonly onlyMasked: boolean;
   readonly padding: number;
-  /** Options that the form has no controls for, taken over from an image. */
+  /** Options restored from an image for which the form has no controls. */
   readonly further: Further;
   readonly temperature: number | null;
   readonly topK: number | null;
@@ -65,31 +65,31 @@ export const defaults: Settings = {
   ...{ further: {}, temperature: null, topK: null, topP: null },
 };
 
-/** Nullable settings that are names; the other nullable ones are numbers. */
-const NAMES: ReadonlySet<string> = new Set(['model', 'vqganModel', 'sampler', 'schedule']);
+/** Nullable settings that are strings; the other nullable settings are numbers. */
+const STRINGS: ReadonlySet<string> = new Set(['model', 'vqganModel', 'sampler', 'schedule']);
 
-/** Settings that were kept by an earlier visit: whatever still has its type. */
-export function revived(kept: unknown): Settings {
-  if (typeof kept !== 'object' || kept === null) return defaults;
-  const known = Object.entries(kept).filter(([key, value]) => key in defaults && hasType(key, value));
-  const all = { ...defaults, ...Object.fromEntries(known) };
+/** Restores stored settings, dropping values whose type is no longer valid. */
+export function reviveSettings(stored: unknown): Settings {
+  if (typeof stored !== 'object' || stored === null) return defaults;
+  const valid = Object.entries(stored).filter(([key, value]) => key in defaults && hasType(key, value));
+  const all = { ...defaults, ...Object.fromEntries(valid) };
   const settings = { ...all, further: checked(all.further) };
   return modes.includes(settings.mode) ? settings : { ...settings, mode: 'text' };
 }
 
 function hasType(key: string, value: unknown): boolean {
-  const own = defaults[key as keyof Settings];
-  if (Array.isArray(own)) return Array.isArray(value) && value.every((one) => typeof one === 'string');
-  if (own !== null) return typeof value === typeof own;
-  return value === null || typeof value === (NAMES.has(key) ? 'string' : 'number');
+  const fallback = defaults[key as keyof Settings];
+  if (Array.isArray(fallback)) return Array.isArray(value) && value.every((item) => typeof item === 'string');
+  if (fallback !== null) return typeof value === typeof fallback;
+  return value === null || typeof value === (STRINGS.has(key) ? 'string' : 'number');
 }
 
-/** What "Back to the model's defaults" leaves: the mode, the models and the prompt. Everything else is reset. */
+/** Resets all settings except the mode, the models and the prompt. */
 export function resetOf({ mode, model, vqganModel, prompt }: Settings): Settings {
   return { ...defaults, mode, model, vqganModel, prompt };
 }
 
-/** Images that a job of these settings makes. */
+/** Returns the number of images that a job with these settings generates. */
 export function imagesOf({ count, batch }: Pick<Settings, 'count' | 'batch'>): number {
   return count * (batch ?? 1);
 }

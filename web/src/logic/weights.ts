@@ -1,4 +1,7 @@
-/** Ctrl+Up and Ctrl+Down in the prompt: more or less weight for the selected words, as stable-diffusion-webui writes it: `(words:1.1)`. */
+/**
+ * Ctrl+Up and Ctrl+Down in the prompt, which change the weight of the selected words in stable-diffusion-webui's
+ * syntax: `(words:1.1)`.
+ */
 
 export interface Selection {
   readonly text: string;
@@ -7,18 +10,18 @@ export interface Selection {
 }
 
 const STEP = 0.1;
-const LEAST = 0;
-const MOST = 10;
-/** What ends a word. */
+const MIN = 0;
+const MAX = 10;
+/** Characters that end a word. */
 const BREAKS = /[\s,()[\]:|]/;
 
-/** @param direction 1 or -1. @returns the selection as it was where there is no word */
-export function weigh(selection: Selection, direction: 1 | -1): Selection {
-  const { text, start, end } = grown(selection);
+/** Increases (1) or decreases (-1) the weight. @returns the selection unchanged if it contains no word */
+export function changeWeight(selection: Selection, direction: 1 | -1): Selection {
+  const { text, start, end } = expand(selection);
   if (start === end) return selection;
   const group = groupAround(text, start, end);
   if (group) return reweigh(text, group, direction);
-  const weight = rounded(1 + direction * STEP);
+  const weight = roundWeight(1 + direction * STEP);
   const words = text.slice(start, end);
   return {
     text: `${text.slice(0, start)}(${words}:${weight})${text.slice(end)}`,
@@ -28,16 +31,16 @@ export function weigh(selection: Selection, direction: 1 | -1): Selection {
 }
 
 interface Group {
-  /** Of the words within, without the bracket and the weight. */
+  /** Range of the words inside, without brackets and weight. */
   readonly start: number;
   readonly end: number;
-  /** Behind the closing bracket. */
+  /** Position after the closing bracket. */
   readonly close: number;
   readonly weight: number;
 }
 
 function reweigh(text: string, group: Group, direction: 1 | -1): Selection {
-  const weight = rounded(group.weight + direction * STEP);
+  const weight = roundWeight(group.weight + direction * STEP);
   const words = text.slice(group.start, group.end);
   const before = text.slice(0, group.start - 1);
   const after = text.slice(group.close);
@@ -45,7 +48,7 @@ function reweigh(text: string, group: Group, direction: 1 | -1): Selection {
   return { text: `${before}(${words}:${weight})${after}`, start: group.start, end: group.end };
 }
 
-/** The `(words:1.2)` whose words are the selection, or in which the selection lies without brackets between. */
+/** Returns the group `(words:1.2)` that contains the selection, unless there are other brackets in between. */
 function groupAround(text: string, start: number, end: number): Group | undefined {
   const open = text.lastIndexOf('(', start - 1);
   if (open < 0 || (open > 0 && text[open - 1] === '\\')) return undefined;
@@ -60,8 +63,8 @@ function groupAround(text: string, start: number, end: number): Group | undefine
   return end <= group.end ? group : undefined;
 }
 
-/** An empty selection takes the word it stands in; blanks at the ends of one are left out. */
-function grown({ text, start, end }: Selection): Selection {
+/** Expands an empty selection to the word around it and trims spaces. */
+function expand({ text, start, end }: Selection): Selection {
   let [from, to] = [start, end];
   if (from === to) {
     while (from > 0 && !BREAKS.test(text[from - 1]!)) from--;
@@ -72,6 +75,6 @@ function grown({ text, start, end }: Selection): Selection {
   return { text, start: from, end: to };
 }
 
-function rounded(weight: number): number {
-  return Math.round(Math.min(MOST, Math.max(LEAST, weight)) * 100) / 100;
+function roundWeight(weight: number): number {
+  return Math.round(Math.min(MAX, Math.max(MIN, weight)) * 100) / 100;
 }

@@ -1,71 +1,71 @@
-/** What buttons and keys do. */
+/** Actions of buttons and keyboard shortcuts. */
 import { computed, signal } from '@preact/signals';
 import { post, remove } from '../api/http.js';
-import type { ShownJob } from '../api/types.js';
+import type { ApiJob } from '../api/types.js';
+import { joined, patched } from '../logic/additional-options.js';
 import { canEnlarge, type Enlargement, enlargeRequest } from '../logic/enlarge.js';
 import { excerpt } from '../logic/format.js';
-import { joined, patched } from '../logic/further.js';
 import { readTexts } from '../logic/png-text.js';
-import { type Given, type Request, requestOf } from '../logic/request.js';
-import { type Field, merged } from '../logic/restore.js';
+import { type InputImages, type Request, requestOf } from '../logic/request.js';
+import { type Field, mergeFields } from '../logic/restore.js';
 import { restoredForm } from '../logic/restore-exact.js';
 import type { Mode } from '../logic/settings.js';
-import { dataUri, drawing, mask, sheetPng, source, takeSource } from './drafts.js';
+import { dataUri, drawing, layerPng, mask, setSource, source } from './drafts.js';
 import { resetSettings, set, settings } from './form.js';
-import { forget, gallery, jobs, learn, queued, running, type Shown } from './jobs.js';
-import { complain, note, say } from './notes.js';
-import { claim, isOwn } from './own.js';
+import { type GalleryImage, gallery, jobs, queued, removeJob, running, updateJobs } from './jobs.js';
+import { announce, notify, showError } from './notifications.js';
+import { addOwnJob, isOwnJob } from './own-jobs.js';
+import { revealStage } from './scroll.js';
 import { about } from './session.js';
-import { revealStage } from './sight.js';
-import { compared, isOpen, show, stage, staged } from './stage.js';
+import { compared, isActive, show, stage, staged } from './stage.js';
 import { library } from './styles.js';
 
-/** Queues what the form says and shows it. */
+/** Queues a job with the form's settings and shows it on the stage. */
 export async function generate(): Promise<void> {
   const job = await submit(formRequest);
   if (job) showStarted(job);
 }
 
-/** Queues it and leaves the stage as it is. */
+/** Queues a job with the form's settings without showing it. */
 export async function enqueue(): Promise<void> {
   const job = await submit(formRequest);
-  if (job) note(job.place ? `Queued, ${job.place} before it` : 'Queued');
+  if (job) notify(job.place ? `Queued, ${job.place} ahead` : 'Queued');
 }
 
-/** Draws images again at a larger size; a single one is shown. */
-export async function enlarge(images: readonly Shown[], how: Enlargement): Promise<void> {
-  const able = images.filter(({ job }) => canEnlarge(job));
-  for (const { job, picture } of able) {
-    const made = await submit(async () => enlargeRequest(job, picture, how, about.peek()));
-    if (!made) return;
-    if (able.length === 1) showStarted(made);
+/** Queues jobs that enlarge images. A single job is shown on the stage. */
+export async function enlarge(images: readonly GalleryImage[], parameters: Enlargement): Promise<void> {
+  const eligible = images.filter(({ job }) => canEnlarge(job));
+  for (const { job, image } of eligible) {
+    const enlarging = await submit(async () => enlargeRequest(job, image, parameters, about.peek()));
+    if (!enlarging) return;
+    if (eligible.length === 1) showStarted(enlarging);
   }
-  if (able.length > 1) note(`Queued ${able.length}`);
+  if (eligible.length > 1) notify(`Queued ${eligible.length}`);
 }
 
-function showStarted(job: ShownJob): void {
+function showStarted(job: ApiJob): void {
   compared.value = null;
   show(job.id);
-  say('Started');
-  // Where all is one column, the result may lie out of sight.
+  announce('Started');
+  // In the single-column layout, the stage may be outside of the window.
   revealStage('nearest');
 }
 
-/** Requests on their way to the server, which have no job yet. */
+/** Number of requests being submitted, which have no job yet. */
 const submitting = signal(0);
-/** Whether Stop was pressed meanwhile: what they become is cancelled at once. */
+/** True if Stop was pressed in the meantime: the submitted jobs are then cancelled immediately. */
 let stopped = false;
 
-async function submit(request: () => Promise<Request>): Promise<ShownJob | undefined> {
+async function submit(request: () => Promise<Request>): Promise<ApiJob | undefined> {
   submitting.value++;
   try {
-    const job = await post<ShownJob>('/v1/jobs', await request());
-    claim(job.id);
-    if (!jobs.peek().has(job.id)) learn(job);
+    const job = await post<ApiJob>('/v1/jobs', await request());
+    addOwnJob(job.id);
+    if (!jobs.peek().has(job.id)) updateJobs(job);
     if (stopped) await cancel(job.id);
     return job;
   } catch (error) {
-    complain(error);
+    showError(error);
     return undefined;
   } finally {
     submitting.value--;
@@ -77,25 +77,28 @@ async function formRequest(): Promise<Request> {
   return requestOf(settings.peek(), await givenImages(), about.peek(), library.peek());
 }
 
-async function givenImages(): Promise<Given> {
+async function givenImages(): Promise<InputImages> {
   const { mode } = settings.peek();
   if (mode === 'sketch') {
-    const sheet = drawing.peek();
-    return sheet.empty ? {} : { drawing: await dataUri(await sheetPng(sheet, 0, 255)) };
+    const layer = drawing.peek();
+    return layer.empty ? {} : { drawing: await dataUri(await layerPng(layer, 0, 255)) };
   }
-  const picture = source.peek();
-  if (mode === 'text' || !picture) return {};
-  const init = await dataUri(picture.blob);
-  const sheet = mask.peek();
-  if (mode === 'picture' || !sheet || sheet.empty) return { init };
-  return { init, mask: await dataUri(await sheetPng(sheet, 255, 0)) };
+  const image = source.peek();
+  if (mode === 'text' || !image) return {};
+  const init = await dataUri(image.blob);
+  const layer = mask.peek();
+  if (mode === 'picture' || !layer || layer.empty) return { init };
+  return { init, mask: await dataUri(await layerPng(layer, 255, 0)) };
 }
 
-/** The job that Stop ends: the one on the stage, else the one that runs, and never one that another tab or client queued. */
-const stoppable = computed<ShownJob | undefined>(() => {
+/**
+ * The job that Stop cancels: the one on the stage, or else the running one, but never a job of another tab or
+ * client.
+ */
+const stoppable = computed<ApiJob | undefined>(() => {
   const job = staged.value;
-  if (job && isOpen(job) && isOwn(job.id)) return job;
-  return running.value.find(({ id }) => isOwn(id));
+  if (job && isActive(job) && isOwnJob(job.id)) return job;
+  return running.value.find(({ id }) => isOwnJob(id));
 });
 export const canStop = computed(() => stoppable.value !== undefined || submitting.value > 0);
 
@@ -106,48 +109,48 @@ export async function stop(): Promise<void> {
 }
 
 export async function cancel(id: string): Promise<void> {
-  await attempt(async () => learn(await remove<ShownJob>(`/v1/jobs/${id}`)));
+  await showErrors(async () => updateJobs(await remove<ApiJob>(`/v1/jobs/${id}`)));
 }
 
-/** Ends it where it is and keeps the picture so far. */
+/** Finishes a job early and keeps its images so far. */
 export async function finish(id: string): Promise<void> {
-  await attempt(async () => learn(await post<ShownJob>(`/v1/jobs/${id}/finish`, {})));
+  await showErrors(async () => updateJobs(await post<ApiJob>(`/v1/jobs/${id}/finish`, {})));
 }
 
 export async function move(id: string, place: number): Promise<void> {
-  await attempt(async () => learn(await post<ShownJob>(`/v1/jobs/${id}/move`, { place })));
+  await showErrors(async () => updateJobs(await post<ApiJob>(`/v1/jobs/${id}/move`, { place })));
 }
 
-/** Cancels what this tab has waiting in the queue. */
+/** Cancels the queued jobs of this tab. */
 export async function clearQueue(): Promise<void> {
-  const own = queued.peek().filter(({ id }) => isOwn(id));
-  for (const { id } of own.reverse()) await cancel(id);
+  const ownJobs = queued.peek().filter(({ id }) => isOwnJob(id));
+  for (const { id } of ownJobs.reverse()) await cancel(id);
 }
 
-/** Deletes jobs with all their images; the stage goes on to the next. */
-export async function discard(...gone: readonly ShownJob[]): Promise<void> {
-  const ids = new Set(gone.map(({ id }) => id));
+/** Deletes jobs with all their images and shows the next image. */
+export async function deleteJobs(...deleted: readonly ApiJob[]): Promise<void> {
+  const ids = new Set(deleted.map(({ id }) => id));
   if (ids.has(stage.peek()?.job ?? '')) {
     const all = gallery.peek();
     const at = all.findIndex((shown) => shown.job.id === stage.peek()?.job);
-    const stays = (shown: Shown): boolean => !ids.has(shown.job.id);
-    const next = all.slice(Math.max(0, at)).find(stays) ?? all.slice(0, Math.max(0, at)).findLast(stays);
+    const isKept = (shown: GalleryImage): boolean => !ids.has(shown.job.id);
+    const next = all.slice(Math.max(0, at)).find(isKept) ?? all.slice(0, Math.max(0, at)).findLast(isKept);
     stage.value = next ? { job: next.job.id, index: next.index } : null;
   }
   if (ids.has(compared.peek()?.job ?? '')) compared.value = null;
   for (const id of ids) {
-    await attempt(async () => {
+    await showErrors(async () => {
       await remove(`/v1/jobs/${id}/results`);
-      forget(id);
+      removeJob(id);
     });
   }
-  say('Deleted');
+  announce('Deleted');
 }
 
-/** Resets the form, with a way back. */
-export function backToDefaults(): void {
+/** Resets the form and offers to undo it. */
+export function resetToDefaults(): void {
   const before = resetSettings();
-  note('Everything but the prompt is at its default', false, {
+  notify('All settings except the prompt have been reset', false, {
     label: 'Undo',
     run: () => {
       settings.value = before;
@@ -155,48 +158,48 @@ export function backToDefaults(): void {
   });
 }
 
-/** Takes over settings of a picture. */
-export function reuse(fields: readonly Field[], whole = false): void {
-  const patch = whole ? merged(fields) : patched(fields.map(({ patch }) => patch));
-  const further = joined(whole ? {} : settings.peek().further, patch.further ?? {});
+/** Applies settings of an image to the form. @param isComplete true if `fields` are all settings of the image */
+export function reuse(fields: readonly Field[], isComplete = false): void {
+  const patch = isComplete ? mergeFields(fields) : patched(fields.map(({ patch }) => patch));
+  const further = joined(isComplete ? {} : settings.peek().further, patch.further ?? {});
   set({ ...patch, further });
-  note(whole ? 'All settings are taken over' : `Taken over: ${fields.map(({ label }) => label).join(', ')}`);
+  notify(isComplete ? 'Applied all settings' : `Applied: ${fields.map(({ label }) => label).join(', ')}`);
 }
 
-/** Makes a finished picture the beginning of the next. */
-export async function useAsInput({ picture }: Shown, mode: Mode): Promise<void> {
-  await attempt(async () => {
-    await takeSource(await (await fetch(picture.url)).blob());
+/** Uses a finished image as the input image. */
+export async function useAsInput({ image }: GalleryImage, mode: Mode): Promise<void> {
+  await showErrors(async () => {
+    await setSource(await (await fetch(image.url)).blob());
     set({ mode });
   });
 }
 
-/** A picture from outside becomes the input; asks for the mode that has one. */
+/** Uses a file as the input image, switching to a mode with an input image if necessary. */
 export async function takeFile(file: Blob): Promise<void> {
-  await attempt(async () => {
-    await takeSource(file);
+  await showErrors(async () => {
+    await setSource(file);
     const { mode } = settings.peek();
     if (mode !== 'picture' && mode !== 'inpaint') set({ mode: 'picture' });
   });
 }
 
-/** The settings that a picture carries, into the form. */
+/** Restores the form from the settings in an image file. */
 export async function restoreFrom(file: Blob): Promise<void> {
-  await attempt(async () => {
+  await showErrors(async () => {
     const restored = restoredForm(await readTexts(file), about.peek());
-    if (!restored) throw new Error('This picture carries no settings');
+    if (!restored) throw new Error('This image contains no settings');
     const { patch, lost } = restored;
     const { mode } = settings.peek();
     set({ ...patch, mode: mode === 'sketch' || mode === 'inside' ? 'text' : mode });
-    const without = lost.length > 0 ? `, without ${excerpt(lost.join(', '), 200)}` : '';
-    note(`Settings of “${excerpt(settings.peek().prompt, 40)}” are back${without}`, lost.length > 0);
+    const exceptions = lost.length > 0 ? `, except ${excerpt(lost.join(', '), 200)}` : '';
+    notify(`Restored the settings of “${excerpt(settings.peek().prompt, 40)}”${exceptions}`, lost.length > 0);
   });
 }
 
-async function attempt(work: () => Promise<unknown>): Promise<void> {
+async function showErrors(work: () => Promise<unknown>): Promise<void> {
   try {
     await work();
   } catch (error) {
-    complain(error);
+    showError(error);
   }
 }

@@ -1,6 +1,6 @@
-/** The picture to begin from, the mask on it, and the drawing: kept in the browser between visits. */
+/** Drafts stored in the browser: the input image, its mask and the sketch. */
 import { effect, signal } from '@preact/signals';
-import { Sheet } from '../logic/sheet.js';
+import { PaintLayer } from '../logic/paint-layer.js';
 import { set } from './form.js';
 import { keepDraft, storedDraft } from './persistent.js';
 import { about } from './session.js';
@@ -12,45 +12,45 @@ export interface Source {
   readonly height: number;
 }
 
-/** Pixels a side of a picture that is sent; larger ones are made smaller here. */
-const MOST = 2048;
-/** Pixels a side of the page that is drawn on. */
-const PAPER = 512;
+/** Maximum side length in pixels of an input image; larger images are resized before they are sent. */
+const MAX_SIDE = 2048;
+/** Side length of the sketch in pixels. */
+const SKETCH_SIDE = 512;
 
 export const source = signal<Source | null>(null);
-export const mask = signal<Sheet | null>(null);
-export const drawing = signal<Sheet>(new Sheet(PAPER, PAPER));
-/** Counts the changes of a sheet, which are made in place. */
+export const mask = signal<PaintLayer | null>(null);
+export const drawing = signal<PaintLayer>(new PaintLayer(SKETCH_SIDE, SKETCH_SIDE));
+/** Counts changes of the paint layers, which are modified in place. */
 export const strokes = signal(0);
 
-/** Takes a picture to begin from. @throws Error for what is none */
-export async function takeSource(file: Blob): Promise<void> {
-  await replace(await prepared(file));
+/** Sets the input image. @throws Error if the file is not an image */
+export async function setSource(file: Blob): Promise<void> {
+  await replace(await prepareImage(file));
   fitSize();
 }
 
-export async function dropSource(): Promise<void> {
+export async function removeSource(): Promise<void> {
   await replace(null);
 }
 
 async function replace(next: Omit<Source, 'url'> | null): Promise<void> {
   const before = source.peek();
-  // Before anybody can paint on the new one: its mask must not be forgotten with the old.
-  const kept = [keepDraft('source', next?.blob), keepDraft('mask', undefined)];
+  // The old mask is removed before the user can paint on the new image, so that the new mask is not lost.
+  const removals = [keepDraft('source', next?.blob), keepDraft('mask', undefined)];
   source.value = next && { ...next, url: URL.createObjectURL(next.blob) };
-  mask.value = next && new Sheet(next.width, next.height);
+  mask.value = next && new PaintLayer(next.width, next.height);
   if (before) URL.revokeObjectURL(before.url);
-  await Promise.all(kept);
+  await Promise.all(removals);
 }
 
-async function prepared(file: Blob): Promise<Omit<Source, 'url'>> {
+async function prepareImage(file: Blob): Promise<Omit<Source, 'url'>> {
   let bitmap: ImageBitmap;
   try {
     bitmap = await createImageBitmap(file);
   } catch {
-    throw new Error('This is not a picture that the browser can read');
+    throw new Error('This file is not an image that the browser can decode');
   }
-  const scale = Math.min(1, MOST / Math.max(bitmap.width, bitmap.height));
+  const scale = Math.min(1, MAX_SIDE / Math.max(bitmap.width, bitmap.height));
   const [width, height] = [Math.round(bitmap.width * scale), Math.round(bitmap.height * scale)];
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext('2d')!;
@@ -61,43 +61,46 @@ async function prepared(file: Blob): Promise<Omit<Source, 'url'>> {
   return { blob: await canvas.convertToBlob({ type: 'image/png' }), width, height };
 }
 
-/** About as many pixels as the model is best at, in the picture's proportions. */
+/** Sets the image size to the proportions of the input image at about the default pixel count of the model. */
 function fitSize(): void {
-  const picture = source.peek();
-  const best = about.peek()?.models.find(({ diffusion }) => diffusion)?.diffusion;
-  if (!picture || !best) return;
-  const scale = Math.sqrt((best.width * best.height) / (picture.width * picture.height));
+  const image = source.peek();
+  const defaults = about.peek()?.models.find(({ diffusion }) => diffusion)?.diffusion;
+  if (!image || !defaults) return;
+  const scale = Math.sqrt((defaults.width * defaults.height) / (image.width * image.height));
   const side = (pixels: number): number =>
-    Math.max(best.factor, Math.round((pixels * scale) / best.factor) * best.factor);
-  set({ width: side(picture.width), height: side(picture.height) });
+    Math.max(defaults.factor, Math.round((pixels * scale) / defaults.factor) * defaults.factor);
+  set({ width: side(image.width), height: side(image.height) });
 }
 
-/** A stroke has ended, was undone or done again. */
-export function touched(sheet: Sheet): void {
+/** Stores a paint layer after a stroke, undo or redo. */
+export function saveLayer(layer: PaintLayer): void {
   strokes.value++;
-  const name = sheet === drawing.peek() ? 'drawing' : 'mask';
-  void keepDraft(name, sheet.empty ? undefined : sheet.data.slice());
+  const name = layer === drawing.peek() ? 'drawing' : 'mask';
+  void keepDraft(name, layer.empty ? undefined : layer.data.slice());
 }
 
-/** What was there when the page was left. */
+/** Restores the drafts of the previous visit. */
 export async function restoreDrafts(): Promise<void> {
-  const [kept, painted, drawn] = await Promise.all(['source', 'mask', 'drawing'].map(storedDraft));
-  if (kept instanceof Blob && !source.peek()) {
-    const picture = await prepared(kept).catch(() => undefined);
-    if (picture) {
-      source.value = { ...picture, url: URL.createObjectURL(picture.blob) };
-      const bytes = painted instanceof Uint8Array ? painted : undefined;
-      mask.value = new Sheet(picture.width, picture.height, bytes);
+  const [storedSource, storedMask, storedSketch] = await Promise.all(
+    ['source', 'mask', 'drawing'].map(storedDraft),
+  );
+  if (storedSource instanceof Blob && !source.peek()) {
+    const image = await prepareImage(storedSource).catch(() => undefined);
+    if (image) {
+      source.value = { ...image, url: URL.createObjectURL(image.blob) };
+      const bytes = storedMask instanceof Uint8Array ? storedMask : undefined;
+      mask.value = new PaintLayer(image.width, image.height, bytes);
     }
   }
-  if (drawn instanceof Uint8Array) drawing.value = new Sheet(PAPER, PAPER, drawn);
+  if (storedSketch instanceof Uint8Array)
+    drawing.value = new PaintLayer(SKETCH_SIDE, SKETCH_SIDE, storedSketch);
 }
 
-/** A sheet as a PNG: `ink` on `paper`, both gray levels. */
-export async function sheetPng(sheet: Sheet, ink: number, paper: number): Promise<Blob> {
-  const canvas = new OffscreenCanvas(sheet.width, sheet.height);
-  const image = new ImageData(sheet.width, sheet.height);
-  sheet.data.forEach((cover, i) => {
+/** Encodes a paint layer as a PNG: gray level `ink` where painted, `paper` elsewhere. */
+export async function layerPng(layer: PaintLayer, ink: number, paper: number): Promise<Blob> {
+  const canvas = new OffscreenCanvas(layer.width, layer.height);
+  const image = new ImageData(layer.width, layer.height);
+  layer.data.forEach((cover, i) => {
     image.data.fill(paper + ((ink - paper) * cover) / 255, i * 4, i * 4 + 3);
     image.data[i * 4 + 3] = 255;
   });
@@ -115,7 +118,7 @@ export function dataUri(blob: Blob): Promise<string> {
 }
 
 effect(() => {
-  // A sheet that was replaced counts as changed.
+  // Replacing a layer counts as a change.
   void mask.value;
   void drawing.value;
   strokes.value = strokes.peek() + 1;

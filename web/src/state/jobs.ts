@@ -1,23 +1,26 @@
-/** All jobs the page knows: the queue, the running one, and the pictures of those that ended; newest changes come by server-sent events. */
+/**
+ * Jobs known to the page: queued, running and ended ones with their images. Changes are received as server-sent
+ * events.
+ */
 import { batch, computed, effect, signal } from '@preact/signals';
 import { get } from '../api/http.js';
-import type { ShownImage, ShownJob } from '../api/types.js';
-import { awake } from './awake.js';
+import type { ApiImage, ApiJob } from '../api/types.js';
+import { pageVisible } from './visibility.js';
 
-/** One picture of the gallery. */
-export interface Shown {
-  readonly job: ShownJob;
-  readonly picture: ShownImage;
-  /** Its place among the job's pictures. */
+/** An image of the gallery. */
+export interface GalleryImage {
+  readonly job: ApiJob;
+  readonly image: ApiImage;
+  /** Index among the images of the job. */
   readonly index: number;
 }
 
 const PAGE = 60;
 
-export const jobs = signal<ReadonlyMap<string, ShownJob>>(new Map());
-/** Whether events arrive. */
+export const jobs = signal<ReadonlyMap<string, ApiJob>>(new Map());
+/** True while the event stream is connected. */
 export const online = signal(true);
-/** Whether there are older jobs that have not been asked for. */
+/** True if there are older jobs that have not been loaded. */
 export const more = signal(false);
 export const loaded = signal(false);
 
@@ -28,29 +31,29 @@ export const queued = computed(() =>
     .sort((a, b) => (a.place ?? 0) - (b.place ?? 0)),
 );
 
-/** Newest first. */
-export const gallery = computed<readonly Shown[]>(() =>
+/** Images of finished jobs, newest first. */
+export const gallery = computed<readonly GalleryImage[]>(() =>
   [...jobs.value.values()]
     .filter((job) => job.status === 'done' && !isTrace(job))
     .sort((a, b) => (a.id < b.id ? 1 : -1))
-    .flatMap((job) => job.images.map((picture, index) => ({ job, picture, index }))),
+    .flatMap((job) => job.images.map((image, index) => ({ job, image, index }))),
 );
 
-/** A look inside another job belongs to that one and not into the gallery. */
-export function isTrace(job: ShownJob): boolean {
+/** Returns true for jobs that inspect or score another job's image, which are not part of the gallery. */
+export function isTrace(job: ApiJob): boolean {
   return job.type === 'inside' || job.type === 'score';
 }
 
-let unfollow: (() => void) | undefined;
+let stopFollowing: (() => void) | undefined;
 
 /**
- * From now on, while the page is looked at; a broken connection is taken up again, and what was missed is asked for.
- * @param lost called where the server does not want us any more, such as without its key
+ * Follows changes of all jobs while the page is visible. After a reconnect, the jobs are loaded again. @param
+ * lost called when the server refuses the connection, for example because the key is missing
  */
-export function follow(lost: () => void): void {
-  unfollow?.();
-  unfollow = effect(() => {
-    if (!awake.value) return undefined;
+export function follow(onRefused: () => void): void {
+  stopFollowing?.();
+  stopFollowing = effect(() => {
+    if (!pageVisible.value) return undefined;
     const source = new EventSource('/v1/events');
     source.onopen = () => {
       online.value = true;
@@ -58,33 +61,33 @@ export function follow(lost: () => void): void {
     };
     source.onerror = () => {
       online.value = false;
-      if (source.readyState === EventSource.CLOSED) setTimeout(lost, 3000);
+      if (source.readyState === EventSource.CLOSED) setTimeout(onRefused, 3000);
     };
-    source.addEventListener('job', ({ data }) => learn(JSON.parse(data) as ShownJob));
-    source.addEventListener('removed', ({ data }) => forget((JSON.parse(data) as { id: string }).id));
+    source.addEventListener('job', ({ data }) => updateJobs(JSON.parse(data) as ApiJob));
+    source.addEventListener('removed', ({ data }) => removeJob((JSON.parse(data) as { id: string }).id));
     return () => source.close();
   });
 }
 
-export function learn(...changed: readonly ShownJob[]): void {
+export function updateJobs(...changed: readonly ApiJob[]): void {
   const next = new Map(jobs.peek());
   for (const job of changed) {
-    // A change that was sent before a warning came by the job's own events does not take it away again.
+    // The change may have been sent before a warning that arrived on the job's event stream; the warning is kept.
     const warnings = job.warnings ?? next.get(job.id)?.warnings;
     next.set(job.id, warnings ? { ...job, warnings } : job);
   }
   jobs.value = next;
 }
 
-export function forget(id: string): void {
+export function removeJob(id: string): void {
   const next = new Map(jobs.peek());
   next.delete(id);
   jobs.value = next;
 }
 
-/** What there is now replaces what was known of the same time. */
+/** Loads the newest jobs, which replace the known jobs of the same period. */
 async function refresh(): Promise<void> {
-  const { jobs: newest } = await get<{ jobs: ShownJob[] }>(`/v1/jobs?limit=${PAGE}`);
+  const { jobs: newest } = await get<{ jobs: ApiJob[] }>(`/v1/jobs?limit=${PAGE}`);
   const oldest = newest.at(-1)?.id ?? '';
   const older = [...jobs.peek()].filter(([id]) => id < oldest);
   batch(() => {
@@ -94,20 +97,20 @@ async function refresh(): Promise<void> {
   });
 }
 
-let asking: Promise<void> | undefined;
+let loadingMore: Promise<void> | undefined;
 
-/** The next page of older jobs. */
+/** Loads the next page of older jobs. */
 export function loadMore(): Promise<void> {
-  asking ??= (async () => {
+  loadingMore ??= (async () => {
     const oldest = [...jobs.peek().keys()].sort()[0];
     if (oldest === undefined) return;
-    const { jobs: older } = await get<{ jobs: ShownJob[] }>(`/v1/jobs?limit=${PAGE}&before=${oldest}`);
+    const { jobs: older } = await get<{ jobs: ApiJob[] }>(`/v1/jobs?limit=${PAGE}&before=${oldest}`);
     batch(() => {
-      learn(...older);
+      updateJobs(...older);
       more.value = older.length === PAGE;
     });
   })().finally(() => {
-    asking = undefined;
+    loadingMore = undefined;
   });
-  return asking;
+  return loadingMore;
 }

@@ -1,7 +1,7 @@
-/** Keys that work everywhere on the page. */
+/** Global keyboard shortcuts. */
 import { signal } from '@preact/signals';
 import { canStop, enqueue, generate, stop } from './actions.js';
-import { endSelecting, selecting } from './found.js';
+import { endSelecting, selecting } from './gallery-selection.js';
 import { browse, compared } from './stage.js';
 
 export const helpShown = signal(false);
@@ -10,35 +10,38 @@ export function listenToKeys(): void {
   addEventListener('keydown', (event) => {
     if (event.defaultPrevented || event.isComposing || document.querySelector('dialog[open]')) return;
     const modified = event.ctrlKey || event.metaKey;
-    if (modified && event.key === 'Enter') act(event, () => void generate());
-    else if (modified && event.key.toLowerCase() === 'e') act(event, () => void enqueue());
-    else if (event.key === 'Escape') end(event);
-    else if (modified || event.altKey || typing(event.target)) return;
-    else if (event.key === 'ArrowRight' || event.key === 'ArrowDown') act(event, () => browse(1), true);
-    else if (event.key === 'ArrowLeft' || event.key === 'ArrowUp') act(event, () => browse(-1), true);
-    else if (event.key === '?') act(event, () => (helpShown.value = true));
+    if (modified && event.key === 'Enter') run(event, () => void generate());
+    else if (modified && event.key.toLowerCase() === 'e') run(event, () => void enqueue());
+    else if (event.key === 'Escape') handleEscape(event);
+    else if (modified || event.altKey || usesKeys(event.target)) return;
+    else if (event.key === 'ArrowRight' || event.key === 'ArrowDown') run(event, () => browse(1), true);
+    else if (event.key === 'ArrowLeft' || event.key === 'ArrowUp') run(event, () => browse(-1), true);
+    else if (event.key === '?') run(event, () => (helpShown.value = true));
   });
 }
 
-/** Ends one thing, the innermost: a search, the comparison, the selection, or else this tab's job. */
-function end(event: KeyboardEvent): void {
+/**
+ * Handles Escape: clears the search, closes the comparison, ends the selection, or else stops the job of this
+ * tab.
+ */
+function handleEscape(event: KeyboardEvent): void {
   const { target } = event;
-  if (target instanceof HTMLInputElement && target.type === 'search' && target.value !== '') return; // empties itself
-  if (compared.peek()) act(event, () => (compared.value = null));
-  else if (selecting.peek()) act(event, endSelecting);
-  else if (canStop.peek()) act(event, () => void stop());
+  if (target instanceof HTMLInputElement && target.type === 'search' && target.value !== '') return; // the search field clears itself
+  if (compared.peek()) run(event, () => (compared.value = null));
+  else if (selecting.peek()) run(event, endSelecting);
+  else if (canStop.peek()) run(event, () => void stop());
 }
 
-/** Up and down scroll the page; only left and right browse, unless a thumbnail has the focus. */
-function act(event: KeyboardEvent, work: () => void, browsing = false): void {
+/** Runs an action. Up and down browse only if a thumbnail has the focus; otherwise they scroll the page. */
+function run(event: KeyboardEvent, work: () => void, browsing = false): void {
   const vertical = event.key === 'ArrowUp' || event.key === 'ArrowDown';
   if (browsing && vertical && !(event.target as Element).closest?.('.gallery')) return;
   event.preventDefault();
   work();
 }
 
-/** Whether keys mean text or a value where the focus is. */
-function typing(target: EventTarget | null): boolean {
+/** Returns true if the focused element uses keys for text or values. */
+function usesKeys(target: EventTarget | null): boolean {
   return (
     target instanceof Element &&
     target.closest('input, textarea, select, [role="application"], [role="tab"]') !== null

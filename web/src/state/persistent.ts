@@ -1,13 +1,16 @@
-/** What survives a reload: small things in localStorage, pictures in IndexedDB. Where a browser keeps neither, nothing breaks. */
+/**
+ * Browser storage: small values in localStorage, images in IndexedDB. Without storage, the page works but does not
+ * remember anything.
+ */
 import { effect, type Signal, signal } from '@preact/signals';
 
 const PREFIX = 'safelight.';
 
-/** A signal whose value is there again after a reload. */
+/** Creates a signal whose value is stored in localStorage. @param revive validates the stored value */
 export function persistentSignal<T>(name: string, revive: (value: unknown) => T): Signal<T> {
-  const kept = signal(revive(read(name)));
-  effect(() => write(name, kept.value));
-  return kept;
+  const stored = signal(revive(read(name)));
+  effect(() => write(name, stored.value));
+  return stored;
 }
 
 function read(name: string): unknown {
@@ -22,7 +25,7 @@ function write(name: string, value: unknown): void {
   try {
     localStorage.setItem(PREFIX + name, JSON.stringify(value));
   } catch {
-    // Full or forbidden: the page works, it only forgets.
+    // Storage is full or not available: the value is not remembered.
   }
 }
 
@@ -38,14 +41,14 @@ function open(): Promise<IDBDatabase> {
   return database;
 }
 
-/** Keeps a draft; undefined forgets it. */
+/** Stores a draft; undefined removes it. */
 export async function keepDraft(name: string, value: unknown): Promise<void> {
   try {
     const store = (await open()).transaction('drafts', 'readwrite').objectStore('drafts');
     if (value === undefined) store.delete(name);
     else store.put(value, name);
   } catch {
-    // As above.
+    // Storage is full or not available: the draft is not remembered.
   }
 }
 

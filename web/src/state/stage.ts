@@ -1,69 +1,69 @@
-/** What stands on the stage: a job under way with its previews, or a picture. */
+/** State of the stage: an active job with its previews, or an image. */
 import { computed, effect, signal } from '@preact/signals';
 import { get } from '../api/http.js';
-import type { JobPreview, ShownImage, ShownJob, Warning } from '../api/types.js';
-import { awake } from './awake.js';
+import type { ApiImage, ApiJob, JobPreview, Warning } from '../api/types.js';
 import { mode } from './form.js';
-import { gallery, isTrace, jobs, learn, loaded, queued, running, type Shown } from './jobs.js';
-import { say } from './notes.js';
+import { type GalleryImage, gallery, isTrace, jobs, loaded, queued, running, updateJobs } from './jobs.js';
+import { announce } from './notifications.js';
 import { persistentSignal } from './persistent.js';
+import { pageVisible } from './visibility.js';
 import { withWarning } from './warnings.js';
 
 export interface Stage {
   readonly job: string;
-  /** Which of its pictures. */
+  /** Index among the images of the job. */
   readonly index: number;
 }
 
-export const stage = persistentSignal<Stage | null>('stage', (kept) => {
-  const { job, index } = (kept ?? {}) as Partial<Stage>;
+export const stage = persistentSignal<Stage | null>('stage', (stored) => {
+  const { job, index } = (stored ?? {}) as Partial<Stage>;
   return typeof job === 'string' && typeof index === 'number' ? { job, index } : null;
 });
 
-/** The picture it is compared with. */
+/** The image that the current one is compared with. */
 export const compared = signal<Stage | null>(null);
 
-// The comparison belongs to where it was begun.
+// Changing the mode closes the comparison.
 effect(() => {
   void mode.value;
   compared.value = null;
 });
 
-/** The newest preview of the job on the stage, and pictures it has finished so far. */
+/** Newest preview of the job on the stage. */
 export const preview = signal<(JobPreview & { readonly job: string }) | null>(null);
-const arrived = signal<{ readonly job: string; readonly pictures: readonly ShownImage[] }>({
+const finishedImages = signal<{ readonly job: string; readonly images: readonly ApiImage[] }>({
   job: '',
-  pictures: [],
+  images: [],
 });
 
-export const staged = computed<ShownJob | undefined>(() =>
+export const staged = computed<ApiJob | undefined>(() =>
   stage.value ? jobs.value.get(stage.value.job) : undefined,
 );
 
-export function isOpen(job: ShownJob | undefined): boolean {
+export function isActive(job: ApiJob | undefined): boolean {
   return job?.status === 'queued' || job?.status === 'running';
 }
 
-/** Pictures of the staged job, those of a job under way too. */
-export const pictures = computed<readonly ShownImage[]>(() => {
+/** Images of the staged job, including those finished so far of an active job. */
+export const images = computed<readonly ApiImage[]>(() => {
   const job = staged.value;
   if (!job) return [];
-  return isOpen(job) && arrived.value.job === job.id ? arrived.value.pictures : job.images;
+  return isActive(job) && finishedImages.value.job === job.id ? finishedImages.value.images : job.images;
 });
 
-/** The picture that is looked at, once it is there. */
-export const current = computed<Shown | undefined>(() => {
+/** The current image; undefined until it is finished. */
+export const current = computed<GalleryImage | undefined>(() => {
   const job = staged.value;
   const index = stage.value?.index ?? 0;
-  const picture = pictures.value[index];
-  return job && picture ? { job, picture, index } : undefined;
+  const image = images.value[index];
+  return job && image ? { job, image, index } : undefined;
 });
 
 export function show(job: string, index = 0): void {
   stage.value = { job, index };
 }
 
-/** To the next older (1) or newer (-1) picture. */
+/** Shows the next older (1) or newer (-1) image. */
 export function browse(direction: 1 | -1): void {
   const all = gallery.peek();
   const at = all.findIndex(({ job, index }) => job.id === stage.peek()?.job && index === stage.peek()?.index);
@@ -71,63 +71,63 @@ export function browse(direction: 1 | -1): void {
   if (next) show(next.job.id, next.index);
 }
 
-/** Jobs that were known, or asked for by their ids: of one that is gone now nobody needs to ask again. */
-const asked = new Set<string>();
+/** Ids of jobs that were already known or requested, so that a deleted job is not requested again. */
+const requestedIds = new Set<string>();
 
-// A page that opens shows what was looked at, else what runs, else the newest picture.
+// Initially shows the image of the previous visit, or else an active job, or else the newest image.
 effect(() => {
-  if (staged.value) asked.add(staged.value.id);
+  if (staged.value) requestedIds.add(staged.value.id);
   if (!loaded.value || staged.value) return;
   const id = stage.value?.job;
-  if (id !== undefined && !asked.has(id)) {
-    asked.add(id);
-    get<ShownJob>(`/v1/jobs/${id}`).then(learn, showSomething); // older than the first page of jobs, or gone
-  } else showSomething();
+  if (id !== undefined && !requestedIds.has(id)) {
+    requestedIds.add(id);
+    get<ApiJob>(`/v1/jobs/${id}`).then(updateJobs, showDefault); // older than the first page of jobs, or gone
+  } else showDefault();
 });
 
-function showSomething(): void {
+function showDefault(): void {
   const open = [...running.value, ...queued.value].find((job) => !isTrace(job));
-  const first = open ?? gallery.value[0]?.job;
-  if (first) show(first.id);
+  const initial = open ?? gallery.value[0]?.job;
+  if (initial) show(initial.id);
 }
 
-const openJob = computed(() => (isOpen(staged.value) ? staged.value!.id : null));
+const openJob = computed(() => (isActive(staged.value) ? staged.value!.id : null));
 
-// Follows the job on the stage while it is under way.
+// Follows the events of the job on the stage while it is active.
 effect(() => {
   const id = openJob.value;
-  if (id === null || !awake.value) return undefined;
+  if (id === null || !pageVisible.value) return undefined;
   const source = new EventSource(`/v1/jobs/${id}/events`);
-  arrived.value = { job: id, pictures: [] };
-  let fresh = true;
+  finishedImages.value = { job: id, images: [] };
+  let isRestarted = true;
   source.onopen = () => {
-    fresh = true; // the server may have begun the job anew
+    isRestarted = true; // the server may have restarted the job
   };
   source.addEventListener('preview', ({ data }) => {
     const frame = JSON.parse(data) as JobPreview;
     const last = preview.peek();
-    if (!fresh && last?.job === id && last.step > frame.step) return; // comes late
-    fresh = false;
+    if (!isRestarted && last?.job === id && last.step > frame.step) return; // outdated
+    isRestarted = false;
     preview.value = { ...frame, job: id };
   });
   source.addEventListener('image', ({ data }) => {
-    const { index, ...picture } = JSON.parse(data) as ShownImage & { index: number };
-    const before = arrived.peek().pictures.slice(0, index);
-    const url = `/v1/jobs/${id}/files/${picture.name}`;
-    arrived.value = { job: id, pictures: [...before, { ...picture, url }] };
+    const { index, ...image } = JSON.parse(data) as ApiImage & { index: number };
+    const before = finishedImages.peek().images.slice(0, index);
+    const url = `/v1/jobs/${id}/files/${image.name}`;
+    finishedImages.value = { job: id, images: [...before, { ...image, url }] };
   });
   source.addEventListener('warning', ({ data }) => {
     const job = jobs.peek().get(id);
-    if (job) learn(withWarning(job, JSON.parse(data) as Warning));
+    if (job) updateJobs(withWarning(job, JSON.parse(data) as Warning));
   });
   for (const type of ['done', 'failed', 'cancelled'] as const) {
     source.addEventListener(type, ({ data }) => {
       source.close();
-      const job = JSON.parse(data) as ShownJob;
-      learn(job);
+      const job = JSON.parse(data) as ApiJob;
+      updateJobs(job);
       if (type === 'done')
-        say(job.images.length > 1 ? `${job.images.length} pictures are ready` : 'The picture is ready');
-      else say(type === 'failed' ? `It failed: ${job.error?.message ?? ''}` : 'Stopped');
+        announce(job.images.length > 1 ? `${job.images.length} images are ready` : 'The image is ready');
+      else announce(type === 'failed' ? `The job failed: ${job.error?.message ?? ''}` : 'Stopped');
     });
   }
   return () => source.close();

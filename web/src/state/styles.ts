@@ -1,42 +1,42 @@
-/** The server's prompt styles, and those chosen for the next job. */
+/** Prompt styles of the server, and the selection for the next job. */
 import { effect, signal } from '@preact/signals';
 import { get, put, remove } from '../api/http.js';
 import type { Style } from '../api/types.js';
 import { styledPrompts, stylesOf } from '../logic/request.js';
 import { set, settings } from './form.js';
-import { complain, note } from './notes.js';
+import { notify, showError } from './notifications.js';
 import { about } from './session.js';
 
 export const library = signal<readonly Style[]>([]);
-/** The style that is edited; one without a name yet is new. */
+/** The style being edited; a new style has no name yet. */
 export const edited = signal<{ readonly style: Style; readonly isNew: boolean } | null>(null);
 
-/** Reads the styles anew, since A1111's clients and other pages share them. */
+/** Reloads the styles, which other pages and A1111's clients may have changed. */
 async function refreshStyles(): Promise<void> {
   const { styles } = await get<{ styles: Style[] }>('/v1/styles');
   library.value = styles;
-  const { styles: chosen } = settings.peek();
-  const left = chosen.filter((name) => styles.some((style) => style.name === name));
-  if (left.length < chosen.length) set({ styles: left });
+  const { styles: selected } = settings.peek();
+  const remaining = selected.filter((name) => styles.some((style) => style.name === name));
+  if (remaining.length < selected.length) set({ styles: remaining });
 }
 
 export function toggleStyle(name: string): void {
   const { styles } = settings.peek();
-  set({ styles: styles.includes(name) ? styles.filter((one) => one !== name) : [...styles, name] });
+  set({ styles: styles.includes(name) ? styles.filter((other) => other !== name) : [...styles, name] });
 }
 
-/** Writes the chosen styles into the prompts, where they can be changed, and chooses none. */
-export function writeStyles(): void {
+/** Inserts the selected styles into the prompts and clears the selection. */
+export function insertStyles(): void {
   try {
-    const now = settings.peek();
-    set({ ...styledPrompts(now, stylesOf(now, library.peek())), styles: [] });
-    note('The styles are written into the prompts');
+    const current = settings.peek();
+    set({ ...styledPrompts(current, stylesOf(current, library.peek())), styles: [] });
+    notify('Inserted the styles into the prompts');
   } catch (error) {
-    complain(error);
+    showError(error);
   }
 }
 
-/** @param before the name it had; another one then means that it is renamed */
+/** Saves a style. @param before its previous name; if different, the style is renamed */
 export async function saveStyle(
   { name, prompt, negative }: Style,
   before: string | undefined,
@@ -45,12 +45,12 @@ export async function saveStyle(
     await put(`/v1/styles/${encodeURIComponent(name)}`, { prompt, negative });
     if (before !== undefined && before !== name) await remove(`/v1/styles/${encodeURIComponent(before)}`);
     const { styles } = settings.peek();
-    set({ styles: styles.map((one) => (one === before ? name : one)) });
+    set({ styles: styles.map((other) => (other === before ? name : other)) });
     await refreshStyles();
-    note(`The style “${name}” is saved`);
+    notify(`Saved the style “${name}”`);
     return true;
   } catch (error) {
-    complain(error);
+    showError(error);
     return false;
   }
 }
@@ -59,13 +59,13 @@ export async function deleteStyle(name: string): Promise<void> {
   try {
     await remove(`/v1/styles/${encodeURIComponent(name)}`);
     await refreshStyles();
-    note(`The style “${name}” is deleted`);
+    notify(`Deleted the style “${name}”`);
   } catch (error) {
-    complain(error);
+    showError(error);
   }
 }
 
-// Once the server is known, and again when its key was given.
+// Loads the styles when the server is connected, and again after login.
 effect(() => {
-  if (about.value) refreshStyles().catch(complain);
+  if (about.value) refreshStyles().catch(showError);
 });

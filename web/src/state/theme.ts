@@ -1,4 +1,4 @@
-/** Light, dark, or as the system has it. */
+/** Color theme: light, dark or the system setting. */
 import { effect } from '@preact/signals';
 import { persistentSignal } from './persistent.js';
 
@@ -7,7 +7,7 @@ export type Theme = (typeof themes)[number];
 
 export const theme = persistentSignal<Theme>(
   'theme',
-  (kept) => themes.find((one) => one === kept) ?? 'system',
+  (stored) => themes.find((name) => name === stored) ?? 'system',
 );
 
 export function nextTheme(): void {

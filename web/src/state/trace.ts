@@ -1,10 +1,10 @@
-/** Looks inside the picture on the stage: asked for, waited for, read. */
+/** Traces and scores of the current image: requesting the jobs and loading their results. */
 import { computed, effect, signal } from '@preact/signals';
 import { get, post } from '../api/http.js';
-import type { ShownJob } from '../api/types.js';
-import { jobs, learn } from './jobs.js';
-import { complain } from './notes.js';
-import { claim } from './own.js';
+import type { ApiJob } from '../api/types.js';
+import { jobs, updateJobs } from './jobs.js';
+import { showError } from './notifications.js';
+import { addOwnJob } from './own-jobs.js';
 import { persistentSignal } from './persistent.js';
 import { about } from './session.js';
 import { current } from './stage.js';
@@ -14,7 +14,7 @@ export type View = (typeof views)[number];
 
 export const traceView = persistentSignal<View>(
   'inside',
-  (kept) => views.find((view) => view === kept) ?? 'steps',
+  (stored) => views.find((view) => view === stored) ?? 'steps',
 );
 
 export interface Place {
@@ -30,7 +30,7 @@ export interface Stats {
   readonly nan: number;
   readonly inf: number;
 }
-export interface SeenStep {
+export interface TraceStep {
   readonly step: number;
   readonly steps: number;
   readonly pass: number;
@@ -40,23 +40,23 @@ export interface SeenStep {
   readonly preview?: Place;
   readonly stats: { readonly latent: readonly Stats[]; readonly x0: Stats };
 }
-export interface SeenTensor {
+export interface TraceTensor {
   readonly name: string;
   readonly shape: readonly number[];
   readonly steps: readonly (Stats & { readonly step: number })[];
   readonly histogram: { readonly counts: readonly number[]; readonly edges: readonly number[] };
   readonly picture?: string;
 }
-/** `inside.json` of a look. */
-export interface Seen {
+/** `inside.json` of a trace job. */
+export interface Trace {
   readonly prompt: string;
-  readonly steps: readonly SeenStep[];
+  readonly steps: readonly TraceStep[];
   readonly words: readonly (Place & { readonly word: string })[];
-  readonly tensors: readonly SeenTensor[];
+  readonly tensors: readonly TraceTensor[];
   readonly nodes: Readonly<Record<string, readonly { name: string; shape: readonly number[] }[]>>;
 }
-/** `result` of a score. */
-export interface Scored {
+/** `result` of a score job. */
+export interface ScoreResult {
   readonly codes: readonly (readonly number[])[] | null;
   readonly usage: { readonly used: number; readonly vocabulary: number; readonly perplexity: number } | null;
   readonly patches: readonly (readonly number[])[] | null;
@@ -64,94 +64,95 @@ export interface Scored {
   readonly losses: Readonly<Record<string, number | null>>;
 }
 
-/** The newest look at the picture, with tensors if any look had some. */
-export const look = computed<ShownJob | undefined>(() => {
-  const now = current.value;
-  if (!now) return undefined;
+/** The newest trace job of the current image. */
+export const traceJob = computed<ApiJob | undefined>(() => {
+  const shown = current.value;
+  if (!shown) return undefined;
   return [...jobs.value.values()]
     .filter(
       ({ type, options, status }) =>
         type === 'inside' &&
-        options.job === now.job.id &&
-        options.picture === now.index &&
+        options.job === shown.job.id &&
+        options.picture === shown.index &&
         status !== 'cancelled',
     )
     .sort((a, b) => (a.id < b.id ? 1 : -1))[0];
 });
 
-/** Which score belongs to which picture: a score's own job does not say. */
-const scores = persistentSignal<Readonly<Record<string, string>>>('scores', (kept) =>
-  typeof kept === 'object' && kept !== null ? (kept as Record<string, string>) : {},
+/** Ids of score jobs by image and model, because a score job does not refer to the original image's job. */
+const scores = persistentSignal<Readonly<Record<string, string>>>('scores', (stored) =>
+  typeof stored === 'object' && stored !== null ? (stored as Record<string, string>) : {},
 );
 
-/** The model of codes that is asked. */
-export const judge = computed(() => {
+/** The VQGAN model used for scoring, preferably one with a discriminator. */
+export const scoringModel = computed(() => {
   const all = about.value?.models.filter(({ codes }) => codes) ?? [];
   return all.find(({ codes }) => codes?.discriminator) ?? all[0];
 });
 
 const scoreKey = computed(() =>
-  current.value && judge.value
-    ? `${current.value.job.id}/${current.value.index}/${judge.value.name}`
+  current.value && scoringModel.value
+    ? `${current.value.job.id}/${current.value.index}/${scoringModel.value.name}`
     : undefined,
 );
-export const score = computed<ShownJob | undefined>(() =>
+export const scoreJob = computed<ApiJob | undefined>(() =>
   jobs.value.get(scores.value[scoreKey.value ?? ''] ?? ''),
 );
 
-export const seen = signal<{ readonly id: string; readonly data: Seen } | null>(null);
-export const scored = signal<{ readonly id: string; readonly data: Scored } | null>(null);
+export const trace = signal<{ readonly id: string; readonly data: Trace } | null>(null);
+export const scoreResult = signal<{ readonly id: string; readonly data: ScoreResult } | null>(null);
 
-export async function askLook(tensors: readonly string[] = []): Promise<void> {
-  const now = current.peek();
-  if (!now) return;
+export async function requestTrace(tensors: readonly string[] = []): Promise<void> {
+  const shown = current.peek();
+  if (!shown) return;
   try {
-    const question = { type: 'inside', job: now.job.id, picture: now.index };
-    const job = await post<ShownJob>('/v1/jobs', {
-      ...question,
+    const request = { type: 'inside', job: shown.job.id, picture: shown.index };
+    const job = await post<ApiJob>('/v1/jobs', {
+      ...request,
       ...(tensors.length > 0 ? { tensors } : {}),
     });
-    claim(job.id);
-    learn(job);
+    addOwnJob(job.id);
+    updateJobs(job);
   } catch (error) {
-    complain(error);
+    showError(error);
   }
 }
 
-export async function askScore(): Promise<void> {
-  const [now, key, model] = [current.peek(), scoreKey.peek(), judge.peek()];
-  if (!now || !key || !model) return;
+export async function requestScore(): Promise<void> {
+  const [shown, key, model] = [current.peek(), scoreKey.peek(), scoringModel.peek()];
+  if (!shown || !key || !model) return;
   try {
-    const image = { job: now.job.id, image: now.picture.name };
-    const job = await post<ShownJob>('/v1/jobs', { type: 'score', model: model.name, image });
-    claim(job.id);
-    learn(job);
+    const image = { job: shown.job.id, image: shown.image.name };
+    const job = await post<ApiJob>('/v1/jobs', { type: 'score', model: model.name, image });
+    addOwnJob(job.id);
+    updateJobs(job);
     scores.value = { ...scores.peek(), [key]: job.id };
   } catch (error) {
-    complain(error);
+    showError(error);
   }
 }
 
-export function fileOf(job: ShownJob | undefined, name: string): string | undefined {
+export function fileOf(job: ApiJob | undefined, name: string): string | undefined {
   return job?.images.find((file) => file.name === name)?.url;
 }
 
-/** Reads what a job found, once it has ended. */
+/** Loads the result of the trace job when it is done. */
 effect(() => {
-  const job = look.value;
+  const job = traceJob.value;
   const url = job?.status === 'done' ? fileOf(job, 'inside.json') : undefined;
-  if (!job || !url) seen.value = null;
-  else if (seen.peek()?.id !== job.id)
-    get<Seen>(url).then((data) => {
-      if (look.peek()?.id === job.id) seen.value = { id: job.id, data };
-    }, complain);
+  if (!job || !url) trace.value = null;
+  else if (trace.peek()?.id !== job.id)
+    get<Trace>(url).then((data) => {
+      if (traceJob.peek()?.id === job.id) trace.value = { id: job.id, data };
+    }, showError);
 });
 
 effect(() => {
-  const job = score.value;
-  if (job?.status !== 'done') scored.value = null;
-  else if (scored.peek()?.id !== job.id)
-    get<ShownJob>(`/v1/jobs/${job.id}`).then(({ result }) => {
-      if (score.peek()?.id === job.id) scored.value = { id: job.id, data: result as unknown as Scored };
-    }, complain);
+  const job = scoreJob.value;
+  if (job?.status !== 'done') scoreResult.value = null;
+  else if (scoreResult.peek()?.id !== job.id)
+    get<ApiJob>(`/v1/jobs/${job.id}`).then(({ result }) => {
+      if (scoreJob.peek()?.id === job.id)
+        scoreResult.value = { id: job.id, data: result as unknown as ScoreResult };
+    }, showError);
 });

@@ -1,30 +1,30 @@
-/** Warnings of jobs, and which of them the user has read. */
-import type { ShownJob, Warning } from '../api/types.js';
+/** Warnings of jobs, and those that the user has dismissed. */
+import type { ApiJob, Warning } from '../api/types.js';
 import { persistentSignal } from './persistent.js';
 
-/** Jobs whose dismissed notices are remembered. */
-const MOST = 200;
+/** Maximum number of remembered dismissed warnings. */
+const MAX_DISMISSED = 200;
 
-const dismissed = persistentSignal<readonly string[]>('dismissed', (kept) =>
-  Array.isArray(kept) ? kept.filter((id): id is string => typeof id === 'string') : [],
+const dismissed = persistentSignal<readonly string[]>('dismissed', (stored) =>
+  Array.isArray(stored) ? stored.filter((id): id is string => typeof id === 'string') : [],
 );
 
-function keyOf(job: ShownJob, { code, message }: Warning): string {
+function keyOf(job: ApiJob, { code, message }: Warning): string {
   return `${job.id} ${code} ${message}`;
 }
 
-/** Those that were not dismissed. */
-export function openWarnings(job: ShownJob): readonly Warning[] {
+/** Returns the warnings of a job that have not been dismissed. */
+export function openWarnings(job: ApiJob): readonly Warning[] {
   return (job.warnings ?? []).filter((warning) => !dismissed.value.includes(keyOf(job, warning)));
 }
 
-export function dismissWarning(job: ShownJob, warning: Warning): void {
-  dismissed.value = [...dismissed.peek(), keyOf(job, warning)].slice(-MOST);
+export function dismissWarning(job: ApiJob, warning: Warning): void {
+  dismissed.value = [...dismissed.peek(), keyOf(job, warning)].slice(-MAX_DISMISSED);
 }
 
-/** The job with a warning of its event stream; one that it has already is not added again. */
-export function withWarning(job: ShownJob, warning: Warning): ShownJob {
-  const known = job.warnings ?? [];
-  if (known.some(({ code, message }) => code === warning.code && message === warning.message)) return job;
-  return { ...job, warnings: [...known, warning] };
+/** Returns the job with a warning from its event stream added, unless it already has it. */
+export function withWarning(job: ApiJob, warning: Warning): ApiJob {
+  const existing = job.warnings ?? [];
+  if (existing.some(({ code, message }) => code === warning.code && message === warning.message)) return job;
+  return { ...job, warnings: [...existing, warning] };
 }

@@ -1,4 +1,4 @@
-/** Buttons, folds, choices: labelled, and usable by keyboard. */
+/** Buttons, selects, toggles and collapsible sections; all are labeled and usable with the keyboard. */
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useId } from 'preact/hooks';
@@ -6,15 +6,15 @@ import { persistentSignal } from '../state/persistent.js';
 import { Icon, type IconName } from './icons.js';
 
 interface DeleteButtonProps {
-  /** What the second click confirms. */
+  /** Text of the button before the confirming click. */
   readonly question?: string;
   readonly onDelete: () => void;
-  /** Before the word. */
+  /** Content before the text, such as an icon. */
   readonly children?: ComponentChildren;
 }
 
-/** Deletes at the second click, since what is deleted is gone. */
-export function DeleteButton({ question = 'Really?', onDelete, children }: DeleteButtonProps) {
+/** A button that deletes on the second click, because deletion cannot be undone. */
+export function DeleteButton({ question = 'Click again to delete', onDelete, children }: DeleteButtonProps) {
   const armed = useSignal(false);
   return (
     <button
@@ -43,7 +43,7 @@ interface IconButtonProps {
   readonly class?: string;
 }
 
-/** A button that shows only its sign; the label is read out and shown on hovering. */
+/** A button with only an icon. The label is read by screen readers and shown on hover. */
 export function IconButton({ icon, label, onClick, disabled, pressed, ...rest }: IconButtonProps) {
   return (
     <button
@@ -106,27 +106,30 @@ export function Toggle({ label, on, onChange }: ToggleProps) {
 
 interface FoldProps {
   readonly title: string;
-  /** What is set within, for when it is closed. */
+  /** Summary of the settings inside, shown next to the title. */
   readonly summary?: string;
-  /** Whether it is open at first. */
+  /** True if the section is initially open. */
   readonly open?: boolean;
   readonly children: ComponentChildren;
 }
 
-const folds = persistentSignal<Readonly<Record<string, boolean>>>('folds', (kept) =>
-  typeof kept === 'object' && kept !== null ? (kept as Record<string, boolean>) : {},
+const folds = persistentSignal<Readonly<Record<string, boolean>>>('folds', (stored) =>
+  typeof stored === 'object' && stored !== null ? (stored as Record<string, boolean>) : {},
 );
 
-/** A part of the form that can be opened; whether it is survives a reload. While it is closed, nothing in it is drawn. */
-export function Fold({ title, summary, open: first = false, children }: FoldProps) {
-  const isOpen = folds.value[title] ?? first;
+/**
+ * A collapsible section of the form whose state survives a reload. The content of a closed section is not
+ * rendered.
+ */
+export function Fold({ title, summary, open: initial = false, children }: FoldProps) {
+  const isOpen = folds.value[title] ?? initial;
   return (
     <details
       class="fold"
       open={isOpen}
       onToggle={(event) => {
         const { open } = event.currentTarget;
-        if (open !== (folds.peek()[title] ?? first)) folds.value = { ...folds.peek(), [title]: open };
+        if (open !== (folds.peek()[title] ?? initial)) folds.value = { ...folds.peek(), [title]: open };
       }}
     >
       <summary>

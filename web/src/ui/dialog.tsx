@@ -1,11 +1,11 @@
-/** A dialog over the page: keeps the focus, closes with Esc. */
+/** A modal dialog, which keeps the focus and closes with Esc. */
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
 import { IconButton } from './controls.js';
 
 interface DialogProps {
   readonly title: string;
-  /** Left out where it cannot be closed. */
+  /** Called when the user closes the dialog; omitted if it cannot be closed. */
   readonly onClose?: () => void;
   readonly children: ComponentChildren;
 }

@@ -1,10 +1,13 @@
-/** A picture that changes without a blank: the next one is shown once it is decoded, and of those that come too fast the newest. */
+/**
+ * An image that changes without flicker: a new image is shown once it is decoded. If several arrive in the
+ * meantime, only the newest is shown.
+ */
 import { useEffect, useRef, useState } from 'preact/hooks';
 
 interface FrameProps {
   readonly url: string | null;
   readonly alt: string;
-  /** Pixels, for the place it takes before it is there. */
+  /** Size in pixels, which reserves space before the image is loaded. */
   readonly width: number;
   readonly height: number;
 }
@@ -18,26 +21,26 @@ export function Frame({ url, alt, width, height }: FrameProps) {
   );
 }
 
-/** The newest of the given addresses whose picture is decoded. */
+/** Returns the most recent URL whose image is decoded. */
 function useDecoded(url: string | null): string | null {
   const [shown, setShown] = useState<string | null>(null);
-  const wanted = useRef(url);
+  const latest = useRef(url);
   const busy = useRef(false);
-  wanted.current = url;
+  latest.current = url;
   useEffect(() => {
     const next = async (): Promise<void> => {
-      if (busy.current) return; // who is at it sees the newest when done
+      if (busy.current) return; // the running loop continues with the newest URL
       busy.current = true;
-      for (let done: string | null | undefined; done !== wanted.current; ) {
-        done = wanted.current;
-        if (done === null) {
+      for (let decoded: string | null | undefined; decoded !== latest.current; ) {
+        decoded = latest.current;
+        if (decoded === null) {
           setShown(null);
           continue;
         }
         const image = new Image();
-        image.src = done;
+        image.src = decoded;
         await image.decode().catch(() => undefined);
-        setShown(done);
+        setShown(decoded);
       }
       busy.current = false;
     };

@@ -1,4 +1,4 @@
-/** Drawn on a grid of 24, with the line of the text around them. */
+/** SVG icons on a grid of 24 units, in the color of the surrounding text. */
 const PATHS = {
   brush:
     'M4 20c3 0 4.5-1 4.5-3.5a2.5 2.5 0 0 0-5 0C3.500 18 3 19 2 19.500 2.700 19.900 3.300 20 4 20ZM9.500 14 20 3.500a1.400 1.400 0 0 1 2 2L11.500 16',
@@ -19,8 +19,8 @@ const PATHS = {
   dice: 'M4 4h16v16H4ZM8.500 8.500h.01M15.500 8.500h.01M12 12h.01M8.500 15.500h.01M15.500 15.500h.01',
   save: 'M12 4v11m0 0-4.500-4.500M12 15l4.500-4.500M4 20h16',
   compare: 'M12 3v18M3 6h6v12H3ZM15 6h6v12h-6',
-  look: 'M2 12s3.500-7 10-7 10 7 10 7-3.500 7-10 7-10-7-10-7ZM12 9a3 3 0 1 0 0 6 3 3 0 0 0 0-6Z',
-  picture: 'M4 5h16v14H4ZM4 16l5-5 4 4 3-3 4 4M15 9.500h.01',
+  inspect: 'M2 12s3.500-7 10-7 10 7 10 7-3.500 7-10 7-10-7-10-7ZM12 9a3 3 0 1 0 0 6 3 3 0 0 0 0-6Z',
+  image: 'M4 5h16v14H4ZM4 16l5-5 4 4 3-3 4 4M15 9.500h.01',
   enlarge: 'M4 13v7h7M4 20l7-7M20 11V4h-7M20 4l-7 7',
   text: 'M5 6V4h14v2M12 4v16M9 20h6',
   mask: 'M4 5h16v14H4ZM9 12a3 3 0 1 0 6 0 3 3 0 0 0-6 0Z',

@@ -1,13 +1,19 @@
-/** Text of any length: it wraps within words, and what does not fit into a few lines is scrolled, with the keyboard too. */
+/**
+ * Text of any length. It wraps within words, and a text longer than a few lines can be scrolled, also with the
+ * keyboard.
+ */
 
-/** Characters, a line break counting as a line of a phone, that are sure to fit. */
-const FITS = 200;
-const LINE = 40;
+/**
+ * Number of characters that always fit, and the characters that a line break counts as (about one line on a
+ * phone).
+ */
+const FITTING_LENGTH = 200;
+const CHARACTERS_PER_LINE = 40;
 
 export function LongText({ text }: { readonly text: string }) {
-  const size = text.length + LINE * (text.split('\n').length - 1);
+  const length = text.length + CHARACTERS_PER_LINE * (text.split('\n').length - 1);
   return (
-    <span class="long-text" {...(size > FITS ? { tabIndex: 0 } : {})}>
+    <span class="long-text" {...(length > FITTING_LENGTH ? { tabIndex: 0 } : {})}>
       {text}
     </span>
   );

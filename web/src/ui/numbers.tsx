@@ -1,4 +1,4 @@
-/** Numbers: typed, stepped with buttons and arrow keys, or slid. Scrolling never changes one. */
+/** Number fields, which accept typing, buttons and arrow keys, and sliders. Scrolling never changes a value. */
 import { useId, useRef, useState } from 'preact/hooks';
 import { plain } from '../logic/format.js';
 import { Icon } from './icons.js';
@@ -10,27 +10,27 @@ interface NumberProps {
   readonly min: number;
   readonly max: number;
   readonly step?: number;
-  /** What counts while nothing is entered. */
+  /** Value that applies while the field is empty; shown as the placeholder. */
   readonly fallback?: number | string | undefined;
-  /** Whether it may be empty. */
+  /** True if the field may be empty. */
   readonly optional?: boolean;
 }
 
 export function NumberField(props: NumberProps) {
   const { label, value, onChange, min, max, step = 1, fallback, optional = false } = props;
   const id = useId();
-  // What is being typed need not be a number yet.
+  // The text being typed is not necessarily a valid number yet.
   const [draft, setDraft] = useState<string | null>(null);
-  const settle = (text: string): void => {
+  const commit = (text: string): void => {
     setDraft(null);
     const number = Number(text.replace(',', '.'));
     if (text.trim() === '' && optional) onChange(null);
-    else if (text.trim() !== '' && Number.isFinite(number)) onChange(snapped(number, min, max, step));
+    else if (text.trim() !== '' && Number.isFinite(number)) onChange(snap(number, min, max, step));
   };
   const nudge = (direction: number): void => {
     setDraft(null);
     const from = value ?? (typeof fallback === 'number' ? fallback : min);
-    onChange(snapped(from + direction * step, min, max, step));
+    onChange(snap(from + direction * step, min, max, step));
   };
   return (
     <div class="field">
@@ -47,12 +47,12 @@ export function NumberField(props: NumberProps) {
           value={draft ?? (value === null ? '' : plain(value))}
           placeholder={fallback === undefined ? '' : String(fallback)}
           onInput={(event) => setDraft(event.currentTarget.value)}
-          onBlur={(event) => draft !== null && settle(event.currentTarget.value)}
+          onBlur={(event) => draft !== null && commit(event.currentTarget.value)}
           onKeyDown={(event) => {
             if (event.key === 'ArrowUp' || event.key === 'ArrowDown') {
               event.preventDefault();
               nudge(event.key === 'ArrowUp' ? 1 : -1);
-            } else if (event.key === 'Enter' && draft !== null) settle(draft);
+            } else if (event.key === 'Enter' && draft !== null) commit(draft);
           }}
         />
         <button type="button" tabIndex={-1} aria-label={`${label}: more`} onClick={() => nudge(1)}>
@@ -63,10 +63,10 @@ export function NumberField(props: NumberProps) {
   );
 }
 
-function snapped(value: number, min: number, max: number, step: number): number {
+function snap(value: number, min: number, max: number, step: number): number {
   const within = Math.min(max, Math.max(min, value));
   if (!Number.isInteger(step)) return Math.round(within * 1000) / 1000;
-  // Sides lie on a grid of steps; for other whole numbers the step only says how far an arrow goes.
+  // Side lengths are multiples of the step; for other integers, the step is only the increment of the buttons.
   return min % step === 0 ? Math.round(within / step) * step : Math.round(within);
 }
 
@@ -77,14 +77,14 @@ interface SliderProps {
   readonly min: number;
   readonly max: number;
   readonly step: number;
-  /** What the ends mean. */
+  /** Labels of the two ends. */
   readonly ends?: readonly [string, string];
   readonly compact?: boolean;
 }
 
 /**
- * A slider that a finger on its way down the page does not move: the browser takes the touch away for scrolling, and what it changed until
- * then is taken back.
+ * A slider that does not change when a touch scrolls the page: when the browser turns the touch into scrolling,
+ * the value before the touch is restored.
  */
 export function Slider({ label, value, onChange, min, max, step, ends, compact }: SliderProps) {
   const id = useId();

@@ -1,4 +1,4 @@
-/** Small charts that need no axes: the numbers stand beside them. */
+/** Small charts without axes; their numbers are shown next to them. */
 
 interface LineProps {
   readonly values: readonly (number | null)[];
@@ -20,18 +20,18 @@ export function Line({ values, at, label }: LineProps) {
 }
 
 export function Bars({ counts, label }: { readonly counts: readonly number[]; readonly label: string }) {
-  const most = Math.max(1, ...counts);
+  const highest = Math.max(1, ...counts);
   const width = 300 / Math.max(1, counts.length);
   return (
     <svg class="chart" viewBox="0 0 300 60" preserveAspectRatio="none" role="img" aria-label={label}>
       {counts.map((count, i) => (
-        // Roots, so that few are seen beside many.
+        // Square roots, so that small counts remain visible.
         <rect
           key={`${i}`}
           x={i * width}
-          y={60 - Math.sqrt(count / most) * 60}
+          y={60 - Math.sqrt(count / highest) * 60}
           width={width * 0.85}
-          height={Math.sqrt(count / most) * 60}
+          height={Math.sqrt(count / highest) * 60}
         />
       ))}
     </svg>

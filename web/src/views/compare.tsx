@@ -1,4 +1,4 @@
-/** Two pictures, one over the other: what lies left of the handle is the first, right of it the second. */
+/** Compares two images: the first is shown to the left of the divider, the second to the right. */
 import { signal } from '@preact/signals';
 import { excerpt } from '../logic/format.js';
 import { promptOf } from '../logic/names.js';
@@ -13,16 +13,16 @@ export function Compare() {
   const other = gallery.value.find(
     ({ job, index }) => job.id === compared.value?.job && index === compared.value?.index,
   );
-  const options = gallery.value.map(({ job, picture, index }) => {
-    const seed = picture.seed === undefined ? '' : `, seed ${picture.seed}`;
+  const options = gallery.value.map(({ job, image, index }) => {
+    const seed = image.seed === undefined ? '' : `, seed ${image.seed}`;
     return [`${job.id}/${index}`, `${excerpt(promptOf(job), 40)}${seed}`] as const;
   });
-  const chosen = (pair: { job: string; index: number } | null): string => `${pair?.job}/${pair?.index}`;
-  const parsed = (value: string) => {
+  const keyOf = (pair: { job: string; index: number } | null): string => `${pair?.job}/${pair?.index}`;
+  const parseKey = (value: string) => {
     const at = value.lastIndexOf('/');
     return { job: value.slice(0, at), index: Number(value.slice(at + 1)) };
   };
-  const { width, height } = first.picture;
+  const { width, height } = first.image;
   return (
     <section class="stage" aria-label="Comparison">
       <div
@@ -32,12 +32,12 @@ export function Compare() {
           element?.style.setProperty('--share', `${share.value}%`);
         }}
       >
-        {other && <img src={other.picture.url} alt="On the right" />}
-        <img class="over" src={first.picture.url} alt="On the left" />
+        {other && <img src={other.image.url} alt="Right" />}
+        <img class="over" src={first.image.url} alt="Left" />
         <div class="handle" aria-hidden="true" />
         <input
           type="range"
-          aria-label="Share of the first picture"
+          aria-label="Position of the divider"
           min={0}
           max={100}
           value={share.value}
@@ -49,18 +49,18 @@ export function Compare() {
       <div class="pair">
         <Select
           label="Left"
-          value={chosen(stage.value)}
+          value={keyOf(stage.value)}
           options={options}
           onChange={(value) => {
-            stage.value = parsed(value);
+            stage.value = parseKey(value);
           }}
         />
         <Select
           label="Right"
-          value={chosen(compared.value)}
+          value={keyOf(compared.value)}
           options={options}
           onChange={(value) => {
-            compared.value = parsed(value);
+            compared.value = parseKey(value);
           }}
         />
       </div>
@@ -72,7 +72,7 @@ export function Compare() {
             compared.value = null;
           }}
         >
-          End the comparison
+          Close comparison
         </button>
       </div>
     </section>

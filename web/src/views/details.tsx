@@ -1,12 +1,12 @@
-/** What can be done with a picture, and what it was made with: each thing can be taken over. */
-import type { ShownJob } from '../api/types.js';
+/** Actions for the current image and its generation settings, each of which can be applied to the form. */
+import type { ApiJob } from '../api/types.js';
 import { canEnlarge } from '../logic/enlarge.js';
 import { downloadName } from '../logic/names.js';
 import { type Field, fieldsOf, fieldsOfOptions } from '../logic/restore.js';
-import { discard, reuse, useAsInput } from '../state/actions.js';
-import { carriesSettings, download } from '../state/downloads.js';
+import { deleteJobs, reuse, useAsInput } from '../state/actions.js';
+import { download, includeSettings } from '../state/downloads.js';
 import { set } from '../state/form.js';
-import { gallery, type Shown } from '../state/jobs.js';
+import { type GalleryImage, gallery } from '../state/jobs.js';
 import { about } from '../state/session.js';
 import { compared } from '../state/stage.js';
 import { DeleteButton, Fold, IconButton, Toggle } from '../ui/controls.js';
@@ -14,27 +14,27 @@ import { Icon } from '../ui/icons.js';
 import { LongText } from '../ui/long-text.js';
 import { enlarging } from './enlarge.js';
 
-export function Details({ shown }: { readonly shown: Shown }) {
-  const { job, picture } = shown;
-  const fields = picture.parameters ? fieldsOf(picture.parameters, about.value) : fieldsOfOptions(job);
+export function Details({ shown }: { readonly shown: GalleryImage }) {
+  const { job, image } = shown;
+  const fields = image.parameters ? fieldsOf(image.parameters, about.value) : fieldsOfOptions(job);
   return (
     <div class="details">
       <Tools shown={shown} />
-      <MadeWith fields={fields} job={job} />
+      <GenerationSettings fields={fields} job={job} />
     </div>
   );
 }
 
-function Tools({ shown }: { readonly shown: Shown }) {
-  const { job, picture, index } = shown;
+function Tools({ shown }: { readonly shown: GalleryImage }) {
+  const { job, image, index } = shown;
   return (
-    <div class="tools" role="toolbar" aria-label="This picture">
+    <div class="tools" role="toolbar" aria-label="Image actions">
       <a
         class="plain"
-        href={picture.url}
+        href={image.url}
         download={downloadName(job, index)}
         onClick={(event) => {
-          if (carriesSettings.peek()) return;
+          if (includeSettings.peek()) return;
           event.preventDefault();
           void download([shown]);
         }}
@@ -42,7 +42,7 @@ function Tools({ shown }: { readonly shown: Shown }) {
         <Icon name="save" /> Download
       </a>
       <button type="button" class="plain" onClick={() => void useAsInput(shown, 'picture')}>
-        <Icon name="picture" /> Use as input
+        <Icon name="image" /> Use as input
       </button>
       <button type="button" class="plain" onClick={() => void useAsInput(shown, 'inpaint')}>
         <Icon name="mask" /> Inpaint
@@ -63,32 +63,32 @@ function Tools({ shown }: { readonly shown: Shown }) {
         class="plain"
         disabled={gallery.value.length < 2}
         onClick={() => {
-          compared.value = neighbour(shown);
+          compared.value = neighborOf(shown);
         }}
       >
         <Icon name="compare" /> Compare
       </button>
       <button type="button" class="plain" onClick={() => set({ mode: 'inside' })}>
-        <Icon name="look" /> Look inside
+        <Icon name="inspect" /> Inspect
       </button>
       <Delete key={job.id} job={job} />
     </div>
   );
 }
 
-interface MadeWithProps {
+interface GenerationSettingsProps {
   readonly fields: readonly Field[];
-  readonly job: ShownJob;
+  readonly job: ApiJob;
 }
 
-function MadeWith({ fields, job }: MadeWithProps) {
-  const told = fields.filter(({ value }) => value !== '');
+function GenerationSettings({ fields, job }: GenerationSettingsProps) {
+  const shownFields = fields.filter(({ value }) => value !== '');
   const warnings = job.warnings ?? [];
-  if (told.length === 0 && warnings.length === 0) return null;
+  if (shownFields.length === 0 && warnings.length === 0) return null;
   return (
-    <Fold title="Made with" open={wide} summary={summaryOf(told)}>
+    <Fold title="Generation settings" open={isWide} summary={summaryOf(shownFields)}>
       <dl class="facts">
-        {told.map((field) => (
+        {shownFields.map((field) => (
           <div key={field.label} class={field.value.length > 24 ? 'wide' : ''}>
             <dt>{field.label}</dt>
             <dd>
@@ -108,47 +108,47 @@ function MadeWith({ fields, job }: MadeWithProps) {
           </div>
         )}
       </dl>
-      {told.length > 1 && (
+      {shownFields.length > 1 && (
         <button type="button" class="link" onClick={() => reuse(fields, true)}>
-          Use all of these settings
+          Use all settings
         </button>
       )}
       <Toggle
-        label="Downloads carry these settings"
-        on={carriesSettings.value}
+        label="Include settings in downloads"
+        on={includeSettings.value}
         onChange={(on) => {
-          carriesSettings.value = on;
+          includeSettings.value = on;
         }}
       />
     </Fold>
   );
 }
 
-/** Deletes the job with all its images. */
-function Delete({ job }: { readonly job: ShownJob }) {
-  const many = job.images.length;
+/** A button that deletes the job with all its images. */
+function Delete({ job }: { readonly job: ApiJob }) {
+  const count = job.images.length;
   return (
     <DeleteButton
-      {...(many > 1 ? { question: `All ${many}, really?` } : {})}
-      onDelete={() => void discard(job)}
+      {...(count > 1 ? { question: `Delete all ${count} images?` } : {})}
+      onDelete={() => void deleteJobs(job)}
     >
       <Icon name="trash" />{' '}
     </DeleteButton>
   );
 }
 
-/** On a phone the prompt shall be near the picture. */
-const wide = matchMedia('(min-width: 800px)').matches;
+/** Initially open only on wide screens; on a phone, the prompt should stay close to the image. */
+const isWide = matchMedia('(min-width: 800px)').matches;
 
 function summaryOf(fields: readonly Field[]): string {
   const seed = fields.find(({ label }) => label === 'Seed');
   return [fields[0]?.value, seed && `seed ${seed.value}`].filter(Boolean).join(', ');
 }
 
-/** What it is compared with at first: the picture made before it, else the one after. */
-function neighbour({ job, index }: Shown): { job: string; index: number } | null {
+/** Returns the image to compare with initially: the previous one, or else the next. */
+function neighborOf({ job, index }: GalleryImage): { job: string; index: number } | null {
   const all = gallery.value;
-  const at = all.findIndex((one) => one.job.id === job.id && one.index === index);
-  const other = all[at + 1] ?? all[at - 1];
-  return other ? { job: other.job.id, index: other.index } : null;
+  const at = all.findIndex((other) => other.job.id === job.id && other.index === index);
+  const neighbor = all[at + 1] ?? all[at - 1];
+  return neighbor ? { job: neighbor.job.id, index: neighbor.index } : null;
 }

@@ -1,29 +1,29 @@
-/** The key, and help. */
+/** Login and help dialogs, and notifications. */
 import { signal } from '@preact/signals';
 import { useId } from 'preact/hooks';
 import { helpShown } from '../state/keys.js';
-import { dismiss, notes, spoken } from '../state/notes.js';
+import { announcement, dismiss, notifications } from '../state/notifications.js';
 import { about, login, needsKey } from '../state/session.js';
 import { IconButton } from '../ui/controls.js';
 import { Dialog } from '../ui/dialog.js';
 import { LongText } from '../ui/long-text.js';
 
-const wrong = signal('');
+const loginError = signal('');
 
 export function Login() {
   const id = useId();
   if (!needsKey.value) return null;
   return (
-    <Dialog title="This server asks for its key">
+    <Dialog title="API key required">
       <form
         onSubmit={async (event) => {
           event.preventDefault();
           const key = new FormData(event.currentTarget).get('key');
           try {
             await login(String(key));
-            wrong.value = '';
+            loginError.value = '';
           } catch (error) {
-            wrong.value = error instanceof Error ? error.message : String(error);
+            loginError.value = error instanceof Error ? error.message : String(error);
           }
         }}
       >
@@ -31,9 +31,9 @@ export function Login() {
           <label for={id}>API key</label>
           <input id={id} name="key" type="password" autocomplete="current-password" required />
         </div>
-        {wrong.value && (
+        {loginError.value && (
           <p class="problem" role="alert">
-            {wrong.value}
+            {loginError.value}
           </p>
         )}
         <div class="dialog-actions">
@@ -46,45 +46,45 @@ export function Login() {
   );
 }
 
-/** Keys that do one thing, each a row of keys pressed together, and what they do. */
-const KEYS: readonly (readonly [readonly string[], string])[] = [
+/** Keyboard shortcuts (each text contains keys pressed together) and their descriptions. */
+const SHORTCUTS: readonly (readonly [readonly string[], string])[] = [
   [['Ctrl Enter'], 'Generate'],
-  [['Ctrl E'], 'Queue it and go on looking'],
-  [['Esc'], 'End the comparison or the selection; else stop what this page has started'],
-  [['Ctrl ↑', 'Ctrl ↓'], 'More or less weight for the selected words'],
-  [['←', '→'], 'Browse the pictures'],
-  [['Ctrl click', 'Shift click'], 'Select a picture, or all up to it'],
-  [['B', 'E'], 'On the canvas: brush, eraser'],
+  [['Ctrl E'], 'Add to the queue without showing the job'],
+  [['Esc'], 'Close the comparison or end the selection; otherwise stop the job started on this page'],
+  [['Ctrl ↑', 'Ctrl ↓'], 'Increase or decrease the weight of the selected words'],
+  [['←', '→'], 'Browse the images'],
+  [['Ctrl click', 'Shift click'], 'Select an image, or a range of images'],
+  [['B', 'E'], 'Canvas: brush, eraser'],
   [['[', ']'], 'Smaller or larger brush'],
-  [['Ctrl Z', 'Ctrl Shift Z'], 'Undo, redo a stroke'],
-  [['+', '−', '0'], 'Zoom in, out, to fit; the middle button drags'],
-  [['Arrows', 'Enter'], 'On the canvas: move the brush, set it down and lift it'],
-  [['?'], 'This help'],
+  [['Ctrl Z', 'Ctrl Shift Z'], 'Undo or redo a stroke'],
+  [['+', '−', '0'], 'Zoom in, out or to fit; drag with the middle button'],
+  [['Arrows', 'Enter'], 'Canvas: move the brush, start or end a stroke'],
+  [['?'], 'Show this help'],
 ];
 
 export function Help() {
   if (!helpShown.value) return null;
   return (
-    <Dialog title="Keys" onClose={() => (helpShown.value = false)}>
+    <Dialog title="Keyboard shortcuts" onClose={() => (helpShown.value = false)}>
       <dl class="keys">
-        {KEYS.map(([keys, what]) => (
-          <div key={what}>
+        {SHORTCUTS.map(([keys, description]) => (
+          <div key={description}>
             <dt>
-              {keys.map((together) => (
-                <span key={together} class="together">
-                  {together.split(' ').map((key) => (
+              {keys.map((combination) => (
+                <span key={combination} class="together">
+                  {combination.split(' ').map((key) => (
                     <kbd key={key}>{key}</kbd>
                   ))}
                 </span>
               ))}
             </dt>
-            <dd>{what}</dd>
+            <dd>{description}</dd>
           </div>
         ))}
       </dl>
       <p class="hint">
-        Drop or paste a picture anywhere to restore its settings or to begin from it. Safelight{' '}
-        {about.value?.version}; its APIs are described at{' '}
+        Drop or paste an image anywhere to restore its settings or to use it as the input image. Safelight{' '}
+        {about.value?.version}; its APIs are documented at{' '}
         <a href="/docs" target="_blank" rel="noreferrer">
           /docs
         </a>
@@ -94,12 +94,12 @@ export function Help() {
   );
 }
 
-export function Notes() {
+export function Notifications() {
   return (
     <>
       <div class="notes">
-        {notes.value.map(({ id, text, bad, action }) => (
-          <div key={id} class={`note ${bad ? 'bad' : ''}`} role={bad ? 'alert' : 'status'}>
+        {notifications.value.map(({ id, text, isError, action }) => (
+          <div key={id} class={`note ${isError ? 'bad' : ''}`} role={isError ? 'alert' : 'status'}>
             <LongText text={text} />
             {action && (
               <button
@@ -118,7 +118,7 @@ export function Notes() {
         ))}
       </div>
       <div class="visually-hidden" aria-live="polite">
-        {spoken.value}
+        {announcement.value}
       </div>
     </>
   );

@@ -1,24 +1,24 @@
-/** The canvas of inpainting and sketching, with its tools. */
+/** Canvas for inpainting masks and sketches, with its tools. */
 import { useRef } from 'preact/hooks';
-import type { Sheet } from '../logic/sheet.js';
-import { drawing, mask, source, strokes, touched } from '../state/drafts.js';
-import { brush, fit, tool, view, zoom } from '../state/easel.js';
+import type { PaintLayer } from '../logic/paint-layer.js';
+import { brush, fit, tool, view, zoom } from '../state/canvas.js';
+import { drawing, mask, saveLayer, source, strokes } from '../state/drafts.js';
 import { mode } from '../state/form.js';
 import { IconButton } from '../ui/controls.js';
 import { Slider } from '../ui/numbers.js';
-import { SheetCanvas } from './sheet-canvas.js';
+import { PaintCanvas } from './paint-canvas.js';
 
 export function Editor() {
   const element = useRef<HTMLElement>(null);
   const masking = mode.value === 'inpaint';
-  const sheet = masking ? mask.value : drawing.value;
+  const layer = masking ? mask.value : drawing.value;
   void strokes.value;
-  if (!sheet)
+  if (!layer)
     return (
       <section class="editor empty" aria-label="Mask">
         <div class="frame">
           <div class="tray">
-            <p>Drop, paste or choose a picture, and paint over what is to be made anew.</p>
+            <p>Drop, paste or choose an image, then paint over the area to regenerate.</p>
           </div>
         </div>
       </section>
@@ -27,34 +27,34 @@ export function Editor() {
     <section
       ref={element}
       class="editor"
-      aria-label={masking ? 'Mask' : 'Drawing'}
-      onKeyDown={(event) => keys(event, sheet)}
+      aria-label={masking ? 'Mask' : 'Sketch'}
+      onKeyDown={(event) => handleKeys(event, layer)}
     >
-      <SheetCanvas
+      <PaintCanvas
         key={masking ? source.value?.url : 'drawing'}
-        sheet={sheet}
+        layer={layer}
         kind={masking ? 'mask' : 'drawing'}
         under={masking ? source.value?.url : undefined}
       />
-      <Tools sheet={sheet} masking={masking} onFullscreen={() => void fullscreen(element.current)} />
+      <Tools layer={layer} masking={masking} onFullscreen={() => void fullscreen(element.current)} />
     </section>
   );
 }
 
 interface ToolsProps {
-  readonly sheet: Sheet;
+  readonly layer: PaintLayer;
   readonly masking: boolean;
   readonly onFullscreen: () => void;
 }
 
-function Tools({ sheet, masking, onFullscreen }: ToolsProps) {
+function Tools({ layer, masking, onFullscreen }: ToolsProps) {
   const kind = masking ? 'mask' : 'drawing';
-  const change = (work: () => unknown): void => {
-    work();
-    touched(sheet);
+  const change = (edit: () => unknown): void => {
+    edit();
+    saveLayer(layer);
   };
   return (
-    <div class="easel">
+    <div class="canvas-tools">
       <div class="tools" role="toolbar" aria-label="Canvas">
         <IconButton
           icon="brush"
@@ -78,27 +78,27 @@ function Tools({ sheet, masking, onFullscreen }: ToolsProps) {
         <IconButton
           icon="undo"
           label="Undo"
-          disabled={!sheet.canUndo}
-          onClick={() => change(() => sheet.undo())}
+          disabled={!layer.canUndo}
+          onClick={() => change(() => layer.undo())}
         />
         <IconButton
           icon="redo"
           label="Redo"
-          disabled={!sheet.canRedo}
-          onClick={() => change(() => sheet.redo())}
+          disabled={!layer.canRedo}
+          onClick={() => change(() => layer.redo())}
         />
         {masking && (
           <IconButton
             icon="invert"
-            label="Turn the mask over"
-            onClick={() => change(() => sheet.change((value) => 255 - value))}
+            label="Invert the mask"
+            onClick={() => change(() => layer.change((value) => 255 - value))}
           />
         )}
         <IconButton
           icon="trash"
-          label={masking ? 'Clear the mask' : 'Clear the page'}
-          disabled={sheet.empty}
-          onClick={() => change(() => sheet.change(() => 0))}
+          label={masking ? 'Clear the mask' : 'Clear the sketch'}
+          disabled={layer.empty}
+          onClick={() => change(() => layer.change(() => 0))}
         />
         <span class="gap" />
         <IconButton
@@ -130,29 +130,29 @@ async function fullscreen(element: HTMLElement | null): Promise<void> {
   else await element?.requestFullscreen?.().catch(() => undefined);
 }
 
-function keys(event: KeyboardEvent, sheet: Sheet): void {
+function handleKeys(event: KeyboardEvent, layer: PaintLayer): void {
   if (event.target instanceof HTMLInputElement) return;
   const kind = mode.peek() === 'inpaint' ? 'mask' : 'drawing';
   const key = event.key.toLowerCase();
   const modified = event.ctrlKey || event.metaKey;
-  const sized = (factor: number): void => {
+  const scaleBrush = (factor: number): void => {
     const size = Math.round(Math.min(160, Math.max(2, brush.peek()[kind] * factor)));
     brush.value = { ...brush.peek(), [kind]: size };
   };
   const actions: Record<string, () => void> = {
     b: () => (tool.value = 'brush'),
     e: () => (tool.value = 'eraser'),
-    '[': () => sized(1 / 1.2),
-    ']': () => sized(1.2),
+    '[': () => scaleBrush(1 / 1.2),
+    ']': () => scaleBrush(1.2),
     '+': () => zoom(1.5),
     '-': () => zoom(1 / 1.5),
     '0': fit,
   };
-  const redoes = modified && ((key === 'z' && event.shiftKey) || key === 'y');
-  if (redoes || (modified && key === 'z')) {
-    if (redoes) sheet.redo();
-    else sheet.undo();
-    touched(sheet);
+  const isRedo = modified && ((key === 'z' && event.shiftKey) || key === 'y');
+  if (isRedo || (modified && key === 'z')) {
+    if (isRedo) layer.redo();
+    else layer.undo();
+    saveLayer(layer);
   } else if (!modified && actions[key]) actions[key]();
   else return;
   event.preventDefault();

@@ -1,18 +1,18 @@
-/** How much larger finished images are drawn, and how freely. */
+/** Dialog for enlarging finished images: scale and strength. */
 import { signal } from '@preact/signals';
 import { canEnlarge, enlargedSize, gridOf, isAllowed } from '../logic/enlarge.js';
 import { enlarge } from '../state/actions.js';
-import type { Shown } from '../state/jobs.js';
+import type { GalleryImage } from '../state/jobs.js';
 import { persistentSignal } from '../state/persistent.js';
 import { about } from '../state/session.js';
 import { Dialog } from '../ui/dialog.js';
 import { Slider } from '../ui/numbers.js';
 
-/** The images that the dialog is about; null while it is closed. */
-export const enlarging = signal<readonly Shown[] | null>(null);
+/** Images to enlarge; null while the dialog is closed. */
+export const enlarging = signal<readonly GalleryImage[] | null>(null);
 
-const how = persistentSignal('enlarge', (kept) => {
-  const { scale, strength } = (kept ?? {}) as { scale?: unknown; strength?: unknown };
+const parameters = persistentSignal('enlarge', (stored) => {
+  const { scale, strength } = (stored ?? {}) as { scale?: unknown; strength?: unknown };
   return {
     scale: typeof scale === 'number' && scale >= 1 && scale <= 4 ? scale : 2,
     strength: typeof strength === 'number' && strength > 0 && strength <= 1 ? strength : 0.35,
@@ -20,26 +20,26 @@ const how = persistentSignal('enlarge', (kept) => {
 });
 
 export function Enlarge() {
-  const able = (enlarging.value ?? []).filter(({ job }) => canEnlarge(job));
-  const [first] = able;
+  const images = (enlarging.value ?? []).filter(({ job }) => canEnlarge(job));
+  const [first] = images;
   if (!first) return null;
   const close = (): void => {
     enlarging.value = null;
   };
-  const { scale, strength } = how.value;
-  const sizes = able.map(({ job, picture }) => enlargedSize(picture, scale, gridOf(job, about.value)));
+  const { scale, strength } = parameters.value;
+  const sizes = images.map(({ job, image }) => enlargedSize(image, scale, gridOf(job, about.value)));
   const fits = sizes.every((size) => isAllowed(size, about.value));
   const [size] = sizes;
   return (
-    <Dialog title={able.length > 1 ? `Enlarge ${able.length}` : 'Enlarge'} onClose={close}>
+    <Dialog title={images.length > 1 ? `Enlarge ${images.length}` : 'Enlarge'} onClose={close}>
       <Slider
-        label="Times larger"
+        label="Scale"
         value={scale}
         min={1}
         max={4}
         step={0.25}
         onChange={(value) => {
-          how.value = { ...how.peek(), scale: value };
+          parameters.value = { ...parameters.peek(), scale: value };
         }}
       />
       <Slider
@@ -48,20 +48,20 @@ export function Enlarge() {
         min={0.05}
         max={1}
         step={0.05}
-        ends={['keeps the image', 'begins anew']}
+        ends={['keep the image', 'ignore the image']}
         onChange={(value) => {
-          how.value = { ...how.peek(), strength: value };
+          parameters.value = { ...parameters.peek(), strength: value };
         }}
       />
       <p class="hint">
-        {able.length === 1 && size
-          ? `${first.picture.width} × ${first.picture.height} becomes ${size.width} × ${size.height}, drawn with its own prompt and settings.`
-          : 'Each is drawn with its own prompt and settings.'}
+        {images.length === 1 && size
+          ? `${first.image.width} × ${first.image.height} becomes ${size.width} × ${size.height}, generated with the same prompt and settings.`
+          : 'Each image is generated with its own prompt and settings.'}
       </p>
       {!fits && about.value && (
         <p class="problem" role="alert">
-          This server makes images of at most {about.value.limits.maxSide} pixels a side and{' '}
-          {about.value.limits.maxPixels.toLocaleString('en')} in all.
+          This server generates images of at most {about.value.limits.maxSide} pixels per side and{' '}
+          {about.value.limits.maxPixels.toLocaleString('en')} pixels in total.
         </p>
       )}
       <div class="dialog-actions">
@@ -71,7 +71,7 @@ export function Enlarge() {
           disabled={!fits}
           onClick={() => {
             close();
-            void enlarge(able, { scale, strength });
+            void enlarge(images, { scale, strength });
           }}
         >
           Enlarge

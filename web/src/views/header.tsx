@@ -1,4 +1,4 @@
-/** Name, modes, theme, help. */
+/** Header with the name, modes, theme and help. */
 import { type Mode, modes } from '../logic/settings.js';
 import { mode, set } from '../state/form.js';
 import { online, running } from '../state/jobs.js';
@@ -9,11 +9,11 @@ import { IconButton } from '../ui/controls.js';
 import { Icon, type IconName } from '../ui/icons.js';
 
 const MODES: Readonly<Record<Mode, readonly [string, IconName, string]>> = {
-  text: ['Text', 'text', 'A picture of words'],
-  picture: ['Picture', 'picture', 'A picture of a picture'],
-  inpaint: ['Inpaint', 'mask', 'A part of a picture anew'],
-  sketch: ['Sketch', 'pencil', 'A picture of a drawing'],
-  inside: ['Inside', 'look', 'How a picture came to be'],
+  text: ['Text', 'text', 'Generate an image from text'],
+  picture: ['Image', 'image', 'Generate an image from an image'],
+  inpaint: ['Inpaint', 'mask', 'Regenerate a part of an image'],
+  sketch: ['Sketch', 'pencil', 'Generate an image from a sketch'],
+  inside: ['Inspect', 'inspect', 'Inspect how an image was generated'],
 };
 
 const THEMES = { system: 'system', light: 'sun', dark: 'moon' } as const;
@@ -25,24 +25,28 @@ export function Header() {
         <span class={`lamp ${running.value.length > 0 ? 'lit' : ''}`} aria-hidden="true" />
         Safelight
       </h1>
-      <nav class="modes" aria-label="What to make">
-        {modes.map((one) => (
+      <nav class="modes" aria-label="Mode">
+        {modes.map((item) => (
           <button
-            key={one}
+            key={item}
             type="button"
-            title={MODES[one][2]}
-            aria-current={mode.value === one ? 'page' : undefined}
-            onClick={() => set({ mode: one })}
+            title={MODES[item][2]}
+            aria-current={mode.value === item ? 'page' : undefined}
+            onClick={() => set({ mode: item })}
           >
-            <Icon name={MODES[one][1]} />
-            <span>{MODES[one][0]}</span>
+            <Icon name={MODES[item][1]} />
+            <span>{MODES[item][0]}</span>
           </button>
         ))}
       </nav>
       <div class="top-end">
         {!online.value && <span class="offline">Connecting…</span>}
-        <IconButton icon={THEMES[theme.value]} label={`Colours: ${theme.value}`} onClick={nextTheme} />
-        <IconButton icon="help" label="Help and keys" onClick={() => (helpShown.value = true)} />
+        <IconButton icon={THEMES[theme.value]} label={`Theme: ${theme.value}`} onClick={nextTheme} />
+        <IconButton
+          icon="help"
+          label="Help and keyboard shortcuts"
+          onClick={() => (helpShown.value = true)}
+        />
         {about.value?.locked && <IconButton icon="exit" label="Log out" onClick={() => void logout()} />}
       </div>
     </header>

@@ -1,11 +1,11 @@
-/** What to draw, how long that is to the model, and Generate. */
+/** Prompt with its token count, and the buttons that start and stop jobs. */
 
 import { effect, signal } from '@preact/signals';
 import { useEffect, useId } from 'preact/hooks';
 import { post } from '../api/http.js';
 import type { TokenCount } from '../api/types.js';
 import { limitsFor } from '../logic/limits.js';
-import { weigh } from '../logic/weights.js';
+import { changeWeight } from '../logic/weights.js';
 import { canStop, enqueue, generate, stop } from '../state/actions.js';
 import { mode, model, set, settings } from '../state/form.js';
 import { queued } from '../state/jobs.js';
@@ -13,22 +13,22 @@ import { about } from '../state/session.js';
 
 const tokens = signal<TokenCount | null>(null);
 
-/** Asks the model's own tokenizer, once typing pauses. */
+/** Counts the tokens with the model's tokenizer when typing pauses. Returns a function that stops it. */
 function countTokens(): () => void {
-  let asked: AbortController | undefined;
+  let request: AbortController | undefined;
   let timer = 0;
   const end = effect(() => {
     const { prompt } = settings.value;
     const name = model.value?.name;
     clearTimeout(timer);
-    asked?.abort();
+    request?.abort();
     if (!about.value || name === undefined || mode.value === 'sketch') return;
     timer = window.setTimeout(async () => {
-      asked = new AbortController();
+      request = new AbortController();
       try {
-        tokens.value = await post<TokenCount>('/v1/tokenize', { prompt, model: name }, asked.signal);
+        tokens.value = await post<TokenCount>('/v1/tokenize', { prompt, model: name }, request.signal);
       } catch {
-        tokens.value = null; // a count is no reason to complain
+        tokens.value = null; // the count is optional, so errors are not shown
       }
     }, 200);
   });
@@ -38,18 +38,18 @@ function countTokens(): () => void {
   };
 }
 
-function weighWords(event: KeyboardEvent & { readonly currentTarget: HTMLTextAreaElement }): void {
+function handleWeightKeys(event: KeyboardEvent & { readonly currentTarget: HTMLTextAreaElement }): void {
   if (!(event.ctrlKey || event.metaKey) || (event.key !== 'ArrowUp' && event.key !== 'ArrowDown')) return;
   event.preventDefault();
   const area = event.currentTarget;
   const { value: text, selectionStart: start, selectionEnd: end } = area;
-  const next = weigh({ text, start, end }, event.key === 'ArrowUp' ? 1 : -1);
+  const next = changeWeight({ text, start, end }, event.key === 'ArrowUp' ? 1 : -1);
   area.value = next.text;
   area.setSelectionRange(next.start, next.end);
   area.dispatchEvent(new InputEvent('input', { bubbles: true }));
 }
 
-interface WordsProps {
+interface PromptFieldProps {
   readonly label: string;
   readonly value: string;
   readonly placeholder: string;
@@ -57,8 +57,8 @@ interface WordsProps {
   readonly rows: number;
 }
 
-/** Words with weights. */
-export function Words({ label, value, placeholder, onInput, rows }: WordsProps) {
+/** Text field for a prompt, in which Ctrl+Up and Ctrl+Down change the weight of words. */
+export function PromptField({ label, value, placeholder, onInput, rows }: PromptFieldProps) {
   const id = useId();
   return (
     <>
@@ -73,7 +73,7 @@ export function Words({ label, value, placeholder, onInput, rows }: WordsProps) 
         maxLength={limitsFor(about.value).maxPrompt}
         spellcheck={false}
         onInput={(event) => onInput(event.currentTarget.value)}
-        onKeyDown={weighWords}
+        onKeyDown={handleWeightKeys}
       />
     </>
   );
@@ -83,10 +83,10 @@ export function Prompt() {
   useEffect(countTokens, []);
   return (
     <div class="prompt">
-      <Words
+      <PromptField
         label="Prompt"
         value={settings.value.prompt}
-        placeholder="What do you want to see?"
+        placeholder="Describe the image"
         onInput={(prompt) => set({ prompt })}
         rows={3}
       />
@@ -98,38 +98,38 @@ export function Prompt() {
 function Count() {
   const count = tokens.value;
   if (!count) return <p class="count">&nbsp;</p>;
-  const { tokens: used, windows, window: room } = count;
-  const over = windows > 1 ? `, in ${windows} windows` : '';
+  const { tokens: used, windows, window: capacity } = count;
+  const windowText = windows > 1 ? `, in ${windows} windows` : '';
   return (
     <p
       class={`count ${windows > 1 ? 'over' : ''}`}
-      title="Tokens of the prompt, and how many the model reads at once"
+      title="Tokens of the prompt, and the number of tokens that the text encoder reads"
     >
-      {used} / {room * windows} tokens{over}
+      {used} / {capacity * windows} tokens{windowText}
     </p>
   );
 }
 
-/** Generate, and what belongs beside it; at the lower edge of a phone it is always in reach. */
+/** Buttons to generate, queue and stop; on a phone they always stay visible. */
 export function Actions() {
-  const waiting = queued.value.length;
+  const queuedCount = queued.value.length;
   return (
     <div class="actions">
       <button type="button" class="primary" title="Ctrl+Enter" onClick={() => void generate()}>
-        {settings.value.mode === 'sketch' ? 'Make a picture' : 'Generate'}
+        Generate
       </button>
       <button
         type="button"
         class="plain"
-        title="Queue it and go on looking (Ctrl+E)"
+        title="Add to the queue without showing the job (Ctrl+E)"
         onClick={() => void enqueue()}
       >
-        Queue{waiting > 0 && <span class="badge">{waiting}</span>}
+        Queue{queuedCount > 0 && <span class="badge">{queuedCount}</span>}
       </button>
       <button
         type="button"
         class="plain stop"
-        title="Stop what this page has started (Esc)"
+        title="Stop the job started on this page (Esc)"
         disabled={!canStop.value}
         onClick={() => void stop()}
       >

@@ -1,48 +1,48 @@
-/** What runs and what waits, in order. */
-import type { ShownJob } from '../api/types.js';
+/** The queue: running and queued jobs, in order. */
+import type { ApiJob } from '../api/types.js';
 import { duration, excerpt } from '../logic/format.js';
 import { promptOf } from '../logic/names.js';
 import { cancel, clearQueue, move } from '../state/actions.js';
 import { isTrace, queued, running } from '../state/jobs.js';
-import { isOwn } from '../state/own.js';
+import { isOwnJob } from '../state/own-jobs.js';
 import { show, stage } from '../state/stage.js';
 import { IconButton } from '../ui/controls.js';
 
 export function Queue() {
-  const waiting = queued.value;
-  const all = [...running.value, ...waiting];
+  const queuedJobs = queued.value;
+  const all = [...running.value, ...queuedJobs];
   if (all.length === 0) return null;
-  const own = waiting.filter(({ id }) => isOwn(id)).length;
+  const ownCount = queuedJobs.filter(({ id }) => isOwnJob(id)).length;
   return (
     <section class="queue" aria-labelledby="queue-title">
       <div class="section-head">
         <h2 id="queue-title">Queue</h2>
-        {own > 1 && (
+        {ownCount > 1 && (
           <button
             type="button"
             class="link"
-            title="Cancels what this page has queued and what does not run yet"
+            title="Cancel the queued jobs of this page"
             onClick={() => void clearQueue()}
           >
-            {own < waiting.length ? 'Clear mine' : 'Clear'}
+            {ownCount < queuedJobs.length ? 'Clear mine' : 'Clear'}
           </button>
         )}
       </div>
       <ol>
         {all.map((job) => (
-          <Entry key={job.id} job={job} at={waiting.indexOf(job)} last={waiting.length - 1} />
+          <Entry key={job.id} job={job} at={queuedJobs.indexOf(job)} last={queuedJobs.length - 1} />
         ))}
       </ol>
     </section>
   );
 }
 
-function Entry({ job, at, last }: { readonly job: ShownJob; readonly at: number; readonly last: number }) {
+function Entry({ job, at, last }: { readonly job: ApiJob; readonly at: number; readonly last: number }) {
   const { progress } = job;
-  const name = isTrace(job) ? 'A look inside' : excerpt(promptOf(job), 48);
+  const name = isTrace(job) ? 'Inspection' : excerpt(promptOf(job), 48);
   const share = progress && progress.steps > 0 ? progress.step / progress.steps : 0;
   const left = progress?.left === undefined ? '' : duration(progress.left);
-  const own = isOwn(job.id);
+  const isOwn = isOwnJob(job.id);
   const state = at < 0 ? left || 'running' : job.model;
   return (
     <li
@@ -57,7 +57,7 @@ function Entry({ job, at, last }: { readonly job: ShownJob; readonly at: number;
         onClick={() => !isTrace(job) && show(job.id)}
       >
         {name}
-        <small>{own ? state : `another’s, ${state}`}</small>
+        <small>{isOwn ? state : `other client, ${state}`}</small>
       </button>
       {at >= 0 && (
         <>
@@ -77,7 +77,7 @@ function Entry({ job, at, last }: { readonly job: ShownJob; readonly at: number;
       )}
       <IconButton
         icon="close"
-        label={own ? `Cancel: ${name}` : `Cancel another’s job: ${name}`}
+        label={isOwn ? `Cancel: ${name}` : `Cancel another client’s job: ${name}`}
         onClick={() => void cancel(job.id)}
       />
     </li>

@@ -1,20 +1,20 @@
-/** What can be done with several images at once. */
+/** Toolbar for the selected images: download, enlarge and delete. */
 import { useSignal } from '@preact/signals';
 import { canEnlarge } from '../logic/enlarge.js';
-import { discard } from '../state/actions.js';
+import { deleteJobs } from '../state/actions.js';
 import { download, downloading } from '../state/downloads.js';
-import { endSelecting, found, selection, toggleAll } from '../state/found.js';
+import { endSelecting, searchResults, selection, toggleAll } from '../state/gallery-selection.js';
 import { IconButton } from '../ui/controls.js';
 import { Dialog } from '../ui/dialog.js';
 import { enlarging } from './enlarge.js';
 
 export function SelectionBar() {
-  const asking = useSignal(false);
+  const confirming = useSignal(false);
   const chosen = selection.value;
   const none = chosen.length === 0;
-  const all = chosen.length === found.value.length;
+  const all = chosen.length === searchResults.value.length;
   return (
-    <div class="selection" role="toolbar" aria-label="Selected pictures">
+    <div class="selection" role="toolbar" aria-label="Selected images">
       <span class="selection-count" role="status">
         {chosen.length} selected
       </span>
@@ -25,7 +25,7 @@ export function SelectionBar() {
       />
       <IconButton
         icon="save"
-        label={downloading.value ? 'The download is being put together' : 'Download the selected'}
+        label={downloading.value ? 'Preparing the download' : 'Download the selected'}
         disabled={none || downloading.value}
         onClick={() => void download(chosen)}
       />
@@ -42,15 +42,15 @@ export function SelectionBar() {
         label="Delete the selected"
         disabled={none}
         onClick={() => {
-          asking.value = true;
+          confirming.value = true;
         }}
       />
-      {asking.value && <Deletion onClose={() => (asking.value = false)} />}
+      {confirming.value && <DeleteDialog onClose={() => (confirming.value = false)} />}
     </div>
   );
 }
 
-function Deletion({ onClose }: { readonly onClose: () => void }) {
+function DeleteDialog({ onClose }: { readonly onClose: () => void }) {
   const chosen = selection.value;
   const jobs = [...new Map(chosen.map(({ job }) => [job.id, job])).values()];
   const count = jobs.reduce((sum, { images }) => sum + images.length, 0);
@@ -58,9 +58,9 @@ function Deletion({ onClose }: { readonly onClose: () => void }) {
     <Dialog title={`Delete ${count}?`} onClose={onClose}>
       <p>
         {count > chosen.length
-          ? `${chosen.length} selected. Images that were made in one job are deleted together, ${count} in all. `
+          ? `${chosen.length} selected. Images of the same job are deleted together, ${count} in total. `
           : ''}
-        What is deleted cannot be brought back.
+        This cannot be undone.
       </p>
       <div class="dialog-actions">
         <button
@@ -69,7 +69,7 @@ function Deletion({ onClose }: { readonly onClose: () => void }) {
           onClick={() => {
             onClose();
             endSelecting();
-            void discard(...jobs);
+            void deleteJobs(...jobs);
           }}
         >
           Delete {count}

@@ -1,4 +1,4 @@
-/** Folds of single modes: the second pass, the mask, how freely a drawing is taken. */
+/** Sections for single modes: hires fix, mask, and sampling of code indices. */
 import { choiceFields } from '../../../lib/options/declarations/autoregressive.js';
 import { hiresFields } from '../../../lib/options/declarations/hires.js';
 import { maskFields } from '../../../lib/options/declarations/mask.js';
@@ -8,7 +8,7 @@ import { set, settings } from '../state/form.js';
 import { about } from '../state/session.js';
 import { Fold, Select, Toggle } from '../ui/controls.js';
 import { NumberField, Slider } from '../ui/numbers.js';
-import { Words } from './prompt.js';
+import { PromptField } from './prompt.js';
 import { Seed } from './settings-size.js';
 
 const { fields } = hiresFields.hires;
@@ -18,18 +18,18 @@ export function Hires() {
   const { hiresPrompt, hiresNegative } = settings.value;
   const upscalers = about.value?.hiresUpscalers ?? [{ name: hiresUpscaler, label: hiresUpscaler }];
   return (
-    <Fold title="Hires fix" summary={hires ? `${plain(hiresScale)} times larger` : 'off'}>
-      <Toggle label="A second pass at a larger size" on={hires} onChange={(on) => set({ hires: on })} />
+    <Fold title="Hires fix" summary={hires ? `scale ${plain(hiresScale)}` : 'off'}>
+      <Toggle label="Second pass at a larger size" on={hires} onChange={(on) => set({ hires: on })} />
       <div class="pair">
         <NumberField
-          label="Times larger"
+          label="Scale"
           value={hiresScale}
           {...limitsOf(fields.scale, about.value)}
           step={0.25}
           onChange={(value) => set({ hiresScale: value ?? 2, hires: true })}
         />
         <NumberField
-          label="Its steps"
+          label="Hires steps"
           value={hiresSteps}
           {...limitsOf(fields.steps, about.value)}
           optional
@@ -38,7 +38,7 @@ export function Hires() {
         />
       </div>
       <Slider
-        label="Its strength"
+        label="Hires strength"
         value={hiresStrength}
         min={0.05}
         max={limitsOf(fields.strength, about.value).max}
@@ -46,25 +46,25 @@ export function Hires() {
         onChange={(value) => set({ hiresStrength: value, hires: true })}
       />
       <Select
-        label="Enlarged by"
+        label="Upscaler"
         value={hiresUpscaler}
         options={upscalers.map(({ name, label }) => [name, label] as const)}
         onChange={(value) => set({ hiresUpscaler: value, hires: true })}
       />
       <div>
-        <Words
-          label="Its prompt"
+        <PromptField
+          label="Hires prompt"
           value={hiresPrompt}
-          placeholder="As in the first pass"
+          placeholder="Same as in the first pass"
           onInput={(text) => set({ hiresPrompt: text })}
           rows={2}
         />
       </div>
       <div>
-        <Words
-          label="Its negative prompt"
+        <PromptField
+          label="Hires negative prompt"
           value={hiresNegative}
-          placeholder="As in the first pass"
+          placeholder="Same as in the first pass"
           onInput={(text) => set({ hiresNegative: text })}
           rows={2}
         />
@@ -74,33 +74,38 @@ export function Hires() {
 }
 
 const FILLS = [
-  ['original', 'What is there'],
-  ['fill', 'Colours around it'],
-  ['noise', 'Noise'],
-  ['nothing', 'Nothing'],
+  ['original', 'Original image'],
+  ['fill', 'Surrounding colors'],
+  ['noise', 'Latent noise'],
+  ['nothing', 'Latent zeros'],
 ] as const;
 
-export function Masking() {
+export function MaskSettings() {
   const { maskBlur, fill, onlyMasked, padding } = settings.value;
-  const begins = FILLS.find(([name]) => name === fill)?.[1].toLowerCase();
+  const content = FILLS.find(([name]) => name === fill)?.[1].toLowerCase();
   return (
-    <Fold title="Mask" summary={`edge ${maskBlur}, begins with ${begins}`}>
+    <Fold title="Mask" summary={`blur ${maskBlur}, ${content}`}>
       <Slider
-        label="Softness of the edge"
+        label="Mask blur"
         value={maskBlur}
         {...limitsOf(maskFields.maskBlur, about.value)}
         step={1}
         onChange={(value) => set({ maskBlur: value })}
       />
-      <Select label="Begins with" value={fill} options={FILLS} onChange={(value) => set({ fill: value })} />
+      <Select
+        label="Masked content"
+        value={fill}
+        options={FILLS}
+        onChange={(value) => set({ fill: value })}
+      />
       <Toggle
-        label="Work on the masked part alone, at full size"
+        label="Only masked area, at full size"
         on={onlyMasked}
         onChange={(on) => set({ onlyMasked: on })}
       />
       {onlyMasked && (
         <NumberField
-          label="Surroundings it sees (pixels)"
+          label="Padding around the mask (pixels)"
           value={padding}
           {...limitsOf(maskFields.padding, about.value)}
           step={4}
@@ -111,12 +116,12 @@ export function Masking() {
   );
 }
 
-export function Drawing() {
+export function SketchSampling() {
   const { temperature, topK, topP } = settings.value;
   return (
     <Fold
-      title="How freely"
-      summary={temperature === null ? 'model’s own way' : `temperature ${plain(temperature)}`}
+      title="Sampling"
+      summary={temperature === null ? 'model’s defaults' : `temperature ${plain(temperature)}`}
     >
       <NumberField
         label="Temperature"

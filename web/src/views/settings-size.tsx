@@ -1,4 +1,4 @@
-/** How large, how many, and by which chance. */
+/** Sections for image size, number of images, seed and variation. */
 import { imageFields } from '../../../lib/options/declarations/image.js';
 import { seedFields, variationFields } from '../../../lib/options/declarations/noise.js';
 import type { ModelAbout } from '../api/types.js';
@@ -10,32 +10,32 @@ import { about } from '../state/session.js';
 import { Fold, IconButton } from '../ui/controls.js';
 import { NumberField, Slider } from '../ui/numbers.js';
 
-export function SizeAndNumber() {
+export function SizeAndCount() {
   const { width, height, seed } = settings.value;
-  const facts = model.value?.diffusion;
-  const [w, h] = [width ?? facts?.width, height ?? facts?.height];
+  const defaults = model.value?.diffusion;
+  const [w, h] = [width ?? defaults?.width, height ?? defaults?.height];
   const size = w && h ? `${w} × ${h}` : 'model’s size';
   const images = imagesOf(settings.value);
-  const several = images > 1 ? `, ${images} pictures` : '';
-  const fixed = seed === null ? '' : `, seed ${seed}`;
-  const step = facts?.factor ?? 8;
+  const imagesText = images > 1 ? `, ${images} images` : '';
+  const seedText = seed === null ? '' : `, seed ${seed}`;
+  const step = defaults?.factor ?? 8;
   const side = { min: step, max: limitsFor(about.value).maxSide, step, optional: true };
   return (
-    <Fold title="Size and number" summary={size + several + fixed}>
-      <Shapes facts={facts} />
+    <Fold title="Size and count" summary={size + imagesText + seedText}>
+      <Shapes defaults={defaults} />
       <div class="pair">
         <NumberField
           {...side}
           label="Width"
           value={width}
-          fallback={facts?.width}
+          fallback={defaults?.width}
           onChange={(value) => set({ width: value })}
         />
         <NumberField
           {...side}
           label="Height"
           value={height}
-          fallback={facts?.height}
+          fallback={defaults?.height}
           onChange={(value) => set({ height: value })}
         />
       </div>
@@ -45,10 +45,10 @@ export function SizeAndNumber() {
   );
 }
 
-/** As many images as the server allows: the batch size comes first, the count takes what is left. */
+/** Batch count and size. Changing the batch size reduces the count if the server's limit is exceeded. */
 function Batches() {
   const { count, batch } = settings.value;
-  const most = limitsOf(imageFields.count, about.value).max;
+  const maxImages = limitsOf(imageFields.count, about.value).max;
   const images = imagesOf(settings.value);
   return (
     <div class="field">
@@ -57,24 +57,24 @@ function Batches() {
           label="Batch count"
           value={count}
           min={1}
-          max={Math.max(1, Math.floor(most / (batch ?? 1)))}
+          max={Math.max(1, Math.floor(maxImages / (batch ?? 1)))}
           onChange={(value) => set({ count: value ?? 1 })}
         />
         <NumberField
           label="Batch size"
           value={batch}
           min={1}
-          max={Math.min(limitsOf(imageFields.batch, about.value).max, most)}
+          max={Math.min(limitsOf(imageFields.batch, about.value).max, maxImages)}
           optional
           fallback="auto"
           onChange={(value) =>
-            set({ batch: value, count: Math.max(1, Math.min(count, Math.floor(most / (value ?? 1)))) })
+            set({ batch: value, count: Math.max(1, Math.min(count, Math.floor(maxImages / (value ?? 1)))) })
           }
         />
       </div>
       {images > 1 && (
         <p class="hint">
-          {images} pictures
+          {images} images
           {batch === null ? '' : batch === 1 ? ', one after the other' : `, ${batch} at a time`}
         </p>
       )}
@@ -82,11 +82,11 @@ function Batches() {
   );
 }
 
-/** Common proportions, at about the number of pixels the model is best at. */
-function Shapes({ facts }: { readonly facts: ModelAbout['diffusion'] | undefined }) {
-  if (!facts) return null;
-  const area = facts.width * facts.height;
-  const onGrid = (side: number): number => Math.round(side / facts.factor) * facts.factor;
+/** Buttons for common proportions with about the default pixel count of the model. */
+function Shapes({ defaults }: { readonly defaults: ModelAbout['diffusion'] | undefined }) {
+  if (!defaults) return null;
+  const area = defaults.width * defaults.height;
+  const onGrid = (side: number): number => Math.round(side / defaults.factor) * defaults.factor;
   const shapes = [
     ['Square', 1],
     ['Portrait', 2 / 3],
@@ -97,7 +97,8 @@ function Shapes({ facts }: { readonly facts: ModelAbout['diffusion'] | undefined
       {shapes.map(([name, ratio]) => {
         const size = { width: onGrid(Math.sqrt(area * ratio)), height: onGrid(Math.sqrt(area / ratio)) };
         const { width, height } = settings.value;
-        const chosen = (width ?? facts.width) === size.width && (height ?? facts.height) === size.height;
+        const chosen =
+          (width ?? defaults.width) === size.width && (height ?? defaults.height) === size.height;
         return (
           <button key={name} type="button" class="shape" aria-pressed={chosen} onClick={() => set(size)}>
             <span class={`shape-${name.toLowerCase()}`} aria-hidden="true" />
@@ -115,7 +116,7 @@ interface SeedFieldProps {
   readonly onChange: (value: number | null) => void;
 }
 
-/** Empty and -1, as stable-diffusion-webui has it, are a new seed for each job. */
+/** Seed field. Empty and -1 (as in stable-diffusion-webui) mean a random seed for each job. */
 function SeedField({ label, value, onChange }: SeedFieldProps) {
   return (
     <div class="with-button">
@@ -129,7 +130,7 @@ function SeedField({ label, value, onChange }: SeedFieldProps) {
       />
       <IconButton
         icon="dice"
-        label={`${label}: another one each time`}
+        label={`${label}: random`}
         disabled={value === null}
         onClick={() => onChange(null)}
       />
@@ -141,26 +142,26 @@ export function Seed() {
   return <SeedField label="Seed" value={settings.value.seed} onChange={(value) => set({ seed: value })} />;
 }
 
-/** A second seed that the first one's noise is mixed with, and the size whose composition is kept. */
+/** Variation settings: a second seed whose noise is mixed in, and the original size when resizing from a seed. */
 export function Variation() {
   const { subseed, subseedStrength, seedResizeWidth, seedResizeHeight } = settings.value;
-  const resized =
+  const resizeText =
     seedResizeWidth !== null && seedResizeHeight !== null
       ? `resized from ${seedResizeWidth} × ${seedResizeHeight}`
       : '';
-  const varied = subseedStrength > 0 ? `strength ${plain(subseedStrength)}` : '';
-  const facts = model.value?.diffusion;
-  const step = facts?.factor ?? 8;
+  const strengthText = subseedStrength > 0 ? `strength ${plain(subseedStrength)}` : '';
+  const defaults = model.value?.diffusion;
+  const step = defaults?.factor ?? 8;
   const { max } = limitsOf(variationFields.seedResizeFrom, about.value);
   const side = { min: step, max, step, optional: true, fallback: 'off' };
   return (
-    <Fold title="Variation" summary={[varied, resized].filter(Boolean).join(', ') || 'off'}>
+    <Fold title="Variation" summary={[strengthText, resizeText].filter(Boolean).join(', ') || 'off'}>
       <Slider
         label="Variation strength"
         value={subseedStrength}
         {...limitsOf(variationFields.subseedStrength, about.value)}
         step={0.05}
-        ends={['the seed alone', 'the variation alone']}
+        ends={['seed only', 'variation only']}
         onChange={(value) => set({ subseedStrength: value })}
       />
       <SeedField label="Variation seed" value={subseed} onChange={(value) => set({ subseed: value })} />

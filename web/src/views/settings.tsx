@@ -1,44 +1,44 @@
-/** The rest of the form, folded: each fold says what is set in it. */
+/** The collapsible sections of the form, each with a summary of its settings. */
 import { samplingFields } from '../../../lib/options/declarations/sampling.js';
 import { encodingFields } from '../../../lib/options/declarations/text.js';
 import { plain } from '../logic/format.js';
 import { limitsOf } from '../logic/limits.js';
 import { fits } from '../logic/request.js';
-import { backToDefaults } from '../state/actions.js';
+import { resetToDefaults } from '../state/actions.js';
 import { mode, model, set, settings } from '../state/form.js';
 import { about } from '../state/session.js';
 import { Fold, Select } from '../ui/controls.js';
 import { NumberField } from '../ui/numbers.js';
-import { Words } from './prompt.js';
-import { FurtherOptions } from './settings-further.js';
-import { Drawing, Hires, Masking } from './settings-modes.js';
-import { SizeAndNumber, Variation } from './settings-size.js';
+import { PromptField } from './prompt.js';
+import { AdditionalOptions } from './settings-additional.js';
+import { Hires, MaskSettings, SketchSampling } from './settings-modes.js';
+import { SizeAndCount, Variation } from './settings-size.js';
 import { Styles } from './styles.js';
 
 export function Settings() {
-  const drawing = mode.value === 'sketch';
+  const isSketch = mode.value === 'sketch';
   return (
     <section class="settings" aria-label="Settings">
-      {drawing ? <Drawing /> : <Painting />}
+      {isSketch ? <SketchSampling /> : <DiffusionSettings />}
       <ModelChoice />
-      <button type="button" class="link" onClick={backToDefaults}>
-        Back to the model's defaults
+      <button type="button" class="link" onClick={resetToDefaults}>
+        Reset to defaults
       </button>
     </section>
   );
 }
 
-function Painting() {
+function DiffusionSettings() {
   return (
     <>
       <Negative />
       <Styles />
-      <SizeAndNumber />
+      <SizeAndCount />
       <Variation />
       <Sampling />
       {mode.value === 'text' && <Hires />}
-      {mode.value === 'inpaint' && <Masking />}
-      <FurtherOptions />
+      {mode.value === 'inpaint' && <MaskSettings />}
+      <AdditionalOptions />
     </>
   );
 }
@@ -48,10 +48,10 @@ function Negative() {
   return (
     <Fold title="Negative prompt" summary={negative === '' ? 'none' : negative}>
       <div>
-        <Words
+        <PromptField
           label="Negative prompt"
           value={negative}
-          placeholder="What do you not want to see?"
+          placeholder="Describe what to avoid"
           onInput={(text) => set({ negative: text })}
           rows={2}
         />
@@ -62,17 +62,17 @@ function Negative() {
 
 function Sampling() {
   const { steps, cfg, sampler, schedule, clipSkip } = settings.value;
-  const facts = model.value?.diffusion;
+  const defaults = model.value?.diffusion;
   const samplers = about.value?.samplers ?? [];
   const schedules = about.value?.schedules ?? [];
-  const name = sampler ?? facts?.sampler;
-  const info = samplers.find((one) => one.name === name);
+  const name = sampler ?? defaults?.sampler;
+  const info = samplers.find((item) => item.name === name);
   const summary = [
     info?.label ?? 'model’s sampler',
-    `${steps ?? facts?.steps ?? 20} steps`,
-    `guidance ${plain(cfg ?? facts?.cfg ?? 7)}`,
+    `${steps ?? defaults?.steps ?? 20} steps`,
+    `guidance ${plain(cfg ?? defaults?.cfg ?? 7)}`,
   ].join(', ');
-  const byModel = (label: string | undefined): string => (label ? `Model’s: ${label}` : 'Model’s');
+  const modelDefault = (label: string | undefined): string => (label ? `Model’s: ${label}` : 'Model’s');
   return (
     <Fold title="Sampling" summary={summary}>
       <div class="pair">
@@ -81,7 +81,7 @@ function Sampling() {
           value={steps}
           {...limitsOf(samplingFields.steps, about.value)}
           optional
-          fallback={facts?.steps ?? 20}
+          fallback={defaults?.steps ?? 20}
           onChange={(value) => set({ steps: value })}
         />
         <NumberField
@@ -90,7 +90,7 @@ function Sampling() {
           {...limitsOf(samplingFields.cfg, about.value)}
           step={0.5}
           optional
-          fallback={facts?.cfg ?? 7}
+          fallback={defaults?.cfg ?? 7}
           onChange={(value) => set({ cfg: value })}
         />
       </div>
@@ -98,8 +98,8 @@ function Sampling() {
         label="Sampler"
         value={sampler ?? ''}
         options={[
-          ['', byModel(samplers.find((one) => one.name === facts?.sampler)?.label)],
-          ...samplers.map((one) => [one.name, one.label] as const),
+          ['', modelDefault(samplers.find((item) => item.name === defaults?.sampler)?.label)],
+          ...samplers.map((item) => [item.name, item.label] as const),
         ]}
         onChange={(value) => set({ sampler: value || null })}
       />
@@ -108,8 +108,8 @@ function Sampling() {
           label="Schedule"
           value={schedule ?? ''}
           options={[
-            ['', byModel(schedules.find((one) => one.name === facts?.schedule)?.label)],
-            ...schedules.map((one) => [one.name, one.label] as const),
+            ['', modelDefault(schedules.find((item) => item.name === defaults?.schedule)?.label)],
+            ...schedules.map((item) => [item.name, item.label] as const),
           ]}
           onChange={(value) => set({ schedule: value || null })}
         />
@@ -128,15 +128,15 @@ function Sampling() {
 
 function ModelChoice() {
   const kind = mode.value === 'sketch' ? 'codes' : 'diffusion';
-  const models = (about.value?.models ?? []).filter((one) => fits(one, mode.value));
-  const broken = (about.value?.models ?? []).filter((one) => one.kind === 'unknown');
+  const models = (about.value?.models ?? []).filter((item) => fits(item, mode.value));
+  const broken = (about.value?.models ?? []).filter((item) => item.kind === 'unknown');
   if (models.length < 2 && broken.length === 0) return null;
   return (
     <div class="models">
       <Select
         label="Model"
         value={model.value?.name ?? ''}
-        options={models.map(({ name, loaded }) => [name, loaded ? `${name} (ready)` : name])}
+        options={models.map(({ name, loaded }) => [name, loaded ? `${name} (loaded)` : name])}
         onChange={(name) => set(kind === 'codes' ? { vqganModel: name } : { model: name })}
       />
       {broken.map(({ name, problem }) => (

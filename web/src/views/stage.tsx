@@ -1,12 +1,12 @@
-/** The picture that is looked at, or the job that is about to become one. */
-import type { ShownJob } from '../api/types.js';
+/** The stage: the current image, or the job that is generating it. */
+import type { ApiJob } from '../api/types.js';
 import { duration, excerpt } from '../logic/format.js';
 import { promptOf } from '../logic/names.js';
 import { cancel, finish } from '../state/actions.js';
 import { model } from '../state/form.js';
 import { loaded } from '../state/jobs.js';
-import { isOwn } from '../state/own.js';
-import { compared, current, isOpen, pictures, preview, show, stage, staged } from '../state/stage.js';
+import { isOwnJob } from '../state/own-jobs.js';
+import { compared, current, images, isActive, preview, show, stage, staged } from '../state/stage.js';
 import { Frame } from '../ui/frame.js';
 import { LongText } from '../ui/long-text.js';
 import { Compare } from './compare.js';
@@ -18,26 +18,26 @@ export function Stage() {
   if (!job) return <Empty />;
   if (compared.value && current.value) return <Compare />;
   return (
-    <section class="stage" aria-label="Picture">
+    <section class="stage" aria-label="Image">
       <Canvas job={job} />
-      {isOpen(job) ? <Progress job={job} /> : <End job={job} />}
+      {isActive(job) ? <Progress job={job} /> : <End job={job} />}
       <Warnings job={job} />
-      {pictures.value.length > 1 && <Strip />}
-      {current.value && !isOpen(job) && <Details shown={current.value} />}
+      {images.value.length > 1 && <Strip />}
+      {current.value && !isActive(job) && <Details shown={current.value} />}
     </section>
   );
 }
 
 function Empty() {
   return (
-    <section class="stage empty" aria-label="Picture">
+    <section class="stage empty" aria-label="Image">
       <div class="frame">
         <div class="tray">
           {loaded.value && (
             <p>
-              Nothing is developed yet.
+              No images yet.
               <br />
-              Say what you want to see, and press Generate.
+              Enter a prompt and press Generate.
             </p>
           )}
         </div>
@@ -46,91 +46,91 @@ function Empty() {
   );
 }
 
-/** The newest that there is of a job: a finished picture, else the preview, else an empty tray. */
-function Canvas({ job }: { readonly job: ShownJob }) {
+/** Shows the finished image of a job, or else its newest preview, or else an empty tray. */
+function Canvas({ job }: { readonly job: ApiJob }) {
   const shown = current.value;
   const frame = preview.value?.job === job.id ? preview.value.image : null;
-  const url = shown?.picture.url ?? frame;
-  const { width, height } = shown?.picture ?? expectedSize(job);
-  const alt = shown ? `Picture: ${excerpt(promptOf(job), 120)}` : `Preview: ${excerpt(promptOf(job), 120)}`;
-  // One frame for the job's life, so that the last preview stays until the picture is there.
+  const url = shown?.image.url ?? frame;
+  const { width, height } = shown?.image ?? expectedSize(job);
+  const alt = shown ? `Image: ${excerpt(promptOf(job), 120)}` : `Preview: ${excerpt(promptOf(job), 120)}`;
+  // One frame per job, so that the last preview stays until the image is loaded.
   return <Frame key={job.id} {...{ url, alt, width, height }} />;
 }
 
-function expectedSize({ options }: ShownJob): { width: number; height: number } {
-  const facts = model.value?.diffusion;
+function expectedSize({ options }: ApiJob): { width: number; height: number } {
+  const defaults = model.value?.diffusion;
   const side = (name: 'width' | 'height'): number => {
-    const asked = options[name];
-    return typeof asked === 'number' ? asked : (facts?.[name] ?? 512);
+    const requested = options[name];
+    return typeof requested === 'number' ? requested : (defaults?.[name] ?? 512);
   };
   return { width: side('width'), height: side('height') };
 }
 
 const PHASES = {
   load: 'Loading the model',
-  encode: 'Reading',
-  denoise: 'Developing',
-  codes: 'Writing codes',
-  decode: 'Finishing',
+  encode: 'Encoding',
+  denoise: 'Denoising step',
+  codes: 'Sampling code index',
+  decode: 'Decoding',
 } as const;
 
-export function Progress({ job }: { readonly job: ShownJob }) {
+export function Progress({ job }: { readonly job: ApiJob }) {
   const { progress, place, status } = job;
   const share = progress && progress.steps > 0 ? progress.step / progress.steps : 0;
   const left = progress?.left === undefined ? '' : `, ${duration(progress.left)} left`;
-  const counted = progress?.phase === 'denoise' || progress?.phase === 'codes';
-  const words =
+  const isCounted = progress?.phase === 'denoise' || progress?.phase === 'codes';
+  const statusText =
     status === 'queued'
       ? place
-        ? `Waiting, ${place} before it`
-        : 'Next'
+        ? `Queued, ${place} ahead`
+        : 'Next in the queue'
       : progress
-        ? `${PHASES[progress.phase]}${counted ? ` ${progress.step} of ${progress.steps}` : ''}${left}`
-        : 'Beginning';
+        ? `${PHASES[progress.phase]}${isCounted ? ` ${progress.step} of ${progress.steps}` : ''}${left}`
+        : 'Starting';
   return (
     <div class="progress">
       <progress aria-label={`Progress: ${excerpt(promptOf(job), 40)}`} max={1} value={share} />
       <div class="progress-line">
-        <span>{words}</span>
+        <span>{statusText}</span>
         <span class="spread" />
-        {status === 'running' && counted && (
+        {status === 'running' && isCounted && (
           <button type="button" class="link" onClick={() => void finish(job.id)}>
-            Keep what is there
+            Finish now
           </button>
         )}
         <button type="button" class="link" onClick={() => void cancel(job.id)}>
-          {isOwn(job.id) ? 'Cancel' : 'Cancel another’s job'}
+          {isOwnJob(job.id) ? 'Cancel' : 'Cancel another client’s job'}
         </button>
       </div>
     </div>
   );
 }
 
-function End({ job }: { readonly job: ShownJob }) {
+function End({ job }: { readonly job: ApiJob }) {
   if (job.status === 'failed')
     return (
       <p class="problem" role="alert">
-        It failed. <LongText text={job.error?.message ?? ''} />
+        The job failed. <LongText text={job.error?.message ?? ''} />
       </p>
     );
-  if (job.status === 'cancelled') return <p class="hint">Stopped before it was done.</p>;
+  if (job.status === 'cancelled') return <p class="hint">The job was cancelled.</p>;
   return null;
 }
 
-/** The pictures of one job. */
+/** Thumbnails of the images of one job. */
 function Strip() {
   return (
     <div class="strip">
-      {pictures.value.map((picture, index) => (
+      {images.value.map((image, index) => (
         <button
-          key={picture.name}
+          key={image.name}
           type="button"
           class="thumb"
-          aria-label={`Picture ${index + 1} of this job`}
+          aria-label={`Image ${index + 1} of this job`}
           aria-pressed={stage.value?.index === index}
           onClick={() => stage.value && show(stage.value.job, index)}
         >
-          <img src={picture.url} alt="" loading="lazy" />
+          <img src={image.url} alt="" loading="lazy" />
         </button>
       ))}
     </div>

@@ -1,18 +1,21 @@
-/** Prompt styles: named pieces of prompts that the server keeps, chosen for the next job, saved, changed and deleted. */
+/**
+ * Prompt styles: named prompt fragments stored on the server. They can be applied to the next job, saved, edited
+ * and deleted.
+ */
 
 import { useSignal } from '@preact/signals';
 import { useId } from 'preact/hooks';
 import { limitsFor } from '../logic/limits.js';
 import { settings } from '../state/form.js';
 import { about } from '../state/session.js';
-import { deleteStyle, edited, library, saveStyle, toggleStyle, writeStyles } from '../state/styles.js';
+import { deleteStyle, edited, insertStyles, library, saveStyle, toggleStyle } from '../state/styles.js';
 import { DeleteButton, Fold } from '../ui/controls.js';
 import { Dialog } from '../ui/dialog.js';
 
 export function Styles() {
   const { styles: chosen, prompt, negative } = settings.value;
   const all = library.value;
-  const only = chosen.length === 1 ? all.find(({ name }) => name === chosen[0]) : undefined;
+  const single = chosen.length === 1 ? all.find(({ name }) => name === chosen[0]) : undefined;
   return (
     <Fold title="Styles" summary={chosen.length > 0 ? chosen.join(', ') : 'none'}>
       {all.length > 0 ? (
@@ -22,7 +25,9 @@ export function Styles() {
               key={style.name}
               type="button"
               class="chip"
-              title={[style.prompt, style.negative && `not: ${style.negative}`].filter(Boolean).join('\n')}
+              title={[style.prompt, style.negative && `negative: ${style.negative}`]
+                .filter(Boolean)
+                .join('\n')}
               aria-pressed={chosen.includes(style.name)}
               onClick={() => toggleStyle(style.name)}
             >
@@ -31,7 +36,7 @@ export function Styles() {
           ))}
         </fieldset>
       ) : (
-        <p class="hint">A style adds its text to the prompt of a job. None is saved yet.</p>
+        <p class="hint">A style adds its text to the prompt of a job. No styles have been saved yet.</p>
       )}
       <div class="links">
         <button
@@ -43,20 +48,20 @@ export function Styles() {
         >
           Save the prompt as a style
         </button>
-        {only && (
+        {single && (
           <button
             type="button"
             class="link"
             onClick={() => {
-              edited.value = { style: only, isNew: false };
+              edited.value = { style: single, isNew: false };
             }}
           >
             Edit
           </button>
         )}
         {chosen.length > 0 && (
-          <button type="button" class="link" onClick={writeStyles}>
-            Write into the prompt
+          <button type="button" class="link" onClick={insertStyles}>
+            Insert into the prompt
           </button>
         )}
       </div>
@@ -65,29 +70,29 @@ export function Styles() {
 }
 
 export function StyleEditor() {
-  const now = edited.value;
-  if (!now) return null;
-  return <Editor key={now.style.name} {...now} />;
+  const current = edited.value;
+  if (!current) return null;
+  return <Editor key={current.style.name} {...current} />;
 }
 
 function Editor({ style, isNew }: NonNullable<typeof edited.value>) {
   const id = useId();
   const draft = useSignal(style);
   const { name, prompt, negative } = draft.value;
-  const replaces = library.value.some(
-    (one) => one.name === name.trim() && (isNew || one.name !== style.name),
+  const isReplacing = library.value.some(
+    (other) => other.name === name.trim() && (isNew || other.name !== style.name),
   );
   const close = (): void => {
     edited.value = null;
   };
-  const most = limitsFor(about.value).maxPrompt;
+  const maxLength = limitsFor(about.value).maxPrompt;
   const area = (key: 'prompt' | 'negative', label: string) => (
     <div class="field">
       <label for={`${id}-${key}`}>{label}</label>
       <textarea
         id={`${id}-${key}`}
         rows={3}
-        maxLength={most}
+        maxLength={maxLength}
         value={draft.value[key]}
         onInput={(event) => {
           draft.value = { ...draft.peek(), [key]: event.currentTarget.value };
@@ -96,7 +101,7 @@ function Editor({ style, isNew }: NonNullable<typeof edited.value>) {
     </div>
   );
   return (
-    <Dialog title={isNew ? 'A new style' : 'Edit the style'} onClose={close}>
+    <Dialog title={isNew ? 'New style' : 'Edit style'} onClose={close}>
       <form
         onSubmit={async (event) => {
           event.preventDefault();
@@ -121,11 +126,11 @@ function Editor({ style, isNew }: NonNullable<typeof edited.value>) {
         {area('prompt', 'Prompt')}
         {area('negative', 'Negative prompt')}
         <p class="hint">
-          {'{prompt}'} in a text stands for what is in the form; a text without it is added after a comma.
+          {'{prompt}'} is replaced by the prompt of the form; a text without it is appended after a comma.
         </p>
         <div class="dialog-actions">
           <button type="submit" class="primary" disabled={prompt.trim() === '' && negative.trim() === ''}>
-            {replaces ? 'Replace' : 'Save'}
+            {isReplacing ? 'Replace' : 'Save'}
           </button>
           {!isNew && <DeleteButton onDelete={() => void deleteStyle(style.name).then(close)} />}
         </div>

@@ -1,10 +1,10 @@
-/** What a job's user should know about it, beside its image until it is dismissed. */
-import type { ShownJob } from '../api/types.js';
+/** Warnings of a job, shown next to its image until they are dismissed. */
+import type { ApiJob } from '../api/types.js';
 import { dismissWarning, openWarnings } from '../state/warnings.js';
 import { IconButton } from '../ui/controls.js';
 import { LongText } from '../ui/long-text.js';
 
-export function Warnings({ job }: { readonly job: ShownJob }) {
+export function Warnings({ job }: { readonly job: ApiJob }) {
   const open = openWarnings(job);
   if (open.length === 0) return null;
   return (

@@ -1,6 +1,7 @@
 /**
- * Transitions of the jobs of one process: records in LMDB, and in memory the order of queued jobs and the progress of running ones.
- * Each method is one step, as nothing else runs in the meantime. A transition is on the disk before its message is sent.
+ * State transitions of the jobs of one process. Records are kept in LMDB, the order of queued jobs and the
+ * progress of running ones in memory. Each method is synchronous and therefore atomic. A transition is written to
+ * disk before its message is sent.
  */
 import type { Warning } from '../../../warnings.js';
 import type { Job, JobFilter, JobImage, JobProgress, NewEvent } from '../../types.js';
@@ -16,7 +17,7 @@ import type {
 } from '../store.js';
 import type { LmdbRecords, StoredJob } from './records.js';
 
-/** State of a running job that is not worth a write. */
+/** State of a running job that is kept only in memory. */
 interface Live {
   readonly turn: number;
   readonly progress?: JobProgress;
@@ -29,7 +30,10 @@ interface Queued {
   readonly order: number;
 }
 
-/** An attempt at a job, by a number of its own: a count of attempts goes back where one is given back. */
+/**
+ * An attempt at a job, identified by a unique number. The count of attempts is not unique: it decreases when an
+ * attempt is given back.
+ */
 export interface Claim {
   readonly id: string;
   readonly turn: number;
@@ -38,19 +42,19 @@ export interface Claim {
 export class LmdbJobs {
   onMessage: (message: StoreMessage) => void = () => undefined;
   onControl: (control: Control) => void = () => undefined;
-  /** Queued jobs, the next one first. */
+  /** Queued jobs in the order in which they run. */
   private waiting: readonly Queued[];
   private readonly running = new Map<string, Live>();
   private turns = 0;
-  /** When jobs ended (ISO 8601), oldest first. */
+  /** End times of ended jobs (ISO 8601), oldest first. */
   private readonly ended: Map<string, string>;
 
-  /** Queues again what ran when the last process ended, before all that waited. */
+  /** Queues the jobs that were running when the previous process ended again, ahead of all others. */
   constructor(readonly records: LmdbRecords) {
     this.ended = records.ended();
-    const left = records.unfinished();
-    this.waiting = left.filter(({ status }) => status === 'queued').map(queuedOf);
-    for (const job of left.filter(({ status }) => status === 'running').reverse()) this.putFirst(job);
+    const unfinished = records.unfinished();
+    this.waiting = unfinished.filter(({ status }) => status === 'queued').map(queuedOf);
+    for (const job of unfinished.filter(({ status }) => status === 'running').reverse()) this.putFirst(job);
   }
 
   get(id: string): Job | undefined {
@@ -67,8 +71,8 @@ export class LmdbJobs {
   }
 
   keyed(key: string): KeyedJob | undefined {
-    const known = this.records.idempotent(key);
-    return known && this.records.get(known.id) ? known : undefined;
+    const existing = this.records.idempotent(key);
+    return existing && this.records.get(existing.id) ? existing : undefined;
   }
 
   counts(): { readonly queued: number; readonly running: number } {
@@ -86,8 +90,8 @@ export class LmdbJobs {
   }
 
   add(base: JobBase, { order, maxQueued, idempotent }: AddTerms): AddResult {
-    const known = idempotent && this.keyed(idempotent.key);
-    if (known) return { kind: 'known', ...known };
+    const existing = idempotent && this.keyed(idempotent.key);
+    if (existing) return { kind: 'known', ...existing };
     if (this.waiting.length >= maxQueued) return { kind: 'full' };
     const state = { status: 'queued', attempts: 0, images: [], warnings: [], order } as const;
     const key = idempotent && { key: idempotent.key };
@@ -107,31 +111,31 @@ export class LmdbJobs {
     this.changed(id);
   }
 
-  /** Begins the next job. */
+  /** Starts the next job. */
   take(): { readonly claim: Claim; readonly job: Job } | undefined {
     const [next, ...others] = this.waiting;
     const record = next && this.records.get(next.id);
     if (!record) return undefined;
     const { id } = record;
     const attempts = record.attempts + 1;
-    const begun = { ...record, status: 'running', attempts, started: new Date().toISOString() } as const;
-    this.records.put(begun);
+    const started = { ...record, status: 'running', attempts, started: new Date().toISOString() } as const;
+    this.records.put(started);
     this.waiting = others;
     const turn = ++this.turns;
     this.running.set(id, { turn, images: [], warnings: [] });
     this.changed(id);
-    return { claim: { id, turn }, job: this.jobOf(begun) };
+    return { claim: { id, turn }, job: this.jobOf(started) };
   }
 
   isCurrent({ id, turn }: Claim): boolean {
     return !this.records.closed && this.running.get(id)?.turn === turn;
   }
 
-  report(claim: Claim, event: NewEvent, kept?: JobSnapshot): boolean {
+  report(claim: Claim, event: NewEvent, snapshot?: JobSnapshot): boolean {
     const live = this.running.get(claim.id);
     if (!live || !this.isCurrent(claim)) return false;
     const progress = event.type === 'progress' ? { progress: event.data } : {};
-    this.running.set(claim.id, { ...live, ...progress, ...kept });
+    this.running.set(claim.id, { ...live, ...progress, ...snapshot });
     this.onMessage({ kind: 'event', id: claim.id, event });
     return true;
   }
@@ -186,7 +190,7 @@ export class LmdbJobs {
     this.waiting = [{ id: record.id, order }, ...this.waiting];
   }
 
-  /** Puts a job among those that wait, behind those of the same order. */
+  /** Inserts a queued job after those with the same order. */
   private insert(id: string, order: number): void {
     const others = this.waiting.filter((other) => other.id !== id);
     const at = others.findIndex((other) => other.order > order);
@@ -203,7 +207,7 @@ export class LmdbJobs {
   }
 
   private jobOf({ order: _, key: _key, ...stored }: StoredJob): Job {
-    const job = { ...stored, warnings: stored.warnings ?? [] }; // version 0.1 stored none
+    const job = { ...stored, warnings: stored.warnings ?? [] }; // version 0.1 did not store warnings
     if (job.status === 'queued') return { ...job, place: this.placeOf(job.id) };
     const { turn: _turn, ...live } = this.running.get(job.id) ?? {};
     return { ...job, ...live };

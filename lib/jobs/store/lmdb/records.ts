@@ -1,6 +1,6 @@
 /**
- * Jobs on disk (LMDB): what was queued or running is there after any end of the process. A write that a full disk refuses is kept in memory
- * until `flush` succeeds; only a new job is refused, as nobody may take it for safe.
+ * Job records in LMDB, which survive any end of the process. Writes that fail on a full disk are kept in memory
+ * until `flush` succeeds; only new jobs are refused, because they could be lost after they were accepted.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,35 +8,35 @@ import { open, type RootDatabase } from 'lmdb';
 import { SafelightError } from '../../../errors.js';
 import type { Job, JobFilter } from '../../types.js';
 
-/** A job as it is stored. */
+/** A job in its stored form. */
 export interface StoredJob extends Omit<Job, 'place' | 'progress' | 'warnings'> {
   readonly warnings?: Job['warnings'];
   /** Queued jobs run in ascending order of this number. */
   readonly order: number;
-  /** The Idempotency-Key of its request, which is removed with it. */
+  /** Idempotency-Key of the request, removed together with the job. */
   readonly key?: string;
 }
 
 interface Idempotent {
   readonly id: string;
-  /** SHA-256 of the request: the same key with another request is refused. */
+  /** SHA-256 of the request; the same key with a different request is refused. */
   readonly digest: string;
 }
 
 const REMOVED = null;
 
 /**
- * Writes are LMDB's synchronous ones, about half a millisecond: their errors are thrown where they happen, while each failed commit of the
- * asynchronous ones also rejects a promise that lmdb keeps to itself, which would end the process.
+ * Job database. It uses LMDB's synchronous writes, which take about 0.5 ms and throw their errors to the caller. A
+ * failed commit of an asynchronous write also rejects an internal promise of lmdb, which would end the process.
  */
 export class LmdbRecords {
   private readonly jobs;
   private readonly keys;
-  /** Records that are newer than those on the disk, which refused them. */
+  /** Records that could not be written and are newer than those on disk; null for removed ones. */
   private readonly unwritten = new Map<string, StoredJob | typeof REMOVED>();
   private isClosed = false;
 
-  /** Called with the error of each write that is kept in memory. */
+  /** Called with the error of each failed write that is kept in memory. */
   onFailure: (error: unknown) => void = () => undefined;
 
   private constructor(
@@ -48,7 +48,7 @@ export class LmdbRecords {
     this.keys = root.openDB<Idempotent, string>({ name: 'idempotency', encoding: 'json' });
   }
 
-  /** @param folder a folder of the data folder. @throws FILE_NOT_WRITTEN */
+  /** Opens or creates the database in `folder`. @throws FILE_NOT_WRITTEN */
   static open(folder: string): LmdbRecords {
     try {
       mkdirSync(folder, { recursive: true });
@@ -58,7 +58,7 @@ export class LmdbRecords {
     }
   }
 
-  /** True once it gives nothing any more, whatever is on the disk. */
+  /** True after `close`: reads then return nothing. */
   get closed(): boolean {
     return this.isClosed;
   }
@@ -69,17 +69,18 @@ export class LmdbRecords {
     return newer === undefined ? this.jobs.get(id) : (newer ?? undefined);
   }
 
-  /** Survives the end of the process from here on; on a disk that is full, once there is space again. */
+  /** Writes a record. If the disk is full, the record is kept in memory and written once there is space again. */
   put(job: StoredJob): void {
     this.check();
-    this.attempt(job.id, job);
+    this.writeOrKeep(job.id, job);
   }
 
-  /** A new job and its key. @throws FILE_NOT_WRITTEN where it would not survive the end of the process */
+  /** Writes a new job and its idempotency key. @throws FILE_NOT_WRITTEN if the write fails */
   add(job: StoredJob, digest?: string): void {
     this.check();
     try {
-      // A key without its job counts for nothing; a job without its key could be made twice.
+      // The key is written first: a key without its job is ignored, but a job without its key could be submitted
+      // twice.
       if (job.key !== undefined && digest !== undefined) this.keys.putSync(job.key, { id: job.id, digest });
       this.jobs.putSync(job.id, job);
     } catch (error) {
@@ -89,10 +90,10 @@ export class LmdbRecords {
 
   remove(id: string): void {
     this.check();
-    this.attempt(id, REMOVED);
+    this.writeOrKeep(id, REMOVED);
   }
 
-  /** Writes the records that the disk refused before. @throws the disk's error */
+  /** Writes the records whose earlier writes failed. @throws the error of the write */
   flush(): void {
     if (this.isClosed) return;
     for (const [id, job] of [...this.unwritten]) {
@@ -101,40 +102,40 @@ export class LmdbRecords {
     }
   }
 
-  /** Newest first: ids sort by when they were made. */
+  /** Returns jobs, newest first (ids sort by creation time). */
   list({ status, limit = 100, before }: JobFilter = {}): StoredJob[] {
     if (this.isClosed) return [];
-    const found: StoredJob[] = [];
+    const matches: StoredJob[] = [];
     for (const value of this.all({ reverse: true, ...(before ? { start: before } : {}) })) {
       if (value.id === before || (status && value.status !== status)) continue;
-      if (found.push(value) >= limit) break;
+      if (matches.push(value) >= limit) break;
     }
-    return found;
+    return matches;
   }
 
-  /** Every job that has not ended, in the order in which they are to run. */
+  /** Returns the queued and running jobs in the order in which they are to run. */
   unfinished(): StoredJob[] {
     if (this.isClosed) return [];
-    const found = [...this.all()].filter(({ status }) => status === 'queued' || status === 'running');
-    return found.sort((a, b) => a.order - b.order);
+    const unfinished = [...this.all()].filter(({ status }) => status === 'queued' || status === 'running');
+    return unfinished.sort((a, b) => a.order - b.order);
   }
 
-  /** Ids of ended jobs and when they ended (ISO 8601), oldest first. */
+  /** Returns the end times (ISO 8601) of ended jobs by id, oldest first. */
   ended(): Map<string, string> {
-    const found: [string, string][] = [];
-    for (const { id, finished } of this.all()) if (finished !== undefined) found.push([id, finished]);
-    return new Map(found.sort(([, a], [, b]) => (a < b ? -1 : a > b ? 1 : 0)));
+    const times: [string, string][] = [];
+    for (const { id, finished } of this.all()) if (finished !== undefined) times.push([id, finished]);
+    return new Map(times.sort(([, a], [, b]) => (a < b ? -1 : a > b ? 1 : 0)));
   }
 
   idempotent(key: string): Idempotent | undefined {
     return this.isClosed ? undefined : this.keys.get(key);
   }
 
-  /** Closes the database. A reader that outlives it, such as a request, finds no job from then on. */
+  /** Closes the database. Later reads, such as those of requests in progress, return nothing. */
   async close(): Promise<void> {
     if (this.isClosed) return;
     this.isClosed = true;
-    // lmdb resets it on a timer of its own after each read, which would hit the closed file.
+    // lmdb resets the read transaction on a timer after each read, which would access the closed file.
     this.root.resetReadTxn();
     await this.root.close();
   }
@@ -146,7 +147,7 @@ export class LmdbRecords {
     }
   }
 
-  private attempt(id: string, job: StoredJob | typeof REMOVED): void {
+  private writeOrKeep(id: string, job: StoredJob | typeof REMOVED): void {
     try {
       this.write(id, job);
       this.unwritten.delete(id);
@@ -169,11 +170,16 @@ export class LmdbRecords {
   /** @throws DISPOSED */
   private check(): void {
     if (this.isClosed)
-      throw new SafelightError('DISPOSED', 'The queue is closed; send it again to the next server');
+      throw new SafelightError(
+        'DISPOSED',
+        'The queue is closed; send the request again when the server has restarted',
+      );
   }
 }
 
 function notStored(folder: string, error: unknown): SafelightError {
-  const why = error instanceof Error ? error.message : String(error);
-  return new SafelightError('FILE_NOT_WRITTEN', `Cannot keep jobs in '${folder}': ${why}`, { cause: error });
+  const reason = error instanceof Error ? error.message : String(error);
+  return new SafelightError('FILE_NOT_WRITTEN', `Cannot store jobs in '${folder}': ${reason}`, {
+    cause: error,
+  });
 }

@@ -1,4 +1,4 @@
-/** Jobs in LMDB: the store of a server that runs its jobs itself. */
+/** Job store in LMDB, for a server that runs its jobs in the same process. */
 import type { Job, JobFilter } from '../../types.js';
 import type { DataFolder } from '../data-folder.js';
 import type { DiskWatch } from '../disk.js';
@@ -15,7 +15,7 @@ export interface LmdbStoreParts {
 }
 
 export class LmdbStore implements JobStore {
-  /** The disk's problems are those of the data folder. */
+  /** Disk problems are reported by the `DiskWatch` of the data folder. */
   readonly problem = undefined;
   readonly files: StoreFiles;
   readonly turns: LmdbTurns;
@@ -92,7 +92,7 @@ export class LmdbStore implements JobStore {
     try {
       this.records.flush();
     } catch {
-      // The disk is full still: the next process runs again the jobs whose end this one could not write.
+      // The disk is still full. The next process repeats the jobs whose end could not be written.
     }
     await this.records.close();
   }

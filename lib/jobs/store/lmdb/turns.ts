@@ -1,4 +1,4 @@
-/** Turns to run jobs in the process that stores them. */
+/** Hands out jobs to the runner of the process that stores them. */
 import { SafelightError } from '../../../errors.js';
 import type { NewEvent } from '../../types.js';
 import type { DataFolder, JobFiles } from '../data-folder.js';
@@ -7,7 +7,7 @@ import type { Control, JobSnapshot, JobTurn, JobTurns, Outcome } from '../store.
 import type { Claim, LmdbJobs } from './jobs.js';
 
 export class LmdbTurns implements JobTurns {
-  /** Messages of one process are not lost. */
+  /** No polling: messages within one process cannot be lost. */
   readonly poll = undefined;
 
   constructor(
@@ -20,7 +20,7 @@ export class LmdbTurns implements JobTurns {
     this.jobs.onControl = onControl;
   }
 
-  /** None while the disk takes no writes: the results of the job could not be written either. */
+  /** Returns no job while the disk is failing, because its results could not be written. */
   async take(): Promise<JobTurn | undefined> {
     if (this.jobs.counts().queued === 0) return undefined;
     if (this.disk.problem !== undefined) {
@@ -35,11 +35,11 @@ export class LmdbTurns implements JobTurns {
       job,
       files: this.filesOf(claim),
       isCurrent: async () => jobs.isCurrent(claim),
-      report: async (event: NewEvent, kept?: JobSnapshot) => jobs.report(claim, event, kept),
+      report: async (event: NewEvent, snapshot?: JobSnapshot) => jobs.report(claim, event, snapshot),
       finish: async (status: 'done' | 'failed', outcome: Outcome) => jobs.finish(claim, status, outcome),
       giveBack: async () => jobs.giveBack(claim),
       release: async () => undefined,
-      abandon: () => undefined, // the next process takes it up
+      abandon: () => undefined, // the next process resumes the job
     };
   }
 
@@ -55,14 +55,14 @@ export class LmdbTurns implements JobTurns {
     const { jobs, data } = this;
     const check = (): void => {
       if (!jobs.isCurrent(claim))
-        throw new SafelightError('ABORTED', 'The job has ended, or a later attempt runs it');
+        throw new SafelightError('ABORTED', 'The job has ended, or a newer attempt is running it');
     };
     return {
       readInput: (id, name) => data.readInput(id, name),
       writeResult: async (id, name, bytes) => {
         check();
         await data.writeResult(id, name, bytes);
-        // Cancelled and removed meanwhile: the file would stay for good.
+        // The job was cancelled and removed in the meantime, so nothing else would remove the file.
         if (jobs.isRemoved(id)) await data.remove(id);
         check();
       },

@@ -1,10 +1,10 @@
-/** Connections to Redis, and the optional packages ioredis and BullMQ. */
+/** Connects to Redis and loads the optional packages ioredis and BullMQ. */
 import { SafelightError } from '../../../errors.js';
 
-/** A script that was defined as a command. */
+/** A Lua script that was defined as a command. */
 export type ScriptCommand = (...values: (string | number | Uint8Array)[]) => Promise<unknown>;
 
-/** The part of an ioredis client that is used: described here, so that the package builds without it. */
+/** The used part of an ioredis client, declared here so that the package builds without ioredis. */
 export interface RedisClient {
   readonly [script: `sl_${string}`]: ScriptCommand;
   readonly status: string;
@@ -46,22 +46,23 @@ interface Driver {
   readonly Redis: new (url: string, options: Record<string, unknown>) => RedisClient;
 }
 
-/** Milliseconds that a start waits for Redis. */
+/** Milliseconds to wait for Redis at startup. */
 const PATIENCE = 5000;
 
 /**
- * Connects to Redis, and again by itself when the connection was lost.
- * @param patient commands wait for that, as a worker's do, rather than fail at once, as a request's have to
- * @throws INVALID_OPTION for another address, QUEUE_UNAVAILABLE where nobody answers or a package is missing
+ * Connects to Redis. The client reconnects automatically when the connection is lost.
+ * @param patient true if commands wait for a reconnect, as in workers; false if they fail immediately, as for
+ *   requests
+ * @throws INVALID_OPTION for an invalid address, QUEUE_UNAVAILABLE if Redis does not answer or a package is missing
  */
 export async function connectRedis(url: string, patient: boolean): Promise<RedisClient> {
   if (!/^rediss?:\/\//.test(url) || !URL.canParse(url)) {
     throw new SafelightError(
       'INVALID_OPTION',
-      `Expected an address such as redis://HOST:6379 for queue, but received ${JSON.stringify(hideSecret(url))}`,
+      `Expected queue to be an address such as redis://HOST:6379, received ${JSON.stringify(hideSecret(url))}.`,
     );
   }
-  const { Redis } = await optional<Driver>('ioredis');
+  const { Redis } = await importOptional<Driver>('ioredis');
   const client = new Redis(url, {
     lazyConnect: true,
     connectTimeout: PATIENCE,
@@ -80,44 +81,44 @@ export async function connectRedis(url: string, patient: boolean): Promise<Redis
     return client;
   } catch (error) {
     client.disconnect();
-    const why = (last ?? (error as Error)).message;
+    const reason = (last ?? (error as Error)).message;
     throw new SafelightError(
       'QUEUE_UNAVAILABLE',
-      `Cannot reach Redis at ${hideSecret(url)}: ${why || 'nobody answers'}; start it, or correct --queue`,
+      `Cannot reach Redis at ${hideSecret(url)}: ${reason || 'no answer'}; start Redis, or correct --queue`,
       { cause: error },
     );
   }
 }
 
-/** @throws QUEUE_UNAVAILABLE where it is missing */
+/** Loads BullMQ. @throws QUEUE_UNAVAILABLE if it is not installed */
 export function loadBullMQ(): Promise<BullMQ> {
-  return optional<BullMQ>('bullmq');
+  return importOptional<BullMQ>('bullmq');
 }
 
-/** @throws QUEUE_UNAVAILABLE where Redis does not answer */
-export async function answered<T>(answer: Promise<T>): Promise<T> {
+/** Awaits a reply of Redis. @throws QUEUE_UNAVAILABLE if Redis does not answer */
+export async function awaitReply<T>(reply: Promise<T>): Promise<T> {
   try {
-    return await answer;
+    return await reply;
   } catch (error) {
     if (error instanceof SafelightError) throw error;
-    throw new SafelightError('QUEUE_UNAVAILABLE', 'Redis, which keeps the jobs, does not answer', {
+    throw new SafelightError('QUEUE_UNAVAILABLE', 'Redis, which stores the jobs, does not answer', {
       cause: error,
     });
   }
 }
 
-/** An address without its password. */
+/** Returns the address without user name and password. */
 export function hideSecret(url: string): string {
   return url.replace(/\/\/[^@/]*@/, '//***@');
 }
 
-async function optional<T>(name: string): Promise<T> {
+async function importOptional<T>(name: string): Promise<T> {
   try {
     return (await import(name)) as T;
   } catch (error) {
     throw new SafelightError(
       'QUEUE_UNAVAILABLE',
-      `--queue redis://... needs the package ${name}, which is not installed: npm install bullmq ioredis`,
+      `--queue redis://... requires the package ${name}, which is not installed; run npm install bullmq ioredis`,
       { cause: error },
     );
   }

@@ -1,4 +1,4 @@
-/** Jobs in Redis: the reads, and the transitions by their names. */
+/** Reads and atomic state transitions of jobs in Redis. */
 import { SafelightError } from '../../../errors.js';
 import type { Warning } from '../../../warnings.js';
 import type { Job, JobFilter, JobImage, JobProgress, JobStatus, NewEvent } from '../../types.js';
@@ -7,21 +7,21 @@ import type { RedisClient, ScriptCommand } from './connect.js';
 import type { Message } from './messages.js';
 import { CONTROL, key, luaOf, type ScriptName, scripts } from './scripts.js';
 
-/** An attempt at a job, and the ticket it was taken with. */
+/** An attempt at a job, and the BullMQ ticket it was claimed with. */
 export interface Claim {
   readonly id: string;
   readonly attempt: string;
   readonly ticket: string;
 }
 
-/** Seconds that results wait for a server, and images of a request for the job to be queued. */
+/** Seconds that results are kept for a server to fetch them, and images of a request until its job is queued. */
 const RESULT_WAIT = 30 * 86_400;
 const INPUT_WAIT = 3600;
 
 type Scripts = Readonly<Record<ScriptName, ScriptCommand>>;
 
 export class Records {
-  private readonly steps: Scripts;
+  private readonly commands: Scripts;
 
   constructor(readonly redis: RedisClient) {
     const stepOf = (name: ScriptName): ScriptCommand => {
@@ -29,74 +29,77 @@ export class Records {
       return (...values) => redis[`sl_${name}`]!(...values);
     };
     const names = Object.keys(scripts) as ScriptName[];
-    this.steps = Object.fromEntries(names.map((name) => [name, stepOf(name)])) as Scripts;
+    this.commands = Object.fromEntries(names.map((name) => [name, stepOf(name)])) as Scripts;
   }
 
   async add(base: JobBase, { order, maxQueued, idempotent }: AddTerms): Promise<AddResult> {
     const { key: name = '', digest = '' } = idempotent ?? {};
     const text = JSON.stringify(base);
-    const answer = await this.steps.submit(base.id, base.model, text, order, maxQueued, name, digest);
-    const [kind, first = '', second = ''] = answer as (string | number)[];
+    const reply = await this.commands.submit(base.id, base.model, text, order, maxQueued, name, digest);
+    const [kind, first = '', second = ''] = reply as (string | number)[];
     if (kind === 'known') return { kind, id: String(first), digest: String(second) };
     return kind === 'added' ? { kind, place: Number(first) } : { kind: 'full' };
   }
 
-  /** The job by an idempotency key, if it was not removed. */
+  /** Returns the job submitted with an idempotency key, unless it was removed. */
   async keyed(name: string): Promise<KeyedJob | undefined> {
     const [id, digest] = await this.redis.hmget(key('key', name), 'id', 'digest');
     return id && digest && (await this.get(id)) ? { id, digest } : undefined;
   }
 
   async claim(model: string, ticket: string): Promise<Claim | undefined> {
-    const answer = await this.steps.claim(model, ticket, new Date().toISOString());
-    if (!Array.isArray(answer)) return undefined;
-    const [id, attempt] = answer as [string, string];
+    const reply = await this.commands.claim(model, ticket, new Date().toISOString());
+    if (!Array.isArray(reply)) return undefined;
+    const [id, attempt] = reply as [string, string];
     return { id, attempt, ticket };
   }
 
-  /** @returns false where the attempt is not the newest any more */
+  /** @returns false if the attempt is no longer the newest */
   async finish(claim: Claim, status: 'done' | 'failed', outcome: Outcome): Promise<boolean> {
     const { id, attempt, ticket } = claim;
     const now = new Date();
     const text = JSON.stringify(outcome);
     return (
-      (await this.steps.finish(id, attempt, ticket, status, text, now.toISOString(), now.getTime())) === 1
+      (await this.commands.finish(id, attempt, ticket, status, text, now.toISOString(), now.getTime())) === 1
     );
   }
 
   async giveBack({ id, attempt, ticket }: Claim): Promise<void> {
-    // Before all that wait: it has waited already.
-    await this.steps.give(id, attempt, ticket, -Date.now());
+    // Ahead of all queued jobs, because it has already waited.
+    await this.commands.give(id, attempt, ticket, -Date.now());
   }
 
   async cancel(id: string): Promise<boolean> {
     const now = new Date();
-    return (await this.steps.cancel(id, now.toISOString(), now.getTime())) === 1;
+    return (await this.commands.cancel(id, now.toISOString(), now.getTime())) === 1;
   }
 
   async move(id: string, order: number): Promise<void> {
-    await this.steps.move(id, order);
+    await this.commands.move(id, order);
   }
 
   async remove(id: string): Promise<boolean> {
-    return (await this.steps.remove(id)) === 1;
+    return (await this.commands.remove(id)) === 1;
   }
 
-  /** Publishes an event of a run, and stores what is kept with it. @returns false where the attempt is not the newest any more */
-  async report({ id, attempt, ticket }: Claim, event: NewEvent, kept?: JobSnapshot): Promise<boolean> {
+  /**
+   * Publishes an event of a run and stores the snapshot that belongs to it.
+   * @returns false if the attempt is no longer the newest
+   */
+  async report({ id, attempt, ticket }: Claim, event: NewEvent, snapshot?: JobSnapshot): Promise<boolean> {
     const message = JSON.stringify({ kind: 'event', id, event } satisfies Message);
     const [[field, value] = ['', undefined]] = Object.entries(
-      event.type === 'progress' ? { progress: event.data } : (kept ?? {}),
+      event.type === 'progress' ? { progress: event.data } : (snapshot ?? {}),
     );
     const text = value === undefined ? '' : JSON.stringify(value);
-    return (await this.steps.report(id, attempt, ticket, field, text, message)) === 1;
+    return (await this.commands.report(id, attempt, ticket, field, text, message)) === 1;
   }
 
   async control(message: Control): Promise<void> {
     await this.redis.publish(CONTROL, JSON.stringify(message));
   }
 
-  /** True while the attempt is the newest of a running job. */
+  /** Returns true while the attempt is the newest of a running job. */
   async isCurrent({ id, attempt, ticket }: Claim): Promise<boolean> {
     const [status, ...of] = await this.redis.hmget(key('job', id), 'status', 'attempts', 'ticket');
     return status === 'running' && of[0] === attempt && of[1] === ticket;
@@ -119,23 +122,23 @@ export class Records {
     return place === null ? job : { ...job, place: place + running };
   }
 
-  /** Newest first. */
+  /** Returns jobs, newest first. */
   async list({ status, limit = 100, before }: JobFilter = {}): Promise<Job[]> {
-    const found: Job[] = [];
+    const matches: Job[] = [];
     let last = before;
     for (;;) {
       const max = last === undefined ? '+' : `(${last}`;
       const ids = await this.redis.zrevrangebylex(key('all'), max, '-', 'LIMIT', 0, Math.max(100, limit));
       for (const job of await Promise.all(ids.map((id) => this.get(id)))) {
         if (!job || (status && job.status !== status)) continue;
-        if (found.push(job) >= limit) return found;
+        if (matches.push(job) >= limit) return matches;
       }
       last = ids.at(-1);
-      if (last === undefined) return found;
+      if (last === undefined) return matches;
     }
   }
 
-  /** The order of the first queued job of a model; undefined where none waits. */
+  /** Returns the order of the first queued job of a model; undefined if none is queued. */
   async firstOf(model: string): Promise<number | undefined> {
     const [, order] = await this.redis.zrange(key('queued', model), 0, 0, 'WITHSCORES');
     return order === undefined ? undefined : Number(order);
@@ -156,7 +159,10 @@ export class Records {
     return { queued, running };
   }
 
-  /** Ended jobs beyond `count` of them or ended before `time` (ms). */
+  /**
+   * Returns the ids of ended jobs beyond the newest `count` and of those that ended before `time` (Unix
+   * milliseconds).
+   */
   async expired(count: number, time: number): Promise<string[]> {
     const old = await this.redis.zrangebyscore(key('ended'), '-inf', `(${time}`);
     const many = await this.redis.zrange(key('ended'), 0, -1 - count);
@@ -176,12 +182,12 @@ export class Records {
   async readInput(id: string, name: string): Promise<Uint8Array> {
     const data = await this.redis.hgetBuffer(key('input', id), name);
     if (data) return data;
-    throw new SafelightError('FILE_NOT_FOUND', `The image ${name} of the job is not there any more`);
+    throw new SafelightError('FILE_NOT_FOUND', `The image ${name} of the job no longer exists`);
   }
 
-  /** @returns false where the attempt is not the newest any more */
+  /** @returns false if the attempt is no longer the newest */
   async writeFile({ id, attempt, ticket }: Claim, name: string, data: Uint8Array): Promise<boolean> {
-    return (await this.steps.write(id, attempt, ticket, name, buffer(data), RESULT_WAIT)) === 1;
+    return (await this.commands.write(id, attempt, ticket, name, buffer(data), RESULT_WAIT)) === 1;
   }
 
   fileNames(id: string): Promise<string[]> {
@@ -192,7 +198,7 @@ export class Records {
     return (await this.redis.hgetBuffer(key('files', id), name)) ?? undefined;
   }
 
-  /** Ended jobs whose files no server has fetched. */
+  /** Returns the ids of ended jobs whose files no server has fetched yet. */
   uncollected(): Promise<string[]> {
     return this.redis.smembers(key('collect'));
   }
@@ -219,7 +225,7 @@ function read(fields: Readonly<Record<string, string>>): Job {
   };
 }
 
-/** ioredis takes no other bytes. */
+/** Converts bytes to a `Buffer`, the only binary type that ioredis accepts. */
 function buffer(data: Uint8Array): Buffer {
   return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 }

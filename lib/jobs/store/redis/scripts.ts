@@ -1,21 +1,22 @@
 /**
- * Transitions of jobs in Redis, each one step that no other can come between (Lua, run by Redis itself).
+ * Atomic state transitions of jobs, as Lua scripts that Redis runs.
  *
- * A job is the hash `job:ID`: `base` (the part that never changes), `status`, `attempts`, `started`, `finished`, `progress`, `images`, `warnings`, and
- * `outcome` in the end. `queued` has the queued jobs by their order, `queued:MODEL` those of a model, `running` the ids of running jobs, `ended` the
- * ended jobs by the time of their end, `all` every id. `input:ID` holds the images of a request, `files:ID` results until a server has fetched
- * them, `collect` the ids of ended jobs with such files. `tickets` says which job a ticket of BullMQ was taken for,
- * and `ticket` of a job which one its newest attempt has.
+ * The hash `job:ID` contains a job: `base` (the immutable part), `status`, `attempts`, `started`, `finished`,
+ * `progress`, `images`, `warnings`, `ticket` (the BullMQ ticket of the newest attempt) and, once it has ended,
+ * `outcome`. `queued` contains the ids of queued jobs sorted by order, `queued:MODEL` those of one model, `running`
+ * the ids of running jobs, `ended` those of ended jobs sorted by end time, and `all` all ids. `input:ID` contains
+ * the images of a request, `files:ID` the results until a server has fetched them, and `collect` the ids of ended
+ * jobs with such files. `tickets` maps each BullMQ ticket to the job it was claimed for.
  */
 
 const PREFIX = 'safelight:';
 export const key = (...parts: string[]): string => PREFIX + parts.join(':');
 
-/** Channels: servers follow the changes of jobs, workers the requests to them. */
+/** Channels: servers subscribe to changes and events of jobs, workers to control messages. */
 export const EVENTS = key('events');
 export const CONTROL = key('control');
 
-/** Functions that every script begins with. */
+/** Lua functions prepended to every script. */
 const HEAD = `
 local p = '${PREFIX}'
 local function changed(id)
@@ -41,14 +42,17 @@ end
 `;
 
 export const scripts = {
-  /** id, model, base, order, most that may wait, idempotency key or '', digest -> {'added', place}, {'full'} or {'known', id, digest} */
+  /**
+   * (id, model, base, order, maximum of queued jobs, idempotency key or '', digest) -> {'added', place}, {'full'}
+   * or {'known', id, digest}
+   */
   submit: `
-local id, model, base, order, most, name, digest = unpack(ARGV)
+local id, model, base, order, limit, name, digest = unpack(ARGV)
 if name ~= '' then
   local known = redis.call('HMGET', p .. 'key:' .. name, 'id', 'digest')
   if known[1] and redis.call('EXISTS', p .. 'job:' .. known[1]) == 1 then return { 'known', known[1], known[2] } end
 end
-if redis.call('ZCARD', p .. 'queued') >= tonumber(most) then return { 'full' } end
+if redis.call('ZCARD', p .. 'queued') >= tonumber(limit) then return { 'full' } end
 redis.call('HSET', p .. 'job:' .. id, 'base', base, 'model', model, 'status', 'queued', 'attempts', 0, 'key', name)
 redis.call('ZADD', p .. 'all', 0, id)
 redis.call('ZADD', p .. 'queued', order, id)
@@ -57,7 +61,10 @@ redis.call('PERSIST', p .. 'input:' .. id)
 if name ~= '' then redis.call('HSET', p .. 'key:' .. name, 'id', id, 'digest', digest) end
 changed(id)
 return { 'added', redis.call('ZRANK', p .. 'queued', id) + redis.call('SCARD', p .. 'running') }`,
-  /** model, ticket, started -> {id, attempt}, or nil where nothing waits: the job this ticket was taken for before, else the next */
+  /**
+   * (model, ticket, started) -> {id, attempt} of the job that this ticket was claimed for before or of the next
+   * one, or nil if none is queued
+   */
   claim: `
 local model, ticket, started = unpack(ARGV)
 local id = redis.call('HGET', p .. 'tickets', ticket)
@@ -80,7 +87,7 @@ redis.call('HSET', p .. 'job:' .. id, 'status', 'running', 'started', started, '
 redis.call('HDEL', p .. 'job:' .. id, 'progress', 'images', 'warnings')
 changed(id)
 return { id, tostring(attempt) }`,
-  /** id, attempt, ticket, status, outcome, finished, ms -> 1, or 0 where the attempt is not the newest */
+  /** (id, attempt, ticket, status, outcome, finished, ms) -> 1, or 0 if the attempt is not the newest */
   finish: `
 local id, attempt, ticket, status, outcome, finished, ms = unpack(ARGV)
 redis.call('HDEL', p .. 'tickets', ticket)
@@ -89,7 +96,10 @@ redis.call('SREM', p .. 'running', id)
 if redis.call('EXISTS', p .. 'files:' .. id) == 1 then redis.call('SADD', p .. 'collect', id) end
 ended(id, status, outcome, finished, ms)
 return 1`,
-  /** id, attempt, ticket, order -> 1, or 0: the job waits again, as if it had not been begun */
+  /**
+   * (id, attempt, ticket, order) -> 1, or 0 if the attempt is not the newest. Queues the job again and discards the
+   * attempt.
+   */
   give: `
 local id, attempt, ticket, order = unpack(ARGV)
 redis.call('HDEL', p .. 'tickets', ticket)
@@ -103,7 +113,7 @@ redis.call('ZADD', p .. 'queued', order, id)
 redis.call('ZADD', p .. 'queued:' .. redis.call('HGET', job, 'model'), order, id)
 changed(id)
 return 1`,
-  /** id, finished, ms -> 1, or 0 where it has ended already */
+  /** (id, finished, ms) -> 1, or 0 if the job has already ended */
   cancel: `
 local id, finished, ms = unpack(ARGV)
 local status = redis.call('HGET', p .. 'job:' .. id, 'status')
@@ -118,28 +128,31 @@ end
 redis.call('DEL', p .. 'files:' .. id)
 ended(id, 'cancelled', '', finished, ms)
 return 1`,
-  /** id, order */
+  /** (id, order) */
   move: `
 local id, order = unpack(ARGV)
 if redis.call('HGET', p .. 'job:' .. id, 'status') ~= 'queued' then return end
 redis.call('ZADD', p .. 'queued', 'XX', order, id)
 redis.call('ZADD', p .. 'queued:' .. redis.call('HGET', p .. 'job:' .. id, 'model'), 'XX', order, id)
 changed(id)`,
-  /** id, attempt, ticket, field, value, event as JSON -> 1, or 0: an event of a run, and what is stored with it */
+  /**
+   * (id, attempt, ticket, field, value, event as JSON) -> 1, or 0 if the attempt is not the newest. Publishes an
+   * event of a run and stores the field, if any.
+   */
   report: `
 local id, attempt, ticket, field, value, event = unpack(ARGV)
 if not current(id, attempt, ticket) then return 0 end
 if field ~= '' then redis.call('HSET', p .. 'job:' .. id, field, value) end
 redis.call('PUBLISH', '${EVENTS}', event)
 return 1`,
-  /** id, attempt, ticket, name, bytes, seconds -> 1, or 0 */
+  /** (id, attempt, ticket, name, bytes, seconds) -> 1, or 0 if the attempt is not the newest */
   write: `
 local id, attempt, ticket, name, bytes, seconds = unpack(ARGV)
 if not current(id, attempt, ticket) then return 0 end
 redis.call('HSET', p .. 'files:' .. id, name, bytes)
 redis.call('EXPIRE', p .. 'files:' .. id, seconds)
 return 1`,
-  /** id -> 1, or 0 where it has not ended */
+  /** (id) -> 1, or 0 if the job has not ended */
   remove: `
 local id = ARGV[1]
 local state = redis.call('HMGET', p .. 'job:' .. id, 'finished', 'key')

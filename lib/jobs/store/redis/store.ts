@@ -1,8 +1,8 @@
-/** Jobs in Redis, as servers see them: any number of servers share them, and workers elsewhere run them. */
+/** Job store in Redis: any number of servers share the jobs, and workers on any machines run them. */
 import type { Job, JobFilter } from '../../types.js';
 import type { DataFolder } from '../data-folder.js';
 import type { AddResult, AddTerms, JobBase, JobStore, KeyedJob, StoreMessage } from '../store.js';
-import { answered, connectRedis, loadBullMQ, type RedisClient } from './connect.js';
+import { awaitReply, connectRedis, loadBullMQ, type RedisClient } from './connect.js';
 import { RedisFiles } from './files.js';
 import { asOf, follow, type Message } from './messages.js';
 import { Records } from './records.js';
@@ -11,17 +11,17 @@ import { Tickets } from './tickets.js';
 
 export interface RedisStoreParts {
   readonly url: string;
-  /** Folder that results are fetched into. */
+  /** Data folder into which results are fetched. */
   readonly data: DataFolder;
 }
 
-/** Milliseconds between looks for results whose messages were lost. */
-const LOOK = 3000;
+/** Milliseconds between checks for results whose messages were lost. */
+const RECOVERY_INTERVAL = 3000;
 
 export class RedisStore implements JobStore {
   readonly files: RedisFiles;
-  /** Messages are passed on one after the other, with the files they speak of in place. */
-  private turn: Promise<void> = Promise.resolve();
+  /** Tail of the message queue: messages are delivered one after the other, after their files have been fetched. */
+  private queue: Promise<void> = Promise.resolve();
   private timer: NodeJS.Timeout | undefined;
   private subscriber: RedisClient | undefined;
 
@@ -47,61 +47,61 @@ export class RedisStore implements JobStore {
 
   async follow(onMessage: (message: StoreMessage) => void): Promise<void> {
     this.subscriber = await follow<Message>(this.redis, EVENTS, (message) => {
-      // What fails now is made up for by the looks of this store and of the feed.
-      this.turn = this.turn.then(() => this.deliver(message, onMessage)).catch(() => undefined);
+      // Failures are recovered by the periodic checks of this store and of the feed.
+      this.queue = this.queue.then(() => this.deliver(message, onMessage)).catch(() => undefined);
     });
-    this.timer = setInterval(() => void this.files.collectAll().catch(() => undefined), LOOK);
+    this.timer = setInterval(() => void this.files.collectAll().catch(() => undefined), RECOVERY_INTERVAL);
     this.timer.unref();
     await this.files.collectAll();
   }
 
   get(id: string): Promise<Job | undefined> {
-    return answered(this.records.get(id));
+    return awaitReply(this.records.get(id));
   }
 
   list(filter?: JobFilter): Promise<Job[]> {
-    return answered(this.records.list(filter));
+    return awaitReply(this.records.list(filter));
   }
 
   keyed(key: string): Promise<KeyedJob | undefined> {
-    return answered(this.records.keyed(key));
+    return awaitReply(this.records.keyed(key));
   }
 
   counts() {
-    return answered(this.records.counts());
+    return awaitReply(this.records.counts());
   }
 
   orders(): Promise<ReadonlyMap<string, number>> {
-    return answered(this.records.orders());
+    return awaitReply(this.records.orders());
   }
 
   expired(keep: number, time: number): Promise<string[]> {
-    return answered(this.records.expired(keep, time));
+    return awaitReply(this.records.expired(keep, time));
   }
 
   add(job: JobBase, terms: AddTerms): Promise<AddResult> {
-    return answered(this.addWithTicket(job, terms));
+    return awaitReply(this.addWithTicket(job, terms));
   }
 
   move(id: string, order: number): Promise<void> {
-    return answered(this.records.move(id, order));
+    return awaitReply(this.records.move(id, order));
   }
 
   cancel(id: string): Promise<boolean> {
-    return answered(this.records.cancel(id));
+    return awaitReply(this.records.cancel(id));
   }
 
   remove(id: string): Promise<boolean> {
-    return answered(this.records.remove(id));
+    return awaitReply(this.records.remove(id));
   }
 
   direct(id: string, request: 'finish' | 'skip'): Promise<void> {
-    return answered(this.records.control({ kind: request, id }));
+    return awaitReply(this.records.control({ kind: request, id }));
   }
 
   async close(): Promise<void> {
     clearInterval(this.timer);
-    await this.turn;
+    await this.queue;
     await this.tickets.close();
     this.subscriber?.disconnect();
     this.redis.disconnect();
@@ -128,8 +128,8 @@ export class RedisStore implements JobStore {
     }
     const job = await this.records.get(id);
     if (!job) return;
-    const then = asOf(job, message.status);
-    if (then.status === 'done') await this.files.collect(id);
-    onMessage({ kind, job: then });
+    const snapshot = asOf(job, message.status);
+    if (snapshot.status === 'done') await this.files.collect(id);
+    onMessage({ kind, job: snapshot });
   }
 }

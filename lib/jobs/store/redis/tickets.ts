@@ -1,27 +1,28 @@
 /**
- * Tickets: BullMQ's jobs. Each is a turn of one model; which job of the model it is for is settled when a worker takes it, so that jobs can
- * be moved and cancelled while they wait. BullMQ sees to it that a ticket whose worker died comes to another one.
+ * Tickets, which are jobs of BullMQ. A ticket entitles a worker to run one job of a model. It is bound to a job
+ * only when a worker takes it, so that queued jobs can be moved and cancelled. BullMQ passes the ticket of a worker
+ * that died to another one.
  */
 import { randomUUID } from 'node:crypto';
 import type { Queue, Job as Ticket, Worker } from 'bullmq';
 import type { BullMQ, RedisClient } from './connect.js';
 
 /**
- * Milliseconds until a worker that was killed has lost its ticket; it is noticed soon after. Short, as what a worker does happens off its
- * event loop, and harmless where it is too short: a job's end is the newest attempt's alone.
+ * Milliseconds after which a killed worker loses its ticket. It can be short, because the work of a worker does
+ * not block its event loop, and losing a ticket too early is harmless: only the newest attempt can end a job.
  */
 const LOCK = 4000;
-/** A ticket may be lost as often as workers die; how often a job may be begun is counted with the job. */
-const MANY = 1000;
+/** Number of times that BullMQ may pass on a ticket; attempts are limited per job by the runner instead. */
+const MAX_STALLED = 1000;
 
 /** A ticket that a worker has taken. */
 export interface HeldTicket {
   readonly model: string;
-  /** Name of this ticket among those of all models. */
+  /** Name of the ticket, unique across all models. */
   readonly name: string;
-  /** Gives it back for good. */
+  /** Completes the ticket. */
   done(): Promise<void>;
-  /** Shows no more signs of life, so that the ticket comes to another worker. */
+  /** Stops renewing the lock, so that the ticket passes to another worker. */
   leave(): void;
 }
 
@@ -33,11 +34,11 @@ export class Tickets {
     private readonly bullmq: BullMQ,
     private readonly redis: RedisClient,
     private readonly lock = LOCK,
-    /** Called with errors outside of any call; the connection comes back by itself. */
+    /** Called with errors that occur outside of calls; the connection is restored automatically. */
     private readonly problem: (error: Error) => void = () => undefined,
   ) {}
 
-  /** One more turn of a model. */
+  /** Adds a ticket for a model. */
   async add(model: string): Promise<void> {
     let queue = this.queues.get(model);
     if (!queue) {
@@ -48,7 +49,7 @@ export class Tickets {
     await queue.add('turn', {}, { removeOnComplete: true, removeOnFail: true });
   }
 
-  /** The next turn of a model, if there is one. */
+  /** Takes the next ticket of a model, if there is one. */
   async take(model: string): Promise<HeldTicket | undefined> {
     const worker = await this.worker(model);
     const token = randomUUID();
@@ -63,7 +64,7 @@ export class Tickets {
       name: `${model}/${ticket.id}`,
       done: async () => {
         leave();
-        // Not this worker's any more: then it is somebody else's to give back.
+        // If the lock was lost, another worker completes the ticket.
         await ticket.moveToCompleted(null, token, false).catch(() => undefined);
       },
     };
@@ -71,7 +72,7 @@ export class Tickets {
 
   async close(): Promise<void> {
     const all = [...this.queues.values(), ...this.workers.values()];
-    await Promise.all(all.map((one) => one.close().catch(() => undefined)));
+    await Promise.all(all.map((connection) => connection.close().catch(() => undefined)));
   }
 
   private async worker(model: string): Promise<Worker> {
@@ -79,7 +80,7 @@ export class Tickets {
     if (!worker) {
       worker = new this.bullmq.Worker(queueName(model), null, {
         ...this.settings(),
-        ...{ autorun: false, maxStalledCount: MANY },
+        ...{ autorun: false, maxStalledCount: MAX_STALLED },
         ...{ lockDuration: this.lock, stalledInterval: Math.round(this.lock / 3) },
       });
       worker.on('error', this.problem);
@@ -94,7 +95,7 @@ export class Tickets {
   }
 }
 
-/** BullMQ's names have no colon. */
+/** Encodes the name of a model, because BullMQ does not allow colons in queue names. */
 function queueName(model: string): string {
   return encodeURIComponent(model);
 }

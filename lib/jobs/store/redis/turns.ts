@@ -1,4 +1,4 @@
-/** Turns to run jobs of Redis, as workers take them: any number of workers, on any machines. */
+/** Hands out jobs in Redis to the runners of any number of workers on any machines. */
 import { SafelightError } from '../../../errors.js';
 import type { NewEvent } from '../../types.js';
 import type { JobFiles } from '../data-folder.js';
@@ -11,11 +11,11 @@ import { type HeldTicket, Tickets } from './tickets.js';
 
 export interface RedisTurnsParts {
   readonly url: string;
-  /** Names of the models that the worker has: it takes jobs for these alone. */
+  /** Names of the worker's models; it takes only jobs for these. */
   readonly models: readonly string[];
-  /** Milliseconds without a sign of life after which a worker's job goes to another one; default 4000. */
+  /** Milliseconds after which the job of a worker that stopped responding passes to another one; default 4000. */
   readonly lock?: number | undefined;
-  /** Called with errors of the connection, which comes back by itself. */
+  /** Called with connection errors; the connection is restored automatically. */
   readonly onProblem?: ((error: Error) => void) | undefined;
 }
 
@@ -54,13 +54,16 @@ export class RedisTurns implements JobTurns {
     this.disconnect();
   }
 
-  /** Ends the connections at once, as the end of the process would. */
+  /** Closes the connections immediately, like the end of the process would. */
   disconnect(): void {
     this.subscriber?.disconnect();
     this.redis.disconnect();
   }
 
-  /** A ticket of the model whose job came first. Models with none waiting come before: tickets of dead workers are theirs. */
+  /**
+   * Takes a ticket of the model with the first queued job. Models without queued jobs are tried first: their
+   * tickets were left by workers that died.
+   */
   private async nextTicket(): Promise<HeldTicket | undefined> {
     const orders = await Promise.all(this.models.map((model) => this.records.firstOf(model)));
     const ranked = this.models.map((model, i) => ({ model, order: orders[i] }));
@@ -69,7 +72,7 @@ export class RedisTurns implements JobTurns {
       const ticket = await this.tickets.take(model);
       if (ticket) return ticket;
       if (order === undefined) continue;
-      // A job without a ticket: its server ended between the two. One too many does no harm.
+      // The job has no ticket, because its server ended before adding it. A surplus ticket is harmless.
       await this.tickets.add(model);
       const added = await this.tickets.take(model);
       if (added) return added;
@@ -77,7 +80,7 @@ export class RedisTurns implements JobTurns {
     return undefined;
   }
 
-  /** Binds a ticket to a job; undefined, and the ticket is used up, where none waits for it. */
+  /** Binds a ticket to a job. Completes the ticket and returns undefined if no job is queued. */
   private async turnOf(ticket: HeldTicket): Promise<JobTurn | undefined> {
     try {
       const claim = await this.records.claim(ticket.model, ticket.name);
@@ -91,7 +94,7 @@ export class RedisTurns implements JobTurns {
         job,
         files: this.filesOf(claim),
         isCurrent: () => records.isCurrent(claim),
-        report: (event: NewEvent, kept?: JobSnapshot) => records.report(claim, event, kept),
+        report: (event: NewEvent, snapshot?: JobSnapshot) => records.report(claim, event, snapshot),
         finish: (status: 'done' | 'failed', outcome: Outcome) => records.finish(claim, status, outcome),
         giveBack: () => records.giveBack(claim),
         release: () => ticket.done(),
@@ -108,7 +111,7 @@ export class RedisTurns implements JobTurns {
       readInput: (id, name) => this.records.readInput(id, name),
       writeResult: async (_, name, bytes) => {
         if (await this.records.writeFile(claim, name, bytes)) return;
-        throw new SafelightError('ABORTED', 'The job has ended, or a later attempt runs it');
+        throw new SafelightError('ABORTED', 'The job has ended, or a newer attempt is running it');
       },
     };
   }

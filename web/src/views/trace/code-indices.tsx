@@ -1,14 +1,14 @@
-/** A picture as a model of codes sees it. */
+/** Code indices and discriminator scores of an image under a VQGAN model. */
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
-import type { ShownJob } from '../../api/types.js';
+import type { ApiJob } from '../../api/types.js';
 import { digits } from '../../logic/format.js';
 import { codeColour, heat } from '../../logic/heat.js';
-import { fileOf, type Scored } from '../../state/trace.js';
+import { fileOf, type ScoreResult } from '../../state/trace.js';
 
 interface ViewProps {
-  readonly data: Scored;
-  readonly job: ShownJob;
+  readonly data: ScoreResult;
+  readonly job: ApiJob;
 }
 
 type Grid = readonly (readonly number[])[];
@@ -23,32 +23,32 @@ export function CodeIndicesView({ data, job }: ViewProps) {
     <>
       <div class="step three">
         <figure>
-          <img class="large" src={fileOf(job, '0.png')} alt="As it was encoded" />
-          <figcaption>The picture</figcaption>
+          <img class="large" src={fileOf(job, '0.png')} alt="As encoded" />
+          <figcaption>Encoded image</figcaption>
         </figure>
         <figure>
           <GridCanvas
             grid={codes}
             colour={codeColour}
-            label={`${codes.length} rows of ${columns} codes`}
+            label={`${codes.length} rows of ${columns} code indices`}
             onOver={(at) => {
               over.value = at;
             }}
           />
           <figcaption>
             {code === null || code === undefined
-              ? `${columns} × ${codes.length} codes, a colour each`
-              : `Code ${code} at ${over.value!.x + 1}, ${over.value!.y + 1}`}
+              ? `${columns} × ${codes.length} code indices, one color each`
+              : `Code index ${code} at ${over.value!.x + 1}, ${over.value!.y + 1}`}
           </figcaption>
         </figure>
         <figure>
-          <img class="large" src={fileOf(job, '1.png')} alt="Made again of its codes" />
-          <figcaption>Made again of its codes</figcaption>
+          <img class="large" src={fileOf(job, '1.png')} alt="Reconstruction" />
+          <figcaption>Reconstruction</figcaption>
         </figure>
       </div>
       <dl class="figures">
         <div>
-          <dt>Different codes</dt>
+          <dt>Distinct code indices</dt>
           <dd>
             {usage?.used} of {usage?.vocabulary}
           </dd>
@@ -68,11 +68,11 @@ export function CodeIndicesView({ data, job }: ViewProps) {
         </summary>
         <textarea
           class="numbers"
-          aria-label="Codes as numbers"
+          aria-label="Code indices as numbers"
           readOnly
           rows={Math.min(16, codes.length)}
           wrap="off"
-          value={codes.map((row) => row.map((one) => String(one).padStart(5)).join('')).join('\n')}
+          value={codes.map((row) => row.map((index) => String(index).padStart(5)).join('')).join('\n')}
         />
       </details>
     </>
@@ -81,21 +81,21 @@ export function CodeIndicesView({ data, job }: ViewProps) {
 
 export function PatchesView({ data, job }: ViewProps) {
   const { patches, losses } = data;
-  if (!patches) return <p class="hint">This model comes without its discriminator.</p>;
+  if (!patches) return <p class="hint">This model has no discriminator.</p>;
   const real = (logit: number): number => 1 / (1 + Math.exp(-logit));
   const all = patches.flat();
   const mean = all.reduce((sum, logit) => sum + real(logit), 0) / Math.max(1, all.length);
-  const told = Object.entries(losses).filter(([, value]) => value !== null);
+  const shownLosses = Object.entries(losses).filter(([, value]) => value !== null);
   return (
     <>
       <div class="step three">
         <figure>
-          <img class="large" src={fileOf(job, '0.png')} alt="As it was encoded" />
-          <figcaption>The picture</figcaption>
+          <img class="large" src={fileOf(job, '0.png')} alt="As encoded" />
+          <figcaption>Encoded image</figcaption>
         </figure>
         <figure>
-          <img class="large" src={fileOf(job, '2.png')} alt="Heat map over it in gray" />
-          <figcaption>Bright looks real, dark looks made</figcaption>
+          <img class="large" src={fileOf(job, '2.png')} alt="Heat map of the patches" />
+          <figcaption>Bright areas look real, dark ones generated</figcaption>
         </figure>
         <figure>
           <GridCanvas
@@ -109,7 +109,7 @@ export function PatchesView({ data, job }: ViewProps) {
         </figure>
       </div>
       <dl class="figures">
-        {told.map(([name, value]) => (
+        {shownLosses.map(([name, value]) => (
           <div key={name}>
             <dt>{name.replaceAll('_', ' ')}</dt>
             <dd>{digits(value)}</dd>

@@ -1,27 +1,27 @@
-/** Steps and words of a look inside. */
+/** Views of a trace by sampling step and by word of the prompt. */
 import { signal } from '@preact/signals';
-import type { ShownJob } from '../../api/types.js';
+import type { ApiJob } from '../../api/types.js';
 import { digits } from '../../logic/format.js';
 import { current } from '../../state/stage.js';
-import { fileOf, type Seen } from '../../state/trace.js';
+import { fileOf, type Trace } from '../../state/trace.js';
 import { Slider } from '../../ui/numbers.js';
 import { Line } from '../charts.js';
-import { Part } from './part.js';
+import { StripPart } from './strip-part.js';
 
 interface ViewProps {
-  readonly data: Seen;
-  readonly job: ShownJob;
+  readonly data: Trace;
+  readonly job: ApiJob;
 }
 
 const chosenStep = signal(Number.POSITIVE_INFINITY);
 const chosenWord = signal('');
-const cover = signal(0.6);
+const opacity = signal(0.6);
 
 export function StepsView({ data, job }: ViewProps) {
   const last = data.steps.length - 1;
   const at = Math.min(last, chosenStep.value);
   const step = data.steps[at];
-  if (!step) return <p class="hint">This look has no steps.</p>;
+  if (!step) return <p class="hint">This trace has no steps.</p>;
   const channels = Array.from({ length: step.channels }, (_, c) => c);
   const width = (step.latent?.width ?? step.channels) / step.channels;
   return (
@@ -32,25 +32,25 @@ export function StepsView({ data, job }: ViewProps) {
         min={1}
         max={last + 1}
         step={1}
-        ends={['noise', 'picture']}
+        ends={['noise', 'image']}
         onChange={(value) => {
           chosenStep.value = value - 1;
         }}
       />
       <div class="step">
         <figure>
-          <Part
+          <StripPart
             class="large"
             url={fileOf(job, 'previews.png')}
             place={step.preview}
-            label={`What the model sees at step ${step.step + 1}`}
+            label={`Predicted image at step ${step.step + 1}`}
           />
-          <figcaption>What the model sees in it</figcaption>
+          <figcaption>Predicted image</figcaption>
         </figure>
         <figure>
           <div class="channels">
             {channels.map((c) => (
-              <Part
+              <StripPart
                 key={c}
                 url={fileOf(job, 'latents.png')}
                 place={step.latent}
@@ -61,7 +61,7 @@ export function StepsView({ data, job }: ViewProps) {
               />
             ))}
           </div>
-          <figcaption>The latent’s {step.channels} channels, each in its own range</figcaption>
+          <figcaption>The {step.channels} channels of the latent, each scaled to its own range</figcaption>
         </figure>
       </div>
       <dl class="figures">
@@ -87,56 +87,56 @@ export function StepsView({ data, job }: ViewProps) {
       </dl>
       <figure>
         <Line values={data.steps.map(({ sigma }) => sigma)} at={at} label="Noise level at each step" />
-        <figcaption>Noise level, step by step</figcaption>
+        <figcaption>Noise level per step</figcaption>
       </figure>
     </>
   );
 }
 
 export function WordsView({ data, job }: ViewProps) {
-  const word = data.words.find((one) => one.word === chosenWord.value) ?? data.words[0];
-  const now = current.value;
-  if (!word || !now) return <p class="hint">The prompt has no words to follow.</p>;
+  const word = data.words.find((entry) => entry.word === chosenWord.value) ?? data.words[0];
+  const shown = current.value;
+  if (!word || !shown) return <p class="hint">The prompt contains no words.</p>;
   return (
     <>
       <div class="words" role="toolbar" aria-label="Words of the prompt">
-        {data.words.map((one) => (
+        {data.words.map((entry) => (
           <button
-            key={one.word}
+            key={entry.word}
             type="button"
             class="plain"
-            aria-pressed={one.word === word.word}
+            aria-pressed={entry.word === word.word}
             onClick={() => {
-              chosenWord.value = one.word;
+              chosenWord.value = entry.word;
             }}
           >
-            {one.word}
+            {entry.word}
           </button>
         ))}
       </div>
       <div
         class="frame overlay"
         ref={(element) => {
-          element?.style.setProperty('--ratio', `${now.picture.width} / ${now.picture.height}`);
-          element?.style.setProperty('--cover', String(cover.value));
+          element?.style.setProperty('--ratio', `${shown.image.width} / ${shown.image.height}`);
+          element?.style.setProperty('--cover', String(opacity.value));
         }}
       >
-        <img src={now.picture.url} alt="" />
-        <Part
+        <img src={shown.image.url} alt="" />
+        <StripPart
           url={fileOf(job, 'words.png')}
           place={word}
           colours="heat"
-          label={`Where “${word.word}” went: the brighter, the more attention`}
+          label={`Attention to “${word.word}”: brighter means more`}
         />
       </div>
       <Slider
-        label="Heat over picture"
-        value={cover.value}
+        label="Opacity of the heat map"
+        value={opacity.value}
         min={0}
         max={1}
         step={0.05}
         onChange={(value) => {
-          cover.value = value;
+          opacity.value = value;
         }}
       />
     </>

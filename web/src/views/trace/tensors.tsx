@@ -1,32 +1,32 @@
-/** Any named tensor: chosen from a list, measured by another look. */
+/** View of named tensors, which are chosen from a list and recorded by another trace. */
 import { signal } from '@preact/signals';
 import { useId } from 'preact/hooks';
-import type { ShownJob } from '../../api/types.js';
+import type { ApiJob } from '../../api/types.js';
 import { digits } from '../../logic/format.js';
-import { askLook, fileOf, type Seen, type SeenTensor } from '../../state/trace.js';
+import { fileOf, requestTrace, type Trace, type TraceTensor } from '../../state/trace.js';
 import { Bars, Line } from '../charts.js';
 
-const MOST = 32;
-const SHOWN = 150;
+const MAX_TENSORS = 32;
+const MAX_SHOWN = 150;
 
-const wanted = signal<readonly string[]>([]);
+const chosen = signal<readonly string[]>([]);
 const filter = signal('');
 
-export function TensorsView({ data, job }: { readonly data: Seen; readonly job: ShownJob }) {
+export function TensorsView({ data, job }: { readonly data: Trace; readonly job: ApiJob }) {
   return (
     <>
       {data.tensors.map((tensor) => (
-        <Measured key={tensor.name} tensor={tensor} job={job} />
+        <RecordedTensor key={tensor.name} tensor={tensor} job={job} />
       ))}
       <Chooser data={data} />
     </>
   );
 }
 
-function Measured({ tensor, job }: { readonly tensor: SeenTensor; readonly job: ShownJob }) {
+function RecordedTensor({ tensor, job }: { readonly tensor: TraceTensor; readonly job: ApiJob }) {
   const last = tensor.steps.at(-1);
   const url = tensor.picture && fileOf(job, tensor.picture);
-  const broken = (last?.nan ?? 0) + (last?.inf ?? 0);
+  const notFinite = (last?.nan ?? 0) + (last?.inf ?? 0);
   return (
     <article class="tensor" aria-label={tensor.name}>
       <h2>
@@ -41,10 +41,10 @@ function Measured({ tensor, job }: { readonly tensor: SeenTensor; readonly job: 
         ))}
         <div>
           <dt>not finite</dt>
-          <dd>{broken}</dd>
+          <dd>{notFinite}</dd>
         </div>
       </dl>
-      <div class="tensor-pictures">
+      <div class="tensor-images">
         <figure>
           <Bars counts={tensor.histogram.counts} label="How often each value occurs" />
           <figcaption>
@@ -54,13 +54,13 @@ function Measured({ tensor, job }: { readonly tensor: SeenTensor; readonly job: 
         {tensor.steps.length > 1 && (
           <figure>
             <Line values={tensor.steps.map(({ std }) => std)} label="Standard deviation at each step" />
-            <figcaption>Standard deviation, step by step</figcaption>
+            <figcaption>Standard deviation per step</figcaption>
           </figure>
         )}
         {url && (
           <figure>
             <img class="maps" src={url} alt={`Heat maps of ${tensor.name}`} />
-            <figcaption>Its first channels, at the last step</figcaption>
+            <figcaption>First channels, at the last step</figcaption>
           </figure>
         )}
       </div>
@@ -68,21 +68,23 @@ function Measured({ tensor, job }: { readonly tensor: SeenTensor; readonly job: 
   );
 }
 
-function Chooser({ data }: { readonly data: Seen }) {
+function Chooser({ data }: { readonly data: Trace }) {
   const id = useId();
   const all = Object.entries(data.nodes).flatMap(([module, nodes]) =>
     nodes.map(({ name, shape }) => ({ name: module === 'unet' ? name : `${module}:${name}`, shape })),
   );
   const words = filter.value.toLowerCase().split(/\s+/);
-  const found = all.filter(({ name }) => words.every((word) => name.toLowerCase().includes(word)));
+  const matches = all.filter(({ name }) => words.every((word) => name.toLowerCase().includes(word)));
   const toggle = (name: string): void => {
-    const now = wanted.peek();
-    wanted.value = now.includes(name) ? now.filter((one) => one !== name) : [...now, name].slice(-MOST);
+    const now = chosen.peek();
+    chosen.value = now.includes(name)
+      ? now.filter((other) => other !== name)
+      : [...now, name].slice(-MAX_TENSORS);
   };
   return (
     <div class="chooser">
       <div class="field">
-        <label for={id}>Find a tensor by its name</label>
+        <label for={id}>Search tensors by name</label>
         <input
           id={id}
           type="search"
@@ -94,24 +96,26 @@ function Chooser({ data }: { readonly data: Seen }) {
         />
       </div>
       <ul class="nodes">
-        {found.slice(0, SHOWN).map(({ name, shape }) => (
+        {matches.slice(0, MAX_SHOWN).map(({ name, shape }) => (
           <li key={name}>
             <label>
-              <input type="checkbox" checked={wanted.value.includes(name)} onChange={() => toggle(name)} />
+              <input type="checkbox" checked={chosen.value.includes(name)} onChange={() => toggle(name)} />
               <code>{name}</code>
               <small>[{shape.join(', ')}]</small>
             </label>
           </li>
         ))}
       </ul>
-      {found.length > SHOWN && <p class="hint">and {found.length - SHOWN} more: narrow the search</p>}
+      {matches.length > MAX_SHOWN && (
+        <p class="hint">and {matches.length - MAX_SHOWN} more; refine the search</p>
+      )}
       <button
         type="button"
         class="primary"
-        disabled={wanted.value.length === 0}
-        onClick={() => void askLook(wanted.peek())}
+        disabled={chosen.value.length === 0}
+        onClick={() => void requestTrace(chosen.peek())}
       >
-        Measure {wanted.value.length || ''}
+        Record {chosen.value.length || ''}
       </button>
     </div>
   );

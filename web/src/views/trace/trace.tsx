@@ -1,15 +1,15 @@
-/** How a picture came to be: latents, attention, tensors, codes, patches. */
+/** Inspection of an image: latents, attention maps, tensors, code indices and discriminator patches. */
 import { excerpt } from '../../logic/format.js';
 import { promptOf } from '../../logic/names.js';
-import { current, isOpen } from '../../state/stage.js';
+import { current, isActive } from '../../state/stage.js';
 import {
-  askLook,
-  askScore,
-  judge,
-  look,
-  score,
-  scored,
-  seen,
+  requestScore,
+  requestTrace,
+  scoreJob,
+  scoreResult,
+  scoringModel,
+  trace,
+  traceJob,
   traceView,
   type View,
   views,
@@ -20,30 +20,33 @@ import { StepsView, WordsView } from './steps.js';
 import { TensorsView } from './tensors.js';
 
 const VIEWS: Readonly<Record<View, readonly [string, string]>> = {
-  steps: ['Steps', 'The latent at each step of the sampler, and the picture that the model sees in it.'],
-  words: ['Words', 'Where in the picture the model attended to each word of the prompt, over all steps.'],
-  tensors: ['Tensors', 'Numbers about any named tensor inside the model.'],
-  codes: ['Codes', 'The picture as a grid of codes: what a VQGAN keeps of it.'],
-  patches: ['Patches', 'Where the picture looks real to a patch discriminator, and where it looks made.'],
+  steps: ['Steps', 'The latent at each sampling step, and the image that the model predicts from it.'],
+  words: [
+    'Words',
+    'Areas of the image in which the model attended to each word of the prompt, over all steps.',
+  ],
+  tensors: ['Tensors', 'Statistics of named tensors inside the model.'],
+  codes: ['Codes', 'The image as a grid of VQGAN code indices, and its reconstruction.'],
+  patches: ['Patches', 'Areas of the image that look real or generated to a patch discriminator.'],
 };
 
-export function Inside() {
-  const now = current.value;
+export function InspectView() {
+  const shown = current.value;
   return (
     <>
       <div class="panel">
         <Tabs />
         <p class="hint">{VIEWS[traceView.value][1]}</p>
-        {now ? (
-          <div class="looked-at">
-            <img src={`${now.picture.url}?width=256`} alt="" />
-            <p>{excerpt(promptOf(now.job), 120)}</p>
+        {shown ? (
+          <div class="inspected-image">
+            <img src={`${shown.image.url}?width=256`} alt="" />
+            <p>{excerpt(promptOf(shown.job), 120)}</p>
           </div>
         ) : (
-          <p class="hint">Choose a finished picture from the gallery.</p>
+          <p class="hint">Choose a finished image from the gallery.</p>
         )}
       </div>
-      <div class="center">{now && <Panel view={traceView.value} />}</div>
+      <div class="center">{shown && <Panel view={traceView.value} />}</div>
     </>
   );
 }
@@ -54,13 +57,13 @@ function Tabs() {
     <div
       class="tabs"
       role="tablist"
-      aria-label="What to look at"
+      aria-label="View"
       aria-orientation="vertical"
       onKeyDown={(event) => {
-        const by = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
-        if (!by) return;
+        const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
+        if (!step) return;
         event.preventDefault();
-        traceView.value = views[(at + by + views.length) % views.length]!;
+        traceView.value = views[(at + step + views.length) % views.length]!;
         event.currentTarget.querySelectorAll('button')[views.indexOf(traceView.peek())]?.focus();
       }}
     >
@@ -88,59 +91,57 @@ function Panel({ view }: { readonly view: View }) {
   const isVqganView = view === 'codes' || view === 'patches';
   return (
     <section class="inside" role="tabpanel" id="inside-panel" aria-labelledby={`tab-${view}`}>
-      {isVqganView ? <VqganPanel view={view} /> : <OfRun view={view} />}
+      {isVqganView ? <VqganPanel view={view} /> : <TracePanel view={view} />}
     </section>
   );
 }
 
-/** What has to be computed first is asked for, never begun unasked. */
-function OfRun({ view }: { readonly view: View }) {
-  const job = look.value;
+/** Views of a trace. A trace is started only when the user requests it. */
+function TracePanel({ view }: { readonly view: View }) {
+  const job = traceJob.value;
   if (current.value && current.value.job.type === 'sketch')
+    return <p class="hint">An image generated from a sketch has no sampling steps; see its codes.</p>;
+  if (isActive(job)) return <Progress job={job!} />;
+  if (!trace.value) {
     return (
-      <p class="hint">A drawing’s picture is written code by code and has no steps: look at its codes.</p>
-    );
-  if (isOpen(job)) return <Progress job={job!} />;
-  if (!seen.value) {
-    return (
-      <div class="ask">
-        {job?.status === 'failed' && <p class="problem">It failed. {job.error?.message}</p>}
+      <div class="start-job">
+        {job?.status === 'failed' && <p class="problem">The job failed. {job.error?.message}</p>}
         <p class="hint">
-          The picture is made once more with the same settings, and what happens on the way is written down.
-          It waits its turn in the queue.
+          The image is generated again with the same settings, and intermediate results are recorded. The job
+          is added to the queue.
         </p>
-        <button type="button" class="primary" onClick={() => void askLook()}>
-          Look inside
+        <button type="button" class="primary" onClick={() => void requestTrace()}>
+          Inspect
         </button>
       </div>
     );
   }
-  const { data } = seen.value;
+  const { data } = trace.value;
   if (view === 'steps') return <StepsView data={data} job={job!} />;
   return view === 'words' ? <WordsView data={data} job={job!} /> : <TensorsView data={data} job={job!} />;
 }
 
 function VqganPanel({ view }: { readonly view: View }) {
-  const job = score.value;
-  if (!judge.value)
+  const job = scoreJob.value;
+  if (!scoringModel.value)
     return (
       <p class="hint">
-        This needs a model of codes. Start the server with one: <code>safelight serve --model NAME=PATH</code>
+        This requires a VQGAN model. Start the server with one: <code>safelight serve --model NAME=PATH</code>
       </p>
     );
-  if (isOpen(job)) return <Progress job={job!} />;
-  if (!scored.value) {
+  if (isActive(job)) return <Progress job={job!} />;
+  if (!scoreResult.value) {
     return (
-      <div class="ask">
-        {job?.status === 'failed' && <p class="problem">It failed. {job.error?.message}</p>}
-        <p class="hint">The picture is shown to the model {judge.value.name}.</p>
-        <button type="button" class="primary" onClick={() => void askScore()}>
-          Encode it
+      <div class="start-job">
+        {job?.status === 'failed' && <p class="problem">The job failed. {job.error?.message}</p>}
+        <p class="hint">The image is encoded and scored by the model {scoringModel.value.name}.</p>
+        <button type="button" class="primary" onClick={() => void requestScore()}>
+          Encode the image
         </button>
       </div>
     );
   }
-  const { data } = scored.value;
+  const { data } = scoreResult.value;
   return view === 'codes' ? (
     <CodeIndicesView data={data} job={job!} />
   ) : (

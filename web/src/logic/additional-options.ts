@@ -1,4 +1,7 @@
-/** Options of an image that the form has no controls for: carried along with it, shown, and sent with the next job. */
+/**
+ * Options restored from an image for which the form has no controls. They are shown in the form and sent with the
+ * next job.
+ */
 import { commonFields, generationFields } from '../../../lib/options/declarations/generation.js';
 import { hiresFields } from '../../../lib/options/declarations/hires.js';
 import { maskFields } from '../../../lib/options/declarations/mask.js';
@@ -9,7 +12,7 @@ import { fromJson, type Json } from '../../../lib/options/json.js';
 
 export type Further = Readonly<Record<string, Json>>;
 
-/** Both; options of one object (`hires`) lie beside each other. */
+/** Merges two sets of options; those of the object `hires` are merged too. */
 export function joined(a: Further, b: Further): Further {
   const all: Record<string, Json> = { ...a };
   for (const [name, value] of Object.entries(b)) {
@@ -19,7 +22,7 @@ export function joined(a: Further, b: Further): Further {
   return all;
 }
 
-/** Applies patches in turn. */
+/** Merges form patches in order, including their additional options. */
 export function patched<P extends { readonly further?: Further }>(patches: readonly P[]): P {
   const further = patches.map((patch) => patch.further ?? {}).reduce(joined, {});
   const all: P = Object.assign({}, ...patches);
@@ -32,7 +35,7 @@ const FIELDS: Readonly<Record<string, Fields>> = {
   inpaint: { ...commonFields, ...sourceFields, ...maskFields },
 };
 
-/** Those that a job of this mode has; the second pass's only where the form has one. */
+/** Returns the options that apply to jobs of the form's mode; those of the second pass only if it is enabled. */
 export function furtherOf(form: {
   readonly further: Further;
   readonly mode: string;
@@ -51,7 +54,7 @@ export interface FurtherEntry {
   readonly value: string;
 }
 
-/** For showing: each option by the name of its field in generation parameters, else by its own. */
+/** Returns the options for display, labeled with their names in generation parameters, or else their own names. */
 export function entriesOfFurther(further: Further): FurtherEntry[] {
   const options: Readonly<Record<string, unknown>> = checked(further);
   return entriesOf(generationFields).flatMap(([name, field]): FurtherEntry[] => {
@@ -59,11 +62,11 @@ export function entriesOfFurther(further: Further): FurtherEntry[] {
     if (value === undefined) return [];
     const label = labelOf(name, field);
     if (field.kind !== 'object') return [{ name, label, value: textOf(field, value) }];
-    const inner = entriesOf(field.fields).flatMap(([own, one]) => {
-      const given = (value as Readonly<Record<string, unknown>>)[own];
-      return given === undefined ? [] : [`${own} ${textOf(one, given)}`];
+    const texts = entriesOf(field.fields).flatMap(([key, nested]) => {
+      const nestedValue = (value as Readonly<Record<string, unknown>>)[key];
+      return nestedValue === undefined ? [] : [`${key} ${textOf(nested, nestedValue)}`];
     });
-    return [{ name, label, value: inner.join(', ') }];
+    return [{ name, label, value: texts.join(', ') }];
   });
 }
 
@@ -71,7 +74,7 @@ function labelOf(name: string, field: Field): string {
   return (field.kind === 'object' ? undefined : field.infotext?.label) ?? name;
 }
 
-/** Kept by an earlier version, some may not be right any more: then none is. */
+/** Returns stored options if all are still valid, else none; they may come from an earlier version. */
 export function checked(further: unknown): Further {
   try {
     fromJson(generationFields, further);

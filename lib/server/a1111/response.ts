@@ -1,19 +1,19 @@
-/** What A1111 answers a generation with: pictures, the request, and `info`. */
+/** Responses of A1111's generation routes: images and `info`. */
 import { readFile } from 'node:fs/promises';
 import { parseParameters } from '../../image/parameters.js';
 import type { Json } from '../../jobs/json.js';
 import type { Job, JobQueue } from '../../jobs/types.js';
 import { timestampOf } from './activity.js';
 import type { GenerationBody } from './fields.js';
-import type { Asked } from './request.js';
+import type { ParsedRequest } from './request.js';
 
-/** Fields of the last line that `info` has places of its own for. */
-const OWN = new Set([
+/** Fields of the generation parameters that `info` contains outside of `extra_generation_params`. */
+const SEPARATE_FIELDS = new Set([
   ...['Steps', 'Sampler', 'CFG scale', 'Seed', 'Size', 'Model', 'Clip skip', 'Version'],
   ...['Variation seed', 'Variation seed strength', 'Seed resize from'],
 ]);
 
-/** Pictures in base64, none where the request wants none. */
+/** Returns the images in base64; none if the request sets `send_images` to false. */
 export async function imagesOf(job: Job, queue: JobQueue, body: GenerationBody): Promise<string[]> {
   if (body.send_images === false) return [];
   return Promise.all(
@@ -24,11 +24,11 @@ export async function imagesOf(job: Job, queue: JobQueue, body: GenerationBody):
   );
 }
 
-/** The JSON text of A1111's `Processed`. */
+/** Returns `info`, the JSON text of A1111's `Processed` object. */
 export function infoOf(
   job: Job,
   body: GenerationBody,
-  { job: { options }, sampler, batchSize }: Asked,
+  { job: { options }, sampler, batchSize }: ParsedRequest,
 ): string {
   const { images } = job;
   const texts = images.map(({ parameters }) => parameters);
@@ -36,13 +36,13 @@ export function infoOf(
   const strength = Number(options.subseedStrength ?? 0);
   const [seed, subseed] = [Number(job.options.seed), Number(job.options.subseed ?? options.subseed)];
   const seeds = images.map((image) => image.seed ?? seed);
-  // Subseeds count up whether they are used or not.
+  // Subseeds are incremented per image even if they are not used.
   const subseeds = read.map(({ fields }, i) =>
     Number(fields['Variation seed'] ?? subseed + (strength === 0 ? (seeds[i] ?? seed) - seed : i)),
   );
   const prompts = images.map(() => String(options.prompt));
   const negatives = images.map(() => String(options.negative));
-  const extra = Object.entries(read[0]?.fields ?? {}).filter(([name]) => !OWN.has(name));
+  const extra = Object.entries(read[0]?.fields ?? {}).filter(([name]) => !SEPARATE_FIELDS.has(name));
   const [first] = images;
   const info: Record<string, Json> = {
     ...{ prompt: String(options.prompt), all_prompts: prompts },

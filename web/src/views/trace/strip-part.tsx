@@ -1,12 +1,12 @@
-/** A part of a strip of gray pictures, in false colours if wanted, drawn on a canvas of its own size. */
+/** Renders a part of a strip of grayscale images on a canvas, optionally in false colors. */
 import { useEffect, useRef } from 'preact/hooks';
 import { heat } from '../../logic/heat.js';
 import type { Place } from '../../state/trace.js';
 
-interface PartProps {
+interface StripPartProps {
   readonly url: string | undefined;
   readonly place: Place | undefined;
-  /** Pixels from the left, and how many. */
+  /** Left edge and width of the part in pixels. */
   readonly left?: number;
   readonly width?: number;
   readonly colours?: 'heat' | 'own';
@@ -16,7 +16,7 @@ interface PartProps {
 
 const strips = new Map<string, Promise<HTMLImageElement>>();
 
-/** Strips are decoded once. */
+/** Loads and decodes a strip. The last 12 strips are cached. */
 function strip(url: string): Promise<HTMLImageElement> {
   let loading = strips.get(url);
   if (!loading) {
@@ -30,9 +30,9 @@ function strip(url: string): Promise<HTMLImageElement> {
   return loading;
 }
 
-export function Part({ url, place, left = 0, width, colours = 'own', label, ...rest }: PartProps) {
+export function StripPart({ url, place, left = 0, width, colours = 'own', label, ...rest }: StripPartProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
-  const across = width ?? place?.width ?? 1;
+  const partWidth = width ?? place?.width ?? 1;
   const { top = 0, height = 1 } = place ?? {};
   useEffect(() => {
     let stale = false;
@@ -41,20 +41,20 @@ export function Part({ url, place, left = 0, width, colours = 'own', label, ...r
       (image) => {
         const context = canvas.current?.getContext('2d', { willReadFrequently: true });
         if (stale || !context) return;
-        context.drawImage(image, left, top, across, height, 0, 0, across, height);
-        if (colours === 'heat') recolour(context, across, height);
+        context.drawImage(image, left, top, partWidth, height, 0, 0, partWidth, height);
+        if (colours === 'heat') recolour(context, partWidth, height);
       },
       () => undefined,
     );
     return () => {
       stale = true;
     };
-  }, [url, top, left, across, height, colours]);
+  }, [url, top, left, partWidth, height, colours]);
   return (
     <canvas
       ref={canvas}
       class={rest.class ?? ''}
-      width={across}
+      width={partWidth}
       height={height}
       role="img"
       aria-label={label}

@@ -1,4 +1,7 @@
-/** Bodies of requests on all routes: ignored where none is expected, and clear about what is wanted where one is. */
+/**
+ * Request bodies on all routes: ignored by routes that read none, and answered with clear errors by routes that
+ * require one.
+ */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { SafelightError } from '../errors.js';
 
@@ -6,14 +9,14 @@ interface Schema {
   safeParse(value: unknown): { readonly success: boolean };
 }
 
-/** To be called before any route is registered, so that every route inherits it. */
+/** Installs the body parsers. Call it before any route is registered, so that all routes inherit them. */
 export function acceptBodies(app: FastifyInstance): void {
-  // `curl -d ''` and urllib name a content type for a body that is not there.
+  // `curl -d ''` and urllib send a content type without a body.
   app.addHook('onRequest', async ({ headers, method }) => {
     if (method === 'GET' || method === 'HEAD') return;
     const { 'content-length': length, 'transfer-encoding': encoding } = headers;
     const isEmpty = encoding === undefined && Number(length ?? 0) === 0;
-    // One that is no media type is as good as none: the answer says what to send.
+    // An invalid media type is treated like none, so that the error names the expected one.
     if (isEmpty || !/^[^\s/;]+\/[^\s/;]+/.test(headers['content-type'] ?? '')) delete headers['content-type'];
   });
   const parse = app.getDefaultJsonParser('error', 'error');
@@ -30,17 +33,17 @@ export function acceptBodies(app: FastifyInstance): void {
   app.addHook('preValidation', async (request) => {
     const schema = bodySchema(request);
     if (schema === undefined || request.body !== undefined) return;
-    // Nothing is as good as an empty object where every field may be left out.
+    // If all fields are optional, a missing body is treated like an empty object.
     if (schema.safeParse({}).success) request.body = {};
     else
       throw new SafelightError(
         'INVALID_OPTION',
-        'This request needs a body: send JSON, with content-type: application/json',
+        'This request requires a JSON body with content-type: application/json',
       );
   });
 }
 
-/** Whether the route reads no body: it has no schema for one, and does not take forms or a login. */
+/** Returns true if the route reads no body: it has no body schema and accepts neither forms nor a login. */
 function isIgnored(request: FastifyRequest): boolean {
   const { schema, config } = request.routeOptions;
   return schema?.body === undefined && schema?.consumes === undefined && !('body' in config);
@@ -51,15 +54,15 @@ function bodySchema(request: FastifyRequest): Schema | undefined {
   return typeof body === 'object' && body !== null && 'safeParse' in body ? (body as Schema) : undefined;
 }
 
-/** An error that `httpFailure` gives its status. */
+/** Returns the error for an unsupported content type; `toHttpFailure` reads its status. */
 function unsupported(request: FastifyRequest): Error {
   const { schema } = request.routeOptions;
-  const wanted = schema?.consumes?.join(' or ') ?? 'application/json';
-  const given = request.headers['content-type'];
+  const expected = schema?.consumes?.join(' or ') ?? 'application/json';
+  const contentType = request.headers['content-type'];
   const received =
-    given === undefined
-      ? 'none was given that names a media type'
-      : `received ${JSON.stringify(given.slice(0, 100))}`;
-  const message = `Send the body with content-type: ${wanted}; ${received}`;
+    contentType === undefined
+      ? 'received none that names a media type'
+      : `received ${JSON.stringify(contentType.slice(0, 100))}`;
+  const message = `Expected a body with content-type: ${expected}; ${received}`;
   return Object.assign(new Error(message), { statusCode: 415, code: 'UNSUPPORTED_MEDIA_TYPE' });
 }

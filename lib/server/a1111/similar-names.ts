@@ -1,19 +1,19 @@
-/** Names that resemble one that there is not. */
+/** Ranks names by their similarity to an unknown name. */
 
-/** All names, the most similar first, and those that may have been meant. */
-export function mostAlike(
-  wanted: string,
+/** Returns all names, most similar first, and up to three that may have been intended. */
+export function rankBySimilarity(
+  unknown: string,
   names: readonly string[],
 ): { readonly near: string[]; readonly all: string[] } {
   const ranked = names
-    .map((name) => ({ name, likeness: likeness(wanted.toLowerCase(), name.toLowerCase()) }))
-    .sort((a, b) => b.likeness - a.likeness);
-  const near = ranked.filter((one) => one.likeness >= 0.5).slice(0, 3);
+    .map((name) => ({ name, similarity: similarity(unknown.toLowerCase(), name.toLowerCase()) }))
+    .sort((a, b) => b.similarity - a.similarity);
+  const near = ranked.filter((candidate) => candidate.similarity >= 0.5).slice(0, 3);
   return { near: near.map(({ name }) => name), all: ranked.map(({ name }) => name) };
 }
 
-/** The share of pairs of letters that two names have in common (Dice's coefficient), or 1 where one holds the other. */
-function likeness(a: string, b: string): number {
+/** Returns Dice's coefficient of the letter pairs of two names, or 1 if one contains the other. */
+function similarity(a: string, b: string): number {
   if (a.length > 2 && b.length > 2 && (a.includes(b) || b.includes(a))) return 1;
   const [pairsOfA, pairsOfB] = [pairs(a), pairs(b)];
   const shared = [...pairsOfA].filter((pair) => pairsOfB.has(pair)).length;

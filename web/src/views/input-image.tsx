@@ -1,40 +1,40 @@
-/** The picture to begin from: dropped, pasted, chosen. */
+/** The input image: dropped, pasted or chosen. */
 import { useRef, useState } from 'preact/hooks';
 import { sourceFields } from '../../../lib/options/declarations/source.js';
 import { limitsOf } from '../logic/limits.js';
 import { takeFile } from '../state/actions.js';
-import { dropSource, source } from '../state/drafts.js';
+import { removeSource, source } from '../state/drafts.js';
 import { mode, set, settings } from '../state/form.js';
 import { about } from '../state/session.js';
 import { IconButton } from '../ui/controls.js';
 import { Slider } from '../ui/numbers.js';
 
 export function Source() {
-  const picture = source.value;
+  const image = source.value;
   return (
-    <section class="source" aria-label="Picture to begin from">
-      {picture ? (
-        <div class="source-picture">
-          {mode.value === 'picture' && <img src={picture.url} alt="The one to begin from" />}
+    <section class="source" aria-label="Input image">
+      {image ? (
+        <div class="source-image">
+          {mode.value === 'picture' && <img src={image.url} alt="Input" />}
           <div class="source-line">
             <span>
-              {picture.width} × {picture.height}
+              {image.width} × {image.height}
             </span>
             <span class="spread" />
-            <Choose label="Another picture" plain />
-            <IconButton icon="trash" label="Take the picture away" onClick={() => void dropSource()} />
+            <Choose label="Replace the image" plain />
+            <IconButton icon="trash" label="Remove the image" onClick={() => void removeSource()} />
           </div>
         </div>
       ) : (
-        <Choose label="Drop, paste or choose a picture" />
+        <Choose label="Drop, paste or choose an image" />
       )}
-      {picture && (
+      {image && (
         <Slider
           label="Strength"
           value={settings.value.strength}
           {...limitsOf(sourceFields.strength, about.value)}
           step={0.05}
-          ends={['keeps the picture', 'begins anew']}
+          ends={['keep the image', 'ignore the image']}
           onChange={(strength) => set({ strength })}
         />
       )}
@@ -57,7 +57,7 @@ function Choose({ label, plain }: { readonly label: string; readonly plain?: boo
         }}
         onDragLeave={() => setOver(false)}
         onDrop={(event) => {
-          // Here it is clear what is meant: no question is asked.
+          // Dropped on the input field, the image is used without asking.
           event.preventDefault();
           event.stopPropagation();
           setOver(false);

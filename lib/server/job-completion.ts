@@ -1,19 +1,19 @@
-/** A job from a front door that answers once it has ended: a client that leaves takes its job with it. */
+/** Waits for jobs of APIs that respond when the job has ended. If the client disconnects, its job is cancelled. */
 import type { FastifyReply } from 'fastify';
 import { SafelightError } from '../errors.js';
 import type { Job, JobEvent, JobQueue } from '../jobs/types.js';
 
-/** A signal that is aborted when the client leaves; or when it has its answer, which nobody listens to any more. */
-export function leaving(reply: FastifyReply): AbortSignal {
-  const left = new AbortController();
-  // Of the answer, not of its connection: that may stay for further requests.
-  reply.raw.once('close', () => left.abort());
-  return left.signal;
+/** Returns a signal that is aborted when the client disconnects or has received the whole response. */
+export function disconnectSignal(reply: FastifyReply): AbortSignal {
+  const disconnected = new AbortController();
+  // Listens to the response rather than the connection, which may be reused for further requests.
+  reply.raw.once('close', () => disconnected.abort());
+  return disconnected.signal;
 }
 
 /**
- * What happens to a job, up to its end.
- * @throws what the job failed with, ABORTED where it was cancelled or the client left (which cancels it)
+ * Yields the events of a job until its end and returns the finished job.
+ * @throws the error of a failed job, ABORTED if the job was cancelled or the client disconnected (which cancels it)
  */
 export async function* untilDone(
   queue: JobQueue,
@@ -40,8 +40,8 @@ export async function* untilDone(
   }
 }
 
-/** The same, for who only wants the end. */
-export async function done(queue: JobQueue, id: string, signal: AbortSignal): Promise<Job> {
+/** Waits for the end of a job, like `untilDone` without the events. */
+export async function waitUntilDone(queue: JobQueue, id: string, signal: AbortSignal): Promise<Job> {
   const events = untilDone(queue, id, signal);
   for (;;) {
     const next = await events.next();

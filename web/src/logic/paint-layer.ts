@@ -1,6 +1,6 @@
 /**
- * What is painted on: one byte a pixel, how much of it is covered. Strokes are capsules along the pointer's path with an edge one pixel
- * soft; every stroke can be taken back. The same bytes are shown and sent, so that what is seen is what is repainted.
+ * A layer to paint on, with one byte of coverage per pixel. Strokes are capsules along the path of the pointer
+ * with an antialiased edge one pixel wide, and can be undone. The same bytes are displayed and sent to the server.
  */
 
 export interface Rect {
@@ -10,7 +10,7 @@ export interface Rect {
   readonly bottom: number;
 }
 
-/** A stroke as it can be undone and done again: the bytes of its rectangle before and after. */
+/** An undoable change: the bytes of its rectangle before and after. */
 interface Patch {
   readonly rect: Rect;
   readonly before: Uint8Array;
@@ -26,9 +26,9 @@ interface Stroke {
   touched: Rect | undefined;
 }
 
-const MOST_PATCHES = 60;
+const MAX_UNDO = 60;
 
-export class Sheet {
+export class PaintLayer {
   readonly data: Uint8Array;
   private stroke: Stroke | undefined;
   private done: Patch[] = [];
@@ -54,7 +54,7 @@ export class Sheet {
     return this.data.every((value) => value === 0);
   }
 
-  /** Sets the brush down, in pixels of the sheet. @returns what has to be drawn anew */
+  /** Starts a stroke at a position in pixels. @returns the rectangle to redraw */
   begin(x: number, y: number, radius: number, erase: boolean): Rect {
     this.end();
     this.stroke = { radius, erase, snapshot: this.data.slice(), x, y, touched: undefined };
@@ -71,28 +71,31 @@ export class Sheet {
     return rect;
   }
 
-  /** Lifts the brush. */
+  /** Ends the stroke. */
   end(): void {
     const { stroke } = this;
     this.stroke = undefined;
-    if (stroke?.touched) this.remember(stroke.touched, stroke.snapshot);
+    if (stroke?.touched) this.pushUndo(stroke.touched, stroke.snapshot);
   }
 
-  /** Forgets the stroke under way: a second finger came, which wants to move the picture. */
+  /** Discards the current stroke, because a second touch started a pinch gesture. @returns the rectangle to redraw */
   abandon(): Rect {
     const { stroke } = this;
     this.stroke = undefined;
     if (stroke) this.data.set(stroke.snapshot);
-    return stroke?.touched ?? this.whole;
+    return stroke?.touched ?? this.bounds;
   }
 
-  /** Sets every pixel by its place and value: clearing, filling, turning over. Can be undone as a stroke can. */
+  /**
+   * Sets all pixels as a function of their value and index, for clearing, filling or inverting. Can be undone like
+   * a stroke.
+   */
   change(value: (before: number, index: number) => number): Rect {
     this.end();
     const before = this.data.slice();
     for (let i = 0; i < before.length; i++) this.data[i] = value(before[i]!, i);
-    this.remember(this.whole, before);
-    return this.whole;
+    this.pushUndo(this.bounds, before);
+    return this.bounds;
   }
 
   undo(): Rect | undefined {
@@ -103,7 +106,7 @@ export class Sheet {
     return this.shift(this.undone, this.done, 'after');
   }
 
-  get whole(): Rect {
+  get bounds(): Rect {
     return { left: 0, top: 0, right: this.width, bottom: this.height };
   }
 
@@ -111,18 +114,18 @@ export class Sheet {
     const patch = from.pop();
     if (!patch) return undefined;
     to.push(patch);
-    this.paste(patch.rect, patch[state]);
+    this.pasteRect(patch.rect, patch[state]);
     return patch.rect;
   }
 
-  private remember(rect: Rect, snapshot: Uint8Array): void {
-    const patch = { rect, before: this.cut(rect, snapshot), after: this.cut(rect, this.data) };
+  private pushUndo(rect: Rect, snapshot: Uint8Array): void {
+    const patch = { rect, before: this.copyRect(rect, snapshot), after: this.copyRect(rect, this.data) };
     this.done.push(patch);
-    if (this.done.length > MOST_PATCHES) this.done.shift();
+    if (this.done.length > MAX_UNDO) this.done.shift();
     this.undone = [];
   }
 
-  /** Covers (or uncovers) what lies within the radius of the line from where the brush is. */
+  /** Covers (or erases) the pixels within the radius of the line from the last position of the brush. */
   private capsule({ x: x0, y: y0, radius, erase }: Stroke, x1: number, y1: number): Rect {
     const rect = this.clip({
       left: Math.floor(Math.min(x0, x1) - radius - 1),
@@ -147,7 +150,7 @@ export class Sheet {
   }
 
   private clip({ left, top, right, bottom }: Rect): Rect {
-    const within = (value: number, most: number): number => Math.min(most, Math.max(0, value));
+    const within = (value: number, limit: number): number => Math.min(limit, Math.max(0, value));
     return {
       left: within(left, this.width),
       top: within(top, this.height),
@@ -156,7 +159,7 @@ export class Sheet {
     };
   }
 
-  private cut({ left, top, right, bottom }: Rect, from: Uint8Array): Uint8Array {
+  private copyRect({ left, top, right, bottom }: Rect, from: Uint8Array): Uint8Array {
     const out = new Uint8Array((right - left) * (bottom - top));
     for (let y = top; y < bottom; y++) {
       const row = from.subarray(y * this.width + left, y * this.width + right);
@@ -165,7 +168,7 @@ export class Sheet {
     return out;
   }
 
-  private paste({ left, top, right, bottom }: Rect, bytes: Uint8Array): void {
+  private pasteRect({ left, top, right, bottom }: Rect, bytes: Uint8Array): void {
     for (let y = top; y < bottom; y++) {
       const row = bytes.subarray((y - top) * (right - left), (y - top + 1) * (right - left));
       this.data.set(row, y * this.width + left);

@@ -1,9 +1,9 @@
-/** Options that came with an image and have no controls here: shown, and taken away one by one. */
-import { entriesOfFurther } from '../logic/further.js';
+/** Shows the options restored from an image that have no controls in the form; each can be removed. */
+import { entriesOfFurther } from '../logic/additional-options.js';
 import { set, settings } from '../state/form.js';
 import { Fold, IconButton } from '../ui/controls.js';
 
-export function FurtherOptions() {
+export function AdditionalOptions() {
   const { further } = settings.value;
   const entries = entriesOfFurther(further);
   if (entries.length === 0) return null;
@@ -12,14 +12,14 @@ export function FurtherOptions() {
     set({ further: rest });
   };
   return (
-    <Fold title="Further options" summary={entries.map(({ label }) => label).join(', ')}>
+    <Fold title="Additional options" summary={entries.map(({ label }) => label).join(', ')}>
       <dl class="facts">
         {entries.map(({ name, label, value }) => (
           <div key={name}>
             <dt>{label}</dt>
             <dd>
               <span>{value}</span>
-              <IconButton icon="trash" label={`Leave out ${label}`} onClick={() => remove(name)} />
+              <IconButton icon="trash" label={`Remove ${label}`} onClick={() => remove(name)} />
             </dd>
           </div>
         ))}
