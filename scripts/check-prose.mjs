@@ -21,8 +21,8 @@ const SELF = 'scripts/check-prose.mjs';
 const OPENING =
   /^\s*(?:\/\*\*?|\/\/\/?|\*)\s*(?:@\w+ [\w.]+ )?(Of|What|Whether|How|Where|Which|The one that)\b/;
 const COMMENT = /^\s*(?:\/\*|\/\/|\*)/;
-/** A field of a job (`{ type: 'inside', picture: 0 }`) or the mode under which the web UI stored its form. */
-const FIELD = /['"`]picture['"`]|\bpicture\b\??:|\.picture\b/g;
+/** A field of a job (`{ type: 'inside', picture: 0 }`), the mode under which the web UI stored its form, and A1111's "Whole picture". */
+const FIELD = /['"`]picture['"`]|\bpicture\b\??:|\.picture\b|Whole picture/g;
 
 /**
  * Returns every place that breaks a rule, as a sentence.

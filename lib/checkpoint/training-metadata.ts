@@ -100,7 +100,7 @@ function isMarker(value: string): boolean {
 }
 
 /**
- * Of ModelSpec's architecture names only those of SD2 determine the prediction; a suffix such as `/lora` may follow.
+ * Returns the prediction that an architecture name of ModelSpec determines: only those of SD2 do. A suffix such as `/lora` may follow.
  */
 function architecture(value: string): SchedulerConfig['prediction'] | undefined {
   if (/^stable-diffusion-v2-768-v(?![a-z0-9])/.test(value)) return 'v';

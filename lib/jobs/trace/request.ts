@@ -21,17 +21,17 @@ const LEFT_OUT = ['count', 'batch', 'deepCache'] as const;
 /** @throws FILE_NOT_FOUND for an unknown job or image, INVALID_OPTION for a job without denoising steps */
 export async function traceRequest(
   queue: Pick<JobQueue, 'get'>,
-  { job: id, picture = 0, tensors }: TraceQuery,
+  { job: id, picture: index = 0, tensors }: TraceQuery,
 ): Promise<JobRequest> {
   const job = await queue.get(id);
   if (!job) throw new SafelightError('FILE_NOT_FOUND', `No job has the id ${JSON.stringify(id)}`);
   if (kindOfJob[job.type] !== 'diffusion' || job.type === 'inside')
     throw invalidOption('job', 'a job of a diffusion model', job.type);
-  const image = job.images[picture];
+  const image = job.images[index];
   if (!image)
     throw new SafelightError(
       'FILE_NOT_FOUND',
-      `Job ${id} has ${job.images.length} images and none with index ${picture} (the first is 0)`,
+      `Job ${id} has ${job.images.length} images and none with index ${index} (the first is 0)`,
     );
   const settings: Record<string, Json> = withoutImages(job.options);
   for (const name of LEFT_OUT) delete settings[name];
@@ -40,12 +40,12 @@ export async function traceRequest(
     type: 'inside',
     model: job.model,
     options: {
-      ...{ job: id, picture },
+      ...{ job: id, picture: index },
       ...(tensors ? { tensors } : {}),
       settings: {
         ...settings,
-        seed: image.seed ?? Number(settings.seed) + picture,
-        ...(settings.subseedStrength ? { subseed: Number(settings.subseed) + picture } : {}),
+        seed: image.seed ?? Number(settings.seed) + index,
+        ...(settings.subseedStrength ? { subseed: Number(settings.subseed) + index } : {}),
       },
       ...Object.fromEntries(imageOptions.map((name) => [name, { job: id, input: name }])),
     },

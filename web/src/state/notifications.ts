@@ -20,7 +20,7 @@ let nextId = 1;
 export function notify(text: string, isError = false, action?: Notification['action']): void {
   if (notifications.peek().some((other) => other.text === text)) return;
   const id = nextId++;
-  // Of the notifications that are not errors, only the newest is kept.
+  // Errors stay; any other notification replaces the one before.
   notifications.value = [
     ...notifications.peek().filter((other) => other.isError),
     { id, text, isError, action },
