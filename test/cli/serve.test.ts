@@ -100,7 +100,7 @@ it('prints one plain line where nothing is logged, and takes starter: false from
 });
 
 it.each([
-  [['--model', 'gone=none/gone.safetensors'], 1, /gone\.safetensors' for the model gone/],
+  [['--model', 'gone=none/gone.safetensors'], 1, /gone\.safetensors' exists for the model gone/],
   [['--models', 'none'], 1, /none' cannot be read/],
   [['--no-starter'], 2, /No model is available/],
 ])('does not start with %j, and says why', async (args, code, message) => {
