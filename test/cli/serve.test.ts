@@ -100,7 +100,7 @@ it('prints one plain line if logging is off and reads starter: false from its co
 });
 
 it.each([
-  [['--model', 'gone=none/gone.safetensors'], 1, /gone\.safetensors' for the model gone/],
+  [['--model', 'gone=none/gone.safetensors'], 1, /gone\.safetensors' exists for the model gone/],
   [['--models', 'none'], 1, /none' cannot be read/],
   [['--no-starter'], 2, /No model is available/],
 ])('does not start with %j and reports why', async (args, code, message) => {

@@ -14,7 +14,7 @@ export function Login() {
   const id = useId();
   if (!needsKey.value) return null;
   return (
-    <Dialog title="API key required">
+    <Dialog title="Login required">
       <form
         onSubmit={async (event) => {
           event.preventDefault();
