@@ -1,5 +1,5 @@
 // @ts-check
-// Runs command lines one after the other, as messages of its parent ask, so that modules are imported once.
+// Runs the command lines that its parent sends, one after the other, so that modules are imported only once.
 import { run } from '../../dist/cli/program.js';
 
 for (const stream of [process.stdout, process.stderr]) stream.setMaxListeners(0);

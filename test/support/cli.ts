@@ -56,8 +56,8 @@ export interface CliSession {
 }
 
 /**
- * Starts one process that runs command lines one after the other, without a terminal. Use it for tests that need
- * no process each: importing the package takes longer than most commands.
+ * Starts one process that runs several command lines, one after the other, without a terminal. Importing the
+ * package takes longer than most commands, so tests use it unless they are about the process itself.
  */
 export function startSession(env: Readonly<Record<string, string>> = {}): CliSession {
   const script = fileURLToPath(new URL('./cli-session.mjs', import.meta.url));
