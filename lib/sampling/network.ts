@@ -115,7 +115,7 @@ export interface DiffusionNetwork {
   prepare(branches: readonly BranchSpec[], shape: LatentShape): NetworkSession;
   /** Returns the memory that a pass needs. @throws SHAPE_MISMATCH, ABORTED, DISPOSED */
   bytes(branches: readonly BranchSpec[], shape: LatentShape, signal?: AbortSignal): Promise<NetworkBytes>;
-  /** Lists the nodes that can be tapped for latents of this shape and a prompt of `windows` chunks of 77 tokens. */
+  /** Lists the nodes that can be tapped for latents of this shape and a prompt of `windows` chunks. */
   nodes(shape: LatentShape, windows: number): NodeInfo[];
 }
 
