@@ -10,7 +10,8 @@ const common = { pool: 'forks', testTimeout: 60_000, hookTimeout: 60_000 } as co
  */
 const unit = [
   'test/*.test.ts',
-  'test/{checkpoint,common,configs,image,sampling,tensor,tokenizers,warnings}/*.test.ts',
+  'test/{checkpoint,image,sampling,tensor,tokenizers}/*.test.ts',
+  'test/docs/codes.test.ts',
   'test/adapters/lora-options.test.ts',
   'test/checkpoint/config/!(latent-transformer).test.ts',
   'test/checkpoint/{formats/shards,gguf/reader}.test.ts',
@@ -19,18 +20,14 @@ const unit = [
   'test/checkpoint/weights/{read-tensor,single-file-names,stated-training}.test.ts',
   'test/cli/progress.test.ts',
   'test/conditioning/!(linear-time|t5-text).test.ts',
-  'test/gguf/reader.test.ts',
-  'test/jobs/{embedded-queue,id,models,previewer,runner}.test.ts',
+  'test/jobs/id.test.ts',
   'test/jobs/{run,service,trace}/*.test.ts',
   'test/jobs/models/{catalog-requests,configured-models,pool,pool-entries}.test.ts',
   'test/jobs/store/{data-folder,disk-watch}.test.ts',
   'test/options/{custom,exact,limits,round-trips}.test.ts',
-  'test/pipelines/{flow-sigmas,image-size,options,plans,restore,save,suggestions,variation}.test.ts',
+  'test/pipelines/{options,restore,save,suggestions}.test.ts',
   'test/pipelines/diffusion/{flow-sigmas,image-size,plan,variation}.test.ts',
-  'test/text/!(linear).test.ts',
-  'test/torch/!(fuzz|models).test.ts',
   'test/web/{logic,restore-exact}.test.ts',
-  'test/weights/{dialects,shards,stated-training}.test.ts',
 ];
 
 export default defineConfig({
