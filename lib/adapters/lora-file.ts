@@ -1,22 +1,24 @@
-/** A LoRA as its file has it: factors by place, without knowledge of a model. */
+/** Reads a LoRA file, or one of its relatives: tensors by module and role, without knowledge of a model. */
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { openWeights, type Weights } from '../checkpoint/formats/open-weights.js';
 import { readScalars } from '../checkpoint/weights/read-tensor.js';
 import type { TensorInfo } from '../checkpoint/weights/tensor-index.js';
+import { defined } from '../defined.js';
 import { SafelightError } from '../errors.js';
 import { kindOf, readJson } from '../files/read.js';
-import { readLoraKey, unsupportedForm } from './lora-keys.js';
+import { type LoraRole, readLoraKey, scaledModules, unsupportedForm } from './lora-keys.js';
 import { type LoraMetadata, readMetadata } from './lora-metadata.js';
 
-/** The tensors of a file for one place of a module. */
+/** The tensors of a file for one module. */
 export interface LoraPart {
+  /** Name of the module as the file spells it. */
   readonly place: string;
-  readonly up?: TensorInfo;
-  readonly down?: TensorInfo;
-  readonly full?: TensorInfo;
-  /** The scale is alpha / rank; without one it is 1. */
+  readonly tensors: Readonly<Partial<Record<LoraRole, TensorInfo>>>;
+  /** Scales the change by alpha / rank, or bounds a rotation. */
   readonly alpha?: number;
+  /** True if IA3 multiplies the inputs of the module, false for its outputs. */
+  readonly onInput?: boolean;
   /** Names of its tensors. */
   readonly keys: readonly string[];
 }
@@ -24,50 +26,49 @@ export interface LoraPart {
 export interface LoraFile {
   readonly path: string;
   readonly parts: readonly LoraPart[];
-  /** Tensors that belong to no LoRA. */
+  /** Names of tensors that belong to no adapter. */
   readonly others: readonly string[];
   readonly metadata: LoraMetadata;
 }
 
-/** @throws ADAPTER_NOT_FOUND, INVALID_FILE, UNSUPPORTED_ADAPTER for a form other than plain LoRA */
+/** @throws ADAPTER_NOT_FOUND, INVALID_FILE, UNSUPPORTED_ADAPTER for a form that is not supported */
 export async function readLora(path: string): Promise<LoraFile> {
   const weights = await open(path);
-  const parts = new Map<string, Building>();
+  const parts = new Map<string, { tensors: Partial<Record<LoraRole, TensorInfo>>; keys: string[] }>();
   const others: string[] = [];
+  const scaled = scaledModules(weights.tensors.keys());
   for (const tensor of weights.tensors.values()) {
     const form = unsupportedForm(tensor.name);
     if (form !== undefined) throw unsupported(path, form, tensor.name);
-    const key = readLoraKey(tensor.name);
+    const key = readLoraKey(tensor.name, scaled);
     if (key === null) {
       others.push(tensor.name);
       continue;
     }
-    const part = parts.get(key.place) ?? { keys: [] };
-    part[key.role] = tensor;
+    const part = parts.get(key.place) ?? { tensors: {}, keys: [] };
+    part.tensors[key.role] = tensor;
     part.keys.push(tensor.name);
     parts.set(key.place, part);
   }
-  const alphas = [...parts.values()].flatMap(({ alpha }) => alpha ?? []);
-  const values = new Map((await readScalars(alphas)).map((value, i) => [alphas[i]!.name, value]));
-  const metadata = readMetadata(weights.notes, await adapterConfig(path));
-  if (metadata.dora) throw unsupported(path, 'DoRA', 'use_dora');
+  const scalars = [...parts.values()].flatMap(({ tensors: { alpha, on_input } }) =>
+    [alpha, on_input].filter((tensor) => tensor !== undefined),
+  );
+  const values = new Map((await readScalars(scalars)).map((value, i) => [scalars[i]!.name, value]));
   return {
     path,
-    parts: [...parts].map(([place, { alpha, ...part }]) => {
-      const value = alpha && values.get(alpha.name);
-      return { ...part, place, ...(value === undefined ? {} : { alpha: value }) };
+    parts: [...parts].map(([place, { tensors, keys }]) => {
+      const { alpha, on_input: flag } = tensors;
+      return {
+        ...{ place, tensors, keys },
+        ...defined({
+          alpha: alpha && values.get(alpha.name),
+          onInput: flag && values.get(flag.name) !== 0,
+        }),
+      };
     }),
     others,
-    metadata,
+    metadata: readMetadata(weights.notes, await adapterConfig(path)),
   };
-}
-
-interface Building {
-  up?: TensorInfo;
-  down?: TensorInfo;
-  full?: TensorInfo;
-  alpha?: TensorInfo;
-  keys: string[];
 }
 
 async function open(path: string): Promise<Weights> {
@@ -79,7 +80,7 @@ async function open(path: string): Promise<Weights> {
   }
 }
 
-/** PEFT's own files keep alpha and rank beside them. */
+/** Returns the adapter_config.json that PEFT writes next to its files, with alpha and rank. */
 async function adapterConfig(path: string): Promise<unknown> {
   const config = join(dirname(path), 'adapter_config.json');
   if (!basename(path).startsWith('adapter_model.') || (await kindOf(config)) !== 'file') return undefined;
@@ -89,6 +90,6 @@ async function adapterConfig(path: string): Promise<unknown> {
 function unsupported(path: string, form: string, name: string): SafelightError {
   return new SafelightError(
     'UNSUPPORTED_ADAPTER',
-    `${path} holds ${form} (${JSON.stringify(name)}), which is not supported yet; take a plain LoRA`,
+    `${path} contains ${form} (${JSON.stringify(name)}), which is not supported; use a LoRA or a LyCORIS file instead`,
   );
 }

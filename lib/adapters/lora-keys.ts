@@ -1,62 +1,87 @@
 /**
- * Spellings of a LoRA's tensors. Each names a place in a module and what of it the tensor is: a factor, the number that scales both, or a
- * part of a form that is not applied. Seen in kohya-ss/sd-scripts, huggingface/diffusers, huggingface/peft and KohakuBlueleaf/LyCORIS.
+ * Tensor names of LoRA files and their relatives. A name consists of the changed module (its place) and the role of the tensor. Seen in
+ * kohya-ss/sd-scripts, huggingface/diffusers, huggingface/peft and KohakuBlueleaf/LyCORIS.
  */
 
-export type LoraRole = 'up' | 'down' | 'alpha' | 'full';
+/** Roles of tensors, named after LyCORIS where trainers differ. */
+export type LoraRole =
+  | ('lora_up' | 'lora_down' | 'lora_mid' | 'alpha' | 'dora_scale')
+  | ('hada_w1_a' | 'hada_w1_b' | 'hada_w2_a' | 'hada_w2_b' | 'hada_t1' | 'hada_t2')
+  | ('lokr_w1' | 'lokr_w1_a' | 'lokr_w1_b' | 'lokr_w2' | 'lokr_w2_a' | 'lokr_w2_b' | 'lokr_t2')
+  | ('oft_blocks' | 'oft_diag' | 'rescale')
+  | ('weight' | 'on_input')
+  | ('diff' | 'diff_b' | 'w_norm' | 'b_norm');
 
 export interface LoraKey {
-  /** Name of the place as the file has it: `lora_unet_mid_block_...` or `unet.mid_block....` */
+  /** Name of the module as the file spells it: `lora_unet_mid_block_...` or `unet.mid_block....` */
   readonly place: string;
   readonly role: LoraRole;
 }
 
+/** Factors under each spelling. PEFT inserts the name of the adapter, diffusers does not. */
 const FACTORS: readonly RegExp[] = [
-  /^(.+)\.lora_(up|down)\.weight$/,
-  // PEFT writes the adapter's name between, diffusers does not.
+  /^(.+)\.lora_(up|down|mid)\.weight$/,
   /^(.+)\.lora_([AB])(?:\.[^.]+)?\.weight$/,
   /^(.+)\.lora\.(up|down)\.weight$/,
   /^(.+)\.lora_linear_layer\.(up|down)\.weight$/,
 ];
-/** diffusers before 0.22: the factors hang on the attention's processor, or on what took its place in a text encoder. */
+/** diffusers before 0.22 stored factors under the attention processor, or under the layer of a text encoder's attention. */
 const PROCESSOR = /^(.+?)(?:\.processor)?\.to_(q|k|v|out)_lora\.(up|down)\.weight$/;
-const ROLES: Readonly<Record<string, LoraRole>> = { A: 'down', B: 'up', up: 'up', down: 'down' };
+const FACTOR_ROLES: Readonly<Record<string, LoraRole>> = {
+  A: 'lora_down',
+  B: 'lora_up',
+  up: 'lora_up',
+  down: 'lora_down',
+  mid: 'lora_mid',
+};
+/** Magnitudes of DoRA: LyCORIS and kohya, diffusers, PEFT. */
+const MAGNITUDE = /^(.+)\.(?:dora_scale|lora_magnitude_vector(?:\.[^.]+)?(?:\.weight)?)$/;
+const LEAF =
+  /^(.+)\.(alpha|hada_(?:w[12]_[ab]|t[12])|lokr_(?:w[12](?:_[ab])?|t2)|oft_blocks|oft_diag|rescale|on_input|diff|diff_b|w_norm|b_norm)$/;
+const WEIGHT = /^(.+)\.weight$/;
 
-/** Returns null for a tensor that belongs to no LoRA. */
-export function readLoraKey(name: string): LoraKey | null {
+/**
+ * Returns null for a tensor that belongs to no adapter.
+ * @param scaled modules with IA3, whose factors are called `weight` (see `scaledModules`)
+ */
+export function readLoraKey(name: string, scaled: ReadonlySet<string> = new Set()): LoraKey | null {
   const [, attention, projection, factor] = PROCESSOR.exec(name) ?? [];
   if (attention !== undefined && projection !== undefined && factor !== undefined) {
     const own = projection === 'out' ? 'to_out.0' : `to_${projection}`;
     const place = `${attention}.${attention.endsWith('self_attn') ? `${projection}_proj` : own}`;
-    return { place: withoutWrapper(place), role: ROLES[factor]! };
+    return key(place, FACTOR_ROLES[factor]!);
   }
   for (const form of FACTORS) {
     const [, place, which] = form.exec(name) ?? [];
-    if (place !== undefined && which !== undefined)
-      return { place: withoutWrapper(place), role: ROLES[which]! };
+    if (place !== undefined && which !== undefined) return key(place, FACTOR_ROLES[which]!);
   }
-  const [, place, leaf] = /^(.+)\.(alpha|diff)$/.exec(name) ?? [];
-  if (place === undefined) return null;
-  return { place: withoutWrapper(place), role: leaf === 'diff' ? 'full' : 'alpha' };
+  const [, magnified] = MAGNITUDE.exec(name) ?? [];
+  if (magnified !== undefined) return key(magnified, 'dora_scale');
+  const [, place, leaf] = LEAF.exec(name) ?? [];
+  if (place !== undefined) return key(place, leaf as LoraRole);
+  const [, module] = WEIGHT.exec(name) ?? [];
+  return module !== undefined && scaled.has(module) ? key(module, 'weight') : null;
 }
 
-/** PEFT's own files name the model that it wraps. */
-function withoutWrapper(place: string): string {
-  return place.startsWith('base_model.model.') ? place.slice('base_model.model.'.length) : place;
+/** The modules that a file changes by IA3: those with a flag `on_input`. */
+export function scaledModules(names: Iterable<string>): ReadonlySet<string> {
+  const suffix = '.on_input';
+  return new Set([...names].flatMap((name) => (name.endsWith(suffix) ? name.slice(0, -suffix.length) : [])));
+}
+
+/** PEFT's files name the model that PEFT wraps. */
+function key(place: string, role: LoraRole): LoraKey {
+  const wrapper = 'base_model.model.';
+  return { place: place.startsWith(wrapper) ? place.slice(wrapper.length) : place, role };
 }
 
 const UNSUPPORTED: readonly (readonly [pattern: RegExp, form: string])[] = [
-  [/\.(dora_scale|lora_magnitude_vector(\..+)?)$/, 'DoRA'],
-  [/\.hada_(w[12]_[ab]|t[12])$/, 'LoHa'],
-  [/\.lokr_(w[12](_[ab])?|t[12])$/, 'LoKr'],
-  [/\.(oft_blocks|oft_diag|boft_blocks)$|\.(oft|boft)_[RS](\..+)?$/, 'OFT'],
-  [/\.(on_input|ia3_l(\..+)?)$/, 'IA3'],
-  [/\.lora_mid\.weight$/, 'LoRA with a Tucker core'],
-  [/\.(diff_b|w_norm|b_norm)$/, 'differences of biases and norms'],
+  [/\.(oft|boft)_[RS](\..+)?$/, "PEFT's OFT or BOFT"],
+  [/\.ia3_l(\..+)?$/, "PEFT's IA3"],
   [/\.[ab][12]\.weight$/, 'GLoRA'],
 ];
 
-/** The form of adapter that a tensor shows, where it is one that is not applied. */
+/** Returns the form of adapter that a tensor belongs to if it is not supported. */
 export function unsupportedForm(name: string): string | undefined {
   return UNSUPPORTED.find(([pattern]) => pattern.test(name))?.[1];
 }

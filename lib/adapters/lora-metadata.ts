@@ -12,10 +12,9 @@ export interface LoraScaling {
 export interface LoraMetadata {
   /** By component (`unet`, `text_encoder` ...); the empty name stands for all. */
   readonly scalings: ReadonlyMap<string, LoraScaling>;
-  readonly dora: boolean;
 }
 
-const KEY = /^(?:(.+)\.)?(lora_alpha|use_rslora|use_dora|alpha_pattern)$/;
+const KEY = /^(?:(.+)\.)?(lora_alpha|use_rslora|alpha_pattern)$/;
 
 /**
  * @param notes of a safetensors file
@@ -34,7 +33,6 @@ export function readMetadata(notes: ReadonlyMap<string, string>, config: unknown
   }
   return {
     scalings: new Map([...fields].map(([component, own]) => [component, scalingOf(own)])),
-    dora: [...fields.values()].some((own) => own.get('use_dora') === true),
   };
 }
 

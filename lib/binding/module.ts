@@ -17,6 +17,7 @@ import type {
   RunOptions,
   RunResult,
   WeightPlan,
+  WeightPlanEntry,
   WeightRequirement,
 } from './types.js';
 
@@ -32,6 +33,13 @@ export interface RunOptionsWithSignal extends RunOptions {
   readonly overrides?: Readonly<Record<string, NativeTensor>> | undefined;
   /** Stops the run between graph nodes: it rejects with ABORTED. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** How a module's weights are stored. */
+export interface StoredWeights {
+  readonly parameters: ReadonlyMap<string, Pick<WeightPlanEntry, 'shape' | 'storage'>>;
+  /** True if weights stay in their files where possible (`ModuleOptions.mapWeights`). */
+  readonly mapped: boolean;
 }
 
 /** Begins the inputs that stand in the place of nodes; `override_prefix` of native/runtime/graph/graph.h. */
@@ -54,6 +62,8 @@ export class NativeModule implements AsyncDisposable {
     handle: NativeModuleHandle,
     private readonly backend: BackendName,
     private readonly device: string | undefined,
+    /** The stored form of each parameter. */
+    readonly weights: StoredWeights,
   ) {
     this.#handle = handle;
   }
@@ -73,7 +83,9 @@ export class NativeModule implements AsyncDisposable {
     const { signal, onProgress, ...how } = options;
     const start = () => addonOf(how.backend).createModule(kind, config, plan, how, onProgress);
     const handle = await settle(start, signal, (late) => late.dispose());
-    return new NativeModule(kind, handle, how.backend, how.device);
+    const parameters = new Map(plan.entries.map(({ name, shape, storage }) => [name, { shape, storage }]));
+    const weights = { parameters, mapped: how.mapWeights === true };
+    return new NativeModule(kind, handle, how.backend, how.device, weights);
   }
 
   /**

@@ -20,7 +20,8 @@ import { Tensor } from '../tensor/tensor.js';
 import { checkIsTensor, checkLoad, isTensorRef } from './check-call.js';
 import { availableMemory, checkFit, TAKE_LESS, weightBytes } from './fit.js';
 import type { CallOptions, LoadOptions } from './module-options.js';
-import { checkPatches, planPatches, tensorsOf, type WeightPatch } from './weight-patch.js';
+import { planPatches } from './patch-plan.js';
+import { checkPatches, tensorsOf, type WeightPatch } from './weight-patch.js';
 import { withWholeRows } from './whole-rows.js';
 
 export { type CallOptions, type LoadOptions, type MemoryMode, memoryModes } from './module-options.js';
@@ -69,8 +70,12 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
   }
 
   /**
-   * Registers changes to the module's weights under a name, which runs then ask for (`CallOptions.patches`), in the place of those that
-   * had it; none at all frees them. The weights themselves stay as they are, in whatever storage, and runs queued before are not affected.
+   * Registers a set of weight patches under a name that runs can request (`CallOptions.patches`). It replaces a set of the same name; an
+   * empty list frees it. Runs queued before are not affected.
+   *
+   * Weights in f32, f16 or bf16 that are in memory are copied and the copies patched, so that a run is as fast as without patches.
+   * Low-rank and full changes of quantized or memory-mapped weights are computed next to the weight's own product; other changes of such
+   * weights are written to a copy in q8_0 or f16.
    * @throws ADAPTER_MISMATCH for a weight that the module does not have, or has in another shape, UNSUPPORTED_ADAPTER, INVALID_OPTION,
    *   INVALID_FILE, FILE_NOT_FOUND, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
@@ -84,7 +89,7 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
     knownKeys('options', options, new Set(['signal']));
     const signal = checkSignal('signal', options.signal);
     await verifyTensors(tensorsOf(patches), signal);
-    await this.module.setPatches(id, planPatches(patches), signal);
+    await this.module.setPatches(id, planPatches(patches, this.module.weights), signal);
   }
 
   protected async call(

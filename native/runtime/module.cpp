@@ -157,7 +157,7 @@ void loaded_module::set_patches(const std::string & id, const patch_plan & plan,
     if (!plan.patches.empty()) {
         auto unheard = [](uint64_t, uint64_t) {};
         weights::options how{weight_device(), how_.threads, /*map*/ false, cancel, unheard};
-        fresh = std::make_shared<patch_set>(plan, required_, how);
+        fresh = std::make_shared<patch_set>(plan, required_, *weights_, how);
     }
     if (last_patches_ == id) forget_graph();  // which holds what goes
     if (fresh) {

@@ -98,6 +98,8 @@ const changes: readonly (readonly [string, Change])[] = [
   ['factors of a 1x1 convolution', { ...SHORTCUT, rank: 2 }],
 ];
 
+const LOW_RANK = { kind: 'low_rank', factors: { up: 'up', down: 'down' } } as const;
+
 /** The change's patch, and the weight's values before and after it. */
 function made({ target, shape, rank, rows, columns, factorRows }: Change, seed: number, scale: number) {
   const random = noise(seed);
@@ -137,7 +139,7 @@ function made({ target, shape, rank, rows, columns, factorRows }: Change, seed: 
     scale,
     ...(rows ? { rows } : {}),
     ...(columns ? { columns } : {}),
-    add: down ? { up: 'up', down: 'down' } : { full: 'full' },
+    ...(down ? LOW_RANK : { kind: 'full' as const, factors: { full: 'full' } }),
   };
   return { before, after, plan: patchPlan(factors, [patch]) };
 }
@@ -163,7 +165,7 @@ function patchPlan(factors: readonly Factor[], patches: readonly PlannedPatch[])
     };
   });
   const bytes = Buffer.concat(factors.map(({ data }) => Buffer.from(data.buffer)));
-  return { weights: { files: [writeFile(bytes)], entries }, patches };
+  return { weights: { files: [writeFile(bytes)], entries }, patches, merged: [] };
 }
 
 function load(
@@ -175,7 +177,7 @@ function load(
 }
 
 describe.each(changes)('a patch with %s', (_, change) => {
-  it.each(['our kernels', 'stock operations', 'taps'])(
+  it.each(['our kernels', 'stock operations', 'taps', 'a rewritten copy'])(
     'gives what the changed weight gives, by %s',
     async (way) => {
       const { subject, target } = change;
@@ -191,7 +193,8 @@ describe.each(changes)('a patch with %s', (_, change) => {
           })
         ).outputs[subject.output]!;
       const plain = await run(patched);
-      await patched.setPatches('a', plan);
+      const copy = way === 'a rewritten copy' ? [{ target, storage: 'f32' as const }] : [];
+      await patched.setPatches('a', { ...plan, merged: copy });
       const wanted = await run(merged);
       expect(difference(await run(patched, 'a'), wanted)).toBeLessThan(1e-5);
       expect(difference(plain, wanted)).toBeGreaterThan(0.01);
@@ -217,6 +220,7 @@ describe('a patch set', () => {
     const changed = (change: Partial<PlannedPatch>): PatchPlan => ({
       weights,
       patches: [{ ...patch, ...change }],
+      merged: [],
     });
     const bad: readonly (readonly [string, PatchPlan])[] = [
       ['ADAPTER_MISMATCH', changed({ target: 'text_model.nothing.weight' })],
@@ -227,17 +231,17 @@ describe('a patch set', () => {
       ['ADAPTER_MISMATCH', changed({ rows: [8, 33] })],
       ['ADAPTER_MISMATCH', changed({ rows: [8, 8] })],
       ['ADAPTER_MISMATCH', changed({ columns: [-1, 31] })],
-      ['ADAPTER_MISMATCH', changed({ add: { full: 'up' } })],
-      ['ADAPTER_MISMATCH', changed({ add: { full: 'nothing' } })],
-      ['ADAPTER_MISMATCH', changed({ add: { up: 'down', down: 'up' } })],
+      ['ADAPTER_MISMATCH', changed({ kind: 'full', factors: { full: 'up' } })],
+      ['ADAPTER_MISMATCH', changed({ kind: 'full', factors: { full: 'nothing' } })],
+      ['ADAPTER_MISMATCH', changed({ factors: { up: 'down', down: 'up' } })],
       ['INVALID_OPTION', changed({ scale: Number.NaN })],
       ['INVALID_OPTION', changed({ scale: Number.POSITIVE_INFINITY })],
       ['INVALID_OPTION', changed({ rows: [0.5, 8] })],
-      ['FILE_NOT_FOUND', { patches, weights: { ...weights, files: ['/nowhere.bin'] } }],
+      ['FILE_NOT_FOUND', { ...plan, weights: { ...weights, files: ['/nowhere.bin'] } }],
       [
         'INVALID_FILE',
         {
-          patches,
+          ...plan,
           weights: {
             ...weights,
             entries: weights.entries.map((entry) => ({

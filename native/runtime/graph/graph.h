@@ -65,6 +65,8 @@ class branch_source {
     virtual ~branch_source() = default;
     // In the order in which they were given; empty for a weight that stays as it is.
     virtual const std::vector<weight_branch> & of(const std::string & name) const = 0;
+    // A rewritten copy of a weight, with the same shape; null for a weight that stays as it is.
+    virtual tensor replacement(const std::string & name) const = 0;
 };
 
 // The input that holds what a run gives in the place of a node.

@@ -7,8 +7,8 @@
 #include "ggml-backend.h"
 #include "runtime/cancel.h"
 #include "runtime/graph/graph.h"
-#include "runtime/memory.h"
 #include "runtime/weights/mapped_file.h"
+#include "runtime/weights/weight_buffer.h"
 #include "runtime/weights/weight_plan.h"
 
 namespace safelight {
@@ -28,19 +28,12 @@ class weights : public weight_source {
     // Reads what is required and nothing else; files are unmapped when it returns, unless parameters stay in
     // them.
     weights(const weight_plan & plan, const std::vector<weight_requirement> & required, const options & how);
-    ~weights() override;
-    weights(const weights &) = delete;
-    weights & operator=(const weights &) = delete;
 
     tensor get(const std::string & name, const shape & dims, weight_role role) override;
     uint64_t bytes() const;  // of the buffer; what stays in files is the system's to keep or drop
 
   private:
-    void allocate(ggml_backend_dev_t device);
-
-    ggml_context * ctx_ = nullptr;
-    system_memory memory_;  // of the buffer, on the CPU
-    ggml_backend_buffer_t buffer_ = nullptr;
+    weight_buffer buffer_;
     std::vector<std::unique_ptr<mapped_file>> files_;  // that parameters stay in
     std::vector<std::unique_ptr<ggml_backend_buffer, void (*)(ggml_backend_buffer *)>> windows_;  // on them
     struct parameter {
