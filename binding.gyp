@@ -1,5 +1,5 @@
 {
-  # For prebuildify, which calls `node-gyp rebuild`: the build itself is CMake's.
+  # prebuildify calls `node-gyp rebuild`. This target passes the build on to CMake.
   'targets': [
     {
       'target_name': 'safelight',

@@ -3,16 +3,60 @@ import { defineConfig } from 'vitest/config';
 
 const common = { pool: 'forks', testTimeout: 60_000, hookTimeout: 60_000 } as const;
 
+/**
+ * Files of the unit tests (`npm run test:unit`). The rule: they do not load a model or the native addon, start no process, server
+ * or browser, and take less than a few seconds each. test/unit-setup.ts enforces the first part. Where a folder contains other tests
+ * too, its unit tests are listed by name, or the others are excluded by name.
+ */
+const unit = [
+  'test/{checkpoint,common,configs,image,sampling,tensor,tokenizers,warnings}/*.test.ts',
+  'test/text/!(linear).test.ts',
+  'test/torch/!(fuzz|models).test.ts',
+  'test/adapters/lora-options.test.ts',
+  'test/cli/progress.test.ts',
+  'test/gguf/reader.test.ts',
+  'test/jobs/{embedded-queue,id,models,previewer,runner}.test.ts',
+  'test/options/{custom,exact,limits,round-trips}.test.ts',
+  'test/pipelines/{flow-sigmas,image-size,options,plans,restore,save,suggestions,variation}.test.ts',
+  'test/web/{logic,restore-exact}.test.ts',
+  'test/weights/{dialects,shards,stated-training}.test.ts',
+];
+
 export default defineConfig({
   test: {
-    // All cores: much of the time one test waits for a process that it has started.
+    // Uses all cores, because tests often wait for processes that they have started.
     maxWorkers: Math.max(2, availableParallelism()),
+    coverage: {
+      provider: 'v8',
+      include: ['lib/**/*.ts'],
+      reportsDirectory: '.build/coverage',
+      reporter: ['text', 'html', 'lcovonly', 'json-summary'],
+      reportOnFailure: true,
+      // Only code that runs in the test processes counts. Most tests of the command line, of Redis workers and of killed servers
+      // start dist/ in child processes, so the figures of lib/cli are lower than what its tests run.
+      thresholds: {
+        'lib/options/**': { branches: 90 },
+        'lib/checkpoint/**': { branches: 90 },
+        'lib/conditioning/**': { branches: 90 },
+        'lib/jobs/**': { branches: 90 },
+        'lib/server/**': { branches: 90 },
+      },
+    },
     projects: [
       {
-        test: { ...common, name: 'safelight', include: ['test/**/*.test.ts'], exclude: ['test/package/**', 'test/gpu/vulkan.test.ts'] },
+        // One module graph per worker instead of one per file: importing lib/ takes longer than most of these tests.
+        test: { ...common, name: 'unit', include: unit, isolate: false, setupFiles: ['test/unit-setup.ts'] },
       },
       {
-        // After the others and alone: it builds, packs and installs, which moves files that the others use.
+        test: {
+          ...common,
+          name: 'safelight',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/package/**', 'test/gpu/vulkan.test.ts', ...unit],
+        },
+      },
+      {
+        // Runs after the other tests, one file at a time: it builds, packs and installs, which moves files that they use.
         test: {
           ...common,
           name: 'package',

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Time from `abort()` to the rejection, and until the process is idle (what goes on behind the rejection counts too), in every phase of a
- * call and at moments spread over it. Needs the built package.
+ * Measures the time from `abort()` to the rejection, and until the process is idle, because work may continue after the
+ * rejection. Each phase of a call is aborted at MOMENTS moments that are spread over its duration. Requires `npm run prepare`.
  *
  *   node bench/abort.mjs MODEL.safetensors [balanced|lean|fast] [SIDE] [MOMENTS]
  */
@@ -15,7 +15,7 @@ if (!model) {
 const pixels = Number(side);
 /** @param {AbortSignal | undefined} signal */
 const given = (signal) => (signal ? { signal } : {});
-const how = /** @type {import('../dist/index.js').LoadPipelineOptions} */ ({ memory });
+const loadOptions = /** @type {import('../dist/index.js').LoadPipelineOptions} */ ({ memory });
 
 /**
  * Times one call to its end, then aborts others at moments spread over that time.
@@ -51,7 +51,7 @@ async function measure(phase, call) {
   );
 }
 
-/** When threads had stopped working: the time before the first 4 ms in which the process used less than a quarter of a core. */
+/** Resolves with the begin of the first 4 ms in which the process used less than a quarter of a core. */
 async function idle() {
   for (;;) {
     const [from, before] = [performance.now(), process.cpuUsage()];
@@ -62,10 +62,10 @@ async function idle() {
 }
 
 await measure('load', (signal) =>
-  Pipeline.load(model, { ...how, ...given(signal) }).then((p) => p.dispose()),
+  Pipeline.load(model, { ...loadOptions, ...given(signal) }).then((p) => p.dispose()),
 );
-const pipeline = await Pipeline.load(model, how);
-// Texts are kept: each is a new one.
+const pipeline = await Pipeline.load(model, loadOptions);
+// Encoded prompts are cached, so each call has a new prompt.
 let houses = 0;
 await measure('encode text', (signal) => pipeline.encodeText(`a house ${++houses}`, given(signal)));
 const text = { prompt: 'a house', width: pixels, height: pixels, seed: 1 };
@@ -76,6 +76,6 @@ const latent = Tensor.from(
   [1, latentChannels, pixels / factor, pixels / factor],
 );
 await measure('decode', (signal) => pipeline.decode(latent, given(signal)));
-const picture = { data: new Uint8Array(3 * pixels * pixels).fill(90), width: pixels, height: pixels };
-await measure('encode', (signal) => pipeline.encode(picture, given(signal)));
+const image = { data: new Uint8Array(3 * pixels * pixels).fill(90), width: pixels, height: pixels };
+await measure('encode', (signal) => pipeline.encode(image, given(signal)));
 await pipeline.dispose();

@@ -1,14 +1,16 @@
 // @ts-check
 /**
- * Safelight beside diffusers on PyTorch, OpenVINO and stable-diffusion.cpp on this machine's CPU: seconds of one U-Net evaluation and of one decode with
- * random weights, runs interleaved, medians. Prints a table and writes JSON. Linux only (it reads /proc).
+ * Compares Safelight with diffusers on PyTorch, OpenVINO and stable-diffusion.cpp on this machine's CPU: median seconds of one
+ * U-Net evaluation and of one decode with random weights, with interleaved runs. Prints a table and writes JSON. Runs on Linux
+ * only, because it reads /proc.
  *
- *   bench/peers/install.sh                       the peers, once
+ *   bench/peers/install.sh                       installs the peers, once
  *   node bench/compare.mjs [--python .peers/bin/python] [--families sd1,sdxl] [--cells REGEX] [--runs 3] [--threads N] [--json compare.json]
  *                          [--peers safelight,safelight-q8_0,torch,openvino,sdcpp]
  *
- * Multiply-adds are those of a direct evaluation (bench/peers/count.py), so that "share of peak" can pass 100 % where Winograd needs fewer.
- * SDXL's contenders are measured in pairs with Safelight: together their f32 weights do not fit into 24 GB.
+ * Multiply-adds are those of a direct evaluation (bench/peers/count.py), so "% of peak" can exceed 100 where Winograd
+ * convolutions need fewer. For SDXL, each contender is measured together with Safelight only, because the f32 weights of all of
+ * them do not fit into 24 GB.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -17,7 +19,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Contender } from './contender.mjs';
 
-/** 10^9 multiply-adds by latent side, batch 1. @type {Record<string, Record<number, number>>} */
+/** 10^9 multiply-adds by side length of the latent, batch 1. @type {Record<string, Record<number, number>>} */
 const WORK = {
   'sd1 unet': { 32: 90.05, 64: 401.64 },
   'sdxl unet': { 32: 213.89, 64: 794.39 },
@@ -71,7 +73,11 @@ function cells(family) {
   return all;
 }
 
-/** Who is measured together. stable-diffusion.cpp evaluates one by one and takes minutes above 256 pixels. @param {Cell} cell */
+/**
+ * Returns the peers that are measured together. stable-diffusion.cpp supports only batch 1 here and takes minutes above 256
+ * pixels, so it is measured at 256 pixels only.
+ * @param {Cell} cell
+ */
 function groups(cell) {
   const able = peers.filter((peer) => peer !== 'sdcpp' || (cell.side === 32 && cell.batch === 1));
   if (cell.family === 'sd1') return [able];
@@ -85,7 +91,7 @@ async function measure(cell, group, checkpoint) {
     /** @type {Map<Contender, { bytes: number, seconds: number[] }>} */
     const found = new Map();
     for (const contender of all) {
-      await contender.ask({ cmd: 'load', threads, ...cell });
+      await contender.send({ cmd: 'load', threads, ...cell });
       found.set(contender, { bytes: await contender.peakMemory(() => contender.run()), seconds: [] });
     }
     for (let i = 0; i < runs; i++) {
@@ -145,11 +151,11 @@ function command(peer, checkpoint) {
   ];
 }
 
-/** GFLOPS of PyTorch's product of two large matrices: what a direct convolution can reach at best. */
+/** Measures the GFLOPS of PyTorch's product of two large matrices, an upper bound for direct convolutions. */
 async function matmulPeak() {
   const contender = new Contender('torch', ...command('torch', ''));
   try {
-    await contender.ask({ cmd: 'load', module: 'matmul', threads });
+    await contender.send({ cmd: 'load', module: 'matmul', threads });
     return (2 * 3072 ** 3) / (await contender.run()) / 1e9;
   } finally {
     await contender.end();
@@ -164,6 +170,6 @@ function randomCheckpoint(family) {
   const { status } = spawnSync(process.execPath, [join(here, 'random-checkpoint.mjs'), family, path], {
     stdio: 'inherit',
   });
-  if (status !== 0) throw new Error(`the random checkpoint ${path} could not be written`);
+  if (status !== 0) throw new Error(`The random checkpoint ${path} could not be written`);
   return path;
 }

@@ -1,11 +1,11 @@
 // @ts-check
-/** One of the programs that bench/compare.mjs compares: a process that is asked by lines of JSON, and its private memory meanwhile. */
+/** A process that bench/compare.mjs measures. It exchanges JSON lines with bench/compare.mjs (see bench/peers/worker.py). */
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
-/** How often memory is looked at, in milliseconds, in the runs that are not timed. */
-const LOOK = 10;
+/** Interval in milliseconds at which memory is read, in runs that are not timed. */
+const MEMORY_INTERVAL = 10;
 
 export class Contender {
   /** @param {string} name @param {string[]} command @param {NodeJS.ProcessEnv} env */
@@ -16,38 +16,37 @@ export class Contender {
       env: { ...process.env, ...env },
       stdio: ['pipe', 'pipe', 'pipe'],
     });
-    /** The end of what it wrote to stderr. */
-    this.said = '';
+    /** The last 2000 characters of stderr. */
+    this.errors = '';
     this.process.stderr.setEncoding('utf8').on('data', (text) => {
-      this.said = (this.said + text).slice(-2000);
+      this.errors = (this.errors + text).slice(-2000);
     });
-    this.answers = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]();
+    this.replies = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]();
   }
 
-  /** @param {Record<string, unknown>} question @returns {Promise<{ seconds?: number }>} */
-  async ask(question) {
-    this.process.stdin.write(`${JSON.stringify(question)}\n`);
-    const { value, done } = await this.answers.next();
-    if (done)
-      throw new Error(`${this.name} ended while it was asked ${JSON.stringify(question)}:\n${this.said}`);
+  /** @param {Record<string, unknown>} command @returns {Promise<{ seconds?: number }>} the reply */
+  async send(command) {
+    this.process.stdin.write(`${JSON.stringify(command)}\n`);
+    const { value, done } = await this.replies.next();
+    if (done) throw new Error(`${this.name} exited during ${JSON.stringify(command)}:\n${this.errors}`);
     return JSON.parse(value);
   }
 
-  /** Seconds of one run. */
+  /** Runs the loaded cell once. @returns seconds */
   async run() {
-    const { seconds = Number.NaN } = await this.ask({ cmd: 'run' });
+    const { seconds = Number.NaN } = await this.send({ cmd: 'run' });
     return seconds;
   }
 
   /**
-   * The most private memory (RssAnon) in bytes while `work` is under way.
+   * Returns the peak private memory (RssAnon) in bytes during `work`.
    * @param {() => Promise<unknown>} work
    */
   async peakMemory(work) {
     let peak = this.privateMemory();
     const timer = setInterval(() => {
       peak = Math.max(peak, this.privateMemory());
-    }, LOOK);
+    }, MEMORY_INTERVAL);
     try {
       await work();
     } finally {

@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * What memory `fast` gains and costs: one decode of a large image by the autoencoder of a checkpoint, in one piece (`fast`) and in tiles
- * (`balanced`), in turns. Prints medians of wall-clock and CPU seconds, the buffers that each took, and how far the images differ (in
- * 255ths). CPU seconds say what was computed also on a machine that does something else. Needs `npm run prepare`.
+ * Compares the memory modes `fast` and `balanced` in the decoding of a large image: as a whole (`fast`) and in tiles
+ * (`balanced`), in turns. Prints median wall-clock and CPU seconds, the size of the buffers, and the mean difference of the
+ * images (of 255). CPU seconds are comparable even if the machine runs other work. Requires `npm run prepare`.
  *
  *   node bench/random-checkpoint.mjs sd1 /tmp/sd1.safetensors
  *   node bench/decode-tiles.mjs /tmp/sd1.safetensors [--side 1280] [--runs 3]
@@ -20,7 +20,8 @@ if (!path || path.startsWith('--') || !(side >= 64) || !(runs >= 1)) {
 }
 
 const { autoencoder: source } = await openModel(path);
-if (source.kind !== 'autoencoder_kl') throw new Error(`${path} has no KL autoencoder`);
+if (source.kind !== 'autoencoder_kl')
+  throw new Error(`Expected a checkpoint with a KL autoencoder, received ${path}`);
 const modes = /** @type {const} */ (['fast', 'balanced']);
 const rows = await Promise.all(
   modes.map(async (memory) => ({

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * How long the event loop is held up while pictures are made: the delays of a timer of 1 ms, and the longest ones by phase.
- * The starter model, at latents of SDXL's size.
+ * Measures how long the event loop is blocked while images are generated: the delays of a 1 ms timer, and the longest delay per
+ * phase. Uses the starter model with latents as large as SDXL's.
  *
  *   node bench/event-loop.mjs [SAMPLER] [LATENT_SIDE] [COUNT]
  */
@@ -39,7 +39,7 @@ const result = await pipeline.generate({
   },
 });
 const [image] = result.images;
-if (!image) throw new Error('no picture was made');
+if (!image) throw new Error('Expected one image, received none');
 phase = 'png';
 await image.png();
 await new Promise((resolve) => setTimeout(resolve, 5));

@@ -1,24 +1,24 @@
 // @ts-check
 /**
- * What a server is put through, and whether it comes out whole. Compile first (npm run prepare). Each prints one line of JSON and fails where
- * something is lost, doubled or wrong.
+ * Fault tests of the server. Each prints one line of JSON and fails if a job is lost, duplicated or has a wrong image. Requires
+ * `npm run prepare`.
  *
- *   node bench/faults.mjs server [JOBS] [SEED]       kill -9 of the server at random moments
- *   node bench/faults.mjs worker [JOBS] [SEED]       the same of two workers and the server, over Redis (/usr/bin/redis-server)
- *   node bench/faults.mjs crowd [CLIENTS]            so many clients at once on a queue of 20
- *   node bench/faults.mjs readers [READERS]          readers that do not read, bodies that never end
- *   node bench/faults.mjs fuzz [REQUESTS] [SEED]     requests made up from the OpenAPI document
+ *   node bench/faults.mjs server [JOBS] [SEED]       kills the server (SIGKILL) at random moments
+ *   node bench/faults.mjs worker [JOBS] [SEED]       kills two workers and the server, with a queue in Redis (/usr/bin/redis-server)
+ *   node bench/faults.mjs crowd [CLIENTS]            connects many clients at once to a server with a queue of 20
+ *   node bench/faults.mjs readers [READERS]          connects clients that never read and clients that never finish their body
+ *   node bench/faults.mjs fuzz [REQUESTS] [SEED]     sends random requests generated from the OpenAPI document
  */
 import { killServer, killWorkers, usual } from './faults/crashes.mjs';
 import { crowd, readers } from './faults/crowd.mjs';
 import { fuzz } from './faults/fuzz.mjs';
 
-const [what = '', count, seed = '1'] = process.argv.slice(2);
+const [name = '', count, seed = '1'] = process.argv.slice(2);
 const jobs = Number(count ?? 50);
 const crashes = { jobs, kills: jobs, seed: Number(seed), options: usual };
 
 /** @type {Record<string, () => Promise<{ ok: boolean }>>} */
-const all = {
+const tests = {
   server: async () => survived(await killServer(crashes)),
   worker: async () => survived(await killWorkers(crashes)),
   crowd: () => crowd({ clients: Number(count ?? 200) }),
@@ -26,17 +26,17 @@ const all = {
   fuzz: () => fuzz({ requests: Number(count ?? 5000), seed: Number(seed) }),
 };
 
-/** @param {Awaited<ReturnType<typeof killServer>>} told */
-function survived(told) {
-  const whole = told.lost.length + told.doubled.length + told.twice + told.pictures.wrong.length === 0;
-  return { ok: whole, ...told };
+/** @param {Awaited<ReturnType<typeof killServer>>} report */
+function survived(report) {
+  const ok = report.lost.length + report.doubled.length + report.twice + report.pictures.wrong.length === 0;
+  return { ok, ...report };
 }
 
-const run = all[what];
+const run = tests[name];
 if (!run) {
-  console.error(`Name one of ${Object.keys(all).join(', ')}`);
+  console.error(`Expected the name of a test: ${Object.keys(tests).join(', ')}`);
   process.exit(2);
 }
-const told = await run();
-console.log(JSON.stringify(told));
-process.exit(told.ok ? 0 : 1);
+const report = await run();
+console.log(JSON.stringify(report));
+process.exit(report.ok ? 0 : 1);

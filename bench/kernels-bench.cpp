@@ -1,6 +1,6 @@
-// Times single kernels: reads one layer a line from standard input, writes a line of its milliseconds and of
-// the GFLOPS that fused multiply-adds in registers reached before and after. bench/kernels.mjs says which
-// layers a model has and adds them up.
+// Times single kernels. Reads one layer per line from standard input and writes its milliseconds and the peak
+// GFLOPS of fused multiply-adds in registers, measured before and after it. bench/kernels.mjs lists the
+// layers of a model and adds up the times.
 //
 //   conv3x3 batch height width cin cout type norm     (norm: GroupNorm and SiLU while reading)
 //   gemm rows columns depth type activation prologue  (prologue: 0 none, 1 LayerNorm)
@@ -59,7 +59,8 @@ stored store(const std::string & name, int64_t rows, int64_t columns) {
     stored s;
     s.bytes.resize(static_cast<size_t>(rows) * ggml_row_size(type, columns));
     const floats row = numbers(columns);
-    for (int64_t r = 0; r < rows; r++) {  // the same row each time: quantizing takes longer than measuring
+    for (int64_t r = 0; r < rows;
+         r++) {  // all rows are equal, because quantizing takes longer than measuring
         char * to = s.bytes.data() + static_cast<size_t>(r) * ggml_row_size(type, columns);
         if (r == 0) {
             ggml_quantize_chunk(type, row.data(), to, 0, 1, columns, nullptr);
@@ -76,7 +77,7 @@ stored store(const std::string & name, int64_t rows, int64_t columns) {
     return s;
 }
 
-// Threads that stay, as ggml's do: a kernel's scratch memory is its thread's.
+// A pool of threads, as in ggml, because the scratch memory of a kernel belongs to its thread.
 class workers {
   public:
     explicit workers(int count) : count_(count), gate_(count) {
@@ -115,7 +116,7 @@ class workers {
     std::vector<std::thread> threads_;
 };
 
-// Ten independent sums in registers: what no kernel can go past.
+// Ten independent sums in registers: an upper bound of the speed of any kernel.
 template <int VL>
 inline __attribute__((always_inline)) float multiply_adds(int64_t rounds, float seed) {
     typedef float vector __attribute__((vector_size(VL * 4)));
@@ -152,7 +153,7 @@ double milliseconds_of_one(workers & w, const kernel & k) {
     return 1000 * seconds(std::chrono::steady_clock::now() - start).count();
 }
 
-// GFLOPS of fused multiply-adds now, on all threads.
+// Measures the current GFLOPS of fused multiply-adds on all threads.
 double peak(workers & w, int threads) {
     constexpr int64_t rounds = 300'000;
     const std::string isa = active().name;
@@ -169,8 +170,8 @@ double peak(workers & w, int threads) {
     return double(rounds) * 10 * 2 * lanes * threads / ms / 1e6;
 }
 
-// A machine that others share changes its speed from one second to the next: so each run stands between two
-// looks at the peak, and the median is that of time * peak.
+// The speed of a shared machine varies from second to second, so the peak is measured before and after each
+// run, and the result is the median of time * peak.
 struct timing {
     double milliseconds, peak;
 };

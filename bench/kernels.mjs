@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * Where a model's time goes: every kind of layer of a U-Net or decoder by itself, in the kernels that compute it, added up. Prints each kind's
- * share of the time, its effective GFLOPS (multiply-adds of the plain sum: Winograd does fewer) and the share of the peak of fused
- * multiply-adds. Needs the CMake build of `npm run prepare`.
+ * Estimates how the time of a U-Net or decoder is divided among its layers: runs the kernel of each kind of layer separately
+ * and adds up. Prints the time of each kind, its effective GFLOPS (multiply-adds of a direct evaluation; Winograd needs fewer)
+ * and the share of the peak of fused multiply-adds. Requires the CMake build of `npm run prepare`.
  *
  *   node bench/kernels.mjs sd1|sdxl|decoder [--side 512] [--batch 1] [--type f16] [--threads 2] [--layers]
  */
@@ -173,8 +173,9 @@ function decoder() {
 models[/** @type {keyof typeof models} */ (name)]();
 const build = join(fileURLToPath(new URL('..', import.meta.url)), '.build/cpu');
 if (!values.program) {
-  const made = spawnSync('cmake', ['--build', build, '--target', 'kernels-bench'], { encoding: 'utf8' });
-  if (made.status !== 0) throw new Error(`kernels-bench does not compile:\n${made.stdout}${made.stderr}`);
+  const compiled = spawnSync('cmake', ['--build', build, '--target', 'kernels-bench'], { encoding: 'utf8' });
+  if (compiled.status !== 0)
+    throw new Error(`kernels-bench could not be compiled:\n${compiled.stdout}${compiled.stderr}`);
 }
 const input = [...layers.keys()].join('\n');
 const times = execFileSync(values.program ?? join(build, 'kernels-bench'), [threads], {
@@ -185,7 +186,7 @@ const times = execFileSync(values.program ?? join(build, 'kernels-bench'), [thre
   .split('\n')
   .map((line) => line.split(' ').map(Number));
 
-// Each at the highest peak seen, so that a slow moment of the machine is not held against the layer that met it.
+// Scales each time to the highest peak measured, so that a temporary slowdown of the machine does not distort a layer's time.
 const peak = Math.max(...times.map(([, seen = 0]) => seen));
 /** @type {Map<string, { ms: number, flops: number }>} */
 const kinds = new Map();
@@ -210,6 +211,6 @@ console.log(`peak of fused multiply-adds: ${peak.toFixed(0)} GFLOPS`);
 function print(what, ms, flops, all) {
   const rate = flops / ms / 1e6;
   console.log(
-    `${what.padEnd(44)} ${ms.toFixed(2).padStart(9)} ms ${rate.toFixed(0).padStart(5)} GFLOPS ${((100 * rate) / peak).toFixed(0).padStart(4)} % of peak ${all.toFixed(1).padStart(8)} ms in all`,
+    `${what.padEnd(44)} ${ms.toFixed(2).padStart(9)} ms ${rate.toFixed(0).padStart(5)} GFLOPS ${((100 * rate) / peak).toFixed(0).padStart(4)} % of peak ${all.toFixed(1).padStart(8)} ms in total`,
   );
 }

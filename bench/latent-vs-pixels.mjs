@@ -1,7 +1,8 @@
 // @ts-check
 /**
- * What a step of one U-Net costs on the pixels of a picture of 512 x 512 and on its latents of 64 x 64, and what decoding adds once a picture:
- * seconds (the least of the runs) and the memory of the graph, with random weights. Needs `npm run prepare`.
+ * Compares one U-Net step on the pixels of a 512 × 512 image with one on its 64 × 64 latent, and measures the decoding that
+ * latents need once per image: seconds (minimum of the runs) and the memory of the graph, with random weights. Requires
+ * `npm run prepare`.
  *
  *   node bench/latent-vs-pixels.mjs [--side 512] [--runs 2]
  */
@@ -21,7 +22,7 @@ const { values } = parseArgs({
 });
 const [side, runs] = [Number(values.side), Number(values.runs)];
 
-/** DDPM's form: attention at the lowest resolution alone, so that pixels can be afforded at all. */
+/** A U-Net as in DDPM, with attention only at the lowest resolution, so that pixels fit into memory. */
 const ARCHITECTURE = {
   _class_name: 'UNet2DModel',
   in_channels: 4,
@@ -71,7 +72,7 @@ try {
   writeRandom(shapes, join(folder, 'vq-f8.safetensors'));
   writeFileSync(join(folder, 'vq-f8.yaml'), JSON.stringify(yaml));
   const { autoencoder } = await openVqganModel(join(folder, 'vq-f8.safetensors'));
-  if (autoencoder.kind !== 'vq_model') throw new Error('vq-f8 has a codebook');
+  if (autoencoder.kind !== 'vq_model') throw new Error('Expected vq-f8 to be a VQ model');
   const model = await VQModel.load(autoencoder);
   const latent = waves([1, 4, side / FACTOR, side / FACTOR]);
   await report(`decoding them (VQ-f8)`, model, () => model.decode(latent));
@@ -80,7 +81,7 @@ try {
   rmSync(folder, { recursive: true });
 }
 
-/** The U-Net's config, its weights written beside it. */
+/** Writes the U-Net's weights and returns its config. */
 async function openArchitecture() {
   const { readUNetConfig } = await import('../dist/checkpoint/config/diffusers/unet.js');
   const config = readUNetConfig(ARCHITECTURE, folder);

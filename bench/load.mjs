@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * How long it takes until a checkpoint is ready, with and without packed weights (`safelight pack`), and the first and the third U-Net
- * evaluation at 256 pixels after it: what a load leaves undone shows there. Each row is the fastest of `--runs` processes, after one
- * that warms the system's cache; the cache of packed weights is a folder of its own, which is removed. Needs `npm run prepare`.
+ * Measures the time to load a checkpoint with and without packed weights (`safelight pack`), and the first and third U-Net
+ * evaluation at 256 pixels after it, which show work that loading defers. Each row is the fastest of `--runs` processes, after
+ * one that warms the system's file cache. Packed weights are written to a temporary cache folder. Requires `npm run prepare`.
  *
  *   node bench/load.mjs sd1.safetensors [--storage f16,q8_0] [--memory balanced,lean,fast] [--runs 3]
  */

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Peak private memory of a command: runs it, reads RssAnon of /proc/PID/status every 10 ms and prints the peak of each phase. Phases
- * are what the command's progress says on stderr (loading, encoding, drawing, decoding).
+ * Measures the peak private memory of a command: runs it, reads RssAnon of /proc/PID/status every 10 ms and prints the peak of
+ * each phase. Phases are taken from the progress that the command writes to stderr.
  *
  *   node bench/memory.mjs node dist/cli/main.js generate 'a house' --model sd1.safetensors --memory lean -W 512 -H 512 --steps 2
  */
@@ -25,7 +25,7 @@ child.stderr.on('data', (/** @type {Buffer} */ data) => {
     phase = word.toLowerCase();
 });
 
-/** KiB, or 0 once the process is gone. */
+/** Returns KiB, or 0 after the process has exited. */
 function privateMemory() {
   try {
     return Number(/^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1] ?? 0);

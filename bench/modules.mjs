@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Seconds of one U-Net evaluation and one decode of a checkpoint at 256 and 512 pixels, batch 1: the median of several runs after one that
- * is not counted, and the memory that the module took. Needs `npm run prepare`.
+ * Measures one U-Net evaluation and one decode of a checkpoint at 256 and 512 pixels, batch 1: median seconds of several runs
+ * after a warm-up run, and the memory of the module. Requires `npm run prepare`.
  *
  *   node bench/random-checkpoint.mjs sd1 /tmp/sd1.safetensors
  *   node bench/modules.mjs /tmp/sd1.safetensors [--stock] [--runs 3]
@@ -54,7 +54,8 @@ for (const side of [32, 64]) {
   report('U-Net', side, await median(() => unet.forward(inputs)), unet.memory().compute);
 }
 unet.dispose();
-if (model.autoencoder.kind !== 'autoencoder_kl') throw new Error(`${path} has no KL autoencoder`);
+if (model.autoencoder.kind !== 'autoencoder_kl')
+  throw new Error(`Expected a checkpoint with a KL autoencoder, received ${path}`);
 const { latent_channels } = model.autoencoder.config;
 const autoencoder = await Autoencoder.load(model.autoencoder, { stockOps });
 for (const side of [32, 64]) {

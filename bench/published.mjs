@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Tensors of published models of codes and of latent diffusion, under the names of their checkpoints, and the YAML beside them: what
- * C++ asks for where it is told such a config. Needs `npm run prepare`.
+ * Names and shapes of the tensors of published VQGAN and latent diffusion checkpoints, and their YAML configs. The shapes are
+ * those that the native modules require for these configs. Requires `npm run prepare`.
  */
 import { readFileSync } from 'node:fs';
 import { requirements } from '../dist/binding/module.js';
@@ -19,10 +19,10 @@ const autoencoders = JSON.parse(
   readFileSync(new URL('../test/fixtures/vq/shapes.json', import.meta.url), 'utf8'),
 );
 
-/** Every name `published` knows. */
+/** All names that `published` accepts. */
 export const publishedNames = [...Object.keys(autoencoders), 'taming-24', 'cin256-v2'];
 
-/** @param {string} name of `publishedNames`. @returns {Published} */
+/** @param {string} name one of `publishedNames` @returns {Published} */
 export function published(name) {
   if (name === 'taming-24') return tamingTransformer();
   if (name === 'cin256-v2') return classConditional();
@@ -30,7 +30,7 @@ export function published(name) {
   return { shapes: autoencoder(model, ''), yaml: { model } };
 }
 
-/** The VQGAN f16 of 16384 codes with a transformer of D-RIN's size (24 layers of 1024), for ImageNet's classes. @returns {Published} */
+/** Returns VQGAN f16 with 16,384 codes and a class-conditional transformer of D-RIN's size (24 layers, width 1024). @returns {Published} */
 function tamingTransformer() {
   const first = withoutLosses(autoencoders['vqgan-f16-16384']);
   const gpt = { vocab_size: 16384, block_size: 512, n_layer: 24, n_head: 16, n_embd: 1024 };
@@ -47,7 +47,7 @@ function tamingTransformer() {
   return { shapes: new Map([...autoencoder(first, 'first_stage_model.'), ...transformer]), yaml: { model } };
 }
 
-/** Latent diffusion's model of ImageNet: 1000 classes and one for none, over VQ-f4. @returns {Published} */
+/** Returns the class-conditional latent diffusion model of ImageNet: 1000 classes and an empty class, over VQ-f4. @returns {Published} */
 function classConditional() {
   const first = withoutLosses(autoencoders['vq-f4']);
   const widths = [192, 384, 576, 960];
@@ -100,7 +100,7 @@ function autoencoder({ target, params }, prefix) {
 }
 
 /**
- * What C++ asks for.
+ * Returns the tensors that a native module requires, under the checkpoint's names.
  * @param {import('../dist/binding/types.js').ModuleKind} kind
  * @param {import('../dist/binding/types.js').NativeConfig} config
  * @param {string} prefix
@@ -115,7 +115,7 @@ export function asked(kind, config, prefix, source = (name) => name) {
 
 /** @param {Section | undefined} section @returns {Section} */
 function withoutLosses(section) {
-  if (!section) throw new Error('No such autoencoder');
+  if (!section) throw new Error('Expected a section of an autoencoder, received none');
   const { target, params } = section;
   return { target, params: { ...params, lossconfig: { target: 'torch.nn.Identity' } } };
 }

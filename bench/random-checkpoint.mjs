@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * Writes a single-file checkpoint of a real model's size with random f16 weights: to measure time and memory where no trained
- * weights are to be had. Names and shapes are those of test/fixtures/weights/names.json.gz; of published models of codes and of latent
- * diffusion (published.mjs) those that their config asks for, which is written beside them.
+ * Writes a single-file checkpoint of a real model's size with random f16 weights, to measure time and memory without trained
+ * weights. Names and shapes come from test/fixtures/weights/names.json.gz. For VQGAN and latent diffusion models they come
+ * from published.mjs, and the YAML config is written next to the checkpoint.
  *
  *   node bench/random-checkpoint.mjs sd1|sd2|sdxl|vqgan-f16-16384|vq-f4|kl-f32|taming-24|cin256-v2... OUT.safetensors
  */

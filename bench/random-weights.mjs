@@ -1,5 +1,5 @@
 // @ts-check
-/** Random f16 weights in a safetensors file: what trained ones would take in time and memory, without them. */
+/** Writes safetensors files with random f16 weights, which need the same time and memory as trained ones. */
 import { closeSync, openSync, writeSync } from 'node:fs';
 
 const view = new DataView(new ArrayBuffer(4));
@@ -9,7 +9,7 @@ const count = (shape) => shape.reduce((a, b) => a * b, 1);
 
 /**
  * @param {Map<string, readonly number[]>} shapes
- * @param {string} path is replaced
+ * @param {string} path an existing file is replaced
  */
 export function writeRandom(shapes, path) {
   /** @type {Record<string, unknown>} */
@@ -20,13 +20,13 @@ export function writeRandom(shapes, path) {
     end += 2 * count(shape);
     header[name] = { dtype: 'F16', shape, data_offsets: [begin, end] };
   }
-  // Padded, so that the data begins at a multiple of 8 as in other writers' files.
+  // Padded so that the data begins at a multiple of 8, as in files of other writers.
   const json = JSON.stringify(header);
   const text = Buffer.from(json.padEnd(Math.ceil(json.length / 8) * 8));
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(text.length));
 
-  // f16 numbers of one random table, written again and again from changing places: 2^20 + 7 values near a normal distribution.
+  // Values come from one table of 2^20 + 7 approximately normal f16 numbers, read repeatedly from changing offsets.
   const table = new Float32Array((1 << 20) + 7);
   let state = 12345;
   const uniform = () => {
@@ -56,7 +56,7 @@ export function writeRandom(shapes, path) {
   closeSync(file);
 }
 
-/** Nearest f16 of a number of ordinary size; smaller ones become 0. @param {number} value */
+/** Returns the nearest normal f16 number; subnormal ones become 0. @param {number} value */
 function half(value) {
   view.setFloat32(0, value);
   const bits = view.getUint32(0);

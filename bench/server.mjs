@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * What the server costs around the engine: the same pictures by the bare pipeline and over HTTP, one after the other; requests that need no
- * engine; and how long its event loop is held up while it generates. The starter model.
+ * Measures the overhead of the server with the starter model: the same images by a pipeline and over HTTP, in turns; requests
+ * that need no model; and how long the event loop is blocked during a generation.
  *
  *   node bench/server.mjs [PICTURES] [SIDE] [STEPS]
  */
@@ -25,7 +25,7 @@ await job({ ...options, steps: 1 });
 const bare = [];
 const served = [];
 const watched = [];
-// In turn, so that what else the machine does meets all of them alike.
+// In turns, so that other load of the machine affects all of them equally.
 for (let i = 0; i < pictures; i++) {
   bare.push(...(await times(1, async () => (await pipeline.generate(options)).images[0]?.png())));
   loop.enable();
@@ -39,22 +39,22 @@ await server.close();
 await rm(data, { recursive: true, force: true });
 
 console.log(`${side}x${side}, ${steps} steps, median of ${pictures}`);
-console.log(`bare pipeline, as PNG     ${ms(median(bare))}`);
-console.log(`served, picture fetched   ${ms(median(served))}   added ${ms(median(served) - median(bare))}`);
-console.log(`with previews watched     ${ms(median(watched))}`);
+console.log(`pipeline, encoded as PNG  ${ms(median(bare))}`);
+console.log(`over HTTP, image fetched  ${ms(median(served))}   added ${ms(median(served) - median(bare))}`);
+console.log(`with previews streamed    ${ms(median(watched))}`);
 console.log(
   `pictures a second         ${(1000 / median(served)).toFixed(2)} served, ${(1000 / median(bare)).toFixed(2)} bare`,
 );
 console.log(
   `requests a second         ${(1000 / median(lists)).toFixed(0)} (a list of jobs, one connection)`,
 );
-// The histogram counts from one tick of its timer to the next: what is over the millisecond is delay.
+// The histogram records the time between two ticks of a 1 ms timer, so the excess over 1 ms is the delay.
 console.log(
   `event loop while serving  p99 ${ms(loop.percentile(99) / 1e6 - 1)}, longest ${ms(loop.max / 1e6 - 1)}`,
 );
 
 /**
- * Submits, follows the events to the end, and fetches the picture.
+ * Submits a job, reads its events to the end, and fetches its image.
  * @param {Record<string, unknown>} asked
  */
 async function job(asked) {
@@ -66,7 +66,7 @@ async function job(asked) {
 }
 
 /**
- * Milliseconds of each call.
+ * Returns the milliseconds of each call.
  * @param {number} count
  * @param {() => Promise<unknown>} call
  */

@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * What step caching and a guidance interval save and change: seconds of denoising (median, all settings in turns), how many times faster
- * than without, and how far the pictures are from those drawn without (mean and largest difference of 255). Without a checkpoint the
- * starter draws four prompts; of one with random weights (`--speed`) only the seconds mean something. Needs `npm run prepare`.
+ * Measures step caching and guidance intervals: median seconds of denoising (all settings in turns), the speedup, and the mean
+ * and largest difference of the images (of 255) from those without. Without CHECKPOINT, the starter model generates four
+ * prompts. `--speed` omits the differences, for a checkpoint with random weights. Requires `npm run prepare`.
  *
  *   node bench/step-caching.mjs [CHECKPOINT] [--size 256] [--steps 20] [--runs 3] [--speed]
  */
@@ -32,7 +32,7 @@ const PROMPTS = speed
   : ['a red apple', 'a blue house', 'a green tree at night', 'a yellow star'];
 
 const pipeline = await Pipeline.load(path, {});
-// Not counted: the first touch of weights and buffers.
+// Warm-up: the first run touches weights and buffers.
 await pipeline.generate({ prompt: 'a house', steps: 2, ...size });
 
 /**
@@ -44,13 +44,13 @@ async function draw(prompt, setting) {
   let begun = 0;
   let ended = 0;
   for await (const step of stream) {
-    // From the end of the first step, which also builds graphs, to the end of the last.
+    // Measured from the end of the first step, because it builds the graphs, to the end of the last.
     ended = performance.now();
     if (step.step === 0) begun = ended;
   }
   const { images } = await stream.result;
   const [image] = images;
-  if (!image) throw new Error('No picture');
+  if (!image) throw new Error('Expected one image, received none');
   return { seconds: (ended - begun) / 1000, pixels: image.data };
 }
 

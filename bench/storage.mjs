@@ -1,15 +1,15 @@
 // @ts-check
 /**
- * What each storage type costs and gives: size of the converted file, seconds of the conversion, of loading the U-Net (a second time), and
- * of one evaluation at 256 pixels (the fastest of 5: a virtual machine's memory is slow when it is first touched), the peak of private
- * memory while it was loaded and run, how far its prediction is from that of f32 (root mean square, as a share of the prediction's), and
- * how far four pictures of the starter are from those that f32 draws (mean and largest difference of 255). Each row is measured in a
- * process of its own. Needs `npm run prepare`.
+ * Measures each storage type: size of the converted file; seconds of the conversion, of the second load of the U-Net, and of
+ * one evaluation at 256 pixels (fastest of 5, because the first use of memory is slow in a virtual machine); peak private
+ * memory of loading and evaluation; relative RMS error of the prediction against f32; and the mean and largest difference of
+ * four images of the starter model (of 255) from those with f32. Each row is measured in a separate process. Requires
+ * `npm run prepare`.
  *
  *   node bench/random-checkpoint.mjs sd1 /tmp/sd1.safetensors
  *   node bench/storage.mjs /tmp/sd1.safetensors [--json storage.json] [--types f32,q8_0] [--memory lean]
  *
- * With `--json` rows are kept in the file and joined with those that are there, so that types can be measured one after another.
+ * `--json` adds the rows to those in the file, so that types can be measured in several calls.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -19,7 +19,7 @@ import { fileURLToPath } from 'node:url';
 import { convertModel, openModel, Pipeline, starterModel, Tensor, UNet } from '../dist/index.js';
 
 const ALL = ['f32', 'bf16', 'f16', 'q8_0', 'q6_K', 'q5_K', 'q5_0', 'q4_K', 'q4_0'];
-/** Types that no whole file is converted to: measured as the source loaded in them. */
+/** Types that `safelight convert` does not write: the source file is loaded in them instead. */
 const LOADED = new Set(['f32', 'bf16']);
 
 const args = process.argv.slice(2);
@@ -42,7 +42,7 @@ function main() {
   /** @type {Record<string, Record<string, number>>} */
   const rows = out && existsSync(out) ? JSON.parse(readFileSync(out, 'utf8')).rows : {};
   const script = fileURLToPath(import.meta.url);
-  // f32 first: the others are compared with what it predicted.
+  // f32 comes first because the other types are compared with its prediction.
   const types = (option('--types')?.split(',') ?? ALL).sort((a, b) => ALL.indexOf(a) - ALL.indexOf(b));
   for (const type of types) {
     const exact = type === 'f32' ? [] : ['--exact', JSON.stringify(rows.f32?.prediction ?? null)];
@@ -147,7 +147,7 @@ async function unet(source, storage) {
   };
 }
 
-/** Pictures of the starter in this type, against those in f32. @param {string} type @param {string} folder */
+/** Compares images of the starter model in this type with those in f32. @param {string} type @param {string} folder */
 async function starter(type, folder) {
   const exact = await draw(starterModel, 'f32');
   const file = join(folder, 'starter.gguf');
@@ -162,7 +162,7 @@ async function starter(type, folder) {
   return { mean: sum / exact.length, largest };
 }
 
-/** All their numbers. @param {string} model @param {any} storage */
+/** Returns the pixel values of all images. @param {string} model @param {any} storage */
 async function draw(model, storage) {
   const pipeline = await Pipeline.load(model, storage ? { storage } : {});
   try {
@@ -183,7 +183,7 @@ async function draw(model, storage) {
   }
 }
 
-/** Private memory from now on, above what the process has already, every 10 ms; the function returned ends it and gives the peak. */
+/** Samples the growth of private memory every 10 ms. The returned function stops sampling and returns the peak. */
 function watchMemory() {
   const now = () => {
     const found = /^RssAnon:\s*(\d+) kB/m.exec(readFileSync('/proc/self/status', 'utf8'));

@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * What it saves that keys and values of the text are computed once: seconds of one U-Net evaluation that is given the text's states, and of
- * one whose texts are kept, in turns, the median of each; seconds of keeping them, their bytes, and the largest difference of the two
- * predictions (of a largest number). Needs `npm run prepare`.
+ * Measures what caching the cross-attention keys and values of a prompt saves: median seconds of one U-Net evaluation with the
+ * prompt's hidden states and of one with the cache, in turns; seconds to fill the cache, its bytes, and the largest difference
+ * of the two predictions, relative to the largest value. Requires `npm run prepare`.
  *
  *   node bench/random-checkpoint.mjs sd1 /tmp/sd1.safetensors
  *   node bench/texts.mjs /tmp/sd1.safetensors [--side 32] [--batch 1] [--runs 5] [--memory balanced|lean]
@@ -59,14 +59,14 @@ let kept;
 const keeping = await timed(async () => {
   kept = await unet.cacheCrossAttention(context);
 });
-if (!kept) throw new Error('Nothing was kept');
+if (!kept) throw new Error('Expected a cross-attention cache, received none');
 const text = { of: kept, rows: Array.from({ length: batch }, (_, i) => i) };
 const ways = [() => unet.forward({ ...others, context }), () => unet.forward({ ...others, text })];
 /** @type {number[][]} */
 const seconds = [[], []];
 let difference = 0;
 for (let run = 0; run <= runs; run++) {
-  // Twice in a row, the second counted: the first builds the graph, as only a sampler's first step does.
+  // The second of two evaluations counts: the first builds the graph, as only the first step of a sampler does.
   const samples = [];
   for (const [i, way] of ways.entries()) {
     samples.push((await way()).sample.data);

@@ -1,3 +1,9 @@
+/**
+ * Latent diffusion for Node.js: pipelines that generate images, the modules they run, samplers, and tools for model files.
+ *
+ * @module safelight
+ */
+
 export type { LoraOption } from './adapters/lora-options.js';
 export { backends } from './binding/backends.js';
 export { TensorRef } from './binding/tensor-ref.js';

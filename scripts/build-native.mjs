@@ -1,12 +1,13 @@
 // @ts-check
 /**
- * Compiles the addon with cmake-js and puts it where lib/binding looks: build/Release/safelight.node, and for a GPU backend
- * build/gpu/safelight-BACKEND.node, so that the CPU's never depends on a GPU's libraries. Called by `npm run
- * build:native`, by binding.gyp (prebuildify) and by `safelight build` in an installed package, so it needs no dev dependency.
+ * Compiles the addon with cmake-js and copies it to where lib/binding loads it from: build/Release/safelight.node, or for a
+ * GPU backend build/gpu/safelight-BACKEND.node. Separate files keep the CPU addon independent of GPU libraries. Called by
+ * `npm run build:native`, by binding.gyp (prebuildify) and by `safelight build` in an installed package; the last is why it
+ * must not use dev dependencies.
  *
  *   node scripts/build-native.mjs [--cpu|--cuda|--metal|--vulkan] [--werror]
  *
- * CMake works in .build/BACKEND, which node-gyp does not clean: a second build compiles only what changed.
+ * CMake builds in .build/BACKEND. node-gyp does not clean that folder, so a second build compiles only what changed.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -29,7 +30,7 @@ const folder = join(root, '.build', backend);
 
 const flags = [
   ...(backend === 'cpu' ? [] : [`--CDSAFELIGHT_${backend.toUpperCase()}=ON`]),
-  // CMake's own variable for it, which ggml overrides with a list of every generation: hours of nvcc.
+  // Passed on because ggml overrides CMAKE_CUDA_ARCHITECTURES with a list of all GPU generations: hours of nvcc.
   ...(backend === 'cuda' && process.env.CUDAARCHS
     ? [`--CDCMAKE_CUDA_ARCHITECTURES=${process.env.CUDAARCHS}`]
     : []),
@@ -40,13 +41,13 @@ discardForeignCache();
 const built = join(folder, 'Release/safelight.node');
 if (!existsSync(join(folder, 'CMakeCache.txt')) || flagsChanged()) cmakeJs('configure', ...flags);
 cmakeJs('build', '-p', String(availableParallelism()));
-// Not beside the CPU's: node-gyp-build takes the first of a folder.
+// GPU addons have another folder than the CPU addon because node-gyp-build loads the first .node file of a folder.
 install(
   built,
   join(root, backend === 'cpu' ? 'build/Release/safelight.node' : `build/gpu/safelight-${backend}.node`),
 );
 const testDevice = join(folder, 'Release/safelight-test-device.node');
-// Under a GPU backend's name in a folder of its own: test/gpu finds it through SAFELIGHT_GPU_BINARIES.
+// Named like a GPU backend, so that test/gpu can load it through SAFELIGHT_GPU_BINARIES.
 if (existsSync(testDevice)) install(testDevice, join(root, 'build/test-device/safelight-vulkan.node'));
 if (backend === 'cpu')
   install(join(folder, 'compile_commands.json'), join(root, 'build/compile_commands.json'));
@@ -61,7 +62,7 @@ function cmakeJs(command, ...args) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-/** A cache made for another place (a moved or copied folder) stops CMake: start anew. */
+/** Deletes the build folder if it was moved or copied: CMake refuses a cache with another source path. */
 function discardForeignCache() {
   const cache = join(folder, 'CMakeCache.txt');
   if (!existsSync(cache)) return;
@@ -75,7 +76,7 @@ function flagsChanged() {
 }
 
 /**
- * By renaming, because a running process may have the old file mapped.
+ * Replaces a file by renaming, because a running process may have the old one mapped.
  * @param {string} from @param {string} to
  */
 function install(from, to) {

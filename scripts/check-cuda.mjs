@@ -1,12 +1,13 @@
 // @ts-check
 /**
- * `npm run check:cuda`: checks without a GPU that the CUDA backend configures and compiles. It fetches NVIDIA's compiler from PyPI, configures the
- * addon with it for one architecture, and compiles our sources and a sample of ggml's. All files of ggml's backend take about an
- * hour on two cores. Nothing is linked or run.
+ * `npm run check:cuda`: checks without a GPU that the CUDA backend configures and compiles. It downloads NVIDIA's compiler
+ * from PyPI, configures the addon for one GPU architecture, and compiles our sources and a sample of ggml's CUDA files; all
+ * of them take about an hour on two cores. Nothing is linked or run.
  *
  *   node scripts/check-cuda.mjs [FILE.cu ...]
  *
- * Needs Linux on x86-64, CMake, a C++ compiler that nvcc takes (GCC 12 does), Python with pip, and 1.5 GB in .build.
+ * Requires Linux on x86-64, CMake, a C++ compiler that nvcc supports (such as GCC 12), Python with pip, and 1.5 GB of disk
+ * space in .build.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import {
@@ -24,7 +25,10 @@ import { basename, join } from 'node:path';
 import { root } from './files.mjs';
 
 const ARCHITECTURE = '90';
-/** The dispatcher, and operations of our graphs. Left out: those with many template instances, which take a minute and more (mmq, fattn, binbcast, mmvf). */
+/**
+ * The dispatcher and operations that our graphs use, without those whose template instances take a minute or more to compile
+ * (mmq, fattn, binbcast, mmvf).
+ */
 const SAMPLE = [
   ...[
     'ggml-cuda.cu',
@@ -47,15 +51,15 @@ const nvcc = join(toolkit, 'bin/nvcc');
 const folder = join(root, '.build/cuda-check');
 
 if (process.platform !== 'linux' || process.arch !== 'x64')
-  fail(`NVIDIA's wheels are pinned for Linux on x86-64, and this is ${process.platform}-${process.arch}`);
+  fail(`NVIDIA's wheels are pinned for linux-x64, received ${process.platform}-${process.arch}`);
 const started = performance.now();
 fetchToolkit();
 configure();
 const failed = await compileAll(wantedCommands());
-console.log(`${failed === 0 ? 'all compiled' : `${failed} failed`} in ${seconds(started)}`);
+console.log(`${failed === 0 ? 'All files compiled' : `${failed} files failed`} in ${seconds(started)}`);
 process.exit(failed === 0 ? 0 : 1);
 
-/** Unpacks the pinned wheels into one folder, where nvcc and CMake find what a toolkit has. */
+/** Unpacks the pinned wheels into one folder with the layout of a CUDA toolkit. */
 function fetchToolkit() {
   const note = join(downloads, '.requirements');
   const wanted = readFileSync(requirements, 'utf8');
@@ -72,8 +76,8 @@ function fetchToolkit() {
     '--no-deps',
   ];
   pip.push('--only-binary=:all:', '--require-hashes', '--root-user-action=ignore', '--target', downloads);
-  run('python3', [...pip, '--requirement', requirements], "fetching NVIDIA's wheels from PyPI");
-  // The wheels' libraries are under lib and have no name without a version, which a linker looks for.
+  run('python3', [...pip, '--requirement', requirements], "downloading NVIDIA's wheels from PyPI");
+  // CMake searches lib64, and linkers search names without a version; the wheels have neither.
   symlinkSync('lib', join(toolkit, 'lib64'));
   for (const name of readdirSync(join(toolkit, 'lib'))) {
     const plain = /^(.*\.so)\.\d+$/.exec(name)?.[1];
@@ -83,7 +87,7 @@ function fetchToolkit() {
   console.log(`ok      NVIDIA's compiler (${seconds(begun)})`);
 }
 
-/** By cmake-js, like scripts/build-native.mjs: it knows where Node's headers are. */
+/** Configures with cmake-js, as scripts/build-native.mjs does, because it locates Node's headers. */
 function configure() {
   const begun = performance.now();
   rmSync(folder, { recursive: true, force: true });
@@ -112,14 +116,14 @@ function configure() {
  * @property {string} file
  */
 
-/** The compiler calls of the chosen CUDA files, of ggml's list of backends, and of our own sources. */
+/** Returns the compiler calls of the chosen CUDA files, of ggml's backend registry and of our sources. */
 function wantedCommands() {
   /** @type {Command[]} */
   const all = JSON.parse(readFileSync(join(folder, 'compile_commands.json'), 'utf8'));
   const named = process.argv.slice(2);
   const cuda = (named.length > 0 ? named : SAMPLE).map((name) => {
     const found = all.find(({ file }) => basename(file) === name);
-    return found ?? fail(`${name} is no file of ggml's CUDA backend`);
+    return found ?? fail(`${name} is not a file of ggml's CUDA backend`);
   });
   if (named.length > 0) return cuda;
   const registry = all.filter(({ file }) => file.endsWith('/ggml-backend-reg.cpp'));
@@ -127,11 +131,11 @@ function wantedCommands() {
     ({ file, command }) => file.startsWith(join(root, 'native/')) && !command.includes('kernels'),
   );
   if (registry.length === 0 || ours.length === 0)
-    fail('compile_commands.json lacks our sources or ggml-backend-reg.cpp');
+    fail('compile_commands.json must contain our sources and ggml-backend-reg.cpp');
   return [...cuda, ...registry, ...ours];
 }
 
-/** One a core at a time. @param {Command[]} commands @returns {Promise<number>} how many failed */
+/** Compiles one file per core at a time. @param {Command[]} commands @returns {Promise<number>} the number of failures */
 async function compileAll(commands) {
   let failed = 0;
   const waiting = [...commands];
@@ -165,7 +169,7 @@ function compile({ command, directory }) {
 }
 
 /**
- * The output is shown only of what fails.
+ * Runs a program and prints its output only if it fails.
  * @param {string} program @param {string[]} args @param {string} what
  */
 function run(program, args, what) {

@@ -1,11 +1,11 @@
 // @ts-check
 /**
- * Fails on cycles of imports (imports of types included) in lib/ and web/src, and of includes in native/. A cycle means that none of its
- * files can be read, tested or moved without the others; the shortest one of each tangle is printed.
+ * Fails on import cycles (including type imports) in lib/ and web/src, and on include cycles in native/, because the files of
+ * a cycle cannot be read, tested or moved separately. Prints the shortest cycle of each strongly connected component.
  *
  *     node scripts/check-cycles.mjs [FOLDER] [--max-files[=COUNT]]
  *
- * `--max-files` also fails where one folder holds more than COUNT source files (22 by default), its subfolders not counted.
+ * `--max-files` also fails if a folder contains more than COUNT source files (default 22), not counting its subfolders.
  */
 import { readFileSync } from 'node:fs';
 import { dirname, join, posix, relative, resolve, sep } from 'node:path';
@@ -19,17 +19,19 @@ const CPP = /\.(cpp|h|hpp|c|cc|cu)$/;
 const MAX_FILES = 22;
 
 /**
- * Returns one cycle for each tangle, as sentences.
- * @param {string} folder a package's folder, with lib/, native/ and web/src in it
+ * Returns one message per strongly connected component, with its shortest cycle.
+ * @param {string} folder a package's folder that contains lib/, native/ and web/src
  * @returns {string[]}
  */
 export function cycles(folder) {
   const graph = graphOf(folder);
-  return tangles(graph).map((tangle) => `import cycle: ${shortestCycle(graph, tangle).join(' -> ')}`);
+  return cyclicComponents(graph).map(
+    (component) => `import cycle: ${shortestCycle(graph, component).join(' -> ')}`,
+  );
 }
 
 /**
- * Returns the folders that hold too many source files, as sentences.
+ * Returns one message per folder that contains more than `most` source files.
  * @param {string} folder
  * @param {number} [most]
  * @returns {string[]}
@@ -43,10 +45,13 @@ export function crowdedFolders(folder, most = MAX_FILES) {
   }
   return [...counts]
     .filter(([, count]) => count > most)
-    .map(([name, count]) => `${name}/ holds ${count} source files, more than ${most}; divide it by subject`);
+    .map(
+      ([name, count]) =>
+        `${name}/ contains ${count} source files; at most ${most} are accepted. Divide it by subject`,
+    );
 }
 
-/** @param {string} folder @returns {string[]} paths relative to it, with slashes */
+/** @param {string} folder @returns {string[]} paths relative to the folder, with forward slashes */
 function sources(folder) {
   return TREES.flatMap((tree) =>
     walk(join(folder, tree), (file) => TYPESCRIPT.test(file) || (CPP.test(file) && tree === 'native')),
@@ -55,7 +60,7 @@ function sources(folder) {
     .filter((file) => !file.startsWith('native/ggml/'));
 }
 
-/** @param {string} folder @returns {Map<string, string[]>} each file and the files it names */
+/** @param {string} folder @returns {Map<string, string[]>} the files that each file imports or includes */
 function graphOf(folder) {
   const files = sources(folder);
   const known = new Set(files);
@@ -88,11 +93,11 @@ function headersIn(file, text, known) {
 }
 
 /**
- * Strongly connected components of more than one file (Tarjan 1972), and files that name themselves.
+ * Returns the strongly connected components of more than one file (Tarjan 1972), and the files that import themselves.
  * @param {Map<string, string[]>} graph
  * @returns {Set<string>[]}
  */
-function tangles(graph) {
+function cyclicComponents(graph) {
   /** @type {Map<string, { index: number, low: number, open: boolean }>} */
   const marks = new Map();
   const stack = /** @type {string[]} */ ([]);
@@ -119,23 +124,23 @@ function tangles(graph) {
 }
 
 /**
- * Breadth first from each file of a tangle back to itself.
- * @param {Map<string, string[]>} graph @param {Set<string>} tangle
+ * Searches breadth first from each file of a component back to the file.
+ * @param {Map<string, string[]>} graph @param {Set<string>} component
  */
-function shortestCycle(graph, tangle) {
-  const all = [...tangle].sort().map(loopFrom);
+function shortestCycle(graph, component) {
+  const all = [...component].sort().map(loopFrom);
   return all.reduce((best, one) => (one.length < best.length ? one : best));
 
   /** @param {string} start @returns {string[]} */
   function loopFrom(start) {
-    const ways = [[start]];
+    const paths = [[start]];
     const seen = new Set();
-    for (const way of ways) {
-      for (const next of graph.get(way[way.length - 1] ?? start) ?? []) {
-        if (next === start) return [...way, start];
-        if (!tangle.has(next) || seen.has(next)) continue;
+    for (const path of paths) {
+      for (const next of graph.get(path[path.length - 1] ?? start) ?? []) {
+        if (next === start) return [...path, start];
+        if (!component.has(next) || seen.has(next)) continue;
         seen.add(next);
-        ways.push([...way, next]);
+        paths.push([...path, next]);
       }
     }
     return [];

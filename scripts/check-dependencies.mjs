@@ -1,12 +1,12 @@
 // @ts-check
 /**
- * Dependencies point one way (ARCHITECTURE.md), and this fails where one does not:
+ * Fails on an import or include against the dependency order of ARCHITECTURE.md:
  *
  *     cli -> {server, ai} -> jobs -> {pipelines, tools} -> options -> families -> {adapters, conditioning} -> {sampling, modules}
  *         -> checkpoint -> {tokenizers, image} -> {tensor, hub} -> {binding, files}   (lib/)
  *     addon -> models -> nn -> {kernels, runtime} -> ggml                              (native/)
  *
- * A file may import from its own folder and from any lower row, never from a neighbour in its row.
+ * A file may import from its own folder and from any lower layer, but not from another folder of its layer.
  *
  *     node scripts/check-dependencies.mjs [FOLDER]
  */
@@ -15,7 +15,7 @@ import { dirname, join, normalize, relative, resolve, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { root, walk } from './files.mjs';
 
-/** Rows from the top down. */
+/** Layers of lib/, from the top down. */
 const LIB = [
   ['cli'],
   ['server', 'ai'],
@@ -30,14 +30,15 @@ const LIB = [
   ['tensor', 'hub'],
   ['binding', 'files'],
 ];
+/** Layers of native/, from the top down. */
 const NATIVE = [['addon'], ['models'], ['nn'], ['kernels', 'runtime']];
-/** For everyone. */
+/** Files that every layer may import. */
 const COMMON = new Set(['errors.ts', 'warnings.ts', 'runtime/error.h']);
 for (const file of ['defined.ts', 'known-keys.ts', 'suggest.ts']) COMMON.add(file);
 
 /**
- * Every import that breaks a rule, as a sentence.
- * @param {string} folder a package's folder, with lib/ and native/ in it
+ * Returns one message per import or include that breaks a rule.
+ * @param {string} folder a package's folder that contains lib/ and native/
  * @returns {string[]}
  */
 export function violations(folder) {
@@ -54,7 +55,7 @@ function typescriptViolations(lib) {
       const to = slashes(relative(lib, resolve(dirname(file), specifier.replace(/\.js$/, '.ts'))));
       if (to.startsWith('../')) continue; // package.json and the like
       if (COMMON.has(to)) continue;
-      const problem = judge(from, to, LIB);
+      const problem = brokenRule(from, to, LIB);
       if (problem) found.push(`lib/${from} imports lib/${to}: ${problem}`);
     }
   }
@@ -71,14 +72,14 @@ function cppViolations(native) {
       /^[ \t]*#[ \t]*include[ \t]*["<]([^">]+)[">]/gm,
     )) {
       if (/^(napi|node_api|js_native_api|uv|v8|node)\b.*\.h$/.test(name) && !from.startsWith('addon/')) {
-        found.push(`native/${from} includes ${name}: only native/addon knows Node`);
+        found.push(`native/${from} includes ${name}: only native/addon may use Node's headers`);
         continue;
       }
       const target = [join(dirname(file), name), join(native, name)].find((path) => existsSync(path));
-      if (!target) continue; // the system's, Node's or ggml's
+      if (!target) continue; // a header of the system, Node or ggml
       const to = slashes(relative(native, normalize(target)));
       if (COMMON.has(to) || to.startsWith('ggml/')) continue;
-      const problem = judge(from, to, NATIVE);
+      const problem = brokenRule(from, to, NATIVE);
       if (problem) found.push(`native/${from} includes native/${to}: ${problem}`);
     }
   }
@@ -86,24 +87,24 @@ function cppViolations(native) {
 }
 
 /**
- * @param {string} from @param {string} to @param {string[][]} rows
- * @returns {string | undefined} why not
+ * @param {string} from @param {string} to @param {string[][]} layers
+ * @returns {string | undefined} the broken rule
  */
-function judge(from, to, rows) {
+function brokenRule(from, to, layers) {
   const [source, target] = [folderOf(from), folderOf(to)];
   if (source === target) return undefined;
-  // The root of lib/ is the public face: it may see everything, and nothing in the house looks back at it.
+  // The root of lib/ is the public entry: it may import everything, and no other file may import it.
   if (source === '') return undefined;
-  if (target === '') return 'the root is for the public exports; import the piece itself';
-  const [above, below] = [rowOf(source, rows), rowOf(target, rows)];
-  if (above < 0) return `${source}/ is in no row of scripts/check-dependencies.mjs`;
-  if (below < 0) return `${target}/ is in no row of scripts/check-dependencies.mjs`;
-  if (above === below) return `${source} and ${target} are neighbours and do not know each other`;
+  if (target === '') return 'the root contains the public exports; import the file that declares the name';
+  const [above, below] = [layerOf(source, layers), layerOf(target, layers)];
+  if (above < 0) return `${source}/ is in no layer of scripts/check-dependencies.mjs`;
+  if (below < 0) return `${target}/ is in no layer of scripts/check-dependencies.mjs`;
+  if (above === below) return `${source} and ${target} are in the same layer`;
   return above > below ? `${source} is below ${target}` : undefined;
 }
 
 /**
- * Static, re-exporting, side-effect and dynamic imports of a module.
+ * Returns the static, side-effect and dynamic imports and the re-exports of a module. Comments are ignored.
  * @param {string} text
  */
 export function importsOf(text) {
@@ -122,9 +123,9 @@ function folderOf(path) {
   return path.includes('/') ? path.slice(0, path.indexOf('/')) : '';
 }
 
-/** @param {string} folder @param {string[][]} rows */
-function rowOf(folder, rows) {
-  return rows.findIndex((row) => row.includes(folder));
+/** @param {string} folder @param {string[][]} layers */
+function layerOf(folder, layers) {
+  return layers.findIndex((layer) => layer.includes(folder));
 }
 
 /** @param {string} path */

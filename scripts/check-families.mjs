@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * A model family is one file: fails where a file of lib/ outside lib/families names a family, and where lib/families holds a file that
- * is none. A name of a family in a string is how code branches on it; what differs between families belongs into their files.
+ * Checks that a model family is defined in one file. Fails if a file of lib/ outside lib/families contains the name of a family
+ * as a string, which is how code branches on it, and if lib/families contains a file that defines no family.
  *
  *     node scripts/check-families.mjs [FOLDER]
  */
@@ -10,14 +10,14 @@ import { join, relative, resolve, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { root, walk } from './files.mjs';
 
-/** Files of lib/families that are no family. */
+/** Files of lib/families that define no family. */
 const OTHERS = new Set(['family.ts', 'registry.ts', 'index.ts']);
-/** `ldm` is also the dialect in which CompVis' files name their tensors. */
+/** `ldm` is also the naming dialect of tensors in CompVis' files. */
 const DIALECTS = { folder: 'lib/checkpoint/naming/', names: new Set(['ldm']) };
 
 /**
- * Returns every place that breaks a rule, as a sentence.
- * @param {string} folder a package's folder, with lib/ in it
+ * Returns one message per place that breaks a rule.
+ * @param {string} folder a package's folder that contains lib/
  * @returns {string[]}
  */
 export function familyViolations(folder) {
@@ -30,7 +30,7 @@ export function familyViolations(folder) {
     const own = [...readFileSync(join(families, entry.name), 'utf8').matchAll(/\bname: '([^']+)'/g)];
     if (own.length !== 1)
       found.push(
-        `lib/families/${entry.name} defines ${own.length} families; one a file, the rest in shared/`,
+        `lib/families/${entry.name} defines ${own.length} families; a file must define one, and shared code belongs in shared/`,
       );
     for (const [, name] of own) names.add(name);
   }
@@ -45,7 +45,7 @@ export function familyViolations(folder) {
           const dialect = DIALECTS.names.has(name) && path.startsWith(DIALECTS.folder);
           if (names.has(name) && !dialect)
             found.push(
-              `${path}:${i + 1} names the family '${name}'; what differs between families belongs into lib/families`,
+              `${path}:${i + 1} names the family '${name}'; code that differs between families belongs in lib/families`,
             );
         }
       });

@@ -1,9 +1,9 @@
 // @ts-check
 /**
- * Writes the entries of CommonJS callers beside those of the compiler: `index.cjs`, which hands out the same module through
- * `require` (Node 20.19 and 22.12 can require ES modules), and `index.d.cts`, its types. TypeScript refuses (TS1479) to follow a plain
- * `export * from './index.js'` out of a CommonJS file under `module: node16`; type imports with a resolution mode are allowed, so every
- * name is declared by such an import, and a class stays one type for both kinds of callers.
+ * Writes the CommonJS entries next to the compiled ES module: `index.cjs`, which requires the same module (Node 20.19 and
+ * 22.12 can require ES modules), and its types, `index.d.cts`. Under `module: node16`, TypeScript rejects a plain
+ * `export * from './index.js'` in a CommonJS file (TS1479) but accepts type imports with a resolution mode. So each name is
+ * declared by such an import, and a class is the same type in ES and CommonJS modules.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -11,8 +11,9 @@ import { basename, dirname, join } from 'node:path';
 const IMPORT_MODE = `{ 'resolution-mode': 'import' }`;
 
 /**
- * @typedef {{ name: string, source: string }} Value an exported value, and the declaration file that declares it
- * @typedef {{ parameters: string, names: string[] }} Generics `<T extends A = B>` as it is written, and its names: T
+ * @typedef {{ name: string, source: string }} Value an exported value and the file that declares it
+ * @typedef {{ parameters: string, names: string[] }} Generics type parameters as written, such as
+ *   `<T extends A = B>`, and their names, such as T
  */
 
 /**
@@ -38,7 +39,7 @@ function declarations(file, specifier) {
   ];
   for (const { name, source } of exportedValues(file)) {
     lines.push(`export declare const ${name}: Module['${name}'];`);
-    // The value hides the type of the same name that the first line brings, so it is declared again.
+    // The value hides the type of the same name from `export type *`, so the type is declared again.
     const generics = typeOf(readFileSync(source, 'utf8'), name);
     if (!generics) continue;
     const { parameters, names } = qualified(generics, source, file);
@@ -51,7 +52,7 @@ function declarations(file, specifier) {
 }
 
 /**
- * All values that a declaration file re-exports by name. Other forms of export are refused, lest one is forgotten.
+ * Returns all values that a declaration file re-exports by name. Throws on other forms of export, so that none is missed.
  * @param {string} file
  * @returns {Value[]}
  */
@@ -63,17 +64,19 @@ export function exportedValues(file) {
     if (typeOnly) continue;
     for (const item of list.split(',').map((part) => part.trim())) {
       if (item === '' || item.startsWith('type ')) continue;
-      if (!/^[\w$]+$/.test(item)) throw new Error(`${file}: cannot read the export "${item}"`);
+      if (!/^[\w$]+$/.test(item))
+        throw new Error(`${file}: expected a plain name in an export list, received "${item}"`);
       values.push({ name: item, source: declaredIn(join(dirname(file), `${path}.d.ts`), item) });
     }
   }
   const rest = text.replace(form, '').trim();
-  if (rest !== '') throw new Error(`${file}: expected exports of names only, found ${rest.slice(0, 80)}`);
+  if (rest !== '')
+    throw new Error(`${file}: expected only lists of re-exported names, received ${rest.slice(0, 80)}`);
   return values;
 }
 
 /**
- * The file that declares an export, past those that pass it on.
+ * Returns the file that declares an export, following re-exports.
  * @param {string} file
  * @param {string} name
  * @returns {string}
@@ -86,11 +89,11 @@ function declaredIn(file, name) {
     text,
   );
   if (next) return declaredIn(join(dirname(file), `${next[1]}.d.ts`), name);
-  throw new Error(`${file}: found no class, function or constant called ${name}`);
+  throw new Error(`${file}: expected a class, function or constant named ${name}`);
 }
 
 /**
- * The type parameters of the type that a name stands for beside its value; undefined for a value alone.
+ * Returns the type parameters of the class, interface or type of this name; undefined if the name is only a value.
  * @param {string} text
  * @param {string} name
  * @returns {Generics | undefined}
@@ -105,7 +108,7 @@ function typeOf(text, name) {
   let at = begin;
   for (; depth > 0; at++) {
     const character = text[at];
-    if (character === undefined) throw new Error(`the type parameters of ${name} do not end`);
+    if (character === undefined) throw new Error(`the type parameters of ${name} have no end`);
     if ('<({['.includes(character)) depth++;
     else if (')}]'.includes(character) || (character === '>' && text[at - 1] !== '=')) depth--;
     if (character === ',' && depth === 1) items.push('');
@@ -116,7 +119,7 @@ function typeOf(text, name) {
 }
 
 /**
- * The same with names of the declaring module, such as a constraint, written as imports of it.
+ * Replaces names of the declaring module in type parameters, such as a constraint, by imports of that module.
  * @param {Generics} generics
  * @param {string} source
  * @param {string} entry
@@ -130,7 +133,7 @@ function qualified({ parameters, names }, source, entry) {
     .replaceAll('\\', '/')
     .replace(/\.d\.ts$/, '.js')}`;
   const whole = parameters.replace(/[\w$]+/g, (word) => {
-    // Declared there, or passed on from another file.
+    // Declared in the module or re-exported by it.
     const exported = new RegExp(
       `export (?:(?:declare (?:abstract )?class|interface|type) ${word}\\b|(?:type )?\\{[^}]*\\b${word}\\b[^}]*\\} from)`,
     ).test(text);

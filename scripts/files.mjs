@@ -1,15 +1,15 @@
 // @ts-check
-/** Walking and fingerprinting source files, for the scripts that do nothing when nothing changed. */
+/** Lists and hashes source files, for scripts that rebuild only what changed. */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The package's folder. */
+/** Root folder of the package. */
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 
 /**
- * Paths of all files at or under `path`, sorted, so that the same tree always gives the same list.
+ * Returns the paths of all files at or under `path`, in a fixed order.
  * @param {string} path
  * @param {(file: string) => boolean} [keep]
  * @returns {string[]}
@@ -27,9 +27,9 @@ export function walk(path, keep = () => true) {
 }
 
 /**
- * A digest of names and contents: times do not count, because a fresh clone or `npm ci` changes all of them.
+ * Returns a hash of file names and contents. Modification times are ignored, because a clone or `npm ci` changes them.
  * @param {string[]} files
- * @param {string[]} [extra] other things the result depends on
+ * @param {string[]} [extra] other inputs of the build
  */
 export function fingerprint(files, extra = []) {
   const hash = createHash('sha256');
@@ -41,7 +41,7 @@ export function fingerprint(files, extra = []) {
 }
 
 /**
- * What the lock file pins a package to; a change of it means other contents under node_modules.
+ * Returns the integrity hash of a package in package-lock.json, or `none`. It changes with the contents of the package.
  * @param {string} name
  * @returns {string}
  */

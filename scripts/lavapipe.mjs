@@ -1,12 +1,13 @@
 // @ts-check
 /**
- * A Vulkan device without a GPU: Mesa's lavapipe, for `npm run test:vulkan`. Debian 12 has Mesa 22, which corrupts memory under ggml's backend once
- * a module computes a second shape; this unpacks Mesa 25 of its backports into .build/lavapipe, where nothing else sees it.
+ * Sets up Mesa's software Vulkan device lavapipe for `npm run test:vulkan`. Mesa 22 of Debian 12 corrupts memory under ggml's
+ * Vulkan backend when a module computes a second shape, so Mesa 25 is unpacked from Debian's backports into .build/lavapipe,
+ * without installing it.
  *
- *   node scripts/lavapipe.mjs            sets it up and prints the variables that choose it
- *   node scripts/lavapipe.mjs COMMAND    runs a command with them
+ *   node scripts/lavapipe.mjs            sets it up and prints the environment variables that select it
+ *   node scripts/lavapipe.mjs COMMAND    runs a command with these variables
  *
- * Compiled shaders are kept in .build/lavapipe/shaders: the first run takes long, later ones do not.
+ * Compiled shaders are cached in .build/lavapipe/shaders; the first run takes much longer than later ones.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -20,7 +21,7 @@ const libraries = join(unpacked, 'usr/lib/x86_64-linux-gnu');
 const driver = join(libraries, 'libvulkan_lvp.so');
 const icd = join(folder, 'lavapipe.json');
 
-/** To build the backend, and what Mesa's drivers are linked to. */
+/** Packages needed to build the backend, and libraries that Mesa's drivers link to. */
 const packages = [
   ...['libvulkan-dev', 'glslc', 'glslang-tools', 'spirv-headers', 'libvulkan1', 'libllvm15', 'libelf1'],
   ...[
@@ -35,7 +36,7 @@ const packages = [
 ];
 const fromBackports = ['mesa-vulkan-drivers', 'libdrm2', 'libdrm-amdgpu1'];
 
-/** Installs and unpacks what is missing. @returns {Record<string, string>} variables that choose the device */
+/** Installs and unpacks what is missing. @returns {Record<string, string>} environment variables that select the device */
 export function lavapipe() {
   if (!existsSync(driver)) setUp();
   mkdirSync(join(folder, 'shaders'), { recursive: true });
@@ -47,7 +48,7 @@ export function lavapipe() {
     VK_DRIVER_FILES: icd,
     LD_LIBRARY_PATH: [libraries, process.env.LD_LIBRARY_PATH].filter(Boolean).join(':'),
     MESA_SHADER_CACHE_DIR: join(folder, 'shaders'),
-    // ggml passes over software devices unless they are named.
+    // ggml ignores software devices unless this variable lists them.
     GGML_VK_VISIBLE_DEVICES: '0',
   };
 }
@@ -58,7 +59,7 @@ function setUp() {
   );
   if (missing.length > 0) {
     if (process.getuid?.() !== 0)
-      throw new Error(`These packages are missing; install them: apt-get install ${missing.join(' ')}`);
+      throw new Error(`Packages are missing. Install them: apt-get install ${missing.join(' ')}`);
     apt('update');
     apt('install', '-y', '--no-install-recommends', ...missing);
   }
@@ -67,7 +68,7 @@ function setUp() {
   const sources = join(folder, 'backports.list');
   const key = '/usr/share/keyrings/debian-archive-keyring.gpg';
   writeFileSync(sources, `deb [signed-by=${key}] http://deb.debian.org/debian bookworm-backports main\n`);
-  // An apt of its own: the machine's lists and packages stay as they are.
+  // Separate apt folders leave the machine's package lists and packages unchanged.
   const own = [`Dir::Etc::sourcelist=${sources}`, 'Dir::Etc::sourceparts=/dev/null'];
   own.push(`Dir::State::lists=${join(folder, 'lists')}`, `Dir::Cache=${join(folder, 'cache')}`);
   const flags = own.flatMap((option) => ['-o', option]);
@@ -77,7 +78,7 @@ function setUp() {
     execFileSync('dpkg-deb', ['-x', join(folder, name), unpacked]);
     rmSync(join(folder, name));
   }
-  if (!existsSync(driver)) throw new Error(`${fromBackports[0]} has no ${driver}`);
+  if (!existsSync(driver)) throw new Error(`${fromBackports[0]} does not contain ${driver}`);
 }
 
 /** @param {string[]} args */

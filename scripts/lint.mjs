@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * `npm run lint`: formatters, linters and the checks that need no run, for both languages. All of them run, two at a time,
- * and what failed is shown whole; `--fix` lets the formatters write instead.
+ * `npm run lint`: runs all formatters, linters and static checks for TypeScript and C++, two at a time, and prints the complete
+ * output of those that fail. With `--fix` (`npm run format`), formatters write their changes.
  */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
@@ -19,11 +19,11 @@ const checks = [
   { name: 'biome (TypeScript, JSON)', command: [node, 'node_modules/@biomejs/biome/bin/biome', ...biome()] },
   { name: 'types', command: [node, 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.test.json'] },
   {
-    name: 'types of the page',
+    name: 'types of the web page',
     command: [node, 'node_modules/typescript/bin/tsc', '-p', 'web/tsconfig.json'],
   },
   {
-    name: 'types of its tests',
+    name: 'types of the web page tests',
     command: [node, 'node_modules/typescript/bin/tsc', '-p', 'test/web/tsconfig.json'],
   },
   { name: 'clang-format', command: [node, 'node_modules/clang-format/index.js', ...format(), ...native] },
@@ -38,7 +38,7 @@ const waiting = checks.filter(({ name }) => name !== 'clang-format' || native.le
 const failed = /** @type {string[]} */ ([]);
 await Promise.all([work(), work()]);
 if (failed.length > 0) {
-  console.error(`\nlint: ${failed.join(', ')} failed. \`npm run format\` mends what a formatter can.`);
+  console.error(`\nlint: ${failed.join(', ')} failed. \`npm run format\` fixes formatting.`);
   process.exit(1);
 }
 console.log(`lint: all passed in ${seconds(started)}`);
@@ -49,7 +49,7 @@ async function work() {
     const { status, output } = await run(check.command);
     if (status !== 0) failed.push(check.name);
     console.log(`${status === 0 ? 'ok    ' : 'FAILED'} ${check.name} (${seconds(begun)})`);
-    // A check that passes may still have a word to say, such as why it skipped something.
+    // A check that passes can print notes, such as the reason for which it skipped something.
     const notes = output.split('\n').filter((line) => status !== 0 || line.startsWith('note:'));
     if (notes.length > 0) console.log(notes.join('\n'));
   }

@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * npm's `prepack` and `postpack`: the tarball carries the ggml source that `safelight build` compiles, as native/ggml. In a
- * clone the same files come from the dev dependency ggml-source, so the copy lives only while npm packs. Backends that Safelight
- * does not build stay out: they are half of it.
+ * npm's `prepack` and `postpack` scripts. The tarball contains the ggml source that `safelight build` compiles, as
+ * native/ggml. A clone uses the dev dependency ggml-source instead, so the copy exists only while npm packs. Backends that
+ * Safelight does not build, half of the source, are left out.
  */
 import { cpSync, existsSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -15,7 +15,7 @@ rmSync(target, { recursive: true, force: true });
 if (process.argv[2] === 'copy') {
   const source = join(root, 'node_modules/ggml-source/cpp/whisper.cpp');
   if (!existsSync(join(source, 'ggml/CMakeLists.txt'))) {
-    console.error('safelight prepack: node_modules/ggml-source has no ggml in it; run npm ci first.');
+    console.error('safelight prepack: node_modules/ggml-source does not contain ggml; run npm ci first.');
     process.exit(1);
   }
   cpSync(join(source, 'ggml'), target, {

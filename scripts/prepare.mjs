@@ -1,8 +1,10 @@
 // @ts-check
 /**
- * npm's `prepare`: after `npm ci` in a clone, before `npm pack`, and again at the first `npx safelight` in a clone. Builds
- * dist/ from lib/, the page in dist/web from web/ and the addon from native/, each only when its sources differ from those of the last build, so
- * that the second and third call cost a hash. npm never runs it where the published tarball is installed.
+ * npm's `prepare` script. npm runs it after `npm ci` in a clone, before `npm pack`, and at the first `npx safelight` in a
+ * clone, but not when the published tarball is installed. Builds dist/ from lib/, the web page in dist/web from web/ and the
+ * addon from native/. Each is skipped if a hash of its sources equals that of the last build.
+ *
+ *   node scripts/prepare.mjs [--only=types|native]
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -37,7 +39,7 @@ function buildTypes() {
   const compiler = join(root, 'node_modules/typescript/bin/tsc');
   if (!existsSync(compiler)) {
     console.error(
-      'safelight prepare: TypeScript is not installed (npm ci --omit=dev?); dist/ is left as it is.',
+      'safelight prepare: TypeScript is not installed (npm ci --omit=dev?); dist/ is not updated.',
     );
     return;
   }
@@ -50,27 +52,25 @@ function buildTypes() {
   );
   const stamp = join(root, '.build/.types');
   if (read(stamp) === state && existsSync(join(root, 'dist/index.js'))) return;
-  // From nothing, so that a file that left lib/ leaves the package too.
+  // Deletes everything first, so that files removed from lib/ are removed from the package too.
   for (const name of existsSync(join(root, 'dist')) ? readdirSync(join(root, 'dist')) : []) {
     if (name !== 'web') rmSync(join(root, 'dist', name), { recursive: true, force: true });
   }
-  run(process.execPath, [compiler, '-p', 'tsconfig.json'], 'the types above do not check');
+  run(process.execPath, [compiler, '-p', 'tsconfig.json'], 'TypeScript reported the errors above');
   for (const entry of ['index.js', 'ai/index.js']) writeCommonJs(join(root, 'dist', entry));
-  // npm does so once, when it links the command; this file is another one.
+  // npm sets the mode only once, when it links the command, and this is a new file.
   for (const command of Object.values(manifest.bin)) chmodSync(join(root, String(command)), 0o755);
   write(stamp, state);
 }
 
-/** The page, in dist/web: each file beside its compressed forms, which the server sends as they are. */
+/** Builds the web page in dist/web, with a Brotli and a gzip file next to each asset, which the server sends unchanged. */
 async function buildWeb() {
   const vite = join(root, 'node_modules/vite/package.json');
   if (!existsSync(vite)) {
-    console.error(
-      'safelight prepare: Vite is not installed (npm ci --omit=dev?); dist/web is left as it is.',
-    );
+    console.error('safelight prepare: Vite is not installed (npm ci --omit=dev?); dist/web is not updated.');
     return;
   }
-  // The page shares a few files of lib/ that are pure TypeScript; the whole of it costs no more to look at.
+  // The web page imports a few files of these folders. Hashing the whole folders is simpler than listing the files.
   const sources = [
     ...walk(join(root, 'web')),
     ...['conditioning', 'image', 'jobs', 'options', 'tensor'].flatMap((folder) =>
@@ -92,7 +92,7 @@ async function buildWeb() {
 }
 
 function buildAddon() {
-  // Packing takes prebuilds/, not build/; and while it runs, ggml's source lies in two places.
+  // The tarball contains prebuilds/ and not build/, and ggml's source exists twice while npm packs.
   if (process.env.npm_command === 'pack' || process.env.npm_command === 'publish') return;
   const sources = [...walk(join(root, 'native'), (file) => !file.startsWith(join(root, 'native/ggml/')))];
   for (const file of ['CMakeLists.txt', 'binding.gyp', 'test/gpu/test_device.cpp'])
@@ -102,25 +102,25 @@ function buildAddon() {
   const stamp = join(root, '.build/.addon');
   const built = walk(join(root, 'build/Release'), (file) => file.endsWith('.node'));
   if (read(stamp) === state && built.length > 0) return;
-  keepDates('ggml-source', 'cpp/whisper.cpp/ggml');
-  keepDates('node-addon-api', '.');
+  restoreTimes('ggml-source', 'cpp/whisper.cpp/ggml');
+  restoreTimes('node-addon-api', '.');
   run(
     'npm',
     ['run', '--silent', 'build:native'],
-    'the addon did not build; it needs a C++20 compiler (GCC 12, Clang 15 or newer) and CMake 3.25 or newer on the PATH',
+    'the addon could not be built. A C++20 compiler (GCC 12, Clang 15 or newer) and CMake 3.25 or newer must be on the PATH',
   );
   write(stamp, state);
 }
 
 /**
- * npm dates every file it unpacks with the present, which would make each `npm ci` compile all of ggml again. The contents are pinned by
- * the lock file: while it names the same package, its files get back the date that they had before the first build.
+ * Restores the modification times that a package's files had before the first build, as long as the lock file pins the same
+ * package. npm sets the times of all files that it unpacks to the present, so each `npm ci` would recompile all of ggml.
  * @param {string} name
  * @param {string} folder
  */
-function keepDates(name, folder) {
+function restoreTimes(name, folder) {
   const files = walk(join(root, 'node_modules', name, folder));
-  if (files.length === 0) throw new Error(`${name} is not installed; run npm ci`);
+  if (files.length === 0) throw new Error(`${name} is not installed. Run npm ci`);
   const note = join(root, `.build/.dates-${name}`);
   const [integrity, seconds] = (read(note) ?? '').split(' ');
   if (integrity === lockedIntegrity(name)) {
@@ -135,7 +135,7 @@ function keepDates(name, folder) {
 function run(command, args, failure) {
   const { status, error } = spawnSync(command, args, {
     cwd: root,
-    // stdout belongs to whoever called: `npx safelight ... --json` may have started this.
+    // stdout may belong to a caller that parses it, such as `npx safelight ... --json`.
     stdio: ['ignore', process.stderr, process.stderr],
     shell: process.platform === 'win32' && command === 'npm',
   });

@@ -1,8 +1,9 @@
 // @ts-check
 /**
- * `npm run test:vulkan`: builds the Vulkan backend and runs test/gpu/vulkan.test.ts on lavapipe, Mesa's software device, once with products in f32
- * and once with inputs rounded to f16, which is ggml's default. `--f32` or `--f16` does one of them; `--device` takes the machine's own Vulkan
- * devices instead. The build (.build/vulkan) and the shaders (.build/lavapipe/shaders) are kept for the next run.
+ * `npm run test:vulkan`: builds the Vulkan backend and runs test/gpu/vulkan.test.ts on lavapipe, Mesa's software device. The
+ * tests run twice: with matrix products in f32, and with their inputs rounded to f16, which is ggml's default. `--f32` or
+ * `--f16` runs only one of the two; `--device` uses the machine's Vulkan devices instead. The build (.build/vulkan) and the
+ * shaders (.build/lavapipe/shaders) are reused by the next run.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
@@ -10,13 +11,13 @@ import { join } from 'node:path';
 import { root } from './files.mjs';
 import { lavapipe } from './lavapipe.mjs';
 
-const own = process.argv.includes('--device');
+const realDevice = process.argv.includes('--device');
 const flags = ['--device', '--f32', '--f16'];
 const rest = process.argv.slice(2).filter((argument) => !flags.includes(argument));
 mkdirSync(join(root, '.build/lavapipe'), { recursive: true });
-const variables = own ? {} : lavapipe();
+const variables = realDevice ? {} : lavapipe();
 run(process.execPath, ['scripts/build-native.mjs', '--vulkan'], {});
-// One case after the other: two would compile the same shaders.
+// The cases run one after another because two at a time would compile the same shaders.
 const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/gpu/vitest.config.ts', ...rest];
 if (!process.argv.includes('--f16'))
   run(process.execPath, vitest, { ...variables, GGML_VK_DISABLE_F16: '1' });

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * clang-tidy over native/, with the compile commands of the last build. What passed is remembered (by the contents of the file
- * and of our headers that it includes) under .build/, so that only what changed is read again.
+ * Runs clang-tidy on native/ with the compile commands of the last build. Files that passed are recorded in .build/tidy with
+ * a hash of their contents and of the headers of native/ that they include, so that only changed files are checked again.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -25,13 +25,16 @@ const tools = ['clang-tidy', 'ggml-source', 'node-addon-api'].map(lockedIntegrit
 const passed = existsSync(cacheFile) ? JSON.parse(readFileSync(cacheFile, 'utf8')) : {};
 /** @type {{ file: string, directory: string, command?: string, arguments?: string[] }[]} */
 const commands = JSON.parse(readFileSync(database, 'utf8'));
-/** One command a file: of a kernel, which is compiled once for each instruction set, the portable one, as clang knows GCC's intrinsics by other names. */
+/**
+ * One compile command per file. A kernel is compiled once per instruction set; its portable command is chosen, because clang
+ * lacks some of GCC's names for intrinsics.
+ */
 const ours = new Map(
   commands
     .map((entry) => ({ ...entry, file: resolve(entry.directory, entry.file) }))
-    .filter(({ file }) => file.startsWith(join(root, 'native/')) && !copied(file) && existsSync(file))
+    .filter(({ file }) => file.startsWith(join(root, 'native/')) && !isCopiedGgml(file) && existsSync(file))
     .toSorted((a, b) => Number(isPortable(a)) - Number(isPortable(b)))
-    .map((entry) => [entry.file, entry]), // the last of a file counts
+    .map((entry) => [entry.file, entry]), // the last entry of a file wins
 );
 const queue = [...ours.values()]
   .map((entry) => ({
@@ -45,7 +48,7 @@ const queue = [...ours.values()]
 mkdirSync(folder, { recursive: true });
 writeFileSync(join(folder, 'compile_commands.json'), JSON.stringify([...ours.values()]));
 
-// The package is the bare program: the compiler's own headers (stddef.h) come from the installed GCC.
+// The npm package contains only the executable; the compiler's builtin headers (stddef.h) come from the installed GCC.
 const builtin = spawnSync('g++', ['-print-file-name=include'], { encoding: 'utf8' }).stdout?.trim();
 const extra = builtin ? [`--extra-arg=-isystem${builtin}`] : [];
 let failures = 0;
@@ -66,27 +69,27 @@ async function work() {
   }
 }
 
-/** @param {string} file @returns {Promise<string>} what it found, empty for nothing */
+/** @param {string} file @returns {Promise<string>} the findings; empty if there are none */
 function check(file) {
   return new Promise((done, reject) => {
     const args = [tidy, '--quiet', `-p=${folder}`, '--warnings-as-errors=*', ...extra, file];
     const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
-    let found = '';
-    let trouble = '';
+    let findings = '';
+    let errors = '';
     child.stdout.on('data', (data) => {
-      found += data;
+      findings += data;
     });
     child.stderr.on('data', (data) => {
-      trouble += data;
+      errors += data;
     });
     child
       .on('error', reject)
-      .on('close', (status) => done(status === 0 ? '' : found || trouble || `${file}: failed`));
+      .on('close', (status) => done(status === 0 ? '' : findings || errors || `${file}: failed`));
   });
 }
 
 /**
- * A file and the headers of native/ that it includes, directly or not.
+ * Returns a file and the headers of native/ that it includes, directly or through other headers.
  * @param {string} file
  * @param {Set<string>} seen
  */
@@ -105,17 +108,17 @@ function isPortable({ command, arguments: words }) {
   return !/-mavx/.test(command ?? String(words));
 }
 
-/** @param {string} file the copy of ggml that npm pack makes is not ours to lint */
-function copied(file) {
+/** Reports whether a file belongs to the copy of ggml that `npm pack` makes. @param {string} file */
+function isCopiedGgml(file) {
   return file.startsWith(join(root, 'native/ggml/'));
 }
 
 function reasonToSkip() {
-  if (!existsSync(join(root, '.clang-tidy'))) return 'there is no .clang-tidy';
+  if (!existsSync(join(root, '.clang-tidy'))) return '.clang-tidy does not exist';
   if (!existsSync(database))
-    return 'there is no build/compile_commands.json (npm run build:native writes it)';
+    return 'build/compile_commands.json does not exist; npm run build:native writes it';
   if (spawnSync(process.execPath, [tidy, '--version']).status !== 0) {
-    return `its package has no program for ${process.platform}-${process.arch}; the compiler's warnings remain`;
+    return `its package has no executable for ${process.platform}-${process.arch}`;
   }
   return undefined;
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** Servers and workers that are killed at random moments: every job is done in the end, once, with the picture that its seed means. */
+/** Kills servers and workers at random moments. In the end, each job must be done once, with the image of its seed. */
 import { createHash } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,17 +12,17 @@ import { bodyOf, pause, pick, randomBy } from './random.mjs';
  * @property {number} kills
  * @property {number} seed
  * @property {Record<string, unknown>} options of each job
- * @property {[number, number]} [between] milliseconds from one kill to the next
- * @property {number} [most] seconds that all of it may take
+ * @property {[number, number]} [between] least and most milliseconds between two kills, default 200 and 2200
+ * @property {number} [most] time limit in seconds, default 600
  */
 
-/** What a job is like that lasts about a second. */
+/** Options of a job that takes about one second. */
 export const usual = { prompt: 'a red apple', width: 192, height: 192, steps: 12 };
-/** Pictures that there may be: jobs of the same seed have to give the same. */
+/** Number of different seeds. Jobs with the same seed must yield the same image. */
 const SEEDS = 4;
 
 /**
- * A server with its own queue.
+ * Kills a server that has its own queue.
  * @param {Crashes} crashes
  */
 export async function killServer(crashes) {
@@ -37,8 +37,8 @@ export async function killServer(crashes) {
 }
 
 /**
- * A server and two workers with a queue in Redis.
- * @param {Crashes & { only?: 'worker' }} crashes `only`: the server is left alone
+ * Kills a server and two workers with a queue in Redis.
+ * @param {Crashes & { only?: 'worker' }} crashes `only: 'worker'` does not kill the server
  */
 export async function killWorkers(crashes) {
   const [folder, store] = await Promise.all([scratch(), redis()]);
@@ -87,7 +87,7 @@ async function survive(crashes, victims) {
   await killing;
   for (let left = await open(url); left.length > 0; left = await open(url)) {
     if (performance.now() - begun > most * 1000)
-      throw new Error(`These do not end: ${JSON.stringify(left.slice(0, 3))}`);
+      throw new Error(`Jobs did not end within ${most} s: ${JSON.stringify(left.slice(0, 3))}`);
     await pause(100);
   }
   const list = (await json(`${url}/v1/jobs?limit=1000`)).jobs;
@@ -112,7 +112,7 @@ function verdict(list, ids) {
 }
 
 /**
- * Jobs whose picture is not that of their seed, or that have more or fewer than one.
+ * Returns the jobs that do not have exactly one image, or whose image differs from that of another job with the same seed.
  * @param {string} url @param {string} folder @param {any[]} list
  */
 async function differing(url, folder, list) {
@@ -132,7 +132,7 @@ async function differing(url, folder, list) {
 }
 
 /**
- * As a careful client does it: again with the same key until there is an answer.
+ * Submits a job and retries with the same idempotency key until the server responds.
  * @param {string} url @param {unknown} body @param {string} key
  * @returns {Promise<string>}
  */
@@ -147,7 +147,7 @@ async function submit(url, body, key) {
       if (answer.status === 201) return bodyOf(answer).then(({ id }) => id);
       if (answer.status < 500) throw new Error(await answer.text());
     } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // fetch's own: nobody answers just now
+      if (!(error instanceof TypeError)) throw error; // thrown by fetch while the server is down
     }
     await pause(100);
   }

@@ -1,5 +1,5 @@
 // @ts-check
-/** Many clients at once, clients that do not read, clients that do not finish what they say: the server stays as it was. */
+/** Many clients at once, clients that never read, and clients that never finish their request must not impair the server. */
 import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { connect } from 'node:net';
@@ -9,8 +9,8 @@ import { bodyOf, pause } from './random.mjs';
 const small = { type: 'text-to-image', prompt: 'a pear', width: 64, height: 64, steps: 2 };
 
 /**
- * All of them submit at once, and come again as they are told; every one gets its picture in the end.
- * @param {{ clients: number }} asked
+ * All clients submit at once and retry when the queue is full; each of them must get its image in the end.
+ * @param {{ clients: number }} options
  */
 export async function crowd({ clients }) {
   const folder = await scratch();
@@ -27,21 +27,22 @@ export async function crowd({ clients }) {
       if (answer.status === 201) return ended(url, body.id);
       if (answer.status !== 429) return String(answer.status);
       if (!(Number(answer.headers.get('retry-after')) > 0)) withoutAdvice++;
-      await pause(200 + 800 * Math.random()); // sooner than told: these are impatient
+      await pause(200 + 800 * Math.random()); // impatient clients: shorter than Retry-After
     }
   };
   const ends = await Promise.all(Array.from({ length: clients }, client));
   const done = ends.filter((status) => status === 'done').length;
   await command.kill();
   await rm(folder, { recursive: true, force: true });
-  const told = { done, statuses: Object.fromEntries(statuses), withoutAdvice };
+  const report = { done, statuses: Object.fromEntries(statuses), withoutAdvice };
   const seconds = (performance.now() - begun) / 1000;
-  return { ok: done === clients && withoutAdvice === 0 && !wrong(statuses), ...told, seconds };
+  return { ok: done === clients && withoutAdvice === 0 && !wrong(statuses), ...report, seconds };
 }
 
 /**
- * Readers of events who never read, and senders who stop in the middle: others are served meanwhile, and memory stays.
- * @param {{ readers: number }} asked
+ * Connects event clients that never read and clients that stop in the middle of a body. Other clients must be served
+ * meanwhile, and memory must not grow.
+ * @param {{ readers: number }} options
  */
 export async function readers({ readers: count }) {
   const folder = await scratch();
@@ -74,11 +75,11 @@ export async function readers({ readers: count }) {
   const alive = (await fetch(`${url}/health/live`)).status === 200;
   await command.kill();
   await rm(folder, { recursive: true, force: true });
-  const told = { alone, beside, megabytes: { before, after } };
-  return { ok: alive && beside < 5 * alone + 1 && after < before + 300, ...told };
+  const report = { alone, beside, megabytes: { before, after } };
+  return { ok: alive && beside < 5 * alone + 1 && after < before + 300, ...report };
 }
 
-/** Seconds of a small job. @param {string} url */
+/** Measures the seconds of a small job. @param {string} url */
 async function timed(url) {
   const begun = performance.now();
   const { id } = await bodyOf(await post(url, small));
@@ -95,7 +96,7 @@ export function post(url, body) {
   });
 }
 
-/** @param {string} url @param {string} id @returns {Promise<string>} how it ended */
+/** @param {string} url @param {string} id @returns {Promise<string>} its final status */
 export async function ended(url, id) {
   for (;;) {
     const job = await bodyOf(await fetch(`${url}/v1/jobs/${id}`));
@@ -104,7 +105,7 @@ export async function ended(url, id) {
   }
 }
 
-/** Resident, in MB. @param {import('./processes.mjs').Command} command */
+/** Returns the resident memory in MB. @param {import('./processes.mjs').Command} command */
 export async function memoryOf({ child }) {
   const status = readFileSync(`/proc/${child?.pid}/status`, 'utf8');
   return Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024);

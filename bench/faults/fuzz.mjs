@@ -1,5 +1,8 @@
 // @ts-check
-/** Requests made up from the server's own OpenAPI document, right ones and wrong ones: answered with no 5xx, and with memory flat after. */
+/**
+ * Sends valid and invalid random requests generated from the server's OpenAPI document. No response may have a 5xx status, and
+ * memory must not grow.
+ */
 import { rm } from 'node:fs/promises';
 import { memoryOf } from './crowd.mjs';
 import { scratch, server } from './processes.mjs';
@@ -22,7 +25,7 @@ const WORDS = [
   "' OR 1=1",
 ];
 const NUMBERS = [0, -1, 1, 0.5, 8, 64, 1e9, -1e-9, 1e308, 2 ** 53, 2 ** 31, 100];
-/** A picture of one pixel, whole and cut. */
+/** A PNG of one pixel, in base64. */
 const PNG =
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
 const PICTURES = [
@@ -34,7 +37,7 @@ const PICTURES = [
   '!!',
   `${PNG.slice(0, 20)}////${PNG.slice(24)}`,
 ];
-/** Of what works and is small: so that jobs that are taken end soon. */
+/** Small values of valid options, so that accepted jobs end soon. */
 const SMALL = {
   ...{ width: 64, height: 64, steps: 1, count: 1, batch: 1, hires: undefined, settings: undefined },
   ...{
@@ -47,13 +50,13 @@ const SMALL = {
     hr_second_pass_steps: 1,
   },
 };
-/** Milliseconds after which a client leaves; so many are at it at once. */
+/** Milliseconds after which a client disconnects, and the number of concurrent requests. */
 const [PATIENCE, AT_ONCE] = [3000, 6];
-/** Never called: they last, or end the session. */
-const LEFT_OUT = [/events$/, /^\/logout/, /^\/sdapi\/v1\/(server-|unload)/];
+/** Routes that are never called, because they do not end or end the session. */
+const EXCLUDED = [/events$/, /^\/logout/, /^\/sdapi\/v1\/(server-|unload)/];
 
 /**
- * @param {{ requests: number, seed: number, at?: string }} asked `at`: a server that is there already
+ * @param {{ requests: number, seed: number, at?: string }} options `at`: URL of a running server; default: starts one
  */
 export async function fuzz({ requests, seed, at }) {
   const folder = await scratch();
@@ -115,7 +118,7 @@ function routesOf(document) {
         about,
       })),
     )
-    .filter(({ path }) => !LEFT_OUT.some((one) => one.test(path)));
+    .filter(({ path }) => !EXCLUDED.some((one) => one.test(path)));
 }
 
 /**
@@ -133,7 +136,7 @@ function request(random, { path, method, about }, document) {
     .filter((/** @type {Schema} */ one) => one.in === 'query' && random() < 0.6)
     .map(
       (/** @type {Schema} */ one) =>
-        `${one.name}=${encodeURIComponent(String(made(random, one.schema ?? {}, document)))}`,
+        `${one.name}=${encodeURIComponent(String(randomValue(random, one.schema ?? {}, document)))}`,
     );
   const content = about.requestBody?.content ?? {};
   /** @type {RequestInit} */
@@ -161,7 +164,7 @@ function request(random, { path, method, about }, document) {
 
 /** @param {Random} random @param {Schema} schema @param {Schema} document */
 function body(random, schema, document) {
-  const value = made(random, schema, document);
+  const value = randomValue(random, schema, document);
   const small = typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : value;
   if (small && typeof small === 'object' && random() < 0.9)
     for (const [name, least] of Object.entries(SMALL))
@@ -191,16 +194,16 @@ function form(random) {
 }
 
 /**
- * A value of a schema, now and then of none.
+ * Returns a random value that matches a schema, and sometimes one that does not.
  * @param {Random} random @param {Schema} schema @param {Schema} document @param {number} [depth]
  * @returns {any}
  */
-function made(random, schema, document, depth = 0) {
-  if (schema.$ref) return made(random, resolved(document, schema.$ref), document, depth);
+function randomValue(random, schema, document, depth = 0) {
+  if (schema.$ref) return randomValue(random, resolved(document, schema.$ref), document, depth);
   if (random() < 0.04 || depth > 6)
     return pick(random, /** @type {any[]} */ ([...WORDS, ...NUMBERS, null, true, [], {}, [[]]]));
   const several = schema.oneOf ?? schema.anyOf;
-  if (several) return made(random, pick(random, several), document, depth);
+  if (several) return randomValue(random, pick(random, several), document, depth);
   if (schema.const !== undefined) return schema.const;
   if (schema.enum) return pick(random, schema.enum);
   switch (Array.isArray(schema.type) ? pick(random, schema.type) : schema.type) {
@@ -213,7 +216,7 @@ function made(random, schema, document, depth = 0) {
       return pick(random, [...WORDS, ...PICTURES]);
     case 'array':
       return Array.from({ length: Math.floor(random() * 4) }, () =>
-        made(random, schema.items ?? {}, document, depth + 1),
+        randomValue(random, schema.items ?? {}, document, depth + 1),
       );
     case 'null':
       return null;
@@ -238,7 +241,7 @@ function object(random, schema, document, depth) {
   const value = {};
   for (const [name, field] of Object.entries(schema.properties ?? {}))
     if (random() < (required.has(name) ? 0.97 : 0.15))
-      value[name] = made(random, /** @type {Schema} */ (field), document, depth + 1);
+      value[name] = randomValue(random, /** @type {Schema} */ (field), document, depth + 1);
   if (random() < 0.05) value[pick(random, WORDS)] = pick(random, NUMBERS);
   return value;
 }

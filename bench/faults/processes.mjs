@@ -1,5 +1,5 @@
 // @ts-check
-/** Processes of `safelight` that can be killed and started again. */
+/** Processes of `safelight` that can be killed and restarted. */
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -9,9 +9,9 @@ import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
-/** A command that is running, or was. */
+/** A `safelight` command that can be started, killed and restarted. */
 export class Command {
-  /** @param {readonly string[]} args of safelight. @param {RegExp} ready what it prints once it works */
+  /** @param {readonly string[]} args of safelight @param {RegExp} ready matches its output when it is ready */
   constructor(args, ready) {
     this.args = args;
     this.ready = ready;
@@ -19,7 +19,7 @@ export class Command {
     this.errors = '';
   }
 
-  /** @returns {Promise<this>} once it is ready */
+  /** @returns {Promise<this>} resolves when the command is ready */
   async start() {
     this.text = '';
     const child = spawn(process.execPath, [MAIN, ...this.args], { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -34,7 +34,7 @@ export class Command {
         this.text += data;
         if (this.ready.test(this.text)) resolve(undefined);
       });
-      child.once('exit', (code) => reject(new Error(`${this.args[0]} ended with ${code}: ${this.errors}`)));
+      child.once('exit', (code) => reject(new Error(`${this.args[0]} exited with ${code}: ${this.errors}`)));
     });
     return this;
   }
@@ -47,8 +47,9 @@ export class Command {
 }
 
 /**
- * @param {string} folder of its data
- * @param {readonly string[]} more
+ * Starts a server on a free port.
+ * @param {string} folder its data folder
+ * @param {readonly string[]} more arguments of `safelight serve`
  */
 export async function server(folder, more = []) {
   const port = await freePort();
@@ -58,14 +59,15 @@ export async function server(folder, more = []) {
 }
 
 /**
- * @param {string} queue
- * @param {readonly string[]} more
+ * Starts a worker.
+ * @param {string} queue URL of the Redis queue
+ * @param {readonly string[]} more arguments of `safelight worker`
  */
 export function worker(queue, more = []) {
   return new Command(['worker', '--queue', queue, '--quiet', ...more], /works for/).start();
 }
 
-/** A Redis of one's own. @returns {Promise<{ url: string, end: () => Promise<void> }>} */
+/** Starts a Redis server on a free port. @returns {Promise<{ url: string, end: () => Promise<void> }>} */
 export async function redis() {
   const folder = await mkdtemp(join(tmpdir(), 'safelight-redis-'));
   const port = await freePort();

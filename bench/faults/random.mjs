@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Random numbers that a seed repeats (mulberry32: 32 bits of state, a full period).
+ * Returns a seeded random number generator (mulberry32: 32 bits of state, full period).
  * @param {number} seed
  * @returns {() => number} in [0, 1)
  */

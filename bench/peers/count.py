@@ -1,4 +1,4 @@
-"""Multiply-adds of each module and size, counted by PyTorch's own counter on tensors without data: the table in bench/compare.mjs.
+"""Counts the multiply-adds of each module and size with PyTorch's counter, on meta tensors: the table in bench/compare.mjs.
 
 PYTHON bench/peers/count.py
 """

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what bench/compare.mjs compares with, from PyPI, into a virtual environment: diffusers on PyTorch, OpenVINO, and
-# stable-diffusion.cpp's Python package compiled from its source distribution for this machine, with GGML_LLAMAFILE.
+# Installs the peers of bench/compare.mjs from PyPI into a virtual environment: diffusers on PyTorch, OpenVINO, and
+# stable-diffusion.cpp's Python package, which is compiled from source for this machine with GGML_LLAMAFILE.
 #
 #   bench/peers/install.sh [FOLDER]     (default .peers; about 6 GB and 10 minutes)
 set -euo pipefail

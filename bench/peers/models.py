@@ -1,4 +1,4 @@
-"""The modules that are measured, as diffusers builds them, with random weights: SD1.5's and SDXL's U-Nets and their decoder."""
+"""The measured modules as diffusers builds them, with random weights: the U-Nets of SD 1.5 and SDXL and their decoder."""
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -23,7 +23,7 @@ DECODER = dict(
 
 
 class UNet(torch.nn.Module):
-    """One evaluation, with everything it takes as plain tensors (which is what can be exported)."""
+    """One evaluation with plain tensors as inputs, as torch.export requires."""
 
     def __init__(self, family: str):
         super().__init__()
@@ -50,7 +50,7 @@ def build(module: str, family: str) -> torch.nn.Module:
 
 
 def inputs(module: str, family: str, side: int, batch: int) -> tuple[torch.Tensor, ...]:
-    """`side` is the latent's: an eighth of the picture's."""
+    """Returns the inputs. `side` is the side length of the latent, an eighth of the image's."""
     latent = torch.randn(batch, 4, side, side)
     if module == "decoder":
         return (latent,)

@@ -1,5 +1,5 @@
-"""OpenVINO, through torch.export: f32 weights and arithmetic. The model is exported in a process of its own to a file, so that neither
-PyTorch nor a second copy of the weights is in the measured one."""
+"""OpenVINO with f32 weights and arithmetic. A separate process exports the model to a file with torch.export, so that the measured
+process contains neither PyTorch nor a second copy of the weights."""
 
 import multiprocessing
 import os
@@ -23,7 +23,7 @@ def export(cell, folder):
     with torch.no_grad():
         program = torch.export.export(module, given)
     model = openvino.convert_model(program)
-    model.reshape({place: list(value.shape) for place, value in zip(model.inputs, given)})  # static, as it was exported
+    model.reshape({place: list(value.shape) for place, value in zip(model.inputs, given)})  # static shapes, as exported
     openvino.save_model(model, f"{folder}/model.xml", compress_to_fp16=False)
 
 
@@ -34,7 +34,7 @@ def load(cell):
         process.start()
         process.join()
         if process.exitcode != 0:
-            raise SystemExit("the export failed")
+            raise SystemExit("The export of the model failed")
         compiled = CORE.compile_model(
             f"{folder}/model.xml",
             "CPU",

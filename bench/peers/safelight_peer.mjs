@@ -1,5 +1,8 @@
 // @ts-check
-/** Safelight as a contender of bench/compare.mjs: see worker.py for what is asked and answered. PEERS_STORAGE and PEERS_MEMORY choose how it loads. */
+/**
+ * Safelight as a contender of bench/compare.mjs; worker.py describes the protocol. PEERS_STORAGE and PEERS_MEMORY set the
+ * options `storage` and `memory`.
+ */
 import { createInterface } from 'node:readline';
 import { Autoencoder, openModel, Tensor, UNet } from '../../dist/index.js';
 
@@ -10,15 +13,15 @@ let loaded;
 let run = async () => undefined;
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const asked = JSON.parse(line);
-  if (asked.cmd === 'load') {
+  const command = JSON.parse(line);
+  if (command.cmd === 'load') {
     loaded?.dispose();
-    [loaded, run] = await load(asked);
-    answer({});
+    [loaded, run] = await load(command);
+    reply({});
   } else {
     const start = performance.now();
     await run();
-    answer({ seconds: (performance.now() - start) / 1000 });
+    reply({ seconds: (performance.now() - start) / 1000 });
   }
 }
 loaded?.dispose();
@@ -29,19 +32,20 @@ loaded?.dispose();
  */
 async function load({ module, side, batch, threads }) {
   const model = await openModel(checkpoint);
-  const how = /** @type {any} */ ({
+  const options = /** @type {any} */ ({
     threads,
     storage: process.env.PEERS_STORAGE,
     memory: process.env.PEERS_MEMORY,
   });
   if (module === 'decoder') {
-    if (model.autoencoder.kind !== 'autoencoder_kl') throw new Error(`${checkpoint} has no KL autoencoder`);
+    if (model.autoencoder.kind !== 'autoencoder_kl')
+      throw new Error(`Expected a checkpoint with a KL autoencoder, received ${checkpoint}`);
     const { latent_channels } = model.autoencoder.config;
-    const autoencoder = await Autoencoder.load(model.autoencoder, how);
+    const autoencoder = await Autoencoder.load(model.autoencoder, options);
     const latent = waves([batch, latent_channels, side, side]);
     return [autoencoder, () => autoencoder.decode(latent)];
   }
-  const unet = await UNet.load(model.unet, how);
+  const unet = await UNet.load(model.unet, options);
   const { in_channels, cross_attention_dim, addition } = model.unet.config;
   const inputs = {
     sample: waves([batch, in_channels, side, side]),
@@ -65,6 +69,6 @@ function waves(shape) {
 }
 
 /** @param {Record<string, unknown>} value */
-function answer(value) {
+function reply(value) {
   console.log(JSON.stringify(value));
 }

@@ -1,5 +1,5 @@
-"""stable-diffusion.cpp by its Python package: weights as in the checkpoint (f16). It has no call for one module, so a picture is made without
-guidance: seconds of a U-Net evaluation are those that it reports for a step, of a decode those from the last step to the picture."""
+"""stable-diffusion.cpp through its Python package, with the checkpoint's weights (f16). The package cannot run a single module, so an
+image is generated without guidance: a U-Net evaluation is the time between two steps, a decode that from the last step to the image."""
 
 import os
 import time

@@ -23,7 +23,7 @@ def load(cell):
 
 
 def matmul(n=3072):
-    """Seconds of the product of two n x n matrices: the best of five, the machine's roofline."""
+    """Returns the seconds of the product of two n x n matrices, best of five, as the peak of the machine."""
     a, b = torch.randn(n, n), torch.randn(n, n)
     best = float("inf")
     for _ in range(5):

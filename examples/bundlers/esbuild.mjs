@@ -1,5 +1,5 @@
 // @ts-check
-// Bundles server.mjs with esbuild: node esbuild.mjs, then node dist/server.mjs.
+// Bundles server.mjs with esbuild: node esbuild.mjs && node dist/server.mjs
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -11,6 +11,6 @@ await build({
   bundle: true,
   platform: 'node',
   format: 'esm',
-  // Safelight finds its native binary and its models beside its own files.
+  // Safelight locates its native binary and its models relative to its own files, so it is not bundled.
   external: ['safelight'],
 });

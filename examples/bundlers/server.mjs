@@ -1,5 +1,5 @@
 // @ts-check
-// A bundled server: GET /?prompt=TEXT answers with a PNG.
+// A server that can be bundled: GET /?prompt=TEXT responds with a PNG.
 import { createServer } from 'node:http';
 import { Pipeline, SafelightError } from 'safelight';
 

@@ -1,5 +1,5 @@
 // @ts-check
-// Bundles server.mjs with webpack: npx webpack, then node dist/server.mjs.
+// Bundles server.mjs with webpack: npx webpack && node dist/server.mjs
 /** @type {import('webpack').Configuration} */
 export default {
   mode: 'production',
@@ -7,6 +7,6 @@ export default {
   entry: { server: './server.mjs' },
   output: { filename: '[name].mjs', module: true, chunkFormat: 'module' },
   experiments: { outputModule: true },
-  // Safelight finds its native binary and its models beside its own files.
+  // Safelight locates its native binary and its models relative to its own files, so it is not bundled.
   externals: { safelight: 'module safelight' },
 };

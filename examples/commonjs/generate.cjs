@@ -1,5 +1,5 @@
 // @ts-check
-// Draws an image from a CommonJS script: node generate.cjs [PROMPT] [FILE]
+// Generates an image from a CommonJS script: node generate.cjs [PROMPT] [FILE]
 const { Pipeline } = require('safelight');
 
 async function main() {

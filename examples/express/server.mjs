@@ -1,7 +1,8 @@
 // @ts-check
-// A server that streams the progress of an image and then the image: node server.mjs, then
+// An Express server that sends the progress of a generation, then the image, as server-sent events: node server.mjs, then
 //   curl -N 'http://127.0.0.1:3000/images?prompt=a%20red%20apple'
-// or in a browser: new EventSource('/images?prompt=a red apple') and its events progress, image and failure.
+// In a browser, new EventSource('/images?prompt=a red apple') receives the events progress, image and failure; its close()
+// cancels the generation. Close it after image and failure as well, because an EventSource reconnects.
 import express from 'express';
 import { Pipeline, SafelightError } from 'safelight';
 
@@ -15,7 +16,7 @@ app.get('/images', async (request, response) => {
     return;
   }
 
-  // The client that closes the connection cancels its image.
+  // A client that disconnects cancels its generation.
   const controller = new AbortController();
   response.on('close', () => controller.abort());
   response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
@@ -37,7 +38,7 @@ app.get('/images', async (request, response) => {
     else if (error instanceof SafelightError) send('failure', { code: error.code, message: error.message });
     else {
       console.error(error);
-      send('failure', { code: 'INTERNAL', message: 'The image could not be drawn' });
+      send('failure', { code: 'INTERNAL', message: 'The image could not be generated' });
     }
   } finally {
     response.end();

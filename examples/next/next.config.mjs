@@ -1,9 +1,9 @@
 // @ts-check
 /** @type {import('next').NextConfig} */
 const config = {
-  // Safelight finds its native binary and its starter model beside its own files, so it must not be bundled.
+  // Safelight locates its native binary and its starter model relative to its own files, so it must not be bundled.
   serverExternalPackages: ['safelight'],
-  // Only for `output: 'standalone'`: what the tracer cannot see is copied by name.
+  // Required only with `output: 'standalone'`: files that Next.js cannot trace through imports.
   outputFileTracingIncludes: {
     '/images': ['./node_modules/safelight/{build/Release,prebuilds,models}/**'],
   },

@@ -1,10 +1,10 @@
 // @ts-check
-// Draws an image from a prompt: node generate.mjs [PROMPT] [FILE]
+// Generates an image from a prompt: node generate.mjs [PROMPT] [FILE]
 import { Pipeline, SafelightError } from 'safelight';
 
 const [prompt = 'a red apple', file = 'apple.png'] = process.argv.slice(2);
 
-// The starter model. Pipeline.load('sd15.safetensors') loads a model of your own.
+// Loads the starter model. Pipeline.load('sd15.safetensors') loads a model file.
 const pipeline = await Pipeline.load();
 try {
   const { images } = await pipeline.generate({
@@ -14,7 +14,7 @@ try {
     signal: AbortSignal.timeout(60_000),
     onProgress: ({ phase, step, steps }) => console.error(`${phase} ${step}/${steps}`),
   });
-  // Never overwrites a file: the path that was written may be apple-2.png.
+  // save() never overwrites a file by default: if apple.png exists, it writes apple-2.png and returns that path.
   for (const image of images) console.log(await image.save(file));
 } catch (error) {
   if (!(error instanceof SafelightError)) throw error;

@@ -1,7 +1,7 @@
 // @ts-check
-// Draws several images in a pool of worker threads: node main.mjs PROMPT...
-// A pipeline computes on threads of its own and never blocks the event loop, so one pipeline is enough for most programs. Workers are
-// for programs that already have them, or that keep several pipelines, each with a share of the cores.
+// Generates several images in a pool of worker threads: node main.mjs PROMPT...
+// A pipeline computes on its own native threads and does not block the event loop, so most programs need no workers. Use
+// them if your program already has workers, or to run several pipelines that share the cores.
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';

@@ -1,9 +1,9 @@
 // @ts-check
-// Answers each { prompt, seed } with a PNG file; null ends it.
+// Replies to each { prompt, seed } with a PNG file; the message null ends the worker.
 import { parentPort, workerData } from 'node:worker_threads';
 import { Pipeline } from 'safelight';
 
-if (!parentPort) throw new Error('worker.mjs runs in a worker thread: node main.mjs');
+if (!parentPort) throw new Error('worker.mjs must run in a worker thread: start main.mjs instead');
 const port = parentPort;
 const pipeline = await Pipeline.load(undefined, { threads: workerData.threads });
 

@@ -1,4 +1,4 @@
-"""A U-Net of diffusers' UNet2DModel under CompVis' names, so that it and a first stage make one checkpoint as latent diffusion publishes them."""
+"""Converts the weights of diffusers' UNet2DModel to CompVis' names, for a single-file latent diffusion checkpoint."""
 import torch
 
 RESNET = {
@@ -18,8 +18,8 @@ WHOLE = {
 }
 
 
-def places(levels, layers):
-    """(diffusers' prefix, CompVis' prefix) of every block; a level's last block also resamples, but for the last level's."""
+def prefixes(levels, layers):
+    """Yields (diffusers' prefix, CompVis' prefix) of all blocks. The last block of each level except the last level also resamples."""
     n = 1
     for i in range(levels):
         for j in range(layers):
@@ -38,7 +38,7 @@ def places(levels, layers):
 
 
 def attention(state, source, target, head_channels):
-    """q, k and v become one convolution over places, each head's three parts together."""
+    """Merges q, k and v into one 1x1 convolution whose output channels are ordered by head, then by q, k and v."""
     parts = {}
     for kind in ('weight', 'bias'):
         qkv = torch.stack([state[f'{source}.to_{x}.{kind}'] for x in 'qkv'])  # [3, C, ...]
@@ -51,13 +51,13 @@ def attention(state, source, target, head_channels):
 
 
 def renamed(state, levels, layers, head_channels):
-    """state of a UNet2DModel -> the same weights as `model.diffusion_model.*`"""
+    """Returns the weights of a UNet2DModel as `model.diffusion_model.*`."""
     found = {}
-    for source, target in [*WHOLE.items(), *places(levels, layers)]:
+    for source, target in [*WHOLE.items(), *prefixes(levels, layers)]:
         if f'{source}.to_q.weight' in state:
             found |= attention(state, source, target, head_channels)
             continue
-        if '{last}' in target:  # behind the attention, where there is one
+        if '{last}' in target:  # after the attention if the block has one
             block = target.split('.{last}')[0]
             target = target.format(last=2 if f'{block}.1.qkv.weight' in found else 1)
         inner = RESNET if 'resnets' in source else {'': ''}

@@ -1,6 +1,9 @@
 /**
- * The picture of docs/latent-vs-pixels.md, and the seconds of each model: `node scripts/latent-vs-pixels/page.mjs LATENTS PIXELS` after
- * `npm run prepare`, with what train.py wrote. The first row is the latents' model, the second the pixels', one seed a column.
+ * Writes the image of docs/latent-vs-pixels.md and prints the seconds of both models. LATENTS and PIXELS are the folders that
+ * train.py wrote. The first row shows the latent model, the second the pixel model, with one seed per column. Requires
+ * `npm run prepare`.
+ *
+ *   node scripts/latent-vs-pixels/page.mjs LATENTS PIXELS
  */
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
@@ -14,17 +17,17 @@ const COUNT = 8;
  * @param {string} path
  * @param {string} name
  */
-async function drawn(path, name) {
+async function generate(path, name) {
   const pipeline = await Pipeline.load(path);
   /** @type {Buffer[]} */
-  const pictures = [];
+  const encoded = [];
   /** @type {number[]} */
   const times = [];
   for (let seed = 0; seed < COUNT; seed++) {
     const { images, seconds } = await pipeline.generate({ seed, steps: 50, sampler: 'ddim' });
     times.push(seconds);
     for (const { data, width, height } of images)
-      pictures.push(
+      encoded.push(
         await sharp(data, { raw: { width, height, channels: 3 } })
           .png()
           .toBuffer(),
@@ -32,8 +35,8 @@ async function drawn(path, name) {
   }
   await pipeline.dispose();
   times.sort((a, b) => a - b);
-  console.log(`${name}: ${times[COUNT >> 1]?.toFixed(2)} s a picture (median of ${COUNT})`);
-  return pictures;
+  console.log(`${name}: ${times[COUNT >> 1]?.toFixed(2)} s per image (median of ${COUNT})`);
+  return encoded;
 }
 
 const [latents, pixels] = process.argv.slice(2);
@@ -42,10 +45,10 @@ if (!latents || !pixels) {
   process.exit(2);
 }
 const place = (/** @type {number} */ n) => n * (SIDE + GAP);
-const rows = [await drawn(latents, 'latents'), await drawn(pixels, 'pixels')];
+const rows = [await generate(latents, 'latents'), await generate(pixels, 'pixels')];
 const layers = rows.flatMap((row, y) => row.map((input, x) => ({ input, left: place(x), top: place(y) })));
 const size = { width: place(COUNT) - GAP, height: place(2) - GAP };
-const out = fileURLToPath(new URL('../../docs/pictures/latent-vs-pixels.png', import.meta.url));
+const out = fileURLToPath(new URL('../../docs/images/latent-vs-pixels.png', import.meta.url));
 await sharp({ create: { ...size, channels: 3, background: '#fff' } })
   .composite(layers)
   .png({ palette: true, colours: 200, compressionLevel: 9 })

@@ -1,11 +1,11 @@
-"""Trains one U-Net of the same architecture on pixels and one on the latents of models/sketch's autoencoder, each for the same seconds of one core.
+"""Trains two U-Nets of the same architecture for the same CPU time on one core: one on pixels, one on latents of the autoencoder of models/sketch.
 
-    python ../sketch-starter/train.py data --data DIR --out WORK      the pictures (scripts/sketch-starter/README.md)
-    python train.py pixels  --pictures WORK/pictures.npy --out PIXELS      a DDPMPipeline folder of diffusers'
-    python train.py latents --pictures WORK/pictures.npy --out LATENTS     model.safetensors and config.yaml in CompVis' form
+    python ../sketch-starter/train.py data --data DIR --out WORK      the training images (scripts/sketch-starter/README.md)
+    python train.py pixels  --pictures WORK/pictures.npy --out PIXELS      writes a diffusers folder (DDPMPipeline)
+    python train.py latents --pictures WORK/pictures.npy --out LATENTS     writes model.safetensors and config.yaml in CompVis' layout
 
---seconds N of this process' processor time, 900 unless told; encoding the pictures counts. Both end with sheet.png: pictures sampled by DDIM in
---steps N steps (50) from the same seeds, computed here with PyTorch.
+--seconds N is the CPU time of the process, default 900, including the encoding of the images. Both also write sheet.png: images sampled with PyTorch
+by DDIM in --steps N steps (default 50) from the same seeds.
 """
 import argparse
 import copy
@@ -28,14 +28,14 @@ from data import sheet  # noqa: E402
 from networks import VQModel  # noqa: E402
 
 WIDTHS, LAYERS, HEAD_CHANNELS = (64, 128, 192), 1, 32
-BETAS = dict(num_train_timesteps=1000, beta_start=0.0015, beta_end=0.0195, beta_schedule='scaled_linear')  # what CompVis calls linear
+BETAS = dict(num_train_timesteps=1000, beta_start=0.0015, beta_end=0.0195, beta_schedule='scaled_linear')  # called linear by CompVis
 BATCH = {'pixels': 8, 'latents': 64}
 RATE, WARM, EMA = 5e-4, 50, 0.995
 SKETCH = os.path.join(os.path.dirname(__file__), '../../models/sketch')
 
 
 def unet(channels, side):
-    """DDPM's U-Net, with attention at its lowest resolution."""
+    """Returns a U-Net as in DDPM, with attention only at the lowest resolution."""
     torch.manual_seed(1)
     return UNet2DModel(
         sample_size=side, in_channels=channels, out_channels=channels, block_out_channels=WIDTHS, layers_per_block=LAYERS,
@@ -45,7 +45,7 @@ def unet(channels, side):
 
 
 class Pixels:
-    """What the U-Net sees are the pictures, in [-1, 1]."""
+    """Training on pixels: the U-Net's input are images in [-1, 1]."""
 
     channels, side = 3, starter.SIDE
 
@@ -63,7 +63,7 @@ class Pixels:
 
 
 class Latents:
-    """What it sees is what the starter's encoder says before its codes are looked up, with the variance 1."""
+    """Training on latents: the encoder's output before quantization, scaled to variance 1."""
 
     side, channels = starter.SIDE // 8, 4
 
@@ -78,7 +78,7 @@ class Latents:
         self.params = dict(params, embed_dim=self.channels)
         self.model = VQModel(**self.params).eval()
         mean, axes, kept = principal(z, self.channels)
-        self.model.load_state_dict(turned(whole.state_dict(), mean, axes))
+        self.model.load_state_dict(projected(whole.state_dict(), mean, axes))
         print(f'{self.channels} of {len(mean)} axes keep {kept:.1%} of the variance', flush=True)
         self.z = torch.einsum('nchw,cd->ndhw', z.float() - mean.view(-1, 1, 1), axes)
         self.scale = 1 / self.z.std().item()
@@ -99,7 +99,7 @@ class Latents:
             yaml.safe_dump(yaml.safe_load(yaml.safe_dump(self.settings())), f, sort_keys=False)
 
     def settings(self):
-        """As CompVis describes its unconditional models."""
+        """Returns the config of an unconditional CompVis model."""
         network = {
             'image_size': self.side, 'in_channels': self.channels, 'out_channels': self.channels, 'model_channels': WIDTHS[0],
             'attention_resolutions': [2 ** (len(WIDTHS) - 1)], 'num_res_blocks': LAYERS, 'channel_mult': [w // WIDTHS[0] for w in WIDTHS],
@@ -117,15 +117,15 @@ class Latents:
 
 
 def principal(z, count):
-    """z [N, C, h, w] -> mean [C], the axes along which it varies most [C, count], and what part of the variance they keep. The codes of the
-    starter fill few of their dimensions; noise in the others would drown what a U-Net has to learn."""
+    """Returns the mean [C] of z [N, C, h, w], its `count` principal axes [C, count], and the share of the variance along them. The codes of
+    the starter vary along few of their dimensions; noise in the others would make training harder."""
     rows = z[::8].float().movedim(1, 3).flatten(0, 2)
     values, axes = torch.linalg.eigh(torch.cov(rows.T))
     return rows.mean(0), axes[:, -count:].contiguous(), (values[-count:].sum() / values.sum()).item()
 
 
-def turned(state, mean, axes):
-    """The autoencoder with its latents in these axes: distances from codes, and so the codes, stay what they are."""
+def projected(state, mean, axes):
+    """Returns the autoencoder's weights with latents projected on these axes. Distances to codebook entries are nearly unchanged."""
     state = dict(state)
     by_axes = lambda t: torch.einsum('cd,c...->d...', axes, t).contiguous()
     state['quant_conv.weight'], state['quant_conv.bias'] = by_axes(state['quant_conv.weight']), by_axes(state['quant_conv.bias'] - mean)
@@ -137,7 +137,7 @@ def turned(state, mean, axes):
 
 
 def train(space, net, batch, count, end):
-    """Noise prediction as in DDPM until the processor's clock says `end`. @returns the running average of the weights"""
+    """Trains noise prediction as in DDPM until the CPU time reaches `end`. Returns the network with averaged weights (EMA)."""
     noising, average, step = DDPMScheduler(**BETAS), copy.deepcopy(net), 0
     opt = torch.optim.AdamW(net.parameters(), RATE, betas=(0.9, 0.99), weight_decay=0.01)
     forward, mean, g, start = torch.compile(net), None, torch.Generator().manual_seed(2), time.process_time()
@@ -162,13 +162,13 @@ def train(space, net, batch, count, end):
         mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
         if step % 20 == 0:
             print(f'{step} steps of {batch}, {end - now:.0f} s left, loss {mean:.4f}', flush=True)
-    print(f'{step} steps, {step * batch} pictures seen', flush=True)
+    print(f'{step} steps, {step * batch} images seen', flush=True)
     return average
 
 
 @torch.no_grad()
 def sample(space, net, steps, count=8):
-    """One picture a seed, from 0."""
+    """Samples one image per seed, for the seeds 0 to count - 1."""
     scheduler = DDIMScheduler(**BETAS, clip_sample=False, set_alpha_to_one=False)
     scheduler.set_timesteps(steps)
     shape = (1, space.channels, space.side, space.side)

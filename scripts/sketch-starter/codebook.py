@@ -1,19 +1,19 @@
-"""How the codes move while an autoencoder learns: k-means at first, running averages of what is assigned to each after that (van den Oord et al. 2017,
-appendix A), and a new place for a code that nothing is near to any more. Without the last a codebook collapses to a few codes."""
+"""Codebook updates during training: initialization by k-means, then running averages of the rows assigned to each code (van den Oord et al. 2017,
+appendix A), and replacement of unused codes, without which a codebook collapses to a few codes."""
 import torch
 
 
 def far_rows(rows, distances, count, g):
-    """`count` of the rows, each drawn with a chance proportional to its distance from the nearest code (k-means++)."""
-    chances = distances.clamp(min=0) + 1e-8
-    return rows[torch.multinomial(chances, count, replacement=True, generator=g)]
+    """Samples `count` rows with probabilities proportional to their squared distance from the nearest code (k-means++)."""
+    weights = distances.clamp(min=0) + 1e-8
+    return rows[torch.multinomial(weights, count, replacement=True, generator=g)]
 
 
 def k_means(codebook, rows, g, rounds=12):
-    """Puts all codes where the rows [N, D] are."""
+    """Initializes all codes from the rows [N, D]."""
     e = codebook.embedding.weight.data
     e.copy_(rows.mean(0))
-    for n in range(0, len(e), 64):  # 64 at a time is close enough to one at a time
+    for n in range(0, len(e), 64):  # 64 at a time approximate one at a time
         e[n : n + 64] = far_rows(rows, codebook.nearest(rows)[1], len(e[n : n + 64]), g)
     for _ in range(rounds):
         index, distance = codebook.nearest(rows)
@@ -23,7 +23,7 @@ def k_means(codebook, rows, g, rounds=12):
 
 
 class Averages:
-    """Running counts and sums of the rows that each code stands for."""
+    """Running counts and sums of the rows assigned to each code."""
 
     def __init__(self, codebook, decay=0.99):
         e = codebook.embedding.weight.data

@@ -1,6 +1,6 @@
-"""What the three networks look like (taming's config fields) and how they are trained."""
+"""Configs of the three networks, with taming's field names, and training settings."""
 
-SIDE = 96  # pixels of a picture, so that it has 12 x 12 codes
+SIDE = 96  # side length of an image in pixels; it has 12 x 12 codes
 LAYERS = dict(double_z=False, resolution=SIDE, ch=32, num_res_blocks=1, dropout=0.0)
 PICTURES = {
     'model': dict(
@@ -19,6 +19,6 @@ DRAWINGS = {
 TRANSFORMER = dict(vocab_size=1024, block_size=288, n_layer=4, n_head=6, n_embd=192)
 
 CROPS = {'pictures': dict(batch=4, side=96, seed=1), 'drawings': dict(batch=4, side=64, seed=2)}
-RATES = {'pictures': dict(rate=1.0e-3, gan=0.2), 'drawings': dict(rate=1.5e-3, gan=0)}  # nobody looks at decoded drawings
-VARIANTS = 6  # of each picture, at different places and sizes
-DRAW = {'topP': 0.9, 'temperature': 0.75}  # a model that has learned little should say what it is surest of
+RATES = {'pictures': dict(rate=1.0e-3, gan=0.2), 'drawings': dict(rate=1.5e-3, gan=0)}  # no GAN loss for drawings, because they are never decoded for users
+VARIANTS = 6  # variants per image, with different positions and sizes
+DRAW = {'topP': 0.9, 'temperature': 0.75}  # conservative sampling, because the model is small

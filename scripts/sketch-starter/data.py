@@ -1,4 +1,4 @@
-"""The training pictures: varied emoji with drawings of them, and sheets of pictures to look at."""
+"""Prepares the training data, augmented emoji and drawings of them, and writes sheets of images."""
 import json
 
 import numpy as np
@@ -8,7 +8,7 @@ from PIL import Image
 from config import SIDE, VARIANTS
 from drawings import draw, vary
 
-LETTERS_AND_SIGNS = (None, 2, 8)  # groups nobody sketches: mirrored letters would be wrong, too
+LETTERS_AND_SIGNS = (None, 2, 8)  # groups that nobody sketches, and letters must not be mirrored
 
 
 def kept(caption):
@@ -23,7 +23,7 @@ def shrunk(image):
 
 
 def make(source, out):
-    """Writes OUT/pictures.npy [N, 3, SIDE, SIDE] and OUT/drawings.npy [N, 1, SIDE, SIDE], uint8, variant after variant."""
+    """Writes OUT/pictures.npy [N, 3, SIDE, SIDE] and OUT/drawings.npy [N, 1, SIDE, SIDE], uint8, ordered by variant."""
     with open(f'{source}/caps.json') as f:
         captions = json.load(f)
     pictures = np.load(f'{source}/emoji128.npz')['imgs'][[n for n, c in enumerate(captions) if kept(c)]]
@@ -31,11 +31,11 @@ def make(source, out):
     varied = [vary(p, rng) for _ in range(VARIANTS) for p in pictures]
     np.save(f'{out}/pictures.npy', np.stack([shrunk(p) for p in varied]))
     np.save(f'{out}/drawings.npy', np.stack([shrunk(draw(p, rng)) for p in varied]))
-    print(len(pictures), 'pictures,', len(varied), 'variants')
+    print(len(pictures), 'images,', len(varied), 'variants')
 
 
 def sheet(rows, path):
-    """rows: lists of tensors [C, H, W] in [-1, 1]; single channels become gray."""
+    """Saves rows of images [C, H, W] in [-1, 1] as one image; single channels become gray."""
     lines = [torch.cat([p.expand(3, -1, -1) for p in row], 2) for row in rows]
     page = (torch.cat(lines, 1).clamp(-1, 1).permute(1, 2, 0) + 1) * 127.5
     Image.fromarray(page.round().byte().numpy()).save(path)
@@ -43,7 +43,7 @@ def sheet(rows, path):
 
 @torch.no_grad()
 def show_reconstructions(model, images, path, count=12):
-    """Pictures, what is left of them, and the mean of their PSNR in dB (peak 2 over [-1, 1])."""
+    """Saves images and their reconstructions, and prints their mean PSNR in dB (peak 2, for values in [-1, 1])."""
     model.eval()
     x = images[:: len(images) // 48][:48].float() / 127.5 - 1
     codes = torch.cat([model.codes(x[n : n + 8]) for n in range(0, len(x), 8)])

@@ -1,10 +1,10 @@
-"""Drawings of pictures, as a person with a pen might make them: outlines and strong edges, dark on white, wobbling, with lines left out."""
+"""Turns images into drawings that resemble pen sketches: outlines and strong edges, dark on white, with an unsteady line and missing parts."""
 import numpy as np
 from scipy import ndimage
 
 
 def edges(picture, rng):
-    """Thin edges of a picture [H, W, 3] in [0, 1]: where the steepest channel's slope is a maximum across the edge (Canny), bool [H, W]."""
+    """Returns the thin edges of an image [H, W, 3] in [0, 1] as bool [H, W]: local maxima of the steepest channel's gradient (Canny)."""
     smooth = ndimage.gaussian_filter(picture, (sigma := rng.uniform(0.8, 1.8), sigma, 0))
     dy, dx = ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1)
     slope = np.hypot(dx, dy)
@@ -22,13 +22,13 @@ def edges(picture, rng):
 
 
 def outline(picture):
-    """The border of everything that is not the white ground, bool [H, W]."""
+    """Returns the outline of everything that is not white background, bool [H, W]."""
     shape = ndimage.binary_fill_holes(picture.min(2) < 0.93)
     return shape & ~ndimage.binary_erosion(shape)
 
 
 def forget(lines, rng):
-    """Leaves out small strokes, a few others, and some places."""
+    """Removes small strokes, a few others, and some circular areas."""
     parts, count = ndimage.label(lines, np.ones((3, 3)))
     if count:
         sizes = np.bincount(parts.ravel(), minlength=count + 1)
@@ -43,11 +43,11 @@ def forget(lines, rng):
 
 
 def ink(lines, rng):
-    """Draws the lines with a pen of one width and darkness and an unsteady hand: [H, W] in [0, 1], 1 is paper."""
+    """Draws the lines with a random width, darkness and unsteadiness: [H, W] in [0, 1], 1 is white paper."""
     if not lines.any():
         return np.ones(lines.shape)
     distance = ndimage.distance_transform_edt(~lines)
-    wobble = [ndimage.gaussian_filter(rng.standard_normal(lines.shape), 7) * 17.7 * rng.uniform(0, 1.2) for _ in range(2)]  # 17.7: unit variance again
+    wobble = [ndimage.gaussian_filter(rng.standard_normal(lines.shape), 7) * 17.7 * rng.uniform(0, 1.2) for _ in range(2)]  # 17.7 restores unit variance
     places = np.indices(lines.shape) + np.array(wobble)
     distance = ndimage.map_coordinates(distance, places, order=1, mode='nearest')
     drawn = np.clip(rng.uniform(0.5, 2.0) + 0.5 - distance, 0, 1)
@@ -55,7 +55,7 @@ def ink(lines, rng):
 
 
 def draw(picture, rng):
-    """picture uint8 [H, W, 3] -> drawing uint8 [H, W]"""
+    """Returns a drawing, uint8 [H, W], of an image, uint8 [H, W, 3]."""
     x = picture.astype(np.float32) / 255
     manner = rng.random()
     lines = outline(x) if manner < 0.12 else edges(x, rng)
@@ -68,7 +68,7 @@ def draw(picture, rng):
 
 
 def vary(picture, rng, flips=True):
-    """The picture at another place and size on its white ground, mirrored half the time; uint8 [H, W, 3]."""
+    """Returns the image moved and scaled on a white background and mirrored with probability 0.5; uint8 [H, W, 3]."""
     side = picture.shape[0]
     scale, shift = rng.uniform(0.95, 1.3), rng.uniform(-6, 6, 2)
     matrix = np.diag([scale, -scale if flips and rng.random() < 0.5 else scale, 1.0])

@@ -1,5 +1,5 @@
-"""Writes the trained networks as one checkpoint of taming-transformers: its Net2NetTransformer with a first stage for pictures, a condition
-stage for drawings, and the pictures' discriminator; float16, with the YAML that names the classes, and how its codes are best drawn."""
+"""Writes the trained networks as a taming-transformers checkpoint in float16: a Net2NetTransformer with a first stage for images, a condition
+stage for drawings, and the discriminator of the images; with its YAML config and default sampling options."""
 import json
 import os
 
@@ -41,7 +41,7 @@ def losses(gan):
 
 
 def settings():
-    """The model as taming's YAML describes it."""
+    """Returns the model's config as in taming's YAML files."""
     return {
         'model': {
             'base_learning_rate': 4.5e-06,
@@ -69,7 +69,7 @@ def write(out, folder):
     save_file(weights, f'{folder}/model.safetensors', metadata={'format': 'pt', 'license': 'Apache-2.0'})
     os.chmod(f'{folder}/model.safetensors', 0o644)
     with open(f'{folder}/config.yaml', 'w') as f:
-        plain = yaml.safe_load(yaml.safe_dump(settings(), sort_keys=False))  # without aliases for what is used twice
+        plain = yaml.safe_load(yaml.safe_dump(settings(), sort_keys=False))  # removes YAML aliases of values that are used twice
         yaml.safe_dump(plain, f, sort_keys=False)
     with open(f'{folder}/safelight.json', 'w') as f:
         f.write(json.dumps(config.DRAW) + '\n')

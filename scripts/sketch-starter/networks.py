@@ -1,7 +1,7 @@
-"""The two networks of a VQGAN and its transformer, with taming-transformers' structure and names of weights.
+"""The autoencoder, discriminator and transformer of a VQGAN, with the structure and weight names of taming-transformers.
 
-An autoencoder is Encoder -> quant_conv -> codebook -> post_quant_conv -> Decoder; every norm has 32 groups, so channel counts are multiples of 32.
-Maps are [B, C, H, W]; codes are [B, H/f, W/f].
+An autoencoder is Encoder -> quant_conv -> codebook -> post_quant_conv -> Decoder; each norm has 32 groups, so channel counts are multiples of 32.
+Feature maps are [B, C, H, W]; codes are [B, H/f, W/f].
 """
 import math
 
@@ -27,7 +27,7 @@ class ResnetBlock(nn.Module):
 
 
 class AttnBlock(nn.Module):
-    """Single-head attention over all places of a map."""
+    """Single-head self-attention over all positions of a feature map."""
 
     def __init__(self, channels):
         super().__init__()
@@ -60,7 +60,7 @@ class Upsample(nn.Module):
 
 
 class Level(nn.Module):
-    """One resolution: blocks, attention behind each where the config asks for it, and the way to the next resolution."""
+    """Blocks of one resolution, each followed by attention if the config requires it, and the resampling to the next resolution."""
 
     def __init__(self, blocks, attends, resample):
         super().__init__()
@@ -129,10 +129,10 @@ class Codebook(nn.Module):
     def __init__(self, n_embed, embed_dim):
         super().__init__()
         self.embedding = nn.Embedding(n_embed, embed_dim)
-        self.embedding.weight.requires_grad_(False)  # moved by averages of what is assigned to it (codebook.py), not by gradients
+        self.embedding.weight.requires_grad_(False)  # updated by running averages (codebook.py), not by gradients
 
     def nearest(self, rows):
-        """rows [N, D] -> (index of the nearest code [N], squared distance [N])"""
+        """Returns the index of the nearest code [N] and its squared distance [N] for rows [N, D]."""
         e = self.embedding.weight
         best = (e.pow(2).sum(1) - 2 * rows.float() @ e.T).min(1)
         return best.indices, best.values + rows.float().pow(2).sum(1)
@@ -160,7 +160,7 @@ class VQModel(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """pix2pix's NLayerDiscriminator: a logit for every patch. forward also gives the features on the way."""
+    """pix2pix's NLayerDiscriminator, with one logit per patch. forward returns the logits and the features after each activation."""
 
     def __init__(self, in_channels, ndf, n_layers):
         super().__init__()
@@ -203,7 +203,7 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    """minGPT as taming has it: learned positions, a head without bias."""
+    """minGPT as in taming, with learned position embeddings and a head without bias."""
 
     def __init__(self, vocab_size, block_size, n_layer, n_head, n_embd, dropout=0.0):
         super().__init__()
@@ -216,11 +216,11 @@ class GPT(nn.Module):
                 nn.init.normal_(module.weight, std=0.02)
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
-        for block in self.blocks:  # what each layer adds to the stream starts small, as GPT-2 does it
+        for block in self.blocks:  # small initial residual branches, as in GPT-2
             for layer in (block.attn.proj, block.mlp[2]):
                 nn.init.normal_(layer.weight, std=0.02 / math.sqrt(2 * n_layer))
 
     def forward(self, tokens, since=0):
-        """tokens [B, T] -> logits [B, T - since, vocabulary]"""
+        """Returns logits [B, T - since, vocabulary] for tokens [B, T]."""
         x = self.blocks(self.tok_emb(tokens) + self.pos_emb[:, : tokens.shape[1]])
         return self.head(self.ln_f(x[:, since:])).float()

@@ -1,6 +1,8 @@
 /**
- * The pictures of docs/codes.md, made with the starter: `node scripts/sketch-starter/page.mjs PICTURE.png...` after `npm run prepare`.
- * The pictures named (Noto Emoji, 128 pixels) are shown beside their codes, reconstructions and patch maps; the drawings are below.
+ * Writes the images of docs/vqgan.md with the starter model. The arguments (Noto Emoji, 128 pixels) are shown next to their codes,
+ * reconstructions and patch maps; the drawings are defined below. Requires `npm run prepare`.
+ *
+ *   node scripts/sketch-starter/page.mjs IMAGE.png...
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -10,9 +12,9 @@ import { VqganPipeline } from '../../dist/index.js';
 const SIDE = 96;
 const GAP = 6;
 const SEEDS = [1, 2, 3, 4];
-const folder = new URL('../../docs/pictures/', import.meta.url);
+const folder = new URL('../../docs/images/', import.meta.url);
 
-/** Drawings as a person might make them, in strokes on a page of 100. */
+/** Hand-drawn sketches as SVG paths on a page of 100 × 100. */
 const DRAWINGS = {
   face: 'M50 8a42 42 0 1 0 .1 0M35 36v10M65 36v10M30 62q20 22 40 0',
   heart: 'M50 88C10 58 4 34 16 20s30-6 34 10c4-16 22-24 34-10s6 38-34 68',
@@ -28,10 +30,10 @@ async function drawingOf(strokes) {
 }
 
 /**
- * A colour for each code, far from those of the codes beside it (steps of the golden angle).
+ * Returns an image of code indices with one color per code. Successive codes differ in hue by the golden angle.
  * @param {readonly (readonly number[])[]} codes
  */
-function codesPicture(codes) {
+function codesImage(codes) {
   const side = SIDE / codes.length;
   const data = new Uint8Array(SIDE * SIDE * 3);
   for (let i = 0; i < SIDE * SIDE; i++) {
@@ -53,7 +55,7 @@ const bytes = ({ data, width, height }) =>
     .toBuffer();
 
 /**
- * Rows of encoded pictures on one white sheet.
+ * Writes rows of encoded images on one white sheet.
  * @param {string} name
  * @param {Buffer[][]} rows
  */
@@ -75,10 +77,10 @@ for (const path of process.argv.slice(2)) {
   const { codes, heatMap, original, reconstruction, psnr, usage } = await pipeline.score(path, size);
   console.log(`${path}: PSNR ${psnr.toFixed(1)} dB, ${usage?.used} codes`);
   seen.push(
-    await Promise.all([original, codesPicture(codes ?? []), reconstruction, heatMap ?? original].map(bytes)),
+    await Promise.all([original, codesImage(codes ?? []), reconstruction, heatMap ?? original].map(bytes)),
   );
 }
-if (seen.length > 0) await sheet('codes-reconstruction.png', seen);
+if (seen.length > 0) await sheet('vqgan-reconstruction.png', seen);
 
 const drawn = [];
 for (const strokes of Object.values(DRAWINGS)) {
@@ -87,12 +89,12 @@ for (const strokes of Object.values(DRAWINGS)) {
   for (const seed of SEEDS) row.push(await bytes((await pipeline.sketch(drawing, { seed }).result).image));
   drawn.push(row);
 }
-await sheet('codes-sketches.png', drawn);
+await sheet('vqgan-sketches.png', drawn);
 
 const steps = [];
 const drawing = await drawingOf(DRAWINGS.face);
 for await (const { done, preview } of pipeline.sketch(drawing, { seed: SEEDS[0] })) {
   if (done % 24 === 0) steps.push(await bytes(await preview()));
 }
-await sheet('codes-steps.png', [steps]);
+await sheet('vqgan-steps.png', [steps]);
 await pipeline.dispose();

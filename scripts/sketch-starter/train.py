@@ -1,15 +1,15 @@
-"""Trains the starter of models/sketch: an autoencoder of pictures, one of drawings, and a transformer that writes a picture's codes after a drawing's.
+"""Trains models/sketch: an autoencoder for images, one for drawings, and a transformer that predicts an image's codes from a drawing's.
 
-    python train.py data        --data DIR --out WORK     pictures at varied places and sizes, and drawings of them
-    python train.py drawings    --out WORK                the drawings' autoencoder        (these two may run
-    python train.py pictures    --out WORK                the pictures' autoencoder         side by side)
-    python train.py transformer --out WORK                the transformer, on both one's codes
+    python train.py data        --data DIR --out WORK     augments the images and makes drawings of them
+    python train.py drawings    --out WORK                trains the autoencoder for drawings    (these two may run
+    python train.py pictures    --out WORK                trains the autoencoder for images       at the same time)
+    python train.py transformer --out WORK                trains the transformer on the codes of both
     python train.py export      --out WORK --model DIR    writes DIR/model.safetensors (float16) and DIR/config.yaml
 
-DIR holds emoji128.npz (imgs: uint8 [N, 128, 128, 3] on white) and caps.json ([label, tags, group] a picture). --steps N makes it shorter or
-longer, --resume goes on where a stopped run was saved, --begin FILE starts an autoencoder with what another run learned. The transformer may
-begin when the drawings' autoencoder is done and the pictures' is past 70% of its steps: from then on only the decoder learns. One thread
-each: with more, threads wait for each other longer than they compute. README.md has the commands and times of models/sketch.
+DIR contains emoji128.npz (imgs: uint8 [N, 128, 128, 3] on white) and caps.json ([label, tags, group] per image). --steps N sets the number of
+training steps, --resume continues from the last saved state, --begin FILE starts an autoencoder with the weights of another run. The transformer
+can be started when the autoencoder for drawings is finished and that for images has passed 70% of its steps, because then only its decoder is
+trained. Each process uses one thread: with more, threads wait for each other longer than they compute. README.md lists the commands and times.
 """
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""Trains the transformer to write a picture's codes after those of its drawing: [drawing 144, picture 144], each in raster order."""
+"""Trains the transformer on sequences of 144 codes of a drawing followed by 144 codes of its image, each in raster order."""
 import os
 import time
 
@@ -13,7 +13,7 @@ from networks import GPT, VQModel
 
 GRID = config.SIDE // 8
 CODES = GRID * GRID
-BATCH, RATE, BLANK = 12, 1.5e-3, 0.08  # BLANK: how often the drawing is an empty page, so that the model can also invent
+BATCH, RATE, BLANK = 12, 1.5e-3, 0.08  # BLANK: share of empty drawings, which train unconditional sampling
 
 
 def open_autoencoder(out, what):
@@ -28,7 +28,7 @@ def page(images):
 
 @torch.no_grad()
 def encode_all(out):
-    """OUT/codes.npz: the codes of all pictures and drawings [N, CODES], and of an empty page."""
+    """Writes OUT/codes.npz: the codes of all images and drawings [N, CODES], and of an empty page."""
     made = {}
     for what in ('pictures', 'drawings'):
         model, images = open_autoencoder(out, what), np.load(f'{out}/{what}.npy', mmap_mode='r')
@@ -40,7 +40,7 @@ def encode_all(out):
 
 
 def load_codes(out):
-    """Both autoencoders have to be past the point from which on their codes stay."""
+    """Returns the codes. Both autoencoders must have reached the phase in which their codes are fixed."""
     if not os.path.exists(f'{out}/codes.npz'):
         encode_all(out)
     with np.load(f'{out}/codes.npz') as f:
@@ -48,17 +48,17 @@ def load_codes(out):
 
 
 @torch.no_grad()
-def place_by_place(gpt, reach=1.5, gain=4.0):
-    """A beginning that knows where codes are: a place has the same embedding (Fourier features of random frequencies, Rahimi and Recht 2007) among
-    the drawing's codes and where the picture's code is to be written, and the first two layers look where it is most like their own. From numbers
-    without order a transformer takes most of its training to find the drawing's code that belongs to a picture's."""
+def align_positions(gpt, reach=1.5, gain=4.0):
+    """Initializes the position embeddings and the first two layers. A position has the same embedding (random Fourier features, Rahimi and Recht
+    2007) among the drawing's codes and where the image's code is predicted, and the first two layers attend to similar embeddings. With random
+    initialization, the transformer spends most of its training on learning which code of the drawing belongs to a code of the image."""
     g, width = torch.Generator().manual_seed(4), gpt.pos_emb.shape[2]
     places = torch.cartesian_prod(torch.arange(GRID), torch.arange(GRID)).float()
     angles = places @ (torch.randn(2, width // 2, generator=g) / reach)
     base = torch.cat([angles.cos(), angles.sin()], 1)
     of_drawing, of_picture = torch.randn(2, 1, width, generator=g) * 0.4
     gpt.pos_emb[0, :CODES] = 0.04 * (base + of_drawing)
-    gpt.pos_emb[0, CODES:] = 0.04 * (base.roll(-1, 0) + of_picture)  # the code at a place of the sequence tells the next
+    gpt.pos_emb[0, CODES:] = 0.04 * (base.roll(-1, 0) + of_picture)  # each position predicts the next code
     for block in gpt.blocks[:2]:
         block.attn.key.weight.mul_(gain)
         block.attn.query.weight.copy_(block.attn.key.weight)
@@ -73,7 +73,7 @@ def batch(codes, step):
 
 @torch.no_grad()
 def sample(gpt, condition, length=CODES, top_k=100, temperature=1.0, seed=0):
-    """condition [B, T] -> codes [B, length], without a cache of keys and values: plain and slow."""
+    """Samples codes [B, length] after condition [B, T], without caching keys and values."""
     g, tokens = torch.Generator().manual_seed(seed), condition
     for _ in range(length):
         logits = gpt(tokens, tokens.shape[1] - 1)[:, -1] / temperature
@@ -84,7 +84,7 @@ def sample(gpt, condition, length=CODES, top_k=100, temperature=1.0, seed=0):
 
 @torch.no_grad()
 def show_samples(gpt, out, codes, path, count=10):
-    """Drawings, what the model makes of them, the pictures they were made from; the last two from an empty page."""
+    """Saves rows of drawings, two samples each, and the original images. The last two columns have an empty page as drawing."""
     pictures, n = open_autoencoder(out, 'pictures'), torch.linspace(7, len(codes['pictures']) - 1, count).long()
     condition = codes['drawings'][n].clone()
     condition[-2:] = codes['blank']
@@ -98,7 +98,7 @@ def train(out, steps, resume):
     codes, path, step = load_codes(out), f'{out}/transformer.pt', 0
     torch.manual_seed(3)
     gpt = GPT(**config.TRANSFORMER, dropout=0.05)
-    place_by_place(gpt)
+    align_positions(gpt)
     opt = torch.optim.AdamW(gpt.parameters(), RATE, betas=(0.9, 0.95), weight_decay=0.01)
     if resume and os.path.exists(path):
         state = torch.load(path, weights_only=True)
@@ -120,7 +120,7 @@ def train(out, steps, resume):
         step += 1
         mean = loss.item() if mean is None else 0.95 * mean + 0.05 * loss.item()
         if step % 25 == 0:
-            print(f'{step}/{steps} {(time.time() - start) / (step - first):.2f} s a step, loss {mean:.4f}', flush=True)
+            print(f'{step}/{steps} {(time.time() - start) / (step - first):.2f} s per step, loss {mean:.4f}', flush=True)
         if step % 200 == 0 or step == steps:
             torch.save({'model': gpt.state_dict(), 'opt': opt.state_dict(), 'step': step}, path + '.new')
             os.replace(path + '.new', path)

@@ -15,17 +15,17 @@ describe('the flag --lora', () => {
     ['a:b.safetensors', { path: 'a:b.safetensors' }],
     ['a.safetensors:', { path: 'a.safetensors:' }],
     ['1.5', { path: '1.5' }],
-  ])('reads %s', (text, expected) => {
+  ])('parses %s', (text, expected) => {
     expect(parseLora(text)).toEqual(expected);
   });
 
-  it('refuses nothing at all', () => {
+  it('rejects an empty value', () => {
     expect(() => parseLora('')).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
   });
 });
 
 describe('the option loras', () => {
-  it('completes weights: 1, and for text encoders that of the U-Net', () => {
+  it('defaults weight to 1 and textEncoderWeight to weight', () => {
     expect(resolveLoras(undefined)).toEqual([]);
     expect(
       resolveLoras([{ path: 'a' }, { path: 'b', weight: -0.5 }, { path: 'c', textEncoderWeight: 0 }]),
@@ -46,7 +46,7 @@ describe('the option loras', () => {
     ['loras[1].weight', [{ path: 'a' }, { path: 'b', weight: '1' }]],
     ['loras[0].weight', [{ path: 'a', weight: Number.NaN }]],
     ['loras[0].textEncoderWeight', [{ path: 'a', textEncoderWeight: 101 }]],
-  ])('refuses what is wrong with %s', (name, loras) => {
+  ])('rejects an invalid %s', (name, loras) => {
     const resolve = () => resolveOptions({ prompt: 'a', loras: loras as [] }, {}, 8);
     expect(resolve).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
     expect(resolve).toThrow(name);

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { createSafelight } from '../../lib/ai/index.js';
 import { starterModel } from '../../lib/checkpoint/open.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
-import { changeOf } from '../image/change.js';
+import { changeOf } from '../support/image-change.js';
 
 const safelight = createSafelight({ threads: 1, models: { mine: starterModel } });
 afterAll(() => safelight.dispose());
@@ -14,7 +14,7 @@ const flat = (background: string, width = 64, height = 64, channels: 3 | 4 = 4):
   sharp({ create: { width, height, channels, background } }).png().toBuffer();
 
 describe("the AI SDK's generateImage with Safelight", () => {
-  it('draws what the pipeline draws, and tells how', async () => {
+  it('generates the image that the pipeline generates and reports how it was made', async () => {
     const { image, warnings, providerMetadata } = await generateImage({
       model: safelight.image('starter'),
       prompt: 'a red apple',
@@ -37,7 +37,7 @@ describe("the AI SDK's generateImage with Safelight", () => {
     expect(Buffer.from(image.uint8Array).equals(await images[0]!.png())).toBe(true);
   });
 
-  it('gives each of several pictures a seed of its own', async () => {
+  it('gives each of several images its own seed', async () => {
     const { images } = await generateImage({
       model: safelight.imageModel('mine'),
       prompt: 'a pear',
@@ -53,7 +53,7 @@ describe("the AI SDK's generateImage with Safelight", () => {
 
   it("edits the transparent part of the mask and keeps the rest, as in OpenAI's API", async () => {
     const picture = await flat('#2060a0');
-    // Transparent below; what is opaque is neither black nor white.
+    // The lower half is transparent; opaque pixels are neither black nor white.
     const mask = await sharp({ create: { width: 64, height: 64, channels: 4, background: '#00000000' } })
       .composite([{ input: await flat('#808080ff', 64, 32), top: 0, left: 0 }])
       .png()
@@ -71,15 +71,15 @@ describe("the AI SDK's generateImage with Safelight", () => {
 
   it.each([
     ['without an alpha channel', () => flat('#000000', 64, 64, 3)],
-    ['that is opaque all over', () => flat('#ffffffff')],
-  ])('refuses a mask %s', async (_, mask) => {
+    ['that is completely opaque', () => flat('#ffffffff')],
+  ])('rejects a mask %s', async (_, mask) => {
     const prompt = { text: 'an apple', images: [await flat('#2060a0')], mask: await mask() };
     await expect(
       generateImage({ model: safelight('starter'), prompt, providerOptions: options, maxRetries: 0 }),
     ).rejects.toMatchObject({ code: 'INVALID_IMAGE', message: expect.stringContaining('transparent') });
   });
 
-  it('stops when it is told to, and names what is wrong', async () => {
+  it('stops when its signal is aborted and names an invalid option', async () => {
     const abortSignal = AbortSignal.timeout(30);
     const many = { model: safelight.image('starter'), prompt: 'a castle', n: 50, maxRetries: 0 };
     await expect(generateImage({ ...many, abortSignal })).rejects.toThrow();

@@ -1,4 +1,4 @@
-/** `safelight/ai` under both AI SDKs that it supports: 7, and 6, which npm installs where Node is older than 22. */
+/** `safelight/ai` under both supported AI SDKs: 7, and 6, which npm installs for Node older than 22. */
 import * as ai7 from 'ai';
 import * as ai6 from 'ai-v6';
 import sharp from 'sharp';
@@ -58,7 +58,7 @@ const versions = [
 ];
 
 describe.each(versions)('$name', (version) => {
-  it('draws an image without a warning or a word on the console', async () => {
+  it('generates an image without a warning or console output', async () => {
     const spies = (['log', 'info', 'warn', 'error'] as const).map((method) => vi.spyOn(console, method));
     const { image, warnings, providerMetadata, responses } = await version.draw();
     expect(image.mediaType).toBe('image/png');
@@ -69,7 +69,7 @@ describe.each(versions)('$name', (version) => {
     for (const spy of spies) expect(spy).not.toHaveBeenCalled();
   });
 
-  it('draws the same image through a provider registry and a custom provider', async () => {
+  it('generates the same image through a provider registry and a custom provider', async () => {
     const [direct, registry, custom] = await Promise.all([
       version.draw(),
       version.drawFromRegistry(),
@@ -79,7 +79,7 @@ describe.each(versions)('$name', (version) => {
     expect(custom.image.base64).toBe(direct.image.base64);
   });
 
-  it('hands the first image of the prompt to image to image', async () => {
+  it('passes the first image of the prompt to image-to-image', async () => {
     const blue = { width: 64, height: 64, channels: 3, background: '#2060a0' } as const;
     const { image } = await version.edit([await sharp({ create: blue }).png().toBuffer()]);
     const { channels } = await sharp(image.uint8Array).stats();
@@ -88,7 +88,7 @@ describe.each(versions)('$name', (version) => {
   });
 });
 
-it('draws the same image under both versions', async () => {
+it('generates the same image under both versions', async () => {
   const [six, seven] = await Promise.all(versions.map(({ draw }) => draw()));
   expect(seven?.image.base64).toBe(six?.image.base64);
 });

@@ -3,7 +3,7 @@ import { readT5Config } from '../../lib/checkpoint/config/diffusers/t5.js';
 import { findT5 } from '../../lib/checkpoint/naming/t5.js';
 import { t5FromTensors } from '../../lib/checkpoint/open-t5.js';
 import type { TensorInfo } from '../../lib/checkpoint/weights/tensor-index.js';
-import { readT5Fixture } from '../tokenizers/t5-fixture.js';
+import { readT5Fixture } from '../support/text/t5.js';
 
 type Shapes = Readonly<Record<string, number[]>>;
 interface Names {
@@ -13,7 +13,7 @@ interface Names {
   readonly gguf: Readonly<Record<string, string>>;
   /** Shapes of a whole `T5ForConditionalGeneration`, with its decoder. */
   readonly whole: Shapes;
-  /** Shapes of the first T5. */
+  /** Shapes of the first version of T5. */
   readonly first: Shapes;
   readonly config: Record<string, unknown>;
 }
@@ -55,28 +55,28 @@ function failure(call: () => unknown): { code?: string; message?: string } {
   }
 }
 
-describe("T5's names", () => {
+describe('T5 tensor names', () => {
   const forms: [string, string, Shapes][] = [
     ['a folder', 'transformers', shapes],
     [
-      'SD3’s single file',
+      'a single file of SD3',
       'transformers',
       renamed(shapes, (name) => `text_encoders.t5xxl.transformer.${name}`),
     ],
     ["llama.cpp's GGUF", 'llama.cpp', renamed(shapes, (name) => gguf[name]!)],
     ['a whole T5 with its decoder', 'transformers', names.whole],
     [
-      'a file with the embedding under its other name',
+      'a file with the embedding under its alternative name',
       'transformers',
       renamed(shapes, (name) => (name === 'shared.weight' ? 'encoder.embed_tokens.weight' : name)),
     ],
     [
-      'a file with the embedding twice',
+      'a file with the embedding under both names',
       'transformers',
       { 'encoder.embed_tokens.weight': [100, 32], ...shapes },
     ],
   ];
-  test.each(forms)('of %s lead to every parameter, and back', (_, dialect, tensors) => {
+  test.each(forms)('map to every parameter and back for %s', (_, dialect, tensors) => {
     const naming = findT5(Object.keys(tensors))!;
     expect(naming.dialect).toBe(dialect);
     const { weights, config: found } = t5FromTensors(index(tensors), 'file');
@@ -89,7 +89,7 @@ describe("T5's names", () => {
     expect(found).toEqual(native);
   });
 
-  test('are not found where there is no T5', () => {
+  test('are not found in a file without T5', () => {
     expect(findT5(['text_model.embeddings.token_embedding.weight', 'shared.weight'])).toBeNull();
     expect(failure(() => t5FromTensors(index({ 'shared.weight': [3, 4] }), 'file'))).toMatchObject({
       code: 'MISSING_TENSOR',
@@ -97,13 +97,13 @@ describe("T5's names", () => {
   });
 });
 
-describe('the config of a T5 from its tensors', () => {
+describe('a T5 config from tensors', () => {
   const without = (...gone: string[]) =>
     Object.fromEntries(Object.entries(shapes).filter(([name]) => !gone.includes(name)));
   const block = 'encoder.block';
   const bias = 'layer.0.SelfAttention.relative_attention_bias.weight';
   const cases: [string, Shapes, string, RegExp][] = [
-    ['the first T5', names.first, 'UNSUPPORTED_MODEL', /ReLU/],
+    ['the first version of T5', names.first, 'UNSUPPORTED_MODEL', /ReLU/],
     ['a UMT5', { ...shapes, [`${block}.1.${bias}`]: [32, 3] }, 'UNSUPPORTED_MODEL', /UMT5/],
     ['a file without its embedding', without('shared.weight'), 'MISSING_TENSOR', /shared\.weight/],
     [
@@ -119,13 +119,13 @@ describe('the config of a T5 from its tensors', () => {
       /relative/,
     ],
     [
-      'a file with a block left out',
+      'a file without one of its blocks',
       renamed(shapes, (name) => name.replace('block.1.', 'block.5.')),
       'MISSING_TENSOR',
       /block\.1\./,
     ],
   ];
-  test.each(cases)('refuses %s', (_, tensors, code, message) => {
+  test.each(cases)('rejects %s', (_, tensors, code, message) => {
     expect(failure(() => t5FromTensors(index(tensors), 'file'))).toMatchObject({
       code,
       message: expect.stringMatching(message),
@@ -133,12 +133,12 @@ describe('the config of a T5 from its tensors', () => {
   });
 });
 
-describe("the config of a T5 from transformers' config.json", () => {
-  test('is what the module needs', () => {
+describe("a T5 config from transformers' config.json", () => {
+  test('contains the fields of the module', () => {
     expect(readT5Config(config, 'config.json')).toEqual(native);
   });
 
-  test("has transformers' defaults where the file says nothing", () => {
+  test("has transformers' defaults for missing fields", () => {
     expect(readT5Config({ model_type: 't5', feed_forward_proj: 'gated-gelu' }, 'c')).toEqual({
       ...native,
       vocab_size: 32128,
@@ -152,17 +152,17 @@ describe("the config of a T5 from transformers' config.json", () => {
 
   test.each([
     ['relu', { feed_forward_proj: 'relu' }, 'UNSUPPORTED_MODEL'],
-    ['no activation, which is relu', { feed_forward_proj: undefined }, 'UNSUPPORTED_MODEL'],
+    ['no activation, which defaults to relu', { feed_forward_proj: undefined }, 'UNSUPPORTED_MODEL'],
     ['gated-silu', { feed_forward_proj: 'gated-silu' }, 'UNSUPPORTED_MODEL'],
-    ['another activation than its projection says', { dense_act_fn: 'silu' }, 'UNSUPPORTED_MODEL'],
+    ['an activation that contradicts its projection', { dense_act_fn: 'silu' }, 'UNSUPPORTED_MODEL'],
     ['another kind of model', { model_type: 'umt5' }, 'UNSUPPORTED_MODEL'],
     ['another architecture', { architectures: ['BertModel'] }, 'UNSUPPORTED_MODEL'],
     ['a billion layers', { num_layers: 1e9 }, 'INVALID_FILE'],
-    ['half a head', { num_heads: 0.5 }, 'INVALID_FILE'],
+    ['a fractional head width', { num_heads: 0.5 }, 'INVALID_FILE'],
     ['a negative width', { d_model: -1 }, 'INVALID_FILE'],
-    ['text for a number', { d_ff: '2048' }, 'INVALID_FILE'],
-    ['two buckets', { relative_attention_num_buckets: 2 }, 'INVALID_FILE'],
-  ])('refuses %s', (_, change, code) => {
+    ['text in place of a number', { d_ff: '2048' }, 'INVALID_FILE'],
+    ['only two buckets', { relative_attention_num_buckets: 2 }, 'INVALID_FILE'],
+  ])('rejects %s', (_, change, code) => {
     expect(failure(() => readT5Config({ ...config, ...change }, 'config.json')).code).toBe(code);
   });
 });

@@ -1,13 +1,13 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
-import { FIXTURES } from '../torch/values.js';
-import { call, dict, global, pickle, text, zipForm } from '../torch/write.js';
-import { run, workFolder } from './safelight.js';
+import { run, workFolder } from '../support/cli.js';
+import { FIXTURES } from '../support/torch/values.js';
+import { call, dict, global, pickle, text, zipForm } from '../support/torch/write.js';
 
 const folder = workFolder();
 afterAll(folder.remove);
 
-it('inspect lists the tensors of a PyTorch checkpoint, and of its average with --ema', async () => {
+it('inspect lists the tensors of a PyTorch checkpoint, and of its moving average with --ema', async () => {
   const { code, stdout } = await run([
     'inspect',
     '--json',
@@ -22,7 +22,7 @@ it('inspect lists the tensors of a PyTorch checkpoint, and of its average with -
   expect(tensors.map(({ name }) => name)).not.toContain('model_ema.aweight');
 });
 
-it('a checkpoint that would run something is refused by every command with a sentence, and runs nothing', async () => {
+it('every command rejects a checkpoint that would run code with one sentence and runs nothing', async () => {
   const marker = folder.file('executed');
   const file = folder.file('evil.ckpt');
   writeFileSync(

@@ -2,16 +2,16 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readGguf } from '../../lib/checkpoint/formats/gguf.js';
 import { starterModel } from '../../lib/checkpoint/open.js';
-import { writeSparse } from '../weights/files.js';
-import { checkpoint, reference } from '../weights/names.js';
-import { run, start, workFolder } from './safelight.js';
+import { checkpoint, reference } from '../support/checkpoint/reference-names.js';
+import { writeSparse } from '../support/checkpoint/sparse-files.js';
+import { run, start, workFolder } from '../support/cli.js';
 
 const folder = workFolder();
 afterAll(folder.remove);
 const out = folder.file('out.gguf');
 
 describe('safelight convert', () => {
-  it('writes the file, and says what is in it', async () => {
+  it('writes the file and reports its contents', async () => {
     const { code, stdout, stderr } = await run(['convert', starterModel, out, '--storage', 'q4_K']);
     expect(code).toBe(0);
     expect(stdout).toMatch(/out\.gguf {2}\d+\.\d MB in /);
@@ -21,7 +21,7 @@ describe('safelight convert', () => {
     expect(readdirSync(folder.path)).toEqual(['out.gguf']);
   });
 
-  it('prints only JSON where asked, and inspect and generate take the file', async () => {
+  it('prints only JSON with --json, and inspect and generate read the file', async () => {
     const keep = ['--keep', '*.attn1.*=q8_0', '--keep', '*.out.2.weight=f32'];
     const { stdout } = await run([
       'convert',
@@ -54,15 +54,15 @@ describe('safelight convert', () => {
     [[out, '--keep', '*=q2_K'], /--keep takes PATTERN=TYPE/],
     [[out, '--keep', 'nothing*=f16'], /matches at least one tensor/],
     [[out, '--threads', '0'], /--threads takes a whole number/],
-  ])('says what is wrong with %j', async (args, message) => {
+  ])('reports what is wrong with %j', async (args, message) => {
     const { code, stderr } = await run(['convert', starterModel, ...args]);
     expect(code).toBe(2);
     expect(stderr).toMatch(message);
     expect(stderr.trim().split('\n')).toHaveLength(1);
   });
 
-  it('leaves nothing behind when it is interrupted, and the old file as it was', async () => {
-    // 7 GB of zeros that take no room on the disk.
+  it('leaves no partial file when it is interrupted and keeps the existing file', async () => {
+    // 7 GB of zeros in a sparse file.
     const source = await writeSparse(folder.file('sdxl.safetensors'), checkpoint(reference.sdxl!));
     writeFileSync(out, 'old');
     const before = readdirSync(folder.path).sort();

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseParameters } from '../../lib/image/parameters.js';
 import { readPngText } from '../../lib/image/png.js';
 import { readImage } from '../../lib/image/read.js';
-import { MAIN, type Result, run, start, workFolder } from './safelight.js';
+import { MAIN, type Result, run, start, workFolder } from '../support/cli.js';
 
 interface Summary {
   images: { file: string; seed: number; width: number; height: number }[];
@@ -17,7 +17,7 @@ beforeEach(() => {
 });
 afterEach(() => folder.remove());
 
-/** In the test's folder, with the starter and few steps. */
+/** Runs `safelight generate` in the test's folder, with the starter model and few steps. */
 const generate = (...args: string[]): Promise<Result> =>
   run(['generate', 'a red apple', '--steps', '2', ...args], folder.path);
 
@@ -27,7 +27,7 @@ const summary = ({ code, stdout }: Result): Summary => {
 };
 
 describe('safelight generate', () => {
-  it('draws with the starter into a file of its own name, and never over another', async () => {
+  it('generates with the starter model into a numbered file and never overwrites one', async () => {
     const first = await generate('--seed', '5');
     expect(first.stdout).toContain('safelight-5.png  128x128, seed 5');
     expect(first.code).toBe(0);
@@ -36,33 +36,33 @@ describe('safelight generate', () => {
     expect(second.stdout).toContain('safelight-5-2.png');
     expect(readdirSync(folder.path).sort()).toEqual(['safelight-5-2.png', 'safelight-5.png']);
     expect(readFileSync(folder.file('safelight-5.png')).equals(before)).toBe(true);
-    // The same seed is the same picture, to the byte.
+    // The same seed gives the same image, byte for byte.
     expect(readFileSync(folder.file('safelight-5-2.png')).equals(before)).toBe(true);
   });
 
-  it('chooses a random seed of 32 bits and tells it', async () => {
+  it('chooses a random 32-bit seed and prints it', async () => {
     const { images } = summary(await generate('--json'));
     const { file, seed } = images[0]!;
     expect(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32).toBe(true);
     expect(file).toBe(`safelight-${seed}.png`);
   });
 
-  it('prints only JSON on stdout, progress as plain lines on stderr', async () => {
+  it('prints only JSON on stdout and progress as plain lines on stderr', async () => {
     const result = await generate('--seed', '7', '--json', '--output', folder.file('apple.png'));
     const { images, seconds } = summary(result);
     expect(images).toEqual([{ file: folder.file('apple.png'), seed: 7, width: 128, height: 128 }]);
     expect(seconds).toBeGreaterThan(0);
     expect(result.stdout.trimEnd().split('\n')).toHaveLength(1);
     expect(result.stderr).toContain('Drawing step 2/2');
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal codes are what is looked for
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: the test searches for terminal codes
     expect(result.stderr).not.toMatch(/[\r\x1b]/);
   });
 
-  it('says nothing on the way with --quiet', async () => {
+  it('prints no progress with --quiet', async () => {
     expect((await generate('--quiet', '--json')).stderr).toBe('');
   });
 
-  it('makes several pictures, seeds counting up, and replaces the file that was named', async () => {
+  it('generates several images with ascending seeds and replaces the named file', async () => {
     writeFileSync(folder.file('apple.png'), 'old');
     const { images } = summary(
       await generate('--json', '--seed', '9', '--count', '3', '--output', 'apple.png'),
@@ -76,14 +76,14 @@ describe('safelight generate', () => {
     expect(new Set(pictures.map((png) => png.toString('base64'))).size).toBe(3);
     expect((await readImage(pictures[0]!)).width).toBe(128);
     expect(readdirSync(folder.path)).toHaveLength(3);
-    // A picture of a batch is the picture that its seed makes alone.
+    // An image of a batch equals the image of its seed alone.
     await generate('--seed', '10', '--output', 'alone.png', '--json');
     const alone = await readImage(folder.file('alone.png'));
     const together = await readImage(pictures[1]!);
     expect(Math.max(...alone.data.map((v, i) => Math.abs(v - together.data[i]!)))).toBeLessThanOrEqual(1);
   });
 
-  it('writes into the PNG how it was made', async () => {
+  it('writes the generation parameters into the PNG', async () => {
     await generate('--seed', '3', '--cfg', '5', '--negative', 'blue', '--output', 'a.png');
     const { prompt, negative, fields } = parseParameters(
       readPngText(readFileSync(folder.file('a.png'))).parameters!,
@@ -94,7 +94,7 @@ describe('safelight generate', () => {
     expect(readPngText(readFileSync(folder.file('b.png')))).toEqual({});
   });
 
-  it('keeps a prompt of any script', async () => {
+  it('keeps a prompt in any script', async () => {
     await run(['generate', 'ein Apfel, 苹果 🍎', '--steps', '1', '--output', 'a.png'], folder.path);
     const { prompt } = parseParameters(readPngText(readFileSync(folder.file('a.png'))).parameters!);
     expect(prompt).toBe('ein Apfel, 苹果 🍎');
@@ -111,20 +111,20 @@ describe('safelight generate', () => {
     expect((await readImage(bytes)).height).toBe(128);
   });
 
-  it('refuses sizes off the grid as usage', async () => {
+  it('rejects sizes that are off the grid as a usage error', async () => {
     const { code, stderr } = await generate('--width', '100');
     expect(stderr).toContain('multiple of 8');
     expect(code).toBe(2);
   });
 });
 
-describe('safelight generate is stopped', () => {
+describe('safelight generate when it is stopped', () => {
   const long = ['generate', 'a red apple', '--steps', '900', '--count', '4'];
 
   it.each([
     ['SIGINT', 130],
     ['SIGTERM', 143],
-  ] as const)('by %s: exit code %d, and no file', async (signal, code) => {
+  ] as const)('exits on %s with code %d and without a file', async (signal, code) => {
     const running = start(long, folder.path);
     await running.stderrHas(/Drawing step/);
     running.child.kill(signal);
@@ -135,7 +135,7 @@ describe('safelight generate is stopped', () => {
     expect(readdirSync(folder.path)).toEqual([]);
   });
 
-  it('before the model is loaded', async () => {
+  it('stops before the model is loaded', async () => {
     const running = start(long, folder.path);
     await running.stderrHas(/Loading|Encoding/);
     running.child.kill('SIGINT');
@@ -143,7 +143,7 @@ describe('safelight generate is stopped', () => {
     expect(readdirSync(folder.path)).toEqual([]);
   });
 
-  it('at once by a second SIGINT', async () => {
+  it('stops at once on a second SIGINT', async () => {
     const running = start(long, folder.path);
     await running.stderrHas(/Drawing step/);
     running.child.kill('SIGINT');
@@ -152,14 +152,14 @@ describe('safelight generate is stopped', () => {
     expect(readdirSync(folder.path)).toEqual([]);
   });
 
-  it('not by a progress that nobody reads', async () => {
+  it('does not stop when nobody reads its progress', async () => {
     const running = start(['generate', 'a red apple', '--steps', '30', '--output', 'apple.png'], folder.path);
     running.child.stderr!.destroy();
     expect((await running.result).code).toBe(0);
     expect(readdirSync(folder.path)).toEqual(['apple.png']);
   });
 
-  it('quietly when nobody reads its output any more', async () => {
+  it('exits silently when nobody reads its output any more', async () => {
     const child = spawn(process.execPath, [MAIN, 'generate', '--help'], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });

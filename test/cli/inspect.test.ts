@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Inspection } from '../../lib/tools/inspect.js';
-import { writeSafetensors, writeSingleFile } from '../pipelines-reference/tiny-models.js';
-import { MAIN, run, workFolder } from './safelight.js';
+import { MAIN, run, workFolder } from '../support/cli.js';
+import { writeSafetensors, writeSingleFile } from '../support/tiny-models.js';
 
 const folder = workFolder();
 const file = folder.file('sdxl.safetensors');
@@ -19,7 +19,7 @@ async function inspect(...args: string[]): Promise<Inspection> {
 }
 
 describe('safelight inspect', () => {
-  it('tells family, configs, types and the weight plan of a single file', async () => {
+  it('reports family, configs, types and the weight plan of a single file', async () => {
     const found = await inspect(file);
     expect(found).toMatchObject({ form: 'file', family: 'sdxl', problem: null });
     expect(found.components.map(({ name, dialect }) => [name, dialect])).toEqual([
@@ -35,14 +35,14 @@ describe('safelight inspect', () => {
     expect(found).not.toHaveProperty('tensors');
   });
 
-  it('plans another storage, and lists tensors where asked', async () => {
+  it('plans another storage and lists tensors on request', async () => {
     const found = await inspect(file, '--tensors', '--storage', 'q8_0');
     expect(found.tensors.length).toBeGreaterThan(900);
     const storages = new Set(found.components[2]!.plan!.entries.map(({ storage }) => storage));
     expect(storages).toContain('q8_0');
   });
 
-  it('is readable', async () => {
+  it('prints a readable report', async () => {
     const { stdout } = await run(['inspect', file]);
     expect(stdout).toContain('Stable Diffusion XL, single file');
     expect(stdout).toMatch(/unet +ldm +9\.\d+ M +18\.\d MB +f16/);
@@ -52,7 +52,7 @@ describe('safelight inspect', () => {
     );
   });
 
-  it('tells what a safetensors file holds that is no model', async () => {
+  it('reports the tensors of a safetensors file that is not a model', async () => {
     const other = folder.file('other.safetensors');
     writeSafetensors(other, new Map([['a', { dtype: 'BOOL', shape: [3], data: new Uint8Array(3) }]]));
     const found = await inspect(other);
@@ -60,14 +60,14 @@ describe('safelight inspect', () => {
     expect(found.problem).toBeTruthy();
   });
 
-  it('fails on what is no safetensors file', async () => {
+  it('fails for a file that is not safetensors', async () => {
     writeFileSync(folder.file('text.safetensors'), 'hello, this is text');
     const { code, stdout, stderr } = await run(['inspect', folder.file('text.safetensors'), '--json']);
     expect([code, stdout]).toEqual([1, '']);
     expect(stderr).toMatch(/^safelight: [^\n]+\n$/);
   });
 
-  it('ends quietly when its reader goes away', async () => {
+  it('exits silently when its reader closes the pipe', async () => {
     const child = spawn(process.execPath, [MAIN, 'inspect', file, '--tensors'], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -82,7 +82,7 @@ describe('safelight inspect', () => {
 });
 
 describe('safelight backends', () => {
-  it('lists the CPU at least', async () => {
+  it('lists at least the CPU', async () => {
     const { code, stdout } = await run(['backends', '--json']);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toContainEqual(expect.objectContaining({ name: 'cpu', device: 'CPU' }));

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readImage } from '../../lib/image/read.js';
+import { run, workFolder } from '../support/cli.js';
 import {
   caseNamed,
   commandLine,
@@ -9,9 +10,8 @@ import {
   largestDifference,
   readLatent,
   relativeError,
-} from '../pipelines-reference/cases.js';
-import { writeFolder } from '../pipelines-reference/tiny-models.js';
-import { run, workFolder } from './safelight.js';
+} from '../support/pipeline-cases.js';
+import { writeFolder } from '../support/tiny-models.js';
 
 const folder = workFolder();
 beforeAll(() => {
@@ -19,7 +19,7 @@ beforeAll(() => {
 });
 afterAll(folder.remove);
 
-describe('safelight generate on the command line equals the reference', () => {
+describe('safelight generate against the reference', () => {
   it.each([
     'sd1-euler-karras',
     'sd1-dpmpp-2m-sde-cuda',
@@ -34,7 +34,7 @@ describe('safelight generate on the command line equals the reference', () => {
     'mask-only',
     'mask-inpaint',
     'hires-lanczos',
-  ])('%s', async (name) => {
+  ])('matches %s', async (name) => {
     const one = caseNamed(name);
     const output = folder.file(`${name}.png`);
     const args = [
@@ -61,7 +61,7 @@ describe('safelight generate on the command line equals the reference', () => {
 });
 
 describe('safelight encode and decode', () => {
-  it("writes the encoder's mean as the reference has it", async () => {
+  it('writes the mean of the encoder as the reference computes it', async () => {
     const output = folder.file('mean.npy');
     const { code, stdout } = await run([
       'encode',
@@ -79,7 +79,7 @@ describe('safelight encode and decode', () => {
     expect(relativeError(latent.data, readLatent(expectedPath('encode-sd1.npy')).data)).toBeLessThan(1e-3);
   });
 
-  it('draws a sample with a seed', async () => {
+  it('samples the posterior with a seed', async () => {
     const output = folder.file('sample.npy');
     const args = ['encode', imagePath('init.png'), '--model', folder.file('sdxl'), '--output', output];
     expect((await run([...args, '--posterior', 'sample', '--seed', '5'])).code).toBe(0);
@@ -87,7 +87,7 @@ describe('safelight encode and decode', () => {
     expect(relativeError(readLatent(output).data, expected.data)).toBeLessThan(1e-3);
   });
 
-  it("decodes a run's last latent into its picture", async () => {
+  it('decodes the last latent of a run into its image', async () => {
     const one = caseNamed('sd1-heun');
     const output = folder.file('decoded.png');
     const { code, stdout } = await run([
@@ -104,7 +104,7 @@ describe('safelight encode and decode', () => {
     expect(largestDifference(actual.data, expected.data)).toBeLessThanOrEqual(2);
   });
 
-  it('decodes several pictures of one file, by default beside nothing else', async () => {
+  it('decodes several images of one file, by default into the current folder', async () => {
     const args = ['decode', expectedPath('sd1-euler-a.npy'), '--model', folder.file('sd1'), '--json'];
     const { images } = JSON.parse((await run(args, folder.path)).stdout) as { images: { file: string }[] };
     expect(images.map(({ file }) => file)).toEqual([
@@ -115,9 +115,9 @@ describe('safelight encode and decode', () => {
   });
 
   it.each([
-    ['a text', Buffer.from('hello')],
-    ['half a file', readFileSync(expectedPath('sd1-heun.npy')).subarray(0, 2000)],
-  ])('refuses %s', async (_, bytes) => {
+    ['a text file', Buffer.from('hello')],
+    ['a truncated file', readFileSync(expectedPath('sd1-heun.npy')).subarray(0, 2000)],
+  ])('rejects %s', async (_, bytes) => {
     const { writeFileSync } = await import('node:fs');
     writeFileSync(folder.file('bad.npy'), bytes);
     const { code, stderr } = await run([

@@ -1,11 +1,11 @@
-/** `safelight generate --lora`, through the compiled command line. */
+/** `safelight generate --lora` through the compiled command line. */
 import { readFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readImage } from '../../lib/image/read.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
-import { removeFolders, writeLora } from '../adapters/lora-fixture.js';
-import { writeFolder } from '../pipelines-reference/tiny-models.js';
-import { run, workFolder } from './safelight.js';
+import { run, workFolder } from '../support/cli.js';
+import { removeFolders, writeLora } from '../support/lora.js';
+import { writeFolder } from '../support/tiny-models.js';
 
 const work = workFolder();
 const model = writeFolder('sd1', work.file('model'));
@@ -24,7 +24,7 @@ function generate(...more: string[]) {
   );
 }
 
-describe('generate --lora', () => {
+describe('safelight generate --lora', () => {
   it('applies LoRAs at their weights as the API does', async () => {
     const [whole, attention] = [writeLora('sd1', 'whole'), writeLora('sd1', 'attention', 'peft')];
     const { code, stdout, stderr } = await generate(
@@ -47,7 +47,7 @@ describe('generate --lora', () => {
     expect(Buffer.from(data).equals(Buffer.from(images[0]!.data))).toBe(true);
   });
 
-  it('says what is wrong with a file before it loads the model', async () => {
+  it('reports what is wrong with a file before it loads the model', async () => {
     const missing = await generate('--lora', work.file('nothing.safetensors:0.8'));
     expect(missing.code).toBe(1);
     expect(missing.stderr).toMatch(/The LoRA .*nothing\.safetensors does not exist/);

@@ -1,12 +1,12 @@
-/** Outputs that are no regular files: stdout, FIFOs, devices and links. */
+/** Outputs that are not regular files: stdout, FIFOs, devices and links. */
 import { execFile, spawn } from 'node:child_process';
 import { lstat, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Tensor } from '../../lib/tensor/tensor.js';
-import { makeFifo, makeNullDevice, withoutDevices, withoutFifos } from '../files/special-files.js';
-import { MAIN, run, workFolder } from './safelight.js';
+import { MAIN, run, workFolder } from '../support/cli.js';
+import { makeFifo, makeNullDevice, withoutDevices, withoutFifos } from '../support/special-files.js';
 
 const draw = ['generate', 'red apple', '--steps', '1', '--seed', '1', '--quiet'];
 
@@ -16,7 +16,7 @@ beforeEach(() => {
 });
 afterEach(() => work.remove());
 
-/** As a shell runs it, so that redirections are real. */
+/** Runs a command in a shell, so that redirections are real. */
 async function shell(command: string): Promise<{ stdout: Buffer; stderr: string; code: number }> {
   const child = spawn('sh', ['-c', command], { cwd: work.path, stdio: ['ignore', 'pipe', 'pipe'] });
   const chunks: Buffer[] = [];
@@ -34,21 +34,24 @@ const safelight = (args: readonly string[]): string =>
 const format = async (image: Uint8Array) => (await sharp(image).metadata()).format;
 
 describe.skipIf(process.platform === 'win32')('outputs', () => {
-  it.each(['-', '/dev/stdout'])('%s is stdout: the image alone, reports on stderr', async (output) => {
-    const { stdout, stderr, code } = await shell(`${safelight([...draw, '--output', output])} | cat`);
-    expect(code).toBe(0);
-    expect(await format(stdout)).toBe('png');
-    expect(stderr).toContain('128x128');
-    expect(await readdir(work.path)).toEqual([]);
-  });
+  it.each(['-', '/dev/stdout'])(
+    'writes only the image to stdout for %s and reports to stderr',
+    async (output) => {
+      const { stdout, stderr, code } = await shell(`${safelight([...draw, '--output', output])} | cat`);
+      expect(code).toBe(0);
+      expect(await format(stdout)).toBe('png');
+      expect(stderr).toContain('128x128');
+      expect(await readdir(work.path)).toEqual([]);
+    },
+  );
 
-  it('/dev/stdout keeps the file that stdout is redirected to', async () => {
+  it('keeps the file that stdout is redirected to for /dev/stdout', async () => {
     await shell(`${safelight([...draw, '--output', '/dev/stdout'])} > image.png`);
     expect(await format(await readFile(work.file('image.png')))).toBe('png');
     expect(await readdir(work.path)).toEqual(['image.png']);
   });
 
-  it('stdout carries a latent, codes and a converted model too', async () => {
+  it('writes a latent, code indices and a converted model to stdout', async () => {
     await sharp({ create: { width: 64, height: 64, channels: 3, background: 'red' } })
       .png()
       .toFile(work.file('red.png'));
@@ -62,7 +65,7 @@ describe.skipIf(process.platform === 'win32')('outputs', () => {
     expect(model.stdout.toString()).toBe('GGUF');
   });
 
-  it('refuses --json with an output to stdout as usage', async () => {
+  it('rejects --json with an output to stdout as a usage error', async () => {
     const { code, stderr } = await run([...draw, '--json', '--output', '-'], work.path);
     expect([code, stderr]).toEqual([2, expect.stringContaining('--json')]);
   });

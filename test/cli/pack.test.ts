@@ -1,9 +1,9 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { writeSingleFile } from '../pipelines-reference/tiny-models.js';
-import { writeFolder } from '../weights/folders.js';
-import { reference } from '../weights/names.js';
-import { run, start, workFolder } from './safelight.js';
+import { writeFolder } from '../support/checkpoint/folders.js';
+import { reference } from '../support/checkpoint/reference-names.js';
+import { run, start, workFolder } from '../support/cli.js';
+import { writeSingleFile } from '../support/tiny-models.js';
 
 const work = workFolder();
 const packed = work.file('cache/packed');
@@ -13,7 +13,7 @@ afterAll(() => {
   work.remove();
 });
 
-test('a model is packed, listed and removed', async () => {
+test('packs, lists and removes a model', async () => {
   const model = writeSingleFile('sd1', work.file('sd1.safetensors'));
   const { code, stdout, stderr } = await run(['pack', model, '--storage', 'q8_0', '--json']);
   expect({ code, stderr }).toMatchObject({ code: 0 });
@@ -29,7 +29,7 @@ test('a model is packed, listed and removed', async () => {
   expect(readdirSync(packed)).toEqual([]);
 });
 
-test('Ctrl-C while 246 MB are written leaves nothing behind', async () => {
+test('leaves no file behind when Ctrl-C interrupts writing 246 MB', async () => {
   const model = await writeFolder(work.file('large'), reference.sd1!);
   const { child, result } = start(['pack', model, '--storage', 'q4_0', '--quiet']);
   await vi.waitFor(() => expect(readdirSync(packed).join()).toMatch(/\.tmp/), {
@@ -41,7 +41,7 @@ test('Ctrl-C while 246 MB are written leaves nothing behind', async () => {
   expect(readdirSync(packed)).toEqual([]);
 }, 90_000);
 
-test('what cannot be meant is refused', async () => {
+test('rejects a missing model and contradictory flags', async () => {
   for (const args of [[], ['a', '--list', '--remove']]) {
     const { code, stderr } = await run(['pack', ...args]);
     expect(code).toBe(2);

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { bytes, duration, table } from '../../lib/cli/output.js';
 import { createProgress, type Report } from '../../lib/cli/progress.js';
 
-/** A stream that remembers, with or without a terminal behind it. */
+/** A stream that records what is written, with or without a terminal. */
 function stream(isTTY: boolean, columns = 80) {
   const written: string[] = [];
   const fake = { isTTY, columns, write: (text: string) => written.push(text) };
@@ -21,7 +21,7 @@ afterEach(() => {
 });
 
 describe('progress on a terminal', () => {
-  it('is one line, painted over, with an estimate', () => {
+  it('repaints one line with an estimate', () => {
     const { written, stream: tty } = stream(true);
     const progress = createProgress({ quiet: false }, tty);
     progress.show(step(0));
@@ -37,7 +37,7 @@ describe('progress on a terminal', () => {
     expect(written).toHaveLength(3);
   });
 
-  it('is not painted more often than eyes see, but always at the end', () => {
+  it('repaints at most a few times per second, and always at the end', () => {
     const { written, stream: tty } = stream(true);
     const progress = createProgress({ quiet: false }, tty);
     for (let i = 0; i <= 10; i++) {
@@ -51,13 +51,13 @@ describe('progress on a terminal', () => {
   it('never wraps', () => {
     const { written, stream: tty } = stream(true, 40);
     createProgress({ quiet: false }, tty).show(step(3));
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal codes are what is taken out
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: the test removes terminal codes
     expect(written[0]!.replace(/\r|\x1b\[K/g, '').length).toBeLessThan(40);
   });
 });
 
-describe('progress elsewhere', () => {
-  it('is plain lines: a new phase, every two seconds, the end', () => {
+describe('progress without a terminal', () => {
+  it('prints plain lines for a new phase, every two seconds and at the end', () => {
     const { written, stream: pipe } = stream(false);
     const progress = createProgress({ quiet: false }, pipe);
     progress.show({ phase: 'load', step: 0, steps: 1000 });
@@ -77,7 +77,7 @@ describe('progress elsewhere', () => {
     ]);
   });
 
-  it('is plain lines on a dumb terminal too, and nothing when quiet', () => {
+  it('prints plain lines on a dumb terminal, and nothing when quiet', () => {
     vi.stubEnv('TERM', 'dumb');
     const { written, stream: tty } = stream(true);
     createProgress({ quiet: false }, tty).show(step(1));
@@ -87,23 +87,23 @@ describe('progress elsewhere', () => {
   });
 });
 
-describe('numbers for people', () => {
+describe('numbers in reports', () => {
   it.each([
     [0.123, '0.12 s'],
     [9.96, '10.0 s'],
     [59.6, '1 min 0 s'],
     [185, '3 min 5 s'],
     [7800, '2 h 10 min'],
-  ])('%d seconds are %s', (seconds, text) => expect(duration(seconds)).toBe(text));
+  ])('prints %d seconds as %s', (seconds, text) => expect(duration(seconds)).toBe(text));
 
   it.each([
     [999, '999 bytes'],
     [1500, '1.5 kB'],
     [246_000_000, '246 MB'],
     [6_900_000_000, '6.9 GB'],
-  ])('%d bytes are %s', (count, text) => expect(bytes(count)).toBe(text));
+  ])('prints %d bytes as %s', (count, text) => expect(bytes(count)).toBe(text));
 
-  it('stand in columns', () => {
+  it('aligns columns', () => {
     expect(table(['a', 'long'], [['wide cell', '1']])).toBe('a          long\nwide cell  1');
   });
 });

@@ -1,8 +1,8 @@
-/** A seed of -1 is a random one, as everywhere in the field, and the one that was drawn is told. */
+/** A seed of -1 means a random seed, as in other tools, and the seed that is chosen is reported. */
 import { writeFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { run, workFolder } from './safelight.js';
+import { run, workFolder } from '../support/cli.js';
 
 let folder: ReturnType<typeof workFolder>;
 beforeAll(async () => {
@@ -17,10 +17,10 @@ const small = ['--steps', '1', '--width', '32', '--height', '32', '--json'];
 it.each([
   ['generate', ['generate', 'a red apple', ...small], ['--seed', '-1']],
   ['generate, with an equals sign', ['generate', 'a red apple', ...small], ['--seed=-1']],
-  ['generate, by the short name', ['generate', 'a red apple', ...small], ['-s', '-1']],
+  ['generate, with the short flag', ['generate', 'a red apple', ...small], ['-s', '-1']],
   ['sample', ['sample', '--width', '48', '--height', '48', '--json'], ['--seed', '-1']],
   ['sketch', ['sketch', 'gray.png', '--width', '48', '--height', '48', '--json'], ['-s-1']],
-])('%s draws a seed each time and tells it', async (_name, args, seed) => {
+])('%s chooses a new seed each time and reports it', async (_name, args, seed) => {
   const seeds: number[] = [];
   for (let i = 0; i < 2; i++) {
     const { code, stdout, stderr } = await run([...args, ...seed], folder.path);
@@ -32,7 +32,7 @@ it.each([
   for (const one of seeds) expect(Number.isInteger(one) && one >= 0 && one < 2 ** 32).toBe(true);
 });
 
-it('takes -1 for the seed of a variation', async () => {
+it('accepts -1 for the seed of a variation', async () => {
   const args = [
     'generate',
     'a red apple',
@@ -49,7 +49,7 @@ it('takes -1 for the seed of a variation', async () => {
   expect(JSON.parse(stdout)).toMatchObject({ images: [{ seed: 3 }] });
 });
 
-it('tells the seed of a latent that is a sample, which gives it again', async () => {
+it('reports the seed of a sampled latent, and the same seed reproduces it', async () => {
   const encode = async (seed: string) => {
     const args = ['encode', 'gray.png', '-o', 'a.npy', '--posterior', 'sample', '--seed', seed, '--json'];
     const { code, stdout } = await run(args, folder.path);
@@ -61,7 +61,7 @@ it('tells the seed of a latent that is a sample, which gives it again', async ()
   expect((await encode(String(first.seed))).seed).toBe(first.seed);
 });
 
-it('says on stderr that a large photo is scaled down, and of what is drawn as words', async () => {
+it('warns on stderr that a large photo is scaled down and that unsupported syntax is read as words', async () => {
   const args = ['generate', 'a <lora:x:1> cat', '--init', 'gray.png', '--steps', '1', '--output', 'b.png'];
   const { code, stdout, stderr } = await run(args, folder.path);
   expect(code).toBe(0);
@@ -78,7 +78,7 @@ it('says on stderr that a large photo is scaled down, and of what is drawn as wo
   expect(JSON.parse(encoded.stdout)).toMatchObject({ shape: [1, 4, 20, 25], warnings: [] });
 });
 
-it('refuses a prompt that is too long with its length and the limit', async () => {
+it('rejects a prompt that is too long and reports its length and the limit', async () => {
   const { code, stderr } = await run(['tokenize', 'a'.repeat(120_001)], folder.path);
   expect(stderr).toContain('Expected at most 120000 characters for text but received 120001');
   expect(code).not.toBe(0);

@@ -1,7 +1,7 @@
-/** `safelight serve` and its log, as whoever runs it sees them. */
+/** `safelight serve` and its log as an operator sees them. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
-import { run, start, workFolder } from './safelight.js';
+import { run, start, workFolder } from '../support/cli.js';
 
 const folder = workFolder();
 afterAll(folder.remove);
@@ -13,7 +13,7 @@ interface Line {
   readonly [field: string]: unknown;
 }
 
-/** Serves while `work` runs. @returns what was printed */
+/** Runs a server while `work` runs. @returns its output */
 async function serving(args: readonly string[], work: (url: string) => Promise<unknown>) {
   const all = ['serve', '--port', '0', '--data', folder.file('data'), '--threads', '1', ...args];
   const { child, result } = start(all, folder.path);
@@ -40,8 +40,8 @@ const post = async (url: string, json: object): Promise<{ id: string }> => {
   return (await (await fetch(`${url}/v1/jobs`, init)).json()) as { id: string };
 };
 
-it('logs one JSON line for each request and each step of a job, and nothing else', async () => {
-  // Neither is what `starter` means.
+it('logs one JSON line per request and per step of a job, and nothing else', async () => {
+  // Neither folder is what `starter` refers to.
   mkdirSync(folder.file('starter'));
   writeFileSync(folder.file('broken.safetensors'), 'no model');
   const ids: string[] = [];
@@ -89,7 +89,7 @@ it('logs one JSON line for each request and each step of a job, and nothing else
   expect(stdout).not.toContain('secret apple');
 });
 
-it('prints one plain line where nothing is logged, and takes starter: false from its file', async () => {
+it('prints one plain line if logging is off and reads starter: false from its config file', async () => {
   writeFileSync(folder.file('config.yaml'), 'starter: false\nmodel: [mine=starter]\n');
   let models: unknown;
   const { stdout } = await serving(['--log-level', 'silent', '--config', 'config.yaml'], async (url) => {
@@ -103,7 +103,7 @@ it.each([
   [['--model', 'gone=none/gone.safetensors'], 1, /gone\.safetensors' for the model gone/],
   [['--models', 'none'], 1, /none' cannot be read/],
   [['--no-starter'], 2, /no model to offer/],
-])('does not start with %j, and says why', async (args, code, message) => {
+])('does not start with %j and reports why', async (args, code, message) => {
   const ended = await run(['serve', '--port', '0', '--data', folder.file('data'), ...args], folder.path);
   expect(ended).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(message) });
 });

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
-import { writeFolder, writeSingleFile } from '../pipelines-reference/tiny-models.js';
-import { run, workFolder } from './safelight.js';
+import { run, workFolder } from '../support/cli.js';
+import { writeFolder, writeSingleFile } from '../support/tiny-models.js';
 
 interface Tokens {
   chunks: { ids: number[]; tokens: string[]; weights: number[] }[];
@@ -17,7 +17,7 @@ async function tokens(...args: string[]): Promise<Tokens> {
 }
 
 describe('safelight tokenize', () => {
-  it("gives the starter's tokens, padded to its window", async () => {
+  it("prints the starter's tokens, padded to its window", async () => {
     const { chunks } = await tokens('a red apple');
     expect(chunks).toHaveLength(1);
     expect(chunks[0]!.tokens.slice(0, 5)).toEqual([
@@ -32,7 +32,7 @@ describe('safelight tokenize', () => {
     expect(chunks[0]!.weights).toEqual(new Array(32).fill(1));
   });
 
-  it('reads prompt syntax, or takes the text as it is', async () => {
+  it('reads prompt syntax, or the text literally with --raw', async () => {
     const parsed = (await tokens('a (red:1.3) apple BREAK road')).chunks;
     expect(parsed).toHaveLength(2);
     expect(parsed[0]!.tokens.slice(1, 4)).toEqual(['a</w>', 'red</w>', 'apple</w>']);
@@ -42,13 +42,13 @@ describe('safelight tokenize', () => {
     expect(new Set(raw[0]!.weights)).toEqual(new Set([1]));
   });
 
-  it('lays long prompts into windows', async () => {
+  it('splits long prompts into windows', async () => {
     const { chunks } = await tokens('red '.repeat(70));
     expect(chunks.map((chunk) => chunk.ids.length)).toEqual([32, 32, 32]);
     expect(chunks.flatMap((chunk) => chunk.tokens).filter((token) => token === 'red</w>')).toHaveLength(70);
   });
 
-  it("takes a folder's vocabulary, and CLIP's for a single file", async () => {
+  it("reads the vocabulary of a folder, and CLIP's for a single file", async () => {
     mkdirSync(folder.path, { recursive: true });
     const own = await tokens('a red apple', '--model', writeFolder('sd2', folder.file('sd2')));
     expect(own.chunks[0]!.ids[0]).toBe(652);
@@ -58,13 +58,13 @@ describe('safelight tokenize', () => {
     expect(standard.chunks[0]!.ids.slice(0, 7)).toEqual([49406, 320, 736, 3055, 49407, 0, 0]);
   });
 
-  it('prints a table for people', async () => {
+  it('prints a table without --json', async () => {
     const { stdout } = await run(['tokenize', 'a (red:1.3) apple']);
     expect(stdout).toMatch(/1\.3 +red<\/w>/);
     expect(stdout).toContain('of padding');
   });
 
-  it('takes a prompt of 100,000 characters', async () => {
+  it('accepts a prompt of 100,000 characters', async () => {
     const { chunks } = await tokens('apple '.repeat(16_667).trim());
     expect(chunks.length).toBe(Math.ceil(16_667 / 30));
   });

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { run } from './safelight.js';
+import { run } from '../support/cli.js';
 
-describe('the command line is forgiving to read and strict to parse', () => {
+describe('safelight', () => {
   it('prints its version', async () => {
     const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
       version: string;
@@ -13,7 +13,7 @@ describe('the command line is forgiving to read and strict to parse', () => {
   it.each([
     ...['generate', 'tokenize', 'encode', 'decode', 'inspect', 'backends', 'build'],
     ...['reconstruct', 'codes', 'sample', 'sketch', 'score'],
-  ])('helps with %s', async (command) => {
+  ])('prints help for %s', async (command) => {
     const { code, stdout } = await run([command, '--help']);
     expect(code).toBe(0);
     expect(stdout).toContain(`Usage: safelight ${command}`);
@@ -73,7 +73,7 @@ describe('the command line is forgiving to read and strict to parse', () => {
     [['encode', 'a.png'], "required option '-o, --output"],
     [['encode', 'a.png', '--output', 'a.npy', '--seed', '3'], '--seed is for --posterior sample'],
     [['build', '--cuda', '--vulkan'], 'choose one of --cuda and --vulkan'],
-  ])('safelight %j is a usage error', async (args, sentence) => {
+  ])('rejects %j as a usage error', async (args, sentence) => {
     const { code, stdout, stderr } = await run(args);
     expect(stderr).toContain(sentence);
     expect(stderr.trimEnd().split('\n').at(-1)).toMatch(/^safelight: \S/);
@@ -91,7 +91,7 @@ describe('the command line is forgiving to read and strict to parse', () => {
     [['decode', 'nowhere.npy'], "There is no latent at 'nowhere.npy'"],
     [['inspect', 'nowhere'], 'nowhere'],
     [['tokenize', 'a', '--model', 'nowhere'], 'nowhere'],
-  ])('safelight %j fails in one sentence', async (args, sentence) => {
+  ])('fails for %j in one sentence', async (args, sentence) => {
     const { code, stdout, stderr } = await run(args);
     expect(stderr).toContain(sentence);
     expect(stderr).toMatch(/^safelight: [^\n]+\n$/);
@@ -99,7 +99,7 @@ describe('the command line is forgiving to read and strict to parse', () => {
     expect(code).toBe(1);
   });
 
-  it('shows where an error comes from only when asked', async () => {
+  it('prints a stack trace only on request', async () => {
     const { code, stderr } = await run(['tokenize', 'a', '--model', 'nowhere', '--verbose']);
     expect(code).toBe(1);
     expect(stderr).toMatch(/^\s+at /m);

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type LoadT5Options, loadT5, type T5TextOptions } from '../../lib/conditioning/t5-text.js';
-import { f16Tensor, type Row, writeSafetensors } from '../pipelines-reference/tiny-models.js';
-import { readT5Fixture, tokenizerJson } from '../tokenizers/t5-fixture.js';
+import { readT5Fixture, tokenizerJson } from '../support/text/t5.js';
+import { f16Tensor, type Row, writeSafetensors } from '../support/tiny-models.js';
 
 interface Expected {
   readonly config: Record<string, unknown>;
@@ -21,7 +21,7 @@ const expected = readT5Fixture<Expected>('texts');
 const root = mkdtempSync(join(tmpdir(), 'safelight-t5-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-/** The weights that Python computed with, under a file's own names. */
+/** Writes the weights that Python computed with, under the given names. */
 function writeWeights(path: string, name: (canonical: string) => string): string {
   const rows = expected.weights.map((row): Row => [...row, '', null]);
   writeSafetensors(path, new Map(rows.map((row) => [name(row[1]), f16Tensor(row)])));
@@ -43,19 +43,19 @@ beforeAll(() => {
 
 async function encoded(path: string, options: T5TextOptions = {}, load: LoadT5Options = {}) {
   await using model = await loadT5(path, { backend: 'cpu', threads: 1, ...load });
-  // Awaited before the module is disposed of.
+  // Awaited before the module is disposed.
   return await model.encode(expected.texts, { length: expected.length, ...options });
 }
 
-/** The largest difference, relative to the largest number. */
+/** Returns the largest difference, relative to the largest value. */
 function difference(a: ArrayLike<number>, b: readonly number[]): number {
   expect(a.length).toBe(b.length);
   const largest = Math.max(...b.map(Math.abs));
   return Math.max(...b.map((value, i) => Math.abs(value - a[i]!))) / largest;
 }
 
-describe('a T5 encoder with its tokenizer', () => {
-  test('gives the hidden states of transformers for texts of a folder', async () => {
+describe('loadT5', () => {
+  test('matches the hidden states of transformers for texts encoded from a folder', async () => {
     const { hidden, tokens, mask } = await encoded(folder);
     expect(Array.from(tokens.data)).toEqual(expected.ids.flat());
     expect(Array.from(mask.data)).toEqual(expected.mask.flat());
@@ -63,7 +63,7 @@ describe('a T5 encoder with its tokenizer', () => {
     expect(difference(hidden.data, expected.hidden)).toBeLessThan(1e-5);
   });
 
-  test('hides padding with a mask, as transformers does', async () => {
+  test('masks padding as transformers does', async () => {
     const { hidden } = await encoded(folder, { mask: true });
     expect(difference(hidden.data, expected.masked)).toBeLessThan(1e-5);
     expect(difference(hidden.data, expected.hidden)).toBeGreaterThan(1e-2);
@@ -85,12 +85,12 @@ describe('a T5 encoder with its tokenizer', () => {
     expect(difference(hidden.data, expected.hidden)).toBeLessThan(tolerance);
   });
 
-  test('leaves weights in their file with lean, for the same numbers', async () => {
+  test('leaves weights in their file in lean mode and computes the same values', async () => {
     const { hidden } = await encoded(folder, {}, { memory: 'lean' });
     expect(hidden.data).toEqual((await encoded(folder)).hidden.data);
   });
 
-  test("takes diffusers' tokenizer_2 beside text_encoder_2", async () => {
+  test("reads diffusers' tokenizer_2 next to text_encoder_2", async () => {
     const whole = join(root, 'flux');
     writeFolder(join(whole, 'text_encoder_2'));
     mkdirSync(join(whole, 'tokenizer_2'));
@@ -106,7 +106,7 @@ describe('a T5 encoder with its tokenizer', () => {
     expect(hidden.data.every(Number.isFinite)).toBe(true);
   });
 
-  test('refuses the first T5, another model and a foreign tokenizer with typed errors', async () => {
+  test('rejects the first version of T5, another model and an unrelated tokenizer with typed errors', async () => {
     const failure = (path: string, options?: LoadT5Options) =>
       loadT5(path, options).then(
         () => ({}),

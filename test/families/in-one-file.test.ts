@@ -1,6 +1,6 @@
 /**
- * A family that is defined in this file alone: no U-Net, latents of its own format, guidance branches of different lengths, a tap and a cut
- * point. Pipelines run it without a line about it anywhere else.
+ * A family defined in this file alone: no U-Net, its own latent format, guidance branches of different
+ * lengths, a tap and a cut point. Pipelines run it without any mention of it elsewhere.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,9 +25,9 @@ import {
   type NetworkResult,
 } from '../../lib/sampling/network.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
-import { framed } from '../weights/files.js';
+import { framed } from '../support/checkpoint/sparse-files.js';
 
-/** Latents have 3 channels, one place for 4 pixels, and lie around 0.5 instead of 0. */
+/** Latents have 3 channels, one position per 4 x 4 pixels, and values around 0.5 instead of 0. */
 const CHANNELS = 3;
 const FACTOR = 4;
 const MEAN = 0.5;
@@ -37,14 +37,16 @@ interface Painting extends ModelDescriptor {
   readonly colors: TensorInfo;
 }
 
-/** A "network" whose prediction leads to one flat color, the mean of its context: `[T, 3]`, a row a word. */
+/**
+ * A "network" whose prediction leads to one flat color, the mean of its context: `[T, 3]`, one row per word.
+ */
 class PaintNetwork implements DiffusionNetwork {
   readonly inputs = [{ name: 'words', shape: [null, null, CHANNELS] }];
   readonly cutPoints = [CUT];
-  /** The names of the runs: whole or resumed, and the lengths of their branches. */
+  /** Recorded runs: whole or resumed, and the lengths of their branches. */
   readonly runs: string[] = [];
   sessions = 0;
-  /** States at the cut point that nobody has disposed of. */
+  /** Number of cut-point states that have not been disposed. */
   states = 0;
 
   prepare(...[branches, [images, , h, w]]: Parameters<DiffusionNetwork['prepare']>) {
@@ -99,7 +101,7 @@ function meanOfRows(rows: ArrayLike<number>): Tensor {
   return Tensor.from(mean, [CHANNELS]);
 }
 
-/** Each place of a latent becomes 4 x 4 pixels. */
+/** Each position of a latent becomes 4 x 4 pixels. */
 const codec: LatentCodec = {
   encode: async () => {
     throw new Error('not needed here');
@@ -216,8 +218,8 @@ afterAll(async () => {
   rmSync(root, { recursive: true, force: true });
 });
 
-describe('a family in a file of its own', () => {
-  it('draws the image that guidance between branches of different length leads to', async () => {
+describe('a family defined in one file', () => {
+  it('generates the image that guidance between branches of different lengths leads to', async () => {
     const { images } = await pipeline.generate({ prompt: 'red red green', negative: 'blue', seed: 1 });
     const [image] = images;
     expect([image!.width, image!.height, pipeline.info.family]).toEqual([32, 16, 'painter']);
@@ -232,13 +234,13 @@ describe('a family in a file of its own', () => {
     expect(network.sessions).toBe(0);
   });
 
-  it('runs branches of one length in one batch', async () => {
+  it('runs branches of equal length in one batch', async () => {
     network.runs.length = 0;
     await pipeline.generate({ prompt: 'red', negative: 'blue', steps: 2, seed: 1 });
     expect(network.runs).toEqual(['whole 1,1', 'whole 1,1']);
   });
 
-  it('is tapped, each step of it', async () => {
+  it('can be tapped at each step', async () => {
     const seen: (readonly number[])[] = [];
     for await (const { taps, conditions } of pipeline.stream({
       prompt: 'red',
@@ -256,7 +258,7 @@ describe('a family in a file of its own', () => {
     expect((await pipeline.nodes({ module: 'unet' })).map(({ name }) => name)).toEqual(['color']);
   });
 
-  it('is cut by step caching, to the same image', async () => {
+  it('is cut by step caching and returns the same image', async () => {
     const options = { prompt: 'green', negative: 'red blue', steps: 4, seed: 2 };
     const whole = await pipeline.generate(options);
     network.runs.length = 0;
@@ -275,7 +277,7 @@ describe('a family in a file of its own', () => {
     expect(network.states).toBe(0);
   });
 
-  it('starts a flow from noise and refuses what cannot sample it', async () => {
+  it('starts a flow from noise and rejects samplers that do not support flows', async () => {
     await expect(pipeline.generate({ prompt: 'red', sampler: 'ddim' })).rejects.toMatchObject({
       code: 'INVALID_OPTION',
     });

@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { writeLargeOutput, writeNewOutput, writeOutput } from '../../lib/files/write.js';
-import { makeFifo, makeNullDevice, withoutDevices, withoutFifos } from './special-files.js';
+import { makeFifo, makeNullDevice, withoutDevices, withoutFifos } from '../support/special-files.js';
 
 const folders: string[] = [];
 let folder: string;
@@ -40,7 +40,7 @@ const writers = [
 ] as const;
 
 describe.each(writers)('$name', ({ write }) => {
-  it('replaces a regular file whole, keeps its mode and leaves no temporary file', async () => {
+  it('replaces a regular file completely, keeps its mode and leaves no temporary file', async () => {
     await writeFile(at('a'), 'old and longer');
     await chmod(at('a'), 0o640);
     const { ino } = await stat(at('a'));
@@ -48,11 +48,11 @@ describe.each(writers)('$name', ({ write }) => {
     expect(await text('a')).toBe('new');
     const after = await stat(at('a'));
     expect(after.mode & 0o777).toBe(0o640);
-    expect(after.ino).not.toBe(ino); // renamed over, never written in place
+    expect(after.ino).not.toBe(ino); // renamed over the target, never written in place
     expect(await readdir(folder)).toEqual(['a']);
   });
 
-  it('leaves the other names of a hard-linked file as they were', async () => {
+  it('leaves the other names of a hard-linked file unchanged', async () => {
     await writeFile(at('a'), 'old');
     await link(at('a'), at('b'));
     await write(at('a'), bytes('new'));
@@ -76,7 +76,7 @@ describe.each(writers)('$name', ({ write }) => {
     expect(await text('later')).toBe('new');
   });
 
-  it('refuses folders, circles of links, sockets and missing folders', async () => {
+  it('rejects folders, circular links, sockets and missing folders', async () => {
     await symlink('b', at('a'));
     await symlink('a', at('b'));
     const server = createServer().listen(at('socket'));
@@ -88,7 +88,7 @@ describe.each(writers)('$name', ({ write }) => {
   });
 
   it.skipIf(withoutFifos)(`writes through a FIFO${withoutFifos ? `: ${withoutFifos}` : ''}`, async () => {
-    const data = Buffer.alloc(300_000, 'safelight'); // more than its buffer holds
+    const data = Buffer.alloc(300_000, 'safelight'); // more than the buffer of the FIFO holds
     const fifo = makeFifo(at('fifo'));
     const written = write(fifo, data);
     await new Promise((resolve) => setTimeout(resolve, 50)); // nobody reads yet
@@ -112,7 +112,7 @@ describe.each(writers)('$name', ({ write }) => {
 });
 
 describe('writeOutput', () => {
-  it('accepts file: URLs and refuses other paths by what it accepts', async () => {
+  it('accepts file: URLs and lists the accepted kinds of path when it rejects one', async () => {
     await writeOutput(pathToFileURL(at('a file #1')), bytes('x'));
     expect(await text('a file #1')).toBe('x');
     for (const path of [new URL('https://example.com/a.png'), '', 'a\0b'])
@@ -121,7 +121,7 @@ describe('writeOutput', () => {
 });
 
 describe('writeLargeOutput', () => {
-  it('leaves the old file and nothing else when filling fails', async () => {
+  it('keeps the existing file and removes the temporary file when filling fails', async () => {
     await writeFile(at('a'), 'old');
     const failure = new Error('stopped');
     const writing = writeLargeOutput(at('a'), async (handle) => {
@@ -135,7 +135,7 @@ describe('writeLargeOutput', () => {
 });
 
 describe('writeNewOutput', () => {
-  it('takes the next free name instead of overwriting, also when several write at once', async () => {
+  it('uses the next free name instead of overwriting, even with concurrent writers', async () => {
     const written = await Promise.all([1, 2, 3].map((n) => writeNewOutput(at('x.png'), Uint8Array.of(n))));
     expect([...written].sort()).toEqual([at('x-2.png'), at('x-3.png'), at('x.png')]);
     const contents = await Promise.all(written.map(async (file) => (await readFile(file))[0]));
@@ -153,14 +153,14 @@ describe('writeNewOutput', () => {
     expect(await text('missing')).toBe('new');
   });
 
-  it.skipIf(withoutFifos)('writes through a FIFO instead of taking another name', async () => {
+  it.skipIf(withoutFifos)('writes through a FIFO instead of using another name', async () => {
     const fifo = makeFifo(at('fifo'));
     const [read, path] = await Promise.all([readFile(fifo, 'utf8'), writeNewOutput(fifo, bytes('x'))]);
     expect([read, path]).toEqual(['x', fifo]);
     expect(await readdir(folder)).toEqual(['fifo']);
   });
 
-  it('says when it cannot write', async () => {
+  it('reports why it cannot write', async () => {
     await expect(writeNewOutput(at('no/such/folder.png'), bytes('x'))).rejects.toMatchObject({
       code: 'FILE_NOT_WRITTEN',
     });

@@ -1,6 +1,7 @@
 /**
- * What a GPU backend has to compute: every kind of module and whole pipelines, each as a function of how modules are loaded. The tests of the
- * test device compare it with the CPU's stock operations byte for byte, those of Vulkan with a tolerance (test/gpu/vulkan.test.ts).
+ * Computations that every GPU backend has to support: each kind of module and whole pipelines, as functions
+ * of how modules are loaded. The tests of the test device compare them with the CPU's stock operations byte
+ * for byte, those of Vulkan with a tolerance (test/gpu/vulkan.test.ts).
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,18 +18,24 @@ import { vqganLosses } from '../../lib/modules/vqgan-losses.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import { VqganPipeline } from '../../lib/pipelines/vqgan/vqgan-pipeline.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
-import { caseNamed, generateOptions, cases as ldmCases, writeModel } from '../latent-diffusion/cases.js';
-import { type Fixture, planOf, readFixture } from '../models/native-fixture.js';
 import { randomPatches } from '../native/random-patches.js';
-import { expected, sections, tensorsOf, writeCheckpoint, writeDiffusers } from '../vq/fixture.js';
+import { caseNamed, generateOptions, cases as ldmCases, writeModel } from '../support/latent-diffusion.js';
+import { type Fixture, planOf, readFixture } from '../support/native-modules.js';
+import {
+  expected,
+  sections,
+  tensorsOf,
+  writeCheckpoint,
+  writeDiffusers,
+} from '../support/vqgan/autoencoders.js';
 
-/** Where modules compute. */
+/** Device and options with which modules are loaded. */
 export interface Where {
   readonly backend: 'cpu' | 'vulkan';
   readonly stockOps?: boolean;
 }
 
-/** Results by name: numbers, codes, or bytes of images. */
+/** Results by name: numbers, code indices, or bytes of images. */
 export type Results = Record<string, Float32Array | Int32Array | Uint8Array>;
 
 export interface GpuCase {
@@ -52,7 +59,7 @@ async function fixtureModule(fixture: Fixture, where: Where, storage: StorageTyp
   return NativeModule.create(kind, config, planOf(fixture, storage), { threads: 1, ...where });
 }
 
-/** Every entry of a fixture at every size, then the first one with all of its nodes read. */
+/** Runs every entry of a fixture at every size, then the first one with all of its nodes read. */
 function moduleCase(name: string, storage: StorageType = 'f32'): GpuCase {
   return {
     name: storage === 'f32' ? name : `${name} in ${storage}`,
@@ -75,7 +82,7 @@ function moduleCase(name: string, storage: StorageType = 'f32'): GpuCase {
   };
 }
 
-/** Each node in turn, with twice what it computes in its place. */
+/** Overrides each node in turn with twice its value. */
 function overriddenCase(name: string): GpuCase {
   return {
     name: `${name}, overridden`,
@@ -97,7 +104,7 @@ function overriddenCase(name: string): GpuCase {
   };
 }
 
-/** A module with changes to all of its weights: whole ones in f32, parts of them in f16. */
+/** A module with patches of all of its weights: whole ones in f32, parts of them in f16. */
 function patchedCase(name: string, storage: StorageType = 'f32'): GpuCase {
   return {
     name: `${name} in ${storage}, patched`,
@@ -118,7 +125,7 @@ function patchedCase(name: string, storage: StorageType = 'f32'): GpuCase {
   };
 }
 
-/** A latent transformer that writes place by place, its keys and values on the device. */
+/** A latent transformer that samples position by position, with keys and values on the device. */
 function sessionCase(name: string): GpuCase {
   return {
     name: `${name}, a session`,
@@ -218,7 +225,7 @@ function lossCase(name: string): GpuCase {
   };
 }
 
-/** A whole generation of a tiny model: classes, BERT, pixels, inpainting, super-resolution. */
+/** A whole generation of a tiny model: class-conditional, BERT, pixel space, inpainting, super-resolution. */
 function pipelineCase(name: string): GpuCase {
   return {
     name: `latent diffusion: ${name}`,

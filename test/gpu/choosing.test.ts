@@ -1,4 +1,4 @@
-/** Which device is taken, and what becomes of one that fails: through the command line, with the test device. */
+/** Selection of a device and fallback when it fails, through the command line with the test device. */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { BackendInfo } from '../../lib/binding/types.js';
-import { MAIN } from '../cli/safelight.js';
+import { MAIN } from '../support/cli.js';
 
 const BINARIES = fileURLToPath(new URL('../../build/test-device', import.meta.url));
 const without = existsSync(`${BINARIES}/safelight-vulkan.node`)
@@ -58,7 +58,7 @@ describe.skipIf(without)(`choosing a device${without ? `: ${without}` : ''}`, ()
     expect(stdout).toMatch(/Test0\s+gpu\s+.*no /);
   });
 
-  it('computes on the device that is asked for, by index or name', async () => {
+  it('computes on the requested device, by index or name', async () => {
     for (const which of ['vulkan', 'vulkan:1', 'vulkan:Test1', 'vulkan:the CPU']) {
       const { code, stdout, stderr } = await run([...draw, '--backend', which], {
         SAFELIGHT_TEST_DEVICES: '2',
@@ -69,16 +69,16 @@ describe.skipIf(without)(`choosing a device${without ? `: ${without}` : ''}`, ()
   });
 
   it.each([
-    ['that is refused', { SAFELIGHT_TEST_DEVICE_REFUSES: '0' }, 'vulkan', /Test0 .*cannot be used/],
+    ['that fails to open', { SAFELIGHT_TEST_DEVICE_REFUSES: '0' }, 'vulkan', /Test0 .*cannot be used/],
     [
-      'that ends the process',
+      'that crashes the process',
       { SAFELIGHT_TEST_DEVICE_ABORTS: '0' },
       'vulkan',
       /Test0 .*cannot be used.*SIGABRT/,
     ],
-    ['that is not there', {}, 'vulkan:7', /no device "7"; there are: 0 Test0/],
+    ['that does not exist', {}, 'vulkan:7', /no device "7"; there are: 0 Test0/],
     ['of a backend that is not installed', {}, 'cuda', /cuda is not installed.*npx safelight build --cuda/],
-  ])('refuses a device %s by name, in one sentence', async (_, variables, backend, message) => {
+  ])('rejects a device %s by name, in one sentence', async (_, variables, backend, message) => {
     const { code, stderr } = await run([...draw, '--quiet', '--backend', backend], variables);
     expect(code).toBe(1);
     expect(stderr).toMatch(message);
@@ -86,9 +86,9 @@ describe.skipIf(without)(`choosing a device${without ? `: ${without}` : ''}`, ()
   });
 
   it.each([
-    ['refuses', { SAFELIGHT_TEST_DEVICE_REFUSES: '0' }],
-    ['ends the process', { SAFELIGHT_TEST_DEVICE_ABORTS: '0' }],
-  ])('falls back to the CPU with a warning where the only GPU %s', async (_, variables) => {
+    ['fails to open', { SAFELIGHT_TEST_DEVICE_REFUSES: '0' }],
+    ['crashes the process', { SAFELIGHT_TEST_DEVICE_ABORTS: '0' }],
+  ])('falls back to the CPU with a warning if the only GPU %s', async (_, variables) => {
     const { code, stdout } = await run(draw, variables);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({
@@ -98,12 +98,12 @@ describe.skipIf(without)(`choosing a device${without ? `: ${without}` : ''}`, ()
     });
   });
 
-  it('takes the next GPU where the first fails', async () => {
+  it('uses the next GPU if the first fails', async () => {
     const { stdout } = await run(draw, { SAFELIGHT_TEST_DEVICES: '2', SAFELIGHT_TEST_DEVICE_ABORTS: '0' });
     expect(JSON.parse(stdout)).toMatchObject({ warnings: [] });
   });
 
-  it('works on the CPU where the GPU addon does not load, and says why where it is asked for', async () => {
+  it('works on the CPU if the GPU addon does not load, and reports the reason on request', async () => {
     const broken = mkdtempSync(join(folder, 'broken-'));
     writeFileSync(join(broken, 'safelight-vulkan.node'), 'no library');
     const variables = { SAFELIGHT_GPU_BINARIES: broken };
@@ -116,7 +116,7 @@ describe.skipIf(without)(`choosing a device${without ? `: ${without}` : ''}`, ()
     expect((await run(draw, variables)).code).toBe(0);
   });
 
-  it('ends at Ctrl-C while a driver cannot be stopped', async () => {
+  it('exits at Ctrl-C while a driver cannot be stopped', async () => {
     const env = { ...process.env, SAFELIGHT_GPU_BINARIES: BINARIES, SAFELIGHT_TEST_DEVICE_WAITS: '20000' };
     const args = [MAIN, 'generate', 'red apple', '--backend', 'vulkan'];
     const child = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'ignore', 'pipe'] });
@@ -130,7 +130,7 @@ describe.skipIf(without)(`choosing a device${without ? `: ${without}` : ''}`, ()
     expect(performance.now() - start).toBeLessThan(3000);
   });
 
-  it('refuses other names of backends as usage', async () => {
+  it('rejects unknown backend names as a usage error', async () => {
     for (const wrong of ['gpu', 'vulkan:', 'cpu:1'])
       expect(await run([...draw, '--backend', wrong])).toMatchObject({
         code: 2,

@@ -1,4 +1,7 @@
-/** GPU backends without a GPU: the test device, whose memory the host may not touch, against the CPU's stock operations. */
+/**
+ * GPU backends without a GPU: the test device, whose memory the host may not touch, against the CPU's stock
+ * operations.
+ */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -31,13 +34,13 @@ function caseNamed(name: string): GpuCase {
   return found;
 }
 
-/** Bytes that the device has free. */
+/** Returns the free memory of the device in bytes. */
 const free = (): number =>
   addonOf('vulkan')
     .backends()
     .find(({ name }) => name === 'vulkan')!.memory.free;
 
-/** A module's thread frees what it had once it has stopped. */
+/** A module's thread frees its memory once it has stopped. */
 const allFree = () => vi.waitFor(() => expect(free()).toBe(16 * GIB), 5000);
 
 describe.skipIf(without)(`the test device${without ? `: ${without}` : ''}`, () => {
@@ -46,14 +49,14 @@ describe.skipIf(without)(`the test device${without ? `: ${without}` : ''}`, () =
   );
 
   it.each(['clip', 'unet-sd1', 'kl', 'latent-transformer', 'autoencoder vqgan'])(
-    'leaves operations of %s that it lacks to the CPU',
+    'leaves unsupported operations of %s to the CPU',
     async (name) => {
       vi.stubEnv('SAFELIGHT_TEST_DEVICE_LACKS', 'GROUP_NORM,SOFT_MAX,GET_ROWS,ARGMAX,SGN');
       await expectEqual(caseNamed(name));
     },
   );
 
-  it('has its memory back to the last byte once modules are disposed of', async () => {
+  it('frees all memory once modules are disposed', async () => {
     for (let round = 0; round < 2; round++) {
       const pipeline = await Pipeline.load(undefined, { backend: 'vulkan', threads: 1 });
       await pipeline.generate(prompt);
@@ -79,7 +82,7 @@ describe.skipIf(without)(`the test device${without ? `: ${without}` : ''}`, () =
     expect(Buffer.from(again[0]!.data).equals(Buffer.from(whole[0]!.data))).toBe(true);
   });
 
-  it('answers within 200 ms when it is cancelled while the driver cannot be stopped', async () => {
+  it('rejects within 200 ms when it is cancelled while the driver cannot be stopped', async () => {
     await using pipeline = await Pipeline.load(undefined, { backend: 'vulkan', threads: 1 });
     vi.stubEnv('SAFELIGHT_TEST_DEVICE_WAITS', '500');
     const controller = new AbortController();
@@ -93,7 +96,7 @@ describe.skipIf(without)(`the test device${without ? `: ${without}` : ''}`, () =
     expect((await pipeline.generate(prompt)).images).toHaveLength(1);
   });
 
-  it('rejects a run with DISPOSED when its pipeline is disposed of', async () => {
+  it('rejects a run with DISPOSED when its pipeline is disposed', async () => {
     const pipeline = await Pipeline.load(undefined, { backend: 'vulkan', threads: 1 });
     const running = pipeline.generate({
       ...{ ...prompt, width: 256, height: 256, steps: 50 },
@@ -113,11 +116,11 @@ describe.skipIf(without)(`the test device${without ? `: ${without}` : ''}`, () =
     await using cpu = await Pipeline.load(undefined, { backend: 'cpu', stockOps: true, threads: 1 });
     const { images: expected } = await cpu.generate(prompt);
     const off = images[0]!.data.map((value, i) => Math.abs(value - expected[0]!.data[i]!));
-    expect(Math.max(...off)).toBeLessThanOrEqual(1); // one prompt at a time: products of other shapes
+    expect(Math.max(...off)).toBeLessThanOrEqual(1); // one prompt at a time: matrix products of other shapes
   });
 
   describe('with too little memory', () => {
-    it('for the model, is refused before anything is loaded', async () => {
+    it('for the model, rejects before anything is loaded', async () => {
       vi.stubEnv('SAFELIGHT_TEST_DEVICE_BYTES', '10000000');
       await expect(Pipeline.load(undefined, { backend: 'vulkan' })).rejects.toMatchObject({
         code: 'DOES_NOT_FIT',
@@ -125,7 +128,7 @@ describe.skipIf(without)(`the test device${without ? `: ${without}` : ''}`, () =
       });
     });
 
-    it('for a run, is refused before it, and other runs still work', async () => {
+    it('for a run, rejects before it starts, and other runs still work', async () => {
       await using pipeline = await Pipeline.load(undefined, { backend: 'vulkan', threads: 1 });
       const used = 16 * GIB - free();
       vi.stubEnv('SAFELIGHT_TEST_DEVICE_BYTES', `${used + 30e6}`);
@@ -135,7 +138,7 @@ describe.skipIf(without)(`the test device${without ? `: ${without}` : ''}`, () =
       expect((await pipeline.generate(prompt)).images).toHaveLength(1);
     });
 
-    it('auto loads on the CPU instead, with a warning', async () => {
+    it('loads on the CPU for auto, with a warning', async () => {
       vi.stubEnv('SAFELIGHT_TEST_DEVICE_BYTES', '10000000');
       const warnings: Warning[] = [];
       await using pipeline = await Pipeline.load(undefined, {
@@ -149,7 +152,7 @@ describe.skipIf(without)(`the test device${without ? `: ${without}` : ''}`, () =
       expect(pipeline.warnings).toEqual(warnings);
     });
 
-    it('auto begins a generation anew on the CPU, with a warning in its result', async () => {
+    it('restarts a generation on the CPU for auto, with a warning in its result', async () => {
       await using pipeline = await Pipeline.load(undefined, { threads: 1 });
       expect(pipeline.memory().unet).toMatchObject({ backend: 'vulkan' });
       const used = 16 * GIB - free();

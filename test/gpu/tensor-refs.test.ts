@@ -1,13 +1,13 @@
-/** Outputs that stay in the memory of a GPU: of the test device, which the host may not touch. */
+/** Outputs that stay in the memory of a GPU, here of the test device, whose memory the host may not touch. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { addonOf } from '../../lib/binding/backends.js';
 import { NativeModule } from '../../lib/binding/module.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
-import { planOf, readFixture } from '../models/native-fixture.js';
 import { keepDeep, random, tensorRefTests, unetInputs, type Where } from '../native/tensor-refs.js';
 import { removeFiles } from '../native/tiny.js';
+import { planOf, readFixture } from '../support/native-modules.js';
 
 const BINARIES = fileURLToPath(new URL('../../build/test-device', import.meta.url));
 process.env.SAFELIGHT_GPU_BINARIES = BINARIES;
@@ -18,7 +18,7 @@ const without = existsSync(`${BINARIES}/safelight-vulkan.node`)
   : 'the test device is built on Linux only';
 const GIB = 2 ** 30;
 
-/** Bytes that a device has free. */
+/** Returns the free memory of a device in bytes. */
 const free = (name: string): number =>
   addonOf('vulkan')
     .backends()
@@ -32,9 +32,9 @@ afterEach(() => vi.unstubAllEnvs());
 afterAll(removeFiles);
 
 describe.skipIf(without)(`a GPU${without ? `: ${without}` : ''}`, () => {
-  describe('outputs that are kept on it', () => tensorRefTests({ backend: 'vulkan', device: 'Test0' }));
+  describe('outputs kept on the device', () => tensorRefTests({ backend: 'vulkan', device: 'Test0' }));
 
-  it('refuses what was kept on another device, and takes what is read from there', async () => {
+  it('are rejected on another device, unless they are read first', async () => {
     const places = [
       { backend: 'cpu', stockOps: true },
       { backend: 'vulkan', device: 'Test0' },
@@ -65,7 +65,7 @@ describe.skipIf(without)(`a GPU${without ? `: ${without}` : ''}`, () => {
     await vi.waitFor(() => expect([free('Test0'), free('Test1')]).toEqual([16 * GIB, 16 * GIB]), 5000);
   });
 
-  it('takes its memory back to the last byte', async () => {
+  it('free all their memory', async () => {
     const module = await unet({ backend: 'vulkan', device: 'Test1' });
     await module.run('forward', unetInputs(fixture), { params: { branch: 1 } });
     const before = free('Test1');
@@ -78,7 +78,7 @@ describe.skipIf(without)(`a GPU${without ? `: ${without}` : ''}`, () => {
     await vi.waitFor(() => expect(free('Test1')).toBe(16 * GIB), 5000);
   });
 
-  it('keeps nothing, and does not run, where it has too little memory for it', async () => {
+  it('are not allocated and nothing runs if memory is too small', async () => {
     const module = await unet({ backend: 'vulkan', device: 'Test1' });
     const large = { ...unetInputs(fixture), sample: random([2, 4, 32, 32]) };
     const { outputs } = await module.run('forward', large, { params: { branch: 1 } });
@@ -94,7 +94,7 @@ describe.skipIf(without)(`a GPU${without ? `: ${without}` : ''}`, () => {
     module.dispose();
   });
 
-  it('holds the features of step caching during a generation, for the same image as the CPU', async () => {
+  it('cache the features of step caching during a generation, for the same image as the CPU', async () => {
     const options = {
       prompt: 'a red apple',
       seed: 1,

@@ -1,8 +1,9 @@
 /**
- * The Vulkan backend on a real driver: Mesa's lavapipe where there is no GPU (`npm run test:vulkan`, which is no part of `npm test`: a cold run
- * compiles shaders for the better part of an hour). Two runs: with GGML_VK_DISABLE_F16 results are within 1e-2 of the CPU's and codes are
- * equal. Without it, as users compute, ggml rounds the inputs of its products to f16: random weights and samplers magnify that, and a code
- * may become its nearest neighbor.
+ * The Vulkan backend on a real driver: Mesa's lavapipe if there is no GPU (`npm run test:vulkan`, which is
+ * not part of `npm test`: a cold run compiles shaders for most of an hour). There are two runs. With
+ * GGML_VK_DISABLE_F16, results are within 1e-2 of the CPU's and code indices are equal. Without it, as users
+ * run it, ggml rounds the inputs of its matrix products to f16: random weights and samplers amplify that, and
+ * a code index may become that of a neighboring codebook entry.
  */
 import { appendFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -11,27 +12,27 @@ import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import { gpuCases, type Results } from './cases.js';
 
 /**
- * The most by which results may differ: outputs (1 is their largest value); nodes inside, which may be small beside what they are added to, or
- * exponentials of scores; the share of codes; a byte of an image.
+ * Maximum differences: outputs (relative to their largest value); inner nodes, which may be small compared to
+ * what they are added to, or exponentials of scores; the share of code indices; a byte of an image.
  */
 const EXACT = { outputs: 1e-2, nodes: 3e-2, codes: 0, bytes: 3 };
 const ROUNDED = { outputs: 2e-2, nodes: 1e-1, codes: 1e-2, bytes: 24 };
 const rounds = process.env.GGML_VK_DISABLE_F16 === undefined;
-/** Products with weights in bf16 round the other input too, to eight bits. */
+/** Products with weights in bf16 round the other input, too, to eight bits. */
 const limitsOf = (name: string) => (rounds || name.endsWith('in bf16') ? ROUNDED : EXACT);
 const LONG = 1_800_000;
 
-/** SAFELIGHT_VULKAN_CASES=PATTERN runs some of the cases. */
+/** SAFELIGHT_VULKAN_CASES=PATTERN runs only matching cases. */
 const pattern = new RegExp(process.env.SAFELIGHT_VULKAN_CASES ?? '');
-/** SAFELIGHT_VULKAN_REPORT=FILE gets a line of JSON for each case. */
+/** SAFELIGHT_VULKAN_REPORT=FILE receives one line of JSON per case. */
 const report = process.env.SAFELIGHT_VULKAN_REPORT;
 
 interface Comparison {
-  /** The largest |a - b| / max|b| of an output, and of a node inside with its name. */
+  /** The largest |a - b| / max|b| of an output, and of an inner node with its name. */
   readonly error: number;
   readonly inside: number;
   readonly worst: string;
-  /** The share of codes that differ. */
+  /** The share of code indices that differ. */
   readonly codes: number;
   /** The largest difference of a byte of an image. */
   readonly pixels: number;
@@ -68,7 +69,7 @@ describe('the Vulkan backend', () => {
   });
 
   it.each(gpuCases.filter(({ name }) => pattern.test(name)).map((one) => [one.name, one] as const))(
-    'computes %s as the CPU does, but for rounding',
+    'computes %s as the CPU does, except for rounding',
     async (name, { run }) => {
       const start = performance.now();
       const most = limitsOf(name);
@@ -84,7 +85,7 @@ describe('the Vulkan backend', () => {
   );
 
   it.runIf(pattern.test('generate'))(
-    'draws the starter’s image within 3 of 255',
+    'generates the starter’s image within 3 of 255',
     async () => {
       const draw = async (backend: 'cpu' | 'vulkan') => {
         await using pipeline = await Pipeline.load(undefined, { backend });

@@ -1,4 +1,4 @@
-/** `safelight pull`, `models` and `rm` as processes; one of them is killed. */
+/** `safelight pull`, `models` and `rm` as processes, one of which is killed. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { HubServer } from './hub-server.js';
+import { HubServer } from '../support/hub-server.js';
 
 const program = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const starter = fileURLToPath(new URL('../../models/starter', import.meta.url));
@@ -48,7 +48,7 @@ async function safelight(...args: string[]) {
   return { ...out, code };
 }
 
-it('goes on after kill -9, and lists and removes what it fetched', async () => {
+it('resumes after kill -9, and lists and removes the downloaded model', async () => {
   server.faults = { slow: 15 << 20 };
   const { child, out, ended } = start('pull', 'owner/large');
   while (server.sent < 16 << 20 && child.exitCode === null)
@@ -63,7 +63,7 @@ it('goes on after kill -9, and lists and removes what it fetched', async () => {
   const result = JSON.parse(again.stdout) as { name: string; path: string; bytes: number; fetched: number };
   expect(result).toMatchObject({ name: 'owner/large', bytes: bytes.length });
   expect(readFileSync(join(result.path, 'model.safetensors')).equals(bytes)).toBe(true);
-  // Bytes of the killed run that were noted were not asked for again.
+  // Bytes that the killed run recorded are not requested again.
   expect(result.fetched).toBeLessThan(bytes.length - (2 << 20));
   expect(server.sent).toBe(result.fetched);
 
@@ -75,7 +75,7 @@ it('goes on after kill -9, and lists and removes what it fetched', async () => {
   });
 });
 
-it('says in one sentence what is wrong', async () => {
+it('reports what is wrong in one sentence', async () => {
   expect(await safelight('pull', 'owner/none')).toMatchObject({ code: 1, stdout: '' });
   const missing = await safelight('inspect', 'owner/none');
   expect(missing.stderr).toBe(

@@ -1,4 +1,4 @@
-/** Pulling from a hub that redirects, fails, truncates and lies. */
+/** Downloads from a hub that redirects, fails, truncates and sends wrong content. */
 import { createHash } from 'node:crypto';
 import {
   existsSync,
@@ -16,14 +16,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { tryLock } from '../../lib/binding/file-lock.js';
 import { cachedRepositories, filesUnder } from '../../lib/hub/cache.js';
 import { listModels, locateModel, type PullProgress, pullModel, removeModel } from '../../lib/hub/index.js';
-import { HubServer } from './hub-server.js';
+import { HubServer } from '../support/hub-server.js';
 
 let server: HubServer;
 let home: string;
 let env: Record<string, string>;
 const retry = { attempts: 4, pause: 1, patience: 2000 };
 
-/** Bytes that tell where they are from. */
+/** Bytes whose values depend on their position. */
 function content(size: number, seed: number): Buffer {
   const bytes = Buffer.alloc(size);
   for (let i = 0, x = seed * 2654435761; i + 4 <= size; i += 4) {
@@ -101,7 +101,7 @@ const failing = async (work: Promise<unknown>) => {
 };
 
 describe('a pipeline of the hub', () => {
-  it('comes as huggingface_hub lays it out: index, components, safetensors, and nothing else', async () => {
+  it('is stored in the layout of huggingface_hub: index, components, safetensors, and nothing else', async () => {
     const seen: PullProgress[] = [];
     const { path, files, version, bytes } = await pull('owner/pipe', {
       onProgress: (progress) => seen.push(progress),
@@ -125,7 +125,7 @@ describe('a pipeline of the hub', () => {
     expect(await leftovers()).toEqual([]);
     expect(seen.at(-1)).toMatchObject({ files: [5, 5], bytes, total: bytes });
 
-    // Again: nothing is fetched.
+    // A second pull downloads nothing.
     server.reset();
     expect(await pull('owner/pipe')).toMatchObject({ fetched: 0, path });
     expect(server.requests.filter(({ method, url }) => method === 'GET' && !url.startsWith('/api'))).toEqual(
@@ -134,18 +134,18 @@ describe('a pipeline of the hub', () => {
     expect(await locateModel('owner/pipe', env)).toBe(path);
   });
 
-  it('sends the token to the hub alone, and says how to get past a gate', async () => {
+  it('sends the token to the hub only, and explains how to access a gated model', async () => {
     const refused = await failing(pull('owner/gated'));
     expect(refused).toMatchObject({ code: 'ACCESS_DENIED' });
     expect(refused.message).toContain(`${server.url}/owner/gated`);
     await mkdir(join(home, '.cache/huggingface'), { recursive: true });
     writeFileSync(join(home, '.cache/huggingface/token'), 'hf_right\n');
     server.reset();
-    await pull('owner/gated'); // the storage answers 400 to a token
+    await pull('owner/gated'); // the storage host responds to a token with 400
     expect(server.requests.some(({ authorization }) => authorization === 'Bearer hf_right')).toBe(true);
   });
 
-  it('takes another variant, patterns, a revision', async () => {
+  it('downloads another variant, patterns and a revision', async () => {
     const { files } = await pull('owner/pipe', { variant: 'fp16' });
     expect(files).toContain('unet/diffusion_pytorch_model.fp16.safetensors');
     expect(files).toContain('vae/diffusion_pytorch_model.safetensors');
@@ -164,14 +164,14 @@ describe('a pipeline of the hub', () => {
     ['owner', 'INVALID_OPTION'],
     ['../evil', 'INVALID_OPTION'],
     ['owner/..', 'INVALID_OPTION'],
-  ])('refuses %s: %s', async (name, code) => {
+  ])('rejects %s: %s', async (name, code) => {
     expect(await failing(pull(name))).toMatchObject({ code });
     expect(
       await filesUnder(join(home, '.cache')).then((files) => files.filter((file) => !/TAG$/.test(file))),
     ).toEqual([]);
   });
 
-  it('takes pickles where asked to, and one of several by a pattern', async () => {
+  it('downloads pickles on request, and one of several by a pattern', async () => {
     expect(await pull('owner/pickle', { pickle: true })).toMatchObject({ files: ['model.ckpt'] });
     expect(await failing(pull('owner/pipe', { include: ['*.ckpt'] }))).toMatchObject({
       code: 'UNSUPPORTED_MODEL',
@@ -184,8 +184,8 @@ describe('a pipeline of the hub', () => {
   });
 });
 
-describe('a server that fails', () => {
-  it('is asked again, after as long as it says', async () => {
+describe('a failing server', () => {
+  it('is asked again after the delay that it requests', async () => {
     server.faults = { failures: 3 };
     const { path } = await pull('owner/one');
     expect(readFileSync(join(path, 'model.safetensors')).equals(unet)).toBe(true);
@@ -196,28 +196,28 @@ describe('a server that fails', () => {
     expect(performance.now() - start).toBeGreaterThan(900);
   });
 
-  it('is given up at last, and what came is kept', async () => {
+  it('is given up after the last retry, and received bytes are kept', async () => {
     server.faults = { failures: 99 };
     const error = await failing(pull('owner/one'));
     expect(error).toMatchObject({ code: 'DOWNLOAD_FAILED' });
     expect(existsSync(join(cache(), 'models--owner--one/refs/main'))).toBe(false);
   });
 
-  it('cuts bodies short, and the rest is asked for', async () => {
+  it('may truncate bodies, and the rest is requested', async () => {
     server.faults = { truncateAt: 100_000, truncations: 2 };
     const { path } = await pull('owner/one');
     expect(readFileSync(join(path, 'model.safetensors')).equals(unet)).toBe(true);
     expect(server.requests.map(({ range }) => range).filter(Boolean)).toContain('bytes=100000-299999');
   });
 
-  it('sends no parts', async () => {
+  it('may not support range requests', async () => {
     server.faults = { noRanges: true };
     const { path } = await pull('owner/one');
     expect(readFileSync(join(path, 'model.safetensors')).equals(unet)).toBe(true);
     expect(await leftovers()).toEqual([]);
   });
 
-  it('falls silent', async () => {
+  it('may stop sending', async () => {
     server.faults = { silent: true };
     const start = performance.now();
     const error = await failing(pull('owner/one', { retry: { attempts: 2, pause: 1, patience: 200 } }));
@@ -225,7 +225,7 @@ describe('a server that fails', () => {
     expect(performance.now() - start).toBeLessThan(5000);
   });
 
-  it('lies once: the file is fetched again; always: nothing of it is kept', async () => {
+  it('leads to another download after one wrong file, and keeps nothing if every download is wrong', async () => {
     server.faults = { corruptions: 1 };
     const { path } = await pull('owner/one', { include: ['*.safetensors'] });
     expect(readFileSync(join(path, 'model.safetensors')).equals(unet)).toBe(true);
@@ -242,7 +242,7 @@ describe('a server that fails', () => {
     });
   });
 
-  it('tells nobody which file it is: a mirror that is none', async () => {
+  it('is reported if it sends no hash of a file', async () => {
     const error = await failing(
       pull('owner/one', { env: { ...env, HF_ENDPOINT: `${server.url}/elsewhere` } }),
     );
@@ -251,7 +251,7 @@ describe('a server that fails', () => {
 });
 
 describe('a large file', () => {
-  it('comes in parts, is stopped, and goes on where it was', async () => {
+  it('is downloaded in parts, can be stopped, and resumes', async () => {
     const controller = new AbortController();
     server.faults = { slow: 20 << 20 };
     const stopped = failing(
@@ -273,7 +273,7 @@ describe('a large file', () => {
     expect(await leftovers()).toEqual([]);
   });
 
-  it('waits for another process that downloads it, as Python locks it', async () => {
+  it('waits for another process that downloads it, with the lock that Python uses', async () => {
     const sha = createHash('sha256').update(unet).digest('hex');
     const lock = join(cache(), '.locks/models--owner--one', `${sha}.lock`);
     await mkdir(join(lock, '..'), { recursive: true });
@@ -290,7 +290,7 @@ describe('a large file', () => {
   });
 });
 
-describe('a version of Civitai', () => {
+describe('a version on Civitai', () => {
   const version = (
     id: number,
     files: { name: string; sha?: string; format?: string; primary?: boolean; type?: string }[],
@@ -314,14 +314,14 @@ describe('a version of Civitai', () => {
     });
   const sha = createHash('sha256').update(unet).digest('hex');
 
-  it('goes into the models folder, held to its SHA-256', async () => {
+  it('is stored in the models folder and verified by its SHA-256', async () => {
     server.repositories.set('civitai/dream.safetensors', new Map());
     server.repositories.set('civitai/files', new Map([['dream.safetensors', unet]]));
     version(11, [
       { name: 'files/dream.ckpt', format: 'PickleTensor', primary: true },
       { name: 'files/dream.safetensors', sha },
     ]);
-    // Names of files are names, not paths.
+    // File names of a server are names, not paths.
     expect(await failing(pull('civitai:11'))).toMatchObject({ code: 'DOWNLOAD_FAILED' });
     const answer = server.versions.get(11) as { files: { name: string }[] };
     for (const file of answer.files) file.name = file.name.replace('files/', '');
@@ -339,7 +339,7 @@ describe('a version of Civitai', () => {
       { name: 'civitai:11', source: 'civitai', path, bytes: unet.length },
     ]);
 
-    // Another version under the same name gets a name of its own; one that lies gets none.
+    // Another version with the same file name gets its own name; a version with wrong content is not stored.
     server.repositories.get('civitai/files')!.set('other.safetensors', large.subarray(0, 5000));
     const other = server.repositories.get('civitai/files')!.get('other.safetensors')!;
     version(12, [{ name: 'dream.safetensors', sha: createHash('sha256').update(other).digest('hex') }]);
@@ -355,7 +355,7 @@ describe('a version of Civitai', () => {
     expect(await failing(removeModel('civitai:11', env))).toMatchObject({ code: 'MODEL_NOT_FOUND' });
   });
 
-  it('refuses pickles, and names what is missing', async () => {
+  it('is rejected if it is a pickle, and missing versions are named', async () => {
     version(20, [{ name: 'old.ckpt', format: 'PickleTensor', primary: true }]);
     expect(await failing(pull('civitai:20'))).toMatchObject({ code: 'UNSUPPORTED_MODEL' });
     expect(await failing(pull('civitai:21'))).toMatchObject({ code: 'MODEL_NOT_FOUND' });
@@ -363,19 +363,19 @@ describe('a version of Civitai', () => {
   });
 });
 
-describe('what was downloaded', () => {
-  it('is listed and removed, revisions by themselves', async () => {
+describe('downloaded models', () => {
+  it('are listed and removed, revisions separately', async () => {
     await pull('owner/one');
     const [cached] = await cachedRepositories(cache());
     expect(cached?.id).toBe('owner/one');
-    // Another commit, as a later pull of another client leaves it: it shares one file.
+    // Another commit, as a later pull of another client would leave it: the two share one file.
     const newer = 'a'.repeat(40);
     await cached!.link(createHash('sha256').update(unet).digest('hex'), newer, 'model.safetensors');
     await cached!.writeRef('next', newer);
     expect((await listModels(env)).map(({ name }) => name)).toEqual(['owner/one@next', 'owner/one']);
     expect(await removeModel('owner/one@main', env)).toBeGreaterThan(0); // the YAML
     expect((await listModels(env)).map(({ name }) => name)).toEqual(['owner/one@next']);
-    const path = await locateModel('owner/one', env); // the only one there is
+    const path = await locateModel('owner/one', env); // the only file of its kind
     expect(readFileSync(path).equals(unet)).toBe(true);
     expect(await removeModel('owner/one', env)).toBeGreaterThan(unet.length - 1);
     expect(await listModels(env)).toEqual([]);
@@ -383,7 +383,7 @@ describe('what was downloaded', () => {
     expect(await failing(removeModel('owner/one', env))).toMatchObject({ code: 'MODEL_NOT_FOUND' });
   });
 
-  it('is found by its name wherever a path is, and what is not there says how to get it', async () => {
+  it('are found by name wherever a path is accepted, and a missing one is reported with the command to pull it', async () => {
     expect((await failing(locateModel('owner/never', env))).message).toContain('safelight pull owner/never');
     expect(await locateModel('models/none.safetensors', env)).toBe('models/none.safetensors');
     expect(await locateModel('/no/such', env)).toBe('/no/such');

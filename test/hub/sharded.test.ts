@@ -20,8 +20,8 @@ import { openModel } from '../../lib/families/registry.js';
 import { pullModel } from '../../lib/hub/index.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import { inspectModel } from '../../lib/tools/inspect.js';
-import { HubServer } from './hub-server.js';
-import { layOutCache, shardedStarter } from './sharded.js';
+import { HubServer } from '../support/hub-server.js';
+import { layOutCache, shardedStarter } from '../support/sharded-model.js';
 
 const ID = 'owner/sharded';
 let home: string;
@@ -36,7 +36,7 @@ afterAll(async () => {
   await rm(home, { recursive: true, force: true });
 });
 
-/** A folder of the snapshot's files, links resolved. */
+/** Copies the snapshot's files into a folder, with links resolved. */
 async function copyOf(snapshot: string, name: string): Promise<string> {
   const path = join(home, name);
   await cp(snapshot, path, { recursive: true, dereference: true });
@@ -46,7 +46,7 @@ async function copyOf(snapshot: string, name: string): Promise<string> {
 const unetShard = (folder: string, shard: 1 | 2) =>
   join(folder, 'unet', `diffusion_pytorch_model-0000${shard}-of-00002.safetensors`);
 
-/** The same draw of two steps, from the model's weights alone. */
+/** Generates the same latent in two steps, from the model's weights alone. */
 async function draw(model: string, options: { variant?: string } = {}): Promise<Uint8Array> {
   const pipeline = await Pipeline.load(model, options);
   try {
@@ -57,25 +57,28 @@ async function draw(model: string, options: { variant?: string } = {}): Promise<
   }
 }
 
-describe('a model in shards in the Hugging Face cache', () => {
-  it.each([undefined, 'fp16'])('loads and draws as the whole model does (variant %s)', async (variant) => {
-    const hub = join(home, `hub-${variant}`);
-    const snapshot = await layOutCache(hub, ID, shardedStarter(variant));
-    const options = variant === undefined ? {} : { variant };
-    const source = await openModel(snapshot, options);
-    for (const { weights } of [source.textEncoders[0]!, source.unet, source.autoencoder])
-      expect(new Set([...weights.tensors.values()].map(({ file }) => file)).size).toBe(2);
-    process.env.HF_HUB_CACHE = hub;
-    const inspected = await inspectModel(ID, options);
-    expect(inspected).toMatchObject({ form: 'folder', problem: null });
-    expect(inspected.files).toHaveLength(6);
-    // Files are called by their names, not by those of their blobs.
-    expect(inspected.files[0]?.path).toMatch(/-0000[12]-of-00002\.safetensors$/);
-    expect(inspected.components.every(({ plan }) => plan !== null)).toBe(true);
-    expect(await draw(ID, options)).toEqual(await draw(starterModel));
-  });
+describe('a sharded model in the Hugging Face cache', () => {
+  it.each([undefined, 'fp16'])(
+    'generates the same image as the unsharded model (variant %s)',
+    async (variant) => {
+      const hub = join(home, `hub-${variant}`);
+      const snapshot = await layOutCache(hub, ID, shardedStarter(variant));
+      const options = variant === undefined ? {} : { variant };
+      const source = await openModel(snapshot, options);
+      for (const { weights } of [source.textEncoders[0]!, source.unet, source.autoencoder])
+        expect(new Set([...weights.tensors.values()].map(({ file }) => file)).size).toBe(2);
+      process.env.HF_HUB_CACHE = hub;
+      const inspected = await inspectModel(ID, options);
+      expect(inspected).toMatchObject({ form: 'folder', problem: null });
+      expect(inspected.files).toHaveLength(6);
+      // Reports name files by their names, not by those of their blobs.
+      expect(inspected.files[0]?.path).toMatch(/-0000[12]-of-00002\.safetensors$/);
+      expect(inspected.components.every(({ plan }) => plan !== null)).toBe(true);
+      expect(await draw(ID, options)).toEqual(await draw(starterModel));
+    },
+  );
 
-  it('loads after pulling it', async () => {
+  it('loads after a pull', async () => {
     const server = await HubServer.start();
     try {
       const files = shardedStarter('fp16');
@@ -95,7 +98,7 @@ describe('a model in shards in the Hugging Face cache', () => {
     }
   });
 
-  it('is pulled and found by its index where a repository is one set of shards', async () => {
+  it('is pulled and found by its index if the repository is one set of shards', async () => {
     const server = await HubServer.start();
     try {
       const shards = [...shardedStarter()].filter(([path]) => path.startsWith('vae/diffusion'));
@@ -114,7 +117,7 @@ describe('a model in shards in the Hugging Face cache', () => {
     }
   });
 
-  it('loads where the blobs, or the snapshot, are links to another disk', async () => {
+  it('loads if the blobs or the snapshot are links to another disk', async () => {
     const hub = join(home, 'moved');
     const snapshot = await layOutCache(hub, ID, shardedStarter());
     const repository = join(snapshot, '..', '..');
@@ -125,7 +128,7 @@ describe('a model in shards in the Hugging Face cache', () => {
     expect((await openModel(join(home, 'my-model'))).family).toBe('sd1');
   });
 
-  it('is refused where a shard is a link out of the cache', async () => {
+  it('is rejected if a shard is a link out of the cache', async () => {
     const snapshot = await layOutCache(join(home, 'escaping'), ID, shardedStarter());
     const shard = unetShard(snapshot, 2);
     await cp(await realpath(shard), join(home, 'outside.safetensors'));
@@ -139,7 +142,7 @@ describe('a model in shards in the Hugging Face cache', () => {
     });
   });
 
-  it('is refused by the name of a shard that was not downloaded', async () => {
+  it('is rejected with the name of a shard that was not downloaded', async () => {
     const snapshot = await layOutCache(join(home, 'partial'), ID, shardedStarter());
     await unlink(await realpath(unetShard(snapshot, 2)));
     await expect(openModel(snapshot)).rejects.toMatchObject({
@@ -149,8 +152,8 @@ describe('a model in shards in the Hugging Face cache', () => {
   });
 });
 
-describe('a model in shards in a folder of links', () => {
-  it('loads where the weights are stored elsewhere', async () => {
+describe('a sharded model in a folder of links', () => {
+  it('loads if the weights are stored elsewhere', async () => {
     const snapshot = await layOutCache(join(home, 'stored'), ID, shardedStarter());
     const [plain, storage] = [await copyOf(snapshot, 'plain'), join(home, 'storage')];
     await mkdir(storage);
@@ -162,7 +165,7 @@ describe('a model in shards in a folder of links', () => {
       }
     }
     expect((await openModel(plain)).family).toBe('sd1');
-    // A stranger's index still cannot lead out of its folder by a name.
+    // A malicious index still cannot name a file outside of its folder.
     const index = join(plain, 'unet', 'diffusion_pytorch_model.safetensors.index.json');
     const text = await readFile(index, 'utf8');
     for (const name of ['../../storage/unet-x.safetensors', join(storage, 'unet-x.safetensors')]) {
@@ -171,7 +174,7 @@ describe('a model in shards in a folder of links', () => {
     }
   });
 
-  it('loads where only the weights are links into the cache, as local folders of the hub had them', async () => {
+  it('loads if only the weights are links into the cache, as in local folders of older hub clients', async () => {
     const snapshot = await layOutCache(join(home, 'local'), ID, shardedStarter());
     const folder = await copyOf(snapshot, 'local-dir');
     const shard = unetShard(folder, 2);

@@ -21,8 +21,8 @@ const pixels = {
   height: 4,
 };
 
-describe('pictures in', () => {
-  it('reads what it wrote, from a path, a URL and bytes', async () => {
+describe('readImage', () => {
+  it('reads what writeImage wrote, from a path, a URL and bytes', async () => {
     const png = await encodePng(pixels);
     const path = join(folder, 'a picture #1.png');
     await writeOutput(path, png);
@@ -33,13 +33,13 @@ describe('pictures in', () => {
     }
   });
 
-  it('takes pixels as they are', async () => {
+  it('accepts pixels unchanged', async () => {
     expect([...(await readImage(pixels)).data]).toEqual([...pixels.data]);
     const gray = await readImage({ data: Uint8Array.of(7, 9), width: 2, height: 1 });
     expect([...gray.data]).toEqual([7, 7, 7, 9, 9, 9]);
   });
 
-  it('lays transparency on white, or keeps it', async () => {
+  it('composites transparency on white, or keeps it', async () => {
     const raw = { width: 2, height: 1, channels: 4 } as const;
     const rgba = Uint8Array.of(200, 100, 0, 255, 200, 100, 0, 0);
     for (const source of [await sharp(rgba, { raw }).png().toBuffer(), { data: rgba, width: 2, height: 1 }]) {
@@ -48,7 +48,7 @@ describe('pictures in', () => {
     }
   });
 
-  it('gives three channels for gray and 16-bit pictures', async () => {
+  it('returns three channels for gray and 16-bit images', async () => {
     const gray = await sharp(Uint8Array.of(0, 128, 255, 64), { raw: { width: 2, height: 2, channels: 1 } })
       .toColourspace('b-w')
       .png()
@@ -63,18 +63,18 @@ describe('pictures in', () => {
     expect(image.data.every((v, i) => Math.abs(v - pixels.data[i]!) <= 1)).toBe(true);
   });
 
-  it('turns a picture as its EXIF orientation says', async () => {
+  it('rotates an image by its EXIF orientation', async () => {
     const turned = await sharp(pixels.data, { raw: { width: 6, height: 4, channels: 3 } })
       .withMetadata({ orientation: 6 })
       .png()
       .toBuffer();
     const image = await readImage(turned);
     expect(image).toMatchObject({ width: 4, height: 6 });
-    // The bottom left pixel comes to the top left.
+    // The bottom left pixel moves to the top left.
     expect([...image.data.subarray(0, 3)]).toEqual([...pixels.data.subarray(3 * 6 * 3, 3 * 6 * 3 + 3)]);
   });
 
-  it('refuses a picture whose header promises too much, before decoding it', async () => {
+  it('rejects an image whose header declares too many pixels, before decoding it', async () => {
     const png = Buffer.from(await encodePng(pixels));
     png.writeUInt32BE(60000, 16);
     png.writeUInt32BE(60000, 20);
@@ -84,7 +84,7 @@ describe('pictures in', () => {
     });
   });
 
-  it('says what is wrong with a file that is missing, a folder, empty, cut short or no picture', async () => {
+  it('reports a missing, empty or truncated file, a folder and a file that is not an image', async () => {
     await expect(readImage(join(folder, 'nowhere.png'))).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
     await expect(readImage(folder)).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
     const noise = Uint8Array.from({ length: 64 * 64 * 3 }, (_, i) => (i * i * 31) % 251);
@@ -100,18 +100,19 @@ describe('pictures in', () => {
 
 describe('PNG text', () => {
   it.each([
-    ['Latin-1', 'a café, Steps: 20\nline', 'tEXt'],
-    ['more than Latin-1', 'りんご 🍎', 'iTXt'],
-  ])('%s is read back, as %s', async (_name, text, type) => {
+    ['Latin-1 text', 'a café, Steps: 20\nline', 'tEXt'],
+    ['text beyond Latin-1', 'りんご 🍎', 'iTXt'],
+  ])('%s is written as %s and read back', async (_name, text, type) => {
     const png = await encodePng(pixels, { parameters: text });
     expect(readPngText(png)).toEqual({ parameters: text });
     expect(Buffer.from(png).includes(type)).toBe(true);
-    // libvips takes Latin-1 for UTF-8, so only the keyword can be compared: the chunk is well formed.
+    // libvips reads Latin-1 as UTF-8, so only the keyword can be compared; it proves that the chunk is well
+    // formed.
     expect((await sharp(png).metadata()).comments).toMatchObject([{ keyword: 'parameters' }]);
     expect([...(await readImage(png)).data]).toEqual([...pixels.data]);
   });
 
-  it('survives damage without throwing, and refuses what is no PNG', async () => {
+  it('never throws for damaged chunks, and rejects a file that is not PNG', async () => {
     const png = await encodePng(pixels, { parameters: 'りんご' });
     for (let length = 33; length < png.length; length += 3) readPngText(png.subarray(0, length));
     expect(() => readPngText(Buffer.from('GIF89a'))).toThrowError(
@@ -123,7 +124,7 @@ describe('PNG text', () => {
 describe('generation parameters', () => {
   const fields = { Steps: '20', Sampler: 'DPM++ 2M', 'Schedule type': 'Karras', Seed: '42', Size: '512x512' };
 
-  it('is the text that A1111 writes', () => {
+  it('are written in the format of A1111', () => {
     const text = formatParameters({ prompt: 'a (red:1.2) apple', negative: 'blurry', fields });
     expect(text).toBe(
       'a (red:1.2) apple\nNegative prompt: blurry\n' +
@@ -132,28 +133,28 @@ describe('generation parameters', () => {
   });
 
   it.each([
-    ['nothing', '', ''],
+    ['an empty prompt', '', ''],
     ['words', 'a red apple', 'worm'],
     ['lines', 'a\n\nb\nc', 'd\ne'],
     ['quotes, colons and commas', 'say "hi", key: value, Steps: 3, Size: 1x1', '"'],
-    ['what looks like a negative prompt', 'x\nNegative prompt: y', 'z'],
-    ['what looks like the last line', 'Steps: 1, Seed: 2, Size: 3x3', 'Steps: 1, Seed: 2, Size: 3x3'],
-    ['blanks at the ends', '  a \n b  ', '\n'],
+    ['text that resembles a negative prompt', 'x\nNegative prompt: y', 'z'],
+    ['text that resembles the last line', 'Steps: 1, Seed: 2, Size: 3x3', 'Steps: 1, Seed: 2, Size: 3x3'],
+    ['whitespace at the ends', '  a \n b  ', '\n'],
     ['Unicode', 'りんご 🍎 — é', '\u2028'],
     ['control characters', 'a\0b\tc\r\nd\\e', '\u0007'],
     ['half a surrogate pair', '\ud83c', 'a\udf4e'],
     ['a very long line', 'word '.repeat(20_000), 'x'.repeat(100_000)],
-  ])('%s comes back out of a picture', async (_name, prompt, negative) => {
+  ])('a prompt with %s is read back from an image', async (_name, prompt, negative) => {
     const png = await encodePng(pixels, { parameters: formatParameters({ prompt, negative, fields }) });
     expect(parseParameters(readPngText(png).parameters!)).toEqual({ prompt, negative, fields });
   });
 
-  it('keeps the values of fields whatever is in them', () => {
+  it('keep the values of fields, whatever characters they contain', () => {
     const odd = { Steps: '1', Model: 'a, b: "c"', VAE: '"quoted"', 'Hires prompt': 'x\ny', Empty: '' };
     expect(parseParameters(formatParameters({ prompt: 'p', negative: '', fields: odd })).fields).toEqual(odd);
   });
 
-  it('reads a text without fields as a prompt, and takes no longer over a hostile one', () => {
+  it('are read as a prompt if there are no fields, in linear time for a malicious text', () => {
     expect(parseParameters('just words')).toEqual({ prompt: 'just words', negative: '', fields: {} });
     for (const hostile of [
       'a'.repeat(300_000),

@@ -5,7 +5,7 @@ import { blend, crop, fillMasked, maskOf, paste, toGray } from '../../lib/image/
 import { type ByteImage, type ResampleFilter, resample } from '../../lib/image/resample.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
 
-/** Fixtures by test/reference/image.py (Pillow, OpenCV). */
+/** Fixtures are written by test/reference/image.py (Pillow, OpenCV). */
 const fixture = (name: string) => new URL(`../fixtures/image/${name}`, import.meta.url);
 
 function load(name: string): ByteImage {
@@ -21,12 +21,12 @@ function furthest(a: ByteImage, b: ByteImage): number {
 
 describe('resizing', () => {
   const cases: [ResampleFilter, number, number][] = JSON.parse(readFileSync(fixture('resize.json'), 'utf8'));
-  it.each(cases)("%s to %ix%i is Pillow's, byte for byte", async (filter, width, height) => {
+  it.each(cases)('%s to %ix%i matches Pillow byte for byte', async (filter, width, height) => {
     const resized = await resample(load('picture'), width, height, filter);
     expect(furthest(resized, load(`${filter}-${width}x${height}`))).toBe(0);
   });
 
-  it('refuses sizes that are no sizes', async () => {
+  it('rejects invalid sizes', async () => {
     const picture = load('picture');
     for (const size of [0, -1, 1.5, Number.NaN]) {
       await expect(resample(picture, size, 8)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
@@ -42,25 +42,25 @@ describe('resizing', () => {
 });
 
 describe('blurs', () => {
-  it.each([1, 4, 7, 16])("a mask blurred by %i is OpenCV's", async (sigma) => {
+  it.each([1, 4, 7, 16])('a mask blurred by %i matches OpenCV', async (sigma) => {
     expect(furthest(await blurMask(load('mask'), [sigma, sigma]), load(`blur-${sigma}`))).toBe(0);
   });
 
-  it.each([2, 4, 16, 256])("a picture blurred by %i is Pillow's", async (radius) => {
+  it.each([2, 4, 16, 256])('an image blurred by %i matches Pillow', async (radius) => {
     expect(furthest(await blurByBoxes(load('picture'), radius), load(`boxes-${radius}`))).toBe(0);
   });
 });
 
 describe('compositing', () => {
-  it("luminance is Pillow's", () => {
+  it('luminance matches Pillow', () => {
     expect(furthest(toGray(load('picture')), load('gray'))).toBe(0);
   });
 
-  it("a hole filled from its surroundings is A1111's", async () => {
+  it('filling a hole from its surroundings matches A1111', async () => {
     expect(furthest(await fillMasked(load('picture'), load('hole')), load('filled'))).toBe(0);
   });
 
-  it('a mask is the transparency of a picture that has some, else its brightness', () => {
+  it('a mask is the transparency of an image that has any, and its brightness otherwise', () => {
     const pixels = Uint8Array.of(255, 255, 255, 255, 0, 0, 0, 255);
     const mask = (data: Uint8Array<ArrayBuffer>) => [
       ...maskOf({ data, width: 2, height: 1, channels: 4 }).data,
@@ -69,7 +69,7 @@ describe('compositing', () => {
     expect(mask(Uint8Array.of(0, 0, 0, 200, 255, 255, 255, 0))).toEqual([255, 0]);
   });
 
-  it('a blend keeps what the mask does not cover, exactly', () => {
+  it('a blend keeps the pixels that the mask does not cover, exactly', () => {
     const [under, over] = [load('picture'), { ...load('picture'), data: new Uint8Array(29 * 41 * 3) }];
     const mask = { data: new Uint8Array(29 * 41).fill(255, 41), width: 41, height: 29, channels: 1 };
     const mixed = blend(under, over, mask);
@@ -77,7 +77,7 @@ describe('compositing', () => {
     expect(mixed.data.subarray(41 * 3).every((v) => v === 0)).toBe(true);
   });
 
-  it('a crop pasted back gives the picture again', () => {
+  it('pasting a crop back restores the image', () => {
     const picture = load('picture');
     const part = crop(picture, 3, 4, 20, 10);
     expect([...part.data.subarray(0, 3)]).toEqual([

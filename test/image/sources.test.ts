@@ -1,4 +1,4 @@
-/** Everything that may be given as an image, and what is said of everything else. */
+/** Values accepted as an image, and the errors for all other values. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ const failure = (source: unknown): Promise<SafelightError> =>
     (error: unknown) => error as SafelightError,
   );
 
-/** Bytes at an odd place of a larger buffer. */
+/** Bytes at an odd offset in a larger buffer. */
 function within(bytes: Uint8Array, shared = false): { buffer: ArrayBufferLike; at: number } {
   const buffer = shared ? new SharedArrayBuffer(bytes.length + 9) : new ArrayBuffer(bytes.length + 9);
   new Uint8Array(buffer).set(bytes, 5);
@@ -38,13 +38,13 @@ function within(bytes: Uint8Array, shared = false): { buffer: ArrayBufferLike; a
 }
 
 describe('image sources', () => {
-  it('reads paths and file URLs, as text and as URL objects', async () => {
+  it('accepts paths and file URLs, as text and as URL objects', async () => {
     const url = pathToFileURL(path);
     for (const source of [path, url, url.href, url.href.replace('file:', 'FILE:')])
       expect([...(await readImage(source)).data]).toEqual([...pixels.data]);
   });
 
-  it('reads the bytes of a file from every kind of buffer and view', async () => {
+  it('accepts the bytes of a file in every kind of buffer and view', async () => {
     const [own, shared] = [within(png), within(png, true)];
     const exact = Uint8Array.from(png).buffer;
     const sources: ImageSource[] = [
@@ -63,7 +63,7 @@ describe('image sources', () => {
     expect([...(await readImage(whole)).data]).toEqual([...pixels.data]);
   });
 
-  it('reads a Blob, a File and anything that reads like one', async () => {
+  it('accepts a Blob, a File and objects with the same interface', async () => {
     const like = { size: png.length, type: '', arrayBuffer: async () => Uint8Array.from(png).buffer };
     for (const source of [new Blob([png]), new File([png], 'a.png', { type: 'image/png' }), like])
       expect([...(await readImage(source)).data]).toEqual([...pixels.data]);
@@ -74,7 +74,7 @@ describe('image sources', () => {
     });
   });
 
-  it('reads data URIs in any case, with parameters, in base64 or percent-encoded', async () => {
+  it('accepts data URIs in any case, with parameters, in base64 or percent-encoded', async () => {
     const base64 = png.toString('base64');
     const percent = [...png].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('');
     const sources = [
@@ -94,7 +94,7 @@ describe('image sources', () => {
   });
 
   it.each([1, 3, 4] as const)(
-    'takes pixels of %i channels, as bytes and as those of a canvas',
+    'accepts pixels of %i channels, as bytes and as those of a canvas',
     async (channels) => {
       const data = Uint8Array.from({ length: 8 * channels }, (_, i) => (i % channels === 3 ? 255 : 20 + i));
       const expected = [...Array(8).keys()].flatMap((i) =>
@@ -109,7 +109,7 @@ describe('image sources', () => {
     },
   );
 
-  it('takes an ImageData, whose fields are getters of its class', async () => {
+  it('accepts an ImageData, whose fields are getters of its class', async () => {
     class ImageData {
       get data() {
         return Uint8ClampedArray.of(1, 2, 3, 255, 9, 9, 9, 0);
@@ -126,9 +126,9 @@ describe('image sources', () => {
   });
 });
 
-describe('refused image sources', () => {
+describe('rejected image sources', () => {
   it.each(['https://example.com/a.png', 'HTTP://example.com/a.png', new URL('https://example.com/a.png')])(
-    'refuses the web address %s and says to fetch it first',
+    'rejects the web address %s and recommends to fetch it first',
     async (source) => {
       const error = await failure(source);
       expect(error).toMatchObject({
@@ -138,7 +138,7 @@ describe('refused image sources', () => {
     },
   );
 
-  it('refuses other values with what is accepted and how to get there', async () => {
+  it('rejects other values with a list of accepted types and how to convert', async () => {
     const cases: [unknown, RegExp][] = [
       [undefined, /a path, a file: or data: URL/],
       [null, /Blob/],
@@ -177,7 +177,7 @@ describe('refused image sources', () => {
     }
   });
 
-  it('distinguishes bytes that cannot be decoded from values that are no image', async () => {
+  it('distinguishes bytes that cannot be decoded from values that are not images', async () => {
     const clamped = await failure(new Uint8ClampedArray(4 * 16));
     expect(clamped).toMatchObject({
       code: 'INVALID_IMAGE',
@@ -202,7 +202,7 @@ describe('refused image sources', () => {
     });
   });
 
-  it('refuses options that do not exist, or have no such value', async () => {
+  it('rejects unknown options and values', async () => {
     for (const options of [{ alpha: 'black' }, { maxPixels: 0 }, { maxPixel: 9 }, null, 7])
       await expect(readImage(pixels, options as never)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
   });

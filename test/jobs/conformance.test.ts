@@ -1,4 +1,4 @@
-/** The contract of `JobService`, `JobRunner` and the stores: each store keeps all of it. */
+/** The contract of `JobService`, `JobRunner` and the stores, which every store meets in full. */
 import { afterAll, afterEach, beforeEach, describe } from 'vitest';
 import { lmdbKind } from './conformance/lmdb-stage.js';
 import { queueing } from './conformance/queueing.js';
@@ -17,9 +17,9 @@ for (const kind of [lmdbKind, redisKind]) {
     });
     afterEach(() => stage.end());
     afterAll(() => kind.close());
-    describe('in the queue', () => queueing(() => stage));
-    describe('while they run', () => running(() => stage));
-    describe('for readers', () => reading(() => stage));
-    describe('after failures', () => recovery(() => stage));
+    describe('queueing', () => queueing(() => stage));
+    describe('running', () => running(() => stage));
+    describe('reading', () => reading(() => stage));
+    describe('recovery', () => recovery(() => stage));
   });
 }

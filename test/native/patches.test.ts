@@ -10,7 +10,7 @@ import type {
   RunResult,
   WeightPlanEntry,
 } from '../../lib/binding/types.js';
-import { difference } from '../models/native-fixture.js';
+import { difference } from '../support/native-modules.js';
 import { config, noise, planOf, product, removeFiles, tokens, writeFile } from './tiny.js';
 
 afterAll(removeFiles);

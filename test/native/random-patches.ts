@@ -9,7 +9,7 @@ import type {
   PlannedPatch,
   WeightPlanEntry,
 } from '../../lib/binding/types.js';
-import { f16, noise } from '../pipelines-reference/tiny-models.js';
+import { f16, noise } from '../support/tiny-models.js';
 import { product } from './tiny.js';
 
 /**

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { NativeModuleHandle, NativeTensor } from '../../lib/binding/types.js';
-import { addon, createModule, difference, type Fixture, readFixture } from '../models/native-fixture.js';
+import { addon, createModule, difference, type Fixture, readFixture } from '../support/native-modules.js';
 import { planOf, removeFiles } from './tiny.js';
 
 afterAll(removeFiles);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { NativeModuleHandle, NativeTensorHandle } from '../../lib/binding/types.js';
-import { createModule, type Fixture, readFixture } from '../models/native-fixture.js';
+import { createModule, type Fixture, readFixture } from '../support/native-modules.js';
 import { tensorRefTests, unetInputs } from './tensor-refs.js';
 import { removeFiles } from './tiny.js';
 

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { NativeModule } from '../../lib/binding/module.js';
 import type { ModuleInput, TensorRef } from '../../lib/binding/tensor-ref.js';
 import type { ModuleKind, NativeConfig, NativeTensor, WeightPlan } from '../../lib/binding/types.js';
-import { type Fixture, planOf, readFixture } from '../models/native-fixture.js';
+import { type Fixture, planOf, readFixture } from '../support/native-modules.js';
 import { planOf as randomPlan, config as textConfig } from './tiny.js';
 
 export interface Where {

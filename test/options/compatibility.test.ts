@@ -1,15 +1,16 @@
 /**
- * What programs outside of this repository rely on, as text files beside this test: the help of every command, the shape of JSON output, the
- * OpenAPI document and the exported names. An intended change is written by `npx vitest run test/options/compatibility.test.ts -u` and
- * reviewed as a difference of those files.
+ * The public interface that other programs rely on, as text files next to this test: the help of every
+ * command, the shape of JSON output, the OpenAPI document and the exported names. `npx vitest run
+ * test/options/compatibility.test.ts -u` writes an intended change, which is reviewed in the diff of those
+ * files.
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { run } from '../cli/safelight.js';
-import { call, startServer } from '../server/running.js';
+import { run } from '../support/cli.js';
+import { call, startServer } from '../support/server/test-server.js';
 
 const COMMANDS = [
   ...['generate', 'tokenize', 'encode', 'decode', 'reconstruct', 'codes', 'sample', 'sketch', 'score'],
@@ -19,7 +20,7 @@ const COMMANDS = [
 const snapshot = (name: string): string => fileURLToPath(new URL(`./compatibility/${name}`, import.meta.url));
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
-/** Keys with the types of their values; elements of an array are merged into one shape. */
+/** Returns the keys with the types of their values; elements of an array are merged into one shape. */
 function shapeOf(value: unknown): unknown {
   if (Array.isArray(value)) return value.length === 0 ? [] : [value.map(shapeOf).reduce(mergeShapes)];
   if (value === null || typeof value !== 'object') return value === null ? 'null' : typeof value;
@@ -45,11 +46,11 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-describe('what users of the package rely on', () => {
+describe('public interface', () => {
   const folders: string[] = [];
   afterAll(() => Promise.all(folders.map((path) => rm(path, { recursive: true, force: true }))));
 
-  it('is the help of the program and of every command', async () => {
+  it('keeps the help of the program and of every command', async () => {
     const { stdout } = await run(['--help']);
     await expect(stdout).toMatchFileSnapshot(snapshot('help.txt'));
     const helps = await Promise.all(COMMANDS.map((command) => run([command, '--help'])));
@@ -59,7 +60,7 @@ describe('what users of the package rely on', () => {
     }
   });
 
-  it('is the JSON of generate and inspect', async () => {
+  it('keeps the JSON of generate and inspect', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'safelight-compatibility-'));
     folders.push(folder);
     const size = ['-W', '64', '-H', '64', '--steps', '1'];
@@ -70,7 +71,7 @@ describe('what users of the package rely on', () => {
     await expect(json(shapeOf(JSON.parse(inspected.stdout)))).toMatchFileSnapshot(snapshot('inspect.json'));
   });
 
-  it('is the OpenAPI document', async () => {
+  it('keeps the OpenAPI document', async () => {
     const server = await startServer({});
     try {
       const { body } = await call<{ info: { version: string } }>(`${server.url}/openapi.json`);
@@ -84,7 +85,7 @@ describe('what users of the package rely on', () => {
   it.each([
     ['safelight', 'index.ts', 'exports.txt'],
     ['safelight/ai', 'ai/index.ts', 'exports-ai.txt'],
-  ])('is the exported names of %s', async (_, file, name) => {
+  ])('keeps the exported names of %s', async (_, file, name) => {
     const path = new URL(`../../lib/${file}`, import.meta.url);
     const source = (await readFile(path, 'utf8')).replace(/\/\*[\s\S]*?\*\//g, '');
     const types = [...source.matchAll(/export\s+(type\s+)?\{([^}]*)\}/g)].flatMap(([, all, list = '']) =>

@@ -1,4 +1,4 @@
-/** An option of a kind of its own, declared here alone: everything that derives from declarations takes it. */
+/** An option of a custom kind, declared only here, which everything derived from declarations supports. */
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -31,14 +31,14 @@ const fields = {
   tags: custom({ description: 'tags', check, schema: () => z.array(z.string()) }),
 };
 
-describe('an option of a kind of its own', () => {
-  it('has the type of its check, and is checked by it', () => {
+describe('an option of a custom kind', () => {
+  it('has the type of its check and is checked by it', () => {
     const options: OptionsOf<typeof fields> = { files: [{ path: 'a', weight: 1 }] };
     expect(validate(fields, options)).toEqual({ ...options, tags: undefined });
     expect(() => validate(fields, { files: 7 })).toThrow('Expected an array for files but received 7');
   });
 
-  it('has a flag that may be repeated, where it can be read from one', () => {
+  it('has a repeatable flag if it can be parsed from one', () => {
     const command = addOptionFlags(new Command().exitOverride(), 'Files:', fields);
     expect(command.helpInformation()).toContain('--files <file[:n]>  file with its weight');
     expect(command.helpInformation()).not.toContain('--tags');
@@ -52,7 +52,7 @@ describe('an option of a kind of its own', () => {
     expect(optionsOfFlags(fields, command.opts())).toEqual(options);
   });
 
-  it('is in jobs only where it says how', () => {
+  it('is accepted in jobs only if it declares a schema', () => {
     const schema = z.strictObject(shapeOf(fields, apiLimits));
     expect(schema.safeParse({ tags: ['x'] }).success).toBe(true);
     expect(schema.safeParse({ tags: [1] }).success).toBe(false);

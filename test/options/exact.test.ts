@@ -1,4 +1,7 @@
-/** The PNG text `safelight`: what is in it, and what a reader makes of one that is damaged, newer or from elsewhere. */
+/**
+ * The PNG text `safelight`: its contents, and how a reader handles one that is damaged, newer or from another
+ * program.
+ */
 import { describe, expect, it } from 'vitest';
 import type { ModelFacts } from '../../lib/families/shared/loaded-model.js';
 import { formatExact, parseExact } from '../../lib/options/exact.js';
@@ -11,7 +14,7 @@ const text = (value: unknown): string => JSON.stringify(value);
 const written = { version: 1, model: 'm', options: { prompt: 'a cat', seed: 1 } };
 
 describe('exact options', () => {
-  it('leave out defaults, so that they stay small', () => {
+  it('omit defaults, which keeps them short', () => {
     const settings = resolveOptions(
       { prompt: 'a cat', seed: 1 },
       { steps: 20, cfg: 4, sampler: 'dpmpp_2m' },
@@ -34,7 +37,7 @@ describe('exact options', () => {
     expect(exact.length).toBeLessThan(200);
   });
 
-  it('say infinity in a word', () => {
+  it('write infinity as a word', () => {
     const exact = formatExact('m', {
       guidanceInterval: [1, Number.POSITIVE_INFINITY],
       sTmax: Number.POSITIVE_INFINITY,
@@ -46,7 +49,7 @@ describe('exact options', () => {
     });
   });
 
-  it('win over generation parameters', () => {
+  it('have precedence over generation parameters', () => {
     expect(restoreOptions({ parameters, safelight: text(written) })).toEqual({
       options: { prompt: 'a cat', seed: 1 },
       ...{ model: 'm', unrestored: [], warnings: [] },
@@ -57,19 +60,19 @@ describe('exact options', () => {
   it.each([
     ['of a newer version', text({ ...written, version: 2 })],
     ['without a version', text({ options: written.options })],
-    ['that are cut off', text(written).slice(0, -1)],
+    ['that are truncated', text(written).slice(0, -1)],
     ['of another type', text([1])],
     ['without options', text({ version: 1, options: 7 })],
     ['with a value of a wrong type', text({ ...written, options: { steps: '20' } })],
     ['with a value out of range', text({ ...written, options: { steps: 1e9 } })],
     ['with an unknown name within an object', text({ ...written, options: { hires: { tiles: 4 } } })],
-    ['of an absurd length', text({ ...written, options: { prompt: 'a'.repeat(3e6) } })],
-  ])('%s are ignored, and generation parameters read instead', (_, safelight) => {
+    ['of excessive length', text({ ...written, options: { prompt: 'a'.repeat(3e6) } })],
+  ])('%s are ignored, and generation parameters are read instead', (_, safelight) => {
     expect(parseExact(safelight)).toBeUndefined();
     expect(restoreOptions({ parameters, safelight }).options).toMatchObject({ prompt: 'a dog', seed: 4 });
   });
 
-  it('with unknown names are read, and those are listed', () => {
+  it('with unknown names are read, and the unknown names are listed', () => {
     const safelight = text({
       ...written,
       options: { prompt: 'a cat', loras: [{ path: 'x' }], constructor: 1 },

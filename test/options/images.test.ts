@@ -1,4 +1,4 @@
-/** An image says exactly how it was made: from its PNG alone comes the same image again. */
+/** A PNG contains exactly how its image was made and suffices to generate it again. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readPngText } from '../../lib/image/png.js';
 import { restoreOptions } from '../../lib/options/infotext/restore.js';
@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => pipeline.dispose());
 
-it('gives each image of a call again by its exact options', async () => {
+it('generates each image of a call again from its exact options', async () => {
   const { images } = await pipeline.generate({
     ...{ prompt: 'a red apple', negative: 'Negative prompt: none', seed: 3, count: 2, width: 64, height: 64 },
     ...{
@@ -34,7 +34,7 @@ it('gives each image of a call again by its exact options', async () => {
   expect(images[0]!.exactOptions).not.toBe(images[1]!.exactOptions);
 });
 
-it('leaves both texts out of a PNG without metadata, and of an image that was only decoded', async () => {
+it('writes neither text into a PNG without metadata nor into an image that was only decoded', async () => {
   const { images } = await pipeline.generate({ prompt: 'x', seed: 1, steps: 1, width: 64, height: 64 });
   expect(readPngText(await images[0]!.png({ metadata: false }))).toEqual({});
   const [decoded] = await pipeline.decode(images[0]!.latent);

@@ -1,4 +1,4 @@
-/** Limits are stated once: the API, jobs, the command line and files agree. */
+/** Limits are declared once; the API, jobs, the command line and files agree. */
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { readUNetConfig } from '../../lib/checkpoint/config/diffusers/unet.js';
@@ -51,7 +51,7 @@ describe('limits of options', () => {
     expect([parses(`${flag}=${most}`), parses(`${flag}=${most + 1}`)]).toEqual([true, false]);
   });
 
-  it('are tighter for jobs where the server says so', () => {
+  it('are stricter for jobs if the server is configured so', () => {
     const { maxSteps } = defaultLimits;
     expect(accepts['the API']({ steps: apiLimits.maxSteps })).toBe(true);
     expect(accepts['a job']({ steps: maxSteps })).toBe(true);

@@ -1,4 +1,4 @@
-/** Random valid options survive every form in which they are written down. */
+/** Random valid options survive every form in which they are written. */
 import { Command } from 'commander';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -16,13 +16,13 @@ import { restoreOptions } from '../../lib/options/infotext/restore.js';
 import { fromJson, toJson } from '../../lib/options/json.js';
 import { exactOptionsOf, parametersOf } from '../../lib/pipelines/metadata.js';
 import { type GenerateOptions, resolveOptions, type Settings } from '../../lib/pipelines/options.js';
-import { arbitraryOptions } from './arbitrary.js';
+import { arbitraryOptions } from '../support/arbitrary-options.js';
 
 const pixel = { data: new Uint8Array(3), width: 1, height: 1 };
 const facts = { name: 'a model' } as ModelFacts;
 const resolve = (options: object): Settings => resolveOptions(options as GenerateOptions, {}, 8);
 
-/** Options of a call that makes an image: with a size, and images only where they may be. */
+/** Options of a call that generates an image: with a size, and with images only if they are allowed. */
 const calls = fc
   .record({
     kind: fc.constantFrom('text', 'image', 'inpaint'),
@@ -35,7 +35,7 @@ const calls = fc
     return { ...rest, ...size, ...images, ...(kind === 'text' && hires ? { hires } : {}) };
   });
 
-/** Of the texts that an image with these options carries. */
+/** Returns the texts that an image with these options carries. */
 function textsOf(settings: Settings): { parameters: string; safelight: string } {
   const size = { width: settings.width!, height: settings.height! };
   const seeds = { seed: settings.seed, subseed: settings.variation.subseed };
@@ -45,15 +45,15 @@ function textsOf(settings: Settings): { parameters: string; safelight: string } 
   };
 }
 
-/** What determines the image, from options that were restored. */
+/** Returns the settings that determine the image, from restored options. */
 function again(restored: ReturnType<typeof restoreOptions>, given: object): Settings['options'] {
   expect(restored).toMatchObject({ model: facts.name, unrestored: [], warnings: [] });
   const images = Object.entries(given).filter(([name]) => name === 'init' || name === 'mask');
   return resolve({ ...restored.options, ...Object.fromEntries(images) }).options;
 }
 
-describe('options that an image carries', () => {
-  it('come back from generation parameters', () => {
+describe('options in an image', () => {
+  it('are restored from generation parameters', () => {
     fc.assert(
       fc.property(calls, (given) => {
         const settings = resolve(given);
@@ -63,7 +63,7 @@ describe('options that an image carries', () => {
     );
   });
 
-  it('come back from exact options', () => {
+  it('are restored from exact options', () => {
     fc.assert(
       fc.property(calls, (given) => {
         const settings = resolve(given);
@@ -74,7 +74,7 @@ describe('options that an image carries', () => {
     );
   });
 
-  it('come back from the texts of a PNG, each alone', async () => {
+  it('are restored from each text of a PNG alone', async () => {
     await fc.assert(
       fc.asyncProperty(calls, async (given) => {
         const settings = resolve(given);
@@ -95,11 +95,11 @@ describe('options of a job', () => {
     'image-to-image': { ...commonFields, ...sourceFields },
     inpaint: { ...commonFields, ...sourceFields, ...maskFields },
   } satisfies Record<string, Fields>;
-  // What one image may have is tested by itself.
+  // Limits for one image have their own tests.
   const limits = { ...defaultLimits, maxPixels: 2 ** 40 };
   const schemas = jobSchemas(limits);
 
-  it.each(Object.entries(types))('of type %s come back from its JSON', (type, fields) => {
+  it.each(Object.entries(types))('of type %s are restored from its JSON', (type, fields) => {
     const images = { init: 'aGVsbG8=', mask: 'aGVsbG8=' };
     const ofType = Object.fromEntries(Object.entries(images).filter(([name]) => name in fields));
     fc.assert(
@@ -115,7 +115,7 @@ describe('options of a job', () => {
 });
 
 describe('options of the command line', () => {
-  /** One argument a flag, with its value behind a `=`, so that a value may begin with a dash. */
+  /** Returns one argument per flag, with the value after a `=`, so that a value may begin with a dash. */
   function argumentsOf(fields: Fields, options: Record<string, unknown>, prefix = ''): string[] {
     return entriesOf(fields).flatMap(([name, field]): string[] => {
       const value = options[name];
@@ -135,7 +135,7 @@ describe('options of the command line', () => {
     });
   }
 
-  /** A flag that asks for the default of a boolean does not exist, and neither does one for an empty `deepCache`. */
+  /** Drops what no flag can express: defaults of booleans and an empty `deepCache`. */
   function expressible(fields: Fields, options: Record<string, unknown>): Record<string, unknown> {
     const kept = entriesOf(fields).flatMap(([name, field]): [string, unknown][] => {
       const value = options[name];
@@ -147,7 +147,7 @@ describe('options of the command line', () => {
     return Object.fromEntries(kept);
   }
 
-  it('come back from its arguments', () => {
+  it('are restored from its arguments', () => {
     fc.assert(
       fc.property(arbitraryOptions(generationFields), ({ prompt, ...options }) => {
         const command = new Command('generate').argument('[prompt]').exitOverride();

@@ -1,17 +1,17 @@
-/** Programs of users against the packed package: every module format that TypeScript and Node know, types and run. */
+/** Type-checks and runs programs against the packed package, in all module formats of TypeScript and Node. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { npmMissing } from './npm.js';
 import { PackedProject } from './packed-project.js';
 
-/** Uses classes as values and types, a generic, functions, constants and types alone; and is refused what is wrong. */
+/** Uses classes as values and as types, a generic, functions, constants and types, and contains expected type errors. */
 const body = `
 const options: GenerateOptions = { prompt: 'a red apple', steps: 1, seed: 7 };
 const latent: Tensor = new Tensor(new Float32Array(4), [1, 4, 1, 1]);
 const bytes: Tensor<Uint8Array> = new Tensor(new Uint8Array(4), [4]);
 class Labelled extends SafelightError {}
-export async function draw(): Promise<Uint8Array[]> {
+export async function generate(): Promise<Uint8Array[]> {
   const pipeline: Pipeline = await Pipeline.load(starterModel);
   try {
     const { images } = await pipeline.generate(options);
@@ -27,11 +27,11 @@ export function numbers(tensor: Tensor): number { return tensor.data.length + by
 const provider: SafelightProvider = createSafelight({ threads: 1 });
 export const model: SafelightImageModel = provider.image('starter');
 export const names: string[] = [...samplers.map(({ name }) => name), Labelled.name];
-// @ts-expect-error a promise of a pipeline is no number: the types are not any
+// @ts-expect-error a promise of a pipeline is not a number, so the types are not any
 export const wrong: number = Pipeline.load();
 // @ts-expect-error steps is a number
 void ({ prompt: '', steps: 'many' } satisfies GenerateOptions);
-// @ts-expect-error a tensor of bytes is none of floats
+// @ts-expect-error a tensor of bytes is not a tensor of floats
 export const floats: Tensor<Float32Array> = bytes;
 `;
 const imports = `
@@ -44,7 +44,7 @@ import ai = require('safelight/ai');
 export async function load(): Promise<safelight.Pipeline> { return safelight.Pipeline.load(); }
 export const image: ai.SafelightImageModel = ai.safelight.image('starter');
 `;
-/** A CommonJS module and an ES module of one project hand each other what they have. */
+/** A CommonJS module that exchanges objects with an ES module of the same project. */
 const mixed = `
 import { Pipeline, Tensor } from 'safelight';
 export async function both(): Promise<number> {
@@ -60,7 +60,7 @@ import { createProviderRegistry, customProvider, generateImage } from '${name}';
 import { createSafelight, safelight } from 'safelight/ai';
 export const registry = createProviderRegistry({ safelight, mine: createSafelight({ models: { a: 'a.gguf' } }) });
 export const custom = customProvider({ imageModels: { apple: safelight.image('starter') } });
-export async function draw(): Promise<Uint8Array> {
+export async function generate(): Promise<Uint8Array> {
   const { image } = await generateImage({ model: safelight.image('starter'), prompt: 'an apple', n: 1 });
   return image.uint8Array;
 }
@@ -110,7 +110,7 @@ describe.skipIf(npmMissing)('a project with the packed package', () => {
     expect(project.typeCheck(files, '--module', 'nodenext', '--skipLibCheck')).toBe('');
   });
 
-  it('declares for require exactly what is there', () => {
+  it('declares exactly the values that require returns', () => {
     for (const entry of ['index', 'ai/index']) {
       const script = `console.log(JSON.stringify(Object.keys(require('./node_modules/safelight/dist/${entry}.cjs'))))`;
       const names = JSON.parse(project.node(['-e', script]).stdout) as string[];
@@ -120,7 +120,7 @@ describe.skipIf(npmMissing)('a project with the packed package', () => {
     }
   });
 
-  it('requires and imports one and the same module, and Node has nothing to warn about', () => {
+  it('returns the same module for require and import, without a warning by Node', () => {
     const script = `
       const required = require('safelight');
       import('safelight').then(async (imported) => {

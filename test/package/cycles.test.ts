@@ -6,15 +6,15 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, expect, it } from 'vitest';
 import { crowdedFolders, cycles } from '../../scripts/check-cycles.mjs';
 
-const made: string[] = [];
+const folders: string[] = [];
 afterEach(() => {
-  for (const folder of made.splice(0)) rmSync(folder, { recursive: true });
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
 });
 
-/** A package of these files: path -> text. */
+/** Writes a temporary package. @param files texts by path @returns its folder */
 function packageOf(files: Record<string, string>): string {
   const folder = mkdtempSync(join(tmpdir(), 'safelight-cycles-'));
-  made.push(folder);
+  folders.push(folder);
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, name)), { recursive: true });
     writeFileSync(join(folder, name), text);
@@ -22,7 +22,7 @@ function packageOf(files: Record<string, string>): string {
   return folder;
 }
 
-it('accepts imports that come together again without a circle', () => {
+it('accepts two files that import a third one', () => {
   const folder = packageOf({
     'lib/a.ts': `import './b.js';\nimport './c.js';`,
     'lib/b.ts': `import { d } from './deep/d.js';`,
@@ -42,12 +42,12 @@ it.each([
     'lib/a.ts -> lib/b.ts -> lib/a.ts',
   ],
   [
-    'of types alone',
+    'of type imports',
     { 'lib/a.ts': `import type { B } from './b.js';`, 'lib/b.ts': `import type { A } from './a.js';` },
     'lib/a.ts -> lib/b.ts -> lib/a.ts',
   ],
   [
-    'closed by a dynamic import, over folders',
+    'that spans folders and contains a dynamic import',
     {
       'lib/x/a.ts': `import '../y/b.js';`,
       'lib/y/b.ts': `import './c.js';`,
@@ -55,9 +55,9 @@ it.each([
     },
     'lib/x/a.ts -> lib/y/b.ts -> lib/y/c.ts -> lib/x/a.ts',
   ],
-  ['of a file with itself', { 'lib/a.ts': `import './a.js';` }, 'lib/a.ts -> lib/a.ts'],
+  ['of a file that imports itself', { 'lib/a.ts': `import './a.js';` }, 'lib/a.ts -> lib/a.ts'],
   [
-    'of components',
+    'of TSX files',
     {
       'web/src/a.tsx': `import { B } from './views/b.js';`,
       'web/src/views/b.tsx': `import { A } from '../a.js';`,
@@ -65,7 +65,7 @@ it.each([
     'web/src/a.tsx -> web/src/views/b.tsx -> web/src/a.tsx',
   ],
   [
-    'of headers, by either way to write a path',
+    'of headers that are included by relative paths and by paths from native/',
     { 'native/nn/a.h': '#include "b.h"', 'native/nn/b.h': '  # include "nn/a.h"' },
     'native/nn/a.h -> native/nn/b.h -> native/nn/a.h',
   ],
@@ -73,7 +73,7 @@ it.each([
   expect(cycles(packageOf(files as Record<string, string>))).toEqual([`import cycle: ${expected}`]);
 });
 
-it('shows the shortest cycle of a tangle, and one of each', () => {
+it('reports the shortest cycle of each strongly connected component', () => {
   const folder = packageOf({
     'lib/a.ts': `import './b.js';`,
     'lib/b.ts': `import './c.js';`,
@@ -88,14 +88,14 @@ it('shows the shortest cycle of a tangle, and one of each', () => {
   ]);
 });
 
-it('counts the source files of a folder itself, and only where it is asked to', () => {
+it('counts the source files of a folder without its subfolders, and only with --max-files', () => {
   const files: Record<string, string> = { 'lib/x/notes.md': '', 'lib/x/deep/z.ts': '' };
   for (let i = 0; i < 22; i++) files[`lib/x/f${i}.ts`] = '';
   const folder = packageOf(files);
   expect(crowdedFolders(folder)).toEqual([]);
   writeFileSync(join(folder, 'lib/x/one-more.ts'), '');
   expect(crowdedFolders(folder)).toEqual([
-    'lib/x/ holds 23 source files, more than 22; divide it by subject',
+    'lib/x/ contains 23 source files; at most 22 are accepted. Divide it by subject',
   ]);
   expect(crowdedFolders(folder, 23)).toEqual([]);
   const script = fileURLToPath(new URL('../../scripts/check-cycles.mjs', import.meta.url));

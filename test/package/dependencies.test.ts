@@ -4,15 +4,15 @@ import { dirname, join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { importsOf, violations } from '../../scripts/check-dependencies.mjs';
 
-const made: string[] = [];
+const folders: string[] = [];
 afterEach(() => {
-  for (const folder of made.splice(0)) rmSync(folder, { recursive: true });
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
 });
 
-/** A package of these files: path -> text. */
+/** Writes a temporary package. @param files texts by path @returns its folder */
 function packageOf(files: Record<string, string>): string {
   const folder = mkdtempSync(join(tmpdir(), 'safelight-deps-'));
-  made.push(folder);
+  folders.push(folder);
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, name)), { recursive: true });
     writeFileSync(join(folder, name), text);
@@ -20,7 +20,7 @@ function packageOf(files: Record<string, string>): string {
   return folder;
 }
 
-it('lets imports go down, within a folder and to the errors', () => {
+it('accepts imports of lower layers, of the same folder and of errors.ts', () => {
   const folder = packageOf({
     'lib/index.ts': `export * from './pipelines/a.js';`,
     'lib/errors.ts': '',
@@ -34,25 +34,40 @@ it('lets imports go down, within a folder and to the errors', () => {
 });
 
 it.each([
-  ['up', 'lib/tensor/t.ts', `import { p } from '../pipelines/p.js';`, 'tensor is below pipelines'],
-  ['to a neighbour', 'lib/sampling/s.ts', `import { U } from '../modules/unet.js';`, 'neighbours'],
   [
-    'for types, to a neighbour',
+    'of a higher layer',
+    'lib/tensor/t.ts',
+    `import { p } from '../pipelines/p.js';`,
+    'tensor is below pipelines',
+  ],
+  ['of the same layer', 'lib/sampling/s.ts', `import { U } from '../modules/unet.js';`, 'same layer'],
+  [
+    'of types of the same layer',
     'lib/sampling/s.ts',
     `import type { U } from '../modules/unet.js';`,
-    'neighbours',
+    'same layer',
   ],
   [
-    'over several lines',
+    'that spans several lines',
     'lib/tokenizers/w.ts',
     `import {\n  a,\n  type B,\n} from '../conditioning/chunks.js';`,
     'tokenizers is below conditioning',
   ],
-  ['by re-export', 'lib/binding/n.ts', `export * from '../checkpoint/w.js';`, 'binding is below checkpoint'],
-  ['dynamically', 'lib/modules/m.ts', `const p = await import('../cli/main.js');`, 'modules is below cli'],
-  ['to the root', 'lib/cli/c.ts', `import { x } from '../index.js';`, 'public exports'],
-  ['from an unknown folder', 'lib/odds/o.ts', `import { x } from '../tensor/t.js';`, 'no row'],
-])('refuses an import %s', (_name, file, text, reason) => {
+  [
+    'in a re-export',
+    'lib/binding/n.ts',
+    `export * from '../checkpoint/w.js';`,
+    'binding is below checkpoint',
+  ],
+  [
+    'that is dynamic',
+    'lib/modules/m.ts',
+    `const p = await import('../cli/main.js');`,
+    'modules is below cli',
+  ],
+  ['of the root', 'lib/cli/c.ts', `import { x } from '../index.js';`, 'public exports'],
+  ['from an unknown folder', 'lib/odds/o.ts', `import { x } from '../tensor/t.js';`, 'no layer'],
+])('rejects an import %s', (_name, file, text, reason) => {
   const found = violations(packageOf({ [file]: text }));
   expect(found).toHaveLength(1);
   expect(found[0]).toContain(file);
@@ -61,27 +76,27 @@ it.each([
 
 it.each([
   [
-    'up',
+    'of a higher layer',
     { 'native/runtime/r.cpp': '#include "nn/linear.h"', 'native/nn/linear.h': '' },
     'runtime is below nn',
   ],
   [
-    'to a neighbour',
+    'of the same layer',
     { 'native/kernels/k.cpp': '#include "../runtime/graph.h"', 'native/runtime/graph.h': '' },
-    'neighbours',
+    'same layer',
   ],
   [
-    'of Node outside the addon',
+    "of Node's headers outside native/addon",
     { 'native/models/m.cpp': '#include <napi.h>' },
-    'only native/addon knows Node',
+    'only native/addon may use',
   ],
-])('refuses an include %s', (_name, files, reason) => {
+])('rejects an include %s', (_name, files, reason) => {
   const found = violations(packageOf(files as Record<string, string>));
   expect(found).toHaveLength(1);
   expect(found[0]).toContain(reason);
 });
 
-it('reads every form of import and no comment', () => {
+it('reads all forms of import and ignores comments', () => {
   const text = `
     import './a.js';
     import b, { type C } from "./b.js";

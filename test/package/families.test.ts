@@ -10,7 +10,7 @@ afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
 });
 
-/** A package with these files. */
+/** Writes a temporary package. @param files texts by path @returns its folder */
 function packageOf(files: Record<string, string>): string {
   const folder = mkdtempSync(join(tmpdir(), 'safelight-families-'));
   folders.push(folder);
@@ -24,11 +24,11 @@ function packageOf(files: Record<string, string>): string {
 const SD9 = { 'lib/families/sd9.ts': `export const sd9 = family({ name: 'sd9', label: 'Nine' });` };
 
 describe('the lint rule of model families', () => {
-  it('finds nothing to refuse in this package', () => {
+  it('accepts this package', () => {
     expect(familyViolations(root)).toEqual([]);
   });
 
-  it('refuses a branch on the name of a family outside of lib/families', () => {
+  it('rejects a branch on the name of a family outside lib/families', () => {
     const folder = packageOf({
       ...SD9,
       'lib/pipelines/a.ts': `export const twice = (family: string) => family === 'sd9';`,
@@ -38,7 +38,7 @@ describe('the lint rule of model families', () => {
     ]);
   });
 
-  it('lets families, comments and other words be', () => {
+  it('accepts names of families in lib/families and in comments, and longer words', () => {
     const folder = packageOf({
       ...SD9,
       'lib/families/shared/b.ts': `export const name = 'sd9';`,
@@ -47,7 +47,7 @@ describe('the lint rule of model families', () => {
     expect(familyViolations(folder)).toEqual([]);
   });
 
-  it('refuses a file beside the families that is none', () => {
+  it('rejects a file of lib/families that defines no family', () => {
     const folder = packageOf({ ...SD9, 'lib/families/helper.ts': 'export const help = 1;' });
     expect(familyViolations(folder)).toEqual([
       expect.stringContaining('lib/families/helper.ts defines 0 families'),

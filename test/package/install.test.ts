@@ -1,6 +1,6 @@
 /**
- * What a user gets: the tarball that npm would publish, installed in an empty project on a machine without compiler, CMake and
- * Python, and used there.
+ * Installs the tarball that npm would publish in an empty project, with a PATH without compiler, CMake and Python, and uses it
+ * there.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
@@ -40,14 +40,14 @@ describe.skipIf(skip)('the packed package', () => {
       install(join(folder, packed.filename), packed.integrity);
     } catch (error) {
       if (!/ENOTFOUND|EAI_AGAIN|ECONN|ETIMEDOUT|ENETUNREACH|ENOTCACHED/.test(String(error))) throw error;
-      offline = 'npm has not cached the dependencies and reaches no registry';
+      offline = 'the dependencies are not in the npm cache and no registry can be reached';
       console.warn(`The installation test is skipped because ${offline}.`);
     }
   }, 180_000);
   beforeEach((context) => context.skip(offline !== '', offline));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  it('holds the program, the binary, the model and the sources, and nothing of the workshop', () => {
+  it('contains the program, the binary, the models and the sources, and no development files', () => {
     const platform = `${process.platform}-${process.arch}`;
     for (const file of [
       'LICENSE',
@@ -69,14 +69,14 @@ describe.skipIf(skip)('the packed package', () => {
     expect(files.filter((file) => /^(test|bench|build|\.build|node_modules|\.ci)\//.test(file))).toEqual([]);
   });
 
-  it('leaves the clone without the copy of ggml that was packed', () => {
+  it('removes the copy of ggml from the clone after packing', () => {
     expect(existsSync(join(root, 'native/ggml'))).toBe(false);
   });
 
   it('has no install script', () => {
     const { scripts, gypfile } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'));
     expect(Object.keys(scripts)).not.toEqual(expect.arrayContaining([expect.stringMatching(/install$/)]));
-    // Either makes npm run node-gyp of its own accord; from a lock file it does so even where gypfile is false.
+    // npm runs node-gyp if gypfile is true or binding.gyp exists; with a lock file it does so even if gypfile is false.
     expect(gypfile).toBe(false);
     expect(files).not.toContain('binding.gyp');
     expect(existsSync(join(installed, 'build'))).toBe(false);
@@ -99,7 +99,7 @@ describe.skipIf(skip)('the packed package', () => {
     );
   });
 
-  it('draws a picture', () => {
+  it('generates an image', () => {
     const out = npx(
       'safelight',
       'generate',
@@ -114,14 +114,14 @@ describe.skipIf(skip)('the packed package', () => {
     expect(readFileSync(join(project, 'apple.png')).subarray(1, 4).toString()).toBe('PNG');
   });
 
-  it('brings all that `safelight build` compiles', () => {
+  it('contains all sources that `safelight build` compiles', () => {
     const cmakeJs = join(project, 'node_modules/cmake-js/bin/cmake-js');
     const args = [cmakeJs, 'configure', '-d', installed, '-O', join(folder, 'cmake'), '-l', 'error'];
     const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
     expect(`${status} ${status === 0 ? '' : stdout + stderr}`).toBe('0 ');
   });
 
-  /** `npm ci` of a project whose lock file has what ours has, so that npm needs no more than its cache. */
+  /** Runs `npm ci` in a project with the dependencies of our lock file, so that the npm cache suffices. */
   function install(tarball: string, integrity: string): void {
     mkdirSync(project);
     const dependencies = { safelight: `file:../${basename(tarball)}` };
@@ -148,7 +148,7 @@ describe.skipIf(skip)('the packed package', () => {
     warnings = npmRun(project, bareEnvironment(), 'ci', '--prefer-offline', '--fetch-retries=1').stderr;
   }
 
-  /** A PATH of node and a shell alone. */
+  /** Returns an environment whose PATH contains only node and a shell. */
   function bareEnvironment(): NodeJS.ProcessEnv {
     const bin = join(folder, 'bin');
     if (!existsSync(bin)) {
@@ -174,11 +174,12 @@ describe.skipIf(skip)('the packed package', () => {
 });
 
 function reasonToSkip(): string {
-  if (process.platform === 'win32') return 'it needs links and a shell';
+  if (process.platform === 'win32') return 'it requires symbolic links and a POSIX shell';
   if (npmMissing) return npmMissing;
   const folders = (process.env.PATH ?? '').split(':').filter((folder) => existsSync(folder));
   const has = (name: string) => folders.some((folder) => readdirSync(folder).includes(name));
-  if (!has('cmake')) return 'there is no CMake for the prebuilt binary';
-  if (!['c++', 'g++', 'clang++'].some(has)) return 'there is no C++ compiler for the prebuilt binary';
+  if (!has('cmake')) return 'CMake, which builds the binary, is not installed';
+  if (!['c++', 'g++', 'clang++'].some(has))
+    return 'a C++ compiler, which builds the binary, is not installed';
   return '';
 }

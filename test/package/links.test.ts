@@ -1,11 +1,11 @@
-/** Links and images of the packed documentation lead to packed files, and to headings that exist. */
+/** Checks that links and images of the packed documentation lead to packed files and existing headings. */
 import { readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { npmMissing, root } from './npm.js';
 import { packedFiles } from './packed-project.js';
 
-/** Targets of links and images of a Markdown text, in order; code is not looked at. */
+/** Returns the targets of links and images in a Markdown text, without those in code. */
 function linksOf(markdown: string): string[] {
   const text = markdown.replace(/^(```|~~~)[\s\S]*?^\1/gm, '').replace(/`[^`\n]*`/g, '`');
   const inline = [...text.matchAll(/\]\(\s*<?([^)\s>]+)>?(?:\s+"[^"]*")?\s*\)/g)];
@@ -14,7 +14,7 @@ function linksOf(markdown: string): string[] {
   return [...inline, ...references, ...html].map(([, target = '']) => target);
 }
 
-/** Names of the headings of a Markdown text as GitHub and npm write them into the page. */
+/** Returns the anchors that GitHub and npm give to the headings of a Markdown text. */
 function anchorsOf(markdown: string): Set<string> {
   const counts = new Map<string, number>();
   const anchors = new Set<string>();
@@ -33,7 +33,7 @@ function anchorsOf(markdown: string): Set<string> {
   return anchors;
 }
 
-/** The fault of one link, or undefined. */
+/** Returns what is wrong with a link, or undefined. */
 function fault(from: string, link: string, files: ReadonlySet<string>): string | undefined {
   if (/^[a-z][a-z\d+.-]*:/i.test(link)) return undefined;
   const [path = '', anchor] = link.split('#');
@@ -43,27 +43,27 @@ function fault(from: string, link: string, files: ReadonlySet<string>): string |
   if (!files.has(target) && !isFolder) return `${from}: ${link} is not packed`;
   if (anchor === undefined) return undefined;
   const known = files.has(target) && anchorsOf(readFileSync(join(root, target), 'utf8')).has(anchor);
-  return known ? undefined : `${from}: ${link} names no heading`;
+  return known ? undefined : `${from}: ${link} is not a heading`;
 }
 
-it('reads links, images, references and HTML, and no code', () => {
+it('finds links, images, references and HTML attributes, but not in code', () => {
   const text =
     'a [b](c.md#d) ![e](f.png "g") <img alt="" src="h.png">\n[i]: j.md\n`[k](l)`\n```\n[m](n)\n```\n[o](<p.md>)';
   expect(linksOf(text)).toEqual(['c.md#d', 'f.png', 'p.md', 'j.md', 'h.png']);
 });
 
-it('names headings as GitHub does', () => {
+it('derives anchors of headings as GitHub does', () => {
   const text = '# A `b`, [c](d) & E\n```\n# no heading\n```\n## Again\n## Again';
   expect([...anchorsOf(text)]).toEqual(['a-b-c--e', 'again', 'again-1']);
 });
 
 it.each([
   ['README.md', 'docs/none.md', 'README.md: docs/none.md is not packed'],
-  ['docs/models.md', 'test/x.md', 'docs/models.md: test/x.md is not packed'],
-  ['README.md', 'docs/models.md#none', 'README.md: docs/models.md#none names no heading'],
-  ['README.md', '#none', 'README.md: #none names no heading'],
-])('finds the fault of the link from %s to %s', (from, link, message) => {
-  expect(fault(from, link, new Set(['README.md', 'docs/models.md']))).toBe(message);
+  ['docs/lora.md', 'test/x.md', 'docs/lora.md: test/x.md is not packed'],
+  ['README.md', 'docs/lora.md#none', 'README.md: docs/lora.md#none is not a heading'],
+  ['README.md', '#none', 'README.md: #none is not a heading'],
+])('reports the broken link from %s to %s', (from, link, message) => {
+  expect(fault(from, link, new Set(['README.md', 'docs/lora.md']))).toBe(message);
 });
 
 describe.skipIf(npmMissing)('the packed documentation', () => {
@@ -72,7 +72,7 @@ describe.skipIf(npmMissing)('the packed documentation', () => {
     files = new Set(packedFiles());
   });
 
-  it('has no dead link', () => {
+  it('has no broken link', () => {
     const documents = [...files].filter((file) => /^(?!native\/ggml\/).*\.md$/.test(file));
     expect(documents).toEqual(expect.arrayContaining(['README.md', 'docs/server.md', 'examples/README.md']));
     const faults = documents.flatMap((file) =>
@@ -81,7 +81,7 @@ describe.skipIf(npmMissing)('the packed documentation', () => {
     expect(faults.filter(Boolean)).toEqual([]);
   });
 
-  it('can be reached from the README, all of it', () => {
+  it('can be reached from the README completely', () => {
     const reached = new Set(['README.md']);
     for (const file of reached) {
       if (!file.endsWith('.md') || !files.has(file)) continue;

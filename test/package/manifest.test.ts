@@ -1,4 +1,4 @@
-/** package.json says what is true of the files that are packed and of the packages that are installed with them. */
+/** Checks package.json against the packed files and the installed dependencies. */
 import { readFileSync } from 'node:fs';
 import { builtinModules, createRequire } from 'node:module';
 import { join, posix } from 'node:path';
@@ -26,11 +26,11 @@ describe('the supported Node versions', () => {
   };
 
   it('are supported by every package that is installed with Safelight', () => {
-    // npm leaves an optional package out where it does not run, without a warning.
+    // npm silently omits an optional package that does not support the platform or the version of Node.
     const refusing = Object.entries(lock.packages)
       .filter(([path, { dev, devOptional, optional }]) => path !== '' && !dev && !devOptional && !optional)
       .filter(([, { engines }]) => engines?.node && !semver.subset(manifest.engines.node, engines.node))
-      .map(([path, { engines }]) => `${path} wants Node ${engines?.node}`);
+      .map(([path, { engines }]) => `${path} requires Node ${engines?.node}`);
     expect(refusing).toEqual([]);
   });
 
@@ -46,12 +46,12 @@ describe('the supported Node versions', () => {
   });
 });
 
-it('depends on nothing that no file uses', () => {
-  // Named by no import: what compiles the addon, and a pin that CONTRIBUTING.md explains.
-  const elsewhere = ['cmake-js', 'node-addon-api', 'light-my-request'];
+it('has no unused dependency', () => {
+  // Never imported: tools that compile the addon, and a pinned version that CONTRIBUTING.md explains.
+  const notImported = ['cmake-js', 'node-addon-api', 'light-my-request'];
   const sources = walk(join(root, 'lib')).map((file) => readFileSync(file, 'utf8'));
   const unused = Object.keys(manifest.dependencies).filter(
-    (name) => !elsewhere.includes(name) && !sources.some((text) => text.includes(`'${name}'`)),
+    (name) => !notImported.includes(name) && !sources.some((text) => text.includes(`'${name}'`)),
   );
   expect(unused).toEqual([]);
 });
@@ -62,7 +62,7 @@ describe.skipIf(npmMissing)('the packed files', () => {
     files = packedFiles();
   });
 
-  it('hold everything that package.json names', () => {
+  it('contain all files that package.json names', () => {
     const named = [manifest.main, manifest.types, ...Object.values(manifest.bin)];
     for (const paths of Object.values(manifest.typesVersions['*'] ?? {})) named.push(...paths);
     for (const entry of Object.values(manifest.exports)) {
@@ -88,7 +88,7 @@ describe.skipIf(npmMissing)('the packed files', () => {
     }
   });
 
-  it('hold documentation, examples and nothing of the workshop', () => {
+  it('contain documentation and examples, and no development files', () => {
     for (const file of [
       'README.md',
       'LICENSE',
@@ -97,12 +97,12 @@ describe.skipIf(npmMissing)('the packed files', () => {
       'examples/README.md',
     ])
       expect(files).toContain(file);
-    const workshop =
+    const development =
       /(^|\/)(test|bench|node_modules|\.[^/]+)\/|^(build|prebuilds\/\.)|\.(tgz|tsbuildinfo|log)$|\.test\./;
-    expect(files.filter((file) => workshop.test(file))).toEqual([]);
+    expect(files.filter((file) => development.test(file))).toEqual([]);
   });
 
-  it('import nothing but each other, dependencies and types of optional peers', () => {
+  it('import only each other, dependencies and types of optional peers', () => {
     const wrong: string[] = [];
     const packed = new Set(files);
     for (const file of files.filter((path) => /^dist\/(?!web\/).*\.(js|d\.ts)$/.test(path))) {

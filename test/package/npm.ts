@@ -1,19 +1,21 @@
-/** The npm that comes with Node, called without a shell. */
+/** Runs the npm that comes with Node, without a shell. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** This clone. */
+/** Root folder of this clone. */
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Folder of npm-cli.js and npx-cli.js: of the npm that runs this process, else beside node. */
+/** Folder of npm-cli.js and npx-cli.js: of the npm that runs this process, or else of the npm installed with node. */
 export const npmFolder = findNpm();
 
-/** The reason why npm cannot be run here; empty where it can. */
-export const npmMissing = existsSync(join(npmFolder, 'npm-cli.js')) ? '' : `there is no npm in ${npmFolder}`;
+/** The reason for which npm cannot be run; empty if it can. */
+export const npmMissing = existsSync(join(npmFolder, 'npm-cli.js'))
+  ? ''
+  : `npm is not installed in ${npmFolder}`;
 
-/** Runs npm, and returns its stdout and stderr. @throws Error with both when npm fails */
+/** Runs npm and returns its stdout and stderr. @throws Error that contains both if npm fails */
 export function npmRun(
   cwd: string,
   env: NodeJS.ProcessEnv,

@@ -1,4 +1,4 @@
-/** A project that has the packed package installed, for tests that compile and run what a user would write. */
+/** A project that has the packed package installed, for tests that compile and run users' programs. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   mkdirSync,
@@ -30,7 +30,7 @@ export interface PackageManifest {
 
 export const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as PackageManifest;
 
-/** Paths in the tarball that `npm pack` would make now, without the copy of ggml that its scripts add. */
+/** Returns the paths in the tarball of `npm pack`, without the copy of ggml that its scripts add. */
 export function packedFiles(): string[] {
   const { stdout } = npmRun(root, process.env, 'pack', '--json', '--dry-run', '--ignore-scripts');
   return filesOf(stdout);
@@ -46,8 +46,8 @@ export class PackedProject {
   readonly files: readonly string[];
 
   /**
-   * Packs, unpacks into node_modules, and links what the package depends on, and its addon, from this clone: npm needs no network for it.
-   * `install.test.ts` does the same by npm alone, with a binary of its own.
+   * Packs the package, unpacks it into node_modules, and links its dependencies and its addon from this clone, which needs no
+   * network. `install.test.ts` installs the package with npm instead, with a newly built binary.
    */
   constructor() {
     const packing = ['pack', '--json', '--ignore-scripts', '--pack-destination', this.folder];
@@ -75,7 +75,7 @@ export class PackedProject {
     }
   }
 
-  /** Complaints of TypeScript about files under options of its command line; empty where there are none. */
+  /** Type-checks files. @param options of tsc's command line @returns the errors; empty if there are none */
   typeCheck(files: readonly string[], ...options: string[]): string {
     const compiler = join(root, 'node_modules/typescript/bin/tsc');
     const common = ['--noEmit', '--strict', '--target', 'es2022', '--types', 'node', '--pretty', 'false'];

@@ -1,10 +1,13 @@
-/** Every public function and method answers malformed arguments with a typed error, never with a bare TypeError or RangeError. */
+/**
+ * Every public function and method rejects malformed arguments with a typed error, never with a bare
+ * TypeError or RangeError.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import * as api from '../../lib/index.js';
-import { failures, tryJunk } from './junk.js';
+import { failures, tryJunk } from '../support/malformed-values.js';
 
 const { VqganPipeline, Pipeline, Tensor } = api;
 const folder = mkdtempSync(join(tmpdir(), 'safelight-malformed-'));
@@ -33,8 +36,8 @@ const latent = () => Tensor.zeros([1, 4, 8, 8]);
 const signal = () => new AbortController().signal;
 const onProgress = () => undefined;
 
-describe('the pipeline', () => {
-  it('types errors of loading', async () => {
+describe('Pipeline', () => {
+  it('throws typed errors from load', async () => {
     const options = () => ({
       ...loading,
       parts: [],
@@ -58,7 +61,7 @@ describe('the pipeline', () => {
     );
   });
 
-  it('types errors of generate, stream and attentionMap', async () => {
+  it('throws typed errors from generate, stream and attentionMap', async () => {
     const options = () => ({
       ...small,
       negative: '',
@@ -130,7 +133,7 @@ describe('the pipeline', () => {
     ]);
   }, 240_000);
 
-  it('types errors of options within options', async () => {
+  it('throws typed errors for nested options', async () => {
     const withHires = (hires: unknown) => pipeline.generate({ ...small, hires: hires as api.HiresOptions });
     const hires = () => ({
       scale: 1.5,
@@ -161,7 +164,7 @@ describe('the pipeline', () => {
     await tryJunk('generate with seedResizeFrom', from as never, () => [{ width: 64, height: 64 }]);
   }, 120_000);
 
-  it('types errors of its stages', async () => {
+  it('throws typed errors from its stages', async () => {
     const positive = await pipeline.encodeText('a');
     await tryJunk('tokenize', pipeline.tokenize.bind(pipeline), () => ['a', { raw: true }]);
     await tryJunk('encodeText', pipeline.encodeText.bind(pipeline), () => [
@@ -214,8 +217,8 @@ describe('the pipeline', () => {
   }, 240_000);
 });
 
-describe('the pipeline of codes', () => {
-  it('types errors of loading', async () => {
+describe('VqganPipeline', () => {
+  it('throws typed errors from load', async () => {
     const options = () => ({
       ...loading,
       backend: 'cpu',
@@ -236,7 +239,7 @@ describe('the pipeline of codes', () => {
     );
   });
 
-  it('types errors of its methods', async () => {
+  it('throws typed errors from its methods', async () => {
     const size = () => ({ width: 64, height: 64, signal: signal(), onProgress });
     const grid = (await codes.codes(image(), size())).codes;
     await tryJunk('reconstruct', codes.reconstruct.bind(codes), () => [image(), size()]);
@@ -271,7 +274,7 @@ describe('loaded modules', () => {
     onProgress,
   });
 
-  it('type errors of the text encoder', async () => {
+  it('throw typed errors from the text encoder', async () => {
     const { TextEncoder } = api;
     await tryJunk(
       'TextEncoder.load',
@@ -294,7 +297,7 @@ describe('loaded modules', () => {
     ]);
   }, 120_000);
 
-  it('type errors of the U-Net', async () => {
+  it('throw typed errors from the U-Net', async () => {
     const { UNet } = api;
     await using one = await UNet.load(source.unet, loading);
     const inputs = () => ({
@@ -334,7 +337,7 @@ describe('loaded modules', () => {
     ]);
   }, 120_000);
 
-  it('type errors of autoencoders', async () => {
+  it('throw typed errors from autoencoders', async () => {
     const { Autoencoder, VQModel } = api;
     const pixels = () => Tensor.zeros([1, 3, 64, 64]);
     if (source.autoencoder.kind === 'autoencoder_kl') {
@@ -397,7 +400,7 @@ describe('loaded modules', () => {
     await tryJunk('vqganLosses with a config', withLosses as never, () => [api.usualLosses('vq')]);
   }, 240_000);
 
-  it('type errors of transformers, and of sampling with them', async () => {
+  it('throw typed errors from transformers and sampling with them', async () => {
     const { LatentTransformer } = api;
     await using one = await LatentTransformer.load(codesSource.transformer!, loading);
     const row = () => new Tensor(new Int32Array(4), [1, 4]);
@@ -455,7 +458,7 @@ describe('loaded modules', () => {
 });
 
 describe('functions and tensors', () => {
-  it('type errors of opening, converting and packing', async () => {
+  it('throw typed errors from opening, converting and packing', async () => {
     const open = () => ({
       variant: undefined,
       vae: undefined,
@@ -474,7 +477,7 @@ describe('functions and tensors', () => {
     ]);
   }, 120_000);
 
-  it('type errors of downloads, conversion and packed weights', async () => {
+  it('throw typed errors from downloads, conversion and packed weights', async () => {
     const env = () => ({ HF_HOME: folder, SAFELIGHT_MODELS: folder, HF_HUB_OFFLINE: '1' });
     await tryJunk(
       'listModels',
@@ -524,7 +527,7 @@ describe('functions and tensors', () => {
     ]);
   }, 120_000);
 
-  it('type errors of images and their texts', async () => {
+  it('throw typed errors from images and their texts', async () => {
     await tryJunk('readImage', api.readImage as never, () => [
       image(),
       { alpha: 'keep', maxPixels: 2 ** 20 },
@@ -544,7 +547,7 @@ describe('functions and tensors', () => {
     await tryJunk('png', made!.png.bind(made), () => [{ metadata: true }]);
   });
 
-  it('type errors of text', async () => {
+  it('throw typed errors from text functions', async () => {
     const tokenizer = await api.Tokenizer.standard();
     await tryJunk('parsePrompt', api.parsePrompt as never, () => ['a (b:1.2)']);
     await tryJunk('Tokenizer.encode', tokenizer.encode.bind(tokenizer), () => ['a']);
@@ -560,7 +563,7 @@ describe('functions and tensors', () => {
     ]);
   });
 
-  it('type errors of codes', async () => {
+  it('throw typed errors from functions of code indices', async () => {
     await tryJunk('codeUsage', api.codeUsage as never, () => [Int32Array.of(1, 2), 4]);
     await tryJunk('codeOrder', api.codeOrder as never, () => ['zcurve', 4, 4]);
     await tryJunk('coordinateIndices', api.coordinateIndices as never, () => [2, 2, 4, 16]);
@@ -570,7 +573,7 @@ describe('functions and tensors', () => {
     await tryJunk('usualLosses', api.usualLosses as never, () => ['vq']);
   });
 
-  it('type errors of tensors', async () => {
+  it('throw typed errors from tensors', async () => {
     const tensor = latent();
     await tryJunk('Tensor.from', Tensor.from as never, () => [new Float32Array(4), [2, 2]]);
     await tryJunk('Tensor.zeros', Tensor.zeros as never, () => [[2, 2]]);

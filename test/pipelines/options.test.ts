@@ -17,8 +17,8 @@ function errorOf(run: () => unknown): SafelightError {
 
 const picture = { data: new Uint8Array(3), width: 1, height: 1 };
 
-describe('options of a generation', () => {
-  it("are Safelight's defaults, the model's over them, and the caller's over both", () => {
+describe('options of generate', () => {
+  it("are Safelight's defaults, overridden by the model's, overridden by the caller's", () => {
     const own = resolve({});
     expect(own).toMatchObject({
       negative: '',
@@ -37,19 +37,19 @@ describe('options of a generation', () => {
     });
   });
 
-  it("understand A1111's names, and a schedule in a sampler's name", () => {
+  it("accept A1111's sampler names, and a schedule in a sampler's name", () => {
     const { sampling } = resolve({ sampler: 'DPM++ 2M SDE Exponential' }, { schedule: 'beta' });
     expect([sampling.sampler.name, sampling.schedule]).toEqual(['dpmpp_2m_sde', 'exponential']);
     expect(resolve({ sampler: 'DPM2 a', schedule: 'Automatic' }).sampling.schedule).toBe('karras');
   });
 
-  it('take a random seed of 32 bits where none is given', () => {
+  it('default to a random 32-bit seed', () => {
     const seeds = new Set(Array.from({ length: 20 }, () => resolve({}).seed));
     expect(seeds.size).toBeGreaterThan(15);
     for (const seed of seeds) expect(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32).toBe(true);
   });
 
-  it('take -1 for a random seed, and say so of other negative ones', () => {
+  it('accept -1 for a random seed and reject other negative seeds', () => {
     const seeds = Array.from({ length: 20 }, () => resolve({ seed: -1, subseed: -1 }));
     for (const each of [seeds.map(({ seed }) => seed), seeds.map(({ variation }) => variation.subseed)]) {
       expect(new Set(each).size).toBeGreaterThan(15);
@@ -60,7 +60,7 @@ describe('options of a generation', () => {
     );
   });
 
-  it('refuse a prompt of more than 120,000 characters with its length and the limit', () => {
+  it('reject a prompt of more than 120,000 characters with its length and the limit', () => {
     const long = 'a'.repeat(120_001);
     expect(resolve({ prompt: long.slice(1) }).prompt).toHaveLength(120_000);
     for (const [name, options] of Object.entries({
@@ -133,13 +133,13 @@ describe('options of a generation', () => {
     ['onProgress', 'print'],
     ['hires', 2],
     ['colour', 'red'],
-  ])('refuse %s of %s', (name, value) => {
+  ])('reject %s of %s', (name, value) => {
     const error = errorOf(() => resolve({ [name]: value }));
     expect(error.code).toBe('INVALID_OPTION');
     expect(error.message).toContain(name);
   });
 
-  it('refuse what does not go together', () => {
+  it('reject contradictory options', () => {
     expect(errorOf(() => resolve({ mask: picture })).message).toContain('init');
     expect(errorOf(() => resolve({ init: picture, hires: {} })).message).toContain('hires');
     expect(errorOf(() => resolve({ width: 16384, height: 16384 })).message).toContain('pixels');
@@ -160,7 +160,7 @@ describe('options of a generation', () => {
   });
 });
 
-describe('options of loading', () => {
+describe('options of load', () => {
   it.each([
     [{ backend: 'tpu' }],
     [{ storage: 'f8' }],
@@ -173,7 +173,7 @@ describe('options of loading', () => {
     [{ vae: 7 }],
     [{ signal: 'now' }],
     [{ modell: 'x' }],
-  ])('refuse %o', (options) => {
+  ])('reject %o', (options) => {
     expect(errorOf(() => checkLoadOptions(options as never)).code).toBe('INVALID_OPTION');
   });
 });

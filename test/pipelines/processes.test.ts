@@ -3,24 +3,24 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
 
-/** Runs a scenario of worker.mjs; a crash rejects. */
+/** Runs a scenario of pipeline-process.mjs and rejects if the process crashes. */
 async function scenario(name: string): Promise<string> {
-  const path = fileURLToPath(new URL('worker.mjs', import.meta.url));
+  const path = fileURLToPath(new URL('../support/pipeline-process.mjs', import.meta.url));
   const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', path, name], {
     timeout: 60_000,
   });
   return stdout.trim();
 }
 
-it('pipelines work in several worker_threads at once, and a worker may end in the middle of one', async () => {
+it('pipelines work in several worker_threads at once, and a worker may end during a generation', async () => {
   expect(await scenario('threads')).toBe('equal');
 });
 
-it('memory returns after generations and pipelines', async () => {
-  // Kept, the pipelines alone would be 360 MB.
+it('generations and disposed pipelines free their memory', async () => {
+  // If they were not freed, the pipelines alone would take 360 MB.
   expect(Number(await scenario('memory'))).toBeLessThan(24e6);
 });
 
-it('a process ends by itself with a pipeline that nobody disposed', async () => {
+it('a process exits normally with a pipeline that was not disposed', async () => {
   expect(await scenario('leave')).toBe('1');
 });

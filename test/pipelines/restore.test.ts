@@ -1,4 +1,7 @@
-/** Options out of generation parameters: Safelight's own to the last digit, A1111's with what it does not write. */
+/**
+ * Options restored from generation parameters: exactly from Safelight's own, and from A1111's with the
+ * defaults that it omits.
+ */
 import { describe, expect, it } from 'vitest';
 import type { ConditionSource } from '../../lib/checkpoint/model-descriptor.js';
 import type { ModelFacts } from '../../lib/families/shared/loaded-model.js';
@@ -13,11 +16,11 @@ const classes: ConditionSource = { kind: 'class', classes: 10, unconditional: 9,
 const resolve = (options: Partial<GenerateOptions>, condition?: ConditionSource): Settings =>
   resolveOptions({ prompt: 'a cat', ...options }, {}, 8, condition);
 
-/** `name value` of everything that is listed. */
+/** Returns `name value` of everything that was not restored. */
 const lost = ({ unrestored }: Restored) => unrestored.map(({ name, value }) => `${name} ${value}`);
 const parsed = (line: string, prompt = 'a cat') => restoreOptions(`${prompt}\n${line}`);
 
-describe('a text that Safelight wrote', () => {
+describe('parameters written by Safelight', () => {
   const asked: Record<string, Partial<GenerateOptions>> = {
     variation: {
       ...{ seed: 3, subseed: 9, subseedStrength: 0.25, seedResizeFrom: { width: 64, height: 48 } },
@@ -52,21 +55,21 @@ describe('a text that Safelight wrote', () => {
       negative: 'Steps: 1, Seed: 2, Size: 3x3',
     },
   };
-  it.each(Object.entries(asked))('gives back the settings: %s', (_, options) => {
+  it.each(Object.entries(asked))('restore the settings: %s', (_, options) => {
     const given = { width: 64, height: 64, steps: 7, cfg: 4.5, seed: 1, ...options };
     expectRestored(given);
   });
 
-  it.each(samplers.map(({ name }) => name))('gives back the sampler %s', (sampler) => {
+  it.each(samplers.map(({ name }) => name))('restore the sampler %s', (sampler) => {
     expectRestored({ sampler, seed: 1, width: 64, height: 64 });
     expectRestored({ sampler, seed: 1, width: 64, height: 64, schedule: 'Automatic', rng: 'cuda' });
   });
 
-  it.each(scheduleNames)('gives back the schedule %s', (schedule) => {
+  it.each(scheduleNames)('restore the schedule %s', (schedule) => {
     expectRestored({ sampler: 'dpmpp_2m', schedule, seed: 1, width: 64, height: 64 });
   });
 
-  it('gives back the class of a model that knows classes', () => {
+  it('restore the class of a class-conditional model', () => {
     const settings = resolve({ prompt: '', class: 7, seed: 1 }, classes);
     const text = parametersOf(
       { name: 'model' } as ModelFacts,
@@ -77,7 +80,7 @@ describe('a text that Safelight wrote', () => {
     expect(restoreOptions(text).options.class).toBe(7);
   });
 
-  it('never becomes noise of the GPU or Automatic, also without those fields', () => {
+  it('never become GPU noise or Automatic, even without those fields', () => {
     const { options } = parsed('Steps: 1, Sampler: Euler a, Seed: 1, Size: 8x8, Version: Safelight 0.1.0');
     expect(options).toEqual({ prompt: 'a cat', steps: 1, sampler: 'Euler a', seed: 1, width: 8, height: 8 });
   });
@@ -90,7 +93,7 @@ describe('a text that Safelight wrote', () => {
     expect(restored).toMatchObject({ model: 'model', unrestored: [], warnings: [] });
     const again = resolve({ ...restored.options, ...(given.init ? { init: picture, mask: picture } : {}) });
     const subseed = given.subseed ?? again.variation.subseed;
-    // A sampler with noise levels of its own ignores the schedule, which its text leaves out.
+    // A sampler with its own noise levels ignores the schedule, which its text omits.
     const owns = settings.sampling.sampler.ownsSchedule ? { schedule: settings.sampling.schedule } : {};
     expect({ ...again, sampling: { ...again.sampling, ...owns } }).toEqual({
       ...settings,
@@ -99,8 +102,8 @@ describe('a text that Safelight wrote', () => {
   }
 });
 
-describe('a text that A1111 wrote', () => {
-  it('is read with its sizes and names, and what cannot be read is left out and listed', () => {
+describe('parameters written by A1111', () => {
+  it('are read with its sizes and names, and unreadable fields are omitted and listed', () => {
     const restored = restoreOptions(
       'a cat\nNegative prompt: dog\nSteps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: x, Seed: 12, Size: 512x768, Model hash: abc, Model: sd, Denoising strength: 0.5, RNG: NV, Hires upscale: 1.5, Hires steps: 0, Hires upscaler: Latent (nearest-exact), Version: v1.10.1',
     );
@@ -113,7 +116,7 @@ describe('a text that A1111 wrote', () => {
     expect(lost(restored)).toEqual(['CFG scale x', 'Model sd']);
   });
 
-  it('has noise of the GPU where no RNG is written', () => {
+  it('default to GPU noise if no RNG is written', () => {
     const line = (rng: string) => `Steps: 20, Sampler: Euler a, Seed: 1, Size: 8x8${rng}, Version: v1.9.4`;
     const rngs = ['', ', RNG: GPU', ', RNG: NV', ', RNG: CPU'].map((rng) => parsed(line(rng)).options.rng);
     expect(rngs).toEqual(['cuda', 'cuda', 'cuda', 'cpu']);
@@ -136,24 +139,24 @@ describe('a text that A1111 wrote', () => {
     ['Sampler: DPM++ SDE, Schedule type: Automatic', 'dpmpp_sde', 'karras'],
     ['Sampler: DPM++ SDE, Schedule type: SGM Uniform', 'dpmpp_sde', 'sgm_uniform'],
     ['Sampler: Euler, Schedule type: Normal', 'euler', 'discrete'],
-    // Versions 1.6 to 1.8 could override what the name says.
+    // Versions 1.6 to 1.8 could override the schedule in the name.
     ['Sampler: DPM++ 2M Karras, Schedule type: exponential', 'dpmpp_2m', 'exponential'],
     ['Sampler: DPM++ 2M SDE Karras, Schedule type: Automatic', 'dpmpp_2m_sde', 'karras'],
-  ])('has the schedule of %s', (fields, sampler, schedule) => {
+  ])('lead to the schedule of %s', (fields, sampler, schedule) => {
     const restored = parsed(`Steps: 20, ${fields}, Seed: 1, Size: 8x8`);
     const { sampling } = resolve(restored.options);
     expect([sampling.sampler.name, sampling.schedule]).toEqual([sampler, schedule]);
     expect(restored.unrestored).toEqual([]);
   });
 
-  it('says Automatic in the options where the schedule is not written', () => {
+  it('lead to the option Automatic if the schedule is not written', () => {
     expect(parsed('Steps: 20, Sampler: Euler a, Seed: 1').options.schedule).toBe('Automatic');
     expect(parsed('Steps: 20, Sampler: DPM++ 2M Karras, Seed: 1').options).toMatchObject({
       ...{ sampler: 'DPM++ 2M', schedule: 'Karras' },
     });
   });
 
-  it('has the defaults that samplers have there', () => {
+  it("lead to A1111's sampler defaults", () => {
     const line = (fields: string) => parsed(`Steps: 20, ${fields}, Seed: 1, Size: 8x8`).options;
     expect(line('Sampler: DPM2 a').discardPenultimate).toBe(true);
     expect(line('Sampler: DPM++ 2M').discardPenultimate).toBeUndefined();
@@ -172,7 +175,7 @@ describe('a text that A1111 wrote', () => {
     });
   });
 
-  it('lists by name what cannot be restored', () => {
+  it('list by name what cannot be restored', () => {
     const restored = restoreOptions(
       'a cat <lora:detail:0.8> <lyco:b:1>, [red:blue:0.5]\nNegative prompt: <hypernet:bad:1>, dogs AND cats\n' +
         'Steps: 20, Sampler: DPM++ 2M CFG++, Schedule type: Turbo, CFG scale: 7, Seed: 1, Size: 512x512, Model hash: 6ce0161689, Model: v1-5, ' +
@@ -208,7 +211,7 @@ describe('a text that A1111 wrote', () => {
     expect(() => resolve(restored.options)).not.toThrow();
   });
 
-  it('is read before the lines that extensions add', () => {
+  it('are read before lines that extensions add', () => {
     const text =
       'a cat\nNegative prompt: dog\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 5, Size: 64x64, Version: v1.9.4\r\n' +
       'Template: a {cat|dog}, Seed: one, Steps: few\nNegative Template: dog\n' +
@@ -219,7 +222,7 @@ describe('a text that A1111 wrote', () => {
     });
   });
 
-  it('may have such lines in its prompts', () => {
+  it('may have such lines within prompts', () => {
     const prompt = 'Steps: 9, Sampler: x, Seed: 9\nNegative prompts are: bad, a: b, cd: e';
     const { options } = restoreOptions(
       `${prompt}\nNegative prompt: n\nSteps: 2, Sampler: Euler, Seed: 3, Size: 8x8\nTemplate: t`,
@@ -227,7 +230,7 @@ describe('a text that A1111 wrote', () => {
     expect(options).toMatchObject({ prompt, negative: 'n', steps: 2, seed: 3 });
   });
 
-  it('has the old fields of the second pass, and other programs’ names', () => {
+  it('may have the old fields of the second pass, and names of other programs', () => {
     const old = parsed(
       'Steps: 20, Sampler: Euler, Seed: 1, Size: 1024x768, Denoising strength: 0.7, First pass size: 0x0',
     );
@@ -241,14 +244,14 @@ describe('a text that A1111 wrote', () => {
     expect(parsed(line).options.seedResizeFrom).toBeUndefined();
   });
 
-  it('keeps seeds exact, and lists one that numbers cannot hold', () => {
+  it('keep seeds exact, and list one that exceeds exact integers', () => {
     const line = (seed: string) => parsed(`Steps: 20, Sampler: Euler, Seed: ${seed}, Size: 8x8`);
     expect(line('9007199254740991').options.seed).toBe(9007199254740991);
     expect(line('1125899906842624000').options.seed).toBeUndefined();
     expect(lost(line('1125899906842624000'))).toEqual(['Seed 1125899906842624000']);
   });
 
-  it('cannot make it throw, whatever its fields are called', () => {
+  it('never throw, whatever the fields are called', () => {
     for (const name of ['constructor', '__proto__', 'toString', 'hasOwnProperty', 'valueOf']) {
       const { options } = parsed(
         `Steps: 1, Seed: 2, Sampler: ${name}, ${name}: 3, Mask mode: ${name}, Emphasis: ${name}`,

@@ -33,7 +33,7 @@ describe('save', () => {
     expect((await sharp(await readFile(path)).metadata()).format).toBe(format);
   });
 
-  it.each(['a.gif', 'a.jpg.exe', 'a.tiff', 'a.jp2'])('refuses %s and writes nothing', async (name) => {
+  it.each(['a.gif', 'a.jpg.exe', 'a.tiff', 'a.jp2'])('rejects %s and writes nothing', async (name) => {
     const before = await readdir(folder);
     await expect(image.save(join(folder, name))).rejects.toMatchObject({
       code: 'INVALID_OPTION',
@@ -42,14 +42,14 @@ describe('save', () => {
     expect(await readdir(folder)).toEqual(before);
   });
 
-  it('accepts a file: URL, and numbers a name that is taken', async () => {
+  it('accepts a file: URL, and appends a number to an existing name', async () => {
     const path = join(folder, 'an apple #1.png');
     expect(await image.save(pathToFileURL(path))).toBe(path);
     expect(await image.save(pathToFileURL(path))).toBe(join(folder, 'an apple #1-2.png'));
     expect(readPngText(await readFile(path))).toEqual({ parameters: 'an apple' });
   });
 
-  it('makes smaller JPEG files at a lower quality', async () => {
+  it('writes smaller JPEG files at a lower quality', async () => {
     const sizes = await Promise.all(
       [10, 95].map(
         async (quality) =>
@@ -59,7 +59,7 @@ describe('save', () => {
     expect(sizes[0]).toBeLessThan(sizes[1]!);
   });
 
-  it('refuses unknown options and wrong values', async () => {
+  it('rejects unknown options and invalid values', async () => {
     for (const options of [{ quality: 0 }, { quality: 101 }, { format: 'png' }, { overwrite: 'yes' }])
       await expect(image.save(join(folder, 'x.jpg'), options as object)).rejects.toMatchObject({
         code: 'INVALID_OPTION',

@@ -1,4 +1,4 @@
-/** Errors about unknown options and values say which one was probably meant. */
+/** Errors about unknown options and values suggest the most likely name. */
 import { Command, CommanderError, Option } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { addGenerateOptions } from '../../lib/cli/generate-options.js';
@@ -66,14 +66,14 @@ describe('an unknown option of generate', () => {
     ['inpainting_fill', 'fill'],
     ['widht', 'width'],
     ['heigth', 'height'],
-  ])('%s is answered with %s', (name, meant) => {
+  ])('%s leads to the suggestion %s', (name, meant) => {
     const message = messageOf(() => generate({ [name]: 1 }));
     expect(message).toContain(`"${name}"`);
     expect(message).toContain(`did you mean ${meant}?`);
   });
 
   it.each(['colour', 'constructor', '__proto__x', 'toString', 'zzzzzz', '\u{1f98a}'])(
-    '%s is answered without a guess',
+    '%s leads to no suggestion',
     (name) => {
       const message = messageOf(() => generate({ [name]: 1 }));
       expect(message).toContain(name);
@@ -83,8 +83,8 @@ describe('an unknown option of generate', () => {
   );
 });
 
-describe('unknown options elsewhere', () => {
-  it('are answered likewise', () => {
+describe('unknown options of other functions', () => {
+  it('lead to suggestions', () => {
     expect(messageOf(() => generate({ hires: { denoising_strength: 1 } }))).toMatch(
       /of hires: did you mean strength\?/,
     );
@@ -122,15 +122,15 @@ describe('an unknown value', () => {
     [{ sampler: 'dpmpp_2m_sde_gpu' }, 'dpmpp_2m_sde'],
     [{ schedule: 'karas' }, 'karras'],
     [{ schedule: 'sgm-unifrom' }, 'sgm_uniform'],
-  ])('%j is answered with %s', (options, meant) => {
+  ])('%j leads to the suggestion %s', (options, meant) => {
     expect(messageOf(() => generate(options))).toContain(`did you mean ${meant}?`);
   });
 
-  it('of a sampler that is a schedule is told where it belongs', () => {
+  it('of a sampler that is a schedule leads to the option schedule', () => {
     expect(messageOf(() => generate({ sampler: 'Karras' }))).toContain("give it as schedule: 'karras'");
   });
 
-  it('of loading is answered likewise', () => {
+  it('of load leads to suggestions', () => {
     expect(messageOf(() => checkLoadOptions({ storage: 'fp16' as never }))).toContain('did you mean f16?');
     expect(messageOf(() => checkLoadOptions({ storage: 'Q4_K_M' as never }))).toContain('did you mean q4_K?');
     expect(messageOf(() => checkLoadOptions({ prediction: 'v_prediction' as never }))).toContain(
@@ -142,7 +142,7 @@ describe('an unknown value', () => {
     );
   });
 
-  it('that is accepted in another spelling stays accepted', () => {
+  it('that is a known alias stays accepted', () => {
     expect(generate({ sampler: 'dpm++2m karras' }).sampling).toMatchObject({
       sampler: { name: 'dpmpp_2m' },
       schedule: 'karras',
@@ -176,17 +176,17 @@ describe('flags of the command line', () => {
     ['--scheduler', '--schedule'],
     ['--device', '--backend'],
     ['--mask-rund', '--no-mask-round'],
-  ])('%s is answered with %s', (flag, meant) => {
+  ])('%s leads to the suggestion %s', (flag, meant) => {
     expect(answer(flag, '1')).toContain(`(Did you mean ${meant}?)`);
   });
 
-  it('are answered for unknown values too', () => {
+  it('lead to suggestions for unknown values, too', () => {
     expect(answer('--storage', 'fp16')).toMatch(/Allowed choices are .*\(Did you mean f16\?\)/);
     expect(answer('--resize-mode', 'cropp')).toContain('(Did you mean crop?)');
     expect(answer('--rng', 'zzz')).not.toContain('Did you mean');
   });
 
-  it('leaves other errors as they are', () => {
+  it('do not change other errors', () => {
     const error = new Error("unknown option '--guidance-scale'");
     expect(withSuggestion(error, command)).toBe(error);
     expect(withSuggestion(new CommanderError(1, 'x', 'y'), undefined)).toMatchObject({ message: 'y' });
@@ -195,7 +195,7 @@ describe('flags of the command line', () => {
 });
 
 describe('the nearest name', () => {
-  it('counts letters inserted, deleted, replaced and swapped', () => {
+  it('counts insertions, deletions, replacements and swaps', () => {
     const pairs: [string, string, number][] = [
       ['', '', 0],
       ['abc', 'abc', 0],
@@ -210,7 +210,7 @@ describe('the nearest name', () => {
     for (const [a, b] of pairs) expect(editDistance(a, b)).toBe(editDistance(b, a));
   });
 
-  it('is none where the words have little in common, or are absurdly long', () => {
+  it('is undefined if the words have little in common or are extremely long', () => {
     expect(nearest('steps', ['width', 'height'])).toBeUndefined();
     expect(nearest('x'.repeat(1e6), ['width'])).toBeUndefined();
     expect(suggestOption('', ['width'])).toBeUndefined();

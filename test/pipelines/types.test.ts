@@ -1,4 +1,6 @@
-/** What the API's types promise to a program that is compiled with the DOM's types beside Node's, as web frameworks do. */
+/**
+ * Types of the API in a program that is compiled with DOM types in addition to Node's, as web frameworks do.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,7 +12,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'safelight-types-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** @returns what the compiler complains about */
+/** @returns the compiler's messages */
 function compile(name: string, program: string): string {
   const file = join(folder, `${name}.mts`);
   writeFileSync(file, `import * as api from ${JSON.stringify(join(root, 'dist/index.js'))};\n${program}`);
@@ -31,7 +33,7 @@ function compile(name: string, program: string): string {
 }
 
 describe('types', { timeout: 120_000 }, () => {
-  it('take fresh bytes as bodies of responses and parts of blobs', () => {
+  it('accept encoded bytes as bodies of responses and parts of blobs', () => {
     const program = `
       declare const image: api.GeneratedImage;
       declare const tensor: api.Tensor;
@@ -47,7 +49,7 @@ describe('types', { timeout: 120_000 }, () => {
     expect(compile('bytes', program)).toBe('');
   });
 
-  it('take every kind of image', () => {
+  it('accept every kind of image', () => {
     const program = `
       declare const canvas: ImageData;
       declare const file: File;
@@ -62,7 +64,7 @@ describe('types', { timeout: 120_000 }, () => {
     expect(compile('images', program)).toBe('');
   });
 
-  it('know the names of samplers and schedules, and leave others to the check when it runs', () => {
+  it('complete the names of samplers and schedules and leave others to the runtime check', () => {
     const program = `
       const options: api.GenerateOptions = {
         prompt: 'a', sampler: 'dpmpp_2m', schedule: 'karras', hires: { sampler: 'DPM++ 2M Karras', schedule: 'Automatic' },
@@ -77,7 +79,7 @@ describe('types', { timeout: 120_000 }, () => {
     expect(compile('names', program)).toBe('');
   });
 
-  it('refuse values that are none of an enumeration', () => {
+  it('reject unknown values of enumerations', () => {
     const program = `
       export const options: api.GenerateOptions = { prompt: 'a', rng: 'gpu' };
       export const hires: api.HiresOptions = { upscaler: 'esrgan' };

@@ -1,9 +1,10 @@
-"""Writes test/fixtures/codes/codes.json: how taming-transformers draws codes, samples, scores and slides its window.
+"""Writes test/fixtures/codes/codes.json: how taming-transformers chooses, samples and scores code indices, and its
+sliding window.
 
     venv/bin/pip install --no-deps taming-transformers-rom1504==0.0.6
     venv/bin/python test/reference/codes.py
 
-The models are those of latent_transformer.py, which has to have run; here they compute in f32, as taming does.
+The models are those of latent_transformer.py, which has to run first; here they compute in f32, as taming does.
 """
 
 import json
@@ -24,7 +25,7 @@ sys.modules["codes_reference"] = sys.modules[__name__]
 
 
 class Stage(torch.nn.Module):
-    """In the place of a VQGAN: its codes are the picture's first channel."""
+    """Stands in for a VQGAN: its code indices are the image's first channel."""
 
     def encode(self, x):
         return x, None, [None, None, x[:, 0].long().reshape(-1)]
@@ -34,7 +35,7 @@ STAGE = {"target": "codes_reference.Stage"}
 
 
 def net(name, cond, order=None, **params):
-    """Net2NetTransformer around the weights of a fixture of latent_transformer.py."""
+    """Net2NetTransformer with the weights of a fixture of latent_transformer.py."""
     described = json.loads((FIXTURES / "models" / f"{name}.json").read_text())
     model = Net2NetTransformer(
         {"target": "taming.modules.transformer.mingpt.GPT", "params": described["config"]}, STAGE, cond,
@@ -48,7 +49,7 @@ def net(name, cond, order=None, **params):
 
 
 def draws():
-    """One distribution, many ways to draw of it."""
+    """Indices sampled from one distribution with different options."""
     settings = [
         {}, {"temperature": 0.4}, {"temperature": 3.0}, {"topK": 1}, {"topK": 5}, {"topK": 64}, {"topP": 0.9}, {"topP": 0.35},
         {"topP": 0.01}, {"topK": 12, "topP": 0.8, "temperature": 1.7}, {"sample": False}, {"sample": False, "topK": 3},
@@ -56,7 +57,7 @@ def draws():
     cases = []
     for number, options in enumerate(settings):
         logits = torch.randn(48, generator=torch.Generator().manual_seed(100 + number)) * 2
-        if "topP" not in options:  # torch.sort, which the nucleus is cut from, orders equal ones as it likes
+        if "topP" not in options:  # torch.sort, whose order the nucleus is cut from, sorts equal values arbitrarily
             logits[40:44] = logits[0]
         scaled = logits[None] / options.get("temperature", 1.0)
         kept = taming_import.top_k_top_p_filtering(scaled, options.get("topK", 0), options.get("topP", 1.0))
@@ -86,7 +87,7 @@ def generators():
 
 
 def sequences():
-    """sample_with_past has the nucleus and keeps keys and values; Net2NetTransformer.sample goes on from given codes."""
+    """sample_with_past has the nucleus and caches keys and values; Net2NetTransformer.sample continues given indices."""
     cases = []
 
     def add(model, condition, total, seed, start=(), options=None, order=None, past=True):
@@ -122,7 +123,7 @@ def sequences():
         add(sos, start, 16, seed, [4, 22, 0, 9, 13], {"topK": 7}, past=False)
     add(sos, start, 16, 5, options={"sample": False})
     add(sketch, drawing, 9, 5, [3], {"sample": False, "topK": 2}, past=False)
-    # A prefix that sees all of itself, longer, as long and shorter than the condition.
+    # A bidirectional prefix longer than, as long as and shorter than the condition.
     name = "latent-transformer-unmasked"
     unmasked = (name, net(name, "__is_first_stage__"))
     for condition in ([1, 2, 3, 4, 5, 6, 7, 8, 9], [3, 1, 4, 1, 5, 9, 2], [8], [8, 0, 7]):
@@ -150,7 +151,7 @@ def orders():
                 back = torch.arange(height * width)[order][made.backward_shuffle_idx]
                 assert torch.equal(back, torch.arange(height * width))
             except (AssertionError, ValueError, IndexError, RuntimeError):
-                order = None  # taming has no such order for the size
+                order = None  # taming has no such order for this size
             found = None if order is None else order.tolist()
             out.append({"name": name, "height": height, "width": width, "order": found})
     return out
@@ -175,14 +176,15 @@ def likelihoods():
 
 
 def local(at, size, side):
-    """Where in its window a code is: scripts/sample_conditional.py's rule with `side` in the place of 16."""
+    """Position of an index in its window: the rule of scripts/sample_conditional.py with `side` in place of 16."""
     if at <= side // 2:
         return at
     return side - (size - at) if size - at < side - side // 2 else side // 2
 
 
 def slide(model, z, c, side, grid, top_k, sample=True):
-    """scripts/sample_conditional.py: the whole window is read, later codes and all, and one place's logits are used."""
+    """scripts/sample_conditional.py: the whole window is read, including later indices, and the logits of one
+    position are used."""
     height, width = z.shape
     h, w = min(side, height), min(side, width)
     for i in range(height):
@@ -222,7 +224,7 @@ def slides():
 
 
 def coordinates():
-    """taming.data.faceshq's picture of coordinates through CoordStage."""
+    """taming.data.faceshq's coordinate image through CoordStage."""
     out = []
     for height, width, factor, codes in [(16, 16, 16, 1024), (3, 5, 4, 23), (20, 31, 16, 1024), (7, 2, 3, 16384)]:
         h, w = height * factor, width * factor

@@ -1,4 +1,4 @@
-"""What the reference scripts share: deterministic weights that f16 holds exactly, outputs of inner layers, and files."""
+"""Shared by the reference scripts: deterministic weights that f16 holds exactly, outputs of inner layers, and files."""
 
 import json
 from pathlib import Path
@@ -10,10 +10,11 @@ FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 
 
 def randomize(module, seed, gains=()):
-    """Fills every parameter so that each one shows in the output: no norm at 1, no bias at 0, attention far from uniform.
+    """Fills every parameter so that each one affects the output: no norm at 1, no bias at 0, attention far from
+    uniform.
 
-    Matrices and filters get variance 1 / inputs, times the gains of the name parts that match. All values are rounded to
-    f16, so that a small file holds exactly what the reference computes with.
+    Matrices and filters get variance 1 / inputs, times the gains of the name parts that match. All values are rounded
+    to f16, so that a small file contains exactly what the reference computes with.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -31,7 +32,8 @@ def randomize(module, seed, gains=()):
 
 
 def record(module, names, prefix=""):
-    """Registers hooks; the dictionary returned is filled with the outputs of the named submodules at each forward."""
+    """Registers hooks; the returned dictionary is filled with the outputs of the named submodules at each forward
+    pass."""
     seen = {}
 
     def keep(name):
@@ -56,8 +58,8 @@ def probabilities(q, k, heads, causal=False):
 
 
 def assert_every_parameter_shows(module, run, without_effect=(), least=5e-3):
-    """A fixture that does not notice a wrong parameter proves nothing: each one, negated, must change an output by
-    many times the tests' tolerance."""
+    """Asserts that a wrong parameter changes the fixture: each one, negated, must change an output by many times the
+    tests' tolerance."""
     with torch.no_grad():
         outputs = run()
         for name, p in module.named_parameters():
@@ -70,7 +72,8 @@ def assert_every_parameter_shows(module, run, without_effect=(), least=5e-3):
 
 
 def save(folder, name, config, weights, cases):
-    """folder/name.json and folder/name.safetensors: a module's config, its weights in f16, and cases of inputs and outputs.
+    """Writes folder/name.json and folder/name.safetensors: a module's config, its weights in f16, and cases of inputs
+    and outputs.
 
     A case is {"entry", "params", "inputs", "outputs", "taps"}, the last three dictionaries of tensors.
     """

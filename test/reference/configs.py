@@ -1,8 +1,9 @@
-"""What OmegaConf makes of YAML: types, merging and interpolations, for test/configs/omegaconf.test.ts.
+"""Writes test/fixtures/configs/omegaconf.json: OmegaConf's results for YAML types, merging and interpolations, for
+test/checkpoint/config/omegaconf.test.ts.
 
     venv/bin/python test/reference/configs.py
 
-needs requirements.txt (omegaconf); writes test/fixtures/configs/omegaconf.json.
+Requires requirements.txt (omegaconf).
 """
 
 import json
@@ -30,7 +31,7 @@ CASES = [
 
 
 def plain(value):
-    """JSON has no infinities."""
+    """Replaces infinities, which JSON does not support."""
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": str(value)}
     if isinstance(value, dict):

@@ -1,8 +1,10 @@
-"""Writes test/fixtures/step-caching: latents that diffusers' pipelines end with under the DeepCache package (Ma et al. 2023).
+"""Writes test/fixtures/step-caching: final latents of diffusers' pipelines with the DeepCache package (Ma et al.
+2023).
 
     python test/reference/deepcache.py
 
-The models are the tiny ones of `pipelines.py`, which hold no weights. SD2's has levels of one layer, SDXL's none at ds 1.
+The models are the tiny ones of `pipelines.py`, which store no weights. SD2's has levels of one layer, SDXL's none at
+ds 1.
 """
 
 import json
@@ -56,12 +58,12 @@ def main():
             helper.set_params(cache_interval=interval, cache_branch_id=branch)
             helper.enable()
 
-        # A helper is never taken off: each case has modules of its own.
+        # A helper cannot be removed again, so each case creates its modules.
         latent = pipelines.diffusers_latent(load(model), spec, options["seed"], cached)
         plain = pipelines.diffusers_latent(loaded[model], spec, options["seed"])
         change = ((latent - plain).abs().max() / plain.abs().max()).item()
         assert change > 5e-3, f"{name}: caching changes the latent by {change} only"
-        # Pipelines give latents scaled for the sampler, as Safelight's are.
+        # Pipelines return latents scaled for the sampler, as Safelight does.
         np.save(OUT / f"{name}.npy", latent.numpy().astype(np.float32))
         deep_cache = {"interval": interval, "branch": branch}
         records.append(dict(name=name, model=model, options=options | {"deepCache": deep_cache}))

@@ -1,15 +1,18 @@
-"""Writes test/fixtures/sampling-flow: flow matching's sigmas, and what samplers make of a velocity field that is known exactly.
+"""Writes test/fixtures/sampling-flow: flow matching's sigmas, and results of samplers on a velocity field that is
+known exactly.
 
     python test/reference/flow.py    (torch, diffusers, k-diffusion, scipy as pinned in requirements.txt; after samplers.py)
 
-schedules.json: diffusers' FlowMatchEulerDiscreteScheduler, its pipelines' mu, and formulas of ComfyUI and k-diffusion.
-cases.json, latents.safetensors: the data are a mixture of two normal distributions around each number of the other fixture's
-centers, so that E[x0 | x] has a closed form. The noise is that fixture's table. References run in f64:
+schedules.json: diffusers' FlowMatchEulerDiscreteScheduler, its pipelines' mu, and formulas of ComfyUI and
+k-diffusion.
+cases.json, latents.safetensors: the data are a mixture of two normal distributions around each number of the other
+fixture's centers, so that E[x0 | x] has a closed form. The noise is that fixture's table. References run in f64:
 
 - `same`: k-diffusion's samplers, whose slope (x - x0) / sigma is the velocity.
-- `lambda`: k-diffusion's SDE samplers on x / (1 - sigma) at sigma / (1 - sigma). There x0 has factor 1, and -log of that sigma is the
-  log((1 - sigma) / sigma) that ComfyUI gives to its own; diffusers' UniPC with use_flow_sigmas.
-- `renoise`: ComfyUI's formulas of Euler, DPM2 and DPM++ 2S ancestral for rectified flow; diffusers' FlowMatchLCMScheduler.
+- `lambda`: k-diffusion's SDE samplers on x / (1 - sigma) at sigma / (1 - sigma). There x0 has factor 1, and -log of
+that sigma is ComfyUI's log((1 - sigma) / sigma); diffusers' UniPC with use_flow_sigmas.
+- `renoise`: ComfyUI's formulas of Euler, DPM2 and DPM++ 2S ancestral for rectified flow; diffusers'
+FlowMatchLCMScheduler.
 """
 
 import json
@@ -33,7 +36,7 @@ torch.set_default_dtype(torch.float64)
 
 
 def import_sampling():
-    """k_diffusion.sampling alone: the package itself imports what evaluations and training need."""
+    """Imports k_diffusion.sampling alone: the package itself imports dependencies of evaluation and training."""
     package = types.ModuleType("k_diffusion")
     package.__path__ = list(find_spec("k_diffusion").submodule_search_locations)
     utils = types.ModuleType("k_diffusion.utils")
@@ -75,14 +78,15 @@ def scheduler_sigmas():
                 given = {"sigmas": np.linspace(1.0, 1 / n, n)} if times == "trailing" else {"num_inference_steps": n}
                 scheduler.set_timesteps(**given, mu=mu)
                 case = {"config": config, "times": times, "n": n, "sigmas": f32(scheduler.sigmas.tolist())}
-                if n == 9:  # what the network is told
+                if n == 9:  # the timestep that the network receives
                     case["timesteps"] = f32(scheduler.timesteps.tolist())
                 found.append(case | ({"tokens": tokens, "mu": mu} if tokens else {}))
     return found
 
 
 def named_sigmas():
-    """Schedules by name on a shift of 3: ComfyUI's `sgm_uniform` and `ddim_uniform`, k-diffusion's functions of a range."""
+    """Named schedules with a shift of 3: ComfyUI's `sgm_uniform` and `ddim_uniform`, k-diffusion's functions of a
+    range."""
     shift = lambda t: 3 * t / (1 + 2 * t)
     table = shift(np.arange(1, 1001) / 1000)
     found = []
@@ -115,7 +119,7 @@ TENSORS, CASES = {}, []
 
 
 def velocity(x, sigma):
-    """E[noise - x0 | x] of data 0.7 N(c, 0.3^2) + 0.3 N(-c / 2, 0.3^2)."""
+    """E[noise - x0 | x] for data 0.7 N(c, 0.3^2) + 0.3 N(-c / 2, 0.3^2)."""
     sigma = torch.as_tensor(sigma).reshape(-1)[0]
     alpha = 1 - sigma
     variance = (alpha * SPREAD) ** 2 + sigma**2
@@ -140,13 +144,13 @@ def shifted(t, shift=SHIFT):
 def sigmas_of(name, n):
     if name == "simple":
         sigmas = shifted(np.linspace(1, 1 / n, n))
-    else:  # uneven, and from below 1
+    else:  # uneven, starting below 1
         sigmas = K.get_sigmas_karras(n, 0.02, 0.98)[:-1].numpy()
     return torch.tensor([*np.float32(sigmas).tolist(), 0.0])
 
 
 def finite(sigmas):
-    """The shifted sigma of 0.999 in place of 1, where lambda is infinite."""
+    """The shifted sigma of 0.999 in place of 1, at which lambda is infinite."""
     return torch.cat([sigmas[:1].clamp(max=shifted(0.999)), sigmas[1:]]) if sigmas[0] == 1 else sigmas
 
 
@@ -175,7 +179,8 @@ def exploding(sampler, **fixed):
 
 
 def ancestral(step, ratios=False):
-    """Step from sigma to sigma_down, then noise up to sigma_next; the data's factor is brought from one to the other."""
+    """Steps from sigma to sigma_down, then adds noise up to sigma_next; the data's factor is rescaled from one to the
+    other."""
 
     def run(x, sigmas, noise, eta=1.0, s_noise=1.0):
         sigmas = finite(sigmas) if ratios else sigmas
@@ -202,7 +207,7 @@ def dpm2(x, sigma, target):
 
 
 def dpmpp_2s(x, sigma, target):
-    """DPM++ 2S: x0 of the middle in lambda, to which x goes in a straight line."""
+    """DPM++ 2S: x0 at the midpoint in lambda, which x reaches on a straight line."""
     if target == 0:
         return euler(x, sigma, target)
     lambdas = [torch.log((1 - s) / s) for s in (sigma, target)]
@@ -262,7 +267,7 @@ def add(name, schedule, n, options=None, start=0):
 def main():
     for name in SAMPLERS:
         for schedule, n in (("simple", 1), ("simple", 2), ("simple", 8), ("simple", 20), ("karras", 12)):
-            if n > 1 or name not in ("dpmpp_2m_sde", "dpmpp_2m_sde_heun", "dpmpp_3m_sde"):  # these fail at one step
+            if n > 1 or name not in ("dpmpp_2m_sde", "dpmpp_2m_sde_heun", "dpmpp_3m_sde"):  # these fail with a single step
                 add(name, schedule, n)
         add(name, "simple", 10, start=4)
     for name in NOISY:

@@ -2,9 +2,9 @@
 
     venv/bin/python test/reference/gguf_files.py
 
-`types.gguf` has two rows of 256 random weights in every quantized type, and beside each the numbers that gguf's own dequantization
-makes of them (`NAME.values`, f32). `metadata.gguf` has a value of every type of metadata, a name of 84 bytes, and tensors of one to
-four dimensions.
+`types.gguf` has two rows of 256 random weights in every quantized type, each with the values that gguf dequantizes
+them to (`NAME.values`, f32). `metadata.gguf` has a value of every type of metadata, a name of 84 bytes, and tensors
+of one to four dimensions.
 """
 
 from pathlib import Path
@@ -15,12 +15,12 @@ from gguf import GGMLQuantizationType as Type
 
 OUT = Path(__file__).parent.parent / "fixtures" / "gguf"
 ROWS, COLUMNS = 2, 256
-# Without a dequantization in gguf: only products are made of them, never files.
+# Without a dequantization in gguf: used only inside matrix products, never in files.
 LEFT_OUT = {Type.Q8_1, Type.Q8_K}
 
 
 def random_blocks(kind: Type, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Random bytes, block by block drawn again until they are ordinary numbers."""
+    """Random bytes; each block is sampled again until its values are ordinary numbers."""
     block, size = gguf.GGML_QUANT_SIZES[kind]
     rows = np.zeros((ROWS, COLUMNS // block * size), np.uint8)
     values = np.zeros((ROWS, COLUMNS), np.float32)

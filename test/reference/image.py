@@ -1,6 +1,6 @@
-"""Fixtures of lib/image from Pillow and OpenCV (opencv-python-headless 5.0.0, pillow 13.0.0, numpy).
+"""Writes test/fixtures/image/*.npy for lib/image: small random images and results of Pillow and OpenCV
+(opencv-python-headless 5.0.0, pillow 13.0.0, numpy).
 
-Writes test/fixtures/image/*.npy: small random pictures with what the two libraries make of them.
 Run: python test/reference/image.py
 """
 import json
@@ -19,7 +19,7 @@ def save(name, array):
     np.save(out / f"{name}.npy", np.asarray(array))
 
 
-# Smooth noise with hard edges, so that ringing, clipping and rounding all show.
+# Smooth noise with hard edges, so that ringing, clipping and rounding are visible.
 picture = rng.integers(0, 256, (29, 41, 3), dtype=np.uint8)
 picture[8:20, 5:30] = [250, 5, 128]
 save("picture", picture)

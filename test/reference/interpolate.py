@@ -1,4 +1,4 @@
-"""Fixture of lib/tensor/interpolate.ts: what torch's interpolate makes of a small random tensor.
+"""Writes the fixture of lib/tensor/interpolate.ts: results of torch's interpolate for a small random tensor.
 
 Run: python test/reference/interpolate.py
 """

@@ -1,11 +1,12 @@
-"""Writes test/fixtures/ldm: whole pictures of CompVis' latent diffusion and of diffusers' pipelines of that kind.
+"""Writes test/fixtures/ldm: whole images of CompVis' latent diffusion and of the corresponding diffusers pipelines.
 
     pip install --no-deps stable-diffusion-sdkit==2.1.5 taming-transformers-rom1504==0.0.6
     python test/reference/latent_diffusion.py
 
-CompVis' U-Net and samplers and taming's autoencoder make the pictures of the `ldm` cases, as CompVis' scripts call them; diffusers'
-pipelines those of the others. No weight is stored: each is a hash of its name (`pipelines_models.py`). models.json has the
-manifests `[name, shape, amplitude, base]` of parts, cases.json what a checkpoint is made of and how it is asked.
+CompVis' U-Net and samplers and taming's autoencoder generate the images of the `ldm` cases, as CompVis' scripts call
+them; diffusers' pipelines generate the others. No weight is stored: each is a hash of its name
+(`pipelines_models.py`). models.json has the manifests `[name, shape, amplitude, base]` of components, cases.json the
+composition of each checkpoint and the options of its image.
 """
 
 import json
@@ -33,7 +34,7 @@ GAINS = [("attn2.to_q", 2.0), ("attn2.to_k", 2.0), ("attn2.to_v", 2.0), ("to_q",
 
 
 def part(name, module):
-    """Fills a module with numbers by the names of its tensors, and notes its manifest."""
+    """Fills a module with numbers from the names of its tensors, and records its manifest."""
     rows, state = [], {}
     for key, value in module.state_dict().items():
         if not value.dtype.is_floating_point:
@@ -60,7 +61,7 @@ def noise(seeds, shape):
 
 
 def keep(name, latents, pictures):
-    """Pictures `[B, 3, H, W]` in -1..1, as bytes of rows of RGB."""
+    """Converts images `[B, 3, H, W]` in -1..1 to rows of RGB bytes."""
     EXPECTED[f"{name}/latent"] = latents.float().contiguous()
     pixels = ((pictures.clamp(-1, 1) + 1) / 2 * 255).round().permute(0, 2, 3, 1).expand(-1, -1, -1, 3)
     EXPECTED[f"{name}/picture"] = pixels.to(torch.uint8).contiguous()
@@ -79,7 +80,7 @@ KL = {"target": "ldm.models.autoencoder.AutoencoderKL",
 
 
 class Codebook(torch.nn.Module):
-    """LDM's VQModelInterface over taming's modules: encode gives what is not yet quantized, decode quantizes."""
+    """LDM's VQModelInterface over taming's modules: encode returns the latent before quantization, decode quantizes."""
 
     def __init__(self):
         super().__init__()
@@ -98,7 +99,7 @@ class Codebook(torch.nn.Module):
 
 
 class Distribution(torch.nn.Module):
-    """AutoencoderKL; nothing here encodes with it."""
+    """AutoencoderKL without an encoder, which is not used here."""
 
     def __init__(self):
         super().__init__()
@@ -121,7 +122,7 @@ def unet(name, **params):
 
 
 class Diffusion:
-    """What CompVis' samplers ask of a LatentDiffusion; schedule of `make_beta_schedule`."""
+    """The members of LatentDiffusion that CompVis' samplers use; schedule of `make_beta_schedule`."""
 
     device = torch.device("cpu")
 
@@ -168,7 +169,8 @@ def sample(model, sampler, steps, start, condition=None, unconditional=None, sca
 
 
 def ldm_case(name, net, config, parts, first, *, key=None, training=TRAINING, factor=1.0, buffer=False, condition=None, options, **tensors):
-    """A checkpoint of `parts` (prefix: manifest) with its YAML, and the picture that it makes with these options."""
+    """Writes a checkpoint of `parts` (prefix: manifest) with its YAML, and the image that it generates with these
+    options."""
     seeds = [options["seed"] + i for i in range(options.get("count", 1))]
     model = Diffusion(net, training, CALLS[key])
     size = options.pop("size", [8, 8])
@@ -190,7 +192,7 @@ def ldm_cases():
     vq, kl = part("vq", Codebook()), part("kl", Distribution())
     first = {"first_stage_model.": "vq"}
 
-    # cin256-v2: a class is a token; the last one stands for none.
+    # cin256-v2: a class is a token; the last one represents no class.
     net, config = unet("cin", num_heads=1, use_spatial_transformer=True, transformer_depth=1, context_dim=16)
     table = part("classes", torch.nn.ModuleDict({"embedding": torch.nn.Embedding(5, 16)}))["embedding"]
 
@@ -205,7 +207,7 @@ def ldm_cases():
     ldm_case("class-plms", net, config, parts, vq, condition=classes(0),
              options=dict(sampler="plms", steps=5, cfg=1.5, seed=9), **{"class": 0}, **made)  # fmt: skip
 
-    # celebahq, ffhq: attention blocks, nothing is told.
+    # celebahq, ffhq: attention blocks, unconditional.
     net, config = unet("faces", num_head_channels=32)
     parts = {"model.diffusion_model.": "faces", **first}
     plain = dict(yaml={"cond_stage_config": "__is_unconditional__"})
@@ -213,12 +215,12 @@ def ldm_cases():
     ldm_case("faces-v", net, config, parts, vq, training=dict(TRAINING, parameterization="v", beta_schedule="cosine"),
              options=dict(sampler="ddim", steps=4, seed=4), **plain)  # fmt: skip
 
-    # churches: KL, scale and shift, residual blocks that resample; the scale was measured.
+    # churches: KL, scale and shift, residual blocks that resample; the scale factor was measured.
     net, config = unet("churches", num_heads=4, use_scale_shift_norm=True, resblock_updown=True, in_channels=4, out_channels=4)
     ldm_case("churches", net, config, {"model.diffusion_model.": "churches", "first_stage_model.": "kl"}, kl, factor=0.75, buffer=True,
              training=dict(TRAINING, linear_end=0.0155), options=dict(sampler="plms", steps=4, seed=6, size=[8, 12]), **plain)  # fmt: skip
 
-    # A class that the U-Net has a table of its own for.
+    # A class for which the U-Net has its own embedding table.
     net, config = unet("labels", num_heads=2, num_classes=4)
     ldm_case("labels", net, config, {"model.diffusion_model.": "labels", **first}, vq, key="adm",
              condition=lambda count: (torch.tensor([3] * count), None), yaml={"conditioning_key": "adm"},
@@ -234,7 +236,8 @@ def described(module):
 
 
 def folder_case(name, cls, components, parts, options, call, size, ask=None, files=None):
-    """A diffusers folder, and what its pipeline draws. `parts`: manifests of components; `ask`: options of ours that say the same."""
+    """Writes a diffusers folder and the image of its pipeline. `parts`: manifests of components; `ask`: the
+    equivalent options of Safelight."""
     pipeline = cls(**components)
     pipeline.set_progress_bar_config(disable=True)
     last, step = {}, pipeline.scheduler.step
@@ -246,7 +249,7 @@ def folder_case(name, cls, components, parts, options, call, size, ask=None, fil
 
     pipeline.scheduler.step = recorded
     generators = [torch.Generator().manual_seed(options["seed"] + i) for i in range(options.get("count", 1))]
-    # One generator where the pipeline takes no list.
+    # One generator if the pipeline accepts no list.
     drawn = pipeline(generator=generators if len(generators) > 1 else generators[0], num_inference_steps=options["steps"],
                      output_type="np", **call).images  # fmt: skip
     keep(name, last["latent"], torch.from_numpy(drawn).permute(0, 3, 1, 2) * 2 - 1)
@@ -269,12 +272,12 @@ def folder_cases():
     from diffusers import DDIMPipeline, DDIMScheduler, DDPMPipeline, DDPMScheduler, LDMSuperResolutionPipeline, VQModel
     from diffusers.pipelines.deprecated.latent_diffusion_uncond.pipeline_latent_diffusion_uncond import LDMPipeline
 
-    # google/ddpm-*: pixels, which are bounded at each step.
+    # google/ddpm-*: pixel space, clamped at each step.
     pixels = small_unet("pixels", downsample_padding=0, flip_sin_to_cos=False, freq_shift=1, norm_eps=1e-6)
     parts = {"unet/diffusion_pytorch_model": "pixels"}
     folder_case("ddpm", DDPMPipeline, dict(unet=pixels, scheduler=DDPMScheduler()), parts, dict(steps=6, seed=2, count=2),
                 dict(batch_size=2), [16, 16], dict(sampler="ddpm"))  # fmt: skip
-    # What is bounded is what the step goes on from, as in Nichol and Dhariwal's code.
+    # The step continues from the clamped prediction, as in Nichol and Dhariwal's code.
     folder_case("ddpm-ddim", DDIMPipeline, dict(unet=pixels, scheduler=DDIMScheduler()), parts, dict(steps=5, seed=3),
                 dict(use_clipped_model_output=True), [16, 16], dict(sampler="ddim"))  # fmt: skip
     gray = small_unet("gray", in_channels=1, out_channels=1)
@@ -291,7 +294,7 @@ def folder_cases():
                 [8, 8], dict(sampler="ddim"))  # fmt: skip
 
 
-# -- a picture beside the latent -------------------------------------------------------------------------------------
+# -- a condition image concatenated to the latent --------------------------------------------------------------------
 
 
 def drawing(width, height):
@@ -310,7 +313,7 @@ def picture_cases():
     ImageDraw.Draw(mask).rectangle([9, 6, 22, 25], fill=255)
     mask.save(OUT / "mask.png")
 
-    # scripts/inpaint.py: the masked picture's latent and the mask, from noise; outside the mask the picture stays.
+    # scripts/inpaint.py: the masked image's latent and the mask, from noise; outside of the mask the image is kept.
     vq = part("vq", Codebook())
     image, hole = (torch.from_numpy(np.array(Image.open(OUT / name), dtype=np.float32) / 255) for name in ("init.png", "mask.png"))
     image, hole = image.permute(2, 0, 1)[None], (hole[None, None] >= 0.5).float()
@@ -347,7 +350,7 @@ TEXTS = ["", "a red fox", "A RED Fox, unbelievable!", "painting foxes", "caf\u00
 
 
 def x_transformers(state):
-    """LDM's own names of diffusers' text encoder, as convert_original_checkpoint reads them."""
+    """LDM's names of diffusers' text encoder, as convert_original_checkpoint reads them."""
     names = {"model.embed_tokens": "token_emb", "model.embed_positions": "pos_emb.emb", "model.layer_norm": "norm"}
     inner = {"self_attn_layer_norm": (0, "0"), "self_attn.q_proj": (0, "1.to_q"), "self_attn.k_proj": (0, "1.to_k"), "self_attn.v_proj": (0, "1.to_v"),
              "self_attn.out_proj": (0, "1.to_out"), "final_layer_norm": (1, "0"), "fc1": (1, "1.net.0.0"), "fc2": (1, "1.net.2")}  # fmt: skip
@@ -364,7 +367,7 @@ def x_transformers(state):
 
 
 class Renamed(torch.nn.Module):
-    """A module whose state has other names: weights are then hashes of those."""
+    """A module whose state has other names, from which its weights are then hashed."""
 
     def __init__(self, module):
         super().__init__()

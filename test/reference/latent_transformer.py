@@ -14,7 +14,7 @@ torch.set_grad_enabled(False)
 
 
 def randomize_gpt(model, seed):
-    """Weights that f16 holds exactly, each of which shows in the output: sharp attention, no norm at 1, no bias at 0."""
+    """Weights that f16 holds exactly, each of which affects the output: sharp attention, no norm at 1, no bias at 0."""
     generator = torch.Generator().manual_seed(seed)
     for name, p in model.named_parameters():
         value = torch.randn(p.shape, generator=generator, dtype=torch.float64)
@@ -46,7 +46,7 @@ def transformer(name, seed, config, lengths, taps):
     def run():
         return [model(case["inputs"]["codes"], case["inputs"].get("embeddings"))[0] for case in cases]
 
-    # A key's bias moves all scores of a query alike.
+    # A key's bias shifts all scores of a query equally.
     assert_every_parameter_shows(model, run, ["key.bias"])
     weights = {key: value for key, value in model.state_dict().items() if not key.endswith("attn.mask")}
     save("models", name, {"kind": "latent_transformer", "config": {**config, "n_unmasked": config.get("n_unmasked", 0)}},
@@ -57,7 +57,7 @@ if __name__ == "__main__":
     transformer("latent-transformer", 61,
                 dict(vocab_size=23, block_size=18, n_layer=2, n_head=4, n_embd=32), [(2, 0, 17), (1, 0, 18), (3, 0, 1)],
                 ["blocks.0", "blocks.1.attn", "blocks.0.attn.query", "blocks.1.mlp"])  # fmt: skip
-    # Embeddings before the codes, a prefix that sees all of itself, heads no vector holds whole.
+    # Embeddings before the code indices, a bidirectional prefix, head sizes that are not a multiple of a vector.
     transformer("latent-transformer-unmasked", 62,
                 dict(vocab_size=11, block_size=20, n_layer=2, n_head=3, n_embd=18, n_unmasked=7),
                 [(2, 5, 12), (1, 0, 19), (2, 0, 4)], ["blocks.1", "blocks.0.attn.value"])  # fmt: skip

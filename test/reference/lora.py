@@ -1,10 +1,10 @@
-"""Writes test/fixtures/lora: what PEFT makes of LoRAs on the tiny models of pipelines_models.py.
+"""Writes test/fixtures/lora: results of PEFT for LoRAs on the tiny models of pipelines_models.py.
 
     python test/reference/lora.py
 
-No factor is stored: like the models' weights they are hashes of their names, so that the tests write the same files under
-each spelling. Stored are, for each model and LoRA, the modules it changes with their shapes and amplitudes, and for each
-case the outputs of the U-Net and of the text encoders; of two cases whole images.
+No factor is stored: like the models' weights they are hashes of their names, so that the tests write the same files
+in each naming scheme. Stored are, for each model and LoRA, the modules it changes with their shapes and amplitudes,
+and for each case the outputs of the U-Net and of the text encoders; for two cases whole images.
 """
 
 import copy
@@ -33,7 +33,8 @@ import pipelines_webui as webui
 OUT = Path(__file__).resolve().parents[1] / "fixtures" / "lora"
 PIPELINES = Path(__file__).resolve().parents[1] / "fixtures" / "pipelines"
 
-# `whole` changes every linear layer and convolution (LoCon) and has an alpha; `attention` is what most LoRAs are, and has none.
+# `whole` changes every linear layer and convolution (LoCon) and has an alpha; `attention` is the most common kind of
+# LoRA and has none.
 LORAS = {
     "whole": dict(rank=4, alpha=2.0, pick=lambda name: True),
     "attention": dict(rank=3, alpha=None, pick=lambda name: name.split(".")[-1] in ATTENTION or name.endswith("to_out.0")),
@@ -53,7 +54,7 @@ PICTURES = [
     ("sd1", {"whole": [0.8, 0.8]}),
     ("sdxl", {"whole": [0.6, 0.6], "attention": [0.5, 1]}),
 ]
-# How much of a weight's own size a change has at weight 1.
+# Size of a change at weight 1, relative to the weight.
 STRENGTH = {"whole": 0.5, "attention": 0.4}
 
 
@@ -70,7 +71,7 @@ def layers_of(module):
 
 
 def shapes(layer, rank):
-    """(down, up) as files have them."""
+    """Returns (down, up) as files contain them."""
     out, *rest = layer.weight.shape
     return [rank, *rest], [out, rank] + [1] * (len(rest) - 1)
 
@@ -98,7 +99,7 @@ def factor(lora, row, part):
 
 
 def with_adapters(module, component, rows):
-    """The module with all LoRAs injected by PEFT, and what sets their weights."""
+    """Returns the module with all LoRAs injected by PEFT, and a function that sets their weights."""
     module = copy.deepcopy(module)
     for lora, spec in LORAS.items():
         own = {row[1]: row for row in rows[lora] if row[0] == component}
@@ -127,7 +128,8 @@ def with_adapters(module, component, rows):
 
 
 def rounded_to_q8(module):
-    """The module with its matrices as ggml's q8_0 keeps them; rows that are no whole blocks stay f16, which holds them."""
+    """Returns the module with its matrices as ggml's q8_0 stores them; rows that do not fill whole blocks stay f16,
+    which is exact."""
     module = copy.deepcopy(module)
     for _, layer in layers_of(module):
         matrix = layer.weight.reshape(layer.weight.shape[0], -1)
@@ -148,9 +150,9 @@ def kohya(component, name, encoders):
 
 
 def check_names(model, rows):
-    """diffusers must read the names that the tests write: kohya's, and PEFT's as diffusers itself saves them."""
+    """Asserts that diffusers reads the names that the tests write: kohya's, and PEFT's as diffusers itself saves them."""
     encoders = len(model.text)
-    # transformers 5 leaves out `text_model.`, which LoRA files have.
+    # transformers 5 omits `text_model.`, which LoRA files contain.
     full = lambda row: row[1] if row[0] == "unet" or row[1].startswith("text_") else f"text_model.{row[1]}"  # noqa: E731
     state = {}
     for row in rows:
@@ -166,7 +168,7 @@ def check_names(model, rows):
 
 
 def as_now(key):
-    """The module of a key in the spelling of diffusers' old attention processors."""
+    """The module of a key under the names of diffusers' old attention processors."""
     place = re.sub(r"[._]lora\.(down|up)\.weight$", "", key).replace(".processor.", ".")
     if ".self_attn." in place:
         return re.sub(r"to_(q|k|v|out)$", r"\1_proj", place)

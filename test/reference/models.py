@@ -2,8 +2,9 @@
 
     python test/reference/models.py
 
-diffusers and transformers compute in f64 from weights that f16 holds exactly; the files hold f32 of that. (Sinusoids are
-rounded to f32 inside diffusers, softmax to f32 inside transformers' eager attention, which is not used.)
+diffusers and transformers compute in f64 from weights that f16 holds exactly; the files contain f32 of the results.
+(Sinusoids are rounded to f32 inside diffusers, softmax to f32 inside transformers' eager attention, which is not
+used.)
 """
 
 import torch
@@ -71,7 +72,7 @@ def text_encoder(name, seed, act, projection, heads):
         out = model(input_ids=tokens)
         return out.last_hidden_state, *([out.text_embeds] if projection else [])
 
-    # A key's bias moves all scores of a query alike; without a projection its matrix is not used.
+    # A key's bias shifts all scores of a query equally; without a projection its matrix is not used.
     assert_every_parameter_shows(model, run, ["k_proj.bias", *([] if projection else ["text_projection"])])
     weights = {k: v for k, v in model.state_dict().items() if projection or not k.startswith("text_projection")}
     save("models", name, {"kind": "text_encoder", "config": config}, weights, cases)
@@ -81,14 +82,14 @@ def text_encoder(name, seed, act, projection, heads):
 
 
 def unet_config(config):
-    """Our normalized config (lib/checkpoint/config/types.ts) and diffusers' arguments for the same network."""
+    """Returns our normalized config (lib/checkpoint/config/types.ts) and diffusers' arguments for the same network."""
     levels = len(config["block_out_channels"])
     down = [f"{'CrossAttn' if a else ''}DownBlock2D" for a in config["down_attention"]]
     up = [f"{'CrossAttn' if a else ''}UpBlock2D" for a in config["up_attention"]]
     theirs = {k: v for k, v in config.items() if k not in ("down_attention", "up_attention", "mid_attention", "addition")}
     theirs["down_block_types"], theirs["up_block_types"] = tuple(down), tuple(up)
     theirs["mid_block_type"] = "UNetMidBlock2DCrossAttn" if config["mid_attention"] else "UNetMidBlock2D"
-    # diffusers' attention_head_dim is the number of heads, historically.
+    # diffusers' attention_head_dim is the number of heads, for historical reasons.
     theirs["attention_head_dim"] = tuple(theirs.pop("num_attention_heads"))
     for key in ("block_out_channels", "layers_per_block", "transformer_layers_per_block"):
         assert len(theirs[key]) == levels
@@ -154,7 +155,7 @@ COMMON_TAPS = ["conv_in", "time_embedding", "down_blocks.0.resnets.0", "down_blo
 
 
 def unets():
-    # A block narrower than its neighbours, a level without attention, odd sides at every level.
+    # A block narrower than its neighbors, a level without attention, odd sides at every level.
     unet("unet-sd1", 11, [(2, 9, 7, 7), (1, 8, 16, 3), (3, 1, 2, 1)],
          [*COMMON_TAPS, "down_blocks.0.attentions.0", f"down_blocks.1.attentions.0.{BLOCK}",
           f"down_blocks.1.attentions.0.{BLOCK}.attn2.probs", f"down_blocks.1.attentions.0.{BLOCK}.attn1.probs",
@@ -179,7 +180,7 @@ def unets():
               addition={"time_embed_dim": 8, "input_dim": 20 + 48}))  # fmt: skip
     unet("unet-inpaint", 14, [(2, 6, 5, 4)], COMMON_TAPS,
          dict(in_channels=9, block_out_channels=[8, 16], norm_num_groups=4))
-    # No attention at all, one layer more below, sines first, other constants.
+    # No attention at all, one additional layer below, sines first, other constants.
     unet("unet-plain", 15, [(2, 5, 4, 1)], COMMON_TAPS,
          dict(in_channels=3, out_channels=5, block_out_channels=[12, 8], layers_per_block=[1, 2], norm_num_groups=2,
               down_attention=[False, False], up_attention=[False, False], mid_attention=False,

@@ -1,10 +1,10 @@
-"""Writes test/fixtures/pipelines: tiny random models and whole pictures of every pipeline, with the reference formulas.
+"""Writes test/fixtures/pipelines: tiny random models and whole images of every pipeline, with the reference formulas.
 
     python test/reference/pipelines.py [case-name-part ...]
 
-Where diffusers' own pipelines mean the same thing they make the picture (euler and karras, ddim, plms, lcm, tcd, SDXL);
-the others are A1111's formulas over diffusers' modules (`pipelines_webui.py`). Options in cases.json have the names of the
-command line's options. Prompts are split into (text, weight) pieces by hand, so no parser checks itself.
+Images come from diffusers' own pipelines if they compute the same (euler and karras, ddim, plms, lcm, tcd, SDXL); the
+others from A1111's formulas over diffusers' modules (`pipelines_webui.py`). Options in cases.json have the names of
+the command line's options. Prompts are split into (text, weight) pieces by hand, so that no parser verifies itself.
 """
 
 import json
@@ -43,7 +43,7 @@ def load(name):
 
 
 def check_renaming(model):
-    """diffusers' own converters must read our single-file names back."""
+    """Asserts that diffusers' converters read our single-file names back."""
     state = model.single_file()
     for module, convert in ((model.unet, convert_ldm_unet_checkpoint), (model.vae, convert_ldm_vae_checkpoint)):
         converted, wanted = convert(dict(state), dict(module.config)), module.state_dict()
@@ -51,11 +51,11 @@ def check_renaming(model):
         assert all(torch.equal(converted[k].reshape(wanted[k].shape), wanted[k]) for k in wanted)
 
 
-# -- pictures --------------------------------------------------------------------------------------------------------
+# -- images ----------------------------------------------------------------------------------------------------------
 
 
 def drawing(width, height):
-    """A smooth picture with edges: something to see an encoder's and a resampler's faults by."""
+    """A smooth image with edges, which shows errors of an encoder and of resampling."""
     y, x = np.mgrid[0:height, 0:width]
     base = np.stack([255 * x / width, 255 * y / height, 128 + 90 * np.sin(x / 7) * np.cos(y / 9)], axis=-1)
     image = Image.fromarray(base.astype(np.uint8))
@@ -86,7 +86,7 @@ PLAIN = dict(prompt=APPLE, negative="blurry ugly", steps=6, cfg=7, sampler="eule
 
 
 def case(name, model, segments=None, negative=None, scheduler=None, diffusers=None, **options):
-    """One case; `segments` and `negative` are the pieces of the prompts where their syntax has weights."""
+    """Adds one case; `segments` and `negative` are the pieces of the prompts if their syntax has weights."""
     merged = {k: v for k, v in (PLAIN | options).items() if v is not None}
     CASES.append(dict(name=name, model=model, options=merged, segments=segments, negative=negative, scheduler=scheduler,
                       diffusers=diffusers))  # fmt: skip
@@ -188,7 +188,8 @@ def hires_cases():
 
 
 def extra_cases():
-    """What A1111's API has beyond the common: variations, seed resize, ENSD, resize modes, second passes of their own."""
+    """Further options of A1111's API: variations, seed resize, ENSD, resize modes, second passes with their own
+    settings."""
     small = dict(width=48, height=40, steps=4)
     case("extra-variation", "sd1", **small, subseed=5, subseedStrength=0.3, count=2, sampler="euler_a")
     case("extra-variation-cuda", "sd1", **small, subseed=77, subseedStrength=0.6, rng="cuda", sampler="dpmpp_2m_sde")
@@ -211,7 +212,7 @@ def extra_cases():
     case("extra-mask-only", "sd1", **masked | dict(width=72, height=24), fill="original", onlyMasked=True, padding=6, count=2)
 
 
-# -- making ----------------------------------------------------------------------------------------------------------
+# -- generation ------------------------------------------------------------------------------------------------------
 
 
 def diffusers_latent(model, spec, seed, prepare=lambda pipe: None):
@@ -234,7 +235,7 @@ def diffusers_latent(model, spec, seed, prepare=lambda pipe: None):
     if len(model.text) == 2:
         pipe = StableDiffusionXLPipeline(model.vae, model.text[0], model.text[1], model.tokenizers[0], model.tokenizers[1],
                                          model.unet, scheduler, force_zeros_for_empty_prompt=True, add_watermarker=False)  # fmt: skip
-        run["negative_prompt"] = negative or None  # None is what makes zeros
+        run["negative_prompt"] = negative or None  # None leads to zeros
     else:
         pipe = StableDiffusionPipeline(model.vae, model.text[0], model.tokenizers[0], model.unet, scheduler, None, None,
                                        requires_safety_checker=False)  # fmt: skip
@@ -245,7 +246,7 @@ def diffusers_latent(model, spec, seed, prepare=lambda pipe: None):
 
 
 def unipc(denoiser, x, sigmas):
-    """diffusers' UniPC on the given sigmas, its model output taken at their continuous timesteps."""
+    """diffusers' UniPC on the given sigmas, with its model output at their continuous timesteps."""
     scheduler = UniPCMultistepScheduler(prediction_type="sample", solver_order=2, solver_type="bh2", predict_x0=True,
                                         final_sigmas_type="zero")  # fmt: skip
     scheduler.set_timesteps(len(sigmas) - 1)
@@ -261,7 +262,7 @@ class Work:
     """The second and later passes of a case: prompts at a size, then sampling from given noise."""
 
     def __init__(self, model, spec, seed):
-        # With a variation the subseed counts up instead of the seed.
+        # With a variation the subseed is incremented instead of the seed.
         count = seed - spec["options"]["seed"]
         varies = spec["options"].get("subseedStrength", 0) != 0
         self.model, self.o, self.seed = model, spec["options"], seed - count if varies else seed
@@ -296,7 +297,7 @@ class Work:
         return webui.sample(denoiser, x, sigmas, self.o["sampler"], noise, self.seed, self.rng, full, self.o.get("eta"))
 
     def from_image(self, denoiser, latent, noise, steps, strength, fixed=False):
-        """A1111's img2img; `fixed`: the given number of steps is what runs (hires fix)."""
+        """A1111's img2img; `fixed`: the given number of steps is run completely (hires fix)."""
         t = steps - 1 if fixed else int(min(strength, 0.999) * steps)
         steps = int(steps / min(strength, 0.999)) if fixed else steps
         full = webui.schedule(denoiser, self.o["schedule"], steps)
@@ -311,7 +312,7 @@ def text_to_image(model, spec, seed):
     latent_size = [s // model.factor for s in size]
     noise = work.noise(latent_size)
     concat = None
-    if model.unet.config.in_channels == 9:  # all is masked: a grey picture under a full mask
+    if model.unet.config.in_channels == 9:  # completely masked: a gray image under a full mask
         grey = webui.encode_image(model, torch.zeros(1, 3, *size))
         concat = torch.cat([torch.ones(1, 1, *latent_size), grey], dim=1)
     denoiser = work.denoiser(size, concat=concat)
@@ -375,7 +376,7 @@ def image_to_image(model, spec, seed):
 
     if image.size != (width, height) and o.get("resizeMode") != "latent":
         image = webui.resize_image(resize_mode, image, width, height)
-    if "mask" in o and o["fill"] != "original":  # A1111 fills before it encodes also where the latent is replaced after
+    if "mask" in o and o["fill"] != "original":  # A1111 fills before it encodes, even if the latent is replaced afterwards
         image = webui.fill(image, mask)
     posterior = (lambda: noise.next()[None]) if o.get("posterior") == "sample" else (lambda: None)
     latent = webui.encode_image(model, webui.to_tensor(image), posterior())
@@ -384,7 +385,7 @@ def image_to_image(model, spec, seed):
     blend, concat = None, None
     if mask is not None:
         small = webui.latent_mask(mask, latent.shape, o.get("maskRound", True))
-        if o["fill"] == "noise":  # from a generator of its own: the numbers of the picture's first draw
+        if o["fill"] == "noise":  # from a separate generator: the numbers of the image's first noise
             latent = latent * (1 - small) + work.plain_noise(latent_size).next()[None] * small
         elif o["fill"] == "nothing":
             latent = latent * (1 - small)
@@ -414,7 +415,7 @@ def make(model, spec, seed):
 
 
 def write_case(model, spec):
-    """Pictures and latents of a case; its record for cases.json."""
+    """Returns the images and latents of a case, and its record for cases.json."""
     o = spec["options"]
     model.scheduler = model.spec["scheduler"] | (spec["scheduler"] or {})
     predictions = {"x0": "sample", "eps": "epsilon", "v": "v_prediction"}
@@ -434,7 +435,7 @@ def write_case(model, spec):
 
 
 def encoder_cases(loaded):
-    """Latents of a picture as `safelight encode` writes them."""
+    """Latents of an image as `safelight encode` writes them."""
     for name, model in loaded.items():
         tensor = webui.to_tensor(IMAGES["init.png"])
         np.save(OUT / "expected" / f"encode-{name}.npy", webui.encode_image(model, tensor).numpy())

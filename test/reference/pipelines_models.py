@@ -1,10 +1,10 @@
-"""Tiny random models of the Stable Diffusion families, for the whole-picture fixtures.
+"""Tiny random models of the Stable Diffusion families, for the whole-image fixtures.
 
 No weight is stored: every tensor is a counter-based hash of its name, so that Python here and TypeScript in the tests
-(`test/pipelines-reference/weights.ts`) make the same bytes from a manifest of names, shapes and amplitudes. Values have
-at most 11 significant bits: f16 holds them exactly.
+(`test/support/tiny-models.ts`) generate the same bytes from a manifest of names, shapes and amplitudes. Values have
+at most 11 significant bits, which f16 holds exactly.
 
-A manifest row also tells the tensor's name in a single-file ("ldm") checkpoint, and how it is laid out there.
+A manifest row also contains the tensor's name in a single-file ("ldm") checkpoint, and its layout there.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ def byte_symbols():
 
 
 def vocabulary():
-    """Byte pair merges of a few words, learnt by counting as BPE does; returns (tokens in id order, merges)."""
+    """Learns byte pair merges of a few words by counting, as BPE does; returns (tokens in id order, merges)."""
     words = [[*word[:-1], word[-1] + "</w>"] for word in WORDS]
     merges = []
     while len(merges) < MERGE_COUNT:
@@ -116,16 +116,18 @@ def fan_in_amplitude(shape, gain):
     return amplitude(gain * math.sqrt(3 / math.prod(shape[1:])))
 
 
-# Gains by the end of a parameter's name; the first match wins. Attention is sharp and its values strong, so that a word
-# shows in the picture.
+# Gains by the end of a parameter's name; the first match applies. Attention is sharp and its values strong, so that a
+# word
+# affects the image.
 UNET_GAINS = [
     ("attn2.to_q", 2.0), ("attn2.to_k", 2.0), ("attn2.to_v", 2.0), ("attn2.to_out.0", 2.0),
     ("attn1.to_q", 1.4), ("attn1.to_k", 1.4), ("attn1.to_v", 1.0), ("attn1.to_out.0", 0.7),
     ("ff.net.0.proj", 1.0), ("ff.net.2", 1.0), ("proj_out", 1.4), ("time_emb_proj", 0.7), ("conv2", 0.7),
     ("conv_out", 0.4), ("", 1.0),
 ]
-# SDXL's states skip the final norm and are larger: the same gains would make attention a choice of one token, and rounding
-# errors grow from step to step.
+# SDXL's states skip the final norm and are larger: with the same gains attention would select a single token, and
+# rounding
+# errors would grow from step to step.
 SDXL_GAINS = [("attn2.to_q", 1.0), ("attn2.to_k", 0.75), ("attn2.to_v", 1.8), ("attn1.to_q", 1.0), ("attn1.to_k", 1.0), *UNET_GAINS]
 VAE_GAINS = [("decoder.conv_out", 0.8), ("encoder.conv_out", 1.6), ("conv2", 0.6), ("", 1.0)]
 TEXT_GAINS = [("q_proj", 1.6), ("k_proj", 1.6), ("v_proj", 1.2), ("out_proj", 1.0), ("fc2", 1.2), ("", 1.0)]
@@ -146,7 +148,7 @@ def rows_of(component: str, module: torch.nn.Module, gains, ldm):
             amp, base = (1.5 if "token" in stem else 0.5), 0.0
         else:
             amp, base = fan_in_amplitude(shape, gain), 0.0
-            if stem == "quant_conv":  # means large enough to show beside the noise, deviations moderate
+            if stem == "quant_conv":  # means large enough to be visible next to the noise, moderate deviations
                 amp = [fan_in_amplitude(shape, 8.0), fan_in_amplitude(shape, 1.0)]
         rows.append([component, name, shape, amp, base, *ldm(name, shape)])
     return rows
@@ -234,7 +236,7 @@ def ldm_vae(config):
 
 
 def ldm_clip(prefix):
-    """transformers' own names behind a prefix (SD1, SDXL's first encoder)."""
+    """transformers' names with a prefix (SD1, SDXL's first encoder)."""
     return lambda path, _shape: (f"{prefix}transformer.text_model.{path}", None)
 
 
@@ -335,7 +337,7 @@ MODELS = {
 
 
 class TinyModel:
-    """The modules of one model with their weights, and the manifest that makes them again."""
+    """Returns the modules of one model with their weights, and the manifest that recreates them."""
 
     def __init__(self, name: str):
         spec = MODELS[name]
@@ -361,7 +363,7 @@ class TinyModel:
         return "text_encoder" if i == 0 else f"text_encoder_{i + 1}"
 
     def write_folder(self, folder: Path):
-        """Configs, tokenizer files and the manifest: all of the folder but the weights."""
+        """Writes configs, tokenizer files and the manifest: the whole folder except for the weights."""
         folder.mkdir(parents=True, exist_ok=True)
         index = {"_class_name": self.spec["pipeline"], "unet": ["diffusers", "UNet2DConditionModel"],
                  "vae": ["diffusers", "AutoencoderKL"], "scheduler": ["diffusers", self.spec["scheduler"]["_class_name"]]}  # fmt: skip
@@ -391,7 +393,7 @@ class TinyModel:
         return digest.hexdigest()
 
     def single_file(self):
-        """The weights under their single-file names, as `torch.load` of a real checkpoint would give them."""
+        """Returns the weights under their single-file names, as `torch.load` of a real checkpoint returns them."""
         state, fused = {}, {}
         for row in self.rows:
             component, name, *_, ldm, layout = row
@@ -406,6 +408,6 @@ class TinyModel:
 
 
 def module_config(module, given):
-    """The whole config, as real files have it, less the version."""
+    """The whole config as in real files, without the version."""
     config = {k: v for k, v in module.config.items() if k not in ("_use_default_values", "_diffusers_version")}
     return {"_class_name": type(module).__name__, **json.loads(json.dumps(config | given))}

@@ -1,7 +1,8 @@
-"""A1111's way from a prompt to pixels over diffusers' modules, with k-diffusion's samplers: what the pipelines must equal.
+"""A1111's computation from a prompt to pixels over diffusers' modules, with k-diffusion's samplers: the reference of
+the pipelines.
 
-Written from the behaviour of stable-diffusion-webui (processing.py, sd_samplers_kdiffusion.py, masking.py, rng.py), not
-from its code. Tensors are [1, C, h, w]; every picture of a batch is sampled alone, from its own generator.
+Written from the behavior of stable-diffusion-webui (processing.py, sd_samplers_kdiffusion.py, masking.py, rng.py),
+not from its code. Tensors are [1, C, h, w]; every image of a batch is sampled alone, with its own generator.
 """
 
 import math
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 
-# k-diffusion's package imports evaluation code: its two modules are taken alone, under a stub of the package.
+# k-diffusion's package imports evaluation code, so its two modules are imported alone, under a stub of the package.
 if "k_diffusion" not in sys.modules:
     import importlib.util
 
@@ -35,7 +36,7 @@ BREAK = "BREAK"
 
 
 class CpuNoise:
-    """torch's CPU generator, continued from draw to draw."""
+    """torch's CPU generator, continued from call to call."""
 
     def __init__(self, seed, shape):
         self.generator, self.shape = torch.Generator().manual_seed(seed), shape
@@ -71,7 +72,7 @@ NOISE = {"cpu": CpuNoise, "cuda": CudaNoise}
 
 
 def slerp(share, low, high):
-    """[C, h, w] each; angles between their columns, as A1111's norm along dimension 1 has it."""
+    """[C, h, w] each; angles between their columns, following A1111's norm along dimension 1."""
     cosine = torch.nn.functional.cosine_similarity(low.double(), high.double(), dim=1, eps=0)[:, None]
     if cosine.mean() > 0.9995:
         return share * low + (1 - share) * high
@@ -80,7 +81,8 @@ def slerp(share, low, high):
 
 
 class VariedNoise:
-    """A1111's rng.py: the first draw varied towards a subseed and taken from another size, later ones as they come."""
+    """A1111's rng.py: the first noise is varied towards a subseed and cropped from another size, later noise is
+    unchanged."""
 
     def __init__(self, kind, seed, shape, subseed=0, strength=0, resize_from=None, delta=0):
         self.make, self.seed, self.shape, self.delta = NOISE[kind], seed, tuple(shape), delta
@@ -104,7 +106,7 @@ class VariedNoise:
 
     @staticmethod
     def centered(outer, inner):
-        """The inner noise in the middle of the outer one; a half difference goes down."""
+        """Puts the inner noise into the center of the outer one; half differences are rounded down."""
         outer, spans = outer.clone(), []
         for large, small in zip(outer.shape[1:], inner.shape[1:]):
             gap = (large - small) // 2
@@ -116,7 +118,7 @@ class VariedNoise:
 
 
 def brownian(x, sigmas, seed, rng):
-    """The tree over a schedule's range, the picture's seed as entropy, nodes drawn from the chosen generator."""
+    """The tree over a schedule's range, with the image's seed as entropy and nodes from the chosen generator."""
 
     def from_philox(size, dtype, device, seed):
         return CudaNoise(int(seed), size).next().to(dtype)
@@ -127,7 +129,7 @@ def brownian(x, sigmas, seed, rng):
         interval._randn = from_philox
     try:
         tree = sampling.BrownianTreeNoiseSampler(x, sigmas[sigmas > 0].min(), sigmas.max(), seed=[seed])
-        # Every draw happens inside the call, so the replaced generator must stay for the tree's life.
+        # All sampling happens inside the call, so the replaced generator must remain for the tree's life.
         return tree, lambda: setattr(interval, "_randn", original)
     except Exception:
         interval._randn = original
@@ -208,7 +210,7 @@ def encode(model, segments, clip_skip=1, zero=False):
 
 
 def pad_with_empty(model, context, length, clip_skip):
-    """A1111's pad_cond_uncond: encodings of the empty prompt are appended."""
+    """A1111's pad_cond_uncond: appends encodings of the empty prompt."""
     empty = encode(model, [], clip_skip)[0]
     while context.shape[1] < length:
         context = torch.cat([context, empty], dim=1)
@@ -219,7 +221,7 @@ def pad_with_empty(model, context, length, clip_skip):
 
 
 def alphas_cumprod(config):
-    """In f64, kept as f32, as LDM does; zero terminal SNR (Lin et al. 2023) on f32 numbers, as A1111 does."""
+    """In f64, stored as f32, as LDM does; zero terminal SNR (Lin et al. 2023) on f32 numbers, as A1111 does."""
     betas = np.linspace(config["beta_start"] ** 0.5, config["beta_end"] ** 0.5, config["num_train_timesteps"]) ** 2
     alphas = torch.from_numpy(np.cumprod(1 - betas).astype(np.float32))
     if config.get("rescale_betas_zero_snr"):
@@ -231,7 +233,8 @@ def alphas_cumprod(config):
 
 
 class Denoiser(external.DiscreteSchedule):
-    """denoise(x, sigma) -> x0 with guidance; `blend` is (init latent, mask [h, w] with 1 where repainted)."""
+    """Returns denoise(x, sigma) -> x0 with guidance; `blend` is (init latent, mask [h, w] with 1 in the inpainted
+    area)."""
 
     def __init__(self, model, cond, uncond, cfg, size, concat=None, blend=None, interval=None):
         alphas = alphas_cumprod(model.scheduler)
@@ -320,7 +323,7 @@ def to_pixels(decoded):
 
 
 def encode_image(model, tensor, noise=None):
-    """The posterior's mean, or a sample of it drawn from the picture's generator; scaled as the sampler sees it."""
+    """The posterior's mean, or a sample of it from the image's generator; scaled for the sampler."""
     posterior = model.vae.encode(tensor).latent_dist
     z = posterior.mean if noise is None else posterior.mean + posterior.std * noise
     return z * model.vae.config.scaling_factor
@@ -334,7 +337,7 @@ def decode(model, latent):
 
 
 def blur_mask(mask, sigma):
-    """Along each axis, as A1111 does; a pair is across and down."""
+    """Applies a blur along each axis, as A1111 does; a pair is horizontal and vertical."""
     for axis, one in enumerate(sigma if isinstance(sigma, (list, tuple)) else (sigma, sigma)):
         if one > 0:
             size = 2 * int(2.5 * one + 0.5) + 1
@@ -343,7 +346,8 @@ def blur_mask(mask, sigma):
 
 
 def resize_image(mode, image, width, height):
-    """A1111's resize modes. 0: stretched. 1: covers the size, cut around its middle. 2: within it, its edges drawn out."""
+    """A1111's resize modes. 0: stretch. 1: cover the size and crop to the center. 2: fit within it and repeat the
+    edges."""
     if mode == 0:
         return image.resize((width, height), Image.LANCZOS)
     wider = width / height > image.width / image.height
@@ -367,19 +371,19 @@ def resize_image(mode, image, width, height):
 
 
 def latent_mask(mask, shape, rounds=True):
-    """[h, w], 1 where repainted: Pillow's bicubic with antialiasing, then rounded unless shades are wanted."""
+    """[h, w], 1 in the inpainted area: Pillow's bicubic with antialiasing, then rounded unless soft masks are enabled."""
     small = np.asarray(mask.convert("RGB").resize((shape[-1], shape[-2])), dtype=np.float32)[:, :, 0] / 255
     return torch.from_numpy(np.around(small) if rounds else small)
 
 
 def paste_back(pixels, original, overlay_mask):
-    """Where the overlay's mask is 0 the original returns, between them they mix."""
+    """Keeps the original where the overlay's mask is 0; in between both are mixed."""
     m = np.asarray(overlay_mask, dtype=np.float64)[:, :, None] / 255
     return np.round(pixels * m + np.asarray(original, dtype=np.float64) * (1 - m)).astype(np.uint8)
 
 
 def crop_region(mask, pad, size):
-    """Box of the mask's non-zero pixels with padding, widened to the ratio of the size it is worked at."""
+    """Bounding box of the mask's non-zero pixels with padding, widened to the aspect ratio of the processed size."""
     array = np.asarray(mask)
     rows, cols = np.nonzero(array.max(axis=1))[0], np.nonzero(array.max(axis=0))[0]
     height, width = array.shape
@@ -404,7 +408,7 @@ def crop_region(mask, pad, size):
 
 
 def fill(image, mask):
-    """Colours of the unmasked surroundings, blurred into the mask from far to near."""
+    """Colors of the unmasked surroundings, blurred into the mask from far to near."""
     premultiplied = Image.new("RGBa", image.size)
     premultiplied.paste(image.convert("RGBA").convert("RGBa"), mask=Image.eval(mask.convert("L"), lambda v: 255 - v))
     result = Image.new("RGBA", image.size)

@@ -1,10 +1,12 @@
-"""Writes test/fixtures/sampling-samplers: what k-diffusion's samplers and diffusers' schedulers make of one denoiser.
+"""Writes test/fixtures/sampling-samplers: results of k-diffusion's samplers and diffusers' schedulers for one
+denoiser.
 
     python test/reference/samplers.py    (torch, diffusers, k-diffusion, scipy as pinned in requirements.txt)
 
-The denoiser is a rational function of x and sigma with a constant for each element; noise is drawn from a recorded table in
-turn; so both sides compute the same numbers and no generator takes part. References run in f64 (`"dtype": "f64"`) on sigmas
-that are f32 numbers, and in f32 once for each of k-diffusion's samplers, which also records when the Brownian tree is asked.
+The denoiser is a rational function of x and sigma with a constant for each element, and noise comes in order from a
+recorded table, so that both sides compute the same numbers without a generator. References run in f64 (`"dtype":
+"f64"`) on sigmas that are f32 numbers, and in f32 once for each of k-diffusion's samplers, which also records the
+queries of the Brownian tree.
 """
 
 import json
@@ -27,7 +29,7 @@ torch.set_grad_enabled(False)
 
 
 def import_sampling():
-    """k_diffusion.sampling alone: the package itself imports what evaluations and training need."""
+    """Imports k_diffusion.sampling alone: the package itself imports dependencies of evaluation and training."""
     package = types.ModuleType("k_diffusion")
     package.__path__ = list(find_spec("k_diffusion").submodule_search_locations)
     utils = types.ModuleType("k_diffusion.utils")
@@ -49,7 +51,7 @@ CASES = []
 
 
 def denoise(x, sigma):
-    """Posterior mean of data N(c, 1), bent a little."""
+    """Posterior mean of data N(c, 1), slightly bent."""
     sigma = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1)[0]
     c = torch.from_numpy(CENTERS).to(x.dtype)
     w = 1 / (1 + sigma**2)
@@ -58,7 +60,8 @@ def denoise(x, sigma):
 
 
 class SeededNoise:
-    """A1111's noise on the CPU: each picture its own generator, of which the first noise was the first draw; each its tree."""
+    """A1111's noise on the CPU: each image has its own generator, whose first numbers are the initial noise, and its
+    own tree."""
 
     def __init__(self, x, sigmas, seeds):
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -71,7 +74,7 @@ class SeededNoise:
 
 
 class Noise:
-    """Takes the place of every generator; counts its draws and notes the sigmas a Brownian tree would be asked for."""
+    """Replaces every generator; counts its calls and records the sigmas at which a Brownian tree would be queried."""
 
     def __init__(self, dtype):
         self.dtype, self.draws, self.times = dtype, 0, []
@@ -86,7 +89,7 @@ class Noise:
 
 
 def alphas_cumprod(zero_snr=False):
-    """SD's, as LDM computes them; rescaled to zero terminal SNR as A1111 does."""
+    """SD's schedule as LDM computes it; rescaled to zero terminal SNR as A1111 does."""
     alphas = np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=np.float64) ** 2).astype(np.float32)
     if zero_snr:
         roots = np.sqrt(alphas)
@@ -96,7 +99,7 @@ def alphas_cumprod(zero_snr=False):
 
 
 def sigmas_of(alphas):
-    """numpy's root, which is rounded correctly; torch's vectorised f32 one is not on every machine."""
+    """numpy's square root, which is correctly rounded; torch's vectorized f32 one is not on every machine."""
     return torch.from_numpy(np.asarray(np.sqrt(((1 - alphas) / alphas).numpy())))
 
 
@@ -104,7 +107,7 @@ SIGMAS = sigmas_of(alphas_cumprod())
 
 
 def schedule(name, n):
-    """f32 sigmas, as the samplers are given them."""
+    """f32 sigmas, as samplers receive them."""
     if name == "karras":
         return K.get_sigmas_karras(n, SIGMAS[0].item(), SIGMAS[-1].item())
     t = torch.linspace(999, 0, n)
@@ -114,7 +117,7 @@ def schedule(name, n):
 
 
 def add(sampler, sigmas, options, states, final, noise, **more):
-    """Keeps the final latent, and the ones before it where `states` is a list."""
+    """Keeps the final latent, and the earlier ones if `states` is a list."""
     index = str(len(CASES))
     TENSORS[index] = np.stack([s.numpy() for s in (states or []) + [final]]).astype(np.float32)
     assert np.isfinite(TENSORS[index]).all(), (sampler, options)
@@ -185,7 +188,7 @@ def restart(n, options=None):
         walk = [sigmas[: low + 1], *[again] * times, sigmas[low:]]
     x = (torch.from_numpy(LATENT) * given[0].float()).double()
     reached, steps = None, []
-    randn_like, torch.randn_like = torch.randn_like, torch.zeros_like  # Heun's own draws, unused without churn
+    randn_like, torch.randn_like = torch.randn_like, torch.zeros_like  # Heun's own noise, unused without churn
     for part in walk:
         if reached is not None and reached < part[0]:
             x = x + noise.next() * s_noise * (part[0] ** 2 - reached**2) ** 0.5
@@ -212,7 +215,7 @@ D_SCHEDULERS = {
 
 
 def network(prediction, x_vp, alpha):
-    """What a network of this kind predicts at the variance-preserving x_vp if the denoiser is `denoise`."""
+    """Returns what a network of this kind predicts at the variance-preserving x_vp if the denoiser is `denoise`."""
     x0 = denoise(x_vp / alpha**0.5, sigmas_of(alpha))
     eps = (x_vp - alpha**0.5 * x0) / (1 - alpha) ** 0.5
     return {"eps": eps, "x0": x0, "v": alpha**0.5 * eps - (1 - alpha) ** 0.5 * x0}[prediction]
@@ -226,22 +229,22 @@ def diffusers(name, n, prediction="eps", options=None, start=0, zero_snr=False, 
     scheduler.final_alpha_cumprod = alphas[0]
     scheduler.set_timesteps(n)
     last = {"ddim": SIGMAS[0], "plms": SIGMAS[0], "lcm": torch.tensor(0.0), "tcd": SIGMAS[0]}[name]
-    own = list(dict.fromkeys(scheduler.timesteps.tolist()))  # PNDM calls its second one twice
+    own = list(dict.fromkeys(scheduler.timesteps.tolist()))  # PNDM calls its second timestep twice
     sigmas = torch.cat([sigmas_of(alphas_cumprod(zero_snr))[own], last[None]])
     timesteps = scheduler.timesteps[start:]
     noise = Noise(torch.float64)
     for module in (scheduling_ddim, scheduling_lcm, scheduling_tcd):
         module.randn_tensor = noise.next
     x = torch.from_numpy(LATENT).double()
-    if start > 0:  # image to image from the centers
+    if start > 0:  # image-to-image from the centers
         alpha = alphas[timesteps[0]]
         x = alpha**0.5 * torch.from_numpy(CENTERS).double() + (1 - alpha) ** 0.5 * x
     steps = []
     for i, t in enumerate(timesteps):
         x = scheduler.step(network(prediction, x, alphas[t]), t, x, **options).prev_sample
-        if name == "plms" and n > 1:  # its first step is done twice
+        if name == "plms" and n > 1:  # its first step is repeated
             i -= 1
-        if 0 <= i < n - start - 1:  # as the sampler holds it: x = x0 + sigma * noise
+        if 0 <= i < n - start - 1:  # in the sampler's scale: x = x0 + sigma * noise
             steps.append(x * (1 + sigmas[start + i + 1].double() ** 2) ** 0.5)
     more = {"prediction": prediction} | ({"start": start} if start else {}) | ({"zeroSnr": True} if zero_snr else {})
     add(name, sigmas, options, steps if all_steps else None, x, noise, n=n, **more)

@@ -1,6 +1,7 @@
-"""Writes test/fixtures/sampling/{randn,brownian}.json: what PyTorch's generators and torchsde's Brownian tree give.
+"""Writes test/fixtures/sampling/{randn,brownian}.json: numbers of PyTorch's generators and torchsde's Brownian tree.
 
-Run: /path/to/venv/bin/python test/reference/sampling_noise.py   (torch, numpy, torchsde as pinned in requirements.txt)
+Run: /path/to/venv/bin/python test/reference/sampling_noise.py   (torch, numpy, torchsde as pinned in
+requirements.txt)
 """
 
 import json
@@ -51,12 +52,12 @@ SOURCES = {"cpu": Cpu, "cuda": Philox}
 
 
 def numbers(tensor):
-    """f32 in the shortest decimals that read back the same."""
+    """f32 in the shortest decimals that are read back exactly."""
     return [float(str(x)) for x in tensor.reshape(-1).numpy()]
 
 
 def randn():
-    """Draws one after the other from one generator; large draws are sampled at a stride."""
+    """Samples several times from one generator; of large results only every nth number is stored."""
     seeds = [0, 1, 42, 123456789, 2**31, 2**32 - 1, 2**32 + 5, 2**53 - 1, 2**63 + 12345, 2**64 - 1, -1, -2024]
     chains = [[1, 2, 3, 5, 15], [16, 17, 31], [3, 100, 3, 48, 1, 33], [256, 256], [7, 15, 20, 9]]
     cases = []
@@ -94,7 +95,7 @@ def brownian():
             queries = [[a, b] for a, b in np.float32(random.uniform(low, high, (24, 2))).tolist()]
             queries += [[high, low], [low, high], [low, (low + high) / 2], [high, high * (1 - 1e-5)]]
             queries += [[a, b] for a, b in steps if low <= b and a <= high]
-            # halfway points that are exact ties at six digits, and times outside of the tree, which are clamped
+            # midpoints that are exact ties at six digits, and times outside of the tree, which are clamped
             queries += [[1 / 128, 3 / 128], [0.75, 97 / 128]] if low == 0 else [[high + 1, (low + high) / 2], [low / 2, (low + 2 * high) / 3]]
             tree = torchsde.BrownianTree(low, torch.zeros(size), high, entropy=seed)
             values = []

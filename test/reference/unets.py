@@ -1,10 +1,10 @@
-"""Writes test/fixtures/unets: outputs of tiny U-Nets of every kind that diffusers and CompVis' latent diffusion have.
+"""Writes test/fixtures/unets: outputs of tiny U-Nets of every kind in diffusers and CompVis' latent diffusion.
 
     pip install --no-deps stable-diffusion-sdkit==2.1.5    # CompVis' openaimodel.py
     python test/reference/unets.py
 
-Neither weights nor inputs are stored: they come from hashes of their names (`pipelines_models.py`), so that the tests make the
-same bytes. cases.json has a manifest of each model; outputs.safetensors what the reference gives.
+Neither weights nor inputs are stored: they come from hashes of their names (`pipelines_models.py`), so that the tests
+generate the same bytes. cases.json has a manifest of each model, outputs.safetensors the reference's outputs.
 """
 
 import json
@@ -48,10 +48,11 @@ def given(name, shape, scale=1.0):
 
 
 def case(name, kind, module, config, sizes, taps=(), **conditions):
-    """`sizes` are [batch, height, width] of samples; conditions: `context` [T, D] or `labels`, one a picture."""
+    """Adds a case. `sizes` are [batch, height, width] of samples; conditions: `context` [T, D] or `labels`, one per
+    image."""
     rows = rows_of(module)
     load("unet", module, rows)
-    # CompVis' code, and diffusers' label as a time, mix f32 into what is computed: those stay in f32.
+    # CompVis' code, and diffusers' class labels as timesteps, mix f32 into the computation: those stay in f32.
     dtype = torch.float32 if kind == "ldm" or config.get("class_embed_type") == "timestep" else torch.float64
     module = module.to(dtype)
     channels = rows_of(module)[[row[1] for row in rows].index(first_filter(rows))][2][1]
@@ -79,7 +80,7 @@ def case(name, kind, module, config, sizes, taps=(), **conditions):
         if number == 0:
             for tap in taps:
                 OUTPUTS[f"{name}/{number}/{tap}"] = seen[tap].float().contiguous()
-            # A key's bias moves all scores of a query alike.
+            # A key's bias shifts all scores of a query equally.
             assert_every_parameter_shows(module, run, ["to_k.bias"], least=5e-4)
     CASES.append((described, rows))
     print(name, len(rows), [f"{OUTPUTS[f'{name}/{i}/sample'].std():.2f}" for i in range(len(sizes))])
@@ -110,13 +111,13 @@ def diffusers_case(name, cls, sizes, taps=(), conditions=None, **config):
 
 def diffusers_cases():
     small = dict(sample_size=8, layers_per_block=1, norm_num_groups=4)
-    # google/ddpm-*: no padding before the convolutions that halve, sines first.
+    # google/ddpm-*: no padding before the strided convolutions, sines first.
     diffusers_case("ddpm", UNet2DModel, [[2, 8, 12], [1, 4, 4]],
                    ["conv_in", "down_blocks.0.downsamplers.0", "down_blocks.1.attentions.0", "mid_block.attentions.0", "up_blocks.1"],
                    **small, block_out_channels=(8, 12), attention_head_dim=None, downsample_padding=0, flip_sin_to_cos=False,
                    freq_shift=1, norm_eps=1e-6, down_block_types=("DownBlock2D", "AttnDownBlock2D"),
                    up_block_types=("AttnUpBlock2D", "UpBlock2D"))  # fmt: skip
-    # LDM's inpainting: latent, masked picture and mask side by side, several heads, two layers.
+    # LDM's inpainting: latent, masked image and mask concatenated, several heads, two layers.
     diffusers_case("joined-inputs", UNet2DModel, [[2, 8, 4], [1, 8, 8]], ["down_blocks.1.attentions.1", "up_blocks.0.attentions.2"],
                    sample_size=8, layers_per_block=2, norm_num_groups=8, in_channels=7, block_out_channels=(16, 24),
                    attention_head_dim=8, down_block_types=("AttnDownBlock2D", "AttnDownBlock2D"),
@@ -151,7 +152,7 @@ def diffusers_cases():
 
 
 def openaimodel():
-    """CompVis' U-Net, without what it imports for training."""
+    """Imports CompVis' U-Net without its training dependencies."""
     sys.modules.setdefault("xformers", None)
     from ldm.modules.diffusionmodules import openaimodel as module
 

@@ -1,10 +1,10 @@
-"""Writes test/fixtures/vq/losses: what VQGAN's and latent diffusion's losses are of a picture, and the patches' logits and perceptual
-distance that go into them.
+"""Writes test/fixtures/vq/losses: VQGAN's and latent diffusion's losses of an image, and the patch logits and
+perceptual distance that they contain.
 
     venv/bin/pip install --no-deps taming-transformers-rom1504==0.0.6
     python test/reference/vq_losses.py
 
-taming-transformers computes in f64, from weights as in vq_models.py; VGG16 is its own but narrower.
+taming-transformers computes in f64, from weights as in vq_models.py; VGG16 is taming's but narrower.
 """
 
 import taming_import  # noqa: F401  (first: it readies what taming imports)
@@ -69,7 +69,7 @@ def vq(case, cls, steps, lossparams, **params):
     model.double()
     x = PICTURES
     h = model.quant_conv(model.encoder(x))
-    if cls is GumbelVQ:  # the code of the largest logit, where training draws
+    if cls is GumbelVQ:  # the index of the largest logit, where training samples
         _, codebook_loss, _ = model.quantize(h)
         quantized = model.quantize.embed(model.quantize.proj(h).argmax(1)).permute(0, 3, 1, 2)
     else:
@@ -87,7 +87,7 @@ def vq(case, cls, steps, lossparams, **params):
 
 
 def kl():
-    """ldm.modules.losses.contperceptual.LPIPSWithDiscriminator, whose parts are taming's."""
+    """ldm.modules.losses.contperceptual.LPIPSWithDiscriminator, composed of taming's parts."""
     case = "kl"
     lossparams = dict(disc_start=50, kl_weight=1e-3, disc_weight=0.5, disc_ndf=8, disc_num_layers=2, perceptual_weight=0.75)
     dd = {**ddconfig(), "double_z": True}

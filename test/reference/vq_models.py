@@ -1,11 +1,12 @@
-"""Writes test/fixtures/vq: tiny autoencoders with a codebook (and KL ones with attention at levels), and what they compute.
+"""Writes test/fixtures/vq: tiny autoencoders with a codebook (and KL ones with attention at levels) and their
+outputs.
 
     venv/bin/pip install -r test/reference/requirements.txt
     venv/bin/pip install --no-deps taming-transformers-rom1504==0.0.6
     python test/reference/vq_models.py
 
-taming-transformers and diffusers compute in f64, and indices in f32 too, which have to be the same. No weight is stored: each is a hash
-of its name (pipelines_models.py).
+taming-transformers and diffusers compute in f64, and indices in f32, too, which have to be equal. No weight is
+stored: each is a hash of its name (pipelines_models.py).
 """
 
 import json
@@ -65,7 +66,7 @@ def keep(case, **tensors):
 
 
 def decided(distances):
-    """Whether every nearest code is nearer than the next by more than any rounding."""
+    """True if every nearest codebook entry is nearer than the next by more than any rounding."""
     best = distances.topk(2, dim=-1, largest=False).values
     return ((best[..., 1] - best[..., 0]) / distances.abs().max()).min().item() > 1e-5
 
@@ -84,7 +85,7 @@ def taming(case, target, dd, params, size, taps, used=None, unknown="random", co
     extra = {"temperature_scheduler_config": {"target": "builtins.dict"}} if gumbel else {}
     from taming.models import vqgan
 
-    # LDM's classes are taming's with other names; its attn_type none leaves an identity where attention stood.
+    # LDM's classes are taming's with other names; its attn_type none leaves an identity in place of attention.
     model = getattr(vqgan, "GumbelVQ" if gumbel else "VQModel")(**{k: v for k, v in {**given, **extra}.items() if k != "unknown_index"})
     if dd.get("attn_type") == "none":
         model.encoder.mid.attn_1 = model.decoder.mid.attn_1 = torch.nn.Identity()
@@ -159,12 +160,12 @@ def taming_cases():
     taming("vq-noattn", "ldm.models.autoencoder.VQModel",
            dict(z_channels=3, resolution=16, ch=64, ch_mult=[1, 1], num_res_blocks=1, attn_resolutions=[], attn_type="none"),
            dict(embed_dim=3, n_embed=32), (1, 3, 8, 12), [("encoder.conv_out", "encoder.conv_out")])  # fmt: skip
-    # Attention where the nominal side is 16, whatever the picture's; latents narrower than the codec.
+    # Attention where the nominal side length is 16, whatever the image's; latents narrower than the codebook vectors.
     taming("vqgan", "taming.models.vqgan.VQModel",
            dict(z_channels=12, resolution=64, ch=64, ch_mult=[1, 1, 2], num_res_blocks=2, attn_resolutions=[16]),
            dict(embed_dim=8, n_embed=128), (1, 3, 20, 28),
            [("encoder.down_blocks.2.attentions.1", "encoder.down.2.attn.1"), ("decoder.up_blocks.0.attentions.2", "decoder.up.2.attn.2")])  # fmt: skip
-    # A side that does not halve evenly: 25, 12, 6 on the way in, 6, 12, 24 on the way out.
+    # A side that does not halve evenly: 25, 12, 6 in the encoder, 6, 12, 24 in the decoder.
     taming("segmentation", "taming.models.vqgan.VQSegmentationModel",
            {**dict(z_channels=4, resolution=25, ch=64, ch_mult=[1, 1, 1], num_res_blocks=1, attn_resolutions=[25, 12, 24])},
            dict(embed_dim=4, n_embed=48), (1, 3, 12, 16),
@@ -185,7 +186,7 @@ def taming_cases():
 
 
 class KL(torch.nn.Module):
-    """ldm.models.autoencoder.AutoencoderKL, of taming's encoder and decoder."""
+    """ldm.models.autoencoder.AutoencoderKL, from taming's encoder and decoder."""
 
     def __init__(self, dd, embed):
         from taming.modules.diffusionmodules.model import Decoder, Encoder
@@ -244,7 +245,7 @@ def diffusers_case():
 
 
 def shortened(row):
-    """Without the amplitude and the base that most have."""
+    """Omits the most common amplitude and base."""
     name, shape, amplitude, base = row[1:]
     short = [name, shape, amplitude, base] if base else [name, shape, amplitude]
     return short[:2] if short == [name, shape, 0.125] else short

@@ -1,9 +1,10 @@
-"""Writes test/fixtures/vq/shapes.json: the published autoencoders' configs, and a digest of the names and shapes of their parameters.
+"""Writes test/fixtures/vq/shapes.json: the published autoencoders' configs, and a digest of the names and shapes of
+their parameters.
 
     venv/bin/pip install --no-deps taming-transformers-rom1504==0.0.6
     python test/reference/vq_shapes.py
 
-Nothing of these sizes is allocated: PyTorch's meta device holds shapes alone.
+Nothing of these sizes is allocated: tensors on PyTorch's meta device have shapes only.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from taming.modules.diffusionmodules.model import Decoder, Encoder
 
 from common import FIXTURES
 
-#: name: (target, z, resolution, ch_mult, attention at, embed_dim, codes, attn_type), all of 128 channels and 2 blocks a level.
+# name: (target, z, resolution, ch_mult, attention at, embed_dim, codes, attn_type), all with 128 channels and 2 blocks per level.
 PUBLISHED = {
     "kl-f4": ("ldm.models.autoencoder.AutoencoderKL", 3, 256, [1, 2, 4], [], 3, None, None),
     "kl-f8": ("ldm.models.autoencoder.AutoencoderKL", 4, 256, [1, 2, 4, 4], [], 4, None, None),
@@ -52,7 +53,7 @@ def parameters(target, dd, embed, codes):
 
 
 def digest(found):
-    """SHA-256 of the sorted lines `name 4x3`, less trailing ones of the shapes."""
+    """SHA-256 of the sorted lines `name 4x3`, without trailing ones of the shapes."""
     lines = []
     for name, shape in found.items():
         while len(shape) > 1 and shape[-1] == 1:

@@ -1,10 +1,12 @@
-"""Writes test/fixtures/weights/names.json.gz: what the tensors of single-file checkpoints are called, and what diffusers makes of them.
+"""Writes test/fixtures/weights/names.json.gz: the tensor names of single-file checkpoints and their conversion by
+diffusers.
 
-The names and shapes of a checkpoint are generated from CompVis' and OpenCLIP's module structure; diffusers' own conversion then maps
-them, with stand-ins for tensors that record where they come from; and the result has to be, name for name and shape for shape, the
-state dict of diffusers' and transformers' models. So the fixture is checked twice before it is written.
+The names and shapes of a checkpoint are generated from CompVis' and OpenCLIP's module structure; diffusers'
+conversion then maps them, with stand-ins for tensors that record their origin; and the result has to equal, in names
+and shapes, the state dict of diffusers' and transformers' models. So the fixture is verified twice before it is
+written.
 
-    python test/reference/weights_names.py        (see requirements.txt beside it)
+    python test/reference/weights_names.py        (see requirements.txt in the same folder)
 """
 import gzip
 import json
@@ -19,7 +21,7 @@ OUT = Path(__file__).parent.parent / "fixtures" / "weights" / "names.json.gz"
 
 
 class Traced:
-    """A tensor that is only a shape and a history."""
+    """A tensor that has only a shape and a history."""
 
     def __init__(self, source, shape, op=None):
         self.source, self.shape, self.op = source, tuple(shape), op
@@ -40,7 +42,8 @@ class Traced:
         return Traced(self.source, (stop - start, *self.shape[1:]), ["rows", start, stop])
 
 
-# --- what the files hold -------------------------------------------------------------------------------------------------------
+# --- contents of the files
+# -------------------------------------------------------------------------------------------------------
 
 
 def pair(names, place, shape):
@@ -81,7 +84,7 @@ def ldm_transformer(names, place, ch, context, depth, linear):
 
 
 def ldm_unet(cin, mc, mult, attention_ds, depth, context, linear, adm=None, blocks=2):
-    """openaimodel.py's UNetModel; depth is one value a level, the middle block has the last level's."""
+    """openaimodel.py's UNetModel; depth is one value per level, the middle block has the last level's."""
     names, emb = {}, 4 * mc
     pair(names, "time_embed.0", (emb, mc))
     pair(names, "time_embed.2", (emb, emb))
@@ -202,7 +205,8 @@ def openclip(width, layers, hidden, vocab, window, projection):
     return names
 
 
-# --- what diffusers makes of it ------------------------------------------------------------------------------------------------
+# --- conversion by diffusers
+# ------------------------------------------------------------------------------------------------
 
 
 def traced(names, prefix):
@@ -215,7 +219,8 @@ def state_shapes(build):
 
 
 def rows(component, sources, converted, model):
-    """[canonical, its shape, name in the file, shape there, how to get it out]; checked to be one to one onto the model."""
+    """[canonical name, its shape, name in the file, shape there, operation]; asserted to map one to one onto the
+    model."""
     converted = {name: value for name, value in converted.items() if value is not None}
     assert {name: value.shape for name, value in converted.items()} == model, component
     assert {value.source for value in converted.values()} == set(sources), component
@@ -239,7 +244,7 @@ def vae_rows(prefix, args, config):
 
 
 def with_prefix(model):
-    """transformers 5 dropped `text_model.` from CLIPTextModel; canonical is with it."""
+    """transformers 5 removed `text_model.` from CLIPTextModel; canonical names contain it."""
     return {
         name if name.startswith(("text_model.", "text_projection.")) else f"text_model.{name}": shape
         for name, shape in model.items()
@@ -257,7 +262,7 @@ def openclip_rows(prefix, args, config):
     sources = traced(openclip(**args), prefix)
     kind = CLIPTextModelWithProjection if args["projection"] else CLIPTextModel
     model = with_prefix(state_shapes(lambda: kind(CLIPTextConfig(**config))))
-    sfu.SD_2_TEXT_ENCODER_KEYS_TO_IGNORE = []  # diffusers cuts off SD2's last layer; here it is kept
+    sfu.SD_2_TEXT_ENCODER_KEYS_TO_IGNORE = []  # diffusers drops SD2's last layer; here it is kept
     text_model = type("Model", (), {"config": CLIPTextConfig(**config)})
     return rows("openclip", sources, sfu.convert_open_clip_checkpoint(text_model, sources, prefix=prefix), model)
 
@@ -271,7 +276,7 @@ def text_config(args, act, heads):
 
 
 def family(unet, vae, clips=(), openclips=()):
-    """One checkpoint: parameters of the generators above, and the configs diffusers has for them."""
+    """One checkpoint: parameters of the generators above, and diffusers' configs for them."""
     mult, ds = unet["mult"], unet["attention_ds"]
     attends = [2**i in ds for i in range(len(mult))]
     sides = [unet["mc"] * m for m in mult]

@@ -20,9 +20,9 @@ const cases: Case[] = JSON.parse(
 const largestDifference = (a: Float32Array, b: readonly number[]) =>
   a.reduce((largest, value, i) => Math.max(largest, Math.abs(value - b[i]!)), 0);
 
-describe('Brownian noise is torchsde’s', () => {
+describe('Brownian noise against torchsde', () => {
   it.each(cases)(
-    '$rng, seed $seed, over [$low, $high]',
+    'matches for $rng, seed $seed, over [$low, $high]',
     ({ rng, seed, size, low, high, queries, values }) => {
       const noise = createBrownianNoise(rng, [BigInt(seed)], size, low, high);
       queries.forEach(([from, to], i) => {
@@ -34,7 +34,7 @@ describe('Brownian noise is torchsde’s', () => {
   );
 
   it.each(cases)(
-    'in any order of queries: $rng, seed $seed',
+    'matches in any order of queries: $rng, seed $seed',
     ({ rng, seed, size, low, high, queries, values }) => {
       const noise = createBrownianNoise(rng, [BigInt(seed)], size, low, high);
       const order = queries.map((_, i) => (i * 7 + 3) % queries.length);
@@ -48,7 +48,7 @@ describe('Brownian noise is torchsde’s', () => {
 describe('Brownian noise', () => {
   const range = [0.03, 14.6] as const;
 
-  it('is the same in turns, and the event loop turns meanwhile', async () => {
+  it('is the same when computed in turns, which do not block the event loop', async () => {
     const options = { seeds: [3, 4], size: 4 * 64 * 64 };
     const expected = createNoise(options).brownian(...range)(14.6, 7.3);
     const { inTurns } = createNoise(options).brownian(...range);
@@ -63,11 +63,12 @@ describe('Brownian noise', () => {
     const noise = await inTurns!(14.6, 7.3);
     running = false;
     expect(noise).toEqual(expected);
-    // A busy machine makes turns long, so only whether there are several is checked: a blocked loop has one at most.
+    // On a busy machine turns are long, so the test only checks that there are several: a blocked loop has
+    // one at most.
     if (performance.now() - start > 50) expect(turns).toBeGreaterThan(1);
   });
 
-  it('gives each picture of a batch its own path', () => {
+  it('has a separate path for each image of a batch', () => {
     const batch = createNoise({ seeds: [3, 4], size: 64 }).brownian(...range);
     const alone = [3, 4].map((seed) => createNoise({ seeds: [seed], size: 64 }).brownian(...range));
     for (const [from, to] of [
@@ -82,7 +83,7 @@ describe('Brownian noise', () => {
     }
   });
 
-  it('does not depend on first noise drawn before', () => {
+  it('does not depend on initial noise sampled before', () => {
     const drawn = createNoise({ seeds: [3], size: 64 });
     drawn.next();
     expect(drawn.brownian(...range)(5, 4)).toEqual(
@@ -90,7 +91,7 @@ describe('Brownian noise', () => {
     );
   });
 
-  it('adds up: two steps weigh together as much as the step over both', () => {
+  it('is additive: two steps, weighted by length, equal one step over both', () => {
     const noise = createBrownianNoise('cpu', [9], 256, ...range);
     const [whole, first, second] = [noise(9, 2), noise(9, 5), noise(5, 2)];
     whole.forEach((value, i) => {
@@ -98,7 +99,7 @@ describe('Brownian noise', () => {
     });
   });
 
-  it('turns its sign with the direction of the step', () => {
+  it('changes its sign with the direction of the step', () => {
     const noise = createBrownianNoise('cpu', [9], 16, ...range);
     expect(noise(2, 9)).toEqual(noise(9, 2).map((value) => -value));
   });
@@ -115,18 +116,18 @@ describe('Brownian noise', () => {
     }
   });
 
-  it('spans another interval than the sampler asks for when told', () => {
+  it("can span another interval than the sampler's sigmas", () => {
     const wide = createNoise({ seeds: [3], size: 64, brownianRange: range }).brownian(1, 2);
     expect(wide(2, 1)).toEqual(createNoise({ seeds: [3], size: 64 }).brownian(...range)(2, 1));
   });
 
-  it('is zero over a step too short to have a length', () => {
+  it('is zero over a step of length 0', () => {
     const noise = createBrownianNoise('cpu', [9], 16, ...range);
     expect(noise(3, 3)).toEqual(new Float32Array(16));
     expect(noise(3, 3 + 2 ** -22)).toEqual(new Float32Array(16));
   });
 
-  it('answers a large latent quickly', () => {
+  it('computes a large latent quickly', () => {
     const noise = createBrownianNoise('cuda', [9], 4 * 128 * 128, ...range);
     const start = performance.now();
     for (let i = 0; i < 10; i++) noise(14.6 * 0.6 ** i, 14.6 * 0.6 ** (i + 1));
@@ -140,7 +141,7 @@ describe('Brownian noise', () => {
     [0, Number.POSITIVE_INFINITY],
     [Number.NaN, 1],
     [0, Number.NaN],
-  ])('refuses the interval [%s, %s]', (low, high) => {
+  ])('rejects the interval [%s, %s]', (low, high) => {
     expect(() => createBrownianNoise('cpu', [1], 16, low, high)).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTION' }),
     );

@@ -38,13 +38,13 @@ function expectClose(actual: number, expected: number, what = ''): void {
   );
 }
 
-/** Stands for a network in the reference: 0.7 x + 0.3 cos(t / 100). */
+/** The network of the reference: 0.7 x + 0.3 cos(t / 100). */
 const network: Predict = async (x, t) => x.map((value) => 0.7 * value + 0.3 * Math.cos(t * 0.01));
 
-describe.each(cases)('the discrete schedule of $name is k-diffusion’s', (each) => {
+describe.each(cases)('the discrete schedule of $name against k-diffusion', (each) => {
   const schedule = DiscreteSchedule.fromConfig(each.config);
 
-  it('in its alphas and sigmas', () => {
+  it('matches in alphas and sigmas', () => {
     expect(schedule.length).toBe(each.config.num_train_timesteps);
     expect(each.alphas.length).toBe(Math.ceil(schedule.length / each.stride));
     each.alphas.forEach((alpha, i) => {
@@ -58,19 +58,19 @@ describe.each(cases)('the discrete schedule of $name is k-diffusion’s', (each)
     expectClose(schedule.sigmaMax, each.sigmaMax);
   });
 
-  it('from sigma to fractional timestep', () => {
+  it('matches from sigma to fractional timestep', () => {
     for (const [sigma, t] of each.sigmaToT) expectClose(schedule.sigmaToT(sigma), t, `sigma ${sigma}`);
   });
 
-  it('from sigma to the nearest timestep', () => {
+  it('matches from sigma to the nearest timestep', () => {
     for (const [sigma, t] of each.sigmaToNearestT) expect(schedule.sigmaToNearestT(sigma)).toBe(t);
   });
 
-  it('from fractional timestep to sigma', () => {
+  it('matches from fractional timestep to sigma', () => {
     for (const [t, sigma] of each.tToSigma) expectClose(schedule.tToSigma(t), sigma, `timestep ${t}`);
   });
 
-  it('in what it makes of a network that predicts noise, v or x0', async () => {
+  it('matches in the denoised latent of a network that predicts noise, v or x0', async () => {
     for (const { prediction, sigma, x, x0 } of each.denoised) {
       const denoised = await createDenoise(schedule, prediction, network)(Float32Array.from(x), sigma);
       // x0 is a difference of terms as large as x, and f32 in the reference
@@ -87,14 +87,14 @@ describe.each(cases)('the discrete schedule of $name is k-diffusion’s', (each)
 describe('a discrete schedule', () => {
   const schedule = DiscreteSchedule.fromConfig(sd);
 
-  it('keeps sigma finite where the terminal SNR is zero', () => {
+  it('keeps sigma finite for zero terminal SNR', () => {
     const zero = DiscreteSchedule.fromConfig({ ...sd, rescale_zero_snr: true });
     expect(zero.alphasCumprod[999]).toBe(Math.fround(4.8973451890853435e-8));
     expect(zero.sigmaMax).toBeCloseTo(4518.7, 0);
     expectClose(zero.sigmaMin, schedule.sigmaMin);
   });
 
-  it('comes back to each trained timestep', () => {
+  it('maps each trained timestep to its sigma and back', () => {
     for (let t = 0; t < 1000; t++) {
       expect(schedule.tToSigma(t)).toBeCloseTo(schedule.sigmas[t]!, 5);
       expect(schedule.sigmaToT(schedule.sigmas[t]!)).toBe(t);
@@ -102,7 +102,7 @@ describe('a discrete schedule', () => {
     }
   });
 
-  it('stays within its range', () => {
+  it('clamps to its range', () => {
     expect([0, 1e-9, 1e9, Number.POSITIVE_INFINITY].map((sigma) => schedule.sigmaToT(sigma))).toEqual([
       0, 0, 999, 999,
     ]);
@@ -120,7 +120,7 @@ describe('a discrete schedule', () => {
     { beta_end: 1.5 },
     { beta_end: Number.NaN },
     { beta_schedule: 'sigmoid' as 'linear' },
-  ])('of %j is refused', (change) => {
+  ])('rejects %j', (change) => {
     expect(() => DiscreteSchedule.fromConfig({ ...sd, ...change })).toThrow(
       expect.objectContaining({ code: 'UNSUPPORTED_MODEL' }),
     );
@@ -131,7 +131,7 @@ describe('a denoiser', () => {
   const schedule = DiscreteSchedule.fromConfig(sd);
   const x = Float32Array.of(1, -2, 3);
 
-  it('tells the network the timestep and the sigma, and scales its input', async () => {
+  it('passes the timestep and sigma to the network, and scales its input', async () => {
     const seen: unknown[] = [];
     await createDenoise(schedule, 'eps', async (scaled, t, sigma) => {
       seen.push([...scaled], t, sigma);
@@ -141,28 +141,28 @@ describe('a denoiser', () => {
     expect(seen).toEqual([[...x.map((value) => value * cIn)], schedule.sigmaToT(2), 2]);
   });
 
-  it('leaves the latent and the prediction as they are', async () => {
+  it('leaves the latent and the prediction unchanged', async () => {
     const predicted = Float32Array.of(4, 5, 6);
     await createDenoise(schedule, 'v', async () => predicted)(x, 2);
     expect([...x, ...predicted]).toEqual([1, -2, 3, 4, 5, 6]);
   });
 
-  it.each([Number.NaN, Number.POSITIVE_INFINITY])('stops at a prediction of %s', async (bad) => {
+  it.each([Number.NaN, Number.POSITIVE_INFINITY])('rejects a prediction of %s', async (bad) => {
     const denoise = createDenoise(schedule, 'eps', async () => Float32Array.of(1, bad, 1));
     await expect(denoise(x, 2)).rejects.toMatchObject({ code: 'NOT_FINITE' });
   });
 
-  it('stops at a latent that is not finite', async () => {
+  it('rejects a latent that is not finite', async () => {
     const denoise = createDenoise(schedule, 'x0', async (scaled) => scaled);
     await expect(denoise(Float32Array.of(Number.NaN), 2)).rejects.toMatchObject({ code: 'NOT_FINITE' });
   });
 
-  it('stops at a prediction of another size', async () => {
+  it('rejects a prediction of another size', async () => {
     const denoise = createDenoise(schedule, 'eps', async () => new Float32Array(2));
     await expect(denoise(x, 2)).rejects.toMatchObject({ code: 'SHAPE_MISMATCH' });
   });
 
-  it('refuses a prediction type it does not know', () => {
+  it('rejects an unknown prediction type', () => {
     expect(() => scalings('score' as 'eps', 1)).toThrow(/one of eps, v, x0/);
   });
 });

@@ -1,11 +1,21 @@
-/** Samplers on a flow-matching model, against k-diffusion, diffusers and ComfyUI's formulas (test/reference/flow.py says which). */
+/**
+ * Samplers on a flow-matching model, against k-diffusion, diffusers and ComfyUI's formulas (listed in
+ * test/reference/flow.py).
+ */
 import { describe, expect, it } from 'vitest';
 import { addNoise } from '../../lib/sampling/noise-schedule.js';
 import { checkSampler, initialNoiseScale, samplers } from '../../lib/sampling/samplers/index.js';
 import { scheduleSigmas } from '../../lib/sampling/schedules/index.js';
 import type { SamplerOptions, SamplerStep } from '../../lib/sampling/types.js';
 import { combine } from '../../lib/sampling/vector.js';
-import { expectedFlowLatent, type FlowCase, flowCases, runFlow, schedule, velocity } from './flow-fixture.js';
+import {
+  expectedFlowLatent,
+  type FlowCase,
+  flowCases,
+  runFlow,
+  schedule,
+  velocity,
+} from '../support/sampling/flow.js';
 import {
   centers,
   noiseLatent,
@@ -13,9 +23,9 @@ import {
   SIZE,
   stableDiffusion,
   TableNoise,
-} from './samplers-fixture.js';
+} from '../support/sampling/samplers.js';
 
-/** Against references in f64; what remains is the rounding of our latents to f32. */
+/** Against references in f64; the difference is the rounding of our latents to f32. */
 const TOLERANCE = 2e-6;
 /** diffusers' FlowMatchLCMScheduler computes in f32. */
 const TOLERANCE_F32 = 4e-6;
@@ -43,7 +53,7 @@ const refused = samplers.filter(({ flow }) => flow === 'none').map(({ name }) =>
 
 describe.each(runnable)('%s on a flow', (name) => {
   it.each(described.filter(({ given }) => given.sampler === name))(
-    `equals ${REFERENCES[name]}: $title`,
+    `matches ${REFERENCES[name]}: $title`,
     async ({ given, index }) => {
       const [sigma = 1] = given.sigmas;
       const x =
@@ -55,20 +65,20 @@ describe.each(runnable)('%s on a flow', (name) => {
       expect(relativeError(final, expectedFlowLatent(index))).toBeLessThan(
         name === 'lcm' ? TOLERANCE_F32 : TOLERANCE,
       );
-      // draws that the reference multiplies by 0 need not be made
+      // noise that the reference multiplies by 0 need not be sampled
       expect([0, given.draws]).toContain(noise.draws);
       expect(steps).toHaveLength(given.sigmas.length - 1);
       expect(steps.at(-1)!.latent).toBe(final);
     },
   );
 
-  it('makes one step of one, which ends at the prediction', async () => {
+  it('makes one step, which ends at the prediction', async () => {
     const { steps, final } = await runFlow(name, noiseLatent, [1, 0], new TableNoise());
     expect(steps).toHaveLength(1);
     expect(relativeError(final, steps[0]!.denoised)).toBeLessThan(1e-6);
   });
 
-  it('goes on from a latent that was changed between steps, and leaves its input alone', async () => {
+  it('continues from a latent that was changed between steps, and leaves its input unchanged', async () => {
     const sigmas = scheduleSigmas('simple', 6, { schedule });
     const before = noiseLatent.slice();
     const change = ({ step, latent }: SamplerStep) => {
@@ -83,7 +93,7 @@ describe.each(runnable)('%s on a flow', (name) => {
     expect(noiseLatent).toEqual(before);
   });
 
-  it('stays finite for every eta that is accepted', async () => {
+  it('stays finite for every accepted eta', async () => {
     const sigmas = scheduleSigmas('simple', 6, { schedule });
     for (const eta of [0, 0.3, 1, 2, 10]) {
       const { final } = await runFlow(name, noiseLatent, sigmas, new TableNoise(), { eta });
@@ -91,7 +101,7 @@ describe.each(runnable)('%s on a flow', (name) => {
     }
   });
 
-  it('refuses sigmas above 1', async () => {
+  it('rejects sigmas above 1', async () => {
     await expect(runFlow(name, noiseLatent, [14.6, 1, 0], new TableNoise())).rejects.toMatchObject({
       code: 'INVALID_OPTION',
       message: expect.stringMatching(/numbers between 0 and 1 .*14\.6/),
@@ -105,7 +115,7 @@ describe('flow forms', () => {
     expect(Object.keys(REFERENCES).sort()).toEqual([...runnable].sort());
   });
 
-  it.each(refused)('refuse %s, and name the samplers that work', async (name) => {
+  it.each(refused)('reject %s and name the samplers that work', async (name) => {
     const expected = {
       code: 'INVALID_OPTION',
       message: expect.stringMatching(
@@ -118,7 +128,7 @@ describe('flow forms', () => {
     expect(() => checkSampler(sampler, stableDiffusion())).not.toThrow();
   });
 
-  it.each(['euler', 'heun', 'dpm2'] as const)('refuse churn for %s', async (name) => {
+  it.each(['euler', 'heun', 'dpm2'] as const)('reject churn for %s', async (name) => {
     const options: SamplerOptions = { sChurn: 2 };
     await expect(runFlow(name, noiseLatent, [1, 0.5, 0], new TableNoise(), options)).rejects.toMatchObject({
       code: 'INVALID_OPTION',
@@ -126,14 +136,14 @@ describe('flow forms', () => {
     });
   });
 
-  it.each(['ddim', 'lcm'] as const)('have no discrete timesteps for %s to own', (name) => {
+  it.each(['ddim', 'lcm'] as const)('have no discrete timesteps that %s could choose', (name) => {
     const { ownSigmas } = samplers.find((each) => each.name === name)!;
     expect(() => ownSigmas!(schedule, 4)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
   });
 });
 
 describe('euler on a flow', () => {
-  it('moves x by (next sigma - sigma) times the velocity', async () => {
+  it('changes x by (next sigma - sigma) times the velocity', async () => {
     const { steps } = await runFlow('euler', noiseLatent, [1, 0.6, 0.25, 0], new TableNoise());
     let x = noiseLatent;
     for (const { sigma, sigmaNext, latent } of steps) {
@@ -144,7 +154,10 @@ describe('euler on a flow', () => {
 });
 
 describe('ancestral samplers on a flow', () => {
-  /** Steps whose prediction is exact keep alpha * x0 + sigma * noise, so that the noise's deviation is the next sigma. */
+  /**
+   * Steps with an exact prediction keep alpha * x0 + sigma * noise, so that the noise's standard deviation is
+   * the next sigma.
+   */
   it.each(['euler_a', 'dpm2_a', 'dpmpp_2s_a', 'lcm'] as const)(
     '%s reaches the variance of the next sigma',
     async (name) => {
@@ -156,7 +169,7 @@ describe('ancestral samplers on a flow', () => {
       };
       const sampler = samplers.find((each) => each.name === name)!;
       const [from, to] = [0.8, 0.5];
-      // x0 is 0 and the old noise too: the new noise alone; then the old alone
+      // x0 and the old noise are 0: the new noise alone; then the old noise alone
       const alone = async (x: number, sNoise: number) => {
         const run = sampler.create({ schedule, prediction: 'flow' });
         const steps = run(async (value) => value.map(() => 0), Float32Array.of(x), [from, to], unit, {
@@ -171,15 +184,15 @@ describe('ancestral samplers on a flow', () => {
   );
 });
 
-describe('the first noise of a flow', () => {
-  it('is scaled by sigma for every sampler, whose x is 1 - sigma of the image', () => {
+describe('the initial noise of a flow', () => {
+  it('is scaled by sigma for every sampler, and x contains 1 - sigma of the image', () => {
     for (const sampler of samplers) expect(initialNoiseScale(sampler, 0.75, schedule)).toBe(0.75);
     const x = addNoise(schedule, Float32Array.of(2), Float32Array.of(4), 0.75);
     expect([...x]).toEqual([3.5]);
     expect([...addNoise(schedule, Float32Array.of(2), Float32Array.of(4), 0.75, 0.5)]).toEqual([2]);
   });
 
-  it('stays x0 + sigma * noise where alpha is 1', () => {
+  it('remains x0 + sigma * noise for alpha = 1', () => {
     const x = addNoise(stableDiffusion(), Float32Array.of(2), Float32Array.of(4), 0.75);
     expect([...x]).toEqual([5]);
   });

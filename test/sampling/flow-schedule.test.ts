@@ -7,8 +7,8 @@ import { evenTimes, trailingTimes } from '../../lib/sampling/flow-times.js';
 import { noiseRatio, sigmaOfRatio, withFiniteRatios } from '../../lib/sampling/noise-schedule.js';
 import { scalings } from '../../lib/sampling/prediction.js';
 import { scheduleNames, scheduleSigmas } from '../../lib/sampling/schedules/index.js';
-import { flowSchedules } from './flow-fixture.js';
-import { stableDiffusion } from './samplers-fixture.js';
+import { flowSchedules } from '../support/sampling/flow.js';
+import { stableDiffusion } from '../support/sampling/samplers.js';
 
 interface Case {
   config: FlowConfig;
@@ -34,14 +34,14 @@ function expectClose(actual: readonly number[], expected: readonly number[], tol
   });
 }
 
-describe('the sigmas of diffusers’ FlowMatchEulerDiscreteScheduler', () => {
+describe('sigmas of FlowMatchEulerDiscreteScheduler in diffusers', () => {
   const groups = new Map<string, Case[]>();
   for (const each of cases) {
     const title = `${JSON.stringify(each.config)}${each.tokens ? `, ${each.tokens} tokens` : ''}`;
     groups.set(title, [...(groups.get(title) ?? []), each]);
   }
 
-  it.each([...groups])('are those of %s', (_title, ours) => {
+  it.each([...groups])('match for %s', (_title, ours) => {
     for (const each of ours) {
       const schedule = new FlowSchedule(each.config, imageOf(each));
       const times = each.times === 'even' ? evenTimes(each.n, schedule.lastTime) : trailingTimes(each.n);
@@ -58,14 +58,14 @@ describe('the sigmas of diffusers’ FlowMatchEulerDiscreteScheduler', () => {
     }
   });
 
-  it('are the same with mu given as with the tokens it follows from', () => {
+  it('are the same for a given mu as for the token count that it follows from', () => {
     const each = cases.find(({ mu }) => mu !== undefined)!;
     expect(linearMu(each.tokens!, { ...LINE })).toBeCloseTo(each.mu!, 12);
     const { sigmas } = new FlowSchedule(each.config, { mu: each.mu! });
     expect(sigmas).toEqual(new FlowSchedule(each.config, imageOf(each)).sigmas);
   });
 
-  it('are those of the schedules simple and discrete, which stop before any respacing', () => {
+  it('equal the schedules simple and discrete, which stop before any respacing', () => {
     for (const each of cases.filter((one) => !isSpaced(one))) {
       const schedule = new FlowSchedule(each.config, imageOf(each));
       const name = each.times === 'even' ? 'discrete' : 'simple';
@@ -73,20 +73,20 @@ describe('the sigmas of diffusers’ FlowMatchEulerDiscreteScheduler', () => {
     }
   });
 
-  it('begin at 1 where a single step leaves nothing to stretch', () => {
+  it('begin at 1 for a single step, which leaves nothing to stretch', () => {
     const schedule = new FlowSchedule({ shift_terminal: 0.02 });
     expect(schedule.sigmasOf([1])).toEqual([1, 0]);
   });
 });
 
-describe('schedules by name on a flow', () => {
+describe('named schedules on a flow', () => {
   const schedule = new FlowSchedule({ shift: 3 });
 
-  it.each(named)('$name of $n steps is that of ComfyUI or k-diffusion', ({ name, n, sigmas }) => {
+  it.each(named)('$name of $n steps matches ComfyUI or k-diffusion', ({ name, n, sigmas }) => {
     expectClose(scheduleSigmas(name, n, { schedule }), sigmas);
   });
 
-  it('beta is diffusers’ between the ends of the table', () => {
+  it('beta matches diffusers between the ends of the table', () => {
     const sigmas = scheduleSigmas('beta', 5, { schedule });
     const reference = new FlowSchedule({ use_beta_sigmas: true }).sigmasOf(evenTimes(5, schedule.sigmaMin));
     expectClose(sigmas, reference);
@@ -115,7 +115,7 @@ describe('schedules by name on a flow', () => {
     },
   );
 
-  it.each(['align_your_steps', 'kl_optimal'])('%s is refused, and others are named', (name) => {
+  it.each(['align_your_steps', 'kl_optimal'])('%s is rejected with the names of others', (name) => {
     expect(() => scheduleSigmas(name, 5, { schedule })).toThrow(
       expect.objectContaining({
         code: 'INVALID_OPTION',
@@ -124,7 +124,7 @@ describe('schedules by name on a flow', () => {
     );
   });
 
-  it('a range above 1 is refused', () => {
+  it('a range above 1 is rejected', () => {
     expect(() => scheduleSigmas('karras', 5, { schedule, sigmaMax: 14.6 })).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringContaining('sigmaMax') }),
     );
@@ -132,22 +132,22 @@ describe('schedules by name on a flow', () => {
   });
 });
 
-describe('a flow schedule', () => {
-  it('takes static shifts as a t / (1 + (a - 1) t)', () => {
+describe('FlowSchedule', () => {
+  it('applies static shifts as a t / (1 + (a - 1) t)', () => {
     const schedule = new FlowSchedule({ shift: 3 });
     expect(schedule.shift(0.5)).toBeCloseTo(0.75, 15);
     expect([schedule.shift(1), schedule.sigmaMax, schedule.alpha(schedule.sigmaMax)]).toEqual([1, 1, 0]);
     expect(schedule.sigmaMin).toBeCloseTo(0.003 / 1.002, 7);
   });
 
-  it('maps sigmas to the timesteps of a network and back', () => {
+  it('maps sigmas to timesteps and back', () => {
     const schedule = new FlowSchedule({ num_train_timesteps: 500, shift: 2 });
     expect(schedule.sigmaToT(0.5)).toBe(250);
     expect(schedule.tToSigma(250)).toBe(0.5);
     expect(schedule.sigmas).toHaveLength(500);
   });
 
-  it('shifts by the size of the image only where the model does', () => {
+  it('shifts by the image size only if the model does', () => {
     const image = { tokens: 4096 };
     expect(new FlowSchedule({ use_dynamic_shifting: true }, image).shift(0.5)).toBeCloseTo(
       1 / (1 + Math.exp(-1.15)),
@@ -156,7 +156,7 @@ describe('a flow schedule', () => {
     expect(new FlowSchedule({ shift: 3 }, image).shift(0.5)).toBeCloseTo(0.75, 15);
   });
 
-  it.each(mus)('of Flux.2 has the mu of diffusers for %i tokens and %i steps', (tokens, steps, mu) => {
+  it.each(mus)("has the mu of diffusers' Flux.2 for %i tokens and %i steps", (tokens, steps, mu) => {
     expect(flux2Mu(tokens, steps)).toBeCloseTo(mu, 10);
   });
 
@@ -176,13 +176,13 @@ describe('a flow schedule', () => {
     [{ time_shift_type: 'cubic' as 'linear' }, 'time_shift_type'],
     [{ use_karras_sigmas: true, use_beta_sigmas: true }, 'use_karras_sigmas'],
     [{ invert_sigmas: true as false }, 'invert_sigmas'],
-  ] satisfies [FlowConfig, string][])('of %j is refused, and %s is named', (config, field) => {
+  ] satisfies [FlowConfig, string][])('rejects %j and names %s', (config, field) => {
     expect(() => new FlowSchedule(config, { tokens: 1024 })).toThrow(
       expect.objectContaining({ code: 'UNSUPPORTED_MODEL', message: expect.stringContaining(`${field}: `) }),
     );
   });
 
-  it('needs the size of the image for dynamic shifting', () => {
+  it('requires the image size for dynamic shifting', () => {
     const config = { use_dynamic_shifting: true };
     for (const image of [{}, { tokens: 0 }, { tokens: 1.5 }, { mu: Number.NaN }]) {
       expect(() => new FlowSchedule(config, image)).toThrow(
@@ -193,7 +193,7 @@ describe('a flow schedule', () => {
   });
 
   it.each([[], [1.5, 0.5], [0.5, 1], [1, 0.5, 0.5], [1, 0], [Number.NaN]].map((times) => [times]))(
-    'refuses the times %j',
+    'rejects the times %j',
     (times) => {
       expect(() => new FlowSchedule({}).sigmasOf(times)).toThrow(
         expect.objectContaining({ code: 'INVALID_OPTION' }),
@@ -203,7 +203,7 @@ describe('a flow schedule', () => {
 });
 
 describe('a flow network', () => {
-  it('sees x itself and the timestep, and its velocity leads to x0', async () => {
+  it('receives x unscaled with the timestep, and its velocity leads to x0', async () => {
     const seen: unknown[] = [];
     const predict: Predict = async (scaled, t, sigma) => {
       seen.push([...scaled], t, sigma);
@@ -219,14 +219,14 @@ describe('a flow network', () => {
 describe('the ratio of noise to image', () => {
   const schedule = new FlowSchedule({ shift: 3 });
 
-  it('is sigma / (1 - sigma) on a flow and sigma elsewhere', () => {
+  it('is sigma / (1 - sigma) on a flow and sigma otherwise', () => {
     expect(noiseRatio(schedule, 0.75)).toBe(3);
     expect(sigmaOfRatio(schedule, 3)).toBe(0.75);
     expect(noiseRatio(stableDiffusion(), 0.75)).toBe(0.75);
     expect(sigmaOfRatio(stableDiffusion(), 3)).toBe(3);
   });
 
-  it('is finite from the shifted sigma of 0.999 on, which stands for 1', () => {
+  it('is finite from the shifted sigma of 0.999 on, which represents 1', () => {
     expect(withFiniteRatios(schedule, [1, 0.5, 0])).toEqual([schedule.shift(0.999), 0.5, 0]);
     expect(withFiniteRatios(schedule, [0.98, 0.5, 0])).toEqual([0.98, 0.5, 0]);
     expect(withFiniteRatios(stableDiffusion(), [14.6, 1, 0])).toEqual([14.6, 1, 0]);

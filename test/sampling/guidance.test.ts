@@ -25,7 +25,7 @@ const both = (scale: number): BranchSpec[] => [
   { name: 'negative', conditioning: NOTHING.negative, weight: 1, base: true },
   { name: 'positive', conditioning: NOTHING.positive, weight: scale },
 ];
-/** Names of the branches that run at a sigma. */
+/** Returns the names of the branches that run at a sigma. */
 const namesAt = (guidance: Guidance, sigma: number): string[] => {
   const branches = guidanceBranches(NOTHING, guidance);
   return activeBranches(branches, guidance.interval, sigma).map((i) => branches[i]!.name);
@@ -33,7 +33,7 @@ const namesAt = (guidance: Guidance, sigma: number): string[] => {
 
 describe('guidance', () => {
   it.each(cases)(
-    'of $scale, rescaled by $rescale, is that of diffusers',
+    'of $scale, rescaled by $rescale, matches diffusers',
     ({ scale, rescale, count, ...each }) => {
       const combined = combinePredictions(both(scale), Float32Array.from(each.predictions), count, rescale);
       expect(combined.length).toBe(each.combined.length);
@@ -43,7 +43,7 @@ describe('guidance', () => {
     },
   );
 
-  it('needs both prompts only where it is applied', () => {
+  it('runs both branches only where it applies', () => {
     expect(namesAt({ scale: 7 }, 3)).toEqual(['negative', 'positive']);
     expect(namesAt({ scale: 1 }, 3)).toEqual(['positive']);
     expect(namesAt({ scale: 0 }, 3)).toEqual(['negative']);
@@ -53,35 +53,35 @@ describe('guidance', () => {
     expect(namesAt({ ...limited, scale: 0 }, 3)).toEqual(['negative']);
   });
 
-  it('keeps the images of a batch apart', () => {
+  it('keeps the images of a batch separate', () => {
     const alone = (values: number[]) => [...combinePredictions(both(3), Float32Array.from(values), 1, 0.5)];
     const batch = combinePredictions(both(3), Float32Array.of(1, 2, -5, 9, 3, 5, 0, 7), 2, 0.5);
     expect([...batch]).toEqual([...alone([1, 2, 3, 5]), ...alone([-5, 9, 0, 7])]);
   });
 
-  it('gives the single prediction back where it is skipped', () => {
+  it('returns the single prediction where it is skipped', () => {
     const predictions = Float32Array.of(1, 2);
     expect(combinePredictions([both(7)[1]!], predictions, 1, 1)).toBe(predictions);
   });
 
-  it('adds up several prompts over one base, each by its weight or mask', () => {
+  it('adds several prompts to one base, each with its weight or mask', () => {
     const [base, prompt] = both(2);
     const second = { ...prompt!, weight: Tensor.from(Float32Array.of(0, 1), [1, 2]) };
     const combined = combinePredictions([base!, prompt!, second], Float32Array.of(1, 1, 2, 3, 5, 6), 1);
     expect([...combined]).toEqual([1 + 2 * 1, 1 + 2 * 2 + 5]);
   });
 
-  it('weighs prompts without a base as shares of the whole', () => {
+  it('normalizes the weights of prompts without a base', () => {
     const prompts = [1, 3].map((weight) => ({ ...both(0)[1]!, weight }));
     expect([...combinePredictions(prompts, Float32Array.of(4, 8), 1)]).toEqual([7]);
   });
 
-  it('leaves a constant prediction finite when rescaling', () => {
+  it('keeps a constant prediction finite when rescaling', () => {
     const combined = combinePredictions(both(2), Float32Array.of(1, 1, 2, 2), 1, 1);
     expect([...combined]).toEqual([3, 3]);
   });
 
-  it('refuses predictions that do not divide into the images', () => {
+  it('rejects predictions that cannot be divided among the images', () => {
     expect(() => combinePredictions(both(2), new Float32Array(6), 2)).toThrow(
       expect.objectContaining({ code: 'SHAPE_MISMATCH' }),
     );
@@ -95,11 +95,11 @@ describe('guidance', () => {
     { scale: 7, interval: [0, Number.NaN] as const },
     { scale: 7, rescale: 1.1 },
     { scale: 7, rescale: -0.1 },
-  ])('refuses %j', (guidance) => {
+  ])('rejects %j', (guidance) => {
     expect(() => checkGuidance(guidance)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
   });
 
-  it('accepts what makes sense', () => {
+  it('accepts valid combinations', () => {
     expect(() => checkGuidance({ scale: 7.5, interval: [0.2, 10], rescale: 0.7 })).not.toThrow();
     expect(() => checkGuidance({ scale: -2, interval: [0, Number.POSITIVE_INFINITY] })).not.toThrow();
   });

@@ -14,9 +14,9 @@ interface RandnCase {
 }
 const cases = fixture<RandnCase[]>('randn');
 
-describe('generators give the numbers of PyTorch', () => {
+describe('generators against PyTorch', () => {
   for (const { rng, seed, draws } of cases) {
-    it(`${rng}, seed ${seed}, draws of ${draws.map(({ size }) => size).join(', ')}`, () => {
+    it(`${rng} matches, seed ${seed}, sizes ${draws.map(({ size }) => size).join(', ')}`, () => {
       const generator = createGenerator(rng, BigInt(seed));
       for (const { size, stride, values } of draws) {
         const drawn = generator.randn(size);
@@ -29,13 +29,13 @@ describe('generators give the numbers of PyTorch', () => {
     });
   }
 
-  it('are seeded alike by a number and a bigint', () => {
+  it('have equal seeds for a number and a bigint', () => {
     expect(createGenerator('cpu', 7).randn(20)).toEqual(createGenerator('cpu', 7n).randn(20));
     expect(createGenerator('cuda', -7).randn(20)).toEqual(createGenerator('cuda', 2n ** 64n - 7n).randn(20));
   });
 
-  it('torch.randn(3, 4, device="cuda") with seed 0, as a GPU gives it', () => {
-    // the numbers A1111 documents for its NV source
+  it('match torch.randn(3, 4, device="cuda") with seed 0 as computed by a GPU', () => {
+    // the values that A1111 documents for its NV source
     const onGpu = [
       -0.92466259, -0.42534415, -2.6438457, 0.14518388, -0.12086647, -0.57972564, -0.62285122, -0.32838709,
       -1.07454231, -0.36314407, -1.67105067, 2.26550497,
@@ -47,26 +47,26 @@ describe('generators give the numbers of PyTorch', () => {
       });
   });
 
-  it.each([1.5, Number.NaN, 2 ** 53, 2n ** 64n, -(2n ** 63n) - 1n])('refuse the seed %s', (seed) => {
+  it.each([1.5, Number.NaN, 2 ** 53, 2n ** 64n, -(2n ** 63n) - 1n])('reject the seed %s', (seed) => {
     expect(() => createGenerator('cpu', seed)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
   });
 
-  it('refuse a generator they do not know', () => {
+  it('reject an unknown generator', () => {
     expect(() => createGenerator('gpu' as Rng, 1)).toThrow(/cpu, cuda/);
   });
 });
 
-describe('seed sequences are those of NumPy', () => {
+describe('seed sequences against NumPy', () => {
   const sequences =
     fixture<{ entropy: string; spawnKey: number[]; poolSize: number; state: number[] }[]>('seed_sequence');
-  it.each(sequences)('entropy $entropy, spawn key $spawnKey, pool $poolSize', (sequence) => {
+  it.each(sequences)('match for entropy $entropy, spawn key $spawnKey, pool $poolSize', (sequence) => {
     const { entropy, spawnKey, poolSize, state } = sequence;
     expect([...generateState(BigInt(entropy), spawnKey, poolSize, state.length)]).toEqual(state);
   });
 });
 
 describe('noise of a batch', () => {
-  it('is for each picture that of its own generator, continued', () => {
+  it('continues the generator of each image', () => {
     for (const rng of ['cpu', 'cuda'] as const) {
       const noise = createNoise({ rng, seeds: [5, 6, 5], size: 20 });
       const own = [5, 6, 5].map((seed) => createGenerator(rng, seed));
@@ -79,7 +79,7 @@ describe('noise of a batch', () => {
     }
   });
 
-  it('has mean 0 and deviation 1', () => {
+  it('has mean 0 and standard deviation 1', () => {
     for (const rng of ['cpu', 'cuda'] as const) {
       const numbers = createNoise({ rng, seeds: [1], size: 100_000 }).next();
       const mean = numbers.reduce((sum, value) => sum + value, 0) / numbers.length;
@@ -89,7 +89,7 @@ describe('noise of a batch', () => {
     }
   });
 
-  it('refuses an empty batch and an impossible size', () => {
+  it('rejects an empty batch and an invalid size', () => {
     const invalid = expect.objectContaining({ code: 'INVALID_OPTION' });
     expect(() => createNoise({ seeds: [], size: 16 })).toThrow(invalid);
     for (const size of [0, -1, 1.5, Number.NaN])

@@ -8,7 +8,7 @@ import {
 } from '../../lib/sampling/samplers/index.js';
 import { integratedBasis } from '../../lib/sampling/samplers/lms.js';
 import { combine, eulerStep, slope } from '../../lib/sampling/vector.js';
-import { stableDiffusion } from './samplers-fixture.js';
+import { stableDiffusion } from '../support/sampling/samplers.js';
 
 describe('sampler names', () => {
   it.each([
@@ -40,13 +40,13 @@ describe('sampler names', () => {
     ['PLMS', 'plms', undefined],
     ['LCM', 'lcm', undefined],
     ['TCD', 'tcd', undefined],
-  ])('%s is %s', (written, name, schedule) => {
+  ])('resolve %s to %s', (written, name, schedule) => {
     const resolved = resolveSampler(written);
     expect([resolved.sampler.name, resolved.schedule]).toEqual([name, schedule]);
   });
 
   it.each(['', 'Karras', 'DDIM CFG++', 'DPM++ 4M', 'eulera a', 'k_', 'constructor', '__proto__'])(
-    '%j is refused with all names',
+    'reject %j with a list of all names',
     (written) => {
       expect(() => resolveSampler(written)).toThrow(
         expect.objectContaining({
@@ -57,7 +57,7 @@ describe('sampler names', () => {
     },
   );
 
-  it('every name and label leads to its own sampler', () => {
+  it('resolve each name and label to its own sampler', () => {
     for (const sampler of samplers) {
       for (const name of [sampler.name, sampler.label, ...sampler.aliases]) {
         expect(resolveSampler(name)).toEqual({ sampler, schedule: undefined });
@@ -67,14 +67,14 @@ describe('sampler names', () => {
   });
 });
 
-describe('what a pipeline needs to know of a sampler', () => {
-  it('scales first noise by sigma, or so that the network sees the noise itself', () => {
+describe('sampler facts', () => {
+  it('include the scale of initial noise: by sigma, or to the input scale of the network', () => {
     const [euler, ddim] = [resolveSampler('euler').sampler, resolveSampler('ddim').sampler];
     expect(initialNoiseScale(euler, 3)).toBe(3);
     expect(initialNoiseScale(ddim, 3)).toBeCloseTo(Math.sqrt(10), 12);
   });
 
-  it('knows which samplers own their timesteps, and how many they can have', () => {
+  it('include which samplers choose their own timesteps, and how many they can have', () => {
     const owning = samplers.filter(({ ownsSchedule }) => ownsSchedule).map(({ name }) => name);
     expect(owning).toEqual(['ddim', 'ddpm', 'plms', 'lcm', 'tcd']);
     for (const [name, most] of [
@@ -93,7 +93,7 @@ describe('what a pipeline needs to know of a sampler', () => {
     }
   });
 
-  it('gives descending sigmas to every number of steps', () => {
+  it('include descending sigmas for every number of steps', () => {
     for (const { ownSigmas } of samplers) {
       for (let steps = 1; ownSigmas !== undefined && steps <= 50; steps++) {
         const sigmas = ownSigmas(stableDiffusion(), steps);
@@ -102,12 +102,12 @@ describe('what a pipeline needs to know of a sampler', () => {
     }
   });
 
-  it('leaves out the penultimate sigma', () => {
+  it('include which samplers omit the penultimate sigma', () => {
     expect(discardPenultimate([4, 3, 2, 1, 0])).toEqual([4, 3, 2, 0]);
     expect(discardPenultimate([4, 0])).toEqual([4, 0]);
   });
 
-  it('refuses an eta beyond 1 for TCD, whose timesteps would be negative', async () => {
+  it('limit eta for TCD to 1, beyond which timesteps would be negative', async () => {
     const { sampler } = resolveSampler('tcd');
     const schedule = stableDiffusion();
     const run = sampler.create({ schedule, prediction: 'eps' });
@@ -124,7 +124,7 @@ describe('what a pipeline needs to know of a sampler', () => {
   });
 });
 
-describe('the arithmetic of samplers', () => {
+describe('sampler arithmetic', () => {
   it('combines latents, ignores those with coefficient 0 and rounds once', () => {
     const [x, y, z, w] = [
       [1, 2],
@@ -138,12 +138,12 @@ describe('the arithmetic of samplers', () => {
     expect([...combine([2, x!], [-1, y!], [0.5, z!], [1, w!])]).toEqual([1042, 2084]);
     expect([...combine([0, Float32Array.of(Number.NaN, Number.POSITIVE_INFINITY)], [1, x!])]).toEqual([1, 2]);
     expect([...combine([0, x!])]).toEqual([0, 0]);
-    // 1e8 + 1 - 1e8: a sum rounded to f32 on the way would be 0
+    // 1e8 + 1 - 1e8: an intermediate sum rounded to f32 would be 0
     const big = Float32Array.of(1e8);
     expect([...combine([1, big], [1, Float32Array.of(1)], [-1, big])]).toEqual([1]);
   });
 
-  it('an Euler step follows the slope', () => {
+  it('follows the slope in an Euler step', () => {
     const [x, denoised] = [Float32Array.of(5), Float32Array.of(1)];
     expect(slope(x, 2, denoised)[0]).toBe(2);
     expect(eulerStep(x, denoised, 2, 1)[0]).toBe(3);

@@ -1,4 +1,4 @@
-/** What a stream of steps promises to whoever reads it: it can be changed, left early and cut short, and it always ends. */
+/** Guarantees of a stream of steps: it can be changed, left early and aborted, and it always ends. */
 import { describe, expect, it } from 'vitest';
 import { type SamplerName, samplers } from '../../lib/sampling/samplers/index.js';
 import { restartWalk } from '../../lib/sampling/samplers/restart.js';
@@ -12,7 +12,7 @@ import {
   relativeError,
   stableDiffusion,
   TableNoise,
-} from './samplers-fixture.js';
+} from '../support/sampling/samplers.js';
 
 const schedule = stableDiffusion();
 const each = samplers.map((sampler) => [sampler.name, sampler] as const);
@@ -41,17 +41,17 @@ async function finish(
 }
 
 describe.each(each)('%s', (name, sampler) => {
-  it('goes on from a latent that was changed between steps', async () => {
+  it('continues from a latent that was changed between steps', async () => {
     const untouched = await finish(start(name, 8));
     const changed = await finish(start(name, 8), ({ step, latent }) => {
       if (step === 1) for (let i = 0; i < 48; i++) latent[i]! += 0.5 * latent[i]!;
     });
     expect(relativeError(changed.subarray(0, 48), untouched.subarray(0, 48))).toBeGreaterThan(1e-4);
     if (name === 'dpm_adaptive') return; // one error, and so one step size, for the batch
-    expect(changed.subarray(48)).toEqual(untouched.subarray(48)); // the other picture
+    expect(changed.subarray(48)).toEqual(untouched.subarray(48)); // the other image
   });
 
-  it('gives steps that stay as they were while it goes on, and leaves its input alone', async () => {
+  it('yields steps that do not change afterwards, and leaves its input unchanged', async () => {
     const sigmas = sigmasFor(name, 6);
     const x = combine([sigmas[0]!, noiseLatent]);
     const before = x.slice();
@@ -71,7 +71,7 @@ describe.each(each)('%s', (name, sampler) => {
     for (const { step } of steps) expect(step.steps).toBeGreaterThan(step.step);
   });
 
-  it('can be left early: the model is not called again', async () => {
+  it('can be left early, after which the model is not called again', async () => {
     let calls = 0;
     const generator = start(name, 6, async (x, sigma) => {
       calls++;
@@ -84,23 +84,24 @@ describe.each(each)('%s', (name, sampler) => {
     expect(calls).toBe(callsBefore);
   });
 
-  it('hands on what the model throws', async () => {
+  it('passes on an exception of the model', async () => {
     const failure = new Error('no model');
     const generator = start(name, 3, () => Promise.reject(failure));
     await expect(finish(generator)).rejects.toBe(failure);
   });
 
-  it('makes one step of one', async () => {
+  it('completes with a single step', async () => {
     const steps: SamplerStep[] = [];
     const final = await finish(start(name, 1), (step) => steps.push(step));
     expect(steps).toHaveLength(1);
     expect(steps[0]).toMatchObject({ step: 0, steps: 1 });
     expect(final.every(Number.isFinite)).toBe(true);
-    // one step from pure noise is the model's prediction, but for DDIM's and PLMS' timestep 1, which is nearly clean
+    // one step from pure noise is the model's prediction, except for timestep 1 of DDIM and PLMS, which is
+    // nearly clean
     if (sampler.ownSigmas === undefined) expect(relativeError(final, steps[0]!.denoised)).toBeLessThan(1e-6);
   });
 
-  it('ends when the model gives NaN or infinities', async () => {
+  it('rejects NaN and infinities from the model', async () => {
     for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
       const end = finish(start(name, 6, async (x) => new Float32Array(x.length).fill(value)));
       if (name === 'dpm_adaptive') await expect(end).rejects.toMatchObject({ code: 'NOT_FINITE' });
@@ -117,7 +118,7 @@ describe.each(each)('%s', (name, sampler) => {
     expect(Math.max(...final.map(Math.abs))).toBeLessThan(100);
   });
 
-  it('draws a picture to the same numbers in a batch and alone', async () => {
+  it('returns bit-identical results in a batch and alone', async () => {
     if (name === 'dpm_adaptive') return; // as in the reference, its error is the batch's
     const half = (values: Latent) => values.slice(0, 48);
     const noise = new TableNoise();
@@ -136,9 +137,9 @@ describe.each(each)('%s', (name, sampler) => {
 });
 
 describe('multistep samplers', () => {
-  // the last step, to sigma 0, is a step of first order
+  // the last step, to sigma 0, is of first order
   it.each(['lms', 'dpmpp_2m', 'dpmpp_2m_sde', 'dpmpp_3m_sde', 'unipc', 'plms'] as const)(
-    '%s remembers a prediction that was changed',
+    '%s uses the changed prediction in later steps',
     async (name) => {
       const untouched = await finish(start(name, 8));
       const changed = await finish(start(name, 8), ({ step, denoised }) => {
@@ -150,7 +151,7 @@ describe('multistep samplers', () => {
 });
 
 describe('restart', () => {
-  it('repeats the walk between sigma 2 and 0.1 by noise, with as many steps in all as were asked for', () => {
+  it('repeats the steps between sigma 2 and 0.1 with new noise, and takes the requested number of steps in total', () => {
     const walk = restartWalk(scheduleSigmas('karras', 24, { schedule }));
     expect(walk).toHaveLength(24);
     const jumps = walk.filter(({ sigma }, i) => i > 0 && sigma > walk[i - 1]!.sigmaNext);

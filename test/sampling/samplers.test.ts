@@ -13,15 +13,16 @@ import {
   SIZE,
   stableDiffusion,
   TableNoise,
-} from './samplers-fixture.js';
+} from '../support/sampling/samplers.js';
 
-/** Against references in f64; what remains is the rounding of our latents to f32. */
+/** Against references in f64; the difference is the rounding of our latents to f32. */
 const TOLERANCE = 1e-6;
 /** Against references in f32, which round every operation. */
 const TOLERANCE_F32 = 4e-6;
 /**
- * DPM fast extrapolates over steps in which sigma falls a hundredfold. DPM adaptive sizes its steps by an error of 1e-7,
- * where latents themselves are rounded to that: k-diffusion's in f32 is 1.6e-4 from its own in f64.
+ * DPM fast extrapolates over steps in which sigma decreases by a factor of a hundred. DPM adaptive chooses
+ * its steps by an error of 1e-7, to which latents themselves are rounded: k-diffusion's result in f32 differs
+ * by 1.6e-4 from its own in f64.
  */
 const LOOSER: Readonly<Record<string, number>> = { dpm_fast: 2e-6, dpm_adaptive: 4e-4 };
 
@@ -29,11 +30,11 @@ const described = cases.map((given, index) => ({ given, index, title: titleOf(gi
 
 describe.each([...new Set(cases.map(({ sampler }) => sampler))])('%s', (name) => {
   it.each(described.filter(({ given }) => given.sampler === name && given.seeds === undefined))(
-    'equals its reference: $title',
+    'matches its reference: $title',
     async ({ given, index }) => {
       const { sampler } = resolveSampler(name);
       const sigmas = given.sigmas.slice(given.start ?? 0);
-      // as pipelines begin: scaled noise, or a picture (here the centers) and noise over it
+      // as pipelines begin: scaled noise, or an image (here the centers) with noise
       const x =
         given.start === undefined
           ? combine([initialNoiseScale(sampler, sigmas[0]!), noiseLatent])
@@ -48,7 +49,7 @@ describe.each([...new Set(cases.map(({ sampler }) => sampler))])('%s', (name) =>
       const tolerance = given.dtype === 'f32' ? TOLERANCE_F32 : TOLERANCE;
       expect(Math.max(...errors)).toBeLessThan(Math.max(tolerance, LOOSER[name] ?? 0));
 
-      // what the reference multiplies by 0 need not be drawn
+      // noise that the reference multiplies by 0 need not be sampled
       expect([0, given.draws]).toContain(noise.draws);
       expect(steps).toHaveLength(given.steps ?? stepsOf(name, sigmas.length - 1));
       expect(steps.at(-1)!.latent).toBe(final);
@@ -56,9 +57,9 @@ describe.each([...new Set(cases.map(({ sampler }) => sampler))])('%s', (name) =>
   );
 });
 
-describe('samplers that own their timesteps', () => {
+describe('samplers that choose their timesteps', () => {
   it.each(described.filter(({ given }) => given.n !== undefined))(
-    '$given.sampler gives the sigmas of its reference: $title',
+    '$given.sampler has the sigmas of its reference: $title',
     ({ given }) => {
       const { sampler } = resolveSampler(given.sampler);
       expect(sampler.ownsSchedule).toBe(true);
@@ -70,7 +71,7 @@ describe('samplers that own their timesteps', () => {
 
 describe('SDE samplers', () => {
   it.each(described.filter(({ given }) => given.times !== undefined))(
-    '$given.sampler asks the Brownian tree at the f32 sigmas of its reference: $title',
+    '$given.sampler queries the Brownian tree at the f32 sigmas of its reference: $title',
     async ({ given }) => {
       const noise = new TableNoise();
       await run(given.sampler, combine([given.sigmas[0]!, noiseLatent]), given.sigmas, noise, given);
@@ -80,19 +81,19 @@ describe('SDE samplers', () => {
         expect(Math.abs(sigma / expected[i]! - 1)).toBeLessThan(1.2e-7); // one unit in the last place
         return sigma !== expected[i];
       });
-      // torch's f32 log and exp, through which dpmpp_sde goes, are not always rounded correctly
+      // torch's f32 log and exp, which dpmpp_sde uses, are not always rounded correctly
       expect(differing.length).toBeLessThan(given.sampler === 'dpmpp_sde' ? expected.length / 10 : 1);
       expect(noise.ranges).toEqual([[given.sigmas.at(-2), given.sigmas[0]]]);
     },
   );
 });
 
-describe('with seeds instead of the table', () => {
+describe('samplers with seeds instead of the noise table', () => {
   it.each(described.filter(({ given }) => given.seeds !== undefined))(
-    '$given.sampler equals k-diffusion with torch and torchsde: $title',
+    '$given.sampler matches k-diffusion with torch and torchsde: $title',
     async ({ given, index }) => {
       const noise = createNoise({ seeds: given.seeds!, size: SIZE });
-      noise.next(); // a picture's first noise; the latent here is the fixture's
+      noise.next(); // the initial noise of an image; the latent here is the fixture's
       const x = combine([given.sigmas[0]!, noiseLatent]);
       const { final } = await run(given.sampler, x, given.sigmas, noise, given);
       expect(relativeError(final, expectedLatents(index)[0]!)).toBeLessThan(TOLERANCE_F32);
@@ -107,7 +108,10 @@ function titleOf({ sigmas, schedule, n, start, prediction, zeroSnr, options, dty
   return parts.filter(Boolean).join(', ');
 }
 
-/** DPM fast spends n model calls on steps of third order and two or one lower ones. */
+/**
+ * Returns the number of steps: DPM fast spends n model calls on steps of third order and one or two of lower
+ * order.
+ */
 function stepsOf(sampler: string, n: number): number {
   return sampler === 'dpm_fast' ? Math.floor(n / 3) + 1 : n;
 }

@@ -28,12 +28,12 @@ const models = new Map<string, DiscreteSchedule>();
 for (const { name, config } of fixture('denoiser')) models.set(name, DiscreteSchedule.fromConfig(config));
 const sd = models.get('sd')!;
 
-describe('schedules are those of k-diffusion and A1111', () => {
+describe('schedules against k-diffusion and A1111', () => {
   for (const name of scheduleNames) {
     for (const model of models.keys()) {
       const ours = cases.filter((each) => each.schedule === name && each.model === model);
       if (ours.length === 0) continue;
-      it(`${name} for ${model}, ${ours.length} times`, () => {
+      it(`${name} matches for ${model}, ${ours.length} values`, () => {
         for (const { n, length, stride, fromEnd, sigmaMin, sigmaMax, rho, family } of ours) {
           const schedule = models.get(model)!;
           const sigmas = scheduleSigmas(name, n, {
@@ -56,7 +56,7 @@ describe('schedules are those of k-diffusion and A1111', () => {
     }
   }
 
-  it('covers every schedule', () => {
+  it('are all covered', () => {
     expect(new Set(cases.map(({ schedule }) => schedule))).toEqual(new Set(scheduleNames));
   });
 });
@@ -76,7 +76,7 @@ describe('every schedule', () => {
     }
   });
 
-  it.each(scheduleNames)('%s of more steps than timesteps works or says why not', (name) => {
+  it.each(scheduleNames)('%s of more steps than timesteps works or reports why not', (name) => {
     for (const n of [1001, 3000, 10_000]) {
       try {
         const sigmas = scheduleSigmas(name, n, { schedule: sd });
@@ -88,7 +88,7 @@ describe('every schedule', () => {
     }
   });
 
-  it.each([0, -1, 2.5, Number.NaN, 10_001, 2 ** 32])('refuses %s steps', (n) => {
+  it.each([0, -1, 2.5, Number.NaN, 10_001, 2 ** 32])('rejects %s steps', (n) => {
     expect(() => scheduleSigmas('karras', n, { schedule: sd })).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTION' }),
     );
@@ -102,15 +102,15 @@ describe('every schedule', () => {
     { sigmaMin: Number.NaN },
     { rho: 0 },
     { rho: Number.NaN },
-  ])('refuses the range %j', (range) => {
+  ])('rejects the range %j', (range) => {
     expect(() => scheduleSigmas('karras', 5, { schedule: sd, ...range })).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTION' }),
     );
   });
 });
 
-describe('a schedule’s name', () => {
-  it('is found in any case and spelling, as A1111 displays it, or by alias', () => {
+describe('a schedule name', () => {
+  it("is found in any case and spelling, by A1111's label, or by alias", () => {
     for (const { name, label, aliases } of schedules) {
       for (const each of [name, label, ...aliases, label.toUpperCase(), name.replaceAll('_', '-')]) {
         expect(resolveSchedule(each), each).toBe(name);
@@ -123,19 +123,19 @@ describe('a schedule’s name', () => {
     expect(resolveSchedule('align your steps')).toBe('align_your_steps');
   });
 
-  it('may be automatic, which the sampler decides', () => {
+  it("may be automatic, which resolves to the sampler's default", () => {
     expect(resolveSchedule('Automatic')).toBe('discrete');
     expect(resolveSchedule('automatic', 'karras')).toBe('karras');
   });
 
-  it.each(['', 'karas', 'constructor', '__proto__'])('is refused when it is %j', (name) => {
+  it.each(['', 'karas', 'constructor', '__proto__'])('is rejected for %j', (name) => {
     expect(() => resolveSchedule(name)).toThrow(/one of discrete, karras, .*kl_optimal/);
   });
 });
 
 describe('the inverse of the incomplete beta function', () => {
   const quantiles: { a: number; b: number; values: [number, number][] }[] = fixture('beta');
-  it.each(quantiles)('is SciPy’s for alpha $a, beta $b', ({ a, b, values }) => {
+  it.each(quantiles)('matches SciPy for alpha $a, beta $b', ({ a, b, values }) => {
     for (const [p, x] of values) expect(Math.abs(inverseBeta(p, a, b) - x), `p ${p}`).toBeLessThan(1e-12);
   });
 });

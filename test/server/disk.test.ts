@@ -1,14 +1,14 @@
-/** A data folder on a disk that fills up, and one that two servers want. */
+/** A data folder on a disk that fills up, and one that two servers want to use. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { server as startProcess } from '../../bench/faults/processes.mjs';
-import { start } from '../cli/safelight.js';
-import { call, startServer } from './running.js';
+import { start } from '../support/cli.js';
+import { call, startServer } from '../support/server/test-server.js';
 
-/** Why no small disk can be mounted; undefined where it can. */
+/** The reason why no small disk can be mounted; undefined if it can. */
 const withoutMount: string | undefined = (() => {
   const folder = mkdtempSync(join(tmpdir(), 'safelight-mount-'));
   try {
@@ -52,7 +52,7 @@ describe.skipIf(withoutMount)(`a server on a full disk${withoutMount ? `: ${with
     rmSync(disk, { recursive: true, force: true });
   });
 
-  it('refuses jobs with 507, is not ready, stays alive and resumes once space is freed', async () => {
+  it('rejects jobs with 507, is not ready, stays alive and resumes once space is freed', async () => {
     const { command, url } = await startProcess(disk, ['--threads', '1']);
     expect(await ready(url)).toBe(200);
     fill();
@@ -74,7 +74,7 @@ describe.skipIf(withoutMount)(`a server on a full disk${withoutMount ? `: ${with
     expect(await command.kill('SIGTERM')).toBe(0);
   });
 
-  it('ends a running job whose images find no room, keeps the others waiting and runs them later', async () => {
+  it('ends a running job whose images do not fit, keeps the others queued and runs them later', async () => {
     const { url, close } = await startServer({ data: disk, threads: 1 });
     const long = { ...request, width: 256, height: 256, steps: 8, count: 2, batch: 1 };
     const running = await call<{ id: string }>(`${url}/v1/jobs`, { method: 'POST', json: long });
@@ -89,14 +89,14 @@ describe.skipIf(withoutMount)(`a server on a full disk${withoutMount ? `: ${with
     free();
     await until(async () => (await statusOf(url, waiting.body.id)) === 'done');
     await close();
-    // What was only in memory while the disk was full is on it now.
+    // Data that was only in memory while the disk was full has been written.
     const again = await startServer({ data: disk, threads: 1 });
     expect(await statusOf(again.url, running.body.id)).toBe('failed');
     expect(await statusOf(again.url, waiting.body.id)).toBe('done');
     await again.close();
   });
 
-  it('forgets jobs while the disk is full, which makes room', async () => {
+  it('removes jobs while the disk is full, which frees space', async () => {
     const { url, close } = await startServer({ data: disk, threads: 1 });
     const { body } = await post(url);
     await until(async () => (await statusOf(url, body.id)) === 'done');
@@ -114,7 +114,7 @@ describe('two servers on one data folder', () => {
   });
   afterEach(() => rmSync(data, { recursive: true, force: true }));
 
-  it('lets the second one refuse to start and name the first, also by another path', async () => {
+  it('rejects the second server with the name of the first, also through another path', async () => {
     const { command, url } = await startProcess(data, ['--threads', '1']);
     const other = join(data, '..', `${data.split('/').pop()}-link`);
     symlinkSync(data, other);
@@ -130,12 +130,12 @@ describe('two servers on one data folder', () => {
     } finally {
       rmSync(other);
     }
-    // The first one is none the worse for it.
+    // The first server is not affected.
     expect((await call(`${url}/v1/jobs`, { method: 'POST', json: request })).status).toBe(201);
     expect(await command.kill('SIGTERM')).toBe(0);
   });
 
-  it('frees the folder when the first one is killed, and when it stops', async () => {
+  it('releases the folder when the first server is killed, and when it stops', async () => {
     const first = await startProcess(data, ['--threads', '1']);
     await first.command.kill('SIGKILL');
     const second = await startServer({ data });
@@ -145,7 +145,7 @@ describe('two servers on one data folder', () => {
     await third.close();
   });
 
-  it('frees the folder when the port is taken', async () => {
+  it('releases the folder when the port is in use', async () => {
     const server = await startServer();
     const port = Number(new URL(server.url).port);
     mkdirSync(data, { recursive: true });

@@ -1,4 +1,4 @@
-/** What bench/faults.mjs puts a server through, in small: and how a server stops. */
+/** A short version of bench/faults.mjs, and how a server stops. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -6,22 +6,22 @@ import { killServer, killWorkers } from '../../bench/faults/crashes.mjs';
 import { fuzz } from '../../bench/faults/fuzz.mjs';
 import { scratch, server } from '../../bench/faults/processes.mjs';
 import { LmdbRecords } from '../../lib/jobs/store/lmdb/records.js';
-import { withoutRedis } from '../jobs/redis-server.js';
-import { call, startServer, type TestServer } from './running.js';
+import { withoutRedis } from '../support/redis-server.js';
+import { call, startServer, type TestServer } from '../support/server/test-server.js';
 
-// Jobs of half a second, killed in the first second: the machine may be fast.
+// Jobs of half a second, killed in the first second, because the machine may be fast.
 const options = { prompt: 'a red apple', width: 192, height: 192, steps: 16 };
 const small = { jobs: 4, kills: 2, seed: 1, options, between: [100, 600] as [number, number] };
 
 describe('kill -9', () => {
-  it('of the server loses no job and doubles none', async () => {
+  it('of the server loses no job and duplicates none', async () => {
     const told = await killServer(small);
     expect(told).toMatchObject({ lost: [], doubled: [], twice: 0, pictures: { wrong: [] } });
     expect(told.killed).toBeGreaterThan(0);
   });
 
   it.skipIf(withoutRedis !== undefined)(
-    `of a worker neither${withoutRedis ? `: ${withoutRedis}` : ''}`,
+    `of a worker loses no job and duplicates none${withoutRedis ? `: ${withoutRedis}` : ''}`,
     async () => {
       const told = await killWorkers({ ...small, kills: 1, only: 'worker' });
       expect(told).toMatchObject({ lost: [], doubled: [], twice: 0, pictures: { wrong: [] } });
@@ -30,7 +30,7 @@ describe('kill -9', () => {
   );
 });
 
-describe('a server that is told to stop', () => {
+describe('a server that receives a stop signal', () => {
   const lasting = { type: 'text-to-image', prompt: '', width: 256, height: 256, steps: 30 };
   const begun = async () => {
     const folder = await scratch();
@@ -48,13 +48,13 @@ describe('a server that is told to stop', () => {
     return { command, job };
   };
 
-  it('lets the running job end first', async () => {
+  it('completes the running job first', async () => {
     const { command, job } = await begun();
     expect(await command.kill('SIGTERM')).toBe(0);
     expect(await job()).toMatchObject({ status: 'done', images: [{ width: 256 }] });
   });
 
-  it('stops at once when it is told again, and has the job for the next start', async () => {
+  it('stops at once on a second signal, and retries the job after the next start', async () => {
     const { command, job } = await begun();
     void command.kill('SIGTERM');
     while (!command.errors.includes('again')) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -63,7 +63,7 @@ describe('a server that is told to stop', () => {
   });
 });
 
-describe('requests made up from the OpenAPI document', () => {
+describe('random requests from the OpenAPI document', () => {
   let running: TestServer;
   beforeAll(async () => {
     running = await startServer({ 'max-queued': 5, threads: 1 });

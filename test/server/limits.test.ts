@@ -1,8 +1,8 @@
-/** What a server allows: jobs that wait, results that are kept, names and keys of callers. */
+/** Limits of a server: waiting jobs, retention of results, host names and keys. */
 import { request } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import { serve } from '../../lib/server/serve.js';
-import { call, startServer, type TestServer } from './running.js';
+import { call, startServer, type TestServer } from '../support/server/test-server.js';
 
 let server: TestServer | undefined;
 afterEach(async () => {
@@ -13,7 +13,7 @@ afterEach(async () => {
 const small = { type: 'text-to-image', prompt: '', width: 64, height: 64, steps: 1 };
 
 describe('a server', () => {
-  it('refuses jobs past its queue with 429, and says when to come again', async () => {
+  it('rejects jobs beyond its queue with 429 and Retry-After', async () => {
     server = await startServer({ 'max-queued': 2, threads: 1 });
     const url = `${server.url}/v1/jobs`;
     const long = { ...small, width: 512, height: 512, steps: 150 };
@@ -26,7 +26,7 @@ describe('a server', () => {
     expect(refused[0]!.body).toMatchObject({ error: { code: 'QUEUE_FULL' } });
   });
 
-  it('keeps results as long as it is told, and then forgets them', async () => {
+  it('keeps results for the configured time and then removes them', async () => {
     server = await startServer({ 'keep-days': 1 / 86_400, threads: 1 });
     const { body } = await call<{ id: string }>(`${server.url}/v1/jobs`, { method: 'POST', json: small });
     const seen = new Set<unknown>();
@@ -39,13 +39,13 @@ describe('a server', () => {
     expect(seen).toContain(404);
   });
 
-  it('takes a body no longer than it is told', async () => {
+  it('accepts a body up to the configured length', async () => {
     server = await startServer({ 'max-body': 2 ** 20 });
     const json = { type: 'image-to-image', init: 'A'.repeat(2 ** 20) };
     expect(await call(`${server.url}/v1/jobs`, { method: 'POST', json })).toMatchObject({ status: 413 });
   });
 
-  it('that others can reach does not start without a key', async () => {
+  it('does not start without a key if other machines can reach it', async () => {
     await expect(serve({ host: '0.0.0.0' })).rejects.toMatchObject({
       code: 'INVALID_OPTION',
       message: expect.stringContaining('--api-key'),
@@ -53,7 +53,7 @@ describe('a server', () => {
   });
 });
 
-/** A status, with headers that fetch does not let one set. */
+/** Returns the status of a request with headers that fetch cannot set. */
 function status(headers: Record<string, string>, method = 'GET', path = '/v1/jobs'): Promise<number> {
   const { port } = new URL(server!.url);
   return new Promise((resolve, reject) => {
@@ -66,8 +66,8 @@ function status(headers: Record<string, string>, method = 'GET', path = '/v1/job
   });
 }
 
-describe('who may call', () => {
-  it('is not another site: neither by its name pointed here, nor by its pages', async () => {
+describe('access', () => {
+  it('is denied to other sites, by host name and by origin', async () => {
     server = await startServer({ cors: ['https://friend.example'], 'allow-host': ['gpu.lan'] });
     const { host } = new URL(server.url);
     expect(await status({ host: 'evil.example' })).toBe(403);
@@ -87,7 +87,7 @@ describe('who may call', () => {
     expect(get.headers.get('access-control-allow-origin')).toBeNull();
   });
 
-  it("may send what OpenAI's SDK sends from a page that is allowed, and read what it reads", async () => {
+  it("is granted to the headers of OpenAI's SDK from an allowed origin", async () => {
     server = await startServer({ cors: ['https://friend.example/'], 'api-key': 'k' });
     const preflight = async (origin: string, headers: string) => {
       const answer = await fetch(`${server!.url}/v1/images/generations`, {
@@ -129,7 +129,7 @@ describe('who may call', () => {
       expect(answer.headers.get('access-control-expose-headers')).toContain(name);
   });
 
-  it('shows the key: as a Bearer token, as Basic password, or by the cookie that the login sets', async () => {
+  it('requires the key: as a Bearer token, as Basic password, or by the cookie of the login', async () => {
     server = await startServer({ 'api-key': 'k:1' });
     const { host } = new URL(server.url);
     const as = (authorization: string) => status({ host, authorization });
@@ -148,7 +148,7 @@ describe('who may call', () => {
     expect(await status({ host, cookie: 'safelight=00' })).toBe(401);
   });
 
-  it('is told what may be done with an answer', async () => {
+  it('is restricted further by response headers', async () => {
     server = await startServer();
     const { headers } = await fetch(`${server.url}/health/live`);
     expect(headers.get('content-security-policy')).toContain("default-src 'none'");

@@ -3,8 +3,8 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { starterModel } from '../../lib/checkpoint/open.js';
 import { readPngText } from '../../lib/image/png.js';
-import { changeOf } from '../image/change.js';
-import { call, startServer, type TestServer } from './running.js';
+import { changeOf } from '../support/image-change.js';
+import { call, startServer, type TestServer } from '../support/server/test-server.js';
 
 const KEY = 'sk-safelight';
 
@@ -20,7 +20,7 @@ const holeBelow = async (): Promise<Buffer> =>
     .png()
     .toBuffer();
 
-describe("OpenAI's client, unchanged", () => {
+describe("OpenAI's client", () => {
   let server: TestServer;
   let client: OpenAI;
   beforeAll(async () => {
@@ -32,7 +32,7 @@ describe("OpenAI's client, unchanged", () => {
   });
   afterAll(() => server.end());
 
-  it('generates pictures and is told what they are', async () => {
+  it('generates images and receives their parameters', async () => {
     const answer = await client.images.generate({
       model: 'gpt-image-1',
       prompt: 'a red apple',
@@ -57,7 +57,7 @@ describe("OpenAI's client, unchanged", () => {
     });
   });
 
-  it('gets JPEG and WebP where it asks for them, and addresses', async () => {
+  it('receives JPEG and WebP on request, and URLs', async () => {
     for (const output_format of ['jpeg', 'webp'] as const) {
       const { data } = await client.images.generate({
         prompt: 'a pear',
@@ -83,7 +83,7 @@ describe("OpenAI's client, unchanged", () => {
     [3, 2, 'low'],
     [3, 6, 'low'], // two batches
     [0, 1, 'low'],
-  ] as const)('streams exactly %i partial images, then %i whole ones', async (partial_images, n, quality) => {
+  ] as const)('streams exactly %i partial images, then %i final ones', async (partial_images, n, quality) => {
     const stream = await client.images.generate({
       prompt: 'a red apple',
       size: '64x64' as '256x256',
@@ -118,7 +118,7 @@ describe("OpenAI's client, unchanged", () => {
     expect(types).toEqual([...Array(3).fill('image_edit.partial_image'), 'image_edit.completed']);
   });
 
-  it('edits what the mask leaves transparent, and keeps the rest', async () => {
+  it('edits the transparent part of the mask and keeps the rest', async () => {
     const picture = await flat('#2060a0', 3);
     const mask = await holeBelow();
     const { data } = await client.images.edit({
@@ -129,7 +129,7 @@ describe("OpenAI's client, unchanged", () => {
     const { data: pixels } = await sharp(Buffer.from(data![0]!.b64_json!, 'base64'))
       .raw()
       .toBuffer({ resolveWithObject: true });
-    // The seed is the server's, so no single pixel can be foretold.
+    // The server chooses the seed, so no single pixel is predictable.
     expect(changeOf(pixels, 0, 24)).toBeLessThan(6);
     expect(changeOf(pixels, 40, 64)).toBeGreaterThan(30);
   });
@@ -148,7 +148,7 @@ describe("OpenAI's client, unchanged", () => {
     );
   };
 
-  it.each(['mask', 'mask[]', 'mask[0]'])('takes the mask of the field %s', async (mask) => {
+  it.each(['mask', 'mask[]', 'mask[0]'])('may send the mask in the field %s', async (mask) => {
     const image = await flat('#2060a0');
     const { status } = await form([
       ['image[0]', image],
@@ -159,12 +159,12 @@ describe("OpenAI's client, unchanged", () => {
     expect(job).toMatchObject({ type: 'inpaint', options: { mask: { file: 'mask' } } });
   });
 
-  it('takes an image as a data URI', async () => {
+  it('may send an image as a data URI', async () => {
     const uri = `data:image/png;base64,${(await flat('#2060a0')).toString('base64')}`;
     expect((await form([['image', uri]])).status).toBe(200);
   });
 
-  it('refuses by name what it would otherwise leave out of an edit', async () => {
+  it('receives an error that names unsupported options of an edit', async () => {
     const [image, mask] = [await flat('#2060a0'), await holeBelow()] as const;
     const cases: [readonly (readonly [string, Buffer | string])[], RegExp][] = [
       [
@@ -231,13 +231,13 @@ describe("OpenAI's client, unchanged", () => {
       'multipart/form-data; boundary=x',
       '--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\nabc',
     ],
-  ])('refuses a broken form with 400: %s', async (type, body) => {
+  ])('receives 400 for a malformed form: %s', async (type, body) => {
     const headers = { authorization: `Bearer ${KEY}`, 'content-type': type };
     const { status } = await call(`${server.url}/v1/images/edits`, { method: 'POST', headers, body });
     expect(status).toBe(400);
   });
 
-  it('lists models, and knows one of a subfolder by its path', async () => {
+  it('lists models, and finds one of a subfolder by its path', async () => {
     const { data } = await client.models.list();
     expect(data.map(({ id }) => id)).toEqual(['starter', 'sub/mine', 'sketch']);
     expect(data[0]).toMatchObject({ kind: 'diffusion', default: true });
@@ -251,7 +251,7 @@ describe("OpenAI's client, unchanged", () => {
   });
 
   it.each(['dall-e-3', 'gpt-image-1', 'gpt-image-1.5', 'gpt-image-2-2026-04-21', 'chatgpt-image-latest', ''])(
-    'means the default model by %j',
+    'uses the default model for %j',
     async (model) => {
       await client.images.generate({ model, prompt: 'x', size: '64x64' as '256x256', quality: 'low' });
       expect((await server.queue.list({ limit: 1 }))[0]!.model).toBe('starter');
@@ -260,7 +260,7 @@ describe("OpenAI's client, unchanged", () => {
     },
   );
 
-  it('means a configured model by its name, and no other', async () => {
+  it('uses a configured model by its name, and rejects unknown names', async () => {
     const asked = { prompt: 'x', size: '64x64' as '256x256', quality: 'low' as const };
     await client.images.generate({ ...asked, model: 'sub/mine' });
     expect((await server.queue.list({ limit: 1 }))[0]!.model).toBe('sub/mine');
@@ -281,7 +281,7 @@ describe("OpenAI's client, unchanged", () => {
     });
   });
 
-  it('is told of mistakes in its own form', async () => {
+  it("receives errors in OpenAI's format", async () => {
     const wrong = { prompt: 'x', size: 'large' as '256x256' };
     const error = (await client.images.generate(wrong).catch((e: unknown) => e)) as InstanceType<
       typeof OpenAI.APIError
@@ -296,7 +296,7 @@ describe("OpenAI's client, unchanged", () => {
     await expect(client.images.generate(many)).rejects.toMatchObject({ status: 400 });
   });
 
-  it('takes its job with it when it leaves', async () => {
+  it('cancels its job when it disconnects', async () => {
     const leave = new AbortController();
     const asked = client.images.generate(
       { prompt: 'a castle', quality: 'high', n: 10 },

@@ -8,11 +8,11 @@ interface Fixture {
   readonly input: number[];
   readonly cases: { mode: Interpolation; size: [number, number]; values: number[] }[];
 }
-/** By test/reference/interpolate.py (torch). */
+/** Written by test/reference/interpolate.py (torch). */
 const url = new URL('../fixtures/tensor/interpolate.json', import.meta.url);
 const fixture: Fixture = JSON.parse(readFileSync(url, 'utf8'));
 
-it.each(fixture.cases)("$mode to $size is torch's", ({ mode, size, values }) => {
+it.each(fixture.cases)('$mode to $size matches torch', ({ mode, size, values }) => {
   const input = Tensor.from(Float32Array.from(fixture.input), fixture.shape);
   const output = interpolate(input, ...size, mode);
   expect(output.shape).toEqual([1, 2, ...size]);
@@ -20,7 +20,7 @@ it.each(fixture.cases)("$mode to $size is torch's", ({ mode, size, values }) => 
   expect(furthest).toBeLessThan(5e-6);
 });
 
-it('refuses what has no plane, and modes that are none', () => {
+it('rejects tensors without a plane and unknown modes', () => {
   expect(() => interpolate(Tensor.zeros([4]), 2, 2, 'nearest')).toThrowError(/two dimensions/);
   expect(() => interpolate(Tensor.zeros([2, 2]), 2, 2, 'cubic' as Interpolation)).toThrowError(
     /one of nearest/,

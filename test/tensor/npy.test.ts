@@ -22,7 +22,7 @@ describe('.npy', () => {
     ['f64', Float64Array.of(1 / 3, -1e300, 2, 3, 4, 5)],
     ['i32', Int32Array.of(1, -2, 2 ** 31 - 1, 4, 5, 6)],
     ['u8', Uint8Array.of(0, 1, 255, 4, 5, 6)],
-  ])('%s comes back as it went, whatever the shape', (dtype, data) => {
+  ])('reads back %s tensors of any shape as they were written', (dtype, data) => {
     for (const shape of [[6], [2, 3], [1, 2, 3, 1]]) {
       const read = Tensor.fromNpy(Tensor.from(data, shape).toNpy());
       expect([read.dtype, read.shape]).toEqual([dtype, shape]);
@@ -30,7 +30,7 @@ describe('.npy', () => {
     }
   });
 
-  it('is what NumPy writes: aligned, in version 1.0, with its header', () => {
+  it("writes version 1.0 with NumPy's header and alignment", () => {
     const file = Buffer.from(Tensor.from(Float32Array.of(1, 2), [2]).toNpy());
     expect(file.toString('latin1', 10, 69)).toBe(
       "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }  ",
@@ -55,7 +55,7 @@ describe('.npy', () => {
     expect([...cube.data]).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
   });
 
-  it('reads halves, bools and integers that fit', () => {
+  it('reads half floats, booleans and integers that fit', () => {
     const read = (descr: string, body: ArrayBufferView, n: number) =>
       Tensor.fromNpy(npy(dict(descr, `(${n},)`), bytes(body)));
     const halves = Uint16Array.of(0x3c00, 0xc000, 0x0001, 0x7c00, 0xfc00, 0x7bff, 0x8000);
@@ -67,35 +67,35 @@ describe('.npy', () => {
   });
 
   it.each([
-    ['nothing', new Uint8Array(0)],
-    ['another file', Buffer.from('PK\x03\x04 something else')],
+    ['an empty file', new Uint8Array(0)],
+    ['a file of another format', Buffer.from('PK\x03\x04 something else')],
     ['an unknown version', npy(dict('<f4', '(1,)'), new Uint8Array(4), 9)],
-    ['a header cut short', npy(dict('<f4', '(1,)'), new Uint8Array(4)).subarray(0, 40)],
-    ['data cut short', npy(dict('<f4', '(2,)'), new Uint8Array(7))],
-    ['bytes left over', npy(dict('<f4', '(1,)'), new Uint8Array(5))],
+    ['a truncated header', npy(dict('<f4', '(1,)'), new Uint8Array(4)).subarray(0, 40)],
+    ['truncated data', npy(dict('<f4', '(2,)'), new Uint8Array(7))],
+    ['trailing bytes', npy(dict('<f4', '(1,)'), new Uint8Array(5))],
     ['objects', npy(dict('|O', '(1,)'), new Uint8Array(8))],
     ['big-endian numbers', npy(dict('>f4', '(1,)'), new Uint8Array(4))],
-    ['a name of Object.prototype for a type', npy(dict('constructor', '(1,)'), new Uint8Array(4))],
+    ['a property of Object.prototype as a type', npy(dict('constructor', '(1,)'), new Uint8Array(4))],
     [
       'a call in the header',
       npy("{'descr': __import__('os'), 'fortran_order': False, 'shape': (1,), }", new Uint8Array(4)),
     ],
     [
-      'a key twice',
+      'a duplicate key',
       npy("{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (1,)}", new Uint8Array(4)),
     ],
     [
-      'a key too many',
+      'an unknown key',
       npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'x': 'y'}", new Uint8Array(4)),
     ],
-    ['a key too few', npy("{'descr': '<f4', 'shape': (1,)}", new Uint8Array(4))],
+    ['a missing key', npy("{'descr': '<f4', 'shape': (1,)}", new Uint8Array(4))],
     ['a number for a shape', npy(dict('<f4', '(1)'), new Uint8Array(4))],
     ['negative sizes', npy(dict('<f4', '(-1, -1)'), new Uint8Array(4))],
-    ['an absurd shape', npy(dict('<f4', `(${'9'.repeat(20)},)`), new Uint8Array(4))],
+    ['an absurdly large shape', npy(dict('<f4', `(${'9'.repeat(20)},)`), new Uint8Array(4))],
     ['a shape whose product overflows', npy(dict('<f4', '(4294967296, 4294967296)'), new Uint8Array(0))],
     ['too many dimensions', npy(dict('<f4', `(${'1, '.repeat(40)})`), new Uint8Array(4))],
     ['a header of 64 MB', npy(dict('<f4', '(1,)').padEnd(70_000), new Uint8Array(4), 2)],
-  ])('refuses %s', (_name, file) => {
+  ])('rejects %s', (_name, file) => {
     expect(() => Tensor.fromNpy(file)).toThrowError(expect.objectContaining({ code: 'INVALID_FILE' }));
   });
 });

@@ -9,7 +9,7 @@ interface Case {
   readonly shape: number[];
   readonly values: number[];
 }
-/** By test/reference/tensor_parts.py (torch). */
+/** Written by test/reference/tensor_parts.py (torch). */
 const url = new URL('../fixtures/tensor/parts.json', import.meta.url);
 const cases: Case[] = JSON.parse(readFileSync(url, 'utf8'));
 
@@ -36,9 +36,9 @@ function run({ operation, arguments: given }: Case, tensors: AnyTensor[]): AnyTe
 
 const code = (expected: string) => expect.objectContaining({ code: expected });
 
-describe.each(Object.entries(TYPES))('parts of %s tensors', (dtype, Data) => {
-  it.each(cases)("$operation of $shapes by $arguments is torch's", (one) => {
-    // Nothing here counts beyond what a byte holds.
+describe.each(Object.entries(TYPES))('operations on %s tensors', (dtype, Data) => {
+  it.each(cases)('$operation of $shapes by $arguments matches torch', (one) => {
+    // No element counts beyond the range of a byte.
     const expected = Data.from(one.values);
     const result = run(
       one,
@@ -51,13 +51,13 @@ describe.each(Object.entries(TYPES))('parts of %s tensors', (dtype, Data) => {
 });
 
 describe('Tensor.cat and Tensor.stack', () => {
-  it('copy, also a single tensor', () => {
+  it('copy, even a single tensor', () => {
     const t = Tensor.zeros([2, 2]);
     for (const joined of [Tensor.cat([t]), Tensor.stack([t]), t.repeat(1, 1)]) joined.data[0] = 1;
     expect(t.data[0]).toBe(0);
   });
 
-  it('are undone by slices along the same dimension', () => {
+  it('are reversed by slices along the same dimension', () => {
     for (const dim of [0, 1, 2, -1]) {
       const along = (dim + 3) % 3;
       const parts = [1, 4, 2].map((side, i) => counting([3, 2, 5].toSpliced(along, 1, side), 1000 * i));
@@ -75,7 +75,7 @@ describe('Tensor.cat and Tensor.stack', () => {
     }
   });
 
-  it('refuse tensors of other shapes and element types, and say which', () => {
+  it('reject tensors of different shapes or element types and name them', () => {
     const [a, b] = [Tensor.zeros([2, 3, 4]), Tensor.zeros([2, 3, 5])];
     expect(() => Tensor.cat([a, b], 1)).toThrowError(
       /^Expected f32 \[2, any, 4\], as the first tensor is, for tensor 1 but received f32 \[2, 3, 5\]$/,
@@ -87,7 +87,7 @@ describe('Tensor.cat and Tensor.stack', () => {
       expect(() => join(integers)).toThrowError(code('SHAPE_MISMATCH'));
   });
 
-  it('refuse no tensors, what are none, and dimensions that do not exist', () => {
+  it('reject an empty list, values that are not tensors, and dimensions that do not exist', () => {
     const t = Tensor.zeros([2, 3]);
     for (const bad of [[], [t, 3], t, undefined]) {
       expect(() => Tensor.cat(bad as Tensor[])).toThrowError(code('INVALID_OPTION'));
@@ -99,7 +99,7 @@ describe('Tensor.cat and Tensor.stack', () => {
     expect(() => Tensor.cat([Tensor.zeros([])])).toThrowError(/at least one dimension/);
   });
 
-  it('refuse a tensor whose memory was transferred', () => {
+  it('reject a tensor whose memory was transferred', () => {
     const gone = Tensor.zeros([2]);
     structuredClone(gone.data, { transfer: [gone.data.buffer as ArrayBuffer] });
     expect(() => Tensor.cat([gone, Tensor.zeros([2])])).toThrowError(/tensor 0.*transferred/);
@@ -108,7 +108,7 @@ describe('Tensor.cat and Tensor.stack', () => {
 });
 
 describe('tensor.repeat', () => {
-  it('refuses counts that are too few or none, and more than memory holds', () => {
+  it('rejects too few counts, invalid counts and results larger than memory', () => {
     const t = Tensor.zeros([2, 3]);
     expect(() => t.repeat(2)).toThrowError(/one count for each of 2 dimensions/);
     for (const count of [-1, 1.5, Number.NaN, '2' as never])
@@ -119,7 +119,7 @@ describe('tensor.repeat', () => {
 });
 
 describe('tensor.select', () => {
-  it('shares memory where the part lies in one piece, and copies elsewhere', () => {
+  it('shares memory for a contiguous part and copies otherwise', () => {
     const t = Tensor.zeros([1, 3, 2]);
     t.select(1, 2).data[0] = 7;
     expect(t.data[4]).toBe(7);
@@ -128,7 +128,7 @@ describe('tensor.select', () => {
     expect(t.select(0, 0)).toEqual(t.at(0));
   });
 
-  it('refuses indices and dimensions that do not exist', () => {
+  it('rejects indices and dimensions that do not exist', () => {
     const t = Tensor.zeros([2, 3]);
     expect(() => t.select(1, 3)).toThrowError(/between -3 and 2 for index of dimension 1/);
     expect(() => t.select(2, 0)).toThrowError(/between -2 and 1/);

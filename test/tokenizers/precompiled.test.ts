@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { PrecompiledMap } from '../../lib/tokenizers/precompiled.js';
-import { tokenizerJson } from './t5-fixture.js';
+import { tokenizerJson } from '../support/text/t5.js';
 
 const base64 = tokenizerJson().normalizer.precompiled_charsmap;
 const blob = Buffer.from(base64, 'base64');
@@ -22,20 +22,21 @@ describe("sentencepiece's character map nmt_nfkc", () => {
     ['ﬃ ½ ①', 'ffi 1⁄2 1'],
     ['e\u0301', 'é'],
     ['\t\n\u00a0\u2003', '    '],
-    // One cluster of five bytes at most: the replacement of its first character stands for all of it, as in the library.
+    // One grapheme cluster of at most five bytes: the replacement of its first character replaces the whole,
+    // as in the library.
     ['ｆ\u0301 x', 'f x'],
     ['e\u0301\u0301', 'é'],
-    // One cluster of two characters: the replacement of its first stands for both.
+    // One grapheme cluster of two characters: the replacement of the first replaces both.
     ['a\r\nb', 'a b'],
     ['a\u200bb\u0001c', 'a bc'],
     ['\0', '\0'],
     ['', ''],
-  ])('makes %j of it %j', (text, normalized) => {
+  ])('maps %j to %j', (text, normalized) => {
     expect(map.normalize(text)).toBe(normalized);
   });
 });
 
-test('clusters of a long text are those of its parts', () => {
+test('splits a long text into the same grapheme clusters as its parts', () => {
   const mixed = 'e\u0301👍🏽🇩🇪🇯🇵 ｆ\r\nｶﾞ\u0600\u0661 ';
   const once = map.normalize(mixed);
   for (let before = 0; before < 130; before++)
@@ -57,25 +58,25 @@ describe('a damaged character map', () => {
     return bytes;
   };
   const cases: [string, string][] = [
-    ['no base64', '***'],
+    ['invalid base64', '***'],
     ['base64 of a wrong length', 'AAAAA'],
-    ['nothing', damaged(Buffer.alloc(0))],
+    ['an empty blob', damaged(Buffer.alloc(0))],
     ['three bytes', damaged(Buffer.alloc(3))],
-    ['a trie of no units', damaged(Buffer.alloc(8))],
+    ['an empty trie', damaged(Buffer.alloc(8))],
     ['a trie longer than the blob', damaged(blob.subarray(0, 100))],
     ['a trie that ends inside a unit', damaged(Buffer.from([6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]))],
     ['a trie of four gigabytes', damaged(Buffer.from([0xfc, 0xff, 0xff, 0xff, 0, 0, 0, 0]))],
     ['replacements that are not UTF-8', damaged(Buffer.concat([trie(0), Buffer.from([0xff, 0xfe])]))],
-    ['the last byte of its replacements cut', damaged(Buffer.concat([blob, Buffer.from([0xe2, 0x96])]))],
+    ['a missing last byte of the replacements', damaged(Buffer.concat([blob, Buffer.from([0xe2, 0x96])]))],
   ];
-  test.each(cases)('with %s is refused when it is read', (_, bad) => {
+  test.each(cases)('with %s is rejected when it is read', (_, bad) => {
     expect(failure(() => new PrecompiledMap(bad, 'tokenizer.json'))).toMatchObject({
       code: 'INVALID_FILE',
       message: expect.stringContaining('precompiled_charsmap'),
     });
   });
 
-  test('never does more than fail with a typed error, wherever its bytes are changed', () => {
+  test('fails at most with a typed error, wherever its bytes are changed', () => {
     const text = 'a é ｆ ﬃ ½ e\u0301 \u200b 漢 😀 \r\n';
     let seed = 7;
     const random = (below: number) => {
@@ -90,8 +91,8 @@ describe('a damaged character map', () => {
     }
   });
 
-  test('with a leaf that points behind the replacements fails when a text meets it', () => {
-    // The root leads to "a" at 97 (offset 0), which has a leaf at itself xor 1.
+  test('with a leaf that points past the replacements fails when a text reaches it', () => {
+    // The root leads to "a" at 97 (offset 0), whose leaf is at its own index xor 1.
     const units = Array<number>(256).fill(0);
     units[97] = 97 | (1 << 8) | (1 << 10);
     units[96] = 0x80000000 | 1000;

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { parseUnigram } from '../../lib/tokenizers/reading/unigram-files.js';
 import { Unigram } from '../../lib/tokenizers/unigram.js';
 import { UnigramTokenizer } from '../../lib/tokenizers/unigram-tokenizer.js';
-import { readT5Fixture, tokenizerJson } from './t5-fixture.js';
+import { readT5Fixture, tokenizerJson } from '../support/text/t5.js';
 
 interface Expected {
   readonly rows: readonly (readonly [string, number[]])[];
@@ -35,39 +35,39 @@ function failure(call: () => unknown): { code?: string; message?: string } {
   }
 }
 
-describe("T5's tokenizer", () => {
+describe('T5 tokenizer', () => {
   const tokenizer = make();
 
-  test('gives the ids of transformers for 200 hard strings', () => {
+  test('returns the ids of transformers for 200 difficult strings', () => {
     expect(expected.rows.length).toBeGreaterThan(200);
     for (const [text, ids] of expected.rows)
       expect(tokenizer.encode(text), JSON.stringify(text)).toEqual(ids);
   });
 
-  test.each(expected.variants)('gives the ids of the tokenizers library: $name', ({ changes, rows }) => {
+  test.each(expected.variants)('returns the ids of the tokenizers library: $name', ({ changes, rows }) => {
     const map = whole.normalizer.precompiled_charsmap;
     const other = make(JSON.parse(JSON.stringify(changes).replace('"MAP"', JSON.stringify(map))));
     for (const [text, ids] of rows) expect(other.encode(text), JSON.stringify(text)).toEqual(ids);
   });
 
-  test('fills and cuts windows as transformers does, with a mask', () => {
+  test('pads and truncates windows as transformers does, with a mask', () => {
     for (const [text, length, ids, mask] of expected.windows)
       expect(tokenizer.window(text, length), `${text} in ${length}`).toEqual({ ids, mask });
   });
 
-  test('takes a lone surrogate for U+FFFD', () => {
+  test('reads a lone surrogate as U+FFFD', () => {
     expect(tokenizer.encode('a\ud800b\udc00')).toEqual(tokenizer.encode('a\ufffdb\ufffd'));
     expect(tokenizer.encode('\udc00\ud800')).toEqual(tokenizer.encode('\ufffd\ufffd'));
   });
 
-  test('tells the string of each id', () => {
+  test('returns the string of each id', () => {
     expect(tokenizer.tokens(expected.rows[3]![1])).toEqual(expected.tokens);
     expect(tokenizer.tokens([0, 1, 2])).toEqual(['<pad>', '</s>', '<unk>']);
     expect(failure(() => tokenizer.tokens([99_999])).code).toBe('INVALID_OPTION');
     expect(failure(() => tokenizer.tokens([-1])).code).toBe('INVALID_OPTION');
   });
 
-  test('encodes a long text in time that grows with its length', () => {
+  test('encodes a long text in linear time', () => {
     const started = performance.now();
     expect(tokenizer.encode('a photo of an image, 😀 '.repeat(8000)).length).toBeGreaterThan(50_000);
     expect(tokenizer.encode(' '.repeat(200_000))).toEqual([]);
@@ -80,12 +80,12 @@ describe("T5's tokenizer", () => {
     ['window', () => tokenizer.window('a', 1.5)],
     ['text', () => tokenizer.encode(5 as unknown as string)],
     ['ids', () => tokenizer.tokens('1' as unknown as number[])],
-  ])('refuses a malformed %s', (_, call) => {
+  ])('rejects a malformed %s', (_, call) => {
     expect(failure(call).code).toBe('INVALID_OPTION');
   });
 });
 
-describe('a unigram model', () => {
+describe('unigram model', () => {
   const model = new Unigram(
     [
       { text: '<unk>', score: 0 },
@@ -98,17 +98,17 @@ describe('a unigram model', () => {
     0,
   );
 
-  test('takes the division with the largest sum of scores', () => {
+  test('chooses the segmentation with the largest sum of scores', () => {
     // a + bc is -5, abc -20; c alone is unknown.
     expect(model.encode('abc')).toEqual([1, 5]);
   });
 
-  test('keeps the earlier start where two divisions have the same sum', () => {
+  test('prefers the earlier start if two segmentations have the same sum', () => {
     // ab is -4, and so is a + b.
     expect(model.encode('ab')).toEqual([3]);
   });
 
-  test('joins unknown characters that follow each other', () => {
+  test('joins consecutive unknown characters', () => {
     expect(model.encode('xyz')).toEqual([0]);
     expect(model.encode('x😀ax')).toEqual([0, 1, 0]);
     expect(model.encode('')).toEqual([]);
@@ -133,7 +133,7 @@ describe('a tokenizer.json', () => {
       /vocab/,
     ],
     ['an empty vocabulary', { ...whole, model: { ...model, vocab: [] } }, 'INVALID_FILE', /vocab/],
-    ['a score of text', { ...whole, model: { ...model, vocab: [['a', 'b']] } }, 'INVALID_FILE', /vocab/],
+    ['a score that is text', { ...whole, model: { ...model, vocab: [['a', 'b']] } }, 'INVALID_FILE', /vocab/],
     [
       'a piece of megabytes',
       { ...whole, model: { ...model, vocab: [['a'.repeat(2 ** 20), 0]] } },
@@ -154,26 +154,26 @@ describe('a tokenizer.json', () => {
       /byte_fallback/,
     ],
     [
-      'a normalizer that is not run',
+      'an unsupported normalizer',
       { ...whole, normalizer: { type: 'BertNormalizer' } },
       'UNSUPPORTED_MODEL',
       /BertNormalizer/,
     ],
     ['a normalizer without a type', { ...whole, normalizer: { kind: 'NFC' } }, 'INVALID_FILE', /normalizer/],
     [
-      'an expression that is not run',
+      'an unsupported expression',
       { ...whole, normalizer: { type: 'Replace', pattern: { Regex: '(a+)+$' }, content: '' } },
       'UNSUPPORTED_MODEL',
       /expression/,
     ],
     [
-      'a pre_tokenizer that is not run',
+      'an unsupported pre_tokenizer',
       { ...whole, pre_tokenizer: { type: 'ByteLevel' } },
       'UNSUPPORTED_MODEL',
       /ByteLevel/,
     ],
     [
-      'a mark of no character',
+      'an empty replacement mark',
       { ...whole, pre_tokenizer: { type: 'Metaspace', replacement: '' } },
       'INVALID_FILE',
       /replacement/,
@@ -185,14 +185,14 @@ describe('a tokenizer.json', () => {
       /<\/s>/,
     ],
   ];
-  test.each(cases)('with %s is refused with a typed error', (_, json, code, message) => {
+  test.each(cases)('with %s is rejected with a typed error', (_, json, code, message) => {
     expect(failure(() => parseUnigram(json, 'tokenizer.json'))).toMatchObject({
       code,
       message: expect.stringMatching(message),
     });
   });
 
-  test('is read from a folder, and one with spiece.model alone is told to bring it', async () => {
+  test("is read from a folder, and a folder with only spiece.model is rejected with the missing file's name", async () => {
     const error = await UnigramTokenizer.fromFiles(folder).catch((reason: unknown) => reason);
     expect(error).toMatchObject({
       code: 'FILE_NOT_FOUND',

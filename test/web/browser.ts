@@ -1,4 +1,4 @@
-/** A browser on a server's page: one of each for a file, a fresh visit for each test. */
+/** A browser on a server's web page: one of each per file, a new visit per test. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import {
@@ -9,7 +9,7 @@ import {
   type Page,
 } from 'playwright-core';
 import type { Settings } from '../../web/src/logic/settings.js';
-import { startServer, type TestServer } from '../server/running.js';
+import { startServer, type TestServer } from '../support/server/test-server.js';
 
 const BROWSERS = [
   process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -19,19 +19,19 @@ const BROWSERS = [
 export const browserPath = BROWSERS.find((path) => existsSync(path));
 export const builtPage = fileURLToPath(new URL('../../dist/web', import.meta.url));
 
-/** Says in the name of the tests why they are left out. */
+/** The reason for skipping, appended to the name of the tests. */
 export const withoutBrowser =
   browserPath === undefined ? ' (left out: no Chromium at /usr/bin/chromium, or where CHROMIUM says)' : '';
 
 export interface Visit extends BrowserContextOptions {
-  /** What an earlier visit left in the form. */
+  /** Settings that an earlier visit left in the form. */
   readonly settings?: Partial<Settings>;
-  /** Called before the page is opened, such as for answers that stand in for the server's. */
+  /** Called before the page is opened, for example to stub responses of the server. */
   readonly prepare?: (context: BrowserContext) => Promise<unknown>;
 }
 
 export class Visitor {
-  /** Addresses that pages asked for, and errors they ran into. */
+  /** URLs requested by pages, and errors on them. */
   readonly asked: string[] = [];
   readonly errors: string[] = [];
 
@@ -52,7 +52,7 @@ export class Visitor {
     await this.server.end();
   }
 
-  /** Opens the page as somebody would who was here before. */
+  /** Opens the page with the storage of an earlier visit. */
   async visit({ settings, prepare, ...options }: Visit = {}, url = this.server.url): Promise<Page> {
     const context = await this.browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
     context.setDefaultTimeout(30_000);
@@ -61,7 +61,7 @@ export class Visitor {
       if (message.type() === 'error') this.errors.push(message.text());
     });
     context.on('weberror', (error) => this.errors.push(String(error.error())));
-    // Only the first time: a reload has to bring back what the page itself kept.
+    // Only the first time: after a reload the page itself has to restore what it stored.
     await context.addInitScript(
       (kept) => {
         if (location.protocol === 'about:') return;
@@ -75,7 +75,7 @@ export class Visitor {
     return page;
   }
 
-  /** The newest job of the server, as its API shows it. */
+  /** Returns the newest job of the server, as its API returns it. */
   async newest(): Promise<
     Record<string, unknown> & { id: string; status: string; images: { url: string }[] }
   > {
@@ -84,7 +84,7 @@ export class Visitor {
     return jobs[0]!;
   }
 
-  /** Every job forgotten, so that a test begins with an empty gallery. */
+  /** Removes every job, so that a test begins with an empty gallery. */
   async forgetAll(): Promise<void> {
     const { jobs } = (await (await fetch(`${this.server.url}/v1/jobs`)).json()) as { jobs: { id: string }[] };
     for (const { id } of jobs) {
@@ -94,7 +94,7 @@ export class Visitor {
   }
 }
 
-/** The picture on the stage, once it is a finished one. */
+/** Returns the URL of the image on the stage once it is final. */
 export async function finished(page: Page): Promise<string> {
   const picture = page.locator('.stage .frame > img[src^="/v1/jobs/"]');
   await picture.waitFor();

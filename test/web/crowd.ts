@@ -1,4 +1,4 @@
-/** A server's answers as they are on a busy day: a long queue, a full gallery, long words everywhere. Nothing of it runs. */
+/** Stubbed responses of a busy server: a long queue, a full gallery, long words everywhere. Nothing runs. */
 import type { BrowserContext, Route } from 'playwright-core';
 import sharp from 'sharp';
 import type { About, ShownJob } from '../../web/src/api/types.js';
@@ -9,12 +9,12 @@ export const PROMPT = `${'a lighthouse in a storm, oil on canvas, '.repeat(42)}$
 export interface Crowd {
   /** Jobs as `GET /v1/jobs` lists them, newest first. */
   readonly jobs: readonly ShownJob[];
-  /** Bodies of the requests that change something. */
+  /** Bodies of the requests that change state. */
   readonly sent: { method: string; path: string; body: unknown }[];
 }
 
 let next = 9000;
-/** A job that was made before all earlier ones. */
+/** A job created before all earlier ones. */
 export function fakeJob(options: Partial<ShownJob> & { count?: number } = {}): ShownJob {
   const { count = options.status === undefined || options.status === 'done' ? 1 : 0, ...rest } = options;
   const id = `fake-${next--}`;
@@ -56,7 +56,7 @@ function fileOf(id: string, name: string): ShownJob['images'][number] {
   return { name, type: 'image/png', width: 64, height: 64, parameters: '', url };
 }
 
-/** Answers for the server; what is not named here goes to the real one. */
+/** Stubs the server's responses; paths not listed here reach the real server. */
 export async function crowd(context: BrowserContext, jobs: readonly ShownJob[]): Promise<Crowd> {
   const sent: Crowd['sent'] = [];
   const png = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#a06040' } })

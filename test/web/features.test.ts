@@ -1,4 +1,4 @@
-/** What the page does with jobs and images, in a real browser against a real server with the starter. */
+/** Jobs and images on the web page, in a real browser against a real server with the starter model. */
 import { readFile } from 'node:fs/promises';
 import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -16,7 +16,7 @@ interface Job {
   readonly images: { readonly width: number; readonly height: number; readonly seed: number }[];
 }
 
-describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
+describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () => {
   let visitor: Visitor;
   let page: Page;
   beforeAll(async () => {
@@ -28,7 +28,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
 
   const ask = async <T>(path: string, init?: RequestInit): Promise<T> =>
     (await (await fetch(visitor.server.url + path, init)).json()) as T;
-  /** A job of somebody else: an API client. */
+  /** Creates a job as another API client would. */
   const another = (options: object = {}) =>
     ask<Job>('/v1/jobs', {
       method: 'POST',
@@ -54,7 +54,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
   };
 
   describe('Esc, Stop and Clear', () => {
-    it('leave jobs of others alone, whatever is looked at', async () => {
+    it('leave jobs of other clients unchanged, whatever is shown', async () => {
       const { id } = await another();
       page = await visitor.visit({ settings: { prompt: 'mine' } });
       await page.getByText(/Developing \d+/).waitFor(); // the running job is on the stage
@@ -73,7 +73,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
       expect(await statusOf(id)).toBe('cancelled');
     });
 
-    it('stop an own job after a reload too', async () => {
+    it('stop a job of this page even after a reload', async () => {
       page = await visitor.visit({ settings: { prompt: 'mine', steps: 150, count: 8, batch: 1 } });
       await page.keyboard.press('Control+Enter');
       await page.getByText(/Developing \d+/).waitFor();
@@ -96,7 +96,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
       const duplicate = async () => {
         const opened = page.waitForEvent('popup');
         await page.evaluate(() => {
-          window.open(location.href); // takes a copy of sessionStorage with it
+          window.open(location.href); // copies sessionStorage
         });
         return opened;
       };
@@ -117,7 +117,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
       await page.getByText('Stopped before it was done').waitFor();
     });
 
-    it('stop a job that is still on its way to the server', async () => {
+    it('stop a job whose request is still on its way to the server', async () => {
       page = await visitor.visit({ settings: { prompt: 'mine', steps: 150 } });
       await page.route('**/v1/jobs', async (route) => {
         await new Promise((done) => setTimeout(done, 300));
@@ -130,7 +130,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
       expect((await visitor.newest()).status).toBe('cancelled');
     });
 
-    it('clear only what this page has queued', async () => {
+    it('clear only jobs that this page has queued', async () => {
       const running = await another();
       const waiting = await another({ prompt: 'waiting' });
       page = await visitor.visit();
@@ -146,7 +146,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
   });
 
   describe('the form', () => {
-    it('goes back to the defaults with the prompt kept, and takes that back', async () => {
+    it('resets to the defaults, keeps the prompt, and can undo the reset', async () => {
       page = await visitor.visit({
         settings: { prompt: 'cat', negative: 'dog', seed: 5, count: 4, hires: true },
       });
@@ -157,7 +157,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
       expect(await kept()).toMatchObject({ prompt: 'cat', negative: 'dog', seed: 5, count: 4, hires: true });
     });
 
-    it('takes seeds of 16 digits, and -1 for a random one', async () => {
+    it('accepts seeds of 16 digits, and -1 for a random one', async () => {
       page = await visitor.visit({ settings: { seed: null } });
       await fold('Size and number');
       const seed = page.getByLabel('Seed', { exact: true });
@@ -169,7 +169,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
       expect(await seed.inputValue()).toBe('');
     });
 
-    it('asks for batches, variations, a seed resize and a second pass with prompts of its own', async () => {
+    it('requests batches, variations, a seed resize and a second pass with its own prompts', async () => {
       page = await visitor.visit({ settings: { prompt: 'cat', steps: 2 } });
       for (const name of ['Size and number', 'Variation', 'Hires fix']) await fold(name);
       const fill = async (label: string, value: string) => {
@@ -211,7 +211,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
       await page.locator('.gallery .thumb').nth(3).waitFor();
     });
 
-    it('keeps styles on the server, and puts them into prompts', async () => {
+    it('stores styles on the server and applies them to prompts', async () => {
       page = await visitor.visit({ settings: { prompt: '{prompt}, in ink', negative: 'colour', steps: 1 } });
       await fold('Styles');
       await button('Save the prompt as a style').click();
@@ -248,7 +248,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
   });
 
   describe('finished images', () => {
-    it('are drawn larger, with their own prompt and settings', async () => {
+    it('are upscaled with their own prompt and settings', async () => {
       page = await visitor.visit({ settings: { prompt: 'cat', steps: 3, seed: 7, width: 128, height: 96 } });
       await make('a cat');
       await prompt().fill('something else');
@@ -305,7 +305,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
       expect(await visitor.newest()).toMatchObject({ options: { prompt: 'a red apple' } });
     });
 
-    it('are saved under their seed, without their settings where that is wanted', async () => {
+    it('are saved under their seed, without their settings on request', async () => {
       page = await visitor.visit({ settings: { steps: 1, seed: 1234567890 } });
       await make('a secret');
       const link = page.getByRole('link', { name: 'Download' });
@@ -319,7 +319,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
       expect(bare.bytes.subarray(-8, -4).toString('latin1')).toBe('IEND');
     });
 
-    it('are compared until another tab is chosen or Esc is pressed, which then stops nothing', async () => {
+    it('are compared until another tab is selected or Esc is pressed, which then stops nothing', async () => {
       page = await visitor.visit({ settings: { steps: 1, count: 2 } });
       await make('rose');
       await button('Compare').click();
@@ -335,7 +335,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
       expect(await statusOf(id)).toBe('running');
     });
 
-    it('come into sight on a phone when their thumbnail is tapped', async () => {
+    it('scroll into view on a phone when their thumbnail is tapped', async () => {
       page = await visitor.visit({
         ...{ viewport: { width: 390, height: 780 }, hasTouch: true, isMobile: true },
         settings: { steps: 1 },
@@ -361,7 +361,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
     const prepared = (jobs: Parameters<typeof crowd>[1]) => async (context: BrowserContext) =>
       crowd(context, jobs);
 
-    it('stand beside the image until they are dismissed, and stay in its details', async () => {
+    it('are shown next to the image until they are dismissed, and remain in its details', async () => {
       const job = fakeJob({ options: { prompt: 'cat' }, warnings: [WARNING] });
       page = await visitor.visit({ prepare: prepared([job]) });
       const notice = page.locator('.stage').getByRole('status').filter({ hasText: WARNING.message });
@@ -374,7 +374,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
       await page.getByRole('button', { name: 'cat, with a warning' }).waitFor();
     });
 
-    it('come while a job runs, once each, and with jobs of earlier versions there are none', async () => {
+    it('appear while a job runs, once each, and are empty for jobs of earlier versions', async () => {
       const { warnings: _, ...old } = fakeJob({ status: 'running', options: { prompt: 'cat' } });
       page = await visitor.visit({
         prepare: async (context) => {
@@ -393,7 +393,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
     });
   });
 
-  it('lets go of its connections in the background, and takes them up again', async () => {
+  it('closes its connections in the background and reopens them', async () => {
     page = await visitor.visit();
     await button('Generate').waitFor();
     const events = () => visitor.asked.filter((url) => url.endsWith('/v1/events')).length;
@@ -406,7 +406,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
       }, state);
     await turn('hidden');
     await page.clock.fastForward(1000);
-    await turn('visible'); // a short look elsewhere changes nothing
+    await turn('visible'); // a short visit to another tab changes nothing
     await page.clock.fastForward(10_000);
     expect(events()).toBe(before);
     await turn('hidden');
@@ -419,7 +419,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
     expect(events()).toBe(before + 1);
   });
 
-  it('ran into no error', () => {
+  it('causes no error', () => {
     expect(visitor.errors).toEqual([]);
   });
 });

@@ -1,4 +1,4 @@
-/** What the page works out about finished images: names of files, archives, search, enlarging, restoring. */
+/** Logic of the web page for finished images: file names, archives, search, upscaling, restoring. */
 import { crc32 as nodeCrc32 } from 'node:zlib';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
@@ -42,12 +42,12 @@ describe('names of downloads', () => {
     })),
   });
 
-  it('are those of the command line', () => {
+  it('equal those of the command line', () => {
     expect(downloadName(images(7, 8), 0)).toBe('safelight-7.png');
     expect(downloadName(images(7, 8), 1)).toBe('safelight-8.png');
   });
 
-  it('number images of one seed, such as variations', () => {
+  it('number images with equal seeds, such as variations', () => {
     const job = images(7, 7, 7);
     expect([0, 1, 2].map((i) => downloadName(job, i))).toEqual([
       ...['safelight-7.png', 'safelight-7-2.png', 'safelight-7-3.png'],
@@ -63,7 +63,7 @@ describe('names of downloads', () => {
 });
 
 describe('an archive', () => {
-  it('holds each file under its name', async () => {
+  it('contains each file under its name', async () => {
     const bytes = Uint8Array.from({ length: 70_000 }, (_, i) => (i * 31) % 251);
     const entries = [
       { name: 'a.png', bytes },
@@ -96,7 +96,7 @@ describe('an image without its settings', () => {
     expect(new Uint8Array(pixels)).toEqual(data);
   });
 
-  it('is left alone where it is no whole PNG', () => {
+  it('is unchanged if it is not a complete PNG', () => {
     const broken = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10, 255, 255, 255, 255, 1, 2, 3, 4]);
     for (const bytes of [broken, new Uint8Array([1, 2, 3]), new Uint8Array()])
       expect(withoutText(bytes)).toBe(bytes);
@@ -110,7 +110,7 @@ describe('search', () => {
   const image = findable({ ...job, model: 'sd15' }, { ...job.images[0]!, seed: 4242 }, about);
   const finds = (query: string) => finder(query)(image);
 
-  it('finds all words in any place, order and letter case', () => {
+  it('finds all words in any position, order and case', () => {
     for (const query of [
       'apple',
       'TABLE red',
@@ -127,7 +127,7 @@ describe('search', () => {
       expect([query, finds(query)]).toEqual([query, false]);
   });
 
-  it('finds exact words in quotes, and in the place that is named', () => {
+  it('finds exact words in quotes, and in a named field', () => {
     expect([finds('"red apple"'), finds('"apple red"')]).toEqual([true, false]);
     expect([finds('seed:4242'), finds('seed:42'), finds('negative:blur'), finds('negative:red')]).toEqual([
       ...[true, false, true, false],
@@ -137,12 +137,12 @@ describe('search', () => {
     ]);
   });
 
-  it('takes a colon that names no place as text', () => {
+  it('reads a colon after an unknown field as text', () => {
     const weighted = findable(fakeJob({ options: { prompt: '(red:1.2) x' } }), job.images[0]!, about);
     expect([finder('red:1.2')(weighted), finder('red:1.3')(weighted)]).toEqual([true, false]);
   });
 
-  it('knows the model’s own sampler where the job names none, and never fails', () => {
+  it('includes the model’s default sampler if the job has none, and never fails', () => {
     const plainJob = fakeJob({ options: { prompt: 'x' } });
     expect(finder('euler')(findable(plainJob, plainJob.images[0]!, about))).toBe(true);
     for (const query of ['"', ':', '::', 'seed:', '""', '(', '\\', '"a'])
@@ -150,7 +150,7 @@ describe('search', () => {
   });
 });
 
-describe('enlarging', () => {
+describe('upscaling', () => {
   const options = {
     ...{ prompt: 'cat', negative: 'dog', steps: 30, cfg: 5, sampler: 'dpmpp_2m', clipSkip: 2, rng: 'cuda' },
     ...{ width: 512, height: 768, count: 4, batch: 2, seed: 7, subseed: 3, subseedStrength: 0.5 },
@@ -158,7 +158,7 @@ describe('enlarging', () => {
     hires: { scale: 2 },
   };
 
-  it('draws the image itself again, with its own prompt and settings', () => {
+  it('generates the image again with its own prompt and settings', () => {
     const job = fakeJob({ type: 'inpaint', options });
     const picture = { ...job.images[0]!, width: 500, height: 760, seed: 9 };
     expect(enlargeRequest(job, picture, { scale: 1.5, strength: 0.3 }, about)).toEqual({
@@ -178,7 +178,7 @@ describe('enlarging', () => {
     });
   });
 
-  it('keeps to the grid and to the server’s limits', () => {
+  it('stays on the grid and within the server’s limits', () => {
     expect(enlargedSize({ width: 100, height: 60 }, 1.3, 64)).toEqual({ width: 128, height: 64 });
     expect(isAllowed({ width: 2048, height: 2048 }, about)).toBe(true);
     expect(isAllowed({ width: 2056, height: 8 }, about)).toBe(false);
@@ -192,7 +192,7 @@ describe('the form', () => {
     { name: 'old', prompt: 'faded', negative: '' },
   ];
 
-  it('puts chosen styles into the prompts, those of the second pass too', () => {
+  it('applies styles to the prompts, including those of the second pass', () => {
     const settings = {
       ...defaults,
       prompt: 'cat',
@@ -207,7 +207,7 @@ describe('the form', () => {
     expect(() => requestOf(settings, {}, about, [])).toThrow('no style “ink”');
   });
 
-  it('asks for batch count times batch size', () => {
+  it('requests batch count times batch size', () => {
     const request = (patch: object) => requestOf({ ...defaults, ...patch }, {}, about).options;
     expect(request({ count: 3 })).toEqual({ prompt: '', count: 3 });
     expect(request({ count: 3, batch: 2 })).toEqual({ prompt: '', count: 6, batch: 2 });
@@ -216,7 +216,7 @@ describe('the form', () => {
     expect(imagesOf({ count: 3, batch: null })).toBe(3);
   });
 
-  it('asks for a variation only with a strength, and for a seed resize only with a size', () => {
+  it('requests a variation only with a strength, and a seed resize only with a size', () => {
     const request = (patch: object) => requestOf({ ...defaults, ...patch }, {}, about).options;
     expect(request({ subseed: 5 })).toEqual({ prompt: '' });
     expect(request({ subseed: 5, subseedStrength: 0.2 })).toEqual({
@@ -229,7 +229,7 @@ describe('the form', () => {
     expect(() => request({ seedResizeWidth: 512 })).toThrow('width and a height');
   });
 
-  it('goes back to the defaults, but for the prompt, the model and the mode', () => {
+  it('resets to the defaults, except for the prompt, the model and the mode', () => {
     const used = {
       ...{
         ...defaults,
@@ -245,13 +245,13 @@ describe('the form', () => {
     expect(resetOf(used)).toEqual({ ...defaults, mode: 'inpaint', model: 'x', prompt: 'cat' });
   });
 
-  it('forgets kept values of a wrong type', () => {
+  it('drops stored values of a wrong type', () => {
     expect(revived({ steps: 'x', sampler: 7, styles: [1], seed: 5, batch: null, model: 'm' })).toEqual({
       ...{ ...defaults, seed: 5, model: 'm' },
     });
   });
 
-  it('writes seeds of 16 digits as they are', () => {
+  it('writes seeds of 16 digits exactly', () => {
     expect(plain(4_503_599_627_370_495)).toBe('4503599627370495');
     expect(plain(2 ** 52)).toBe('4503599627370496');
     expect([plain(0.1 + 0.2), plain(-3)]).toEqual(['0.3', '-3']);
@@ -259,7 +259,7 @@ describe('the form', () => {
 });
 
 describe('settings of an image', () => {
-  it('bring back variations, seed resize, prompts of the second pass and every upscaler', () => {
+  it('restore variations, seed resize, prompts of the second pass and every upscaler', () => {
     const text =
       'cat\nSteps: 4, Sampler: Euler a, Seed: 1, Variation seed: 8, Variation seed strength: 0.25, Seed resize from: 64x96, ' +
       'Hires upscale: 2, Hires steps: 0, Hires upscaler: Nearest, Hires prompt: "a, b", Version: Safelight 0';
@@ -270,7 +270,7 @@ describe('settings of an image', () => {
     expect(merged(fieldsOf('x\nSteps: 1, Seed: 1, Size: 8x8', about)).subseedStrength).toBe(0);
   });
 
-  it('take what stable-diffusion-webui leaves out as it means it', () => {
+  it("have stable-diffusion-webui's defaults for fields that it omits", () => {
     const a1111 = 'cat\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512, Version: v1.10.1';
     expect(merged(fieldsOf(a1111, about))).toMatchObject({ rng: 'cuda', schedule: 'automatic' });
     const old = 'cat\nSteps: 20, Sampler: DPM++ 2M Karras, CFG scale: 7, Seed: 1, RNG: CPU';
@@ -278,7 +278,7 @@ describe('settings of an image', () => {
     expect(merged(fieldsOf('just words', about))).toMatchObject({ rng: 'cpu', schedule: null });
   });
 
-  it('name what the form cannot take over', () => {
+  it('list what the form does not support', () => {
     const text =
       'cat\nSteps: 20, Sampler: Euler a, Seed: 1, Size: 8x8, Model hash: abc, Model: other, VAE: vae-ft, ' +
       'Hires upscale: 2, Hires upscaler: R-ESRGAN 4x+, Lora hashes: "foo: 123", Version: v1.10.1';

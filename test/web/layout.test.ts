@@ -1,4 +1,7 @@
-/** The page at all widths, full of long words, long prompts, waiting jobs and images: nothing overflows, everything can be reached. */
+/**
+ * The web page at all widths, full of long words, long prompts, queued jobs and images: nothing overflows,
+ * and every control can be reached.
+ */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
@@ -23,7 +26,7 @@ const WIDTHS = [
 ] as const;
 const FINE = { wider: 0, beyond: [], unreachable: [], cut: [] };
 
-/** Open and closed again, whatever else is on the page. */
+/** Opened and closed again, whatever else is on the page. */
 const DIALOGS = ['help', 'enlarge', 'style', 'delete', 'arrival'] as const;
 
 describe.skipIf(browserPath === undefined)(`the layout${withoutBrowser}`, () => {
@@ -55,14 +58,14 @@ describe.skipIf(browserPath === undefined)(`the layout${withoutBrowser}`, () => 
     page.setDefaultTimeout(5000);
     await look(many.id);
   });
-  // What a failure left open must not fail the next test.
+  // Closes what a failed test left open.
   afterEach(async () => {
     if (await page.locator('dialog[open]').count()) await page.keyboard.press('Escape');
   });
   afterAll(() => visitor?.end());
 
   const tab = (name: string) => page.getByRole('navigation').getByRole('button', { name }).click();
-  /** Puts a job on the stage. */
+  /** Shows a job on the stage. */
   const look = async (id: string) => {
     await page.evaluate((job) => {
       localStorage.setItem('safelight.stage', JSON.stringify({ job, index: 0 }));
@@ -76,10 +79,10 @@ describe.skipIf(browserPath === undefined)(`the layout${withoutBrowser}`, () => 
       for (const fold of document.querySelectorAll('details')) fold.open = true;
     });
   const check = async (what: string) => {
-    await page.waitForTimeout(30); // one frame, for what reacts to the size
+    await page.waitForTimeout(30); // one frame, for observers of the size
     expect({ what, ...(await page.evaluate(flaws, CONTROLS)) }).toEqual({ what, ...FINE });
   };
-  /** @param parts what is looked at; the whole page, or the dialog that is open, where left out */
+  /** @param parts selectors to check; by default the whole page, or the open dialog */
   const accessible = async (what: string, ...parts: string[]) => {
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme });
@@ -100,7 +103,7 @@ describe.skipIf(browserPath === undefined)(`the layout${withoutBrowser}`, () => 
     await page.getByRole('dialog').waitFor();
   };
 
-  it.each(WIDTHS)('holds %i × %i: all modes with every fold open', async (width, height) => {
+  it.each(WIDTHS)('fits %i × %i: all modes with every fold open', async (width, height) => {
     await page.setViewportSize({ width, height });
     for (const name of ['Text', 'Picture', 'Inpaint', 'Sketch']) {
       await tab(name);
@@ -112,7 +115,7 @@ describe.skipIf(browserPath === undefined)(`the layout${withoutBrowser}`, () => 
     await accessible(`Text at ${width}`);
   });
 
-  it.each(WIDTHS)('holds %i × %i: everything inside', async (width, height) => {
+  it.each(WIDTHS)('fits %i × %i: all views of a trace', async (width, height) => {
     await page.setViewportSize({ width, height });
     await tab('Inside');
     for (const name of ['Steps', 'Words', 'Tensors', 'Codes', 'Patches']) {
@@ -125,7 +128,7 @@ describe.skipIf(browserPath === undefined)(`the layout${withoutBrowser}`, () => 
     await tab('Text');
   });
 
-  it.each(WIDTHS)('holds %i × %i: dialogs, notes and the comparison', async (width, height) => {
+  it.each(WIDTHS)('fits %i × %i: dialogs, notes and the comparison', async (width, height) => {
     await page.setViewportSize({ width, height });
     await openAll();
     for (const dialog of DIALOGS) {
@@ -150,7 +153,7 @@ describe.skipIf(browserPath === undefined)(`the layout${withoutBrowser}`, () => 
   it.each([
     ['a running job with warnings', running.id],
     ['a failed job with a long message', failed.id],
-  ])('holds at all widths: %s', async (what, id) => {
+  ])('fits all widths: %s', async (what, id) => {
     await look(id);
     for (const [width, height] of WIDTHS) {
       await page.setViewportSize({ width, height });
@@ -159,7 +162,7 @@ describe.skipIf(browserPath === undefined)(`the layout${withoutBrowser}`, () => 
     await accessible(what);
   });
 
-  it.each(WIDTHS)('keeps Generate in view and prompts bounded at %i × %i', async (width, height) => {
+  it.each(WIDTHS)('keeps Generate visible and prompts bounded at %i × %i', async (width, height) => {
     await page.setViewportSize({ width, height });
     await openAll();
     const boxes = page.locator('textarea');
@@ -175,12 +178,12 @@ describe.skipIf(browserPath === undefined)(`the layout${withoutBrowser}`, () => 
     expect(await boxes.count()).toBe(4);
   });
 
-  it('has seen no error', () => {
+  it('causes no error', () => {
     expect(visitor.errors).toEqual([]);
   });
 });
 
-/** Waits until no transition runs: where one ends, an element that inherits the color may begin another. */
+/** Waits until no transition runs: when one ends, an element that inherits the color may start another. */
 async function settled(): Promise<void> {
   for (;;) {
     await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));

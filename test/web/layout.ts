@@ -1,13 +1,13 @@
-/** What is wrong with a page's layout: runs inside the page. */
+/** Flaws of a page's layout; collected by a function that runs inside the page. */
 
 export interface Flaws {
-  /** Pixels that the page is wider than the window. */
+  /** Pixels by which the page is wider than the window. */
   readonly wider: number;
-  /** Elements that reach beyond the window's left or right edge. */
+  /** Elements that extend beyond the window's left or right edge. */
   readonly beyond: string[];
-  /** Controls whose centre is covered by something else, or outside the window, after scrolling to them. */
+  /** Controls whose center is covered or outside of the window after scrolling to them. */
   readonly unreachable: string[];
-  /** Controls whose own words do not fit into them. */
+  /** Controls whose text does not fit. */
   readonly cut: string[];
 }
 
@@ -24,7 +24,7 @@ export function flaws(controls: string): Flaws {
   const visible = (element: Element): boolean => element.checkVisibility({ visibilityProperty: true });
   const all = [...(dialog ?? document.body).querySelectorAll('*')].filter(visible);
 
-  // What an ancestor cuts off or scrolls is no matter of the page's width; controls in it are looked at below.
+  // Overflow that an ancestor clips or scrolls does not widen the page; controls in it are checked below.
   const clipped = (element: Element): boolean => {
     for (let at = element.parentElement; at && at !== document.body; at = at.parentElement)
       if (getComputedStyle(at).overflowX !== 'visible') return true;
@@ -54,7 +54,7 @@ export function flaws(controls: string): Flaws {
       element.clientWidth > 1 &&
       (element.scrollWidth > element.clientWidth + 1 || element.scrollHeight > element.clientHeight + 4),
   );
-  // A number, or the words that stand for a missing one, must be read whole.
+  // A number, or the text shown for a missing one, has to be visible completely.
   const context = document.createElement('canvas').getContext('2d')!;
   const fields = [...document.querySelectorAll<HTMLInputElement>('.number input')].filter((field) => {
     const style = getComputedStyle(field);

@@ -1,4 +1,4 @@
-/** What the page works out by itself: weights in a prompt, paint on a sheet, settings in and out of the form. */
+/** Logic of the web page: prompt weights, mask painting, settings of the form. */
 import { describe, expect, it } from 'vitest';
 import type { About } from '../../web/src/api/types.js';
 import { Pointers } from '../../web/src/logic/pointers.js';
@@ -36,34 +36,34 @@ function weighed(marked: string, ...directions: (1 | -1)[]): string {
 }
 
 describe('Ctrl+Up and Ctrl+Down', () => {
-  it('weigh the selected words', () => {
+  it('weight the selected words', () => {
     expect(weighed('a [red] apple', 1)).toBe('a ([red]:1.1) apple');
     expect(weighed('a [red] apple', -1)).toBe('a ([red]:0.9) apple');
     expect(weighed('[a red] apple', 1)).toBe('([a red]:1.1) apple');
   });
 
-  it('go on with a weight that is there, and take it away at 1', () => {
+  it('change an existing weight, and remove it at 1', () => {
     expect(weighed('a [red] apple', 1, 1, 1)).toBe('a ([red]:1.3) apple');
     expect(weighed('a ([red]:1.1) apple', -1)).toBe('a [red] apple');
     expect(weighed('a [red] apple', 1, 1, -1, -1)).toBe('a [red] apple');
   });
 
-  it('take the word the caret stands in', () => {
+  it('select the word at the caret', () => {
     expect(weighed('a re[]d apple', 1)).toBe('a ([red]:1.1) apple');
     expect(weighed('a (very re[]d:1.2) apple', 1)).toBe('a ([very red]:1.3) apple');
   });
 
-  it('leave blanks and nothing alone', () => {
+  it('ignore blanks and an empty selection', () => {
     expect(weighed('a[ red ]apple', 1)).toBe('a ([red]:1.1) apple');
     expect(weighed('a  [] apple', 1)).toBe('a  [] apple');
   });
 
-  it('do not take an earlier group for the one around', () => {
+  it('do not confuse an earlier group with the enclosing one', () => {
     expect(weighed('(red:1.2) [apple]', 1)).toBe('(red:1.2) ([apple]:1.1)');
     expect(weighed('\\(red\\) [apple]', 1)).toBe('\\(red\\) ([apple]:1.1)');
   });
 
-  it('stop at nothing', () => {
+  it('have no lower or upper limit', () => {
     expect(weighed('[red]', ...Array<-1>(14).fill(-1))).toBe('([red]:0)');
   });
 });
@@ -76,7 +76,7 @@ describe('a sheet', () => {
       ).join(''),
     );
 
-  it('covers what the brush went over, and nothing else', () => {
+  it('covers what the brush painted, and nothing else', () => {
     const sheet = new Sheet(12, 5);
     sheet.begin(2, 2.5, 1.5, false);
     sheet.move(9, 2.5);
@@ -90,7 +90,7 @@ describe('a sheet', () => {
     ]);
   });
 
-  it('says which part has changed, within its bounds', () => {
+  it('reports the changed area within its bounds', () => {
     const sheet = new Sheet(20, 20);
     expect(sheet.begin(0, 0, 3, false)).toEqual({ left: 0, top: 0, right: 4, bottom: 4 });
     const far = sheet.move(100, 0);
@@ -106,7 +106,7 @@ describe('a sheet', () => {
     expect(line).toEqual([0, 0, 128, 255, 255, 255, 128, 0, 0]);
   });
 
-  it('is wiped by the eraser, and takes back and does again', () => {
+  it('can be erased, undone and redone', () => {
     const sheet = new Sheet(16, 16);
     sheet.begin(8, 8, 5, false);
     sheet.end();
@@ -128,7 +128,7 @@ describe('a sheet', () => {
     expect(sheet.data).toEqual(holed);
   });
 
-  it('forgets a stroke that a second finger turned into a pinch', () => {
+  it('discards a stroke when a second finger starts a pinch', () => {
     const sheet = new Sheet(8, 8);
     sheet.begin(4, 4, 2, false);
     sheet.move(6, 6);
@@ -136,14 +136,14 @@ describe('a sheet', () => {
     expect([sheet.empty, sheet.canUndo]).toEqual([true, false]);
   });
 
-  it('takes up what was kept, if it is of its size', () => {
+  it('restores a stored mask of the same size', () => {
     const kept = new Uint8Array(16).fill(7);
     expect(new Sheet(4, 4, kept).data).toBe(kept);
     expect(new Sheet(5, 4, kept).empty).toBe(true);
   });
 });
 
-it('two fingers zoom by how much they part, and move by their middle', () => {
+it('two fingers zoom by their distance and pan by their center', () => {
   const pointers = new Pointers();
   pointers.add(1, { x: 0, y: 0 });
   expect(pointers.move(1, { x: 1, y: 0 })).toBeUndefined();
@@ -159,7 +159,7 @@ describe('settings', () => {
     'a red apple\nNegative prompt: blur\nSteps: 12, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 4.5, Seed: 7, Size: 128x96, ' +
     'Denoising strength: 0.4, Hires upscale: 1.5, Hires steps: 5, Hires upscaler: Latent (bicubic), RNG: NV, Version: x';
 
-  it('come back from the text of a picture', () => {
+  it('are restored from the text of an image', () => {
     const patch = merged(fieldsOf(text, about));
     expect(patch).toMatchObject({
       ...{ prompt: 'a red apple', negative: 'blur', steps: 12, sampler: 'dpmpp_2m', schedule: 'karras' },
@@ -169,17 +169,17 @@ describe('settings', () => {
     expect(patch.strength).toBeUndefined();
   });
 
-  it('are taken over one by one', () => {
+  it('can be restored one by one', () => {
     const seed = fieldsOf(text, about).find(({ label }) => label === 'Seed');
     expect(seed?.patch).toEqual({ seed: 7 });
   });
 
-  it('know the sampler and schedule that older files say in one', () => {
+  it('include the sampler and schedule that older files store in one name', () => {
     const fields = fieldsOf('x\nSteps: 1, Sampler: DPM++ 2M Karras, Seed: 1', about);
     expect(merged(fields)).toMatchObject({ sampler: 'dpmpp_2m', schedule: 'karras' });
   });
 
-  it('of A1111 have noise of the GPU and the schedule Automatic where neither is written', () => {
+  it('of A1111 have GPU noise and the schedule Automatic if neither is written', () => {
     const of = (line: string) => merged(fieldsOf(`x\nSteps: 1, Seed: 1, ${line}`, about));
     expect(of('Sampler: Euler a')).toMatchObject({ sampler: 'euler_a', schedule: 'automatic', rng: 'cuda' });
     expect(of('Sampler: DPM++ 2M Karras')).toMatchObject({ schedule: 'karras', rng: 'cuda' });
@@ -193,7 +193,7 @@ describe('settings', () => {
     expect(fieldsOf('words alone', about).map(({ label }) => label)).toEqual(['Prompt', 'Negative prompt']);
   });
 
-  it('of A1111 come from the line before those of extensions, and what the form cannot have is listed', () => {
+  it('of A1111 are read from the line before those of extensions, and unsupported ones are listed', () => {
     const foreign =
       'a <lora:x:1> cat\nSteps: 3, Sampler: Nowhere, Seed: 4, Size: 64x64, Model: sd, VAE: mse, Eta: 0.5, Hires steps: 0, ' +
       'constructor: 3, Version: v1.9.4\nTemplate: a {cat|dog}';
@@ -207,7 +207,7 @@ describe('settings', () => {
     expect(unrestoredOf('words alone', about)).toEqual([]);
   });
 
-  it('become a job, and what is left to the model is left out', () => {
+  it('become a job, without fields that are left to the model', () => {
     const request = requestOf({ ...defaults, prompt: 'cat', steps: 5, count: 3 }, {}, about);
     expect(request).toEqual({
       type: 'text-to-image',
@@ -218,7 +218,7 @@ describe('settings', () => {
     expect(hires.options.hires).toEqual({ scale: 2, strength: 0.6, upscaler: 'latent' });
   });
 
-  it('say what is missing', () => {
+  it('report what is missing', () => {
     expect(() => requestOf({ ...defaults, mode: 'picture' }, {}, about)).toThrow('picture');
     expect(() => requestOf({ ...defaults, mode: 'inpaint' }, { init: 'data:' }, about)).toThrow('Paint');
     expect(() => requestOf({ ...defaults, mode: 'sketch' }, {}, about)).toThrow('Draw');
@@ -230,7 +230,7 @@ describe('settings', () => {
     });
   });
 
-  it('survive a visit, and nonsense does not', () => {
+  it('survive a visit, and invalid values are dropped', () => {
     expect(revived({ prompt: 'x', mode: 'inpaint', steps: 3 })).toMatchObject({
       prompt: 'x',
       mode: 'inpaint',

@@ -1,4 +1,4 @@
-/** The page in a real browser, against a real server with the starter. */
+/** The web page in a real browser, against a real server with the starter model. */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -8,15 +8,15 @@ import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { starterModel } from '../../lib/checkpoint/open.js';
 import { walk } from '../../scripts/files.mjs';
-import { writeWriter } from '../codes-pipeline/checkpoint.js';
-import { startServer } from '../server/running.js';
-import { scratch } from '../vq/fixture.js';
+import { startServer } from '../support/server/test-server.js';
+import { scratch } from '../support/vqgan/autoencoders.js';
+import { writeWriter } from '../support/vqgan/checkpoint.js';
 import { browserPath, builtPage, finished, Visitor, withoutBrowser } from './browser.js';
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const folder = scratch();
 
-describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
+describe.skipIf(browserPath === undefined)(`the web page${withoutBrowser}`, () => {
   let visitor: Visitor;
   let page: Page;
   beforeAll(async () => {
@@ -29,11 +29,11 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
 
   const generate = () => page.keyboard.press('Control+Enter');
 
-  it('makes a picture of a prompt, with previews and no blank on the way', async () => {
+  it('generates an image of a prompt, with previews and without a blank frame', async () => {
     page = await visitor.visit({ settings: { steps: 12 } });
     await page.getByLabel('Prompt', { exact: true }).fill('a red apple');
     await page.getByText('3 / 30 tokens').waitFor();
-    // From the first preview on, the frame must hold a picture at each moment.
+    // From the first preview on, the frame has to contain an image at every moment.
     await page.evaluate(() => {
       const seen = { sources: [] as string[], blank: 0 };
       Object.assign(window, { seen });
@@ -72,7 +72,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
     expect((await visitor.newest()).status).toBe('cancelled');
   });
 
-  it('goes on with the running job and the form after a reload', async () => {
+  it('restores the running job and the form after a reload', async () => {
     page = await visitor.visit({ settings: { steps: 30 } });
     await page.getByLabel('Prompt', { exact: true }).fill('penguin');
     await generate();
@@ -85,7 +85,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
     expect(await page.locator('.gallery .thumb').count()).toBe(1);
   });
 
-  it('repaints what the mask covers and leaves the rest as it was', async () => {
+  it('inpaints what the mask covers and keeps the rest', async () => {
     page = await visitor.visit({ settings: { mode: 'inpaint', prompt: 'frog', maskBlur: 0, strength: 1 } });
     const green = await sharp({ create: { width: 128, height: 128, channels: 3, background: '#20a060' } })
       .png()
@@ -106,7 +106,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
     await page.mouse.move(...at(0.6, 0.8), { steps: 6 });
     await page.mouse.up();
     await page.waitForFunction(keptMask);
-    await page.reload(); // picture and mask are still there
+    await page.reload(); // image and mask are still there
     await page.getByRole('application').waitFor();
     await page.getByRole('button', { name: 'Generate' }).click();
     const made = await sharp(
@@ -117,12 +117,12 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
     const pixel = (x: number, y: number): number[] => [
       ...made.subarray((y * 128 + x) * 3, (y * 128 + x) * 3 + 3),
     ];
-    expect(pixel(12, 90)).toEqual([0x20, 0xa0, 0x60]); // the stroke that was undone
+    expect(pixel(12, 90)).toEqual([0x20, 0xa0, 0x60]); // the undone stroke
     expect(pixel(120, 64)).toEqual([0x20, 0xa0, 0x60]);
     expect(pixel(77, 64)).not.toEqual([0x20, 0xa0, 0x60]);
   });
 
-  it('makes a picture of a drawing, drawn by keyboard', async () => {
+  it('generates an image of a sketch that is drawn by keyboard', async () => {
     page = await visitor.visit({ settings: { mode: 'sketch' } });
     await page.getByRole('button', { name: 'Make a picture' }).click();
     await page.getByText('Draw something first').waitFor();
@@ -134,7 +134,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
     expect(await visitor.newest()).toMatchObject({ type: 'sketch', model: 'writer', status: 'done' });
   });
 
-  it('looks inside: steps, words, tensors, codes', async () => {
+  it('shows a trace: steps, words, tensors, code indices', async () => {
     page = await visitor.visit({ settings: { prompt: 'red apple' } });
     await page.getByRole('button', { name: 'Generate' }).click();
     await finished(page);
@@ -156,10 +156,10 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
     await page.getByRole('tab', { name: 'Codes' }).click();
     await page.getByRole('button', { name: 'Encode it' }).click();
     expect(await painted(page, 'rows of')).toBeGreaterThan(0);
-    expect(await page.locator('.gallery .thumb').count()).toBe(1); // looks are no pictures of their own
+    expect(await page.locator('.gallery .thumb').count()).toBe(1); // traces are not listed as images
   });
 
-  it('restores the settings of a picture that is dropped, and begins from it only if told', async () => {
+  it('restores the settings of a dropped image, and uses it as the initial image only on request', async () => {
     page = await visitor.visit({ settings: { prompt: 'teapot', seed: 42, cfg: 3.5 } });
     await generate();
     const source = await finished(page);
@@ -185,7 +185,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
     await page.getByAltText('The one to begin from').waitFor();
   });
 
-  it('keeps a queue that can be put in order, thinned and cleared', async () => {
+  it('shows a queue that can be reordered, reduced and cleared', async () => {
     page = await visitor.visit({ settings: { steps: 150, seed: null } });
     for (const prompt of ['first', 'second', 'third', 'fourth']) {
       await page.getByLabel('Prompt', { exact: true }).fill(prompt);
@@ -228,7 +228,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
       const now = document.querySelector('.stage .frame > img')?.getAttribute('src');
       return now?.startsWith('/v1/jobs/') && now !== old;
     }, first);
-    await page.keyboard.press('Tab'); // out of the prompt, where arrows move the caret
+    await page.keyboard.press('Tab'); // out of the prompt, where arrow keys move the caret
     await page.keyboard.press('ArrowRight');
     await page.locator(`.stage .frame > img[src="${first}"]`).waitFor();
     await page.keyboard.press('?');
@@ -247,7 +247,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
     await page.getByText('Stopped before it was done').waitFor();
   });
 
-  it('compares two pictures, and forgets one', async () => {
+  it('compares two images, and deletes one', async () => {
     page = await visitor.visit({ settings: { prompt: 'rose', count: 2, steps: 2 } });
     await generate();
     await finished(page);
@@ -303,7 +303,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
     await finished(page);
   });
 
-  it.each(['light', 'dark'] as const)('has no serious finding of axe-core, %s', async (colorScheme) => {
+  it.each(['light', 'dark'] as const)('has no serious axe-core finding, %s', async (colorScheme) => {
     page = await visitor.visit({ colorScheme, settings: { prompt: 'sun', mode: 'text' } });
     await generate();
     await finished(page);
@@ -327,7 +327,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
     }
   });
 
-  it('asks for the key of a server that has one, and stays logged in', async () => {
+  it('requests the key of a server that has one, and stays logged in', async () => {
     const locked = await startServer({ 'api-key': 'open sesame' });
     try {
       page = await visitor.visit({}, locked.url);
@@ -345,11 +345,11 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
       await page.context().close();
       await locked.end();
     }
-    const expected = /status of (401|400)/; // asked before the key was given
+    const expected = /status of (401|400)/; // requested before the key was entered
     visitor.errors.splice(0, visitor.errors.length, ...visitor.errors.filter((text) => !expected.test(text)));
   });
 
-  it('asked nobody else for anything, and ran into no error', () => {
+  it('requests nothing from other hosts and causes no error', () => {
     expect(visitor.asked.length).toBeGreaterThan(10);
     const own = /^(?:http:\/\/127\.0\.0\.1:\d+\/|data:|blob:)/;
     expect(visitor.asked.filter((address) => !own.test(address))).toEqual([]);
@@ -365,7 +365,7 @@ describe.skipIf(browserPath === undefined)(`the page${withoutBrowser}`, () => {
   });
 });
 
-/** Whether the browser has written the mask down, which it does on the side. */
+/** Returns true once the browser has stored the mask, which happens asynchronously. */
 function keptMask(): Promise<boolean> {
   return new Promise((resolve) => {
     const opening = indexedDB.open('safelight');
@@ -379,7 +379,7 @@ function keptMask(): Promise<boolean> {
   });
 }
 
-/** How many different colours a canvas shows, once it shows any. */
+/** Returns the number of different colors on a canvas, once it shows any. */
 async function painted(page: Page, label: string): Promise<number> {
   const canvas = page.getByLabel(label).first();
   await canvas.waitFor();

@@ -1,4 +1,4 @@
-/** Exact options in the page: into the form, and beside it where the form has no control. */
+/** Exact options on the web page: in the form, and in addition to it if the form has no control. */
 import { describe, expect, it } from 'vitest';
 import { encodePng } from '../../lib/image/png.js';
 import type { GenerationOptions } from '../../lib/options/declarations/generation.js';
@@ -33,7 +33,7 @@ describe('the exact options of an image', () => {
   const patch = restoredForm({ safelight, parameters: 'else' }, about)!.patch;
   const form: Settings = { ...defaults, mode: 'text', ...patch };
 
-  it('go into the form, with the defaults of options rather than those of the form', () => {
+  it('are applied to the form, with the defaults of options rather than those of the form', () => {
     expect(form).toMatchObject({
       ...{ prompt: 'a cat', negative: 'dogs', seed: 7, width: 64, height: 96, steps: 5, cfg: 3 },
       ...{ sampler: 'euler', schedule: 'karras', model: 'starter', rng: 'cpu', clipSkip: 1 },
@@ -41,7 +41,7 @@ describe('the exact options of an image', () => {
     });
   });
 
-  it('are carried beside it where it has no control, and sent with the next job', () => {
+  it('are kept in addition to the form if it has no control, and sent with the next job', () => {
     expect(requestOf(form, {}, about).options).toMatchObject({
       ...{ class: 3, eta: 0.5, guidanceInterval: [1, 'Infinity'], deepCache: { interval: 4, branch: 1 } },
       hires: { scale: 1.5, strength: 0.75, upscaler: 'latent', sampler: 'heun' },
@@ -67,7 +67,7 @@ describe('the exact options of an image', () => {
     expect(picture.options).not.toHaveProperty('hires');
   });
 
-  it('that are sigmas are sent in the place of steps and schedule', () => {
+  it('that are sigmas are sent in place of steps and schedule', () => {
     const texts = { safelight: formatExact('starter', { prompt: 'x', seed: 1, sigmas: [9, 2] }) };
     const restored = { ...defaults, mode: 'text' as const, ...restoredForm(texts, about)!.patch };
     const sent = requestOf({ ...restored, steps: 7, schedule: 'karras' }, {}, about).options;
@@ -80,7 +80,7 @@ describe('the exact options of an image', () => {
     expect(restoredForm({ safelight: formatExact('other', options) }, about)?.lost).toEqual(['Model: other']);
   });
 
-  it('give way to generation parameters where they are damaged', () => {
+  it('fall back to generation parameters if they are damaged', () => {
     const parameters = 'a dog\nSteps: 3, Sampler: Euler, Seed: 4, Size: 8x8, Version: Safelight 1';
     expect(restoredForm({ safelight: '{', parameters }, about)?.patch).toMatchObject({
       prompt: 'a dog',
@@ -101,12 +101,12 @@ describe('the exact options of an image', () => {
   });
 });
 
-describe('generation parameters that Safelight wrote', () => {
+describe('generation parameters written by Safelight', () => {
   const text =
     'a cat\nSteps: 3, Sampler: Euler, CFG scale: 7, Class: 3, Seed: 4, Size: 8x8, Guidance interval: 0.3 to 5, DeepCache interval: 4, ' +
     'DeepCache branch: 2, Mask blur: 3/5, Version: Safelight 0.1.0';
 
-  it('lose nothing that the form has no control for', () => {
+  it('keep options for which the form has no control', () => {
     expect(merged(fieldsOf(text, about)).further).toEqual({
       ...{ class: 3, guidanceInterval: [0.3, 5], deepCache: { interval: 4, branch: 2 }, maskBlur: [3, 5] },
     });
@@ -114,7 +114,7 @@ describe('generation parameters that Safelight wrote', () => {
     expect(merged(foreign).further).toEqual({});
   });
 
-  it('can be taken over one by one', () => {
+  it('can be restored one by one', () => {
     const field = fieldsOf(text, about).find(({ label }) => label === 'DeepCache branch');
     expect(joined({ deepCache: { interval: 2 }, class: 1 }, field!.patch.further!)).toEqual({
       deepCache: { interval: 2, branch: 2 },
@@ -124,7 +124,7 @@ describe('generation parameters that Safelight wrote', () => {
 });
 
 describe('the form', () => {
-  it('forgets further options of an earlier visit that are not right any more', () => {
+  it('drops additional options of an earlier visit that are no longer valid', () => {
     expect(revived({ further: { eta: 0.5 } }).further).toEqual({ eta: 0.5 });
     for (const further of [{ eta: 99 }, { nosuch: 1 }, [1], null, 'x'])
       expect(revived({ further }).further).toEqual({});

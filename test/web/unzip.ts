@@ -1,7 +1,7 @@
-/** Reads archives back by the format's own description: the directory at the end, then each file. */
+/** Reads archives by the format's specification: the directory at the end, then each file. */
 import { crc32 } from 'node:zlib';
 
-/** @throws Error for an archive that does not hold together, or files that are compressed */
+/** @throws Error for an inconsistent archive or compressed files */
 export function unzipped(archive: Buffer): { name: string; bytes: Buffer }[] {
   const end = archive.length - 22;
   if (archive.readUInt32LE(end) !== 0x06054b50) throw new Error('no end of the directory');
@@ -27,7 +27,7 @@ export function unzipped(archive: Buffer): { name: string; bytes: Buffer }[] {
   return files;
 }
 
-/** @param facts checksum and both sizes, as the directory has them */
+/** @param facts checksum and both sizes from the directory */
 function fileAt(archive: Buffer, at: number, name: string, facts: Buffer): Buffer {
   if (archive.readUInt32LE(at) !== 0x04034b50) throw new Error('no file where the directory says');
   if (!archive.subarray(at + 14, at + 26).equals(facts)) throw new Error('file and directory differ');

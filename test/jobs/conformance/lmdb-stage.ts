@@ -1,4 +1,4 @@
-/** Jobs in LMDB, where the process of the service runs them: one that dies takes both. */
+/** Jobs in LMDB, where the process of the service also runs them: killing it ends both. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,7 +48,7 @@ export class LmdbStage implements Stage {
       kill: async () => {
         this.runner = undefined;
         await this.store.close();
-        void runner.close({ drain: true }); // takes no more, and its runs go on without a store
+        void runner.close({ drain: true }); // accepts no more jobs, and its runs continue without a store
         await this.service.close({ drain: true });
         await this.reopen();
       },

@@ -11,7 +11,7 @@ export function queueing(stage: () => Stage): void {
     return jobs;
   };
 
-  it('answers a request with the queued job, its place and its options', async () => {
+  it('answers a request with the queued job, its position and its options', async () => {
     const [first, second] = await several(2);
     expect(first).toEqual({
       ...{ id: first!.id, type: 'text-to-image', model: 'a', status: 'queued', created: first!.created },
@@ -23,7 +23,7 @@ export function queueing(stage: () => Stage): void {
     expect(await stage().service.get('0'.repeat(30))).toBeUndefined();
   });
 
-  it('keeps what a client sent with its request', async () => {
+  it('keeps the metadata that a client sent with its request', async () => {
     const { service } = stage();
     const sent = { ...request, client: 'a1111', extra: { body: [1] }, previews: { every: 3 } } as const;
     const { id } = await service.submit(sent);
@@ -32,7 +32,7 @@ export function queueing(stage: () => Stage): void {
     expect(await (await stage().restart()).get(id)).toMatchObject(kept);
   });
 
-  it('runs jobs one after the other, in the order in which they came', async () => {
+  it('runs jobs one after the other in the order of submission', async () => {
     const work = new Work();
     const jobs = await several(3);
     await stage().startRunner(work.run);
@@ -45,7 +45,7 @@ export function queueing(stage: () => Stage): void {
     expect(work.begun).toEqual(idsOf(jobs));
   });
 
-  it('lists jobs newest first, by status, from a job on, and so many', async () => {
+  it('lists jobs newest first, filtered by status, from a given job on and up to a limit', async () => {
     const { service } = stage();
     const jobs = idsOf(await several(5)).reverse();
     await service.cancel(jobs[1]!);
@@ -56,7 +56,7 @@ export function queueing(stage: () => Stage): void {
     expect(idsOf(await service.list({ status: 'queued', before: jobs[0]! }))).toEqual(jobs.slice(2));
   });
 
-  it('takes no more requests at once than may wait', async () => {
+  it('accepts at most the maximum number of waiting jobs, even from concurrent requests', async () => {
     const service = await stage().restart({ maxQueued: 3 });
     const answers = await Promise.allSettled(Array.from({ length: 8 }, () => service.submit(request)));
     expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(3);
@@ -69,7 +69,7 @@ export function queueing(stage: () => Stage): void {
     expect((await service.submit(request)).place).toBe(2);
   });
 
-  it('estimates from the jobs that are done when to come again', async () => {
+  it('estimates the Retry-After delay from finished jobs', async () => {
     const service = await stage().restart({ maxQueued: 1 });
     const work = new Work();
     const quick = 12;
@@ -89,7 +89,7 @@ export function queueing(stage: () => Stage): void {
     await work.end(id);
   });
 
-  it('queues one job for one idempotency key, also of requests that come at once', async () => {
+  it('queues one job per idempotency key, even for concurrent requests', async () => {
     const { service } = stage();
     const key = { idempotencyKey: 'k' };
     const jobs = await Promise.all([1, 2, 3].map(() => service.submit(request, key)));
@@ -105,7 +105,7 @@ export function queueing(stage: () => Stage): void {
     expect(await again.list()).toHaveLength(1);
   });
 
-  it('moves queued jobs to any place, as often as one likes, and later jobs stay behind', async () => {
+  it('moves queued jobs to any position, any number of times, and appends later jobs', async () => {
     const { service } = stage();
     const ids = idsOf(await several(4));
     const places = async () => Promise.all([...ids].map(async (id) => (await service.get(id))?.place));
@@ -113,7 +113,7 @@ export function queueing(stage: () => Stage): void {
     expect(await places()).toEqual([1, 2, 3, 0]);
     await service.move(ids[3]!, 99);
     expect(await places()).toEqual([0, 1, 2, 3]);
-    // Each halves the gap between the same two, until there is no number left between them.
+    // Each move halves the gap between the same two orders, until no number is left between them.
     for (let i = 0; i < 80; i++) await service.move(ids[1 + (i % 2)]!, 1);
     expect(await places()).toEqual([0, 2, 1, 3]);
     ids.push((await submit()).id);
@@ -126,9 +126,14 @@ export function queueing(stage: () => Stage): void {
       [ids[1]!]: 2,
       [ids[4]!]: 4,
     });
+    const work = new Work();
+    await stage().startRunner(work.run);
+    const moved = [ids[0]!, ids[2]!, ids[1]!, ids[3]!, ids[4]!];
+    for (const id of moved) await work.end(id);
+    expect(work.begun).toEqual(moved);
   });
 
-  it('puts a new job behind one that was moved to the end at the same time', async () => {
+  it('appends a new job after one that is moved to the end at the same time', async () => {
     const { service } = stage();
     const frozen = vi.spyOn(Date, 'now').mockReturnValue(Date.now());
     const ids = idsOf(await several(3));
@@ -140,7 +145,7 @@ export function queueing(stage: () => Stage): void {
     expect(places).toEqual([1, 2, 0, 3]);
   });
 
-  it('moves neither a running job, nor one that has ended or is unknown', async () => {
+  it('rejects moving a running, an ended or an unknown job', async () => {
     const { service } = stage();
     const work = new Work();
     const [first, second] = await several(2);
@@ -153,7 +158,7 @@ export function queueing(stage: () => Stage): void {
     expect(await service.list({ status: 'queued' })).toEqual([]);
   });
 
-  it('takes no request once it closes', async () => {
+  it('rejects requests once it closes', async () => {
     const { service } = stage();
     await stage().restart();
     await expect(service.submit(request)).rejects.toMatchObject({ code: 'DISPOSED' });

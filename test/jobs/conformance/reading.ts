@@ -22,7 +22,7 @@ export function reading(stage: () => Stage): void {
   };
   const get = (id: string) => stage().service.get(id);
 
-  it('gives the events of a job in their order, numbered upwards, and ends with it', async () => {
+  it('returns the events of a job in order, with ascending numbers, and ends with the job', async () => {
     const { service } = stage();
     const { id } = await submit();
     const reader = eventsOf(service.events(id));
@@ -40,12 +40,12 @@ export function reading(stage: () => Stage): void {
     ]);
     const numbers = events.map((event) => event.id);
     expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
-    // From where a reader left off; and of a job that has ended, its end.
+    // From the last event that a reader received; for an ended job, only its end.
     for (const after of [0, numbers[2]!, numbers.at(-1)!])
       expect(typesOf(await eventsOf(service.events(id, { after })))).toEqual(['done']);
   });
 
-  it('goes on where a reader left off while the job runs, with the newest progress and preview alone', async () => {
+  it('resumes while the job runs, with only the newest progress and preview', async () => {
     const { service } = stage();
     const { work, id, context } = await started();
     for (const step of [1, 2, 3]) context.emit(progress(step));
@@ -68,11 +68,11 @@ export function reading(stage: () => Stage): void {
     expect(typesOf(rest)).not.toContain('progress');
   });
 
-  it('gives an unknown job no events', async () => {
+  it('returns no events for an unknown job', async () => {
     expect(await eventsOf(stage().service.events('0'.repeat(30)))).toEqual([]);
   });
 
-  it('ends a reader whose signal is aborted, and other readers go on', async () => {
+  it('ends a reader whose signal is aborted, and other readers continue', async () => {
     const { service } = stage();
     const { work, id } = await started();
     const stop = new AbortController();
@@ -86,7 +86,7 @@ export function reading(stage: () => Stage): void {
     expect(typesOf(await stays)).toContain('done');
   });
 
-  it('numbers the events of a later attempt, and after a restart, above those before', async () => {
+  it('numbers the events of a later attempt, and after a restart, above earlier ones', async () => {
     const { work, id, context } = await started();
     context.emit(progress(1));
     await until(async () => (await get(id))?.progress !== undefined);
@@ -99,14 +99,14 @@ export function reading(stage: () => Stage): void {
     const service = await stage().restart();
     const reader = eventsOf(service.events(id, { after: last }));
     const next = new Work();
-    // Where the service runs its jobs itself, another attempt.
+    // If the service runs its jobs itself, another attempt begins.
     await stage().startRunner(next.run);
     await until(() => next.begun.length > 0 || !context.signal.aborted);
     await (next.begun.length > 0 ? next : work).end(id);
     expect(typesOf(await reader).at(-1)).toBe('done');
   });
 
-  it('tells the places of queued jobs when those before them begin, end or are moved', async () => {
+  it('reports the positions of queued jobs when earlier jobs begin, end or are moved', async () => {
     const { service } = stage();
     const [first, second, third] = [await submit(), await submit(), await submit()];
     const places: number[] = [];
@@ -127,11 +127,11 @@ export function reading(stage: () => Stage): void {
     await work.end(first.id);
     await work.end(third.id);
     await reader;
-    // A place that stays is not told again.
+    // An unchanged position is not reported again.
     expect(places.every((place, i) => place !== places[i - 1])).toBe(true);
   });
 
-  it('tells watchers the newest state of each job, its end once, and its removal', async () => {
+  it('sends watchers the newest state of each job, its end once, and its removal', async () => {
     const { service } = stage();
     const stop = new AbortController();
     const changes: JobChange[] = [];
@@ -155,7 +155,7 @@ export function reading(stage: () => Stage): void {
     await watching;
   });
 
-  it('tells watchers the end of each of many quick jobs once', async () => {
+  it('sends watchers the end of each of many quick jobs once', async () => {
     const { service } = stage();
     const stop = new AbortController();
     const ends: string[] = [];
@@ -176,7 +176,7 @@ export function reading(stage: () => Stage): void {
     await watching;
   });
 
-  it('ends a job once, whatever cancels it and ends it at the same time', async () => {
+  it('ends a job once if it is cancelled and completes at the same time', async () => {
     const { service } = stage();
     for (let i = 0; i < 8; i++) {
       const work = new Work();
@@ -196,7 +196,7 @@ export function reading(stage: () => Stage): void {
     }
   });
 
-  it('runs no job after it was cancelled, also where both happen at once', async () => {
+  it('never runs a job after it was cancelled, even if both happen at the same time', async () => {
     const { service } = stage();
     const jobs = await Promise.all(Array.from({ length: 12 }, submit));
     const runs = new Map<string, string | undefined>();

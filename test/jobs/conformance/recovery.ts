@@ -9,7 +9,7 @@ export function recovery(stage: () => Stage): void {
   const submit = () => stage().service.submit(request);
   const get = (id: string) => stage().service.get(id);
   const ended = (id: string) => until(async () => (await get(id))?.finished !== undefined);
-  /** Jobs that are done, oldest first. */
+  /** Returns completed jobs, oldest first. */
   const doneJobs = async (count: number) => {
     const runner = await stage().startRunner(async () => ({ images: [] }));
     const ids: string[] = [];
@@ -21,7 +21,7 @@ export function recovery(stage: () => Stage): void {
     return ids;
   };
 
-  it('takes up the job of a runner that was killed, and hears no more of the first attempt', async () => {
+  it('retries the job of a killed runner and ignores the first attempt', async () => {
     const dead = new Work();
     const runner = await stage().startRunner(dead.run);
     const first = await submit();
@@ -32,7 +32,7 @@ export function recovery(stage: () => Stage): void {
     const work = new Work();
     await stage().startRunner(work.run);
     await work.context(first.id);
-    // Of the first attempt nothing is left.
+    // Nothing of the first attempt remains.
     expect(await get(first.id)).toMatchObject({ status: 'running', attempts: 2, images: [] });
     await expect(late.data.writeResult(first.id, '0.png', Buffer.from('late'))).rejects.toThrow();
     await work.end(first.id);
@@ -44,7 +44,7 @@ export function recovery(stage: () => Stage): void {
     expect(await readFile(path, 'utf8')).toBe(`made of ${first.id}`);
   });
 
-  it('lets an attempt that was given back neither report, write nor end the job', async () => {
+  it('rejects reports, files and outcomes of an attempt that was given back', async () => {
     const turns = await stage().openTurns();
     const { id } = await submit();
     const old = (await turns.take())!;
@@ -68,7 +68,7 @@ export function recovery(stage: () => Stage): void {
     expect(await get(id)).toMatchObject({ status: 'done', attempts: 1 });
   });
 
-  it('has every job after a restart: queued ones in their order, ended ones as they were', async () => {
+  it('keeps all jobs after a restart: queued jobs in order, ended jobs unchanged', async () => {
     const [done] = await doneJobs(1);
     const [first, second, third] = [await submit(), await submit(), await submit()];
     await stage().service.move(third.id, 0);
@@ -81,7 +81,7 @@ export function recovery(stage: () => Stage): void {
     expect(await get(done!)).toMatchObject({ status: 'done' });
   });
 
-  it('removes the oldest ended jobs beyond a number of them, and no other', async () => {
+  it('removes the oldest ended jobs beyond the maximum number, and no others', async () => {
     const ids = await doneJobs(3);
     const waiting = await submit();
     const service = await stage().restart({ keepJobs: 2 });
@@ -92,7 +92,7 @@ export function recovery(stage: () => Stage): void {
     expect(idsOf(await service.list())).toEqual([waiting.id, ids[2]]);
   });
 
-  it('removes ended jobs after a time, with their files', async () => {
+  it('removes ended jobs after the retention time, with their files', async () => {
     const service = await stage().restart({ keepDays: 0.5 / DAY });
     const work = new Work();
     await stage().startRunner(work.run);
@@ -107,7 +107,7 @@ export function recovery(stage: () => Stage): void {
     expect(await get(waiting.id)).toMatchObject({ status: 'running' });
   });
 
-  it('keeps an outcome that the store refuses until it takes writes, and runs the jobs that wait', async () => {
+  it('keeps an outcome that the store rejects until the store accepts writes, and runs the waiting jobs', async () => {
     const work = new Work();
     await stage().startRunner(work.run);
     const [first, second] = [await submit(), await submit()];
@@ -123,7 +123,7 @@ export function recovery(stage: () => Stage): void {
     expect(work.begun).toEqual([first.id, second.id]);
   });
 
-  it('refuses requests while the store takes no writes, answers still, and goes on afterwards', async () => {
+  it('rejects requests while the store accepts no writes, still answers, and continues afterwards', async () => {
     const { service } = stage();
     const work = new Work();
     await stage().startRunner(work.run);

@@ -1,4 +1,4 @@
-/** Jobs in Redis: a server on one side, workers on the other. */
+/** Jobs in Redis, with a server and workers. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,11 +8,11 @@ import type { JobService, ServiceOptions } from '../../../lib/jobs/service/job-s
 import { DataFolder } from '../../../lib/jobs/store/data-folder.js';
 import { connectRedis } from '../../../lib/jobs/store/redis/connect.js';
 import { RedisTurns } from '../../../lib/jobs/store/redis/turns.js';
-import { startRedis, type TestRedis, withoutRedis } from '../redis-server.js';
-import { startWorker, type TestWorker } from '../redis-worker.js';
+import { startRedis, type TestRedis, withoutRedis } from '../../support/redis-server.js';
+import { startWorker, type TestWorker } from '../../support/redis-worker.js';
 import { prepare, type Stage, type StageKind, type StageRunner } from './stage.js';
 
-/** Milliseconds after which a killed worker's job goes to another. */
+/** Milliseconds after which a killed worker's job is retried on another worker. */
 const LOCK = 640;
 let redis: Promise<TestRedis> | undefined;
 let stages = 0;

@@ -16,7 +16,7 @@ export function running(stage: () => Stage): void {
     return { work, runner, id, context: await work.context(id) };
   };
 
-  it('shows progress, images and warnings of a running job, and its outcome in the end', async () => {
+  it('reports progress, images and warnings of a running job, and finally its outcome', async () => {
     const { work, id, context } = await started();
     const progress = { phase: 'denoise', step: 1, steps: 2, elapsed: 0.5 } as const;
     const warning = { code: 'PROMPT_SYNTAX', message: 'AND is drawn as a word.' } as const;
@@ -35,7 +35,7 @@ export function running(stage: () => Stage): void {
     expect(await (await stage().restart()).get(id)).toEqual(job);
   });
 
-  it('gives a job the images of its request, and its results to whoever asks', async () => {
+  it('gives a job the images of its request, and returns its results', async () => {
     const { service } = stage();
     const work = new Work();
     await stage().startRunner(work.run);
@@ -61,7 +61,7 @@ export function running(stage: () => Stage): void {
     expect(await service.list()).toHaveLength(1);
   });
 
-  it('removes an ended job with its files, and no other', async () => {
+  it('removes an ended job with its files, and no other job', async () => {
     const { service } = stage();
     const { work, id } = await started();
     const waiting = await submit();
@@ -86,7 +86,7 @@ export function running(stage: () => Stage): void {
     });
   });
 
-  it('passes on finish, finish again and skip to the run, and leaves queued jobs alone', async () => {
+  it('passes finish, a second finish and skip to the run, and leaves queued jobs unchanged', async () => {
     const { service } = stage();
     const { work, id, context } = await started();
     const waiting = await submit();
@@ -108,7 +108,7 @@ export function running(stage: () => Stage): void {
     expect(await service.skip('0'.repeat(30))).toBeUndefined();
   });
 
-  it('cancels a queued and a running job within 200 ms, and goes on with the next', async () => {
+  it('cancels a queued and a running job within 200 ms and continues with the next', async () => {
     const { service } = stage();
     const { work, id, context } = await started();
     const [second, third] = [await submit(), await submit()];
@@ -125,7 +125,7 @@ export function running(stage: () => Stage): void {
     expect(await service.cancel('0'.repeat(30))).toBeUndefined();
   });
 
-  it('hears nothing of a cancelled job any more', async () => {
+  it('ignores reports of a cancelled job', async () => {
     const { service } = stage();
     const { id, context } = await started();
     await service.cancel(id);
@@ -141,14 +141,22 @@ export function running(stage: () => Stage): void {
     expect(await service.file(id, '0.png')).toBeUndefined();
   });
 
-  it('queues a job again before all others when its runner closes, and lets it end where the runner drains', async () => {
+  it('keeps the warnings of a cancelled job', async () => {
+    const { id, context } = await started();
+    const warning = { code: 'PROMPT_SYNTAX', message: 'AND is drawn as a word.' } as const;
+    context.emit({ type: 'warning', data: warning });
+    await until(async () => (await get(id))?.warnings.length === 1);
+    expect(await stage().service.cancel(id)).toMatchObject({ status: 'cancelled', warnings: [warning] });
+  });
+
+  it('requeues a job before all others when its runner closes, and lets it complete when the runner drains', async () => {
     const frozen = vi.spyOn(Date, 'now').mockReturnValue(Date.now());
     const [{ id }, waiting, moved] = [await submit(), await submit(), await submit()];
     frozen.mockRestore();
     const work = new Work();
     const runner = await stage().startRunner(work.run);
     await work.context(id);
-    // Before the running job by their orders.
+    // Their orders are lower than that of the running job.
     for (const each of [moved, waiting]) await stage().service.move(each.id, 0);
     await runner.close({ drain: false });
     const again = await stage().restart();
@@ -166,7 +174,7 @@ export function running(stage: () => Stage): void {
     expect([work.begun, next.begun]).toEqual([[id], [id]]);
   });
 
-  it('gives a job up once ten processes have ended while they ran it', async () => {
+  it('fails a job after ten processes have ended while they ran it', async () => {
     const [last, worn] = [await submit(), await submit()];
     await stage().setAttempts(last.id, MAX_ATTEMPTS - 1);
     await stage().setAttempts(worn.id, MAX_ATTEMPTS);

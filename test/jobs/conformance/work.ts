@@ -1,4 +1,4 @@
-/** Runs of jobs that end when the test says so. */
+/** Runs of jobs that end when the test ends them. */
 import { expect } from 'vitest';
 import type { RunContext, RunOutcome } from '../../../lib/jobs/run/context.js';
 import type { Job, JobEvent, JobImage, JobRequest } from '../../../lib/jobs/types.js';
@@ -46,7 +46,7 @@ export async function until(condition: () => boolean | Promise<boolean>): Promis
   expect(await condition()).toBe(true);
 }
 
-/** All events of a job up to its end. */
+/** Returns all events of a job up to its end. */
 export async function eventsOf(events: AsyncIterable<JobEvent>): Promise<JobEvent[]> {
   const seen: JobEvent[] = [];
   for await (const event of events) seen.push(event);

@@ -1,14 +1,14 @@
-// GET /images?prompt=TEXT answers with a PNG.
+// A route handler: GET /images?prompt=TEXT responds with a PNG.
 import { Pipeline, SafelightError } from 'safelight';
 
-// The native addon needs the Node.js runtime, not the edge runtime.
+// The native addon requires the Node.js runtime; the edge runtime cannot load it.
 export const runtime = 'nodejs';
 export const dynamic = 'force-dynamic';
 
-// Kept outside the module, so that a reload of `next dev` does not load the model again.
+// Stored on globalThis, so that hot reloading in `next dev` does not load the model again.
 const shared = globalThis as typeof globalThis & { pipeline?: Promise<Pipeline> };
 
-/** The pipeline of all requests, loaded by the first. A load that failed is tried again by the next request. */
+/** Returns the pipeline of all requests. The first request loads it; a load that failed is retried by the next request. */
 function loadPipeline(): Promise<Pipeline> {
   shared.pipeline ??= Pipeline.load().catch((error: unknown) => {
     delete shared.pipeline;
@@ -22,7 +22,7 @@ export async function GET(request: Request): Promise<Response> {
   if (!prompt) return Response.json({ message: 'Expected a prompt: /images?prompt=TEXT' }, { status: 400 });
   try {
     const pipeline = await loadPipeline();
-    // The signal stops the work when the client leaves.
+    // A client that disconnects cancels its generation.
     const { images } = await pipeline.generate({ prompt, signal: request.signal });
     const [image] = images;
     if (!image) throw new Error('A generation returns at least one image');

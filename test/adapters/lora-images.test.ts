@@ -1,0 +1,157 @@
+/**
+ * LoRAs through the pipeline: whole images against diffusers with PEFT, and concurrent and successive calls.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { LoraOption } from '../../lib/adapters/lora-options.js';
+import { readImage } from '../../lib/image/read.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
+import type { GenerateOptions } from '../../lib/pipelines/options.js';
+import {
+  FIXTURES,
+  type LoraModel,
+  type LoraName,
+  type LoraPicture,
+  pictures,
+  removeFolders,
+  temporaryFolder,
+  writeLora,
+} from '../support/lora.js';
+import { largestDifference } from '../support/pipeline-cases.js';
+import { writeFolder, writeSingleFile } from '../support/tiny-models.js';
+
+const pipelines = {} as Record<LoraModel, Pipeline>;
+const folders = {} as Record<LoraModel, string>;
+
+beforeAll(async () => {
+  for (const name of ['sd1', 'sdxl'] as const) {
+    folders[name] = writeFolder(name, temporaryFolder());
+    pipelines[name] = await Pipeline.load(folders[name], { threads: 2 });
+  }
+});
+afterAll(async () => {
+  for (const pipeline of Object.values(pipelines)) await pipeline.dispose();
+  removeFolders();
+});
+
+const SMALL = { prompt: 'a red apple', steps: 2, width: 32, height: 32, seed: 5, cfg: 5 } as const;
+
+function lorasOf(picture: LoraPicture): LoraOption[] {
+  return (Object.entries(picture.loras) as [LoraName, [number, number]][]).map(
+    ([name, [weight, textEncoderWeight]], i) => ({
+      path: writeLora(picture.model, name, i === 0 ? 'kohya' : 'peft'),
+      weight,
+      textEncoderWeight,
+    }),
+  );
+}
+
+async function drawn(pipeline: Pipeline, options: GenerateOptions): Promise<Uint8Array> {
+  const { images } = await pipeline.generate(options);
+  return images[0]!.data;
+}
+
+describe('generate with LoRAs', () => {
+  it.each(pictures)('matches the image of diffusers with PEFT for the tiny $model', async (picture) => {
+    const wanted = await readImage(join(FIXTURES, picture.image));
+    const options = { ...picture.options, loras: lorasOf(picture) } as GenerateOptions;
+    const actual = await drawn(pipelines[picture.model], options);
+    expect(largestDifference(actual, wanted.data)).toBeLessThanOrEqual(1);
+  });
+
+  it('keeps the LoRAs of concurrent calls apart, including a call without LoRAs', async () => {
+    const pipeline = pipelines.sd1;
+    const whole = [{ path: writeLora('sd1', 'whole') }];
+    const attention = [{ path: writeLora('sd1', 'attention') }];
+    const calls = [[], whole, attention, [...whole, ...attention]].map((loras) => ({ ...SMALL, loras }));
+    const alone: Uint8Array[] = [];
+    for (const options of calls) alone.push(await drawn(pipeline, options));
+    const together = await Promise.all(calls.map((options) => drawn(pipeline, options)));
+    expect(together).toEqual(alone);
+    for (const [i, picture] of alone.entries())
+      for (const other of alone.slice(i + 1)) expect(largestDifference(picture, other)).toBeGreaterThan(8);
+  });
+
+  it('applies textEncoderWeight independently of weight', async () => {
+    const pipeline = pipelines.sd1;
+    const path = writeLora('sd1', 'whole');
+    const plain = await drawn(pipeline, SMALL);
+    const of = (weight: number, textEncoderWeight?: number) =>
+      drawn(pipeline, {
+        ...SMALL,
+        loras: [{ path, weight, ...(textEncoderWeight === undefined ? {} : { textEncoderWeight }) }],
+      });
+    const [none, text, unet, both, same] = [
+      await of(0, 0),
+      await of(0, 1),
+      await of(1, 0),
+      await of(1, 1),
+      await of(1),
+    ];
+    expect(none).toEqual(plain);
+    expect(largestDifference(text, plain)).toBeGreaterThan(8);
+    expect(largestDifference(unet, plain)).toBeGreaterThan(8);
+    expect(largestDifference(both, unet)).toBeGreaterThan(8);
+    expect(same).toEqual(both);
+  });
+
+  it('loads no module again and frees the memory of LoRAs', async () => {
+    await using pipeline = await Pipeline.load(folders.sd1, { threads: 2, parts: [] });
+    const path = writeLora('sd1', 'whole');
+    const first = await drawn(pipeline, { ...SMALL, loras: [{ path }] });
+    const before = pipeline.memory();
+    expect(before.unet!.patches).toBeGreaterThan(0);
+    expect(before.text_encoder!.patches).toBeGreaterThan(0);
+    // The next call without a LoRA frees it.
+    await drawn(pipeline, SMALL);
+    const { weights, patches } = pipeline.memory().unet!;
+    expect([weights, patches]).toEqual([before.unet!.weights, 0]);
+    expect(pipeline.memory().text_encoder!.patches).toBe(0);
+    expect(await drawn(pipeline, { ...SMALL, loras: [{ path }] })).toEqual(first);
+  });
+
+  it('caches nothing in lean memory mode with mapped weights and returns the same image', async () => {
+    await using pipeline = await Pipeline.load(folders.sd1, { threads: 2, memory: 'lean' });
+    const loras = [{ path: writeLora('sd1', 'whole') }];
+    const lean = await drawn(pipeline, { ...SMALL, loras });
+    await drawn(pipeline, SMALL);
+    expect(pipeline.memory().unet!.patches).toBe(0);
+    expect(largestDifference(lean, await drawn(pipelines.sd1, { ...SMALL, loras }))).toBeLessThanOrEqual(1);
+  });
+
+  it('reads a changed file again', async () => {
+    const pipeline = pipelines.sd1;
+    const name = 'lora.safetensors';
+    const path = writeLora('sd1', 'whole', 'kohya', { name });
+    const before = await drawn(pipeline, { ...SMALL, loras: [{ path }] });
+    const other = writeLora('sd1', 'attention', 'kohya', { name });
+    const expected = await drawn(pipeline, { ...SMALL, loras: [{ path: other }] });
+    const { writeFile } = await import('node:fs/promises');
+    await writeFile(path, readFileSync(other));
+    expect(await drawn(pipeline, { ...SMALL, loras: [{ path }] })).toEqual(expected);
+    expect(largestDifference(before, expected)).toBeGreaterThan(8);
+  });
+
+  it('works with step caching, a second pass and taps', async () => {
+    const pipeline = pipelines.sd1;
+    const loras = [{ path: writeLora('sd1', 'whole') }];
+    const more = { steps: 4, deepCache: { interval: 2 }, hires: { scale: 2, steps: 2 } };
+    const plain = await drawn(pipeline, { ...SMALL, ...more });
+    const patched = await drawn(pipeline, { ...SMALL, ...more, loras });
+    expect(largestDifference(patched, plain)).toBeGreaterThan(8);
+    const tapped = { ...SMALL, loras, taps: ['mid_block'] };
+    expect(
+      largestDifference(await drawn(pipeline, tapped), await drawn(pipeline, { ...SMALL, loras })),
+    ).toBeLessThanOrEqual(1);
+  });
+
+  it('applies the same LoRA to a single file of the same model', async () => {
+    const file = writeSingleFile('sd1', join(temporaryFolder(), 'model.safetensors'));
+    await using pipeline = await Pipeline.load(file, { threads: 2 });
+    const loras = [{ path: writeLora('sd1', 'whole', 'sgm') }];
+    const { warnings } = await pipeline.generate({ ...SMALL, loras });
+    expect(warnings).toEqual([]);
+    expect(pipeline.memory().text_encoder!.patches).toBeGreaterThan(0);
+  });
+});

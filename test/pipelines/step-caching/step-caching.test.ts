@@ -1,0 +1,281 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import { afterAll, describe, expect, it, test } from 'vitest';
+import { addGenerateOptions, toGenerateOptions } from '../../../lib/cli/generate-options.js';
+import { sequentialGuidance } from '../../../lib/pipelines/diffusion/denoising/sequential-guidance.js';
+import { stepCached } from '../../../lib/pipelines/diffusion/denoising/step-cache.js';
+import { Pipeline } from '../../../lib/pipelines/diffusion/pipeline.js';
+import type { GenerateOptions } from '../../../lib/pipelines/options.js';
+import type { CutState, DiffusionNetwork, NetworkSession } from '../../../lib/sampling/network.js';
+import { Tensor } from '../../../lib/tensor/tensor.js';
+import { readLatent, relativeError } from '../../support/pipeline-cases.js';
+import { readJson, type TinyModel, writeFolder } from '../../support/tiny-models.js';
+
+interface Case {
+  readonly name: string;
+  readonly model: TinyModel;
+  readonly options: GenerateOptions;
+}
+
+const FIXTURES = fileURLToPath(new URL('../../fixtures/step-caching/', import.meta.url));
+const cases = readJson<Case[]>(join(FIXTURES, 'cases.json'));
+const root = mkdtempSync(join(tmpdir(), 'safelight-step-caching-'));
+const pipelines = new Map<string, Promise<Pipeline>>();
+
+function pipelineFor(model: TinyModel, memory: 'balanced' | 'lean' = 'balanced'): Promise<Pipeline> {
+  const key = `${model}-${memory}`;
+  const known = pipelines.get(key);
+  if (known) return known;
+  const pipeline = Pipeline.load(writeFolder(model, join(root, key)), { storage: 'f32', memory });
+  pipelines.set(key, pipeline);
+  return pipeline;
+}
+
+afterAll(async () => {
+  for (const pipeline of pipelines.values()) await (await pipeline).dispose();
+  rmSync(root, { recursive: true, force: true });
+});
+
+const SMALL: GenerateOptions = {
+  prompt: 'a red apple',
+  negative: 'blurry',
+  seed: 3,
+  width: 32,
+  height: 32,
+  steps: 5,
+};
+
+async function latentOf(pipeline: Pipeline, options: GenerateOptions): Promise<Float32Array> {
+  const { images } = await pipeline.generate(options);
+  return Float32Array.from(images.flatMap((image) => [...image.latent.data]));
+}
+
+describe('step caching against the DeepCache package', () => {
+  it.each(cases.map((one) => [one.name, one] as const))(
+    'matches for %s',
+    async (name, { model, options }) => {
+      const latent = await latentOf(await pipelineFor(model), options);
+      expect(relativeError(latent, readLatent(join(FIXTURES, `${name}.npy`)).data)).toBeLessThan(1e-3);
+    },
+  );
+});
+
+describe('step caching', () => {
+  const deepCache = { interval: 3, branch: 0 };
+
+  test('gives the same with sequential guidance as with both branches in one batch', async () => {
+    for (const sampler of ['heun', 'dpmpp_2m_sde']) {
+      const options = { ...SMALL, sampler, deepCache, count: 2 };
+      const together = await latentOf(await pipelineFor('sd1'), options);
+      const alone = await latentOf(await pipelineFor('sd1', 'lean'), options);
+      expect(relativeError(alone, together)).toBeLessThan(1e-4);
+    }
+  });
+
+  test('has no effect with an interval of 1', async () => {
+    const pipeline = await pipelineFor('sd1');
+    const plain = await latentOf(pipeline, SMALL);
+    expect(await latentOf(pipeline, { ...SMALL, deepCache: { interval: 1 } })).toEqual(plain);
+    expect(relativeError(await latentOf(pipeline, { ...SMALL, deepCache }), plain)).toBeGreaterThan(1e-3);
+  });
+
+  test('restarts in each pass of hires and in each batch', async () => {
+    const pipeline = await pipelineFor('sd1');
+    const hires = { scale: 1.5, steps: 3, strength: 0.6 };
+    const one = await latentOf(pipeline, { ...SMALL, seed: 4, hires, deepCache });
+    const two = await latentOf(pipeline, { ...SMALL, count: 2, batch: 1, hires, deepCache });
+    expect([...two.subarray(one.length)]).toEqual([...one]);
+  });
+
+  test('keeps its features on the device during a generation and frees them', async () => {
+    for (const memory of ['balanced', 'lean'] as const) {
+      const pipeline = await pipelineFor('sd1', memory);
+      const kept = () => pipeline.memory().unet!.kept;
+      const hires = { scale: 1.5, steps: 3, strength: 0.6 };
+      const held: number[] = [];
+      const stream = pipeline.stream({ ...SMALL, hires, deepCache });
+      for await (const _ of stream) held.push(kept());
+      await stream.result;
+      // 2 branches with 16 channels, in the second pass at 6 x 6 instead of 4 x 4.
+      expect(Math.min(...held)).toBeGreaterThan(0);
+      expect(held.at(-1)).toBeGreaterThan(held[0]!);
+      expect(kept()).toBe(0);
+    }
+  });
+
+  test('frees its features when it is aborted', async () => {
+    for (const memory of ['balanced', 'lean'] as const) {
+      const pipeline = await pipelineFor('sd1', memory);
+      const controller = new AbortController();
+      const stopped = pipeline.generate({
+        ...{ ...SMALL, deepCache, signal: controller.signal },
+        onProgress: ({ phase, step }) => phase === 'denoise' && step > 1 && controller.abort(),
+      });
+      await expect(stopped).rejects.toMatchObject({ code: 'ABORTED' });
+      await expect.poll(() => pipeline.memory().unet!.kept).toBe(0);
+    }
+  });
+
+  test('works on inpainting models', async () => {
+    const pipeline = await pipelineFor('inpaint');
+    const cached = await latentOf(pipeline, { ...SMALL, deepCache });
+    const off = relativeError(cached, await latentOf(pipeline, SMALL));
+    expect(off).toBeGreaterThan(1e-4);
+    expect(off).toBeLessThan(1);
+  });
+
+  test("is written into the image's parameters", async () => {
+    const { images } = await (await pipelineFor('sd1')).generate({
+      ...SMALL,
+      steps: 1,
+      deepCache: { interval: 4, branch: 1 },
+      guidanceInterval: [1, 5],
+    });
+    expect(images[0]!.parameters).toMatch(
+      /Guidance interval: 1 to 5, DeepCache interval: 4, DeepCache branch: 1/,
+    );
+  });
+
+  test('is rejected before anything runs if the model does not support it', async () => {
+    const pipeline = await pipelineFor('sd1');
+    const refused = async (options: object) =>
+      expect(pipeline.generate({ ...SMALL, ...options })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+    await refused({ deepCache: { interval: 0 } });
+    await refused({ deepCache: { interval: 2.5 } });
+    await refused({ deepCache: { branch: 9 } });
+    await refused({ deepCache: { depth: 1 } });
+    await refused({ deepCache, taps: ['mid_block'] });
+    await expect(pipeline.attentionMap({ ...SMALL, word: 'apple', deepCache })).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+    });
+  });
+});
+
+test('is enabled on the command line by either flag', () => {
+  const asked = (...flags: string[]) => {
+    const command = new Command();
+    addGenerateOptions(command);
+    return toGenerateOptions('x', command.parse(flags, { from: 'user' }).opts()).deepCache;
+  };
+  expect(asked('--deepcache-interval', '4', '--deepcache-branch', '1')).toEqual({ interval: 4, branch: 1 });
+  expect(asked('--deepcache-branch', '2')).toEqual({ branch: 2 });
+  expect(asked('--deepcache-interval', '5')).toEqual({ interval: 5 });
+  expect(asked()).toBeUndefined();
+});
+
+describe('the choice of full evaluations', () => {
+  /** A network that records its calls and whose features are its latents. */
+  function counting() {
+    const asked: string[] = [];
+    const held = new Set<CutState>();
+    const keepState = (features: Tensor): CutState => {
+      const state = { features, [Symbol.dispose]: () => expect(held.delete(state)).toBe(true) };
+      held.add(state);
+      return state;
+    };
+    const session: NetworkSession = {
+      run: async ({ latents, branches, resume, keep }) => {
+        const rows = branches.map((_, i) => (latents instanceof Tensor ? latents.at(i) : latents[i]!));
+        const numbers = (tensors: readonly Tensor[]) => tensors.map(({ data }) => data[0]).join();
+        const resumed = resume?.states.map((state) => {
+          expect(held.has(state)).toBe(true);
+          return state.features as Tensor;
+        });
+        asked.push(resumed ? `shallow ${numbers(resumed)}` : `whole ${numbers(rows)}`);
+        const kept = keep ? rows.map(keepState) : [];
+        return { prediction: Tensor.cat(rows), taps: {}, ...(keep ? { kept } : {}) };
+      },
+      [Symbol.dispose]: () => undefined,
+    };
+    const network: DiffusionNetwork = {
+      inputs: [],
+      cutPoints: [{ name: 'only' }],
+      prepare: () => session,
+      bytes: async () => ({ run: 0, session: 0 }),
+      nodes: () => [],
+    };
+    return { asked, held, network };
+  }
+  const BOTH = ['negative', 'positive'].map((name) => ({ name, conditioning: { tensors: {} }, weight: 1 }));
+
+  async function evaluations(interval: number, runs: readonly (readonly [number[], ...number[]])[][]) {
+    const { asked, held, network } = counting();
+    const session = stepCached(network, { interval, branch: 0 }).prepare(BOTH, [1, 1, 1, 1]);
+    for (const [index, evaluation] of runs.entries()) {
+      for (const [branches, ...values] of evaluation) {
+        const latents = values.map((value) => Tensor.from(Float32Array.of(value), [1]));
+        await session.run({ latents, timestep: 0, evaluation: { sigma: 1, index }, branches });
+        expect(held.size).toBeLessThanOrEqual(BOTH.length);
+      }
+    }
+    session[Symbol.dispose]();
+    expect(held.size).toBe(0);
+    return asked;
+  }
+
+  test('selects every nth evaluation, and one that needs a branch that was left out', async () => {
+    expect(
+      await evaluations(3, [
+        [[[1], 1]],
+        [[[1], 2]],
+        [[[0, 1], 3, 4]], // guidance begins
+        [[[0, 1], 5, 6]],
+        [[[1], 7]], // guidance ends
+        [[[1], 8]],
+      ]),
+    ).toEqual(['whole 1', 'shallow 1', 'whole 3,4', 'shallow 3,4', 'shallow 4', 'whole 8']);
+  });
+
+  test('shares one full evaluation between branches that run one by one', async () => {
+    const evaluation = (first: number): (readonly [number[], ...number[]])[] => [
+      [[0], first],
+      [[1], first + 1],
+    ];
+    expect(await evaluations(2, [1, 3, 5].map(evaluation))).toEqual([
+      'whole 1',
+      'whole 2',
+      'shallow 1',
+      'shallow 2',
+      'whole 5',
+      'whole 6',
+    ]);
+  });
+
+  test('frees the cached features when a later branch fails or the session has ended', async () => {
+    const { held, network } = counting();
+    const latents = BOTH.map(() => Tensor.from(Float32Array.of(1), [1, 1]));
+    const request = { latents, timestep: 0, evaluation: { sigma: 1, index: 0 }, branches: [0, 1] };
+    const failing: DiffusionNetwork = {
+      ...network,
+      prepare: (...given) => {
+        const session = network.prepare(...given);
+        const run: NetworkSession['run'] = async (one) => {
+          if (one.branches[0] === 1) throw new Error('no memory');
+          return session.run(one);
+        };
+        return { ...session, run };
+      },
+    };
+    const how = { interval: 2, branch: 0 };
+    const first = stepCached(sequentialGuidance(failing), how).prepare(BOTH, [1, 1, 1, 1]);
+    await expect(first.run(request)).rejects.toThrow('no memory');
+    expect(held.size).toBe(0);
+
+    const second = stepCached(network, how).prepare(BOTH, [1, 1, 1, 1]);
+    const running = second.run({ ...request, branches: [0] });
+    second[Symbol.dispose]();
+    await running;
+    expect(held.size).toBe(0);
+  });
+
+  test('rejects a network without cut points', () => {
+    const { network } = counting();
+    const uncut = { ...network, cutPoints: [] };
+    expect(() => stepCached(uncut, { interval: 2, branch: 0 })).toThrow(
+      expect.objectContaining({ code: 'INVALID_OPTION' }),
+    );
+  });
+});
