@@ -1,4 +1,4 @@
-/** LyCORIS adapters and DoRA against lycoris_lora and PEFT (test/reference/lycoris.py): modules in every storage, and whole images. */
+/** LyCORIS adapters and DoRA against lycoris_lora and PEFT (test/reference/lora_forms.py): modules in every storage, and whole images. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -17,10 +17,10 @@ import type { WeightPatch } from '../../lib/modules/weight-patch.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
-import { largestDifference, relativeError } from '../pipelines-reference/cases.js';
-import { writeFolder } from '../pipelines-reference/tiny-models.js';
-import { removeFolders, temporaryFolder } from './lora-fixture.js';
-import { cases, FIXTURES, images, writeLycoris, writePeftDora } from './lycoris-fixture.js';
+import { largestDifference, relativeError } from '../support/pipeline-cases.js';
+import { writeFolder } from '../support/tiny-models.js';
+import { removeFolders, temporaryFolder } from '../support/lora.js';
+import { cases, FIXTURES, images, writeLycoris, writePeftDora } from '../support/lycoris.js';
 
 let model: ModelSource;
 let folder: string;

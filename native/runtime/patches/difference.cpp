@@ -180,6 +180,14 @@ values kronecker(const patch_factors & factors, const matrix_size & size) {
     return out;
 }
 
+values whole(const patch_factors & factors, const matrix_size & size) {
+    factor_values full = factors.read("full");
+    if (element_count(full.dims) != size.count()) {
+        factors.mismatch("full", full.dims, to_string({size.rows, size.columns, size.kernel}));
+    }
+    return std::move(full.data);
+}
+
 }  // namespace
 
 std::vector<float> difference_of(const patch_factors & factors, const matrix_size & size) {
@@ -191,7 +199,7 @@ std::vector<float> difference_of(const patch_factors & factors, const matrix_siz
         case weight_patch::kind::kronecker:
             return kronecker(factors, size);
         default:
-            return factors.read("full", {size.rows, size.columns, size.kernel}).data;
+            return whole(factors, size);
     }
 }
 

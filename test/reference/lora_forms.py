@@ -1,6 +1,6 @@
 """Writes test/fixtures/lycoris: outputs of the tiny Stable Diffusion 1 of pipelines_models.py with every form of LyCORIS adapter.
 
-    python test/reference/lycoris.py
+    python test/reference/lora_forms.py
 
 The reference is the forward pass of lycoris_lora's modules, and PEFT for its spelling of DoRA. Two rules differ on purpose and are computed here
 with ComfyUI's formula (comfy/weight_adapter/base.py): the strength of DoRA, W + s(V - W), and norms per input column. As in lora.py, no
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lycoris.modules import get_module, make_module
+from lycoris.modules import IA3Module, get_module, make_module
 from lycoris.functional.general import factorization
 from peft import LoraConfig, inject_adapter_in_model
 from PIL import Image
@@ -187,7 +187,7 @@ def layers_of(component, module, form):
     """Every second layer that the form fits, so that others stay as they are."""
     kind = (torch.nn.LayerNorm, torch.nn.GroupNorm) if form == "norm" else (torch.nn.Linear, torch.nn.Conv2d)
     layers = [(name, layer) for name, layer in module.named_modules() if isinstance(layer, kind)]
-    return layers[::2] if component == "unet" else layers
+    return layers[::2]
 
 
 def rows_of(model, form):
@@ -219,7 +219,7 @@ def amplitude(form, role, shape, layer):
         return models.amplitude(STRENGTH * size), 0.0
     # The product of all factors has about STRENGTH of the weight's size: each gets its root.
     count = 4 if form.startswith(("loha", "dora-loha")) else 3
-    return models.amplitude(2.2 * (STRENGTH * size) ** (1 / count)), 0.0
+    return models.amplitude(1.6 * (STRENGTH * size) ** (1 / count)), 0.0
 
 
 def values(form, row, role):
@@ -243,12 +243,14 @@ def comfy_dora(layer, difference, magnitude, strength):
     layer.weight.data = weight + strength * (changed * magnitude / norm - weight)
 
 
-def difference_of(form, row, layer):
-    state = state_of(form, row)
-    state.pop("x.dora_scale")
+def wrapper_of(state, layer):
+    if "x.on_input" in state:
+        # Their loader of IA3 expects one tensor and is given two.
+        wrapper = IA3Module("x", layer, 1, train_on_input=bool(state["x.on_input"]))
+        wrapper.weight.copy_(state["x.weight"])
+        return wrapper
     kind, params = get_module(state, "x")
-    module = make_module(kind, params, "x", copy.deepcopy(layer))
-    return module.get_weight(layer.weight.shape) * (module.scale if hasattr(module, "scale") else 1)
+    return make_module(kind, params, "x", layer)
 
 
 def adapted(module, component, form, rows, strength):
@@ -270,8 +272,19 @@ def adapted(module, component, form, rows, strength):
             if "x.diff_b" in state:
                 layer.bias.data = layer.bias + strength * state["x.diff_b"]
             continue
-        kind, params = get_module(state, "x")
-        wrapper = make_module(kind, params, "x", layer)
+        if form in ("lokr-both", "lokr-tucker"):
+            # LyCORIS trains these forms (decompose_both, use_tucker), but its loader does not build them for small layers.
+            left = state["x.lokr_w1"] if "x.lokr_w1" in state else state["x.lokr_w1_a"] @ state["x.lokr_w1_b"]
+            if "x.lokr_t2" in state:
+                right = torch.einsum("ijkl,jr,ip->prkl", state["x.lokr_t2"], state["x.lokr_w2_b"], state["x.lokr_w2_a"])
+            else:
+                right = state["x.lokr_w2_a"] @ state["x.lokr_w2_b"]
+                right = right.reshape(right.shape[0], -1, *layer.weight.shape[2:])
+            left = left.reshape(*left.shape, *[1] * (right.dim() - 2))
+            scale = float(state["x.alpha"]) / state["x.lokr_w2_b"].shape[0]
+            layer.weight.data = layer.weight + strength * scale * torch.kron(left.contiguous(), right.contiguous())
+            continue
+        wrapper = wrapper_of(state, layer)
         wrapper.multiplier = strength
         wrapper.eval()
         layer.adapter = [wrapper]  # kept alive, but not a child

@@ -1,8 +1,8 @@
-/** The adapters of test/reference/lycoris.py, written as LyCORIS files, and the outputs that lycoris_lora and PEFT computed with them. */
+/** The adapters of test/reference/lora_forms.py, written as LyCORIS files, and the outputs that lycoris_lora and PEFT computed with them. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { noise, type RawTensor, readJson } from '../pipelines-reference/tiny-models.js';
-import { temporaryFolder, tensorOf, writeWithMetadata } from './lora-fixture.js';
+import { noise, type RawTensor, readJson } from './tiny-models.js';
+import { temporaryFolder, tensorOf, writeWithMetadata } from './lora.js';
 
 export const FIXTURES = fileURLToPath(new URL('../fixtures/lycoris/', import.meta.url));
 
