@@ -99,6 +99,6 @@ function handleOn(backend: BackendName, name: string, ref: unknown): NativeTenso
   if (ref.backend === backend) return nativeHandle(ref);
   throw new SafelightError(
     'INVALID_OPTION',
-    `The input ${name} was kept on ${ref.device} (${ref.backend}), but this module is on ${backend}: read it, and pass the data that this gives`,
+    `The input ${name} was kept on ${ref.device} (${ref.backend}), but this module is on ${backend}: read it and pass its data instead`,
   );
 }

@@ -13,12 +13,12 @@ namespace {
 
 class load_worker : public promise_worker {
   public:
-    load_worker(Napi::Env env, std::unique_ptr<architecture> model, weight_plan plan, module_options how,
+    load_worker(Napi::Env env, std::unique_ptr<architecture> model, weight_plan plan, module_options options,
                 const Napi::Value & progress)
         : promise_worker(env),
           model_(std::move(model)),
           plan_(std::move(plan)),
-          how_(std::move(how)),
+          options_(std::move(options)),
           host_(std::make_shared<module_host>()) {
         if (progress.IsFunction()) {
             progress_ = Napi::Persistent(progress.As<Napi::Function>());
@@ -38,7 +38,7 @@ class load_worker : public promise_worker {
   protected:
     void execute() override {
         host_->loaded =
-            std::make_unique<loaded_module>(std::move(model_), plan_, how_, token(),
+            std::make_unique<loaded_module>(std::move(model_), plan_, options_, token(),
                                             [this](uint64_t done, uint64_t total) { report(done, total); });
         token().throw_if_cancelled();
     }
@@ -62,7 +62,7 @@ class load_worker : public promise_worker {
 
     std::unique_ptr<architecture> model_;
     weight_plan plan_;
-    module_options how_;
+    module_options options_;
     std::shared_ptr<module_host> host_;
     Napi::FunctionReference progress_;
     bool wants_progress_ = false, handed_over_ = false;
@@ -76,9 +76,9 @@ Napi::Value create_module(const Napi::CallbackInfo & info) {
         std::string kind = to_text(info[0], "the kind of module");
         std::unique_ptr<architecture> model = make_architecture(kind, to_config(info[1]));
         weight_plan plan = to_plan(info[2]);
-        module_options how = to_module_options(info[3]);
+        module_options options = to_module_options(info[3]);
         auto call = std::make_shared<load_worker>(info.Env(), std::move(model), std::move(plan),
-                                                  std::move(how), info[4]);
+                                                  std::move(options), info[4]);
         return call->start();
     });
 }

@@ -4,7 +4,7 @@
 
 namespace safelight {
 
-// NativeAddon.createModule of lib/binding/types.ts: loads on the new module's own thread.
+// NativeAddon.createModule in lib/binding/types.ts: loads a module on its new thread.
 Napi::Value create_module(const Napi::CallbackInfo & info);
 
 }  // namespace safelight

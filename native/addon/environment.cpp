@@ -16,10 +16,10 @@ mailbox::mailbox(Napi::Env env) : env_(env) {
     napi_unref_threadsafe_function(env, signal_);
 }
 
-void mailbox::post(message what) {
+void mailbox::post(message callback) {
     std::lock_guard<std::mutex> lock(guard_);
     if (signal_ != nullptr) {
-        waiting_.push_back(std::move(what));
+        waiting_.push_back(std::move(callback));
         napi_call_threadsafe_function(signal_, nullptr, napi_tsfn_nonblocking);
     }
 }
@@ -42,22 +42,22 @@ void mailbox::keep_loop_alive(bool alive) {
 
 void mailbox::deliver(napi_env env, napi_value, void * context, void *) {
     if (env == nullptr) {
-        return;  // the environment goes down and the mailbox may be gone
+        return;  // during teardown, when the mailbox may already be freed
     }
     auto * self = static_cast<mailbox *>(context);
-    message what;
+    message callback;
     {
         std::lock_guard<std::mutex> lock(self->guard_);
         if (self->waiting_.empty()) {
             return;
         }
-        what = std::move(self->waiting_.front());
+        callback = std::move(self->waiting_.front());
         self->waiting_.pop_front();
     }
     try {
-        what(env);
+        callback(env);
     } catch (...) {
-        // Messages handle their own failures; what is left happens only while the environment goes down.
+        // Messages handle their own errors. Others occur only during teardown.
     }
 }
 
@@ -70,7 +70,7 @@ void environment::create(Napi::Env env) {
     env.SetInstanceData<environment>(self);
     self->module_class_ = Napi::Persistent(native_module::define(env));
     self->tensor_class_ = Napi::Persistent(tensor_handle::define(env));
-    // Hooks run last in, first out: this one before the thread-safe function's own.
+    // Hooks run in reverse order, so this one runs before that of the thread-safe function.
     napi_add_env_cleanup_hook(env, teardown, self);
 }
 
@@ -115,7 +115,7 @@ void environment::end(promise_worker * call) {
     }
 }
 
-// No thread may run our code after this: Node may unload the addon with its last environment.
+// Ends all threads, because Node may unload the addon with its last environment.
 void environment::teardown(void * data) {
     auto * self = static_cast<environment *>(data);
     self->mail_->close();

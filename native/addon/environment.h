@@ -12,20 +12,20 @@
 
 namespace safelight {
 
-class kept_tensor;
+class device_tensor;
 class promise_worker;
 struct module_host;
 
-// Messages from any thread to the JavaScript thread. Node-API's thread-safe function must not be called once
-// its environment is torn down, so calls and closing share a mutex.
+// Queue of messages from any thread to the JavaScript thread. A Node-API thread-safe function must not be
+// called after the teardown of its environment, so post() and close() share a mutex.
 class mailbox {
   public:
     using message = std::function<void(Napi::Env)>;
 
     explicit mailbox(Napi::Env env);
 
-    void post(message what);  // any thread; dropped once closed
-    // JavaScript thread only.
+    void post(message callback);  // any thread; the message is dropped once closed
+    // The following must be called on the JavaScript thread.
     void close();
     void keep_loop_alive(bool alive);
 
@@ -38,8 +38,8 @@ class mailbox {
     std::deque<message> waiting_;
 };
 
-// Everything the addon holds for one JavaScript environment (the main thread, or one of worker_threads);
-// nothing is static. All of it is used on the JavaScript thread only.
+// State of the addon in one JavaScript environment: the main thread or a thread of worker_threads. The addon
+// has no static state. Used on the JavaScript thread only.
 class environment {
   public:
     static void create(Napi::Env env);
@@ -50,13 +50,13 @@ class environment {
     Napi::FunctionReference & module_class() { return module_class_; }
     Napi::FunctionReference & tensor_class() { return tensor_class_; }
 
-    // A thread that the environment joins when it has ended, or at the latest at teardown.
+    // Starts a thread that the environment joins after it has ended, at the latest at teardown.
     std::shared_ptr<worker> start_worker();
-    // What the constructors of native_module and tensor_handle take; set for that moment only.
-    std::shared_ptr<module_host> handing_over;
-    std::shared_ptr<kept_tensor> handing_over_tensor;
+    // Arguments for the constructors of native_module and tensor_handle, set only while those are called.
+    std::shared_ptr<module_host> pending_module;
+    std::shared_ptr<device_tensor> pending_tensor;
 
-    // A call under way: kept alive, with the event loop, until end().
+    // Keeps a call and the event loop alive until end().
     void begin(std::shared_ptr<promise_worker> call);
     void end(promise_worker * call);
 

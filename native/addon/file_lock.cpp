@@ -33,7 +33,7 @@ const char * try_lock(int descriptor) {
 
 }  // namespace
 
-Napi::Value try_lock_of(const Napi::CallbackInfo & info) {
+Napi::Value js_try_lock(const Napi::CallbackInfo & info) {
     int descriptor = info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : -1;
     return Napi::String::New(info.Env(), try_lock(descriptor));
 }

@@ -4,8 +4,8 @@
 
 namespace safelight {
 
-// NativeAddon.tryLock of lib/binding/types.ts: flock(2) on a descriptor that JavaScript opened, without
-// waiting.
-Napi::Value try_lock_of(const Napi::CallbackInfo & info);
+// NativeAddon.tryLock in lib/binding/types.ts: non-blocking flock(2) on a file descriptor opened by
+// JavaScript.
+Napi::Value js_try_lock(const Napi::CallbackInfo & info);
 
 }  // namespace safelight

@@ -14,7 +14,7 @@
 #include "runtime/graph/recorder.h"
 #include "runtime/threads.h"
 
-// Registers the addon's functions; NativeAddon of lib/binding/types.ts.
+// Registers the addon's functions (NativeAddon in lib/binding/types.ts).
 
 namespace safelight {
 
@@ -36,34 +36,34 @@ Napi::Value backends(const Napi::CallbackInfo & info) {
             Napi::Object memory = Napi::Object::New(env);
             memory.Set("free", Napi::Number::New(env, static_cast<double>(found[i].memory_free)));
             memory.Set("total", Napi::Number::New(env, static_cast<double>(found[i].memory_total)));
-            Napi::Object one = Napi::Object::New(env);
-            one.Set("name", found[i].name);
-            one.Set("device", found[i].device);
-            one.Set("description", found[i].description);
-            one.Set("type", found[i].type);
-            one.Set("memory", memory);
-            out.Set(i, one);
+            Napi::Object item = Napi::Object::New(env);
+            item.Set("name", found[i].name);
+            item.Set("device", found[i].device);
+            item.Set("description", found[i].description);
+            item.Set("type", found[i].type);
+            item.Set("memory", memory);
+            out.Set(i, item);
         }
         return out;
     });
 }
 
-Napi::Value skipped_devices_of(const Napi::CallbackInfo & info) {
+Napi::Value js_skipped_devices(const Napi::CallbackInfo & info) {
     Napi::Env env = info.Env();
     return guarded(env, [&]() -> Napi::Value {
         std::vector<skipped_device> found = skipped_devices();
         Napi::Array out = Napi::Array::New(env, found.size());
         for (uint32_t i = 0; i < found.size(); i++) {
-            Napi::Object one = Napi::Object::New(env);
-            one.Set("description", found[i].description);
-            one.Set("reason", found[i].reason);
-            out.Set(i, one);
+            Napi::Object item = Napi::Object::New(env);
+            item.Set("description", found[i].description);
+            item.Set("reason", found[i].reason);
+            out.Set(i, item);
         }
         return out;
     });
 }
 
-Napi::Value try_device_of(const Napi::CallbackInfo & info) {
+Napi::Value js_try_device(const Napi::CallbackInfo & info) {
     Napi::Env env = info.Env();
     return guarded(env, [&]() -> Napi::Value {
         try_device(to_text(info[0], "the backend"), to_text(info[1], "the device"));
@@ -71,11 +71,11 @@ Napi::Value try_device_of(const Napi::CallbackInfo & info) {
     });
 }
 
-Napi::Value physical_cores_of(const Napi::CallbackInfo & info) {
+Napi::Value js_physical_cores(const Napi::CallbackInfo & info) {
     return Napi::Number::New(info.Env(), physical_cores());
 }
 
-const char * name_of(weight_role role) {
+const char * role_name(weight_role role) {
     switch (role) {
         case weight_role::matrix:
             return "matrix";
@@ -89,7 +89,7 @@ const char * name_of(weight_role role) {
     return "vector";
 }
 
-Napi::Value requirements_of(const Napi::CallbackInfo & info) {
+Napi::Value js_requirements(const Napi::CallbackInfo & info) {
     Napi::Env env = info.Env();
     return guarded(env, [&]() -> Napi::Value {
         std::string kind = to_text(info[0], "the kind of module");
@@ -97,38 +97,38 @@ Napi::Value requirements_of(const Napi::CallbackInfo & info) {
         Napi::Array out = Napi::Array::New(env, found.size());
         for (uint32_t i = 0; i < found.size(); i++) {
             Napi::HandleScope scope(env);
-            Napi::Object one = Napi::Object::New(env);
-            one.Set("name", found[i].name);
-            one.Set("shape", from_shape(env, found[i].dims));
-            one.Set("role", name_of(found[i].role));
-            out.Set(i, one);
+            Napi::Object item = Napi::Object::New(env);
+            item.Set("name", found[i].name);
+            item.Set("shape", from_shape(env, found[i].dims));
+            item.Set("role", role_name(found[i].role));
+            out.Set(i, item);
         }
         return out;
     });
 }
 
-// ggml speaks to stderr of what a library should not; its failures reach us as return values.
+// Discards ggml's log messages, which would go to stderr; its failures are reported by return values.
 void silence(ggml_log_level, const char *, void *) {}
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
     ggml_log_set(silence, nullptr);
-    // ggml's backtrace of a failed assertion forks a process that has threads: the copies hang, and outlive
-    // it.
+    // On a failed assertion ggml forks this multi-threaded process to print a backtrace; the child processes
+    // hang and outlive it.
     setenv("GGML_NO_BACKTRACE", "1", 0);
 #ifdef __APPLE__
-    // Metal's residency sets assert at exit that every buffer was freed; process.exit frees none.
+    // Metal's residency sets assert at exit that every buffer was freed, but process.exit frees none.
     setenv("GGML_METAL_NO_RESIDENCY", "1", 0);
 #endif
     environment::create(env);
     exports.Set("version", Napi::Function::New(env, version, "version"));
     exports.Set("backends", Napi::Function::New(env, backends, "backends"));
-    exports.Set("skippedDevices", Napi::Function::New(env, skipped_devices_of, "skippedDevices"));
-    exports.Set("tryDevice", Napi::Function::New(env, try_device_of, "tryDevice"));
-    exports.Set("physicalCores", Napi::Function::New(env, physical_cores_of, "physicalCores"));
-    exports.Set("requirements", Napi::Function::New(env, requirements_of, "requirements"));
+    exports.Set("skippedDevices", Napi::Function::New(env, js_skipped_devices, "skippedDevices"));
+    exports.Set("tryDevice", Napi::Function::New(env, js_try_device, "tryDevice"));
+    exports.Set("physicalCores", Napi::Function::New(env, js_physical_cores, "physicalCores"));
+    exports.Set("requirements", Napi::Function::New(env, js_requirements, "requirements"));
     exports.Set("createModule", Napi::Function::New(env, create_module, "createModule"));
-    exports.Set("writeWeights", Napi::Function::New(env, write_weights_of, "writeWeights"));
-    exports.Set("tryLock", Napi::Function::New(env, try_lock_of, "tryLock"));
+    exports.Set("writeWeights", Napi::Function::New(env, js_write_weights, "writeWeights"));
+    exports.Set("tryLock", Napi::Function::New(env, js_try_lock, "tryLock"));
     return exports;
 }
 

@@ -14,7 +14,7 @@ class module_worker : public promise_worker {
     module_worker(native_module & owner, std::shared_ptr<module_host> host)
         : promise_worker(owner.Env()), owner_(owner), host_(std::move(host)) {
         owner_.begin(this);
-        handle_ = Napi::Persistent(owner_.Value());  // not collected while it runs
+        handle_ = Napi::Persistent(owner_.Value());  // prevents garbage collection during the call
     }
 
     ~module_worker() override { owner_.end(this); }
@@ -55,8 +55,8 @@ class run_worker : public module_worker {
         out.Set("outputs", from_tensors(env, result_.outputs));
         out.Set("taps", from_tensors(env, result_.taps));
         Napi::Object kept = Napi::Object::New(env);
-        for (const auto & [name, one] : result_.kept) {
-            kept.Set(name, tensor_handle::create(env, one));
+        for (const auto & [name, value] : result_.kept) {
+            kept.Set(name, tensor_handle::create(env, value));
         }
         out.Set("kept", kept);
         out.Set("timings", from_timings(env, result_));

@@ -9,7 +9,7 @@
 
 namespace safelight {
 
-// The calls of a module that work on its thread. Each keeps its module until it is settled.
+// Asynchronous calls of a module, which run on its thread. Each keeps its module alive until it is settled.
 
 std::shared_ptr<promise_worker> run_call(native_module & owner, std::shared_ptr<module_host> host,
                                          run_request request);

@@ -28,24 +28,24 @@ Napi::Function native_module::define(Napi::Env env) {
 }
 
 Napi::Object native_module::create(Napi::Env env, std::shared_ptr<module_host> host) {
-    // The class is not exported, but JavaScript can reach it as handle.constructor: the host comes by a way
-    // it cannot take.
-    std::shared_ptr<module_host> & way = environment::of(env).handing_over;
-    way = std::move(host);
+    // The class is not exported, but JavaScript can reach it as handle.constructor. Pass the host through the
+    // environment, so that JavaScript cannot construct a module.
+    std::shared_ptr<module_host> & pending = environment::of(env).pending_module;
+    pending = std::move(host);
     try {
         return environment::of(env).module_class().New({});
     } catch (...) {
-        way.reset();
+        pending.reset();
         throw;
     }
 }
 
 native_module::native_module(const Napi::CallbackInfo & info)
-    : Napi::ObjectWrap<native_module>(info), host_(std::move(environment::of(info.Env()).handing_over)) {
+    : Napi::ObjectWrap<native_module>(info), host_(std::move(environment::of(info.Env()).pending_module)) {
     if (!host_) {
-        throw Napi::TypeError::New(info.Env(), "Modules are made by createModule");
+        throw Napi::TypeError::New(info.Env(), "A module cannot be constructed; use createModule");
     }
-    tell_collector(static_cast<int64_t>(host_->loaded->weight_bytes()));
+    report_external_memory(static_cast<int64_t>(host_->loaded->weight_bytes()));
 }
 
 native_module::~native_module() {
@@ -63,14 +63,14 @@ void native_module::end(promise_worker * call) {
     calls_.erase(call);
     if (host_) {
         const loaded_module & loaded = *host_->loaded;
-        tell_collector(static_cast<int64_t>(loaded.weight_bytes() + loaded.compute_bytes() +
-                                            loaded.state_bytes() + loaded.patch_bytes()));
+        report_external_memory(static_cast<int64_t>(loaded.weight_bytes() + loaded.compute_bytes() +
+                                                    loaded.state_bytes() + loaded.patch_bytes()));
     }
 }
 
-void native_module::tell_collector(int64_t bytes) {
-    Napi::MemoryManagement::AdjustExternalMemory(Env(), bytes - told_bytes_);
-    told_bytes_ = bytes;
+void native_module::report_external_memory(int64_t bytes) {
+    Napi::MemoryManagement::AdjustExternalMemory(Env(), bytes - reported_bytes_);
+    reported_bytes_ = bytes;
 }
 
 void native_module::release() {
@@ -82,7 +82,7 @@ void native_module::release() {
     }
     module_host::close(host_);
     host_.reset();
-    tell_collector(0);
+    report_external_memory(0);
 }
 
 Napi::Value native_module::run(const Napi::CallbackInfo & info) {
@@ -92,7 +92,7 @@ Napi::Value native_module::run(const Napi::CallbackInfo & info) {
         request.entry = to_text(info[0], "the entry");
         request.inputs = to_inputs(info[1]);
         read_run_options(info[2], request);
-        host();  // reading the arguments may run getters, and those may dispose
+        host();  // check again: getters of the arguments may have disposed the module
         return start(run_call(*this, host_, std::move(request)));
     });
 }
@@ -144,8 +144,7 @@ Napi::Value native_module::set_patches(const Napi::CallbackInfo & info) {
 Napi::Value native_module::release_session(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
         std::string session = to_text(info[0], "session");
-        std::shared_ptr<module_host> kept = host_;
-        host().thread->push([kept, session] { kept->loaded->release(session); });
+        host().thread->push([target = host_, session] { target->loaded->release(session); });
         return info.Env().Undefined();
     });
 }

@@ -12,22 +12,22 @@ namespace safelight {
 
 class promise_worker;
 
-// A loaded module and the thread that it lives on; given back on that thread once nothing runs.
+// A loaded module and its thread.
 struct module_host {
     std::unique_ptr<loaded_module> loaded;
     std::shared_ptr<worker> thread;
 
-    // The thread does what is queued, gives the memory back and ends.
+    // Lets the thread finish its queue, free the module and end.
     static void close(const std::shared_ptr<module_host> & host);
 };
 
-// NativeModuleHandle of lib/binding/types.ts.
+// NativeModuleHandle in lib/binding/types.ts.
 class native_module : public Napi::ObjectWrap<native_module> {
   public:
     static Napi::Function define(Napi::Env env);
     static Napi::Object create(Napi::Env env, std::shared_ptr<module_host> host);
 
-    // Called by Node-API, through create() only.
+    // Called by Node-API. Throws unless called through create().
     explicit native_module(const Napi::CallbackInfo & info);
     ~native_module() override;
 
@@ -46,11 +46,11 @@ class native_module : public Napi::ObjectWrap<native_module> {
     Napi::Value start(const std::shared_ptr<promise_worker> & call);
     module_host & host() const;  // throws DISPOSED
     void release();
-    void tell_collector(int64_t bytes);
+    void report_external_memory(int64_t bytes);
 
     std::shared_ptr<module_host> host_;  // null once disposed
     std::set<promise_worker *> calls_;
-    int64_t told_bytes_ = 0;  // what V8's garbage collector was told that this object holds
+    int64_t reported_bytes_ = 0;  // external memory of this object as last reported to V8's garbage collector
 };
 
 }  // namespace safelight

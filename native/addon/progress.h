@@ -5,9 +5,10 @@
 
 namespace safelight {
 
-// Lets through as many reports of progress as JavaScript needs, the last one among them.
+// Limits progress reports to one every 40 ms. The final report always passes.
 class progress_gate {
   public:
+    // Returns true if this report should be sent.
     bool opens(uint64_t done, uint64_t total) {
         auto now = std::chrono::steady_clock::now();
         if (done < total && now - last_ < between_reports) {

@@ -9,7 +9,7 @@ namespace safelight {
 
 namespace {
 
-Napi::Error with_code(Napi::Env env, const char * code, const std::string & message) {
+Napi::Error make_error(Napi::Env env, const char * code, const std::string & message) {
     Napi::Error out = Napi::Error::New(env, message);
     out.Set("code", Napi::String::New(env, code));
     return out;
@@ -23,13 +23,13 @@ Napi::Error to_javascript(Napi::Env env, std::exception_ptr failure) {
     } catch (const Napi::Error & e) {
         return e;
     } catch (const error & e) {
-        return with_code(env, e.code(), e.what());
+        return make_error(env, e.code(), e.what());
     } catch (const std::bad_alloc &) {
-        return with_code(env, "OUT_OF_MEMORY", "The process has no more memory");
+        return make_error(env, "OUT_OF_MEMORY", "The process is out of memory");
     } catch (const std::exception & e) {
-        return with_code(env, "INTERNAL", e.what());
+        return make_error(env, "INTERNAL", e.what());
     } catch (...) {
-        return with_code(env, "INTERNAL", "Something that is no exception was thrown");
+        return make_error(env, "INTERNAL", "An object that is not an exception was thrown");
     }
 }
 
@@ -48,8 +48,8 @@ Napi::Object promise_worker::start(worker & thread) {
                  }
              }));
     environment::of(env).begin(self);
-    // The raw pointer: the environment keeps the call until it is settled, and its last reference must go on
-    // this thread.
+    // Pass a raw pointer: the environment keeps the call alive until it is settled, and its last reference
+    // must be released on this thread.
     promise_worker * raw = self.get();
     if (!thread.push([raw] { raw->run(); })) {
         token_.dispose();
@@ -99,7 +99,7 @@ void promise_worker::settle(Napi::Env env) {
             deferred_.Reject(to_javascript(env, std::current_exception()).Value());
         }
     } catch (...) {
-        // Only while the environment goes down: there is nobody to tell.
+        // Occurs only during teardown, when the promise can no longer be settled.
     }
     environment::of(env).end(this);
 }

@@ -11,29 +11,29 @@ namespace safelight {
 
 namespace {
 
-// Tells our handles from objects that other addons wrap, among them this one linked for another backend: its
-// copy of `own` lies elsewhere.
+// Type tag that distinguishes our handles from objects wrapped by other addons. It contains an address, so
+// that it also differs between the builds of this addon for different backends.
 const napi_type_tag & tag() {
-    static char own = 0;
-    static const napi_type_tag made = {0x5afe11647e4504aaULL, reinterpret_cast<uintptr_t>(&own)};
-    return made;
+    static char address = 0;
+    static const napi_type_tag value = {0x5afe11647e4504aaULL, reinterpret_cast<uintptr_t>(&address)};
+    return value;
 }
 
 class read_worker : public promise_worker {
   public:
-    read_worker(Napi::Env env, kept_tensor kept)
-        : promise_worker(env), kept_(std::move(kept)), thread_(environment::of(env).start_worker()) {}
+    read_worker(Napi::Env env, device_tensor value)
+        : promise_worker(env), value_(std::move(value)), thread_(environment::of(env).start_worker()) {}
 
     ~read_worker() override { thread_->close(); }
 
     Napi::Object start() { return promise_worker::start(*thread_); }
 
   protected:
-    void execute() override { read_ = kept_.read(); }
+    void execute() override { read_ = value_.read(); }
     Napi::Value result(Napi::Env env) override { return from_tensor(env, read_); }
 
   private:
-    kept_tensor kept_;
+    device_tensor value_;
     host_tensor read_;
     std::shared_ptr<worker> thread_;
 };
@@ -47,69 +47,71 @@ Napi::Function tensor_handle::define(Napi::Env env) {
          InstanceMethod("dispose", &tensor_handle::dispose)});
 }
 
-Napi::Object tensor_handle::create(Napi::Env env, kept_tensor kept) {
-    // By a way that JavaScript, which can reach the class, cannot take: see native_module::create().
-    std::shared_ptr<kept_tensor> & way = environment::of(env).handing_over_tensor;
-    way = std::make_shared<kept_tensor>(std::move(kept));
+Napi::Object tensor_handle::create(Napi::Env env, device_tensor value) {
+    // Pass the tensor through the environment, so that JavaScript cannot construct a handle: see
+    // native_module::create().
+    std::shared_ptr<device_tensor> & pending = environment::of(env).pending_tensor;
+    pending = std::make_shared<device_tensor>(std::move(value));
     try {
-        Napi::Object made = environment::of(env).tensor_class().New({});
-        const kept_tensor & own = *of(made);
-        made.Set("shape", from_shape(env, own.dims()));
-        made.Set("bytes", Napi::Number::New(env, static_cast<double>(own.bytes())));
-        made.Set("type", own.type() == GGML_TYPE_I32 ? "i32" : "f32");
-        made.Set("device", ggml_backend_dev_name(own.device()));
-        return made;
+        Napi::Object handle = environment::of(env).tensor_class().New({});
+        const device_tensor & stored = *of(handle);
+        handle.Set("shape", from_shape(env, stored.dims()));
+        handle.Set("bytes", Napi::Number::New(env, static_cast<double>(stored.bytes())));
+        handle.Set("type", stored.type() == GGML_TYPE_I32 ? "i32" : "f32");
+        handle.Set("device", ggml_backend_dev_name(stored.device()));
+        return handle;
     } catch (...) {
-        way.reset();
+        pending.reset();
         throw;
     }
 }
 
-const kept_tensor * tensor_handle::of(const Napi::Value & value) {
+const device_tensor * tensor_handle::of(const Napi::Value & value) {
     if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&tag())) {
         return nullptr;
     }
-    return &Unwrap(value.As<Napi::Object>())->kept();
+    return &Unwrap(value.As<Napi::Object>())->value();
 }
 
 tensor_handle::tensor_handle(const Napi::CallbackInfo & info) : Napi::ObjectWrap<tensor_handle>(info) {
-    std::shared_ptr<kept_tensor> given = std::move(environment::of(info.Env()).handing_over_tensor);
-    if (!given) {
-        throw Napi::TypeError::New(info.Env(), "Tensors are kept by a run");
+    std::shared_ptr<device_tensor> pending = std::move(environment::of(info.Env()).pending_tensor);
+    if (!pending) {
+        throw Napi::TypeError::New(
+            info.Env(), "A tensor handle cannot be constructed; runs return them for kept outputs");
     }
-    kept_ = std::move(*given);
+    value_ = std::move(*pending);
     info.This().As<Napi::Object>().TypeTag(&tag());
-    Napi::MemoryManagement::AdjustExternalMemory(Env(), static_cast<int64_t>(kept_->bytes()));
+    Napi::MemoryManagement::AdjustExternalMemory(Env(), static_cast<int64_t>(value_->bytes()));
 }
 
 tensor_handle::~tensor_handle() {
     release();
 }
 
-const kept_tensor & tensor_handle::kept() const {
-    if (!kept_) {
+const device_tensor & tensor_handle::value() const {
+    if (!value_) {
         throw error("DISPOSED", "The tensor was disposed and cannot be used any more");
     }
-    return *kept_;
+    return *value_;
 }
 
 void tensor_handle::release() {
-    if (kept_) {
-        Napi::MemoryManagement::AdjustExternalMemory(Env(), -static_cast<int64_t>(kept_->bytes()));
-        kept_.reset();
+    if (value_) {
+        Napi::MemoryManagement::AdjustExternalMemory(Env(), -static_cast<int64_t>(value_->bytes()));
+        value_.reset();
     }
 }
 
 Napi::Value tensor_handle::slice(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
         int64_t from = integer(info[0], "the first row"), to = integer(info[1], "the end of the rows");
-        return create(info.Env(), kept().slice(from, to));
+        return create(info.Env(), value().slice(from, to));
     });
 }
 
 Napi::Value tensor_handle::read(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
-        return std::make_shared<read_worker>(info.Env(), kept())->start();
+        return std::make_shared<read_worker>(info.Env(), value())->start();
     });
 }
 

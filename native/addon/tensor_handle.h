@@ -4,19 +4,19 @@
 
 #include <optional>
 
-#include "runtime/kept_tensor.h"
+#include "runtime/device_tensor.h"
 
 namespace safelight {
 
-// NativeTensorHandle of lib/binding/types.ts: a tensor that stays on its device.
+// NativeTensorHandle in lib/binding/types.ts: a JavaScript reference to a tensor on its device.
 class tensor_handle : public Napi::ObjectWrap<tensor_handle> {
   public:
     static Napi::Function define(Napi::Env env);
-    static Napi::Object create(Napi::Env env, kept_tensor kept);
-    // The tensor of a handle, or null for another value. Throws DISPOSED.
-    static const kept_tensor * of(const Napi::Value & value);
+    static Napi::Object create(Napi::Env env, device_tensor value);
+    // Returns the tensor of a handle, or null for any other value. Throws DISPOSED.
+    static const device_tensor * of(const Napi::Value & value);
 
-    // Called by Node-API, through create() only.
+    // Called by Node-API. Throws unless called through create().
     explicit tensor_handle(const Napi::CallbackInfo & info);
     ~tensor_handle() override;
 
@@ -25,10 +25,10 @@ class tensor_handle : public Napi::ObjectWrap<tensor_handle> {
     Napi::Value read(const Napi::CallbackInfo & info);
     Napi::Value dispose(const Napi::CallbackInfo & info);
 
-    const kept_tensor & kept() const;  // throws DISPOSED
+    const device_tensor & value() const;  // throws DISPOSED
     void release();
 
-    std::optional<kept_tensor> kept_;  // nothing once disposed
+    std::optional<device_tensor> value_;  // empty once disposed
 };
 
 }  // namespace safelight

@@ -54,7 +54,7 @@ class write_worker : public promise_worker {
 
 }  // namespace
 
-Napi::Value write_weights_of(const Napi::CallbackInfo & info) {
+Napi::Value js_write_weights(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
         return std::make_shared<write_worker>(info.Env(), to_write_request(info[0]), info[1])->start();
     });

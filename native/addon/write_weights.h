@@ -4,7 +4,8 @@
 
 namespace safelight {
 
-// NativeAddon.writeWeights of lib/binding/types.ts: converts weights into a file, on a thread of its own.
-Napi::Value write_weights_of(const Napi::CallbackInfo & info);
+// NativeAddon.writeWeights in lib/binding/types.ts: converts weights and writes them to a file on a new
+// thread.
+Napi::Value js_write_weights(const Napi::CallbackInfo & info);
 
 }  // namespace safelight

@@ -27,7 +27,7 @@ namespace fallback = portable;
 
 namespace {
 
-bool runs(const table & t) {
+bool is_supported(const table & t) {
 #if defined(__x86_64__)
     if (&t == &avx512::kernels) {
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -42,9 +42,9 @@ bool runs(const table & t) {
     return true;
 }
 
-// Best first; the last one runs everywhere. Every 64-bit Arm processor has NEON, and its conversions from
-// f16.
-const table * const known[] = {
+// Best first; the last one runs on every processor. Every 64-bit Arm processor has NEON with f16
+// conversions.
+const table * const tables[] = {
 #if defined(__x86_64__)
     &avx512::kernels,
     &avx2::kernels,
@@ -55,22 +55,22 @@ const table * const known[] = {
 }  // namespace
 
 const table * find(const char * name) {
-    for (const table * t : known) {
-        if (std::strcmp(t->name, name) == 0 && runs(*t)) return t;
+    for (const table * t : tables) {
+        if (std::strcmp(t->name, name) == 0 && is_supported(*t)) return t;
     }
     return nullptr;
 }
 
 const table & active() {
-    static const table * const chosen = [] {
-        const char * asked = std::getenv("SAFELIGHT_ISA");
-        if (const table * t = asked ? find(asked) : nullptr) return t;
-        for (const table * t : known) {
-            if (runs(*t)) return t;
+    static const table * const selected = [] {
+        const char * requested = std::getenv("SAFELIGHT_ISA");
+        if (const table * t = requested ? find(requested) : nullptr) return t;
+        for (const table * t : tables) {
+            if (is_supported(*t)) return t;
         }
         return &fallback::kernels;
     }();
-    return *chosen;
+    return *selected;
 }
 
 void leave(const team & t) {

@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 
-// CPU kernels behind nn/: channels-last, f32 arithmetic, weights in their file's layout and storage type,
-// expanded panel by panel while they are used. Each runs on every thread of a team; what one computes does
-// not depend on how many there are.
+// CPU kernels used by nn/. Maps are channels-last, arithmetic is in f32, and weights stay in their file's
+// layout and storage type and are expanded panel by panel. Each kernel runs on every thread of a team; its
+// result does not depend on the number of threads.
 namespace safelight::kernels {
 
 // Expands `count` consecutive weights of one row to f32 (ggml's to_float of the storage type).
@@ -14,19 +14,19 @@ using expand_fn = void (*)(const void * row, float * out, int64_t count);
 
 enum class storage { f32, f16, bf16, blocks };
 
-// Weights [rows, columns] in storage order; a row of a filter holds [Cin, kernel, kernel].
+// Weights [rows, columns] in row-major order; a row of a filter is [Cin, kernel, kernel].
 struct weights {
     const void * data;
     size_t row_bytes;
     storage type;
-    expand_fn expand;    // of blocks; the others are expanded here
-    int64_t block;       // weights in a block: 1, 32 or 256
-    size_t block_bytes;  // bytes of a block
+    expand_fn expand;    // for storage::blocks; the kernels expand the other types themselves
+    int64_t block;       // weights per block: 1, 32 or 256
+    size_t block_bytes;  // bytes per block
 };
 
-// Work is handed out in items, from one lane for each thread (up to `lanes`): a thread goes through its own
-// lane, so that what it prepared for one item is there for the next, then helps in the others'. The last
-// thread to finish makes the counters ready for the next run.
+// Distributes items of work. Each thread has a lane (up to `lanes`); it first processes its own lane, so that
+// data prepared for one item can be reused for the next, and then helps with the others. The last thread to
+// finish resets the counters for the next run.
 constexpr int lanes = 16;
 struct work_counter {
     std::atomic<int64_t> next[lanes]{};
@@ -37,19 +37,19 @@ struct team {
     int index;
     int count;
     work_counter * counter;
-    bool (*cancelled)(const void * token);  // asked between blocks of work; may be null
+    bool (*cancelled)(const void * token);  // polled between blocks of work; may be null
     const void * token;
 };
 
-// For a thread that cannot take part (no memory for its scratch): the others' counter still has to come out
-// right.
+// Marks this thread as finished. A thread that cannot take part (no scratch memory) must call it too, so that
+// the counters are reset.
 void leave(const team & t);
 
 enum class activation { none, silu, gelu, quick_gelu, geglu, gelu_tanh };
 
-// GroupNorm's statistics of x [batch, pixels, channels] as a scale and a shift for each channel, so that the
-// reader of x applies x * scale + shift: first partial means over fixed chunks of pixels, then the two of
-// them folded with gamma and beta.
+// GroupNorm of x [batch, pixels, channels], folded into a scale and a shift per channel: the kernel that
+// reads x applies x * scale + shift. group_norm_partial computes statistics of fixed chunks of pixels,
+// group_norm_fold combines them with gamma and beta.
 struct group_norm_args {
     int64_t batch, pixels, channels, groups;
     float eps;
@@ -71,11 +71,11 @@ struct conv3x3_args {
     const float * scale_shift;  // [batch, 2, cin]: GroupNorm of x, then SiLU if `silu`; or null
     bool silu;
     const float * add;       // [batch, cout] added to every pixel (the time embedding), or null
-    const float * residual;  // like y, or null
+    const float * residual;  // same shape as y, or null
 };
 
-// y = act(norm(x) W^T + bias) + residual over rows; also every convolution that is not 3x3 with stride 1
-// (rows are gathered).
+// y = act(norm(x) W^T + bias) + residual over rows. Also computes all convolutions except 3x3 with stride 1,
+// by gathering rows.
 struct gemm_args {
     int64_t rows, columns, depth;  // y [rows, columns (half of it for geglu)], W [columns, depth]
     const float * x;               // [rows, depth], row stride ldx
@@ -85,44 +85,45 @@ struct gemm_args {
     weights w;
     const float * bias;
     activation act;
-    const float * residual;     // like y, or null
-    const float * scale_shift;  // [batch, 2, channels] over rows_per_batch rows each, or null
+    const float * residual;     // same shape as y, or null
+    const float * scale_shift;  // [batch, 2, channels], each for rows_per_batch rows, or null
     int64_t rows_per_batch;
     bool silu;                 // applied to x after scale_shift
     const float * norm_gamma;  // LayerNorm over each row of x, or null
     const float * norm_beta;
     float norm_eps;
-    // A convolution: x is [batch, height, width, cin], rows are output pixels, depth is cin * kh * kw.
+    // For a convolution: x is [batch, height, width, cin], rows are output pixels, depth is cin * kh * kw.
     struct {
         int64_t height, width, cin, kernel, stride, pad_begin, out_height, out_width;
-    } conv;             // kernel 0: not a convolution
-    const float * add;  // [batch, columns] over rows_per_batch rows each, or null
+    } conv;             // kernel 0 for a linear layer
+    const float * add;  // [batch, columns], each for rows_per_batch rows, or null
 };
 
-// softmax(q k^T * scale + mask) v for every head, without the score matrix.
+// softmax(q k^T * scale + mask) v for every head, without storing the score matrix.
 struct attention_args {
     int64_t batch, heads, head_dim, queries, keys;
-    const float * q;  // [batch, queries, heads, head_dim] with token strides ldq
+    const float * q;  // [batch, queries, heads, head_dim] with token stride ldq
     const float * k;
     const float * v;
     float * y;
     int64_t ldq, ldk, ldv, ldy;
     int64_t batch_q, batch_k, batch_v, batch_y;  // elements between batches
     float scale;
-    bool causal;  // query i sees the keys up to past + i, and all of the first `unmasked`
+    bool causal;  // query i attends to the keys up to past + i, and to all of the first `unmasked`
     int64_t past, unmasked;
 };
 
-// Nearest neighbour to height x width: pixel (i, j) comes from (floor(i h / height), floor(j w / width)).
+// Nearest-neighbor resampling to height x width: pixel (i, j) is copied from (floor(i h / height),
+// floor(j w / width)).
 struct upsample_args {
     int64_t batch, from_height, from_width, height, width, channels;
     const float * x;
     float * y;
 };
 
-// The code of a codebook that is nearest to each row, as VQGAN's VectorQuantizer2 finds it: |z|² + |e|² - 2
-// z·e, where each of the four terms is rounded to f32 and the first of the smallest wins. Products are summed
-// in double, so the choice is the same on every processor.
+// Index of the nearest code of each row, as in VQGAN's VectorQuantizer2: the first minimum of |z|² + |e|² - 2
+// z·e, with each of the terms rounded to f32. Products are summed in double, so the result is the same on
+// every processor.
 struct nearest_code_args {
     int64_t rows, codes, width;
     const float * x;         // [rows, width]
@@ -137,15 +138,15 @@ struct table {
     void (*group_norm_fold)(const group_norm_args &, const team &);
     void (*conv3x3)(const conv3x3_args &, const team &);
     void (*gemm)(const gemm_args &, const team &);
-    void (*rows)(const gemm_args &, const team &);  // y = act(norm(x)) [rows, depth] alone, without a product
+    void (*rows)(const gemm_args &, const team &);  // y = act(norm(x)) [rows, depth], without a product
     void (*attention)(const attention_args &, const team &);
     void (*upsample)(const upsample_args &, const team &);
     void (*nearest_code)(const nearest_code_args &, const team &);
 };
 
-// The best of what this processor runs; SAFELIGHT_ISA=portable|avx2|avx512|neon in the environment asks for
-// another.
+// Returns the kernels for the best instruction set that this processor supports, or those selected by the
+// environment variable SAFELIGHT_ISA (portable, avx2, avx512 or neon) if the processor supports them.
 const table & active();
-const table * find(const char * name);  // null if it is unknown here or this processor cannot run it
+const table * find(const char * name);  // null if the name is unknown or the processor does not support it
 
 }  // namespace safelight::kernels

@@ -12,9 +12,9 @@ namespace safelight::kernels {
 
 namespace {
 
-// Pages of the system rather than malloc's: they are gone when the thread is, where malloc would keep
-// megabytes in the arena of each thread that there ever was.
-void * take(size_t bytes) {
+// Maps pages directly from the system: they are freed with the thread, whereas malloc would retain megabytes
+// in the arena of every thread that ever ran.
+void * allocate_pages(size_t bytes) {
 #if defined(_WIN32)
     return _aligned_malloc(bytes, 64);
 #else
@@ -23,7 +23,7 @@ void * take(size_t bytes) {
 #endif
 }
 
-void give_back(void * pages, size_t bytes) {
+void free_pages(void * pages, size_t bytes) {
 #if defined(_WIN32)
     static_cast<void>(bytes);
     _aligned_free(pages);
@@ -37,27 +37,27 @@ struct buffer {
     size_t bytes = 0;
 
     void release() {
-        if (data) give_back(data, bytes);
+        if (data) free_pages(data, bytes);
         data = nullptr;
         bytes = 0;
     }
     ~buffer() { release(); }
 };
 
-thread_local buffer own;
+thread_local buffer thread_buffer;
 
 }  // namespace
 
 float * scratch(size_t floats) {
     constexpr size_t page = 4096;
     const size_t bytes = (floats * sizeof(float) + page - 1) / page * page;
-    if (own.bytes < bytes) {
-        own.release();
-        own.data = static_cast<float *>(take(bytes));
-        if (!own.data) throw std::bad_alloc();
-        own.bytes = bytes;
+    if (thread_buffer.bytes < bytes) {
+        thread_buffer.release();
+        thread_buffer.data = static_cast<float *>(allocate_pages(bytes));
+        if (!thread_buffer.data) throw std::bad_alloc();
+        thread_buffer.bytes = bytes;
     }
-    return own.data;
+    return thread_buffer.data;
 }
 
 }  // namespace safelight::kernels

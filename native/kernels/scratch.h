@@ -4,8 +4,8 @@
 
 namespace safelight::kernels {
 
-// Memory of this thread for panels and tiles, 64-byte aligned, kept until the thread ends; grows to what was
-// asked for most. Throws std::bad_alloc.
+// Returns this thread's scratch memory for panels and tiles, 64-byte aligned. It grows to the largest size
+// requested and is freed when the thread ends. Throws std::bad_alloc.
 float * scratch(size_t floats);
 
 }  // namespace safelight::kernels

@@ -32,7 +32,7 @@ void require_count(const char * key, size_t found, size_t expected) {
                 " levels in the model's config but found " + std::to_string(found));
 }
 
-std::string shown(const std::vector<const char *> & names, const shape & pattern) {
+std::string format_shape(const std::vector<const char *> & names, const shape & pattern) {
     std::string text = "[";
     for (size_t i = 0; i < names.size(); ++i) {
         text += (i ? ", " : "") + (pattern[i] == any ? std::string(names[i]) : std::to_string(pattern[i]));
@@ -40,8 +40,8 @@ std::string shown(const std::vector<const char *> & names, const shape & pattern
     return text + "]";
 }
 
-std::string shown(const shape & dims) {
-    return shown(std::vector<const char *>(dims.size(), ""), dims);
+std::string format_shape(const shape & dims) {
+    return format_shape(std::vector<const char *>(dims.size(), ""), dims);
 }
 
 bool listed(const std::vector<const char *> & names, const std::string & name) {
@@ -78,10 +78,11 @@ std::vector<bool> config_booleans(const config & cfg, const char * key, size_t c
     return values;
 }
 
-void require_divides(int64_t part, const char * part_name, int64_t whole, const char * whole_name) {
-    if (whole % part == 0) return;
-    unsupported("Expected " + std::string(whole_name) + " to be a multiple of " + part_name +
-                " in the model's config but found " + std::to_string(whole) + " and " + std::to_string(part));
+void require_divides(int64_t divisor, const char * divisor_name, int64_t value, const char * value_name) {
+    if (value % divisor == 0) return;
+    unsupported("Expected " + std::string(value_name) + " to be a multiple of " + divisor_name +
+                " in the model's config but found " + std::to_string(value) + " and " +
+                std::to_string(divisor));
 }
 
 const shape & input_shape(const input_shapes & inputs, const char * input,
@@ -93,7 +94,8 @@ const shape & input_shape(const input_shapes & inputs, const char * input,
     }
     if (!fits) {
         throw error("SHAPE_MISMATCH", "Expected " + std::string(input) + " of shape " +
-                                          shown(names, pattern) + " but received " + shown(dims));
+                                          format_shape(names, pattern) + " but received " +
+                                          format_shape(dims));
     }
     require_countable(dims);
     return dims;
@@ -107,25 +109,24 @@ void require_inputs(const input_shapes & inputs, const std::vector<const char *>
     }
     for (const auto & [name, dims] : inputs) {
         if (!listed(needed, name) && !listed(optional, name)) {
-            throw error("INVALID_OPTION", "This model takes no input named " + name);
+            throw error("INVALID_OPTION", "This model has no input named " + name);
         }
     }
 }
 
 void require_countable(const shape & dims) {
-    constexpr int64_t most = std::numeric_limits<int32_t>::max();
+    constexpr int64_t max_elements = std::numeric_limits<int32_t>::max();
     int64_t count = 1;
     for (int64_t n : dims) {
-        if (n > most / count) {
-            throw error("INVALID_OPTION",
-                        "A layer of shape " + shown(dims) +
-                            " is too large: take a smaller size or fewer pictures at a time");
+        if (n > max_elements / count) {
+            throw error("INVALID_OPTION", "A layer of shape " + format_shape(dims) +
+                                              " is too large; reduce the image size or the batch size");
         }
         count *= n;
     }
 }
 
-void unknown_entry(const std::string & entry) {
+void throw_unknown_entry(const std::string & entry) {
     throw error("INVALID_OPTION", "This kind of model has no entry named " + entry);
 }
 

@@ -20,7 +20,7 @@ std::unique_ptr<architecture> make_architecture(const std::string & kind, const 
     if (kind == "vq_model") return make_vq_model(cfg);
     if (kind == "patch_discriminator") return make_patch_discriminator(cfg);
     if (kind == "lpips") return make_lpips(cfg);
-    throw error("UNSUPPORTED_MODEL", "There is no kind of model named " + kind);
+    throw error("UNSUPPORTED_MODEL", "There is no model kind named " + kind);
 }
 
 }  // namespace safelight

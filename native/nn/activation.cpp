@@ -22,7 +22,7 @@ tensor quick_gelu(model_ref m, tensor x) {
 
 tensor gelu_tanh(model_ref m, tensor x) {
     if (tensor y = with_activation(m, x, kernels::activation::gelu_tanh)) return y;
-    constexpr float slope = 1.5957691216f, cubic = 0.044715f;  // the slope is 2·√(2/π)
+    constexpr float slope = 1.5957691216f, cubic = 0.044715f;  // slope = 2·√(2/π)
     tensor inner = ggml_scale_bias(m.ctx(), ggml_sqr(m.ctx(), x), slope * cubic, slope);
     return ggml_mul(m.ctx(), x, ggml_sigmoid(m.ctx(), ggml_mul(m.ctx(), x, inner)));
 }

@@ -11,20 +11,21 @@ namespace safelight {
 namespace {
 
 constexpr int64_t block_limit = int64_t(64) << 20;  // bytes of one block's distances
-constexpr int64_t most_blocks = 256;                // keeps a graph's size in bounds
-constexpr size_t nodes_per_block = 32;              // of ggml, counted generously
+constexpr int64_t max_blocks = 256;                 // limits the size of the graph
+constexpr size_t nodes_per_block = 32;              // upper bound of the nodes that a block adds
 
-// Our kernel, whether or not the graph is tapped: what is looked at must not change the choice.
-bool has_kernel(model_ref m) {
+// Returns true if our kernel computes the distances. Unlike fusion it does not depend on taps, so that
+// inspecting a run does not change its result.
+bool uses_kernel(model_ref m) {
     return m.g().opts().cpu && !m.g().opts().stock_ops;
 }
 
-tensor table_of(model_ref m, int64_t codes, int64_t width) {
+tensor codebook_weight(model_ref m, int64_t codes, int64_t width) {
     return m.weight("weight", {codes, width}, weight_role::vector);
 }
 
-// [B, T, C] as rows: [C, B·T] in ggml's order.
-tensor rows_of(model_ref m, tensor x) {
+// Reshapes [B, T, C] to rows: [C, B·T] in ggml's order.
+tensor as_rows(model_ref m, tensor x) {
     if (!ggml_is_contiguous(x)) x = ggml_cont(m.ctx(), x);
     return ggml_reshape_2d(m.ctx(), x, x->ne[0], ggml_nrows(x));
 }
@@ -58,12 +59,12 @@ tensor distances_by_kernel(model_ref m, tensor rows, tensor table) {
     });
 }
 
-// [1, n]: the sum of each row's squares
+// Returns the sum of squares of each row: [1, n] in ggml's order.
 tensor squared_lengths(ggml_context * ctx, tensor rows) {
     return ggml_sum_rows(ctx, ggml_sqr(ctx, rows));
 }
 
-// [codes, n] by stock operations
+// Computes the squared distances with ggml's operations: [codes, n] in ggml's order.
 tensor stock_distances(ggml_context * ctx, tensor rows, tensor table) {
     tensor products = ggml_mul_mat(ctx, table, rows);
     ggml_mul_mat_set_prec(products, GGML_PREC_F32);
@@ -72,40 +73,42 @@ tensor stock_distances(ggml_context * ctx, tensor rows, tensor table) {
     return ggml_sub(ctx, sums, ggml_scale(ctx, products, 2.0f));
 }
 
-// ggml's argmax takes the last of equals on the CPU and any on GPUs. So it finds the largest value only; then
-// every place that holds it is weighted by how early it stands.
+// Argmax that returns the first one of equal values. ggml's argmax returns the last one on the CPU and any of
+// them on GPUs, so it is used only to find the largest value; then the positions with that value are weighted
+// in descending order and a second argmax picks the first.
 tensor stock_largest(model_ref m, tensor x) {
     ggml_context * ctx = m.ctx();
     int64_t count = x->ne[0], rows = x->ne[1];
-    tensor earliness = m.g().computed(GGML_TYPE_F32, {count}, [count](const graph::host_data &, void * to) {
-        for (int64_t i = 0; i < count; ++i) static_cast<float *>(to)[i] = static_cast<float>(count - i);
-    });
+    tensor position_weights =
+        m.g().computed(GGML_TYPE_F32, {count}, [count](const graph::host_data &, void * to) {
+            for (int64_t i = 0; i < count; ++i) static_cast<float *>(to)[i] = static_cast<float>(count - i);
+        });
     tensor any_largest = ggml_reshape_2d(ctx, ggml_argmax(ctx, x), 1, rows);
     tensor largest = ggml_get_rows(ctx, ggml_reshape_3d(ctx, x, 1, count, rows), any_largest);
-    // -1 below the largest, 0 at it. Not ggml_step: at 0 that is 0 on the CPU, CUDA and Metal, and 1 on
-    // Vulkan.
+    // sign is -1 below the largest value and 0 at it. ggml_step does not work here: step(0) is 0 on the CPU,
+    // CUDA and Metal, and 1 on Vulkan.
     tensor sign = ggml_sgn(ctx, ggml_sub(ctx, x, ggml_reshape_2d(ctx, largest, 1, rows)));
     tensor equal = ggml_scale_bias(ctx, sign, 1.0f, 1.0f);
-    return ggml_argmax(ctx, ggml_mul(ctx, equal, earliness));
+    return ggml_argmax(ctx, ggml_mul(ctx, equal, position_weights));
 }
 
-// The distances of as many vectors at a time as the limits allow.
+// Finds the nearest codes block by block, to limit the memory of the distances.
 tensor stock_nearest(model_ref m, tensor rows, tensor table) {
     ggml_context * ctx = m.ctx();
     int64_t count = rows->ne[1], row_bytes = table->ne[1] * int64_t(sizeof(float));
-    int64_t block = std::max({block_limit / row_bytes, (count + most_blocks - 1) / most_blocks, int64_t(1)});
+    int64_t block = std::max({block_limit / row_bytes, (count + max_blocks - 1) / max_blocks, int64_t(1)});
     m.g().require_room(nodes_per_block * static_cast<size_t>(count / block + 1));
-    tensor joined = nullptr;
+    tensor result = nullptr;
     for (int64_t row = 0; row < count; row += block) {
         int64_t n = std::min(block, count - row);
         tensor part = ggml_view_2d(ctx, rows, rows->ne[0], n, rows->nb[1], row * rows->nb[1]);
         tensor found = stock_largest(m, ggml_neg(ctx, stock_distances(ctx, part, table)));
-        joined = joined ? ggml_concat(ctx, joined, found, 0) : found;
+        result = result ? ggml_concat(ctx, result, found, 0) : found;
     }
-    return joined;
+    return result;
 }
 
-// The place of a NaN counts, as in PyTorch.
+// A NaN counts as the largest value, as in PyTorch.
 void first_largest(const float * x, int64_t count, int32_t * to) {
     int64_t found = 0;
     for (int64_t i = 1; i < count && !std::isnan(x[found]); ++i) {
@@ -117,26 +120,26 @@ void first_largest(const float * x, int64_t count, int32_t * to) {
 }  // namespace
 
 tensor nearest_codes(model_ref m, tensor x, int64_t codes) {
-    tensor rows = rows_of(m, x), table = table_of(m, codes, x->ne[0]);
-    return has_kernel(m) ? nearest_by_kernel(m, rows, table) : stock_nearest(m, rows, table);
+    tensor rows = as_rows(m, x), table = codebook_weight(m, codes, x->ne[0]);
+    return uses_kernel(m) ? nearest_by_kernel(m, rows, table) : stock_nearest(m, rows, table);
 }
 
 tensor code_distances(model_ref m, tensor x, int64_t codes) {
-    tensor rows = rows_of(m, x), table = table_of(m, codes, x->ne[0]);
-    tensor d = has_kernel(m) ? distances_by_kernel(m, rows, table) : stock_distances(m.ctx(), rows, table);
+    tensor rows = as_rows(m, x), table = codebook_weight(m, codes, x->ne[0]);
+    tensor d = uses_kernel(m) ? distances_by_kernel(m, rows, table) : stock_distances(m.ctx(), rows, table);
     return ggml_reshape_3d(m.ctx(), d, codes, x->ne[1], x->ne[2]);
 }
 
 tensor code_vectors(model_ref m, tensor indices, int64_t codes, int64_t width, int64_t batch) {
     int64_t count = ggml_nelements(indices);
     tensor flat = ggml_reshape_1d(m.ctx(), indices, count);
-    tensor rows = ggml_get_rows(m.ctx(), table_of(m, codes, width), flat);
+    tensor rows = ggml_get_rows(m.ctx(), codebook_weight(m, codes, width), flat);
     return ggml_reshape_3d(m.ctx(), rows, width, count / batch, batch);
 }
 
-tensor largest_of(model_ref m, tensor x) {
-    tensor rows = rows_of(m, x);
-    if (!has_kernel(m)) return stock_largest(m, rows);
+tensor argmax(model_ref m, tensor x) {
+    tensor rows = as_rows(m, x);
+    if (!uses_kernel(m)) return stock_largest(m, rows);
     const int64_t ne[4] = {rows->ne[1], 1, 1, 1};
     auto run = [=](tensor out, const kernels::team & team) {
         for (int64_t row = team.index; row < rows->ne[1]; row += team.count) {

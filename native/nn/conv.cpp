@@ -9,14 +9,14 @@
 namespace safelight {
 namespace {
 
-// Where the patches of a whole map would need more than this, the convolution gathers them piece by piece.
+// Bytes of im2col patches above which the convolution gathers patches piece by piece.
 constexpr int64_t im2col_limit = int64_t(256) << 20;
 
 tensor with_bias(model_ref m, tensor x, int64_t out) {
     return ggml_add(m.ctx(), x, ggml_reshape_4d(m.ctx(), vector_weight(m, "bias", out), 1, 1, out, 1));
 }
 
-// Patches as rows, then one product: quick on GPUs, but kernel² times the map's memory.
+// Convolution by im2col and one matrix product: fast on GPUs, but needs kernel² times the map's memory.
 tensor conv2d_im2col(ggml_context * ctx, tensor w, tensor x, conv_options o) {
     tensor patches = ggml_im2col(ctx, w, x, o.stride, o.stride, o.padding, o.padding, 1, 1, true, w->type);
     int64_t width = patches->ne[1], height = patches->ne[2], batch = patches->ne[3], out = w->ne[3];
@@ -27,7 +27,8 @@ tensor conv2d_im2col(ggml_context * ctx, tensor w, tensor x, conv_options o) {
     return ggml_cont(ctx, ggml_permute(ctx, y, 0, 1, 3, 2));
 }
 
-// ggml's own blocked form: its CPU kernel gathers patches into 16 MiB at a time, whatever the map's size.
+// ggml's direct convolution: its CPU kernel gathers patches in blocks of 16 MiB, independent of the map's
+// size.
 tensor conv2d_direct(ggml_context * ctx, tensor w, tensor x, conv_options o) {
     return ggml_conv_2d_direct(ctx, w, x, o.stride, o.stride, o.padding, o.padding, 1, 1);
 }
@@ -85,11 +86,12 @@ tensor conv1x1(model_ref m, tensor x, int64_t out) {
     if (fuses(m) || !expands_weights(m)) {
         return map_from_sequence(m, linear(m, sequence_from_map(m, x), out), d.height, d.width);
     }
-    // No copy of the map in another order, which the decoder's widest layers would feel.
+    // Convolve directly: a product would copy the map to another order, which is slow for the decoder's
+    // largest maps.
     tensor w = as_matrix(m, matrix_weight(m, out, d.channels));
     w = ggml_reshape_4d(m.ctx(), w, 1, 1, d.channels, out);
     tensor y = with_bias(m, conv2d_direct(m.ctx(), w, x, {.kernel = 1, .stride = 1, .padding = 0}), out);
-    if (m.branches("weight").empty()) return y;
+    if (m.weight_changes("weight").empty()) return y;
     tensor change = linear_change(m, sequence_from_map(m, x), out);
     return add(m, y, map_from_sequence(m, change, d.height, d.width));
 }

@@ -7,8 +7,8 @@
 namespace safelight {
 namespace {
 
-// In the steps of the reference: frequency and angle are rounded to f32 (with which models were trained),
-// sine and cosine are taken in double.
+// Rounds as the reference does, because models were trained with it: frequency and angle in f32, sine and
+// cosine in double.
 void write_sinusoid(float t, const sinusoid_options & o, float * to) {
     int64_t half = o.width / 2;
     float * sines = to + (o.cosines_first ? half : 0);

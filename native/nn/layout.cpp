@@ -7,8 +7,8 @@
 namespace safelight {
 namespace {
 
-// v [C] where it meets the channels of a map.
-tensor along_channels(model_ref m, tensor v) {
+// Reshapes v [C] to broadcast along the channels of a map.
+tensor broadcast_channels(model_ref m, tensor v) {
     return fuses(m) ? v : ggml_reshape_4d(m.ctx(), v, 1, 1, v->ne[0], 1);
 }
 
@@ -36,14 +36,14 @@ void map_output(model_ref m, const std::string & name, tensor x) {
 
 tensor sequence_from_map(model_ref m, tensor x) {
     map_dims d = dims_of_map(m, x);
-    if (fuses(m)) return reshape_known(m, x, d.channels, d.width * d.height, d.batch, 1);
+    if (fuses(m)) return reshape_fused(m, x, d.channels, d.width * d.height, d.batch, 1);
     tensor flat = ggml_reshape_3d(m.ctx(), x, d.width * d.height, d.channels, d.batch);
     return ggml_cont(m.ctx(), ggml_permute(m.ctx(), flat, 1, 0, 2, 3));
 }
 
 tensor map_from_sequence(model_ref m, tensor x, int64_t height, int64_t width) {
     sequence_dims d = dims_of_sequence(x);
-    if (fuses(m)) return reshape_known(m, x, d.channels, width, height, d.batch);
+    if (fuses(m)) return reshape_fused(m, x, d.channels, width, height, d.batch);
     tensor planes = ggml_cont(m.ctx(), ggml_permute(m.ctx(), x, 1, 0, 2, 3));
     return ggml_reshape_4d(m.ctx(), planes, width, height, d.channels, d.batch);
 }
@@ -59,19 +59,19 @@ tensor add_to_channels(model_ref m, tensor x, tensor v) {
 }
 
 tensor add_channels(model_ref m, tensor x, tensor v) {
-    return ggml_add(m.ctx(), x, along_channels(m, v));
+    return ggml_add(m.ctx(), x, broadcast_channels(m, v));
 }
 
 tensor subtract_channels(model_ref m, tensor x, tensor v) {
-    return ggml_sub(m.ctx(), x, along_channels(m, v));
+    return ggml_sub(m.ctx(), x, broadcast_channels(m, v));
 }
 
 tensor multiply_channels(model_ref m, tensor x, tensor v) {
-    return ggml_mul(m.ctx(), x, along_channels(m, v));
+    return ggml_mul(m.ctx(), x, broadcast_channels(m, v));
 }
 
 tensor divide_channels(model_ref m, tensor x, tensor v) {
-    return ggml_div(m.ctx(), x, along_channels(m, v));
+    return ggml_div(m.ctx(), x, broadcast_channels(m, v));
 }
 
 tensor add(model_ref m, tensor a, tensor b) {

@@ -21,7 +21,7 @@ tensor fused(model_ref m, tensor x, tensor w, tensor bias) {
     return emit(m, p);
 }
 
-// One product over all rows of the batch: ggml would go through it item by item.
+// Multiplies all rows of the batch at once; ggml would otherwise compute one product per item.
 tensor stock(model_ref m, tensor x, tensor w) {
     tensor rows = ggml_reshape_2d(m.ctx(), x, x->ne[0], ggml_nrows(x));
     tensor y = ggml_mul_mat(m.ctx(), as_matrix(m, w), rows);

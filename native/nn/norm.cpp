@@ -8,7 +8,7 @@ namespace safelight {
 
 namespace {
 
-// y·(1 + scale) + shift, with modulation [2C, B] in ggml's order.
+// Returns y·(1 + scale) + shift for a modulation [2C, B] (ggml's order) of scales followed by shifts.
 tensor modulated(model_ref m, tensor y, tensor modulation) {
     int64_t c = modulation->ne[0] / 2, batch = modulation->ne[1];
     auto half = [&](int64_t first) {

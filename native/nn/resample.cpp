@@ -13,7 +13,8 @@ tensor upsample_nearest(model_ref m, tensor x, int64_t height, int64_t width) {
 
 tensor average_2x2(model_ref m, tensor x) {
     if (!fuses(m)) return ggml_pool_2d(m.ctx(), x, GGML_OP_POOL_AVG, 2, 2, 2, 2, 0, 0);
-    // Channels-last, every second pixel is a view of whole rows of channels: four of them and their mean.
+    // In channels-last order, every second pixel is a view of whole rows of channels; average four such
+    // views.
     auto every_second = [&](int64_t row, int64_t column) {
         return ggml_view_4d(m.ctx(), x, x->ne[0], x->ne[1] / 2, x->ne[2] / 2, x->ne[3], 2 * x->nb[1],
                             2 * x->nb[2], x->nb[3], row * x->nb[2] + column * x->nb[1]);
@@ -24,7 +25,7 @@ tensor average_2x2(model_ref m, tensor x) {
 }
 
 tensor max_pool(model_ref m, tensor x) {
-    // ggml pools planes; maps that lie channels-last are turned there and back.
+    // ggml pools planes, so channels-last maps are permuted before and after.
     if (fuses(m)) x = ggml_cont(m.ctx(), ggml_permute(m.ctx(), x, 2, 0, 1, 3));
     x = ggml_pool_2d(m.ctx(), x, GGML_OP_POOL_MAX, 2, 2, 2, 2, 0, 0);
     return fuses(m) ? ggml_cont(m.ctx(), ggml_permute(m.ctx(), x, 1, 2, 0, 3)) : x;

@@ -3,7 +3,7 @@
 namespace safelight {
 namespace {
 
-// Rows of a whole filter rather than of three numbers, which is what ggml's cast is quick at.
+// Casts a filter to f32 with one row per filter: ggml's cast is slow with rows of `kernel` numbers.
 tensor expanded_filter(ggml_context * ctx, tensor w) {
     tensor rows = ggml_reshape_2d(ctx, w, w->ne[0] * w->ne[1] * w->ne[2], w->ne[3]);
     return ggml_reshape_4d(ctx, ggml_cast(ctx, rows, GGML_TYPE_F32), w->ne[0], w->ne[1], w->ne[2], w->ne[3]);

@@ -7,14 +7,14 @@
 namespace safelight {
 namespace {
 
-constexpr size_t nodes_per_branch = 24;  // counted generously
+constexpr size_t nodes_per_change = 24;  // upper bound of the nodes that a change adds
 
 tensor scaled(model_ref m, tensor x, float scale) {
     return scale == 1 ? x : ggml_scale(m.ctx(), x, scale);
 }
 
-// Channels [begin, end) of x, which lie in dimension `at` of ggml's order.
-tensor channels_of(model_ref m, tensor x, int at, int64_t begin, int64_t end) {
+// Returns channels [begin, end) of x. The channels are dimension `at` in ggml's order.
+tensor slice_channels(model_ref m, tensor x, int at, int64_t begin, int64_t end) {
     if (begin == 0 && end == x->ne[at]) return x;
     int64_t ne[4] = {x->ne[0], x->ne[1], x->ne[2], x->ne[3]};
     ne[at] = end - begin;
@@ -22,8 +22,8 @@ tensor channels_of(model_ref m, tensor x, int at, int64_t begin, int64_t end) {
                                            x->nb[3], static_cast<size_t>(begin) * x->nb[at]));
 }
 
-// y among `out` channels of zeros, from the `begin`th on.
-tensor among_zeros(model_ref m, tensor y, int at, int64_t begin, int64_t out) {
+// Pads y with channels of zeros to `out` channels; y begins at channel `begin`.
+tensor pad_channels(model_ref m, tensor y, int at, int64_t begin, int64_t out) {
     if (y->ne[at] == out) return y;
     int before[4] = {}, after[4] = {};
     before[at] = static_cast<int>(begin);
@@ -33,11 +33,11 @@ tensor among_zeros(model_ref m, tensor y, int at, int64_t begin, int64_t out) {
                         after[3]);
 }
 
-tensor added(model_ref m, tensor sum, tensor part) {
+tensor accumulate(model_ref m, tensor sum, tensor part) {
     return sum ? add(m, sum, part) : part;
 }
 
-// Each pixel's channels through a matrix [out, in].
+// Multiplies the channels of each pixel with a matrix [out, in].
 tensor multiply_pixels(model_ref m, tensor x, tensor w) {
     map_dims d = dims_of_map(m, x);
     return map_from_sequence(m, multiply(m, sequence_from_map(m, x), w), d.height, d.width);
@@ -48,12 +48,12 @@ tensor multiply_pixels(model_ref m, tensor x, tensor w) {
 tensor linear_change(model_ref m, tensor x, int64_t out) {
     constexpr int channels = 0;
     tensor sum = nullptr;
-    for (const weight_branch & b : m.branches("weight")) {
-        m.g().require_room(nodes_per_branch);
-        tensor y = channels_of(m, x, channels, b.column_begin, b.column_end);
-        y = b.down ? multiply(m, scaled(m, multiply(m, y, b.down), b.scale), b.up)
-                   : scaled(m, multiply(m, y, b.up), b.scale);
-        sum = added(m, sum, among_zeros(m, y, channels, b.row_begin, out));
+    for (const weight_change & change : m.weight_changes("weight")) {
+        m.g().require_room(nodes_per_change);
+        tensor y = slice_channels(m, x, channels, change.column_begin, change.column_end);
+        y = change.down ? multiply(m, scaled(m, multiply(m, y, change.down), change.scale), change.up)
+                        : scaled(m, multiply(m, y, change.up), change.scale);
+        sum = accumulate(m, sum, pad_channels(m, y, channels, change.row_begin, out));
     }
     return sum;
 }
@@ -61,12 +61,12 @@ tensor linear_change(model_ref m, tensor x, int64_t out) {
 tensor conv_change(model_ref m, tensor x, int64_t out, conv_options o) {
     const int channels = fuses(m) ? 0 : 2;
     tensor sum = nullptr;
-    for (const weight_branch & b : m.branches("weight")) {
-        m.g().require_room(nodes_per_branch);
-        tensor y = channels_of(m, x, channels, b.column_begin, b.column_end);
-        y = scaled(m, convolve(m, y, b.down ? b.down : b.up, o), b.scale);
-        if (b.down) y = multiply_pixels(m, y, b.up);
-        sum = added(m, sum, among_zeros(m, y, channels, b.row_begin, out));
+    for (const weight_change & change : m.weight_changes("weight")) {
+        m.g().require_room(nodes_per_change);
+        tensor y = slice_channels(m, x, channels, change.column_begin, change.column_end);
+        y = scaled(m, convolve(m, y, change.down ? change.down : change.up, o), change.scale);
+        if (change.down) y = multiply_pixels(m, y, change.up);
+        sum = accumulate(m, sum, pad_channels(m, y, channels, change.row_begin, out));
     }
     return sum;
 }

@@ -7,13 +7,13 @@
 
 namespace safelight {
 
-// The terms that the patches of a run (weight_branch in runtime/graph/graph.h) add to a product with
-// m.weight. The weight itself stays as it is, in whatever storage and place: a low-rank change costs two thin
-// products beside its own.
+// Terms that a run's patches (weight_change in runtime/graph/graph.h) add to the product with m.weight. The
+// weight itself is not modified, so its storage type and memory do not matter; a low-rank change costs two
+// additional thin products.
 
-// The term of a linear layer: x [..., in] -> [..., out], or null where nothing changes the weight.
+// Returns the term of a linear layer, x [..., in] -> [..., out]; null if no patch changes the weight.
 tensor linear_change(model_ref m, tensor x, int64_t out);
-// The term of a convolution: [B, in, H, W] -> [B, out, H', W'], or null.
+// Returns the term of a convolution, [B, in, H, W] -> [B, out, H', W']; null if no patch changes the weight.
 tensor conv_change(model_ref m, tensor x, int64_t out, conv_options o);
 
 }  // namespace safelight

@@ -6,7 +6,8 @@
 
 namespace safelight {
 
-// Set from any thread, looked at by the thread that works. The first reason stays.
+// Cancellation flag of one operation. Any thread may set it; the thread that does the work polls it. The
+// first reason wins.
 class cancel_token {
   public:
     void abort() { set(reason::aborted); }
@@ -20,16 +21,16 @@ class cancel_token {
             case reason::aborted:
                 throw error("ABORTED", "The operation was aborted");
             case reason::disposed:
-                throw error("DISPOSED", "The module was disposed while it worked");
+                throw error("DISPOSED", "The module was disposed during the operation");
         }
     }
 
   private:
     enum class reason { none, aborted, disposed };
 
-    void set(reason why) {
+    void set(reason value) {
         reason expected = reason::none;
-        reason_.compare_exchange_strong(expected, why);
+        reason_.compare_exchange_strong(expected, value);
     }
 
     std::atomic<reason> reason_{reason::none};

@@ -8,20 +8,20 @@ namespace safelight {
 
 namespace {
 
-constexpr double largest_integer = 9007199254740991.0;  // 2^53 - 1, JavaScript's
+constexpr double largest_integer = 9007199254740991.0;  // 2^53 - 1, JavaScript's Number.MAX_SAFE_INTEGER
 
 template <typename T>
 const T & expect(const config & field, const std::string & key, const char * expected) {
     if (const T * found = std::get_if<T>(&field.raw())) {
         return *found;
     }
-    throw error("INVALID_OPTION", std::string("Expected ") + expected + " for " + key + " of the config");
+    throw error("INVALID_OPTION", std::string("Expected ") + expected + " for " + key + " in the config");
 }
 
 int64_t as_integer(const config & field, const std::string & key) {
     double n = expect<double>(field, key, "an integer");
     if (!(std::fabs(n) <= largest_integer) || n != std::floor(n)) {
-        throw error("INVALID_OPTION", "Expected an integer for " + key + " of the config");
+        throw error("INVALID_OPTION", "Expected an integer for " + key + " in the config");
     }
     return static_cast<int64_t>(n);
 }
@@ -38,7 +38,7 @@ bool config::has(const std::string & key) const {
 }
 
 const config & config::at(const std::string & key) const {
-    const object & fields = expect<object>(*this, key, "an object with the field");
+    const object & fields = expect<object>(*this, key, "an object with this field");
     auto found = fields.find(key);
     if (found == fields.end()) {
         throw error("INVALID_OPTION", "The config has no field " + key);
@@ -50,24 +50,24 @@ int64_t config::integer(const std::string & key) const {
     return as_integer(at(key), key);
 }
 
-int64_t config::integer(const std::string & key, int64_t otherwise) const {
-    return has(key) ? integer(key) : otherwise;
+int64_t config::integer(const std::string & key, int64_t fallback) const {
+    return has(key) ? integer(key) : fallback;
 }
 
 double config::number(const std::string & key) const {
     return expect<double>(at(key), key, "a number");
 }
 
-double config::number(const std::string & key, double otherwise) const {
-    return has(key) ? number(key) : otherwise;
+double config::number(const std::string & key, double fallback) const {
+    return has(key) ? number(key) : fallback;
 }
 
 bool config::boolean(const std::string & key) const {
     return expect<bool>(at(key), key, "a boolean");
 }
 
-bool config::boolean(const std::string & key, bool otherwise) const {
-    return has(key) ? boolean(key) : otherwise;
+bool config::boolean(const std::string & key, bool fallback) const {
+    return has(key) ? boolean(key) : fallback;
 }
 
 const std::string & config::text(const std::string & key) const {

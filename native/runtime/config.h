@@ -8,8 +8,8 @@
 
 namespace safelight {
 
-// Plain data that came over the seam (lib/binding/types.ts, ConfigValue). Reading a field that is missing or
-// of another type throws INVALID_OPTION with the field's name.
+// A JSON-like value passed from JavaScript (ConfigValue in lib/binding/types.ts). Reading a field that is
+// missing or has another type throws INVALID_OPTION with the field's name.
 class config {
   public:
     using array = std::vector<config>;
@@ -22,11 +22,11 @@ class config {
     bool has(const std::string & key) const;           // present and not null
     const config & at(const std::string & key) const;  // a field of an object
     int64_t integer(const std::string & key) const;    // an integral number
-    int64_t integer(const std::string & key, int64_t otherwise) const;
+    int64_t integer(const std::string & key, int64_t fallback) const;
     double number(const std::string & key) const;
-    double number(const std::string & key, double otherwise) const;
+    double number(const std::string & key, double fallback) const;
     bool boolean(const std::string & key) const;
-    bool boolean(const std::string & key, bool otherwise) const;
+    bool boolean(const std::string & key, bool fallback) const;
     const std::string & text(const std::string & key) const;
     std::vector<int64_t> integers(const std::string & key) const;
     std::vector<bool> booleans(const std::string & key) const;

@@ -16,10 +16,10 @@ bool cancelled(void * token) {
 
 std::unique_ptr<ggml_threadpool, ggml_deleter> make_threadpool(int threads) {
     ggml_threadpool_params params = ggml_threadpool_params_default(threads);
-    params.poll = 0;  // threads that spin after a graph take the cores of the next module
+    params.poll = 0;  // threads that spin after a graph would occupy cores that another module needs
     std::unique_ptr<ggml_threadpool, ggml_deleter> pool(ggml_threadpool_new(&params));
     if (!pool) {
-        throw error("OUT_OF_MEMORY", "The system gives no more threads");
+        throw error("OUT_OF_MEMORY", "The system cannot create more threads");
     }
     return pool;
 }
@@ -30,18 +30,18 @@ cpu_executor::cpu_executor(int threads) : threads_(threads) {
 }
 
 void cpu_executor::allocate(ggml_cgraph * graph) {
-    // A fresh allocator each time: ggml's keeps the largest buffer it ever had, and a graph's buffer is only
-    // asked for when a run differs from the one before.
+    // Use a new allocator: ggml's keeps the largest buffer it ever allocated. A graph is allocated only when
+    // a run differs from the previous one, so this is rare.
     memory_.reset();
     work_.reset();
     work_size_ = 0;
-    std::unique_ptr<ggml_gallocr, ggml_deleter> fresh(ggml_gallocr_new(ggml_backend_cpu_buffer_type()));
+    std::unique_ptr<ggml_gallocr, ggml_deleter> allocator(ggml_gallocr_new(ggml_backend_cpu_buffer_type()));
     uint64_t size = needed(graph);
     require_memory(size, available_memory(), "The run");
-    if (!ggml_gallocr_reserve(fresh.get(), graph) || !ggml_gallocr_alloc_graph(fresh.get(), graph)) {
+    if (!ggml_gallocr_reserve(allocator.get(), graph) || !ggml_gallocr_alloc_graph(allocator.get(), graph)) {
         out_of_memory(size, "The run");
     }
-    memory_ = std::move(fresh);
+    memory_ = std::move(allocator);
 }
 
 uint64_t cpu_executor::needed(ggml_cgraph * graph) {

@@ -16,7 +16,7 @@ struct ggml_deleter {
     void operator()(ggml_backend_sched * scheduler) const { ggml_backend_sched_free(scheduler); }
 };
 
-// Threads of its own, asleep between graphs.
+// Creates a thread pool whose threads sleep between graphs. Throws OUT_OF_MEMORY.
 std::unique_ptr<ggml_threadpool, ggml_deleter> make_threadpool(int threads);
 
 class cpu_executor : public executor {
@@ -36,7 +36,7 @@ class cpu_executor : public executor {
     int threads_;
     std::unique_ptr<ggml_threadpool, ggml_deleter> pool_;
     std::unique_ptr<ggml_gallocr, ggml_deleter> memory_;
-    std::unique_ptr<uint8_t[]> work_;  // scratch of the operations
+    std::unique_ptr<uint8_t[]> work_;  // scratch memory of ggml's operations
     size_t work_size_ = 0;
 };
 

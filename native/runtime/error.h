@@ -5,7 +5,7 @@
 
 namespace safelight {
 
-// A failure with a code of lib/errors.ts; the addon turns it into a typed JavaScript error.
+// An error with one of the codes in lib/errors.ts. The addon converts it to a typed JavaScript error.
 class error : public std::runtime_error {
   public:
     error(const char * code, const std::string & message) : std::runtime_error(message), code_(code) {}

@@ -13,27 +13,28 @@ namespace safelight {
 using named_nodes = std::unordered_map<const ggml_tensor *, std::string>;
 using report_node = std::function<void(const std::string & name, double milliseconds)>;
 
-// Gives a graph memory on one device and computes it. Holds the memory of one graph at a time. Not
-// thread-safe: it belongs to its module's thread.
+// Allocates a graph on one device and computes it. Owns the memory of one graph at a time. Not thread-safe:
+// call it on the module's thread only.
 class executor {
   public:
     virtual ~executor() = default;
 
-    // Throws OUT_OF_MEMORY; then, as after a new allocate(), the graph before is no longer usable.
+    // Allocates the graph and frees the previous one, also when it throws OUT_OF_MEMORY.
     virtual void allocate(ggml_cgraph * graph) = 0;
     // Throws ABORTED or DISPOSED between nodes.
     virtual void compute(ggml_cgraph * graph, const cancel_token & cancel) = 0;
-    // As compute(), but stops after every node of `names` and reports the time since the one before; the
-    // nodes after the last have the name "".
+    // Like compute(), but stops after every node in `names` and reports the milliseconds since the previous
+    // stop. Nodes after the last named one are reported under the name "".
     virtual void compute_timed(ggml_cgraph * graph, const cancel_token & cancel, const named_nodes & names,
                                const report_node & report) = 0;
-    // Bytes on the device that allocate() would ask for; takes none.
+    // Returns the bytes that allocate() would request on the device, without allocating.
     virtual uint64_t needed(ggml_cgraph * graph) = 0;
-    // Bytes of the buffers held now.
+    // Returns the bytes of the buffers that are currently allocated.
     virtual uint64_t bytes() const = 0;
 };
 
-// For the CPU alone, or for another device with the CPU for the operations that it does not know.
+// Creates an executor for the CPU, or for a GPU that falls back to the CPU for operations it does not
+// support.
 std::unique_ptr<executor> make_executor(ggml_backend_dev_t device, int threads);
 
 }  // namespace safelight

@@ -1,12 +1,12 @@
 #pragma once
 
-// Included before ggml-cpu.c (CMakeLists.txt), which is C. ggml's threads wait for each other by spinning.
-// With more threads than free cores - two modules at work, or a busy machine - a waiting thread keeps the
-// core from the one it waits for until the system takes it away: runs become a hundred times slower. So a
-// thread that has spun for some microseconds offers its core.
+// Included before ggml-cpu.c (see CMakeLists.txt), which is C. ggml's threads wait for each other by
+// spinning. With more threads than free cores (two modules running at once, or a busy machine), a spinning
+// thread occupies the core that the thread it waits for needs, until the system preempts it, and runs become
+// a hundred times slower. This header makes a thread that has spun for a few microseconds yield its core.
 //
-// ggml defines `ggml_thread_cpu_relax(void)` and calls `ggml_thread_cpu_relax()`: the argument tells which of
-// both is meant.
+// ggml defines `ggml_thread_cpu_relax(void)` and calls `ggml_thread_cpu_relax()`: the macro argument
+// distinguishes the definition from the calls.
 
 #include <sched.h>
 

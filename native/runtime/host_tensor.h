@@ -9,7 +9,7 @@
 
 namespace safelight {
 
-// A tensor in the host's memory: contiguous, PyTorch's shape, F32 or I32.
+// A contiguous F32 or I32 tensor in host memory, with its shape in PyTorch's order.
 struct host_tensor {
     ggml_type type = GGML_TYPE_F32;
     shape dims;

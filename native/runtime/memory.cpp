@@ -27,7 +27,7 @@ namespace {
 
 constexpr uint64_t unlimited = std::numeric_limits<uint64_t>::max();
 
-std::string shown(uint64_t bytes) {
+std::string format_bytes(uint64_t bytes) {
     char text[64];
     std::snprintf(text, sizeof text, "%.1f MiB", static_cast<double>(bytes) / (1 << 20));
     return std::to_string(bytes) + " bytes (" + text + ")";
@@ -35,69 +35,70 @@ std::string shown(uint64_t bytes) {
 
 #ifdef __linux__
 
-// The number after `key` in a file of "key value" lines.
-uint64_t line_of(const std::string & path, const std::string & key, uint64_t otherwise) {
+// Returns the number after `key` in a file of "key value" lines.
+uint64_t read_field(const std::string & path, const std::string & key, uint64_t fallback) {
     std::ifstream in(path);
     std::string word;
     uint64_t number = 0;
     while (in >> word) {
         if (word == key) {
-            return in >> number ? number : otherwise;
+            return in >> number ? number : fallback;
         }
         in.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
     }
-    return otherwise;
+    return fallback;
 }
 
-uint64_t number_in(const std::string & path, uint64_t otherwise) {
+uint64_t read_number(const std::string & path, uint64_t fallback) {
     std::ifstream in(path);
     uint64_t number = 0;
-    return in >> number ? number : otherwise;
+    return in >> number ? number : fallback;
 }
 
-// How one version of control groups names its files; `cache` are the pages that give way.
-struct group_files {
+// File names of one control group version. `cache` lists the fields of memory.stat that count reclaimable
+// pages.
+struct cgroup_files {
     const char * root;
     const char * limit;
     const char * usage;
     std::vector<std::string> cache;
 };
 
-// What one group's limit leaves. Cached file pages count as used but give way.
-uint64_t left_in_group(const std::string & folder, const group_files & files) {
-    uint64_t most = number_in(folder + "/" + files.limit, unlimited);
-    if (most == unlimited) {
+// Returns the bytes left under one group's limit. Cached file pages count as used but can be reclaimed.
+uint64_t group_headroom(const std::string & folder, const cgroup_files & files) {
+    uint64_t limit = read_number(folder + "/" + files.limit, unlimited);
+    if (limit == unlimited) {
         return unlimited;
     }
-    uint64_t used = number_in(folder + "/" + files.usage, 0);
+    uint64_t used = read_number(folder + "/" + files.usage, 0);
     for (const std::string & pages : files.cache) {
-        used -= std::min(used, line_of(folder + "/memory.stat", pages, 0));
+        used -= std::min(used, read_field(folder + "/memory.stat", pages, 0));
     }
-    return most - std::min(most, used);
+    return limit - std::min(limit, used);
 }
 
-// What the limits of the process's own group and of all above it leave. In a container the group's path may
-// be the host's, whose folders are not there: then what is at the root counts.
-uint64_t left_in_groups(const std::string & path, const group_files & files) {
+// Returns the bytes left under the limits of the process's group and all its ancestors. In a container the
+// path may be the host's and not exist; then the limit at the root applies.
+uint64_t hierarchy_headroom(const std::string & path, const cgroup_files & files) {
     uint64_t least = unlimited;
-    for (std::string below = path;; below.resize(below.rfind('/'))) {
-        least = std::min(least, left_in_group(files.root + below, files));
-        if (below.empty() || below.rfind('/') == std::string::npos) {
+    for (std::string group = path;; group.resize(group.rfind('/'))) {
+        least = std::min(least, group_headroom(files.root + group, files));
+        if (group.empty() || group.rfind('/') == std::string::npos) {
             return least;
         }
     }
 }
 
-uint64_t left_in_container() {
-    const group_files second = {
+uint64_t container_headroom() {
+    const cgroup_files version_2 = {
         "/sys/fs/cgroup", "memory.max", "memory.current", {"inactive_file", "active_file"}};
-    const group_files first = {"/sys/fs/cgroup/memory",
-                               "memory.limit_in_bytes",
-                               "memory.usage_in_bytes",
-                               {"total_inactive_file", "total_active_file"}};
+    const cgroup_files version_1 = {"/sys/fs/cgroup/memory",
+                                    "memory.limit_in_bytes",
+                                    "memory.usage_in_bytes",
+                                    {"total_inactive_file", "total_active_file"}};
     // Lines such as "0::/user.slice" (version 2) and "9:cpu,memory:/docker/1f" (version 1).
     std::ifstream in("/proc/self/cgroup");
-    uint64_t least = std::min(left_in_groups("", second), left_in_groups("", first));
+    uint64_t least = std::min(hierarchy_headroom("", version_2), hierarchy_headroom("", version_1));
     for (std::string line; std::getline(in, line);) {
         size_t controllers = line.find(':'), path = line.find(':', controllers + 1);
         if (controllers == std::string::npos || path == std::string::npos) {
@@ -107,9 +108,9 @@ uint64_t left_in_container() {
         names += line.substr(controllers + 1, path - controllers - 1);
         names += ",";
         if (names == ",,") {
-            least = std::min(least, left_in_groups(line.substr(path + 1), second));
+            least = std::min(least, hierarchy_headroom(line.substr(path + 1), version_2));
         } else if (names.find(",memory,") != std::string::npos) {
-            least = std::min(least, left_in_groups(line.substr(path + 1), first));
+            least = std::min(least, hierarchy_headroom(line.substr(path + 1), version_1));
         }
     }
     return least;
@@ -121,9 +122,9 @@ uint64_t left_in_container() {
 
 uint64_t available_memory() {
 #ifdef __linux__
-    uint64_t kib = line_of("/proc/meminfo", "MemAvailable:", 0);
+    uint64_t kib = read_field("/proc/meminfo", "MemAvailable:", 0);
     uint64_t machine = kib == 0 ? unlimited : kib * 1024;
-    uint64_t least = std::min(machine, left_in_container());
+    uint64_t least = std::min(machine, container_headroom());
     return least == unlimited ? 0 : std::max<uint64_t>(least, 1);
 #elif defined(__APPLE__)
     vm_statistics64_data_t pages = {};
@@ -182,13 +183,14 @@ void return_freed_memory() {
 }
 
 void out_of_memory(uint64_t bytes, const std::string & purpose) {
-    throw error("OUT_OF_MEMORY", purpose + " cannot have the " + shown(bytes) + " that it needs");
+    throw error("OUT_OF_MEMORY",
+                purpose + " needs " + format_bytes(bytes) + ", which could not be allocated");
 }
 
 void require_memory(uint64_t bytes, uint64_t available, const std::string & purpose) {
     if (available != 0 && bytes > available) {
-        throw error("OUT_OF_MEMORY",
-                    purpose + " needs " + shown(bytes) + ", but only " + shown(available) + " are available");
+        throw error("OUT_OF_MEMORY", purpose + " needs " + format_bytes(bytes) + ", but only " +
+                                         format_bytes(available) + " are available");
     }
 }
 

@@ -6,16 +6,16 @@
 
 namespace safelight {
 
-// Bytes that can be allocated now without swapping, also under a container's limit; 0 where the system does
-// not say.
+// Returns the bytes that can be allocated now without swapping, within the limit of a container; 0 if the
+// system does not report it.
 uint64_t available_memory();
 
-// Throws OUT_OF_MEMORY where `bytes` are more than `available` (0: unknown, never throws). Linux hands out
-// memory that it does not have and kills the process later, so the question comes first.
+// Throws OUT_OF_MEMORY if `bytes` exceeds `available` (0 means unknown and never throws). Linux overcommits
+// memory and kills the process later, so check before each large allocation.
 void require_memory(uint64_t bytes, uint64_t available, const std::string & purpose);
 
-// Zeroed memory straight from the system, given back when it ends. malloc keeps what threads freed, up to 64
-// MB in the arena of each.
+// Zeroed memory mapped directly from the system and unmapped by the destructor. malloc would retain freed
+// memory, up to 64 MB in each thread's arena.
 class system_memory {
   public:
     system_memory() = default;
@@ -32,14 +32,15 @@ class system_memory {
     size_t size_ = 0;
 };
 
-// Ends a mapping whose pages were given back before, some megabytes at a time: while the system frees pages
-// at one go, other threads that ask it for memory wait, for gigabytes a third of a second.
+// Unmaps memory after discarding its pages 4 MiB at a time. Unmapping gigabytes at once blocks other threads
+// that allocate for up to a third of a second.
 void unmap(void * pages, size_t bytes);
 
-// Gives freed memory back to the system. glibc keeps what threads freed for their like; a module's buffers
-// come on a new thread each time, so that several times the need would stay.
+// Returns freed memory to the system. glibc retains freed memory in per-thread arenas; because each module
+// allocates on its own new thread, a process would otherwise retain several times what it needs.
 void return_freed_memory();
 
+// Throws OUT_OF_MEMORY. `purpose` is the subject of the message, such as "The run".
 [[noreturn]] void out_of_memory(uint64_t bytes, const std::string & purpose);
 
 }  // namespace safelight

@@ -15,12 +15,13 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-double since(clock::time_point start) {
+double milliseconds_since(clock::time_point start) {
     return std::chrono::duration<double, std::milli>(clock::now() - start).count();
 }
 
-// One text for one value, so that equal params give equal keys.
-void append_key(std::string & key, const config & c) {
+// Appends an unambiguous serialization of the value, so that two configs have equal keys only if they are
+// equal.
+void append_cache_key(std::string & key, const config & c) {
     if (const auto * flag = std::get_if<bool>(&c.raw())) {
         key += *flag ? "true" : "false";
     } else if (const auto * number = std::get_if<double>(&c.raw())) {
@@ -30,7 +31,7 @@ void append_key(std::string & key, const config & c) {
     } else if (const auto * items = std::get_if<config::array>(&c.raw())) {
         key += "[";
         for (const config & item : *items) {
-            append_key(key, item);
+            append_cache_key(key, item);
             key += ",";
         }
         key += "]";
@@ -38,7 +39,7 @@ void append_key(std::string & key, const config & c) {
         key += "{";
         for (const auto & [name, field] : *fields) {
             key += std::to_string(name.size()) + ":" + name;
-            append_key(key, field);
+            append_cache_key(key, field);
             key += ",";
         }
         key += "}";
@@ -47,16 +48,16 @@ void append_key(std::string & key, const config & c) {
     }
 }
 
-// What a graph depends on.
-std::string key_of(const run_request & request) {
+// Returns a key of everything that a graph depends on.
+std::string graph_key(const run_request & request) {
     std::string key =
         request.entry + "\n" + std::to_string(request.session.size()) + ":" + request.session + "\n";
     for (const auto & [name, input] : request.inputs) {
         key += name + ggml_type_name(input.type) + to_string(input.dims);
-        key += input.kept.empty() ? "\n" : " kept\n";
+        key += input.parts.empty() ? "\n" : " kept\n";
     }
     key += std::to_string(request.patches.size()) + ":" + request.patches + "\n";
-    append_key(key, request.params);
+    append_cache_key(key, request.params);
     for (const std::string & tap : request.taps) {
         key += "\n" + tap;
     }
@@ -67,101 +68,101 @@ void check_data(const std::string & name, const host_tensor & input) {
     size_t values = input.size / ggml_type_size(input.type);
     int64_t count = element_count(input.dims);
     if (count < 0 || static_cast<uint64_t>(count) != values) {
-        throw error("SHAPE_MISMATCH", "The input " + name + " holds " + std::to_string(values) +
-                                          " values, which its shape " + to_string(input.dims) + " does not");
+        throw error("SHAPE_MISMATCH", "The input " + name + " has " + std::to_string(values) +
+                                          " values, which does not match its shape " + to_string(input.dims));
     }
 }
 
-void check_device(const std::string & name, const kept_tensor & input, ggml_backend_dev_t device) {
+void check_device(const std::string & name, const device_tensor & input, ggml_backend_dev_t device) {
     if (input.device() != device) {
         throw error("INVALID_OPTION", "The input " + name + " was kept on " +
                                           ggml_backend_dev_name(input.device()) + ", but this module is on " +
                                           ggml_backend_dev_name(device) +
-                                          ": read it, and pass the data that this gives");
+                                          ": read it and pass its data instead");
     }
 }
 
 }  // namespace
 
 loaded_module::loaded_module(std::unique_ptr<architecture> model, const weight_plan & plan,
-                             const module_options & how, const cancel_token & cancel,
+                             const module_options & options, const cancel_token & cancel,
                              std::function<void(uint64_t, uint64_t)> progress)
-    : how_(how), model_(std::move(model)) {
-    if (how_.threads == 0) {
-        how_.threads = physical_cores();
+    : options_(options), model_(std::move(model)) {
+    if (options_.threads == 0) {
+        options_.threads = physical_cores();
     }
-    device();  // throws if it is not there
+    device();  // throws early if the device does not exist
     required_ = requirements(*model_);
-    weights_ = std::make_unique<weights>(
-        plan, required_,
-        weights::options{weight_device(), how_.threads, how_.map_weights, cancel, std::move(progress)});
+    weights_ = std::make_unique<weights>(plan, required_,
+                                         weights::options{weight_device(), options_.threads,
+                                                          options_.map_weights, cancel, std::move(progress)});
     states_ = std::make_unique<session_states>(device());
-    executor_ = make_executor(device(), how_.threads);
+    executor_ = make_executor(device(), options_.threads);
 }
 
 ggml_backend_dev_t loaded_module::device() const {
-    return find_device(how_.backend, how_.device);
+    return find_device(options_.backend, options_.device);
 }
 
 ggml_backend_dev_t loaded_module::weight_device() const {
-    return how_.host_weights ? find_device("cpu") : device();
+    return options_.host_weights ? find_device("cpu") : device();
 }
 
 void loaded_module::check_inputs(const run_request & request) const {
     for (const auto & [name, input] : request.inputs) {
-        if (input.kept.empty()) {
+        if (input.parts.empty()) {
             check_data(name, input.host);
         }
-        for (const kept_tensor & part : input.kept) {
+        for (const device_tensor & part : input.parts) {
             check_device(name, part, device());
         }
     }
 }
 
 void loaded_module::check_entry_name(const std::string & entry) const {
-    std::vector<std::string> known = model_->entries();
-    if (std::find(known.begin(), known.end(), entry) == known.end()) {
+    std::vector<std::string> entries = model_->entries();
+    if (std::find(entries.begin(), entries.end(), entry) == entries.end()) {
         throw error("INVALID_OPTION", "This module has no entry " + entry);
     }
 }
 
 graph::options loaded_module::graph_options(const run_request & request) const {
     graph::options options;
-    options.cpu = how_.backend == "cpu";
-    options.stock_ops = how_.stock_ops || !options.cpu;
+    options.cpu = options_.backend == "cpu";
+    options.stock_ops = options_.stock_ops || !options.cpu;
     options.taps = request.taps;
-    for (const auto & [name, given] : request.inputs) {
+    for (const auto & [name, input] : request.inputs) {
         if (name.rfind(override_prefix, 0) == 0)
             options.overrides.insert(name.substr(override_prefix.size()));
     }
     options.states = states_.get();
     options.session = request.session;
-    options.branches = patches_of(request);
+    options.weight_changes = find_patches(request);
     return options;
 }
 
-std::shared_ptr<const patch_set> loaded_module::patches_of(const run_request & request) const {
+std::shared_ptr<const patch_set> loaded_module::find_patches(const run_request & request) const {
     if (request.patches.empty()) return nullptr;
     auto found = patch_sets_.find(request.patches);
     if (found == patch_sets_.end()) {
         throw error("INVALID_OPTION",
-                    "There is no patch set " + request.patches + ": register it with setPatches");
+                    "There is no patch set " + request.patches + "; register it with setPatches first");
     }
     return found->second;
 }
 
 void loaded_module::set_patches(const std::string & id, const patch_plan & plan,
                                 const cancel_token & cancel) {
-    if (id.empty()) throw error("INVALID_OPTION", "Expected a name for the patch set");
-    std::shared_ptr<const patch_set> fresh;
+    if (id.empty()) throw error("INVALID_OPTION", "Expected a non-empty name for the patch set");
+    std::shared_ptr<const patch_set> patches;
     if (!plan.patches.empty()) {
-        auto unheard = [](uint64_t, uint64_t) {};
-        weights::options how{weight_device(), how_.threads, /*map*/ false, cancel, unheard};
-        fresh = std::make_shared<patch_set>(plan, required_, *weights_, how);
+        auto no_progress = [](uint64_t, uint64_t) {};
+        weights::options options{weight_device(), options_.threads, /*map*/ false, cancel, no_progress};
+        patches = std::make_shared<patch_set>(plan, required_, *weights_, options);
     }
-    if (last_patches_ == id) forget_graph();  // which holds what goes
-    if (fresh) {
-        patch_sets_[id] = std::move(fresh);
+    if (last_patches_ == id) forget_graph();  // its graph references the old patch set
+    if (patches) {
+        patch_sets_[id] = std::move(patches);
     } else {
         patch_sets_.erase(id);
     }
@@ -171,9 +172,9 @@ void loaded_module::set_patches(const std::string & id, const patch_plan & plan,
     return_freed_memory();
 }
 
-void loaded_module::ready_executor() {
+void loaded_module::ensure_executor() {
     if (!executor_) {
-        executor_ = make_executor(device(), how_.threads);
+        executor_ = make_executor(device(), options_.threads);
     }
 }
 
@@ -188,18 +189,18 @@ uint64_t loaded_module::needed(const std::string & entry, const std::map<std::st
         request.inputs[name].dims = dims;
     }
     built_graph graph(*weights_, graph_options(request), *model_, entry, request.inputs, params);
-    ready_executor();
+    ensure_executor();
     return executor_->needed(graph.nodes());
 }
 
 built_graph & loaded_module::graph_for(const run_request & request) {
-    std::string key = key_of(request);
+    std::string key = graph_key(request);
     if (!last_ || key != last_key_) {
         forget_graph();
-        auto fresh = std::make_unique<built_graph>(*weights_, graph_options(request), *model_, request.entry,
+        auto built = std::make_unique<built_graph>(*weights_, graph_options(request), *model_, request.entry,
                                                    request.inputs, request.params);
-        executor_->allocate(fresh->nodes());
-        last_ = std::move(fresh);
+        executor_->allocate(built->nodes());
+        last_ = std::move(built);
         last_key_ = std::move(key);
         last_session_ = request.session;
         last_patches_ = request.patches;
@@ -209,13 +210,13 @@ built_graph & loaded_module::graph_for(const run_request & request) {
 
 void loaded_module::compute(built_graph & graph, bool timed, const cancel_token & cancel,
                             run_result & result) {
-    graph.state().cancel = &cancel;  // looked at by the nodes of this run only
+    graph.state().cancel = &cancel;  // read only by the nodes of this run
     graph.state().out_of_memory = false;
     if (timed) {
         result.timed = true;
         executor_->compute_timed(graph.nodes(), cancel, graph.names(),
                                  [&](const std::string & name, double ms) {
-                                     if (!name.empty()) {  // what follows the last named node
+                                     if (!name.empty()) {  // empty for nodes after the last named one
                                          result.nodes[name] += ms;
                                      }
                                  });
@@ -223,16 +224,16 @@ void loaded_module::compute(built_graph & graph, bool timed, const cancel_token 
         executor_->compute(graph.nodes(), cancel);
     }
     if (graph.state().out_of_memory) {
-        throw error("OUT_OF_MEMORY", "There is no memory for the kernels' panels");
+        throw error("OUT_OF_MEMORY", "The CPU kernels could not allocate their scratch memory");
     }
     compute_bytes_ = std::max<uint64_t>(compute_bytes_, executor_->bytes());
 }
 
 void loaded_module::end_run() {
-    if (!how_.release_buffers) {
+    if (!options_.release_buffers) {
         return;
     }
-    // The graph's buffers, and the threads with their kernels' scratch.
+    // Resetting the executor also ends its threads, which own the kernels' scratch memory.
     forget_graph();
     executor_.reset();
     return_freed_memory();
@@ -243,20 +244,20 @@ run_result loaded_module::run(run_request & request, const cancel_token & cancel
     check_entry_name(request.entry);
     check_inputs(request);
 
-    ready_executor();
+    ensure_executor();
     run_result result;
     auto start = clock::now();
     bool computing = false;
     try {
         built_graph & graph = graph_for(request);
-        kept_tensors kept = graph.reserve(request.keep, device(), kept_bytes_);
+        device_tensors kept = graph.reserve(request.keep, device(), kept_bytes_);
         graph.set_inputs(request.inputs);
-        result.build_ms = since(start);
+        result.build_ms = milliseconds_since(start);
 
         start = clock::now();
         computing = true;
         compute(graph, request.timings, cancel, result);
-        result.compute_ms = since(start);
+        result.compute_ms = milliseconds_since(start);
         states_->commit(request.session);
 
         graph.keep_outputs(kept);
@@ -283,7 +284,7 @@ void loaded_module::forget_graph() {
 
 void loaded_module::release(const std::string & session) {
     if (session.empty()) return;
-    if (last_session_ == session) forget_graph();  // its nodes point to what goes
+    if (last_session_ == session) forget_graph();  // its nodes point to the states freed below
     states_->release(session);
 }
 
@@ -292,8 +293,8 @@ std::vector<node_info> loaded_module::nodes(const std::string & entry,
                                             const config & params) const {
     check_entry_name(entry);
     graph::options options;
-    options.cpu = how_.backend == "cpu";
-    options.stock_ops = how_.stock_ops || !options.cpu;
+    options.cpu = options_.backend == "cpu";
+    options.stock_ops = options_.stock_ops || !options.cpu;
     options.list_nodes = true;
     graph g(*weights_, options);
     model_->build(g, entry, inputs, params);

@@ -11,8 +11,8 @@
 
 namespace safelight {
 
-// Tensors that live with a module between its runs, by session: a KV cache, a prompt's keys and values.
-// Belongs to the module's thread; bytes() may be asked from any.
+// Tensors that persist between the runs of a session, such as a transformer's KV cache or the cross-attention
+// keys and values of a prompt. Use it on the module's thread; bytes() may be called from any thread.
 class session_states : public state_source {
   public:
     explicit session_states(ggml_backend_dev_t device) : device_(device) {}
@@ -20,10 +20,11 @@ class session_states : public state_source {
     tensor get(const std::string & session, const std::string & name, ggml_type type, const shape & dims,
                state_origin origin) override;
 
-    // What the session's states hold is whole: a run that wrote them has succeeded.
+    // Marks the session's states as complete after a successful run.
     void commit(const std::string & session);
-    // Frees those that no successful run has written yet; false where there are none.
+    // Frees the states that no successful run has written; returns false if there are none.
     bool drop_new(const std::string & session);
+    // Frees all states of the session.
     void release(const std::string & session);
     uint64_t bytes() const { return bytes_; }
 

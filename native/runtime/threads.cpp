@@ -25,15 +25,15 @@ namespace {
 
 #ifdef __linux__
 
-int read_int(const std::string & path, int otherwise) {
+int read_int(const std::string & path, int fallback) {
     std::ifstream in(path);
     int number = 0;
-    return in >> number ? number : otherwise;
+    return in >> number ? number : fallback;
 }
 
-// Pairs of package and core among the processors that the scheduler lets us use; 0 where the kernel does not
-// say.
-int cores_allowed() {
+// Returns the number of physical cores in the process's affinity mask; 0 if the kernel does not report the
+// topology.
+int allowed_cores() {
     cpu_set_t allowed;
     CPU_ZERO(&allowed);
     if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) {
@@ -55,8 +55,9 @@ int cores_allowed() {
     return static_cast<int>(cores.size());
 }
 
-// Processors' worth of time that a container may use (cgroup v2: "max 100000" or "200000 100000").
-int cores_of_quota() {
+// Returns a container's CPU time limit in processors, rounded up. cgroup v2 has the quota and the period in
+// one line, such as "max 100000" or "200000 100000".
+int quota_cores() {
     std::ifstream in("/sys/fs/cgroup/cpu.max");
     double quota = 0, period = 0;
     return in >> quota >> period && period > 0 ? static_cast<int>(std::ceil(quota / period)) : max_threads;
@@ -69,7 +70,7 @@ int cores_of_quota() {
 int physical_cores() {
     int cores = 0;
 #ifdef __linux__
-    cores = cores_allowed();
+    cores = allowed_cores();
 #elif defined(__APPLE__)
     size_t size = sizeof cores;
     if (sysctlbyname("hw.physicalcpu", &cores, &size, nullptr, 0) != 0) {
@@ -80,7 +81,7 @@ int physical_cores() {
         cores = static_cast<int>(std::thread::hardware_concurrency());
     }
 #ifdef __linux__
-    cores = std::min(cores, cores_of_quota());
+    cores = std::min(cores, quota_cores());
 #endif
     return std::clamp(cores, 1, max_threads);
 }
@@ -105,7 +106,7 @@ void parallel_for(int64_t count, int threads, const std::function<void(int64_t)>
         try {
             helpers.emplace_back(work);
         } catch (const std::system_error &) {
-            break;  // no more threads to be had: those there do the work
+            break;  // no more threads available: the existing ones do the work
         }
     }
     work();

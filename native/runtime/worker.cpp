@@ -5,7 +5,8 @@
 namespace safelight {
 
 namespace {
-// ggml walks a graph by recursion, thousands of nodes deep; threads of musl and macOS start with little.
+// ggml visits a graph recursively, thousands of nodes deep; the default stacks of musl and macOS are too
+// small.
 constexpr size_t stack_bytes = 16u << 20;
 }  // namespace
 
@@ -16,7 +17,7 @@ worker::worker(std::function<void(worker *)> at_exit) : at_exit_(std::move(at_ex
     int failed = pthread_create(&thread_, &attributes, main, this);
     pthread_attr_destroy(&attributes);
     if (failed != 0) {
-        throw error("OUT_OF_MEMORY", "The system gives no more threads");
+        throw error("OUT_OF_MEMORY", "The system cannot create more threads");
     }
 }
 
@@ -25,13 +26,13 @@ worker::~worker() {
     join();
 }
 
-bool worker::push(std::function<void()> job) {
+bool worker::push(std::function<void()> task) {
     {
         std::lock_guard<std::mutex> lock(guard_);
         if (closed_) {
             return false;
         }
-        jobs_.push_back(std::move(job));
+        tasks_.push_back(std::move(task));
     }
     changed_.notify_one();
     return true;
@@ -59,17 +60,17 @@ void * worker::main(void * self) {
 
 void worker::work() {
     for (;;) {
-        std::function<void()> job;
+        std::function<void()> task;
         {
             std::unique_lock<std::mutex> lock(guard_);
-            changed_.wait(lock, [this] { return closed_ || !jobs_.empty(); });
-            if (jobs_.empty()) {
+            changed_.wait(lock, [this] { return closed_ || !tasks_.empty(); });
+            if (tasks_.empty()) {
                 break;
             }
-            job = std::move(jobs_.front());
-            jobs_.pop_front();
+            task = std::move(tasks_.front());
+            tasks_.pop_front();
         }
-        job();
+        task();
     }
     at_exit_(this);
 }

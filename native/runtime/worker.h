@@ -9,19 +9,19 @@
 
 namespace safelight {
 
-// A thread with a queue: jobs run one after the other, in the order given. The owner closes and joins it.
+// A thread with a queue. Runs its tasks one at a time, first in, first out. The owner must close and join it.
 class worker {
   public:
-    // `at_exit` runs on the thread when it is done.
+    // `at_exit` runs on the thread after its last task.
     explicit worker(std::function<void(worker *)> at_exit);
     ~worker();
     worker(const worker &) = delete;
     worker & operator=(const worker &) = delete;
 
-    // False once closed. Jobs do not throw.
-    bool push(std::function<void()> job);
-    void close();  // what is queued still runs
-    void join();   // close() first; safe twice, on one thread
+    // Queues a task, which must not throw. Returns false once closed.
+    bool push(std::function<void()> task);
+    void close();  // accepts no more tasks; those in the queue still run
+    void join();   // requires close(); may be called twice, on one thread
 
   private:
     static void * main(void * self);
@@ -30,7 +30,7 @@ class worker {
     std::function<void(worker *)> at_exit_;
     std::mutex guard_;
     std::condition_variable changed_;
-    std::deque<std::function<void()>> jobs_;
+    std::deque<std::function<void()>> tasks_;
     bool closed_ = false, joined_ = false;
     pthread_t thread_;
 };

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
 import { root } from '../package/npm.js';
+import { blocksOf, type Sample, samplesOf } from '../support/docs/extract-samples.js';
+import { type Outcome, SampleProject } from '../support/docs/sample-project.js';
 import { startServer, type TestServer } from '../support/server/test-server.js';
-import { blocksOf, type Sample, samplesOf } from './extract-samples.js';
-import { type Outcome, SampleProject } from './sample-project.js';
 
 // The samples of a page run in one test.
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 120_000 });

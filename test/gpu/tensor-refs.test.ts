@@ -5,7 +5,7 @@ import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { addonOf } from '../../lib/binding/backends.js';
 import { NativeModule } from '../../lib/binding/module.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
-import { keepDeep, random, tensorRefTests, unetInputs, type Where } from '../native/tensor-refs.js';
+import { keepDeep, random, type Target, tensorRefTests, unetInputs } from '../native/tensor-refs.js';
 import { removeFiles } from '../native/tiny.js';
 import { planOf, readFixture } from '../support/native-modules.js';
 
@@ -25,8 +25,8 @@ const free = (name: string): number =>
     .find(({ device }) => device === name)!.memory.free;
 
 const fixture = await readFixture('unet-sd1');
-const unet = (where: Where): Promise<NativeModule> =>
-  NativeModule.create(fixture.kind, fixture.config, planOf(fixture, 'f32'), { threads: 1, ...where });
+const unet = (target: Target): Promise<NativeModule> =>
+  NativeModule.create(fixture.kind, fixture.config, planOf(fixture, 'f32'), { threads: 1, ...target });
 
 afterEach(() => vi.unstubAllEnvs());
 afterAll(removeFiles);
@@ -86,7 +86,7 @@ describe.skipIf(without)(`a GPU${without ? `: ${without}` : ''}`, () => {
     vi.stubEnv('SAFELIGHT_TEST_DEVICE_BYTES', `${used + 1000}`);
     await expect(keepDeep(module, large)).rejects.toMatchObject({
       code: 'OUT_OF_MEMORY',
-      message: expect.stringContaining('An output that is kept needs'),
+      message: expect.stringContaining('A kept output needs'),
     });
     expect(module.memory().kept).toBe(0);
     const again = await module.run('forward', large, { params: { branch: 1 } });

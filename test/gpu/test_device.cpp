@@ -1,12 +1,12 @@
-// A device for tests, where there is no GPU: ggml's CPU backend behind memory of its own that the host may not touch, so that ggml's
-// scheduler treats it as a GPU. Linked into an addon of its own (build/test-device/safelight-vulkan.node); the product has none of it.
+// A simulated GPU for tests on machines without one: ggml's CPU backend with separate memory that the host must not access, so that
+// ggml's scheduler treats it as a GPU. Linked into a separate addon (build/test-device/safelight-vulkan.node), not into the package's.
 //
-//   SAFELIGHT_TEST_DEVICES=2         how many there are; default 1
-//   SAFELIGHT_TEST_DEVICE_BYTES=N    memory of each; default 16 GiB
-//   SAFELIGHT_TEST_DEVICE_LACKS=A,B  operations that they do not know, such as SOFT_MAX
+//   SAFELIGHT_TEST_DEVICES=2         number of devices; default 1
+//   SAFELIGHT_TEST_DEVICE_BYTES=N    memory per device in bytes; default 16 GiB
+//   SAFELIGHT_TEST_DEVICE_LACKS=A,B  operations that the devices do not support, such as SOFT_MAX
 //   SAFELIGHT_TEST_DEVICE_REFUSES=1  index of a device that cannot be opened (null)
-//   SAFELIGHT_TEST_DEVICE_WAITS=MS   milliseconds that each graph takes before it can be stopped, as while a driver compiles a shader
-//   SAFELIGHT_TEST_DEVICE_ABORTS=1   index of a device whose opening ends the process, as an assertion in a driver does
+//   SAFELIGHT_TEST_DEVICE_WAITS=MS   milliseconds by which each graph is delayed, as while a driver compiles a shader
+//   SAFELIGHT_TEST_DEVICE_ABORTS=1   index of a device that aborts the process when it is opened, like a failed assertion in a driver
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -25,7 +25,7 @@
 
 namespace {
 
-constexpr size_t most_devices = 4;
+constexpr size_t max_devices = 4;
 constexpr size_t page = 4096;
 
 std::string variable(const char * name) {
@@ -33,9 +33,9 @@ std::string variable(const char * name) {
     return text == nullptr ? "" : text;
 }
 
-size_t number_of(const char * name, size_t otherwise) {
+size_t read_number(const char * name, size_t fallback) {
     std::string text = variable(name);
-    return text.empty() ? otherwise : static_cast<size_t>(std::stoull(text));
+    return text.empty() ? fallback : static_cast<size_t>(std::stoull(text));
 }
 
 struct device_state {
@@ -46,8 +46,8 @@ struct device_state {
     ggml_backend_device device{};
 };
 
-std::array<device_state, most_devices> & states() {
-    static std::array<device_state, most_devices> all;
+std::array<device_state, max_devices> & states() {
+    static std::array<device_state, max_devices> all;
     return all;
 }
 
@@ -55,7 +55,7 @@ device_state & of(ggml_backend_dev_t device) {
     return *static_cast<device_state *>(device->context);
 }
 
-// ---- memory that can be read and written only while the device works or data goes over: a host pointer into it ends the process
+// ---- memory that is accessible only while the device computes or data is transferred; any other access crashes the process
 
 struct block {
     device_state & owner;
@@ -66,9 +66,9 @@ std::mutex guard;
 int openings = 0;
 std::set<block *> blocks;
 
-void protect(int how) {
-    for (block * one : blocks) {
-        mprotect(one->at, one->size, how);
+void protect(int protection) {
+    for (block * allocated : blocks) {
+        mprotect(allocated->at, allocated->size, protection);
     }
 }
 
@@ -93,34 +93,34 @@ block & of(ggml_backend_buffer_t buffer) {
 ggml_backend_buffer_i buffer_functions() {
     ggml_backend_buffer_i f = {};
     f.free_buffer = [](ggml_backend_buffer_t buffer) {
-        block * gone = &of(buffer);
+        block * freed = &of(buffer);
         std::lock_guard<std::mutex> lock(guard);
-        munmap(gone->at, gone->size);
-        gone->owner.used -= gone->size;
-        blocks.erase(gone);
-        delete gone;
+        munmap(freed->at, freed->size);
+        freed->owner.used -= freed->size;
+        blocks.erase(freed);
+        delete freed;
     };
     f.get_base = [](ggml_backend_buffer_t buffer) { return of(buffer).at; };
     f.memset_tensor = [](ggml_backend_buffer_t, ggml_tensor * t, uint8_t value, size_t offset, size_t size) {
-        access now;
+        access open;
         std::memset(static_cast<char *>(t->data) + offset, value, size);
     };
     f.set_tensor = [](ggml_backend_buffer_t, ggml_tensor * t, const void * data, size_t offset, size_t size) {
-        access now;
+        access open;
         std::memcpy(static_cast<char *>(t->data) + offset, data, size);
     };
     f.get_tensor = [](ggml_backend_buffer_t, const ggml_tensor * t, void * data, size_t offset, size_t size) {
-        access now;
+        access open;
         std::memcpy(data, static_cast<const char *>(t->data) + offset, size);
     };
     f.cpy_tensor = [](ggml_backend_buffer_t to, const ggml_tensor * src, ggml_tensor * dst) {
-        if (src->buffer->buft != to->buft) return false;  // of the host or of another device
-        access now;
+        if (src->buffer->buft != to->buft) return false;  // on the host or on another device
+        access open;
         std::memcpy(dst->data, src->data, ggml_nbytes(src));
         return true;
     };
     f.clear = [](ggml_backend_buffer_t buffer, uint8_t value) {
-        access now;
+        access open;
         std::memset(of(buffer).at, value, of(buffer).size);
     };
     return f;
@@ -128,23 +128,23 @@ ggml_backend_buffer_i buffer_functions() {
 
 ggml_backend_buffer_t allocate(ggml_backend_buffer_type_t type, size_t size) {
     device_state & owner = of(type->device);
-    size_t whole = (std::max<size_t>(size, 1) + page - 1) / page * page;
-    if (owner.used + whole > number_of("SAFELIGHT_TEST_DEVICE_BYTES", size_t{1} << 34)) {
+    size_t bytes = (std::max<size_t>(size, 1) + page - 1) / page * page;
+    if (owner.used + bytes > read_number("SAFELIGHT_TEST_DEVICE_BYTES", size_t{1} << 34)) {
         return nullptr;
     }
     std::lock_guard<std::mutex> lock(guard);
     int allowed = openings > 0 ? PROT_READ | PROT_WRITE : PROT_NONE;
-    void * at = mmap(nullptr, whole, allowed, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void * at = mmap(nullptr, bytes, allowed, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) {
         return nullptr;
     }
-    owner.used += whole;
-    auto * made = new block{owner, at, whole};
-    blocks.insert(made);
-    return ggml_backend_buffer_init(type, buffer_functions(), made, size);
+    owner.used += bytes;
+    auto * created = new block{owner, at, bytes};
+    blocks.insert(created);
+    return ggml_backend_buffer_init(type, buffer_functions(), created, size);
 }
 
-// ---- the backend: the CPU's, with the memory open
+// ---- the backend: ggml's CPU backend with access to the memory
 
 ggml_guid identity = {0x73, 0x61, 0x66, 0x65, 0x6c, 0x69, 0x67, 0x68, 0x74, 0x74, 0x65, 0x73, 0x74, 0, 0, 1};
 
@@ -157,7 +157,7 @@ ggml_backend_t open_backend(ggml_backend_dev_t device, const char *) {
         return nullptr;
     }
     ggml_backend_t inner = ggml_backend_cpu_init();
-    ggml_backend_cpu_set_n_threads(inner, 1);  // else each call starts threads of its own
+    ggml_backend_cpu_set_n_threads(inner, 1);  // with more, each call would start new threads
     ggml_backend_i f = {};
     f.get_name = [](ggml_backend_t) { return "Test"; };
     f.free = [](ggml_backend_t backend) {
@@ -165,8 +165,8 @@ ggml_backend_t open_backend(ggml_backend_dev_t device, const char *) {
         delete backend;
     };
     f.graph_compute = [](ggml_backend_t backend, ggml_cgraph * graph) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(number_of("SAFELIGHT_TEST_DEVICE_WAITS", 0)));
-        access now;
+        std::this_thread::sleep_for(std::chrono::milliseconds(read_number("SAFELIGHT_TEST_DEVICE_WAITS", 0)));
+        access open;
         return ggml_backend_graph_compute(static_cast<ggml_backend_t>(backend->context), graph);
     };
     return new ggml_backend{&identity, f, device, inner};
@@ -182,7 +182,7 @@ ggml_backend_device_i device_functions() {
     f.get_name = [](ggml_backend_dev_t device) { return of(device).name.c_str(); };
     f.get_description = [](ggml_backend_dev_t) { return "the CPU as a device, for tests"; };
     f.get_memory = [](ggml_backend_dev_t device, size_t * free, size_t * total) {
-        *total = number_of("SAFELIGHT_TEST_DEVICE_BYTES", size_t{1} << 34);
+        *total = read_number("SAFELIGHT_TEST_DEVICE_BYTES", size_t{1} << 34);
         *free = *total - std::min(*total, of(device).used.load());
     };
     f.get_type = [](ggml_backend_dev_t) { return GGML_BACKEND_DEVICE_TYPE_GPU; };
@@ -202,7 +202,7 @@ ggml_backend_device_i device_functions() {
     f.supports_buft = [](ggml_backend_dev_t device, ggml_backend_buffer_type_t type) {
         return type == &of(device).buffers;
     };
-    // Weights in host memory are copied over for large products, as real GPUs do it.
+    // Weights in host memory are copied to the device for large products, as on real GPUs.
     f.offload_op = [](ggml_backend_dev_t, const ggml_tensor * op) {
         return op->op == GGML_OP_MUL_MAT && op->ne[1] >= 32 && !lacks(op);
     };
@@ -210,11 +210,11 @@ ggml_backend_device_i device_functions() {
 }
 
 ggml_backend_reg_t registry() {
-    static ggml_backend_reg made = [] {
+    static ggml_backend_reg instance = [] {
         ggml_backend_reg_i f = {};
         f.get_name = [](ggml_backend_reg_t) { return "Vulkan"; };
         f.get_device_count = [](ggml_backend_reg_t) {
-            return std::min(most_devices, number_of("SAFELIGHT_TEST_DEVICES", 1));
+            return std::min(max_devices, read_number("SAFELIGHT_TEST_DEVICES", 1));
         };
         f.get_device = [](ggml_backend_reg_t reg, size_t index) -> ggml_backend_dev_t {
             device_state & state = states().at(index);
@@ -233,7 +233,7 @@ ggml_backend_reg_t registry() {
         };
         return ggml_backend_reg{GGML_BACKEND_API_VERSION, f, nullptr};
     }();
-    return &made;
+    return &instance;
 }
 
 [[maybe_unused]] const bool registered = [] {

@@ -1,6 +1,7 @@
-// Every kernel of every instruction set that this machine runs, against the same sums in float64. Prints one
-// line of JSON a case: what it was and its error, relative to the largest value. `kernels-test list` prints
-// the instruction sets, `kernels-test ISA` checks one, `kernels-test ISA quick` with three threads only.
+// Compares every kernel of every instruction set that this machine supports with a float64 reference. Prints
+// one line of JSON per case, with its description and its error relative to the largest value. `kernels-test
+// list` prints the instruction sets, `kernels-test ISA` checks one, `kernels-test ISA quick` checks it with
+// three threads only.
 
 #include "kernels/kernels.h"
 
@@ -31,7 +32,7 @@ floats random_floats(int64_t n, float scale = 1) {
     return v;
 }
 
-// Weights of some storage type, and the numbers that they stand for.
+// Weights in a storage type, and their values as floats.
 struct stored {
     std::vector<char> bytes;
     floats values;
@@ -74,9 +75,10 @@ struct comparison {
     }
 };
 
-void report(const table & k, const std::string & kernel, const std::string & what, const comparison & c) {
+void report(const table & k, const std::string & kernel, const std::string & description,
+            const comparison & c) {
     std::printf("{\"isa\":\"%s\",\"kernel\":\"%s\",\"case\":\"%s\",\"error\":%.3g}\n", k.name, kernel.c_str(),
-                what.c_str(), std::isfinite(c.worst) ? c.worst / c.largest : 1e30);
+                description.c_str(), std::isfinite(c.worst) ? c.worst / c.largest : 1e30);
 }
 
 double silu(double x) {
@@ -141,11 +143,11 @@ void check_conv3x3(const table & k, const conv_case & s, int threads) {
         if (s.extras) sum += double(add[static_cast<size_t>(b * s.cout + o)]) + residual[n];
         c.add(sum, y[n]);
     }
-    char what[160];
-    std::snprintf(what, sizeof what, "%ldx%ldx%ld %ld to %ld %s norm %d extras %d threads %d", long(s.batch),
-                  long(s.height), long(s.width), long(s.cin), long(s.cout), ggml_type_name(s.type), s.norm,
-                  s.extras, threads);
-    report(k, "conv3x3", what, c);
+    char description[160];
+    std::snprintf(description, sizeof description, "%ldx%ldx%ld %ld to %ld %s norm %d extras %d threads %d",
+                  long(s.batch), long(s.height), long(s.width), long(s.cin), long(s.cout),
+                  ggml_type_name(s.type), s.norm, s.extras, threads);
+    report(k, "conv3x3", description, c);
 }
 
 struct gemm_case {
@@ -226,17 +228,18 @@ void check_gemm(const table & k, const gemm_case & s, int threads) {
             c.add(v + residual[at], y[at]);
         }
     }
-    char what[160];
-    std::snprintf(what, sizeof what, "%ldx%ldx%ld %s activation %d norm %d threads %d", long(s.rows),
-                  long(s.columns), long(s.depth), ggml_type_name(s.type), int(s.act), s.layer_norm, threads);
-    report(k, "gemm", what, c);
+    char description[160];
+    std::snprintf(description, sizeof description, "%ldx%ldx%ld %s activation %d norm %d threads %d",
+                  long(s.rows), long(s.columns), long(s.depth), ggml_type_name(s.type), int(s.act),
+                  s.layer_norm, threads);
+    report(k, "gemm", description, c);
 }
 
 struct gather_case {
     int64_t batch, height, width, cin, cout, kernel, stride, pad;
 };
 
-// A convolution as a product of gathered rows: stride 2, or another kernel than 3.
+// A convolution computed as a product of gathered rows: stride 2, or a kernel other than 3x3.
 void check_gather(const table & k, const gather_case & s, int threads) {
     const int64_t oh = (s.height + 2 * s.pad - s.kernel) / s.stride + 1,
                   ow = (s.width + 2 * s.pad - s.kernel) / s.stride + 1;
@@ -272,17 +275,17 @@ void check_gather(const table & k, const gather_case & s, int threads) {
         }
         c.add(sum, y[n]);
     }
-    char what[160];
-    std::snprintf(what, sizeof what, "%ldx%ldx%ld %ld to %ld kernel %ld stride %ld pad %ld", long(s.batch),
-                  long(s.height), long(s.width), long(s.cin), long(s.cout), long(s.kernel), long(s.stride),
-                  long(s.pad));
-    report(k, "gather", what, c);
+    char description[160];
+    std::snprintf(description, sizeof description, "%ldx%ldx%ld %ld to %ld kernel %ld stride %ld pad %ld",
+                  long(s.batch), long(s.height), long(s.width), long(s.cin), long(s.cout), long(s.kernel),
+                  long(s.stride), long(s.pad));
+    report(k, "gather", description, c);
 }
 
 struct attention_case {
     int64_t batch, heads, head_dim, queries, keys;
     bool causal;
-    float spread;  // of the scores
+    float spread;  // standard deviation of the queries, which scales the scores
 };
 
 void check_attention(const table & k, const attention_case & s, int threads) {
@@ -340,14 +343,14 @@ void check_attention(const table & k, const attention_case & s, int threads) {
             }
         }
     }
-    char what[160];
-    std::snprintf(what, sizeof what, "%ld x %ld heads of %ld, %ld over %ld, causal %d spread %g",
-                  long(s.batch), long(s.heads), long(s.head_dim), long(s.queries), long(s.keys), s.causal,
-                  double(s.spread));
-    report(k, "attention", what, c);
+    char description[160];
+    std::snprintf(description, sizeof description,
+                  "%ld x %ld heads of %ld, %ld over %ld, causal %d spread %g", long(s.batch), long(s.heads),
+                  long(s.head_dim), long(s.queries), long(s.keys), s.causal, double(s.spread));
+    report(k, "attention", description, c);
 }
 
-// The scale and shift that a reader applies, compared as what they make of x.
+// Compares the result of applying the scale and shift to x.
 void check_group_norm(const table & k, int64_t batch, int64_t pixels, int64_t channels, int64_t groups,
                       float offset, int threads) {
     floats x = random_floats(batch * pixels * channels);
@@ -383,13 +386,13 @@ void check_group_norm(const table & k, int64_t batch, int64_t pixels, int64_t ch
             });
         }
     }
-    char what[160];
-    std::snprintf(what, sizeof what, "%ld x %ld pixels, %ld channels in %ld groups, mean %g", long(batch),
-                  long(pixels), long(channels), long(groups), double(offset));
-    report(k, "group_norm", what, c);
+    char description[160];
+    std::snprintf(description, sizeof description, "%ld x %ld pixels, %ld channels in %ld groups, mean %g",
+                  long(batch), long(pixels), long(channels), long(groups), double(offset));
+    report(k, "group_norm", description, c);
 }
 
-// By the formula as it stands, with a float for each of its four terms.
+// The reference formula, with each of its terms rounded to float.
 float code_distance(const float * z, const float * e, int64_t width) {
     double zz = 0, ee = 0, ze = 0;
     for (int64_t k = 0; k < width; k++) {
@@ -402,8 +405,8 @@ float code_distance(const float * z, const float * e, int64_t width) {
     return sum - 2 * static_cast<float>(ze);
 }
 
-// Codes as close together as those of an untrained codebook, so that many are equally near in f32, and some
-// twice: the first has to win.
+// Uses codes as close together as those of an untrained codebook, so that many have equal distances in f32,
+// and one duplicate code: the first one must be chosen.
 void check_nearest_code(const table & k, int64_t rows, int64_t codes, int64_t width, int threads) {
     const floats x = random_floats(rows * width);
     floats codebook = random_floats(codes * width, 1e-4f);
@@ -473,7 +476,8 @@ void check_all(const table & k, bool quick) {
             check_gemm(k, {2, 6, 768, type, activation::none, false}, threads);
             check_gemm(k, {33, 40, 768, type, activation::none, true}, threads);
         }
-        for (activation act : {activation::silu, activation::gelu, activation::quick_gelu, activation::gelu_tanh}) {
+        for (activation act :
+             {activation::silu, activation::gelu, activation::quick_gelu, activation::gelu_tanh}) {
             check_gemm(k, {3, 9, 77, GGML_TYPE_F16, act, true}, threads);
             check_gemm(k, {97, 18, 513, GGML_TYPE_F32, act, false}, threads);
         }

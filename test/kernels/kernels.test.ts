@@ -1,4 +1,4 @@
-/** The CPU kernels against float64, by a program of their own (kernels-test.cpp), for each instruction set of this machine. */
+/** Compares the CPU kernels with float64 for each instruction set of this machine, using kernels-test.cpp. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,9 +10,11 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const build = join(root, '.build/cpu');
 const program = join(build, 'kernels-test');
 
-const skip = existsSync(join(build, 'CMakeCache.txt')) ? '' : ' (skipped: no CMake build of the addon here)';
+const skip = existsSync(join(build, 'CMakeCache.txt'))
+  ? ''
+  : ' (skipped: the addon was not built with CMake here)';
 
-describe.skipIf(skip !== '')(`the kernels equal float64${skip}`, () => {
+describe.skipIf(skip !== '')(`the CPU kernels match float64${skip}`, () => {
   beforeAll(() => {
     const { status, stdout, stderr } = spawnSync('cmake', ['--build', build, '--target', 'kernels-test'], {
       encoding: 'utf8',
@@ -23,12 +25,13 @@ describe.skipIf(skip !== '')(`the kernels equal float64${skip}`, () => {
   it.each(['portable', 'avx2', 'avx512'])('with %s instructions', (isa) => {
     const here = execFileSync(program, ['list'], { encoding: 'utf8' }).trim().split('\n');
     expect(here).toContain('portable');
-    if (!here.includes(isa)) return console.log(`note: ${isa} kernels not run: this processor has them not`);
+    if (!here.includes(isa))
+      return console.log(`note: ${isa} kernels not tested: this processor does not support them`);
     expectExact(execFileSync(program, [isa], { encoding: 'utf8' }), isa, 100);
   });
 
-  it('in objects that share nothing with code for other processors', () => {
-    // A function of the standard library that an AVX-512 object defines too may be the one that the linker keeps for all.
+  it('share no symbols between instruction sets', () => {
+    // If an AVX-512 object defines a function of the standard library, the linker may keep that definition for all objects.
     const folders = readdirSync(join(build, 'CMakeFiles')).filter((name) =>
       name.startsWith('safelight-kernels-'),
     );

@@ -1,4 +1,4 @@
-/** The kernels' NEON form against float64 on other processors too: compiled by a cross compiler and run by an emulator, where both exist. */
+/** Compares the NEON kernels with float64 on any processor, using a cross compiler and an emulator if both are installed. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { expectExact } from './outcomes.js';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const build = join(root, '.build/aarch64');
 const emulator = ['qemu-aarch64', '-L', '/usr/aarch64-linux-gnu'] as const;
-/** The kernels ask for their own optimization; ggml, which only makes their weights here, compiles faster without. */
+/** The kernels set their own optimization flags; ggml, which only creates test weights here, compiles faster without. */
 const options = {
   CMAKE_BUILD_TYPE: 'None',
   CMAKE_C_FLAGS: '-O1',
@@ -30,7 +30,7 @@ function cmake(...args: string[]): void {
   if (status !== 0) throw new Error(`cmake ${args.join(' ')} failed:\n${stdout}${stderr}`);
 }
 
-describe.skipIf(skip !== '')(`the kernels on 64-bit Arm${skip}`, () => {
+describe.skipIf(skip !== '')(`the CPU kernels on 64-bit Arm${skip}`, () => {
   beforeAll(() => {
     const cache = join(build, 'CMakeCache.txt');
     if (
@@ -43,7 +43,7 @@ describe.skipIf(skip !== '')(`the kernels on 64-bit Arm${skip}`, () => {
     cmake('--build', build, '--target', 'kernels-test');
   }, 300_000);
 
-  it('equal float64 under an emulator', () => {
+  it('match float64 under an emulator', () => {
     const [program, ...args] = [...emulator, join(build, 'kernels-test')] as const;
     expect(execFileSync(program, [...args, 'list'], { encoding: 'utf8' })).toBe('neon\n');
     expectExact(execFileSync(program, [...args, 'neon', 'quick'], { encoding: 'utf8' }), 'neon', 70);

@@ -1,4 +1,4 @@
-/** What test/kernels/kernels-test.cpp prints, and what may be found in it. */
+/** Parses and checks the output of test/kernels/kernels-test.cpp. */
 import { expect } from 'vitest';
 
 interface Outcome {
@@ -9,8 +9,9 @@ interface Outcome {
 }
 
 /**
- * Of the largest value. Sums of a thousand products lose some 1e-6 in f32 however they are added; GroupNorm with a mean a hundred times
- * the deviation loses that factor in x * scale + shift, and attention scores of a hundred that of the exponent.
+ * Maximum error relative to the largest value. A sum of a thousand products in f32 has an error of about 1e-6 in any order; GroupNorm
+ * with a mean of a hundred standard deviations loses a factor of a hundred in x * scale + shift, and so do attention scores of about a
+ * hundred in the exponential.
  */
 const TOLERANCE: Readonly<Record<string, number>> = {
   conv3x3: 5e-6,
@@ -22,7 +23,10 @@ const TOLERANCE: Readonly<Record<string, number>> = {
   nearest_code: 0,
 };
 
-/** @param output a line of JSON a case; at least `cases` of them, of every kernel, all of `isa` and within the tolerance */
+/**
+ * Expects more than `cases` results that cover every kernel, all of the instruction set `isa` and within the tolerance.
+ * @param output one line of JSON per case
+ */
 export function expectExact(output: string, isa: string, cases: number): void {
   const outcomes: Outcome[] = output
     .trim()

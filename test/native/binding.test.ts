@@ -11,14 +11,14 @@ import { removeFiles, writeFile } from './tiny.js';
 afterAll(removeFiles);
 afterEach(() => vi.unstubAllEnvs());
 
-it('the binary tells its version and that of ggml', () => {
+it('the binary reports its version and that of ggml', () => {
   expect(addon().version()).toEqual({
     safelight: expect.stringMatching(/^\d+\.\d+\.\d+/),
     ggml: expect.stringMatching(/^\d+\.\d+\.\d+/),
   });
 });
 
-it('a missing binary says where it was looked for and what to run', () => {
+it('reports the searched paths and the command to run if the binary is missing', () => {
   const empty = dirname(writeFile(new Uint8Array()));
   expect(() => load(empty)).toThrow(
     expect.objectContaining({
@@ -29,7 +29,7 @@ it('a missing binary says where it was looked for and what to run', () => {
   );
 });
 
-it('a binary that does not load says so', () => {
+it('reports why a binary does not load', () => {
   const folder = dirname(writeFile(new Uint8Array()));
   mkdirSync(join(folder, 'build/Release'), { recursive: true });
   writeFileSync(join(folder, 'build/Release/safelight.node'), 'not a library');
@@ -41,7 +41,7 @@ it('a binary that does not load says so', () => {
   );
 });
 
-it('an older processor is told from /proc/cpuinfo, before the binary ends the process', () => {
+it('detects missing CPU instructions from /proc/cpuinfo before the binary would crash the process', () => {
   const flags = 'fpu vme sse sse2 sse4_2 avx avx2 fma f16c bmi1 bmi2';
   const cpuinfo = (text: string) => `processor : 0\nflags\t\t: ${text}\nbugs : none\n`;
   expect(missingInstructions('x64', cpuinfo(flags))).toEqual([]);
@@ -53,7 +53,7 @@ it('an older processor is told from /proc/cpuinfo, before the binary ends the pr
   expect(missingInstructions('x64', undefined)).toEqual(missingInstructions());
 });
 
-it('backends() always has the CPU, with its memory', () => {
+it('backends() always lists the CPU with its memory', () => {
   const cpu = backends().find(({ name }) => name === 'cpu');
   expect(cpu?.description).not.toBe('');
   expect(cpu?.memory.total).toBeGreaterThan(2 ** 28);
@@ -70,7 +70,7 @@ describe('chooseBackend', () => {
   });
   const cpu = device('cpu');
 
-  it('takes with auto the first GPU that opens, else the CPU', () => {
+  it('selects the first GPU that opens for auto, otherwise the CPU', () => {
     expect(chooseBackend('auto', [cpu])).toEqual({ backend: 'cpu' });
     expect(chooseBackend('auto', [cpu, device('vulkan')])).toEqual({ backend: 'vulkan', device: 'vulkan0' });
     const refused = device('cuda', { opens: false, problem: 'out of order' });
@@ -78,7 +78,7 @@ describe('chooseBackend', () => {
     expect(chooseBackend('cpu', [cpu, device('vulkan')])).toEqual({ backend: 'cpu' });
   });
 
-  it('falls back to the CPU with a warning where a GPU does not open, but not for one that ggml passes over', () => {
+  it('falls back to the CPU with a warning if a GPU does not open, and without one if ggml skips the GPU', () => {
     const refused = device('vulkan', { opens: false, problem: 'out of order' });
     expect(chooseBackend('auto', [cpu, refused])).toEqual({
       backend: 'cpu',
@@ -87,7 +87,7 @@ describe('chooseBackend', () => {
     expect(chooseBackend('auto', [cpu, { ...refused, device: '' }])).toEqual({ backend: 'cpu' });
   });
 
-  it('picks a device by its index, its name or a part of its description', () => {
+  it('selects a device by its index, its name or a part of its description', () => {
     const devices = [
       device('vulkan', { device: 'Vulkan0', description: 'Radeon 780M' }),
       device('vulkan', { device: 'Vulkan1', description: 'GeForce RTX 4090' }),
@@ -103,7 +103,7 @@ describe('chooseBackend', () => {
       );
   });
 
-  it('names a device that is refused and the reason, and how to install a backend that is not there', () => {
+  it('reports why a device does not open, and how to install a missing backend', () => {
     const refused = device('vulkan', { opens: false, problem: 'out of order' });
     expect(() => chooseBackend('vulkan', [refused])).toThrow(
       expect.objectContaining({
@@ -119,7 +119,7 @@ describe('chooseBackend', () => {
     );
   });
 
-  it('refuses other names', () => {
+  it('rejects other names', () => {
     for (const wrong of ['gpu', 'cpu:1', 'vulkan:', '', 'CUDA'])
       expect(() => chooseBackend(wrong as BackendName)).toThrow(
         expect.objectContaining({ code: 'INVALID_OPTION' }),
@@ -127,7 +127,7 @@ describe('chooseBackend', () => {
   });
 });
 
-it('a build without CMake or a compiler says what to install', async () => {
+it('reports what to install if a build finds no CMake or compiler', async () => {
   const tools = dirname(writeFile(new Uint8Array()));
   vi.stubEnv('PATH', tools);
   await expect(buildNative()).rejects.toMatchObject({

@@ -1,5 +1,5 @@
 // @ts-check
-// A process or worker thread of its own, for what would end the test's: node child.mjs SCENARIO PLAN.json
+// Scenarios that would end the test's process, run in a child process or worker thread: node child.mjs SCENARIO PLAN.json
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -20,12 +20,12 @@ const LONG = 4096; // a batch that takes seconds
 
 /** @type {Record<string, () => Promise<void>>} */
 const scenarios = {
-  // Ends by itself although nothing was disposed.
+  // Ends normally although the module is not disposed.
   async leave() {
     const module = await create();
     console.log((await run(module)).outputs.hidden.data.length);
   },
-  // Exits in the middle of a run, a queue behind it.
+  // Exits during a run, with other runs in the queue.
   async exit() {
     const module = await create();
     for (let i = 0; i < 3; i++) run(module, LONG);
@@ -33,13 +33,13 @@ const scenarios = {
     console.log('leaving');
     process.exit(7);
   },
-  // Exits while weights are read.
+  // Exits while weights are loaded.
   async exitLoading() {
     for (let i = 0; i < 4; i++) create();
     console.log('leaving');
     process.exit(7);
   },
-  // The event loop ends with a rejected promise that nobody awaits, of a module disposed while it runs.
+  // Disposes the module during a run; the pending runs are rejected.
   async disposeRunning() {
     const module = await create();
     const codes = Promise.allSettled([run(module, LONG), run(module)]);
@@ -47,7 +47,7 @@ const scenarios = {
     module.dispose();
     console.log((await codes).map((r) => (r.status === 'rejected' ? r.reason.code : 'ran')).join());
   },
-  // Handles that nobody disposes: their memory comes back with the garbage collector (--expose-gc).
+  // Modules that are not disposed: the garbage collector frees their memory (--expose-gc).
   async collect() {
     const turn = async () => {
       await run(await create());
@@ -60,7 +60,7 @@ const scenarios = {
     await sleep(100);
     console.log(process.memoryUsage().rss - before);
   },
-  // Outputs that nobody disposes of, kept by modules that are gone: they come back with the garbage collector too.
+  // Kept outputs of disposed modules that are not disposed themselves: the garbage collector frees them too.
   async collectKept() {
     const turn = async () => {
       const module = await create();
@@ -76,7 +76,7 @@ const scenarios = {
     await sleep(100);
     console.log(process.memoryUsage().rss - before);
   },
-  // Exits while a kept output is read and used, and while others are there.
+  // Exits while kept outputs are read, used and computed.
   async exitKept() {
     const module = await create();
     const { hidden } = (await module.run('encode', inputs(64), { keep: ['hidden'] }).promise).kept;
@@ -89,7 +89,7 @@ const scenarios = {
     console.log('leaving');
     process.exit(7);
   },
-  // A handle that only a run under way holds.
+  // A module that is referenced only by its current run.
   async collectRunning() {
     const running = (async () => run(await create(), 32))();
     for (let i = 0; i < 20; i++) {
@@ -98,7 +98,7 @@ const scenarios = {
     }
     console.log((await running).outputs.hidden.data.length);
   },
-  // Several threads at once, each with its own environment.
+  // Several worker threads at once, each with its own environment.
   async workers() {
     const workers = Array.from(
       { length: 4 },
@@ -115,7 +115,7 @@ const scenarios = {
     const { data } = (await run(module)).outputs.hidden;
     parentPort?.postMessage(data, [data.buffer]);
   },
-  // Threads ended at all moments of loading and running, while this one works.
+  // Worker threads terminated at various moments of loading and running, while the main thread runs its own module.
   async terminate() {
     const module = await create();
     for (let i = 0; i < 24; i++) {
@@ -132,7 +132,7 @@ const scenarios = {
       if (Math.random() < 0.5) module.dispose();
     }
   },
-  // JavaScript can reach the class, but makes nothing of it.
+  // JavaScript can reach the class but cannot construct modules or call methods on other objects.
   async construct() {
     const module = await create();
     try {

@@ -21,7 +21,7 @@ const ROWS = config.vocab_size;
 const COLUMNS = config.hidden_size;
 const noPositions = { [POSITIONS]: () => 0 };
 
-/** The embedding table, from these bytes, as the graph reads it. */
+/** Loads the embedding table from these bytes and returns it as the graph reads it. */
 function readBack(
   bytes: Uint8Array,
   type: SourceType,
@@ -31,7 +31,7 @@ function readBack(
   return embeddingsOf(replaced(plan, TOKEN_EMBEDDING, bytes, { type, shape: [ROWS, COLUMNS], ...entry }));
 }
 
-/** Little-endian bytes of a repeated list of values. */
+/** Returns `count` elements of `size` bytes, each written by `write`. */
 function filled(
   size: number,
   write: (view: DataView, at: number, index: number) => void,
@@ -49,7 +49,7 @@ function repeated(values: readonly number[], count = ROWS * COLUMNS): Float32Arr
 
 const EXACT = [0, 1, -2, 0.5, 65504, -0.0000152587890625, 3.140625, 2 ** -24];
 
-describe('values of every source type arrive as they are', () => {
+describe('reads the values of every source type exactly', () => {
   it('F64', async () => {
     const values = [Math.PI, -1e-40, 1e30, 0.1];
     const bytes = filled(8, (view, at, i) => view.setFloat64(at, values[i % 4]!, true));
@@ -61,7 +61,7 @@ describe('values of every source type arrive as they are', () => {
     expect(await readBack(bytes, 'F32')).toEqual(repeated(EXACT));
   });
 
-  it('F16, subnormal numbers too', async () => {
+  it('F16, including subnormal numbers', async () => {
     const bits = [0x0000, 0x3c00, 0xc000, 0x3800, 0x7bff, 0x8100, 0x4248, 0x0001];
     const bytes = filled(2, (view, at, i) => view.setUint16(at, bits[i % 8]!, true));
     expect(await readBack(bytes, 'F16')).toEqual(repeated(EXACT));
@@ -96,7 +96,7 @@ describe('values of every source type arrive as they are', () => {
   });
 });
 
-describe('storage rounds to the nearest', () => {
+describe('rounds to the nearest value of the storage type', () => {
   const numbers = [1 + 2 ** -11 + 2 ** -20, -(1 + 2 ** -12), 0.1, 1 + 2 ** -8 + 2 ** -20];
   const bytes = filled(4, (view, at, i) => view.setFloat32(at, numbers[i % 4]!, true));
 
@@ -110,7 +110,7 @@ describe('storage rounds to the nearest', () => {
     expect(await readBack(bytes, 'F32', { storage: 'bf16' })).toEqual(repeated(rounded));
   });
 
-  it('bytes of the storage type itself are copied, infinities and NaN included', async () => {
+  it('copies values that already have the storage type, including infinities and NaN', async () => {
     const bits = [0x7c00, 0xfc00, 0x7e00, 0x3c01];
     const half = filled(2, (view, at, i) => view.setUint16(at, bits[i % 4]!, true));
     const back = await readBack(half, 'F16', { storage: 'f16' });
@@ -122,7 +122,7 @@ describe('transforms', () => {
   const height = ROWS + 5;
   const table = (rows: number) => filled(4, (view, at, i) => view.setFloat32(at, i, true), rows * COLUMNS);
 
-  it('keep the rows asked for', async () => {
+  it('select rows', async () => {
     const back = await readBack(table(height), 'F32', {
       sourceShape: [height, COLUMNS],
       transform: { op: 'rows', start: 3, end: 3 + ROWS },
@@ -156,7 +156,7 @@ describe('transforms', () => {
   });
 });
 
-it('a table of several pieces is put together in order', async () => {
+it('assembles a table that is converted in several pieces in order', async () => {
   // 60,000 rows of 32: four pieces of work on two threads.
   const large = { ...config, vocab_size: 60_000 };
   const plan = planOf(large, { ...noPositions, [TOKEN_EMBEDDING]: (i) => i });
@@ -170,7 +170,8 @@ it('a table of several pieces is put together in order', async () => {
 });
 
 describe('q8_0', () => {
-  // The final norm's weight is 0 and its bias a unit vector, so that the pooled output is one column of the projection.
+  // Sets the final norm's weight to 0 and its bias to a unit vector, so that the pooled output is one column of the
+  // projection.
   async function column(k: number, weights: Float32Array, storage: StorageType): Promise<Float32Array> {
     const plan = planOf(config, {
       [`${FINAL_NORM}.weight`]: () => 0,
@@ -186,25 +187,25 @@ describe('q8_0', () => {
     return outputs.pooled!.data as Float32Array;
   }
 
-  it('keeps blocks of 32 as a scale in f16 and integers of 8 bits', async () => {
+  it('stores blocks of 32 values as an f16 scale and 8-bit integers', async () => {
     const next = noise(5);
     const weights = Float32Array.from({ length: COLUMNS * COLUMNS }, () => next() * 4);
     for (const k of [0, 13, 31]) {
-      const kept = await column(k, weights, 'q8_0');
+      const stored = await column(k, weights, 'q8_0');
       for (let row = 0; row < COLUMNS; row++) {
         const block = weights.subarray(row * COLUMNS, (row + 1) * COLUMNS);
         const scale = Math.max(...block.map(Math.abs)) / 127;
-        // Half a step of rounding, and the scale's own rounding to 11 bits.
-        expect(Math.abs(kept[row]! - block[k]!)).toBeLessThanOrEqual(
+        // Half a rounding step, plus the rounding of the scale to 11 bits.
+        expect(Math.abs(stored[row]! - block[k]!)).toBeLessThanOrEqual(
           scale * 0.5 + Math.abs(block[k]!) * 2 ** -11,
         );
-        const steps = kept[row]! / scale;
+        const steps = stored[row]! / scale;
         expect(Math.abs(steps - Math.round(steps))).toBeLessThan(127 * 2 ** -11);
       }
     }
   });
 
-  it('differs from f32, which is exact', async () => {
+  it('differs from f32, which stores weights exactly', async () => {
     const next = noise(5);
     const weights = Float32Array.from({ length: COLUMNS * COLUMNS }, () => next() * 4);
     const exact = await column(3, weights, 'f32');

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { config, planOf, removeFiles, writeFile } from './tiny.js';
 
 const child = fileURLToPath(new URL('child.mjs', import.meta.url));
-// 8 MB of weights, so that a leak of modules shows and loading takes a moment.
+// 8 MB of weights, so that leaked modules are measurable and loading takes some time.
 const wide = { ...config, hidden_size: 256, intermediate_size: 512, num_hidden_layers: 4 };
 let plan: string;
 
@@ -13,7 +13,7 @@ beforeAll(() => {
 });
 afterAll(removeFiles);
 
-/** Runs a scenario of child.mjs; a crash shows as a signal, a hang as the test's timeout. */
+/** Runs a scenario of child.mjs. A crash results in a signal, a hang in the test's timeout. */
 function scenario(name: string): Promise<{ status: number | null; signal: string | null; output: string }> {
   return new Promise((resolve, reject) => {
     const process_ = spawn(process.execPath, ['--expose-gc', child, name, plan], {
@@ -30,41 +30,41 @@ function scenario(name: string): Promise<{ status: number | null; signal: string
   });
 }
 
-it('a process ends by itself when nothing runs, disposed or not', async () => {
+it('a process exits when nothing runs, even if its module is not disposed', async () => {
   expect(await scenario('leave')).toEqual({ status: 0, signal: null, output: String(8 * 256) });
 });
 
-it('a process may exit in the middle of a run', async () => {
+it('a process can exit during a run', async () => {
   expect(await scenario('exit')).toEqual({ status: 7, signal: null, output: 'leaving' });
 });
 
-it('a process may exit while it loads', async () => {
+it('a process can exit while it loads modules', async () => {
   expect(await scenario('exitLoading')).toEqual({ status: 7, signal: null, output: 'leaving' });
 });
 
-it('a module may be disposed in the middle of a run', async () => {
+it('a module can be disposed during a run', async () => {
   expect(await scenario('disposeRunning')).toEqual({ status: 0, signal: null, output: 'DISPOSED,DISPOSED' });
 });
 
-it('a module that nobody disposes goes with the garbage collector', async () => {
+it('the garbage collector frees a module that is not disposed', async () => {
   const { status, output } = await scenario('collect');
   expect(status).toBe(0);
-  // Kept, the twenty would be 160 MB.
+  // Twenty leaked modules would use 160 MB.
   expect(Number(output)).toBeLessThan(60e6);
 });
 
-it('outputs that a module kept go with the garbage collector, whether the module is there or not', async () => {
+it('the garbage collector frees kept outputs of a disposed module', async () => {
   const { status, output } = await scenario('collectKept');
   expect(status).toBe(0);
-  // Kept, the 24 would be 96 MB.
+  // 24 leaked outputs would use 96 MB.
   expect(Number(output)).toBeLessThan(50e6);
 });
 
-it('a process may exit while it holds, reads and computes outputs that are kept', async () => {
+it('a process can exit while it reads, uses and computes kept outputs', async () => {
   expect(await scenario('exitKept')).toEqual({ status: 7, signal: null, output: 'leaving' });
 });
 
-it('a run keeps its module from the garbage collector', async () => {
+it('a run protects its module from the garbage collector', async () => {
   expect(await scenario('collectRunning')).toEqual({ status: 0, signal: null, output: String(32 * 8 * 256) });
 });
 
@@ -76,8 +76,8 @@ it('survives worker_threads that are terminated at any moment', async () => {
   expect(await scenario('terminate')).toEqual({ status: 0, signal: null, output: 'survived' });
 }, 120_000);
 
-it('does not let JavaScript make handles of nothing', async () => {
+it('does not let JavaScript construct module handles', async () => {
   const { status, output } = await scenario('construct');
   expect(status).toBe(0);
-  expect(output).toBe('TypeError: Modules are made by createModule\ntrue');
+  expect(output).toBe('TypeError: A module cannot be constructed; use createModule\ntrue');
 });

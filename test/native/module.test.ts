@@ -11,7 +11,7 @@ const i32 = (values: readonly number[], shape: readonly number[]): NativeTensor 
   shape,
 });
 
-/** Enough work to be stopped in the middle: about a second. */
+/** About a second of work, enough to be aborted in the middle. */
 const slowConfig = { ...config, hidden_size: 256, intermediate_size: 1024, num_hidden_layers: 8 };
 const slowInputs = () => ({ tokens: i32(new Array(8 * 512).fill(1), [512, 8]) });
 
@@ -22,12 +22,12 @@ describe('a module', () => {
   });
   afterAll(() => module.dispose());
 
-  it('gives outputs that the caller owns, the same for the same inputs', async () => {
+  it('returns outputs that the caller owns, and equal outputs for equal inputs', async () => {
     const first = await module.run('encode', tokens(1, 2, 3));
     expect(first.outputs.hidden?.shape).toEqual([1, 3, 32]);
     expect(first.outputs.hidden?.data).toBeInstanceOf(Float32Array);
     const copy = first.outputs.hidden!.data.slice();
-    // Another graph in between, then the same again twice (built anew, then kept).
+    // Run another graph in between, then the first one twice (rebuilt, then cached).
     const other = await module.run('encode', tokens(4, 5));
     expect(other.outputs.hidden?.data).not.toEqual(copy.slice(0, 64));
     first.outputs.hidden!.data.fill(0);
@@ -36,7 +36,7 @@ describe('a module', () => {
     }
   });
 
-  it('reads inputs when it is called', async () => {
+  it('copies inputs when run() is called', async () => {
     const inputs = tokens(1, 2, 3);
     const expected = (await module.run('encode', tokens(1, 2, 3))).outputs.hidden?.data;
     const running = module.run('encode', inputs);
@@ -44,13 +44,13 @@ describe('a module', () => {
     expect((await running).outputs.hidden?.data).toEqual(expected);
   });
 
-  it('runs calls in the order made', async () => {
+  it('runs calls in order', async () => {
     const done: number[] = [];
     await Promise.all([1, 2, 3, 4].map((n) => module.run('encode', tokens(n)).then(() => done.push(n))));
     expect(done).toEqual([1, 2, 3, 4]);
   });
 
-  it('lists its nodes, each of which can be tapped and changes nothing', async () => {
+  it('lists its nodes, which can all be tapped without changing the output', async () => {
     const nodes = module.nodes('encode', { tokens: [1, 3] });
     const names = nodes.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
@@ -69,7 +69,7 @@ describe('a module', () => {
     expect(Math.max(...difference)).toBeLessThan(1e-5);
   });
 
-  it('taps what the output is made of', async () => {
+  it('taps layer outputs and attention probabilities', async () => {
     const params = { layer: 1, final_norm: false };
     const layer = 'text_model.encoder.layers.0';
     const { outputs, taps } = await module.run('encode', tokens(1, 2), { params, taps: [layer] });
@@ -78,7 +78,7 @@ describe('a module', () => {
     const { taps: more } = await module.run('encode', tokens(1, 2), { taps: [probabilities] });
     expect(more[probabilities]?.shape).toEqual([1, 2, 2, 2]);
     const [first, second, third, fourth] = more[probabilities]!.data;
-    // The mask is causal: the first token looks at itself alone.
+    // The mask is causal: the first token attends only to itself.
     expect([first, second]).toEqual([1, 0]);
     expect(third! + fourth!).toBeCloseTo(1, 6);
   });
@@ -94,7 +94,7 @@ describe('a module', () => {
     expect(plain.nodes).toBeUndefined();
   });
 
-  it('says what it holds', () => {
+  it('reports its memory and backend', () => {
     const { weights, compute, backend } = module.memory();
     expect(backend).toBe('cpu');
     expect(weights).toBeGreaterThan(4 * 32 * 64);
@@ -104,29 +104,41 @@ describe('a module', () => {
   const bad: [string, ErrorCode, Record<string, NativeTensor>, object?][] = [
     ['no inputs', 'INVALID_OPTION', {}],
     ['an unknown input', 'INVALID_OPTION', { ...tokens(1), more: i32([1], [1]) }],
-    ['floats for integers', 'INVALID_OPTION', { tokens: { data: new Float32Array(2), shape: [1, 2] } }],
-    ['other arrays', 'INVALID_OPTION', { tokens: { data: new Uint8Array(8) as never, shape: [1, 2] } }],
-    ['no array', 'INVALID_OPTION', { tokens: { data: [1, 2] as never, shape: [1, 2] } }],
+    [
+      'floats instead of integers',
+      'INVALID_OPTION',
+      { tokens: { data: new Float32Array(2), shape: [1, 2] } },
+    ],
+    [
+      'another typed array',
+      'INVALID_OPTION',
+      { tokens: { data: new Uint8Array(8) as never, shape: [1, 2] } },
+    ],
+    ['a plain array', 'INVALID_OPTION', { tokens: { data: [1, 2] as never, shape: [1, 2] } }],
     ['null', 'INVALID_OPTION', { tokens: null as never }],
     ['too few values', 'SHAPE_MISMATCH', { tokens: i32([1], [1, 2]) }],
     ['too many values', 'SHAPE_MISMATCH', { tokens: i32([1, 2, 3], [1, 2]) }],
-    ['a side of 0', 'SHAPE_MISMATCH', { tokens: i32([], [1, 0]) }],
-    ['a side of 2^32', 'SHAPE_MISMATCH', { tokens: i32([1], [1, 2 ** 32]) }],
-    ['sides that overflow', 'SHAPE_MISMATCH', { tokens: i32([], [2 ** 33, 2 ** 33]) }],
-    ['sides that overflow to the length', 'SHAPE_MISMATCH', { tokens: i32([], [2 ** 32, 2 ** 32]) }],
-    ['a negative side', 'SHAPE_MISMATCH', { tokens: i32([1], [-1, -1]) }],
-    ['a fraction of a side', 'INVALID_OPTION', { tokens: i32([1], [1, 0.5]) }],
+    ['a dimension of 0', 'SHAPE_MISMATCH', { tokens: i32([], [1, 0]) }],
+    ['a dimension of 2^32', 'SHAPE_MISMATCH', { tokens: i32([1], [1, 2 ** 32]) }],
+    ['a shape whose product overflows', 'SHAPE_MISMATCH', { tokens: i32([], [2 ** 33, 2 ** 33]) }],
+    [
+      'a shape whose product overflows to the length',
+      'SHAPE_MISMATCH',
+      { tokens: i32([], [2 ** 32, 2 ** 32]) },
+    ],
+    ['negative dimensions', 'SHAPE_MISMATCH', { tokens: i32([1], [-1, -1]) }],
+    ['a fractional dimension', 'INVALID_OPTION', { tokens: i32([1], [1, 0.5]) }],
     ['no dimensions', 'SHAPE_MISMATCH', { tokens: i32([1], []) }],
     ['too many dimensions', 'SHAPE_MISMATCH', { tokens: i32([1], [1, 1, 1, 1, 1]) }],
-    ['a token behind the vocabulary', 'INVALID_OPTION', tokens(1, 10)],
-    ['a token before it', 'INVALID_OPTION', tokens(-1)],
+    ['a token after the vocabulary', 'INVALID_OPTION', tokens(1, 10)],
+    ['a negative token', 'INVALID_OPTION', tokens(-1)],
     ['more tokens than positions', 'SHAPE_MISMATCH', tokens(1, 1, 1, 1, 1, 1, 1, 1, 1)],
     ['an unknown tap', 'INVALID_OPTION', tokens(1), { taps: ['nowhere'] }],
-    ['taps that are no list', 'INVALID_OPTION', tokens(1), { taps: 'all' }],
-    ['params of a wrong type', 'INVALID_OPTION', tokens(1), { params: { layer: 'last' } }],
-    ['a layer behind the last', 'INVALID_OPTION', tokens(1), { params: { layer: 3 } }],
+    ['taps that are not an array', 'INVALID_OPTION', tokens(1), { taps: 'all' }],
+    ['params of the wrong type', 'INVALID_OPTION', tokens(1), { params: { layer: 'last' } }],
+    ['a layer after the last', 'INVALID_OPTION', tokens(1), { params: { layer: 3 } }],
   ];
-  it.each(bad)('refuses %s: %s, and works on', async (_what, code, inputs, options = {}) => {
+  it.each(bad)('rejects %s with %s and continues to work', async (_what, code, inputs, options = {}) => {
     await expect(module.run('encode', inputs, options)).rejects.toMatchObject({
       name: 'SafelightError',
       code,
@@ -134,7 +146,7 @@ describe('a module', () => {
     expect((await module.run('encode', tokens(1))).outputs.hidden?.shape).toEqual([1, 1, 32]);
   });
 
-  it('refuses an unknown entry and shapes that cannot be', async () => {
+  it('rejects an unknown entry and impossible shapes', async () => {
     await expect(module.run('decode', tokens(1))).rejects.toMatchObject({ code: 'INVALID_OPTION' });
     const shapes: (readonly number[])[] = [
       [1, 0],
@@ -153,7 +165,7 @@ describe('a module', () => {
 });
 
 describe('an AbortSignal', () => {
-  it('stops a call within 50 ms, also one that waits behind another', async () => {
+  it('stops a queued call within 50 ms', async () => {
     const module = await create(planOf(slowConfig), {}, slowConfig);
     try {
       const first = module.run('encode', slowInputs());
@@ -170,7 +182,7 @@ describe('an AbortSignal', () => {
     }
   });
 
-  it('that is aborted already stops a call before it begins', async () => {
+  it('that is already aborted rejects a call before it begins', async () => {
     const signal = AbortSignal.abort('enough');
     const stopped = { name: 'AbortError', code: 'ABORTED', cause: 'enough' };
     await expect(create(planOf(), { signal })).rejects.toMatchObject(stopped);
@@ -179,10 +191,10 @@ describe('an AbortSignal', () => {
     module.dispose();
   });
 
-  it('stops a run between nodes, after which the module works on', async () => {
+  it('stops a run between nodes, and the module continues to work', async () => {
     const module = await create(planOf(slowConfig), {}, slowConfig);
     const started = performance.now();
-    const whole = await module.run('encode', slowInputs());
+    const complete = await module.run('encode', slowInputs());
     const seconds = (performance.now() - started) / 1000;
     for (const part of [0, 0.1, 0.3]) {
       const controller = new AbortController();
@@ -192,15 +204,15 @@ describe('an AbortSignal', () => {
         code: 'ABORTED',
         cause: expect.objectContaining({ message: 'stop' }),
       });
-      // Far from the end, also where other processes make the machine slow.
+      // Much earlier than the end of the run, even if other processes slow down the machine.
       expect(performance.now() - begun).toBeLessThan(seconds * 1000 * (part + 0.5));
     }
     const again = await module.run('encode', slowInputs());
-    expect(again.outputs.hidden?.data).toEqual(whole.outputs.hidden?.data);
+    expect(again.outputs.hidden?.data).toEqual(complete.outputs.hidden?.data);
     module.dispose();
   });
 
-  it('stops one call of a queue and not the others', async () => {
+  it('stops only its own call in a queue', async () => {
     const module = await create();
     const controller = new AbortController();
     const calls = [1, 2, 3].map((n) =>
@@ -212,7 +224,7 @@ describe('an AbortSignal', () => {
     module.dispose();
   });
 
-  it('keeps no listener', async () => {
+  it('has no listeners left after a call', async () => {
     const { signal } = new AbortController();
     let listeners = 0;
     const add = signal.addEventListener.bind(signal);
@@ -240,18 +252,18 @@ describe('an AbortSignal', () => {
   });
 });
 
-describe('progress of loading', () => {
-  it('counts the bytes of the files up to all of them', async () => {
-    const seen: [number, number][] = [];
+describe('loading progress', () => {
+  it('reports the bytes read up to the total', async () => {
+    const reports: [number, number][] = [];
     const plan = planOf(slowConfig);
     const total = plan.entries.reduce((sum, { source }) => sum + source.length, 0);
-    const module = await create(plan, { onProgress: (...report) => seen.push(report) }, slowConfig);
-    expect(seen.at(-1)).toEqual([total, total]);
-    expect(seen.every(([done], i) => done <= total && done >= (seen[i - 1]?.[0] ?? 0))).toBe(true);
+    const module = await create(plan, { onProgress: (...report) => reports.push(report) }, slowConfig);
+    expect(reports.at(-1)).toEqual([total, total]);
+    expect(reports.every(([done], i) => done <= total && done >= (reports[i - 1]?.[0] ?? 0))).toBe(true);
     module.dispose();
   });
 
-  it('passes on what its callback throws', async () => {
+  it('rejects with the exception of its callback', async () => {
     const thrown = new RangeError('mine');
     const onProgress = () => {
       throw thrown;
@@ -261,7 +273,7 @@ describe('progress of loading', () => {
 });
 
 describe('dispose', () => {
-  it('may be called twice, and everything after it is a typed error', async () => {
+  it('can be called twice; later calls throw DISPOSED', async () => {
     const module = await create();
     module.dispose();
     module.dispose();
@@ -274,7 +286,7 @@ describe('dispose', () => {
     );
   });
 
-  it('stops the run under way and those that wait', async () => {
+  it('stops the current run and those in the queue', async () => {
     const module = await create(planOf(slowConfig), {}, slowConfig);
     const calls = [1, 2, 3].map(() => module.run('encode', slowInputs()));
     setTimeout(() => module.dispose(), 30);
@@ -282,7 +294,7 @@ describe('dispose', () => {
     expect(codes).toEqual(['DISPOSED', 'DISPOSED', 'DISPOSED']);
   });
 
-  it('gives the memory back', async () => {
+  it('frees the memory', async () => {
     const large = { ...config, vocab_size: 200_000 }; // 25 MB
     const plan = planOf(large);
     const cycle = async (n: number) => {
@@ -296,17 +308,17 @@ describe('dispose', () => {
     await cycle(3);
     const before = process.memoryUsage().rss;
     await cycle(12);
-    // Kept, the twelve would be 300 MB.
+    // Twelve leaked modules would use 300 MB.
     expect(process.memoryUsage().rss - before).toBeLessThan(80e6);
   });
 });
 
-it('a run that cannot fit says how much it needs, and the process lives', async () => {
+it('rejects a run that does not fit into memory with the required size, without ending the process', async () => {
   const deep = { ...config, hidden_size: 256, num_hidden_layers: 12 };
   const module = await create(planOf(deep), {}, deep);
   const batch = 2 ** 19;
   const inputs = { tokens: { data: new Int32Array(batch * 8), shape: [batch, 8] } };
-  // Every tap keeps at least 2^19 x 8 x 256 floats, which are 4 GiB.
+  // Every tap needs at least 2^19 x 8 x 256 floats, which are 4 GiB.
   const taps = module.nodes('encode', { tokens: [batch, 8] }).map(({ name }) => name);
   await expect(module.run('encode', inputs, { taps })).rejects.toMatchObject({
     code: 'OUT_OF_MEMORY',
@@ -316,21 +328,21 @@ it('a run that cannot fit says how much it needs, and the process lives', async 
   module.dispose();
 });
 
-it('modules run at the same time on threads of their own', async () => {
+it('runs several modules at the same time on their own threads', async () => {
   const modules = await Promise.all([create(), create(), create()]);
-  const one = await modules[0]!.run('encode', tokens(1, 2, 3));
+  const expected = await modules[0]!.run('encode', tokens(1, 2, 3));
   const results = await Promise.all(
     modules.flatMap((module) => Array.from({ length: 10 }, () => module.run('encode', tokens(1, 2, 3)))),
   );
-  for (const { outputs } of results) expect(outputs.hidden?.data).toEqual(one.outputs.hidden?.data);
+  for (const { outputs } of results) expect(outputs.hidden?.data).toEqual(expected.outputs.hidden?.data);
   for (const module of modules) module.dispose();
 });
 
-it.each([-1, 257, 1.5])('refuses %s threads', async (threads) => {
+it.each([-1, 257, 1.5])('rejects %s threads', async (threads) => {
   await expect(create(planOf(), { threads })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
 });
 
-it('refuses a backend that is not compiled in', async () => {
+it('rejects a backend that is not compiled in', async () => {
   await expect(create(planOf(), { backend: 'metal' })).rejects.toMatchObject({
     code: 'BACKEND_UNAVAILABLE',
     message: expect.stringContaining('npx safelight build --metal'),

@@ -1,4 +1,4 @@
-/** Values that a run gives in the place of what nodes compute. */
+/** Overrides: values that replace the results of nodes in a run. */
 import { afterAll, describe, expect, it } from 'vitest';
 import type { NativeModule } from '../../lib/binding/module.js';
 import type { NativeTensor } from '../../lib/binding/types.js';
@@ -10,22 +10,22 @@ const SHAPES = { tokens: [1, 3] };
 const floats = (tensor: NativeTensor | undefined): Float32Array => tensor!.data as Float32Array;
 
 describe('a run with overrides', () => {
-  it('gives what a tapped one does where each is what the node computes, for every node', async () => {
+  it('returns the same outputs if a node is overridden with its own value, for every node', async () => {
     await using module = await create();
     for (const { name, shape } of module.nodes('encode', SHAPES)) {
       const tapped = await module.run('encode', tokens(1, 2, 3), { taps: [name] });
-      const own = tapped.taps[name]!;
-      expect(own.shape).toEqual(shape);
+      const value = tapped.taps[name]!;
+      expect(value.shape).toEqual(shape);
       const { outputs, taps } = await module.run('encode', tokens(1, 2, 3), {
-        overrides: { [name]: own },
+        overrides: { [name]: value },
         taps: [name],
       });
       expect(floats(outputs.hidden), name).toEqual(floats(tapped.outputs.hidden));
-      expect(floats(taps[name]), name).toEqual(floats(own));
+      expect(floats(taps[name]), name).toEqual(floats(value));
     }
   });
 
-  it('goes on with other values, for this run alone', async () => {
+  it('continues with the overriding values, only in that run', async () => {
     await using module = await create();
     const plain = await module.run('encode', tokens(1, 2, 3));
     let changed = 0;
@@ -37,26 +37,30 @@ describe('a run with overrides', () => {
       )
         changed++;
     }
-    // What only the pooled output is made of leaves the states as they are.
+    // Nodes of the pooled output only do not affect the hidden states.
     expect(changed).toBeGreaterThan(module.nodes('encode', SHAPES).length / 2);
     expect(await module.run('encode', tokens(1, 2, 3))).toMatchObject({ outputs: plain.outputs });
   });
 
   it.each<[string, (module: NativeModule) => Record<string, NativeTensor>, string]>([
+    ['an unknown node', () => ({ nothing: { data: new Float32Array(1), shape: [1] } }), 'INVALID_OPTION'],
     [
-      'a node that there is not',
-      () => ({ nothing: { data: new Float32Array(1), shape: [1] } }),
-      'INVALID_OPTION',
-    ],
-    [
-      'another shape of as many numbers',
-      (module) => ofFirst(module, (shape) => [...shape].reverse().concat(1)),
+      'another shape with the same number of elements',
+      (module) => overrideFirst(module, (shape) => [...shape].reverse().concat(1)),
       'SHAPE_MISMATCH',
     ],
-    ['fewer numbers', (module) => ofFirst(module, () => [1]), 'SHAPE_MISMATCH'],
-    ['data that is not of its shape', (module) => ofFirst(module, (shape) => shape, 1), 'SHAPE_MISMATCH'],
-    ['whole numbers', (module) => ofFirst(module, (shape) => shape, undefined, Int32Array), 'INVALID_OPTION'],
-  ])('refuses %s', async (_, overrides, code) => {
+    ['fewer elements', (module) => overrideFirst(module, () => [1]), 'SHAPE_MISMATCH'],
+    [
+      'data whose length does not match its shape',
+      (module) => overrideFirst(module, (shape) => shape, 1),
+      'SHAPE_MISMATCH',
+    ],
+    [
+      'integers for a float node',
+      (module) => overrideFirst(module, (shape) => shape, undefined, Int32Array),
+      'INVALID_OPTION',
+    ],
+  ])('rejects %s', async (_, overrides, code) => {
     await using module = await create();
     await expect(
       module.run('encode', tokens(1, 2, 3), { overrides: overrides(module) }),
@@ -65,13 +69,13 @@ describe('a run with overrides', () => {
   });
 });
 
-function ofFirst(
+function overrideFirst(
   module: NativeModule,
   shapeOf: (shape: readonly number[]) => readonly number[],
   count?: number,
   type: typeof Float32Array | typeof Int32Array = Float32Array,
 ): Record<string, NativeTensor> {
   const [{ name, shape }] = module.nodes('encode', SHAPES) as [{ name: string; shape: readonly number[] }];
-  const own = shapeOf(shape);
-  return { [name]: { data: new type(count ?? product(own)), shape: own } };
+  const overriding = shapeOf(shape);
+  return { [name]: { data: new type(count ?? product(overriding)), shape: overriding } };
 }

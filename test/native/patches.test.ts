@@ -1,4 +1,4 @@
-/** Patch sets at the native seam: a patched module gives what one gives whose weights hold the changes. */
+/** Patch sets of native modules: a patched module computes the same as one whose weights contain the changes. */
 import { afterAll, describe, expect, it } from 'vitest';
 import { NativeModule } from '../../lib/binding/module.js';
 import type {
@@ -56,7 +56,7 @@ const IMAGE: Subject = {
   tap: 'encoder.conv_in',
 };
 
-/** A change of rows and columns of a weight: factors, or the difference. */
+/** A change to rows and columns of a weight: low-rank factors, or a difference if there is no rank. */
 interface Change {
   readonly subject: Subject;
   readonly target: string;
@@ -64,7 +64,7 @@ interface Change {
   readonly rank?: number;
   readonly rows?: readonly [number, number];
   readonly columns?: readonly [number, number];
-  /** Rows of a stored factor that has more. */
+  /** Selected rows of a stored factor that has more rows. */
   readonly factorRows?: readonly [number, number];
 }
 
@@ -85,7 +85,7 @@ const SHORTCUT = {
 const changes: readonly (readonly [string, Change])[] = [
   ['factors of rank 1', { ...FC1, rank: 1 }],
   ['factors of rank 5', { ...FC1, rank: 5 }],
-  ['a difference', { ...Q }],
+  ['a full difference', { ...Q }],
   ['factors of some rows', { ...FC1, rank: 3, rows: [7, 23] }],
   ['factors of some columns', { ...Q, rank: 3, columns: [3, 20] }],
   ['a difference of some rows and columns', { ...Q, rows: [16, 32], columns: [0, 9] }],
@@ -100,8 +100,12 @@ const changes: readonly (readonly [string, Change])[] = [
 
 const LOW_RANK = { kind: 'low_rank', factors: { up: 'up', down: 'down' } } as const;
 
-/** The change's patch, and the weight's values before and after it. */
-function made({ target, shape, rank, rows, columns, factorRows }: Change, seed: number, scale: number) {
+/** Returns the patch of a change, and the weight's values before and after it. */
+function createPatch(
+  { target, shape, rank, rows, columns, factorRows }: Change,
+  seed: number,
+  scale: number,
+) {
   const random = noise(seed);
   const [out = 0, inputs = 0, ...kernel] = shape;
   const [r0, r1] = rows ?? [0, out];
@@ -113,10 +117,10 @@ function made({ target, shape, rank, rows, columns, factorRows }: Change, seed: 
   const down = rank === undefined ? undefined : values(rank * read);
   const up = values(stored * (rank ?? read));
   const delta = (row: number, at: number): number => {
-    const own = row + (factorRows?.[0] ?? 0);
-    if (!down || rank === undefined) return up[own * read + at]!;
+    const storedRow = row + (factorRows?.[0] ?? 0);
+    if (!down || rank === undefined) return up[storedRow * read + at]!;
     let sum = 0;
-    for (let k = 0; k < rank; k++) sum += up[own * rank + k]! * down[k * read + at]!;
+    for (let k = 0; k < rank; k++) sum += up[storedRow * rank + k]! * down[k * read + at]!;
     return sum;
   };
   const before = (i: number) => Math.sin(i * 12.9898) * 0.3;
@@ -124,8 +128,8 @@ function made({ target, shape, rank, rows, columns, factorRows }: Change, seed: 
   const after = (i: number) => {
     const row = Math.floor(i / (inputs * area));
     const column = Math.floor(i / area) % inputs;
-    const inside = row >= r0 && row < r1 && column >= c0 && column < c1;
-    return inside ? before(i) + scale * delta(row - r0, (column - c0) * area + (i % area)) : before(i);
+    const isChanged = row >= r0 && row < r1 && column >= c0 && column < c1;
+    return isChanged ? before(i) + scale * delta(row - r0, (column - c0) * area + (i % area)) : before(i);
   };
   const range = factorRows ? { rows: factorRows } : {};
   const factors = down
@@ -169,35 +173,36 @@ function patchPlan(factors: readonly Factor[], patches: readonly PlannedPatch[])
 }
 
 function load(
-  { kind, config: how }: Subject,
+  { kind, config: modelConfig }: Subject,
   values: Record<string, (i: number) => number>,
   stockOps: boolean,
 ): Promise<NativeModule> {
-  return NativeModule.create(kind, how, planOf(how, values, kind), { backend: 'cpu', threads: 2, stockOps });
+  const plan = planOf(modelConfig, values, kind);
+  return NativeModule.create(kind, modelConfig, plan, { backend: 'cpu', threads: 2, stockOps });
 }
 
 describe.each(changes)('a patch with %s', (_, change) => {
   it.each(['our kernels', 'stock operations', 'taps', 'a rewritten copy'])(
-    'gives what the changed weight gives, by %s',
-    async (way) => {
+    'gives the same output as the changed weight, with %s',
+    async (mode) => {
       const { subject, target } = change;
-      const { before, after, plan } = made(change, 3, -0.7);
-      const stock = way === 'stock operations';
+      const { before, after, plan } = createPatch(change, 3, -0.7);
+      const stock = mode === 'stock operations';
       const patched = await load(subject, { [target]: before }, stock);
       const merged = await load(subject, { [target]: after }, stock);
       const run = async (module: NativeModule, patches?: string) =>
         (
           await module.run(subject.entry, subject.inputs, {
-            taps: way === 'taps' ? [subject.tap] : [],
+            taps: mode === 'taps' ? [subject.tap] : [],
             ...(patches ? { patches } : {}),
           })
         ).outputs[subject.output]!;
       const plain = await run(patched);
-      const copy = way === 'a rewritten copy' ? [{ target, storage: 'f32' as const }] : [];
-      await patched.setPatches('a', { ...plan, merged: copy });
-      const wanted = await run(merged);
-      expect(difference(await run(patched, 'a'), wanted)).toBeLessThan(1e-5);
-      expect(difference(plain, wanted)).toBeGreaterThan(0.01);
+      const merge = mode === 'a rewritten copy' ? [{ target, storage: 'f32' as const }] : [];
+      await patched.setPatches('a', { ...plan, merged: merge });
+      const expected = await run(merged);
+      expect(difference(await run(patched, 'a'), expected)).toBeLessThan(1e-5);
+      expect(difference(plain, expected)).toBeGreaterThan(0.01);
       expect(await run(patched)).toEqual(plain);
       patched.dispose();
       merged.dispose();
@@ -207,14 +212,14 @@ describe.each(changes)('a patch with %s', (_, change) => {
 
 describe('a patch set', () => {
   const target = Q.target;
-  const good = () => made({ ...Q, rank: 2 }, 3, 1);
+  const good = () => createPatch({ ...Q, rank: 2 }, 3, 1);
 
-  it('is refused where it does not fit the module, and the set before it stays', async () => {
+  it('is rejected if it does not match the module, and the previous set remains', async () => {
     const { plan, before } = good();
     const module = await load(TEXT, { [target]: before }, false);
     await module.setPatches('a', plan);
     const run = () => module.run(TEXT.entry, TEXT.inputs, { patches: 'a' });
-    const wanted = await run();
+    const expected = await run();
     const { weights, patches } = plan;
     const [patch] = patches as [PlannedPatch];
     const changed = (change: Partial<PlannedPatch>): PatchPlan => ({
@@ -252,13 +257,15 @@ describe('a patch set', () => {
         },
       ],
     ];
-    for (const [code, one] of bad)
-      await expect(module.setPatches('a', one), JSON.stringify(one.patches)).rejects.toMatchObject({ code });
-    expect(await run()).toMatchObject({ outputs: wanted.outputs });
+    for (const [code, invalid] of bad)
+      await expect(module.setPatches('a', invalid), JSON.stringify(invalid.patches)).rejects.toMatchObject({
+        code,
+      });
+    expect(await run()).toMatchObject({ outputs: expected.outputs });
     module.dispose();
   });
 
-  it('is refused as a value that is none', async () => {
+  it('is rejected if it is not a valid patch plan', async () => {
     const module = await load(TEXT, {}, false);
     const weights = { files: [], entries: [] };
     const values: unknown[] = [
@@ -285,18 +292,18 @@ describe('a patch set', () => {
     module.dispose();
   });
 
-  it('adds up with others of the same weight, and with its own factors used twice', async () => {
+  it('adds patches of the same weight, also if they share their factors', async () => {
     const { plan, before, after } = good();
     const twice = await load(TEXT, { [target]: (i) => 2 * after(i) - before(i) }, false);
     const module = await load(TEXT, { [target]: before }, false);
     await module.setPatches('a', { ...plan, patches: [...plan.patches, ...plan.patches] });
-    const wanted = (await twice.run(TEXT.entry, TEXT.inputs)).outputs.hidden!;
+    const expected = (await twice.run(TEXT.entry, TEXT.inputs)).outputs.hidden!;
     const { outputs } = await module.run(TEXT.entry, TEXT.inputs, { patches: 'a' });
-    expect(difference(outputs.hidden, wanted)).toBeLessThan(1e-5);
-    for (const one of [twice, module]) one.dispose();
+    expect(difference(outputs.hidden, expected)).toBeLessThan(1e-5);
+    for (const loaded of [twice, module]) loaded.dispose();
   });
 
-  it('can be replaced and removed while runs of it wait, and after its module is gone', async () => {
+  it('can be replaced and removed while runs are in the queue, and is rejected after its module was disposed', async () => {
     const { plan, before } = good();
     const module = await load(TEXT, { [target]: before }, false);
     await module.setPatches('a', plan);
@@ -306,7 +313,7 @@ describe('a patch set', () => {
     const waiting = [
       run(),
       run(),
-      module.setPatches('a', made({ ...Q, rank: 1 }, 9, 1).plan),
+      module.setPatches('a', createPatch({ ...Q, rank: 1 }, 9, 1).plan),
       run(),
     ] as const;
     const removed = module.setPatches('a', { ...plan, patches: [] });
@@ -318,7 +325,7 @@ describe('a patch set', () => {
     expect(module.memory().patches).toBe(0);
     const late = module.setPatches('a', plan);
     module.dispose();
-    // It may have been done by then.
+    // The call may already have finished.
     await late.catch((error: unknown) => expect(error).toMatchObject({ code: 'DISPOSED' }));
     await expect(module.setPatches('a', plan)).rejects.toMatchObject({ code: 'DISPOSED' });
   });

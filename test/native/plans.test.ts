@@ -10,7 +10,7 @@ afterAll(removeFiles);
 
 type Source = WeightPlanEntry['source'];
 
-/** A good plan in which the token embedding's entry is another. */
+/** Returns a valid plan with a modified entry for the token embedding. */
 function changed(entry: Partial<WeightPlanEntry>, source: Partial<Source> = {}): WeightPlan {
   const plan = planOf();
   return {
@@ -23,31 +23,39 @@ function changed(entry: Partial<WeightPlanEntry>, source: Partial<Source> = {}):
 
 const rows = (start: number, end: number) => ({ op: 'rows', start, end }) as const;
 
-describe('a plan that would read foreign memory or contradicts itself is refused', () => {
+describe('rejects a plan that reads out of bounds or is inconsistent', () => {
   it.each<[string, ErrorCode, () => WeightPlan]>([
-    ['an offset behind the end', 'INVALID_FILE', () => changed({}, { offset: 1e9 })],
-    ['the largest offset there is', 'INVALID_FILE', () => changed({}, { offset: Number.MAX_SAFE_INTEGER })],
+    ['an offset after the end of the file', 'INVALID_FILE', () => changed({}, { offset: 1e9 })],
+    [
+      'the largest safe integer as offset',
+      'INVALID_FILE',
+      () => changed({}, { offset: Number.MAX_SAFE_INTEGER }),
+    ],
     ['a negative offset', 'INVALID_OPTION', () => changed({}, { offset: -4 })],
-    ['half an offset', 'INVALID_OPTION', () => changed({}, { offset: 0.5 })],
+    ['a fractional offset', 'INVALID_OPTION', () => changed({}, { offset: 0.5 })],
     ['an offset beyond 2^53', 'INVALID_OPTION', () => changed({}, { offset: 2 ** 60 })],
-    ['an offset that is no number', 'INVALID_OPTION', () => changed({}, { offset: Number.NaN })],
+    ['an offset of NaN', 'INVALID_OPTION', () => changed({}, { offset: Number.NaN })],
     ['more bytes than the file has', 'INVALID_FILE', () => changed({}, { length: 1e9 })],
     ['fewer bytes than the shape', 'INVALID_FILE', () => changed({}, { length: 4 })],
     ['more bytes than the shape', 'INVALID_FILE', () => changed({}, { length: 10 * 32 * 4 + 4 })],
     ['a wider type than the bytes', 'INVALID_FILE', () => changed({}, { type: 'F64' })],
-    ['a side of 0', 'INVALID_FILE', () => changed({}, { shape: [0, 32], length: 0 })],
-    ['a side of 2^32', 'INVALID_FILE', () => changed({}, { shape: [2 ** 32, 32] })],
-    ['sides whose product overflows', 'INVALID_FILE', () => changed({}, { shape: [2 ** 40, 2 ** 40] })],
-    ['a negative side', 'INVALID_FILE', () => changed({}, { shape: [-10, -32] })],
+    ['a dimension of 0', 'INVALID_FILE', () => changed({}, { shape: [0, 32], length: 0 })],
+    ['a dimension of 2^32', 'INVALID_FILE', () => changed({}, { shape: [2 ** 32, 32] })],
+    ['a shape whose product overflows', 'INVALID_FILE', () => changed({}, { shape: [2 ** 40, 2 ** 40] })],
+    ['negative dimensions', 'INVALID_FILE', () => changed({}, { shape: [-10, -32] })],
     ['no shape', 'INVALID_OPTION', () => changed({}, { shape: undefined as unknown as number[] })],
     ['a thousand dimensions', 'INVALID_OPTION', () => changed({}, { shape: new Array(1000).fill(1) })],
     ['an unknown type', 'INVALID_OPTION', () => changed({}, { type: 'I64' as 'F32' })],
     ['an unknown storage', 'INVALID_OPTION', () => changed({ storage: 'q2' as 'f32' })],
-    ['rows behind the last', 'INVALID_FILE', () => changed({ transform: rows(1, 11) })],
+    ['rows after the last', 'INVALID_FILE', () => changed({ transform: rows(1, 11) })],
     ['rows before the first', 'INVALID_FILE', () => changed({ transform: rows(-1, 9) })],
-    ['no rows', 'INVALID_FILE', () => changed({ transform: rows(5, 5) })],
-    ['rows backwards', 'INVALID_FILE', () => changed({ transform: rows(6, 5) })],
-    ['another number of rows than announced', 'SHAPE_MISMATCH', () => changed({ transform: rows(0, 9) })],
+    ['an empty range of rows', 'INVALID_FILE', () => changed({ transform: rows(5, 5) })],
+    ['a reversed range of rows', 'INVALID_FILE', () => changed({ transform: rows(6, 5) })],
+    [
+      'a number of rows that differs from the declared shape',
+      'SHAPE_MISMATCH',
+      () => changed({ transform: rows(0, 9) }),
+    ],
     ['a transposition to another shape', 'SHAPE_MISMATCH', () => changed({ transform: { op: 'transpose' } })],
     [
       'a transposition of a vector',
@@ -56,7 +64,7 @@ describe('a plan that would read foreign memory or contradicts itself is refused
     ],
     ['an unknown transform', 'INVALID_OPTION', () => changed({ transform: { op: 'turn' } as never })],
     ['a file that the plan does not list', 'INVALID_FILE', () => changed({}, { file: 1 })],
-    ['an announced shape that the model does not have', 'SHAPE_MISMATCH', () => changed({ shape: [32, 10] })],
+    ['a declared shape that differs from the model', 'SHAPE_MISMATCH', () => changed({ shape: [32, 10] })],
     ['a file that does not exist', 'FILE_NOT_FOUND', () => ({ ...planOf(), files: ['/no/such/file'] })],
     ['a folder', 'INVALID_FILE', () => ({ ...planOf(), files: [dirname(planOf().files[0]!)] })],
     ['no files', 'INVALID_OPTION', () => ({ entries: planOf().entries }) as unknown as WeightPlan],
@@ -65,22 +73,22 @@ describe('a plan that would read foreign memory or contradicts itself is refused
     await expect(create(plan())).rejects.toMatchObject({ name: 'SafelightError', code });
   });
 
-  it('an empty file', async () => {
+  it('a folder instead of a file', async () => {
     const plan = planOf();
     const folder = join(dirname(plan.files[0]!), 'sub');
     mkdirSync(folder);
     await expect(create({ ...plan, files: [folder] })).rejects.toMatchObject({ code: 'INVALID_FILE' });
   });
 
-  it('a weight that is given twice', async () => {
+  it('a duplicate weight', async () => {
     const plan = planOf();
     const twice = { ...plan, entries: [...plan.entries, plan.entries[0]!] };
     await expect(create(twice)).rejects.toMatchObject({ code: 'INVALID_FILE' });
   });
 });
 
-describe('what the model needs', () => {
-  it('is named where it is missing', async () => {
+describe('required weights', () => {
+  it('are named in the error if they are missing', async () => {
     const plan = planOf();
     const entries = plan.entries.filter(({ name }) => name !== PROJECTION);
     await expect(create({ ...plan, entries })).rejects.toMatchObject({
@@ -89,7 +97,7 @@ describe('what the model needs', () => {
     });
   });
 
-  it('may come with ones in its shape, and what it does not need is not read', async () => {
+  it('may have dimensions of size 1, and unused weights are not read', async () => {
     const plan = planOf();
     const entries = plan.entries.map((entry) =>
       entry.name === PROJECTION ? { ...entry, shape: [32, 32, 1, 1] } : entry,
@@ -104,11 +112,11 @@ describe('what the model needs', () => {
     module.dispose();
   });
 
-  it('keeps norms in f32, embeddings unquantized, and rows of whole blocks', async () => {
-    const stored = (which: string, storage: 'f16' | 'q8_0', how = config) => {
-      const plan = planOf(how);
-      const entries = plan.entries.map((entry) => (entry.name === which ? { ...entry, storage } : entry));
-      return create({ ...plan, entries }, {}, how);
+  it('must be f32 for norms, not quantized for embeddings, and have rows of whole blocks', async () => {
+    const stored = (target: string, storage: 'f16' | 'q8_0', modelConfig = config) => {
+      const plan = planOf(modelConfig);
+      const entries = plan.entries.map((entry) => (entry.name === target ? { ...entry, storage } : entry));
+      return create({ ...plan, entries }, {}, modelConfig);
     };
     const bad = { code: 'INVALID_OPTION' };
     await expect(stored('text_model.final_layer_norm.bias', 'f16')).rejects.toMatchObject(bad);
@@ -116,29 +124,29 @@ describe('what the model needs', () => {
     const narrow = { ...config, hidden_size: 16, projection_dim: 16 };
     await expect(stored(PROJECTION, 'q8_0', narrow)).rejects.toMatchObject({
       ...bad,
-      message: `Rows of 16 of ${PROJECTION} cannot be stored as q8_0, which has blocks of 32`,
+      message: `Cannot store ${PROJECTION} as q8_0: its rows of 16 elements are not a multiple of the block size 32`,
     });
   });
 });
 
-describe('a config that makes no sense', () => {
+describe('rejects an invalid config', () => {
   const cyclic: Record<string, unknown> = {};
   cyclic.self = cyclic;
 
   it.each<[string, unknown, ErrorCode]>([
     ['a cycle', cyclic, 'INVALID_OPTION'],
-    ['a string for a number', { ...config, hidden_size: '32' }, 'INVALID_OPTION'],
+    ['a string instead of a number', { ...config, hidden_size: '32' }, 'INVALID_OPTION'],
     ['a fraction', { ...config, hidden_size: 32.5 }, 'INVALID_OPTION'],
-    ['nothing', null, 'INVALID_OPTION'],
+    ['null', null, 'INVALID_OPTION'],
     ['a function', { ...config, hidden_act: () => 1 }, 'INVALID_OPTION'],
     ['a million layers', { ...config, num_hidden_layers: 1e6 }, 'UNSUPPORTED_MODEL'],
-  ])('%s', (_what, how, code) => {
-    expect(() => requirements('text_encoder', how as never)).toThrow(
+  ])('%s', (_what, invalid, code) => {
+    expect(() => requirements('text_encoder', invalid as never)).toThrow(
       expect.objectContaining({ name: 'SafelightError', code }),
     );
   });
 
-  it('an unknown kind', () => {
+  it('an unknown model kind', () => {
     expect(() => requirements('toaster' as never, config)).toThrow(
       expect.objectContaining({ code: 'UNSUPPORTED_MODEL' }),
     );

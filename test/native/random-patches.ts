@@ -1,4 +1,4 @@
-/** Changes of every linear layer and convolution of a module, from hashes of their names. */
+/** Deterministic low-rank changes to every linear layer and convolution of a module. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { requirements } from '../../lib/binding/module.js';
@@ -13,8 +13,9 @@ import { f16, noise } from '../support/tiny-models.js';
 import { product } from './tiny.js';
 
 /**
- * @param folder that the factors' file is written into
- * @param part changes only some rows and columns of each weight
+ * Returns a patch plan with values derived from the names of the weights.
+ * @param folder folder for the file with the factors
+ * @param part if true, changes only some rows and columns of each weight
  */
 export function randomPatches(
   kind: ModuleKind,
@@ -41,7 +42,7 @@ export function randomPatches(
     const rows = part ? ([Math.floor(out / 3), out] as const) : ([0, out] as const);
     const columns = part ? ([0, Math.ceil(inputs / 2)] as const) : ([0, inputs] as const);
     const reads = [columns[1] - columns[0], ...kernel];
-    // A power of two, so that halves hold the factors: of about 1 / sqrt(inputs).
+    // About 1 / sqrt(inputs), rounded to a power of two, so that f16 represents the factors well.
     const small = 2 ** -Math.round(Math.log2(product(reads)) / 2);
     const down = factor(`${name} down`, [rank, ...reads], small);
     const up = factor(`${name} up`, [rows[1] - rows[0], rank], 0.5);

@@ -10,8 +10,8 @@ const i32 = (values: readonly number[], shape: readonly number[]): NativeTensor 
   shape,
 });
 
-/** Places [from, to) of codes [B, T], and where they are. */
-function places({ data, shape }: NativeTensor, from: number, to: number): Record<string, NativeTensor> {
+/** Returns the inputs of a step: the codes at positions [from, to) of codes [B, T], and the first position. */
+function stepInputs({ data, shape }: NativeTensor, from: number, to: number): Record<string, NativeTensor> {
   const [batch = 0, length = 0] = shape;
   const rows = Array.from({ length: batch }, (_, b) => [
     ...data.subarray(b * length + from, b * length + to),
@@ -19,7 +19,7 @@ function places({ data, shape }: NativeTensor, from: number, to: number): Record
   return { codes: i32(rows.flat(), [batch, to - from]), position: i32([from], [1]) };
 }
 
-/** The logits that follow place `last` of each sequence: [B, V] of [B, T, V]. */
+/** Selects the logits at position `last` of each sequence: [B, T, V] -> [B, V]. */
 function logitsAt({ data, shape }: NativeTensor, last: number): NativeTensor {
   const [batch = 0, length = 0, vocabulary = 0] = shape;
   const out = new Float32Array(batch * vocabulary);
@@ -37,25 +37,25 @@ async function step(
   from: number,
   to: number,
 ) {
-  return (await module.run('step', places(codes, from, to), { session }).promise).outputs.logits!;
+  return (await module.run('step', stepInputs(codes, from, to), { session }).promise).outputs.logits!;
 }
 
-/** The end of a call that was queued behind all others. */
-async function settled(module: NativeModuleHandle): Promise<void> {
+/** Resolves when all queued calls have finished, by awaiting another run. */
+async function drained(module: NativeModuleHandle): Promise<void> {
   await module.run('forward', { codes: i32([0], [1, 1]) }, {}).promise;
 }
 
-describe.each(['latent-transformer', 'latent-transformer-unmasked'])('the keys and values of %s', (name) => {
+describe.each(['latent-transformer', 'latent-transformer-unmasked'])('the KV cache of %s', (name) => {
   it.each([false, true])(
-    'kept between runs give what the whole sequence gives (stock operations: %s)',
+    'gives the same logits as a run of the whole sequence (stock operations: %s)',
     async (stockOps) => {
       const fixture = await readFixture(name);
       const module = await createModule(fixture, 'f32', { stockOps });
       const { n_unmasked: unmasked } = fixture.config as { n_unmasked: number };
-      for (const { inputs, outputs } of fixture.cases.filter((one) => !one.inputs.embeddings)) {
+      for (const { inputs, outputs } of fixture.cases.filter((item) => !item.inputs.embeddings)) {
         const codes = inputs.codes!;
         const length = codes.shape[1]!;
-        // One at a time, in pieces, and all at once; what sees all of itself has to come at once.
+        // One at a time, in pieces, and all at once. The unmasked prefix must be passed in one step.
         for (const piece of [1, 3, length]) {
           let from = 0;
           while (from < length) {
@@ -77,7 +77,7 @@ describe('a session', () => {
     return { module: await createModule(fixture), codes: fixture.cases[0]!.inputs.codes!, fixture };
   };
 
-  it('is one of several that do not mix', async () => {
+  it('is independent of other sessions', async () => {
     const { module, codes } = await open();
     const reversed = i32([...codes.data].reverse(), codes.shape);
     const alone = [];
@@ -93,19 +93,19 @@ describe('a session', () => {
     const { module, codes } = await open();
     expect(module.memory().sessions).toBe(0);
     await step(module, 'a', codes, 0, 1);
-    const one = module.memory().sessions;
-    // 2 layers of keys and values, 2 sequences, 18 places of 32 numbers.
-    expect(one).toBeGreaterThanOrEqual(2 * 2 * 2 * 18 * 32 * 4);
+    const bytes = module.memory().sessions;
+    // 2 layers of keys and values, 2 sequences, 18 positions of 32 numbers.
+    expect(bytes).toBeGreaterThanOrEqual(2 * 2 * 2 * 18 * 32 * 4);
     await step(module, 'b', codes, 0, 1);
-    expect(module.memory().sessions).toBe(2 * one);
+    expect(module.memory().sessions).toBe(2 * bytes);
     module.release('a');
-    module.release('nobody');
-    await settled(module);
-    expect(module.memory().sessions).toBe(one);
+    module.release('unknown');
+    await drained(module);
+    expect(module.memory().sessions).toBe(bytes);
     module.dispose();
   });
 
-  it('begins anew after its release', async () => {
+  it('starts empty after its release', async () => {
     const { module, codes } = await open();
     await step(module, 'a', codes, 0, 4);
     const known = await step(module, 'a', codes, 4, 5);
@@ -117,7 +117,7 @@ describe('a session', () => {
     module.dispose();
   });
 
-  it('keeps what it has where a call is refused', async () => {
+  it('keeps its state when a call is rejected', async () => {
     const { module, codes } = await open();
     await step(module, 'a', codes, 0, 4);
     const known = await step(module, 'a', codes, 4, 5);
@@ -137,9 +137,9 @@ describe('a session', () => {
     module.dispose();
   });
 
-  it('is needed, and leaves nothing where it could not begin', async () => {
+  it('is required, and allocates nothing if its first run is rejected', async () => {
     const { module, codes } = await open();
-    await expect(module.run('step', places(codes, 0, 1), {}).promise).rejects.toMatchObject({
+    await expect(module.run('step', stepInputs(codes, 0, 1), {}).promise).rejects.toMatchObject({
       code: 'INVALID_OPTION',
       message: expect.stringContaining('session'),
     });
@@ -147,41 +147,41 @@ describe('a session', () => {
     await expect(module.run('step', bad, { session: 'a' }).promise).rejects.toMatchObject({
       code: 'INVALID_OPTION',
     });
-    await settled(module);
+    await drained(module);
     expect(module.memory().sessions).toBe(0);
-    // Nothing remembers the shape it failed with.
+    // The session does not remember the shape of the rejected run.
     await step(module, 'a', codes, 0, 1);
     module.dispose();
   });
 
-  it('is released by a run of it that is stopped', async () => {
+  it('is released when one of its runs is aborted', async () => {
     const big = { vocab_size: 16, block_size: 512, n_layer: 12, n_head: 4, n_embd: 256, n_unmasked: 0 };
-    const how = { backend: 'cpu' as const, threads: 1 };
+    const options = { backend: 'cpu' as const, threads: 1 };
     const plan = planOf(big, {}, 'latent_transformer');
-    const module = await addon.createModule('latent_transformer', big, plan, how).promise;
+    const module = await addon.createModule('latent_transformer', big, plan, options).promise;
     const codes = i32(new Array(4 * 512).fill(3), [4, 512]);
     await step(module, 'a', codes, 0, 8);
     const first = await step(module, 'a', codes, 8, 9);
-    const task = module.run('step', places(codes, 9, 500), { session: 'a' });
+    const task = module.run('step', stepInputs(codes, 9, 500), { session: 'a' });
     const stopped = expect(task.promise).rejects.toMatchObject({ code: 'ABORTED' });
     setTimeout(() => task.cancel(), 10);
     await stopped;
-    await settled(module);
+    await drained(module);
     expect(module.memory().sessions).toBe(0);
     await step(module, 'a', codes, 0, 8);
     expect(await step(module, 'a', codes, 8, 9)).toEqual(first);
     module.dispose();
   });
 
-  it('can be looked into', async () => {
+  it('can be tapped', async () => {
     const { module, codes } = await open();
-    const { taps } = await module.run('step', places(codes, 0, 5), {
+    const { taps } = await module.run('step', stepInputs(codes, 0, 5), {
       session: 'a',
       taps: ['blocks.1.attn.probs'],
     }).promise;
     const probs = taps['blocks.1.attn.probs']!;
     expect(probs.shape).toEqual([2, 4, 5, 18]);
-    // The first place looks at itself alone.
+    // The first position attends only to itself.
     expect([...probs.data.subarray(0, 3)]).toEqual([1, 0, 0]);
     module.dispose();
   });

@@ -19,7 +19,7 @@ const ROWS = config.vocab_size;
 const COLUMNS = config.hidden_size;
 type Source = WeightPlanEntry['source'];
 
-/** A plan whose embedding table is read from these numbers with these strides. */
+/** Returns a plan whose embedding table is read from these numbers with these strides. */
 function strided(
   values: readonly number[],
   source: Pick<Source, 'shape' | 'strides'> & Partial<Source>,
@@ -38,11 +38,11 @@ function strided(
 }
 
 const counted = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
-/** What element [i, j] of the table is, by a formula. */
+/** Returns the table whose element [i, j] is `at(i, j)`. */
 const table = (at: (i: number, j: number) => number): Float32Array =>
   Float32Array.from({ length: ROWS * COLUMNS }, (_, k) => at(Math.floor(k / COLUMNS), k % COLUMNS));
 
-describe('a weight whose elements do not lie one after another arrives in order', () => {
+describe('reads a strided weight in order', () => {
   it.each<[string, WeightPlan, (i: number, j: number) => number]>([
     [
       'transposed',
@@ -57,18 +57,14 @@ describe('a weight whose elements do not lie one after another arrives in order'
       }),
       (i, j) => i * 4 * COLUMNS + j * 2,
     ],
+    ['one repeated row', strided(counted(COLUMNS), { shape: [ROWS, COLUMNS], strides: [0, 1] }), (_, j) => j],
     [
-      'one row again and again',
-      strided(counted(COLUMNS), { shape: [ROWS, COLUMNS], strides: [0, 1] }),
-      (_, j) => j,
-    ],
-    [
-      'as a convolution of 1x1',
+      'as a 1x1 convolution',
       strided(counted(ROWS * COLUMNS), { shape: [ROWS, COLUMNS, 1, 1], strides: [1, ROWS, 7, 9] }),
       (i, j) => i + j * ROWS,
     ],
     [
-      'rows of a larger one',
+      'selected rows of a larger weight',
       strided(
         counted((ROWS + 3) * COLUMNS),
         { shape: [ROWS + 3, COLUMNS], strides: [1, ROWS + 3] },
@@ -89,7 +85,7 @@ describe('a weight whose elements do not lie one after another arrives in order'
     expect(await embeddingsOf(plan)).toEqual(table(at));
   });
 
-  it('in other types, and where weights stay in their file', async () => {
+  it('as f16 and with memory-mapped weights', async () => {
     const halves = new Uint8Array(new Uint16Array(ROWS * COLUMNS).fill(0x3c00).fill(0x4000, 0, ROWS).buffer);
     const plan = replaced(
       planOf(config, { [POSITIONS]: () => 0 }),
@@ -109,21 +105,21 @@ describe('a weight whose elements do not lie one after another arrives in order'
   });
 });
 
-describe('a plan is refused', () => {
+describe('rejects a plan', () => {
   const shape = [ROWS, COLUMNS];
   const all = counted(product(shape));
   it.each<[string, WeightPlan]>([
-    ['whose strides reach past its bytes', strided(all, { shape, strides: [COLUMNS + 1, 1] })],
-    ['whose strides do not reach its bytes', strided(all, { shape, strides: [COLUMNS - 1, 1] })],
-    ['whose strides run backwards', strided(all, { shape, strides: [-COLUMNS, 1] })],
+    ['whose strides reach beyond its bytes', strided(all, { shape, strides: [COLUMNS + 1, 1] })],
+    ['whose strides do not cover all of its bytes', strided(all, { shape, strides: [COLUMNS - 1, 1] })],
+    ['with a negative stride', strided(all, { shape, strides: [-COLUMNS, 1] })],
     ['whose strides overflow', strided(all, { shape, strides: [2 ** 52, 2 ** 52] })],
-    ['with a stride too few', strided(all, { shape, strides: [1] })],
-    ['with a stride too many', strided(all, { shape, strides: [COLUMNS, 1, 1] })],
+    ['with too few strides', strided(all, { shape, strides: [1] })],
+    ['with too many strides', strided(all, { shape, strides: [COLUMNS, 1, 1] })],
   ])('%s', async (_, plan) => {
     await expect(create(plan)).rejects.toMatchObject({ code: 'INVALID_FILE' });
   });
 
-  it('with strides of blocks', async () => {
+  it('with strides of a quantized type', async () => {
     const plan = strided(counted(((ROWS * COLUMNS) / 32 / 4) * 34), {
       shape,
       strides: [COLUMNS, 1],

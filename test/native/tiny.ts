@@ -1,4 +1,4 @@
-/** A text encoder of a few hundred weights, with a weights file that each test writes as it likes. */
+/** A tiny text encoder whose weight file and plan each test can modify. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ export const FINAL_NORM = 'text_model.final_layer_norm';
 
 const folders: string[] = [];
 
-/** A file in a folder that `removeFiles` removes. */
+/** Writes a file into a temporary folder, which `removeFiles` deletes, and returns its path. */
 export function writeFile(bytes: Uint8Array, name = 'weights.bin'): string {
   const folder = mkdtempSync(join(tmpdir(), 'safelight-native-'));
   folders.push(folder);
@@ -43,7 +43,7 @@ export function removeFiles(): void {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
 }
 
-/** Numbers that look random and are the same everywhere. */
+/** Returns a deterministic generator of pseudo-random numbers between -0.5 and 0.5. */
 export function noise(seed: number): () => number {
   let state = seed * 7919 + 1;
   return () => {
@@ -52,13 +52,13 @@ export function noise(seed: number): () => number {
   };
 }
 
-/** A plan with all that the config needs as F32: 0.2 times noise, unless `values` says otherwise. */
+/** Returns a plan with all weights that the config requires, as F32: noise times 0.2 unless set by `values`. */
 export function planOf(
-  how: NativeConfig = config,
+  modelConfig: NativeConfig = config,
   values: Record<string, (index: number) => number> = {},
   kind: ModuleKind = 'text_encoder',
 ): WeightPlan & { entries: WeightPlanEntry[] } {
-  const needed = requirements(kind, how);
+  const needed = requirements(kind, modelConfig);
   const total = needed.reduce((sum, { shape }) => sum + product(shape), 0);
   const data = new Float32Array(total);
   const next = noise(1);
@@ -80,7 +80,7 @@ export function planOf(
   return { files: [writeFile(new Uint8Array(data.buffer))], entries };
 }
 
-/** The plan with another entry for one weight, whose bytes are put into a file of their own behind `padding` bytes. */
+/** Replaces the entry of one weight; its bytes are written to a new file after `padding` bytes. */
 export function replaced(
   plan: WeightPlan,
   name: string,
@@ -108,21 +108,24 @@ export function replaced(
 export function create(
   plan: WeightPlan = planOf(),
   options: Partial<CreateOptions> = {},
-  how: NativeConfig = config,
+  modelConfig: NativeConfig = config,
 ): Promise<NativeModule> {
-  return NativeModule.create('text_encoder', how, plan, { backend: 'cpu', threads: 2, ...options });
+  return NativeModule.create('text_encoder', modelConfig, plan, { backend: 'cpu', threads: 2, ...options });
 }
 
 export function tokens(...ids: number[]): { tokens: NativeTensor } {
   return { tokens: { data: Int32Array.from(ids), shape: [1, ids.length] } };
 }
 
-/** Token embeddings come out as they are stored where positions are 0: hidden state 0 is their sum. */
-export async function embeddingsOf(plan: WeightPlan, how: NativeConfig = config): Promise<Float32Array> {
-  const module = await create(plan, {}, how);
-  const vocabulary = Array.from({ length: Number(how.vocab_size) }, (_, i) => i);
+/** Returns the token embeddings as the graph reads them: hidden state 0 of a model whose position embeddings are 0. */
+export async function embeddingsOf(
+  plan: WeightPlan,
+  modelConfig: NativeConfig = config,
+): Promise<Float32Array> {
+  const module = await create(plan, {}, modelConfig);
+  const vocabulary = Array.from({ length: Number(modelConfig.vocab_size) }, (_, i) => i);
   const out: number[] = [];
-  // Windows are no longer than the positions there are.
+  // The model has 8 positions.
   for (let at = 0; at < vocabulary.length; at += 8) {
     const result = await module.run('encode', tokens(...vocabulary.slice(at, at + 8)), {
       params: { layer: 0, final_norm: false },

@@ -35,7 +35,7 @@ int64_t integer(const Napi::Value & value, const std::string & name) {
 uint64_t natural(const Napi::Value & value, const std::string & name) {
     int64_t n = integer(value, name);
     if (n < 0) {
-        expected("a number of at least 0", name);
+        expected("an integer of at least 0", name);
     }
     return static_cast<uint64_t>(n);
 }

@@ -8,7 +8,7 @@ namespace {
 std::optional<weight_patch::range> to_range(const Napi::Value & value, const std::string & name) {
     if (value.IsUndefined()) return std::nullopt;
     Napi::Array pair = array(value, name);
-    if (pair.Length() != 2) expected("a begin and an end", name);
+    if (pair.Length() != 2) expected("an array of a start and an end", name);
     return weight_patch::range{integer(pair.Get(0u), name), integer(pair.Get(1u), name)};
 }
 

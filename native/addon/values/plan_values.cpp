@@ -8,7 +8,8 @@ namespace safelight {
 
 namespace {
 
-// Every type of ggml that can be expanded to f32, by its name there with `change` applied to each letter.
+// Returns ggml's types that can be converted to f32, by their ggml names with `change` applied to each
+// letter.
 template <typename T>
 std::map<std::string, T> types_by_name(int (*change)(int)) {
     std::map<std::string, T> out;
@@ -61,14 +62,14 @@ weight_entry to_entry(const Napi::Value & value) {
 
     Napi::Value transform = from.Get("transform");
     if (!transform.IsUndefined()) {
-        Napi::Object how = object(transform, "the transform of " + out.name);
+        Napi::Object options = object(transform, "the transform of " + out.name);
         out.op = one_of<weight_entry::transform>(
-            how.Get("op"), "the transform of " + out.name,
+            options.Get("op"), "the transform of " + out.name,
             {{"rows", weight_entry::transform::rows}, {"transpose", weight_entry::transform::transpose}});
         if (out.op == weight_entry::transform::rows) {
-            out.row_begin = integer(how.Get("start"), "the first row of " + out.name);
-            out.row_end = integer(how.Get("end"), "the last row of " + out.name);
-            Napi::Value groups = how.Get("groups");
+            out.row_begin = integer(options.Get("start"), "the first row of " + out.name);
+            out.row_end = integer(options.Get("end"), "the last row of " + out.name);
+            Napi::Value groups = options.Get("groups");
             if (!groups.IsUndefined()) out.groups = integer(groups, "the groups of " + out.name);
         }
     }
@@ -98,13 +99,13 @@ weight_plan to_plan(const Napi::Value & value) {
 }
 
 write_request to_write_request(const Napi::Value & value) {
-    Napi::Object from = object(value, "what to write");
+    Napi::Object from = object(value, "the write request");
     write_request out;
     out.path = to_text(from.Get("path"), "the path of the output");
     out.plan = to_plan(from.Get("plan"));
     Napi::Array offsets = array(from.Get("offsets"), "the offsets of the output");
     if (offsets.Length() != out.plan.entries.size()) {
-        expected("as many offsets as entries", "the output");
+        expected("one offset per entry", "the output");
     }
     for (uint32_t i = 0; i < offsets.Length(); i++) {
         out.offsets.push_back(natural(offsets.Get(i), "an offset of the output"));

@@ -8,7 +8,7 @@ namespace safelight {
 
 namespace {
 
-constexpr uint32_t max_dims = 16;  // far above any tensor
+constexpr uint32_t max_dims = 16;  // more than any tensor has
 
 host_tensor to_tensor(const Napi::Value & value, const std::string & name) {
     Napi::Object from = object(value, "the input " + name);
@@ -23,7 +23,7 @@ host_tensor to_tensor(const Napi::Value & value, const std::string & name) {
     out.type = type == napi_float32_array ? GGML_TYPE_F32 : GGML_TYPE_I32;
     auto view = data.As<Napi::TypedArray>();
     out.size = view.ByteLength();
-    // Copied: the caller may write to it while the graph runs.
+    // Copy the data, because the caller may write to it while the graph runs.
     out.data.reset(new std::byte[out.size]);
     if (out.size > 0) {
         std::memcpy(out.data.get(), static_cast<std::byte *>(view.ArrayBuffer().Data()) + view.ByteOffset(),
@@ -33,31 +33,31 @@ host_tensor to_tensor(const Napi::Value & value, const std::string & name) {
 }
 
 run_input to_input(const Napi::Value & value, const std::string & name) {
-    if (const kept_tensor * kept = tensor_handle::of(value)) {
+    if (const device_tensor * kept = tensor_handle::of(value)) {
         return run_input({*kept}, name);
     }
     if (!value.IsArray()) {
         return run_input(to_tensor(value, name));
     }
     auto from = value.As<Napi::Array>();
-    std::vector<kept_tensor> parts;
+    std::vector<device_tensor> parts;
     for (uint32_t i = 0; i < from.Length(); i++) {
-        const kept_tensor * part = tensor_handle::of(from.Get(i));
+        const device_tensor * part = tensor_handle::of(from.Get(i));
         if (part == nullptr) {
-            expected("handles of tensors that runs on this device have kept", "the input " + name);
+            expected("tensors kept by runs on this device", "the input " + name);
         }
         parts.push_back(*part);
     }
     return run_input(std::move(parts), name);
 }
 
-// Without a copy where it is large: such a buffer is no longer V8's own, so Electron forbids it, and
-// postMessage copies it (Node 20) or refuses to transfer it.
-constexpr size_t large = 4 << 20;
+// From this size on, data is passed to JavaScript without a copy. Such an external buffer has disadvantages:
+// Electron forbids it, and postMessage copies it (Node 20) or refuses to transfer it.
+constexpr size_t external_threshold = 4 << 20;
 
 Napi::ArrayBuffer to_buffer(Napi::Env env, host_tensor & from) {
     std::byte * data = from.data.get();
-    if (from.size >= large) {
+    if (from.size >= external_threshold) {
         napi_value value = nullptr;
         auto release = [](napi_env, void * owned, void *) { delete[] static_cast<std::byte *>(owned); };
         if (napi_create_external_arraybuffer(env, data, from.size, release, nullptr, &value) == napi_ok) {
@@ -76,7 +76,7 @@ Napi::ArrayBuffer to_buffer(Napi::Env env, host_tensor & from) {
 shape to_shape(const Napi::Value & value, const std::string & name) {
     Napi::Array from = array(value, "the shape of " + name);
     if (from.Length() > max_dims) {
-        expected("fewer dimensions", "the shape of " + name);
+        expected("at most " + std::to_string(max_dims) + " dimensions", "the shape of " + name);
     }
     shape out;
     for (uint32_t i = 0; i < from.Length(); i++) {
@@ -131,8 +131,8 @@ Napi::Object from_tensor(Napi::Env env, host_tensor & from) {
 
 Napi::Object from_tensors(Napi::Env env, host_tensors & tensors) {
     Napi::Object out = Napi::Object::New(env);
-    for (auto & [name, one] : tensors) {
-        out.Set(name, from_tensor(env, one));
+    for (auto & [name, value] : tensors) {
+        out.Set(name, from_tensor(env, value));
     }
     return out;
 }

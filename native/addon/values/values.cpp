@@ -6,13 +6,15 @@ namespace safelight {
 
 namespace {
 
-// Far above any config; a cycle or a bomb ends here.
+// Larger than any config; stops cyclic or malicious values.
 constexpr int max_depth = 16;
 constexpr int max_values = 100'000;
 
 config read_config(const Napi::Value & value, int depth, int & left) {
     if (depth > max_depth || --left < 0) {
-        throw error("INVALID_OPTION", "The config is cyclic, too deep or too large");
+        throw error("INVALID_OPTION", "The config is cyclic, nested more than " + std::to_string(max_depth) +
+                                          " levels deep or has more than " + std::to_string(max_values) +
+                                          " values");
     }
     if (value.IsNull() || value.IsUndefined()) {
         return config();
@@ -35,7 +37,7 @@ config read_config(const Napi::Value & value, int depth, int & left) {
         return config(config::value(std::move(items)));
     }
     if (!value.IsObject() || value.IsFunction()) {
-        expected("plain data", "a field of the config");
+        expected("a boolean, number, string, array or object", "a field of the config");
     }
     auto from = value.As<Napi::Object>();
     Napi::Array keys = from.GetPropertyNames();
@@ -47,7 +49,7 @@ config read_config(const Napi::Value & value, int depth, int & left) {
     return config(config::value(std::move(fields)));
 }
 
-std::set<std::string> names_in(const Napi::Object & from, const char * key) {
+std::set<std::string> read_names(const Napi::Object & from, const char * key) {
     std::set<std::string> out;
     Napi::Value value = from.Get(key);
     if (!value.IsUndefined()) {
@@ -97,8 +99,8 @@ void read_run_options(const Napi::Value & value, run_request & request) {
     if (!patches.IsUndefined()) {
         request.patches = to_text(patches, "patches");
     }
-    request.taps = names_in(from, "taps");
-    request.keep = names_in(from, "keep");
+    request.taps = read_names(from, "taps");
+    request.keep = read_names(from, "keep");
 }
 
 }  // namespace safelight

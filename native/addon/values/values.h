@@ -6,7 +6,7 @@
 
 namespace safelight {
 
-// What NativeAddon.writeWeights takes.
+// Arguments of NativeAddon.writeWeights.
 struct write_request {
     std::string path;
     weight_plan plan;
@@ -14,8 +14,8 @@ struct write_request {
     int threads = 0;
 };
 
-// JavaScript values to ours and back. What is not of the seam's types (lib/binding/types.ts) throws
-// INVALID_OPTION.
+// Conversions between JavaScript and C++ values. Values that do not match the types in lib/binding/types.ts
+// throw INVALID_OPTION.
 
 config to_config(const Napi::Value & value);
 shape to_shape(const Napi::Value & value, const std::string & name);
@@ -29,7 +29,7 @@ module_options to_module_options(const Napi::Value & value);
 void read_run_options(const Napi::Value & value, run_request & request);
 
 Napi::Array from_shape(Napi::Env env, const shape & dims);
-// Hands the memory over without a copy where the engine allows it (Electron does not).
+// Transfers large data to JavaScript without a copy if the engine allows it (Electron does not).
 Napi::Object from_tensor(Napi::Env env, host_tensor & from);
 Napi::Object from_tensors(Napi::Env env, host_tensors & tensors);
 

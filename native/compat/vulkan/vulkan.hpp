@@ -1,11 +1,11 @@
-// Found before the system's header of the same name, for ggml's Vulkan backend alone: headers before 1.3.272 (Debian 12, Ubuntu
-// 22.04) lack VK_EXT_layer_settings, which ggml names when it turns on the validation layer. The layouts are those of the Vulkan
-// specification, so the structures mean the same to a loader that knows the extension, and nothing to one that does not.
+// Included instead of the system's header of the same name, for ggml's Vulkan backend only. Headers before 1.3.272
+// (Debian 12, Ubuntu 22.04) lack VK_EXT_layer_settings, which ggml uses to enable the validation layer. The structures
+// have the layout of the Vulkan specification, so loaders that support the extension accept them and others ignore them.
 #pragma once
 
 #include_next <vulkan/vulkan.hpp>
 
-#if VK_HEADER_VERSION < 272  // a counter that goes on over 1.3 and 1.4
+#if VK_HEADER_VERSION < 272  // the header version increases across Vulkan 1.3 and 1.4
 
 #include <vector>
 

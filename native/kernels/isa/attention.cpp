@@ -1,6 +1,7 @@
-// softmax(q k^T scale) v without the score matrix: blocks of queries go over blocks of keys, with the running
-// maximum and sum of each row (Milakov and Gimelshein 2018; Dao et al. 2022). A block of keys and values is
-// packed once for a block of queries; scores exist for a few rows at a time, in the first-level cache.
+// softmax(q k^T scale) v without storing the score matrix: each block of queries iterates over blocks
+// of keys and keeps a running maximum and sum per row (Milakov and Gimelshein 2018; Dao et al. 2022). Keys
+// and values are packed once per block of queries; scores exist only for a few rows at a time, in the L1
+// cache.
 
 #include <cmath>
 
@@ -14,15 +15,15 @@ namespace safelight::kernels::SAFELIGHT_ISA {
 
 namespace {
 
-constexpr int64_t BQ = 16 * MR;  // queries in a block at most
-constexpr int64_t BK = 128;      // keys in a block, a multiple of NB
-constexpr int64_t BR = 2 * MR;   // rows whose scores exist at a time
-constexpr float none = -1e30f;
+constexpr int64_t BQ = 16 * MR;  // maximum number of queries per block
+constexpr int64_t BK = 128;      // keys per block, a multiple of NB
+constexpr int64_t BR = 2 * MR;   // rows whose scores exist at the same time
+constexpr float lowest_score = -1e30f;
 
 struct block {
     const attention_args & p;
     int64_t batch, head, first, rows;  // queries [first, first + rows)
-    int64_t padded;                    // head_dim in whole vectors
+    int64_t padded;                    // head_dim rounded up to whole vectors
     float * Q;                         // [rows][head_dim], scaled
     float * K;                         // [BK / NB][head_dim][NB]
     float * V;                         // [BK][padded]
@@ -31,8 +32,8 @@ struct block {
     float * top;                       // [rows] running maximum
     float * total;                     // [rows] running sum
 
-    // Keys that a query sees; those from here on count for nothing.
-    int64_t seen(int64_t row) const {
+    // Returns the number of keys that a query attends to.
+    int64_t visible(int64_t row) const {
         return p.causal ? std::min(p.keys, std::max(p.past + first + row + 1, p.unmasked)) : p.keys;
     }
 };
@@ -42,7 +43,7 @@ void load_queries(const block & b) {
     for (int64_t r = 0; r < b.rows; r++) {
         const float * from = p.q + b.batch * p.batch_q + (b.first + r) * p.ldq + b.head * p.head_dim;
         for (int64_t d = 0; d < p.head_dim; d++) b.Q[r * p.head_dim + d] = from[d] * p.scale;
-        b.top[r] = none;
+        b.top[r] = lowest_score;
         b.total[r] = 0;
     }
     std::memset(b.O, 0, sizeof(float) * static_cast<size_t>(b.rows * b.padded));
@@ -62,35 +63,35 @@ void load_keys(const block & b, int64_t key, int64_t keys) {
     }
 }
 
-// Scores of one row to weights; earlier sums shrink where the maximum grew. Keys beyond `valid` count for
-// nothing.
-void soften(const block & b, int64_t r, float * s, int64_t valid, int64_t keys) {
+// Converts the scores of one row to softmax weights and rescales the earlier sums if the maximum grew. Keys
+// from `valid` on get the weight 0.
+void online_softmax(const block & b, int64_t r, float * s, int64_t valid, int64_t keys) {
     if (valid <= 0) {
         std::memset(s, 0, sizeof(float) * static_cast<size_t>(keys));
         return;
     }
-    const int64_t whole = (valid + VL - 1) / VL * VL;
-    for (int64_t i = valid; i < whole; i++) s[i] = none;
-    vf most = splat(b.top[r]);
-    for (int64_t i = 0; i < whole; i += VL) most = max(load(s + i), most);
-    const float top = highest(most);
+    const int64_t vector_end = (valid + VL - 1) / VL * VL;
+    for (int64_t i = valid; i < vector_end; i++) s[i] = lowest_score;
+    vf largest = splat(b.top[r]);
+    for (int64_t i = 0; i < vector_end; i += VL) largest = max(load(s + i), largest);
+    const float top = max_element(largest);
     vf total = {};
-    for (int64_t i = 0; i < whole; i += VL) {
+    for (int64_t i = 0; i < vector_end; i += VL) {
         const vf weight = exp_negative(load(s + i) - top);
         store(s + i, weight);
         total += weight;
     }
-    for (int64_t i = whole; i < keys; i++) s[i] = 0;
-    const float shrink = top == b.top[r] ? 1 : std::exp(b.top[r] - top);
-    b.total[r] = b.total[r] * shrink + sum(total);
+    for (int64_t i = vector_end; i < keys; i++) s[i] = 0;
+    const float rescale = top == b.top[r] ? 1 : std::exp(b.top[r] - top);
+    b.total[r] = b.total[r] * rescale + sum(total);
     b.top[r] = top;
-    if (shrink != 1.f) {
+    if (rescale != 1.f) {
         for (int64_t d = 0; d < b.padded; d += VL)
-            store(b.O + r * b.padded + d, load(b.O + r * b.padded + d) * shrink);
+            store(b.O + r * b.padded + d, load(b.O + r * b.padded + d) * rescale);
     }
 }
 
-// Rows [r, r + rows) over the block of keys that is loaded.
+// Processes rows [r, r + rows) with the loaded block of keys.
 void add_rows(const block & b, int64_t r, int64_t rows, int64_t key, int64_t keys) {
     const int64_t head_dim = b.p.head_dim;
     for (int64_t n = 0; n < keys; n += NB) {
@@ -98,7 +99,7 @@ void add_rows(const block & b, int64_t r, int64_t rows, int64_t key, int64_t key
                      false);
     }
     for (int64_t i = 0; i < rows; i++) {
-        soften(b, r + i, b.S + i * BK, std::min(b.seen(r + i) - key, keys), keys);
+        online_softmax(b, r + i, b.S + i * BK, std::min(b.visible(r + i) - key, keys), keys);
     }
     float * out = b.O + r * b.padded;
     int64_t d = 0;
@@ -117,47 +118,48 @@ void write_rows(const block & b) {
     }
 }
 
-// Queries in a block: few enough to give each thread some, and blocks of one size.
+// Returns the number of queries per block: small enough to occupy all threads, with blocks of equal size.
 int64_t block_of_queries(const attention_args & p, int threads) {
-    const int64_t wanted = (4 * threads + p.batch * p.heads - 1) / (p.batch * p.heads);
-    const int64_t blocks = std::max((p.queries + BQ - 1) / BQ, std::min(wanted, (p.queries + BR - 1) / BR));
+    const int64_t target = (4 * threads + p.batch * p.heads - 1) / (p.batch * p.heads);
+    const int64_t blocks = std::max((p.queries + BQ - 1) / BQ, std::min(target, (p.queries + BR - 1) / BR));
     return ((p.queries + blocks - 1) / blocks + MR - 1) / MR * MR;
 }
 
 }  // namespace
 
 void attention(const attention_args & p, const team & t) {
-    const int64_t each = block_of_queries(p, t.count), blocks = (p.queries + each - 1) / each;
+    const int64_t block_rows = block_of_queries(p, t.count),
+                  blocks = (p.queries + block_rows - 1) / block_rows;
     const int64_t padded = (p.head_dim + VL - 1) / VL * VL;
-    const size_t Q_size = static_cast<size_t>(each * p.head_dim),
+    const size_t Q_size = static_cast<size_t>(block_rows * p.head_dim),
                  K_size = static_cast<size_t>(BK * p.head_dim), V_size = static_cast<size_t>(BK * padded),
-                 S_size = BR * BK, O_size = static_cast<size_t>(each * padded),
-                 row_size = static_cast<size_t>(each);
+                 S_size = BR * BK, O_size = static_cast<size_t>(block_rows * padded),
+                 row_size = static_cast<size_t>(block_rows);
     float * memory = scratch(Q_size + K_size + V_size + S_size + O_size + 2 * row_size + 64);
 
     for_each_item(t, p.batch * p.heads * blocks, [&](int64_t item) {
         float * at = memory;
-        const auto take = [&at](size_t size) {
+        const auto allocate = [&at](size_t size) {
             float * from = at;
             at += size;
             return from;
         };
-        const int64_t first = item % blocks * each, rows = std::min(each, p.queries - first);
+        const int64_t first = item % blocks * block_rows, rows = std::min(block_rows, p.queries - first);
         const block b{p,
                       item / blocks / p.heads,
                       item / blocks % p.heads,
                       first,
                       rows,
                       padded,
-                      take(Q_size),
-                      take(K_size),
-                      take(V_size),
-                      take(S_size),
-                      take(O_size),
-                      take(row_size),
-                      take(row_size)};
+                      allocate(Q_size),
+                      allocate(K_size),
+                      allocate(V_size),
+                      allocate(S_size),
+                      allocate(O_size),
+                      allocate(row_size),
+                      allocate(row_size)};
         load_queries(b);
-        const int64_t end = b.seen(rows - 1);
+        const int64_t end = b.visible(rows - 1);
         for (int64_t key = 0; key < end; key += BK) {
             if (cancelled(t)) return;
             const int64_t keys = std::min(BK, end - key);

@@ -1,8 +1,9 @@
-// Winograd F(4x4, 3x3) with the points 0, +-sqrt2/2, +-sqrt2 and infinity (Lavin and Gray 2015; Alam et al.
-// 2022 on points): y = A^T [(G g G^T) . (B^T d B)] A over tiles of 4x4 outputs. 36 small matrix products
-// instead of 144 multiplications an output tile. Blocks of tiles go through transform, products and inverse
-// transform while they are in cache; filters are expanded and transformed panel by panel, so that the
-// transformed ones (4 times the size) never exist in memory.
+// Winograd F(4x4, 3x3) with the points 0, +-sqrt2/2, +-sqrt2 and infinity (Lavin and Gray 2015; points: Alam
+// et al. 2022): y = A^T [(G g G^T) . (B^T d B)] A over tiles of 4x4 outputs, with 36 instead of 144
+// multiplications per tile and pair of channels, as 36 small matrix products. A block of tiles is
+// transformed, multiplied and transformed back while it is in cache. Filters are expanded and transformed
+// panel by panel, so that the transformed filters, which are 4 times as large, are never stored as a
+// whole.
 
 #include <cmath>
 
@@ -17,19 +18,19 @@ namespace safelight::kernels::SAFELIGHT_ISA {
 
 namespace {
 
-constexpr int64_t KB = 64;          // input channels in a filter panel
-constexpr int64_t max_tiles = 96;   // tiles in a block
-constexpr int64_t max_across = 16;  // of them side by side
-constexpr int64_t U_stride =
-    KB * NB + 16;  // off the powers of two: 36 streams of stride 4096 share one cache set
+constexpr int64_t KB = 64;          // input channels per filter panel
+constexpr int64_t max_tiles = 96;   // tiles per block
+constexpr int64_t max_across = 16;  // tiles per row of a block
+// Not a power of two: 36 streams with a stride of 4096 would share one cache set.
+constexpr int64_t U_stride = KB * NB + 16;
 
-// The maps of a batch lie one below the other: [rows of tiles, tiles across], cut into rectangles.
+// A rectangle of tiles. The maps of a batch are stacked vertically to [rows of tiles, tiles per row].
 struct block {
     const conv3x3_args & p;
-    int64_t tiles_y;        // rows of tiles of one map
-    int64_t row, column;    // the first tile
-    int64_t across, count;  // tiles side by side, and in all
-    int64_t panels;         // of input channels
+    int64_t tiles_y;        // rows of tiles per map
+    int64_t row, column;    // position of the first tile
+    int64_t across, count;  // tiles per row, and in total
+    int64_t panels;         // panels of input channels
     float * V;              // [panels][36][count][KB] transformed input
     float * U;              // [36][KB][NB] transformed filters
     float * M;              // [36][count][NB] products
@@ -40,17 +41,17 @@ struct block {
     int64_t M_stride() const { return count * NB + 16; }
 };
 
-struct place {
+struct tile_position {
     int64_t batch, y, x;
 };
-place tile_place(const block & b, int64_t tile) {
+tile_position position_of(const block & b, int64_t tile) {
     const int64_t row = b.row + tile / b.across;
     return {row / b.tiles_y, row % b.tiles_y * 4, (b.column + tile % b.across) * 4};
 }
 
-// Rows [from, 6) of the strip of pixels that a row of tiles reads, for VL channels from c on: normalized and
-// activated where asked, zeros outside the picture. Each pixel once, though tiles overlap.
-void read_strip(const block & b, place at, int64_t c, int n, int from) {
+// Reads rows [from, 6) of the strip of pixels under a row of tiles, for VL channels from c on, normalized and
+// activated as requested, with zeros outside the image. Reads each pixel once although tiles overlap.
+void read_strip(const block & b, tile_position at, int64_t c, int n, int from) {
     const conv3x3_args & p = b.p;
     vf scale = splat(1), shift = {};
     if (p.scale_shift) {
@@ -87,8 +88,9 @@ void transform_input(const block & b) {
         const int n = static_cast<int>(std::min<int64_t>(VL, p.cin - c));
         float * to = b.V + c / KB * 36 * b.V_stride() + c % KB;
         for (int64_t t = 0; t < b.count; t += b.across) {
-            const place at = tile_place(b, t);
-            const bool continues = t > 0 && at.y > 0;  // the last two rows are this row's first
+            const tile_position at = position_of(b, t);
+            const bool continues =
+                t > 0 && at.y > 0;  // the last two rows of the strip are the first two of this one
             if (continues)
                 std::memcpy(b.strip, b.strip + 4 * width * VL,
                             sizeof(float) * 2 * VL * static_cast<size_t>(width));
@@ -100,14 +102,15 @@ void transform_input(const block & b) {
     }
 }
 
-// Filters of output channels [n, n + NB) and input channels [k0, k0 + kn), expanded and transformed into U: a
-// few channels at a time, so that expanded ones stay in the first-level cache; blocks of weights are not cut.
+// Expands and transforms the filters of output channels [n, n + NB) and input channels [k0, k0 + kn) into U,
+// a few channels at a time, so that expanded filters stay in the L1 cache. Blocks of quantized weights are
+// not split.
 void transform_filters(const block & b, int64_t n, int64_t k0, int64_t kn) {
     const int rows = static_cast<int>(std::min<int64_t>(NB, b.p.cout - n));
-    const int64_t some = b.p.w.type == storage::blocks ? KB : 8;
+    const int64_t group = b.p.w.type == storage::blocks ? KB : 8;
     float * columns = b.F + NB * expand_row;
-    for (int64_t first = 0; first < kn; first += some) {
-        const int64_t count = std::min(some, kn - first);
+    for (int64_t first = 0; first < kn; first += group) {
+        const int64_t count = std::min(group, kn - first);
         load_panel(b.p.w, n, rows, (k0 + first) * 9, count * 9, b.F, columns);
         for (int64_t k = 0; k < count; k++) {
             for (int v = 0; v < NV; v++) {
@@ -117,8 +120,9 @@ void transform_filters(const block & b, int64_t n, int64_t k0, int64_t kn) {
     }
 }
 
-// Filters of the panel of input channels after k, or of the first one for the next output channels.
-coming next_filters(const block & b, int64_t n, int64_t k) {
+// Returns the prefetcher for the panel of input channels after k, or for the first panel of the next output
+// channels.
+weight_prefetcher next_filters(const block & b, int64_t n, int64_t k) {
     const bool last = k + 1 == b.panels;
     const int64_t row = last ? std::min(n + NB, b.p.cout) : n, column = last ? 0 : k + 1;
     return {b.p.w,
@@ -126,13 +130,13 @@ coming next_filters(const block & b, int64_t n, int64_t k) {
             std::min<int64_t>(NB, b.p.cout - row),
             column * KB * 9,
             std::min(KB, b.p.cin - column * KB) * 9,
-            36 * looks(b.count)};
+            36 * prefetch_count(b.count)};
 }
 
-// M (+)= V U for panel k of input channels, kn of them, and output channels [n, n + NB).
+// M (+)= V U for panel k with kn input channels and output channels [n, n + NB).
 void multiply_panel(const block & b, int64_t n, int64_t k, int64_t kn) {
-    const bool narrow = b.p.cout - n <= VL;  // one vector holds the output channels
-    coming next = next_filters(b, n, k);
+    const bool narrow = b.p.cout - n <= VL;  // the output channels fit into one vector
+    weight_prefetcher next = next_filters(b, n, k);
     for (int64_t f = 0; f < 36; f++) {
         const float *v = b.V + (k * 36 + f) * b.V_stride(), *u = b.U + f * U_stride;
         float * m = b.M + f * b.M_stride();
@@ -144,7 +148,8 @@ void multiply_panel(const block & b, int64_t n, int64_t k, int64_t kn) {
     }
 }
 
-// Products M of output channels [n, n + NB) back to pixels, with bias, time embedding and residual.
+// Transforms the products M of output channels [n, n + NB) to pixels and adds bias, time embedding and
+// residual.
 void transform_output(const block & b, int64_t n) {
     const conv3x3_args & p = b.p;
     for (int v = 0; v < NV; v++) {
@@ -153,7 +158,7 @@ void transform_output(const block & b, int64_t n) {
         const int part = static_cast<int>(std::min<int64_t>(VL, p.cout - c));
         const vf bias = p.bias ? load_part(p.bias + c, part) : vf{};
         for (int64_t t = 0; t < b.count; t++) {
-            const place at = tile_place(b, t);
+            const tile_position at = position_of(b, t);
             const vf add = p.add ? bias + load_part(p.add + at.batch * p.cout + c, part) : bias;
             vf rows[4][6], o[4];
             output_columns(b.M + t * NB + v * VL, b.M_stride(), rows);
@@ -176,31 +181,33 @@ void transform_output(const block & b, int64_t n) {
     }
 }
 
-// How the tiles are cut into rectangles.
-struct cut {
-    int64_t tiles_y, across_all, rows_all;  // rows of tiles of one map; tiles of all maps
-    int64_t across, rows;                   // of a rectangle
-    int64_t columns, blocks;                // rectangles side by side, and in all
-    int64_t splits;                         // items that share one and split its output channels
+// Partition of the tiles into rectangles.
+struct partition {
+    int64_t tiles_y, across_all, rows_all;  // rows of tiles per map; columns and rows of tiles of all maps
+    int64_t across, rows;                   // tiles of a rectangle
+    int64_t columns, blocks;                // rectangles per row, and in total
+    int64_t splits;                         // items per rectangle, which split its output channels
 
-    // As many tiles in a block as leave its transformed input in the cache, never so few that transforming
-    // the filters (about 100 operations a weight) outweighs the products (72 a tile).
-    cut(const conv3x3_args & p, int64_t panels_out, int threads) {
+    // Uses as many tiles per block as keep the transformed input in cache, but at least so many that the
+    // products (72 operations per tile) outweigh transforming the filters (about 100 operations per weight).
+    partition(const conv3x3_args & p, int64_t panels_out, int threads) {
         tiles_y = (p.height + 3) / 4;
         across_all = (p.width + 3) / 4;
         rows_all = p.batch * tiles_y;
         const int64_t cached = (6 << 20) / (36 * 4 * std::max<int64_t>(p.cin, KB));
-        const int64_t wanted = std::clamp<int64_t>(cached / MR * MR, 64, max_tiles);
+        const int64_t target = std::clamp<int64_t>(cached / MR * MR, 64, max_tiles);
         columns = (across_all + max_across - 1) / max_across;
         across = (across_all + columns - 1) / columns;
-        const int64_t most = std::max<int64_t>(1, wanted / across), bands = (rows_all + most - 1) / most;
+        const int64_t max_rows = std::max<int64_t>(1, target / across),
+                      bands = (rows_all + max_rows - 1) / max_rows;
         rows = (rows_all + bands - 1) / bands;
         blocks = columns * ((rows_all + rows - 1) / rows);
         splits = std::min<int64_t>(panels_out, std::max<int64_t>(1, (4 * threads + blocks - 1) / blocks));
     }
 };
 
-// Maps so small that transforming the filters costs more than it saves: a plain product of gathered pixels.
+// Returns true for maps so small that transforming the filters costs more than it saves; they are computed as
+// a product of gathered pixels.
 bool is_small(const conv3x3_args & p) {
     return p.batch * p.height * p.width <= 32;
 }
@@ -227,7 +234,7 @@ gemm_args as_product(const conv3x3_args & p) {
 void conv3x3(const conv3x3_args & p, const team & t) {
     if (is_small(p)) return gemm(as_product(p), t);
     const int64_t panels_in = (p.cin + KB - 1) / KB, panels_out = (p.cout + NB - 1) / NB;
-    const cut s(p, panels_out, t.count);
+    const partition s(p, panels_out, t.count);
     const size_t V_size = static_cast<size_t>(panels_in * 36 * (s.rows * s.across * KB + 16));
     const size_t M_size = static_cast<size_t>(36 * (s.rows * s.across * NB + 16));
     const size_t U_size = 36 * U_stride, F_size = NB * expand_row + KB * 9 * NB,
@@ -236,20 +243,30 @@ void conv3x3(const conv3x3_args & p, const team & t) {
     int64_t transformed = -1;
 
     for_each_item(t, s.blocks * s.splits, [&](int64_t item) {
-        const int64_t which = item / s.splits, split = item % s.splits;
-        const int64_t row = which / s.columns * s.rows, column = which % s.columns * s.across;
+        const int64_t block_index = item / s.splits, split = item % s.splits;
+        const int64_t row = block_index / s.columns * s.rows, column = block_index % s.columns * s.across;
         const int64_t across = std::min(s.across, s.across_all - column),
                       rows = std::min(s.rows, s.rows_all - row);
         float * at = memory;
-        const auto take = [&at](size_t size) {
+        const auto allocate = [&at](size_t size) {
             float * from = at;
             at += size;
             return from;
         };
-        const block b{p,         s.tiles_y,    row,          column,       across,       across * rows,
-                      panels_in, take(V_size), take(U_size), take(M_size), take(F_size), take(strip_size)};
-        if (which != transformed) transform_input(b);
-        transformed = which;
+        const block b{p,
+                      s.tiles_y,
+                      row,
+                      column,
+                      across,
+                      across * rows,
+                      panels_in,
+                      allocate(V_size),
+                      allocate(U_size),
+                      allocate(M_size),
+                      allocate(F_size),
+                      allocate(strip_size)};
+        if (block_index != transformed) transform_input(b);
+        transformed = block_index;
         for (int64_t panel = panels_out * split / s.splits; panel < panels_out * (split + 1) / s.splits;
              panel++) {
             if (cancelled(t)) return;

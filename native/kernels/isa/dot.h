@@ -1,13 +1,13 @@
 #pragma once
 
-// Dot products of one row of weights with a few vectors, straight from the storage: reading the weights is
-// all that a product of few rows costs, so nothing is written in between.
+// Dot products of one row of weights with a few vectors, directly from the storage type. A product of few
+// rows is bound by reading the weights, so expanded weights are not written to memory.
 
 #include "kernels/isa/panel.h"
 
 namespace safelight::kernels::SAFELIGHT_ISA {
 
-// VL weights as floats.
+// Load VL weights as floats.
 struct f32_weights {
     static vf at(const void * row, int64_t k) { return load(static_cast<const float *>(row) + k); }
 };
@@ -31,7 +31,7 @@ struct bf16_weights {
     }
 };
 
-// VL whole numbers as floats. (GCC takes __builtin_convertvector apart, number by number.)
+// Loads VL int8 numbers as floats. (GCC compiles __builtin_convertvector to scalar code.)
 inline vf load_bytes(const char * from) {
 #if defined(__AVX512F__)
     return reinterpret_cast<vf>(
@@ -46,10 +46,10 @@ inline vf load_bytes(const char * from) {
 #endif
 }
 
-// out[r] = row · x[r] over a depth in whole vectors; x lies in rows of ldx.
+// out[r] = row · x[r] for r < R. `depth` must be a multiple of VL; x has the row stride ldx.
 template <class W, int R>
 inline void dot_vectors(const void * row, const float * x, int64_t ldx, int64_t depth, float * out) {
-    constexpr int U = R == 1 ? 4 : 2;  // sums side by side, so that none waits for the one before
+    constexpr int U = R == 1 ? 4 : 2;  // independent sums, to hide the latency of additions
     vf total[R][U] = {};
     int64_t k = 0;
     for (; k + U * VL <= depth; k += U * VL) {
@@ -68,7 +68,7 @@ inline void dot_vectors(const void * row, const float * x, int64_t ldx, int64_t 
     }
 }
 
-// Blocks of 32 whole numbers after their f16 scale: ggml's q8_0, its only type of this size.
+// Blocks of an f16 scale and 32 int8 numbers: ggml's q8_0, the only ggml type with this block size and bytes.
 constexpr int64_t q8_block = 32, q8_bytes = 34;
 template <int R>
 inline void dot_q8(const void * row, const float * x, int64_t ldx, int64_t depth, float * out) {
@@ -92,38 +92,38 @@ template <int R>
 inline void dot_row(const weights & w, int64_t row, const float * x, int64_t ldx, int64_t depth,
                     float * expanded, float * out) {
     const void * from = weights_at(w, row, 0);
-    const int64_t whole = depth / VL * VL;
+    const int64_t vector_end = depth / VL * VL;
     switch (w.type) {
         case storage::f32:
-            dot_vectors<f32_weights, R>(from, x, ldx, whole, out);
+            dot_vectors<f32_weights, R>(from, x, ldx, vector_end, out);
             break;
         case storage::f16:
-            dot_vectors<f16_weights, R>(from, x, ldx, whole, out);
+            dot_vectors<f16_weights, R>(from, x, ldx, vector_end, out);
             break;
         case storage::bf16:
-            dot_vectors<bf16_weights, R>(from, x, ldx, whole, out);
+            dot_vectors<bf16_weights, R>(from, x, ldx, vector_end, out);
             break;
         case storage::blocks:
             if (w.block == q8_block && w.block_bytes == q8_bytes) return dot_q8<R>(from, x, ldx, depth, out);
             expand(w, row, 0, expanded, depth);
-            dot_vectors<f32_weights, R>(expanded, x, ldx, whole, out);
+            dot_vectors<f32_weights, R>(expanded, x, ldx, vector_end, out);
     }
-    if (whole == depth) return;
+    if (vector_end == depth) return;
     float rest[VL];
     if (w.type == storage::blocks) {
-        std::memcpy(rest, expanded + whole, sizeof(float) * static_cast<size_t>(depth - whole));
+        std::memcpy(rest, expanded + vector_end, sizeof(float) * static_cast<size_t>(depth - vector_end));
     } else {
-        expand(w, row, whole, rest, depth - whole);
+        expand(w, row, vector_end, rest, depth - vector_end);
     }
     for (int r = 0; r < R; r++) {
-        for (int64_t k = whole; k < depth; k++) out[r] += rest[k - whole] * x[r * ldx + k];
+        for (int64_t k = vector_end; k < depth; k++) out[r] += rest[k - vector_end] * x[r * ldx + k];
     }
 }
 
-constexpr int64_t few_rows =
-    4;  // up to here weights are read as rows and dotted: packing costs more than it saves
+// Up to this number of rows, dot products with rows of weights are faster than packing.
+constexpr int64_t few_rows = 4;
 
-// out[r] = row `row` of w · x[r] for 1 to few_rows vectors; `expanded` has room for a row.
+// out[r] = row `row` of w · x[r] for 1 to few_rows vectors. `expanded` must have room for one row.
 inline void dot_few(const weights & w, int64_t row, int64_t rows, const float * x, int64_t ldx, int64_t depth,
                     float * expanded, float * out) {
     using dot_fn = void (*)(const weights &, int64_t, const float *, int64_t, int64_t, float *, float *);

@@ -1,14 +1,14 @@
 #pragma once
 
-// The exponential and what activations make of it, a vector at a time.
+// Vectorized exponential and activation functions.
 
 #include "kernels/isa/simd.h"
 
 namespace safelight::kernels::SAFELIGHT_ISA {
 
-// e^x for x in [-87.3, 88.3] to about one unit in the last place: 2^n times a polynomial of the fraction
-// (range reduction by Cody and Waite). NaN stays NaN.
-inline vf exp_within(vf x) {
+// e^x for x in [-87.3, 88.3], accurate to about 1 ulp: 2^n times a polynomial of the fraction (Cody and Waite
+// range reduction). NaN stays NaN.
+inline vf exp_in_range(vf x) {
     const vf shifted = x * 1.44269504089f + 12582912.f;  // rounds to an integer in the low bits
     const vf n = shifted - 12582912.f;
     const vf r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
@@ -26,12 +26,12 @@ inline vf exp_within(vf x) {
     std::memcpy(&scale, &bits, sizeof scale);
     return p * scale;
 }
-// e^x for x <= 0, or 1e-38 where it is less than that. (max takes its second argument where one is NaN.)
+// e^x for x <= 0, at least about 1e-38. (max returns its second argument if one is NaN.)
 inline vf exp_negative(vf x) {
-    return exp_within(max(splat(-87.3f), x));
+    return exp_in_range(max(splat(-87.3f), x));
 }
 inline vf exp(vf x) {
-    return exp_within(min(splat(88.3f), max(splat(-87.3f), x)));
+    return exp_in_range(min(splat(88.3f), max(splat(-87.3f), x)));
 }
 inline vf silu(vf x) {
     return x / (1.f + exp(-x));
@@ -45,7 +45,7 @@ inline vf gelu_tanh(vf x) {
     return x / (1.f + exp(x * -1.5957691216f * (1.f + 0.044715f * x * x)));
 }
 
-// x/2 (1 + erf(x/sqrt 2)); erf by Abramowitz and Stegun 7.1.26, absolute error below 1.5e-7.
+// x/2 (1 + erf(x/sqrt 2)), with erf by Abramowitz and Stegun 7.1.26 (absolute error below 1.5e-7).
 inline vf gelu(vf x) {
     const vf z = x * 0.70710678118f;
     const vf a = max(z, -z);

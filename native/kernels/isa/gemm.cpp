@@ -1,6 +1,6 @@
-// Matrix products over rows of activations: linear layers, 1x1 convolutions, and by gathering rows every
-// other convolution. Blocks of rows are packed once (normalized, activated or gathered on the way) and stay
-// in cache; weights are expanded to f32 panel by panel, each panel used by all rows of the block.
+// Matrix products over rows of activations: linear layers, 1x1 convolutions and, by gathering rows, all other
+// convolutions. A block of rows is packed once (normalized, activated or gathered) and stays in cache;
+// weights are expanded to f32 panel by panel, and each panel is used by all rows of the block.
 
 #include "kernels/isa/dot.h"
 #include "kernels/isa/functions.h"
@@ -14,22 +14,22 @@ namespace safelight::kernels::SAFELIGHT_ISA {
 
 namespace {
 
-constexpr int64_t deepest = 16384 / NB;  // depth of a weight panel at most: it stays in the first-level cache
+constexpr int64_t max_panel_depth = 16384 / NB;  // keeps a weight panel in the L1 cache
 constexpr int64_t A_pad = 16;
-constexpr int64_t few_blocks = 12 * MR;  // rows up to which weights come in little by little
+constexpr int64_t prefetch_often_rows = 12 * MR;  // up to this number of rows, prefetch_often is used
 
 struct block {
     const gemm_args & p;
     int64_t first, rows;      // rows [first, first + rows)
-    int64_t panels, KB;       // of depth, and the depth of each
-    const float * A;          // [panels][rows][KB], or x itself where nothing is done to it
-    int64_t A_row, A_stride;  // from row to row, and from panel to panel
+    int64_t panels, KB;       // panels of the depth, and the depth of each
+    const float * A;          // [panels][rows][KB], or x if rows are read unchanged
+    int64_t A_row, A_stride;  // row stride and panel stride
     float * B;                // [KB][NB]
     float * E;                // [NB][expand_row], expanded weights
 };
 
-// Rows of the left side as panels out[panels][rows][KB + A_pad]: off the powers of two, so that rows share no
-// cache set.
+// Packs rows of the left operand as panels out[panels][rows][KB + A_pad]. The padding avoids powers of two,
+// so that rows do not share a cache set.
 void pack_rows(const block & b, float * row_buffer, float * out) {
     for (int64_t r = 0; r < b.rows; r++) {
         read_row(b.p, b.first + r, row_buffer);
@@ -41,8 +41,8 @@ void pack_rows(const block & b, float * row_buffer, float * out) {
     }
 }
 
-// Panel k of the same columns, or else of the ones that follow them.
-coming next_panel(const block & b, int64_t n, int64_t columns, int64_t k, bool same) {
+// Returns the prefetcher for panel k of the same columns, or of the next columns.
+weight_prefetcher next_panel(const block & b, int64_t n, int64_t columns, int64_t k, bool same) {
     const int64_t row = same ? n : std::min(n + columns, b.p.columns),
                   rows = same ? columns : std::min<int64_t>(NB, b.p.columns - row);
     return {b.p.w,
@@ -50,7 +50,7 @@ coming next_panel(const block & b, int64_t n, int64_t columns, int64_t k, bool s
             rows,
             k * b.KB,
             std::min(b.KB, b.p.depth - k * b.KB),
-            b.rows <= few_blocks ? looks(b.rows, b.KB) : looks(b.rows)};
+            b.rows <= prefetch_often_rows ? prefetch_count(b.rows, b.KB) : prefetch_count(b.rows)};
 }
 
 // C[rows, NB] (+)= panels [from, to) of output columns [n, n + NB).
@@ -60,10 +60,10 @@ void product(const block & b, int64_t n, int64_t from, int64_t to, float * c) {
         const int64_t kn = std::min(b.KB, b.p.depth - k * b.KB);
         const float * a = b.A + k * b.A_stride;
         load_panel(b.p.w, n, columns, k * b.KB, kn, b.E, b.B);
-        coming next = next_panel(b, n, columns, k + 1 < to ? k + 1 : from, k + 1 < to);
+        weight_prefetcher next = next_panel(b, n, columns, k + 1 < to ? k + 1 : from, k + 1 < to);
         if (columns <= VL && NV > 1) {
             multiply<1>(b.rows, a, b.A_row, b.B, NB, c, NB, kn, k > 0);
-        } else if (b.rows <= few_blocks) {
+        } else if (b.rows <= prefetch_often_rows) {
             multiply<NV, true>(b.rows, a, b.A_row, b.B, NB, c, NB, kn, k > 0, &next);
         } else {
             multiply<NV>(b.rows, a, b.A_row, b.B, NB, c, NB, kn, k > 0, &next);
@@ -86,7 +86,8 @@ inline vf activate(activation act, vf v) {
     }
 }
 
-// One vector of outputs: `v` and for GEGLU `gate` are products, column n of row `row`.
+// Finishes and stores one vector of outputs at column n of row `row`; `v` and, for GEGLU, `gate` are the
+// products.
 inline void finish(const gemm_args & p, int64_t row, int64_t n, int part, vf v, vf gate) {
     if (p.bias) v += load_part(p.bias + n, part);
     if (p.add) v += load_part(p.add + row / p.rows_per_batch * p.columns + n, part);
@@ -100,7 +101,8 @@ inline void finish(const gemm_args & p, int64_t row, int64_t n, int part, vf v, 
     store_part(p.y + row * p.ldy + n, v, part);
 }
 
-void few(const gemm_args & p, const team & t) {
+// Product of at most few_rows rows, by dot products with rows of weights.
+void gemm_few_rows(const gemm_args & p, const team & t) {
     const int64_t outputs = p.act == activation::geglu ? p.columns / 2 : p.columns,
                   groups = (outputs + NB - 1) / NB;
     float * memory = scratch(static_cast<size_t>((p.rows + 1) * (p.depth + A_pad)));
@@ -119,38 +121,40 @@ void few(const gemm_args & p, const team & t) {
     });
 }
 
-// How a product is cut: rows into blocks, output columns into groups of NB, depth into panels.
-struct cut {
-    int64_t outputs, groups;  // of columns; with GEGLU each has another, its gate
-    int64_t each, blocks;     // rows in a block
+// Partition of a product: rows into blocks, output columns into groups of NB, depth into panels.
+struct partition {
+    int64_t outputs, groups;     // output columns and groups; with GEGLU each column also has a gate
+    int64_t block_rows, blocks;  // rows per block, and blocks
     int64_t panels, KB;
-    int64_t cached;  // panels of a block of rows that stay in the second-level cache together
-    int64_t splits;  // items that share a block of rows
+    int64_t cached;  // panels of a block of rows that fit into the L2 cache together
+    int64_t splits;  // items per block of rows
 
-    cut(const gemm_args & p, int threads) {
+    partition(const gemm_args & p, int threads) {
         outputs = p.act == activation::geglu ? p.columns / 2 : p.columns;
         groups = (outputs + NB - 1) / NB;
-        // A weight is expanded once for a block of rows: so as many as memory allows.
-        const int64_t most = std::clamp<int64_t>((1 << 20) / p.depth / MR * MR, 48, 264);
-        blocks = (p.rows + most - 1) / most;
-        each = ((p.rows + blocks - 1) / blocks + MR - 1) / MR * MR;
-        blocks = (p.rows + each - 1) / each;
-        panels = (p.depth + deepest - 1) / deepest;
-        // Panels of equal depth, in whole blocks of the storage type.
+        // Weights are expanded once per block of rows, so blocks are large: at most 264 rows and, above 48
+        // rows, 4 MiB of activations.
+        const int64_t max_rows = std::clamp<int64_t>((1 << 20) / p.depth / MR * MR, 48, 264);
+        blocks = (p.rows + max_rows - 1) / max_rows;
+        block_rows = ((p.rows + blocks - 1) / blocks + MR - 1) / MR * MR;
+        blocks = (p.rows + block_rows - 1) / block_rows;
+        panels = (p.depth + max_panel_depth - 1) / max_panel_depth;
+        // Panels of equal depth, a multiple of the storage type's block size.
         const int64_t unit = std::max<int64_t>(p.w.block, 16);
         KB = ((p.depth + panels - 1) / panels + unit - 1) / unit * unit;
         panels = (p.depth + KB - 1) / KB;
-        cached = std::max<int64_t>(1, (640 << 10) / (4 * each * (KB + A_pad)));
+        cached = std::max<int64_t>(1, (640 << 10) / (4 * block_rows * (KB + A_pad)));
         splits = std::min<int64_t>(groups, std::max<int64_t>(1, (4 * threads + blocks - 1) / blocks));
     }
     size_t A_size(const gemm_args & p) const {
         if (plain(p)) return 0;
-        return static_cast<size_t>(panels * each * (KB + A_pad));
+        return static_cast<size_t>(panels * block_rows * (KB + A_pad));
     }
-    // Products of the groups of an item: several only if the depth is gone through in parts.
+    // Returns the size of the products of an item: of all its groups if the depth is processed in several
+    // passes.
     size_t C_size(const gemm_args & p) const {
-        const int64_t kept = panels > cached ? (groups + splits - 1) / splits : 1;
-        return static_cast<size_t>(kept * each * NB * (p.act == activation::geglu ? 2 : 1));
+        const int64_t stored = panels > cached ? (groups + splits - 1) / splits : 1;
+        return static_cast<size_t>(stored * block_rows * NB * (p.act == activation::geglu ? 2 : 1));
     }
 };
 
@@ -168,9 +172,9 @@ void finish_group(const block & b, int64_t n, int64_t outputs, const float * c) 
 }  // namespace
 
 void gemm(const gemm_args & p, const team & t) {
-    if (p.rows <= few_rows) return few(p, t);
+    if (p.rows <= few_rows) return gemm_few_rows(p, t);
     const bool gated = p.act == activation::geglu;
-    const cut s(p, t.count);
+    const partition s(p, t.count);
     const size_t A_size = s.A_size(p), B_size = static_cast<size_t>(s.KB * NB), E_size = NB * expand_row;
     float * memory = scratch(A_size + B_size + E_size + s.C_size(p) + static_cast<size_t>(p.depth + VL));
     float * C = memory + A_size + B_size + E_size;
@@ -178,8 +182,9 @@ void gemm(const gemm_args & p, const team & t) {
     int64_t packed = -1;
 
     for_each_item(t, s.blocks * s.splits, [&](int64_t item) {
-        const int64_t which = item / s.splits, split = item % s.splits, first = which * s.each;
-        const int64_t rows = std::min(s.each, p.rows - first);
+        const int64_t block_index = item / s.splits, split = item % s.splits,
+                      first = block_index * s.block_rows;
+        const int64_t rows = std::min(s.block_rows, p.rows - first);
         block b{p,
                 first,
                 rows,
@@ -194,9 +199,9 @@ void gemm(const gemm_args & p, const team & t) {
             b.A = p.x + first * p.ldx;
             b.A_row = p.ldx;
             b.A_stride = s.KB;
-        } else if (which != packed) {
+        } else if (block_index != packed) {
             pack_rows(b, row_buffer, memory);
-            packed = which;
+            packed = block_index;
         }
         const int64_t begin = s.groups * split / s.splits, end = s.groups * (split + 1) / s.splits;
         const int64_t each_C = b.rows * NB * (gated ? 2 : 1);

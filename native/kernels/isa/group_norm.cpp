@@ -1,6 +1,7 @@
-// GroupNorm's statistics (Wu and He 2018) over channels-last maps: means and squared deviations of fixed
-// chunks of pixels, each in two passes while the chunk is in cache, then combined in double in a fixed order
-// (Chan et al. 1979), so that neither cancellation nor the number of threads shows in the result.
+// Statistics of GroupNorm (Wu and He 2018) over channels-last maps. Means and squared deviations are computed
+// for fixed chunks of pixels, in two passes while a chunk is in cache, and combined in double in a fixed
+// order (Chan et al. 1979). This avoids cancellation and makes the result independent of the number of
+// threads.
 
 #include <cmath>
 #include <vector>
@@ -15,16 +16,16 @@ namespace {
 
 constexpr int64_t chunk_pixels = 64;
 
-// Adds up rows of `channels` floats into sums; with `centre`, the squares of their distance from it.
-void add_rows(const float * x, int64_t rows, int64_t channels, const float * centre, float * sums) {
+// Sums rows of `channels` floats per channel; with `center`, sums their squared distances from it.
+void add_rows(const float * x, int64_t rows, int64_t channels, const float * center, float * sums) {
     for (int64_t c = 0; c < channels; c += VL) {
         const int n = static_cast<int>(std::min<int64_t>(VL, channels - c));
-        const vf mean = centre ? load_part(centre + c, n) : vf{};
+        const vf mean = center ? load_part(center + c, n) : vf{};
         vf total = {};
         for (int64_t r = 0; r < rows; r++) {
             const float * from = x + r * channels + c;
             const vf v = (n == VL ? load(from) : load_part(from, n)) - mean;
-            total += centre ? v * v : v;
+            total += center ? v * v : v;
         }
         store_part(sums + c, total, n);
     }
@@ -38,7 +39,7 @@ void group_norm_partial(const group_norm_args & p, const team & t) {
         const int64_t batch = item / chunks, first = item % chunks * chunk_pixels;
         const int64_t rows = std::min(chunk_pixels, p.pixels - first);
         const float * x = p.x + (batch * p.pixels + first) * p.channels;
-        float *sums = scratch(static_cast<size_t>(2 * p.channels + VL)), *centre = sums + p.channels;
+        float *sums = scratch(static_cast<size_t>(2 * p.channels + VL)), *center = sums + p.channels;
         float * out = p.partial + item * p.groups * 2;
         add_rows(x, rows, p.channels, nullptr, sums);
         for (int64_t g = 0; g < p.groups; g++) {
@@ -46,9 +47,9 @@ void group_norm_partial(const group_norm_args & p, const team & t) {
             for (int64_t c = g * width; c < (g + 1) * width; c++) mean += sums[c];
             mean /= static_cast<double>(rows * width);
             out[2 * g] = static_cast<float>(mean);
-            for (int64_t c = g * width; c < (g + 1) * width; c++) centre[c] = out[2 * g];
+            for (int64_t c = g * width; c < (g + 1) * width; c++) center[c] = out[2 * g];
         }
-        add_rows(x, rows, p.channels, centre, sums);
+        add_rows(x, rows, p.channels, center, sums);
         for (int64_t g = 0; g < p.groups; g++) {
             double squares = 0;
             for (int64_t c = g * width; c < (g + 1) * width; c++) squares += sums[c];

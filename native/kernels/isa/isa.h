@@ -2,7 +2,7 @@
 
 #include "kernels/kernels.h"
 
-// The kernels of one instruction set.
+// Kernels of one instruction set, which SAFELIGHT_ISA names.
 namespace safelight::kernels::SAFELIGHT_ISA {
 
 void group_norm_partial(const group_norm_args &, const team &);

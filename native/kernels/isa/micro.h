@@ -6,19 +6,21 @@
 
 namespace safelight::kernels::SAFELIGHT_ISA {
 
-constexpr int64_t micro_step = 8;  // of the depth, between two looks at what is read next
+constexpr int64_t prefetch_step = 8;  // steps of the depth between two prefetches
 
-// C[R, V vectors] (+)= A[R, depth] B[depth, V vectors], kept in registers over the whole depth.
-template <int R, int V, bool looking>
+// C[R, V vectors] (+)= A[R, depth] B[depth, V vectors], with C in registers over the whole depth. Prefetches
+// `next` once, or every prefetch_step steps of the depth if `prefetch_often`.
+template <int R, int V, bool prefetch_often>
 inline void micro(const float * __restrict a, int64_t lda, const float * __restrict b, int64_t ldb,
-                  float * __restrict c, int64_t ldc, int64_t depth, bool accumulate, coming * next) {
+                  float * __restrict c, int64_t ldc, int64_t depth, bool accumulate,
+                  weight_prefetcher * next) {
     vf acc[R][V];
     for (int r = 0; r < R; r++) {
         for (int v = 0; v < V; v++) acc[r][v] = accumulate ? load(c + r * ldc + v * VL) : vf{};
     }
-    if (next && !looking) next->ask();
+    if (next && !prefetch_often) next->prefetch();
     for (int64_t k = 0; k < depth; k++) {
-        if (looking && k % micro_step == 0) next->ask();
+        if (prefetch_often && k % prefetch_step == 0) next->prefetch();
         vf column[V];
         for (int v = 0; v < V; v++) column[v] = load(b + k * ldb + v * VL);
 #pragma GCC unroll 16
@@ -34,40 +36,40 @@ inline void micro(const float * __restrict a, int64_t lda, const float * __restr
 }
 
 using micro_fn = void (*)(const float *, int64_t, const float *, int64_t, float *, int64_t, int64_t, bool,
-                          coming *);
+                          weight_prefetcher *);
 
-template <int V, bool looking, size_t... I>
-inline micro_fn micro_of(std::index_sequence<I...>, int64_t rows) {
-    static constexpr micro_fn table[] = {micro<static_cast<int>(I) + 1, V, looking>...};
+template <int V, bool prefetch_often, size_t... I>
+inline micro_fn select_micro(std::index_sequence<I...>, int64_t rows) {
+    static constexpr micro_fn table[] = {micro<static_cast<int>(I) + 1, V, prefetch_often>...};
     return table[rows - 1];
 }
 
-// C[rows, V vectors] (+)= A B for any number of rows. What is read `next` is asked for meanwhile: before each
-// MR rows, or, where they are few and the depth is long, `looking` as it goes through the depth.
-template <int V, bool looking = false>
+// C[rows, V vectors] (+)= A B for any number of rows. Prefetches the weights `next` before each MR rows or,
+// with `prefetch_often` (for few rows and a large depth), also while it iterates over the depth.
+template <int V, bool prefetch_often = false>
 inline void multiply(int64_t rows, const float * a, int64_t lda, const float * b, int64_t ldb, float * c,
-                     int64_t ldc, int64_t depth, bool accumulate, coming * next = nullptr) {
+                     int64_t ldc, int64_t depth, bool accumulate, weight_prefetcher * next = nullptr) {
     int64_t r = 0;
     for (; r + MR <= rows; r += MR)
-        micro<MR, V, looking>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth, accumulate, next);
+        micro<MR, V, prefetch_often>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth, accumulate, next);
     if (r < rows) {
-        const micro_fn rest = micro_of<V, looking>(std::make_index_sequence<MR - 1>{}, rows - r);
+        const micro_fn rest = select_micro<V, prefetch_often>(std::make_index_sequence<MR - 1>{}, rows - r);
         rest(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth, accumulate, next);
     }
 }
-// How often a multiply asks.
-inline int64_t looks(int64_t rows) {
+// Return the number of prefetches of a multiply without and with `prefetch_often`.
+inline int64_t prefetch_count(int64_t rows) {
     return (rows + MR - 1) / MR;
 }
-inline int64_t looks(int64_t rows, int64_t depth) {
-    return looks(rows) * ((depth + micro_step - 1) / micro_step);
+inline int64_t prefetch_count(int64_t rows, int64_t depth) {
+    return prefetch_count(rows) * ((depth + prefetch_step - 1) / prefetch_step);
 }
 
 inline bool cancelled(const team & t) {
     return t.cancelled && t.cancelled(t.token);
 }
 
-// Hands out items [0, count) to the team. Stops early when cancelled.
+// Distributes items [0, count) over the threads of the team. Stops early when cancelled.
 template <class F>
 inline void for_each_item(const team & t, int64_t count, F body) {
     const int64_t parts = std::min(t.count, lanes);

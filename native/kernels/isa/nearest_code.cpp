@@ -1,7 +1,7 @@
-// The nearest code of a codebook. In f32 the reference's formula cannot tell codes apart whose distances
-// differ by less than the last place of |z|², and then takes the first: so its terms are rounded where it
-// rounds them, but each is computed in double before, which makes the choice independent of the order of
-// summing.
+// Nearest code of a codebook. In f32 the reference's formula gives equal distances to codes whose distances
+// differ by less than 1 ulp of |z|², and picks the first one. To match it, the terms are rounded to f32
+// where the reference rounds them; each term is computed in double before, so that the result does not
+// depend on the order of summation.
 
 #include <limits>
 
@@ -14,14 +14,14 @@ namespace safelight::kernels::SAFELIGHT_ISA {
 
 namespace {
 
-// As wide as the processor's vectors: compilers keep wider ones in memory.
-constexpr int DL = VL / 2;   // doubles in a vector
-constexpr int ND = NB / DL;  // vectors across a panel
+// Same width as the processor's vectors: compilers keep wider vectors in memory.
+constexpr int DL = VL / 2;   // doubles per vector
+constexpr int ND = NB / DL;  // vectors per row of a panel
 typedef double vd __attribute__((vector_size(DL * 8)));
 typedef double vd_unaligned __attribute__((vector_size(DL * 8), aligned(8), may_alias));
 
 constexpr int64_t row_block = 32;
-constexpr int R = 2;  // rows at a time, so that sums of NB codes stay in registers
+constexpr int R = 2;  // rows processed at once, so that the sums of NB codes stay in registers
 
 inline vd load_doubles(const double * p) {
     return *reinterpret_cast<const vd_unaligned *>(p);
@@ -33,16 +33,17 @@ float squared_length(const float * x, int64_t width) {
     return static_cast<float>(sum);
 }
 
-// What a thread works in: NB codes as columns, in double, and their squared lengths; for each row of the
-// block its own, and for each lane the smallest distance so far and where.
+// Scratch memory of a thread.
 struct workspace {
-    float * columns;
-    double * panel;
-    float *lengths, *row_lengths, *best;
-    int32_t * where;
+    float * columns;       // [width][NB] codes, transposed
+    double * panel;        // the same in double
+    float * lengths;       // [NB] squared lengths of the codes
+    float * row_lengths;   // [row_block] squared lengths of the rows
+    float * best;          // [row_block][VL] smallest distance so far in each lane
+    int32_t * best_index;  // [row_block][VL] index of that code
 };
 
-workspace workspace_for(int64_t width) {
+workspace make_workspace(int64_t width) {
     const auto columns = static_cast<size_t>(width * NB), lanes = static_cast<size_t>(row_block * VL);
     float * base = scratch(3 * columns + NB + row_block + 2 * lanes);
     workspace w{};
@@ -51,11 +52,12 @@ workspace workspace_for(int64_t width) {
     w.lengths = w.columns + columns;
     w.row_lengths = w.lengths + NB;
     w.best = w.row_lengths + row_block;
-    w.where = reinterpret_cast<int32_t *>(w.best + lanes);
+    w.best_index = reinterpret_cast<int32_t *>(w.best + lanes);
     return w;
 }
 
-// Codes [first, first + count); columns that are missing are zeros, and left out of the comparison.
+// Loads codes [first, first + count). Missing columns are zeros with an infinite length, so that they are
+// never the nearest.
 void fill_panel(const nearest_code_args & p, int64_t first, int64_t count, const workspace & w) {
     const float * codes = p.codebook + first * p.width;
     transpose_panel(codes, p.width, static_cast<int>(count), static_cast<int>(p.width), w.columns);
@@ -64,7 +66,7 @@ void fill_panel(const nearest_code_args & p, int64_t first, int64_t count, const
     for (int64_t n = count; n < NB; n++) w.lengths[n] = std::numeric_limits<float>::infinity();
 }
 
-// Dot products of ROWS rows with the panel, rounded to f32: out[ROWS][NB].
+// Computes the dot products of ROWS rows with the panel, rounded to f32: out[ROWS][NB].
 template <int ROWS>
 inline void dots(const nearest_code_args & p, const float * x, const double * panel, float * out) {
     vd sums[ROWS][ND] = {};
@@ -83,15 +85,15 @@ inline void dots(const nearest_code_args & p, const float * x, const double * pa
     }
 }
 
-inline void keep_nearest(const workspace & w, int64_t row, int64_t code, vf distance) {
+inline void update_nearest(const workspace & w, int64_t row, int64_t code, vf distance) {
     const vf best = load(w.best + row * VL);
     const vi nearer = distance < best;
     store(w.best + row * VL, select(nearer, distance, best));
-    vi where, lane;
-    std::memcpy(&where, w.where + row * VL, sizeof where);
+    vi best_index, lane;
+    std::memcpy(&best_index, w.best_index + row * VL, sizeof best_index);
     for (int i = 0; i < VL; i++) lane[i] = i;
-    where = nearer ? lane + static_cast<int32_t>(code) : where;
-    std::memcpy(w.where + row * VL, &where, sizeof where);
+    best_index = nearer ? lane + static_cast<int32_t>(code) : best_index;
+    std::memcpy(w.best_index + row * VL, &best_index, sizeof best_index);
 }
 
 void compare(const nearest_code_args & p, int64_t first_row, int64_t rows, int64_t code, int64_t count,
@@ -104,7 +106,7 @@ void compare(const nearest_code_args & p, int64_t first_row, int64_t rows, int64
             for (int64_t v = 0; v < NV && v * VL < count; v++) {
                 const vf sum = w.row_lengths[i] + load(w.lengths + v * VL);
                 const vf distance = sum - 2.f * load(products + (i - r) * NB + v * VL);
-                if (p.index) keep_nearest(w, i, code + v * VL, distance);
+                if (p.index) update_nearest(w, i, code + v * VL, distance);
                 if (!p.distances) continue;
                 float * to = p.distances + (first_row + i) * p.codes + code + v * VL;
                 store_part(to, distance, static_cast<int>(std::min<int64_t>(VL, count - v * VL)));
@@ -113,15 +115,15 @@ void compare(const nearest_code_args & p, int64_t first_row, int64_t rows, int64
     }
 }
 
-// The first of the smallest over the lanes.
-int32_t nearest_of(const workspace & w, int64_t row) {
+// Returns the smallest index among the lanes with the smallest distance.
+int32_t nearest_in_lanes(const workspace & w, int64_t row) {
     const float * best = w.best + row * VL;
-    const int32_t * where = w.where + row * VL;
+    const int32_t * best_index = w.best_index + row * VL;
     int found = 0;
     for (int i = 1; i < VL; i++) {
-        if (best[i] < best[found] || (best[i] == best[found] && where[i] < where[found])) found = i;
+        if (best[i] < best[found] || (best[i] == best[found] && best_index[i] < best_index[found])) found = i;
     }
-    return where[found];
+    return best_index[found];
 }
 
 }  // namespace
@@ -130,18 +132,18 @@ void nearest_code(const nearest_code_args & p, const team & t) {
     const int64_t blocks = (p.rows + row_block - 1) / row_block;
     for_each_item(t, blocks, [&](int64_t item) {
         const int64_t first = item * row_block, rows = std::min(row_block, p.rows - first);
-        const workspace w = workspace_for(p.width);
+        const workspace w = make_workspace(p.width);
         for (int64_t r = 0; r < rows; r++)
             w.row_lengths[r] = squared_length(p.x + (first + r) * p.width, p.width);
         std::fill_n(w.best, rows * VL, std::numeric_limits<float>::infinity());
-        std::fill_n(w.where, rows * VL, 0);
+        std::fill_n(w.best_index, rows * VL, 0);
         for (int64_t code = 0; code < p.codes; code += NB) {
             const int64_t count = std::min<int64_t>(NB, p.codes - code);
             fill_panel(p, code, count, w);
             compare(p, first, rows, code, count, w);
         }
         if (!p.index) return;
-        for (int64_t r = 0; r < rows; r++) p.index[first + r] = nearest_of(w, r);
+        for (int64_t r = 0; r < rows; r++) p.index[first + r] = nearest_in_lanes(w, r);
     });
 }
 

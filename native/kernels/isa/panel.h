@@ -1,6 +1,6 @@
 #pragma once
 
-// Weights from their storage to panels of f32 that a product reads: expanded, and rows turned into columns.
+// Loads weights from their storage type into transposed f32 panels for a product.
 
 #include "kernels/isa/simd.h"
 #include "kernels/isa/weight_prefetcher.h"
@@ -20,7 +20,8 @@ inline void expand_bf16(const uint16_t * from, float * to, int64_t count) {
     }
 }
 
-// A square of floats or halves (stride ld) turned, into rows of NB floats: 8x8 with AVX, else 4x4.
+// Transposes a square of floats or halves (row stride ld) into rows of NB floats: 8x8 with AVX2, otherwise
+// 4x4.
 #if defined(__AVX2__)
 constexpr int square = 8;
 inline __m256 load_eight(const float * p) {
@@ -71,8 +72,8 @@ inline float to_float(uint16_t half) {
     return half_to_float(half);
 }
 
-// Turns `rows` <= NB rows of `count` floats or halves (stride ld) into columns: out[k * NB + row]; missing
-// rows become zeros.
+// Transposes `rows` <= NB rows of `count` floats or halves (row stride ld): out[k * NB + row]. Missing rows
+// are filled with zeros.
 template <class T>
 inline void transpose_panel(const T * in, int64_t ld, int rows, int64_t count, float * out) {
     int64_t k = 0;
@@ -106,11 +107,11 @@ inline void expand(const weights & w, int64_t row, int64_t column, float * out, 
     }
 }
 
-// Weights of rows [row, row + rows), rows <= NB, and columns [column, column + count) as out[count][NB];
-// missing rows become zeros. `expanded` [NB][expand_columns + 16] is for storage that cannot be turned where
-// it lies.
+// Loads rows [row, row + rows), rows <= NB, and columns [column, column + count) of w as out[count][NB];
+// missing rows are filled with zeros. `expanded` [NB][expand_row] is a buffer for types that must be expanded
+// before they are transposed.
 constexpr int64_t expand_columns = 256;
-constexpr int64_t expand_row = expand_columns + 16;  // off the powers of two
+constexpr int64_t expand_row = expand_columns + 16;  // not a power of two, to avoid cache set conflicts
 inline void load_panel(const weights & w, int64_t row, int rows, int64_t column, int64_t count,
                        float * expanded, float * out) {
     if (w.type == storage::f32 || w.type == storage::f16) {

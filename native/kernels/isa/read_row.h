@@ -1,6 +1,6 @@
 #pragma once
 
-// The left side of a product, a row at a time: gathered for a convolution, normalized, activated.
+// Reads rows of a product's left operand: gathered for a convolution, normalized, activated.
 
 #include <cmath>
 
@@ -9,11 +9,11 @@
 
 namespace safelight::kernels::SAFELIGHT_ISA {
 
-// Row `row` of the left side into out[depth]: gathered, normalized, activated.
+// Gathers the pixels of output pixel `row` into out[depth], applying scale_shift and SiLU.
 inline void gather_convolution(const gemm_args & p, int64_t row, float * out) {
     const auto & c = p.conv;
-    const int64_t each = c.out_height * c.out_width, batch = row / each;
-    const int64_t oy = row % each / c.out_width, ox = row % c.out_width, taps = c.kernel * c.kernel;
+    const int64_t map_pixels = c.out_height * c.out_width, batch = row / map_pixels;
+    const int64_t oy = row % map_pixels / c.out_width, ox = row % c.out_width, taps = c.kernel * c.kernel;
     for (int64_t tap = 0; tap < taps; tap++) {
         const int64_t y = oy * c.stride + tap / c.kernel - c.pad_begin,
                       x = ox * c.stride + tap % c.kernel - c.pad_begin;
@@ -33,32 +33,32 @@ inline void gather_convolution(const gemm_args & p, int64_t row, float * out) {
     }
 }
 
-// The sum of f(vector) over the whole vectors of a row: four sums side by side, so that none waits
-// for the one before.
+// Returns the sum of f(vector) over the vectors of x[0, vector_end). Four independent sums hide the latency
+// of additions.
 template <class F>
-inline float sum_row(const float * x, int64_t whole, F f) {
+inline float sum_row(const float * x, int64_t vector_end, F f) {
     vf sums[4] = {};
     int64_t k = 0;
-    for (; k + 4 * VL <= whole; k += 4 * VL) {
+    for (; k + 4 * VL <= vector_end; k += 4 * VL) {
         for (int i = 0; i < 4; i++) sums[i] += f(load(x + k + i * VL));
     }
-    for (; k < whole; k += VL) sums[0] += f(load(x + k));
+    for (; k < vector_end; k += VL) sums[0] += f(load(x + k));
     return sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
 inline void normalize_row(const gemm_args & p, const float * x, float * out) {
-    const int64_t whole = p.depth / VL * VL;
-    double mean = sum_row(x, whole, [](vf v) { return v; });
-    for (int64_t k = whole; k < p.depth; k++) mean += x[k];
-    const float centre = static_cast<float>(mean / static_cast<double>(p.depth));
-    double squares = sum_row(x, whole, [centre](vf v) { return (v - centre) * (v - centre); });
-    for (int64_t k = whole; k < p.depth; k++) squares += (x[k] - centre) * (x[k] - centre);
+    const int64_t vector_end = p.depth / VL * VL;
+    double mean = sum_row(x, vector_end, [](vf v) { return v; });
+    for (int64_t k = vector_end; k < p.depth; k++) mean += x[k];
+    const float center = static_cast<float>(mean / static_cast<double>(p.depth));
+    double squares = sum_row(x, vector_end, [center](vf v) { return (v - center) * (v - center); });
+    for (int64_t k = vector_end; k < p.depth; k++) squares += (x[k] - center) * (x[k] - center);
     const float scale =
         static_cast<float>(1 / std::sqrt(squares / static_cast<double>(p.depth) + p.norm_eps));
     for (int64_t k = 0; k < p.depth; k += VL) {
         const int n = static_cast<int>(std::min<int64_t>(VL, p.depth - k));
         const vf beta = p.norm_beta ? load_part(p.norm_beta + k, n) : vf{};
-        store_part(out + k, (load_part(x + k, n) - centre) * scale * load_part(p.norm_gamma + k, n) + beta,
+        store_part(out + k, (load_part(x + k, n) - center) * scale * load_part(p.norm_gamma + k, n) + beta,
                    n);
     }
 }
@@ -80,7 +80,7 @@ inline void read_row(const gemm_args & p, int64_t row, float * out) {
     }
 }
 
-// Whether rows are read as they lie.
+// Returns true if rows are read unchanged.
 inline bool plain(const gemm_args & p) {
     return !p.conv.kernel && !p.norm_gamma && !p.scale_shift && !p.silu;
 }

@@ -1,7 +1,8 @@
 #pragma once
 
-// One vector type for each instruction set, from GCC's vector extensions: this file is compiled once for each
-// of them, in a namespace of its own (SAFELIGHT_ISA), and the rest of the kernels reads the same for all.
+// Vector types of each instruction set, by GCC's vector extensions. The kernels are compiled once per
+// instruction set, each time in another namespace (SAFELIGHT_ISA), so that the remaining code is the same for
+// all of them.
 
 #include <algorithm>
 #include <cstdint>
@@ -17,15 +18,15 @@
 namespace safelight::kernels::SAFELIGHT_ISA {
 
 #if defined(__AVX512F__)
-constexpr int VL = 16;  // floats in a vector
-constexpr int NV = 2;   // vectors across a micro tile
+constexpr int VL = 16;  // floats per vector
+constexpr int NV = 2;   // vectors per row of a micro tile
 constexpr int MR = 12;  // rows of a micro tile
 #elif defined(__AVX2__)
 constexpr int VL = 8, NV = 2, MR = 6;
 #elif defined(SAFELIGHT_NEON)
 constexpr int VL = 4, NV = 2, MR = 12;  // 32 registers
 #else
-constexpr int VL = 4, NV = 2, MR = 6;  // 16 registers, as SSE has
+constexpr int VL = 4, NV = 2, MR = 6;  // 16 registers, as in SSE
 #endif
 constexpr int NB = NV * VL;  // columns of a micro tile
 
@@ -39,7 +40,7 @@ inline vf load(const float * p) {
 inline void store(float * p, vf v) {
     *reinterpret_cast<vf_unaligned *>(p) = v;
 }
-// x - 0 is x for every x, and so a load that broadcasts; 0 + x is not (-0), and would be computed.
+// x - 0 equals x for every x, so it compiles to a broadcast; 0 + x differs for -0 and would be computed.
 inline vf splat(float x) {
     return x - vf{};
 }
@@ -65,7 +66,7 @@ inline void store_part(float * p, vf v, int n) {
         return store(p, v);
     std::memcpy(p, &v, sizeof(float) * static_cast<size_t>(n));
 }
-// Halves of a vector joined until one number is left; `join` is a sum or a maximum.
+// Reduces a vector to one number by combining its halves repeatedly; `join` is a sum or a maximum.
 template <class F>
 inline float reduce(vf v, F join) {
     typedef float pair __attribute__((vector_size(8)));
@@ -94,7 +95,7 @@ inline float reduce(vf v, F join) {
 inline float sum(vf v) {
     return reduce(v, [](auto a, auto b) { return a + b; });
 }
-inline float highest(vf v) {
+inline float max_element(vf v) {
     return reduce(v, [](auto a, auto b) { return a > b ? a : b; });
 }
 
@@ -116,7 +117,7 @@ inline float half_to_float(uint16_t h) {
     return f;
 #endif
 }
-// VL halves as floats.
+// Loads VL halves as floats.
 inline vf load(const uint16_t * halves) {
 #if defined(__AVX512F__)
     return reinterpret_cast<vf>(

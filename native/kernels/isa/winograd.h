@@ -1,7 +1,7 @@
 #pragma once
 
-// The transforms of Winograd F(4x4, 3x3) with the points 0, +-sqrt2/2, +-sqrt2 and infinity, over VL
-// channels.
+// Transforms of Winograd F(4x4, 3x3) with the points 0, +-sqrt2/2, +-sqrt2 and infinity, for VL channels at
+// once.
 
 #include "kernels/isa/simd.h"
 
@@ -37,7 +37,7 @@ inline void filter_1d(const vf g[3], vf o[6]) {
     o[5] = g[2];
 }
 
-// 6x6 pixels (rows of `width` vectors) to 36 transformed ones, `stride` apart.
+// Transforms 6x6 pixels (rows of `width` vectors) to 36 vectors, `stride` apart.
 inline void transform_tile(const float * pixels, int64_t width, float * to, int64_t stride) {
     vf d[6][6], o[6];
     for (int j = 0; j < 6; j++) {
@@ -52,7 +52,7 @@ inline void transform_tile(const float * pixels, int64_t width, float * to, int6
     }
 }
 
-// Nine taps of VL output channels (from rows of NB) to 36 transformed ones, `stride` apart.
+// Transforms the nine taps of VL output channels (in rows of NB) to 36 vectors, `stride` apart.
 inline void transform_filter(const float * taps, float * to, int64_t stride) {
     vf t[6][3], o[6];
     for (int j = 0; j < 3; j++) {
@@ -66,7 +66,8 @@ inline void transform_filter(const float * taps, float * to, int64_t stride) {
     }
 }
 
-// 36 products, `stride` apart, to four rows of six, which output_1d finishes.
+// Transforms 36 products, `stride` apart, along the columns to four rows of six; output_1d transforms the
+// rows.
 inline void output_columns(const float * products, int64_t stride, vf rows[4][6]) {
     vf o[4];
     for (int j = 0; j < 6; j++) {

@@ -8,18 +8,18 @@ namespace {
 using params = unet_params;
 
 [[noreturn]] void too_small(const shape & sample, int64_t level) {
-    throw error("SHAPE_MISMATCH", "Expected a larger sample: one of " + std::to_string(sample[3]) + "x" +
+    throw error("SHAPE_MISMATCH", "Expected a larger sample: " + std::to_string(sample[3]) + "x" +
                                       std::to_string(sample[2]) + " cannot be halved at level " +
                                       std::to_string(level));
 }
 
-// The widest activations of each level: joined with a skip, and inside the transformers' GEGLU.
+// Checks the largest activations of each level: concatenated with a skip, and in the transformers' GEGLU.
 void check_activations(const shape & sample, const params & p) {
     int64_t height = sample[2], width = sample[3], previous = p.levels.front().channels;
     for (size_t i = 0; i < p.levels.size(); ++i) {
         const unet_level & level = p.levels[i];
-        int64_t joined = 2 * std::max(level.channels, previous);
-        require_countable({sample[0], std::max(8 * level.channels, joined), height, width});
+        int64_t concatenated = 2 * std::max(level.channels, previous);
+        require_countable({sample[0], std::max(8 * level.channels, concatenated), height, width});
         height = halved(height, level, p);
         width = halved(width, level, p);
         if (i + 1 < p.levels.size() && (height < 1 || width < 1)) too_small(sample, static_cast<int64_t>(i));
@@ -33,12 +33,12 @@ void check_addition(const input_shapes & inputs, int64_t batch, const unet_addit
     int64_t pooled = a.input_dim - count * a.time_embed_dim;
     if (pooled < 1) {
         throw error("SHAPE_MISMATCH", "Expected fewer time_ids than " + std::to_string(count) +
-                                          ": add_embedding is " + std::to_string(a.input_dim) + " wide");
+                                          ": add_embedding has " + std::to_string(a.input_dim) + " inputs");
     }
     input_shape(inputs, "text_embeds", {"B", "P"}, {batch, pooled});
 }
 
-// A label is one number, unless it is an embedding itself or is projected to one.
+// Returns the shape of class_labels: one number per sample, or a vector for `identity` and `projection`.
 shape labels_shape(int64_t batch, const params & p) {
     switch (p.label->kind) {
         case unet_class_embedding::identity:
@@ -54,21 +54,23 @@ void check_keys(int64_t batch, int64_t length, const params & p) {
     for (const unet_level & level : p.levels) require_countable({batch, length, level.channels});
 }
 
-void check_kept(const config & how) {
-    constexpr int64_t most = 1 << 20;
+void check_cached_texts(const config & run_params) {
+    constexpr int64_t largest = 1 << 20;
     for (const char * field : {"texts", "text_length"}) {
-        int64_t n = how.integer(field);
-        if (n < 1 || n > most)
-            throw error("INVALID_OPTION", std::string("Expected a positive number for ") + field);
+        int64_t n = run_params.integer(field);
+        if (n < 1 || n > largest)
+            throw error("INVALID_OPTION", "Expected integer between 1 and " + std::to_string(largest) +
+                                              " for " + field + " but received " + std::to_string(n));
     }
 }
 
-void check_conditions(const input_shapes & inputs, int64_t batch, const config & how, const params & p) {
+void check_conditioning(const input_shapes & inputs, int64_t batch, const config & run_params,
+                        const params & p) {
     input_shape(inputs, "timestep", {"B"}, {batch});
-    if (p.transformers && how.has("texts")) {
-        check_kept(how);
+    if (p.transformers && run_params.has("texts")) {
+        check_cached_texts(run_params);
         input_shape(inputs, "text", {"B"}, {batch});
-        check_keys(std::max(batch, how.integer("texts")), how.integer("text_length"), p);
+        check_keys(std::max(batch, run_params.integer("texts")), run_params.integer("text_length"), p);
     } else if (p.transformers) {
         check_keys(batch, input_shape(inputs, "context", {"B", "T", "D"}, {batch, any, p.context_dim})[1], p);
     }
@@ -82,7 +84,7 @@ void check_conditions(const input_shapes & inputs, int64_t batch, const config &
 
 }  // namespace
 
-// A padded convolution rounds up; without padding, and averaging, round down.
+// A padded convolution rounds up; an unpadded convolution and averaging round down.
 int64_t halved(int64_t side, const unet_level & level, const params & p) {
     return level.resnet_down || p.downsample_padding == 0 ? side / 2 : (side + 1) / 2;
 }
@@ -93,17 +95,17 @@ shape shape_at_cut(const unet_cut & cut, const shape & sample, const params & p)
         height = halved(height, p.levels[i], p);
         width = halved(width, p.levels[i], p);
     }
-    // What comes from the next level, or from the middle, has its channels.
+    // The first block's input comes from the coarser level or the mid block and has its number of channels.
     int64_t count = static_cast<int64_t>(p.levels.size());
     bool from_below = cut.layer == p.levels[cut.level].layers;
-    const unet_level & maker = p.levels[std::min(cut.level + (from_below ? 1 : 0), count - 1)];
-    return {sample[0], maker.channels, height, width};
+    const unet_level & source = p.levels[std::min(cut.level + (from_below ? 1 : 0), count - 1)];
+    return {sample[0], source.channels, height, width};
 }
 
-void check_unet_inputs(const input_shapes & inputs, const config & how, const params & p,
+void check_unet_inputs(const input_shapes & inputs, const config & run_params, const params & p,
                        const unet_cut * cut) {
     std::vector<const char *> names{"sample", "timestep"};
-    if (p.transformers) names.push_back(how.has("texts") ? "text" : "context");
+    if (p.transformers) names.push_back(run_params.has("texts") ? "text" : "context");
     if (p.label) names.push_back("class_labels");
     if (p.addition) names.insert(names.end(), {"text_embeds", "time_ids"});
     if (cut) names.push_back("deep");
@@ -111,12 +113,12 @@ void check_unet_inputs(const input_shapes & inputs, const config & how, const pa
     const shape & sample =
         input_shape(inputs, "sample", {"B", "C", "H", "W"}, {any, p.in_channels, any, any});
     check_activations(sample, p);
-    check_conditions(inputs, sample[0], how, p);
+    check_conditioning(inputs, sample[0], run_params, p);
     if (cut) input_shape(inputs, "deep", {"B", "C", "H", "W"}, shape_at_cut(*cut, sample, p));
 }
 
-void check_texts(const input_shapes & inputs, const params & p) {
-    if (!p.transformers) throw error("INVALID_OPTION", "This U-Net attends to no text");
+void check_context_input(const input_shapes & inputs, const params & p) {
+    if (!p.transformers) throw error("INVALID_OPTION", "This U-Net has no cross-attention to text");
     require_inputs(inputs, {"context"});
     const shape & context = input_shape(inputs, "context", {"N", "T", "D"}, {any, any, p.context_dim});
     check_keys(context[0], context[1], p);
@@ -134,7 +136,9 @@ input_shapes smallest_unet_inputs(const params & p) {
         const auto [width, all] = *p.addition;
         int64_t numbers = std::min<int64_t>(6, (all - 1) / width);
         if (numbers < 1)
-            throw error("UNSUPPORTED_MODEL", "Expected input_dim to hold pooled text and time ids");
+            throw error("UNSUPPORTED_MODEL",
+                        "Expected input_dim to be larger than time_embed_dim, to contain the pooled text "
+                        "embedding and time_ids");
         inputs["time_ids"] = {1, numbers};
         inputs["text_embeds"] = {1, all - numbers * width};
     }

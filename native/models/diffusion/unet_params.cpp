@@ -5,8 +5,8 @@
 namespace safelight {
 namespace {
 
-constexpr size_t most_levels = 12;
-constexpr int64_t most_transformers = 2048;  // SDXL has 70
+constexpr size_t max_levels = 12;
+constexpr int64_t max_transformers = 2048;  // SDXL has 70
 
 std::vector<bool> optional_booleans(const config & cfg, const char * key, size_t count) {
     return cfg.has(key) ? config_booleans(cfg, key, count) : std::vector<bool>(count, false);
@@ -14,10 +14,11 @@ std::vector<bool> optional_booleans(const config & cfg, const char * key, size_t
 
 std::vector<unet_level> read_levels(const config & cfg) {
     size_t count = cfg.integers("block_out_channels").size();
-    if (count < 1 || count > most_levels) {
-        throw error("UNSUPPORTED_MODEL", "Expected 1 to " + std::to_string(most_levels) +
-                                             " levels in block_out_channels but found " +
-                                             std::to_string(count));
+    if (count < 1 || count > max_levels) {
+        throw error("UNSUPPORTED_MODEL",
+                    "Expected 1 to " + std::to_string(max_levels) +
+                        " levels in block_out_channels in the model's config but found " +
+                        std::to_string(count));
     }
     auto channels = config_integers(cfg, "block_out_channels", count, 1, 1 << 14);
     auto layers = config_integers(cfg, "layers_per_block", count, 1, 16);
@@ -39,7 +40,7 @@ std::vector<unet_level> read_levels(const config & cfg) {
 void check_attention(const unet_level & level, bool transformers) {
     if (level.heads < 1 || (transformers && level.depth < 1)) {
         throw error("UNSUPPORTED_MODEL",
-                    "Expected at least 1 transformer block and 1 head at a level with attention");
+                    "Expected at least 1 transformer block and 1 head at each level with attention");
     }
     require_divides(level.heads, "num_attention_heads", level.channels, "block_out_channels");
 }
@@ -53,9 +54,9 @@ void check_levels(const unet_params & p) {
         check_attention(level, p.transformers);
         transformers += level.depth * (2 * level.layers + 2);
     }
-    if (transformers > most_transformers) {
-        throw error("UNSUPPORTED_MODEL", "Expected at most " + std::to_string(most_transformers) +
-                                             " transformer blocks but the config asks for " +
+    if (transformers > max_transformers) {
+        throw error("UNSUPPORTED_MODEL", "Expected at most " + std::to_string(max_transformers) +
+                                             " transformer blocks but the config has " +
                                              std::to_string(transformers));
     }
 }
@@ -71,28 +72,28 @@ constexpr const char * class_kinds[] = {"table", "timestep", "identity", "projec
 
 std::optional<unet_class_embedding> read_class_embedding(const config & cfg) {
     if (!cfg.has("class_embedding")) return std::nullopt;
-    const config & given = cfg.at("class_embedding");
-    const auto * kind = std::find(std::begin(class_kinds), std::end(class_kinds), given.text("type"));
+    const config & embedding = cfg.at("class_embedding");
+    const auto * kind = std::find(std::begin(class_kinds), std::end(class_kinds), embedding.text("type"));
     if (kind == std::end(class_kinds)) {
-        throw error("UNSUPPORTED_MODEL",
-                    "Expected table, timestep, identity or projection as class_embedding "
-                    "but found " +
-                        given.text("type"));
+        throw error(
+            "UNSUPPORTED_MODEL",
+            "Expected table, timestep, identity or projection for the type of class_embedding but found " +
+                embedding.text("type"));
     }
     unet_class_embedding out{};
     out.kind = static_cast<decltype(out.kind)>(kind - std::begin(class_kinds));
     bool sized = out.kind == unet_class_embedding::table || out.kind == unet_class_embedding::projection;
-    out.size = sized ? config_integer(given, "size", 1, 1 << 24) : 0;
+    out.size = sized ? config_integer(embedding, "size", 1, 1 << 24) : 0;
     return out;
 }
 
-// What the middle has: with attention it lies between two residual blocks.
+// Reads the mid block: attention requires a residual block before and after it.
 void read_mid(const config & cfg, unet_params & p) {
     p.mid_attention = cfg.boolean("mid_attention");
     p.mid_resnets = p.mid_attention ? 2 : 1;
     if (cfg.has("mid_resnets")) p.mid_resnets = config_integer(cfg, "mid_resnets", 0, 2);
     if (p.mid_attention && p.mid_resnets != 2) {
-        throw error("UNSUPPORTED_MODEL", "Expected 2 mid_resnets around the attention of the middle");
+        throw error("UNSUPPORTED_MODEL", "Expected mid_resnets to be 2 if mid_attention is true");
     }
     p.mid_attention_groups = p.norm.groups;
     if (cfg.has("mid_attention_groups")) {
@@ -127,24 +128,24 @@ unet_params read_unet_params(const config & cfg) {
         require_divides(p.mid_attention_groups, "mid_attention_groups", p.levels.back().channels,
                         "block_out_channels");
     }
-    // Halves of one number would divide by zero in the sinusoid's frequencies.
+    // With fewer than 4 channels, the frequencies of the sinusoids would divide by zero.
     if (p.levels.front().channels < 4 || (p.addition && p.addition->time_embed_dim < 4)) {
         throw error("UNSUPPORTED_MODEL",
-                    "Expected sinusoids of at least 4 numbers: the first level is too narrow");
+                    "Expected at least 4 for the first value of block_out_channels and for time_embed_dim");
     }
     return p;
 }
 
-unet_cut cut_of_branch(int64_t branch, const unet_params & p) {
-    constexpr int64_t branches_a_level = 3;
+unet_cut cut_at_branch(int64_t branch, const unet_params & p) {
+    constexpr int64_t branches_per_level = 3;
     int64_t count = static_cast<int64_t>(p.levels.size());
-    if (branch < 0 || branch >= branches_a_level * count) {
+    if (branch < 0 || branch >= branches_per_level * count) {
         throw error("INVALID_OPTION", "Expected a branch between 0 and " +
-                                          std::to_string(branches_a_level * count - 1) + " but received " +
+                                          std::to_string(branches_per_level * count - 1) + " but received " +
                                           std::to_string(branch));
     }
-    int64_t level = branch / branches_a_level;
-    return {level, std::min(branch % branches_a_level, p.levels[level].layers)};
+    int64_t level = branch / branches_per_level;
+    return {level, std::min(branch % branches_per_level, p.levels[level].layers)};
 }
 
 }  // namespace safelight

@@ -11,28 +11,28 @@ namespace {
 constexpr float layer_norm_eps = 1e-5f;
 constexpr float transformer_norm_eps = 1e-6f;
 
-// The session's tensor for to_k or to_v: [N, T, C].
-tensor kept_side(model_ref m, int64_t count, int64_t length, int64_t width, state_origin origin) {
+// Returns the session's state for a to_k or to_v layer: [N, T, C].
+tensor cache_state(model_ref m, int64_t count, int64_t length, int64_t width, state_origin origin) {
     return m.g().state(m.prefix(), GGML_TYPE_F32, {count, length, width}, origin);
 }
 
-// Keys or values that the session keeps of each sample's text.
-tensor own_side(model_ref m, const unet_text & text, int64_t width) {
-    tensor kept = kept_side(m, text.count, text.length, width, state_origin::earlier_run);
-    kept = ggml_reshape_2d(m.ctx(), kept, width * text.length, text.count);
-    tensor own = ggml_get_rows(m.ctx(), kept, text.rows);
-    return named_sequence(m, ggml_reshape_3d(m.ctx(), own, width, text.length, text.rows->ne[0]));
+// Returns the cached keys or values of each sample's text: [B, T, C].
+tensor cached_projection(model_ref m, const unet_text & text, int64_t width) {
+    tensor cache = cache_state(m, text.count, text.length, width, state_origin::earlier_run);
+    cache = ggml_reshape_2d(m.ctx(), cache, width * text.length, text.count);
+    tensor selected = ggml_get_rows(m.ctx(), cache, text.rows);
+    return named_sequence(m, ggml_reshape_3d(m.ctx(), selected, width, text.length, text.rows->ne[0]));
 }
 
-// Keys and values are computed from the text's states, or those that the session keeps.
+// Computes keys and values from the text embeddings, or reads them from the session's cache.
 qkv cross_qkv(model_ref m, tensor x, const unet_text & text, int64_t width) {
     const qkv_layers layers{"to_q", "to_k", "to_v", /*bias*/ false};
     if (text.context) return project_qkv(m, x, text.context, width, layers);
-    return {projection(m[layers.q], x, width, layers.bias), own_side(m[layers.k], text, width),
-            own_side(m[layers.v], text, width)};
+    return {projection(m[layers.q], x, width, layers.bias), cached_projection(m[layers.k], text, width),
+            cached_projection(m[layers.v], text, width)};
 }
 
-// x [B, T, C] attends to a text, or to itself in attn1.
+// Attention of x [B, T, C] to a text; attn1 passes x as the text (self-attention).
 tensor cross_attention(model_ref m, tensor x, const unet_text & text, int64_t heads) {
     int64_t width = dims_of_sequence(x).channels;
     auto [q, k, v] = cross_qkv(m, x, text, width);
@@ -55,23 +55,24 @@ tensor transformer_block(model_ref m, tensor x, const unet_text & text, int64_t 
     return named_sequence(m, x);
 }
 
-// Of the transformers after each of a block's residual blocks.
-void keep_block(model_ref m, tensor context, int64_t layers, const unet_level & level) {
+// Caches the keys and values of the transformers after each of a block's `layers` residual blocks.
+void cache_block(model_ref m, tensor context, int64_t layers, const unet_level & level) {
     sequence_dims d = dims_of_sequence(context);
     for (int64_t i = 0; i < layers * level.depth; ++i) {
         model_ref attention =
             m["attentions"][i / level.depth]["transformer_blocks"][i % level.depth]["attn2"];
         for (const char * part : {"to_k", "to_v"}) {
             model_ref to = attention[part];
-            tensor kept = kept_side(to, d.batch, d.length, level.channels, state_origin::any_run);
-            m.g().effect(ggml_cpy(m.ctx(), linear_without_bias(to, context, level.channels), kept));
+            tensor cache = cache_state(to, d.batch, d.length, level.channels, state_origin::any_run);
+            m.g().effect(ggml_cpy(m.ctx(), linear_without_bias(to, context, level.channels), cache));
         }
     }
 }
 
 }  // namespace
 
-// proj_in and proj_out are 1x1 convolutions in SD1, linear layers later: the same sum over a sequence.
+// proj_in and proj_out are 1x1 convolutions in SD1 and linear layers in later models, which are equivalent on
+// a sequence.
 tensor spatial_transformer(model_ref m, tensor x, const unet_text & text, const unet_level & level,
                            int64_t groups) {
     map_dims d = dims_of_map(m, x);
@@ -84,15 +85,15 @@ tensor spatial_transformer(model_ref m, tensor x, const unet_text & text, const 
     return named_map(m, add(m, map_from_sequence(m, h, d.height, d.width), x));
 }
 
-void keep_texts(model_ref m, const input_shapes & inputs, const unet_params & p) {
+void build_cross_attention_cache(model_ref m, const input_shapes & inputs, const unet_params & p) {
     tensor context = m.g().input("context", GGML_TYPE_F32, inputs.at("context"));
     int64_t count = static_cast<int64_t>(p.levels.size());
     for (int64_t i = 0; i < count; ++i) {
         const unet_level & level = p.levels[i];
-        if (level.down_attention) keep_block(m["down_blocks"][i], context, level.layers, level);
-        if (level.up_attention) keep_block(m["up_blocks"][count - 1 - i], context, level.layers + 1, level);
+        if (level.down_attention) cache_block(m["down_blocks"][i], context, level.layers, level);
+        if (level.up_attention) cache_block(m["up_blocks"][count - 1 - i], context, level.layers + 1, level);
     }
-    if (p.mid_attention) keep_block(m["mid_block"], context, 1, p.levels.back());
+    if (p.mid_attention) cache_block(m["mid_block"], context, 1, p.levels.back());
 }
 
 }  // namespace safelight

@@ -14,8 +14,8 @@
 namespace safelight {
 namespace {
 
-// [B, T, C] -> [B, T, C]; every position sees all others, padding too. Heads may be wider than their share of
-// C.
+// [B, T, C] -> [B, T, C]. Every position attends to all others, including padding. Heads may be wider than
+// C / heads.
 tensor self_attention(model_ref m, tensor x, const bert_encoder_params & p) {
     int64_t inner = p.heads * p.head_width;
     auto [q, k, v] = project_qkv(m, x, x, inner, {"q_proj", "k_proj", "v_proj", /*bias*/ false});
@@ -34,11 +34,12 @@ class bert_encoder : public architecture {
 
     std::vector<std::string> entries() const override { return {"encode"}; }
 
-    // tokens [B, T] -> hidden [B, T, C], after `layer` layers and, unless told otherwise, the final norm
+    // tokens [B, T] -> hidden [B, T, C] after `layer` layers (default all) and the final norm, unless the
+    // parameter `final_norm` is false.
     void build(graph & g, const std::string & entry, const input_shapes & inputs,
                const config & params) const override {
-        if (entry != "encode") unknown_entry(entry);
-        const shape & dims = checked(inputs);
+        if (entry != "encode") throw_unknown_entry(entry);
+        const shape & dims = check_inputs(inputs);
         int64_t layers = params.integer("layer", p_.layers);
         if (layers < 0 || layers > p_.layers) {
             throw error("INVALID_OPTION", "Expected integer between 0 and " + std::to_string(p_.layers) +
@@ -59,7 +60,7 @@ class bert_encoder : public architecture {
     }
 
   private:
-    const shape & checked(const input_shapes & inputs) const {
+    const shape & check_inputs(const input_shapes & inputs) const {
         require_inputs(inputs, {"tokens"}, {});
         const shape & dims = input_shape(inputs, "tokens", {"B", "T"}, {any, any});
         if (dims[1] > p_.positions) {

@@ -7,8 +7,8 @@
 
 namespace safelight {
 
-// The text encoder of CompVis' latent diffusion ("BERTEmbedder", an encoder of x-transformers): norms before
-// each part, no mask, no bias on query, key and value. Parameters are named as in diffusers' LDMBertModel.
+// Text encoder of CompVis' latent diffusion ("BERTEmbedder", an encoder of x-transformers): pre-norm layers,
+// no attention mask, no bias on query, key and value. Parameters are named as in diffusers' LDMBertModel.
 struct bert_encoder_params {
     int64_t vocabulary, width, hidden, layers, heads, head_width, positions;
     float eps;

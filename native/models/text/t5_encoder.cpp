@@ -16,7 +16,7 @@ namespace {
 
 using params = t5_encoder_params;
 
-// Terms that attention adds to its scores, the same in every layer.
+// Terms added to the attention scores, the same in every layer.
 struct score_terms {
     tensor bias;      // [heads, T, T]
     tensor key_mask;  // [B, 1, 1, T], or null
@@ -26,7 +26,7 @@ tensor normed(model_ref m, tensor x, const params & p) {
     return named_sequence(m, rms_norm(m, x, p.eps));
 }
 
-// [B, T, C] -> [B, T, C]; heads may be wider than their share of C.
+// [B, T, C] -> [B, T, C]. Heads may be wider than C / heads.
 tensor self_attention(model_ref m, tensor x, const score_terms & terms, const params & p) {
     const int64_t inner = p.bias.heads * p.head_width;
     auto [q, k, v] = project_qkv(m, x, x, inner, {"q", "k", "v", /*bias*/ false});
@@ -34,7 +34,7 @@ tensor self_attention(model_ref m, tensor x, const score_terms & terms, const pa
     return named_sequence(m, linear_without_bias(m["o"], y, p.width));
 }
 
-// GEGLU with the gate in a matrix of its own: gelu(x·W0)·(x·W1), then back to the width of x.
+// GEGLU with a separate gate matrix: gelu(x·W0)·(x·W1), then a projection back to the width of x.
 tensor feed_forward(model_ref m, tensor x, const params & p) {
     tensor gate = named_sequence(m["wi_0"], linear_without_bias(m["wi_0"], x, p.hidden));
     tensor inner = named_sequence(m["wi_1"], linear_without_bias(m["wi_1"], x, p.hidden));
@@ -43,11 +43,13 @@ tensor feed_forward(model_ref m, tensor x, const params & p) {
 }
 
 tensor encoder_block(model_ref m, tensor x, const score_terms & terms, const params & p) {
-    model_ref attends = m["layer"][0], feeds = m["layer"][1];
-    tensor h = normed(attends["layer_norm"], x, p);
-    x = named_sequence(attends, add(m, x, self_attention(attends["SelfAttention"], h, terms, p)));
-    h = normed(feeds["layer_norm"], x, p);
-    return named_sequence(feeds, add(m, x, feed_forward(feeds["DenseReluDense"], h, p)));
+    model_ref attention_layer = m["layer"][0], feed_forward_layer = m["layer"][1];
+    tensor h = normed(attention_layer["layer_norm"], x, p);
+    x = named_sequence(attention_layer,
+                       add(m, x, self_attention(attention_layer["SelfAttention"], h, terms, p)));
+    h = normed(feed_forward_layer["layer_norm"], x, p);
+    return named_sequence(feed_forward_layer,
+                          add(m, x, feed_forward(feed_forward_layer["DenseReluDense"], h, p)));
 }
 
 class t5_encoder : public architecture {
@@ -57,10 +59,10 @@ class t5_encoder : public architecture {
     std::vector<std::string> entries() const override { return {"encode"}; }
 
     void build(graph & g, const std::string & entry, const input_shapes & inputs,
-               const config & how) const override {
-        if (entry != "encode") unknown_entry(entry);
-        const shape & dims = checked(inputs);
-        int64_t layers = how.integer("layer", p_.layers);
+               const config & run_params) const override {
+        if (entry != "encode") throw_unknown_entry(entry);
+        const shape & dims = check_inputs(inputs);
+        int64_t layers = run_params.integer("layer", p_.layers);
         if (layers < 0 || layers > p_.layers) {
             throw error("INVALID_OPTION", "Expected integer between 0 and " + std::to_string(p_.layers) +
                                               " for layer but received " + std::to_string(layers));
@@ -72,7 +74,7 @@ class t5_encoder : public architecture {
         score_terms terms{layers > 0 ? relative_bias(first, dims[1], p_.bias) : nullptr,
                           inputs.count("mask") ? key_mask(m, "mask", dims) : nullptr};
         for (int64_t i = 0; i < layers; ++i) x = encoder_block(tower["block"][i], x, terms, p_);
-        if (how.boolean("final_norm", true)) x = rms_norm(tower["final_layer_norm"], x, p_.eps);
+        if (run_params.boolean("final_norm", true)) x = rms_norm(tower["final_layer_norm"], x, p_.eps);
         g.output("hidden", x, {dims[0], dims[1], p_.width});
     }
 
@@ -81,7 +83,7 @@ class t5_encoder : public architecture {
     }
 
   private:
-    const shape & checked(const input_shapes & inputs) const {
+    const shape & check_inputs(const input_shapes & inputs) const {
         require_inputs(inputs, {"tokens"}, {"mask"});
         const shape & dims = input_shape(inputs, "tokens", {"B", "T"}, {any, any});
         if (inputs.count("mask")) input_shape(inputs, "mask", {"B", "T"}, dims);
@@ -100,7 +102,7 @@ relative_bias_options read_bias(const config & cfg) {
     o.max_distance = config_integer(cfg, "relative_attention_max_distance", 2, 1 << 20);
     if (o.max_distance <= o.buckets / 4) {
         throw error("UNSUPPORTED_MODEL",
-                    "Expected relative_attention_max_distance above a quarter of "
+                    "Expected relative_attention_max_distance to be greater than a quarter of "
                     "relative_attention_num_buckets in the model's config but found " +
                         std::to_string(o.max_distance) + " and " + std::to_string(o.buckets));
     }
@@ -121,7 +123,8 @@ t5_encoder_params read_t5_encoder_params(const config & cfg) {
     const std::string & projection = cfg.text("feed_forward_proj");
     if (projection != "gated-gelu") {
         throw error("UNSUPPORTED_MODEL",
-                    "Expected gated-gelu for feed_forward_proj, as in T5 v1.1, but found " + projection);
+                    "Expected gated-gelu (T5 v1.1) for feed_forward_proj in the model's config but found " +
+                        projection);
     }
     return p;
 }

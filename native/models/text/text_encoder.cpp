@@ -14,7 +14,7 @@
 namespace safelight {
 namespace {
 
-// [B, T, C] -> [B, T, C]; each position sees itself and those before it.
+// [B, T, C] -> [B, T, C]. Each position attends to itself and the positions before it.
 tensor self_attention(model_ref m, tensor x, tensor mask, int64_t heads) {
     int64_t width = dims_of_sequence(x).channels;
     auto [q, k, v] = project_qkv(m, x, x, width, {"q_proj", "k_proj", "v_proj"});
@@ -33,14 +33,14 @@ tensor encoder_layer(model_ref m, tensor x, tensor mask, const text_encoder_para
     return named_sequence(m, x);
 }
 
-// Which states of the tower an encoding asks for.
+// Selects the outputs of an encoding.
 struct encode_options {
-    int64_t layer;  // 0: the embeddings, n: the output of the nth layer
+    int64_t layer;  // 0 for the embeddings, n for the output of layer n
     bool final_norm;
     bool pooled;
 };
 
-// embeddings [B, T, C] (positions added) -> hidden [B, T, C], and pooled [B, P] if asked for
+// Token plus position embeddings [B, T, C] -> hidden [B, T, C] and, with o.pooled, pooled [B, P].
 void text_tower(model_ref m, tensor x, const encode_options & o, const text_encoder_params & p) {
     sequence_dims d = dims_of_sequence(x);
     model_ref tower = m["text_model"];
@@ -62,7 +62,7 @@ void text_tower(model_ref m, tensor x, const encode_options & o, const text_enco
     m.g().output("pooled", pooled, {d.batch, p.projection > 0 ? p.projection : p.width});
 }
 
-// The token embeddings, looked up or given by the caller, plus the positions': [B, T, C].
+// Returns token embeddings, looked up or passed as an input, plus position embeddings: [B, T, C].
 tensor embeddings(model_ref m, const input_shapes & inputs, const text_encoder_params & p) {
     tensor tokens;
     if (inputs.count("embeddings")) {
@@ -76,10 +76,10 @@ tensor embeddings(model_ref m, const input_shapes & inputs, const text_encoder_p
 }
 
 void check_inputs(const input_shapes & inputs, const text_encoder_params & p) {
-    bool given = inputs.count("embeddings");
-    require_inputs(inputs, {given ? "embeddings" : "tokens"}, {"eos_index"});
-    const shape & dims = given ? input_shape(inputs, "embeddings", {"B", "T", "C"}, {any, any, p.width})
-                               : input_shape(inputs, "tokens", {"B", "T"}, {any, any});
+    bool embedded = inputs.count("embeddings");
+    require_inputs(inputs, {embedded ? "embeddings" : "tokens"}, {"eos_index"});
+    const shape & dims = embedded ? input_shape(inputs, "embeddings", {"B", "T", "C"}, {any, any, p.width})
+                                  : input_shape(inputs, "tokens", {"B", "T"}, {any, any});
     if (dims[1] > p.positions) {
         throw error("SHAPE_MISMATCH", "Expected at most " + std::to_string(p.positions) +
                                           " tokens, start and end included, but received " +
@@ -98,7 +98,7 @@ class text_encoder : public architecture {
 
     void build(graph & g, const std::string & entry, const input_shapes & inputs,
                const config & params) const override {
-        if (entry != "encode") unknown_entry(entry);
+        if (entry != "encode") throw_unknown_entry(entry);
         check_inputs(inputs, p_);
         encode_options o{params.integer("layer", p_.layers), params.boolean("final_norm", true),
                          inputs.count("eos_index") > 0};
@@ -133,7 +133,8 @@ text_encoder_params read_text_encoder_params(const config & cfg) {
     require_divides(p.heads, "num_attention_heads", p.width, "hidden_size");
     const std::string & act = cfg.text("hidden_act");
     if (act != "quick_gelu" && act != "gelu") {
-        throw error("UNSUPPORTED_MODEL", "Expected quick_gelu or gelu for hidden_act but found " + act);
+        throw error("UNSUPPORTED_MODEL",
+                    "Expected quick_gelu or gelu for hidden_act in the model's config but found " + act);
     }
     p.quick_gelu = act == "quick_gelu";
     return p;

@@ -7,8 +7,8 @@
 
 namespace safelight {
 
-// CLIP's text tower (Radford et al. 2021): SD1's CLIP-L with the quick GELU, SD2's OpenCLIP-H and SDXL's bigG
-// with the exact one. Parameters are named as in transformers' CLIPTextModelWithProjection.
+// Text encoder of CLIP (Radford et al. 2021): CLIP-L of SD1 with quick GELU, OpenCLIP-H of SD2 and bigG of
+// SDXL with exact GELU. Parameters are named as in transformers' CLIPTextModelWithProjection.
 struct text_encoder_params {
     int64_t vocabulary, width, hidden, layers, heads, positions, projection;
     bool quick_gelu;

@@ -40,14 +40,14 @@ class autoencoder_kl : public architecture {
 
     void build(graph & g, const std::string & entry, const input_shapes & inputs,
                const config &) const override {
-        if (entry == "encode") return build_encode(model_ref(g), check_picture(inputs, p_.codec), p_);
+        if (entry == "encode") return build_encode(model_ref(g), check_image(inputs, p_.codec), p_);
         if (entry == "decode") return build_decode(model_ref(g), check_decode(inputs, p_), p_);
-        unknown_entry(entry);
+        throw_unknown_entry(entry);
     }
 
     void build_all(graph & g) const override {
-        int64_t factor = codec_factor(p_.codec);
-        build(g, "encode", {{"image", {1, p_.codec.in_channels, factor, factor}}}, {});
+        int64_t downsample_factor = codec_downsample_factor(p_.codec);
+        build(g, "encode", {{"image", {1, p_.codec.in_channels, downsample_factor, downsample_factor}}}, {});
         build(g, "decode", {{"latent", {1, p_.latent_channels, 1, 1}}}, {});
     }
 
@@ -63,13 +63,15 @@ autoencoder_kl_params read_autoencoder_kl_params(const config & cfg) {
     p.latent_channels = config_integer(cfg, "latent_channels", 1, 1 << 12);
     p.quant_conv = cfg.boolean("use_quant_conv");
     p.post_quant_conv = cfg.boolean("use_post_quant_conv");
-    // Latents may be wider or narrower than what lies between encoder and decoder (CompVis' embed_dim).
+    // Latents may have another number of channels than the codec's inner ones (CompVis' embed_dim,
+    // z_channels).
     p.codec.z_channels =
         cfg.has("z_channels") ? config_integer(cfg, "z_channels", 1, 1 << 12) : p.latent_channels;
     p.codec.encoded_channels = 2 * p.codec.z_channels;
     if (p.codec.z_channels != p.latent_channels && !(p.quant_conv && p.post_quant_conv)) {
         throw error("UNSUPPORTED_MODEL",
-                    "Without quant_conv and post_quant_conv, latents are as wide as z_channels");
+                    "Expected latent_channels to equal z_channels in the model's config, because it has no "
+                    "quant_conv or post_quant_conv");
     }
     return p;
 }

@@ -8,9 +8,9 @@
 
 namespace safelight {
 
-// The KL autoencoder of latent diffusion (Rombach et al. 2022), diffusers' AutoencoderKL: pictures [B, 3, H,
-// W] in [-1, 1] to the moments of a Gaussian over latents (means, then log variances), and latents to
-// pictures.
+// KL autoencoder of latent diffusion (Rombach et al. 2022; diffusers' AutoencoderKL). Entries:
+//   encode: image [B, 3, H, W] in [-1, 1] -> moments [B, 2Z, h, w] (means, then log variances) of a Gaussian
+//   decode: latent [B, Z, h, w] -> image
 struct autoencoder_kl_params {
     codec_params codec;
     int64_t latent_channels;

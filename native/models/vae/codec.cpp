@@ -10,7 +10,7 @@
 namespace safelight {
 namespace {
 
-// Residual blocks of one width, each followed by attention in one head where the level has it.
+// Residual blocks with the same number of channels, each followed by single-head attention if `attends`.
 tensor level(model_ref m, tensor x, int64_t blocks, int64_t channels, bool attends, group_norm_options norm) {
     for (int64_t j = 0; j < blocks; ++j) {
         x = resnet_block(m["resnets"][j], x, nullptr, channels, norm);
@@ -26,14 +26,15 @@ tensor mid_block(model_ref m, tensor x, const codec_params & p) {
     return named_map(m, resnet_block(m["resnets"][1], x, nullptr, channels, p.norm));
 }
 
-// Halves the map: a row and a column of zeros after it, then every second position of a 3x3 convolution.
+// Halves the map: pads a row and a column of zeros at the bottom and right, then a 3x3 convolution of
+// stride 2.
 tensor downsample(model_ref m, tensor x) {
     x = conv2d(m["conv"], pad_bottom_right(m, x), dims_of_map(m, x).channels,
                {.kernel = 3, .stride = 2, .padding = 0});
     return named_map(m, x);
 }
 
-// One value a level; none at all stands for false throughout.
+// Returns one value per level, all false if the field is absent.
 std::vector<bool> attention_levels(const config & cfg, const char * key, size_t levels) {
     return cfg.has(key) ? config_booleans(cfg, key, levels) : std::vector<bool>(levels, false);
 }
@@ -45,7 +46,8 @@ codec_params read_codec_params(const config & cfg) {
     size_t levels = cfg.integers("block_out_channels").size();
     if (levels < 1 || levels > 12) {
         throw error("UNSUPPORTED_MODEL",
-                    "Expected 1 to 12 levels in block_out_channels but found " + std::to_string(levels));
+                    "Expected 1 to 12 levels in block_out_channels in the model's config but found " +
+                        std::to_string(levels));
     }
     p.channels = config_integers(cfg, "block_out_channels", levels, 1, 1 << 14);
     p.in_channels = config_integer(cfg, "in_channels", 1, 1 << 12);
@@ -60,7 +62,7 @@ codec_params read_codec_params(const config & cfg) {
     return p;
 }
 
-int64_t codec_factor(const codec_params & p) {
+int64_t codec_downsample_factor(const codec_params & p) {
     return int64_t(1) << (p.channels.size() - 1);
 }
 
@@ -90,13 +92,13 @@ tensor decoder(model_ref m, tensor x, const codec_params & p) {
     return convolution_out(m, x, p.out_channels, p.norm);
 }
 
-const shape & check_picture(const input_shapes & inputs, const codec_params & p) {
+const shape & check_image(const input_shapes & inputs, const codec_params & p) {
     require_inputs(inputs, {"image"});
     const shape & dims = input_shape(inputs, "image", {"B", "C", "H", "W"}, {any, p.in_channels, any, any});
-    int64_t factor = codec_factor(p);
-    if (dims[2] < factor || dims[3] < factor) {
-        throw error("SHAPE_MISMATCH", "Expected a picture of at least " + std::to_string(factor) + "x" +
-                                          std::to_string(factor) + " pixels but received " +
+    int64_t downsample_factor = codec_downsample_factor(p);
+    if (dims[2] < downsample_factor || dims[3] < downsample_factor) {
+        throw error("SHAPE_MISMATCH", "Expected an image of at least " + std::to_string(downsample_factor) +
+                                          "x" + std::to_string(downsample_factor) + " pixels but received " +
                                           std::to_string(dims[3]) + "x" + std::to_string(dims[2]));
     }
     for (size_t i = 0; i < p.channels.size(); ++i) {
@@ -107,8 +109,8 @@ const shape & check_picture(const input_shapes & inputs, const codec_params & p)
 
 void require_decodable(int64_t batch, int64_t height, int64_t width, const codec_params & p) {
     for (size_t i = 0; i < p.channels.size(); ++i) {
-        int64_t scale = codec_factor(p) >> i;
-        // A level begins with what the coarser one upsampled, with that one's channels.
+        int64_t scale = codec_downsample_factor(p) >> i;
+        // A level begins with the upsampled map of the coarser level, which has that level's channels.
         int64_t widest = std::max(p.channels[i], p.channels[std::min(i + 1, p.channels.size() - 1)]);
         require_countable({batch, widest, height * scale, width * scale});
     }

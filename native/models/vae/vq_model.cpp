@@ -14,7 +14,7 @@ model_ref codebook(model_ref m, const params & p) {
     return m["quantize"][p.gumbel ? "embed" : "embedding"];
 }
 
-// [B, E, h, w] of i32 indices of as many pixels
+// Returns the codebook vectors of i32 indices, one per pixel: [B, E, h, w].
 tensor vectors(model_ref m, tensor indices, const map_dims & d, const params & p) {
     tensor rows = code_vectors(codebook(m, p), indices, p.codes, p.embed_dim, d.batch);
     return named_map(m["quantize"], map_from_sequence(m, rows, d.height, d.width));
@@ -22,7 +22,7 @@ tensor vectors(model_ref m, tensor indices, const map_dims & d, const params & p
 
 struct choice {
     tensor indices;
-    tensor logits;  // [B, N, h, w] of the Gumbel kind, before the mask
+    tensor logits;  // [B, N, h, w] before masking; null unless the quantizer is Gumbel
 };
 
 choice choose(model_ref m, tensor x, bool masked, const params & p) {
@@ -31,7 +31,7 @@ choice choose(model_ref m, tensor x, bool masked, const params & p) {
     tensor logits = named_map(proj, conv1x1(proj, x, p.codes));
     tensor rows = sequence_from_map(m, logits);
     if (masked) rows = ggml_add(m.ctx(), rows, m.g().input("mask", GGML_TYPE_F32, {p.codes}));
-    return {largest_of(m, rows), logits};
+    return {argmax(m, rows), logits};
 }
 
 void build_encode(model_ref m, const shape & dims, const params & p) {
@@ -39,7 +39,8 @@ void build_encode(model_ref m, const shape & dims, const params & p) {
     map_output(m, "latent", named_map(m["quant_conv"], conv1x1(m["quant_conv"], x, p.embed_dim)));
 }
 
-void build_quantize(model_ref m, const shape & dims, bool masked, const config & how, const params & p) {
+void build_quantize(model_ref m, const shape & dims, bool masked, const config & run_params,
+                    const params & p) {
     tensor x = map_input(m, "latent", dims);
     map_dims d = dims_of_map(m, x);
     choice c = choose(m, x, masked, p);
@@ -47,13 +48,13 @@ void build_quantize(model_ref m, const shape & dims, bool masked, const config &
     map_output(m, "quantized", q);
     m.g().output("indices", c.indices, {d.batch, d.height, d.width});
     if (p.gumbel) {
-        if (how.boolean("logits", false)) map_output(m, "logits", c.logits);
+        if (run_params.boolean("logits", false)) map_output(m, "logits", c.logits);
         return;
     }
     tensor from = sequence_from_map(m, x);
     m.g().output("distance", squared_distances(m, from, sequence_from_map(m, q)),
                  {d.batch, d.height, d.width});
-    if (how.boolean("distances", false)) {
+    if (run_params.boolean("distances", false)) {
         m.g().output("distances", code_distances(codebook(m, p), from, p.codes),
                      {d.batch, d.height, d.width, p.codes});
     }
@@ -111,27 +112,27 @@ class vq_model : public architecture {
     std::vector<std::string> entries() const override { return {"encode", "quantize", "lookup", "decode"}; }
 
     void build(graph & g, const std::string & entry, const input_shapes & inputs,
-               const config & how) const override {
+               const config & run_params) const override {
         model_ref m(g);
-        if (entry == "encode") return build_encode(m, check_picture(inputs, p_.codec), p_);
-        if (entry == "quantize") return quantize(m, inputs, how);
+        if (entry == "encode") return build_encode(m, check_image(inputs, p_.codec), p_);
+        if (entry == "quantize") return quantize(m, inputs, run_params);
         if (entry == "lookup") return build_lookup(m, check_indices(inputs, p_), p_);
-        if (entry == "decode") return decode(m, inputs, how.boolean("quantize", false));
-        unknown_entry(entry);
+        if (entry == "decode") return decode(m, inputs, run_params.boolean("quantize", false));
+        throw_unknown_entry(entry);
     }
 
     void build_all(graph & g) const override {
-        int64_t factor = codec_factor(p_.codec);
-        build(g, "encode", {{"image", {1, p_.codec.in_channels, factor, factor}}}, {});
+        int64_t downsample_factor = codec_downsample_factor(p_.codec);
+        build(g, "encode", {{"image", {1, p_.codec.in_channels, downsample_factor, downsample_factor}}}, {});
         build(g, "quantize", {{"latent", {1, p_.embed_dim, 1, 1}}}, {});
         build(g, "decode", {{"indices", {1, 1, 1}}}, {});
     }
 
   private:
-    void quantize(model_ref m, const input_shapes & inputs, const config & how) const {
+    void quantize(model_ref m, const input_shapes & inputs, const config & run_params) const {
         const shape & dims = check_latent(inputs, true, p_);
-        if (how.boolean("distances", false)) require_countable({dims[0], dims[2], dims[3], p_.codes});
-        build_quantize(m, dims, inputs.count("mask") > 0, how, p_);
+        if (run_params.boolean("distances", false)) require_countable({dims[0], dims[2], dims[3], p_.codes});
+        build_quantize(m, dims, inputs.count("mask") > 0, run_params, p_);
     }
 
     void decode(model_ref m, const input_shapes & inputs, bool quantizes) const {
@@ -159,7 +160,7 @@ std::unique_ptr<architecture> make_vq_model(const config & cfg) {
     p.gumbel = cfg.text("quantizer") == "gumbel";
     if (!p.gumbel && cfg.text("quantizer") != "nearest") {
         throw error("UNSUPPORTED_MODEL",
-                    "Expected the quantizer nearest or gumbel in the model's config but found " +
+                    "Expected nearest or gumbel for quantizer in the model's config but found " +
                         cfg.text("quantizer"));
     }
     return std::make_unique<vq_model>(p);

@@ -12,9 +12,9 @@
 namespace safelight {
 namespace {
 
-constexpr float norm_eps = 1e-5f;  // torch.nn.LayerNorm's own; taming sets no other
+constexpr float norm_eps = 1e-5f;  // default of torch.nn.LayerNorm, which taming uses
 
-// [B, T, C] -> [B, T, C]; keys and values of earlier runs come from the session where there is one.
+// [B, T, C] -> [B, T, C]. With a session, also attends to the cached keys and values of its earlier runs.
 tensor self_attention(model_ref m, tensor x, const causal_view & view, int64_t heads) {
     int64_t width = dims_of_sequence(x).channels;
     auto [q, k, v] = project_qkv(m, x, x, width, {"query", "key", "value"});
@@ -35,7 +35,7 @@ tensor block(model_ref m, tensor x, const causal_view & view, const latent_trans
     return named_sequence(m, x);
 }
 
-// What the caller puts in, embeddings first: [B, E + T, C].
+// Returns the input sequence, `embeddings` before the embedded `codes`: [B, E + T, C].
 tensor tokens(model_ref m, const input_shapes & inputs, const latent_transformer_params & p) {
     tensor x = nullptr;
     if (inputs.count("embeddings")) {
@@ -46,7 +46,7 @@ tensor tokens(model_ref m, const input_shapes & inputs, const latent_transformer
     return x ? ggml_concat(m.ctx(), x, codes, 1) : codes;
 }
 
-// The positions' own vectors, of the whole sequence or of the places that a run adds: [T, C].
+// Returns the position embeddings [T, C] of the whole sequence, or of the positions that a step adds.
 tensor positions(model_ref m, const causal_view & view, const latent_transformer_params & p) {
     tensor table = m.weight("pos_emb", {p.block, p.width}, weight_role::embedding);
     if (view.rows) return ggml_get_rows(m.ctx(), table, view.rows);
@@ -54,8 +54,8 @@ tensor positions(model_ref m, const causal_view & view, const latent_transformer
     return table->type == GGML_TYPE_F32 ? rows : ggml_cast(m.ctx(), rows, GGML_TYPE_F32);
 }
 
-// [B, T, C] -> the state of each sequence's last place [B, 1, C]
-tensor last_place(model_ref m, tensor x) {
+// [B, T, C] -> state of each sequence's last position [B, 1, C]
+tensor last_position(model_ref m, tensor x) {
     sequence_dims d = dims_of_sequence(x);
     if (d.length == 1) return x;
     return ggml_cont(m.ctx(), ggml_view_3d(m.ctx(), x, d.channels, 1, d.batch, x->nb[1], x->nb[2],
@@ -77,7 +77,7 @@ int64_t sequence_length(const input_shapes & inputs, const latent_transformer_pa
     }
     if (length > p.block) {
         throw error("SHAPE_MISMATCH", "Expected at most " + std::to_string(p.block) +
-                                          " codes and embeddings together but received " +
+                                          " code indices and embeddings in total but received " +
                                           std::to_string(length));
     }
     require_countable({batch, length, 4 * p.width});
@@ -92,12 +92,12 @@ class latent_transformer : public architecture {
     std::vector<std::string> entries() const override { return {"forward", "step"}; }
 
     // forward: codes [B, T] -> logits [B, T, V].
-    // step: codes [B, T] of the places from `position` on, after those that the session's runs have given ->
-    // logits of the place after the last, [B, V].
+    // step: codes [B, T] at the positions from `position` on, continuing the session's earlier runs -> logits
+    // of the next code index, [B, V]. Both accept `embeddings` [B, E, C] before the codes.
     void build(graph & g, const std::string & entry, const input_shapes & inputs,
                const config &) const override {
         bool step = entry == "step";
-        if (!step && entry != "forward") unknown_entry(entry);
+        if (!step && entry != "forward") throw_unknown_entry(entry);
         std::vector<const char *> needed;
         if (step) needed.push_back("position");
         if (!inputs.count("embeddings")) needed.push_back("codes");
@@ -112,7 +112,7 @@ class latent_transformer : public architecture {
         x = named_sequence(m["drop"], ggml_add(m.ctx(), x, positions(m, view, p_)));
         for (int64_t i = 0; i < p_.layers; ++i) x = block(m["blocks"][i], x, view, p_);
         int64_t batch = dims_of_sequence(x).batch;
-        if (step) x = last_place(m, x);
+        if (step) x = last_position(m, x);
         if (!step) require_countable({batch, length, p_.vocabulary});
         x = linear_without_bias(m["head"], layer_norm(m["ln_f"], x, norm_eps), p_.vocabulary);
         g.output("logits", x, step ? shape{batch, p_.vocabulary} : shape{batch, length, p_.vocabulary});

@@ -7,8 +7,9 @@
 
 namespace safelight {
 
-// The transformer of Taming Transformers (Esser et al. 2021) that writes pictures as sequences of codes:
-// minGPT, a GPT-2 with exact GELU and a head of its own. Parameters are named as in taming's GPT.
+// Latent transformer of Taming Transformers (Esser et al. 2021), which generates images as sequences of code
+// indices: minGPT, a GPT-2 with exact GELU and an untied output head. Parameters are named as in taming's
+// GPT.
 struct latent_transformer_params {
     int64_t vocabulary, block, layers, heads, width, unmasked;
 };

@@ -15,50 +15,50 @@ namespace {
 constexpr size_t depths = 5;
 constexpr float normalize_eps = 1e-10f;
 
-// VGG16's 3x3 convolutions by the place that each has in torchvision's list, one row a depth.
+// Indices of VGG16's 3x3 convolutions in torchvision's list of layers, one row per depth.
 const std::array<std::vector<int>, depths> convolutions = {
     {{0, 2}, {5, 7}, {10, 12, 14}, {17, 19, 21}, {24, 26, 28}}};
 
 struct params {
-    std::vector<int64_t> channels;  // of each depth's maps; VGG16's are 64, 128, 256, 512, 512
+    std::vector<int64_t> channels;  // of the maps at each depth; 64, 128, 256, 512, 512 in VGG16
 };
 
-// One number a channel, which files hold as [1, C, 1, 1].
+// Returns a weight with one number per channel, stored as [1, C, 1, 1] in files.
 tensor channel_weight(model_ref m, std::string_view part, int64_t channels) {
     return m.weight(part, {1, channels}, weight_role::vector);
 }
 
-// (x - shift) / scale by channel, as VGG16 was trained but for pixels in [-1, 1].
+// (x - shift) / scale per channel: VGG16's input normalization, adapted to pixels in [-1, 1].
 tensor scaled(model_ref m, tensor x) {
     int64_t c = dims_of_map(m, x).channels;
     x = subtract_channels(m, x, channel_weight(m["scaling_layer"], "shift", c));
     return divide_channels(m, x, channel_weight(m["scaling_layer"], "scale", c));
 }
 
-// The map at the end of each depth.
+// Returns the map at the end of each depth.
 std::vector<tensor> features(model_ref m, tensor x, const params & p) {
     std::vector<tensor> maps;
     for (size_t depth = 0; depth < depths; ++depth) {
         model_ref slice = m["net"]["slice" + std::to_string(depth + 1)];
         if (depth > 0) x = max_pool(m, x);
-        for (int place : convolutions[depth]) {
-            x = relu(m, named_map(slice[place], conv2d(slice[place], x, p.channels[depth])));
+        for (int index : convolutions[depth]) {
+            x = relu(m, named_map(slice[index], conv2d(slice[index], x, p.channels[depth])));
         }
         maps.push_back(sequence_from_map(m, x));
     }
     return maps;
 }
 
-// [B, T, C] with each row at length 1
-tensor directions(ggml_context * ctx, tensor x) {
+// Normalizes each row of [B, T, C] to length 1.
+tensor normalize_rows(ggml_context * ctx, tensor x) {
     tensor lengths = ggml_sqrt(ctx, ggml_sum_rows(ctx, ggml_sqr(ctx, x)));
     return ggml_div(ctx, x, ggml_scale_bias(ctx, lengths, 1.0f, normalize_eps));
 }
 
-// [B]: differences weighted by channel, averaged over the map
+// Returns the squared differences weighted by channel and averaged over the map: [B].
 tensor distance_at(model_ref m, tensor a, tensor b) {
     ggml_context * ctx = m.ctx();
-    tensor squares = ggml_sqr(ctx, ggml_sub(ctx, directions(ctx, a), directions(ctx, b)));
+    tensor squares = ggml_sqr(ctx, ggml_sub(ctx, normalize_rows(ctx, a), normalize_rows(ctx, b)));
     tensor weighted = ggml_mul(ctx, squares, channel_weight(m["model"][1], "weight", a->ne[0]));
     tensor rows = ggml_reshape_2d(ctx, ggml_sum_rows(ctx, weighted), a->ne[1], a->ne[2]);
     return ggml_reshape_1d(ctx, ggml_mean(ctx, rows), a->ne[2]);
@@ -83,7 +83,7 @@ const shape & check(const input_shapes & inputs, const params & p) {
     const shape & dims = input_shape(inputs, "a", {"B", "C", "H", "W"}, {any, 3, any, any});
     input_shape(inputs, "b", {"B", "C", "H", "W"}, dims);
     if (dims[2] < smallest || dims[3] < smallest) {
-        throw error("SHAPE_MISMATCH", "Expected pictures of at least 16x16 pixels but received " +
+        throw error("SHAPE_MISMATCH", "Expected images of at least 16x16 pixels but received " +
                                           std::to_string(dims[3]) + "x" + std::to_string(dims[2]));
     }
     for (size_t i = 0; i < depths; ++i)
@@ -99,7 +99,7 @@ class lpips : public architecture {
 
     void build(graph & g, const std::string & entry, const input_shapes & inputs,
                const config &) const override {
-        if (entry != "compare") unknown_entry(entry);
+        if (entry != "compare") throw_unknown_entry(entry);
         build_compare(model_ref(g), check(inputs, p_), p_);
     }
 

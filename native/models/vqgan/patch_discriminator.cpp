@@ -21,23 +21,23 @@ struct params {
     bool actnorm;
 };
 
-// What follows one another: a convolution, whether it has a norm after it, and the places of both in `main`.
+// A convolution and its optional norm, which are at `index` and `index` + 1 of `main`.
 struct stage {
     int64_t channels;
     int stride;
-    int place;
+    int index;
     bool normed;
 };
 
-// The first has no norm, the last neither norm nor activation; strides are 2 but for the last two.
+// The first stage has no norm, the last neither norm nor activation. Strides are 2 except in the last two.
 std::vector<stage> stages_of(const params & p) {
     std::vector<stage> stages = {{p.base_channels, 2, 0, false}};
-    int place = 2;
-    for (int64_t n = 1; n <= p.layers; ++n, place += 3) {
-        int64_t wider = std::min(int64_t(1) << n, int64_t(8));
-        stages.push_back({p.base_channels * wider, n < p.layers ? 2 : 1, place, true});
+    int index = 2;
+    for (int64_t n = 1; n <= p.layers; ++n, index += 3) {
+        int64_t multiplier = std::min(int64_t(1) << n, int64_t(8));
+        stages.push_back({p.base_channels * multiplier, n < p.layers ? 2 : 1, index, true});
     }
-    stages.push_back({1, 1, place, false});
+    stages.push_back({1, 1, index, false});
     return stages;
 }
 
@@ -53,12 +53,13 @@ void build_score(model_ref m, const shape & dims, const params & p) {
     tensor x = map_input(m, "image", dims);
     const std::vector<stage> stages = stages_of(p);
     for (const stage & s : stages) {
-        model_ref place = m["main"][s.place];
+        model_ref conv = m["main"][s.index];
         conv_options o{.kernel = kernel, .stride = s.stride, .padding = 1};
-        // BatchNorm makes a bias of its own superfluous, ActNorm does too but is given one.
+        // taming omits the bias of convolutions before BatchNorm, which makes it redundant, but not before
+        // ActNorm.
         o.bias = !s.normed || p.actnorm;
-        x = named_map(place, conv2d(place, x, s.channels, o));
-        if (s.normed) x = named_map(m["main"][s.place + 1], norm(m["main"][s.place + 1], x, p.actnorm));
+        x = named_map(conv, conv2d(conv, x, s.channels, o));
+        if (s.normed) x = named_map(m["main"][s.index + 1], norm(m["main"][s.index + 1], x, p.actnorm));
         if (&s != &stages.back()) x = leaky_relu(m, x, slope);
     }
     map_output(m, "logits", x);
@@ -70,7 +71,7 @@ const shape & check(const input_shapes & inputs, const params & p) {
     int64_t height = dims[2], width = dims[3];
     for (const stage & s : stages_of(p)) {
         if (height + 2 < kernel || width + 2 < kernel) {
-            throw error("SHAPE_MISMATCH", "A picture of " + std::to_string(dims[3]) + "x" +
+            throw error("SHAPE_MISMATCH", "An image of " + std::to_string(dims[3]) + "x" +
                                               std::to_string(dims[2]) +
                                               " pixels is smaller than one patch of the discriminator");
         }
@@ -89,12 +90,12 @@ class patch_discriminator : public architecture {
 
     void build(graph & g, const std::string & entry, const input_shapes & inputs,
                const config &) const override {
-        if (entry != "score") unknown_entry(entry);
+        if (entry != "score") throw_unknown_entry(entry);
         build_score(model_ref(g), check(inputs, p_), p_);
     }
 
     void build_all(graph & g) const override {
-        int64_t side = int64_t(8) << p_.layers;  // large enough for a patch
+        int64_t side = int64_t(8) << p_.layers;  // at least the size of one patch
         build(g, "score", {{"image", {1, p_.in_channels, side, side}}}, {});
     }
 

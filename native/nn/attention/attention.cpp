@@ -13,8 +13,8 @@ namespace safelight {
 namespace {
 
 constexpr int64_t score_limit = int64_t(128) << 20;  // bytes
-constexpr int64_t most_blocks = 256;                 // keeps a graph's size in bounds at any picture's size
-constexpr size_t nodes_per_block = 16;               // of ggml, counted generously
+constexpr int64_t max_blocks = 256;                  // limits the size of the graph for any image size
+constexpr size_t nodes_per_block = 16;               // upper bound of the nodes that a block adds
 
 // [B, T, C] -> [B, heads, T, d], a view; in ggml's order [d, T, heads, B].
 tensor split_heads(ggml_context * ctx, tensor x, int64_t heads) {
@@ -22,7 +22,7 @@ tensor split_heads(ggml_context * ctx, tensor x, int64_t heads) {
     return ggml_permute(ctx, by_head, 0, 2, 1, 3);
 }
 
-// [B, T, heads, d] in memory -> [B, T, C]
+// [B, T, heads, d], contiguous -> [B, T, C]
 tensor join_heads(ggml_context * ctx, tensor x) {
     return ggml_reshape_3d(ctx, x, x->ne[0] * x->ne[1], x->ne[2], x->ne[3]);
 }
@@ -33,7 +33,7 @@ float score_scale(tensor q) {
 
 // [B, heads, Tq, d], [B, heads, Tk, d] -> [B, heads, Tq, Tk]
 tensor probabilities(ggml_context * ctx, tensor q, tensor k, tensor mask) {
-    tensor scores = ggml_mul_mat(ctx, k, ggml_cont(ctx, q));  // ggml's quick product wants q contiguous
+    tensor scores = ggml_mul_mat(ctx, k, ggml_cont(ctx, q));  // ggml's fast product needs contiguous q
     ggml_mul_mat_set_prec(scores, GGML_PREC_F32);
     return ggml_soft_max_ext(ctx, scores, mask, score_scale(q), 0.0f);
 }
@@ -49,23 +49,23 @@ tensor transposed(ggml_context * ctx, tensor v) {
     return ggml_cont(ctx, ggml_permute(ctx, v, 1, 0, 2, 3));
 }
 
-// Joins parts along the sequence, neighbours first, so that each number is copied log2(parts) times.
+// Concatenates parts along the sequence pairwise, so that each number is copied only log2(parts) times.
 tensor concat_sequences(ggml_context * ctx, std::vector<tensor> parts) {
     while (parts.size() > 1) {
-        std::vector<tensor> joined;
+        std::vector<tensor> merged;
         for (size_t i = 0; i < parts.size(); i += 2) {
-            joined.push_back(i + 1 < parts.size() ? ggml_concat(ctx, parts[i], parts[i + 1], 1) : parts[i]);
+            merged.push_back(i + 1 < parts.size() ? ggml_concat(ctx, parts[i], parts[i + 1], 1) : parts[i]);
         }
-        parts = std::move(joined);
+        parts = std::move(merged);
     }
     return parts.front();
 }
 
-// The scores of as many query rows at a time as the limits allow.
+// Computes attention for blocks of query rows, to limit the memory of the scores.
 tensor attention_in_blocks(model_ref m, tensor q, tensor k, tensor v, tensor mask) {
     ggml_context * ctx = m.ctx();
     int64_t row_bytes = k->ne[1] * q->ne[2] * q->ne[3] * int64_t(sizeof(float));
-    int64_t block = std::max(score_limit / row_bytes, (q->ne[1] + most_blocks - 1) / most_blocks);
+    int64_t block = std::max(score_limit / row_bytes, (q->ne[1] + max_blocks - 1) / max_blocks);
     tensor v_transposed = transposed(ctx, v);
     std::vector<tensor> parts;
     m.g().require_room(nodes_per_block * (q->ne[1] / block + 1));
@@ -80,15 +80,16 @@ tensor attention_in_blocks(model_ref m, tensor q, tensor k, tensor v, tensor mas
     return concat_sequences(ctx, std::move(parts));
 }
 
-// ggml's tiled kernel, all in f32 where k and v are; it holds a tile of scores at a time.
+// ggml's flash attention, which keeps only a tile of scores in memory and computes in f32 if k and v are f32.
 tensor attention_tiled(ggml_context * ctx, tensor q, tensor k, tensor v) {
     tensor y = ggml_flash_attn_ext(ctx, q, k, v, nullptr, score_scale(q), 0.0f, 0.0f);
     ggml_flash_attn_ext_set_prec(y, GGML_PREC_F32);
     return join_heads(ctx, y);
 }
 
-// A single query over many keys would be split by threads, and its last bits with them.
-bool tiled_is_right(model_ref m, tensor q, tensor mask) {
+// Returns true if attention_tiled() may be used. With a single query, ggml splits the keys between threads,
+// and the result would depend on their number.
+bool can_use_tiled(model_ref m, tensor q, tensor mask) {
     return expands_weights(m) && !mask && q->ne[1] > 1;
 }
 
@@ -107,7 +108,7 @@ tensor attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, tenso
         probs = m.named("probs", probs, {q->ne[3], heads, q->ne[1], k->ne[1]});
         return weighted_sum(ctx, probs, transposed(ctx, v));
     }
-    return tiled_is_right(m, q, mask) ? attention_tiled(ctx, q, k, v) : attention_in_blocks(m, q, k, v, mask);
+    return can_use_tiled(m, q, mask) ? attention_tiled(ctx, q, k, v) : attention_in_blocks(m, q, k, v, mask);
 }
 
 tensor biased_attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, tensor bias, tensor keys) {
@@ -126,10 +127,10 @@ tensor key_mask(model_ref m, const std::string & input, const shape & dims) {
     m.g().input(input, GGML_TYPE_I32, dims);
     m.g().limit(input, 0, 1);
     auto fill = [input, count = dims[0] * dims[1]](const graph::host_data & data, void * to) {
-        const int32_t * seen = static_cast<const int32_t *>(data.at(input));
-        // Not -inf: where a whole row is hidden, that would become NaN.
+        const int32_t * visible = static_cast<const int32_t *>(data.at(input));
+        // Not -inf, which would result in NaN if a whole row is hidden.
         for (int64_t i = 0; i < count; ++i) {
-            static_cast<float *>(to)[i] = seen[i] ? 0.0f : std::numeric_limits<float>::lowest();
+            static_cast<float *>(to)[i] = visible[i] ? 0.0f : std::numeric_limits<float>::lowest();
         }
     };
     return m.g().computed(GGML_TYPE_F32, {dims[0], 1, 1, dims[1]}, fill);

@@ -7,22 +7,21 @@
 
 namespace safelight {
 
-// softmax(q·kᵀ / √d)·v by heads of d = C / heads channels (Vaswani et al. 2017): q [B, Tq, C], k and v [B,
-// Tk, C] -> [B, Tq, C]. `mask` [Tq, Tk] f32, added to the scores, or null. The probabilities can be tapped as
-// m.probs [B, heads, Tq, Tk]; unless they are, scores are computed some 128 MiB at a time.
+// Multi-head attention softmax(q·kᵀ / √d)·v with d = C / heads (Vaswani et al. 2017): q [B, Tq, C], k and v
+// [B, Tk, C] -> [B, Tq, C]. `mask` [Tq, Tk], f32 or null, is added to the scores. The probabilities can be
+// tapped as m.probs [B, heads, Tq, Tk]; otherwise at most about 128 MiB of scores exist at a time.
 tensor attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, tensor mask = nullptr);
 
-// softmax(q·kᵀ + bias)·v by heads, without a scale, as T5 has it: q, k, v [B, T, C], bias [heads, T, T] or
-// null. `keys` (a key_mask, or null) hides places. The probabilities can be tapped as m.probs. All scores
-// exist at once.
+// Unscaled multi-head attention softmax(q·kᵀ + bias)·v of T5: q, k, v [B, T, C], bias [heads, T, T] or null.
+// `keys` is a key_mask or null. The probabilities can be tapped as m.probs. All scores exist at the same
+// time.
 tensor biased_attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, tensor bias, tensor keys);
 
-// Hides the places of `input` [B, T] (i32, given by the caller) that are 0: [B, 1, 1, T], added to scores. A
-// number other than 0 and 1 fails the run.
+// Returns a mask [B, 1, 1, T], to be added to scores, that hides the positions where the I32 input named
+// `input` [B, T] is 0. A value other than 0 and 1 fails the run with INVALID_OPTION.
 tensor key_mask(model_ref m, const std::string & input, const shape & dims);
 
-// The mask that hides from each of `length` positions those that come after it: [length, length] of 0 and
-// -inf.
+// Returns the mask that hides later positions from each position: [length, length] of 0 and -inf.
 tensor causal_mask(model_ref m, int64_t length);
 
 }  // namespace safelight

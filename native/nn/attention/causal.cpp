@@ -12,25 +12,25 @@
 namespace safelight {
 namespace {
 
-int32_t position_of(const graph::host_data & data, const std::string & input) {
+int32_t read_position(const graph::host_data & data, const std::string & input) {
     return input.empty() ? 0 : *static_cast<const int32_t *>(data.at(input));
 }
 
-tensor mask_of(model_ref m, const causal_view & v, const std::string & input) {
+tensor make_mask(model_ref m, const causal_view & v, const std::string & input) {
     auto fill = [v, input](const graph::host_data & data, void * to) {
         float * mask = static_cast<float *>(to);
-        const int64_t position = position_of(data, input);
+        const int64_t position = read_position(data, input);
         for (int64_t row = 0; row < v.queries; ++row) {
-            const int64_t seen = std::max(position + row + 1, std::min(v.unmasked, position + v.queries));
+            const int64_t visible = std::max(position + row + 1, std::min(v.unmasked, position + v.queries));
             for (int64_t key = 0; key < v.keys; ++key) {
-                mask[row * v.keys + key] = key < seen ? 0.0f : -std::numeric_limits<float>::infinity();
+                mask[row * v.keys + key] = key < visible ? 0.0f : -std::numeric_limits<float>::infinity();
             }
         }
     };
     return m.g().computed(GGML_TYPE_F32, {v.queries, v.keys}, fill);
 }
 
-// Our kernel looks at the position when it runs, and at no key behind it.
+// Our kernel reads the position during the run and no keys after it.
 tensor emit_causal(model_ref m, tensor q, tensor k, tensor v, int64_t heads, const causal_view & view) {
     std::vector<tensor> sources = {q, k, v};
     if (view.position) sources.push_back(view.position);
@@ -61,7 +61,7 @@ tensor emit_causal(model_ref m, tensor q, tensor k, tensor v, int64_t heads, con
 
 causal_view causal(model_ref m, int64_t length, int64_t unmasked) {
     causal_view v{length, length, unmasked};
-    if (!fuses(m)) v.mask = mask_of(m, v, "");
+    if (!fuses(m)) v.mask = make_mask(m, v, "");
     return v;
 }
 
@@ -71,19 +71,19 @@ causal_view causal_from(model_ref m, const std::string & position, int64_t queri
     v.position = m.g().input(position, GGML_TYPE_I32, {1});
     m.g().limit(position, 0, capacity - queries);
     v.rows = m.g().computed(GGML_TYPE_I32, {queries}, [=](const graph::host_data & data, void * to) {
-        const int32_t first = position_of(data, position);
+        const int32_t first = read_position(data, position);
         for (int64_t i = 0; i < queries; ++i) {
             static_cast<int32_t *>(to)[i] = first + static_cast<int32_t>(i);
         }
     });
-    if (!fuses(m)) v.mask = mask_of(m, v, position);
+    if (!fuses(m)) v.mask = make_mask(m, v, position);
     return v;
 }
 
 tensor cached(model_ref m, const std::string & name, tensor x, const causal_view & view) {
     sequence_dims d = dims_of_sequence(x);
-    tensor kept = m.g().state(m.path(name), GGML_TYPE_F32, {d.batch, view.keys, d.channels});
-    return ggml_set_rows(m.ctx(), kept, x, view.rows);
+    tensor cache = m.g().state(m.path(name), GGML_TYPE_F32, {d.batch, view.keys, d.channels});
+    return ggml_set_rows(m.ctx(), cache, x, view.rows);
 }
 
 tensor causal_attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, const causal_view & view) {

@@ -7,25 +7,26 @@
 
 namespace safelight {
 
-// Attention over a sequence that grows: queries at the places [position, position + T) see the keys up to
-// their own, and those within the first `unmasked` places see all of these (minGPT as in taming).
+// Causal attention over a growing sequence: queries at positions [position, position + T) attend to the keys
+// up to their own position. Positions within the first `unmasked` attend to all of those (minGPT as in
+// taming).
 struct causal_view {
-    int64_t queries, keys;      // keys: room for them; only those up to the last query's are looked at
-    int64_t unmasked = 0;       // a prefix that sees all of itself
-    tensor position = nullptr;  // I32 [1], or null for a sequence from its start
-    tensor rows = nullptr;      // I32 [queries]: the places themselves; null as position is
-    tensor mask = nullptr;      // the same as 0 and -inf [queries, keys], where stock operations compute
+    int64_t queries, keys;      // `keys` is the capacity; keys after the last query are not read
+    int64_t unmasked = 0;       // length of a prefix without causal mask
+    tensor position = nullptr;  // I32 [1]: position of the first query; null for a whole sequence
+    tensor rows = nullptr;      // I32 [queries]: positions of all queries; null for a whole sequence
+    tensor mask = nullptr;      // [queries, keys] of 0 and -inf; null if our kernel computes the attention
 };
 
-// Of a whole sequence.
+// Returns the view of a whole sequence.
 causal_view causal(model_ref m, int64_t length, int64_t unmasked);
-// Of `queries` places from the one on that the caller gives as the input `position` [1], at most `capacity`
-// in all: the graph is the same for every position.
+// Returns the view of `queries` positions that begin at the value of the I32 input named `position` [1], in a
+// sequence of at most `capacity`. The graph is the same for every position.
 causal_view causal_from(model_ref m, const std::string & position, int64_t queries, int64_t capacity,
                         int64_t unmasked);
 
-// [B, T, C] written to its places in the module's state m.NAME [B, capacity, C], which keeps the earlier
-// ones: [B, capacity, C].
+// Writes x [B, T, C] to its positions in the session's state m.NAME (a KV cache) and returns the whole state,
+// [B, capacity, C].
 tensor cached(model_ref m, const std::string & name, tensor x, const causal_view & view);
 
 // q [B, T, C], k and v [B, keys, C] -> [B, T, C]

@@ -10,7 +10,7 @@ tensor projection(model_ref m, tensor x, int64_t width, bool bias) {
 }
 
 qkv project_qkv(model_ref m, tensor x, tensor context, int64_t width, const qkv_layers & layers) {
-    // In this order, which is also the order of execution.
+    // The order of creation is also the order of execution.
     tensor q = projection(m[layers.q], x, width, layers.bias);
     tensor k = projection(m[layers.k], context, width, layers.bias);
     tensor v = projection(m[layers.v], context, width, layers.bias);

@@ -11,8 +11,8 @@ struct qkv {
     tensor q, k, v;
 };
 
-// The names of the three linear layers below the attention's own, and whether they add a bias: each model
-// follows its reference.
+// Names of the three linear layers relative to the attention's prefix, which follow each model's reference,
+// and whether they have a bias.
 struct qkv_layers {
     const char * q;
     const char * k;
@@ -20,10 +20,11 @@ struct qkv_layers {
     bool bias = true;
 };
 
-// One of them, readable under its own name: x [B, T, C] -> [B, T, width], by m.weight and m.bias.
+// One of the three projections, named so that it can be tapped: x [B, T, C] -> [B, T, width]. Weights
+// m.weight and m.bias.
 tensor projection(model_ref m, tensor x, int64_t width, bool bias);
 
-// Queries of x, keys and values of `context` (x itself in self-attention).
+// Projects x to queries and `context` (x itself in self-attention) to keys and values.
 qkv project_qkv(model_ref m, tensor x, tensor context, int64_t width, const qkv_layers & layers);
 
 }  // namespace safelight

@@ -5,20 +5,20 @@
 
 namespace safelight {
 
-// In f32 step by step, as the reference: at powers of two the quotient of logarithms is a whole number, and
-// its last bit decides.
+// Rounds to f32 after each step as the reference does: at powers of two the quotient of the logarithms is an
+// integer, so that its last bit decides the bucket.
 int32_t relative_bucket(int64_t distance, int64_t buckets, int64_t max_distance) {
     const int64_t half = buckets / 2, exact = half / 2;
     const int64_t first = distance > 0 ? half : 0;
     distance = std::abs(distance);
     if (distance < exact) return static_cast<int32_t>(first + distance);
     const float ratio = static_cast<float>(distance) / static_cast<float>(exact);
-    const float whole = static_cast<float>(std::log(static_cast<double>(max_distance) / exact));
-    const float place = std::log(ratio) / whole * static_cast<float>(half - exact);
-    // Compared before it is made an integer: a distance may be anything.
-    const float most = static_cast<float>(half - 1 - exact);
+    const float range = static_cast<float>(std::log(static_cast<double>(max_distance) / exact));
+    const float place = std::log(ratio) / range * static_cast<float>(half - exact);
+    // Compare before converting to an integer, because a large distance would overflow.
+    const float last = static_cast<float>(half - 1 - exact);
     return static_cast<int32_t>(first + exact +
-                                (place < most ? static_cast<int64_t>(place) : half - 1 - exact));
+                                (place < last ? static_cast<int64_t>(place) : half - 1 - exact));
 }
 
 tensor relative_bias(model_ref m, int64_t length, const relative_bias_options & o) {

@@ -5,10 +5,10 @@
 namespace safelight {
 namespace {
 
-const product * product_of(model_ref m, tensor x) {
+const product * find_product(model_ref m, tensor x) {
     const auto & products = fusion_of(m).products;
-    auto made = products.find(x);
-    return made == products.end() ? nullptr : &made->second;
+    auto producer = products.find(x);
+    return producer == products.end() ? nullptr : &producer->second;
 }
 
 }  // namespace
@@ -24,15 +24,15 @@ fusion & fusion_of(model_ref m) {
 }
 
 prologue as_prologue(model_ref m, tensor x) {
-    const auto & known = fusion_of(m).prologues;
-    auto found = known.find(x);
-    if (found != known.end()) return found->second;
+    const auto & prologues = fusion_of(m).prologues;
+    auto found = prologues.find(x);
+    if (found != prologues.end()) return found->second;
     prologue plain;
     plain.x = x;
     return plain;
 }
 
-tensor reshape_known(model_ref m, tensor x, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3) {
+tensor reshape_fused(model_ref m, tensor x, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3) {
     tensor y = ggml_reshape_4d(m.ctx(), x, ne0, ne1, ne2, ne3);
     fusion & f = fusion_of(m);
     auto p = f.prologues.find(x);
@@ -58,18 +58,20 @@ tensor with_silu_of_norm(model_ref m, tensor x) {
 }
 
 tensor with_activation(model_ref m, tensor x, kernels::activation act) {
-    const product * made = product_of(m, x);
-    if (!made || made->residual || made->act != kernels::activation::none || made->kernel > 1) return nullptr;
-    product p = *made;
+    const product * producer = find_product(m, x);
+    if (!producer || producer->residual || producer->act != kernels::activation::none || producer->kernel > 1)
+        return nullptr;
+    product p = *producer;
     p.act = act;
     if (act == kernels::activation::geglu) p.ne[0] /= 2;
     return emit(m, p);
 }
 
 tensor with_channel_sum(model_ref m, tensor x, tensor v) {
-    const product * made = product_of(m, x);
-    if (!made || made->add || made->residual || made->act != kernels::activation::none) return nullptr;
-    product p = *made;
+    const product * producer = find_product(m, x);
+    if (!producer || producer->add || producer->residual || producer->act != kernels::activation::none)
+        return nullptr;
+    product p = *producer;
     p.add = v;
     return emit(m, p);
 }
@@ -77,15 +79,15 @@ tensor with_channel_sum(model_ref m, tensor x, tensor v) {
 tensor sum_with_product(model_ref m, tensor a, tensor b) {
     if (!ggml_are_same_shape(a, b)) return nullptr;
     const auto open_product = [&](tensor x, tensor other) {
-        const product * made = product_of(m, x);
-        return made && !made->residual && ggml_is_contiguous(other) ? made : nullptr;
+        const product * producer = find_product(m, x);
+        return producer && !producer->residual && ggml_is_contiguous(other) ? producer : nullptr;
     };
     const product * first = open_product(a, b);
     const product * second = open_product(b, a);
     if (!first && !second) return nullptr;
-    bool takes_second = !first || (second && second->order > first->order);
-    product p = takes_second ? *second : *first;
-    p.residual = takes_second ? a : b;
+    bool extends_second = !first || (second && second->order > first->order);
+    product p = extends_second ? *second : *first;
+    p.residual = extends_second ? a : b;
     return emit(m, p);
 }
 

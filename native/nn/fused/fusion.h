@@ -9,16 +9,16 @@
 
 namespace safelight {
 
-// On the CPU, operations become nodes of our kernels (kernels/), which do more than one operation at a time.
-// Models do not know: they ask for a norm, then an activation, then a convolution, then a sum. Each call here
-// looks at what its argument was made by; where one kernel can do both, it makes a new node for the two, and
-// the earlier one is never reached from an output and so never computed. Maps lie channels-last there: [C, W,
-// H, B] in ggml's order.
+// Operation fusion on the CPU. Our kernels (kernels/) compute several operations in one graph node. Models
+// are not aware of this: they request a norm, then an activation, a convolution, a sum. Each of these
+// functions checks which node produced its argument; if one kernel can compute both operations, it creates a
+// new node for both, and the earlier node, which no output depends on, is never computed. Maps are
+// channels-last in such graphs: [C, W, H, B] in ggml's order.
 
-// Whether this graph is built that way: on the CPU, unless stock operations or taps were asked for.
+// Returns true if this graph is fused: on the CPU, without stock_ops, taps, overrides or node listing.
 bool fuses(model_ref m);
 
-// What a kernel does to the rows it reads: act(norm(x)).
+// Operations applied to rows while a kernel reads them: act(norm(x)).
 struct prologue {
     tensor x = nullptr;
     tensor scale_shift = nullptr;  // GroupNorm: [C, 2, B]
@@ -32,7 +32,7 @@ struct prologue {
 
 enum class product_kind { linear, convolution };
 
-// A linear layer or a convolution and what is done to its result.
+// A linear layer or a convolution, and the operations applied to its result.
 struct product {
     product_kind kind = product_kind::linear;
     prologue in;
@@ -40,14 +40,14 @@ struct product {
     tensor bias = nullptr;
     int64_t out = 0;
     int kernel = 1, stride = 1, pad_begin = 0;  // of a convolution
-    int64_t ne[4] = {1, 1, 1, 1};               // of the result
+    int64_t ne[4] = {1, 1, 1, 1};               // shape of the result in ggml's order
     kernels::activation act = kernels::activation::none;
-    tensor add = nullptr;       // [out, B]: to every pixel of each map
-    tensor residual = nullptr;  // like the result
-    size_t order = 0;           // among the products of the graph
+    tensor add = nullptr;       // [out, B], added to every pixel of each map
+    tensor residual = nullptr;  // added to the result, of the same shape
+    size_t order = 0;           // order of creation among the graph's products
 };
 
-// What nodes of a graph were made by. A reshape of one stands for it.
+// Descriptions of the fused nodes of a graph, and of their reshapes.
 struct fusion {
     std::unordered_map<tensor, prologue> prologues;
     std::unordered_map<tensor, product> products;
@@ -55,30 +55,31 @@ struct fusion {
 };
 fusion & fusion_of(model_ref m);
 
-// x as something a kernel reads: itself, or what it was normalized from.
+// Returns the prologue that produced x, or one that reads x unchanged.
 prologue as_prologue(model_ref m, tensor x);
-// A node that computes the prologue alone, for those that cannot read it, remembered for those that can.
+// Creates a node. The node of a prologue is computed only for consumers that cannot apply the prologue while
+// reading.
 tensor emit(model_ref m, const prologue & p);
 tensor emit(model_ref m, const product & p);
-// The same values in another shape, still known as what made them.
-tensor reshape_known(model_ref m, tensor x, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3);
+// Reshapes x. Operations can still be fused with the result.
+tensor reshape_fused(model_ref m, tensor x, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3);
 
-// x with one more operation in the node that makes it, or null where that node cannot take it (or x is not
-// made by one of ours): silu(norm), act(product), product + v by channel.
+// Return a node that computes x and one more operation: silu(norm), act(product), or product + v per channel.
+// Null if x is not one of our nodes or its kernel cannot compute the operation.
 tensor with_silu_of_norm(model_ref m, tensor x);
 tensor with_activation(model_ref m, tensor x, kernels::activation act);
 tensor with_channel_sum(model_ref m, tensor x, tensor v);
-// a + b in the node that makes one of them, or null. Of two products the later one takes the other in: what
-// is older may have other readers, for whom it would have to be computed a second time.
+// Returns a node that computes one of a and b and adds the other, or null. If both are products, the one
+// created later is extended: the earlier one may have other consumers, for which it would be computed again.
 tensor sum_with_product(model_ref m, tensor a, tensor b);
 
-// GroupNorm's statistics of a channels-last map as scale and shift [C, 2, B].
+// Folds GroupNorm of a channels-last map into a scale and shift per channel: [C, 2, B].
 tensor group_norm_scale_shift(model_ref m, tensor x, tensor gamma, tensor beta, int64_t groups, float eps);
-// The same of y·(1 + scale) + shift, where y is what that scale and shift give and modulation is [2C, B].
+// Folds the modulation y·(1 + scale) + shift [2C, B] of the normalized map y into its scale and shift.
 tensor modulated_scale_shift(model_ref m, tensor scale_shift, tensor modulation);
 // q [C, Tq, B], k and v [C, Tk, B] -> [C, Tq, B]
 tensor emit_attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, bool causal);
-// A channels-last map to another size.
+// Nearest-neighbor resampling of a channels-last map.
 tensor emit_upsample(model_ref m, tensor x, int64_t height, int64_t width);
 
 }  // namespace safelight

@@ -1,4 +1,4 @@
-// The nodes that fusion.cpp decides on: each hands its tensors to a kernel.
+// Nodes of the fused operations chosen in fusion.cpp. Each passes its tensors to a kernel.
 
 #include <algorithm>
 #include <cmath>
@@ -9,12 +9,12 @@
 namespace safelight {
 namespace {
 
-const float * data_of(tensor x) {
+const float * float_data(tensor x) {
     return x ? static_cast<const float *>(x->data) : nullptr;
 }
 
-// Rows of `columns` weights as the kernels read them; the tensor may hold a row in several dimensions.
-kernels::weights weights_of(tensor w, int64_t rows) {
+// Describes a weight of `rows` rows for the kernels; a row may span several dimensions of the tensor.
+kernels::weights kernel_weights(tensor w, int64_t rows) {
     const auto * traits = ggml_get_type_traits(w->type);
     kernels::weights out{};
     out.data = w->data;
@@ -42,28 +42,30 @@ void add_source(std::vector<tensor> & sources, tensor x) {
     if (x && std::find(sources.begin(), sources.end(), x) == sources.end()) sources.push_back(x);
 }
 
-std::vector<tensor> sources_of(const prologue & p) {
+std::vector<tensor> collect_sources(const prologue & p) {
     std::vector<tensor> sources;
     for (tensor x : {p.x, p.scale_shift, p.gamma, p.beta}) add_source(sources, x);
     return sources;
 }
 
-// The part of a product that reads; `rows_per_batch` are the pixels of a map or the places of a sequence.
-kernels::gemm_args reading(const prologue & in, int64_t rows_per_batch) {
+// Returns the arguments for reading the input; `rows_per_batch` is the number of pixels or positions per
+// item.
+kernels::gemm_args input_args(const prologue & in, int64_t rows_per_batch) {
     kernels::gemm_args a{};
     a.depth = a.ldx = in.x->ne[0];
     a.rows = ggml_nelements(in.x) / in.x->ne[0];
-    a.x = data_of(in.x);
-    a.scale_shift = data_of(in.scale_shift);
+    a.x = float_data(in.x);
+    a.scale_shift = float_data(in.scale_shift);
     a.rows_per_batch = rows_per_batch;
     a.silu = in.silu;
-    a.norm_gamma = data_of(in.gamma);
-    a.norm_beta = data_of(in.beta);
+    a.norm_gamma = float_data(in.gamma);
+    a.norm_beta = float_data(in.beta);
     a.norm_eps = in.eps;
     return a;
 }
 
-// Rows of one item of the batch: the scale and shift of GroupNorm, and a time embedding, are the item's.
+// Returns the number of rows per item of the batch, which share a GroupNorm scale and shift and a time
+// embedding.
 int64_t rows_per_batch(const prologue & in, tensor add) {
     int64_t rows = ggml_nelements(in.x) / in.x->ne[0];
     int64_t batch = in.scale_shift ? in.scale_shift->ne[2] : add ? add->ne[1] : 1;
@@ -77,28 +79,28 @@ void run_conv3x3(const product & p, tensor out, const kernels::team & team) {
     a.width = out->ne[1];
     a.cin = p.in.x->ne[0];
     a.cout = p.out;
-    a.x = data_of(p.in.x);
+    a.x = float_data(p.in.x);
     a.y = static_cast<float *>(out->data);
-    a.w = weights_of(p.w, p.out);
-    a.bias = data_of(p.bias);
-    a.scale_shift = data_of(p.in.scale_shift);
+    a.w = kernel_weights(p.w, p.out);
+    a.bias = float_data(p.bias);
+    a.scale_shift = float_data(p.in.scale_shift);
     a.silu = p.in.silu;
-    a.add = data_of(p.add);
-    a.residual = data_of(p.residual);
+    a.add = float_data(p.add);
+    a.residual = float_data(p.residual);
     kernels::active().conv3x3(a, team);
 }
 
 void run_gemm(const product & p, tensor out, const kernels::team & team) {
-    kernels::gemm_args a = reading(p.in, rows_per_batch(p.in, p.add));
+    kernels::gemm_args a = input_args(p.in, rows_per_batch(p.in, p.add));
     a.rows = ggml_nelements(out) / out->ne[0];
     a.columns = p.out;
     a.y = static_cast<float *>(out->data);
     a.ldy = out->ne[0];
-    a.w = weights_of(p.w, p.out);
-    a.bias = data_of(p.bias);
+    a.w = kernel_weights(p.w, p.out);
+    a.bias = float_data(p.bias);
     a.act = p.act;
-    a.add = data_of(p.add);
-    a.residual = data_of(p.residual);
+    a.add = float_data(p.add);
+    a.residual = float_data(p.residual);
     if (p.kind == product_kind::convolution && p.kernel > 1) {
         a.conv = {p.in.x->ne[2], p.in.x->ne[1], p.in.x->ne[0], p.kernel,
                   p.stride,      p.pad_begin,   out->ne[2],    out->ne[1]};
@@ -111,8 +113,8 @@ void run_gemm(const product & p, tensor out, const kernels::team & team) {
 }  // namespace
 
 tensor emit(model_ref m, const prologue & p) {
-    tensor y = kernel_node(m.g(), p.x->ne, sources_of(p), [p](tensor out, const kernels::team & team) {
-        kernels::gemm_args a = reading(p, rows_per_batch(p, nullptr));
+    tensor y = kernel_node(m.g(), p.x->ne, collect_sources(p), [p](tensor out, const kernels::team & team) {
+        kernels::gemm_args a = input_args(p, rows_per_batch(p, nullptr));
         a.y = static_cast<float *>(out->data);
         a.ldy = out->ne[0];
         kernels::active().rows(a, team);
@@ -122,15 +124,15 @@ tensor emit(model_ref m, const prologue & p) {
 }
 
 tensor emit(model_ref m, const product & p) {
-    std::vector<tensor> sources = sources_of(p.in);
+    std::vector<tensor> sources = collect_sources(p.in);
     for (tensor x : {p.w, p.bias, p.add, p.residual}) add_source(sources, x);
     bool winograd = p.kind == product_kind::convolution && p.kernel == 3 && p.stride == 1 && p.pad_begin == 1;
     tensor y = kernel_node(m.g(), p.ne, sources, [p, winograd](tensor out, const kernels::team & team) {
         winograd ? run_conv3x3(p, out, team) : run_gemm(p, out, team);
     });
     auto & products = fusion_of(m).products;
-    product & made = products[y] = p;
-    made.order = products.size();
+    product & stored = products[y] = p;
+    stored.order = products.size();
     return y;
 }
 
@@ -143,11 +145,11 @@ tensor group_norm_scale_shift(model_ref m, tensor x, tensor gamma, tensor beta, 
                                         channels,
                                         groups,
                                         eps,
-                                        data_of(x),
-                                        data_of(gamma),
-                                        data_of(beta),
-                                        const_cast<float *>(data_of(partial)),
-                                        const_cast<float *>(data_of(scale_shift))};
+                                        float_data(x),
+                                        float_data(gamma),
+                                        float_data(beta),
+                                        const_cast<float *>(float_data(partial)),
+                                        const_cast<float *>(float_data(scale_shift))};
     };
     tensor partial = kernel_node(m.g(), partial_ne, {x}, [=](tensor out, const kernels::team & team) {
         kernels::active().group_norm_partial(args(out, nullptr), team);
@@ -160,12 +162,12 @@ tensor group_norm_scale_shift(model_ref m, tensor x, tensor gamma, tensor beta, 
 
 tensor modulated_scale_shift(model_ref m, tensor scale_shift, tensor modulation) {
     auto run = [=](tensor out, const kernels::team & team) {
-        if (team.index != 0) return;  // a few thousand numbers
+        if (team.index != 0) return;  // one thread suffices for a few thousand numbers
         int64_t c = out->ne[0];
         float * to = static_cast<float *>(out->data);
         for (int64_t b = 0; b < out->ne[2]; ++b) {
-            const float * from = data_of(scale_shift) + b * 2 * c;
-            const float * change = data_of(modulation) + b * 2 * c;
+            const float * from = float_data(scale_shift) + b * 2 * c;
+            const float * change = float_data(modulation) + b * 2 * c;
             for (int64_t i = 0; i < c; ++i) {
                 to[b * 2 * c + i] = from[i] * (1 + change[i]);
                 to[b * 2 * c + c + i] = from[c + i] * (1 + change[i]) + change[c + i];
@@ -183,9 +185,9 @@ tensor emit_attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, 
         a.head_dim = q->ne[0] / heads;
         a.queries = q->ne[1];
         a.keys = k->ne[1];
-        a.q = data_of(q);
-        a.k = data_of(k);
-        a.v = data_of(v);
+        a.q = float_data(q);
+        a.k = float_data(k);
+        a.v = float_data(v);
         a.y = static_cast<float *>(out->data);
         a.ldq = a.ldk = a.ldv = a.ldy = q->ne[0];
         a.batch_q = a.batch_y = q->ne[0] * q->ne[1];
@@ -199,7 +201,7 @@ tensor emit_attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, 
 tensor emit_upsample(model_ref m, tensor x, int64_t height, int64_t width) {
     const int64_t ne[4] = {x->ne[0], width, height, x->ne[3]};
     return kernel_node(m.g(), ne, {x}, [=](tensor out, const kernels::team & team) {
-        kernels::active().upsample({x->ne[3], x->ne[2], x->ne[1], height, width, x->ne[0], data_of(x),
+        kernels::active().upsample({x->ne[3], x->ne[2], x->ne[1], height, width, x->ne[0], float_data(x),
                                     static_cast<float *>(out->data)},
                                    team);
     });

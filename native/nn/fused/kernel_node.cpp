@@ -16,7 +16,7 @@ bool cancelled(const void * state) {
     return static_cast<const run_state *>(state)->cancelled();
 }
 
-// Called by ggml on each of its threads; nothing may be thrown through it.
+// Called by ggml on each of its threads; must not throw, because ggml is C.
 void compute(tensor out, int index, int count, void * data) {
     node & n = *static_cast<node *>(data);
     kernels::team team{index, count, &n.counter, cancelled, n.state};

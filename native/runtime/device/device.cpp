@@ -10,15 +10,15 @@ namespace safelight {
 
 namespace {
 
-// Our name of a ggml backend; empty for one that we do not offer (BLAS and other accelerators).
-std::string name_of(ggml_backend_dev_t device) {
+// Returns our name of the device's ggml backend; empty for unsupported ones (BLAS and other accelerators).
+std::string backend_name(ggml_backend_dev_t device) {
     static const std::map<std::string, std::string> names = {
         {"CPU", "cpu"}, {"CUDA", "cuda"}, {"Metal", "metal"}, {"MTL", "metal"}, {"Vulkan", "vulkan"}};
     auto found = names.find(ggml_backend_reg_name(ggml_backend_dev_backend_reg(device)));
     return found == names.end() ? "" : found->second;
 }
 
-std::string type_of(ggml_backend_dev_t device) {
+std::string type_name(ggml_backend_dev_t device) {
     switch (ggml_backend_dev_type(device)) {
         case GGML_BACKEND_DEVICE_TYPE_CPU:
             return "cpu";
@@ -35,12 +35,12 @@ std::vector<device_info> devices() {
     std::vector<device_info> out;
     for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
         ggml_backend_dev_t device = ggml_backend_dev_get(i);
-        std::string name = name_of(device);
+        std::string name = backend_name(device);
         if (!name.empty()) {
             size_t free = 0, total = 0;
             ggml_backend_dev_memory(device, &free, &total);
             out.push_back({name, ggml_backend_dev_name(device), ggml_backend_dev_description(device),
-                           type_of(device), name == "cpu" ? available_memory() : free, total});
+                           type_name(device), name == "cpu" ? available_memory() : free, total});
         }
     }
     return out;
@@ -49,21 +49,22 @@ std::vector<device_info> devices() {
 ggml_backend_dev_t find_device(const std::string & backend, const std::string & device) {
     for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
         ggml_backend_dev_t found = ggml_backend_dev_get(i);
-        if (name_of(found) == backend && (device.empty() || device == ggml_backend_dev_name(found))) {
+        if (backend_name(found) == backend && (device.empty() || device == ggml_backend_dev_name(found))) {
             return found;
         }
     }
-    std::string what =
+    std::string subject =
         device.empty() ? "The backend " + backend : "The device " + device + " of the backend " + backend;
     throw error("BACKEND_UNAVAILABLE",
-                what +
-                    " is not there: `npx safelight backends` lists what there is, `npx safelight build --" +
+                subject +
+                    " is not available; `npx safelight backends` lists the available ones and "
+                    "`npx safelight build --" +
                     backend + "` compiles a backend");
 }
 
 void try_device(const std::string & backend, const std::string & device) {
     ggml_backend_dev_t found = find_device(backend, device);
-    std::string reason = "is its driver installed and its memory free?";
+    std::string reason = "check that its driver is installed and its memory is free";
     try {
         std::unique_ptr<ggml_backend, decltype(&ggml_backend_free)> opened(
             ggml_backend_dev_init(found, nullptr), ggml_backend_free);

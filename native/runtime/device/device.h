@@ -15,26 +15,26 @@ struct device_info {
     uint64_t memory_free, memory_total;
 };
 
-// A device of the machine that ggml does not offer.
+// A device that the driver lists but ggml does not use.
 struct skipped_device {
     std::string description, reason;
 };
 
-// Every device of the backends compiled in, opened or not.
+// Returns all devices of the compiled backends, without opening them.
 std::vector<device_info> devices();
 
-// Devices that the driver lists and the backend compiled in passes over.
+// Returns the devices that the driver lists but the compiled backend skips, with the reasons.
 std::vector<skipped_device> skipped_devices();
 
-// A device of a backend, by our name of the backend and ggml's of the device; the backend's first for an
-// empty one. Throws BACKEND_UNAVAILABLE.
+// Returns a device by our backend name (cpu, cuda, metal, vulkan) and ggml's device name; an empty device
+// name selects the backend's first device. Throws BACKEND_UNAVAILABLE.
 ggml_backend_dev_t find_device(const std::string & backend, const std::string & device = "");
 
-// Opens the device and closes it again. Throws BACKEND_UNAVAILABLE; a driver that fails may also end the
+// Opens the device and closes it again. Throws BACKEND_UNAVAILABLE; a faulty driver may also crash the
 // process.
 void try_device(const std::string & backend, const std::string & device);
 
-// Bytes that can be allocated on the device now; 0 if unknown.
+// Returns the bytes that can be allocated on the device now; 0 if unknown.
 uint64_t available_memory(ggml_backend_dev_t device);
 
 }  // namespace safelight

@@ -8,13 +8,14 @@
 
 namespace safelight {
 
-// Memory on a device for one tensor, which it outlives no run of: on the CPU straight from the system, on a
-// GPU a buffer of its backend.
+// Memory on a device for one tensor: mapped directly from the system on the CPU, a buffer of the backend on a
+// GPU.
 class device_buffer {
   public:
     device_buffer() = default;
-    // Gives `of`, a tensor without memory, a place on the device. Throws OUT_OF_MEMORY.
-    device_buffer(ggml_backend_dev_t device, ggml_tensor * of, const std::string & purpose);
+    // Allocates memory for `target`, a tensor without memory. Throws OUT_OF_MEMORY; `purpose` is the subject
+    // of its message.
+    device_buffer(ggml_backend_dev_t device, ggml_tensor * target, const std::string & purpose);
 
     uint64_t bytes() const { return buffer_ ? ggml_backend_buffer_get_size(buffer_.get()) : 0; }
     void clear() { ggml_backend_buffer_clear(buffer_.get(), 0); }
@@ -23,7 +24,7 @@ class device_buffer {
     struct deleter {
         void operator()(ggml_backend_buffer * buffer) const { ggml_backend_buffer_free(buffer); }
     };
-    system_memory memory_;  // of the buffer, on the CPU
+    system_memory memory_;  // backs buffer_ on the CPU
     std::unique_ptr<ggml_backend_buffer, deleter> buffer_;
 };
 

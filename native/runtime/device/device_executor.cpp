@@ -12,18 +12,18 @@ namespace safelight {
 
 namespace {
 
-// The scheduler waits for the device before it asks, so a look at the cancel flag costs a pipeline stall: not
-// at every node.
-constexpr int nodes_between_looks = 32;
+// The scheduler synchronizes with the device before it polls for cancellation, which stalls the pipeline, so
+// it does not poll at every node.
+constexpr int nodes_between_polls = 32;
 
-struct looking {
+struct cancel_poll {
     const cancel_token & cancel;
-    int asked;
+    int nodes;  // nodes visited so far
 };
 
-bool look(ggml_tensor *, bool ask, void * data) {
-    auto * state = static_cast<looking *>(data);
-    return ask ? ++state->asked % nodes_between_looks == 0 : !state->cancel.cancelled();
+bool poll_cancel(ggml_tensor *, bool ask, void * data) {
+    auto * state = static_cast<cancel_poll *>(data);
+    return ask ? ++state->nodes % nodes_between_polls == 0 : !state->cancel.cancelled();
 }
 
 struct timing {
@@ -45,9 +45,9 @@ bool time_node(ggml_tensor * node, bool ask, void * data) {
     return !state->cancel.cancelled();
 }
 
-// The sources of a graph's nodes. The scheduler rewrites those that lie on another backend to point to
-// copies, which it owns and frees: a graph that it is shown again must be as it was made (ggml-backend.h).
-// Kept by node, not by place, as backends reorder the nodes of a graph.
+// Saves and restores the sources of a graph's nodes. The scheduler redirects sources on another backend to
+// copies that it owns and frees, so the original sources must be restored before the scheduler gets the same
+// graph again (ggml-backend.h). Stored by node, not by index, because backends reorder the nodes of a graph.
 class graph_sources {
   public:
     explicit graph_sources(ggml_cgraph * graph) {
@@ -59,8 +59,8 @@ class graph_sources {
         }
     }
     void restore() const {
-        for (const entry & one : nodes_) {
-            std::copy(one.sources.begin(), one.sources.end(), one.node->src);
+        for (const entry & saved : nodes_) {
+            std::copy(saved.sources.begin(), saved.sources.end(), saved.node->src);
         }
     }
 
@@ -86,7 +86,7 @@ device_executor::device_executor(ggml_backend_dev_t device, int threads)
     if (!gpu_ || !cpu_) {
         throw error("BACKEND_UNAVAILABLE",
                     std::string("The device ") + ggml_backend_dev_name(device) +
-                        " cannot be opened: is its driver installed and its memory free?");
+                        " cannot be opened; check that its driver is installed and its memory is free");
     }
     ggml_backend_cpu_set_n_threads(cpu_.get(), threads);
     ggml_backend_cpu_set_threadpool(cpu_.get(), pool_.get());
@@ -108,24 +108,24 @@ void device_executor::allocate(ggml_cgraph * graph) {
     scheduler_.reset();
     ggml_backend_t backends[] = {gpu_.get(), cpu_.get()};
     size_t capacity = 2 * static_cast<size_t>(ggml_graph_size(graph));
-    std::unique_ptr<ggml_backend_sched, ggml_deleter> fresh(
+    std::unique_ptr<ggml_backend_sched, ggml_deleter> scheduler(
         ggml_backend_sched_new(backends, nullptr, 2, capacity, /*parallel*/ false, /*op_offload*/ true));
     size_t sizes[2] = {0, 0};
     graph_sources sources(graph);
-    ggml_backend_sched_reserve_size(fresh.get(), graph, sizes);
+    ggml_backend_sched_reserve_size(scheduler.get(), graph, sizes);
     sources.restore();
     require_memory(sizes[0], available_memory(device_), "The run");
     require_memory(sizes[1], available_memory(), "The run");
-    ggml_backend_sched_reset(fresh.get());
-    if (!ggml_backend_sched_reserve(fresh.get(), graph)) {
+    ggml_backend_sched_reset(scheduler.get());
+    if (!ggml_backend_sched_reserve(scheduler.get(), graph)) {
         out_of_memory(sizes[0] + sizes[1], "The run");
     }
     sources.restore();
-    ggml_backend_sched_reset(fresh.get());
-    if (!ggml_backend_sched_alloc_graph(fresh.get(), graph)) {
+    ggml_backend_sched_reset(scheduler.get());
+    if (!ggml_backend_sched_alloc_graph(scheduler.get(), graph)) {
         out_of_memory(sizes[0] + sizes[1], "The run");
     }
-    scheduler_ = std::move(fresh);
+    scheduler_ = std::move(scheduler);
 }
 
 void device_executor::run(ggml_cgraph * graph, const cancel_token & cancel,
@@ -144,8 +144,8 @@ void device_executor::run(ggml_cgraph * graph, const cancel_token & cancel,
 }
 
 void device_executor::compute(ggml_cgraph * graph, const cancel_token & cancel) {
-    looking state = {cancel, 0};
-    run(graph, cancel, look, &state);
+    cancel_poll state = {cancel, 0};
+    run(graph, cancel, poll_cancel, &state);
 }
 
 void device_executor::compute_timed(ggml_cgraph * graph, const cancel_token & cancel,

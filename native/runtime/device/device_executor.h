@@ -4,7 +4,7 @@
 
 namespace safelight {
 
-// A GPU with the CPU behind it, through ggml's scheduler.
+// Executor for a GPU that falls back to the CPU for unsupported operations, using ggml's scheduler.
 class device_executor : public executor {
   public:
     device_executor(ggml_backend_dev_t device, int threads);

@@ -1,7 +1,7 @@
 #include "runtime/device/device.h"
 
-// ggml's Vulkan backend passes over software devices, and over those that lack what its shaders need, without
-// a word. Whoever misses a device wants to know.
+// ggml's Vulkan backend silently skips software devices and devices that lack features its shaders need. This
+// file finds them and the reasons, for users whose device is not listed.
 
 #ifdef SAFELIGHT_VULKAN
 
@@ -13,8 +13,8 @@ namespace safelight {
 
 namespace {
 
-// As ggml asks: 16-bit values in storage buffers.
-bool stores_halves(VkPhysicalDevice device) {
+// Returns true if the device has 16-bit storage buffers, which ggml requires.
+bool supports_16bit_storage(VkPhysicalDevice device) {
     VkPhysicalDevice16BitStorageFeatures halves = {};
     halves.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES;
     VkPhysicalDeviceFeatures2 features = {};
@@ -24,7 +24,7 @@ bool stores_halves(VkPhysicalDevice device) {
     return halves.storageBuffer16BitAccess == VK_TRUE;
 }
 
-std::vector<skipped_device> listed(VkInstance instance) {
+std::vector<skipped_device> find_skipped(VkInstance instance) {
     uint32_t count = 0;
     vkEnumeratePhysicalDevices(instance, &count, nullptr);
     std::vector<VkPhysicalDevice> found(count);
@@ -35,7 +35,7 @@ std::vector<skipped_device> listed(VkInstance instance) {
         VkPhysicalDeviceProperties properties = {};
         vkGetPhysicalDeviceProperties(found[i], &properties);
         std::string name = properties.deviceName;
-        if (!stores_halves(found[i])) {
+        if (!supports_16bit_storage(found[i])) {
             out.push_back({name, "it has no 16-bit storage, which ggml's shaders need"});
         } else if (properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU &&
                    std::getenv("GGML_VK_VISIBLE_DEVICES") == nullptr) {
@@ -52,14 +52,14 @@ std::vector<skipped_device> skipped_devices() {
     VkApplicationInfo application = {};
     application.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO;
     application.apiVersion = VK_API_VERSION_1_2;
-    VkInstanceCreateInfo wanted = {};
-    wanted.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO;
-    wanted.pApplicationInfo = &application;
+    VkInstanceCreateInfo create_info = {};
+    create_info.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO;
+    create_info.pApplicationInfo = &application;
     VkInstance instance = VK_NULL_HANDLE;
-    if (vkCreateInstance(&wanted, nullptr, &instance) != VK_SUCCESS) {
+    if (vkCreateInstance(&create_info, nullptr, &instance) != VK_SUCCESS) {
         return {};
     }
-    std::vector<skipped_device> out = listed(instance);
+    std::vector<skipped_device> out = find_skipped(instance);
     vkDestroyInstance(instance, nullptr);
     return out;
 }

@@ -37,8 +37,7 @@ void check_limits(const std::string & name, const host_data & data, int64_t coun
     }
 }
 
-// ggml computes sizes without looking for overflow: a node of absurd shape would get a buffer that is too
-// small.
+// ggml does not check sizes for overflow: a node with an absurd shape would get a buffer that is too small.
 void check_size(const ggml_tensor * node) {
     int64_t count = element_count(shape(node->ne, node->ne + GGML_MAX_DIMS));
     if (count < 0 || count > max_node_bytes / static_cast<int64_t>(sizeof(float))) {
@@ -51,10 +50,10 @@ void check_size(const ggml_tensor * node) {
 built_graph::built_graph(weight_source & weights, graph::options options, const architecture & model,
                          const std::string & entry, const run_inputs & inputs, const config & params)
     : graph_(weights, std::move(options)), ctx_(nullptr, ggml_free) {
-    // The model knows nothing of overrides: the graph asks for them as it comes to their nodes.
-    std::map<std::string, shape> own = shapes_of(inputs);
-    for (const std::string & node : graph_.opts().overrides) own.erase(override_input(node));
-    model.build(graph_, entry, own, params);
+    // Models do not handle overrides: graph::name() declares their inputs when it reaches the nodes.
+    std::map<std::string, shape> model_inputs = shapes_of(inputs);
+    for (const std::string & node : graph_.opts().overrides) model_inputs.erase(override_input(node));
+    model.build(graph_, entry, model_inputs, params);
     check_overrides(inputs);
     check_inputs(inputs);
     place_inputs(inputs);
@@ -64,52 +63,53 @@ built_graph::built_graph(weight_source & weights, graph::options options, const 
 
 void built_graph::check_overrides(const run_inputs & inputs) const {
     for (const std::string & node : graph_.opts().overrides) {
-        auto wanted = graph_.inputs.find(override_input(node));
-        if (wanted == graph_.inputs.end()) {
+        auto declared = graph_.inputs.find(override_input(node));
+        if (declared == graph_.inputs.end()) {
             throw error("INVALID_OPTION",
-                        "There is no node " + node + " to override; nodes() lists those there are");
+                        "There is no node " + node + " to override; nodes() lists the available ones");
         }
-        const shape & given = inputs.at(override_input(node)).dims;
-        if (given != wanted->second.dims) {
-            throw error("SHAPE_MISMATCH", "Expected shape " + to_string(wanted->second.dims) +
-                                              " for the node " + node + " but received " + to_string(given));
+        const shape & received = inputs.at(override_input(node)).dims;
+        if (received != declared->second.dims) {
+            throw error("SHAPE_MISMATCH", "Expected shape " + to_string(declared->second.dims) +
+                                              " for the node " + node + " but received " +
+                                              to_string(received));
         }
     }
 }
 
 void built_graph::check_inputs(const run_inputs & inputs) const {
-    for (const auto & [name, given] : inputs) {
+    for (const auto & [name, input] : inputs) {
         if (graph_.inputs.count(name) == 0) {
             throw error("INVALID_OPTION", "There is no input " + name);
         }
     }
-    for (const auto & [name, wanted] : graph_.inputs) {
-        auto given = inputs.find(name);
-        if (given == inputs.end()) {
+    for (const auto & [name, declared] : graph_.inputs) {
+        auto received = inputs.find(name);
+        if (received == inputs.end()) {
             throw error("INVALID_OPTION",
-                        "The input " + name + " of shape " + to_string(wanted.dims) + " is missing");
+                        "The input " + name + " of shape " + to_string(declared.dims) + " is missing");
         }
-        bool typed = given->second.type != any_type;
-        if (typed && given->second.type != wanted.value->type) {
-            throw error("INVALID_OPTION", "Expected " + std::string(ggml_type_name(wanted.value->type)) +
+        bool typed = received->second.type != any_type;
+        if (typed && received->second.type != declared.value->type) {
+            throw error("INVALID_OPTION", "Expected " + std::string(ggml_type_name(declared.value->type)) +
                                               " data for the input " + name + " but received " +
-                                              ggml_type_name(given->second.type));
+                                              ggml_type_name(received->second.type));
         }
-        if (element_count(given->second.dims) != element_count(wanted.dims)) {
-            throw error("SHAPE_MISMATCH", "Expected shape " + to_string(wanted.dims) + " for the input " +
-                                              name + " but received " + to_string(given->second.dims));
+        if (element_count(received->second.dims) != element_count(declared.dims)) {
+            throw error("SHAPE_MISMATCH", "Expected shape " + to_string(declared.dims) + " for the input " +
+                                              name + " but received " + to_string(received->second.dims));
         }
     }
 }
 
-// ggml's scheduler puts inputs into the host's memory, from where they would be copied at each run: those
-// that lie on a GPU get a place there.
+// Allocates inputs that are already on a GPU there. ggml's scheduler would place them in host memory and copy
+// them to the GPU in every run.
 void built_graph::place_inputs(const run_inputs & inputs) {
-    for (const auto & [name, given] : inputs) {
-        if (given.kept.empty()) {
+    for (const auto & [name, input] : inputs) {
+        if (input.parts.empty()) {
             continue;
         }
-        ggml_backend_dev_t device = given.kept.front().device();
+        ggml_backend_dev_t device = input.parts.front().device();
         if (!ggml_backend_buft_is_host(ggml_backend_dev_buffer_type(device))) {
             placed_.emplace_back(device, graph_.inputs.at(name).value, "An input of the run");
         }
@@ -120,22 +120,22 @@ void built_graph::check_taps() const {
     for (const std::string & tap : graph_.opts().taps) {
         if (graph_.names.count(tap) == 0) {
             throw error("INVALID_OPTION",
-                        "There is no node " + tap + " to tap; nodes() lists those there are");
+                        "There is no node " + tap + " to tap; nodes() lists the available ones");
         }
     }
 }
 
-// In the order in which the builder made them, not in ggml's (each node's first operand first, which is its
-// weight): a weight that a layer expands must not exist before the layer's turn, and a timed run must find
-// nodes next to their names.
+// Collects the nodes that outputs, taps and effects depend on, in the order in which the builder created
+// them. ggml's own order visits each node's first operand first, which is its weight: it would expand weights
+// to f32 long before their layers run, and separate nodes from their names in timed runs.
 void built_graph::collect_nodes() {
-    std::vector<ggml_tensor *> made;
+    std::vector<ggml_tensor *> all_nodes;
     for (ggml_tensor * t = ggml_get_first_tensor(graph_.ctx()); t != nullptr;
          t = ggml_get_next_tensor(graph_.ctx(), t)) {
         check_size(t);
-        made.push_back(t);
+        all_nodes.push_back(t);
     }
-    size_t capacity = 1024 + 2 * made.size();  // each, and a weight that it may use
+    size_t capacity = 1024 + 2 * all_nodes.size();  // each node, and a weight that it may use
     ctx_.reset(
         ggml_init({2 * ggml_graph_overhead_custom(capacity, false) + 1024, nullptr, /*no_alloc*/ true}));
     ggml_cgraph * any_order = ggml_new_graph_custom(ctx_.get(), capacity, false);
@@ -155,7 +155,7 @@ void built_graph::collect_nodes() {
         needed.insert(ggml_graph_node(any_order, i));
     }
     nodes_ = ggml_new_graph_custom(ctx_.get(), capacity, false);
-    for (ggml_tensor * t : made) {
+    for (ggml_tensor * t : all_nodes) {
         if (needed.count(t) > 0) {
             ggml_build_forward_expand(nodes_, t);
         }
@@ -171,19 +171,19 @@ named_nodes built_graph::names() const {
 }
 
 void built_graph::set_inputs(const run_inputs & inputs) const {
-    inputs_on_host data(inputs);
-    for (const auto & [name, given] : inputs) {
+    host_inputs data(inputs);
+    for (const auto & [name, input] : inputs) {
         auto limits = graph_.limits.find(name);
         if (limits != graph_.limits.end()) {
-            check_limits(name, data, element_count(given.dims), limits->second);
+            check_limits(name, data, element_count(input.dims), limits->second);
         }
         tensor to = graph_.inputs.at(name).value;
-        if (to->buffer != nullptr) {  // null where nothing in the graph looks at it
-            given.copy_to(to);
+        if (to->buffer != nullptr) {  // null if no node reads the input
+            input.copy_to(to);
         }
     }
     for (const graph::host_binding & computed : graph_.computed_inputs) {
-        // Filled even if no node takes it: a builder may check values here.
+        // Call `fill` even if no node reads the tensor: a builder may check input values in it.
         std::vector<std::byte> values(ggml_nbytes(computed.value));
         computed.fill(data, values.data());
         if (computed.value->buffer != nullptr) {
@@ -192,26 +192,26 @@ void built_graph::set_inputs(const run_inputs & inputs) const {
     }
 }
 
-kept_tensors built_graph::reserve(const std::set<std::string> & names, ggml_backend_dev_t device,
-                                  const byte_counter & counter) const {
-    kept_tensors out;
+device_tensors built_graph::reserve(const std::set<std::string> & names, ggml_backend_dev_t device,
+                                    const byte_counter & counter) const {
+    device_tensors out;
     for (const std::string & name : names) {
         auto found = graph_.outputs.find(name);
         if (found == graph_.outputs.end()) {
             std::string all;
-            for (const auto & [known, ignored] : graph_.outputs) {
-                all += (all.empty() ? "" : ", ") + known;
+            for (const auto & [output, ignored] : graph_.outputs) {
+                all += (all.empty() ? "" : ", ") + output;
             }
             throw error("INVALID_OPTION",
                         "There is no output " + name + " to keep; the outputs of this run are " + all);
         }
         const graph::binding & from = found->second;
-        out.emplace(name, kept_tensor(device, from.value->type, from.dims, counter));
+        out.emplace(name, device_tensor(device, from.value->type, from.dims, counter));
     }
     return out;
 }
 
-void built_graph::keep_outputs(const kept_tensors & to) const {
+void built_graph::keep_outputs(const device_tensors & to) const {
     for (const auto & [name, kept] : to) {
         kept.write(graph_.outputs.at(name).value);
     }

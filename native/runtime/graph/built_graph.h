@@ -9,10 +9,10 @@
 
 namespace safelight {
 
-// Of an input whose type is whatever the graph asks for, where only sizes matter.
+// Type of an input that accepts whatever type the graph declares. Used when only shapes matter.
 inline constexpr ggml_type any_type = GGML_TYPE_COUNT;
 
-// A graph of one entry at given shapes, ready to be allocated and run many times.
+// The graph of one entry for fixed input shapes. It can be allocated once and run many times.
 class built_graph {
   public:
     built_graph(weight_source & weights, graph::options options, const architecture & model,
@@ -22,15 +22,15 @@ class built_graph {
     named_nodes names() const;
     run_state & state() { return graph_.run; }
 
-    // Copies the inputs in and computes what derives from them. Throws INVALID_OPTION for a value that the
-    // graph cannot take.
+    // Copies the inputs into the graph and fills the tensors that are computed from them on the host. Throws
+    // INVALID_OPTION for a value outside of an input's limits.
     void set_inputs(const run_inputs & inputs) const;
-    // Memory on the device for outputs that stay there, to be filled by keep_outputs() after a run. Throws
-    // INVALID_OPTION for a name that is no output, OUT_OF_MEMORY.
-    kept_tensors reserve(const std::set<std::string> & names, ggml_backend_dev_t device,
-                         const byte_counter & counter) const;
-    void keep_outputs(const kept_tensors & to) const;
-    // All but those that are kept.
+    // Allocates device memory for the outputs to keep; keep_outputs() fills it after a run. Throws
+    // INVALID_OPTION for a name that is not an output, and OUT_OF_MEMORY.
+    device_tensors reserve(const std::set<std::string> & names, ggml_backend_dev_t device,
+                           const byte_counter & counter) const;
+    void keep_outputs(const device_tensors & to) const;
+    // Returns all outputs except those in `kept`.
     host_tensors outputs(const std::set<std::string> & kept) const;
     host_tensors taps() const;
 
@@ -42,8 +42,8 @@ class built_graph {
     void collect_nodes();
 
     graph graph_;
-    std::vector<device_buffer> placed_;                            // of inputs
-    std::unique_ptr<ggml_context, void (*)(ggml_context *)> ctx_;  // of nodes_
+    std::vector<device_buffer> placed_;                            // memory of inputs on a GPU
+    std::unique_ptr<ggml_context, void (*)(ggml_context *)> ctx_;  // owns nodes_
     ggml_cgraph * nodes_ = nullptr;
 };
 

@@ -9,12 +9,11 @@ namespace safelight {
 
 namespace {
 
-// SDXL with taps has about 10,000 tensors. Pages that nothing touches cost no memory.
+// SDXL with taps has about 10,000 tensors. Untouched pages of the context use no memory.
 constexpr size_t max_tensors = 1 << 17;
-constexpr size_t margin = 1024;  // what a builder may add between two questions
+constexpr size_t margin = 1024;  // tensors that a builder may add between two calls of require_room()
 
-// One input of more elements than this is no picture, latent or text; the limit keeps products of shapes in
-// range.
+// Far larger than any image, latent or text; keeps products of dimensions within int64.
 constexpr int64_t max_input_elements = int64_t(1) << 33;
 constexpr int64_t max_side = std::numeric_limits<int32_t>::max();
 
@@ -23,7 +22,7 @@ tensor new_tensor(ggml_context * ctx, ggml_type type, const shape & dims) {
     return ggml_new_tensor(ctx, type, static_cast<int>(ne.size()), ne.data());
 }
 
-// Shape as the user sees it: the reverse of ne without leading ones.
+// Returns the shape in PyTorch's order: the reverse of ne without leading ones.
 shape visible_shape(const ggml_tensor * x) {
     int last = GGML_MAX_DIMS - 1;
     while (last > 0 && x->ne[last] == 1) {
@@ -36,8 +35,8 @@ shape visible_shape(const ggml_tensor * x) {
     return dims;
 }
 
-// Keeps the allocator from giving x's memory to a later node; a view owns none, so what it looks at is kept
-// too.
+// Prevents the allocator from reusing x's memory for a later node. A view has no memory, so its source is
+// protected as well.
 void keep_readable(tensor x) {
     for (tensor t = x; t != nullptr; t = t->view_src) {
         ggml_set_output(t);
@@ -46,8 +45,8 @@ void keep_readable(tensor x) {
 
 void check_dims(const std::string & name, const ggml_tensor * x, const shape & dims) {
     if (element_count(dims) != ggml_nelements(x)) {
-        throw error("INTERNAL", "The graph gives " + name + " the shape " + to_string(dims) +
-                                    ", but it holds " + to_string(visible_shape(x)));
+        throw error("INTERNAL", "The graph declares " + name + " with the shape " + to_string(dims) +
+                                    ", but it has " + to_string(visible_shape(x)));
     }
 }
 
@@ -66,7 +65,7 @@ void graph::require_room(size_t tensors) const {
     size_t needed = (tensors + margin) * ggml_tensor_overhead();
     if (ggml_get_mem_size(ctx_) - ggml_used_mem(ctx_) < needed) {
         throw error("UNSUPPORTED_MODEL", "The model's graph has more than " + std::to_string(max_tensors) +
-                                             " nodes: its config asks for too many layers");
+                                             " nodes; its config has too many layers");
     }
 }
 
@@ -78,12 +77,13 @@ tensor graph::input(const std::string & name, ggml_type type, const shape & dims
     }
     if (!std::all_of(dims.begin(), dims.end(), [](int64_t n) { return n > 0 && n <= max_side; }) ||
         element_count(dims) > max_input_elements) {
-        throw error("SHAPE_MISMATCH", "Expected a smaller shape of positive sides for the input " + name +
-                                          " but received " + to_string(dims));
+        throw error("SHAPE_MISMATCH", "Expected positive dimensions and at most " +
+                                          std::to_string(max_input_elements) + " elements for the input " +
+                                          name + " but received " + to_string(dims));
     }
-    auto known = inputs.find(name);
-    if (known != inputs.end() && known->second.dims == dims) {
-        return known->second.value;
+    auto existing = inputs.find(name);
+    if (existing != inputs.end() && existing->second.dims == dims) {
+        return existing->second.value;
     }
     tensor x = new_tensor(ctx_, type, dims);
     ggml_set_input(x);
@@ -123,7 +123,7 @@ tensor graph::name(const std::string & name, tensor x, shape dims) {
     }
     check_dims(name, x, dims);
     if (overridden(name) && names.count(name) == 0) {
-        x = given_in_place_of(name, x, dims);
+        x = override_value(name, x, dims);
     }
     if (tapped(name) || opts_.list_nodes) {
         if (!ggml_is_contiguous(x)) {
@@ -143,20 +143,20 @@ tensor graph::name(const std::string & name, tensor x, shape dims) {
     return x;
 }
 
-tensor graph::given_in_place_of(const std::string & name, const ggml_tensor * x, const shape & dims) {
+tensor graph::override_value(const std::string & name, const ggml_tensor * x, const shape & dims) {
     require_room(3);
     ggml_type type = x->type == GGML_TYPE_I32 ? GGML_TYPE_I32 : GGML_TYPE_F32;
-    tensor given = input(override_input(name), type, dims);
+    tensor value = input(override_input(name), type, dims);
     if (x->type != type) {
-        given = ggml_cast(ctx_, given, x->type);
+        value = ggml_cast(ctx_, value, x->type);
     }
-    return ggml_reshape_4d(ctx_, given, x->ne[0], x->ne[1], x->ne[2], x->ne[3]);
+    return ggml_reshape_4d(ctx_, value, x->ne[0], x->ne[1], x->ne[2], x->ne[3]);
 }
 
 tensor graph::weight(const std::string & name, const shape & dims, weight_role role) {
     require_room(1);
     tensor w = weights_.get(name, dims, role);
-    if (tensor copy = opts_.branches ? opts_.branches->replacement(name) : nullptr) w = copy;
+    if (tensor copy = opts_.weight_changes ? opts_.weight_changes->replacement(name) : nullptr) w = copy;
     std::vector<int64_t> ne(dims.rbegin(), dims.rend());
     ne.resize(GGML_MAX_DIMS, 1);
     if (std::equal(ne.begin(), ne.end(), w->ne)) {
@@ -165,9 +165,9 @@ tensor graph::weight(const std::string & name, const shape & dims, weight_role r
     return ggml_reshape_4d(ctx_, w, ne[0], ne[1], ne[2], ne[3]);
 }
 
-const std::vector<weight_branch> & graph::branches(const std::string & name) const {
-    static const std::vector<weight_branch> none;
-    return opts_.branches ? opts_.branches->of(name) : none;
+const std::vector<weight_change> & graph::weight_changes(const std::string & name) const {
+    static const std::vector<weight_change> none;
+    return opts_.weight_changes ? opts_.weight_changes->of(name) : none;
 }
 
 tensor graph::state(const std::string & name, ggml_type type, const shape & dims, state_origin origin) {

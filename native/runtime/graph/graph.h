@@ -17,7 +17,7 @@
 namespace safelight {
 
 using tensor = ggml_tensor *;
-using shape = std::vector<int64_t>;  // PyTorch's order: [B, C, H, W]; ggml's ne is the reverse
+using shape = std::vector<int64_t>;  // in PyTorch's order, such as [B, C, H, W]; ggml's ne is the reverse
 
 enum class weight_role { matrix, conv, embedding, vector };
 
@@ -27,7 +27,7 @@ struct weight_requirement {
     weight_role role;
 };
 
-// Where a graph takes its parameters from: the loaded weights, or a recorder that lists what is asked for.
+// Source of a graph's parameters: the loaded weights, or a recorder that lists what the graph requests.
 class weight_source {
   public:
     virtual ~weight_source() = default;
@@ -35,56 +35,56 @@ class weight_source {
     virtual tensor get(const std::string & name, const shape & dims, weight_role role) = 0;
 };
 
-// Whether a run may be the first of its session to ask for a state, which it then finds zeroed, or needs what
-// an earlier run has written.
+// `any_run`: the first run of a session that requests the state gets it filled with zeros. `earlier_run`: an
+// earlier run of the session must have written the state.
 enum class state_origin { any_run, earlier_run };
 
-// Where a graph takes the tensors from that stay with the module between runs.
+// Source of the tensors that persist in the module between runs.
 class state_source {
   public:
     virtual ~state_source() = default;
-    // Throws INVALID_OPTION without a session or without the earlier run, SHAPE_MISMATCH where the session
-    // has it in another shape, OUT_OF_MEMORY.
+    // Throws INVALID_OPTION without a session or a required earlier run, SHAPE_MISMATCH if the session has
+    // the state in another shape, OUT_OF_MEMORY.
     virtual tensor get(const std::string & session, const std::string & name, ggml_type type,
                        const shape & dims, state_origin origin) = 0;
 };
 
-// A change to a weight, computed beside the weight's own product: scale · up · down · x, or scale · up · x
-// where there is no `down`.
-struct weight_branch {
+// A change to a weight, added to the product of the unchanged weight: scale · up · down · x (a LoRA), or
+// scale · up · x if `down` is null (a full difference).
+struct weight_change {
     tensor down;  // [r, columns, ...]
-    tensor up;    // [rows, r], or the whole change [rows, columns, ...]
+    tensor up;    // [rows, r], or the full difference [rows, columns, ...]
     float scale;
-    int64_t row_begin, row_end;        // of the weight: the outputs that it adds to
-    int64_t column_begin, column_end;  // the inputs that it reads
+    int64_t row_begin, row_end;        // rows of the weight: the outputs that it changes
+    int64_t column_begin, column_end;  // columns of the weight: the inputs that it reads
 };
 
-// A source of the changes that a run asks for.
-class branch_source {
+// Source of the weight changes of a run.
+class weight_change_source {
   public:
-    virtual ~branch_source() = default;
-    // In the order in which they were given; empty for a weight that stays as it is.
-    virtual const std::vector<weight_branch> & of(const std::string & name) const = 0;
-    // A rewritten copy of a weight, with the same shape; null for a weight that stays as it is.
+    virtual ~weight_change_source() = default;
+    // Returns the changes to a weight in the order of the patches; empty for an unchanged weight.
+    virtual const std::vector<weight_change> & of(const std::string & name) const = 0;
+    // Returns the rewritten copy of a weight, of the same shape; null if the weight is used as it was loaded.
     virtual tensor replacement(const std::string & name) const = 0;
 };
 
-// The input that holds what a run gives in the place of a node.
+// Returns the name of the input whose values replace those of a node.
 inline const std::string override_prefix = "override ";
 inline std::string override_input(const std::string & node) {
     return override_prefix + node;
 }
 
-// The inputs of a run as the host reads them, by name.
+// The inputs of a run in host memory, by name.
 class host_data {
   public:
     virtual ~host_data() = default;
-    // The input's f32 or i32 values, valid as long as this object. One that lies on a device is copied from
-    // there when it is first asked for.
+    // Returns the input's f32 or i32 values, valid as long as this object. An input on a device is copied to
+    // the host when it is first requested.
     virtual const void * at(const std::string & name) const = 0;
 };
 
-// What the nodes of a graph can see of the run that they are part of.
+// State of the current run, shared with the graph's custom operations.
 struct run_state {
     const cancel_token * cancel = nullptr;
     std::atomic<bool> out_of_memory{false};
@@ -92,19 +92,19 @@ struct run_state {
     bool cancelled() const { return cancel && cancel->cancelled(); }
 };
 
-// A graph while it is built: context, inputs, outputs, the table of names that can be tapped (our own: ggml
-// cuts names at 63 bytes). Models see it through model_ref.
+// A graph under construction: ggml context, inputs, outputs and named nodes. Names are stored here because
+// ggml truncates them to 63 bytes. Models access it through model_ref.
 class graph {
   public:
     struct options {
-        bool cpu = true;                  // the CPU backend: nn/ may emit custom ops
-        bool stock_ops = false;           // stock ggml ops only, as on other backends
-        std::set<std::string> taps;       // names to keep readable; with any tap the graph is built unfused
-        std::set<std::string> overrides;  // names whose values the run gives (override_input); unfused too
-        bool list_nodes = false;          // only listing: build as with taps
-        state_source * states = nullptr;  // null where nothing runs
-        std::string session;              // whose states the graph works on
-        std::shared_ptr<const branch_source> branches;  // null where weights are as they were loaded
+        bool cpu = true;                  // CPU backend: nn/ may use our custom operations
+        bool stock_ops = false;           // use ggml's own operations only, as on other backends
+        std::set<std::string> taps;       // nodes to read after the run; disables fusion
+        std::set<std::string> overrides;  // nodes whose values are inputs (override_input); disables fusion
+        bool list_nodes = false;          // build only to list the nodes; disables fusion
+        state_source * states = nullptr;  // null if the graph is not run
+        std::string session;              // session whose states the graph uses
+        std::shared_ptr<const weight_change_source> weight_changes;  // null without patches
     };
 
     graph(weight_source & weights, options opts);
@@ -117,39 +117,40 @@ class graph {
     bool unfused() const { return opts_.list_nodes || !opts_.taps.empty() || !opts_.overrides.empty(); }
     weight_source & weights() const { return weights_; }
 
-    // Data that the caller gives with the run; ggml tensor with the reverse of `dims`, F32 or I32.
+    // Declares an input that the caller passes with each run: F32 or I32, of the shape `dims`.
     tensor input(const std::string & name, ggml_type type, const shape & dims);
-    // The values that an I32 input may hold (token ids, positions): checked before each run, as ggml aborts
-    // on a bad index.
+    // Sets the range of an I32 input (token ids, positions). It is checked before each run, because ggml
+    // aborts the process on an invalid index.
     void limit(const std::string & name, int64_t smallest, int64_t largest);
-    // Data computed on the host when the graph runs, from the inputs that the caller gave (a timestep's
-    // sinusoid). `fill` writes ggml_nelements() values of the tensor's type.
+    // Declares a tensor that is computed on the host from the inputs of each run (a timestep's sinusoidal
+    // embedding). `fill` writes ggml_nelements() values of the tensor's type.
     using host_data = safelight::host_data;
     tensor computed(ggml_type type, const shape & dims, std::function<void(const host_data &, void *)> fill);
-    // f32, or i32 where x holds integers.
+    // Declares an output: I32 if x has integers, otherwise F32.
     void output(const std::string & name, tensor x, const shape & dims);
 
-    // Makes x readable under this name; `dims` is its shape as the user sees it (contiguous, PyTorch's
-    // order), by default the reverse of ne without leading ones. Returns x (made contiguous if it has to be),
-    // or what the run gives in its place.
+    // Makes x available to taps and overrides under this name. `dims` is its shape for the user (contiguous,
+    // in PyTorch's order), by default the reverse of ne without leading ones. Returns x, made contiguous if
+    // necessary, or the override's input.
     tensor name(const std::string & name, tensor x, shape dims = {});
     bool tapped(const std::string & name) const { return opts_.taps.count(name) > 0; }
     bool overridden(const std::string & name) const { return opts_.overrides.count(name) > 0; }
-    // A parameter with exactly the reverse of `dims` as ne (the source compares shapes up to ones).
+    // Returns a parameter reshaped to exactly `dims`. The source compares shapes ignoring dimensions of
+    // size 1.
     tensor weight(const std::string & name, const shape & dims, weight_role role);
-    // The changes to a parameter; empty without patches.
-    const std::vector<weight_branch> & branches(const std::string & name) const;
-    // A tensor that outlives the run: one for each session, with the reverse of `dims` as ne. Write to it
-    // with ggml_set_rows or ggml_cpy and read from what those return, so that the read comes after; a write
-    // that nothing in the graph reads is kept by effect(). A run that fails once computing has begun releases
-    // its session, so no run finds half of a write.
+    // Returns the changes to a parameter; empty without patches.
+    const std::vector<weight_change> & weight_changes(const std::string & name) const;
+    // Returns a tensor of the shape `dims` that persists between the runs of a session. Write to it with
+    // ggml_set_rows or ggml_cpy and read from their results, so that the read happens after the write; pass a
+    // write that nothing in the graph reads to effect(). A run that fails while computing releases its
+    // session, so that no later run reads a partial write.
     tensor state(const std::string & name, ggml_type type, const shape & dims,
                  state_origin origin = state_origin::any_run);
-    // x is computed although no output depends on it.
+    // Computes x although no output depends on it.
     void effect(tensor x) { effects.push_back(x); }
-    // Throws UNSUPPORTED_MODEL when the context cannot take this many more tensors: ggml itself would abort.
-    // Asked with every weight and name; a builder asks itself before a loop that emits thousands of nodes
-    // between two names.
+    // Throws UNSUPPORTED_MODEL if the context has no room for this many more tensors, where ggml would abort.
+    // Called for every weight and name; a builder must call it before a loop that creates thousands of nodes
+    // without naming any.
     void require_room(size_t tensors) const;
 
     struct binding {
@@ -168,20 +169,20 @@ class graph {
     std::vector<std::string> name_order;
     std::vector<host_binding> computed_inputs;
     std::vector<tensor> effects;
-    std::vector<std::shared_ptr<void>> keep;  // owns userdata of custom ops as long as the graph lives
-    std::shared_ptr<void> nn_state;           // what nn/ remembers of the graph while it is built
+    std::vector<std::shared_ptr<void>> keep;  // userdata of custom operations, owned by the graph
+    std::shared_ptr<void> nn_state;           // state of nn/ while the graph is built
     run_state run;
 
   private:
-    tensor given_in_place_of(const std::string & name, const ggml_tensor * x, const shape & dims);
+    tensor override_value(const std::string & name, const ggml_tensor * x, const shape & dims);
 
     weight_source & weights_;
     options opts_;
     ggml_context * ctx_;
 };
 
-// A place in the tree of parameters: m["down_blocks"][0]["resnets"][1]. Names of weights and of taps hang
-// below it.
+// A prefix in the tree of parameters, such as m["down_blocks"][0]["resnets"][1]. Names of weights and taps
+// are relative to it.
 class model_ref {
   public:
     explicit model_ref(graph & g, std::string prefix = "") : graph_(&g), prefix_(std::move(prefix)) {}
@@ -191,7 +192,7 @@ class model_ref {
     model_ref operator[](int64_t index) const { return model_ref(*graph_, path(std::to_string(index))); }
     model_ref operator[](int index) const {
         return (*this)[int64_t(index)];
-    }  // or a literal 0 is a null pointer too
+    }  // without this overload, a literal 0 would also match const char *
 
     graph & g() const { return *graph_; }
     ggml_context * ctx() const { return graph_->ctx(); }
@@ -203,10 +204,10 @@ class model_ref {
     tensor weight(std::string_view part, const shape & dims, weight_role role) const {
         return graph_->weight(path(part), dims, role);
     }
-    const std::vector<weight_branch> & branches(std::string_view part) const {
-        return graph_->branches(path(part));
+    const std::vector<weight_change> & weight_changes(std::string_view part) const {
+        return graph_->weight_changes(path(part));
     }
-    // Names the output of this place: "down_blocks.0.resnets.1".
+    // Names x after this prefix: "down_blocks.0.resnets.1".
     tensor named(tensor x, shape dims = {}) const { return graph_->name(prefix_, x, std::move(dims)); }
     tensor named(std::string_view part, tensor x, shape dims = {}) const {
         return graph_->name(path(part), x, std::move(dims));
@@ -217,16 +218,16 @@ class model_ref {
     std::string prefix_;
 };
 
-// A kind of module: checks its config and builds graphs of its entry points. Implementations live in models/.
+// A kind of module: checks its config and builds the graphs of its entry points. Implemented in models/.
 class architecture {
   public:
     virtual ~architecture() = default;
     virtual std::vector<std::string> entries() const = 0;
-    // Builds the entry's graph for inputs of these shapes into g. Checks shapes first: SHAPE_MISMATCH or
-    // INVALID_OPTION says what was expected. Must not depend on weights' data.
+    // Builds the graph of an entry for these input shapes into g. Must check the shapes first (SHAPE_MISMATCH
+    // or INVALID_OPTION) and must not depend on the values of weights.
     virtual void build(graph & g, const std::string & entry, const std::map<std::string, shape> & inputs,
                        const config & params) const = 0;
-    // Builds every entry once at a minimal size, with a recorder as weight source, to list parameters or to
+    // Builds every entry at a minimal size, to list the parameters with a recorder as weight source or to
     // check them.
     virtual void build_all(graph & g) const = 0;
 };

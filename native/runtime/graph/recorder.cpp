@@ -17,18 +17,18 @@ recorder::~recorder() {
 }
 
 tensor recorder::get(const std::string & name, const shape & dims, weight_role role) {
-    auto known = known_.find(name);
-    if (known != known_.end()) {
-        return known->second;
+    auto found = known_.find(name);
+    if (found != known_.end()) {
+        return found->second;
     }
     if (required_.size() + 1 >= max_parameters) {
-        throw error("UNSUPPORTED_MODEL", "The model's config asks for more than " +
+        throw error("UNSUPPORTED_MODEL", "The model's config requires more than " +
                                              std::to_string(max_parameters) + " parameters");
     }
     int64_t count = element_count(dims);
     if (dims.empty() || dims.size() > GGML_MAX_DIMS || count <= 0 || count > max_parameter_elements) {
-        throw error("UNSUPPORTED_MODEL",
-                    "The model's config asks for the parameter " + name + " of shape " + to_string(dims));
+        throw error("UNSUPPORTED_MODEL", "The model's config requires the parameter " + name +
+                                             " with the invalid shape " + to_string(dims));
     }
     std::vector<int64_t> ne(dims.rbegin(), dims.rend());
     tensor t = ggml_new_tensor(ctx_, GGML_TYPE_F32, static_cast<int>(ne.size()), ne.data());

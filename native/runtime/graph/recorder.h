@@ -6,8 +6,8 @@
 
 namespace safelight {
 
-// A weight source that holds nothing and lists what a graph asks for: how requirements() and the loader know
-// a model's parameters without a second description of it.
+// A weight source without data that records the parameters a graph requests. It lets requirements() list a
+// model's parameters without a second description of the model.
 class recorder : public weight_source {
   public:
     recorder();
@@ -24,7 +24,7 @@ class recorder : public weight_source {
     std::vector<weight_requirement> required_;
 };
 
-// What a module of this kind and config needs, in the order in which the graph asks.
+// Returns the parameters of a module of this kind and config, in the order in which the graph requests them.
 std::vector<weight_requirement> requirements(const architecture & model);
 
 }  // namespace safelight

@@ -6,12 +6,13 @@
 
 namespace safelight {
 
-// Product of the sides, or -1 where it does not fit into an int64 or a side is negative.
+// Returns the product of the dimensions, or -1 if it overflows an int64 or a dimension is negative.
 int64_t element_count(const shape & dims);
 
-// Without its ones: [C, C, 1, 1] and [C, C] are the same parameter. [1, 1] becomes [1].
+// Returns the shape without dimensions of size 1, to compare shapes such as [C, C, 1, 1] and [C, C]. [1, 1]
+// becomes [1].
 shape without_ones(const shape & dims);
 
-std::string to_string(const shape & dims);  // "[1, 4, 64, 64]"
+std::string to_string(const shape & dims);  // for example "[1, 4, 64, 64]"
 
 }  // namespace safelight

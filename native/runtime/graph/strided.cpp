@@ -24,7 +24,7 @@ std::vector<std::byte> gather(const weight_entry & entry, const std::byte * from
                               int64_t count) {
     size_t size = block_bytes(entry.type);
     shape dims = entry.source_dims, strides = entry.strides;
-    int64_t at = 0;  // of the current element, from the source's first
+    int64_t at = 0;  // offset of the current element from the source's first one
     if (entry.op == weight_entry::transform::rows) {
         at = entry.row_begin * strides[0];
         strides.insert(strides.begin(), dims[0] / entry.groups * strides[0]);

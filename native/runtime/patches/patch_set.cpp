@@ -10,19 +10,19 @@ namespace safelight {
 
 namespace {
 
-// A LoRA of SDXL changes some 1000 parameters; twenty of them are far from this.
+// An SDXL LoRA changes about 1000 parameters.
 constexpr size_t max_patches = 1 << 17;
 
-[[noreturn]] void mismatch(const std::string & what) {
+[[noreturn]] void throw_mismatch(const std::string & what) {
     throw error("ADAPTER_MISMATCH", what);
 }
 
-weight_patch::range within(const std::optional<weight_patch::range> & part, int64_t count,
-                           const weight_patch & patch, const char * what) {
+weight_patch::range checked_range(const std::optional<weight_patch::range> & part, int64_t count,
+                                  const weight_patch & patch, const char * what) {
     if (!part) return {0, count};
     if (part->begin < 0 || part->begin >= part->end || part->end > count) {
-        mismatch("A patch of " + patch.target + " changes " + what + " " + std::to_string(part->begin) +
-                 " to " + std::to_string(part->end) + " of " + std::to_string(count));
+        throw_mismatch("A patch of " + patch.target + " changes " + what + " " + std::to_string(part->begin) +
+                       " to " + std::to_string(part->end) + " of " + std::to_string(count));
     }
     return *part;
 }
@@ -30,7 +30,7 @@ weight_patch::range within(const std::optional<weight_patch::range> & part, int6
 class set_builder {
   public:
     set_builder(const patch_plan & plan, const std::vector<weight_requirement> & module) {
-        for (const weight_requirement & one : module) targets_.emplace(one.name, &one);
+        for (const weight_requirement & parameter : module) targets_.emplace(parameter.name, &parameter);
         for (const weight_entry & entry : plan.weights.entries) entries_.emplace(entry.name, &entry);
         if (plan.patches.size() > max_patches) {
             throw error("INVALID_OPTION",
@@ -44,27 +44,31 @@ class set_builder {
             }
         }
         for (const auto & [name, storage] : plan.merged) {
-            if (targets_.count(name) == 0) mismatch("The module has no parameter " + name + " to patch");
+            if (targets_.count(name) == 0)
+                throw_mismatch("The module has no parameter " + name + " to patch");
         }
     }
 
-    std::vector<weight_requirement> required;  // of the plan, as the patched parameters want them
-    std::vector<weight_requirement> merged;    // factors of patches that rewrite weights
+    std::vector<weight_requirement> required;  // factors to load, in the shapes that the targets require
+    std::vector<weight_requirement> merged;    // factors of the patches that rewrite a weight
     struct planned {
         const weight_patch * patch;
-        weight_branch branch;  // without tensors yet
-        shape reading, up;  // of the factor that the input meets, and of the other; no `up` for a difference
+        weight_change change;  // tensors still null
+        shape input_factor,
+            up;  // shapes of the factor multiplied with the input and of `up`, empty for `full`
         weight_role role;
     };
-    std::vector<planned> all;  // one per branch
+    std::vector<planned> all;  // one per patch that a run computes
 
   private:
     void require_merged(const weight_patch & patch) {
         check_scale(patch);
         for (const auto & [role, name] : patch.factors) {
             auto found = entries_.find(name);
-            if (found == entries_.end()) mismatch("The patch of " + patch.target + " has no factor " + name);
-            if (merged_known_.insert(name).second) {
+            if (found == entries_.end()) {
+                throw_mismatch("The patch of " + patch.target + " has no factor " + name);
+            }
+            if (merged_names_.insert(name).second) {
                 merged.push_back({name, found->second->dims, weight_role::matrix});
             }
         }
@@ -76,43 +80,45 @@ class set_builder {
         }
     }
 
+    static const std::string & factor(const weight_patch & patch, const std::string & role) {
+        const std::string * name = patch.named(role);
+        if (name == nullptr) throw_mismatch("The patch of " + patch.target + " has no factor " + role);
+        return *name;
+    }
+
     void add(const weight_patch & patch) {
         if (!patch.branches()) {
             throw error("INVALID_OPTION", "Expected " + patch.target + " among the merged parameters");
         }
         const weight_requirement & target = target_of(patch);
-        weight_patch::range rows = within(patch.rows, target.dims[0], patch, "rows");
-        weight_patch::range columns = within(patch.columns, target.dims[1], patch, "columns");
-        shape reading = target.dims;  // of what is multiplied with the input
-        reading[1] = columns.end - columns.begin;
+        weight_patch::range rows = checked_range(patch.rows, target.dims[0], patch, "rows");
+        weight_patch::range columns = checked_range(patch.columns, target.dims[1], patch, "columns");
+        shape input_factor = target.dims;
+        input_factor[1] = columns.end - columns.begin;
         shape up;
         if (patch.change == weight_patch::kind::low_rank) {
             int64_t rank = rank_of(patch);
-            reading[0] = rank;
+            input_factor[0] = rank;
             up = {rows.end - rows.begin, rank};
-            require(patch, factor(patch, "down"), reading, target.role);
+            require(patch, factor(patch, "down"), input_factor, target.role);
             require(patch, factor(patch, "up"), up, weight_role::matrix);
         } else {
-            reading[0] = rows.end - rows.begin;
-            require(patch, factor(patch, "full"), reading, target.role);
+            input_factor[0] = rows.end - rows.begin;
+            require(patch, factor(patch, "full"), input_factor, target.role);
         }
-        weight_branch branch{nullptr, nullptr, patch.scale, rows.begin, rows.end, columns.begin, columns.end};
-        all.push_back({&patch, branch, reading, up, target.role});
-    }
-
-    static const std::string & factor(const weight_patch & patch, const std::string & role) {
-        const std::string * name = patch.named(role);
-        if (name == nullptr) mismatch("The patch of " + patch.target + " has no factor " + role);
-        return *name;
+        weight_change change{nullptr, nullptr, patch.scale, rows.begin, rows.end, columns.begin, columns.end};
+        all.push_back({&patch, change, input_factor, up, target.role});
     }
 
     const weight_requirement & target_of(const weight_patch & patch) const {
         auto found = targets_.find(patch.target);
-        if (found == targets_.end()) mismatch("The module has no parameter " + patch.target + " to patch");
+        if (found == targets_.end())
+            throw_mismatch("The module has no parameter " + patch.target + " to patch");
         const weight_requirement & target = *found->second;
         bool multiplies = target.role == weight_role::matrix || target.role == weight_role::conv;
         if (!multiplies || target.dims.size() < 2) {
-            mismatch(patch.target + " cannot be patched: only linear layers and convolutions can");
+            throw_mismatch("Cannot patch " + patch.target +
+                           ": only linear layers and convolutions can be patched");
         }
         check_scale(patch);
         return target;
@@ -122,58 +128,62 @@ class set_builder {
         const std::string & down = factor(patch, "down");
         auto found = entries_.find(down);
         if (found == entries_.end() || found->second->dims.empty() || found->second->dims[0] < 1) {
-            mismatch("The patch of " + patch.target + " has no factor " + down);
+            throw_mismatch("The patch of " + patch.target + " has no factor " + down);
         }
         return found->second->dims[0];
     }
 
     void require(const weight_patch & patch, const std::string & name, const shape & dims, weight_role role) {
         auto found = entries_.find(name);
-        if (found == entries_.end()) mismatch("The patch of " + patch.target + " has no factor " + name);
+        if (found == entries_.end())
+            throw_mismatch("The patch of " + patch.target + " has no factor " + name);
         if (without_ones(found->second->dims) != without_ones(dims)) {
-            mismatch("The patch of " + patch.target + " needs " + name + " in shape " + to_string(dims) +
-                     " but has it in " + to_string(found->second->dims));
+            throw_mismatch("Expected shape " + to_string(dims) + " for the factor " + name +
+                           " of the patch of " + patch.target + " but found " +
+                           to_string(found->second->dims));
         }
-        // Several patches may share a factor: those of a query, key and value that were one matrix.
-        auto [known, fresh] = known_.emplace(name, dims);
-        if (!fresh && known->second != dims) mismatch("The factor " + name + " is used in two shapes");
-        if (fresh) required.push_back({name, dims, role});
+        // Patches may share a factor, for example those of a query, key and value that were one matrix.
+        auto [factor, inserted] = factor_dims_.emplace(name, dims);
+        if (!inserted && factor->second != dims)
+            throw_mismatch("The factor " + name + " is used with two shapes");
+        if (inserted) required.push_back({name, dims, role});
     }
 
     std::unordered_map<std::string, const weight_requirement *> targets_;
     std::unordered_map<std::string, const weight_entry *> entries_;
-    std::unordered_map<std::string, shape> known_;
-    std::set<std::string> merged_known_;
+    std::unordered_map<std::string, shape> factor_dims_;
+    std::set<std::string> merged_names_;
 };
 
 }  // namespace
 
 patch_set::patch_set(const patch_plan & plan, const std::vector<weight_requirement> & module, weights & base,
-                     const weights::options & how) {
+                     const weights::options & options) {
     set_builder builder(plan, module);
-    factors_ = std::make_unique<weights>(plan.weights, builder.required, how);
+    factors_ = std::make_unique<weights>(plan.weights, builder.required, options);
     for (const set_builder::planned & planned : builder.all) {
         const weight_patch & patch = *planned.patch;
-        weight_branch branch = planned.branch;
+        weight_change change = planned.change;
         if (patch.change == weight_patch::kind::low_rank) {
-            branch.down = factors_->get(*patch.named("down"), planned.reading, planned.role);
-            branch.up = factors_->get(*patch.named("up"), planned.up, weight_role::matrix);
+            change.down = factors_->get(*patch.named("down"), planned.input_factor, planned.role);
+            change.up = factors_->get(*patch.named("up"), planned.up, weight_role::matrix);
         } else {
-            branch.up = factors_->get(*patch.named("full"), planned.reading, planned.role);
+            change.up = factors_->get(*patch.named("full"), planned.input_factor, planned.role);
         }
-        branches_[patch.target].push_back(branch);
+        changes_[patch.target].push_back(change);
     }
     if (plan.merged.empty()) return;
-    // Read once, on the CPU, and where they lie if their type allows it.
-    weights::options reading{find_device("cpu"), how.threads, /*map*/ true, how.cancel, how.progress};
+    // Read once, on the CPU, and mapped if their type allows it.
+    weights::options reading{find_device("cpu"), options.threads, /*map*/ true, options.cancel,
+                             options.progress};
     weights factors(plan.weights, builder.merged, reading);
-    merged_ = std::make_unique<merged_weights>(plan, module, base, factors, how);
+    merged_ = std::make_unique<merged_weights>(plan, module, base, factors, options);
 }
 
-const std::vector<weight_branch> & patch_set::of(const std::string & name) const {
-    static const std::vector<weight_branch> none;
-    auto found = branches_.find(name);
-    return found == branches_.end() ? none : found->second;
+const std::vector<weight_change> & patch_set::of(const std::string & name) const {
+    static const std::vector<weight_change> none;
+    auto found = changes_.find(name);
+    return found == changes_.end() ? none : found->second;
 }
 
 tensor patch_set::replacement(const std::string & name) const {

@@ -13,8 +13,8 @@ namespace safelight {
 
 namespace {
 
-// Eight-bit floats, "FP8 Formats for Deep Learning" (Micikevicius et al. 2022). E4M3 has no infinity and one
-// NaN a sign; E5M2 follows IEEE 754, so that it is the upper byte of a half.
+// 8-bit floats of "FP8 Formats for Deep Learning" (Micikevicius et al. 2022). E4M3 has no infinity and one
+// NaN per sign; E5M2 follows IEEE 754 and equals the upper byte of a half-precision float.
 float e4m3(uint8_t bits) {
     int exponent = (bits >> 3) & 15, mantissa = bits & 7;
     float magnitude = exponent == 15 && mantissa == 7 ? std::numeric_limits<float>::quiet_NaN()
@@ -43,9 +43,9 @@ void look_up(const table & values, const std::byte * from, float * to, int64_t c
     }
 }
 
-// Files align nothing, so values are copied out before they are read as numbers.
+// Values in files are not aligned, so they are copied before they are read as numbers.
 template <typename T, typename F>
-void in_pieces(const std::byte * from, float * to, int64_t count, F convert) {
+void convert_unaligned(const std::byte * from, float * to, int64_t count, F convert) {
     constexpr int64_t piece = 512;
     T values[piece];
     for (int64_t done = 0; done < count; done += piece) {
@@ -56,7 +56,7 @@ void in_pieces(const std::byte * from, float * to, int64_t count, F convert) {
     }
 }
 
-// ggml expands whole blocks, which lie at multiples of two bytes there.
+// Dequantizes whole blocks. ggml requires blocks aligned to two bytes, so they are copied first.
 void expand(ggml_type type, const std::byte * from, float * to, int64_t count) {
     constexpr size_t piece = 64;     // blocks
     constexpr size_t largest = 512;  // bytes of a block of any type
@@ -65,7 +65,7 @@ void expand(ggml_type type, const std::byte * from, float * to, int64_t count) {
     ggml_to_float_t to_float = ggml_get_type_traits(type)->to_float;
     if (to_float == nullptr || bytes > largest) {
         throw error("UNSUPPORTED_MODEL",
-                    std::string("Weights in ") + ggml_type_name(type) + " cannot be read");
+                    std::string("Weights of type ") + ggml_type_name(type) + " cannot be read");
     }
     for (size_t done = 0, all = static_cast<size_t>(count) / elements; done < all; done += piece) {
         size_t n = std::min(piece, all - done);
@@ -74,7 +74,7 @@ void expand(ggml_type type, const std::byte * from, float * to, int64_t count) {
     }
 }
 
-// Columns [begin, end) of the entry's source [height, width] as rows.
+// Returns columns [begin, end) of the entry's source [height, width] as rows.
 std::vector<float> transposed(const weight_entry & entry, const std::byte * from, int64_t begin,
                               int64_t end) {
     int64_t height = entry.source_dims[0], width = entry.source_dims[1];
@@ -91,7 +91,7 @@ std::vector<float> transposed(const weight_entry & entry, const std::byte * from
     return out;
 }
 
-int64_t elements_of_source_row(const weight_entry & entry) {
+int64_t source_row_elements(const weight_entry & entry) {
     int64_t count = 1;
     for (size_t i = 1; i < entry.source_dims.size(); i++) {
         count *= entry.source_dims[i];
@@ -99,17 +99,18 @@ int64_t elements_of_source_row(const weight_entry & entry) {
     return count;
 }
 
-// Elements [first, first + count) of the rows that the entry takes from each group of its source's.
+// Returns elements [first, first + count) of the rows that the entry selects from each group of source rows.
 std::vector<float> gathered(const weight_entry & entry, const std::byte * from, int64_t first,
                             int64_t count) {
-    int64_t row = elements_of_source_row(entry);
-    int64_t taken = (entry.row_end - entry.row_begin) * row;    // of a group
-    int64_t whole = entry.source_dims[0] / entry.groups * row;  // a group
+    int64_t row = source_row_elements(entry);
+    int64_t selected_elements = (entry.row_end - entry.row_begin) * row;  // elements selected from each group
+    int64_t group_elements = entry.source_dims[0] / entry.groups * row;   // elements of a group
     std::vector<float> out(static_cast<size_t>(count));
     for (int64_t done = 0; done < count;) {
         int64_t at = first + done;
-        int64_t n = std::min(taken - at % taken, count - done);
-        int64_t source = at / taken * whole + entry.row_begin * row + at % taken;
+        int64_t n = std::min(selected_elements - at % selected_elements, count - done);
+        int64_t source =
+            at / selected_elements * group_elements + entry.row_begin * row + at % selected_elements;
         decode(entry.type, from + bytes_of(entry.type, source), out.data() + done, n);
         done += n;
     }
@@ -123,7 +124,7 @@ void decode(source_type type, const std::byte * from, float * to, int64_t count)
     static const table e5m2_values = tabulate(e5m2);
     switch (type) {
         case source_type::f64:
-            in_pieces<double>(from, to, count, [](const double * x, float * y, int64_t n) {
+            convert_unaligned<double>(from, to, count, [](const double * x, float * y, int64_t n) {
                 std::transform(x, x + n, y, [](double v) { return static_cast<float>(v); });
             });
             break;
@@ -131,10 +132,10 @@ void decode(source_type type, const std::byte * from, float * to, int64_t count)
             std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
             break;
         case source_type::f16:
-            in_pieces<ggml_fp16_t>(from, to, count, ggml_fp16_to_fp32_row);
+            convert_unaligned<ggml_fp16_t>(from, to, count, ggml_fp16_to_fp32_row);
             break;
         case source_type::bf16:
-            in_pieces<ggml_bf16_t>(from, to, count, ggml_bf16_to_fp32_row);
+            convert_unaligned<ggml_bf16_t>(from, to, count, ggml_bf16_to_fp32_row);
             break;
         case source_type::f8_e4m3:
             look_up(e4m3_values, from, to, count);
@@ -184,9 +185,9 @@ void convert_rows(const weight_entry & entry, const std::byte * from, int64_t ro
         encode(entry.storage, gathered(entry, from, begin * row, count).data(), to, count, row);
         return;
     }
-    int64_t skipped = 0;  // elements before the result's first
+    int64_t skipped = 0;  // elements of the source before the result's first one
     if (entry.op == weight_entry::transform::rows) {
-        skipped = entry.row_begin * elements_of_source_row(entry);
+        skipped = entry.row_begin * source_row_elements(entry);
     }
     int64_t block = block_elements(entry.type);
     int64_t first = skipped + begin * row, lead = first % block;
@@ -195,10 +196,11 @@ void convert_rows(const weight_entry & entry, const std::byte * from, int64_t ro
         std::memcpy(to, bytes, bytes_of(entry.type, count));
         return;
     }
-    // A result with shorter rows than the source's blocks ([C] as [C, 1]) may begin within one.
-    int64_t whole = (lead + count + block - 1) / block * block;
-    std::vector<float> values(static_cast<size_t>(whole));
-    decode(entry.type, bytes, values.data(), whole);
+    // A result whose rows are shorter than the source's blocks ([C] as [C, 1]) may begin in the middle of a
+    // block.
+    int64_t padded = (lead + count + block - 1) / block * block;
+    std::vector<float> values(static_cast<size_t>(padded));
+    decode(entry.type, bytes, values.data(), padded);
     encode(entry.storage, values.data() + lead, to, count, row);
 }
 

@@ -7,17 +7,19 @@
 
 namespace safelight {
 
-// Reads `count` values, whole blocks, from bytes of any alignment.
+// Converts `count` values to f32 from bytes of any alignment. For block types `count` must be a multiple of
+// the block size.
 void decode(source_type type, const std::byte * from, float * to, int64_t count);
 
-// Writes values in a storage type; for a block type `count` is a multiple of `row`, and `row` of the block.
+// Converts f32 values to a storage type. For block types `count` must be a multiple of `row`, and `row` a
+// multiple of the block size.
 void encode(ggml_type type, const float * from, void * to, int64_t count, int64_t row);
 
-// True where the bytes of the file are those of the storage.
+// Returns true if the file's type and the storage type have the same byte representation.
 bool same_bytes(source_type from, ggml_type to);
 
-// Converts rows [begin, end) of the entry's result, seen as a matrix of `row` columns, into `to`. `from` is
-// the entry's first byte.
+// Converts rows [begin, end) of the transformed weight, as a matrix with `row` columns, into `to`. `from` is
+// the entry's first byte in the file.
 void convert_rows(const weight_entry & entry, const std::byte * from, int64_t row, int64_t begin, int64_t end,
                   void * to);
 

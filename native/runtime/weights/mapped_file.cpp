@@ -59,11 +59,11 @@ mapped_file::~mapped_file() {
     }
 }
 
-void mapped_file::let_go(uint64_t offset, uint64_t length) const {
+void mapped_file::discard_pages(uint64_t offset, uint64_t length) const {
     auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
     uint64_t begin = (offset + page - 1) / page * page, end = (offset + length) / page * page;
     if (begin < end) {
-        // Only advice: where it is not taken, nothing is lost.
+        // madvise is only a hint; its failure is harmless.
         static_cast<void>(madvise(const_cast<std::byte *>(data_) + begin, end - begin, MADV_DONTNEED));
     }
 }

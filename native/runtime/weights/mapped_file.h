@@ -6,8 +6,8 @@
 
 namespace safelight {
 
-// A file mapped for reading. A file that another process shortens meanwhile ends this one with SIGBUS: model
-// files are replaced by renaming, never rewritten.
+// A file mapped into memory for reading. If another process truncates the file while it is mapped, SIGBUS
+// ends this process. Replace model files by renaming; do not rewrite them in place.
 class mapped_file {
   public:
     explicit mapped_file(const std::string & path);  // throws FILE_NOT_FOUND or INVALID_FILE
@@ -18,8 +18,9 @@ class mapped_file {
 
     const std::byte * data() const { return data_; }
     uint64_t size() const { return size_; }
-    // Takes bytes out of this process's memory; reading them again brings them back.
-    void let_go(uint64_t offset, uint64_t length) const;
+    // Drops the pages of a byte range from this process's memory. Reading them again loads them from the
+    // file.
+    void discard_pages(uint64_t offset, uint64_t length) const;
 
   private:
     const std::byte * data_ = nullptr;

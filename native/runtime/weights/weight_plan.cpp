@@ -10,7 +10,7 @@ namespace safelight {
 
 namespace {
 
-[[noreturn]] void bad(const weight_entry & entry, const std::string & what) {
+[[noreturn]] void throw_invalid(const weight_entry & entry, const std::string & what) {
     throw error("INVALID_FILE", "The weight plan of " + entry.name + " " + what);
 }
 
@@ -26,15 +26,15 @@ shape transformed(const weight_entry & entry) {
         case weight_entry::transform::rows:
             if (dims.empty() || entry.groups < 1 || dims[0] % entry.groups != 0 || entry.row_begin < 0 ||
                 entry.row_begin >= entry.row_end || entry.row_end > dims[0] / entry.groups) {
-                bad(entry, "takes rows " + std::to_string(entry.row_begin) + " to " +
-                               std::to_string(entry.row_end) + " of each of " + std::to_string(entry.groups) +
-                               " groups of " + to_string(dims));
+                throw_invalid(entry, "selects rows " + std::to_string(entry.row_begin) + " to " +
+                                         std::to_string(entry.row_end) + " of each of " +
+                                         std::to_string(entry.groups) + " groups of " + to_string(dims));
             }
             dims[0] = (entry.row_end - entry.row_begin) * entry.groups;
             break;
         case weight_entry::transform::transpose:
             if (dims.size() != 2) {
-                bad(entry, "transposes " + to_string(dims) + ", which is not a matrix");
+                throw_invalid(entry, "transposes " + to_string(dims) + ", which is not a matrix");
             }
             std::swap(dims[0], dims[1]);
             break;
@@ -42,14 +42,15 @@ shape transformed(const weight_entry & entry) {
     return dims;
 }
 
-// The graph builders rely on it: a type that an operation does not take would make ggml abort.
+// Returns true if the operations that use a parameter of this role support the type. ggml would abort on an
+// unsupported one.
 bool storable(weight_role role, ggml_type type) {
     return type == GGML_TYPE_F32 || role == weight_role::matrix ||
            (role != weight_role::vector && (type == GGML_TYPE_F16 || type == GGML_TYPE_BF16));
 }
 
-// Whether the bytes of the source are those that its shape, type and strides ask for.
-bool has_its_bytes(const weight_entry & entry) {
+// Returns true if the entry's length matches its source shape, type and strides.
+bool length_matches(const weight_entry & entry) {
     int64_t count = element_count(entry.source_dims);
     int64_t block = block_elements(entry.type);
     auto size = static_cast<int64_t>(block_bytes(entry.type));
@@ -61,17 +62,19 @@ bool has_its_bytes(const weight_entry & entry) {
     return stored > 0 && static_cast<uint64_t>(stored * size) == entry.length;
 }
 
-// Rows that are kept must begin with a block, and bytes that cannot be written anew must stay as they are.
+// Selected rows must consist of whole blocks, and types that cannot be encoded must be copied unchanged.
 void check_blocks(const weight_entry & entry) {
     int64_t row = entry.source_dims.size() > 1 ? entry.source_dims.back() : 1;
     if (entry.op == weight_entry::transform::rows && row % block_elements(entry.type) != 0) {
-        bad(entry, "cuts blocks of " + std::to_string(block_elements(entry.type)));
+        throw_invalid(entry, "selects rows of " + std::to_string(row) + " elements, which divide blocks of " +
+                                 std::to_string(block_elements(entry.type)));
     }
-    bool as_they_are = static_cast<int>(entry.type) == static_cast<int>(entry.storage) &&
-                       entry.op != weight_entry::transform::transpose && entry.groups == 1;
-    if (!encodable(entry.storage) && !as_they_are) {
-        throw error("INVALID_OPTION", std::string(ggml_type_name(entry.storage)) + " cannot be written for " +
-                                          entry.name + ": it is only kept where a file has it");
+    bool copied = static_cast<int>(entry.type) == static_cast<int>(entry.storage) &&
+                  entry.op != weight_entry::transform::transpose && entry.groups == 1;
+    if (!encodable(entry.storage) && !copied) {
+        throw error("INVALID_OPTION", "Cannot convert " + entry.name + " to " +
+                                          ggml_type_name(entry.storage) +
+                                          ": weights of this type can only be copied from a file");
     }
 }
 
@@ -108,20 +111,20 @@ bool encodable(ggml_type type) {
 
 void check_entry(const weight_entry & entry, uint64_t file_size) {
     if (entry.offset > file_size || entry.length > file_size - entry.offset) {
-        bad(entry, "reads bytes " + std::to_string(entry.offset) + " to " +
-                       std::to_string(entry.offset + entry.length) + " of a file of " +
-                       std::to_string(file_size));
+        throw_invalid(entry, "reads bytes " + std::to_string(entry.offset) + " to " +
+                                 std::to_string(entry.offset + entry.length) + " of a file of " +
+                                 std::to_string(file_size));
     }
-    if (!has_its_bytes(entry)) {
-        bad(entry,
-            "gives " + std::to_string(entry.length) + " bytes to the shape " + to_string(entry.source_dims));
+    if (!length_matches(entry)) {
+        throw_invalid(entry, "has " + std::to_string(entry.length) +
+                                 " bytes, which does not match the shape " + to_string(entry.source_dims));
     }
     check_blocks(entry);
     shape dims = transformed(entry);
     if (element_count(entry.dims) != element_count(dims) || without_ones(entry.dims) != without_ones(dims)) {
-        throw error("SHAPE_MISMATCH", "The weight plan of " + entry.name + " has the shape " +
-                                          to_string(dims) + " where " + to_string(entry.dims) +
-                                          " was announced");
+        throw error("SHAPE_MISMATCH", "The weight plan of " + entry.name + " declares the shape " +
+                                          to_string(entry.dims) + ", but its source has the shape " +
+                                          to_string(dims));
     }
 }
 
@@ -130,11 +133,11 @@ std::vector<const weight_entry *> match(const weight_plan & plan,
     std::unordered_map<std::string, const weight_entry *> by_name;
     for (const weight_entry & entry : plan.entries) {
         if (!by_name.emplace(entry.name, &entry).second) {
-            bad(entry, "is given twice");
+            throw_invalid(entry, "appears twice");
         }
         if (entry.file >= plan.files.size()) {
-            bad(entry,
-                "names file " + std::to_string(entry.file) + " of " + std::to_string(plan.files.size()));
+            throw_invalid(entry, "refers to file " + std::to_string(entry.file) + ", but the plan has " +
+                                     std::to_string(plan.files.size()) + " files");
         }
     }
     std::vector<const weight_entry *> out;
@@ -150,15 +153,15 @@ std::vector<const weight_entry *> match(const weight_plan & plan,
                                               " but found " + to_string(entry.dims));
         }
         if (!storable(r.role, entry.storage)) {
-            throw error("INVALID_OPTION", std::string(ggml_type_name(entry.storage)) + " cannot store " +
-                                              r.name +
-                                              ": only matrices are quantized, and norms and biases stay f32");
+            throw error("INVALID_OPTION",
+                        "Cannot store " + r.name + " as " + ggml_type_name(entry.storage) +
+                            ": only matrices can be quantized, and norms and biases must be f32");
         }
         int64_t row = r.dims.back();
         if (row % ggml_blck_size(entry.storage) != 0) {
-            throw error("INVALID_OPTION", "Rows of " + std::to_string(row) + " of " + r.name +
-                                              " cannot be stored as " + ggml_type_name(entry.storage) +
-                                              ", which has blocks of " +
+            throw error("INVALID_OPTION", "Cannot store " + r.name + " as " + ggml_type_name(entry.storage) +
+                                              ": its rows of " + std::to_string(row) +
+                                              " elements are not a multiple of the block size " +
                                               std::to_string(ggml_blck_size(entry.storage)));
         }
         out.push_back(&entry);

@@ -21,10 +21,11 @@ namespace safelight {
 
 namespace {
 
-// A piece of work of a thread: some milliseconds to quantize, so that writing stops in time.
+// Elements that a thread converts at once. Quantizing them takes some milliseconds, so cancellation is
+// prompt.
 constexpr int64_t piece_elements = 1 << 16;
 
-// An entry under way, whose part of its file is let go when its last piece is written.
+// An entry being written. Its pages of the source file are dropped when its last piece is written.
 struct source {
     const mapped_file * file;
     std::atomic<int64_t> pieces_left{0};
@@ -32,9 +33,9 @@ struct source {
 
 struct piece {
     const weight_entry * entry;
-    source * of;
+    source * origin;
     const std::byte * from;
-    uint64_t to;  // first byte of the entry in the output
+    uint64_t to;  // offset of the entry in the output file
     int64_t row, begin, end;
 };
 
@@ -78,40 +79,44 @@ size_t bytes_of_rows(const piece & p, int64_t rows) {
            ggml_type_size(p.entry->storage);
 }
 
-void cut(const weight_entry & entry, source & of, uint64_t to, std::vector<piece> & out) {
-    const std::byte * from = of.file->data() + entry.offset;
-    bool turned = entry.op == weight_entry::transform::transpose;
-    int64_t row = turned ? entry.source_dims[0] : entry.dims.back();
+// Appends the pieces of an entry to `out`.
+void append_pieces(const weight_entry & entry, source & origin, uint64_t to, std::vector<piece> & out) {
+    const std::byte * from = origin.file->data() + entry.offset;
+    bool transposed = entry.op == weight_entry::transform::transpose;
+    int64_t row = transposed ? entry.source_dims[0] : entry.dims.back();
     if (row % ggml_blck_size(entry.storage) != 0) {
-        throw error("INVALID_OPTION", "Rows of " + std::to_string(row) + " of " + entry.name +
-                                          " cannot be written as " + ggml_type_name(entry.storage));
+        throw error("INVALID_OPTION", "Cannot write " + entry.name + " as " + ggml_type_name(entry.storage) +
+                                          ": its rows of " + std::to_string(row) +
+                                          " elements are not a multiple of the block size " +
+                                          std::to_string(ggml_blck_size(entry.storage)));
     }
     int64_t rows = element_count(entry.dims) / row;
     int64_t step = std::max<int64_t>(1, piece_elements / row);
     for (int64_t begin = 0; begin < rows; begin += step) {
-        out.push_back({&entry, &of, from, to, row, begin, std::min(rows, begin + step)});
-        of.pieces_left++;
+        out.push_back({&entry, &origin, from, to, row, begin, std::min(rows, begin + step)});
+        origin.pieces_left++;
     }
 }
 
 }  // namespace
 
 void write_weights(const weight_plan & plan, const std::vector<uint64_t> & offsets, const std::string & path,
-                   const write_options & how) {
+                   const write_options & options) {
     std::map<size_t, std::unique_ptr<mapped_file>> files;
     std::vector<piece> pieces;
     std::deque<source> sources;
     for (size_t i = 0; i < plan.entries.size(); i++) {
         const weight_entry & entry = plan.entries[i];
         if (entry.file >= plan.files.size() || i >= offsets.size()) {
-            throw error("INVALID_FILE", "The plan to write " + entry.name + " names no file or no place");
+            throw error("INVALID_FILE",
+                        "The plan to write " + entry.name + " has an invalid file or no offset");
         }
         auto [file, added] = files.try_emplace(entry.file);
         if (added) {
             file->second = std::make_unique<mapped_file>(plan.files[entry.file]);
         }
         check_entry(entry, file->second->size());
-        cut(entry, sources.emplace_back(file->second.get()), offsets[i], pieces);
+        append_pieces(entry, sources.emplace_back(file->second.get()), offsets[i], pieces);
     }
     uint64_t total = 0, done = 0;
     for (const piece & p : pieces) {
@@ -119,18 +124,18 @@ void write_weights(const weight_plan & plan, const std::vector<uint64_t> & offse
     }
     output_file output(path);
     std::mutex reporting;
-    parallel_for(static_cast<int64_t>(pieces.size()), how.threads, [&](int64_t i) {
-        how.cancel.throw_if_cancelled();
+    parallel_for(static_cast<int64_t>(pieces.size()), options.threads, [&](int64_t i) {
+        options.cancel.throw_if_cancelled();
         const piece & p = pieces[static_cast<size_t>(i)];
         std::vector<std::byte> bytes(bytes_of_rows(p, p.end - p.begin));
         convert_rows(*p.entry, p.from, p.row, p.begin, p.end, bytes.data());
         output.write(bytes, p.to + bytes_of_rows(p, p.begin));
-        if (--p.of->pieces_left == 0) {
-            p.of->file->let_go(p.entry->offset, p.entry->length);
+        if (--p.origin->pieces_left == 0) {
+            p.origin->file->discard_pages(p.entry->offset, p.entry->length);
         }
         std::lock_guard<std::mutex> lock(reporting);
         done += bytes.size();
-        how.progress(done, total);
+        options.progress(done, total);
     });
 }
 

@@ -12,11 +12,11 @@ namespace safelight {
 
 namespace {
 
-// A piece of work of a thread: 512 KiB as f32, and some 10 ms to quantize, within which loading can be
-// stopped.
+// Elements that a thread converts at once: 512 KiB as f32. Quantizing them takes about 10 ms, so cancellation
+// is prompt.
 constexpr int64_t piece_elements = 1 << 17;
 
-// A run of rows of one parameter, converted by one thread.
+// Consecutive rows of one parameter, converted by one thread.
 struct piece {
     const weight_entry * entry;
     const std::byte * from;
@@ -24,7 +24,8 @@ struct piece {
     int64_t row, begin, end;
 };
 
-void cut(const weight_entry & entry, const std::byte * from, tensor to, std::vector<piece> & out) {
+// Appends the pieces of an entry to `out`.
+void append_pieces(const weight_entry & entry, const std::byte * from, tensor to, std::vector<piece> & out) {
     int64_t row = entry.op == weight_entry::transform::transpose ? entry.source_dims[0] : to->ne[0];
     int64_t rows = ggml_nelements(to) / row;
     int64_t step = std::max<int64_t>(1, piece_elements / row);
@@ -37,7 +38,7 @@ size_t bytes_of_rows(const piece & p, int64_t rows) {
     return static_cast<size_t>(rows * p.row / ggml_blck_size(p.to->type)) * ggml_type_size(p.to->type);
 }
 
-// Straight into the buffer where the host can write to it, else by way of `staging`.
+// Converts directly into the buffer if the host can write to it, otherwise through a staging copy.
 void convert(const piece & p, std::mutex & device) {
     size_t offset = bytes_of_rows(p, p.begin), size = bytes_of_rows(p, p.end - p.begin);
     if (ggml_backend_buffer_is_host(p.to->buffer)) {
@@ -50,11 +51,12 @@ void convert(const piece & p, std::mutex & device) {
     ggml_backend_tensor_set(p.to, staging.data(), offset, size);
 }
 
-// A parameter whose bytes in the file are what the CPU computes with: its first byte there, else null.
+// Returns the parameter's first byte in the mapped file if the CPU can use it without conversion, otherwise
+// null.
 const std::byte * bytes_in_file(const weight_entry & entry, const std::byte * file) {
     bool whole_rows =
         entry.strides.empty() && entry.groups == 1 && entry.op != weight_entry::transform::transpose;
-    // A block's scale is a half, the only number in it that asks for a place.
+    // In a quantized block only the scale, a half-precision float, needs alignment.
     size_t alignment = block_elements(entry.type) == 1 ? block_bytes(entry.type) : sizeof(ggml_fp16_t);
     if (!whole_rows || !same_bytes(entry.type, entry.storage) || entry.offset % alignment != 0) {
         return nullptr;
@@ -70,7 +72,7 @@ const std::byte * bytes_in_file(const weight_entry & entry, const std::byte * fi
 }  // namespace
 
 weights::weights(const weight_plan & plan, const std::vector<weight_requirement> & required,
-                 const options & how)
+                 const options & opts)
     : buffer_(required.size()) {
     std::vector<const weight_entry *> entries = match(plan, required);
     std::map<size_t, std::unique_ptr<mapped_file>> files;
@@ -83,13 +85,14 @@ weights::weights(const weight_plan & plan, const std::vector<weight_requirement>
         check_entry(*entry, file->second->size());
         total += entry->length;
     }
-    bool map = how.map && ggml_backend_dev_type(how.device) == GGML_BACKEND_DEVICE_TYPE_CPU;
-    std::map<size_t, ggml_backend_buffer_t> windows;
+    bool map = opts.map && ggml_backend_dev_type(opts.device) == GGML_BACKEND_DEVICE_TYPE_CPU;
+    std::map<size_t, ggml_backend_buffer_t> file_buffers;
     for (const auto & [index, file] : files) {
         if (!map) break;
         auto * base = const_cast<std::byte *>(file->data());  // nothing writes to a weight
-        windows_.emplace_back(ggml_backend_cpu_buffer_from_ptr(base, file->size()), ggml_backend_buffer_free);
-        windows[index] = windows_.back().get();
+        file_buffers_.emplace_back(ggml_backend_cpu_buffer_from_ptr(base, file->size()),
+                                   ggml_backend_buffer_free);
+        file_buffers[index] = file_buffers_.back().get();
     }
 
     std::vector<piece> pieces;
@@ -97,24 +100,24 @@ weights::weights(const weight_plan & plan, const std::vector<weight_requirement>
         tensor t = buffer_.add(entries[i]->storage, required[i].dims);
         parameters_[required[i].name] = {t, required[i].dims};
         const std::byte * file = files.at(entries[i]->file)->data();
-        if (const std::byte * there = map ? bytes_in_file(*entries[i], file) : nullptr) {
-            t->data = const_cast<std::byte *>(there);
-            t->buffer = windows.at(entries[i]->file);
+        if (const std::byte * mapped = map ? bytes_in_file(*entries[i], file) : nullptr) {
+            t->data = const_cast<std::byte *>(mapped);
+            t->buffer = file_buffers.at(entries[i]->file);
             done += entries[i]->length;
         } else {
-            cut(*entries[i], file + entries[i]->offset, t, pieces);
+            append_pieces(*entries[i], file + entries[i]->offset, t, pieces);
         }
     }
-    buffer_.allocate(how.device, "The model's weights");
+    buffer_.allocate(opts.device, "The model's weights");
 
     std::mutex device, reporting;
-    parallel_for(static_cast<int64_t>(pieces.size()), how.threads, [&](int64_t i) {
-        how.cancel.throw_if_cancelled();
+    parallel_for(static_cast<int64_t>(pieces.size()), opts.threads, [&](int64_t i) {
+        opts.cancel.throw_if_cancelled();
         const piece & p = pieces[static_cast<size_t>(i)];
         convert(p, device);
         std::lock_guard<std::mutex> lock(reporting);
         done += bytes_of(p.entry->type, (p.end - p.begin) * p.row);
-        how.progress(std::min(done, total), total);
+        opts.progress(std::min(done, total), total);
     });
     if (map) {
         for (auto & [index, file] : files) files_.push_back(std::move(file));

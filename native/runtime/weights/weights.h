@@ -13,29 +13,30 @@
 
 namespace safelight {
 
-// The parameters of a module, converted and in one buffer of its backend, or in their files.
+// The parameters of a module: converted into one buffer of its backend, or used from memory-mapped files.
 class weights : public weight_source {
   public:
     struct options {
         ggml_backend_dev_t device;
         int threads;
-        bool map;  // use the file's bytes where they are those of the storage and the device is the CPU
+        bool map;  // on the CPU, use the file's bytes if they need no conversion
         const cancel_token & cancel;
         std::function<void(uint64_t done, uint64_t total)>
-            progress;  // bytes of the files; from any thread, one at a time
+            progress;  // in bytes of the files; called on any thread, one call at a time
     };
 
-    // Reads what is required and nothing else; files are unmapped when it returns, unless parameters stay in
+    // Reads only the required parameters. Unmaps the files before it returns, unless parameters are used from
     // them.
-    weights(const weight_plan & plan, const std::vector<weight_requirement> & required, const options & how);
+    weights(const weight_plan & plan, const std::vector<weight_requirement> & required, const options & opts);
 
     tensor get(const std::string & name, const shape & dims, weight_role role) override;
-    uint64_t bytes() const;  // of the buffer; what stays in files is the system's to keep or drop
+    uint64_t bytes() const;  // of the buffer, without memory-mapped parameters, which the system can page out
 
   private:
     weight_buffer buffer_;
-    std::vector<std::unique_ptr<mapped_file>> files_;  // that parameters stay in
-    std::vector<std::unique_ptr<ggml_backend_buffer, void (*)(ggml_backend_buffer *)>> windows_;  // on them
+    std::vector<std::unique_ptr<mapped_file>> files_;  // mapped files that parameters are used from
+    std::vector<std::unique_ptr<ggml_backend_buffer, void (*)(ggml_backend_buffer *)>>
+        file_buffers_;  // buffers over files_
     struct parameter {
         tensor value;
         shape dims;

@@ -2,12 +2,12 @@
 import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
-import { readSafetensors } from '../../lib/checkpoint/formats/safetensors.js';
-import { Tensor } from '../../lib/tensor/tensor.js';
-import { tensorOf, writeWithMetadata } from '../support/lora.js';
-import { writeWriter } from '../support/vqgan/checkpoint.js';
-import { caseNamed, writeModel } from '../support/latent-diffusion.js';
-import { root } from '../package/npm.js';
+import { readSafetensors } from '../../../lib/checkpoint/formats/safetensors.js';
+import { Tensor } from '../../../lib/tensor/tensor.js';
+import { root } from '../../package/npm.js';
+import { caseNamed, writeModel } from '../latent-diffusion.js';
+import { tensorOf, writeWithMetadata } from '../lora.js';
+import { writeWriter } from '../vqgan/checkpoint.js';
 
 /** Models of the documentation by the names that it gives them. The contents of a model decide how it is read, not its name. */
 const starters = ['sd15.safetensors', 'v1-5.safetensors', 'sd1.safetensors', 'models/v1-5.safetensors'];

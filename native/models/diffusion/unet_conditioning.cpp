@@ -9,7 +9,7 @@ namespace {
 
 using params = unet_params;
 
-// Two linear layers with SiLU between: [B, n] -> [B, E].
+// Two linear layers with SiLU in between: [B, n] -> [B, E].
 tensor embedding_mlp(model_ref m, tensor x, int64_t width) {
     x = silu(m, linear(m["linear_1"], x, width));
     return named_vector(m, linear(m["linear_2"], x, width));
@@ -54,16 +54,16 @@ tensor time_embedding(model_ref m, const input_shapes & inputs, const params & p
 
 }  // namespace
 
-unet_conditions build_conditions(model_ref m, const input_shapes & inputs, const config & how,
-                                 const params & p) {
+unet_conditioning build_conditioning(model_ref m, const input_shapes & inputs, const config & run_params,
+                                     const params & p) {
     tensor emb = time_embedding(m, inputs, p);
     if (!p.transformers) return {emb, {}};
-    if (!how.has("texts"))
+    if (!run_params.has("texts"))
         return {emb, {.context = m.g().input("context", GGML_TYPE_F32, inputs.at("context"))}};
-    int64_t count = how.integer("texts");
+    int64_t count = run_params.integer("texts");
     m.g().limit("text", 0, count - 1);
     tensor rows = m.g().input("text", GGML_TYPE_I32, inputs.at("text"));
-    return {emb, {.rows = rows, .count = count, .length = how.integer("text_length")}};
+    return {emb, {.rows = rows, .count = count, .length = run_params.integer("text_length")}};
 }
 
 }  // namespace safelight

@@ -1,5 +1,5 @@
 /**
- * A folder in which the samples of the documentation are compiled and run as a reader would run them: `safelight` is an installed package,
+ * Folder in which the samples of the documentation are compiled and run as a reader would run them: `safelight` is an installed package,
  * `npx safelight` is the compiled command line, and port 7860 is that of a server that the test starts.
  */
 import { execFileSync, fork, spawn } from 'node:child_process';
@@ -18,8 +18,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { MAIN } from '../support/cli.js';
-import { root } from '../package/npm.js';
+import { root } from '../../package/npm.js';
+import { MAIN } from '../cli.js';
 import type { Sample } from './extract-samples.js';
 import { writeSampleFiles } from './sample-files.js';
 
@@ -52,6 +52,8 @@ export class SampleProject {
       HOME: this.path('home'),
       XDG_CACHE_HOME: this.path('home/.cache'),
       HF_HUB_OFFLINE: '1',
+      // Node.js 22 and newer compile the package once for all commands.
+      NODE_COMPILE_CACHE: this.path('compiled'),
       NODE_OPTIONS: '',
     };
   }
