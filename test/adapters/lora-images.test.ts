@@ -57,7 +57,7 @@ describe('generate with LoRAs', () => {
     const wanted = await readImage(join(FIXTURES, picture.image));
     const options = { ...picture.options, loras: lorasOf(picture) } as GenerateOptions;
     const actual = await drawn(pipelines[picture.model], options);
-    expect(largestDifference(actual, wanted.data)).toBeLessThanOrEqual(1);
+    expect(largestDifference(actual, wanted.data)).toBeLessThanOrEqual(3);
   });
 
   it('keeps the LoRAs of concurrent calls apart, including a call without LoRAs', async () => {
@@ -117,7 +117,7 @@ describe('generate with LoRAs', () => {
     const lean = await drawn(pipeline, { ...SMALL, loras });
     await drawn(pipeline, SMALL);
     expect(pipeline.memory().unet!.patches).toBe(0);
-    expect(largestDifference(lean, await drawn(pipelines.sd1, { ...SMALL, loras }))).toBeLessThanOrEqual(1);
+    expect(largestDifference(lean, await drawn(pipelines.sd1, { ...SMALL, loras }))).toBeLessThanOrEqual(3);
   });
 
   it('reads a changed file again', async () => {
@@ -143,7 +143,7 @@ describe('generate with LoRAs', () => {
     const tapped = { ...SMALL, loras, taps: ['mid_block'] };
     expect(
       largestDifference(await drawn(pipeline, tapped), await drawn(pipeline, { ...SMALL, loras })),
-    ).toBeLessThanOrEqual(1);
+    ).toBeLessThanOrEqual(3);
   });
 
   it('applies the same LoRA to a single file of the same model', async () => {
