@@ -1,73 +1,74 @@
-/** A LoRA as stored in its file: factors by layer name, independent of a model. */
+/** Reads a LoRA file, or one of its relatives: tensors by module and role, without knowledge of a model. */
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { openWeights, type Weights } from '../checkpoint/formats/open-weights.js';
 import { readScalars } from '../checkpoint/weights/read-tensor.js';
 import type { TensorInfo } from '../checkpoint/weights/tensor-index.js';
+import { defined } from '../defined.js';
 import { SafelightError } from '../errors.js';
 import { kindOf, readJson } from '../files/read.js';
-import { readLoraKey, unsupportedForm } from './lora-keys.js';
+import { type LoraRole, readLoraKey, scaledModules, unsupportedForm } from './lora-keys.js';
 import { type LoraMetadata, readMetadata } from './lora-metadata.js';
 
-/** The tensors of one layer. */
+/** The tensors of a file for one module. */
 export interface LoraPart {
-  readonly layer: string;
-  readonly up?: TensorInfo;
-  readonly down?: TensorInfo;
-  readonly full?: TensorInfo;
-  /** The scale is alpha / rank; 1 without an alpha. */
+  /** Name of the module as the file spells it. */
+  readonly place: string;
+  readonly tensors: Readonly<Partial<Record<LoraRole, TensorInfo>>>;
+  /** Scales the change by alpha / rank, or bounds a rotation. */
   readonly alpha?: number;
-  /** Names of its tensors in the file. */
+  /** True if IA3 multiplies the inputs of the module, false for its outputs. */
+  readonly onInput?: boolean;
+  /** Names of its tensors. */
   readonly keys: readonly string[];
 }
 
 export interface LoraFile {
   readonly path: string;
   readonly parts: readonly LoraPart[];
-  /** Tensors that are not part of a LoRA. */
-  readonly unrelated: readonly string[];
+  /** Names of tensors that belong to no adapter. */
+  readonly others: readonly string[];
   readonly metadata: LoraMetadata;
 }
 
-/** @throws ADAPTER_NOT_FOUND, INVALID_FILE, UNSUPPORTED_ADAPTER for other types of adapters */
+/** @throws ADAPTER_NOT_FOUND, INVALID_FILE, UNSUPPORTED_ADAPTER for a form that is not supported */
 export async function readLora(path: string): Promise<LoraFile> {
   const weights = await open(path);
-  const parts = new Map<string, Building>();
-  const unrelated: string[] = [];
+  const parts = new Map<string, { tensors: Partial<Record<LoraRole, TensorInfo>>; keys: string[] }>();
+  const others: string[] = [];
+  const scaled = scaledModules(weights.tensors.keys());
   for (const tensor of weights.tensors.values()) {
     const form = unsupportedForm(tensor.name);
     if (form !== undefined) throw unsupported(path, form, tensor.name);
-    const key = readLoraKey(tensor.name);
+    const key = readLoraKey(tensor.name, scaled);
     if (key === null) {
-      unrelated.push(tensor.name);
+      others.push(tensor.name);
       continue;
     }
-    const part = parts.get(key.layer) ?? { keys: [] };
-    part[key.role] = tensor;
+    const part = parts.get(key.place) ?? { tensors: {}, keys: [] };
+    part.tensors[key.role] = tensor;
     part.keys.push(tensor.name);
-    parts.set(key.layer, part);
+    parts.set(key.place, part);
   }
-  const alphas = [...parts.values()].flatMap(({ alpha }) => alpha ?? []);
-  const values = new Map((await readScalars(alphas)).map((value, i) => [alphas[i]!.name, value]));
-  const metadata = readMetadata(weights.notes, await adapterConfig(path));
-  if (metadata.dora) throw unsupported(path, 'DoRA', 'use_dora');
+  const scalars = [...parts.values()].flatMap(({ tensors: { alpha, on_input } }) =>
+    [alpha, on_input].filter((tensor) => tensor !== undefined),
+  );
+  const values = new Map((await readScalars(scalars)).map((value, i) => [scalars[i]!.name, value]));
   return {
     path,
-    parts: [...parts].map(([layer, { alpha, ...part }]) => {
-      const value = alpha && values.get(alpha.name);
-      return { ...part, layer, ...(value === undefined ? {} : { alpha: value }) };
+    parts: [...parts].map(([place, { tensors, keys }]) => {
+      const { alpha, on_input: flag } = tensors;
+      return {
+        ...{ place, tensors, keys },
+        ...defined({
+          alpha: alpha && values.get(alpha.name),
+          onInput: flag && values.get(flag.name) !== 0,
+        }),
+      };
     }),
-    unrelated,
-    metadata,
+    others,
+    metadata: readMetadata(weights.notes, await adapterConfig(path)),
   };
-}
-
-interface Building {
-  up?: TensorInfo;
-  down?: TensorInfo;
-  full?: TensorInfo;
-  alpha?: TensorInfo;
-  keys: string[];
 }
 
 async function open(path: string): Promise<Weights> {
@@ -79,7 +80,7 @@ async function open(path: string): Promise<Weights> {
   }
 }
 
-/** Reads the adapter_config.json next to PEFT's own files, which contains alpha and rank. */
+/** Returns the adapter_config.json that PEFT writes next to its files, with alpha and rank. */
 async function adapterConfig(path: string): Promise<unknown> {
   const config = join(dirname(path), 'adapter_config.json');
   if (!basename(path).startsWith('adapter_model.') || (await kindOf(config)) !== 'file') return undefined;
@@ -89,6 +90,6 @@ async function adapterConfig(path: string): Promise<unknown> {
 function unsupported(path: string, form: string, name: string): SafelightError {
   return new SafelightError(
     'UNSUPPORTED_ADAPTER',
-    `${path} contains ${form} (${JSON.stringify(name)}), which is not supported; use a plain LoRA`,
+    `${path} contains ${form} (${JSON.stringify(name)}), which is not supported; use a LoRA or a LyCORIS file instead`,
   );
 }

@@ -1,63 +1,87 @@
 /**
- * Parses the tensor names of LoRA files into a layer and a role: a factor, the alpha that scales both, or a part of an
- * unsupported type. Names as in kohya-ss/sd-scripts, huggingface/diffusers, huggingface/peft and
- * KohakuBlueleaf/LyCORIS.
+ * Tensor names of LoRA files and their relatives. A name consists of the changed module (its place) and the role of the tensor. Seen in
+ * kohya-ss/sd-scripts, huggingface/diffusers, huggingface/peft and KohakuBlueleaf/LyCORIS.
  */
 
-export type LoraRole = 'up' | 'down' | 'alpha' | 'full';
+/** Roles of tensors, named after LyCORIS where trainers differ. */
+export type LoraRole =
+  | ('lora_up' | 'lora_down' | 'lora_mid' | 'alpha' | 'dora_scale')
+  | ('hada_w1_a' | 'hada_w1_b' | 'hada_w2_a' | 'hada_w2_b' | 'hada_t1' | 'hada_t2')
+  | ('lokr_w1' | 'lokr_w1_a' | 'lokr_w1_b' | 'lokr_w2' | 'lokr_w2_a' | 'lokr_w2_b' | 'lokr_t2')
+  | ('oft_blocks' | 'oft_diag' | 'rescale')
+  | ('weight' | 'on_input')
+  | ('diff' | 'diff_b' | 'w_norm' | 'b_norm');
 
 export interface LoraKey {
-  /** Name of the layer in the file: `lora_unet_mid_block_...` or `unet.mid_block....` */
-  readonly layer: string;
+  /** Name of the module as the file spells it: `lora_unet_mid_block_...` or `unet.mid_block....` */
+  readonly place: string;
   readonly role: LoraRole;
 }
 
+/** Factors under each spelling. PEFT inserts the name of the adapter, diffusers does not. */
 const FACTORS: readonly RegExp[] = [
-  /^(.+)\.lora_(up|down)\.weight$/,
-  // PEFT inserts the adapter's name, diffusers does not.
+  /^(.+)\.lora_(up|down|mid)\.weight$/,
   /^(.+)\.lora_([AB])(?:\.[^.]+)?\.weight$/,
   /^(.+)\.lora\.(up|down)\.weight$/,
   /^(.+)\.lora_linear_layer\.(up|down)\.weight$/,
 ];
-/** diffusers before 0.22: factors of the attention processor, or of its replacement in a text encoder. */
+/** diffusers before 0.22 stored factors under the attention processor, or under the layer of a text encoder's attention. */
 const PROCESSOR = /^(.+?)(?:\.processor)?\.to_(q|k|v|out)_lora\.(up|down)\.weight$/;
-const ROLES: Readonly<Record<string, LoraRole>> = { A: 'down', B: 'up', up: 'up', down: 'down' };
+const FACTOR_ROLES: Readonly<Record<string, LoraRole>> = {
+  A: 'lora_down',
+  B: 'lora_up',
+  up: 'lora_up',
+  down: 'lora_down',
+  mid: 'lora_mid',
+};
+/** Magnitudes of DoRA: LyCORIS and kohya, diffusers, PEFT. */
+const MAGNITUDE = /^(.+)\.(?:dora_scale|lora_magnitude_vector(?:\.[^.]+)?(?:\.weight)?)$/;
+const LEAF =
+  /^(.+)\.(alpha|hada_(?:w[12]_[ab]|t[12])|lokr_(?:w[12](?:_[ab])?|t2)|oft_blocks|oft_diag|rescale|on_input|diff|diff_b|w_norm|b_norm)$/;
+const WEIGHT = /^(.+)\.weight$/;
 
-/** Returns null for a tensor that is not part of a LoRA. */
-export function readLoraKey(name: string): LoraKey | null {
+/**
+ * Returns null for a tensor that belongs to no adapter.
+ * @param scaled modules with IA3, whose factors are called `weight` (see `scaledModules`)
+ */
+export function readLoraKey(name: string, scaled: ReadonlySet<string> = new Set()): LoraKey | null {
   const [, attention, projection, factor] = PROCESSOR.exec(name) ?? [];
   if (attention !== undefined && projection !== undefined && factor !== undefined) {
-    const projectionName = projection === 'out' ? 'to_out.0' : `to_${projection}`;
-    const layer = `${attention}.${attention.endsWith('self_attn') ? `${projection}_proj` : projectionName}`;
-    return { layer: withoutWrapper(layer), role: ROLES[factor]! };
+    const own = projection === 'out' ? 'to_out.0' : `to_${projection}`;
+    const place = `${attention}.${attention.endsWith('self_attn') ? `${projection}_proj` : own}`;
+    return key(place, FACTOR_ROLES[factor]!);
   }
   for (const form of FACTORS) {
-    const [, layer, which] = form.exec(name) ?? [];
-    if (layer !== undefined && which !== undefined)
-      return { layer: withoutWrapper(layer), role: ROLES[which]! };
+    const [, place, which] = form.exec(name) ?? [];
+    if (place !== undefined && which !== undefined) return key(place, FACTOR_ROLES[which]!);
   }
-  const [, layer, leaf] = /^(.+)\.(alpha|diff)$/.exec(name) ?? [];
-  if (layer === undefined) return null;
-  return { layer: withoutWrapper(layer), role: leaf === 'diff' ? 'full' : 'alpha' };
+  const [, magnified] = MAGNITUDE.exec(name) ?? [];
+  if (magnified !== undefined) return key(magnified, 'dora_scale');
+  const [, place, leaf] = LEAF.exec(name) ?? [];
+  if (place !== undefined) return key(place, leaf as LoraRole);
+  const [, module] = WEIGHT.exec(name) ?? [];
+  return module !== undefined && scaled.has(module) ? key(module, 'weight') : null;
 }
 
-/** Removes the prefix of the wrapped model in PEFT's own files. */
-function withoutWrapper(layer: string): string {
-  return layer.startsWith('base_model.model.') ? layer.slice('base_model.model.'.length) : layer;
+/** The modules that a file changes by IA3: those with a flag `on_input`. */
+export function scaledModules(names: Iterable<string>): ReadonlySet<string> {
+  const suffix = '.on_input';
+  return new Set([...names].flatMap((name) => (name.endsWith(suffix) ? name.slice(0, -suffix.length) : [])));
+}
+
+/** PEFT's files name the model that PEFT wraps. */
+function key(place: string, role: LoraRole): LoraKey {
+  const wrapper = 'base_model.model.';
+  return { place: place.startsWith(wrapper) ? place.slice(wrapper.length) : place, role };
 }
 
 const UNSUPPORTED: readonly (readonly [pattern: RegExp, form: string])[] = [
-  [/\.(dora_scale|lora_magnitude_vector(\..+)?)$/, 'DoRA'],
-  [/\.hada_(w[12]_[ab]|t[12])$/, 'LoHa'],
-  [/\.lokr_(w[12](_[ab])?|t[12])$/, 'LoKr'],
-  [/\.(oft_blocks|oft_diag|boft_blocks)$|\.(oft|boft)_[RS](\..+)?$/, 'OFT'],
-  [/\.(on_input|ia3_l(\..+)?)$/, 'IA3'],
-  [/\.lora_mid\.weight$/, 'LoRA with a Tucker core'],
-  [/\.(diff_b|w_norm|b_norm)$/, 'differences of biases and norms'],
+  [/\.(oft|boft)_[RS](\..+)?$/, "PEFT's OFT or BOFT"],
+  [/\.ia3_l(\..+)?$/, "PEFT's IA3"],
   [/\.[ab][12]\.weight$/, 'GLoRA'],
 ];
 
-/** Returns the type of adapter to which a tensor belongs if that is unsupported. */
+/** Returns the form of adapter that a tensor belongs to if it is not supported. */
 export function unsupportedForm(name: string): string | undefined {
   return UNSUPPORTED.find(([pattern]) => pattern.test(name))?.[1];
 }

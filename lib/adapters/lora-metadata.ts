@@ -12,10 +12,9 @@ export interface LoraScaling {
 export interface LoraMetadata {
   /** Scales by component (`unet`, `text_encoder` ...); the empty name stands for all. */
   readonly scalings: ReadonlyMap<string, LoraScaling>;
-  readonly dora: boolean;
 }
 
-const KEY = /^(?:(.+)\.)?(lora_alpha|use_rslora|use_dora|alpha_pattern)$/;
+const KEY = /^(?:(.+)\.)?(lora_alpha|use_rslora|alpha_pattern)$/;
 
 /**
  * @param notes text metadata of a safetensors file
@@ -36,7 +35,6 @@ export function readMetadata(notes: ReadonlyMap<string, string>, config: unknown
     scalings: new Map(
       [...fields].map(([component, componentFields]) => [component, scalingOf(componentFields)]),
     ),
-    dora: [...fields.values()].some((componentFields) => componentFields.get('use_dora') === true),
   };
 }
 

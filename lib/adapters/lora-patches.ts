@@ -1,102 +1,97 @@
-/** Converts a LoRA file to patches of a model's weights. */
+/** Matches the tensors of a LoRA file with the layers of a model, as weight patches. */
 import { sameShape } from '../checkpoint/weights/storage.js';
 import { formatShape, type TensorInfo } from '../checkpoint/weights/tensor-index.js';
 import { SafelightError } from '../errors.js';
 import type { WeightPatch } from '../modules/weight-patch.js';
+import { changeOf, type StoredChange } from './lora-change.js';
 import type { LoraFile, LoraPart } from './lora-file.js';
-import { scaleOf } from './lora-metadata.js';
 import type { AdaptedComponent, ModelLayer, ModelLayers } from './model-layers.js';
 
-/** A LoRA matched with a model, at weight 1. */
+/** A LoRA matched with one model, at weight 1. */
 export interface MatchedLora {
   readonly patches: Readonly<Record<AdaptedComponent, readonly WeightPatch[]>>;
-  /** Names of the file's tensors that match no weight of the model. */
+  /** Names of the file's tensors that match nothing in the model. */
   readonly ignored: readonly string[];
 }
 
-/** The properties of a model that matching and its messages use. */
+/** The model as messages describe it. */
 export interface AdaptedModel {
   readonly name: string;
   readonly family: string;
-  /** Width of the text states that its U-Net accepts. */
+  /** Width of the text encoding that its U-Net reads. */
   readonly textWidth: number;
 }
 
-/** @throws ADAPTER_MISMATCH if no tensor matches or a shape differs, INVALID_FILE */
-export function matchLora(file: LoraFile, layers: ModelLayers, model: AdaptedModel): MatchedLora {
+/** @throws ADAPTER_MISMATCH if nothing matches or a shape differs, INVALID_FILE, UNSUPPORTED_ADAPTER */
+export function matchLora(file: LoraFile, places: ModelLayers, model: AdaptedModel): MatchedLora {
   const patches: Record<AdaptedComponent, WeightPatch[]> = { unet: [], text_encoder: [], text_encoder_2: [] };
-  const ignored = [...file.unrelated];
+  const ignored = [...file.others];
   for (const part of file.parts) {
-    const matches = layers.get(part.layer);
-    if (!matches || (!part.up && !part.down && !part.full)) {
-      ignored.push(...part.keys);
-      continue;
-    }
-    for (const layer of matches) patches[layer.component].push(...patchesOf(part, layer, file, model));
+    const made = (places.get(part.place) ?? []).flatMap((place) =>
+      patchesOf(part, place, file, model).map((patch) => ({ place, patch })),
+    );
+    if (made.length === 0) ignored.push(...part.keys);
+    for (const { place, patch } of made) patches[place.component].push(patch);
   }
   if (Object.values(patches).every((list) => list.length === 0)) {
-    const count = file.parts.length + file.unrelated.length;
+    const count = file.parts.length + file.others.length;
     const reason =
       file.parts.length === 0
-        ? `its ${count} tensors are not factors of a LoRA`
-        : `none of the ${file.parts.length} weights that it changes is in ${model.name} (${model.family}), such as ${JSON.stringify(file.parts[0]!.layer)}`;
+        ? `its ${count} tensors are no factors of a LoRA`
+        : `none of the ${file.parts.length} layers that it changes is in ${model.name} (${model.family}), such as ${JSON.stringify(file.parts[0]!.place)}`;
     throw mismatch(file, model, reason);
   }
   return { patches, ignored };
 }
 
-function patchesOf(part: LoraPart, layer: ModelLayer, file: LoraFile, model: AdaptedModel): WeightPatch[] {
-  const { target, component } = layer;
-  const patches: WeightPatch[] = [];
-  if (part.full) {
-    const columns = columnsOf(layer, part.full);
-    checkShape(part.full, differenceShape(layer, columns), file, model);
-    patches.push({
-      ...{ target, scale: 1 },
-      ...within(layer, columns),
-      change: { add: { full: part.full } },
-    });
+function patchesOf(part: LoraPart, place: ModelLayer, file: LoraFile, model: AdaptedModel): WeightPatch[] {
+  const { name, component, shape, hasBias } = place;
+  const { tensors } = part;
+  const rows = place.third === undefined ? (shape[0] ?? 0) : 3 * (shape[0] ?? 0);
+  const made: WeightPatch[] = [];
+  if (shape.length > 1) {
+    const own = [rows, ...shape.slice(1)];
+    const stored = changeOf(part, component, own, file);
+    if (stored) {
+      const columns = columnsOf(place, stored);
+      checkSize(stored, [rows, columns, area(shape.slice(2))], place, file, model);
+      const { change, scale } = stored;
+      made.push({ ...{ target: `${name}.weight`, scale }, ...within(place, columns), change });
+    }
+  } else {
+    const difference = tensors.w_norm ?? tensors.diff;
+    if (difference) made.push(vectorPatch(`${name}.weight`, difference, place, file, model));
   }
-  const { up, down } = part;
-  if (!up && !down) return patches;
-  if (!up || !down) {
-    const [has] = part.keys;
-    throw new SafelightError(
-      'INVALID_FILE',
-      `${file.path} has ${JSON.stringify(has)} without its other factor; it is incomplete: download it again`,
-    );
-  }
-  const rank = down.shape[0] ?? 0;
-  const columns = columnsOf(layer, down);
-  const [rows, ...inner] = differenceShape(layer, columns);
-  checkShape(down, [rank, ...inner], file, model);
-  checkShape(up, [rows, rank], file, model);
-  const { scalings } = file.metadata;
-  const scale = scaleOf(rank, part.alpha, scalings.get(component) ?? scalings.get(''), part.layer);
-  if (!Number.isFinite(scale)) {
-    throw new SafelightError(
-      'INVALID_FILE',
-      `${file.path} has the alpha ${part.alpha} for ${JSON.stringify(part.layer)}; it is damaged: download it again`,
-    );
-  }
-  patches.push({ ...{ target, scale }, ...within(layer, columns), change: { add: { up, down } } });
-  return patches;
+  const bias = tensors.diff_b ?? tensors.b_norm;
+  if (bias && hasBias) made.push(vectorPatch(`${name}.bias`, bias, place, file, model));
+  return made;
 }
 
-/** Returns the expected shape of the difference in the file: that of a weight, or of three stacked weights. */
-function differenceShape({ shape, third }: ModelLayer, columns: number): [number, ...number[]] {
-  const [rows = 0, , ...inner] = shape;
-  return [third === undefined ? rows : 3 * rows, columns, ...inner];
+/** A difference of a bias or of a norm's weight. */
+function vectorPatch(
+  target: string,
+  difference: TensorInfo,
+  place: ModelLayer,
+  file: LoraFile,
+  model: AdaptedModel,
+): WeightPatch {
+  const { shape, third } = place;
+  const [rows = 0] = shape;
+  const expected = [third === undefined ? rows : 3 * rows];
+  if (!sameShape(difference.shape, expected)) {
+    throw mismatch(file, model, wrongShape(difference, formatShape(expected), model));
+  }
+  return {
+    ...{ target, scale: 1 },
+    ...(third === undefined ? {} : { factorRows: [third * rows, (third + 1) * rows] as const }),
+    change: { add: { full: difference } },
+  };
 }
 
-/**
- * Returns the number of input columns: those of the weight, or only the latent's for an inpainting model's first
- * convolution.
- */
-function columnsOf({ target, shape }: ModelLayer, factor: TensorInfo): number {
+/** Inputs that the change reads: those of the weight, or the latent's only of an inpainting model's first convolution. */
+function columnsOf({ name, shape }: ModelLayer, { size: [, own] }: StoredChange): number {
   const [, all = 0] = shape;
-  const [, columns = 0] = factor.shape;
-  return target === 'conv_in.weight' && columns > 0 && columns < all ? columns : all;
+  return name === 'conv_in' && own !== null && own > 0 && own < all ? own : all;
 }
 
 function within({ shape, third }: ModelLayer, columns: number): Pick<WeightPatch, 'columns' | 'factorRows'> {
@@ -107,35 +102,44 @@ function within({ shape, third }: ModelLayer, columns: number): Pick<WeightPatch
   };
 }
 
-function checkShape(
-  factor: TensorInfo,
+function checkSize(
+  { size, named }: StoredChange,
   expected: readonly number[],
+  { shape }: ModelLayer,
   file: LoraFile,
   model: AdaptedModel,
 ): void {
-  if (expected.every((side) => side > 0) && sameShape(factor.shape, expected)) return;
-  throw mismatch(
-    file,
-    model,
-    `${JSON.stringify(factor.name)} has shape ${formatShape(factor.shape)} but ${model.name} (${model.family}) requires ${formatShape(expected)}`,
-  );
+  if (size.every((side, i) => side === null || (side > 0 && side === expected[i]))) return;
+  const [rows, columns] = expected;
+  const needs = `a change of ${formatShape([rows!, columns!, ...shape.slice(2)])}`;
+  throw mismatch(file, model, wrongShape(named, needs, model));
+}
+
+function wrongShape({ name, shape }: TensorInfo, needs: string, model: AdaptedModel): string {
+  return `${JSON.stringify(name)} has shape ${formatShape(shape)} where ${model.name} (${model.family}) needs ${needs}`;
+}
+
+function area(sides: readonly number[]): number {
+  return sides.reduce((product, side) => product * side, 1);
 }
 
 function mismatch(file: LoraFile, model: AdaptedModel, reason: string): SafelightError {
   const width = textWidthOf(file);
-  const families =
+  const made =
     width === undefined || width === model.textWidth
       ? ''
-      : `; it was trained for ${familyName(width)}, but this model is ${familyName(model.textWidth)}`;
+      : `; it was made for ${familyOf(width)}, and this model is ${familyOf(model.textWidth)}`;
   return new SafelightError(
     'ADAPTER_MISMATCH',
-    `${file.path} does not fit the model: ${reason}${families}; use a LoRA that was trained for this kind of model`,
+    `${file.path} does not fit the model: ${reason}${made}; use a LoRA made for this kind of model`,
   );
 }
 
-/** Returns the text width of the LoRA's cross-attention, which identifies the model family. */
+/** Width of the text encoding that the LoRA's cross-attention reads, which differs between families. */
 function textWidthOf({ parts }: LoraFile): number | undefined {
-  return parts.find(({ layer }) => /attn2[._]to_[kv]$/.test(layer))?.down?.shape[1];
+  const part = parts.find(({ place }) => /attn2[._]to_[kv]$/.test(place));
+  const { lora_down: down, hada_w1_b: hada } = part?.tensors ?? {};
+  return (down ?? hada)?.shape[1];
 }
 
 const FAMILIES: ReadonlyMap<number, string> = new Map([
@@ -145,6 +149,6 @@ const FAMILIES: ReadonlyMap<number, string> = new Map([
   [2048, 'SDXL'],
 ]);
 
-function familyName(width: number): string {
-  return FAMILIES.get(width) ?? `a model with text states of width ${width}`;
+function familyOf(width: number): string {
+  return FAMILIES.get(width) ?? `a model with text encodings of width ${width}`;
 }

@@ -1,5 +1,5 @@
 /**
- * Maps layer names of LoRA files to a model's weights. kohya's trainer replaces the dots of a name by underscores,
+ * Maps layer names of LoRA files to a model's layers. kohya's trainer replaces the dots of a name by underscores,
  * which cannot be reversed (`to_out_0`, `transformer_blocks`), so the names are generated from the model's parameters.
  */
 import type { WeightRequirement } from '../binding/types.js';
@@ -19,16 +19,19 @@ export interface AdaptedModule {
   readonly unet?: Pick<UNetConfig, 'layers_per_block' | 'up_attention'>;
 }
 
-/** A weight to which a layer of a file can refer. */
+/** A layer (linear layer, convolution or norm) that tensors of a file can change. */
 export interface ModelLayer {
   readonly component: AdaptedComponent;
-  readonly target: string;
+  /** Canonical name, without `.weight`. */
+  readonly name: string;
+  /** Shape of its weight; one dimension for a norm. */
   readonly shape: readonly number[];
-  /** The part of the file's rows for this weight, if the file has query, key and value in one layer. */
+  readonly hasBias: boolean;
+  /** Index of the third of the rows that belongs to it, if the file has query, key and value in one matrix. */
   readonly third?: 0 | 1 | 2;
 }
 
-/** Weights by layer name; several if the file has them in one layer. */
+/** Layers by the name that a file gives them; several if the file has them in one matrix. */
 export type ModelLayers = ReadonlyMap<string, readonly ModelLayer[]>;
 
 const FUSED = ['q_proj', 'k_proj', 'v_proj'] as const;
@@ -36,58 +39,53 @@ const FUSED = ['q_proj', 'k_proj', 'v_proj'] as const;
 export function modelLayers(modules: readonly AdaptedModule[]): ModelLayers {
   const layers = new Map<string, ModelLayer[]>();
   const encoders = modules.filter(({ component }) => component !== 'unet').length;
-  for (const module of modules) {
-    const table = module.unet && unetTable(module.unet.layers_per_block, module.unet.up_attention);
-    for (const { name, shape, role } of module.requirements) {
-      if ((role !== 'matrix' && role !== 'conv') || !name.endsWith('.weight')) continue;
-      const { component } = module;
-      const layer = { component, target: name, shape };
-      const path = name.slice(0, -'.weight'.length);
-      const names = table ? unetNames(path, table) : textNames(path, component, encoders);
+  for (const { component, unet, requirements } of modules) {
+    const table = unet && unetTable(unet.layers_per_block, unet.up_attention);
+    const biases = new Set(requirements.filter(({ name }) => name.endsWith('.bias')).map(({ name }) => name));
+    for (const { name: parameter, shape, role } of requirements) {
+      if (role === 'embedding' || !parameter.endsWith('.weight')) continue;
+      const name = parameter.slice(0, -'.weight'.length);
+      const layer = { component, name, shape, hasBias: biases.has(`${name}.bias`) };
+      const names = table ? unetNames(name, table) : textNames(name, component, encoders);
       for (const spelling of names) if (!layers.has(spelling)) layers.set(spelling, [layer]);
-      if (!table) addThird(layers, layer, path, encoders);
+      if (!table) addThird(layers, layer, encoders);
     }
   }
   return layers;
 }
 
-function unetNames(path: string, table: NameTable): string[] {
-  const ldm = table.source(path);
+function unetNames(name: string, table: NameTable): string[] {
+  const ldm = table.source(name);
   const flat = ldm === null ? [] : [ldm, `diffusion_model.${ldm}`, `model.diffusion_model.${ldm}`];
   return [
-    ...[path, `unet.${path}`, `lora_unet_${mangled(path)}`],
+    ...[name, `unet.${name}`, `lora_unet_${mangled(name)}`, `lycoris_${mangled(name)}`],
     ...[...flat, ...(ldm === null ? [] : [`lora_unet_${mangled(ldm)}`])],
   ];
 }
 
-function textNames(path: string, component: AdaptedComponent, encoders: number): string[] {
-  const openClip = openClipNaming('', true).source(`${path}.weight`);
+function textNames(name: string, component: AdaptedComponent, encoders: number): string[] {
+  const openClip = openClipNaming('', true).source(`${name}.weight`);
   const names = [
-    path,
-    path.replace(/^text_model\./, ''),
+    name,
+    name.replace(/^text_model\./, ''),
     ...(openClip.endsWith('.weight') ? [openClip.slice(0, -'.weight'.length)] : []),
   ];
-  return names.flatMap((name) => spellings(name, component, encoders));
+  return names.flatMap((spelling) => spellings(spelling, component, encoders));
 }
 
-/** Returns the names with the dots of diffusers and PEFT, and with kohya's underscores. */
+/** The names with diffusers' and PEFT's dots and with kohya's underscores. */
 function spellings(name: string, component: AdaptedComponent, encoders: number): string[] {
   const first = component === 'text_encoder';
   const prefix = encoders === 1 ? 'lora_te_' : first ? 'lora_te1_' : 'lora_te2_';
   return [`${component}.${name}`, `${prefix}${mangled(name)}`, ...(first ? [name] : [])];
 }
 
-/** Adds OpenCLIP's fused `in_proj` of query, key and value. */
-function addThird(
-  layers: Map<string, ModelLayer[]>,
-  layer: ModelLayer,
-  path: string,
-  encoders: number,
-): void {
-  const third = FUSED.findIndex((part) => path.endsWith(`.self_attn.${part}`));
+/** OpenCLIP stores query, key and value in one matrix, `in_proj`. */
+function addThird(layers: Map<string, ModelLayer[]>, layer: ModelLayer, encoders: number): void {
+  const third = FUSED.findIndex((part) => layer.name.endsWith(`.self_attn.${part}`));
   if (third < 0) return;
   const source = openClipNaming('', true)
-    .source(`${path}.weight`)
+    .source(`${layer.name}.weight`)
     .replace(/_weight$/, '');
   for (const name of spellings(source, layer.component, encoders)) {
     layers.set(name, [...(layers.get(name) ?? []), { ...layer, third: third as 0 | 1 | 2 }]);

@@ -17,6 +17,7 @@ import type {
   RunOptions,
   RunResult,
   WeightPlan,
+  WeightPlanEntry,
   WeightRequirement,
 } from './types.js';
 
@@ -40,6 +41,13 @@ export interface RunOptionsWithSignal extends RunOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** The storage of a module's weights. */
+export interface StoredWeights {
+  readonly parameters: ReadonlyMap<string, Pick<WeightPlanEntry, 'shape' | 'storage'>>;
+  /** True if weights stay in their files where possible (`ModuleOptions.mapWeights`). */
+  readonly mapped: boolean;
+}
+
 /** Prefix of the inputs that replace nodes; `override_prefix` of native/runtime/graph/graph.h. */
 const OVERRIDE = 'override ';
 
@@ -60,6 +68,8 @@ export class NativeModule implements AsyncDisposable {
     handle: NativeModuleHandle,
     private readonly backend: BackendName,
     private readonly device: string | undefined,
+    /** The stored form of each parameter. */
+    readonly weights: StoredWeights,
   ) {
     this.#handle = handle;
   }
@@ -79,7 +89,9 @@ export class NativeModule implements AsyncDisposable {
     const { signal, onProgress, ...how } = options;
     const start = () => addonOf(how.backend).createModule(kind, config, plan, how, onProgress);
     const handle = await settle(start, signal, (late) => late.dispose());
-    return new NativeModule(kind, handle, how.backend, how.device);
+    const parameters = new Map(plan.entries.map(({ name, shape, storage }) => [name, { shape, storage }]));
+    const weights = { parameters, mapped: how.mapWeights === true };
+    return new NativeModule(kind, handle, how.backend, how.device, weights);
   }
 
   /**

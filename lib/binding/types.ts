@@ -113,27 +113,41 @@ export interface WeightPlan {
   readonly entries: readonly WeightPlanEntry[];
 }
 
+/** Kinds of changes to a parameter; native/runtime/patches computes each. */
+export type PatchKind = 'low_rank' | 'full' | 'hadamard' | 'kronecker' | 'multiply' | 'rotate' | 'butterfly';
+
 /** A change of one parameter of a module; a weight plan describes its factors. */
 export interface PlannedPatch {
   /** The parameter's canonical name. */
   readonly target: string;
-  /** Factor of the change. */
+  readonly kind: PatchKind;
+  /** Names of the plan's entries by role, such as `up [rows, r]` and `down [r, columns, ...]`; native/runtime/patches lists the roles. */
+  readonly factors: Readonly<Record<string, string>>;
+  /** Strength of the change. */
   readonly scale: number;
+  /** Multiplies the difference before a magnitude is applied; default 1. */
+  readonly factor?: number;
+  /** Axis of `multiply` and of a magnitude; default `output`. */
+  readonly axis?: 'output' | 'input';
+  /** Bound of the norm of a rotation's generator; default none. */
+  readonly constraint?: number;
   /** Rows [begin, end) of the parameter that change; default all. */
   readonly rows?: readonly [begin: number, end: number];
   /** Columns (inputs) [begin, end) that change; default all. */
   readonly columns?: readonly [begin: number, end: number];
-  /**
-   * Names of the plan's entries: `up [rows, r]` times `down [r, columns, ...]`, or the difference `full [rows, columns,
-   * ...]`.
-   */
-  readonly add: { readonly down: string; readonly up: string } | { readonly full: string };
+  /** Rows [begin, end) of a Kronecker product that are used; default all. */
+  readonly factorRows?: readonly [begin: number, end: number];
 }
 
-/** A patch set. Patches of the same parameter are added. */
+/** A patch set. Patches of one parameter apply in order, each to the result of the one before. */
 export interface PatchPlan {
   readonly weights: WeightPlan;
   readonly patches: readonly PlannedPatch[];
+  /**
+   * Parameters that are rewritten in a copy, with its storage type. Patches of all others, `low_rank` and `full` only, are computed next to
+   * the weight's own product.
+   */
+  readonly merged: readonly { readonly target: string; readonly storage: StorageType }[];
 }
 
 /** Weights to be converted and written into an existing file. */

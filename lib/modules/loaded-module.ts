@@ -20,8 +20,9 @@ import { Tensor } from '../tensor/tensor.js';
 import { checkIsTensor, checkLoad, isTensorRef } from './check-call.js';
 import { availableMemory, checkFit, REDUCE_WEIGHTS, weightBytes } from './memory-fit.js';
 import type { CallOptions, LoadOptions } from './module-options.js';
+import { planPatches } from './patch-plan.js';
 import { withRowBlocks } from './row-blocks.js';
-import { checkPatches, planPatches, tensorsOf, type WeightPatch } from './weight-patch.js';
+import { checkPatches, tensorsOf, type WeightPatch } from './weight-patch.js';
 
 export { type CallOptions, type LoadOptions, type MemoryMode, memoryModes } from './module-options.js';
 
@@ -71,8 +72,12 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
 
   /**
    * Registers a patch set (changes to the weights, such as LoRAs) under a name that runs select with
-   * `CallOptions.patches`. Replaces an earlier set of the same name; an empty array frees it. The weights themselves
-   * are not modified, whatever their storage, and runs that are already queued are not affected.
+   * `CallOptions.patches`. Replaces an earlier set of the same name; an empty array frees it. The loaded weights are not
+   * modified, and runs that are already queued are not affected.
+   *
+   * Weights in f32, f16 or bf16 that are in memory are copied and the copies patched, so that runs are as fast as
+   * without patches. Low-rank and full changes of quantized or memory-mapped weights are computed next to the weight's
+   * own product; other changes of such weights are written to a copy in q8_0 or f16.
    * @throws ADAPTER_MISMATCH for a weight that the module does not have, or has in another shape,
    *   UNSUPPORTED_ADAPTER, INVALID_OPTION, INVALID_FILE, FILE_NOT_FOUND, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
@@ -86,7 +91,7 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
     knownKeys('options', options, new Set(['signal']));
     const signal = checkSignal('signal', options.signal);
     await verifyTensors(tensorsOf(patches), signal);
-    await this.module.setPatches(id, planPatches(patches), signal);
+    await this.module.setPatches(id, planPatches(patches, this.module.weights), signal);
   }
 
   protected async call(

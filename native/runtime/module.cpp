@@ -158,7 +158,7 @@ void loaded_module::set_patches(const std::string & id, const patch_plan & plan,
     if (!plan.patches.empty()) {
         auto no_progress = [](uint64_t, uint64_t) {};
         weights::options options{weight_device(), options_.threads, /*map*/ false, cancel, no_progress};
-        patches = std::make_shared<patch_set>(plan, required_, options);
+        patches = std::make_shared<patch_set>(plan, required_, *weights_, options);
     }
     if (last_patches_ == id) forget_graph();  // its graph references the old patch set
     if (patches) {

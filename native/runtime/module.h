@@ -5,8 +5,8 @@
 
 #include "runtime/executor.h"
 #include "runtime/graph/built_graph.h"
+#include "runtime/patches/patch_set.h"
 #include "runtime/session_states.h"
-#include "runtime/weights/patch_set.h"
 #include "runtime/weights/weights.h"
 
 namespace safelight {

@@ -57,7 +57,7 @@ describe('generate with LoRAs', () => {
     const wanted = await readImage(join(FIXTURES, one.image));
     const options = { ...one.options, loras: lorasOf(one) } as GenerateOptions;
     const actual = await generateImage(pipelines[one.model], options);
-    expect(largestDifference(actual, wanted.data)).toBeLessThanOrEqual(1);
+    expect(largestDifference(actual, wanted.data)).toBeLessThanOrEqual(3);
   });
 
   it('keeps the LoRAs of concurrent calls apart, including a call without LoRAs', async () => {
@@ -119,7 +119,7 @@ describe('generate with LoRAs', () => {
     expect(pipeline.memory().unet!.patches).toBe(0);
     expect(
       largestDifference(lean, await generateImage(pipelines.sd1, { ...SMALL, loras })),
-    ).toBeLessThanOrEqual(1);
+    ).toBeLessThanOrEqual(3);
   });
 
   it('reads a changed file again', async () => {
@@ -148,7 +148,7 @@ describe('generate with LoRAs', () => {
         await generateImage(pipeline, tapped),
         await generateImage(pipeline, { ...SMALL, loras }),
       ),
-    ).toBeLessThanOrEqual(1);
+    ).toBeLessThanOrEqual(3);
   });
 
   it('applies the same LoRA to a single file of the same model', async () => {

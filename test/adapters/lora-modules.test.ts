@@ -132,16 +132,19 @@ const parts: readonly (readonly [LoraModel, AdaptedComponent])[] = [
   ['sdxl', 'text_encoder'],
   ['sdxl', 'text_encoder_2'],
 ];
-const stored: readonly (readonly [StorageType, 'f16' | 'q8_0'])[] = [
-  ['f32', 'f16'],
-  ['f16', 'f16'],
-  ['q8_0', 'q8_0'],
+/** Rounding changed weights to f16 moves the outputs of these random models by up to this much. */
+const ROUNDED = 3e-2;
+/** Storage, the reference's weights, and the error: f16 weights, and the convolutions of q8_0, are patched in copies in f16. */
+const stored: readonly (readonly [StorageType, 'f16' | 'q8_0', number])[] = [
+  ['f32', 'f16', 2e-4],
+  ['f16', 'f16', ROUNDED],
+  ['q8_0', 'q8_0', ROUNDED],
 ];
 
 describe.each(parts)('a LoRA on the %s %s', (model, component) => {
   it.each(stored)(
     'matches PEFT in %s at every weight and with several LoRAs at once',
-    async (storage, of) => {
+    async (storage, of, tolerance) => {
       const module = await load(model, component, { storage });
       const plain = await module.run();
       for (const [name, weights] of cases) {
@@ -149,7 +152,7 @@ describe.each(parts)('a LoRA on the %s %s', (model, component) => {
         const patched = Object.keys(weights).length > 0;
         const actual = await module.run(patched ? 'case' : undefined);
         const wanted = tensor(`${model}/${of}/${component}/${name}`).data;
-        expect(relativeError(actual.data, wanted), name).toBeLessThan(2e-4);
+        expect(relativeError(actual.data, wanted), name).toBeLessThan(tolerance);
         if (patched) expect(relativeError(actual.data, plain.data), name).toBeGreaterThan(0.05);
       }
       // The module's own weights are unchanged.
@@ -159,7 +162,7 @@ describe.each(parts)('a LoRA on the %s %s', (model, component) => {
   );
 
   it('returns the same for each naming scheme, in f16 and f32', async () => {
-    const module = await load(model, component, {});
+    const module = await load(model, component, { storage: 'f32' });
     const [, weights] = cases.find(([name]) => name === 'two')!;
     const wanted = tensor(`${model}/f16/${component}/two`).data;
     for (const naming of ['kohya', 'sgm', 'peft', 'processor'] as const) {
@@ -182,7 +185,8 @@ describe.each(parts)('a LoRA on the %s %s', (model, component) => {
       const tap = component === 'unet' ? 'mid_block' : 'text_model.embeddings';
       for (const taps of [[], [tap]]) {
         const actual = await module.run('a', taps);
-        expect(relativeError(actual.data, wanted), JSON.stringify(options)).toBeLessThan(2e-4);
+        const tolerance = Object.keys(options).length === 0 ? ROUNDED : 2e-4;
+        expect(relativeError(actual.data, wanted), JSON.stringify(options)).toBeLessThan(tolerance);
       }
       module.dispose();
     }
@@ -191,7 +195,7 @@ describe.each(parts)('a LoRA on the %s %s', (model, component) => {
 
 describe('patch sets of a module', () => {
   it('are selected per run and do not affect unpatched runs between them', async () => {
-    const module = await load('sd1', 'unet', {});
+    const module = await load('sd1', 'unet', { storage: 'f32' });
     const plain = await module.run();
     await module.setPatches('a', await patchesOf('sd1', 'unet', { whole: [1, 1] }));
     await module.setPatches('b', await patchesOf('sd1', 'unet', { attention: [1, 1] }));
@@ -203,7 +207,7 @@ describe('patch sets of a module', () => {
   });
 
   it('count in the bytes that an evaluation needs', async () => {
-    const unet = await UNet.load(models.sd1.unet, { threads: 2 });
+    const unet = await UNet.load(models.sd1.unet, { threads: 2, memory: 'lean' });
     const size = { batch: 2, height: 12, width: 8, length: 9 };
     const plain = await unet.forwardBytes(size);
     await unet.setPatches('a', await patchesOf('sd1', 'unet', { whole: [1, 1] }));
@@ -214,7 +218,7 @@ describe('patch sets of a module', () => {
   });
 
   it('count as memory until they are replaced or removed', async () => {
-    const module = await load('sd1', 'unet', {});
+    const module = await load('sd1', 'unet', { storage: 'f32' });
     expect(module.memory().patches).toBe(0);
     await module.setPatches('a', await patchesOf('sd1', 'unet', { whole: [1, 1] }));
     const whole = module.memory().patches;

@@ -52,9 +52,7 @@ describe.skipIf(without)(`a GPU${without ? `: ${without}` : ''}`, () => {
         if (i !== j)
           await expect(run(deep)).rejects.toMatchObject({
             code: 'INVALID_OPTION',
-            message: expect.stringMatching(
-              /The input deep is on .*, but this module is on .*: call read/,
-            ),
+            message: expect.stringMatching(/The input deep is on .*, but this module is on .*: call read/),
           });
         for (const given of i === j ? [deep, await deep.read()] : [await deep.read()])
           samples.add((await run(given)).outputs.sample!.data.join());

@@ -98,6 +98,8 @@ const changes: readonly (readonly [string, Change])[] = [
   ['factors of a 1x1 convolution', { ...SHORTCUT, rank: 2 }],
 ];
 
+const LOW_RANK = { kind: 'low_rank', factors: { up: 'up', down: 'down' } } as const;
+
 /** Returns the patch of a change, and the weight's values before and after it. */
 function createPatch(
   { target, shape, rank, rows, columns, factorRows }: Change,
@@ -141,7 +143,7 @@ function createPatch(
     scale,
     ...(rows ? { rows } : {}),
     ...(columns ? { columns } : {}),
-    add: down ? { up: 'up', down: 'down' } : { full: 'full' },
+    ...(down ? LOW_RANK : { kind: 'full' as const, factors: { full: 'full' } }),
   };
   return { before, after, plan: patchPlan(factors, [patch]) };
 }
@@ -167,7 +169,7 @@ function patchPlan(factors: readonly Factor[], patches: readonly PlannedPatch[])
     };
   });
   const bytes = Buffer.concat(factors.map(({ data }) => Buffer.from(data.buffer)));
-  return { weights: { files: [writeFile(bytes)], entries }, patches };
+  return { weights: { files: [writeFile(bytes)], entries }, patches, merged: [] };
 }
 
 function load(
@@ -180,7 +182,7 @@ function load(
 }
 
 describe.each(changes)('a patch with %s', (_, change) => {
-  it.each(['our kernels', 'stock operations', 'taps'])(
+  it.each(['our kernels', 'stock operations', 'taps', 'a rewritten copy'])(
     'gives the same output as the changed weight, with %s',
     async (mode) => {
       const { subject, target } = change;
@@ -196,7 +198,8 @@ describe.each(changes)('a patch with %s', (_, change) => {
           })
         ).outputs[subject.output]!;
       const plain = await run(patched);
-      await patched.setPatches('a', plan);
+      const merge = mode === 'a rewritten copy' ? [{ target, storage: 'f32' as const }] : [];
+      await patched.setPatches('a', { ...plan, merged: merge });
       const expected = await run(merged);
       expect(difference(await run(patched, 'a'), expected)).toBeLessThan(1e-5);
       expect(difference(plain, expected)).toBeGreaterThan(0.01);
@@ -222,6 +225,7 @@ describe('a patch set', () => {
     const changed = (change: Partial<PlannedPatch>): PatchPlan => ({
       weights,
       patches: [{ ...patch, ...change }],
+      merged: [],
     });
     const bad: readonly (readonly [string, PatchPlan])[] = [
       ['ADAPTER_MISMATCH', changed({ target: 'text_model.nothing.weight' })],
@@ -232,17 +236,17 @@ describe('a patch set', () => {
       ['ADAPTER_MISMATCH', changed({ rows: [8, 33] })],
       ['ADAPTER_MISMATCH', changed({ rows: [8, 8] })],
       ['ADAPTER_MISMATCH', changed({ columns: [-1, 31] })],
-      ['ADAPTER_MISMATCH', changed({ add: { full: 'up' } })],
-      ['ADAPTER_MISMATCH', changed({ add: { full: 'nothing' } })],
-      ['ADAPTER_MISMATCH', changed({ add: { up: 'down', down: 'up' } })],
+      ['ADAPTER_MISMATCH', changed({ kind: 'full', factors: { full: 'up' } })],
+      ['ADAPTER_MISMATCH', changed({ kind: 'full', factors: { full: 'nothing' } })],
+      ['ADAPTER_MISMATCH', changed({ factors: { up: 'down', down: 'up' } })],
       ['INVALID_OPTION', changed({ scale: Number.NaN })],
       ['INVALID_OPTION', changed({ scale: Number.POSITIVE_INFINITY })],
       ['INVALID_OPTION', changed({ rows: [0.5, 8] })],
-      ['FILE_NOT_FOUND', { patches, weights: { ...weights, files: ['/nowhere.bin'] } }],
+      ['FILE_NOT_FOUND', { ...plan, weights: { ...weights, files: ['/nowhere.bin'] } }],
       [
         'INVALID_FILE',
         {
-          patches,
+          ...plan,
           weights: {
             ...weights,
             entries: weights.entries.map((entry) => ({

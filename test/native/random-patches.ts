@@ -46,9 +46,9 @@ export function randomPatches(
     const small = 2 ** -Math.round(Math.log2(product(reads)) / 2);
     const down = factor(`${name} down`, [rank, ...reads], small);
     const up = factor(`${name} up`, [rows[1] - rows[0], rank], 0.5);
-    return [{ target: name, scale: 0.75, rows, columns, add: { up, down } }];
+    return [{ target: name, kind: 'low_rank', factors: { up, down }, scale: 0.75, rows, columns }];
   });
   const path = join(folder, `patches-${kind}-${type}-${rank}-${part}-${offset}.bin`);
   writeFileSync(path, Buffer.concat(chunks));
-  return { weights: { files: [path], entries }, patches };
+  return { weights: { files: [path], entries }, patches, merged: [] };
 }

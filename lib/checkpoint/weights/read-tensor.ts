@@ -13,6 +13,8 @@ const READERS: Readonly<
   BF16: { bytes: 2, read: (from, at) => bfloatToNumber(from.getUint16(at, true)) },
   I64: { bytes: 8, read: (from, at) => Number(from.getBigInt64(at, true)) },
   I32: { bytes: 4, read: (from, at) => from.getInt32(at, true) },
+  U8: { bytes: 1, read: (from, at) => from.getUint8(at) },
+  BOOL: { bytes: 1, read: (from, at) => from.getUint8(at) },
 };
 
 /**

@@ -48,7 +48,7 @@ weight_entry to_entry(const Napi::Value & value) {
     weight_entry out;
     out.name = to_text(from.Get("name"), "the name of a weight");
     out.dims = to_shape(from.Get("shape"), out.name);
-    out.storage = one_of(from.Get("storage"), "the storage of " + out.name, storage_types());
+    out.storage = to_storage(from.Get("storage"), out.name);
 
     Napi::Object source = object(from.Get("source"), "the source of " + out.name);
     out.file = natural(source.Get("file"), "the file of " + out.name);
@@ -77,6 +77,10 @@ weight_entry to_entry(const Napi::Value & value) {
 }
 
 }  // namespace
+
+ggml_type to_storage(const Napi::Value & value, const std::string & name) {
+    return one_of(value, "the storage of " + name, storage_types());
+}
 
 weight_plan to_plan(const Napi::Value & value) {
     Napi::Object from = object(value, "the weight plan");

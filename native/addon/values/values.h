@@ -21,6 +21,7 @@ config to_config(const Napi::Value & value);
 shape to_shape(const Napi::Value & value, const std::string & name);
 std::map<std::string, shape> to_shapes(const Napi::Value & value);
 run_inputs to_inputs(const Napi::Value & value);
+ggml_type to_storage(const Napi::Value & value, const std::string & name);
 weight_plan to_plan(const Napi::Value & value);
 patch_plan to_patch_plan(const Napi::Value & value);
 write_request to_write_request(const Napi::Value & value);

@@ -65,6 +65,8 @@ class weight_change_source {
     virtual ~weight_change_source() = default;
     // Returns the changes to a weight in the order of the patches; empty for an unchanged weight.
     virtual const std::vector<weight_change> & of(const std::string & name) const = 0;
+    // Returns the rewritten copy of a weight, of the same shape; null if the weight is used as it was loaded.
+    virtual tensor replacement(const std::string & name) const = 0;
 };
 
 // Returns the name of the input whose values replace those of a node.

@@ -4,8 +4,6 @@
 #include <map>
 #include <mutex>
 
-#include "ggml-alloc.h"
-#include "runtime/device/device.h"
 #include "runtime/graph/shape.h"
 #include "runtime/threads.h"
 #include "runtime/weights/convert.h"
@@ -74,7 +72,8 @@ const std::byte * bytes_in_file(const weight_entry & entry, const std::byte * fi
 }  // namespace
 
 weights::weights(const weight_plan & plan, const std::vector<weight_requirement> & required,
-                 const options & opts) {
+                 const options & opts)
+    : buffer_(required.size()) {
     std::vector<const weight_entry *> entries = match(plan, required);
     std::map<size_t, std::unique_ptr<mapped_file>> files;
     uint64_t total = 0, done = 0;
@@ -96,12 +95,9 @@ weights::weights(const weight_plan & plan, const std::vector<weight_requirement>
         file_buffers[index] = file_buffers_.back().get();
     }
 
-    ctx_ = ggml_init({(required.size() + 1) * ggml_tensor_overhead(), nullptr, /*no_alloc*/ true});
-    std::unique_ptr<ggml_context, decltype(&ggml_free)> owned(ctx_, ggml_free);
     std::vector<piece> pieces;
     for (size_t i = 0; i < entries.size(); i++) {
-        std::vector<int64_t> ne(required[i].dims.rbegin(), required[i].dims.rend());
-        tensor t = ggml_new_tensor(ctx_, entries[i]->storage, static_cast<int>(ne.size()), ne.data());
+        tensor t = buffer_.add(entries[i]->storage, required[i].dims);
         parameters_[required[i].name] = {t, required[i].dims};
         const std::byte * file = files.at(entries[i]->file)->data();
         if (const std::byte * mapped = map ? bytes_in_file(*entries[i], file) : nullptr) {
@@ -112,9 +108,7 @@ weights::weights(const weight_plan & plan, const std::vector<weight_requirement>
             append_pieces(*entries[i], file + entries[i]->offset, t, pieces);
         }
     }
-    allocate(opts.device);
-    std::unique_ptr<ggml_backend_buffer, decltype(&ggml_backend_buffer_free)> buffer(
-        buffer_, ggml_backend_buffer_free);
+    buffer_.allocate(opts.device, "The model's weights");
 
     std::mutex device, reporting;
     parallel_for(static_cast<int64_t>(pieces.size()), opts.threads, [&](int64_t i) {
@@ -127,37 +121,6 @@ weights::weights(const weight_plan & plan, const std::vector<weight_requirement>
     });
     if (map) {
         for (auto & [index, file] : files) files_.push_back(std::move(file));
-    }
-    static_cast<void>(buffer.release());  // the destructor frees it from here on
-    static_cast<void>(owned.release());
-}
-
-weights::~weights() {
-    ggml_backend_buffer_free(buffer_);
-    ggml_free(ctx_);
-}
-
-void weights::allocate(ggml_backend_dev_t device) {
-    ggml_backend_buffer_type_t type = ggml_backend_dev_buffer_type(device);
-    size_t size = ggml_backend_alloc_ctx_tensors_from_buft_size(ctx_, type);
-    require_memory(size, available_memory(device), "The model's weights");
-    if (size > 0 && type == ggml_backend_cpu_buffer_type()) {
-        memory_ = system_memory(size);
-        buffer_ = ggml_backend_cpu_buffer_from_ptr(memory_.data(), size);
-        ggml_tallocr places = ggml_tallocr_new(buffer_);
-        for (tensor t = ggml_get_first_tensor(ctx_); t != nullptr; t = ggml_get_next_tensor(ctx_, t)) {
-            if (t->data == nullptr) {
-                ggml_tallocr_alloc(&places, t);
-            }
-        }
-    } else if (size > 0) {
-        buffer_ = ggml_backend_alloc_ctx_tensors_from_buft(ctx_, type);
-    }
-    if (size > 0 && buffer_ == nullptr) {
-        out_of_memory(size, "The model's weights");
-    }
-    if (buffer_ != nullptr) {
-        ggml_backend_buffer_set_usage(buffer_, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
     }
 }
 
@@ -174,7 +137,7 @@ tensor weights::get(const std::string & name, const shape & dims, weight_role) {
 }
 
 uint64_t weights::bytes() const {
-    return buffer_ == nullptr ? 0 : ggml_backend_buffer_get_size(buffer_);
+    return buffer_.bytes();
 }
 
 }  // namespace safelight

@@ -7,8 +7,8 @@
 #include "ggml-backend.h"
 #include "runtime/cancel.h"
 #include "runtime/graph/graph.h"
-#include "runtime/memory.h"
 #include "runtime/weights/mapped_file.h"
+#include "runtime/weights/weight_buffer.h"
 #include "runtime/weights/weight_plan.h"
 
 namespace safelight {
@@ -28,19 +28,12 @@ class weights : public weight_source {
     // Reads only the required parameters. Unmaps the files before it returns, unless parameters are used from
     // them.
     weights(const weight_plan & plan, const std::vector<weight_requirement> & required, const options & opts);
-    ~weights() override;
-    weights(const weights &) = delete;
-    weights & operator=(const weights &) = delete;
 
     tensor get(const std::string & name, const shape & dims, weight_role role) override;
     uint64_t bytes() const;  // of the buffer, without memory-mapped parameters, which the system can page out
 
   private:
-    void allocate(ggml_backend_dev_t device);
-
-    ggml_context * ctx_ = nullptr;
-    system_memory memory_;  // backs buffer_ on the CPU
-    ggml_backend_buffer_t buffer_ = nullptr;
+    weight_buffer buffer_;
     std::vector<std::unique_ptr<mapped_file>> files_;  // mapped files that parameters are used from
     std::vector<std::unique_ptr<ggml_backend_buffer, void (*)(ggml_backend_buffer *)>>
         file_buffers_;  // buffers over files_

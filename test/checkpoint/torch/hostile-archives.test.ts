@@ -240,7 +240,11 @@ describe('a malicious archive', () => {
       () => archive({}, { zip64: true, directory64: { length: 2n ** 40n } }),
       /which is implausible/,
     ],
-    ['a directory at another offset', () => archive({}, { end: { 16: 5 } }), /at another position than stated/],
+    [
+      'a directory at another offset',
+      () => archive({}, { end: { 16: 5 } }),
+      /at another position than stated/,
+    ],
     ['fewer entries than declared', () => archive({}, { end: { 8: 1, 10: 1 } }), /longer than its entries/],
     ['several disks', () => archive({}, { end: { 4: 1 } }), /multi-volume/],
     [

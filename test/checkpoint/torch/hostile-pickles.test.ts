@@ -159,7 +159,11 @@ describe('an invalid pickle', () => {
     ['bytes longer than the file', op(0x42, 255, 255, 255, 255), /ends too early/],
     ['text that is not UTF-8', Buffer.concat([ascii('X'), number(2, 4), op(0xc3, 0x28)]), /not UTF-8/],
     ['an unterminated name', ascii(`c${'x'.repeat(5000)}`), /unterminated name/],
-    ['a tensor without a storage', call(rebuild, text('a'), int(0), tuple(), tuple()), /without a typed storage/],
+    [
+      'a tensor without a storage',
+      call(rebuild, text('a'), int(0), tuple(), tuple()),
+      /without a typed storage/,
+    ],
     ['a tensor without arguments', call(rebuild), /without a typed storage/],
     ['a tensor past its storage', tensor(raw, [2, 3]), /\[2, 3\] that exceeds its storage of 16/],
     ['an offset past its storage', tensor(raw, [2], { offset: 3 }), /exceeds its storage/],

@@ -1,7 +1,9 @@
-#include "runtime/weights/patch_set.h"
+#include "runtime/patches/patch_set.h"
 
 #include <cmath>
+#include <set>
 
+#include "runtime/device/device.h"
 #include "runtime/graph/shape.h"
 
 namespace safelight {
@@ -34,38 +36,78 @@ class set_builder {
             throw error("INVALID_OPTION",
                         "Expected at most " + std::to_string(max_patches) + " patches in a set");
         }
-        for (const weight_patch & patch : plan.patches) add(patch);
+        for (const weight_patch & patch : plan.patches) {
+            if (plan.merged.count(patch.target) > 0) {
+                require_merged(patch);
+            } else {
+                add(patch);
+            }
+        }
+        for (const auto & [name, storage] : plan.merged) {
+            if (targets_.count(name) == 0)
+                throw_mismatch("The module has no parameter " + name + " to patch");
+        }
     }
 
     std::vector<weight_requirement> required;  // factors to load, in the shapes that the targets require
+    std::vector<weight_requirement> merged;    // factors of the patches that rewrite a weight
     struct planned {
+        const weight_patch * patch;
         weight_change change;  // tensors still null
         shape input_factor,
             up;  // shapes of the factor multiplied with the input and of `up`, empty for `full`
         weight_role role;
     };
-    std::vector<planned> all;  // one per patch
+    std::vector<planned> all;  // one per patch that a run computes
 
   private:
+    void require_merged(const weight_patch & patch) {
+        check_scale(patch);
+        for (const auto & [role, name] : patch.factors) {
+            auto found = entries_.find(name);
+            if (found == entries_.end()) {
+                throw_mismatch("The patch of " + patch.target + " has no factor " + name);
+            }
+            if (merged_names_.insert(name).second) {
+                merged.push_back({name, found->second->dims, weight_role::matrix});
+            }
+        }
+    }
+
+    static void check_scale(const weight_patch & patch) {
+        if (!std::isfinite(patch.scale) || !std::isfinite(patch.factor)) {
+            throw error("INVALID_OPTION", "Expected a finite scale for the patch of " + patch.target);
+        }
+    }
+
+    static const std::string & factor(const weight_patch & patch, const std::string & role) {
+        const std::string * name = patch.named(role);
+        if (name == nullptr) throw_mismatch("The patch of " + patch.target + " has no factor " + role);
+        return *name;
+    }
+
     void add(const weight_patch & patch) {
+        if (!patch.branches()) {
+            throw error("INVALID_OPTION", "Expected " + patch.target + " among the merged parameters");
+        }
         const weight_requirement & target = target_of(patch);
         weight_patch::range rows = checked_range(patch.rows, target.dims[0], patch, "rows");
         weight_patch::range columns = checked_range(patch.columns, target.dims[1], patch, "columns");
         shape input_factor = target.dims;
         input_factor[1] = columns.end - columns.begin;
         shape up;
-        if (patch.full.empty()) {
+        if (patch.change == weight_patch::kind::low_rank) {
             int64_t rank = rank_of(patch);
             input_factor[0] = rank;
             up = {rows.end - rows.begin, rank};
-            require(patch, patch.down, input_factor, target.role);
-            require(patch, patch.up, up, weight_role::matrix);
+            require(patch, factor(patch, "down"), input_factor, target.role);
+            require(patch, factor(patch, "up"), up, weight_role::matrix);
         } else {
             input_factor[0] = rows.end - rows.begin;
-            require(patch, patch.full, input_factor, target.role);
+            require(patch, factor(patch, "full"), input_factor, target.role);
         }
         weight_change change{nullptr, nullptr, patch.scale, rows.begin, rows.end, columns.begin, columns.end};
-        all.push_back({change, input_factor, up, target.role});
+        all.push_back({&patch, change, input_factor, up, target.role});
     }
 
     const weight_requirement & target_of(const weight_patch & patch) const {
@@ -78,16 +120,15 @@ class set_builder {
             throw_mismatch("Cannot patch " + patch.target +
                            ": only linear layers and convolutions can be patched");
         }
-        if (!std::isfinite(patch.scale)) {
-            throw error("INVALID_OPTION", "Expected a finite scale for the patch of " + patch.target);
-        }
+        check_scale(patch);
         return target;
     }
 
     int64_t rank_of(const weight_patch & patch) const {
-        auto found = entries_.find(patch.down);
+        const std::string & down = factor(patch, "down");
+        auto found = entries_.find(down);
         if (found == entries_.end() || found->second->dims.empty() || found->second->dims[0] < 1) {
-            throw_mismatch("The patch of " + patch.target + " has no factor " + patch.down);
+            throw_mismatch("The patch of " + patch.target + " has no factor " + down);
         }
         return found->second->dims[0];
     }
@@ -111,32 +152,46 @@ class set_builder {
     std::unordered_map<std::string, const weight_requirement *> targets_;
     std::unordered_map<std::string, const weight_entry *> entries_;
     std::unordered_map<std::string, shape> factor_dims_;
+    std::set<std::string> merged_names_;
 };
 
 }  // namespace
 
-patch_set::patch_set(const patch_plan & plan, const std::vector<weight_requirement> & module,
+patch_set::patch_set(const patch_plan & plan, const std::vector<weight_requirement> & module, weights & base,
                      const weights::options & options) {
     set_builder builder(plan, module);
     factors_ = std::make_unique<weights>(plan.weights, builder.required, options);
-    for (size_t i = 0; i < plan.patches.size(); i++) {
-        const weight_patch & patch = plan.patches[i];
-        const set_builder::planned & planned = builder.all[i];
+    for (const set_builder::planned & planned : builder.all) {
+        const weight_patch & patch = *planned.patch;
         weight_change change = planned.change;
-        if (patch.full.empty()) {
-            change.down = factors_->get(patch.down, planned.input_factor, planned.role);
-            change.up = factors_->get(patch.up, planned.up, weight_role::matrix);
+        if (patch.change == weight_patch::kind::low_rank) {
+            change.down = factors_->get(*patch.named("down"), planned.input_factor, planned.role);
+            change.up = factors_->get(*patch.named("up"), planned.up, weight_role::matrix);
         } else {
-            change.up = factors_->get(patch.full, planned.input_factor, planned.role);
+            change.up = factors_->get(*patch.named("full"), planned.input_factor, planned.role);
         }
         changes_[patch.target].push_back(change);
     }
+    if (plan.merged.empty()) return;
+    // Read once, on the CPU, and mapped if their type allows it.
+    weights::options reading{find_device("cpu"), options.threads, /*map*/ true, options.cancel,
+                             options.progress};
+    weights factors(plan.weights, builder.merged, reading);
+    merged_ = std::make_unique<merged_weights>(plan, module, base, factors, options);
 }
 
 const std::vector<weight_change> & patch_set::of(const std::string & name) const {
     static const std::vector<weight_change> none;
     auto found = changes_.find(name);
     return found == changes_.end() ? none : found->second;
+}
+
+tensor patch_set::replacement(const std::string & name) const {
+    return merged_ ? merged_->get(name) : nullptr;
+}
+
+uint64_t patch_set::bytes() const {
+    return factors_->bytes() + (merged_ ? merged_->bytes() : 0);
 }
 
 }  // namespace safelight
